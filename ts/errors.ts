@@ -1,0 +1,110 @@
+/**
+ * Every error that resnode throws. Each carries a stable `code`, so that a program can react without
+ * reading the message, and a message that says where, what was found, what was expected and what mends it.
+ */
+
+/** A place in a text file; line and column count from 1, a column is a UTF-16 unit (a tab is one column). */
+export interface Position {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/** `file:line:column`, the form that editors and terminals make clickable. */
+export function formatPosition(position: Position): string {
+  return `${position.file}:${position.line}:${position.column}`;
+}
+
+/** The base of all errors here. `code` is `area/what`, e.g. `prototxt/unknown-field`. */
+export class ResnodeError extends Error {
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+    this.code = code;
+  }
+}
+
+/** An argument of a public function is not what the function takes. */
+export class ArgumentError extends ResnodeError {
+  constructor(argument: string, expected: string, actual: unknown) {
+    super('argument/invalid', `Expected ${expected} for ${argument} but received ${describe(actual)}`);
+  }
+}
+
+/** A prototxt (or a message read from one) is not valid; `position` is the offending token. */
+export class PrototxtError extends ResnodeError {
+  readonly position: Position;
+
+  constructor(code: string, position: Position, message: string, options?: ErrorOptions) {
+    super(code, `${formatPosition(position)}: ${message}`, options);
+    this.position = position;
+  }
+}
+
+/** A net cannot be built, or a pass or a device cannot take one of its layers. */
+export class GraphError extends ResnodeError {
+  readonly layer: string | undefined;
+  readonly type: string | undefined;
+  readonly position: Position | undefined;
+
+  constructor(
+    code: string,
+    at: { layer?: string; type?: string; position?: Position },
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(code, `${describeLayer(at)}${message}`, options);
+    this.layer = at.layer;
+    this.type = at.type;
+    this.position = at.position;
+  }
+}
+
+/** A weights file (.caffemodel, .binaryproto, .npy, .h5) cannot be read, written or matched with a net. */
+export class WeightsError extends ResnodeError {
+  readonly file: string | undefined;
+  readonly layer: string | undefined;
+
+  constructor(code: string, at: { file?: string; layer?: string }, message: string, options?: ErrorOptions) {
+    super(code, at.file === undefined ? message : `${at.file}: ${message}`, options);
+    this.file = at.file;
+    this.layer = at.layer;
+  }
+}
+
+/** An image file cannot be decoded or does not fit the preprocessing asked for. */
+export class ImageError extends ResnodeError {
+  readonly file: string | undefined;
+
+  constructor(code: string, file: string | undefined, message: string, options?: ErrorOptions) {
+    super(code, file === undefined ? message : `${file}: ${message}`, options);
+    this.file = file;
+  }
+}
+
+/** A device cannot be opened, or failed while it worked. */
+export class DeviceError extends ResnodeError {
+  readonly device: string;
+
+  constructor(code: string, device: string, message: string, options?: ErrorOptions) {
+    super(code, message, options);
+    this.device = device;
+  }
+}
+
+function describeLayer(at: { layer?: string; type?: string; position?: Position }): string {
+  const name = at.layer === undefined ? '' : `layer "${at.layer}"${at.type === undefined ? '' : ` (${at.type})`}`;
+  const place = at.position === undefined ? '' : `${name === '' ? '' : ' at '}${formatPosition(at.position)}`;
+  return name === '' && place === '' ? '' : `${name}${place}: `;
+}
+
+function describe(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'function') return 'a function';
+  if (ArrayBuffer.isView(value)) return `${value.constructor.name}(${(value as Uint8Array).length})`;
+  if (Array.isArray(value)) return `[${value.slice(0, 8).map(describe).join(', ')}${value.length > 8 ? ', …' : ''}]`;
+  if (typeof value === 'object' && value !== null) return `an object (${value.constructor?.name ?? 'no prototype'})`;
+  return String(value);
+}

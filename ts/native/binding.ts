@@ -1,0 +1,99 @@
+/**
+ * The typed contract of the native addon. Nothing here computes; runtime/ is its only user.
+ * Every promise settles on the event loop after a device thread did the work. A native error arrives as a
+ * plain Error with `code` (see convert-error.ts, which makes a DeviceError or GraphError of it).
+ */
+import type { ParameterData, Program } from '../program/program.ts';
+
+/** One allocation that a plan needs; alive from operation `from` to operation `to`, both included. */
+export interface PlannedBuffer {
+  readonly name: string;
+  readonly bytes: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A Program with every primitive and layout chosen, before the first byte of its arena is taken. */
+export interface NativePlan {
+  readonly buffers: readonly PlannedBuffer[];
+  /** Tensor id → index into `buffers`; tensors that a backend computes in place share one. */
+  readonly tensorBuffers: readonly number[];
+  /** Scratch shared by all operations, bytes. */
+  readonly workspaceBytes: number;
+  /** The packed parameters, bytes. */
+  readonly parameterBytes: number;
+  /** One line per operation: the implementation chosen, e.g. `jit:avx512_core`. */
+  readonly implementations: readonly string[];
+  dispose(): void;
+}
+
+/** The parameters of a model on a device; shared by the executables of all its batch sizes. */
+export interface NativeParameters {
+  /** The current value of parameter `index` in its plain shape, float32. */
+  read(index: number): Promise<Float32Array>;
+  /** Bytes now held for packed and copied parameters. */
+  readonly bytes: number;
+  dispose(): void;
+}
+
+export interface NativeRun {
+  readonly done: Promise<NativeRunResult>;
+  /** Drops the run if it waits, stops it before the next operation if it runs; `done` rejects with code `aborted`. */
+  cancel(): void;
+}
+
+export interface NativeRunResult {
+  readonly outputs: Float32Array[];
+  /** Milliseconds per operation, only when asked for. */
+  readonly milliseconds: Float64Array | null;
+}
+
+export interface NativeExecutable {
+  /** Copies the inputs at the call (Uint8Array values are converted to float), so they may be reused at once. */
+  run(inputs: readonly (Float32Array | Uint8Array)[], options: { readonly profile: boolean }): NativeRun;
+  /** Arena and workspace, bytes. */
+  readonly bytes: number;
+  dispose(): void;
+}
+
+export interface NativeMemory {
+  /** Packed and copied parameters, bytes. */
+  readonly parameters: number;
+  /** Arenas, bytes. */
+  readonly activations: number;
+  /** Scratch, bytes. */
+  readonly workspace: number;
+}
+
+export interface NativeDevice {
+  readonly kind: string;
+  /** What a person wants to read: processor or GPU name, threads, library versions, instruction set. */
+  readonly description: Readonly<Record<string, string | number>>;
+  /** Chooses primitives and layouts for every operation; allocates nothing that lasts. */
+  prepare(program: Program): Promise<NativePlan>;
+  /**
+   * Takes the parameters' bytes: views of a mapped file are held, anything else is copied at the call.
+   */
+  createParameters(program: Program, data: readonly ParameterData[]): Promise<NativeParameters>;
+  /** Allocates one arena of `arenaBytes`, places buffer i at `offsets[i]`, packs parameters not packed yet. */
+  compile(
+    plan: NativePlan,
+    parameters: NativeParameters,
+    offsets: Float64Array,
+    arenaBytes: number,
+  ): Promise<NativeExecutable>;
+  memory(): NativeMemory;
+  /** Closes the device behind the work already queued; later calls reject with code `device/closed`. */
+  dispose(): void;
+}
+
+export interface NativeBinding {
+  readonly version: string;
+  /**
+   * Opens `reference` (always there) or `cpu` (libresnode_cpu.so with oneDNN, looked for in `libraryFolder`).
+   * Throws with code `device/unavailable` and what was tried.
+   */
+  openDevice(kind: 'reference' | 'cpu', options: { threads: number; libraryFolder: string }): NativeDevice;
+  /** Maps a file read-only; the mapping lives as long as the returned buffer or a parameter that uses it. */
+  mapFile(path: string): ArrayBuffer;
+}

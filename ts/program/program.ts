@@ -1,0 +1,139 @@
+/**
+ * What crosses the border to native code: plain data, no functions, no prototxt. One Program is compiled
+ * once per device and input shape and run many times. native/core/program.h is the same in C++; change both.
+ */
+import type { FusedRelu, Pair } from '../graph/graph.ts';
+
+export type TensorId = number;
+export type ProgramParameterId = number;
+
+/** A float32 tensor as the user would see it, row-major. Layout and padding are the backend's affair. */
+export interface ProgramTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+}
+
+/** A parameter as the kernels want it: after folding, before the backend's own reordering. */
+export interface ProgramParameter {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Written by batchNorm while it runs; kept with the parameters, shared by all programs of a model. */
+  readonly mutable: boolean;
+}
+
+/** The kinds and their inputs, outputs and meaning are those of graph.ts, with folds resolved. */
+export type ProgramOperation = {
+  /** The layer's name, for errors and timings. */
+  readonly layer: string;
+  readonly inputs: readonly TensorId[];
+  readonly outputs: readonly TensorId[];
+} & (
+  | {
+      readonly kind: 'convolution';
+      readonly weights: ProgramParameterId;
+      readonly bias: ProgramParameterId | null;
+      readonly kernel: Pair;
+      readonly stride: Pair;
+      readonly pad: Pair;
+      readonly dilation: Pair;
+      readonly group: number;
+      readonly relu: FusedRelu | null;
+    }
+  | {
+      readonly kind: 'innerProduct';
+      readonly weights: ProgramParameterId;
+      readonly bias: ProgramParameterId | null;
+      readonly axis: number;
+      readonly numOutput: number;
+      readonly transpose: boolean;
+      readonly relu: FusedRelu | null;
+    }
+  /** Also what `affine` becomes: outer = N, channels = C, inner = H·W, scale and bias computed at packing. */
+  | {
+      readonly kind: 'scale';
+      readonly operand: 'none' | 'scale' | 'bias';
+      readonly scale: ProgramParameterId | null;
+      readonly bias: ProgramParameterId | null;
+      readonly outer: number;
+      readonly channels: number;
+      readonly inner: number;
+      readonly relu: FusedRelu | null;
+    }
+  | {
+      readonly kind: 'batchNorm';
+      readonly mean: ProgramParameterId;
+      readonly variance: ProgramParameterId;
+      readonly factor: ProgramParameterId;
+      readonly eps: number;
+      readonly movingAverageFraction: number;
+    }
+  | { readonly kind: 'relu'; readonly negativeSlope: number }
+  | { readonly kind: 'elu'; readonly alpha: number }
+  | { readonly kind: 'sigmoid' }
+  | { readonly kind: 'tanh' }
+  | { readonly kind: 'absval' }
+  | { readonly kind: 'power'; readonly power: number; readonly scale: number; readonly shift: number }
+  | { readonly kind: 'prelu'; readonly slope: ProgramParameterId; readonly channelShared: boolean }
+  | {
+      readonly kind: 'eltwise';
+      readonly operation: 'sum' | 'prod' | 'max';
+      readonly coefficients: readonly number[];
+      readonly relu: FusedRelu | null;
+    }
+  | {
+      readonly kind: 'pooling';
+      readonly method: 'max' | 'average';
+      readonly kernel: Pair;
+      readonly stride: Pair;
+      readonly pad: Pair;
+    }
+  | { readonly kind: 'softmax'; readonly outer: number; readonly channels: number; readonly inner: number }
+  | {
+      readonly kind: 'softmaxLoss';
+      readonly outer: number;
+      readonly channels: number;
+      readonly inner: number;
+      readonly ignoreLabel: number | null;
+      readonly normalization: 'full' | 'valid' | 'batchSize' | 'none';
+    }
+  | { readonly kind: 'euclideanLoss' }
+  | {
+      readonly kind: 'accuracy';
+      readonly topK: number;
+      readonly outer: number;
+      readonly channels: number;
+      readonly inner: number;
+      readonly ignoreLabel: number | null;
+    }
+  | { readonly kind: 'concat'; readonly axis: number }
+  | { readonly kind: 'slice'; readonly axis: number }
+  | { readonly kind: 'reshape' }
+  | {
+      readonly kind: 'lrn';
+      readonly region: 'across' | 'within';
+      readonly size: number;
+      readonly alpha: number;
+      readonly beta: number;
+      readonly k: number;
+    }
+);
+
+export interface Program {
+  readonly name: string;
+  readonly tensors: readonly ProgramTensor[];
+  readonly parameters: readonly ProgramParameter[];
+  readonly operations: readonly ProgramOperation[];
+  readonly inputs: readonly TensorId[];
+  readonly outputs: readonly TensorId[];
+}
+
+/** The bytes of one parameter: little-endian, any alignment, usually a view of the mapped weights file. */
+export interface ParameterData {
+  readonly bytes: Uint8Array;
+  readonly dtype: 'float32' | 'float64';
+  /**
+   * One factor per index of axis 0, multiplied in float64 and rounded once while packing:
+   * how BatchNorm and Scale get into a convolution's weights without a second copy of them.
+   */
+  readonly channelScale: Float64Array | null;
+}
