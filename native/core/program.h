@@ -1,0 +1,162 @@
+// The Program as native code sees it: ts/program/program.ts is the same in TypeScript and says what each kind
+// means (inputs and outputs by position); change both together. Plain data, validated once (validate.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace resnode {
+
+using TensorId = int32_t;
+using ParameterId = int32_t;
+using Shape = std::vector<int64_t>;
+
+inline int64_t elementCount(const Shape& shape) {
+  int64_t count = 1;
+  for (int64_t dimension : shape) count *= dimension;
+  return count;
+}
+
+struct Pair {
+  int64_t height = 1;
+  int64_t width = 1;
+};
+
+struct FusedRelu {
+  float negativeSlope = 0;
+};
+
+struct Tensor {
+  std::string name;
+  Shape shape;  // as users see it, row-major N×C×H×W, float32
+};
+
+struct Parameter {
+  std::string name;
+  Shape shape;
+  bool isMutable = false;
+};
+
+struct Convolution {
+  ParameterId weights = -1;  // [num_output, C/group, kh, kw]
+  std::optional<ParameterId> bias;  // [num_output]
+  Pair kernel, stride, pad, dilation;
+  int64_t group = 1;
+  std::optional<FusedRelu> relu;
+};
+
+struct InnerProduct {
+  ParameterId weights = -1;  // [N, K], or [K, N] with transpose
+  std::optional<ParameterId> bias;  // [N]
+  int64_t axis = 1;
+  int64_t numOutput = 0;
+  bool transpose = false;
+  std::optional<FusedRelu> relu;
+};
+
+enum class ScaleOperand { none, scale, bias };
+
+struct Scale {
+  ScaleOperand operand = ScaleOperand::none;
+  std::optional<ParameterId> scale, bias;
+  int64_t outer = 1, channels = 1, inner = 1;
+  std::optional<FusedRelu> relu;
+};
+
+struct BatchNorm {
+  ParameterId mean = -1, variance = -1, factor = -1;
+  float eps = 1e-5f;
+  float movingAverageFraction = 0.999f;
+};
+
+struct Relu {
+  float negativeSlope = 0;
+};
+struct Elu {
+  float alpha = 1;
+};
+struct Sigmoid {};
+struct Tanh {};
+struct AbsVal {};
+struct Power {
+  float power = 1, scale = 1, shift = 0;
+};
+struct PRelu {
+  ParameterId slope = -1;
+  bool channelShared = false;
+};
+
+enum class EltwiseKind { sum, prod, max };
+
+struct Eltwise {
+  EltwiseKind operation = EltwiseKind::sum;
+  std::vector<float> coefficients;  // one an input (all 1 where Caffe gives none)
+  std::optional<FusedRelu> relu;
+};
+
+enum class PoolingMethod { max, average };
+
+struct Pooling {
+  PoolingMethod method = PoolingMethod::max;
+  Pair kernel, stride, pad;
+};
+
+struct Softmax {
+  int64_t outer = 1, channels = 1, inner = 1;
+};
+
+enum class Normalization { full, valid, batchSize, none };
+
+struct SoftmaxLoss {
+  int64_t outer = 1, channels = 1, inner = 1;
+  std::optional<int64_t> ignoreLabel;
+  Normalization normalization = Normalization::valid;
+};
+
+struct EuclideanLoss {};
+
+struct Accuracy {
+  int64_t topK = 1;
+  int64_t outer = 1, channels = 1, inner = 1;
+  std::optional<int64_t> ignoreLabel;
+};
+
+struct Concat {
+  int64_t axis = 1;
+};
+struct Slice {
+  int64_t axis = 1;
+};
+struct Reshape {};
+
+enum class LrnRegion { across, within };
+
+struct Lrn {
+  LrnRegion region = LrnRegion::across;
+  int64_t size = 5;
+  float alpha = 1, beta = 0.75f, k = 1;
+};
+
+using Attributes =
+    std::variant<Convolution, InnerProduct, Scale, BatchNorm, Relu, Elu, Sigmoid, Tanh, AbsVal, Power, PRelu, Eltwise,
+                 Pooling, Softmax, SoftmaxLoss, EuclideanLoss, Accuracy, Concat, Slice, Reshape, Lrn>;
+
+struct Operation {
+  std::string layer;
+  std::vector<TensorId> inputs, outputs;
+  Attributes attributes;
+};
+
+struct Program {
+  std::string name;
+  std::vector<Tensor> tensors;
+  std::vector<Parameter> parameters;
+  std::vector<Operation> operations;
+  std::vector<TensorId> inputs, outputs;
+};
+
+}  // namespace resnode
