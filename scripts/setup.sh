@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Makes a fresh clone ready: system headers, npm packages, the native addon. Quick when there is nothing to do.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+if ! ls /usr/include/dnnl.hpp /usr/include/*/dnnl.hpp /usr/local/include/dnnl.hpp >/dev/null 2>&1; then
+  if command -v apt-get >/dev/null 2>&1; then
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libdnnl-dev >/dev/null
+  else
+    echo "setup: oneDNN's headers (dnnl.hpp) were not found. Install oneDNN 2.x with your package manager." >&2
+    exit 1
+  fi
+fi
+
+# onnxruntime-node (a development dependency) would otherwise download CUDA libraries.
+export ONNXRUNTIME_NODE_INSTALL=skip
+stamp=node_modules/.resnode-lock
+if [ ! -f "$stamp" ] || ! cmp -s package-lock.json "$stamp"; then
+  npm ci --no-audit --no-fund --loglevel=error
+  cp package-lock.json "$stamp"
+fi
+
+node scripts/cmake-build.mjs
