@@ -61,7 +61,7 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     encoded: [7, 'bool', false],
   },
   FillerParameter: {
-    type: [1, 'string', constant],
+    type: [1, 'string', 'constant'],
     value: [2, 'float', 0],
     min: [3, 'float', 0],
     max: [4, 'float', 1],

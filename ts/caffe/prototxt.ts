@@ -1,0 +1,180 @@
+/** protobuf's text format → message, against the schema of caffe.proto. */
+import { PrototxtError } from '../errors.ts';
+import { type Message, recordField, recordMessage } from './message.ts';
+import { type FieldDefinition, enums, messages } from './schema.ts';
+import { nearest } from './suggest.ts';
+import { type Token, Tokens, unescape } from './tokens.ts';
+
+const MAX_DEPTH = 100;
+const INTEGER_RANGES: Readonly<Record<string, readonly [bigint, bigint]>> = {
+  int32: [-(2n ** 31n), 2n ** 31n - 1n],
+  uint32: [0n, 2n ** 32n - 1n],
+  int64: [-(2n ** 63n), 2n ** 63n - 1n],
+  uint64: [0n, 2n ** 64n - 1n],
+};
+const BOOLS: Readonly<Record<string, boolean>> = {
+  true: true, True: true, t: true, '1': true, false: false, False: false, f: false, '0': false,
+};
+
+/**
+ * Parses one message of the text format, as Caffe's protobuf does: a singular field given twice, an unknown
+ * field or enum value, and a number out of range are errors.
+ * @param type The message's name in caffe.proto, e.g. `NetParameter`.
+ * @param options.file Named in errors.
+ * @returns Plain objects; 64-bit integers are numbers where exact, else bigints; floats are rounded to float32.
+ * @throws PrototxtError at the very token.
+ */
+export function parseMessage(type: string, text: string, options: { file: string }): Message {
+  const tokens = new Tokens(text, options.file);
+  const message: Message = {};
+  recordMessage(message, { file: options.file, line: 1, column: 1 });
+  parseFields(tokens, type, message, null, 0);
+  return message;
+}
+
+function fail(tokens: Tokens, code: string, text: string, token: Token = tokens.current): never {
+  throw new PrototxtError(`prototxt/${code}`, tokens.position(token), text);
+}
+
+function show(token: Token): string {
+  return token.kind === 'end' ? 'the end of the file' : token.kind === 'string' ? shorten(token.text) : `"${shorten(token.text)}"`;
+}
+
+function shorten(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+function parseFields(tokens: Tokens, type: string, message: Message, close: string | null, depth: number): void {
+  if (depth > MAX_DEPTH) fail(tokens, 'too-deep', `messages are nested more than ${MAX_DEPTH} deep`);
+  const fields = messages[type]!;
+  for (;;) {
+    if (close === null && tokens.current.kind === 'end') return;
+    if (close !== null && tokens.take(close)) return;
+    const name = tokens.current;
+    if (name.kind !== 'identifier') {
+      const closing = close === null ? '' : ` or "${close}" to close this ${type}`;
+      fail(tokens, 'syntax', `expected a field of ${type}${closing}, found ${show(name)}`);
+    }
+    const field = Object.hasOwn(fields, name.text) ? fields[name.text] : undefined;
+    if (field === undefined) {
+      const near = nearest(name.text, Object.keys(fields));
+      fail(tokens, 'unknown-field',
+        `${type} has no field "${shorten(name.text)}"${near === undefined ? '' : `; did you mean "${near}"?`}`);
+    }
+    tokens.next();
+    parseField(tokens, type, message, name, field, depth);
+    if (!tokens.take(';')) tokens.take(',');
+  }
+}
+
+function parseField(tokens: Tokens, type: string, message: Message, name: Token, field: FieldDefinition, depth: number): void {
+  const repeated = field[1][0] === '*' || field[1][0] === '+';
+  const valueType = repeated ? field[1].slice(1) : field[1];
+  const isMessage = valueType.startsWith('message:');
+  if (!repeated && Object.hasOwn(message, name.text)) {
+    fail(tokens, 'duplicate-field', `"${name.text}" is given twice, but a ${type} has only one`, name);
+  }
+  if (!tokens.take(':') && !isMessage) {
+    fail(tokens, 'syntax', `expected ":" after "${name.text}", found ${show(tokens.current)}`);
+  }
+  recordField(message, name.text, tokens.position(name));
+  const value = () => (isMessage ? parseSubmessage(tokens, valueType.slice(8), depth) : parseScalar(tokens, name.text, valueType));
+  if (!repeated) {
+    message[name.text] = value();
+    return;
+  }
+  const list = (message[name.text] ??= []) as unknown[];
+  if (!tokens.take('[')) {
+    list.push(value());
+    return;
+  }
+  if (tokens.take(']')) return;
+  do list.push(value());
+  while (tokens.take(','));
+  if (!tokens.take(']')) fail(tokens, 'syntax', `expected "," or "]" in the list of "${name.text}", found ${show(tokens.current)}`);
+}
+
+function parseSubmessage(tokens: Tokens, type: string, depth: number): Message {
+  const open = tokens.current;
+  const close = tokens.take('{') ? '}' : tokens.take('<') ? '>' : fail(tokens, 'syntax', `expected "{" to open a ${type}, found ${show(open)}`);
+  const message: Message = {};
+  recordMessage(message, tokens.position(open));
+  parseFields(tokens, type, message, close, depth + 1);
+  return message;
+}
+
+function parseScalar(tokens: Tokens, name: string, type: string): unknown {
+  if (type === 'string' || type === 'bytes') return parseString(tokens, name, type);
+  if (type === 'bool') return parseBool(tokens, name);
+  if (type.startsWith('enum:')) return parseEnum(tokens, name, type.slice(5));
+  if (type === 'float' || type === 'double') return parseFloating(tokens, name, type);
+  return parseInteger(tokens, name, type);
+}
+
+function parseString(tokens: Tokens, name: string, type: string): string | Uint8Array {
+  if (tokens.current.kind !== 'string') fail(tokens, 'type', `"${name}" expects a quoted string, found ${show(tokens.current)}`);
+  const parts: Uint8Array[] = [];
+  while (tokens.current.kind === 'string') parts.push(unescape(tokens.next(), tokens.file));
+  const bytes = Buffer.concat(parts);
+  return type === 'bytes' ? new Uint8Array(bytes) : bytes.toString('utf8');
+}
+
+function parseBool(tokens: Tokens, name: string): boolean {
+  const value = Object.hasOwn(BOOLS, tokens.current.text) ? BOOLS[tokens.current.text] : undefined;
+  if (value === undefined) fail(tokens, 'type', `"${name}" expects true or false, found ${show(tokens.current)}`);
+  tokens.next();
+  return value;
+}
+
+function parseEnum(tokens: Tokens, name: string, type: string): string {
+  const values = enums[type]!;
+  const token = tokens.current;
+  const known = token.kind === 'identifier' && Object.hasOwn(values, token.text)
+    ? token.text
+    : token.kind === 'integer' ? Object.keys(values).find((key) => values[key] === integerOf(token.text)) : undefined;
+  if (known === undefined) {
+    fail(tokens, 'enum', `"${name}" expects one of ${Object.keys(values).join(', ')}, found ${show(token)}`);
+  }
+  tokens.next();
+  return known;
+}
+
+function integerOf(text: string): number {
+  return Number(/^0[0-7]+$/.test(text) ? `0o${text.slice(1)}` : text);
+}
+
+function parseInteger(tokens: Tokens, name: string, type: string): number | bigint {
+  const sign = tokens.current;
+  const signed = type.startsWith('int');
+  const negative = signed && tokens.take('-');
+  const token = tokens.current;
+  if (token.kind !== 'integer' || token.text.length > 40) {
+    fail(tokens, 'type', `"${name}" expects ${signed ? 'an integer' : 'a non-negative integer'}, found ${show(token)}`);
+  }
+  if (/^0\d*[89]/.test(token.text)) fail(tokens, 'number', `${token.text} begins with 0, so it is octal, but has a digit above 7`);
+  const magnitude = BigInt(/^0[0-7]+$/.test(token.text) ? `0o${token.text.slice(1)}` : token.text);
+  const value = negative ? -magnitude : magnitude;
+  const [low, high] = INTEGER_RANGES[type]!;
+  if (value < low || value > high) {
+    fail(tokens, 'range', `${value} is out of range for "${name}" (${type}, ${low} to ${high})`, negative ? sign : token);
+  }
+  tokens.next();
+  return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+}
+
+function parseFloating(tokens: Tokens, name: string, type: string): number {
+  const negative = tokens.take('-');
+  const token = tokens.current;
+  let value: number;
+  if (token.kind === 'integer') {
+    // text_format.cc takes decimal integers only: hexadecimal and octal are refused for floats.
+    if (!/^(?:0|[1-9]\d*)$/.test(token.text)) fail(tokens, 'number', `"${name}" expects a decimal number, found ${show(token)}`);
+    value = Number(token.text);
+  } else if (token.kind === 'float') value = Number(token.text.replace(/[fF]$/, ''));
+  else if (token.kind === 'identifier' && /^inf(?:inity)?$/i.test(token.text)) value = Number.POSITIVE_INFINITY;
+  else if (token.kind === 'identifier' && /^nan$/i.test(token.text)) value = Number.NaN;
+  else fail(tokens, 'type', `"${name}" expects a number, found ${show(token)}`);
+  tokens.next();
+  const result = negative ? -value : value;
+  return type === 'float' ? Math.fround(result) : result;
+}
