@@ -1,0 +1,91 @@
+/** NetParameter: reading, Caffe's include/exclude rules, defaults. Fields carry caffe.proto's own names. */
+import { PrototxtError } from '../errors.ts';
+import { type Message, inheritPosition, positionOf } from './message.ts';
+import { parseMessage } from './prototxt.ts';
+import { messages } from './schema.ts';
+import { upgradeNet } from './upgrade.ts';
+
+export { positionOf } from './message.ts';
+
+/** One layer; every `*_param` is a message of its own. */
+export interface LayerParameter {
+  name?: string;
+  type?: string;
+  bottom?: string[];
+  top?: string[];
+  phase?: 'TRAIN' | 'TEST';
+  loss_weight?: number[];
+  param?: { name?: string; share_mode?: 'STRICT' | 'PERMISSIVE'; lr_mult?: number; decay_mult?: number }[];
+  include?: NetStateRule[];
+  exclude?: NetStateRule[];
+  [parameter: `${string}_param`]: Message | undefined;
+}
+
+export interface NetStateRule {
+  phase?: 'TRAIN' | 'TEST';
+  min_level?: number;
+  max_level?: number;
+  stage?: string[];
+  not_stage?: string[];
+}
+
+/** A net in today's form (V2). */
+export interface NetParameter {
+  name?: string;
+  state?: { phase?: 'TRAIN' | 'TEST'; level?: number; stage?: string[] };
+  force_backward?: boolean;
+  layer?: LayerParameter[];
+}
+
+/**
+ * Reads a prototxt and upgrades it as Caffe does, whatever its age (V0, V1, `input_dim`).
+ * @param options.file Named in errors.
+ * @throws PrototxtError with file:line:column.
+ */
+export function readNet(text: string, options: { file: string }): NetParameter {
+  return upgradeNet(parseMessage('NetParameter', text, options)) as NetParameter;
+}
+
+export interface NetState {
+  /** Default: the net's own state, else TEST. */
+  readonly phase?: 'TRAIN' | 'TEST';
+  readonly level?: number;
+  readonly stages?: readonly string[];
+}
+
+/** Keeps the layers whose include/exclude rules fit a state (net.cpp, FilterNet). @throws PrototxtError */
+export function filterNet(net: NetParameter, state: NetState = {}): NetParameter {
+  const phase = state.phase ?? net.state?.phase ?? 'TEST';
+  const level = state.level ?? net.state?.level ?? 0;
+  const stages = new Set(state.stages ?? net.state?.stage ?? []);
+  const meets = (rule: NetStateRule) =>
+    (rule.phase === undefined || rule.phase === phase) &&
+    (rule.min_level === undefined || level >= rule.min_level) &&
+    (rule.max_level === undefined || level <= rule.max_level) &&
+    (rule.stage ?? []).every((stage) => stages.has(stage)) &&
+    !(rule.not_stage ?? []).some((stage) => stages.has(stage));
+  const kept = (net.layer ?? []).filter((layer) => {
+    const include = layer.include ?? [];
+    const exclude = layer.exclude ?? [];
+    if (include.length > 0 && exclude.length > 0) {
+      throw new PrototxtError('prototxt/include-exclude', positionOf(layer) ?? { file: '<message>', line: 1, column: 1 },
+        `layer "${layer.name ?? ''}" has both include and exclude rules; keep one kind`);
+    }
+    return include.length > 0 ? include.some(meets) : !exclude.some(meets);
+  });
+  const filtered = { ...net, layer: kept };
+  inheritPosition(filtered, net);
+  return filtered;
+}
+
+/**
+ * A message with the proto default of every scalar field that was not written.
+ * @param type The message's name in caffe.proto.
+ */
+export function withDefaults<T extends object>(type: string, message: object | undefined): T {
+  const result: Message = {};
+  for (const [field, [, , value]] of Object.entries(messages[type]!)) if (value !== undefined) result[field] = value;
+  Object.assign(result, message);
+  if (message !== undefined) inheritPosition(result, message);
+  return result as T;
+}
