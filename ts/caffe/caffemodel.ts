@@ -1,0 +1,129 @@
+/** `.caffemodel` (a binary NetParameter) and `.binaryproto` (a binary BlobProto) → named blobs, as views. */
+import { WeightsError } from '../errors.ts';
+import type { Blob } from './blob.ts';
+import { enums } from './schema.ts';
+import { v1TypeName } from './upgrade.ts';
+import { packedVarints, readFields } from './wire.ts';
+
+export interface WeightsLayer {
+  readonly name: string;
+  readonly type: string;
+  readonly blobs: readonly Blob[];
+}
+
+export interface WeightsFile {
+  readonly file: string;
+  readonly name: string;
+  readonly layers: readonly WeightsLayer[];
+}
+
+// Field numbers of caffe.proto: NetParameter.name 1, layers 2 (V1), layer 100 (V2).
+const LAYER = { name: 1, type: 2, blobs: 7 };
+const V1_LAYER = { v0: 1, name: 4, type: 5, blobs: 6 };
+const V0_LAYER = { name: 1, type: 2, blobs: 50 };
+const BLOB = { num: 1, channels: 2, height: 3, width: 4, data: 5, shape: 7, doubleData: 8 };
+const MAX_ELEMENTS = 2 ** 31 - 1; // Caffe counts elements in an int.
+
+/**
+ * Reads the layers of a caffemodel; their blobs are views into `bytes`.
+ * @param bytes The file, mapped or read.
+ * @param options.file Named in errors.
+ * @throws WeightsError with the byte offset, or the layer and blob, at fault.
+ */
+export function readCaffemodel(bytes: Uint8Array, options: { file: string }): WeightsFile {
+  const { file } = options;
+  refuseText(bytes, file);
+  const layers: WeightsLayer[] = [];
+  let name = '';
+  for (const field of readFields(bytes, { file, what: 'NetParameter' })) {
+    if (field.wireType !== 2) continue;
+    if (field.number === 1) name = text(field.bytes);
+    else if (field.number === 100) layers.push(readLayer(field.bytes, file, LAYER, layers.length));
+    else if (field.number === 2) layers.push(readV1Layer(field.bytes, file, layers.length));
+  }
+  return { file, name, layers };
+}
+
+/**
+ * Reads a BlobProto, e.g. a mean image `[1, channels, height, width]`.
+ * @throws WeightsError
+ */
+export function readBinaryproto(bytes: Uint8Array, options: { file: string }): Blob {
+  refuseText(bytes, options.file);
+  const blob = readBlob(bytes, options.file, 'BlobProto');
+  if (blob.bytes.length === 0) {
+    throw new WeightsError('weights/empty', { file: options.file }, 'this .binaryproto holds no values; expected a BlobProto such as a mean image');
+  }
+  return blob;
+}
+
+function refuseText(bytes: Uint8Array, file: string): void {
+  const head = text(bytes.subarray(0, 64)).trimStart();
+  if (/^(?:#|name\s*:|layers?\s*\{|input\s*:)/.test(head)) {
+    throw new WeightsError('weights/text', { file }, 'this is a prototxt (text), not binary weights; pass it as the model and the .caffemodel as the weights');
+  }
+  if (head.startsWith('version https://git-lfs')) {
+    throw new WeightsError('weights/git-lfs', { file }, 'this is a Git LFS pointer, not the weights; run "git lfs pull"');
+  }
+}
+
+function text(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
+}
+
+function readLayer(bytes: Uint8Array, file: string, numbers: { name: number; type: number; blobs: number }, index: number): WeightsLayer {
+  let name = '';
+  let type = '';
+  const blobs: Uint8Array[] = [];
+  for (const field of readFields(bytes, { file, what: `layer ${index}` })) {
+    if (field.wireType === 2 && field.number === numbers.name) name = text(field.bytes);
+    else if (field.wireType === 2 && field.number === numbers.type) type = text(field.bytes);
+    else if (field.wireType === 0 && field.number === numbers.type) {
+      const known = Object.entries(enums['V1LayerParameter.LayerType']!).find(([, value]) => value === field.value);
+      type = known === undefined ? `type ${field.value}` : v1TypeName(known[0]);
+    } else if (field.wireType === 2 && field.number === numbers.blobs) blobs.push(field.bytes);
+  }
+  return { name, type, blobs: blobs.map((blob, i) => readBlob(blob, file, `layer "${name}", blob ${i}`)) };
+}
+
+function readV1Layer(bytes: Uint8Array, file: string, index: number): WeightsLayer {
+  for (const field of readFields(bytes, { file, what: `layer ${index}` })) {
+    if (field.number === V1_LAYER.v0 && field.wireType === 2) return readLayer(field.bytes, file, V0_LAYER, index);
+  }
+  return readLayer(bytes, file, V1_LAYER, index);
+}
+
+function readBlob(bytes: Uint8Array, file: string, what: string): Blob {
+  let shape: number[] | null = null;
+  const legacy = [0, 0, 0, 0];
+  let hasLegacy = false;
+  const floats: Uint8Array[] = [];
+  const doubles: Uint8Array[] = [];
+  for (const field of readFields(bytes, { file, what })) {
+    const { number, wireType } = field;
+    if (number >= BLOB.num && number <= BLOB.width && wireType === 0) {
+      legacy[number - 1] = field.value;
+      hasLegacy = true;
+    } else if (number === BLOB.shape && wireType === 2) {
+      shape ??= [];
+      for (const dim of readFields(field.bytes, { file, what: `${what}, shape` })) {
+        if (dim.number === 1) shape.push(...packedVarints(dim, { file, what: `${what}, shape` }));
+      }
+    } else if (number === BLOB.data && (wireType === 2 || wireType === 5)) floats.push(field.bytes);
+    else if (number === BLOB.doubleData && (wireType === 2 || wireType === 1)) doubles.push(field.bytes);
+  }
+  // Legacy 4-D dims win over shape in Caffe (Blob::FromProto) when any is set.
+  const dims = hasLegacy ? legacy : (shape ?? []);
+  const count = dims.reduce((product, dim) => product * dim, 1);
+  if (!dims.every((dim) => Number.isInteger(dim) && dim >= 0) || !(count <= MAX_ELEMENTS)) {
+    throw new WeightsError('weights/shape', { file }, `${what}: a shape of ${dims.join('×')} is not possible; the file is damaged`);
+  }
+  const dtype = doubles.length > 0 ? 'float64' : 'float32';
+  const parts = dtype === 'float64' ? doubles : floats;
+  const size = dtype === 'float64' ? 8 : 4;
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  if (length !== count * size) {
+    throw new WeightsError('weights/data-size', { file }, `${what}: shape ${dims.join('×') || '[] (a scalar)'} needs ${count} values, the file has ${length / size}`);
+  }
+  return { shape: dims, dtype, bytes: parts.length === 1 ? parts[0]! : new Uint8Array(Buffer.concat(parts)) };
+}

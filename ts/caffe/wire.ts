@@ -1,0 +1,76 @@
+/**
+ * protobuf's wire format, read in place. Written by hand because the libraries copy every `bytes` and float
+ * list: a 240 MB caffemodel must open without touching its payload.
+ * https://protobuf.dev/programming-guides/encoding/
+ */
+import { WeightsError } from '../errors.ts';
+
+export interface WireField {
+  readonly number: number;
+  readonly wireType: number;
+  /** The value of a varint (wire type 0); at most 2^53 − 1, larger ones are NaN. */
+  readonly value: number;
+  /** The payload of types 1, 2 and 5. */
+  readonly bytes: Uint8Array;
+}
+
+const NONE = new Uint8Array(0);
+
+/**
+ * The fields of one message, in order.
+ * @param context For errors: the file and what the message is.
+ * @throws WeightsError `weights/truncated` or `weights/wire` with the byte offset in the file.
+ */
+export function* readFields(bytes: Uint8Array, context: { file: string; what: string }): Generator<WireField> {
+  const fail = (code: string, at: number, text: string): never => {
+    throw new WeightsError(`weights/${code}`, { file: context.file }, `${context.what}, byte ${bytes.byteOffset + at}: ${text}`);
+  };
+  let offset = 0;
+  const varint = (): number => {
+    let value = 0;
+    for (let i = 0; i < 10; i++) {
+      const byte = bytes[offset];
+      if (byte === undefined) return fail('truncated', offset, 'the data ends in the middle of a number; the file is cut short');
+      offset++;
+      value += (byte & 0x7f) * 2 ** (7 * i);
+      if (byte < 0x80) return Number.isSafeInteger(value) ? value : Number.NaN;
+    }
+    return fail('wire', offset, 'a number is longer than 10 bytes; this is no protobuf data');
+  };
+  while (offset < bytes.length) {
+    const start = offset;
+    const tag = varint();
+    const number = Math.floor(tag / 8);
+    const wireType = tag % 8;
+    if (!(number >= 1 && number < 2 ** 29)) fail('wire', start, 'a field number is out of range; this is no protobuf data');
+    if (wireType === 0) {
+      yield { number, wireType, value: varint(), bytes: NONE };
+      continue;
+    }
+    const length = wireType === 2 ? varint() : wireType === 1 ? 8 : wireType === 5 ? 4 : -1;
+    if (length === -1) fail('wire', start, `wire type ${wireType} does not occur in Caffe's files; this is no protobuf data`);
+    if (!(length <= bytes.length - offset)) {
+      fail('truncated', start, `field ${number} says it has ${length} bytes, but ${bytes.length - offset} are left; the file is cut short or damaged`);
+    }
+    yield { number, wireType, value: 0, bytes: bytes.subarray(offset, offset + length) };
+    offset += length;
+  }
+}
+
+/** All varints of a packed field. */
+export function packedVarints(field: WireField, context: { file: string; what: string }): number[] {
+  if (field.wireType === 0) return [field.value];
+  const values: number[] = [];
+  let value = 0;
+  let shift = 0;
+  for (const byte of field.bytes) {
+    value += (byte & 0x7f) * 2 ** shift;
+    shift += 7;
+    if (byte < 0x80) {
+      values.push(value);
+      [value, shift] = [0, 0];
+    }
+  }
+  if (shift !== 0) throw new WeightsError('weights/truncated', { file: context.file }, `${context.what}: a list of numbers ends in the middle of one`);
+  return values;
+}
