@@ -1,0 +1,71 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { filterNet, readNet } from '../../ts/caffe/net-parameter.ts';
+import { GraphError, PrototxtError } from '../../ts/errors.ts';
+import { graphFromCaffe, resolveOutput } from '../../ts/graph/from-caffe.ts';
+import { goldenCases, goldenFolder, readJson } from '../support/golden.ts';
+
+interface Manifest {
+  phase: 'TRAIN' | 'TEST';
+  level: number;
+  stages: string[];
+  structure: { outputs: string[]; layers: { name: string; params: number[][] }[] };
+  passes: { blobs?: Record<string, { shape: number[] }>; layers?: Record<string, { shape: number[] }[]> }[];
+}
+
+const golden = goldenFolder();
+// The recorder wrote a loss, which has no axes, as [] in some cases and as [1] in others.
+const scalarAsOne = (shape: readonly number[]) => (shape.length === 0 ? [1] : shape);
+const build = (path: string, state: { phase?: 'TRAIN' | 'TEST'; level?: number; stages?: string[] } = {}) =>
+  graphFromCaffe(filterNet(readNet(readFileSync(path, 'utf8'), { file: basename(path) }), state), state.phase === undefined ? {} : { phase: state.phase });
+
+for (const group of ['layers', 'rules', 'mini-resnet']) {
+  for (const folder of goldenCases(group)) {
+    const manifest = readJson<Manifest>(join(folder, 'manifest.json'));
+    test(`${group}/${basename(folder)}: shapes, parameters and outputs are Caffe's`, () => {
+      const graph = build(join(folder, 'net.prototxt'), manifest);
+      for (const pass of manifest.passes) {
+        for (const [name, { shape }] of Object.entries(pass.blobs ?? {})) assert.equal(scalarAsOne(graph.values[resolveOutput(graph, name)]!.shape), scalarAsOne(shape), name);
+      }
+      const expected = manifest.structure.layers.flatMap(({ name, params }) => params.map((shape) => `${name} ${shape}`));
+      const shared = new Set(graph.parameters.map(({ layer, shape }) => `${layer} ${shape}`));
+      for (const entry of shared) assert.ok(expected.includes(entry), entry);
+      assert.equal(graph.outputs.map((id) => graph.values[id]!.blob), manifest.structure.outputs);
+    });
+  }
+}
+
+if (golden !== null) {
+  const index = readJson<Record<string, { stage: string; kind: string; ok: boolean }>>(join(golden, 'malformed/index.json'));
+  for (const [name, entry] of Object.entries(index)) {
+    if (entry.stage !== 'init' || entry.kind !== 'net') continue;
+    test(`malformed/${name} is ${entry.ok ? 'accepted' : 'refused with its place'}`, () => {
+      const path = join(golden, 'malformed', name);
+      if (entry.ok) {
+        build(path);
+        return;
+      }
+      assert.throws(() => build(path), (error: unknown) =>
+        (error instanceof GraphError || error instanceof PrototxtError) && error.message.includes(`${name}:`) && /:\d+:\d+: /.test(error.message));
+    });
+  }
+
+  const msra = join(golden, 'prototxt/deep-residual-networks/prototxt');
+  for (const [depth, parameters] of [[50, 25_610_216], [101, 44_654_504], [152, 60_344_232]] as const) {
+    const path = join(msra, `ResNet-${depth}-deploy.prototxt`);
+    if (!existsSync(path)) continue;
+    test(`ResNet-${depth} as published builds with its known shapes`, () => {
+      const graph = build(path);
+      const shape = (name: string) => graph.values[resolveOutput(graph, name)]!.shape;
+      assert.equal(shape('pool1'), [1, 64, 56, 56]);
+      assert.equal(shape('res5c'), [1, 2048, 7, 7]);
+      assert.equal(shape('prob'), [1, 1000]);
+      const count = graph.parameters.reduce((sum, p) => sum + p.shape.reduce((a, b) => a * b, 1), 0);
+      assert.ok(Math.abs(count - parameters) < 0.002 * parameters, `${count}`);
+    });
+  }
+}
+
+test.run();

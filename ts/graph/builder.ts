@@ -1,0 +1,83 @@
+/** What the layer rules build with: values, parameters, refusals, all tied to the layer at hand. */
+import { positionOf } from '../caffe/message.ts';
+import type { LayerParameter } from '../caffe/net-parameter.ts';
+import { withDefaults } from '../caffe/net-parameter.ts';
+import { GraphError } from '../errors.ts';
+import type { Filler, Operation, Parameter, ParameterId } from './graph.ts';
+
+export type Shape = readonly number[];
+
+/** One layer while it is being built. `shapes` are its bottoms'. */
+export interface LayerContext {
+  readonly layer: LayerParameter;
+  readonly phase: 'TRAIN' | 'TEST';
+  readonly shapes: readonly Shape[];
+  readonly topCount: number;
+  /** Adds (or, by `param { name }`, shares) the layer's next parameter. */
+  parameter(shape: Shape, filler: object | undefined, mutable?: boolean): ParameterId;
+  fail(code: string, message: string, field?: string): never;
+}
+
+/** A layer's result: the operation and the shapes of its tops. */
+export interface Built {
+  readonly operation: Operation;
+  readonly tops: readonly Shape[];
+}
+
+export const sizeOf = (shape: Shape): number => shape.reduce((product, dim) => product * dim, 1);
+export const showShape = (shape: Shape): string => (shape.length === 0 ? 'a scalar' : shape.join('×'));
+
+/** Factors a shape around `axis`: [outer, channels, inner]. */
+export function around(shape: Shape, axis: number): { outer: number; channels: number; inner: number } {
+  return { outer: sizeOf(shape.slice(0, axis)), channels: shape[axis] ?? 1, inner: sizeOf(shape.slice(axis + 1)) };
+}
+
+/** A possibly negative axis made canonical. */
+export function canonicalAxis(context: LayerContext, axis: number, dimensions: number, name = 'axis'): number {
+  if (!Number.isInteger(axis) || axis < -dimensions || axis >= dimensions) {
+    context.fail('axis', `${name} ${axis} does not exist in a bottom of ${dimensions} dimensions`);
+  }
+  return axis < 0 ? axis + dimensions : axis;
+}
+
+/** Collects parameters over a whole net. */
+export class ParameterTable {
+  readonly all: Parameter[] = [];
+  readonly #named = new Map<string, ParameterId>();
+
+  context(layer: LayerParameter, phase: 'TRAIN' | 'TEST', shapes: readonly Shape[]): LayerContext & { used: number } {
+    const name = layer.name ?? '';
+    const table = this;
+    const context = {
+      layer,
+      phase,
+      shapes,
+      topCount: layer.top?.length ?? 0,
+      used: 0,
+      fail(code: string, message: string, field?: string): never {
+        throw new GraphError(`graph/${code}`, { layer: name, ...(layer.type === undefined ? {} : { type: layer.type }), ...place(layer, field) }, message);
+      },
+      parameter(shape: Shape, filler: object | undefined, mutable = false): ParameterId {
+        const index = context.used++;
+        const spec = layer.param?.[index];
+        const shared = spec?.name === undefined || spec.name === '' ? undefined : table.#named.get(spec.name);
+        if (shared !== undefined) {
+          const owner = table.all[shared]!;
+          const fits = spec!.share_mode === 'PERMISSIVE' ? sizeOf(owner.shape) === sizeOf(shape) : showShape(owner.shape) === showShape(shape);
+          if (!fits) context.fail('shared-shape', `shares "${spec!.name}" of layer "${owner.layer}", which is ${showShape(owner.shape)}, but needs ${showShape(shape)}`);
+          return shared;
+        }
+        table.all.push({ layer: name, index, shape, filler: withDefaults<Filler>('FillerParameter', filler), mutable });
+        const id = table.all.length - 1;
+        if (spec?.name) table.#named.set(spec.name, id);
+        return id;
+      },
+    };
+    return context;
+  }
+}
+
+function place(layer: object, field?: string) {
+  const position = positionOf(layer, field);
+  return position === undefined ? {} : { position };
+}

@@ -1,0 +1,209 @@
+/** NetParameter → Graph, by Caffe's rules (net.cpp, insert_splits.cpp). The only file that knows both worlds. */
+import { positionOf } from '../caffe/message.ts';
+import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
+import { nearest } from '../caffe/suggest.ts';
+import { GraphError } from '../errors.ts';
+import { type Built, type LayerContext, ParameterTable, type Shape, showShape, sizeOf } from './builder.ts';
+import * as dense from './dense-layers.ts';
+import type { Graph, Node, Value, ValueId } from './graph.ts';
+import * as shapes from './shape-layers.ts';
+import * as spatial from './spatial-layers.ts';
+
+type Count = readonly [minimum: number, maximum: number];
+interface Rule {
+  readonly build: (context: LayerContext) => Built;
+  readonly bottoms: Count;
+  readonly tops: Count;
+  readonly isLoss?: boolean;
+}
+const ANY: Count = [1, Number.POSITIVE_INFINITY];
+const one = (build: Rule['build'], bottoms: Count = [1, 1], tops: Count = [1, 1]): Rule => ({ build, bottoms, tops });
+
+/** Every supported layer type: its rule, and how many bottoms and tops it takes. */
+const RULES: Readonly<Record<string, Rule>> = {
+  AbsVal: one(shapes.absval),
+  Accuracy: one(dense.accuracy, [2, 2], [1, 2]),
+  BatchNorm: one(dense.batchNorm),
+  Bias: one(dense.bias, [1, 2]),
+  Concat: one(shapes.concat, ANY),
+  Convolution: one(spatial.convolution, ANY, ANY),
+  Dropout: one(shapes.dropout),
+  ELU: one(shapes.elu),
+  Eltwise: one(shapes.eltwise, [2, Number.POSITIVE_INFINITY]),
+  EuclideanLoss: { ...one(dense.euclideanLoss, [2, 2]), isLoss: true },
+  Flatten: one(shapes.flatten),
+  InnerProduct: one(dense.innerProduct),
+  LRN: one(spatial.lrn),
+  PReLU: one(dense.prelu),
+  Pooling: one(spatial.pooling, [1, 1], [1, 2]),
+  Power: one(shapes.power),
+  ReLU: one(shapes.relu),
+  Reshape: one(shapes.reshape),
+  Scale: one(dense.scale, [1, 2]),
+  Sigmoid: one(shapes.sigmoid),
+  Slice: one(shapes.slice, [1, 1], ANY),
+  Softmax: one(dense.softmax),
+  SoftmaxWithLoss: { ...one(dense.softmaxLoss, [2, 2], [0, 2]), isLoss: true },
+  Split: one(shapes.split, [1, 1], ANY),
+  TanH: one(shapes.tanh),
+};
+const DATA_TYPES = ['Data', 'ImageData', 'HDF5Data', 'MemoryData', 'DummyData', 'WindowData', 'AnnotatedData'];
+const MAX_ELEMENTS = 2 ** 31 - 1; // Caffe counts a blob's elements in an int.
+
+export interface GraphOptions {
+  /** Decides BatchNorm's statistics and Dropout. Default TEST. */
+  readonly phase?: 'TRAIN' | 'TEST';
+  /** Shapes that replace (or, for data layers, give) those of inputs, by blob name. */
+  readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
+  /** Replaces the first dimension of every input. */
+  readonly batch?: number;
+}
+
+/**
+ * Builds the graph of an upgraded, filtered net; in-place layers become values of their own.
+ * @throws GraphError naming layer, place, what was found and expected.
+ */
+export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): Graph {
+  const phase = options.phase ?? 'TEST';
+  const table = new ParameterTable();
+  const values: Value[] = [];
+  const nodes: Node[] = [];
+  const inputs: ValueId[] = [];
+  const blobs = new Map<string, ValueId>();
+  const unread = new Set<string>();
+  const splitBlobs = splitReaders(net);
+  const lossWeights = new Map<ValueId, number>();
+  const layers = net.layer ?? [];
+
+  layers.forEach((layer, layerIndex) => {
+    const bottomNames = layer.bottom ?? [];
+    const topNames = layer.top ?? [];
+    const fail = (code: string, text: string): never => table.context(layer, phase, []).fail(code, text);
+    const addTop = (name: string, shape: Shape): ValueId => {
+      const inPlace = bottomNames.includes(name) && !splitBlobs.has(`${layerIndex}/${name}`);
+      if (blobs.has(name) && !inPlace) {
+        const why = bottomNames.includes(name) ? '; an in-place layer needs to be the only reader of its blob' : '';
+        fail('top-twice', `top "${name}" is already made by layer "${values[blobs.get(name)!]!.layer}"${why}`);
+      }
+      const count = sizeOf(shape);
+      if (!(count <= MAX_ELEMENTS)) fail('too-large', `top "${name}" would be ${showShape(shape)}, over Caffe's limit of 2^31 − 1 values`);
+      values.push({ blob: name, layer: layer.name ?? '', shape });
+      blobs.set(name, values.length - 1);
+      unread.add(name);
+      return values.length - 1;
+    };
+
+    const declared = inputShapesOf(layer, options);
+    if (declared !== null) {
+      topNames.forEach((name, i) => {
+        const shape = declared[i] ?? fail('input-shape', `input "${name}" has no shape; give input_param { shape { dim: … } }`);
+        if (shape.some((dim) => !Number.isSafeInteger(dim) || dim < 1)) fail('input-shape', `input "${name}" has the shape ${showShape(shape)}; dimensions must be at least 1`);
+        inputs.push(addTop(name, shape));
+      });
+      return;
+    }
+    const bottoms = bottomNames.map((name) => {
+      const id = blobs.get(name);
+      if (id !== undefined) return id;
+      const near = nearest(name, blobs.keys());
+      return fail('unknown-bottom', `bottom "${name}" is made by no layer above${near === undefined ? '' : `; did you mean "${near}"?`}`);
+    });
+    for (const name of bottomNames) unread.delete(name);
+    const type = layer.type ?? '';
+    if (type === 'Silence') return;
+    const rule = Object.hasOwn(RULES, type) ? RULES[type]! : fail('unknown-type', unknownType(type, layer));
+    // net.cpp AutoTopBlobs: a loss without a named top gets one.
+    const tops = rule.isLoss && topNames.length === 0 ? [layer.name ?? 'loss'] : topNames;
+    checkCount(rule.bottoms, bottomNames.length, 'bottom', fail);
+    checkCount(rule.tops, tops.length, 'top', fail);
+    if (type === 'Convolution' && bottomNames.length !== tops.length) fail('top-count', `needs as many tops as bottoms, found ${tops.length} and ${bottomNames.length}`);
+    const context = table.context(layer, phase, bottoms.map((id) => values[id]!.shape));
+    const built = rule.build(context);
+    if ((layer.param?.length ?? 0) > context.used) fail('param-count', `has ${layer.param!.length} param, but only ${context.used} blobs`);
+    const weights = layer.loss_weight ?? [];
+    if (weights.length > 0 && weights.length !== tops.length) fail('loss-weight', 'loss_weight must be given once per top or not at all');
+    // loss_layer.cpp gives a loss one loss_weight of its own, so that this Caffe refuses a second top whatever is written.
+    if (rule.isLoss && tops.length > 1) fail('loss-tops', `a second top on ${type} is refused by Caffe; add a Softmax layer for the probabilities`);
+    const outputs = built.tops.map((shape, i) => addTop(tops[i]!, shape));
+    outputs.forEach((id, i) => {
+      const weight = weights[i] ?? (rule.isLoss && i === 0 ? 1 : 0);
+      if (weight !== 0) lossWeights.set(id, weight);
+    });
+    const node = { name: layer.name ?? '', type, position: positionOf(layer), layers: [layer.name ?? ''], operation: built.operation };
+    // A convolution over several bottoms is as many convolutions with the same weights.
+    if (type === 'Convolution') bottoms.forEach((id, i) => nodes.push({ ...node, inputs: [id], outputs: [outputs[i]!] }));
+    else nodes.push({ ...node, inputs: bottoms, outputs });
+  });
+  const outputs = [...unread].sort().map((name) => blobs.get(name)!);
+  return { name: net.name ?? '', values, parameters: table.all, nodes, inputs, outputs, blobs, lossWeights };
+}
+
+function checkCount([minimum, maximum]: Count, count: number, what: string, fail: (code: string, text: string) => never): void {
+  if (count >= minimum && count <= maximum) return;
+  const expected = minimum === maximum ? `${minimum}` : maximum === Number.POSITIVE_INFINITY ? `at least ${minimum}` : `${minimum} to ${maximum}`;
+  fail(`${what}-count`, `takes ${expected} ${what}${expected === '1' ? '' : 's'}, found ${count}`);
+}
+
+function unknownType(type: string, layer: LayerParameter): string {
+  if (DATA_TYPES.includes(type)) {
+    return `a data layer needs the shapes of its tops (${(layer.top ?? []).join(', ')}): use the deploy prototxt, or give them as input shapes`;
+  }
+  const near = nearest(type, Object.keys(RULES));
+  return `layer type "${type}" is not supported${near === undefined ? '' : `; did you mean "${near}"?`} (supported: Input, ${Object.keys(RULES).join(', ')})`;
+}
+
+function inputShapesOf(layer: LayerParameter, options: GraphOptions): (Shape | undefined)[] | null {
+  const isData = DATA_TYPES.includes(layer.type ?? '');
+  const given = options.inputShapes ?? {};
+  const tops = layer.top ?? [];
+  if (layer.type !== 'Input' && !(isData && tops.every((name) => given[name] !== undefined))) return null;
+  const written = (layer.input_param?.shape ?? []) as { dim?: number[] }[];
+  return tops.map((name, i) => {
+    const shape = given[name] ?? (written.length === 1 ? written[0] : written[i])?.dim;
+    return shape === undefined || options.batch === undefined ? shape : [options.batch, ...shape.slice(1)];
+  });
+}
+
+// Caffe splits a blob with several readers, so that none of them may work in place. Keys: `layer index/blob`.
+function splitReaders(net: NetParameter): Set<string> {
+  const readers = new Map<string, number[]>();
+  const found = new Set<string>();
+  const close = (name: string) => {
+    const list = readers.get(name) ?? [];
+    if (list.length > 1) for (const index of list) found.add(`${index}/${name}`);
+  };
+  (net.layer ?? []).forEach((layer, index) => {
+    for (const name of layer.bottom ?? []) readers.set(name, [...(readers.get(name) ?? []), index]);
+    for (const name of layer.top ?? []) {
+      close(name);
+      readers.set(name, []);
+    }
+  });
+  for (const name of readers.keys()) close(name);
+  return found;
+}
+
+/**
+ * The value that a name means: `blob` (as it is at the end) or `blob@layer` (right after that layer).
+ * @throws GraphError `graph/unknown-blob`
+ */
+export function resolveOutput(graph: Graph, name: string): ValueId {
+  const at = name.lastIndexOf('@');
+  const byLayer = at < 0 ? -1 : graph.values.findLastIndex((value) => value.blob === name.slice(0, at) && value.layer === name.slice(at + 1));
+  const id = graph.blobs.get(name) ?? (byLayer < 0 ? splitSource(graph, name) : byLayer);
+  if (id !== undefined) return id;
+  const near = nearest(name, graph.blobs.keys());
+  throw new GraphError('graph/unknown-blob', {}, `the net has no blob "${name}"${near === undefined ? '' : `; did you mean "${near}"?`}`);
+}
+
+// Caffe names the copies that it makes for several readers `<blob>_<layer>_<top>_split_<k>`; here they are the blob.
+function splitSource(graph: Graph, name: string): ValueId | undefined {
+  const prefix = /^(.+)_\d+_split_\d+$/.exec(name)?.[1];
+  const id = prefix === undefined ? -1 : graph.values.findLastIndex((value) => `${value.blob}_${value.layer}` === prefix);
+  return id < 0 ? undefined : id;
+}
+
+/** The graph with other outputs, named as in `resolveOutput`. */
+export function withOutputs(graph: Graph, names: readonly string[]): Graph {
+  return { ...graph, outputs: names.map((name) => resolveOutput(graph, name)) };
+}
