@@ -1,0 +1,39 @@
+/** The passes, in order. Each is a pure function Graph → Graph; what the caller asked to see stays exact. */
+import type { Graph } from '../graph/graph.ts';
+import { dropIdentity } from './drop-identity.ts';
+import { foldAffine } from './fold-affine.ts';
+import { fuseRelu } from './fuse-relu.ts';
+import { fuseResidual } from './fuse-residual.ts';
+import { moveStrides } from './move-strides.ts';
+import { removeUnused } from './remove-unused.ts';
+
+export interface Pass {
+  readonly name: string;
+  /** Why it stands where it stands. */
+  readonly reason: string;
+  readonly run: (graph: Graph) => Graph;
+}
+
+export const passes: readonly Pass[] = [
+  { name: 'drop-identity', reason: 'first, so that no later pattern has to look through Dropout and Split', run: dropIdentity },
+  { name: 'remove-unused', reason: 'early: a reader that nobody needs would keep a value from being fused', run: removeUnused },
+  { name: 'fold-affine', reason: 'before the fusions: BatchNorm and Scale stand between a convolution and its sum', run: foldAffine },
+  { name: 'fuse-residual', reason: 'before ReLU, which comes after the sum', run: fuseResidual },
+  { name: 'fuse-relu', reason: 'completes convolution → sum → ReLU', run: fuseRelu },
+  { name: 'move-strides', reason: 'last: it moves whole fused convolutions', run: moveStrides },
+];
+
+/** Runs all passes (or those named). @param onPass Told the graph before and after each. */
+export function runPasses(
+  graph: Graph,
+  options: { only?: readonly string[]; onPass?: (pass: Pass, before: Graph, after: Graph) => void } = {},
+): Graph {
+  let current = graph;
+  for (const pass of passes) {
+    if (options.only !== undefined && !options.only.includes(pass.name)) continue;
+    const after = pass.run(current);
+    options.onPass?.(pass, current, after);
+    current = after;
+  }
+  return current;
+}
