@@ -1,0 +1,61 @@
+#include "plain.h"
+
+#include <algorithm>
+
+namespace resnode {
+
+std::vector<Lifetime> tensorLifetimes(const Program& program) {
+  std::vector<Lifetime> lifetimes(program.tensors.size());
+  const auto extend = [&](TensorId id, int at) {
+    Lifetime& lifetime = lifetimes[id];
+    lifetime.from = lifetime.from < 0 ? at : std::min(lifetime.from, at);
+    lifetime.to = std::max(lifetime.to, at);
+  };
+  const int last = std::max(0, static_cast<int>(program.operations.size()) - 1);
+  for (TensorId id : program.inputs) extend(id, 0);
+  for (int i = 0; i < static_cast<int>(program.operations.size()); ++i) {
+    for (TensorId id : program.operations[i].inputs) extend(id, i);
+    for (TensorId id : program.operations[i].outputs) extend(id, i);
+  }
+  for (TensorId id : program.outputs) extend(id, last);
+  return lifetimes;
+}
+
+AlignedBytes allocate(size_t bytes, const std::string& what) {
+  const size_t rounded = (std::max<size_t>(bytes, 1) + 63) / 64 * 64;
+  void* memory = std::aligned_alloc(64, rounded);
+  if (!memory) {
+    throw Error("device/out-of-memory", "Not enough memory for " + what + ": needs " + std::to_string(bytes >> 20) + " MiB");
+  }
+  return AlignedBytes(static_cast<char*>(memory));
+}
+
+void materialise(const ParameterSource& source, const Shape& shape, float* destination) {
+  const int64_t count = elementCount(shape);
+  const int64_t inner = source.channelScale.empty() ? count : count / static_cast<int64_t>(source.channelScale.size());
+  if (source.type == DataType::float32 && source.channelScale.empty()) {
+    std::memcpy(destination, source.bytes, count * sizeof(float));
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    double value;
+    if (source.type == DataType::float64) {
+      std::memcpy(&value, source.bytes + i * sizeof(double), sizeof value);
+    } else {
+      float single;
+      std::memcpy(&single, source.bytes + i * sizeof(float), sizeof single);
+      value = single;
+    }
+    destination[i] = static_cast<float>(source.channelScale.empty() ? value : value * source.channelScale[i / inner]);
+  }
+}
+
+void copyInput(const RunInput& input, int64_t count, float* destination) {
+  if (input.type == DataType::float32) {
+    std::memcpy(destination, input.data, count * sizeof(float));
+  } else {
+    std::copy_n(static_cast<const unsigned char*>(input.data), count, destination);
+  }
+}
+
+}  // namespace resnode

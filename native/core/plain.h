@@ -1,0 +1,51 @@
+// What every backend needs around its kernels: lifetimes, aligned memory, parameters in their plain form.
+#pragma once
+
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+
+#include "backend.h"
+#include "error.h"
+
+namespace resnode {
+
+struct Lifetime {
+  int from = -1;  // −1: the tensor is not used
+  int to = -1;
+};
+
+// Inputs live from operation 0, outputs to the last one.
+std::vector<Lifetime> tensorLifetimes(const Program& program);
+
+struct FreeDeleter {
+  void operator()(void* memory) const { std::free(memory); }
+};
+using AlignedBytes = std::unique_ptr<char, FreeDeleter>;
+
+// 64-byte aligned, not cleared. Throws Error("device/out-of-memory").
+AlignedBytes allocate(size_t bytes, const std::string& what);
+
+// Writes a parameter's values in plain float32: bytes × channelScale in float64, rounded once.
+void materialise(const ParameterSource& source, const Shape& shape, float* destination);
+
+// Copies a run's input, whatever its type, to plain float32.
+void copyInput(const RunInput& input, int64_t count, float* destination);
+
+inline void throwIfCancelled(const RunRequest& request) {
+  if (request.cancelled && request.cancelled->load(std::memory_order_relaxed)) throw Aborted();
+}
+
+class Stopwatch {
+ public:
+  double milliseconds() const {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace resnode

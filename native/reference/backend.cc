@@ -1,0 +1,120 @@
+#include "backend.h"
+
+#include "core/plain.h"
+#include "operations.h"
+
+namespace resnode::reference {
+namespace {
+
+class PlainPlan final : public Plan {
+ public:
+  explicit PlainPlan(std::shared_ptr<const Program> program) : program_(std::move(program)) {
+    const auto lifetimes = tensorLifetimes(*program_);
+    for (size_t i = 0; i < lifetimes.size(); ++i) {
+      if (lifetimes[i].from < 0) {
+        description_.tensorBuffers.push_back(-1);
+        continue;
+      }
+      const Tensor& tensor = program_->tensors[i];
+      description_.tensorBuffers.push_back(static_cast<int>(description_.buffers.size()));
+      description_.buffers.push_back({tensor.name, elementCount(tensor.shape) * sizeof(float), lifetimes[i].from, lifetimes[i].to});
+    }
+    for (const Parameter& parameter : program_->parameters) {
+      description_.parameterBytes += elementCount(parameter.shape) * sizeof(float);
+    }
+    description_.implementations.assign(program_->operations.size(), "reference");
+  }
+  const Program& program() const override { return *program_; }
+  const PlanDescription& description() const override { return description_; }
+
+ private:
+  std::shared_ptr<const Program> program_;
+  PlanDescription description_;
+};
+
+class PlainParameters final : public Parameters {
+ public:
+  PlainParameters(const Program& program, const std::vector<ParameterSource>& sources) {
+    for (size_t i = 0; i < sources.size(); ++i) {
+      values.emplace_back(elementCount(program.parameters[i].shape));
+      materialise(sources[i], program.parameters[i].shape, values.back().data());
+      bytes_ += values.back().size() * sizeof(float);
+    }
+  }
+  void read(ParameterId id, float* destination) const override {
+    std::copy(values[id].begin(), values[id].end(), destination);
+  }
+  size_t bytes() const override { return bytes_; }
+  std::vector<std::vector<float>> values;
+
+ private:
+  size_t bytes_ = 0;
+};
+
+class PlainExecutable final : public Executable {
+ public:
+  PlainExecutable(std::shared_ptr<Plan> plan, std::shared_ptr<PlainParameters> parameters,
+                  const std::vector<size_t>& offsets, size_t arenaBytes)
+      : plan_(std::move(plan)), parameters_(std::move(parameters)), arenaBytes_(arenaBytes),
+        arena_(allocate(arenaBytes, "the activations of \"" + plan_->program().name + "\"")) {
+    for (int buffer : plan_->description().tensorBuffers) {
+      tensors_.push_back(buffer < 0 ? nullptr : reinterpret_cast<float*>(arena_.get() + offsets[buffer]));
+    }
+  }
+
+  void run(const RunRequest& request) override {
+    const Program& program = plan_->program();
+    for (size_t i = 0; i < program.inputs.size(); ++i) {
+      const TensorId id = program.inputs[i];
+      copyInput(request.inputs[i], elementCount(program.tensors[id].shape), tensors_[id]);
+    }
+    Arguments arguments;
+    for (auto& values : parameters_->values) arguments.parameters.push_back(values.data());
+    for (const Operation& operation : program.operations) {
+      throwIfCancelled(request);
+      const Stopwatch watch;
+      arguments.inputs.clear();
+      arguments.outputs.clear();
+      for (TensorId id : operation.inputs) arguments.inputs.push_back({tensors_[id], &program.tensors[id].shape});
+      for (TensorId id : operation.outputs) arguments.outputs.push_back({tensors_[id], &program.tensors[id].shape});
+      reference::run(operation, arguments);
+      if (request.milliseconds) request.milliseconds->push_back(watch.milliseconds());
+    }
+    for (size_t i = 0; i < program.outputs.size(); ++i) {
+      const TensorId id = program.outputs[i];
+      std::copy_n(tensors_[id], elementCount(program.tensors[id].shape), request.outputs[i]);
+    }
+  }
+  size_t arenaBytes() const override { return arenaBytes_; }
+  size_t workspaceBytes() const override { return 0; }
+
+ private:
+  std::shared_ptr<Plan> plan_;
+  std::shared_ptr<PlainParameters> parameters_;
+  size_t arenaBytes_;
+  AlignedBytes arena_;
+  std::vector<float*> tensors_;
+};
+
+class ReferenceBackend final : public Backend {
+ public:
+  std::vector<std::pair<std::string, std::string>> describe() const override { return {{"threads", "1"}}; }
+  std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program) override {
+    return std::make_shared<PlainPlan>(std::move(program));
+  }
+  std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program> program,
+                                               std::vector<ParameterSource> sources) override {
+    return std::make_shared<PlainParameters>(*program, sources);
+  }
+  std::shared_ptr<Executable> compile(std::shared_ptr<Plan> plan, std::shared_ptr<Parameters> parameters,
+                                      const std::vector<size_t>& offsets, size_t arenaBytes) override {
+    return std::make_shared<PlainExecutable>(std::move(plan), std::static_pointer_cast<PlainParameters>(parameters),
+                                             offsets, arenaBytes);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> createBackend() { return std::make_unique<ReferenceBackend>(); }
+
+}  // namespace resnode::reference
