@@ -1,5 +1,7 @@
 #include "backend.h"
 
+#include <algorithm>
+
 #include "core/plain.h"
 #include "operations.h"
 

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/backend.h"
+
+namespace resnode {
+
+// Opens libresnode_<kind>.so in `folder` and makes its backend. Throws Error("device/unavailable", what was tried).
+std::unique_ptr<Backend> loadBackend(const std::string& kind, const std::string& folder, const BackendOptions& options);
+
+}  // namespace resnode
