@@ -245,7 +245,7 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
   },
   BatchNormParameter: {
     use_global_stats: [1, 'bool'],
-    moving_average_fraction: [2, 'float', 999],
+    moving_average_fraction: [2, 'float', 0.999],
     eps: [3, 'float', 1e-5],
   },
   BiasParameter: {
