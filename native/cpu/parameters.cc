@@ -1,0 +1,64 @@
+#include "parameters.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace resnode::cpu {
+
+CpuParameters::CpuParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources)
+    : program_(std::move(program)), sources_(std::move(sources)) {
+  // Copies that the addon made count too; mapped files do not.
+  for (size_t i = 0; i < sources_.size(); ++i) {
+    if (!sources_[i].mapped) bytes_ += elementCount(program_->parameters[i].shape) * sizeof(float);
+  }
+}
+
+float* CpuParameters::plain(ParameterId id) {
+  auto& values = plain_[id];
+  if (!values) {
+    const size_t bytes = elementCount(program_->parameters[id].shape) * sizeof(float);
+    values = allocate(bytes, "parameter \"" + program_->parameters[id].name + "\"");
+    materialise(sources_[id], program_->parameters[id].shape, reinterpret_cast<float*>(values.get()));
+    bytes_ += bytes;
+    release(id);
+  }
+  return reinterpret_cast<float*>(values.get());
+}
+
+dnnl::memory CpuParameters::packed(ParameterId id, const dnnl::memory::desc& from, const dnnl::memory::desc& to, dnnl::stream& stream) {
+  const auto [first, last] = packed_.equal_range(id);
+  for (auto it = first; it != last; ++it) {
+    if (it->second.layout == to) return dnnl::memory(to, stream.get_engine(), it->second.bytes.get());
+  }
+  const std::string name = "parameter \"" + program_->parameters[id].name + "\"";
+  const AlignedBytes values = allocate(from.get_size(), name);
+  materialise(sources_[id], program_->parameters[id].shape, reinterpret_cast<float*>(values.get()));
+  release(id);
+  AlignedBytes bytes = allocate(to.get_size(), name);
+  dnnl::memory source(from, stream.get_engine(), values.get());
+  dnnl::memory target(to, stream.get_engine(), bytes.get());
+  dnnl::reorder(source, target).execute(stream, source, target);
+  stream.wait();
+  bytes_ += to.get_size();
+  packed_.emplace(id, Packed{to, std::move(bytes)});
+  return target;
+}
+
+void CpuParameters::read(ParameterId id, float* destination) const {
+  const auto plain = plain_.find(id);
+  const Shape& shape = program_->parameters[id].shape;
+  if (plain == plain_.end()) materialise(sources_[id], shape, destination);
+  else std::memcpy(destination, plain->second.get(), elementCount(shape) * sizeof(float));
+}
+
+void CpuParameters::release(ParameterId id) const {
+  const ParameterSource& source = sources_[id];
+  if (!source.mapped) return;
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t size = source.type == DataType::float64 ? sizeof(double) : sizeof(float);
+  const auto start = (reinterpret_cast<uintptr_t>(source.bytes) + page - 1) / page * page;
+  const auto end = (reinterpret_cast<uintptr_t>(source.bytes) + elementCount(program_->parameters[id].shape) * size) / page * page;
+  if (end > start) madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
+}
+
+}  // namespace resnode::cpu

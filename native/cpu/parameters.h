@@ -1,0 +1,40 @@
+// The parameters of a model on the CPU: sources as given, and what was packed from them, one copy a layout.
+#pragma once
+
+#include <dnnl.hpp>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "core/plain.h"
+
+namespace resnode::cpu {
+
+class CpuParameters final : public Parameters {
+ public:
+  CpuParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources);
+
+  // The plain values of a small or mutable parameter; stays valid with this object.
+  float* plain(ParameterId id);
+  // The values in another layout; `from` describes the plain ones. Reordered once for each layout.
+  dnnl::memory packed(ParameterId id, const dnnl::memory::desc& from, const dnnl::memory::desc& to, dnnl::stream& stream);
+
+  void read(ParameterId id, float* destination) const override;
+  size_t bytes() const override { return bytes_; }
+
+ private:
+  struct Packed {
+    dnnl::memory::desc layout;
+    AlignedBytes bytes;
+  };
+  // Drops the pages of a mapped source that were read: the file can give them again.
+  void release(ParameterId id) const;
+
+  std::shared_ptr<const Program> program_;
+  std::vector<ParameterSource> sources_;
+  std::map<ParameterId, AlignedBytes> plain_;
+  std::multimap<ParameterId, Packed> packed_;
+  std::atomic<size_t> bytes_{0};
+};
+
+}  // namespace resnode::cpu
