@@ -38,7 +38,7 @@ export interface LoadOptions {
   readonly stages?: readonly string[];
   /** Layers without weights, and weights without a layer, are errors. Default false. */
   readonly strict?: boolean;
-  /** Run the fusing passes. Default true; false runs layer by layer as written. */
+  /** Run the fusing passes. Default: in phase TEST; false (and phase TRAIN) runs layer by layer as written. */
   readonly optimize?: boolean;
 }
 
@@ -80,7 +80,7 @@ export class Device {
     const net = filterNet(typeof options.model === 'string' ? readNet(readText(options.model), { file: options.model }) : options.model, options);
     const full = graphFromCaffe(net, options);
     const asked = options.outputs === undefined ? full : withOutputs(full, options.outputs);
-    const graph = options.optimize === false ? asked : runPasses(asked);
+    const graph = (options.optimize ?? options.phase !== 'TRAIN') ? runPasses(asked) : asked;
     const { program, recipes } = lower(graph);
     const weights = typeof options.weights === 'string' ? readCaffemodel(this.#map(options.weights), { file: options.weights }) : options.weights;
     const { blobs, report } = matchWeights(full.parameters, weights ?? { file: '', name: '', layers: [] }, options);
