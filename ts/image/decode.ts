@@ -1,6 +1,6 @@
 /** Image files → pixels as Caffe saw them: uint8, 0–255, H×W×C, BGR. */
 import { existsSync, statSync } from 'node:fs';
-import sharp from 'sharp';
+import sharp, { type OutputInfo } from 'sharp';
 import { ImageError } from '../errors.ts';
 
 export interface Image {
@@ -23,7 +23,7 @@ const LIMIT_PIXELS = 2 ** 27;
 export async function decodeImage(file: string, channels: 1 | 3): Promise<Image> {
   if (!existsSync(file)) throw new ImageError('image/not-found', file, 'there is no such file');
   if (!statSync(file).isFile()) throw new ImageError('image/not-a-file', file, 'this is no file');
-  let raw: { data: Buffer; info: sharp.OutputInfo };
+  let raw: { data: Buffer; info: OutputInfo };
   try {
     const picture = sharp(file, { failOn: 'truncated', limitInputPixels: LIMIT_PIXELS, autoOrient: false });
     raw = await picture.removeAlpha().toColourspace('srgb').raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });

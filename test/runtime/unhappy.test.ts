@@ -1,0 +1,101 @@
+/** What could go wrong: each ends in a typed error and leaves the device usable. */
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ArgumentError, DeviceError, ImageError, WeightsError, openDevice } from '../../ts/index.ts';
+import { decodeImage } from '../../ts/image/decode.ts';
+import { repositoryFolder } from '../support/golden.ts';
+
+const fashion = join(repositoryFolder, 'examples/fashion');
+const files = { model: join(fashion, 'deploy.prototxt'), weights: join(fashion, 'model.caffemodel') };
+const pixels = new Float32Array(784);
+
+test('a wrong input is refused by name, and the model still runs', async () => {
+  using device = await openDevice('cpu');
+  using model = await device.load(files);
+  for (const inputs of [{}, { data: new Float32Array(3) }, { dta: pixels }]) {
+    try {
+      await model.run(inputs as { data: Float32Array });
+      assert.unreachable();
+    } catch (error) {
+      assert.instance(error, ArgumentError);
+    }
+  }
+  assert.is((await model.run({ data: pixels })).prob!.data.length, 10);
+});
+
+test('an abort rejects with the signal\'s reason, before or during a run', async () => {
+  using device = await openDevice('reference');
+  using model = await device.load(files);
+  const controller = new AbortController();
+  const running = model.run({ data: pixels }, { signal: controller.signal });
+  const queued = model.run({ data: pixels }, { signal: controller.signal });
+  controller.abort(new Error('enough'));
+  for (const promise of [running, queued]) {
+    const outcome = await promise.then(() => 'done', (error: Error) => error.message);
+    assert.is(outcome, 'enough');
+  }
+});
+
+test('disposing during a run lets it finish; later runs are refused', async () => {
+  using device = await openDevice('cpu');
+  const model = await device.load(files);
+  const running = model.run({ data: pixels });
+  model.dispose();
+  assert.is((await running).prob!.data.length, 10);
+  try {
+    await model.run({ data: pixels });
+    assert.unreachable();
+  } catch (error) {
+    assert.instance(error, DeviceError);
+  }
+  device.dispose();
+});
+
+test('memory is given back: a disposed model leaves nothing on the device', async () => {
+  using device = await openDevice('cpu');
+  const model = await device.load(files);
+  assert.ok(device.memory().activations > 0 && device.memory().parameters > 0);
+  await model.run({ data: pixels });
+  model.dispose();
+  assert.is(device.memory().activations, 0);
+});
+
+test('a closed device refuses work', async () => {
+  const device = await openDevice('cpu');
+  device.dispose();
+  const outcome = await device.load(files).then(() => null, (error: unknown) => error);
+  assert.instance(outcome, DeviceError);
+});
+
+test('missing weights name the file', async () => {
+  using device = await openDevice('cpu');
+  const outcome = await device.load({ ...files, weights: 'no-such.caffemodel' }).then(() => null, (error: unknown) => error);
+  assert.instance(outcome, WeightsError);
+  assert.match((outcome as Error).message, 'no-such.caffemodel');
+});
+
+test('a worker that is terminated in the middle of runs does not take the process with it', async () => {
+  const worker = new Worker(
+    `import('tsx/esm/api').then(async ({ register }) => {
+      register();
+      const { openDevice } = await import(${JSON.stringify(join(repositoryFolder, 'ts/index.ts'))});
+      const device = await openDevice('cpu');
+      const model = await device.load(${JSON.stringify(files)});
+      require('node:worker_threads').parentPort.postMessage('running');
+      for (;;) await model.run({ data: new Float32Array(784) });
+    })`, { eval: true });
+  await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
+  assert.is(await worker.terminate(), 1);
+});
+
+test('a file that is no image, or is missing, is an ImageError that names it', async () => {
+  for (const file of [files.model, 'none.jpg', fashion]) {
+    const outcome = await decodeImage(file, 3).then(() => null, (error: unknown) => error);
+    assert.instance(outcome, ImageError);
+    assert.match((outcome as Error).message, file);
+  }
+});
+
+test.run();
