@@ -5,18 +5,25 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const folder = dirname(fileURLToPath(import.meta.url));
-const files = (readdirSync(folder, { recursive: true }) as string[]).filter((name) => name.endsWith('.test.ts')).sort();
+const files = (readdirSync(folder, { recursive: true }) as string[])
+  .filter((name) => name.endsWith('.test.ts'))
+  .sort();
 let passed = 0;
 let failed = 0;
 for (const file of files) {
-  const run = spawnSync(process.execPath, ['--import', 'tsx', join(folder, file)], { encoding: 'utf8', timeout: 900_000 });
+  const run = spawnSync(process.execPath, ['--import', 'tsx', join(folder, file)], {
+    encoding: 'utf8',
+    timeout: 900_000,
+  });
   const output = `${run.stdout}${run.stderr}`;
   const total = Number(/Total:\s+(\d+)/.exec(output)?.[1] ?? 0);
   const good = Number(/Passed:\s+(\d+)/.exec(output)?.[1] ?? 0);
   const crashed = run.status !== 0 && total === good;
   passed += good;
   failed += total - good + (crashed || total === 0 ? 1 : 0);
-  console.log(`${relative(process.cwd(), join(folder, file))}: ${good} of ${total}${crashed ? `, ended with ${run.signal ?? run.status}` : ''}`);
+  console.log(
+    `${relative(process.cwd(), join(folder, file))}: ${good} of ${total}${crashed ? `, ended with ${run.signal ?? run.status}` : ''}`,
+  );
   if (run.status !== 0 || total === 0) console.log(output);
   for (const line of output.split('\n')) if (line.startsWith('skipped:')) console.log(`  ${line}`);
 }

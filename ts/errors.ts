@@ -95,7 +95,8 @@ export class DeviceError extends ResnodeError {
 }
 
 function describeLayer(at: { layer?: string; type?: string; position?: Position }): string {
-  const name = at.layer === undefined ? '' : `layer "${at.layer}"${at.type === undefined ? '' : ` (${at.type})`}`;
+  const name =
+    at.layer === undefined ? '' : `layer "${at.layer}"${at.type === undefined ? '' : ` (${at.type})`}`;
   const place = at.position === undefined ? '' : `${name === '' ? '' : ' at '}${formatPosition(at.position)}`;
   return name === '' && place === '' ? '' : `${name}${place}: `;
 }
@@ -104,7 +105,9 @@ function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
   if (typeof value === 'function') return 'a function';
   if (ArrayBuffer.isView(value)) return `${value.constructor.name}(${(value as Uint8Array).length})`;
-  if (Array.isArray(value)) return `[${value.slice(0, 8).map(describe).join(', ')}${value.length > 8 ? ', …' : ''}]`;
-  if (typeof value === 'object' && value !== null) return `an object (${value.constructor?.name ?? 'no prototype'})`;
+  if (Array.isArray(value))
+    return `[${value.slice(0, 8).map(describe).join(', ')}${value.length > 8 ? ', …' : ''}]`;
+  if (typeof value === 'object' && value !== null)
+    return `an object (${value.constructor?.name ?? 'no prototype'})`;
   return String(value);
 }

@@ -20,8 +20,11 @@ const isWeightsError = (error: unknown) => error instanceof WeightsError;
 if (golden !== null) {
   const folder = join(golden, 'weights');
   const manifest = readJson<Manifest>(join(folder, 'manifest.json'));
-  const parameters = Object.entries(manifest.params).flatMap(([layer, blobs]) => blobs.map(({ shape }, index) => ({ layer, index, shape })));
-  const load = (name: string) => matchWeights(parameters, readCaffemodel(readFileSync(join(folder, name)), { file: name }));
+  const parameters = Object.entries(manifest.params).flatMap(([layer, blobs]) =>
+    blobs.map(({ shape }, index) => ({ layer, index, shape })),
+  );
+  const load = (name: string) =>
+    matchWeights(parameters, readCaffemodel(readFileSync(join(folder, name)), { file: name }));
 
   for (const name of Object.keys(manifest.equivalent).filter((file) => file.endsWith('.caffemodel'))) {
     test(`${name} gives the parameters that Caffe loads`, () => {
@@ -41,7 +44,8 @@ if (golden !== null) {
 
   test('reading makes views of the file, not copies', () => {
     const bytes = new Uint8Array(readFileSync(join(folder, 'v2.caffemodel')));
-    for (const layer of readCaffemodel(bytes, { file: 'v2' }).layers) for (const blob of layer.blobs) assert.is(blob.bytes.buffer, bytes.buffer);
+    for (const layer of readCaffemodel(bytes, { file: 'v2' }).layers)
+      for (const blob of layer.blobs) assert.is(blob.bytes.buffer, bytes.buffer);
   });
 
   test('every prefix of a caffemodel ends in a result or a WeightsError', () => {
@@ -64,7 +68,8 @@ if (golden !== null) {
     };
     for (let i = 0; i < 10_000; i++) {
       const bytes = new Uint8Array(source);
-      for (let k = random(8) + 1; k > 0; k--) bytes[random(random(2) === 0 ? 200 : bytes.length)] = random(2) === 0 ? 0xff : random(256);
+      for (let k = random(8) + 1; k > 0; k--)
+        bytes[random(random(2) === 0 ? 200 : bytes.length)] = random(2) === 0 ? 0xff : random(256);
       try {
         matchWeights(parameters, readCaffemodel(bytes, { file: 'mutated' }));
       } catch (error) {
@@ -75,8 +80,21 @@ if (golden !== null) {
 }
 
 test('a mismatch names the layer, the blob and both shapes', () => {
-  const weights = { file: 'w', name: '', layers: [{ name: 'ip', type: '', blobs: [{ shape: [36, 5], dtype: 'float32' as const, bytes: new Uint8Array(720) }] }] };
-  assert.throws(() => matchWeights([{ layer: 'ip', index: 0, shape: [5, 36] }], weights), /layer "ip", blob 0: the file has 36×5, the net needs 5×36/);
+  const weights = {
+    file: 'w',
+    name: '',
+    layers: [
+      {
+        name: 'ip',
+        type: '',
+        blobs: [{ shape: [36, 5], dtype: 'float32' as const, bytes: new Uint8Array(720) }],
+      },
+    ],
+  };
+  assert.throws(
+    () => matchWeights([{ layer: 'ip', index: 0, shape: [5, 36] }], weights),
+    /layer "ip", blob 0: the file has 36×5, the net needs 5×36/,
+  );
 });
 
 const mean = sharedFolder() === null ? null : join(sharedFolder()!, 'data/ResNet_mean.binaryproto');

@@ -9,7 +9,12 @@ import { upgradeNet, upgradeSolver } from '../../ts/caffe/upgrade.ts';
 import { PrototxtError } from '../../ts/errors.ts';
 import { goldenFolder, readJson } from '../support/golden.ts';
 
-interface Entry { kind: 'net' | 'solver'; ok: boolean; stage?: string; lines?: string[] }
+interface Entry {
+  kind: 'net' | 'solver';
+  ok: boolean;
+  stage?: string;
+  lines?: string[];
+}
 
 const golden = goldenFolder();
 const typeOf = (entry: Entry) => (entry.kind === 'net' ? 'NetParameter' : 'SolverParameter');
@@ -34,7 +39,10 @@ for (const group of golden === null ? [] : ['prototxt', 'syntax', 'upgrade']) {
         const message = parseMessage(typeOf(entry), text, { file: name });
         const upgrade = entry.kind === 'net' ? upgradeNet : upgradeSolver;
         if (!entry.ok) {
-          assert.throws(() => upgrade(message), (error: unknown) => error instanceof PrototxtError);
+          assert.throws(
+            () => upgrade(message),
+            (error: unknown) => error instanceof PrototxtError,
+          );
           return;
         }
         const expected = readJson<Record<string, unknown>>(`${path}.json`);
@@ -44,7 +52,10 @@ for (const group of golden === null ? [] : ['prototxt', 'syntax', 'upgrade']) {
       });
     } else if (!entry.ok) {
       test(`${group}/${name} is refused with its place`, () => {
-        assert.throws(() => parseMessage(typeOf(entry), text, { file: name }), (error: unknown) => error instanceof PrototxtError);
+        assert.throws(
+          () => parseMessage(typeOf(entry), text, { file: name }),
+          (error: unknown) => error instanceof PrototxtError,
+        );
       });
     }
   }
@@ -78,7 +89,10 @@ test('an unknown field names the field itself and the nearest known one', () => 
 
 test('hostile nesting ends in an error, not in a stack overflow', () => {
   for (const text of ['layer{'.repeat(200_000), '['.repeat(1e6), 'net_param{'.repeat(100_000)]) {
-    assert.throws(() => parseMessage('SolverParameter', text, { file: 'hostile' }), (error: unknown) => error instanceof PrototxtError);
+    assert.throws(
+      () => parseMessage('SolverParameter', text, { file: 'hostile' }),
+      (error: unknown) => error instanceof PrototxtError,
+    );
   }
 });
 
@@ -88,8 +102,32 @@ test('10,000 mutated prototxts end in a message or a PrototxtError', () => {
     seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
     return Math.floor((seed / 2 ** 32) * n);
   };
-  const base = 'name: "n"\nlayer { name: "c" type: "Convolution" bottom: "d" top: "c" convolution_param { num_output: 0x40 kernel_size: [3, 3] weight_filler < type: \'msra\' std: 1e-3 > } }\n';
-  const pieces = ['{', '}', '[', ']', '<', '>', ':', '"', "'", '\\', '#', '\n', '-', '0x', '9', '.', 'e', 'inf', '\u0000', '\u00e9', ';', ','];
+  const base =
+    'name: "n"\nlayer { name: "c" type: "Convolution" bottom: "d" top: "c" convolution_param { num_output: 0x40 kernel_size: [3, 3] weight_filler < type: \'msra\' std: 1e-3 > } }\n';
+  const pieces = [
+    '{',
+    '}',
+    '[',
+    ']',
+    '<',
+    '>',
+    ':',
+    '"',
+    "'",
+    '\\',
+    '#',
+    '\n',
+    '-',
+    '0x',
+    '9',
+    '.',
+    'e',
+    'inf',
+    '\u0000',
+    '\u00e9',
+    ';',
+    ',',
+  ];
   for (let i = 0; i < 10_000; i++) {
     let text = base;
     for (let k = random(4) + 1; k > 0; k--) {

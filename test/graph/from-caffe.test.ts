@@ -19,7 +19,10 @@ const golden = goldenFolder();
 // The recorder wrote a loss, which has no axes, as [] in some cases and as [1] in others.
 const scalarAsOne = (shape: readonly number[]) => (shape.length === 0 ? [1] : shape);
 const build = (path: string, state: { phase?: 'TRAIN' | 'TEST'; level?: number; stages?: string[] } = {}) =>
-  graphFromCaffe(filterNet(readNet(readFileSync(path, 'utf8'), { file: basename(path) }), state), state.phase === undefined ? {} : { phase: state.phase });
+  graphFromCaffe(
+    filterNet(readNet(readFileSync(path, 'utf8'), { file: basename(path) }), state),
+    state.phase === undefined ? {} : { phase: state.phase },
+  );
 
 for (const group of ['layers', 'rules', 'mini-resnet']) {
   for (const folder of goldenCases(group)) {
@@ -27,18 +30,30 @@ for (const group of ['layers', 'rules', 'mini-resnet']) {
     test(`${group}/${basename(folder)}: shapes, parameters and outputs are Caffe's`, () => {
       const graph = build(join(folder, 'net.prototxt'), manifest);
       for (const pass of manifest.passes) {
-        for (const [name, { shape }] of Object.entries(pass.blobs ?? {})) assert.equal(scalarAsOne(graph.values[resolveOutput(graph, name)]!.shape), scalarAsOne(shape), name);
+        for (const [name, { shape }] of Object.entries(pass.blobs ?? {}))
+          assert.equal(
+            scalarAsOne(graph.values[resolveOutput(graph, name)]!.shape),
+            scalarAsOne(shape),
+            name,
+          );
       }
-      const expected = manifest.structure.layers.flatMap(({ name, params }) => params.map((shape) => `${name} ${shape}`));
+      const expected = manifest.structure.layers.flatMap(({ name, params }) =>
+        params.map((shape) => `${name} ${shape}`),
+      );
       const shared = new Set(graph.parameters.map(({ layer, shape }) => `${layer} ${shape}`));
       for (const entry of shared) assert.ok(expected.includes(entry), entry);
-      assert.equal(graph.outputs.map((id) => graph.values[id]!.blob), manifest.structure.outputs);
+      assert.equal(
+        graph.outputs.map((id) => graph.values[id]!.blob),
+        manifest.structure.outputs,
+      );
     });
   }
 }
 
 if (golden !== null) {
-  const index = readJson<Record<string, { stage: string; kind: string; ok: boolean }>>(join(golden, 'malformed/index.json'));
+  const index = readJson<Record<string, { stage: string; kind: string; ok: boolean }>>(
+    join(golden, 'malformed/index.json'),
+  );
   for (const [name, entry] of Object.entries(index)) {
     if (entry.stage !== 'init' || entry.kind !== 'net') continue;
     test(`malformed/${name} is ${entry.ok ? 'accepted' : 'refused with its place'}`, () => {
@@ -47,13 +62,22 @@ if (golden !== null) {
         build(path);
         return;
       }
-      assert.throws(() => build(path), (error: unknown) =>
-        (error instanceof GraphError || error instanceof PrototxtError) && error.message.includes(`${name}:`) && /:\d+:\d+: /.test(error.message));
+      assert.throws(
+        () => build(path),
+        (error: unknown) =>
+          (error instanceof GraphError || error instanceof PrototxtError) &&
+          error.message.includes(`${name}:`) &&
+          /:\d+:\d+: /.test(error.message),
+      );
     });
   }
 
   const msra = join(golden, 'prototxt/deep-residual-networks/prototxt');
-  for (const [depth, parameters] of [[50, 25_610_216], [101, 44_654_504], [152, 60_344_232]] as const) {
+  for (const [depth, parameters] of [
+    [50, 25_610_216],
+    [101, 44_654_504],
+    [152, 60_344_232],
+  ] as const) {
     const path = join(msra, `ResNet-${depth}-deploy.prototxt`);
     if (!existsSync(path)) continue;
     test(`ResNet-${depth} as published builds with its known shapes`, () => {

@@ -10,29 +10,46 @@ import { planMemory } from '../../ts/program/plan-memory.ts';
 import { goldenFolder } from '../support/golden.ts';
 
 const golden = goldenFolder();
-const path = golden === null ? '' : join(golden, 'prototxt/deep-residual-networks/prototxt/ResNet-50-deploy.prototxt');
+const path =
+  golden === null ? '' : join(golden, 'prototxt/deep-residual-networks/prototxt/ResNet-50-deploy.prototxt');
 
 if (existsSync(path)) {
   const graph = graphFromCaffe(readNet(readFileSync(path, 'utf8'), { file: path }));
-  const block = (kernel: number, inputs: number, outputs: number, size: number) => kernel * kernel * inputs * outputs * size * size;
+  const block = (kernel: number, inputs: number, outputs: number, size: number) =>
+    kernel * kernel * inputs * outputs * size * size;
 
   test('ResNet-50 becomes 53 convolutions and six more operations: the rest is folded and fused', () => {
     const count = new Map<string, number>();
-    for (const { operation } of runPasses(graph).nodes) count.set(operation.kind, (count.get(operation.kind) ?? 0) + 1);
+    for (const { operation } of runPasses(graph).nodes)
+      count.set(operation.kind, (count.get(operation.kind) ?? 0) + 1);
     // pool1, pool5 and the three residuals that are picked where the stride moved up
     assert.equal(Object.fromEntries(count), { convolution: 53, pooling: 5, innerProduct: 1, softmax: 1 });
   });
 
   test('moving the strides up removes just the pixels that nobody reads', () => {
-    const saved = [[64, 56], [128, 28], [256, 14]].reduce(
-      (sum, [width, size]) => sum + 0.75 * (block(3, width!, width!, size!) + block(1, width!, 4 * width!, size!)), 0);
+    const saved = [
+      [64, 56],
+      [128, 28],
+      [256, 14],
+    ].reduce(
+      (sum, [width, size]) =>
+        sum + 0.75 * (block(3, width!, width!, size!) + block(1, width!, 4 * width!, size!)),
+      0,
+    );
     assert.is(totalMacs(graph) - totalMacs(runPasses(graph)), saved);
     assert.ok(totalMacs(graph) > 3.85e9 && totalMacs(graph) < 3.87e9);
   });
 
   test('a blob that is asked for keeps its shape and its pixels', () => {
     const after = runPasses(withOutputs(graph, ['res2c', 'res3a_branch2a@res3a_branch2a', 'prob']));
-    assert.equal(after.outputs.map((id) => after.values[id]!.shape), [[1, 256, 56, 56], [1, 128, 28, 28], [1, 1000]]);
+    assert.equal(
+      after.outputs.map((id) => after.values[id]!.shape),
+      [
+        [1, 256, 56, 56],
+        [1, 128, 28, 28],
+        [1, 1000],
+      ],
+    );
   });
 }
 
@@ -49,10 +66,14 @@ test('no two buffers that are alive at once overlap, and the arena lies between 
     });
     const plan = planMemory(buffers);
     assert.ok(plan.bound <= plan.bytes && plan.bytes <= plan.separate);
-    buffers.forEach((a, i) => buffers.slice(0, i).forEach((b, j) => {
-      if (a.from > b.to || b.from > a.to) return;
-      assert.ok(plan.offsets[i]! >= plan.offsets[j]! + b.bytes || plan.offsets[j]! >= plan.offsets[i]! + a.bytes);
-    }));
+    buffers.forEach((a, i) =>
+      buffers.slice(0, i).forEach((b, j) => {
+        if (a.from > b.to || b.from > a.to) return;
+        assert.ok(
+          plan.offsets[i]! >= plan.offsets[j]! + b.bytes || plan.offsets[j]! >= plan.offsets[i]! + a.bytes,
+        );
+      }),
+    );
   }
 });
 

@@ -6,14 +6,23 @@ import * as assert from 'uvu/assert';
 import { openDevice, type Device } from '../../ts/index.ts';
 import { goldenCases, readFloats, readJson } from '../support/golden.ts';
 
-interface Recorded { file: string; shape: number[]; noise?: number }
+interface Recorded {
+  file: string;
+  shape: number[];
+  noise?: number;
+}
 interface Manifest {
   phase: 'TRAIN' | 'TEST';
   level: number;
   stages: string[];
   weights: string | null;
   structure: { outputs: string[]; layers: { name: string; top: string[] }[] };
-  passes: { inputs: Record<string, Recorded>; blobs?: Record<string, Recorded>; layers?: Record<string, Recorded[]>; params_after?: Record<string, Recorded[]> }[];
+  passes: {
+    inputs: Record<string, Recorded>;
+    blobs?: Record<string, Recorded>;
+    layers?: Record<string, Recorded[]>;
+    params_after?: Record<string, Recorded[]>;
+  }[];
 }
 
 const devices: Device[] = [await openDevice('reference')];
@@ -30,7 +39,8 @@ function compare(actual: Float32Array, folder: string, recorded: Recorded, what:
   const maximum = expected.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
   const tolerance = 20 * (recorded.noise ?? 0) + 1e-6 * maximum;
   let worst = 0;
-  for (let i = 0; i < expected.length; i++) worst = Math.max(worst, Object.is(actual[i], expected[i]) ? 0 : Math.abs(actual[i]! - expected[i]!));
+  for (let i = 0; i < expected.length; i++)
+    worst = Math.max(worst, Object.is(actual[i], expected[i]) ? 0 : Math.abs(actual[i]! - expected[i]!));
   assert.ok(worst <= tolerance, `${what}: differs by ${worst}, tolerance ${tolerance}`);
 }
 
@@ -48,18 +58,32 @@ for (const group of ['layers', 'rules', 'mini-resnet']) {
           const outputs = optimize ? manifest.structure.outputs : [...blobs, ...layerTops];
           const weights = manifest.weights === null ? null : join(folder, manifest.weights);
           using model = await device.load({
-            model: join(folder, 'net.prototxt'), outputs, phase: manifest.phase, level: manifest.level, stages: manifest.stages,
+            model: join(folder, 'net.prototxt'),
+            outputs,
+            phase: manifest.phase,
+            level: manifest.level,
+            stages: manifest.stages,
             // Fused means as loaded by default: a net in phase TRAIN keeps its layers apart (design decision 13).
             ...(optimize ? {} : { optimize: false }),
             ...(weights !== null && existsSync(weights) ? { weights } : {}),
           });
           for (const pass of manifest.passes) {
-            const inputs = Object.fromEntries(Object.entries(pass.inputs).map(([name, { file }]) => [name, readFloats(join(folder, file))]));
+            const inputs = Object.fromEntries(
+              Object.entries(pass.inputs).map(([name, { file }]) => [name, readFloats(join(folder, file))]),
+            );
             const results = await model.run(inputs);
-            for (const [name, recorded] of Object.entries(pass.blobs ?? {})) if (results[name] !== undefined) compare(results[name].data, folder, recorded, name);
+            for (const [name, recorded] of Object.entries(pass.blobs ?? {}))
+              if (results[name] !== undefined) compare(results[name].data, folder, recorded, name);
             for (const [name, tops] of Object.entries(optimize ? {} : (pass.layers ?? {}))) {
               const layer = manifest.structure.layers.find((each) => each.name === name)!;
-              tops.forEach((recorded, i) => compare(results[`${layer.top[i]}@${name}`]!.data, folder, recorded, `${layer.top[i]}@${name}`));
+              tops.forEach((recorded, i) =>
+                compare(
+                  results[`${layer.top[i]}@${name}`]!.data,
+                  folder,
+                  recorded,
+                  `${layer.top[i]}@${name}`,
+                ),
+              );
             }
             for (const [name, after] of Object.entries(pass.params_after ?? {})) {
               for (const [i, recorded] of after.entries()) {

@@ -25,7 +25,7 @@ test('a wrong input is refused by name, and the model still runs', async () => {
   assert.is((await model.run({ data: pixels })).prob!.data.length, 10);
 });
 
-test('an abort rejects with the signal\'s reason, before or during a run', async () => {
+test("an abort rejects with the signal's reason, before or during a run", async () => {
   using device = await openDevice('reference');
   using model = await device.load(files);
   const controller = new AbortController();
@@ -33,7 +33,10 @@ test('an abort rejects with the signal\'s reason, before or during a run', async
   const queued = model.run({ data: pixels }, { signal: controller.signal });
   controller.abort(new Error('enough'));
   for (const promise of [running, queued]) {
-    const outcome = await promise.then(() => 'done', (error: Error) => error.message);
+    const outcome = await promise.then(
+      () => 'done',
+      (error: Error) => error.message,
+    );
     assert.is(outcome, 'enough');
   }
 });
@@ -65,13 +68,19 @@ test('memory is given back: a disposed model leaves nothing on the device', asyn
 test('a closed device refuses work', async () => {
   const device = await openDevice('cpu');
   device.dispose();
-  const outcome = await device.load(files).then(() => null, (error: unknown) => error);
+  const outcome = await device.load(files).then(
+    () => null,
+    (error: unknown) => error,
+  );
   assert.instance(outcome, DeviceError);
 });
 
 test('missing weights name the file', async () => {
   using device = await openDevice('cpu');
-  const outcome = await device.load({ ...files, weights: 'no-such.caffemodel' }).then(() => null, (error: unknown) => error);
+  const outcome = await device.load({ ...files, weights: 'no-such.caffemodel' }).then(
+    () => null,
+    (error: unknown) => error,
+  );
   assert.instance(outcome, WeightsError);
   assert.match((outcome as Error).message, 'no-such.caffemodel');
 });
@@ -85,14 +94,19 @@ test('a worker that is terminated in the middle of runs does not take the proces
       const model = await device.load(${JSON.stringify(files)});
       require('node:worker_threads').parentPort.postMessage('running');
       for (;;) await model.run({ data: new Float32Array(784) });
-    })`, { eval: true });
+    })`,
+    { eval: true },
+  );
   await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
   assert.is(await worker.terminate(), 1);
 });
 
 test('a file that is no image, or is missing, is an ImageError that names it', async () => {
   for (const file of [files.model, 'none.jpg', fashion]) {
-    const outcome = await decodeImage(file, 3).then(() => null, (error: unknown) => error);
+    const outcome = await decodeImage(file, 3).then(
+      () => null,
+      (error: unknown) => error,
+    );
     assert.instance(outcome, ImageError);
     assert.match((outcome as Error).message, file);
   }

@@ -18,7 +18,9 @@ export function sharedFolder(): string | null {
 export function goldenFolder(): string | null {
   const folder = process.env.RESNODE_GOLDEN ?? resolve(root, '../shared/golden');
   if (existsSync(folder)) return folder;
-  console.log(`skipped: no golden data at ${folder}; set RESNODE_GOLDEN to the folder that holds layers/, syntax/, …`);
+  console.log(
+    `skipped: no golden data at ${folder}; set RESNODE_GOLDEN to the folder that holds layers/, syntax/, …`,
+  );
   return null;
 }
 

@@ -45,25 +45,40 @@ export function recipeWeights(graph: Graph, seed: number): WeightsFile {
     const type = types.get(name)!;
     const factor = type === 'BatchNorm' && batchNorms++ % 3 === 2 ? fround(999.98) : 1;
     const gain = type === 'Convolution' && convolutions++ === 0 ? 1 / 64 : 1;
-    const blobs = graph.parameters.filter((parameter) => parameter.layer === name).map(({ shape, index }) => {
-      const count = shape.reduce((product, dim) => product * dim, 1);
-      const values = new Float32Array(count);
-      const u = uniform(seed, layer, index);
-      const fanIn = count / shape[0]!;
-      const [scale, offset, times] = spread(type, name, index, fanIn, gain, factor);
-      for (let i = 0; i < count; i++) values[i] = fround(fround(fround((u(i) - 0.5) * scale) + offset) * times);
-      if (type === 'BatchNorm' && index === 2) values[0] = factor;
-      return blobFromFloats(shape, values);
-    });
+    const blobs = graph.parameters
+      .filter((parameter) => parameter.layer === name)
+      .map(({ shape, index }) => {
+        const count = shape.reduce((product, dim) => product * dim, 1);
+        const values = new Float32Array(count);
+        const u = uniform(seed, layer, index);
+        const fanIn = count / shape[0]!;
+        const [scale, offset, times] = spread(type, name, index, fanIn, gain, factor);
+        for (let i = 0; i < count; i++)
+          values[i] = fround(fround(fround((u(i) - 0.5) * scale) + offset) * times);
+        if (type === 'BatchNorm' && index === 2) values[0] = factor;
+        return blobFromFloats(shape, values);
+      });
     return { name, type, blobs };
   });
   return { file: 'recipe', name: graph.name, layers };
 }
 
-function spread(type: string, name: string, blob: number, fanIn: number, gain: number, factor: number): [number, number, number] {
+function spread(
+  type: string,
+  name: string,
+  blob: number,
+  fanIn: number,
+  gain: number,
+  factor: number,
+): [number, number, number] {
   if (type === 'Convolution') return blob === 0 ? [fround(Math.sqrt(24 / fanIn) * gain), 0, 1] : [0.5, 0, 1];
-  if (type === 'InnerProduct') return blob === 0 ? [fround(Math.sqrt(24 / fanIn) * 2), 0, 1] : [fround(0.2), 0, 1];
+  if (type === 'InnerProduct')
+    return blob === 0 ? [fround(Math.sqrt(24 / fanIn) * 2), 0, 1] : [fround(0.2), 0, 1];
   if (type === 'BatchNorm') return blob === 0 ? [fround(0.4), 0, factor] : [1, 1, factor];
   if (blob === 1) return [fround(0.2), 0, 1];
-  return name.endsWith('branch2c') ? [0.125, 0.1875, 1] : name.endsWith('branch1') ? [0.25, 0.5625, 1] : [0.5, 1, 1];
+  return name.endsWith('branch2c')
+    ? [0.125, 0.1875, 1]
+    : name.endsWith('branch1')
+      ? [0.25, 0.5625, 1]
+      : [0.5, 1, 1];
 }

@@ -52,7 +52,11 @@ export function readBinaryproto(bytes: Uint8Array, options: { file: string }): B
   refuseText(bytes, options.file);
   const blob = readBlob(bytes, options.file, 'BlobProto');
   if (blob.bytes.length === 0) {
-    throw new WeightsError('weights/empty', { file: options.file }, 'this .binaryproto holds no values; expected a BlobProto such as a mean image');
+    throw new WeightsError(
+      'weights/empty',
+      { file: options.file },
+      'this .binaryproto holds no values; expected a BlobProto such as a mean image',
+    );
   }
   return blob;
 }
@@ -60,10 +64,18 @@ export function readBinaryproto(bytes: Uint8Array, options: { file: string }): B
 function refuseText(bytes: Uint8Array, file: string): void {
   const head = text(bytes.subarray(0, 64)).trimStart();
   if (/^(?:#|name\s*:|layers?\s*\{|input\s*:)/.test(head)) {
-    throw new WeightsError('weights/text', { file }, 'this is a prototxt (text), not binary weights; pass it as the model and the .caffemodel as the weights');
+    throw new WeightsError(
+      'weights/text',
+      { file },
+      'this is a prototxt (text), not binary weights; pass it as the model and the .caffemodel as the weights',
+    );
   }
   if (head.startsWith('version https://git-lfs')) {
-    throw new WeightsError('weights/git-lfs', { file }, 'this is a Git LFS pointer, not the weights; run "git lfs pull"');
+    throw new WeightsError(
+      'weights/git-lfs',
+      { file },
+      'this is a Git LFS pointer, not the weights; run "git lfs pull"',
+    );
   }
 }
 
@@ -71,7 +83,12 @@ function text(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
 }
 
-function readLayer(bytes: Uint8Array, file: string, numbers: { name: number; type: number; blobs: number }, index: number): WeightsLayer {
+function readLayer(
+  bytes: Uint8Array,
+  file: string,
+  numbers: { name: number; type: number; blobs: number },
+  index: number,
+): WeightsLayer {
   let name = '';
   let type = '';
   const blobs: Uint8Array[] = [];
@@ -79,7 +96,9 @@ function readLayer(bytes: Uint8Array, file: string, numbers: { name: number; typ
     if (field.wireType === 2 && field.number === numbers.name) name = text(field.bytes);
     else if (field.wireType === 2 && field.number === numbers.type) type = text(field.bytes);
     else if (field.wireType === 0 && field.number === numbers.type) {
-      const known = Object.entries(enums['V1LayerParameter.LayerType']!).find(([, value]) => value === field.value);
+      const known = Object.entries(enums['V1LayerParameter.LayerType']!).find(
+        ([, value]) => value === field.value,
+      );
       type = known === undefined ? `type ${field.value}` : v1TypeName(known[0]);
     } else if (field.wireType === 2 && field.number === numbers.blobs) blobs.push(field.bytes);
   }
@@ -88,7 +107,8 @@ function readLayer(bytes: Uint8Array, file: string, numbers: { name: number; typ
 
 function readV1Layer(bytes: Uint8Array, file: string, index: number): WeightsLayer {
   for (const field of readFields(bytes, { file, what: `layer ${index}` })) {
-    if (field.number === V1_LAYER.v0 && field.wireType === 2) return readLayer(field.bytes, file, V0_LAYER, index);
+    if (field.number === V1_LAYER.v0 && field.wireType === 2)
+      return readLayer(field.bytes, file, V0_LAYER, index);
   }
   return readLayer(bytes, file, V1_LAYER, index);
 }
@@ -116,14 +136,22 @@ function readBlob(bytes: Uint8Array, file: string, what: string): Blob {
   const dims = hasLegacy ? legacy : (shape ?? []);
   const count = dims.reduce((product, dim) => product * dim, 1);
   if (!dims.every((dim) => Number.isInteger(dim) && dim >= 0) || !(count <= MAX_ELEMENTS)) {
-    throw new WeightsError('weights/shape', { file }, `${what}: a shape of ${dims.join('×')} is not possible; the file is damaged`);
+    throw new WeightsError(
+      'weights/shape',
+      { file },
+      `${what}: a shape of ${dims.join('×')} is not possible; the file is damaged`,
+    );
   }
   const dtype = doubles.length > 0 ? 'float64' : 'float32';
   const parts = dtype === 'float64' ? doubles : floats;
   const size = dtype === 'float64' ? 8 : 4;
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   if (length !== count * size) {
-    throw new WeightsError('weights/data-size', { file }, `${what}: shape ${dims.join('×') || '[] (a scalar)'} needs ${count} values, the file has ${length / size}`);
+    throw new WeightsError(
+      'weights/data-size',
+      { file },
+      `${what}: shape ${dims.join('×') || '[] (a scalar)'} needs ${count} values, the file has ${length / size}`,
+    );
   }
   return { shape: dims, dtype, bytes: parts.length === 1 ? parts[0]! : new Uint8Array(Buffer.concat(parts)) };
 }

@@ -53,7 +53,11 @@ export function fill(filler: FillerSpec, shape: readonly number[], random: () =>
       const width = shape.at(-1)!;
       const factor = Math.ceil(width / 2);
       const centre = (2 * factor - 1 - (factor % 2)) / (2 * factor);
-      return values.map((_, i) => (1 - Math.abs((i % width) / factor - centre)) * (1 - Math.abs((Math.floor(i / width) % width) / factor - centre)));
+      return values.map(
+        (_, i) =>
+          (1 - Math.abs((i % width) / factor - centre)) *
+          (1 - Math.abs((Math.floor(i / width) % width) / factor - centre)),
+      );
     }
     default:
       return values.fill(filler.value);

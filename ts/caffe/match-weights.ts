@@ -19,7 +19,11 @@ export interface LayerReport {
  * @throws WeightsError naming layer, blob and both shapes.
  */
 export function matchWeights(
-  parameters: readonly { readonly layer: string; readonly index: number; readonly shape: readonly number[] }[],
+  parameters: readonly {
+    readonly layer: string;
+    readonly index: number;
+    readonly shape: readonly number[];
+  }[],
   weights: WeightsFile,
   options: { strict?: boolean } = {},
 ): { blobs: (Blob | null)[]; report: LayerReport[] } {
@@ -32,22 +36,36 @@ export function matchWeights(
   for (const layer of sources.values()) {
     const count = counts.get(layer.name);
     if (count === undefined) {
-      if (layer.blobs.length > 0) report.push({ layer: layer.name, status: 'ignored', detail: 'the net has no layer of this name with parameters' });
+      if (layer.blobs.length > 0)
+        report.push({
+          layer: layer.name,
+          status: 'ignored',
+          detail: 'the net has no layer of this name with parameters',
+        });
       continue;
     }
     found.add(layer.name);
     if (layer.blobs.length !== count) {
-      const nvidia = count === 3 && layer.blobs.length === 5 ? '; five blobs are the BatchNorm of NVIDIA\'s Caffe (scale and bias inside), convert it first' : '';
-      throw new WeightsError('weights/blob-count', { file, layer: layer.name },
-        `layer "${layer.name}" has ${layer.blobs.length} blobs here, the net needs ${count}${nvidia}; rename the layer in the prototxt to train it from scratch`);
+      const nvidia =
+        count === 3 && layer.blobs.length === 5
+          ? "; five blobs are the BatchNorm of NVIDIA's Caffe (scale and bias inside), convert it first"
+          : '';
+      throw new WeightsError(
+        'weights/blob-count',
+        { file, layer: layer.name },
+        `layer "${layer.name}" has ${layer.blobs.length} blobs here, the net needs ${count}${nvidia}; rename the layer in the prototxt to train it from scratch`,
+      );
     }
   }
   const blobs = parameters.map(({ layer, index, shape }) => {
     const blob = found.has(layer) ? sources.get(layer)!.blobs[index]! : null;
     if (blob === null) return null;
     if (!sameShape(blob.shape, shape)) {
-      throw new WeightsError('weights/shape-mismatch', { file, layer },
-        `layer "${layer}", blob ${index}: the file has ${show(blob.shape)}, the net needs ${show(shape)}; rename the layer in the prototxt to train it from scratch`);
+      throw new WeightsError(
+        'weights/shape-mismatch',
+        { file, layer },
+        `layer "${layer}", blob ${index}: the file has ${show(blob.shape)}, the net needs ${show(shape)}; rename the layer in the prototxt to train it from scratch`,
+      );
     }
     return blob;
   });
@@ -56,18 +74,33 @@ export function matchWeights(
       report.push({ layer, status: 'missing', detail: 'not in the file; keeps its fillers' });
       continue;
     }
-    const reshaped = parameters.some((p, i) => p.layer === layer && blobs[i]!.shape.length !== p.shape.length);
-    report.push({ layer, status: reshaped ? 'reshaped' : 'matched', detail: reshaped ? 'legacy dimensions' : '' });
+    const reshaped = parameters.some(
+      (p, i) => p.layer === layer && blobs[i]!.shape.length !== p.shape.length,
+    );
+    report.push({
+      layer,
+      status: reshaped ? 'reshaped' : 'matched',
+      detail: reshaped ? 'legacy dimensions' : '',
+    });
   }
   const bad = report.find(({ status }) => options.strict && (status === 'ignored' || status === 'missing'));
-  if (bad !== undefined) throw new WeightsError('weights/strict', { file, layer: bad.layer }, `layer "${bad.layer}" is ${bad.status}: ${bad.detail}`);
+  if (bad !== undefined)
+    throw new WeightsError(
+      'weights/strict',
+      { file, layer: bad.layer },
+      `layer "${bad.layer}" is ${bad.status}: ${bad.detail}`,
+    );
   return { blobs, report };
 }
 
 function sameShape(source: readonly number[], target: readonly number[]): boolean {
   const extra = source.length - target.length;
   if (extra !== 0 && source.length !== 4) return false;
-  return extra >= 0 && source.slice(0, extra).every((dim) => dim === 1) && target.every((dim, i) => dim === source[i + extra]);
+  return (
+    extra >= 0 &&
+    source.slice(0, extra).every((dim) => dim === 1) &&
+    target.every((dim, i) => dim === source[i + extra])
+  );
 }
 
 function show(shape: readonly number[]): string {

@@ -68,8 +68,11 @@ export function filterNet(net: NetParameter, state: NetState = {}): NetParameter
     const include = layer.include ?? [];
     const exclude = layer.exclude ?? [];
     if (include.length > 0 && exclude.length > 0) {
-      throw new PrototxtError('prototxt/include-exclude', positionOf(layer) ?? { file: '<message>', line: 1, column: 1 },
-        `layer "${layer.name ?? ''}" has both include and exclude rules; keep one kind`);
+      throw new PrototxtError(
+        'prototxt/include-exclude',
+        positionOf(layer) ?? { file: '<message>', line: 1, column: 1 },
+        `layer "${layer.name ?? ''}" has both include and exclude rules; keep one kind`,
+      );
     }
     return include.length > 0 ? include.some(meets) : !exclude.some(meets);
   });
@@ -84,7 +87,8 @@ export function filterNet(net: NetParameter, state: NetState = {}): NetParameter
  */
 export function withDefaults<T extends object>(type: string, message: object | undefined): T {
   const result: Message = {};
-  for (const [field, [, , value]] of Object.entries(messages[type]!)) if (value !== undefined) result[field] = value;
+  for (const [field, [, , value]] of Object.entries(messages[type]!))
+    if (value !== undefined) result[field] = value;
   Object.assign(result, message);
   if (message !== undefined) inheritPosition(result, message);
   return result as T;

@@ -28,7 +28,8 @@ function print(message: Message, type: string, indent: string, lines: string[]):
 function printScalar(type: string, value: unknown): string {
   if (type === 'string') return quote(Buffer.from(value as string, 'utf8'), true);
   if (type === 'bytes') return quote(value as Uint8Array, false);
-  if (typeof value !== 'number' || Number.isInteger(value)) return Object.is(value, -0) ? '-0' : String(value);
+  if (typeof value !== 'number' || Number.isInteger(value))
+    return Object.is(value, -0) ? '-0' : String(value);
   if (!Number.isFinite(value)) return Number.isNaN(value) ? 'nan' : value > 0 ? 'inf' : '-inf';
   return String(type === 'float' ? shortestFloat(value) : value);
 }

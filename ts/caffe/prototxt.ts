@@ -13,7 +13,14 @@ const INTEGER_RANGES: Readonly<Record<string, readonly [bigint, bigint]>> = {
   uint64: [0n, 2n ** 64n - 1n],
 };
 const BOOLS: Readonly<Record<string, boolean>> = {
-  true: true, True: true, t: true, '1': true, false: false, False: false, f: false, '0': false,
+  true: true,
+  True: true,
+  t: true,
+  '1': true,
+  false: false,
+  False: false,
+  f: false,
+  '0': false,
 };
 
 /**
@@ -37,14 +44,24 @@ function fail(tokens: Tokens, code: string, text: string, token: Token = tokens.
 }
 
 function show(token: Token): string {
-  return token.kind === 'end' ? 'the end of the file' : token.kind === 'string' ? shorten(token.text) : `"${shorten(token.text)}"`;
+  return token.kind === 'end'
+    ? 'the end of the file'
+    : token.kind === 'string'
+      ? shorten(token.text)
+      : `"${shorten(token.text)}"`;
 }
 
 function shorten(text: string): string {
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 
-function parseFields(tokens: Tokens, type: string, message: Message, close: string | null, depth: number): void {
+function parseFields(
+  tokens: Tokens,
+  type: string,
+  message: Message,
+  close: string | null,
+  depth: number,
+): void {
   if (depth > MAX_DEPTH) fail(tokens, 'too-deep', `messages are nested more than ${MAX_DEPTH} deep`);
   const fields = messages[type]!;
   for (;;) {
@@ -58,8 +75,11 @@ function parseFields(tokens: Tokens, type: string, message: Message, close: stri
     const field = Object.hasOwn(fields, name.text) ? fields[name.text] : undefined;
     if (field === undefined) {
       const near = nearest(name.text, Object.keys(fields));
-      fail(tokens, 'unknown-field',
-        `${type} has no field "${shorten(name.text)}"${near === undefined ? '' : `; did you mean "${near}"?`}`);
+      fail(
+        tokens,
+        'unknown-field',
+        `${type} has no field "${shorten(name.text)}"${near === undefined ? '' : `; did you mean "${near}"?`}`,
+      );
     }
     tokens.next();
     parseField(tokens, type, message, name, field, depth);
@@ -67,7 +87,14 @@ function parseFields(tokens: Tokens, type: string, message: Message, close: stri
   }
 }
 
-function parseField(tokens: Tokens, type: string, message: Message, name: Token, field: FieldDefinition, depth: number): void {
+function parseField(
+  tokens: Tokens,
+  type: string,
+  message: Message,
+  name: Token,
+  field: FieldDefinition,
+  depth: number,
+): void {
   const repeated = field[1][0] === '*' || field[1][0] === '+';
   const valueType = repeated ? field[1].slice(1) : field[1];
   const isMessage = valueType.startsWith('message:');
@@ -78,7 +105,10 @@ function parseField(tokens: Tokens, type: string, message: Message, name: Token,
     fail(tokens, 'syntax', `expected ":" after "${name.text}", found ${show(tokens.current)}`);
   }
   recordField(message, name.text, tokens.position(name));
-  const value = () => (isMessage ? parseSubmessage(tokens, valueType.slice(8), depth) : parseScalar(tokens, name.text, valueType));
+  const value = () =>
+    isMessage
+      ? parseSubmessage(tokens, valueType.slice(8), depth)
+      : parseScalar(tokens, name.text, valueType);
   if (!repeated) {
     message[name.text] = value();
     return;
@@ -91,12 +121,21 @@ function parseField(tokens: Tokens, type: string, message: Message, name: Token,
   if (tokens.take(']')) return;
   do list.push(value());
   while (tokens.take(','));
-  if (!tokens.take(']')) fail(tokens, 'syntax', `expected "," or "]" in the list of "${name.text}", found ${show(tokens.current)}`);
+  if (!tokens.take(']'))
+    fail(
+      tokens,
+      'syntax',
+      `expected "," or "]" in the list of "${name.text}", found ${show(tokens.current)}`,
+    );
 }
 
 function parseSubmessage(tokens: Tokens, type: string, depth: number): Message {
   const open = tokens.current;
-  const close = tokens.take('{') ? '}' : tokens.take('<') ? '>' : fail(tokens, 'syntax', `expected "{" to open a ${type}, found ${show(open)}`);
+  const close = tokens.take('{')
+    ? '}'
+    : tokens.take('<')
+      ? '>'
+      : fail(tokens, 'syntax', `expected "{" to open a ${type}, found ${show(open)}`);
   const message: Message = {};
   recordMessage(message, tokens.position(open));
   parseFields(tokens, type, message, close, depth + 1);
@@ -112,7 +151,8 @@ function parseScalar(tokens: Tokens, name: string, type: string): unknown {
 }
 
 function parseString(tokens: Tokens, name: string, type: string): string | Uint8Array {
-  if (tokens.current.kind !== 'string') fail(tokens, 'type', `"${name}" expects a quoted string, found ${show(tokens.current)}`);
+  if (tokens.current.kind !== 'string')
+    fail(tokens, 'type', `"${name}" expects a quoted string, found ${show(tokens.current)}`);
   const parts: Uint8Array[] = [];
   while (tokens.current.kind === 'string') parts.push(unescape(tokens.next(), tokens.file));
   const bytes = Buffer.concat(parts);
@@ -121,7 +161,8 @@ function parseString(tokens: Tokens, name: string, type: string): string | Uint8
 
 function parseBool(tokens: Tokens, name: string): boolean {
   const value = Object.hasOwn(BOOLS, tokens.current.text) ? BOOLS[tokens.current.text] : undefined;
-  if (value === undefined) fail(tokens, 'type', `"${name}" expects true or false, found ${show(tokens.current)}`);
+  if (value === undefined)
+    fail(tokens, 'type', `"${name}" expects true or false, found ${show(tokens.current)}`);
   tokens.next();
   return value;
 }
@@ -129,9 +170,12 @@ function parseBool(tokens: Tokens, name: string): boolean {
 function parseEnum(tokens: Tokens, name: string, type: string): string {
   const values = enums[type]!;
   const token = tokens.current;
-  const known = token.kind === 'identifier' && Object.hasOwn(values, token.text)
-    ? token.text
-    : token.kind === 'integer' ? Object.keys(values).find((key) => values[key] === integerOf(token.text)) : undefined;
+  const known =
+    token.kind === 'identifier' && Object.hasOwn(values, token.text)
+      ? token.text
+      : token.kind === 'integer'
+        ? Object.keys(values).find((key) => values[key] === integerOf(token.text))
+        : undefined;
   if (known === undefined) {
     fail(tokens, 'enum', `"${name}" expects one of ${Object.keys(values).join(', ')}, found ${show(token)}`);
   }
@@ -149,14 +193,24 @@ function parseInteger(tokens: Tokens, name: string, type: string): number | bigi
   const negative = signed && tokens.take('-');
   const token = tokens.current;
   if (token.kind !== 'integer' || token.text.length > 40) {
-    fail(tokens, 'type', `"${name}" expects ${signed ? 'an integer' : 'a non-negative integer'}, found ${show(token)}`);
+    fail(
+      tokens,
+      'type',
+      `"${name}" expects ${signed ? 'an integer' : 'a non-negative integer'}, found ${show(token)}`,
+    );
   }
-  if (/^0\d*[89]/.test(token.text)) fail(tokens, 'number', `${token.text} begins with 0, so it is octal, but has a digit above 7`);
+  if (/^0\d*[89]/.test(token.text))
+    fail(tokens, 'number', `${token.text} begins with 0, so it is octal, but has a digit above 7`);
   const magnitude = BigInt(/^0[0-7]+$/.test(token.text) ? `0o${token.text.slice(1)}` : token.text);
   const value = negative ? -magnitude : magnitude;
   const [low, high] = INTEGER_RANGES[type]!;
   if (value < low || value > high) {
-    fail(tokens, 'range', `${value} is out of range for "${name}" (${type}, ${low} to ${high})`, negative ? sign : token);
+    fail(
+      tokens,
+      'range',
+      `${value} is out of range for "${name}" (${type}, ${low} to ${high})`,
+      negative ? sign : token,
+    );
   }
   tokens.next();
   return Number.isSafeInteger(Number(value)) ? Number(value) : value;
@@ -168,10 +222,12 @@ function parseFloating(tokens: Tokens, name: string, type: string): number {
   let value: number;
   if (token.kind === 'integer') {
     // text_format.cc takes decimal integers only: hexadecimal and octal are refused for floats.
-    if (!/^(?:0|[1-9]\d*)$/.test(token.text)) fail(tokens, 'number', `"${name}" expects a decimal number, found ${show(token)}`);
+    if (!/^(?:0|[1-9]\d*)$/.test(token.text))
+      fail(tokens, 'number', `"${name}" expects a decimal number, found ${show(token)}`);
     value = Number(token.text);
   } else if (token.kind === 'float') value = Number(token.text.replace(/[fF]$/, ''));
-  else if (token.kind === 'identifier' && /^inf(?:inity)?$/i.test(token.text)) value = Number.POSITIVE_INFINITY;
+  else if (token.kind === 'identifier' && /^inf(?:inity)?$/i.test(token.text))
+    value = Number.POSITIVE_INFINITY;
   else if (token.kind === 'identifier' && /^nan$/i.test(token.text)) value = Number.NaN;
   else fail(tokens, 'type', `"${name}" expects a number, found ${show(token)}`);
   tokens.next();

@@ -28,8 +28,11 @@ export class Tokens {
     this.#text = text;
     this.file = file;
     if (text.charCodeAt(0) === 0xfeff) {
-      throw new PrototxtError('prototxt/byte-order-mark', { file, line: 1, column: 1 },
-        'the file begins with a byte-order mark, which Caffe refuses; save it as UTF-8 without BOM');
+      throw new PrototxtError(
+        'prototxt/byte-order-mark',
+        { file, line: 1, column: 1 },
+        'the file begins with a byte-order mark, which Caffe refuses; save it as UTF-8 without BOM',
+      );
     }
     this.current = this.#read();
   }
@@ -74,22 +77,33 @@ export class Tokens {
       if (!pattern.test(text)) continue;
       const end = pattern.lastIndex;
       if (kind !== 'identifier' && /[A-Za-z_]/.test(text[end] ?? '')) {
-        throw new PrototxtError('prototxt/number', { file: this.file, line: this.#line, column: end - this.#lineStart + 1 },
-          `expected a space between the number ${text.slice(start, end).slice(0, 40)} and "${text[end]}"`);
+        throw new PrototxtError(
+          'prototxt/number',
+          { file: this.file, line: this.#line, column: end - this.#lineStart + 1 },
+          `expected a space between the number ${text.slice(start, end).slice(0, 40)} and "${text[end]}"`,
+        );
       }
       return this.#token(kind, start, end);
     }
     const code = first.charCodeAt(0);
     if (code < 0x20 || code >= 0x7f) {
-      throw new PrototxtError('prototxt/character', { file: this.file, line: this.#line, column: start - this.#lineStart + 1 },
-        `unexpected character U+${text.codePointAt(start)!.toString(16).toUpperCase().padStart(4, '0')} outside a string`);
+      throw new PrototxtError(
+        'prototxt/character',
+        { file: this.file, line: this.#line, column: start - this.#lineStart + 1 },
+        `unexpected character U+${text.codePointAt(start)!.toString(16).toUpperCase().padStart(4, '0')} outside a string`,
+      );
     }
     return this.#token('symbol', start, start + 1);
   }
 
   #token(kind: Token['kind'], start: number, end: number): Token {
     this.#offset = end;
-    return { kind, text: this.#text.slice(start, end), line: this.#line, column: start - this.#lineStart + 1 };
+    return {
+      kind,
+      text: this.#text.slice(start, end),
+      line: this.#line,
+      column: start - this.#lineStart + 1,
+    };
   }
 
   #endOfString(start: number, quote: string): number {
@@ -100,14 +114,26 @@ export class Tokens {
       if (character === '\n') break;
       if (character === '\\') i++;
     }
-    throw new PrototxtError('prototxt/unterminated-string',
+    throw new PrototxtError(
+      'prototxt/unterminated-string',
       { file: this.file, line: this.#line, column: start - this.#lineStart + 1 },
-      `this string has no closing ${quote} on its line`);
+      `this string has no closing ${quote} on its line`,
+    );
   }
 }
 
 const SIMPLE_ESCAPES: Readonly<Record<string, number>> = {
-  a: 7, b: 8, f: 12, n: 10, r: 13, t: 9, v: 11, '\\': 92, '?': 63, "'": 39, '"': 34,
+  a: 7,
+  b: 8,
+  f: 12,
+  n: 10,
+  r: 13,
+  t: 9,
+  v: 11,
+  '\\': 92,
+  '?': 63,
+  "'": 39,
+  '"': 34,
 };
 
 /** The bytes that a string token stands for, escapes resolved. Throws PrototxtError at a wrong escape. */
@@ -120,20 +146,36 @@ export function unescape(token: Token, file: string): Uint8Array {
   for (let match = pattern.exec(body); match !== null; match = pattern.exec(body)) {
     const [text, hex, octal, unicode, longUnicode, simple] = match;
     const point = unicode ?? longUnicode;
-    const code = hex !== undefined ? Number.parseInt(hex, 16)
-      : octal !== undefined ? Number.parseInt(octal, 8)
-      : simple !== undefined ? (SIMPLE_ESCAPES[simple] ?? -1) : 0;
+    const code =
+      hex !== undefined
+        ? Number.parseInt(hex, 16)
+        : octal !== undefined
+          ? Number.parseInt(octal, 8)
+          : simple !== undefined
+            ? (SIMPLE_ESCAPES[simple] ?? -1)
+            : 0;
     if (code < 0 || code > 255 || (point !== undefined && Number.parseInt(point, 16) > 0x10ffff)) {
-      throw new PrototxtError('prototxt/escape', { file, line: token.line, column: token.column + 1 + match.index },
-        `"${text}" is not an escape sequence; write a backslash as "\\\\"`);
+      throw new PrototxtError(
+        'prototxt/escape',
+        { file, line: token.line, column: token.column + 1 + match.index },
+        `"${text}" is not an escape sequence; write a backslash as "\\\\"`,
+      );
     }
-    chunks.push(point !== undefined ? new TextEncoder().encode(String.fromCodePoint(Number.parseInt(point, 16)))
-      : text[0] === '\\' ? Uint8Array.of(code) : new TextEncoder().encode(text));
+    chunks.push(
+      point !== undefined
+        ? new TextEncoder().encode(String.fromCodePoint(Number.parseInt(point, 16)))
+        : text[0] === '\\'
+          ? Uint8Array.of(code)
+          : new TextEncoder().encode(text),
+    );
     end = pattern.lastIndex;
   }
   if (end !== body.length) {
-    throw new PrototxtError('prototxt/escape', { file, line: token.line, column: token.column + 1 + end },
-      'a backslash ends this string; write it as "\\\\"');
+    throw new PrototxtError(
+      'prototxt/escape',
+      { file, line: token.line, column: token.column + 1 + end },
+      'a backslash ends this string; write it as "\\\\"',
+    );
   }
   return Buffer.concat(chunks);
 }

@@ -11,9 +11,14 @@ export function upgradeNet(net: Message): Message {
   inheritPosition(upgraded, net);
   if (list(net.layers).length > 0) {
     let layers = list(net.layers);
-    if (layers.some((layer) => layer.layer !== undefined)) layers = foldPadding(layers, net).map(upgradeV0Layer);
+    if (layers.some((layer) => layer.layer !== undefined))
+      layers = foldPadding(layers, net).map(upgradeV0Layer);
     if (list(net.layer).length > 0) {
-      throw refuse(layers[0]!, 'mixed-layers', 'the net has both "layers" (V1) and "layer" (V2); write all as "layer"');
+      throw refuse(
+        layers[0]!,
+        'mixed-layers',
+        'the net has both "layers" (V1) and "layer" (V2); write all as "layer"',
+      );
     }
     const { layers: _, ...rest } = upgraded;
     upgraded = { ...rest, layer: layers.map(moveTransform).map(upgradeV1Layer) };
@@ -28,11 +33,19 @@ export function upgradeNet(net: Message): Message {
 export function upgradeSolver(solver: Message): Message {
   if (solver.solver_type === undefined) return solver;
   if (solver.type !== undefined) {
-    throw new PrototxtError('prototxt/solver-type', positionOf(solver, 'solver_type')!,
-      'solver_type (old) and type (new) are both given; keep only type');
+    throw new PrototxtError(
+      'prototxt/solver-type',
+      positionOf(solver, 'solver_type')!,
+      'solver_type (old) and type (new) are both given; keep only type',
+    );
   }
   const names: Record<string, string> = {
-    SGD: 'SGD', NESTEROV: 'Nesterov', ADAGRAD: 'AdaGrad', RMSPROP: 'RMSProp', ADADELTA: 'AdaDelta', ADAM: 'Adam',
+    SGD: 'SGD',
+    NESTEROV: 'Nesterov',
+    ADAGRAD: 'AdaGrad',
+    RMSPROP: 'RMSProp',
+    ADADELTA: 'AdaDelta',
+    ADAM: 'Adam',
   };
   const { solver_type, ...rest } = solver;
   const upgraded = { ...rest, type: names[solver_type as string] };
@@ -49,7 +62,11 @@ function strings(value: unknown): string[] {
 }
 
 function refuse(at: Message, code: string, text: string): PrototxtError {
-  return new PrototxtError(`prototxt/${code}`, positionOf(at) ?? { file: '<message>', line: 1, column: 1 }, text);
+  return new PrototxtError(
+    `prototxt/${code}`,
+    positionOf(at) ?? { file: '<message>', line: 1, column: 1 },
+    text,
+  );
 }
 
 // A V0 padding layer becomes the pad of the convolution or pooling that reads it.
@@ -61,15 +78,32 @@ function foldPadding(layers: List, net: Message): List {
     let folded = connection;
     for (const [j, name] of strings(connection.bottom).entries()) {
       const from = lastTop.get(name);
-      if (from === undefined) throw refuse(connection, 'unknown-bottom', `bottom "${name}" is made by no layer above and is no input`);
+      if (from === undefined)
+        throw refuse(
+          connection,
+          'unknown-bottom',
+          `bottom "${name}" is made by no layer above and is no input`,
+        );
       const source = from < 0 ? undefined : layers[from];
       const sourceInner = source?.layer as Message | undefined;
       if (source === undefined || sourceInner?.type !== 'padding') continue;
       if (inner.type !== 'conv' && inner.type !== 'pool') {
-        throw refuse(connection, 'padding', `a padding layer can feed only conv or pool, not "${inner.type}"`);
+        throw refuse(
+          connection,
+          'padding',
+          `a padding layer can feed only conv or pool, not "${inner.type}"`,
+        );
       }
-      if (strings(connection.bottom).length !== 1 || strings(source.bottom).length !== 1 || strings(source.top).length !== 1) {
-        throw refuse(connection, 'padding', 'a padding layer and the layer that reads it take one bottom each');
+      if (
+        strings(connection.bottom).length !== 1 ||
+        strings(source.bottom).length !== 1 ||
+        strings(source.top).length !== 1
+      ) {
+        throw refuse(
+          connection,
+          'padding',
+          'a padding layer and the layer that reads it take one bottom each',
+        );
       }
       const bottom = [...strings(connection.bottom)];
       bottom[j] = strings(source.bottom)[0]!;
@@ -83,16 +117,43 @@ function foldPadding(layers: List, net: Message): List {
 }
 
 const V0_TYPES: Readonly<Record<string, string>> = {
-  accuracy: 'ACCURACY', bnll: 'BNLL', concat: 'CONCAT', conv: 'CONVOLUTION', data: 'DATA', dropout: 'DROPOUT',
-  euclidean_loss: 'EUCLIDEAN_LOSS', flatten: 'FLATTEN', hdf5_data: 'HDF5_DATA', hdf5_output: 'HDF5_OUTPUT',
-  im2col: 'IM2COL', images: 'IMAGE_DATA', infogain_loss: 'INFOGAIN_LOSS', innerproduct: 'INNER_PRODUCT', lrn: 'LRN',
-  multinomial_logistic_loss: 'MULTINOMIAL_LOGISTIC_LOSS', pool: 'POOLING', relu: 'RELU', sigmoid: 'SIGMOID',
-  softmax: 'SOFTMAX', softmax_loss: 'SOFTMAX_LOSS', split: 'SPLIT', tanh: 'TANH', window_data: 'WINDOW_DATA',
+  accuracy: 'ACCURACY',
+  bnll: 'BNLL',
+  concat: 'CONCAT',
+  conv: 'CONVOLUTION',
+  data: 'DATA',
+  dropout: 'DROPOUT',
+  euclidean_loss: 'EUCLIDEAN_LOSS',
+  flatten: 'FLATTEN',
+  hdf5_data: 'HDF5_DATA',
+  hdf5_output: 'HDF5_OUTPUT',
+  im2col: 'IM2COL',
+  images: 'IMAGE_DATA',
+  infogain_loss: 'INFOGAIN_LOSS',
+  innerproduct: 'INNER_PRODUCT',
+  lrn: 'LRN',
+  multinomial_logistic_loss: 'MULTINOMIAL_LOGISTIC_LOSS',
+  pool: 'POOLING',
+  relu: 'RELU',
+  sigmoid: 'SIGMOID',
+  softmax: 'SOFTMAX',
+  softmax_loss: 'SOFTMAX_LOSS',
+  split: 'SPLIT',
+  tanh: 'TANH',
+  window_data: 'WINDOW_DATA',
 };
 const V0_PARAMS: Readonly<Record<string, string>> = {
-  conv: 'convolution_param', innerproduct: 'inner_product_param', pool: 'pooling_param', dropout: 'dropout_param',
-  lrn: 'lrn_param', data: 'data_param', hdf5_data: 'hdf5_data_param', images: 'image_data_param',
-  window_data: 'window_data_param', infogain_loss: 'infogain_loss_param', concat: 'concat_param',
+  conv: 'convolution_param',
+  innerproduct: 'inner_product_param',
+  pool: 'pooling_param',
+  dropout: 'dropout_param',
+  lrn: 'lrn_param',
+  data: 'data_param',
+  hdf5_data: 'hdf5_data_param',
+  images: 'image_data_param',
+  window_data: 'window_data_param',
+  infogain_loss: 'infogain_loss_param',
+  concat: 'concat_param',
 };
 /** V0 field → its name in the V1 parameter message, and the V0 types that may carry it. */
 const V0_FIELDS: readonly (readonly [string, string, readonly string[]])[] = [
@@ -123,7 +184,12 @@ const V0_FIELDS: readonly (readonly [string, string, readonly string[]])[] = [
   ['det_context_pad', 'context_pad', ['window_data']],
   ['det_crop_mode', 'crop_mode', ['window_data']],
 ];
-const V0_TRANSFORM = [['scale', 'scale'], ['meanfile', 'mean_file'], ['cropsize', 'crop_size'], ['mirror', 'mirror']] as const;
+const V0_TRANSFORM = [
+  ['scale', 'scale'],
+  ['meanfile', 'mean_file'],
+  ['cropsize', 'crop_size'],
+  ['mirror', 'mirror'],
+] as const;
 
 function upgradeV0Layer(connection: Message): Message {
   const { bottom, top, layer } = connection;
@@ -136,7 +202,12 @@ function upgradeV0Layer(connection: Message): Message {
   const type = v0.type as string | undefined;
   if (v0.name !== undefined) result.name = v0.name;
   if (type !== undefined) {
-    if (!Object.hasOwn(V0_TYPES, type)) throw refuse(connection, 'unknown-type', `V0 layer type "${type}" is unknown; known: ${Object.keys(V0_TYPES).join(', ')}`);
+    if (!Object.hasOwn(V0_TYPES, type))
+      throw refuse(
+        connection,
+        'unknown-type',
+        `V0 layer type "${type}" is unknown; known: ${Object.keys(V0_TYPES).join(', ')}`,
+      );
     result.type = V0_TYPES[type];
   }
   for (const field of ['blobs', 'blobs_lr', 'weight_decay', 'hdf5_output_param']) {
@@ -152,14 +223,17 @@ function upgradeV0Layer(connection: Message): Message {
     result[V0_PARAMS[type]!] = param;
   }
   for (const [from, to] of V0_TRANSFORM) {
-    if (v0[from] !== undefined) result.transform_param = { ...(result.transform_param as Message | undefined), [to]: v0[from] };
+    if (v0[from] !== undefined)
+      result.transform_param = { ...(result.transform_param as Message | undefined), [to]: v0[from] };
   }
   return result;
 }
 
 // Scale, mean, crop and mirror once belonged to each data layer.
 function moveTransform(layer: Message): Message {
-  const owner = { DATA: 'data_param', IMAGE_DATA: 'image_data_param', WINDOW_DATA: 'window_data_param' }[layer.type as string];
+  const owner = { DATA: 'data_param', IMAGE_DATA: 'image_data_param', WINDOW_DATA: 'window_data_param' }[
+    layer.type as string
+  ];
   if (owner === undefined) return layer;
   const fields = ['scale', 'mean_file', 'crop_size', 'mirror'];
   const param = { ...(layer[owner] as Message | undefined) };
@@ -176,23 +250,44 @@ function moveTransform(layer: Message): Message {
 }
 
 const V1_SPECIAL: Readonly<Record<string, string>> = {
-  NONE: '', ABSVAL: 'AbsVal', BNLL: 'BNLL', HDF5_DATA: 'HDF5Data', HDF5_OUTPUT: 'HDF5Output', LRN: 'LRN', MVN: 'MVN',
-  RELU: 'ReLU', SOFTMAX_LOSS: 'SoftmaxWithLoss', TANH: 'TanH', ARGMAX: 'ArgMax', IM2COL: 'Im2col',
+  NONE: '',
+  ABSVAL: 'AbsVal',
+  BNLL: 'BNLL',
+  HDF5_DATA: 'HDF5Data',
+  HDF5_OUTPUT: 'HDF5Output',
+  LRN: 'LRN',
+  MVN: 'MVN',
+  RELU: 'ReLU',
+  SOFTMAX_LOSS: 'SoftmaxWithLoss',
+  TANH: 'TanH',
+  ARGMAX: 'ArgMax',
+  IM2COL: 'Im2col',
 };
 
 /** V1 enum name → V2 type string. */
 export function v1TypeName(type: string): string {
-  return V1_SPECIAL[type] ?? type.split('_').map((word) => word[0] + word.slice(1).toLowerCase()).join('');
+  return (
+    V1_SPECIAL[type] ??
+    type
+      .split('_')
+      .map((word) => word[0] + word.slice(1).toLowerCase())
+      .join('')
+  );
 }
 
 function upgradeV1Layer(layer: Message): Message {
-  if (layer.layer !== undefined) throw refuse(layer, 'v0-in-v1', 'a V0 layer stands inside a V1 layer of another form');
+  if (layer.layer !== undefined)
+    throw refuse(layer, 'v0-in-v1', 'a V0 layer stands inside a V1 layer of another form');
   const { param, blob_share_mode, blobs_lr, weight_decay, type, ...rest } = layer;
   const upgraded: Message = {};
-  for (const [field, value] of Object.entries(rest)) if (Object.hasOwn(messages.LayerParameter!, field)) upgraded[field] = value;
+  for (const [field, value] of Object.entries(rest))
+    if (Object.hasOwn(messages.LayerParameter!, field)) upgraded[field] = value;
   if (type !== undefined) upgraded.type = v1TypeName(type as string);
   const columns: readonly (readonly [string, unknown])[] = [
-    ['name', param], ['share_mode', blob_share_mode], ['lr_mult', blobs_lr], ['decay_mult', weight_decay],
+    ['name', param],
+    ['share_mode', blob_share_mode],
+    ['lr_mult', blobs_lr],
+    ['decay_mult', weight_decay],
   ];
   const specs: Message[] = [];
   for (const [field, values] of columns) {
@@ -215,14 +310,19 @@ function upgradeInput(net: Message, original: Message): void {
   if (shapes.length > 0 || dims.length > 0) {
     const given = shapes.length > 0 ? shapes.length : dims.length / 4;
     if (given < names.length) {
-      throw new PrototxtError('prototxt/input-shape', positionOf(original, 'input') ?? { file: '<message>', line: 1, column: 1 },
-        `${names.length} inputs need ${shapes.length > 0 ? `${names.length} input_shape` : `${names.length * 4} input_dim`}, found ${shapes.length || dims.length}`);
+      throw new PrototxtError(
+        'prototxt/input-shape',
+        positionOf(original, 'input') ?? { file: '<message>', line: 1, column: 1 },
+        `${names.length} inputs need ${shapes.length > 0 ? `${names.length} input_shape` : `${names.length * 4} input_dim`}, found ${shapes.length || dims.length}`,
+      );
     }
     const layer: Message = {
       name: 'input',
       type: 'Input',
       top: names,
-      input_param: { shape: names.map((_, i) => (shapes.length > 0 ? shapes[i] : { dim: dims.slice(4 * i, 4 * i + 4) })) },
+      input_param: {
+        shape: names.map((_, i) => (shapes.length > 0 ? shapes[i] : { dim: dims.slice(4 * i, 4 * i + 4) })),
+      },
     };
     inheritPosition(layer, original);
     net.layer = [layer, ...list(net.layer)];
@@ -234,7 +334,10 @@ function upgradeInput(net: Message, original: Message): void {
 
 function upgradeBatchNorm(layer: Message): Message {
   if (layer.type !== 'BatchNorm' || list(layer.param).length !== 3) return layer;
-  const upgraded = { ...layer, param: list(layer.param).map((spec) => ({ ...spec, lr_mult: 0, decay_mult: 0 })) };
+  const upgraded = {
+    ...layer,
+    param: list(layer.param).map((spec) => ({ ...spec, lr_mult: 0, decay_mult: 0 })),
+  };
   inheritPosition(upgraded, layer);
   return upgraded;
 }

@@ -21,16 +21,24 @@ const NONE = new Uint8Array(0);
  * @param context For errors: the file and what the message is.
  * @throws WeightsError `weights/truncated` or `weights/wire` with the byte offset in the file.
  */
-export function* readFields(bytes: Uint8Array, context: { file: string; what: string }): Generator<WireField> {
+export function* readFields(
+  bytes: Uint8Array,
+  context: { file: string; what: string },
+): Generator<WireField> {
   const fail = (code: string, at: number, text: string): never => {
-    throw new WeightsError(`weights/${code}`, { file: context.file }, `${context.what}, byte ${bytes.byteOffset + at}: ${text}`);
+    throw new WeightsError(
+      `weights/${code}`,
+      { file: context.file },
+      `${context.what}, byte ${bytes.byteOffset + at}: ${text}`,
+    );
   };
   let offset = 0;
   const varint = (): number => {
     let value = 0;
     for (let i = 0; i < 10; i++) {
       const byte = bytes[offset];
-      if (byte === undefined) return fail('truncated', offset, 'the data ends in the middle of a number; the file is cut short');
+      if (byte === undefined)
+        return fail('truncated', offset, 'the data ends in the middle of a number; the file is cut short');
       offset++;
       value += (byte & 0x7f) * 2 ** (7 * i);
       if (byte < 0x80) return Number.isSafeInteger(value) ? value : Number.NaN;
@@ -42,15 +50,21 @@ export function* readFields(bytes: Uint8Array, context: { file: string; what: st
     const tag = varint();
     const number = Math.floor(tag / 8);
     const wireType = tag % 8;
-    if (!(number >= 1 && number < 2 ** 29)) fail('wire', start, 'a field number is out of range; this is no protobuf data');
+    if (!(number >= 1 && number < 2 ** 29))
+      fail('wire', start, 'a field number is out of range; this is no protobuf data');
     if (wireType === 0) {
       yield { number, wireType, value: varint(), bytes: NONE };
       continue;
     }
     const length = wireType === 2 ? varint() : wireType === 1 ? 8 : wireType === 5 ? 4 : -1;
-    if (length === -1) fail('wire', start, `wire type ${wireType} does not occur in Caffe's files; this is no protobuf data`);
+    if (length === -1)
+      fail('wire', start, `wire type ${wireType} does not occur in Caffe's files; this is no protobuf data`);
     if (!(length <= bytes.length - offset)) {
-      fail('truncated', start, `field ${number} says it has ${length} bytes, but ${bytes.length - offset} are left; the file is cut short or damaged`);
+      fail(
+        'truncated',
+        start,
+        `field ${number} says it has ${length} bytes, but ${bytes.length - offset} are left; the file is cut short or damaged`,
+      );
     }
     yield { number, wireType, value: 0, bytes: bytes.subarray(offset, offset + length) };
     offset += length;
@@ -71,6 +85,11 @@ export function packedVarints(field: WireField, context: { file: string; what: s
       [value, shift] = [0, 0];
     }
   }
-  if (shift !== 0) throw new WeightsError('weights/truncated', { file: context.file }, `${context.what}: a list of numbers ends in the middle of one`);
+  if (shift !== 0)
+    throw new WeightsError(
+      'weights/truncated',
+      { file: context.file },
+      `${context.what}: a list of numbers ends in the middle of one`,
+    );
   return values;
 }

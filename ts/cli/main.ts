@@ -22,7 +22,9 @@ const numbers = (text: string): number[] => {
   return values;
 };
 
-const program = new Command('resnode').description("Deep residual networks from Caffe's files").exitOverride();
+const program = new Command('resnode')
+  .description("Deep residual networks from Caffe's files")
+  .exitOverride();
 
 program
   .command('classify')
@@ -36,20 +38,32 @@ program
   .option('--top <n>', 'how many classes to show', count, 5)
   .option('--no-resize', 'take the image as it is, without the shorter side to 256')
   .option('--json', 'print JSON')
-  .addHelpText('after', '\nExample:\n  resnode classify cat.jpg --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel --mean ResNet_mean.binaryproto --labels synset_words.txt')
+  .addHelpText(
+    'after',
+    '\nExample:\n  resnode classify cat.jpg --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel --mean ResNet_mean.binaryproto --labels synset_words.txt',
+  )
   .action(async (images: string[], options) => {
     using device = await openDevice('cpu');
     using model = await device.load({ model: options.model, weights: options.weights, batch: 1 });
     const [input, shape] = Object.entries(model.inputs)[0]!;
     const [, channels, height, width] = shape as [number, 1 | 3, number, number];
     const mean = options.mean === undefined ? (options.meanValue ?? [0]) : blobMean(options.mean);
-    const preprocess: Preprocess = { ...msraPreprocess(mean), crop: { width, height }, ...(options.resize ? {} : { shorterSide: null }) };
-    const labels = options.labels === undefined ? null : readFileSync(options.labels, 'utf8').trimEnd().split(/\r?\n/);
+    const preprocess: Preprocess = {
+      ...msraPreprocess(mean),
+      crop: { width, height },
+      ...(options.resize ? {} : { shorterSide: null }),
+    };
+    const labels =
+      options.labels === undefined ? null : readFileSync(options.labels, 'utf8').trimEnd().split(/\r?\n/);
     const results = [];
     for (const file of images) {
       const data = preprocessImage(await decodeImage(file, channels), preprocess, file);
       const probabilities = Object.values(await model.run({ [input]: data })).at(-1)!.data;
-      const top = Array.from(probabilities, (probability, index) => ({ index, label: labels?.[index] ?? `class ${index}`, probability }))
+      const top = Array.from(probabilities, (probability, index) => ({
+        index,
+        label: labels?.[index] ?? `class ${index}`,
+        probability,
+      }))
         .sort((a, b) => b.probability - a.probability)
         .slice(0, options.top);
       results.push({ file, top });
@@ -69,7 +83,11 @@ program
   .addHelpText('after', '\nExample:\n  resnode print old-net.prototxt > net.prototxt')
   .action((file: string, options) => {
     const net = readNet(readFileSync(file, 'utf8'), { file });
-    process.stdout.write(options.json ? `${JSON.stringify(toJson('NetParameter', net as Record<string, unknown>), null, 1)}\n` : printPrototxt(net));
+    process.stdout.write(
+      options.json
+        ? `${JSON.stringify(toJson('NetParameter', net as Record<string, unknown>), null, 1)}\n`
+        : printPrototxt(net),
+    );
   });
 
 function blobMean(file: string): Preprocess['mean'] {

@@ -29,11 +29,20 @@ export const showShape = (shape: Shape): string => (shape.length === 0 ? 'a scal
 
 /** Factors a shape around `axis`: [outer, channels, inner]. */
 export function around(shape: Shape, axis: number): { outer: number; channels: number; inner: number } {
-  return { outer: sizeOf(shape.slice(0, axis)), channels: shape[axis] ?? 1, inner: sizeOf(shape.slice(axis + 1)) };
+  return {
+    outer: sizeOf(shape.slice(0, axis)),
+    channels: shape[axis] ?? 1,
+    inner: sizeOf(shape.slice(axis + 1)),
+  };
 }
 
 /** A possibly negative axis made canonical. */
-export function canonicalAxis(context: LayerContext, axis: number, dimensions: number, name = 'axis'): number {
+export function canonicalAxis(
+  context: LayerContext,
+  axis: number,
+  dimensions: number,
+  name = 'axis',
+): number {
   if (!Number.isInteger(axis) || axis < -dimensions || axis >= dimensions) {
     context.fail('axis', `${name} ${axis} does not exist in a bottom of ${dimensions} dimensions`);
   }
@@ -45,7 +54,11 @@ export class ParameterTable {
   readonly all: Parameter[] = [];
   readonly #named = new Map<string, ParameterId>();
 
-  context(layer: LayerParameter, phase: 'TRAIN' | 'TEST', shapes: readonly Shape[]): LayerContext & { used: number } {
+  context(
+    layer: LayerParameter,
+    phase: 'TRAIN' | 'TEST',
+    shapes: readonly Shape[],
+  ): LayerContext & { used: number } {
     const name = layer.name ?? '';
     const table = this;
     const context = {
@@ -55,7 +68,11 @@ export class ParameterTable {
       topCount: layer.top?.length ?? 0,
       used: 0,
       fail(code: string, message: string, field?: string): never {
-        throw new GraphError(`graph/${code}`, { layer: name, ...(layer.type === undefined ? {} : { type: layer.type }), ...place(layer, field) }, message);
+        throw new GraphError(
+          `graph/${code}`,
+          { layer: name, ...(layer.type === undefined ? {} : { type: layer.type }), ...place(layer, field) },
+          message,
+        );
       },
       parameter(shape: Shape, filler: object | undefined, mutable = false): ParameterId {
         const index = context.used++;
@@ -63,11 +80,24 @@ export class ParameterTable {
         const shared = spec?.name === undefined || spec.name === '' ? undefined : table.#named.get(spec.name);
         if (shared !== undefined) {
           const owner = table.all[shared]!;
-          const fits = spec!.share_mode === 'PERMISSIVE' ? sizeOf(owner.shape) === sizeOf(shape) : showShape(owner.shape) === showShape(shape);
-          if (!fits) context.fail('shared-shape', `shares "${spec!.name}" of layer "${owner.layer}", which is ${showShape(owner.shape)}, but needs ${showShape(shape)}`);
+          const fits =
+            spec!.share_mode === 'PERMISSIVE'
+              ? sizeOf(owner.shape) === sizeOf(shape)
+              : showShape(owner.shape) === showShape(shape);
+          if (!fits)
+            context.fail(
+              'shared-shape',
+              `shares "${spec!.name}" of layer "${owner.layer}", which is ${showShape(owner.shape)}, but needs ${showShape(shape)}`,
+            );
           return shared;
         }
-        table.all.push({ layer: name, index, shape, filler: withDefaults<Filler>('FillerParameter', filler), mutable });
+        table.all.push({
+          layer: name,
+          index,
+          shape,
+          filler: withDefaults<Filler>('FillerParameter', filler),
+          mutable,
+        });
         const id = table.all.length - 1;
         if (spec?.name) table.#named.set(spec.name, id);
         return id;

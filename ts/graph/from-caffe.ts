@@ -17,7 +17,11 @@ interface Rule {
   readonly isLoss?: boolean;
 }
 const ANY: Count = [1, Number.POSITIVE_INFINITY];
-const one = (build: Rule['build'], bottoms: Count = [1, 1], tops: Count = [1, 1]): Rule => ({ build, bottoms, tops });
+const one = (build: Rule['build'], bottoms: Count = [1, 1], tops: Count = [1, 1]): Rule => ({
+  build,
+  bottoms,
+  tops,
+});
 
 /** Every supported layer type: its rule, and how many bottoms and tops it takes. */
 const RULES: Readonly<Record<string, Rule>> = {
@@ -47,7 +51,15 @@ const RULES: Readonly<Record<string, Rule>> = {
   Split: one(shapes.split, [1, 1], ANY),
   TanH: one(shapes.tanh),
 };
-const DATA_TYPES = ['Data', 'ImageData', 'HDF5Data', 'MemoryData', 'DummyData', 'WindowData', 'AnnotatedData'];
+const DATA_TYPES = [
+  'Data',
+  'ImageData',
+  'HDF5Data',
+  'MemoryData',
+  'DummyData',
+  'WindowData',
+  'AnnotatedData',
+];
 const MAX_ELEMENTS = 2 ** 31 - 1; // Caffe counts a blob's elements in an int.
 
 export interface GraphOptions {
@@ -82,11 +94,20 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
     const addTop = (name: string, shape: Shape): ValueId => {
       const inPlace = bottomNames.includes(name) && !splitBlobs.has(`${layerIndex}/${name}`);
       if (blobs.has(name) && !inPlace) {
-        const why = bottomNames.includes(name) ? '; an in-place layer needs to be the only reader of its blob' : '';
-        fail('top-twice', `top "${name}" is already made by layer "${values[blobs.get(name)!]!.layer}"${why}`);
+        const why = bottomNames.includes(name)
+          ? '; an in-place layer needs to be the only reader of its blob'
+          : '';
+        fail(
+          'top-twice',
+          `top "${name}" is already made by layer "${values[blobs.get(name)!]!.layer}"${why}`,
+        );
       }
       const count = sizeOf(shape);
-      if (!(count <= MAX_ELEMENTS)) fail('too-large', `top "${name}" would be ${showShape(shape)}, over Caffe's limit of 2^31 − 1 values`);
+      if (!(count <= MAX_ELEMENTS))
+        fail(
+          'too-large',
+          `top "${name}" would be ${showShape(shape)}, over Caffe's limit of 2^31 − 1 values`,
+        );
       values.push({ blob: name, layer: layer.name ?? '', shape });
       blobs.set(name, values.length - 1);
       unread.add(name);
@@ -96,8 +117,14 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
     const declared = inputShapesOf(layer, options);
     if (declared !== null) {
       topNames.forEach((name, i) => {
-        const shape = declared[i] ?? fail('input-shape', `input "${name}" has no shape; give input_param { shape { dim: … } }`);
-        if (shape.some((dim) => !Number.isSafeInteger(dim) || dim < 1)) fail('input-shape', `input "${name}" has the shape ${showShape(shape)}; dimensions must be at least 1`);
+        const shape =
+          declared[i] ??
+          fail('input-shape', `input "${name}" has no shape; give input_param { shape { dim: … } }`);
+        if (shape.some((dim) => !Number.isSafeInteger(dim) || dim < 1))
+          fail(
+            'input-shape',
+            `input "${name}" has the shape ${showShape(shape)}; dimensions must be at least 1`,
+          );
         inputs.push(addTop(name, shape));
       });
       return;
@@ -106,7 +133,10 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
       const id = blobs.get(name);
       if (id !== undefined) return id;
       const near = nearest(name, blobs.keys());
-      return fail('unknown-bottom', `bottom "${name}" is made by no layer above${near === undefined ? '' : `; did you mean "${near}"?`}`);
+      return fail(
+        'unknown-bottom',
+        `bottom "${name}" is made by no layer above${near === undefined ? '' : `; did you mean "${near}"?`}`,
+      );
     });
     for (const name of bottomNames) unread.delete(name);
     const type = layer.type ?? '';
@@ -116,31 +146,59 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
     const tops = rule.isLoss && topNames.length === 0 ? [layer.name ?? 'loss'] : topNames;
     checkCount(rule.bottoms, bottomNames.length, 'bottom', fail);
     checkCount(rule.tops, tops.length, 'top', fail);
-    if (type === 'Convolution' && bottomNames.length !== tops.length) fail('top-count', `needs as many tops as bottoms, found ${tops.length} and ${bottomNames.length}`);
-    const context = table.context(layer, phase, bottoms.map((id) => values[id]!.shape));
+    if (type === 'Convolution' && bottomNames.length !== tops.length)
+      fail('top-count', `needs as many tops as bottoms, found ${tops.length} and ${bottomNames.length}`);
+    const context = table.context(
+      layer,
+      phase,
+      bottoms.map((id) => values[id]!.shape),
+    );
     const built = rule.build(context);
-    if ((layer.param?.length ?? 0) > context.used) fail('param-count', `has ${layer.param!.length} param, but only ${context.used} blobs`);
+    if ((layer.param?.length ?? 0) > context.used)
+      fail('param-count', `has ${layer.param!.length} param, but only ${context.used} blobs`);
     const weights = layer.loss_weight ?? [];
-    if (weights.length > 0 && weights.length !== tops.length) fail('loss-weight', 'loss_weight must be given once per top or not at all');
+    if (weights.length > 0 && weights.length !== tops.length)
+      fail('loss-weight', 'loss_weight must be given once per top or not at all');
     // loss_layer.cpp gives a loss one loss_weight of its own, so that this Caffe refuses a second top whatever is written.
-    if (rule.isLoss && tops.length > 1) fail('loss-tops', `a second top on ${type} is refused by Caffe; add a Softmax layer for the probabilities`);
+    if (rule.isLoss && tops.length > 1)
+      fail(
+        'loss-tops',
+        `a second top on ${type} is refused by Caffe; add a Softmax layer for the probabilities`,
+      );
     const outputs = built.tops.map((shape, i) => addTop(tops[i]!, shape));
     outputs.forEach((id, i) => {
       const weight = weights[i] ?? (rule.isLoss && i === 0 ? 1 : 0);
       if (weight !== 0) lossWeights.set(id, weight);
     });
-    const node = { name: layer.name ?? '', type, position: positionOf(layer), layers: [layer.name ?? ''], operation: built.operation };
+    const node = {
+      name: layer.name ?? '',
+      type,
+      position: positionOf(layer),
+      layers: [layer.name ?? ''],
+      operation: built.operation,
+    };
     // A convolution over several bottoms is as many convolutions with the same weights.
-    if (type === 'Convolution') bottoms.forEach((id, i) => nodes.push({ ...node, inputs: [id], outputs: [outputs[i]!] }));
+    if (type === 'Convolution')
+      bottoms.forEach((id, i) => nodes.push({ ...node, inputs: [id], outputs: [outputs[i]!] }));
     else nodes.push({ ...node, inputs: bottoms, outputs });
   });
   const outputs = [...unread].sort().map((name) => blobs.get(name)!);
   return { name: net.name ?? '', values, parameters: table.all, nodes, inputs, outputs, blobs, lossWeights };
 }
 
-function checkCount([minimum, maximum]: Count, count: number, what: string, fail: (code: string, text: string) => never): void {
+function checkCount(
+  [minimum, maximum]: Count,
+  count: number,
+  what: string,
+  fail: (code: string, text: string) => never,
+): void {
   if (count >= minimum && count <= maximum) return;
-  const expected = minimum === maximum ? `${minimum}` : maximum === Number.POSITIVE_INFINITY ? `at least ${minimum}` : `${minimum} to ${maximum}`;
+  const expected =
+    minimum === maximum
+      ? `${minimum}`
+      : maximum === Number.POSITIVE_INFINITY
+        ? `at least ${minimum}`
+        : `${minimum} to ${maximum}`;
   fail(`${what}-count`, `takes ${expected} ${what}${expected === '1' ? '' : 's'}, found ${count}`);
 }
 
@@ -189,17 +247,29 @@ function splitReaders(net: NetParameter): Set<string> {
  */
 export function resolveOutput(graph: Graph, name: string): ValueId {
   const at = name.lastIndexOf('@');
-  const byLayer = at < 0 ? -1 : graph.values.findLastIndex((value) => value.blob === name.slice(0, at) && value.layer === name.slice(at + 1));
+  const byLayer =
+    at < 0
+      ? -1
+      : graph.values.findLastIndex(
+          (value) => value.blob === name.slice(0, at) && value.layer === name.slice(at + 1),
+        );
   const id = graph.blobs.get(name) ?? (byLayer < 0 ? splitSource(graph, name) : byLayer);
   if (id !== undefined) return id;
   const near = nearest(name, graph.blobs.keys());
-  throw new GraphError('graph/unknown-blob', {}, `the net has no blob "${name}"${near === undefined ? '' : `; did you mean "${near}"?`}`);
+  throw new GraphError(
+    'graph/unknown-blob',
+    {},
+    `the net has no blob "${name}"${near === undefined ? '' : `; did you mean "${near}"?`}`,
+  );
 }
 
 // Caffe names the copies that it makes for several readers `<blob>_<layer>_<top>_split_<k>`; here they are the blob.
 function splitSource(graph: Graph, name: string): ValueId | undefined {
   const prefix = /^(.+)_\d+_split_\d+$/.exec(name)?.[1];
-  const id = prefix === undefined ? -1 : graph.values.findLastIndex((value) => `${value.blob}_${value.layer}` === prefix);
+  const id =
+    prefix === undefined
+      ? -1
+      : graph.values.findLastIndex((value) => `${value.blob}_${value.layer}` === prefix);
   return id < 0 ? undefined : id;
 }
 

@@ -26,17 +26,29 @@ export async function decodeImage(file: string, channels: 1 | 3): Promise<Image>
   let raw: { data: Buffer; info: OutputInfo };
   try {
     const picture = sharp(file, { failOn: 'truncated', limitInputPixels: LIMIT_PIXELS, autoOrient: false });
-    raw = await picture.removeAlpha().toColourspace('srgb').raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
+    raw = await picture
+      .removeAlpha()
+      .toColourspace('srgb')
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
   } catch (error) {
     const { message } = error as Error;
     const code = /pixel limit/.test(message) ? 'too-large' : 'unreadable';
-    throw new ImageError(`image/${code}`, file, `cannot be decoded (${message}); expected a whole JPEG, PNG, WebP, GIF or TIFF of at most 2^27 pixels`, { cause: error });
+    throw new ImageError(
+      `image/${code}`,
+      file,
+      `cannot be decoded (${message}); expected a whole JPEG, PNG, WebP, GIF or TIFF of at most 2^27 pixels`,
+      { cause: error },
+    );
   }
   const { width, height, channels: found } = raw.info;
   const pixels = raw.data;
   const data = new Uint8Array(width * height * channels);
   for (let i = 0; i < width * height; i++) {
-    const [r, g, b] = found >= 3 ? [pixels[i * found]!, pixels[i * found + 1]!, pixels[i * found + 2]!] : [pixels[i * found]!, pixels[i * found]!, pixels[i * found]!];
+    const [r, g, b] =
+      found >= 3
+        ? [pixels[i * found]!, pixels[i * found + 1]!, pixels[i * found + 2]!]
+        : [pixels[i * found]!, pixels[i * found]!, pixels[i * found]!];
     if (channels === 1) data[i] = Math.round(0.299 * r + 0.587 * g + 0.114 * b);
     else data.set([b, g, r], 3 * i);
   }

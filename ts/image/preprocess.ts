@@ -25,7 +25,12 @@ export function preprocessImage(image: Image, preprocess: Preprocess, file?: str
   const resized = preprocess.shorterSide === null ? image : resizeShorterSide(image, preprocess.shorterSide);
   const left = Math.floor((resized.width - width) / 2);
   const top = Math.floor((resized.height - height) / 2);
-  if (left < 0 || top < 0) throw new ImageError('image/too-small', file, `the image is ${resized.width}×${resized.height}, the crop ${width}×${height}`);
+  if (left < 0 || top < 0)
+    throw new ImageError(
+      'image/too-small',
+      file,
+      `the image is ${resized.width}×${resized.height}, the crop ${width}×${height}`,
+    );
   const mean = meanReader(preprocess, file);
   const { channels } = image;
   const result = new Float32Array(channels * height * width);
@@ -45,7 +50,12 @@ function meanReader(preprocess: Preprocess, file?: string): (c: number, y: numbe
   const [height, width] = mean.shape.slice(-2) as [number, number];
   const left = Math.floor((width - crop.width) / 2);
   const top = Math.floor((height - crop.height) / 2);
-  if (left < 0 || top < 0) throw new ImageError('image/mean-size', file, `the mean image is ${width}×${height}, smaller than the crop ${crop.width}×${crop.height}`);
+  if (left < 0 || top < 0)
+    throw new ImageError(
+      'image/mean-size',
+      file,
+      `the mean image is ${width}×${height}, smaller than the crop ${crop.width}×${crop.height}`,
+    );
   return (c, y, x) => mean.data[(c * height + y + top) * width + x + left]!;
 }
 
@@ -56,19 +66,24 @@ export function resizeShorterSide(image: Image, side: number): Image {
   const height = Math.max(side, Math.round(image.height * scale));
   const { channels } = image;
   const data = new Uint8Array(width * height * channels);
-  const taps = (size: number, source: number) => Array.from({ length: size }, (_, i) => {
-    const at = Math.min(Math.max(((i + 0.5) * source) / size - 0.5, 0), source - 1);
-    const low = Math.floor(at);
-    return { low, high: Math.min(low + 1, source - 1), weight: at - low };
-  });
+  const taps = (size: number, source: number) =>
+    Array.from({ length: size }, (_, i) => {
+      const at = Math.min(Math.max(((i + 0.5) * source) / size - 0.5, 0), source - 1);
+      const low = Math.floor(at);
+      return { low, high: Math.min(low + 1, source - 1), weight: at - low };
+    });
   const columns = taps(width, image.width);
-  taps(height, image.height).forEach((row, y) => columns.forEach((column, x) => {
-    for (let c = 0; c < channels; c++) {
-      const at = (r: number, k: number) => image.data[(r * image.width + k) * channels + c]!;
-      const upper = at(row.low, column.low) * (1 - column.weight) + at(row.low, column.high) * column.weight;
-      const lower = at(row.high, column.low) * (1 - column.weight) + at(row.high, column.high) * column.weight;
-      data[(y * width + x) * channels + c] = Math.round(upper * (1 - row.weight) + lower * row.weight);
-    }
-  }));
+  taps(height, image.height).forEach((row, y) =>
+    columns.forEach((column, x) => {
+      for (let c = 0; c < channels; c++) {
+        const at = (r: number, k: number) => image.data[(r * image.width + k) * channels + c]!;
+        const upper =
+          at(row.low, column.low) * (1 - column.weight) + at(row.low, column.high) * column.weight;
+        const lower =
+          at(row.high, column.low) * (1 - column.weight) + at(row.high, column.high) * column.weight;
+        data[(y * width + x) * channels + c] = Math.round(upper * (1 - row.weight) + lower * row.weight);
+      }
+    }),
+  );
   return { width, height, channels, data };
 }

@@ -19,7 +19,11 @@ export function loadBinding(): { binding: NativeBinding; folder: string } {
     loaded = { binding: require(path) as NativeBinding, folder: dirname(path) };
     return loaded;
   } catch (error) {
-    throw new DeviceError('device/addon-missing', 'cpu',
-      `The native addon could not be loaded (${(error as Error).message}). Build it with "npm run build" in ${root}`, { cause: error });
+    throw new DeviceError(
+      'device/addon-missing',
+      'cpu',
+      `The native addon could not be loaded (${(error as Error).message}). Build it with "npm run build" in ${root}`,
+      { cause: error },
+    );
   }
 }

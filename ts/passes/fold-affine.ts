@@ -8,12 +8,21 @@ export function foldAffine(graph: Graph): Graph {
     const before = uses.maker.get(node.inputs[0]!);
     if (before === undefined || !isPrivate(graph, uses, node.inputs[0]!)) return null;
     const { operation } = before;
-    if ((operation.kind !== 'convolution' && operation.kind !== 'affine') || operation.relu !== null || before.inputs.length > 1) return null;
+    if (
+      (operation.kind !== 'convolution' && operation.kind !== 'affine') ||
+      operation.relu !== null ||
+      before.inputs.length > 1
+    )
+      return null;
     return {
       absorbed: before,
       merged: {
         ...before,
-        operation: { ...operation, affine: [...operation.affine, ...node.operation.affine], relu: node.operation.relu },
+        operation: {
+          ...operation,
+          affine: [...operation.affine, ...node.operation.affine],
+          relu: node.operation.relu,
+        },
         outputs: node.outputs,
         layers: [...before.layers, ...node.layers],
       },

@@ -12,7 +12,12 @@ export function fuseRelu(graph: Graph): Graph {
     const relu = { negativeSlope: node.operation.negativeSlope };
     return {
       absorbed: before,
-      merged: { ...before, operation: { ...operation, relu }, outputs: node.outputs, layers: [...before.layers, ...node.layers] },
+      merged: {
+        ...before,
+        operation: { ...operation, relu },
+        outputs: node.outputs,
+        layers: [...before.layers, ...node.layers],
+      },
     };
   });
 }

@@ -5,11 +5,18 @@ import { isPrivate, mergePairs } from './rewrite.ts';
 export function fuseResidual(graph: Graph): Graph {
   return mergePairs(graph, (node, uses) => {
     const { operation } = node;
-    if (operation.kind !== 'eltwise' || operation.operation !== 'sum' || node.inputs.length !== 2) return null;
-    if (operation.coefficients.some((coefficient) => coefficient !== 1) || node.inputs[0] === node.inputs[1]) return null;
+    if (operation.kind !== 'eltwise' || operation.operation !== 'sum' || node.inputs.length !== 2)
+      return null;
+    if (operation.coefficients.some((coefficient) => coefficient !== 1) || node.inputs[0] === node.inputs[1])
+      return null;
     const ends = node.inputs.filter((id) => {
       const maker = uses.maker.get(id);
-      return maker?.operation.kind === 'convolution' && maker.operation.relu === null && maker.inputs.length === 1 && isPrivate(graph, uses, id);
+      return (
+        maker?.operation.kind === 'convolution' &&
+        maker.operation.relu === null &&
+        maker.inputs.length === 1 &&
+        isPrivate(graph, uses, id)
+      );
     });
     const order = new Map(graph.nodes.flatMap((each, i) => each.outputs.map((id) => [id, i] as const)));
     const end = ends.sort((a, b) => (order.get(a) ?? 0) - (order.get(b) ?? 0)).at(-1);

@@ -15,9 +15,21 @@ export interface Pass {
 }
 
 export const passes: readonly Pass[] = [
-  { name: 'drop-identity', reason: 'first, so that no later pattern has to look through Dropout and Split', run: dropIdentity },
-  { name: 'remove-unused', reason: 'early: a reader that nobody needs would keep a value from being fused', run: removeUnused },
-  { name: 'fold-affine', reason: 'before the fusions: BatchNorm and Scale stand between a convolution and its sum', run: foldAffine },
+  {
+    name: 'drop-identity',
+    reason: 'first, so that no later pattern has to look through Dropout and Split',
+    run: dropIdentity,
+  },
+  {
+    name: 'remove-unused',
+    reason: 'early: a reader that nobody needs would keep a value from being fused',
+    run: removeUnused,
+  },
+  {
+    name: 'fold-affine',
+    reason: 'before the fusions: BatchNorm and Scale stand between a convolution and its sum',
+    run: foldAffine,
+  },
   { name: 'fuse-residual', reason: 'before ReLU, which comes after the sum', run: fuseResidual },
   { name: 'fuse-relu', reason: 'completes convolution → sum → ReLU', run: fuseRelu },
   { name: 'move-strides', reason: 'last: it moves whole fused convolutions', run: moveStrides },

@@ -19,13 +19,19 @@ export function moveStrides(graph: Graph): Graph {
 function skippedBy(graph: Graph, id: ValueId): Pair | null {
   const { maker, readers } = usesOf(graph);
   const reading = readers.get(id) ?? [];
-  if (graph.outputs.includes(id) || maker.get(id)?.operation.kind !== 'convolution' || reading.length === 0) return null;
+  if (graph.outputs.includes(id) || maker.get(id)?.operation.kind !== 'convolution' || reading.length === 0)
+    return null;
   let shared: Pair | null = null;
   for (const { operation, inputs } of reading) {
     if (operation.kind !== 'convolution' || inputs[0] !== id || inputs[1] === id) return null;
-    if ([...operation.kernel].some((size) => size !== 1) || [...operation.pad].some((size) => size !== 0)) return null;
+    if ([...operation.kernel].some((size) => size !== 1) || [...operation.pad].some((size) => size !== 0))
+      return null;
     const { stride } = operation;
-    if (stride[0] * stride[1] === 1 || (shared !== null && (shared[0] !== stride[0] || shared[1] !== stride[1]))) return null;
+    if (
+      stride[0] * stride[1] === 1 ||
+      (shared !== null && (shared[0] !== stride[0] || shared[1] !== stride[1]))
+    )
+      return null;
     shared = stride;
   }
   return shared;
@@ -35,8 +41,16 @@ function skippedBy(graph: Graph, id: ValueId): Pair | null {
 function subsample(graph: Graph, id: ValueId, stride: Pair): Graph {
   const values: Value[] = [...graph.values];
   let nodes: Node[] = graph.nodes.map((node) =>
-    node.operation.kind === 'convolution' && node.inputs[0] === id ? { ...node, operation: { ...node.operation, stride: [1, 1] as const } } : node);
-  const shrink = (shape: readonly number[]) => [shape[0]!, shape[1]!, Math.ceil(shape[2]! / stride[0]), Math.ceil(shape[3]! / stride[1])];
+    node.operation.kind === 'convolution' && node.inputs[0] === id
+      ? { ...node, operation: { ...node.operation, stride: [1, 1] as const } }
+      : node,
+  );
+  const shrink = (shape: readonly number[]) => [
+    shape[0]!,
+    shape[1]!,
+    Math.ceil(shape[2]! / stride[0]),
+    Math.ceil(shape[3]! / stride[1]),
+  ];
   const replace = (old: Node, next: Node) => {
     nodes = nodes.map((node) => (node === old ? next : node));
   };
@@ -47,9 +61,20 @@ function subsample(graph: Graph, id: ValueId, stride: Pair): Graph {
     if (operation.kind !== 'convolution') return;
     values[target] = { ...values[target]!, shape: shrink(values[target]!.shape) };
     let inputs = [...node.inputs];
-    const pointwise = [...operation.kernel, ...operation.stride].every((size) => size === 1) && [...operation.pad].every((size) => size === 0);
+    const pointwise =
+      [...operation.kernel, ...operation.stride].every((size) => size === 1) &&
+      [...operation.pad].every((size) => size === 0);
     const above = canPush(inputs[0]!);
-    const moved: Node = pointwise && above ? node : { ...node, operation: { ...operation, stride: [operation.stride[0] * stride[0], operation.stride[1] * stride[1]] } };
+    const moved: Node =
+      pointwise && above
+        ? node
+        : {
+            ...node,
+            operation: {
+              ...operation,
+              stride: [operation.stride[0] * stride[0], operation.stride[1] * stride[1]],
+            },
+          };
     if (pointwise && above) push(inputs[0]!);
     const residual = inputs[1];
     if (residual !== undefined) {
@@ -68,9 +93,13 @@ function subsample(graph: Graph, id: ValueId, stride: Pair): Graph {
     const name = `${blob}_subsample`;
     values.push({ blob: name, layer: name, shape: shrink(shape) });
     const pick: Node = {
-      name, type: 'Pooling', position: undefined, layers: [name],
+      name,
+      type: 'Pooling',
+      position: undefined,
+      layers: [name],
       operation: { kind: 'pooling', method: 'max', kernel: [1, 1], stride, pad: [0, 0] },
-      inputs: [source], outputs: [values.length - 1],
+      inputs: [source],
+      outputs: [values.length - 1],
     };
     nodes.splice(nodes.indexOf(before), 0, pick);
     return values.length - 1;

@@ -22,7 +22,10 @@ export function isPrivate(graph: Graph, uses: Uses, id: ValueId): boolean {
 }
 
 /** Merges the last node of a chain into an earlier one, where `merge` says how; repeats until nothing changes. */
-export function mergePairs(graph: Graph, merge: (node: Node, uses: Uses) => { absorbed: Node; merged: Node } | null): Graph {
+export function mergePairs(
+  graph: Graph,
+  merge: (node: Node, uses: Uses) => { absorbed: Node; merged: Node } | null,
+): Graph {
   let nodes = graph.nodes;
   for (let i = 0; i < nodes.length; i++) {
     const pair = merge(nodes[i]!, usesOf({ nodes }));

@@ -4,7 +4,10 @@ import type { ParameterRecipe } from './lower.ts';
 import type { ParameterData } from './program.ts';
 
 /** Where a net's blobs come from: bytes as they lie in the file. */
-export type BlobSource = (parameter: ParameterId) => { readonly bytes: Uint8Array; readonly dtype: 'float32' | 'float64' };
+export type BlobSource = (parameter: ParameterId) => {
+  readonly bytes: Uint8Array;
+  readonly dtype: 'float32' | 'float64';
+};
 
 /** One ParameterData per recipe. */
 export function packWeights(recipes: readonly ParameterRecipe[], source: BlobSource): ParameterData[] {
@@ -14,20 +17,33 @@ export function packWeights(recipes: readonly ParameterRecipe[], source: BlobSou
       const { bytes, dtype } = source(recipe.weights);
       return { bytes, dtype, channelScale: evaluate(recipe.affine, null, source).scale };
     }
-    const { scale, bias } = evaluate(recipe.affine, recipe.kind === 'folded-bias' ? recipe.bias : null, source, recipe.channels);
+    const { scale, bias } = evaluate(
+      recipe.affine,
+      recipe.kind === 'folded-bias' ? recipe.bias : null,
+      source,
+      recipe.channels,
+    );
     const values = Float32Array.from(recipe.kind === 'affine-scale' ? scale : bias);
     return { bytes: new Uint8Array(values.buffer), dtype: 'float32', channelScale: null };
   });
 }
 
-function evaluate(affine: readonly AffineStep[], firstBias: ParameterId | null, source: BlobSource, channels = channelsOf(affine, source)) {
+function evaluate(
+  affine: readonly AffineStep[],
+  firstBias: ParameterId | null,
+  source: BlobSource,
+  channels = channelsOf(affine, source),
+) {
   const scale = new Float64Array(channels).fill(1);
   const bias = firstBias === null ? new Float64Array(channels) : values(firstBias, source);
   for (const step of affine) {
-    const [a, b] = step.kind === 'batchNorm' ? normalisation(step, source) : [
-      step.gamma === null ? null : values(step.gamma, source),
-      step.beta === null ? null : values(step.beta, source),
-    ];
+    const [a, b] =
+      step.kind === 'batchNorm'
+        ? normalisation(step, source)
+        : [
+            step.gamma === null ? null : values(step.gamma, source),
+            step.beta === null ? null : values(step.beta, source),
+          ];
     for (let c = 0; c < channels; c++) {
       scale[c]! *= a?.[c] ?? 1;
       bias[c] = bias[c]! * (a?.[c] ?? 1) + (b?.[c] ?? 0);
@@ -37,7 +53,10 @@ function evaluate(affine: readonly AffineStep[], firstBias: ParameterId | null, 
 }
 
 // batch_norm_layer.cpp: a factor of 0 (a net that never trained) makes mean and variance 0.
-function normalisation(step: Extract<AffineStep, { kind: 'batchNorm' }>, source: BlobSource): [Float64Array, Float64Array] {
+function normalisation(
+  step: Extract<AffineStep, { kind: 'batchNorm' }>,
+  source: BlobSource,
+): [Float64Array, Float64Array] {
   const factor = values(step.factor, source)[0]!;
   const inverse = factor === 0 ? 0 : 1 / factor;
   const a = values(step.variance, source).map((variance) => 1 / Math.sqrt(variance * inverse + step.eps));

@@ -47,10 +47,14 @@ export interface LoadOptions {
  * @param kind `cpu` (oneDNN) or `reference` (naive loops, the definition of right).
  * @throws DeviceError `device/unavailable` with what was tried; never falls back to another device.
  */
-export async function openDevice(kind: 'cpu' | 'reference' = 'cpu', options: DeviceOptions = {}): Promise<Device> {
+export async function openDevice(
+  kind: 'cpu' | 'reference' = 'cpu',
+  options: DeviceOptions = {},
+): Promise<Device> {
   if (kind !== 'cpu' && kind !== 'reference') throw new ArgumentError('kind', '"cpu" or "reference"', kind);
   const threads = options.threads ?? availableParallelism();
-  if (!Number.isInteger(threads) || threads < 1 || threads > 1024) throw new ArgumentError('threads', 'an integer from 1 to 1024', threads);
+  if (!Number.isInteger(threads) || threads < 1 || threads > 1024)
+    throw new ArgumentError('threads', 'an integer from 1 to 1024', threads);
   const { binding, folder } = loadBinding();
   try {
     return new Device(binding.openDevice(kind, { threads, libraryFolder: folder }));
@@ -77,13 +81,25 @@ export class Device {
    * @throws PrototxtError, GraphError, WeightsError, DeviceError
    */
   async load(options: LoadOptions): Promise<Model> {
-    const net = filterNet(typeof options.model === 'string' ? readNet(readText(options.model), { file: options.model }) : options.model, options);
+    const net = filterNet(
+      typeof options.model === 'string'
+        ? readNet(readText(options.model), { file: options.model })
+        : options.model,
+      options,
+    );
     const full = graphFromCaffe(net, options);
     const asked = options.outputs === undefined ? full : withOutputs(full, options.outputs);
     const graph = (options.optimize ?? options.phase !== 'TRAIN') ? runPasses(asked) : asked;
     const { program, recipes } = lower(graph);
-    const weights = typeof options.weights === 'string' ? readCaffemodel(this.#map(options.weights), { file: options.weights }) : options.weights;
-    const { blobs, report } = matchWeights(full.parameters, weights ?? { file: '', name: '', layers: [] }, options);
+    const weights =
+      typeof options.weights === 'string'
+        ? readCaffemodel(this.#map(options.weights), { file: options.weights })
+        : options.weights;
+    const { blobs, report } = matchWeights(
+      full.parameters,
+      weights ?? { file: '', name: '', layers: [] },
+      options,
+    );
     const random = seededRandom(1);
     const filled = new Map<number, Uint8Array>();
     const data = packWeights(recipes, (id) => {
@@ -99,7 +115,18 @@ export class Device {
       const parameters = await this.#native.createParameters(program, data);
       const executable = await this.#native.compile(plan, parameters, memory.offsets, memory.bytes);
       const names = options.outputs ?? full.outputs.map((id) => full.values[id]!.blob);
-      return new Model({ device: this.kind, graph, program, names, report, plan, memory, parameters, executable, net });
+      return new Model({
+        device: this.kind,
+        graph,
+        program,
+        names,
+        report,
+        plan,
+        memory,
+        parameters,
+        executable,
+        net,
+      });
     } catch (error) {
       throw convertError(error, this.kind);
     }
@@ -123,7 +150,12 @@ export class Device {
     try {
       return new Uint8Array(loadBinding().binding.mapFile(path));
     } catch (error) {
-      throw new WeightsError('weights/not-found', { file: path }, 'cannot be read; give the path of a .caffemodel', { cause: error });
+      throw new WeightsError(
+        'weights/not-found',
+        { file: path },
+        'cannot be read; give the path of a .caffemodel',
+        { cause: error },
+      );
     }
   }
 }
@@ -132,6 +164,10 @@ function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new ArgumentError('model', 'the path of a readable prototxt', `${path} (${(error as NodeJS.ErrnoException).code})`);
+    throw new ArgumentError(
+      'model',
+      'the path of a readable prototxt',
+      `${path} (${(error as NodeJS.ErrnoException).code})`,
+    );
   }
 }

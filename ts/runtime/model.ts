@@ -44,7 +44,9 @@ export class Model {
   constructor(parts: Parts) {
     this.#parts = parts;
     this.report = parts.report;
-    this.inputs = Object.fromEntries(parts.program.inputs.map((id) => [parts.program.tensors[id]!.name, parts.program.tensors[id]!.shape]));
+    this.inputs = Object.fromEntries(
+      parts.program.inputs.map((id) => [parts.program.tensors[id]!.name, parts.program.tensors[id]!.shape]),
+    );
   }
 
   /**
@@ -52,7 +54,10 @@ export class Model {
    * @returns The outputs by name, in plain row-major float32.
    * @throws ArgumentError for a missing, unknown or wrongly sized input; the signal's reason; DeviceError
    */
-  async run(inputs: Readonly<Record<string, Float32Array | Uint8Array>>, options: RunOptions = {}): Promise<Record<string, Tensor>> {
+  async run(
+    inputs: Readonly<Record<string, Float32Array | Uint8Array>>,
+    options: RunOptions = {},
+  ): Promise<Record<string, Tensor>> {
     const { signal } = options;
     signal?.throwIfAborted();
     const { executable, device } = this.#parts;
@@ -72,9 +77,14 @@ export class Model {
   }
 
   /** Milliseconds of each operation in one run, by layer name. */
-  async time(inputs: Readonly<Record<string, Float32Array | Uint8Array>>): Promise<{ layer: string; milliseconds: number }[]> {
+  async time(
+    inputs: Readonly<Record<string, Float32Array | Uint8Array>>,
+  ): Promise<{ layer: string; milliseconds: number }[]> {
     const result = await this.#parts.executable.run(this.#inputArrays(inputs), { profile: true }).done;
-    return this.#parts.program.operations.map(({ layer }, i) => ({ layer, milliseconds: result.milliseconds![i]! }));
+    return this.#parts.program.operations.map(({ layer }, i) => ({
+      layer,
+      milliseconds: result.milliseconds![i]!,
+    }));
   }
 
   /** The current values of a layer's blob, e.g. BatchNorm's running mean; null where passes folded it away. */
@@ -84,11 +94,22 @@ export class Model {
   }
 
   /** Bytes: parameters as packed, activations in one arena (and what separate buffers would take), workspace; and MACs. */
-  plan(): { parameterBytes: number; arenaBytes: number; separateBytes: number; workspaceBytes: number; macs: number; implementations: readonly string[] } {
+  plan(): {
+    parameterBytes: number;
+    arenaBytes: number;
+    separateBytes: number;
+    workspaceBytes: number;
+    macs: number;
+    implementations: readonly string[];
+  } {
     const { plan, memory, graph } = this.#parts;
     return {
-      parameterBytes: plan.parameterBytes, arenaBytes: memory.bytes, separateBytes: memory.separate,
-      workspaceBytes: plan.workspaceBytes, macs: totalMacs(graph), implementations: plan.implementations,
+      parameterBytes: plan.parameterBytes,
+      arenaBytes: memory.bytes,
+      separateBytes: memory.separate,
+      workspaceBytes: plan.workspaceBytes,
+      macs: totalMacs(graph),
+      implementations: plan.implementations,
     };
   }
 
@@ -105,19 +126,27 @@ export class Model {
 
   #inputArrays(inputs: Readonly<Record<string, Float32Array | Uint8Array>>): (Float32Array | Uint8Array)[] {
     for (const name of Object.keys(inputs)) {
-      if (!Object.hasOwn(this.inputs, name)) throw new ArgumentError('inputs', `the names ${Object.keys(this.inputs).join(', ')}`, name);
+      if (!Object.hasOwn(this.inputs, name))
+        throw new ArgumentError('inputs', `the names ${Object.keys(this.inputs).join(', ')}`, name);
     }
     return Object.entries(this.inputs).map(([name, shape]) => {
       const array = inputs[name];
       const count = shape.reduce((product, dim) => product * dim, 1);
       const isArray = array instanceof Float32Array || array instanceof Uint8Array;
-      if (!isArray || array.length !== count) throw new ArgumentError(`input "${name}"`, `a Float32Array or Uint8Array of ${shape.join('×')} = ${count} values`, array);
+      if (!isArray || array.length !== count)
+        throw new ArgumentError(
+          `input "${name}"`,
+          `a Float32Array or Uint8Array of ${shape.join('×')} = ${count} values`,
+          array,
+        );
       return array;
     });
   }
 
   #named(arrays: readonly Float32Array[]): Record<string, Tensor> {
     const { program, names } = this.#parts;
-    return Object.fromEntries(arrays.map((data, i) => [names[i]!, { shape: program.tensors[program.outputs[i]!]!.shape, data }]));
+    return Object.fromEntries(
+      arrays.map((data, i) => [names[i]!, { shape: program.tensors[program.outputs[i]!]!.shape, data }]),
+    );
   }
 }
