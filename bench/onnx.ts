@@ -25,7 +25,11 @@ const int = (name: string, value: number) => message(5, bytes(1, name), integer(
 const node = (type: string, inputs: string[], output: string, ...attributes: Part[]) =>
   message(1, ...inputs.map((name) => bytes(1, name)), bytes(2, output), bytes(4, type), ...attributes);
 const info = (field: number, name: string, shape: readonly number[]) =>
-  message(field, bytes(1, name), message(2, message(1, integer(1, 1), message(2, ...shape.map((dim) => message(1, integer(1, dim)))))));
+  message(
+    field,
+    bytes(1, name),
+    message(2, message(1, integer(1, 1), message(2, ...shape.map((dim) => message(1, integer(1, dim)))))),
+  );
 
 /** Writes a graph of convolutions, sums, ReLU, pooling, inner product and softmax; BatchNorm and Scale are folded first. */
 export function toOnnx(graph: Graph, source: BlobSource): Uint8Array {
@@ -43,18 +47,48 @@ export function toOnnx(graph: Graph, source: BlobSource): Uint8Array {
     const output = `t${operation.outputs[0]}`;
     switch (operation.kind) {
       case 'convolution': {
-        const names = [...inputs, parameter(operation.weights), ...(operation.bias === null ? [] : [parameter(operation.bias)])];
-        parts.push(node('Conv', names, output, ints('kernel_shape', operation.kernel), ints('strides', operation.stride),
-          ints('pads', [...operation.pad, ...operation.pad]), ints('dilations', operation.dilation), int('group', operation.group)));
+        const names = [
+          ...inputs,
+          parameter(operation.weights),
+          ...(operation.bias === null ? [] : [parameter(operation.bias)]),
+        ];
+        parts.push(
+          node(
+            'Conv',
+            names,
+            output,
+            ints('kernel_shape', operation.kernel),
+            ints('strides', operation.stride),
+            ints('pads', [...operation.pad, ...operation.pad]),
+            ints('dilations', operation.dilation),
+            int('group', operation.group),
+          ),
+        );
         break;
       }
       case 'pooling':
-        parts.push(node(operation.method === 'max' ? 'MaxPool' : 'AveragePool', inputs, output, ints('kernel_shape', operation.kernel),
-          ints('strides', operation.stride), ints('pads', [...operation.pad, ...operation.pad]), int('ceil_mode', 1)));
+        parts.push(
+          node(
+            operation.method === 'max' ? 'MaxPool' : 'AveragePool',
+            inputs,
+            output,
+            ints('kernel_shape', operation.kernel),
+            ints('strides', operation.stride),
+            ints('pads', [...operation.pad, ...operation.pad]),
+            int('ceil_mode', 1),
+          ),
+        );
         break;
       case 'innerProduct':
         parts.push(node('Flatten', inputs, `flat${i}`, int('axis', 1)));
-        parts.push(node('Gemm', [`flat${i}`, parameter(operation.weights), parameter(operation.bias!)], output, int('transB', 1)));
+        parts.push(
+          node(
+            'Gemm',
+            [`flat${i}`, parameter(operation.weights), parameter(operation.bias!)],
+            output,
+            int('transB', 1),
+          ),
+        );
         break;
       case 'eltwise':
         parts.push(node('Add', inputs, output));
@@ -66,17 +100,35 @@ export function toOnnx(graph: Graph, source: BlobSource): Uint8Array {
         parts.push(node('Softmax', inputs, output, int('axis', 1)));
         break;
       default:
-        throw new Error(`layer "${operation.layer}": ${operation.kind} is not written to ONNX by this benchmark`);
+        throw new Error(
+          `layer "${operation.layer}": ${operation.kind} is not written to ONNX by this benchmark`,
+        );
     }
   });
   const initializers = [...used].map((id) => {
     const { bytes: raw, channelScale } = data[id]!;
-    const values = new Float32Array(raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength) as ArrayBuffer);
+    const values = new Float32Array(
+      raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength) as ArrayBuffer,
+    );
     const inner = channelScale === null ? 1 : values.length / channelScale.length;
-    const scaled = channelScale === null ? values : values.map((value, i) => value * channelScale[Math.floor(i / inner)]!);
-    return message(5, ...program.parameters[id]!.shape.map((dim) => integer(1, dim)), integer(2, 1), bytes(8, `p${id}`), bytes(9, new Uint8Array(scaled.buffer)));
+    const scaled =
+      channelScale === null ? values : values.map((value, i) => value * channelScale[Math.floor(i / inner)]!);
+    return message(
+      5,
+      ...program.parameters[id]!.shape.map((dim) => integer(1, dim)),
+      integer(2, 1),
+      bytes(8, `p${id}`),
+      bytes(9, new Uint8Array(scaled.buffer)),
+    );
   });
   const describe = (field: number, id: number) => info(field, `t${id}`, program.tensors[id]!.shape);
-  const body = message(7, ...parts, bytes(2, 'net'), ...initializers, ...program.inputs.map((id) => describe(11, id)), ...program.outputs.map((id) => describe(12, id)));
+  const body = message(
+    7,
+    ...parts,
+    bytes(2, 'net'),
+    ...initializers,
+    ...program.inputs.map((id) => describe(11, id)),
+    ...program.outputs.map((id) => describe(12, id)),
+  );
   return Buffer.concat([integer(1, 8), body, message(8, bytes(1, ''), integer(2, 13))]);
 }

@@ -7,3 +7,4 @@ export { graphFromCaffe } from './graph/from-caffe.ts';
 export { runPasses } from './passes/index.ts';
 export { Device, openDevice, type DeviceOptions, type LoadOptions } from './runtime/device.ts';
 export type { Model, RunOptions, Tensor } from './runtime/model.ts';
+export { resnet, type ResnetOptions } from './architectures/resnet.ts';

@@ -2,6 +2,7 @@
 /** The command line: thin over the library. Exit status 2 for misuse, 1 for failure. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { resnet } from '../architectures/resnet.ts';
 import { toFloat32 } from '../caffe/blob.ts';
 import { readBinaryproto } from '../caffe/caffemodel.ts';
 import { toJson } from '../caffe/json.ts';
@@ -78,11 +79,16 @@ program
 program
   .command('print')
   .description('print a prototxt in canonical form, upgraded to the current format')
-  .argument('<prototxt>')
+  .argument('[prototxt]')
+  .option('--resnet <depth>', "print MSRA's ResNet of this depth (50, 101, 152) instead of a file", count)
   .option('--json', "print JSON in protobuf's form")
   .addHelpText('after', '\nExample:\n  resnode print old-net.prototxt > net.prototxt')
-  .action((file: string, options) => {
-    const net = readNet(readFileSync(file, 'utf8'), { file });
+  .action((file: string | undefined, options) => {
+    if ((file === undefined) === (options.resnet === undefined)) {
+      program.error('error: expected either a prototxt or --resnet', { exitCode: 2 });
+    }
+    const net =
+      file === undefined ? resnet({ depth: options.resnet }) : readNet(readFileSync(file, 'utf8'), { file });
     process.stdout.write(
       options.json
         ? `${JSON.stringify(toJson('NetParameter', net as Record<string, unknown>), null, 1)}\n`
