@@ -6,11 +6,14 @@ import { resnet } from '../architectures/resnet.ts';
 import { toFloat32 } from '../caffe/blob.ts';
 import { readBinaryproto } from '../caffe/caffemodel.ts';
 import { toJson } from '../caffe/json.ts';
-import { readNet } from '../caffe/net-parameter.ts';
+import { filterNet, readNet } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
 import { ResnodeError } from '../errors.ts';
+import { countMacs, countParameters, totalMacs } from '../graph/count.ts';
+import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { decodeImage } from '../image/decode.ts';
 import { type Preprocess, msraPreprocess, preprocessImage } from '../image/preprocess.ts';
+import { runPasses } from '../passes/index.ts';
 import { openDevice } from '../runtime/device.ts';
 
 const count = (text: string): number => {
@@ -93,6 +96,89 @@ program
       options.json
         ? `${JSON.stringify(toJson('NetParameter', net as Record<string, unknown>), null, 1)}\n`
         : printPrototxt(net),
+    );
+  });
+
+program
+  .command('summary')
+  .description('list layers, shapes, parameters and multiply-accumulates of a net')
+  .argument('<prototxt>')
+  .option('--json', 'print JSON')
+  .option('--fused', 'after the passes, as it runs')
+  .addHelpText('after', '\nExample:\n  resnode summary ResNet-50-deploy.prototxt --fused')
+  .action((file: string, options) => {
+    const written = graphFromCaffe(filterNet(readNet(readFileSync(file, 'utf8'), { file })));
+    const graph = options.fused ? runPasses(written) : written;
+    const rows = graph.nodes.map((node) => ({
+      layers: node.layers,
+      type: node.type,
+      shape: graph.values[node.outputs[0]!]!.shape,
+      macs: countMacs(graph, node),
+    }));
+    const totals = { parameters: countParameters(written), macs: totalMacs(graph) };
+    if (options.json) {
+      console.log(JSON.stringify({ name: graph.name, layers: rows, ...totals }));
+      return;
+    }
+    for (const { layers, type, shape, macs } of rows) {
+      const name = layers.length > 1 ? `${layers[0]} +${layers.length - 1}` : layers[0]!;
+      console.log(
+        `${name.padEnd(28)} ${type.padEnd(16)} ${shape.join('×').padEnd(18)} ${(macs / 1e6).toFixed(1).padStart(8)} MMAC`,
+      );
+    }
+    console.log(
+      `${(totals.parameters / 1e6).toFixed(2)} M parameters, ${(totals.macs / 1e9).toFixed(3)} GMAC`,
+    );
+  });
+
+program
+  .command('time')
+  .description('time a net forward: the whole, then each operation in runs of its own')
+  .requiredOption('--model <prototxt>', 'the net')
+  .option('--weights <caffemodel>', 'its weights (default: fillers)')
+  .option('--iterations <n>', 'how many runs', count, 50)
+  .option('--batch <n>', 'first dimension of the inputs', count)
+  .option('--threads <n>', 'threads', count)
+  .option('--json', 'print JSON')
+  .addHelpText('after', '\nExample:\n  resnode time --model ResNet-50-deploy.prototxt --iterations 20')
+  .action(async (options) => {
+    using device = await openDevice('cpu', options.threads === undefined ? {} : { threads: options.threads });
+    using model = await device.load(options);
+    const inputs = Object.fromEntries(
+      Object.entries(model.inputs).map(([name, shape]) => [
+        name,
+        new Float32Array(shape.reduce((a, b) => a * b, 1)),
+      ]),
+    );
+    await model.run(inputs);
+    const whole: number[] = [];
+    for (let i = 0; i < options.iterations; i++) {
+      const start = performance.now();
+      await model.run(inputs);
+      whole.push(performance.now() - start);
+    }
+    const each = new Map<string, number[]>();
+    for (let i = 0; i < options.iterations; i++) {
+      for (const { layer, milliseconds } of await model.time(inputs))
+        each.set(layer, [...(each.get(layer) ?? []), milliseconds]);
+    }
+    const median = (values: number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+    const operations = [...each].map(([layer, values]) => ({ layer, milliseconds: median(values) }));
+    if (options.json) {
+      console.log(
+        JSON.stringify({
+          milliseconds: median(whole),
+          minimum: Math.min(...whole),
+          maximum: Math.max(...whole),
+          operations,
+        }),
+      );
+      return;
+    }
+    for (const { layer, milliseconds } of operations)
+      console.log(`${layer.padEnd(28)} ${milliseconds.toFixed(3).padStart(9)} ms`);
+    console.log(
+      `forward: median ${median(whole).toFixed(3)} ms (${Math.min(...whole).toFixed(3)}–${Math.max(...whole).toFixed(3)}) over ${whole.length} runs`,
     );
   });
 

@@ -1,0 +1,54 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { repositoryFolder } from '../support/golden.ts';
+
+const fashion = join(repositoryFolder, 'examples/fashion');
+const resnode = (...words: string[]) =>
+  spawnSync(process.execPath, ['--import', 'tsx', join(repositoryFolder, 'ts/cli/main.ts'), ...words], {
+    encoding: 'utf8',
+    cwd: repositoryFolder,
+  });
+const files = ['--model', join(fashion, 'deploy.prototxt'), '--weights', join(fashion, 'model.caffemodel')];
+
+test('classify finds the ankle boot, with the probability that the training framework recorded', () => {
+  const image = join(fashion, 'images/0000.png');
+  const run = resnode(
+    'classify',
+    image,
+    ...files,
+    '--mean-value',
+    '73',
+    '--no-resize',
+    '--labels',
+    join(fashion, 'labels.txt'),
+    '--json',
+  );
+  const [{ top }] = JSON.parse(run.stdout);
+  assert.is(top[0].label, 'Ankle boot');
+  assert.ok(Math.abs(top[0].probability - 0.997879) < 1e-5);
+});
+
+test('misuse exits with 2, a failure with 1 and one sentence', () => {
+  assert.is(resnode('classify', '--bogus').status, 2);
+  assert.is(resnode('time', ...files, '--iterations', '0').status, 2);
+  const failed = resnode('classify', 'none.png', ...files);
+  assert.is(failed.status, 1);
+  assert.match(failed.stderr, /^resnode: none\.png: there is no such file\n$/);
+});
+
+test('summary counts what the paper says of ResNet-20 (0.27 M, and its projections)', () => {
+  const { parameters, macs } = JSON.parse(resnode('summary', files[1]!, '--json').stdout);
+  assert.ok(parameters > 270_000 && parameters < 280_000, `${parameters}`);
+  assert.ok(macs > 0);
+});
+
+test('time gives the whole and every operation', () => {
+  const { milliseconds, operations } = JSON.parse(
+    resnode('time', ...files, '--iterations', '2', '--json').stdout,
+  );
+  assert.ok(milliseconds > 0 && operations.length > 20);
+});
+
+test.run();
