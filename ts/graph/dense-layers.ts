@@ -1,11 +1,11 @@
 /** Layers with parameters or losses that do not slide a window. */
 import { withDefaults } from '../caffe/net-parameter.ts';
 import {
+  around,
   type Built,
+  canonicalAxis,
   type LayerContext,
   type Shape,
-  around,
-  canonicalAxis,
   showShape,
   sizeOf,
 } from './builder.ts';

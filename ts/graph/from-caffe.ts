@@ -179,7 +179,7 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
     };
     // A convolution over several bottoms is as many convolutions with the same weights.
     if (type === 'Convolution')
-      bottoms.forEach((id, i) => nodes.push({ ...node, inputs: [id], outputs: [outputs[i]!] }));
+      nodes.push(...bottoms.map((id, i) => ({ ...node, inputs: [id], outputs: [outputs[i]!] })));
     else nodes.push({ ...node, inputs: bottoms, outputs });
   });
   const outputs = [...unread].sort().map((name) => blobs.get(name)!);

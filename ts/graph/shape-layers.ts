@@ -1,6 +1,6 @@
 /** Layers that combine or rearrange blobs: Eltwise, Concat, Slice, Flatten, Reshape, and elementwise functions. */
 import { withDefaults } from '../caffe/net-parameter.ts';
-import { type Built, type LayerContext, type Shape, canonicalAxis, showShape, sizeOf } from './builder.ts';
+import { type Built, canonicalAxis, type LayerContext, type Shape, showShape, sizeOf } from './builder.ts';
 import type { Operation } from './graph.ts';
 
 export function eltwise(context: LayerContext): Built {

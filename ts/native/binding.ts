@@ -90,10 +90,13 @@ export interface NativeDevice {
 export interface NativeBinding {
   readonly version: string;
   /**
-   * Opens `reference` (always there) or `cpu` (libresnode_cpu.so with oneDNN, looked for in `libraryFolder`).
+   * Opens `reference` (always there), or a backend library looked for in `libraryFolder`: `cpu` (oneDNN), `cuda`.
    * Throws with code `device/unavailable` and what was tried.
    */
-  openDevice(kind: 'reference' | 'cpu', options: { threads: number; libraryFolder: string }): NativeDevice;
+  openDevice(
+    kind: 'reference' | 'cpu' | 'cuda',
+    options: { threads: number; libraryFolder: string },
+  ): NativeDevice;
   /** Maps a file read-only; the mapping lives as long as the returned buffer or a parameter that uses it. */
   mapFile(path: string): ArrayBuffer;
 }

@@ -1,63 +1,90 @@
-/** A device: where models live and run. The only folder that talks to the addon. */
+/** A device: where models live and run. */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { type WeightsFile, readCaffemodel } from '../caffe/caffemodel.ts';
-import { fill, seededRandom } from '../caffe/fillers.ts';
-import { matchWeights } from '../caffe/match-weights.ts';
-import { type NetParameter, filterNet, readNet } from '../caffe/net-parameter.ts';
-import { ArgumentError, WeightsError } from '../errors.ts';
-import { graphFromCaffe, withOutputs } from '../graph/from-caffe.ts';
-import type { NativeDevice, NativeMemory } from '../native/binding.ts';
+import { readCaffemodel, type WeightsFile } from '../caffe/caffemodel.ts';
+import { filterNet, type NetParameter, readNet } from '../caffe/net-parameter.ts';
+import { ArgumentError, DeviceError, WeightsError } from '../errors.ts';
+import type { NativeDevice, NativeParameters } from '../native/binding.ts';
 import { convertError } from '../native/convert-error.ts';
 import { loadBinding } from '../native/load.ts';
-import { runPasses } from '../passes/index.ts';
-import { lower } from '../program/lower.ts';
-import { packWeights } from '../program/pack-weights.ts';
-import { planMemory } from '../program/plan-memory.ts';
-import { Model } from './model.ts';
+import {
+  type Compiled,
+  type CompileOptions,
+  checkSameParameters,
+  compileNet,
+  fillParameters,
+  lowerNet,
+  neededBytes,
+  type Planned,
+  planNet,
+} from './compile.ts';
+import { release, watch } from './leaks.ts';
+import { availableMemory, type DeviceMemory, largestBatch, outOfMemory } from './memory.ts';
+import { describePlan, Model, type ModelPlan } from './model.ts';
+import type { Shapes } from './tensor.ts';
+
+const KINDS = ['auto', 'cpu', 'cuda', 'reference'] as const;
+/** `cpu`: oneDNN. `reference`: naive loops, the definition of right. `cuda`: an NVIDIA GPU. `auto`: `cuda`, else `cpu`. */
+export type DeviceKind = (typeof KINDS)[number];
 
 export interface DeviceOptions {
-  /** Threads of the CPU device. Default: as many as the process may use. */
+  /** Threads of the CPU device, 1 to 1024. Default: as many as the process may use. */
   readonly threads?: number;
+  /** The most bytes that models may hold on this device. Default: what the system has. */
+  readonly memoryLimit?: number;
 }
 
-export interface LoadOptions {
+export interface LoadOptions extends CompileOptions {
   /** Path of a prototxt, or a NetParameter. */
   readonly model: string | NetParameter;
-  /** Path of a .caffemodel, or one that was read. Without it parameters keep their fillers. */
+  /** Path of a .caffemodel, or one that was read. Without it parameters keep their fillers (seed 1). */
   readonly weights?: string | WeightsFile;
   /** Blobs to return: `blob` or `blob@layer`. Default: those that no layer reads, as Caffe. */
   readonly outputs?: readonly string[];
-  /** Replaces the first dimension of every input. */
+  /** Replaces the first dimension of every input. Default: as written. */
   readonly batch?: number;
-  /** Shapes of inputs by blob name. */
-  readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
-  /** Default TEST. */
+  /** Shapes of inputs by blob name; needed where the net begins with a data layer. */
+  readonly inputShapes?: Shapes;
+  /** Decides BatchNorm's statistics, Dropout and which layers there are. Default TEST. */
   readonly phase?: 'TRAIN' | 'TEST';
+  /** Caffe's NetState level. Default 0. */
   readonly level?: number;
+  /** Caffe's NetState stages. Default none. */
   readonly stages?: readonly string[];
   /** Layers without weights, and weights without a layer, are errors. Default false. */
   readonly strict?: boolean;
   /** Run the fusing passes. Default: in phase TEST; false (and phase TRAIN) runs layer by layer as written. */
   readonly optimize?: boolean;
+  /** What to compute in. Default and only one so far: `float32`, IEEE. */
+  readonly precision?: 'float32';
 }
 
 /**
  * Opens a device.
- * @param kind `cpu` (oneDNN) or `reference` (naive loops, the definition of right).
- * @throws DeviceError `device/unavailable` with what was tried; never falls back to another device.
+ * @param kind Default `auto`; `device.reason` says what it chose and why. Others never fall back.
+ * @throws DeviceError `device/unavailable` with what was tried; ArgumentError
  */
-export async function openDevice(
-  kind: 'cpu' | 'reference' = 'cpu',
-  options: DeviceOptions = {},
-): Promise<Device> {
-  if (kind !== 'cpu' && kind !== 'reference') throw new ArgumentError('kind', '"cpu" or "reference"', kind);
-  const threads = options.threads ?? availableParallelism();
+export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptions = {}): Promise<Device> {
+  if (!KINDS.includes(kind))
+    throw new ArgumentError('kind', KINDS.map((each) => `"${each}"`).join(', '), kind);
+  const { threads = availableParallelism(), memoryLimit = Number.POSITIVE_INFINITY } = options;
   if (!Number.isInteger(threads) || threads < 1 || threads > 1024)
     throw new ArgumentError('threads', 'an integer from 1 to 1024', threads);
+  if (!(memoryLimit > 0)) throw new ArgumentError('memoryLimit', 'a positive number of bytes', memoryLimit);
+  if (kind !== 'auto') return new Device(openNative(kind, threads), `${kind} was asked for`, memoryLimit);
+  try {
+    return new Device(openNative('cuda', threads), 'a CUDA device is there', memoryLimit);
+  } catch (error) {
+    if (!(error instanceof DeviceError)) throw error;
+    const reason = `no CUDA device: ${error.message}`;
+    return new Device(openNative('cpu', threads), reason, memoryLimit);
+  }
+}
+
+function openNative(kind: Exclude<DeviceKind, 'auto'>, threads: number): NativeDevice {
   const { binding, folder } = loadBinding();
   try {
-    return new Device(binding.openDevice(kind, { threads, libraryFolder: folder }));
+    return binding.openDevice(kind, { threads, libraryFolder: folder });
   } catch (error) {
     throw convertError(error, kind);
   }
@@ -65,80 +92,79 @@ export async function openDevice(
 
 export class Device {
   readonly kind: string;
+  /** Why it is this device. */
+  readonly reason: string;
   /** What it is: threads, library versions, instruction set. */
   readonly description: Readonly<Record<string, string | number>>;
   readonly #native: NativeDevice;
+  readonly #limit: number;
 
-  /** Use `openDevice`. */
-  constructor(native: NativeDevice) {
+  /** Use `openDevice`. @internal */
+  constructor(native: NativeDevice, reason: string, memoryLimit: number) {
     this.#native = native;
+    this.#limit = memoryLimit;
     this.kind = native.kind;
+    this.reason = reason;
     this.description = native.description;
+    watch(this, `the ${this.kind} device`);
   }
 
   /**
    * Reads a net and its weights, compiles it and takes its memory.
-   * @throws PrototxtError, GraphError, WeightsError, DeviceError
+   * @throws PrototxtError, GraphError, WeightsError, ArgumentError; DeviceError, `device/out-of-memory` before
+   * anything was taken
    */
   async load(options: LoadOptions): Promise<Model> {
-    const net = filterNet(
-      typeof options.model === 'string'
-        ? readNet(readText(options.model), { file: options.model })
-        : options.model,
-      options,
-    );
-    const full = graphFromCaffe(net, options);
-    const asked = options.outputs === undefined ? full : withOutputs(full, options.outputs);
-    const graph = (options.optimize ?? options.phase !== 'TRAIN') ? runPasses(asked) : asked;
-    const { program, recipes } = lower(graph);
+    const net = readModel(options);
+    const lowered = lowerNet(net, options);
     const weights =
-      typeof options.weights === 'string'
-        ? readCaffemodel(this.#map(options.weights), { file: options.weights })
-        : options.weights;
-    const { blobs, report } = matchWeights(
-      full.parameters,
-      weights ?? { file: '', name: '', layers: [] },
-      options,
-    );
-    const random = seededRandom(1);
-    const filled = new Map<number, Uint8Array>();
-    const data = packWeights(recipes, (id) => {
-      const blob = blobs[id];
-      if (blob != null) return blob;
-      const { filler, shape } = full.parameters[id]!;
-      if (!filled.has(id)) filled.set(id, new Uint8Array(fill(filler, shape, random).buffer));
-      return { bytes: filled.get(id)!, dtype: 'float32' };
-    });
+      typeof options.weights === 'string' ? readWeights(options.weights) : (options.weights ?? null);
+    const { data, report } = fillParameters(lowered, weights, options);
+    let parameters: NativeParameters | null = null;
     try {
-      const plan = await this.#native.prepare(program);
-      const memory = planMemory(plan.buffers);
-      const parameters = await this.#native.createParameters(program, data);
-      const executable = await this.#native.compile(plan, parameters, memory.offsets, memory.bytes);
-      const names = options.outputs ?? full.outputs.map((id) => full.values[id]!.blob);
+      const planned = await planNet(this.#native, lowered);
+      await this.#checkMemory(net, options, planned, neededBytes(planned).total);
+      parameters = await this.#native.createParameters(planned.program, data);
+      const held = parameters;
+      const first = await compileNet(this.#native, planned, held);
       return new Model({
         device: this.kind,
-        graph,
-        program,
-        names,
         report,
-        plan,
-        memory,
-        parameters,
-        executable,
-        net,
+        parameters: held,
+        first,
+        compile: (inputShapes) => this.#compileAgain(net, { ...options, inputShapes }, first, held),
       });
+    } catch (error) {
+      parameters?.dispose();
+      throw convertError(error, this.kind);
+    }
+  }
+
+  /**
+   * What `load` would take and use, without taking it: no weights are read.
+   * @throws PrototxtError, GraphError, DeviceError
+   */
+  async plan(options: Omit<LoadOptions, 'weights'>): Promise<ModelPlan> {
+    try {
+      const planned = await planNet(this.#native, lowerNet(readModel(options), options));
+      const description = describePlan(planned);
+      planned.plan.dispose();
+      return description;
     } catch (error) {
       throw convertError(error, this.kind);
     }
   }
 
-  /** Bytes now held by the models of this device. */
-  memory(): NativeMemory {
-    return this.#native.memory();
+  /** Bytes now held by the models of this device, and what is left. */
+  memory(): DeviceMemory {
+    const held = this.#native.memory();
+    const total = held.parameters + held.activations + held.workspace;
+    return { ...held, total, free: Math.min(this.#limit - total, availableMemory()) };
   }
 
   /** Closes the device behind the work already queued; models loaded on it reject from then on. */
   dispose(): void {
+    release(this);
     this.#native.dispose();
   }
 
@@ -146,28 +172,72 @@ export class Device {
     this.dispose();
   }
 
-  #map(path: string): Uint8Array {
-    try {
-      return new Uint8Array(loadBinding().binding.mapFile(path));
-    } catch (error) {
-      throw new WeightsError(
-        'weights/not-found',
-        { file: path },
-        'cannot be read; give the path of a .caffemodel',
-        { cause: error },
-      );
-    }
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.dispose();
+  }
+
+  async #compileAgain(
+    net: NetParameter,
+    options: CompileOptions,
+    first: Compiled,
+    parameters: NativeParameters,
+  ): Promise<Compiled> {
+    const { batch: _, ...shaped } = options;
+    const lowered = lowerNet(net, shaped);
+    checkSameParameters(first.program, lowered.program);
+    const planned = await planNet(this.#native, lowered);
+    await this.#checkMemory(net, shaped, planned, neededBytes(planned).activations);
+    return compileNet(this.#native, planned, parameters);
+  }
+
+  async #checkMemory(net: NetParameter, options: CompileOptions, planned: Planned, need: number) {
+    const { free } = this.memory();
+    if (need <= free) return;
+    const batch = planned.program.tensors[planned.program.inputs[0] ?? -1]?.shape[0];
+    const fits =
+      batch === undefined
+        ? null
+        : await largestBatch(batch, free, async (smaller) => {
+            const other = await planNet(this.#native, lowerNet(net, { ...options, batch: smaller }));
+            other.plan.dispose();
+            return need - neededBytes(planned).activations + neededBytes(other).activations;
+          });
+    planned.plan.dispose();
+    throw outOfMemory(this.kind, need, free, fits);
   }
 }
 
-function readText(path: string): string {
+function readModel(options: Omit<LoadOptions, 'weights'>): NetParameter {
+  const { model, precision = 'float32', batch } = options;
+  if (precision !== 'float32')
+    throw new ArgumentError('precision', '"float32", the only precision of this device', precision);
+  if (batch !== undefined && !(Number.isInteger(batch) && batch >= 1))
+    throw new ArgumentError('batch', 'a positive integer', batch);
+  if (typeof model !== 'string') return filterNet(model, options);
+  let text: string;
   try {
-    return readFileSync(path, 'utf8');
+    text = readFileSync(model, 'utf8');
   } catch (error) {
     throw new ArgumentError(
       'model',
       'the path of a readable prototxt',
-      `${path} (${(error as NodeJS.ErrnoException).code})`,
+      `${model} (${(error as NodeJS.ErrnoException).code})`,
     );
   }
+  return filterNet(readNet(text, { file: model }), options);
+}
+
+function readWeights(path: string): WeightsFile {
+  let bytes: Uint8Array;
+  try {
+    bytes = new Uint8Array(loadBinding().binding.mapFile(path));
+  } catch (error) {
+    throw new WeightsError(
+      'weights/not-found',
+      { file: path },
+      'cannot be read; give the path of a .caffemodel',
+      { cause: error },
+    );
+  }
+  return readCaffemodel(bytes, { file: path });
 }

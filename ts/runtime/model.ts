@@ -1,152 +1,231 @@
 /** A net compiled for a device. Runs are queued and answered in order. */
 import type { LayerReport } from '../caffe/match-weights.ts';
-import type { NetParameter } from '../caffe/net-parameter.ts';
-import { ArgumentError } from '../errors.ts';
-import { totalMacs } from '../graph/count.ts';
-import type { Graph } from '../graph/graph.ts';
-import type { NativeExecutable, NativeParameters, NativePlan } from '../native/binding.ts';
+import { DeviceError } from '../errors.ts';
+import { type Summary, summarise } from '../graph/summary.ts';
+import type { NativeParameters, NativeRun } from '../native/binding.ts';
 import { convertError } from '../native/convert-error.ts';
-import type { MemoryPlan } from '../program/plan-memory.ts';
-import type { Program } from '../program/program.ts';
-
-/** Row-major float32. */
-export interface Tensor {
-  readonly shape: readonly number[];
-  readonly data: Float32Array;
-}
+import type { Compiled } from './compile.ts';
+import { release, watch } from './leaks.ts';
+import { type InputArray, type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
 
 export interface RunOptions {
   /** Rejects with its reason; the device stops before the next operation. */
   readonly signal?: AbortSignal;
 }
 
-interface Parts {
-  readonly device: string;
-  readonly net: NetParameter;
-  readonly graph: Graph;
-  readonly program: Program;
-  readonly names: readonly string[];
-  readonly report: readonly LayerReport[];
-  readonly plan: NativePlan;
-  readonly memory: MemoryPlan;
-  readonly parameters: NativeParameters;
-  readonly executable: NativeExecutable;
+/** What a model takes, in bytes, and what it computes. */
+export interface ModelPlan {
+  /** Parameters as the device packs them. */
+  readonly parameterBytes: number;
+  /** The arena that all activations share. */
+  readonly arenaBytes: number;
+  /** What activations would take in buffers of their own. */
+  readonly separateBytes: number;
+  /** Scratch of the operations. */
+  readonly workspaceBytes: number;
+  /** Multiply-accumulates of one run. */
+  readonly macs: number;
+  /** One an operation: its layers and what computes it, e.g. `jit:avx512_core`. */
+  readonly operations: readonly { readonly layer: string; readonly implementation: string }[];
 }
 
+/** What `Device.load` hands over. @internal */
+export interface ModelParts {
+  readonly device: string;
+  readonly report: readonly LayerReport[];
+  readonly parameters: NativeParameters;
+  readonly first: Compiled;
+  /** Compiles the same net on the same parameters for other input shapes. */
+  readonly compile: (shapes: Shapes) => Promise<Compiled>;
+}
+
+/** Compiled shapes that are kept besides the loaded one; the one used least recently goes first. */
+const KEPT_SHAPES = 4;
+
+/** The blobs that a model returns, by name. */
+export type Outputs = Record<string, Tensor>;
+
 export class Model {
-  /** Input blobs by name, with their shapes N×C×H×W. */
-  readonly inputs: Readonly<Record<string, readonly number[]>>;
+  /** Input blobs by name, with the shapes that the model was loaded with. */
+  readonly inputs: Shapes;
   /** What became of each layer's weights. */
   readonly report: readonly LayerReport[];
-  readonly #parts: Parts;
+  readonly #parts: ModelParts;
+  readonly #others = new Map<string, Promise<Compiled>>();
+  #last: Promise<unknown> | null = null;
+  #disposed = false;
 
-  /** Use `device.load`. */
-  constructor(parts: Parts) {
+  /** Use `device.load`. @internal */
+  constructor(parts: ModelParts) {
     this.#parts = parts;
     this.report = parts.report;
-    this.inputs = Object.fromEntries(
-      parts.program.inputs.map((id) => [parts.program.tensors[id]!.name, parts.program.tensors[id]!.shape]),
-    );
+    this.inputs = Object.freeze(inputShapes(parts.first));
+    watch(this, `model "${parts.first.graph.name}"`);
   }
 
   /**
-   * Runs the net once. Inputs are copied at the call; Uint8Array values count as 0–255.
+   * Runs the net once. Inputs are copied at the call, so their arrays may be reused at once.
+   * @param inputs One array per input blob: Float32Array, or Uint8Array whose values count as 0–255. Of the loaded
+   * shape, of another batch size (the length decides), or `{ shape, data }`. A new shape is compiled when it first
+   * occurs; the four used last are kept and share the parameters.
    * @returns The outputs by name, in plain row-major float32.
-   * @throws ArgumentError for a missing, unknown or wrongly sized input; the signal's reason; DeviceError
+   * @throws ArgumentError for a missing, unknown or wrongly sized input; the signal's reason; GraphError for a shape
+   * that the net cannot take; DeviceError
    */
-  async run(
-    inputs: Readonly<Record<string, Float32Array | Uint8Array>>,
-    options: RunOptions = {},
-  ): Promise<Record<string, Tensor>> {
-    const { signal } = options;
-    signal?.throwIfAborted();
-    const { executable, device } = this.#parts;
-    try {
-      const run = executable.run(this.#inputArrays(inputs), { profile: false });
-      const cancel = () => run.cancel();
-      signal?.addEventListener('abort', cancel, { once: true });
-      try {
-        return this.#named((await run.done).outputs);
-      } finally {
-        signal?.removeEventListener('abort', cancel);
-      }
-    } catch (error) {
-      if ((error as { code?: string }).code === 'aborted' && signal?.aborted) throw signal.reason;
-      throw convertError(error, device);
-    }
+  async run(inputs: Inputs, options: RunOptions = {}): Promise<Outputs> {
+    const { compiled, result } = await this.#submit(inputs, false, options.signal);
+    const { program, names } = compiled;
+    return Object.fromEntries(
+      result.outputs.map((data, i) => [
+        names[i]!,
+        { shape: program.tensors[program.outputs[i]!]!.shape, data },
+      ]),
+    );
   }
 
-  /** Milliseconds of each operation in one run, by layer name. */
-  async time(
-    inputs: Readonly<Record<string, Float32Array | Uint8Array>>,
-  ): Promise<{ layer: string; milliseconds: number }[]> {
-    const result = await this.#parts.executable.run(this.#inputArrays(inputs), { profile: true }).done;
-    return this.#parts.program.operations.map(({ layer }, i) => ({
+  /** Milliseconds of each operation in one run, by layer name. Inputs and errors are those of `run`. */
+  async time(inputs: Inputs, options: RunOptions = {}): Promise<{ layer: string; milliseconds: number }[]> {
+    const { compiled, result } = await this.#submit(inputs, true, options.signal);
+    return compiled.program.operations.map(({ layer }, i) => ({
       layer,
       milliseconds: result.milliseconds![i]!,
     }));
   }
 
-  /** The current values of a layer's blob, e.g. BatchNorm's running mean; null where passes folded it away. */
+  /**
+   * The current values of a layer's blob, e.g. BatchNorm's running mean; null where passes folded it away.
+   * @throws DeviceError
+   */
   async parameter(layer: string, index: number): Promise<Float32Array | null> {
-    const id = this.#parts.program.parameters.findIndex(({ name }) => name === `${layer}/${index}`);
-    return id < 0 ? null : this.#parts.parameters.read(id);
+    const { program } = this.#parts.first;
+    const id = program.parameters.findIndex(({ name }) => name === `${layer}/${index}`);
+    try {
+      return id < 0 ? null : await this.#parts.parameters.read(id);
+    } catch (error) {
+      throw convertError(error, this.#parts.device);
+    }
   }
 
-  /** Bytes: parameters as packed, activations in one arena (and what separate buffers would take), workspace; and MACs. */
-  plan(): {
-    parameterBytes: number;
-    arenaBytes: number;
-    separateBytes: number;
-    workspaceBytes: number;
-    macs: number;
-    implementations: readonly string[];
-  } {
-    const { plan, memory, graph } = this.#parts;
-    return {
-      parameterBytes: plan.parameterBytes,
-      arenaBytes: memory.bytes,
-      separateBytes: memory.separate,
-      workspaceBytes: plan.workspaceBytes,
-      macs: totalMacs(graph),
-      implementations: plan.implementations,
-    };
+  /** Layers as they run, fused ones in one row, with shapes, parameters and multiply-accumulates. */
+  summary(): Summary {
+    return summarise(this.#parts.first.graph);
   }
 
-  /** Frees the model behind the runs already queued. */
+  /** Bytes and implementations of the loaded shapes. */
+  plan(): ModelPlan {
+    return describePlan(this.#parts.first);
+  }
+
+  /** Frees the model behind the runs already queued; safe to call twice. */
   dispose(): void {
-    this.#parts.executable.dispose();
+    if (this.#disposed) return;
+    this.#disposed = true;
+    release(this);
+    this.#parts.first.executable.dispose();
+    this.#parts.first.plan.dispose();
+    for (const other of this.#others.values()) void other.then(free, () => {});
+    this.#others.clear();
     this.#parts.parameters.dispose();
-    this.#parts.plan.dispose();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
 
-  #inputArrays(inputs: Readonly<Record<string, Float32Array | Uint8Array>>): (Float32Array | Uint8Array)[] {
-    for (const name of Object.keys(inputs)) {
-      if (!Object.hasOwn(this.inputs, name))
-        throw new ArgumentError('inputs', `the names ${Object.keys(this.inputs).join(', ')}`, name);
-    }
-    return Object.entries(this.inputs).map(([name, shape]) => {
-      const array = inputs[name];
-      const count = shape.reduce((product, dim) => product * dim, 1);
-      const isArray = array instanceof Float32Array || array instanceof Uint8Array;
-      if (!isArray || array.length !== count)
-        throw new ArgumentError(
-          `input "${name}"`,
-          `a Float32Array or Uint8Array of ${shape.join('×')} = ${count} values`,
-          array,
-        );
-      return array;
-    });
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.dispose();
   }
 
-  #named(arrays: readonly Float32Array[]): Record<string, Tensor> {
-    const { program, names } = this.#parts;
-    return Object.fromEntries(
-      arrays.map((data, i) => [names[i]!, { shape: program.tensors[program.outputs[i]!]!.shape, data }]),
-    );
+  async #submit(inputs: Inputs, profile: boolean, signal: AbortSignal | undefined) {
+    signal?.throwIfAborted();
+    const { shapes, arrays } = resolveInputs(this.inputs, inputs);
+    if (this.#disposed) throw disposedError(this.#parts.device);
+    const { first, device } = this.#parts;
+    try {
+      if (this.#last === null && sameShapes(shapes, this.inputs))
+        return { compiled: first, result: await settled(start(first, arrays, profile), signal) };
+      // Behind whatever is being compiled, so that runs keep their order.
+      const copies = arrays.map((array) => array.slice());
+      const run = (this.#last ?? Promise.resolve()).then(async () => {
+        const compiled = sameShapes(shapes, this.inputs) ? first : await this.#compiledFor(shapes);
+        signal?.throwIfAborted();
+        if (this.#disposed) throw disposedError(device);
+        return { compiled, running: start(compiled, copies, profile) };
+      });
+      const settledLast = run.then(
+        () => {},
+        () => {},
+      );
+      this.#last = settledLast;
+      void settledLast.then(() => {
+        if (this.#last === settledLast) this.#last = null;
+      });
+      const { compiled, running } = await run;
+      return { compiled, result: await settled(running, signal) };
+    } catch (error) {
+      if ((error as { code?: string }).code === 'aborted' && signal?.aborted) throw signal.reason;
+      throw convertError(error, device);
+    }
   }
+
+  #compiledFor(shapes: Shapes): Promise<Compiled> {
+    const key = JSON.stringify(shapes);
+    const known = this.#others.get(key) ?? this.#parts.compile(shapes);
+    known.catch(() => this.#others.delete(key));
+    this.#others.delete(key);
+    this.#others.set(key, known);
+    for (const oldest of [...this.#others.keys()].slice(0, -KEPT_SHAPES)) {
+      void this.#others.get(oldest)!.then(free, () => {});
+      this.#others.delete(oldest);
+    }
+    return known;
+  }
+}
+
+/** @internal */
+export function describePlan({ plan, memory, program, graph }: Omit<Compiled, 'executable'>): ModelPlan {
+  return {
+    parameterBytes: plan.parameterBytes,
+    arenaBytes: memory.bytes,
+    separateBytes: memory.separate,
+    workspaceBytes: plan.workspaceBytes,
+    macs: summarise(graph).macs,
+    operations: program.operations.map(({ layer }, i) => ({
+      layer,
+      implementation: plan.implementations[i]!,
+    })),
+  };
+}
+
+function inputShapes({ program }: Compiled): Shapes {
+  return Object.fromEntries(
+    program.inputs.map((id) => [program.tensors[id]!.name, program.tensors[id]!.shape]),
+  );
+}
+
+function sameShapes(a: Shapes, b: Shapes): boolean {
+  return Object.keys(a).every((name) => String(a[name]) === String(b[name]));
+}
+
+function start(compiled: Compiled, arrays: readonly InputArray[], profile: boolean): NativeRun {
+  return compiled.executable.run(arrays, { profile });
+}
+
+async function settled(run: NativeRun, signal: AbortSignal | undefined) {
+  const cancel = () => run.cancel();
+  signal?.addEventListener('abort', cancel, { once: true });
+  try {
+    return await run.done;
+  } finally {
+    signal?.removeEventListener('abort', cancel);
+  }
+}
+
+function free({ executable, plan }: Compiled): void {
+  executable.dispose();
+  plan.dispose();
+}
+
+function disposedError(device: string): DeviceError {
+  return new DeviceError('device/disposed', device, 'The model was disposed; load it again to run it');
 }

@@ -1,0 +1,64 @@
+/** A net as a table: one row a node. */
+import { countMacs, countParameters, totalMacs } from './count.ts';
+import type { Graph, Operation, ParameterId } from './graph.ts';
+
+export interface SummaryRow {
+  /** Names of the layers that became this node, in order of execution. */
+  readonly layers: readonly string[];
+  /** Caffe's layer type of the first. */
+  readonly type: string;
+  /** Of the first top, N×C×H×W. */
+  readonly shape: readonly number[];
+  /** Values in the node's own parameters. */
+  readonly parameters: number;
+  /** Multiply-accumulates. */
+  readonly macs: number;
+}
+
+export interface Summary {
+  readonly name: string;
+  readonly layers: readonly SummaryRow[];
+  readonly parameters: number;
+  readonly macs: number;
+}
+
+/** One row a node, and the totals. Shared parameters count once in the totals. */
+export function summarise(graph: Graph): Summary {
+  const sizes = graph.parameters.map(({ shape }) => shape.reduce((product, dim) => product * dim, 1));
+  return {
+    name: graph.name,
+    layers: graph.nodes.map((node) => ({
+      layers: node.layers,
+      type: node.type,
+      shape: graph.values[node.outputs[0]!]!.shape,
+      parameters: parametersOf(node.operation).reduce((sum, id) => sum + sizes[id]!, 0),
+      macs: countMacs(graph, node),
+    })),
+    parameters: countParameters(graph),
+    macs: totalMacs(graph),
+  };
+}
+
+/** The parameters that an operation reads, those of folded layers included. */
+export function parametersOf(operation: Operation): ParameterId[] {
+  const affine = 'affine' in operation ? operation.affine : [];
+  const steps = affine.flatMap((step) =>
+    step.kind === 'batchNorm' ? [step.mean, step.variance, step.factor] : [step.gamma, step.beta],
+  );
+  const own = (() => {
+    switch (operation.kind) {
+      case 'convolution':
+      case 'innerProduct':
+        return [operation.weights, operation.bias];
+      case 'batchNorm':
+        return [operation.mean, operation.variance, operation.factor];
+      case 'scale':
+        return [operation.scale, operation.bias];
+      case 'prelu':
+        return [operation.slope];
+      default:
+        return [];
+    }
+  })();
+  return [...own, ...steps].filter((id) => id !== null);
+}

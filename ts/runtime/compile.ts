@@ -1,0 +1,114 @@
+/** NetParameter + weights → executables: one for each set of input shapes, all on the same parameters. */
+import type { WeightsFile } from '../caffe/caffemodel.ts';
+import { fill, seededRandom } from '../caffe/fillers.ts';
+import { type LayerReport, matchWeights } from '../caffe/match-weights.ts';
+import type { NetParameter } from '../caffe/net-parameter.ts';
+import { GraphError } from '../errors.ts';
+import { type GraphOptions, graphFromCaffe, withOutputs } from '../graph/from-caffe.ts';
+import type { Graph } from '../graph/graph.ts';
+import type { NativeDevice, NativeExecutable, NativeParameters, NativePlan } from '../native/binding.ts';
+import { runPasses } from '../passes/index.ts';
+import { lower, type ParameterRecipe } from '../program/lower.ts';
+import { packWeights } from '../program/pack-weights.ts';
+import { type MemoryPlan, planMemory } from '../program/plan-memory.ts';
+import type { ParameterData, Program } from '../program/program.ts';
+
+export interface CompileOptions extends GraphOptions {
+  readonly outputs?: readonly string[];
+  readonly optimize?: boolean;
+  readonly strict?: boolean;
+}
+
+/** A net lowered for one set of input shapes; nothing of it lies on a device yet. */
+export interface Lowered {
+  /** As written, without the passes. */
+  readonly written: Graph;
+  /** As it runs. */
+  readonly graph: Graph;
+  readonly program: Program;
+  readonly recipes: readonly ParameterRecipe[];
+  /** Names of `program.outputs`. */
+  readonly names: readonly string[];
+}
+
+/** A lowered net with its device's choices and memory plan. */
+export interface Planned extends Lowered {
+  readonly plan: NativePlan;
+  readonly memory: MemoryPlan;
+}
+
+/** Ready to run. */
+export interface Compiled extends Planned {
+  readonly executable: NativeExecutable;
+}
+
+/** @throws GraphError */
+export function lowerNet(net: NetParameter, options: CompileOptions): Lowered {
+  const written = graphFromCaffe(net, options);
+  const asked = options.outputs === undefined ? written : withOutputs(written, options.outputs);
+  const graph = (options.optimize ?? options.phase !== 'TRAIN') ? runPasses(asked) : asked;
+  const names = options.outputs ?? written.outputs.map((id) => written.values[id]!.blob);
+  return { written, graph, names, ...lower(graph) };
+}
+
+/** Chooses implementations and lays out the memory; takes none of it. @throws DeviceError */
+export async function planNet(device: NativeDevice, lowered: Lowered): Promise<Planned> {
+  const plan = await device.prepare(lowered.program);
+  return { ...lowered, plan, memory: planMemory(plan.buffers) };
+}
+
+/** Bytes that `compileNet` will take, without and with the parameters. */
+export function neededBytes({ plan, memory }: Planned): { activations: number; total: number } {
+  const activations = memory.bytes + plan.workspaceBytes;
+  return { activations, total: activations + plan.parameterBytes };
+}
+
+/**
+ * The parameters' bytes, from the weights (views) or, where they have none, from the fillers.
+ * @throws WeightsError
+ */
+export function fillParameters(
+  lowered: Lowered,
+  weights: WeightsFile | null,
+  options: CompileOptions,
+): { data: ParameterData[]; report: LayerReport[] } {
+  const { parameters } = lowered.written;
+  const source = weights ?? { file: '', name: '', layers: [] };
+  const { blobs, report } = matchWeights(parameters, source, options);
+  const random = seededRandom(1);
+  const filled = new Map<number, Uint8Array>();
+  const data = packWeights(lowered.recipes, (id) => {
+    const blob = blobs[id];
+    if (blob != null) return blob;
+    const { filler, shape } = parameters[id]!;
+    if (!filled.has(id)) filled.set(id, new Uint8Array(fill(filler, shape, random).buffer));
+    return { bytes: filled.get(id)!, dtype: 'float32' };
+  });
+  return { data, report };
+}
+
+/** Takes the memory and packs the parameters. @throws DeviceError */
+export async function compileNet(
+  device: NativeDevice,
+  planned: Planned,
+  parameters: NativeParameters,
+): Promise<Compiled> {
+  const { plan, memory } = planned;
+  return {
+    ...planned,
+    executable: await device.compile(plan, parameters, memory.offsets, memory.bytes),
+  };
+}
+
+/** Parameters are shared between shapes: a shape that needs others is refused. @throws GraphError */
+export function checkSameParameters(first: Program, other: Program): void {
+  const describe = ({ parameters }: Program) => parameters.map(({ name, shape }) => `${name} ${shape}`);
+  const expected = describe(first);
+  const different = describe(other).find((text, i) => text !== expected[i]);
+  if (different !== undefined || first.parameters.length !== other.parameters.length)
+    throw new GraphError(
+      'graph/other-parameters',
+      {},
+      `these input shapes need other parameters (${different ?? 'fewer'}) than the loaded ones; load the net again with inputShapes`,
+    );
+}

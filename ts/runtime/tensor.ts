@@ -1,0 +1,78 @@
+/** What goes in and comes out: arrays with a shape. */
+import { ArgumentError } from '../errors.ts';
+
+/** Row-major float32 (N×C×H×W). */
+export interface Tensor {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+/** Values of an input blob; those of a Uint8Array count as 0–255. With `shape`, other shapes than the loaded one. */
+export type InputArray = Float32Array | Uint8Array;
+export type Input = InputArray | { readonly shape: readonly number[]; readonly data: InputArray };
+export type Inputs = Readonly<Record<string, Input>>;
+
+/** Shapes of a net's inputs by blob name. */
+export type Shapes = Readonly<Record<string, readonly number[]>>;
+
+/** Elements of a shape; 1 for a scalar. */
+export const elementCount = (shape: readonly number[]): number =>
+  shape.reduce((product, dim) => product * dim, 1);
+
+/**
+ * Checks inputs against the shapes that a model was loaded with.
+ * An array without a shape is of the loaded one, or of another batch size: its length decides.
+ * @returns The shapes to run with and the arrays in the order of `loaded`.
+ * @throws ArgumentError naming the input, what was expected and what was found
+ */
+export function resolveInputs(loaded: Shapes, inputs: Inputs): { shapes: Shapes; arrays: InputArray[] } {
+  const names = Object.keys(loaded);
+  for (const name of Object.keys(inputs)) {
+    if (!Object.hasOwn(loaded, name))
+      throw new ArgumentError('inputs', `the names ${names.join(', ')}`, name);
+  }
+  const resolved = names.map((name) => resolveInput(name, loaded[name]!, inputs[name]));
+  const growths = new Set(resolved.map(({ growth }) => growth).filter((growth) => growth !== null));
+  if (growths.size > 1)
+    throw new ArgumentError(
+      'inputs',
+      'the same batch size for every input',
+      resolved.map(({ shape }, i) => `${names[i]} ${shape.join('×')}`).join(', '),
+    );
+  return {
+    shapes: Object.fromEntries(names.map((name, i) => [name, resolved[i]!.shape])),
+    arrays: resolved.map(({ data }) => data),
+  };
+}
+
+function resolveInput(name: string, loaded: readonly number[], input: Input | undefined) {
+  if (input instanceof Float32Array || input instanceof Uint8Array) {
+    const image = elementCount(loaded.slice(1));
+    const batch = input.length / image;
+    if (Number.isInteger(batch) && batch >= 1 && (loaded.length > 0 || batch === 1))
+      return {
+        shape: [batch, ...loaded.slice(1)].slice(0, loaded.length),
+        data: input,
+        growth: batch / (loaded[0] ?? 1),
+      };
+    throw expected(name, loaded, input);
+  }
+  const { shape, data } = input ?? {};
+  if (!(data instanceof Float32Array || data instanceof Uint8Array) || !Array.isArray(shape))
+    throw expected(name, loaded, input);
+  if (!shape.every((dim) => Number.isInteger(dim) && dim >= 1) || elementCount(shape) !== data.length)
+    throw new ArgumentError(
+      `input "${name}"`,
+      `as many values as its shape ${shape.join('×')} has, ${elementCount(shape)}`,
+      data,
+    );
+  return { shape: [...(shape as number[])], data, growth: null };
+}
+
+function expected(name: string, loaded: readonly number[], actual: unknown): ArgumentError {
+  return new ArgumentError(
+    `input "${name}"`,
+    `a Float32Array or Uint8Array of ${loaded.join('×')} = ${elementCount(loaded)} values (or a multiple, for another batch size), or { shape, data }`,
+    actual,
+  );
+}
