@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { graphFromCaffe, openDevice, readNet } from '../ts/index.ts';
 import { goldenFolder } from '../test/support/golden.ts';
-import { recipeInput, recipeWeights } from '../test/support/recipe.ts';
+import { recipeInput, recipeWeights } from '../ts/parity/recipe.ts';
 import { toOnnx } from './onnx.ts';
 
 const THREADS = 2;

@@ -6,7 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { filterNet, graphFromCaffe, openDevice, readNet } from '../../ts/index.ts';
 import { goldenFolder, readFloats, readJson } from '../support/golden.ts';
-import { recipeInput, recipeWeights } from '../support/recipe.ts';
+import { recipeInput, recipeWeights } from '../../ts/parity/recipe.ts';
 
 interface Manifest {
   seed: number;

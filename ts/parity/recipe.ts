@@ -1,7 +1,7 @@
 /** The `recipe/1` weights and inputs of golden/recipe/recipe.md: reproducible numbers for full-size nets. */
-import { blobFromFloats } from '../../ts/caffe/blob.ts';
-import type { WeightsFile } from '../../ts/caffe/caffemodel.ts';
-import type { Graph, Node } from '../../ts/graph/graph.ts';
+import { blobFromFloats } from '../caffe/blob.ts';
+import type { WeightsFile } from '../caffe/caffemodel.ts';
+import type { Graph, Node } from '../graph/graph.ts';
 
 const { fround } = Math;
 
