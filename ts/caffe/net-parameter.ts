@@ -1,6 +1,7 @@
 /** NetParameter: reading, Caffe's include/exclude rules, defaults. Fields carry caffe.proto's own names. */
-import { PrototxtError } from '../errors.ts';
-import { type Message, inheritPosition, positionOf } from './message.ts';
+import { readFileSync } from 'node:fs';
+import { ArgumentError, PrototxtError } from '../errors.ts';
+import { inheritPosition, type Message, positionOf } from './message.ts';
 import { parseMessage } from './prototxt.ts';
 import { messages } from './schema.ts';
 import { upgradeNet } from './upgrade.ts';
@@ -44,6 +45,18 @@ export interface NetParameter {
  */
 export function readNet(text: string, options: { file: string }): NetParameter {
   return upgradeNet(parseMessage('NetParameter', text, options)) as NetParameter;
+}
+
+/** Reads and upgrades the prototxt at a path. @throws PrototxtError; ArgumentError where it cannot be read */
+export function readNetFile(file: string): NetParameter {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new ArgumentError('model', 'the path of a readable prototxt', `${file} (${code})`);
+  }
+  return readNet(text, { file });
 }
 
 export interface NetState {

@@ -1,8 +1,7 @@
 /** A device: where models live and run. */
-import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { readCaffemodel, type WeightsFile } from '../caffe/caffemodel.ts';
-import { filterNet, type NetParameter, readNet } from '../caffe/net-parameter.ts';
+import { filterNet, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { ArgumentError, DeviceError, WeightsError } from '../errors.ts';
 import type { NativeDevice, NativeParameters } from '../native/binding.ts';
 import { convertError } from '../native/convert-error.ts';
@@ -213,18 +212,7 @@ function readModel(options: Omit<LoadOptions, 'weights'>): NetParameter {
     throw new ArgumentError('precision', '"float32", the only precision of this device', precision);
   if (batch !== undefined && !(Number.isInteger(batch) && batch >= 1))
     throw new ArgumentError('batch', 'a positive integer', batch);
-  if (typeof model !== 'string') return filterNet(model, options);
-  let text: string;
-  try {
-    text = readFileSync(model, 'utf8');
-  } catch (error) {
-    throw new ArgumentError(
-      'model',
-      'the path of a readable prototxt',
-      `${model} (${(error as NodeJS.ErrnoException).code})`,
-    );
-  }
-  return filterNet(readNet(text, { file: model }), options);
+  return filterNet(typeof model === 'string' ? readNetFile(model) : model, options);
 }
 
 function readWeights(path: string): WeightsFile {

@@ -1,0 +1,78 @@
+/** What the commands share: how options are read, and how a device is opened and named. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { filterNet, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
+import { type Device, type DeviceKind, openDevice } from '../runtime/device.ts';
+
+/** `5`: an integer from `minimum` on. */
+export const integer =
+  (minimum: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (!/^\d{1,9}$/.test(text) || value < minimum)
+      throw new InvalidArgumentError(`Expected an integer of at least ${minimum}.`);
+    return value;
+  };
+
+/** `104,117,123`. */
+export const numbers = (text: string): number[] => {
+  const values = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  if (values.some(Number.isNaN)) throw new InvalidArgumentError('Expected numbers with commas between them.');
+  return values;
+};
+
+/** `deploy,a`. */
+export const names = (text: string): string[] => text.split(',').filter((part) => part !== '');
+
+/** Options of every command that computes. */
+export interface DeviceFlags {
+  device: DeviceKind;
+  threads?: number;
+}
+
+/** Adds --device and --threads. */
+export function deviceOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--device <kind>', 'where to compute')
+        .choices(['auto', 'cpu', 'cuda', 'reference'])
+        .default('auto'),
+    )
+    .option('--threads <n>', 'threads of the CPU device (default: as many as there are)', integer(1));
+}
+
+/** Opens the device of the flags; says on a terminal what `auto` chose. */
+export async function openFlagged({ device, threads }: DeviceFlags): Promise<Device> {
+  const opened = await openDevice(device, threads === undefined ? {} : { threads });
+  if (device === 'auto' && process.stderr.isTTY)
+    console.error(`resnode: computing on ${opened.kind} (${opened.reason})`);
+  return opened;
+}
+
+/** Caffe's NetState. */
+export interface StateFlags {
+  phase?: 'TRAIN' | 'TEST';
+  level?: number;
+  stage?: string[];
+}
+
+/** Adds Caffe's --phase, --level and --stage. */
+export function stateOptions(command: Command): Command {
+  return command
+    .addOption(new Option('--phase <phase>', "the net's phase").choices(['TRAIN', 'TEST']).default('TEST'))
+    .option('--level <n>', "the net's level", integer(0), 0)
+    .option('--stage <names>', "the net's stages, with commas between them", names, []);
+}
+
+/** The same as load options. */
+export function netState({ phase, level, stage }: StateFlags) {
+  return {
+    phase: phase ?? ('TEST' as const),
+    level: level ?? 0,
+    stages: stage ?? [],
+  };
+}
+
+/** Reads a prototxt and filters it for a state. */
+export function readFilteredNet(file: string, flags: StateFlags = {}): NetParameter {
+  return filterNet(readNetFile(file), netState(flags));
+}

@@ -1,0 +1,72 @@
+/** `resnode parity`: replays what a real Caffe recorded. */
+import { basename } from 'node:path';
+import { Command } from 'commander';
+import { type CaseResult, type Check, checkCase } from '../parity/check-case.ts';
+import { findGoldenCases, readGoldenCase } from '../parity/golden-case.ts';
+import { type DeviceFlags, deviceOptions, openFlagged } from './options.ts';
+
+interface Flags extends DeviceFlags {
+  blobs?: boolean;
+  json?: boolean;
+}
+
+export function parity(): Command {
+  const command = new Command('parity')
+    .description(
+      'run recorded cases (format caffe-golden/1) and compare every array with what Caffe computed',
+    )
+    .argument('<dir...>', 'a case, or a folder of cases')
+    .option('--blobs', 'list every blob, not the worst of each case')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Within tolerance means: at most 20 × the recorded noise + 1e-6 of the array's largest value. Exit status 1 where
+an array is beyond it.
+
+Example:
+  resnode parity golden/layers golden/mini-resnet --device reference`,
+    );
+  return deviceOptions(command).action(async (folders: string[], flags: Flags) => {
+    const cases = folders.flatMap(findGoldenCases).map(readGoldenCase);
+    await using device = await openFlagged(flags);
+    const results: CaseResult[] = [];
+    for (const golden of cases) {
+      const result = await checkCase(device, golden);
+      results.push(result);
+      if (!flags.json) console.log(caseText(result, flags.blobs ?? false));
+    }
+    const failed = results.filter(({ ok }) => !ok).length;
+    const count = results.reduce((sum, { checks }) => sum + checks.length, 0);
+    const compared = results.filter(({ checks }) => checks.length > 0).length;
+    if (flags.json) console.log(JSON.stringify({ device: device.kind, ok: failed === 0, results }));
+    else
+      console.log(
+        `${compared} cases, ${count} comparisons on ${device.kind}: ${failed === 0 ? 'all within tolerance' : `${failed} cases beyond tolerance`}${compared < results.length ? `; ${results.length - compared} cases not compared` : ''}`,
+      );
+    if (failed > 0) process.exitCode = 1;
+  });
+}
+
+function caseText({ folder, ok, checks, firstDivergence, notChecked }: CaseResult, isLong: boolean): string {
+  const worst = checks.reduce<Check | null>(
+    (most, check) => (most === null || share(check) > share(most) ? check : most),
+    null,
+  );
+  const status = checks.length === 0 ? 'not compared' : ok ? 'ok' : 'DIVERGES';
+  const head = `${basename(folder).padEnd(28)} ${status.padEnd(13)} ${String(checks.length).padStart(4)} arrays${worst === null ? '' : `, worst: ${checkText(worst)}`}`;
+  return [
+    head,
+    ...(isLong ? checks.map((check) => `  ${check.ok ? '  ' : '! '}${checkText(check)}`) : []),
+    ...(firstDivergence === null
+      ? []
+      : [`  first beyond tolerance: layer "${firstDivergence.layer}", ${checkText(firstDivergence)}`]),
+    ...notChecked.map((text) => `  not compared: ${text}`),
+  ].join('\n');
+}
+
+function checkText({ name, mode, pass, absolute, relative, tolerance }: Check): string {
+  return `${name} (${mode}${pass > 0 ? `, pass ${pass + 1}` : ''}): ${absolute.toExponential(2)} absolute, ${relative.toExponential(2)} relative, tolerance ${tolerance.toExponential(2)}`;
+}
+
+const share = ({ absolute, tolerance }: Check) => (absolute === 0 ? 0 : absolute / tolerance);

@@ -1,0 +1,117 @@
+/** `resnode run`: raw float32 in and out, the low-level door. */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import { ArgumentError } from '../errors.ts';
+import { graphFromCaffe } from '../graph/from-caffe.ts';
+import {
+  type DeviceFlags,
+  deviceOptions,
+  names,
+  netState,
+  openFlagged,
+  readFilteredNet,
+  type StateFlags,
+  stateOptions,
+} from './options.ts';
+
+interface InputFile {
+  name: string;
+  file: string;
+  shape: number[] | null;
+}
+
+interface Flags extends DeviceFlags, StateFlags {
+  model: string;
+  weights?: string;
+  input: InputFile[];
+  outputDir: string;
+  blobs?: string[];
+  json?: boolean;
+}
+
+export function run(): Command {
+  const command = new Command('run')
+    .description('run a net on raw float32 files and write its blobs as raw float32 files')
+    .requiredOption('--model <prototxt>', 'the net')
+    .option('--weights <caffemodel>', 'its weights (default: fillers)')
+    .requiredOption(
+      '--input <name=file[:shape]>',
+      'little-endian float32, row-major; a shape such as 1x3x224x224 replaces the one in the prototxt; once an input',
+      inputFile,
+      [],
+    )
+    .requiredOption('--output-dir <dir>', 'where BLOB.f32 and manifest.json are written')
+    .option(
+      '--blobs <list>',
+      '"all", or names (blob, or blob@layer) with commas between them (default: the outputs)',
+      names,
+    )
+    .option('--json', 'print the manifest')
+    .addHelpText(
+      'after',
+      `
+Example:
+  resnode run --model net.prototxt --weights net.caffemodel --input data=image.f32:1x3x224x224 \\
+    --output-dir out --blobs conv1,prob`,
+    );
+  return stateOptions(deviceOptions(command)).action(async (flags: Flags) => {
+    const net = readFilteredNet(flags.model, flags);
+    const inputShapes = Object.fromEntries(
+      flags.input.filter(({ shape }) => shape !== null).map(({ name, shape }) => [name, shape!]),
+    );
+    const state = netState(flags);
+    const isAll = flags.blobs?.length === 1 && flags.blobs[0] === 'all';
+    const outputs = isAll ? [...graphFromCaffe(net, { ...state, inputShapes }).blobs.keys()] : flags.blobs;
+    await using device = await openFlagged(flags);
+    await using model = await device.load({
+      model: net,
+      ...state,
+      inputShapes,
+      ...(flags.weights === undefined ? {} : { weights: flags.weights }),
+      ...(outputs === undefined ? {} : { outputs }),
+    });
+    const inputs = Object.fromEntries(flags.input.map(({ name, file }) => [name, readFloats(file)]));
+    const results = await model.run(inputs);
+    mkdirSync(flags.outputDir, { recursive: true });
+    const files = Object.entries(results).map(([name, { shape, data }]) => {
+      // A blob's name may hold a slash.
+      const file = `${encodeURIComponent(name)}.f32`;
+      writeFileAtomically(join(flags.outputDir, file), [new Uint8Array(data.buffer)]);
+      return [name, { file, shape }] as const;
+    });
+    const manifest = {
+      format: 'resnode-run/1',
+      model: flags.model,
+      weights: flags.weights ?? null,
+      device: device.kind,
+      ...state,
+      inputs: Object.fromEntries(
+        flags.input.map(({ name, file }) => [name, { file, shape: model.inputs[name] }]),
+      ),
+      blobs: Object.fromEntries(files),
+    };
+    const text = `${JSON.stringify(manifest, null, 2)}\n`;
+    writeFileAtomically(join(flags.outputDir, 'manifest.json'), [text]);
+    if (flags.json) process.stdout.write(text);
+    else
+      for (const [name, { file, shape }] of files)
+        console.log(`${name.padEnd(28)} ${shape.join('×').padEnd(18)} ${join(flags.outputDir, file)}`);
+  });
+}
+
+function inputFile(text: string, previous: InputFile[]): InputFile[] {
+  const [, name, file, dims] = /^([^=]+)=(.+?)(?::(\d+(?:[x,×]\d+)*))?$/.exec(text) ?? [];
+  if (name === undefined || file === undefined)
+    throw new InvalidArgumentError('Expected NAME=FILE or NAME=FILE:SHAPE, e.g. data=image.f32:1x3x224x224.');
+  const shape = dims === undefined ? null : dims.split(/[x,×]/).map(Number);
+  return [...previous, { name, file, shape }];
+}
+
+function readFloats(file: string): Float32Array {
+  const bytes = readFileSync(file);
+  if (bytes.length % 4 !== 0)
+    throw new ArgumentError(file, 'raw float32 (a multiple of 4 bytes)', `${bytes.length} bytes`);
+  return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+}

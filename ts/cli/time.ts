@@ -1,0 +1,82 @@
+/** `resnode time`: Caffe's `caffe time`, forward. */
+import { Command } from 'commander';
+import { elementCount } from '../runtime/tensor.ts';
+import {
+  type DeviceFlags,
+  deviceOptions,
+  integer,
+  netState,
+  openFlagged,
+  type StateFlags,
+  stateOptions,
+} from './options.ts';
+
+interface Flags extends DeviceFlags, StateFlags {
+  model: string;
+  weights?: string;
+  iterations: number;
+  batch?: number;
+  gpu?: string;
+  json?: boolean;
+}
+
+export function time(): Command {
+  const command = new Command('time')
+    .description('time a net forward: the whole, then each operation in runs of its own')
+    .requiredOption('--model <prototxt>', 'the net')
+    .option('--weights <caffemodel>', 'its weights (default: fillers)')
+    .option('--iterations <n>', 'how many runs', integer(1), 50)
+    .option('--batch <n>', 'first dimension of the inputs', integer(1))
+    .option('--gpu <id>', "Caffe's flag: the same as --device cuda")
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  resnode time --model ResNet-50-deploy.prototxt --iterations 20');
+  return stateOptions(deviceOptions(command)).action(async (flags: Flags) => {
+    await using device = await openFlagged(flags.gpu === undefined ? flags : { ...flags, device: 'cuda' });
+    await using model = await device.load({
+      model: flags.model,
+      ...netState(flags),
+      ...(flags.weights === undefined ? {} : { weights: flags.weights }),
+      ...(flags.batch === undefined ? {} : { batch: flags.batch }),
+    });
+    const inputs = Object.fromEntries(
+      Object.entries(model.inputs).map(([name, shape]) => [name, new Float32Array(elementCount(shape))]),
+    );
+    await model.run(inputs);
+    const whole: number[] = [];
+    for (let i = 0; i < flags.iterations; i++) {
+      const start = performance.now();
+      await model.run(inputs);
+      whole.push(performance.now() - start);
+    }
+    const runs: { layer: string; milliseconds: number }[][] = [];
+    for (let i = 0; i < flags.iterations; i++) runs.push(await model.time(inputs));
+    const operations = model.plan().operations.map(({ layer, implementation }, i) => ({
+      layer,
+      implementation,
+      milliseconds: median(runs.map((run) => run[i]!.milliseconds)),
+    }));
+    const forward = { median: median(whole), minimum: Math.min(...whole), maximum: Math.max(...whole) };
+    if (flags.json) {
+      console.log(
+        JSON.stringify({
+          device: device.kind,
+          iterations: flags.iterations,
+          milliseconds: forward,
+          operations,
+        }),
+      );
+      return;
+    }
+    for (const { layer, milliseconds, implementation } of operations)
+      console.log(`${layer.padEnd(28)} ${milliseconds.toFixed(3).padStart(9)} ms  ${implementation}`);
+    console.log(
+      `forward: median ${forward.median.toFixed(3)} ms (${forward.minimum.toFixed(3)} to ${forward.maximum.toFixed(3)}) over ${whole.length} runs on ${device.kind}`,
+    );
+  });
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
