@@ -1,9 +1,13 @@
 /** resnode: deep residual networks from Caffe's files, natively in Node.js. */
 
 export { type ResnetOptions, resnet } from './architectures/resnet.ts';
-export { readBinaryproto, readCaffemodel } from './caffe/caffemodel.ts';
+export { type Blob, blobFromFloats, toFloat32, toFloat64 } from './caffe/blob.ts';
+export { readBinaryproto, readCaffemodel, type WeightsFile, type WeightsLayer } from './caffe/caffemodel.ts';
+export { readHdf5Weights, writeHdf5Weights } from './caffe/hdf5-weights.ts';
 export { filterNet, type NetParameter, readNet } from './caffe/net-parameter.ts';
+export { readNpy, writeNpy } from './caffe/npy.ts';
 export { printPrototxt } from './caffe/print.ts';
+export { type NetWeights, writeBinaryproto, writeCaffemodel } from './caffe/write-caffemodel.ts';
 export * from './errors.ts';
 export { graphFromCaffe } from './graph/from-caffe.ts';
 export { type Summary, type SummaryRow, summarise } from './graph/summary.ts';

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { openDevice, type Device } from '../../ts/index.ts';
+import { type Device, openDevice } from '../../ts/index.ts';
 import { goldenCases, readFloats, readJson } from '../support/golden.ts';
 
 interface Recorded {

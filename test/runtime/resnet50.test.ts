@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { filterNet, graphFromCaffe, openDevice, readNet } from '../../ts/index.ts';
-import { goldenFolder, readFloats, readJson } from '../support/golden.ts';
 import { recipeInput, recipeWeights } from '../../ts/parity/recipe.ts';
+import { goldenFolder, readFloats, readJson } from '../support/golden.ts';
 
 interface Manifest {
   seed: number;

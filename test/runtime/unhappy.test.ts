@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ArgumentError, DeviceError, ImageError, WeightsError, openDevice } from '../../ts/index.ts';
 import { decodeImage } from '../../ts/image/decode.ts';
+import { ArgumentError, DeviceError, ImageError, openDevice, WeightsError } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const fashion = join(repositoryFolder, 'examples/fashion');

@@ -6,6 +6,10 @@ export interface Blob {
   readonly bytes: Uint8Array;
 }
 
+/** Elements of a shape; 1 for a scalar. */
+export const elementCountOf = (shape: readonly number[]): number =>
+  shape.reduce((product, dim) => product * dim, 1);
+
 /** A blob over (not a copy of) a Float32Array. */
 export function blobFromFloats(shape: readonly number[], values: Float32Array): Blob {
   return {

@@ -1,9 +1,9 @@
 /** protobuf's text format → message, against the schema of caffe.proto. */
 import { PrototxtError } from '../errors.ts';
 import { type Message, recordField, recordMessage } from './message.ts';
-import { type FieldDefinition, enums, messages } from './schema.ts';
+import { enums, type FieldDefinition, messages } from './schema.ts';
 import { nearest } from './suggest.ts';
-import { type Token, Tokens, unescape } from './tokens.ts';
+import { type Token, Tokens, unescapeString } from './tokens.ts';
 
 const MAX_DEPTH = 100;
 const INTEGER_RANGES: Readonly<Record<string, readonly [bigint, bigint]>> = {
@@ -113,7 +113,8 @@ function parseField(
     message[name.text] = value();
     return;
   }
-  const list = (message[name.text] ??= []) as unknown[];
+  message[name.text] ??= [];
+  const list = message[name.text] as unknown[];
   if (!tokens.take('[')) {
     list.push(value());
     return;
@@ -154,7 +155,7 @@ function parseString(tokens: Tokens, name: string, type: string): string | Uint8
   if (tokens.current.kind !== 'string')
     fail(tokens, 'type', `"${name}" expects a quoted string, found ${show(tokens.current)}`);
   const parts: Uint8Array[] = [];
-  while (tokens.current.kind === 'string') parts.push(unescape(tokens.next(), tokens.file));
+  while (tokens.current.kind === 'string') parts.push(unescapeString(tokens.next(), tokens.file));
   const bytes = Buffer.concat(parts);
   return type === 'bytes' ? new Uint8Array(bytes) : bytes.toString('utf8');
 }

@@ -1,5 +1,5 @@
 /** Tokens of protobuf's text format (google/protobuf/io/tokenizer.h), each with its place. */
-import { PrototxtError, type Position } from '../errors.ts';
+import { type Position, PrototxtError } from '../errors.ts';
 
 export interface Token {
   readonly kind: 'identifier' | 'integer' | 'float' | 'string' | 'symbol' | 'end';
@@ -137,7 +137,7 @@ const SIMPLE_ESCAPES: Readonly<Record<string, number>> = {
 };
 
 /** The bytes that a string token stands for, escapes resolved. Throws PrototxtError at a wrong escape. */
-export function unescape(token: Token, file: string): Uint8Array {
+export function unescapeString(token: Token, file: string): Uint8Array {
   const body = token.text.slice(1, -1);
   if (!body.includes('\\')) return new TextEncoder().encode(body);
   const chunks: Uint8Array[] = [];

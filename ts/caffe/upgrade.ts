@@ -1,6 +1,6 @@
 /** Old nets to today's form, step by step as Caffe does (upgrade_proto.cpp): V0 → V1 → V2, inputs, BatchNorm. */
 import { PrototxtError } from '../errors.ts';
-import { type Message, inheritPosition, positionOf } from './message.ts';
+import { inheritPosition, type Message, positionOf } from './message.ts';
 import { messages } from './schema.ts';
 
 type List = Message[];

@@ -1,8 +1,9 @@
 /** A device: where models live and run. */
 import { availableParallelism } from 'node:os';
-import { readCaffemodel, type WeightsFile } from '../caffe/caffemodel.ts';
+import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { filterNet, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
-import { ArgumentError, DeviceError, WeightsError } from '../errors.ts';
+import { readWeights } from '../caffe/read-weights.ts';
+import { ArgumentError, DeviceError } from '../errors.ts';
 import type { NativeDevice, NativeParameters } from '../native/binding.ts';
 import { convertError } from '../native/convert-error.ts';
 import { loadBinding } from '../native/load.ts';
@@ -36,7 +37,7 @@ export interface DeviceOptions {
 export interface LoadOptions extends CompileOptions {
   /** Path of a prototxt, or a NetParameter. */
   readonly model: string | NetParameter;
-  /** Path of a .caffemodel, or one that was read. Without it parameters keep their fillers (seed 1). */
+  /** Path of a .caffemodel or .caffemodel.h5, or one that was read. Without it parameters keep their fillers (seed 1). */
   readonly weights?: string | WeightsFile;
   /** Blobs to return: `blob` or `blob@layer`. Default: those that no layer reads, as Caffe. */
   readonly outputs?: readonly string[];
@@ -117,7 +118,9 @@ export class Device {
     const net = readModel(options);
     const lowered = lowerNet(net, options);
     const weights =
-      typeof options.weights === 'string' ? readWeights(options.weights) : (options.weights ?? null);
+      typeof options.weights === 'string'
+        ? await readWeights(options.weights, mapFile)
+        : (options.weights ?? null);
     const { data, report } = fillParameters(lowered, weights, options);
     let parameters: NativeParameters | null = null;
     try {
@@ -215,17 +218,6 @@ function readModel(options: Omit<LoadOptions, 'weights'>): NetParameter {
   return filterNet(typeof model === 'string' ? readNetFile(model) : model, options);
 }
 
-function readWeights(path: string): WeightsFile {
-  let bytes: Uint8Array;
-  try {
-    bytes = new Uint8Array(loadBinding().binding.mapFile(path));
-  } catch (error) {
-    throw new WeightsError(
-      'weights/not-found',
-      { file: path },
-      'cannot be read; give the path of a .caffemodel',
-      { cause: error },
-    );
-  }
-  return readCaffemodel(bytes, { file: path });
+function mapFile(path: string): Uint8Array {
+  return new Uint8Array(loadBinding().binding.mapFile(path));
 }

@@ -1,0 +1,67 @@
+/** NumPy's .npy, versions 1 to 3: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html */
+import { ArgumentError, WeightsError } from '../errors.ts';
+import { writeFileAtomically } from './atomic-file.ts';
+import { type Blob, elementCountOf } from './blob.ts';
+
+const MAGIC = '\x93NUMPY';
+const MAX_HEADER = 1 << 20;
+const DTYPES: Readonly<Record<string, Blob['dtype']>> = { '<f4': 'float32', '<f8': 'float64' };
+
+/**
+ * Reads an array as a blob whose bytes are a view into `bytes`.
+ * @param options.file Named in errors.
+ * @throws WeightsError for anything but little-endian float32 or float64 in C order, with the call that mends it
+ */
+export function readNpy(bytes: Uint8Array, options: { file: string }): Blob {
+  const fail = (code: string, message: string): never => {
+    throw new WeightsError(`weights/${code}`, options, message);
+  };
+  const text = (from: number, to: number) => Buffer.from(bytes.subarray(from, to)).toString('latin1');
+  if (text(0, 6) !== MAGIC) fail('npy', 'this is no .npy file; it does not begin with \\x93NUMPY');
+  const version = bytes[6] ?? 0;
+  if (version < 1 || version > 3) fail('npy', `.npy version ${version} is not known; expected 1, 2 or 3`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const start = version === 1 ? 10 : 12;
+  if (bytes.length < start) fail('truncated', 'the header is cut short');
+  const length = version === 1 ? view.getUint16(8, true) : view.getUint32(8, true);
+  if (length > MAX_HEADER || start + length > bytes.length)
+    fail('truncated', `the header says it has ${length} bytes, the file has ${bytes.length - start}`);
+  const header = text(start, start + length);
+  const descr = /'descr'\s*:\s*'([^']*)'/.exec(header)?.[1];
+  const order = /'fortran_order'\s*:\s*(True|False)/.exec(header)?.[1];
+  const dims = /'shape'\s*:\s*\(([\d,\sL]*)\)/.exec(header)?.[1];
+  if (descr === undefined || order === undefined || dims === undefined)
+    return fail('npy', `the header is not that of a plain array: ${header.trim().slice(0, 120)}`);
+  const dtype = Object.hasOwn(DTYPES, descr) ? DTYPES[descr]! : null;
+  if (dtype === null)
+    return fail(
+      'npy-dtype',
+      `values are ${descr}, expected <f4 or <f8; save it with numpy.save(file, array.astype("<f4"))`,
+    );
+  if (order === 'True')
+    fail(
+      'npy-order',
+      'values are in Fortran order; save it with numpy.save(file, numpy.ascontiguousarray(array))',
+    );
+  const shape = (dims.match(/\d+/g) ?? []).map(Number);
+  const data = bytes.subarray(start + length);
+  const needed = elementCountOf(shape) * (dtype === 'float64' ? 8 : 4);
+  if (data.length !== needed)
+    fail('data-size', `shape (${shape.join(', ')}) needs ${needed} bytes, the file has ${data.length}`);
+  return { shape, dtype, bytes: data };
+}
+
+/** Writes a blob as .npy version 1, whole or not at all. @throws ArgumentError; the file system's error */
+export function writeNpy(path: string, { shape, dtype, bytes }: Blob): void {
+  const needed = elementCountOf(shape) * (dtype === 'float64' ? 8 : 4);
+  if (bytes.length !== needed)
+    throw new ArgumentError('blob', `${needed} bytes for the shape ${shape.join('×')}`, bytes);
+  const tuple = shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(', ')})`;
+  const descr = dtype === 'float64' ? '<f8' : '<f4';
+  const dictionary = `{'descr': '${descr}', 'fortran_order': False, 'shape': ${tuple}, }`;
+  // The data begins at a multiple of 64, so that it can be mapped.
+  const header = `${dictionary.padEnd(Math.ceil((dictionary.length + 11) / 64) * 64 - 11)}\n`;
+  const head = Buffer.from(`${MAGIC}\x01\x00\x00\x00${header}`, 'latin1');
+  head.writeUInt16LE(header.length, 8);
+  writeFileAtomically(path, [head, bytes]);
+}

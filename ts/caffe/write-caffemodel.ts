@@ -1,0 +1,80 @@
+/** Weights → files that Caffe reads (Net::ToProto, WriteProtoToBinaryFile); written whole or not at all. */
+import { ArgumentError } from '../errors.ts';
+import { writeFileAtomically } from './atomic-file.ts';
+import { type Blob, elementCountOf, toFloat32 } from './blob.ts';
+import type { WeightsLayer } from './caffemodel.ts';
+
+/** What a caffemodel holds. */
+export interface NetWeights {
+  readonly name: string;
+  readonly layers: readonly WeightsLayer[];
+}
+
+/**
+ * Writes a .caffemodel with V2 layers: name, type and blobs of each, data as packed float32.
+ * @throws ArgumentError where a blob's shape does not fit its bytes; the file system's error
+ */
+export function writeCaffemodel(path: string, weights: NetWeights): void {
+  writeFileAtomically(path, netChunks(weights));
+}
+
+/** Writes one blob as a BlobProto, e.g. a mean image `[1, channels, height, width]`. Throws as writeCaffemodel. */
+export function writeBinaryproto(path: string, blob: Blob): void {
+  const { head, data } = blobChunks(blob, true);
+  writeFileAtomically(path, [head, data]);
+}
+
+function* netChunks({ name, layers }: NetWeights): Generator<Uint8Array> {
+  yield string(1, name);
+  for (const layer of layers) {
+    const blobs = layer.blobs.map((blob) => blobChunks(blob, false));
+    const head = Buffer.concat([string(1, layer.name), string(2, layer.type)]);
+    const parts = blobs.map(({ head: shape, data }) => {
+      const length = shape.length + data.length;
+      return { prefix: tag(7, length), shape, data, total: tag(7, length).length + length };
+    });
+    yield tag(
+      100,
+      parts.reduce((sum, { total }) => sum + total, head.length),
+    );
+    yield head;
+    for (const { prefix, shape, data } of parts) {
+      yield prefix;
+      yield shape;
+      yield data;
+    }
+  }
+}
+
+// BlobProto: num, channels, height, width 1–4 (what tools for mean images read), data 5, shape 7. Field order is free.
+function blobChunks(blob: Blob, isLegacy: boolean): { head: Uint8Array; data: Uint8Array } {
+  const count = elementCountOf(blob.shape);
+  const size = blob.dtype === 'float64' ? 8 : 4;
+  if (blob.bytes.length !== count * size)
+    throw new ArgumentError('blob', `${count} values for the shape ${blob.shape.join('×')}`, blob.bytes);
+  const values = toFloat32(blob);
+  const data = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  const dims = Buffer.concat(blob.shape.map(varint));
+  const shape =
+    isLegacy && blob.shape.length === 4
+      ? Buffer.concat(blob.shape.map((dim, i) => Buffer.concat([varint((i + 1) << 3), varint(dim)])))
+      : Buffer.concat([tag(7, tag(1, dims.length).length + dims.length), tag(1, dims.length), dims]);
+  return { head: Buffer.concat([shape, tag(5, data.length)]), data };
+}
+
+// A length-delimited field's tag and length. https://protobuf.dev/programming-guides/encoding/
+function tag(field: number, length: number): Buffer {
+  return Buffer.concat([varint(field * 8 + 2), varint(length)]);
+}
+
+function string(field: number, text: string): Buffer {
+  const bytes = Buffer.from(text);
+  return Buffer.concat([tag(field, bytes.length), bytes]);
+}
+
+function varint(value: number): Buffer {
+  const bytes: number[] = [];
+  let rest = value;
+  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) + 0x80);
+  return Buffer.from([...bytes, rest]);
+}
