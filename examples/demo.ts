@@ -2,12 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { decodeImage } from '../ts/image/decode.ts';
-import { preprocessImage } from '../ts/image/preprocess.ts';
-import { openDevice } from '../ts/index.ts';
+import { decodeImage, loadPreprocess, openDevice, preprocessImage, readLabels } from '../ts/index.ts';
 
 const folder = fileURLToPath(new URL('fashion', import.meta.url));
-const labels = readFileSync(join(folder, 'labels.txt'), 'utf8').trimEnd().split('\n');
+const labels = readLabels(join(folder, 'labels.txt'));
+const preprocess = loadPreprocess(join(folder, 'preprocess.json'));
 const rows = readFileSync(join(folder, 'images/truth.tsv'), 'utf8')
   .trimEnd()
   .split('\n')
@@ -33,11 +32,7 @@ let [decoding, running, right] = [0, 0, 0];
 console.log(`${'file'.padEnd(10)} ${'top classes'.padEnd(48)} truth`);
 for (const [file, truth] of truths) {
   const [data, decodeTime] = await elapsed(async () =>
-    preprocessImage(
-      await decodeImage(join(folder, 'images', file), 1),
-      { shorterSide: null, crop: { width: 28, height: 28 }, mean: [73] },
-      file,
-    ),
+    preprocessImage(await decodeImage(join(folder, 'images', file)), preprocess, 1),
   );
   const [{ prob }, runTime] = await elapsed(() => model.run({ data }));
   decoding += decodeTime;

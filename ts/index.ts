@@ -11,6 +11,11 @@ export { type NetWeights, writeBinaryproto, writeCaffemodel } from './caffe/writ
 export * from './errors.ts';
 export { graphFromCaffe } from './graph/from-caffe.ts';
 export { type Summary, type SummaryRow, summarise } from './graph/summary.ts';
+export { decodeImage, type Image } from './image/decode.ts';
+export type { Resize, Size } from './image/geometry.ts';
+export { readLabels } from './image/labels.ts';
+export { type MeanImage, msraPreprocess, type Preprocess, preprocessImage } from './image/preprocess.ts';
+export { loadPreprocess, readMeanImage, savePreprocess } from './image/preprocess-file.ts';
 export { runPasses } from './passes/index.ts';
 export {
   Device,

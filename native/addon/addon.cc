@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "device/device-thread.h"
 #include "device/load-backend.h"
+#include "image-from-js.h"
 #include "map-file.h"
 #include "program-from-js.h"
 #include "reference/backend.h"
@@ -390,6 +391,8 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
     }
   }, "openDevice"));
   exports.Set("mapFile", Napi::Function::New(env, mapFile, "mapFile"));
+  exports.Set("prepareImage", Napi::Function::New(env, prepareImage, "prepareImage"));
+  exports.Set("resizeImage", Napi::Function::New(env, resizeImage, "resizeImage"));
   return exports;
 }
 

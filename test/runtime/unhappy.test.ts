@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { decodeImage } from '../../ts/image/decode.ts';
-import { ArgumentError, DeviceError, ImageError, openDevice, WeightsError } from '../../ts/index.ts';
+import { ArgumentError, DeviceError, openDevice, WeightsError } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const fashion = join(repositoryFolder, 'examples/fashion');
@@ -99,17 +98,6 @@ test('a worker that is terminated in the middle of runs does not take the proces
   );
   await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
   assert.is(await worker.terminate(), 1);
-});
-
-test('a file that is no image, or is missing, is an ImageError that names it', async () => {
-  for (const file of [files.model, 'none.jpg', fashion]) {
-    const outcome = await decodeImage(file, 3).then(
-      () => null,
-      (error: unknown) => error,
-    );
-    assert.instance(outcome, ImageError);
-    assert.match((outcome as Error).message, file);
-  }
 });
 
 test.run();

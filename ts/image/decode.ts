@@ -1,56 +1,57 @@
-/** Image files → pixels as Caffe saw them: uint8, 0–255, H×W×C, BGR. */
-import { existsSync, statSync } from 'node:fs';
+/** Image files → pixels. */
+import { statSync } from 'node:fs';
 import sharp, { type OutputInfo } from 'sharp';
 import { ImageError } from '../errors.ts';
 
+/** Decoded pixels: uint8, H×W×C, interleaved R, G, B, or one grey channel. */
 export interface Image {
   readonly width: number;
   readonly height: number;
   readonly channels: 1 | 3;
-  /** H×W×C; three channels are in the order B, G, R, as OpenCV gives them to Caffe. */
   readonly data: Uint8Array;
+  /** Named in errors. */
+  readonly file: string;
 }
 
 /** The most pixels that an image may have: 2^27, 16384×8192. */
-const LIMIT_PIXELS = 2 ** 27;
+export const LIMIT_PIXELS = 2 ** 27;
 
 /**
- * Decodes an image file off the event loop. EXIF orientation is ignored, as the OpenCV of Caffe's day ignored it;
- * alpha is dropped, 16-bit samples become 8-bit, of an animation the first frame counts.
- * @param channels 3 for BGR, 1 for grey (ITU-R BT.601 weights, as OpenCV).
- * @throws ImageError naming the file, for one that is missing, truncated, too large or no image.
+ * Decodes an image off the event loop (libvips, through sharp). EXIF orientation is ignored, as the OpenCV of
+ * Caffe's day ignored it; alpha is dropped; of 16-bit samples the high byte counts; CMYK is converted by its
+ * profile; of an animation the first frame counts.
+ * @param source A path, or the bytes of an encoded image.
+ * @throws ImageError naming the file, for one that is missing, truncated, too large or no image
  */
-export async function decodeImage(file: string, channels: 1 | 3): Promise<Image> {
-  if (!existsSync(file)) throw new ImageError('image/not-found', file, 'there is no such file');
-  if (!statSync(file).isFile()) throw new ImageError('image/not-a-file', file, 'this is no file');
+export async function decodeImage(source: string | Uint8Array): Promise<Image> {
+  const file = typeof source === 'string' ? source : 'image';
+  if (typeof source === 'string') checkIsFile(source);
   let raw: { data: Buffer; info: OutputInfo };
   try {
-    const picture = sharp(file, { failOn: 'truncated', limitInputPixels: LIMIT_PIXELS, autoOrient: false });
-    raw = await picture
+    const options = { failOn: 'truncated', limitInputPixels: LIMIT_PIXELS, autoOrient: false } as const;
+    raw = await sharp(source, options)
       .removeAlpha()
       .toColourspace('srgb')
       .raw({ depth: 'uchar' })
       .toBuffer({ resolveWithObject: true });
   } catch (error) {
     const { message } = error as Error;
-    const code = /pixel limit/.test(message) ? 'too-large' : 'unreadable';
+    const code = /pixel limit|dimensions exceed/i.test(message) ? 'too-large' : 'unreadable';
     throw new ImageError(
       `image/${code}`,
       file,
-      `cannot be decoded (${message}); expected a whole JPEG, PNG, WebP, GIF or TIFF of at most 2^27 pixels`,
+      `cannot be decoded (${message.trim().split('\n')[0]}); expected a whole JPEG, PNG, WebP, GIF or TIFF of at most 2^27 pixels`,
       { cause: error },
     );
   }
-  const { width, height, channels: found } = raw.info;
-  const pixels = raw.data;
-  const data = new Uint8Array(width * height * channels);
-  for (let i = 0; i < width * height; i++) {
-    const [r, g, b] =
-      found >= 3
-        ? [pixels[i * found]!, pixels[i * found + 1]!, pixels[i * found + 2]!]
-        : [pixels[i * found]!, pixels[i * found]!, pixels[i * found]!];
-    if (channels === 1) data[i] = Math.round(0.299 * r + 0.587 * g + 0.114 * b);
-    else data.set([b, g, r], 3 * i);
-  }
-  return { width, height, channels, data };
+  const { width, height, channels } = raw.info;
+  if (channels !== 1 && channels !== 3)
+    throw new ImageError('image/channels', file, `decoded to ${channels} channels; expected grey or RGB`);
+  return { width, height, channels, data: raw.data, file };
+}
+
+function checkIsFile(path: string): void {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) throw new ImageError('image/not-found', path, 'there is no such file');
+  if (!stats.isFile()) throw new ImageError('image/not-a-file', path, 'this is no file');
 }

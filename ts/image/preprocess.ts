@@ -1,89 +1,99 @@
-/** Pixels → the net's input, as plain data that can be saved beside a model. */
-import { ImageError } from '../errors.ts';
-import type { Image } from './decode.ts';
+/** Pixels → a net's input, as data that can be kept beside a model (preprocess-file.ts). */
+import { ArgumentError, ImageError } from '../errors.ts';
+import { loadBinding } from '../native/load.ts';
+import { type Image, LIMIT_PIXELS } from './decode.ts';
+import { centreCrop, type Resize, resizedSize, type Size } from './geometry.ts';
 
-export interface Preprocess {
-  /** Shorter side after resizing (bilinear, aspect kept); null: as it is. */
-  readonly shorterSide: number | null;
-  /** Centre crop. */
-  readonly crop: { readonly width: number; readonly height: number };
-  /** Subtracted: one number per channel (B, G, R), or a mean image C×H×W, cropped at its centre if larger. */
-  readonly mean: readonly number[] | { readonly shape: readonly number[]; readonly data: Float32Array };
+/** C×H×W, row-major. */
+export interface MeanImage {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
 }
 
-/** MSRA's: shorter side 256, centre crop 224, minus the mean. */
+export interface Preprocess {
+  /** Bilinear, exactly as OpenCV's INTER_LINEAR on uint8. */
+  readonly resize: Resize;
+  /** Cut from the centre of the resized image. */
+  readonly crop: Size;
+  /** Subtracted: one value per channel (or one for all), or a mean image, of which the centre is used. In `order`. */
+  readonly mean: readonly number[] | MeanImage;
+  /** Order of the channels. Default BGR, as OpenCV gives them to Caffe. */
+  readonly order?: 'BGR' | 'RGB';
+  /** Multiplied after the mean was subtracted (Caffe's transform_param.scale). Default 1. */
+  readonly scale?: number;
+}
+
+/** MSRA's for ResNet-50/101/152: BGR 0–255, shorter side 256, centre crop 224, minus the mean. */
 export function msraPreprocess(mean: Preprocess['mean']): Preprocess {
-  return { shorterSide: 256, crop: { width: 224, height: 224 }, mean };
+  return { resize: { shorterSide: 256 }, crop: { width: 224, height: 224 }, mean };
 }
 
 /**
- * One image as C×H×W float32, 0–255 minus the mean.
- * @throws ImageError where the crop is larger than the image or the mean image.
+ * One image as channels × crop height × crop width float32, computed off the event loop.
+ * @param channels What the net takes: 3, or 1 for grey (ITU-R BT.601).
+ * @throws ImageError where the crop is larger than the image, or the resized image over 2^27 pixels;
+ * ArgumentError where the mean does not fit
  */
-export function preprocessImage(image: Image, preprocess: Preprocess, file?: string): Float32Array {
-  const { width, height } = preprocess.crop;
-  const resized = preprocess.shorterSide === null ? image : resizeShorterSide(image, preprocess.shorterSide);
-  const left = Math.floor((resized.width - width) / 2);
-  const top = Math.floor((resized.height - height) / 2);
+export async function preprocessImage(
+  image: Image,
+  preprocess: Preprocess,
+  channels: 1 | 3,
+): Promise<Float32Array> {
+  const { crop, order = 'BGR', scale = 1 } = preprocess;
+  const { width, height } = resizedSize(image, preprocess.resize);
+  const { file } = image;
+  if (width * height > LIMIT_PIXELS)
+    throw new ImageError(
+      'image/too-large',
+      file,
+      `is ${image.width}×${image.height} and would be resized to ${width}×${height}; at most 2^27 pixels are taken`,
+    );
+  const { left, top } = centreCrop({ width, height }, crop);
   if (left < 0 || top < 0)
     throw new ImageError(
       'image/too-small',
       file,
-      `the image is ${resized.width}×${resized.height}, the crop ${width}×${height}`,
+      `is ${width}×${height}${preprocess.resize === null ? '' : ' when resized'}, smaller than the crop ${crop.width}×${crop.height}`,
     );
-  const mean = meanReader(preprocess, file);
-  const { channels } = image;
-  const result = new Float32Array(channels * height * width);
-  for (let c = 0, i = 0; c < channels; c++) {
-    for (let y = 0; y < height; y++) {
-      for (let x = 0; x < width; x++, i++) {
-        result[i] = resized.data[((y + top) * resized.width + x + left) * channels + c]! - mean(c, y, x);
-      }
+  const mean = meanValues(preprocess.mean, channels, crop);
+  return loadBinding().binding.prepareImage(image.data, {
+    width: image.width,
+    height: image.height,
+    channels: image.channels,
+    resizedWidth: width,
+    resizedHeight: height,
+    left,
+    top,
+    cropWidth: crop.width,
+    cropHeight: crop.height,
+    outputChannels: channels,
+    bgr: order === 'BGR',
+    scale,
+    mean,
+  });
+}
+
+// data_transformer.cpp takes the mean image at the crop's own place; a mean image of the crop's size is used whole.
+function meanValues(mean: Preprocess['mean'], channels: number, crop: Size): Float32Array {
+  if (!('shape' in mean)) {
+    if (mean.length !== 1 && mean.length !== channels)
+      throw new ArgumentError('mean', `1 or ${channels} values, one per channel`, mean);
+    return Float32Array.from({ length: channels }, (_, c) => mean[c] ?? mean[0]!);
+  }
+  const [meanChannels, height, width] = mean.shape.slice(-3) as [number, number, number];
+  const { left, top } = centreCrop({ width, height }, crop);
+  if (meanChannels !== channels || left < 0 || top < 0 || mean.data.length !== channels * height * width)
+    throw new ArgumentError(
+      'mean',
+      `a mean image of ${channels} channels and at least ${crop.width}×${crop.height}`,
+      mean.shape.join('×'),
+    );
+  const values = new Float32Array(channels * crop.height * crop.width);
+  for (let c = 0, at = 0; c < channels; c++) {
+    for (let y = 0; y < crop.height; y++, at += crop.width) {
+      const from = (c * height + y + top) * width + left;
+      values.set(mean.data.subarray(from, from + crop.width), at);
     }
   }
-  return result;
-}
-
-function meanReader(preprocess: Preprocess, file?: string): (c: number, y: number, x: number) => number {
-  const { mean, crop } = preprocess;
-  if (!('shape' in mean)) return (c) => mean[c] ?? mean[0] ?? 0;
-  const [height, width] = mean.shape.slice(-2) as [number, number];
-  const left = Math.floor((width - crop.width) / 2);
-  const top = Math.floor((height - crop.height) / 2);
-  if (left < 0 || top < 0)
-    throw new ImageError(
-      'image/mean-size',
-      file,
-      `the mean image is ${width}×${height}, smaller than the crop ${crop.width}×${crop.height}`,
-    );
-  return (c, y, x) => mean.data[(c * height + y + top) * width + x + left]!;
-}
-
-/** Bilinear, pixel centres at half, edges repeated: OpenCV's INTER_LINEAR geometry, rounded to uint8. */
-export function resizeShorterSide(image: Image, side: number): Image {
-  const scale = side / Math.min(image.width, image.height);
-  const width = Math.max(side, Math.round(image.width * scale));
-  const height = Math.max(side, Math.round(image.height * scale));
-  const { channels } = image;
-  const data = new Uint8Array(width * height * channels);
-  const taps = (size: number, source: number) =>
-    Array.from({ length: size }, (_, i) => {
-      const at = Math.min(Math.max(((i + 0.5) * source) / size - 0.5, 0), source - 1);
-      const low = Math.floor(at);
-      return { low, high: Math.min(low + 1, source - 1), weight: at - low };
-    });
-  const columns = taps(width, image.width);
-  taps(height, image.height).forEach((row, y) =>
-    columns.forEach((column, x) => {
-      for (let c = 0; c < channels; c++) {
-        const at = (r: number, k: number) => image.data[(r * image.width + k) * channels + c]!;
-        const upper =
-          at(row.low, column.low) * (1 - column.weight) + at(row.low, column.high) * column.weight;
-        const lower =
-          at(row.high, column.low) * (1 - column.weight) + at(row.high, column.high) * column.weight;
-        data[(y * width + x) * channels + c] = Math.round(upper * (1 - row.weight) + lower * row.weight);
-      }
-    }),
-  );
-  return { width, height, channels, data };
+  return values;
 }

@@ -87,6 +87,29 @@ export interface NativeDevice {
   dispose(): void;
 }
 
+/** Interleaved uint8 pixels, H×W×C: grey, grey and alpha, RGB, or RGBA. */
+export interface NativeImage {
+  readonly width: number;
+  readonly height: number;
+  readonly channels: number;
+}
+
+export interface NativePreparation extends NativeImage {
+  /** Bilinear, as OpenCV; the image's own size: no resize. */
+  readonly resizedWidth: number;
+  readonly resizedHeight: number;
+  readonly left: number;
+  readonly top: number;
+  readonly cropWidth: number;
+  readonly cropHeight: number;
+  readonly outputChannels: 1 | 3;
+  readonly bgr: boolean;
+  /** Multiplied after the mean was subtracted. */
+  readonly scale: number;
+  /** One value a channel, or channels × crop height × crop width. */
+  readonly mean: Float32Array;
+}
+
 export interface NativeBinding {
   readonly version: string;
   /**
@@ -99,4 +122,11 @@ export interface NativeBinding {
   ): NativeDevice;
   /** Maps a file read-only; the mapping lives as long as the returned buffer or a parameter that uses it. */
   mapFile(path: string): ArrayBuffer;
+  /** Pixels → channels × crop height × crop width, off the event loop. Throws RangeError before it begins. */
+  prepareImage(pixels: Uint8Array, options: NativePreparation): Promise<Float32Array>;
+  /** Bilinear as OpenCV's INTER_LINEAR, off the event loop. Throws RangeError before it begins. */
+  resizeImage(
+    pixels: Uint8Array,
+    options: NativeImage & { readonly resizedWidth: number; readonly resizedHeight: number },
+  ): Promise<Uint8Array>;
 }

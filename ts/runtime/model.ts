@@ -48,6 +48,8 @@ export type Outputs = Record<string, Tensor>;
 export class Model {
   /** Input blobs by name, with the shapes that the model was loaded with. */
   readonly inputs: Shapes;
+  /** Blobs that `run` returns by name, with their shapes for the loaded inputs. */
+  readonly outputs: Shapes;
   /** What became of each layer's weights. */
   readonly report: readonly LayerReport[];
   readonly #parts: ModelParts;
@@ -59,7 +61,10 @@ export class Model {
   constructor(parts: ModelParts) {
     this.#parts = parts;
     this.report = parts.report;
-    this.inputs = Object.freeze(inputShapes(parts.first));
+    const { program, names } = parts.first;
+    const shape = (id: number) => program.tensors[id]!.shape;
+    this.inputs = Object.fromEntries(program.inputs.map((id) => [program.tensors[id]!.name, shape(id)]));
+    this.outputs = Object.fromEntries(program.outputs.map((id, i) => [names[i]!, shape(id)]));
     watch(this, `model "${parts.first.graph.name}"`);
   }
 
@@ -195,12 +200,6 @@ export function describePlan({ plan, memory, program, graph }: Omit<Compiled, 'e
       implementation: plan.implementations[i]!,
     })),
   };
-}
-
-function inputShapes({ program }: Compiled): Shapes {
-  return Object.fromEntries(
-    program.inputs.map((id) => [program.tensors[id]!.name, program.tensors[id]!.shape]),
-  );
 }
 
 function sameShapes(a: Shapes, b: Shapes): boolean {

@@ -1,0 +1,105 @@
+// Image work on libuv's pool, where decoding happens too; the device's thread stays free for nets.
+#include "image-from-js.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "image/prepare.h"
+
+namespace resnode {
+namespace {
+
+// Keeps the input array referenced, fills a typed array off the event loop, resolves with it.
+template <class Array>
+class ImageWorker final : public Napi::AsyncWorker {
+ public:
+  using Fill = std::function<void(typename std::remove_reference<decltype(*std::declval<Array>().Data())>::type*)>;
+
+  ImageWorker(Napi::Env env, Napi::Uint8Array pixels, size_t count, Fill fill)
+      : Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)), pixels_(Napi::Persistent(pixels)), fill_(std::move(fill)) {
+    Array output = Array::New(env, count);
+    data_ = output.Data();
+    output_ = Napi::Persistent(output);
+  }
+  Napi::Promise promise() const { return deferred_.Promise(); }
+  void Execute() override { fill_(data_); }
+  void OnOK() override { deferred_.Resolve(output_.Value()); }
+  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  Napi::Reference<Napi::Uint8Array> pixels_;
+  Napi::Reference<Array> output_;
+  decltype(std::declval<Array>().Data()) data_ = nullptr;
+  Fill fill_;
+};
+
+int integer(const Napi::Object& options, const char* name, int minimum, int maximum) {
+  const double value = options.Get(name).ToNumber().DoubleValue();
+  if (!(value >= minimum && value <= maximum) || value != static_cast<int>(value)) {
+    throw Napi::RangeError::New(options.Env(), "Expected an integer from " + std::to_string(minimum) + " to " + std::to_string(maximum) + " for " + name);
+  }
+  return static_cast<int>(value);
+}
+
+constexpr int kMaxSide = 1 << 20;
+constexpr int64_t kMaxPixels = int64_t{1} << 28;
+
+void checkArea(Napi::Env env, int64_t width, int64_t height) {
+  if (width * height > kMaxPixels) throw Napi::RangeError::New(env, "An image of more than 2^28 pixels is refused");
+}
+
+image::Pixels pixelsFrom(const Napi::Uint8Array& array, const Napi::Object& options) {
+  const image::Pixels pixels{array.Data(), integer(options, "width", 1, kMaxSide), integer(options, "height", 1, kMaxSide),
+                             integer(options, "channels", 1, 4)};
+  checkArea(array.Env(), pixels.width, pixels.height);
+  if (array.ElementLength() != static_cast<size_t>(pixels.width) * pixels.height * pixels.channels) {
+    throw Napi::RangeError::New(array.Env(), "The pixels do not fit width × height × channels");
+  }
+  return pixels;
+}
+
+}  // namespace
+
+Napi::Value prepareImage(const Napi::CallbackInfo& info) {
+  const auto array = info[0].As<Napi::Uint8Array>();
+  const auto options = info[1].As<Napi::Object>();
+  const image::Pixels pixels = pixelsFrom(array, options);
+  image::Preparation preparation;
+  preparation.resizedWidth = integer(options, "resizedWidth", 1, kMaxSide);
+  preparation.resizedHeight = integer(options, "resizedHeight", 1, kMaxSide);
+  checkArea(info.Env(), preparation.resizedWidth, preparation.resizedHeight);
+  preparation.width = integer(options, "cropWidth", 1, preparation.resizedWidth);
+  preparation.height = integer(options, "cropHeight", 1, preparation.resizedHeight);
+  preparation.left = integer(options, "left", 0, preparation.resizedWidth - preparation.width);
+  preparation.top = integer(options, "top", 0, preparation.resizedHeight - preparation.height);
+  preparation.channels = integer(options, "outputChannels", 1, 3);
+  preparation.bgr = options.Get("bgr").ToBoolean();
+  preparation.scale = options.Get("scale").ToNumber().FloatValue();
+  const auto mean = options.Get("mean").As<Napi::Float32Array>();
+  preparation.mean.assign(mean.Data(), mean.Data() + mean.ElementLength());
+  const size_t channels = preparation.channels, count = channels * preparation.width * preparation.height;
+  if (channels == 2 || (preparation.mean.size() != channels && preparation.mean.size() != count)) {
+    throw Napi::RangeError::New(info.Env(), "The mean fits neither the channels nor the crop");
+  }
+  auto* worker = new ImageWorker<Napi::Float32Array>(info.Env(), array, count, [pixels, preparation](float* output) { image::prepare(pixels, preparation, output); });
+  const Napi::Promise promise = worker->promise();
+  worker->Queue();
+  return promise;
+}
+
+Napi::Value resizeImage(const Napi::CallbackInfo& info) {
+  const auto array = info[0].As<Napi::Uint8Array>();
+  const auto options = info[1].As<Napi::Object>();
+  const image::Pixels pixels = pixelsFrom(array, options);
+  const int width = integer(options, "resizedWidth", 1, kMaxSide), height = integer(options, "resizedHeight", 1, kMaxSide);
+  checkArea(info.Env(), width, height);
+  const size_t count = static_cast<size_t>(width) * height * pixels.channels;
+  auto* worker = new ImageWorker<Napi::Uint8Array>(info.Env(), array, count, [=](uint8_t* output) { image::resizeLinear(pixels, width, height, output); });
+  const Napi::Promise promise = worker->promise();
+  worker->Queue();
+  return promise;
+}
+
+}  // namespace resnode

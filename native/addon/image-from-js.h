@@ -1,0 +1,13 @@
+#pragma once
+
+#include <napi.h>
+
+namespace resnode {
+
+// prepareImage(pixels: Uint8Array, options): Promise<Float32Array>; see ts/native/binding.ts.
+Napi::Value prepareImage(const Napi::CallbackInfo& info);
+
+// resizeImage(pixels: Uint8Array, options): Promise<Uint8Array>.
+Napi::Value resizeImage(const Napi::CallbackInfo& info);
+
+}  // namespace resnode

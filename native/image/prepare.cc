@@ -1,0 +1,120 @@
+#include "prepare.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace resnode::image {
+namespace {
+
+constexpr int kOne = 1 << 11;
+
+// One output position: the two source positions and their weights, which sum to kOne up to rounding.
+struct Tap {
+  int low, high;
+  int weightLow, weightHigh;
+};
+
+std::vector<Tap> taps(int source, int target, bool clampWeights) {
+  std::vector<Tap> result(target);
+  const double scale = 1.0 / (static_cast<double>(target) / source);
+  for (int i = 0; i < target; ++i) {
+    auto offset = static_cast<float>((i + 0.5) * scale - 0.5);
+    int low = static_cast<int>(std::floor(offset));
+    offset -= static_cast<float>(low);
+    // OpenCV drops the fraction at the left and right edge, but not at the top and bottom.
+    if (clampWeights && (low < 0 || low >= source - 1)) offset = 0;
+    const auto weigh = [](float weight) { return static_cast<int>(std::nearbyint(weight * kOne)); };
+    result[i] = {std::clamp(low, 0, source - 1), std::clamp(low + 1, 0, source - 1), weigh(1.0f - offset), weigh(offset)};
+  }
+  return result;
+}
+
+void halve(const Pixels& source, uint8_t* target) {
+  const int channels = source.channels, row = source.width * channels;
+  for (int y = 0; y < source.height / 2; ++y) {
+    const uint8_t* upper = source.data + static_cast<int64_t>(2 * y) * row;
+    for (int x = 0; x < source.width / 2; ++x) {
+      for (int c = 0; c < channels; ++c) {
+        const int at = 2 * x * channels + c;
+        *target++ = static_cast<uint8_t>((upper[at] + upper[at + channels] + upper[at + row] + upper[at + row + channels] + 2) >> 2);
+      }
+    }
+  }
+}
+
+// R, G, B (or grey) of any source as the wanted channels; alpha is dropped.
+std::vector<uint8_t> convertColour(const Pixels& source, int channels, bool bgr) {
+  const int64_t count = static_cast<int64_t>(source.width) * source.height;
+  std::vector<uint8_t> result(count * channels);
+  const bool isGrey = source.channels < 3;
+  for (int64_t i = 0; i < count; ++i) {
+    const uint8_t* from = source.data + i * source.channels;
+    const int r = from[0], g = isGrey ? r : from[1], b = isGrey ? r : from[2];
+    uint8_t* to = result.data() + i * channels;
+    if (channels == 1) {
+      // cv::cvtColor's 15-bit weights of ITU-R BT.601 (OpenCV 4 and later; OpenCV 2 and 3 had 14 bits).
+      to[0] = static_cast<uint8_t>(isGrey ? r : (r * 9798 + g * 19235 + b * 3735 + (1 << 14)) >> 15);
+    } else {
+      to[0] = static_cast<uint8_t>(bgr ? b : r);
+      to[1] = static_cast<uint8_t>(g);
+      to[2] = static_cast<uint8_t>(bgr ? r : b);
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+void resizeLinear(const Pixels& source, int width, int height, uint8_t* target) {
+  if (source.width == 2 * width && source.height == 2 * height) return halve(source, target);
+  const int channels = source.channels;
+  const auto columns = taps(source.width, width, true);
+  const auto rows = taps(source.height, height, false);
+  const auto horizontal = [&](int y, std::vector<int>& line) {
+    const uint8_t* from = source.data + static_cast<int64_t>(y) * source.width * channels;
+    int* to = line.data();
+    for (const Tap& tap : columns) {
+      for (int c = 0; c < channels; ++c) {
+        *to++ = from[tap.low * channels + c] * tap.weightLow + from[tap.high * channels + c] * tap.weightHigh;
+      }
+    }
+  };
+  std::vector<int> upper(static_cast<size_t>(width) * channels), lower(upper.size());
+  int upperRow = -1, lowerRow = -1;
+  for (const Tap& row : rows) {
+    if (row.low == lowerRow) {
+      std::swap(upper, lower);
+      std::swap(upperRow, lowerRow);
+    }
+    if (row.low != upperRow) horizontal(upperRow = row.low, upper);
+    if (row.high != lowerRow) horizontal(lowerRow = row.high, lower);
+    // The intermediate truncations are OpenCV's own.
+    for (size_t i = 0; i < upper.size(); ++i) {
+      const int sum = ((row.weightLow * (upper[i] >> 4)) >> 16) + ((row.weightHigh * (lower[i] >> 4)) >> 16);
+      *target++ = static_cast<uint8_t>((sum + 2) >> 2);
+    }
+  }
+}
+
+void prepare(const Pixels& source, const Preparation& preparation, float* output) {
+  const auto& [resizedWidth, resizedHeight, left, top, width, height, channels, bgr, scale, mean] = preparation;
+  std::vector<uint8_t> converted = convertColour(source, channels, bgr);
+  if (resizedWidth != source.width || resizedHeight != source.height) {
+    std::vector<uint8_t> resized(static_cast<size_t>(resizedWidth) * resizedHeight * channels);
+    resizeLinear({converted.data(), source.width, source.height, channels}, resizedWidth, resizedHeight, resized.data());
+    converted.swap(resized);
+  }
+  const bool isImage = mean.size() > static_cast<size_t>(channels);
+  int64_t at = 0;
+  for (int c = 0; c < channels; ++c) {
+    for (int y = 0; y < height; ++y) {
+      const uint8_t* row = converted.data() + (static_cast<int64_t>(y + top) * resizedWidth + left) * channels + c;
+      for (int x = 0; x < width; ++x, ++at) {
+        const float value = row[x * channels];
+        output[at] = (value - (isImage ? mean[at] : mean[c])) * scale;
+      }
+    }
+  }
+}
+
+}  // namespace resnode::image

@@ -1,0 +1,30 @@
+/** Sizes of resized images and places of crops. */
+
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** To a shorter side with the aspect kept, or to exactly width × height; null: as it is. */
+export type Resize = { readonly shorterSide: number } | Size | null;
+
+/**
+ * The size after resizing. The longer side is rounded to the nearest integer (halves up), which keeps the aspect
+ * best; MSRA's text (He et al. 2015, section 3.4) names the shorter side only.
+ */
+export function resizedSize(image: Size, resize: Resize): Size {
+  if (resize === null) return { width: image.width, height: image.height };
+  if ('width' in resize) return { width: resize.width, height: resize.height };
+  const { shorterSide } = resize;
+  const scale = shorterSide / Math.min(image.width, image.height);
+  const side = (length: number) => Math.max(shorterSide, Math.round(length * scale));
+  return { width: side(image.width), height: side(image.height) };
+}
+
+/** Left and top of a centred crop; odd margins put the smaller half first. Negative where it does not fit. */
+export function centreCrop(image: Size, crop: Size): { left: number; top: number } {
+  return {
+    left: Math.floor((image.width - crop.width) / 2),
+    top: Math.floor((image.height - crop.height) / 2),
+  };
+}
