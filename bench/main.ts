@@ -7,8 +7,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { graphFromCaffe, openDevice, readNet } from '../ts/index.ts';
 import { goldenFolder } from '../test/support/golden.ts';
+import { graphFromCaffe, openDevice, readNet } from '../ts/index.ts';
 import { recipeInput, recipeWeights } from '../ts/parity/recipe.ts';
 import { toOnnx } from './onnx.ts';
 

@@ -1,8 +1,9 @@
 /** A residual net as ONNX (opset 13), so that a peer can run the very same weights. Wire format by hand: few fields. */
+
+import type { Graph } from '../ts/graph/graph.ts';
 import { runPasses } from '../ts/passes/index.ts';
 import { lower } from '../ts/program/lower.ts';
 import { type BlobSource, packWeights } from '../ts/program/pack-weights.ts';
-import type { Graph } from '../ts/graph/graph.ts';
 
 type Part = Uint8Array;
 

@@ -16,6 +16,9 @@ const newest = (folder) =>
 const sources = Math.max(newest(join(root, 'native')), statSync(join(root, 'CMakeLists.txt')).mtimeMs);
 if (!existsSync(addon) || statSync(addon).mtimeMs < sources) {
   const command = join(root, 'node_modules/.bin/cmake-js');
-  const built = spawnSync(command, ['compile', '--silent', '--parallel', '2'], { cwd: root, stdio: 'inherit' });
+  const built = spawnSync(command, ['compile', '--silent', '--parallel', '2'], {
+    cwd: root,
+    stdio: 'inherit',
+  });
   if (built.status !== 0) process.exit(built.status ?? 1);
 }
