@@ -1,0 +1,66 @@
+#include "parameters-to-js.h"
+
+#include "map-file.h"
+
+namespace resnode {
+
+std::vector<ParameterSource> sourcesFromJs(const Napi::Array& list, const Program& program) {
+  std::vector<ParameterSource> sources;
+  if (list.Length() != program.parameters.size()) throw Error("argument/invalid", "The number of parameters does not fit the program");
+  for (uint32_t i = 0; i < list.Length(); ++i) {
+    const Napi::Object each = list.Get(i).As<Napi::Object>();
+    const Napi::Uint8Array bytes = each.Get("bytes").As<Napi::Uint8Array>();
+    ParameterSource source;
+    source.type = each.Get("dtype").ToString().Utf8Value() == "float64" ? DataType::float64 : DataType::float32;
+    const size_t size = source.type == DataType::float64 ? sizeof(double) : sizeof(float);
+    const int64_t count = elementCount(program.parameters[i].shape);
+    if (bytes.ByteLength() != count * size) throw Error("argument/invalid", "Parameter \"" + program.parameters[i].name + "\" has the wrong number of bytes");
+    source.owner = mappingOf(bytes.Data(), bytes.ByteLength());
+    source.mapped = source.owner != nullptr;
+    source.bytes = bytes.Data();
+    if (!source.mapped) {
+      auto copy = std::make_shared<std::vector<unsigned char>>(bytes.Data(), bytes.Data() + bytes.ByteLength());
+      source.bytes = copy->data();
+      source.owner = copy;
+    }
+    const Napi::Value scale = each.Get("channelScale");
+    if (scale.IsTypedArray()) {
+      const auto factors = scale.As<Napi::Float64Array>();
+      source.channelScale.assign(factors.Data(), factors.Data() + factors.ElementLength());
+      if (source.channelScale.empty() || count % source.channelScale.size() != 0) throw Error("argument/invalid", "A channelScale does not fit its parameter");
+    }
+    sources.push_back(std::move(source));
+  }
+  return sources;
+}
+
+Napi::Value parametersToJs(Napi::Env env, const std::shared_ptr<Device>& device, const std::shared_ptr<const Program>& program,
+                           const std::shared_ptr<Parameters>& parameters) {
+  Napi::Object object = Napi::Object::New(env);
+  hold(object, parameters, kParametersTag)->report(env, static_cast<int64_t>(parameters->bytes()));
+  remember(device->parameters, parameters);
+  method(object, "read", [device, program](const Napi::CallbackInfo& info) -> Napi::Value {
+    auto pointer = held<Parameters>(info.This(), kParametersTag, "parameters");
+    const uint32_t id = info[0].ToNumber().Uint32Value();
+    if (id >= program->parameters.size()) throw Error("argument/invalid", "parameter " + std::to_string(id) + " does not exist");
+    const size_t count = elementCount(program->parameters[id].shape);
+    return submit<std::vector<float>>(info.Env(), device,
+        [pointer, id, count](Backend&) {
+          std::vector<float> values(count);
+          pointer->read(static_cast<ParameterId>(id), values.data());
+          return values;
+        },
+        [](Napi::Env loop, std::vector<float>& values) -> Napi::Value {
+          auto array = Napi::Float32Array::New(loop, values.size());
+          std::copy(values.begin(), values.end(), array.Data());
+          return array;
+        });
+  });
+  getter(object, "bytes", [weak = std::weak_ptr<Parameters>(parameters)](const Napi::CallbackInfo& info) -> Napi::Value {
+    const auto pointer = weak.lock();
+    return Napi::Number::New(info.Env(), pointer ? static_cast<double>(pointer->bytes()) : 0);
+  });
+  return object;
+}
+
+}  // namespace resnode

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <vector>
+
+#include "device.h"
+
+namespace resnode {
+
+inline constexpr napi_type_tag kParametersTag = {0x2f9b7d4c1e8a4063, 0xb1d35e6f7a2c8094};
+
+// ParameterData[] of ts/program/program.ts. Views of mapped files are held, other bytes are copied.
+std::vector<ParameterSource> sourcesFromJs(const Napi::Array& list, const Program& program);
+
+// NativeParameters of ts/native/binding.ts.
+Napi::Value parametersToJs(Napi::Env env, const std::shared_ptr<Device>& device, const std::shared_ptr<const Program>& program,
+                           const std::shared_ptr<Parameters>& parameters);
+
+}  // namespace resnode

@@ -1,0 +1,90 @@
+/** What nobody disposed: the garbage collector frees it, late, and says so. Run in processes with --expose-gc. */
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { repositoryFolder } from '../support/golden.ts';
+
+const fashion = join(repositoryFolder, 'examples/fashion');
+const prelude = `
+  import { readdirSync } from 'node:fs';
+  import { setTimeout as sleep } from 'node:timers/promises';
+  import { openDevice } from ${JSON.stringify(join(repositoryFolder, 'ts/index.ts'))};
+  const files = { model: ${JSON.stringify(join(fashion, 'deploy.prototxt'))}, weights: ${JSON.stringify(join(fashion, 'model.caffemodel'))} };
+  const collect = async () => { for (let i = 0; i < 8; i++) { globalThis.gc(); await sleep(20); } };
+  const threads = () => readdirSync('/proc/self/task').length;
+`;
+
+function run(program: string) {
+  const child = spawnSync(
+    process.execPath,
+    ['--expose-gc', '--import', 'tsx', '--input-type=module', '-e', prelude + program],
+    {
+      encoding: 'utf8',
+      cwd: repositoryFolder,
+    },
+  );
+  assert.is(child.status, 0, child.stderr);
+  return { result: JSON.parse(child.stdout), stderr: child.stderr };
+}
+
+test('a model that nobody disposed is freed when it is collected, with a warning', () => {
+  const { result, stderr } = run(`
+    const device = await openDevice('cpu');
+    await (async () => { const model = await device.load(files); await model.run({ data: new Float32Array(784) }); })();
+    const held = device.memory().total;
+    await collect();
+    console.log(JSON.stringify({ held, after: device.memory().total }));
+    device.dispose();
+  `);
+  assert.ok(result.held > 0);
+  assert.is(result.after, 0);
+  assert.match(stderr, /RESNODE_LEAK.*was collected without dispose/);
+});
+
+test('a model keeps its device alive, and its device its thread', () => {
+  const { result } = run(`
+    const model = await (async () => (await openDevice('cpu')).load(files))();
+    await collect();
+    const { prob } = await model.run({ data: new Float32Array(784) });
+    model.dispose();
+    console.log(JSON.stringify(prob.data.length));
+  `);
+  assert.is(result, 10);
+});
+
+test('a disposed device gives its thread back, and so does one that was collected', () => {
+  const { result } = run(`
+    await openDevice('reference').then((device) => device.dispose());
+    await collect();
+    const before = threads();
+    for (let i = 0; i < 10; i++) await openDevice('reference').then((device) => device.dispose());
+    await collect();
+    const disposed = threads() - before;
+    await (async () => { for (let i = 0; i < 10; i++) await openDevice('reference'); })();
+    const open = threads() - before;
+    await collect();
+    console.log(JSON.stringify({ disposed, open, collected: threads() - before }));
+  `);
+  assert.equal(result, { disposed: 0, open: 10, collected: 0 });
+});
+
+test('V8 is told of the bytes outside its heap, and that they are gone', () => {
+  const { result } = run(`
+    const device = await openDevice('cpu');
+    await collect();
+    const before = process.memoryUsage().external;
+    const model = await device.load({ ...files, batch: 64 });
+    await collect();
+    const loaded = process.memoryUsage().external - before;
+    const { total } = device.memory();
+    model.dispose();
+    await collect();
+    console.log(JSON.stringify({ loaded, total, after: process.memoryUsage().external - before }));
+    device.dispose();
+  `);
+  assert.ok(result.loaded >= result.total, JSON.stringify(result));
+  assert.ok(result.after < result.total / 2, JSON.stringify(result));
+});
+
+test.run();
