@@ -4,19 +4,29 @@ export { type ResnetOptions, resnet } from './architectures/resnet.ts';
 export { type Blob, blobFromFloats, toFloat32, toFloat64 } from './caffe/blob.ts';
 export { readBinaryproto, readCaffemodel, type WeightsFile, type WeightsLayer } from './caffe/caffemodel.ts';
 export { readHdf5Weights, writeHdf5Weights } from './caffe/hdf5-weights.ts';
-export { filterNet, type NetParameter, readNet } from './caffe/net-parameter.ts';
+export type { LayerReport } from './caffe/match-weights.ts';
+export {
+  filterNet,
+  type LayerParameter,
+  type NetParameter,
+  type NetState,
+  type NetStateRule,
+  readNet,
+  readNetFile,
+} from './caffe/net-parameter.ts';
 export { readNpy, writeNpy } from './caffe/npy.ts';
 export { printPrototxt } from './caffe/print.ts';
 export { type NetWeights, writeBinaryproto, writeCaffemodel } from './caffe/write-caffemodel.ts';
 export * from './errors.ts';
-export { graphFromCaffe } from './graph/from-caffe.ts';
+export { type GraphOptions, graphFromCaffe } from './graph/from-caffe.ts';
+export type * from './graph/graph.ts';
 export { type Summary, type SummaryRow, summarise } from './graph/summary.ts';
 export { decodeImage, type Image } from './image/decode.ts';
 export type { Resize, Size } from './image/geometry.ts';
 export { readLabels } from './image/labels.ts';
 export { type MeanImage, msraPreprocess, type Preprocess, preprocessImage } from './image/preprocess.ts';
 export { loadPreprocess, readMeanImage, savePreprocess } from './image/preprocess-file.ts';
-export { runPasses } from './passes/index.ts';
+export { type Pass, runPasses } from './passes/index.ts';
 export {
   Device,
   type DeviceKind,
@@ -26,4 +36,6 @@ export {
 } from './runtime/device.ts';
 export type { DeviceMemory } from './runtime/memory.ts';
 export type { Model, ModelPlan, Outputs, RunOptions } from './runtime/model.ts';
-export type { Input, Inputs, Shapes, Tensor } from './runtime/tensor.ts';
+export type * from './runtime/ops.ts';
+export { compileOperation, ops } from './runtime/ops.ts';
+export type { Input, InputArray, Inputs, Shapes, Tensor } from './runtime/tensor.ts';

@@ -35,7 +35,10 @@ export const passes: readonly Pass[] = [
   { name: 'move-strides', reason: 'last: it moves whole fused convolutions', run: moveStrides },
 ];
 
-/** Runs all passes (or those named). @param onPass Told the graph before and after each. */
+/**
+ * Runs all passes (or those named).
+ * @param options.onPass Told the graph before and after each.
+ */
 export function runPasses(
   graph: Graph,
   options: { only?: readonly string[]; onPass?: (pass: Pass, before: Graph, after: Graph) => void } = {},

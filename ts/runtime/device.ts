@@ -23,9 +23,9 @@ import { availableMemory, type DeviceMemory, largestBatch, outOfMemory } from '.
 import { describePlan, Model, type ModelPlan } from './model.ts';
 import type { Shapes } from './tensor.ts';
 
-const KINDS = ['auto', 'cpu', 'cuda', 'reference'] as const;
 /** `cpu`: oneDNN. `reference`: naive loops, the definition of right. `cuda`: an NVIDIA GPU. `auto`: `cuda`, else `cpu`. */
-export type DeviceKind = (typeof KINDS)[number];
+export type DeviceKind = 'auto' | 'cpu' | 'cuda' | 'reference';
+const KINDS: readonly DeviceKind[] = ['auto', 'cpu', 'cuda', 'reference'];
 
 export interface DeviceOptions {
   /** Threads of the CPU device, 1 to 1024. Default: as many as the process may use. */

@@ -1,0 +1,108 @@
+/** Data flows one way: each folder imports only those before it, and no file imports its importer. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { repositoryFolder } from '../support/golden.ts';
+
+const TYPESCRIPT = [
+  'errors',
+  'caffe',
+  'architectures',
+  'graph',
+  'passes',
+  'program',
+  'native',
+  'image',
+  'runtime',
+  'parity',
+  'cli',
+  'index',
+];
+const NATIVE = ['core', 'image', 'reference', 'cpu', 'device', 'addon'];
+
+function imports(
+  folder: string,
+  extension: RegExp,
+  pattern: RegExp,
+  resolve: (file: string, path: string) => string,
+) {
+  const root = join(repositoryFolder, folder);
+  const files = (readdirSync(root, { recursive: true }) as string[]).filter((name) => extension.test(name));
+  return new Map(
+    files.map((file) => [
+      file,
+      [...readFileSync(join(root, file), 'utf8').matchAll(pattern)]
+        .map(([, path]) => relative(root, resolve(join(root, file), path!)))
+        .filter((path) => files.includes(path)),
+    ]),
+  );
+}
+
+const typescript = imports('ts', /\.ts$/, /(?:from|import\()\s*'(\.[^']*)'/g, (file, path) =>
+  join(dirname(file), path),
+);
+const native = imports('native', /\.(cc|h)$/, /#include "([^"]*)"/g, (file, path) =>
+  path.includes('/') ? join(repositoryFolder, 'native', path) : join(dirname(file), path),
+);
+const folderOf = (file: string) => file.replace(/\.ts$/, '').split('/')[0]!;
+
+function wrongDirections(graph: Map<string, string[]>, order: string[]): string[] {
+  return [...graph].flatMap(([file, paths]) =>
+    paths
+      .filter(
+        (path) =>
+          !(order.indexOf(folderOf(path)) <= order.indexOf(folderOf(file))) ||
+          !order.includes(folderOf(path)),
+      )
+      .map((path) => `${file} imports ${path}`),
+  );
+}
+
+function cycles(graph: Map<string, string[]>): string[] {
+  const state = new Map<string, 'open' | 'done'>();
+  const found: string[] = [];
+  const visit = (file: string, trail: string[]): void => {
+    if (state.get(file) === 'open') found.push([...trail.slice(trail.indexOf(file)), file].join(' → '));
+    if (state.has(file)) return;
+    state.set(file, 'open');
+    for (const path of graph.get(file) ?? []) visit(path, [...trail, file]);
+    state.set(file, 'done');
+  };
+  for (const file of graph.keys()) visit(file, []);
+  return found;
+}
+
+test('TypeScript folders import only what stands before them', () => {
+  assert.ok(typescript.size > 40);
+  assert.equal(wrongDirections(typescript, TYPESCRIPT), []);
+});
+
+test('native folders include only what stands before them', () => {
+  assert.ok(native.size > 30);
+  assert.equal(wrongDirections(native, NATIVE), []);
+});
+
+test('no file imports its importer', () => {
+  assert.equal(cycles(typescript), []);
+  assert.equal(cycles(native), []);
+});
+
+test('the checks see a wrong direction and a cycle', () => {
+  const wrong = new Map([
+    ['caffe/a.ts', ['runtime/b.ts']],
+    ['runtime/b.ts', ['caffe/a.ts']],
+  ]);
+  assert.is(wrongDirections(wrong, TYPESCRIPT).length, 1);
+  assert.is(cycles(wrong).length, 1);
+});
+
+test('N-API stays in native/addon, and CUDA out of native/', () => {
+  for (const file of native.keys()) {
+    const text = readFileSync(join(repositoryFolder, 'native', file), 'utf8');
+    if (!file.startsWith('addon/')) assert.not.match(text, /napi\.h|node_api/, file);
+    assert.not.match(text, /cuda_runtime|cudnn\.h/, file);
+  }
+});
+
+test.run();

@@ -1,0 +1,245 @@
+/**
+ * Single operations: the very kernels that a net uses, for tests, benchmarks and people who build on them. Each is a
+ * net of one (fused) node, so that shapes and checks are those of Caffe's layers.
+ */
+import { type Blob, blobFromFloats } from '../caffe/blob.ts';
+import type { WeightsLayer } from '../caffe/caffemodel.ts';
+import type { LayerParameter } from '../caffe/net-parameter.ts';
+import type { Device } from './device.ts';
+import type { Model } from './model.ts';
+import type { Tensor } from './tensor.ts';
+
+type Pair = number | readonly [height: number, width: number];
+
+/** A net of one node with its values; `compileOperation` makes a model of it, `ops` run it once. */
+export interface SingleOperation {
+  readonly layers: readonly LayerParameter[];
+  readonly weights: readonly WeightsLayer[];
+  readonly inputs: Readonly<Record<string, Tensor>>;
+}
+
+export interface ConvolutionOptions {
+  /** N×C×H×W. */
+  readonly input: Tensor;
+  /** num_output × C/group × kernel height × kernel width. */
+  readonly weights: Tensor;
+  /** num_output. Default none. */
+  readonly bias?: Tensor;
+  /** Of the output's shape, added before the ReLU. Default none. */
+  readonly residual?: Tensor;
+  /** Default 1. */
+  readonly stride?: Pair;
+  /** Default 0. */
+  readonly pad?: Pair;
+  /** Default 1. */
+  readonly dilation?: number;
+  /** Default 1. */
+  readonly group?: number;
+  /** Default false. */
+  readonly relu?: boolean;
+}
+
+/** Cross-correlation, then bias, residual and ReLU in one pass. The output's size is rounded down. */
+export function convolution(options: ConvolutionOptions): SingleOperation {
+  const { input, weights, bias, residual, dilation = 1, group = 1, relu = false } = options;
+  const [outputs, , height, width] = weights.shape as [number, number, number, number];
+  const layer: LayerParameter = {
+    name: 'convolution',
+    type: 'Convolution',
+    bottom: ['input'],
+    top: ['output'],
+    convolution_param: {
+      num_output: outputs,
+      bias_term: bias !== undefined,
+      kernel_h: height,
+      kernel_w: width,
+      ...pair('stride', options.stride ?? 1),
+      ...pair('pad', options.pad ?? 0),
+      dilation: [dilation],
+      group,
+    },
+  };
+  const sum: LayerParameter = {
+    name: 'sum',
+    type: 'Eltwise',
+    bottom: ['residual', 'output'],
+    top: ['sum'],
+  };
+  return {
+    layers: [
+      layer,
+      ...(residual === undefined ? [] : [sum]),
+      ...(relu ? [reluOn(residual === undefined ? 'output' : 'sum')] : []),
+    ],
+    weights: [blobs('convolution', weights, bias)],
+    inputs: residual === undefined ? { input } : { input, residual },
+  };
+}
+
+export interface InnerProductOptions {
+  /** M×K, or any shape: flattened from axis 1. */
+  readonly input: Tensor;
+  /** N×K. */
+  readonly weights: Tensor;
+  /** N. Default none. */
+  readonly bias?: Tensor;
+  /** Default false. */
+  readonly relu?: boolean;
+}
+
+/** M×N: every row of the input times every row of the weights, plus the bias. */
+export function innerProduct(options: InnerProductOptions): SingleOperation {
+  const { input, weights, bias, relu = false } = options;
+  const inner_product_param = { num_output: weights.shape[0]!, bias_term: bias !== undefined };
+  const layer = { ...unary('InnerProduct'), inner_product_param };
+  return {
+    layers: [layer, ...(relu ? [reluOn('output')] : [])],
+    weights: [blobs(layer.name, weights, bias)],
+    inputs: { input },
+  };
+}
+
+export interface BatchNormScaleReluOptions {
+  /** N×C×…; statistics and coefficients are per channel, C values each. */
+  readonly input: Tensor;
+  readonly mean: Tensor;
+  readonly variance: Tensor;
+  /** Caffe's third blob, by which mean and variance are divided. Default 1. */
+  readonly factor?: number;
+  /** Default 1e-5. */
+  readonly eps?: number;
+  /** Default 1. */
+  readonly gamma?: Tensor;
+  /** Default 0. */
+  readonly beta?: Tensor;
+  /** Default true. */
+  readonly relu?: boolean;
+}
+
+/** BatchNorm with given statistics, Scale and ReLU as one per-channel affine step. */
+export function batchNormScaleRelu(options: BatchNormScaleReluOptions): SingleOperation {
+  const { input, mean, variance, factor = 1, eps = 1e-5, gamma, beta, relu = true } = options;
+  const ones = () => ({ shape: mean.shape, data: new Float32Array(mean.data.length).fill(1) });
+  const scalar = { shape: [1], data: Float32Array.of(factor) };
+  const inPlace = { bottom: ['output'], top: ['output'] };
+  return {
+    layers: [
+      { ...unary('BatchNorm'), batch_norm_param: { use_global_stats: true, eps } },
+      { name: 'scale', type: 'Scale', ...inPlace, scale_param: { bias_term: beta !== undefined } },
+      ...(relu ? [reluOn('output')] : []),
+    ],
+    weights: [blobs('batchnorm', mean, variance, scalar), blobs('scale', gamma ?? ones(), beta)],
+    inputs: { input },
+  };
+}
+
+export interface AddReluOptions {
+  /** Two or more of one shape. */
+  readonly inputs: readonly Tensor[];
+  /** One per input. Default all 1. */
+  readonly coefficients?: readonly number[];
+  /** Default true. */
+  readonly relu?: boolean;
+}
+
+/** The sum of its inputs, each times its coefficient, then ReLU. */
+export function addRelu({ inputs, coefficients, relu = true }: AddReluOptions): SingleOperation {
+  const named = inputs.map((tensor, i) => [`input${i}`, tensor] as const);
+  const sum: LayerParameter = {
+    name: 'sum',
+    type: 'Eltwise',
+    bottom: named.map(([name]) => name),
+    top: ['output'],
+    eltwise_param: { operation: 'SUM', ...(coefficients === undefined ? {} : { coeff: [...coefficients] }) },
+  };
+  return {
+    layers: [sum, ...(relu ? [reluOn('output')] : [])],
+    weights: [],
+    inputs: Object.fromEntries(named),
+  };
+}
+
+export interface PoolingOptions {
+  /** N×C×H×W. */
+  readonly input: Tensor;
+  readonly method: 'max' | 'average';
+  readonly kernel: Pair;
+  /** Default 1. */
+  readonly stride?: Pair;
+  /** Default 0. */
+  readonly pad?: Pair;
+}
+
+/** Caffe's pooling: sizes rounded up, windows clipped to the padded input. */
+export function pooling({ input, method, kernel, stride = 1, pad = 0 }: PoolingOptions): SingleOperation {
+  const pool = method === 'max' ? 'MAX' : 'AVE';
+  const geometry = { ...pair('kernel', kernel), ...pair('stride', stride), ...pair('pad', pad) };
+  return {
+    layers: [{ ...unary('Pooling'), pooling_param: { pool, ...geometry } }],
+    weights: [],
+    inputs: { input },
+  };
+}
+
+export interface SoftmaxOptions {
+  readonly input: Tensor;
+  /** Default 1. */
+  readonly axis?: number;
+}
+
+/** Along one axis, shifted by the maximum first. */
+export function softmax({ input, axis = 1 }: SoftmaxOptions): SingleOperation {
+  return { layers: [{ ...unary('Softmax'), softmax_param: { axis } }], weights: [], inputs: { input } };
+}
+
+/** Compiles an operation for many runs: a model whose inputs are named as in `operation.inputs`. Throws as `Device.load`. */
+export function compileOperation(device: Device, operation: SingleOperation): Promise<Model> {
+  const inputs = Object.entries(operation.inputs).map(
+    ([name, { shape }]): LayerParameter => ({
+      name,
+      type: 'Input',
+      top: [name],
+      input_param: { shape: [{ dim: [...shape] }] },
+    }),
+  );
+  return device.load({
+    model: { name: 'operation', layer: [...inputs, ...operation.layers] },
+    weights: { file: 'operation', name: 'operation', layers: operation.weights },
+    strict: true,
+  });
+}
+
+async function runOnce(device: Device, operation: SingleOperation): Promise<Tensor> {
+  await using model = await compileOperation(device, operation);
+  return Object.values(await model.run(operation.inputs))[0]!;
+}
+
+/** Each operation, run once on a device. Throws as `Device.load` and `Model.run`. */
+export const ops = {
+  convolution: (device: Device, options: ConvolutionOptions) => runOnce(device, convolution(options)),
+  innerProduct: (device: Device, options: InnerProductOptions) => runOnce(device, innerProduct(options)),
+  batchNormScaleRelu: (device: Device, options: BatchNormScaleReluOptions) =>
+    runOnce(device, batchNormScaleRelu(options)),
+  addRelu: (device: Device, options: AddReluOptions) => runOnce(device, addRelu(options)),
+  pooling: (device: Device, options: PoolingOptions) => runOnce(device, pooling(options)),
+  softmax: (device: Device, options: SoftmaxOptions) => runOnce(device, softmax(options)),
+};
+
+const unary = (type: string) => ({ name: type.toLowerCase(), type, bottom: ['input'], top: ['output'] });
+
+const reluOn = (blob: string): LayerParameter => ({
+  name: 'relu',
+  type: 'ReLU',
+  bottom: [blob],
+  top: [blob],
+});
+
+function pair(name: string, value: Pair): Record<string, number> {
+  const [height, width] = typeof value === 'number' ? [value, value] : value;
+  return { [`${name}_h`]: height, [`${name}_w`]: width };
+}
+
+function blobs(name: string, ...tensors: (Tensor | undefined)[]): WeightsLayer {
+  const given = tensors.filter((tensor) => tensor !== undefined);
+  return { name, type: '', blobs: given.map(({ shape, data }): Blob => blobFromFloats(shape, data)) };
+}
