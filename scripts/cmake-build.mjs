@@ -13,7 +13,11 @@ const newest = (folder) =>
     return Math.max(latest, entry.isDirectory() ? newest(path) : statSync(path).mtimeMs);
   }, 0);
 
-const sources = Math.max(newest(join(root, 'native')), statSync(join(root, 'CMakeLists.txt')).mtimeMs);
+const sources = Math.max(
+  newest(join(root, 'native')),
+  newest(join(root, 'cuda')),
+  statSync(join(root, 'CMakeLists.txt')).mtimeMs,
+);
 if (!existsSync(addon) || statSync(addon).mtimeMs < sources) {
   const command = join(root, 'node_modules/.bin/cmake-js');
   const built = spawnSync(command, ['compile', '--silent', '--parallel', '2'], {

@@ -1,0 +1,57 @@
+// One convolution as backends, autotuner, cache, tests and benchmarks see it, and what can compute it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../types.h"
+
+namespace resnode::cuda {
+
+// Cross-correlation on nhwc, then + bias, + residual, ReLU; float32 accumulation always.
+// weights: [output.paddedChannels, R, S, C] of the element type. group 1: C = input.paddedChannels; else C = input.c / group.
+//          Padding rows and channels are zero. bias: [output.paddedChannels] float32.
+struct ConvolutionProblem {
+  ElementType type = ElementType::float32;
+  bool tf32 = false;  // float32 data, tensor cores may round it to tf32
+  Nhwc input, output;
+  int64_t r = 1, s = 1;  // kernel height and width
+  int64_t strideH = 1, strideW = 1, padH = 0, padW = 0, dilationH = 1, dilationW = 1;
+  int64_t group = 1;
+  bool bias = false, residual = false, relu = false;
+  float negativeSlope = 0;
+
+  int64_t weightChannels() const { return group == 1 ? input.paddedChannels : input.c / group; }
+  int64_t weightElements() const { return output.paddedChannels * r * s * weightChannels(); }
+};
+
+// Everything that matters, as text: the key of caches and the name in benchmarks.
+std::string keyOf(const ConvolutionProblem& problem);
+
+struct ConvolutionArguments {
+  const void* input = nullptr;
+  const void* weights = nullptr;
+  const float* bias = nullptr;      // null where the problem has none
+  const void* residual = nullptr;   // of the output's layout; may be the output itself
+  void* output = nullptr;
+  void* workspace = nullptr;        // workspaceBytes(), 256-byte aligned
+};
+
+// A way to compute one problem. Made on the device's thread, enqueued there.
+class ConvolutionImplementation {
+ public:
+  virtual ~ConvolutionImplementation() = default;
+  // Stable across runs and machines: "direct", "mma-128x64", "cudnn-engine-38[...]".
+  virtual const std::string& name() const = 0;
+  virtual size_t workspaceBytes() const = 0;
+  virtual bool deterministic() const = 0;
+  virtual void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) = 0;
+};
+
+using ConvolutionCandidates = std::vector<std::unique_ptr<ConvolutionImplementation>>;
+
+// Our own: convolution/own.cc. `direct` takes every problem, so that the list is never empty.
+ConvolutionCandidates ownCandidates(const ConvolutionProblem& problem, int computeCapability);
+
+}  // namespace resnode::cuda

@@ -1,0 +1,22 @@
+// BatchNorm with batch statistics (phase TRAIN): mean and biased variance per channel, Caffe's moving sums
+// (caffe-semantics of batch_norm_layer.cpp: blob = fraction·blob + statistic, no (1 − fraction)).
+#pragma once
+
+#include "../types.h"
+
+namespace resnode::cuda {
+
+// [outer, channels, inner] of `type` (nhwc: outer = pixels, inner = 1; rows are paddedChannels apart) → mean and
+// variance, [channels] each. Welford or two passes, float32.
+void launchBatchStatistics(ElementType type, const void* input, int64_t outer, int64_t channels, int64_t paddedChannels,
+                           int64_t inner, float* mean, float* variance, cudaStream_t stream);
+
+// From statistics to the affine step that normalises: scale = 1/sqrt(variance + eps), bias = −mean·scale. [channels].
+void launchNormalisation(const float* mean, const float* variance, float eps, int64_t channels, float* scale, float* bias,
+                         cudaStream_t stream);
+
+// blob0 = fraction·blob0 + mean; blob1 = fraction·blob1 + variance·m/(m − 1) (1 for m = 1); factor = fraction·factor + 1.
+void launchMovingStatistics(const float* mean, const float* variance, float fraction, int64_t m, int64_t channels, float* blob0,
+                            float* blob1, float* factor, cudaStream_t stream);
+
+}  // namespace resnode::cuda

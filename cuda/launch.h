@@ -1,0 +1,51 @@
+// The one way in which kernels are launched, and what lets the host run them (test/cuda/emulator): in a build with
+// RESNODE_EMULATE the same sources are compiled by the host's compiler, and launch() runs a grid's threads on the CPU.
+//
+// Rules for kernels:
+//   - `__shared__` arrays: RESNODE_SHARED(float, tile, [32][33]);  dynamic ones: RESNODE_DYNAMIC_SHARED(char, memory);
+//   - barriers and shuffles: __syncthreads(), __syncwarp(), __shfl_xor_sync, __shfl_down_sync, __shfl_sync,
+//     __ballot_sync, atomicAdd; what else the emulator has is listed in test/cuda/emulator/emulator.h.
+//   - inline PTX (mma.sync, ldmatrix, cp.async) only in cuda/ptx.h, which has a host version of each.
+//   - no assumption on the order of threads between two barriers.
+#pragma once
+
+#include "check.h"
+#include "types.h"
+
+#ifdef RESNODE_EMULATE
+#include "emulator/emulator.h"
+#else
+
+#define RESNODE_SHARED(type, name, extents) __shared__ type name extents
+#define RESNODE_DYNAMIC_SHARED(type, name)                     \
+  extern __shared__ __align__(16) unsigned char name##_bytes[]; \
+  type* name = reinterpret_cast<type*>(name##_bytes)
+
+#endif
+
+namespace resnode::cuda {
+
+struct Grid {
+  dim3 blocks, threads;
+  size_t sharedBytes = 0;
+};
+
+// Blocks of `threads` threads, one thread an item (a kernel with a grid-stride loop may be given a `limit` of blocks).
+inline Grid gridFor(int64_t items, unsigned threads = 256, int64_t limit = 0x7fffffff) {
+  int64_t blocks = (items + threads - 1) / threads;
+  if (blocks > limit) blocks = limit;
+  return {dim3(static_cast<unsigned>(blocks < 1 ? 1 : blocks)), dim3(threads), 0};
+}
+
+#ifndef RESNODE_EMULATE
+#ifdef __CUDACC__
+// Throws Error as RESNODE_CUDA does where the launch is refused.
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), const Grid& grid, cudaStream_t stream, Arguments... arguments) {
+  kernel<<<grid.blocks, grid.threads, grid.sharedBytes, stream>>>(static_cast<Parameters>(arguments)...);
+  RESNODE_CUDA(cudaGetLastError());
+}
+#endif
+#endif
+
+}  // namespace resnode::cuda

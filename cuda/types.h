@@ -1,0 +1,62 @@
+// What every kernel and launcher shares: element types and the one layout that convolutional activations have here.
+//
+// On a CUDA device a tensor lies in memory in one of two forms:
+//   nhwc   4-D activations of convolutional nets, in the element type of the model's precision, channels padded with
+//          zeros: [N, H, W, paddedChannels]. Whoever writes such a tensor writes the zeros too.
+//   plain  everything else (scores, labels, losses, 2-D tensors): row-major float32, whatever the precision.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace resnode::cuda {
+
+enum class ElementType { float32, float16, bfloat16 };
+
+inline size_t bytesOf(ElementType type) { return type == ElementType::float32 ? 4 : 2; }
+
+// [n, h, w, paddedChannels], of which `c` channels count and the others are zero.
+struct Nhwc {
+  int64_t n = 1, h = 1, w = 1, c = 1, paddedChannels = 8;
+  int64_t pixels() const { return n * h * w; }
+  int64_t elements() const { return pixels() * paddedChannels; }
+};
+
+// Up to 4 channels become 4 (images: 8-byte pixels in 16 bits), more a multiple of 8 (16-byte vectors in 16 bits, and
+// what tensor cores want).
+inline int64_t padChannels(int64_t channels) { return channels <= 4 ? 4 : (channels + 7) / 8 * 8; }
+
+#ifdef __CUDACC__
+#define RESNODE_HOST_DEVICE __host__ __device__ __forceinline__
+#else
+#define RESNODE_HOST_DEVICE inline
+#endif
+
+RESNODE_HOST_DEVICE float toFloat(float value) { return value; }
+RESNODE_HOST_DEVICE float toFloat(__half value) { return __half2float(value); }
+RESNODE_HOST_DEVICE float toFloat(__nv_bfloat16 value) { return __bfloat162float(value); }
+
+template <class T>
+RESNODE_HOST_DEVICE T fromFloat(float value);
+template <>
+RESNODE_HOST_DEVICE float fromFloat<float>(float value) { return value; }
+template <>
+RESNODE_HOST_DEVICE __half fromFloat<__half>(float value) { return __float2half_rn(value); }
+template <>
+RESNODE_HOST_DEVICE __nv_bfloat16 fromFloat<__nv_bfloat16>(float value) { return __float2bfloat16_rn(value); }
+
+// Calls function(T{}) with the C++ type of an element type.
+template <class Function>
+void dispatch(ElementType type, Function function) {
+  switch (type) {
+    case ElementType::float32: return function(float{});
+    case ElementType::float16: return function(__half{});
+    case ElementType::bfloat16: return function(__nv_bfloat16{});
+  }
+}
+
+}  // namespace resnode::cuda
