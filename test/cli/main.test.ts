@@ -51,4 +51,15 @@ test('time gives the whole and every operation', () => {
   assert.ok(milliseconds.median > 0 && operations.length > 20);
 });
 
+test('doctor is content where the CPU device works, GPU or not', () => {
+  const run = resnode('doctor', '--json');
+  assert.is(run.status, 0);
+  const { ok, findings } = JSON.parse(run.stdout);
+  assert.is(ok, true);
+  assert.ok(
+    findings.every(({ ok: isThere, found }: { ok: boolean; found: string }) => isThere || found !== ''),
+  );
+  assert.match(resnode('doctor').stdout, /the CPU device works, /);
+});
+
 test.run();

@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { ArgumentError, ResnodeError } from '../errors.ts';
 import { classify } from './classify.ts';
+import { doctor } from './doctor.ts';
 import { parity } from './parity.ts';
 import { print } from './print.ts';
 import { run } from './run.ts';
@@ -13,7 +14,7 @@ const program = new Command('resnode')
   .description("Deep residual networks from Caffe's files")
   .exitOverride()
   .configureHelp({ sortSubcommands: true });
-for (const command of [classify, run, parity, summary, time, print])
+for (const command of [classify, run, parity, summary, time, print, doctor])
   program.addCommand(command().exitOverride());
 
 // Caffe's tool takes gflags, which may begin with one dash: -model=net.prototxt.
