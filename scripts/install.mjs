@@ -30,7 +30,7 @@ function missingTools() {
   const oneDnn = outputOf(
     compiler,
     ['-E', '-P', '-x', 'c++', '-'],
-    '#include <dnnl_version.h>\n#include <dnnl.hpp>\nDNNL_VERSION_MAJOR',
+    '#include <dnnl_version.h>\n#if __has_include(<dnnl.hpp>)\nDNNL_VERSION_MAJOR\n#endif\n',
   );
   return [
     [`a C++17 compiler (${compiler})`, hasCompiler, 'g++'],
@@ -40,7 +40,7 @@ function missingTools() {
       'cmake',
     ],
     ['make or ninja', hasMake, 'make'],
-    ['oneDNN 2.x with its headers (dnnl.hpp)', oneDnn?.trim().split('\n').at(-1) === '2', 'libdnnl-dev'],
+    ['oneDNN 2.x with its headers (dnnl.hpp)', oneDnn?.trim() === '2', 'libdnnl-dev'],
   ].filter(([, isThere]) => !isThere);
 }
 

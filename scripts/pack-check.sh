@@ -13,7 +13,8 @@ say() { echo "pack-check: $*"; }
 if [ "${1:-}" = --tarball ]; then
   tarball=$(realpath "$2")
 else
-  npm pack --loglevel=warn --pack-destination "$work" | tail -1
+  npm pack --loglevel=warn --pack-destination "$work" >"$work/pack.log" 2>&1 || { tail -20 "$work/pack.log"; exit 1; }
+  grep -A99 '^libOpenCL' "$work/pack.log" | grep glibc
   tarball=$(echo "$work"/*.tgz)
 fi
 packed=$(stat -c %s "$tarball")
@@ -25,7 +26,7 @@ say "$(basename "$tarball"): $((packed / 1000)) kB packed, $((unpacked / 1000)) 
 node=$(readlink -f "$(command -v node)")
 root=$work/root
 if [ "$(id -u)" = 0 ] && command -v debootstrap >/dev/null; then
-  mirror=$(sed -n 's/^\(URIs:\|deb\) *\(http[^ ]*debian\)\( .*\)\?$/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -1)
+  mirror=$(sed -n 's/^\(URIs:\|deb\) *\(http[^ ]*debian\)\( .*\)\?$/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -1 || true)
   debootstrap --variant=minbase bookworm "$root" ${mirror:+"$mirror"} >"$work/debootstrap.log" 2>&1 ||
     { tail -5 "$work/debootstrap.log"; exit 1; }
   cp "$node" "$root/usr/bin/node"
