@@ -35,7 +35,7 @@ export function summary(): Command {
   return stateOptions(deviceOptions(command)).action(async (argument: string | undefined, flags: Flags) => {
     const file = argument ?? flags.model;
     if (file === undefined || (argument !== undefined && flags.model !== undefined))
-      command.error('error: expected one prototxt', { exitCode: 2 });
+      return command.error('error: expected one prototxt', { exitCode: 2 });
     const net = readFilteredNet(file, flags);
     const options = { ...netState(flags), ...(flags.batch === undefined ? {} : { batch: flags.batch }) };
     const written = graphFromCaffe(net, options);
