@@ -39,7 +39,12 @@ test('misuse exits with 2, a failure with 1 and one sentence', () => {
 });
 
 test('every misuse is one sentence that begins with the command, and summary takes its net either way', () => {
-  for (const words of [['bogus'], ['summary'], ['time', '--bogus'], ['summary', files[1]!, ...files.slice(0, 2)]]) {
+  for (const words of [
+    ['bogus'],
+    ['summary'],
+    ['time', '--bogus'],
+    ['summary', files[1]!, ...files.slice(0, 2)],
+  ]) {
     const { status, stderr } = resnode(...words);
     assert.is(status, 2);
     assert.match(stderr, /^resnode: [^\n]+\n$/);
