@@ -52,6 +52,14 @@ test('every misuse is one sentence that begins with the command, and summary tak
   assert.equal(resnode('summary', ...files.slice(0, 2)).stdout, resnode('summary', files[1]!).stdout);
 });
 
+test('a reader that stops early, such as head, is no error', () => {
+  const main = join(repositoryFolder, 'ts/cli/main.ts');
+  const pipe = `"${process.execPath}" --import tsx "${main}" print --resnet 152 | head -n 1; echo "\${PIPESTATUS[0]}"`;
+  const { stdout, stderr } = spawnSync('bash', ['-c', pipe], { encoding: 'utf8', cwd: repositoryFolder });
+  assert.is(stdout, 'name: "ResNet-152"\n0\n');
+  assert.is(stderr, '');
+});
+
 test('summary counts what the paper says of ResNet-20 (0.27 M, and its projections)', () => {
   const { parameters, macs } = JSON.parse(resnode('summary', files[1]!, '--json').stdout);
   assert.ok(parameters > 270_000 && parameters < 280_000, `${parameters}`);

@@ -21,6 +21,12 @@ for (const command of [program, ...program.commands])
     outputError: (text, write) => write(text.replace(/^error: /, 'resnode: ')),
   });
 
+// A reader that has seen enough (`resnode print … | head`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
 // Caffe's tool takes gflags, which may begin with one dash: -model=net.prototxt.
 const args = process.argv.slice(2).map((arg) => arg.replace(/^-(?=[a-z][a-z_-]+(=|$))/, '--'));
 try {
