@@ -77,7 +77,7 @@ test('cuDNN: what was asked for comes first, then the loader, the system, the wh
   const machine = machineWith(files, {
     RESNODE_CUDNN: '/own',
     LD_LIBRARY_PATH: '/loader',
-    VIRTUAL_ENV: '/opt/venv',
+    PATH: '/opt/venv/bin', // its python3 says where to look: an activated environment or not
   });
   const expected = ['own/libcudnn.so.9', 'loader/libcudnn.so.9', 'usr/lib64/libcudnn.so.9', wheel];
   for (const path of expected) {

@@ -52,8 +52,13 @@ export function findCudnn(machine: Machine): Search {
 }
 
 function sitePackages({ root, environment }: Machine): string[] {
-  const { VIRTUAL_ENV, CONDA_PREFIX, HOME } = environment;
+  const { PATH, VIRTUAL_ENV, CONDA_PREFIX, HOME } = environment;
+  const onPath = (PATH ?? '')
+    .split(':')
+    .filter((folder) => folder !== '' && existsSync(join(root, folder, 'python3')))
+    .map((folder) => join(folder, '..'));
   const prefixes = [
+    ...onPath,
     VIRTUAL_ENV,
     CONDA_PREFIX,
     HOME && join(HOME, '.local'),
