@@ -69,6 +69,7 @@ test('driver: a container without libcuda, an old driver, a good one', () => {
 test('cuDNN: what was asked for comes first, then the loader, the system, the wheel; every path is told', () => {
   const wheel = 'opt/venv/lib/python3.12/site-packages/nvidia/cudnn/lib/libcudnn.so.9';
   const files = {
+    'opt/venv/bin/python3': '',
     [wheel]: '',
     'usr/lib64/libcudnn.so.9': '',
     'own/libcudnn.so.9': '',
