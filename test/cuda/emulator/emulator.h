@@ -47,7 +47,7 @@ struct Launch {
 void checkLaunch(const Launch& launch, size_t optInBytes);
 // Throws Misuse, and what the threads throw.
 void runGrid(const Launch& launch);
-// runtime.cc: checks, then runs it now, or records it where the stream captures. Throws Error as cuda/launch.h does.
+// runtime/streams.cc: checks, then runs it now, or records it where the stream captures. Throws Error as cuda/launch.h does.
 void submit(Launch launch, cudaStream_t stream);
 
 struct Site {
