@@ -143,7 +143,10 @@ test('the CPU devices compute in float32 only and say what takes the others', as
 
 test('a residual that the user asks for survives the last operation', async () => {
   const layer = (name: string, bottom: string[], rest: object) => ({ name, bottom, top: [name], ...rest });
-  const convolution = { type: 'Convolution', convolution_param: { num_output: 16, kernel_size: [1] } };
+  const convolution = {
+    type: 'Convolution',
+    convolution_param: { num_output: 16, kernel_size: [1], weight_filler: { type: 'xavier' } },
+  };
   const net = {
     name: 'residual',
     layer: [
