@@ -39,9 +39,12 @@ inline Grid gridFor(int64_t items, unsigned threads = 256, int64_t limit = 0x7ff
 
 #ifndef RESNODE_EMULATE
 #ifdef __CUDACC__
-// Throws Error as RESNODE_CUDA does where the launch is refused.
+// Throws Error as RESNODE_CUDA does where the launch is refused. Shared memory beyond 48 KB must be asked for, on each device.
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), const Grid& grid, cudaStream_t stream, Arguments... arguments) {
+  if (grid.sharedBytes > 48 * 1024) {
+    RESNODE_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(grid.sharedBytes)));
+  }
   kernel<<<grid.blocks, grid.threads, grid.sharedBytes, stream>>>(static_cast<Parameters>(arguments)...);
   RESNODE_CUDA(cudaGetLastError());
 }
