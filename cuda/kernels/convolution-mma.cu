@@ -6,11 +6,9 @@
 
 namespace resnode::cuda {
 
-namespace {
-
 // A block's work, and how its warps share it.
 template <int pixels_, int filters_, int warpRows_, int warpColumns_, int depthBytes_, int stages_>
-struct Tile {
+struct MmaBlock {
   static constexpr int pixels = pixels_, filters = filters_, depthBytes = depthBytes_, stages = stages_;
   static constexpr int warpColumns = warpColumns_, warps = warpRows_ * warpColumns_, threads = warps * 32;
   static constexpr int warpPixels = pixels / warpRows_, warpFilters = filters / warpColumns_;
@@ -24,6 +22,8 @@ struct Tile {
   static_assert(warps * 16 * slabRow * 4 <= sharedBytes, "slabs reuse the stages' memory");
   static_assert(sharedBytes <= 99 * 1024, "what a block may have on sm_86, sm_89 and sm_120");
 };
+
+namespace {
 
 // What a warp multiplies in one step: 32 bytes of the reduction, 16 elements or 8 of tf32.
 template <class T, class Tile>
@@ -178,9 +178,9 @@ Entry<T> entry() {
 template <class T>
 const std::vector<Entry<T>>& entries() {
   static const std::vector<Entry<T>> all{
-      entry<T, Tile<256, 128, 4, 2, 64, 4>>(), entry<T, Tile<128, 128, 2, 2, 64, 4>>(), entry<T, Tile<128, 128, 2, 2, 128, 3>>(),
-      entry<T, Tile<128, 64, 2, 2, 64, 4>>(),  entry<T, Tile<128, 64, 2, 2, 128, 3>>(), entry<T, Tile<64, 64, 2, 2, 64, 4>>(),
-      entry<T, Tile<64, 64, 2, 2, 128, 4>>(),  entry<T, Tile<128, 32, 4, 1, 64, 4>>(),  entry<T, Tile<64, 32, 2, 2, 128, 4>>()};
+      entry<T, MmaBlock<256, 128, 4, 2, 64, 4>>(), entry<T, MmaBlock<128, 128, 2, 2, 64, 4>>(), entry<T, MmaBlock<128, 128, 2, 2, 128, 3>>(),
+      entry<T, MmaBlock<128, 64, 2, 2, 64, 4>>(),  entry<T, MmaBlock<128, 64, 2, 2, 128, 3>>(), entry<T, MmaBlock<64, 64, 2, 2, 64, 4>>(),
+      entry<T, MmaBlock<64, 64, 2, 2, 128, 4>>(),  entry<T, MmaBlock<128, 32, 4, 1, 64, 4>>(),  entry<T, MmaBlock<64, 32, 2, 2, 128, 4>>()};
   return all;
 }
 
