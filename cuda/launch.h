@@ -37,15 +37,20 @@ inline Grid gridFor(int64_t items, unsigned threads = 256, int64_t limit = 0x7ff
   return {dim3(static_cast<unsigned>(blocks < 1 ? 1 : blocks)), dim3(threads), 0};
 }
 
-#ifndef RESNODE_EMULATE
-#ifdef __CUDACC__
+#if defined(__CUDACC__)
 // Throws Error as RESNODE_CUDA does where the launch is refused.
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), const Grid& grid, cudaStream_t stream, Arguments... arguments) {
   kernel<<<grid.blocks, grid.threads, grid.sharedBytes, stream>>>(static_cast<Parameters>(arguments)...);
   RESNODE_CUDA(cudaGetLastError());
 }
-#endif
+#elif defined(RESNODE_EMULATE)
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), const Grid& grid, cudaStream_t stream, Arguments... arguments) {
+  emulator::submit({reinterpret_cast<const void*>(kernel), grid.blocks, grid.threads, grid.sharedBytes,
+                    [=] { kernel(static_cast<Parameters>(arguments)...); }},
+                   stream);
+}
 #endif
 
 }  // namespace resnode::cuda
