@@ -45,15 +45,26 @@ export function writeForTorch({ weights }: Net, batches: readonly number[], fold
     const shape = blobs[0]!.shape;
     if (type === 'BatchNorm') {
       const factor = third![0]!;
-      add(`${key}.running_mean`, shape, first!.map((value) => value / factor));
-      add(`${key}.running_var`, shape, second!.map((value) => value / factor));
+      add(
+        `${key}.running_mean`,
+        shape,
+        first!.map((value) => value / factor),
+      );
+      add(
+        `${key}.running_var`,
+        shape,
+        second!.map((value) => value / factor),
+      );
     } else {
       add(`${key}.weight`, shape, first!);
       if (second !== undefined) add(`${key}.bias`, blobs[1]!.shape, second);
     }
   }
   writeFileSync(join(folder, 'weights.json'), JSON.stringify(entries));
-  writeFileSync(join(folder, 'weights.f32'), Buffer.concat(values.map(({ buffer }) => new Uint8Array(buffer))));
+  writeFileSync(
+    join(folder, 'weights.f32'),
+    Buffer.concat(values.map(({ buffer }) => new Uint8Array(buffer))),
+  );
   for (const batch of batches)
     writeFileSync(join(folder, `input${batch}.f32`), new Uint8Array(makeInput(batch).buffer));
 }
@@ -77,7 +88,12 @@ export type Ceilings = Readonly<Record<string, number>>;
  * The least seconds of one run: for each operation, as resnode runs the net, the longer of its arithmetic at the
  * measured peak and of its bytes (inputs, outputs, parameters, each once) at the measured bandwidth.
  */
-export function rooflineSeconds({ net }: Net, batch: number, precision: Precision, ceilings: Ceilings): number {
+export function rooflineSeconds(
+  { net }: Net,
+  batch: number,
+  precision: Precision,
+  ceilings: Ceilings,
+): number {
   const graph = runPasses(graphFromCaffe(net, { batch }));
   const size = precision === 'float16' || precision === 'bfloat16' ? 2 : 4;
   const count = (shape: readonly number[]) => shape.reduce((product, dim) => product * dim, 1);

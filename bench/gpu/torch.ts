@@ -46,7 +46,8 @@ export class TorchPeer {
       this.end();
       throw new Error(`torch was not done within ${Math.round(seconds)} s`);
     }
-    if (next.done) throw new Error(`torch ended: ${this.#errors.trim().split('\n').at(-1) || 'without a word'}`);
+    if (next.done)
+      throw new Error(`torch ended: ${this.#errors.trim().split('\n').at(-1) || 'without a word'}`);
     const answer = JSON.parse(next.value) as Answer;
     if (typeof answer.error === 'string') throw new Error(answer.error);
     return answer;

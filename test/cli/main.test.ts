@@ -84,4 +84,13 @@ test('doctor is content where the CPU device works, GPU or not', () => {
   assert.match(resnode('doctor').stdout, /the CPU device works, /);
 });
 
+test('device-query without a GPU fails in one sentence; with one it prints it', () => {
+  const run = resnode('device-query');
+  if (run.status === 0) assert.match(run.stdout, /^device +cuda:0$/m);
+  else {
+    assert.is(run.status, 1);
+    assert.match(run.stderr, /^resnode: There is no GPU to query: .+\n$/);
+  }
+});
+
 test.run();

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { checkCudnn, checkDriver, checkNode, diagnose } from '../../ts/runtime/doctor.ts';
-import { findCudnn } from '../../ts/runtime/nvidia.ts';
+import { DeviceError } from '../../ts/errors.ts';
+import { checkCudnn, checkDriver, checkGpus, checkNode, diagnose } from '../../ts/runtime/doctor.ts';
+import { findDriver } from '../../ts/runtime/nvidia.ts';
 
 /** A machine that has only these files. */
 function machineWith(files: Record<string, string>, environment: Record<string, string> = {}) {
@@ -66,30 +67,33 @@ test('driver: a container without libcuda, an old driver, a good one', () => {
   for (const machine of [container, old, good]) machine.remove();
 });
 
-test('cuDNN: what was asked for comes first, then the loader, the system, the wheel; every path is told', () => {
-  const wheel = 'opt/venv/lib/python3.12/site-packages/nvidia/cudnn/lib/libcudnn.so.9';
-  const files = {
-    'opt/venv/bin/python3': '',
-    [wheel]: '',
-    'usr/lib64/libcudnn.so.9': '',
-    'own/libcudnn.so.9': '',
-    'loader/libcudnn.so.9': '',
-  };
-  const machine = machineWith(files, {
-    RESNODE_CUDNN: '/own',
-    LD_LIBRARY_PATH: '/loader',
-    PATH: '/opt/venv/bin', // its python3 says where to look: an activated environment or not
-  });
-  const expected = ['own/libcudnn.so.9', 'loader/libcudnn.so.9', 'usr/lib64/libcudnn.so.9', wheel];
-  for (const path of expected) {
-    assert.is(findCudnn(machine).path, `/${path}`);
-    rmSync(join(machine.root, path));
-  }
-  const { ok, tried, mend } = checkCudnn(machine);
-  assert.is(ok, false);
-  for (const path of expected) assert.ok(tried!.includes(`/${path}`), path);
-  assert.is(mend, 'pip install nvidia-cudnn-cu13');
+test('driver: the loader path comes before the usual folders', () => {
+  const machine = machineWith(
+    { 'own/libcuda.so.1': '', 'usr/lib64/libcuda.so.1': '' },
+    { LD_LIBRARY_PATH: '/none:/own' },
+  );
+  assert.is(findDriver(machine).path, '/own/libcuda.so.1');
+  assert.equal(findDriver(machine).tried, ['/none/libcuda.so.1', '/own/libcuda.so.1']);
   machine.remove();
+});
+
+test('cuDNN: every place that was tried is told, with what came of it', () => {
+  const missing = checkCudnn({ cudnn: null, cudnnTried: [['/a/libcudnn.so.9', 'no such file']] });
+  assert.equal(missing.tried, ['/a/libcudnn.so.9: no such file']);
+  assert.is(missing.mend, 'pip install nvidia-cudnn-cu13');
+  const found = checkCudnn({ cudnn: { version: '9.14.0', path: '/b/libcudnn.so.9' }, cudnnTried: [] });
+  assert.is(found.ok, true);
+  assert.is(found.found, '9.14.0, /b/libcudnn.so.9');
+});
+
+test('GPUs: listed with their memory; one that cannot be opened says why', () => {
+  const memory = { free: 2 ** 30, total: 2 ** 31 };
+  const gpu = { device: 'cuda:0', name: 'a GPU', computeCapability: '9.0', memory, properties: {} };
+  const list = { devices: [gpu], problem: null };
+  assert.is(checkGpus(list, {}).found, 'cuda:0 a GPU, compute capability 9.0, 2.0 GiB, 1.0 GiB free');
+  const closed = checkGpus(list, new DeviceError('device/unavailable', 'cuda:0', 'the driver is too old'));
+  assert.is(closed.ok, false);
+  assert.match(closed.found, /a GPU.*; but: the driver is too old$/);
 });
 
 test('an old Node is named', () => {

@@ -20,7 +20,7 @@ export function doctor(): Command {
 function diagnosisText({ ok, cuda, version, findings }: Diagnosis): string {
   const lines = findings.flatMap(({ name, ok: isThere, found, tried, mend }) => [
     `${isThere ? '  ' : '! '}${name.padEnd(14)} ${found}`,
-    ...(tried ?? []).map((path) => `${' '.repeat(17)}not at ${path}`),
+    ...(tried ?? []).map((path) => `${' '.repeat(17)}tried ${path}`),
     ...(mend === undefined ? [] : [`${' '.repeat(17)}mend: ${mend}`]),
   ]);
   const verdict = `resnode ${version}: the CPU device ${ok ? 'works' : 'does not work'}, ${cuda ? 'a CUDA device works' : 'no CUDA device'}`;

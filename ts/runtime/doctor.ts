@@ -5,7 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { ResnodeError } from '../errors.ts';
 import { loadBinding } from '../native/load.ts';
 import { type DeviceKind, openDevice } from './device.ts';
-import { findCudnn, findDriver, type Machine } from './nvidia.ts';
+import { type Devices, devices } from './devices.ts';
+import { formatBytes } from './memory.ts';
+import { findDriver, type Machine } from './nvidia.ts';
 
 /** One thing that was looked at. */
 export interface Finding {
@@ -42,15 +44,16 @@ export async function diagnose(): Promise<Diagnosis> {
   const machine: Machine = { root: '/', environment: process.env };
   const cpu = await checkCpu();
   const driver = checkDriver(machine);
-  const gpu = await checkGpu();
+  const list = listDevices();
+  const gpu = checkGpus(list, await describeDevice('cuda'));
   const findings = [
     checkNode(process.versions.node),
     checkGlibc(),
     checkAddon(version),
     cpu,
     driver,
-    checkCudaLibrary(),
-    checkCudnn(machine),
+    checkCudaLibrary(list),
+    checkCudnn(list),
     gpu,
   ];
   return { ok: cpu.ok, cuda: gpu.ok, version, findings };
@@ -137,43 +140,62 @@ export function checkDriver(machine: Machine): Finding {
 const INSTALL_DRIVER = `install NVIDIA's driver ${OLDEST_DRIVER} or later: https://www.nvidia.com/drivers`;
 const INSTALL_LIBCUDA = 'in a container: docker run --gpus all …; else: apt-get install libcuda1';
 
-function checkCudaLibrary(): Finding {
+function checkCudaLibrary(list: Devices | null): Finding {
   const name = 'CUDA library';
-  try {
-    const path = join(loadBinding().folder, 'libresnode_cuda.so');
-    return existsSync(path)
-      ? { name, ok: true, found: `${path} (the CUDA runtime is linked into it)`, details: { path } }
-      : {
-          name,
-          ok: false,
-          found: 'not built',
-          tried: [path],
-          mend: `install nvcc (CUDA 13), then ${REBUILD}`,
-        };
-  } catch {
-    return { name, ok: false, found: 'not looked for: there is no addon', mend: REBUILD };
-  }
+  if (list === null) return { name, ok: false, found: 'not looked for: there is no addon', mend: REBUILD };
+  const path = join(loadBinding().folder, 'libresnode_cuda.so');
+  if (!existsSync(path))
+    return {
+      name,
+      ok: false,
+      found: 'not built',
+      tried: [path],
+      mend: `install nvcc (CUDA 13), then ${REBUILD}`,
+    };
+  return list.runtime === null
+    ? { name, ok: false, found: `${path} cannot be used: ${list.problem}`, mend: REBUILD }
+    : {
+        name,
+        ok: true,
+        found: `CUDA runtime ${list.runtime} inside, ${path}`,
+        details: { path, runtime: list.runtime },
+      };
 }
 
 /** @internal */
-export function checkCudnn(machine: Machine): Finding {
-  const { path, tried } = findCudnn(machine);
-  return path === null
-    ? {
-        name: 'cuDNN',
-        ok: false,
-        found: 'libcudnn.so.9 is not here',
-        tried,
-        mend: 'pip install nvidia-cudnn-cu13',
-      }
-    : { name: 'cuDNN', ok: true, found: path, details: { path } };
+export function checkCudnn(list: Pick<Devices, 'cudnn' | 'cudnnTried'> | null): Finding {
+  const name = 'cuDNN';
+  const mend = 'pip install nvidia-cudnn-cu13';
+  if (list === null) return { name, ok: false, found: 'not looked for: there is no addon' };
+  const { cudnn, cudnnTried } = list;
+  if (cudnn !== null)
+    return { name, ok: true, found: `${cudnn.version}, ${cudnn.path}`, details: { ...cudnn } };
+  if (cudnnTried.length === 0)
+    return { name, ok: false, found: 'not looked for: the CUDA library cannot be used' };
+  return { name, ok: false, found: 'none', tried: cudnnTried.map((pair) => pair.join(': ')), mend };
 }
 
-async function checkGpu(): Promise<Finding> {
-  const opened = await describeDevice('cuda');
-  return opened instanceof ResnodeError
-    ? { name: 'CUDA device', ok: false, found: opened.message }
-    : { name: 'CUDA device', ok: true, found: pairs(opened), details: opened };
+/** @internal */
+export function checkGpus(list: Pick<Devices, 'devices' | 'problem'> | null, opened: Opened): Finding {
+  const name = 'CUDA device';
+  const found = (list?.devices ?? [])
+    .map(
+      ({ device, name: gpu, computeCapability, memory }) =>
+        `${device} ${gpu}, compute capability ${computeCapability}, ${formatBytes(memory.total)}, ${formatBytes(memory.free)} free`,
+    )
+    .join('; ');
+  if (!(opened instanceof ResnodeError)) return { name, ok: true, found, details: opened };
+  return { name, ok: false, found: found === '' ? opened.message : `${found}; but: ${opened.message}` };
+}
+
+type Opened = Awaited<ReturnType<typeof describeDevice>>;
+
+function listDevices(): Devices | null {
+  try {
+    return devices();
+  } catch {
+    return null;
+  }
 }
 
 async function describeDevice(kind: DeviceKind) {
