@@ -16,6 +16,8 @@ import sys
 import time
 
 import torch
+import torch._dynamo
+import torch._inductor.config
 from torch import nn
 
 BLOCKS = {50: [3, 4, 6, 3], 101: [3, 4, 23, 3], 152: [3, 8, 36, 3]}

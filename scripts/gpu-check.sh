@@ -8,9 +8,12 @@
 #   --build                build the CUDA library and the kernel tests here (cmake and nvcc)
 #   --golden DIR           recorded Caffe (default ../shared/golden)
 #   --models DIR           trained models and their images (default ../shared)
-#   --only STEP,…          some of: device build kernels memcheck racecheck tests parity memory accuracy bench
+#   --only STEP,…          some of: build device kernels parity tests memory accuracy memcheck racecheck bench
 #   --limit SECONDS        for all (default 570)
 #   --depths 50,101,152  --batches 1,8,…  --precisions float16,…  --peers amp,compile    what the benchmark runs
+#
+# A GPU machine that is lent for minutes at a time takes several calls: the benchmark alone with --only bench and its
+# options, torch above all takes long to compile. RESNODE_COMMIT names the commit where git cannot.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${OUT:-build/gpu-check}

@@ -65,7 +65,12 @@ const build = {
   name: 'build',
   about: "the CUDA library and the kernel tests, with this machine's nvcc",
   limit: 300,
-  skip: ({ options }) => (options.build ? null : 'not asked for (--build)'),
+  skip: ({ options }) =>
+    !options.build
+      ? 'not asked for (--build)'
+      : existsSync('/proc/driver/nvidia/version') || existsSync('/dev/nvidia0')
+        ? null
+        : 'no NVIDIA driver is here',
   async run(_, limit) {
     const start = performance.now();
     const configure = [
@@ -216,7 +221,7 @@ function parityOf(stdout) {
   }
 }
 
-// bench/gpu-memory.ts, bench/gpu-accuracy.ts and bench/gpu.ts print a line of JSON for each row.
+// bench/gpu/memory.ts, bench/gpu/accuracy.ts and bench/gpu.ts print a line of JSON for each row.
 const rowsOf = (stdout) =>
   stdout
     .split('\n')
@@ -229,7 +234,7 @@ const memory = {
   limit: 60,
   skip: lacksModules,
   async run(_, limit) {
-    const outcome = await run(node('bench/gpu-memory.ts'), { limit });
+    const outcome = await run(node('bench/gpu/memory.ts'), { limit });
     const rows = rowsOf(outcome.stdout);
     const summary = rows.map(({ summary: text }) => text).join('; ');
     const why = failure(outcome, limit);
@@ -248,7 +253,7 @@ const accuracy = {
       ? null
       : `models/imagenet-resnet18 or data/imagenet-samples are not in ${options.models} (--models)`),
   async run({ options }, limit) {
-    const outcome = await run(node('bench/gpu-accuracy.ts', options.models), { limit });
+    const outcome = await run(node('bench/gpu/accuracy.ts', options.models), { limit });
     const rows = rowsOf(outcome.stdout);
     const summary = rows.map(({ summary: text }) => text).join('; ');
     const why = failure(outcome, limit);
@@ -285,8 +290,8 @@ const bench = {
 };
 
 export const steps = [
-  device,
   build,
+  device,
   kernels,
   parity,
   tests,
