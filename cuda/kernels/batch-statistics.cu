@@ -127,9 +127,9 @@ void launchBatchStatistics(ElementType type, const void* input, int64_t outer, i
       const Grid grid{dim3(static_cast<unsigned>(channels), count), dim3(kPlaneThreads)};
       launch(momentsOfPlanes<T>, grid, stream, x, values, chunks.size, inner, destination);
     } else {
-      const bool vectors = vectorAligned<T>(x, paddedChannels);
-      const Grid grid{dim3(slicesOf(paddedChannels, vectors ? kVectorElements<T> : 1), count), dim3(kSliceThreads)};
-      launch(vectors ? momentsOfColumns<kVectorElements<T>, T> : momentsOfColumns<1, T>, grid, stream, x, values, chunks.size, paddedChannels,
+      const bool vectors = alignedTo(16, x) && paddedChannels % kPackOf<T> == 0;
+      const Grid grid{dim3(slicesOf(paddedChannels, vectors ? kPackOf<T> : 1), count), dim3(kSliceThreads)};
+      launch(vectors ? momentsOfColumns<kPackOf<T>, T> : momentsOfColumns<1, T>, grid, stream, x, values, chunks.size, paddedChannels,
              destination);
     }
   });

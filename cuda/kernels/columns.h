@@ -58,7 +58,7 @@ __device__ __forceinline__ Part reduceColumns(const T* input, int64_t first, int
   if (column < columns) {
     float count = 0;
     for (int64_t row = first + thread / kSliceVectors; row < end; row += kSliceRows) {
-      const Vector<T, V> values = *reinterpret_cast<const Vector<T, V>*>(input + row * stride + column);
+      const Pack<T, V> values = load<T, V>(input + row * stride + column);
       const float inverse = 1 / (count += 1);
 #pragma unroll
       for (int v = 0; v < V; ++v) mine[v].add(toFloat(values.values[v]), inverse);

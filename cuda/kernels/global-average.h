@@ -23,10 +23,10 @@ __global__ void __launch_bounds__(kSliceThreads)
 
 template <class T, class Out>
 void launchGlobalAverage(const Nhwc& shape, const T* input, Out* output, int64_t outputStride, float area, cudaStream_t stream) {
-  const bool vectors = vectorAligned<T>(input, shape.paddedChannels);
-  const unsigned slices = slicesOf(shape.paddedChannels, vectors ? kVectorElements<T> : 1);
+  const bool vectors = alignedTo(16, input) && shape.paddedChannels % kPackOf<T> == 0;
+  const unsigned slices = slicesOf(shape.paddedChannels, vectors ? kPackOf<T> : 1);
   const Grid grid{dim3(static_cast<unsigned>(shape.n) * slices), dim3(kSliceThreads)};
-  launch(vectors ? globalAverage<kVectorElements<T>, T, Out> : globalAverage<1, T, Out>, grid, stream, input, output, shape.h * shape.w, shape.c,
+  launch(vectors ? globalAverage<kPackOf<T>, T, Out> : globalAverage<1, T, Out>, grid, stream, input, output, shape.h * shape.w, shape.c,
          shape.paddedChannels, outputStride, area, slices);
 }
 

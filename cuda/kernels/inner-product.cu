@@ -25,7 +25,15 @@ struct InnerProductOf {
 // Values [at, at + 8) of a row of k, zeros past its end.
 template <bool kAligned, class T>
 __device__ __forceinline__ void load8(const T* row, int64_t at, int64_t k, float (&values)[8]) {
-  if (kAligned && at + 8 <= k) return loadFloats(row + at, values);
+  if (kAligned && at + 8 <= k) {
+#pragma unroll
+    for (int first = 0; first < 8; first += kPackOf<T>) {
+      const Pack<T, kPackOf<T>> pack = load<T, kPackOf<T>>(row + at + first);
+#pragma unroll
+      for (int i = 0; i < kPackOf<T>; ++i) values[first + i] = toFloat(pack.values[i]);
+    }
+    return;
+  }
 #pragma unroll
   for (int i = 0; i < 8; ++i) values[i] = at + i < k ? toFloat(row[at + i]) : 0;
 }
@@ -59,7 +67,7 @@ __global__ void __launch_bounds__(256) innerProductOfFewRows(const InnerProductO
 // thread 4 × 4 products, and the groups' sums are added in their order.
 constexpr int kTile = 32, kDepth = 64, kGroups = 4, kQuads = kTile / 4;
 
-using Quad = Vector<float, 4>;
+using Quad = Pack<float, 4>;
 using Tile = Quad[kQuads + 1];  // [kDepth] of them: by k, so that a thread's 4 values are neighbours; + 1 against bank conflicts
 
 __device__ __forceinline__ void store8(Tile* tile, int line, int at, const float (&values)[8]) {
@@ -161,7 +169,7 @@ void launchInnerProduct(ElementType inputType, ElementType weightsType, const vo
     using Weight = decltype(weight);
     const auto with = [&](auto element) {
       using In = decltype(element);
-      const bool aligned = vectorAligned<In>(input, rowStride) && vectorAligned<Weight>(weights, k) && k % 8 == 0;
+      const bool aligned = alignedTo(16, input, weights) && rowStride % kPackOf<In> == 0 && k % 8 == 0;
       const InnerProductOf<In, Weight> problem{static_cast<const In*>(input), static_cast<const Weight*>(weights), bias, output,
                                                rowStride, rows, k, outputs, relu, negativeSlope};
       if (aligned) launchProduct<true>(problem, stream);

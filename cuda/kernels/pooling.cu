@@ -58,18 +58,18 @@ __global__ void __launch_bounds__(256) poolWindows(const Window window, const T*
     for (int h = rows.first; h < rows.end; ++h) {
       const T* row = plane + static_cast<int64_t>(h) * window.inputW * window.paddedChannels + channel;
       for (int w = columns.first; w < columns.end; ++w) {
-        const Vector<T, V> values = *reinterpret_cast<const Vector<T, V>*>(row + w * window.paddedChannels);
+        const Pack<T, V> values = load<T, V>(row + w * window.paddedChannels);
 #pragma unroll
         for (int v = 0; v < V; ++v) methods[v].add(toFloat(values.values[v]), h * window.inputW + w);
       }
     }
-    Vector<T, V> results;
+    Pack<T, V> results;
     const float area = static_cast<float>(rows.length) * static_cast<float>(columns.length);
 #pragma unroll
     for (int v = 0; v < V; ++v) {  // an empty window's result is not zero, padding is
       results.values[v] = fromFloat<T>(channel + v < window.channels ? methods[v].result(area) : 0);
     }
-    *reinterpret_cast<Vector<T, V>*>(outputRow + static_cast<int64_t>(q) * window.paddedChannels + channel) = results;
+    store(outputRow + static_cast<int64_t>(q) * window.paddedChannels + channel, results);
     if constexpr (kMask) {
 #pragma unroll
       for (int v = 0; v < V; ++v) {
@@ -91,8 +91,8 @@ Window windowOf(const PoolingShape& shape) {
 template <class Method, bool kMask, class T>
 void launchWindows(const PoolingShape& shape, const T* input, T* output, float* mask, cudaStream_t stream) {
   if (shape.output.elements() == 0) return;
-  constexpr int V = kVectorElements<T>;
-  const bool vectors = vectorAligned<T>(input, shape.input.paddedChannels) && vectorAligned<T>(output);
+  constexpr int V = kPackOf<T>;
+  const bool vectors = alignedTo(16, input, output) && shape.input.paddedChannels % kPackOf<T> == 0;
   const int64_t items = shape.output.w * shape.output.paddedChannels / (vectors ? V : 1);
   const unsigned threads = items <= 128 ? 128 : 256;
   const unsigned share = static_cast<unsigned>(std::min<int64_t>((items + threads - 1) / threads, 65535));
