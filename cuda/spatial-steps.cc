@@ -174,11 +174,13 @@ Step stepOf(const BatchNorm& batchNorm, const Operation& operation, const StepCo
   const ChannelView view = channelView(layout);
   step.parameters = {{batchNorm.mean, {}}, {batchNorm.variance, {}}, {batchNorm.factor, {}}};
   const size_t floats = aligned(view.channels * sizeof(float)) / sizeof(float);
-  step.workspaceBytes = 4 * floats * sizeof(float);
+  const int64_t scratch = batchStatisticsScratch(layout.type, view.outer, view.channels, view.paddedChannels, view.inner);
+  step.workspaceBytes = (4 * floats + scratch) * sizeof(float);
   step.launch = [=, eps = batchNorm.eps, fraction = batchNorm.movingAverageFraction](const Bindings& b, cudaStream_t stream) {
     float* mean = reinterpret_cast<float*>(b.workspace);  // [channels] each, one after the other
     float *variance = mean + floats, *scale = mean + 2 * floats, *bias = mean + 3 * floats;
-    launchBatchStatistics(layout.type, b.inputs[0], view.outer, view.channels, view.paddedChannels, view.inner, mean, variance, stream);
+    launchBatchStatistics(layout.type, b.inputs[0], view.outer, view.channels, view.paddedChannels, view.inner, mean, variance, stream,
+                          scratch > 0 ? mean + 4 * floats : nullptr);
     launchMovingStatistics(mean, variance, fraction, view.outer * view.inner, view.channels, b.parameter<float>(0), b.parameter<float>(1),
                            b.parameter<float>(2), stream);
     launchNormalisation(mean, variance, eps, view.channels, scale, bias, stream);
