@@ -50,7 +50,7 @@ PlanOptions planOptionsFromJs(const Napi::Object& options) {
           : precision == "float16"  ? Precision::float16
           : precision == "bfloat16" ? Precision::bfloat16
                                     : Precision::float32,
-          options.Get("deterministic").ToBoolean()};
+          options.Get("deterministic").ToBoolean(), options.Get("tune").ToBoolean()};
 }
 
 }  // namespace

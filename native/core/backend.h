@@ -23,6 +23,7 @@ enum class Precision { float32, tf32, float16, bfloat16 };
 struct PlanOptions {
   Precision precision = Precision::float32;
   bool deterministic = false;  // only implementations that give the same bits every time
+  bool tune = true;            // measure where there are several; false: take the likely best, at once
 };
 
 // One allocation of a plan; alive from operation `from` to operation `to`, both included.

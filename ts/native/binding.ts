@@ -108,6 +108,8 @@ export interface NativePlanOptions {
   readonly precision: Precision;
   /** Only implementations that give the same bits every time. */
   readonly deterministic: boolean;
+  /** Measure where there are several; false: take the likely best, at once. */
+  readonly tune: boolean;
 }
 
 export interface NativeDevice {
