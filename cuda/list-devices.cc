@@ -55,6 +55,40 @@ class Nvml {
   int (*memoryInfo_)(void*, void*) = nullptr;
 };
 
+// What Caffe's device_query prints (Caffe::DeviceQuery, common.cpp), and what matters today. Clocks are attributes since
+// CUDA 13.
+std::vector<std::pair<std::string, std::string>> propertiesOf(int ordinal, const cudaDeviceProp& of) {
+  const auto attribute = [&](cudaDeviceAttr which) {
+    int value = 0;
+    cudaDeviceGetAttribute(&value, which, ordinal);
+    return value;
+  };
+  const auto bytes = [](size_t count) { return std::to_string(count) + " B"; };
+  const auto megahertz = [](int kilohertz) { return std::to_string(kilohertz / 1000) + " MHz"; };
+  const auto extents = [](const int (&values)[3]) {
+    return std::to_string(values[0]) + ", " + std::to_string(values[1]) + ", " + std::to_string(values[2]);
+  };
+  const auto yes = [](bool value) { return std::string(value ? "yes" : "no"); };
+  return {{"shared memory per block", bytes(of.sharedMemPerBlock)},
+          {"shared memory per block, opt-in", bytes(of.sharedMemPerBlockOptin)},
+          {"registers per block", std::to_string(of.regsPerBlock)},
+          {"warp size", std::to_string(of.warpSize)},
+          {"maximum memory pitch", bytes(of.memPitch)},
+          {"maximum threads per block", std::to_string(of.maxThreadsPerBlock)},
+          {"maximum dimensions of a block", extents(of.maxThreadsDim)},
+          {"maximum dimensions of a grid", extents(of.maxGridSize)},
+          {"clock rate", megahertz(attribute(cudaDevAttrClockRate))},
+          {"memory clock rate", megahertz(attribute(cudaDevAttrMemoryClockRate))},
+          {"memory bus width", std::to_string(of.memoryBusWidth) + " bits"},
+          {"L2 cache", bytes(static_cast<size_t>(of.l2CacheSize))},
+          {"constant memory", bytes(of.totalConstMem)},
+          {"texture alignment", bytes(of.textureAlignment)},
+          {"concurrent copy and execution", yes(of.asyncEngineCount > 0)},
+          {"multiprocessors", std::to_string(of.multiProcessorCount)},
+          {"kernel execution timeout", yes(attribute(cudaDevAttrKernelExecTimeout) != 0)},
+          {"error correction", yes(of.ECCEnabled != 0)}};
+}
+
 DeviceInfo describe(int ordinal, const Nvml& nvml) {
   cudaDeviceProp properties{};
   DeviceInfo info;
@@ -63,6 +97,7 @@ DeviceInfo describe(int ordinal, const Nvml& nvml) {
     info.name = properties.name;
     info.computeCapability = std::to_string(properties.major) + "." + std::to_string(properties.minor);
     info.memory = {0, properties.totalGlobalMem};
+    info.properties = propertiesOf(ordinal, properties);
   }
   if (!nvml.memory(ordinal, info.memory)) {
     int before = 0;
@@ -88,6 +123,7 @@ DeviceList listDevices() {
   if (cudaDriverGetVersion(&driver) == cudaSuccess && driver > 0) list.driver = versionText(driver);
   if (cudaRuntimeGetVersion(&runtime) == cudaSuccess) list.runtime = versionText(runtime);
   const CudnnLookup& cudnn = cudnnOfThisProcess();
+  for (const CudnnLookup::Attempt& attempt : cudnn.attempts) list.cudnnTried.emplace_back(attempt.path, attempt.outcome);
   if (cudnn.library) {
     list.cudnnVersion = cudnn.library->versionText();
     list.cudnnPath = cudnn.library->path;
