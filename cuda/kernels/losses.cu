@@ -11,7 +11,13 @@
 namespace resnode::cuda {
 namespace {
 
-constexpr int kThreads = 1024;
+constexpr int kThreads = 1024;  // at most
+
+// The one block: no more warps than `work` has threads for.
+Grid oneBlock(int64_t work) {
+  const int64_t threads = (work + 31) / 32 * 32;
+  return {dim3(1), dim3(static_cast<unsigned>(threads < 32 ? 32 : threads > kThreads ? kThreads : threads))};
+}
 
 // Labels as both layers read them.
 struct Labels {
@@ -145,22 +151,23 @@ void launchSoftmaxLoss(const SoftmaxLoss& loss, const float* scores, const float
   const auto kernel = prob              ? softmaxLoss<OneThread, true>
                       : loss.inner == 1 ? softmaxLoss<OneWarp, false>
                                         : softmaxLoss<OneThread, false>;
-  launch(kernel, Grid{dim3(1), dim3(kThreads)}, stream, prob ? prob : scores, labelsOf(labels, loss.channels, loss.ignoreLabel), loss.outer,
+  const int64_t team = !prob && loss.inner == 1 ? 32 : 1;
+  launch(kernel, oneBlock(loss.outer * loss.inner * team), stream, prob ? prob : scores, labelsOf(labels, loss.channels, loss.ignoreLabel), loss.outer,
          loss.inner, loss.normalization, result, badLabel);
 }
 
 void launchEuclideanLoss(const float* a, const float* b, float* result, int64_t batch, int64_t count, cudaStream_t stream) {
-  launch(euclideanLoss, Grid{dim3(1), dim3(kThreads)}, stream, a, b, result, batch, count);
+  launch(euclideanLoss, oneBlock(count), stream, a, b, result, batch, count);
 }
 
 void launchAccuracy(const Accuracy& accuracy, const float* scores, const float* labels, float* result, float* perClass, int* badLabel,
                     cudaStream_t stream) {
   const Labels read = labelsOf(labels, accuracy.channels, accuracy.ignoreLabel);
   const int64_t positions = accuracy.outer * accuracy.inner;
-  launch(accuracy.inner == 1 ? accuracyOf<OneWarp> : accuracyOf<OneThread>, Grid{dim3(1), dim3(kThreads)}, stream, scores, read, positions,
-         accuracy.inner, accuracy.topK, result, badLabel);
+  launch(accuracy.inner == 1 ? accuracyOf<OneWarp> : accuracyOf<OneThread>, oneBlock(positions * (accuracy.inner == 1 ? 32 : 1)), stream, scores, read,
+         positions, accuracy.inner, accuracy.topK, result, badLabel);
   if (perClass && accuracy.channels > 0) {
-    launch(accuracyOfClass, Grid{dim3(static_cast<unsigned>(accuracy.channels)), dim3(256)}, stream, scores, read, positions, accuracy.inner,
+    launch(accuracyOfClass, Grid{dim3(static_cast<unsigned>(accuracy.channels)), dim3(128)}, stream, scores, read, positions, accuracy.inner,
            accuracy.topK, perClass);
   }
 }
