@@ -147,8 +147,8 @@ cudaError_t cudaMemsetAsync(void* target, int value, size_t bytes, cudaStream_t 
 cudaError_t cudaMemset2DAsync(void* target, size_t pitch, int value, size_t width, size_t height, cudaStream_t stream) {
   return call([&] {
     for (size_t row = 0; row < height; ++row) {
-      const cudaError_t error = fillAsync(static_cast<char*>(target) + row * pitch, value, width, stream);
-      if (error != cudaSuccess) return error;
+      const cudaError_t status = fillAsync(static_cast<char*>(target) + row * pitch, value, width, stream);
+      if (status != cudaSuccess) return status;
     }
     return cudaSuccess;
   });
