@@ -6,6 +6,8 @@ import { repositoryFolder } from './golden.ts';
 
 const targets = {
   'kernel-tests': 'kernel-tests',
+  'host-tests': 'host-tests',
+  'real-cudnn-tests': 'real-cudnn-tests',
   resnode_cuda: 'emulated/libresnode_cuda.so',
 };
 
