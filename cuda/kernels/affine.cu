@@ -33,8 +33,8 @@ __global__ void affineRowsKernel(Affine affine, const T* input, T* output) {
     if (residual) add = load<T, n>(residual + i);
 #pragma unroll
     for (int j = 0; j < n; ++j) {
-      const float value = affineOf(affine, toFloat(pack.values[j]), scale[j], bias[j], residual ? toFloat(add.values[j]) : 0.0f);
-      pack.values[j] = fromFloat<T>(channel + j < affine.channels ? value : 0.0f);
+      const float more = residual ? toFloat(add.values[j]) : 0.0f;
+      pack.values[j] = fromFloat<T>(affineOf(affine, toFloat(pack.values[j]), scale[j], bias[j], more));  // padding: 0·1 + 0
     }
     store<T, n>(output + i, pack);
   }

@@ -26,7 +26,7 @@ RESNODE_HOST_DEVICE float combine(float result, float coefficient, float value) 
 
 template <EltwiseOperation operation, class T, int n, int capacity>
 __device__ __forceinline__ void eltwiseAt(const Operands<capacity>& operands, T* output, int64_t i) {
-  float results[n];
+  float results[n] = {};
   const auto take = [&](int k) {
     const Pack<T, n> pack = load<T, n>(static_cast<const T*>(operands.inputs[k]) + i);
 #pragma unroll

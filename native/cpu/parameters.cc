@@ -1,8 +1,5 @@
 #include "parameters.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 namespace resnode::cpu {
 
 CpuParameters::CpuParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources)
@@ -20,7 +17,7 @@ float* CpuParameters::plain(ParameterId id) {
     values = allocate(bytes, "parameter \"" + program_->parameters[id].name + "\"");
     materialise(sources_[id], program_->parameters[id].shape, reinterpret_cast<float*>(values.get()));
     bytes_ += bytes;
-    release(id);
+    releasePages(sources_[id], program_->parameters[id].shape);
   }
   return reinterpret_cast<float*>(values.get());
 }
@@ -33,7 +30,7 @@ dnnl::memory CpuParameters::packed(ParameterId id, const dnnl::memory::desc& fro
   const std::string name = "parameter \"" + program_->parameters[id].name + "\"";
   const AlignedBytes values = allocate(from.get_size(), name);
   materialise(sources_[id], program_->parameters[id].shape, reinterpret_cast<float*>(values.get()));
-  release(id);
+  releasePages(sources_[id], program_->parameters[id].shape);
   AlignedBytes bytes = allocate(to.get_size(), name);
   dnnl::memory source(from, stream.get_engine(), values.get());
   dnnl::memory target(to, stream.get_engine(), bytes.get());
@@ -49,16 +46,6 @@ void CpuParameters::read(ParameterId id, float* destination) const {
   const Shape& shape = program_->parameters[id].shape;
   if (plain == plain_.end()) materialise(sources_[id], shape, destination);
   else std::memcpy(destination, plain->second.get(), elementCount(shape) * sizeof(float));
-}
-
-void CpuParameters::release(ParameterId id) const {
-  const ParameterSource& source = sources_[id];
-  if (!source.mapped) return;
-  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const size_t size = source.type == DataType::float64 ? sizeof(double) : sizeof(float);
-  const auto start = (reinterpret_cast<uintptr_t>(source.bytes) + page - 1) / page * page;
-  const auto end = (reinterpret_cast<uintptr_t>(source.bytes) + elementCount(program_->parameters[id].shape) * size) / page * page;
-  if (end > start) madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
 }
 
 }  // namespace resnode::cpu

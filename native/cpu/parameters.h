@@ -27,8 +27,6 @@ class CpuParameters final : public Parameters {
     dnnl::memory::desc layout;
     AlignedBytes bytes;
   };
-  // Drops the pages of a mapped source that were read: the file can give them again.
-  void release(ParameterId id) const;
 
   std::shared_ptr<const Program> program_;
   std::vector<ParameterSource> sources_;

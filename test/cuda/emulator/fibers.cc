@@ -14,7 +14,8 @@
 #define __asan_unpoison_memory_region(address, size) (void)0
 #endif
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(RESNODE_UCONTEXT)
+#define RESNODE_OWN_SWITCH
 // ucontext asks the kernel for the signal mask at each switch; a tile of tensor-core instructions is 32 switches.
 extern "C" void resnode_switch_stack(void** from, void* to);
 asm(R"(
@@ -57,7 +58,7 @@ struct Fiber::Context {
   char* stack = nullptr;
   void (*body)() = nullptr;
   void* sanitizer = nullptr;  // the sanitizer's fake stack while this one waits
-#if defined(__x86_64__)
+#ifdef RESNODE_OWN_SWITCH
   void* pointer = nullptr;
 #else
   ucontext_t machine;
@@ -68,10 +69,10 @@ namespace {
 
 Fiber::Context* current = nullptr;
 // The stack that called resume().
-void* schedulerSanitizer = nullptr;
+[[maybe_unused]] void* schedulerSanitizer = nullptr;
 [[maybe_unused]] const void* schedulerBottom = nullptr;
 [[maybe_unused]] size_t schedulerSize = 0;
-#if defined(__x86_64__)
+#ifdef RESNODE_OWN_SWITCH
 void* schedulerPointer = nullptr;
 #else
 ucontext_t schedulerMachine;
@@ -90,7 +91,7 @@ Fiber::Fiber(void (*body)()) : context_(new Context) {
   context_->memory = static_cast<char*>(memory);
   context_->stack = context_->memory + kGuardBytes;
   context_->body = body;
-#if defined(__x86_64__)
+#ifdef RESNODE_OWN_SWITCH
   // What the first switch pops: six registers and the address of enter(), on a stack aligned as after a call.
   void** top = reinterpret_cast<void**>(context_->stack + kStackBytes - 64);
   *--top = nullptr;  // enter() has no caller
@@ -114,7 +115,7 @@ Fiber::~Fiber() {
 void Fiber::resume() {
   current = context_.get();
   __sanitizer_start_switch_fiber(&schedulerSanitizer, current->stack, kStackBytes);
-#if defined(__x86_64__)
+#ifdef RESNODE_OWN_SWITCH
   resnode_switch_stack(&schedulerPointer, current->pointer);
 #else
   swapcontext(&schedulerMachine, &current->machine);
@@ -126,7 +127,7 @@ void Fiber::resume() {
 void Fiber::suspend() {
   Context* self = current;
   __sanitizer_start_switch_fiber(&self->sanitizer, schedulerBottom, schedulerSize);
-#if defined(__x86_64__)
+#ifdef RESNODE_OWN_SWITCH
   resnode_switch_stack(&self->pointer, schedulerPointer);
 #else
   swapcontext(&self->machine, &schedulerMachine);

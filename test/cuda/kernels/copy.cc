@@ -17,7 +17,7 @@ void copies(int64_t sourceStride, int64_t targetStride, int64_t rows, int64_t by
   for (size_t i = 0; i < target.size(); ++i) {
     const auto row = static_cast<int64_t>(i) / targetStride, within = static_cast<int64_t>(i) % targetStride;
     const uint8_t expected = within < bytes ? source[static_cast<size_t>(row * sourceStride + within)] : 0x5a;
-    test::expect(target[i] == expected, what + " at " + std::to_string(i));
+    test::near(target[i], expected, 0, 0, [&] { return what + " at " + std::to_string(i); });
   }
 }
 

@@ -155,8 +155,16 @@ RESNODE_TEST(emulator, "finds launches past the limits") {
   expectMisuse("emulator/configuration", "1025×1×1 threads", launched(1, 1025, 0));
   expectMisuse("emulator/configuration", "1×65536×1 blocks", launched(dim3(1, 65536), 1, 0));
   expectMisuse("emulator/configuration", "0×1×1 blocks", launched(0, 1, 0));
-  expectMisuse("emulator/configuration", "49153 bytes", launched(1, 1, 49153));
-  launched(1, 1, 49152)();
+  launched(1, 1, 227 * 1024)();  // launch() asks for it
+  try {
+    launched(1, 1, 227 * 1024 + 1)();
+    throw test::Failure("228 KB of shared memory were granted");
+  } catch (const Error& error) {
+    test::expect(std::string(error.what()).find("cudaFuncSetAttribute") != std::string::npos, error.what());
+  }
+  expectMisuse("emulator/configuration", "49153 bytes", [] {
+    emulator::submit({reinterpret_cast<const void*>(&exitBeforeBarrier), 1, 1, 49153, [] {}}, nullptr);
+  });
 }
 
 RESNODE_TEST(emulator, "shared memory starts as garbage, in every block") {

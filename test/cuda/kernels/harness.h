@@ -10,6 +10,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "types.h"
@@ -37,16 +38,19 @@ inline void expect(bool condition, const std::string& what) {
   if (!condition) throw Failure(what);
 }
 
-// |actual − expected| ≤ absolute + relative·|expected|; NaN equals NaN only, infinities themselves.
-inline void near(double actual, double expected, double relative, double absolute, const std::string& what) {
+// |actual − expected| ≤ absolute + relative·|expected|; NaN equals NaN only, infinities themselves. `what`: text, or a
+// function that makes it (for loops over elements).
+template <class What>
+void near(double actual, double expected, double relative, double absolute, const What& what) {
   const bool equal = actual == expected || (std::isnan(actual) && std::isnan(expected)) ||
                      std::fabs(actual - expected) <= absolute + relative * std::fabs(expected);
-  if (!equal) {
-    std::ostringstream text;
-    text.precision(9);
-    text << what << ": " << actual << ", expected " << expected;
-    throw Failure(text.str());
-  }
+  if (equal) return;
+  std::ostringstream text;
+  text.precision(9);
+  if constexpr (std::is_invocable_v<What>) text << what();
+  else text << what;
+  text << ": " << actual << ", expected " << expected;
+  throw Failure(text.str());
 }
 
 // fp32 1e-5; fp16 and bf16: one rounding of the result (2⁻¹¹, 2⁻⁹ with a margin of 2), times what the caller makes of a reduction.

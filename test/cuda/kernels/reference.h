@@ -67,15 +67,18 @@ void nearNhwc(const Memory<T>& actual, const cuda::Nhwc& shape, const std::vecto
     const double value = cuda::toFloat(actual[static_cast<size_t>(i)]);
     const double wanted = channel < shape.c ? expected[static_cast<size_t>((image * shape.c + channel) * plane + pixel % plane)] : 0;
     const bool padding = channel >= shape.c;
-    near(value, wanted, relative, padding ? 0 : absolute, what + (padding ? " padding" : "") + " at pixel " + std::to_string(pixel) +
-                                                              ", channel " + std::to_string(channel));
+    near(value, wanted, relative, padding ? 0 : absolute, [&] {
+      return what + (padding ? " padding" : "") + " at pixel " + std::to_string(pixel) + ", channel " + std::to_string(channel);
+    });
   }
 }
 
 template <class T>
 void nearPlain(const Memory<T>& actual, const std::vector<float>& expected, double relative, double absolute, const std::string& what) {
   expect(actual.size() == expected.size(), what + ": sizes differ");
-  for (size_t i = 0; i < expected.size(); ++i) near(cuda::toFloat(actual[i]), expected[i], relative, absolute, what + " at " + std::to_string(i));
+  for (size_t i = 0; i < expected.size(); ++i) {
+    near(cuda::toFloat(actual[i]), expected[i], relative, absolute, [&] { return what + " at " + std::to_string(i); });
+  }
 }
 
 inline std::string describe(const cuda::Nhwc& shape, cuda::ElementType type) {

@@ -144,6 +144,15 @@ cudaError_t cudaMemcpy2DAsync(void* target, size_t targetPitch, const void* sour
 cudaError_t cudaMemsetAsync(void* target, int value, size_t bytes, cudaStream_t stream) {
   return call([&] { return fillAsync(target, value, bytes, stream); });
 }
+cudaError_t cudaMemset2DAsync(void* target, size_t pitch, int value, size_t width, size_t height, cudaStream_t stream) {
+  return call([&] {
+    for (size_t row = 0; row < height; ++row) {
+      const cudaError_t status = fillAsync(static_cast<char*>(target) + row * pitch, value, width, stream);
+      if (status != cudaSuccess) return status;
+    }
+    return cudaSuccess;
+  });
+}
 cudaError_t cudaMemset(void* target, int value, size_t bytes) {
   return callOutsideCapture([&] { return fillAsync(target, value, bytes, nullptr); });
 }

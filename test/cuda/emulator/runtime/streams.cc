@@ -7,15 +7,6 @@
 #include "check.h"
 #include "state.h"
 
-namespace resnode::cuda {
-
-// Where cuda/check.cc is not linked.
-[[noreturn]] __attribute__((weak)) void fail(cudaError_t status, const char* statement, const char* file, int line) {
-  throw Error("device/failed", std::string(statement) + " failed: " + cudaGetErrorString(status) + " (" + file + ":" + std::to_string(line) + ")");
-}
-
-}  // namespace resnode::cuda
-
 namespace resnode::emulator {
 namespace {
 
@@ -120,7 +111,7 @@ cudaError_t finishStream(cudaStream_t given) {
 }
 
 cudaError_t finishMark(Mark& mark) {
-  while (!mark.done && mark.stream && !mark.stream->pending.empty()) {
+  while (!mark.done && exists(mark.stream) && !mark.stream->pending.empty()) {
     if (const cudaError_t status = runOne(mark.stream); status != cudaSuccess) return status;
   }
   return cudaSuccess;
@@ -253,7 +244,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   return call([&]() -> cudaError_t {
     if (!event) return cudaErrorInvalidResourceHandle;
     if (event->capture) return cudaErrorCapturedEvent;
-    if (!event->mark || event->mark->done) return cudaSuccess;
+    if (!event->mark || event->mark->done || !exists(event->mark->stream)) return cudaSuccess;
     const cudaError_t status = runOne(event->mark->stream);
     return status == cudaSuccess ? cudaErrorNotReady : status;
   });

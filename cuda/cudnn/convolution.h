@@ -1,0 +1,19 @@
+// cuDNN's ways to compute a convolution problem: what heuristics A, B and fallback propose, each once, without what
+// excluded.h refuses.
+#pragma once
+
+#include "../convolution/option.h"
+#include "descriptors.h"
+
+namespace resnode::cuda {
+
+// In the heuristics' order, likely winners first. `handle` must outlive what is made. A problem that cuDNN cannot take has
+// none; `refusals` (null: not wanted) says why, one line an engine or step.
+ConvolutionOptions cudnnOptions(CudnnHandle& handle, const ConvolutionProblem& problem, bool deterministic,
+                                std::vector<std::string>* refusals = nullptr);
+
+// All of them made (seconds, where engines compile): for conformance tests.
+ConvolutionCandidates cudnnCandidates(CudnnHandle& handle, const ConvolutionProblem& problem, bool deterministic,
+                                      std::vector<std::string>* refusals = nullptr);
+
+}  // namespace resnode::cuda
