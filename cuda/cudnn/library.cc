@@ -8,8 +8,6 @@
 namespace resnode::cuda {
 namespace {
 
-constexpr const char* kInstallCudnn = "pip install nvidia-cudnn-cu13 (or set RESNODE_CUDNN to the file or its folder)";
-
 std::string fileOf(void* library) {
   link_map* map = nullptr;
   if (dlinfo(library, RTLD_DI_LINKMAP, &map) != 0 || !map || !map->l_name[0]) return kCudnnFile;

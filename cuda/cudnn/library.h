@@ -10,6 +10,8 @@
 
 namespace resnode::cuda {
 
+inline constexpr const char* kInstallCudnn = "pip install nvidia-cudnn-cu13 (or set RESNODE_CUDNN to the file or its folder)";
+
 // An opened library. Never closed: cuDNN's threads and caches outlive what we know of.
 struct CudnnLibrary {
   cudnn::Functions call{};

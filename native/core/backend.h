@@ -150,7 +150,7 @@ struct BackendOptions {
 };
 
 // A backend library (libresnode_cpu.so, libresnode_cuda.so) has this symbol.
-inline constexpr int kBackendAbi = 2;
+inline constexpr int kBackendAbi = 3;
 inline constexpr const char* kCreateBackendSymbol = "resnode_create_backend";
 // Throws Error. Returns a new Backend that the caller deletes.
 using CreateBackend = Backend* (*)(int abi, const BackendOptions& options);
@@ -160,12 +160,14 @@ struct DeviceInfo {
   int ordinal = 0;
   std::string name, computeCapability;
   DriverMemory memory;
+  std::vector<std::pair<std::string, std::string>> properties;  // for people, as Caffe's device_query: {"warp size", "32"}, ...
 };
 
 struct DeviceList {
   std::vector<DeviceInfo> devices;
   std::string driver, runtime;           // versions; empty: not found
   std::string cudnnVersion, cudnnPath;   // empty: not found
+  std::vector<std::pair<std::string, std::string>> cudnnTried;  // every place looked at: {path, "opened" or why not}
   std::string problem;                   // why there are no devices, or why they cannot be opened; empty: they can
 };
 
