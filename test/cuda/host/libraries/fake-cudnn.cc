@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -108,11 +109,11 @@ const Rule kRules[] = {
 };
 constexpr int kGraphOfEngine = 1300;  // CUDNN_ATTR_ENGINE_OPERATION_GRAPH
 
-auto& all = *new std::vector<Descriptor*>;  // destroyed ones too: what refers to them may still be alive, as in cuDNN
+std::vector<std::unique_ptr<Descriptor>> all;  // destroyed ones too: what refers to them may still be alive, as in cuDNN
 
 Descriptor* make(cudnnBackendDescriptorType_t type) {
-  all.push_back(new Descriptor{type, false, {}});
-  return all.back();
+  all.push_back(std::unique_ptr<Descriptor>(new Descriptor{type, false, {}}));
+  return all.back().get();
 }
 
 Descriptor* proposal(const Descriptor* graph, int64_t engine, std::vector<cudnnBackendNumericalNote_t> notes, bool knob) {
