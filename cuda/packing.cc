@@ -1,5 +1,6 @@
 #include "packing.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace resnode::cuda {
@@ -48,8 +49,12 @@ size_t packedBytes(const Packing& packing, const Shape& shape) {
 void pack(const Packing& packing, const Shape& shape, const float* values, void* target) {
   std::memset(target, 0, packedBytes(packing, shape));
   switch (packing.form) {
-    case Packing::Form::plain:
-    case Packing::Form::padded: std::memcpy(target, values, elementCount(shape) * sizeof(float)); return;
+    case Packing::Form::plain: std::memcpy(target, values, elementCount(shape) * sizeof(float)); return;
+    case Packing::Form::padded:
+      return dispatch(packing.type, [&](auto zero) {
+        using T = decltype(zero);
+        std::transform(values, values + elementCount(shape), static_cast<T*>(target), fromFloat<T>);
+      });
     case Packing::Form::filters:
       return dispatch(packing.type, [&](auto zero) { packFilters(packing, shape, values, static_cast<decltype(zero)*>(target)); });
     case Packing::Form::innerProduct:

@@ -13,7 +13,7 @@ namespace resnode::cuda {
 struct Packing {
   enum class Form {
     plain,         // float32 as it is
-    padded,        // a vector of float32, zeros up to `rows`
+    padded,        // a vector, zeros up to `rows`
     filters,       // [K, C, R, S] → [rows, R, S, channels], zeros where there is no K or C
     innerProduct,  // [N, C·pixels] (or transposed) → [N, pixels, channels]: the order of an nhwc input
   };

@@ -105,15 +105,18 @@ Step stepOf(const Convolution& convolution, const Operation& operation, const St
   Step step;
   step.nhwcInputs.assign(operation.inputs.size(), true);
   step.parameters.push_back({convolution.weights, {Packing::Form::filters, context.type, problem.output.paddedChannels, problem.weightChannels()}});
+  const bool narrowBias = convolution.bias && context.type != ElementType::float32;
   if (convolution.bias) step.parameters.push_back({*convolution.bias, {Packing::Form::padded, ElementType::float32, problem.output.paddedChannels}});
+  if (narrowBias) step.parameters.push_back({*convolution.bias, {Packing::Form::padded, context.type, problem.output.paddedChannels}});
   if (problem.residual && operation.inputs[0] != operation.inputs[1]) step.inPlace = {1};
   step.workspaceBytes = chosen->workspaceBytes();
   step.implementation = chosen->name();
-  step.launch = [problem, chosen](const Bindings& b, cudaStream_t stream) {
+  step.launch = [problem, chosen, narrowBias](const Bindings& b, cudaStream_t stream) {
     ConvolutionArguments arguments;
     arguments.input = b.inputs[0];
     arguments.weights = b.parameters[0];
     if (problem.bias) arguments.bias = b.parameter<float>(1);
+    if (narrowBias) arguments.narrowBias = b.parameters[2];
     if (problem.residual) arguments.residual = b.inputs[1];
     arguments.output = b.outputs[0];
     arguments.workspace = b.workspace;
@@ -174,11 +177,13 @@ Step stepOf(const BatchNorm& batchNorm, const Operation& operation, const StepCo
   const ChannelView view = channelView(layout);
   step.parameters = {{batchNorm.mean, {}}, {batchNorm.variance, {}}, {batchNorm.factor, {}}};
   const size_t floats = aligned(view.channels * sizeof(float)) / sizeof(float);
-  step.workspaceBytes = 4 * floats * sizeof(float);
+  const int64_t scratch = batchStatisticsScratch(layout.type, view.outer, view.channels, view.paddedChannels, view.inner);
+  step.workspaceBytes = (4 * floats + scratch) * sizeof(float);
   step.launch = [=, eps = batchNorm.eps, fraction = batchNorm.movingAverageFraction](const Bindings& b, cudaStream_t stream) {
     float* mean = reinterpret_cast<float*>(b.workspace);  // [channels] each, one after the other
     float *variance = mean + floats, *scale = mean + 2 * floats, *bias = mean + 3 * floats;
-    launchBatchStatistics(layout.type, b.inputs[0], view.outer, view.channels, view.paddedChannels, view.inner, mean, variance, stream);
+    launchBatchStatistics(layout.type, b.inputs[0], view.outer, view.channels, view.paddedChannels, view.inner, mean, variance, stream,
+                          scratch > 0 ? mean + 4 * floats : nullptr);
     launchMovingStatistics(mean, variance, fraction, view.outer * view.inner, view.channels, b.parameter<float>(0), b.parameter<float>(1),
                            b.parameter<float>(2), stream);
     launchNormalisation(mean, variance, eps, view.channels, scale, bias, stream);

@@ -2,6 +2,7 @@
 
 #include "../kernels/convolution-direct.h"
 #include "../kernels/convolution-mma.h"
+#include "../kernels/convolution-simt.h"
 #include "problem.h"
 
 namespace resnode::cuda {
@@ -21,6 +22,23 @@ class Direct : public ConvolutionImplementation {
  private:
   ConvolutionProblem problem_;
   std::string name_ = "direct";
+};
+
+class Simt : public ConvolutionImplementation {
+ public:
+  Simt(const ConvolutionProblem& problem, const SimtTile& tile)
+      : problem_(problem), tile_(tile), name_("simt-" + std::to_string(tile.pixels) + "x" + std::to_string(tile.filters)) {}
+  const std::string& name() const override { return name_; }
+  size_t workspaceBytes() const override { return 0; }
+  bool deterministic() const override { return true; }
+  void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) override {
+    launchConvolutionSimt(problem_, tile_, arguments, stream);
+  }
+
+ private:
+  ConvolutionProblem problem_;
+  SimtTile tile_;
+  std::string name_;
 };
 
 class Mma : public ConvolutionImplementation {
@@ -46,10 +64,12 @@ class Mma : public ConvolutionImplementation {
 
 int64_t tilesOf(int64_t size, int64_t tile) { return (size + tile - 1) / tile; }
 
-// Would a tile of half the size cover as much? Then it is not worth the time to measure this one.
-bool oversized(const ConvolutionProblem& problem, const MmaTile& tile) {
+// Would a tile of half the size cover as much? Then it is not worth the time to measure this one. (64 is the least that
+// every kind of tile has.)
+template <class Tile>
+bool oversized(const ConvolutionProblem& problem, const Tile& tile) {
   return (tile.pixels > 64 && problem.output.pixels() <= tile.pixels / 2) ||
-         (tile.filters > 32 && problem.output.paddedChannels <= tile.filters / 2);
+         (tile.filters > 64 && problem.output.paddedChannels <= tile.filters / 2);
 }
 
 // Blocks that an output gives, below which its reduction is worth splitting: about what the largest GPUs run at once.
@@ -60,6 +80,9 @@ constexpr int64_t kBlocksWanted = 256;
 ConvolutionCandidates ownCandidates(const ConvolutionProblem& problem, int computeCapability) {
   ConvolutionCandidates candidates;
   candidates.push_back(std::make_unique<Direct>(problem));
+  for (const SimtTile& tile : simtTiles()) {
+    if (!oversized(problem, tile) && simtRefusal(problem, tile).empty()) candidates.push_back(std::make_unique<Simt>(problem, tile));
+  }
   for (MmaTile tile : mmaTiles()) {
     if (oversized(problem, tile)) continue;
     const int64_t blocks = tilesOf(problem.output.pixels(), tile.pixels) * tilesOf(problem.output.paddedChannels, tile.filters);

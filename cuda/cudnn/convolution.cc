@@ -21,6 +21,7 @@ struct EngineConfiguration {
   CudnnDescriptor descriptor;
   EngineNotes notes;
   std::string name;
+  bool narrowBias = false;
 };
 
 // "cudnn-engine-38[2:5,13:1]": the engine's index, then knob types and values in the order of the types.
@@ -41,7 +42,7 @@ EngineConfiguration readConfiguration(std::shared_ptr<const CudnnConvolutionGrap
     knobs.emplace(knob.get<cudnnBackendKnobType_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE), knob.get<int64_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE));
   }
   std::string name = describe(engine.get<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX), knobs);
-  return {std::move(graph), std::move(descriptor), std::move(notes), std::move(name)};
+  return {std::move(graph), std::move(descriptor), std::move(notes), std::move(name), false};
 }
 
 class CudnnConvolution final : public ConvolutionImplementation {
@@ -65,7 +66,7 @@ class CudnnConvolution final : public ConvolutionImplementation {
     std::vector<void*> pointers{const_cast<void*>(arguments.input), const_cast<void*>(arguments.weights), arguments.output};
     if (problem_.bias) {
       ids.push_back(kBiasId);
-      pointers.push_back(const_cast<float*>(arguments.bias));
+      pointers.push_back(configuration_->narrowBias ? const_cast<void*>(arguments.narrowBias) : const_cast<float*>(arguments.bias));
     }
     if (problem_.residual) {
       ids.push_back(kResidualId);
@@ -100,42 +101,48 @@ class CudnnConvolution final : public ConvolutionImplementation {
   size_t workspaceBytes_ = 0;
 };
 
+const char* nameOf(cudnnBackendHeurMode_t mode) {
+  return mode == CUDNN_HEUR_MODE_A ? "A" : mode == CUDNN_HEUR_MODE_B ? "B" : "fallback";
+}
+
 void refuse(std::vector<std::string>* refusals, const std::string& what) {
   if (refusals) refusals->push_back(what);
 }
 
 }  // namespace
 
-ConvolutionOptions cudnnOptions(CudnnHandle& handle, const ConvolutionProblem& problem, bool deterministic, std::vector<std::string>* refusals) {
+ConvolutionOptions cudnnOptions(CudnnHandle& handle, const ConvolutionProblem& problem, const CudnnWishes& wishes,
+                                std::vector<std::string>* refusals) {
   ConvolutionOptions options;
   std::set<std::string> seen;
-  std::vector<EpilogueOrder> orders{EpilogueOrder::biasFirst};
-  if (problem.bias && problem.residual) orders.push_back(EpilogueOrder::residualFirst);
-
-  const auto consider = [&](const std::shared_ptr<const CudnnConvolutionGraph>& graph, CudnnDescriptor descriptor, EpilogueOrder order) {
+  const auto consider = [&](const std::shared_ptr<const CudnnConvolutionGraph>& graph, CudnnDescriptor descriptor, EpilogueForm form) {
     auto configuration = std::make_shared<EngineConfiguration>(readConfiguration(graph, std::move(descriptor)));
-    // Engines that fuse any graph take both orders and are one candidate.
+    // The forms' engines are numbered apart.
+    if (form == EpilogueForm::classic && !formsAgree(problem)) configuration->name += "-classic";
+    configuration->narrowBias = form == EpilogueForm::classic && problem.type != ElementType::float32;
     if (!seen.insert(configuration->name).second) return;
-    if (order == EpilogueOrder::residualFirst) configuration->name += "-residual-first";
-    const std::string why = exclusionOf(configuration->notes, problem, deterministic, handle.library());
+    const std::string why = exclusionOf(configuration->notes, problem, wishes.deterministic, handle.library());
     if (!why.empty()) return refuse(refusals, configuration->name + ": " + why);
     options.push_back({configuration->name, [&handle, configuration, problem]() -> std::unique_ptr<ConvolutionImplementation> {
                          return std::make_unique<CudnnConvolution>(handle, configuration, problem);
                        }});
   };
 
-  for (EpilogueOrder order : orders) {
+  // Classic first: most of its engines need no compiling.
+  for (EpilogueForm form : {EpilogueForm::classic, EpilogueForm::free}) {
+    const bool wantsNarrowBias = form == EpilogueForm::classic && problem.bias && problem.type != ElementType::float32;
+    if (wantsNarrowBias && !wishes.narrowBias) continue;
+    if (form == EpilogueForm::free && formsAgree(problem)) continue;
     std::shared_ptr<const CudnnConvolutionGraph> graph;
     try {
-      graph = std::make_shared<const CudnnConvolutionGraph>(handle, problem, order);
+      graph = std::make_shared<const CudnnConvolutionGraph>(handle, problem, form);
     } catch (const Error& error) {
       refuse(refusals, error.what());
       continue;
     }
     for (cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
-      const std::string what = "heuristic " + std::to_string(mode);
       try {
-        CudnnDescriptor heuristic(handle.library(), CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, what);
+        CudnnDescriptor heuristic(handle.library(), CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, std::string("heuristic ") + nameOf(mode));
         heuristic.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph->graph());
         heuristic.set(CUDNN_ATTR_ENGINEHEUR_MODE, mode);
         if (handle.properties()) heuristic.set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, *handle.properties());
@@ -143,20 +150,20 @@ ConvolutionOptions cudnnOptions(CudnnHandle& handle, const ConvolutionProblem& p
         const int64_t proposals = heuristic.count(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR);
         for (CudnnDescriptor& descriptor :
              heuristic.descriptors(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, proposals, "a configuration")) {
-          consider(graph, std::move(descriptor), order);
+          consider(graph, std::move(descriptor), form);
         }
       } catch (const Error& error) {
-        refuse(refusals, what + ": " + error.what());
+        refuse(refusals, error.what());
       }
     }
   }
   return options;
 }
 
-ConvolutionCandidates cudnnCandidates(CudnnHandle& handle, const ConvolutionProblem& problem, bool deterministic,
+ConvolutionCandidates cudnnCandidates(CudnnHandle& handle, const ConvolutionProblem& problem, const CudnnWishes& wishes,
                                       std::vector<std::string>* refusals) {
   ConvolutionCandidates candidates;
-  for (const ConvolutionOption& option : cudnnOptions(handle, problem, deterministic, refusals)) {
+  for (const ConvolutionOption& option : cudnnOptions(handle, problem, wishes, refusals)) {
     try {
       candidates.push_back(option.make());
     } catch (const Error& error) {

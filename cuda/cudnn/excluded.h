@@ -50,7 +50,6 @@ inline std::string exclusionOf(const EngineNotes& notes, const ConvolutionProble
       {true, CUDNN_BEHAVIOR_NOTE_REQUIRES_FILTER_INT8x32_REORDER, "weights are not stored so"},
       {true, CUDNN_BEHAVIOR_NOTE_REQUIRES_BIAS_INT8x32_REORDER, "biases are not stored so"},
       {!library.hasNvrtc, CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION, "libnvrtc was not found"},
-      {!library.hasCublasLt, CUDNN_BEHAVIOR_NOTE_CUBLASLT_DEPENDENCY, "libcublasLt was not found"},
   };
   for (const BehaviourRule& rule : behaviourRules) {
     if (rule.applies && notes.has(rule.note)) return std::string(nameOf(rule.note)) + ": " + rule.reason;

@@ -28,7 +28,11 @@ std::vector<int64_t> strides(const Nhwc& tensor) {
 
 }  // namespace
 
-CudnnConvolutionGraph::CudnnConvolutionGraph(CudnnHandle& handle, const ConvolutionProblem& problem, EpilogueOrder order) : handle_(handle) {
+bool formsAgree(const ConvolutionProblem& problem) {
+  return !problem.bias || (!problem.residual && problem.type == ElementType::float32);
+}
+
+CudnnConvolutionGraph::CudnnConvolutionGraph(CudnnHandle& handle, const ConvolutionProblem& problem, EpilogueForm form) : handle_(handle) {
   parts_.reserve(kMaxParts);
   const cudnnDataType_t type = dataType(problem.type);
   const std::vector<int64_t> yDimensions = dimensions(problem.output, problem.group), yStrides = strides(problem.output);
@@ -50,7 +54,7 @@ CudnnConvolutionGraph::CudnnConvolutionGraph(CudnnHandle& handle, const Convolut
 
   const auto addBias = [&] {
     if (!problem.bias) return;
-    const CudnnDescriptor& bias = tensor("the bias", kBiasId, CUDNN_DATA_FLOAT, {1, filters, 1, 1}, {filters, 1, filters, filters}, false);
+    const CudnnDescriptor& bias = tensor("the bias", kBiasId, form == EpilogueForm::classic ? type : CUDNN_DATA_FLOAT, {1, filters, 1, 1}, {filters, 1, filters, filters}, false);
     const CudnnDescriptor& y = result();
     operations.push_back(pointwise("+ bias", CUDNN_POINTWISE_ADD, *last, &bias, y).get());
     last = &y;
@@ -62,7 +66,7 @@ CudnnConvolutionGraph::CudnnConvolutionGraph(CudnnHandle& handle, const Convolut
     operations.push_back(pointwise("+ residual", CUDNN_POINTWISE_ADD, *last, &residual, y).get());
     last = &y;
   };
-  if (order == EpilogueOrder::biasFirst) {
+  if (form == EpilogueForm::free) {
     addBias();
     addResidual();
   } else {

@@ -10,14 +10,17 @@ namespace resnode::cuda {
 // The unique ids of the tensors that have memory.
 enum CudnnTensorId : int64_t { kInputId = 1, kWeightsId, kBiasId, kResidualId, kOutputId };
 
-// Float addition is not associative, and engines know one order each: the older ones cudnnConvolutionBiasActivationForward's
-// (residual first), the newer ones any.
-enum class EpilogueOrder { biasFirst, residualFirst };
+// Engines that are compiled ahead know one form of the epilogue, that of cudnnConvolutionBiasActivationForward: the residual
+// is added first, and the bias has the data's type. Engines that compile at run time take any.
+enum class EpilogueForm { classic, free };
+
+// True: both forms make the same graph.
+bool formsAgree(const ConvolutionProblem& problem);
 
 class CudnnConvolutionGraph {
  public:
   // Throws Error where cuDNN refuses a descriptor.
-  CudnnConvolutionGraph(CudnnHandle& handle, const ConvolutionProblem& problem, EpilogueOrder order);
+  CudnnConvolutionGraph(CudnnHandle& handle, const ConvolutionProblem& problem, EpilogueForm form);
   const CudnnDescriptor& graph() const { return parts_.back(); }
 
  private:

@@ -8,8 +8,6 @@
 namespace resnode::cuda {
 namespace {
 
-constexpr const char* kInstallCudnn = "pip install nvidia-cudnn-cu13 (or set RESNODE_CUDNN to the file or its folder)";
-
 std::string fileOf(void* library) {
   link_map* map = nullptr;
   if (dlinfo(library, RTLD_DI_LINKMAP, &map) != 0 || !map || !map->l_name[0]) return kCudnnFile;
@@ -86,30 +84,29 @@ std::string CudnnLibrary::versionText() const {
 
 std::string CudnnLookup::summary() const {
   if (!library) return std::string("not found, our own kernels are used; to install it: ") + kInstallCudnn;
-  std::string text = library->versionText() + " (" + library->path + ")";
-  for (const std::string& what : missing) text += "; " + what;
-  return text;
+  const std::string text = library->versionText() + " (" + library->path + ")";
+  return missing.empty() ? text : text + "; " + missing;
 }
 
 CudnnLookup lookUpCudnn(const CudnnEnvironment& environment) {
   CudnnLookup lookup;
-  auto library = std::make_shared<CudnnLibrary>();
   for (const std::string& place : cudnnPlaces(environment)) {
-    const std::string why = tryToOpen(place, *library);
+    auto library = std::make_shared<CudnnLibrary>();
+    std::string why = tryToOpen(place, *library);
+    if (why.empty()) {
+      const std::string folder = std::filesystem::path(library->path).parent_path().string();
+      const std::string major = std::to_string(library->cudaMajor);
+      const std::string suffix = library->cudaMajor >= 13 ? "" : "-cu" + major;  // of NVIDIA's pip packages
+      library->hasNvrtc = openCompanion(environment, folder, "libnvrtc.so." + major);
+      if (!library->hasNvrtc) lookup.missing = "libnvrtc.so." + major + " was not found: pip install nvidia-cuda-nvrtc" + suffix;
+      // Without it cuDNN 9.24 aborts the process at the first heuristic: "Cannot load symbol cublasLtGetVersion".
+      if (!openCompanion(environment, folder, "libcublasLt.so." + major)) {
+        why = "it needs libcublasLt.so." + major + ", which was not found: pip install nvidia-cublas" + suffix;
+      }
+    }
     lookup.attempts.push_back({place, why.empty() ? "opened" : why});
     if (!why.empty()) continue;
-    const std::string folder = std::filesystem::path(library->path).parent_path().string();
-    const std::string major = std::to_string(library->cudaMajor);
-    const auto companion = [&](const std::string& name, const std::string& package) {
-      const std::string file = name + ".so." + major;
-      const bool found = openCompanion(environment, folder, file);
-      // CUDA 13's pip packages bear no suffix any more.
-      if (!found) lookup.missing.push_back(file + " was not found: pip install " + package + (library->cudaMajor >= 13 ? "" : "-cu" + major));
-      return found;
-    };
-    library->hasNvrtc = companion("libnvrtc", "nvidia-cuda-nvrtc");
-    library->hasCublasLt = companion("libcublasLt", "nvidia-cublas");
-    lookup.library = library;
+    lookup.library = std::move(library);
     break;
   }
   return lookup;

@@ -10,14 +10,15 @@
 
 namespace resnode::cuda {
 
+inline constexpr const char* kInstallCudnn = "pip install nvidia-cudnn-cu13 (or set RESNODE_CUDNN to the file or its folder)";
+
 // An opened library. Never closed: cuDNN's threads and caches outlive what we know of.
 struct CudnnLibrary {
   cudnn::Functions call{};
   std::string path;    // of the file that the loader took
   size_t version = 0;  // 92400 is 9.24.0
   int cudaMajor = 0;   // of the CUDA that it was built for
-  // What cuDNN opens itself when an engine wants it; where absent, such engines are left out (excluded.h).
-  bool hasNvrtc = false, hasCublasLt = false;
+  bool hasNvrtc = false;  // false: engines that compile at run time are left out (excluded.h)
 
   std::string versionText() const;
 };
@@ -29,7 +30,7 @@ struct CudnnLookup {
   };
   std::shared_ptr<const CudnnLibrary> library;  // null: none was found
   std::vector<Attempt> attempts;
-  std::vector<std::string> missing;  // companions that were not found, with the command that installs them
+  std::string missing;  // empty, or what else should be installed, with the command
 
   // One line: version and path, or that none was found and the command that installs it.
   std::string summary() const;

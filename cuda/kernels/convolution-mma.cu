@@ -78,16 +78,16 @@ __global__ void __launch_bounds__(Tile::threads) convolutionMma(ImplicitGemm gem
     const int filterChunk = (lane / 8 % 2) ^ rowPhase<Tile::depthBytes>(filterRow);
 
     const int count = min(gemm.stagesOfSplit, gemm.stages - firstStage);
-    forEachStage<Tile::stages>(loader, sharedAddress(memory), count, [&](SharedAddress stage) {
+    const SharedAddress stages = sharedAddress(memory);
+    forEachStage<Tile::stages>(loader, stages, count, [&](int stage) {
+      const SharedAddress pixels = stages + stage + pixelRow * Tile::depthBytes;
+      const SharedAddress filters = stages + stage + filterRow * Tile::depthBytes;
       constexpr int kSteps = Tile::depthBytes / 32;
       Fragments<T, Tile> fragments[2];  // the next step's are loaded while this one's are multiplied
-      fragments[0].load(stage + pixelRow * Tile::depthBytes, pixelChunk, stage + filterRow * Tile::depthBytes, filterChunk, 0);
+      fragments[0].load(pixels, pixelChunk, filters, filterChunk, 0);
 #pragma unroll
       for (int step = 0; step < kSteps; ++step) {
-        if (step + 1 < kSteps) {
-          fragments[(step + 1) % 2].load(stage + pixelRow * Tile::depthBytes, pixelChunk, stage + filterRow * Tile::depthBytes,
-                                         filterChunk, step + 1);
-        }
+        if (step + 1 < kSteps) fragments[(step + 1) % 2].load(pixels, pixelChunk, filters, filterChunk, step + 1);
         const Fragments<T, Tile>& now = fragments[step % 2];
 #pragma unroll
         for (int i = 0; i < Tile::rowTiles; ++i) {

@@ -129,7 +129,8 @@ class StageLoader {
   int filtersLeft_;
 };
 
-// The pipeline: stages − 1 of them are under way while one is computed, one barrier a stage.
+// The pipeline: stages − 1 of them are under way while one is computed, one barrier a stage. compute(where that one lies, in
+// bytes from `memory` on).
 template <int stages, class Loader, class Compute>
 __device__ __forceinline__ void forEachStage(Loader& loader, SharedAddress memory, int count, Compute compute) {
   for (int i = 0; i < stages - 1; ++i) {
@@ -142,7 +143,7 @@ __device__ __forceinline__ void forEachStage(Loader& loader, SharedAddress memor
     __syncthreads();  // stage i is there for all, and all are done with the one that is overwritten now
     if (i + stages - 1 < count) loader.load(memory + writing * Loader::kStageBytes);
     commitCopies();
-    compute(memory + reading * Loader::kStageBytes);
+    compute(reading * Loader::kStageBytes);
     reading = reading + 1 == stages ? 0 : reading + 1;
     writing = writing + 1 == stages ? 0 : writing + 1;
   }

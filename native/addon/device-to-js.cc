@@ -32,13 +32,25 @@ Napi::Value driverMemoryToJs(Napi::Env env, const DriverMemory& memory) {
   return object;
 }
 
+// [[name, value], ...]
+Napi::Array pairsToJs(Napi::Env env, const std::vector<std::pair<std::string, std::string>>& pairs) {
+  Napi::Array array = Napi::Array::New(env);
+  for (uint32_t i = 0; i < pairs.size(); ++i) {
+    Napi::Array pair = Napi::Array::New(env);
+    pair.Set(0u, pairs[i].first);
+    pair.Set(1u, pairs[i].second);
+    array.Set(i, pair);
+  }
+  return array;
+}
+
 PlanOptions planOptionsFromJs(const Napi::Object& options) {
   const std::string precision = options.Get("precision").ToString().Utf8Value();
   return {precision == "tf32"       ? Precision::tf32
           : precision == "float16"  ? Precision::float16
           : precision == "bfloat16" ? Precision::bfloat16
                                     : Precision::float32,
-          options.Get("deterministic").ToBoolean()};
+          options.Get("deterministic").ToBoolean(), options.Get("tune").ToBoolean()};
 }
 
 }  // namespace
@@ -54,10 +66,12 @@ Napi::Value listDevices(const Napi::CallbackInfo& info) {
     object.Set("name", each.name);
     object.Set("computeCapability", each.computeCapability);
     object.Set("memory", driverMemoryToJs(env, each.memory));
+    object.Set("properties", pairsToJs(env, each.properties));
     devices.Set(i, object);
   }
   Napi::Object object = Napi::Object::New(env);
   object.Set("devices", devices);
+  object.Set("cudnnTried", pairsToJs(env, list.cudnnTried));
   for (const auto& [name, value] : {std::pair("driver", list.driver), std::pair("runtime", list.runtime), std::pair("cudnnVersion", list.cudnnVersion),
                                     std::pair("cudnnPath", list.cudnnPath), std::pair("problem", list.problem)}) {
     object.Set(name, value.empty() ? env.Null() : Napi::String::New(env, value).As<Napi::Value>());

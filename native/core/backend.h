@@ -23,6 +23,7 @@ enum class Precision { float32, tf32, float16, bfloat16 };
 struct PlanOptions {
   Precision precision = Precision::float32;
   bool deterministic = false;  // only implementations that give the same bits every time
+  bool tune = true;            // measure where there are several; false: take the likely best, at once
 };
 
 // One allocation of a plan; alive from operation `from` to operation `to`, both included.
@@ -149,7 +150,7 @@ struct BackendOptions {
 };
 
 // A backend library (libresnode_cpu.so, libresnode_cuda.so) has this symbol.
-inline constexpr int kBackendAbi = 2;
+inline constexpr int kBackendAbi = 3;
 inline constexpr const char* kCreateBackendSymbol = "resnode_create_backend";
 // Throws Error. Returns a new Backend that the caller deletes.
 using CreateBackend = Backend* (*)(int abi, const BackendOptions& options);
@@ -159,12 +160,14 @@ struct DeviceInfo {
   int ordinal = 0;
   std::string name, computeCapability;
   DriverMemory memory;
+  std::vector<std::pair<std::string, std::string>> properties;  // for people, as Caffe's device_query: {"warp size", "32"}, ...
 };
 
 struct DeviceList {
   std::vector<DeviceInfo> devices;
   std::string driver, runtime;           // versions; empty: not found
   std::string cudnnVersion, cudnnPath;   // empty: not found
+  std::vector<std::pair<std::string, std::string>> cudnnTried;  // every place looked at: {path, "opened" or why not}
   std::string problem;                   // why there are no devices, or why they cannot be opened; empty: they can
 };
 

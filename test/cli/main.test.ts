@@ -38,6 +38,28 @@ test('misuse exits with 2, a failure with 1 and one sentence', () => {
   assert.match(failed.stderr, /^resnode: none\.png: there is no such file\n$/);
 });
 
+test('every misuse is one sentence that begins with the command, and summary takes its net either way', () => {
+  for (const words of [
+    ['bogus'],
+    ['summary'],
+    ['time', '--bogus'],
+    ['summary', files[1]!, ...files.slice(0, 2)],
+  ]) {
+    const { status, stderr } = resnode(...words);
+    assert.is(status, 2);
+    assert.match(stderr, /^resnode: [^\n]+\n$/);
+  }
+  assert.equal(resnode('summary', ...files.slice(0, 2)).stdout, resnode('summary', files[1]!).stdout);
+});
+
+test('a reader that stops early, such as head, is no error', () => {
+  const main = join(repositoryFolder, 'ts/cli/main.ts');
+  const pipe = `"${process.execPath}" --import tsx "${main}" print --resnet 152 | head -n 1; echo "\${PIPESTATUS[0]}"`;
+  const { stdout, stderr } = spawnSync('bash', ['-c', pipe], { encoding: 'utf8', cwd: repositoryFolder });
+  assert.is(stdout, 'name: "ResNet-152"\n0\n');
+  assert.is(stderr, '');
+});
+
 test('summary counts what the paper says of ResNet-20 (0.27 M, and its projections)', () => {
   const { parameters, macs } = JSON.parse(resnode('summary', files[1]!, '--json').stdout);
   assert.ok(parameters > 270_000 && parameters < 280_000, `${parameters}`);
@@ -49,6 +71,26 @@ test('time gives the whole and every operation', () => {
     resnode('time', ...files, '--iterations', '2', '--json').stdout,
   );
   assert.ok(milliseconds.median > 0 && operations.length > 20);
+});
+
+test('doctor is content where the CPU device works, GPU or not', () => {
+  const run = resnode('doctor', '--json');
+  assert.is(run.status, 0);
+  const { ok, findings } = JSON.parse(run.stdout);
+  assert.is(ok, true);
+  assert.ok(
+    findings.every(({ ok: isThere, found }: { ok: boolean; found: string }) => isThere || found !== ''),
+  );
+  assert.match(resnode('doctor').stdout, /the CPU device works, /);
+});
+
+test('device-query without a GPU fails in one sentence; with one it prints it', () => {
+  const run = resnode('device-query');
+  if (run.status === 0) assert.match(run.stdout, /^device +cuda:0$/m);
+  else {
+    assert.is(run.status, 1);
+    assert.match(run.stderr, /^resnode: There is no GPU to query: .+\n$/);
+  }
 });
 
 test.run();

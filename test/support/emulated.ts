@@ -1,10 +1,15 @@
 /** Builds cuda/ for the host (test/cuda/CMakeLists.txt) in build/emulated; quick when nothing changed. */
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { type Device, type DeviceKind, type DeviceOptions, openDevice } from '../../ts/index.ts';
 import { repositoryFolder } from './golden.ts';
 
 const targets = {
   'kernel-tests': 'kernel-tests',
+  'host-tests': 'host-tests',
+  'real-cudnn-tests': 'real-cudnn-tests',
+  'fake-cudnn-92400': 'libfake-cudnn-92400.so',
+  empty: 'libempty.so',
   resnode_cuda: 'emulated/libresnode_cuda.so',
 };
 
@@ -34,4 +39,17 @@ export function emulatedBuild(target: keyof typeof targets): string | null {
   const built = cmake('--build', folder, '--target', target, '--parallel', '2');
   if (!built.ok) throw new Error(built.text);
   return join(folder, targets[target]);
+}
+
+/**
+ * Opens the CUDA device on the emulated runtime: resnode's own kernels, nothing measured, unless `options` say otherwise.
+ * Null (after printing why the caller is about to skip) where it cannot be built.
+ */
+export async function openEmulated(
+  options: DeviceOptions = {},
+  kind: DeviceKind = 'cuda',
+): Promise<Device | null> {
+  const library = emulatedBuild('resnode_cuda');
+  if (library === null) return null;
+  return openDevice(kind, { cudnn: false, tune: false, libraryFolder: dirname(library), ...options });
 }

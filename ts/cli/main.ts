@@ -1,20 +1,34 @@
 #!/usr/bin/env node
 /** The command line: thin over the library, one file a command. Exit status 2 for misuse, 1 for failure. */
+import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { ArgumentError, ResnodeError } from '../errors.ts';
 import { classify } from './classify.ts';
+import { deviceQuery } from './device-query.ts';
+import { doctor } from './doctor.ts';
 import { parity } from './parity.ts';
 import { print } from './print.ts';
 import { run } from './run.ts';
 import { summary } from './summary.ts';
 import { time } from './time.ts';
 
+const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 const program = new Command('resnode')
+  .version(version)
   .description("Deep residual networks from Caffe's files")
-  .exitOverride()
   .configureHelp({ sortSubcommands: true });
-for (const command of [classify, run, parity, summary, time, print])
-  program.addCommand(command().exitOverride());
+for (const command of [classify, run, parity, summary, time, print, doctor, deviceQuery])
+  program.addCommand(command());
+for (const command of [program, ...program.commands])
+  command.exitOverride().configureOutput({
+    outputError: (text, write) => write(text.replace(/^error: /, 'resnode: ')),
+  });
+
+// A reader that has seen enough (`resnode print … | head`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
 
 // Caffe's tool takes gflags, which may begin with one dash: -model=net.prototxt.
 const args = process.argv.slice(2).map((arg) => arg.replace(/^-(?=[a-z][a-z_-]+(=|$))/, '--'));

@@ -17,6 +17,7 @@ import {
 } from './options.ts';
 
 interface Flags extends DeviceFlags, StateFlags {
+  model?: string;
   batch?: number;
   fused?: boolean;
   json?: boolean;
@@ -25,12 +26,16 @@ interface Flags extends DeviceFlags, StateFlags {
 export function summary(): Command {
   const command = new Command('summary')
     .description('list the layers of a net: shapes, parameters, multiply-accumulates, memory')
-    .argument('<prototxt>', 'the net')
+    .argument('[prototxt]', 'the net')
+    .option('--model <prototxt>', 'the net, as the other commands take it')
     .option('--batch <n>', 'first dimension of the inputs', integer(1))
     .option('--fused', 'as it runs, after the passes')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  resnode summary ResNet-50-deploy.prototxt --fused --batch 8');
-  return stateOptions(deviceOptions(command)).action(async (file: string, flags: Flags) => {
+  return stateOptions(deviceOptions(command)).action(async (argument: string | undefined, flags: Flags) => {
+    const file = argument ?? flags.model;
+    if (file === undefined || (argument !== undefined && flags.model !== undefined))
+      return command.error('error: expected one prototxt', { exitCode: 2 });
     const net = readFilteredNet(file, flags);
     const options = { ...netState(flags), ...(flags.batch === undefined ? {} : { batch: flags.batch }) };
     const written = graphFromCaffe(net, options);

@@ -108,6 +108,8 @@ export interface NativePlanOptions {
   readonly precision: Precision;
   /** Only implementations that give the same bits every time. */
   readonly deterministic: boolean;
+  /** Measure where there are several; false: take the likely best, at once. */
+  readonly tune: boolean;
 }
 
 export interface NativeDevice {
@@ -176,11 +178,15 @@ export interface NativeDeviceList {
     readonly name: string;
     readonly computeCapability: string;
     readonly memory: DriverMemory;
+    /** Names and values, for people. */
+    readonly properties: readonly (readonly [name: string, value: string])[];
   }[];
   readonly driver: string | null;
   readonly runtime: string | null;
   readonly cudnnVersion: string | null;
   readonly cudnnPath: string | null;
+  /** Every place looked at, and what came of it. */
+  readonly cudnnTried: readonly (readonly [path: string, outcome: string])[];
   /** Why there are no devices, or why they cannot be opened as they are. */
   readonly problem: string | null;
 }

@@ -25,6 +25,7 @@ export interface CompileOptions extends GraphOptions {
   readonly strict?: boolean;
   readonly precision?: Precision;
   readonly deterministic?: boolean;
+  readonly tune?: boolean;
 }
 
 /** A net lowered for one set of input shapes; nothing of it lies on a device yet. */
@@ -63,9 +64,9 @@ export function lowerNet(net: NetParameter, options: CompileOptions): Lowered {
 export async function planNet(
   device: NativeDevice,
   lowered: Lowered,
-  { precision = 'float32', deterministic = false }: CompileOptions,
+  { precision = 'float32', deterministic = false, tune = true }: CompileOptions,
 ): Promise<Planned> {
-  const plan = await device.prepare(lowered.program, { precision, deterministic });
+  const plan = await device.prepare(lowered.program, { precision, deterministic, tune });
   return { ...lowered, plan, memory: planMemory(plan.buffers, plan) };
 }
 

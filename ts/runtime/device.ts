@@ -15,6 +15,7 @@ import {
   checkSameParameters,
   compileNet,
   fillParameters,
+  type Lowered,
   lowerNet,
   neededBytes,
   type Planned,
@@ -41,6 +42,11 @@ export interface DeviceOptions {
   readonly deterministic?: boolean;
   /** CUDA: false computes with resnode's own kernels alone. Default true: without cuDNN the device does not open. */
   readonly cudnn?: boolean;
+  /**
+   * CUDA: false takes the likely best implementations at once. Default true: a convolution that is new to a GPU is
+   * measured when it is first planned (for a minute a net at most) and remembered.
+   */
+  readonly tune?: boolean;
   /** Where measured choices are kept from run to run. Default: `resnode` in the user's cache folder. */
   readonly cacheFolder?: string;
   /** Where backend libraries are looked for, for tests. @internal */
@@ -94,7 +100,7 @@ export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptio
   const open = (chosen: NativeKind, reason: string) => {
     const name = chosen === 'cuda' ? `cuda:${ordinal ?? 0}` : chosen;
     const native = openNative(chosen, name, { ...options, threads, ordinal: Number(ordinal ?? 0) });
-    return new Device(native, name, reason, memoryLimit);
+    return new Device(native, name, reason, { memoryLimit, tune: options.tune ?? true });
   };
   if (family !== 'auto') return open(family as NativeKind, `${kind} was asked for`);
   try {
@@ -139,10 +145,17 @@ export class Device {
   readonly description: Readonly<Record<string, string | number>>;
   readonly #native: NativeDevice;
   readonly #limit: number;
+  readonly #tune: boolean;
 
   /** Use `openDevice`. @internal */
-  constructor(native: NativeDevice, name: string, reason: string, memoryLimit: number) {
+  constructor(
+    native: NativeDevice,
+    name: string,
+    reason: string,
+    { memoryLimit, tune }: { readonly memoryLimit: number; readonly tune: boolean },
+  ) {
     this.#native = native;
+    this.#tune = tune;
     this.name = name;
     this.#limit = memoryLimit;
     this.kind = native.kind;
@@ -166,7 +179,7 @@ export class Device {
     const { data, report } = fillParameters(lowered, weights, options);
     let parameters: NativeParameters | null = null;
     try {
-      const planned = await planNet(this.#native, lowered, options);
+      const planned = await this.#plan(lowered, options);
       await this.#checkMemory(net, options, planned, neededBytes(planned).total);
       parameters = await this.#native.createParameters(planned.program, data);
       const held = parameters;
@@ -190,7 +203,7 @@ export class Device {
    */
   async plan(options: Omit<LoadOptions, 'weights'>): Promise<ModelPlan> {
     try {
-      const planned = await planNet(this.#native, lowerNet(readModel(options), options), options);
+      const planned = await this.#plan(lowerNet(readModel(options), options), options);
       const description = describePlan(planned);
       planned.plan.dispose();
       return description;
@@ -245,6 +258,10 @@ export class Device {
     this.dispose();
   }
 
+  #plan(lowered: Lowered, options: CompileOptions): Promise<Planned> {
+    return planNet(this.#native, lowered, { tune: this.#tune, ...options });
+  }
+
   async #compileAgain(
     net: NetParameter,
     options: CompileOptions,
@@ -254,7 +271,7 @@ export class Device {
     const { batch: _, ...shaped } = options;
     const lowered = lowerNet(net, shaped);
     checkSameParameters(first.program, lowered.program);
-    const planned = await planNet(this.#native, lowered, shaped);
+    const planned = await this.#plan(lowered, shaped);
     await this.#checkMemory(net, shaped, planned, neededBytes(planned).activations);
     return compileNet(this.#native, planned, parameters);
   }
@@ -267,7 +284,10 @@ export class Device {
       batch === undefined
         ? null
         : await largestBatch(batch, free, async (smaller) => {
-            const other = await planNet(this.#native, lowerNet(net, { ...options, batch: smaller }), options);
+            const other = await planNet(this.#native, lowerNet(net, { ...options, batch: smaller }), {
+              ...options,
+              tune: false,
+            });
             other.plan.dispose();
             return need - neededBytes(planned).activations + neededBytes(other).activations;
           });

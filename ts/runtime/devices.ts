@@ -10,6 +10,8 @@ export interface DeviceInfo {
   /** `9.0`. */
   readonly computeCapability: string;
   readonly memory: DriverMemory;
+  /** What the driver says of it, by name: multiprocessors, clock rate and so on. */
+  readonly properties: Readonly<Record<string, string>>;
 }
 
 /** The GPUs of this machine and what CUDA needs beside them. */
@@ -20,6 +22,8 @@ export interface Devices {
   /** The CUDA runtime that resnode was built with. */
   readonly runtime: string | null;
   readonly cudnn: { readonly version: string; readonly path: string } | null;
+  /** Every place where cuDNN was looked for: its path, and `opened` or why not. */
+  readonly cudnnTried: readonly (readonly [path: string, outcome: string])[];
   /** Why there are none, or why they cannot be opened as they are, and what mends it. */
   readonly problem: string | null;
 }
@@ -29,10 +33,15 @@ export function devices(options: { /** @internal */ readonly libraryFolder?: str
   const { binding, folder } = loadBinding();
   const list = binding.listDevices('cuda', options.libraryFolder ?? folder);
   return {
-    devices: list.devices.map(({ ordinal, ...rest }) => ({ device: `cuda:${ordinal}`, ...rest })),
+    devices: list.devices.map(({ ordinal, properties, ...rest }) => ({
+      device: `cuda:${ordinal}`,
+      ...rest,
+      properties: Object.fromEntries(properties),
+    })),
     driver: list.driver,
     runtime: list.runtime,
     cudnn: list.cudnnVersion === null ? null : { version: list.cudnnVersion, path: list.cudnnPath ?? '' },
+    cudnnTried: list.cudnnTried,
     problem: list.problem,
   };
 }

@@ -14,7 +14,8 @@ export interface DeviceMemory extends NativeMemory {
 /** Bytes of main memory that this process can still take, within its control group where there is one. */
 export function availableMemory(): number {
   const { availableMemory: query } = process as { availableMemory?: () => number };
-  return query?.call(process) ?? freemem();
+  // 0 where there is no /proc to ask: the kernel itself answers then.
+  return query?.call(process) || freemem();
 }
 
 /** `18.2 GiB`. */

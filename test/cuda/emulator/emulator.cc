@@ -174,16 +174,6 @@ void requireThread(const char* operation, Site site) {
                                           std::to_string(blockIdx.z) + ")");
 }
 
-// Where the warp whose last thread in the order is at `i` starts, one before, if any of it can go on; else i.
-size_t warpAgain(size_t i) {
-  const size_t size = std::min<size_t>(32, block.threads.size() - block.order[i] / 32 * 32);
-  for (size_t j = i + 1 - size; j <= i; ++j) {
-    const Thread& thread = block.threads[block.order[j]];
-    if (thread.worker && !thread.waiting) return i - size;
-  }
-  return i;
-}
-
 void runBlock() {
   const size_t count = block.threads.size();
   ++blockCount;
@@ -218,8 +208,7 @@ void runBlock() {
       progress = true;
       block.current = block.order[i];
       thread.worker->fiber.resume();
-      // Reversed, a warp goes on until all of it waits for the block, so that one warp is far ahead of the others.
-      if (orderSetting().order == Order::reverse && (block.current % 32 == 0)) i = warpAgain(i);
+      if (orderSetting().order == Order::reverse) i = static_cast<size_t>(-1);  // again from the first one: see Order
     }
     if (waiting && !progress && !block.error) throwDeadlock();
   }

@@ -3,10 +3,15 @@
 #include "harness.h"
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <utility>
 
+#ifdef RESNODE_EMULATE
 #include "emulator/emulator.h"
+#else
+#include "check.h"
+#endif
 
 namespace resnode::test {
 namespace {
@@ -19,6 +24,8 @@ std::vector<Case>& cases() {
   static std::vector<Case> all;
   return all;
 }
+
+#ifdef RESNODE_EMULATE
 
 // What went wrong, empty where nothing did.
 std::string run(const Case& test) {
@@ -34,7 +41,37 @@ std::string run(const Case& test) {
   return {};
 }
 
+#else
+
+std::string run(const Case& test) {
+  try {
+    test.run();
+    RESNODE_CUDA(cudaDeviceSynchronize());
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return {};
+}
+
+#endif
+
 }  // namespace
+
+#ifdef RESNODE_EMULATE
+
+void* allocateShared(size_t bytes) { return ::operator new(bytes); }
+void releaseShared(void* memory) { ::operator delete(memory); }
+
+#else
+
+void* allocateShared(size_t bytes) {
+  void* memory = nullptr;
+  RESNODE_CUDA(cudaHostAlloc(&memory, bytes == 0 ? 1 : bytes, cudaHostAllocMapped));
+  return memory;
+}
+void releaseShared(void* memory) { cudaFreeHost(memory); }
+
+#endif
 
 Registration::Registration(std::string name, void (*run)()) { cases().push_back({std::move(name), run}); }
 
@@ -42,6 +79,9 @@ Registration::Registration(std::string name, void (*run)()) { cases().push_back(
 
 int main(int count, char** arguments) {
   using namespace resnode::test;
+#ifndef RESNODE_EMULATE
+  setenv("CUDA_LAUNCH_BLOCKING", "1", 1);  // the tests read results right after a launch
+#endif
   int passed = 0, failed = 0;
   for (const Case& test : cases()) {
     if (count > 1 && test.name.find(arguments[1]) == std::string::npos) continue;

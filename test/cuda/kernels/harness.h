@@ -1,6 +1,6 @@
 // A few lines to test kernels with. A case checks with expect() and near(); the first failure ends it.
 //   RESNODE_TEST(softmax, "rows add up to one") { ... }
-// main() (harness.cc) runs every case once with each order of threads and blocks: see eachOrder.
+// main() (harness.cc) runs every case once with each order of threads and blocks; on a GPU (test/cuda/hardware) once.
 #pragma once
 
 #include <cmath>
@@ -61,11 +61,20 @@ inline const char* nameOf(cuda::ElementType type) {
   return type == cuda::ElementType::float32 ? "float32" : type == cuda::ElementType::float16 ? "float16" : "bfloat16";
 }
 
-// Exactly `count` elements on the heap, `misaligned` elements past an aligned address: AddressSanitizer sees what lies outside.
+// Memory that kernels and tests both reach at one address: the heap under the emulator, exactly `bytes` long for
+// AddressSanitizer; pinned host memory on a GPU.
+void* allocateShared(size_t bytes);
+void releaseShared(void* memory);
+
+struct SharedDeleter {
+  void operator()(void* memory) const { releaseShared(memory); }
+};
+
+// Exactly `count` elements, `misaligned` elements past an aligned address.
 template <class T>
 class Memory {
  public:
-  explicit Memory(size_t count, size_t misaligned = 0) : count_(count), misaligned_(misaligned), all_(new T[count + misaligned]) {}
+  explicit Memory(size_t count, size_t misaligned = 0) : count_(count), misaligned_(misaligned), all_(static_cast<T*>(allocateShared((count + misaligned) * sizeof(T)))) {}
   T* data() { return all_.get() + misaligned_; }
   const T* data() const { return all_.get() + misaligned_; }
   size_t size() const { return count_; }
@@ -74,7 +83,7 @@ class Memory {
 
  private:
   size_t count_, misaligned_;
-  std::unique_ptr<T[]> all_;
+  std::unique_ptr<T[], SharedDeleter> all_;
 };
 
 // Random values in [low, high), already rounded to T, so that the reference sees what the kernel sees.

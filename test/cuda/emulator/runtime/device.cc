@@ -147,7 +147,8 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int ind
     case cudaDevAttrMemoryClockRate: *value = 1000000; break;  // kHz
     case cudaDevAttrGlobalMemoryBusWidth: *value = properties.memoryBusWidth; break;
     case cudaDevAttrPciBusId: *value = properties.pciBusID; break;
-    case cudaDevAttrPciDeviceId: case cudaDevAttrPciDomainId: case cudaDevAttrIntegrated: *value = 0; break;
+    case cudaDevAttrPciDeviceId: case cudaDevAttrPciDomainId: case cudaDevAttrIntegrated:
+    case cudaDevAttrKernelExecTimeout: *value = 0; break;
     case cudaDevAttrUnifiedAddressing: case cudaDevAttrConcurrentKernels: *value = 1; break;
     default: return finish(cudaErrorInvalidValue);
   }

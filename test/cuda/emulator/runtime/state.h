@@ -6,7 +6,8 @@
 //   RESNODE_EMULATED_BYTES        memory of each (4294967296)
 //   RESNODE_EMULATED_CAPABILITY   compute capability (90)
 //   RESNODE_EMULATED_STREAMS      eager (at once), or lazy: what a stream was given runs when somebody waits for it, and
-//                                 no sooner, so that a missing wait shows as old data
+//                                 no sooner, so that a missing wait shows as old data; or uneven: every second stream of
+//                                 a device eager, the others lazy, so that what runs ahead too far shows as new data
 //   RESNODE_EMULATED_FAIL_LAUNCH  n: the n-th kernel from when it was set ends in an illegal memory access
 //   RESNODE_EMULATED_ORDER        the order of threads (emulator.h)
 #pragma once
@@ -105,6 +106,7 @@ bool isCapturing(cudaStream_t stream);
 
 struct CUstream_st {
   int device = 0;
+  size_t place = 0;             // how many its device had before it
   bool waitsForDefault = true;  // not cudaStreamNonBlocking
   std::deque<resnode::emulator::Operation> pending;
   std::shared_ptr<resnode::emulator::Capture> capture;

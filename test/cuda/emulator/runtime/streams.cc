@@ -10,9 +10,10 @@
 namespace resnode::emulator {
 namespace {
 
-bool lazy() {
+bool isLazy(cudaStream_t stream) {
   const char* text = std::getenv("RESNODE_EMULATED_STREAMS");
-  return text && std::string(text) == "lazy";
+  const std::string mode = text ? text : "eager";
+  return mode == "lazy" || (mode == "uneven" && stream->place % 2 == 0);
 }
 
 cudaError_t poison(int device, cudaError_t error) { return state().devices[device].sticky = error; }
@@ -99,7 +100,7 @@ cudaError_t enqueue(cudaStream_t given, Operation operation) {
     if (const cudaError_t status = finishStream(device.defaultStream.get()); status != cudaSuccess) return status;
   }
   stream->pending.push_back(std::move(operation));
-  return lazy() ? cudaSuccess : finishStream(stream);
+  return isLazy(stream) ? cudaSuccess : finishStream(stream);
 }
 
 cudaError_t finishStream(cudaStream_t given) {
@@ -128,6 +129,7 @@ extern "C" {
 cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int) {
   return call([&] {
     *stream = new CUstream_st;
+    (*stream)->place = state().devices[currentDevice()].streams.size();
     (*stream)->device = currentDevice();
     (*stream)->waitsForDefault = !(flags & cudaStreamNonBlocking);
     state().devices[currentDevice()].streams.insert(*stream);
