@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -49,6 +51,16 @@ test('time gives the whole and every operation', () => {
     resnode('time', ...files, '--iterations', '2', '--json').stdout,
   );
   assert.ok(milliseconds.median > 0 && operations.length > 20);
+});
+
+test('print writes a solver in canonical form, its old type upgraded', () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'resnode-')), 'solver.prototxt');
+  writeFileSync(file, 'solver_type: ADAM lr_policy: "fixed"\nnet: "n"');
+  assert.is(resnode('print', '--solver', file).stdout, 'net: "n"\nlr_policy: "fixed"\ntype: "Adam"\n');
+  const json = JSON.parse(resnode('print', '--solver', file, '--json').stdout);
+  assert.equal(json, { net: 'n', lr_policy: 'fixed', type: 'Adam' });
+  assert.is(resnode('print', file, '--solver', file).status, 2);
+  assert.is(resnode('print').status, 2);
 });
 
 test.run();
