@@ -1,6 +1,6 @@
 /** resnode: deep residual networks from Caffe's files, natively in Node.js. */
 
-export { type ResnetOptions, resnet } from './architectures/resnet.ts';
+export { type ResnetDepth, type ResnetOptions, resnet } from './architectures/resnet.ts';
 export { type Blob, blobFromFloats, toFloat32, toFloat64 } from './caffe/blob.ts';
 export { readBinaryproto, readCaffemodel, type WeightsFile, type WeightsLayer } from './caffe/caffemodel.ts';
 export {
