@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { resnet } from '../../ts/architectures/resnet.ts';
+import { toJson } from '../../ts/caffe/json.ts';
+import type { Message } from '../../ts/caffe/message.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const fashion = join(repositoryFolder, 'examples/fashion');
@@ -61,6 +64,26 @@ test('print writes a solver in canonical form, its old type upgraded', () => {
   assert.equal(json, { net: 'n', lr_policy: 'fixed', type: 'Adam' });
   assert.is(resnode('print', file, '--solver', file).status, 2);
   assert.is(resnode('print').status, 2);
+});
+
+test('print writes the nets of the family, with their options', () => {
+  const net = (...words: string[]) => JSON.parse(resnode('print', '--resnet', ...words, '--json').stdout);
+  assert.equal(
+    net('50', '--resnet-version', 'v1.5', '--classes', '7'),
+    toJson('NetParameter', resnet({ depth: 50, version: 'v1.5', classes: 7 }) as Message),
+  );
+  assert.equal(
+    net('20', '--resnet-shortcut', 'projection'),
+    toJson('NetParameter', resnet({ depth: 20, shortcut: 'projection' }) as Message),
+  );
+  for (const words of [
+    ['--resnet', '51'],
+    ['--resnet', '18', '--resnet-version', 'v1.5'],
+    [files[1]!, '--classes', '7'],
+  ]) {
+    const { status, stderr } = resnode('print', ...words);
+    assert.is(status, 2, stderr);
+  }
 });
 
 test.run();
