@@ -165,6 +165,14 @@ for (const options of [
   });
 }
 
+// Its 600 sums let made-up weights overflow; with weights of zero every class is as likely.
+test('1202 loads and runs', async () => {
+  using device = await openDevice('cpu', { threads: 2 });
+  using model = await device.load({ model: resnet({ depth: 1202 }) });
+  const { prob } = await model.run({ data: new Float32Array(3 * 32 * 32) });
+  assert.equal([...prob!.data], Array(10).fill(Math.fround(0.1)));
+});
+
 test('an identity shortcut is every other pixel, then zeros', async () => {
   const size = 9;
   const { res2c, res3a_branch1 } = await run('cpu', { depth: 20, size }, ['res2c', 'res3a_branch1']);
