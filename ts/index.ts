@@ -8,6 +8,7 @@ export {
   checkSolver,
   type LearningRatePolicy,
   type SolverNet,
+  type SolverSettings,
   type SolverType,
   type SolverWarning,
   solverNetState,
@@ -25,7 +26,12 @@ export {
 } from './caffe/net-parameter.ts';
 export { readNpy, writeNpy } from './caffe/npy.ts';
 export { printPrototxt } from './caffe/print.ts';
-export { readSolver, readSolverFile, type SolverParameter } from './caffe/solver-parameter.ts';
+export {
+  readSolver,
+  readSolverFile,
+  type SolverNetState,
+  type SolverParameter,
+} from './caffe/solver-parameter.ts';
 export { type NetWeights, writeBinaryproto, writeCaffemodel } from './caffe/write-caffemodel.ts';
 export * from './errors.ts';
 export { type GraphOptions, graphFromCaffe } from './graph/from-caffe.ts';

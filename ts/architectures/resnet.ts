@@ -19,8 +19,18 @@ interface Family {
 const IMAGENET: Family = { size: 224, classes: 1000, reduction: 32, width: 64, shortcut: 'projection' };
 const CIFAR: Family = { size: 32, classes: 10, reduction: 4, width: 16, shortcut: 'identity' };
 
-/** Depth → its family, its blocks a stage, and the stages (from 2) whose blocks are named a, b1, b2 … not a, b, c … */
-const NETS = {
+export type ResnetDepth = 18 | 34 | 50 | 101 | 152 | 20 | 32 | 44 | 56 | 110 | 1202;
+
+interface Net {
+  readonly family: Family;
+  readonly block: 'basic' | 'bottleneck';
+  /** A stage each, from stage 2 on. */
+  readonly blocks: readonly number[];
+  /** The stages whose blocks are named a, b1, b2 … and not a, b, c … */
+  readonly numbered: readonly number[];
+}
+
+const NETS: Readonly<Record<ResnetDepth, Net>> = {
   18: { family: IMAGENET, block: 'basic', blocks: [2, 2, 2, 2], numbered: [] },
   34: { family: IMAGENET, block: 'basic', blocks: [3, 4, 6, 3], numbered: [] },
   50: { family: IMAGENET, block: 'bottleneck', blocks: [3, 4, 6, 3], numbered: [] },
@@ -32,9 +42,7 @@ const NETS = {
   56: { family: CIFAR, block: 'basic', blocks: [9, 9, 9], numbered: [] },
   110: { family: CIFAR, block: 'basic', blocks: [18, 18, 18], numbered: [] },
   1202: { family: CIFAR, block: 'basic', blocks: [200, 200, 200], numbered: [2, 3, 4] },
-} as const;
-
-export type ResnetDepth = keyof typeof NETS;
+};
 
 export interface ResnetOptions {
   /** ImageNet: 18, 34 (basic blocks), 50, 101, 152 (bottlenecks). CIFAR: 20, 32, 44, 56, 110, 1202. */
@@ -94,7 +102,7 @@ export function resnet(options: ResnetOptions): NetParameter {
   let bottom = layers.at(-1)!.top![0]!;
   blocks.forEach((count, i) => {
     const stage = i + 2;
-    const isNumbered = (numbered as readonly number[]).includes(stage);
+    const isNumbered = numbered.includes(stage);
     for (let index = 0; index < count; index++) {
       const name = `${stage}${blockName(index, isNumbered)}`;
       const stride = index === 0 && i > 0 ? 2 : 1;

@@ -6,11 +6,14 @@ import type { SolverNetState, SolverParameter } from './solver-parameter.ts';
 import { nearest } from './suggest.ts';
 import { upgradeNet } from './upgrade.ts';
 
-export const SOLVER_TYPES = ['SGD', 'Nesterov', 'AdaGrad', 'RMSProp', 'AdaDelta', 'Adam'] as const;
-export type SolverType = (typeof SOLVER_TYPES)[number];
+export type SolverType = 'SGD' | 'Nesterov' | 'AdaGrad' | 'RMSProp' | 'AdaDelta' | 'Adam';
+const SOLVER_TYPES: readonly SolverType[] = ['SGD', 'Nesterov', 'AdaGrad', 'RMSProp', 'AdaDelta', 'Adam'];
+
+export type LearningRatePolicy = 'fixed' | 'step' | 'exp' | 'inv' | 'multistep' | 'poly' | 'sigmoid';
+type PolicyField = 'gamma' | 'power' | 'stepsize' | 'stepvalue' | 'max_iter';
 
 /** Policy → the fields that its formula reads beside base_lr (GetLearningRate in sgd_solver.cpp). */
-const POLICIES = {
+const POLICIES: Readonly<Record<LearningRatePolicy, readonly PolicyField[]>> = {
   fixed: [],
   step: ['gamma', 'stepsize'],
   exp: ['gamma'],
@@ -18,8 +21,7 @@ const POLICIES = {
   multistep: ['gamma', 'stepvalue'],
   poly: ['power', 'max_iter'],
   sigmoid: ['gamma', 'stepsize'],
-} as const;
-export type LearningRatePolicy = keyof typeof POLICIES;
+};
 
 /** What protobuf reads for a field that was not written and has no default of its own. */
 const ZEROS = {
@@ -51,17 +53,36 @@ export interface SolverWarning {
   readonly message: string;
 }
 
-type Filled = 'type' | 'lr_policy' | 'iter_size' | 'average_loss' | 'test_interval' | 'regularization_type';
-type Numbers = 'clip_gradients' | 'delta' | 'momentum2' | 'rms_decay' | 'snapshot' | 'random_seed';
+/** A solver's parameters, written or default. */
+export interface SolverSettings extends SolverParameter {
+  type: SolverType;
+  lr_policy: LearningRatePolicy;
+  base_lr: number;
+  gamma: number;
+  power: number;
+  stepsize: number;
+  stepvalue: number[];
+  momentum: number;
+  momentum2: number;
+  rms_decay: number;
+  delta: number;
+  weight_decay: number;
+  regularization_type: string;
+  clip_gradients: number;
+  max_iter: number;
+  iter_size: number;
+  average_loss: number;
+  display: number;
+  test_interval: number;
+  snapshot: number;
+  /** Where none is written: the solver file's path without its extension. */
+  snapshot_prefix: string;
+  random_seed: number | bigint;
+}
 
 /** A solver that Caffe would take. */
 export interface CheckedSolver {
-  /** Every scalar field has its value, written or default; a missing snapshot_prefix is the file's path without its extension. */
-  readonly parameters: SolverParameter &
-    Required<Pick<SolverParameter, keyof typeof ZEROS | Filled | Numbers | 'snapshot_prefix'>> & {
-      type: SolverType;
-      lr_policy: LearningRatePolicy;
-    };
+  readonly parameters: SolverSettings;
   readonly train: SolverNet;
   /** In Caffe's order: test_net_param, test_net, then as many of the common net as test_iter has left. */
   readonly tests: readonly (SolverNet & { readonly iterations: number })[];
@@ -73,7 +94,7 @@ export interface CheckedSolver {
  * @throws PrototxtError (`solver/…`) at the field, with what was found, what is expected and what mends it.
  */
 export function checkSolver(solver: SolverParameter): CheckedSolver {
-  const parameters = withDefaults<CheckedSolver['parameters']>('SolverParameter', { ...ZEROS, ...solver });
+  const parameters = withDefaults<SolverSettings>('SolverParameter', { ...ZEROS, ...solver });
   parameters.snapshot_prefix ??= positionOf(solver)?.file.replace(/\.[^./\\]*$/, '') ?? 'solver';
   checkType(solver, parameters);
   checkPolicy(solver, parameters);
@@ -106,7 +127,7 @@ function unknown(value: string, known: readonly string[]): string {
   return `"${value}" is unknown${near === undefined ? '' : `; did you mean "${near}"?`} (known: ${known.join(', ')})`;
 }
 
-function checkType(solver: SolverParameter, { type, momentum, rms_decay }: CheckedSolver['parameters']) {
+function checkType(solver: SolverParameter, { type, momentum, rms_decay }: SolverSettings) {
   if (!SOLVER_TYPES.includes(type))
     refuse(solver, 'type', 'unknown-type', `type ${unknown(type, SOLVER_TYPES)}`);
   if ((type === 'AdaGrad' || type === 'RMSProp') && momentum !== 0)
@@ -115,13 +136,13 @@ function checkType(solver: SolverParameter, { type, momentum, rms_decay }: Check
     refuse(solver, 'rms_decay', 'rms-decay', `rms_decay must be at least 0 and below 1, found ${rms_decay}`);
 }
 
-function checkPolicy(solver: SolverParameter, { lr_policy, gamma, stepsize }: CheckedSolver['parameters']) {
+function checkPolicy(solver: SolverParameter, { lr_policy, gamma, stepsize }: SolverSettings) {
   const known = Object.keys(POLICIES);
   if (lr_policy === undefined)
     refuse(solver, undefined, 'no-policy', `lr_policy is missing; give one of ${known.join(', ')}`);
   if (!Object.hasOwn(POLICIES, lr_policy))
     refuse(solver, 'lr_policy', 'unknown-policy', `lr_policy ${unknown(lr_policy, known)}`);
-  const reads: readonly string[] = POLICIES[lr_policy];
+  const reads = POLICIES[lr_policy];
   if (reads.includes('stepsize') && !(stepsize > 0)) {
     const found = solver.stepsize === undefined ? 'it is missing' : `found ${stepsize}`;
     refuse(
@@ -135,7 +156,7 @@ function checkPolicy(solver: SolverParameter, { lr_policy, gamma, stepsize }: Ch
     refuse(solver, 'gamma', 'gamma', `lr_policy "${lr_policy}" needs a gamma of at least 0, found ${gamma}`);
 }
 
-function checkCounts(solver: SolverParameter, parameters: CheckedSolver['parameters']) {
+function checkCounts(solver: SolverParameter, parameters: SolverSettings) {
   // Caffe does not look at iter_size, and divides by it.
   for (const field of ['average_loss', 'iter_size'] as const) {
     if (parameters[field] < 1)
@@ -165,7 +186,7 @@ function trainNet(solver: SolverParameter): SolverNet {
   };
 }
 
-function testNets(solver: SolverParameter, parameters: CheckedSolver['parameters']): CheckedSolver['tests'] {
+function testNets(solver: SolverParameter, parameters: SolverSettings): CheckedSolver['tests'] {
   const sources = [...(solver.test_net_param ?? []).map(upgraded), ...(solver.test_net ?? [])];
   const { test_iter = [], test_state = [] } = solver;
   const common = solver.net ?? (solver.net_param === undefined ? undefined : upgraded(solver.net_param));
@@ -199,7 +220,7 @@ function testNets(solver: SolverParameter, parameters: CheckedSolver['parameters
   }));
 }
 
-function warningsOf(solver: SolverParameter, parameters: CheckedSolver['parameters']): SolverWarning[] {
+function warningsOf(solver: SolverParameter, parameters: SolverSettings): SolverWarning[] {
   const { lr_policy, stepvalue } = parameters;
   const warnings: SolverWarning[] = [];
   const warn = (field: string, code: string, message: string) =>
