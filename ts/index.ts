@@ -1,8 +1,18 @@
 /** resnode: deep residual networks from Caffe's files, natively in Node.js. */
 
-export { type ResnetOptions, resnet } from './architectures/resnet.ts';
+export { type ResnetDepth, type ResnetOptions, resnet } from './architectures/resnet.ts';
 export { type Blob, blobFromFloats, toFloat32, toFloat64 } from './caffe/blob.ts';
 export { readBinaryproto, readCaffemodel, type WeightsFile, type WeightsLayer } from './caffe/caffemodel.ts';
+export {
+  type CheckedSolver,
+  checkSolver,
+  type LearningRatePolicy,
+  type SolverNet,
+  type SolverSettings,
+  type SolverType,
+  type SolverWarning,
+  solverNetState,
+} from './caffe/check-solver.ts';
 export { readHdf5Weights, writeHdf5Weights } from './caffe/hdf5-weights.ts';
 export type { LayerReport } from './caffe/match-weights.ts';
 export {
@@ -16,6 +26,12 @@ export {
 } from './caffe/net-parameter.ts';
 export { readNpy, writeNpy } from './caffe/npy.ts';
 export { printPrototxt } from './caffe/print.ts';
+export {
+  readSolver,
+  readSolverFile,
+  type SolverNetState,
+  type SolverParameter,
+} from './caffe/solver-parameter.ts';
 export { type NetWeights, writeBinaryproto, writeCaffemodel } from './caffe/write-caffemodel.ts';
 export * from './errors.ts';
 export { type GraphOptions, graphFromCaffe } from './graph/from-caffe.ts';
