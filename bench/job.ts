@@ -1,5 +1,6 @@
 /** What measure.mjs is asked and answers, and how it is asked: one process a job, so that no engine disturbs another. */
 import { spawn, spawnSync } from 'node:child_process';
+import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 /** One measurement. */
@@ -36,16 +37,36 @@ export interface EventLoopDelay {
   readonly max: number;
 }
 
+/** An answer, and how many cores were kept from idling meanwhile by anyone but the measured process. */
+export interface Measured<Answer> {
+  readonly answer: Answer;
+  readonly othersCores: number;
+}
+
 /** Does one job in a process of its own. @throws Error with what the process wrote on stderr */
-export function measure<What extends keyof Answers>(job: Job & { readonly what: What }): Answers[What] {
+export function measure<What extends keyof Answers>(
+  job: Job & { readonly what: What },
+): Measured<Answers[What]> {
   const script = fileURLToPath(new URL('measure.mjs', import.meta.url));
+  const [idle, start] = [idleMilliseconds(), performance.now()];
   const child = spawnSync(process.execPath, [script, JSON.stringify(job)], {
     encoding: 'utf8',
     maxBuffer: 2 ** 26,
   });
   if (child.status !== 0)
     throw new Error(`${job.engine}, ${job.what} failed: ${child.stderr || child.error}`);
-  return JSON.parse(child.stdout.trim().split('\n').at(-1)!) as Answers[What];
+  const elapsed = performance.now() - start;
+  const busy = cpus().length * elapsed - (idleMilliseconds() - idle);
+  const { answer, processorMilliseconds } = JSON.parse(child.stdout.trim().split('\n').at(-1)!) as {
+    answer: Answers[What];
+    processorMilliseconds: number;
+  };
+  return { answer, othersCores: Math.max(0, (busy - processorMilliseconds) / elapsed) };
+}
+
+// Idle time, not busy time: what a hypervisor takes away is in neither, and must not look idle.
+function idleMilliseconds(): number {
+  return cpus().reduce((sum, { times }) => sum + times.idle, 0);
 }
 
 /** Does `work` while another process keeps one core busy. */

@@ -1,4 +1,4 @@
-/** What the figures were measured on, and whether anything else was running there. */
+/** What the figures were measured on. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
@@ -32,14 +32,6 @@ export function describeMachine(): Machine {
     governor: read('/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor')?.trim() ?? null,
     load: loadavg()[0]!,
   };
-}
-
-/** Cores that others keep busy, 0 to as many as there are: looks at the processors' idle time for a second. */
-export async function busyCores(): Promise<number> {
-  const idle = () => cpus().reduce((sum, { times }) => sum + times.idle, 0);
-  const [before, start] = [idle(), performance.now()];
-  await new Promise((resolve) => setTimeout(resolve, 1000));
-  return Math.max(0, cpus().length - (idle() - before) / (performance.now() - start));
 }
 
 /** The commit that is checked out, "+" where files were changed since; null outside a checkout. */

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { findEngines } from './engines.ts';
 import { type Answers, besideBusyCore, measure } from './job.ts';
-import { busyCores, commit, describeMachine } from './machine.ts';
+import { commit, describeMachine } from './machine.ts';
 import { prepare } from './prepare.ts';
 import { type Report, type Result, table } from './report.ts';
 import { relativeDifference } from './statistics.ts';
@@ -55,19 +55,23 @@ function readOptions(): Options {
   };
 }
 
-async function bench(options: Options, folder: string): Promise<Report> {
+function bench(options: Options, folder: string): Report {
   const { rounds, batches, threads } = options;
-  const before = await busyCores();
   const machine = describeMachine();
   const arithmetic = prepare(DEPTH, batches, folder);
   const engines = findEngines();
   const present = engines.filter(({ absent }) => absent === null);
   const versions: Record<string, string> = { node: process.versions.node };
   const sgemm: number[] = [];
+  const others: number[] = [];
   const results: Result[] = [];
   for (const [i, batch] of batches.entries()) {
-    const ask = <What extends keyof Answers>(what: What, engine: string) =>
-      measure({ what, engine, folder, batch, threads, runs: Math.max(4, Math.ceil(24 / batch)) });
+    const runs = Math.max(4, Math.ceil(24 / batch));
+    const quietly = <What extends keyof Answers>(what: What, engine: string) => {
+      const { answer, othersCores } = measure({ what, engine, folder, batch, threads, runs });
+      others.push(othersCores);
+      return answer;
+    };
     const taken = present.map((engine) => ({
       ...engine,
       first: [] as Answers['firstAnswer'][],
@@ -75,7 +79,7 @@ async function bench(options: Options, folder: string): Promise<Report> {
       busy: [] as Answers['run'][],
     }));
     // Once unmeasured: the files come into the page cache, and engines that disagree are not worth timing.
-    const outputs = taken.map(({ name }) => ask('firstAnswer', name).output);
+    const outputs = taken.map(({ name }) => quietly('firstAnswer', name).output);
     for (const [k, output] of outputs.entries()) {
       const difference = relativeDifference(output, outputs[0]!);
       if (!(difference < 1e-4))
@@ -84,12 +88,15 @@ async function bench(options: Options, folder: string): Promise<Report> {
         );
     }
     for (let round = 0; round < rounds; round++) {
-      const { flops, milliseconds } = ask('sgemm', 'resnode');
+      const { flops, milliseconds } = quietly('sgemm', 'resnode');
       sgemm.push(flops / Math.min(...milliseconds) / 1e6);
-      for (const engine of taken) engine.first.push(ask('firstAnswer', engine.name));
-      for (const engine of taken) engine.quiet.push(ask('run', engine.name));
+      for (const engine of taken) engine.first.push(quietly('firstAnswer', engine.name));
+      for (const engine of taken) engine.quiet.push(quietly('run', engine.name));
       if (!options.busy) continue;
-      for (const engine of taken) engine.busy.push(besideBusyCore(() => ask('run', engine.name)));
+      for (const { name, busy } of taken) {
+        const job = { what: 'run', engine: name, folder, batch, threads, runs } as const;
+        busy.push(besideBusyCore(() => measure(job).answer));
+      }
     }
     for (const { name, version, rewrites, first, quiet, busy } of taken) {
       if (version !== null) versions[name] = version;
@@ -118,7 +125,10 @@ async function bench(options: Options, folder: string): Promise<Report> {
     date: new Date().toISOString(),
     commit: commit(),
     machine,
-    busyCores: { before, after: await busyCores() },
+    othersCores: {
+      mean: others.reduce((sum, cores) => sum + cores, 0) / others.length,
+      max: Math.max(...others),
+    },
     versions,
     settings: { threads, precision: 'float32', rounds },
     sgemmGflops: Math.max(...sgemm),
@@ -138,7 +148,7 @@ try {
 }
 const folder = mkdtempSync(join(tmpdir(), 'resnode-bench-'));
 try {
-  const report = await bench(options, folder);
+  const report = bench(options, folder);
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, null, 1)}\n`);
   console.log(table(report));
 } finally {

@@ -138,5 +138,7 @@ function peakBytes() {
 }
 
 const job = /** @type {Job} */ (JSON.parse(process.argv[2] ?? '{}'));
-console.log(JSON.stringify(await measurements[job.what](job)));
+const answer = await measurements[job.what](job);
+const { user, system } = process.cpuUsage();
+console.log(JSON.stringify({ answer, processorMilliseconds: (user + system) / 1000 }));
 process.exit(0);

@@ -11,8 +11,8 @@ export interface Report {
   /** With "+" where the checkout had changes; null outside one. */
   readonly commit: string | null;
   readonly machine: Machine;
-  /** Cores that others kept busy just before and just after. */
-  readonly busyCores: { readonly before: number; readonly after: number };
+  /** Cores that other processes took during the quiet rounds: the mean, and the worst of any measurement. */
+  readonly othersCores: { readonly mean: number; readonly max: number };
   readonly versions: Readonly<Record<string, string>>;
   readonly settings: { readonly threads: number; readonly precision: 'float32'; readonly rounds: number };
   /** The peak that shares are of: sgemm through oneDNN, the best of all rounds. */
@@ -47,7 +47,7 @@ export function imagesPerSecond(rounds: readonly (readonly number[])[], batch: n
 
 /** The report as lines of text. */
 export function table(report: Report): string {
-  const { machine, versions, settings, busyCores } = report;
+  const { machine, versions, settings, othersCores } = report;
   const lines = [
     `${machine.processor}, ${machine.cores} cores, load ${machine.load.toFixed(2)}, governor ${machine.governor ?? 'unknown'}`,
     `${settings.threads} threads, ${settings.precision}, ${settings.rounds} interleaved rounds; ${Object.entries(
@@ -58,9 +58,10 @@ export function table(report: Report): string {
     `sgemm through oneDNN: ${report.sgemmGflops.toFixed(0)} GFLOP/s`,
     ...report.absent.map(({ engine, reason }) => `${engine}: absent, ${reason}`),
   ];
-  const disturbed = Math.max(busyCores.before, busyCores.after);
-  if (disturbed > 0.2)
-    lines.push(`warning: other processes kept ${disturbed.toFixed(1)} cores busy; these figures are noisy`);
+  if (othersCores.max > 0.2)
+    lines.push(
+      `warning: other processes took ${othersCores.mean.toFixed(2)} cores, ${othersCores.max.toFixed(2)} at worst; these figures are noisy`,
+    );
   for (const result of report.results) lines.push('', ...describe(result, report));
   return lines.join('\n');
 }
