@@ -21,6 +21,7 @@ class CpuExecutable final : public Executable {
     for (size_t offset : offsets) buffers_.push_back(arena_.get() + offset);
     const Program& program = plan_->program();
     for (size_t i = 0; i < program.operations.size(); ++i) bind(program.operations[i], plan_->steps()[i]);
+    parameters_->endPacking();
     for (TensorId id : program.outputs) {
       const Layout plain = plainLayout(program.tensors[id].shape);
       Output output{memory(plan_->layout(id), data(id)), memory(plain, nullptr), std::nullopt};
