@@ -38,14 +38,28 @@ dnnl::memory CpuParameters::packed(ParameterId id, const dnnl::memory::desc& fro
   AlignedBytes bytes = allocate(to.get_size(), "parameter \"" + program_->parameters[id].name + "\"");
   dnnl::memory source(from, stream.get_engine(), staging_.get());
   dnnl::memory target(to, stream.get_engine(), bytes.get());
-  dnnl::reorder(source, target).execute(stream, source, target);
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  const dnnl::reorder::primitive_desc reorder(source, target, attributes);
+  const size_t needed = reorder.scratchpad_desc().get_size();
+  if (needed > scratchBytes_) {
+    scratch_.reset();
+    scratch_ = allocate(needed, "packing the parameters");
+    scratchBytes_ = needed;
+  }
+  dnnl::memory scratch(reorder.scratchpad_desc(), stream.get_engine(), scratch_.get());
+  dnnl::reorder(reorder).execute(stream, {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, target}, {DNNL_ARG_SCRATCHPAD, scratch}});
   stream.wait();
   bytes_ += to.get_size();
   packed_.emplace(id, Packed{to, std::move(bytes)});
   return target;
 }
 
-void CpuParameters::endPacking() { staging_.reset(); }
+void CpuParameters::endPacking() {
+  staging_.reset();
+  scratch_.reset();
+  scratchBytes_ = 0;
+}
 
 void CpuParameters::read(ParameterId id, float* destination) const {
   const auto plain = plain_.find(id);

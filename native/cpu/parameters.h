@@ -38,9 +38,10 @@ class CpuParameters final : public Parameters {
   std::vector<ParameterSource> sources_;
   std::map<ParameterId, AlignedBytes> plain_;
   std::multimap<ParameterId, Packed> packed_;
-  // Plain values on their way into a layout. One buffer for all: freed blocks of many sizes would stay in the heap
-  // between the packed parameters, 50 MB for ResNet-50.
-  AlignedBytes staging_;
+  // Plain values on their way into a layout, and what oneDNN needs on that way. Kept from one parameter to the next:
+  // freed blocks of many sizes would stay in the heap between the packed parameters, 50 MB for ResNet-50.
+  AlignedBytes staging_, scratch_;
+  size_t scratchBytes_ = 0;
   std::atomic<size_t> bytes_{0};
 };
 
