@@ -88,6 +88,7 @@ function bench(options: Options, folder: string): Report {
         );
     }
     for (let round = 0; round < rounds; round++) {
+      console.error(`batch ${batch}, round ${round + 1} of ${rounds}`);
       const { flops, milliseconds } = quietly('sgemm', 'resnode');
       sgemm.push(flops / Math.min(...milliseconds) / 1e6);
       for (const engine of taken) engine.first.push(quietly('firstAnswer', engine.name));

@@ -26,7 +26,7 @@ export interface Result {
   readonly engine: string;
   readonly net: string;
   readonly batch: number;
-  /** Multiply-accumulates of one run as this engine computes it. */
+  /** Multiply-accumulates of one run as this engine gets the net, all convolutions counted as direct ones. */
   readonly macs: number;
   /** Every timed run, by round. */
   readonly quiet: readonly (readonly number[])[];
