@@ -30,7 +30,7 @@ Napi::Value openDevice(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const std::string kind = info[0].ToString().Utf8Value();
   const Napi::Object options = info[1].As<Napi::Object>();
-  const BackendOptions backendOptions{options.Get("threads").ToNumber().Int32Value()};
+  const BackendOptions backendOptions{options.Get("threads").ToNumber().Int32Value(), options.Get("winograd").ToBoolean()};
   const std::string folder = options.Get("libraryFolder").ToString().Utf8Value();
   auto device = std::make_shared<Device>();
   device->kind = kind;

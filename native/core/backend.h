@@ -95,11 +95,12 @@ class Backend {
 };
 
 struct BackendOptions {
-  int threads = 0;  // 0: as many as the machine has processors for this process
+  int threads = 0;       // 0: as many as the machine has processors for this process
+  bool winograd = true;  // 3×3 convolutions may be computed by Winograd's algorithms
 };
 
 // The one symbol of a backend library (libresnode_cpu.so, libresnode_cuda.so).
-inline constexpr int kBackendAbi = 1;
+inline constexpr int kBackendAbi = 2;
 inline constexpr const char* kCreateBackendSymbol = "resnode_create_backend";
 // Throws Error. Returns a new Backend that the caller deletes.
 using CreateBackend = Backend* (*)(int abi, const BackendOptions& options);

@@ -118,7 +118,7 @@ export interface NativeBinding {
    */
   openDevice(
     kind: 'reference' | 'cpu' | 'cuda',
-    options: { threads: number; libraryFolder: string },
+    options: { threads: number; winograd: boolean; libraryFolder: string },
   ): NativeDevice;
   /** Maps a file read-only; the mapping lives as long as the returned buffer or a parameter that uses it. */
   mapFile(path: string): ArrayBuffer;
