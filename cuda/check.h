@@ -4,10 +4,34 @@
 
 #include <cuda_runtime_api.h>
 
+#include <atomic>
+#include <mutex>
+#include <string>
+
 namespace resnode::cuda {
 
 // Throws Error. Codes: device/out-of-memory, device/lost (a sticky error: the context is gone), device/failed.
 [[noreturn]] void fail(cudaError_t status, const char* statement, const char* file, int line);
+
+// A device as errors name it, and whether it still works. From any thread.
+class Health {
+ public:
+  explicit Health(std::string device) : device_(std::move(device)) {}
+  const std::string& device() const { return device_; }
+  bool isLost() const { return lost_; }
+  // The first cause stays.
+  void lose(const std::string& cause);
+  // Throws Error("device/lost") with the first cause.
+  void throwIfLost() const;
+
+ private:
+  std::string device_, cause_;
+  std::once_flag once_;
+  std::atomic<bool> lost_{false};
+};
+
+// Of the device that the calling thread works on; null: none. fail() names it, and marks it lost where it is.
+Health*& currentHealth();
 
 }  // namespace resnode::cuda
 

@@ -37,15 +37,28 @@ inline Grid gridFor(int64_t items, unsigned threads = 256, int64_t limit = 0x7ff
   return {dim3(static_cast<unsigned>(blocks < 1 ? 1 : blocks)), dim3(threads), 0};
 }
 
-#ifndef RESNODE_EMULATE
-#ifdef __CUDACC__
+// Shared memory beyond 48 KB must be asked for, on each device.
+inline void allowShared(const void* kernel, size_t bytes) {
+  if (bytes <= 48 * 1024) return;
+  RESNODE_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
+}
+
+#if defined(__CUDACC__)
 // Throws Error as RESNODE_CUDA does where the launch is refused.
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), const Grid& grid, cudaStream_t stream, Arguments... arguments) {
+  allowShared(reinterpret_cast<const void*>(kernel), grid.sharedBytes);
   kernel<<<grid.blocks, grid.threads, grid.sharedBytes, stream>>>(static_cast<Parameters>(arguments)...);
   RESNODE_CUDA(cudaGetLastError());
 }
-#endif
+#elif defined(RESNODE_EMULATE)
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), const Grid& grid, cudaStream_t stream, Arguments... arguments) {
+  allowShared(reinterpret_cast<const void*>(kernel), grid.sharedBytes);
+  emulator::submit({reinterpret_cast<const void*>(kernel), grid.blocks, grid.threads, grid.sharedBytes,
+                    [=] { kernel(static_cast<Parameters>(arguments)...); }},
+                   stream);
+}
 #endif
 
 }  // namespace resnode::cuda

@@ -42,7 +42,9 @@ export type { Resize, Size } from './image/geometry.ts';
 export { readLabels } from './image/labels.ts';
 export { type MeanImage, msraPreprocess, type Preprocess, preprocessImage } from './image/preprocess.ts';
 export { loadPreprocess, readMeanImage, savePreprocess } from './image/preprocess-file.ts';
+export type { DriverMemory, Precision } from './native/binding.ts';
 export { type Pass, runPasses } from './passes/index.ts';
+export { type BufferShape, type BufferType, DeviceBuffer } from './runtime/buffer.ts';
 export {
   Device,
   type DeviceKind,
@@ -50,6 +52,7 @@ export {
   type LoadOptions,
   openDevice,
 } from './runtime/device.ts';
+export { type DeviceInfo, type Devices, devices } from './runtime/devices.ts';
 export type { DeviceMemory } from './runtime/memory.ts';
 export type { Model, ModelPlan, Outputs, RunOptions } from './runtime/model.ts';
 export type * from './runtime/ops.ts';

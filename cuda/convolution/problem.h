@@ -33,6 +33,7 @@ struct ConvolutionArguments {
   const void* input = nullptr;
   const void* weights = nullptr;
   const float* bias = nullptr;      // null where the problem has none
+  const void* narrowBias = nullptr; // the same rounded to the element type, where cudnnOptions was told that it comes
   const void* residual = nullptr;   // of the output's layout; may be the output itself
   void* output = nullptr;
   void* workspace = nullptr;        // workspaceBytes(), 256-byte aligned

@@ -7,9 +7,16 @@
 namespace resnode::cuda {
 
 // [outer, channels, inner] of `type` (nhwc: outer = pixels, inner = 1; rows are paddedChannels apart) → mean and
-// variance, [channels] each. Welford or two passes, float32.
+// variance, [channels] each: Welford's updates and Chan's merges in float32, in an order that only the sizes decide.
+// With u = 2⁻²⁴ and L = the values that one thread takes in turn + 16 merges (at least 16 values; count / 8192 where that
+// is more), the variance is off by at most 4·L·u·sqrt(1 + mean²/variance) of itself, the mean by 4·L·u·(|mean| + deviation).
+// `scratch`: batchStatisticsScratch() floats, so that many blocks can share a channel; null: one block does (correct,
+// slower, and rounded differently).
 void launchBatchStatistics(ElementType type, const void* input, int64_t outer, int64_t channels, int64_t paddedChannels,
-                           int64_t inner, float* mean, float* variance, cudaStream_t stream);
+                           int64_t inner, float* mean, float* variance, cudaStream_t stream, float* scratch = nullptr);
+
+// How many floats of scratch memory launchBatchStatistics makes use of; 0 where one block a channel is enough.
+int64_t batchStatisticsScratch(ElementType type, int64_t outer, int64_t channels, int64_t paddedChannels, int64_t inner);
 
 // From statistics to the affine step that normalises: scale = 1/sqrt(variance + eps), bias = −mean·scale. [channels].
 void launchNormalisation(const float* mean, const float* variance, float eps, int64_t channels, float* scale, float* bias,

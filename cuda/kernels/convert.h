@@ -23,7 +23,7 @@ struct ImageConversion {
   bool mirror = false;
   bool reverseChannels = false;   // RGB ⇄ BGR
   const float* mean = nullptr;    // null: 0
-  bool meanIsImage = false;       // true: mean is [c, h, w] of the target; false: [c]. In the target's channel order.
+  bool meanIsImage = false;       // true: mean is [c, h, w] of the crop before it is mirrored; false: [c]. In the target's channel order.
   float scale = 1;                // after the mean, as Caffe's transform_param
 };
 void launchImageToNhwc(const ImageConversion& conversion, const uint8_t* source, ElementType type, void* target, const Nhwc& shape,

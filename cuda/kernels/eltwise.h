@@ -5,7 +5,7 @@
 
 namespace resnode::cuda {
 
-inline constexpr int kMaxEltwiseInputs = 8;  // more are summed in several launches by the launcher
+inline constexpr int kMaxEltwiseInputs = 8;  // in vectors; up to 128 are taken one element at a time, more refused
 
 enum class EltwiseOperation { sum, prod, max };
 

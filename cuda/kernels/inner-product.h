@@ -10,4 +10,9 @@ namespace resnode::cuda {
 void launchInnerProduct(ElementType type, const void* input, int64_t rowStride, const void* weights, const float* bias, bool relu,
                         float negativeSlope, float* output, int64_t rows, int64_t k, int64_t outputs, cudaStream_t stream);
 
+// The same with weights of another type than the input's; one of the two is float32 where they differ (tail.h).
+void launchInnerProduct(ElementType inputType, ElementType weightsType, const void* input, int64_t rowStride, const void* weights,
+                        const float* bias, bool relu, float negativeSlope, float* output, int64_t rows, int64_t k, int64_t outputs,
+                        cudaStream_t stream);
+
 }  // namespace resnode::cuda

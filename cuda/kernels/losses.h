@@ -9,8 +9,8 @@
 namespace resnode::cuda {
 
 // scores [outer, channels, inner], labels [outer, inner] as floats. `prob` (scores' shape) is written; null: not wanted
-// (the kernel then needs no memory for it). `loss` is one float. A label that no class has (and that is not ignored)
-// sets *badLabel to its index + 1 (0: none).
+// (the kernel then needs no memory for it). `result` is one float. Every launch writes *badLabel: the index + 1 of the first
+// label that no class has (and that is not ignored; it counts as if it were), 0 where there is none. null: not wanted.
 void launchSoftmaxLoss(const SoftmaxLoss& loss, const float* scores, const float* labels, float* prob, float* result, int* badLabel,
                        cudaStream_t stream);
 

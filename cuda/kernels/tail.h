@@ -14,8 +14,8 @@ struct Tail {
   float* scores = nullptr;        // [n, classes]: the inner product's output
   float* prob = nullptr;          // [n, classes], null: not wanted
   int topK = 0;                   // 0: not wanted; at most 32
-  int* topIndices = nullptr;      // [n, topK], by falling score, the lower index first among equals
-  float* topValues = nullptr;     // [n, topK]: probabilities where prob is wanted, else scores
+  int* topIndices = nullptr;      // [n, topK], by falling score, the lower index first among equals; NaN after numbers
+  float* topValues = nullptr;     // [n, topK]: probabilities where prob is wanted, else scores; −1 and NaN past the classes
 };
 
 void launchTail(const Tail& tail, ElementType type, const void* input, cudaStream_t stream);

@@ -23,6 +23,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
       throw toJsError(info.Env(), error.code(), error.what(), error.layer());
     }
   }, "openDevice"));
+  exports.Set("listDevices", Napi::Function::New(env, [](const Napi::CallbackInfo& info) { return listDevices(info); }, "listDevices"));
   exports.Set("mapFile", Napi::Function::New(env, mapFile, "mapFile"));
   exports.Set("prepareImage", Napi::Function::New(env, prepareImage, "prepareImage"));
   exports.Set("resizeImage", Napi::Function::New(env, resizeImage, "resizeImage"));

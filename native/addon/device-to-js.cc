@@ -1,5 +1,6 @@
 #include "device-to-js.h"
 
+#include "buffer-to-js.h"
 #include "device/load-backend.h"
 #include "executable-to-js.h"
 #include "parameters-to-js.h"
@@ -24,13 +25,71 @@ void close(const std::shared_ptr<Device>& device) {
   device->thread->close();
 }
 
+Napi::Value driverMemoryToJs(Napi::Env env, const DriverMemory& memory) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("free", static_cast<double>(memory.free));
+  object.Set("total", static_cast<double>(memory.total));
+  return object;
+}
+
+// [[name, value], ...]
+Napi::Array pairsToJs(Napi::Env env, const std::vector<std::pair<std::string, std::string>>& pairs) {
+  Napi::Array array = Napi::Array::New(env);
+  for (uint32_t i = 0; i < pairs.size(); ++i) {
+    Napi::Array pair = Napi::Array::New(env);
+    pair.Set(0u, pairs[i].first);
+    pair.Set(1u, pairs[i].second);
+    array.Set(i, pair);
+  }
+  return array;
+}
+
+PlanOptions planOptionsFromJs(const Napi::Object& options) {
+  const std::string precision = options.Get("precision").ToString().Utf8Value();
+  return {precision == "tf32"       ? Precision::tf32
+          : precision == "float16"  ? Precision::float16
+          : precision == "bfloat16" ? Precision::bfloat16
+                                    : Precision::float32,
+          options.Get("deterministic").ToBoolean(), options.Get("tune").ToBoolean()};
+}
+
 }  // namespace
+
+Napi::Value listDevices(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const DeviceList list = listDevices(info[0].ToString().Utf8Value(), info[1].ToString().Utf8Value());
+  Napi::Array devices = Napi::Array::New(env);
+  for (uint32_t i = 0; i < list.devices.size(); ++i) {
+    const DeviceInfo& each = list.devices[i];
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("ordinal", each.ordinal);
+    object.Set("name", each.name);
+    object.Set("computeCapability", each.computeCapability);
+    object.Set("memory", driverMemoryToJs(env, each.memory));
+    object.Set("properties", pairsToJs(env, each.properties));
+    devices.Set(i, object);
+  }
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("devices", devices);
+  object.Set("cudnnTried", pairsToJs(env, list.cudnnTried));
+  for (const auto& [name, value] : {std::pair("driver", list.driver), std::pair("runtime", list.runtime), std::pair("cudnnVersion", list.cudnnVersion),
+                                    std::pair("cudnnPath", list.cudnnPath), std::pair("problem", list.problem)}) {
+    object.Set(name, value.empty() ? env.Null() : Napi::String::New(env, value).As<Napi::Value>());
+  }
+  return object;
+}
 
 Napi::Value openDevice(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const std::string kind = info[0].ToString().Utf8Value();
   const Napi::Object options = info[1].As<Napi::Object>();
-  const BackendOptions backendOptions{options.Get("threads").ToNumber().Int32Value(), options.Get("winograd").ToBoolean()};
+  BackendOptions backendOptions;
+  backendOptions.threads = options.Get("threads").ToNumber().Int32Value();
+  backendOptions.winograd = options.Get("winograd").ToBoolean();
+  backendOptions.ordinal = options.Get("ordinal").ToNumber().Int32Value();
+  backendOptions.cacheFolder = options.Get("cacheFolder").ToString().Utf8Value();
+  backendOptions.deterministic = options.Get("deterministic").ToBoolean();
+  backendOptions.cudnn = options.Get("cudnn").ToBoolean();
   const std::string folder = options.Get("libraryFolder").ToString().Utf8Value();
   auto device = std::make_shared<Device>();
   device->kind = kind;
@@ -55,8 +114,10 @@ Napi::Value openDevice(const Napi::CallbackInfo& info) {
   object.Set("description", description);
   method(object, "prepare", [device](const Napi::CallbackInfo& call) -> Napi::Value {
     auto program = programFromJs(call[0].As<Napi::Object>());
-    return submit<std::shared_ptr<Plan>>(call.Env(), device, [program](Backend& backend) { return backend.plan(program); },
-        [](Napi::Env loop, std::shared_ptr<Plan>& plan) { return planToJs(loop, plan); });
+    const PlanOptions planOptions = planOptionsFromJs(call[1].As<Napi::Object>());
+    return submit<std::shared_ptr<Plan>>(call.Env(), device,
+        [program, planOptions](Backend& backend) { return backend.plan(program, planOptions); },
+        [device](Napi::Env loop, std::shared_ptr<Plan>& plan) { return planToJs(loop, device, plan); });
   });
   method(object, "createParameters", [device](const Napi::CallbackInfo& call) -> Napi::Value {
     auto program = programFromJs(call[0].As<Napi::Object>());
@@ -73,31 +134,40 @@ Napi::Value openDevice(const Napi::CallbackInfo& info) {
     std::vector<size_t> offsets(values.Data(), values.Data() + values.ElementLength());
     const size_t arenaBytes = static_cast<size_t>(call[3].ToNumber().DoubleValue());
     const auto& buffers = plan->description().buffers;
+    const size_t alignment = plan->description().alignment;
     bool fits = offsets.size() == buffers.size();
-    for (size_t i = 0; fits && i < buffers.size(); ++i) fits = offsets[i] % 64 == 0 && offsets[i] + buffers[i].bytes <= arenaBytes;
+    for (size_t i = 0; fits && i < buffers.size(); ++i) fits = offsets[i] % alignment == 0 && offsets[i] + buffers[i].bytes <= arenaBytes;
     if (!fits) throw Error("argument/invalid", "The offsets do not fit the plan");
     auto program = std::shared_ptr<const Program>(plan, &plan->program());
     return submit<std::shared_ptr<Executable>>(call.Env(), device,
         [plan, parameters, offsets, arenaBytes](Backend& backend) { return backend.compile(plan, parameters, offsets, arenaBytes); },
         [device, program, handle](Napi::Env loop, std::shared_ptr<Executable>& executable) {
           // Packing has changed what the parameters hold.
-          if (handle->pointer) handle->report(loop, static_cast<int64_t>(handle->pointer->bytes()));
+          if (handle->pointer) handle->report(loop, static_cast<int64_t>(handle->pointer->hostBytes()));
           return executableToJs(loop, device, program, executable);
         });
   });
+  method(object, "allocateBuffer", [device](const Napi::CallbackInfo& call) -> Napi::Value {
+    const size_t bytes = static_cast<size_t>(call[0].ToNumber().DoubleValue());
+    return submit<std::shared_ptr<Buffer>>(call.Env(), device, [bytes](Backend& backend) { return backend.allocateBuffer(bytes); },
+        [device](Napi::Env loop, std::shared_ptr<Buffer>& buffer) { return bufferToJs(loop, device, buffer); });
+  });
   method(object, "memory", [device](const Napi::CallbackInfo& call) -> Napi::Value {
-    double parameters = 0, activations = 0, workspace = 0;
-    for (const auto& weak : device->parameters) if (const auto each = weak.lock()) parameters += static_cast<double>(each->bytes());
-    for (const auto& weak : device->executables) {
-      if (const auto each = weak.lock()) {
-        activations += static_cast<double>(each->arenaBytes());
-        workspace += static_cast<double>(each->workspaceBytes());
+    const auto sum = [](const auto& handles, auto bytesOf) {
+      double total = 0;
+      for (const auto& weak : handles) {
+        if (const auto handle = weak.lock(); handle && handle->pointer) total += static_cast<double>(bytesOf(*handle->pointer));
       }
-    }
+      return total;
+    };
     Napi::Object memory = Napi::Object::New(call.Env());
-    memory.Set("parameters", parameters);
-    memory.Set("activations", activations);
-    memory.Set("workspace", workspace);
+    memory.Set("parameters", sum(device->parameters, [](const Parameters& each) { return each.bytes(); }));
+    memory.Set("activations", sum(device->executables, [](const Executable& each) { return each.arenaBytes(); }));
+    memory.Set("workspace", sum(device->executables, [](const Executable& each) { return each.workspaceBytes(); }));
+    memory.Set("buffers", sum(device->buffers, [](const OwnedBuffer& each) { return each.buffer->bytes(); }));
+    const auto backend = device->thread->backend();
+    const DriverMemory driver = backend ? backend->driverMemory() : DriverMemory{};
+    memory.Set("driver", driver.total == 0 ? call.Env().Null() : driverMemoryToJs(call.Env(), driver));
     return memory;
   });
   method(object, "dispose", [device](const Napi::CallbackInfo& call) -> Napi::Value {

@@ -17,4 +17,7 @@ struct Environment {
 // openDevice(kind, options) of ts/native/binding.ts. Throws Error("device/unavailable").
 Napi::Value openDevice(const Napi::CallbackInfo& info);
 
+// listDevices(kind, libraryFolder) of ts/native/binding.ts.
+Napi::Value listDevices(const Napi::CallbackInfo& info);
+
 }  // namespace resnode

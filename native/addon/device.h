@@ -13,6 +13,12 @@
 
 namespace resnode {
 
+// A buffer and the device that it may be used with.
+struct OwnedBuffer {
+  std::shared_ptr<Buffer> buffer;
+  const void* device;
+};
+
 // A device as one JavaScript environment sees it.
 struct Device {
   std::string kind;
@@ -20,8 +26,9 @@ struct Device {
   Napi::ThreadSafeFunction settle;
   int pending = 0;  // JavaScript thread only: the event loop stays alive while jobs wait
   bool closing = false;
-  std::vector<std::weak_ptr<Parameters>> parameters;
-  std::vector<std::weak_ptr<Executable>> executables;
+  std::vector<std::weak_ptr<Handle<Parameters>>> parameters;
+  std::vector<std::weak_ptr<Handle<Executable>>> executables;
+  std::vector<std::weak_ptr<Handle<OwnedBuffer>>> buffers;
 };
 
 // Adds to a list of weak pointers, from which those that died are dropped.
@@ -31,29 +38,37 @@ void remember(std::vector<std::weak_ptr<T>>& list, const std::shared_ptr<T>& val
   list.push_back(value);
 }
 
-// Runs `work` on the device thread and settles a promise with `finish` on the event loop.
+// hold() for what a backend made: it is let go on the device's thread, behind the work that is queued, because a GPU's
+// memory cannot be freed anywhere else without waiting for it.
+template <class T>
+std::shared_ptr<Handle<T>> holdOn(const std::shared_ptr<Device>& device, const Napi::Object& object, std::shared_ptr<T> value,
+                                  const napi_type_tag& tag) {
+  return hold<T>(object, std::move(value), tag, [device](std::shared_ptr<T> last) {
+    device->thread->post([last = std::move(last)](Backend&) mutable { last.reset(); });
+  });
+}
+
+// A promise with what will settle it: filled on the device's thread, settled on the event loop.
 template <class Result>
-Napi::Promise submit(Napi::Env env, const std::shared_ptr<Device>& device, std::function<Result(Backend&)> work,
-                     std::function<Napi::Value(Napi::Env, Result&)> finish) {
-  struct State {
-    Napi::Promise::Deferred deferred;
-    std::shared_ptr<Device> device;
-    std::function<Napi::Value(Napi::Env, Result&)> finish;
-    Result result{};
-    bool failed = false;
-    std::string code, message, layer;
-  };
-  auto state = std::shared_ptr<State>(new State{Napi::Promise::Deferred::New(env), device, std::move(finish)});
-  const Napi::Promise promise = state->deferred.Promise();
-  const bool taken = device->thread->post([state, work = std::move(work)](Backend& backend) {
-    const auto fail = [&](std::string code, std::string message, std::string layer) {
-      state->failed = true;
-      state->code = std::move(code);
-      state->message = std::move(message);
-      state->layer = std::move(layer);
-    };
+struct Settlement {
+  Napi::Promise::Deferred deferred;
+  std::shared_ptr<Device> device;
+  std::function<Napi::Value(Napi::Env, Result&)> finish;
+  Result result{};
+  bool failed = false;
+  std::string code, message, layer;
+
+  void fail(std::string errorCode, std::string what, std::string where) {
+    failed = true;
+    code = std::move(errorCode);
+    message = std::move(what);
+    layer = std::move(where);
+  }
+  // Calls `work` and keeps what it throws.
+  template <class Work>
+  void attempt(Work work) {
     try {
-      state->result = work(backend);
+      work();
     } catch (const Error& error) {
       fail(error.code(), error.what(), error.layer());
     } catch (const std::bad_alloc&) {
@@ -61,23 +76,51 @@ Napi::Promise submit(Napi::Env env, const std::shared_ptr<Device>& device, std::
     } catch (const std::exception& error) {
       fail("device/failed", error.what(), "");
     }
-    state->device->settle.NonBlockingCall([state](Napi::Env loop, Napi::Function) {
+  }
+  // JavaScript references may go on their own thread only, so the caller's pointer is the last one on this thread. What
+  // an environment that is going away no longer calls is left to it.
+  static void settle(std::shared_ptr<Settlement> last) {
+    auto* owner = new std::shared_ptr<Settlement>(std::move(last));
+    (*owner)->device->settle.NonBlockingCall([owner](Napi::Env loop, Napi::Function) {
+      const std::shared_ptr<Settlement> self = std::move(*owner);
+      delete owner;
       Napi::HandleScope scope(loop);
-      if (--state->device->pending == 0) state->device->settle.Unref(loop);
+      if (--self->device->pending == 0) self->device->settle.Unref(loop);
       try {
-        if (state->failed) state->deferred.Reject(toJsError(loop, state->code, state->message, state->layer).Value());
-        else state->deferred.Resolve(state->finish(loop, state->result));
+        if (self->failed) self->deferred.Reject(toJsError(loop, self->code, self->message, self->layer).Value());
+        else self->deferred.Resolve(self->finish(loop, self->result));
       } catch (const Napi::Error& error) {
-        state->deferred.Reject(error.Value());
+        self->deferred.Reject(error.Value());
       }
     });
-  });
-  if (!taken) {
-    state->deferred.Reject(toJsError(env, "device/closed", "The " + device->kind + " device is closed", "").Value());
-    return promise;
   }
-  if (device->pending++ == 0) device->settle.Ref(env);
-  return promise;
+  // After the job was posted, or refused.
+  Napi::Promise promise(Napi::Env env, bool taken) {
+    if (!taken) deferred.Reject(toJsError(env, "device/closed", "The " + device->kind + " device is closed", "").Value());
+    else if (device->pending++ == 0) device->settle.Ref(env);
+    return deferred.Promise();
+  }
+};
+
+template <class Result>
+auto settlement(Napi::Env env, const std::shared_ptr<Device>& device, std::function<Napi::Value(Napi::Env, Result&)> finish) {
+  return std::shared_ptr<Settlement<Result>>(new Settlement<Result>{Napi::Promise::Deferred::New(env), device, std::move(finish)});
 }
+
+// Runs `work` on the device thread and settles a promise with `finish` on the event loop.
+template <class Result>
+Napi::Promise submit(Napi::Env env, const std::shared_ptr<Device>& device, std::function<Result(Backend&)> work,
+                     std::function<Napi::Value(Napi::Env, Result&)> finish) {
+  const auto state = settlement<Result>(env, device, std::move(finish));
+  const bool taken = device->thread->post([mine = state, work = std::move(work)](Backend& backend) mutable {
+    mine->attempt([&] { mine->result = std::exchange(work, nullptr)(backend); });
+    Settlement<Result>::settle(std::move(mine));
+  });
+  return state->promise(env, taken);
+}
+
+// The same for a run that `start` begins; `after` is called on the device thread when it is over, however it ended.
+Napi::Promise submitRun(Napi::Env env, const std::shared_ptr<Device>& device, std::function<std::unique_ptr<StartedRun>()> start,
+                        std::function<void()> after, std::function<Napi::Value(Napi::Env)> finish);
 
 }  // namespace resnode

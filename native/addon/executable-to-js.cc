@@ -2,6 +2,8 @@
 
 #include <atomic>
 
+#include "buffer-to-js.h"
+
 namespace resnode {
 namespace {
 
@@ -12,44 +14,77 @@ struct RunState {
   std::vector<std::vector<char>> inputs;
   RunRequest request;
   std::vector<double> milliseconds;
-  std::vector<Napi::Reference<Napi::Float32Array>> outputs;
+  std::vector<Napi::Reference<Napi::Float32Array>> outputs;  // empty where a buffer takes it
 };
 
+std::shared_ptr<Buffer> bufferArgument(const Napi::Value& value, const std::shared_ptr<Device>& device, size_t bytes) {
+  const auto owned = held<OwnedBuffer>(value, kBufferTag, "buffer");
+  if (owned->device != device.get()) throw Error("argument/invalid", "A buffer of another device cannot be used here");
+  if (owned->buffer->bytes() < bytes) throw Error("argument/invalid", "Expected a buffer of at least " + std::to_string(bytes) + " bytes");
+  return owned->buffer;
+}
+
+// A Float32Array or Uint8Array, or { buffer, dtype }.
+RunInput inputFromJs(const Napi::Value& value, size_t count, size_t index, const std::shared_ptr<Device>& device, RunState& state) {
+  if (value.IsTypedArray()) {
+    const Napi::TypedArray array = value.As<Napi::TypedArray>();
+    const bool isBytes = array.TypedArrayType() == napi_uint8_array;
+    if ((isBytes || array.TypedArrayType() == napi_float32_array) && array.ElementLength() == count) {
+      // Copied here, so that the caller may reuse, transfer or free its array at once.
+      const char* bytes = static_cast<const char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
+      state.inputs.emplace_back(bytes, bytes + array.ByteLength());
+      return {state.inputs.back().data(), isBytes ? DataType::uint8 : DataType::float32, nullptr};
+    }
+  } else if (value.IsObject()) {
+    const Napi::Object object = value.As<Napi::Object>();
+    const bool isBytes = object.Get("dtype").ToString().Utf8Value() == "uint8";
+    return {nullptr, isBytes ? DataType::uint8 : DataType::float32, bufferArgument(object.Get("buffer"), device, isBytes ? count : count * sizeof(float))};
+  }
+  throw Error("argument/invalid", "Expected a Float32Array or Uint8Array of " + std::to_string(count) + " values for input " + std::to_string(index));
+}
+
 Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& device, const std::shared_ptr<const Program>& program,
-                const std::shared_ptr<Executable>& executable) {
+                const std::shared_ptr<Handle<Executable>>& handle) {
   const Napi::Env env = info.Env();
+  const auto executable = held<Executable>(info.This(), kExecutableTag, "model");
   auto state = std::make_shared<RunState>();
   const Napi::Array inputs = info[0].As<Napi::Array>();
   if (inputs.Length() != program->inputs.size()) throw Error("argument/invalid", "The number of inputs does not fit the program");
   for (uint32_t i = 0; i < inputs.Length(); ++i) {
-    const Napi::TypedArray array = inputs.Get(i).As<Napi::TypedArray>();
     const size_t count = elementCount(program->tensors[program->inputs[i]].shape);
-    const bool isBytes = array.TypedArrayType() == napi_uint8_array;
-    if ((!isBytes && array.TypedArrayType() != napi_float32_array) || array.ElementLength() != count) {
-      throw Error("argument/invalid", "Expected a Float32Array or Uint8Array of " + std::to_string(count) + " values for input " + std::to_string(i));
-    }
-    // Copied here, so that the caller may reuse, transfer or free its array at once.
-    const char* bytes = static_cast<const char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
-    state->inputs.emplace_back(bytes, bytes + array.ByteLength());
-    state->request.inputs.push_back({state->inputs.back().data(), isBytes ? DataType::uint8 : DataType::float32});
+    state->request.inputs.push_back(inputFromJs(inputs.Get(i), count, i, device, *state));
   }
-  for (TensorId id : program->outputs) {
-    auto array = Napi::Float32Array::New(env, elementCount(program->tensors[id].shape));
-    state->request.outputs.push_back(array.Data());
-    state->outputs.push_back(Napi::Persistent(array));
+  const Napi::Object options = info[1].As<Napi::Object>();
+  const Napi::Array buffers = options.Get("outputs").As<Napi::Array>();
+  for (uint32_t i = 0; i < program->outputs.size(); ++i) {
+    const size_t count = elementCount(program->tensors[program->outputs[i]].shape);
+    const Napi::Value buffer = buffers.Get(i);
+    if (buffer.IsObject()) {
+      state->request.outputs.push_back({nullptr, bufferArgument(buffer, device, count * sizeof(float))});
+      state->outputs.emplace_back();
+    } else {
+      auto array = Napi::Float32Array::New(env, count);
+      state->request.outputs.push_back({array.Data(), nullptr});
+      state->outputs.push_back(Napi::Persistent(array));
+    }
   }
   state->request.cancelled = &state->cancelled;
-  if (info[1].As<Napi::Object>().Get("profile").ToBoolean()) state->request.milliseconds = &state->milliseconds;
-  const Napi::Promise done = submit<int>(env, device,
-      [state, executable](Backend&) {
+  if (options.Get("profile").ToBoolean()) state->request.milliseconds = &state->milliseconds;
+  const Napi::Promise done = submitRun(env, device,
+      [state, executable] {
         if (state->cancelled) throw Aborted();
-        executable->run(state->request);
-        return 0;
+        return executable->start(state->request);
       },
-      [state](Napi::Env loop, int&) -> Napi::Value {
+      [state] {
+        state->request.inputs.clear();
+        state->request.outputs.clear();
+      },
+      [state, handle](Napi::Env loop) -> Napi::Value {
+        // The first runs may have taken memory for staging.
+        if (handle->pointer) handle->report(loop, static_cast<int64_t>(handle->pointer->hostBytes()));
         Napi::Object result = Napi::Object::New(loop);
         Napi::Array outputs = Napi::Array::New(loop, state->outputs.size());
-        for (uint32_t i = 0; i < state->outputs.size(); ++i) outputs.Set(i, state->outputs[i].Value());
+        for (uint32_t i = 0; i < state->outputs.size(); ++i) outputs.Set(i, state->outputs[i].IsEmpty() ? loop.Null() : state->outputs[i].Value().As<Napi::Value>());
         result.Set("outputs", outputs);
         if (state->request.milliseconds) {
           auto times = Napi::Float64Array::New(loop, state->milliseconds.size());
@@ -60,13 +95,13 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
         }
         return result;
       });
-  Napi::Object handle = Napi::Object::New(env);
-  handle.Set("done", done);
-  method(handle, "cancel", [state](const Napi::CallbackInfo& call) -> Napi::Value {
+  Napi::Object started = Napi::Object::New(env);
+  started.Set("done", done);
+  method(started, "cancel", [state](const Napi::CallbackInfo& call) -> Napi::Value {
     state->cancelled = true;
     return call.Env().Undefined();
   });
-  return handle;
+  return started;
 }
 
 }  // namespace
@@ -74,13 +109,13 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
 Napi::Value executableToJs(Napi::Env env, const std::shared_ptr<Device>& device, const std::shared_ptr<const Program>& program,
                            const std::shared_ptr<Executable>& executable) {
   Napi::Object object = Napi::Object::New(env);
-  const auto bytes = static_cast<int64_t>(executable->arenaBytes() + executable->workspaceBytes());
-  hold(object, executable, kExecutableTag)->report(env, bytes);
-  remember(device->executables, executable);
-  method(object, "run", [device, program](const Napi::CallbackInfo& info) -> Napi::Value {
-    return run(info, device, program, held<Executable>(info.This(), kExecutableTag, "model"));
+  const auto handle = holdOn(device, object, executable, kExecutableTag);
+  handle->report(env, static_cast<int64_t>(executable->hostBytes()));
+  remember(device->executables, handle);
+  method(object, "run", [device, program, handle](const Napi::CallbackInfo& info) -> Napi::Value {
+    return run(info, device, program, handle);
   });
-  object.Set("bytes", static_cast<double>(bytes));
+  object.Set("bytes", static_cast<double>(executable->arenaBytes() + executable->workspaceBytes()));
   return object;
 }
 

@@ -4,6 +4,7 @@
 
 #include <napi.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -39,6 +40,7 @@ void getter(const Napi::Object& object, const char* name, Function function) {
 template <class T>
 struct Handle {
   std::shared_ptr<T> pointer;
+  std::function<void(std::shared_ptr<T>)> discard;  // lets go of it; empty: here and now
   int64_t reported = 0;
 
   // Tells V8 how many bytes outside its heap now hang on this object.
@@ -47,6 +49,7 @@ struct Handle {
     reported = bytes;
   }
   void release(Napi::Env env) {
+    if (pointer && discard) discard(std::move(pointer));
     pointer.reset();
     report(env, 0);
   }
@@ -55,9 +58,11 @@ struct Handle {
 // Wraps `value` and marks the object with a type tag, so that a foreign object can never be taken for one of ours.
 // Adds dispose().
 template <class T>
-std::shared_ptr<Handle<T>> hold(const Napi::Object& object, std::shared_ptr<T> value, const napi_type_tag& tag) {
+std::shared_ptr<Handle<T>> hold(const Napi::Object& object, std::shared_ptr<T> value, const napi_type_tag& tag,
+                                std::function<void(std::shared_ptr<T>)> discard = {}) {
   auto handle = std::make_shared<Handle<T>>();
   handle->pointer = std::move(value);
+  handle->discard = std::move(discard);
   napi_wrap(object.Env(), object, new std::shared_ptr<Handle<T>>(handle),
             [](napi_env env, void* data, void*) {
               auto* wrapped = static_cast<std::shared_ptr<Handle<T>>*>(data);

@@ -37,8 +37,9 @@ std::vector<ParameterSource> sourcesFromJs(const Napi::Array& list, const Progra
 Napi::Value parametersToJs(Napi::Env env, const std::shared_ptr<Device>& device, const std::shared_ptr<const Program>& program,
                            const std::shared_ptr<Parameters>& parameters) {
   Napi::Object object = Napi::Object::New(env);
-  hold(object, parameters, kParametersTag)->report(env, static_cast<int64_t>(parameters->bytes()));
-  remember(device->parameters, parameters);
+  const auto handle = holdOn(device, object, parameters, kParametersTag);
+  handle->report(env, static_cast<int64_t>(parameters->hostBytes()));
+  remember(device->parameters, handle);
   method(object, "read", [device, program](const Napi::CallbackInfo& info) -> Napi::Value {
     auto pointer = held<Parameters>(info.This(), kParametersTag, "parameters");
     const uint32_t id = info[0].ToNumber().Uint32Value();
@@ -56,9 +57,8 @@ Napi::Value parametersToJs(Napi::Env env, const std::shared_ptr<Device>& device,
           return array;
         });
   });
-  getter(object, "bytes", [weak = std::weak_ptr<Parameters>(parameters)](const Napi::CallbackInfo& info) -> Napi::Value {
-    const auto pointer = weak.lock();
-    return Napi::Number::New(info.Env(), pointer ? static_cast<double>(pointer->bytes()) : 0);
+  getter(object, "bytes", [handle](const Napi::CallbackInfo& info) -> Napi::Value {
+    return Napi::Number::New(info.Env(), handle->pointer ? static_cast<double>(handle->pointer->bytes()) : 0);
   });
   return object;
 }

@@ -1,10 +1,8 @@
 #include "plan-to-js.h"
 
-#include "objects.h"
-
 namespace resnode {
 
-Napi::Value planToJs(Napi::Env env, const std::shared_ptr<Plan>& plan) {
+Napi::Value planToJs(Napi::Env env, const std::shared_ptr<Device>& device, const std::shared_ptr<Plan>& plan) {
   const PlanDescription& description = plan->description();
   Napi::Object object = Napi::Object::New(env);
   Napi::Array buffers = Napi::Array::New(env), tensors = Napi::Array::New(env), implementations = Napi::Array::New(env);
@@ -22,9 +20,10 @@ Napi::Value planToJs(Napi::Env env, const std::shared_ptr<Plan>& plan) {
   object.Set("buffers", buffers);
   object.Set("tensorBuffers", tensors);
   object.Set("implementations", implementations);
+  object.Set("alignment", static_cast<double>(description.alignment));
   object.Set("workspaceBytes", static_cast<double>(description.workspaceBytes));
   object.Set("parameterBytes", static_cast<double>(description.parameterBytes));
-  hold(object, plan, kPlanTag);
+  holdOn(device, object, plan, kPlanTag);
   return object;
 }
 

@@ -1,5 +1,5 @@
-// What a device must be able to do. One thread (native/device) owns a backend and makes every call, so that
-// nothing here needs a lock: describe (plan) → allocate (compile) → run, as oneDNN does.
+// What a device must be able to do. One thread (native/device) owns a backend and makes every call but those marked,
+// so that nothing here needs a lock: describe (plan) → allocate (compile) → run, as oneDNN does.
 #pragma once
 
 #include <atomic>
@@ -9,9 +9,22 @@
 #include <utility>
 #include <vector>
 
+#include "buffer.h"
 #include "program.h"
 
 namespace resnode {
+
+// What activations and weights are stored and multiplied in; sums are float32 or better in all of them.
+//   float32   IEEE float32 throughout
+//   tf32      stored as float32; matrix units may round factors to 10 bits of mantissa
+//   float16, bfloat16   stored so; what is no feature map (scores, labels, losses) stays float32
+enum class Precision { float32, tf32, float16, bfloat16 };
+
+struct PlanOptions {
+  Precision precision = Precision::float32;
+  bool deterministic = false;  // only implementations that give the same bits every time
+  bool tune = true;            // measure where there are several; false: take the likely best, at once
+};
 
 // One allocation of a plan; alive from operation `from` to operation `to`, both included.
 // A program's inputs are alive from 0, its outputs to the last operation.
@@ -24,7 +37,8 @@ struct PlannedBuffer {
 
 struct PlanDescription {
   std::vector<PlannedBuffer> buffers;
-  std::vector<int> tensorBuffers;  // tensor → buffer; in-place results share one
+  std::vector<int> tensorBuffers;  // tensor → buffer; in-place results share one; −1: never in memory
+  size_t alignment = 64;           // of offsets in the arena
   size_t workspaceBytes = 0;
   size_t parameterBytes = 0;
   std::vector<std::string> implementations;  // one an operation
@@ -56,28 +70,57 @@ class Parameters {
   virtual ~Parameters() = default;
   // The current plain value of a parameter, elementCount(shape) floats.
   virtual void read(ParameterId id, float* destination) const = 0;
-  // Bytes held for packed and copied parameters. Called from any thread.
+  // Bytes held on the device for packed and copied parameters. Called from any thread.
   virtual size_t bytes() const = 0;
+  // Bytes held in the process's own memory: the same where the device computes there. Called from any thread.
+  virtual size_t hostBytes() const { return bytes(); }
 };
 
 struct RunInput {
-  const void* data = nullptr;
+  const void* data = nullptr;         // null where there is a buffer
   DataType type = DataType::float32;  // float32 or uint8 (converted to the same number)
+  std::shared_ptr<Buffer> buffer;
+};
+
+struct RunOutput {
+  float* data = nullptr;  // plain row-major; null where there is a buffer
+  std::shared_ptr<Buffer> buffer;
 };
 
 struct RunRequest {
   std::vector<RunInput> inputs;     // program.inputs order
-  std::vector<float*> outputs;      // program.outputs order, plain row-major
+  std::vector<RunOutput> outputs;   // program.outputs order
   const std::atomic<bool>* cancelled = nullptr;  // polled between operations; Aborted is thrown when set
   std::vector<double>* milliseconds = nullptr;   // one an operation, when profiling
+};
+
+// A run under way.
+class StartedRun {
+ public:
+  virtual ~StartedRun() = default;
+  // Whether complete() would not wait.
+  virtual bool finished() = 0;
+  // Waits, delivers the outputs, throws what went wrong. Called once.
+  virtual void complete() = 0;
 };
 
 class Executable {
  public:
   virtual ~Executable() = default;
-  virtual void run(const RunRequest& request) = 0;
+  // Begins a run; `request` stays valid until it is completed. Runs are completed in the order of their starts, at most
+  // kRunsInFlight are under way. A device that computes on the calling thread runs at once and returns null.
+  virtual std::unique_ptr<StartedRun> start(const RunRequest& request) = 0;
   virtual size_t arenaBytes() const = 0;
   virtual size_t workspaceBytes() const = 0;
+  // Bytes held in the process's own memory. Called from any thread.
+  virtual size_t hostBytes() const { return arenaBytes() + workspaceBytes(); }
+};
+
+// Two: one computes while the next uploads.
+inline constexpr size_t kRunsInFlight = 2;
+
+struct DriverMemory {
+  size_t free = 0, total = 0;
 };
 
 class Backend {
@@ -86,23 +129,51 @@ class Backend {
   // Pairs for people: {"processor", ...}, {"threads", "2"}, {"oneDNN", "2.6.3"}, {"instruction set", ...}.
   virtual std::vector<std::pair<std::string, std::string>> describe() const = 0;
   // Throws Error("device/unsupported", reason, layer) for what it cannot do.
-  virtual std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program) = 0;
+  virtual std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program, const PlanOptions& options) = 0;
   virtual std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program> program,
                                                        std::vector<ParameterSource> sources) = 0;
-  // offsets: one per buffer of the plan, multiples of 64. Throws Error("device/out-of-memory", needs/free).
+  // offsets: one per buffer of the plan, multiples of its alignment. Throws Error("device/out-of-memory", needs/free).
   virtual std::shared_ptr<Executable> compile(std::shared_ptr<Plan> plan, std::shared_ptr<Parameters> parameters,
                                               const std::vector<size_t>& offsets, size_t arenaBytes) = 0;
+  // Zeros. Throws Error("device/out-of-memory").
+  virtual std::shared_ptr<Buffer> allocateBuffer(size_t bytes) = 0;
+  // What the driver says of a device with memory of its own; both 0 otherwise. Called from any thread.
+  virtual DriverMemory driverMemory() const { return {}; }
 };
 
 struct BackendOptions {
-  int threads = 0;       // 0: as many as the machine has processors for this process
-  bool winograd = true;  // 3×3 convolutions may be computed by Winograd's algorithms
+  int threads = 0;             // 0: as many as the machine has processors for this process
+  bool winograd = true;        // CPU: 3×3 convolutions may be computed by Winograd's algorithms
+  int ordinal = 0;             // which of several devices
+  std::string cacheFolder;     // where measured choices are kept; empty: the backend's own place
+  bool deterministic = false;  // for every plan
+  bool cudnn = true;           // CUDA: false runs without it
 };
 
-// The one symbol of a backend library (libresnode_cpu.so, libresnode_cuda.so).
-inline constexpr int kBackendAbi = 2;
+// A backend library (libresnode_cpu.so, libresnode_cuda.so) has this symbol.
+inline constexpr int kBackendAbi = 3;
 inline constexpr const char* kCreateBackendSymbol = "resnode_create_backend";
 // Throws Error. Returns a new Backend that the caller deletes.
 using CreateBackend = Backend* (*)(int abi, const BackendOptions& options);
+
+// One of several devices that a backend library can open, before it is opened.
+struct DeviceInfo {
+  int ordinal = 0;
+  std::string name, computeCapability;
+  DriverMemory memory;
+  std::vector<std::pair<std::string, std::string>> properties;  // for people, as Caffe's device_query: {"warp size", "32"}, ...
+};
+
+struct DeviceList {
+  std::vector<DeviceInfo> devices;
+  std::string driver, runtime;           // versions; empty: not found
+  std::string cudnnVersion, cudnnPath;   // empty: not found
+  std::vector<std::pair<std::string, std::string>> cudnnTried;  // every place looked at: {path, "opened" or why not}
+  std::string problem;                   // why there are no devices, or why they cannot be opened; empty: they can
+};
+
+// A library may have this one too.
+inline constexpr const char* kListDevicesSymbol = "resnode_list_devices";
+using ListDevices = void (*)(int abi, DeviceList& list);
 
 }  // namespace resnode

@@ -1,6 +1,7 @@
 #include "plain.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -61,12 +62,47 @@ void materialise(const ParameterSource& source, const Shape& shape, float* desti
   }
 }
 
-void copyInput(const RunInput& input, int64_t count, float* destination) {
-  if (input.type == DataType::float32) {
-    std::memcpy(destination, input.data, count * sizeof(float));
-  } else {
-    std::copy_n(static_cast<const unsigned char*>(input.data), count, destination);
-  }
+void releasePages(const ParameterSource& source, const Shape& shape) {
+  if (!source.mapped) return;
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t size = source.type == DataType::float64 ? sizeof(double) : sizeof(float);
+  const auto start = (reinterpret_cast<uintptr_t>(source.bytes) + page - 1) / page * page;
+  const auto end = (reinterpret_cast<uintptr_t>(source.bytes) + elementCount(shape) * size) / page * page;
+  if (end > start) madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
+}
+
+std::vector<ParameterId> parametersOf(const Operation& operation) {
+  std::vector<ParameterId> ids;
+  const auto add = [&](const std::optional<ParameterId>& id) {
+    if (id) ids.push_back(*id);
+  };
+  std::visit(
+      [&](const auto& op) {
+        using T = std::decay_t<decltype(op)>;
+        if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct>) {
+          add(op.weights);
+          add(op.bias);
+        } else if constexpr (std::is_same_v<T, Scale>) {
+          add(op.scale);
+          add(op.bias);
+        } else if constexpr (std::is_same_v<T, BatchNorm>) {
+          for (ParameterId id : {op.mean, op.variance, op.factor}) add(id);
+        } else if constexpr (std::is_same_v<T, PRelu>) {
+          add(op.slope);
+        }
+      },
+      operation.attributes);
+  return ids;
+}
+
+void copyInput(const void* data, DataType type, int64_t count, float* destination) {
+  if (type == DataType::float32) std::memcpy(destination, data, count * sizeof(float));
+  else std::copy_n(static_cast<const unsigned char*>(data), count, destination);
+}
+
+void requireFloat32(const PlanOptions& options, const char* device) {
+  if (options.precision == Precision::float32) return;
+  throw Error("device/unsupported", std::string("The ") + device + " device computes in float32 only; tf32, float16 and bfloat16 need a CUDA device");
 }
 
 }  // namespace resnode

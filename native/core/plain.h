@@ -31,8 +31,17 @@ AlignedBytes allocate(size_t bytes, const std::string& what);
 // Writes a parameter's values in plain float32: bytes × channelScale in float64, rounded once.
 void materialise(const ParameterSource& source, const Shape& shape, float* destination);
 
-// Copies a run's input, whatever its type, to plain float32.
-void copyInput(const RunInput& input, int64_t count, float* destination);
+// Drops the pages of a mapped source that were read: the file can give them again.
+void releasePages(const ParameterSource& source, const Shape& shape);
+
+// Parameters that an operation reads.
+std::vector<ParameterId> parametersOf(const Operation& operation);
+
+// Copies `count` values of a type to plain float32.
+void copyInput(const void* data, DataType type, int64_t count, float* destination);
+
+// Throws Error("device/unsupported") for every precision but float32.
+void requireFloat32(const PlanOptions& options, const char* device);
 
 inline void throwIfCancelled(const RunRequest& request) {
   if (request.cancelled && request.cancelled->load(std::memory_order_relaxed)) throw Aborted();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/host-buffer.h"
 #include "parameters.h"
 #include "plan.h"
 #include "reference/operations.h"
@@ -30,11 +31,11 @@ class CpuExecutable final : public Executable {
     }
   }
 
-  void run(const RunRequest& request) override {
+  std::unique_ptr<StartedRun> start(const RunRequest& request) override {
     const Program& program = plan_->program();
     for (size_t i = 0; i < program.inputs.size(); ++i) {
       const TensorId id = program.inputs[i];
-      copyInput(request.inputs[i], elementCount(program.tensors[id].shape), reinterpret_cast<float*>(data(id)));
+      copyInput(hostData(request.inputs[i]), request.inputs[i].type, elementCount(program.tensors[id].shape), reinterpret_cast<float*>(data(id)));
     }
     for (Bound& step : steps_) {
       throwIfCancelled(request);
@@ -48,13 +49,14 @@ class CpuExecutable final : public Executable {
     for (size_t i = 0; i < outputs_.size(); ++i) {
       Output& output = outputs_[i];
       if (!output.reorder) {
-        std::memcpy(request.outputs[i], output.from.get_data_handle(), output.from.get_desc().get_size());
+        std::memcpy(hostData(request.outputs[i]), output.from.get_data_handle(), output.from.get_desc().get_size());
         continue;
       }
-      output.to.set_data_handle(request.outputs[i]);
+      output.to.set_data_handle(hostData(request.outputs[i]));
       output.reorder->execute(stream_, output.from, output.to);
       stream_.wait();
     }
+    return nullptr;
   }
   size_t arenaBytes() const override { return arenaBytes_; }
   size_t workspaceBytes() const override { return plan_->description().workspaceBytes; }
@@ -112,30 +114,6 @@ class CpuExecutable final : public Executable {
     steps_.push_back(std::move(bound));
   }
 
-  static std::vector<ParameterId> parametersOf(const Operation& operation) {
-    std::vector<ParameterId> ids;
-    const auto add = [&](const std::optional<ParameterId>& id) {
-      if (id) ids.push_back(*id);
-    };
-    std::visit(
-        [&](const auto& op) {
-          using T = std::decay_t<decltype(op)>;
-          if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct>) {
-            add(op.weights);
-            add(op.bias);
-          } else if constexpr (std::is_same_v<T, Scale>) {
-            add(op.scale);
-            add(op.bias);
-          } else if constexpr (std::is_same_v<T, BatchNorm>) {
-            for (ParameterId id : {op.mean, op.variance, op.factor}) add(id);
-          } else if constexpr (std::is_same_v<T, PRelu>) {
-            add(op.slope);
-          }
-        },
-        operation.attributes);
-    return ids;
-  }
-
   std::shared_ptr<CpuPlan> plan_;
   std::shared_ptr<CpuParameters> parameters_;
   dnnl::stream stream_;
@@ -157,6 +135,21 @@ auto guarded(const char* what, Function function) {
   }
 }
 
+// What oneDNN compiles for on this processor.
+const char* instructionSet() {
+  switch (dnnl::get_effective_cpu_isa()) {
+    case dnnl::cpu_isa::sse41: return "SSE4.1";
+    case dnnl::cpu_isa::avx: return "AVX";
+    case dnnl::cpu_isa::avx2: return "AVX2";
+    case dnnl::cpu_isa::avx2_vnni: return "AVX2 with VNNI";
+    case dnnl::cpu_isa::avx512_core: return "AVX-512";
+    case dnnl::cpu_isa::avx512_core_vnni: return "AVX-512 with VNNI";
+    case dnnl::cpu_isa::avx512_core_bf16: return "AVX-512 with bfloat16";
+    case dnnl::cpu_isa::avx512_core_amx: return "AVX-512 with AMX";
+    default: return "generic";
+  }
+}
+
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const BackendOptions& options) : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_), winograd_(options.winograd) {
@@ -165,9 +158,11 @@ class CpuBackend final : public Backend {
   std::vector<std::pair<std::string, std::string>> describe() const override {
     const dnnl_version_t* version = dnnl_version();
     return {{"threads", std::to_string(omp_get_max_threads())},
-            {"oneDNN", std::to_string(version->major) + "." + std::to_string(version->minor) + "." + std::to_string(version->patch)}};
+            {"oneDNN", std::to_string(version->major) + "." + std::to_string(version->minor) + "." + std::to_string(version->patch)},
+            {"instruction set", instructionSet()}};
   }
-  std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program) override {
+  std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program, const PlanOptions& options) override {
+    requireFloat32(options, "cpu");
     return guarded("plan", [&] { return std::make_shared<CpuPlan>(std::move(program), engine_, winograd_); });
   }
   std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources) override {
@@ -180,6 +175,7 @@ class CpuBackend final : public Backend {
                                              stream_, offsets, arenaBytes);
     });
   }
+  std::shared_ptr<Buffer> allocateBuffer(size_t bytes) override { return std::make_shared<HostBuffer>(bytes); }
 
  private:
   dnnl::engine engine_;

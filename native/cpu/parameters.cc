@@ -1,8 +1,5 @@
 #include "parameters.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 
 namespace resnode::cpu {
@@ -22,7 +19,7 @@ float* CpuParameters::plain(ParameterId id) {
     values = allocate(bytes, "parameter \"" + program_->parameters[id].name + "\"");
     materialise(sources_[id], program_->parameters[id].shape, reinterpret_cast<float*>(values.get()));
     bytes_ += bytes;
-    release(id);
+    releasePages(sources_[id], program_->parameters[id].shape);
   }
   return reinterpret_cast<float*>(values.get());
 }
@@ -34,7 +31,7 @@ dnnl::memory CpuParameters::packed(ParameterId id, const dnnl::memory::desc& fro
   }
   if (!staging_) staging_ = allocate(largest() * sizeof(float), "packing the parameters");
   materialise(sources_[id], program_->parameters[id].shape, reinterpret_cast<float*>(staging_.get()));
-  release(id);
+  releasePages(sources_[id], program_->parameters[id].shape);
   AlignedBytes bytes = allocate(to.get_size(), "parameter \"" + program_->parameters[id].name + "\"");
   dnnl::memory source(from, stream.get_engine(), staging_.get());
   dnnl::memory target(to, stream.get_engine(), bytes.get());
@@ -72,16 +69,6 @@ size_t CpuParameters::largest() const {
   int64_t largest = 0;
   for (const auto& parameter : program_->parameters) largest = std::max(largest, elementCount(parameter.shape));
   return static_cast<size_t>(largest);
-}
-
-void CpuParameters::release(ParameterId id) const {
-  const ParameterSource& source = sources_[id];
-  if (!source.mapped) return;
-  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const size_t size = source.type == DataType::float64 ? sizeof(double) : sizeof(float);
-  const auto start = (reinterpret_cast<uintptr_t>(source.bytes) + page - 1) / page * page;
-  const auto end = (reinterpret_cast<uintptr_t>(source.bytes) + elementCount(program_->parameters[id].shape) * size) / page * page;
-  if (end > start) madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
 }
 
 }  // namespace resnode::cpu

@@ -31,8 +31,6 @@ class CpuParameters final : public Parameters {
   };
   // Elements of the largest parameter.
   size_t largest() const;
-  // Drops the pages of a mapped source that were read: the file can give them again.
-  void release(ParameterId id) const;
 
   std::shared_ptr<const Program> program_;
   std::vector<ParameterSource> sources_;

@@ -77,7 +77,8 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& eng
       const int buffer = description_.tensorBuffers[residual];
       const bool converted = std::any_of(step.conversions.begin(), step.conversions.end(), [](const Conversion& each) { return each.input == 1; });
       const bool isInput = std::count(program_->inputs.begin(), program_->inputs.end(), residual) > 0;
-      const bool dies = !converted && !isInput && residual != operation.inputs[0] && description_.buffers[buffer].to == i;
+      const bool isOutput = std::count(program_->outputs.begin(), program_->outputs.end(), residual) > 0;
+      const bool dies = !converted && !isInput && !isOutput && residual != operation.inputs[0] && description_.buffers[buffer].to == i;
       step.copyResidual = !dies;
       if (dies) {
         description_.tensorBuffers[output] = buffer;

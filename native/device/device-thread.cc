@@ -2,6 +2,8 @@
 
 #include <future>
 
+#include "core/plain.h"
+
 namespace resnode {
 
 DeviceThread::DeviceThread(std::function<std::unique_ptr<Backend>()> create) {
@@ -12,12 +14,15 @@ DeviceThread::DeviceThread(std::function<std::unique_ptr<Backend>()> create) {
       backend_ = create();
       description_ = backend_->describe();
     } catch (...) {
+      backend_.reset();
       ready.set_exception(std::current_exception());
       return;
     }
     ready.set_value();
     loop();
-    backend_.reset();
+    std::shared_ptr<Backend> last;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    last.swap(backend_);
   });
   try {
     opened.get();
@@ -29,11 +34,15 @@ DeviceThread::DeviceThread(std::function<std::unique_ptr<Backend>()> create) {
 
 DeviceThread::~DeviceThread() { stop(); }
 
-bool DeviceThread::post(Job job) {
+bool DeviceThread::post(Job job) { return push({std::move(job), nullptr}); }
+
+bool DeviceThread::postRun(RunJob run) { return push({nullptr, std::move(run)}); }
+
+bool DeviceThread::push(Task task) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (closed_) return false;
-    jobs_.push_back(std::move(job));
+    tasks_.push_back(std::move(task));
   }
   changed_.notify_one();
   return true;
@@ -48,27 +57,66 @@ void DeviceThread::close() {
 }
 
 void DeviceThread::stop() {
-  std::deque<Job> dropped;
+  std::deque<Task> dropped;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     closed_ = true;
-    dropped.swap(jobs_);
+    dropped.swap(tasks_);
   }
   changed_.notify_one();
   if (thread_.joinable() && thread_.get_id() != std::this_thread::get_id()) thread_.join();
 }
 
-void DeviceThread::loop() {
-  for (;;) {
-    Job job;
-    {
-      std::unique_lock<std::mutex> lock(mutex_);
-      changed_.wait(lock, [this] { return closed_ || !jobs_.empty(); });
-      if (jobs_.empty()) return;
-      job = std::move(jobs_.front());
-      jobs_.pop_front();
+std::shared_ptr<Backend> DeviceThread::backend() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return backend_;
+}
+
+DeviceThread::Task DeviceThread::next(const std::deque<std::unique_ptr<StartedRun>>& inFlight) {
+  const auto pop = [this] {
+    Task task = std::move(tasks_.front());
+    tasks_.pop_front();
+    return task;
+  };
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (inFlight.empty()) {
+    changed_.wait(lock, [this] { return closed_ || !tasks_.empty(); });
+    return tasks_.empty() ? Task{} : pop();
+  }
+  // A run that is posted while another computes shall begin its upload at once, so neither is waited for alone. Spin
+  // for as long as a quick run takes, then look now and then.
+  const Stopwatch watch;
+  while (tasks_.empty() && inFlight.size() < kRunsInFlight && !inFlight.front()->finished()) {
+    if (watch.milliseconds() > 2) {
+      changed_.wait_for(lock, std::chrono::microseconds(50));
+      continue;
     }
-    job(*backend_);
+    lock.unlock();
+    std::this_thread::yield();
+    lock.lock();
+  }
+  const bool mayBegin = !tasks_.empty() && (tasks_.front().job || inFlight.size() < kRunsInFlight);
+  return mayBegin ? pop() : Task{};
+}
+
+void DeviceThread::loop() {
+  std::deque<std::unique_ptr<StartedRun>> inFlight;
+  const auto completeOldest = [&] {
+    inFlight.front()->complete();
+    inFlight.pop_front();
+  };
+  for (;;) {
+    const Task task = next(inFlight);
+    if (task.run) {
+      if (auto started = task.run(*backend_)) inFlight.push_back(std::move(started));
+    } else if (task.job) {
+      while (!inFlight.empty()) completeOldest();
+      task.job(*backend_);
+    } else if (!inFlight.empty()) {
+      completeOldest();
+    } else {
+      return;
+    }
   }
 }
 

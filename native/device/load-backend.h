@@ -10,4 +10,7 @@ namespace resnode {
 // Opens libresnode_<kind>.so in `folder` and makes its backend. Throws Error("device/unavailable", what was tried).
 std::unique_ptr<Backend> loadBackend(const std::string& kind, const std::string& folder, const BackendOptions& options);
 
+// What a backend library could open; where it cannot be loaded itself, `problem` says so.
+DeviceList listDevices(const std::string& kind, const std::string& folder);
+
 }  // namespace resnode

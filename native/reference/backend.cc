@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/plain.h"
+#include "core/host-buffer.h"
 #include "operations.h"
 
 namespace resnode::reference {
@@ -64,11 +64,11 @@ class PlainExecutable final : public Executable {
     }
   }
 
-  void run(const RunRequest& request) override {
+  std::unique_ptr<StartedRun> start(const RunRequest& request) override {
     const Program& program = plan_->program();
     for (size_t i = 0; i < program.inputs.size(); ++i) {
       const TensorId id = program.inputs[i];
-      copyInput(request.inputs[i], elementCount(program.tensors[id].shape), tensors_[id]);
+      copyInput(hostData(request.inputs[i]), request.inputs[i].type, elementCount(program.tensors[id].shape), tensors_[id]);
     }
     Arguments arguments;
     for (auto& values : parameters_->values) arguments.parameters.push_back(values.data());
@@ -84,8 +84,9 @@ class PlainExecutable final : public Executable {
     }
     for (size_t i = 0; i < program.outputs.size(); ++i) {
       const TensorId id = program.outputs[i];
-      std::copy_n(tensors_[id], elementCount(program.tensors[id].shape), request.outputs[i]);
+      std::copy_n(tensors_[id], elementCount(program.tensors[id].shape), hostData(request.outputs[i]));
     }
+    return nullptr;
   }
   size_t arenaBytes() const override { return arenaBytes_; }
   size_t workspaceBytes() const override { return 0; }
@@ -101,7 +102,8 @@ class PlainExecutable final : public Executable {
 class ReferenceBackend final : public Backend {
  public:
   std::vector<std::pair<std::string, std::string>> describe() const override { return {{"threads", "1"}}; }
-  std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program) override {
+  std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program, const PlanOptions& options) override {
+    requireFloat32(options, "reference");
     return std::make_shared<PlainPlan>(std::move(program));
   }
   std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program> program,
@@ -113,6 +115,7 @@ class ReferenceBackend final : public Backend {
     return std::make_shared<PlainExecutable>(std::move(plan), std::static_pointer_cast<PlainParameters>(parameters),
                                              offsets, arenaBytes);
   }
+  std::shared_ptr<Buffer> allocateBuffer(size_t bytes) override { return std::make_shared<HostBuffer>(bytes); }
 };
 
 }  // namespace

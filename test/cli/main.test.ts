@@ -108,4 +108,24 @@ test('print writes the nets of the family, with their options', () => {
   }
 });
 
+test('doctor is content where the CPU device works, GPU or not', () => {
+  const run = resnode('doctor', '--json');
+  assert.is(run.status, 0);
+  const { ok, findings } = JSON.parse(run.stdout);
+  assert.is(ok, true);
+  assert.ok(
+    findings.every(({ ok: isThere, found }: { ok: boolean; found: string }) => isThere || found !== ''),
+  );
+  assert.match(resnode('doctor').stdout, /the CPU device works, /);
+});
+
+test('device-query without a GPU fails in one sentence; with one it prints it', () => {
+  const run = resnode('device-query');
+  if (run.status === 0) assert.match(run.stdout, /^device +cuda:0$/m);
+  else {
+    assert.is(run.status, 1);
+    assert.match(run.stderr, /^resnode: There is no GPU to query: .+\n$/);
+  }
+});
+
 test.run();

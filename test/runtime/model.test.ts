@@ -120,12 +120,51 @@ test('auto says what it chose and why; cuda never falls back', async () => {
 });
 
 test('unknown options are refused with what is expected', async () => {
-  assert.instance(await outcome(openDevice('tpu' as 'cpu')), ArgumentError);
+  for (const kind of ['tpu', 'cpu:1', 'cuda:', 'cuda:-1'])
+    assert.instance(await outcome(openDevice(kind as 'cpu')), ArgumentError);
   assert.instance(await outcome(openDevice('cpu', { threads: 0 })), ArgumentError);
   assert.instance(await outcome(openDevice('cpu', { memoryLimit: -1 })), ArgumentError);
   await using device = await openDevice('cpu');
-  for (const wrong of [{ batch: 0 }, { batch: 1.5 }, { precision: 'float16' as 'float32' }])
+  for (const wrong of [{ batch: 0 }, { batch: 1.5 }, { precision: 'half' as 'float16' }])
     assert.instance(await outcome(device.load({ ...files, ...wrong })), ArgumentError);
+});
+
+test('the CPU devices compute in float32 only and say what takes the others', async () => {
+  for (const kind of ['cpu', 'reference'] as const) {
+    await using device = await openDevice(kind);
+    for (const precision of ['tf32', 'float16', 'bfloat16'] as const) {
+      const error = (await outcome(device.load({ ...files, precision }))) as DeviceError;
+      assert.is(error.code, 'device/unsupported');
+      assert.match(error.message, /float32 only.*CUDA/);
+    }
+    assert.is(device.memory().total, 0);
+  }
+});
+
+test('a residual that the user asks for survives the last operation', async () => {
+  const layer = (name: string, bottom: string[], rest: object) => ({ name, bottom, top: [name], ...rest });
+  const convolution = {
+    type: 'Convolution',
+    convolution_param: { num_output: 16, kernel_size: [1], weight_filler: { type: 'xavier' } },
+  };
+  const net = {
+    name: 'residual',
+    layer: [
+      { name: 'data', type: 'Input', top: ['data'], input_param: { shape: [{ dim: [1, 16, 4, 4] }] } },
+      layer('a', ['data'], convolution),
+      layer('b', ['data'], convolution),
+      layer('sum', ['a', 'b'], { type: 'Eltwise' }),
+    ],
+  };
+  const data = Float32Array.from({ length: 256 }, (_, i) => Math.sin(i));
+  const results = [];
+  for (const kind of ['reference', 'cpu'] as const) {
+    await using device = await openDevice(kind);
+    await using model = await device.load({ model: net, outputs: ['a', 'sum'] });
+    results.push((await model.run({ data })).a!.data);
+  }
+  const [expected, actual] = results as [Float32Array, Float32Array];
+  for (let i = 0; i < 256; i++) assert.ok(Math.abs(actual[i]! - expected[i]!) < 1e-6);
 });
 
 test('the summary names layers as they run, and its totals are those of the net', async () => {

@@ -7,9 +7,17 @@ import { type Preprocess, preprocessImage } from '../image/preprocess.ts';
 import { loadPreprocess, readMeanImage, savePreprocess } from '../image/preprocess-file.ts';
 import type { Model } from '../runtime/model.ts';
 import { elementCount } from '../runtime/tensor.ts';
-import { type DeviceFlags, deviceOptions, integer, numbers, openFlagged } from './options.ts';
+import {
+  type DeviceFlags,
+  deviceOptions,
+  integer,
+  numbers,
+  openFlagged,
+  type PrecisionFlags,
+  precisionOption,
+} from './options.ts';
 
-interface Flags extends DeviceFlags {
+interface Flags extends DeviceFlags, PrecisionFlags {
   model: string;
   weights: string;
   mean?: string;
@@ -45,9 +53,14 @@ Example:
   resnode classify cat.jpg --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\
     --mean ResNet_mean.binaryproto --labels synset_words.txt`,
     );
-  return deviceOptions(command).action(async (images: string[], flags: Flags) => {
+  return precisionOption(deviceOptions(command)).action(async (images: string[], flags: Flags) => {
     await using device = await openFlagged(flags);
-    await using model = await device.load({ model: flags.model, weights: flags.weights, batch: 1 });
+    await using model = await device.load({
+      model: flags.model,
+      weights: flags.weights,
+      batch: 1,
+      precision: flags.precision,
+    });
     const { input, channels, crop, output, classes } = classifierShapes(model);
     const preprocess = preprocessOf(flags, crop);
     if (flags.savePreprocess !== undefined) savePreprocess(flags.savePreprocess, preprocess);

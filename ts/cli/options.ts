@@ -1,7 +1,7 @@
 /** What the commands share: how options are read, and how a device is opened and named. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { filterNet, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
-import { type Device, type DeviceKind, openDevice } from '../runtime/device.ts';
+import { type Device, type DeviceKind, type LoadOptions, openDevice } from '../runtime/device.ts';
 
 /** `5`: an integer from `minimum` on. */
 export const integer =
@@ -29,15 +29,35 @@ export interface DeviceFlags {
   threads?: number;
 }
 
+const deviceKind = (text: string): DeviceKind => {
+  if (!/^(auto|cpu|cuda(:\d{1,3})?|reference)$/.test(text))
+    throw new InvalidArgumentError('Expected auto, cpu, cuda, cuda:1 (…) or reference.');
+  return text as DeviceKind;
+};
+
 /** Adds --device and --threads. */
 export function deviceOptions(command: Command): Command {
   return command
     .addOption(
-      new Option('--device <kind>', 'where to compute')
-        .choices(['auto', 'cpu', 'cuda', 'reference'])
+      new Option('--device <kind>', 'where to compute: auto, cpu, cuda, cuda:1 (…) or reference')
+        .argParser(deviceKind)
         .default('auto'),
     )
     .option('--threads <n>', 'threads of the CPU device (default: as many as there are)', integer(1));
+}
+
+/** What nets are computed in. */
+export interface PrecisionFlags {
+  precision: NonNullable<LoadOptions['precision']>;
+}
+
+/** Adds --precision. */
+export function precisionOption(command: Command): Command {
+  return command.addOption(
+    new Option('--precision <name>', 'what to store and multiply in (all but float32 need a CUDA device)')
+      .choices(['float32', 'tf32', 'float16', 'bfloat16'])
+      .default('float32'),
+  );
 }
 
 /** Opens the device of the flags; says on a terminal what `auto` chose. */

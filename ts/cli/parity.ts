@@ -1,14 +1,26 @@
 /** `resnode parity`: replays what a real Caffe recorded. */
 import { basename } from 'node:path';
 import { Command } from 'commander';
-import { type CaseResult, type Check, checkCase } from '../parity/check-case.ts';
-import { findGoldenCases, readGoldenCase } from '../parity/golden-case.ts';
-import { type DeviceFlags, deviceOptions, openFlagged } from './options.ts';
+import { ResnodeError } from '../errors.ts';
+import { type CaseResult, type Check, checkCase, PRECISION_BOUNDS } from '../parity/check-case.ts';
+import { findGoldenCases, type GoldenCase, readGoldenCase } from '../parity/golden-case.ts';
+import {
+  type DeviceFlags,
+  deviceOptions,
+  openFlagged,
+  type PrecisionFlags,
+  precisionOption,
+} from './options.ts';
 
-interface Flags extends DeviceFlags {
+interface Flags extends DeviceFlags, PrecisionFlags {
   blobs?: boolean;
   json?: boolean;
 }
+
+const bounds = Object.entries(PRECISION_BOUNDS)
+  .filter(([, bound]) => bound > 0)
+  .map(([name, bound]) => `${bound} (${name})`)
+  .join(', ');
 
 export function parity(): Command {
   const command = new Command('parity')
@@ -21,18 +33,20 @@ export function parity(): Command {
     .addHelpText(
       'after',
       `
-Within tolerance means: at most 20 × the recorded noise + 1e-6 of the array's largest value. Exit status 1 where
-an array is beyond it.
+Within tolerance means: at most 20 × the recorded noise + 1e-6 of the array's largest value, or, with another
+--precision than float32, ${bounds} of the largest value. Exit status 1 where an array is beyond it.
 
 Example:
   resnode parity golden/layers golden/mini-resnet --device reference`,
     );
-  return deviceOptions(command).action(async (folders: string[], flags: Flags) => {
+  return precisionOption(deviceOptions(command)).action(async (folders: string[], flags: Flags) => {
     const cases = folders.flatMap(findGoldenCases).map(readGoldenCase);
     await using device = await openFlagged(flags);
     const results: CaseResult[] = [];
     for (const golden of cases) {
-      const result = await checkCase(device, golden);
+      const result = await checkCase(device, golden, flags.precision).catch((error: unknown) =>
+        failedCase(golden, error),
+      );
       results.push(result);
       if (!flags.json) console.log(caseText(result, flags.blobs ?? false));
     }
@@ -48,12 +62,24 @@ Example:
   });
 }
 
+// One that cannot be loaded or run does not keep the others from being compared.
+function failedCase({ folder, kind }: GoldenCase, error: unknown): CaseResult {
+  if (!(error instanceof ResnodeError)) throw error;
+  return { folder, kind, ok: false, checks: [], firstDivergence: null, notChecked: [error.message] };
+}
+
 function caseText({ folder, ok, checks, firstDivergence, notChecked }: CaseResult, isLong: boolean): string {
   const worst = checks.reduce<Check | null>(
     (most, check) => (most === null || share(check) > share(most) ? check : most),
     null,
   );
-  const status = checks.length === 0 ? 'not compared' : ok ? 'ok' : 'DIVERGES';
+  const status = !ok
+    ? checks.length === 0
+      ? 'FAILED'
+      : 'DIVERGES'
+    : checks.length === 0
+      ? 'not compared'
+      : 'ok';
   const head = `${basename(folder).padEnd(28)} ${status.padEnd(13)} ${String(checks.length).padStart(4)} arrays${worst === null ? '' : `, worst: ${checkText(worst)}`}`;
   return [
     head,

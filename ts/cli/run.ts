@@ -11,6 +11,8 @@ import {
   names,
   netState,
   openFlagged,
+  type PrecisionFlags,
+  precisionOption,
   readFilteredNet,
   type StateFlags,
   stateOptions,
@@ -22,7 +24,7 @@ interface InputFile {
   shape: number[] | null;
 }
 
-interface Flags extends DeviceFlags, StateFlags {
+interface Flags extends DeviceFlags, PrecisionFlags, StateFlags {
   model: string;
   weights?: string;
   input: InputFile[];
@@ -56,7 +58,7 @@ Example:
   resnode run --model net.prototxt --weights net.caffemodel --input data=image.f32:1x3x224x224 \\
     --output-dir out --blobs conv1,prob`,
     );
-  return stateOptions(deviceOptions(command)).action(async (flags: Flags) => {
+  return stateOptions(precisionOption(deviceOptions(command))).action(async (flags: Flags) => {
     const net = readFilteredNet(flags.model, flags);
     const inputShapes = Object.fromEntries(
       flags.input.filter(({ shape }) => shape !== null).map(({ name, shape }) => [name, shape!]),
@@ -69,6 +71,7 @@ Example:
       model: net,
       ...state,
       inputShapes,
+      precision: flags.precision,
       ...(flags.weights === undefined ? {} : { weights: flags.weights }),
       ...(outputs === undefined ? {} : { outputs }),
     });

@@ -7,16 +7,18 @@ import {
   integer,
   netState,
   openFlagged,
+  type PrecisionFlags,
+  precisionOption,
   type StateFlags,
   stateOptions,
 } from './options.ts';
 
-interface Flags extends DeviceFlags, StateFlags {
+interface Flags extends DeviceFlags, PrecisionFlags, StateFlags {
   model: string;
   weights?: string;
   iterations: number;
   batch?: number;
-  gpu?: string;
+  gpu?: number;
   json?: boolean;
 }
 
@@ -27,14 +29,17 @@ export function time(): Command {
     .option('--weights <caffemodel>', 'its weights (default: fillers)')
     .option('--iterations <n>', 'how many runs', integer(1), 50)
     .option('--batch <n>', 'first dimension of the inputs', integer(1))
-    .option('--gpu <id>', "Caffe's flag: the same as --device cuda")
+    .option('--gpu <id>', "Caffe's flag: the same as --device cuda:<id>", integer(0))
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  resnode time --model ResNet-50-deploy.prototxt --iterations 20');
-  return stateOptions(deviceOptions(command)).action(async (flags: Flags) => {
-    await using device = await openFlagged(flags.gpu === undefined ? flags : { ...flags, device: 'cuda' });
+  return stateOptions(precisionOption(deviceOptions(command))).action(async (flags: Flags) => {
+    await using device = await openFlagged(
+      flags.gpu === undefined ? flags : { ...flags, device: `cuda:${flags.gpu}` },
+    );
     await using model = await device.load({
       model: flags.model,
       ...netState(flags),
+      precision: flags.precision,
       ...(flags.weights === undefined ? {} : { weights: flags.weights }),
       ...(flags.batch === undefined ? {} : { batch: flags.batch }),
     });

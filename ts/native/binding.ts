@@ -16,8 +16,10 @@ export interface PlannedBuffer {
 /** A Program with every primitive and layout chosen, before the first byte of its arena is taken. */
 export interface NativePlan {
   readonly buffers: readonly PlannedBuffer[];
-  /** Tensor id → index into `buffers`; tensors that a backend computes in place share one. */
+  /** Tensor id → index into `buffers`; tensors that a backend computes in place share one; −1: never in memory. */
   readonly tensorBuffers: readonly number[];
+  /** Of offsets in the arena, bytes. */
+  readonly alignment: number;
   /** Scratch shared by all operations, bytes. */
   readonly workspaceBytes: number;
   /** The packed parameters, bytes. */
@@ -42,18 +44,48 @@ export interface NativeRun {
   cancel(): void;
 }
 
+/** An array, or a buffer of the same device whose values are of `dtype`. */
+export type NativeInput =
+  | Float32Array
+  | Uint8Array
+  | { readonly buffer: NativeBuffer; readonly dtype: 'float32' | 'uint8' };
+
 export interface NativeRunResult {
-  readonly outputs: Float32Array[];
+  /** Null where a buffer took it. */
+  readonly outputs: (Float32Array | null)[];
   /** Milliseconds per operation, only when asked for. */
   readonly milliseconds: Float64Array | null;
 }
 
 export interface NativeExecutable {
-  /** Copies the inputs at the call (Uint8Array values are converted to float), so they may be reused at once. */
-  run(inputs: readonly (Float32Array | Uint8Array)[], options: { readonly profile: boolean }): NativeRun;
+  /**
+   * Copies the inputs at the call (Uint8Array values are converted to float), so they may be reused at once; buffers
+   * are read and written when the run's turn comes. `outputs`: a buffer, or null for an array, one an output.
+   */
+  run(
+    inputs: readonly NativeInput[],
+    options: { readonly profile: boolean; readonly outputs: readonly (NativeBuffer | null)[] },
+  ): NativeRun;
   /** Arena and workspace, bytes. */
   readonly bytes: number;
   dispose(): void;
+}
+
+/** Memory of a device. Calls take effect in order with the runs; ranges are in bytes and must fit. */
+export interface NativeBuffer {
+  readonly bytes: number;
+  /** Copies the source at the call. */
+  upload(source: Uint8Array, offset: number): Promise<void>;
+  download(offset: number, bytes: number): Promise<Uint8Array>;
+  copy(source: NativeBuffer, sourceOffset: number, offset: number, bytes: number): Promise<void>;
+  fill(value: number, offset: number, bytes: number): Promise<void>;
+  dispose(): void;
+}
+
+/** What the driver of a device with memory of its own says, bytes; everything that uses the device counts. */
+export interface DriverMemory {
+  readonly free: number;
+  readonly total: number;
 }
 
 export interface NativeMemory {
@@ -63,6 +95,21 @@ export interface NativeMemory {
   readonly activations: number;
   /** Scratch, bytes. */
   readonly workspace: number;
+  /** Buffers that the user holds, bytes. */
+  readonly buffers: number;
+  /** Null for devices that compute in main memory. */
+  readonly driver: DriverMemory | null;
+}
+
+/** What activations and weights are stored and multiplied in; sums are float32 in all of them. */
+export type Precision = 'float32' | 'tf32' | 'float16' | 'bfloat16';
+
+export interface NativePlanOptions {
+  readonly precision: Precision;
+  /** Only implementations that give the same bits every time. */
+  readonly deterministic: boolean;
+  /** Measure where there are several; false: take the likely best, at once. */
+  readonly tune: boolean;
 }
 
 export interface NativeDevice {
@@ -70,7 +117,7 @@ export interface NativeDevice {
   /** What a person wants to read: processor or GPU name, threads, library versions, instruction set. */
   readonly description: Readonly<Record<string, string | number>>;
   /** Chooses primitives and layouts for every operation; allocates nothing that lasts. */
-  prepare(program: Program): Promise<NativePlan>;
+  prepare(program: Program, options: NativePlanOptions): Promise<NativePlan>;
   /**
    * Takes the parameters' bytes: views of a mapped file are held, anything else is copied at the call.
    */
@@ -82,6 +129,8 @@ export interface NativeDevice {
     offsets: Float64Array,
     arenaBytes: number,
   ): Promise<NativeExecutable>;
+  /** Zeros. */
+  allocateBuffer(bytes: number): Promise<NativeBuffer>;
   memory(): NativeMemory;
   /** Closes the device behind the work already queued; later calls reject with code `device/closed`. */
   dispose(): void;
@@ -110,16 +159,49 @@ export interface NativePreparation extends NativeImage {
   readonly mean: Float32Array;
 }
 
+export interface NativeDeviceOptions {
+  readonly threads: number;
+  readonly libraryFolder: string;
+  /** CPU: 3×3 convolutions may be computed by Winograd's algorithms. */
+  readonly winograd: boolean;
+  /** Which of several devices. */
+  readonly ordinal: number;
+  /** Where measured choices are kept. */
+  readonly cacheFolder: string;
+  readonly deterministic: boolean;
+  /** CUDA: false runs without cuDNN. */
+  readonly cudnn: boolean;
+}
+
+/** What a backend library can open. */
+export interface NativeDeviceList {
+  readonly devices: readonly {
+    readonly ordinal: number;
+    readonly name: string;
+    readonly computeCapability: string;
+    readonly memory: DriverMemory;
+    /** Names and values, for people. */
+    readonly properties: readonly (readonly [name: string, value: string])[];
+  }[];
+  readonly driver: string | null;
+  readonly runtime: string | null;
+  readonly cudnnVersion: string | null;
+  readonly cudnnPath: string | null;
+  /** Every place looked at, and what came of it. */
+  readonly cudnnTried: readonly (readonly [path: string, outcome: string])[];
+  /** Why there are no devices, or why they cannot be opened as they are. */
+  readonly problem: string | null;
+}
+
 export interface NativeBinding {
   readonly version: string;
   /**
    * Opens `reference` (always there), or a backend library looked for in `libraryFolder`: `cpu` (oneDNN), `cuda`.
    * Throws with code `device/unavailable` and what was tried.
    */
-  openDevice(
-    kind: 'reference' | 'cpu' | 'cuda',
-    options: { threads: number; winograd: boolean; libraryFolder: string },
-  ): NativeDevice;
+  openDevice(kind: 'reference' | 'cpu' | 'cuda', options: NativeDeviceOptions): NativeDevice;
+  /** Opens nothing that lasts. */
+  listDevices(kind: 'cuda', libraryFolder: string): NativeDeviceList;
   /** Maps a file read-only; the mapping lives as long as the returned buffer or a parameter that uses it. */
   mapFile(path: string): ArrayBuffer;
   /** Pixels → channels × crop height × crop width, off the event loop. Throws RangeError before it begins. */

@@ -8,15 +8,22 @@ import type { NativeBinding } from './binding.ts';
 const require = createRequire(import.meta.url);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-let loaded: { binding: NativeBinding; folder: string } | undefined;
+/** The addon, its file, and the folder that holds it and the backend libraries. */
+export interface LoadedBinding {
+  readonly binding: NativeBinding;
+  readonly path: string;
+  readonly folder: string;
+}
 
-/** The addon and the folder that holds it (and the backend libraries). @throws DeviceError `device/addon-missing` */
-export function loadBinding(): { binding: NativeBinding; folder: string } {
+let loaded: LoadedBinding | undefined;
+
+/** @throws DeviceError `device/addon-missing` */
+export function loadBinding(): LoadedBinding {
   if (loaded !== undefined) return loaded;
   try {
     const gyp = require('node-gyp-build') as { resolve(path: string): string };
     const path = gyp.resolve(root);
-    loaded = { binding: require(path) as NativeBinding, folder: dirname(path) };
+    loaded = { binding: require(path) as NativeBinding, path, folder: dirname(path) };
     return loaded;
   } catch (error) {
     throw new DeviceError(

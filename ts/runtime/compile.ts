@@ -6,7 +6,13 @@ import type { NetParameter } from '../caffe/net-parameter.ts';
 import { GraphError } from '../errors.ts';
 import { type GraphOptions, graphFromCaffe, withOutputs } from '../graph/from-caffe.ts';
 import type { Graph } from '../graph/graph.ts';
-import type { NativeDevice, NativeExecutable, NativeParameters, NativePlan } from '../native/binding.ts';
+import type {
+  NativeDevice,
+  NativeExecutable,
+  NativeParameters,
+  NativePlan,
+  Precision,
+} from '../native/binding.ts';
 import { runPasses } from '../passes/index.ts';
 import { lower, type ParameterRecipe } from '../program/lower.ts';
 import { packWeights } from '../program/pack-weights.ts';
@@ -17,6 +23,9 @@ export interface CompileOptions extends GraphOptions {
   readonly outputs?: readonly string[];
   readonly optimize?: boolean;
   readonly strict?: boolean;
+  readonly precision?: Precision;
+  readonly deterministic?: boolean;
+  readonly tune?: boolean;
 }
 
 /** A net lowered for one set of input shapes; nothing of it lies on a device yet. */
@@ -52,9 +61,13 @@ export function lowerNet(net: NetParameter, options: CompileOptions): Lowered {
 }
 
 /** Chooses implementations and lays out the memory; takes none of it. @throws DeviceError */
-export async function planNet(device: NativeDevice, lowered: Lowered): Promise<Planned> {
-  const plan = await device.prepare(lowered.program);
-  return { ...lowered, plan, memory: planMemory(plan.buffers) };
+export async function planNet(
+  device: NativeDevice,
+  lowered: Lowered,
+  { precision = 'float32', deterministic = false, tune = true }: CompileOptions,
+): Promise<Planned> {
+  const plan = await device.prepare(lowered.program, { precision, deterministic, tune });
+  return { ...lowered, plan, memory: planMemory(plan.buffers, plan) };
 }
 
 /** Bytes that `compileNet` will take, without and with the parameters. */

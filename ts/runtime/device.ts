@@ -1,18 +1,21 @@
 /** A device: where models live and run. */
-import { availableParallelism } from 'node:os';
+import { availableParallelism, homedir } from 'node:os';
+import { join } from 'node:path';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { filterNet, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { readWeights } from '../caffe/read-weights.ts';
 import { ArgumentError, DeviceError } from '../errors.ts';
-import type { NativeDevice, NativeParameters } from '../native/binding.ts';
+import type { NativeDevice, NativeDeviceOptions, NativeParameters, Precision } from '../native/binding.ts';
 import { convertError } from '../native/convert-error.ts';
 import { loadBinding } from '../native/load.ts';
+import { type BufferShape, checkBufferShape, DeviceBuffer } from './buffer.ts';
 import {
   type Compiled,
   type CompileOptions,
   checkSameParameters,
   compileNet,
   fillParameters,
+  type Lowered,
   lowerNet,
   neededBytes,
   type Planned,
@@ -23,9 +26,12 @@ import { availableMemory, type DeviceMemory, largestBatch, outOfMemory } from '.
 import { describePlan, Model, type ModelPlan } from './model.ts';
 import type { Shapes } from './tensor.ts';
 
-/** `cpu`: oneDNN. `reference`: naive loops, the definition of right. `cuda`: an NVIDIA GPU. `auto`: `cuda`, else `cpu`. */
-export type DeviceKind = 'auto' | 'cpu' | 'cuda' | 'reference';
-const KINDS: readonly DeviceKind[] = ['auto', 'cpu', 'cuda', 'reference'];
+/**
+ * `cpu`: oneDNN. `reference`: naive loops, the definition of right. `cuda`: the first NVIDIA GPU, `cuda:1` the second.
+ * `auto`: `cuda`, else `cpu`.
+ */
+export type DeviceKind = 'auto' | 'cpu' | 'cuda' | `cuda:${number}` | 'reference';
+const PRECISIONS: readonly Precision[] = ['float32', 'tf32', 'float16', 'bfloat16'];
 
 export interface DeviceOptions {
   /** Threads of the CPU device, 1 to 1024. Default: as many as the process may use. */
@@ -37,6 +43,19 @@ export interface DeviceOptions {
   readonly winograd?: boolean;
   /** The most bytes that models may hold on this device. Default: what the system has. */
   readonly memoryLimit?: number;
+  /** Only implementations that give the same bits every time, in all models of this device. Default false. */
+  readonly deterministic?: boolean;
+  /** CUDA: false computes with resnode's own kernels alone. Default true: without cuDNN the device does not open. */
+  readonly cudnn?: boolean;
+  /**
+   * CUDA: false takes the likely best implementations at once. Default true: a convolution that is new to a GPU is
+   * measured when it is first planned (for a minute a net at most) and remembered.
+   */
+  readonly tune?: boolean;
+  /** Where measured choices are kept from run to run. Default: `resnode` in the user's cache folder. */
+  readonly cacheFolder?: string;
+  /** Where backend libraries are looked for, for tests. @internal */
+  readonly libraryFolder?: string;
 }
 
 export interface LoadOptions extends CompileOptions {
@@ -60,8 +79,14 @@ export interface LoadOptions extends CompileOptions {
   readonly strict?: boolean;
   /** Run the fusing passes. Default: in phase TEST; false (and phase TRAIN) runs layer by layer as written. */
   readonly optimize?: boolean;
-  /** What to compute in. Default and only one so far: `float32`, IEEE. */
-  readonly precision?: 'float32';
+  /**
+   * What activations and weights are stored and multiplied in. Default `float32`, which is IEEE float32; the others
+   * need a CUDA device, and sums stay float32 in all of them. What is no feature map (scores, labels, losses) stays
+   * float32 too.
+   */
+  readonly precision?: Precision;
+  /** Only implementations that give the same bits every time. Default: as the device was opened. */
+  readonly deterministic?: boolean;
 }
 
 /**
@@ -70,8 +95,9 @@ export interface LoadOptions extends CompileOptions {
  * @throws DeviceError `device/unavailable` with what was tried; ArgumentError
  */
 export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptions = {}): Promise<Device> {
-  if (!KINDS.includes(kind))
-    throw new ArgumentError('kind', KINDS.map((each) => `"${each}"`).join(', '), kind);
+  const [, family, ordinal] = /^(auto|cpu|cuda|reference)(?::(\d{1,3}))?$/.exec(String(kind)) ?? [];
+  if (family === undefined || (ordinal !== undefined && family !== 'cuda'))
+    throw new ArgumentError('kind', '"auto", "cpu", "cuda", "cuda:1" (…) or "reference"', kind);
   const {
     threads = availableParallelism(),
     winograd = true,
@@ -81,46 +107,72 @@ export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptio
     throw new ArgumentError('threads', 'an integer from 1 to 1024', threads);
   if (typeof winograd !== 'boolean') throw new ArgumentError('winograd', 'true or false', winograd);
   if (!(memoryLimit > 0)) throw new ArgumentError('memoryLimit', 'a positive number of bytes', memoryLimit);
-  const native = { threads, winograd };
-  if (kind !== 'auto') return new Device(openNative(kind, native), `${kind} was asked for`, memoryLimit);
+  const open = (chosen: NativeKind, reason: string) => {
+    const name = chosen === 'cuda' ? `cuda:${ordinal ?? 0}` : chosen;
+    const native = openNative(chosen, name, { ...options, threads, winograd, ordinal: Number(ordinal ?? 0) });
+    return new Device(native, name, reason, { memoryLimit, tune: options.tune ?? true });
+  };
+  if (family !== 'auto') return open(family as NativeKind, `${kind} was asked for`);
   try {
-    return new Device(openNative('cuda', native), 'a CUDA device is there', memoryLimit);
+    return open('cuda', 'a CUDA device is there');
   } catch (error) {
     if (!(error instanceof DeviceError)) throw error;
-    const reason = `no CUDA device: ${error.message}`;
-    return new Device(openNative('cpu', native), reason, memoryLimit);
+    return open('cpu', `no CUDA device: ${error.message}`);
   }
 }
 
+type NativeKind = 'cpu' | 'cuda' | 'reference';
+
 function openNative(
-  kind: Exclude<DeviceKind, 'auto'>,
-  options: { threads: number; winograd: boolean },
+  kind: NativeKind,
+  name: string,
+  options: DeviceOptions & Pick<NativeDeviceOptions, 'threads' | 'winograd' | 'ordinal'>,
 ): NativeDevice {
   const { binding, folder } = loadBinding();
+  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
   try {
-    return binding.openDevice(kind, { ...options, libraryFolder: folder });
+    return binding.openDevice(kind, {
+      threads: options.threads,
+      winograd: options.winograd,
+      ordinal: options.ordinal,
+      libraryFolder: options.libraryFolder ?? folder,
+      cacheFolder: options.cacheFolder ?? join(cache, 'resnode'),
+      deterministic: options.deterministic ?? false,
+      cudnn: options.cudnn ?? true,
+    });
   } catch (error) {
-    throw convertError(error, kind);
+    throw convertError(error, name);
   }
 }
 
 export class Device {
+  /** `cpu`, `cuda` or `reference`. */
   readonly kind: string;
+  /** The same with its number where there may be several: `cuda:0`. */
+  readonly name: string;
   /** Why it is this device. */
   readonly reason: string;
   /** What it is: threads, library versions, instruction set. */
   readonly description: Readonly<Record<string, string | number>>;
   readonly #native: NativeDevice;
   readonly #limit: number;
+  readonly #tune: boolean;
 
   /** Use `openDevice`. @internal */
-  constructor(native: NativeDevice, reason: string, memoryLimit: number) {
+  constructor(
+    native: NativeDevice,
+    name: string,
+    reason: string,
+    { memoryLimit, tune }: { readonly memoryLimit: number; readonly tune: boolean },
+  ) {
     this.#native = native;
+    this.#tune = tune;
+    this.name = name;
     this.#limit = memoryLimit;
     this.kind = native.kind;
     this.reason = reason;
     this.description = native.description;
-    watch(this, `the ${this.kind} device`);
+    watch(this, `the ${this.name} device`);
   }
 
   /**
@@ -138,13 +190,13 @@ export class Device {
     const { data, report } = fillParameters(lowered, weights, options);
     let parameters: NativeParameters | null = null;
     try {
-      const planned = await planNet(this.#native, lowered);
+      const planned = await this.#plan(lowered, options);
       await this.#checkMemory(net, options, planned, neededBytes(planned).total);
       parameters = await this.#native.createParameters(planned.program, data);
       const held = parameters;
       const first = await compileNet(this.#native, planned, held);
       return new Model({
-        device: this.kind,
+        device: this.name,
         report,
         parameters: held,
         first,
@@ -152,7 +204,7 @@ export class Device {
       });
     } catch (error) {
       parameters?.dispose();
-      throw convertError(error, this.kind);
+      throw convertError(error, this.name);
     }
   }
 
@@ -162,20 +214,45 @@ export class Device {
    */
   async plan(options: Omit<LoadOptions, 'weights'>): Promise<ModelPlan> {
     try {
-      const planned = await planNet(this.#native, lowerNet(readModel(options), options));
+      const planned = await this.#plan(lowerNet(readModel(options), options), options);
       const description = describePlan(planned);
       planned.plan.dispose();
       return description;
     } catch (error) {
-      throw convertError(error, this.kind);
+      throw convertError(error, this.name);
     }
   }
 
-  /** Bytes now held by the models of this device, and what is left. */
+  /**
+   * Takes memory on the device.
+   * @param content Values to begin with (Float32Array or Uint8Array; one dimension, as long as it is), or a shape and a
+   * type, which begin as zeros.
+   * @throws ArgumentError; DeviceError, `device/out-of-memory`
+   */
+  async buffer(content: Float32Array | Uint8Array | BufferShape): Promise<DeviceBuffer> {
+    const values = ArrayBuffer.isView(content) ? content : null;
+    const dtype = values instanceof Uint8Array ? 'uint8' : 'float32';
+    const {
+      shape,
+      dtype: type,
+      bytes,
+    } = checkBufferShape(values === null ? (content as BufferShape) : { shape: [values.length], dtype });
+    const { free } = this.memory();
+    if (bytes > free) throw outOfMemory(this.name, bytes, free, null);
+    try {
+      const buffer = new DeviceBuffer(await this.#native.allocateBuffer(bytes), shape, type, this.name);
+      if (values !== null) await buffer.upload(values);
+      return buffer;
+    } catch (error) {
+      throw convertError(error, this.name);
+    }
+  }
+
+  /** Bytes now held by the models and buffers of this device, and what is left. */
   memory(): DeviceMemory {
     const held = this.#native.memory();
-    const total = held.parameters + held.activations + held.workspace;
-    return { ...held, total, free: Math.min(this.#limit - total, availableMemory()) };
+    const total = held.parameters + held.activations + held.workspace + held.buffers;
+    return { ...held, total, free: Math.min(this.#limit - total, held.driver?.free ?? availableMemory()) };
   }
 
   /** Closes the device behind the work already queued; models loaded on it reject from then on. */
@@ -192,6 +269,10 @@ export class Device {
     this.dispose();
   }
 
+  #plan(lowered: Lowered, options: CompileOptions): Promise<Planned> {
+    return planNet(this.#native, lowered, { tune: this.#tune, ...options });
+  }
+
   async #compileAgain(
     net: NetParameter,
     options: CompileOptions,
@@ -201,7 +282,7 @@ export class Device {
     const { batch: _, ...shaped } = options;
     const lowered = lowerNet(net, shaped);
     checkSameParameters(first.program, lowered.program);
-    const planned = await planNet(this.#native, lowered);
+    const planned = await this.#plan(lowered, shaped);
     await this.#checkMemory(net, shaped, planned, neededBytes(planned).activations);
     return compileNet(this.#native, planned, parameters);
   }
@@ -214,19 +295,22 @@ export class Device {
       batch === undefined
         ? null
         : await largestBatch(batch, free, async (smaller) => {
-            const other = await planNet(this.#native, lowerNet(net, { ...options, batch: smaller }));
+            const other = await planNet(this.#native, lowerNet(net, { ...options, batch: smaller }), {
+              ...options,
+              tune: false,
+            });
             other.plan.dispose();
             return need - neededBytes(planned).activations + neededBytes(other).activations;
           });
     planned.plan.dispose();
-    throw outOfMemory(this.kind, need, free, fits);
+    throw outOfMemory(this.name, need, free, fits);
   }
 }
 
 function readModel(options: Omit<LoadOptions, 'weights'>): NetParameter {
   const { model, precision = 'float32', batch } = options;
-  if (precision !== 'float32')
-    throw new ArgumentError('precision', '"float32", the only precision of this device', precision);
+  if (!PRECISIONS.includes(precision))
+    throw new ArgumentError('precision', PRECISIONS.map((each) => `"${each}"`).join(', '), precision);
   if (batch !== undefined && !(Number.isInteger(batch) && batch >= 1))
     throw new ArgumentError('batch', 'a positive integer', batch);
   return filterNet(typeof model === 'string' ? readNetFile(model) : model, options);

@@ -3,18 +3,19 @@ import { freemem } from 'node:os';
 import { DeviceError } from '../errors.ts';
 import type { NativeMemory } from '../native/binding.ts';
 
-/** Bytes held by models on a device. */
+/** Bytes held on a device by its models and buffers. */
 export interface DeviceMemory extends NativeMemory {
-  /** parameters + activations + workspace. */
+  /** parameters + activations + workspace + buffers. */
   readonly total: number;
-  /** What may still be taken: within `memoryLimit` and what the system has left. */
+  /** What may still be taken: within `memoryLimit` and what the system, or a GPU's driver, has left. */
   readonly free: number;
 }
 
 /** Bytes of main memory that this process can still take, within its control group where there is one. */
 export function availableMemory(): number {
   const { availableMemory: query } = process as { availableMemory?: () => number };
-  return query?.call(process) ?? freemem();
+  // 0 where there is no /proc to ask: the kernel itself answers then.
+  return query?.call(process) || freemem();
 }
 
 /** `18.2 GiB`. */

@@ -1,16 +1,29 @@
 /** A net compiled for a device. Runs are queued and answered in order. */
 import type { LayerReport } from '../caffe/match-weights.ts';
-import { DeviceError } from '../errors.ts';
+import { ArgumentError, DeviceError } from '../errors.ts';
 import { type Summary, summarise } from '../graph/summary.ts';
 import type { NativeParameters, NativeRun } from '../native/binding.ts';
 import { convertError } from '../native/convert-error.ts';
+import { DeviceBuffer } from './buffer.ts';
 import type { Compiled } from './compile.ts';
 import { release, watch } from './leaks.ts';
-import { type InputArray, type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
+import {
+  elementCount,
+  type InputArray,
+  type Inputs,
+  resolveInputs,
+  type Shapes,
+  type Tensor,
+} from './tensor.ts';
 
 export interface RunOptions {
-  /** Rejects with its reason; the device stops before the next operation. */
+  /**
+   * Rejects with its reason; the device stops before the next operation. A GPU runs a net as one piece: there a run
+   * stops where it has not begun, and otherwise its result is dropped.
+   */
   readonly signal?: AbortSignal;
+  /** Buffers that take outputs, by name: float32, of the output's size. `run` leaves these out of what it returns. */
+  readonly outputs?: Readonly<Record<string, DeviceBuffer>>;
 }
 
 /** What a model takes, in bytes, and what it computes. */
@@ -72,25 +85,24 @@ export class Model {
    * Runs the net once. Inputs are copied at the call, so their arrays may be reused at once.
    * @param inputs One array per input blob: Float32Array, or Uint8Array whose values count as 0–255. Of the loaded
    * shape, of another batch size (the length decides), or `{ shape, data }`. A new shape is compiled when it first
-   * occurs; the four used last are kept and share the parameters.
-   * @returns The outputs by name, in plain row-major float32.
+   * occurs; the four used last are kept and share the parameters. A DeviceBuffer is read when the run's turn comes, in
+   * its own shape where that has as many dimensions as the blob, else its length decides.
+   * @returns The outputs by name, in plain row-major float32, without those that `options.outputs` takes.
    * @throws ArgumentError for a missing, unknown or wrongly sized input; the signal's reason; GraphError for a shape
    * that the net cannot take; DeviceError
    */
   async run(inputs: Inputs, options: RunOptions = {}): Promise<Outputs> {
-    const { compiled, result } = await this.#submit(inputs, false, options.signal);
+    const { compiled, result } = await this.#submit(inputs, false, options);
     const { program, names } = compiled;
-    return Object.fromEntries(
-      result.outputs.map((data, i) => [
-        names[i]!,
-        { shape: program.tensors[program.outputs[i]!]!.shape, data },
-      ]),
-    );
+    const outputs: Outputs = {};
+    for (const [i, data] of result.outputs.entries())
+      if (data !== null) outputs[names[i]!] = { shape: program.tensors[program.outputs[i]!]!.shape, data };
+    return outputs;
   }
 
   /** Milliseconds of each operation in one run, by layer name. Inputs and errors are those of `run`. */
   async time(inputs: Inputs, options: RunOptions = {}): Promise<{ layer: string; milliseconds: number }[]> {
-    const { compiled, result } = await this.#submit(inputs, true, options.signal);
+    const { compiled, result } = await this.#submit(inputs, true, options);
     return compiled.program.operations.map(({ layer }, i) => ({
       layer,
       milliseconds: result.milliseconds![i]!,
@@ -141,21 +153,24 @@ export class Model {
     this.dispose();
   }
 
-  async #submit(inputs: Inputs, profile: boolean, signal: AbortSignal | undefined) {
+  async #submit(inputs: Inputs, profile: boolean, { signal, outputs = {} }: RunOptions) {
     signal?.throwIfAborted();
     const { shapes, arrays } = resolveInputs(this.inputs, inputs);
     if (this.#disposed) throw disposedError(this.#parts.device);
+    for (const name of Object.keys(outputs))
+      if (!Object.hasOwn(this.outputs, name))
+        throw new ArgumentError('outputs', `the names ${Object.keys(this.outputs).join(', ')}`, name);
     const { first, device } = this.#parts;
     try {
       if (this.#last === null && sameShapes(shapes, this.inputs))
-        return { compiled: first, result: await settled(start(first, arrays, profile), signal) };
+        return { compiled: first, result: await settled(start(first, arrays, outputs, profile), signal) };
       // Behind whatever is being compiled, so that runs keep their order.
-      const copies = arrays.map((array) => array.slice());
+      const copies = arrays.map((array) => (array instanceof DeviceBuffer ? array : array.slice()));
       const run = (this.#last ?? Promise.resolve()).then(async () => {
         const compiled = sameShapes(shapes, this.inputs) ? first : await this.#compiledFor(shapes);
         signal?.throwIfAborted();
         if (this.#disposed) throw disposedError(device);
-        return { compiled, running: start(compiled, copies, profile) };
+        return { compiled, running: start(compiled, copies, outputs, profile) };
       });
       const settledLast = run.then(
         () => {},
@@ -206,8 +221,24 @@ function sameShapes(a: Shapes, b: Shapes): boolean {
   return Object.keys(a).every((name) => String(a[name]) === String(b[name]));
 }
 
-function start(compiled: Compiled, arrays: readonly InputArray[], profile: boolean): NativeRun {
-  return compiled.executable.run(arrays, { profile });
+function start(
+  { executable, program, names }: Compiled,
+  arrays: readonly InputArray[],
+  outputs: Readonly<Record<string, DeviceBuffer>>,
+  profile: boolean,
+): NativeRun {
+  const buffers = program.outputs.map((id, i) => {
+    const buffer = Object.hasOwn(outputs, names[i]!) ? outputs[names[i]!] : undefined;
+    if (buffer === undefined) return null;
+    const bytes = 4 * elementCount(program.tensors[id]!.shape);
+    if (!(buffer instanceof DeviceBuffer) || buffer.dtype !== 'float32' || buffer.bytes !== bytes)
+      throw new ArgumentError(`output "${names[i]}"`, `a float32 DeviceBuffer of ${bytes} bytes`, buffer);
+    return buffer.native;
+  });
+  const inputs = arrays.map((array) =>
+    array instanceof DeviceBuffer ? { buffer: array.native, dtype: array.dtype } : array,
+  );
+  return executable.run(inputs, { profile, outputs: buffers });
 }
 
 async function settled(run: NativeRun, signal: AbortSignal | undefined) {

@@ -1,5 +1,6 @@
 /** What goes in and comes out: arrays with a shape. */
 import { ArgumentError } from '../errors.ts';
+import { DeviceBuffer } from './buffer.ts';
 
 /** Row-major float32 (N×C×H×W). */
 export interface Tensor {
@@ -7,8 +8,8 @@ export interface Tensor {
   readonly data: Float32Array;
 }
 
-/** Values of an input blob; those of a Uint8Array count as 0–255. With `shape`, other shapes than the loaded one. */
-export type InputArray = Float32Array | Uint8Array;
+/** Values of an input blob; uint8 values count as 0–255. With `shape`, other shapes than the loaded one. */
+export type InputArray = Float32Array | Uint8Array | DeviceBuffer;
 export type Input = InputArray | { readonly shape: readonly number[]; readonly data: InputArray };
 export type Inputs = Readonly<Record<string, Input>>;
 
@@ -46,9 +47,11 @@ export function resolveInputs(loaded: Shapes, inputs: Inputs): { shapes: Shapes;
 }
 
 function resolveInput(name: string, loaded: readonly number[], input: Input | undefined) {
-  if (input instanceof Float32Array || input instanceof Uint8Array) {
+  if (input instanceof DeviceBuffer && input.shape.length === loaded.length)
+    return { shape: [...input.shape], data: input, growth: null };
+  if (isArray(input)) {
     const image = elementCount(loaded.slice(1));
-    const batch = input.length / image;
+    const batch = lengthOf(input) / image;
     if (Number.isInteger(batch) && batch >= 1 && (loaded.length > 0 || batch === 1))
       return {
         shape: [batch, ...loaded.slice(1)].slice(0, loaded.length),
@@ -57,10 +60,9 @@ function resolveInput(name: string, loaded: readonly number[], input: Input | un
       };
     throw expected(name, loaded, input);
   }
-  const { shape, data } = input ?? {};
-  if (!(data instanceof Float32Array || data instanceof Uint8Array) || !Array.isArray(shape))
-    throw expected(name, loaded, input);
-  if (!shape.every((dim) => Number.isInteger(dim) && dim >= 1) || elementCount(shape) !== data.length)
+  const { shape, data } = (input ?? {}) as { shape?: readonly number[]; data?: InputArray };
+  if (!isArray(data) || !Array.isArray(shape)) throw expected(name, loaded, input);
+  if (!shape.every((dim) => Number.isInteger(dim) && dim >= 1) || elementCount(shape) !== lengthOf(data))
     throw new ArgumentError(
       `input "${name}"`,
       `as many values as its shape ${shape.join('×')} has, ${elementCount(shape)}`,
@@ -69,10 +71,16 @@ function resolveInput(name: string, loaded: readonly number[], input: Input | un
   return { shape: [...(shape as number[])], data, growth: null };
 }
 
+const isArray = (value: unknown): value is InputArray =>
+  value instanceof Float32Array || value instanceof Uint8Array || value instanceof DeviceBuffer;
+
+const lengthOf = (array: InputArray): number =>
+  array instanceof DeviceBuffer ? elementCount(array.shape) : array.length;
+
 function expected(name: string, loaded: readonly number[], actual: unknown): ArgumentError {
   return new ArgumentError(
     `input "${name}"`,
-    `a Float32Array or Uint8Array of ${loaded.join('×')} = ${elementCount(loaded)} values (or a multiple, for another batch size), or { shape, data }`,
+    `a Float32Array, Uint8Array or DeviceBuffer of ${loaded.join('×')} = ${elementCount(loaded)} values (or a multiple, for another batch size), or { shape, data }`,
     actual,
   );
 }

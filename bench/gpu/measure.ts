@@ -1,0 +1,62 @@
+/** Times engines in turn. */
+
+export interface Engine {
+  readonly name: string;
+  output(): Promise<Float32Array>;
+  /** Milliseconds from each call to its result in the process's memory, one call at a time. */
+  latency(runs: number): Promise<number[]>;
+  /** Milliseconds a run where the next ones already wait; one number for all runs. */
+  throughput(runs: number): Promise<number[]>;
+}
+
+export interface Times {
+  readonly latency: number[];
+  readonly throughput: number[];
+}
+
+const ROUNDS = 5;
+/** About how long an engine measures each of the two in a round. */
+const MILLISECONDS = 150;
+
+/** One engine after the other in every round, so that what disturbs meets all of them. They are warm already. */
+export async function takeTurns(engines: readonly Engine[]): Promise<Times[]> {
+  const jobs: { engine: Engine; runs: number; times: Times }[] = [];
+  for (const engine of engines) {
+    const once = Math.min(...(await engine.latency(3)));
+    const runs = Math.max(3, Math.min(500, Math.round(MILLISECONDS / once)));
+    jobs.push({ engine, runs, times: { latency: [], throughput: [] } });
+  }
+  for (let round = 0; round < ROUNDS; round++)
+    for (const { engine, runs, times } of jobs) {
+      times.latency.push(...(await engine.latency(runs)));
+      times.throughput.push(...(await engine.throughput(runs)));
+    }
+  return jobs.map(({ times }) => times);
+}
+
+function spread(values: readonly number[]) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share: number) => sorted[Math.round(share * (sorted.length - 1))]!;
+  return { median: at(0.5), p10: at(0.1), p90: at(0.9), count: sorted.length };
+}
+
+/** Medians and spread. */
+export function timesRow(batch: number, { latency, throughput }: Times) {
+  const throughputMilliseconds = spread(throughput);
+  return {
+    imagesPerSecond: (1000 * batch) / throughputMilliseconds.median,
+    latency: spread(latency),
+    throughputMilliseconds,
+  };
+}
+
+/** The largest difference as a share of the largest expected value; Infinity where one is no number. */
+export function apart(actual: Float32Array, expected: Float32Array): number {
+  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const differences = expected.map((value, i) => Math.abs(value - actual[i]!));
+  const worst = differences.reduce(
+    (most, value) => Math.max(most, Number.isNaN(value) ? Infinity : value),
+    0,
+  );
+  return worst / largest;
+}

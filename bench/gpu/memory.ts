@@ -1,0 +1,44 @@
+/**
+ * What resnode says that it holds beside what the driver says, for ResNet-50 at batch 1. Prints a line of JSON a
+ * precision; exit status 1 where they are apart, or where float16 takes 400 MB, the CUDA context included.
+ *
+ *   tsx bench/gpu/memory.ts [DEVICE]
+ */
+import { type Device, devices, openDevice } from '../../ts/index.ts';
+import type { DeviceKind } from '../../ts/runtime/device.ts';
+import { makeInput, makeNet, PRECISIONS, type Precision } from './case.ts';
+
+const LIMIT = 400e6;
+/** The driver gives memory in pages of 2 MiB; a model takes a handful of allocations, and a graph of its own. */
+const GRANULARITY = 16 * 2 ** 20;
+const kind = process.argv[2] ?? 'cuda';
+const net = makeNet(50);
+const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
+
+const before = devices().devices.find(({ device }) => device === (kind === 'cuda' ? 'cuda:0' : kind));
+if (before === undefined) throw new Error(`There is no ${kind}: ${devices().problem}`);
+using device = await openDevice(kind as DeviceKind);
+const used = () => before.memory.free - device.memory().driver!.free;
+
+async function load(target: Device, precision: Precision) {
+  const model = await target.load({ model: net.net, weights: net.weights, batch: 1, precision });
+  await model.run({ data: makeInput(1) });
+  return model;
+}
+
+for (const precision of PRECISIONS) {
+  // The first model loads the kernels' code, too; the second one is measured.
+  (await load(device, precision)).dispose();
+  const [emptyUsed, emptyHeld] = [used(), device.memory().total];
+  const model = await load(device, precision);
+  const held = device.memory().total - emptyHeld;
+  const plan = model.plan();
+  const planned = plan.parameterBytes + plan.arenaBytes + plan.workspaceBytes;
+  const grown = used() - emptyUsed;
+  const total = used();
+  model.dispose();
+  const ok = Math.abs(grown - held) <= GRANULARITY && (precision !== 'float16' || total < LIMIT);
+  const summary = `${precision}: planned ${megabytes(planned)}, held ${megabytes(held)}, the driver gave ${megabytes(grown)}; with the context ${megabytes(total)}`;
+  console.log(JSON.stringify({ precision, planned, held, grown, total, ok, summary }));
+  if (!ok) process.exitCode = 1;
+}

@@ -1,0 +1,69 @@
+/** bench/torch-peer.py as an engine: a Python process that answers line by line. */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+type Answer = Record<string, unknown>;
+
+export class TorchPeer {
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #lines: AsyncIterator<string>;
+  #errors = '';
+
+  private constructor(python: string) {
+    const script = fileURLToPath(new URL('../torch-peer.py', import.meta.url));
+    this.#child = spawn(python, [script], { detached: true });
+    this.#child.on('error', (error) => {
+      this.#errors += error.message;
+    });
+    this.#child.stdin.on('error', () => {}); // told by the answer that does not come
+    this.#child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.#errors = (this.#errors + text).slice(-4000);
+    });
+    this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
+  }
+
+  /** @throws Error where there is no Python, no torch, or torch sees no GPU */
+  static async start(seconds: number, python = 'python3'): Promise<{ peer: TorchPeer; about: Answer }> {
+    const peer = new TorchPeer(python);
+    return { peer, about: await peer.#answer(seconds) };
+  }
+
+  /** @throws Error with what torch said; where it takes longer than `seconds`, the process is ended */
+  async ask(request: Answer, seconds: number): Promise<Answer> {
+    this.#child.stdin.write(`${JSON.stringify(request)}\n`);
+    return this.#answer(seconds);
+  }
+
+  async #answer(seconds: number): Promise<Answer> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<'late'>((resolve) => {
+      timer = setTimeout(resolve, seconds * 1000, 'late');
+    });
+    const next = await Promise.race([this.#lines.next(), late]);
+    clearTimeout(timer);
+    if (next === 'late') {
+      this.end();
+      throw new Error(`torch was not done within ${Math.round(seconds)} s`);
+    }
+    if (next.done)
+      throw new Error(`torch ended: ${this.#errors.trim().split('\n').at(-1) || 'without a word'}`);
+    const answer = JSON.parse(next.value) as Answer;
+    if (typeof answer.error === 'string') throw new Error(answer.error);
+    return answer;
+  }
+
+  get ended(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null || this.#child.killed;
+  }
+
+  /** Ends the process and the compilers that it started. */
+  end(): void {
+    this.#child.kill('SIGKILL');
+    try {
+      if (this.#child.pid !== undefined) process.kill(-this.#child.pid, 'SIGKILL');
+    } catch {
+      // It was gone.
+    }
+  }
+}

@@ -1,0 +1,97 @@
+// The CUDA backend: plans, parameters and executables on one GPU.
+#include <cstdio>
+
+#include "convolution/chooser.h"
+#include "core/error.h"
+#include "executable.h"
+#include "list-devices.h"
+
+namespace resnode::cuda {
+namespace {
+
+std::shared_ptr<CudnnHandle> openCudnn() {
+  const CudnnLookup& lookup = cudnnOfThisProcess();
+  if (lookup.library) return std::make_shared<CudnnHandle>(lookup.library);
+  std::string tried;
+  for (const CudnnLookup::Attempt& attempt : lookup.attempts) tried += "\n  " + attempt.path + ": " + attempt.outcome;
+  throw Error("device/unavailable", cudnnProblem() + ". Tried:" + tried);
+}
+
+class CudaBackend final : public Backend {
+ public:
+  explicit CudaBackend(const BackendOptions& options)
+      : options_(options), device_(std::make_shared<Device>(options.ordinal)), transfer_(std::make_shared<Transfer>(device_)),
+        cudnn_(options.cudnn ? openCudnn() : nullptr), chooser_(device_, cudnn_, options.cacheFolder) {
+    if (cudnn_) cudnn_->setStream(device_->compute());
+  }
+  // Whoever destroys it last: what its members free is of this device.
+  ~CudaBackend() override { currentHealth() = nullptr; }
+
+  std::vector<std::pair<std::string, std::string>> describe() const override {
+    int driver = 0, runtime = 0;
+    cudaDriverGetVersion(&driver);
+    cudaRuntimeGetVersion(&runtime);
+    char memory[32];
+    std::snprintf(memory, sizeof memory, "%.1f GiB", static_cast<double>(device_->memory().total) / (1 << 30));
+    const int capability = device_->computeCapability();
+    return {{"GPU", device_->model()},
+            {"compute capability", std::to_string(capability / 10) + "." + std::to_string(capability % 10)},
+            {"memory", memory},
+            {"driver", "CUDA " + versionText(driver)},
+            {"runtime", "CUDA " + versionText(runtime)},
+            {"cuDNN", cudnn_ ? cudnnOfThisProcess().summary() : "not used, as asked: resnode's own kernels alone"}};
+  }
+
+  std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program, const PlanOptions& options) override {
+    device_->use();
+    TuneBudget budget;
+    const bool deterministic = options.deterministic || options_.deterministic;
+    auto plan = std::make_shared<CudaPlan>(std::move(program), options.precision, [&](const ConvolutionProblem& problem) {
+      return chooser_.choose(problem, deterministic, options.tune, budget);
+    });
+    chooser_.save();
+    return plan;
+  }
+
+  std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources) override {
+    return std::make_shared<CudaParameters>(transfer_, std::move(program), std::move(sources));
+  }
+
+  std::shared_ptr<Executable> compile(std::shared_ptr<Plan> plan, std::shared_ptr<Parameters> parameters, const std::vector<size_t>& offsets,
+                                      size_t arenaBytes) override {
+    device_->use();
+    return std::make_shared<CudaExecutable>(transfer_, std::static_pointer_cast<CudaPlan>(plan),
+                                            std::static_pointer_cast<CudaParameters>(parameters), offsets, arenaBytes);
+  }
+
+  std::shared_ptr<Buffer> allocateBuffer(size_t bytes) override {
+    device_->use();
+    return std::make_shared<CudaBuffer>(transfer_, bytes);
+  }
+
+  DriverMemory driverMemory() const override { return device_->memory(); }
+
+ private:
+  BackendOptions options_;
+  std::shared_ptr<Device> device_;
+  std::shared_ptr<Transfer> transfer_;
+  std::shared_ptr<CudnnHandle> cudnn_;
+  ConvolutionChooser chooser_;
+};
+
+void checkAbi(int abi) {
+  if (abi != kBackendAbi) throw Error("device/unavailable", "libresnode_cuda.so is of another version than the addon");
+}
+
+}  // namespace
+}  // namespace resnode::cuda
+
+extern "C" __attribute__((visibility("default"))) resnode::Backend* resnode_create_backend(int abi, const resnode::BackendOptions& options) {
+  resnode::cuda::checkAbi(abi);
+  return new resnode::cuda::CudaBackend(options);
+}
+
+extern "C" __attribute__((visibility("default"))) void resnode_list_devices(int abi, resnode::DeviceList& list) {
+  resnode::cuda::checkAbi(abi);
+  list = resnode::cuda::listDevices();
+}

@@ -1,0 +1,168 @@
+#include "cache.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <vector>
+
+namespace resnode::cuda {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The file's name bears the format's version: another format is another file.
+constexpr const char* kFile = "convolutions-1.txt";
+constexpr size_t kMaxLineBytes = 4096, kMaxFileBytes = 64 << 20;
+
+// Fields are separated by tabs and lines by newlines, so neither may be in one.
+std::string field(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < ' ') c = ' ';
+  }
+  return text;
+}
+
+// FNV-1a: proves that a line is whole, not who wrote it.
+std::string proofOf(const std::string& text) {
+  uint64_t hash = 14695981039346656037u;
+  for (unsigned char c : text) hash = (hash ^ c) * 1099511628211u;
+  char digits[17];
+  std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(hash));
+  return digits;
+}
+
+// A line is "machine (four fields) \t key \t winner \t microseconds \t proof". Nothing where it does not prove itself.
+struct Parsed {
+  std::string key;  // with the machine
+  TuningCache::Winner winner;
+};
+std::optional<Parsed> parse(const std::string& line) {
+  const size_t proof = line.rfind('\t');
+  if (line.size() > kMaxLineBytes || proof == std::string::npos || line.substr(proof + 1) != proofOf(line.substr(0, proof))) return std::nullopt;
+  if (proof == 0) return std::nullopt;
+  const size_t time = line.rfind('\t', proof - 1);
+  if (time == std::string::npos || time == 0) return std::nullopt;
+  const size_t name = line.rfind('\t', time - 1);
+  if (name == std::string::npos) return std::nullopt;
+  char* end = nullptr;
+  const double microseconds = std::strtod(line.c_str() + time + 1, &end);
+  if (end != line.c_str() + proof || !(microseconds >= 0)) return std::nullopt;
+  return Parsed{line.substr(0, name), {line.substr(name + 1, time - name - 1), microseconds}};
+}
+
+std::string lineOf(const std::string& key, const TuningCache::Winner& winner) {
+  char microseconds[32];
+  std::snprintf(microseconds, sizeof microseconds, "%.3f", winner.microseconds);
+  const std::string text = key + "\t" + field(winner.name) + "\t" + microseconds;
+  return text + "\t" + proofOf(text);
+}
+
+// Held while one process reads, merges and writes. Where locks do not work (some network folders) nobody waits: the file
+// is still written as a whole, and at worst a winner is measured again.
+class Lock {
+ public:
+  explicit Lock(const std::string& path) : file_(open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644)) {
+    for (int i = 0; file_ >= 0 && flock(file_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK && i < 100; ++i) usleep(10000);
+  }
+  ~Lock() {
+    if (file_ >= 0) close(file_);
+  }
+
+ private:
+  int file_;
+};
+
+}  // namespace
+
+std::string userCacheFolder() {
+  const char* xdg = std::getenv("XDG_CACHE_HOME");
+  if (xdg && xdg[0] == '/') return std::string(xdg) + "/resnode";  // a relative one counts as unset (XDG Base Directory)
+  const char* home = std::getenv("HOME");
+  if (home && home[0] == '/') return std::string(home) + "/.cache/resnode";
+  return {};
+}
+
+TuningCache::TuningCache(std::string folder, const TuningMachine& machine, size_t maxLines)
+    : machine_(field(machine.gpu) + "\t" + field(machine.driver) + "\t" + field(machine.cudnn) + "\t" + field(machine.resnode)), maxLines_(maxLines) {
+  if (folder.empty()) folder = userCacheFolder();
+  if (folder.empty()) {
+    note_ = "no cache of what was measured: neither XDG_CACHE_HOME nor HOME says where";
+    return;
+  }
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error || access(folder.c_str(), W_OK | X_OK) != 0) {
+    note_ = "no cache of what was measured: " + folder + ": " + (error ? error.message() : std::strerror(errno));
+    return;
+  }
+  path_ = folder + "/" + kFile;
+  size_t age = 0;
+  lines_ = read(age);
+}
+
+TuningCache::~TuningCache() { save(); }
+
+TuningCache::Lines TuningCache::read(size_t& age) const {
+  Lines lines;
+  std::error_code error;
+  if (fs::file_size(path_, error) > kMaxFileBytes || error) return lines;  // none, or not of our making
+  std::ifstream file(path_, std::ios::binary);
+  for (std::string line; std::getline(file, line);) {
+    if (std::optional<Parsed> parsed = parse(line)) lines[parsed->key] = {line, age++};
+  }
+  return lines;
+}
+
+std::optional<TuningCache::Winner> TuningCache::find(const std::string& key) const {
+  const std::string full = machine_ + "\t" + field(key);
+  if (const auto it = fresh_.find(full); it != fresh_.end()) return it->second;
+  if (const auto it = lines_.find(full); it != lines_.end()) return parse(it->second.text)->winner;
+  return std::nullopt;
+}
+
+void TuningCache::store(const std::string& key, Winner winner) { fresh_[machine_ + "\t" + field(key)] = std::move(winner); }
+
+void TuningCache::save() {
+  if (fresh_.empty() || path_.empty()) return;
+  const Lock lock(path_ + ".lock");
+  size_t age = 0;
+  Lines lines = read(age);  // others may have written since
+  for (const auto& [key, winner] : fresh_) lines[key] = {lineOf(key, winner), age++};
+  std::map<size_t, const std::string*> byAge;
+  for (const auto& [key, line] : lines) byAge.emplace(line.age, &line.text);
+
+  static std::atomic<unsigned> counter{0};  // two devices of one process may save at once
+  const std::string temporary = path_ + "." + std::to_string(getpid()) + "-" + std::to_string(counter++);
+  {
+    std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
+    size_t skip = byAge.size() > maxLines_ ? byAge.size() - maxLines_ : 0;
+    for (const auto& [when, text] : byAge) {
+      if (skip > 0) --skip;
+      else file << *text << '\n';
+    }
+    file.flush();
+    if (!file) {
+      note_ = "what was measured could not be kept: " + temporary + ": " + std::strerror(errno);
+      unlink(temporary.c_str());
+      return;
+    }
+  }
+  if (std::rename(temporary.c_str(), path_.c_str()) != 0) {
+    note_ = "what was measured could not be kept: " + path_ + ": " + std::strerror(errno);
+    unlink(temporary.c_str());
+    return;
+  }
+  lines_ = std::move(lines);
+  fresh_.clear();
+}
+
+}  // namespace resnode::cuda

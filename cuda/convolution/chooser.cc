@@ -1,0 +1,81 @@
+#include "chooser.h"
+
+#include <algorithm>
+
+#include "../cudnn/convolution.h"
+#include "core/error.h"
+#include "measure.h"
+
+namespace resnode::cuda {
+namespace {
+
+// More is not worth what else could lie there.
+constexpr size_t kWorkspaceLimit = size_t{512} << 20;
+
+TuningMachine machineOf(const Device& device, const CudnnHandle* cudnn) {
+  int driver = 0;
+  cudaDriverGetVersion(&driver);
+  return {device.model() + " " + std::to_string(device.computeCapability()), versionText(driver), cudnn ? cudnn->library().versionText() : "",
+          "0.1.0"};
+}
+
+// Nothing is run: the one that the cache knows, else the first that can be made.
+std::unique_ptr<ConvolutionImplementation> likelyBest(const TuningCache& cache, const std::string& key, const ConvolutionOptions& options) {
+  std::string refusals;
+  const auto attempt = [&](const ConvolutionOption& option) -> std::unique_ptr<ConvolutionImplementation> {
+    try {
+      auto made = option.make();
+      if (made->workspaceBytes() <= kWorkspaceLimit) return made;
+      refusals += "\n  " + option.name + ": wants too much workspace";
+    } catch (const Error& error) {
+      if (error.code() == "device/lost") throw;
+      refusals += "\n  " + option.name + ": " + error.what();
+    }
+    return nullptr;
+  };
+  const auto winner = cache.find(key);
+  for (const ConvolutionOption& option : options) {
+    if (!winner || option.name != winner->name) continue;
+    if (auto made = attempt(option)) return made;
+  }
+  for (const ConvolutionOption& option : options) {
+    if (winner && option.name == winner->name) continue;
+    if (auto made = attempt(option)) return made;
+  }
+  throw Error("device/failed", "No implementation of a convolution works:" + refusals);
+}
+
+}  // namespace
+
+ConvolutionChooser::ConvolutionChooser(std::shared_ptr<Device> device, std::shared_ptr<CudnnHandle> cudnn, const std::string& cacheFolder)
+    : device_(std::move(device)), cudnn_(std::move(cudnn)), cache_(cacheFolder, machineOf(*device_, cudnn_.get())) {}
+
+ConvolutionOptions ConvolutionChooser::optionsFor(const ConvolutionProblem& problem, bool deterministic) {
+  ConvolutionOptions options;
+  // A bias in 16 bits is given beside the float32 one: see CudnnWishes.
+  if (cudnn_) options = cudnnOptions(*cudnn_, problem, {deterministic, problem.bias && problem.type != ElementType::float32});
+  ConvolutionCandidates own = ownCandidates(problem, device_->computeCapability());
+  std::rotate(own.begin(), own.begin() + 1, own.end());  // `direct`, the slowest, comes last
+  for (ConvolutionOption& option : optionsOf(std::move(own))) options.push_back(std::move(option));
+  return options;
+}
+
+std::shared_ptr<ConvolutionImplementation> ConvolutionChooser::choose(const ConvolutionProblem& problem, bool deterministic, bool tune,
+                                                                       TuneBudget& budget) {
+  const ConvolutionOptions options = optionsFor(problem, deterministic);
+  const std::string key = keyOf(problem) + (deterministic ? " deterministic" : "");
+  std::unique_ptr<ConvolutionImplementation> chosen;
+  if (tune && options.size() > 1) {
+    const auto measure = [&] {
+      ConvolutionCandidates own = ownCandidates(problem, device_->computeCapability());
+      return measureOnDevice(problem, *own.front(), device_->compute());
+    };
+    chosen = recallOrChoose(cache_, key, options, measure, budget, kWorkspaceLimit).implementation;
+  } else {
+    chosen = likelyBest(cache_, key, options);
+  }
+  // cuDNN's plans need their handle for as long as they live.
+  return {chosen.release(), [cudnn = cudnn_](ConvolutionImplementation* implementation) { delete implementation; }};
+}
+
+}  // namespace resnode::cuda

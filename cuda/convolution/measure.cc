@@ -1,0 +1,150 @@
+#include "measure.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "../check.h"
+#include "../kernels/trial.h"
+
+namespace resnode::cuda {
+namespace {
+
+struct FreeOnDevice {
+  void operator()(void* memory) const { cudaFree(memory); }
+};
+using DeviceMemory = std::unique_ptr<void, FreeOnDevice>;
+
+DeviceMemory allocateOnDevice(size_t bytes) {
+  void* memory = nullptr;
+  RESNODE_CUDA(cudaMalloc(&memory, std::max<size_t>(bytes, 1)));
+  return DeviceMemory(memory);
+}
+
+struct DestroyEvent {
+  void operator()(cudaEvent_t event) const { cudaEventDestroy(event); }
+};
+using Event = std::unique_ptr<CUevent_st, DestroyEvent>;
+
+Event makeEvent() {
+  cudaEvent_t event = nullptr;
+  RESNODE_CUDA(cudaEventCreate(&event));
+  return Event(event);
+}
+
+class DeviceMeasure final : public ConvolutionMeasure {
+ public:
+  DeviceMeasure(const ConvolutionProblem& problem, ConvolutionImplementation& reference, cudaStream_t stream)
+      : problem_(problem), stream_(stream), start_(makeEvent()), stop_(makeEvent()), worst_(allocateOnDevice(sizeof(float))) {
+    int device = 0, l2Bytes = 0;
+    RESNODE_CUDA(cudaGetDevice(&device));
+    RESNODE_CUDA(cudaDeviceGetAttribute(&l2Bytes, cudaDevAttrL2CacheSize, device));
+    flushBytes_ = 2 * static_cast<size_t>(std::max(l2Bytes, 1 << 20));
+    flush_ = allocateOnDevice(flushBytes_);
+    makeTensors();
+    enqueue(reference, expected_.get());
+    RESNODE_CUDA(cudaStreamSynchronize(stream_));
+  }
+  ~DeviceMeasure() override { cudaStreamSynchronize(stream_); }  // before its memory goes
+
+  std::string check(ConvolutionImplementation& implementation) override {
+    cudaGetLastError();  // what a candidate that failed before may have left behind
+    // Where there is a residual it is the output itself, as the planner may place it; otherwise NaN shows what stays unwritten.
+    if (problem_.residual) RESNODE_CUDA(cudaMemcpyAsync(output_.get(), residual_.get(), outputBytes(), cudaMemcpyDeviceToDevice, stream_));
+    else RESNODE_CUDA(cudaMemsetAsync(output_.get(), 0xff, outputBytes(), stream_));
+    enqueue(implementation, output_.get(), problem_.residual ? output_.get() : nullptr);
+    const ConvolutionTolerance tolerance = toleranceOf(problem_);
+    launchDifference(problem_.type, output_.get(), expected_.get(), problem_.output.elements(), tolerance.relative, tolerance.absolute,
+                     static_cast<float*>(worst_.get()), stream_);
+    float worst = 0;
+    RESNODE_CUDA(cudaMemcpyAsync(&worst, worst_.get(), sizeof worst, cudaMemcpyDeviceToHost, stream_));
+    RESNODE_CUDA(cudaStreamSynchronize(stream_));
+    return worst <= 1 ? "" : "wrong: " + std::to_string(worst) + " times the tolerance from the reference";
+  }
+
+  double time(ConvolutionImplementation& implementation) override {
+    // Writing the flush buffer also keeps the device busy while the host enqueues, so that launches are not what is timed.
+    RESNODE_CUDA(cudaMemsetAsync(flush_.get(), 0, flushBytes_, stream_));
+    RESNODE_CUDA(cudaEventRecord(start_.get(), stream_));
+    enqueue(implementation, output_.get(), residual_.get());
+    RESNODE_CUDA(cudaEventRecord(stop_.get(), stream_));
+    RESNODE_CUDA(cudaEventSynchronize(stop_.get()));
+    float milliseconds = 0;
+    RESNODE_CUDA(cudaEventElapsedTime(&milliseconds, start_.get(), stop_.get()));
+    return milliseconds * 1000.0;
+  }
+
+  double now() override { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+ private:
+  size_t outputBytes() const { return problem_.output.elements() * bytesOf(problem_.type); }
+
+  void makeTensors() {
+    const Nhwc &x = problem_.input, &y = problem_.output;
+    const ElementType type = problem_.type;
+    const int64_t taps = problem_.r * problem_.s, depth = problem_.weightChannels();
+    const int64_t trueDepth = problem_.group == 1 ? x.c : depth;
+    input_ = allocateOnDevice(x.elements() * bytesOf(type));
+    launchNoise(type, input_.get(), {x.pixels(), x.c, x.pixels(), x.paddedChannels}, 1, 1, stream_);
+    weights_ = allocateOnDevice(problem_.weightElements() * bytesOf(type));
+    const float scale = 1.0f / std::sqrt(static_cast<float>(taps * trueDepth));
+    launchNoise(type, weights_.get(), {y.c * taps, trueDepth, y.paddedChannels * taps, depth}, scale, 2, stream_);
+    const NoiseShape channels{1, y.c, 1, y.paddedChannels};
+    if (problem_.bias) {
+      bias_ = allocateOnDevice(y.paddedChannels * sizeof(float));
+      launchNoise(ElementType::float32, bias_.get(), channels, 1, 3, stream_);
+      narrowBias_ = allocateOnDevice(y.paddedChannels * bytesOf(type));
+      launchNoise(type, narrowBias_.get(), channels, 1, 3, stream_);  // the same numbers, rounded
+    }
+    if (problem_.residual) {
+      residual_ = allocateOnDevice(outputBytes());
+      launchNoise(type, residual_.get(), {y.pixels(), y.c, y.pixels(), y.paddedChannels}, 1, 4, stream_);
+    }
+    output_ = allocateOnDevice(outputBytes());
+    expected_ = allocateOnDevice(outputBytes());
+  }
+
+  void enqueue(ConvolutionImplementation& implementation, void* output, const void* residual) {
+    if (implementation.workspaceBytes() > workspaceBytes_) {
+      workspace_.reset();
+      workspaceBytes_ = 0;
+      workspace_ = allocateOnDevice(implementation.workspaceBytes());
+      workspaceBytes_ = implementation.workspaceBytes();
+    }
+    ConvolutionArguments arguments;
+    arguments.input = input_.get();
+    arguments.weights = weights_.get();
+    arguments.bias = static_cast<const float*>(bias_.get());
+    arguments.narrowBias = narrowBias_.get();
+    arguments.residual = residual;
+    arguments.output = output;
+    arguments.workspace = workspace_.get();
+    implementation.enqueue(arguments, stream_);
+  }
+  void enqueue(ConvolutionImplementation& implementation, void* output) { enqueue(implementation, output, residual_.get()); }
+
+  ConvolutionProblem problem_;
+  cudaStream_t stream_;
+  Event start_, stop_;
+  DeviceMemory input_, weights_, bias_, narrowBias_, residual_, output_, expected_, workspace_, flush_, worst_;
+  size_t workspaceBytes_ = 0, flushBytes_ = 0;
+};
+
+}  // namespace
+
+ConvolutionTolerance toleranceOf(const ConvolutionProblem& problem) {
+  // Sums of `depth` products of the order of 1/√depth: float32's rounding errors add up as a random walk does.
+  const float depth = static_cast<float>(problem.r * problem.s * problem.weightChannels());
+  const float sums = std::max(1e-5f, 3e-7f * std::sqrt(depth));
+  switch (problem.type) {
+    case ElementType::float16: return {1.0f / 512, 1.0f / 1024 + sums};   // two roundings to 11 bits and the bias's; twice that
+    case ElementType::bfloat16: return {1.0f / 64, 1.0f / 128 + sums};    // the same with 8 bits
+    default: return problem.tf32 ? ConvolutionTolerance{1.0f / 256, 1.0f / 256} : ConvolutionTolerance{1e-5f, sums};  // factors of 11 bits
+  }
+}
+
+std::unique_ptr<ConvolutionMeasure> measureOnDevice(const ConvolutionProblem& problem, ConvolutionImplementation& reference, cudaStream_t stream) {
+  return std::make_unique<DeviceMeasure>(problem, reference, stream);
+}
+
+}  // namespace resnode::cuda

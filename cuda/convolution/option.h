@@ -1,0 +1,18 @@
+// A candidate before it is made: names are cheap, plans are not (engines that compile at run time take a second each), so
+// that the tuner makes one at a time and a cached winner alone.
+#pragma once
+
+#include <functional>
+
+#include "problem.h"
+
+namespace resnode::cuda {
+
+struct ConvolutionOption {
+  std::string name;  // of what `make` makes
+  std::function<std::unique_ptr<ConvolutionImplementation>()> make;  // once; throws Error where it cannot
+};
+
+using ConvolutionOptions = std::vector<ConvolutionOption>;
+
+}  // namespace resnode::cuda

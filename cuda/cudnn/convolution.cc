@@ -1,0 +1,176 @@
+#include "convolution.h"
+
+#include <set>
+
+#include "../check.h"
+#include "core/error.h"
+#include "excluded.h"
+#include "graph.h"
+
+namespace resnode::cuda {
+
+using namespace cudnn;
+
+namespace {
+
+constexpr int64_t kMaxKnobs = 64, kMaxNotes = 32;  // more than cuDNN 9 has
+
+// An engine with its knobs set, and the graph that it is for.
+struct EngineConfiguration {
+  std::shared_ptr<const CudnnConvolutionGraph> graph;
+  CudnnDescriptor descriptor;
+  EngineNotes notes;
+  std::string name;
+  bool narrowBias = false;
+};
+
+// "cudnn-engine-38[2:5,13:1]": the engine's index, then knob types and values in the order of the types.
+std::string describe(int64_t engine, const std::set<std::pair<int, int64_t>>& knobs) {
+  std::string text = "cudnn-engine-" + std::to_string(engine) + "[";
+  for (const auto& [type, value] : knobs) text += (text.back() == '[' ? "" : ",") + std::to_string(type) + ":" + std::to_string(value);
+  return text + "]";
+}
+
+EngineConfiguration readConfiguration(std::shared_ptr<const CudnnConvolutionGraph> graph, CudnnDescriptor descriptor) {
+  std::vector<CudnnDescriptor> engines = descriptor.descriptors(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, 1, "an engine");
+  if (engines.empty()) throw Error("device/failed", "cuDNN proposes a configuration without an engine");
+  const CudnnDescriptor& engine = engines.front();
+  EngineNotes notes{engine.list<cudnnBackendNumericalNote_t>(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, kMaxNotes),
+                    engine.list<cudnnBackendBehaviorNote_t>(CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, kMaxNotes)};
+  std::set<std::pair<int, int64_t>> knobs;
+  for (const CudnnDescriptor& knob : descriptor.descriptors(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, kMaxKnobs, "a knob")) {
+    knobs.emplace(knob.get<cudnnBackendKnobType_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE), knob.get<int64_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE));
+  }
+  std::string name = describe(engine.get<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX), knobs);
+  return {std::move(graph), std::move(descriptor), std::move(notes), std::move(name), false};
+}
+
+class CudnnConvolution final : public ConvolutionImplementation {
+ public:
+  CudnnConvolution(CudnnHandle& handle, std::shared_ptr<EngineConfiguration> configuration, const ConvolutionProblem& problem)
+      : handle_(handle), configuration_(std::move(configuration)), problem_(problem),
+        plan_(handle.library(), CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "the plan of " + configuration_->name) {
+    if (handle.get()) plan_.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, handle.get());
+    if (handle.properties()) plan_.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *handle.properties());
+    plan_.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration_->descriptor);
+    plan_.finalize();
+    workspaceBytes_ = static_cast<size_t>(plan_.get<int64_t>(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE));
+  }
+
+  const std::string& name() const override { return configuration_->name; }
+  size_t workspaceBytes() const override { return workspaceBytes_; }
+  bool deterministic() const override { return !configuration_->notes.has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC); }
+
+  void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) override {
+    std::vector<int64_t> ids{kInputId, kWeightsId, kOutputId};
+    std::vector<void*> pointers{const_cast<void*>(arguments.input), const_cast<void*>(arguments.weights), arguments.output};
+    if (problem_.bias) {
+      ids.push_back(kBiasId);
+      pointers.push_back(configuration_->narrowBias ? const_cast<void*>(arguments.narrowBias) : const_cast<float*>(arguments.bias));
+    }
+    if (problem_.residual) {
+      ids.push_back(kResidualId);
+      pointers.push_back(const_cast<void*>(arguments.residual));
+    }
+    CudnnDescriptor pack(handle_.library(), CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, "the pointers of " + name());
+    pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, ids);
+    pack.set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, pointers);
+    pack.set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, arguments.workspace);
+    pack.finalize();
+
+    clearPadding(arguments.output, stream);
+    handle_.setStream(stream);
+    const cudnnStatus_t status = handle_.library().call.cudnnBackendExecute(handle_.get(), plan_.get(), pack.get());
+    if (status != CUDNN_STATUS_SUCCESS) checkCudnn(handle_.library(), status, "running " + name());
+  }
+
+ private:
+  // A grouped convolution writes the true channels only; whoever writes a tensor writes its padding's zeros too (types.h).
+  void clearPadding(void* output, cudaStream_t stream) const {
+    const Nhwc& y = problem_.output;
+    if (problem_.group == 1 || y.c == y.paddedChannels) return;
+    const size_t bytes = bytesOf(problem_.type);
+    RESNODE_CUDA(cudaMemset2DAsync(static_cast<char*>(output) + y.c * bytes, y.paddedChannels * bytes, 0, (y.paddedChannels - y.c) * bytes,
+                                   y.pixels(), stream));
+  }
+
+  CudnnHandle& handle_;
+  std::shared_ptr<EngineConfiguration> configuration_;
+  ConvolutionProblem problem_;
+  CudnnDescriptor plan_;
+  size_t workspaceBytes_ = 0;
+};
+
+const char* nameOf(cudnnBackendHeurMode_t mode) {
+  return mode == CUDNN_HEUR_MODE_A ? "A" : mode == CUDNN_HEUR_MODE_B ? "B" : "fallback";
+}
+
+void refuse(std::vector<std::string>* refusals, const std::string& what) {
+  if (refusals) refusals->push_back(what);
+}
+
+}  // namespace
+
+ConvolutionOptions cudnnOptions(CudnnHandle& handle, const ConvolutionProblem& problem, const CudnnWishes& wishes,
+                                std::vector<std::string>* refusals) {
+  ConvolutionOptions options;
+  std::set<std::string> seen;
+  const auto consider = [&](const std::shared_ptr<const CudnnConvolutionGraph>& graph, CudnnDescriptor descriptor, EpilogueForm form) {
+    auto configuration = std::make_shared<EngineConfiguration>(readConfiguration(graph, std::move(descriptor)));
+    // The forms' engines are numbered apart.
+    if (form == EpilogueForm::classic && !formsAgree(problem)) configuration->name += "-classic";
+    configuration->narrowBias = form == EpilogueForm::classic && problem.type != ElementType::float32;
+    if (!seen.insert(configuration->name).second) return;
+    const std::string why = exclusionOf(configuration->notes, problem, wishes.deterministic, handle.library());
+    if (!why.empty()) return refuse(refusals, configuration->name + ": " + why);
+    options.push_back({configuration->name, [&handle, configuration, problem]() -> std::unique_ptr<ConvolutionImplementation> {
+                         return std::make_unique<CudnnConvolution>(handle, configuration, problem);
+                       }});
+  };
+
+  // Classic first: most of its engines need no compiling.
+  for (EpilogueForm form : {EpilogueForm::classic, EpilogueForm::free}) {
+    const bool wantsNarrowBias = form == EpilogueForm::classic && problem.bias && problem.type != ElementType::float32;
+    if (wantsNarrowBias && !wishes.narrowBias) continue;
+    if (form == EpilogueForm::free && formsAgree(problem)) continue;
+    std::shared_ptr<const CudnnConvolutionGraph> graph;
+    try {
+      graph = std::make_shared<const CudnnConvolutionGraph>(handle, problem, form);
+    } catch (const Error& error) {
+      refuse(refusals, error.what());
+      continue;
+    }
+    for (cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
+      try {
+        CudnnDescriptor heuristic(handle.library(), CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, std::string("heuristic ") + nameOf(mode));
+        heuristic.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph->graph());
+        heuristic.set(CUDNN_ATTR_ENGINEHEUR_MODE, mode);
+        if (handle.properties()) heuristic.set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, *handle.properties());
+        heuristic.finalize();
+        const int64_t proposals = heuristic.count(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR);
+        for (CudnnDescriptor& descriptor :
+             heuristic.descriptors(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, proposals, "a configuration")) {
+          consider(graph, std::move(descriptor), form);
+        }
+      } catch (const Error& error) {
+        refuse(refusals, error.what());
+      }
+    }
+  }
+  return options;
+}
+
+ConvolutionCandidates cudnnCandidates(CudnnHandle& handle, const ConvolutionProblem& problem, const CudnnWishes& wishes,
+                                      std::vector<std::string>* refusals) {
+  ConvolutionCandidates candidates;
+  for (const ConvolutionOption& option : cudnnOptions(handle, problem, wishes, refusals)) {
+    try {
+      candidates.push_back(option.make());
+    } catch (const Error& error) {
+      refuse(refusals, option.name + ": " + error.what());
+    }
+  }
+  return candidates;
+}
+
+}  // namespace resnode::cuda

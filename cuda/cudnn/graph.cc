@@ -1,0 +1,144 @@
+#include "graph.h"
+
+namespace resnode::cuda {
+
+using namespace cudnn;
+
+namespace {
+
+constexpr size_t kMaxParts = 24;  // reserved, so that references into parts_ stay valid
+
+cudnnDataType_t dataType(ElementType type) {
+  switch (type) {
+    case ElementType::float16: return CUDNN_DATA_HALF;
+    case ElementType::bfloat16: return CUDNN_DATA_BFLOAT16;
+    default: return CUDNN_DATA_FLOAT;
+  }
+}
+
+// cuDNN's order of dimensions is N, C, H, W; ours in memory is n, h, w, c with rows of paddedChannels. A plain convolution
+// takes the padding along (zero weights make zeros of it); a grouped one counts the true channels only.
+std::vector<int64_t> dimensions(const Nhwc& tensor, int64_t group) {
+  return {tensor.n, group == 1 ? tensor.paddedChannels : tensor.c, tensor.h, tensor.w};
+}
+
+std::vector<int64_t> strides(const Nhwc& tensor) {
+  return {tensor.h * tensor.w * tensor.paddedChannels, 1, tensor.w * tensor.paddedChannels, tensor.paddedChannels};
+}
+
+}  // namespace
+
+bool formsAgree(const ConvolutionProblem& problem) {
+  return !problem.bias || (!problem.residual && problem.type == ElementType::float32);
+}
+
+CudnnConvolutionGraph::CudnnConvolutionGraph(CudnnHandle& handle, const ConvolutionProblem& problem, EpilogueForm form) : handle_(handle) {
+  parts_.reserve(kMaxParts);
+  const cudnnDataType_t type = dataType(problem.type);
+  const std::vector<int64_t> yDimensions = dimensions(problem.output, problem.group), yStrides = strides(problem.output);
+  const int64_t filters = yDimensions[1], depth = problem.weightChannels();
+
+  int left = problem.bias + problem.residual + problem.relu;  // of the epilogue
+  int64_t nextId = kOutputId + 1;
+  const auto result = [&]() -> const CudnnDescriptor& {
+    if (left-- == 0) return tensor("the output", kOutputId, type, yDimensions, yStrides, false);
+    return tensor("an intermediate", nextId++, CUDNN_DATA_FLOAT, yDimensions, yStrides, true);
+  };
+  std::vector<cudnnBackendDescriptor_t> operations;
+
+  const CudnnDescriptor& x = tensor("the input", kInputId, type, dimensions(problem.input, problem.group), strides(problem.input), false);
+  const CudnnDescriptor& w = tensor("the weights", kWeightsId, type, {filters, depth, problem.r, problem.s},
+                                    {problem.r * problem.s * depth, 1, problem.s * depth, depth}, false);
+  const CudnnDescriptor* last = &result();
+  operations.push_back(convolution(problem, x, w, *last).get());
+
+  const auto addBias = [&] {
+    if (!problem.bias) return;
+    const CudnnDescriptor& bias = tensor("the bias", kBiasId, form == EpilogueForm::classic ? type : CUDNN_DATA_FLOAT, {1, filters, 1, 1}, {filters, 1, filters, filters}, false);
+    const CudnnDescriptor& y = result();
+    operations.push_back(pointwise("+ bias", CUDNN_POINTWISE_ADD, *last, &bias, y).get());
+    last = &y;
+  };
+  const auto addResidual = [&] {
+    if (!problem.residual) return;
+    const CudnnDescriptor& residual = tensor("the residual", kResidualId, type, yDimensions, yStrides, false);
+    const CudnnDescriptor& y = result();
+    operations.push_back(pointwise("+ residual", CUDNN_POINTWISE_ADD, *last, &residual, y).get());
+    last = &y;
+  };
+  if (form == EpilogueForm::free) {
+    addBias();
+    addResidual();
+  } else {
+    addResidual();
+    addBias();
+  }
+  if (problem.relu) {
+    operations.push_back(pointwise("the ReLU", CUDNN_POINTWISE_RELU_FWD, *last, nullptr, result(), problem.negativeSlope).get());
+  }
+
+  CudnnDescriptor& graph = add(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, "the operation graph");
+  if (handle.get()) graph.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, handle.get());
+  graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, static_cast<int64_t>(operations.size()), operations.data());
+  graph.finalize();
+}
+
+CudnnDescriptor& CudnnConvolutionGraph::add(cudnnBackendDescriptorType_t type, const char* what) {
+  return parts_.emplace_back(handle_.library(), type, what);
+}
+
+const CudnnDescriptor& CudnnConvolutionGraph::tensor(const char* what, int64_t id, cudnnDataType_t type, const std::vector<int64_t>& dimensions,
+                                                     const std::vector<int64_t>& strides, bool isVirtual) {
+  CudnnDescriptor& tensor = add(CUDNN_BACKEND_TENSOR_DESCRIPTOR, what);
+  tensor.set(CUDNN_ATTR_TENSOR_UNIQUE_ID, id);
+  tensor.set(CUDNN_ATTR_TENSOR_DATA_TYPE, type);
+  tensor.set(CUDNN_ATTR_TENSOR_DIMENSIONS, dimensions);
+  tensor.set(CUDNN_ATTR_TENSOR_STRIDES, strides);
+  tensor.set(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, int64_t{16});  // arenas place buffers at multiples of 64
+  tensor.set(CUDNN_ATTR_TENSOR_IS_VIRTUAL, isVirtual);
+  tensor.finalize();
+  return tensor;
+}
+
+const CudnnDescriptor& CudnnConvolutionGraph::convolution(const ConvolutionProblem& problem, const CudnnDescriptor& x, const CudnnDescriptor& w,
+                                                          const CudnnDescriptor& y) {
+  const std::vector<int64_t> pads{problem.padH, problem.padW};
+  CudnnDescriptor& settings = add(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, "the convolution's settings");
+  settings.set(CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, int64_t{2});
+  settings.set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_DATA_FLOAT);
+  settings.set(CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_CROSS_CORRELATION);
+  settings.set(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, pads);
+  settings.set(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, pads);
+  settings.set(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, std::vector<int64_t>{problem.strideH, problem.strideW});
+  settings.set(CUDNN_ATTR_CONVOLUTION_DILATIONS, std::vector<int64_t>{problem.dilationH, problem.dilationW});
+  settings.finalize();
+
+  CudnnDescriptor& operation = add(CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, "the convolution");
+  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, settings);
+  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, x);
+  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, w);
+  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, y);
+  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, 1.0f);
+  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, 0.0f);
+  operation.finalize();
+  return operation;
+}
+
+const CudnnDescriptor& CudnnConvolutionGraph::pointwise(const char* what, cudnnPointwiseMode_t mode, const CudnnDescriptor& x,
+                                                        const CudnnDescriptor* b, const CudnnDescriptor& y, float negativeSlope) {
+  CudnnDescriptor& settings = add(CUDNN_BACKEND_POINTWISE_DESCRIPTOR, what);
+  settings.set(CUDNN_ATTR_POINTWISE_MODE, mode);
+  settings.set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
+  if (negativeSlope != 0) settings.set(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE, negativeSlope);
+  settings.finalize();
+
+  CudnnDescriptor& operation = add(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, what);
+  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, settings);
+  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x);
+  if (b) operation.set(CUDNN_ATTR_OPERATION_POINTWISE_BDESC, *b);
+  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y);
+  operation.finalize();
+  return operation;
+}
+
+}  // namespace resnode::cuda

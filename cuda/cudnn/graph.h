@@ -1,0 +1,40 @@
+// A convolution problem as an operation graph of cuDNN's: convolution → + bias → + residual → ReLU, all that is between
+// them virtual and float32.
+#pragma once
+
+#include "../convolution/problem.h"
+#include "descriptors.h"
+
+namespace resnode::cuda {
+
+// The unique ids of the tensors that have memory.
+enum CudnnTensorId : int64_t { kInputId = 1, kWeightsId, kBiasId, kResidualId, kOutputId };
+
+// Engines that are compiled ahead know one form of the epilogue, that of cudnnConvolutionBiasActivationForward: the residual
+// is added first, and the bias has the data's type. Engines that compile at run time take any.
+enum class EpilogueForm { classic, free };
+
+// True: both forms make the same graph.
+bool formsAgree(const ConvolutionProblem& problem);
+
+class CudnnConvolutionGraph {
+ public:
+  // Throws Error where cuDNN refuses a descriptor.
+  CudnnConvolutionGraph(CudnnHandle& handle, const ConvolutionProblem& problem, EpilogueForm form);
+  const CudnnDescriptor& graph() const { return parts_.back(); }
+
+ private:
+  const CudnnDescriptor& tensor(const char* what, int64_t id, cudnn::cudnnDataType_t type, const std::vector<int64_t>& dimensions,
+                                const std::vector<int64_t>& strides, bool isVirtual);
+  const CudnnDescriptor& convolution(const ConvolutionProblem& problem, const CudnnDescriptor& x, const CudnnDescriptor& w,
+                                     const CudnnDescriptor& y);
+  // y = mode(x, b); b null: of x alone.
+  const CudnnDescriptor& pointwise(const char* what, cudnn::cudnnPointwiseMode_t mode, const CudnnDescriptor& x,
+                                   const CudnnDescriptor* b, const CudnnDescriptor& y, float negativeSlope = 0);
+  CudnnDescriptor& add(cudnn::cudnnBackendDescriptorType_t type, const char* what);
+
+  CudnnHandle& handle_;
+  std::vector<CudnnDescriptor> parts_;  // what the graph refers to; the graph last
+};
+
+}  // namespace resnode::cuda

@@ -1,0 +1,128 @@
+#include "places.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+namespace resnode::cuda {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+// Entries of a folder whose names begin so, sorted; none where there is no such folder.
+std::vector<std::string> entries(const std::string& folder, const std::string& beginning) {
+  std::vector<std::string> found;
+  std::error_code ignored;
+  for (fs::directory_iterator i(folder, ignored), end; !ignored && i != end; i.increment(ignored)) {
+    if (i->path().filename().string().rfind(beginning, 0) == 0) found.push_back(i->path().string());
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+// The prefixes of every python3 on PATH: as it is called (a virtual environment's link) and as it is (the link's target).
+std::vector<std::string> prefixesOnPath(const std::string& path) {
+  std::vector<std::string> prefixes;
+  for (size_t from = 0; from <= path.size();) {
+    const size_t to = std::min(path.find(':', from), path.size());
+    const fs::path python = fs::path(path.substr(from, to - from)) / "python3";
+    from = to + 1;
+    std::error_code ignored;
+    if (!python.is_absolute() || !fs::exists(python, ignored)) continue;
+    prefixes.push_back(python.parent_path().parent_path().string());
+    const fs::path target = fs::canonical(python, ignored);
+    if (!ignored) prefixes.push_back(target.parent_path().parent_path().string());
+  }
+  return prefixes;
+}
+
+// <prefix>/lib/python3.X/{site,dist}-packages of every python known, the user's choice first.
+std::vector<std::string> packageFolders(const CudnnEnvironment& environment) {
+  std::vector<std::string> prefixes{environment.virtualEnv, environment.condaPrefix};
+  for (std::string& prefix : prefixesOnPath(environment.path)) prefixes.push_back(std::move(prefix));
+  const std::string pyenv = !environment.pyenvRoot.empty() ? environment.pyenvRoot
+                            : environment.home.empty()     ? ""
+                                                           : environment.home + "/.pyenv";
+  if (!pyenv.empty()) {
+    for (std::string& version : entries(pyenv + "/versions", "3")) prefixes.push_back(std::move(version));
+  }
+  if (!environment.home.empty()) prefixes.push_back(environment.home + "/.local");
+  prefixes.insert(prefixes.end(), environment.systemPrefixes.begin(), environment.systemPrefixes.end());
+
+  std::vector<std::string> folders;
+  for (const std::string& prefix : prefixes) {
+    if (prefix.empty()) continue;
+    for (const char* lib : {"/lib", "/lib64"}) {  // lib64: compiled packages on Fedora and its kin
+      for (const std::string& python : entries(prefix + lib, "python3")) {
+        for (const char* packages : {"/site-packages", "/dist-packages"}) {  // dist-packages: Debian and its kin
+          std::error_code ignored;
+          if (fs::is_directory(python + packages, ignored)) folders.push_back(python + packages);
+        }
+      }
+    }
+  }
+  return folders;
+}
+
+std::vector<std::string> withoutRepetition(std::vector<std::string> places) {
+  std::vector<std::string> once;
+  for (std::string& place : places) {
+    if (std::find(once.begin(), once.end(), place) == once.end()) once.push_back(std::move(place));
+  }
+  return once;
+}
+
+}  // namespace
+
+CudnnEnvironment CudnnEnvironment::ofThisProcess() {
+  CudnnEnvironment environment;
+  environment.cudnn = variable("RESNODE_CUDNN");
+  environment.virtualEnv = variable("VIRTUAL_ENV");
+  environment.condaPrefix = variable("CONDA_PREFIX");
+  environment.pyenvRoot = variable("PYENV_ROOT");
+  environment.home = variable("HOME");
+  environment.path = variable("PATH");
+#ifdef __aarch64__
+  const std::string machine = "aarch64-linux-gnu", target = "sbsa-linux";
+#else
+  const std::string machine = "x86_64-linux-gnu", target = "x86_64-linux";
+#endif
+  environment.systemFolders = {"/usr/lib/" + machine, "/usr/lib64", "/usr/local/lib", "/usr/local/cuda/lib64",
+                               "/usr/local/cuda/targets/" + target + "/lib", "/opt/cuda/lib64"};
+  environment.systemPrefixes = {"/usr/local", "/usr"};
+  return environment;
+}
+
+std::vector<std::string> cudnnPlaces(const CudnnEnvironment& environment) {
+  if (!environment.cudnn.empty()) {
+    std::error_code ignored;
+    if (!fs::is_directory(environment.cudnn, ignored)) return {environment.cudnn};
+    return {environment.cudnn + "/" + kCudnnFile, environment.cudnn + "/lib/" + kCudnnFile};
+  }
+  std::vector<std::string> places;
+  if (environment.loader) places.push_back(kCudnnFile);
+  for (const std::string& folder : environment.systemFolders) places.push_back(folder + "/" + kCudnnFile);
+  if (!environment.condaPrefix.empty()) places.push_back(environment.condaPrefix + "/lib/" + kCudnnFile);
+  for (const std::string& folder : packageFolders(environment)) places.push_back(folder + "/nvidia/cudnn/lib/" + kCudnnFile);
+  return withoutRepetition(std::move(places));
+}
+
+std::vector<std::string> companionPlaces(const CudnnEnvironment& environment, const std::string& cudnnFolder, const std::string& file) {
+  // nvidia-cublas-cu12 and its kin unpack to cublas/lib, cuda_nvrtc/lib; those for CUDA 13 share cu13/lib.
+  const char* const kPackages[] = {"/cu13/lib/", "/cublas/lib/", "/cuda_nvrtc/lib/"};
+  std::vector<std::string> places{cudnnFolder + "/" + file};
+  for (const char* package : kPackages) places.push_back(cudnnFolder + "/../.." + package + file);
+  for (const std::string& folder : environment.systemFolders) places.push_back(folder + "/" + file);
+  if (!environment.condaPrefix.empty()) places.push_back(environment.condaPrefix + "/lib/" + file);
+  for (const std::string& folder : packageFolders(environment)) {
+    for (const char* package : kPackages) places.push_back(folder + "/nvidia" + package + file);
+  }
+  return withoutRepetition(std::move(places));
+}
+
+}  // namespace resnode::cuda

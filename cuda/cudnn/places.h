@@ -1,0 +1,30 @@
+// Where libcudnn.so.9 may lie. Looks at folders only; starts no process (python3 -c would cost a second).
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace resnode::cuda {
+
+inline constexpr const char* kCudnnFile = "libcudnn.so.9";
+
+// What the search depends on; tests make their own.
+struct CudnnEnvironment {
+  std::string cudnn;                       // RESNODE_CUDNN: a file or a folder, and then nothing else is tried
+  std::string virtualEnv, condaPrefix;     // VIRTUAL_ENV, CONDA_PREFIX
+  std::string pyenvRoot, home, path;       // PYENV_ROOT, HOME, PATH
+  bool loader = true;                      // ask the loader for the bare name (ldconfig, LD_LIBRARY_PATH)
+  std::vector<std::string> systemFolders;  // of libraries: CUDA's, the distribution's
+  std::vector<std::string> systemPrefixes; // of pythons: /usr/local, /usr
+
+  static CudnnEnvironment ofThisProcess();
+};
+
+// In the order in which they are tried: full paths, and the bare name for the loader.
+std::vector<std::string> cudnnPlaces(const CudnnEnvironment& environment);
+
+// What cuDNN itself opens at run time: `file` (libnvrtc.so.13) in NVIDIA's pip packages beside cuDNN, in CUDA's folders,
+// in the pythons' folders.
+std::vector<std::string> companionPlaces(const CudnnEnvironment& environment, const std::string& cudnnFolder, const std::string& file);
+
+}  // namespace resnode::cuda

@@ -1,0 +1,79 @@
+// One GPU as one backend uses it: two streams, what it can do, and whether it still works.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <memory>
+#include <string>
+
+#include "check.h"
+#include "core/backend.h"
+
+namespace resnode::cuda {
+
+// 13000 → "13.0", as CUDA counts.
+std::string versionText(int version);
+
+// Empty, or why no GPU can be used and what mends it.
+std::string driverProblem();
+
+class Device {
+ public:
+  // Throws Error("device/unavailable"): what was looked for, and what to do.
+  explicit Device(int ordinal);
+  ~Device();
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  int ordinal() const { return ordinal_; }
+  const std::string& model() const { return model_; }             // NVIDIA H200
+  const std::string& name() const { return health_.device(); }    // cuda:0 (NVIDIA H200)
+  int computeCapability() const { return computeCapability_; }    // 90
+  cudaStream_t compute() const { return compute_; }
+  cudaStream_t upload() const { return upload_; }
+
+  // Makes it the calling thread's device. Throws Error("device/lost") where it is.
+  void use();
+  bool isLost() const { return health_.isLost(); }
+  // Waits for both streams; throws nothing.
+  void settle() noexcept;
+  // From any thread; zeros where the driver does not answer.
+  DriverMemory memory() const;
+
+ private:
+  int ordinal_;
+  std::string model_;
+  int computeCapability_ = 0;
+  Health health_;
+  cudaStream_t compute_ = nullptr, upload_ = nullptr;
+};
+
+// Makes a device the calling thread's for a while, whatever its health: what destructors need.
+class DeviceScope {
+ public:
+  explicit DeviceScope(const Device& device);
+  ~DeviceScope();
+  DeviceScope(const DeviceScope&) = delete;
+  DeviceScope& operator=(const DeviceScope&) = delete;
+
+ private:
+  int before_ = -1;  // −1: nothing to restore
+};
+
+class Event {
+ public:
+  explicit Event(unsigned flags = cudaEventDisableTiming);
+  ~Event();
+  Event(Event&& other) noexcept : event_(other.event_) { other.event_ = nullptr; }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  cudaEvent_t get() const { return event_; }
+  void record(cudaStream_t stream);
+  // Whether all before it is done. Errors count as done: whoever waits for it will be told.
+  bool isDone() const;
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+}  // namespace resnode::cuda

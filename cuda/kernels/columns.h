@@ -1,0 +1,81 @@
+// Reductions down the columns of a matrix in memory, as nhwc has them: a row is a pixel, a column a channel. Sums make
+// global averages, moments batch statistics.
+#pragma once
+
+#include "reduce.h"
+#include "vector.h"
+
+namespace resnode::cuda {
+
+// A block takes a slice of 8 vectors (128 bytes of a row) and 32 rows at a time; a warp reads 4 rows.
+inline constexpr int kSliceVectors = 8, kSliceRows = 32, kSliceThreads = kSliceVectors * kSliceRows;
+
+// Blocks for all slices of `columns`, with V elements a vector.
+inline unsigned slicesOf(int64_t columns, int V) {
+  return static_cast<unsigned>((columns + kSliceVectors * V - 1) / (kSliceVectors * V));
+}
+
+// What a column is reduced to. add() takes the next value, where `inverse` is 1 / (how many there are with it).
+struct ColumnSum {
+  float sum;
+  __device__ __forceinline__ void add(float value, float) { sum += value; }
+  __device__ __forceinline__ void merge(const ColumnSum& other) { sum += other.sum; }
+};
+
+// Mean and sum of squared deviations, one value at a time (Welford, Technometrics 1962).
+struct Moments {
+  float count, mean, squares;
+  __device__ __forceinline__ void add(float value, float inverse) {
+    const float before = value - mean;
+    count += 1;
+    mean += before * inverse;
+    squares += before * (value - mean);
+  }
+  // Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for computing sample variances, 1979.
+  __device__ __forceinline__ void merge(const Moments& other) {
+    const float both = count + other.count;
+    const float share = other.count > 0 ? other.count / both : 0;
+    const float apart = other.mean - mean;
+    mean += apart * share;
+    squares += other.squares + apart * apart * count * share;
+    count = both;
+  }
+};
+
+// A block reduces rows [first, end) of `input`, `stride` elements apart and readable up to column `columns` (a multiple of
+// V): thread t < 8·V returns column slice·8·V + t, the others nothing of use. A thread takes every 32nd row in turn; then
+// the block's partial results are merged in one fixed order.
+template <int V, class T, class Part>
+__device__ __forceinline__ Part reduceColumns(const T* input, int64_t first, int64_t end, int64_t stride, int64_t columns, unsigned slice,
+                                              Part neutral) {
+  constexpr int kWarps = kSliceThreads / 32;
+  RESNODE_SHARED(Part, parts, [kWarps][kSliceVectors * V]);
+  const int thread = threadIdx.x, vector = thread % kSliceVectors;
+  const int64_t column = (static_cast<int64_t>(slice) * kSliceVectors + vector) * V;
+  Part mine[V];
+#pragma unroll
+  for (int v = 0; v < V; ++v) mine[v] = neutral;
+  if (column < columns) {
+    float count = 0;
+    for (int64_t row = first + thread / kSliceVectors; row < end; row += kSliceRows) {
+      const Pack<T, V> values = load<T, V>(input + row * stride + column);
+      const float inverse = 1 / (count += 1);
+#pragma unroll
+      for (int v = 0; v < V; ++v) mine[v].add(toFloat(values.values[v]), inverse);
+    }
+  }
+#pragma unroll
+  for (int v = 0; v < V; ++v) {  // the warp's 4 rows
+    mine[v].merge(shuffleXor(mine[v], kSliceVectors));
+    mine[v].merge(shuffleXor(mine[v], 2 * kSliceVectors));
+    if (thread % 32 < kSliceVectors) parts[thread / 32][vector * V + v] = mine[v];
+  }
+  __syncthreads();
+  Part total = neutral;
+  if (thread < kSliceVectors * V) {
+    for (int warp = 0; warp < kWarps; ++warp) total.merge(parts[warp][thread]);
+  }
+  return total;
+}
+
+}  // namespace resnode::cuda

@@ -1,0 +1,175 @@
+#include "convert.h"
+
+#include "vector.h"
+
+namespace resnode::cuda {
+namespace {
+
+constexpr int kTile = 32;       // pixels and channels of a transposed tile
+constexpr int kTileRows = 8;    // a block of 32 × 8 threads moves it in four steps
+constexpr int kFewChannels = 4;  // images: a thread a pixel, without a tile
+
+template <class Source>
+RESNODE_HOST_DEVICE float numberOf(Source value) { return static_cast<float>(value); }
+
+// [N, C, pixels] → [N, pixels, 4].
+template <class Source, class T>
+__global__ void fewChannelsToNhwcKernel(const Source* source, T* target, int64_t n, int64_t plane, int channels) {
+  const int64_t pixel = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (pixel >= n * plane) return;
+  const int64_t image = quotient(pixel, plane), within = pixel - image * plane;
+  Pack<T, kFewChannels> pack;
+#pragma unroll
+  for (int c = 0; c < kFewChannels; ++c) {
+    pack.values[c] = fromFloat<T>(c < channels ? numberOf(source[(image * channels + c) * plane + within]) : 0.0f);
+  }
+  store<T, kFewChannels>(target + pixel * kFewChannels, pack);
+}
+
+// Which tile a block moves.
+struct TilePlace {
+  int64_t image, firstPixel, firstChannel;
+};
+RESNODE_HOST_DEVICE TilePlace tileOf(int64_t block, int64_t pixelTiles, int64_t channelTiles) {
+  const int64_t row = quotient(block, pixelTiles);
+  return {quotient(row, channelTiles), (block - row * pixelTiles) * kTile, remainder(row, channelTiles) * kTile};
+}
+
+// Both ways through a tile whose rows are one float longer than 32, so that a column is in 32 banks.
+template <class Source, class T>
+__global__ void nchwToNhwcKernel(const Source* source, T* target, int64_t plane, int64_t channels, int64_t paddedChannels,
+                                 int64_t pixelTiles, int64_t channelTiles) {
+  RESNODE_SHARED(float, tile, [kTile][kTile + 1]);
+  const TilePlace place = tileOf(blockIdx.x, pixelTiles, channelTiles);
+  const int64_t pixel = place.firstPixel + threadIdx.x;
+  for (int c = threadIdx.y; c < kTile; c += kTileRows) {
+    const int64_t channel = place.firstChannel + c;
+    const bool counts = pixel < plane && channel < channels;
+    tile[c][threadIdx.x] = counts ? numberOf(source[(place.image * channels + channel) * plane + pixel]) : 0.0f;
+  }
+  __syncthreads();
+  const int64_t channel = place.firstChannel + threadIdx.x;
+  for (int p = threadIdx.y; p < kTile; p += kTileRows) {
+    if (place.firstPixel + p < plane && channel < paddedChannels) {
+      target[(place.image * plane + place.firstPixel + p) * paddedChannels + channel] = fromFloat<T>(tile[threadIdx.x][p]);
+    }
+  }
+}
+
+template <class T>
+__global__ void nhwcToNchwKernel(const T* source, float* target, int64_t plane, int64_t channels, int64_t paddedChannels,
+                                 int64_t pixelTiles, int64_t channelTiles) {
+  RESNODE_SHARED(float, tile, [kTile][kTile + 1]);
+  const TilePlace place = tileOf(blockIdx.x, pixelTiles, channelTiles);
+  const int64_t channel = place.firstChannel + threadIdx.x;
+  for (int p = threadIdx.y; p < kTile; p += kTileRows) {
+    const int64_t pixel = place.firstPixel + p;
+    const bool counts = pixel < plane && channel < channels;
+    tile[p][threadIdx.x] = counts ? toFloat(source[(place.image * plane + pixel) * paddedChannels + channel]) : 0.0f;
+  }
+  __syncthreads();
+  const int64_t pixel = place.firstPixel + threadIdx.x;
+  for (int c = threadIdx.y; c < kTile; c += kTileRows) {
+    if (pixel < plane && place.firstChannel + c < channels) {
+      target[(place.image * channels + place.firstChannel + c) * plane + pixel] = tile[threadIdx.x][c];
+    }
+  }
+}
+
+__global__ void bytesToFloatKernel(const uint8_t* source, float* target, int64_t count) {
+  const int64_t first = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * 4;
+  if (first + 4 <= count) {
+    const Pack<uint8_t, 4> bytes = load<uint8_t, 4>(source + first);
+    Pack<float, 4> floats;
+#pragma unroll
+    for (int j = 0; j < 4; ++j) floats.values[j] = numberOf(bytes.values[j]);
+    store<float, 4>(target + first, floats);
+  } else {
+    for (int64_t i = first; i < count; ++i) target[i] = numberOf(source[i]);
+  }
+}
+
+__global__ void unalignedBytesToFloatKernel(const uint8_t* source, float* target, int64_t count) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i < count) target[i] = numberOf(source[i]);
+}
+
+// A thread a target pixel; 4 channels of it at a time.
+template <class T>
+__global__ void imageToNhwcKernel(ImageConversion conversion, const uint8_t* source, T* target, Nhwc shape) {
+  const int64_t pixel = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (pixel >= shape.n * shape.h * shape.w) return;
+  const int64_t row = quotient(pixel, shape.w), column = pixel - row * shape.w;
+  const int64_t image = quotient(row, shape.h), y = row - image * shape.h;
+  const int64_t x = conversion.mirror ? shape.w - 1 - column : column;  // in the crop, before it is mirrored
+  const uint8_t* from = source + ((image * conversion.sourceHeight + conversion.cropTop + y) * conversion.sourceWidth +
+                                  conversion.cropLeft + x) * shape.c;
+  for (int64_t first = 0; first < shape.paddedChannels; first += 4) {
+    Pack<T, 4> pack;
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const int64_t c = first + j;
+      float value = 0;
+      if (c < shape.c) {
+        value = numberOf(from[conversion.reverseChannels ? shape.c - 1 - c : c]);
+        if (conversion.mean) value -= conversion.mean[conversion.meanIsImage ? (c * shape.h + y) * shape.w + x : c];
+        value *= conversion.scale;
+      }
+      pack.values[j] = fromFloat<T>(value);
+    }
+    store<T, 4>(target + pixel * shape.paddedChannels + first, pack);
+  }
+}
+
+int64_t tilesOf(int64_t count) { return (count + kTile - 1) / kTile; }
+
+template <class Source, class T>
+void launchToNhwc(const void* source, void* target, const Nhwc& shape, cudaStream_t stream) {
+  const Source* from = static_cast<const Source*>(source);
+  T* to = static_cast<T*>(target);
+  const int64_t plane = shape.h * shape.w, pixelTiles = tilesOf(plane), channelTiles = tilesOf(shape.paddedChannels);
+  if (shape.paddedChannels == kFewChannels && alignedTo(sizeof(T) * kFewChannels, target)) {
+    launch(fewChannelsToNhwcKernel<Source, T>, gridFor(shape.pixels()), stream, from, to, shape.n, plane, static_cast<int>(shape.c));
+  } else {
+    launch(nchwToNhwcKernel<Source, T>, {dim3(static_cast<unsigned>(shape.n * pixelTiles * channelTiles)), dim3(kTile, kTileRows)}, stream,
+           from, to, plane, shape.c, shape.paddedChannels, pixelTiles, channelTiles);
+  }
+}
+
+}  // namespace
+
+void launchNchwToNhwc(SourceType sourceType, const void* source, ElementType type, void* target, const Nhwc& shape, cudaStream_t stream) {
+  if (shape.elements() == 0) return;
+  dispatch(type, [&](auto element) {
+    using T = decltype(element);
+    if (sourceType == SourceType::uint8) launchToNhwc<uint8_t, T>(source, target, shape, stream);
+    else launchToNhwc<float, T>(source, target, shape, stream);
+  });
+}
+
+void launchNhwcToNchw(ElementType type, const void* source, const Nhwc& shape, float* target, cudaStream_t stream) {
+  if (shape.pixels() * shape.c == 0) return;
+  const int64_t plane = shape.h * shape.w, pixelTiles = tilesOf(plane), channelTiles = tilesOf(shape.c);
+  dispatch(type, [&](auto element) {
+    using T = decltype(element);
+    launch(nhwcToNchwKernel<T>, {dim3(static_cast<unsigned>(shape.n * pixelTiles * channelTiles)), dim3(kTile, kTileRows)}, stream,
+           static_cast<const T*>(source), target, plane, shape.c, shape.paddedChannels, pixelTiles, channelTiles);
+  });
+}
+
+void launchBytesToFloat(const uint8_t* source, float* target, int64_t count, cudaStream_t stream) {
+  if (count == 0) return;
+  if (alignedTo(4, source) && alignedTo(16, target)) launch(bytesToFloatKernel, gridFor((count + 3) / 4), stream, source, target, count);
+  else launch(unalignedBytesToFloatKernel, gridFor(count), stream, source, target, count);
+}
+
+void launchImageToNhwc(const ImageConversion& conversion, const uint8_t* source, ElementType type, void* target, const Nhwc& shape,
+                       cudaStream_t stream) {
+  if (shape.elements() == 0) return;
+  dispatch(type, [&](auto element) {
+    using T = decltype(element);
+    launch(imageToNhwcKernel<T>, gridFor(shape.pixels()), stream, conversion, source, static_cast<T*>(target), shape);
+  });
+}
+
+}  // namespace resnode::cuda

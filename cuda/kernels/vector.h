@@ -1,0 +1,97 @@
+// Sixteen bytes at a time, and which channel an element has: what the elementwise kernels share.
+#pragma once
+
+#include "../launch.h"
+
+namespace resnode::cuda {
+
+// `n` neighbours that travel as one load or store.
+template <class T, int n>
+struct alignas(sizeof(T) * n) Pack {
+  T values[n];
+};
+
+template <class T>
+inline constexpr int kPackOf = 16 / static_cast<int>(sizeof(T));
+
+template <class... Pointers>
+bool alignedTo(size_t bytes, Pointers... pointers) {
+  return ((reinterpret_cast<uintptr_t>(pointers) % bytes == 0) && ...);
+}
+
+template <class T, int n>
+RESNODE_HOST_DEVICE Pack<T, n> load(const T* from) {
+  return *reinterpret_cast<const Pack<T, n>*>(from);
+}
+template <class T, int n>
+RESNODE_HOST_DEVICE void store(T* to, const Pack<T, n>& pack) {
+  *reinterpret_cast<Pack<T, n>*>(to) = pack;
+}
+
+// x > 0 ? x : slope·x, of which NaN stays NaN.
+RESNODE_HOST_DEVICE float leaky(float x, float slope) { return x > 0 ? x : x * slope; }
+
+// i / n and i % n: in 32 bits where they fit, since GPUs divide 64 bits by a long subroutine.
+RESNODE_HOST_DEVICE int64_t quotient(int64_t i, int64_t n) {
+  return ((i | n) >> 32) == 0 ? static_cast<int64_t>(static_cast<uint32_t>(i) / static_cast<uint32_t>(n)) : i / n;
+}
+RESNODE_HOST_DEVICE int64_t remainder(int64_t i, int64_t n) { return i - quotient(i, n) * n; }
+
+// Where channels lie: plain [outer, channels, inner] (stored = channels), or nhwc (inner = 1, stored = paddedChannels).
+struct Channels {
+  int64_t channels = 1, stored = 1, inner = 1;
+};
+
+// Goes through the elements from `i` on and knows the channel of each.
+struct ChannelCursor {
+  RESNODE_HOST_DEVICE ChannelCursor(const Channels& all, int64_t i) : all(all) {
+    const int64_t row = all.inner == 1 ? i : quotient(i, all.inner);
+    within = i - row * all.inner;
+    channel = all.stored == 1 ? 0 : remainder(row, all.stored);
+  }
+  RESNODE_HOST_DEVICE void next() {
+    if (++within < all.inner) return;
+    within = 0;
+    if (++channel == all.stored) channel = 0;
+  }
+  RESNODE_HOST_DEVICE bool padding() const { return channel >= all.channels; }
+
+  const Channels& all;
+  int64_t channel, within;
+};
+
+// output[i] = step(input[i], channel), zero where the channel is padding. A thread takes n neighbours.
+template <class T, int n, class Step>
+__global__ void mapKernel(Step step, const T* input, T* output, int64_t elements, Channels channels) {
+  const int64_t first = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * n;
+  if (first >= elements) return;
+  ChannelCursor cursor(channels, first);
+  const auto value = [&](T x) {
+    const T result = cursor.padding() ? fromFloat<T>(0) : fromFloat<T>(step(toFloat(x), cursor.channel));
+    cursor.next();
+    return result;
+  };
+  if (first + n <= elements) {
+    Pack<T, n> pack = load<T, n>(input + first);
+#pragma unroll
+    for (int j = 0; j < n; ++j) pack.values[j] = value(pack.values[j]);
+    store<T, n>(output + first, pack);
+  } else {
+    for (int64_t i = first; i < elements; ++i) output[i] = value(input[i]);
+  }
+}
+
+template <class T, class Step>
+void launchMap(const Step& step, const void* input, void* output, int64_t elements, const Channels& channels, cudaStream_t stream) {
+  if (elements == 0) return;
+  const T* from = static_cast<const T*>(input);
+  T* to = static_cast<T*>(output);
+  if (alignedTo(16, input, output)) {
+    constexpr int n = kPackOf<T>;
+    launch(mapKernel<T, n, Step>, gridFor((elements + n - 1) / n), stream, step, from, to, elements, channels);
+  } else {
+    launch(mapKernel<T, 1, Step>, gridFor(elements), stream, step, from, to, elements, channels);
+  }
+}
+
+}  // namespace resnode::cuda

@@ -1,0 +1,69 @@
+#include "layout.h"
+
+namespace resnode::cuda {
+namespace {
+
+bool isSpatial(const Operation& operation) {
+  return std::holds_alternative<Convolution>(operation.attributes) || std::holds_alternative<Pooling>(operation.attributes);
+}
+
+// Inputs that decide the layout of what follows them: 0, 1, or all.
+size_t followedInputs(const Operation& operation, const Shape& shape) {
+  return std::visit(
+      [&](const auto& op) -> size_t {
+        using T = std::decay_t<decltype(op)>;
+        if constexpr (std::is_same_v<T, Eltwise> || std::is_same_v<T, Concat>) return operation.inputs.size();
+        else if constexpr (std::is_same_v<T, Scale>) return isPerChannel(op, shape) ? 1 : 0;
+        else if constexpr (std::is_same_v<T, Relu> || std::is_same_v<T, Elu> || std::is_same_v<T, Sigmoid> || std::is_same_v<T, Tanh> ||
+                           std::is_same_v<T, AbsVal> || std::is_same_v<T, Power> || std::is_same_v<T, PRelu> ||
+                           std::is_same_v<T, BatchNorm> || std::is_same_v<T, Slice>) return 1;
+        else return 0;
+      },
+      operation.attributes);
+}
+
+}  // namespace
+
+TensorLayout nhwcLayout(const Shape& shape, ElementType type) {
+  return {true, type, Nhwc{shape[0], shape[2], shape[3], shape[1], padChannels(shape[1])}, shape};
+}
+
+TensorLayout plainLayout(const Shape& shape) { return {false, ElementType::float32, {}, shape}; }
+
+bool isPerChannel(const Scale& scale, const Shape& shape) {
+  return shape.size() == 4 && scale.outer == shape[0] && scale.channels == shape[1] && scale.inner == shape[2] * shape[3];
+}
+
+std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type) {
+  const auto shapeOf = [&](TensorId id) -> const Shape& { return program.tensors[id].shape; };
+  // Backward: who wants nhwc.
+  std::vector<bool> wanted(program.tensors.size(), false);
+  for (size_t i = program.operations.size(); i-- > 0;) {
+    const Operation& operation = program.operations[i];
+    bool wants = isSpatial(operation);
+    const size_t followed = followedInputs(operation, shapeOf(operation.inputs[0]));
+    for (TensorId id : operation.outputs) wants = wants || (followed > 0 && wanted[id]);
+    const size_t count = isSpatial(operation) ? operation.inputs.size() : followed;
+    for (size_t k = 0; wants && k < count; ++k) wanted[operation.inputs[k]] = true;
+  }
+  // Forward: who has it.
+  std::vector<bool> has(program.tensors.size(), false);
+  for (TensorId id : program.inputs) has[id] = wanted[id] && shapeOf(id).size() == 4;
+  for (const Operation& operation : program.operations) {
+    bool makes = isSpatial(operation);
+    const size_t followed = followedInputs(operation, shapeOf(operation.inputs[0]));
+    for (size_t k = 0; k < followed; ++k) makes = makes || has[operation.inputs[k]];
+    for (size_t k = 0; k < operation.outputs.size(); ++k) {
+      // A pooling's second output, the mask, holds indices.
+      has[operation.outputs[k]] = makes && shapeOf(operation.outputs[k]).size() == 4 && !(isSpatial(operation) && k > 0);
+    }
+  }
+  std::vector<TensorLayout> layouts;
+  for (size_t i = 0; i < program.tensors.size(); ++i) {
+    const Shape& shape = program.tensors[i].shape;
+    layouts.push_back(has[i] ? nhwcLayout(shape, type) : plainLayout(shape));
+  }
+  return layouts;
+}
+
+}  // namespace resnode::cuda

@@ -1,0 +1,32 @@
+// Which form each tensor of a program has on the GPU (types.h): nhwc or plain.
+#pragma once
+
+#include <vector>
+
+#include "core/program.h"
+#include "types.h"
+
+namespace resnode::cuda {
+
+struct TensorLayout {
+  bool isNhwc = false;
+  ElementType type = ElementType::float32;  // plain: float32
+  Nhwc nhwc;                                // of nhwc tensors
+  Shape shape;                              // as the program has it
+
+  int64_t elements() const { return isNhwc ? nhwc.elements() : elementCount(shape); }
+  size_t bytes() const { return static_cast<size_t>(elements()) * bytesOf(type); }
+};
+
+// A 4-D tensor in nhwc.
+TensorLayout nhwcLayout(const Shape& shape, ElementType type);
+TensorLayout plainLayout(const Shape& shape);
+
+// Convolutions and poolings work on nhwc; what follows its input (elementwise steps, sums, concatenations) keeps it so,
+// and makes a 4-D input of the program nhwc where its result comes to a convolution; the rest is plain.
+std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type);
+
+// Whether a Scale is per channel of axis 1, which is what nhwc has.
+bool isPerChannel(const Scale& scale, const Shape& shape);
+
+}  // namespace resnode::cuda

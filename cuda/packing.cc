@@ -1,0 +1,65 @@
+#include "packing.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace resnode::cuda {
+namespace {
+
+// target[row, pixel, channel] = values[row, channel, pixel].
+template <class T>
+void packFilters(const Packing& packing, const Shape& shape, const float* values, T* target) {
+  const int64_t channels = shape[1], pixels = elementCount(shape) / (shape[0] * channels);
+  for (int64_t row = 0; row < shape[0]; ++row) {
+    for (int64_t pixel = 0; pixel < pixels; ++pixel) {
+      T* to = target + (row * pixels + pixel) * packing.channels;
+      for (int64_t c = 0; c < channels; ++c) to[c] = fromFloat<T>(values[(row * channels + c) * pixels + pixel]);
+    }
+  }
+}
+
+template <class T>
+void packInnerProduct(const Packing& packing, const Shape& shape, const float* values, T* target) {
+  const int64_t outputs = packing.rows, k = elementCount(shape) / outputs;
+  const int64_t channels = k / packing.pixels;
+  for (int64_t n = 0; n < outputs; ++n) {
+    for (int64_t pixel = 0; pixel < packing.pixels; ++pixel) {
+      T* to = target + (n * packing.pixels + pixel) * packing.channels;
+      for (int64_t c = 0; c < channels; ++c) {
+        const int64_t from = c * packing.pixels + pixel;
+        to[c] = fromFloat<T>(packing.transposed ? values[from * outputs + n] : values[n * k + from]);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+size_t packedBytes(const Packing& packing, const Shape& shape) {
+  const size_t bytes = bytesOf(packing.type);
+  switch (packing.form) {
+    case Packing::Form::plain: return elementCount(shape) * bytes;
+    case Packing::Form::padded: return packing.rows * bytes;
+    case Packing::Form::filters: return packing.rows * packing.channels * (elementCount(shape) / (shape[0] * shape[1])) * bytes;
+    case Packing::Form::innerProduct: return packing.rows * packing.pixels * packing.channels * bytes;
+  }
+  return 0;
+}
+
+void pack(const Packing& packing, const Shape& shape, const float* values, void* target) {
+  std::memset(target, 0, packedBytes(packing, shape));
+  switch (packing.form) {
+    case Packing::Form::plain: std::memcpy(target, values, elementCount(shape) * sizeof(float)); return;
+    case Packing::Form::padded:
+      return dispatch(packing.type, [&](auto zero) {
+        using T = decltype(zero);
+        std::transform(values, values + elementCount(shape), static_cast<T*>(target), fromFloat<T>);
+      });
+    case Packing::Form::filters:
+      return dispatch(packing.type, [&](auto zero) { packFilters(packing, shape, values, static_cast<decltype(zero)*>(target)); });
+    case Packing::Form::innerProduct:
+      return dispatch(packing.type, [&](auto zero) { packInnerProduct(packing, shape, values, static_cast<decltype(zero)*>(target)); });
+  }
+}
+
+}  // namespace resnode::cuda

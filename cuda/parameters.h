@@ -1,0 +1,41 @@
+// A model's parameters on the GPU: each packed once for each form that a plan wants, shared by all its batch sizes.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "buffer.h"
+#include "core/plain.h"
+#include "packing.h"
+
+namespace resnode::cuda {
+
+struct PackedParameter {
+  ParameterId id = -1;
+  Packing packing;
+  bool operator<(const PackedParameter& other) const { return std::tie(id, packing) < std::tie(other.id, other.packing); }
+};
+
+class CudaParameters final : public Parameters {
+ public:
+  CudaParameters(std::shared_ptr<Transfer> transfer, std::shared_ptr<const Program> program, std::vector<ParameterSource> sources);
+
+  // Packs and uploads what is not there yet, in one allocation. Throws Error("device/out-of-memory") and changes nothing.
+  void require(const std::vector<PackedParameter>& wanted);
+  void* get(const PackedParameter& parameter) const { return packed_.at(parameter); }
+
+  void read(ParameterId id, float* destination) const override;
+  size_t bytes() const override { return bytes_; }
+  size_t hostBytes() const override { return hostBytes_; }
+
+ private:
+  std::shared_ptr<Transfer> transfer_;
+  std::shared_ptr<const Program> program_;
+  std::vector<ParameterSource> sources_;
+  std::vector<DeviceMemory> blocks_;
+  std::map<PackedParameter, char*> packed_;
+  std::atomic<size_t> bytes_{0};
+  size_t hostBytes_ = 0;  // copies that the addon made; mapped files are not counted
+};
+
+}  // namespace resnode::cuda

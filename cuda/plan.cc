@@ -1,0 +1,128 @@
+#include "plan.h"
+
+#include <algorithm>
+#include <set>
+
+#include "tail-fusion.h"
+
+namespace resnode::cuda {
+namespace {
+
+ElementType elementTypeOf(Precision precision) {
+  return precision == Precision::float16    ? ElementType::float16
+         : precision == Precision::bfloat16 ? ElementType::bfloat16
+                                            : ElementType::float32;
+}
+
+}  // namespace
+
+CudaPlan::CudaPlan(std::shared_ptr<const Program> program, Precision precision, Chooser choose)
+    : program_(std::move(program)), layouts_(chooseLayouts(*program_, elementTypeOf(precision))), lifetimes_(tensorLifetimes(*program_)) {
+  const StepContext context{*program_, layouts_, elementTypeOf(precision), precision == Precision::tf32, std::move(choose)};
+  const int last = std::max(0, static_cast<int>(program_->operations.size()) - 1);
+  description_.alignment = kAlignment;
+  description_.tensorBuffers.assign(program_->tensors.size(), -1);
+
+  // A tail runs in the place of its softmax: the feature map lives until then, what was pooled never does.
+  std::vector<const TailMatch*> tailAt(program_->operations.size(), nullptr);
+  const std::vector<TailMatch> tails = findTails(*program_, layouts_);
+  for (const TailMatch& tail : tails) {
+    for (int index : {tail.pooling, tail.innerProduct, tail.softmax}) tailAt[index] = &tail;
+    Lifetime& map = lifetimes_[program_->operations[tail.pooling].inputs[0]];
+    map.to = std::max(map.to, tail.softmax);
+    lifetimes_[program_->operations[tail.innerProduct].outputs[0]].from = tail.softmax;
+  }
+
+  for (TensorId id : program_->inputs) placeTensor(id);
+  for (size_t slot = 0; slot < kSlots; ++slot) {
+    std::vector<int> buffers;
+    for (TensorId id : program_->inputs) {
+      const size_t bytes = elementCount(program_->tensors[id].shape) * sizeof(float);
+      buffers.push_back(addBuffer(program_->tensors[id].name + " staging", bytes, 0, last));
+    }
+    staging_.push_back(std::move(buffers));
+  }
+  for (int i = 0; i <= last && i < static_cast<int>(program_->operations.size()); ++i) {
+    const Operation& operation = program_->operations[i];
+    const TailMatch* tail = tailAt[i];
+    if (!tail) {
+      addStep(i, makeStep(operation, context), operation.inputs, operation.outputs);
+    } else if (i != tail->softmax) {
+      addStep(i, {}, {}, {});
+      steps_.back().step.implementation = "in the tail";
+    } else {
+      const Operation& pooling = program_->operations[tail->pooling];
+      const Operation& innerProduct = program_->operations[tail->innerProduct];
+      addStep(i, makeTailStep(pooling, innerProduct, context), pooling.inputs, {innerProduct.outputs[0], operation.outputs[0]});
+    }
+    description_.implementations.push_back(steps_.back().step.implementation);
+  }
+  for (size_t i = 0; i < program_->outputs.size(); ++i) {
+    const TensorId id = program_->outputs[i];
+    if (!layouts_[id].isNhwc) continue;
+    outputs_.push_back({i, addBuffer(program_->tensors[id].name + " output", plainLayout(layouts_[id].shape).bytes(), last, last)});
+  }
+  if (labelChecks_ > 0) labelBuffer_ = addBuffer("label checks", labelChecks_ * sizeof(int), 0, last);
+  std::set<PackedParameter> seen;
+  for (const PackedParameter& each : parameters()) {
+    if (seen.insert(each).second) description_.parameterBytes += aligned(packedBytes(each.packing, program_->parameters[each.id].shape));
+  }
+}
+
+std::vector<PackedParameter> CudaPlan::parameters() const {
+  std::vector<PackedParameter> all;
+  for (const PlannedStep& planned : steps_) all.insert(all.end(), planned.step.parameters.begin(), planned.step.parameters.end());
+  return all;
+}
+
+int CudaPlan::addBuffer(const std::string& name, size_t bytes, int from, int to) {
+  description_.buffers.push_back({name, bytes, from, to});
+  returned_.push_back(false);
+  return static_cast<int>(description_.buffers.size()) - 1;
+}
+
+void CudaPlan::placeTensor(TensorId id) {
+  if (description_.tensorBuffers[id] >= 0 || lifetimes_[id].from < 0) return;
+  const int buffer = addBuffer(program_->tensors[id].name, layouts_[id].bytes(), lifetimes_[id].from, lifetimes_[id].to);
+  description_.tensorBuffers[id] = buffer;
+  returned_[buffer] = std::count(program_->outputs.begin(), program_->outputs.end(), id) > 0;
+}
+
+bool CudaPlan::shareBuffer(const PlannedStep& planned, TensorId output, TensorId input, int index, bool alias) {
+  const int buffer = bufferOf(input);
+  const bool converted = std::any_of(planned.conversions.begin(), planned.conversions.end(),
+                                     [&](const Conversion& each) { return planned.inputs[each.index] == input; });
+  if (buffer < 0 || converted || bufferOf(output) >= 0 || lifetimes_[output].from < 0) return false;
+  if (layouts_[input].bytes() != layouts_[output].bytes()) return false;
+  PlannedBuffer& shared = description_.buffers[buffer];
+  // An alias changes nothing; a result may only replace what nobody reads later, the user included.
+  if (!alias && (shared.to != index || returned_[buffer])) return false;
+  description_.tensorBuffers[output] = buffer;
+  shared.to = std::max(shared.to, lifetimes_[output].to);
+  if (std::count(program_->outputs.begin(), program_->outputs.end(), output) > 0) returned_[buffer] = true;
+  return true;
+}
+
+void CudaPlan::addStep(int index, Step step, std::vector<TensorId> inputs, std::vector<TensorId> outputs) {
+  PlannedStep planned{std::move(step), std::move(inputs), std::move(outputs), {}, -1, -1};
+  const std::string& layer = program_->operations[index].layer;
+  for (size_t i = 0; i < planned.inputs.size(); ++i) {
+    const TensorLayout& has = layouts_[planned.inputs[i]];
+    const bool wantsNhwc = planned.step.nhwcInputs[i];
+    if (has.isNhwc == wantsNhwc) continue;
+    const ElementType type = layouts_[planned.outputs[0]].isNhwc ? layouts_[planned.outputs[0]].type : ElementType::float32;
+    const size_t bytes = wantsNhwc ? nhwcLayout(has.shape, type).bytes() : plainLayout(has.shape).bytes();
+    planned.conversions.push_back({i, addBuffer(layer + " input", bytes, index, index)});
+  }
+  if (!planned.outputs.empty()) {
+    const TensorId output = planned.outputs[0];
+    if (planned.step.alias) shareBuffer(planned, output, planned.inputs[0], index, true);
+    for (size_t i : planned.step.inPlace) shareBuffer(planned, output, planned.inputs[i], index, false);
+  }
+  for (TensorId id : planned.outputs) placeTensor(id);
+  if (planned.step.workspaceBytes > 0) planned.workspace = addBuffer(layer + " workspace", planned.step.workspaceBytes, index, index);
+  if (planned.step.checksLabels) planned.labelCheck = labelChecks_++;
+  steps_.push_back(std::move(planned));
+}
+
+}  // namespace resnode::cuda

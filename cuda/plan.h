@@ -1,0 +1,65 @@
+// A program as steps: implementations and layouts chosen, conversions inserted, buffers with lifetimes. Holds no memory.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/plain.h"
+#include "step.h"
+
+namespace resnode::cuda {
+
+// Runs under way have a place each where their inputs wait for their turn.
+inline constexpr size_t kSlots = kRunsInFlight;
+
+// An input of a step, or an output of the program, in the other form; `buffer` holds the result.
+struct Conversion {
+  size_t index;  // which input, or which output
+  int buffer;
+};
+
+struct PlannedStep {
+  Step step;
+  std::vector<TensorId> inputs, outputs;  // −1: not wanted
+  std::vector<Conversion> conversions;
+  int workspace = -1;  // buffer
+  int labelCheck = -1;
+};
+
+class CudaPlan final : public Plan {
+ public:
+  using Chooser = std::function<std::shared_ptr<ConvolutionImplementation>(const ConvolutionProblem&)>;
+  CudaPlan(std::shared_ptr<const Program> program, Precision precision, Chooser choose);
+
+  const Program& program() const override { return *program_; }
+  const PlanDescription& description() const override { return description_; }
+  const TensorLayout& layout(TensorId id) const { return layouts_[id]; }
+  const std::vector<PlannedStep>& steps() const { return steps_; }
+  int bufferOf(TensorId id) const { return description_.tensorBuffers[id]; }
+  // [slot][input of the program] → buffer.
+  const std::vector<std::vector<int>>& staging() const { return staging_; }
+  // Conversions to plain of the program's outputs, after the last step.
+  const std::vector<Conversion>& outputs() const { return outputs_; }
+  int labelBuffer() const { return labelBuffer_; }
+  int labelChecks() const { return labelChecks_; }
+  std::vector<PackedParameter> parameters() const;
+
+ private:
+  int addBuffer(const std::string& name, size_t bytes, int from, int to);
+  void placeTensor(TensorId id);
+  // The output in an input's memory, where nobody reads that afterwards.
+  bool shareBuffer(const PlannedStep& planned, TensorId output, TensorId input, int index, bool alias);
+  void addStep(int index, Step step, std::vector<TensorId> inputs, std::vector<TensorId> outputs);
+
+  std::shared_ptr<const Program> program_;
+  std::vector<TensorLayout> layouts_;
+  std::vector<Lifetime> lifetimes_;
+  std::vector<PlannedStep> steps_;
+  std::vector<bool> returned_;  // by buffer: whether an output of the program lies in it
+  std::vector<std::vector<int>> staging_;
+  std::vector<Conversion> outputs_;
+  int labelBuffer_ = -1, labelChecks_ = 0;
+  PlanDescription description_;
+};
+
+}  // namespace resnode::cuda

@@ -1,0 +1,112 @@
+// The instructions that C++ has no words for, one function each: mma.sync, ldmatrix, cp.async. Names of fragments and their
+// layouts are those of the PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type" and "... mma.m16n8k8"
+// (.tf32). In a build with RESNODE_EMULATE each has a version for the host.
+//
+// A warp holds A (16 × k), B (k × 8) and C, D (16 × 8). With group = lane / 4 and t = lane % 4, seen as 32-bit words along
+// k (two 16-bit elements, or one tf32), both shapes are the same, 8 words deep:
+//   a[0] row group, word t       a[1] row group + 8, word t      a[2] row group, word t + 4    a[3] row group + 8, word t + 4
+//   b[0] column group, word t    b[1] column group, word t + 4
+//   d[0], d[1] row group, columns 2t and 2t + 1                  d[2], d[3] row group + 8, the same columns
+#pragma once
+
+#include "launch.h"
+
+// mma.sync of these shapes and types, and cp.async, want sm_80. Kernels of tensor cores leave their bodies empty below it
+// (and are refused there); copies become plain ones.
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+#define RESNODE_HAS_MMA 1
+#else
+#define RESNODE_HAS_MMA 0
+#endif
+
+#ifdef RESNODE_EMULATE
+#include "emulator/ptx.h"
+#else
+#ifdef __CUDACC__
+
+namespace resnode::cuda {
+
+using SharedAddress = uint32_t;  // bytes, in the shared window
+
+__device__ __forceinline__ SharedAddress sharedAddress(const void* shared) {
+  return static_cast<SharedAddress>(__cvta_generic_to_shared(shared));
+}
+
+// `bytes` (4, 8 or 16, both sides aligned to it) from global to shared memory, zeros if not `valid`: then nothing is read.
+// Seen by this thread after waitForCopies, by others after a barrier that follows. 16 bytes go past L1 (.cg), what is
+// shorter cannot.
+template <int bytes>
+__device__ __forceinline__ void copyAsync(SharedAddress to, const void* from, bool valid) {
+  static_assert(bytes == 4 || bytes == 8 || bytes == 16, "what cp.async can copy");
+#if RESNODE_HAS_MMA
+  const int read = valid ? bytes : 0;
+  if constexpr (bytes == 16) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(read) : "memory");
+  } else {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(to), "l"(from), "n"(bytes), "r"(read) : "memory");
+  }
+#else
+  const uint32_t* words = static_cast<const uint32_t*>(from);
+  uint32_t copied[bytes / 4];
+  for (int i = 0; i < bytes / 4; ++i) copied[i] = valid ? words[i] : 0;
+  for (int i = 0; i < bytes / 4; ++i) asm volatile("st.shared.u32 [%0], %1;" ::"r"(to + 4 * i), "r"(copied[i]) : "memory");
+#endif
+}
+
+// The copies since the last commit are one group.
+__device__ __forceinline__ void commitCopies() {
+#if RESNODE_HAS_MMA
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+
+// Until at most `pending` of the latest groups are under way.
+template <int pending>
+__device__ __forceinline__ void waitForCopies() {
+#if RESNODE_HAS_MMA
+  asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
+#endif
+}
+
+// Four matrices of 8 rows × 16 bytes: lane 8·i + j gives the address of row j of matrix i, word t of row `group` of
+// matrix i comes back in r[i].
+__device__ __forceinline__ void loadMatrices(uint32_t (&r)[4], SharedAddress row) {
+#if RESNODE_HAS_MMA
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(row)
+               : "memory");
+#endif
+}
+
+// d += a·b, float32 sums. T: __half and __nv_bfloat16 (m16n8k16), float (m16n8k8, words rounded by roundToTf32).
+template <class T>
+__device__ __forceinline__ void multiplyAdd(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+
+#define RESNODE_MMA(type, name)                                                                                         \
+  template <>                                                                                                           \
+  __device__ __forceinline__ void multiplyAdd<type>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {    \
+    asm volatile("mma.sync.aligned." name " {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"            \
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])                                                       \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));                                   \
+  }
+#if RESNODE_HAS_MMA
+RESNODE_MMA(__half, "m16n8k16.row.col.f32.f16.f16.f32")
+RESNODE_MMA(__nv_bfloat16, "m16n8k16.row.col.f32.bf16.bf16.f32")
+RESNODE_MMA(float, "m16n8k8.row.col.f32.tf32.tf32.f32")
+#endif
+#undef RESNODE_MMA
+
+// The bits of a float32 → those of the nearest tf32 (10 bits of mantissa), ties away from zero.
+__device__ __forceinline__ uint32_t roundToTf32(uint32_t bits) {
+  uint32_t rounded = 0;
+#if RESNODE_HAS_MMA
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(rounded) : "f"(__uint_as_float(bits)));
+#endif
+  return rounded;
+}
+
+}  // namespace resnode::cuda
+
+#endif
+#endif

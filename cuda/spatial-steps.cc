@@ -1,0 +1,288 @@
+#include "spatial-steps.h"
+
+#include "kernels/affine.h"
+#include "kernels/batch-statistics.h"
+#include "kernels/copy.h"
+#include "kernels/elementwise.h"
+#include "kernels/eltwise.h"
+#include "kernels/pooling.h"
+
+namespace resnode::cuda {
+namespace {
+
+// A tensor as [outer, channels, inner] around axis 1; rows of nhwc are paddedChannels apart.
+struct ChannelView {
+  int64_t outer, channels, paddedChannels, inner;
+};
+
+ChannelView channelView(const TensorLayout& layout) {
+  if (layout.isNhwc) return {layout.nhwc.pixels(), layout.nhwc.c, layout.nhwc.paddedChannels, 1};
+  const int64_t outer = layout.shape.empty() ? 1 : layout.shape[0], channels = layout.shape.size() > 1 ? layout.shape[1] : 1;
+  return {outer, channels, channels, elementCount(layout.shape) / (outer * channels)};
+}
+
+Affine affineOver(const ChannelView& view) { return {view.outer, view.channels, view.inner, view.paddedChannels}; }
+
+// A step whose inputs have its output's layout.
+Step likeOutput(const Operation& operation, const StepContext& context, const char* implementation) {
+  Step step;
+  step.nhwcInputs.assign(operation.inputs.size(), context.output(operation, 0).isNhwc);
+  step.inPlace = {0};
+  step.implementation = implementation;
+  return step;
+}
+
+Step unaryStep(const Unary& unary, const Operation& operation, const StepContext& context) {
+  Step step = likeOutput(operation, context, "elementwise");
+  const TensorLayout layout = context.output(operation, 0);
+  const int64_t channels = layout.isNhwc ? layout.nhwc.c : 1, padded = layout.isNhwc ? layout.nhwc.paddedChannels : 1;
+  step.launch = [=](const Bindings& b, cudaStream_t stream) {
+    launchUnary(unary, layout.type, b.inputs[0], b.outputs[0], layout.elements(), channels, padded, stream);
+  };
+  return step;
+}
+
+// Concat and Slice: parts along an axis of a whole, as blocks of bytes.
+struct AxisCopies {
+  int64_t rows;         // blocks of each part
+  int64_t wholeStride;  // bytes
+  struct Part {
+    int64_t at, bytes, stride;
+  };
+  std::vector<Part> parts;
+};
+
+AxisCopies axisCopies(const TensorLayout& whole, const std::vector<TensorLayout>& parts, int64_t axis) {
+  const auto dimensions = [](const TensorLayout& layout) {
+    const Nhwc& n = layout.nhwc;
+    return layout.isNhwc ? Shape{n.n, n.h, n.w, n.paddedChannels} : layout.shape;
+  };
+  const size_t at = whole.isNhwc ? (axis == 0 ? 0 : axis == 1 ? 3 : axis - 1) : axis;
+  const bool channels = whole.isNhwc && axis == 1;
+  const int64_t bytes = static_cast<int64_t>(bytesOf(whole.type));
+  const Shape all = dimensions(whole);
+  int64_t rows = 1, inner = bytes;
+  for (size_t i = 0; i < at; ++i) rows *= all[i];
+  for (size_t i = at + 1; i < all.size(); ++i) inner *= all[i];
+  AxisCopies copies{rows, all[at] * inner, {}};
+  int64_t position = 0;
+  for (const TensorLayout& part : parts) {
+    const int64_t stride = dimensions(part)[at] * inner, size = channels ? part.nhwc.c * inner : stride;
+    copies.parts.push_back({position, size, stride});
+    position += size;
+  }
+  return copies;
+}
+
+// Copies along the channels do not reach the padding.
+bool leavesPadding(const TensorLayout& layout, int64_t axis) {
+  return layout.isNhwc && axis == 1 && layout.nhwc.paddedChannels != layout.nhwc.c;
+}
+
+}  // namespace
+
+Step stepOf(const Convolution& convolution, const Operation& operation, const StepContext& context) {
+  ConvolutionProblem problem;
+  problem.type = context.type;
+  problem.tf32 = context.tf32;
+  problem.input = nhwcLayout(context.input(operation, 0).shape, context.type).nhwc;
+  problem.output = context.output(operation, 0).nhwc;
+  problem.r = convolution.kernel.height;
+  problem.s = convolution.kernel.width;
+  problem.strideH = convolution.stride.height;
+  problem.strideW = convolution.stride.width;
+  problem.padH = convolution.pad.height;
+  problem.padW = convolution.pad.width;
+  problem.dilationH = convolution.dilation.height;
+  problem.dilationW = convolution.dilation.width;
+  problem.group = convolution.group;
+  problem.bias = convolution.bias.has_value();
+  problem.residual = operation.inputs.size() > 1;
+  problem.relu = convolution.relu.has_value();
+  problem.negativeSlope = problem.relu ? convolution.relu->negativeSlope : 0;
+  const std::shared_ptr<ConvolutionImplementation> chosen = context.choose(problem);
+
+  Step step;
+  step.nhwcInputs.assign(operation.inputs.size(), true);
+  step.parameters.push_back({convolution.weights, {Packing::Form::filters, context.type, problem.output.paddedChannels, problem.weightChannels()}});
+  const bool narrowBias = convolution.bias && context.type != ElementType::float32;
+  if (convolution.bias) step.parameters.push_back({*convolution.bias, {Packing::Form::padded, ElementType::float32, problem.output.paddedChannels}});
+  if (narrowBias) step.parameters.push_back({*convolution.bias, {Packing::Form::padded, context.type, problem.output.paddedChannels}});
+  if (problem.residual && operation.inputs[0] != operation.inputs[1]) step.inPlace = {1};
+  step.workspaceBytes = chosen->workspaceBytes();
+  step.implementation = chosen->name();
+  step.launch = [problem, chosen, narrowBias](const Bindings& b, cudaStream_t stream) {
+    ConvolutionArguments arguments;
+    arguments.input = b.inputs[0];
+    arguments.weights = b.parameters[0];
+    if (problem.bias) arguments.bias = b.parameter<float>(1);
+    if (narrowBias) arguments.narrowBias = b.parameters[2];
+    if (problem.residual) arguments.residual = b.inputs[1];
+    arguments.output = b.outputs[0];
+    arguments.workspace = b.workspace;
+    chosen->enqueue(arguments, stream);
+  };
+  return step;
+}
+
+Step stepOf(const Pooling& pooling, const Operation& operation, const StepContext& context) {
+  PoolingShape shape;
+  shape.input = nhwcLayout(context.input(operation, 0).shape, context.type).nhwc;
+  shape.output = context.output(operation, 0).nhwc;
+  shape.kernelH = pooling.kernel.height;
+  shape.kernelW = pooling.kernel.width;
+  shape.strideH = pooling.stride.height;
+  shape.strideW = pooling.stride.width;
+  shape.padH = pooling.pad.height;
+  shape.padW = pooling.pad.width;
+  Step step;
+  step.nhwcInputs = {true};
+  step.implementation = pooling.method == PoolingMethod::max ? "max pooling" : "average pooling";
+  step.launch = [shape, type = context.type, method = pooling.method](const Bindings& b, cudaStream_t stream) {
+    if (method == PoolingMethod::max) launchMaxPooling(shape, type, b.inputs[0], b.outputs[0], b.floatsOut(1), stream);
+    else launchAveragePooling(shape, type, b.inputs[0], b.outputs[0], stream);
+  };
+  return step;
+}
+
+Step stepOf(const Scale& scale, const Operation& operation, const StepContext& context) {
+  Step step = likeOutput(operation, context, "affine");
+  const TensorLayout layout = context.output(operation, 0);
+  Affine affine{scale.outer, scale.channels, scale.inner, scale.channels};
+  if (layout.isNhwc) affine = affineOver(channelView(layout));
+  if (scale.relu) {
+    affine.relu = true;
+    affine.negativeSlope = scale.relu->negativeSlope;
+  }
+  if (operation.inputs.size() > 1) step.nhwcInputs[1] = false;
+  // Where scale and bias come from: a parameter by its place, or the second input.
+  const auto parameter = [&](const std::optional<ParameterId>& id) {
+    if (!id) return -1;
+    step.parameters.push_back({*id, {}});
+    return static_cast<int>(step.parameters.size()) - 1;
+  };
+  const int scaleAt = parameter(scale.scale), biasAt = parameter(scale.bias);
+  step.launch = [=, operand = scale.operand](const Bindings& b, cudaStream_t stream) {
+    Affine bound = affine;
+    bound.scale = operand == ScaleOperand::scale ? b.floats(1) : scaleAt >= 0 ? b.parameter<float>(scaleAt) : nullptr;
+    bound.bias = operand == ScaleOperand::bias ? b.floats(1) : biasAt >= 0 ? b.parameter<float>(biasAt) : nullptr;
+    launchAffine(bound, layout.type, b.inputs[0], b.outputs[0], stream);
+  };
+  return step;
+}
+
+Step stepOf(const BatchNorm& batchNorm, const Operation& operation, const StepContext& context) {
+  Step step = likeOutput(operation, context, "batch statistics");
+  const TensorLayout layout = context.output(operation, 0);
+  const ChannelView view = channelView(layout);
+  step.parameters = {{batchNorm.mean, {}}, {batchNorm.variance, {}}, {batchNorm.factor, {}}};
+  const size_t floats = aligned(view.channels * sizeof(float)) / sizeof(float);
+  const int64_t scratch = batchStatisticsScratch(layout.type, view.outer, view.channels, view.paddedChannels, view.inner);
+  step.workspaceBytes = (4 * floats + scratch) * sizeof(float);
+  step.launch = [=, eps = batchNorm.eps, fraction = batchNorm.movingAverageFraction](const Bindings& b, cudaStream_t stream) {
+    float* mean = reinterpret_cast<float*>(b.workspace);  // [channels] each, one after the other
+    float *variance = mean + floats, *scale = mean + 2 * floats, *bias = mean + 3 * floats;
+    launchBatchStatistics(layout.type, b.inputs[0], view.outer, view.channels, view.paddedChannels, view.inner, mean, variance, stream,
+                          scratch > 0 ? mean + 4 * floats : nullptr);
+    launchMovingStatistics(mean, variance, fraction, view.outer * view.inner, view.channels, b.parameter<float>(0), b.parameter<float>(1),
+                           b.parameter<float>(2), stream);
+    launchNormalisation(mean, variance, eps, view.channels, scale, bias, stream);
+    Affine affine = affineOver(view);
+    affine.scale = scale;
+    affine.bias = bias;
+    launchAffine(affine, layout.type, b.inputs[0], b.outputs[0], stream);
+  };
+  return step;
+}
+
+Step stepOf(const Relu& relu, const Operation& operation, const StepContext& context) {
+  return unaryStep({UnaryKind::relu, relu.negativeSlope}, operation, context);
+}
+Step stepOf(const Elu& elu, const Operation& operation, const StepContext& context) {
+  return unaryStep({UnaryKind::elu, elu.alpha}, operation, context);
+}
+Step stepOf(const Sigmoid&, const Operation& operation, const StepContext& context) {
+  return unaryStep({UnaryKind::sigmoid}, operation, context);
+}
+Step stepOf(const Tanh&, const Operation& operation, const StepContext& context) {
+  return unaryStep({UnaryKind::tanh}, operation, context);
+}
+Step stepOf(const AbsVal&, const Operation& operation, const StepContext& context) {
+  return unaryStep({UnaryKind::absval}, operation, context);
+}
+Step stepOf(const Power& power, const Operation& operation, const StepContext& context) {
+  return unaryStep({UnaryKind::power, power.power, power.scale, power.shift}, operation, context);
+}
+
+Step stepOf(const PRelu& prelu, const Operation& operation, const StepContext& context) {
+  Step step = likeOutput(operation, context, "prelu");
+  const TensorLayout layout = context.output(operation, 0);
+  const ChannelView view = channelView(layout);
+  step.parameters = {{prelu.slope, {}}};
+  step.launch = [=, shared = prelu.channelShared](const Bindings& b, cudaStream_t stream) {
+    launchPRelu(layout.type, b.inputs[0], b.parameter<float>(0), shared, b.outputs[0], view.outer, view.channels, view.paddedChannels,
+                view.inner, stream);
+  };
+  return step;
+}
+
+Step stepOf(const Eltwise& eltwise, const Operation& operation, const StepContext& context) {
+  Step step = likeOutput(operation, context, "eltwise");
+  const TensorLayout layout = context.output(operation, 0);
+  // Accumulation in several launches writes the output before it has read all inputs: only few may share memory with it.
+  step.inPlace.clear();
+  for (size_t i = 0; i < operation.inputs.size() && operation.inputs.size() <= kMaxEltwiseInputs; ++i) step.inPlace.push_back(i);
+  step.launch = [=](const Bindings& b, cudaStream_t stream) {
+    EltwiseInputs inputs;
+    inputs.operation = eltwise.operation == EltwiseKind::sum    ? EltwiseOperation::sum
+                       : eltwise.operation == EltwiseKind::prod ? EltwiseOperation::prod
+                                                                : EltwiseOperation::max;
+    inputs.count = static_cast<int>(b.inputs.size());
+    inputs.inputs = b.inputs.data();
+    inputs.coefficients = eltwise.coefficients.data();
+    inputs.relu = eltwise.relu.has_value();
+    inputs.negativeSlope = eltwise.relu ? eltwise.relu->negativeSlope : 0;
+    launchEltwise(inputs, layout.type, b.outputs[0], layout.elements(), stream);
+  };
+  return step;
+}
+
+Step stepOf(const Concat& concat, const Operation& operation, const StepContext& context) {
+  Step step = likeOutput(operation, context, "copy");
+  step.inPlace.clear();
+  const TensorLayout whole = context.output(operation, 0);
+  std::vector<TensorLayout> parts;
+  for (TensorId id : operation.inputs) {
+    const Shape& shape = context.layouts[id].shape;
+    parts.push_back(whole.isNhwc ? nhwcLayout(shape, context.type) : plainLayout(shape));
+  }
+  const AxisCopies copies = axisCopies(whole, parts, concat.axis);
+  step.launch = [=, clear = leavesPadding(whole, concat.axis)](const Bindings& b, cudaStream_t stream) {
+    if (clear) RESNODE_CUDA(cudaMemsetAsync(b.outputs[0], 0, whole.bytes(), stream));
+    for (size_t i = 0; i < copies.parts.size(); ++i) {
+      const auto& part = copies.parts[i];
+      launchCopyRows(b.inputs[i], part.stride, static_cast<char*>(b.outputs[0]) + part.at, copies.wholeStride, copies.rows, part.bytes, stream);
+    }
+  };
+  return step;
+}
+
+Step stepOf(const Slice& slice, const Operation& operation, const StepContext& context) {
+  Step step = likeOutput(operation, context, "copy");
+  step.inPlace.clear();
+  const Shape& shape = context.input(operation, 0).shape;
+  const TensorLayout whole = context.output(operation, 0).isNhwc ? nhwcLayout(shape, context.type) : plainLayout(shape);
+  std::vector<TensorLayout> parts;
+  for (TensorId id : operation.outputs) parts.push_back(context.layouts[id]);
+  const AxisCopies copies = axisCopies(whole, parts, slice.axis);
+  step.launch = [=, axis = slice.axis](const Bindings& b, cudaStream_t stream) {
+    for (size_t i = 0; i < copies.parts.size(); ++i) {
+      const auto& part = copies.parts[i];
+      if (leavesPadding(parts[i], axis)) RESNODE_CUDA(cudaMemsetAsync(b.outputs[i], 0, parts[i].bytes(), stream));
+      launchCopyRows(static_cast<const char*>(b.inputs[0]) + part.at, copies.wholeStride, b.outputs[i], part.stride, copies.rows, part.bytes, stream);
+    }
+  };
+  return step;
+}
+
+}  // namespace resnode::cuda

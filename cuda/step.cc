@@ -1,0 +1,12 @@
+#include "step.h"
+
+#include "dense-steps.h"
+#include "spatial-steps.h"
+
+namespace resnode::cuda {
+
+Step makeStep(const Operation& operation, const StepContext& context) {
+  return std::visit([&](const auto& op) { return stepOf(op, operation, context); }, operation.attributes);
+}
+
+}  // namespace resnode::cuda

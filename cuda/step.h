@@ -1,0 +1,60 @@
+// What a plan makes of one operation: what it wants, and a function that launches it on pointers that are bound later.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "convolution/problem.h"
+#include "layout.h"
+#include "parameters.h"
+
+namespace resnode::cuda {
+
+// Everything that a launch reads and writes, in the step's own order.
+struct Bindings {
+  std::vector<const void*> inputs;
+  std::vector<void*> outputs;
+  std::vector<void*> parameters;
+  char* workspace = nullptr;
+  int* badLabel = nullptr;  // of steps that check labels
+
+  template <class T>
+  T* parameter(size_t i) const { return static_cast<T*>(parameters[i]); }
+  const float* floats(size_t i) const { return static_cast<const float*>(inputs[i]); }
+  float* floatsOut(size_t i) const { return i < outputs.size() ? static_cast<float*>(outputs[i]) : nullptr; }
+};
+
+using LaunchFunction = std::function<void(const Bindings&, cudaStream_t)>;
+
+struct Step {
+  std::vector<bool> nhwcInputs;              // the form that each input must have
+  std::vector<PackedParameter> parameters;
+  std::vector<size_t> inPlace;               // inputs that the first output may overwrite
+  size_t workspaceBytes = 0;
+  bool alias = false;                        // the output is the input's memory, where that is allowed
+  bool checksLabels = false;
+  std::string implementation;
+  LaunchFunction launch;                     // null: another step does this one's work
+};
+
+struct StepContext {
+  const Program& program;
+  const std::vector<TensorLayout>& layouts;  // of the program's tensors
+  ElementType type;
+  bool tf32;
+  // Chooses what computes a convolution.
+  std::function<std::shared_ptr<ConvolutionImplementation>(const ConvolutionProblem&)> choose;
+
+  const TensorLayout& input(const Operation& operation, size_t i) const { return layouts[operation.inputs[i]]; }
+  const TensorLayout& output(const Operation& operation, size_t i) const { return layouts[operation.outputs[i]]; }
+};
+
+Step makeStep(const Operation& operation, const StepContext& context);
+
+// Global average pooling → inner product → softmax as one step in the place of the softmax; `inputs` of its bindings is the
+// pooling's, `outputs` the scores and the probabilities.
+Step makeTailStep(const Operation& pooling, const Operation& innerProduct, const StepContext& context);
+
+}  // namespace resnode::cuda

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "device.h"
+
+namespace resnode {
+
+inline constexpr napi_type_tag kBufferTag = {0x7d3e91b06fa24c58, 0xc4285b9e0d17f36a};
+
+// NativeBuffer of ts/native/binding.ts.
+Napi::Value bufferToJs(Napi::Env env, const std::shared_ptr<Device>& device, const std::shared_ptr<Buffer>& buffer);
+
+}  // namespace resnode

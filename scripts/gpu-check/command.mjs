@@ -1,0 +1,43 @@
+// Child processes that cannot outlast their time.
+import { spawn } from 'node:child_process';
+
+const KEPT = 2 ** 24;
+
+// Ends the child and all that it started when `limit` seconds are over.
+// → { status, timedOut, stdout, stderr }
+export function run([command, ...words], { limit, environment = {} }) {
+  return new Promise((resolve) => {
+    const child = spawn(command, words, {
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...environment },
+    });
+    const text = { stdout: '', stderr: '' };
+    for (const name of ['stdout', 'stderr'])
+      child[name].setEncoding('utf8').on('data', (part) => {
+        text[name] = (text[name] + part).slice(-KEPT);
+      });
+    let timedOut = false;
+    const timer = setTimeout(() => {
+      timedOut = true;
+      process.kill(-child.pid, 'SIGKILL');
+    }, limit * 1000);
+    child.on('error', (error) => finish({ status: null, stderr: error.message }));
+    child.on('close', (status, signal) => finish({ status: status ?? signal }));
+    const finish = (outcome) => {
+      clearTimeout(timer);
+      resolve({ timedOut, ...text, ...outcome });
+    };
+  });
+}
+
+// The last lines, for a reason.
+export const tail = (text, lines = 3) => text.trim().split('\n').slice(-lines).join(' | ').slice(-600);
+
+// Why a command is no success; null where it is one.
+export const failure = ({ status, timedOut, stdout, stderr }, limit) =>
+  timedOut
+    ? `not done within ${Math.round(limit)} s`
+    : status === 0
+      ? null
+      : `ended with ${status}: ${tail(stderr) || tail(stdout)}`;

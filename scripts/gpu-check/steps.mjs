@@ -1,0 +1,303 @@
+// What gpu-check does, in order of what is worth most. A step: name, what it shows, its time limit in seconds, why it
+// is skipped (null: it is not), and run(context, limit) → { status, reason?, result? }.
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { failure, run, tail } from './command.mjs';
+
+const KERNEL_TESTS = 'build/gpu/kernel-tests';
+const PRECISIONS = ['float32', 'tf32', 'float16', 'bfloat16'];
+const node = (...words) => [process.execPath, '--import', 'tsx', ...words];
+const cli = (...words) => node('ts/cli/main.ts', ...words);
+const ok = (summary, result = {}) => ({ status: 'ok', result: { summary, ...result } });
+const failed = (reason, result) => ({ status: 'failed', reason, result });
+
+const lacksModules = () =>
+  existsSync('node_modules/tsx') ? null : 'node_modules/tsx is not here (--carried)';
+const lacksKernelTests = () =>
+  existsSync(KERNEL_TESTS) ? null : `${KERNEL_TESTS} is not here (--build or --carried)`;
+
+async function has(command) {
+  return (await run(['sh', '-c', `command -v ${command}`], { limit: 10 })).status === 0;
+}
+
+const device = {
+  name: 'device',
+  about: 'the GPU, its driver, CUDA, cuDNN, and what is checked',
+  limit: 60,
+  async run(context, limit) {
+    const lacking = lacksModules();
+    if (lacking !== null) return failed(lacking);
+    const asked = await run(cli('doctor', '--json'), { limit });
+    const diagnosis = JSON.parse(asked.stdout.trim() || 'null');
+    if (diagnosis === null) return failed(failure(asked, limit) ?? 'doctor printed nothing');
+    const git = await run(['git', 'rev-parse', '--short', 'HEAD'], { limit: 10 });
+    const smi = await run(
+      ['nvidia-smi', '--query-gpu=name,driver_version,memory.total,clocks.max.sm', '--format=csv,noheader'],
+      { limit: 20 },
+    );
+    const torch = await run(
+      [
+        'python3',
+        '-c',
+        'import torch; print(torch.__version__, torch.version.cuda, torch.backends.cudnn.version())',
+      ],
+      { limit },
+    );
+    const facts = {
+      ...Object.fromEntries(diagnosis.findings.map(({ name, found }) => [name, found])),
+      'nvidia-smi': smi.status === 0 ? smi.stdout.trim() : 'not here',
+      torch: torch.status === 0 ? torch.stdout.trim() : 'not here',
+    };
+    const commit = process.env.RESNODE_COMMIT ?? (git.status === 0 ? git.stdout.trim() : null);
+    const result = { commit, facts, findings: diagnosis.findings };
+    if (diagnosis.cuda) return ok(facts['CUDA device'], result);
+    const driver = diagnosis.findings.find(({ name }) => name === 'NVIDIA driver');
+    if (driver?.ok || smi.status === 0) {
+      context.noGpu = 'the CUDA device cannot be opened (step device)';
+      return failed(`a GPU is here but: ${facts['CUDA device']}`, result);
+    }
+    context.noGpu = `no GPU: ${facts['NVIDIA driver']}`;
+    return { status: 'skipped', reason: context.noGpu, result };
+  },
+};
+
+const build = {
+  name: 'build',
+  about: "the CUDA library and the kernel tests, with this machine's nvcc",
+  limit: 300,
+  skip: ({ options }) =>
+    !options.build
+      ? 'not asked for (--build)'
+      : existsSync('/proc/driver/nvidia/version') || existsSync('/dev/nvidia0')
+        ? null
+        : 'no NVIDIA driver is here',
+  async run(_, limit) {
+    const start = performance.now();
+    const configure = [
+      'cmake',
+      '-S',
+      '.',
+      '-B',
+      'build/gpu',
+      '-DRESNODE_CUDA_ARCHITECTURES=native',
+      '-DRESNODE_KERNEL_TESTS=ON',
+    ];
+    for (const words of [
+      configure,
+      ['cmake', '--build', 'build/gpu', '--parallel', '--target', 'resnode_cuda', 'kernel-tests'],
+      ['sh', '-c', 'mkdir -p build/Release && cp build/gpu/cuda/libresnode_cuda.so build/Release/'],
+    ]) {
+      const left = limit - (performance.now() - start) / 1000;
+      const why = failure(await run(words, { limit: left }), left);
+      if (why !== null) return failed(`${words.slice(0, 3).join(' ')}: ${why}`);
+    }
+    return ok('built');
+  },
+};
+
+// The last line of kernel-tests is "12 passed, 0 failed".
+const kernelSummary = (stdout) => /\d+ passed, \d+ failed/.exec(stdout)?.[0] ?? 'ended early';
+const kernels = {
+  name: 'kernels',
+  about: 'every kernel against native/reference',
+  limit: 90,
+  skip: lacksKernelTests,
+  async run(_, limit) {
+    const tests = await run([KERNEL_TESTS], { limit });
+    const summary = kernelSummary(tests.stdout);
+    const failures = tests.stdout.split('\n').filter((line) => line.startsWith('failed '));
+    const why = failure(tests, limit);
+    return why === null ? ok(summary) : failed(failures[0] ?? why, { summary, failures });
+  },
+};
+
+const sanitizer = (tool, limit) => ({
+  name: tool,
+  about: `compute-sanitizer ${tool} on the kernel tests`,
+  limit,
+  skip: lacksKernelTests,
+  async run(_, allowed) {
+    if (!(await has('compute-sanitizer')))
+      return { status: 'skipped', reason: 'compute-sanitizer is not here' };
+    const words = [
+      'compute-sanitizer',
+      '--tool',
+      tool,
+      '--error-exitcode',
+      '86',
+      '--print-limit',
+      '20',
+      KERNEL_TESTS,
+    ];
+    const tests = await run(words, { limit: allowed });
+    const findings = tests.stdout
+      .split('\n')
+      .filter((line) => /^=========\s+\S/.test(line) && !/COMPUTE-SANITIZER/.test(line));
+    if (/not supported/i.test(tests.stdout + tests.stderr) && tests.status !== 86)
+      return { status: 'skipped', reason: `compute-sanitizer: ${tail(tests.stdout)}` };
+    const why = failure(tests, allowed);
+    const result = { summary: kernelSummary(tests.stdout), findings: findings.slice(0, 40) };
+    return why === null ? { status: 'ok', result } : failed(findings[0] ?? why, result);
+  },
+});
+
+const tests = {
+  name: 'tests',
+  about: 'test/cuda/*.test.ts on the real device',
+  limit: 150,
+  skip: () => (existsSync('test/cuda') ? null : 'test/cuda is not here'),
+  async run(_, limit) {
+    const files = readdirSync('test/cuda').filter((name) => name.endsWith('.test.ts'));
+    if (files.length === 0) return { status: 'skipped', reason: 'there are no test files in test/cuda' };
+    const start = performance.now();
+    const results = [];
+    for (const file of files) {
+      const left = Math.max(1, limit - (performance.now() - start) / 1000);
+      const outcome = await run(node(join('test/cuda', file)), {
+        limit: left,
+        environment: { RESNODE_TEST_CUDA: 'hardware' },
+      });
+      const [total, passed] = ['Total', 'Passed'].map((word) =>
+        Number(new RegExp(`${word}:\\s+(\\d+)`).exec(outcome.stdout)?.[1] ?? 0),
+      );
+      results.push({ file, total, passed, reason: failure(outcome, left) });
+    }
+    const bad = results.filter(({ reason }) => reason !== null);
+    const summary = results.map(({ file, passed, total }) => `${file}: ${passed} of ${total}`).join(', ');
+    return bad.length === 0
+      ? ok(summary, { results })
+      : failed(`${bad[0].file}: ${bad[0].reason}`, { summary, results });
+  },
+};
+
+const parity = {
+  name: 'parity',
+  about: 'every recorded array of real Caffe, at each precision',
+  limit: 150,
+  skip: ({ options }) =>
+    lacksModules() ?? (existsSync(options.golden) ? null : `${options.golden} is not here (--golden)`),
+  async run({ options }, limit) {
+    const folders = ['layers', 'mini-resnet', 'rules', 'weights', 'recipe/resnet50']
+      .map((name) => join(options.golden, name))
+      .filter(existsSync);
+    const start = performance.now();
+    const results = {};
+    for (const precision of PRECISIONS) {
+      const left = Math.max(1, limit - (performance.now() - start) / 1000);
+      const outcome = await run(
+        cli('parity', '--device', 'cuda', '--precision', precision, '--json', ...folders),
+        { limit: left },
+      );
+      const told = parityOf(outcome.stdout);
+      results[precision] = told ?? { reason: failure(outcome, left) ?? 'printed no JSON' };
+    }
+    const summary = Object.entries(results)
+      .map(
+        ([name, { cases, comparisons, beyond, reason }]) =>
+          `${name}: ${reason ?? `${cases} cases, ${comparisons} comparisons, ${beyond.length} cases beyond`}`,
+      )
+      .join('; ');
+    const bad = Object.values(results).some(
+      ({ reason, beyond }) => reason !== undefined || beyond.length > 0,
+    );
+    return bad ? failed('see result', { summary, results }) : ok(summary, { results });
+  },
+};
+
+function parityOf(stdout) {
+  try {
+    const { results } = JSON.parse(stdout);
+    const compared = results.filter(({ checks }) => checks.length > 0);
+    return {
+      cases: compared.length,
+      comparisons: compared.reduce((sum, { checks }) => sum + checks.length, 0),
+      beyond: results
+        .filter(({ ok: isWithin }) => !isWithin)
+        .map(({ folder, firstDivergence }) => ({ folder, firstDivergence })),
+      worstRelative: Math.max(...compared.flatMap(({ checks }) => checks.map(({ relative }) => relative))),
+    };
+  } catch {
+    return null;
+  }
+}
+
+// bench/gpu/memory.ts, bench/gpu/accuracy.ts and bench/gpu.ts print a line of JSON for each row.
+const rowsOf = (stdout) =>
+  stdout
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line));
+
+const memory = {
+  name: 'memory',
+  about: 'device.memory() against the plan and the driver; ResNet-50 at batch 1 in 400 MB',
+  limit: 60,
+  skip: lacksModules,
+  async run(_, limit) {
+    const outcome = await run(node('bench/gpu/memory.ts'), { limit });
+    const rows = rowsOf(outcome.stdout);
+    const summary = rows.map(({ summary: text }) => text).join('; ');
+    const why = failure(outcome, limit);
+    return why === null ? ok(summary, { rows }) : failed(why, { summary, rows });
+  },
+};
+
+const accuracy = {
+  name: 'accuracy',
+  about: 'the same top class on real photographs at every precision',
+  limit: 60,
+  skip: ({ options }) =>
+    lacksModules() ??
+    (existsSync(join(options.models, 'models/imagenet-resnet18')) &&
+    existsSync(join(options.models, 'data/imagenet-samples'))
+      ? null
+      : `models/imagenet-resnet18 or data/imagenet-samples are not in ${options.models} (--models)`),
+  async run({ options }, limit) {
+    const outcome = await run(node('bench/gpu/accuracy.ts', options.models), { limit });
+    const rows = rowsOf(outcome.stdout);
+    const summary = rows.map(({ summary: text }) => text).join('; ');
+    const why = failure(outcome, limit);
+    return why === null ? ok(summary, { rows }) : failed(why, { summary, rows });
+  },
+};
+
+const bench = {
+  name: 'bench',
+  about: 'ResNet-50, 101 and 152 beside torch and the roofline',
+  limit: 10_000,
+  skip: lacksModules,
+  async run({ options, secondsLeft }) {
+    const limit = secondsLeft() - 5;
+    const flags = ['depths', 'batches', 'precisions', 'peers'].flatMap((name) => [
+      `--${name}`,
+      options[name],
+    ]);
+    const outcome = await run(node('bench/gpu.ts', ...flags, '--limit', String(Math.floor(limit - 15))), {
+      limit,
+    });
+    const all = rowsOf(outcome.stdout);
+    const rows = all.filter((row) => 'engine' in row);
+    const ceilings = all.find((row) => 'ceilings' in row)?.ceilings;
+    const measured = rows.filter(({ imagesPerSecond }) => imagesPerSecond !== undefined).length;
+    const apart = rows.filter(({ agrees }) => agrees === false);
+    const result = { summary: `${measured} of ${rows.length} measurements`, ceilings, rows };
+    const why =
+      failure(outcome, limit) ??
+      (measured === 0 ? tail(outcome.stderr) || 'nothing was measured' : null) ??
+      (apart.length > 0 ? `${apart.length} outputs differ from torch's` : null);
+    return why === null ? { status: 'ok', result } : failed(why, result);
+  },
+};
+
+export const steps = [
+  build,
+  device,
+  kernels,
+  parity,
+  tests,
+  memory,
+  accuracy,
+  sanitizer('memcheck', 90),
+  sanitizer('racecheck', 90),
+  bench,
+];

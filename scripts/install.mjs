@@ -1,0 +1,61 @@
+// npm's install script. A prebuilt addon that loads is left as it is (so that `npm install --ignore-scripts` gives the
+// same); without one the addon is built, and what that needs and is missing is said in one go.
+import { spawnSync } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+function whyNoAddon() {
+  if (process.env.npm_config_build_from_source) return 'a build from source was asked for';
+  try {
+    createRequire(import.meta.url)('node-gyp-build')(root);
+    return null;
+  } catch (error) {
+    return error.message.trim().split('\n')[0];
+  }
+}
+
+const outputOf = (command, args, input = '') => {
+  const run = spawnSync(command, args, { input, encoding: 'utf8' });
+  return run.status === 0 ? run.stdout : null;
+};
+
+// What CMakeLists.txt needs: [what, is it there, Debian's package].
+function missingTools() {
+  const compiler = process.env.CXX ?? 'c++';
+  const hasCompiler = outputOf(compiler, ['--version']) !== null;
+  const [, major, minor] = /version (\d+)\.(\d+)/.exec(outputOf('cmake', ['--version']) ?? '') ?? [];
+  const hasMake = ['make', 'ninja'].some((command) => outputOf(command, ['--version']) !== null);
+  const oneDnn = outputOf(
+    compiler,
+    ['-E', '-P', '-x', 'c++', '-'],
+    '#include <dnnl_version.h>\n#if __has_include(<dnnl.hpp>)\nDNNL_VERSION_MAJOR\n#endif\n',
+  );
+  return [
+    [`a C++17 compiler (${compiler})`, hasCompiler, 'g++'],
+    [
+      'CMake 3.18 or later (cmake)',
+      Number(major) > 3 || (Number(major) === 3 && Number(minor) >= 18),
+      'cmake',
+    ],
+    ['make or ninja', hasMake, 'make'],
+    ['oneDNN 2.x with its headers (dnnl.hpp)', oneDnn?.trim() === '2', 'libdnnl-dev'],
+  ].filter(([, isThere]) => !isThere);
+}
+
+const reason = whyNoAddon();
+if (reason !== null) {
+  console.error(`resnode: no prebuilt addon fits ${process.platform}-${process.arch}: ${reason}`);
+  const missing = missingTools();
+  if (missing.length > 0) {
+    console.error(
+      `resnode: building it from source needs what is not here: ${missing.map(([what]) => what).join('; ')}`,
+    );
+    console.error(`resnode: on Debian 12: apt-get install ${missing.map(([, , name]) => name).join(' ')}`);
+    process.exit(1);
+  }
+  console.error('resnode: building it from source');
+  const build = fileURLToPath(new URL('cmake-build.mjs', import.meta.url));
+  process.exitCode = spawnSync(process.execPath, [build], { stdio: 'inherit' }).status ?? 1;
+}

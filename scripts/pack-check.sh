@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Proves the package: packs it, installs it in empty folders without compiler, cmake and nvcc, and uses it in a minimal
+# Debian 12 that has never seen any of them. Needs root and debootstrap for that Debian; without, an empty PATH stands in.
+# Cleans up after itself. --tarball FILE.tgz: check this one.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+repository=$PWD
+fashion=$repository/examples/fashion
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+say() { echo "pack-check: $*"; }
+
+if [ "${1:-}" = --tarball ]; then
+  tarball=$(realpath "$2")
+else
+  npm pack --loglevel=warn --pack-destination "$work" >"$work/pack.log" 2>&1 || { tail -20 "$work/pack.log"; exit 1; }
+  grep -A99 '^libOpenCL' "$work/pack.log" | grep glibc
+  tarball=$(echo "$work"/*.tgz)
+fi
+packed=$(stat -c %s "$tarball")
+unpacked=$(tar -xzf "$tarball" --to-command='wc -c' | awk '{ sum += $1 } END { print sum }')
+say "$(basename "$tarball"): $((packed / 1000)) kB packed, $((unpacked / 1000)) kB unpacked, $(tar -tzf "$tarball" | wc -l) files"
+[ "$unpacked" -lt 100000000 ] || { say "more than 100 MB unpacked"; exit 1; }
+
+# 1. The bare system, with node and nothing else added.
+node=$(readlink -f "$(command -v node)")
+root=$work/root
+if [ "$(id -u)" = 0 ] && command -v debootstrap >/dev/null; then
+  mirror=$(sed -n 's/^\(URIs:\|deb\) *\(http[^ ]*debian\)\( .*\)\?$/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -1 || true)
+  debootstrap --variant=minbase bookworm "$root" ${mirror:+"$mirror"} >"$work/debootstrap.log" 2>&1 ||
+    { tail -5 "$work/debootstrap.log"; exit 1; }
+  cp "$node" "$root/usr/bin/node"
+  say "bare system: Debian $(cat "$root/etc/debian_version") (debootstrap, minbase) in a chroot"
+  inside() { (cd "$root" && chroot "$root" /usr/bin/env -i PATH=/usr/bin:/bin HOME=/root "$@"); }
+else
+  root=
+  say "bare system: this one with an empty PATH (debootstrap or root is not to be had)"
+fi
+
+# 2. Folders on PATH that hold npm and a shell, no tool that builds.
+mkdir -p "$work/bin"
+for tool in node npm sh env uname cat ls rm mkdir dirname basename sed grep; do
+  ln -s "$(readlink -f "$(command -v $tool)")" "$work/bin/$tool"
+done
+[ -n "$root" ] || inside() { env -i PATH="$work/bin" HOME="$work" "$@"; }
+for tool in cc c++ gcc g++ clang cmake make ninja nvcc; do
+  ! inside sh -c "command -v $tool" >/dev/null || { say "$tool is in the bare system"; exit 1; }
+done
+
+
+# 3. Every image gets the class and the probability that the training framework gave it; doctor is content.
+check_use() {
+  local folder=$1
+  inside node "$folder/node_modules/.bin/resnode" classify "${images[@]}" --model "$examples/deploy.prototxt" \
+    --weights "$examples/model.caffemodel" --preprocess "$examples/preprocess.json" --top 1 --json >"$work/classified.json"
+  inside node "$folder/node_modules/.bin/resnode" doctor --json >"$work/doctor.json"
+  node "$repository/scripts/pack-check.mjs" "$work/classified.json" "$fashion/images/truth.tsv" "$work/doctor.json"
+}
+
+apps=$work/apps
+[ -z "$root" ] || apps=$root/apps
+mkdir -p "$apps"
+cp -r "$fashion" "$apps/fashion"
+seen=${apps#"$root"}
+examples=$seen/fashion
+mapfile -t images < <(cd "$apps/fashion/images" && ls ./*.png | sed "s|^\./|$examples/images/|")
+for options in "" --ignore-scripts; do
+  name=app${options}
+  mkdir "$apps/$name"
+  (cd "$apps/$name" && env -i PATH="$work/bin" HOME="$HOME" npm install $options --no-audit --no-fund --loglevel=error "$tarball")
+  say "npm install $options: $(du -sm "$apps/$name" | cut -f1) MB with dependencies"
+  check_use "$seen/$name"
+done
+
+# 4. Without a prebuilt addon and without tools: one message that names all that is missing.
+package=node_modules/resnode
+rm -rf "$apps/app/$package/prebuilds"
+if inside node "$seen/app/$package/scripts/install.mjs" 2>"$work/missing.log"; then
+  say "the install script is content without an addon"; exit 1
+fi
+for word in compiler CMake make oneDNN "apt-get install g++ cmake make libdnnl-dev"; do
+  grep -q "$word" "$work/missing.log" || { say "the install script does not name $word:"; cat "$work/missing.log"; exit 1; }
+done
+say "without an addon and tools: $(sed -n 2p "$work/missing.log" | cut -d' ' -f2-)"
+
+# 5. With tools (these are this machine's; nvcc left out), it is built from source.
+if CUDACXX=none node "$apps/app/$package/scripts/install.mjs" >"$work/build.log" 2>&1; then
+  say "built from source on this machine"
+  check_use "$seen/app"
+else
+  say "the build from source failed:"; tail -20 "$work/build.log"; exit 1
+fi
+say "ok"

@@ -1,0 +1,323 @@
+/** The CUDA device around its models, on the emulated runtime: memory, order, graphs, errors. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Device, DeviceError, devices, type NetParameter, openDevice } from '../../ts/index.ts';
+import { testBuffers } from '../support/buffer-cases.ts';
+import { emulatedBuild, openEmulated } from '../support/emulated.ts';
+import { repositoryFolder } from '../support/golden.ts';
+
+// Looked up once a process.
+process.env.RESNODE_CUDNN = '/nowhere/libcudnn.so.9';
+
+const fashion = join(repositoryFolder, 'examples/fashion');
+const files = { model: join(fashion, 'deploy.prototxt'), weights: join(fashion, 'model.caffemodel') };
+const pixels = (seed: number) =>
+  Float32Array.from({ length: 784 }, (_, i) => ((i * 7919 + seed * 31) % 256) - 73);
+
+async function outcome(promise: Promise<unknown>): Promise<DeviceError> {
+  return promise.then(
+    () => assert.unreachable('it was expected to fail') as never,
+    (error: DeviceError) => error,
+  );
+}
+
+/** Sets environment variables, which the emulated runtime reads when it needs them, for a test. */
+async function within(variables: Record<string, string>, work: () => Promise<void>): Promise<void> {
+  Object.assign(process.env, variables);
+  try {
+    await work();
+  } finally {
+    for (const name of Object.keys(variables)) delete process.env[name];
+  }
+}
+
+const library = emulatedBuild('resnode_cuda');
+const open = async (options = {}, kind: 'cuda' | `cuda:${number}` = 'cuda') =>
+  (await openEmulated(options, kind)) as Device;
+
+const emulated = (name: string, work: () => Promise<void>) => {
+  if (library !== null) test(name, work);
+};
+
+/** Two inner products and a softmax with a loss: plain tensors alone. */
+const lossNet: NetParameter = {
+  name: 'losses',
+  layer: [
+    { name: 'data', type: 'Input', top: ['data'], input_param: { shape: [{ dim: [2, 3] }] } },
+    { name: 'label', type: 'Input', top: ['label'], input_param: { shape: [{ dim: [2] }] } },
+    { name: 'loss', type: 'SoftmaxWithLoss', bottom: ['data', 'label'], top: ['loss'] },
+  ],
+};
+
+emulated('the plan is what the device holds, and what the driver says is gone', async () => {
+  await using device = await open();
+  const before = device.memory();
+  assert.is(before.total, 0);
+  const model = await device.load({ ...files, batch: 2, precision: 'float16' });
+  const plan = model.plan();
+  const memory = device.memory();
+  assert.is(memory.parameters, plan.parameterBytes);
+  assert.is(memory.activations, plan.arenaBytes);
+  assert.is(before.driver!.free - memory.driver!.free, memory.total);
+  using buffer = await device.buffer({ shape: [1000] });
+  assert.is(before.driver!.free - device.memory().driver!.free, memory.total + buffer.bytes);
+  assert.equal(await device.plan({ model: files.model, batch: 2, precision: 'float16' }), plan);
+  // Half the bytes a value, and conversions that float32 needs too.
+  const whole = await device.plan({ model: files.model, batch: 2 });
+  assert.ok(plan.parameterBytes < 0.52 * whole.parameterBytes);
+  model.dispose();
+  buffer.dispose();
+  await device.buffer({ shape: [1] }).then((last) => last.dispose());
+  await device.buffer({ shape: [1] }).then((last) => last.dispose());
+  assert.is(device.memory().total, 0);
+});
+
+emulated('runs from the graph give the very bits of the first, which is launched step by step', async () => {
+  for (const streams of ['eager', 'lazy']) {
+    await within({ RESNODE_EMULATED_STREAMS: streams }, async () => {
+      await using device = await open();
+      for (const precision of ['float32', 'bfloat16'] as const) {
+        await using model = await device.load({ ...files, precision });
+        const direct = (await model.run({ data: pixels(0) })).prob!.data;
+        const other = (await model.run({ data: pixels(1) })).prob!.data;
+        assert.not.equal(other, direct);
+        assert.equal((await model.run({ data: pixels(0) })).prob!.data, direct);
+        assert.is((await model.time({ data: pixels(0) })).length, model.plan().operations.length);
+        assert.equal((await model.run({ data: pixels(1) })).prob!.data, other);
+        // uint8 is another graph.
+        const bytes = Uint8Array.from(pixels(2), (value) => value + 73);
+        const converted = (await model.run({ data: Float32Array.from(bytes) })).prob!.data;
+        for (let i = 0; i < 3; i++) assert.equal((await model.run({ data: bytes })).prob!.data, converted);
+      }
+    });
+  }
+});
+
+for (const streams of ['lazy', 'uneven'])
+  emulated(
+    `two runs are under way at once, and all keep their order and their inputs (${streams})`,
+    async () => {
+      await within({ RESNODE_EMULATED_STREAMS: streams }, async () => {
+        await using device = await open();
+        await using model = await device.load(files);
+        const expected = [];
+        for (let i = 0; i < 6; i++) expected.push((await model.run({ data: pixels(i) })).prob!.data);
+        const external = process.memoryUsage().external;
+        const order: number[] = [];
+        const runs = expected.map(async (_, i) => {
+          const { prob } = await model.run({ data: pixels(i) });
+          order.push(i);
+          return prob!.data;
+        });
+        assert.equal(await Promise.all(runs), expected);
+        assert.equal(order, [0, 1, 2, 3, 4, 5]);
+        // One after the other they needed one slot of pinned memory, at once two: 784 and 10 floats, each from a multiple of
+        // 256 bytes on. V8 was told.
+        assert.ok(process.memoryUsage().external - external >= 3328 + 256, 'no second slot was used');
+      });
+    },
+  );
+
+emulated('a buffer that a run writes is what the next run reads, though both are under way', async () => {
+  await within({ RESNODE_EMULATED_STREAMS: 'lazy' }, async () => {
+    await using device = await open();
+    const relu = (name: string, scale: number): NetParameter => ({
+      name,
+      layer: [
+        { name: 'in', type: 'Input', top: ['in'], input_param: { shape: [{ dim: [1, 100] }] } },
+        { name: 'out', type: 'Power', bottom: ['in'], top: ['out'], power_param: { scale } },
+      ],
+    });
+    await using double = await device.load({ model: relu('double', 2) });
+    await using triple = await device.load({ model: relu('triple', 3) });
+    using between = await device.buffer({ shape: [1, 100] });
+    for (let i = 1; i <= 4; i++) {
+      const first = double.run({ in: new Float32Array(100).fill(i) }, { outputs: { out: between } });
+      const second = triple.run({ in: between });
+      assert.equal(await first, {});
+      assert.equal((await second).out!.data, new Float32Array(100).fill(6 * i));
+    }
+  });
+});
+
+emulated(
+  'too little memory, found out late: needs and free are said, and the device stays usable',
+  async () => {
+    await within({ RESNODE_EMULATED_BYTES: String(8 << 20) }, async () => {
+      await using device = await open();
+      // Asked for at once, both fit by what is free now.
+      const [first, second] = await Promise.allSettled([
+        device.buffer({ shape: [5 << 20], dtype: 'uint8' }),
+        device.buffer({ shape: [5 << 20], dtype: 'uint8' }),
+      ]);
+      assert.is(first!.status, 'fulfilled');
+      const error = (second as PromiseRejectedResult).reason as DeviceError;
+      assert.is(error.code, 'device/out-of-memory');
+      assert.match(
+        error.message,
+        /^Out of memory on cuda:0 \(Emulated GPU\): a buffer needs 5\.0 MiB, 3\.0 MiB free$/,
+      );
+      await using model = await device.load(files);
+      assert.is((await model.run({ data: pixels(0) })).prob!.data.length, 10);
+      // Found out early: what TypeScript plans for, with the largest batch that fits.
+      const early = await outcome(device.load({ ...files, batch: 1000 }));
+      assert.is(early.code, 'device/out-of-memory');
+      assert.match(early.message, /^Out of memory on cuda:0: needs .* MiB, .* free; batch \d+ fits$/);
+      (first as PromiseFulfilledResult<{ dispose(): void }>).value.dispose();
+    });
+  },
+);
+
+emulated('an illegal access loses the device object, not the process, and another GPU opens', async () => {
+  await within({ RESNODE_EMULATED_DEVICES: '3', RESNODE_EMULATED_STREAMS: 'lazy' }, async () => {
+    const device = await open({}, 'cuda:2');
+    const model = await device.load(files);
+    await model.run({ data: pixels(0) });
+    process.env.RESNODE_EMULATED_FAIL_LAUNCH = '5';
+    const first = await outcome(model.run({ data: pixels(0) }));
+    delete process.env.RESNODE_EMULATED_FAIL_LAUNCH;
+    assert.is(first.code, 'device/lost');
+    assert.is(first.device, 'cuda:2');
+    assert.match(
+      first.message,
+      /cuda[A-Z]\w+\(.*\) failed on cuda:2 \(Emulated GPU\): an illegal memory access .*\(cudaErrorIllegalAddress, cuda\/\w+\.(cc|h|cu):\d+\)/,
+    );
+    const later = [model.run({ data: pixels(0) }), device.load(files), device.buffer({ shape: [1] })];
+    for (const error of await Promise.all(later.map(outcome))) {
+      assert.is(error.code, 'device/lost');
+      assert.match(
+        error.message,
+        /^cuda:2 \(Emulated GPU\) was lost: .*illegal memory access.*Dispose this device/,
+      );
+    }
+    assert.is(device.memory().driver, null);
+    await using other = await open({}, 'cuda:1');
+    await using working = await other.load(files);
+    assert.is((await working.run({ data: pixels(0) })).prob!.data.length, 10);
+    model.dispose();
+    device.dispose();
+    assert.is((await outcome(model.run({ data: pixels(0) }))).code, 'device/disposed');
+    assert.is((await working.run({ data: pixels(0) })).prob!.data.length, 10);
+  });
+});
+
+emulated('a label that no class has is named by layer and place; the next run is right', async () => {
+  await using device = await open();
+  await using model = await device.load({ model: lossNet });
+  const data = Float32Array.of(1, 2, 3, 3, 2, 1);
+  const loss = (await model.run({ data, label: Float32Array.of(2, 0) })).loss!.data[0]!;
+  for (let i = 0; i < 2; i++) {
+    const error = await outcome(model.run({ data, label: Float32Array.of(2, 7) }));
+    assert.is(error.code, 'label/invalid');
+    assert.match(error.message, 'layer "loss": label number 1 is no integer from 0 to 2');
+    assert.is((await model.run({ data, label: Uint8Array.of(2, 0) })).loss!.data[0], loss);
+  }
+});
+
+emulated('an abort drops a run that waits and the result of one that was launched', async () => {
+  await using device = await open();
+  await using model = await device.load(files);
+  const controller = new AbortController();
+  const runs = [0, 1, 2].map((i) => model.run({ data: pixels(i) }, { signal: controller.signal }));
+  controller.abort(new Error('enough'));
+  for (const error of await Promise.all(runs.map(outcome))) assert.is(error.message, 'enough');
+  assert.is((await model.run({ data: pixels(0) })).prob!.data.length, 10);
+});
+
+emulated('disposing while runs are under way lets them finish', async () => {
+  await within({ RESNODE_EMULATED_STREAMS: 'lazy' }, async () => {
+    const device = await open();
+    const model = await device.load(files);
+    const expected = (await model.run({ data: pixels(0) })).prob!.data;
+    const runs = [0, 0, 0].map(() => model.run({ data: pixels(0) }));
+    model.dispose();
+    device.dispose();
+    for (const run of runs) assert.equal((await run).prob!.data, expected);
+  });
+});
+
+emulated('measuring chooses among what gives the same result', async () => {
+  await using device = await open();
+  await using measured = await open({ tune: true, cacheFolder: join(dirname(library!), 'tuning') });
+  const net: NetParameter = {
+    name: 'one',
+    layer: [
+      { name: 'data', type: 'Input', top: ['data'], input_param: { shape: [{ dim: [1, 8, 4, 4] }] } },
+      {
+        name: 'conv',
+        type: 'Convolution',
+        bottom: ['data'],
+        top: ['conv'],
+        convolution_param: { num_output: 8, kernel_size: [3], pad: [1], weight_filler: { type: 'xavier' } },
+      },
+    ],
+  };
+  const results = [];
+  for (const each of [device, measured]) {
+    await using model = await each.load({ model: net, precision: 'float16' });
+    results.push(
+      (await model.run({ data: Float32Array.from({ length: 128 }, (_, i) => Math.sin(i)) })).conv!.data,
+    );
+  }
+  const [expected, actual] = results as [Float32Array, Float32Array];
+  for (const [i, value] of expected.entries()) assert.ok(Math.abs(actual[i]! - value) < 1e-3);
+  assert.ok(existsSync(join(dirname(library!), 'tuning')));
+});
+
+if (library !== null) testBuffers('cuda, emulated', open);
+
+emulated('devices are listed with what the driver says of them', async () => {
+  await within({ RESNODE_EMULATED_DEVICES: '2' }, async () => {
+    const list = devices({ libraryFolder: dirname(library!) });
+    assert.equal(
+      list.devices.map(({ device, name, computeCapability }) => [device, name, computeCapability]),
+      [
+        ['cuda:0', 'Emulated GPU', '9.0'],
+        ['cuda:1', 'Emulated GPU', '9.0'],
+      ],
+    );
+    assert.is(list.driver, list.runtime);
+    const error = await outcome(open({}, 'cuda:2'));
+    assert.is(error.code, 'device/unavailable');
+    assert.match(error.message, 'There is no cuda:2: the driver shows 2 GPUs');
+  });
+});
+
+emulated(
+  'without cuDNN the device says what was tried, how to install it and what runs without',
+  async () => {
+    await within({ RESNODE_CUDNN: '/nowhere/libcudnn.so.9' }, async () => {
+      const error = await outcome(open({ cudnn: true }));
+      assert.is(error.code, 'device/unavailable');
+      for (const part of ['/nowhere/libcudnn.so.9', 'pip install', "openDevice('cuda', { cudnn: false })"])
+        assert.ok(error.message.includes(part), error.message);
+    });
+  },
+);
+
+const real = join(repositoryFolder, 'build/Release/libresnode_cuda.so');
+if (!existsSync(real))
+  console.log('skipped: the real CUDA library without a driver: it was not built (no nvcc)');
+else if (devices().driver !== null)
+  console.log('skipped: the real CUDA library without a driver: there is one');
+else {
+  test('without a driver the CUDA device says what was looked for and what to do, and auto takes the CPU', async () => {
+    const error = await outcome(openDevice('cuda'));
+    assert.instance(error, DeviceError);
+    assert.is(error.code, 'device/unavailable');
+    assert.match(
+      error.message,
+      /no NVIDIA driver was found \(the loader has no libcuda\.so\.1\)\. Install an NVIDIA driver for CUDA \d+\.\d/,
+    );
+    const list = devices();
+    assert.equal(list.devices, []);
+    assert.match(list.problem ?? '', 'no NVIDIA driver was found');
+    await using device = await openDevice();
+    assert.is(device.kind, 'cpu');
+    assert.match(device.reason, /^no CUDA device: .*no NVIDIA driver was found/);
+  });
+}
+
+test.run();

@@ -1,0 +1,27 @@
+// Stacks to run CUDA threads on, and the switch between them.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+namespace resnode::emulator {
+
+// One stack. resume() runs `body` (which never returns) until it calls suspend(); only one fiber runs at a time.
+class Fiber {
+ public:
+  explicit Fiber(void (*body)());
+  ~Fiber();
+  Fiber(const Fiber&) = delete;
+  Fiber& operator=(const Fiber&) = delete;
+
+  void resume();          // called on the scheduler's stack
+  static void suspend();  // called on a fiber's stack: back to the scheduler
+  static bool running();
+
+  struct Context;
+
+ private:
+  std::unique_ptr<Context> context_;
+};
+
+}  // namespace resnode::emulator

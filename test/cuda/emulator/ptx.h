@@ -1,0 +1,131 @@
+// cuda/ptx.h on the host. What goes wrong only sometimes on a GPU always goes wrong here: an asynchronous copy arrives as late
+// as it may (at the wait that needs it), and until then its target holds NaN, so that a missing wait or barrier is seen.
+#pragma once
+
+#include <deque>
+#include <vector>
+
+#include "emulator/emulator.h"
+
+namespace resnode::emulator {
+
+struct PendingCopy {
+  void* to;
+  const void* from;
+  int bytes;
+  bool valid;
+};
+
+struct PendingCopies {
+  std::vector<PendingCopy> open;                // since the last commit
+  std::deque<std::vector<PendingCopy>> groups;  // oldest first
+};
+
+// Of the running thread; those of earlier blocks are gone.
+inline PendingCopies& pendingCopies() {
+  static PendingCopies all[1024];
+  static SharedSlot block;
+  static uint64_t current = 0;
+  sharedArray(block, 1, 1, {__FILE__, __LINE__});  // for its count of blocks
+  if (block.block != current) {
+    for (PendingCopies& one : all) one = {};
+    current = block.block;
+  }
+  return all[(threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x];
+}
+
+inline void requireAligned(const void* address, size_t bytes, const char* operation) {
+  if (reinterpret_cast<uintptr_t>(address) % bytes != 0) {
+    misuse("emulator/alignment", std::string(operation) + " of " + std::to_string(bytes) + " bytes at an address that is no multiple", {__FILE__, __LINE__});
+  }
+}
+
+struct MatrixFragments {
+  uint32_t a[4], b[2];
+};
+
+// Element i of a fragment's word as a number.
+template <class T>
+float elementOf(uint32_t word, int i) {
+  if constexpr (sizeof(T) == 4) {
+    return __uint_as_float(word);
+  } else {
+    T element;
+    std::memcpy(static_cast<void*>(&element), reinterpret_cast<const char*>(&word) + 2 * i, 2);
+    return cuda::toFloat(element);
+  }
+}
+
+}  // namespace resnode::emulator
+
+namespace resnode::cuda {
+
+using SharedAddress = uintptr_t;
+
+inline SharedAddress sharedAddress(const void* shared) { return reinterpret_cast<uintptr_t>(shared); }
+
+template <int bytes>
+void copyAsync(SharedAddress to, const void* from, bool valid) {
+  static_assert(bytes == 4 || bytes == 8 || bytes == 16, "what cp.async can copy");
+  void* target = reinterpret_cast<void*>(to);
+  emulator::requireAligned(target, bytes, "cp.async");
+  emulator::requireAligned(from, bytes, "cp.async");
+  std::memset(target, 0xff, bytes);
+  emulator::pendingCopies().open.push_back({target, from, bytes, valid});
+}
+
+inline void commitCopies() {
+  emulator::PendingCopies& copies = emulator::pendingCopies();
+  copies.groups.push_back(std::move(copies.open));
+  copies.open.clear();
+}
+
+template <int pending>
+void waitForCopies() {
+  auto& groups = emulator::pendingCopies().groups;
+  for (; groups.size() > pending; groups.pop_front()) {
+    for (const emulator::PendingCopy& copy : groups.front()) {
+      if (copy.valid) std::memcpy(copy.to, copy.from, copy.bytes);
+      else std::memset(copy.to, 0, copy.bytes);
+    }
+  }
+}
+
+inline void loadMatrices(uint32_t (&r)[4], SharedAddress row) {
+  emulator::requireAligned(reinterpret_cast<const void*>(row), 16, "ldmatrix");
+  const auto rows = emulator::warpExchange(0xffffffff, row, "ldmatrix");
+  const int lane = emulator::laneOfThread();
+  for (int i = 0; i < 4; ++i) {
+    std::memcpy(&r[i], reinterpret_cast<const char*>(rows[8 * i + lane / 4]) + lane % 4 * 4, 4);
+  }
+}
+
+// Products are exact in float64; the sum is rounded once, which is nearer than hardware promises.
+template <class T>
+void multiplyAdd(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  emulator::MatrixFragments mine;
+  std::memcpy(mine.a, a, sizeof a);
+  std::memcpy(mine.b, b, sizeof b);
+  const auto lanes = emulator::warpExchange(0xffffffff, mine, "mma.sync");
+  const int lane = emulator::laneOfThread(), group = lane / 4, t = lane % 4;
+  double sums[4] = {d[0], d[1], d[2], d[3]};
+  for (int word = 0; word < 8; ++word) {
+    const emulator::MatrixFragments row = lanes[4 * group + word % 4];
+    for (int column = 0; column < 2; ++column) {
+      const uint32_t factor = lanes[4 * (2 * t + column) + word % 4].b[word / 4];
+      for (int i = 0; i < static_cast<int>(4 / sizeof(T)); ++i) {
+        const double value = emulator::elementOf<T>(factor, i);
+        sums[column] += value * emulator::elementOf<T>(row.a[word / 4 * 2], i);
+        sums[2 + column] += value * emulator::elementOf<T>(row.a[word / 4 * 2 + 1], i);
+      }
+    }
+  }
+  for (int i = 0; i < 4; ++i) d[i] = static_cast<float>(sums[i]);
+}
+
+inline uint32_t roundToTf32(uint32_t bits) {
+  if (std::isnan(__uint_as_float(bits))) return 0x7fffffff;
+  return (bits + 0x1000) & 0xffffe000;  // the mantissa's carry goes into the exponent, as it should
+}
+
+}  // namespace resnode::cuda

@@ -1,0 +1,129 @@
+// The CUDA runtime API on host memory, with libcudart's own symbols: what the files here share.
+//
+// It checks what CUDA checks (whose pointers, what is legal while a stream captures, errors that stick to a device) and
+// runs streams in one of two ways. Environment variables, read when they are needed, so that a test may change them:
+//   RESNODE_EMULATED_DEVICES      how many GPUs there are (1)
+//   RESNODE_EMULATED_BYTES        memory of each (4294967296)
+//   RESNODE_EMULATED_CAPABILITY   compute capability (90)
+//   RESNODE_EMULATED_STREAMS      eager (at once), or lazy: what a stream was given runs when somebody waits for it, and
+//                                 no sooner, so that a missing wait shows as old data; or uneven: every second stream of
+//                                 a device eager, the others lazy, so that what runs ahead too far shows as new data
+//   RESNODE_EMULATED_FAIL_LAUNCH  n: the n-th kernel from when it was set ends in an illegal memory access
+//   RESNODE_EMULATED_ORDER        the order of threads (emulator.h)
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <vector>
+
+namespace resnode::emulator {
+
+using Operation = std::function<cudaError_t()>;
+using Clock = std::chrono::steady_clock;
+
+// One cudaEventRecord: done when the stream has come so far.
+struct Mark {
+  cudaStream_t stream = nullptr;  // null: the stream is gone, and was finished before
+  bool done = false;
+  Clock::time_point time;
+};
+
+// Streams that capture into one graph.
+struct Capture {
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal;
+  std::thread::id thread;
+  cudaStream_t origin = nullptr;
+  bool invalid = false;
+  std::vector<Operation> operations;
+  std::set<cudaStream_t> unjoined;  // forked by an event, and not waited for since their last operation
+};
+
+struct Allocation {
+  size_t bytes = 0;
+  int device = 0;
+  bool onDevice = false;  // else pinned
+};
+
+struct Device {
+  size_t used = 0;
+  cudaError_t sticky = cudaSuccess;  // an illegal access: the context is gone, every later call says so
+  std::unique_ptr<CUstream_st> defaultStream;
+  std::set<cudaStream_t> streams;
+};
+
+struct State {
+  std::recursive_mutex mutex;
+  std::map<int, Device> devices;
+  std::map<uintptr_t, Allocation> allocations;     // by their first byte
+  std::map<const void*, size_t> sharedByKernel;    // cudaFuncSetAttribute
+  std::set<std::shared_ptr<Capture>> captures;
+};
+State& state();
+
+int currentDevice();
+int64_t fromEnvironment(const char* name, int64_t fallback);
+
+// The allocation that holds [memory, memory + bytes), or null; sets `inside` where at least its first byte is in one.
+const Allocation* allocationOf(const void* memory, size_t bytes, bool* inside = nullptr);
+
+// Every function of the API: one at a time, sticky errors first, and what goes wrong is kept for cudaGetLastError.
+cudaError_t finish(cudaError_t status);
+cudaError_t stickyError();
+template <class Function>
+cudaError_t call(Function function) {
+  const std::lock_guard<std::recursive_mutex> lock(state().mutex);
+  const cudaError_t sticky = stickyError();
+  return finish(sticky != cudaSuccess ? sticky : function());
+}
+// Those that CUDA forbids while a stream captures (allocations, waits): the capture is lost.
+cudaError_t forbiddenInCapture();
+template <class Function>
+cudaError_t callOutsideCapture(Function function) {
+  return call([&] {
+    const cudaError_t status = forbiddenInCapture();
+    return status != cudaSuccess ? status : function();
+  });
+}
+
+// Gives an operation to a stream: recorded where it captures, else run now (eager) or later (lazy).
+cudaError_t enqueue(cudaStream_t stream, Operation operation);
+cudaError_t finishStream(cudaStream_t stream);  // runs all that it was given
+cudaError_t finishMark(Mark& mark);             // runs the stream as far as the mark
+cudaError_t finishDevice(int device);
+cudaStream_t resolve(cudaStream_t stream);      // null: the device's default stream
+bool isCapturing(cudaStream_t stream);
+
+}  // namespace resnode::emulator
+
+struct CUstream_st {
+  int device = 0;
+  size_t place = 0;             // how many its device had before it
+  bool waitsForDefault = true;  // not cudaStreamNonBlocking
+  std::deque<resnode::emulator::Operation> pending;
+  std::shared_ptr<resnode::emulator::Capture> capture;
+};
+
+struct CUevent_st {
+  int device = 0;
+  bool timing = true;
+  std::shared_ptr<resnode::emulator::Mark> mark;        // null: never recorded, which counts as done
+  std::shared_ptr<resnode::emulator::Capture> capture;  // recorded in a capture, by `capturedIn`
+  cudaStream_t capturedIn = nullptr;
+};
+
+struct CUgraph_st {
+  std::vector<resnode::emulator::Operation> operations;
+};
+
+struct CUgraphExec_st {
+  std::vector<resnode::emulator::Operation> operations;
+};

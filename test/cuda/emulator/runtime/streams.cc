@@ -1,0 +1,280 @@
+// Streams, events and kernel launches.
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+
+#include "../emulator.h"
+#include "check.h"
+#include "state.h"
+
+namespace resnode::emulator {
+namespace {
+
+bool isLazy(cudaStream_t stream) {
+  const char* text = std::getenv("RESNODE_EMULATED_STREAMS");
+  const std::string mode = text ? text : "eager";
+  return mode == "lazy" || (mode == "uneven" && stream->place % 2 == 0);
+}
+
+cudaError_t poison(int device, cudaError_t error) { return state().devices[device].sticky = error; }
+
+cudaError_t runOne(cudaStream_t stream) {
+  const Operation operation = std::move(stream->pending.front());
+  stream->pending.pop_front();
+  const cudaError_t status = operation();
+  return status == cudaSuccess ? status : poison(stream->device, status);
+}
+
+// RESNODE_EMULATED_FAIL_LAUNCH: counts from when its text last changed.
+bool launchFails() {
+  static std::string seen;
+  static int64_t left = 0;
+  const char* text = std::getenv("RESNODE_EMULATED_FAIL_LAUNCH");
+  if (seen != (text ? text : "")) {
+    seen = text ? text : "";
+    left = seen.empty() ? 0 : std::strtoll(seen.c_str(), nullptr, 10);
+  }
+  return left > 0 && --left == 0;
+}
+
+cudaError_t submitLaunch(Launch launch, cudaStream_t stream) {
+  const auto optIn = state().sharedByKernel.find(launch.kernel);
+  checkLaunch(launch, optIn == state().sharedByKernel.end() ? 0 : optIn->second);
+  return enqueue(stream, [launch = std::move(launch)] {
+    if (launchFails()) return cudaErrorIllegalAddress;
+    runGrid(launch);
+    return cudaSuccess;
+  });
+}
+
+bool exists(cudaStream_t stream) {
+  for (auto& [index, device] : state().devices) {
+    if (device.streams.count(stream) || device.defaultStream.get() == stream) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void submit(Launch launch, cudaStream_t stream) {
+  RESNODE_CUDA(call([&] {
+    const cudaError_t status = submitLaunch(std::move(launch), stream);
+    // A kernel that fails does so while the host goes on: the launch itself succeeds, what follows does not.
+    return stickyError() != cudaSuccess ? cudaSuccess : status;
+  }));
+}
+
+cudaStream_t resolve(cudaStream_t stream) {
+  if (stream && stream != cudaStreamLegacy && stream != cudaStreamPerThread) return stream;
+  Device& device = state().devices[currentDevice()];
+  if (!device.defaultStream) {
+    device.defaultStream = std::make_unique<CUstream_st>();
+    device.defaultStream->device = currentDevice();
+  }
+  return device.defaultStream.get();
+}
+
+cudaError_t enqueue(cudaStream_t given, Operation operation) {
+  const cudaStream_t stream = resolve(given);
+  if (!exists(stream)) return cudaErrorInvalidResourceHandle;
+  if (stream->device != currentDevice()) return cudaErrorInvalidResourceHandle;
+  if (stream->capture) {
+    if (stream->capture->invalid) return cudaErrorStreamCaptureInvalidated;
+    if (stream != stream->capture->origin) stream->capture->unjoined.insert(stream);
+    stream->capture->operations.push_back(std::move(operation));
+    return cudaSuccess;
+  }
+  Device& device = state().devices[stream->device];
+  if (stream == device.defaultStream.get()) {  // the legacy stream waits for the others, and they for it
+    for (cudaStream_t other : device.streams) {
+      if (other->waitsForDefault && other->capture) {
+        other->capture->invalid = true;
+        return cudaErrorStreamCaptureImplicit;
+      }
+    }
+    for (cudaStream_t other : device.streams) {
+      if (!other->waitsForDefault) continue;
+      if (const cudaError_t status = finishStream(other); status != cudaSuccess) return status;
+    }
+  } else if (stream->waitsForDefault && device.defaultStream) {
+    if (const cudaError_t status = finishStream(device.defaultStream.get()); status != cudaSuccess) return status;
+  }
+  stream->pending.push_back(std::move(operation));
+  return isLazy(stream) ? cudaSuccess : finishStream(stream);
+}
+
+cudaError_t finishStream(cudaStream_t given) {
+  const cudaStream_t stream = resolve(given);
+  while (!stream->pending.empty()) {
+    if (const cudaError_t status = runOne(stream); status != cudaSuccess) return status;
+  }
+  return state().devices[stream->device].sticky;
+}
+
+cudaError_t finishMark(Mark& mark) {
+  while (!mark.done && exists(mark.stream) && !mark.stream->pending.empty()) {
+    if (const cudaError_t status = runOne(mark.stream); status != cudaSuccess) return status;
+  }
+  return cudaSuccess;
+}
+
+bool isCapturing(cudaStream_t stream) { return resolve(stream)->capture != nullptr; }
+
+}  // namespace resnode::emulator
+
+using namespace resnode::emulator;
+
+extern "C" {
+
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int) {
+  return call([&] {
+    *stream = new CUstream_st;
+    (*stream)->place = state().devices[currentDevice()].streams.size();
+    (*stream)->device = currentDevice();
+    (*stream)->waitsForDefault = !(flags & cudaStreamNonBlocking);
+    state().devices[currentDevice()].streams.insert(*stream);
+    return cudaSuccess;
+  });
+}
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) { return cudaStreamCreateWithPriority(stream, flags, 0); }
+cudaError_t cudaStreamCreate(cudaStream_t* stream) { return cudaStreamCreateWithPriority(stream, cudaStreamDefault, 0); }
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  const std::lock_guard<std::recursive_mutex> lock(state().mutex);  // works on a lost device, and says that it is lost
+  if (!stream || !exists(stream)) return finish(cudaErrorInvalidResourceHandle);
+  const cudaError_t status = finishStream(stream);
+  state().devices[stream->device].streams.erase(stream);
+  delete stream;
+  return finish(status);
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  return call([&] {
+    if (isCapturing(stream)) {
+      resolve(stream)->capture->invalid = true;
+      return cudaErrorStreamCaptureUnsupported;
+    }
+    return finishStream(stream);
+  });
+}
+
+cudaError_t cudaStreamQuery(cudaStream_t stream) {
+  return call([&]() -> cudaError_t {
+    if (isCapturing(stream)) {
+      resolve(stream)->capture->invalid = true;
+      return cudaErrorStreamCaptureUnsupported;
+    }
+    if (resolve(stream)->pending.empty()) return cudaSuccess;
+    const cudaError_t status = runOne(resolve(stream));  // who polls gets there
+    return status == cudaSuccess ? cudaErrorNotReady : status;
+  });
+}
+
+cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* data) {
+  return call([&] {
+    return enqueue(stream, [=] {
+      function(data);
+      return cudaSuccess;
+    });
+  });
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
+  return call([&] {
+    *event = new CUevent_st;
+    (*event)->device = currentDevice();
+    (*event)->timing = !(flags & cudaEventDisableTiming);
+    return cudaSuccess;
+  });
+}
+cudaError_t cudaEventCreate(cudaEvent_t* event) { return cudaEventCreateWithFlags(event, cudaEventDefault); }
+
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  if (!event) return finish(cudaErrorInvalidResourceHandle);
+  const std::lock_guard<std::recursive_mutex> lock(state().mutex);
+  delete event;
+  return finish(stickyError());
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t given) {
+  return call([&]() -> cudaError_t {
+    const cudaStream_t stream = resolve(given);
+    if (!event || event->device != stream->device) return cudaErrorInvalidResourceHandle;
+    event->capture = stream->capture;
+    event->capturedIn = stream->capture ? stream : nullptr;
+    if (stream->capture) return stream->capture->invalid ? cudaErrorStreamCaptureInvalidated : cudaSuccess;
+    const auto mark = std::make_shared<Mark>();
+    mark->stream = stream;
+    event->mark = mark;
+    return enqueue(given, [mark] {
+      mark->done = true;
+      mark->time = Clock::now();
+      mark->stream = nullptr;
+      return cudaSuccess;
+    });
+  });
+}
+cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, unsigned) { return cudaEventRecord(event, stream); }
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t given, cudaEvent_t event, unsigned) {
+  return call([&]() -> cudaError_t {
+    const cudaStream_t stream = resolve(given);
+    if (!event) return cudaErrorInvalidResourceHandle;
+    if (event->capture) {
+      if (stream->capture && stream->capture != event->capture) return cudaErrorStreamCaptureMerge;
+      if (!stream->capture) event->capture->unjoined.insert(stream);  // a fork
+      stream->capture = event->capture;
+      event->capture->unjoined.erase(event->capturedIn);
+      return cudaSuccess;
+    }
+    // What a graph would wait for lies outside it.
+    if (stream->capture) return cudaErrorStreamCaptureIsolation;
+    const auto mark = event->mark;
+    return mark ? enqueue(given, [mark] { return finishMark(*mark); }) : cudaSuccess;
+  });
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  return call([&]() -> cudaError_t {
+    if (!event) return cudaErrorInvalidResourceHandle;
+    if (event->capture) return cudaErrorCapturedEvent;
+    return event->mark ? finishMark(*event->mark) : cudaSuccess;
+  });
+}
+
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  return call([&]() -> cudaError_t {
+    if (!event) return cudaErrorInvalidResourceHandle;
+    if (event->capture) return cudaErrorCapturedEvent;
+    if (!event->mark || event->mark->done || !exists(event->mark->stream)) return cudaSuccess;
+    const cudaError_t status = runOne(event->mark->stream);
+    return status == cudaSuccess ? cudaErrorNotReady : status;
+  });
+}
+
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
+  return call([&]() -> cudaError_t {
+    if (!start || !end || !start->mark || !end->mark || !start->timing || !end->timing) return cudaErrorInvalidResourceHandle;
+    if (start->capture || end->capture) return cudaErrorCapturedEvent;
+    if (!start->mark->done || !end->mark->done) return cudaErrorNotReady;
+    *milliseconds = std::chrono::duration<float, std::milli>(end->mark->time - start->mark->time).count();
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value) {
+  return call([&]() -> cudaError_t {
+    if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess;
+    if (value < 0 || value > 227 * 1024) return cudaErrorInvalidValue;
+    state().sharedByKernel[kernel] = static_cast<size_t>(value);
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void*, int threads, size_t sharedBytes) {
+  if (threads < 1 || threads > 1024 || sharedBytes > 227 * 1024) return finish(cudaErrorInvalidValue);
+  *blocks = std::max(1, std::min(2048 / threads, static_cast<int>(228 * 1024 / (sharedBytes + 1024))));
+  return cudaSuccess;
+}
+
+}  // extern "C"

@@ -1,0 +1,15 @@
+/**
+ * Every recorded forward pass on the CUDA backend, on the emulated runtime. Streams are lazy: what a stream was given runs
+ * when somebody waits for it, so that a missing wait shows as old data. The third run of a net is its second from a graph.
+ */
+import { test } from 'uvu';
+import { openEmulated } from '../support/emulated.ts';
+import { testGoldenCases } from '../support/golden-cases.ts';
+
+process.env.RESNODE_EMULATED_STREAMS = 'lazy';
+const device = await openEmulated();
+if (device === null) test('is skipped where CUDA is not', () => {});
+else testGoldenCases(device, { repeat: 3 });
+
+test.after(() => device?.dispose());
+test.run();

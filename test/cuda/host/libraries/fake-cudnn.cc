@@ -1,0 +1,357 @@
+// A libcudnn.so.9 for tests: strict about descriptors, as cuDNN's documentation states them (types, counts, what is
+// required, what must be finalised first), and computes an operation graph by naive loops on host memory, at once.
+// It proposes engine 1 twice (A and B, knob 2 = 5), engine 2 (A: tensor cores, not deterministic) and engine 0 (fallback).
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "cudnn/api.h"
+#include "types.h"
+
+namespace {
+
+using namespace resnode::cuda;
+using namespace resnode::cuda::cudnn;
+
+std::string lastError;
+
+struct Descriptor;
+struct Value {
+  cudnnBackendAttributeType_t type;
+  std::vector<char> bytes;
+  template <class T>
+  std::vector<T> as() const {
+    std::vector<T> values(bytes.size() / sizeof(T));
+    std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
+    return values;
+  }
+};
+struct Descriptor {
+  cudnnBackendDescriptorType_t type;
+  bool final = false;
+  std::map<int, Value> values;
+
+  template <class T>
+  T one(int name) const { return values.at(name).as<T>().at(0); }
+  template <class T>
+  std::vector<T> all(int name) const { return values.at(name).as<T>(); }
+  const Descriptor& at(int name) const { return *one<Descriptor*>(name); }
+  template <class T>
+  void put(int name, cudnnBackendAttributeType_t valueType, std::vector<T> list) {
+    std::vector<char> bytes(list.size() * sizeof(T));
+    std::memcpy(bytes.data(), list.data(), bytes.size());
+    values[name] = {valueType, bytes};
+  }
+};
+
+void demand(bool condition, const std::string& what) {
+  if (!condition) throw std::runtime_error(what);
+}
+
+size_t sizeOf(cudnnBackendAttributeType_t type) {
+  switch (type) {
+    case CUDNN_TYPE_BOOLEAN: case CUDNN_TYPE_CHAR: return 1;
+    case CUDNN_TYPE_HANDLE: case CUDNN_TYPE_VOID_PTR: case CUDNN_TYPE_BACKEND_DESCRIPTOR: case CUDNN_TYPE_INT64: case CUDNN_TYPE_DOUBLE: return 8;
+    default: return 4;
+  }
+}
+
+struct Rule {
+  cudnnBackendDescriptorType_t descriptor;
+  cudnnBackendAttributeName_t name;
+  cudnnBackendAttributeType_t type;
+  int64_t most;
+  bool required;
+};
+const Rule kRules[] = {
+    {CUDNN_BACKEND_TENSOR_DESCRIPTOR, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, true},
+    {CUDNN_BACKEND_TENSOR_DESCRIPTOR, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, true},
+    {CUDNN_BACKEND_TENSOR_DESCRIPTOR, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, 1, true},
+    {CUDNN_BACKEND_TENSOR_DESCRIPTOR, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 8, true},
+    {CUDNN_BACKEND_TENSOR_DESCRIPTOR, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 8, true},
+    {CUDNN_BACKEND_TENSOR_DESCRIPTOR, CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, 1, false},
+    {CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, true},
+    {CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, true},
+    {CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, CUDNN_TYPE_INT64, 1, true},
+    {CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, 2, true},
+    {CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, 2, true},
+    {CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, 2, true},
+    {CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, 2, true},
+    {CUDNN_BACKEND_POINTWISE_DESCRIPTOR, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, true},
+    {CUDNN_BACKEND_POINTWISE_DESCRIPTOR, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1, true},
+    {CUDNN_BACKEND_POINTWISE_DESCRIPTOR, CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE, CUDNN_TYPE_FLOAT, 1, false},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_TYPE_FLOAT, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, CUDNN_TYPE_FLOAT, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, false},
+    {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, true},
+    {CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, 100, true},
+    {CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, true},
+    {CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, true},
+    {CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, 100, true},
+    {CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, 100, true},
+    {CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, true},
+};
+constexpr int kGraphOfEngine = 1300;  // CUDNN_ATTR_ENGINE_OPERATION_GRAPH
+
+auto& all = *new std::vector<Descriptor*>;  // destroyed ones too: what refers to them may still be alive, as in cuDNN
+
+Descriptor* make(cudnnBackendDescriptorType_t type) {
+  all.push_back(new Descriptor{type, false, {}});
+  return all.back();
+}
+
+Descriptor* proposal(const Descriptor* graph, int64_t engine, std::vector<cudnnBackendNumericalNote_t> notes, bool knob) {
+  Descriptor* e = make(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
+  e->put(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, std::vector<int64_t>{engine});
+  e->put(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, std::move(notes));
+  e->put(CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE, std::vector<cudnnBackendBehaviorNote_t>{});
+  e->put(kGraphOfEngine, CUDNN_TYPE_BACKEND_DESCRIPTOR, std::vector<const Descriptor*>{graph});
+  e->final = true;
+  Descriptor* config = make(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
+  config->put(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, std::vector<Descriptor*>{e});
+  std::vector<Descriptor*> knobs;
+  if (knob) {
+    Descriptor* k = make(CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR);
+    k->put(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE, std::vector<int>{2});
+    k->put(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, CUDNN_TYPE_INT64, std::vector<int64_t>{5});
+    k->final = true;
+    knobs.push_back(k);
+  }
+  config->put(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR, knobs);
+  config->final = true;
+  return config;
+}
+
+void finalise(Descriptor& d) {
+  for (const Rule& rule : kRules) {
+    if (rule.descriptor == d.type) demand(!rule.required || d.values.count(rule.name), std::string("it lacks ") + nameOf(rule.name));
+  }
+  if (d.type == CUDNN_BACKEND_TENSOR_DESCRIPTOR) {
+    const auto sizes = d.all<int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS), strides = d.all<int64_t>(CUDNN_ATTR_TENSOR_STRIDES);
+    demand(sizes.size() == 4 && strides.size() == 4 && *std::min_element(sizes.begin(), sizes.end()) > 0, "four dimensions and strides");
+  }
+  if (d.type == CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR) {
+    const Descriptor* graph = d.one<Descriptor*>(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
+    std::vector<Descriptor*> list;
+    switch (d.one<cudnnBackendHeurMode_t>(CUDNN_ATTR_ENGINEHEUR_MODE)) {
+      case CUDNN_HEUR_MODE_A:
+        list = {proposal(graph, 1, {}, true), proposal(graph, 2, {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC}, false)};
+        break;
+      case CUDNN_HEUR_MODE_B: list = {proposal(graph, 1, {}, true)}; break;
+      case CUDNN_HEUR_MODE_FALLBACK: list = {proposal(graph, 0, {}, false)}; break;
+    }
+    d.put(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, list);
+  }
+  if (d.type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {
+    d.put(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, std::vector<int64_t>{64});
+  }
+  if (d.type == CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR) {
+    const auto ids = d.all<int64_t>(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS);
+    demand(ids.size() == d.all<void*>(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS).size(), "as many ids as pointers");
+    demand(std::set<int64_t>(ids.begin(), ids.end()).size() == ids.size(), "ids are unique");
+  }
+  d.final = true;
+}
+
+// One run of a graph: virtual tensors by id in float, the others in memory.
+class Run {
+ public:
+  explicit Run(const Descriptor& pack) {
+    const auto ids = pack.all<int64_t>(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS);
+    const auto pointers = pack.all<void*>(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS);
+    for (size_t i = 0; i < ids.size(); ++i) pointers_[ids[i]] = pointers[i];
+  }
+
+  void convolve(const Descriptor& operation) {
+    const Descriptor& settings = operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC);
+    demand(settings.one<int>(CUDNN_ATTR_CONVOLUTION_CONV_MODE) == CUDNN_CROSS_CORRELATION, "cross-correlation");
+    const auto pad = settings.all<int64_t>(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS), stride = settings.all<int64_t>(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES);
+    const auto dilation = settings.all<int64_t>(CUDNN_ATTR_CONVOLUTION_DILATIONS);
+    const Descriptor &x = operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X), &w = operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W);
+    const auto xs = x.all<int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS), ws = w.all<int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS);
+    const int64_t groups = xs[1] / ws[1];
+    demand(xs[1] % ws[1] == 0 && ws[0] % groups == 0, "channels divide into groups");
+    each(operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y), [&](int64_t n, int64_t k, int64_t p, int64_t q) {
+      float sum = 0;
+      for (int64_t c = 0; c < ws[1]; ++c) {
+        for (int64_t r = 0; r < ws[2]; ++r) {
+          for (int64_t s = 0; s < ws[3]; ++s) {
+            const int64_t h = p * stride[0] - pad[0] + r * dilation[0], v = q * stride[1] - pad[1] + s * dilation[1];
+            if (h < 0 || h >= xs[2] || v < 0 || v >= xs[3]) continue;
+            sum += get(x, n, k / (ws[0] / groups) * ws[1] + c, h, v) * get(w, k, c, r, s);
+          }
+        }
+      }
+      return sum;
+    });
+  }
+
+  void pointwise(const Descriptor& operation) {
+    const Descriptor &settings = operation.at(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR), &x = operation.at(CUDNN_ATTR_OPERATION_POINTWISE_XDESC);
+    const bool add = settings.one<int>(CUDNN_ATTR_POINTWISE_MODE) == CUDNN_POINTWISE_ADD;
+    demand(add == (operation.values.count(CUDNN_ATTR_OPERATION_POINTWISE_BDESC) == 1), "two operands are added, one is clipped");
+    const float slope = settings.values.count(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE) ? settings.one<float>(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE) : 0;
+    each(operation.at(CUDNN_ATTR_OPERATION_POINTWISE_YDESC), [&](int64_t n, int64_t c, int64_t h, int64_t w) {
+      const float value = get(x, n, c, h, w);
+      if (!add) return value < 0 ? value * slope : value;
+      const Descriptor& b = operation.at(CUDNN_ATTR_OPERATION_POINTWISE_BDESC);
+      const auto sizes = b.all<int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS);  // 1: the same for all
+      return value + get(b, sizes[0] == 1 ? 0 : n, sizes[1] == 1 ? 0 : c, sizes[2] == 1 ? 0 : h, sizes[3] == 1 ? 0 : w);
+    });
+  }
+
+ private:
+  template <class Function>
+  void each(const Descriptor& tensor, Function value) {
+    const auto sizes = tensor.all<int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS);
+    for (int64_t n = 0; n < sizes[0]; ++n)
+      for (int64_t c = 0; c < sizes[1]; ++c)
+        for (int64_t h = 0; h < sizes[2]; ++h)
+          for (int64_t w = 0; w < sizes[3]; ++w) put(tensor, value(n, c, h, w), n, c, h, w);
+  }
+  static int64_t place(const Descriptor& tensor, int64_t n, int64_t c, int64_t h, int64_t w) {
+    const auto strides = tensor.all<int64_t>(CUDNN_ATTR_TENSOR_STRIDES);
+    return n * strides[0] + c * strides[1] + h * strides[2] + w * strides[3];
+  }
+  static bool isVirtual(const Descriptor& tensor) { return tensor.values.count(CUDNN_ATTR_TENSOR_IS_VIRTUAL) && tensor.one<char>(CUDNN_ATTR_TENSOR_IS_VIRTUAL); }
+  static int64_t idOf(const Descriptor& tensor) { return tensor.one<int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID); }
+  void* memory(const Descriptor& tensor) {
+    const auto it = pointers_.find(idOf(tensor));
+    demand(it != pointers_.end() && it->second, "tensor " + std::to_string(idOf(tensor)) + " has memory");
+    demand(reinterpret_cast<uintptr_t>(it->second) % tensor.one<int64_t>(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT) == 0, "memory is aligned as promised");
+    return it->second;
+  }
+  float get(const Descriptor& tensor, int64_t n, int64_t c, int64_t h, int64_t w) {
+    const int64_t at = place(tensor, n, c, h, w);
+    if (isVirtual(tensor)) return virtual_.at(idOf(tensor)).at(at);
+    switch (tensor.one<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE)) {
+      case CUDNN_DATA_HALF: return toFloat(static_cast<__half*>(memory(tensor))[at]);
+      case CUDNN_DATA_BFLOAT16: return toFloat(static_cast<__nv_bfloat16*>(memory(tensor))[at]);
+      default: return static_cast<float*>(memory(tensor))[at];
+    }
+  }
+  void put(const Descriptor& tensor, float value, int64_t n, int64_t c, int64_t h, int64_t w) {
+    const int64_t at = place(tensor, n, c, h, w);
+    if (isVirtual(tensor)) {
+      virtual_[idOf(tensor)][at] = value;
+      return;
+    }
+    switch (tensor.one<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE)) {
+      case CUDNN_DATA_HALF: static_cast<__half*>(memory(tensor))[at] = fromFloat<__half>(value); break;
+      case CUDNN_DATA_BFLOAT16: static_cast<__nv_bfloat16*>(memory(tensor))[at] = fromFloat<__nv_bfloat16>(value); break;
+      default: static_cast<float*>(memory(tensor))[at] = value;
+    }
+  }
+  std::map<int64_t, void*> pointers_;
+  std::map<int64_t, std::map<int64_t, float>> virtual_;
+};
+
+template <class Function>
+cudnnStatus_t call(Function function) {
+  try {
+    function();
+    return CUDNN_STATUS_SUCCESS;
+  } catch (const std::exception& error) {
+    lastError = error.what();
+    return static_cast<cudnnStatus_t>(2000);  // CUDNN_STATUS_BAD_PARAM
+  }
+}
+
+}  // namespace
+
+#define EXPORT extern "C" __attribute__((visibility("default")))
+
+#ifndef FAKE_CUDNN_VERSION
+#define FAKE_CUDNN_VERSION 92400
+#endif
+EXPORT size_t cudnnGetVersion() { return FAKE_CUDNN_VERSION; }
+EXPORT size_t cudnnGetCudartVersion() { return 13000; }
+EXPORT const char* cudnnGetErrorString(cudnnStatus_t status) { return status == CUDNN_STATUS_SUCCESS ? "CUDNN_STATUS_SUCCESS" : "CUDNN_STATUS_BAD_PARAM"; }
+EXPORT void cudnnGetLastErrorString(char* text, size_t size) { std::snprintf(text, size, "%s", lastError.c_str()); }
+EXPORT cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) {
+  *handle = reinterpret_cast<cudnnHandle_t>(new int(1));
+  return CUDNN_STATUS_SUCCESS;
+}
+EXPORT cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) {
+  delete reinterpret_cast<int*>(handle);
+  return CUDNN_STATUS_SUCCESS;
+}
+EXPORT cudnnStatus_t cudnnSetStream(cudnnHandle_t, cudaStream_t) { return CUDNN_STATUS_SUCCESS; }
+EXPORT cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type, cudnnBackendDescriptor_t* descriptor) {
+  *descriptor = make(type);
+  return CUDNN_STATUS_SUCCESS;
+}
+EXPORT cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t) { return CUDNN_STATUS_SUCCESS; }
+EXPORT cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
+  return call([&] {
+    Descriptor& d = *static_cast<Descriptor*>(descriptor);
+    demand(!d.final, "finalised once");
+    finalise(d);
+  });
+}
+EXPORT cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
+                                              int64_t count, const void* values) {
+  return call([&] {
+    Descriptor& d = *static_cast<Descriptor*>(descriptor);
+    demand(!d.final, "attributes are set before finalising");
+    const Rule* rule = std::find_if(std::begin(kRules), std::end(kRules), [&](const Rule& r) { return r.descriptor == d.type && r.name == name; });
+    demand(rule != std::end(kRules), "this descriptor has no such attribute");
+    demand(rule->type == type, "type " + std::to_string(rule->type) + ", not " + std::to_string(type));
+    demand(count >= 1 && count <= rule->most && values, "1 to " + std::to_string(rule->most) + " values, not " + std::to_string(count));
+    if (type == CUDNN_TYPE_BACKEND_DESCRIPTOR) {
+      for (int64_t i = 0; i < count; ++i) demand(static_cast<Descriptor* const*>(values)[i]->final, "descriptors are finalised before they are used");
+    }
+    const char* bytes = static_cast<const char*>(values);
+    d.values[name] = {type, std::vector<char>(bytes, bytes + count * static_cast<int64_t>(sizeOf(type)))};
+  });
+}
+EXPORT cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
+                                              int64_t requested, int64_t* count, void* values) {
+  return call([&] {
+    const Descriptor& d = *static_cast<Descriptor*>(descriptor);
+    demand(d.final, "attributes are read after finalising");
+    demand(d.values.count(name) == 1 && d.values.at(name).type == type, "there is such an attribute of this type");
+    const Value& value = d.values.at(name);
+    const int64_t available = static_cast<int64_t>(value.bytes.size() / sizeOf(type));
+    *count = name == CUDNN_ATTR_ENGINECFG_KNOB_CHOICES && requested == 0 ? 0 : available;  // as cuDNN 9.24: knobs are not counted
+    const int64_t given = std::min(available, requested);
+    if (type != CUDNN_TYPE_BACKEND_DESCRIPTOR) {
+      if (given > 0) std::memcpy(values, value.bytes.data(), static_cast<size_t>(given) * sizeOf(type));
+      return;
+    }
+    for (int64_t i = 0; i < given; ++i) {  // the caller's descriptors become copies
+      Descriptor& target = *static_cast<Descriptor**>(values)[i];
+      const Descriptor& source = *value.as<Descriptor*>()[static_cast<size_t>(i)];
+      demand(target.type == source.type && !target.final, "descriptors of the right type to fill");
+      target = source;
+    }
+  });
+}
+EXPORT cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan, cudnnBackendDescriptor_t pack) {
+  return call([&] {
+    const Descriptor &p = *static_cast<Descriptor*>(plan), &v = *static_cast<Descriptor*>(pack);
+    demand(handle && p.final && v.final && p.type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR && v.type == CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, "a plan and a pack");
+    demand(v.one<void*>(CUDNN_ATTR_VARIANT_PACK_WORKSPACE), "a workspace");
+    std::memset(v.one<void*>(CUDNN_ATTR_VARIANT_PACK_WORKSPACE), 0xee, 64);
+    const Descriptor& graph = p.at(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG).at(CUDNN_ATTR_ENGINECFG_ENGINE).at(kGraphOfEngine);
+    Run run(v);
+    for (const Descriptor* operation : graph.all<Descriptor*>(CUDNN_ATTR_OPERATIONGRAPH_OPS)) {
+      if (operation->type == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR) run.pointwise(*operation);
+      else run.convolve(*operation);
+    }
+  });
+}

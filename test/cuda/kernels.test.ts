@@ -1,0 +1,27 @@
+/**
+ * The CUDA kernels on the host: test/cuda/kernels under the launch emulator, with AddressSanitizer and UBSan. Each C++
+ * case is a case here.
+ */
+import { spawnSync } from 'node:child_process';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { emulatedBuild } from '../support/emulated.ts';
+
+const build = emulatedBuild('kernel-tests');
+if (build !== null) {
+  const run = spawnSync(build, { encoding: 'utf8', timeout: 800_000, maxBuffer: 1 << 26 });
+  const cases = [...run.stdout.matchAll(/^(ok|failed) ([^\n]*)$/gm)];
+  for (const [, outcome, text] of cases) {
+    test(text!, () => assert.is(outcome, 'ok', text));
+  }
+  test('every case came to its end, and nothing leaked', () => {
+    assert.ok(cases.length > 10, `only ${cases.length} cases ran`);
+    assert.is(run.status, 0, `ended with ${run.signal ?? run.status}:\n${run.stdout}${run.stderr}`);
+  });
+} else {
+  test('is skipped only where nvcc is not found', () => {
+    assert.ok(spawnSync('nvcc', ['--version']).error, 'nvcc is here, and its headers were not found');
+  });
+}
+
+test.run();

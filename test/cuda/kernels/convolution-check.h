@@ -1,0 +1,142 @@
+// Runs a convolution kernel on random data and compares each output with native/reference.
+//
+// The bound, per output y = Σ a·b + bias + residual over K products, with S = Σ|a·b| + |bias| + |residual| from the reference
+// itself, run on absolute values:
+//   (K + 3)·2⁻²³·S   float32 sums in any order; 2⁻²³ and not 2⁻²⁴, since tensor cores cut off where others round
+//   2·2⁻¹¹·S         tf32 only: both factors are rounded to 11 bits; products of 16-bit factors are exact in float32
+//   2⁻ᵖ·|y|          one rounding of the result: p = 24, 11 (float16, and 2⁻²⁵ where it is subnormal), 8 (bfloat16)
+// ReLU with a slope from −1 to 1 adds nothing. One product left out is about S/K: seen for every K here.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "convolution/problem.h"
+#include "harness.h"
+#include "reference/operations.h"
+
+namespace resnode::test {
+
+struct ConvolutionCase {
+  const char* name;
+  int64_t n, c, h, w, filters, r, s, stride, pad, dilation, group;
+  int64_t strideW = 0, padW = 0, dilationW = 0;  // 0: as in height
+};
+
+// What ResNets are made of, small; then what else Caffe's layer takes.
+inline const std::vector<ConvolutionCase>& residualNetCases() {
+  static const std::vector<ConvolutionCase> cases{
+      {"1×1", 2, 32, 5, 7, 48, 1, 1, 1, 0, 1, 1},          {"1×1 stride 2", 1, 40, 7, 5, 72, 1, 1, 2, 0, 1, 1},
+      {"3×3 pad 1", 1, 24, 7, 6, 33, 3, 3, 1, 1, 1, 1},     {"3×3 stride 2 pad 1", 3, 16, 9, 5, 24, 3, 3, 2, 1, 1, 1},
+      {"7×7 stride 2 pad 3", 1, 3, 17, 19, 40, 7, 7, 2, 3, 1, 1}};
+  return cases;
+}
+inline const std::vector<ConvolutionCase>& oddCases() {
+  static const std::vector<ConvolutionCase> cases{
+      {"one of everything", 1, 1, 1, 1, 5, 1, 1, 1, 0, 1, 1},
+      {"odd channels", 1, 31, 3, 33, 9, 3, 3, 1, 1, 1, 1},
+      {"dilated", 1, 8, 9, 11, 16, 3, 3, 1, 2, 2, 1},
+      {"padding wider than the window", 2, 4, 3, 3, 17, 1, 1, 1, 2, 1, 1},
+      {"uneven in height and width", 2, 9, 6, 13, 12, 2, 5, 1, 0, 1, 1, 3, 2, 2},
+      {"filter larger than the image", 1, 6, 2, 3, 7, 5, 5, 1, 2, 1, 1}};
+  return cases;
+}
+inline const std::vector<ConvolutionCase>& groupedCases() {
+  static const std::vector<ConvolutionCase> cases{
+      {"32 groups of 4", 1, 128, 4, 5, 128, 3, 3, 1, 1, 1, 32}, {"groups of 8", 2, 16, 5, 3, 24, 3, 3, 2, 1, 1, 2},
+      {"groups of 3", 1, 9, 4, 4, 6, 3, 3, 1, 1, 1, 3},         {"depthwise", 1, 33, 5, 4, 33, 3, 3, 1, 1, 1, 33},
+      {"few filters", 1, 12, 4, 5, 3, 3, 3, 1, 1, 2, 1}};
+  return cases;
+}
+
+struct ConvolutionExtras {
+  bool bias = false, residual = false, inPlace = false, relu = false;
+  float slope = 0;
+};
+
+// Plain, and with everything at once.
+inline const std::vector<ConvolutionExtras>& allExtras() {
+  static const std::vector<ConvolutionExtras> extras{{}, {true, false, false, true, 0}, {true, true, true, true, 0.25f}};
+  return extras;
+}
+
+using ConvolutionLaunch = std::function<void(const cuda::ConvolutionProblem&, const cuda::ConvolutionArguments&)>;
+
+cuda::ConvolutionProblem problemOf(const ConvolutionCase& shape, cuda::ElementType type, bool tf32 = false, const ConvolutionExtras& extras = {});
+
+// The values that T rounds to, so that the reference computes with what the kernel is given.
+template <class T>
+std::vector<float> randomPlain(int64_t count, unsigned seed) {
+  const Memory<T> random = randomMemory<T>(count, seed, -1, 1);
+  std::vector<float> values(count);
+  for (int64_t i = 0; i < count; ++i) values[i] = cuda::toFloat(random[i]);
+  return values;
+}
+
+// [outer, channels, height·width] ⇄ [outer, height·width, padded], zeros between.
+template <class T>
+Memory<T> toPadded(const std::vector<float>& plain, int64_t outer, int64_t channels, int64_t inner, int64_t padded, int64_t paddedOuter) {
+  Memory<T> memory(paddedOuter * inner * padded);
+  for (size_t i = 0; i < memory.size(); ++i) memory[i] = cuda::fromFloat<T>(0);
+  for (int64_t o = 0; o < outer; ++o) {
+    for (int64_t c = 0; c < channels; ++c) {
+      for (int64_t i = 0; i < inner; ++i) memory[(o * inner + i) * padded + c] = cuda::fromFloat<T>(plain[(o * channels + c) * inner + i]);
+    }
+  }
+  return memory;
+}
+
+std::vector<float> referenceConvolution(const cuda::ConvolutionProblem& problem, std::vector<float> input, std::vector<float> weights,
+                                        std::vector<float> bias, std::vector<float> residual);
+std::vector<float> absolute(std::vector<float> values);
+
+template <class T>
+void checkConvolution(const ConvolutionCase& shape, cuda::ElementType type, bool tf32, const ConvolutionExtras& extras, size_t workspaceBytes,
+                      const ConvolutionLaunch& launch) {
+  const cuda::ConvolutionProblem problem = problemOf(shape, type, tf32, extras);
+  const cuda::Nhwc &in = problem.input, &out = problem.output;
+  const int64_t weightInputs = in.c / shape.group, window = shape.r * shape.s;
+  const auto input = randomPlain<T>(in.n * in.c * in.h * in.w, 1), weights = randomPlain<T>(out.c * weightInputs * window, 2);
+  const auto residual = randomPlain<T>(extras.residual ? out.n * out.c * out.h * out.w : 0, 3);
+  const auto bias = randomPlain<float>(extras.bias ? out.c : 0, 4);
+
+  const auto deviceInput = toPadded<T>(input, in.n, in.c, in.h * in.w, in.paddedChannels, in.n);
+  const auto deviceWeights = toPadded<T>(weights, out.c, weightInputs, window, problem.weightChannels(), out.paddedChannels);
+  const auto deviceBias = toPadded<float>(bias, extras.bias ? 1 : 0, out.c, 1, out.paddedChannels, 1);
+  auto deviceResidual = toPadded<T>(residual, extras.residual ? out.n : 0, out.c, out.h * out.w, out.paddedChannels, out.n);
+  auto separate = nanMemory<T>(out.elements());
+  auto workspace = nanMemory<float>(workspaceBytes / sizeof(float));
+  Memory<T>& output = extras.inPlace ? deviceResidual : separate;
+
+  cuda::ConvolutionArguments arguments;
+  arguments.input = deviceInput.data();
+  arguments.weights = deviceWeights.data();
+  arguments.bias = extras.bias ? deviceBias.data() : nullptr;
+  arguments.residual = extras.residual ? deviceResidual.data() : nullptr;
+  arguments.output = output.data();
+  arguments.workspace = workspaceBytes ? workspace.data() : nullptr;
+  launch(problem, arguments);
+
+  const auto expected = referenceConvolution(problem, input, weights, bias, residual);
+  const auto sizes = referenceConvolution(problem, absolute(input), absolute(weights), absolute(bias), absolute(residual));
+  const double precision = type == cuda::ElementType::float32 ? 24 : type == cuda::ElementType::float16 ? 11 : 8;
+  const double perSize = (weightInputs * window + 3) * std::ldexp(1, -23) + (tf32 ? 2 * std::ldexp(1, -11) : 0);
+  const double subnormal = type == cuda::ElementType::float16 ? std::ldexp(1, -25) : 0;
+  for (int64_t pixel = 0; pixel < out.pixels(); ++pixel) {
+    for (int64_t channel = 0; channel < out.paddedChannels; ++channel) {
+      const double actual = cuda::toFloat(output[pixel * out.paddedChannels + channel]);
+      const std::string what = std::string(shape.name) + " " + nameOf(type) + (tf32 ? " as tf32" : "") + ", pixel " +
+                               std::to_string(pixel) + ", channel " + std::to_string(channel);
+      if (channel >= out.c) {
+        expect(actual == 0, what + ": padding holds " + std::to_string(actual));
+        continue;
+      }
+      const int64_t plane = out.h * out.w;
+      const int64_t i = (pixel / plane * out.c + channel) * plane + pixel % plane;
+      near(actual, expected[i], std::ldexp(1, -precision), perSize * sizes[i] + subnormal, what);
+    }
+  }
+}
+
+}  // namespace resnode::test

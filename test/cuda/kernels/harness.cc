@@ -1,0 +1,96 @@
+// Runs the cases whose names contain the argument (all without one), each in three orders of threads and blocks, and
+// prints a line a case: "ok NAME" or "failed NAME: why". kernels.test.ts reads them.
+#include "harness.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <utility>
+
+#ifdef RESNODE_EMULATE
+#include "emulator/emulator.h"
+#else
+#include "check.h"
+#endif
+
+namespace resnode::test {
+namespace {
+
+struct Case {
+  std::string name;
+  void (*run)();
+};
+std::vector<Case>& cases() {
+  static std::vector<Case> all;
+  return all;
+}
+
+#ifdef RESNODE_EMULATE
+
+// What went wrong, empty where nothing did.
+std::string run(const Case& test) {
+  for (const auto& [order, name] : {std::pair(emulator::Order::forward, "forward"), std::pair(emulator::Order::reverse, "reverse"),
+                                    std::pair(emulator::Order::shuffled, "shuffled")}) {
+    emulator::setOrder(order, 7);
+    try {
+      test.run();
+    } catch (const std::exception& error) {
+      return std::string(error.what()) + " [threads " + name + "]";
+    }
+  }
+  return {};
+}
+
+#else
+
+std::string run(const Case& test) {
+  try {
+    test.run();
+    RESNODE_CUDA(cudaDeviceSynchronize());
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return {};
+}
+
+#endif
+
+}  // namespace
+
+#ifdef RESNODE_EMULATE
+
+void* allocateShared(size_t bytes) { return ::operator new(bytes); }
+void releaseShared(void* memory) { ::operator delete(memory); }
+
+#else
+
+void* allocateShared(size_t bytes) {
+  void* memory = nullptr;
+  RESNODE_CUDA(cudaHostAlloc(&memory, bytes == 0 ? 1 : bytes, cudaHostAllocMapped));
+  return memory;
+}
+void releaseShared(void* memory) { cudaFreeHost(memory); }
+
+#endif
+
+Registration::Registration(std::string name, void (*run)()) { cases().push_back({std::move(name), run}); }
+
+}  // namespace resnode::test
+
+int main(int count, char** arguments) {
+  using namespace resnode::test;
+#ifndef RESNODE_EMULATE
+  setenv("CUDA_LAUNCH_BLOCKING", "1", 1);  // the tests read results right after a launch
+#endif
+  int passed = 0, failed = 0;
+  for (const Case& test : cases()) {
+    if (count > 1 && test.name.find(arguments[1]) == std::string::npos) continue;
+    const std::string why = run(test);
+    (why.empty() ? passed : failed) += 1;
+    if (why.empty()) std::printf("ok %s\n", test.name.c_str());
+    else std::printf("failed %s: %s\n", test.name.c_str(), why.c_str());
+    std::fflush(stdout);
+  }
+  std::printf("%d passed, %d failed\n", passed, failed);
+  return failed == 0 && passed > 0 ? 0 : 1;
+}

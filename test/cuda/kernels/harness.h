@@ -1,0 +1,123 @@
+// A few lines to test kernels with. A case checks with expect() and near(); the first failure ends it.
+//   RESNODE_TEST(softmax, "rows add up to one") { ... }
+// main() (harness.cc) runs every case once with each order of threads and blocks; on a GPU (test/cuda/hardware) once.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <memory>
+#include <random>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "types.h"
+
+namespace resnode::test {
+
+struct Failure : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct Registration {
+  Registration(std::string name, void (*run)());
+};
+
+// "a×b×c": sizes for messages.
+template <class... Parts>
+std::string sizes(const Parts&... parts) {
+  std::ostringstream text;
+  const char* separator = "";
+  ((text << separator << parts, separator = "×"), ...);
+  return text.str();
+}
+
+inline void expect(bool condition, const std::string& what) {
+  if (!condition) throw Failure(what);
+}
+
+// |actual − expected| ≤ absolute + relative·|expected|; NaN equals NaN only, infinities themselves. `what`: text, or a
+// function that makes it (for loops over elements).
+template <class What>
+void near(double actual, double expected, double relative, double absolute, const What& what) {
+  const bool equal = actual == expected || (std::isnan(actual) && std::isnan(expected)) ||
+                     std::fabs(actual - expected) <= absolute + relative * std::fabs(expected);
+  if (equal) return;
+  std::ostringstream text;
+  text.precision(9);
+  if constexpr (std::is_invocable_v<What>) text << what();
+  else text << what;
+  text << ": " << actual << ", expected " << expected;
+  throw Failure(text.str());
+}
+
+// fp32 1e-5; fp16 and bf16: one rounding of the result (2⁻¹¹, 2⁻⁹ with a margin of 2), times what the caller makes of a reduction.
+inline double relativeOf(cuda::ElementType type) {
+  return type == cuda::ElementType::float32 ? 1e-5 : type == cuda::ElementType::float16 ? 1.0 / 1024 : 1.0 / 128;
+}
+inline const char* nameOf(cuda::ElementType type) {
+  return type == cuda::ElementType::float32 ? "float32" : type == cuda::ElementType::float16 ? "float16" : "bfloat16";
+}
+
+// Memory that kernels and tests both reach at one address: the heap under the emulator, exactly `bytes` long for
+// AddressSanitizer; pinned host memory on a GPU.
+void* allocateShared(size_t bytes);
+void releaseShared(void* memory);
+
+struct SharedDeleter {
+  void operator()(void* memory) const { releaseShared(memory); }
+};
+
+// Exactly `count` elements, `misaligned` elements past an aligned address.
+template <class T>
+class Memory {
+ public:
+  explicit Memory(size_t count, size_t misaligned = 0) : count_(count), misaligned_(misaligned), all_(static_cast<T*>(allocateShared((count + misaligned) * sizeof(T)))) {}
+  T* data() { return all_.get() + misaligned_; }
+  const T* data() const { return all_.get() + misaligned_; }
+  size_t size() const { return count_; }
+  T& operator[](size_t i) { return data()[i]; }
+  const T& operator[](size_t i) const { return data()[i]; }
+
+ private:
+  size_t count_, misaligned_;
+  std::unique_ptr<T[], SharedDeleter> all_;
+};
+
+// Random values in [low, high), already rounded to T, so that the reference sees what the kernel sees.
+template <class T>
+Memory<T> randomMemory(size_t count, unsigned seed, float low = -2, float high = 2, size_t misaligned = 0) {
+  std::mt19937 generator(seed);
+  std::uniform_real_distribution<float> uniform(low, high);
+  Memory<T> memory(count, misaligned);
+  for (size_t i = 0; i < count; ++i) memory[i] = cuda::fromFloat<T>(uniform(generator));
+  return memory;
+}
+
+// NaN everywhere, so that an element that is never written fails.
+template <class T>
+Memory<T> nanMemory(size_t count, size_t misaligned = 0) {
+  Memory<T> memory(count, misaligned);
+  for (size_t i = 0; i < count; ++i) memory[i] = cuda::fromFloat<T>(NAN);
+  return memory;
+}
+
+// Calls function(T{}, ElementType) for float, __half and __nv_bfloat16.
+template <class Function>
+void eachType(Function function) {
+  function(float{}, cuda::ElementType::float32);
+  function(__half{}, cuda::ElementType::float16);
+  function(__nv_bfloat16{}, cuda::ElementType::bfloat16);
+}
+
+}  // namespace resnode::test
+
+#define RESNODE_TEST_NAME2(group, line) group##_case_##line
+#define RESNODE_TEST_NAME(group, line) RESNODE_TEST_NAME2(group, line)
+#define RESNODE_TEST(group, name)                                                                                        \
+  static void RESNODE_TEST_NAME(group, __LINE__)();                                                                        \
+  static const ::resnode::test::Registration RESNODE_TEST_NAME(group##_registration, __LINE__)(#group ": " name,            \
+                                                                                     RESNODE_TEST_NAME(group, __LINE__)); \
+  static void RESNODE_TEST_NAME(group, __LINE__)()

@@ -1,0 +1,156 @@
+#include "kernels/pooling.h"
+
+#include <cfloat>
+#include <limits>
+
+#include "reference.h"
+
+namespace resnode::cuda {
+namespace {
+
+struct Windows {
+  int64_t kernelH, kernelW, strideH, strideW, padH, padW;
+};
+
+// Rounded up, and less one where a window would start in the padding (pooling_layer.cpp).
+int64_t pooledSize(int64_t size, int64_t kernel, int64_t stride, int64_t pad) {
+  const int64_t out = (size + 2 * pad - kernel + stride - 1) / stride + 1;
+  return pad > 0 && (out - 1) * stride >= size + pad ? out - 1 : out;
+}
+
+PoolingShape shapeOf(const Nhwc& input, const Windows& w) {
+  Nhwc output = input;
+  output.h = pooledSize(input.h, w.kernelH, w.strideH, w.padH);
+  output.w = pooledSize(input.w, w.kernelW, w.strideW, w.padW);
+  return {input, output, w.kernelH, w.kernelW, w.strideH, w.strideW, w.padH, w.padW};
+}
+
+struct Expected {
+  std::vector<float> values, mask;
+};
+
+Expected expectedOf(PoolingMethod method, const PoolingShape& shape, test::Plain input) {
+  const Shape output{shape.output.n, shape.output.c, shape.output.h, shape.output.w};
+  Expected expected{std::vector<float>(static_cast<size_t>(elementCount(output))), std::vector<float>(static_cast<size_t>(elementCount(output)))};
+  Pooling pooling{method, {shape.kernelH, shape.kernelW}, {shape.strideH, shape.strideW}, {shape.padH, shape.padW}};
+  resnode::reference::Arguments arguments;
+  arguments.inputs = {{input.values.data(), &input.shape}};
+  arguments.outputs = {{expected.values.data(), &output}, {expected.mask.data(), &output}};
+  resnode::reference::runPooling(pooling, arguments);
+  return expected;
+}
+
+template <class T>
+void roundTo(std::vector<float>& values) {
+  for (float& value : values) value = toFloat(fromFloat<T>(value));
+}
+
+template <class T>
+void checkMaximum(const PoolingShape& shape, ElementType type, const test::Memory<T>& input, const std::string& what) {
+  Expected expected = expectedOf(PoolingMethod::max, shape, test::plainOf(input, shape.input));
+  roundTo<T>(expected.values);
+  for (bool wantsMask : {true, false}) {
+    auto output = test::nanMemory<T>(static_cast<size_t>(shape.output.elements()));
+    auto mask = test::nanMemory<float>(expected.mask.size());
+    launchMaxPooling(shape, type, input.data(), output.data(), wantsMask ? mask.data() : nullptr, nullptr);
+    test::nearNhwc(output, shape.output, expected.values, 0, 0, what);
+    if (wantsMask) test::nearPlain(mask, expected.mask, 0, 0, what + " mask");
+  }
+}
+
+template <class T>
+void checkAverage(const PoolingShape& shape, ElementType type, const test::Memory<T>& input, double absolute, const std::string& what) {
+  const Expected expected = expectedOf(PoolingMethod::average, shape, test::plainOf(input, shape.input));
+  auto output = test::nanMemory<T>(static_cast<size_t>(shape.output.elements()));
+  launchAveragePooling(shape, type, input.data(), output.data(), nullptr);
+  test::nearNhwc(output, shape.output, expected.values, test::relativeOf(type), absolute, what);
+}
+
+const std::vector<Windows> kWindows = {{3, 3, 2, 2, 0, 0}, {3, 3, 2, 2, 1, 1}, {2, 2, 2, 2, 0, 0}, {3, 2, 1, 3, 1, 0}, {1, 1, 1, 1, 0, 0}, {5, 4, 3, 2, 2, 1}};
+
+std::string describe(const PoolingShape& shape, ElementType type) {
+  return test::describe(shape.input, type) + " windows " + test::sizes(shape.kernelH, shape.kernelW, shape.strideH, shape.strideW, shape.padH, shape.padW);
+}
+
+template <class Check>
+void eachShape(Check check) {
+  for (int64_t size : {1, 3, 7, 31}) {
+    for (int64_t c : {1, 3, 8, 33}) {
+      for (const Windows& windows : kWindows) {
+        const Nhwc input{size == 31 ? 1 : 2, size, size == 3 ? 5 : size, c, padChannels(c)};
+        if (windows.kernelH > input.h + 2 * windows.padH || windows.kernelW > input.w + 2 * windows.padW) continue;
+        if (windows.padH >= windows.kernelH || windows.padW >= windows.kernelW) continue;
+        if (size == 31 && c == 33 && windows.strideH == 1) continue;  // slow, and no other path
+        check(shapeOf(input, windows));
+      }
+    }
+  }
+}
+
+RESNODE_TEST(pooling, "MAX equals Caffe's, mask and ties included") {
+  test::eachType([](auto element, ElementType type) {
+    using T = decltype(element);
+    eachShape([&](const PoolingShape& shape) {
+      auto input = test::randomNhwc<T>(shape.input, 3, -3, 3);
+      for (size_t i = 0; i < input.size(); ++i) input[i] = fromFloat<T>(std::round(toFloat(input[i])));  // 7 values: many ties
+      checkMaximum(shape, type, input, describe(shape, type));
+    });
+  });
+}
+
+RESNODE_TEST(pooling, "AVE equals Caffe's: padding counts, the overhang does not") {
+  test::eachType([](auto element, ElementType type) {
+    using T = decltype(element);
+    eachShape([&](const PoolingShape& shape) {
+      checkAverage(shape, type, test::randomNhwc<T>(shape.input, 4), 1e-6, describe(shape, type));
+    });
+  });
+}
+
+RESNODE_TEST(pooling, "MAX never takes NaN, nor −inf or what nothing exceeds: then −FLT_MAX at −1") {
+  test::eachType([](auto element, ElementType type) {
+    using T = decltype(element);
+    const PoolingShape shape = shapeOf({1, 5, 5, 5, 8}, {3, 3, 2, 2, 1, 1});
+    for (float special : {NAN, -INFINITY, INFINITY}) {
+      for (size_t every : {1, 2, 7}) {
+        auto input = test::randomNhwc<T>(shape.input, 5);
+        for (size_t i = 0; i < input.size(); ++i) {
+          if (i % 8 < 5 && i / 8 % every == 0) input[i] = fromFloat<T>(special);
+        }
+        checkMaximum(shape, type, input, describe(shape, type) + " with " + std::to_string(special) + " every " + std::to_string(every));
+        checkAverage(shape, type, input, 1e-6, describe(shape, type) + " average with " + std::to_string(special));
+      }
+    }
+  });
+}
+
+RESNODE_TEST(pooling, "windows beyond the plane, unaligned memory, rows longer than a block") {
+  test::eachType([](auto element, ElementType type) {
+    using T = decltype(element);
+    const PoolingShape empty = shapeOf({2, 5, 5, 5, 8}, {1, 1, 3, 3, 0, 0});  // the third window starts at 6 of 5
+    checkMaximum(empty, type, test::randomNhwc<T>(empty.input, 6), describe(empty, type));
+    const PoolingShape odd = shapeOf({2, 5, 4, 9, 16}, {3, 3, 2, 2, 0, 0});
+    checkMaximum(odd, type, test::randomNhwc<T>(odd.input, 7, -2, 2, 1), describe(odd, type) + " unaligned");
+    checkAverage(odd, type, test::randomNhwc<T>(odd.input, 7, -2, 2, 1), 1e-6, describe(odd, type) + " unaligned");
+    const PoolingShape wide = shapeOf({1, 2, 67, 121, 128}, {2, 2, 1, 1, 0, 0});
+    checkMaximum(wide, type, test::randomNhwc<T>(wide.input, 8), describe(wide, type));
+  });
+}
+
+RESNODE_TEST(pooling, "AVE over the whole plane: a reduction, with padding and overhang in the divisor") {
+  test::eachType([](auto element, ElementType type) {
+    using T = decltype(element);
+    for (const Nhwc& input : test::oddShapes()) {
+      for (int64_t pad : {0, 1}) {
+        const int64_t over = pad == 0 ? 0 : 2;
+        const PoolingShape shape{input, {input.n, 1, 1, input.c, input.paddedChannels}, input.h + over, input.w + 2 * over, 1, 1, pad, pad};
+        const size_t misaligned = input.c == 31 ? 1 : 0;
+        // Sums of values around 1, so that what is lost in adding shows against the result.
+        checkAverage(shape, type, test::randomNhwc<T>(input, 9, 0.5, 1.5, misaligned), 0, describe(shape, type));
+      }
+    }
+  });
+}
+
+}  // namespace
+}  // namespace resnode::cuda

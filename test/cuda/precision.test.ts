@@ -1,0 +1,70 @@
+/** A bottleneck ResNet of 50 layers in each precision, against what Caffe computed in float32. */
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Precision } from '../../ts/index.ts';
+import { openEmulated } from '../support/emulated.ts';
+import { goldenCases, readFloats, readJson } from '../support/golden.ts';
+
+interface Manifest {
+  weights: string;
+  passes: { inputs: Record<string, { file: string }>; blobs: Record<string, { file: string }> }[];
+}
+
+/** Blobs by how many convolutions lie on the longest way to them. */
+const DEPTHS = { conv1: 1, res2a: 4, res2c: 10, res3d: 22, res4f: 40, res5c: 49, prob: 50 };
+/** A unit in the last place of what is stored or multiplied. */
+const UNIT: Partial<Record<Precision, number>> = {
+  tf32: 2 ** -10,
+  float16: 2 ** -10,
+  bfloat16: 2 ** -7,
+};
+
+const device = await openEmulated();
+const folder = goldenCases('mini-resnet').find((path) => path.endsWith('r50w8'));
+if (device === null || folder === undefined) {
+  test('is skipped where CUDA or the golden data is not', () => {});
+} else {
+  const manifest = readJson<Manifest>(join(folder, 'manifest.json'));
+  const [pass] = manifest.passes as [Manifest['passes'][0]];
+  for (const [precision, unit] of Object.entries(UNIT) as [Precision, number][]) {
+    // Each layer rounds its input, its weights and its output, by half a unit each at most. Over layers that adds up like
+    // a random walk's steps at best, like a line at worst. The bound is a line: a unit a layer, of the blob's largest value.
+    test(`${precision}: every blob within depth × ${unit} of its largest value, and the same best class`, async () => {
+      using model = await device.load({
+        model: join(folder, 'net.prototxt'),
+        weights: join(folder, manifest.weights),
+        outputs: Object.keys(DEPTHS),
+        precision,
+      });
+      const results = await model.run({ data: readFloats(join(folder, pass.inputs.data!.file)) });
+      const errors = Object.entries(DEPTHS).map(([name, depth]) => {
+        const expected = readFloats(join(folder, pass.blobs[name]!.file));
+        const actual = results[name]!.data;
+        const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+        const worst = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - actual[i]!)), 0);
+        return { name, error: worst / largest, bound: depth * unit };
+      });
+      for (const { name, error, bound } of errors)
+        assert.ok(
+          error <= bound,
+          `${name}: ${error} of its largest value, at most ${bound}\n${JSON.stringify(errors)}`,
+        );
+      // Coarser than float32: the precision was not ignored.
+      assert.ok(
+        errors.some(({ error }) => error > unit / 64),
+        JSON.stringify(errors),
+      );
+      const best = (values: Float32Array) => values.indexOf(Math.max(...values));
+      const expected = readFloats(join(folder, pass.blobs.prob!.file));
+      for (let image = 0; image < 2; image++) {
+        const row = (values: Float32Array) =>
+          values.slice((image * values.length) / 2, ((image + 1) * values.length) / 2);
+        assert.is(best(row(results.prob!.data)), best(row(expected)));
+      }
+    });
+  }
+}
+
+test.after(() => device?.dispose());
+test.run();

@@ -1,0 +1,51 @@
+/** Builds cuda/ for the host (test/cuda/CMakeLists.txt) in build/emulated; quick when nothing changed. */
+import { spawnSync } from 'node:child_process';
+import { dirname, join } from 'node:path';
+import { type Device, type DeviceKind, type DeviceOptions, openDevice } from '../../ts/index.ts';
+import { repositoryFolder } from './golden.ts';
+
+const targets = {
+  'kernel-tests': 'kernel-tests',
+  resnode_cuda: 'emulated/libresnode_cuda.so',
+};
+
+/**
+ * The path of what `target` builds, or null (after printing why the caller is about to skip) where CUDA's headers are
+ * absent.
+ *
+ * @throws Error with the compiler's words where it does not build
+ */
+export function emulatedBuild(target: keyof typeof targets): string | null {
+  const folder = join(repositoryFolder, 'build/emulated');
+  const cmake = (...commandLine: string[]) => {
+    const run = spawnSync('cmake', commandLine, { encoding: 'utf8', maxBuffer: 1 << 26 });
+    return {
+      ok: run.status === 0,
+      text: `${run.stdout ?? ''}${run.stderr ?? ''}${run.error?.message ?? ''}`,
+    };
+  };
+  const configured = cmake('-S', join(repositoryFolder, 'test/cuda'), '-B', folder);
+  if (!configured.ok && /RESNODE_NVCC|RESNODE_CUDA_INCLUDE/.test(configured.text)) {
+    console.log(
+      `skipped: CUDA's headers were not found (no nvcc), so that its kernels cannot be compiled for the host`,
+    );
+    return null;
+  }
+  if (!configured.ok) throw new Error(configured.text);
+  const built = cmake('--build', folder, '--target', target, '--parallel', '2');
+  if (!built.ok) throw new Error(built.text);
+  return join(folder, targets[target]);
+}
+
+/**
+ * Opens the CUDA device on the emulated runtime: resnode's own kernels, nothing measured, unless `options` say otherwise.
+ * Null (after printing why the caller is about to skip) where it cannot be built.
+ */
+export async function openEmulated(
+  options: DeviceOptions = {},
+  kind: DeviceKind = 'cuda',
+): Promise<Device | null> {
+  const library = emulatedBuild('resnode_cuda');
+  if (library === null) return null;
+  return openDevice(kind, { cudnn: false, tune: false, libraryFolder: dirname(library), ...options });
+}

@@ -1,0 +1,56 @@
+/** `resnode device-query`: Caffe's `caffe device_query`. */
+import { Command } from 'commander';
+import { DeviceError } from '../errors.ts';
+import { type DeviceInfo, devices } from '../runtime/devices.ts';
+import { formatBytes } from '../runtime/memory.ts';
+
+interface Flags {
+  gpu: string;
+  json?: boolean;
+}
+
+export function deviceQuery(): Command {
+  return new Command('device-query')
+    .alias('device_query')
+    .description('print what the driver says of the GPUs')
+    .option('--gpu <list>', 'their numbers, with commas between them, or all', 'all')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      '\nExit status 1 where there is no such GPU: resnode doctor says what is missing.\n\nExample:\n  resnode device-query --gpu 0',
+    )
+    .action(({ gpu, json }: Flags) => {
+      const { devices: all, problem } = devices();
+      if (all.length === 0)
+        throw new DeviceError(
+          'device/unavailable',
+          'cuda',
+          `There is no GPU to query: ${problem ?? 'none was found'}`,
+        );
+      const chosen = gpu === 'all' ? all : gpu.split(',').map((number) => find(all, number));
+      console.log(json ? JSON.stringify(chosen) : chosen.map(deviceText).join('\n\n'));
+    });
+}
+
+function find(all: readonly DeviceInfo[], number: string): DeviceInfo {
+  const found = all.find(({ device }) => device === `cuda:${number.trim()}`);
+  if (found === undefined)
+    throw new DeviceError(
+      'device/unavailable',
+      'cuda',
+      `There is no GPU ${number}: there are ${all.map(({ device, name }) => `${device} (${name})`).join(', ')}`,
+    );
+  return found;
+}
+
+function deviceText({ device, name, computeCapability, memory, properties }: DeviceInfo): string {
+  const rows = Object.entries({
+    device,
+    name,
+    'compute capability': computeCapability,
+    'total global memory': formatBytes(memory.total),
+    'free global memory': formatBytes(memory.free),
+    ...properties,
+  });
+  return rows.map(([label, value]) => `${label.padEnd(32)} ${value}`).join('\n');
+}

@@ -1,0 +1,28 @@
+/** `resnode doctor` */
+import { Command } from 'commander';
+import { type Diagnosis, diagnose } from '../runtime/doctor.ts';
+
+export function doctor(): Command {
+  return new Command('doctor')
+    .description('look at all that resnode needs, and say what mends what is missing')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      '\nExit status 0 where the CPU device works; a GPU that is not there is no failure.\n\nExample:\n  resnode doctor',
+    )
+    .action(async ({ json }: { json?: boolean }) => {
+      const diagnosis = await diagnose();
+      console.log(json ? JSON.stringify(diagnosis) : diagnosisText(diagnosis));
+      if (!diagnosis.ok) process.exitCode = 1;
+    });
+}
+
+function diagnosisText({ ok, cuda, version, findings }: Diagnosis): string {
+  const lines = findings.flatMap(({ name, ok: isThere, found, tried, mend }) => [
+    `${isThere ? '  ' : '! '}${name.padEnd(14)} ${found}`,
+    ...(tried ?? []).map((path) => `${' '.repeat(17)}tried ${path}`),
+    ...(mend === undefined ? [] : [`${' '.repeat(17)}mend: ${mend}`]),
+  ]);
+  const verdict = `resnode ${version}: the CPU device ${ok ? 'works' : 'does not work'}, ${cuda ? 'a CUDA device works' : 'no CUDA device'}`;
+  return [...lines, verdict].join('\n');
+}

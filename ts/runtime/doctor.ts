@@ -1,0 +1,214 @@
+/** What resnode finds of all it needs, and what mends what is missing. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ResnodeError } from '../errors.ts';
+import { loadBinding } from '../native/load.ts';
+import { type DeviceKind, openDevice } from './device.ts';
+import { type Devices, devices } from './devices.ts';
+import { formatBytes } from './memory.ts';
+import { findDriver, type Machine } from './nvidia.ts';
+
+/** One thing that was looked at. */
+export interface Finding {
+  readonly name: string;
+  readonly ok: boolean;
+  /** What is there, or what is not, in one line. */
+  readonly found: string;
+  /** Versions, paths and sizes, for programs. */
+  readonly details?: Readonly<Record<string, string | number | boolean | null>>;
+  /** Every path that was looked at, where it was looked for. */
+  readonly tried?: readonly string[];
+  /** The command, or the one step, that mends it. Absent where nothing is broken. */
+  readonly mend?: string;
+}
+
+export interface Diagnosis {
+  /** The CPU device works. */
+  readonly ok: boolean;
+  /** A CUDA device works. */
+  readonly cuda: boolean;
+  readonly version: string;
+  readonly findings: readonly Finding[];
+}
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const REBUILD = existsSync(join(root, 'ts')) ? 'npm run build' : 'npm rebuild resnode';
+const OLDEST_NODE = 20;
+/** The first driver that runs programs of the CUDA 13 runtime. */
+const OLDEST_DRIVER = 580;
+
+/** Looks at everything; throws nothing. */
+export async function diagnose(): Promise<Diagnosis> {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  const machine: Machine = { root: '/', environment: process.env };
+  const cpu = await checkCpu();
+  const driver = checkDriver(machine);
+  const list = listDevices();
+  const gpu = checkGpus(list, await describeDevice('cuda'));
+  const findings = [
+    checkNode(process.versions.node),
+    checkGlibc(),
+    checkAddon(version),
+    cpu,
+    driver,
+    checkCudaLibrary(list),
+    checkCudnn(list),
+    gpu,
+  ];
+  return { ok: cpu.ok, cuda: gpu.ok, version, findings };
+}
+
+/** @internal */
+export function checkNode(version: string): Finding {
+  const ok = Number(version.split('.')[0]) >= OLDEST_NODE;
+  return {
+    name: 'Node.js',
+    ok,
+    found: version,
+    details: { version },
+    ...(ok ? {} : { mend: `nvm install ${OLDEST_NODE}` }),
+  };
+}
+
+function checkGlibc(): Finding {
+  const report = process.report.getReport() as unknown as { header: { glibcVersionRuntime?: string } };
+  const version = report.header.glibcVersionRuntime;
+  const ok = version !== undefined;
+  return {
+    name: 'glibc',
+    ok,
+    found: version ?? 'none: another C library (musl?), for which there is no prebuilt addon',
+    details: { version: version ?? null },
+    ...(ok ? {} : { mend: REBUILD }),
+  };
+}
+
+function checkAddon(expected: string): Finding {
+  try {
+    const { binding, folder, path } = loadBinding();
+    const isPrebuilt = folder.includes(`${join('/', 'prebuilds')}/`);
+    const ok = binding.version === expected;
+    const origin = isPrebuilt ? 'prebuilt' : 'built from source';
+    return {
+      name: 'addon',
+      ok,
+      found: `${binding.version}, ${origin}, ${path}${ok ? '' : `; the package is ${expected}`}`,
+      details: { version: binding.version, prebuilt: isPrebuilt, path },
+      ...(ok ? {} : { mend: REBUILD }),
+    };
+  } catch (error) {
+    return { name: 'addon', ok: false, found: (error as Error).message, mend: REBUILD };
+  }
+}
+
+async function checkCpu(): Promise<Finding> {
+  const opened = await describeDevice('cpu');
+  return opened instanceof ResnodeError
+    ? {
+        name: 'CPU device',
+        ok: false,
+        found: opened.message,
+        mend: `apt-get install libdnnl-dev && ${REBUILD}`,
+      }
+    : { name: 'CPU device', ok: true, found: pairs(opened), details: opened };
+}
+
+/** @internal */
+export function checkDriver(machine: Machine): Finding {
+  const { path, tried, version, gpus } = findDriver(machine);
+  const details = { version, path, gpus };
+  const major = Number(version?.split('.')[0] ?? OLDEST_DRIVER);
+  const [found, mend] =
+    path === null
+      ? version === null
+        ? gpus === 0
+          ? ['none, and no NVIDIA GPU on the PCI bus', null]
+          : [`none, for ${gpus} NVIDIA GPU(s) on the PCI bus`, INSTALL_DRIVER]
+        : [`kernel module ${version}, but libcuda.so.1 is not here`, INSTALL_LIBCUDA]
+      : [`${version ?? 'version unknown'}, ${path}`, major < OLDEST_DRIVER ? INSTALL_DRIVER : null];
+  return {
+    name: 'NVIDIA driver',
+    ok: path !== null && major >= OLDEST_DRIVER,
+    found: path !== null && major < OLDEST_DRIVER ? `${found}: too old` : found,
+    details,
+    ...(path === null ? { tried } : {}),
+    ...(mend === null ? {} : { mend }),
+  };
+}
+
+const INSTALL_DRIVER = `install NVIDIA's driver ${OLDEST_DRIVER} or later: https://www.nvidia.com/drivers`;
+const INSTALL_LIBCUDA = 'in a container: docker run --gpus all …; else: apt-get install libcuda1';
+
+function checkCudaLibrary(list: Devices | null): Finding {
+  const name = 'CUDA library';
+  if (list === null) return { name, ok: false, found: 'not looked for: there is no addon', mend: REBUILD };
+  const path = join(loadBinding().folder, 'libresnode_cuda.so');
+  if (!existsSync(path))
+    return {
+      name,
+      ok: false,
+      found: 'not built',
+      tried: [path],
+      mend: `install nvcc (CUDA 13), then ${REBUILD}`,
+    };
+  return list.runtime === null
+    ? { name, ok: false, found: `${path} cannot be used: ${list.problem}`, mend: REBUILD }
+    : {
+        name,
+        ok: true,
+        found: `CUDA runtime ${list.runtime} inside, ${path}`,
+        details: { path, runtime: list.runtime },
+      };
+}
+
+/** @internal */
+export function checkCudnn(list: Pick<Devices, 'cudnn' | 'cudnnTried'> | null): Finding {
+  const name = 'cuDNN';
+  const mend = 'pip install nvidia-cudnn-cu13';
+  if (list === null) return { name, ok: false, found: 'not looked for: there is no addon' };
+  const { cudnn, cudnnTried } = list;
+  if (cudnn !== null)
+    return { name, ok: true, found: `${cudnn.version}, ${cudnn.path}`, details: { ...cudnn } };
+  if (cudnnTried.length === 0)
+    return { name, ok: false, found: 'not looked for: the CUDA library cannot be used' };
+  return { name, ok: false, found: 'none', tried: cudnnTried.map((pair) => pair.join(': ')), mend };
+}
+
+/** @internal */
+export function checkGpus(list: Pick<Devices, 'devices' | 'problem'> | null, opened: Opened): Finding {
+  const name = 'CUDA device';
+  const found = (list?.devices ?? [])
+    .map(
+      ({ device, name: gpu, computeCapability, memory }) =>
+        `${device} ${gpu}, compute capability ${computeCapability}, ${formatBytes(memory.total)}, ${formatBytes(memory.free)} free`,
+    )
+    .join('; ');
+  if (!(opened instanceof ResnodeError)) return { name, ok: true, found, details: opened };
+  return { name, ok: false, found: found === '' ? opened.message : `${found}; but: ${opened.message}` };
+}
+
+type Opened = Awaited<ReturnType<typeof describeDevice>>;
+
+function listDevices(): Devices | null {
+  try {
+    return devices();
+  } catch {
+    return null;
+  }
+}
+
+async function describeDevice(kind: DeviceKind) {
+  try {
+    await using device = await openDevice(kind);
+    return device.description;
+  } catch (error) {
+    if (error instanceof ResnodeError) return error;
+    throw error;
+  }
+}
+
+const pairs = (description: Readonly<Record<string, string | number>>) =>
+  Object.entries(description)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(', ');

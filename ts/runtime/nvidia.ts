@@ -1,0 +1,87 @@
+/** Looks for NVIDIA's driver on this machine, without calling it. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Where to look: `/` and the process's own environment, but in tests. */
+export interface Machine {
+  readonly root: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+export interface Driver {
+  /** Its library, libcuda.so.1: the first that is there. */
+  readonly path: string | null;
+  /** Every path looked at, up to the one that was there. */
+  readonly tried: readonly string[];
+  /** Of the kernel module, as /proc says. */
+  readonly version: string | null;
+  /** NVIDIA's graphics and compute functions on the PCI bus. */
+  readonly gpus: number;
+}
+
+const FOLDERS = [
+  '/usr/lib/x86_64-linux-gnu',
+  '/usr/lib64',
+  '/usr/lib',
+  '/usr/local/nvidia/lib64', // containers
+  '/usr/lib/wsl/lib',
+];
+
+/** libcuda.so.1, which comes with the driver, as the loader would find it; the kernel module; the PCI bus. */
+export function findDriver(machine: Machine): Driver {
+  const { root, environment } = machine;
+  const name = 'libcuda.so.1';
+  const asked = (environment.LD_LIBRARY_PATH ?? '').split(':').filter((folder) => folder !== '');
+  const cached = root === '/' ? cachedLibrary(name) : null;
+  const paths = [...asked, ...FOLDERS].map((folder) => join(folder, name));
+  if (cached !== null) paths.splice(asked.length, 0, cached);
+  const found = paths.findIndex((path) => existsSync(join(root, path)));
+  const text = read(join(root, 'proc/driver/nvidia/version'));
+  return {
+    path: paths[found] ?? null,
+    tried: found < 0 ? paths : paths.slice(0, found + 1),
+    version: /Kernel Module.*?\s(\d+\.\d+(\.\d+)?)\s/.exec(text)?.[1] ?? null,
+    gpus: countGpus(machine),
+  };
+}
+
+function countGpus({ root }: Machine): number {
+  const bus = join(root, 'sys/bus/pci/devices');
+  return list(bus).filter((device) => {
+    const [vendor, kind] = ['vendor', 'class'].map((name) => read(join(bus, device, name)).trim());
+    return vendor === '0x10de' && /^0x03/.test(kind!);
+  }).length;
+}
+
+/** The loader's cache, where ldconfig can be asked. */
+function cachedLibrary(name: string): string | null {
+  try {
+    const text = execFileSync('/sbin/ldconfig', ['-p'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const line = text
+      .split('\n')
+      .find((each) => each.trim().startsWith(`${name} (`) && each.includes('x86-64'));
+    return line?.split('=> ')[1] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function list(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
