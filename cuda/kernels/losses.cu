@@ -4,6 +4,7 @@
 
 #include <cfloat>
 #include <climits>
+#include <type_traits>
 
 #include "softmax-row.h"
 #include "softmax.h"
@@ -11,7 +12,7 @@
 namespace resnode::cuda {
 namespace {
 
-constexpr int kThreads = 1024;  // at most
+constexpr int kThreads = 512;  // at most; 1024 would leave too few registers
 
 // The one block: no more warps than `work` has threads for.
 Grid oneBlock(int64_t work) {
@@ -54,6 +55,14 @@ __device__ void writeBadLabel(const Tally& tally, int* badLabel) {
   if (badLabel) *badLabel = tally.bad == LLONG_MAX ? 0 : static_cast<int>(tally.bad + 1);
 }
 
+// The scores of a position, `inner` apart. Warps share those that lie together, so that they need no division (a
+// subroutine that costs registers).
+template <class Team>
+__device__ const float* scoresAt(const float* scores, int64_t position, int64_t channels, int64_t inner) {
+  if (std::is_same_v<Team, OneWarp>) return scores + position * channels;
+  return scores + position / inner * channels * inner + position % inner;
+}
+
 // Calls visit(position, class, team) for all valid labels, and returns the block's sum of what visit returns (in every
 // thread). A team (a warp or a thread) shares a position; visit is called by all of it and returns the same to all.
 template <class Team, class Visit>
@@ -80,7 +89,7 @@ __global__ void __launch_bounds__(kThreads) softmaxLoss(const float* scores, con
                                                         Normalization normalization, float* result, int* badLabel) {
   const Team team;
   const Tally all = tally(labels, outer * inner, team, [&](int64_t position, int64_t target) {
-    const float* row = scores + position / inner * labels.channels * inner + position % inner;
+    const float* row = scoresAt<Team>(scores, position, labels.channels, inner);
     const float score = row[target * inner];
     const float probability = kGiven ? score : softmaxOf(row, labels.channels, inner, team).probability(score);
     return static_cast<double>(-logf(probability < FLT_MIN ? FLT_MIN : probability));  // NaN stays
@@ -107,7 +116,7 @@ __global__ void __launch_bounds__(kThreads) euclideanLoss(const float* a, const 
 // Whether fewer than topK others score at least as high as the true class (accuracy_layer.cpp).
 template <class Team>
 __device__ bool isHit(const float* scores, int64_t position, int64_t target, int64_t channels, int64_t inner, int64_t topK, const Team& team) {
-  const float* row = scores + position / inner * channels * inner + position % inner;
+  const float* row = scoresAt<Team>(scores, position, channels, inner);
   const float own = row[target * inner];
   int64_t better = 0;
   for (int64_t c = team.first(); c < channels; c += team.step()) better += row[c * inner] >= own;

@@ -65,7 +65,8 @@ void launchTail(const Tail& tail, ElementType type, const void* input, cudaStrea
   launchInnerProduct(ElementType::float32, type, tail.pooled, shape.c, tail.weights, tail.bias, false, 0, tail.scores, shape.n, shape.c,
                      tail.classes, stream);
   if (!tail.prob && tail.topK == 0) return;
-  launch(softmaxAndTopK, Grid{dim3(static_cast<unsigned>(shape.n)), dim3(256)}, stream, tail.scores, tail.prob, static_cast<int>(tail.classes),
+  const unsigned threads = tail.classes <= 128 ? 64 : 256;
+  launch(softmaxAndTopK, Grid{dim3(static_cast<unsigned>(shape.n)), dim3(threads)}, stream, tail.scores, tail.prob, static_cast<int>(tail.classes),
          tail.topK, tail.topIndices, tail.topValues);
 }
 

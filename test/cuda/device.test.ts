@@ -238,6 +238,49 @@ emulated('disposing while runs are under way lets them finish', async () => {
   });
 });
 
+emulated('a tail runs in the place of its softmax: its feature map is kept until then', async () => {
+  const layer = (name: string, type: string, bottom: string, rest: object) => ({
+    name,
+    type,
+    bottom: [bottom],
+    top: [name],
+    ...rest,
+  });
+  const filled = { weight_filler: { type: 'xavier' } };
+  const convolution = { convolution_param: { num_output: 16, kernel_size: [3], pad: [1], ...filled } };
+  const net: NetParameter = {
+    name: 'tail',
+    layer: [
+      { name: 'data', type: 'Input', top: ['data'], input_param: { shape: [{ dim: [2, 8, 6, 6] }] } },
+      layer('map', 'Convolution', 'data', convolution),
+      layer('pool', 'Pooling', 'map', { pooling_param: { pool: 'AVE', global_pooling: true } }),
+      layer('fc', 'InnerProduct', 'pool', { inner_product_param: { num_output: 5, ...filled } }),
+      layer('other', 'Convolution', 'data', convolution),
+      layer('prob', 'Softmax', 'fc', {}),
+    ],
+  };
+  const data = Float32Array.from({ length: 576 }, (_, i) => 3 * Math.sin(i));
+  await using reference = await openDevice('reference');
+  await using device = await open();
+  for (const outputs of [
+    ['prob', 'other'],
+    ['prob', 'other', 'fc'],
+    ['prob', 'other', 'fc', 'pool', 'map'],
+  ]) {
+    const results = [];
+    for (const each of [reference, device]) {
+      await using model = await each.load({ model: net, outputs });
+      const fused = model.plan().operations.some(({ implementation }) => implementation.startsWith('tail'));
+      assert.is(fused, each === device && !outputs.includes('pool'));
+      results.push(await model.run({ data }));
+    }
+    for (const name of outputs) {
+      const [expected, actual] = results.map((each) => each[name]!.data) as [Float32Array, Float32Array];
+      for (const [i, value] of expected.entries()) assert.ok(Math.abs(actual[i]! - value) < 1e-5, name);
+    }
+  }
+});
+
 emulated('measuring chooses among what gives the same result', async () => {
   await using device = await open();
   await using measured = await open({ tune: true, cacheFolder: join(dirname(library!), 'tuning') });

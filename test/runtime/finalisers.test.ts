@@ -42,6 +42,19 @@ test('a model that nobody disposed is freed when it is collected, with a warning
   assert.match(stderr, /RESNODE_LEAK.*was collected without dispose/);
 });
 
+test('a buffer that nobody disposed is freed when it is collected, with a warning', () => {
+  const { result, stderr } = run(`
+    const device = await openDevice('reference');
+    await (async () => { await device.buffer({ shape: [1000] }); })();
+    const held = device.memory().buffers;
+    await collect();
+    console.log(JSON.stringify({ held, after: device.memory().buffers }));
+    device.dispose();
+  `);
+  assert.equal(result, { held: 4000, after: 0 });
+  assert.match(stderr, /RESNODE_LEAK.*a buffer of 4000 bytes on reference was collected without dispose/);
+});
+
 test('a model keeps its device alive, and its device its thread', () => {
   const { result } = run(`
     const model = await (async () => (await openDevice('cpu')).load(files))();

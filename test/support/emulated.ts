@@ -6,6 +6,10 @@ import { repositoryFolder } from './golden.ts';
 
 const targets = {
   'kernel-tests': 'kernel-tests',
+  'host-tests': 'host-tests',
+  'real-cudnn-tests': 'real-cudnn-tests',
+  'fake-cudnn-92400': 'libfake-cudnn-92400.so',
+  empty: 'libempty.so',
   resnode_cuda: 'emulated/libresnode_cuda.so',
 };
 

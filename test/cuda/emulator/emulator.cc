@@ -208,6 +208,7 @@ void runBlock() {
       progress = true;
       block.current = block.order[i];
       thread.worker->fiber.resume();
+      if (orderSetting().order == Order::reverse) i = static_cast<size_t>(-1);  // again from the first one: see Order
     }
     if (waiting && !progress && !block.error) throwDeadlock();
   }

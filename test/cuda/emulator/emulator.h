@@ -32,7 +32,8 @@ class Misuse : public Error {
   using Error::Error;
 };
 
-// In which order a block's threads run between barriers, and blocks: right kernels do not notice.
+// In which order a block's threads run between barriers, and blocks: right kernels do not notice. Forward and shuffled move
+// the warps side by side; reverse runs each as far as it gets before the next one moves, so that one is a barrier ahead.
 enum class Order { forward, reverse, shuffled };
 void setOrder(Order order, unsigned seed = 1);  // at first: as RESNODE_EMULATED_ORDER says (forward, reverse, shuffled)
 

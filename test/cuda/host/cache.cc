@@ -10,7 +10,7 @@
 namespace resnode::cuda {
 namespace {
 
-using test::equal;
+using test::same;
 using test::expect;
 
 const TuningMachine kMachine{"NVIDIA H200 9.0", "580.1", "9.24.0", "0.1.0"};
@@ -26,14 +26,14 @@ RESNODE_TEST(cache, "a winner is found at once, and again by the next process") 
   const test::TemporaryFolder folder;
   {
     TuningCache cache(folder.path + "/new/deep", kMachine);
-    equal(cache.note(), "", "note");
+    same(cache.note(), "", "note");
     cache.store("3x3", {"mma-128x64", 12.5});
-    equal(winnerOf(cache, "3x3"), "mma-128x64", "before saving");
+    same(winnerOf(cache, "3x3"), "mma-128x64", "before saving");
   }
   const TuningCache again(folder.path + "/new/deep", kMachine);
-  equal(winnerOf(again, "3x3"), "mma-128x64", "after saving");
+  same(winnerOf(again, "3x3"), "mma-128x64", "after saving");
   expect(again.find("3x3")->microseconds == 12.5, "its time");
-  equal(winnerOf(again, "1x1"), "none", "another problem");
+  same(winnerOf(again, "1x1"), "none", "another problem");
 }
 
 RESNODE_TEST(cache, "another GPU, driver, cuDNN or version of ours finds nothing") {
@@ -42,16 +42,16 @@ RESNODE_TEST(cache, "another GPU, driver, cuDNN or version of ours finds nothing
   for (auto member : {&TuningMachine::gpu, &TuningMachine::driver, &TuningMachine::cudnn, &TuningMachine::resnode}) {
     TuningMachine other = kMachine;
     other.*member += "1";
-    equal(winnerOf(TuningCache(folder.path, other), "3x3"), "none", other.*member);
+    same(winnerOf(TuningCache(folder.path, other), "3x3"), "none", other.*member);
   }
-  equal(winnerOf(TuningCache(folder.path, kMachine), "3x3"), "direct", "the same machine");
+  same(winnerOf(TuningCache(folder.path, kMachine), "3x3"), "direct", "the same machine");
 }
 
 RESNODE_TEST(cache, "fields cannot leak into each other") {
   const test::TemporaryFolder folder;
   TuningCache(folder.path, {"a\tb", "c", "d", "e"}).store("k\ney", {"na\tme\n", 1});
-  equal(winnerOf(TuningCache(folder.path, {"a\tb", "c", "d", "e"}), "k\ney"), "na me ", "itself");
-  equal(winnerOf(TuningCache(folder.path, {"a", "b\tc", "d", "e"}), "k\ney"), "none", "shifted");
+  same(winnerOf(TuningCache(folder.path, {"a\tb", "c", "d", "e"}), "k\ney"), "na me ", "itself");
+  same(winnerOf(TuningCache(folder.path, {"a", "b\tc", "d", "e"}), "k\ney"), "none", "shifted");
 }
 
 RESNODE_TEST(cache, "every damage to the file costs the damaged lines and nothing else") {
@@ -96,8 +96,8 @@ RESNODE_TEST(cache, "two that write at once both keep theirs") {
   two.store("b", {"second", 1});
   one.save();
   two.save();
-  equal(winnerOf(TuningCache(folder.path, kMachine), "a"), "first", "one's");
-  equal(winnerOf(TuningCache(folder.path, kMachine), "b"), "second", "two's");
+  same(winnerOf(TuningCache(folder.path, kMachine), "a"), "first", "one's");
+  same(winnerOf(TuningCache(folder.path, kMachine), "b"), "second", "two's");
 }
 
 RESNODE_TEST(cache, "eight processes that write at once all keep theirs, and leave no other files") {
@@ -117,7 +117,7 @@ RESNODE_TEST(cache, "eight processes that write at once all keep theirs, and lea
   for (pid_t pid : children) waitpid(pid, nullptr, 0);
   const TuningCache cache(folder.path, kMachine);
   for (int child = 0; child < 8; ++child) {
-    for (int i = 0; i < 20; ++i) equal(winnerOf(cache, "key-" + std::to_string(child) + "-" + std::to_string(i)), "w", "kept");
+    for (int i = 0; i < 20; ++i) same(winnerOf(cache, "key-" + std::to_string(child) + "-" + std::to_string(i)), "w", "kept");
   }
   int files = 0;
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder.path)) ++files;
@@ -128,7 +128,7 @@ RESNODE_TEST(cache, "the oldest go when it is full") {
   const test::TemporaryFolder folder;
   for (int i = 0; i < 5; ++i) TuningCache(folder.path, kMachine, 3).store("key" + std::to_string(i), {"w", 1});
   const TuningCache cache(folder.path, kMachine, 3);
-  for (int i = 0; i < 5; ++i) equal(winnerOf(cache, "key" + std::to_string(i)), i < 2 ? "none" : "w", "key" + std::to_string(i));
+  for (int i = 0; i < 5; ++i) same(winnerOf(cache, "key" + std::to_string(i)), i < 2 ? "none" : "w", "key" + std::to_string(i));
 }
 
 RESNODE_TEST(cache, "where nothing can be written there is no cache, and it says so once") {
@@ -138,7 +138,7 @@ RESNODE_TEST(cache, "where nothing can be written there is no cache, and it says
   expect(cache.path().empty() && cache.note().find(folder.path + "/file") != std::string::npos, "note: " + cache.note());
   cache.store("3x3", {"direct", 1});
   cache.save();
-  equal(winnerOf(cache, "3x3"), "direct", "still remembered by this one");
+  same(winnerOf(cache, "3x3"), "direct", "still remembered by this one");
 
   std::filesystem::create_directory(folder.path + "/taken");
   TuningCache taken(folder.path + "/taken", kMachine);
@@ -160,9 +160,9 @@ RESNODE_TEST(cache, "the user's folder: XDG_CACHE_HOME where absolute, else ~/.c
   const std::string none = userCacheFolder();
   setenv("HOME", home.c_str(), 1);
   if (!xdg.empty()) setenv("XDG_CACHE_HOME", xdg.c_str(), 1);
-  equal(absolute, "/x/resnode", "XDG_CACHE_HOME");
-  equal(relative, "/home/u/.cache/resnode", "a relative XDG_CACHE_HOME");
-  equal(none, "", "neither");
+  same(absolute, "/x/resnode", "XDG_CACHE_HOME");
+  same(relative, "/home/u/.cache/resnode", "a relative XDG_CACHE_HOME");
+  same(none, "", "neither");
 }
 
 }  // namespace

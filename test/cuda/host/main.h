@@ -37,7 +37,7 @@ inline void writeFile(const std::string& path, const std::string& text) {
   std::ofstream(path, std::ios::binary) << text;
 }
 
-inline void equal(const std::string& actual, const std::string& expected, const std::string& what) {
+inline void same(const std::string& actual, const std::string& expected, const std::string& what) {
   expect(actual == expected, what + ": \"" + actual + "\", expected \"" + expected + "\"");
 }
 

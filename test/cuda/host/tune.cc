@@ -8,7 +8,7 @@
 namespace resnode::cuda {
 namespace {
 
-using test::equal;
+using test::same;
 using test::expect;
 
 struct Fake final : ConvolutionImplementation {
@@ -62,7 +62,7 @@ RESNODE_TEST(tune, "the smallest median wins, not the smallest run") {
   measure.times = {{"a", {10}}, {"b", {1, 12, 12, 12, 1}}, {"c", {9, 9, 30, 9, 9}}};
   TuneBudget budget;
   const Choice choice = choose({option("a"), option("b"), option("c")}, measure, budget, 0);
-  equal(choice.implementation->name(), "c", "winner");
+  same(choice.implementation->name(), "c", "winner");
   expect(choice.microseconds == 9, "its median");
   expect(choice.trials[1].microseconds == 12, "b's median");
 }
@@ -73,8 +73,8 @@ RESNODE_TEST(tune, "what computes wrongly never wins, however fast") {
   measure.wrong = {{"wrong", "wrong: 3 times the tolerance"}};
   TuneBudget budget;
   const Choice choice = choose({option("wrong"), option("slow")}, measure, budget, 0);
-  equal(choice.implementation->name(), "slow", "winner");
-  equal(noteOf(choice, "wrong"), "wrong: 3 times the tolerance", "note");
+  same(choice.implementation->name(), "slow", "winner");
+  same(noteOf(choice, "wrong"), "wrong: 3 times the tolerance", "note");
   expect(measure.runs["wrong"] == 0, "it is not even timed");
 }
 
@@ -94,10 +94,10 @@ RESNODE_TEST(tune, "what cannot be made or run, or wants too much memory, is pas
   TuneBudget budget;
   const ConvolutionOption unmakeable{"unmakeable", []() -> std::unique_ptr<ConvolutionImplementation> { throw Error("device/failed", "no plan"); }};
   const Choice choice = choose({unmakeable, option("failing"), option("hungry", 1001), option("good", 1000)}, measure, budget, 1000);
-  equal(choice.implementation->name(), "good", "winner");
-  equal(noteOf(choice, "unmakeable"), "no plan", "unmakeable");
-  equal(noteOf(choice, "failing"), "it fails", "failing");
-  equal(noteOf(choice, "hungry"), "wants 1001 bytes of workspace", "hungry");
+  same(choice.implementation->name(), "good", "winner");
+  same(noteOf(choice, "unmakeable"), "no plan", "unmakeable");
+  same(noteOf(choice, "failing"), "it fails", "failing");
+  same(noteOf(choice, "hungry"), "wants 1001 bytes of workspace", "hungry");
 }
 
 RESNODE_TEST(tune, "a lost device ends it") {
@@ -108,7 +108,7 @@ RESNODE_TEST(tune, "a lost device ends it") {
   try {
     choose({option("good"), option("fatal"), option("good")}, measure, budget, 0);
   } catch (const Error& error) {
-    return equal(error.code(), "device/lost", "code");
+    return same(error.code(), "device/lost", "code");
   }
   throw test::Failure("nothing was thrown");
 }
@@ -120,15 +120,15 @@ RESNODE_TEST(tune, "time is bounded, a problem and a net; the options that come 
   TuneBudget budget{20, 9, 5, 1.5};
   int made = 0;
   const Choice choice = choose({option("a"), option("b"), option("c", 0, &made)}, measure, budget, 0);
-  equal(choice.implementation->name(), "b", "winner");
-  equal(noteOf(choice, "c"), "no time left", "c");
+  same(choice.implementation->name(), "b", "winner");
+  same(noteOf(choice, "c"), "no time left", "c");
   expect(made == 0, "c is not made");
   expect(budget.netSeconds == 11, "9 of the net's 20 seconds are spent: " + std::to_string(budget.netSeconds));
 
   budget.netSeconds = 0;
   measure.wrong = {{"a", "wrong"}};
   const Choice untimed = choose({option("a"), option("b"), option("c")}, measure, budget, 0);
-  equal(untimed.implementation->name(), "b", "without any time the first that is right");
+  same(untimed.implementation->name(), "b", "without any time the first that is right");
   expect(untimed.microseconds == -1, "is not timed");
 }
 
@@ -139,7 +139,7 @@ RESNODE_TEST(tune, "where none works the error tells each one's reason") {
   try {
     choose({option("a"), option("b", 5)}, measure, budget, 1);
   } catch (const Error& error) {
-    return equal(error.what(), "No implementation of a convolution works:\n  a: wrong\n  b: wants 5 bytes of workspace", "message");
+    return same(error.what(), "No implementation of a convolution works:\n  a: wrong\n  b: wants 5 bytes of workspace", "message");
   }
   throw test::Failure("nothing was thrown");
 }
@@ -152,7 +152,7 @@ RESNODE_TEST(tune, "candidates that are made already are taken once") {
   FakeMeasure measure;
   measure.times = {{"a", {2}}, {"b", {1}}};
   TuneBudget budget;
-  equal(choose(options, measure, budget, 0).implementation->name(), "b", "winner");
+  same(choose(options, measure, budget, 0).implementation->name(), "b", "winner");
 }
 
 RESNODE_TEST(tune, "a remembered winner is made alone, and nothing is measured") {
@@ -168,12 +168,12 @@ RESNODE_TEST(tune, "a remembered winner is made alone, and nothing is measured")
   TuneBudget budget;
   int madeA = 0, madeB = 0;
   const ConvolutionOptions options{option("a", 0, &madeA), option("b", 7, &madeB)};
-  equal(recallOrChoose(cache, "key", options, measure, budget, 10).implementation->name(), "b", "chosen");
+  same(recallOrChoose(cache, "key", options, measure, budget, 10).implementation->name(), "b", "chosen");
   const Choice again = recallOrChoose(cache, "key", options, measure, budget, 10);
-  equal(again.implementation->name(), "b", "remembered");
+  same(again.implementation->name(), "b", "remembered");
   expect(again.remembered && again.microseconds == 1 && measures == 1 && madeA == 1 && madeB == 2, "made alone, measured once");
-  equal(recallOrChoose(cache, "key", options, measure, budget, 5).implementation->name(), "a", "too little workspace for b: chosen anew");
-  equal(recallOrChoose(cache, "key", {option("c")}, measure, budget, 5).implementation->name(), "c", "a is no option any more: chosen anew");
+  same(recallOrChoose(cache, "key", options, measure, budget, 5).implementation->name(), "a", "too little workspace for b: chosen anew");
+  same(recallOrChoose(cache, "key", {option("c")}, measure, budget, 5).implementation->name(), "c", "a is no option any more: chosen anew");
   expect(measures == 3, "measured three times");
 }
 

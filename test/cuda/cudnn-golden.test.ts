@@ -1,0 +1,40 @@
+/**
+ * Every recorded forward pass with convolutions by cuDNN's graph API, on a cuDNN of our own that computes graphs by naive
+ * loops (test/cuda/host/libraries). It computes at once, so streams are eager and nothing is replayed.
+ */
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { resnet } from '../../ts/index.ts';
+import { emulatedBuild, openEmulated } from '../support/emulated.ts';
+import { testGoldenCases } from '../support/golden-cases.ts';
+
+const fake = emulatedBuild('fake-cudnn-92400');
+const empty = emulatedBuild('empty');
+if (fake === null || empty === null) {
+  test('is skipped where CUDA is not', () => {});
+} else {
+  const folder = join(dirname(fake), 'fake-cudnn');
+  mkdirSync(folder, { recursive: true });
+  copyFileSync(fake, join(folder, 'libcudnn.so.9'));
+  copyFileSync(empty, join(folder, 'libcublasLt.so.13'));
+  process.env.RESNODE_CUDNN = join(folder, 'libcudnn.so.9');
+  const device = await openEmulated({ cudnn: true });
+  testGoldenCases(device!);
+
+  test('cuDNN is what computes', async () => {
+    assert.match(String(device!.description.cuDNN), /^9\.24\.0 \(.*fake-cudnn/);
+    for (const precision of ['float32', 'tf32', 'float16', 'bfloat16'] as const) {
+      const { operations } = await device!.plan({ model: resnet({ depth: 50 }), batch: 1, precision });
+      const convolutions = operations.filter(({ layer }) => /^conv1$|branch/.test(layer));
+      assert.ok(convolutions.length > 50);
+      for (const { layer, implementation } of convolutions)
+        assert.match(implementation, /^cudnn/, `${precision} ${layer}`);
+    }
+  });
+
+  test.after(() => device?.dispose());
+}
+
+test.run();

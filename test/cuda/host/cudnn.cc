@@ -1,0 +1,150 @@
+// cuDNN's convolutions on the cuDNN for tests (libraries/fake-cudnn.cc), against native/reference.
+#include "cudnn/convolution.h"
+
+#include <algorithm>
+
+#include "convolution/measure.h"
+#include "core/error.h"
+#include "kernels/convolution-check.h"
+#include "main.h"
+
+namespace resnode::cuda {
+namespace {
+
+using test::same;
+using test::expect;
+
+std::shared_ptr<const CudnnLibrary> fakeLibrary() {
+  static const test::TemporaryFolder folder;
+  CudnnEnvironment environment;
+  environment.loader = false;
+  environment.cudnn = folder.path;
+  if (!std::filesystem::exists(folder.path + "/libcudnn.so.9")) {
+    std::filesystem::copy_file(FAKE_CUDNN, folder.path + "/libcudnn.so.9");
+    std::filesystem::copy_file(EMPTY_LIBRARY, folder.path + "/libcublasLt.so.13");
+    std::filesystem::copy_file(EMPTY_LIBRARY, folder.path + "/libnvrtc.so.13");
+  }
+  const CudnnLookup lookup = lookUpCudnn(environment);
+  expect(lookup.library != nullptr, lookup.summary());
+  return lookup.library;
+}
+
+std::string namesOf(const ConvolutionOptions& options) {
+  std::string names;
+  for (const ConvolutionOption& option : options) names += (names.empty() ? "" : " ") + option.name;
+  return names;
+}
+
+ConvolutionProblem problem(ElementType type, bool bias, bool residual, bool tf32 = false) {
+  return test::problemOf({"", 1, 8, 5, 5, 16, 3, 3, 1, 1, 1, 1}, type, tf32, {bias, residual, false, true, 0});
+}
+
+RESNODE_TEST(cudnn, "every proposal once, in the heuristics' order, named by engine and knobs") {
+  CudnnHandle handle(fakeLibrary());
+  same(namesOf(cudnnOptions(handle, problem(ElementType::float16, false, false), {})),
+        "cudnn-engine-1[2:5] cudnn-engine-2[] cudnn-engine-0[]", "one form");
+  same(namesOf(cudnnOptions(handle, problem(ElementType::float16, true, false), {false, true})),
+        "cudnn-engine-1[2:5]-classic cudnn-engine-2[]-classic cudnn-engine-0[]-classic cudnn-engine-1[2:5] cudnn-engine-2[] cudnn-engine-0[]",
+        "the bias in the data's type, then in float32");
+  same(namesOf(cudnnOptions(handle, problem(ElementType::float16, true, false), {})), "cudnn-engine-1[2:5] cudnn-engine-2[] cudnn-engine-0[]",
+        "no narrow bias, no classic form");
+}
+
+RESNODE_TEST(cudnn, "engines are refused by their notes, with the reason") {
+  CudnnHandle handle(fakeLibrary());
+  std::vector<std::string> refusals;
+  same(namesOf(cudnnOptions(handle, problem(ElementType::float16, false, false), {true, false}, &refusals)), "cudnn-engine-1[2:5] cudnn-engine-0[]",
+        "deterministic");
+  same(refusals.at(0), "cudnn-engine-2[]: CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC: deterministic results were asked for", "reason");
+  refusals.clear();
+  same(namesOf(cudnnOptions(handle, problem(ElementType::float32, false, false), {}, &refusals)), "cudnn-engine-1[2:5] cudnn-engine-0[]", "float32");
+  same(refusals.at(0), "cudnn-engine-2[]: CUDNN_NUMERICAL_NOTE_TENSOR_CORE: on float32 data it means tf32, which was not asked for", "reason");
+  same(namesOf(cudnnOptions(handle, problem(ElementType::float32, false, false, true), {})), "cudnn-engine-1[2:5] cudnn-engine-2[] cudnn-engine-0[]",
+        "tf32");
+  for (const auto& candidate : cudnnCandidates(handle, problem(ElementType::float16, false, false), {})) {
+    expect(candidate->deterministic() == (candidate->name() != "cudnn-engine-2[]"), candidate->name());
+    expect(candidate->workspaceBytes() == 64, "workspace");
+  }
+}
+
+RESNODE_TEST(cudnn, "an error tells which attribute of what, and cuDNN's reason") {
+  const auto library = fakeLibrary();
+  CudnnDescriptor tensor(*library, cudnn::CUDNN_BACKEND_TENSOR_DESCRIPTOR, "the input");
+  try {
+    tensor.set(cudnn::CUDNN_ATTR_TENSOR_DIMENSIONS, 1.0f);
+  } catch (const Error& error) {
+    return same(error.what(), "cuDNN 9.24.0: CUDNN_ATTR_TENSOR_DIMENSIONS of the input: CUDNN_STATUS_BAD_PARAM (type 3, not 4)", "message");
+  }
+  throw test::Failure("nothing was thrown");
+}
+
+// The device's memory for the output, which is the only one that CUDA itself is asked to touch.
+template <class Run>
+void withOutputOnDevice(const ConvolutionProblem& problem, ConvolutionArguments arguments, Run run) {
+  const size_t bytes = problem.output.elements() * bytesOf(problem.type);
+  void *host = arguments.output, *device = nullptr;
+  expect(cudaMalloc(&device, bytes) == cudaSuccess && cudaMemcpy(device, host, bytes, cudaMemcpyHostToDevice) == cudaSuccess, "device memory");
+  if (arguments.residual == host) arguments.residual = device;
+  arguments.output = device;
+  run(arguments);
+  expect(cudaMemcpy(host, device, bytes, cudaMemcpyDeviceToHost) == cudaSuccess && cudaFree(device) == cudaSuccess, "back");
+}
+
+void check(const std::vector<test::ConvolutionCase>& cases) {
+  CudnnHandle handle(fakeLibrary());
+  for (const test::ConvolutionCase& shape : cases) {
+    for (const test::ConvolutionExtras& extras : test::allExtras()) {
+      test::eachType([&](auto element, ElementType type) {
+        test::checkConvolution<decltype(element)>(shape, type, false, extras, 64, [&](const auto& problem, const auto& arguments) {
+          const ConvolutionCandidates candidates = cudnnCandidates(handle, problem, {});
+          expect(!candidates.empty(), "there are candidates");
+          withOutputOnDevice(problem, arguments, [&](const auto& onDevice) { candidates.front()->enqueue(onDevice, nullptr); });
+        });
+      });
+    }
+  }
+}
+
+RESNODE_TEST(cudnn, "what residual nets are made of, as the reference computes it") { check(test::residualNetCases()); }
+RESNODE_TEST(cudnn, "odd sizes, dilation, padding") { check(test::oddCases()); }
+RESNODE_TEST(cudnn, "groups: true channels only, and the padding's zeros written") { check(test::groupedCases()); }
+
+// Adds what it should not.
+struct Wrong final : ConvolutionImplementation {
+  Wrong(std::unique_ptr<ConvolutionImplementation> right, int64_t at, const ConvolutionProblem& problem) : right_(std::move(right)), at_(at), problem_(problem) {}
+  const std::string& name() const override { return right_->name(); }
+  size_t workspaceBytes() const override { return right_->workspaceBytes(); }
+  bool deterministic() const override { return true; }
+  void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) override {
+    right_->enqueue(arguments, stream);
+    cudaMemsetAsync(static_cast<char*>(arguments.output) + at_ * bytesOf(problem_.type), 0x4f, bytesOf(problem_.type), stream);
+  }
+  std::unique_ptr<ConvolutionImplementation> right_;
+  int64_t at_;
+  ConvolutionProblem problem_;
+};
+
+RESNODE_TEST(cudnn, "the measure on the device takes every right candidate, in either form, and no wrong one") {
+  CudnnHandle handle(fakeLibrary());
+  cudaStream_t stream = nullptr;
+  for (const test::ConvolutionCase& shape : {test::ConvolutionCase{"3x3", 1, 9, 3, 4, 17, 3, 3, 1, 1, 1, 1}, {"grouped", 1, 9, 2, 3, 6, 3, 3, 1, 1, 1, 3}}) {
+    for (const test::ConvolutionExtras& extras : {test::ConvolutionExtras{true, true, false, true, 0}, {false, false, false, false, 0}}) {
+      test::eachType([&](auto, ElementType type) {
+        const ConvolutionProblem p = test::problemOf(shape, type, false, extras);
+        const auto direct = std::move(ownCandidates(p, 90).front());
+        const auto measure = measureOnDevice(p, *direct, stream);
+        const std::string where = std::string(shape.name) + " " + test::nameOf(type) + " ";
+        ConvolutionCandidates candidates = cudnnCandidates(handle, p, {false, true});
+        for (const auto& candidate : candidates) same(measure->check(*candidate), "", where + candidate->name());
+        expect(measure->time(*candidates.front()) >= 0, "a time");
+        for (int64_t at : {int64_t{0}, p.output.elements() - 1}) {  // the last may be padding
+          Wrong wrong(std::move(ownCandidates(p, 90).front()), at, p);
+          expect(measure->check(wrong).find("wrong") == 0, where + "wrong at " + std::to_string(at));
+        }
+      });
+    }
+  }
+}
+
+}  // namespace
+}  // namespace resnode::cuda

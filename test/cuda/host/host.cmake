@@ -1,0 +1,47 @@
+# host-tests: what chooses, remembers and drives convolutions (cuda/convolution, cuda/cudnn), and the libraries that it opens.
+file(GLOB HOST_TEST_SOURCES CONFIGURE_DEPENDS host/*.cc)
+file(GLOB CUDNN_SOURCES CONFIGURE_DEPENDS ${ROOT}/cuda/cudnn/*.cc)
+set(CHOOSING_SOURCES ${ROOT}/cuda/convolution/cache.cc ${ROOT}/cuda/convolution/measure.cc ${ROOT}/cuda/convolution/tune.cc)
+add_executable(host-tests ${HOST_TEST_SOURCES} kernels/convolution-check.cc ${CUDNN_SOURCES} ${CHOOSING_SOURCES} $<TARGET_OBJECTS:kernels>)
+target_link_libraries(host-tests PRIVATE sanitized)
+
+# Without sanitizers: AddressSanitizer's dlopen hides a library's own path from it, and cuDNN finds its parts by that.
+add_executable(real-cudnn-tests host/main.cc host/real/cudnn.cc ${CUDNN_SOURCES} ${ROOT}/cuda/check.cc ${EMULATOR_SOURCES})
+target_link_libraries(real-cudnn-tests PRIVATE emulation)
+target_compile_options(real-cudnn-tests PRIVATE -O1)
+
+foreach(version 92400 80900)
+  add_library(fake-cudnn-${version} MODULE host/libraries/fake-cudnn.cc)
+  target_link_libraries(fake-cudnn-${version} PRIVATE emulation)
+  target_compile_definitions(fake-cudnn-${version} PRIVATE FAKE_CUDNN_VERSION=${version})
+endforeach()
+
+file(WRITE ${CMAKE_BINARY_DIR}/empty.c "")
+enable_language(C)
+add_library(empty MODULE ${CMAKE_BINARY_DIR}/empty.c)
+
+# A driver with every function of cuda.h, for cuDNN on a machine without one: kernels are loaded, devices are not there.
+# cuDNN finds it by its soname once the test has opened it.
+file(READ ${RESNODE_CUDA_INCLUDE}/cuda.h DRIVER_HEADER)
+string(REGEX MATCHALL "cu[A-Z][A-Za-z0-9_]*\\(" DRIVER_FUNCTIONS "${DRIVER_HEADER}")
+list(REMOVE_DUPLICATES DRIVER_FUNCTIONS)
+set(DRIVER "")
+foreach(function ${DRIVER_FUNCTIONS})
+  string(REPLACE "(" "" name "${function}")
+  if(name MATCHES "^cu(LibraryLoadData|LibraryGetKernel|LibraryGetModule|KernelGetFunction|ModuleLoadData|ModuleGetFunction)")
+    string(APPEND DRIVER "int ${name}(void **object) { *object = object; return 0; }\n")
+  elseif(name MATCHES "^cu(Kernel|Func)(Get|Set)Attribute$|^cu(Library|Module)Unload$")
+    string(APPEND DRIVER "int ${name}(void) { return 0; }\n")
+  else()
+    string(APPEND DRIVER "int ${name}(void) { return 100; } /* CUDA_ERROR_NO_DEVICE */\n")
+  endif()
+endforeach()
+file(WRITE ${CMAKE_BINARY_DIR}/fake-driver.c "${DRIVER}")
+add_library(fake-driver SHARED ${CMAKE_BINARY_DIR}/fake-driver.c)
+set_target_properties(fake-driver PROPERTIES C_VISIBILITY_PRESET default NO_SONAME ON LINK_FLAGS "-Wl,-soname,libcuda.so.1")
+
+add_dependencies(host-tests fake-cudnn-92400 fake-cudnn-80900 empty)
+target_compile_definitions(host-tests PRIVATE FAKE_CUDNN="$<TARGET_FILE:fake-cudnn-92400>" FAKE_CUDNN_8="$<TARGET_FILE:fake-cudnn-80900>"
+                           EMPTY_LIBRARY="$<TARGET_FILE:empty>")
+add_dependencies(real-cudnn-tests fake-driver)
+target_compile_definitions(real-cudnn-tests PRIVATE FAKE_DRIVER="$<TARGET_FILE:fake-driver>")

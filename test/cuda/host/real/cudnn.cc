@@ -1,0 +1,166 @@
+// Our use of cuDNN, against the real library where one is found, without a GPU: since 9.8 cuDNN proposes engines and makes
+// plans for a device of which it is told the properties. Nothing is run here.
+#include <dlfcn.h>
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "cudnn/convolution.h"
+#include "../main.h"
+
+namespace resnode::cuda {
+namespace {
+
+using test::expect;
+
+// An H100 SXM5's, from its data sheet and the CUDA C++ Programming Guide's table of compute capability 9.0, in the form of
+// CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION.
+constexpr const char* kH100 = R"({
+  "deviceName": "NVIDIA H100 80GB HBM3", "cudaDeviceId": 0, "deviceVer": 900, "driverVer": 13000, "pciDeviceId": 0, "isTccDriver": 0,
+  "multiProcessorCount": 132, "smClockRateKHz": 1980000, "memClockRateKHz": 2619000, "totalGlobalMem": 85017493504, "l2CacheSize": 52428800,
+  "maxGridSize": [2147483647, 65535, 65535], "maxBlockSize": [1024, 1024, 64], "maxThreadsPerBlock": 1024, "maxThreadsPerSM": 2048,
+  "maxCtasPerSM": 32, "warpSize": 32, "regsPerBlock": 65536, "maxRegistersPerSM": 65536, "maxSharedMemoryPerBlock": 49152,
+  "maxSharedMemoryPerBlockOptin": 232448, "reservedSharedMemoryPerBlock": 1024, "supportCoopLaunch": 1})";
+
+std::shared_ptr<const CudnnLibrary> realLibrary() {
+  const CudnnLookup& lookup = cudnnOfThisProcess();
+  if (!lookup.library) throw test::Skip{"cuDNN: " + lookup.summary()};
+  if (lookup.library->version < 90800) throw test::Skip{"cuDNN " + lookup.library->versionText() + " needs a GPU to be asked anything; 9.8 and later do not"};
+  // Engines that compile want a driver to load what they compiled into. Once open it is found under its soname.
+  if (!dlopen("libcuda.so.1", RTLD_NOW) && !dlopen(FAKE_DRIVER, RTLD_NOW)) throw test::Failure(dlerror());
+  return lookup.library;
+}
+
+struct Precision {
+  const char* name;
+  ElementType type;
+  bool tf32;
+};
+constexpr Precision kPrecisions[] = {{"float16", ElementType::float16, false},
+                                     {"bfloat16", ElementType::bfloat16, false},
+                                     {"float32", ElementType::float32, false},
+                                     {"tf32", ElementType::float32, true}};
+
+struct Layer {
+  int64_t size, channels, filters, kernel, stride;
+  bool residual, relu;
+};
+
+// Every different convolution of ResNet-50 as published: the first, then each stage's projection, reduction, 3×3 and
+// expansion, and the reduction of its later blocks.
+std::vector<Layer> resnet50() {
+  std::vector<Layer> layers{{224, 3, 64, 7, 2, false, true}};
+  int64_t channels = 64, size = 56;
+  for (int64_t width : {64, 128, 256, 512}) {
+    const int64_t stride = width == 64 ? 1 : 2, inside = size / stride;
+    layers.push_back({size, channels, 4 * width, 1, stride, false, false});
+    layers.push_back({size, channels, width, 1, stride, false, true});
+    layers.push_back({inside, width, width, 3, 1, false, true});
+    layers.push_back({inside, width, 4 * width, 1, 1, true, true});
+    layers.push_back({inside, 4 * width, width, 1, 1, false, true});
+    channels = 4 * width;
+    size = inside;
+  }
+  return layers;
+}
+
+ConvolutionProblem problemOf(const Layer& layer, int64_t batch, const Precision& precision) {
+  ConvolutionProblem problem;
+  problem.type = precision.type;
+  problem.tf32 = precision.tf32;
+  problem.r = problem.s = layer.kernel;
+  problem.strideH = problem.strideW = layer.stride;
+  problem.padH = problem.padW = layer.kernel / 2;
+  const int64_t out = (layer.size + 2 * problem.padH - layer.kernel) / layer.stride + 1;
+  problem.input = {batch, layer.size, layer.size, layer.channels, padChannels(layer.channels)};
+  problem.output = {batch, out, out, layer.filters, padChannels(layer.filters)};
+  problem.bias = true;
+  problem.residual = layer.residual;
+  problem.relu = layer.relu;
+  return problem;
+}
+
+std::string nameOf(const ConvolutionProblem& problem, const Precision& precision) {
+  return std::string(precision.name) + " " + test::sizes(problem.input.n, problem.input.h, problem.input.c) + " to " +
+         std::to_string(problem.output.c) + ", " + test::sizes(problem.r, problem.s) + " stride " + std::to_string(problem.strideH) +
+         (problem.residual ? " + residual" : "");
+}
+
+std::string join(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += "\n  " + line;
+  return text;
+}
+
+bool mentions(const std::vector<std::string>& refusals, const std::string& what) {
+  return std::any_of(refusals.begin(), refusals.end(), [&](const std::string& refusal) { return refusal.find(what) != std::string::npos; });
+}
+
+RESNODE_TEST(cudnn_real, "takes our graphs of every convolution of ResNet-50 and proposes engines for an H100") {
+  CudnnHandle handle(realLibrary(), std::string(kH100));
+  for (int64_t batch : {1, 32}) {
+    for (const Layer& layer : resnet50()) {
+      for (const Precision& precision : kPrecisions) {
+        const ConvolutionProblem problem = problemOf(layer, batch, precision);
+        std::vector<std::string> refusals;
+        const ConvolutionOptions options = cudnnOptions(handle, problem, {false, true}, &refusals);
+        const std::string what = nameOf(problem, precision);
+        expect(!options.empty(), what + ": none" + join(refusals));
+        // Refused are engines, for their notes; never a descriptor of ours.
+        for (const std::string& refusal : refusals) expect(refusal.find("cudnn-engine-") == 0, what + ": " + refusal);
+        const bool trueFloat32 = precision.type == ElementType::float32 && !precision.tf32;
+        expect(mentions(refusals, "CUDNN_NUMERICAL_NOTE_TENSOR_CORE") == trueFloat32, what + ": tensor cores are refused for float32 alone");
+      }
+    }
+  }
+}
+
+RESNODE_TEST(cudnn_real, "makes plans for an H100, with their workspaces") {
+  CudnnHandle handle(realLibrary(), std::string(kH100));
+  for (const Precision& precision : kPrecisions) {
+    for (bool narrowBias : {false, true}) {
+      const ConvolutionProblem problem = problemOf({14, 256, 1024, 1, 1, true, true}, 8, precision);
+      std::vector<std::string> failures;
+      bool made = false;
+      for (const ConvolutionOption& option : cudnnOptions(handle, problem, {true, narrowBias})) {
+        try {
+          const auto implementation = option.make();
+          expect(implementation->name() == option.name && implementation->deterministic(), option.name);
+          expect(implementation->workspaceBytes() < size_t{1} << 31, option.name + " wants " + std::to_string(implementation->workspaceBytes()) + " bytes");
+          made = true;
+          break;
+        } catch (const Error& error) {
+          failures.push_back(error.what());
+        }
+      }
+      expect(made, nameOf(problem, precision) + ": none could be made" + join(failures));
+    }
+  }
+}
+
+RESNODE_TEST(cudnn_real, "takes groups, dilation, leaky ReLU and no epilogue at all") {
+  CudnnHandle handle(realLibrary(), std::string(kH100));
+  for (const Precision& precision : kPrecisions) {
+    ConvolutionProblem grouped = problemOf({28, 128, 128, 3, 1, false, true}, 4, precision);
+    grouped.group = 32;
+    ConvolutionProblem odd = grouped;  // true channels counted, rows of padded ones
+    odd.group = 3;
+    odd.input.c = odd.output.c = 126;
+    ConvolutionProblem dilated = problemOf({28, 128, 128, 3, 1, true, true}, 4, precision);
+    dilated.dilationH = dilated.dilationW = dilated.padH = dilated.padW = 2;
+    ConvolutionProblem leaky = dilated;
+    leaky.negativeSlope = 0.1f;
+    ConvolutionProblem bare = problemOf({28, 128, 128, 3, 1, false, false}, 4, precision);
+    bare.bias = false;
+    for (const auto& [name, problem] : {std::pair("grouped", grouped), std::pair("grouped, odd", odd), std::pair("dilated", dilated),
+                                        std::pair("leaky", leaky), std::pair("bare", bare)}) {
+      std::vector<std::string> refusals;
+      const size_t count = cudnnOptions(handle, problem, {false, true}, &refusals).size();
+      for (const std::string& refusal : refusals) expect(refusal.find("cudnn-engine-") == 0, std::string(name) + " " + precision.name + ": " + refusal);
+      std::printf("  cuDNN %s, %s %s: %zu options\n", handle.library().versionText().c_str(), precision.name, name, count);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace resnode::cuda
