@@ -27,6 +27,7 @@ export const names = (text: string): string[] => text.split(',').filter((part) =
 export interface DeviceFlags {
   device: DeviceKind;
   threads?: number;
+  cudnn: boolean;
 }
 
 const deviceKind = (text: string): DeviceKind => {
@@ -35,7 +36,7 @@ const deviceKind = (text: string): DeviceKind => {
   return text as DeviceKind;
 };
 
-/** Adds --device and --threads. */
+/** Adds --device, --threads and --no-cudnn. */
 export function deviceOptions(command: Command): Command {
   return command
     .addOption(
@@ -43,7 +44,8 @@ export function deviceOptions(command: Command): Command {
         .argParser(deviceKind)
         .default('auto'),
     )
-    .option('--threads <n>', 'threads of the CPU device (default: as many as there are)', integer(1));
+    .option('--threads <n>', 'threads of the CPU device (default: as many as there are)', integer(1))
+    .option('--no-cudnn', "compute with resnode's own kernels alone on a CUDA device");
 }
 
 /** What nets are computed in. */
@@ -61,8 +63,8 @@ export function precisionOption(command: Command): Command {
 }
 
 /** Opens the device of the flags; says on a terminal what `auto` chose. */
-export async function openFlagged({ device, threads }: DeviceFlags): Promise<Device> {
-  const opened = await openDevice(device, threads === undefined ? {} : { threads });
+export async function openFlagged({ device, threads, cudnn }: DeviceFlags): Promise<Device> {
+  const opened = await openDevice(device, { cudnn, ...(threads === undefined ? {} : { threads }) });
   if (device === 'auto' && process.stderr.isTTY)
     console.error(`resnode: computing on ${opened.kind} (${opened.reason})`);
   return opened;

@@ -185,7 +185,9 @@ export function checkGpus(list: Pick<Devices, 'devices' | 'problem'> | null, ope
     )
     .join('; ');
   if (!(opened instanceof ResnodeError)) return { name, ok: true, found, details: opened };
-  return { name, ok: false, found: found === '' ? opened.message : `${found}; but: ${opened.message}` };
+  // The first line; every place where cuDNN was looked for is told beside cuDNN.
+  const reason = opened.message.split('\n')[0]!;
+  return { name, ok: false, found: found === '' ? reason : `${found}; but: ${reason}` };
 }
 
 type Opened = Awaited<ReturnType<typeof describeDevice>>;
