@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { ArgumentError, ResnodeError } from '../errors.ts';
 import { classify } from './classify.ts';
+import { convert } from './convert.ts';
 import { parity } from './parity.ts';
 import { print } from './print.ts';
 import { run } from './run.ts';
@@ -15,7 +16,7 @@ const program = new Command('resnode')
   .version(version)
   .description("Deep residual networks from Caffe's files")
   .configureHelp({ sortSubcommands: true });
-for (const command of [classify, run, parity, summary, time, print]) program.addCommand(command());
+for (const command of [classify, convert, run, parity, summary, time, print]) program.addCommand(command());
 for (const command of [program, ...program.commands])
   command.exitOverride().configureOutput({
     outputError: (text, write) => write(text.replace(/^error: /, 'resnode: ')),
