@@ -17,18 +17,18 @@ function constantOperand(
   return { value: node.activation(isFirst ? 1 : 0), tensor, blob, isFirst };
 }
 
-/** The axes of `shape` from which on, and to which, an operand has values of its own; null where Caffe cannot say it. */
-function run(
-  node: NodeContext,
-  shape: readonly number[],
-  operand: readonly number[],
-): { axis: number; dims: readonly number[] } {
-  const aligned = [...Array.from({ length: shape.length - operand.length }, () => 1), ...operand];
+/**
+ * The axes of `shape` over which an operand has values of its own, as Scale and Bias take them: one run.
+ * @param keepsBatch A first dimension that both have is part of the run even where it is 1, since it may grow.
+ */
+function run(node: NodeContext, shape: readonly number[], operand: readonly number[], keepsBatch = false) {
+  const missing = shape.length - operand.length;
+  const aligned = [...Array.from({ length: missing }, () => 1), ...operand];
   const first = aligned.findIndex((dim) => dim !== 1);
-  const axis = Math.max(first, 0);
+  const axis = keepsBatch && missing === 0 && aligned[0] === shape[0] ? 0 : Math.max(first, 0);
   const end = aligned.findLastIndex((dim) => dim !== 1) + 1;
   const dims = aligned.slice(axis, end);
-  if (operand.length > shape.length || !isSame(dims, shape.slice(axis, end)))
+  if (missing < 0 || !isSame(dims, shape.slice(axis, end)))
     node.fail(
       `${operand.join('×')} is broadcast over ${shape.join('×')} in a way that Caffe's layers do not know`,
     );
@@ -105,28 +105,21 @@ function broadcastLayer(node: NodeContext, type: 'Scale' | 'Bias'): boolean {
   if (isSame(a.shape, b.shape)) return false;
   const size = ({ shape }: Activation) => shape.reduce((product, dim) => product * dim, 1);
   const [large, small] = size(a) >= size(b) ? [a, b] : [b, a];
-  const end = small.shape.findLastIndex((dim) => dim !== 1) + 1;
-  const dims = small.shape.slice(0, Math.max(end, 1));
-  if (small.shape.length !== large.shape.length || !isSame(dims, large.shape.slice(0, dims.length)))
-    node.fail(
-      `${small.shape.join('×')} is broadcast over ${large.shape.join('×')} in a way that Caffe's layers do not know`,
-    );
-  const between = `${node.node.outputs[0]}/operand`;
-  const dim = dims.map(() => 0);
-  node.layer({
-    name: node.layerName(),
-    type: 'Reshape',
-    bottom: [small.name],
-    top: [between],
-    reshape_param: { shape: { dim } },
-  });
-  const axes = { axis: 0 };
-  node.layer({
-    name: node.layerName(),
-    type,
-    bottom: [large.name, between],
-    ...(type === 'Scale' ? { scale_param: axes } : { bias_param: axes }),
-  });
+  const { axis, dims } = run(node, large.shape, small.shape, true);
+  let operand = small.name;
+  if (!isSame(dims, small.shape)) {
+    operand = `${node.node.outputs[0]}/operand`;
+    const dim = dims.map((each, i) => (each === small.shape[i] ? 0 : each));
+    node.layer({
+      name: node.layerName(),
+      type: 'Reshape',
+      bottom: [small.name],
+      top: [operand],
+      reshape_param: { shape: { dim } },
+    });
+  }
+  const param = { [type === 'Scale' ? 'scale_param' : 'bias_param']: { axis } };
+  node.layer({ name: node.layerName(), type, bottom: [large.name, operand], ...param });
   return true;
 }
 

@@ -70,6 +70,7 @@ function batchNormalization(node: NodeContext) {
   ) as [Blob, Blob, Blob, Blob];
   const factor = blobFromFloats([1], Float32Array.of(1));
   const name = node.layerName(tensors[2]);
+  const eps = node.float('epsilon', 1e-5);
   const output = node.node.outputs[0]!;
   const isPlain =
     toFloat32(gamma).every((value) => value === 1) && toFloat32(beta).every((value) => value === 0);
@@ -79,7 +80,10 @@ function batchNormalization(node: NodeContext) {
       name,
       type: 'BatchNorm',
       top: [between],
-      batch_norm_param: { use_global_stats: true, eps: node.float('epsilon', 1e-5) },
+      batch_norm_param: {
+        use_global_stats: true,
+        ...(Math.fround(eps) === Math.fround(1e-5) ? {} : { eps }),
+      },
     },
     [mean, variance, factor],
   );

@@ -160,7 +160,7 @@ class NetBuilder {
         return value;
       },
       layerName: (from = null) => {
-        const prefix = /^(?!onnx::)(.+)[._](weight|bias|gamma|beta|running_mean|running_var|mean|var)$/.exec(
+        const prefix = /^(?!onnx::)(.+?)[._](weight|bias|gamma|beta|running_mean|running_var|mean|var)$/.exec(
           from?.name ?? '',
         )?.[1];
         return fresh(this.#names, prefix ?? (name || outputs[0] || type));

@@ -17,7 +17,7 @@ const IN_PLACE = [
 
 /**
  * Gives the bottom of an in-place layer its top's name, where nobody else reads it; the last name of a chain stays.
- * A layer of the invented type `Identity` disappears in the same way, else it becomes a Split. Tops that nobody reads
+ * A Split with one top (a copy for a name) disappears in the same way. Tops that nobody reads
  * and that are no outputs go to a Silence layer, so that Caffe does not show them.
  * @param layers Every top is made once.
  * @param outputs Names that must stay.
@@ -38,9 +38,8 @@ export function runInPlace(
     const [source, target] = [bottom[0], top[0]];
     const isAlone = bottom.length === 1 && top.length === 1 && readers.get(source!) === 1;
     const mayRename = isAlone && !outputs.has(source!) && !inputs.has(source!);
-    if (mayRename && (IN_PLACE.includes(type) || type === 'Identity')) renamed.set(source!, nameOf(target!));
-    if (type === 'Identity' && mayRename) continue;
-    result.push(type === 'Identity' ? { ...layer, type: 'Split' } : layer);
+    if (mayRename && (IN_PLACE.includes(type) || type === 'Split')) renamed.set(source!, nameOf(target!));
+    if (type !== 'Split' || !mayRename) result.push(layer);
   }
   const unread = layers.flatMap(({ top = [] }) =>
     top.filter((name) => !readers.has(name) && !outputs.has(name)),
