@@ -156,7 +156,7 @@ export const eltwise = (operation: 'SUM' | 'MAX') => (node: NodeContext) => eltw
 export function gemm(node: NodeContext) {
   if (node.float('alpha', 1) !== 1 || node.float('beta', 1) !== 1 || node.integer('transA', 0) !== 0)
     node.fail('alpha, beta and transA other than 1, 1 and 0 are not converted');
-  const { name: bottom, shape } = node.activation(0);
+  const { shape } = node.activation(0);
   const tensor = node.constant(1) ?? node.fail('its weights are no constant');
   if (shape.length !== 2 || tensor.shape.length !== 2)
     node.fail(`expected matrices, found ${shape.join('×')} and ${tensor.shape.join('×')}`);
@@ -166,7 +166,7 @@ export function gemm(node: NodeContext) {
   if (bias === null && node.inputCount > 2 && node.node.inputs[2] !== '')
     node.fail('its bias is no constant');
   const weights = blobOfTensor(tensor) ?? node.fail(`"${tensor.name}" is ${tensor.type}, expected float32`);
-  innerProduct(node, tensor, bottom, outputs, 1, isTransposed, [
+  innerProduct(node, tensor, outputs, 1, isTransposed, [
     weights,
     ...(bias === null ? [] : [biasOf(node, bias, outputs)]),
   ]);
@@ -183,17 +183,16 @@ function biasOf(node: NodeContext, tensor: OnnxTensor, outputs: number): Blob {
 }
 
 export function matMul(node: NodeContext) {
-  const { name: bottom, shape } = node.activation(0);
+  const { shape } = node.activation(0);
   const tensor = node.constant(1) ?? node.fail('only a product with constant weights is converted');
   if (tensor.shape.length !== 2) node.fail(`its weights are ${tensor.shape.join('×')}, expected a matrix`);
   const weights = blobOfTensor(tensor) ?? node.fail(`"${tensor.name}" is ${tensor.type}, expected float32`);
-  innerProduct(node, tensor, bottom, tensor.shape[1]!, shape.length - 1, true, [weights]);
+  innerProduct(node, tensor, tensor.shape[1]!, shape.length - 1, true, [weights]);
 }
 
 function innerProduct(
   node: NodeContext,
   tensor: OnnxTensor,
-  bottom: string,
   outputs: number,
   axis: number,
   isTransposed: boolean,
@@ -205,8 +204,9 @@ function innerProduct(
     ...(axis === 1 ? {} : { axis }),
     ...(isTransposed ? { transpose: true } : {}),
   };
-  node.layer(
-    { name: node.layerName(tensor), type: 'InnerProduct', bottom: [bottom], inner_product_param },
-    blobs,
-  );
+  const layer = { name: node.layerName(tensor), type: 'InnerProduct', inner_product_param };
+  // InnerProduct flattens from axis 1 itself.
+  const { layer: flatten } = (axis === 1 ? node.previous(node.activation(0)) : null) ?? {};
+  if (flatten?.type === 'Flatten') node.replacePrevious({ ...layer, bottom: flatten.bottom! }, blobs);
+  else node.layer({ ...layer, bottom: [node.activation(0).name] }, blobs);
 }

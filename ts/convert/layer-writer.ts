@@ -95,16 +95,18 @@ export class OnnxWriter {
         add(`${node.name}.${role}`, 'int64', [list.length], () =>
           bytesOf(BigInt64Array.from(list, (value) => BigInt(value))),
         ),
-      emit: (type, inputs, attributes = {}, made = [fresh(this.#values, `${outputs[0]}/${type}`)]) => {
+      emit: (type, inputs, attributes = {}, made) => {
+        const helper = `${node.name}/${type}`;
+        const produced = made ?? [fresh(this.#values, helper)];
         this.nodes.push({
-          name: fresh(this.#nodeNames, node.name),
+          name: fresh(this.#nodeNames, made === undefined ? helper : node.name),
           type,
           domain: '',
           inputs,
-          outputs: made,
+          outputs: produced,
           attributes: new Map(Object.entries(attributes)),
         });
-        return made[0]!;
+        return produced[0]!;
       },
       fail: (reason) => {
         const { name, type, position } = node;
