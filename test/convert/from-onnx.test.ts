@@ -159,6 +159,26 @@ test('what Caffe has no equal of is refused by the name of the node, with the re
         return true;
       },
     );
+  const doubled = Array.from({ length: 60 }, (_, i) => ({
+    ...model('Concat', { axis: int(0) }).nodes[0]!,
+    inputs: [`w${i}`, `w${i}`],
+    outputs: [`w${i + 1}`],
+  }));
+  const reshape = { ...model('Reshape', {}).nodes[0]!, inputs: ['x', 'w60'] };
+  const bomb = model(
+    'Reshape',
+    {},
+    {
+      nodes: [...doubled, reshape],
+      initializers: [integerConstant('w0', [1], [1])],
+    },
+  );
+  assert.throws(() => fromOnnx(bomb, { file: 'a.onnx' }), /\(Concat\): input 0 \("w10"\) is a constant/);
+  const batch = { ...model('BatchNormalization', {}).nodes[0]!, inputs: ['x', 'w', 'w', 'w', 'w'] };
+  assert.throws(
+    () => fromOnnx(model('', {}, { nodes: [batch] }), { file: 'a.onnx' }),
+    /its weights are 1×3×3×3, a layer of this kind needs 3/,
+  );
   fromOnnx(model('Relu', {}, { inputs: [{ name: 'x', type: 'float32', shape: null }] }), {
     file: 'a.onnx',
     inputShapes: { x: [1, 3, 8, 8] },

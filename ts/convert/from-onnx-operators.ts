@@ -63,7 +63,6 @@ export const operators: Readonly<Record<string, Rule>> = {
 function batchNormalization(node: NodeContext) {
   if (node.integer('training_mode', 0) !== 0)
     node.fail("it uses the batch's own statistics (training_mode 1); export the net in its evaluation mode");
-  const { shape } = node.activation(0);
   const tensors = [1, 2, 3, 4].map((i) => node.constant(i) ?? node.fail(`input ${i} is no constant`));
   const [gamma, beta, mean, variance] = tensors.map(
     (tensor, i) => blobOfTensor(tensor) ?? node.fail(`input ${i + 1} is ${tensor.type}, expected float32`),
@@ -90,10 +89,10 @@ function batchNormalization(node: NodeContext) {
   if (isPlain) return;
   const own = node.layerName(tensors[1]);
   const scale = own.startsWith(name) ? scaleName(name) : own;
-  node.layer(
-    { name: scale, type: 'Scale', bottom: [between], scale_param: { bias_term: true } },
-    [gamma, beta].map((blob) => ({ ...blob, shape: [shape[1] ?? 1] })),
-  );
+  node.layer({ name: scale, type: 'Scale', bottom: [between], scale_param: { bias_term: true } }, [
+    gamma,
+    beta,
+  ]);
 }
 
 // MSRA's nets have bn_conv1 and scale_conv1.

@@ -4,9 +4,9 @@ import type { WeightsFile, WeightsLayer } from '../caffe/caffemodel.ts';
 import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
 import { ResnodeError, WeightsError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
-import { fresh } from './fresh.ts';
 import { operators } from './from-onnx-operators.ts';
 import { runInPlace } from './in-place.ts';
+import { Names } from './names.ts';
 import type { Activation, NodeContext } from './node-context.ts';
 import { foldIntegers, integerConstant } from './onnx-constants.ts';
 import type { OnnxAttribute, OnnxModel, OnnxNode, OnnxTensor } from './onnx-proto.ts';
@@ -53,7 +53,7 @@ class NetBuilder {
   readonly #model: OnnxModel;
   readonly #values = new Map<string, Activation>();
   readonly #constants = new Map<string, OnnxTensor>();
-  readonly #names = new Set<string>();
+  readonly #names = new Names();
   readonly #outputs: ReadonlySet<string>;
   readonly #readers = new Map<string, number>();
 
@@ -76,7 +76,7 @@ class NetBuilder {
           `input "${name}" is ${type} ${shape === null ? 'of no stated shape' : shape.map((dim) => dim || '?').join('×')}; expected float32, and numbers for all but the first dimension: give its shape (--input-shape ${name}=1x3x224x224)`,
         );
       const layer = {
-        name: fresh(this.#names, name),
+        name: this.#names.take(name),
         type: 'Input',
         top: [name],
         input_param: { shape: [{ dim: dims as number[] }] },
@@ -163,7 +163,7 @@ class NetBuilder {
         const prefix = /^(?!onnx::)(.+?)[._](weight|bias|gamma|beta|running_mean|running_var|mean|var)$/.exec(
           from?.name ?? '',
         )?.[1];
-        return fresh(this.#names, prefix ?? (name || outputs[0] || type));
+        return this.#names.take(prefix ?? (name || outputs[0] || type));
       },
       layer: (layer, blobs = []) => {
         const bottom = layer.bottom ?? [this.#context(node).activation(0).name];

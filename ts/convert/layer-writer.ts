@@ -2,7 +2,7 @@
 import { type Blob, toFloat32, toFloat64 } from '../caffe/blob.ts';
 import { GraphError } from '../errors.ts';
 import type { Graph, Node, ParameterId } from '../graph/graph.ts';
-import { fresh } from './fresh.ts';
+import { Names } from './names.ts';
 import type { OnnxAttribute, OnnxNode, OnnxTensor } from './onnx-proto.ts';
 
 /** Where the values of a parameter are. */
@@ -43,15 +43,15 @@ export class OnnxWriter {
   readonly #graph: Graph;
   readonly #names: readonly string[];
   readonly #blobOf: BlobOf;
-  readonly #values: Set<string>;
-  readonly #nodeNames = new Set<string>();
+  readonly #values: Names;
+  readonly #nodeNames = new Names();
   readonly #parameters = new Map<string, string>();
 
   constructor(graph: Graph, names: readonly string[], blobOf: BlobOf) {
     this.#graph = graph;
     this.#names = names;
     this.#blobOf = blobOf;
-    this.#values = new Set(names);
+    this.#values = new Names(names);
   }
 
   layer(node: Node, scale: Node | null): LayerWriter {
@@ -63,7 +63,7 @@ export class OnnxWriter {
       shape: readonly number[],
       bytes: () => Uint8Array,
     ) => {
-      const unused = fresh(this.#values, name);
+      const unused = this.#values.take(name);
       this.initializers.push({ name: unused, type, shape, bytes });
       return unused;
     };
@@ -97,9 +97,9 @@ export class OnnxWriter {
         ),
       emit: (type, inputs, attributes = {}, made) => {
         const helper = `${node.name}/${type}`;
-        const produced = made ?? [fresh(this.#values, helper)];
+        const produced = made ?? [this.#values.take(helper)];
         this.nodes.push({
-          name: fresh(this.#nodeNames, made === undefined ? helper : node.name),
+          name: this.#nodeNames.take(made === undefined ? helper : node.name),
           type,
           domain: '',
           inputs,

@@ -38,6 +38,8 @@ export function blobOfTensor(tensor: OnnxTensor, shape = tensor.shape): Blob | n
   return type === 'float32' || type === 'float64' ? { shape, dtype: type, bytes: tensor.bytes() } : null;
 }
 
+const MAX_LIST = 1024;
+
 type Attribute = (name: string) => number | undefined;
 
 /**
@@ -75,7 +77,10 @@ export function foldIntegers(
       );
     }
     case 'Concat':
-      return lists.every((each) => each !== null) ? list(lists.flat()) : null;
+      // Shapes are short; what doubles itself again and again is not one.
+      return lists.every((each) => each !== null) && lists.flat().length <= MAX_LIST
+        ? list(lists.flat())
+        : null;
     case 'Slice': {
       const [, starts, ends, , steps] = lists;
       if (starts?.length !== 1 || ends?.length !== 1 || (steps != null && steps[0] !== 1)) return null;

@@ -3,6 +3,7 @@ import { dirname, isAbsolute, join, normalize } from 'node:path';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { WeightsError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
+import type { Runner } from './check.ts';
 import { fromOnnx } from './from-onnx.ts';
 import { mapFile } from './map-file.ts';
 import { blobsOf, type Network } from './network.ts';
@@ -27,6 +28,7 @@ export function writeOnnxFile(file: string, { net, weights }: Network): void {
 
 // https://onnx.ai/onnx/repo-docs/ExternalData.html: a path relative to the model's folder, which it may not leave.
 function externalData(file: string) {
+  const mapped = new Map<string, Uint8Array>();
   return (location: string, offset: number, length: number | null): Uint8Array => {
     const fail = (text: string, cause?: unknown): never => {
       throw new WeightsError('onnx/external', { file }, text, { cause });
@@ -36,7 +38,8 @@ function externalData(file: string) {
       fail(`its weights lie in "${location}", outside the folder of the model`);
     let bytes: Uint8Array;
     try {
-      bytes = mapFile(join(dirname(file), path));
+      bytes = mapped.get(path) ?? mapFile(join(dirname(file), path));
+      mapped.set(path, bytes);
     } catch (error) {
       return fail(`its weights lie in "${location}", which cannot be read; keep it beside the model`, error);
     }
@@ -47,24 +50,33 @@ function externalData(file: string) {
   };
 }
 
-/** Runs an .onnx with onnxruntime-node, where that is installed; null where not. */
-export async function onnxRuntime(file: string) {
+/**
+ * Runs an .onnx with onnxruntime-node, where that is installed; null where not.
+ * @throws WeightsError `onnx/runtime` where it refuses the file
+ */
+export async function onnxRuntime(file: string): Promise<Runner | null> {
   const runtime = await import('onnxruntime-node').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ERR_MODULE_NOT_FOUND') return null;
     throw error;
   });
   if (runtime === null) return null;
-  const session = await runtime.InferenceSession.create(file, { logSeverityLevel: 3 });
+  const by = `onnxruntime-node ${runtime.env.versions.node ?? ''}`.trim();
+  const refused = (error: unknown): never => {
+    throw new WeightsError('onnx/runtime', { file }, `${by} refuses it: ${(error as Error).message}`, {
+      cause: error,
+    });
+  };
+  const session = await runtime.InferenceSession.create(file, { logSeverityLevel: 3 }).catch(refused);
   return {
-    by: `onnxruntime-node ${runtime.env.versions.node ?? ''}`.trim(),
-    async run(inputs: Readonly<Record<string, { shape: readonly number[]; data: Float32Array }>>) {
+    by,
+    run: async (inputs) => {
       const feeds = Object.fromEntries(
         Object.entries(inputs).map(([name, { shape, data }]) => [
           name,
           new runtime.Tensor('float32', data, shape),
         ]),
       );
-      const outputs = await session.run(feeds);
+      const outputs = await session.run(feeds).catch(refused);
       return Object.fromEntries(
         Object.entries(outputs).map(([name, { data }]) => [name, Float32Array.from(data as Float32Array)]),
       );

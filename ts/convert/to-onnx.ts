@@ -1,8 +1,8 @@
 /** Graph → ONNX, layer by layer as written: one node a layer where ONNX has such a node, names of blobs kept. */
 import type { Graph, Node, ValueId } from '../graph/graph.ts';
 import { isPrivate, type Uses, usesOf } from '../passes/rewrite.ts';
-import { fresh } from './fresh.ts';
 import { type BlobOf, OnnxWriter } from './layer-writer.ts';
+import { Names } from './names.ts';
 import type { OnnxModel, OnnxValue } from './onnx-proto.ts';
 import { operators } from './to-onnx-operators.ts';
 
@@ -46,8 +46,8 @@ export function toOnnx(graph: Graph, blobOf: BlobOf): OnnxModel {
 // The last value of a blob has the blob's name, as in Caffe's net.blobs.
 function valueNames(graph: Graph): string[] {
   const last = new Map([...graph.blobs].map(([name, id]) => [id, name]));
-  const taken = new Set(graph.blobs.keys());
-  return graph.values.map(({ blob, layer }, id) => last.get(id) ?? fresh(taken, `${blob}@${layer}`));
+  const taken = new Names(graph.blobs.keys());
+  return graph.values.map(({ blob, layer }, id) => last.get(id) ?? taken.take(`${blob}@${layer}`));
 }
 
 // The pair BatchNorm, Scale is one BatchNormalization, where nobody else sees what lies between.
