@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert';
 import { toFloat32 } from '../../ts/caffe/blob.ts';
 import { seededRandom } from '../../ts/caffe/fillers.ts';
 import { fromOnnx } from '../../ts/convert/from-onnx.ts';
+import { runInPlace } from '../../ts/convert/in-place.ts';
 import { integerConstant } from '../../ts/convert/onnx-constants.ts';
 import { onnxRuntime } from '../../ts/convert/onnx-files.ts';
 import { type OnnxAttribute, type OnnxModel, readOnnx } from '../../ts/convert/onnx-proto.ts';
@@ -213,6 +214,47 @@ test('weights beside the model are read from its own folder and nowhere else', (
       location,
     );
   }
+});
+
+test('a layer works in place only where it is the only reader of a value that nobody asked for', () => {
+  const relu = (name: string, bottom: string, top: string) => ({
+    name,
+    type: 'ReLU',
+    bottom: [bottom],
+    top: [top],
+  });
+  const layers = [
+    { name: 'in', type: 'Input', top: ['x'] },
+    relu('of an input', 'x', 'a'),
+    relu('alone', 'a', 'b'),
+    relu('of two', 'b', 'c'),
+    relu('the other', 'b', 'd'),
+    relu('of an output', 'd', 'e'),
+    { name: 'a copy', type: 'Split', bottom: ['e'], top: ['f'] },
+  ];
+  const tops = (outputs: string[]) =>
+    runInPlace(layers, new Set(outputs)).map(
+      ({ name, bottom, top }) => `${name}: ${bottom ?? ''}→${top ?? ''}`,
+    );
+  assert.equal(tops(['c', 'd', 'f']), [
+    'in: →x',
+    'of an input: x→b',
+    'alone: b→b',
+    'of two: b→c',
+    'the other: b→d',
+    'of an output: d→f',
+  ]);
+  assert.equal(tops(['c', 'e', 'f']).slice(4), ['the other: b→e', 'of an output: e→e', 'a copy: e→f']);
+  assert.is(tops(['f']).at(-1), 'silence: c→');
+});
+
+test('a length that is negative as an int64 is refused, not followed backwards', () => {
+  // Field 7, length −11: back to its own first byte, for ever.
+  const bytes = Buffer.from('3af5ffffffffffffffff01', 'hex');
+  assert.throws(
+    () => readOnnx(bytes, { file: 'a.onnx' }),
+    (error: unknown) => error instanceof WeightsError && error.code === 'weights/truncated',
+  );
 });
 
 test('files cut short at every percent, and damaged files, end in typed errors or in a net', () => {
