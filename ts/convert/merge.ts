@@ -76,9 +76,14 @@ function mayMerge(graph: Graph, layers: readonly LayerParameter[], node: Node): 
   );
 }
 
+// A product of float32 and float64 is float64 until it is stored.
 function scaled({ bytes, dtype, channelScale }: ReturnType<typeof packWeights>[number]): Float32Array {
   const values = dtype === 'float32' ? toFloat32({ bytes, dtype }) : toFloat64({ bytes, dtype });
-  if (channelScale === null) return Float32Array.from(values);
-  const inner = values.length / channelScale.length;
-  return Float32Array.from(values, (value, i) => value * channelScale[Math.floor(i / inner)]!);
+  const result = values instanceof Float32Array ? values : new Float32Array(values.length);
+  const inner = values.length / (channelScale?.length ?? 1);
+  for (let channel = 0, i = 0; i < values.length; channel++) {
+    const factor = channelScale?.[channel] ?? 1;
+    for (const end = i + inner; i < end; i++) result[i] = values[i]! * factor;
+  }
+  return result;
 }
