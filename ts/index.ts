@@ -33,6 +33,21 @@ export {
   type SolverParameter,
 } from './caffe/solver-parameter.ts';
 export { type NetWeights, writeBinaryproto, writeCaffemodel } from './caffe/write-caffemodel.ts';
+export {
+  type Conversion,
+  type ConversionCheck,
+  type ConvertOptions,
+  conversions,
+  convert,
+  type Format,
+  mergeAffine,
+  type Network,
+  type ReadOptions,
+  type ReadResult,
+  type Runner,
+  readOnnxFile,
+  writeOnnxFile,
+} from './convert/index.ts';
 export * from './errors.ts';
 export { type GraphOptions, graphFromCaffe } from './graph/from-caffe.ts';
 export type * from './graph/graph.ts';

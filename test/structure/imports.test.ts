@@ -16,6 +16,7 @@ const TYPESCRIPT = [
   'image',
   'runtime',
   'parity',
+  'convert',
   'cli',
   'index',
 ];

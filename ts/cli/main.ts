@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { ArgumentError, ResnodeError } from '../errors.ts';
 import { classify } from './classify.ts';
+import { convert } from './convert.ts';
 import { deviceQuery } from './device-query.ts';
 import { doctor } from './doctor.ts';
 import { parity } from './parity.ts';
@@ -17,7 +18,7 @@ const program = new Command('resnode')
   .version(version)
   .description("Deep residual networks from Caffe's files")
   .configureHelp({ sortSubcommands: true });
-for (const command of [classify, run, parity, summary, time, print, doctor, deviceQuery])
+for (const command of [classify, convert, run, parity, summary, time, print, doctor, deviceQuery])
   program.addCommand(command());
 for (const command of [program, ...program.commands])
   command.exitOverride().configureOutput({
