@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -107,11 +108,12 @@ const Rule kRules[] = {
 };
 constexpr int kGraphOfEngine = 1300;  // CUDNN_ATTR_ENGINE_OPERATION_GRAPH
 
-auto& all = *new std::vector<Descriptor*>;  // destroyed ones too: what refers to them may still be alive, as in cuDNN
+// Destroyed ones too: what refers to them may still be alive, as in cuDNN. Freed with the library.
+std::vector<std::unique_ptr<Descriptor>> all;
 
 Descriptor* make(cudnnBackendDescriptorType_t type) {
-  all.push_back(new Descriptor{type, false, {}});
-  return all.back();
+  all.emplace_back(new Descriptor{type, false, {}});
+  return all.back().get();
 }
 
 Descriptor* proposal(const Descriptor* graph, int64_t engine, std::vector<cudnnBackendNumericalNote_t> notes, bool knob) {
