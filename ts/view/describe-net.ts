@@ -7,6 +7,7 @@ import type { GraphOptions } from '../graph/from-caffe.ts';
 import type { Graph, Node, Operation } from '../graph/graph.ts';
 import { receptiveFields } from '../graph/receptive-field.ts';
 import { parametersOf } from '../graph/summary.ts';
+import { DATA_TYPES } from '../graph/unknown-layer.ts';
 import { type Card, type Fused, fuseIntoCards, workOf } from './cards.ts';
 import { kindOf } from './kinds.ts';
 import { placeCards } from './layout.ts';
@@ -54,17 +55,6 @@ export function describeNet(net: NetParameter, options: DescribeOptions = {}): D
     measured: measured.get(card) ?? null,
   }));
   const size = (shape: readonly number[]) => shape.reduce((product, dim) => product * dim, 1);
-  const problems = layers.filter(({ problem }) => problem !== null).length;
-  const remarks = [
-    ...(problems === 0
-      ? []
-      : [
-          `${problems} of ${layers.length} layers cannot be run by resnode; they are drawn with a broken line.`,
-        ]),
-    ...(partial.assumed.length === 0
-      ? []
-      : [`Shapes assumed from crop_size: ${partial.assumed.join(', ')}.`]),
-  ];
   const data: PageData = {
     title: net.name || options.file || 'a net',
     file: options.file ?? '',
@@ -77,7 +67,7 @@ export function describeNet(net: NetParameter, options: DescribeOptions = {}): D
       activationBytes: 4 * partial.graph.values.reduce((sum, { shape }) => sum + size(shape), 0),
       milliseconds: options.times?.milliseconds ?? null,
     },
-    remarks,
+    remarks: remarksOn(layers, partial),
     roofs,
     width: placed.width,
     height: placed.height,
@@ -86,6 +76,24 @@ export function describeNet(net: NetParameter, options: DescribeOptions = {}): D
     edges: placed.edges,
   };
   return { data, layers, partial };
+}
+
+function remarksOn(layers: readonly TracedLayer[], { assumed }: PartialGraph): string[] {
+  const problems = layers.filter(({ problem }) => problem !== null);
+  const data = problems.find(({ layer }) => DATA_TYPES.includes(layer.type ?? ''));
+  return [
+    ...(problems.length === 0
+      ? []
+      : [
+          `${problems.length} of ${layers.length} layers cannot be run or have no known shape; their line is broken.`,
+        ]),
+    ...(data === undefined
+      ? []
+      : [
+          `Give the shape of ${data.layer.top?.join(' and ')} (resnode view --input-shape) to see the others.`,
+        ]),
+    ...(assumed.length === 0 ? [] : [`Shapes assumed from crop_size: ${assumed.join(', ')}.`]),
+  ];
 }
 
 function edgesBetween(layers: readonly TracedLayer[], cardOf: readonly number[]): [number, number][] {
@@ -107,7 +115,8 @@ function describeCard(card: Card, layers: readonly TracedLayer[], written: Graph
   const after = output === undefined ? '' : graph.values[output]!.shape.join('×');
   return {
     layers: card.layers,
-    kind: kindOf(first.layer.type ?? '', first.problem !== null),
+    runs: first.problem === null,
+    kind: kindOf(first.layer.type ?? ''),
     shape: last?.shape?.slice(1).join('×') ?? '',
     note:
       before === after

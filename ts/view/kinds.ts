@@ -16,9 +16,7 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
   ['shape', ['Split', 'Slice', 'Flatten', 'Reshape', 'Crop', 'Permute', 'Tile', 'Silence']],
 ];
 
-/** @param isProblem The layer cannot run here: drawn in its own way, whatever its type. */
-export function kindOf(type: string, isProblem: boolean): Kind {
-  if (isProblem) return 'unknown';
+export function kindOf(type: string): Kind {
   const found = KINDS.find(([, types]) => types.includes(type));
-  return found?.[0] ?? (/Loss|Accuracy/.test(type) ? 'loss' : 'shape');
+  return found?.[0] ?? (/Loss|Accuracy/.test(type) ? 'loss' : 'unknown');
 }

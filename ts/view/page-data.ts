@@ -57,6 +57,8 @@ export interface PageParameter {
 export interface PageCard {
   readonly layers: readonly number[];
   readonly kind: Kind;
+  /** False where resnode cannot run it. */
+  readonly runs: boolean;
   readonly x: number;
   readonly y: number;
   readonly width: number;

@@ -24,9 +24,9 @@ const shorten = (text, length) =>
   text.length <= length ? text : `${text.slice(0, length - 8)}…${text.slice(-7)}`;
 
 function drawCard(card) {
-  const { x, y, width, height, kind } = card;
+  const { x, y, width, height, kind, runs } = card;
   const colour = `var(--${kind})`;
-  const group = svg('g', { class: `card ${kind}`, transform: `translate(${x} ${y})` });
+  const group = svg('g', { class: runs ? 'card' : 'card broken', transform: `translate(${x} ${y})` });
   group.append(svg('rect', { class: 'body', width, height, rx: 7 }));
   if (!wasLegible) {
     group.append(svg('rect', { class: 'far', width, height, rx: 7, fill: colour, opacity: 0.55 }));

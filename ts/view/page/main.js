@@ -28,7 +28,7 @@ const NAMES = {
   combination: 'sum, concatenation',
   shape: 'shape',
   loss: 'loss, accuracy',
-  unknown: 'cannot be run here',
+  unknown: 'of other kinds',
 };
 const present = new Set(net.cards.map(({ kind }) => kind));
 for (const [kind, name] of Object.entries(NAMES))
