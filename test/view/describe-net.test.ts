@@ -58,7 +58,7 @@ test('ResNet-50: the numbers of the paper, and 4 or 5 layers on the card of a fu
     conv1.tops[0]!.others.map((index) => data.layers[index]!.name),
     ['bn_conv1'],
   );
-  assert.match(cardOf(data, 'res2c').note!, /^runs as 1×256×28×28, not 1×256×56×56/);
+  assert.match(cardOf(data, 'res2c').note!, /^Runs as 1×256×28×28, not 1×256×56×56/);
 });
 
 test('ResNet-1202 is drawn whole, in about the time that its size asks for', () => {

@@ -121,7 +121,7 @@ function describeCard(card: Card, layers: readonly TracedLayer[], written: Graph
     note:
       before === after
         ? null
-        : `runs as ${after}, not ${before}: a later stride moved up to where it saves work`,
+        : `Runs as ${after}, not ${before}: a later stride moved up to where it saves work.`,
     ...(card.node === null ? { macs: 0, bytes: 0 } : workOf(graph, card.node)),
   } satisfies Partial<PageCard>;
 }

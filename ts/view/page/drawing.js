@@ -29,6 +29,7 @@ function drawCard(card) {
   const group = svg('g', { class: runs ? 'card' : 'card broken', transform: `translate(${x} ${y})` });
   group.append(svg('rect', { class: 'body', width, height, rx: 7 }));
   if (!wasLegible) {
+    group.addEventListener('click', () => endsDrag() || choose(card.layers[0]));
     group.append(svg('rect', { class: 'far', width, height, rx: 7, fill: colour, opacity: 0.55 }));
     return group;
   }

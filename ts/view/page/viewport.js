@@ -68,18 +68,24 @@ export function centreOn(x, y) {
   place(x - graph.clientWidth / scale / 2, y - graph.clientHeight / scale / 2);
 }
 
-/** Moves as little as brings a card into sight, at a legible size. */
+/** Brings a card into sight at a legible size: as little as needed where it is near, else into the middle. */
 export function reveal({ x, y, width, height }) {
-  if (scale < 0.5) {
-    scale = 0.85;
-    centreOn(x + width / 2, y + height / 2);
+  const { right, bottom } = visible();
+  const isNear = x < right && x + width > left && y < bottom && y + height > top;
+  if (scale < 0.5) scale = 0.85;
+  else if (isNear) {
+    revealNear(x, y, x + width, y + height);
     return;
   }
-  const margin = 48 / scale;
+  centreOn(x + width / 2, y + height / 2);
+}
+
+function revealNear(x, y, endX, endY) {
+  const margin = 64 / scale;
   const { right, bottom } = visible();
   const shift = (from, to, low, high) =>
     from - margin < low ? from - margin - low : to + margin > high ? to + margin - high : 0;
-  place(left + shift(x, x + width, left, right), top + shift(y, y + height, top, bottom));
+  place(left + shift(x, endX, left, right), top + shift(y, endY, top, bottom));
 }
 
 graph.addEventListener(
