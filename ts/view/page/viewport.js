@@ -68,8 +68,17 @@ export function centreOn(x, y) {
   place(x - graph.clientWidth / scale / 2, y - graph.clientHeight / scale / 2);
 }
 
+let knownWidth = graph.clientWidth;
+
+/** The middle stays in the middle when the panel opens or closes. */
+function noticeWidth() {
+  left += (knownWidth - graph.clientWidth) / scale / 2;
+  knownWidth = graph.clientWidth;
+}
+
 /** Brings a card into sight at a legible size: as little as needed where it is near, else into the middle. */
 export function reveal({ x, y, width, height }) {
+  noticeWidth();
   const { right, bottom } = visible();
   const isNear = x < right && x + width > left && y < bottom && y + height > top;
   if (scale < 0.5) scale = 0.85;
@@ -137,10 +146,7 @@ for (const name of ['pointerup', 'pointercancel'])
 byId('zoom-in').addEventListener('click', () => zoomBy(1.25));
 byId('zoom-out').addEventListener('click', () => zoomBy(1 / 1.25));
 byId('fit').addEventListener('click', showWhole);
-let knownWidth = graph.clientWidth;
 new ResizeObserver(() => {
-  // The middle stays in the middle when the panel opens or closes.
-  left += (knownWidth - graph.clientWidth) / scale / 2;
-  knownWidth = graph.clientWidth;
+  noticeWidth();
   moved();
 }).observe(graph);
