@@ -49,8 +49,17 @@ export {
   writeOnnxFile,
 } from './convert/index.ts';
 export * from './errors.ts';
+export { camOverlay } from './features/cam-overlay.ts';
+export {
+  type CamTail,
+  type ClassActivationMap,
+  classActivationMap,
+  findCamTail,
+} from './features/class-activation-map.ts';
+export { extractFeatures, type FeatureOptions } from './features/extract-features.ts';
 export { type GraphOptions, graphFromCaffe } from './graph/from-caffe.ts';
 export type * from './graph/graph.ts';
+export { type ReceptiveField, receptiveFields } from './graph/receptive-field.ts';
 export { type Summary, type SummaryRow, summarise } from './graph/summary.ts';
 export { decodeImage, type Image } from './image/decode.ts';
 export type { Resize, Size } from './image/geometry.ts';
@@ -73,3 +82,8 @@ export type { Model, ModelPlan, Outputs, RunOptions } from './runtime/model.ts';
 export type * from './runtime/ops.ts';
 export { compileOperation, ops } from './runtime/ops.ts';
 export type { Input, InputArray, Inputs, Shapes, Tensor } from './runtime/tensor.ts';
+export { type DescribeOptions, type Description, describeNet } from './view/describe-net.ts';
+export { type MeasuredTimes, readTimes } from './view/measured-times.ts';
+export type * from './view/page-data.ts';
+export { addActivations, addFilters } from './view/page-pictures.ts';
+export { pageText } from './view/write-page.ts';

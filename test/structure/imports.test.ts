@@ -15,6 +15,8 @@ const TYPESCRIPT = [
   'native',
   'image',
   'runtime',
+  'features',
+  'view',
   'parity',
   'convert',
   'cli',
