@@ -21,9 +21,21 @@ const program = new Command('resnode')
   .version(version)
   .description("Deep residual networks from Caffe's files")
   .configureHelp({ sortSubcommands: true });
-const commands = [classify, convert, run, parity, summary, time, print, view, features, cam, doctor, deviceQuery];
-for (const command of commands)
-  program.addCommand(command());
+const commands = [
+  classify,
+  convert,
+  run,
+  parity,
+  summary,
+  time,
+  print,
+  view,
+  features,
+  cam,
+  doctor,
+  deviceQuery,
+];
+for (const command of commands) program.addCommand(command());
 for (const command of [program, ...program.commands])
   command.exitOverride().configureOutput({
     outputError: (text, write) => write(text.replace(/^error: /, 'resnode: ')),
