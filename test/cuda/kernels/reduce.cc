@@ -24,6 +24,7 @@ __global__ void composeRepeatedly(const Line* lines, Line* results, int times) {
 __global__ void withoutBarrier(int* wrong) {
   RESNODE_SHARED(int, parts, [4]);
   for (int i = 0; i < 3; ++i) {
+    for (int bits = 1; bits < 32; bits *= 2) __syncwarp();  // the warp's own reduction
     if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = i;
     __syncthreads();
     const int seen = parts[threadIdx.x % 4];  // a barrier is missing between this and the next round's write
