@@ -2,6 +2,7 @@
 // required, what must be finalised first), and computes an operation graph by naive loops on host memory, at once.
 // It proposes engine 1 twice (A and B, knob 2 = 5), engine 2 (A: tensor cores, not deterministic) and engine 0 (fallback).
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <map>
@@ -169,7 +170,39 @@ void finalise(Descriptor& d) {
   d.final = true;
 }
 
-// One run of a graph: virtual tensors by id in float, the others in memory.
+// A tensor of a run: where each element lies, in memory or, where virtual, in floats of the run's own.
+struct Tensor {
+  std::vector<int64_t> sizes, strides;
+  cudnnDataType_t type = CUDNN_DATA_FLOAT;
+  void* memory = nullptr;
+  std::vector<float> own;
+
+  int64_t place(int64_t n, int64_t c, int64_t h, int64_t w) const { return n * strides[0] + c * strides[1] + h * strides[2] + w * strides[3]; }
+  float get(int64_t n, int64_t c, int64_t h, int64_t w) const {
+    const int64_t at = place(n, c, h, w);
+    switch (type) {
+      case CUDNN_DATA_HALF: return toFloat(static_cast<const __half*>(memory)[at]);
+      case CUDNN_DATA_BFLOAT16: return toFloat(static_cast<const __nv_bfloat16*>(memory)[at]);
+      default: return static_cast<const float*>(memory)[at];
+    }
+  }
+  void put(float value, int64_t n, int64_t c, int64_t h, int64_t w) {
+    const int64_t at = place(n, c, h, w);
+    switch (type) {
+      case CUDNN_DATA_HALF: static_cast<__half*>(memory)[at] = fromFloat<__half>(value); break;
+      case CUDNN_DATA_BFLOAT16: static_cast<__nv_bfloat16*>(memory)[at] = fromFloat<__nv_bfloat16>(value); break;
+      default: static_cast<float*>(memory)[at] = value;
+    }
+  }
+  template <class Function>
+  void fill(Function value) {
+    for (int64_t n = 0; n < sizes[0]; ++n)
+      for (int64_t c = 0; c < sizes[1]; ++c)
+        for (int64_t h = 0; h < sizes[2]; ++h)
+          for (int64_t w = 0; w < sizes[3]; ++w) put(value(n, c, h, w), n, c, h, w);
+  }
+};
+
 class Run {
  public:
   explicit Run(const Descriptor& pack) {
@@ -183,18 +216,17 @@ class Run {
     demand(settings.one<int>(CUDNN_ATTR_CONVOLUTION_CONV_MODE) == CUDNN_CROSS_CORRELATION, "cross-correlation");
     const auto pad = settings.all<int64_t>(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS), stride = settings.all<int64_t>(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES);
     const auto dilation = settings.all<int64_t>(CUDNN_ATTR_CONVOLUTION_DILATIONS);
-    const Descriptor &x = operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X), &w = operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W);
-    const auto xs = x.all<int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS), ws = w.all<int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS);
-    const int64_t groups = xs[1] / ws[1];
-    demand(xs[1] % ws[1] == 0 && ws[0] % groups == 0, "channels divide into groups");
-    each(operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y), [&](int64_t n, int64_t k, int64_t p, int64_t q) {
+    const Tensor &x = tensor(operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X)), &w = tensor(operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W));
+    const int64_t depth = w.sizes[1], groups = x.sizes[1] / depth;
+    demand(x.sizes[1] % depth == 0 && w.sizes[0] % groups == 0, "channels divide into groups");
+    tensor(operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y)).fill([&](int64_t n, int64_t k, int64_t p, int64_t q) {
       float sum = 0;
-      for (int64_t c = 0; c < ws[1]; ++c) {
-        for (int64_t r = 0; r < ws[2]; ++r) {
-          for (int64_t s = 0; s < ws[3]; ++s) {
+      for (int64_t c = 0; c < depth; ++c) {
+        for (int64_t r = 0; r < w.sizes[2]; ++r) {
+          for (int64_t s = 0; s < w.sizes[3]; ++s) {
             const int64_t h = p * stride[0] - pad[0] + r * dilation[0], v = q * stride[1] - pad[1] + s * dilation[1];
-            if (h < 0 || h >= xs[2] || v < 0 || v >= xs[3]) continue;
-            sum += get(x, n, k / (ws[0] / groups) * ws[1] + c, h, v) * get(w, k, c, r, s);
+            if (h < 0 || h >= x.sizes[2] || v < 0 || v >= x.sizes[3]) continue;
+            sum += x.get(n, k / (w.sizes[0] / groups) * depth + c, h, v) * w.get(k, c, r, s);
           }
         }
       }
@@ -203,63 +235,47 @@ class Run {
   }
 
   void pointwise(const Descriptor& operation) {
-    const Descriptor &settings = operation.at(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR), &x = operation.at(CUDNN_ATTR_OPERATION_POINTWISE_XDESC);
+    const Descriptor& settings = operation.at(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR);
     const bool add = settings.one<int>(CUDNN_ATTR_POINTWISE_MODE) == CUDNN_POINTWISE_ADD;
     demand(add == (operation.values.count(CUDNN_ATTR_OPERATION_POINTWISE_BDESC) == 1), "two operands are added, one is clipped");
     const float slope = settings.values.count(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE) ? settings.one<float>(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE) : 0;
-    each(operation.at(CUDNN_ATTR_OPERATION_POINTWISE_YDESC), [&](int64_t n, int64_t c, int64_t h, int64_t w) {
-      const float value = get(x, n, c, h, w);
-      if (!add) return value < 0 ? value * slope : value;
-      const Descriptor& b = operation.at(CUDNN_ATTR_OPERATION_POINTWISE_BDESC);
-      const auto sizes = b.all<int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS);  // 1: the same for all
-      return value + get(b, sizes[0] == 1 ? 0 : n, sizes[1] == 1 ? 0 : c, sizes[2] == 1 ? 0 : h, sizes[3] == 1 ? 0 : w);
-    });
+    const Tensor& x = tensor(operation.at(CUDNN_ATTR_OPERATION_POINTWISE_XDESC));
+    Tensor& y = tensor(operation.at(CUDNN_ATTR_OPERATION_POINTWISE_YDESC));
+    if (!add) {
+      y.fill([&](int64_t n, int64_t c, int64_t h, int64_t w) {
+        const float value = x.get(n, c, h, w);
+        return value < 0 ? value * slope : value;
+      });
+      return;
+    }
+    const Tensor& b = tensor(operation.at(CUDNN_ATTR_OPERATION_POINTWISE_BDESC));  // a size of 1: the same for all
+    const auto at = [&](int axis, int64_t i) { return b.sizes[axis] == 1 ? 0 : i; };
+    y.fill([&](int64_t n, int64_t c, int64_t h, int64_t w) { return x.get(n, c, h, w) + b.get(at(0, n), at(1, c), at(2, h), at(3, w)); });
   }
 
  private:
-  template <class Function>
-  void each(const Descriptor& tensor, Function value) {
-    const auto sizes = tensor.all<int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS);
-    for (int64_t n = 0; n < sizes[0]; ++n)
-      for (int64_t c = 0; c < sizes[1]; ++c)
-        for (int64_t h = 0; h < sizes[2]; ++h)
-          for (int64_t w = 0; w < sizes[3]; ++w) put(tensor, value(n, c, h, w), n, c, h, w);
-  }
-  static int64_t place(const Descriptor& tensor, int64_t n, int64_t c, int64_t h, int64_t w) {
-    const auto strides = tensor.all<int64_t>(CUDNN_ATTR_TENSOR_STRIDES);
-    return n * strides[0] + c * strides[1] + h * strides[2] + w * strides[3];
-  }
-  static bool isVirtual(const Descriptor& tensor) { return tensor.values.count(CUDNN_ATTR_TENSOR_IS_VIRTUAL) && tensor.one<char>(CUDNN_ATTR_TENSOR_IS_VIRTUAL); }
-  static int64_t idOf(const Descriptor& tensor) { return tensor.one<int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID); }
-  void* memory(const Descriptor& tensor) {
-    const auto it = pointers_.find(idOf(tensor));
-    demand(it != pointers_.end() && it->second, "tensor " + std::to_string(idOf(tensor)) + " has memory");
-    demand(reinterpret_cast<uintptr_t>(it->second) % tensor.one<int64_t>(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT) == 0, "memory is aligned as promised");
-    return it->second;
-  }
-  float get(const Descriptor& tensor, int64_t n, int64_t c, int64_t h, int64_t w) {
-    const int64_t at = place(tensor, n, c, h, w);
-    if (isVirtual(tensor)) return virtual_.at(idOf(tensor)).at(at);
-    switch (tensor.one<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE)) {
-      case CUDNN_DATA_HALF: return toFloat(static_cast<__half*>(memory(tensor))[at]);
-      case CUDNN_DATA_BFLOAT16: return toFloat(static_cast<__nv_bfloat16*>(memory(tensor))[at]);
-      default: return static_cast<float*>(memory(tensor))[at];
+  Tensor& tensor(const Descriptor& descriptor) {
+    const int64_t id = descriptor.one<int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID);
+    const auto [it, isNew] = tensors_.emplace(id, Tensor{});
+    Tensor& tensor = it->second;
+    if (!isNew) return tensor;
+    tensor.sizes = descriptor.all<int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS);
+    tensor.strides = descriptor.all<int64_t>(CUDNN_ATTR_TENSOR_STRIDES);
+    tensor.type = descriptor.one<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE);
+    if (descriptor.values.count(CUDNN_ATTR_TENSOR_IS_VIRTUAL) && descriptor.one<char>(CUDNN_ATTR_TENSOR_IS_VIRTUAL)) {
+      demand(tensor.type == CUDNN_DATA_FLOAT, "intermediates are float32");
+      tensor.own.assign(static_cast<size_t>(tensor.place(tensor.sizes[0] - 1, tensor.sizes[1] - 1, tensor.sizes[2] - 1, tensor.sizes[3] - 1)) + 1, NAN);
+      tensor.memory = tensor.own.data();
+      return tensor;
     }
+    tensor.memory = pointers_.count(id) ? pointers_.at(id) : nullptr;
+    demand(tensor.memory != nullptr, "tensor " + std::to_string(id) + " has memory");
+    demand(reinterpret_cast<uintptr_t>(tensor.memory) % descriptor.one<int64_t>(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT) == 0, "memory is aligned as promised");
+    return tensor;
   }
-  void put(const Descriptor& tensor, float value, int64_t n, int64_t c, int64_t h, int64_t w) {
-    const int64_t at = place(tensor, n, c, h, w);
-    if (isVirtual(tensor)) {
-      virtual_[idOf(tensor)][at] = value;
-      return;
-    }
-    switch (tensor.one<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE)) {
-      case CUDNN_DATA_HALF: static_cast<__half*>(memory(tensor))[at] = fromFloat<__half>(value); break;
-      case CUDNN_DATA_BFLOAT16: static_cast<__nv_bfloat16*>(memory(tensor))[at] = fromFloat<__nv_bfloat16>(value); break;
-      default: static_cast<float*>(memory(tensor))[at] = value;
-    }
-  }
+
   std::map<int64_t, void*> pointers_;
-  std::map<int64_t, std::map<int64_t, float>> virtual_;
+  std::map<int64_t, Tensor> tensors_;
 };
 
 template <class Function>
