@@ -44,11 +44,11 @@ const batches = list(options.batches).map(Number);
 
 /** How far the two outputs may be apart, as a share of the largest probability. */
 const BOUNDS: Record<Precision, number> = { float32: 1e-3, tf32: 3e-2, float16: 3e-2, bfloat16: 0.2 };
-/** Seconds of a measurement, before the first of its kind has shown it. Compiling takes torch long. */
+/** Seconds of a measurement, before the first of its kind has shown it: resnode tunes, torch compiles. */
 const takes = new Map([
-  ['amp', 20],
-  ['compile', 100],
-  ['none', 10],
+  ['amp', 60],
+  ['compile', 150],
+  ['none', 45],
 ]);
 
 interface Case {

@@ -55,7 +55,16 @@ if (reason !== null) {
     console.error(`resnode: on Debian 12: apt-get install ${missing.map(([, , name]) => name).join(' ')}`);
     process.exit(1);
   }
-  console.error('resnode: building it from source');
+  // For the GPU that is here; all architectures take a quarter of an hour.
+  const architectures =
+    process.env.RESNODE_CUDA_ARCHITECTURES ?? (outputOf('nvidia-smi', ['-L']) === null ? null : 'native');
+  console.error(
+    `resnode: building it from source, ${architectures === null ? 'without CUDA: no GPU is here (RESNODE_CUDA_ARCHITECTURES=all builds for all)' : `for CUDA architectures: ${architectures}`}`,
+  );
   const build = fileURLToPath(new URL('cmake-build.mjs', import.meta.url));
-  process.exitCode = spawnSync(process.execPath, [build], { stdio: 'inherit' }).status ?? 1;
+  const options = architectures === null ? [] : [`--CDRESNODE_CUDA_ARCHITECTURES=${architectures}`];
+  const environment = architectures === null ? { ...process.env, CUDACXX: 'none' } : process.env;
+  const { status } = spawnSync(process.execPath, [build, ...options], { stdio: 'inherit', env: environment });
+  if (status !== 0) console.error('resnode: the build failed; CUDACXX=none leaves CUDA out');
+  process.exitCode = status ?? 1;
 }

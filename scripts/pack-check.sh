@@ -83,8 +83,8 @@ for word in compiler CMake make oneDNN "apt-get install g++ cmake make libdnnl-d
 done
 say "without an addon and tools: $(sed -n 2p "$work/missing.log" | cut -d' ' -f2-)"
 
-# 5. With tools (these are this machine's; nvcc left out), it is built from source.
-if CUDACXX=none node "$apps/app/$package/scripts/install.mjs" >"$work/build.log" 2>&1; then
+# 5. With tools (these are this machine's), it is built from source.
+if node "$apps/app/$package/scripts/install.mjs" >"$work/build.log" 2>&1; then
   say "built from source on this machine"
   check_use "$seen/app"
 else

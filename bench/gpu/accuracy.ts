@@ -47,7 +47,7 @@ const top = (probabilities: Float32Array) => probabilities.indexOf(Math.max(...p
 
 using cpu = await openDevice('cpu');
 const expected = await classify(cpu, 'float32');
-using device = await openDevice(kind as DeviceKind);
+using device = await openDevice(kind as DeviceKind, { tune: false });
 for (const precision of device.kind === 'cuda' ? PRECISIONS : (['float32'] as const)) {
   const actual = await classify(device, precision);
   const differing = files.flatMap((file, i) => {

@@ -17,7 +17,7 @@ const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
 
 const before = devices().devices.find(({ device }) => device === (kind === 'cuda' ? 'cuda:0' : kind));
 if (before === undefined) throw new Error(`There is no ${kind}: ${devices().problem}`);
-using device = await openDevice(kind as DeviceKind);
+using device = await openDevice(kind as DeviceKind, { tune: false });
 const used = () => before.memory.free - device.memory().driver!.free;
 
 async function load(target: Device, precision: Precision) {

@@ -19,15 +19,21 @@ function benchTable({ rows, ceilings }) {
     ['net', 9, ({ depth }) => `ResNet-${depth}`],
     ['batch', 6, ({ batch }) => batch],
     ['precision', 10, ({ precision }) => precision],
-    ['engine', 16, ({ engine }) => engine],
+    ['engine', 14, ({ engine }) => engine],
+    ['beside', 8, ({ beside }) => beside],
     ['images/s', 10, ({ imagesPerSecond }) => number(imagesPerSecond, 0)],
     ['latency ms', 11, ({ latency }) => number(latency?.median, 3)],
     ['p10–p90', 15, ({ latency }) => (latency ? `${number(latency.p10, 3)}–${number(latency.p90, 3)}` : '')],
     ['of roofline', 12, ({ ofRoofline }) => (ofRoofline ? `${(100 * ofRoofline).toFixed(1)} %` : '')],
+    ['resnode ×', 10, ({ resnodeIsFasterBy }) => number(resnodeIsFasterBy, 2)],
     ['apart', 9, ({ apart }) => (apart === undefined ? '' : apart.toExponential(1))],
     ['', 0, ({ reason }) => reason ?? ''],
   ];
-  const line = (cells) => cells.map((cell, i) => String(cell ?? '').padStart(columns[i][1])).join(' ');
+  const line = (cells) =>
+    cells
+      .map((cell, i) => String(cell ?? '').padStart(columns[i][1]))
+      .join(' ')
+      .trimEnd();
   const measured = Object.entries(ceilings ?? {}).map(([name, value]) => `${name} ${value}`);
   return [
     `measured ceilings: ${measured.join(', ') || 'not measured'}`,

@@ -81,6 +81,9 @@ test('cuDNN: every place that was tried is told, with what came of it', () => {
   const missing = checkCudnn({ cudnn: null, cudnnTried: [['/a/libcudnn.so.9', 'no such file']] });
   assert.equal(missing.tried, ['/a/libcudnn.so.9: no such file']);
   assert.is(missing.mend, 'pip install nvidia-cudnn-cu13');
+  const lacking = 'it needs libcublasLt.so.13, which was not found: pip install nvidia-cublas';
+  const alone = checkCudnn({ cudnn: null, cudnnTried: [['/a/libcudnn.so.9', lacking]] });
+  assert.is(alone.mend, 'pip install nvidia-cublas');
   const found = checkCudnn({ cudnn: { version: '9.14.0', path: '/b/libcudnn.so.9' }, cudnnTried: [] });
   assert.is(found.ok, true);
   assert.is(found.found, '9.14.0, /b/libcudnn.so.9');

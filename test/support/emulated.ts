@@ -43,12 +43,15 @@ export function emulatedBuild(target: keyof typeof targets): string | null {
 
 /**
  * Opens the CUDA device on the emulated runtime: resnode's own kernels, nothing measured, unless `options` say otherwise.
- * Null (after printing why the caller is about to skip) where it cannot be built.
+ * Null (after printing why the caller is about to skip) where it cannot be built. On a machine with a GPU,
+ * RESNODE_TEST_CUDA=hardware (scripts/gpu-check.sh) opens the real one instead.
  */
 export async function openEmulated(
   options: DeviceOptions = {},
   kind: DeviceKind = 'cuda',
 ): Promise<Device | null> {
+  if (process.env.RESNODE_TEST_CUDA === 'hardware')
+    return openDevice(kind, { cudnn: false, tune: false, ...options });
   const library = emulatedBuild('resnode_cuda');
   if (library === null) return null;
   return openDevice(kind, { cudnn: false, tune: false, libraryFolder: dirname(library), ...options });

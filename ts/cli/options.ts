@@ -28,6 +28,7 @@ export interface DeviceFlags {
   device: DeviceKind;
   threads?: number;
   cudnn: boolean;
+  tune: boolean;
 }
 
 const deviceKind = (text: string): DeviceKind => {
@@ -36,7 +37,7 @@ const deviceKind = (text: string): DeviceKind => {
   return text as DeviceKind;
 };
 
-/** Adds --device, --threads and --no-cudnn. */
+/** Adds --device, --threads, --no-cudnn and --no-tune. */
 export function deviceOptions(command: Command): Command {
   return command
     .addOption(
@@ -45,7 +46,8 @@ export function deviceOptions(command: Command): Command {
         .default('auto'),
     )
     .option('--threads <n>', 'threads of the CPU device (default: as many as there are)', integer(1))
-    .option('--no-cudnn', "compute with resnode's own kernels alone on a CUDA device");
+    .option('--no-cudnn', "compute with resnode's own kernels alone on a CUDA device")
+    .option('--no-tune', 'take the likely best convolutions on a CUDA device, time none');
 }
 
 /** What nets are computed in. */
@@ -63,8 +65,8 @@ export function precisionOption(command: Command): Command {
 }
 
 /** Opens the device of the flags; says on a terminal what `auto` chose. */
-export async function openFlagged({ device, threads, cudnn }: DeviceFlags): Promise<Device> {
-  const opened = await openDevice(device, { cudnn, ...(threads === undefined ? {} : { threads }) });
+export async function openFlagged({ device, threads, cudnn, tune }: DeviceFlags): Promise<Device> {
+  const opened = await openDevice(device, { cudnn, tune, ...(threads === undefined ? {} : { threads }) });
   if (device === 'auto' && process.stderr.isTTY)
     console.error(`resnode: computing on ${opened.kind} (${opened.reason})`);
   return opened;

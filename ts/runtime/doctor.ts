@@ -165,7 +165,9 @@ function checkCudaLibrary(list: Devices | null): Finding {
 /** @internal */
 export function checkCudnn(list: Pick<Devices, 'cudnn' | 'cudnnTried'> | null): Finding {
   const name = 'cuDNN';
-  const mend = 'pip install nvidia-cudnn-cu13';
+  // One that is there but lacks a companion says which.
+  const told = /pip install [\w-]+/.exec(list?.cudnnTried.map(([, outcome]) => outcome).join('\n') ?? '');
+  const mend = told?.[0] ?? 'pip install nvidia-cudnn-cu13';
   if (list === null) return { name, ok: false, found: 'not looked for: there is no addon' };
   const { cudnn, cudnnTried } = list;
   if (cudnn !== null)
@@ -186,7 +188,7 @@ export function checkGpus(list: Pick<Devices, 'devices' | 'problem'> | null, ope
     .join('; ');
   if (!(opened instanceof ResnodeError)) return { name, ok: true, found, details: opened };
   // The first line; every place where cuDNN was looked for is told beside cuDNN.
-  const reason = opened.message.split('\n')[0]!;
+  const reason = opened.message.split('\n')[0]!.replace(/ Tried:$/, '');
   return { name, ok: false, found: found === '' ? reason : `${found}; but: ${reason}` };
 }
 
