@@ -66,12 +66,13 @@ std::string lineOf(const std::string& key, const TuningCache::Winner& winner) {
   return text + "\t" + proofOf(text);
 }
 
-// Held while one process reads, merges and writes. Where locks do not work (some network folders) nobody waits: the file
-// is still written as a whole, and at worst a winner is measured again.
+// Held while one process reads, merges and writes: milliseconds, so that who waits 10 seconds waits for one that was
+// stopped. Then, and where locks do not work (some network folders), nobody waits: the file is still written as a whole,
+// and at worst a winner is measured again.
 class Lock {
  public:
   explicit Lock(const std::string& path) : file_(open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644)) {
-    for (int i = 0; file_ >= 0 && flock(file_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK && i < 100; ++i) usleep(10000);
+    for (int i = 0; file_ >= 0 && flock(file_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK && i < 5000; ++i) usleep(2000);
   }
   ~Lock() {
     if (file_ >= 0) close(file_);

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <new>
 
 namespace resnode::test {
 namespace {
@@ -18,6 +19,9 @@ std::vector<Case>& cases() {
 }
 
 }  // namespace
+
+void* allocateShared(size_t bytes) { return ::operator new(bytes); }
+void releaseShared(void* memory) { ::operator delete(memory); }
 
 Registration::Registration(std::string name, void (*run)()) { cases().push_back({std::move(name), run}); }
 
