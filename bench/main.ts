@@ -1,181 +1,157 @@
 /**
- * ResNet-50 against onnxruntime-node on the same weights, float32: `npm run bench [ROUNDS]`. Each engine runs in a
- * process of its own, in turn, so that neither one's threads disturb the other. Outputs are compared first.
+ * ResNet-50 against its peers on the same weights, float32: `npm run bench -- [OPTIONS]`. Every measurement is a process
+ * of its own, and the engines take turns, so that what disturbs the machine for a while disturbs all of them.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, tmpdir } from 'node:os';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { goldenFolder } from '../test/support/golden.ts';
-import { graphFromCaffe, openDevice, readNet } from '../ts/index.ts';
-import { recipeInput, recipeWeights } from '../ts/parity/recipe.ts';
-import { toOnnx } from './onnx.ts';
+import { parseArgs } from 'node:util';
+import { findEngines } from './engines.ts';
+import { type Answers, besideBusyCore, measure } from './job.ts';
+import { commit, describeMachine } from './machine.ts';
+import { prepare } from './prepare.ts';
+import { type Report, type Result, table } from './report.ts';
+import { relativeDifference } from './statistics.ts';
 
-const THREADS = 2;
-const SEED = 20151210;
+const USAGE = `npm run bench -- [--rounds 5] [--batches 1,8] [--threads 2] [--busy] [--quick] [--json FILE]
+  --rounds   how often the engines take turns
+  --batches  batch sizes, by commas
+  --busy     also with one core kept busy by another process
+  --quick    one round, for a look
+  --json     write the report here (resnode-bench/1)`;
 
-interface Result {
-  milliseconds: number[];
-  top: number;
-  prob: number;
-  peakMegabytes: number;
+const DEPTH = 50;
+
+interface Options {
+  readonly rounds: number;
+  readonly batches: readonly number[];
+  readonly threads: number;
+  readonly busy: boolean;
+  readonly json: string | undefined;
 }
 
-async function measure(run: () => Promise<Float32Array>, rounds: number): Promise<Result> {
-  let output = new Float32Array();
-  for (let i = 0; i < 3; i++) output = (await run()) as Float32Array<ArrayBuffer>;
-  const milliseconds = [];
-  for (let i = 0; i < rounds; i++) {
-    const start = performance.now();
-    await run();
-    milliseconds.push(performance.now() - start);
-  }
-  const top = output.subarray(0, 1000).reduce((best, value, i, all) => (value > all[best]! ? i : best), 0);
-  return { milliseconds, top, prob: output[top]!, peakMegabytes: process.resourceUsage().maxRSS / 1024 };
-}
-
-async function engine(name: string, folder: string, batch: number): Promise<Result> {
-  if (name === 'sgemm') {
-    const device = await openDevice('cpu', { threads: THREADS });
-    const layer = [
-      { name: 'input', type: 'Input', top: ['data'], input_param: { shape: [{ dim: [2048, 2048] }] } },
-      {
-        name: 'ip',
-        type: 'InnerProduct',
-        bottom: ['data'],
-        top: ['ip'],
-        inner_product_param: { num_output: 2048 },
-      },
-    ];
-    const model = await device.load({ model: { layer } });
-    const matrix = new Float32Array(2048 * 2048);
-    const times = [];
-    for (let i = 0; i < 8; i++) times.push((await model.time({ data: matrix }))[0]!.milliseconds);
-    return { milliseconds: times, top: 0, prob: 0, peakMegabytes: 0 };
-  }
-  const bytes = readFileSync(join(folder, `input${batch}.f32`));
-  const data = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
-  const shape = [batch, 3, 224, 224];
-  const rounds = Math.max(4, 24 / batch);
-  if (name === 'resnode') {
-    const device = await openDevice('cpu', { threads: THREADS });
-    const model = await device.load({
-      model: join(folder, 'net.prototxt'),
-      weights: join(folder, 'net.caffemodel'),
-      batch,
-    });
-    return measure(async () => (await model.run({ data })).prob!.data, rounds);
-  }
-  const { InferenceSession, Tensor } = await import('onnxruntime-node');
-  const session = await InferenceSession.create(join(folder, `net${batch}.onnx`), {
-    intraOpNumThreads: THREADS,
-    graphOptimizationLevel: 'all',
+function readOptions(): Options {
+  const { values } = parseArgs({
+    options: {
+      rounds: { type: 'string' },
+      batches: { type: 'string', default: '1,8' },
+      threads: { type: 'string', default: '2' },
+      busy: { type: 'boolean', default: false },
+      quick: { type: 'boolean', default: false },
+      json: { type: 'string' },
+    },
   });
-  const feeds = { [session.inputNames[0]!]: new Tensor('float32', data, shape) };
-  return measure(
-    async () => (await session.run(feeds))[session.outputNames[0]!]!.data as Float32Array,
-    rounds,
-  );
+  const count = (name: string, text: string) => {
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= 1) return value;
+    throw new Error(`Expected an integer from 1 for --${name} but received "${text}"`);
+  };
+  return {
+    rounds: count('rounds', values.rounds ?? (values.quick ? '1' : '5')),
+    batches: values.batches.split(',').map((text) => count('batches', text)),
+    threads: count('threads', values.threads),
+    busy: values.busy,
+    json: values.json,
+  };
 }
 
-const median = (values: readonly number[]) =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
-const spread = (values: readonly number[]) =>
-  `${Math.min(...values).toFixed(1)}–${Math.max(...values).toFixed(1)}`;
-
-function child(name: string, folder: string, batch: number): Result {
-  const run = spawnSync(
-    process.execPath,
-    ['--import', 'tsx', fileURLToPath(import.meta.url), '--engine', name, folder, String(batch)],
-    { encoding: 'utf8' },
-  );
-  if (run.status !== 0) throw new Error(`${name} failed: ${run.stderr}`);
-  return JSON.parse(run.stdout.trim().split('\n').at(-1)!) as Result;
-}
-
-/** A caffemodel with one field a layer: enough to be read back from disk, mapped. */
-function writeCaffemodel(path: string, weights: ReturnType<typeof recipeWeights>): void {
-  const varint = (value: number): number[] =>
-    value < 128 ? [value] : [(value % 128) | 128, ...varint(Math.floor(value / 128))];
-  const field = (number: number, data: Uint8Array) =>
-    Buffer.concat([Buffer.from([...varint(number * 8 + 2), ...varint(data.length)]), data]);
-  writeFileSync(
-    path,
-    Buffer.concat(
-      weights.layers.map(({ name, blobs }) =>
-        field(
-          100,
-          Buffer.concat([
-            field(1, Buffer.from(name)),
-            ...blobs.map((blob) =>
-              field(
-                7,
-                Buffer.concat([
-                  field(7, field(1, Buffer.from(blob.shape.flatMap((dim) => varint(dim))))),
-                  field(5, blob.bytes),
-                ]),
-              ),
-            ),
-          ]),
-        ),
-      ),
-    ),
-  );
-}
-
-if (process.argv[2] === '--engine') {
-  console.log(JSON.stringify(await engine(process.argv[3]!, process.argv[4]!, Number(process.argv[5]))));
-  process.exit(0);
-}
-const golden = goldenFolder();
-if (golden !== null) {
-  const rounds = Number(process.argv[2] ?? 3);
-  const folder = mkdtempSync(join(tmpdir(), 'resnode-bench-'));
-  try {
-    const path = join(golden, 'recipe/resnet50/net.prototxt');
-    const net = readNet(readFileSync(path, 'utf8'), { file: path });
-    const full = graphFromCaffe(net);
-    const weights = recipeWeights(full, SEED);
-    const blobs = new Map(
-      weights.layers.flatMap(({ name, blobs: list }) =>
-        list.map((blob, i) => [`${name}/${i}`, blob] as const),
-      ),
-    );
-    writeFileSync(join(folder, 'net.prototxt'), readFileSync(path));
-    writeCaffemodel(join(folder, 'net.caffemodel'), weights);
-    console.log(`${cpus()[0]!.model}, ${THREADS} threads, float32, load ${loadavg()[0]!.toFixed(2)}`);
-    const peak = (2 * 2048 ** 3) / median(child('sgemm', folder, 1).milliseconds) / 1e6;
-    console.log(`sgemm 2048³ through the same library: ${peak.toFixed(0)} GFLOP/s`);
-    for (const batch of [1, 8]) {
-      const graph = graphFromCaffe(net, { batch });
-      writeFileSync(
-        join(folder, `net${batch}.onnx`),
-        toOnnx(graph, (id) => blobs.get(`${full.parameters[id]!.layer}/${full.parameters[id]!.index}`)!),
-      );
-      writeFileSync(
-        join(folder, `input${batch}.f32`),
-        new Uint8Array(recipeInput([batch, 3, 224, 224], SEED).buffer),
-      );
-      const [ours, theirs]: [Result[], Result[]] = [[], []];
-      for (let round = 0; round < rounds; round++) {
-        ours.push(child('resnode', folder, batch));
-        theirs.push(child('onnxruntime', folder, batch));
-      }
-      const [a, b] = [ours[0]!, theirs[0]!];
-      if (a.top !== b.top || Math.abs(a.prob - b.prob) > 1e-4 * b.prob)
-        throw new Error(`outputs differ: ${a.top} ${a.prob} and ${b.top} ${b.prob}`);
-      const [x, y] = [ours.flatMap((each) => each.milliseconds), theirs.flatMap((each) => each.milliseconds)];
-      const flops = 2 * 3.482255e9 * batch;
-      console.log(
-        `batch ${batch}: resnode ${((1000 * batch) / median(x)).toFixed(1)} images/s (median ${median(x).toFixed(1)} ms, ${spread(x)}; ${((100 * flops) / median(x) / 1e6 / peak).toFixed(0)}% of sgemm; peak ${a.peakMegabytes.toFixed(0)} MB)`,
-      );
-      console.log(
-        `         onnxruntime-node ${((1000 * batch) / median(y)).toFixed(1)} images/s (median ${median(y).toFixed(1)} ms, ${spread(y)}; peak ${b.peakMegabytes.toFixed(0)} MB)`,
-      );
-      console.log(`         ratio of medians ${(median(y) / median(x)).toFixed(2)}`);
+function bench(options: Options, folder: string): Report {
+  const { rounds, batches, threads } = options;
+  const machine = describeMachine();
+  const arithmetic = prepare(DEPTH, batches, folder);
+  const engines = findEngines();
+  const present = engines.filter(({ absent }) => absent === null);
+  const versions: Record<string, string> = { node: process.versions.node };
+  const sgemm: number[] = [];
+  const others: number[] = [];
+  const results: Result[] = [];
+  for (const [i, batch] of batches.entries()) {
+    const runs = Math.max(4, Math.ceil(24 / batch));
+    const quietly = <What extends keyof Answers>(what: What, engine: string) => {
+      const { answer, othersCores } = measure({ what, engine, folder, batch, threads, runs });
+      others.push(othersCores);
+      return answer;
+    };
+    const taken = present.map((engine) => ({
+      ...engine,
+      first: [] as Answers['firstAnswer'][],
+      quiet: [] as Answers['run'][],
+      busy: [] as Answers['run'][],
+    }));
+    // Once unmeasured: the files come into the page cache, and engines that disagree are not worth timing.
+    const outputs = taken.map(({ name }) => quietly('firstAnswer', name).output);
+    for (const [k, output] of outputs.entries()) {
+      const difference = relativeDifference(output, outputs[0]!);
+      if (!(difference < 1e-4))
+        throw new Error(
+          `${taken[k]!.name} and ${taken[0]!.name} differ by ${difference} of the largest output`,
+        );
     }
-  } finally {
-    rmSync(folder, { recursive: true });
+    for (let round = 0; round < rounds; round++) {
+      console.error(`batch ${batch}, round ${round + 1} of ${rounds}`);
+      const { flops, milliseconds } = quietly('sgemm', 'resnode');
+      sgemm.push(flops / Math.min(...milliseconds) / 1e6);
+      for (const engine of taken) engine.first.push(quietly('firstAnswer', engine.name));
+      for (const engine of taken) engine.quiet.push(quietly('run', engine.name));
+      if (!options.busy) continue;
+      for (const { name, busy } of taken) {
+        const job = { what: 'run', engine: name, folder, batch, threads, runs } as const;
+        busy.push(besideBusyCore(() => measure(job).answer));
+      }
+    }
+    for (const { name, version, rewrites, first, quiet, busy } of taken) {
+      if (version !== null) versions[name] = version;
+      Object.assign(versions, first[0]!.versions);
+      const peaks = first.map(({ peakBytes }) => peakBytes).filter((bytes) => bytes !== null);
+      const late = quiet.map(({ eventLoop }) => eventLoop);
+      results.push({
+        engine: name,
+        net: `ResNet-${DEPTH}`,
+        batch,
+        macs: rewrites ? arithmetic[i]!.rewritten : arithmetic[i]!.written,
+        quiet: quiet.map(({ milliseconds }) => milliseconds),
+        busy: options.busy ? busy.map(({ milliseconds }) => milliseconds) : null,
+        eventLoop: {
+          median: Math.max(...late.map(({ median }) => median)),
+          p99: Math.max(...late.map(({ p99 }) => p99)),
+          max: Math.max(...late.map(({ max }) => max)),
+        },
+        firstAnswer: first.map(({ milliseconds }) => milliseconds),
+        peakBytes: peaks.length > 0 ? Math.max(...peaks) : null,
+      });
+    }
   }
+  return {
+    schema: 'resnode-bench/1',
+    date: new Date().toISOString(),
+    commit: commit(),
+    machine,
+    othersCores: {
+      mean: others.reduce((sum, cores) => sum + cores, 0) / others.length,
+      max: Math.max(...others),
+    },
+    versions,
+    settings: { threads, precision: 'float32', rounds },
+    sgemmGflops: Math.max(...sgemm),
+    absent: engines.flatMap(({ name, absent }) =>
+      absent === null ? [] : [{ engine: name, reason: absent }],
+    ),
+    results,
+  };
+}
+
+let options: Options;
+try {
+  options = readOptions();
+} catch (error) {
+  console.error(`${(error as Error).message}\n${USAGE}`);
+  process.exit(2);
+}
+const folder = mkdtempSync(join(tmpdir(), 'resnode-bench-'));
+try {
+  const report = bench(options, folder);
+  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, null, 1)}\n`);
+  console.log(table(report));
+} finally {
+  rmSync(folder, { recursive: true });
 }

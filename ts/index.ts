@@ -1,8 +1,18 @@
 /** resnode: deep residual networks from Caffe's files, natively in Node.js. */
 
-export { type ResnetOptions, resnet } from './architectures/resnet.ts';
+export { type ResnetDepth, type ResnetOptions, resnet } from './architectures/resnet.ts';
 export { type Blob, blobFromFloats, toFloat32, toFloat64 } from './caffe/blob.ts';
 export { readBinaryproto, readCaffemodel, type WeightsFile, type WeightsLayer } from './caffe/caffemodel.ts';
+export {
+  type CheckedSolver,
+  checkSolver,
+  type LearningRatePolicy,
+  type SolverNet,
+  type SolverSettings,
+  type SolverType,
+  type SolverWarning,
+  solverNetState,
+} from './caffe/check-solver.ts';
 export { readHdf5Weights, writeHdf5Weights } from './caffe/hdf5-weights.ts';
 export type { LayerReport } from './caffe/match-weights.ts';
 export {
@@ -16,10 +26,40 @@ export {
 } from './caffe/net-parameter.ts';
 export { readNpy, writeNpy } from './caffe/npy.ts';
 export { printPrototxt } from './caffe/print.ts';
+export {
+  readSolver,
+  readSolverFile,
+  type SolverNetState,
+  type SolverParameter,
+} from './caffe/solver-parameter.ts';
 export { type NetWeights, writeBinaryproto, writeCaffemodel } from './caffe/write-caffemodel.ts';
+export {
+  type Conversion,
+  type ConversionCheck,
+  type ConvertOptions,
+  conversions,
+  convert,
+  type Format,
+  mergeAffine,
+  type Network,
+  type ReadOptions,
+  type ReadResult,
+  type Runner,
+  readOnnxFile,
+  writeOnnxFile,
+} from './convert/index.ts';
 export * from './errors.ts';
+export { camOverlay } from './features/cam-overlay.ts';
+export {
+  type CamTail,
+  type ClassActivationMap,
+  classActivationMap,
+  findCamTail,
+} from './features/class-activation-map.ts';
+export { extractFeatures, type FeatureOptions } from './features/extract-features.ts';
 export { type GraphOptions, graphFromCaffe } from './graph/from-caffe.ts';
 export type * from './graph/graph.ts';
+export { type ReceptiveField, receptiveFields } from './graph/receptive-field.ts';
 export { type Summary, type SummaryRow, summarise } from './graph/summary.ts';
 export { decodeImage, type Image } from './image/decode.ts';
 export type { Resize, Size } from './image/geometry.ts';
@@ -42,3 +82,8 @@ export type { Model, ModelPlan, Outputs, RunOptions } from './runtime/model.ts';
 export type * from './runtime/ops.ts';
 export { compileOperation, ops } from './runtime/ops.ts';
 export type { Input, InputArray, Inputs, Shapes, Tensor } from './runtime/tensor.ts';
+export { type DescribeOptions, type Description, describeNet } from './view/describe-net.ts';
+export { type MeasuredTimes, readTimes } from './view/measured-times.ts';
+export type * from './view/page-data.ts';
+export { addActivations, addFilters } from './view/page-pictures.ts';
+export { pageText } from './view/write-page.ts';

@@ -143,6 +143,7 @@ class Backend {
 
 struct BackendOptions {
   int threads = 0;             // 0: as many as the machine has processors for this process
+  bool winograd = true;        // CPU: 3×3 convolutions may be computed by Winograd's algorithms
   int ordinal = 0;             // which of several devices
   std::string cacheFolder;     // where measured choices are kept; empty: the backend's own place
   bool deterministic = false;  // for every plan

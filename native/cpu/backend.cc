@@ -22,6 +22,7 @@ class CpuExecutable final : public Executable {
     for (size_t offset : offsets) buffers_.push_back(arena_.get() + offset);
     const Program& program = plan_->program();
     for (size_t i = 0; i < program.operations.size(); ++i) bind(program.operations[i], plan_->steps()[i]);
+    parameters_->endPacking();
     for (TensorId id : program.outputs) {
       const Layout plain = plainLayout(program.tensors[id].shape);
       Output output{memory(plan_->layout(id), data(id)), memory(plain, nullptr), std::nullopt};
@@ -151,7 +152,7 @@ const char* instructionSet() {
 
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(const BackendOptions& options) : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
+  explicit CpuBackend(const BackendOptions& options) : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_), winograd_(options.winograd) {
     if (options.threads > 0) omp_set_num_threads(options.threads);
   }
   std::vector<std::pair<std::string, std::string>> describe() const override {
@@ -162,7 +163,7 @@ class CpuBackend final : public Backend {
   }
   std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program, const PlanOptions& options) override {
     requireFloat32(options, "cpu");
-    return guarded("plan", [&] { return std::make_shared<CpuPlan>(std::move(program), engine_); });
+    return guarded("plan", [&] { return std::make_shared<CpuPlan>(std::move(program), engine_, winograd_); });
   }
   std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources) override {
     return std::make_shared<CpuParameters>(std::move(program), std::move(sources));
@@ -179,6 +180,7 @@ class CpuBackend final : public Backend {
  private:
   dnnl::engine engine_;
   dnnl::stream stream_;
+  bool winograd_;
 };
 
 }  // namespace

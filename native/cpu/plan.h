@@ -38,7 +38,7 @@ struct Step {
 
 class CpuPlan final : public Plan {
  public:
-  CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine);
+  CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, bool winograd);
   const Program& program() const override { return *program_; }
   const PlanDescription& description() const override { return description_; }
   const std::vector<Step>& steps() const { return steps_; }
@@ -54,6 +54,7 @@ class CpuPlan final : public Plan {
 
   std::shared_ptr<const Program> program_;
   dnnl::engine engine_;
+  bool winograd_;
   std::vector<Layout> layouts_;  // per tensor, as its maker leaves it
   std::vector<Lifetime> lifetimes_;
   std::vector<Step> steps_;

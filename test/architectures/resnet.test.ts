@@ -2,11 +2,15 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { resnet } from '../../ts/architectures/resnet.ts';
-import { readNet } from '../../ts/caffe/net-parameter.ts';
+import { type ResnetDepth, type ResnetOptions, resnet } from '../../ts/architectures/resnet.ts';
+import { type NetParameter, readNet, readNetFile } from '../../ts/caffe/net-parameter.ts';
+import { printPrototxt } from '../../ts/caffe/print.ts';
 import { ArgumentError } from '../../ts/errors.ts';
-import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
-import { goldenFolder } from '../support/golden.ts';
+import { totalMacs } from '../../ts/graph/count.ts';
+import { graphFromCaffe, resolveOutput } from '../../ts/graph/from-caffe.ts';
+import { recipeInput, recipeWeights } from '../../ts/parity/recipe.ts';
+import { openDevice } from '../../ts/runtime/device.ts';
+import { goldenFolder, repositoryFolder, sharedFolder } from '../support/golden.ts';
 
 const golden = goldenFolder();
 for (const depth of [50, 101, 152] as const) {
@@ -18,19 +22,185 @@ for (const depth of [50, 101, 152] as const) {
   }
 }
 
-test('v1.5 and other class counts build', () => {
-  const graph = graphFromCaffe(resnet({ depth: 50, version: 'v1.5', classes: 7, batch: 2 }));
+// The data layer's name, the net's name and pool1 (PyTorch's pads) differ between those who publish.
+const comparable = (net: NetParameter) =>
+  net.layer!.filter(({ type, name }) => type !== 'Input' && name !== 'pool1');
+// 3×3 is written with or without its pads and strides of 1, in any order; what they mean is in the shapes and here.
+const meaning = (net: NetParameter) =>
+  comparable(net).map(({ name, type, bottom, top, ...parameters }) => ({
+    name,
+    type,
+    bottom,
+    top,
+    parameters: printPrototxt(parameters, 'LayerParameter'),
+  }));
+
+test('20 with projections is the net of the example', () => {
+  const net = resnet({ depth: 20, channels: 1, size: 28, shortcut: 'projection' });
   assert.equal(
-    graph.outputs.map((id) => graph.values[id]!.shape),
-    [[2, 7]],
+    meaning(net),
+    meaning(readNetFile(join(repositoryFolder, 'examples/fashion/deploy.prototxt'))),
   );
 });
 
-test('an unknown depth is refused', () => {
-  assert.throws(
-    () => resnet({ depth: 51 as 50 }),
-    (error: unknown) => error instanceof ArgumentError,
-  );
+const resnet18 = join(sharedFolder() ?? '', 'models/imagenet-resnet18/deploy.prototxt');
+if (existsSync(resnet18)) {
+  test('18 has the layers of a ResNet-18 that others trained', () => {
+    assert.equal(meaning(resnet({ depth: 18 })), meaning(readNetFile(resnet18)));
+  });
+} else console.log('skipped: no trained ResNet-18 at shared/models/imagenet-resnet18 beside the checkout');
+
+/** Learnable values: all but BatchNorm's statistics. */
+function learnable(net: NetParameter): number {
+  const statistics = new Set(net.layer!.filter(({ type }) => type === 'BatchNorm').map(({ name }) => name));
+  return graphFromCaffe(net)
+    .parameters.filter(({ layer }) => !statistics.has(layer))
+    .reduce((sum, { shape }) => sum + shape.reduce((product, dim) => product * dim, 1), 0);
+}
+
+// ImageNet's parameters are those of torchvision's models (50's with MSRA's 64 biases of conv1 more), its
+// multiply-accumulates table 1's; CIFAR's parameters are those of akamaster/pytorch_resnet_cifar10, which round to
+// table 6's 0.27, 0.46, 0.66, 0.85, 1.7 and 19.4 million.
+for (const [depth, parameters, gigamacs] of [
+  [18, 11_689_512, 1.8],
+  [34, 21_797_672, 3.7],
+  [50, 25_557_032 + 64, 3.9],
+  [101, 44_549_160, 7.6],
+  [152, 60_192_808, 11.3],
+  [20, 269_722, 0.04],
+  [32, 464_154, 0.07],
+  [44, 658_586, 0.1],
+  [56, 853_018, 0.13],
+  [110, 1_727_962, 0.25],
+  [1202, 19_421_274, 2.8],
+] as const) {
+  test(`${depth} has the parameters and the arithmetic that are known of it`, () => {
+    const net = resnet({ depth });
+    assert.is(learnable(net), parameters);
+    const digits = gigamacs < 1 ? 2 : 1;
+    assert.is(Number((totalMacs(graphFromCaffe(net)) / 1e9).toFixed(digits)), gigamacs);
+    assert.equal(readNet(printPrototxt(net), { file: 'printed' }), net);
+    const weighted = net.layer!.filter(
+      ({ type, name }) => /Convolution|InnerProduct/.test(type!) && !name!.endsWith('branch1'),
+    );
+    assert.is(weighted.length, depth);
+  });
+}
+
+test("v1.5 takes torchvision's 4.09 GMAC and as many parameters", () => {
+  const net = resnet({ depth: 50, version: 'v1.5' });
+  assert.is(totalMacs(graphFromCaffe(net)), 4_089_184_256);
+  assert.is(learnable(net), 25_557_032 + 64);
+});
+
+const shapesOf = (options: ResnetOptions, ...names: string[]) => {
+  const graph = graphFromCaffe(resnet(options));
+  return names.map((name) => graph.values[resolveOutput(graph, name)]!.shape.join('×'));
+};
+
+test('shapes: batch, classes, channels and size, odd ones too', () => {
+  assert.equal(shapesOf({ depth: 34 }, 'pool1', 'res2c', 'res3d', 'res4f', 'res5c', 'pool5', 'prob'), [
+    '1×64×56×56',
+    '1×64×56×56',
+    '1×128×28×28',
+    '1×256×14×14',
+    '1×512×7×7',
+    '1×512×1×1',
+    '1×1000',
+  ]);
+  assert.equal(shapesOf({ depth: 110 }, 'res2r', 'res3r', 'res4r', 'pool5', 'fc10'), [
+    '1×16×32×32',
+    '1×32×16×16',
+    '1×64×8×8',
+    '1×64×1×1',
+    '1×10',
+  ]);
+  assert.equal(shapesOf({ depth: 56, size: 29, channels: 4, batch: 3, classes: 7 }, 'data', 'res4i', 'fc7'), [
+    '3×4×29×29',
+    '3×64×8×8',
+    '3×7',
+  ]);
+  assert.equal(shapesOf({ depth: 18, size: 75 }, 'res5b', 'pool5'), ['1×512×3×3', '1×512×1×1']);
+  assert.equal(shapesOf({ depth: 50, size: 65, version: 'v1.5' }, 'res5c', 'pool5'), [
+    '1×2048×2×2',
+    '1×2048×1×1',
+  ]);
+  assert.equal(shapesOf({ depth: 1202 }, 'res2a', 'res4b199'), ['1×16×32×32', '1×64×8×8']);
+});
+
+const run = async (kind: 'cpu' | 'reference', options: ResnetOptions, outputs: string[]) => {
+  const net = resnet(options);
+  const weights = recipeWeights(graphFromCaffe(net), 1);
+  using device = await openDevice(kind, { threads: 2 });
+  using model = await device.load({ model: net, weights, outputs });
+  const { channels = 3, size = 32, batch = 1 } = options;
+  const results = await model.run({ data: recipeInput([batch, channels, size, size], 1) });
+  return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, tensor!.data]));
+};
+
+// The naive loops and the CPU's fused kernels share no arithmetic.
+for (const options of [
+  { depth: 18, size: 64 },
+  { depth: 18, size: 33, shortcut: 'identity' },
+  { depth: 34, size: 32 },
+  { depth: 20 },
+  { depth: 20, shortcut: 'projection', channels: 1, size: 28, batch: 2 },
+  { depth: 32, size: 15 },
+  { depth: 44, size: 16 },
+  { depth: 56, size: 16 },
+  { depth: 110, size: 8 },
+] as const) {
+  test(`${JSON.stringify(options)} runs on the CPU as on the reference`, async () => {
+    const [cpu, reference] = [
+      await run('cpu', options, ['pool5', 'prob']),
+      await run('reference', options, ['pool5', 'prob']),
+    ];
+    const largest = Math.max(...reference.pool5!.map(Math.abs));
+    assert.ok(largest > 0);
+    reference.pool5!.forEach((value, i) => {
+      assert.ok(Math.abs(value - cpu.pool5![i]!) <= 1e-4 * largest, `${value} and ${cpu.pool5![i]}`);
+    });
+    const { batch = 1 }: ResnetOptions = options;
+    assert.ok(Math.abs(cpu.prob!.reduce((sum, value) => sum + value, 0) - batch) < 1e-4);
+  });
+}
+
+// Its 600 sums let made-up weights overflow; with weights of zero every class is as likely.
+test('1202 loads and runs', async () => {
+  using device = await openDevice('cpu', { threads: 2 });
+  using model = await device.load({ model: resnet({ depth: 1202 }) });
+  const { prob } = await model.run({ data: new Float32Array(3 * 32 * 32) });
+  assert.equal([...prob!.data], Array(10).fill(Math.fround(0.1)));
+});
+
+test('an identity shortcut is every other pixel, then zeros', async () => {
+  const size = 9;
+  const { res2c, res3a_branch1 } = await run('cpu', { depth: 20, size }, ['res2c', 'res3a_branch1']);
+  const half = Math.ceil(size / 2);
+  const expected = Array.from({ length: 32 * half * half }, (_, i) => {
+    const [channel, y, x] = [Math.floor(i / half ** 2), Math.floor(i / half) % half, i % half];
+    return channel < 16 ? res2c![(channel * size + 2 * y) * size + 2 * x] : 0;
+  });
+  assert.equal([...res3a_branch1!], expected);
+});
+
+test('options that do not fit are refused with what does', () => {
+  const refused = (options: object, words: string) =>
+    assert.throws(
+      () => resnet(options as ResnetOptions),
+      (error: unknown) => error instanceof ArgumentError && error.message.includes(words),
+      JSON.stringify(options),
+    );
+  refused({ depth: 51 as ResnetDepth }, 'Expected one of 18, 20, 32, 34, 44, 50, 56, 101, 110, 152, 1202');
+  refused({ depth: 'toString' }, 'Expected one of 18');
+  refused({ depth: 18, version: 'v1.5' }, 'Expected "v1" with depth 18 for version but received "v1.5"');
+  refused({ depth: 50, version: 'v2' }, 'Expected "v1" or "v1.5" with depth 50');
+  refused({ depth: 50, shortcut: 'identity' }, 'Expected "projection" with depth 50 for shortcut');
+  refused({ depth: 20, shortcut: null }, 'Expected "projection" or "identity" with depth 20');
+  refused({ depth: 20, size: 3 }, 'an integer from 4 for size');
+  refused({ depth: 18, size: 31 }, 'an integer from 32 for size');
+  refused({ depth: 18, classes: 0 }, 'an integer from 1 for classes');
+  refused({ depth: 18, channels: 1.5 }, 'an integer from 1 for channels');
 });
 
 test.run();

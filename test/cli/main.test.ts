@@ -1,7 +1,12 @@
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { resnet } from '../../ts/architectures/resnet.ts';
+import { toJson } from '../../ts/caffe/json.ts';
+import type { Message } from '../../ts/caffe/message.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const fashion = join(repositoryFolder, 'examples/fashion');
@@ -71,6 +76,36 @@ test('time gives the whole and every operation', () => {
     resnode('time', ...files, '--iterations', '2', '--json').stdout,
   );
   assert.ok(milliseconds.median > 0 && operations.length > 20);
+});
+
+test('print writes a solver in canonical form, its old type upgraded', () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'resnode-')), 'solver.prototxt');
+  writeFileSync(file, 'solver_type: ADAM lr_policy: "fixed"\nnet: "n"');
+  assert.is(resnode('print', '--solver', file).stdout, 'net: "n"\nlr_policy: "fixed"\ntype: "Adam"\n');
+  const json = JSON.parse(resnode('print', '--solver', file, '--json').stdout);
+  assert.equal(json, { net: 'n', lr_policy: 'fixed', type: 'Adam' });
+  assert.is(resnode('print', file, '--solver', file).status, 2);
+  assert.is(resnode('print').status, 2);
+});
+
+test('print writes the nets of the family, with their options', () => {
+  const net = (...words: string[]) => JSON.parse(resnode('print', '--resnet', ...words, '--json').stdout);
+  assert.equal(
+    net('50', '--resnet-version', 'v1.5', '--classes', '7'),
+    toJson('NetParameter', resnet({ depth: 50, version: 'v1.5', classes: 7 }) as Message),
+  );
+  assert.equal(
+    net('20', '--resnet-shortcut', 'projection'),
+    toJson('NetParameter', resnet({ depth: 20, shortcut: 'projection' }) as Message),
+  );
+  for (const words of [
+    ['--resnet', '51'],
+    ['--resnet', '18', '--resnet-version', 'v1.5'],
+    [files[1]!, '--classes', '7'],
+  ]) {
+    const { status, stderr } = resnode('print', ...words);
+    assert.is(status, 2, stderr);
+  }
 });
 
 test('doctor is content where the CPU device works, GPU or not', () => {

@@ -92,4 +92,32 @@ if (golden !== null) {
   }
 }
 
+test('an unknown layer type says whose it is', () => {
+  const refusal = (type: string): GraphError => {
+    const text = `layer { name: "d" type: "Input" top: "d" input_param { shape { dim: 1 } } }\nlayer {\n  type: "${type}" bottom: "d" top: "t" }`;
+    try {
+      graphFromCaffe(readNet(text, { file: 'net.prototxt' }));
+    } catch (error) {
+      assert.instance(error, GraphError);
+      return error as GraphError;
+    }
+    return assert.unreachable('it was accepted') as never;
+  };
+  for (const [type, code, words] of [
+    ['PriorBox', 'graph/fork-type', "it belongs to SSD's fork"],
+    ['ROIPooling', 'graph/fork-type', 'it belongs to the R-CNN fork'],
+    [
+      'BN',
+      'graph/fork-type',
+      "SegNet's fork of Caffe (alexgkendall/caffe-segnet, also in ENet's) or yjxiong's",
+    ],
+    ['Python', 'graph/unsupported-type', 'layer type "Python" of BVLC\'s Caffe is not run here'],
+    ['Convolutoin', 'graph/unknown-type', 'did you mean "Convolution"?'],
+  ] as const) {
+    const error = refusal(type);
+    assert.is(error.code, code);
+    assert.ok(error.message.includes('net.prototxt:3:3: ') && error.message.includes(words), error.message);
+  }
+});
+
 test.run();

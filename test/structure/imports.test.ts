@@ -15,7 +15,10 @@ const TYPESCRIPT = [
   'native',
   'image',
   'runtime',
+  'features',
+  'view',
   'parity',
+  'convert',
   'cli',
   'index',
 ];

@@ -1,42 +1,144 @@
 /**
- * The bottleneck ResNets of "Deep Residual Learning for Image Recognition" (He et al., 2015, table 1), written as
- * MSRA published them: names, order, and conv1's bias, which only ResNet-50 has.
+ * The family of "Deep Residual Learning for Image Recognition" (He et al., 2015): table 1 for ImageNet, section 4.2
+ * for CIFAR. 50, 101 and 152 are as MSRA published them (names, order, and conv1's bias, which only ResNet-50 has);
+ * the others, of which MSRA published no files, take the same names.
  */
 import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
 import { ArgumentError } from '../errors.ts';
+import { type Block, basic, bottleneck, convolution, relu } from './residual-blocks.ts';
 
-const BLOCKS = { 50: [3, 4, 6, 3], 101: [3, 4, 23, 3], 152: [3, 8, 36, 3] } as const;
+interface Family {
+  readonly size: number;
+  readonly classes: number;
+  /** What the net divides height and width by. */
+  readonly reduction: number;
+  readonly width: number;
+  readonly shortcut: 'projection' | 'identity';
+}
+
+const IMAGENET: Family = { size: 224, classes: 1000, reduction: 32, width: 64, shortcut: 'projection' };
+const CIFAR: Family = { size: 32, classes: 10, reduction: 4, width: 16, shortcut: 'identity' };
+
+export type ResnetDepth = 18 | 34 | 50 | 101 | 152 | 20 | 32 | 44 | 56 | 110 | 1202;
+
+interface Net {
+  readonly family: Family;
+  readonly block: 'basic' | 'bottleneck';
+  /** A stage each, from stage 2 on. */
+  readonly blocks: readonly number[];
+  /** The stages whose blocks are named a, b1, b2 … and not a, b, c … */
+  readonly numbered: readonly number[];
+}
+
+const NETS: Readonly<Record<ResnetDepth, Net>> = {
+  18: { family: IMAGENET, block: 'basic', blocks: [2, 2, 2, 2], numbered: [] },
+  34: { family: IMAGENET, block: 'basic', blocks: [3, 4, 6, 3], numbered: [] },
+  50: { family: IMAGENET, block: 'bottleneck', blocks: [3, 4, 6, 3], numbered: [] },
+  101: { family: IMAGENET, block: 'bottleneck', blocks: [3, 4, 23, 3], numbered: [3, 4] },
+  152: { family: IMAGENET, block: 'bottleneck', blocks: [3, 8, 36, 3], numbered: [3, 4] },
+  20: { family: CIFAR, block: 'basic', blocks: [3, 3, 3], numbered: [] },
+  32: { family: CIFAR, block: 'basic', blocks: [5, 5, 5], numbered: [] },
+  44: { family: CIFAR, block: 'basic', blocks: [7, 7, 7], numbered: [] },
+  56: { family: CIFAR, block: 'basic', blocks: [9, 9, 9], numbered: [] },
+  110: { family: CIFAR, block: 'basic', blocks: [18, 18, 18], numbered: [] },
+  1202: { family: CIFAR, block: 'basic', blocks: [200, 200, 200], numbered: [2, 3, 4] },
+};
 
 export interface ResnetOptions {
-  readonly depth: 50 | 101 | 152;
-  /** Outputs of the last layer. Default 1000. */
+  /** ImageNet: 18, 34 (basic blocks), 50, 101, 152 (bottlenecks). CIFAR: 20, 32, 44, 56, 110, 1202. */
+  readonly depth: ResnetDepth;
+  /** Outputs of the last layer, `fc<classes>`. Default 1000, CIFAR 10. */
   readonly classes?: number;
-  /** v1 has the stride of a projection block on its first 1×1 convolution, v1.5 on its 3×3. Default v1, as published. */
+  /** v1 has the stride of a bottleneck on its first 1×1 convolution, v1.5 on its 3×3. Basic blocks know only v1. Default v1. */
   readonly version?: 'v1' | 'v1.5';
+  /**
+   * What a shortcut does where the shape changes. `projection`: 1×1 convolution, BatchNorm, Scale (option B).
+   * `identity`: every other pixel and zeros for the new channels, no parameters (option A); basic blocks only.
+   * Default as in the paper and as published: CIFAR identity, ImageNet projection.
+   */
+  readonly shortcut?: 'projection' | 'identity';
+  /** Of the input. Default 3. */
+  readonly channels?: number;
+  /** Height and width of the input in pixels, at least 32 (CIFAR 4). Default 224, CIFAR 32. */
+  readonly size?: number;
   /** First dimension of the input. Default 1. */
   readonly batch?: number;
 }
 
-/** A deploy net; for 1,000 classes equal to the published prototxt. @throws ArgumentError */
+/**
+ * A deploy net from `data` (batch × channels × size × size) to `prob` (batch × classes); for 50, 101 and 152
+ * without further options equal to the published prototxt.
+ * @throws ArgumentError for an unknown depth and for options that do not fit it.
+ */
 export function resnet(options: ResnetOptions): NetParameter {
-  const { depth, classes = 1000, version = 'v1', batch = 1 } = options;
-  if (!Object.hasOwn(BLOCKS, depth)) throw new ArgumentError('depth', '50, 101 or 152', depth);
-  if (version !== 'v1' && version !== 'v1.5') throw new ArgumentError('version', '"v1" or "v1.5"', version);
-  for (const [name, value] of Object.entries({ classes, batch })) {
-    if (!Number.isInteger(value) || value < 1) throw new ArgumentError(name, 'an integer from 1', value);
+  const { depth } = options;
+  if (!Object.hasOwn(NETS, depth))
+    throw new ArgumentError('depth', `one of ${Object.keys(NETS).join(', ')}`, depth);
+  const { family, block, blocks, numbered } = NETS[depth];
+  const { classes = family.classes, size = family.size, shortcut = family.shortcut } = options;
+  const { version = 'v1', channels = 3, batch = 1 } = options;
+  const isBasic = block === 'basic';
+  oneOf('version', version, isBasic ? ['v1'] : ['v1', 'v1.5'], depth);
+  oneOf('shortcut', shortcut, isBasic ? ['projection', 'identity'] : ['projection'], depth);
+  for (const [name, value, minimum] of [
+    ['classes', classes, 1],
+    ['channels', channels, 1],
+    ['batch', batch, 1],
+    ['size', size, family.reduction],
+  ] as const) {
+    if (!Number.isInteger(value) || value < minimum)
+      throw new ArgumentError(name, `an integer from ${minimum}`, value);
   }
+
   const layers: LayerParameter[] = [
-    { name: 'input', type: 'Input', top: ['data'], input_param: { shape: [{ dim: [batch, 3, 224, 224] }] } },
-    ...convolution({
-      name: 'conv1',
-      suffix: '_conv1',
-      bottom: 'data',
-      outputs: 64,
-      kernel: 7,
-      pad: 3,
-      stride: 2,
-      bias: depth === 50,
-    }),
+    {
+      name: 'input',
+      type: 'Input',
+      top: ['data'],
+      input_param: { shape: [{ dim: [batch, channels, size, size] }] },
+    },
+    ...(family === IMAGENET ? imagenetStem(depth === 50) : cifarStem()),
+  ];
+  let bottom = layers.at(-1)!.top![0]!;
+  blocks.forEach((count, i) => {
+    const stage = i + 2;
+    const isNumbered = numbered.includes(stage);
+    for (let index = 0; index < count; index++) {
+      const name = `${stage}${blockName(index, isNumbered)}`;
+      const stride = index === 0 && i > 0 ? 2 : 1;
+      // pool1 gives the 64 channels of a first basic block, but not the 256 of a first bottleneck.
+      const isNewShape = index === 0 && (i > 0 || !isBasic);
+      const parts: Block = {
+        name,
+        bottom,
+        width: family.width << i,
+        stride,
+        shortcut: isNewShape ? shortcut : null,
+      };
+      layers.push(...(isBasic ? basic(parts) : bottleneck(parts, version === 'v1' ? 'first' : 'second')));
+      bottom = `res${name}`;
+    }
+  });
+  // The published nets average 7×7 without calling it global.
+  const average =
+    family === IMAGENET && size === family.size ? { kernel_size: 7, stride: 1 } : { global_pooling: true };
+  return { name: `ResNet-${depth}`, layer: [...layers, ...head(bottom, average, classes)] };
+}
+
+function oneOf(argument: string, value: string, allowed: readonly string[], depth: number): void {
+  if (allowed.includes(value)) return;
+  const expected = allowed.map((word) => `"${word}"`).join(' or ');
+  throw new ArgumentError(argument, `${expected} with depth ${depth}`, value);
+}
+
+function blockName(index: number, isNumbered: boolean): string {
+  if (!isNumbered) return String.fromCharCode(97 + index);
+  return index === 0 ? 'a' : `b${index}`;
+}
+
+function imagenetStem(bias: boolean): LayerParameter[] {
+  return [
+    ...convolution('conv1', '_conv1', 'data', { outputs: 64, kernel: 7, stride: 2, bias }),
     relu('conv1', 'conv1_relu'),
     {
       name: 'pool1',
@@ -46,141 +148,32 @@ export function resnet(options: ResnetOptions): NetParameter {
       pooling_param: { pool: 'MAX', kernel_size: 3, stride: 2 },
     },
   ];
-  let bottom = 'pool1';
-  BLOCKS[depth].forEach((count, i) => {
-    const stage = i + 2;
-    for (let block = 0; block < count; block++) {
-      const name = `${stage}${blockName(depth, stage, block)}`;
-      layers.push(
-        ...bottleneck({
-          name,
-          bottom,
-          width: 64 << i,
-          stride: block === 0 && i > 0 ? 2 : 1,
-          projects: block === 0,
-          version,
-        }),
-      );
-      bottom = `res${name}`;
-    }
-  });
-  layers.push(
+}
+
+function cifarStem(): LayerParameter[] {
+  return [
+    ...convolution('conv1', '_conv1', 'data', { outputs: 16, kernel: 3, stride: 1 }),
+    relu('conv1', 'conv1_relu'),
+  ];
+}
+
+function head(bottom: string, average: object, classes: number): LayerParameter[] {
+  const fc = `fc${classes}`;
+  return [
     {
       name: 'pool5',
       type: 'Pooling',
       bottom: [bottom],
       top: ['pool5'],
-      pooling_param: { pool: 'AVE', kernel_size: 7, stride: 1 },
+      pooling_param: { pool: 'AVE', ...average },
     },
     {
-      name: `fc${classes}`,
+      name: fc,
       type: 'InnerProduct',
       bottom: ['pool5'],
-      top: [`fc${classes}`],
+      top: [fc],
       inner_product_param: { num_output: classes },
     },
-    { name: 'prob', type: 'Softmax', bottom: [`fc${classes}`], top: ['prob'] },
-  );
-  return { name: `ResNet-${depth}`, layer: layers };
-}
-
-// a, b, c … in ResNet-50; in the deeper two the long stages count a, b1, b2 …
-function blockName(depth: number, stage: number, block: number): string {
-  if (depth === 50 || stage === 2 || stage === 5) return String.fromCharCode(97 + block);
-  return block === 0 ? 'a' : `b${block}`;
-}
-
-interface Block {
-  name: string;
-  bottom: string;
-  width: number;
-  stride: number;
-  projects: boolean;
-  version: 'v1' | 'v1.5';
-}
-
-function bottleneck({ name, bottom, width, stride, projects, version }: Block): LayerParameter[] {
-  const branch = (which: string) => ({
-    name: `res${name}_branch${which}`,
-    suffix: `${name}_branch${which}`,
-    bias: false,
-  });
-  const [first, second] = version === 'v1' ? [stride, 1] : [1, stride];
-  const activated = (which: string) => relu(`res${name}_branch${which}`, `res${name}_branch${which}_relu`);
-  return [
-    ...(projects
-      ? convolution({ ...branch('1'), bottom, outputs: 4 * width, kernel: 1, pad: 0, stride })
-      : []),
-    ...convolution({ ...branch('2a'), bottom, outputs: width, kernel: 1, pad: 0, stride: first }),
-    activated('2a'),
-    ...convolution({
-      ...branch('2b'),
-      bottom: `res${name}_branch2a`,
-      outputs: width,
-      kernel: 3,
-      pad: 1,
-      stride: second,
-    }),
-    activated('2b'),
-    ...convolution({
-      ...branch('2c'),
-      bottom: `res${name}_branch2b`,
-      outputs: 4 * width,
-      kernel: 1,
-      pad: 0,
-      stride: 1,
-    }),
-    {
-      name: `res${name}`,
-      type: 'Eltwise',
-      bottom: [projects ? `res${name}_branch1` : bottom, `res${name}_branch2c`],
-      top: [`res${name}`],
-    },
-    relu(`res${name}`, `res${name}_relu`),
+    { name: 'prob', type: 'Softmax', bottom: [fc], top: ['prob'] },
   ];
-}
-
-interface Convolution {
-  name: string;
-  suffix: string;
-  bottom: string;
-  outputs: number;
-  kernel: number;
-  pad: number;
-  stride: number;
-  bias: boolean;
-}
-
-function convolution({
-  name,
-  suffix,
-  bottom,
-  outputs,
-  kernel,
-  pad,
-  stride,
-  bias,
-}: Convolution): LayerParameter[] {
-  const inPlace = { bottom: [name], top: [name] };
-  return [
-    {
-      name,
-      type: 'Convolution',
-      bottom: [bottom],
-      top: [name],
-      convolution_param: {
-        num_output: outputs,
-        pad: [pad],
-        kernel_size: [kernel],
-        stride: [stride],
-        ...(bias ? {} : { bias_term: false }),
-      },
-    },
-    { name: `bn${suffix}`, type: 'BatchNorm', ...inPlace, batch_norm_param: { use_global_stats: true } },
-    { name: `scale${suffix}`, type: 'Scale', ...inPlace, scale_param: { bias_term: true } },
-  ];
-}
-
-function relu(blob: string, name: string): LayerParameter {
-  return { name, type: 'ReLU', bottom: [blob], top: [blob] };
 }

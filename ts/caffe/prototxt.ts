@@ -1,5 +1,6 @@
 /** protobuf's text format → message, against the schema of caffe.proto. */
 import { PrototxtError } from '../errors.ts';
+import { forkOfEnumValue, forkOfField } from './fork-fields.ts';
 import { type Message, recordField, recordMessage } from './message.ts';
 import { enums, type FieldDefinition, messages } from './schema.ts';
 import { nearest } from './suggest.ts';
@@ -73,18 +74,19 @@ function parseFields(
       fail(tokens, 'syntax', `expected a field of ${type}${closing}, found ${show(name)}`);
     }
     const field = Object.hasOwn(fields, name.text) ? fields[name.text] : undefined;
-    if (field === undefined) {
-      const near = nearest(name.text, Object.keys(fields));
-      fail(
-        tokens,
-        'unknown-field',
-        `${type} has no field "${shorten(name.text)}"${near === undefined ? '' : `; did you mean "${near}"?`}`,
-      );
-    }
+    if (field === undefined) failUnknownField(tokens, type, name);
     tokens.next();
     parseField(tokens, type, message, name, field, depth);
     if (!tokens.take(';')) tokens.take(',');
   }
+}
+
+function failUnknownField(tokens: Tokens, type: string, name: Token): never {
+  const found = `${type} has no field "${shorten(name.text)}"`;
+  const fork = forkOfField(type, name.text);
+  if (fork !== undefined) fail(tokens, 'fork-field', `${found}: ${fork}`, name);
+  const near = nearest(name.text, Object.keys(messages[type]!));
+  fail(tokens, 'unknown-field', `${found}${near === undefined ? '' : `; did you mean "${near}"?`}`, name);
 }
 
 function parseField(
@@ -178,7 +180,10 @@ function parseEnum(tokens: Tokens, name: string, type: string): string {
         ? Object.keys(values).find((key) => values[key] === integerOf(token.text))
         : undefined;
   if (known === undefined) {
-    fail(tokens, 'enum', `"${name}" expects one of ${Object.keys(values).join(', ')}, found ${show(token)}`);
+    const expected = `"${name}" expects one of ${Object.keys(values).join(', ')}, found ${show(token)}`;
+    const fork = forkOfEnumValue(type, token.text);
+    if (fork !== undefined) fail(tokens, 'fork-enum', `${expected}: ${fork}`);
+    fail(tokens, 'enum', expected);
   }
   tokens.next();
   return known;

@@ -8,7 +8,7 @@ import { WeightsError } from '../errors.ts';
 export interface WireField {
   readonly number: number;
   readonly wireType: number;
-  /** The value of a varint (wire type 0); at most 2^53 − 1, larger ones are NaN. */
+  /** The value of a varint (wire type 0) read as an int64; NaN beyond ±(2^53 − 1). */
   readonly value: number;
   /** The payload of types 1, 2 and 5. */
   readonly bytes: Uint8Array;
@@ -41,7 +41,8 @@ export function* readFields(
         return fail('truncated', offset, 'the data ends in the middle of a number; the file is cut short');
       offset++;
       value += (byte & 0x7f) * 2 ** (7 * i);
-      if (byte < 0x80) return Number.isSafeInteger(value) ? value : Number.NaN;
+      if (byte < 0x80)
+        return Number.isSafeInteger(value) ? value : largeVarint(bytes.subarray(offset - i - 1, offset));
     }
     return fail('wire', offset, 'a number is longer than 10 bytes; this is no protobuf data');
   };
@@ -56,10 +57,14 @@ export function* readFields(
       yield { number, wireType, value: varint(), bytes: NONE };
       continue;
     }
-    const length = wireType === 2 ? varint() : wireType === 1 ? 8 : wireType === 5 ? 4 : -1;
-    if (length === -1)
-      fail('wire', start, `wire type ${wireType} does not occur in Caffe's files; this is no protobuf data`);
-    if (!(length <= bytes.length - offset)) {
+    const length = wireType === 2 ? varint() : wireType === 1 ? 8 : wireType === 5 ? 4 : null;
+    if (length === null)
+      return fail(
+        'wire',
+        start,
+        `wire type ${wireType} does not occur in files of this kind; this is no protobuf data`,
+      );
+    if (!(length >= 0 && length <= bytes.length - offset)) {
       fail(
         'truncated',
         start,
@@ -71,21 +76,26 @@ export function* readFields(
   }
 }
 
-/** All varints of a packed field. */
+// A negative int64 has 10 bytes of two's complement, beyond what a double's sum of powers can hold.
+function largeVarint(bytes: Uint8Array): number {
+  const value = bytes.reduce((sum, byte, i) => sum + (BigInt(byte & 0x7f) << BigInt(7 * i)), 0n);
+  const signed = Number(BigInt.asIntN(64, value));
+  return Number.isSafeInteger(signed) ? signed : Number.NaN;
+}
+
+/** All varints of a packed field, read as `WireField.value`. */
 export function packedVarints(field: WireField, context: { file: string; what: string }): number[] {
   if (field.wireType === 0) return [field.value];
   const values: number[] = [];
   let value = 0;
-  let shift = 0;
-  for (const byte of field.bytes) {
-    value += (byte & 0x7f) * 2 ** shift;
-    shift += 7;
-    if (byte < 0x80) {
-      values.push(value);
-      [value, shift] = [0, 0];
-    }
-  }
-  if (shift !== 0)
+  let start = 0;
+  field.bytes.forEach((byte, i) => {
+    value += (byte & 0x7f) * 2 ** (7 * (i - start));
+    if (byte >= 0x80) return;
+    values.push(Number.isSafeInteger(value) ? value : largeVarint(field.bytes.subarray(start, i + 1)));
+    [value, start] = [0, i + 1];
+  });
+  if (start !== field.bytes.length)
     throw new WeightsError(
       'weights/truncated',
       { file: context.file },

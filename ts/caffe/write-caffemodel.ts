@@ -3,6 +3,7 @@ import { ArgumentError } from '../errors.ts';
 import { writeFileAtomically } from './atomic-file.ts';
 import { type Blob, elementCountOf, toFloat32 } from './blob.ts';
 import type { WeightsLayer } from './caffemodel.ts';
+import { bytesField, lengthDelimited as tag, varint } from './write-wire.ts';
 
 /** What a caffemodel holds. */
 export interface NetWeights {
@@ -25,10 +26,10 @@ export function writeBinaryproto(path: string, blob: Blob): void {
 }
 
 function* netChunks({ name, layers }: NetWeights): Generator<Uint8Array> {
-  yield string(1, name);
+  yield bytesField(1, name);
   for (const layer of layers) {
     const blobs = layer.blobs.map((blob) => blobChunks(blob, false));
-    const head = Buffer.concat([string(1, layer.name), string(2, layer.type)]);
+    const head = Buffer.concat([bytesField(1, layer.name), bytesField(2, layer.type)]);
     const parts = blobs.map(({ head: shape, data }) => {
       const length = shape.length + data.length;
       return { prefix: tag(7, length), shape, data, total: tag(7, length).length + length };
@@ -60,21 +61,4 @@ function blobChunks(blob: Blob, isLegacy: boolean): { head: Uint8Array; data: Ui
       ? Buffer.concat(blob.shape.map((dim, i) => Buffer.concat([varint((i + 1) << 3), varint(dim)])))
       : Buffer.concat([tag(7, tag(1, dims.length).length + dims.length), tag(1, dims.length), dims]);
   return { head: Buffer.concat([shape, tag(5, data.length)]), data };
-}
-
-// A length-delimited field's tag and length. https://protobuf.dev/programming-guides/encoding/
-function tag(field: number, length: number): Buffer {
-  return Buffer.concat([varint(field * 8 + 2), varint(length)]);
-}
-
-function string(field: number, text: string): Buffer {
-  const bytes = Buffer.from(text);
-  return Buffer.concat([tag(field, bytes.length), bytes]);
-}
-
-function varint(value: number): Buffer {
-  const bytes: number[] = [];
-  let rest = value;
-  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) + 0x80);
-  return Buffer.from([...bytes, rest]);
 }

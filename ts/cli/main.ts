@@ -3,22 +3,39 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { ArgumentError, ResnodeError } from '../errors.ts';
+import { cam } from './cam.ts';
 import { classify } from './classify.ts';
+import { convert } from './convert.ts';
 import { deviceQuery } from './device-query.ts';
 import { doctor } from './doctor.ts';
+import { features } from './features.ts';
 import { parity } from './parity.ts';
 import { print } from './print.ts';
 import { run } from './run.ts';
 import { summary } from './summary.ts';
 import { time } from './time.ts';
+import { view } from './view.ts';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 const program = new Command('resnode')
   .version(version)
   .description("Deep residual networks from Caffe's files")
   .configureHelp({ sortSubcommands: true });
-for (const command of [classify, run, parity, summary, time, print, doctor, deviceQuery])
-  program.addCommand(command());
+const commands = [
+  classify,
+  convert,
+  run,
+  parity,
+  summary,
+  time,
+  print,
+  view,
+  features,
+  cam,
+  doctor,
+  deviceQuery,
+];
+for (const command of commands) program.addCommand(command());
 for (const command of [program, ...program.commands])
   command.exitOverride().configureOutput({
     outputError: (text, write) => write(text.replace(/^error: /, 'resnode: ')),

@@ -1,13 +1,19 @@
 /** `resnode print` */
-import { Command } from 'commander';
-import { resnet } from '../architectures/resnet.ts';
+import { Command, Option } from 'commander';
+import { type ResnetOptions, resnet } from '../architectures/resnet.ts';
 import { toJson } from '../caffe/json.ts';
+import type { Message } from '../caffe/message.ts';
 import { readNetFile } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
+import { readSolverFile } from '../caffe/solver-parameter.ts';
 import { integer } from './options.ts';
 
 interface Flags {
   resnet?: number;
+  classes?: number;
+  resnetVersion?: 'v1' | 'v1.5';
+  resnetShortcut?: 'projection' | 'identity';
+  solver?: string;
   json?: boolean;
 }
 
@@ -16,22 +22,51 @@ export function print(): Command {
     .description('print a prototxt in canonical form, upgraded to the current format')
     .argument('[prototxt]', 'the file')
     .option('--resnet <depth>', 'write the residual network of this depth instead', integer(1))
+    .option('--classes <n>', "its classes (default: ImageNet's 1000, CIFAR's 10)", integer(1))
+    .addOption(
+      new Option('--resnet-version <version>', "where a bottleneck's stride is").choices(['v1', 'v1.5']),
+    )
+    .addOption(
+      new Option('--resnet-shortcut <kind>', 'its shortcuts where the shape changes').choices([
+        'projection',
+        'identity',
+      ]),
+    )
+    .option('--solver <prototxt>', "print a solver's file instead")
     .option('--json', "print JSON in protobuf's form")
     .addHelpText(
       'after',
       `
 Examples:
   resnode print old-net.prototxt > net.prototxt
-  resnode print --resnet 50 > ResNet-50-deploy.prototxt`,
+  resnode print --solver old-solver.prototxt > solver.prototxt
+  resnode print --resnet 50 > ResNet-50-deploy.prototxt
+  resnode print --resnet 50 --resnet-version v1.5 --classes 12
+  resnode print --resnet 20 --resnet-shortcut projection`,
     )
     .action((file: string | undefined, flags: Flags, command: Command) => {
-      if ((file === undefined) === (flags.resnet === undefined))
-        command.error('error: expected either a prototxt or --resnet', { exitCode: 2 });
-      const net = file === undefined ? resnet({ depth: flags.resnet as 50 }) : readNetFile(file);
+      const fail = (text: string) => command.error(`error: ${text}`, { exitCode: 2 });
+      const { resnet: depth, classes, resnetVersion: version, resnetShortcut: shortcut, solver } = flags;
+      if ([file, depth, solver].filter((source) => source !== undefined).length !== 1)
+        fail('expected one of a prototxt, --resnet and --solver');
+      const options = Object.entries({ classes, version, shortcut }).filter(
+        ([, value]) => value !== undefined,
+      );
+      if (depth === undefined && options.length > 0)
+        fail('--classes, --resnet-version and --resnet-shortcut belong to --resnet');
+      const [type, message] =
+        solver !== undefined
+          ? ['SolverParameter', readSolverFile(solver)]
+          : [
+              'NetParameter',
+              file === undefined
+                ? resnet({ depth, ...Object.fromEntries(options) } as ResnetOptions)
+                : readNetFile(file),
+            ];
       process.stdout.write(
         flags.json
-          ? `${JSON.stringify(toJson('NetParameter', net as Record<string, unknown>), null, 1)}\n`
-          : printPrototxt(net),
+          ? `${JSON.stringify(toJson(type, message as Message), null, 1)}\n`
+          : printPrototxt(message, type),
       );
     });
 }

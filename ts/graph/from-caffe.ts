@@ -8,6 +8,7 @@ import * as dense from './dense-layers.ts';
 import type { Graph, Node, Value, ValueId } from './graph.ts';
 import * as shapes from './shape-layers.ts';
 import * as spatial from './spatial-layers.ts';
+import { DATA_TYPES, explainLayerType } from './unknown-layer.ts';
 
 type Count = readonly [minimum: number, maximum: number];
 interface Rule {
@@ -51,15 +52,6 @@ const RULES: Readonly<Record<string, Rule>> = {
   Split: one(shapes.split, [1, 1], ANY),
   TanH: one(shapes.tanh),
 };
-const DATA_TYPES = [
-  'Data',
-  'ImageData',
-  'HDF5Data',
-  'MemoryData',
-  'DummyData',
-  'WindowData',
-  'AnnotatedData',
-];
 const MAX_ELEMENTS = 2 ** 31 - 1; // Caffe counts a blob's elements in an int.
 
 export interface GraphOptions {
@@ -90,7 +82,8 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
   layers.forEach((layer, layerIndex) => {
     const bottomNames = layer.bottom ?? [];
     const topNames = layer.top ?? [];
-    const fail = (code: string, text: string): never => table.context(layer, phase, []).fail(code, text);
+    const fail = (code: string, text: string, field?: string): never =>
+      table.context(layer, phase, []).fail(code, text, field);
     const addTop = (name: string, shape: Shape): ValueId => {
       const inPlace = bottomNames.includes(name) && !splitBlobs.has(`${layerIndex}/${name}`);
       if (blobs.has(name) && !inPlace) {
@@ -141,7 +134,11 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
     for (const name of bottomNames) unread.delete(name);
     const type = layer.type ?? '';
     if (type === 'Silence') return;
-    const rule = Object.hasOwn(RULES, type) ? RULES[type]! : fail('unknown-type', unknownType(type, layer));
+    if (!Object.hasOwn(RULES, type)) {
+      const { code, text } = explainLayerType(type, topNames, Object.keys(RULES));
+      fail(code, text, 'type');
+    }
+    const rule = RULES[type]!;
     // net.cpp AutoTopBlobs: a loss without a named top gets one.
     const tops = rule.isLoss && topNames.length === 0 ? [layer.name ?? 'loss'] : topNames;
     checkCount(rule.bottoms, bottomNames.length, 'bottom', fail);
@@ -200,14 +197,6 @@ function checkCount(
         ? `at least ${minimum}`
         : `${minimum} to ${maximum}`;
   fail(`${what}-count`, `takes ${expected} ${what}${expected === '1' ? '' : 's'}, found ${count}`);
-}
-
-function unknownType(type: string, layer: LayerParameter): string {
-  if (DATA_TYPES.includes(type)) {
-    return `a data layer needs the shapes of its tops (${(layer.top ?? []).join(', ')}): use the deploy prototxt, or give them as input shapes`;
-  }
-  const near = nearest(type, Object.keys(RULES));
-  return `layer type "${type}" is not supported${near === undefined ? '' : `; did you mean "${near}"?`} (supported: Input, ${Object.keys(RULES).join(', ')})`;
 }
 
 function inputShapesOf(layer: LayerParameter, options: GraphOptions): (Shape | undefined)[] | null {

@@ -1,6 +1,6 @@
 /** Image files → pixels. */
 import { statSync } from 'node:fs';
-import sharp, { type OutputInfo } from 'sharp';
+import type { OutputInfo } from 'sharp';
 import { ImageError } from '../errors.ts';
 
 /** Decoded pixels: uint8, H×W×C, interleaved R, G, B, or one grey channel. */
@@ -26,6 +26,8 @@ export const LIMIT_PIXELS = 2 ** 27;
 export async function decodeImage(source: string | Uint8Array): Promise<Image> {
   const file = typeof source === 'string' ? source : 'image';
   if (typeof source === 'string') checkIsFile(source);
+  // Loaded here: libvips takes 20 MB, which who brings pixels of their own should not pay.
+  const { default: sharp } = await import('sharp');
   let raw: { data: Buffer; info: OutputInfo };
   try {
     const options = { failOn: 'truncated', limitInputPixels: LIMIT_PIXELS, autoOrient: false } as const;

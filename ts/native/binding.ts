@@ -162,6 +162,8 @@ export interface NativePreparation extends NativeImage {
 export interface NativeDeviceOptions {
   readonly threads: number;
   readonly libraryFolder: string;
+  /** CPU: 3×3 convolutions may be computed by Winograd's algorithms. */
+  readonly winograd: boolean;
   /** Which of several devices. */
   readonly ordinal: number;
   /** Where measured choices are kept. */

@@ -4,20 +4,22 @@
  * tenth of ResNet-50's arithmetic less.
  */
 import type { Graph, Node, Pair, Value, ValueId } from '../graph/graph.ts';
-import { isPrivate, usesOf } from './rewrite.ts';
+import { isPrivate, type Uses, usesOf } from './rewrite.ts';
 
 export function moveStrides(graph: Graph): Graph {
   let current = graph;
+  let uses = usesOf(graph);
   for (let id = 0; id < graph.values.length; id++) {
-    const stride = skippedBy(current, id);
-    if (stride !== null) current = subsample(current, id, stride);
+    const stride = skippedBy(current, uses, id);
+    if (stride === null) continue;
+    current = subsample(current, id, stride);
+    uses = usesOf(current);
   }
   return current;
 }
 
 /** The stride that all readers share, where they skip pixels of a value that a convolution makes. */
-function skippedBy(graph: Graph, id: ValueId): Pair | null {
-  const { maker, readers } = usesOf(graph);
+function skippedBy(graph: Graph, { maker, readers }: Uses, id: ValueId): Pair | null {
   const reading = readers.get(id) ?? [];
   if (graph.outputs.includes(id) || maker.get(id)?.operation.kind !== 'convolution' || reading.length === 0)
     return null;

@@ -21,18 +21,33 @@ export function isPrivate(graph: Graph, uses: Uses, id: ValueId): boolean {
   return uses.readers.get(id)?.length === 1 && !graph.outputs.includes(id);
 }
 
-/** Merges the last node of a chain into an earlier one, where `merge` says how; repeats until nothing changes. */
+/** Merges a node into an earlier one, where `merge` says how; a merged node is looked at again, until it stays. */
 export function mergePairs(
   graph: Graph,
   merge: (node: Node, uses: Uses) => { absorbed: Node; merged: Node } | null,
 ): Graph {
-  let nodes = graph.nodes;
-  for (let i = 0; i < nodes.length; i++) {
-    const pair = merge(nodes[i]!, usesOf({ nodes }));
-    if (pair === null) continue;
+  // Kept up to date merge by merge: found anew each time, a net of a thousand layers would take a minute.
+  const { maker, readers } = usesOf(graph) as { maker: Map<ValueId, Node>; readers: Map<ValueId, Node[]> };
+  const kept = new Set<Node>();
+  for (const each of graph.nodes) {
+    let node = each;
+    for (let pair = merge(node, { maker, readers }); pair !== null; pair = merge(node, { maker, readers })) {
+      const { absorbed, merged } = pair;
+      kept.delete(absorbed);
+      for (const old of [absorbed, node]) {
+        for (const id of old.inputs)
+          readers.set(
+            id,
+            readers.get(id)!.filter((reader) => reader !== old),
+          );
+        for (const id of old.outputs) maker.delete(id);
+      }
+      for (const id of merged.inputs) readers.set(id, [...(readers.get(id) ?? []), merged]);
+      for (const id of merged.outputs) maker.set(id, merged);
+      node = merged;
+    }
     // The merged node takes the later place, where all its inputs exist.
-    nodes = nodes.map((node, at) => (at === i ? pair.merged : node)).filter((node) => node !== pair.absorbed);
-    i = Math.max(i - 2, -1);
+    kept.add(node);
   }
-  return { ...graph, nodes };
+  return { ...graph, nodes: [...kept] };
 }

@@ -2,7 +2,7 @@
 file(GLOB HOST_TEST_SOURCES CONFIGURE_DEPENDS host/*.cc)
 file(GLOB CUDNN_SOURCES CONFIGURE_DEPENDS ${ROOT}/cuda/cudnn/*.cc)
 set(CHOOSING_SOURCES ${ROOT}/cuda/convolution/cache.cc ${ROOT}/cuda/convolution/measure.cc ${ROOT}/cuda/convolution/tune.cc)
-add_executable(host-tests ${HOST_TEST_SOURCES} kernels/convolution-check.cc ${CUDNN_SOURCES} ${CHOOSING_SOURCES} $<TARGET_OBJECTS:kernels>)
+add_executable(host-tests ${HOST_TEST_SOURCES} kernels/convolution-check.cc kernels/memory.cc ${CUDNN_SOURCES} ${CHOOSING_SOURCES} $<TARGET_OBJECTS:kernels>)
 target_link_libraries(host-tests PRIVATE sanitized)
 
 # Without sanitizers: AddressSanitizer's dlopen hides a library's own path from it, and cuDNN finds its parts by that.

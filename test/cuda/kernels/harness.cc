@@ -57,22 +57,6 @@ std::string run(const Case& test) {
 
 }  // namespace
 
-#ifdef RESNODE_EMULATE
-
-void* allocateShared(size_t bytes) { return ::operator new(bytes); }
-void releaseShared(void* memory) { ::operator delete(memory); }
-
-#else
-
-void* allocateShared(size_t bytes) {
-  void* memory = nullptr;
-  RESNODE_CUDA(cudaHostAlloc(&memory, bytes == 0 ? 1 : bytes, cudaHostAllocMapped));
-  return memory;
-}
-void releaseShared(void* memory) { cudaFreeHost(memory); }
-
-#endif
-
 Registration::Registration(std::string name, void (*run)()) { cases().push_back({std::move(name), run}); }
 
 }  // namespace resnode::test

@@ -109,10 +109,11 @@ const Rule kRules[] = {
 };
 constexpr int kGraphOfEngine = 1300;  // CUDNN_ATTR_ENGINE_OPERATION_GRAPH
 
-std::vector<std::unique_ptr<Descriptor>> all;  // destroyed ones too: what refers to them may still be alive, as in cuDNN
+// Destroyed ones too: what refers to them may still be alive, as in cuDNN. Freed with the library.
+std::vector<std::unique_ptr<Descriptor>> all;
 
 Descriptor* make(cudnnBackendDescriptorType_t type) {
-  all.push_back(std::unique_ptr<Descriptor>(new Descriptor{type, false, {}}));
+  all.emplace_back(new Descriptor{type, false, {}});
   return all.back().get();
 }
 

@@ -1,0 +1,73 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseMessage } from '../../ts/caffe/prototxt.ts';
+import { PrototxtError } from '../../ts/errors.ts';
+import { readJson, sharedFolder } from '../support/golden.ts';
+
+const refusal = (type: string, text: string): PrototxtError => {
+  try {
+    parseMessage(type, text, { file: 'net.prototxt' });
+  } catch (error) {
+    assert.instance(error, PrototxtError);
+    return error as PrototxtError;
+  }
+  return assert.unreachable('it was accepted') as never;
+};
+
+test('a field of a fork is named with its fork and what to do', () => {
+  const { code, message } = refusal('NetParameter', 'layer {\n  forward_type: FLOAT16\n}');
+  assert.is(code, 'prototxt/fork-field');
+  assert.is(
+    message,
+    'net.prototxt:2:3: LayerParameter has no field "forward_type": it belongs to NVIDIA\'s fork of Caffe (nvcaffe) and tunes speed, memory, number format or logging; remove it',
+  );
+});
+
+test('a field that changes results is not called harmless, and one of several forks names them all', () => {
+  assert.match(
+    refusal('NetParameter', 'layer { batch_norm_param { scale_bias: true } }').message,
+    /NVIDIA's .* and changes what is computed; remove it to have BVLC's semantics instead$/,
+  );
+  assert.match(refusal('NetParameter', 'layers { bn_param { } }').message, /SegNet's .* or yjxiong's /);
+});
+
+test("an enum value of a fork keeps the list of BVLC's", () => {
+  const { code, message } = refusal('NetParameter', 'layer { convolution_param { engine: MKLDNN } }');
+  assert.is(code, 'prototxt/fork-enum');
+  assert.match(message, /:1:37: .* DEFAULT, CAFFE, CUDNN, found "MKLDNN": it belongs to Intel's/);
+});
+
+test('a slip that no fork has keeps its hint', () => {
+  assert.is(refusal('SolverParameter', 'base_rl: 1').code, 'prototxt/unknown-field');
+  assert.is(refusal('SolverParameter', 'constructor: 1').code, 'prototxt/unknown-field');
+});
+
+// Nets found in public repositories, each with what BVLC's protobuf said of it.
+const wild = join(sharedFolder() ?? '', 'prototxt-wild');
+if (!existsSync(join(wild, 'index.json'))) {
+  console.log('skipped: no nets from the wild at shared/prototxt-wild beside the checkout');
+} else {
+  const index = readJson<{ file: string; kind: 'net' | 'solver'; bvlc_parse: string }[]>(
+    join(wild, 'index.json'),
+  );
+  const typeOf = { net: 'NetParameter', solver: 'SolverParameter' };
+  for (const { file, kind, bvlc_parse } of index) {
+    const text = readFileSync(join(wild, file), 'utf8');
+    if (bvlc_parse === 'ok') {
+      test(`${file} parses`, () => {
+        parseMessage(typeOf[kind], text, { file });
+      });
+      continue;
+    }
+    test(`${file} is refused for the field that BVLC's protobuf names, with its fork`, () => {
+      const [, type, field] = /type "caffe\.(\w+)" has no field named "(\w+)"/.exec(bvlc_parse)!;
+      const { code, message } = refusal(typeOf[kind], text);
+      assert.is(code, 'prototxt/fork-field');
+      assert.ok(message.includes(`: ${type} has no field "${field}": it belongs to `), message);
+    });
+  }
+}
+
+test.run();

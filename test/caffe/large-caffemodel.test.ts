@@ -1,0 +1,48 @@
+/** A ResNet-152's 240 MB of weights: opened without reading them, packed without a second copy. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { elementCountOf } from '../../ts/caffe/blob.ts';
+import { blobFromFloats, graphFromCaffe, resnet, writeCaffemodel } from '../../ts/index.ts';
+
+const MB = 1e6;
+
+function writeZeroWeights(path: string): void {
+  const { name, parameters } = graphFromCaffe(resnet({ depth: 152 }));
+  const zeros = new Float32Array(Math.max(...parameters.map(({ shape }) => elementCountOf(shape))));
+  const layers = [...new Set(parameters.map(({ layer }) => layer))].map((layer) => ({
+    name: layer,
+    type: '',
+    blobs: parameters
+      .filter((each) => each.layer === layer)
+      .map(({ shape }) => blobFromFloats(shape, zeros.subarray(0, elementCountOf(shape)))),
+  }));
+  writeCaffemodel(path, { name, layers });
+}
+
+if (!existsSync('/proc/self/clear_refs')) console.log('skipped: there is no /proc to read memory from');
+else {
+  test('a ResNet-152 opens without its payload in memory, and loads in hardly more than it then holds', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'resnode-large-'));
+    try {
+      const path = join(folder, 'ResNet-152.caffemodel');
+      writeZeroWeights(path);
+      assert.ok(statSync(path).size > 240 * MB);
+      const script = fileURLToPath(new URL('resident.ts', import.meta.url));
+      const child = spawnSync(process.execPath, ['--import', 'tsx', script, path], { encoding: 'utf8' });
+      assert.is(child.status, 0, child.stderr);
+      const { read, load, parameters } = JSON.parse(child.stdout) as Record<string, number>;
+      assert.ok(read! < 20 * MB, `reading took ${read} bytes`);
+      // Activations, the largest layer as it is packed, oneDNN's code, V8.
+      assert.ok(load! - parameters! < 80 * MB, `loading took ${load} bytes for ${parameters} of parameters`);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+}
+
+test.run();

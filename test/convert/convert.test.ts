@@ -1,0 +1,131 @@
+/** `resnode convert`: pairs, refusals, and that a check can fail. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { readBinaryproto, readCaffemodel, type WeightsFile } from '../../ts/caffe/caffemodel.ts';
+import { readNpy } from '../../ts/caffe/npy.ts';
+import { writeBinaryproto } from '../../ts/caffe/write-caffemodel.ts';
+import { compareRuns, compareValues, resnodeRunner } from '../../ts/convert/check.ts';
+import { ArgumentError, blobFromFloats, conversions, convert, readNetFile } from '../../ts/index.ts';
+import { repositoryFolder } from '../support/golden.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'resnode-convert-'));
+test.after(() => rmSync(folder, { recursive: true }));
+const path = (name: string) => join(folder, name);
+const fashion = join(repositoryFolder, 'examples/fashion');
+const [model, weights] = [join(fashion, 'deploy.prototxt'), join(fashion, 'model.caffemodel')];
+const resnode = (...words: string[]) =>
+  spawnSync(
+    process.execPath,
+    ['--import', import.meta.resolve('tsx'), join(repositoryFolder, 'ts/cli/main.ts'), ...words],
+    {
+      encoding: 'utf8',
+      cwd: folder,
+    },
+  );
+const read = (file: string) => readCaffemodel(readFileSync(file), { file });
+
+test('a trained net goes to ONNX and back, and each command says how far apart the two are', () => {
+  const there = resnode('convert', weights, 'net.onnx', '--model', model);
+  assert.is(there.status, 0, there.stderr);
+  assert.match(
+    there.stdout,
+    /^wrote net\.onnx\nlargest difference of outputs: \d\.\d\de-\d+, \d\.\d\de-\d+ of the largest value \(prob; resnode on the CPU, layer by layer against onnxruntime-node [\d.]+\)\n$/,
+  );
+  const back = resnode('convert', 'net.onnx', 'net.caffemodel', '--json');
+  assert.is(back.status, 0, back.stderr);
+  const result = JSON.parse(back.stdout);
+  assert.equal(result.files, ['net.caffemodel', 'net.prototxt']);
+  assert.ok(result.check.ok && result.check.largest.relative < 1e-5, back.stdout);
+  assert.is(readNetFile(path('net.prototxt')).layer?.length, readNetFile(model).layer?.length);
+});
+
+test('a merged pair is written with its net, and HDF5 and back is bit-equal', async () => {
+  const merged = await convert(weights, path('merged.caffemodel'), { model, merge: true });
+  assert.equal(merged.files, [path('merged.caffemodel'), path('merged.prototxt')]);
+  assert.ok(merged.merged > 30 && merged.check!.largest.relative < 1e-5);
+  const types = new Set(readNetFile(path('merged.prototxt')).layer?.map(({ type }) => type));
+  assert.not.ok(types.has('BatchNorm') || types.has('Scale'));
+  const hdf5 = await convert(weights, path('net.caffemodel.h5'));
+  assert.is(hdf5.check!.compared, 'values');
+  assert.is(hdf5.check!.largest.absolute, 0);
+  const again = await convert(path('net.caffemodel.h5'), path('again.caffemodel'), { model });
+  assert.is(again.check!.compared, 'outputs');
+  assert.is(compareValues(read(weights), read(path('again.caffemodel'))).largest.absolute, 0);
+});
+
+test('a mean image goes to NumPy and back', async () => {
+  const values = Float32Array.from({ length: 60 }, (_, i) => i * 1.1);
+  writeBinaryproto(path('mean.binaryproto'), blobFromFloats([1, 3, 4, 5], values));
+  await convert(path('mean.binaryproto'), path('mean.npy'));
+  await convert(path('mean.npy'), path('again.binaryproto'));
+  assert.equal(readNpy(readFileSync(path('mean.npy')), { file: '' }).shape, [1, 3, 4, 5]);
+  const again = readBinaryproto(readFileSync(path('again.binaryproto')), { file: '' });
+  assert.equal(new Uint8Array(again.bytes), new Uint8Array(values.buffer));
+});
+
+test('--help names every pair, and every other pair is refused by name', async () => {
+  const help = resnode('convert', '--help').stdout;
+  for (const { from, to } of conversions())
+    assert.ok(help.includes(`${from.extensions[0]} → ${to.extensions[0]}`), `${from.name} → ${to.name}`);
+  const before = readdirSync(folder).length;
+  for (const [from, to, options, message] of [
+    [weights, path('x.npy'), {}, /Caffe → NumPy/],
+    [weights, path('x.tflite'), {}, /an extension of \.caffemodel, .*x\.tflite/],
+    [weights, path('x.caffemodel'), {}, /two formats \(or --merge\)/],
+    [weights, path('x.onnx'), {}, /--model net\.prototxt\): ONNX needs it, Caffe does not say it/],
+    [weights, path('x.caffemodel'), { merge: true }, /merging needs it/],
+    [path('none.onnx'), path('x.caffemodel'), {}, /none\.onnx: cannot be read/],
+    [weights, weights, { merge: true, model }, /another file than the source/],
+    [
+      weights,
+      path('x.caffemodel'),
+      { merge: true, model, outputModel: model },
+      /another file than the model/,
+    ],
+  ] as const) {
+    const error = await convert(from, to, options).then(
+      () => null,
+      (thrown: unknown) => thrown as Error,
+    );
+    assert.match(error?.message ?? 'nothing was thrown', message);
+  }
+  assert.is(readdirSync(folder).length, before);
+  const misuse = resnode('convert', weights, 'x.npy');
+  assert.is(misuse.status, 2);
+  assert.match(misuse.stderr, /^resnode: Expected one of [^\n]+\n$/);
+  assert.is(resnode('convert', weights, 'x.onnx', '--model', model, '--input-shape', 'data').status, 2);
+  writeFileSync(path('text.onnx'), 'not ONNX at all');
+  const failed = resnode('convert', 'text.onnx', 'x.caffemodel');
+  assert.is(failed.status, 1);
+  assert.match(failed.stderr, /^resnode: text\.onnx: [^\n]+\n$/);
+  assert.not.ok(existsSync(path('x.caffemodel')));
+  assert.is((await convert(weights, path('y.onnx'), { model, check: false })).check, null);
+  assert.instance(await convert('', '').catch((error: unknown) => error), ArgumentError);
+});
+
+test('a check sees one weight that is wrong, in the outputs and in the values', async () => {
+  const [net, source] = [readNetFile(model), read(weights)];
+  const layers = source.layers.map((layer) => {
+    if (layer.name !== 'conv1') return layer;
+    const bytes = Uint8Array.from(layer.blobs[0]!.bytes);
+    new DataView(bytes.buffer).setFloat32(0, 1, true);
+    return { ...layer, blobs: [{ ...layer.blobs[0]!, bytes }, ...layer.blobs.slice(1)] };
+  });
+  const wrong: WeightsFile = { ...source, layers };
+  assert.not.ok(compareValues(source, wrong).ok);
+  assert.is(compareValues(source, wrong).largest.name, 'conv1/0');
+  assert.not.ok(compareValues(source, { ...source, layers: layers.slice(0, -1) }).ok);
+  const runners = [
+    await resnodeRunner({ net, weights: source }, false),
+    await resnodeRunner({ net, weights: wrong }, true),
+  ] as const;
+  const check = await compareRuns(...runners, runners[0].inputs);
+  assert.not.ok(check.ok, JSON.stringify(check));
+  for (const runner of runners) runner.dispose();
+});
+
+test.run();

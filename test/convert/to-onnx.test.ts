@@ -1,0 +1,198 @@
+/** Caffe → ONNX: every layer type against what Caffe recorded, run by ONNX Runtime; and back. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { writeFileAtomically } from '../../ts/caffe/atomic-file.ts';
+import { readCaffemodel } from '../../ts/caffe/caffemodel.ts';
+import { fill, seededRandom } from '../../ts/caffe/fillers.ts';
+import { mapFile } from '../../ts/convert/map-file.ts';
+import { blobsOf } from '../../ts/convert/network.ts';
+import { onnxRuntime } from '../../ts/convert/onnx-files.ts';
+import { onnxChunks } from '../../ts/convert/onnx-write.ts';
+import { toOnnx } from '../../ts/convert/to-onnx.ts';
+import {
+  blobFromFloats,
+  filterNet,
+  GraphError,
+  graphFromCaffe,
+  type NetParameter,
+  openDevice,
+  readNet,
+  readNetFile,
+  readOnnxFile,
+  type WeightsFile,
+  writeOnnxFile,
+} from '../../ts/index.ts';
+import { type NetCase, readGoldenCase, readRecorded } from '../../ts/parity/golden-case.ts';
+import { goldenCases, goldenFolder } from '../support/golden.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'resnode-onnx-'));
+test.after(() => rmSync(folder, { recursive: true }));
+const file = join(folder, 'net.onnx');
+
+const REFUSED = /^(acc_|loss_(?!euclidean)|bn_train(?!_global)|bn_test_batchstats|pool_max_mask)/;
+// ReduceSumSquare has no layer to go back to.
+const ONE_WAY = ['loss_euclidean'];
+
+function worst(actual: Float32Array | undefined, expected: Float32Array): number {
+  if (actual?.length !== expected.length) return Number.POSITIVE_INFINITY;
+  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-30);
+  return expected.reduce((most, value, i) => Math.max(most, Math.abs(value - actual[i]!) / largest), 0);
+}
+
+function weightsOf(golden: NetCase & { folder: string }, net: NetParameter): WeightsFile {
+  if (golden.weights !== null) {
+    const path = join(golden.folder, golden.weights);
+    return readCaffemodel(mapFile(path), { file: path });
+  }
+  const layers = new Map<string, Float32Array[]>();
+  const graph = graphFromCaffe(net);
+  for (const { layer, shape, filler } of graph.parameters)
+    layers.set(layer, [...(layers.get(layer) ?? []), fill(filler, shape, seededRandom(1))]);
+  return {
+    file: 'fillers',
+    name: '',
+    layers: [...layers].map(([name, blobs]) => ({
+      name,
+      type: '',
+      blobs: blobs.map((values, i) =>
+        blobFromFloats(graph.parameters.find((p) => p.layer === name && p.index === i)!.shape, values),
+      ),
+    })),
+  };
+}
+
+test('every layer type gives in ONNX Runtime what Caffe recorded, and again when it is read back', async () => {
+  if (goldenFolder() === null) return;
+  using device = await openDevice('cpu');
+  const refused: string[] = [];
+  for (const path of goldenCases('layers')) {
+    const golden = readGoldenCase(path) as NetCase & { folder: string };
+    const name = basename(path);
+    const net = filterNet(readNetFile(join(path, golden.net)), golden);
+    const graph = graphFromCaffe(net, { phase: golden.phase });
+    try {
+      writeFileAtomically(file, onnxChunks(toOnnx(graph, blobsOf(graph, weightsOf(golden, net)))));
+    } catch (error) {
+      assert.instance(error, GraphError, `${name}: ${error}`);
+      assert.is((error as GraphError).code, 'convert/onnx');
+      refused.push(name);
+      continue;
+    }
+    const { inputs, blobs = {} } = golden.passes.at(-1)!;
+    const feeds = Object.fromEntries(
+      Object.entries(inputs).map(([key, recorded]) => [
+        key,
+        { shape: recorded.shape, data: readRecorded(path, recorded) },
+      ]),
+    );
+    const outputs = golden.structure.outputs.filter((key) => blobs[key] !== undefined);
+    assert.ok(outputs.length > 0, name);
+    const runtime = (await onnxRuntime(file))!;
+    const actual = await runtime.run(feeds);
+    await runtime.dispose();
+    for (const key of outputs) {
+      const apart = worst(actual[key], readRecorded(path, blobs[key]!));
+      assert.ok(apart <= 1e-5, `${name}, ${key}: differs by ${apart}`);
+    }
+    if (ONE_WAY.includes(name)) continue;
+    const back = readOnnxFile(file, {
+      inputShapes: Object.fromEntries(Object.entries(feeds).map(([key, { shape }]) => [key, shape])),
+    });
+    using model = await device.load({ model: back.net, weights: back.weights });
+    const again = await model.run(feeds);
+    for (const key of outputs) {
+      const apart = worst(again[key]?.data, readRecorded(path, blobs[key]!));
+      assert.ok(apart <= 1e-5, `${name}, ${key}, read back: differs by ${apart}`);
+    }
+  }
+  assert.equal(
+    refused,
+    goldenCases('layers')
+      .map((path) => basename(path))
+      .filter((name) => REFUSED.test(name)),
+  );
+});
+
+const INPUT =
+  'layer { name: "d" type: "Input" top: "x" input_param { shape { dim: 1 dim: 2 dim: 7 dim: 9 } } }';
+const netOf = (text: string) => readNet(INPUT + text, { file: 'net.prototxt' });
+const none = { file: 'none', name: '', layers: [] };
+
+test('pooling that ONNX cannot express as one window is written with zeros before it, or refused by name', async () => {
+  using device = await openDevice('cpu');
+  const data = Float32Array.from({ length: 126 }, (_, i) => Math.sin(i));
+  for (const fields of [
+    'pool: AVE kernel_size: 3 stride: 2 pad: 1',
+    'pool: AVE kernel_size: 4 stride: 3 pad_h: 1 pad_w: 0',
+    'pool: AVE kernel_size: 4 stride: 4 pad: 3',
+    'pool: AVE kernel_size: 2 stride: 3 round_mode: FLOOR',
+    'pool: AVE kernel_h: 2 kernel_w: 5 stride: 2 pad_h: 1 pad_w: 2',
+    'pool: MAX kernel_size: 4 stride: 3 pad: 2',
+    'pool: MAX kernel_size: 3 stride: 2',
+    'pool: MAX kernel_size: 2 stride: 3 pad: 1 round_mode: FLOOR',
+  ]) {
+    const net = netOf(`layer { name: "p" type: "Pooling" bottom: "x" top: "y" pooling_param { ${fields} } }`);
+    writeOnnxFile(file, { net, weights: none });
+    using model = await device.load({ model: net });
+    const expected = (await model.run({ x: data })).y!;
+    const runtime = (await onnxRuntime(file))!;
+    assert.ok(
+      worst((await runtime.run({ x: { shape: [1, 2, 7, 9], data } })).y, expected.data) < 1e-6,
+      fields,
+    );
+    await runtime.dispose();
+    const back = readOnnxFile(file);
+    using again = await device.load({ model: back.net, weights: back.weights });
+    assert.ok(worst((await again.run({ x: data })).y?.data, expected.data) < 1e-6, `${fields}, read back`);
+  }
+  const beyond = netOf(
+    'layer { name: "p" type: "Pooling" bottom: "x" top: "y" pooling_param { pool: MAX kernel_size: 1 stride: 4 } }',
+  );
+  assert.throws(
+    () => writeOnnxFile(file, { net: beyond, weights: none }),
+    /layer "p" \(Pooling\) at net\.prototxt:1:\d+: cannot be written to ONNX: its last window lies beyond the bottom/,
+  );
+});
+
+test('a layer without weights is refused by name, before anything is written', () => {
+  const net = netOf(
+    'layer { name: "c" type: "Convolution" bottom: "x" top: "y" convolution_param { num_output: 1 kernel_size: 1 } }',
+  );
+  const path = join(folder, 'none.onnx');
+  assert.throws(() => writeOnnxFile(path, { net, weights: none }), /no weights for layer "c"/);
+  assert.throws(() => mapFile(path), /cannot be read/);
+});
+
+test('names of blobs are kept, values that are overwritten are blob@layer, and any batch can be run', async () => {
+  const net = netOf(
+    'layer { name: "p" type: "Power" bottom: "x" top: "y" power_param { scale: 2 } } layer { name: "r" type: "ReLU" bottom: "y" top: "y" } layer { name: "s" type: "Softmax" bottom: "y" top: "prob" }',
+  );
+  const graph = graphFromCaffe(net);
+  const model = toOnnx(graph, blobsOf(graph, none));
+  assert.equal(
+    model.nodes.map(({ outputs }) => outputs[0]),
+    ['y@p', 'y', 'prob'],
+  );
+  assert.equal(model.inputs, [{ name: 'x', type: 'float32', shape: ['N', 2, 7, 9] }]);
+  writeFileAtomically(file, onnxChunks(model));
+  const runtime = (await onnxRuntime(file))!;
+  const { prob } = await runtime.run({ x: { shape: [3, 2, 7, 9], data: new Float32Array(3 * 126) } });
+  await runtime.dispose();
+  assert.is(prob?.length, 3 * 126);
+  assert.is(prob?.[0], 0.5);
+  const back = readOnnxFile(file);
+  assert.equal(
+    back.net.layer?.map(({ name, bottom, top }) => [name, bottom?.[0], top?.[0]]),
+    [
+      ['x', undefined, 'x'],
+      ['p', 'x', 'y'],
+      ['r', 'y', 'y'],
+      ['s', 'y', 'prob'],
+    ],
+  );
+});
+
+test.run();

@@ -1,0 +1,28 @@
+// Memory that the host and kernels both reach: pinned and mapped on a real GPU, plain under the emulator.
+#include "harness.h"
+
+#ifndef RESNODE_EMULATE
+#include "check.h"
+#else
+#include <new>
+#endif
+
+namespace resnode::test {
+
+#ifdef RESNODE_EMULATE
+
+void* allocateShared(size_t bytes) { return ::operator new(bytes); }
+void releaseShared(void* memory) { ::operator delete(memory); }
+
+#else
+
+void* allocateShared(size_t bytes) {
+  void* memory = nullptr;
+  RESNODE_CUDA(cudaHostAlloc(&memory, bytes == 0 ? 1 : bytes, cudaHostAllocMapped));
+  return memory;
+}
+void releaseShared(void* memory) { cudaFreeHost(memory); }
+
+#endif
+
+}  // namespace resnode::test

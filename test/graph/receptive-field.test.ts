@@ -1,0 +1,128 @@
+/** Receptive fields against published numbers, against arithmetic by hand, and against what pixels really change. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { resnet } from '../../ts/architectures/resnet.ts';
+import { readNet } from '../../ts/caffe/net-parameter.ts';
+import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
+import { type ReceptiveField, receptiveFields } from '../../ts/graph/receptive-field.ts';
+import { openDevice } from '../../ts/runtime/device.ts';
+
+function fieldsOf(text: string): (blob: string) => ReceptiveField | null {
+  const graph = graphFromCaffe(readNet(text, { file: 'net.prototxt' }));
+  const fields = receptiveFields(graph);
+  return (blob) => fields[graph.blobs.get(blob)!]!;
+}
+const input = (dims: string) =>
+  `layer { name: "data" type: "Input" top: "data" input_param { shape { ${dims} } } }`;
+const IMAGE = input('dim: 1 dim: 1 dim: 20 dim: 26');
+const filler = 'weight_filler { type: "constant" value: 0.1 }';
+const convolution = (name: string, bottom: string, settings: string) =>
+  `layer { name: "${name}" type: "Convolution" bottom: "${bottom}" top: "${name}"
+     convolution_param { num_output: 1 ${settings} ${filler} } }`;
+
+// Araujo, Norris and Sim (Distill, 2019), table of resnet_v1_50, _101 and _152: field 483, 1027, 1507, effective stride
+// 32, effective padding 239, 511, 751. By hand for 50, stride j: conv1 7 (j 2), pool1 +2·2 = 11 (j 4), three 3×3
+// +3·2·4 = 35, four at j 8 +64 = 99, six at j 16 +192 = 291, three at j 32 +192 = 483. The 1×1 convolutions that carry
+// the strides come before the 3×3, so that these already see the larger stride.
+for (const [depth, size, padding] of [
+  [50, 483, 239],
+  [101, 1027, 511],
+  [152, 1507, 751],
+] as const)
+  test(`res5c of ResNet-${depth} sees ${size} pixels, as published`, () => {
+    const graph = graphFromCaffe(resnet({ depth }));
+    const fields = receptiveFields(graph);
+    assert.equal(fields[graph.blobs.get('res5c')!], {
+      input: 'data',
+      size: [size, size],
+      stride: [32, 32],
+      start: [-padding, -padding],
+    });
+    // Behind the global average every position of res5c is seen: 6 steps of 32 more.
+    assert.equal(fields[graph.blobs.get('prob')!]!.size, [size + 192, size + 192]);
+  });
+
+test('with the stride on the 3×3 (v1.5) res5c sees less: 427 pixels', () => {
+  // 35, then +2·4 + 3·2·8 = 91, +2·8 + 5·2·16 = 267, +2·16 + 2·2·32 = 427.
+  const graph = graphFromCaffe(resnet({ depth: 50, version: 'v1.5' }));
+  assert.equal(receptiveFields(graph)[graph.blobs.get('res5c')!]!.size, [427, 427]);
+});
+
+test('a position sees exactly the pixels that change it', async () => {
+  // Odd on purpose: unequal sides, dilation, padding that is no half of the kernel, branches of unequal reach.
+  const net = readNet(
+    `${IMAGE}
+    ${convolution('a', 'data', 'kernel_h: 5 kernel_w: 3 stride_h: 2 stride_w: 1 pad_h: 1 pad_w: 2')}
+    ${convolution('b', 'a', 'kernel_size: 3 pad: 2 dilation: 2')}
+    ${convolution('c', 'a', 'kernel_size: 1')}
+    layer { name: "sum" type: "Eltwise" bottom: "b" bottom: "c" top: "sum" }
+    layer { name: "pool" type: "Pooling" bottom: "sum" top: "pool"
+      pooling_param { pool: AVE kernel_size: 3 stride: 2 pad: 1 } }
+    layer { name: "lrn" type: "LRN" bottom: "pool" top: "lrn"
+      lrn_param { norm_region: WITHIN_CHANNEL local_size: 3 alpha: 1 } }`,
+    { file: 'net.prototxt' },
+  );
+  const graph = graphFromCaffe(net);
+  const fields = receptiveFields(graph);
+  const outputs = ['a', 'b', 'sum', 'pool', 'lrn'];
+  await using device = await openDevice('reference');
+  await using model = await device.load({ model: net, outputs });
+  const [height, width] = [20, 26];
+  const before = await model.run({ data: new Float32Array(height * width).fill(1) });
+  const seen = new Map<string, Set<string>>();
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      const pixels = new Float32Array(height * width).fill(1);
+      pixels[y * width + x] = 50;
+      const after = await model.run({ data: pixels });
+      for (const blob of outputs)
+        after[blob]!.data.forEach((value, i) => {
+          if (value === before[blob]!.data[i]) return;
+          const key = `${blob} ${i}`;
+          if (!seen.has(key)) seen.set(key, new Set());
+          seen.get(key)!.add(`${y}`).add(`,${x}`);
+        });
+    }
+  for (const blob of outputs) {
+    const { size, stride, start } = fields[graph.blobs.get(blob)!]!;
+    const [, , rows, columns] = before[blob]!.shape as [number, number, number, number];
+    for (let i = 0; i < rows * columns; i++) {
+      const changed = [...(seen.get(`${blob} ${i}`) ?? [])];
+      const [y, x] = [Math.floor(i / columns), i % columns];
+      for (const [axis, values, length, at] of [
+        [0, changed.filter((text) => !text.startsWith(',')).map(Number), height, y],
+        [1, changed.filter((text) => text.startsWith(',')).map((text) => Number(text.slice(1))), width, x],
+      ] as const) {
+        const first = start[axis] + at * stride[axis];
+        // Dilated windows skip pixels at their edges only where these lie outside the image.
+        const inside = (pixel: number) => pixel >= 0 && pixel < length;
+        if (inside(first)) assert.is(Math.min(...values), first, `${blob} ${y},${x} axis ${axis}: first`);
+        const last = first + size[axis] - 1;
+        if (inside(last)) assert.is(Math.max(...values), last, `${blob} ${y},${x} axis ${axis}: last`);
+        assert.ok(Math.min(...values) >= first && Math.max(...values) <= last, `${blob} ${y},${x}: outside`);
+      }
+    }
+  }
+});
+
+test('an inner product sees the whole image, a label nothing', () => {
+  const field = fieldsOf(`${IMAGE}
+    layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 1 } } }
+    ${convolution('a', 'data', 'kernel_size: 3 stride: 2')}
+    layer { name: "fc" type: "InnerProduct" bottom: "a" top: "fc" inner_product_param { num_output: 2 } }
+    layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }`);
+  // a is 9×12 with a field of 3 and a stride of 2: 3 + 8·2 and 3 + 11·2.
+  assert.equal(field('fc')!.size, [19, 25]);
+  assert.equal(field('loss')!.size, [19, 25]);
+  assert.is(field('label'), null);
+});
+
+test('branches of different strides have no common field', () => {
+  const field = fieldsOf(`${input('dim: 1 dim: 1 dim: 2 dim: 2')}
+    ${convolution('a', 'data', 'kernel_size: 1 stride: 2 pad: 1')}
+    ${convolution('b', 'data', 'kernel_size: 1')}
+    layer { name: "sum" type: "Eltwise" bottom: "a" bottom: "b" top: "sum" }`);
+  assert.is(field('sum'), null);
+});
+
+test.run();

@@ -1,0 +1,72 @@
+/** Winograd's algorithms on the CPU: where they are used, how far they are from the reference, switched off. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ArgumentError, type LayerParameter, openDevice } from '../../ts/index.ts';
+
+const layer = (inputs: number, outputs: number, size: number): LayerParameter[] => [
+  {
+    name: 'input',
+    type: 'Input',
+    top: ['data'],
+    input_param: { shape: [{ dim: [2, inputs, size, size] }] },
+  },
+  {
+    name: 'conv',
+    type: 'Convolution',
+    bottom: ['data'],
+    top: ['conv'],
+    convolution_param: {
+      num_output: outputs,
+      kernel_size: [3],
+      pad: [1],
+      weight_filler: { type: 'gaussian', std: 0.1 },
+      bias_filler: { type: 'gaussian', std: 1 },
+    },
+  },
+];
+
+async function compute(kind: 'cpu' | 'reference', winograd: boolean, net: LayerParameter[]) {
+  await using device = await openDevice(kind, { winograd });
+  await using model = await device.load({ model: { layer: net } });
+  const [shape] = Object.values(model.inputs);
+  const data = Float32Array.from({ length: shape!.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(i * i));
+  const { conv } = await model.run({ data });
+  return { values: conv!.data, implementation: model.plan().operations[0]!.implementation };
+}
+
+test('a 3×3 convolution by Winograd is within 3e-6 of the largest value, and off means off', async () => {
+  for (const [inputs, outputs, size] of [
+    [16, 16, 28],
+    [64, 64, 56],
+    [256, 256, 14],
+    [20, 33, 9],
+  ] as const) {
+    const net = layer(inputs, outputs, size);
+    const exact = (await compute('reference', true, net)).values;
+    const largest = exact.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    for (const winograd of [true, false]) {
+      const { values, implementation } = await compute('cpu', winograd, net);
+      const error = values.reduce((most, value, i) => Math.max(most, Math.abs(value - exact[i]!)), 0);
+      const what = `${inputs}→${outputs} at ${size}×${size}, ${implementation}: ${error / largest}`;
+      assert.ok(error / largest < 3e-6, what);
+      if (!winograd) assert.not.match(implementation, 'wino');
+      else if (!/wino/.test(implementation)) console.log(`skipped: no Winograd here for ${what}`);
+      if (process.argv.includes('--print')) console.log(what);
+    }
+  }
+});
+
+test('neither few channels, whose transforms cost too much, nor many, whose weights would swell', async () => {
+  for (const [inputs, outputs] of [
+    [3, 64],
+    [512, 512],
+  ] as const)
+    assert.not.match((await compute('cpu', true, layer(inputs, outputs, 7))).implementation, 'wino');
+});
+
+test('the option takes true or false', async () => {
+  const refused = await openDevice('cpu', { winograd: 1 as unknown as boolean }).catch((error) => error);
+  assert.instance(refused, ArgumentError);
+});
+
+test.run();

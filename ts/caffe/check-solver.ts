@@ -1,0 +1,244 @@
+/** What Caffe's solvers refuse when they are built and at their first step (solver.cpp, sgd_solver.cpp), beforehand. */
+import { type Position, PrototxtError } from '../errors.ts';
+import { type Message, positionOf } from './message.ts';
+import { type NetParameter, type NetState, withDefaults } from './net-parameter.ts';
+import type { SolverNetState, SolverParameter } from './solver-parameter.ts';
+import { nearest } from './suggest.ts';
+import { upgradeNet } from './upgrade.ts';
+
+export type SolverType = 'SGD' | 'Nesterov' | 'AdaGrad' | 'RMSProp' | 'AdaDelta' | 'Adam';
+const SOLVER_TYPES: readonly SolverType[] = ['SGD', 'Nesterov', 'AdaGrad', 'RMSProp', 'AdaDelta', 'Adam'];
+
+export type LearningRatePolicy = 'fixed' | 'step' | 'exp' | 'inv' | 'multistep' | 'poly' | 'sigmoid';
+type PolicyField = 'gamma' | 'power' | 'stepsize' | 'stepvalue' | 'max_iter';
+
+/** Policy → the fields that its formula reads beside base_lr (GetLearningRate in sgd_solver.cpp). */
+const POLICIES: Readonly<Record<LearningRatePolicy, readonly PolicyField[]>> = {
+  fixed: [],
+  step: ['gamma', 'stepsize'],
+  exp: ['gamma'],
+  inv: ['gamma', 'power'],
+  multistep: ['gamma', 'stepvalue'],
+  poly: ['power', 'max_iter'],
+  sigmoid: ['gamma', 'stepsize'],
+};
+
+/** What protobuf reads for a field that was not written and has no default of its own. */
+const ZEROS = {
+  base_lr: 0,
+  display: 0,
+  max_iter: 0,
+  gamma: 0,
+  power: 0,
+  momentum: 0,
+  weight_decay: 0,
+  stepsize: 0,
+  stepvalue: [],
+};
+const NET_FIELDS = ['net', 'net_param', 'train_net', 'train_net_param'] as const;
+
+/** A net that a solver trains or tests. */
+export interface SolverNet {
+  /** The path as written (Caffe takes it from the working directory), or the net written inside, upgraded. */
+  readonly source: string | NetParameter;
+  readonly phase: 'TRAIN' | 'TEST';
+  /** `train_state` or this net's `test_state`. */
+  readonly state: SolverNetState;
+}
+
+/** Something that Caffe accepts and that is hardly meant. */
+export interface SolverWarning {
+  readonly code: string;
+  readonly position: Position | undefined;
+  readonly message: string;
+}
+
+/** A solver's parameters, written or default. */
+export interface SolverSettings extends SolverParameter {
+  type: SolverType;
+  lr_policy: LearningRatePolicy;
+  base_lr: number;
+  gamma: number;
+  power: number;
+  stepsize: number;
+  stepvalue: number[];
+  momentum: number;
+  momentum2: number;
+  rms_decay: number;
+  delta: number;
+  weight_decay: number;
+  regularization_type: string;
+  clip_gradients: number;
+  max_iter: number;
+  iter_size: number;
+  average_loss: number;
+  display: number;
+  test_interval: number;
+  snapshot: number;
+  /** Where none is written: the solver file's path without its extension. */
+  snapshot_prefix: string;
+  random_seed: number | bigint;
+}
+
+/** A solver that Caffe would take. */
+export interface CheckedSolver {
+  readonly parameters: SolverSettings;
+  readonly train: SolverNet;
+  /** In Caffe's order: test_net_param, test_net, then as many of the common net as test_iter has left. */
+  readonly tests: readonly (SolverNet & { readonly iterations: number })[];
+  readonly warnings: readonly SolverWarning[];
+}
+
+/**
+ * Checks a solver without opening its nets; the solver given is not changed.
+ * @throws PrototxtError (`solver/…`) at the field, with what was found, what is expected and what mends it.
+ */
+export function checkSolver(solver: SolverParameter): CheckedSolver {
+  const parameters = withDefaults<SolverSettings>('SolverParameter', { ...ZEROS, ...solver });
+  parameters.snapshot_prefix ??= positionOf(solver)?.file.replace(/\.[^./\\]*$/, '') ?? 'solver';
+  checkType(solver, parameters);
+  checkPolicy(solver, parameters);
+  checkCounts(solver, parameters);
+  const train = trainNet(solver);
+  return { parameters, train, tests: testNets(solver, parameters), warnings: warningsOf(solver, parameters) };
+}
+
+/**
+ * The state to filter a solver's net with (`filterNet`): its phase, under the net's own state, under the solver's;
+ * stages add up (InitTrainNet and InitTestNets in solver.cpp).
+ * @param net The net that `solverNet.source` names, read.
+ */
+export function solverNetState(solverNet: Pick<SolverNet, 'phase' | 'state'>, net: NetParameter): NetState {
+  const { phase, state } = solverNet;
+  return {
+    phase: state.phase ?? net.state?.phase ?? phase,
+    level: state.level ?? net.state?.level ?? 0,
+    stages: [...(net.state?.stage ?? []), ...(state.stage ?? [])],
+  };
+}
+
+function refuse(solver: SolverParameter, field: string | undefined, code: string, text: string): never {
+  const position = positionOf(solver, field) ?? { file: '<message>', line: 1, column: 1 };
+  throw new PrototxtError(`solver/${code}`, position, text);
+}
+
+function unknown(value: string, known: readonly string[]): string {
+  const near = nearest(value, known);
+  return `"${value}" is unknown${near === undefined ? '' : `; did you mean "${near}"?`} (known: ${known.join(', ')})`;
+}
+
+function checkType(solver: SolverParameter, { type, momentum, rms_decay }: SolverSettings) {
+  if (!SOLVER_TYPES.includes(type))
+    refuse(solver, 'type', 'unknown-type', `type ${unknown(type, SOLVER_TYPES)}`);
+  if ((type === 'AdaGrad' || type === 'RMSProp') && momentum !== 0)
+    refuse(solver, 'momentum', 'momentum', `${type} takes no momentum, found ${momentum}; remove it`);
+  if (type === 'RMSProp' && !(rms_decay >= 0 && rms_decay < 1))
+    refuse(solver, 'rms_decay', 'rms-decay', `rms_decay must be at least 0 and below 1, found ${rms_decay}`);
+}
+
+function checkPolicy(solver: SolverParameter, { lr_policy, gamma, stepsize }: SolverSettings) {
+  const known = Object.keys(POLICIES);
+  if (lr_policy === undefined)
+    refuse(solver, undefined, 'no-policy', `lr_policy is missing; give one of ${known.join(', ')}`);
+  if (!Object.hasOwn(POLICIES, lr_policy))
+    refuse(solver, 'lr_policy', 'unknown-policy', `lr_policy ${unknown(lr_policy, known)}`);
+  const reads = POLICIES[lr_policy];
+  if (reads.includes('stepsize') && !(stepsize > 0)) {
+    const found = solver.stepsize === undefined ? 'it is missing' : `found ${stepsize}`;
+    refuse(
+      solver,
+      solver.stepsize === undefined ? 'lr_policy' : 'stepsize',
+      'stepsize',
+      `lr_policy "${lr_policy}" needs a stepsize of at least 1, but ${found}; give the iterations as stepsize`,
+    );
+  }
+  if (reads.includes('gamma') && !(gamma >= 0))
+    refuse(solver, 'gamma', 'gamma', `lr_policy "${lr_policy}" needs a gamma of at least 0, found ${gamma}`);
+}
+
+function checkCounts(solver: SolverParameter, parameters: SolverSettings) {
+  // Caffe does not look at iter_size, and divides by it.
+  for (const field of ['average_loss', 'iter_size'] as const) {
+    if (parameters[field] < 1)
+      refuse(solver, field, 'count', `${field} must be at least 1, found ${parameters[field]}`);
+  }
+  const { regularization_type, weight_decay } = parameters;
+  if (weight_decay !== 0 && regularization_type !== 'L1' && regularization_type !== 'L2') {
+    const text = `regularization_type ${unknown(regularization_type, ['L1', 'L2'])}`;
+    refuse(solver, 'regularization_type', 'unknown-regularization', text);
+  }
+}
+
+// A net file is upgraded when it is read; Caffe forgets to upgrade a net written inside the solver.
+const upgraded = (net: NetParameter) => upgradeNet(net as Message) as NetParameter;
+
+function trainNet(solver: SolverParameter): SolverNet {
+  const given = NET_FIELDS.filter((field) => solver[field] !== undefined);
+  if (given.length === 0)
+    refuse(solver, undefined, 'no-net', `no net to train; give one of ${NET_FIELDS.join(', ')}`);
+  if (given.length > 1)
+    refuse(solver, given[1], 'several-nets', `${given.join(' and ')} all name the net to train; keep one`);
+  const source = solver[given[0]!]!;
+  return {
+    source: typeof source === 'string' ? source : upgraded(source),
+    phase: 'TRAIN',
+    state: solver.train_state ?? {},
+  };
+}
+
+function testNets(solver: SolverParameter, parameters: SolverSettings): CheckedSolver['tests'] {
+  const sources = [...(solver.test_net_param ?? []).map(upgraded), ...(solver.test_net ?? [])];
+  const { test_iter = [], test_state = [] } = solver;
+  const common = solver.net ?? (solver.net_param === undefined ? undefined : upgraded(solver.net_param));
+  if (test_iter.length < sources.length || (common === undefined && test_iter.length > sources.length)) {
+    const expected = `${common === undefined ? '' : 'at least '}${sources.length}`;
+    refuse(
+      solver,
+      test_iter.length > 0 ? 'test_iter' : solver.test_net === undefined ? 'test_net_param' : 'test_net',
+      'test-iter',
+      `test_iter is given ${test_iter.length} times, expected ${expected}: once for each test net`,
+    );
+  }
+  if (test_state.length > 0 && test_state.length !== test_iter.length) {
+    const text = `test_state is given ${test_state.length} times, expected none or ${test_iter.length}: once for each test net`;
+    refuse(solver, 'test_state', 'test-state', text);
+  }
+  if (test_iter.length > 0 && !(parameters.test_interval > 0)) {
+    const found = solver.test_interval === undefined ? 'it is missing' : `found ${solver.test_interval}`;
+    refuse(
+      solver,
+      solver.test_interval === undefined ? 'test_iter' : 'test_interval',
+      'test-interval',
+      `testing needs a test_interval of at least 1, but ${found}; give the iterations between tests, or remove test_iter`,
+    );
+  }
+  return test_iter.map((iterations, i) => ({
+    source: sources[i] ?? common!,
+    phase: 'TEST',
+    state: test_state[i] ?? {},
+    iterations,
+  }));
+}
+
+function warningsOf(solver: SolverParameter, parameters: SolverSettings): SolverWarning[] {
+  const { lr_policy, stepvalue } = parameters;
+  const warnings: SolverWarning[] = [];
+  const warn = (field: string, code: string, message: string) =>
+    warnings.push({ code: `solver/${code}`, position: positionOf(solver, field), message });
+  if (solver.base_lr === undefined) warn('base_lr', 'no-base-lr', 'base_lr is missing: the rate is 0');
+  if (solver.max_iter === undefined)
+    warn('max_iter', 'no-max-iter', 'max_iter is missing: no iteration would run');
+  for (const field of POLICIES[lr_policy]) {
+    if (field === 'max_iter' || solver[field] !== undefined) continue;
+    const effect = field === 'stepvalue' ? 'the rate never steps' : 'it counts as 0';
+    warn('lr_policy', `no-${field}`, `lr_policy "${lr_policy}" without ${field}: ${effect}`);
+  }
+  // sgd_solver.cpp takes at most one step an iteration, whatever the values say.
+  if (lr_policy === 'multistep' && stepvalue.some((value, i) => i > 0 && value <= stepvalue[i - 1]!))
+    warn(
+      'stepvalue',
+      'stepvalue-order',
+      `stepvalue ${stepvalue.join(', ')} does not ascend: steps come late`,
+    );
+  return warnings;
+}

@@ -1,0 +1,75 @@
+/** SolverParameter: how a net is trained. Reading it; fields carry caffe.proto's own names. */
+import { readFileSync } from 'node:fs';
+import { ArgumentError } from '../errors.ts';
+import type { NetParameter } from './net-parameter.ts';
+import { parseMessage } from './prototxt.ts';
+import { upgradeSolver } from './upgrade.ts';
+
+/** The state that a solver asks of a net, before the net's own state is known. */
+export type SolverNetState = NonNullable<NetParameter['state']>;
+
+/** A solver's file; only the fields that were written are set. 64-bit seeds beyond 2^53 are bigints. */
+export interface SolverParameter {
+  net?: string;
+  net_param?: NetParameter;
+  train_net?: string;
+  test_net?: string[];
+  train_net_param?: NetParameter;
+  test_net_param?: NetParameter[];
+  train_state?: SolverNetState;
+  test_state?: SolverNetState[];
+  test_iter?: number[];
+  test_interval?: number;
+  test_compute_loss?: boolean;
+  test_initialization?: boolean;
+  base_lr?: number;
+  display?: number;
+  average_loss?: number;
+  max_iter?: number;
+  iter_size?: number;
+  lr_policy?: string;
+  gamma?: number;
+  power?: number;
+  momentum?: number;
+  weight_decay?: number;
+  regularization_type?: string;
+  stepsize?: number;
+  stepvalue?: number[];
+  clip_gradients?: number;
+  snapshot?: number;
+  snapshot_prefix?: string;
+  snapshot_diff?: boolean;
+  snapshot_format?: 'HDF5' | 'BINARYPROTO';
+  solver_mode?: 'CPU' | 'GPU';
+  device_id?: number;
+  random_seed?: number | bigint;
+  type?: string;
+  delta?: number;
+  momentum2?: number;
+  rms_decay?: number;
+  debug_info?: boolean;
+  snapshot_after_train?: boolean;
+  layer_wise_reduce?: boolean;
+  weights?: string[];
+}
+
+/**
+ * Reads a solver's prototxt; an old `solver_type` becomes `type`. What it says is judged by `checkSolver`.
+ * @param options.file Named in errors.
+ * @throws PrototxtError with file:line:column.
+ */
+export function readSolver(text: string, options: { file: string }): SolverParameter {
+  return upgradeSolver(parseMessage('SolverParameter', text, options)) as SolverParameter;
+}
+
+/** Reads the solver's prototxt at a path. @throws PrototxtError; ArgumentError where it cannot be read */
+export function readSolverFile(file: string): SolverParameter {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new ArgumentError('solver', 'the path of a readable prototxt', `${file} (${code})`);
+  }
+  return readSolver(text, { file });
+}

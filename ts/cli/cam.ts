@@ -1,0 +1,72 @@
+/** `resnode cam` */
+import { Command } from 'commander';
+import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import { camOverlay } from '../features/cam-overlay.ts';
+import { classActivationMap, findCamTail } from '../features/class-activation-map.ts';
+import { imageInput } from '../features/image-input.ts';
+import { graphFromCaffe } from '../graph/from-caffe.ts';
+import { decodeImage } from '../image/decode.ts';
+import { readLabels } from '../image/labels.ts';
+import { preprocessImage } from '../image/preprocess.ts';
+import { type DeviceFlags, deviceOptions, integer, openFlagged, readFilteredNet } from './options.ts';
+import { type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
+
+interface Flags extends DeviceFlags, PreprocessFlags {
+  model: string;
+  weights: string;
+  class?: number;
+  labels?: string;
+  output: string;
+  json?: boolean;
+}
+
+export function cam(): Command {
+  const command = new Command('cam')
+    .description('show where in an image a class comes from (class activation map, Zhou et al. 2016)')
+    .argument('<image>', 'the image file')
+    .requiredOption(
+      '--model <prototxt>',
+      'the deploy net; it must end in global average pooling → InnerProduct',
+    )
+    .requiredOption('--weights <caffemodel>', 'its weights (.caffemodel or .caffemodel.h5)')
+    .option('--class <n>', 'the class, from 0 (default: the one with the highest score)', integer(0))
+    .option('--labels <file>', 'one class name a line')
+    .requiredOption('--output <png>', 'the part of the image that the net sees, with the map over it')
+    .option('--json', 'print JSON, the map included')
+    .addHelpText(
+      'after',
+      `
+Example:
+  resnode cam cat.jpg --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\
+    --mean ResNet_mean.binaryproto --output cat-cam.png`,
+    );
+  return deviceOptions(preprocessOptions(command)).action(async (file: string, flags: Flags) => {
+    const net = readFilteredNet(flags.model);
+    const tail = findCamTail(graphFromCaffe(net, { batch: 1 }));
+    const labels = flags.labels === undefined ? null : readLabels(flags.labels, tail.classes);
+    const image = await decodeImage(file);
+    await using device = await openFlagged(flags);
+    await using model = await device.load({
+      model: net,
+      weights: flags.weights,
+      outputs: [tail.features, tail.scores],
+      batch: 1,
+    });
+    const { name, channels, size } = imageInput(model);
+    const preprocess = preprocessOf(flags, size);
+    const pixels = await preprocessImage(image, preprocess, channels);
+    const found = await classActivationMap(model, tail, { [name]: pixels }, flags.class);
+    writeFileAtomically(flags.output, [await camOverlay(image, preprocess, found.map)]);
+    const label = labels?.[found.class] ?? `class ${found.class}`;
+    if (flags.json) {
+      const { shape, data } = found.map;
+      const map = { shape, data: Array.from(data) };
+      console.log(
+        JSON.stringify({ output: flags.output, class: found.class, label, score: found.score, map }),
+      );
+    } else
+      console.log(
+        `${flags.output}: ${label}, score ${found.score.toFixed(4)}, map ${found.map.shape.join('×')}`,
+      );
+  });
+}

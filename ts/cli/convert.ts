@@ -1,0 +1,79 @@
+/** `resnode convert` */
+import { Command, InvalidArgumentError } from 'commander';
+import { type ConversionCheck, convert as convertFile, pairNames } from '../convert/index.ts';
+
+interface Flags {
+  model?: string;
+  outputModel?: string;
+  merge?: boolean;
+  inputShape: Record<string, number[]>;
+  check: boolean;
+  json?: boolean;
+}
+
+export function convert(): Command {
+  return new Command('convert')
+    .description('convert a net and its weights from one format into another, and check the result')
+    .argument('<from>', 'the file to read; its extension is its format')
+    .argument('<to>', 'the file to write')
+    .option('--model <prototxt>', 'the net, where the first file has weights alone')
+    .option(
+      '--output-model <prototxt>',
+      'where a net that was read or merged is written (default: beside the second file)',
+    )
+    .option('--merge', 'fold BatchNorm and Scale into the convolutions')
+    .option(
+      '--input-shape <name=shape>',
+      'a shape that the first file leaves open, e.g. data=1x3x224x224; once an input',
+      inputShape,
+      {},
+    )
+    .option('--no-check', 'do not run both on the same inputs')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Pairs: ${pairNames()}.
+
+The check runs the first file and the second on the same random inputs and prints the largest difference of their
+outputs; an .onnx is run by onnxruntime-node where that is installed. Exit status 1 where they differ by more than
+1e-4 of the largest value.
+
+Examples:
+  resnode convert ResNet-50-model.caffemodel resnet50.onnx --model ResNet-50-deploy.prototxt
+  resnode convert resnet50.onnx resnet50.caffemodel --output-model resnet50.prototxt
+  resnode convert net.caffemodel merged.caffemodel --merge --model net.prototxt --output-model merged.prototxt
+  resnode convert mean.binaryproto mean.npy`,
+    )
+    .action(async (from: string, to: string, flags: Flags) => {
+      const { model, outputModel, merge = false, inputShape: inputShapes, check, json } = flags;
+      const result = await convertFile(from, to, {
+        merge,
+        inputShapes,
+        check,
+        ...(model === undefined ? {} : { model }),
+        ...(outputModel === undefined ? {} : { outputModel }),
+      });
+      if (json) console.log(JSON.stringify(result));
+      else {
+        for (const file of result.files) console.log(`wrote ${file}`);
+        if (merge) console.log(`folded ${result.merged} layers into convolutions`);
+        if (result.check !== null) console.log(checkText(result.check));
+      }
+      if (result.check?.ok === false) {
+        console.error('resnode: the result differs from its source; do not use it');
+        process.exitCode = 1;
+      }
+    });
+}
+
+function checkText({ compared, source, result, largest }: ConversionCheck): string {
+  return `largest difference of ${compared}: ${largest.absolute.toExponential(2)}, ${largest.relative.toExponential(2)} of the largest value (${largest.name}; ${source} against ${result})`;
+}
+
+function inputShape(text: string, previous: Record<string, number[]>): Record<string, number[]> {
+  const [, name, dims] = /^([^=]+)=(\d+(?:[x,×]\d+)*)$/.exec(text) ?? [];
+  if (name === undefined || dims === undefined)
+    throw new InvalidArgumentError('Expected NAME=SHAPE, e.g. data=1x3x224x224.');
+  return { ...previous, [name]: dims.split(/[x,×]/).map(Number) };
+}

@@ -1,0 +1,64 @@
+/** `resnode features` */
+import { Command } from 'commander';
+import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import { blobFromFloats } from '../caffe/blob.ts';
+import { writeNpy } from '../caffe/npy.ts';
+import { extractFeatures } from '../features/extract-features.ts';
+import { imageInput } from '../features/image-input.ts';
+import { type DeviceFlags, deviceOptions, integer, openFlagged } from './options.ts';
+import { imageFiles, type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
+
+interface Flags extends DeviceFlags, PreprocessFlags {
+  model: string;
+  weights: string;
+  blob: string;
+  images: string[];
+  batch: number;
+  output: string;
+  json?: boolean;
+}
+
+export function features(): Command {
+  const command = new Command('features')
+    .description('write any blob of a net for many images as one .npy array, images × the blob')
+    .requiredOption('--model <prototxt>', 'the deploy net')
+    .requiredOption('--weights <caffemodel>', 'its weights (.caffemodel or .caffemodel.h5)')
+    .requiredOption('--blob <name>', 'the blob, e.g. pool5; blob@layer: as it is right after that layer')
+    .requiredOption('--images <path...>', 'image files, or folders of them')
+    .option('--batch <n>', 'images in one run', integer(1), 8)
+    .requiredOption('--output <npy>', 'the array; the list of images lies beside it, with .txt appended')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Example:
+  resnode features --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\
+    --mean ResNet_mean.binaryproto --blob pool5 --images photos/ --output pool5.npy`,
+    );
+  return deviceOptions(preprocessOptions(command)).action(async (flags: Flags) => {
+    const files = imageFiles(flags.images);
+    await using device = await openFlagged(flags);
+    await using model = await device.load({
+      model: flags.model,
+      weights: flags.weights,
+      outputs: [flags.blob],
+      batch: Math.min(flags.batch, files.length),
+    });
+    const { shape, data } = await extractFeatures(model, files, {
+      preprocess: preprocessOf(flags, imageInput(model).size),
+      batch: flags.batch,
+      onProgress: (done) => {
+        if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${files.length} images`);
+      },
+    });
+    if (process.stderr.isTTY) process.stderr.write('\n');
+    const list = `${flags.output}.txt`;
+    writeNpy(flags.output, blobFromFloats(shape, data));
+    writeFileAtomically(
+      list,
+      files.map((file) => `${file}\n`),
+    );
+    if (flags.json) console.log(JSON.stringify({ output: flags.output, list, blob: flags.blob, shape }));
+    else console.log(`${flags.output}: ${flags.blob}, ${shape.join('×')}; images in ${list}`);
+  });
+}

@@ -1,0 +1,161 @@
+/** `resnode view` */
+import { basename } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import type { NetParameter } from '../caffe/net-parameter.ts';
+import { readWeights } from '../caffe/read-weights.ts';
+import { imageInput } from '../features/image-input.ts';
+import { decodeImage } from '../image/decode.ts';
+import { readLabels } from '../image/labels.ts';
+import { preprocessImage } from '../image/preprocess.ts';
+import { loadBinding } from '../native/load.ts';
+import { type Description, describeNet } from '../view/describe-net.ts';
+import { readTimes } from '../view/measured-times.ts';
+import type { PagePictures } from '../view/page-data.ts';
+import { addActivations, addFilters } from '../view/page-pictures.ts';
+import { pageText } from '../view/write-page.ts';
+import {
+  type DeviceFlags,
+  deviceOptions,
+  integer,
+  netState,
+  openFlagged,
+  readFilteredNet,
+  type StateFlags,
+  stateOptions,
+} from './options.ts';
+import { type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
+
+interface Flags extends DeviceFlags, StateFlags, PreprocessFlags {
+  model?: string;
+  weights?: string;
+  image?: string;
+  labels?: string;
+  time?: string;
+  peakGflops?: number;
+  bandwidth?: number;
+  batch?: number;
+  inputShape: Record<string, number[]>;
+  output?: string;
+  json?: boolean;
+}
+
+export function view(): Command {
+  const command = new Command('view')
+    .description(
+      'draw a net as one HTML page that needs no network: shapes, costs, times, filters, activations',
+    )
+    .argument('[prototxt]', 'the net; layers that resnode cannot run are drawn and marked')
+    .option('--model <prototxt>', 'the net, as the other commands take it')
+    .option('--weights <caffemodel>', 'show its filters')
+    .option('--image <file>', 'show what becomes of this image (needs --weights)')
+    .option('--labels <file>', 'one class name a line')
+    .option(
+      '--time <json>',
+      'show the times that `resnode time --json` printed, beside their roofline bounds',
+    )
+    .option(
+      '--peak-gflops <n>',
+      "the machine's arithmetic in GFLOP/s (default: the best operation's)",
+      positive,
+    )
+    .option(
+      '--bandwidth <n>',
+      "the machine's memory bandwidth in GB/s (default: the best operation's)",
+      positive,
+    )
+    .option('--batch <n>', 'first dimension of the inputs', integer(1))
+    .option(
+      '--input-shape <name=shape>',
+      'of an input that the prototxt gives none, e.g. data=1x3x224x224; once an input',
+      inputShape,
+      {},
+    )
+    .option('--output <html>', 'the page (default: the name of the prototxt with .html)')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Example:
+  resnode time --model ResNet-50-deploy.prototxt --json > time.json
+  resnode view ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel --image cat.jpg \\
+    --mean ResNet_mean.binaryproto --time time.json --output ResNet-50.html`,
+    );
+  return stateOptions(deviceOptions(preprocessOptions(command))).action(
+    async (argument: string | undefined, flags: Flags) => {
+      const file = argument ?? flags.model;
+      if (file === undefined || (argument !== undefined && flags.model !== undefined))
+        return command.error('error: expected one prototxt', { exitCode: 2 });
+      if (flags.image !== undefined && flags.weights === undefined)
+        return command.error('error: --image needs --weights', { exitCode: 2 });
+      const net = readFilteredNet(file, flags);
+      const description = describeNet(net, {
+        ...netState(flags),
+        file: basename(file),
+        inputShapes: flags.inputShape,
+        ...(flags.batch === undefined ? {} : { batch: flags.batch }),
+        ...(flags.time === undefined ? {} : { times: readTimes(flags.time) }),
+        roofs: {
+          ...(flags.peakGflops === undefined ? {} : { gflops: flags.peakGflops }),
+          ...(flags.bandwidth === undefined ? {} : { gigabytes: flags.bandwidth }),
+        },
+      });
+      const output = flags.output ?? `${basename(file).replace(/\.(prototxt|pt)$/, '')}.html`;
+      const text = pageText(description.data, await picturesOf(net, description, flags));
+      writeFileAtomically(output, [text]);
+      const { layers, operations } = description.data.totals;
+      const problems = description.layers.filter(({ problem }) => problem !== null).length;
+      const bytes = Buffer.byteLength(text);
+      if (flags.json)
+        console.log(JSON.stringify({ output, bytes, layers, operations, notRunnable: problems }));
+      else
+        console.log(
+          `${output}: ${layers} layers as ${operations} operations${problems === 0 ? '' : `, ${problems} layers that resnode cannot run`}, ${Math.ceil(bytes / 1024)} KiB`,
+        );
+    },
+  );
+}
+
+async function picturesOf(net: NetParameter, description: Description, flags: Flags): Promise<PagePictures> {
+  if (flags.weights === undefined) return {};
+  const map = (path: string) => new Uint8Array(loadBinding().binding.mapFile(path));
+  const weights = await readWeights(flags.weights, map);
+  const filters = await addFilters(description, weights);
+  if (flags.image === undefined) return filters;
+  const image = await decodeImage(flags.image);
+  const labels = flags.labels === undefined ? {} : { labels: readLabels(flags.labels) };
+  const { graph } = description.partial;
+  const shapes = Object.fromEntries(
+    graph.inputs.map((id) => [graph.values[id]!.blob, [1, ...graph.values[id]!.shape.slice(1)]]),
+  );
+  const { name, channels, size } = imageInput({ inputs: shapes });
+  const pixels = await preprocessImage(image, preprocessOf(flags, size), channels);
+  await using device = await openFlagged(flags);
+  // Awaited here: the device closes when this function ends.
+  return await addActivations(
+    filters,
+    description,
+    device,
+    { [name]: pixels },
+    {
+      model: net,
+      weights,
+      ...netState(flags),
+      ...labels,
+      inputShapes: shapes,
+    },
+  );
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0) || !Number.isFinite(value)) throw new InvalidArgumentError('Expected a positive number.');
+  return value;
+}
+
+function inputShape(text: string, previous: Record<string, number[]>): Record<string, number[]> {
+  const [, name, dims] = /^([^=]+)=(\d+(?:[x,×]\d+)*)$/.exec(text) ?? [];
+  if (name === undefined || dims === undefined)
+    throw new InvalidArgumentError('Expected NAME=SHAPE, e.g. data=1x3x224x224.');
+  return { ...previous, [name]: dims.split(/[x,×]/).map(Number) };
+}

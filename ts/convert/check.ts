@@ -1,0 +1,112 @@
+/** A conversion's own test: the source and the result run on the same inputs, or their values are compared. */
+import { elementCountOf, toFloat32 } from '../caffe/blob.ts';
+import type { WeightsFile } from '../caffe/caffemodel.ts';
+import { seededRandom } from '../caffe/fillers.ts';
+import { difference } from '../parity/difference.ts';
+import { recipeInput } from '../parity/recipe.ts';
+import { openDevice } from '../runtime/device.ts';
+import type { Shapes } from '../runtime/tensor.ts';
+import type { Network } from './network.ts';
+
+export type RunInputs = Readonly<Record<string, { shape: readonly number[]; data: Float32Array }>>;
+
+/** Something that runs a net. */
+export interface Runner {
+  /** Its name and version. */
+  readonly by: string;
+  readonly run: (inputs: RunInputs) => Promise<Readonly<Record<string, Float32Array>>>;
+  readonly dispose: () => unknown;
+}
+
+/** What a conversion's test found. */
+export interface ConversionCheck {
+  /** Outputs of both nets, or the values of both files where no net is known. */
+  readonly compared: 'outputs' | 'values';
+  /** What ran the source, and what ran the result. */
+  readonly source: string;
+  readonly result: string;
+  readonly differences: readonly {
+    readonly name: string;
+    readonly absolute: number;
+    readonly relative: number;
+  }[];
+  /** The largest of `differences` by `relative`, which is to the largest value of the source. */
+  readonly largest: { readonly name: string; readonly absolute: number; readonly relative: number };
+  readonly ok: boolean;
+}
+
+/** What two programs that sum in other orders may differ by, of the largest value. */
+const TOLERANCE = 1e-4;
+const SEED = 1;
+
+/** resnode's CPU device; @param optimize false runs layer by layer, as written. */
+export async function resnodeRunner(
+  { net, weights }: Network,
+  optimize: boolean,
+): Promise<Runner & { inputs: Shapes }> {
+  const device = await openDevice('cpu');
+  const model = await device.load({ model: net, weights, optimize });
+  return {
+    by: `resnode on the CPU${optimize ? '' : ', layer by layer'}`,
+    inputs: model.inputs,
+    run: async (inputs) =>
+      Object.fromEntries(Object.entries(await model.run(inputs)).map(([name, { data }]) => [name, data])),
+    dispose: () => {
+      model.dispose();
+      device.dispose();
+    },
+  };
+}
+
+/** Runs both on seeded inputs, of the size of pixels and of normalised pixels, and compares all outputs of the source. */
+export async function compareRuns(source: Runner, result: Runner, shapes: Shapes): Promise<ConversionCheck> {
+  const worst = new Map<string, { name: string; absolute: number; relative: number }>();
+  for (const scale of [1, 1 / 64]) {
+    const inputs = Object.fromEntries(
+      Object.entries(shapes).map(([name, shape]) => [name, { shape, data: randomInput(shape, scale) }]),
+    );
+    const expected = await source.run(inputs);
+    const actual = await result.run(inputs);
+    for (const [name, values] of Object.entries(expected)) note(worst, name, actual[name], values);
+  }
+  return report('outputs', source.by, result.by, worst);
+}
+
+/** Compares every blob of two weights files. */
+export function compareValues(source: WeightsFile, result: WeightsFile): ConversionCheck {
+  const worst = new Map<string, { name: string; absolute: number; relative: number }>();
+  const found = new Map(result.layers.map((layer) => [layer.name, layer]));
+  for (const { name, blobs } of source.layers)
+    blobs.forEach((blob, i) => {
+      const other = found.get(name)?.blobs[i];
+      note(worst, `${name}/${i}`, other === undefined ? undefined : toFloat32(other), toFloat32(blob));
+    });
+  return report('values', 'the source', 'the result read back', worst);
+}
+
+function randomInput(shape: readonly number[], scale: number): Float32Array {
+  if (shape.length === 4)
+    return recipeInput(shape as [number, number, number, number], SEED).map((value) => value * scale);
+  const random = seededRandom(SEED);
+  return Float32Array.from({ length: elementCountOf(shape) }, () => (random() - 0.5) * 256 * scale);
+}
+
+type Worst = Map<string, { name: string; absolute: number; relative: number }>;
+
+function note(worst: Worst, name: string, actual: Float32Array | undefined, expected: Float32Array): void {
+  const { absolute, relative } = difference(actual ?? new Float32Array(0), expected);
+  if (expected.length === 0 && actual !== undefined) return;
+  if (!(relative <= (worst.get(name)?.relative ?? -1))) worst.set(name, { name, absolute, relative });
+}
+
+function report(
+  compared: ConversionCheck['compared'],
+  source: string,
+  result: string,
+  worst: Worst,
+): ConversionCheck {
+  const differences = [...worst.values()];
+  const none = { name: 'nothing', absolute: 0, relative: 0 };
+  const largest = differences.reduce((most, each) => (each.relative >= most.relative ? each : most), none);
+  return { compared, source, result, differences, largest, ok: largest.relative <= TOLERANCE };
+}

@@ -1,0 +1,102 @@
+/** One conversion: read, merge where asked, write, check. */
+import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import { filterNet, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
+import { printPrototxt } from '../caffe/print.ts';
+import { ArgumentError } from '../errors.ts';
+import { type ConversionCheck, compareRuns, compareValues, resnodeRunner } from './check.ts';
+import { conversions, formatOf, type ReadResult } from './formats.ts';
+import { mergeAffine } from './merge.ts';
+import type { Network } from './network.ts';
+
+export interface ConvertOptions {
+  /** The net, as path or message; needed where the source does not say it and the target does, and to merge. */
+  readonly model?: string | NetParameter;
+  /** Where a net that the source says, or that was merged, is written. Default: the target's name with .prototxt. */
+  readonly outputModel?: string;
+  /** Fold BatchNorm and Scale into the convolutions. Default false. */
+  readonly merge?: boolean;
+  /** Shapes of inputs that the source leaves open, by name. */
+  readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
+  /** Run source and result on the same inputs. Default true. */
+  readonly check?: boolean;
+}
+
+export interface Conversion {
+  /** Written, in this order. */
+  readonly files: readonly string[];
+  /** Null where it was not asked for. */
+  readonly check: ConversionCheck | null;
+  /** Layers that were folded into others. */
+  readonly merged: number;
+}
+
+/**
+ * Converts a file into another format; formats are known by their extensions, see `formats`.
+ * @throws ArgumentError for a pair that does not exist, or a net that is missing; WeightsError, GraphError, PrototxtError
+ */
+export async function convert(from: string, to: string, options: ConvertOptions = {}): Promise<Conversion> {
+  const { model, merge = false, inputShapes = {}, check = true } = options;
+  const source = formatOf(from).format;
+  const { format: target, extension } = formatOf(to);
+  const pair = conversions().find((each) => each.from === source && each.to === target);
+  if (pair === undefined || (pair.onlyMerged && !merge))
+    throw new ArgumentError(
+      'the pair of files',
+      pair === undefined ? `one of ${pairNames()}` : 'two formats (or --merge)',
+      `${source.name} → ${target.name}`,
+    );
+  if (from === to) throw new ArgumentError('the target', 'another file than the source', to);
+  const given =
+    model === undefined ? null : filterNet(typeof model === 'string' ? readNetFile(model) : model);
+  const read = await source.read!(from, { net: given, inputShapes });
+  if (read.net === null && (merge || target.holdsNet))
+    throw new ArgumentError(
+      'model',
+      `a net (--model net.prototxt): ${merge ? 'merging' : target.name} needs it, ${source.name} does not say it`,
+      undefined,
+    );
+  const { merged, ...result } = merge ? mergeAffine(read as Network) : { ...read, merged: 0 };
+  const isNewNet = result.net !== null && result.net !== given && !target.holdsNet;
+  const outputModel = isNewNet
+    ? (options.outputModel ?? `${to.slice(0, to.length - extension.length)}.prototxt`)
+    : null;
+  if (outputModel !== null && outputModel === model)
+    throw new ArgumentError('outputModel', 'another file than the model', outputModel);
+  await target.write!(to, result);
+  if (outputModel !== null) writeFileAtomically(outputModel, [printPrototxt(result.net!)]);
+  return {
+    files: [to, ...(outputModel === null ? [] : [outputModel])],
+    check: check ? await checkFiles(from, to, read, result) : null,
+    merged,
+  };
+}
+
+/** `.caffemodel → .onnx` and so on, with commas between them. */
+export function pairNames(): string {
+  return conversions()
+    .map(
+      ({ from, to, onlyMerged }) =>
+        `${from.extensions[0]} → ${to.extensions[0]}${onlyMerged ? ' (--merge)' : ''}`,
+    )
+    .join(', ');
+}
+
+// Whatever can be run by a program of its own is; the rest is what resnode reads. The result is read back from disk.
+async function checkFiles(
+  from: string,
+  to: string,
+  read: ReadResult,
+  result: ReadResult,
+): Promise<ConversionCheck> {
+  const target = formatOf(to).format;
+  const back = await target.read!(to, { net: result.net, inputShapes: {} });
+  if (read.net === null || back.net === null) return compareValues(read.weights, back.weights);
+  const ours = await resnodeRunner(read as Network, false);
+  const theirs = (await formatOf(from).format.runner?.(from)) ?? null;
+  const other = (await target.runner?.(to)) ?? (await resnodeRunner(back as Network, true));
+  try {
+    return await compareRuns(theirs ?? ours, other, ours.inputs);
+  } finally {
+    for (const runner of [ours, theirs, other]) await runner?.dispose();
+  }
+}

@@ -1,0 +1,111 @@
+/** The formats by extension: one row each. A conversion reads with one row and writes with another. */
+import { readBinaryproto, type WeightsFile } from '../caffe/caffemodel.ts';
+import { readHdf5Weights, writeHdf5Weights } from '../caffe/hdf5-weights.ts';
+import type { NetParameter } from '../caffe/net-parameter.ts';
+import { readNpy, writeNpy } from '../caffe/npy.ts';
+import { readWeights } from '../caffe/read-weights.ts';
+import { writeBinaryproto, writeCaffemodel } from '../caffe/write-caffemodel.ts';
+import { ArgumentError } from '../errors.ts';
+import type { Runner } from './check.ts';
+import { mapFile } from './map-file.ts';
+import type { Network } from './network.ts';
+import { onnxRuntime, readOnnxFile, writeOnnxFile } from './onnx-files.ts';
+
+export interface ReadOptions {
+  /** The net that the caller gave (--model), filtered for phase TEST. */
+  readonly net: NetParameter | null;
+  /** Shapes of inputs that the file leaves open. */
+  readonly inputShapes: Readonly<Record<string, readonly number[]>>;
+}
+
+/** What a file gives: weights, and the net where the file, or the caller, says it. */
+export interface ReadResult {
+  readonly net: NetParameter | null;
+  readonly weights: WeightsFile;
+}
+
+export interface Format {
+  readonly name: string;
+  /** With the dot; of several that fit a path the longest counts. */
+  readonly extensions: readonly string[];
+  /** `array`: one blob (a layer without a name), such as a mean image. Only formats of one kind convert to each other. */
+  readonly kind: 'weights' | 'array';
+  /** True where a file of this format needs the net to be written, and says it when it is read. */
+  readonly holdsNet: boolean;
+  /** @throws WeightsError */
+  readonly read?: (path: string, options: ReadOptions) => Promise<ReadResult> | ReadResult;
+  /** `net` is there where `holdsNet`. @throws WeightsError, GraphError */
+  readonly write?: (path: string, result: ReadResult) => Promise<void> | void;
+  /** A program other than resnode that runs the file; null where it is not installed. */
+  readonly runner?: (path: string) => Promise<Runner | null>;
+}
+
+const array = (file: string, blob: WeightsFile['layers'][number]['blobs'][number]): ReadResult => ({
+  net: null,
+  weights: { file, name: '', layers: [{ name: '', type: '', blobs: [blob] }] },
+});
+
+export const formats: readonly Format[] = [
+  {
+    name: 'Caffe',
+    extensions: ['.caffemodel'],
+    kind: 'weights',
+    holdsNet: false,
+    read: async (path, { net }) => ({ net, weights: await readWeights(path, mapFile) }),
+    write: (path, { weights }) => writeCaffemodel(path, weights),
+  },
+  {
+    name: 'Caffe HDF5',
+    extensions: ['.caffemodel.h5'],
+    kind: 'weights',
+    holdsNet: false,
+    read: async (path, { net }) => ({ net, weights: await readHdf5Weights(path) }),
+    write: (path, { weights }) => writeHdf5Weights(path, weights),
+  },
+  {
+    name: 'ONNX',
+    extensions: ['.onnx'],
+    kind: 'weights',
+    holdsNet: true,
+    read: (path, { inputShapes }) => readOnnxFile(path, { inputShapes }),
+    write: (path, result) => writeOnnxFile(path, result as Network),
+    runner: onnxRuntime,
+  },
+  {
+    name: 'Caffe mean image',
+    extensions: ['.binaryproto'],
+    kind: 'array',
+    holdsNet: false,
+    read: (path) => array(path, readBinaryproto(mapFile(path), { file: path })),
+    write: (path, { weights }) => writeBinaryproto(path, weights.layers[0]!.blobs[0]!),
+  },
+  {
+    name: 'NumPy',
+    extensions: ['.npy'],
+    kind: 'array',
+    holdsNet: false,
+    read: (path) => array(path, readNpy(mapFile(path), { file: path })),
+    write: (path, { weights }) => writeNpy(path, weights.layers[0]!.blobs[0]!),
+  },
+];
+
+/** The format of a path, by its extension. @throws ArgumentError naming all extensions */
+export function formatOf(path: string): { format: Format; extension: string } {
+  const fits = formats
+    .flatMap((format) => format.extensions.map((extension) => ({ format, extension })))
+    .filter(({ extension }) => path.toLowerCase().endsWith(extension))
+    .sort((a, b) => b.extension.length - a.extension.length);
+  const known = formats.flatMap(({ extensions }) => extensions).join(', ');
+  if (fits[0] === undefined) throw new ArgumentError('a file to convert', `an extension of ${known}`, path);
+  return fits[0];
+}
+
+/** Every pair that can be converted, e.g. `.caffemodel → .onnx`. */
+export function conversions(): { from: Format; to: Format; onlyMerged: boolean }[] {
+  return formats.flatMap((from) =>
+    formats
+      .filter((to) => from.kind === to.kind && from.read !== undefined && to.write !== undefined)
+      .map((to) => ({ from, to, onlyMerged: from === to }))
+      .filter(({ onlyMerged }) => !onlyMerged || from.kind === 'weights'),
+  );
+}

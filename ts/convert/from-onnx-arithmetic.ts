@@ -1,0 +1,212 @@
+/** Sums, products and matrices → Eltwise, Scale, Bias, Power and InnerProduct. */
+import { type Blob, blobFromFloats, toFloat32 } from '../caffe/blob.ts';
+import type { Activation, NodeContext } from './node-context.ts';
+import { blobOfTensor } from './onnx-constants.ts';
+import type { OnnxTensor } from './onnx-proto.ts';
+
+const isSame = (a: readonly number[], b: readonly number[]) => a.join() === b.join();
+
+/** A constant and a computed value, whichever comes first; null where both are computed. */
+function constantOperand(
+  node: NodeContext,
+): { value: Activation; tensor: OnnxTensor; blob: Blob; isFirst: boolean } | null {
+  const isFirst = node.constant(0) !== null;
+  const tensor = node.constant(isFirst ? 0 : 1);
+  if (tensor === null) return null;
+  const blob = blobOfTensor(tensor) ?? node.fail(`"${tensor.name}" is ${tensor.type}, expected float32`);
+  return { value: node.activation(isFirst ? 1 : 0), tensor, blob, isFirst };
+}
+
+/**
+ * The axes of `shape` over which an operand has values of its own, as Scale and Bias take them: one run.
+ * @param keepsBatch A first dimension that both have is part of the run even where it is 1, since it may grow.
+ */
+function run(node: NodeContext, shape: readonly number[], operand: readonly number[], keepsBatch = false) {
+  const missing = shape.length - operand.length;
+  const aligned = [...Array.from({ length: missing }, () => 1), ...operand];
+  const first = aligned.findIndex((dim) => dim !== 1);
+  const axis = keepsBatch && missing === 0 && aligned[0] === shape[0] ? 0 : Math.max(first, 0);
+  const end = aligned.findLastIndex((dim) => dim !== 1) + 1;
+  const dims = aligned.slice(axis, end);
+  if (missing < 0 || !isSame(dims, shape.slice(axis, end)))
+    node.fail(
+      `${operand.join('×')} is broadcast over ${shape.join('×')} in a way that Caffe's layers do not know`,
+    );
+  return { axis, dims };
+}
+
+/** Per channel or so, by Scale or Bias; a single value by Power. */
+function constantLayer(
+  node: NodeContext,
+  kind: 'scale' | 'bias',
+  change: (value: number) => number,
+): boolean {
+  const operand = constantOperand(node);
+  if (operand === null) return false;
+  const { value, tensor, blob } = operand;
+  const values = toFloat32(blob).map(change);
+  const { axis, dims } = run(node, value.shape, tensor.shape);
+  const bottom = [value.name];
+  if (values.length === 1) {
+    const power_param = kind === 'scale' ? { scale: values[0]! } : { shift: values[0]! };
+    node.layer({ name: node.layerName(), type: 'Power', bottom, power_param });
+    return true;
+  }
+  const own = blobFromFloats(dims, values);
+  if (kind === 'bias' && completes(node, value, axis, own)) return true;
+  const name = node.layerName(tensor);
+  const axes = { axis, num_axes: dims.length };
+  if (kind === 'scale') node.layer({ name, type: 'Scale', bottom, scale_param: axes }, [own]);
+  else node.layer({ name, type: 'Bias', bottom, bias_param: axes }, [own]);
+  return true;
+}
+
+/** A bias right after the InnerProduct or Scale that it belongs to goes into it. */
+function completes(node: NodeContext, value: Activation, axis: number, bias: Blob): boolean {
+  const { layer, weights } = node.previous(value) ?? {};
+  if (layer === undefined || weights?.blobs.length !== 1) return false;
+  const blobs = [...weights.blobs, bias];
+  if (layer.type === 'InnerProduct' && axis === value.shape.length - 1) {
+    const { bias_term: _, ...rest } = layer.inner_product_param ?? {};
+    node.replacePrevious({ ...layer, inner_product_param: rest }, blobs);
+    return true;
+  }
+  const scale = layer.scale_param;
+  if (layer.type !== 'Scale' || scale?.axis !== axis || scale.num_axes !== bias.shape.length) return false;
+  node.replacePrevious({ ...layer, scale_param: { ...scale, bias_term: true } }, blobs);
+  return true;
+}
+
+/** All inputs computed and of one shape. */
+function eltwiseLayer(node: NodeContext, operation: 'SUM' | 'PROD' | 'MAX', coefficients?: number[]) {
+  const values = node.node.inputs.map((_, i) => node.activation(i));
+  const other = values.find(({ shape }) => !isSame(shape, values[0]!.shape));
+  if (other !== undefined)
+    node.fail(
+      `inputs differ: ${values[0]!.name} is ${values[0]!.shape.join('×')}, ${other.name} is ${other.shape.join('×')}`,
+    );
+  if (values.length === 1) return node.alias(values[0]!);
+  const eltwise_param = {
+    ...(operation === 'SUM' ? {} : { operation }),
+    ...(coefficients === undefined ? {} : { coeff: coefficients }),
+  };
+  const bottom = values.map(({ name }) => name);
+  node.layer({
+    name: node.layerName(),
+    type: 'Eltwise',
+    bottom,
+    ...(Object.keys(eltwise_param).length === 0 ? {} : { eltwise_param }),
+  });
+}
+
+/** One computed input is broadcast over the other, as N×C×1×1 over N×C×H×W: Scale or Bias with two bottoms. */
+function broadcastLayer(node: NodeContext, type: 'Scale' | 'Bias'): boolean {
+  const [a, b] = [node.activation(0), node.activation(1)];
+  if (isSame(a.shape, b.shape)) return false;
+  const size = ({ shape }: Activation) => shape.reduce((product, dim) => product * dim, 1);
+  const [large, small] = size(a) >= size(b) ? [a, b] : [b, a];
+  const { axis, dims } = run(node, large.shape, small.shape, true);
+  let operand = small.name;
+  if (!isSame(dims, small.shape)) {
+    operand = `${node.node.outputs[0]}/operand`;
+    const dim = dims.map((each, i) => (each === small.shape[i] ? 0 : each));
+    node.layer({
+      name: node.layerName(),
+      type: 'Reshape',
+      bottom: [small.name],
+      top: [operand],
+      reshape_param: { shape: { dim } },
+    });
+  }
+  const param = { [type === 'Scale' ? 'scale_param' : 'bias_param']: { axis } };
+  node.layer({ name: node.layerName(), type, bottom: [large.name, operand], ...param });
+  return true;
+}
+
+export function add(node: NodeContext) {
+  if (constantLayer(node, 'bias', (value) => value) || broadcastLayer(node, 'Bias')) return;
+  eltwiseLayer(node, 'SUM');
+}
+
+export function mul(node: NodeContext) {
+  if (constantLayer(node, 'scale', (value) => value) || broadcastLayer(node, 'Scale')) return;
+  eltwiseLayer(node, 'PROD');
+}
+
+export function sub(node: NodeContext) {
+  if (node.constant(0) !== null) node.fail('it subtracts from a constant, which is not converted');
+  if (!constantLayer(node, 'bias', (value) => -value)) eltwiseLayer(node, 'SUM', [1, -1]);
+}
+
+export function div(node: NodeContext) {
+  if (node.constant(0) !== null || !constantLayer(node, 'scale', (value) => 1 / value))
+    node.fail('only a division by constants is converted');
+}
+
+export function pow(node: NodeContext) {
+  const exponent = node.constant(1);
+  const blob = exponent === null ? null : blobOfTensor(exponent);
+  const values = blob === null ? [] : toFloat32(blob);
+  if (values.length !== 1) return node.fail('its exponent is no single constant of float32');
+  node.layer({ name: node.layerName(), type: 'Power', power_param: { power: values[0]! } });
+}
+
+export const eltwise = (operation: 'SUM' | 'MAX') => (node: NodeContext) => eltwiseLayer(node, operation);
+
+export function gemm(node: NodeContext) {
+  if (node.float('alpha', 1) !== 1 || node.float('beta', 1) !== 1 || node.integer('transA', 0) !== 0)
+    node.fail('alpha, beta and transA other than 1, 1 and 0 are not converted');
+  const { shape } = node.activation(0);
+  const tensor = node.constant(1) ?? node.fail('its weights are no constant');
+  if (shape.length !== 2 || tensor.shape.length !== 2)
+    node.fail(`expected matrices, found ${shape.join('×')} and ${tensor.shape.join('×')}`);
+  const isTransposed = node.integer('transB', 0) === 0;
+  const outputs = tensor.shape[isTransposed ? 1 : 0]!;
+  const bias = node.constant(2);
+  if (bias === null && node.inputCount > 2 && node.node.inputs[2] !== '')
+    node.fail('its bias is no constant');
+  const weights = blobOfTensor(tensor) ?? node.fail(`"${tensor.name}" is ${tensor.type}, expected float32`);
+  innerProduct(node, tensor, outputs, 1, isTransposed, [
+    weights,
+    ...(bias === null ? [] : [biasOf(node, bias, outputs)]),
+  ]);
+}
+
+function biasOf(node: NodeContext, tensor: OnnxTensor, outputs: number): Blob {
+  const blob = blobOfTensor(tensor) ?? node.fail(`"${tensor.name}" is ${tensor.type}, expected float32`);
+  const values = toFloat32(blob);
+  if (values.length === 1 && outputs !== 1)
+    return blobFromFloats([outputs], new Float32Array(outputs).fill(values[0]!));
+  if (values.length !== outputs || (tensor.shape.at(-1) ?? 1) !== outputs)
+    node.fail(`its bias is ${tensor.shape.join('×')}, expected ${outputs} values`);
+  return { ...blob, shape: [outputs] };
+}
+
+export function matMul(node: NodeContext) {
+  const { shape } = node.activation(0);
+  const tensor = node.constant(1) ?? node.fail('only a product with constant weights is converted');
+  if (tensor.shape.length !== 2) node.fail(`its weights are ${tensor.shape.join('×')}, expected a matrix`);
+  const weights = blobOfTensor(tensor) ?? node.fail(`"${tensor.name}" is ${tensor.type}, expected float32`);
+  innerProduct(node, tensor, tensor.shape[1]!, shape.length - 1, true, [weights]);
+}
+
+function innerProduct(
+  node: NodeContext,
+  tensor: OnnxTensor,
+  outputs: number,
+  axis: number,
+  isTransposed: boolean,
+  blobs: readonly Blob[],
+) {
+  const inner_product_param = {
+    num_output: outputs,
+    ...(blobs.length === 1 ? { bias_term: false } : {}),
+    ...(axis === 1 ? {} : { axis }),
+    ...(isTransposed ? { transpose: true } : {}),
+  };
+  const layer = { name: node.layerName(tensor), type: 'InnerProduct', inner_product_param };
+  // InnerProduct flattens from axis 1 itself.
+  const { layer: flatten } = (axis === 1 ? node.previous(node.activation(0)) : null) ?? {};
+  if (flatten?.type === 'Flatten') node.replacePrevious({ ...layer, bottom: flatten.bottom! }, blobs);
+  else node.layer({ ...layer, bottom: [node.activation(0).name] }, blobs);
+}

@@ -1,0 +1,273 @@
+/** One rule an ONNX operator: which layers of Caffe compute it. Windows and arithmetic are in files of their own. */
+import { type Blob, blobFromFloats, toFloat32 } from '../caffe/blob.ts';
+import * as arithmetic from './from-onnx-arithmetic.ts';
+import * as windows from './from-onnx-windows.ts';
+import type { NodeContext } from './node-context.ts';
+import { blobOfTensor, floatConstant, integerConstant, integersOf } from './onnx-constants.ts';
+
+type Rule = (node: NodeContext) => unknown;
+
+const simple =
+  (type: string): Rule =>
+  (node) =>
+    node.layer({ name: node.layerName(), type });
+
+/** By ONNX's name. */
+export const operators: Readonly<Record<string, Rule>> = {
+  Abs: simple('AbsVal'),
+  Add: arithmetic.add,
+  AveragePool: windows.averagePool,
+  BatchNormalization: batchNormalization,
+  Cast: cast,
+  Clip: clip,
+  Concat: concat,
+  Constant: constant,
+  Conv: windows.conv,
+  Div: arithmetic.div,
+  Dropout: dropout,
+  Elu: (node) =>
+    node.layer({ name: node.layerName(), type: 'ELU', elu_param: { alpha: node.float('alpha', 1) } }),
+  Flatten: flatten,
+  Gemm: arithmetic.gemm,
+  GlobalAveragePool: windows.globalPool('AVE'),
+  GlobalMaxPool: windows.globalPool('MAX'),
+  Identity: identity,
+  LRN: lrn,
+  LeakyRelu: (node) =>
+    node.layer({
+      name: node.layerName(),
+      type: 'ReLU',
+      relu_param: { negative_slope: node.float('alpha', 0.01) },
+    }),
+  MatMul: arithmetic.matMul,
+  Max: arithmetic.eltwise('MAX'),
+  MaxPool: windows.maxPool,
+  Mul: arithmetic.mul,
+  PRelu: prelu,
+  Pad: windows.pad,
+  Pow: arithmetic.pow,
+  ReduceMean: windows.reduceMean,
+  Relu: simple('ReLU'),
+  Reshape: reshape,
+  Sigmoid: simple('Sigmoid'),
+  Softmax: softmax,
+  Split: split,
+  Squeeze: squeeze,
+  Sub: arithmetic.sub,
+  Sum: arithmetic.eltwise('SUM'),
+  Tanh: simple('TanH'),
+  Unsqueeze: unsqueeze,
+};
+
+/** BatchNorm, and a Scale unless it is 1 and 0. */
+function batchNormalization(node: NodeContext) {
+  if (node.integer('training_mode', 0) !== 0)
+    node.fail("it uses the batch's own statistics (training_mode 1); export the net in its evaluation mode");
+  const tensors = [1, 2, 3, 4].map((i) => node.constant(i) ?? node.fail(`input ${i} is no constant`));
+  const [gamma, beta, mean, variance] = tensors.map(
+    (tensor, i) => blobOfTensor(tensor) ?? node.fail(`input ${i + 1} is ${tensor.type}, expected float32`),
+  ) as [Blob, Blob, Blob, Blob];
+  const factor = blobFromFloats([1], Float32Array.of(1));
+  const name = node.layerName(tensors[2]);
+  const eps = node.float('epsilon', 1e-5);
+  const output = node.node.outputs[0]!;
+  const isPlain =
+    toFloat32(gamma).every((value) => value === 1) && toFloat32(beta).every((value) => value === 0);
+  const between = isPlain ? output : `${output}@${name}`;
+  node.layer(
+    {
+      name,
+      type: 'BatchNorm',
+      top: [between],
+      batch_norm_param: {
+        use_global_stats: true,
+        ...(Math.fround(eps) === Math.fround(1e-5) ? {} : { eps }),
+      },
+    },
+    [mean, variance, factor],
+  );
+  if (isPlain) return;
+  const own = node.layerName(tensors[1]);
+  const scale = own.startsWith(name) ? scaleName(name) : own;
+  node.layer({ name: scale, type: 'Scale', bottom: [between], scale_param: { bias_term: true } }, [
+    gamma,
+    beta,
+  ]);
+}
+
+// MSRA's nets have bn_conv1 and scale_conv1.
+function scaleName(name: string): string {
+  const scale = name.replace(/(^|[._/])bn(?=[^a-z]|$)/, '$1scale');
+  return scale === name ? `${name}_scale` : scale;
+}
+
+function cast(node: NodeContext) {
+  if (node.integer('to', 1) !== 1) node.fail('values of a net are float32, other types are not converted');
+  identity(node);
+}
+
+/** relu6 and the like have no layer here. */
+function clip(node: NodeContext) {
+  const bound = (name: string, input: number, missing: number) => {
+    const tensor = node.constant(input);
+    const blob = tensor === null ? null : blobOfTensor(tensor);
+    return blob === null ? node.float(name, missing) : toFloat32(blob)[0]!;
+  };
+  const minimum = bound('min', 1, Number.NEGATIVE_INFINITY);
+  const maximum = bound('max', 2, Number.POSITIVE_INFINITY);
+  if (minimum !== 0 || maximum < 3e38)
+    node.fail(`it keeps values within ${minimum} and ${maximum}; only "0 and above" (ReLU) is converted`);
+  node.layer({ name: node.layerName(), type: 'ReLU' });
+}
+
+function concat(node: NodeContext) {
+  const bottoms = node.node.inputs.map((_, i) => node.activation(i).name);
+  const axis = node.integer('axis', 1);
+  node.layer({ name: node.layerName(), type: 'Concat', bottom: bottoms, concat_param: { axis } });
+}
+
+function constant(node: NodeContext) {
+  const name = node.node.outputs[0] ?? '';
+  const tensor = node.tensor('value');
+  if (tensor !== null) return node.define({ ...tensor, name });
+  const list = node.integers('value_ints');
+  if (list !== null) return node.define(integerConstant(name, [list.length], list));
+  if (node.node.attributes.has('value_int'))
+    return node.define(integerConstant(name, [], [node.integer('value_int', 0)]));
+  if (node.node.attributes.has('value_float'))
+    return node.define(floatConstant(name, [], [node.float('value_float', 0)]));
+  node.fail('its value is no tensor, number or list of integers');
+}
+
+function dropout(node: NodeContext) {
+  const training = node.constant(2);
+  if (training !== null && integersOf(training)?.[0] !== 0)
+    node.fail('it drops values (training_mode); export the net in its evaluation mode');
+  if (node.node.outputs.length > 1 && node.node.outputs[1] !== '')
+    node.fail('its mask is used, which Caffe does not have');
+  const ratio = node.constant(1);
+  const blob = ratio === null ? null : blobOfTensor(ratio);
+  const value = blob === null ? node.float('ratio', 0.5) : toFloat32(blob)[0]!;
+  node.layer({ name: node.layerName(), type: 'Dropout', dropout_param: { dropout_ratio: value } });
+}
+
+function identity(node: NodeContext) {
+  const known = node.constant(0);
+  if (known !== null) return node.define(known);
+  const value = node.activation(0, true);
+  const output = node.node.outputs[0]!;
+  if (node.isOutput(output) && value.zeros[0] + value.zeros[1] === 0) copyOf(node);
+  else node.alias(value);
+}
+
+// An output keeps its name; in-place.ts removes the layer where it can.
+function copyOf(node: NodeContext) {
+  const bottom = node.activation(0);
+  node.layer({ name: node.layerName(), type: 'Split', bottom: [bottom.name] });
+}
+
+function lrn(node: NodeContext) {
+  const lrn_param = {
+    local_size: node.integer('size', 0),
+    alpha: node.float('alpha', 0.0001),
+    beta: node.float('beta', 0.75),
+    k: node.float('bias', 1),
+  };
+  node.layer({ name: node.layerName(), type: 'LRN', lrn_param });
+}
+
+function prelu(node: NodeContext) {
+  const { shape } = node.activation(0);
+  const slope = node.constant(1) ?? node.fail('its slope is no constant');
+  const count = slope.shape.reduce((product, dim) => product * dim, 1);
+  const isPerChannel = count === shape[1] && slope.shape.at(-(shape.length - 1)) === count;
+  if (count !== 1 && !isPerChannel)
+    node.fail(`its slope is ${slope.shape.join('×')}; Caffe has one for each channel, or one for all`);
+  const blob = blobOfTensor(slope, count === 1 ? [] : [count]) ?? node.fail('its slope is not float32');
+  const prelu_param = count === 1 ? { channel_shared: true } : {};
+  node.layer({ name: node.layerName(slope), type: 'PReLU', prelu_param }, [blob]);
+}
+
+function softmax(node: NodeContext) {
+  const { shape } = node.activation(0);
+  const axis = node.integer('axis', node.opset >= 13 ? -1 : 1);
+  const first = axis < 0 ? axis + shape.length : axis;
+  // Before opset 13 all dimensions from the axis on were one.
+  if (node.opset < 13 && shape.slice(first + 1).some((dim) => dim !== 1))
+    node.fail(`opset ${node.opset} takes the softmax over ${shape.slice(first).join('×')} together`);
+  node.layer({ name: node.layerName(), type: 'Softmax', softmax_param: { axis: first } });
+}
+
+function split(node: NodeContext) {
+  const { shape } = node.activation(0);
+  const axis = node.integer('axis', 0);
+  const tops = node.node.outputs;
+  const size = shape[axis < 0 ? axis + shape.length : axis] ?? node.fail(`axis ${axis} does not exist`);
+  const given = node.constant(1);
+  const even = Math.ceil(size / tops.length);
+  const sizes =
+    (given === null ? null : integersOf(given)) ??
+    node.integers('split') ??
+    tops.map((_, i) => Math.min(even, size - i * even));
+  if (sizes.length !== tops.length)
+    node.fail(`${tops.length} outputs need as many sizes, found ${sizes.length}`);
+  const ends = sizes.map((_, i) => sizes.slice(0, i + 1).reduce((sum, each) => sum + each, 0));
+  if (ends.at(-1) !== size) node.fail(`its parts ${sizes.join(', ')} are not the ${size} of axis ${axis}`);
+  const slice_param = { axis, slice_point: ends.slice(0, -1) };
+  node.layer({ name: node.layerName(), type: 'Slice', top: [...tops], slice_param });
+}
+
+function flatten(node: NodeContext) {
+  const { shape } = node.activation(0);
+  const axis = node.integer('axis', 1);
+  const first = axis < 0 ? axis + shape.length : axis;
+  const rows = shape.slice(0, first).reduce((product, dim) => product * dim, 1);
+  if (first === 1) node.layer({ name: node.layerName(), type: 'Flatten' });
+  else reshapeLayer(node, [rows, -1]);
+}
+
+function reshape(node: NodeContext) {
+  const target = node.constant(1);
+  const dims =
+    (target === null ? null : integersOf(target)) ?? node.fail('its shape is computed as the net runs');
+  if (node.integer('allowzero', 0) !== 0 && dims.includes(0))
+    node.fail('a dimension of 0 is not possible in Caffe');
+  const { shape } = node.activation(0);
+  const isFlat = dims.length === 2 && shape.length > 2 && (dims[0] === 0 || dims[0] === shape[0]);
+  const rest = shape.slice(1).reduce((product, dim) => product * dim, 1);
+  if (isFlat && (dims[1] === -1 || dims[1] === rest)) node.layer({ name: node.layerName(), type: 'Flatten' });
+  else reshapeLayer(node, dims);
+}
+
+function axesOf(node: NodeContext, rank: number): number[] | null {
+  const given = node.constant(1);
+  const axes = (given === null ? null : integersOf(given)) ?? node.integers('axes');
+  return axes?.map((axis) => (axis < 0 ? axis + rank : axis)) ?? null;
+}
+
+function squeeze(node: NodeContext) {
+  const { shape } = node.activation(0);
+  const axes = axesOf(node, shape.length);
+  reshapeLayer(
+    node,
+    shape.filter((dim, i) => (axes === null ? dim !== 1 || i === 0 : !axes.includes(i))),
+  );
+}
+
+function unsqueeze(node: NodeContext) {
+  const { shape } = node.activation(0);
+  const count = node.constant(1)?.shape[0] ?? node.integers('axes')?.length ?? 0;
+  const axes = axesOf(node, shape.length + count) ?? node.fail('it names no axes');
+  const rest = [...shape];
+  reshapeLayer(
+    node,
+    Array.from({ length: rest.length + axes.length }, (_, i) => (axes.includes(i) ? 1 : rest.shift()!)),
+  );
+}
+
+/** Caffe's 0 copies the batch. */
+function reshapeLayer(node: NodeContext, dims: readonly number[]) {
+  const { shape } = node.activation(0);
+  const dim = dims.map((each, i) => (i === 0 && each === shape[0] ? 0 : each));
+  node.layer({ name: node.layerName(), type: 'Reshape', reshape_param: { shape: { dim } } });
+}

@@ -1,0 +1,7 @@
+/** Conversion between Caffe's files and others. */
+export type { ConversionCheck, Runner } from './check.ts';
+export { type Conversion, type ConvertOptions, convert, pairNames } from './convert.ts';
+export { conversions, type Format, formatOf, formats, type ReadOptions, type ReadResult } from './formats.ts';
+export { mergeAffine } from './merge.ts';
+export type { Network } from './network.ts';
+export { readOnnxFile, writeOnnxFile } from './onnx-files.ts';

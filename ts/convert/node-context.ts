@@ -1,0 +1,43 @@
+/** What the rules of from-onnx convert with: one node, its inputs as values or constants, and the layers so far. */
+import type { Blob } from '../caffe/blob.ts';
+import type { WeightsLayer } from '../caffe/caffemodel.ts';
+import type { LayerParameter } from '../caffe/net-parameter.ts';
+import type { OnnxNode, OnnxTensor } from './onnx-proto.ts';
+
+/** A value while the net is converted. */
+export interface Activation {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Zeros that a Pad node put on every side of height and width; whoever reads it takes them along. */
+  readonly zeros: readonly [number, number];
+}
+
+/** What an operator's rule converts with. */
+export interface NodeContext {
+  readonly node: OnnxNode;
+  readonly opset: number;
+  readonly inputCount: number;
+  integer(name: string, missing: number): number;
+  integers(name: string): readonly number[] | null;
+  float(name: string, missing: number): number;
+  text(name: string, missing: string): string;
+  tensor(name: string): OnnxTensor | null;
+  /** The constant at an input; null where the input is left out or computed. */
+  constant(input: number): OnnxTensor | null;
+  /** The computed value at an input. @param takesZeros The rule takes zeros of a Pad along. */
+  activation(input: number, takesZeros?: boolean): Activation;
+  /** A name for a layer, from that of its weights (`conv1.weight`), else the node's. */
+  layerName(constant?: OnnxTensor | null): string;
+  /** Adds a layer. Bottoms: default the first input; tops: default the node's outputs. */
+  layer(layer: LayerParameter & { name: string; type: string }, blobs?: readonly Blob[]): void;
+  /** The last layer, where it makes `value` for this node alone, so that it can be completed; else null. */
+  previous(value: Activation): { layer: LayerParameter; weights: WeightsLayer | null } | null;
+  /** Puts another layer, with other blobs, in the place of the last one; its top is the node's. */
+  replacePrevious(layer: LayerParameter, blobs: readonly Blob[]): void;
+  /** Makes the node's output another name of a value. */
+  alias(activation: Activation): void;
+  /** Makes the node's output a constant. */
+  define(constant: OnnxTensor): void;
+  isOutput(name: string): boolean;
+  fail(reason: string): never;
+}

@@ -1,0 +1,86 @@
+/** .onnx files on disk, and ONNX Runtime as a second opinion on them. */
+import { dirname, isAbsolute, join, normalize } from 'node:path';
+import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import { WeightsError } from '../errors.ts';
+import { graphFromCaffe } from '../graph/from-caffe.ts';
+import type { Runner } from './check.ts';
+import { fromOnnx } from './from-onnx.ts';
+import { mapFile } from './map-file.ts';
+import { blobsOf, type Network } from './network.ts';
+import { readOnnx } from './onnx-proto.ts';
+import { onnxChunks } from './onnx-write.ts';
+import { toOnnx } from './to-onnx.ts';
+
+/** Reads a net and its weights, which stay views of the mapped file. @throws WeightsError */
+export function readOnnxFile(
+  file: string,
+  options: { inputShapes?: Readonly<Record<string, readonly number[]>> } = {},
+): Network {
+  const model = readOnnx(mapFile(file), { file, external: externalData(file) });
+  return fromOnnx(model, { file, ...options });
+}
+
+/** Writes a net as .onnx, whole or not at all. @throws GraphError where ONNX cannot express a layer; WeightsError */
+export function writeOnnxFile(file: string, { net, weights }: Network): void {
+  const graph = graphFromCaffe(net);
+  writeFileAtomically(file, onnxChunks(toOnnx(graph, blobsOf(graph, weights))));
+}
+
+// https://onnx.ai/onnx/repo-docs/ExternalData.html: a path relative to the model's folder, which it may not leave.
+function externalData(file: string) {
+  const mapped = new Map<string, Uint8Array>();
+  return (location: string, offset: number, length: number | null): Uint8Array => {
+    const fail = (text: string, cause?: unknown): never => {
+      throw new WeightsError('onnx/external', { file }, text, { cause });
+    };
+    const path = normalize(location);
+    if (location === '' || isAbsolute(path) || path.split(/[\\/]/).includes('..'))
+      fail(`its weights lie in "${location}", outside the folder of the model`);
+    let bytes: Uint8Array;
+    try {
+      bytes = mapped.get(path) ?? mapFile(join(dirname(file), path));
+      mapped.set(path, bytes);
+    } catch (error) {
+      return fail(`its weights lie in "${location}", which cannot be read; keep it beside the model`, error);
+    }
+    const end = length === null ? bytes.length : offset + length;
+    if (!(offset >= 0 && offset <= end && end <= bytes.length))
+      fail(`"${location}" has ${bytes.length} bytes, the model reads ${offset} to ${end}`);
+    return bytes.subarray(offset, end);
+  };
+}
+
+/**
+ * Runs an .onnx with onnxruntime-node, where that is installed; null where not.
+ * @throws WeightsError `onnx/runtime` where it refuses the file
+ */
+export async function onnxRuntime(file: string): Promise<Runner | null> {
+  const runtime = await import('onnxruntime-node').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ERR_MODULE_NOT_FOUND') return null;
+    throw error;
+  });
+  if (runtime === null) return null;
+  const by = `onnxruntime-node ${runtime.env.versions.node ?? ''}`.trim();
+  const refused = (error: unknown): never => {
+    throw new WeightsError('onnx/runtime', { file }, `${by} refuses it: ${(error as Error).message}`, {
+      cause: error,
+    });
+  };
+  const session = await runtime.InferenceSession.create(file, { logSeverityLevel: 3 }).catch(refused);
+  return {
+    by,
+    run: async (inputs) => {
+      const feeds = Object.fromEntries(
+        Object.entries(inputs).map(([name, { shape, data }]) => [
+          name,
+          new runtime.Tensor('float32', data, shape),
+        ]),
+      );
+      const outputs = await session.run(feeds).catch(refused);
+      return Object.fromEntries(
+        Object.entries(outputs).map(([name, { data }]) => [name, Float32Array.from(data as Float32Array)]),
+      );
+    },
+    dispose: () => session.release(),
+  };
+}

@@ -1,0 +1,128 @@
+/**
+ * Pooling windows between Caffe and ONNX. Caffe (pooling_layer.cpp) rounds the size up, drops a last window that would
+ * start in the far padding, and divides an average by the window clipped to [−pad, size + pad). ONNX
+ * (https://onnx.ai/onnx/operators/onnx__AveragePool.html) divides by the kernel, or by what lies on the input.
+ */
+import type { Pair } from '../graph/graph.ts';
+
+export interface CaffePooling {
+  readonly method: 'max' | 'average';
+  readonly kernel: Pair;
+  readonly stride: Pair;
+  readonly pad: Pair;
+}
+
+/** Attributes of MaxPool and AveragePool; pads are top, left, bottom, right. */
+export interface OnnxPooling {
+  readonly method: 'max' | 'average';
+  readonly kernel: Pair;
+  readonly strides: Pair;
+  readonly pads: readonly [number, number, number, number];
+  readonly ceilMode: boolean;
+  readonly countIncludePad: boolean;
+}
+
+/** What an ONNX graph needs for a pooling of Caffe. */
+export type ToOnnx =
+  | { readonly kind: 'global' }
+  /** `zeros`: a Pad by so many zeros on every side, before the window slides. */
+  | { readonly kind: 'window'; readonly zeros: Pair; readonly window: OnnxPooling }
+  | { readonly kind: 'refused'; readonly reason: string };
+
+/**
+ * Explicit pads at the far edge stand for Caffe's rounding, so that no tool has to round as Caffe does.
+ * @param input Height and width of the bottom.
+ * @param output Height and width of the top.
+ */
+export function poolingToOnnx(pooling: CaffePooling, input: Pair, output: Pair): ToOnnx {
+  const { method, kernel, stride, pad } = pooling;
+  const axes = [0, 1] as const;
+  if (axes.some((i) => (output[i] - 1) * stride[i] >= input[i] + pad[i]))
+    return { kind: 'refused', reason: 'its last window lies beyond the bottom, which ONNX does not allow' };
+  if (axes.every((i) => kernel[i] === input[i] && pad[i] === 0 && output[i] === 1)) return { kind: 'global' };
+  // How far the last window reaches beyond the bottom; a negative reach needs no padding, ONNX rounds down.
+  const reach = axes.map((i) => Math.max(0, (output[i] - 1) * stride[i] + kernel[i] - input[i] - pad[i]));
+  const [bottom, right] = reach as [number, number];
+  const window = { method, kernel, strides: stride, ceilMode: false } as const;
+  const fits = axes.every((i) => reach[i]! <= pad[i]);
+  const isPadded = pad[0] > 0 || pad[1] > 0;
+  if (method === 'max' || fits || !isPadded)
+    return {
+      kind: 'window',
+      zeros: [0, 0],
+      window: { ...window, pads: [...pad, bottom, right], countIncludePad: fits && isPadded },
+    };
+  // The padding counts, the overhang does not: zeros first, then a window that counts what lies on them.
+  return {
+    kind: 'window',
+    zeros: pad,
+    window: {
+      ...window,
+      pads: [0, 0, Math.max(0, bottom - pad[0]), Math.max(0, right - pad[1])],
+      countIncludePad: false,
+    },
+  };
+}
+
+/** A pooling of Caffe, or why there is none. */
+export type FromOnnx =
+  | { readonly kind: 'pooling'; readonly pad: Pair; readonly roundMode: 'CEIL' | 'FLOOR' }
+  | { readonly kind: 'refused'; readonly reason: string };
+
+/**
+ * Finds the pad and round_mode with which Caffe slides the same windows and divides by the same counts.
+ * @param zeros Zeros that a Pad node put on every side before.
+ * @param input Height and width of what is pooled, before those zeros.
+ */
+export function poolingFromOnnx(pooling: OnnxPooling, zeros: Pair, input: Pair): FromOnnx {
+  const { method, kernel, strides, pads, ceilMode, countIncludePad } = pooling;
+  const axes = [0, 1] as const;
+  const refuse = (reason: string): FromOnnx => ({ kind: 'refused', reason });
+  const begin = axes.map((i) => pads[i]!);
+  const end = axes.map((i) => pads[i + 2]!);
+  if (axes.some((i) => zeros[i] > 0 && begin[i]! > 0))
+    return refuse('it pads twice, which Caffe cannot express');
+  const pad = axes.map((i) => zeros[i] + begin[i]!);
+  const size = axes.map((i) => input[i] + 2 * zeros[i] + begin[i]! + end[i]! - kernel[i]);
+  const output = axes.map((i) => {
+    const count = (ceilMode ? Math.ceil : Math.floor)(size[i]! / strides[i]) + 1;
+    return ceilMode && (count - 1) * strides[i] >= input[i] + 2 * zeros[i] + begin[i]! ? count - 1 : count;
+  });
+  // floor where the file rounds down and pads alike, so that other sizes agree too; then whatever agrees for this one.
+  const order = ceilMode || axes.some((i) => end[i] !== begin[i]) ? ['CEIL', 'FLOOR'] : ['FLOOR', 'CEIL'];
+  const roundMode = (order as ('CEIL' | 'FLOOR')[]).find((mode) =>
+    axes.every((i) => caffeSize(mode, input[i], kernel[i], strides[i], pad[i]!, pad) === output[i]),
+  );
+  if (roundMode === undefined || axes.some((i) => pad[i]! >= kernel[i]))
+    return refuse(
+      `its pads ${pads.join(', ')} give ${output.join('×')}, which no pad and round_mode of Caffe do for a bottom of ${input.join('×')}`,
+    );
+  if (method === 'average') {
+    const reach = axes.map((i) => (output[i]! - 1) * strides[i] + kernel[i] - input[i] - pad[i]!);
+    const isEqual = axes.every((i) =>
+      countIncludePad
+        ? // Both divide by the kernel while windows stay within the padding that Caffe counts.
+          reach[i]! <= pad[i]!
+        : // ONNX divides by what lies on the input (and on zeros put there before); Caffe counts its own pad.
+          pad[i] === zeros[i],
+    );
+    if (!isEqual)
+      return refuse(
+        `count_include_pad ${countIncludePad ? 1 : 0} divides by ${countIncludePad ? 'the kernel' : 'what lies on the input'}, Caffe by the window clipped to its pad`,
+      );
+  }
+  return { kind: 'pooling', pad: pad as [number, number], roundMode };
+}
+
+function caffeSize(
+  mode: 'CEIL' | 'FLOOR',
+  length: number,
+  kernel: number,
+  stride: number,
+  pad: number,
+  pads: readonly number[],
+): number {
+  const round = mode === 'CEIL' ? Math.ceil : Math.floor;
+  const count = round((length + 2 * pad - kernel) / stride) + 1;
+  return pads.some((each) => each > 0) && (count - 1) * stride >= length + pad ? count - 1 : count;
+}

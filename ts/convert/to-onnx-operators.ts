@@ -1,0 +1,306 @@
+/** One rule an operation: which ONNX nodes compute exactly what Caffe's layer computes. */
+import type { Operation } from '../graph/graph.ts';
+import type { LayerWriter } from './layer-writer.ts';
+import { poolingToOnnx } from './onnx-pooling.ts';
+import type { OnnxAttribute } from './onnx-proto.ts';
+
+type Of<Kind extends Operation['kind']> = Extract<Operation, { kind: Kind }>;
+type Shape = readonly number[];
+
+const int = (value: number): OnnxAttribute => ({ type: 'int', value });
+const ints = (value: Shape): OnnxAttribute => ({ type: 'ints', value });
+const float = (value: number): OnnxAttribute => ({ type: 'float', value });
+const product = (shape: Shape) => shape.reduce((result, dim) => result * dim, 1);
+const ones = (count: number) => Array.from({ length: count }, () => 1);
+const isSame = (a: Shape, b: Shape) => a.length === b.length && a.every((dim, i) => dim === b[i]);
+
+/** A node of one input and as many outputs as the layer has. */
+const simple =
+  (type: string, attributes: (operation: never) => Record<string, OnnxAttribute> = () => ({})) =>
+  (layer: LayerWriter): void => {
+    layer.emit(type, layer.inputs, attributes(layer.node.operation as never), layer.outputs);
+  };
+const refused = (reason: string) => (layer: LayerWriter) => layer.fail(reason);
+
+/** By the operation's kind. */
+export const operators: Readonly<Record<Operation['kind'], (layer: LayerWriter) => unknown>> = {
+  convolution,
+  innerProduct,
+  affine,
+  scale,
+  relu,
+  elu: simple('Elu', ({ alpha }: Of<'elu'>) => ({ alpha: float(alpha) })),
+  sigmoid: simple('Sigmoid'),
+  tanh: simple('Tanh'),
+  absval: simple('Abs'),
+  power,
+  prelu,
+  eltwise,
+  pooling,
+  softmax,
+  concat: simple('Concat', ({ axis }: Of<'concat'>) => ({ axis: int(axis) })),
+  slice,
+  reshape: (layer) => reshapeTo(layer, layer.inputs[0]!, layer.bottoms[0]!),
+  lrn,
+  identity: (layer) => {
+    for (const output of layer.outputs) layer.emit('Identity', layer.inputs, {}, [output]);
+  },
+  euclideanLoss,
+  batchNorm: refused(
+    "BatchNorm with the batch's own statistics changes its blobs as it runs; use phase TEST",
+  ),
+  softmaxLoss: refused(
+    'ONNX does not clamp probabilities nor normalise as SoftmaxWithLoss does; use the deploy prototxt',
+  ),
+  accuracy: refused('ONNX has no rule for ties as Accuracy has; use the deploy prototxt'),
+};
+
+function convolution(layer: LayerWriter) {
+  const p = layer.node.operation as Of<'convolution'>;
+  const bias = p.bias === null ? [] : [layer.parameter(p.bias, 'bias')];
+  layer.emit(
+    'Conv',
+    [layer.inputs[0]!, layer.parameter(p.weights, 'weight'), ...bias],
+    {
+      kernel_shape: ints(p.kernel),
+      strides: ints(p.stride),
+      pads: ints([...p.pad, ...p.pad]),
+      dilations: ints(p.dilation),
+      group: int(p.group),
+    },
+    layer.outputs,
+  );
+}
+
+function innerProduct(layer: LayerWriter) {
+  const p = layer.node.operation as Of<'innerProduct'>;
+  const bottom = layer.bottoms[0]!;
+  const isMatrix = bottom.length === 2 && p.axis === 1;
+  const matrix = isMatrix ? layer.inputs[0]! : layer.emit('Flatten', layer.inputs, { axis: int(p.axis) });
+  const bias = p.bias === null ? [] : [layer.parameter(p.bias, 'bias')];
+  const gemm = [
+    'Gemm',
+    [matrix, layer.parameter(p.weights, 'weight'), ...bias],
+    { transB: int(p.transpose ? 0 : 1) },
+  ] as const;
+  if (p.axis === 1) layer.emit(...gemm, layer.outputs);
+  else reshapeTo(layer, layer.emit(...gemm), [product(bottom.slice(0, p.axis)), p.numOutput]);
+}
+
+/** BatchNorm with global statistics, alone or with its Scale: BatchNormalization. A Scale alone: Mul and Add. */
+function affine(layer: LayerWriter) {
+  const { affine: steps } = layer.node.operation as Of<'affine'>;
+  const shape = layer.bottoms[0]!;
+  const channels = shape[1] ?? 1;
+  const [step] = steps;
+  if (steps.length !== 1 || step === undefined)
+    return layer.fail('its affine steps were merged by a pass before');
+  if (step.kind === 'scale')
+    return multiplyAdd(layer, step.gamma, step.beta, [channels, ...ones(shape.length - 2)]);
+  const next = layer.scale?.operation as Of<'affine'> | undefined;
+  const scale = next?.affine[0]?.kind === 'scale' ? next.affine[0] : { gamma: null, beta: null };
+  const constant = (value: number) => () => new Float32Array(channels).fill(value);
+  const owner = layer.scale?.name ?? layer.node.name;
+  // batch_norm_layer.cpp: a factor of 0 (a net that never trained) makes mean and variance 0.
+  const statistic = (parameter: number) => () => {
+    const factor = layer.float64(step.factor)[0]!;
+    return Float32Array.from(layer.float64(parameter), (value) => (factor === 0 ? 0 : value / factor));
+  };
+  layer.emit(
+    'BatchNormalization',
+    [
+      layer.inputs[0]!,
+      scale.gamma === null
+        ? layer.computed('weight', [channels], constant(1), owner)
+        : layer.parameter(scale.gamma, 'weight'),
+      scale.beta === null
+        ? layer.computed('bias', [channels], constant(0), owner)
+        : layer.parameter(scale.beta, 'bias'),
+      layer.computed('running_mean', [channels], statistic(step.mean)),
+      layer.computed('running_var', [channels], statistic(step.variance)),
+    ],
+    { epsilon: float(step.eps) },
+    layer.outputs,
+  );
+}
+
+/** x·scale + bias; `shape` is theirs, so that they broadcast. */
+function multiplyAdd(layer: LayerWriter, scale: number | null, bias: number | null, shape: Shape) {
+  const parts: [string, string][] = [];
+  if (scale !== null) parts.push(['Mul', layer.parameter(scale, 'weight', shape)]);
+  if (bias !== null) parts.push(['Add', layer.parameter(bias, 'bias', shape)]);
+  chain(layer, layer.inputs[0]!, parts);
+}
+
+/** Nodes of two inputs, one behind the other; none at all is the identity. */
+function chain(
+  layer: LayerWriter,
+  first: string,
+  parts: readonly (readonly [type: string, operand: string])[],
+): void {
+  if (parts.length === 0) layer.emit('Identity', [first], {}, layer.outputs);
+  parts.reduce(
+    (value, [type, operand], i) =>
+      layer.emit(type, [value, operand], {}, i === parts.length - 1 ? layer.outputs : undefined),
+    first,
+  );
+}
+
+/** Scale and Bias in general position: the operand lies from some axis on, later axes are ones. */
+function scale(layer: LayerWriter) {
+  const p = layer.node.operation as Of<'scale'>;
+  const bottom = layer.bottoms[0]!;
+  const own = p.scale ?? p.bias;
+  const operand = layer.bottoms[1] ?? (own === null ? [] : layer.parameterShape(own));
+  const axis = bottom.findIndex(
+    (_, i) => product(bottom.slice(0, i)) === p.outer && isSame(bottom.slice(i, i + operand.length), operand),
+  );
+  const trailing = bottom.length - Math.max(axis, 0) - operand.length;
+  const shape = [...operand, ...ones(operand.length === 0 ? 0 : trailing)];
+  if (p.operand === 'none') return multiplyAdd(layer, p.scale, p.bias, shape);
+  const second =
+    trailing === 0 || operand.length === 0
+      ? layer.inputs[1]!
+      : layer.emit('Reshape', [
+          layer.inputs[1]!,
+          layer.integers('shape', [
+            ...operand.map((dim, i) => (axis === 0 && i === 0 ? 0 : dim)),
+            ...ones(trailing),
+          ]),
+        ]);
+  const parts: [string, string][] = [[p.operand === 'scale' ? 'Mul' : 'Add', second]];
+  if (p.bias !== null) parts.push(['Add', layer.parameter(p.bias, 'bias', shape)]);
+  chain(layer, layer.inputs[0]!, parts);
+}
+
+function relu(layer: LayerWriter) {
+  const { negativeSlope } = layer.node.operation as Of<'relu'>;
+  if (negativeSlope === 0) layer.emit('Relu', layer.inputs, {}, layer.outputs);
+  else layer.emit('LeakyRelu', layer.inputs, { alpha: float(negativeSlope) }, layer.outputs);
+}
+
+/** (shift + scale·x)^power */
+function power(layer: LayerWriter) {
+  const p = layer.node.operation as Of<'power'>;
+  const parts: [string, string][] = [];
+  if (p.scale !== 1) parts.push(['Mul', layer.scalar('scale', p.scale)]);
+  if (p.shift !== 0) parts.push(['Add', layer.scalar('shift', p.shift)]);
+  if (p.power !== 1) parts.push(['Pow', layer.scalar('power', p.power)]);
+  chain(layer, layer.inputs[0]!, parts);
+}
+
+function prelu(layer: LayerWriter) {
+  const p = layer.node.operation as Of<'prelu'>;
+  const shape = p.channelShared
+    ? [1]
+    : [...layer.parameterShape(p.slope), ...ones(layer.bottoms[0]!.length - 2)];
+  layer.emit('PRelu', [layer.inputs[0]!, layer.parameter(p.slope, 'weight', shape)], {}, layer.outputs);
+}
+
+function eltwise(layer: LayerWriter) {
+  const { operation, coefficients } = layer.node.operation as Of<'eltwise'>;
+  const { inputs, outputs } = layer;
+  if (operation === 'max') return layer.emit('Max', inputs, {}, outputs);
+  if (operation === 'prod')
+    return chain(
+      layer,
+      inputs[0]!,
+      inputs.slice(1).map((input) => ['Mul', input]),
+    );
+  if (inputs.length === 2 && coefficients[0] === 1 && coefficients[1] === -1)
+    return layer.emit('Sub', inputs, {}, outputs);
+  const terms = inputs.map((input, i) =>
+    coefficients[i] === 1 ? input : layer.emit('Mul', [input, layer.scalar(`coeff${i}`, coefficients[i]!)]),
+  );
+  layer.emit(terms.length === 2 ? 'Add' : 'Sum', terms, {}, outputs);
+}
+
+function pooling(layer: LayerWriter) {
+  const p = layer.node.operation as Of<'pooling'>;
+  if (layer.outputs.length > 1)
+    layer.fail("its mask counts within a channel, the indices of ONNX's MaxPool over the whole blob");
+  const sides = (shape: Shape) => [shape[2]!, shape[3]!] as const;
+  const result = poolingToOnnx(p, sides(layer.bottoms[0]!), sides(layer.tops[0]!));
+  if (result.kind === 'refused') return layer.fail(result.reason);
+  if (result.kind === 'global')
+    return layer.emit(
+      p.method === 'max' ? 'GlobalMaxPool' : 'GlobalAveragePool',
+      layer.inputs,
+      {},
+      layer.outputs,
+    );
+  const { zeros, window } = result;
+  const [h, w] = zeros;
+  const source =
+    h + w === 0
+      ? layer.inputs[0]!
+      : layer.emit('Pad', [layer.inputs[0]!, layer.integers('pads', [0, 0, h, w, 0, 0, h, w])]);
+  layer.emit(
+    p.method === 'max' ? 'MaxPool' : 'AveragePool',
+    [source],
+    {
+      kernel_shape: ints(window.kernel),
+      strides: ints(window.strides),
+      pads: ints(window.pads),
+      ...(p.method === 'average' ? { count_include_pad: int(window.countIncludePad ? 1 : 0) } : {}),
+    },
+    layer.outputs,
+  );
+}
+
+function softmax(layer: LayerWriter) {
+  const { outer, channels } = layer.node.operation as Of<'softmax'>;
+  const shape = layer.bottoms[0]!;
+  const axis = shape.findIndex((dim, i) => dim === channels && product(shape.slice(0, i)) === outer);
+  layer.emit('Softmax', layer.inputs, { axis: int(axis) }, layer.outputs);
+}
+
+function slice(layer: LayerWriter) {
+  const { axis } = layer.node.operation as Of<'slice'>;
+  const sizes = layer.integers(
+    'split',
+    layer.tops.map((top) => top[axis]!),
+  );
+  layer.emit('Split', [layer.inputs[0]!, sizes], { axis: int(axis) }, layer.outputs);
+}
+
+/** Flatten where that is it; otherwise Reshape, whose 0 copies the batch. */
+function reshapeTo(layer: LayerWriter, input: string, from: Shape) {
+  const top = layer.tops[0]!;
+  if (from.length >= 2 && top.length === 2 && top[0] === from[0])
+    return layer.emit('Flatten', [input], { axis: int(1) }, layer.outputs);
+  const dims = top.map((dim, i) => (i === 0 && dim === from[0] ? 0 : dim));
+  layer.emit('Reshape', [input, layer.integers('shape', dims)], {}, layer.outputs);
+}
+
+/** Within a channel, Caffe pools the squares with padding that counts: (1 + α·mean x²)^β. */
+function lrn(layer: LayerWriter) {
+  const p = layer.node.operation as Of<'lrn'>;
+  const [x] = layer.inputs as [string];
+  if (p.region === 'across')
+    return layer.emit(
+      'LRN',
+      [x],
+      { alpha: float(p.alpha), beta: float(p.beta), bias: float(p.k), size: int(p.size) },
+      layer.outputs,
+    );
+  const pad = (p.size - 1) / 2;
+  const mean = layer.emit('AveragePool', [layer.emit('Mul', [x, x])], {
+    kernel_shape: ints([p.size, p.size]),
+    strides: ints([1, 1]),
+    pads: ints([pad, pad, pad, pad]),
+    count_include_pad: int(1),
+  });
+  const scaled = layer.emit('Mul', [mean, layer.scalar('alpha', p.alpha)]);
+  const base = layer.emit('Add', [scaled, layer.scalar('one', 1)]);
+  const factor = layer.emit('Pow', [base, layer.scalar('beta', -p.beta)]);
+  layer.emit('Mul', [x, factor], {}, layer.outputs);
+}
+
+/** Σ(a − b)² / (2·N), N the first dimension. */
+function euclideanLoss(layer: LayerWriter) {
+  const [a, b] = layer.bottoms as [Shape, Shape];
+  if (!isSame(a, b)) layer.fail('its bottoms have different shapes, which ONNX would broadcast');
+  const squares = layer.emit('ReduceSumSquare', [layer.emit('Sub', layer.inputs)], { keepdims: int(0) });
+  layer.emit('Mul', [squares, layer.scalar('factor', 1 / (2 * a[0]!))], {}, layer.outputs);
+}

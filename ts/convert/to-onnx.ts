@@ -1,0 +1,69 @@
+/** Graph → ONNX, layer by layer as written: one node a layer where ONNX has such a node, names of blobs kept. */
+import type { Graph, Node, ValueId } from '../graph/graph.ts';
+import { isPrivate, type Uses, usesOf } from '../passes/rewrite.ts';
+import { type BlobOf, OnnxWriter } from './layer-writer.ts';
+import { Names } from './names.ts';
+import type { OnnxModel, OnnxValue } from './onnx-proto.ts';
+import { operators } from './to-onnx-operators.ts';
+
+/** Opset 17: what onnxruntime and the browsers' runtimes have read since 2022. */
+const OPSET = 17;
+
+/**
+ * Describes a graph (as graphFromCaffe gives it, or after passes that keep affine steps apart) as an ONNX model.
+ * Inputs and outputs have their blobs' names; a value that a later in-place layer overwrites is `blob@layer`.
+ * The first dimension is `N` where no layer fixes it.
+ * @param blobOf The weights; they are read when the model is written.
+ * @throws GraphError `convert/onnx` naming the layer that ONNX cannot express exactly, and why
+ */
+export function toOnnx(graph: Graph, blobOf: BlobOf): OnnxModel {
+  const names = valueNames(graph);
+  const writer = new OnnxWriter(graph, names, blobOf);
+  const uses = usesOf(graph);
+  const merged = new Set<Node>();
+  for (const node of graph.nodes) {
+    if (merged.has(node)) continue;
+    const scale = scaleAfter(graph, uses, node);
+    if (scale !== null) merged.add(scale);
+    operators[node.operation.kind](writer.layer(node, scale));
+  }
+  const batch = freeBatch(graph);
+  const describe = (id: ValueId): OnnxValue => {
+    const { shape } = graph.values[id]!;
+    return { name: names[id]!, type: 'float32', shape: batch === null ? shape : ['N', ...shape.slice(1)] };
+  };
+  return {
+    producer: 'resnode',
+    opset: OPSET,
+    name: graph.name || 'net',
+    nodes: writer.nodes,
+    initializers: writer.initializers,
+    inputs: graph.inputs.map(describe),
+    outputs: graph.outputs.map(describe),
+  };
+}
+
+// The last value of a blob has the blob's name, as in Caffe's net.blobs.
+function valueNames(graph: Graph): string[] {
+  const last = new Map([...graph.blobs].map(([name, id]) => [id, name]));
+  const taken = new Names(graph.blobs.keys());
+  return graph.values.map(({ blob, layer }, id) => last.get(id) ?? taken.take(`${blob}@${layer}`));
+}
+
+// The pair BatchNorm, Scale is one BatchNormalization, where nobody else sees what lies between.
+function scaleAfter(graph: Graph, uses: Uses, node: Node): Node | null {
+  const { operation, outputs } = node;
+  if (operation.kind !== 'affine' || operation.affine.length > 1) return null;
+  if (operation.affine[0]?.kind !== 'batchNorm' || !isPrivate(graph, uses, outputs[0]!)) return null;
+  const next = uses.readers.get(outputs[0]!)![0]!;
+  const isScale =
+    next.operation.kind === 'affine' &&
+    next.operation.affine.length === 1 &&
+    next.operation.affine[0]!.kind === 'scale';
+  return isScale ? next : null;
+}
+
+function freeBatch(graph: Graph): number | null {
+  const batch = graph.values[graph.inputs[0] ?? -1]?.shape[0];
+  return batch !== undefined && graph.values.every(({ shape }) => shape[0] === batch) ? batch : null;
+}

@@ -1,0 +1,112 @@
+/**
+ * Receptive fields: which input pixels a position of a blob depends on. The recurrences are those of Araujo, Norris
+ * and Sim, "Computing Receptive Fields of Convolutional Neural Networks" (Distill, 2019), section 2; where branches
+ * meet, the field is the union of theirs.
+ */
+import type { Graph, Node, Operation, Pair, ValueId } from './graph.ts';
+
+/** Position (y, x) of a blob sees the input rows start + y·stride … start + y·stride + size − 1; columns alike. */
+export interface ReceptiveField {
+  /** The net input (blob) whose pixels are meant. */
+  readonly input: string;
+  /** Input pixels, those in the padding counted. */
+  readonly size: Pair;
+  /** Input pixels from one position to the next: the effective stride. */
+  readonly stride: Pair;
+  /** The first row and column that position (0, 0) sees; negative inside the padding. */
+  readonly start: Pair;
+}
+
+interface Window {
+  readonly kernel: Pair;
+  readonly stride: Pair;
+  readonly pad: Pair;
+  readonly dilation: Pair;
+}
+
+/**
+ * The receptive field of every value with regard to an N×C×H×W input.
+ * BatchNorm with batch statistics and Softmax over channels count as pointwise, as usual; InnerProduct, losses and
+ * reshapes that give up height and width see all of their bottom.
+ * @returns By value id; null where a value depends on no image (a label), on two, or on branches of different strides.
+ */
+export function receptiveFields(graph: Graph): (ReceptiveField | null)[] {
+  const fields: (ReceptiveField | null)[] = graph.values.map(() => null);
+  for (const id of graph.inputs) {
+    const { blob, shape } = graph.values[id]!;
+    if (shape.length === 4) fields[id] = { input: blob, size: [1, 1], stride: [1, 1], start: [0, 0] };
+  }
+  for (const node of graph.nodes) {
+    const seen = node.inputs.flatMap((id) => {
+      const field = fields[id];
+      return field == null ? [] : [through(field, windowOf(graph, node, id))];
+    });
+    const field = seen.reduce<ReceptiveField | null>(
+      (a, b) => (a === null ? null : union(a, b)),
+      seen[0] ?? null,
+    );
+    for (const id of node.outputs) fields[id] = field;
+  }
+  return fields;
+}
+
+function through(field: ReceptiveField, window: Window | null): ReceptiveField {
+  if (window === null) return field;
+  const { kernel, stride, pad, dilation } = window;
+  const both = (of: (axis: 0 | 1) => number): Pair => [of(0), of(1)];
+  return {
+    input: field.input,
+    size: both((axis) => field.size[axis] + dilation[axis] * (kernel[axis] - 1) * field.stride[axis]),
+    stride: both((axis) => field.stride[axis] * stride[axis]),
+    start: both((axis) => field.start[axis] - pad[axis] * field.stride[axis]),
+  };
+}
+
+function union(a: ReceptiveField, b: ReceptiveField): ReceptiveField | null {
+  if (a.input !== b.input || a.stride[0] !== b.stride[0] || a.stride[1] !== b.stride[1]) return null;
+  const start: Pair = [Math.min(a.start[0], b.start[0]), Math.min(a.start[1], b.start[1])];
+  const end = (axis: 0 | 1) => Math.max(a.start[axis] + a.size[axis], b.start[axis] + b.size[axis]);
+  return { ...a, start, size: [end(0) - start[0], end(1) - start[1]] };
+}
+
+/** The window that a node slides over one of its inputs; null: position for position. */
+function windowOf(graph: Graph, node: Node, id: ValueId): Window | null {
+  const { operation } = node;
+  const shape = graph.values[id]!.shape;
+  // A fused residual is added position by position.
+  if (id !== node.inputs[0] && operation.kind === 'convolution') return null;
+  if (operation.kind === 'convolution') return operation;
+  if (operation.kind === 'pooling') return { ...operation, dilation: [1, 1] };
+  if (operation.kind === 'lrn' && operation.region === 'within')
+    return {
+      kernel: square(operation.size),
+      stride: [1, 1],
+      pad: square((operation.size - 1) / 2),
+      dilation: [1, 1],
+    };
+  const output = graph.values[node.outputs[0] ?? id]!.shape;
+  if (!givesUpPositions(operation, shape, output)) return null;
+  return { kernel: [shape[2] ?? 1, shape[3] ?? 1], stride: [1, 1], pad: [0, 0], dilation: [1, 1] };
+}
+
+const square = (size: number): Pair => [size, size];
+
+function givesUpPositions(
+  operation: Operation,
+  input: readonly number[],
+  output: readonly number[],
+): boolean {
+  switch (operation.kind) {
+    case 'innerProduct':
+    case 'softmaxLoss':
+    case 'euclideanLoss':
+    case 'accuracy':
+      return true;
+    case 'reshape':
+    case 'concat':
+    case 'slice':
+      return input[2] !== output[2] || input[3] !== output[3];
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,47 @@
+/** Why a layer type cannot be built: a data layer without shapes, a fork's, one of BVLC's not run here, or a slip. */
+import { forkOfLayerType } from '../caffe/fork-fields.ts';
+import { nearest } from '../caffe/suggest.ts';
+
+/** Layers that read their tops from outside; their shapes must be given. */
+export const DATA_TYPES: readonly string[] = [
+  'Data',
+  'ImageData',
+  'HDF5Data',
+  'MemoryData',
+  'DummyData',
+  'WindowData',
+  'AnnotatedData',
+];
+
+// The rest of what BVLC's layer factory lists, which is not run here.
+const OTHER_BVLC_TYPES: readonly string[] =
+  `ArgMax BNLL BatchReindex Clip ContrastiveLoss Crop Deconvolution Embed
+  Exp Filter HDF5Output HingeLoss Im2col InfogainLoss LSTM LSTMUnit Log MVN MultinomialLogisticLoss Parameter Python
+  RNN Reduction SPP SigmoidCrossEntropyLoss Swish Threshold Tile`.split(/\s+/);
+
+/**
+ * The code and the sentence for a layer type that has no rule.
+ * @param tops Named for data layers, whose shapes are then missing.
+ * @param supported The types that have a rule.
+ */
+export function explainLayerType(
+  type: string,
+  tops: readonly string[],
+  supported: readonly string[],
+): { code: string; text: string } {
+  if (DATA_TYPES.includes(type)) {
+    return {
+      code: 'unknown-type',
+      text: `a data layer needs the shapes of its tops (${tops.join(', ')}): use the deploy prototxt, or give them as input shapes`,
+    };
+  }
+  const list = `(supported: Input, ${supported.join(', ')})`;
+  const fork = forkOfLayerType(type);
+  if (fork !== undefined)
+    return { code: 'fork-type', text: `layer type "${type}" is not in BVLC's Caffe: ${fork} ${list}` };
+  if (OTHER_BVLC_TYPES.includes(type))
+    return { code: 'unsupported-type', text: `layer type "${type}" of BVLC's Caffe is not run here ${list}` };
+  const near = nearest(type, supported);
+  const hint = near === undefined ? '' : `; did you mean "${near}"?`;
+  return { code: 'unknown-type', text: `layer type "${type}" is not supported${hint} ${list}` };
+}

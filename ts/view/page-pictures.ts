@@ -1,0 +1,69 @@
+/** All pictures of a page, within a bound: nets of very many layers show one a fused operation. */
+import type { WeightsFile } from '../caffe/caffemodel.ts';
+import { GraphError } from '../errors.ts';
+import type { Device } from '../runtime/device.ts';
+import type { Inputs } from '../runtime/tensor.ts';
+import { type ActivationOptions, activationPictures } from './activation-pictures.ts';
+import type { Description } from './describe-net.ts';
+import { filterPictures } from './filter-pictures.ts';
+import type { LayerPictures, PagePictures } from './page-data.ts';
+
+/** Layers with a picture of their own; a picture is 2 to 20 KB, so that a page stays under some 15 MB. */
+const MOST = 800;
+
+/**
+ * Which layers get a picture: all, or the last of each card where that would be too many, or of evenly spread cards.
+ * Layers that make no known blob get none.
+ */
+export function picturedLayers({ data, layers }: Description): number[] {
+  const isKnown = (index: number) => layers[index]!.tops[0]?.value != null;
+  const all = layers.map((_, index) => index).filter(isKnown);
+  if (all.length <= MOST) return all;
+  const ends = data.cards.map((card) => card.layers.at(-1)!).filter(isKnown);
+  const step = Math.ceil(ends.length / MOST);
+  return ends.filter((_, i) => i % step === 0 || i === ends.length - 1);
+}
+
+/** Filters of the weights. @throws WeightsError */
+export async function addFilters(description: Description, weights: WeightsFile): Promise<PagePictures> {
+  const { layers, partial } = description;
+  const withFilters = layers.filter(({ layer }) => /Convolution|InnerProduct/.test(layer.type ?? ''));
+  const step = Math.ceil(withFilters.length / MOST);
+  const wanted = new Set(withFilters.filter((_, i) => i % step === 0).map(({ layer }) => layer.name ?? ''));
+  const byName = await filterPictures(partial.graph, weights, (name) => wanted.has(name));
+  const entries = layers.flatMap(({ layer }, index) => {
+    const found = byName.get(layer.name ?? '');
+    return found === undefined ? [] : [[index, found] as const];
+  });
+  return Object.fromEntries(entries);
+}
+
+/**
+ * Activations of one image, added to pictures that are there.
+ * @throws GraphError `view/not-runnable` where a layer cannot be run
+ */
+export async function addActivations(
+  pictures: PagePictures,
+  description: Description,
+  device: Device,
+  inputs: Inputs,
+  options: ActivationOptions,
+): Promise<PagePictures> {
+  const problem = description.layers.find((layer) => layer.problem !== null);
+  if (problem !== undefined)
+    throw new GraphError(
+      'view/not-runnable',
+      { ...(problem.layer.name === undefined ? {} : { layer: problem.layer.name }) },
+      `activations need a net that can be run, but ${problem.problem}; leave out --image`,
+    );
+  const wanted = picturedLayers(description);
+  const drawn = await activationPictures(device, description.layers, wanted, inputs, options);
+  const result: Record<number, LayerPictures> = { ...pictures };
+  for (const [index, { statistics = [], ...rest }] of drawn)
+    result[index] = {
+      ...result[index],
+      ...rest,
+      statistics: [...statistics, ...(result[index]?.statistics ?? [])],
+    };
+  return result;
+}

@@ -1,0 +1,168 @@
+/** What is known of the open layer. */
+import { byId, html } from './elements.js';
+import { bytes, count, milliseconds, net, picturesOf, shapeText } from './net.js';
+import { choose, onChoice } from './selection.js';
+import { reveal } from './viewport.js';
+
+const panel = byId('panel');
+const size = (shape) => shape.reduce((product, dim) => product * dim, 1);
+
+const linkTo = (index) =>
+  html(
+    'button',
+    { class: 'link', type: 'button', onclick: () => choose(index) },
+    net.layers[index].name || `layer ${index + 1}`,
+  );
+
+const links = (indices) => indices.flatMap((index, i) => (i === 0 ? [linkTo(index)] : [', ', linkTo(index)]));
+
+const fact = (term, ...values) => [html('dt', {}, term), html('dd', {}, ...values)];
+
+function blobFacts({ bottoms, tops }) {
+  const show = (term, { name, shape, others }, verb) =>
+    fact(
+      term,
+      `${name}  ${shapeText(shape)}`,
+      ...(others.length === 0
+        ? []
+        : [html('br'), html('span', { class: 'muted' }, `${verb} `), ...links(others)]),
+    );
+  return [
+    ...bottoms.flatMap((blob) => show('Bottom', blob, 'from')),
+    ...tops.flatMap((blob) => show('Top', blob, 'read by')),
+  ];
+}
+
+function numberFacts({ parameters, macs, tops, field }) {
+  const total = parameters.reduce((sum, { shape }) => sum + size(shape), 0);
+  const memory = tops.reduce((sum, { shape }) => sum + (shape === null ? 0 : 4 * size(shape)), 0);
+  const both = ([height, width], unit = '') =>
+    height === width ? `${height}${unit}` : `${height}${unit} high, ${width}${unit} wide`;
+  return [
+    ...(parameters.length === 0
+      ? []
+      : fact(
+          'Parameters',
+          `${count(total)} = ${parameters.map(({ shape }) => shapeText(shape)).join(' + ')}`,
+          ...parameters.flatMap(({ sharedWith }) =>
+            sharedWith === null ? [] : [html('br'), `shared with ${sharedWith}`],
+          ),
+        )),
+    ...(macs === 0 ? [] : fact('Multiply-adds', count(macs))),
+    ...fact('Memory', `${bytes(memory)} top${total > 0 ? `, ${bytes(4 * total)} parameters` : ''}`),
+    ...(field === null
+      ? []
+      : [
+          ...fact('Receptive field', both(field.size, ' pixels')),
+          ...fact('Effective stride', both(field.stride)),
+          ...fact('Begins at pixel', both(field.start)),
+        ]),
+  ];
+}
+
+function operation(index) {
+  const card = net.cards[net.layers[index].card];
+  const { measured } = card;
+  return [
+    card.layers.length === 1 ? null : html('h3', {}, `Runs as one operation of ${card.layers.length} layers`),
+    card.layers.length === 1 ? null : html('p', {}, ...links(card.layers)),
+    card.note === null ? null : html('p', { class: 'muted' }, card.note),
+    ...(measured === null ? [] : timing(card, measured)),
+  ];
+}
+
+function timing(card, { milliseconds: time, implementation, bound, limit }) {
+  const share = Math.min(bound / time, 1);
+  const whole = net.totals.milliseconds;
+  const rate = (value, unit) => `${(value / (time * 1e6)).toPrecision(3)} ${unit}`;
+  return [
+    html('h3', {}, 'Measured'),
+    html(
+      'p',
+      {},
+      `${milliseconds(time)}${whole ? `, ${((100 * time) / whole).toFixed(1)}% of the whole` : ''}`,
+    ),
+    html(
+      'div',
+      { class: 'bar', title: 'bound ÷ time' },
+      html('i', { style: `width:${(100 * share).toFixed(1)}%` }),
+    ),
+    html(
+      'p',
+      {},
+      `Roofline bound ${milliseconds(bound)} (${limit}): ${(100 * share).toFixed(0)}% of what the roofs allow`,
+    ),
+    html(
+      'p',
+      { class: 'muted' },
+      `${card.macs > 0 ? `${rate(2 * card.macs, 'GFLOP/s')}, ` : ''}${rate(card.bytes, 'GB/s')}, by ${implementation}. Roofs: ${net.roofs.gflops.toPrecision(3)} GFLOP/s and ${net.roofs.gigabytes.toPrecision(3)} GB/s, ${net.roofs.source}.`,
+    ),
+  ];
+}
+
+function pictures(index) {
+  const found = picturesOf(index);
+  if (found === undefined) return [];
+  const picture = (title, shown) =>
+    shown === undefined
+      ? []
+      : [
+          html('h3', {}, title),
+          html('img', { src: `data:image/png;base64,${shown.png}`, alt: `${title}: ${shown.caption}` }),
+          html('p', { class: 'muted' }, shown.caption),
+        ];
+  const largest = found.largest ?? [];
+  return [
+    ...picture('Activation', found.activation),
+    ...(largest.length === 0
+      ? []
+      : [
+          html('h3', {}, 'Largest values'),
+          html(
+            'table',
+            {},
+            ...largest.map(({ index: i, label, value }) =>
+              html('tr', {}, html('td', {}, label ?? `${i}`), html('td', {}, value.toPrecision(4))),
+            ),
+          ),
+        ]),
+    ...picture('Filters', found.filters),
+    ...(found.statistics ?? []).map((text) => html('p', { class: 'muted' }, text)),
+  ];
+}
+
+onChoice((index) => {
+  panel.hidden = index === null;
+  if (index === null) {
+    byId('graph').focus({ preventScroll: true });
+    return;
+  }
+  const layer = net.layers[index];
+  panel.replaceChildren(
+    html(
+      'button',
+      { class: 'close', type: 'button', 'aria-label': 'Close', onclick: () => choose(null) },
+      '✕',
+    ),
+    html('h2', {}, layer.name || `layer ${index + 1}`),
+    html(
+      'p',
+      { class: 'muted' },
+      `${layer.type} ${layer.detail}`.trim() + (layer.line === null ? '' : `, line ${layer.line}`),
+    ),
+    ...(layer.problem === null
+      ? []
+      : [html('p', { class: 'problem' }, `resnode cannot run this layer: ${layer.problem}`)]),
+    ...(layer.remark === null ? [] : [html('p', {}, layer.remark)]),
+    html('dl', {}, ...blobFacts(layer), ...numberFacts(layer)),
+    ...operation(index).filter((element) => element !== null),
+    ...pictures(index),
+    html('h3', {}, 'Prototxt'),
+    html('pre', {}, layer.text),
+  );
+  panel.scrollTop = 0;
+  // The panel takes its width first; what is left is what the card must be in.
+  requestAnimationFrame(() => reveal(net.cards[layer.card]));
+  const top = layer.tops[0];
+  byId('announcement').textContent = `${layer.name}, ${layer.type}${top ? `, ${shapeText(top.shape)}` : ''}`;
+});
