@@ -20,11 +20,13 @@ cp build/gpu/cuda/libresnode_cuda.so "$stage/build/Release/"
 cp build/gpu/kernel-tests "$stage/build/gpu/"
 strip "$stage"/build/carried/node "$stage"/build/Release/*
 
-# The packages that ts/, bench/gpu* and the tests import, and what those need.
+# The packages that resnode, its tests and its benchmark on a GPU import, and what those need.
 node --input-type=module -e '
 import { cpSync, existsSync, readFileSync } from "node:fs";
 const [target] = process.argv.slice(1);
-const wanted = ["commander", "h5wasm", "node-gyp-build", "sharp", "tsx", "uvu"];
+const building = ["cmake-js", "node-addon-api"];
+const own = Object.keys(JSON.parse(readFileSync("package.json", "utf8")).dependencies);
+const wanted = [...own.filter((name) => !building.includes(name)), "tsx", "uvu"];
 const folders = new Set();
 for (const name of wanted) {
   const folder = `node_modules/${name}`;

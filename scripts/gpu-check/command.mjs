@@ -31,8 +31,12 @@ export function run([command, ...words], { limit, environment = {} }) {
   });
 }
 
-// The last lines, for a reason.
-export const tail = (text, lines = 3) => text.trim().split('\n').slice(-lines).join(' | ').slice(-600);
+// The error of a Node or Python program, else the last lines.
+export function tail(text) {
+  const lines = text.trim().split('\n');
+  const error = lines.filter((line) => /^\w*(Error|Exception)\b.*:/.test(line)).at(-1);
+  return (error ?? lines.slice(-3).join(' | ')).slice(-600);
+}
 
 // Why a command is no success; null where it is one.
 export const failure = ({ status, timedOut, stdout, stderr }, limit) =>
