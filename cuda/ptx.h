@@ -1,9 +1,9 @@
-// The instructions that C++ has no words for, one function each: mma.sync, ldmatrix, cp.async. Names of fragments and their
-// layouts are those of the PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type" and "... mma.m16n8k8"
-// (.tf32). In a build with RESNODE_EMULATE each has a version for the host.
+// The instructions that C++ has no words for, one function each: mma.sync, ldmatrix, cp.async. Fragments and their layouts
+// are those of the PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type" and "... mma.m16n8k8" (.tf32). In
+// a build with RESNODE_EMULATE each has a version for the host.
 //
-// A warp holds A (16 × k), B (k × 8) and C, D (16 × 8). With group = lane / 4 and t = lane % 4, seen as 32-bit words along
-// k (two 16-bit elements, or one tf32), both shapes are the same, 8 words deep:
+// A warp holds A (16 × k), B (k × 8) and C, D (16 × 8). With group = lane / 4 and t = lane % 4, seen as 32-bit words
+// along k (two 16-bit elements, or one tf32), both shapes are the same, 8 words deep:
 //   a[0] row group, word t       a[1] row group + 8, word t      a[2] row group, word t + 4    a[3] row group + 8, word t + 4
 //   b[0] column group, word t    b[1] column group, word t + 4
 //   d[0], d[1] row group, columns 2t and 2t + 1                  d[2], d[3] row group + 8, the same columns
@@ -11,8 +11,8 @@
 
 #include "launch.h"
 
-// mma.sync of these shapes and types, and cp.async, want sm_80. Kernels of tensor cores leave their bodies empty below it
-// (and are refused there); copies become plain ones.
+// mma.sync of these shapes and types, and cp.async, want sm_80. Kernels of tensor cores leave their bodies empty below
+// it (and are refused there); copies become plain ones.
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
 #define RESNODE_HAS_MMA 1
 #else
@@ -49,7 +49,9 @@ __device__ __forceinline__ void copyAsync(SharedAddress to, const void* from, bo
   const uint32_t* words = static_cast<const uint32_t*>(from);
   uint32_t copied[bytes / 4];
   for (int i = 0; i < bytes / 4; ++i) copied[i] = valid ? words[i] : 0;
-  for (int i = 0; i < bytes / 4; ++i) asm volatile("st.shared.u32 [%0], %1;" ::"r"(to + 4 * i), "r"(copied[i]) : "memory");
+  for (int i = 0; i < bytes / 4; ++i) {
+    asm volatile("st.shared.u32 [%0], %1;" ::"r"(to + 4 * i), "r"(copied[i]) : "memory");
+  }
 #endif
 }
 

@@ -49,11 +49,12 @@ done
 
 
 # 3. Every image gets the class and the probability that the training framework gave it; doctor is content.
+# check_use RUNNER FOLDER: RUNNER is inside or env; FOLDER holds app and fashion as RUNNER sees them.
 check_use() {
-  local folder=$1
-  inside node "$folder/node_modules/.bin/resnode" classify "${images[@]}" --model "$examples/deploy.prototxt" \
+  local resnode="$2/node_modules/.bin/resnode" examples="$2/../fashion"
+  "$1" node "$resnode" classify "${images[@]/#/$examples/images/}" --model "$examples/deploy.prototxt" \
     --weights "$examples/model.caffemodel" --preprocess "$examples/preprocess.json" --top 1 --json >"$work/classified.json"
-  inside node "$folder/node_modules/.bin/resnode" doctor --json >"$work/doctor.json"
+  "$1" node "$resnode" doctor --json >"$work/doctor.json"
   node "$repository/scripts/pack-check.mjs" "$work/classified.json" "$fashion/images/truth.tsv" "$work/doctor.json"
 }
 
@@ -62,14 +63,13 @@ apps=$work/apps
 mkdir -p "$apps"
 cp -r "$fashion" "$apps/fashion"
 seen=${apps#"$root"}
-examples=$seen/fashion
-mapfile -t images < <(cd "$apps/fashion/images" && ls ./*.png | sed "s|^\./|$examples/images/|")
+mapfile -t images < <(cd "$fashion/images" && ls -- *.png)
 for options in "" --ignore-scripts; do
   name=app${options}
   mkdir "$apps/$name"
   (cd "$apps/$name" && env -i PATH="$work/bin" HOME="$HOME" npm install $options --no-audit --no-fund --loglevel=error "$tarball")
   say "npm install $options: $(du -sm "$apps/$name" | cut -f1) MB with dependencies"
-  check_use "$seen/$name"
+  check_use inside "$seen/$name"
 done
 
 # 4. Without a prebuilt addon and without tools: one message that names all that is missing.
@@ -85,8 +85,8 @@ say "without an addon and tools: $(sed -n 2p "$work/missing.log" | cut -d' ' -f2
 
 # 5. With tools (these are this machine's), it is built from source.
 if node "$apps/app/$package/scripts/install.mjs" >"$work/build.log" 2>&1; then
-  say "built from source on this machine"
-  check_use "$seen/app"
+  say "built from source on this machine, and used here"
+  check_use env "$apps/app"
 else
   say "the build from source failed:"; tail -20 "$work/build.log"; exit 1
 fi

@@ -27,7 +27,9 @@ class Direct : public ConvolutionImplementation {
 class Simt : public ConvolutionImplementation {
  public:
   Simt(const ConvolutionProblem& problem, const SimtTile& tile)
-      : problem_(problem), tile_(tile), name_("simt-" + std::to_string(tile.pixels) + "x" + std::to_string(tile.filters)) {}
+      : problem_(problem),
+        tile_(tile),
+        name_("simt-" + std::to_string(tile.pixels) + "x" + std::to_string(tile.filters)) {}
   const std::string& name() const override { return name_; }
   size_t workspaceBytes() const override { return 0; }
   bool deterministic() const override { return true; }
@@ -81,11 +83,13 @@ ConvolutionCandidates ownCandidates(const ConvolutionProblem& problem, int compu
   ConvolutionCandidates candidates;
   candidates.push_back(std::make_unique<Direct>(problem));
   for (const SimtTile& tile : simtTiles()) {
-    if (!oversized(problem, tile) && simtRefusal(problem, tile).empty()) candidates.push_back(std::make_unique<Simt>(problem, tile));
+    if (oversized(problem, tile) || !simtRefusal(problem, tile).empty()) continue;
+    candidates.push_back(std::make_unique<Simt>(problem, tile));
   }
   for (MmaTile tile : mmaTiles()) {
     if (oversized(problem, tile)) continue;
-    const int64_t blocks = tilesOf(problem.output.pixels(), tile.pixels) * tilesOf(problem.output.paddedChannels, tile.filters);
+    const int64_t blocks =
+        tilesOf(problem.output.pixels(), tile.pixels) * tilesOf(problem.output.paddedChannels, tile.filters);
     for (tile.splits = 1; tile.splits <= 16; tile.splits *= 2) {
       if (tile.splits > 1 && blocks * tile.splits > kBlocksWanted) break;
       if (mmaRefusal(problem, tile, computeCapability).empty()) candidates.push_back(std::make_unique<Mma>(problem, tile));

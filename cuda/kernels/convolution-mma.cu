@@ -15,8 +15,8 @@ struct MmaBlock {
   static constexpr int rowTiles = warpPixels / 16, columnTiles = warpFilters / 8;  // of one mma
   static_assert(warpPixels % 16 == 0 && warpFilters % 16 == 0, "ldmatrix takes 16 rows at once");
 
-  // The epilogue's slab of a warp: 16 pixels of float32 sums. A row is 8 floats longer than its filters: a half-warp writes
-  // 4 rows of 4 pairs, 8·row + 2·t, once over all 32 banks. (The reads, 32 bytes a lane, meet in pairs: twice 4 KB a slab.)
+  // The epilogue's slab of a warp: 16 pixels of float32 sums. A row is 8 floats longer than its filters: a half-warp
+  // writes 4 rows of 4 pairs, 8·row + 2·t, once over all 32 banks. (The reads, 32 bytes a lane, meet in pairs.)
   static constexpr int slabRow = warpFilters + 8;
   static constexpr int sharedBytes = (pixels + filters) * depthBytes * stages;
   static_assert(warps * 16 * slabRow * 4 <= sharedBytes, "slabs reuse the stages' memory");
@@ -31,9 +31,10 @@ struct Fragments {
   uint32_t a[Tile::rowTiles][4];
   uint32_t b[Tile::columnTiles][2];
 
-  // pixelRow and filterRow: this lane's rows for ldmatrix, in the stage; *Chunk: its 16-byte chunk there at step 0, with the
-  // row's phase. The two chunks of step k are 2k and 2k + 1: the xor of 2k and the phase commutes.
-  __device__ __forceinline__ void load(SharedAddress pixelRow, int pixelChunk, SharedAddress filterRow, int filterChunk, int step) {
+  // pixelRow and filterRow: this lane's rows for ldmatrix, in the stage; *Chunk: its 16-byte chunk there at step 0, with
+  // the row's phase. The two chunks of step k are 2k and 2k + 1: the xors of 2k and of the phase commute.
+  __device__ __forceinline__ void load(SharedAddress pixelRow, int pixelChunk, SharedAddress filterRow, int filterChunk,
+                                       int step) {
 #pragma unroll
     for (int i = 0; i < Tile::rowTiles; ++i) {
       loadMatrices(a[i], pixelRow + i * 16 * Tile::depthBytes + ((pixelChunk ^ (step * 2)) * 16));
@@ -57,7 +58,8 @@ struct Fragments {
 
 // partial: null, or [splits, pixels, filters] sums of blockIdx.y's part of the reduction, instead of the output.
 template <class T, class Tile, Gather gather>
-__global__ void __launch_bounds__(Tile::threads) convolutionMma(ImplicitGemm gemm, ConvolutionEpilogue<T> epilogue, float* partial) {
+__global__ void __launch_bounds__(Tile::threads)
+    convolutionMma(ImplicitGemm gemm, ConvolutionEpilogue<T> epilogue, float* partial) {
 #if RESNODE_HAS_MMA
   RESNODE_DYNAMIC_SHARED(unsigned char, memory);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
@@ -119,7 +121,8 @@ __global__ void __launch_bounds__(Tile::threads) convolutionMma(ImplicitGemm gem
 #pragma unroll
       for (int k = 0; k < 8; ++k) values[k] = slab[row * Tile::slabRow + lane % kLanes * 8 + k];
       if (partial) {
-        auto* to = reinterpret_cast<float4*>(partial + (static_cast<int64_t>(blockIdx.y) * gemm.pixels + pixel) * gemm.filters + channel);
+        const int64_t row = static_cast<int64_t>(blockIdx.y) * gemm.pixels + pixel;
+        auto* to = reinterpret_cast<float4*>(partial + row * gemm.filters + channel);
         to[0] = {values[0], values[1], values[2], values[3]};
         to[1] = {values[4], values[5], values[6], values[7]};
       } else {
@@ -132,7 +135,8 @@ __global__ void __launch_bounds__(Tile::threads) convolutionMma(ImplicitGemm gem
 
 // Adds the parts of a split reduction, in their order.
 template <class T>
-__global__ void __launch_bounds__(256) addSplits(const float* partial, int splits, int64_t vectors, ConvolutionEpilogue<T> epilogue) {
+__global__ void __launch_bounds__(256)
+    addSplits(const float* partial, int splits, int64_t vectors, ConvolutionEpilogue<T> epilogue) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= vectors) return;
   float sums[8] = {};
@@ -170,17 +174,22 @@ Entry<T> entry() {
                 convolutionMma<T, Tile, Gather::window>,
                 nullptr};
   // First layers: 4 channels, few filters, short reductions. Twice the copies want short rows.
-  if constexpr (sizeof(T) == 2 && Tile::depthBytes == 64 && Tile::filters <= 64) made.narrow = convolutionMma<T, Tile, Gather::narrow>;
+  if constexpr (sizeof(T) == 2 && Tile::depthBytes == 64 && Tile::filters <= 64) {
+    made.narrow = convolutionMma<T, Tile, Gather::narrow>;
+  }
   return made;
 }
 
-// Warps of 64×64 read shared memory least (32 bytes a step and row, 128 rows for 4096 sums); small tiles are for small outputs.
+// Warps of 64×64 read shared memory least (32 bytes a step and row, 128 rows for 4096 sums); small tiles are for small
+// outputs.
 template <class T>
 const std::vector<Entry<T>>& entries() {
   static const std::vector<Entry<T>> all{
-      entry<T, MmaBlock<256, 128, 4, 2, 64, 4>>(), entry<T, MmaBlock<128, 128, 2, 2, 64, 4>>(), entry<T, MmaBlock<128, 128, 2, 2, 128, 3>>(),
-      entry<T, MmaBlock<128, 64, 2, 2, 64, 4>>(),  entry<T, MmaBlock<128, 64, 2, 2, 128, 3>>(), entry<T, MmaBlock<64, 64, 2, 2, 64, 4>>(),
-      entry<T, MmaBlock<64, 64, 2, 2, 128, 4>>(),  entry<T, MmaBlock<128, 32, 4, 1, 64, 4>>(),  entry<T, MmaBlock<64, 32, 2, 2, 128, 4>>()};
+      entry<T, MmaBlock<256, 128, 4, 2, 64, 4>>(),  entry<T, MmaBlock<128, 128, 2, 2, 64, 4>>(),
+      entry<T, MmaBlock<128, 128, 2, 2, 128, 3>>(), entry<T, MmaBlock<128, 64, 2, 2, 64, 4>>(),
+      entry<T, MmaBlock<128, 64, 2, 2, 128, 3>>(),  entry<T, MmaBlock<64, 64, 2, 2, 64, 4>>(),
+      entry<T, MmaBlock<64, 64, 2, 2, 128, 4>>(),   entry<T, MmaBlock<128, 32, 4, 1, 64, 4>>(),
+      entry<T, MmaBlock<64, 32, 2, 2, 128, 4>>()};
   return all;
 }
 
@@ -188,14 +197,18 @@ template <class T>
 const Entry<T>* find(const MmaTile& tile) {
   for (const Entry<T>& candidate : entries<T>()) {
     const MmaTile& its = candidate.tile;
-    if (its.pixels == tile.pixels && its.filters == tile.filters && its.depth == tile.depth && its.stages == tile.stages) return &candidate;
+    const bool sameSize = its.pixels == tile.pixels && its.filters == tile.filters;
+    if (sameSize && its.depth == tile.depth && its.stages == tile.stages) return &candidate;
   }
   return nullptr;
 }
 
+int stagesOfTile(const ConvolutionProblem& problem, const MmaTile& tile) {
+  return stagesOf(problem, tile.depth * static_cast<int>(bytesOf(problem.type)));
+}
+
 int stagesOfSplit(const ConvolutionProblem& problem, const MmaTile& tile) {
-  const int stages = stagesOf(problem, tile.depth * static_cast<int>(bytesOf(problem.type)));
-  return (stages + tile.splits - 1) / tile.splits;
+  return (stagesOfTile(problem, tile) + tile.splits - 1) / tile.splits;
 }
 
 }  // namespace
@@ -227,11 +240,10 @@ std::string mmaRefusal(const ConvolutionProblem& problem, const MmaTile& tile, i
     }
   });
   if (!reason.empty()) return reason;
-  if (tile.splits < 1 || (tile.splits > 1 && (tile.splits - 1) * stagesOfSplit(problem, tile) >=
-                                                 stagesOf(problem, tile.depth * static_cast<int>(bytesOf(problem.type))))) {
-    return "more splits than the reduction has stages for";
-  }
-  return {};
+  // The last split must have something left.
+  if (tile.splits < 1) return "no split at all";
+  const bool enough = (tile.splits - 1) * stagesOfSplit(problem, tile) < stagesOfTile(problem, tile);
+  return enough ? "" : "more splits than the reduction has stages for";
 }
 
 size_t mmaWorkspaceBytes(const ConvolutionProblem& problem, const MmaTile& tile) {
@@ -247,7 +259,8 @@ void launchConvolutionMma(const ConvolutionProblem& problem, const MmaTile& tile
     const Entry<T>* entry = find<T>(tile);
     const auto kernel = entry ? entry->kernel(gatherOf(problem)) : nullptr;
     if (!kernel) throw Error("device/unsupported", "No tensor-core convolution of this tile: ask mmaRefusal first");
-    const ImplicitGemm gemm = implicitGemmOf(problem, arguments, tile.filters, entry->depthBytes, stagesOfSplit(problem, tile));
+    const ImplicitGemm gemm =
+        implicitGemmOf(problem, arguments, tile.filters, entry->depthBytes, stagesOfSplit(problem, tile));
     const auto epilogue = epilogueOf<T>(problem, arguments);
     float* partial = tile.splits > 1 ? static_cast<float*>(arguments.workspace) : nullptr;
     const int64_t pixelTiles = (pixels + tile.pixels - 1) / tile.pixels;

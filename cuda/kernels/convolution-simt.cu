@@ -17,23 +17,26 @@ constexpr int kSide = 8;                      // sums a thread, each way
 template <int tilePixels, int tileFilters, Gather gather>
 __global__ void __launch_bounds__(tilePixels* tileFilters / (kSide * kSide))
     convolutionSimt(ImplicitGemm gemm, ConvolutionEpilogue<float> epilogue) {
-  constexpr int kThreads = tilePixels * tileFilters / (kSide * kSide), kRows = tilePixels / kSide, kColumns = tileFilters / kSide;
+  constexpr int kRows = tilePixels / kSide, kColumns = tileFilters / kSide, kThreads = kRows * kColumns;
   RESNODE_DYNAMIC_SHARED(char, memory);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int y = warp / (kColumns / 8) * 4 + lane / 8, x = warp % (kColumns / 8) * 8 + lane % 8;
-  const int firstPixel = blockIdx.x / gemm.filterTiles * tilePixels, firstFilter = blockIdx.x % gemm.filterTiles * tileFilters;
+  const int firstPixel = blockIdx.x / gemm.filterTiles * tilePixels;
+  const int firstFilter = blockIdx.x % gemm.filterTiles * tileFilters;
 
   float sums[kSide][kSide] = {};
   StageLoader<tilePixels, tileFilters, kDepthBytes, kThreads, gather> loader(gemm, firstPixel, firstFilter, 0);
   forEachStage<kStages>(loader, sharedAddress(memory), gemm.stages, [&](int stage) {
     const char* pixels = memory + stage + y * kDepthBytes;
     const char* filters = memory + stage + (tilePixels + x) * kDepthBytes;
-#pragma unroll 1  // 256 multiply-adds as it is; loads of further chunks would take the registers of a second block
+#pragma unroll 1  // 256 multiply-adds a turn; loads of further chunks would take the registers of a second block
     for (int chunk = 0; chunk < kDepthBytes / 16; ++chunk) {
       const int pixelChunk = (chunk ^ rowPhase<kDepthBytes>(y)) * 16, filterChunk = (chunk ^ rowPhase<kDepthBytes>(x)) * 16;
       float4 a[kSide];
 #pragma unroll
-      for (int i = 0; i < kSide; ++i) a[i] = *reinterpret_cast<const float4*>(pixels + i * kRows * kDepthBytes + pixelChunk);
+      for (int i = 0; i < kSide; ++i) {
+        a[i] = *reinterpret_cast<const float4*>(pixels + i * kRows * kDepthBytes + pixelChunk);
+      }
 #pragma unroll
       for (int j = 0; j < kSide; ++j) {
         const float4 b = *reinterpret_cast<const float4*>(filters + j * kColumns * kDepthBytes + filterChunk);
@@ -68,7 +71,9 @@ struct Entry {
 
 template <int pixels, int filters>
 Entry entry() {
-  return {{pixels, filters}, convolutionSimt<pixels, filters, Gather::pointwise>, convolutionSimt<pixels, filters, Gather::window>};
+  return {{pixels, filters},
+          convolutionSimt<pixels, filters, Gather::pointwise>,
+          convolutionSimt<pixels, filters, Gather::window>};
 }
 
 const std::vector<Entry>& entries() {

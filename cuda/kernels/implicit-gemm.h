@@ -129,8 +129,8 @@ class StageLoader {
   int filtersLeft_;
 };
 
-// The pipeline: stages − 1 of them are under way while one is computed, one barrier a stage. compute(where that one lies, in
-// bytes from `memory` on).
+// The pipeline: stages − 1 of them are under way while one is computed, one barrier a stage. compute(where that one lies,
+// in bytes from `memory` on).
 template <int stages, class Loader, class Compute>
 __device__ __forceinline__ void forEachStage(Loader& loader, SharedAddress memory, int count, Compute compute) {
   for (int i = 0; i < stages - 1; ++i) {
