@@ -32,7 +32,11 @@ export function checkTenCrop({ resize, crop }: Preprocess): void {
     );
 }
 
-/** The five crops, then the five mirrored, each as `preprocessImage` gives one. @throws as that; ImageError */
+/**
+ * The five crops, then the five mirrored, each as `preprocessImage` gives one; of a mean image its centre is taken
+ * for all of them.
+ * @throws as that; ImageError where the image leaves no ten different crops
+ */
 export async function tenCrops(
   image: Image,
   preprocess: Preprocess,
