@@ -49,6 +49,34 @@ export {
   writeOnnxFile,
 } from './convert/index.ts';
 export * from './errors.ts';
+export {
+  type LabelledFiles,
+  type MatchedBy,
+  readLabelledImages,
+} from './evaluate/dataset.ts';
+export {
+  type Evaluated,
+  type EvaluateOptions,
+  evaluateImages,
+  type Sample,
+} from './evaluate/evaluate-images.ts';
+export { type PublishedError, publishedErrors } from './evaluate/published.ts';
+export {
+  type EvaluationRecipe,
+  evaluationRecipe,
+  type RecipeInput,
+} from './evaluate/recipe.ts';
+export {
+  type ClassCount,
+  type Confusion,
+  type Outcome,
+  type OutcomeSummary,
+  outcomeOf,
+  type Share,
+  summariseOutcomes,
+  wilsonInterval,
+} from './evaluate/statistics.ts';
+export { tenCropCorners } from './evaluate/ten-crop.ts';
 export { camOverlay } from './features/cam-overlay.ts';
 export {
   type CamTail,

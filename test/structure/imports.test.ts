@@ -16,6 +16,7 @@ const TYPESCRIPT = [
   'image',
   'runtime',
   'features',
+  'evaluate',
   'view',
   'parity',
   'convert',

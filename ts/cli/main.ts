@@ -8,6 +8,7 @@ import { classify } from './classify.ts';
 import { convert } from './convert.ts';
 import { deviceQuery } from './device-query.ts';
 import { doctor } from './doctor.ts';
+import { evaluate } from './evaluate.ts';
 import { features } from './features.ts';
 import { parity } from './parity.ts';
 import { print } from './print.ts';
@@ -31,6 +32,7 @@ const commands = [
   print,
   view,
   features,
+  evaluate,
   cam,
   doctor,
   deviceQuery,
