@@ -19,6 +19,7 @@ const TYPESCRIPT = [
   'view',
   'parity',
   'convert',
+  'lint',
   'cli',
   'index',
 ];
