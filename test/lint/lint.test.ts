@@ -190,6 +190,15 @@ test('a column is the one of the field, and the arithmetic of a size is shown', 
   assert.equal([other!.position.line, other!.position.column], [3, 3]);
 });
 
+test('a mean as large as the crop is a note, and mean_file beside mean_value an error', () => {
+  const data = (fields: string) =>
+    `layer { name: "d" type: "Data" top: "x" top: "label"\ntransform_param { mean_file: "mean.binaryproto"\n${fields} } }`;
+  assert.equal(found(data('crop_size: 8')), ['note mean-image-size 2']);
+  assert.equal(found(data('crop_size: 7')), []);
+  assert.equal(found(data('crop_size: 9')), ['error mean-image-size 2']);
+  assert.equal(found(data('mean_value: 1')), ['error mean-value-count 3']);
+});
+
 test('a comment on the line before silences the rules that it names, there alone', () => {
   const rounding = `${convolution('kernel_size: 3 stride: 2')} }\n`;
   const silenced = `${IMAGE}# resnode-lint: disable=legacy-input, size-rounding\n${rounding}`;

@@ -74,6 +74,6 @@ export const solverRules: readonly Rule[] = [
     check: ({ written }) =>
       written.solver_type === undefined
         ? []
-        : [{ position: positionOf(written, 'solver_type'), message: 'the type is an enum of before 2015' }],
+        : [{ position: positionOf(written, 'solver_type'), message: 'solver_type is the old enum' }],
   },
 ];

@@ -46,7 +46,7 @@ export const syntaxRules: readonly Rule[] = [
     name: 'v0-syntax',
     level: 'warning',
     on: 'net',
-    finds: 'layers { layer { … } }, the form before 2014',
+    finds: 'layers { layer { … } }, the oldest form',
     why: 'upgrade_proto.cpp upgrades it at every load, and drops fields that do not belong to the type.',
     fix: PRINT,
     check: ({ written }) =>
@@ -58,7 +58,7 @@ export const syntaxRules: readonly Rule[] = [
     name: 'v1-syntax',
     level: 'warning',
     on: 'net',
-    finds: 'layers { type: CONVOLUTION … }, the form of 2014',
+    finds: 'layers { type: CONVOLUTION … }, the form between V0 and today',
     why: 'upgrade_proto.cpp upgrades it at every load; its types are an enum that knows neither BatchNorm nor Scale.',
     fix: PRINT,
     check: ({ written }) => {
