@@ -94,6 +94,8 @@ export type { Resize, Size } from './image/geometry.ts';
 export { readLabels } from './image/labels.ts';
 export { type MeanImage, msraPreprocess, type Preprocess, preprocessImage } from './image/preprocess.ts';
 export { loadPreprocess, readMeanImage, savePreprocess } from './image/preprocess-file.ts';
+export { type Finding, type LintOptions, lintFile, lintPrototxt } from './lint/lint.ts';
+export { type LintRule, lintRules } from './lint/rules.ts';
 export type { DriverMemory, Precision } from './native/binding.ts';
 export { type Pass, runPasses } from './passes/index.ts';
 export { type BufferShape, type BufferType, DeviceBuffer } from './runtime/buffer.ts';

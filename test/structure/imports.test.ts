@@ -20,6 +20,7 @@ const TYPESCRIPT = [
   'view',
   'parity',
   'convert',
+  'lint',
   'cli',
   'index',
 ];
