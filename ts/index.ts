@@ -49,6 +49,34 @@ export {
   writeOnnxFile,
 } from './convert/index.ts';
 export * from './errors.ts';
+export {
+  type LabelledFiles,
+  type MatchedBy,
+  readLabelledImages,
+} from './evaluate/dataset.ts';
+export {
+  type Evaluated,
+  type EvaluateOptions,
+  evaluateImages,
+  type Sample,
+} from './evaluate/evaluate-images.ts';
+export { type PublishedError, publishedErrors } from './evaluate/published.ts';
+export {
+  type EvaluationRecipe,
+  evaluationRecipe,
+  type RecipeInput,
+} from './evaluate/recipe.ts';
+export {
+  type ClassCount,
+  type Confusion,
+  type Outcome,
+  type OutcomeSummary,
+  outcomeOf,
+  type Share,
+  summariseOutcomes,
+  wilsonInterval,
+} from './evaluate/statistics.ts';
+export { tenCropCorners } from './evaluate/ten-crop.ts';
 export { camOverlay } from './features/cam-overlay.ts';
 export {
   type CamTail,
@@ -66,6 +94,8 @@ export type { Resize, Size } from './image/geometry.ts';
 export { readLabels } from './image/labels.ts';
 export { type MeanImage, msraPreprocess, type Preprocess, preprocessImage } from './image/preprocess.ts';
 export { loadPreprocess, readMeanImage, savePreprocess } from './image/preprocess-file.ts';
+export { type Finding, type LintOptions, lintFile, lintPrototxt } from './lint/lint.ts';
+export { type LintRule, lintRules } from './lint/rules.ts';
 export type { DriverMemory, Precision } from './native/binding.ts';
 export { type Pass, runPasses } from './passes/index.ts';
 export { type BufferShape, type BufferType, DeviceBuffer } from './runtime/buffer.ts';

@@ -1,6 +1,7 @@
 #include "chooser.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "../cudnn/convolution.h"
 #include "core/error.h"
@@ -54,9 +55,14 @@ ConvolutionOptions ConvolutionChooser::optionsFor(const ConvolutionProblem& prob
   ConvolutionOptions options;
   // A bias in 16 bits is given beside the float32 one: see CudnnWishes.
   if (cudnn_) options = cudnnOptions(*cudnn_, problem, {deterministic, problem.bias && problem.type != ElementType::float32});
-  ConvolutionCandidates own = ownCandidates(problem, device_->computeCapability());
-  std::rotate(own.begin(), own.begin() + 1, own.end());  // `direct`, the slowest, comes last
-  for (ConvolutionOption& option : optionsOf(std::move(own))) options.push_back(std::move(option));
+  // cuDNN's first proposal, then ours, which are ready at once, then cuDNN's others, many of which must be compiled first
+  // (half a second each); `direct`, the slowest, comes last.
+  ConvolutionOptions own = optionsOf(ownCandidates(problem, device_->computeCapability()));
+  ConvolutionOption direct = std::move(own.front());
+  own.erase(own.begin());
+  options.insert(options.begin() + std::min<size_t>(options.size(), 1), std::make_move_iterator(own.begin()),
+                 std::make_move_iterator(own.end()));
+  options.push_back(std::move(direct));
   return options;
 }
 

@@ -83,7 +83,7 @@ std::string CudnnLibrary::versionText() const {
 }
 
 std::string CudnnLookup::summary() const {
-  if (!library) return std::string("not found, our own kernels are used; to install it: ") + kInstallCudnn;
+  if (!library) return std::string("not found; to install it: ") + kInstallCudnn;
   const std::string text = library->versionText() + " (" + library->path + ")";
   return missing.empty() ? text : text + "; " + missing;
 }

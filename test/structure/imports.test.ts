@@ -16,9 +16,11 @@ const TYPESCRIPT = [
   'image',
   'runtime',
   'features',
+  'evaluate',
   'view',
   'parity',
   'convert',
+  'lint',
   'cli',
   'index',
 ];

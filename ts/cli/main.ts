@@ -8,8 +8,11 @@ import { classify } from './classify.ts';
 import { convert } from './convert.ts';
 import { deviceQuery } from './device-query.ts';
 import { doctor } from './doctor.ts';
+import { evaluate } from './evaluate.ts';
 import { features } from './features.ts';
+import { lint } from './lint.ts';
 import { parity } from './parity.ts';
+import { plan } from './plan.ts';
 import { print } from './print.ts';
 import { run } from './run.ts';
 import { summary } from './summary.ts';
@@ -28,9 +31,12 @@ const commands = [
   parity,
   summary,
   time,
+  plan,
+  lint,
   print,
   view,
   features,
+  evaluate,
   cam,
   doctor,
   deviceQuery,

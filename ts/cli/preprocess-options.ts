@@ -3,6 +3,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { ArgumentError } from '../errors.ts';
+import { IMAGE_FILE } from '../image/decode.ts';
 import type { Preprocess } from '../image/preprocess.ts';
 import { loadPreprocess, readMeanImage } from '../image/preprocess-file.ts';
 import { integer, numbers } from './options.ts';
@@ -35,14 +36,12 @@ export function preprocessOf(flags: PreprocessFlags, crop: Preprocess['crop']): 
   };
 }
 
-const IMAGES = /\.(jpe?g|png|webp|gif|tiff?)$/i;
-
 /** Files as they are, folders as the images in them and below, sorted. @throws ArgumentError where there are none */
 export function imageFiles(paths: readonly string[]): string[] {
   const files = paths.flatMap((path) => {
     if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return [path];
     return (readdirSync(path, { recursive: true }) as string[])
-      .filter((name) => IMAGES.test(name))
+      .filter((name) => IMAGE_FILE.test(name))
       .sort()
       .map((name) => join(path, name));
   });

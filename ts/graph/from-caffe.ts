@@ -52,6 +52,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   Split: one(shapes.split, [1, 1], ANY),
   TanH: one(shapes.tanh),
 };
+/** The layer types that can be built, beside Input, Silence and the data layers. */
+export const supportedLayerTypes: readonly string[] = Object.keys(RULES);
 const MAX_ELEMENTS = 2 ** 31 - 1; // Caffe counts a blob's elements in an int.
 
 export interface GraphOptions {

@@ -13,6 +13,9 @@ export interface Image {
   readonly file: string;
 }
 
+/** The file names that folders are searched for. */
+export const IMAGE_FILE = /\.(jpe?g|png|webp|gif|tiff?)$/i;
+
 /** The most pixels that an image may have: 2^27, 16384×8192. */
 export const LIMIT_PIXELS = 2 ** 27;
 

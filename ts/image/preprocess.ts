@@ -31,6 +31,7 @@ export function msraPreprocess(mean: Preprocess['mean']): Preprocess {
 /**
  * One image as channels × crop height × crop width float32, computed off the event loop.
  * @param channels What the net takes: 3, or 1 for grey (ITU-R BT.601).
+ * @param corner Left and top of the crop in the resized image. Default: centred.
  * @throws ImageError where the crop is larger than the image, or the resized image over 2^27 pixels;
  * ArgumentError where the mean does not fit
  */
@@ -38,6 +39,7 @@ export async function preprocessImage(
   image: Image,
   preprocess: Preprocess,
   channels: 1 | 3,
+  corner?: { readonly left: number; readonly top: number },
 ): Promise<Float32Array> {
   const { crop, order = 'BGR', scale = 1 } = preprocess;
   const { width, height } = resizedSize(image, preprocess.resize);
@@ -48,8 +50,8 @@ export async function preprocessImage(
       file,
       `is ${image.width}×${image.height} and would be resized to ${width}×${height}; at most 2^27 pixels are taken`,
     );
-  const { left, top } = centreCrop({ width, height }, crop);
-  if (left < 0 || top < 0)
+  const { left, top } = corner ?? centreCrop({ width, height }, crop);
+  if (crop.width > width || crop.height > height)
     throw new ImageError(
       'image/too-small',
       file,

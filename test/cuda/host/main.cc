@@ -4,7 +4,6 @@
 
 #include <cstdio>
 #include <exception>
-#include <new>
 
 namespace resnode::test {
 namespace {
@@ -19,9 +18,6 @@ std::vector<Case>& cases() {
 }
 
 }  // namespace
-
-void* allocateShared(size_t bytes) { return ::operator new(bytes); }
-void releaseShared(void* memory) { ::operator delete(memory); }
 
 Registration::Registration(std::string name, void (*run)()) { cases().push_back({std::move(name), run}); }
 

@@ -1,0 +1,251 @@
+import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { blobFromFloats, lintFile, lintPrototxt, lintRules, writeBinaryproto } from '../../ts/index.ts';
+import { goldenFolder, sharedFolder } from '../support/golden.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'resnode-lint-'));
+const lint = (text: string) => lintPrototxt(text, { file: join(folder, 'net.prototxt') });
+const found = (text: string) =>
+  lint(text).map(({ rule, level, position }) => `${level} ${rule} ${position.line}`);
+
+const input = (shape: string) =>
+  `layer { name: "data" type: "Input" top: "data" input_param { shape { ${shape} } } }\n`;
+const IMAGE = input('dim: 1 dim: 3 dim: 8 dim: 8');
+/** Inputs of 8×8, and a loss in phase TRAIN around what is under test. */
+const training = (text: string) =>
+  `${IMAGE}layer { name: "l" type: "Input" top: "label" input_param { shape { dim: 1 } } }\n${text}
+layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc" inner_product_param { num_output: 2 } include { phase: TRAIN } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" include { phase: TRAIN } }`;
+const batchNorm = (fields: string) =>
+  training(`layer { name: "bn" type: "BatchNorm" bottom: "data" top: "x" ${fields} }
+layer { name: "scale" type: "Scale" bottom: "x" top: "x" scale_param { bias_term: true } }`);
+const THREE = 'param { lr_mult: 0 } '.repeat(3);
+const convolution = (fields: string, name = 'a') =>
+  `layer { name: "${name}" type: "Convolution" bottom: "data" top: "a" convolution_param { num_output: 4 ${fields} } `;
+const NORMALISED = `layer { name: "bn" type: "BatchNorm" bottom: "a" top: "a" }
+layer { name: "scale" type: "Scale" bottom: "a" top: "a" }`;
+const imageData = (transform: string) =>
+  `layer { name: "d" type: "ImageData" top: "x" top: "label" image_data_param { source: "s" new_height: 8 new_width: 8 }
+transform_param { ${transform} } }`;
+writeBinaryproto(join(folder, 'mean.binaryproto'), blobFromFloats([1, 3, 8, 8], new Float32Array(3 * 64)));
+const solver = (fields: string) => `net: "train.prototxt"\nbase_lr: 0.1 max_iter: 9\n${fields}`;
+writeFileSync(join(folder, 'train.prototxt'), batchNorm(THREE));
+
+/** Rule → a file that it finds once, where, and the same file mended. */
+const CASES: Record<string, [wrong: string, at: string, mended: string]> = {
+  'does-not-parse': [`${IMAGE}layer { nme: "a" }`, 'error 2', IMAGE],
+  'fork-field': [`default_forward_type: FLOAT16\n${IMAGE}`, 'error 1', IMAGE],
+  'v0-syntax': [
+    'input: "data" layers { layer { name: "r" type: "relu" } bottom: "data" top: "r" }',
+    'warning 1',
+    'layer { name: "r" type: "ReLU" bottom: "data" top: "r" }',
+  ],
+  'v1-syntax': [
+    '\nlayers { name: "d" type: DATA top: "data" }',
+    'warning 2',
+    '\nlayer { name: "d" type: "Data" top: "data" }',
+  ],
+  'legacy-input': ['input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8', 'note 1', IMAGE],
+  'legacy-transform': [
+    'layer { name: "d" type: "Data" top: "data"\ndata_param { source: "s"\n crop_size: 8 } }',
+    'warning 3',
+    'layer { name: "d" type: "Data" top: "data" transform_param { crop_size: 8 } }',
+  ],
+  'batch-norm-lr': [batchNorm(''), 'warning 3', batchNorm(THREE)],
+  'global-stats': [
+    batchNorm(`${THREE}\nbatch_norm_param { use_global_stats: true }`),
+    'warning 4',
+    batchNorm(THREE),
+  ],
+  'bias-before-batch-norm': [
+    `${IMAGE}${convolution('kernel_size: 1')} }\n${NORMALISED}`,
+    'warning 2',
+    `${IMAGE}${convolution('kernel_size: 1 bias_term: false')} }\n${NORMALISED}`,
+  ],
+  'batch-norm-without-scale': [
+    `${IMAGE}layer { name: "bn" type: "BatchNorm" bottom: "data" top: "a" }
+layer { name: "r" type: "ReLU" bottom: "a" top: "a" }\nlayer { name: "s" type: "Scale" bottom: "a" top: "a" }`,
+    'warning 2',
+    `${IMAGE}${NORMALISED.replace('bottom: "a"', 'bottom: "data"')}`,
+  ],
+  'param-without-blob': [
+    `${IMAGE}${convolution('kernel_size: 1 bias_term: false')}\nparam { lr_mult: 1 } param { lr_mult: 2 } }`,
+    'error 3',
+    `${IMAGE}${convolution('kernel_size: 1 bias_term: false')}\nparam { lr_mult: 1 } }`,
+  ],
+  'fork-layer': [
+    `${IMAGE}layer { name: "a" type: "Axpy" bottom: "data" top: "a" }`,
+    'error 2',
+    `${IMAGE}layer { name: "a" type: "ReLU" bottom: "data" top: "a" }`,
+  ],
+  'unknown-layer': [
+    `${IMAGE}layer { name: "a"\n type: "Relu" bottom: "data" top: "a" }`,
+    'error 3',
+    `${IMAGE}layer { name: "a"\n type: "ReLU" bottom: "data" top: "a" }`,
+  ],
+  'layer-not-run': [
+    `${IMAGE}layer { name: "a" type: "MVN" bottom: "data" top: "a" }`,
+    'note 2',
+    `${IMAGE}layer { name: "a" type: "AbsVal" bottom: "data" top: "a" }`,
+  ],
+  'in-place-shared': [
+    `${IMAGE}${convolution('kernel_size: 1')} }
+layer { name: "b" type: "TanH" bottom: "a" top: "b" }\nlayer { name: "r" type: "ReLU" bottom: "a" top: "a" }`,
+    'error 4',
+    `${IMAGE}${convolution('kernel_size: 1')} }
+layer { name: "r" type: "ReLU" bottom: "a" top: "a" }\nlayer { name: "b" type: "TanH" bottom: "a" top: "b" }`,
+  ],
+  'eltwise-shape': [
+    `${IMAGE}${convolution('kernel_size: 1')} }\nlayer { name: "e" type: "Eltwise" bottom: "a" bottom: "data" top: "e" }`,
+    'error 3',
+    `${IMAGE}${convolution('kernel_size: 1').replace('4', '3')} }\nlayer { name: "e" type: "Eltwise" bottom: "a" bottom: "data" top: "e" }`,
+  ],
+  'does-not-build': [
+    `${IMAGE}${convolution('kernel_size: 9')} }\nlayer { name: "r" type: "ReLU" bottom: "a" top: "a" }`,
+    'error 2',
+    `${IMAGE}${convolution('kernel_size: 8')} }\nlayer { name: "r" type: "ReLU" bottom: "a" top: "a" }`,
+  ],
+  'size-rounding': [
+    `${IMAGE}${convolution('kernel_size: 3 stride: 2')} }`,
+    'note 2',
+    `${IMAGE}${convolution('kernel_size: 2 stride: 2')} }`,
+  ],
+  'mean-value-count': [
+    imageData('mean_value: 104\nmean_value: 117'),
+    'error 2',
+    imageData('mean_value: 104\nmean_value: 117 mean_value: 123'),
+  ],
+  'mean-image-size': [
+    imageData('mean_file: "mean.binaryproto"').replace('new_width: 8', 'new_width: 9'),
+    'error 2',
+    imageData('mean_file: "mean.binaryproto"'),
+  ],
+  'crop-size': [imageData('crop_size: 9'), 'error 2', imageData('crop_size: 8')],
+  'solver-refused': [solver('lr_policy: "steps"'), 'error 3', solver('lr_policy: "fixed"')],
+  'solver-hardly-meant': [
+    solver('lr_policy: "step" stepsize: 2'),
+    'warning 3',
+    solver('lr_policy: "step" stepsize: 2 gamma: 0.1'),
+  ],
+  'iter-size-batch-norm': [
+    solver('lr_policy: "fixed"\niter_size: 2'),
+    'warning 4',
+    solver('lr_policy: "fixed"\niter_size: 1'),
+  ],
+  'legacy-solver-type': [
+    solver('lr_policy: "fixed"\nsolver_type: ADAM'),
+    'warning 4',
+    solver('lr_policy: "fixed"\ntype: "Adam"'),
+  ],
+};
+
+test('every rule has a case, a source and a fix', () => {
+  assert.equal(lintRules.map(({ name }) => name).sort(), Object.keys(CASES).sort());
+  for (const { name, why, fix } of lintRules) {
+    assert.match(why, /\w+\.(cpp|cc|hpp|proto)/, name);
+    assert.ok(fix.length > 5, name);
+  }
+});
+
+for (const [rule, [wrong, at, mended]] of Object.entries(CASES)) {
+  test(`${rule}: found once, at its line, and not once it is mended`, () => {
+    const [level, line] = at.split(' ');
+    const of = (text: string) => found(text).filter((each) => each.split(' ')[1] === rule);
+    assert.equal(of(wrong), [`${level} ${rule} ${line}`]);
+    assert.equal(of(mended), []);
+    if (rule !== 'does-not-parse') {
+      const severe = found(mended).filter((each) => each.startsWith('error'));
+      assert.equal(severe, []);
+    }
+  });
+}
+
+test('BatchNorm with one or two param: refused where they learn, incomplete where not; three rates are zeroed by Caffe', () => {
+  const levels = (params: string) =>
+    found(batchNorm(params)).filter((each) => each.includes('batch-norm-lr'));
+  for (const count of [1, 2]) {
+    assert.equal(levels('param { lr_mult: 1 } '.repeat(count)), ['error batch-norm-lr 3']);
+    assert.equal(levels('param { lr_mult: 0 } '.repeat(count)), ['warning batch-norm-lr 3']);
+  }
+  assert.equal(levels('param { lr_mult: 1 } '.repeat(3)), []);
+  assert.equal(levels('param { lr_mult: 0 } '.repeat(4)), ['error batch-norm-lr 3']);
+});
+
+test('use_global_stats: false is found in phase TEST', () => {
+  const net = batchNorm(`${THREE} batch_norm_param { use_global_stats: false }`);
+  const [finding] = lint(net).filter(({ rule }) => rule === 'global-stats');
+  assert.match(finding!.message, /phase TEST/);
+});
+
+test('a column is the one of the field, and the arithmetic of a size is shown', () => {
+  const net = `${IMAGE}${convolution('kernel_size: 3 stride: 2 pad: 1')} }`;
+  const [finding] = lint(net);
+  assert.match(finding!.message, /\(8 \+ 2·1 − 3\) \/ 2 \+ 1 = 4\.5, rounded down to 4: one pixel/);
+  const [other] = lint(
+    'layer {\n  name: "a"\n  type: "Relu" bottom: "b" }\nlayer { name: "d" type: "Data" top: "b" }',
+  );
+  assert.equal([other!.position.line, other!.position.column], [3, 3]);
+});
+
+test('a mean as large as the crop is a note, and mean_file beside mean_value an error', () => {
+  const data = (fields: string) =>
+    `layer { name: "d" type: "Data" top: "x" top: "label"\ntransform_param { mean_file: "mean.binaryproto"\n${fields} } }`;
+  assert.equal(found(data('crop_size: 8')), ['note mean-image-size 2']);
+  assert.equal(found(data('crop_size: 7')), []);
+  assert.equal(found(data('crop_size: 9')), ['error mean-image-size 2']);
+  assert.equal(found(data('mean_value: 1')), ['error mean-value-count 3']);
+});
+
+test('a comment on the line before silences the rules that it names, there alone', () => {
+  const rounding = `${convolution('kernel_size: 3 stride: 2')} }\n`;
+  const silenced = `${IMAGE}# resnode-lint: disable=legacy-input, size-rounding\n${rounding}`;
+  assert.equal(found(silenced), []);
+  assert.equal(found(silenced.replace('size-', 'sizes-')), ['note size-rounding 3']);
+  assert.equal(found(`${silenced}${rounding.replaceAll('"a"', '"b"')}`), ['note size-rounding 4']);
+});
+
+test('a blob, an unreadable mean and a solver without its net are no crash', () => {
+  writeFileSync(join(folder, 'broken.binaryproto'), 'nothing');
+  assert.match(lint(imageData('mean_file: "broken.binaryproto"'))[0]!.message, /cannot be read/);
+  assert.equal(found(solver('lr_policy: "fixed" iter_size: 2').replace('train.', 'none.')), []);
+  assert.equal(found(''), []);
+  assert.equal(found('\u0000'), ['error does-not-parse 1']);
+  assert.throws(() => lintFile(join(folder, 'none.prototxt')), /ENOENT/);
+});
+
+test("MSRA's own files give no errors and no warnings, and notes on conv1 and pool1", () => {
+  const golden = goldenFolder();
+  if (golden === null) return;
+  for (const depth of [50, 101, 152]) {
+    const findings = lintFile(
+      join(golden, `prototxt/deep-residual-networks/prototxt/ResNet-${depth}-deploy.prototxt`),
+    );
+    const notes = ['legacy-input', ...(depth === 50 ? ['bias-before-batch-norm'] : [])];
+    assert.equal(
+      findings.map(({ level, rule }) => `${level} ${rule}`).sort(),
+      [...notes, 'size-rounding', 'size-rounding'].map((rule) => `note ${rule}`).sort(),
+    );
+  }
+});
+
+test('every file in the wild is linted, and a net that Caffe builds has no error of building', () => {
+  const shared = sharedFolder();
+  if (shared === null) {
+    console.log('skipped: no shared/prototxt-wild beside the checkout');
+    return;
+  }
+  const wild = join(shared, 'prototxt-wild');
+  const names = readdirSync(wild).filter((name) => /\.(prototxt|pt)$/.test(name));
+  assert.ok(names.length > 100);
+  for (const name of names)
+    assert.equal(
+      lintFile(join(wild, name)).filter(({ rule }) => rule === 'does-not-build'),
+      [],
+      name,
+    );
+});
+
+test.run();

@@ -1,0 +1,132 @@
+/** `resnode plan`: the memory that a net will take, before it takes any. */
+import { Command, InvalidArgumentError } from 'commander';
+import { GraphError } from '../errors.ts';
+import { formatBytes, largestBatch } from '../runtime/memory.ts';
+import type { ModelPlan } from '../runtime/model.ts';
+import {
+  type DeviceFlags,
+  deviceOptions,
+  netState,
+  openFlagged,
+  type PrecisionFlags,
+  precisionOption,
+  readFilteredNet,
+  type StateFlags,
+  stateOptions,
+} from './options.ts';
+
+interface Flags extends DeviceFlags, PrecisionFlags, StateFlags {
+  batch: number[];
+  train?: boolean;
+  json?: boolean;
+}
+
+interface Row {
+  readonly batch: number;
+  readonly weightBytes: number;
+  readonly activationBytes: number;
+  readonly workspaceBytes: number;
+  readonly totalBytes: number;
+  readonly fits: boolean;
+}
+
+/** The largest batch that is looked for. */
+const MOST = 4096;
+
+export function plan(): Command {
+  const command = new Command('plan')
+    .description('tell the memory that a net takes on a device, by batch, and the largest batch that fits')
+    .argument('<prototxt>', 'the net')
+    .option('--batch <list>', 'first dimensions of the inputs, with commas between them', batches, [1])
+    .option('--train', 'for training (not there yet)')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Weights are as the device packs them from a caffemodel; without one, fillers are held besides. The largest batch is
+looked for up to ${MOST}, in what is free now. Batches may differ in how weights are packed.
+
+Example:
+  resnode plan ResNet-50-deploy.prototxt --device cpu --batch 1,8,32`,
+    );
+  return stateOptions(precisionOption(deviceOptions(command))).action(async (file: string, flags: Flags) => {
+    if (flags.train)
+      command.error('error: what training takes is not told yet; leave out --train', { exitCode: 2 });
+    const model = readFilteredNet(file, flags);
+    await using device = await openFlagged(flags);
+    const { free } = device.memory();
+    const planned = async (batch: number, tune = true): Promise<ModelPlan> =>
+      device.plan({ model, ...netState(flags), precision: flags.precision, batch, tune });
+    const rows: Row[] = [];
+    for (const batch of flags.batch) rows.push(rowOf(batch, await planned(batch), free));
+    // As a load that does not fit does: the search times no convolutions.
+    const largest = await largestBatch(MOST + 1, free, async (batch) => {
+      try {
+        return bytesOf(await planned(batch, false));
+      } catch (error) {
+        if (error instanceof GraphError && error.code === 'graph/too-large') return Number.POSITIVE_INFINITY;
+        throw error;
+      }
+    });
+    const result = {
+      device: device.name,
+      precision: flags.precision,
+      freeBytes: free,
+      batches: rows,
+      largestBatch: largest,
+    };
+    console.log(flags.json ? JSON.stringify(result) : tableText(result));
+  });
+}
+
+function batches(text: string): number[] {
+  const list = text.split(',').map((part) => (/^\d{1,9}$/.test(part.trim()) ? Number(part) : 0));
+  if (list.some((batch) => batch < 1))
+    throw new InvalidArgumentError('Expected positive integers with commas between them.');
+  return list;
+}
+
+const bytesOf = ({ parameterBytes, arenaBytes, workspaceBytes }: ModelPlan) =>
+  parameterBytes + arenaBytes + workspaceBytes;
+
+function rowOf(batch: number, plan: ModelPlan, free: number): Row {
+  const totalBytes = bytesOf(plan);
+  return {
+    batch,
+    weightBytes: plan.parameterBytes,
+    activationBytes: plan.arenaBytes,
+    workspaceBytes: plan.workspaceBytes,
+    totalBytes,
+    fits: totalBytes <= free,
+  };
+}
+
+function tableText({
+  device,
+  precision,
+  freeBytes,
+  batches: rows,
+  largestBatch: largest,
+}: {
+  device: string;
+  precision: string;
+  freeBytes: number;
+  batches: readonly Row[];
+  largestBatch: number;
+}): string {
+  const line = (cells: readonly string[]) => cells.map((cell) => cell.padStart(12)).join(' ');
+  const body = rows.map(({ batch, weightBytes, activationBytes, workspaceBytes, totalBytes, fits }) =>
+    line([
+      String(batch),
+      ...[weightBytes, activationBytes, workspaceBytes, totalBytes].map(formatBytes),
+      fits ? 'yes' : 'no',
+    ]),
+  );
+  const advice =
+    largest === 0 ? 'no batch fits' : largest === MOST ? `batch ${MOST} and more` : `batch ${largest}`;
+  return [
+    line(['batch', 'weights', 'activations', 'workspace', 'total', 'fits']),
+    ...body,
+    `largest that fits the ${formatBytes(freeBytes)} free on ${device} in ${precision}: ${advice}`,
+  ].join('\n');
+}

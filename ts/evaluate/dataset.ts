@@ -1,0 +1,159 @@
+/** Folders and lists of images whose classes are known. */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { ArgumentError } from '../errors.ts';
+import { IMAGE_FILE } from '../image/decode.ts';
+
+/** How classes were found: in a list, by the synset id or the name in the labels, or by the order of the folders. */
+export type MatchedBy = 'list' | 'synset id' | 'name' | 'sorted order';
+
+export interface LabelledFiles {
+  readonly matchedBy: MatchedBy;
+  readonly files: readonly { readonly image: string; readonly label: number }[];
+}
+
+export interface DatasetOptions {
+  /** Of the net. */
+  readonly classes: number;
+  /** Class names in the net's order (`readLabels`). Default none. */
+  readonly labels?: readonly string[] | undefined;
+}
+
+/**
+ * Finds images with their classes:
+ * - a text file is Caffe's list, `path label` a line, paths relative to the list;
+ * - a folder of folders has a class in each: its name is the synset id of a label, or a label, or one of its names
+ *   between commas; where no folder is named so and there are as many as classes, their sorted order counts;
+ * - a folder of files that begin with a synset id (`n01484850_great_white_shark.JPEG`) needs labels that do too.
+ * @throws ArgumentError saying where, what was found and what was expected
+ */
+export function readLabelledImages(path: string, options: DatasetOptions): LabelledFiles {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined)
+    throw new ArgumentError('images', 'a folder or a list', `${path}, which is not there`);
+  if (!stats.isDirectory()) return readList(path, options.classes);
+  const folders = readdirSync(path, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() || (entry.isSymbolicLink() && isFolder(join(path, entry.name))))
+    .map(({ name }) => ({ name, files: imagesIn(join(path, name), true) }))
+    .filter(({ files }) => files.length > 0)
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  const loose = imagesIn(path, false);
+  if (folders.length > 0 && loose.length > 0)
+    throw new ArgumentError(
+      'images',
+      'either a folder per class or files, so that every image has a class',
+      `${path} with ${folders.length} folders and, beside them, ${loose[0]}`,
+    );
+  if (folders.length > 0) return readClassFolders(path, folders, options);
+  if (loose.length > 0) return readSynsetFiles(loose, options);
+  throw new ArgumentError('images', 'a folder with images', path);
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+function imagesIn(folder: string, recursive: boolean): string[] {
+  return (readdirSync(folder, { recursive }) as string[])
+    .filter((name) => IMAGE_FILE.test(name))
+    .sort()
+    .map((name) => join(folder, name));
+}
+
+// As convert_imageset.cpp: the last space divides, so paths may hold others.
+function readList(list: string, classes: number): LabelledFiles {
+  const files = readFileSync(list, 'utf8')
+    .replace(/^\uFEFF/, '')
+    .split(/\r?\n/)
+    .flatMap((line, i) => {
+      if (line.trim() === '') return [];
+      const [, path, digits] = /^\s*(.+?)\s+(\d+)\s*$/.exec(line) ?? [];
+      if (path === undefined || Number(digits) >= classes)
+        throw new ArgumentError(
+          `${list}:${i + 1}`,
+          `"path label" with a label from 0 to ${classes - 1}`,
+          line.slice(0, 200),
+        );
+      return [{ image: resolve(dirname(list), path), label: Number(digits) }];
+    });
+  if (files.length === 0) throw new ArgumentError('images', 'a list with "path label" lines', list);
+  return { matchedBy: 'list', files };
+}
+
+function readClassFolders(
+  path: string,
+  folders: readonly { readonly name: string; readonly files: readonly string[] }[],
+  { labels, classes }: DatasetOptions,
+): LabelledFiles {
+  const all = (matchedBy: MatchedBy, labelOf: (name: string, index: number) => number): LabelledFiles => ({
+    matchedBy,
+    files: folders.flatMap(({ name, files }, i) => {
+      const label = labelOf(name, i);
+      return files.map((image) => ({ image, label }));
+    }),
+  });
+  for (const [matchedBy, index] of [
+    ['synset id', indexSynsets(labels ?? [])],
+    ['name', indexNames(labels ?? [])],
+  ] as const) {
+    const found = folders.filter(({ name }) => index.has(normal(name)));
+    if (found.length === 0) continue;
+    return all(matchedBy, (name) => {
+      const label = index.get(normal(name));
+      if (typeof label === 'number') return label;
+      throw new ArgumentError(
+        'images',
+        `folders with the ${matchedBy} of one label each, as "${found[0]!.name}" has`,
+        join(path, name) + (label === undefined ? '' : ', which names several labels'),
+      );
+    });
+  }
+  if (folders.length === classes) return all('sorted order', (_, i) => i);
+  throw new ArgumentError(
+    'images',
+    `folders named as labels are (give --labels), or exactly ${classes} folders, whose sorted order counts`,
+    `${path} with ${folders.length}, the first "${folders[0]!.name}"`,
+  );
+}
+
+function readSynsetFiles(files: readonly string[], { labels }: DatasetOptions): LabelledFiles {
+  const index = indexSynsets(labels ?? []);
+  return {
+    matchedBy: 'synset id',
+    files: files.map((image) => {
+      const id = /(?:^|[\\/])(n\d{8})[^\\/]*$/.exec(image)?.[1];
+      const label = id === undefined ? undefined : index.get(id);
+      if (label === undefined || label === null)
+        throw new ArgumentError(
+          'images',
+          'a folder per class, a list, or files that begin with the synset id of a label (n01484850_….JPEG, and --labels synset_words.txt)',
+          image,
+        );
+      return { image, label };
+    }),
+  };
+}
+
+const normal = (name: string): string => name.trim().toLowerCase().replaceAll('_', ' ');
+
+/** Null where several labels answer to a key. */
+type Index = Map<string, number | null>;
+
+function indexSynsets(labels: readonly string[]): Index {
+  return indexed(labels, (label) => /^n\d{8}(?=\s|$)/.exec(label) ?? []);
+}
+
+function indexNames(labels: readonly string[]): Index {
+  return indexed(labels, (label) => {
+    const names = label.replace(/^n\d{8}\s+/, '');
+    return [names, ...names.split(',')].map(normal);
+  });
+}
+
+function indexed(labels: readonly string[], keysOf: (label: string) => Iterable<string>): Index {
+  const index: Index = new Map();
+  labels.forEach((label, i) => {
+    for (const key of new Set(keysOf(label))) index.set(key, index.has(key) ? null : i);
+  });
+  return index;
+}

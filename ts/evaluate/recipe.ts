@@ -1,0 +1,89 @@
+/** What made a result, so that it can be made again. */
+import { createHash } from 'node:crypto';
+import { createReadStream, readFileSync } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import type { Preprocess } from '../image/preprocess.ts';
+import type { Device } from '../runtime/device.ts';
+
+export interface RecipeInput {
+  /** Paths of the prototxt and of the weights. */
+  readonly model: string;
+  readonly weights: string;
+  readonly preprocess: Preprocess;
+  readonly crops: 1 | 10;
+  readonly batch: number;
+  readonly device: Device;
+  /** As in LoadOptions. */
+  readonly precision: string;
+}
+
+export interface EvaluationRecipe {
+  readonly versions: {
+    readonly resnode: string;
+    readonly node: string;
+    /** The decoder: sharp and the libvips within it. */
+    readonly sharp: string;
+    readonly libvips: string;
+  };
+  readonly model: FileHash;
+  readonly weights: FileHash;
+  readonly resize: Preprocess['resize'];
+  /** Always bilinear, as OpenCV's INTER_LINEAR on uint8. */
+  readonly interpolation: 'bilinear';
+  readonly crop: Preprocess['crop'];
+  readonly crops: 1 | 10;
+  /** Values per channel, or the shape of a mean image and the SHA-256 of its float32 values. */
+  readonly mean: readonly number[] | { readonly shape: readonly number[]; readonly sha256: string };
+  readonly order: 'BGR' | 'RGB';
+  readonly scale: number;
+  readonly batch: number;
+  readonly device: string;
+  /** Threads, libraries and instruction set of the device. */
+  readonly deviceDescription: Device['description'];
+  readonly precision: string;
+}
+
+export interface FileHash {
+  readonly file: string;
+  readonly sha256: string;
+}
+
+/** @throws the file system's error */
+export async function evaluationRecipe(input: RecipeInput): Promise<EvaluationRecipe> {
+  const { preprocess, crops, batch, device, precision } = input;
+  const { resize, crop, mean, order = 'BGR', scale = 1 } = preprocess;
+  const { default: sharp } = await import('sharp');
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  return {
+    versions: {
+      resnode: version,
+      node: process.versions.node,
+      sharp: sharp.versions.sharp ?? 'unknown',
+      libvips: sharp.versions.vips,
+    },
+    model: await fileHash(input.model),
+    weights: await fileHash(input.weights),
+    resize,
+    interpolation: 'bilinear',
+    crop,
+    crops,
+    mean:
+      'shape' in mean
+        ? { shape: mean.shape, sha256: createHash('sha256').update(mean.data).digest('hex') }
+        : mean,
+    order,
+    scale,
+    batch,
+    device: device.name,
+    deviceDescription: device.description,
+    precision,
+  };
+}
+
+async function fileHash(file: string): Promise<FileHash> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return { file, sha256: hash.digest('hex') };
+}

@@ -1,0 +1,84 @@
+/** Lints a prototxt: every rule over a net or a solver, in the order of the file. */
+import { readFileSync } from 'node:fs';
+import { ArgumentError, type Position, PrototxtError } from '../errors.ts';
+import { readForLint } from './read-for-lint.ts';
+import { type Found, type Level, messageOf } from './rule.ts';
+import { rules } from './rules.ts';
+
+export interface Finding {
+  /** The rule's name, as in `lintRules`. */
+  readonly rule: string;
+  readonly level: Level;
+  readonly position: Position;
+  /** What was found, without its place. */
+  readonly message: string;
+  readonly fix: string;
+}
+
+export interface LintOptions {
+  /** Named in findings; files that the prototxt names are also looked for beside it. */
+  readonly file: string;
+}
+
+/**
+ * Finds what Caffe refuses or takes and hardly anybody means, in a net (for each phase in which it has inputs) or a
+ * solver. `# resnode-lint: disable=name` (several with commas) on the line before silences rules there.
+ * @returns Findings in the order of the file; text that cannot be read is a finding too.
+ */
+export function lintPrototxt(text: string, { file }: LintOptions): Finding[] {
+  const lines = text.split('\n');
+  const isDisabled = ({ rule, position }: Finding) => {
+    const comment = /#\s*resnode-lint:\s*disable=([\w-]+(?:\s*,\s*[\w-]+)*)/.exec(
+      lines[position.line - 2] ?? '',
+    );
+    return comment !== null && comment[1]!.split(/\s*,\s*/).includes(rule);
+  };
+  const found = new Map<string, Finding>();
+  for (const finding of findings(text, file)) {
+    const { rule, position, message } = finding;
+    // What holds in both phases is said once.
+    found.set(`${rule} ${position.line}:${position.column} ${message}`, finding);
+  }
+  return [...found.values()]
+    .filter((finding) => !isDisabled(finding))
+    .sort((a, b) => a.position.line - b.position.line || a.position.column - b.position.column);
+}
+
+/** Lints the prototxt at a path. @throws ArgumentError where it cannot be read */
+export function lintFile(file: string): Finding[] {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new ArgumentError('file', 'the path of a readable prototxt', `${file} (${code})`);
+  }
+  return lintPrototxt(text, { file });
+}
+
+function* findings(text: string, file: string): Iterable<Finding> {
+  const start = { file, line: 1, column: 1 };
+  const say = (name: string, { position = start, message, level, fix }: Found): Finding => {
+    const rule = rules.find((each) => each.name === name)!;
+    return { rule: name, level: level ?? rule.level, position, message, fix: fix ?? rule.fix };
+  };
+  try {
+    const subject = readForLint(text, file);
+    for (const rule of rules) {
+      const all =
+        rule.on === 'net' && subject.kind === 'net'
+          ? rule.check(subject.net)
+          : rule.on === 'solver' && subject.kind === 'solver'
+            ? rule.check(subject.solver)
+            : [];
+      for (const each of all) yield say(rule.name, each);
+    }
+  } catch (error) {
+    if (!(error instanceof PrototxtError)) throw error;
+    const isForks = error.code === 'prototxt/fork-field' || error.code === 'prototxt/fork-enum';
+    yield say(isForks ? 'fork-field' : 'does-not-parse', {
+      position: error.position,
+      message: messageOf(error),
+    });
+  }
+}
