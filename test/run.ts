@@ -25,7 +25,7 @@ for (const file of files) {
     `${relative(process.cwd(), join(folder, file))}: ${good} of ${total}${crashed ? `, ended with ${run.signal ?? run.status}` : ''}`,
   );
   if (run.status !== 0 || total === 0) console.log(output);
-  for (const line of output.split('\n')) if (line.startsWith('skipped:')) console.log(`  ${line}`);
+  for (const line of output.split('\n')) if (/^(skipped|figures):/.test(line)) console.log(`  ${line}`);
 }
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 && passed > 0 ? 0 : 1;

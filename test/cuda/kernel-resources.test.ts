@@ -51,7 +51,7 @@ test('no kernel of this build spills', () => {
     return;
   }
   const run = resources(build);
-  console.log(run.stdout);
+  for (const line of run.stdout.trimEnd().split('\n')) console.log(`figures: ${line}`);
   assert.is(run.status, 0, run.stdout + run.stderr);
 });
 
