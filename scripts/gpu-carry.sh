@@ -18,6 +18,7 @@ cp "$(readlink -f "$(command -v node)")" "$stage/build/carried/node"
 cp build/Release/resnode.node build/Release/libresnode_cpu.so "$stage/build/Release/"
 cp build/gpu/cuda/libresnode_cuda.so "$stage/build/Release/"
 cp build/gpu/kernel-tests "$stage/build/gpu/"
+git rev-parse --short HEAD >"$stage/build/carried/commit"
 strip "$stage"/build/carried/node "$stage"/build/Release/*
 
 # The packages that resnode, its tests and its benchmark on a GPU import, and what those need.

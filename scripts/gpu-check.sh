@@ -13,7 +13,7 @@
 #   --depths 50,101,152  --batches 1,8,…  --precisions float16,…  --peers amp,compile    what the benchmark runs
 #
 # A GPU machine that is lent for minutes at a time takes several calls: the benchmark alone with --only bench and its
-# options, torch above all takes long to compile. RESNODE_COMMIT names the commit where git cannot.
+# options, torch above all takes long to compile.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${OUT:-build/gpu-check}

@@ -1,6 +1,6 @@
 // What gpu-check does, in order of what is worth most. A step: name, what it shows, its time limit in seconds, why it
 // is skipped (null: it is not), and run(context, limit) → { status, reason?, result? }.
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { failure, run, tail } from './command.mjs';
 
@@ -48,8 +48,10 @@ const device = {
       'nvidia-smi': smi.status === 0 ? smi.stdout.trim() : 'not here',
       torch: torch.status === 0 ? torch.stdout.trim() : 'not here',
     };
-    const commit = process.env.RESNODE_COMMIT ?? (git.status === 0 ? git.stdout.trim() : null);
-    const result = { commit, facts, findings: diagnosis.findings };
+    const carried = 'build/carried/commit';
+    const commit =
+      git.status === 0 ? git.stdout : existsSync(carried) ? readFileSync(carried, 'utf8') : 'unknown';
+    const result = { commit: commit.trim(), facts, findings: diagnosis.findings };
     if (diagnosis.cuda) return ok(facts['CUDA device'], result);
     const driver = diagnosis.findings.find(({ name }) => name === 'NVIDIA driver');
     if (driver?.ok || smi.status === 0) {
