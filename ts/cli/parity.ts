@@ -19,7 +19,7 @@ interface Flags extends DeviceFlags, PrecisionFlags {
 
 const bounds = Object.entries(PRECISION_BOUNDS)
   .filter(([, bound]) => bound > 0)
-  .map(([name, bound]) => `${bound} (${name})`)
+  .map(([name, bound]) => `${bound.toPrecision(2)} (${name})`)
   .join(', ');
 
 export function parity(): Command {

@@ -46,15 +46,18 @@ type Precision = NonNullable<LoadOptions['precision']>;
 /** What loads the nets of a case. */
 type Loader = Pick<Device, 'load'>;
 
+/** Half a unit in the last place of what is stored or multiplied, at the longest way of recorded nets: 50 convolutions. */
+const roundings = (bits: number) => 50 * 2 ** -bits;
+
 /**
- * What an array may be apart besides, as a share of its largest value. The halves and tf32 keep 8 to 11 bits, and round
- * again after every layer; nets of recorded cases are up to 50 layers deep.
+ * What an array may be apart besides, as a share of its largest value. Each layer rounds what it reads and writes;
+ * roundings add up like a line at worst.
  */
 export const PRECISION_BOUNDS: Readonly<Record<Precision, number>> = {
   float32: 0,
-  tf32: 0.01,
-  float16: 0.01,
-  bfloat16: 0.08,
+  tf32: roundings(11),
+  float16: roundings(11),
+  bfloat16: roundings(8),
 };
 
 /** @throws what loading and running throw, except where the case expects it */
