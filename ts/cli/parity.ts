@@ -2,7 +2,7 @@
 import { basename } from 'node:path';
 import { Command } from 'commander';
 import { ResnodeError } from '../errors.ts';
-import { type CaseResult, type Check, checkCase, PRECISION_BOUNDS } from '../parity/check-case.ts';
+import { type CaseResult, type Check, checkCase } from '../parity/check-case.ts';
 import { findGoldenCases, type GoldenCase, readGoldenCase } from '../parity/golden-case.ts';
 import {
   type DeviceFlags,
@@ -17,11 +17,6 @@ interface Flags extends DeviceFlags, PrecisionFlags {
   json?: boolean;
 }
 
-const bounds = Object.entries(PRECISION_BOUNDS)
-  .filter(([, bound]) => bound > 0)
-  .map(([name, bound]) => `${bound.toPrecision(2)} (${name})`)
-  .join(', ');
-
 export function parity(): Command {
   const command = new Command('parity')
     .description(
@@ -34,7 +29,8 @@ export function parity(): Command {
       'after',
       `
 Within tolerance means: at most 20 × the recorded noise + 1e-6 of the array's largest value, or, with another
---precision than float32, ${bounds} of the largest value. Exit status 1 where an array is beyond it.
+--precision than float32, half a unit in the last place of that value for each layer up to it and four more. Exit
+status 1 where an array is beyond it.
 
 Example:
   resnode parity golden/layers golden/mini-resnet --device reference`,
