@@ -3,8 +3,10 @@
  * A net is cut at its waists (cards that every path goes through, such as the end of each residual block), and each
  * piece laid out alone: equal blocks look equal, and a thousand of them take time in proportion, not squared.
  */
-import { Graph, layout } from '@dagrejs/dagre';
+import { createRequire } from 'node:module';
 import type { PageEdge } from './page-data.ts';
+
+const require = createRequire(import.meta.url);
 
 interface Size {
   readonly width: number;
@@ -83,6 +85,8 @@ function inOrder(count: number, edges: readonly Edge[]): number[] {
 }
 
 function layOut(cards: readonly number[], sizes: readonly Size[], edges: readonly Edge[]) {
+  // Loaded here: whoever draws no net does not wait for it.
+  const { Graph, layout } = require('@dagrejs/dagre') as typeof import('@dagrejs/dagre');
   const graph = new Graph();
   graph.setGraph({ rankdir: 'TB', nodesep: 40, edgesep: 28, ranksep: 36, ranker: 'longest-path' });
   graph.setDefaultEdgeLabel(() => ({}));
