@@ -1,6 +1,7 @@
 /** A classifier over many images whose classes are known. */
 import { ArgumentError, GraphError, ImageError } from '../errors.ts';
 import { imageInput } from '../features/image-input.ts';
+import { readAhead } from '../features/read-ahead.ts';
 import { decodeImage, type Image } from '../image/decode.ts';
 import { type Preprocess, preprocessImage } from '../image/preprocess.ts';
 import type { Model } from '../runtime/model.ts';
@@ -92,18 +93,11 @@ export async function evaluateImages(
       };
     }
   };
-  const prepare = async (begin: number) => await Promise.all(samples.slice(begin, begin + batch).map(read));
+  const prepare = (part: readonly Sample[]) => Promise.all(part.map(read));
 
   const outcomes: Outcome[] = [];
   const count = channels * size.height * size.width;
-  let next = prepare(0);
-  for (let begin = 0; begin < samples.length; begin += batch) {
-    signal?.throwIfAborted();
-    const results = await next;
-    if (begin + batch < samples.length) {
-      next = prepare(begin + batch);
-      next.catch(() => {}); // is awaited in the next turn; a failure before that is not lost
-    }
+  for await (const { end, batch: results } of readAhead(samples, batch, prepare, signal)) {
     skipped.push(...results.flatMap((result) => ('reason' in result ? [result] : [])));
     const images = results.flatMap((result) => ('pixels' in result ? [result] : []));
     if (images.length > 0) {
@@ -121,7 +115,7 @@ export async function evaluateImages(
         outcomes.push(outcomeOf(averaged(isSoftmax ? own : softmax(own, classes), classes), label));
       });
     }
-    onProgress?.(Math.min(begin + batch, samples.length));
+    onProgress?.(end);
   }
   return { outcomes, skipped };
 }

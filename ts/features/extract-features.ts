@@ -6,6 +6,7 @@ import { availableMemory, formatBytes } from '../runtime/memory.ts';
 import type { Model } from '../runtime/model.ts';
 import { elementCount, type Tensor } from '../runtime/tensor.ts';
 import { imageInput } from './image-input.ts';
+import { readAhead } from './read-ahead.ts';
 
 export interface FeatureOptions {
   readonly preprocess: Preprocess;
@@ -49,8 +50,7 @@ export async function extractFeatures(
     );
   const data = new Float32Array(row * files.length);
   const pixels = input.channels * input.size.width * input.size.height;
-  const prepare = async (begin: number) => {
-    const part = files.slice(begin, begin + batch);
+  const prepare = async (part: readonly string[]) => {
     const values = new Float32Array(part.length * pixels);
     const prepared = part.map(async (file) =>
       preprocessImage(await decodeImage(file), preprocess, input.channels),
@@ -58,21 +58,14 @@ export async function extractFeatures(
     for (const [i, image] of (await Promise.all(prepared)).entries()) values.set(image, i * pixels);
     return values;
   };
-  let next = prepare(0);
-  for (let begin = 0; begin < files.length; begin += batch) {
-    signal?.throwIfAborted();
-    const values = await next;
-    if (begin + batch < files.length) {
-      next = prepare(begin + batch);
-      next.catch(() => {}); // is awaited in the next turn; a failure before that is not lost
-    }
+  for await (const { begin, end, batch: values } of readAhead(files, batch, prepare, signal)) {
     const shape = [values.length / pixels, input.channels, input.size.height, input.size.width];
     const outputs = await model.run(
       { [input.name]: { shape, data: values } },
       signal === undefined ? {} : { signal },
     );
     data.set(outputs[blob]!.data, begin * row);
-    onProgress?.(Math.min(begin + batch, files.length));
+    onProgress?.(end);
   }
   return { shape: [files.length, ...loaded.slice(1)], data };
 }
