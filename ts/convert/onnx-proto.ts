@@ -3,6 +3,7 @@
  * written as they are made: no second copy of a net lies in memory.
  * Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3
  */
+import { elementCountOf } from '../caffe/blob.ts';
 import type { WireField } from '../caffe/wire.ts';
 import { packedVarints, readFields } from '../caffe/wire.ts';
 import { WeightsError } from '../errors.ts';
@@ -163,7 +164,7 @@ function readTensor(tensor: Fields, external: ExternalData): OnnxTensor {
   const type = typeNamed(tensor.integer(2));
   const { size } = elementType(type);
   const shape = tensor.integers(1);
-  const count = shape.reduce((product, dim) => product * dim, 1);
+  const count = elementCountOf(shape);
   if (!shape.every((dim) => dim >= 0) || !(count <= MAX_ELEMENTS))
     throw new WeightsError(
       'onnx/shape',

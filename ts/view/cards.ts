@@ -1,4 +1,5 @@
 /** Which layers run as one operation: one card each, from the graph as the passes leave it. */
+import { elementCountOf } from '../caffe/blob.ts';
 import { countMacs } from '../graph/count.ts';
 import type { Graph, Node } from '../graph/graph.ts';
 import { parametersOf } from '../graph/summary.ts';
@@ -53,9 +54,8 @@ export function fuseIntoCards(layers: readonly TracedLayer[], { graph: written }
 
 /** What an operation does at least: multiply-accumulates, and bytes read and written once each (float32). */
 export function workOf(graph: Graph, node: Node): { macs: number; bytes: number } {
-  const size = (shape: readonly number[]) => shape.reduce((product, dim) => product * dim, 1);
-  const values = [...node.inputs, ...node.outputs].map((id) => size(graph.values[id]!.shape));
-  const parameters = parametersOf(node.operation).map((id) => size(graph.parameters[id]!.shape));
+  const values = [...node.inputs, ...node.outputs].map((id) => elementCountOf(graph.values[id]!.shape));
+  const parameters = parametersOf(node.operation).map((id) => elementCountOf(graph.parameters[id]!.shape));
   return {
     macs: countMacs(graph, node),
     bytes: 4 * [...values, ...parameters].reduce((sum, count) => sum + count, 0),

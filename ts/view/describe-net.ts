@@ -1,4 +1,5 @@
 /** A net → everything that its page shows, laid out: the only place where the parts meet. */
+import { elementCountOf } from '../caffe/blob.ts';
 import { positionOf } from '../caffe/message.ts';
 import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
@@ -54,7 +55,6 @@ export function describeNet(net: NetParameter, options: DescribeOptions = {}): D
     ...describeCard(card, layers, partial.graph, fused.graph),
     measured: measured.get(card) ?? null,
   }));
-  const size = (shape: readonly number[]) => shape.reduce((product, dim) => product * dim, 1);
   const data: PageData = {
     title: net.name || options.file || 'a net',
     file: options.file ?? '',
@@ -64,7 +64,7 @@ export function describeNet(net: NetParameter, options: DescribeOptions = {}): D
       operations: fused.graph.nodes.length,
       parameters: countParameters(partial.graph),
       macs: totalMacs(partial.graph),
-      activationBytes: 4 * partial.graph.values.reduce((sum, { shape }) => sum + size(shape), 0),
+      activationBytes: 4 * partial.graph.values.reduce((sum, { shape }) => sum + elementCountOf(shape), 0),
       milliseconds: options.times?.milliseconds ?? null,
     },
     remarks: remarksOn(layers, partial),
