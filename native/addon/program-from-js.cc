@@ -4,6 +4,7 @@
 #include <map>
 
 #include "core/error.h"
+#include "core/plain.h"
 
 namespace resnode {
 namespace {
@@ -53,6 +54,28 @@ Normalization normalization(const std::string& name) {
   return name == "none" ? Normalization::none : Normalization::valid;
 }
 
+UpdateRule updateRule(const std::string& name) {
+  if (name == "nesterov") return UpdateRule::nesterov;
+  if (name == "adagrad") return UpdateRule::adaGrad;
+  if (name == "rmsprop") return UpdateRule::rmsProp;
+  if (name == "adadelta") return UpdateRule::adaDelta;
+  return name == "adam" ? UpdateRule::adam : UpdateRule::sgd;
+}
+
+Attributes update(const Napi::Object& object) {
+  Update update{updateRule(text(object, "rule")), real(object, "momentum"), real(object, "momentum2"), real(object, "delta"),
+                real(object, "rmsDecay"), std::nullopt, integer(object, "iterSize"), real(object, "weightDecay"),
+                text(object, "regularization") == "L1" ? Regularization::l1 : Regularization::l2, {}};
+  if (!isNull(object.Get("clipGradients"))) update.clipGradients = real(object, "clipGradients");
+  const Napi::Array parameters = object.Get("parameters").As<Napi::Array>();
+  for (uint32_t i = 0; i < parameters.Length(); ++i) {
+    const Napi::Object each = parameters.Get(i).As<Napi::Object>();
+    update.parameters.push_back({id(each, "parameter"), numbers<ParameterId>(each.Get("history")), optionalId(each, "accumulator"),
+                                 real(each, "lrMult"), real(each, "decayMult")});
+  }
+  return update;
+}
+
 using Reader = std::function<Attributes(const Napi::Object&)>;
 
 const std::map<std::string, Reader>& readers() {
@@ -78,7 +101,8 @@ const std::map<std::string, Reader>& readers() {
        }},
       {"batchNorm",
        [](const Napi::Object& o) -> Attributes {
-         return BatchNorm{id(o, "mean"), id(o, "variance"), id(o, "factor"), real(o, "eps"), real(o, "movingAverageFraction")};
+         return BatchNorm{id(o, "mean"), id(o, "variance"), id(o, "factor"), real(o, "eps"), real(o, "movingAverageFraction"),
+                          text(o, "statistics") == "global", boolean(o, "update"), optionalId(o, "scale"), optionalId(o, "bias"), relu(o)};
        }},
       {"relu", [](const Napi::Object& o) -> Attributes { return Relu{real(o, "negativeSlope")}; }},
       {"elu", [](const Napi::Object& o) -> Attributes { return Elu{real(o, "alpha")}; }},
@@ -120,13 +144,16 @@ const std::map<std::string, Reader>& readers() {
          return Lrn{text(o, "region") == "across" ? LrnRegion::across : LrnRegion::within, integer(o, "size"),
                     real(o, "alpha"), real(o, "beta"), real(o, "k")};
        }},
+      {"gradient", [](const Napi::Object& o) -> Attributes { return Gradient{id(o, "of")}; }},
+      {"update", update},
   };
   return table;
 }
 
-void checkIds(const std::vector<int32_t>& ids, size_t count, const std::string& where) {
+// `lowest`: −1 where an id may stand for nothing.
+void checkIds(const std::vector<int32_t>& ids, size_t count, const std::string& where, int32_t lowest = 0) {
   for (int32_t each : ids) {
-    if (each < 0 || static_cast<size_t>(each) >= count) {
+    if (each < lowest || each >= static_cast<int64_t>(count)) {
       throw Error("program/invalid", where + ": id " + std::to_string(each) + " is not below " + std::to_string(count));
     }
   }
@@ -155,8 +182,12 @@ std::shared_ptr<const Program> programFromJs(const Napi::Object& source) {
     if (reader == readers().end()) throw Error("program/invalid", "unknown operation kind \"" + kind + "\"");
     Operation operation{text(object, "layer"), numbers<TensorId>(object.Get("inputs")),
                         numbers<TensorId>(object.Get("outputs")), reader->second(object)};
-    checkIds(operation.inputs, program->tensors.size(), operation.layer);
-    checkIds(operation.outputs, program->tensors.size(), operation.layer);
+    const Gradient* gradient = std::get_if<Gradient>(&operation.attributes);
+    if (gradient) checkIds({gradient->of}, program->operations.size(), operation.layer);
+    const int32_t lowest = gradient || std::holds_alternative<Update>(operation.attributes) ? -1 : 0;
+    checkIds(operation.inputs, program->tensors.size(), operation.layer, lowest);
+    checkIds(operation.outputs, program->tensors.size(), operation.layer, lowest);
+    checkIds(parametersOf(*program, operation), program->parameters.size(), operation.layer);
     program->operations.push_back(std::move(operation));
   }
   program->inputs = numbers<TensorId>(source.Get("inputs"));

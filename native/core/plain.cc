@@ -15,6 +15,7 @@ constexpr size_t kHugePage = size_t{2} << 20;  // x86-64's and, with pages of 4 
 std::vector<Lifetime> tensorLifetimes(const Program& program) {
   std::vector<Lifetime> lifetimes(program.tensors.size());
   const auto extend = [&](TensorId id, int at) {
+    if (id < 0) return;
     Lifetime& lifetime = lifetimes[id];
     lifetime.from = lifetime.from < 0 ? at : std::min(lifetime.from, at);
     lifetime.to = std::max(lifetime.to, at);
@@ -71,7 +72,7 @@ void releasePages(const ParameterSource& source, const Shape& shape) {
   if (end > start) madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
 }
 
-std::vector<ParameterId> parametersOf(const Operation& operation) {
+std::vector<ParameterId> parametersOf(const Program& program, const Operation& operation) {
   std::vector<ParameterId> ids;
   const auto add = [&](const std::optional<ParameterId>& id) {
     if (id) ids.push_back(*id);
@@ -87,8 +88,18 @@ std::vector<ParameterId> parametersOf(const Operation& operation) {
           add(op.bias);
         } else if constexpr (std::is_same_v<T, BatchNorm>) {
           for (ParameterId id : {op.mean, op.variance, op.factor}) add(id);
+          add(op.scale);
+          add(op.bias);
         } else if constexpr (std::is_same_v<T, PRelu>) {
           add(op.slope);
+        } else if constexpr (std::is_same_v<T, Gradient>) {
+          ids = parametersOf(program, program.operations[op.of]);
+        } else if constexpr (std::is_same_v<T, Update>) {
+          for (const UpdatedParameter& each : op.parameters) {
+            add(each.parameter);
+            for (ParameterId id : each.history) add(id);
+            add(each.accumulator);
+          }
         }
       },
       operation.attributes);

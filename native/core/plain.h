@@ -34,8 +34,8 @@ void materialise(const ParameterSource& source, const Shape& shape, float* desti
 // Drops the pages of a mapped source that were read: the file can give them again.
 void releasePages(const ParameterSource& source, const Shape& shape);
 
-// Parameters that an operation reads.
-std::vector<ParameterId> parametersOf(const Operation& operation);
+// Parameters that an operation reads or writes; of a gradient those of the operation that it differentiates.
+std::vector<ParameterId> parametersOf(const Program& program, const Operation& operation);
 
 // Copies `count` values of a type to plain float32.
 void copyInput(const void* data, DataType type, int64_t count, float* destination);

@@ -71,6 +71,10 @@ struct BatchNorm {
   ParameterId mean = -1, variance = -1, factor = -1;
   float eps = 1e-5f;
   float movingAverageFraction = 0.999f;
+  bool globalStatistics = false;
+  bool update = true;
+  std::optional<ParameterId> scale, bias;
+  std::optional<FusedRelu> relu;
 };
 
 struct Relu {
@@ -141,13 +145,37 @@ struct Lrn {
   float alpha = 1, beta = 0.75f, k = 1;
 };
 
+struct Gradient {
+  int32_t of = -1;  // index of the operation that it differentiates
+};
+
+enum class UpdateRule { sgd, nesterov, adaGrad, rmsProp, adaDelta, adam };
+enum class Regularization { l1, l2 };
+
+struct UpdatedParameter {
+  ParameterId parameter = -1;
+  std::vector<ParameterId> history;
+  std::optional<ParameterId> accumulator;
+  float lrMult = 1, decayMult = 1;
+};
+
+struct Update {
+  UpdateRule rule = UpdateRule::sgd;
+  float momentum = 0, momentum2 = 0.999f, delta = 1e-8f, rmsDecay = 0;
+  std::optional<float> clipGradients;
+  int64_t iterSize = 1;
+  float weightDecay = 0;
+  Regularization regularization = Regularization::l2;
+  std::vector<UpdatedParameter> parameters;
+};
+
 using Attributes =
     std::variant<Convolution, InnerProduct, Scale, BatchNorm, Relu, Elu, Sigmoid, Tanh, AbsVal, Power, PRelu, Eltwise,
-                 Pooling, Softmax, SoftmaxLoss, EuclideanLoss, Accuracy, Concat, Slice, Reshape, Lrn>;
+                 Pooling, Softmax, SoftmaxLoss, EuclideanLoss, Accuracy, Concat, Slice, Reshape, Lrn, Gradient, Update>;
 
 struct Operation {
   std::string layer;
-  std::vector<TensorId> inputs, outputs;
+  std::vector<TensorId> inputs, outputs;  // of Gradient and Update also −1: not there
   Attributes attributes;
 };
 

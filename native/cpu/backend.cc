@@ -109,7 +109,7 @@ class CpuExecutable final : public Executable {
       }
       for (TensorId id : operation.outputs) bound.reference.outputs.push_back({static_cast<float*>(data(id)), &program.tensors[id].shape});
       bound.reference.parameters.assign(program.parameters.size(), nullptr);
-      for (ParameterId id : parametersOf(operation)) bound.reference.parameters[id] = parameters_->plain(id);
+      for (ParameterId id : parametersOf(program, operation)) bound.reference.parameters[id] = parameters_->plain(id);
     }
     steps_.push_back(std::move(bound));
   }

@@ -102,6 +102,8 @@ void run(const Operation& operation, const Arguments& arguments) {
         else if constexpr (std::is_same_v<T, Concat>) runConcat(op, arguments);
         else if constexpr (std::is_same_v<T, Slice>) runSlice(op, arguments);
         else if constexpr (std::is_same_v<T, Lrn>) runLrn(op, arguments);
+        else if constexpr (std::is_same_v<T, Gradient> || std::is_same_v<T, Update>)
+          throw Error("device/unsupported", "the reference device does not train yet", operation.layer);
         else if constexpr (std::is_same_v<T, Reshape>)
           for (const View& output : arguments.outputs)
             std::copy_n(arguments.inputs[0].data, elementCount(*arguments.inputs[0].shape), output.data);

@@ -80,6 +80,11 @@ export function lower(graph: Graph): { program: Program; recipes: ParameterRecip
           mean: blob(operation.mean),
           variance: blob(operation.variance),
           factor: blob(operation.factor),
+          statistics: 'batch' as const,
+          update: true,
+          scale: null,
+          bias: null,
+          relu: null,
         };
       case 'prelu':
         return { ...operation, slope: blob(operation.slope) };

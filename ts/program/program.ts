@@ -17,7 +17,7 @@ export interface ProgramTensor {
 export interface ProgramParameter {
   readonly name: string;
   readonly shape: readonly number[];
-  /** Written by batchNorm while it runs; kept with the parameters, shared by all programs of a model. */
+  /** Written by batchNorm or update while they run; kept with the parameters, shared by all programs of a model. */
   readonly mutable: boolean;
 }
 
@@ -59,6 +59,10 @@ export type ProgramOperation = {
       readonly inner: number;
       readonly relu: FusedRelu | null;
     }
+  /**
+   * y = relu(gamma · (x − mean) / √(variance + eps) + beta) over axis 1. outputs: y, or y and the mean and the biased
+   * variance [C] that it used, which its gradient reads.
+   */
   | {
       readonly kind: 'batchNorm';
       readonly mean: ProgramParameterId;
@@ -66,6 +70,14 @@ export type ProgramOperation = {
       readonly factor: ProgramParameterId;
       readonly eps: number;
       readonly movingAverageFraction: number;
+      /** `batch`: of this batch; `global`: the parameters, divided by the factor. */
+      readonly statistics: 'batch' | 'global';
+      /** Whether batch statistics go into the running sums; false where a forward pass is computed again. */
+      readonly update: boolean;
+      /** The Scale layer behind it, learned. */
+      readonly scale: ProgramParameterId | null;
+      readonly bias: ProgramParameterId | null;
+      readonly relu: FusedRelu | null;
     }
   | { readonly kind: 'relu'; readonly negativeSlope: number }
   | { readonly kind: 'elu'; readonly alpha: number }
@@ -115,6 +127,41 @@ export type ProgramOperation = {
       readonly alpha: number;
       readonly beta: number;
       readonly k: number;
+    }
+  /**
+   * The gradient of the operation at index `of`; an id of −1 stands for a tensor that is not there.
+   * inputs: what that operation read (or the same, computed again), what it made, and the diffs of what it made, each
+   * −1 where it is not needed or has none. outputs: the diffs of its inputs, then of its parameters in the order
+   * weights, bias (convolution, innerProduct), scale, bias (scale, batchNorm), slope (prelu); −1 where nobody asks.
+   */
+  | { readonly kind: 'gradient'; readonly of: number }
+  /**
+   * Caffe's SGDSolver::ApplyUpdate over all learnable parameters, in place: clip, normalise, regularise, rule.
+   * inputs: the schedule [rate, iteration from 0, first, last], then one diff a parameter (−1: it has none and counts
+   * as 0). `first` ≠ 0 empties the accumulators before the diffs are added, `last` = 0 ends after that; a parameter
+   * without an accumulator needs both set. outputs: none.
+   */
+  | {
+      readonly kind: 'update';
+      readonly rule: 'sgd' | 'nesterov' | 'adagrad' | 'rmsprop' | 'adadelta' | 'adam';
+      readonly momentum: number;
+      readonly momentum2: number;
+      readonly delta: number;
+      readonly rmsDecay: number;
+      /** The greatest L2 norm of all diffs together; null: any. */
+      readonly clipGradients: number | null;
+      readonly iterSize: number;
+      readonly weightDecay: number;
+      readonly regularization: 'L1' | 'L2';
+      readonly parameters: readonly {
+        readonly parameter: ProgramParameterId;
+        /** Adam and AdaDelta have a second one. */
+        readonly history: readonly ProgramParameterId[];
+        /** Sums diffs over `iterSize` runs. */
+        readonly accumulator: ProgramParameterId | null;
+        readonly lrMult: number;
+        readonly decayMult: number;
+      }[];
     }
 );
 
