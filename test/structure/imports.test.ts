@@ -21,6 +21,7 @@ const TYPESCRIPT = [
   'parity',
   'convert',
   'lint',
+  'bench',
   'cli',
   'index',
 ];
