@@ -3,6 +3,7 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { ArgumentError, ResnodeError } from '../errors.ts';
+import { bench } from './bench.ts';
 import { cam } from './cam.ts';
 import { classify } from './classify.ts';
 import { convert } from './convert.ts';
@@ -40,6 +41,7 @@ const commands = [
   cam,
   doctor,
   deviceQuery,
+  bench,
 ];
 for (const command of commands) program.addCommand(command());
 for (const command of [program, ...program.commands])
