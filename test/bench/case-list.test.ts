@@ -7,7 +7,7 @@ import { openDevice } from '../../ts/index.ts';
 import { difference } from '../../ts/parity/difference.ts';
 import { compileOperation } from '../../ts/runtime/ops.ts';
 
-test('the convolutions are ResNet-50's 53, and their arithmetic adds up to that of the net as it runs', () => {
+test("the convolutions are ResNet-50's 53, and their arithmetic adds up to that of the net as it runs", () => {
   const cases = caseList([benchNet('ResNet-50')], 1);
   const convolutions = cases.filter(({ name }) => name.startsWith('convolution'));
   const count = ({ nets }: { nets: readonly string[] }) => Number(/^(\d+) in ResNet-50$/.exec(nets[0]!)![1]);
