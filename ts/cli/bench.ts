@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { compareReports, readReport } from '../bench/compare.ts';
 import { benchNetNames } from '../bench/nets.ts';
+import { benchPage } from '../bench/page.ts';
 import { type CaffeFigures, table } from '../bench/report.ts';
 import { runBench } from '../bench/run-bench.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
@@ -21,6 +22,7 @@ interface Flags {
   caffe?: string;
   caffeFigures?: string;
   json?: string;
+  html?: string;
 }
 
 const counts = (text: string) => names(text).map(integer(1));
@@ -40,11 +42,12 @@ export function bench(): Command {
     .option('--caffe <path>', "a Caffe build's tool")
     .option('--caffe-figures <file>', 'JSON of figures that a Caffe gave before, shown as recorded')
     .option('--json <file>', 'write the report here (schema resnode-bench/2)')
+    .option('--html <file>', 'write it as a page with plots here')
     .addHelpText(
       'after',
       `
 Examples:
-  resnode bench --nets ResNet-50 --batches 1,8 --threads 2 --json now.json
+  resnode bench --nets ResNet-50 --batches 1,8 --threads 2 --json now.json --html now.html
   resnode bench --python venv/bin/python --caffe caffe/build/tools/caffe
   resnode bench compare before.json now.json`,
     )
@@ -62,6 +65,7 @@ Examples:
         onProgress: (text) => console.error(text),
       });
       if (flags.json !== undefined) writeFileAtomically(flags.json, [`${JSON.stringify(report, null, 1)}\n`]);
+      if (flags.html !== undefined) writeFileAtomically(flags.html, [await benchPage(report)]);
       console.log(table(report));
     });
   return command.addCommand(compareCommand());
