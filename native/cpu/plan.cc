@@ -99,6 +99,10 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& eng
 }
 
 void CpuPlan::addReference(const Operation& operation, Step& step) {
+  for (ParameterId id : parametersOf(*program_, operation)) {
+    if (!plainParameters_.insert(id).second) continue;
+    description_.parameterBytes += elementCount(program_->parameters[id].shape) * sizeof(float);
+  }
   for (TensorId id : operation.inputs) step.inputLayouts.push_back(id < 0 ? Layout() : plainLayout(program_->tensors[id].shape));
 }
 
