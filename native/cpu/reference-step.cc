@@ -14,16 +14,18 @@ void addReference(StepBuilder& step) {
   const std::vector<ParameterId> parameters = parametersOf(program, operation);
   for (ParameterId id : parameters) places.push_back(step.plainParameter(id));
   step.call(std::move(places), [&program, &operation, parameters](const std::vector<void*>& addresses, const dnnl::stream&) -> Work {
-    reference::Arguments arguments;
     auto next = addresses.begin();
-    const auto views = [&](const std::vector<TensorId>& ids, std::vector<reference::View>& list) {
-      for (TensorId id : ids) list.push_back({static_cast<float*>(*next++), id < 0 ? nullptr : &program.tensors[id].shape});
+    const auto take = [&](size_t count) {
+      std::vector<float*> list;
+      for (size_t i = 0; i < count; ++i) list.push_back(static_cast<float*>(*next++));
+      return list;
     };
-    views(operation.inputs, arguments.inputs);
-    views(operation.outputs, arguments.outputs);
+    const std::vector<float*> inputs = take(operation.inputs.size()), outputs = take(operation.outputs.size());
+    reference::Arguments arguments;
+    reference::bind(program, operation, inputs, outputs, arguments);
     arguments.parameters.assign(program.parameters.size(), nullptr);
     for (ParameterId id : parameters) arguments.parameters[id] = static_cast<float*>(*next++);
-    return [&operation, arguments] { reference::run(operation, arguments); };
+    return [&program, &operation, arguments] { reference::run(program, operation, arguments); };
   });
 }
 
