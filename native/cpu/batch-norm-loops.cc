@@ -107,6 +107,17 @@ RESNODE_INLINE void gradientRows(const float* x, const float* dy, float* dx, con
   }
 }
 
+template <int kLanes>
+RESNODE_INLINE void scaledRows(const float* y, const float* dy, float* dx, const Rows& rows, const float* scale, float slope) {
+  const int64_t lanes = kLanes ? kLanes : rows.lanes;
+  for (int64_t r = 0; r < rows.count; ++r) {
+    const float *row = y + r * rows.stride, *diff = dy + r * rows.stride;
+    float* to = dx + r * rows.stride;
+#pragma omp simd
+    for (int64_t l = 0; l < lanes; ++l) to[l] = scale[l] * (row[l] > 0 ? diff[l] : diff[l] * slope);
+  }
+}
+
 // Whole rows of 16 and of 8 lanes have loops of their own.
 #define RESNODE_BY_LANES(function, rows, ...)                    \
   do {                                                           \
@@ -126,6 +137,10 @@ RESNODE_VECTORISED void diffSums(const float* x, const float* dy, const Rows& ro
 }
 RESNODE_VECTORISED void diffs(const float* x, const float* dy, float* dx, const Rows& rows, const Normalisation& by, const float* share, const float* slope) {
   RESNODE_BY_LANES(gradientRows, rows, x, dy, dx, rows, by, share, slope);
+}
+
+RESNODE_VECTORISED void scaled(const float* y, const float* dy, float* dx, const Rows& rows, const float* scale, float slope) {
+  RESNODE_BY_LANES(scaledRows, rows, y, dy, dx, rows, scale, slope);
 }
 
 // Constants of one channel for each lane of a row.
@@ -199,6 +214,15 @@ void inputGradient(const float* x, const float* dy, float* dx, const Strip& stri
   const Spread mean(by.mean[0]), scale(by.scale[0]), bias(by.bias[0]), shares(share[0]), slopes(slope[0]);
   const Normalisation spread{mean.values, scale.values, bias.values, by.slope};
   forPlane(strip, [&](int64_t offset, const Rows& rows) { diffs(x + offset, dy + offset, dx + offset, rows, spread, shares.values, slopes.values); });
+}
+
+void scaledGradient(const float* y, const float* dy, float* dx, const Strip& strip, const float* scale, float slope) {
+  y += strip.offset;
+  dy += strip.offset;
+  dx += strip.offset;
+  if (strip.stride > 1) return scaled(y, dy, dx, {strip.rows, strip.stride, strip.lanes}, scale, slope);
+  const Spread spread(scale[0]);
+  forPlane(strip, [&](int64_t offset, const Rows& rows) { scaled(y + offset, dy + offset, dx + offset, rows, spread.values, slope); });
 }
 
 }  // namespace resnode::cpu

@@ -30,4 +30,7 @@ void gradientSums(const float* x, const float* dy, const Strip& strip, const Nor
 // dx = scale · (dz − share − (x − mean) · slope); share and slope [lanes] are 0 with global statistics.
 void inputGradient(const float* x, const float* dy, float* dx, const Strip& strip, const Normalisation& by, const float* share, const float* slope);
 
+// dx = scale · (y > 0 ? dy : slope · dy)
+void scaledGradient(const float* y, const float* dy, float* dx, const Strip& strip, const float* scale, float slope);
+
 }  // namespace resnode::cpu

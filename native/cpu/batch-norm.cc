@@ -49,6 +49,14 @@ void forEachStrip(const ChannelView& view, Function function) {
   }
 }
 
+// batch_norm_layer.cpp: sums divided by the factor that counts them; a factor of 0 makes them 0.
+double unfactor(const BatchNormParameters& parameters) { return parameters.factor[0] == 0 ? 0 : 1 / static_cast<double>(parameters.factor[0]); }
+
+// scale / √(variance + eps)
+float scaleOf(const BatchNorm& batchNorm, const BatchNormParameters& parameters, double variance, int64_t channel) {
+  return static_cast<float>((parameters.scale ? parameters.scale[channel] : 1.0) / std::sqrt(variance + batchNorm.eps));
+}
+
 float slopeOf(const BatchNorm& batchNorm) { return batchNorm.relu ? batchNorm.relu->negativeSlope : 1.f; }
 
 }  // namespace
@@ -72,7 +80,7 @@ void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchN
   const double fraction = batchNorm.movingAverageFraction, images = static_cast<double>(view.outer);
   const double correction = count > 1 ? static_cast<double>(count) / static_cast<double>(count - 1) : 1.0;
   const bool updates = batchNorm.update && !batchNorm.globalStatistics;
-  const double inverse = parameters.factor[0] == 0 ? 0 : 1 / static_cast<double>(parameters.factor[0]);
+  const double inverse = unfactor(parameters);
   for (int64_t c = 0; c < view.channels; ++c) {
     double mean = 0, variance = 0;
     if (batchNorm.globalStatistics) {
@@ -96,7 +104,7 @@ void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchN
       parameters.variance[c] = static_cast<float>(fraction * parameters.variance[c] + variance * correction);
     }
     means[c] = static_cast<float>(mean);
-    scales[c] = static_cast<float>((parameters.scale ? parameters.scale[c] : 1.0) / std::sqrt(static_cast<double>(static_cast<float>(variance)) + batchNorm.eps));
+    scales[c] = scaleOf(batchNorm, parameters, static_cast<float>(variance), c);  // as the gradient will see it
     biases[c] = parameters.bias ? parameters.bias[c] : 0.f;
     if (savedMean) savedMean[c] = means[c];
     if (savedVariance) savedVariance[c] = static_cast<float>(variance);
@@ -115,9 +123,11 @@ void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, cons
   const double count = static_cast<double>(view.outer * view.inner);
   float *means = scratch.constants[0], *scales = scratch.constants[1], *biases = scratch.constants[2];
   float *shares = scratch.constants[3], *slopes = scratch.constants[4];
+  const double inverse = unfactor(parameters);
+  const auto varianceOf = [&](int64_t c) -> double { return variance ? variance[c] : static_cast<float>(parameters.variance[c] * inverse); };
   for (int64_t c = 0; c < view.channels; ++c) {
-    means[c] = mean[c];
-    scales[c] = static_cast<float>((parameters.scale ? parameters.scale[c] : 1.0) / std::sqrt(static_cast<double>(variance[c]) + batchNorm.eps));
+    means[c] = mean ? mean[c] : static_cast<float>(parameters.mean[c] * inverse);
+    scales[c] = scaleOf(batchNorm, parameters, varianceOf(c), c);
     biases[c] = parameters.bias ? parameters.bias[c] : 0.f;
   }
   const auto constants = [&](const Strip& strip) {
@@ -136,7 +146,7 @@ void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, cons
         sum += scratch.partials[n * padded + c].first;
         product += scratch.partials[n * padded + c].second;
       }
-      const double squared = static_cast<double>(variance[c]) + batchNorm.eps;
+      const double squared = varianceOf(c) + batchNorm.eps;
       if (dScale) dScale[c] = static_cast<float>(product / std::sqrt(squared));
       if (dBias) dBias[c] = static_cast<float>(sum);
       if (batchNorm.globalStatistics) continue;
@@ -148,6 +158,14 @@ void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, cons
   forEachStrip(view, [&](int64_t, const Strip& strip) {
     inputGradient(x, dy, dx, strip, constants(strip), shares + strip.channel, slopes + strip.channel);
   });
+}
+
+void frozenBatchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters, const float* y, const float* dy,
+                             float* dx, void* memory) {
+  float* scales = Scratch(view, memory).constants[0];
+  const double inverse = unfactor(parameters);
+  for (int64_t c = 0; c < view.channels; ++c) scales[c] = scaleOf(batchNorm, parameters, static_cast<float>(parameters.variance[c] * inverse), c);
+  forEachStrip(view, [&](int64_t, const Strip& strip) { scaledGradient(y ? y : dy, dy, dx, strip, scales + strip.channel, y ? slopeOf(batchNorm) : 1.f); });
 }
 
 }  // namespace resnode::cpu

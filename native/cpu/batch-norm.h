@@ -18,8 +18,13 @@ size_t batchNormScratch(const ChannelView& view);
 void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters, const float* x, float* y,
                float* savedMean, float* savedVariance, void* scratch);
 
-// dx may be dy; dx, dScale and dBias may be null.
+// dx may be dy; dx, dScale and dBias may be null. mean and variance: what the forward pass saved; null with global
+// statistics, which are the parameters'.
 void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters, const float* x, const float* mean,
                        const float* variance, const float* dy, float* dx, float* dScale, float* dBias, void* scratch);
+
+// The same with global statistics where dx alone is asked for: the ReLU is then told from y, which may be null without one.
+void frozenBatchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters, const float* y, const float* dy,
+                             float* dx, void* scratch);
 
 }  // namespace resnode::cpu

@@ -65,7 +65,7 @@ bool addConvolution(StepBuilder& step, const Convolution& convolution) {
   dnnl::post_ops operations;
   if (hasResidual) operations.append_sum(1.f);
   appendRelu(operations, convolution.relu);
-  const auto kind = step.isDifferentiated() ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
+  const auto kind = step.forwardKind();
   const auto primitive = choose(step.winograd() && winogradPays(convolution, problem.in, problem.out), [&](dnnl::algorithm algorithm) {
     return problem.forward(kind, algorithm, attributes(operations), step.engine());
   });
@@ -92,9 +92,10 @@ bool addConvolution(StepBuilder& step, const Convolution& convolution) {
 // inputs: x, y, dy; outputs: dx, dweights, dbias.
 bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution) {
   const Operation& forward = step.differentiated();
-  if (convolution.relu || forward.inputs.size() != 1 || !step.hasInput(2)) return false;
+  if (forward.inputs.size() != 1 || !step.hasInput(2)) return false;
   const size_t x = 0, dy = 2, dx = 0, dWeights = 1, dBias = 2;
   const Problem problem(convolution, step.shape(forward.inputs[0]), step.shape(forward.outputs[0]));
+  DiffBehindRelu diff(step, convolution.relu, 1, dy);
   const dnnl::primitive_attr attr = attributes();
   const bool winograd = step.winograd() && winogradPays(convolution, problem.in, problem.out);
   const auto hint = [&](dnnl::algorithm algorithm) { return problem.forward(dnnl::prop_kind::forward_training, algorithm, attr, step.engine()); };
@@ -113,7 +114,7 @@ bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution) {
     });
     const Layout weights = primitive.diff_weights_desc();
     std::vector<Argument> arguments{{DNNL_ARG_SRC, step.read(x, primitive.src_desc()), primitive.src_desc()},
-                                    {DNNL_ARG_DIFF_DST, step.read(dy, primitive.diff_dst_desc()), primitive.diff_dst_desc()}};
+                                    {DNNL_ARG_DIFF_DST, diff.in(primitive.diff_dst_desc()), primitive.diff_dst_desc()}};
     const Place target = step.hasOutput(dWeights) ? step.write(dWeights, weights, problem.plainWeights) : step.temporary(weights);
     arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, target, weights});
     if (hasBias) arguments.push_back({DNNL_ARG_DIFF_BIAS, step.write(dBias, problem.bias()), problem.bias()});
@@ -130,7 +131,7 @@ bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution) {
       return BackwardData::primitive_desc(desc, attr, step.engine(), forward, algorithm != kDirect);
     });
     const Layout weights = primitive.weights_desc(), result = primitive.diff_src_desc();
-    const Place place = step.read(dy, primitive.diff_dst_desc());
+    const Place place = diff.in(primitive.diff_dst_desc());
     step.call(BackwardData(primitive), {{DNNL_ARG_DIFF_DST, place, primitive.diff_dst_desc()},
                                         {DNNL_ARG_WEIGHTS, step.parameter(convolution.weights, problem.plainWeights, weights), weights},
                                         {DNNL_ARG_DIFF_SRC, step.write(dx, result), result},

@@ -43,7 +43,7 @@ bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
   const Problem problem(innerProduct, step.inputShape(0));
   dnnl::post_ops operations;
   appendRelu(operations, innerProduct.relu);
-  const auto kind = step.isDifferentiated() ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
+  const auto kind = step.forwardKind();
   const auto primitive = problem.forward(kind, attributes(operations), step.engine());
   const Layout weights = primitive.weights_desc();
   std::vector<Argument> arguments{{DNNL_ARG_SRC, step.read(0, primitive.src_desc()), primitive.src_desc()},
@@ -59,11 +59,12 @@ bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
 // inputs: x, y, dy; outputs: dx, dweights, dbias.
 bool addInnerProductGradient(StepBuilder& step, const InnerProduct& innerProduct) {
   const Shape& in = step.shape(step.differentiated().inputs[0]);
-  if (innerProduct.relu || !step.hasInput(2) || !Problem::suits(innerProduct, in)) return false;
+  if (!step.hasInput(2) || !Problem::suits(innerProduct, in)) return false;
   const Problem problem(innerProduct, in);
   const dnnl::primitive_attr attr = attributes();
   const auto forward = problem.forward(dnnl::prop_kind::forward_training, attr, step.engine());
   const Layout dy = plainLayout(problem.out);
+  DiffBehindRelu diff(step, innerProduct.relu, 1, 2);
   if (step.hasOutput(1) || step.hasOutput(2)) {
     const bool hasBias = innerProduct.bias && step.hasOutput(2);
     const auto desc = hasBias ? BackwardWeights::desc(anyLayout(problem.in), forward.weights_desc(), problem.bias(), dy)
@@ -71,7 +72,7 @@ bool addInnerProductGradient(StepBuilder& step, const InnerProduct& innerProduct
     const BackwardWeights::primitive_desc primitive(desc, attr, step.engine(), forward);
     const Layout weights = primitive.diff_weights_desc();
     std::vector<Argument> arguments{{DNNL_ARG_SRC, step.read(0, primitive.src_desc()), primitive.src_desc()},
-                                    {DNNL_ARG_DIFF_DST, step.read(2, dy), dy}};
+                                    {DNNL_ARG_DIFF_DST, diff.in(dy), dy}};
     const Place target = step.hasOutput(1) ? step.write(1, weights, problem.plainWeights) : step.temporary(weights);
     arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, target, weights});
     if (hasBias) arguments.push_back({DNNL_ARG_DIFF_BIAS, step.write(2, problem.bias()), problem.bias()});
@@ -82,7 +83,7 @@ bool addInnerProductGradient(StepBuilder& step, const InnerProduct& innerProduct
   if (step.hasOutput(0)) {
     const BackwardData::primitive_desc primitive(BackwardData::desc(anyLayout(problem.in), anyLayout(problem.weights), dy), attr, step.engine(), forward);
     const Layout weights = primitive.weights_desc(), result = primitive.diff_src_desc();
-    step.call(BackwardData(primitive), {{DNNL_ARG_DIFF_DST, step.read(2, dy), dy},
+    step.call(BackwardData(primitive), {{DNNL_ARG_DIFF_DST, diff.in(dy), dy},
                                         {DNNL_ARG_WEIGHTS, step.parameter(innerProduct.weights, problem.plainWeights, weights), weights},
                                         {DNNL_ARG_DIFF_SRC, step.write(0, result), result},
                                         {DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()}});

@@ -19,15 +19,18 @@ std::vector<size_t> unreadInputs(const Program& program, const Operation& gradie
         const size_t y = of.inputs.size();
         if (gradient.inputs[y + of.outputs.size()] < 0) return {};  // no diff: left to the reference
         if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct>) {
-          if (op.relu || y != 1) return {};
+          if (y != 1) return {};
           const bool wantsParameters = std::any_of(gradient.outputs.begin() + 1, gradient.outputs.end(), [](TensorId id) { return id >= 0; });
-          return wantsParameters ? std::vector<size_t>{y} : std::vector<size_t>{0, y};
+          std::vector<size_t> unread;
+          if (!wantsParameters) unread.push_back(0);
+          if (!op.relu) unread.push_back(y);
+          return unread;
         } else if constexpr (std::is_same_v<T, Pooling>) {
           if (of.outputs.size() > 1) return {};
           const bool onlyDiffs = poolingGradientReadsOnlyDiffs(op, program.tensors[of.inputs[0]].shape, program.tensors[of.outputs[0]].shape);
           return onlyDiffs ? std::vector<size_t>{0, y} : std::vector<size_t>{};
         } else if constexpr (std::is_same_v<T, BatchNorm>) {
-          return of.outputs.size() == 3 ? std::vector<size_t>{y} : std::vector<size_t>{};
+          return gradient.inputs[0] >= 0 ? std::vector<size_t>{y} : std::vector<size_t>{};
         } else if constexpr (std::is_same_v<T, Relu>) {
           return op.negativeSlope >= 0 && gradient.inputs[y] >= 0 ? std::vector<size_t>{0} : std::vector<size_t>{};
         } else if constexpr (std::is_same_v<T, Eltwise>) {
@@ -51,6 +54,22 @@ std::shared_ptr<const Program> withoutUnread(const std::shared_ptr<const Program
     for (size_t input : unreadInputs(*program, operation, program->operations[gradient->of])) operation.inputs[input] = -1;
   }
   return copy;
+}
+
+// Parameters of operations of several kinds, or of convolutions in different numbers of groups.
+std::vector<bool> sharedParameters(const Program& program) {
+  std::vector<std::optional<std::pair<size_t, int64_t>>> users(program.parameters.size());
+  std::vector<bool> shared(program.parameters.size(), false);
+  for (const Operation& operation : program.operations) {
+    if (std::holds_alternative<Gradient>(operation.attributes) || std::holds_alternative<Update>(operation.attributes)) continue;
+    const auto* convolution = std::get_if<Convolution>(&operation.attributes);
+    const std::pair<size_t, int64_t> user(operation.attributes.index(), convolution ? convolution->group : 0);
+    for (ParameterId id : parametersOf(program, operation)) {
+      if (users[id] && *users[id] != user) shared[id] = true;
+      users[id] = user;
+    }
+  }
+  return shared;
 }
 
 bool addGradient(StepBuilder& step, const Operation& of) {
@@ -98,16 +117,13 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& eng
   for (const Tensor& tensor : pruned.tensors) state_.layouts.push_back(plainLayout(tensor.shape));
   state_.plainLayouts = state_.layouts;
   state_.masters.resize(pruned.parameters.size());
-  state_.users.assign(pruned.parameters.size(), 0);
   state_.gradientOf.assign(pruned.operations.size(), -1);
   const int count = static_cast<int>(pruned.operations.size());
   for (int i = 0; i < count; ++i) {
-    const Operation& operation = pruned.operations[i];
-    if (const auto* gradient = std::get_if<Gradient>(&operation.attributes)) state_.gradientOf[gradient->of] = i;
-    else if (!std::holds_alternative<Update>(operation.attributes)) {
-      for (ParameterId id : parametersOf(pruned, operation)) ++state_.users[id];
-    }
+    if (const auto* gradient = std::get_if<Gradient>(&pruned.operations[i].attributes)) state_.gradientOf[gradient->of] = i;
   }
+  state_.isTraining = std::any_of(state_.gradientOf.begin(), state_.gradientOf.end(), [](int each) { return each >= 0; });
+  state_.isShared = sharedParameters(pruned);
   state_.description.tensorBuffers.assign(pruned.tensors.size(), -1);
   for (TensorId id : pruned.inputs) {
     if (state_.description.tensorBuffers[id] >= 0) continue;

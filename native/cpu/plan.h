@@ -20,7 +20,8 @@ struct PlanState {
   std::vector<Layout> plainLayouts;    // per tensor, row-major in the same dimensions
   std::vector<bool> isPinned;          // per buffer: a program's input or output, not to be written over
   std::vector<std::optional<Pack>> masters;  // per mutable parameter that was used
-  std::vector<int> users;              // per parameter: operations that compute with it, gradients and updates not counted
+  std::vector<bool> isShared;          // per parameter: by operations that see it in different dimensions
+  bool isTraining = false;             // there are gradients
   std::vector<int> gradientOf;         // per operation: the last gradient that differentiates it, −1
   std::vector<Pack> packs;
   // What a pooling remembers for its gradient, by operation.

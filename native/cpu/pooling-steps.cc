@@ -23,7 +23,7 @@ std::optional<Problem> describe(const Pooling& pooling, const Shape& in, const S
     problem.right[axis] = lastStart + problem.kernel[axis] - in[axis + 2];
     overhangs = overhangs || problem.right[axis] > problem.left[axis];
     // A stride beyond the kernel leaves pixels unread at the far edge; a window may also lie in padding alone.
-    if (problem.right[axis] >= problem.kernel[axis] || lastStart >= in[axis + 2]) return std::nullopt;
+    if (problem.right[axis] < 0 || problem.right[axis] >= problem.kernel[axis] || lastStart >= in[axis + 2]) return std::nullopt;
   }
   if (pooling.method == PoolingMethod::average) {
     const bool padded = problem.left[0] > 0 || problem.left[1] > 0;
@@ -46,7 +46,7 @@ bool addPooling(StepBuilder& step, const Pooling& pooling) {
   if (step.operation().outputs.size() > 1) return false;
   const auto problem = describe(pooling, step.inputShape(0), out);
   if (!problem) return false;
-  const auto kind = step.isDifferentiated() ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
+  const auto kind = step.isDifferentiated() ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;  // training keeps a workspace
   Layout source = step.layout(0);
   auto primitive = forward(*problem, kind, source, anyLayout(out), step.engine());
   if (!primitive) {

@@ -103,7 +103,7 @@ Place StepBuilder::parameter(ParameterId id, const Layout& plain, const Layout& 
     return {Place::In::packed, static_cast<int>(state_.packs.size()) - 1};
   }
   const Pack pack{id, plain, wanted};
-  const Pack& kept = master(id, isForward && state_.users[id] == 1 && isDense(wanted) ? &pack : nullptr);
+  const Pack& kept = master(id, isForward && !state_.isShared[id] && isDense(wanted) ? &pack : nullptr);
   const Layout& has = kept.layout == kept.plain ? plain : kept.layout;
   if (has == wanted) return masterPlace(id);
   const Place target = temporary(wanted);

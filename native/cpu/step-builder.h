@@ -40,6 +40,8 @@ class StepBuilder {
   const Operation& differentiated() const { return program().operations[std::get<Gradient>(operation().attributes).of]; }
   const Shape& shape(TensorId id) const { return program().tensors[id].shape; }
   bool isDifferentiated() const { return state_.gradientOf[index_] >= 0; }
+  // One for all of a program, so that all its layouts go together: what is computed again is not differentiated itself.
+  dnnl::prop_kind forwardKind() const { return state_.isTraining ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference; }
 
   // An input in a layout, converted first where its maker left another one.
   // `plain`: row-major in the dimensions of `wanted`, where those are not the tensor's own.

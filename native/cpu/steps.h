@@ -22,6 +22,20 @@ bool addReshapeGradient(StepBuilder& step);
 bool addUpdate(StepBuilder& step, const Update& update);
 void addReference(StepBuilder& step);
 
+// The diff of what an operation made (`dy`, an input of its gradient), behind the ReLU that is its last step: in any
+// layout, told from what it made (`y`).
+class DiffBehindRelu {
+ public:
+  DiffBehindRelu(StepBuilder& step, const std::optional<FusedRelu>& relu, size_t y, size_t dy);
+  Place in(const Layout& layout);
+
+ private:
+  StepBuilder& step_;
+  size_t dy_;
+  std::optional<Place> masked_;
+  Layout layout_;
+};
+
 // Whether a pooling with one output is oneDNN's, whose gradient needs neither what it read nor what it made.
 bool poolingGradientReadsOnlyDiffs(const Pooling& pooling, const Shape& in, const Shape& out);
 

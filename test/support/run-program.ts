@@ -3,12 +3,7 @@ import { join } from 'node:path';
 import type { NativeDevice } from '../../ts/native/binding.ts';
 import { loadBinding } from '../../ts/native/load.ts';
 import { planMemory } from '../../ts/program/plan-memory.ts';
-import type {
-  Program,
-  ProgramOperation,
-  ProgramParameterId,
-  TensorId,
-} from '../../ts/program/program.ts';
+import type { Program, ProgramOperation, ProgramParameterId, TensorId } from '../../ts/program/program.ts';
 
 /** Opens a device without the library around it. */
 export function openNative(kind: 'reference' | 'cpu', { threads = 2, winograd = true } = {}): NativeDevice {
@@ -61,12 +56,13 @@ export class ProgramWriter {
     return this.#parameters.push({ name: `p${this.#parameters.length}`, shape, mutable }) - 1;
   }
   /** @returns The operation's index. */
-  operation(
-    inputs: readonly TensorId[],
-    outputs: readonly TensorId[],
-    attributes: Attributes,
-  ): number {
-    const operation = { layer: `o${this.#operations.length}`, inputs, outputs, ...attributes } as ProgramOperation;
+  operation(inputs: readonly TensorId[], outputs: readonly TensorId[], attributes: Attributes): number {
+    const operation = {
+      layer: `o${this.#operations.length}`,
+      inputs,
+      outputs,
+      ...attributes,
+    } as ProgramOperation;
     return this.#operations.push(operation) - 1;
   }
   program(outputs: readonly TensorId[]): Program {
@@ -117,7 +113,8 @@ export async function runProgram(
   const results: Float32Array[][] = [];
   let milliseconds = new Float64Array();
   for (let run = 0; run < runs; run++) {
-    const result = await executable.run(inputs(run), { profile: true, outputs: outputs.map(() => null) }).done;
+    const result = await executable.run(inputs(run), { profile: true, outputs: outputs.map(() => null) })
+      .done;
     results.push(result.outputs.map((values) => values!));
     milliseconds = result.milliseconds as Float64Array<ArrayBuffer>;
   }
