@@ -133,6 +133,30 @@ bool addEltwiseGradient(StepBuilder& step, const Eltwise& eltwise) {
   return true;
 }
 
+// Only x · scale: what else a power can be is rare.
+bool addPower(StepBuilder& step, const Power& power) {
+  if (power.power != 1 || power.shift != 0) return false;
+  const Layout layout = step.layout(0);
+  const Place x = step.read(0, layout);
+  step.call({x, step.writeOver(0, x, layout, step.plain(0))}, [count = floatsIn(layout), power](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+    return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] { multiply(x, y, count, power.scale); };
+  });
+  step.describe("loops");
+  return true;
+}
+
+// inputs: x, y (neither is read), dy; outputs: dx.
+bool addPowerGradient(StepBuilder& step, const Power& power) {
+  if (power.power != 1 || !step.hasInput(2)) return false;
+  const Layout layout = step.layout(2);
+  const Place dy = step.read(2, layout);
+  step.call({dy, step.writeOver(0, dy, layout, step.plain(2))}, [count = floatsIn(layout), power](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+    return [=, dy = static_cast<float*>(at[0]), dx = static_cast<float*>(at[1])] { multiply(dy, dx, count, power.scale); };
+  });
+  step.describe("loops");
+  return true;
+}
+
 bool addReshape(StepBuilder& step) {
   const Operation& operation = step.operation();
   const bool keepsShape = std::all_of(operation.outputs.begin(), operation.outputs.end(), [&](TensorId id) { return step.shape(id) == step.inputShape(0); });

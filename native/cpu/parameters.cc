@@ -7,9 +7,7 @@ namespace resnode::cpu {
 CpuParameters::CpuParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources, dnnl::stream stream)
     : program_(std::move(program)), sources_(std::move(sources)), stream_(std::move(stream)) {
   // Copies that the addon made count too; mapped files do not.
-  for (size_t i = 0; i < sources_.size(); ++i) {
-    if (!sources_[i].mapped) bytes_ += plainBytes(static_cast<ParameterId>(i));
-  }
+  for (size_t i = 0; i < sources_.size(); ++i) bytes_ += copiedBytes(static_cast<ParameterId>(i));
 }
 
 AlignedBytes CpuParameters::pack(const Pack& pack) {
@@ -56,11 +54,11 @@ void* CpuParameters::master(const Pack& wanted) {
   auto found = masters_.find(wanted.id);
   if (found == masters_.end()) {
     found = masters_.emplace(wanted.id, Packed{wanted, pack(wanted)}).first;
-    // From now on the values are here; a copy that the addon made need not stay.
-    ParameterSource& source = sources_[wanted.id];
-    if (!source.mapped) bytes_ -= plainBytes(wanted.id);
-    source.owner.reset();
-    source.bytes = nullptr;
+    // What changes is never read from its source again; an update may also name what stays as it is.
+    if (program_->parameters[wanted.id].isMutable) {
+      bytes_ -= copiedBytes(wanted.id);
+      sources_[wanted.id] = {};
+    }
   }
   if (!(found->second.pack.layout == wanted.layout)) {
     throw Error("device/unsupported", "parameter \"" + program_->parameters[wanted.id].name +

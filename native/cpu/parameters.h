@@ -31,6 +31,8 @@ class CpuParameters final : public Parameters {
     AlignedBytes bytes;
   };
   AlignedBytes pack(const Pack& pack);
+  // Held for a source that is no mapped file.
+  size_t copiedBytes(ParameterId id) const { return sources_[id].bytes && !sources_[id].mapped ? plainBytes(id) : 0; }
   size_t plainBytes(ParameterId id) const { return elementCount(program_->parameters[id].shape) * sizeof(float); }
 
   std::shared_ptr<const Program> program_;

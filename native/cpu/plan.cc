@@ -82,6 +82,8 @@ bool addGradient(StepBuilder& step, const Operation& of) {
         else if constexpr (std::is_same_v<T, BatchNorm>) return addBatchNormGradient(step, op);
         else if constexpr (std::is_same_v<T, Relu>) return addReluGradient(step, op);
         else if constexpr (std::is_same_v<T, Eltwise>) return addEltwiseGradient(step, op);
+        else if constexpr (std::is_same_v<T, Concat>) return addConcatGradient(step, op);
+        else if constexpr (std::is_same_v<T, Power>) return addPowerGradient(step, op);
         else if constexpr (std::is_same_v<T, Reshape>) return addReshapeGradient(step);
         else return false;
       },
@@ -98,6 +100,8 @@ bool addOperation(StepBuilder& step) {
         else if constexpr (std::is_same_v<T, BatchNorm>) return addBatchNorm(step, op);
         else if constexpr (std::is_same_v<T, Relu>) return addRelu(step, op);
         else if constexpr (std::is_same_v<T, Eltwise>) return addEltwise(step, op);
+        else if constexpr (std::is_same_v<T, Concat>) return addConcat(step, op);
+        else if constexpr (std::is_same_v<T, Power>) return addPower(step, op);
         else if constexpr (std::is_same_v<T, Reshape>) return addReshape(step);
         else if constexpr (std::is_same_v<T, Gradient>) return addGradient(step, step.program().operations[op.of]);
         else if constexpr (std::is_same_v<T, Update>) return addUpdate(step, op);

@@ -1,4 +1,5 @@
 // Pooling and its gradient by oneDNN, where its windows are Caffe's.
+#include "regions.h"
 #include "steps.h"
 
 namespace resnode::cpu {
@@ -39,11 +40,57 @@ Forward::primitive_desc forward(const Problem& problem, dnnl::prop_kind kind, co
   return Forward::primitive_desc(desc, attributes(), engine, true);
 }
 
+// A window of one pixel: nothing is compared or averaged, and no pixel is read twice.
+bool isSampling(const Pooling& pooling) {
+  return pooling.kernel.height == 1 && pooling.kernel.width == 1 && pooling.pad.height == 0 && pooling.pad.width == 0;
+}
+
+// The same layout for another size of the plane; nothing where our loops cannot run through it.
+std::optional<Layout> resized(const Layout& layout, const Shape& shape) {
+  using Tag = dnnl::memory::format_tag;
+  for (Tag tag : {Tag::nchw, Tag::nChw16c, Tag::nChw8c, Tag::nhwc}) {
+    const auto of = [tag](const Dims& dims) { return Layout(dims, dnnl::memory::data_type::f32, tag); };
+    if (layout == of(layout.dims())) return of(shape);
+  }
+  return std::nullopt;
+}
+
+// `layout`: of the larger tensor, which says most about both.
+Sampling samplingOf(const Pooling& pooling, const Layout& layout, const Shape& in, const Shape& out) {
+  const ChannelView view = *channelView(layout);
+  return {view.outer * view.blocks * view.inner / (in[2] * in[3]), in[2], in[3], out[2], out[3], pooling.stride.height, pooling.stride.width, view.lanes};
+}
+
+bool addSampling(StepBuilder& step, const Pooling& pooling) {
+  const Shape &in = step.inputShape(0), &out = step.outputShape(0);
+  const bool suits = resized(step.layout(0), out).has_value();
+  const Layout source = suits ? step.layout(0) : step.plain(0), result = *resized(source, out);
+  const Sampling sampling = samplingOf(pooling, source, in, out);
+  step.call({step.read(0, source), step.write(0, result)}, [sampling](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+    return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] { sample(sampling, x, y); };
+  });
+  step.describe("loops");
+  return true;
+}
+
+bool addSamplingGradient(StepBuilder& step, const Pooling& pooling) {
+  const Shape &in = step.outputShape(0), &out = step.inputShape(2);
+  const bool suits = resized(step.layout(2), in).has_value();
+  const Layout source = suits ? step.layout(2) : step.plain(2), result = *resized(source, in);
+  const Sampling sampling = samplingOf(pooling, result, in, out);
+  step.call({step.read(2, source), step.write(0, result)}, [sampling](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+    return [=, dy = static_cast<float*>(at[0]), dx = static_cast<float*>(at[1])] { sampleGradient(sampling, dy, dx); };
+  });
+  step.describe("loops");
+  return true;
+}
+
 }  // namespace
 
 bool addPooling(StepBuilder& step, const Pooling& pooling) {
   const Shape& out = step.outputShape(0);
   if (step.operation().outputs.size() > 1) return false;
+  if (isSampling(pooling)) return addSampling(step, pooling);
   const auto problem = describe(pooling, step.inputShape(0), out);
   if (!problem) return false;
   const auto kind = step.isDifferentiated() ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;  // training keeps a workspace
@@ -72,8 +119,10 @@ bool addPooling(StepBuilder& step, const Pooling& pooling) {
 
 // inputs: x, y, dy (x and y are not read); outputs: dx.
 bool addPoolingGradient(StepBuilder& step, const Pooling& pooling) {
+  if (step.differentiated().outputs.size() > 1 || !step.hasInput(2)) return false;
+  if (isSampling(pooling)) return addSamplingGradient(step, pooling);
   const auto found = step.state().kept.find(std::get<Gradient>(step.operation().attributes).of);
-  if (found == step.state().kept.end() || !step.hasInput(2)) return false;
+  if (found == step.state().kept.end()) return false;
   const PlanState::Kept& kept = found->second;
   const auto problem = describe(pooling, kept.source.dims(), kept.result.dims());
   const auto hint = forward(*problem, dnnl::prop_kind::forward_training, kept.source, kept.result, step.engine());
@@ -88,6 +137,6 @@ bool addPoolingGradient(StepBuilder& step, const Pooling& pooling) {
   return true;
 }
 
-bool poolingGradientReadsOnlyDiffs(const Pooling& pooling, const Shape& in, const Shape& out) { return describe(pooling, in, out).has_value(); }
+bool poolingGradientReadsOnlyDiffs(const Pooling& pooling, const Shape& in, const Shape& out) { return isSampling(pooling) || describe(pooling, in, out).has_value(); }
 
 }  // namespace resnode::cpu

@@ -449,6 +449,57 @@ test('a reshape and its gradient take no memory of their own', async () => {
   );
 });
 
+for (const [n, channels, size] of [
+  [2, 16, 8],
+  [1, 5, 7],
+  [3, 32, 2],
+  [2, 32, 1],
+] as const)
+  test(`the shortcut without parameters of ${channels} channels at ${size}×${size}: sampling, zeros, Concat, and back`, async () => {
+    const { implementations } = await onBoth(
+      direct,
+      () => {
+        const writer = new ProgramWriter();
+        const shape = [n, channels, size, size];
+        const half = Math.ceil(size / 2);
+        const [small, wide] = [
+          [n, channels, half, half],
+          [n, 2 * channels, half, half],
+        ] as const;
+        const x = writer.input(shape);
+        const first = convolve(writer, x, { n, c: channels, h: size, w: size, outputs: channels, kernel: 1 });
+        const [pooled, zeros, y] = [writer.tensor(...small), writer.tensor(...small), writer.tensor(...wide)];
+        const pooling = writer.operation([first.y], [pooled], {
+          kind: 'pooling',
+          method: 'max',
+          kernel: [1, 1],
+          stride: [2, 2],
+          pad: [0, 0],
+        });
+        const power = writer.operation([pooled], [zeros], { kind: 'power', power: 1, scale: 0.25, shift: 0 });
+        const concat = writer.operation([pooled, zeros], [y], { kind: 'concat', axis: 1 });
+        const dy = writer.input(wide);
+        const diffs = [0, 1, 2].map(() => writer.tensor(...small));
+        writer.operation([-1, -1, -1, dy], [diffs[0]!, diffs[1]!], { kind: 'gradient', of: concat });
+        writer.operation([-1, -1, diffs[1]!], [diffs[2]!], { kind: 'gradient', of: power });
+        const [sum, dFirst, dx] = [writer.tensor(...small), writer.tensor(...shape), writer.tensor(...shape)];
+        writer.operation([diffs[0]!, diffs[2]!], [sum], {
+          kind: 'eltwise',
+          operation: 'sum',
+          coefficients: [1, 1],
+          relu: null,
+        });
+        writer.operation([first.y, -1, sum], [dFirst], { kind: 'gradient', of: pooling });
+        const dw = writer.tensor(...first.weights);
+        writer.operation([x, -1, dFirst], [dx, dw, -1], { kind: 'gradient', of: first.of });
+        return [writer, [y, dx, dw]];
+      },
+      2e-6,
+      'shortcut',
+    );
+    assert.not.ok(implementations.includes('reference'));
+  });
+
 const rules = ['sgd', 'nesterov', 'adagrad', 'rmsprop', 'adadelta', 'adam'] as const;
 for (const rule of rules)
   for (const regularization of ['L1', 'L2'] as const)
