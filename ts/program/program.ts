@@ -27,6 +27,8 @@ export type ProgramOperation = {
   readonly layer: string;
   readonly inputs: readonly TensorId[];
   readonly outputs: readonly TensorId[];
+  /** Whether a diff goes down to each input, where the layer says so; for differentiate.ts alone. */
+  readonly propagateDown?: readonly boolean[];
 } & (
   | {
       readonly kind: 'convolution';
