@@ -24,7 +24,7 @@ const TYPESCRIPT = [
   'cli',
   'index',
 ];
-const NATIVE = ['core', 'image', 'reference', 'cpu', 'device', 'addon'];
+const NATIVE = ['core', 'image', 'reference', 'cpu', 'mpi', 'device', 'addon'];
 
 function imports(
   folder: string,
