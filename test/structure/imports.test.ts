@@ -26,7 +26,7 @@ const TYPESCRIPT = [
   'cli',
   'index',
 ];
-const NATIVE = ['core', 'image', 'reference', 'cpu', 'device', 'addon'];
+const NATIVE = ['core', 'image', 'reference', 'cpu', 'mpi', 'device', 'addon'];
 
 function imports(
   folder: string,
