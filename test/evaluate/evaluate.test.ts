@@ -188,12 +188,12 @@ if (existsSync(imagenet) && existsSync(photos)) {
   const all = readLabelledImages(photos, { classes: 1000, labels }).files;
   const load = { model: join(imagenet, 'deploy.prototxt'), weights: join(imagenet, 'model.caffemodel') };
 
-  test('ImageNet: ResNet-18 is right on 79 of 100 photographs, 93 within five', async () => {
+  test('ImageNet: ResNet-18 is right on 78 of 100 photographs, 93 within five', async () => {
     await using device = await openDevice('cpu', { threads: 2 });
     await using net = await device.load({ ...load, batch: 4 });
     const { outcomes } = await evaluateImages(net, all, { preprocess: msra, batch: 4 });
     const { top1, top5, images } = summariseOutcomes(outcomes);
-    assert.equal([images, top1.correct, top5.correct], [100, 79, 93]);
+    assert.equal([images, top1.correct, top5.correct], [100, 78, 93]);
   });
 
   test('the scores of ten crops are the mean of ten runs', async () => {
