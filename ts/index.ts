@@ -124,6 +124,7 @@ export type * from './runtime/ops.ts';
 export { compileOperation, ops } from './runtime/ops.ts';
 export type { Input, InputArray, Inputs, Shapes, Tensor } from './runtime/tensor.ts';
 export { type DescribeOptions, type Description, describeNet } from './view/describe-net.ts';
+export { type ForkMarks, readNetWithMarks } from './view/fork-marks.ts';
 export { type MeasuredTimes, readTimes } from './view/measured-times.ts';
 export type * from './view/page-data.ts';
 export { addActivations, addFilters } from './view/page-pictures.ts';
