@@ -48,6 +48,7 @@ export {
   readOnnxFile,
   writeOnnxFile,
 } from './convert/index.ts';
+export { onnxTops } from './convert/onnx-tops.ts';
 export * from './errors.ts';
 export {
   type LabelledFiles,
@@ -97,6 +98,16 @@ export { loadPreprocess, readMeanImage, savePreprocess } from './image/preproces
 export { type Finding, type LintOptions, lintFile, lintPrototxt } from './lint/lint.ts';
 export { type LintRule, lintRules } from './lint/rules.ts';
 export type { DriverMemory, Precision } from './native/binding.ts';
+export type { Cause, CauseName } from './parity/against-cause.ts';
+export { type Dump, readDump } from './parity/against-dump.ts';
+export { compareInput, type InputComparison } from './parity/against-input.ts';
+export {
+  type CompareOptions,
+  compareLayers,
+  type LayerDifference,
+  type LayersComparison,
+} from './parity/against-layers.ts';
+export { deviceTops, type NetToRun, type Tops, type TopsSource } from './parity/against-tops.ts';
 export { type Pass, runPasses } from './passes/index.ts';
 export { type BufferShape, type BufferType, DeviceBuffer } from './runtime/buffer.ts';
 export {
@@ -122,6 +133,7 @@ export type {
   UpdateRule,
 } from './runtime/trainer.ts';
 export { type DescribeOptions, type Description, describeNet } from './view/describe-net.ts';
+export { type ForkMarks, readNetWithMarks } from './view/fork-marks.ts';
 export { type MeasuredTimes, readTimes } from './view/measured-times.ts';
 export type * from './view/page-data.ts';
 export { addActivations, addFilters } from './view/page-pictures.ts';

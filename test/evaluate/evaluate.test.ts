@@ -142,35 +142,42 @@ test('the command refuses what it cannot do in one sentence', () => {
 const shared = sharedFolder() ?? '';
 const cifar = join(shared, 'data/cifar10-test1000.bin');
 if (existsSync(cifar)) {
-  test('CIFAR-10: ResNet-20 is right on 915 of 1,000 images, the 91.5% of its makers', async () => {
-    const bytes = readFileSync(cifar);
-    const images = Array.from({ length: bytes.length / 3073 }, (_, i): Sample => {
-      const record = bytes.subarray(i * 3073, (i + 1) * 3073);
-      const data = Uint8Array.from(
-        { length: 3072 },
-        (_, k) => record[1 + (k % 3) * 1024 + Math.floor(k / 3)]!,
-      );
-      return { label: record[0]!, image: { width: 32, height: 32, channels: 3, data, file: `record ${i}` } };
+  for (const [depth, right, claimed] of [
+    [20, 915, '91.5%'],
+    [56, 926, '92.6%'],
+  ] as const)
+    test(`CIFAR-10: ResNet-${depth} is right on ${right} of 1,000 images, the ${claimed} of its makers`, async () => {
+      const bytes = readFileSync(cifar);
+      const images = Array.from({ length: bytes.length / 3073 }, (_, i): Sample => {
+        const record = bytes.subarray(i * 3073, (i + 1) * 3073);
+        const data = Uint8Array.from(
+          { length: 3072 },
+          (_, k) => record[1 + (k % 3) * 1024 + Math.floor(k / 3)]!,
+        );
+        return {
+          label: record[0]!,
+          image: { width: 32, height: 32, channels: 3, data, file: `record ${i}` },
+        };
+      });
+      await using device = await openDevice('cpu', { threads: 2 });
+      const folder = join(shared, `models/cifar10-resnet${depth}`);
+      await using net = await device.load({
+        model: join(folder, 'deploy.prototxt'),
+        weights: join(folder, 'model.caffemodel'),
+        batch: 50,
+      });
+      const { outcomes } = await evaluateImages(net, images, {
+        preprocess: {
+          resize: null,
+          crop: { width: 32, height: 32 },
+          mean: [123.675, 116.28, 103.53],
+          order: 'RGB',
+        },
+        batch: 50,
+      });
+      assert.is(outcomes.length, 1000);
+      assert.is(summariseOutcomes(outcomes).top1.correct, right);
     });
-    await using device = await openDevice('cpu', { threads: 2 });
-    const folder = join(shared, 'models/cifar10-resnet20');
-    await using net = await device.load({
-      model: join(folder, 'deploy.prototxt'),
-      weights: join(folder, 'model.caffemodel'),
-      batch: 50,
-    });
-    const { outcomes } = await evaluateImages(net, images, {
-      preprocess: {
-        resize: null,
-        crop: { width: 32, height: 32 },
-        mean: [123.675, 116.28, 103.53],
-        order: 'RGB',
-      },
-      batch: 50,
-    });
-    assert.is(outcomes.length, 1000);
-    assert.is(summariseOutcomes(outcomes).top1.correct, 915);
-  });
 } else console.log('skipped: no shared/data/cifar10-test1000.bin beside the checkout');
 
 const imagenet = join(shared, 'models/imagenet-resnet18');
@@ -181,12 +188,12 @@ if (existsSync(imagenet) && existsSync(photos)) {
   const all = readLabelledImages(photos, { classes: 1000, labels }).files;
   const load = { model: join(imagenet, 'deploy.prototxt'), weights: join(imagenet, 'model.caffemodel') };
 
-  test('ImageNet: ResNet-18 is right on 79 of 100 photographs, 93 within five', async () => {
+  test('ImageNet: ResNet-18 is right on 78 of 100 photographs, 93 within five', async () => {
     await using device = await openDevice('cpu', { threads: 2 });
     await using net = await device.load({ ...load, batch: 4 });
     const { outcomes } = await evaluateImages(net, all, { preprocess: msra, batch: 4 });
     const { top1, top5, images } = summariseOutcomes(outcomes);
-    assert.equal([images, top1.correct, top5.correct], [100, 79, 93]);
+    assert.equal([images, top1.correct, top5.correct], [100, 78, 93]);
   });
 
   test('the scores of ten crops are the mean of ten runs', async () => {

@@ -1,5 +1,5 @@
 /** What the page is given: every layer once, true numbers, cards that do not overlap, nets that cannot run. */
-import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -7,9 +7,13 @@ import * as assert from 'uvu/assert';
 import { resnet } from '../../ts/architectures/resnet.ts';
 import { filterNet, readNet, readNetFile } from '../../ts/caffe/net-parameter.ts';
 import { PrototxtError } from '../../ts/errors.ts';
+import { supportedLayerTypes } from '../../ts/graph/from-caffe.ts';
+import { DATA_TYPES } from '../../ts/graph/unknown-layer.ts';
 import { describeNet } from '../../ts/view/describe-net.ts';
+import { readNetWithMarks } from '../../ts/view/fork-marks.ts';
 import { boundOf, findRoofs, readTimes } from '../../ts/view/measured-times.ts';
 import type { PageData } from '../../ts/view/page-data.ts';
+import { partialGraph } from '../../ts/view/partial-graph.ts';
 import { pageText } from '../../ts/view/write-page.ts';
 import { sharedFolder } from '../support/golden.ts';
 
@@ -174,23 +178,112 @@ test('an empty net is a page too', () => {
   assert.ok(pageText(data).includes('none'));
 });
 
+test('a layer in place that cannot run hides what lay before it, so that no layer reads around it', () => {
+  const { data } = describeNet(
+    parse(`
+    layer { name: "data" type: "Input" top: "x" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
+    layer { name: "conv" type: "Convolution" bottom: "x" top: "y" convolution_param { num_output: 4 kernel_size: 3 } }
+    layer { name: "odd" type: "MadeUp" bottom: "y" top: "y" }
+    layer { name: "relu" type: "ReLU" bottom: "y" top: "y" }
+    layer { name: "end" type: "ReLU" bottom: "x" top: "z" }`),
+  );
+  assertSound(data, 'an odd layer in place');
+  assert.match(layerOf(data, 'relu').problem!, /bottom "y" has no known shape/);
+  assert.equal(cardOf(data, 'conv').layers, [1]);
+  assert.is(layerOf(data, 'end').problem, null);
+});
+
+test('a net for a fork of Caffe is drawn without what the fork added, which is marked where it stood', () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'resnode-')), 'fork.prototxt');
+  writeFileSync(
+    file,
+    `default_forward_type: FLOAT16
+layer { name: "data" type: "Input" top: "x" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
+layer { name: "conv" type: "Convolution" bottom: "x" top: "y" forward_type: FLOAT
+  convolution_param { num_output: 4 kernel_size: 3 engine: MKLDNN cudnn_convolution_algo_seeker: [GET, "a" "b"] } }
+layer { name: "pool" type: "Pooling" bottom: "y" top: "z" pooling_param { kernel_size: 2 ceil_mode: false } }
+layer { name: "fork" type: "ReLU" bottom: "y" top: "w" sparsify_param < a { b: -1 } c: 2 > relu_param { negative_slope: 0.5 } }
+layer { name: "end" type: "ReLU" bottom: "y" top: "v" }`,
+  );
+  const { net, marks } = readNetWithMarks(file);
+  const { data } = describeNet(filterNet(net), { marks });
+  assertSound(data, 'a fork');
+  assert.match(data.remarks.join(), /line 1: NetParameter has no field "default_forward_type".*NVIDIA/);
+  const conv = layerOf(data, 'conv');
+  assert.is(conv.problem, null);
+  assert.match(
+    conv.remark!,
+    /"forward_type".*; line 4: "engine" expects .*"MKLDNN".*; line 4: .*algo_seeker/,
+  );
+  assert.match(layerOf(data, 'pool').problem!, /^line 5: PoolingParameter has no field "ceil_mode".*soeaver/);
+  assert.match(layerOf(data, 'fork').problem!, /sparsify_param/);
+  assert.match(layerOf(data, 'fork').text, /negative_slope: 0.5/);
+  assert.equal(layerOf(data, 'end').tops[0]!.shape, [1, 4, 6, 6]);
+  for (const [text, message] of [
+    ['layer { bogus: 1 }', /has no field "bogus"/],
+    ['layer { sparsify_param { a: [1, { b: 2 ]', /expected "\}", found/],
+    ['layer { forward_type:', /expected "a value", found the end of the file/],
+  ] as const) {
+    writeFileSync(file, text);
+    assert.throws(
+      () => readNetWithMarks(file),
+      (error: unknown) => error instanceof PrototxtError && message.test(error.message),
+    );
+  }
+});
+
 const shared = sharedFolder();
 if (shared === null) console.log('skipped: no shared/prototxt-wild; nets from the wild are not drawn');
 else {
-  test('every net from the wild that parses is drawn', () => {
-    const folder = join(shared, 'prototxt-wild');
-    let drawn = 0;
-    for (const file of readdirSync(folder)) {
-      if (!/\.(prototxt|pt)$/.test(file) || /solver/.test(file)) continue;
-      try {
-        const net = filterNet(readNetFile(join(folder, file)));
-        assertSound(describeNet(net).data, file);
-        drawn++;
-      } catch (error) {
-        if (!(error instanceof PrototxtError)) throw error;
-      }
+  const folder = join(shared, 'prototxt-wild');
+  const index = (
+    JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8')) as {
+      file: string;
+      kind: string;
+      types: string[];
+      bvlc_parse: string;
+    }[]
+  ).filter(({ kind }) => kind === 'net');
+
+  test('every net from the wild is drawn, those for forks of Caffe with their marks', () => {
+    assert.ok(index.length > 90, `${index.length} nets`);
+    for (const { file, bvlc_parse } of index) {
+      const { net, marks } = readNetWithMarks(join(folder, file));
+      const isForks = marks.problems.size + marks.remarks.size + marks.net.length > 0;
+      assert.is(isForks, bvlc_parse !== 'ok', file);
+      assertSound(describeNet(filterNet(net), { marks }).data, file);
     }
-    assert.ok(drawn > 45, `${drawn} drawn`);
+  });
+
+  test('every net from the wild that uses supported layers alone builds, once its inputs have shapes', () => {
+    const known = [...supportedLayerTypes, ...DATA_TYPES, 'Input', 'Silence'];
+    const nets = index.filter(
+      (each) => each.bvlc_parse === 'ok' && each.types.every((type) => known.includes(type)),
+    );
+    assert.ok(nets.length > 40, `${nets.length} nets`);
+    for (const { file } of nets) {
+      const whole = readNetFile(join(folder, file));
+      const inputsOf = (phase: 'TRAIN' | 'TEST') =>
+        (filterNet(whole, { phase }).layer ?? []).filter(({ bottom = [] }) => bottom.length === 0);
+      const phase = inputsOf('TEST').length > 0 ? 'TEST' : 'TRAIN';
+      const side = /cifar/i.test(file) ? 32 : 224;
+      const inputShapes = Object.fromEntries(
+        inputsOf(phase)
+          // Those with a crop_size have a shape.
+          .filter(
+            (layer) =>
+              DATA_TYPES.includes(layer.type!) &&
+              !(layer.transform_param as { crop_size?: number })?.crop_size,
+          )
+          .flatMap(({ top = [] }) => top.map((name, i) => [name, i === 0 ? [1, 3, side, side] : [1]])),
+      );
+      const { missing } = partialGraph(filterNet(whole, { phase }), { phase, inputShapes });
+      assert.equal(
+        [...missing].map(([{ name }, problem]) => `${name}: ${problem}`),
+        [],
+        file,
+      );
+    }
   });
 }
 

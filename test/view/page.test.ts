@@ -64,8 +64,15 @@ if (chromium !== null) {
       /layers as \d+ operations · 60\.3 M parameters · 11\.3 GMAC/,
     );
     assert.not(await isSeen(page, 'res4b35'), 'not drawn while it is out of sight');
-    const took = await page.evaluate('performance.timing.loadEventEnd - performance.timing.navigationStart');
-    console.log(`ResNet-152's page loaded in ${took} ms`);
+    const times: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      times.push(await page.evaluate('performance.timing.loadEventEnd - performance.timing.navigationStart'));
+      await page.reload();
+      await page.waitForSelector('.card');
+    }
+    console.log(`ResNet-152's page loaded in ${times.join(', ')} ms`);
+    // The best: a busy machine, or a browser that is starting, is not the page's affair.
+    assert.ok(Math.min(...times) < 2000, `${times.join(', ')} ms`);
     await page.keyboard.press('/');
     await page.keyboard.type('res4b35');
     assert.is(await page.textContent('#results [aria-selected="true"] span'), 'res4b35');

@@ -255,7 +255,7 @@ const FORKS: readonly Fork[] = [
   },
   {
     name: "FSINet's fork of Caffe (zhouyu-hust/FSINet)",
-    meaning: { ImageDataParameter: 'data_type' },
+    meaning: { ImageDataParameter: 'data_type', LayerParameter: 'attention_loss_param' },
     layerTypes: 'ClassBalancedSigmoidCrossEntropyAttentionLoss ImageLabelmapData OrientationSmoothL1Loss',
   },
 ];
@@ -280,9 +280,14 @@ export function forkOfField(message: string, field: string): string | undefined 
     ({ tuning, meaning }) => hasField(tuning, message, field) || hasField(meaning, message, field),
   );
   if (owner === undefined) return undefined;
-  return FORKS.some(({ tuning }) => hasField(tuning, message, field))
+  return isTuningField(message, field)
     ? `${owner} and tunes speed, memory, number format or logging; remove it`
     : `${owner} and changes what is computed; remove it to have BVLC's semantics instead`;
+}
+
+/** Whether an unknown field is one that a net means the same without. */
+export function isTuningField(message: string, field: string): boolean {
+  return FORKS.some(({ tuning }) => hasField(tuning, message, field));
 }
 
 /** Whose an unknown enum value is. @param type The enum's name in the schema, e.g. `PoolingParameter.PoolMethod`. */

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { ArgumentError, PrototxtError } from '../errors.ts';
 import { inheritPosition, type Message, positionOf } from './message.ts';
-import { parseMessage } from './prototxt.ts';
+import { type ForkFieldHandler, parseMessage } from './prototxt.ts';
 import { messages } from './schema.ts';
 import { upgradeNet } from './upgrade.ts';
 
@@ -42,14 +42,18 @@ export interface NetParameter {
 /**
  * Reads a prototxt and upgrades it as Caffe does, whatever its age (V0, V1, `input_dim`).
  * @param options.file Named in errors.
+ * @param options.onForkField Where given, what a known fork of Caffe added is left out and handed to it. Default: errors.
  * @throws PrototxtError with file:line:column.
  */
-export function readNet(text: string, options: { file: string }): NetParameter {
+export function readNet(
+  text: string,
+  options: { file: string; onForkField?: ForkFieldHandler },
+): NetParameter {
   return upgradeNet(parseMessage('NetParameter', text, options)) as NetParameter;
 }
 
 /** Reads and upgrades the prototxt at a path. @throws PrototxtError; ArgumentError where it cannot be read */
-export function readNetFile(file: string): NetParameter {
+export function readNetFile(file: string, options: { onForkField?: ForkFieldHandler } = {}): NetParameter {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -57,7 +61,7 @@ export function readNetFile(file: string): NetParameter {
     const { code } = error as NodeJS.ErrnoException;
     throw new ArgumentError('model', 'the path of a readable prototxt', `${file} (${code})`);
   }
-  return readNet(text, { file });
+  return readNet(text, { file, ...options });
 }
 
 export interface NetState {

@@ -1,6 +1,6 @@
 /** protobuf's text format → message, against the schema of caffe.proto. */
 import { PrototxtError } from '../errors.ts';
-import { forkOfEnumValue, forkOfField } from './fork-fields.ts';
+import { forkOfEnumValue, forkOfField, isTuningField } from './fork-fields.ts';
 import { type Message, recordField, recordMessage } from './message.ts';
 import { enums, type FieldDefinition, messages } from './schema.ts';
 import { nearest } from './suggest.ts';
@@ -24,16 +24,43 @@ const BOOLS: Readonly<Record<string, boolean>> = {
   '0': false,
 };
 
+/** A field, or an enum value, that a fork of Caffe added. */
+export interface ForkField {
+  /** What BVLC's Caffe would say. */
+  readonly refusal: PrototxtError;
+  /** The message (or enum) of caffe.proto that it was added to. */
+  readonly type: string;
+  /** A net means the same without it. */
+  readonly tunes: boolean;
+}
+export type ForkFieldHandler = (field: ForkField) => void;
+
+/** Tokens, and what becomes of the fields of forks. */
+class Source extends Tokens {
+  readonly onForkField: ForkFieldHandler | undefined;
+
+  constructor(text: string, file: string, onForkField: ForkFieldHandler | undefined) {
+    super(text, file);
+    this.onForkField = onForkField;
+  }
+}
+
 /**
  * Parses one message of the text format, as Caffe's protobuf does: a singular field given twice, an unknown
  * field or enum value, and a number out of range are errors.
  * @param type The message's name in caffe.proto, e.g. `NetParameter`.
  * @param options.file Named in errors.
+ * @param options.onForkField Where given, fields and enum values that a known fork added are left out and handed to it,
+ * for tools that show a net which Caffe would refuse. Default: they are errors.
  * @returns Plain objects; 64-bit integers are numbers where exact, else bigints; floats are rounded to float32.
  * @throws PrototxtError at the very token.
  */
-export function parseMessage(type: string, text: string, options: { file: string }): Message {
-  const tokens = new Tokens(text, options.file);
+export function parseMessage(
+  type: string,
+  text: string,
+  options: { file: string; onForkField?: ForkFieldHandler },
+): Message {
+  const tokens = new Source(text, options.file, options.onForkField);
   const message: Message = {};
   recordMessage(message, { file: options.file, line: 1, column: 1 });
   parseFields(tokens, type, message, null, 0);
@@ -57,7 +84,7 @@ function shorten(text: string): string {
 }
 
 function parseFields(
-  tokens: Tokens,
+  tokens: Source,
   type: string,
   message: Message,
   close: string | null,
@@ -74,23 +101,52 @@ function parseFields(
       fail(tokens, 'syntax', `expected a field of ${type}${closing}, found ${show(name)}`);
     }
     const field = Object.hasOwn(fields, name.text) ? fields[name.text] : undefined;
-    if (field === undefined) failUnknownField(tokens, type, name);
-    tokens.next();
-    parseField(tokens, type, message, name, field, depth);
+    if (field === undefined) {
+      refuseField(tokens, type, name);
+      tokens.next();
+      skipValue(tokens);
+    } else {
+      tokens.next();
+      parseField(tokens, type, message, name, field, depth);
+    }
     if (!tokens.take(';')) tokens.take(',');
   }
 }
 
-function failUnknownField(tokens: Tokens, type: string, name: Token): never {
+/** Throws, unless the field is a known fork's and somebody takes those. */
+function refuseField(tokens: Source, type: string, name: Token): void {
   const found = `${type} has no field "${shorten(name.text)}"`;
   const fork = forkOfField(type, name.text);
+  if (fork !== undefined && tokens.onForkField !== undefined) {
+    const refusal = new PrototxtError('prototxt/fork-field', tokens.position(name), `${found}: ${fork}`);
+    tokens.onForkField({ refusal, type, tunes: isTuningField(type, name.text) });
+    return;
+  }
   if (fork !== undefined) fail(tokens, 'fork-field', `${found}: ${fork}`, name);
   const near = nearest(name.text, Object.keys(messages[type]!));
   fail(tokens, 'unknown-field', `${found}${near === undefined ? '' : `; did you mean "${near}"?`}`, name);
 }
 
+/** Passes over the value of a field that is not known: a scalar, a message or a list. */
+function skipValue(tokens: Tokens): void {
+  tokens.take(':');
+  const closers: string[] = [];
+  do {
+    const token = tokens.next();
+    if (token.kind === 'end')
+      fail(tokens, 'syntax', `expected "${closers.at(-1) ?? 'a value'}", found ${show(token)}`, token);
+    if (token.kind === 'symbol') {
+      const close = { '{': '}', '<': '>', '[': ']' }[token.text];
+      if (close !== undefined) closers.push(close);
+      else if (token.text === closers.at(-1)) closers.pop();
+      else if (token.text === '-' && closers.length === 0) tokens.next();
+    }
+  } while (closers.length > 0);
+  while (tokens.current.kind === 'string') tokens.next(); // "a" "b" is one string
+}
+
 function parseField(
-  tokens: Tokens,
+  tokens: Source,
   type: string,
   message: Message,
   name: Token,
@@ -112,7 +168,8 @@ function parseField(
       ? parseSubmessage(tokens, valueType.slice(8), depth)
       : parseScalar(tokens, name.text, valueType);
   if (!repeated) {
-    message[name.text] = value();
+    const single = value();
+    if (single !== undefined) message[name.text] = single;
     return;
   }
   message[name.text] ??= [];
@@ -132,7 +189,7 @@ function parseField(
     );
 }
 
-function parseSubmessage(tokens: Tokens, type: string, depth: number): Message {
+function parseSubmessage(tokens: Source, type: string, depth: number): Message {
   const open = tokens.current;
   const close = tokens.take('{')
     ? '}'
@@ -145,7 +202,7 @@ function parseSubmessage(tokens: Tokens, type: string, depth: number): Message {
   return message;
 }
 
-function parseScalar(tokens: Tokens, name: string, type: string): unknown {
+function parseScalar(tokens: Source, name: string, type: string): unknown {
   if (type === 'string' || type === 'bytes') return parseString(tokens, name, type);
   if (type === 'bool') return parseBool(tokens, name);
   if (type.startsWith('enum:')) return parseEnum(tokens, name, type.slice(5));
@@ -170,7 +227,8 @@ function parseBool(tokens: Tokens, name: string): boolean {
   return value;
 }
 
-function parseEnum(tokens: Tokens, name: string, type: string): string {
+/** @returns undefined for a fork's value that somebody takes */
+function parseEnum(tokens: Source, name: string, type: string): string | undefined {
   const values = enums[type]!;
   const token = tokens.current;
   const known =
@@ -182,6 +240,13 @@ function parseEnum(tokens: Tokens, name: string, type: string): string {
   if (known === undefined) {
     const expected = `"${name}" expects one of ${Object.keys(values).join(', ')}, found ${show(token)}`;
     const fork = forkOfEnumValue(type, token.text);
+    if (fork !== undefined && tokens.onForkField !== undefined) {
+      const refusal = new PrototxtError('prototxt/fork-enum', tokens.position(token), `${expected}: ${fork}`);
+      // Forks add engines, which tune, and methods, which do not.
+      tokens.onForkField({ refusal, type, tunes: type.endsWith('.Engine') });
+      tokens.next();
+      return undefined;
+    }
     if (fork !== undefined) fail(tokens, 'fork-enum', `${expected}: ${fork}`);
     fail(tokens, 'enum', expected);
   }

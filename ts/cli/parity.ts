@@ -4,38 +4,45 @@ import { Command } from 'commander';
 import { ResnodeError } from '../errors.ts';
 import { type CaseResult, type Check, checkCase } from '../parity/check-case.ts';
 import { findGoldenCases, type GoldenCase, readGoldenCase } from '../parity/golden-case.ts';
-import {
-  type DeviceFlags,
-  deviceOptions,
-  openFlagged,
-  type PrecisionFlags,
-  precisionOption,
-} from './options.ts';
+import { deviceOptions, openFlagged, precisionOption } from './options.ts';
+import { type AgainstFlags, againstOptions, parityAgainst } from './parity-against.ts';
 
-interface Flags extends DeviceFlags, PrecisionFlags {
+interface Flags extends AgainstFlags {
   blobs?: boolean;
-  json?: boolean;
 }
 
 export function parity(): Command {
   const command = new Command('parity')
     .description(
-      'run recorded cases (format caffe-golden/1) and compare every array with what Caffe computed',
+      'compare every array with what Caffe, another device or ONNX Runtime computes, and name why they diverge',
     )
-    .argument('<dir...>', 'a case, or a folder of cases')
+    .argument('[dir...]', 'recorded cases (format caffe-golden/1), or folders of them')
     .option('--blobs', 'list every blob, not the worst of each case')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
-Within tolerance means: at most 20 × the recorded noise + 1e-6 of the array's largest value, or, with another
+Recorded cases: within tolerance means at most 20 × the recorded noise + 1e-6 of the array's largest value, or, with another
 --precision than float32, half a unit in the last place of that value for each layer up to it and four more. Exit
 status 1 where an array is beyond it.
 
-Example:
-  resnode parity golden/layers golden/mini-resnet --device reference`,
+With --against: every layer's top, run as written on --device, beside the other side's. Where they diverge first, the
+layer is computed alone on the other side's bottoms, as written and with the usual slips (pool rounding, BatchNorm's
+factor and eps, order of channels, a lost bias, stride position, in-place order); the one that agrees is named.
+
+Examples:
+  resnode parity golden/layers golden/mini-resnet --device reference
+  resnode parity --model deploy.prototxt --weights net.caffemodel --against onnx --images photos/ --mean-value 104,117,123
+  python scripts/caffe-dump.py deploy.prototxt net.caffemodel dump cat.jpg --mean 104,117,123
+  resnode parity --model deploy.prototxt --weights net.caffemodel --against dump`,
     );
-  return precisionOption(deviceOptions(command)).action(async (folders: string[], flags: Flags) => {
+  againstOptions(precisionOption(deviceOptions(command)));
+  return command.action(async (folders: string[], flags: Flags) => {
+    if (folders.length === 0) return parityAgainst(command, flags);
+    if (flags.model !== undefined || flags.against !== undefined)
+      return command.error('error: expected recorded cases, or --model and --against, not both', {
+        exitCode: 2,
+      });
     const cases = folders.flatMap(findGoldenCases).map(readGoldenCase);
     await using device = await openFlagged(flags);
     const results: CaseResult[] = [];

@@ -2,7 +2,7 @@
 import { basename } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
-import type { NetParameter } from '../caffe/net-parameter.ts';
+import { filterNet, type NetParameter } from '../caffe/net-parameter.ts';
 import { readWeights } from '../caffe/read-weights.ts';
 import { imageInput } from '../features/image-input.ts';
 import { decodeImage } from '../image/decode.ts';
@@ -10,6 +10,7 @@ import { readLabels } from '../image/labels.ts';
 import { preprocessImage } from '../image/preprocess.ts';
 import { loadBinding } from '../native/load.ts';
 import { type Description, describeNet } from '../view/describe-net.ts';
+import { readNetWithMarks } from '../view/fork-marks.ts';
 import { readTimes } from '../view/measured-times.ts';
 import type { PagePictures } from '../view/page-data.ts';
 import { addActivations, addFilters } from '../view/page-pictures.ts';
@@ -20,7 +21,6 @@ import {
   integer,
   netState,
   openFlagged,
-  readFilteredNet,
   type StateFlags,
   stateOptions,
 } from './options.ts';
@@ -45,7 +45,10 @@ export function view(): Command {
     .description(
       'draw a net as one HTML page that needs no network: shapes, costs, times, filters, activations',
     )
-    .argument('[prototxt]', 'the net; layers that resnode cannot run are drawn and marked')
+    .argument(
+      '[prototxt]',
+      'the net; layers that resnode cannot run, and what forks of Caffe added, are drawn and marked',
+    )
     .option('--model <prototxt>', 'the net, as the other commands take it')
     .option('--weights <caffemodel>', 'show its filters')
     .option('--image <file>', 'show what becomes of this image (needs --weights)')
@@ -88,11 +91,13 @@ Example:
         return command.error('error: expected one prototxt', { exitCode: 2 });
       if (flags.image !== undefined && flags.weights === undefined)
         return command.error('error: --image needs --weights', { exitCode: 2 });
-      const net = readFilteredNet(file, flags);
+      const { net: whole, marks } = readNetWithMarks(file);
+      const net = filterNet(whole, netState(flags));
       const description = describeNet(net, {
         ...netState(flags),
         file: basename(file),
         inputShapes: flags.inputShape,
+        marks,
         ...(flags.batch === undefined ? {} : { batch: flags.batch }),
         ...(flags.time === undefined ? {} : { times: readTimes(flags.time) }),
         roofs: {

@@ -1,9 +1,8 @@
 /** A conversion's own test: the source and the result run on the same inputs, or their values are compared. */
-import { elementCountOf, toFloat32 } from '../caffe/blob.ts';
+import { toFloat32 } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
-import { seededRandom } from '../caffe/fillers.ts';
 import { difference } from '../parity/difference.ts';
-import { recipeInput } from '../parity/recipe.ts';
+import { randomInput } from '../parity/random-input.ts';
 import { openDevice } from '../runtime/device.ts';
 import type { Shapes } from '../runtime/tensor.ts';
 import type { Network } from './network.ts';
@@ -37,7 +36,6 @@ export interface ConversionCheck {
 
 /** What two programs that sum in other orders may differ by, of the largest value. */
 const TOLERANCE = 1e-4;
-const SEED = 1;
 
 /** resnode's CPU device; @param optimize false runs layer by layer, as written. */
 export async function resnodeRunner(
@@ -82,13 +80,6 @@ export function compareValues(source: WeightsFile, result: WeightsFile): Convers
       note(worst, `${name}/${i}`, other === undefined ? undefined : toFloat32(other), toFloat32(blob));
     });
   return report('values', 'the source', 'the result read back', worst);
-}
-
-function randomInput(shape: readonly number[], scale: number): Float32Array {
-  if (shape.length === 4)
-    return recipeInput(shape as [number, number, number, number], SEED).map((value) => value * scale);
-  const random = seededRandom(SEED);
-  return Float32Array.from({ length: elementCountOf(shape) }, () => (random() - 0.5) * 256 * scale);
 }
 
 type Worst = Map<string, { name: string; absolute: number; relative: number }>;

@@ -47,7 +47,7 @@ type Precision = NonNullable<LoadOptions['precision']>;
 type Loader = Pick<Device, 'load'>;
 
 /** Half a unit in the last place of what is stored or multiplied, as a share of the value. */
-const ROUNDINGS: Readonly<Record<Precision, number>> = {
+export const ROUNDINGS: Readonly<Record<Precision, number>> = {
   float32: 0,
   tf32: 2 ** -11,
   float16: 2 ** -11,

@@ -10,6 +10,7 @@ import { receptiveFields } from '../graph/receptive-field.ts';
 import { parametersOf } from '../graph/summary.ts';
 import { DATA_TYPES } from '../graph/unknown-layer.ts';
 import { type Card, type Fused, fuseIntoCards, workOf } from './cards.ts';
+import type { ForkMarks } from './fork-marks.ts';
 import { kindOf } from './kinds.ts';
 import { placeCards } from './layout.ts';
 import { boundOf, findRoofs, type MeasuredTimes } from './measured-times.ts';
@@ -24,6 +25,8 @@ export interface DescribeOptions extends GraphOptions {
   readonly times?: MeasuredTimes;
   /** The machine's roofs in GFLOP/s and GB/s. Default: the highest rates in `times`. */
   readonly roofs?: { readonly gflops?: number; readonly gigabytes?: number };
+  /** What was left out of a net for a fork of Caffe (readNetWithMarks). */
+  readonly marks?: ForkMarks;
 }
 
 export interface Description {
@@ -41,7 +44,7 @@ const HEADER_AND_FOOTER = 40;
  * @throws GraphError where no graph can be made of the rest
  */
 export function describeNet(net: NetParameter, options: DescribeOptions = {}): Description {
-  const partial = partialGraph(net, options);
+  const partial = partialGraph(net, options, options.marks?.problems);
   const layers = traceLayers(net, partial);
   const fused = fuseIntoCards(layers, partial);
   const sizes = fused.cards.map((card) => ({
@@ -67,11 +70,11 @@ export function describeNet(net: NetParameter, options: DescribeOptions = {}): D
       activationBytes: 4 * partial.graph.values.reduce((sum, { shape }) => sum + elementCountOf(shape), 0),
       milliseconds: options.times?.milliseconds ?? null,
     },
-    remarks: remarksOn(layers, partial),
+    remarks: [...remarksOn(layers, partial), ...(options.marks?.net ?? [])],
     roofs,
     width: placed.width,
     height: placed.height,
-    layers: describeLayers(layers, fused, partial),
+    layers: describeLayers(layers, fused, partial, options.marks),
     cards,
     edges: placed.edges,
   };
@@ -149,6 +152,7 @@ function describeLayers(
   layers: readonly TracedLayer[],
   { cardOf }: Fused,
   { graph }: PartialGraph,
+  marks: ForkMarks | undefined,
 ): PageLayer[] {
   const fields = receptiveFields(graph);
   const makers = new Map<number, Node>(
@@ -170,7 +174,7 @@ function describeLayers(
       field: value === null ? null : fields[value]!,
       text: printPrototxt(layer, 'LayerParameter'),
       problem,
-      remark: remarkOn(layer, node),
+      remark: marks?.remarks.get(layer) ?? remarkOn(layer, node),
     };
   });
 }

@@ -18,15 +18,20 @@ export interface PartialGraph {
 
 /**
  * Builds as much of a net as can be built; never throws for a layer.
+ * @param problems Layers that are not to be built, and why. Default none.
  * A data layer without a given shape is taken as batch × 3 × crop_size × crop_size where its transform says crop_size.
  */
-export function partialGraph(net: NetParameter, options: GraphOptions = {}): PartialGraph {
-  const missing = new Map<LayerParameter, string>();
+export function partialGraph(
+  net: NetParameter,
+  options: GraphOptions = {},
+  problems: ReadonlyMap<LayerParameter, string> = new Map(),
+): PartialGraph {
+  const own = new Set(net.layer);
+  const missing = new Map([...problems].filter(([layer]) => own.has(layer)));
   const { inputShapes, assumed } = assumeShapes(net, options);
   const given = { ...options, inputShapes };
   for (;;) {
-    const layers = (net.layer ?? []).filter((layer) => !missing.has(layer));
-    const reachable = dropUnreachable(layers, missing);
+    const reachable = dropUnreachable(net.layer ?? [], missing);
     try {
       return { graph: graphFromCaffe({ ...net, layer: reachable }, given), missing, assumed };
     } catch (error) {
@@ -40,18 +45,19 @@ export function partialGraph(net: NetParameter, options: GraphOptions = {}): Par
   }
 }
 
-/** Removes the layers that read a blob which nothing makes any more, and notes why. */
+/** The layers that are not missing, without those that read what a missing one makes, which are noted with why. */
 function dropUnreachable(
   layers: readonly LayerParameter[],
   missing: Map<LayerParameter, string>,
 ): LayerParameter[] {
-  const lost = new Set([...missing.keys()].flatMap((layer) => layer.top ?? []));
-  const made = new Set<string>();
+  // A layer in place makes its bottom anew: what follows a missing one must not read what lay before it.
+  const lost = new Set<string>();
   return layers.filter((layer) => {
-    const gone = (layer.bottom ?? []).find((name) => !made.has(name) && lost.has(name));
-    for (const name of layer.top ?? []) gone === undefined ? made.add(name) : lost.add(name);
+    const gone = missing.has(layer) ? undefined : (layer.bottom ?? []).find((name) => lost.has(name));
     if (gone !== undefined) missing.set(layer, `its bottom "${gone}" has no known shape`);
-    return gone === undefined;
+    const isThere = !missing.has(layer);
+    for (const name of layer.top ?? []) isThere ? lost.delete(name) : lost.add(name);
+    return isThere;
   });
 }
 

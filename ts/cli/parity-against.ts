@@ -1,0 +1,230 @@
+/** `resnode parity --against`: one net on two sides, layer by layer. */
+import { readFileSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { type Command, InvalidArgumentError } from 'commander';
+import { type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
+import { readWeights } from '../caffe/read-weights.ts';
+import { onnxTops } from '../convert/onnx-tops.ts';
+import { ArgumentError } from '../errors.ts';
+import { imageInput } from '../features/image-input.ts';
+import { graphFromCaffe } from '../graph/from-caffe.ts';
+import { decodeImage } from '../image/decode.ts';
+import { preprocessImage } from '../image/preprocess.ts';
+import { loadBinding } from '../native/load.ts';
+import { readDump } from '../parity/against-dump.ts';
+import { compareInput, type InputComparison } from '../parity/against-input.ts';
+import { compareLayers, type LayerDifference, type LayersComparison } from '../parity/against-layers.ts';
+import { deviceTops, type NetToRun, type TopsSource } from '../parity/against-tops.ts';
+import { randomInput } from '../parity/random-input.ts';
+import { type DeviceKind, openDevice } from '../runtime/device.ts';
+import type { Shapes, Tensor } from '../runtime/tensor.ts';
+import { type DeviceFlags, openFlagged, type PrecisionFlags } from './options.ts';
+import { imageFiles, type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
+
+export interface AgainstFlags extends DeviceFlags, PrecisionFlags, PreprocessFlags {
+  model?: string;
+  weights?: string;
+  against?: string;
+  images?: string[];
+  tolerance?: number;
+  json?: boolean;
+}
+
+/** Adds --model, --weights, --against, --images, --tolerance and how images are prepared. */
+export function againstOptions(command: Command): Command {
+  const added = command
+    .option('--model <prototxt>', 'compare this net, layer by layer')
+    .option('--weights <caffemodel>', 'its weights (.caffemodel or .caffemodel.h5)')
+    .option(
+      '--against <what>',
+      'with a device (cpu, reference, cuda, cuda:1 …), with onnx (ONNX Runtime), or with a folder that scripts/caffe-dump.py wrote in a real Caffe',
+    )
+    .option(
+      '--images <path...>',
+      'image files, folders, or lists (.txt) of them (default: random values, or what the dump holds)',
+    )
+    .option('--tolerance <share>', 'of the largest value of a blob (default: 1e-4 in float32)', share);
+  return preprocessOptions(added);
+}
+
+/** Runs the comparison, prints it and sets the exit status. */
+export async function parityAgainst(command: Command, flags: AgainstFlags): Promise<void> {
+  const { model: file, against, images } = flags;
+  if (file === undefined || against === undefined)
+    return command.error('error: expected folders of recorded cases, or --model and --against', {
+      exitCode: 2,
+    });
+  const net = readNetFile(file);
+  const weights =
+    flags.weights === undefined
+      ? null
+      : await readWeights(flags.weights, (path) => new Uint8Array(loadBinding().binding.mapFile(path)));
+  const files = images === undefined ? null : imageFiles(images.flatMap(listed));
+  const other = await openOther(against, { net, weights }, files, flags);
+  try {
+    await using device = await openFlagged(flags);
+    const compared = await compareLayers({
+      device,
+      net,
+      weights,
+      source: other.source,
+      inputShapes: other.shapes,
+      inputs: other.inputs,
+      precision: flags.precision,
+      ...(flags.tolerance === undefined ? {} : { tolerance: flags.tolerance }),
+    });
+    const result = {
+      ...compared,
+      ok: compared.ok && other.prepared.every(({ ok }) => ok),
+      images: other.prepared,
+    };
+    console.log(flags.json ? JSON.stringify(result) : comparisonText(result));
+    if (!result.ok) process.exitCode = 1;
+  } finally {
+    other.close();
+  }
+}
+
+interface Other {
+  readonly source: TopsSource;
+  readonly shapes: Shapes;
+  readonly inputs: Iterable<Record<string, Tensor>> | AsyncIterable<Record<string, Tensor>>;
+  /** Images that were prepared here and compared with a dump's input. */
+  readonly prepared: readonly InputComparison[];
+  readonly close: () => void;
+}
+
+async function openOther(
+  against: string,
+  { net, weights }: Omit<NetToRun, 'inputShapes'>,
+  files: readonly string[] | null,
+  flags: AgainstFlags,
+): Promise<Other> {
+  if (!/^(cpu|reference|cuda(:\d{1,3})?|onnx)$/.test(against)) {
+    if (!statSync(against, { throwIfNoEntry: false })?.isDirectory())
+      throw new ArgumentError(
+        '--against',
+        'cpu, reference, cuda, cuda:1 (…), onnx, or the folder of a dump',
+        against,
+      );
+    const dump = readDump(against);
+    const shapes = Object.fromEntries(Object.entries(dump.inputs).map(([name, { shape }]) => [name, shape]));
+    const prepared = files === null ? [] : await prepareBeside(dump.inputs, files, flags);
+    return { source: dump, shapes, inputs: [dump.inputs], prepared, close: dump.dispose };
+  }
+  const { inputs, shapes } = inputsOf(net, files, flags);
+  const run = { net, weights, inputShapes: shapes };
+  if (against === 'onnx') {
+    const source = await onnxTops(run);
+    return { source, shapes, inputs, prepared: [], close: source.dispose };
+  }
+  const device = await openDevice(against as DeviceKind, { cudnn: flags.cudnn, tune: flags.tune });
+  const source = await deviceTops(device, run).catch((error: unknown) => {
+    device.dispose();
+    throw error;
+  });
+  const close = () => {
+    source.dispose();
+    device.dispose();
+  };
+  return { source, shapes, inputs, prepared: [], close };
+}
+
+/** Random values in the shapes as written, or one image a run. */
+function inputsOf(net: NetParameter, files: readonly string[] | null, flags: AgainstFlags) {
+  const graph = graphFromCaffe(net);
+  const written = Object.fromEntries(
+    graph.inputs.map((id) => [graph.values[id]!.blob, graph.values[id]!.shape]),
+  );
+  if (files === null) {
+    const inputs = Object.fromEntries(
+      Object.entries(written).map(([name, shape]) => [name, { shape, data: randomInput(shape) }]),
+    );
+    return { shapes: written, inputs: [inputs] };
+  }
+  const { name, channels, size } = imageInput({ inputs: written });
+  const shape = [1, channels, size.height, size.width];
+  const preprocess = preprocessOf(flags, size);
+  async function* prepared() {
+    for (const file of files!)
+      yield { [name]: { shape, data: await preprocessImage(await decodeImage(file), preprocess, channels) } };
+  }
+  return { shapes: { [name]: shape }, inputs: prepared() };
+}
+
+async function prepareBeside(
+  inputs: Readonly<Record<string, Tensor>>,
+  files: readonly string[],
+  flags: AgainstFlags,
+): Promise<InputComparison[]> {
+  const shapes = Object.fromEntries(Object.entries(inputs).map(([name, { shape }]) => [name, shape]));
+  const { name, size } = imageInput({ inputs: shapes });
+  const recorded = inputs[name]!;
+  if (files.length !== recorded.shape[0])
+    throw new ArgumentError(
+      '--images',
+      `the ${recorded.shape[0]} images of the dump, in its order`,
+      files.length,
+    );
+  const preprocess = preprocessOf(flags, size);
+  const results: InputComparison[] = [];
+  for (const [i, file] of files.entries()) results.push(await compareInput(file, preprocess, recorded, i));
+  return results;
+}
+
+/** The paths in a list, one image a line, relative to it; a label behind is not read. */
+function listed(path: string): string[] {
+  if (!path.endsWith('.txt')) return [path];
+  return readFileSync(path, 'utf8')
+    .replace(/^\uFEFF/, '')
+    .split(/\r?\n/)
+    .map((line) => line.trim().replace(/\s+\d+$/, ''))
+    .filter((line) => line !== '')
+    .map((line) => resolve(dirname(path), line));
+}
+
+function comparisonText(result: LayersComparison & { readonly images: readonly InputComparison[] }): string {
+  const { device, against, runs, layers, firstDivergence, notCompared, images } = result;
+  const width = Math.max(...layers.map(({ name }) => name.length));
+  const line = (mark: string, name: string, cells: readonly string[]) =>
+    `${mark} ${name.padEnd(width)} ${cells.map((cell, i) => (i < 2 ? cell.padEnd(i === 0 ? 16 : 18) : cell.padStart(10))).join(' ')}`;
+  const row = ({ ok, name, type, shape, absolute, relative, tolerance, mode }: LayerDifference) =>
+    line(ok ? ' ' : '!', name, [
+      mode === 'fused' ? 'fused' : type,
+      shape.join('×'),
+      absolute.toExponential(2),
+      relative.toExponential(2),
+      tolerance.toExponential(2),
+    ]);
+  const worst = layers.reduce((most, each) => (each.relative > most.relative ? each : most));
+  const verdict = `${layers.length} tops of ${runs === 1 ? 'one run' : `${runs} runs`} on ${device} against ${against}, the furthest apart ${worst.name} (${worst.relative.toExponential(2)}): `;
+  return [
+    ...images.flatMap(imageLines),
+    line(' ', 'blob@layer', ['type', 'shape', 'absolute', 'relative', 'tolerance']),
+    ...layers.map(row),
+    `${verdict}${firstDivergence === null ? 'all within tolerance' : 'beyond tolerance'}`,
+    ...(firstDivergence === null
+      ? []
+      : [
+          `first beyond tolerance: ${firstDivergence.name} (${firstDivergence.type})`,
+          `likely cause (${firstDivergence.cause.name}): ${firstDivergence.cause.text}`,
+        ]),
+    ...(notCompared.length === 0
+      ? []
+      : [`not compared, ${against} does not have them: ${notCompared.join(', ')}`]),
+  ].join('\n');
+}
+
+function imageLines({ image, absolute, mean, tolerance, ok, cause }: InputComparison): string[] {
+  const levels = `${mean.toFixed(3)} grey levels in the mean (tolerance ${tolerance}), ${absolute.toExponential(2)} at most`;
+  return [
+    `${ok ? ' ' : '!'} ${image}: prepared here, it differs from the dump's input by ${levels}`,
+    ...(cause === null ? [] : [`  likely cause (${cause.name}): ${cause.text}`]),
+  ];
+}
+
+function share(text: string): number {
+  const value = Number(text);
+  if (!(value >= 0 && value < 1)) throw new InvalidArgumentError('Expected a number from 0 to 1, e.g. 1e-4.');
+  return value;
+}

@@ -1,0 +1,72 @@
+/** Every layer's tops of one run, from whatever computed them. */
+import type { WeightsFile } from '../caffe/caffemodel.ts';
+import type { NetParameter } from '../caffe/net-parameter.ts';
+import { graphFromCaffe } from '../graph/from-caffe.ts';
+import type { Graph, ValueId } from '../graph/graph.ts';
+import type { Device, LoadOptions } from '../runtime/device.ts';
+import type { Shapes, Tensor } from '../runtime/tensor.ts';
+
+/** A blob as it is right after a layer ran. */
+export interface LayerTop {
+  /** `blob@layer`. */
+  readonly name: string;
+  readonly blob: string;
+  readonly layer: string;
+  /** Caffe's layer type. */
+  readonly type: string;
+  readonly value: ValueId;
+}
+
+/** By `LayerTop.name`. */
+export type Tops = ReadonlyMap<string, Tensor>;
+
+/** Something that knows every layer's tops: a device, ONNX Runtime, a dump. */
+export interface TopsSource {
+  /** What it is, for people. */
+  readonly by: string;
+  readonly run: (inputs: Readonly<Record<string, Tensor>>) => Promise<Tops>;
+  readonly dispose: () => void;
+}
+
+/** A net with its weights (null: fillers), for given input shapes. */
+export interface NetToRun {
+  readonly net: NetParameter;
+  readonly weights: WeightsFile | null;
+  /** Default: as written. */
+  readonly inputShapes?: Shapes;
+}
+
+/** The tops of a graph without the inputs, in order of execution. Of two layers with one name and top the last counts. */
+export function layerTops(graph: Graph): LayerTop[] {
+  const tops = new Map<string, LayerTop>();
+  for (const { name: layer, type, outputs } of graph.nodes)
+    for (const value of outputs) {
+      const { blob } = graph.values[value]!;
+      const name = `${blob}@${layer}`;
+      tops.delete(name);
+      tops.set(name, { name, blob, layer, type, value });
+    }
+  return [...tops.values()];
+}
+
+/** A device that runs the net layer by layer, as written. Throws as `Device.load`. */
+export async function deviceTops(
+  device: Device,
+  { net, weights, inputShapes }: NetToRun,
+  options: Pick<LoadOptions, 'precision'> = {},
+): Promise<TopsSource> {
+  const shapes = inputShapes === undefined ? {} : { inputShapes };
+  const model = await device.load({
+    model: net,
+    ...(weights === null ? {} : { weights }),
+    ...shapes,
+    ...options,
+    optimize: false,
+    outputs: layerTops(graphFromCaffe(net, shapes)).map(({ name }) => name),
+  });
+  return {
+    by: device.name,
+    run: async (inputs) => new Map(Object.entries(await model.run(inputs))),
+    dispose: () => model.dispose(),
+  };
+}
