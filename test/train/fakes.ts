@@ -50,8 +50,7 @@ export function fakes(): Fakes {
       },
       async load(options) {
         world.open++;
-        const [layer] = (options.weights as { layers: { blobs: Parameters<typeof toFloat32>[0][] }[] })
-          .layers;
+        const [layer] = (options.weights as WeightsFile).layers;
         calls.push(`load ${options.phase} ${toFloat32(layer!.blobs[0]!)[0]}`);
         const scalar = (value: number) => ({ shape: [], data: Float32Array.of(value) });
         return {
