@@ -2,7 +2,8 @@
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { LayerReport } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
-import type { ModelPlan, Outputs } from '../runtime/model.ts';
+import type { LoadOptions } from '../runtime/device.ts';
+import type { ModelPlan, Outputs, RunOptions } from '../runtime/model.ts';
 import type { Inputs, Shapes } from '../runtime/tensor.ts';
 
 export interface UpdateRule {
@@ -68,4 +69,12 @@ export interface DataSource {
   state(): unknown;
   restore(state: unknown): void;
   dispose(): Promise<void>;
+}
+export interface StatisticsDevice {
+  load(options: LoadOptions): Promise<
+    {
+      run(inputs: Inputs, options?: RunOptions): Promise<Outputs>;
+      parameter(layer: string, index: number): Promise<Float32Array | null>;
+    } & Disposable
+  >;
 }
