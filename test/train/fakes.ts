@@ -2,7 +2,8 @@
 import { blobFromFloats, toFloat32 } from '../../ts/caffe/blob.ts';
 import type { WeightsFile } from '../../ts/caffe/caffemodel.ts';
 import { readSolver } from '../../ts/caffe/solver-parameter.ts';
-import type { DataSource, Trainer, TrainOptions } from '../../ts/train/contract.ts';
+import type { DataSource } from '../../ts/data/source.ts';
+import type { Trainer, TrainOptions } from '../../ts/train/contract.ts';
 import type { SolverEvent } from '../../ts/train/events.ts';
 import { Solver, type SolverOptions } from '../../ts/train/solver.ts';
 

@@ -2,9 +2,9 @@
 import { type CheckedSolver, checkSolver, type SolverSettings } from '../caffe/check-solver.ts';
 import { positionOf } from '../caffe/message.ts';
 import { readSolverFile, type SolverParameter } from '../caffe/solver-parameter.ts';
+import type { Batch } from '../data/source.ts';
 import { ArgumentError, PrototxtError } from '../errors.ts';
 import { elementCount } from '../runtime/tensor.ts';
-import type { Batch } from './contract.ts';
 import { debugInfo } from './debug-info.ts';
 import {
   type Culprit,
