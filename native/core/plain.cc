@@ -45,6 +45,10 @@ AlignedBytes allocate(size_t bytes, const std::string& what) {
 
 void materialise(const ParameterSource& source, const Shape& shape, float* destination) {
   const int64_t count = elementCount(shape);
+  if (!source.bytes) {
+    std::fill_n(destination, count, 0.f);
+    return;
+  }
   const int64_t inner = source.channelScale.empty() ? count : count / static_cast<int64_t>(source.channelScale.size());
   if (source.type == DataType::float32 && source.channelScale.empty()) {
     std::memcpy(destination, source.bytes, count * sizeof(float));
@@ -104,6 +108,16 @@ std::vector<ParameterId> parametersOf(const Program& program, const Operation& o
       },
       operation.attributes);
   return ids;
+}
+
+size_t learnedPlaces(const Operation& operation) {
+  return std::visit(
+      [](const auto& op) -> size_t {
+        using T = std::decay_t<decltype(op)>;
+        if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct> || std::is_same_v<T, Scale> || std::is_same_v<T, BatchNorm>) return 2;
+        return std::is_same_v<T, PRelu> ? 1 : 0;
+      },
+      operation.attributes);
 }
 
 void copyInput(const void* data, DataType type, int64_t count, float* destination) {

@@ -42,7 +42,7 @@ class CpuExecutable final : public Executable {
       const Stopwatch watch;
       for (auto& [primitive, arguments] : step.before) primitive.execute(stream_, arguments);
       if (step.primitive) step.primitive->execute(stream_, step.arguments);
-      else reference::run(*step.operation, step.reference);
+      else reference::run(program, *step.operation, step.reference);
       stream_.wait();
       if (request.milliseconds) request.milliseconds->push_back(watch.milliseconds());
     }
@@ -86,7 +86,7 @@ class CpuExecutable final : public Executable {
     Bound bound{&operation, {}, step.primitive, {}, {}};
     const Program& program = plan_->program();
     std::vector<void*> inputs;
-    for (TensorId id : operation.inputs) inputs.push_back(data(id));
+    for (TensorId id : operation.inputs) inputs.push_back(id < 0 ? nullptr : data(id));
     for (const Conversion& conversion : step.conversions) {
       void* target = buffers_[conversion.buffer];
       reorder(bound, memory(conversion.from, inputs[conversion.input]), memory(conversion.to, target));
@@ -104,10 +104,10 @@ class CpuExecutable final : public Executable {
         bound.arguments.emplace(weight.argument, parameters_->packed(weight.id, weight.from, weight.to, stream_));
       }
     } else {
-      for (size_t i = 0; i < inputs.size(); ++i) {
-        bound.reference.inputs.push_back({static_cast<float*>(inputs[i]), &program.tensors[operation.inputs[i]].shape});
-      }
-      for (TensorId id : operation.outputs) bound.reference.outputs.push_back({static_cast<float*>(data(id)), &program.tensors[id].shape});
+      std::vector<float*> read, written;
+      for (void* input : inputs) read.push_back(static_cast<float*>(input));
+      for (TensorId id : operation.outputs) written.push_back(id < 0 ? nullptr : static_cast<float*>(data(id)));
+      reference::bind(program, operation, read, written, bound.reference);
       bound.reference.parameters.assign(program.parameters.size(), nullptr);
       for (ParameterId id : parametersOf(program, operation)) bound.reference.parameters[id] = parameters_->plain(id);
     }

@@ -7,9 +7,7 @@ namespace resnode::cpu {
 CpuParameters::CpuParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources)
     : program_(std::move(program)), sources_(std::move(sources)) {
   // Copies that the addon made count too; mapped files do not.
-  for (size_t i = 0; i < sources_.size(); ++i) {
-    if (!sources_[i].mapped) bytes_ += elementCount(program_->parameters[i].shape) * sizeof(float);
-  }
+  for (size_t i = 0; i < sources_.size(); ++i) bytes_ += copiedBytes(static_cast<ParameterId>(i));
 }
 
 float* CpuParameters::plain(ParameterId id) {
@@ -20,6 +18,11 @@ float* CpuParameters::plain(ParameterId id) {
     materialise(sources_[id], program_->parameters[id].shape, reinterpret_cast<float*>(values.get()));
     bytes_ += bytes;
     releasePages(sources_[id], program_->parameters[id].shape);
+    // What changes is never read from its source again.
+    if (program_->parameters[id].isMutable) {
+      bytes_ -= copiedBytes(id);
+      sources_[id] = {};
+    }
   }
   return reinterpret_cast<float*>(values.get());
 }
@@ -63,6 +66,11 @@ void CpuParameters::read(ParameterId id, float* destination) const {
   const Shape& shape = program_->parameters[id].shape;
   if (plain == plain_.end()) materialise(sources_[id], shape, destination);
   else std::memcpy(destination, plain->second.get(), elementCount(shape) * sizeof(float));
+}
+
+size_t CpuParameters::copiedBytes(ParameterId id) const {
+  const ParameterSource& source = sources_[id];
+  return source.bytes && !source.mapped ? elementCount(program_->parameters[id].shape) * sizeof(float) : 0;
 }
 
 size_t CpuParameters::largest() const {

@@ -29,6 +29,8 @@ class CpuParameters final : public Parameters {
     dnnl::memory::desc layout;
     AlignedBytes bytes;
   };
+  // Held for a source that is no mapped file.
+  size_t copiedBytes(ParameterId id) const;
   // Elements of the largest parameter.
   size_t largest() const;
 

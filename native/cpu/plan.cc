@@ -58,7 +58,10 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& eng
     const Operation& operation = program_->operations[i];
     Step step;
     implementation_ = "reference";
-    const bool built = std::visit(
+    // oneDNN's weights are packed once; those that training changes are read as they are.
+    const auto parameters = parametersOf(*program_, operation);
+    const bool changes = std::any_of(parameters.begin(), parameters.end(), [&](ParameterId id) { return program_->parameters[id].isMutable; });
+    const bool built = !changes && std::visit(
         [&](const auto& op) {
           using T = std::decay_t<decltype(op)>;
           if constexpr (std::is_same_v<T, Convolution>) return addConvolution(operation, op, step);
@@ -85,7 +88,9 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& eng
         description_.buffers[buffer].to = std::max(i, lifetimes_[output].to);
       }
     }
-    for (TensorId id : operation.outputs) addBuffer(id);
+    for (TensorId id : operation.outputs) {
+      if (id >= 0) addBuffer(id);
+    }
     description_.workspaceBytes = std::max(description_.workspaceBytes, step.scratchBytes);
     for (const WeightArgument& weight : step.weights) description_.parameterBytes += weight.to.get_size();
     description_.implementations.push_back(implementation_);
@@ -94,7 +99,11 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& eng
 }
 
 void CpuPlan::addReference(const Operation& operation, Step& step) {
-  for (TensorId id : operation.inputs) step.inputLayouts.push_back(plainLayout(program_->tensors[id].shape));
+  for (ParameterId id : parametersOf(*program_, operation)) {
+    if (!plainParameters_.insert(id).second) continue;
+    description_.parameterBytes += elementCount(program_->parameters[id].shape) * sizeof(float);
+  }
+  for (TensorId id : operation.inputs) step.inputLayouts.push_back(id < 0 ? Layout() : plainLayout(program_->tensors[id].shape));
 }
 
 bool CpuPlan::addConvolution(const Operation& operation, const Convolution& convolution, Step& step) {
@@ -231,6 +240,7 @@ void CpuPlan::finish(int index, Step& step) {
     step.scratchBytes = step.scratch.get_size();
   }
   for (size_t i = 0; i < operation.inputs.size(); ++i) {
+    if (operation.inputs[i] < 0) continue;
     const Layout& has = layouts_[operation.inputs[i]];
     if (has == step.inputLayouts[i]) continue;
     step.conversions.push_back({i, has, step.inputLayouts[i], static_cast<int>(description_.buffers.size())});

@@ -3,6 +3,7 @@
 
 #include <dnnl.hpp>
 #include <optional>
+#include <set>
 
 #include "core/plain.h"
 
@@ -57,6 +58,7 @@ class CpuPlan final : public Plan {
   bool winograd_;
   std::vector<Layout> layouts_;  // per tensor, as its maker leaves it
   std::vector<Lifetime> lifetimes_;
+  std::set<ParameterId> plainParameters_;  // read by the reference loops
   std::vector<Step> steps_;
   std::string implementation_;
   PlanDescription description_;

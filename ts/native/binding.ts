@@ -119,9 +119,9 @@ export interface NativeDevice {
   /** Chooses primitives and layouts for every operation; allocates nothing that lasts. */
   prepare(program: Program, options: NativePlanOptions): Promise<NativePlan>;
   /**
-   * Takes the parameters' bytes: views of a mapped file are held, anything else is copied at the call.
+   * Takes the parameters' bytes: views of a mapped file are held, anything else is copied at the call; null: zeros.
    */
-  createParameters(program: Program, data: readonly ParameterData[]): Promise<NativeParameters>;
+  createParameters(program: Program, data: readonly (ParameterData | null)[]): Promise<NativeParameters>;
   /** Allocates one arena of `arenaBytes`, places buffer i at `offsets[i]`, packs parameters not packed yet. */
   compile(
     plan: NativePlan,
