@@ -15,6 +15,8 @@ const TYPESCRIPT = [
   'native',
   'image',
   'runtime',
+  'data',
+  'train',
   'features',
   'evaluate',
   'view',
