@@ -16,6 +16,8 @@ const TYPESCRIPT = [
   'native',
   'image',
   'runtime',
+  'data',
+  'train',
   'features',
   'evaluate',
   'view',
