@@ -6,6 +6,7 @@ import { ArgumentError, ResnodeError } from '../errors.ts';
 import { cam } from './cam.ts';
 import { classify } from './classify.ts';
 import { convert } from './convert.ts';
+import { dataset } from './dataset.ts';
 import { deviceQuery } from './device-query.ts';
 import { doctor } from './doctor.ts';
 import { evaluate } from './evaluate.ts';
@@ -38,11 +39,13 @@ const commands = [
   features,
   evaluate,
   cam,
+  dataset,
   doctor,
   deviceQuery,
 ];
 for (const command of commands) program.addCommand(command());
-for (const command of [program, ...program.commands])
+const subcommands = program.commands.flatMap((command) => command.commands);
+for (const command of [program, ...program.commands, ...subcommands])
   command.exitOverride().configureOutput({
     outputError: (text, write) => write(text.replace(/^error: /, 'resnode: ')),
   });
