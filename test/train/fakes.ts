@@ -56,13 +56,16 @@ export function fakes(): Fakes {
         const [layer] = (options.weights as WeightsFile).layers;
         calls.push(`load ${options.phase} ${toFloat32(layer!.blobs[0]!)[0]}`);
         const scalar = (value: number) => ({ shape: [], data: Float32Array.of(value) });
+        let isOpen = true;
         return {
           run: async (inputs) => {
+            if (!isOpen) throw new Error('the model is closed');
             const data = (inputs as { data: Float32Array }).data[0]!;
             calls.push(`test ${data}`);
             return { accuracy: scalar(data / 10), loss: scalar(data) };
           },
           [Symbol.dispose]: () => {
+            isOpen = false;
             world.open--;
           },
         };

@@ -71,7 +71,7 @@ async function train(
   const solver = readSolver(solverText(join(root, name, 'small'), more), { file: 'solver.prototxt' });
   await using device = await openDevice(kind, { threads: 2 });
   const running = new Solver({ solver, device, data, ...options });
-  return collect(running, (event) => onEvent?.(event, running));
+  return await collect(running, (event) => onEvent?.(event, running));
 }
 
 async function outcome(name: string, suffix: string) {
