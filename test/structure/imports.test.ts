@@ -17,6 +17,8 @@ const TYPESCRIPT = [
   'runtime',
   'features',
   'evaluate',
+  'data',
+  'train',
   'view',
   'parity',
   'convert',

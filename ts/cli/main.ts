@@ -10,6 +10,7 @@ import { deviceQuery } from './device-query.ts';
 import { doctor } from './doctor.ts';
 import { evaluate } from './evaluate.ts';
 import { features } from './features.ts';
+import { generate } from './generate.ts';
 import { lint } from './lint.ts';
 import { parity } from './parity.ts';
 import { plan } from './plan.ts';
@@ -36,6 +37,7 @@ const commands = [
   print,
   view,
   features,
+  generate,
   evaluate,
   cam,
   doctor,
