@@ -33,7 +33,7 @@ export function writeTrainingFiles(folder: string, files: TrainingFiles): string
   const path = (name: string) => join(folder, name);
   const flags = [
     `--augment ${path('augment.json')}`,
-    ...(warmup === null ? [] : [`--warmup ${warmup.iterations} --warmup-rate ${warmup.rate}`]),
+    ...(warmup === null ? [] : [`--warmup-iterations ${warmup.iterations} --warmup-rate ${warmup.rate}`]),
   ];
   mkdirSync(folder, { recursive: true });
   const texts = {
