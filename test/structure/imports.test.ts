@@ -16,6 +16,7 @@ const TYPESCRIPT = [
   'image',
   'runtime',
   'data',
+  'train',
   'features',
   'evaluate',
   'train',

@@ -2,8 +2,10 @@
 import { blobFromFloats, toFloat32 } from '../../ts/caffe/blob.ts';
 import type { WeightsFile } from '../../ts/caffe/caffemodel.ts';
 import { readSolver } from '../../ts/caffe/solver-parameter.ts';
-import type { DataSource, Trainer, TrainOptions } from '../../ts/train/contract.ts';
+import type { DataSource } from '../../ts/data/source.ts';
+import type { Trainer, TrainOptions } from '../../ts/train/contract.ts';
 import type { SolverEvent } from '../../ts/train/events.ts';
+import type { OpenData } from '../../ts/train/open-training.ts';
 import { Solver, type SolverOptions } from '../../ts/train/solver.ts';
 
 export const NET = `
@@ -25,7 +27,7 @@ export interface Fakes {
   /** What is not disposed of. */
   open: number;
   readonly device: SolverOptions['device'];
-  readonly data: SolverOptions['data'];
+  readonly data: OpenData;
 }
 
 export function fakes(): Fakes {

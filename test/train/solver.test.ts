@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert';
 import { toFloat32 } from '../../ts/caffe/blob.ts';
 import { ArgumentError, PrototxtError, ResnodeError } from '../../ts/errors.ts';
 import type { SolverEvent } from '../../ts/train/events.ts';
+import type { OpenData } from '../../ts/train/open-training.ts';
 import { readSnapshot } from '../../ts/train/snapshot.ts';
 import { Solver, type SolverOptions } from '../../ts/train/solver.ts';
 import { collect, fakeSolver, fakes, NET, ofType } from './fakes.ts';
@@ -163,7 +164,7 @@ test('a request for a stop ends after the iteration with a snapshot, and a test 
   const tested = fakes();
   const inTest = fakeSolver(tested, newFolder(), 'max_iter: 9 test_iter: 5 test_interval: 2');
   const source = tested.data;
-  const withStop: SolverOptions['data'] = async (net, options) => {
+  const withStop: OpenData = async (net, options) => {
     const opened = await source(net, options);
     const next = opened.next.bind(opened);
     let asked = 0;

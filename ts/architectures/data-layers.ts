@@ -22,11 +22,15 @@ export interface DataLayersOptions {
   readonly scale?: number;
   /** 1: images are read as grey. Default 3. */
   readonly channels?: number;
+  /** Lists only: what comes before their paths. Default: nothing. */
+  readonly rootFolder?: string;
+  /** Lists only: images are resized to this before the crop. Default: not resized. */
+  readonly resize?: { readonly width: number; readonly height: number };
 }
 
 /** Two layers `data` with the tops `data` (or `input`) and `label`. */
 export function dataLayers(options: DataLayersOptions): LayerParameter[] {
-  const { kind, channels = 3, crop, mirror, mean, scale = 1 } = options;
+  const { kind, channels = 3, crop, mirror, mean, scale = 1, rootFolder, resize } = options;
   return (['TRAIN', 'TEST'] as const).map((phase) => {
     const isTrain = phase === 'TRAIN';
     const source = isTrain ? options.train : options.test;
@@ -50,6 +54,9 @@ export function dataLayers(options: DataLayersOptions): LayerParameter[] {
               batch_size,
               ...(isTrain ? { shuffle: true } : {}),
               ...(channels === 1 ? { is_color: false } : {}),
+              ...(resize === undefined ? {} : { new_height: resize.height, new_width: resize.width }),
+              // Caffe puts it before the path as it is.
+              ...(rootFolder === undefined ? {} : { root_folder: rootFolder.replace(/\/*$/, '/') }),
             },
           }),
     };

@@ -14,7 +14,7 @@ import type { NetWeights } from './write-caffemodel.ts';
 // https://docs.hdfgroup.org/hdf5/latest/_f_m_t3.html, section II.A: the signature lies at 0, 512, 1024, 2048, …
 const SIGNATURE = '\x89HDF\r\n\x1a\n';
 
-/** h5wasm, ready, that throws. @internal */
+/** The library, its errors thrown. */
 export async function hdf5Library() {
   const h5wasm = await import('h5wasm/node');
   const { activate_throwing_error_handler: throwErrors } = (await h5wasm.ready) as unknown as {

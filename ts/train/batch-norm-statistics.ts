@@ -11,9 +11,10 @@ import { type Blob, blobFromFloats } from '../caffe/blob.ts';
 import type { WeightsFile, WeightsLayer } from '../caffe/caffemodel.ts';
 import { inheritPosition } from '../caffe/message.ts';
 import { filterNet, type LayerParameter, type NetParameter } from '../caffe/net-parameter.ts';
+import type { DataSource } from '../data/source.ts';
 import { ArgumentError, GraphError } from '../errors.ts';
 import { elementCount } from '../runtime/tensor.ts';
-import type { DataSource, StatisticsDevice } from './contract.ts';
+import type { StatisticsDevice } from './contract.ts';
 
 export interface StatisticsOptions {
   /** Unfiltered; its TRAIN phase is run. */

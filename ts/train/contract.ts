@@ -60,16 +60,6 @@ export interface Trainer {
   dispose(): void;
   [Symbol.dispose](): void;
 }
-export type Batch = Readonly<Record<string, Float32Array | Uint8Array>>;
-export interface DataSource {
-  readonly shapes: Readonly<Record<string, readonly number[]>>;
-  readonly epochSize: number | null;
-  next(signal?: AbortSignal): Promise<Batch>;
-  readonly waited: number;
-  state(): unknown;
-  restore(state: unknown): void;
-  dispose(): Promise<void>;
-}
 export interface StatisticsDevice {
   load(options: LoadOptions): Promise<
     {

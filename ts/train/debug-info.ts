@@ -7,8 +7,9 @@
  */
 import { toFloat32 } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
+import type { Batch } from '../data/source.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
-import type { Batch, Trainer, TrainOptions } from './contract.ts';
+import type { Trainer, TrainOptions } from './contract.ts';
 import type { DebugInfoEvent } from './events.ts';
 import type { ReadNet } from './solver-nets.ts';
 

@@ -2,9 +2,9 @@
 import { setImmediate } from 'node:timers/promises';
 import { toFloat32 } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
+import type { Batch } from '../data/source.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { LoadOptions } from '../runtime/device.ts';
-import type { Batch } from './contract.ts';
 import type { DivergedEvent, OutputValue } from './events.ts';
 import type { ReadNet } from './solver-nets.ts';
 import type { TestedModel } from './test-net.ts';

@@ -2,9 +2,9 @@
 import { type CheckedSolver, checkSolver, type SolverSettings } from '../caffe/check-solver.ts';
 import { positionOf } from '../caffe/message.ts';
 import { readSolverFile, type SolverParameter } from '../caffe/solver-parameter.ts';
+import type { Batch } from '../data/source.ts';
 import { ArgumentError, PrototxtError } from '../errors.ts';
 import { elementCount } from '../runtime/tensor.ts';
-import type { Batch } from './contract.ts';
 import { debugInfo } from './debug-info.ts';
 import {
   type Culprit,
@@ -22,18 +22,27 @@ import type {
   StartEvent,
   TestEvent,
 } from './events.ts';
-import { openTraining, type TestNet, type Training, type TrainingOptions } from './open-training.ts';
+import {
+  type OpenData,
+  openTraining,
+  type TestNet,
+  type Training,
+  type TrainingOptions,
+} from './open-training.ts';
 import { Pace } from './pace.ts';
 import { SmoothedLoss } from './smoothed-loss.ts';
 import { saveSnapshot, snapshotFiles } from './snapshot.ts';
+import { solverData } from './solver-data.ts';
 import { solverFile } from './solver-nets.ts';
 import { outputValues, testNet, weightedLoss } from './test-net.ts';
 
 const { fround } = Math;
 
-export interface SolverOptions extends TrainingOptions {
+export interface SolverOptions extends Omit<TrainingOptions, 'data'> {
   /** Path of a solver's prototxt, or a SolverParameter. */
   readonly solver: string | SolverParameter;
+  /** Where batches come from. Default: the nets' data layers (`solverData`). */
+  readonly data?: OpenData;
 }
 
 /** Caffe's SolverAction, asked for from outside: by a signal, say. */
@@ -42,7 +51,7 @@ export type SolverRequest = 'snapshot' | 'stop';
 export class Solver {
   /** As checked, with defaults. */
   readonly parameters: SolverSettings;
-  readonly #options: SolverOptions;
+  readonly #options: TrainingOptions;
   readonly #checked: CheckedSolver;
   /** The solver's file; null for one made in code. */
   readonly file: string | null;
@@ -58,8 +67,8 @@ export class Solver {
     if (weights !== undefined && snapshot !== undefined)
       throw new ArgumentError('weights', 'weights to begin with or a snapshot to go on from', 'both');
     const parameter = typeof solver === 'string' ? readSolverFile(solver) : solver;
-    this.#options = options;
     this.file = solverFile(parameter) ?? null;
+    this.#options = { ...options, data: options.data ?? solverData(this.file ?? undefined) };
     this.#checked = checkSolver(parameter);
     this.parameters = this.#checked.parameters;
     if (this.parameters.snapshot_diff === true)
@@ -104,7 +113,7 @@ export class Solver {
 class Run {
   readonly #file: string | null;
   readonly #training: Training;
-  readonly #options: SolverOptions;
+  readonly #options: TrainingOptions;
   readonly #parameters: SolverSettings;
   readonly #requests: Set<SolverRequest>;
   readonly #signal: AbortSignal | undefined;
@@ -122,7 +131,7 @@ class Run {
   constructor(
     { file, parameters }: Solver,
     training: Training,
-    options: SolverOptions,
+    options: TrainingOptions,
     requests: Set<SolverRequest>,
     signal: AbortSignal | undefined,
   ) {

@@ -1,7 +1,8 @@
 /** A net run over the batches of its data, outputs averaged: Solver::Test in solver.cpp, test() in caffe.cpp. */
+
+import type { DataSource } from '../data/source.ts';
 import type { Outputs, RunOptions } from '../runtime/model.ts';
 import type { Inputs } from '../runtime/tensor.ts';
-import type { DataSource } from './contract.ts';
 import type { OutputValue } from './events.ts';
 
 const { fround } = Math;
