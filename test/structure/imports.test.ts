@@ -16,7 +16,6 @@ const TYPESCRIPT = [
   'image',
   'runtime',
   'data',
-  'train',
   'features',
   'evaluate',
   'train',

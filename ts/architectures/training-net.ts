@@ -10,6 +10,11 @@ export interface TrainingNetOptions {
    * `frozen`: the stored ones in both, as for fine-tuning with small batches. Default live.
    */
   readonly batchNorm?: 'live' | 'frozen';
+  /**
+   * How much of the running statistics each iteration keeps: they cover about 1 / (1 − this) iterations. Caffe's 0.999
+   * takes thousands to forget the first ones; a short training needs less. Default: as in the deploy net, else Caffe's.
+   */
+  readonly movingAverageFraction?: number;
   /** `lr_mult` of all blobs of a layer; 0 keeps them as they are. Default 1 everywhere. */
   readonly rateOf?: (layer: LayerParameter) => number;
   /** Initial weights of InnerProduct layers. Default msra, as of convolutions. */
@@ -136,11 +141,15 @@ function accuracy(scores: string, top: number): LayerParameter {
 }
 
 function trained(layer: LayerParameter, options: TrainingNetOptions): LayerParameter {
-  const { batchNorm = 'live', rateOf = () => 1, headFiller } = options;
+  const { batchNorm = 'live', rateOf = () => 1, headFiller, movingAverageFraction } = options;
   switch (layer.type) {
     case 'BatchNorm': {
       const { use_global_stats: _, ...rest } = layer.batch_norm_param ?? {};
-      const param = batchNorm === 'frozen' ? { use_global_stats: true, ...rest } : rest;
+      const param = {
+        ...rest,
+        ...(batchNorm === 'frozen' ? { use_global_stats: true } : {}),
+        ...(movingAverageFraction === undefined ? {} : { moving_average_fraction: movingAverageFraction }),
+      };
       const { batch_norm_param: __, ...kept } = layer;
       const still = () => ({ lr_mult: 0, decay_mult: 0 });
       return {

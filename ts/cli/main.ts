@@ -11,6 +11,7 @@ import { deviceQuery } from './device-query.ts';
 import { doctor } from './doctor.ts';
 import { evaluate } from './evaluate.ts';
 import { features } from './features.ts';
+import { finetune } from './finetune.ts';
 import { generate } from './generate.ts';
 import { lint } from './lint.ts';
 import { parity } from './parity.ts';
@@ -40,6 +41,7 @@ const commands = [
   print,
   view,
   features,
+  finetune,
   generate,
   evaluate,
   cam,

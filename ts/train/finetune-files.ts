@@ -42,7 +42,7 @@ export interface FinetuneSource {
   readonly folder: string;
   readonly model: string;
   readonly weights: string;
-  readonly preprocess?: Omit<Preprocess, 'crop'>;
+  readonly preprocess?: Partial<Omit<Preprocess, 'crop'>>;
 }
 
 /** PhaseAugment, and the mean image's place. */
@@ -67,7 +67,7 @@ export function writeFinetuneFiles(
   const [, channels, height, width] = shape as [number, number, number, number];
   if ((channels !== 3 && channels !== 1) || height !== width)
     throw new ArgumentError('model', 'a square input with 1 or 3 channels', shape.join('×'));
-  const given = source.preprocess ?? defaultPreprocess(width, channels);
+  const given = { ...defaultPreprocess(width, channels), ...source.preprocess };
   if (given.order === 'RGB')
     throw new ArgumentError(
       'preprocess.order',

@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import { basename } from 'node:path';
 import { writeCaffemodel } from '../caffe/write-caffemodel.ts';
 import { openNetData } from '../data/open-net-data.ts';
-import { ArgumentError, ResnodeError } from '../errors.ts';
+import { ArgumentError, ResnodeError, WeightsError } from '../errors.ts';
 import { evaluateImages } from '../evaluate/evaluate-images.ts';
 import { type OutcomeSummary, summariseOutcomes } from '../evaluate/statistics.ts';
 import type { Preprocess } from '../image/preprocess.ts';
@@ -30,7 +30,7 @@ export interface FinetuneOptions {
    * How the net was trained to see images; its input is the crop. Default: shorter side 256/224 of the input (256 for
    * 224), and of three channels ImageNet's mean.
    */
-  readonly preprocess?: Omit<Preprocess, 'crop'>;
+  readonly preprocess?: Partial<Omit<Preprocess, 'crop'>>;
   /** Default 10. */
   readonly epochs?: number;
   /** Images an iteration. Default 16. */
@@ -149,6 +149,12 @@ async function* train(
   for await (const event of solver.run(signal === undefined ? {} : { signal })) {
     report.add(event);
     yield event;
+    if (event.type === 'start' && event.loaded.length === 0)
+      throw new WeightsError(
+        'weights/none-matched',
+        { file: weights },
+        'has no layer that the net names; give the weights of this net',
+      );
     if (event.type === 'diverged')
       throw new ResnodeError('train/diverged', `${event.message}; a lower rate may mend it`);
     if (event.type === 'done') return event;

@@ -82,6 +82,6 @@ function checkClasses(folders: readonly ClassFolder[], path: string): void {
     throw new ArgumentError(
       'images',
       'at least two folders with images, one a class',
-      `${path} with ${folders.length === 0 ? 'none' : `"${folders[0]!.name}" alone`}`,
+      `${path} with ${folders.length === 0 ? 'none' : `${folders[0]!.name} alone`}`,
     );
 }
