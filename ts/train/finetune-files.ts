@@ -30,7 +30,8 @@ export interface FinetuneFiles {
   /** The deploy net with the new head. */
   readonly deploy: NetParameter;
   readonly head: string;
-  readonly solver: SolverParameter;
+  /** The solver's file. */
+  readonly solver: string;
   readonly augment: Augments;
   readonly preprocess: Preprocess;
   /** In `out`, for use; the rest is in `out/training`. */
@@ -154,7 +155,7 @@ export function writeFinetuneFiles(
     [inside('augment.json'), `${JSON.stringify(augment, null, 2)}\n`],
   ] as const)
     writeFileAtomically(path, [text]);
-  return { deploy, head, solver, augment, preprocess, paths };
+  return { deploy, head, solver: inside('solver.prototxt'), augment, preprocess, paths };
 }
 
 // 256 for 224, as MSRA tested its nets, and the channel means of its mean image (B, G, R).

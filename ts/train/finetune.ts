@@ -137,11 +137,11 @@ function recipeOf(options: FinetuneOptions): Recipe {
 
 async function* train(
   { device, weights, signal }: FinetuneOptions,
-  { solver: parameter, augment }: FinetuneFiles,
+  { solver: file, augment }: FinetuneFiles,
   report: Report,
 ): AsyncGenerator<SolverEvent, DoneEvent, void> {
   const solver = new Solver({
-    solver: parameter,
+    solver: file,
     device,
     weights,
     data: (net, { phase, seed }) => openNetData(net, { phase, seed, augment: augment[phase] }),
