@@ -159,6 +159,26 @@ void checkIds(const std::vector<int32_t>& ids, size_t count, const std::string& 
   }
 }
 
+// A gradient has a place for all that its operation reads and makes, and for every diff.
+void checkPlaces(const Program& program, const Operation& operation) {
+  const auto expect = [&](const char* what, size_t found, size_t expected) {
+    if (found == expected) return;
+    throw Error("program/invalid", operation.layer + ": " + std::to_string(found) + " " + what + " where " + std::to_string(expected) + " belong");
+  };
+  if (const auto* gradient = std::get_if<Gradient>(&operation.attributes)) {
+    checkIds({gradient->of}, program.operations.size(), operation.layer);
+    const Operation& forward = program.operations[gradient->of];
+    expect("inputs", operation.inputs.size(), forward.inputs.size() + 2 * forward.outputs.size());
+    expect("outputs", operation.outputs.size(), forward.inputs.size() + learnedPlaces(forward));
+  }
+  if (const auto* update = std::get_if<Update>(&operation.attributes)) {
+    expect("inputs", operation.inputs.size(), 1 + update->parameters.size());
+    checkIds({operation.inputs[0]}, program.tensors.size(), operation.layer);
+    const size_t histories = update->rule == UpdateRule::adam || update->rule == UpdateRule::adaDelta ? 2 : 1;
+    for (const UpdatedParameter& each : update->parameters) expect("histories", each.history.size(), histories);
+  }
+}
+
 }  // namespace
 
 std::shared_ptr<const Program> programFromJs(const Napi::Object& source) {
@@ -182,9 +202,8 @@ std::shared_ptr<const Program> programFromJs(const Napi::Object& source) {
     if (reader == readers().end()) throw Error("program/invalid", "unknown operation kind \"" + kind + "\"");
     Operation operation{text(object, "layer"), numbers<TensorId>(object.Get("inputs")),
                         numbers<TensorId>(object.Get("outputs")), reader->second(object)};
-    const Gradient* gradient = std::get_if<Gradient>(&operation.attributes);
-    if (gradient) checkIds({gradient->of}, program->operations.size(), operation.layer);
-    const int32_t lowest = gradient || std::holds_alternative<Update>(operation.attributes) ? -1 : 0;
+    checkPlaces(*program, operation);
+    const int32_t lowest = std::holds_alternative<Gradient>(operation.attributes) || std::holds_alternative<Update>(operation.attributes) ? -1 : 0;
     checkIds(operation.inputs, program->tensors.size(), operation.layer, lowest);
     checkIds(operation.outputs, program->tensors.size(), operation.layer, lowest);
     checkIds(parametersOf(*program, operation), program->parameters.size(), operation.layer);

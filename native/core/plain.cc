@@ -106,6 +106,16 @@ std::vector<ParameterId> parametersOf(const Program& program, const Operation& o
   return ids;
 }
 
+size_t learnedPlaces(const Operation& operation) {
+  return std::visit(
+      [](const auto& op) -> size_t {
+        using T = std::decay_t<decltype(op)>;
+        if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct> || std::is_same_v<T, Scale> || std::is_same_v<T, BatchNorm>) return 2;
+        return std::is_same_v<T, PRelu> ? 1 : 0;
+      },
+      operation.attributes);
+}
+
 void copyInput(const void* data, DataType type, int64_t count, float* destination) {
   if (type == DataType::float32) std::memcpy(destination, data, count * sizeof(float));
   else std::copy_n(static_cast<const unsigned char*>(data), count, destination);

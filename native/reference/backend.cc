@@ -75,11 +75,8 @@ class PlainExecutable final : public Executable {
     for (const Operation& operation : program.operations) {
       throwIfCancelled(request);
       const Stopwatch watch;
-      arguments.inputs.clear();
-      arguments.outputs.clear();
-      for (TensorId id : operation.inputs) arguments.inputs.push_back({tensors_[id], &program.tensors[id].shape});
-      for (TensorId id : operation.outputs) arguments.outputs.push_back({tensors_[id], &program.tensors[id].shape});
-      reference::run(operation, arguments);
+      bind(program, operation, memoryOf(operation.inputs), memoryOf(operation.outputs), arguments);
+      reference::run(program, operation, arguments);
       if (request.milliseconds) request.milliseconds->push_back(watch.milliseconds());
     }
     for (size_t i = 0; i < program.outputs.size(); ++i) {
@@ -92,6 +89,12 @@ class PlainExecutable final : public Executable {
   size_t workspaceBytes() const override { return 0; }
 
  private:
+  std::vector<float*> memoryOf(const std::vector<TensorId>& ids) const {
+    std::vector<float*> memory;
+    for (TensorId id : ids) memory.push_back(id < 0 ? nullptr : tensors_[id]);
+    return memory;
+  }
+
   std::shared_ptr<Plan> plan_;
   std::shared_ptr<PlainParameters> parameters_;
   size_t arenaBytes_;

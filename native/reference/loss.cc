@@ -6,7 +6,6 @@
 #include "operations.h"
 
 namespace resnode::reference {
-namespace {
 
 // Caffe's release build reads outside its arrays for a wrong label; here it is named.
 int64_t checkedLabel(float label, int64_t channels, const std::string& layer) {
@@ -21,7 +20,13 @@ bool isIgnored(float label, const std::optional<int64_t>& ignored) {
   return ignored && label == static_cast<float>(*ignored);
 }
 
-}  // namespace
+double lossNormalizer(const SoftmaxLoss& loss, int64_t valid) {
+  double normalizer = 1;
+  if (loss.normalization == Normalization::full) normalizer = static_cast<double>(loss.outer * loss.inner);
+  if (loss.normalization == Normalization::valid) normalizer = static_cast<double>(valid);
+  if (loss.normalization == Normalization::batchSize) normalizer = static_cast<double>(loss.outer);
+  return std::max(1.0, normalizer);
+}
 
 void runSoftmax(const Softmax& softmax, const Arguments& arguments) {
   for (int64_t o = 0; o < softmax.outer; ++o) {
@@ -58,11 +63,7 @@ void runSoftmaxLoss(const SoftmaxLoss& loss, const std::string& layer, const Arg
       ++valid;
     }
   }
-  double normalizer = 1;
-  if (loss.normalization == Normalization::full) normalizer = static_cast<double>(loss.outer * loss.inner);
-  if (loss.normalization == Normalization::valid) normalizer = static_cast<double>(valid);
-  if (loss.normalization == Normalization::batchSize) normalizer = static_cast<double>(loss.outer);
-  arguments.outputs[0].data[0] = static_cast<float>(total / std::max(1.0, normalizer));
+  arguments.outputs[0].data[0] = static_cast<float>(total / lossNormalizer(loss, valid));
 }
 
 void runEuclideanLoss(const Arguments& arguments) {

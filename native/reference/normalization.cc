@@ -27,8 +27,8 @@ void runScale(const Scale& scale, const Arguments& arguments) {
   }
 }
 
-// batch_norm_layer.cpp with batch statistics: biased variance normalises, the unbiased one is accumulated, and
-// the running sums have no (1 − fraction): factor counts them.
+// batch_norm_layer.cpp: the biased variance normalises, the unbiased one is accumulated, and the running sums have no
+// (1 − fraction): factor counts them. Global statistics are the sums divided by the factor; a factor of 0 makes them 0.
 void runBatchNorm(const BatchNorm& batchNorm, const Arguments& arguments) {
   const Shape& shape = *arguments.inputs[0].shape;
   const int64_t outer = shape[0], channels = shape.size() > 1 ? shape[1] : 1;
@@ -38,26 +38,43 @@ void runBatchNorm(const BatchNorm& batchNorm, const Arguments& arguments) {
   float* factor = arguments.parameters[batchNorm.factor];
   const double fraction = batchNorm.movingAverageFraction;
   const double correction = count > 1 ? static_cast<double>(count) / static_cast<double>(count - 1) : 1.0;
-  factor[0] = static_cast<float>(fraction * factor[0] + 1);
+  const bool updates = batchNorm.update && !batchNorm.globalStatistics;
+  if (updates) factor[0] = static_cast<float>(fraction * factor[0] + 1);
+  const double unfactor = factor[0] == 0 ? 0.0 : 1.0 / factor[0];
   for (int64_t c = 0; c < channels; ++c) {
-    double sum = 0, squares = 0;
-    for (int64_t o = 0; o < outer; ++o) {
-      const float* x = arguments.inputs[0].data + (o * channels + c) * inner;
-      for (int64_t k = 0; k < inner; ++k) sum += x[k];
+    double mean = means[c] * unfactor, variance = variances[c] * unfactor;
+    if (!batchNorm.globalStatistics) {
+      double sum = 0, squares = 0;
+      for (int64_t o = 0; o < outer; ++o) {
+        const float* x = arguments.inputs[0].data + (o * channels + c) * inner;
+        for (int64_t k = 0; k < inner; ++k) sum += x[k];
+      }
+      mean = sum / static_cast<double>(count);
+      for (int64_t o = 0; o < outer; ++o) {
+        const float* x = arguments.inputs[0].data + (o * channels + c) * inner;
+        for (int64_t k = 0; k < inner; ++k) squares += (x[k] - mean) * (x[k] - mean);
+      }
+      variance = squares / static_cast<double>(count);
     }
-    const double mean = sum / static_cast<double>(count);
-    for (int64_t o = 0; o < outer; ++o) {
-      const float* x = arguments.inputs[0].data + (o * channels + c) * inner;
-      for (int64_t k = 0; k < inner; ++k) squares += (x[k] - mean) * (x[k] - mean);
+    if (updates) {
+      means[c] = static_cast<float>(fraction * means[c] + mean);
+      variances[c] = static_cast<float>(fraction * variances[c] + variance * correction);
     }
-    const double variance = squares / static_cast<double>(count);
-    means[c] = static_cast<float>(fraction * means[c] + mean);
-    variances[c] = static_cast<float>(fraction * variances[c] + variance * correction);
-    const double inverse = 1 / std::sqrt(variance + batchNorm.eps);
+    if (arguments.outputs.size() > 1) {
+      arguments.outputs[1].data[c] = static_cast<float>(mean);
+      arguments.outputs[2].data[c] = static_cast<float>(variance);
+    }
+    const double gamma = batchNorm.scale ? arguments.parameters[*batchNorm.scale][c] : 1.0;
+    const double beta = batchNorm.bias ? arguments.parameters[*batchNorm.bias][c] : 0.0;
+    const double slope = gamma / std::sqrt(variance + batchNorm.eps);
     for (int64_t o = 0; o < outer; ++o) {
       const float* x = arguments.inputs[0].data + (o * channels + c) * inner;
       float* y = arguments.outputs[0].data + (o * channels + c) * inner;
-      for (int64_t k = 0; k < inner; ++k) y[k] = static_cast<float>((x[k] - mean) * inverse);
+      for (int64_t k = 0; k < inner; ++k) {
+        double value = (x[k] - mean) * slope + beta;
+        if (batchNorm.relu && value < 0) value *= batchNorm.relu->negativeSlope;
+        y[k] = static_cast<float>(value);
+      }
     }
   }
 }

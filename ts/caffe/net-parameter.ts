@@ -16,6 +16,7 @@ export interface LayerParameter {
   top?: string[];
   phase?: 'TRAIN' | 'TEST';
   loss_weight?: number[];
+  propagate_down?: boolean[];
   param?: { name?: string; share_mode?: 'STRICT' | 'PERMISSIVE'; lr_mult?: number; decay_mult?: number }[];
   include?: NetStateRule[];
   exclude?: NetStateRule[];

@@ -10,12 +10,23 @@ export type Shape = readonly number[];
 /** One layer while it is being built. `shapes` are its bottoms'. */
 export interface LayerContext {
   readonly layer: LayerParameter;
-  readonly phase: 'TRAIN' | 'TEST';
+  readonly state: BuildState;
   readonly shapes: readonly Shape[];
   readonly topCount: number;
-  /** Adds (or, by `param { name }`, shares) the layer's next parameter. */
-  parameter(shape: Shape, filler: object | undefined, mutable?: boolean): ParameterId;
+  /** Adds (or, by `param { name }`, shares) the layer's next parameter. `statistic`: BatchNorm's, which never learns. */
+  parameter(
+    shape: Shape,
+    filler: object | undefined,
+    options?: { statistic?: boolean; mutable?: boolean },
+  ): ParameterId;
   fail(code: string, message: string, field?: string): never;
+}
+
+/** What decides how layers compute, besides what they say. */
+export interface BuildState {
+  readonly phase: 'TRAIN' | 'TEST';
+  /** Every BatchNorm uses its global statistics, whatever phase and layer say. */
+  readonly frozenBatchNorm: boolean;
 }
 
 /** A layer's result: the operation and the shapes of its tops. */
@@ -53,17 +64,19 @@ export function canonicalAxis(
 export class ParameterTable {
   readonly all: Parameter[] = [];
   readonly #named = new Map<string, ParameterId>();
+  /** Shared parameters whose multiplier a layer has written. */
+  readonly #written = { lr_mult: new Set<ParameterId>(), decay_mult: new Set<ParameterId>() };
 
   context(
     layer: LayerParameter,
-    phase: 'TRAIN' | 'TEST',
+    state: BuildState,
     shapes: readonly Shape[],
   ): LayerContext & { used: number } {
     const name = layer.name ?? '';
     const table = this;
     const context = {
       layer,
-      phase,
+      state,
       shapes,
       topCount: layer.top?.length ?? 0,
       used: 0,
@@ -74,7 +87,11 @@ export class ParameterTable {
           message,
         );
       },
-      parameter(shape: Shape, filler: object | undefined, mutable = false): ParameterId {
+      parameter(
+        shape: Shape,
+        filler: object | undefined,
+        { statistic = false, mutable = false } = {},
+      ): ParameterId {
         const index = context.used++;
         const spec = layer.param?.[index];
         const shared = spec?.name === undefined || spec.name === '' ? undefined : table.#named.get(spec.name);
@@ -89,6 +106,7 @@ export class ParameterTable {
               'shared-shape',
               `shares "${spec!.name}" of layer "${owner.layer}", which is ${showShape(owner.shape)}, but needs ${showShape(shape)}`,
             );
+          table.#share(shared, spec!, { layer: name, index }, context.fail);
           return shared;
         }
         table.all.push({
@@ -97,15 +115,50 @@ export class ParameterTable {
           shape,
           filler: withDefaults<Filler>('FillerParameter', filler),
           mutable,
+          lrMult: statistic ? 0 : (spec?.lr_mult ?? 1),
+          decayMult: spec?.decay_mult ?? 1,
+          places: [{ layer: name, index }],
         });
         const id = table.all.length - 1;
-        if (spec?.name) table.#named.set(spec.name, id);
+        if (spec?.name) {
+          table.#named.set(spec.name, id);
+          for (const field of MULTIPLIERS) if (spec[field] !== undefined) table.#written[field].add(id);
+        }
         return id;
       },
     };
     return context;
   }
+
+  // net.cpp AppendParam: the first layer that writes a multiplier decides it, the others may only repeat it.
+  #share(
+    id: ParameterId,
+    spec: ParamSpec,
+    place: { layer: string; index: number },
+    fail: LayerContext['fail'],
+  ): void {
+    const owner = this.all[id]!;
+    let { lrMult, decayMult } = owner;
+    for (const field of MULTIPLIERS) {
+      const value = spec[field];
+      if (value === undefined) continue;
+      const known = field === 'lr_mult' ? lrMult : decayMult;
+      if (this.#written[field].has(id) && value !== known)
+        fail(
+          'shared-multiplier',
+          `gives the shared "${spec.name}" the ${field} ${value}, another layer ${known}; write it once, or the same`,
+          'param',
+        );
+      this.#written[field].add(id);
+      if (field === 'lr_mult') lrMult = value;
+      else decayMult = value;
+    }
+    this.all[id] = { ...owner, lrMult, decayMult, places: [...owner.places, place] };
+  }
 }
+
+type ParamSpec = NonNullable<LayerParameter['param']>[number];
+const MULTIPLIERS = ['lr_mult', 'decay_mult'] as const;
 
 function place(layer: object, field?: string) {
   const position = positionOf(layer, field);

@@ -41,7 +41,7 @@ export function innerProduct(context: LayerContext): Built {
   };
 }
 
-/** batch_norm_layer.cpp: an explicit use_global_stats beats the phase. */
+/** batch_norm_layer.cpp: an explicit use_global_stats beats the phase; frozenBatchNorm, which is ours, beats both. */
 export function batchNorm(context: LayerContext): Built {
   const p = withDefaults<{ use_global_stats?: boolean; moving_average_fraction: number; eps: number }>(
     'BatchNormParameter',
@@ -56,11 +56,12 @@ export function batchNorm(context: LayerContext): Built {
       'param',
     );
   }
-  const global = p.use_global_stats ?? context.phase === 'TEST';
+  const { phase, frozenBatchNorm } = context.state;
+  const global = frozenBatchNorm || (p.use_global_stats ?? phase === 'TEST');
   const channels = shape[1] ?? 1;
   const zero = { type: 'constant', value: 0 };
   const [mean, variance, factor] = [[channels], [channels], [1]].map((dims) =>
-    context.parameter(dims, zero, !global),
+    context.parameter(dims, zero, { statistic: true, mutable: !global }),
   ) as [number, number, number];
   return {
     operation: global

@@ -63,6 +63,8 @@ export interface GraphOptions {
   readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
   /** Replaces the first dimension of every input. */
   readonly batch?: number;
+  /** Every BatchNorm uses its global statistics, whatever phase and layer say. Default false. */
+  readonly frozenBatchNorm?: boolean;
 }
 
 /**
@@ -70,7 +72,7 @@ export interface GraphOptions {
  * @throws GraphError naming layer, place, what was found and expected.
  */
 export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): Graph {
-  const phase = options.phase ?? 'TEST';
+  const state = { phase: options.phase ?? 'TEST', frozenBatchNorm: options.frozenBatchNorm ?? false };
   const table = new ParameterTable();
   const values: Value[] = [];
   const nodes: Node[] = [];
@@ -85,7 +87,7 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
     const bottomNames = layer.bottom ?? [];
     const topNames = layer.top ?? [];
     const fail = (code: string, text: string, field?: string): never =>
-      table.context(layer, phase, []).fail(code, text, field);
+      table.context(layer, state, []).fail(code, text, field);
     const addTop = (name: string, shape: Shape): ValueId => {
       const inPlace = bottomNames.includes(name) && !splitBlobs.has(`${layerIndex}/${name}`);
       if (blobs.has(name) && !inPlace) {
@@ -149,7 +151,7 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
       fail('top-count', `needs as many tops as bottoms, found ${tops.length} and ${bottomNames.length}`);
     const context = table.context(
       layer,
-      phase,
+      state,
       bottoms.map((id) => values[id]!.shape),
     );
     const built = rule.build(context);
@@ -169,16 +171,27 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
       const weight = weights[i] ?? (rule.isLoss && i === 0 ? 1 : 0);
       if (weight !== 0) lossWeights.set(id, weight);
     });
+    const propagate = layer.propagate_down ?? [];
+    if (propagate.length > 0 && propagate.length !== bottomNames.length)
+      fail('propagate-down', 'propagate_down must be given once per bottom or not at all', 'propagate_down');
     const node = {
       name: layer.name ?? '',
       type,
       position: positionOf(layer),
       layers: [layer.name ?? ''],
       operation: built.operation,
+      ...(propagate.length > 0 ? { propagateDown: propagate } : {}),
     };
     // A convolution over several bottoms is as many convolutions with the same weights.
     if (type === 'Convolution')
-      nodes.push(...bottoms.map((id, i) => ({ ...node, inputs: [id], outputs: [outputs[i]!] })));
+      nodes.push(
+        ...bottoms.map((id, i) => ({
+          ...node,
+          ...(propagate.length > 0 ? { propagateDown: [propagate[i]!] } : {}),
+          inputs: [id],
+          outputs: [outputs[i]!],
+        })),
+      );
     else nodes.push({ ...node, inputs: bottoms, outputs });
   });
   const outputs = [...unread].sort().map((name) => blobs.get(name)!);

@@ -26,6 +26,11 @@ export interface Parameter {
   readonly filler: Filler;
   /** Changed by a forward pass: BatchNorm's three blobs where batch statistics are used. */
   readonly mutable: boolean;
+  /** ParamSpec lr_mult, with Caffe's rules for BatchNorm and for shared blobs. 0: it does not learn. */
+  readonly lrMult: number;
+  readonly decayMult: number;
+  /** All places where the net has it: its own, then those that share it by `param { name }`. */
+  readonly places: readonly { readonly layer: string; readonly index: number }[];
 }
 
 /** caffe.proto FillerParameter, complete with defaults. */
@@ -198,6 +203,8 @@ export interface Node {
   readonly operation: Operation;
   readonly inputs: readonly ValueId[];
   readonly outputs: readonly ValueId[];
+  /** Whether a diff goes down to each input, where the layer says so (Caffe's propagate_down). */
+  readonly propagateDown?: readonly boolean[];
   /** Names of the layers that passes merged into this node, in order of execution, `name` first. */
   readonly layers: readonly string[];
 }

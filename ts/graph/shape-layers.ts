@@ -178,8 +178,8 @@ export function power(context: LayerContext): Built {
 }
 
 export function dropout(context: LayerContext): Built {
-  if (context.phase === 'TRAIN')
-    context.fail('unsupported', 'Dropout in phase TRAIN is not supported: this version does not train');
+  if (context.state.phase === 'TRAIN')
+    context.fail('unsupported', 'Dropout in phase TRAIN is not supported; no residual net has one');
   return same({ kind: 'identity' })(context);
 }
 

@@ -14,8 +14,15 @@ export type ParameterRecipe =
     }
   | { readonly kind: 'affine-scale'; readonly affine: readonly AffineStep[]; readonly channels: number };
 
-/** Lowers a graph; recipes[i] says how to make program.parameters[i]. */
-export function lower(graph: Graph): { program: Program; recipes: ParameterRecipe[] } {
+/**
+ * Lowers a graph; recipes[i] says how to make program.parameters[i].
+ * @param options.training Every blob of the net is a parameter of its own and nothing is folded: BatchNorm and Scale
+ * stay operations, what learns is mutable. For a graph as written, without the passes that fold. Default false.
+ */
+export function lower(
+  graph: Graph,
+  { training = false } = {},
+): { program: Program; recipes: ParameterRecipe[] } {
   const parameters: ProgramParameter[] = [];
   const recipes: ParameterRecipe[] = [];
   const add = (
@@ -29,12 +36,34 @@ export function lower(graph: Graph): { program: Program; recipes: ParameterRecip
   };
   const plain = new Map<ParameterId, ProgramParameterId>();
   const blob = (id: ParameterId): ProgramParameterId => {
-    const { layer, index, shape, mutable } = graph.parameters[id]!;
-    if (!plain.has(id))
-      plain.set(id, add({ kind: 'blob', parameter: id }, `${layer}/${index}`, shape, mutable));
+    const { layer, index, shape, mutable, lrMult } = graph.parameters[id]!;
+    if (!plain.has(id)) {
+      const changes = mutable || (training && lrMult !== 0);
+      plain.set(id, add({ kind: 'blob', parameter: id }, `${layer}/${index}`, shape, changes));
+    }
     return plain.get(id)!;
   };
   const maybe = (id: ParameterId | null) => (id === null ? null : blob(id));
+
+  const batchNorm = (
+    from: Pick<
+      Extract<Operation, { kind: 'batchNorm' }>,
+      'mean' | 'variance' | 'factor' | 'eps' | 'movingAverageFraction'
+    >,
+    statistics: 'batch' | 'global',
+  ) => ({
+    kind: 'batchNorm' as const,
+    mean: blob(from.mean),
+    variance: blob(from.variance),
+    factor: blob(from.factor),
+    eps: from.eps,
+    movingAverageFraction: from.movingAverageFraction,
+    statistics,
+    update: statistics === 'batch',
+    scale: null,
+    bias: null,
+    relu: null,
+  });
 
   const convert = (operation: Operation, layer: string, shape: readonly number[]) => {
     switch (operation.kind) {
@@ -59,15 +88,30 @@ export function lower(graph: Graph): { program: Program; recipes: ParameterRecip
       case 'affine': {
         const { affine, relu } = operation;
         const channels = shape[1] ?? 1;
+        const around = {
+          outer: shape[0]!,
+          channels,
+          inner: shape.slice(2).reduce((product, dim) => product * dim, 1),
+        };
+        const [step] = affine;
+        if (training && step?.kind === 'batchNorm')
+          return batchNorm({ ...step, movingAverageFraction: 0 }, 'global');
+        if (training && step?.kind === 'scale')
+          return {
+            kind: 'scale' as const,
+            operand: 'none' as const,
+            scale: maybe(step.gamma),
+            bias: maybe(step.beta),
+            relu,
+            ...around,
+          };
         return {
           kind: 'scale' as const,
           operand: 'none' as const,
           relu,
           scale: add({ kind: 'affine-scale', affine, channels }, `${layer}/scale`, [channels]),
           bias: add({ kind: 'folded-bias', bias: null, affine, channels }, `${layer}/bias`, [channels]),
-          outer: shape[0]!,
-          channels,
-          inner: shape.slice(2).reduce((product, dim) => product * dim, 1),
+          ...around,
         };
       }
       case 'innerProduct':
@@ -75,17 +119,7 @@ export function lower(graph: Graph): { program: Program; recipes: ParameterRecip
       case 'scale':
         return { ...operation, scale: maybe(operation.scale), bias: maybe(operation.bias), relu: null };
       case 'batchNorm':
-        return {
-          ...operation,
-          mean: blob(operation.mean),
-          variance: blob(operation.variance),
-          factor: blob(operation.factor),
-          statistics: 'batch' as const,
-          update: true,
-          scale: null,
-          bias: null,
-          relu: null,
-        };
+        return batchNorm(operation, 'batch');
       case 'prelu':
         return { ...operation, slope: blob(operation.slope) };
       case 'identity':
@@ -100,6 +134,7 @@ export function lower(graph: Graph): { program: Program; recipes: ParameterRecip
       layer: node.name,
       inputs: node.inputs,
       outputs: node.outputs,
+      ...(node.propagateDown === undefined ? {} : { propagateDown: node.propagateDown }),
     }),
   );
   const tensors = graph.values.map(({ blob: name, shape }) => ({ name, shape }));

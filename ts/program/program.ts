@@ -27,6 +27,8 @@ export type ProgramOperation = {
   readonly layer: string;
   readonly inputs: readonly TensorId[];
   readonly outputs: readonly TensorId[];
+  /** Whether a diff goes down to each input, where the layer says so; for differentiate.ts alone. */
+  readonly propagateDown?: readonly boolean[];
 } & (
   | {
       readonly kind: 'convolution';
@@ -132,7 +134,8 @@ export type ProgramOperation = {
    * The gradient of the operation at index `of`; an id of −1 stands for a tensor that is not there.
    * inputs: what that operation read (or the same, computed again), what it made, and the diffs of what it made, each
    * −1 where it is not needed or has none. outputs: the diffs of its inputs, then of its parameters in the order
-   * weights, bias (convolution, innerProduct), scale, bias (scale, batchNorm), slope (prelu); −1 where nobody asks.
+   * weights, bias (convolution, innerProduct), scale, bias (scale, batchNorm), slope (prelu), a place for each whether
+   * there is one or not; −1 where nobody asks.
    */
   | { readonly kind: 'gradient'; readonly of: number }
   /**

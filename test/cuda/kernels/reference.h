@@ -24,7 +24,7 @@ inline std::vector<float> reference(Attributes attributes, std::vector<Plain> in
   for (Plain& input : inputs) arguments.inputs.push_back({input.values.data(), &input.shape});
   arguments.outputs.push_back({result.data(), &output});
   for (std::vector<float>& parameter : parameters) arguments.parameters.push_back(parameter.data());
-  resnode::reference::run(operation, arguments);
+  resnode::reference::run({}, operation, arguments);
   return result;
 }
 

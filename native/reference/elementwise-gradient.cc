@@ -1,0 +1,123 @@
+#include <algorithm>
+#include <cmath>
+
+#include "gradients.h"
+
+namespace resnode::reference {
+namespace {
+
+// dx = function(dy, where the value lies)
+template <class Function>
+void map(const GradientArguments& arguments, Function function) {
+  if (!arguments.dx[0].data) return;
+  const View& dy = arguments.dy[0];
+  for (int64_t i = 0; i < elementCount(*arguments.x[0].shape); ++i) {
+    arguments.dx[0].data[i] = static_cast<float>(function(dy.data ? static_cast<double>(dy.data[i]) : 0.0, i));
+  }
+}
+
+}  // namespace
+
+// relu_layer.cpp. What it made tells the sign as well where the slope is not negative, and is needed anyway by whoever
+// reads it.
+void gradientOf(const Relu& relu, const GradientArguments& arguments) {
+  const View& sign = arguments.x[0].data ? arguments.x[0] : arguments.y[0];
+  map(arguments, [&](double dy, int64_t i) { return sign.data[i] > 0 ? dy : dy * relu.negativeSlope; });
+}
+
+// elu_layer.cpp; from what it made where alpha is not negative.
+void gradientOf(const Elu& elu, const GradientArguments& arguments) {
+  const float* x = arguments.x[0].data;
+  const float* y = arguments.y[0].data;
+  map(arguments, [&](double dy, int64_t i) {
+    if (x) return x[i] > 0 ? dy : dy * elu.alpha * std::exp(static_cast<double>(x[i]));
+    return y[i] > 0 ? dy : dy * (y[i] + elu.alpha);
+  });
+}
+
+void gradientOf(const Sigmoid&, const GradientArguments& arguments) {
+  map(arguments, [y = arguments.y[0].data](double dy, int64_t i) { return dy * y[i] * (1.0 - y[i]); });
+}
+
+void gradientOf(const Tanh&, const GradientArguments& arguments) {
+  map(arguments, [y = arguments.y[0].data](double dy, int64_t i) { return dy * (1 - static_cast<double>(y[i]) * y[i]); });
+}
+
+// absval_layer.cpp: the sign of 0 is 0.
+void gradientOf(const AbsVal&, const GradientArguments& arguments) {
+  map(arguments, [x = arguments.x[0].data](double dy, int64_t i) { return x[i] > 0 ? dy : x[i] < 0 ? -dy : 0.0; });
+}
+
+// power_layer.cpp; a power of 1 reads nothing, one of 0 has no gradient.
+void gradientOf(const Power& power, const GradientArguments& arguments) {
+  const double factor = static_cast<double>(power.power) * power.scale;
+  map(arguments, [&](double dy, int64_t i) {
+    if (factor == 0 || power.power == 1) return dy * factor;
+    return dy * factor * std::pow(power.shift + static_cast<double>(power.scale) * arguments.x[0].data[i], power.power - 1.0);
+  });
+}
+
+// prelu_layer.cpp
+void gradientOf(const PRelu& prelu, const GradientArguments& arguments) {
+  const Shape& shape = *arguments.x[0].shape;
+  const float* x = arguments.x[0].data;
+  const float* slopes = arguments.parameters[prelu.slope];
+  const int64_t channels = shape[1], inner = elementCount(shape) / (shape[0] * channels);
+  const auto channel = [&](int64_t i) { return prelu.channelShared ? 0 : i / inner % channels; };
+  map(arguments, [&](double dy, int64_t i) { return x[i] > 0 ? dy : dy * slopes[channel(i)]; });
+  if (!arguments.dw[0].data) return;
+  std::vector<double> sums(prelu.channelShared ? 1 : channels);
+  for (int64_t i = 0; arguments.dy[0].data && i < elementCount(shape); ++i) {
+    if (!(x[i] > 0)) sums[channel(i)] += static_cast<double>(arguments.dy[0].data[i]) * x[i];
+  }
+  std::copy(sums.begin(), sums.end(), arguments.dw[0].data);
+}
+
+// eltwise_layer.cpp. The diff of a product is that of its stable form, the product of the others. Of equal maxima the
+// second of the first two takes the diff, a later input only where it is greater.
+void gradientOf(const Eltwise& eltwise, const GradientArguments& arguments) {
+  const size_t inputs = arguments.x.size();
+  const auto winner = [&](int64_t i) {
+    size_t best = arguments.x[0].data[i] > arguments.x[1].data[i] ? 0 : 1;
+    for (size_t k = 2; k < inputs; ++k) {
+      if (arguments.x[k].data[i] > arguments.x[best].data[i]) best = k;
+    }
+    return best;
+  };
+  for (int64_t i = 0; i < elementCount(*arguments.y[0].shape); ++i) {
+    const double dy = behindRelu(eltwise.relu, arguments.y[0], arguments.dy[0], i);
+    const size_t best = eltwise.operation == EltwiseKind::max ? winner(i) : 0;
+    for (size_t k = 0; k < inputs; ++k) {
+      if (!arguments.dx[k].data) continue;
+      double diff = dy;
+      if (eltwise.operation == EltwiseKind::sum) diff *= eltwise.coefficients[k];
+      if (eltwise.operation == EltwiseKind::max && k != best) diff = 0;
+      for (size_t j = 0; eltwise.operation == EltwiseKind::prod && j < inputs; ++j) {
+        if (j != k) diff *= arguments.x[j].data[i];
+      }
+      arguments.dx[k].data[i] = static_cast<float>(diff);
+    }
+  }
+}
+
+void gradientOf(const Concat& concat, const GradientArguments& arguments) {
+  const float* dy = arguments.dy[0].data;
+  alongAxis(arguments.dx, *arguments.y[0].shape, concat.axis, [dy](float* part, int64_t at, int64_t length) {
+    if (dy) std::copy_n(dy + at, length, part);
+    else std::fill_n(part, length, 0.f);
+  });
+}
+
+void gradientOf(const Slice& slice, const GradientArguments& arguments) {
+  float* dx = arguments.dx[0].data;
+  if (!dx) return;
+  std::fill_n(dx, elementCount(*arguments.x[0].shape), 0.f);
+  alongAxis(arguments.dy, *arguments.x[0].shape, slice.axis,
+            [dx](const float* part, int64_t at, int64_t length) { std::copy_n(part, length, dx + at); });
+}
+
+void gradientOf(const Reshape&, const GradientArguments& arguments) {
+  map(arguments, [](double dy, int64_t) { return dy; });
+}
+
+}  // namespace resnode::reference

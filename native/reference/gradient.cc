@@ -1,0 +1,30 @@
+#include "gradients.h"
+
+#include "core/error.h"
+
+namespace resnode::reference {
+
+void runGradient(const Program& program, const Gradient& gradient, const Arguments& arguments) {
+  const Operation& forward = program.operations[gradient.of];
+  const size_t inputs = forward.inputs.size(), outputs = forward.outputs.size();
+  const auto part = [](const std::vector<View>& views, size_t from, size_t count) {
+    return std::vector<View>(views.begin() + from, views.begin() + from + count);
+  };
+  const GradientArguments parts{part(arguments.inputs, 0, inputs),
+                                part(arguments.inputs, inputs, outputs),
+                                part(arguments.inputs, inputs + outputs, outputs),
+                                part(arguments.outputs, 0, inputs),
+                                part(arguments.outputs, inputs, arguments.outputs.size() - inputs),
+                                arguments.parameters};
+  std::visit(
+      [&](const auto& op) {
+        using T = std::decay_t<decltype(op)>;
+        if constexpr (std::is_same_v<T, Accuracy> || std::is_same_v<T, Gradient> || std::is_same_v<T, Update>)
+          throw Error("program/invalid", "layer \"" + forward.layer + "\" has no gradient", forward.layer);
+        else if constexpr (std::is_same_v<T, SoftmaxLoss>) gradientOf(op, parts, forward.layer);
+        else gradientOf(op, parts);
+      },
+      forward.attributes);
+}
+
+}  // namespace resnode::reference

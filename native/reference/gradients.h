@@ -1,0 +1,46 @@
+// The specification of every gradient: Caffe's Backward_cpu as naive loops, accumulating in float64. What is written is
+// the diff of this operation alone; where a tensor or a parameter has several readers the program adds them up.
+#pragma once
+
+#include "operations.h"
+
+namespace resnode::reference {
+
+// The places of a gradient by what they mean. Without data: not needed, not there, or not asked for.
+struct GradientArguments {
+  std::vector<View> x, y;                    // what the operation read and made
+  std::vector<View> dy;                      // diffs of what it made; without data they are 0
+  std::vector<View> dx;                      // diffs of what it read
+  std::vector<View> dw;                      // diffs of its parameters: two places, PReLU's one, or none
+  const std::vector<float*>& parameters;     // as in Arguments
+};
+
+// dy behind a ReLU that is the operation's last step, seen from what it made: y > 0 only where its own input was
+// (negativeSlope ≥ 0). relu_layer.cpp: the slope counts at 0.
+inline double behindRelu(const std::optional<FusedRelu>& relu, const View& y, const View& dy, int64_t i) {
+  const double diff = dy.data ? dy.data[i] : 0;
+  return relu && !(y.data[i] > 0) ? diff * relu->negativeSlope : diff;
+}
+
+void gradientOf(const Convolution& convolution, const GradientArguments& arguments);
+void gradientOf(const InnerProduct& innerProduct, const GradientArguments& arguments);
+void gradientOf(const Pooling& pooling, const GradientArguments& arguments);
+void gradientOf(const Scale& scale, const GradientArguments& arguments);
+void gradientOf(const BatchNorm& batchNorm, const GradientArguments& arguments);
+void gradientOf(const Lrn& lrn, const GradientArguments& arguments);
+void gradientOf(const Relu& relu, const GradientArguments& arguments);
+void gradientOf(const Elu& elu, const GradientArguments& arguments);
+void gradientOf(const Sigmoid& sigmoid, const GradientArguments& arguments);
+void gradientOf(const Tanh& tanh, const GradientArguments& arguments);
+void gradientOf(const AbsVal& absVal, const GradientArguments& arguments);
+void gradientOf(const Power& power, const GradientArguments& arguments);
+void gradientOf(const PRelu& prelu, const GradientArguments& arguments);
+void gradientOf(const Eltwise& eltwise, const GradientArguments& arguments);
+void gradientOf(const Concat& concat, const GradientArguments& arguments);
+void gradientOf(const Slice& slice, const GradientArguments& arguments);
+void gradientOf(const Reshape& reshape, const GradientArguments& arguments);
+void gradientOf(const Softmax& softmax, const GradientArguments& arguments);
+void gradientOf(const SoftmaxLoss& loss, const GradientArguments& arguments, const std::string& layer);
+void gradientOf(const EuclideanLoss& loss, const GradientArguments& arguments);
+
+}  // namespace resnode::reference

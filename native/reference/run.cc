@@ -1,0 +1,79 @@
+#include <algorithm>
+#include <cmath>
+
+#include "operations.h"
+
+namespace resnode::reference {
+namespace {
+
+template <class Function>
+void map(const Arguments& arguments, Function function) {
+  const float* x = arguments.inputs[0].data;
+  float* y = arguments.outputs[0].data;
+  const int64_t count = elementCount(*arguments.inputs[0].shape);
+  for (int64_t i = 0; i < count; ++i) y[i] = static_cast<float>(function(static_cast<double>(x[i])));
+}
+
+}  // namespace
+
+void bind(const Program& program, const Operation& operation, const std::vector<float*>& inputs,
+          const std::vector<float*>& outputs, Arguments& arguments) {
+  // What stands at each place, −1 or not.
+  std::vector<TensorId> read = operation.inputs, written = operation.outputs;
+  if (const auto* gradient = std::get_if<Gradient>(&operation.attributes)) {
+    const Operation& forward = program.operations[gradient->of];
+    read = forward.inputs;
+    for (int i = 0; i < 2; ++i) read.insert(read.end(), forward.outputs.begin(), forward.outputs.end());
+    std::copy(forward.inputs.begin(), forward.inputs.end(), written.begin());
+  }
+  const auto views = [&](const std::vector<TensorId>& ids, const std::vector<float*>& data) {
+    std::vector<View> result;
+    for (size_t i = 0; i < ids.size(); ++i) result.push_back({data[i], ids[i] < 0 ? nullptr : &program.tensors[ids[i]].shape});
+    return result;
+  };
+  arguments.inputs = views(read, inputs);
+  arguments.outputs = views(written, outputs);
+}
+
+void run(const Program& program, const Operation& operation, const Arguments& arguments) {
+  std::visit(
+      [&](const auto& op) {
+        using T = std::decay_t<decltype(op)>;
+        if constexpr (std::is_same_v<T, Convolution>) runConvolution(op, arguments);
+        else if constexpr (std::is_same_v<T, InnerProduct>) runInnerProduct(op, arguments);
+        else if constexpr (std::is_same_v<T, Scale>) runScale(op, arguments);
+        else if constexpr (std::is_same_v<T, BatchNorm>) runBatchNorm(op, arguments);
+        else if constexpr (std::is_same_v<T, Relu>)
+          map(arguments, [&](double x) { return x > 0 ? x : x * op.negativeSlope; });
+        else if constexpr (std::is_same_v<T, Elu>)
+          map(arguments, [&](double x) { return x > 0 ? x : op.alpha * std::expm1(x); });
+        else if constexpr (std::is_same_v<T, Sigmoid>)
+          map(arguments, [](double x) { return 1 / (1 + std::exp(-x)); });
+        else if constexpr (std::is_same_v<T, Tanh>) map(arguments, [](double x) { return std::tanh(x); });
+        else if constexpr (std::is_same_v<T, AbsVal>) map(arguments, [](double x) { return std::fabs(x); });
+        else if constexpr (std::is_same_v<T, Power>)
+          // power_layer.cpp: power 0 is 1 whatever the base, and power 1 skips pow.
+          map(arguments, [&](double x) {
+            const double base = op.shift + op.scale * x;
+            return op.power == 1 ? base : op.power == 0 ? 1.0 : std::pow(base, static_cast<double>(op.power));
+          });
+        else if constexpr (std::is_same_v<T, PRelu>) runPRelu(op, arguments);
+        else if constexpr (std::is_same_v<T, Eltwise>) runEltwise(op, arguments);
+        else if constexpr (std::is_same_v<T, Pooling>) runPooling(op, arguments);
+        else if constexpr (std::is_same_v<T, Softmax>) runSoftmax(op, arguments);
+        else if constexpr (std::is_same_v<T, SoftmaxLoss>) runSoftmaxLoss(op, operation.layer, arguments);
+        else if constexpr (std::is_same_v<T, EuclideanLoss>) runEuclideanLoss(arguments);
+        else if constexpr (std::is_same_v<T, Accuracy>) runAccuracy(op, operation.layer, arguments);
+        else if constexpr (std::is_same_v<T, Concat>) runConcat(op, arguments);
+        else if constexpr (std::is_same_v<T, Slice>) runSlice(op, arguments);
+        else if constexpr (std::is_same_v<T, Lrn>) runLrn(op, arguments);
+        else if constexpr (std::is_same_v<T, Gradient>) runGradient(program, op, arguments);
+        else if constexpr (std::is_same_v<T, Update>) runUpdate(program, op, arguments);
+        else if constexpr (std::is_same_v<T, Reshape>)
+          for (const View& output : arguments.outputs)
+            std::copy_n(arguments.inputs[0].data, elementCount(*arguments.inputs[0].shape), output.data);
+      },
+      operation.attributes);
+}
+
+}  // namespace resnode::reference
