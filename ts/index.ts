@@ -1,6 +1,21 @@
 /** resnode: deep residual networks from Caffe's files, natively in Node.js. */
 
+export { type DataLayersOptions, dataLayers } from './architectures/data-layers.ts';
+export type { PhaseAugment } from './architectures/paper-training.ts';
 export { type ResnetDepth, type ResnetOptions, resnet } from './architectures/resnet.ts';
+export {
+  type ResnetTrainingOptions,
+  resnetTraining,
+  type TrainingFiles,
+} from './architectures/resnet-training.ts';
+export {
+  cifarSolver,
+  imagenetSolver,
+  linearSolver,
+  type SolverTarget,
+} from './architectures/solver-presets.ts';
+export { writeTrainingFiles } from './architectures/training-files.ts';
+export { replaceHead, type TrainingNetOptions, trainingNet } from './architectures/training-net.ts';
 export { type Blob, blobFromFloats, toFloat32, toFloat64 } from './caffe/blob.ts';
 export { readBinaryproto, readCaffemodel, type WeightsFile, type WeightsLayer } from './caffe/caffemodel.ts';
 export {
@@ -150,6 +165,8 @@ export type {
   TrainOptions,
   UpdateRule,
 } from './runtime/trainer.ts';
+export { openReport, type Report } from './train/report.ts';
+export type { ReportData, ReportSection } from './train/report-data.ts';
 export { type DescribeOptions, type Description, describeNet } from './view/describe-net.ts';
 export { type ForkMarks, readNetWithMarks } from './view/fork-marks.ts';
 export { type MeasuredTimes, readTimes } from './view/measured-times.ts';

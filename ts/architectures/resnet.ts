@@ -5,9 +5,11 @@
  */
 import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
 import { ArgumentError } from '../errors.ts';
+import { type PaperOptions, paperTrainingNet } from './paper-training.ts';
 import { type Block, basic, bottleneck, convolution, relu } from './residual-blocks.ts';
 
 interface Family {
+  readonly name: 'imagenet' | 'cifar';
   readonly size: number;
   readonly classes: number;
   /** What the net divides height and width by. */
@@ -16,8 +18,22 @@ interface Family {
   readonly shortcut: 'projection' | 'identity';
 }
 
-const IMAGENET: Family = { size: 224, classes: 1000, reduction: 32, width: 64, shortcut: 'projection' };
-const CIFAR: Family = { size: 32, classes: 10, reduction: 4, width: 16, shortcut: 'identity' };
+const IMAGENET: Family = {
+  name: 'imagenet',
+  size: 224,
+  classes: 1000,
+  reduction: 32,
+  width: 64,
+  shortcut: 'projection',
+};
+const CIFAR: Family = {
+  name: 'cifar',
+  size: 32,
+  classes: 10,
+  reduction: 4,
+  width: 16,
+  shortcut: 'identity',
+};
 
 export type ResnetDepth = 18 | 34 | 50 | 101 | 152 | 20 | 32 | 44 | 56 | 110 | 1202;
 
@@ -61,13 +77,21 @@ export interface ResnetOptions {
   readonly channels?: number;
   /** Height and width of the input in pixels, at least 32 (CIFAR 4). Default 224, CIFAR 32. */
   readonly size?: number;
-  /** First dimension of the input. Default 1. */
+  /** First dimension of the input. Default 1; with `train` images of one forward pass, the paper's 256, CIFAR 128. */
   readonly batch?: number;
+  /** The train_val net instead, as the paper trained it: true, or what differs. Default false. */
+  readonly train?: boolean | Omit<PaperOptions, 'batch' | 'size' | 'channels'>;
+}
+
+/** Whose data and schedule the paper gives for a depth. */
+export function familyOf(depth: ResnetDepth): 'imagenet' | 'cifar' {
+  return NETS[depth].family.name;
 }
 
 /**
  * A deploy net from `data` (batch × channels × size × size) to `prob` (batch × classes); for 50, 101 and 152
- * without further options equal to the published prototxt.
+ * without further options equal to the published prototxt. With `train` its train_val net: LMDB data layers, fillers,
+ * BatchNorm that follows the phase, `loss`, and in TEST `top-1` and `top-5`; `resnetTraining` gives its solver too.
  * @throws ArgumentError for an unknown depth and for options that do not fit it.
  */
 export function resnet(options: ResnetOptions): NetParameter {
@@ -76,7 +100,9 @@ export function resnet(options: ResnetOptions): NetParameter {
     throw new ArgumentError('depth', `one of ${Object.keys(NETS).join(', ')}`, depth);
   const { family, block, blocks, numbered } = NETS[depth];
   const { classes = family.classes, size = family.size, shortcut = family.shortcut } = options;
-  const { version = 'v1', channels = 3, batch = 1 } = options;
+  const { version = 'v1', channels = 3, train = false } = options;
+  // The batch of a train_val net is its data layers'.
+  const { batch = 1 } = options;
   const isBasic = block === 'basic';
   oneOf('version', version, isBasic ? ['v1'] : ['v1', 'v1.5'], depth);
   oneOf('shortcut', shortcut, isBasic ? ['projection', 'identity'] : ['projection'], depth);
@@ -122,7 +148,14 @@ export function resnet(options: ResnetOptions): NetParameter {
   // The published nets average 7×7 without calling it global.
   const average =
     family === IMAGENET && size === family.size ? { kernel_size: 7, stride: 1 } : { global_pooling: true };
-  return { name: `ResNet-${depth}`, layer: [...layers, ...head(bottom, average, classes)] };
+  const deploy = { name: `ResNet-${depth}`, layer: [...layers, ...head(bottom, average, classes)] };
+  if (train === false) return deploy;
+  return paperTrainingNet(deploy, family.name, {
+    ...(train === true ? {} : train),
+    batch: options.batch,
+    size,
+    channels,
+  });
 }
 
 function oneOf(argument: string, value: string, allowed: readonly string[], depth: number): void {

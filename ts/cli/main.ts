@@ -13,6 +13,8 @@ import { deviceQuery } from './device-query.ts';
 import { doctor } from './doctor.ts';
 import { evaluate } from './evaluate.ts';
 import { features } from './features.ts';
+import { finetune } from './finetune.ts';
+import { generate } from './generate.ts';
 import { lint } from './lint.ts';
 import { parity } from './parity.ts';
 import { plan } from './plan.ts';
@@ -41,6 +43,8 @@ const commands = [
   print,
   view,
   features,
+  finetune,
+  generate,
   evaluate,
   cam,
   dataset,

@@ -10,7 +10,7 @@ export function duration(seconds: number): string {
 }
 
 /** One line of JSON; what JSON has no number for is a string, as in protobuf's. */
-export const eventJson = (event: SolverEvent): string =>
+export const eventJson = (event: object): string =>
   JSON.stringify(event, (_, value) =>
     typeof value === 'number' && !Number.isFinite(value) ? String(value) : value,
   );

@@ -32,11 +32,7 @@ export function readLabelledImages(path: string, options: DatasetOptions): Label
   if (stats === undefined)
     throw new ArgumentError('images', 'a folder or a list', `${path}, which is not there`);
   if (!stats.isDirectory()) return readList(path, options.classes);
-  const folders = readdirSync(path, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() || (entry.isSymbolicLink() && isFolder(join(path, entry.name))))
-    .map(({ name }) => ({ name, files: imagesIn(join(path, name), true) }))
-    .filter(({ files }) => files.length > 0)
-    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  const folders = listClassFolders(path);
   const loose = imagesIn(path, false);
   if (folders.length > 0 && loose.length > 0)
     throw new ArgumentError(
@@ -47,6 +43,21 @@ export function readLabelledImages(path: string, options: DatasetOptions): Label
   if (folders.length > 0) return readClassFolders(path, folders, options);
   if (loose.length > 0) return readSynsetFiles(loose, options);
   throw new ArgumentError('images', 'a folder with images', path);
+}
+
+/** A folder of images, those below it too. */
+export interface ClassFolder {
+  readonly name: string;
+  readonly files: readonly string[];
+}
+
+/** The folders in `path` that hold images, sorted by name, each with its files, sorted. @throws the file system's error */
+export function listClassFolders(path: string): ClassFolder[] {
+  return readdirSync(path, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() || (entry.isSymbolicLink() && isFolder(join(path, entry.name))))
+    .map(({ name }) => ({ name, files: imagesIn(join(path, name), true) }))
+    .filter(({ files }) => files.length > 0)
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 function isFolder(path: string): boolean {
@@ -82,7 +93,7 @@ function readList(list: string, classes: number): LabelledFiles {
 
 function readClassFolders(
   path: string,
-  folders: readonly { readonly name: string; readonly files: readonly string[] }[],
+  folders: readonly ClassFolder[],
   { labels, classes }: DatasetOptions,
 ): LabelledFiles {
   const all = (matchedBy: MatchedBy, labelOf: (name: string, index: number) => number): LabelledFiles => ({

@@ -1,0 +1,73 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { resnetTraining } from '../../ts/architectures/resnet-training.ts';
+import { readNetFile } from '../../ts/caffe/net-parameter.ts';
+import { printPrototxt } from '../../ts/caffe/print.ts';
+import { readSolverFile } from '../../ts/caffe/solver-parameter.ts';
+import { repositoryFolder } from '../support/golden.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'resnode-generate-'));
+const main = join(repositoryFolder, 'ts/cli/main.ts');
+const resnode = (...words: string[]) =>
+  spawnSync(process.execPath, ['--import', import.meta.resolve('tsx'), main, ...words], {
+    encoding: 'utf8',
+    cwd: folder,
+  });
+
+test('generate writes what the library gives, with paths from the working folder', () => {
+  const words = ['--classes', '7', '--train', 'flowers', '--mean-value', '1,2,3', '--batch', '64'];
+  const { status, stdout } = resnode(
+    'generate',
+    'resnet',
+    '--depth',
+    '110',
+    ...words,
+    '--out',
+    'run',
+    '--json',
+  );
+  assert.is(status, 0);
+  assert.equal(
+    JSON.parse(stdout).files,
+    ['deploy', 'train_val', 'augment', 'solver'].map(
+      (name) => `run/${name}.${name === 'augment' ? 'json' : 'prototxt'}`,
+    ),
+  );
+  const expected = resnetTraining({ depth: 110, classes: 7, train: 'flowers', mean: [1, 2, 3], batch: 64 });
+  assert.equal(readNetFile(join(folder, 'run/train_val.prototxt')), expected.net);
+  const files = { net: 'run/train_val.prototxt', snapshot_prefix: 'run/resnet110' };
+  assert.is(
+    printPrototxt(readSolverFile(join(folder, 'run/solver.prototxt')), 'SolverParameter'),
+    printPrototxt({ ...expected.solver, ...files }, 'SolverParameter'),
+  );
+  // The first line is the command that trains it: with the warm-up, of which a solver's file knows none.
+  const [first] = readFileSync(join(folder, 'run/solver.prototxt'), 'utf8').split('\n');
+  const command = first!.replace(/^# resnode /, '').split(' ');
+  assert.equal(command.slice(-4), ['--warmup-iterations', '400', '--warmup-rate', '0.01']);
+  // It is one that the tool takes: what is missing is the data.
+  const run = resnode(...command, '--device', 'reference');
+  assert.is(run.status, 1);
+  assert.match(run.stderr, /flowers/);
+});
+
+test('misuse is one sentence and status 2', () => {
+  for (const words of [
+    ['generate'],
+    ['generate', 'vgg', '--depth', '18', '--out', 'x'],
+    ['generate', 'resnet', '--depth', '21', '--out', 'x'],
+    ['generate', 'resnet', '--depth', '50', '--batch', '100', '--out', 'x'],
+    ['finetune', 'nowhere', '--model', 'a', '--weights', 'b'],
+    ['finetune', '.', '--model', 'a', '--weights', 'b', '--frozen-bn', '--live-bn'],
+  ]) {
+    const { status, stderr } = resnode(...words);
+    assert.is(status, 2, words.join(' '));
+    assert.match(stderr, /^resnode: [^\n]+\n$/, words.join(' '));
+  }
+  assert.not.ok(existsSync(join(folder, 'x')));
+});
+
+test.run();

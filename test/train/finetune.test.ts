@@ -1,0 +1,207 @@
+/** Fine-tuning as a whole, on pictures that are drawn here: stripes that lie, and stripes that stand. */
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { resnet } from '../../ts/architectures/resnet.ts';
+import { checkSolver } from '../../ts/caffe/check-solver.ts';
+import { seededRandom } from '../../ts/caffe/fillers.ts';
+import { filterNet, readNetFile } from '../../ts/caffe/net-parameter.ts';
+import { printPrototxt } from '../../ts/caffe/print.ts';
+import { readSolverFile } from '../../ts/caffe/solver-parameter.ts';
+import { ArgumentError, WeightsError } from '../../ts/errors.ts';
+import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
+import { loadPreprocess } from '../../ts/image/preprocess-file.ts';
+import { lintFile } from '../../ts/lint/lint.ts';
+import { openDevice } from '../../ts/runtime/device.ts';
+import { type FinetuneEvent, type FinetuneOptions, finetune } from '../../ts/train/finetune.ts';
+import { type FinetuneSource, writeFinetuneFiles } from '../../ts/train/finetune-files.ts';
+import { splitClassFolders } from '../../ts/train/split.ts';
+import { repositoryFolder } from '../support/golden.ts';
+
+const fashion = join(repositoryFolder, 'examples/fashion');
+const files = { model: join(fashion, 'deploy.prototxt'), weights: join(fashion, 'model.caffemodel') };
+const folder = mkdtempSync(join(tmpdir(), 'resnode-finetune-'));
+const pictures = join(folder, 'pictures of stripes');
+const random = seededRandom(5);
+for (const [name, alongX] of [
+  ['lying', false],
+  ['standing', true],
+] as const) {
+  mkdirSync(join(pictures, name), { recursive: true });
+  for (let i = 0; i < 30; i++) {
+    const [period, phase] = [3 + 4 * random(), 10 * random()];
+    const pixels = Uint8Array.from({ length: 32 * 32 }, (_, at) => {
+      const place = alongX ? at % 32 : Math.floor(at / 32);
+      return 128 + 90 * Math.sin((2 * Math.PI * place) / period + phase) + 30 * random();
+    });
+    const picture = sharp(pixels, { raw: { width: 32, height: 32, channels: 1 } });
+    await picture.png().toFile(join(pictures, name, `${i}.png`));
+  }
+}
+const preprocess = { resize: { shorterSide: 32 }, mean: [73] };
+const recipe = {
+  epochs: 3,
+  batch: 8,
+  rate: 0.01,
+  headRate: 10,
+  batchNorm: 'frozen',
+  weightDecay: 1e-4,
+  seed: 1,
+} as const;
+
+test('what is written is read, has nothing to complain of, and names the files that are there', async () => {
+  const out = join(folder, 'files');
+  const split = await splitClassFolders(pictures);
+  const written = writeFinetuneFiles(out, { ...files, folder: pictures, preprocess }, split, recipe);
+  const training = join(out, 'training');
+  for (const path of [
+    written.paths.model,
+    ...['train_val', 'solver'].map((name) => join(training, `${name}.prototxt`)),
+  ])
+    assert.equal(
+      lintFile(path).filter(({ level }) => level !== 'note'),
+      [],
+      path,
+    );
+  const net = readNetFile(join(training, 'train_val.prototxt'));
+  for (const phase of ['TRAIN', 'TEST'] as const) {
+    const filtered = filterNet(net, { phase });
+    graphFromCaffe(filtered, { phase, inputShapes: { data: [2, 1, 28, 28], label: [2] } });
+    const { source, root_folder } = filtered.layer![0]!.image_data_param as Record<string, string>;
+    const lines = readFileSync(source!, 'utf8').trimEnd().split('\n');
+    assert.is(lines.length, phase === 'TRAIN' ? 48 : 12);
+    for (const line of lines) {
+      const [, path, label] = /^(.+) (\d)$/.exec(line)!;
+      assert.ok(existsSync(root_folder + path!), line);
+      assert.is(Number(label), path!.startsWith('standing/') ? 1 : 0);
+    }
+  }
+  const head = net.layer!.find(({ name }) => name === 'fc2')!;
+  assert.equal(head.param, [{ lr_mult: 10 }, { lr_mult: 10 }]);
+  const { parameters, tests } = checkSolver(readSolverFile(join(training, 'solver.prototxt')));
+  assert.equal([parameters.max_iter, parameters.test_interval, tests[0]!.iterations], [18, 6, 2]);
+  assert.equal(JSON.parse(readFileSync(join(training, 'augment.json'), 'utf8')), {
+    TRAIN: { shorterSide: [32, 40] },
+    TEST: { shorterSide: 32 },
+  });
+  assert.equal(loadPreprocess(written.paths.preprocess).crop, { width: 28, height: 28 });
+  assert.equal(readFileSync(written.paths.labels, 'utf8'), 'lying\nstanding\n');
+});
+
+test('a mean image lies beside and is subtracted from the crop; an exact size is a size of the list', async () => {
+  const out = join(folder, 'mean');
+  const split = await splitClassFolders(pictures);
+  const mean = { shape: [1, 28, 28], data: new Float32Array(784).fill(73) };
+  const { augment } = writeFinetuneFiles(
+    out,
+    { ...files, folder: pictures, preprocess: { mean, resize: { width: 30, height: 30 } } },
+    split,
+    { ...recipe, batchNorm: 'live' },
+  );
+  assert.equal(augment, { TRAIN: { meanOfCrop: true }, TEST: { meanOfCrop: true } });
+  const [layer] = readNetFile(join(out, 'training/train_val.prototxt')).layer!;
+  assert.ok(existsSync(layer!.transform_param!.mean_file as string));
+  assert.equal([layer!.image_data_param!.new_height, layer!.image_data_param!.new_width], [30, 30]);
+  assert.not.match(readFileSync(join(out, 'training/train_val.prototxt'), 'utf8'), /use_global_stats/);
+});
+
+test('nets and preprocessing that do not fit are refused with what does', async () => {
+  const split = await splitClassFolders(pictures);
+  const trained = join(folder, 'train_val.prototxt');
+  writeFileSync(trained, printPrototxt(resnet({ depth: 20, train: true })));
+  for (const [source, words] of [
+    [{ model: trained }, 'a deploy net'],
+    [{ preprocess: { order: 'RGB' } }, '"BGR"'],
+    [{ preprocess: { mean: { shape: [1, 30, 30], data: new Float32Array(900) } } }, "the net's input, 28×28"],
+    [{ model: join(folder, 'none.prototxt') }, 'a readable prototxt'],
+  ] as [Partial<FinetuneSource>, string][])
+    assert.throws(
+      () => writeFinetuneFiles(join(folder, 'no'), { ...files, folder: pictures, ...source }, split, recipe),
+      (error: unknown) => error instanceof ArgumentError && error.message.includes(words),
+      words,
+    );
+});
+
+const collect = async (options: Partial<FinetuneOptions>) => {
+  using device = await openDevice('cpu', { threads: 2 });
+  const events: FinetuneEvent[] = [];
+  const given = { ...files, folder: pictures, preprocess, device, epochs: 3, batch: 8, rate: 0.01 };
+  for await (const event of finetune({ ...given, out: join(folder, 'out'), ...options })) events.push(event);
+  return events;
+};
+
+test('a net that knew clothes tells lying from standing stripes, and all that describes it is written', async () => {
+  const out = join(folder, 'stripes');
+  const events = await collect({ out });
+  const of = <T extends FinetuneEvent['type']>(type: T) =>
+    events.filter((event): event is Extract<FinetuneEvent, { type: T }> => event.type === type);
+  assert.equal(
+    events.filter(({ type }) => type !== 'iteration').map(({ type }) => type),
+    ['split', 'start', 'test', 'test', 'test', 'snapshot', 'done', 'evaluated', 'written'],
+  );
+  assert.equal(of('start')[0]!.filled, ['fc2']);
+  assert.ok(of('start')[0]!.batchNorms.every(({ statistics }) => statistics === 'global'));
+  const { summary } = of('evaluated')[0]!;
+  assert.is(summary.images, 12);
+  assert.ok(summary.top1.correct >= 11, `${summary.top1.correct} of 12`);
+  // The test net saw the same images in the same way.
+  const tested = of('test')
+    .at(-1)!
+    .outputs.find(({ name }) => name === 'top-1')!.values[0]!;
+  assert.ok(Math.abs(tested - summary.top1.correct / 12) < 1e-6);
+  assert.equal(readdirSync(out).sort(), [
+    'labels.txt',
+    'model.caffemodel',
+    'model.prototxt',
+    'preprocess.json',
+    'report.html',
+    'report.json',
+    'training',
+  ]);
+  assert.equal(readdirSync(join(out, 'training')).sort(), [
+    'augment.json',
+    'solver.prototxt',
+    'train.txt',
+    'train_val.prototxt',
+    'val.txt',
+  ]);
+  const page = readFileSync(join(out, 'report.html'), 'utf8');
+  assert.match(page, /of 12: /);
+  assert.match(page, /48 to train with, 12 to judge by/);
+});
+
+test('the same seed gives the same losses, another one others', async () => {
+  const losses = async (seed: number) =>
+    (await collect({ epochs: 1, seed })).flatMap((event) => (event.type === 'iteration' ? [event.loss] : []));
+  const first = await losses(3);
+  assert.is(first.length, 6);
+  assert.equal(await losses(3), first);
+  assert.not.equal(await losses(4), first);
+});
+
+test('weights of another net, a rate that is too high, a stop: said, and nothing half written', async () => {
+  const failed = async (options: Partial<FinetuneOptions>) => {
+    const out = mkdtempSync(join(folder, 'failed-'));
+    const error = await collect({ ...options, out, epochs: 1 }).then(
+      () => null,
+      (reason: unknown) => reason,
+    );
+    assert.not.ok(existsSync(join(out, 'model.caffemodel')));
+    return error as Error & { code?: string };
+  };
+  const other = join(folder, 'renamed.prototxt');
+  const renamed = readFileSync(files.model, 'utf8').replace(/name: "(conv|res|bn|scale|fc)/g, 'name: "my_$1');
+  writeFileSync(other, renamed);
+  const unmatched = await failed({ model: other });
+  assert.instance(unmatched, WeightsError);
+  assert.is(unmatched.code, 'weights/none-matched');
+  assert.is((await failed({ rate: 1e20 })).code, 'train/diverged');
+  assert.is((await failed({ signal: AbortSignal.abort(new Error('enough')) })).message, 'enough');
+  for (const wrong of [{ batch: 0 }, { rate: -1 }, { headRate: Number.NaN }, { valShare: 1 }])
+    assert.instance(await failed(wrong), ArgumentError);
+});
+
+test.run();

@@ -1,0 +1,161 @@
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ArgumentError } from '../../ts/errors.ts';
+import { Curve } from '../../ts/train/curve.ts';
+import { formatDuration } from '../../ts/train/duration.ts';
+import type { SolverEvent } from '../../ts/train/events.ts';
+import { openReport } from '../../ts/train/report.ts';
+import { findChromium, startBrowser } from '../support/browser.ts';
+import { trainingEvents } from '../support/training-events.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'resnode-report-'));
+
+async function reportOf(name: string, events: Iterable<SolverEvent>) {
+  const file = join(folder, `${name}.html`);
+  const report = openReport(file);
+  for (const event of events) report.add(event);
+  report.addSection({ title: 'Afterwards', rows: [['ants & <bees>', '94.1%']] });
+  const data = await report.close();
+  return { data, file, page: readFileSync(file, 'utf8') };
+}
+
+test('a curve keeps its means and extremes in bounded memory', () => {
+  const curve = new Curve(8);
+  for (let x = 0; x < 1000; x++) curve.add(x, x === 500 ? 5000 : x);
+  curve.add(1000, Number.NaN);
+  const points = curve.points();
+  assert.ok(points.length <= 8 && points.length > 4);
+  assert.is(Math.max(...points.map(({ high }) => high)), 5000);
+  assert.is(points[0]!.low, 0);
+  assert.is(points.at(-1)!.x, 999);
+  const [first] = points;
+  // Of 0 … 127: the buckets are of equal counts, a power of two.
+  assert.equal([first!.x, first!.mean, first!.high], [127, 63.5, 127]);
+  const short = new Curve(8);
+  short.add(3, 7);
+  assert.equal(short.points(), [{ x: 3, mean: 7, low: 7, high: 7 }]);
+});
+
+test('a report has its curves, its results and the sections beside them, and a JSON of the same', async () => {
+  const { data, file, page } = await reportOf('whole', trainingEvents(2000));
+  const titles = [...page.matchAll(/<h2>([^<]*)</g)].map(([, title]) => title);
+  assert.equal(titles, [
+    'Loss',
+    'Accuracy',
+    'Rate',
+    'Throughput',
+    'Waiting for data',
+    'Tests',
+    'Result',
+    'Afterwards',
+    'Training',
+    'BatchNorm',
+    'Snapshots',
+  ]);
+  assert.is([...page.matchAll(/<svg/g)].length, 5);
+  assert.match(page, /ants &#38; &#60;bees&#62;/);
+  assert.match(page, /batch statistics \(phase TRAIN\)<\/th><td>2 layers/);
+  assert.not.match(page, /<made up>|<script|https?:\/\/(?!www\.w3\.org\/)/);
+  assert.equal(
+    JSON.parse(readFileSync(file.replace('.html', '.json'), 'utf8')),
+    JSON.parse(JSON.stringify(data)),
+  );
+  assert.is(data.tests.length, 10);
+  assert.is(data.curves.loss.at(-1)!.x, 1999);
+  assert.equal(
+    readdirSync(folder).filter((name) => name.startsWith('.')),
+    [],
+  );
+});
+
+test('a training that diverged, ended with an error or never began is still reported', async () => {
+  const events = [...trainingEvents(100)];
+  const cut = events.slice(0, 9);
+  const failed = await reportOf('failed', cut);
+  assert.match(failed.page, /ended with an error/);
+  assert.not.match(failed.page, /Accuracy/);
+  const diverged = await reportOf('diverged', [
+    ...cut,
+    { ...(cut.at(-1) as SolverEvent & { type: 'iteration' }), iteration: 19, loss: Number.NaN },
+    {
+      type: 'diverged',
+      iteration: 19,
+      reason: 'nan',
+      loss: Number.NaN,
+      layer: 'res2a',
+      blob: 'res2a',
+      lastSnapshot: null,
+      message: 'the loss is NaN from layer "res2a" on',
+    },
+    { ...(events.at(-1) as SolverEvent & { type: 'done' }), reason: 'diverged' },
+  ]);
+  assert.match(diverged.page, /the loss is NaN from layer &#34;res2a&#34; on/);
+  assert.not.match(diverged.page, /ended with an error/);
+  const empty = await reportOf('empty', []);
+  assert.match(empty.page, /Nothing was trained/);
+  assert.not.match(empty.page, /<svg/);
+});
+
+test('where a report cannot go is said before the training', () => {
+  for (const [file, words] of [
+    [join(folder, 'report.txt'), 'ends in .html'],
+    [join(folder, 'none/report.html'), 'a folder that exists'],
+  ] as const)
+    assert.throws(
+      () => openReport(file),
+      (error: unknown) => error instanceof ArgumentError && error.message.includes(words),
+    );
+});
+
+test('durations are said in the two units that matter', () => {
+  assert.equal([8.44, 59.96, 185, 3599.7, 3720, 86_399].map(formatDuration), [
+    '8.4 s',
+    '60.0 s',
+    '3 min 05 s',
+    '1 h 00 min',
+    '1 h 02 min',
+    '24 h 00 min',
+  ]);
+});
+
+const chromium = findChromium();
+if (chromium !== null)
+  for (const scheme of ['light', 'dark'] as const)
+    test(`in a browser, ${scheme}: nothing is complained of, curves have colour and room`, async () => {
+      const { file } = await reportOf(scheme, trainingEvents(500));
+      const browser = await startBrowser(chromium, scheme);
+      try {
+        const page = await browser.context.newPage();
+        const complaints: string[] = [];
+        page.on('console', (message) => complaints.push(message.text()));
+        page.on('pageerror', (error) => complaints.push(error.message));
+        page.on('request', (request) => {
+          if (!/^(file|data):/.test(request.url())) complaints.push(`asks for ${request.url()}`);
+        });
+        await page.goto(pathToFileURL(file).href);
+        for (const width of [1440, 400]) {
+          await page.setViewportSize({ width, height: 900 });
+          // What the page's policy would forbid to evaluate inside, playwright evaluates from outside.
+          const seen = (await page.evaluate(`({
+            overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+            widths: [...document.querySelectorAll('svg')].map((svg) => svg.getBoundingClientRect().width),
+            stroke: getComputedStyle(document.querySelector('svg .mark-line path')).stroke,
+          })`)) as { overflow: number; widths: number[]; stroke: string };
+          assert.is(seen.overflow, 0);
+          assert.ok(
+            seen.widths.every((svg) => svg > 250 && svg <= width),
+            `${seen.widths}`,
+          );
+          assert.is(seen.stroke, scheme === 'light' ? 'rgb(31, 87, 195)' : 'rgb(141, 181, 255)');
+        }
+        assert.equal(complaints, []);
+      } finally {
+        await browser.close();
+      }
+    });
+
+test.run();

@@ -1,0 +1,64 @@
+/** The pair of data layers of a train_val net: TRAIN with augmentation, TEST without. */
+import type { LayerParameter } from '../caffe/net-parameter.ts';
+
+export interface DataLayersOptions {
+  /** LMDB folders of Datum (`Data`), or Caffe's list files, `path label` a line (`ImageData`). */
+  readonly kind: 'lmdb' | 'list';
+  /** Paths from the working folder, as Caffe takes them. */
+  readonly train: string;
+  readonly test: string;
+  /** Images in one forward pass. */
+  readonly batch: number;
+  readonly testBatch: number;
+  /** The net's input blob. Default `data`. */
+  readonly input?: string;
+  /** Square that the net takes, cut at random in TRAIN and from the centre in TEST; null: images as they are. */
+  readonly crop: number | null;
+  /** TRAIN mirrors half of the images. */
+  readonly mirror: boolean;
+  /** Subtracted: one value a channel in the order B, G, R, one for all, or the path of a mean image (.binaryproto). */
+  readonly mean: readonly number[] | string;
+  /** Multiplied after the mean was subtracted. Default 1. */
+  readonly scale?: number;
+  /** 1: images are read as grey. Default 3. */
+  readonly channels?: number;
+  /** Lists only: what comes before their paths. Default: nothing. */
+  readonly rootFolder?: string;
+  /** Lists only: images are resized to this before the crop. Default: not resized. */
+  readonly resize?: { readonly width: number; readonly height: number };
+}
+
+/** Two layers `data` with the tops `data` (or `input`) and `label`. */
+export function dataLayers(options: DataLayersOptions): LayerParameter[] {
+  const { kind, channels = 3, crop, mirror, mean, scale = 1, rootFolder, resize } = options;
+  return (['TRAIN', 'TEST'] as const).map((phase) => {
+    const isTrain = phase === 'TRAIN';
+    const source = isTrain ? options.train : options.test;
+    const batch_size = isTrain ? options.batch : options.testBatch;
+    return {
+      name: 'data',
+      type: kind === 'lmdb' ? 'Data' : 'ImageData',
+      top: [options.input ?? 'data', 'label'],
+      include: [{ phase }],
+      transform_param: {
+        ...(scale === 1 ? {} : { scale }),
+        ...(isTrain && mirror ? { mirror: true } : {}),
+        ...(crop === null ? {} : { crop_size: crop }),
+        ...(typeof mean === 'string' ? { mean_file: mean } : { mean_value: [...mean] }),
+      },
+      ...(kind === 'lmdb'
+        ? { data_param: { source, batch_size, backend: 'LMDB' } }
+        : {
+            image_data_param: {
+              source,
+              batch_size,
+              ...(isTrain ? { shuffle: true } : {}),
+              ...(channels === 1 ? { is_color: false } : {}),
+              ...(resize === undefined ? {} : { new_height: resize.height, new_width: resize.width }),
+              // Caffe puts it before the path as it is.
+              ...(rootFolder === undefined ? {} : { root_folder: rootFolder.replace(/\/*$/, '/') }),
+            },
+          }),
+    };
+  });
+}

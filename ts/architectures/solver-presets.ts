@@ -1,0 +1,93 @@
+/** How the paper's nets were trained, and how trained ones are tuned, as solver files (He et al., 2015). */
+import type { SolverParameter } from '../caffe/solver-parameter.ts';
+import { ArgumentError } from '../errors.ts';
+
+/** What every preset takes. */
+export interface SolverTarget {
+  /** Path of the train_val net, from the working folder. */
+  readonly net: string;
+  /** Where snapshots go, e.g. `runs/resnet20`. */
+  readonly prefix: string;
+  /** Iterations of a test: its images over the test batch. */
+  readonly testIterations: number;
+  /** Forward passes whose gradients are one update. Default 1. */
+  readonly iterSize?: number;
+  readonly seed?: number;
+}
+
+/**
+ * Section 3.4: batches of 256, rate 0.1, divided by 10 "when the error plateaus", up to 60·10⁴ iterations, decay
+ * 0.0001, momentum 0.9. The plateaus are set at a quarter, a half and three quarters: 30, 60 and 90 epochs of the
+ * 1.28 million images, of 120.
+ */
+export function imagenetSolver(target: SolverTarget): SolverParameter {
+  return {
+    ...common(target, { iterations: 600_000, interval: 5_000 }),
+    base_lr: 0.1,
+    lr_policy: 'multistep',
+    gamma: 0.1,
+    stepvalue: [150_000, 300_000, 450_000],
+    momentum: 0.9,
+    weight_decay: 1e-4,
+  };
+}
+
+/** Section 4.2: batches of 128, rate 0.1, divided by 10 at 32,000 and 48,000 of 64,000 iterations. */
+export function cifarSolver(target: SolverTarget): SolverParameter {
+  return {
+    ...common(target, { iterations: 64_000, interval: 500 }),
+    base_lr: 0.1,
+    lr_policy: 'multistep',
+    gamma: 0.1,
+    stepvalue: [32_000, 48_000],
+    momentum: 0.9,
+    weight_decay: 1e-4,
+  };
+}
+
+/** A fixed time: the rate falls in a straight line from `rate` to 0 over `iterations`. */
+export interface BoundedOptions extends SolverTarget {
+  readonly iterations: number;
+  /** Iterations between tests. Default: a tenth of `iterations`. */
+  readonly interval?: number;
+  readonly rate: number;
+  readonly weightDecay: number;
+  readonly type?: 'SGD' | 'Nesterov';
+}
+
+/** For a bounded number of epochs, and for fine-tuning: polynomial decay of power 1, momentum 0.9. */
+export function linearSolver(options: BoundedOptions): SolverParameter {
+  const { iterations, rate, weightDecay, type = 'SGD' } = options;
+  const { interval = Math.max(1, Math.round(iterations / 10)) } = options;
+  if (!Number.isInteger(iterations) || iterations < 1)
+    throw new ArgumentError('iterations', 'an integer from 1', iterations);
+  return {
+    ...common(options, { iterations, interval }),
+    type,
+    base_lr: rate,
+    lr_policy: 'poly',
+    power: 1,
+    momentum: 0.9,
+    weight_decay: weightDecay,
+  };
+}
+
+function common(
+  { net, prefix, testIterations, iterSize = 1, seed = 1 }: SolverTarget,
+  { iterations, interval }: { iterations: number; interval: number },
+): SolverParameter {
+  const display = Math.max(1, Math.min(100, Math.round(interval / 10)));
+  return {
+    net,
+    test_iter: [testIterations],
+    test_interval: interval,
+    test_initialization: false,
+    display,
+    average_loss: display,
+    max_iter: iterations,
+    ...(iterSize === 1 ? {} : { iter_size: iterSize }),
+    snapshot: 10 * interval,
+    snapshot_prefix: prefix,
+    random_seed: seed,
+  };
+}

@@ -1,0 +1,197 @@
+/** A deploy net → the net that is trained (train_val): data and labels in, fillers, statistics, loss and accuracy. */
+import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
+import { ArgumentError } from '../errors.ts';
+
+export interface TrainingNetOptions {
+  /** The layers that make the net's input and `label`, each with its `include` rule (`imageLayers`, `databaseLayers`). */
+  readonly data: readonly LayerParameter[];
+  /**
+   * `live`: every BatchNorm takes the statistics of its batch in TRAIN and the stored ones in TEST, as from scratch;
+   * `frozen`: the stored ones in both, as for fine-tuning with small batches. Default live.
+   */
+  readonly batchNorm?: 'live' | 'frozen';
+  /**
+   * How much of the running statistics each iteration keeps: they cover about 1 / (1 − this) iterations. Caffe's 0.999
+   * takes thousands to forget the first ones; a short training needs less. Default: as in the deploy net, else Caffe's.
+   */
+  readonly movingAverageFraction?: number;
+  /** `lr_mult` of all blobs of a layer; 0 keeps them as they are. Default 1 everywhere. */
+  readonly rateOf?: (layer: LayerParameter) => number;
+  /** Initial weights of InnerProduct layers. Default msra, as of convolutions. */
+  readonly headFiller?: { readonly type: 'gaussian'; readonly std: number };
+}
+
+/** What of a classifier's deploy net training needs to know. */
+export interface Classifier {
+  /** The Input layer's single top. */
+  readonly input: string;
+  readonly shape: readonly number[];
+  /** The blob that the final Softmax reads. */
+  readonly scores: string;
+  /** The last InnerProduct, which makes it. */
+  readonly head: LayerParameter;
+  readonly classes: number;
+}
+
+/**
+ * The input, the head and the scores of a net: one Input layer, a last InnerProduct, perhaps a Softmax behind it.
+ * @throws ArgumentError for a net of another form
+ */
+export function classifierOf(deploy: NetParameter): Classifier {
+  const layers = deploy.layer ?? [];
+  const refuse = (found: string): never => {
+    throw new ArgumentError(
+      'model',
+      'a deploy net: one Input layer, an InnerProduct for the scores, and Softmax',
+      found,
+    );
+  };
+  const inputs = layers.filter(({ bottom = [] }) => bottom.length === 0);
+  const [input] = inputs;
+  if (inputs.length !== 1 || input!.type !== 'Input' || input!.top?.length !== 1)
+    refuse(
+      inputs.length === 0
+        ? 'no input'
+        : inputs.map(({ type, name, top = [] }) => `${type} "${name}" (${top.join(', ')})`).join(', '),
+    );
+  const shape = (input!.input_param?.shape as { dim?: number[] }[] | undefined)?.[0]?.dim ?? [];
+  if (shape.length !== 4) refuse(`an input of shape ${shape.join('×') || 'unknown'}`);
+  const last = layers.at(-1)!;
+  const scores = last.type === 'Softmax' ? last.bottom![0]! : last.top?.[0];
+  const head = layers.findLast(({ type }) => type === 'InnerProduct');
+  if (head === undefined || head.top?.[0] !== scores)
+    refuse(`${last.type} "${last.name}" as the last layer, over "${scores}"`);
+  return {
+    input: input!.top![0]!,
+    shape,
+    scores: scores!,
+    head: head!,
+    classes: head!.inner_product_param?.num_output as number,
+  };
+}
+
+/**
+ * The same net with another number of classes. The last InnerProduct gets a name of its own, so that no weights file
+ * has its blobs: Caffe matches weights by the layer's name.
+ * @param name Default `fc<classes>`, with `_new` where the old head has that name.
+ * @throws ArgumentError as classifierOf, and for a name that another layer or blob has
+ */
+export function replaceHead(deploy: NetParameter, classes: number, name?: string): NetParameter {
+  const { head } = classifierOf(deploy);
+  if (!Number.isInteger(classes) || classes < 2)
+    throw new ArgumentError('classes', 'an integer from 2', classes);
+  const taken = new Set((deploy.layer ?? []).flatMap(({ name: own = '', top = [] }) => [own, ...top]));
+  const chosen = name ?? (taken.has(`fc${classes}`) ? `fc${classes}_new` : `fc${classes}`);
+  if (taken.has(chosen)) throw new ArgumentError('head name', 'a name that the net does not use yet', chosen);
+  const old = head.top![0]!;
+  const layer = deploy.layer!.map((each) => {
+    if (each === head)
+      return {
+        ...each,
+        name: chosen,
+        top: [chosen],
+        inner_product_param: { ...each.inner_product_param, num_output: classes },
+      };
+    return each.bottom?.includes(old)
+      ? { ...each, bottom: each.bottom.map((blob) => (blob === old ? chosen : blob)) }
+      : each;
+  });
+  return { ...deploy, layer };
+}
+
+/**
+ * The net for phases TRAIN and TEST. Convolutions start as He et al. (2015) give it for ReLU nets (filler msra),
+ * biases at 0. BatchNorm has three `param` of rate 0: its blobs are statistics, which older Caffes would train.
+ * SoftmaxWithLoss is `loss`; in TEST Accuracy is `top-1`, and `top-5` where there are more than five classes.
+ * @throws ArgumentError for a net that is no classifier, or data layers that do not make its input and `label`
+ */
+export function trainingNet(deploy: NetParameter, options: TrainingNetOptions): NetParameter {
+  const { data } = options;
+  const { input, scores, classes } = classifierOf(deploy);
+  for (const { name, top = [] } of data)
+    if (!(top.includes(input) && top.includes('label')))
+      throw new ArgumentError('data', `layers with the tops "${input}" and "label"`, `"${name}": ${top}`);
+  const body = deploy.layer!.filter(
+    ({ type, bottom }) => type !== 'Input' && !isOutput(type, bottom, scores),
+  );
+  return {
+    ...(deploy.name === undefined ? {} : { name: deploy.name }),
+    layer: [
+      ...data,
+      ...body.map((layer) => trained(layer, options)),
+      { name: 'loss', type: 'SoftmaxWithLoss', bottom: [scores, 'label'], top: ['loss'] },
+      accuracy(scores, 1),
+      ...(classes > 5 ? [accuracy(scores, 5)] : []),
+    ],
+  };
+}
+
+const isOutput = (type: string | undefined, bottom: string[] | undefined, scores: string) =>
+  type === 'Softmax' && bottom?.[0] === scores;
+
+function accuracy(scores: string, top: number): LayerParameter {
+  return {
+    name: `top-${top}`,
+    type: 'Accuracy',
+    bottom: [scores, 'label'],
+    top: [`top-${top}`],
+    include: [{ phase: 'TEST' }],
+    ...(top === 1 ? {} : { accuracy_param: { top_k: top } }),
+  };
+}
+
+function trained(layer: LayerParameter, options: TrainingNetOptions): LayerParameter {
+  const { batchNorm = 'live', rateOf = () => 1, headFiller, movingAverageFraction } = options;
+  switch (layer.type) {
+    case 'BatchNorm': {
+      const { use_global_stats: _, ...rest } = layer.batch_norm_param ?? {};
+      const param = {
+        ...rest,
+        ...(batchNorm === 'frozen' ? { use_global_stats: true } : {}),
+        ...(movingAverageFraction === undefined ? {} : { moving_average_fraction: movingAverageFraction }),
+      };
+      const { batch_norm_param: __, ...kept } = layer;
+      const still = () => ({ lr_mult: 0, decay_mult: 0 });
+      return {
+        ...kept,
+        param: [still(), still(), still()],
+        ...(Object.keys(param).length > 0 ? { batch_norm_param: param } : {}),
+      };
+    }
+    case 'Convolution':
+      return {
+        ...layer,
+        ...rates(rateOf(layer), hasBias(layer.convolution_param, true)),
+        convolution_param: {
+          ...layer.convolution_param,
+          weight_filler: { type: 'msra' },
+          ...(hasBias(layer.convolution_param, true) ? { bias_filler: { type: 'constant', value: 0 } } : {}),
+        },
+      };
+    case 'InnerProduct':
+      return {
+        ...layer,
+        ...rates(rateOf(layer), hasBias(layer.inner_product_param, true)),
+        inner_product_param: {
+          ...layer.inner_product_param,
+          weight_filler: headFiller ?? { type: 'msra' },
+          ...(hasBias(layer.inner_product_param, true)
+            ? { bias_filler: { type: 'constant', value: 0 } }
+            : {}),
+        },
+      };
+    case 'Scale':
+      return { ...layer, ...rates(rateOf(layer), hasBias(layer.scale_param, false)) };
+    default:
+      return layer;
+  }
+}
+
+const hasBias = (param: Record<string, unknown> | undefined, byDefault: boolean) =>
+  (param?.bias_term ?? byDefault) === true;
+
+function rates(rate: number, bias: boolean): Pick<LayerParameter, 'param'> {
+  if (rate === 1) return {};
+  const spec = () => (rate === 0 ? { lr_mult: 0, decay_mult: 0 } : { lr_mult: rate });
+  return { param: bias ? [spec(), spec()] : [spec()] };
+}

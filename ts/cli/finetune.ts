@@ -1,0 +1,101 @@
+/** `resnode finetune` */
+import { Command, Option } from 'commander';
+import { formatDuration } from '../train/duration.ts';
+import { type FinetuneEvent, finetune as run } from '../train/finetune.ts';
+import { type DeviceFlags, deviceOptions, integer, openFlagged, real } from './options.ts';
+import { type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
+import { eventJson, eventLines } from './training-log.ts';
+
+interface Flags extends DeviceFlags, PreprocessFlags {
+  model: string;
+  weights: string;
+  out: string;
+  epochs?: number;
+  batch?: number;
+  rate?: number;
+  headRate?: number;
+  frozenBn?: boolean;
+  liveBn?: boolean;
+  valShare?: number;
+  seed?: number;
+  json?: boolean;
+}
+
+export function finetune(): Command {
+  const command = new Command('finetune')
+    .description('train a trained net on for your own classes: a folder of images for each')
+    .argument('<folder>', 'folders of images, one a class; or train/ and val/ with such folders')
+    .requiredOption('--model <prototxt>', 'the deploy net')
+    .requiredOption('--weights <caffemodel>', 'its weights (.caffemodel or .caffemodel.h5)')
+    .option('--out <folder>', 'where the result goes', 'finetuned')
+    .option('--epochs <n>', 'how often each image is trained with (default: 10)', integer(1))
+    .option('--batch <n>', 'images an iteration (default: 16)', integer(1))
+    .option('--rate <rate>', 'the rate at the beginning; it falls in a line to 0 (default: 0.002)', real)
+    .option('--head-rate <factor>', 'the new head learns so many times faster (default: 10)', real)
+    .addOption(new Option('--frozen-bn', 'BatchNorm keeps its statistics (default)').conflicts('liveBn'))
+    .option('--live-bn', 'BatchNorm takes the statistics of each batch: for large ones')
+    .option('--val-share <share>', 'share of each class to judge by (default: 0.2, or val/)', real)
+    .option('--seed <n>', 'of the split, the head and the order (default: 1)', integer(0))
+    .option('--json', 'print every event as a line of JSON');
+  preprocessOptions(command);
+  deviceOptions(command);
+  return command
+    .addHelpText(
+      'after',
+      `
+Without --mean, --mean-value and --preprocess, ImageNet's mean is subtracted (grey nets: nothing).
+The result: model.prototxt, model.caffemodel, labels.txt, preprocess.json, report.html and report.json; the lists of
+the split and what it was trained with are in training/.
+
+Example:
+  resnode finetune hymenoptera --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\
+    --mean ResNet_mean.binaryproto --out ants-and-bees
+  resnode classify ant.jpg --model ants-and-bees/model.prototxt --weights ants-and-bees/model.caffemodel \\
+    --labels ants-and-bees/labels.txt --preprocess ants-and-bees/preprocess.json`,
+    )
+    .action(async (folder: string, flags: Flags) => {
+      const { model, weights, out, epochs, batch, rate, headRate, valShare, seed } = flags;
+      await using device = await openFlagged(flags);
+      const hasMean = flags.mean !== undefined || flags.meanValue !== undefined;
+      const isGiven =
+        hasMean ||
+        flags.preprocess !== undefined ||
+        ['shorterSide', 'resize'].some((name) => command.getOptionValueSource(name) === 'cli');
+      for await (const event of run({
+        ...{ folder, model, weights, out, device, epochs, batch, rate, headRate, valShare, seed },
+        batchNorm: flags.liveBn ? 'live' : 'frozen',
+        // The crop is the net's input, which is not known yet.
+        ...(isGiven ? { preprocess: givenPreprocess(flags, hasMean) } : {}),
+      }))
+        if (flags.json) console.log(eventJson(event));
+        else for (const line of lines(event)) (event.type === 'warning' ? console.error : console.log)(line);
+    });
+}
+
+function givenPreprocess(flags: PreprocessFlags, hasMean: boolean) {
+  const { mean, ...rest } = preprocessOf(flags, { width: 1, height: 1 });
+  return hasMean || flags.preprocess !== undefined ? { ...rest, mean } : rest;
+}
+
+function lines(event: FinetuneEvent): string[] {
+  switch (event.type) {
+    case 'split':
+      return [
+        `${event.classes.length} classes: ${event.train} images to train with, ${event.val} to judge by; new head ${event.head}`,
+      ];
+    case 'evaluated': {
+      const { top1, images } = event.summary;
+      const [low, high] = top1.interval.map((error) => (100 * (1 - error)).toFixed(1));
+      return [
+        `${top1.correct} of ${images} right: ${(100 * (1 - top1.error)).toFixed(1)}% (95% interval ${high}% to ${low}%)`,
+      ];
+    }
+    case 'written':
+      return [
+        `${formatDuration(event.seconds)}, at most ${(event.peakMemory / 2 ** 30).toFixed(2)} GiB of memory`,
+        ...Object.values(event.files).map((file) => `wrote ${file}`),
+      ];
+    default:
+      return eventLines(event);
+  }
+}

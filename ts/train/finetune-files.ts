@@ -1,0 +1,189 @@
+/** What fine-tuning writes before it trains: split, nets, solver, augmentation. */
+import { mkdirSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { dataLayers } from '../architectures/data-layers.ts';
+import { PAPER, type PhaseAugment } from '../architectures/paper-training.ts';
+import { linearSolver } from '../architectures/solver-presets.ts';
+import { solverText, trainingNetText } from '../architectures/training-files.ts';
+import { classifierOf, replaceHead, trainingNet } from '../architectures/training-net.ts';
+import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import { type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
+import { printPrototxt } from '../caffe/print.ts';
+import type { SolverParameter } from '../caffe/solver-parameter.ts';
+import { ArgumentError } from '../errors.ts';
+import type { Preprocess } from '../image/preprocess.ts';
+import { savePreprocess } from '../image/preprocess-file.ts';
+import type { Split } from './split.ts';
+
+/** How it is tuned, with defaults filled in. */
+export interface Recipe {
+  readonly epochs: number;
+  readonly batch: number;
+  readonly rate: number;
+  readonly headRate: number;
+  readonly batchNorm: 'frozen' | 'live';
+  readonly weightDecay: number;
+  readonly seed: number;
+}
+
+export interface FinetuneFiles {
+  /** The deploy net with the new head. */
+  readonly deploy: NetParameter;
+  readonly head: string;
+  /** The solver's file. */
+  readonly solver: string;
+  readonly augment: Augments;
+  readonly preprocess: Preprocess;
+  /** In `out`, for use; the rest is in `out/training`. */
+  readonly paths: Readonly<Record<'model' | 'weights' | 'labels' | 'preprocess' | 'report', string>>;
+}
+
+/** What is tuned, with what. */
+export interface FinetuneSource {
+  readonly folder: string;
+  readonly model: string;
+  readonly weights: string;
+  readonly preprocess?: Partial<Omit<Preprocess, 'crop'>>;
+}
+
+/** PhaseAugment, and the mean image's place. */
+export interface Augments {
+  readonly TRAIN: PhaseAugment['TRAIN'] & { readonly meanOfCrop?: boolean };
+  readonly TEST: PhaseAugment['TEST'] & { readonly meanOfCrop?: boolean };
+}
+
+/**
+ * Reads the net, gives it a head for the split's classes and writes everything that its training takes; images of a
+ * class are told from each other at scales up to a quarter larger than what the preprocessing makes.
+ * @throws ArgumentError where net and preprocessing do not fit; PrototxtError; the file system's error
+ */
+export function writeFinetuneFiles(
+  out: string,
+  source: FinetuneSource,
+  split: Split,
+  recipe: Recipe,
+): FinetuneFiles {
+  const original = readNetFile(source.model);
+  const { input, shape } = classifierOf(original);
+  const [, channels, height, width] = shape as [number, number, number, number];
+  if ((channels !== 3 && channels !== 1) || height !== width)
+    throw new ArgumentError('model', 'a square input with 1 or 3 channels', shape.join('×'));
+  const given = { ...defaultPreprocess(width, channels), ...source.preprocess };
+  if (given.order === 'RGB')
+    throw new ArgumentError(
+      'preprocess.order',
+      '"BGR": Caffe\'s ImageData layer gives no other',
+      given.order,
+    );
+  if ('shape' in given.mean && given.mean.shape.slice(-2).some((side) => side !== width))
+    throw new ArgumentError(
+      'mean',
+      `values, or a mean image of the net's input, ${height}×${width}`,
+      given.mean.shape.join('×'),
+    );
+  const preprocess: Preprocess = { ...given, crop: { width, height } };
+  const deploy = replaceHead(original, split.classes.length);
+  const head = classifierOf(deploy).head.name!;
+
+  const training = join(out, 'training');
+  mkdirSync(training, { recursive: true });
+  const inside = (name: string) => join(training, name);
+  const paths = {
+    model: join(out, 'model.prototxt'),
+    weights: join(out, 'model.caffemodel'),
+    labels: join(out, 'labels.txt'),
+    preprocess: join(out, 'preprocess.json'),
+    report: join(out, 'report.html'),
+  };
+  const { resize, mean, scale = 1 } = preprocess;
+  const testBatch = testBatchOf(split.val.length, recipe.batch);
+  const data = dataLayers({
+    kind: 'list',
+    train: inside('train.txt'),
+    test: inside('val.txt'),
+    rootFolder: source.folder,
+    batch: recipe.batch,
+    testBatch,
+    input,
+    crop: width,
+    mirror: true,
+    mean: 'shape' in mean ? `${paths.preprocess}.mean.binaryproto` : mean,
+    scale,
+    channels,
+    ...(resize !== null && 'width' in resize ? { resize } : {}),
+  });
+  const net = trainingNet(deploy, {
+    data,
+    batchNorm: recipe.batchNorm,
+    rateOf: ({ name }) => (name === head ? recipe.headRate : 1),
+    headFiller: { type: 'gaussian', std: 0.01 },
+  });
+  const perEpoch = Math.ceil(split.train.length / recipe.batch);
+  const solver: SolverParameter = {
+    ...linearSolver({
+      net: inside('train_val.prototxt'),
+      prefix: inside('snapshot'),
+      testIterations: Math.ceil(split.val.length / testBatch),
+      iterations: recipe.epochs * perEpoch,
+      interval: perEpoch,
+      rate: recipe.rate,
+      weightDecay: recipe.weightDecay,
+      seed: recipe.seed,
+    }),
+    snapshot: 0,
+    test_compute_loss: true,
+  };
+  const side = resize !== null && 'shorterSide' in resize ? resize.shorterSide : null;
+  const meanOfCrop = 'shape' in mean ? { meanOfCrop: true } : {};
+  const augment: Augments = {
+    TRAIN: { ...(side === null ? {} : { shorterSide: [side, Math.round(1.25 * side)] }), ...meanOfCrop },
+    TEST: { ...(side === null ? {} : { shorterSide: side }), ...meanOfCrop },
+  };
+
+  savePreprocess(paths.preprocess, preprocess);
+  const command = [
+    `resnode train --solver ${inside('solver.prototxt')} --weights ${source.weights}`,
+    `  --augment ${inside('augment.json')}`,
+  ];
+  for (const [path, text] of [
+    [paths.model, printPrototxt(deploy)],
+    [paths.labels, split.classes.map((name) => `${name}\n`).join('')],
+    [inside('train.txt'), listText(split.train, source.folder)],
+    [inside('val.txt'), listText(split.val, source.folder)],
+    [inside('train_val.prototxt'), trainingNetText(net)],
+    [inside('solver.prototxt'), solverText(solver, command)],
+    [inside('augment.json'), `${JSON.stringify(augment, null, 2)}\n`],
+  ] as const)
+    writeFileAtomically(path, [text]);
+  return { deploy, head, solver: inside('solver.prototxt'), augment, preprocess, paths };
+}
+
+// 256 for 224, as MSRA tested its nets, and the channel means of its mean image (B, G, R).
+function defaultPreprocess(size: number, channels: number): Omit<Preprocess, 'crop'> {
+  return {
+    resize: { shorterSide: Math.round((size * 256) / 224) },
+    mean: channels === 3 ? PAPER.imagenet.mean : [0],
+  };
+}
+
+/** One that divides the images, so that each is tested once, where one of at least half the training's does. */
+function testBatchOf(images: number, batch: number): number {
+  const most = Math.min(images, Math.max(8, batch));
+  for (let size = most; size > most / 2; size--) if (images % size === 0) return size;
+  return most;
+}
+
+function listText(images: Split['train'], folder: string): string {
+  return images
+    .map(({ image, label }) => {
+      const path = relative(folder, image);
+      if (/[\r\n]/.test(path))
+        throw new ArgumentError(
+          'images',
+          "file names without line breaks, which Caffe's lists cannot hold",
+          path,
+        );
+      return `${path} ${label}\n`;
+    })
+    .join('');
+}

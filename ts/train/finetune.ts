@@ -1,0 +1,227 @@
+/** Fine-tuning as a whole: from folders of images and a trained net to a net for these classes, judged and described. */
+import { rmSync } from 'node:fs';
+import { basename } from 'node:path';
+import { writeCaffemodel } from '../caffe/write-caffemodel.ts';
+import { openNetData } from '../data/open-net-data.ts';
+import { ArgumentError, ResnodeError, WeightsError } from '../errors.ts';
+import { evaluateImages } from '../evaluate/evaluate-images.ts';
+import { type OutcomeSummary, summariseOutcomes } from '../evaluate/statistics.ts';
+import type { Preprocess } from '../image/preprocess.ts';
+import type { Device } from '../runtime/device.ts';
+import { formatDuration } from './duration.ts';
+import type { DoneEvent, SolverEvent } from './events.ts';
+import { type FinetuneFiles, type Recipe, writeFinetuneFiles } from './finetune-files.ts';
+import { readInitialWeights } from './initial-weights.ts';
+import type { TrainingDevice } from './open-training.ts';
+import { openReport, type Report } from './report.ts';
+import { Solver } from './solver.ts';
+import { type Split, splitClassFolders } from './split.ts';
+
+export interface FinetuneOptions {
+  /** A folder of images for each class, in `folder` or in its `train` and `val`. */
+  readonly folder: string;
+  /** The deploy prototxt of the trained net, and its weights. */
+  readonly model: string;
+  readonly weights: string;
+  /** Where the result goes; made where it is not there. */
+  readonly out: string;
+  readonly device: Pick<Device, 'load'> & TrainingDevice;
+  /**
+   * How the net was trained to see images; its input is the crop. Default: shorter side 256/224 of the input (256 for
+   * 224), and of three channels ImageNet's mean.
+   */
+  readonly preprocess?: Partial<Omit<Preprocess, 'crop'>>;
+  /** Default 10. */
+  readonly epochs?: number;
+  /** Images an iteration. Default 16. */
+  readonly batch?: number;
+  /** At the beginning, for all layers but the head; it falls in a line to 0. Default 0.002. */
+  readonly rate?: number;
+  /** The head's rate is so many times `rate`. Default 10. */
+  readonly headRate?: number;
+  /** `frozen`: BatchNorm keeps the statistics it came with, right for small batches. Default frozen. */
+  readonly batchNorm?: 'frozen' | 'live';
+  /** Default 0.0001. */
+  readonly weightDecay?: number;
+  /** Share of each class that is kept to judge by, where there is no `val` folder. Default 0.2. */
+  readonly valShare?: number;
+  /** Of the split, the new head and the order of the images. Default 1. */
+  readonly seed?: number;
+  /** Ends it with its reason thrown. */
+  readonly signal?: AbortSignal;
+}
+
+/** The images were split and everything that the training takes was written. */
+export interface SplitEvent {
+  readonly type: 'split';
+  readonly classes: readonly string[];
+  readonly train: number;
+  readonly val: number;
+  readonly from: Split['from'];
+  /** Name of the new last layer. */
+  readonly head: string;
+}
+
+/** The result was judged: every image that was not trained with, through the deploy net and `preprocess.json`. */
+export interface EvaluatedEvent {
+  readonly type: 'evaluated';
+  readonly summary: OutcomeSummary;
+  readonly imagesPerSecond: number;
+}
+
+/** Everything is written. */
+export interface WrittenEvent {
+  readonly type: 'written';
+  readonly files: FinetuneFiles['paths'];
+  /** Of the whole, in seconds. */
+  readonly seconds: number;
+  /** The most memory that the process has held, in bytes. */
+  readonly peakMemory: number;
+}
+
+export type FinetuneEvent = SolverEvent | SplitEvent | EvaluatedEvent | WrittenEvent;
+
+/**
+ * Splits, replaces the head, trains, judges, and writes to `out`: model.prototxt, model.caffemodel, labels.txt,
+ * preprocess.json, report.html and .json; what was trained with lies in `out/training`. The same options, files and
+ * device give the same split and order.
+ * @throws ArgumentError, PrototxtError, WeightsError, ImageError, DeviceError; ResnodeError `train/diverged`; the
+ * signal's reason. A report is written then too, if training had begun.
+ */
+export async function* finetune(options: FinetuneOptions): AsyncGenerator<FinetuneEvent, void, void> {
+  const begin = performance.now();
+  const { folder, out, device, signal } = options;
+  const recipe = recipeOf(options);
+  const split = await splitClassFolders(folder, { valShare: options.valShare, seed: recipe.seed });
+  const files = writeFinetuneFiles(out, options, split, recipe);
+  const { paths } = files;
+  yield {
+    type: 'split',
+    classes: split.classes,
+    train: split.train.length,
+    val: split.val.length,
+    from: split.from,
+    head: files.head,
+  };
+
+  const report = openReport(paths.report, `${basename(options.model)} for ${split.classes.length} classes`);
+  try {
+    report.addSection({ title: 'Images', rows: imageRows(split) });
+    const done = yield* train(options, files, report);
+    await keepWeights(done, files);
+    const evaluated = await judge(device, files, split, signal);
+    yield evaluated;
+    const seconds = (performance.now() - begin) / 1000;
+    const peakMemory = process.resourceUsage().maxRSS * 1024;
+    report.addSection({
+      title: 'Images that were not trained with',
+      rows: [...resultRows(evaluated, split.classes), ...costRows(seconds, peakMemory)],
+    });
+    await report.close();
+    yield { type: 'written', files: paths, seconds, peakMemory };
+  } catch (error) {
+    await report.close();
+    throw error;
+  }
+}
+
+function recipeOf(options: FinetuneOptions): Recipe {
+  const { epochs = 10, batch = 16, rate = 0.002, headRate = 10 } = options;
+  const { batchNorm = 'frozen', weightDecay = 1e-4, seed = 1 } = options;
+  for (const [name, value] of Object.entries({ epochs, batch }))
+    if (!Number.isInteger(value) || value < 1) throw new ArgumentError(name, 'an integer from 1', value);
+  for (const [name, value] of Object.entries({ rate, headRate }))
+    if (!(value > 0 && Number.isFinite(value))) throw new ArgumentError(name, 'a number above 0', value);
+  return { epochs, batch, rate, headRate, batchNorm, weightDecay, seed };
+}
+
+async function* train(
+  { device, weights, signal }: FinetuneOptions,
+  { solver: file, augment }: FinetuneFiles,
+  report: Report,
+): AsyncGenerator<SolverEvent, DoneEvent, void> {
+  const solver = new Solver({
+    solver: file,
+    device,
+    weights,
+    data: (net, { phase, seed }) => openNetData(net, { phase, seed, augment: augment[phase] }),
+  });
+  for await (const event of solver.run(signal === undefined ? {} : { signal })) {
+    report.add(event);
+    yield event;
+    if (event.type === 'start' && event.loaded.length === 0)
+      throw new WeightsError(
+        'weights/none-matched',
+        { file: weights },
+        'has no layer that the net names; give the weights of this net',
+      );
+    if (event.type === 'diverged')
+      throw new ResnodeError('train/diverged', `${event.message}; a lower rate may mend it`);
+    if (event.type === 'done') return event;
+  }
+  throw new ResnodeError('train/no-end', 'the solver ended without its last event');
+}
+
+/** The snapshot's weights become the model's; the snapshot itself has served. */
+async function keepWeights({ weights }: DoneEvent, { deploy, paths }: FinetuneFiles): Promise<void> {
+  const trained = (await readInitialWeights([weights!]))!;
+  const layers = trained.layers.filter(({ blobs }) => blobs.length > 0);
+  writeCaffemodel(paths.weights, { name: deploy.name ?? '', layers });
+  for (const extension of ['caffemodel', 'solverstate', 'solverstate.json'])
+    rmSync(weights!.replace(/caffemodel$/, extension), { force: true });
+}
+
+async function judge(
+  device: FinetuneOptions['device'],
+  { paths, preprocess }: FinetuneFiles,
+  { val }: Split,
+  signal: AbortSignal | undefined,
+): Promise<EvaluatedEvent> {
+  const batch = Math.min(8, val.length);
+  await using model = await device.load({ model: paths.model, weights: paths.weights, batch });
+  const begin = performance.now();
+  const { outcomes } = await evaluateImages(model, val, {
+    preprocess,
+    batch,
+    ...(signal === undefined ? {} : { signal }),
+  });
+  const imagesPerSecond = (1000 * val.length) / (performance.now() - begin);
+  return { type: 'evaluated', summary: summariseOutcomes(outcomes), imagesPerSecond };
+}
+
+const percent = (share: number) => `${(100 * share).toFixed(1)}%`;
+
+function imageRows({ classes, train, val, from }: Split) {
+  const count = (images: Split['train'], label: number) =>
+    images.filter((each) => each.label === label).length;
+  return [
+    ['split', from === 'folders' ? 'as in train/ and val/' : 'drawn, the same share of each class'] as const,
+    ['together', `${train.length} to train with, ${val.length} to judge by`] as const,
+    ...classes.map((name, label) => [name, `${count(train, label)} and ${count(val, label)}`] as const),
+  ];
+}
+
+function resultRows({ summary }: EvaluatedEvent, classes: readonly string[]) {
+  const { top1, images } = summary;
+  const [low, high] = top1.interval;
+  return [
+    [
+      'right',
+      `${top1.correct} of ${images}: ${percent(1 - top1.error)} (95% interval ${percent(1 - high)} to ${percent(1 - low)})`,
+    ] as const,
+    ...summary.classes.map((each) => [classes[each.label]!, `${each.top1} of ${each.images}`] as const),
+    ...summary.confusions
+      .slice(0, 10)
+      .map(
+        ({ label, predicted, count }) =>
+          [`${classes[label]} taken for ${classes[predicted]}`, `${count}`] as const,
+      ),
+  ];
+}
+
+function costRows(seconds: number, peakMemory: number) {
+  return [
+    ['time, all in all', formatDuration(seconds)] as const,
+    ['peak memory', `${(peakMemory / 2 ** 30).toFixed(2)} GiB`] as const,
+  ];
+}

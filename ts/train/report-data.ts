@@ -1,0 +1,107 @@
+/** What a report says of a training, collected from its events; plain data, the JSON beside the page. */
+import { Curve, type CurvePoint } from './curve.ts';
+import type {
+  DivergedEvent,
+  DoneEvent,
+  SnapshotEvent,
+  SolverEvent,
+  StartEvent,
+  TestEvent,
+  WarningEvent,
+} from './events.ts';
+
+/** Rows beside the training's own, e.g. of what was evaluated afterwards. */
+export interface ReportSection {
+  readonly title: string;
+  readonly rows: readonly (readonly [name: string, value: string])[];
+}
+
+export interface ReportData {
+  readonly format: 'resnode-training-report/1';
+  readonly start: StartEvent | null;
+  /** By iteration. At most 600 points each; where there were more, a point is a mean with its extremes. */
+  readonly curves: {
+    readonly loss: readonly CurvePoint[];
+    readonly rate: readonly CurvePoint[];
+    /** Images a second, at displayed iterations. */
+    readonly throughput: readonly CurvePoint[];
+    /** Share of the time spent waiting for data, at displayed iterations. */
+    readonly waiting: readonly CurvePoint[];
+  };
+  readonly tests: readonly TestEvent[];
+  readonly snapshots: readonly SnapshotEvent[];
+  readonly warnings: readonly WarningEvent[];
+  readonly diverged: DivergedEvent | null;
+  /** Null where the training ended with an error. */
+  readonly done: DoneEvent | null;
+  readonly sections: readonly ReportSection[];
+}
+
+export class ReportCollector {
+  #start: StartEvent | null = null;
+  readonly #loss = new Curve();
+  readonly #rate = new Curve();
+  readonly #throughput = new Curve();
+  readonly #waiting = new Curve();
+  readonly #tests: TestEvent[] = [];
+  readonly #snapshots: SnapshotEvent[] = [];
+  readonly #warnings: WarningEvent[] = [];
+  #diverged: DivergedEvent | null = null;
+  #done: DoneEvent | null = null;
+  readonly #sections: ReportSection[] = [];
+
+  add(event: SolverEvent): void {
+    switch (event.type) {
+      case 'start':
+        this.#start = event;
+        break;
+      case 'iteration':
+        this.#loss.add(event.iteration, event.loss);
+        this.#rate.add(event.iteration, event.rate);
+        if (event.display) {
+          // Nothing was timed before the first displayed iteration.
+          if (event.imagesPerSecond > 0) this.#throughput.add(event.iteration, event.imagesPerSecond);
+          this.#waiting.add(event.iteration, event.waiting);
+        }
+        break;
+      case 'test':
+        this.#tests.push(event);
+        break;
+      case 'snapshot':
+        this.#snapshots.push(event);
+        break;
+      case 'warning':
+        this.#warnings.push(event);
+        break;
+      case 'diverged':
+        this.#diverged = event;
+        break;
+      case 'done':
+        this.#done = event;
+        break;
+    }
+  }
+
+  addSection(section: ReportSection): void {
+    this.#sections.push(section);
+  }
+
+  data(): ReportData {
+    return {
+      format: 'resnode-training-report/1',
+      start: this.#start,
+      curves: {
+        loss: this.#loss.points(),
+        rate: this.#rate.points(),
+        throughput: this.#throughput.points(),
+        waiting: this.#waiting.points(),
+      },
+      tests: this.#tests,
+      snapshots: this.#snapshots,
+      warnings: this.#warnings,
+      diverged: this.#diverged,
+      done: this.#done,
+      sections: this.#sections,
+    };
+  }
+}

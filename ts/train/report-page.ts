@@ -1,0 +1,177 @@
+/** A training's report as one HTML page: tables and curves, no script, nothing from the network. */
+import { formatDuration } from './duration.ts';
+import type { Chart } from './report-charts.ts';
+import type { ReportData, ReportSection } from './report-data.ts';
+
+type Rows = ReportSection['rows'];
+
+/** @param title In the page's heading, e.g. the net's name. */
+export function reportPage(data: ReportData, charts: readonly Chart[], title: string): string {
+  const sections: ReportSection[] = [
+    { title: 'Result', rows: resultOf(data) },
+    ...data.sections,
+    { title: 'Training', rows: trainingOf(data) },
+    { title: 'BatchNorm', rows: batchNormsOf(data) },
+    { title: 'Snapshots', rows: data.snapshots.map(({ iteration, weights }) => [`${iteration}`, weights]) },
+  ];
+  const problems = [
+    ...(data.diverged === null ? [] : [data.diverged.message]),
+    ...(data.done === null ? ['The training ended with an error before its last iteration.'] : []),
+    ...data.warnings.map(({ message }) => message),
+  ];
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="color-scheme" content="light dark">
+<title>${escapeHtml(title)}: training</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<h1>${escapeHtml(title)}</h1>
+<p class="lead">${escapeHtml(leadOf(data))}</p>
+${problems.map((text) => `<p class="problem">${escapeHtml(text)}</p>\n`).join('')}<main>
+${charts.map(figure).join('')}${testTable(data)}${sections.map(sectionOf).join('')}</main>
+</body>
+</html>
+`;
+}
+
+function figure({ title, summary, svg }: Chart): string {
+  return `<figure><h2>${escapeHtml(title)}</h2>${svg}<figcaption>${escapeHtml(summary)}</figcaption></figure>\n`;
+}
+
+function sectionOf({ title, rows }: ReportSection): string {
+  if (rows.length === 0) return '';
+  const body = rows.map(
+    ([name, value]) => `<tr><th scope="row">${escapeHtml(name)}</th><td>${escapeHtml(value)}</td></tr>`,
+  );
+  return `<section><h2>${escapeHtml(title)}</h2><table>${body.join('')}</table></section>\n`;
+}
+
+function testTable({ tests }: ReportData): string {
+  const single = tests.map(({ iteration, net, seconds, outputs }) => ({
+    iteration,
+    net,
+    seconds,
+    outputs: outputs.filter(({ values }) => values.length === 1),
+  }));
+  if (single.length === 0) return '';
+  const names = [...new Set(single.flatMap(({ outputs }) => outputs.map(({ name }) => name)))];
+  const severalNets = single.some(({ net }) => net !== 0);
+  const head = ['iteration', ...(severalNets ? ['net'] : []), ...names, 'seconds'];
+  const rows = single.map(({ iteration, net, seconds, outputs }) => [
+    `${iteration}`,
+    ...(severalNets ? [`${net}`] : []),
+    ...names.map((name) => {
+      const value = outputs.find((output) => output.name === name)?.values[0];
+      return value === undefined ? '' : value.toFixed(4);
+    }),
+    seconds.toFixed(1),
+  ]);
+  const cells = (tag: string, texts: readonly string[]) =>
+    `<tr>${texts.map((text) => `<${tag}>${escapeHtml(text)}</${tag}>`).join('')}</tr>`;
+  return `<section><h2>Tests</h2><div class="scroll"><table class="numbers"><thead>${cells('th', head)}</thead><tbody>${rows
+    .map((row) => cells('td', row))
+    .join('')}</tbody></table></div></section>\n`;
+}
+
+function leadOf({ start, done, tests }: ReportData): string {
+  if (start === null) return 'Nothing was trained.';
+  const { device, rule, samplesPerIteration } = start;
+  const how = `${rule}, ${samplesPerIteration} samples an iteration, on ${device}`;
+  if (done === null) return how;
+  const scores = (tests.at(-1)?.outputs ?? []).flatMap(({ name, values, lossWeight }) =>
+    lossWeight === 0 && values.length === 1 ? [`${name} ${values[0]!.toFixed(4)}`] : [],
+  );
+  const result = scores.length === 0 ? '' : ` Last test: ${scores.join(', ')}.`;
+  return `${done.iteration.toLocaleString('en')} iterations in ${formatDuration(done.seconds)}: ${how}.${result}`;
+}
+
+function resultOf({ done, tests }: ReportData): Rows {
+  const last = tests.filter(({ iteration }) => iteration === tests.at(-1)!.iteration);
+  return [
+    ...last.flatMap(({ outputs }) =>
+      outputs
+        .filter(({ values }) => values.length === 1)
+        .map(({ name, values }) => [`${name}, last test`, values[0]!.toFixed(4)] as const),
+    ),
+    ...(done === null
+      ? []
+      : ([
+          ['ended', done.reason],
+          ...(done.smoothedLoss === null ? [] : [['training loss', done.smoothedLoss.toFixed(4)] as const]),
+          ['time', formatDuration(done.seconds)],
+          ['images a second', done.imagesPerSecond.toFixed(1)],
+          ['waiting for data', `${(100 * done.waiting).toFixed(1)}% of the time`],
+          ...(done.weights === null ? [] : [['weights', done.weights] as const]),
+        ] as const)),
+  ];
+}
+
+function trainingOf({ start }: ReportData): Rows {
+  if (start === null) return [];
+  const { net, solver, device, rule, policy, warmup, iteration, maxIterations } = start;
+  const { batch, samplesPerIteration, epochSize, learnable, seed, loaded, filled } = start;
+  const epochs = epochSize === null ? null : ((maxIterations - iteration) * samplesPerIteration) / epochSize;
+  return [
+    ['net', net],
+    ...(solver === null ? [] : [['solver', solver] as const]),
+    ['device', device],
+    ['update', rule],
+    [
+      'rate',
+      `${policy}${warmup === null ? '' : `, warm-up of ${warmup.iterations} iterations at ${warmup.rate}`}`,
+    ],
+    [
+      'iterations',
+      `${iteration} to ${maxIterations}${epochs === null ? '' : `, ${epochs.toFixed(1)} epochs`}`,
+    ],
+    ['batch', samplesPerIteration === batch ? `${batch}` : `${samplesPerIteration} in passes of ${batch}`],
+    ['learned values', learnable.toLocaleString('en')],
+    ['seed', `${seed}`],
+    ['layers from files', `${loaded.length}`],
+    ['layers from fillers', `${filled.length}`],
+  ];
+}
+
+function batchNormsOf({ start }: ReportData): Rows {
+  const counts = new Map<string, number>();
+  for (const { statistics, reason } of start?.batchNorms ?? []) {
+    const key = `${statistics} statistics (${reason})`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return [...counts].map(([name, count]) => [name, `${count} layers`]);
+}
+
+const escapeHtml = (text: string) => text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+
+const STYLE = `
+:root { --ground: #f4f5f3; --surface: #fff; --text: #1b222c; --muted: #56606d; --line: #d5d9dd; --edge: #8d97a3;
+  --first: #1f57c3; --second: #b3322a; --third: #267a36; --fourth: #966000; --problem: #8a4b00; --soft: #fdf0dc; }
+@media (prefers-color-scheme: dark) { :root { --ground: #14171b; --surface: #1e232a; --text: #e7eaee; --muted: #a3adb9;
+  --line: #353d48; --edge: #6d7885; --first: #8db5ff; --second: #ff8f86; --third: #74cc85; --fourth: #e0ab4a;
+  --problem: #f2c078; --soft: #3a2c16; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 84rem; padding: 1.5rem; background: var(--ground); color: var(--text);
+  font: 1rem/1.5 system-ui, sans-serif; }
+h1 { margin: 0; font-size: 1.6rem; }
+h2 { margin: 0 0 .5rem; font-size: 1.05rem; }
+.lead { margin: .25rem 0 1.25rem; color: var(--muted); }
+.problem { margin: 0 0 .75rem; padding: .5rem .9rem; border-left: .25rem solid var(--problem); background: var(--soft);
+  color: var(--problem); }
+main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 34rem), 1fr)); gap: 1rem; align-items: start; }
+figure, section { margin: 0; padding: 1rem 1.1rem; border: 1px solid var(--line); border-radius: .5rem;
+  background: var(--surface); min-width: 0; }
+svg { display: block; width: 100%; height: auto; }
+figcaption { margin-top: .4rem; color: var(--muted); font-size: .85rem; }
+.scroll { overflow: auto; max-height: 24rem; }
+table { width: 100%; border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .5rem .25rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top;
+  overflow-wrap: anywhere; }
+th { color: var(--muted); font-weight: normal; }
+tr:last-child > * { border-bottom: 0; }
+.numbers th, .numbers td { text-align: right; white-space: nowrap; }
+`;

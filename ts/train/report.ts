@@ -1,0 +1,45 @@
+/** The report of a training: one HTML page with its curves, and the same as JSON beside it. */
+import { statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import { ArgumentError } from '../errors.ts';
+import type { SolverEvent } from './events.ts';
+import { drawCharts } from './report-charts.ts';
+import { ReportCollector, type ReportData, type ReportSection } from './report-data.ts';
+import { reportPage } from './report-page.ts';
+
+export interface Report {
+  /** Takes one event of a solver; cheap, and its memory bounded, so that it may be called for every one. */
+  add(event: SolverEvent): void;
+  /** A table beside the training's own. */
+  addSection(section: ReportSection): void;
+  /**
+   * Writes the page and, with its extension replaced by `.json`, the data; each whole or not at all. Draws on the
+   * event loop, which takes a fraction of a second: call it when the training is over, and after an error too.
+   * @throws the file system's error
+   */
+  close(): Promise<ReportData>;
+}
+
+/**
+ * @param file Where the page goes, e.g. `runs/report.html`.
+ * @param title The page's heading. Default: the net's name.
+ * @throws ArgumentError where the name does not end in .html or its folder is not there: before hours of training
+ */
+export function openReport(file: string, title?: string): Report {
+  if (!/\.html?$/i.test(file)) throw new ArgumentError('report', 'a file name that ends in .html', file);
+  if (!statSync(dirname(file), { throwIfNoEntry: false })?.isDirectory())
+    throw new ArgumentError('report', 'a file in a folder that exists', file);
+  const collector = new ReportCollector();
+  return {
+    add: (event) => collector.add(event),
+    addSection: (section) => collector.addSection(section),
+    close: async () => {
+      const data = collector.data();
+      const page = reportPage(data, await drawCharts(data), title ?? data.start?.net ?? 'Training');
+      writeFileAtomically(file, [page]);
+      writeFileAtomically(file.replace(/\.html?$/i, '.json'), [`${JSON.stringify(data, null, 1)}\n`]);
+      return data;
+    },
+  };
+}

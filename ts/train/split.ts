@@ -1,0 +1,87 @@
+/** Folders of images, one a class → the images to train with and those to judge by. */
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { mix, shuffled } from '../data/random.ts';
+import { ArgumentError } from '../errors.ts';
+import { type ClassFolder, listClassFolders } from '../evaluate/dataset.ts';
+
+export interface LabelledImage {
+  readonly image: string;
+  /** Index of its class. */
+  readonly label: number;
+}
+
+export interface Split {
+  /** Names of the folders, sorted. */
+  readonly classes: readonly string[];
+  readonly train: readonly LabelledImage[];
+  readonly val: readonly LabelledImage[];
+  /** `folders`: the split is that of `train/` and `val/`; `drawn`: it was drawn here. */
+  readonly from: 'folders' | 'drawn';
+}
+
+export interface SplitOptions {
+  /** Share of each class's images to judge by, above 0 and below 1. Default 0.2. Not for train/ and val/. */
+  readonly valShare?: number;
+  /** Of the draw: the same seed and files give the same split. Default 1. */
+  readonly seed?: number;
+}
+
+/**
+ * Reads `folder/<class>/…`, or `folder/train/<class>/…` with `folder/val/<class>/…`.
+ * @throws ArgumentError for fewer than two classes, a class with fewer than two images, or classes of val that train
+ * has not; the file system's error
+ */
+export async function splitClassFolders(folder: string, options: SplitOptions = {}): Promise<Split> {
+  const { valShare = 0.2, seed = 1 } = options;
+  if (!(valShare > 0 && valShare < 1))
+    throw new ArgumentError('valShare', 'a number above 0 and below 1', valShare);
+  const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  if (!isFolder(folder))
+    throw new ArgumentError('images', 'a folder with a folder of images for each class', folder);
+  const [trainFolder, valFolder] = [join(folder, 'train'), join(folder, 'val')];
+  if (isFolder(trainFolder) && isFolder(valFolder)) return givenSplit(trainFolder, valFolder);
+  const folders = listClassFolders(folder);
+  checkClasses(folders, folder);
+  const train: LabelledImage[] = [];
+  const val: LabelledImage[] = [];
+  for (const [label, { name, files }] of folders.entries()) {
+    if (files.length < 2)
+      throw new ArgumentError(
+        'images',
+        'two images of each class, to train with and to judge by',
+        join(folder, name),
+      );
+    const count = Math.min(files.length - 1, Math.max(1, Math.round(valShare * files.length)));
+    const drawn = new Set((await shuffled(files.length, mix(seed, label))).subarray(0, count));
+    files.forEach((image, i) => {
+      (drawn.has(i) ? val : train).push({ image, label });
+    });
+  }
+  return { classes: folders.map(({ name }) => name), train, val, from: 'drawn' };
+}
+
+function givenSplit(trainFolder: string, valFolder: string): Split {
+  const [trainFolders, valFolders] = [listClassFolders(trainFolder), listClassFolders(valFolder)];
+  checkClasses(trainFolders, trainFolder);
+  const classes = trainFolders.map(({ name }) => name);
+  const stray = valFolders.find(({ name }) => !classes.includes(name));
+  if (stray !== undefined || valFolders.length === 0)
+    throw new ArgumentError(
+      'images',
+      `the classes of ${trainFolder} (${classes.slice(0, 8).join(', ')}) in ${valFolder}`,
+      stray?.name ?? 'no folder with images',
+    );
+  const labelled = (folders: readonly ClassFolder[]) =>
+    folders.flatMap(({ name, files }) => files.map((image) => ({ image, label: classes.indexOf(name) })));
+  return { classes, train: labelled(trainFolders), val: labelled(valFolders), from: 'folders' };
+}
+
+function checkClasses(folders: readonly ClassFolder[], path: string): void {
+  if (folders.length < 2)
+    throw new ArgumentError(
+      'images',
+      'at least two folders with images, one a class',
+      `${path} with ${folders.length === 0 ? 'none' : `${folders[0]!.name} alone`}`,
+    );
+}
