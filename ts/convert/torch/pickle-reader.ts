@@ -82,12 +82,23 @@ export class PickleReader {
   }
 
   /** Up to the next newline, without it. */
-  line(): string {
+  line(encoding: 'utf8' | 'latin1' = 'utf8'): string {
     const end = this.#bytes.indexOf(10, this.position);
     if (end < 0) this.fail('a line has no end');
-    const text = this.text(end - this.position);
+    const bytes = this.bytes(end - this.position);
     this.position++;
-    return text;
+    return Buffer.from(bytes).toString(encoding);
+  }
+
+  /** A line in Python's raw-unicode-escape, as protocol 0 writes text. */
+  unicodeLine(): string {
+    return this.line('latin1').replace(
+      /\\u([0-9a-f]{4})|\\U([0-9a-f]{8})/gi,
+      (_, short?: string, long?: string) => {
+        const code = Number.parseInt(short ?? long!, 16);
+        return code <= 0x10ffff ? String.fromCodePoint(code) : this.fail('a character beyond Unicode');
+      },
+    );
   }
 
   decimal(text: string): number | bigint {

@@ -223,7 +223,7 @@ const STEPS: Readonly<Record<string, (machine: Machine, reader: PickleReader) =>
   '\x8b': (machine, reader) => machine.push(reader.long(reader.uint32())),
   // Text and bytes; Python 2's strings are text.
   S: (machine, reader) => machine.push(reader.quoted(reader.line())),
-  V: (machine, reader) => machine.push(reader.line()),
+  V: (machine, reader) => machine.push(reader.unicodeLine()),
   U: (machine, reader) => machine.push(reader.text(reader.byte())),
   T: (machine, reader) => machine.push(reader.text(reader.uint32())),
   X: (machine, reader) => machine.push(reader.text(reader.uint32())),
