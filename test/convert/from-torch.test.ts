@@ -52,7 +52,7 @@ function worst(actual: Float32Array, expected: Float32Array): number {
 }
 
 for (const [file, expected, name, what] of [
-  ['torch-checkpoint.pth', 'torch-checkpoint', 'ResNet', 'a checkpoint of a grouped net in DataParallel'],
+  ['torch-checkpoint.pth', 'torch-checkpoint', 'ResNeXt', 'a checkpoint of a grouped net in DataParallel'],
   ['torch-old.pth', 'torch-old', 'ResNet', 'the old format, with views, strides and Parameters'],
   ['torch-early.pth', 'torch-old', 'ResNet', 'Parameters as torch 0.3 pickled them'],
   ['torch-mixed.pth', 'torch-mixed', 'ResNet', '16, 32 and 64 bits in protocol 4'],

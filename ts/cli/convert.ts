@@ -38,7 +38,8 @@ Pairs: ${pairNames()}.
 
 A .pth (a state dict; its pickle is read as data, never executed), a .safetensors with torch's names and a Keras .h5 must
 hold a ResNet, which is recognised by the names and shapes of its tensors: torchvision's and timm's of any depth and
-width, CIFAR's, Keras's ResNet50, 101 and 152. What its input must be is written beside the result as .preprocess.json,
+width, CIFAR's, Keras's ResNet50, 101 and 152. What differs without a tensor of its own (a dilated net, timm's resnetaa and
+resnetblur) looks like a plain one there: export it as ONNX and convert that. What the input must be is written beside the result as .preprocess.json,
 for --preprocess. Another .safetensors holds Caffe's blobs, named layer.index, and the net where it was known.
 
 The check runs the first file and the second on the same random inputs and prints the largest difference of their

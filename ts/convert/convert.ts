@@ -13,7 +13,10 @@ import type { Network } from './network.ts';
 export interface ConvertOptions {
   /** The net, as path or message; needed where the source does not say it and the target does, and to merge. */
   readonly model?: string | NetParameter;
-  /** Where a net that the source says, or that was merged, is written. Default: the target's name with .prototxt. */
+  /**
+   * Where a net that the source says, or that was merged, is written. Default: the target's name with .prototxt. Given,
+   * `model` is written too, in BVLC's current form: that is how an old pair, or NVIDIA's, is rewritten.
+   */
   readonly outputModel?: string;
   /** Fold BatchNorm and Scale into the convolutions. Default false. */
   readonly merge?: boolean;
@@ -43,7 +46,7 @@ export async function convert(from: string, to: string, options: ConvertOptions 
   const source = formatOf(from).format;
   const { format: target, extension } = formatOf(to);
   const pair = conversions().find((each) => each.from === source && each.to === target);
-  const isRewritten = merge || options.outputModel !== undefined;
+  const isRewritten = merge || (options.outputModel !== undefined && !target.holdsNet);
   if (pair === undefined || (pair.onlyMerged && !isRewritten))
     throw new ArgumentError(
       'the pair of files',
@@ -56,10 +59,10 @@ export async function convert(from: string, to: string, options: ConvertOptions 
   const given =
     model === undefined ? null : filterNet(typeof model === 'string' ? readNetFile(model) : model);
   const read = await source.read!(from, { net: given, inputShapes });
-  if (read.net === null && (merge || target.holdsNet))
+  if (read.net === null && (merge || pair.onlyMerged || target.holdsNet))
     throw new ArgumentError(
       'model',
-      `a net (--model net.prototxt): ${merge ? 'merging' : target.name} needs it, ${source.name} does not say it`,
+      `a net (--model net.prototxt): ${merge ? 'merging' : pair.onlyMerged ? 'rewriting' : target.name} needs it, ${source.name} does not say it`,
       undefined,
     );
   const { merged, ...result } = merge ? mergeAffine(read as Network) : { ...read, merged: 0 };
@@ -87,7 +90,7 @@ export function pairNames(): string {
   return conversions()
     .map(
       ({ from, to, onlyMerged }) =>
-        `${from.extensions[0]} → ${to.extensions[0]}${onlyMerged ? ' (--merge or --output-model)' : ''}`,
+        `${from.extensions[0]} → ${to.extensions[0]}${onlyMerged ? (to.holdsNet ? ' (--merge)' : ' (--merge or --output-model)') : ''}`,
     )
     .join(', ');
 }

@@ -14,8 +14,9 @@ const DEVIATION = [0.229, 0.224, 0.225];
 /**
  * Recognises a ResNet from names and shapes, of any width and number of blocks: torchvision's resnet, wide_resnet and
  * resnext, timm's of the same structure, akamaster's and kuangliu's for CIFAR. Bottlenecks have their stride on the
- * 3×3 convolution (v1.5), pool1 is padded by 1; a state dict says neither, nor what the input was: three channels are
- * taken as RGB 0–255 minus the mean, and a Scale layer in the net divides by 255 and the deviation.
+ * 3×3 convolution (v1.5), pool1 is padded by 1; three channels are taken as RGB 0–255 minus the mean, and a Scale layer
+ * in the net divides by 255 and the deviation. A state dict says none of that: what differs without a tensor (another
+ * stride or dilation, timm's resnetaa and resnetblur) looks the same here; export such a net as ONNX.
  * @throws WeightsError naming the tensor that does not fit
  */
 export function torchResnet(
@@ -40,7 +41,7 @@ export function torchResnet(
     stages.map(({ blocks }) => blocks),
   );
   const plan: ResidualNet = {
-    name: known === null ? 'ResNet' : `ResNet-${known.depth}`,
+    name: `${familyOf(stages)}${known === null ? '' : `-${known.depth}`}`,
     input: inputShape(inputShapes, channels, isLarge ? 224 : 32),
     hasInputScale: isRgb,
     stem: {
@@ -70,6 +71,12 @@ export function torchResnet(
     isIgnored: (name) => name.endsWith('.num_batches_tracked'),
   });
   return isRgb ? { ...network, preprocess: preprocess(plan) } : network;
+}
+
+function familyOf(stages: readonly Omit<Stage, 'isNumbered'>[]): string {
+  if (stages.some(({ groups = 1 }) => groups > 1)) return 'ResNeXt';
+  const isWide = stages.some(({ width, outputs }) => width !== outputs && 4 * width !== outputs);
+  return isWide ? 'Wide ResNet' : 'ResNet';
 }
 
 function preprocess({ input: [, , height, width], stem }: ResidualNet): Preprocess {
