@@ -45,8 +45,12 @@ export {
   type ReadOptions,
   type ReadResult,
   type Runner,
+  readKerasResnet,
   readOnnxFile,
+  readSafetensorsFile,
+  readTorchResnet,
   writeOnnxFile,
+  writeSafetensorsFile,
 } from './convert/index.ts';
 export * from './errors.ts';
 export {

@@ -26,12 +26,12 @@ interface Result {
  */
 export function readSafetensorsFile(
   file: string,
-  options: { net: NetParameter | null; inputShapes: Readonly<Record<string, readonly number[]>> },
+  options: { net?: NetParameter | null; inputShapes?: Readonly<Record<string, readonly number[]>> } = {},
 ): Result {
   const read = readSafetensors(mapFile(file), { file });
   const isCaffes = [...read.tensors.keys()].every((name) => BLOB.test(name));
   if (read.metadata.get('format') !== FORMAT && !isCaffes)
-    return torchResnet(read.tensors, { file, inputShapes: options.inputShapes });
+    return torchResnet(read.tensors, { file, inputShapes: options.inputShapes ?? {} });
   const prototxt = read.metadata.get('prototxt');
   const inside = prototxt === undefined ? null : filterNet(readNet(prototxt, { file: `${file}#prototxt` }));
   return { net: options.net ?? inside, weights: caffeWeights(read, file) };

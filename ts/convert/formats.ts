@@ -14,9 +14,7 @@ import { mapFile } from './map-file.ts';
 import type { Network } from './network.ts';
 import { onnxRuntime, readOnnxFile, writeOnnxFile } from './onnx-files.ts';
 import { readKerasResnet } from './resnet/keras-resnet.ts';
-import { torchResnet } from './resnet/torch-resnet.ts';
-import { stateDict } from './torch/state-dict.ts';
-import { readTorchFile } from './torch/torch-file.ts';
+import { readTorchResnet } from './resnet/read-torch-resnet.ts';
 
 export interface ReadOptions {
   /** The net that the caller gave (--model), filtered for phase TEST. */
@@ -99,8 +97,7 @@ export const formats: readonly Format[] = [
     extensions: ['.pth', '.pt', '.th', '.pth.tar'],
     kind: 'weights',
     holdsNet: true,
-    read: async (file, { inputShapes }) =>
-      torchResnet(stateDict(await readTorchFile(mapFile(file), file), file), { file, inputShapes }),
+    read: readTorchResnet,
   },
   {
     name: 'Keras',

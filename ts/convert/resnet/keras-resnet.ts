@@ -49,7 +49,7 @@ const GENERATIONS: readonly Generation[] = [
  */
 export async function readKerasResnet(
   file: string,
-  { inputShapes }: { inputShapes: Readonly<Record<string, readonly number[]>> },
+  { inputShapes = {} }: { inputShapes?: Readonly<Record<string, readonly number[]>> } = {},
 ): Promise<Network & { preprocess: Preprocess }> {
   const weights = await readKerasWeights(file);
   const { tensors } = weights;
