@@ -60,8 +60,12 @@ export {
   type ReadOptions,
   type ReadResult,
   type Runner,
+  readKerasResnet,
   readOnnxFile,
+  readSafetensorsFile,
+  readTorchResnet,
   writeOnnxFile,
+  writeSafetensorsFile,
 } from './convert/index.ts';
 export { onnxTops } from './convert/onnx-tops.ts';
 export { type Augment, IMAGENET_LIGHTING, type Lighting, readAugment } from './data/augment.ts';

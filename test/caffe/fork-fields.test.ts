@@ -27,7 +27,7 @@ test('a field of a fork is named with its fork and what to do', () => {
 
 test('a field that changes results is not called harmless, and one of several forks names them all', () => {
   assert.match(
-    refusal('NetParameter', 'layer { batch_norm_param { scale_bias: true } }').message,
+    refusal('NetParameter', 'layer { loss_param { label_smoothing: 0.1 } }').message,
     /NVIDIA's .* and changes what is computed; remove it to have BVLC's semantics instead$/,
   );
   assert.match(refusal('NetParameter', 'layers { bn_param { } }').message, /SegNet's .* or yjxiong's /);

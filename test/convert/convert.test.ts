@@ -75,9 +75,10 @@ test('--help names every pair, and every other pair is refused by name', async (
   for (const [from, to, options, message] of [
     [weights, path('x.npy'), {}, /Caffe → NumPy/],
     [weights, path('x.tflite'), {}, /an extension of \.caffemodel, .*x\.tflite/],
-    [weights, path('x.caffemodel'), {}, /two formats \(or --merge\)/],
+    [weights, path('x.caffemodel'), {}, /two formats \(or --merge, or --output-model to rewrite/],
     [weights, path('x.onnx'), {}, /--model net\.prototxt\): ONNX needs it, Caffe does not say it/],
     [weights, path('x.caffemodel'), { merge: true }, /merging needs it/],
+    [weights, path('x.caffemodel'), { outputModel: path('x.prototxt') }, /rewriting needs it/],
     [path('none.onnx'), path('x.caffemodel'), {}, /none\.onnx: cannot be read/],
     [weights, weights, { merge: true, model }, /another file than the source/],
     [

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { hdf5Library } from '../../ts/caffe/hdf5-weights.ts';
+import { hdf5Library } from '../../ts/caffe/hdf5-file.ts';
 import { filterNet, readNet } from '../../ts/caffe/net-parameter.ts';
 import type { DataLayerOptions } from '../../ts/data/layer-context.ts';
 import { writeMeanImage } from '../../ts/data/mean-image.ts';

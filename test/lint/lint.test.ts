@@ -38,6 +38,12 @@ writeFileSync(join(folder, 'train.prototxt'), batchNorm(THREE));
 const CASES: Record<string, [wrong: string, at: string, mended: string]> = {
   'does-not-parse': [`${IMAGE}layer { nme: "a" }`, 'error 2', IMAGE],
   'fork-field': [`default_forward_type: FLOAT16\n${IMAGE}`, 'error 1', IMAGE],
+  'nvidia-batch-norm': [
+    `${IMAGE}layer { name: "bn" type: "BatchNorm" bottom: "data" top: "x"
+batch_norm_param { scale_bias: true } }`,
+    'warning 3',
+    `${IMAGE}layer { name: "bn" type: "BatchNorm" bottom: "data" top: "x" }`,
+  ],
   'v0-syntax': [
     'input: "data" layers { layer { name: "r" type: "relu" } bottom: "data" top: "r" }',
     'warning 1',

@@ -3,10 +3,10 @@
  * for CIFAR. 50, 101 and 152 are as MSRA published them (names, order, and conv1's bias, which only ResNet-50 has);
  * the others, of which MSRA published no files, take the same names.
  */
-import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
+import type { NetParameter } from '../caffe/net-parameter.ts';
 import { ArgumentError } from '../errors.ts';
 import { type PaperOptions, paperTrainingNet } from './paper-training.ts';
-import { type Block, basic, bottleneck, convolution, relu } from './residual-blocks.ts';
+import { residualNet } from './residual-net.ts';
 
 interface Family {
   readonly name: 'imagenet' | 'cifar';
@@ -116,39 +116,30 @@ export function resnet(options: ResnetOptions): NetParameter {
       throw new ArgumentError(name, `an integer from ${minimum}`, value);
   }
 
-  const layers: LayerParameter[] = [
-    {
-      name: 'input',
-      type: 'Input',
-      top: ['data'],
-      input_param: { shape: [{ dim: [batch, channels, size, size] }] },
-    },
-    ...(family === IMAGENET ? imagenetStem(depth === 50) : cifarStem()),
-  ];
-  let bottom = layers.at(-1)!.top![0]!;
-  blocks.forEach((count, i) => {
-    const stage = i + 2;
-    const isNumbered = numbered.includes(stage);
-    for (let index = 0; index < count; index++) {
-      const name = `${stage}${blockName(index, isNumbered)}`;
-      const stride = index === 0 && i > 0 ? 2 : 1;
-      // pool1 gives the 64 channels of a first basic block, but not the 256 of a first bottleneck.
-      const isNewShape = index === 0 && (i > 0 || !isBasic);
-      const parts: Block = {
-        name,
-        bottom,
-        width: family.width << i,
-        stride,
-        shortcut: isNewShape ? shortcut : null,
+  const deploy = residualNet({
+    name: `ResNet-${depth}`,
+    input: [batch, channels, size, size],
+    stem:
+      family === IMAGENET
+        ? { outputs: 64, kernel: 7, bias: depth === 50, pool: 'overhanging' }
+        : { outputs: 16, kernel: 3, pool: null },
+    block,
+    strideAt: version === 'v1' ? 'first' : 'second',
+    stages: blocks.map((count, i) => {
+      const width = family.width << i;
+      return {
+        blocks: count,
+        width,
+        outputs: isBasic ? width : 4 * width,
+        isNumbered: numbered.includes(i + 2),
       };
-      layers.push(...(isBasic ? basic(parts) : bottleneck(parts, version === 'v1' ? 'first' : 'second')));
-      bottom = `res${name}`;
-    }
+    }),
+    shortcut,
+    // The published nets average 7×7 without calling it global.
+    average:
+      family === IMAGENET && size === family.size ? { kernel_size: 7, stride: 1 } : { global_pooling: true },
+    classes,
   });
-  // The published nets average 7×7 without calling it global.
-  const average =
-    family === IMAGENET && size === family.size ? { kernel_size: 7, stride: 1 } : { global_pooling: true };
-  const deploy = { name: `ResNet-${depth}`, layer: [...layers, ...head(bottom, average, classes)] };
   if (train === false) return deploy;
   return paperTrainingNet(deploy, family.name, {
     ...(train === true ? {} : train),
@@ -158,55 +149,19 @@ export function resnet(options: ResnetOptions): NetParameter {
   });
 }
 
+/** The depth whose blocks these are, and the stages whose blocks MSRA numbers; null for other nets. */
+export function knownResnet(
+  block: 'basic' | 'bottleneck',
+  blocks: readonly number[],
+): { depth: number; numbered: readonly number[] } | null {
+  const found = Object.entries(NETS).find(
+    ([, net]) => net.block === block && String(net.blocks) === String(blocks),
+  );
+  return found === undefined ? null : { depth: Number(found[0]), numbered: found[1].numbered };
+}
+
 function oneOf(argument: string, value: string, allowed: readonly string[], depth: number): void {
   if (allowed.includes(value)) return;
   const expected = allowed.map((word) => `"${word}"`).join(' or ');
   throw new ArgumentError(argument, `${expected} with depth ${depth}`, value);
-}
-
-function blockName(index: number, isNumbered: boolean): string {
-  if (!isNumbered) return String.fromCharCode(97 + index);
-  return index === 0 ? 'a' : `b${index}`;
-}
-
-function imagenetStem(bias: boolean): LayerParameter[] {
-  return [
-    ...convolution('conv1', '_conv1', 'data', { outputs: 64, kernel: 7, stride: 2, bias }),
-    relu('conv1', 'conv1_relu'),
-    {
-      name: 'pool1',
-      type: 'Pooling',
-      bottom: ['conv1'],
-      top: ['pool1'],
-      pooling_param: { pool: 'MAX', kernel_size: 3, stride: 2 },
-    },
-  ];
-}
-
-function cifarStem(): LayerParameter[] {
-  return [
-    ...convolution('conv1', '_conv1', 'data', { outputs: 16, kernel: 3, stride: 1 }),
-    relu('conv1', 'conv1_relu'),
-  ];
-}
-
-function head(bottom: string, average: object, classes: number): LayerParameter[] {
-  const fc = `fc${classes}`;
-  return [
-    {
-      name: 'pool5',
-      type: 'Pooling',
-      bottom: [bottom],
-      top: ['pool5'],
-      pooling_param: { pool: 'AVE', ...average },
-    },
-    {
-      name: fc,
-      type: 'InnerProduct',
-      bottom: ['pool5'],
-      top: [fc],
-      inner_product_param: { num_output: classes },
-    },
-    { name: 'prob', type: 'Softmax', bottom: [fc], top: ['prob'] },
-  ];
 }

@@ -1,6 +1,7 @@
 /** `.caffemodel` (a binary NetParameter) and `.binaryproto` (a binary BlobProto) → named blobs, as views. */
 import { WeightsError } from '../errors.ts';
 import type { Blob } from './blob.ts';
+import { fromFloat16 } from './half-floats.ts';
 import { enums } from './schema.ts';
 import { v1TypeName } from './upgrade.ts';
 import { packedVarints, readFields } from './wire.ts';
@@ -21,7 +22,19 @@ export interface WeightsFile {
 const LAYER = { name: 1, type: 2, blobs: 7 };
 const V1_LAYER = { v0: 1, name: 4, type: 5, blobs: 6 };
 const V0_LAYER = { name: 1, type: 2, blobs: 50 };
-const BLOB = { num: 1, channels: 2, height: 3, width: 4, data: 5, shape: 7, doubleData: 8 };
+const BLOB = {
+  num: 1,
+  channels: 2,
+  height: 3,
+  width: 4,
+  data: 5,
+  shape: 7,
+  doubleData: 8,
+  rawType: 10,
+  raw: 12,
+};
+// NVIDIA's Caffe stores blobs as plain bytes of its enum Type: DOUBLE, FLOAT, FLOAT16.
+const RAW_TYPES = ['float64', 'float32', 'float16'] as const;
 const MAX_ELEMENTS = 2 ** 31 - 1; // Caffe counts elements in an int.
 
 /**
@@ -120,6 +133,8 @@ export function readBlob(bytes: Uint8Array, file: string, what: string): Blob {
   let hasLegacy = false;
   const floats: Uint8Array[] = [];
   const doubles: Uint8Array[] = [];
+  let rawType: number | null = null;
+  let raw: Uint8Array | null = null;
   for (const field of readFields(bytes, { file, what })) {
     const { number, wireType } = field;
     if (number >= BLOB.num && number <= BLOB.width && wireType === 0) {
@@ -132,6 +147,19 @@ export function readBlob(bytes: Uint8Array, file: string, what: string): Blob {
       }
     } else if (number === BLOB.data && (wireType === 2 || wireType === 5)) floats.push(field.bytes);
     else if (number === BLOB.doubleData && (wireType === 2 || wireType === 1)) doubles.push(field.bytes);
+    else if (number === BLOB.rawType && wireType === 0) rawType = field.value;
+    else if (number === BLOB.raw && wireType === 2) raw = field.bytes;
+  }
+  if (raw !== null) {
+    const type = RAW_TYPES[rawType ?? 0];
+    if (type === undefined)
+      throw new WeightsError(
+        'weights/raw-type',
+        { file },
+        `${what}: raw values of type ${rawType} are not known`,
+      );
+    if (type === 'float64') doubles.push(raw);
+    else floats.push(type === 'float32' ? raw : bytesOf(fromFloat16(raw)));
   }
   // Legacy 4-D dims win over shape in Caffe (Blob::FromProto) when any is set.
   const dims = hasLegacy ? legacy : (shape ?? []);
@@ -156,3 +184,6 @@ export function readBlob(bytes: Uint8Array, file: string, what: string): Blob {
   }
   return { shape: dims, dtype, bytes: parts.length === 1 ? parts[0]! : new Uint8Array(Buffer.concat(parts)) };
 }
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, byteLength);

@@ -45,7 +45,6 @@ const FORKS: readonly Fork[] = [
         rand_resize_ratio_upper vertical_stretch_lower vertical_stretch_upper horizontal_stretch_lower
         horizontal_stretch_upper interpolation_algo_down interpolation_algo_up allow_upscale random_seed
         num_labels`,
-      BatchNormParameter: 'scale_bias scale_filler bias_filler',
       DataParameter: 'shuffle',
       DropoutParameter: 'random_seed',
       ELUParameter: 'lambda',
@@ -184,7 +183,7 @@ const FORKS: readonly Fork[] = [
         label_specific_hard_margin_param label_specific_add_param`,
       TransformationParameter: 'center_crop erase_ratio scale_min scale_max aspect_min aspect_max',
       AccuracyParameter: 'min_is_better',
-      BatchNormParameter: 'disable_mean disable_variance scale_filler bias_filler',
+      BatchNormParameter: 'disable_mean disable_variance',
       DropoutParameter: 'sqrt_scale',
       ImageDataParameter: `face_transform max_shear_ratio max_aspect_ratio max_rotate_angle min_random_scale
         max_random_scale max_random_shift face_mirror face_point_num balance_class balance_by label_cut_start

@@ -2,6 +2,7 @@
 import { WeightsError } from '../errors.ts';
 import type { Blob } from './blob.ts';
 import type { WeightsFile } from './caffemodel.ts';
+import { splitNvidiaBlobs } from './nvidia-batch-norm.ts';
 
 export interface LayerReport {
   readonly layer: string;
@@ -31,7 +32,8 @@ export function matchWeights(
   const report: LayerReport[] = [];
   const counts = new Map<string, number>();
   for (const { layer, index } of parameters) counts.set(layer, Math.max(counts.get(layer) ?? 0, index + 1));
-  const sources = new Map(weights.layers.map((layer) => [layer.name, layer]));
+  const { layers } = splitNvidiaBlobs(weights, (name) => counts.has(name));
+  const sources = new Map(layers.map((layer) => [layer.name, layer]));
   const found = new Set<string>();
   for (const layer of sources.values()) {
     const count = counts.get(layer.name);
@@ -48,7 +50,7 @@ export function matchWeights(
     if (layer.blobs.length !== count) {
       const nvidia =
         count === 3 && layer.blobs.length === 5
-          ? "; five blobs are the BatchNorm of NVIDIA's Caffe (scale and bias inside), convert it first"
+          ? "; five blobs are the BatchNorm of NVIDIA's Caffe with scale and bias inside: write scale_bias: true in its batch_norm_param"
           : '';
       throw new WeightsError(
         'weights/blob-count',

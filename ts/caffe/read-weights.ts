@@ -1,7 +1,8 @@
 /** Weights by path: .caffemodel, or its HDF5 form. */
 import { WeightsError } from '../errors.ts';
 import { readCaffemodel, type WeightsFile } from './caffemodel.ts';
-import { isHdf5, readHdf5Weights } from './hdf5-weights.ts';
+import { isHdf5 } from './hdf5-file.ts';
+import { readHdf5Weights } from './hdf5-weights.ts';
 
 /**
  * Reads a weights file; what it is, is seen from its first bytes.

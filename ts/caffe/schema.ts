@@ -292,6 +292,10 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     use_global_stats: [1, 'bool'],
     moving_average_fraction: [2, 'float', 0.999],
     eps: [3, 'float', 1e-5],
+    // NVIDIA's, which the upgrade turns into a Scale layer (nvidia-batch-norm.ts).
+    scale_filler: [5, 'message:FillerParameter'],
+    bias_filler: [6, 'message:FillerParameter'],
+    scale_bias: [7, 'bool'],
   },
   BiasParameter: {
     axis: [1, 'int32', 1],

@@ -8,7 +8,7 @@ import { WeightsError } from '../errors.ts';
 import { saveFileAtomically } from './atomic-file.ts';
 import type { Blob } from './blob.ts';
 import { readBlob } from './caffemodel.ts';
-import { blobOf, hdf5Library, isHdf5, writeBlob, writeHdf5 } from './hdf5-weights.ts';
+import { blobOfDataset, hdf5Library, isHdf5, writeBlob, writeHdf5 } from './hdf5-file.ts';
 import { readFields } from './wire.ts';
 import { blobChunks } from './write-caffemodel.ts';
 import { bytesField, integerField, lengthDelimited } from './write-wire.ts';
@@ -129,7 +129,9 @@ async function readHdf5State(path: string): Promise<SolverState> {
         // Bytes behind the zero are no part of a C string.
         learned_net: text.split('\0', 1)[0]!,
         current_step: integer('current_step'),
-        history: indices.map((i) => blobOf(history.get(String(i)) as Dataset, path, 'history', String(i))),
+        history: indices.map((i) =>
+          blobOfDataset(history.get(String(i)) as Dataset, { file: path, layer: 'history' }, `blob ${i}`),
+        ),
       },
       path,
     );

@@ -1,6 +1,7 @@
-/** Old nets to today's form, step by step as Caffe does (upgrade_proto.cpp): V0 → V1 → V2, inputs, BatchNorm. */
+/** Old nets to today's form, step by step as Caffe does (upgrade_proto.cpp): V0 → V1 → V2, inputs, BatchNorm (NVIDIA's too). */
 import { PrototxtError } from '../errors.ts';
 import { inheritPosition, type Message, positionOf } from './message.ts';
+import { splitNvidiaLayer } from './nvidia-batch-norm.ts';
 import { messages } from './schema.ts';
 
 type List = Message[];
@@ -25,7 +26,8 @@ export function upgradeNet(net: Message): Message {
     inheritPosition(upgraded, net);
   }
   upgradeInput(upgraded, net);
-  if (upgraded.layer !== undefined) upgraded.layer = list(upgraded.layer).map(upgradeBatchNorm);
+  if (upgraded.layer !== undefined)
+    upgraded.layer = list(upgraded.layer).flatMap(splitNvidiaLayer).map(upgradeBatchNorm);
   return upgraded;
 }
 

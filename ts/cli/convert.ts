@@ -1,6 +1,7 @@
 /** `resnode convert` */
 import { Command, InvalidArgumentError } from 'commander';
 import { type ConversionCheck, convert as convertFile, pairNames } from '../convert/index.ts';
+import type { Preprocess } from '../image/preprocess.ts';
 
 interface Flags {
   model?: string;
@@ -35,6 +36,12 @@ export function convert(): Command {
       `
 Pairs: ${pairNames()}.
 
+A .pth (a state dict; its pickle is read as data, never executed), a .safetensors with torch's names and a Keras .h5 must
+hold a ResNet, which is recognised by the names and shapes of its tensors: torchvision's and timm's of any depth and
+width, CIFAR's, Keras's ResNet50, 101 and 152. What differs without a tensor of its own (a dilated net, timm's resnetaa and
+resnetblur) looks like a plain one there: export it as ONNX and convert that. What the input must be is written beside the result as .preprocess.json,
+for --preprocess. Another .safetensors holds Caffe's blobs, named layer.index, and the net where it was known.
+
 The check runs the first file and the second on the same random inputs and prints the largest difference of their
 outputs; an .onnx is run by onnxruntime-node where that is installed. Exit status 1 where they differ by more than
 1e-4 of the largest value.
@@ -42,6 +49,9 @@ outputs; an .onnx is run by onnxruntime-node where that is installed. Exit statu
 Examples:
   resnode convert ResNet-50-model.caffemodel resnet50.onnx --model ResNet-50-deploy.prototxt
   resnode convert resnet50.onnx resnet50.caffemodel --output-model resnet50.prototxt
+  resnode convert resnet50.pth resnet50.caffemodel
+  resnode convert net.caffemodel net.safetensors --model net.prototxt
+  resnode convert nvidia.caffemodel bvlc.caffemodel --model nvidia.prototxt --output-model bvlc.prototxt
   resnode convert net.caffemodel merged.caffemodel --merge --model net.prototxt --output-model merged.prototxt
   resnode convert mean.binaryproto mean.npy`,
     )
@@ -58,6 +68,7 @@ Examples:
       else {
         for (const file of result.files) console.log(`wrote ${file}`);
         if (merge) console.log(`folded ${result.merged} layers into convolutions`);
+        if (result.preprocess !== null) console.log(inputText(result.preprocess));
         if (result.check !== null) console.log(checkText(result.check));
       }
       if (result.check?.ok === false) {
@@ -65,6 +76,10 @@ Examples:
         process.exitCode = 1;
       }
     });
+}
+
+function inputText({ order = 'BGR', mean }: Preprocess): string {
+  return `the net takes ${order}, 0 to 255, minus ${[mean].flat().join(', ')}, as the nets of this source do; the file itself does not say`;
 }
 
 function checkText({ compared, source, result, largest }: ConversionCheck): string {

@@ -3,6 +3,8 @@ import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { filterNet, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
 import { ArgumentError } from '../errors.ts';
+import type { Preprocess } from '../image/preprocess.ts';
+import { savePreprocess } from '../image/preprocess-file.ts';
 import { type ConversionCheck, compareRuns, compareValues, resnodeRunner } from './check.ts';
 import { conversions, formatOf, type ReadResult } from './formats.ts';
 import { mergeAffine } from './merge.ts';
@@ -11,7 +13,10 @@ import type { Network } from './network.ts';
 export interface ConvertOptions {
   /** The net, as path or message; needed where the source does not say it and the target does, and to merge. */
   readonly model?: string | NetParameter;
-  /** Where a net that the source says, or that was merged, is written. Default: the target's name with .prototxt. */
+  /**
+   * Where a net that the source says, or that was merged, is written. Default: the target's name with .prototxt. Given,
+   * `model` is written too, in BVLC's current form: that is how an old pair, or NVIDIA's, is rewritten.
+   */
   readonly outputModel?: string;
   /** Fold BatchNorm and Scale into the convolutions. Default false. */
   readonly merge?: boolean;
@@ -28,6 +33,8 @@ export interface Conversion {
   readonly check: ConversionCheck | null;
   /** Layers that were folded into others. */
   readonly merged: number;
+  /** What the net takes, where its source's nets are known to take it; written too. */
+  readonly preprocess: Preprocess | null;
 }
 
 /**
@@ -39,35 +46,42 @@ export async function convert(from: string, to: string, options: ConvertOptions 
   const source = formatOf(from).format;
   const { format: target, extension } = formatOf(to);
   const pair = conversions().find((each) => each.from === source && each.to === target);
-  if (pair === undefined || (pair.onlyMerged && !merge))
+  const isRewritten = merge || (options.outputModel !== undefined && !target.holdsNet);
+  if (pair === undefined || (pair.onlyMerged && !isRewritten))
     throw new ArgumentError(
       'the pair of files',
-      pair === undefined ? `one of ${pairNames()}` : 'two formats (or --merge)',
+      pair === undefined
+        ? `one of ${pairNames()}`
+        : 'two formats (or --merge, or --output-model to rewrite an old net)',
       `${source.name} → ${target.name}`,
     );
   if (from === to) throw new ArgumentError('the target', 'another file than the source', to);
   const given =
     model === undefined ? null : filterNet(typeof model === 'string' ? readNetFile(model) : model);
   const read = await source.read!(from, { net: given, inputShapes });
-  if (read.net === null && (merge || target.holdsNet))
+  if (read.net === null && (merge || pair.onlyMerged || target.holdsNet))
     throw new ArgumentError(
       'model',
-      `a net (--model net.prototxt): ${merge ? 'merging' : target.name} needs it, ${source.name} does not say it`,
+      `a net (--model net.prototxt): ${merge ? 'merging' : pair.onlyMerged ? 'rewriting' : target.name} needs it, ${source.name} does not say it`,
       undefined,
     );
   const { merged, ...result } = merge ? mergeAffine(read as Network) : { ...read, merged: 0 };
-  const isNewNet = result.net !== null && result.net !== given && !target.holdsNet;
-  const outputModel = isNewNet
-    ? (options.outputModel ?? `${to.slice(0, to.length - extension.length)}.prototxt`)
-    : null;
+  if (given !== null && read.net !== given)
+    throw new ArgumentError('model', `nothing: ${source.name} says its net itself`, 'a net');
+  const stem = to.slice(0, to.length - extension.length);
+  const isNewNet = result.net !== null && (result.net !== given || options.outputModel !== undefined);
+  const outputModel = isNewNet && !target.holdsNet ? (options.outputModel ?? `${stem}.prototxt`) : null;
+  const preprocessFile = read.preprocess === undefined ? null : `${stem}.preprocess.json`;
   if (outputModel !== null && outputModel === model)
     throw new ArgumentError('outputModel', 'another file than the model', outputModel);
   await target.write!(to, result);
   if (outputModel !== null) writeFileAtomically(outputModel, [printPrototxt(result.net!)]);
+  if (preprocessFile !== null) savePreprocess(preprocessFile, read.preprocess!);
   return {
-    files: [to, ...(outputModel === null ? [] : [outputModel])],
+    files: [to, outputModel, preprocessFile].filter((path) => path !== null),
     check: check ? await checkFiles(from, to, read, result) : null,
     merged,
+    preprocess: read.preprocess ?? null,
   };
 }
 
@@ -76,7 +90,7 @@ export function pairNames(): string {
   return conversions()
     .map(
       ({ from, to, onlyMerged }) =>
-        `${from.extensions[0]} → ${to.extensions[0]}${onlyMerged ? ' (--merge)' : ''}`,
+        `${from.extensions[0]} → ${to.extensions[0]}${onlyMerged ? (to.holdsNet ? ' (--merge)' : ' (--merge or --output-model)') : ''}`,
     )
     .join(', ');
 }

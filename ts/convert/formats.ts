@@ -3,13 +3,18 @@ import { readBinaryproto, type WeightsFile } from '../caffe/caffemodel.ts';
 import { readHdf5Weights, writeHdf5Weights } from '../caffe/hdf5-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { readNpy, writeNpy } from '../caffe/npy.ts';
+import { splitNvidiaBlobs } from '../caffe/nvidia-batch-norm.ts';
 import { readWeights } from '../caffe/read-weights.ts';
 import { writeBinaryproto, writeCaffemodel } from '../caffe/write-caffemodel.ts';
 import { ArgumentError } from '../errors.ts';
+import type { Preprocess } from '../image/preprocess.ts';
+import { readSafetensorsFile, writeSafetensorsFile } from './caffe-safetensors.ts';
 import type { Runner } from './check.ts';
 import { mapFile } from './map-file.ts';
 import type { Network } from './network.ts';
 import { onnxRuntime, readOnnxFile, writeOnnxFile } from './onnx-files.ts';
+import { readKerasResnet } from './resnet/keras-resnet.ts';
+import { readTorchResnet } from './resnet/read-torch-resnet.ts';
 
 export interface ReadOptions {
   /** The net that the caller gave (--model), filtered for phase TEST. */
@@ -22,6 +27,8 @@ export interface ReadOptions {
 export interface ReadResult {
   readonly net: NetParameter | null;
   readonly weights: WeightsFile;
+  /** What the net takes, where the format's nets are known to take it. */
+  readonly preprocess?: Preprocess;
 }
 
 export interface Format {
@@ -45,13 +52,19 @@ const array = (file: string, blob: WeightsFile['layers'][number]['blobs'][number
   weights: { file, name: '', layers: [{ name: '', type: '', blobs: [blob] }] },
 });
 
+// NVIDIA's BatchNorm is two layers in the net already.
+function ofNet(net: NetParameter | null, weights: WeightsFile): ReadResult {
+  const names = new Set(net?.layer?.map(({ name }) => name));
+  return { net, weights: splitNvidiaBlobs(weights, (name) => names.has(name)) };
+}
+
 export const formats: readonly Format[] = [
   {
     name: 'Caffe',
     extensions: ['.caffemodel'],
     kind: 'weights',
     holdsNet: false,
-    read: async (path, { net }) => ({ net, weights: await readWeights(path, mapFile) }),
+    read: async (path, { net }) => ofNet(net, await readWeights(path, mapFile)),
     write: (path, { weights }) => writeCaffemodel(path, weights),
   },
   {
@@ -59,7 +72,7 @@ export const formats: readonly Format[] = [
     extensions: ['.caffemodel.h5'],
     kind: 'weights',
     holdsNet: false,
-    read: async (path, { net }) => ({ net, weights: await readHdf5Weights(path) }),
+    read: async (path, { net }) => ofNet(net, await readHdf5Weights(path)),
     write: (path, { weights }) => writeHdf5Weights(path, weights),
   },
   {
@@ -70,6 +83,28 @@ export const formats: readonly Format[] = [
     read: (path, { inputShapes }) => readOnnxFile(path, { inputShapes }),
     write: (path, result) => writeOnnxFile(path, result as Network),
     runner: onnxRuntime,
+  },
+  {
+    name: 'safetensors',
+    extensions: ['.safetensors'],
+    kind: 'weights',
+    holdsNet: false,
+    read: readSafetensorsFile,
+    write: writeSafetensorsFile,
+  },
+  {
+    name: 'PyTorch',
+    extensions: ['.pth', '.pt', '.th', '.pth.tar'],
+    kind: 'weights',
+    holdsNet: true,
+    read: readTorchResnet,
+  },
+  {
+    name: 'Keras',
+    extensions: ['.h5', '.hdf5'],
+    kind: 'weights',
+    holdsNet: true,
+    read: readKerasResnet,
   },
   {
     name: 'Caffe mean image',

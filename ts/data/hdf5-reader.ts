@@ -1,5 +1,5 @@
 /** Reads the rows of HDF5 files (hdf5_data_layer.cpp): one dataset a top, one file in memory at a time. */
-import { hdf5Library } from '../caffe/hdf5-weights.ts';
+import { hdf5Library } from '../caffe/hdf5-file.ts';
 import { DataError } from '../errors.ts';
 import type { Reader, ReaderSpec } from './reader.ts';
 

@@ -25,6 +25,18 @@ function* transformFields({ written }: { written: Message }): Iterable<Found> {
       }
 }
 
+function* nvidiaBatchNorms({ written }: { written: Message }): Iterable<Found> {
+  for (const layer of list(written.layer)) {
+    const param = layer.batch_norm_param as Message | undefined;
+    const field = ['scale_bias', 'scale_filler', 'bias_filler'].find((name) => param?.[name] !== undefined);
+    if (field !== undefined)
+      yield {
+        position: positionOf(param, field),
+        message: `${field} belongs to NVIDIA's Caffe: BVLC's refuses the file`,
+      };
+  }
+}
+
 export const syntaxRules: readonly Rule[] = [
   {
     name: 'does-not-parse',
@@ -41,6 +53,15 @@ export const syntaxRules: readonly Rule[] = [
     finds: "a field or enum value of a fork of Caffe (the file's first)",
     why: "BVLC's caffe.proto has no such word, so that its parser refuses the whole file.",
     fix: 'remove it, or use the fork that it belongs to',
+  },
+  {
+    name: 'nvidia-batch-norm',
+    level: 'warning',
+    on: 'net',
+    finds: "scale_bias of NVIDIA's BatchNorm, or a filler of it",
+    why: "resnode takes it as BatchNorm and Scale; BVLC's caffe.proto has no such field.",
+    fix: PRINT,
+    check: nvidiaBatchNorms,
   },
   {
     name: 'v0-syntax',

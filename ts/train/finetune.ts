@@ -12,10 +12,10 @@ import { formatDuration } from './duration.ts';
 import type { DoneEvent, SolverEvent } from './events.ts';
 import { type FinetuneFiles, type Recipe, writeFinetuneFiles } from './finetune-files.ts';
 import { readInitialWeights } from './initial-weights.ts';
-import type { TrainingDevice } from './open-training.ts';
 import { openReport, type Report } from './report.ts';
 import { Solver } from './solver.ts';
 import { type Split, splitClassFolders } from './split.ts';
+import type { TrainingDevice } from './training-device.ts';
 
 export interface FinetuneOptions {
   /** A folder of images for each class, in `folder` or in its `train` and `val`. */

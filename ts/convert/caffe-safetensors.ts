@@ -1,0 +1,132 @@
+/**
+ * Caffe's weights as safetensors: a tensor `layer.index` for each blob, and in the metadata what names alone cannot
+ * say: the layers in order with their types, the net's name and, where it is known, its prototxt.
+ */
+import type { Blob } from '../caffe/blob.ts';
+import type { WeightsFile, WeightsLayer } from '../caffe/caffemodel.ts';
+import { filterNet, type NetParameter, readNet } from '../caffe/net-parameter.ts';
+import { printPrototxt } from '../caffe/print.ts';
+import { WeightsError } from '../errors.ts';
+import type { Preprocess } from '../image/preprocess.ts';
+import { mapFile } from './map-file.ts';
+import { torchResnet } from './resnet/torch-resnet.ts';
+import { readSafetensors, type Safetensors, writeSafetensors } from './safetensors.ts';
+
+const FORMAT = 'caffe';
+
+interface Result {
+  readonly net: NetParameter | null;
+  readonly weights: WeightsFile;
+  readonly preprocess?: Preprocess;
+}
+
+/**
+ * Reads a file of Caffe's blobs (its net is the caller's, or the prototxt inside), or a ResNet by torch's names.
+ * @throws WeightsError; PrototxtError where the prototxt inside is none
+ */
+export function readSafetensorsFile(
+  file: string,
+  options: { net?: NetParameter | null; inputShapes?: Readonly<Record<string, readonly number[]>> } = {},
+): Result {
+  const read = readSafetensors(mapFile(file), { file });
+  const isCaffes = [...read.tensors.keys()].every((name) => BLOB.test(name));
+  if (read.metadata.get('format') !== FORMAT && !isCaffes)
+    return torchResnet(read.tensors, { file, inputShapes: options.inputShapes ?? {} });
+  const prototxt = read.metadata.get('prototxt');
+  const inside = prototxt === undefined ? null : filterNet(readNet(prototxt, { file: `${file}#prototxt` }));
+  return { net: options.net ?? inside, weights: caffeWeights(read, file) };
+}
+
+/** Writes the blobs as they are, and the net where there is one. @throws the file system's error */
+export function writeSafetensorsFile(path: string, { net, weights }: Omit<Result, 'preprocess'>): void {
+  // Of layers of one name the last wins in Caffe.
+  const layers = [...new Map(weights.layers.map((layer) => [layer.name, layer])).values()];
+  const metadata = new Map([
+    ['format', FORMAT],
+    ['name', weights.name],
+    ['layers', JSON.stringify(layers.map(({ name, type, blobs }) => [name, type, blobs.length]))],
+    ...(net === null ? [] : [['prototxt', printPrototxt(net)] as const]),
+  ]);
+  const tensors = new Map<string, Blob>();
+  for (const { name, blobs } of layers) blobs.forEach((blob, i) => void tensors.set(`${name}.${i}`, blob));
+  writeSafetensors(path, { metadata, tensors });
+}
+
+const BLOB = /^(.*)\.(\d{1,6})$/s;
+
+function caffeWeights({ metadata, tensors }: Safetensors, file: string): WeightsFile {
+  const listed = listedLayers(metadata.get('layers'), file);
+  const rest = new Set(tensors.keys());
+  const layers: WeightsLayer[] = listed.map(({ name, type, count }) => ({
+    name,
+    type,
+    blobs: Array.from({ length: count }, (_, i) => {
+      const tensor = tensors.get(`${name}.${i}`);
+      if (tensor === undefined)
+        throw new WeightsError(
+          'safetensors/layers',
+          { file, layer: name },
+          `layer "${name}" has ${count} blobs by its metadata, "${name}.${i}" is missing`,
+        );
+      rest.delete(`${name}.${i}`);
+      return tensor.blob();
+    }),
+  }));
+  return { file, name: metadata.get('name') ?? '', layers: [...layers, ...unlisted(rest, tensors, file)] };
+}
+
+// A file that others wrote has no list.
+function unlisted(names: ReadonlySet<string>, tensors: Safetensors['tensors'], file: string): WeightsLayer[] {
+  const found = new Map<string, Map<number, Blob>>();
+  for (const key of names) {
+    const [, layer, index] = BLOB.exec(key) ?? [];
+    if (layer === undefined)
+      throw new WeightsError('safetensors/layers', { file }, `"${key}" is not named as a blob: layer.index`);
+    found.set(layer, (found.get(layer) ?? new Map()).set(Number(index), tensors.get(key)!.blob()));
+  }
+  return [...found].map(([name, blobs]) => ({
+    name,
+    type: '',
+    blobs: Array.from({ length: blobs.size }, (_, i) => {
+      const blob = blobs.get(i);
+      if (blob === undefined)
+        throw new WeightsError(
+          'safetensors/layers',
+          { file, layer: name },
+          `layer "${name}" has ${blobs.size} blobs, but none is named "${name}.${i}"`,
+        );
+      return blob;
+    }),
+  }));
+}
+
+function listedLayers(
+  json: string | undefined,
+  file: string,
+): { name: string; type: string; count: number }[] {
+  if (json === undefined) return [];
+  const fail = (): never => {
+    throw new WeightsError(
+      'safetensors/layers',
+      { file },
+      'the metadata "layers" is no list of [name, type, number of blobs]',
+    );
+  };
+  let list: unknown;
+  try {
+    list = JSON.parse(json);
+  } catch {
+    return fail();
+  }
+  if (!Array.isArray(list)) return fail();
+  return list.map((entry) => {
+    const [name, type, count] = Array.isArray(entry) ? entry : [];
+    return typeof name === 'string' &&
+      typeof type === 'string' &&
+      Number.isInteger(count) &&
+      count >= 0 &&
+      count < 1e6
+      ? { name, type, count }
+      : fail();
+  });
+}

@@ -1,0 +1,117 @@
+/**
+ * Keras's HDF5 weights (legacy layout, Keras 1 and 2, and what Keras 3 writes as .h5 when it saves a whole model): a
+ * group a layer, whose attribute `weight_names` says the order. A whole model has them under /model_weights.
+ */
+import type { Dataset, Group } from 'h5wasm/node';
+import { type Blob, blobFromFloats, toFloat32 } from '../../caffe/blob.ts';
+import { blobOfDataset, type Hdf5Library, readHdf5 } from '../../caffe/hdf5-file.ts';
+import { WeightsError } from '../../errors.ts';
+import type { SourceTensor } from '../source-tensor.ts';
+
+export interface KerasWeights {
+  /** `layer/kernel`, `bias`, `gamma`, `beta`, `mean`, `variance`; kernels as Caffe lays them out. */
+  readonly tensors: ReadonlyMap<string, SourceTensor>;
+  /** All layers, those without weights too. */
+  readonly layerNames: readonly string[];
+  /** A whole model's own description; null where the file has weights alone. */
+  readonly config: { readonly layerNames: readonly string[]; readonly epsilons: readonly number[] } | null;
+}
+
+/** @throws WeightsError `keras/layout` for another layout, with what to save instead */
+export function readKerasWeights(file: string): Promise<KerasWeights> {
+  return readHdf5(file, (root, h5wasm) => {
+    const whole = root.get('model_weights');
+    const group: Group = whole instanceof h5wasm.Group ? whole : root;
+    if (!('layer_names' in group.attrs)) throw otherLayout(root, file);
+    const layerNames = strings(group, 'layer_names', file);
+    const tensors = new Map<string, SourceTensor>();
+    for (const layer of layerNames) {
+      const found = group.get(layer);
+      if (!(found instanceof h5wasm.Group))
+        throw new WeightsError(
+          'keras/layout',
+          { file, layer },
+          `layer "${layer}" is listed, its group is missing`,
+        );
+      for (const [role, blob] of roles(blobsOf(found, layer, file, h5wasm)))
+        tensors.set(`${layer}/${role}`, { shape: blob.shape, type: blob.dtype, blob: () => blob });
+    }
+    return { tensors, layerNames, config: configOf(root) };
+  });
+}
+
+function otherLayout(root: Group, file: string): WeightsError {
+  const keys = root.keys();
+  const reason = keys.includes('data')
+    ? 'this is the HDF5 form of Caffe weights; name it .caffemodel.h5'
+    : keys.some((key) => ['layers', '_layer_checkpoint_dependencies', 'vars'].includes(key))
+      ? 'these are weights of Keras 3, which do not name the layers; save the whole model: model.save("model.h5")'
+      : 'it has no attribute layer_names; expected weights that Keras saved as .h5';
+  return new WeightsError('keras/layout', { file }, reason);
+}
+
+function blobsOf(group: Group, layer: string, file: string, h5wasm: Hdf5Library): Blob[] {
+  if (!('weight_names' in group.attrs)) return [];
+  return strings(group, 'weight_names', file).map((name) => {
+    const dataset = group.get(name);
+    if (!(dataset instanceof h5wasm.Dataset))
+      throw new WeightsError(
+        'keras/layout',
+        { file, layer },
+        `layer "${layer}": its weight "${name}" is missing`,
+      );
+    return blobOfDataset(dataset as Dataset, { file, layer }, `"${name}"`);
+  });
+}
+
+function strings(group: Group, attribute: string, file: string): string[] {
+  const value: unknown = group.attrs[attribute]?.value;
+  if (Array.isArray(value) && value.every((each) => typeof each === 'string')) return value;
+  // An empty list of strings is an empty list of floats.
+  if (ArrayBuffer.isView(value) && value.byteLength === 0) return [];
+  throw new WeightsError('keras/layout', { file }, `the attribute ${attribute} is no list of names`);
+}
+
+// By order and rank, as Keras itself loads them; the names changed from version to version.
+function roles(blobs: readonly Blob[]): [string, Blob][] {
+  const [first] = blobs;
+  if (blobs.length === 4 && blobs.every(({ shape }) => shape.length === 1))
+    return (['gamma', 'beta', 'mean', 'variance'] as const).map((role, i) => [role, blobs[i]!]);
+  if (first !== undefined && blobs.length <= 2 && (first.shape.length === 4 || first.shape.length === 2))
+    return blobs.map((blob, i) => (i === 0 ? ['kernel', transposed(blob)] : ['bias', blob]));
+  return blobs.map((blob, i) => [String(i), blob]);
+}
+
+// Height, width, inputs, outputs → outputs, inputs, height, width; of a dense layer inputs, outputs → outputs, inputs.
+function transposed(blob: Blob): Blob {
+  const [outputs = 1, inputs = 1, width = 1, height = 1] = [...blob.shape].reverse();
+  const from = toFloat32(blob);
+  const to = new Float32Array(from.length);
+  for (let pixel = 0, at = 0; pixel < height * width; pixel++)
+    for (let input = 0; input < inputs; input++)
+      for (let output = 0; output < outputs; output++)
+        to[(output * inputs + input) * height * width + pixel] = from[at++]!;
+  return blobFromFloats(blob.shape.length === 2 ? [outputs, inputs] : [outputs, inputs, height, width], to);
+}
+
+function configOf(root: Group): KerasWeights['config'] {
+  const text: unknown = root.attrs.model_config?.value;
+  if (typeof text !== 'string') return null;
+  try {
+    const { layers } = (JSON.parse(text) as { config: { layers: unknown[] } }).config;
+    const known = layers as {
+      class_name?: unknown;
+      name?: unknown;
+      config?: { name?: unknown; epsilon?: unknown };
+    }[];
+    return {
+      layerNames: known.map(({ name, config }) => String(config?.name ?? name)),
+      epsilons: known
+        .filter(({ class_name }) => class_name === 'BatchNormalization')
+        .map(({ config }) => config?.epsilon)
+        .filter((epsilon) => typeof epsilon === 'number'),
+    };
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,119 @@
+/** A residual net and the tensors of another library's file → Caffe's layers and blobs. */
+import {
+  type Convolution,
+  convolutionsOf,
+  type ResidualNet,
+  residualNet,
+} from '../../architectures/residual-net.ts';
+import { type Blob, blobFromFloats } from '../../caffe/blob.ts';
+import type { WeightsFile, WeightsLayer } from '../../caffe/caffemodel.ts';
+import { ArgumentError, WeightsError } from '../../errors.ts';
+import type { Network } from '../network.ts';
+import type { SourceTensors } from '../source-tensor.ts';
+
+/** The names of a convolution's tensors: kernel (outputs × inputs × height × width), and bias where it has one. */
+export interface ConvolutionNames {
+  readonly kernel: string;
+  readonly bias: string;
+  readonly gamma: string;
+  readonly beta: string;
+  readonly mean: string;
+  readonly variance: string;
+}
+
+export interface ResnetSource {
+  readonly file: string;
+  readonly tensors: SourceTensors;
+  readonly plan: ResidualNet;
+  readonly namesOf: (convolution: Convolution) => ConvolutionNames;
+  /** Weights (outputs × inputs) and bias. */
+  readonly classifier: { readonly weight: string; readonly bias: string };
+  /** What multiplies each channel of the input, where the plan says so. */
+  readonly inputScale: readonly number[] | null;
+  /** Tensors that nothing is computed from. */
+  readonly isIgnored: (name: string) => boolean;
+}
+
+/** @throws WeightsError naming the tensor that is missing, of another shape, or of no place in the net */
+export function resnetNetwork(source: ResnetSource): Network {
+  const { file, plan, classifier, inputScale } = source;
+  const tensors = new Taker(source);
+  const layers: WeightsLayer[] = [];
+  const add = (name: string, type: string, blobs: readonly Blob[]) => layers.push({ name, type, blobs });
+  if (inputScale !== null)
+    add('data_scale', 'Scale', [blobFromFloats([inputScale.length], Float32Array.from(inputScale))]);
+  for (const convolution of convolutionsOf(plan)) {
+    const names = source.namesOf(convolution);
+    const { layer, batchNorm, scale, shape, hasBias } = convolution;
+    const channels = [shape[0]];
+    const values = (name: string) => tensors.take(name, channels);
+    add(layer, 'Convolution', [tensors.take(names.kernel, shape), ...(hasBias ? [values(names.bias)] : [])]);
+    // The third blob is what Caffe divides its sums by; other libraries keep averages.
+    const one = blobFromFloats([1], Float32Array.of(1));
+    add(batchNorm, 'BatchNorm', [values(names.mean), values(names.variance), one]);
+    add(scale, 'Scale', [values(names.gamma), values(names.beta)]);
+  }
+  if (plan.classes !== null)
+    add(`fc${plan.classes}`, 'InnerProduct', [
+      tensors.take(classifier.weight, [plan.classes, plan.stages.at(-1)!.outputs]),
+      tensors.take(classifier.bias, [plan.classes]),
+    ]);
+  tensors.refuseRest();
+  const weights: WeightsFile = { file, name: plan.name, layers };
+  return { net: residualNet(plan), weights };
+}
+
+class Taker {
+  readonly #source: ResnetSource;
+  readonly #taken = new Set<string>();
+
+  constructor(source: ResnetSource) {
+    this.#source = source;
+  }
+
+  take(name: string, shape: readonly number[]): Blob {
+    const { file, tensors, plan } = this.#source;
+    const tensor = tensors.get(name);
+    if (tensor === undefined || String(tensor.shape) !== String(shape))
+      throw new WeightsError(
+        'convert/resnet',
+        { file },
+        `as ${describe(plan)} it needs "${name}" of ${shape.join('×')}, ${tensor === undefined ? 'which is missing' : `which is ${tensor.shape.join('×') || 'a scalar'}`}`,
+      );
+    this.#taken.add(name);
+    return tensor.blob();
+  }
+
+  refuseRest(): void {
+    const { file, tensors, plan, isIgnored } = this.#source;
+    const rest = [...tensors.keys()].filter((name) => !this.#taken.has(name) && !isIgnored(name));
+    if (rest[0] === undefined) return;
+    throw new WeightsError(
+      'convert/resnet',
+      { file },
+      `"${rest[0]}"${rest.length > 1 ? ` and ${rest.length - 1} more tensors are` : ' is'} no part of ${describe(plan)}, so that the net computes something else; export it as ONNX and convert that`,
+    );
+  }
+}
+
+/** E.g. `a ResNet with bottlenecks, 3+4+6+3 blocks`. */
+function describe({ block, stages }: ResidualNet): string {
+  return `a ResNet with ${block === 'basic' ? 'basic blocks' : 'bottlenecks'}, ${stages.map(({ blocks }) => blocks).join('+')} of them`;
+}
+
+/**
+ * The input's shape: what the caller gave for `data`, otherwise batch 1 of the usual size.
+ * @throws ArgumentError
+ */
+export function inputShape(
+  given: Readonly<Record<string, readonly number[]>>,
+  channels: number,
+  size: number,
+): ResidualNet['input'] {
+  const { data = [1, channels, size, size], ...others } = given;
+  const [unknown] = Object.keys(others);
+  if (unknown !== undefined) throw new ArgumentError('inputShapes', 'only "data", the one input', unknown);
+  if (data.length !== 4 || data[1] !== channels || data.some((dim) => !Number.isInteger(dim) || dim < 1))
+    throw new ArgumentError('the shape of data', `batch×${channels}×height×width`, data.join('×'));
+  return data as unknown as ResidualNet['input'];
+}

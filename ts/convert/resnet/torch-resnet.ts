@@ -1,0 +1,193 @@
+/** ResNets by the names that torchvision gave them: its own, timm's, and CIFAR ResNets of the same kind. */
+import type { Branch, Convolution, ResidualNet, Stage } from '../../architectures/residual-net.ts';
+import { knownResnet } from '../../architectures/resnet.ts';
+import { WeightsError } from '../../errors.ts';
+import type { Preprocess } from '../../image/preprocess.ts';
+import type { Network } from '../network.ts';
+import type { SourceTensors } from '../source-tensor.ts';
+import { inputShape, resnetNetwork } from './resnet-network.ts';
+
+// What torchvision's and timm's ResNets were trained with: RGB from 0 to 1, minus this mean, over this deviation.
+const MEAN = [0.485, 0.456, 0.406];
+const DEVIATION = [0.229, 0.224, 0.225];
+
+/**
+ * Recognises a ResNet from names and shapes, of any width and number of blocks: torchvision's resnet, wide_resnet and
+ * resnext, timm's of the same structure, akamaster's and kuangliu's for CIFAR. Bottlenecks have their stride on the
+ * 3×3 convolution (v1.5), pool1 is padded by 1; three channels are taken as RGB 0–255 minus the mean, and a Scale layer
+ * in the net divides by 255 and the deviation. A state dict says none of that: what differs without a tensor (another
+ * stride or dilation, timm's resnetaa and resnetblur) looks the same here; export such a net as ONNX.
+ * @throws WeightsError naming the tensor that does not fit
+ */
+export function torchResnet(
+  all: SourceTensors,
+  options: { file: string; inputShapes: Readonly<Record<string, readonly number[]>> },
+): Network & { preprocess?: Preprocess } {
+  const { file, inputShapes } = options;
+  const tensors = withoutPrefix(all, file);
+  const recognised = new Recogniser(tensors, file);
+  const stem = tensors.get('conv1.weight')!.shape;
+  const [width = 0, channels = 0, kernel] = stem;
+  if (stem.length !== 4 || (kernel !== 7 && kernel !== 3))
+    recognised.fail(
+      `"conv1.weight" is ${stem.join('×')}, expected a convolution of 7×7, or 3×3 for small images`,
+    );
+  const isLarge = kernel === 7;
+  const stages = recognised.stages();
+  const isRgb = channels === 3;
+  const classifier = tensors.has('linear.weight') ? 'linear' : 'fc';
+  const known = knownResnet(
+    recognised.block,
+    stages.map(({ blocks }) => blocks),
+  );
+  const plan: ResidualNet = {
+    name: `${familyOf(stages)}${known === null ? '' : `-${known.depth}`}`,
+    input: inputShape(inputShapes, channels, isLarge ? 224 : 32),
+    hasInputScale: isRgb,
+    stem: {
+      outputs: width,
+      kernel: isLarge ? 7 : 3,
+      bias: tensors.has('conv1.bias'),
+      pool: isLarge ? 'padded' : null,
+    },
+    block: recognised.block,
+    strideAt: 'second',
+    stages: stages.map((stage, i) => ({
+      ...stage,
+      isNumbered: known === null ? stage.blocks > 26 : known.numbered.includes(i + 2),
+    })),
+    shortcut: isLarge ? 'projection' : recognised.shortcut(stages, width),
+    bias: tensors.has('layer1.0.conv1.bias'),
+    average: { global_pooling: true },
+    classes: tensors.get(`${classifier}.weight`)?.shape[0] ?? null,
+  };
+  const network = resnetNetwork({
+    file,
+    tensors,
+    plan,
+    namesOf: (convolution) => namesOf(convolution, recognised.projection),
+    classifier: { weight: `${classifier}.weight`, bias: `${classifier}.bias` },
+    inputScale: isRgb ? DEVIATION.map((deviation) => 1 / (255 * deviation)) : null,
+    isIgnored: (name) => name.endsWith('.num_batches_tracked'),
+  });
+  return isRgb ? { ...network, preprocess: preprocess(plan) } : network;
+}
+
+function familyOf(stages: readonly Omit<Stage, 'isNumbered'>[]): string {
+  if (stages.some(({ groups = 1 }) => groups > 1)) return 'ResNeXt';
+  const isWide = stages.some(({ width, outputs }) => width !== outputs && 4 * width !== outputs);
+  return isWide ? 'Wide ResNet' : 'ResNet';
+}
+
+function preprocess({ input: [, , height, width], stem }: ResidualNet): Preprocess {
+  return {
+    resize: stem.kernel === 7 ? { shorterSide: Math.round(Math.min(height, width) / 0.875) } : null,
+    crop: { width, height },
+    mean: MEAN.map((value) => Number((255 * value).toFixed(3))),
+    order: 'RGB',
+  };
+}
+
+// DataParallel, Lightning and others put the model's own name before each of its tensors.
+function withoutPrefix(tensors: SourceTensors, file: string): SourceTensors {
+  const fail = (message: string): never => {
+    throw new WeightsError('convert/resnet', { file }, message);
+  };
+  const prefixes = [...tensors.keys()]
+    .filter((name) => /(?:^|\.)conv1\.weight$/.test(name))
+    .map((name) => name.slice(0, -'conv1.weight'.length))
+    .filter((prefix) => ['bn1.weight', 'layer1.0.conv1.weight'].every((name) => tensors.has(prefix + name)));
+  const [prefix, other] = prefixes;
+  if (prefix === undefined) {
+    const names = [...tensors.keys()].slice(0, 3).map((name) => `"${name}"`);
+    return fail(
+      `its tensors are not named as a ResNet of torchvision or timm (conv1.weight, bn1.weight, layer1.0.conv1.weight, …) but ${names.join(', ') || 'there are none'}; export another net as ONNX and convert that`,
+    );
+  }
+  if (other !== undefined)
+    fail(`it holds two ResNets, "${prefix}…" and "${other}…"; save the state dict of one of them`);
+  const outside = [...tensors.keys()].find((name) => !name.startsWith(prefix));
+  if (outside !== undefined)
+    fail(`beside the ResNet "${prefix}…" it holds "${outside}"; save the state dict of the ResNet alone`);
+  return new Map([...tensors].map(([name, tensor]) => [name.slice(prefix.length), tensor]));
+}
+
+class Recogniser {
+  readonly block: 'basic' | 'bottleneck';
+  /** What a shortcut's convolution and BatchNorm are called. */
+  readonly projection: 'downsample' | 'shortcut';
+  readonly #tensors: SourceTensors;
+  readonly #file: string;
+
+  constructor(tensors: SourceTensors, file: string) {
+    this.#tensors = tensors;
+    this.#file = file;
+    const has = (pattern: RegExp) => [...tensors.keys()].some((name) => pattern.test(name));
+    this.block = tensors.has('layer1.0.conv3.weight') ? 'bottleneck' : 'basic';
+    this.projection = has(/^layer\d+\.\d+\.shortcut\./) ? 'shortcut' : 'downsample';
+  }
+
+  fail(message: string): never {
+    throw new WeightsError('convert/resnet', { file: this.#file }, message);
+  }
+
+  /** akamaster's for CIFAR has no parameters: zeros before and after, as many as there are channels. */
+  shortcut(stages: readonly Omit<Stage, 'isNumbered'>[], width: number): ResidualNet['shortcut'] {
+    const hasSome = [...this.#tensors.keys()].some((name) =>
+      /^layer\d+\.\d+\.(?:shortcut|downsample)\./.test(name),
+    );
+    const channels = [width, ...stages.map(({ outputs }) => outputs)];
+    const doubles = channels.every((outputs, i) => i < 2 || outputs === 2 * channels[i - 1]!);
+    const isPlain = this.block === 'basic' && channels[0] === channels[1] && width % 2 === 0;
+    return !hasSome && doubles && isPlain ? 'centred-identity' : 'projection';
+  }
+
+  stages(): Omit<Stage, 'isNumbered'>[] {
+    const count = (nameOf: (index: number) => string): number => {
+      let found = 0;
+      while (this.#tensors.has(nameOf(found))) found++;
+      return found;
+    };
+    const stages = count((stage) => `layer${stage + 1}.0.conv1.weight`);
+    const counts = Array.from({ length: stages }, (_, stage) =>
+      count((block) => `layer${stage + 1}.${block}.conv1.weight`),
+    );
+    return counts.map((blocks, i) => {
+      const shape = (convolution: string): readonly number[] =>
+        this.#tensors.get(`layer${i + 1}.0.${convolution}.weight`)?.shape ?? [];
+      const width = shape('conv1')[0];
+      const outputs = this.block === 'bottleneck' ? shape('conv3')[0] : width;
+      const inputs = shape('conv2')[1];
+      if (width === undefined || outputs === undefined || inputs === undefined)
+        return this.fail(`stage layer${i + 1} has no whole first block`);
+      const groups = this.block === 'bottleneck' ? width / inputs : 1;
+      if (!Number.isInteger(groups))
+        this.fail(
+          `"layer${i + 1}.0.conv2.weight" takes ${inputs} of ${width} channels, which are no equal groups`,
+        );
+      return { blocks, width, outputs, ...(groups === 1 ? {} : { groups }) };
+    });
+  }
+}
+
+const CONVOLUTIONS: Readonly<Record<Exclude<Branch, '1'>, number>> = { '2a': 1, '2b': 2, '2c': 3 };
+
+function namesOf({ place }: Convolution, projection: string) {
+  const [kernel, norm] = torchNames(place, projection);
+  return {
+    kernel: `${kernel}.weight`,
+    bias: `${kernel}.bias`,
+    gamma: `${norm}.weight`,
+    beta: `${norm}.bias`,
+    mean: `${norm}.running_mean`,
+    variance: `${norm}.running_var`,
+  };
+}
+
+function torchNames(place: Convolution['place'], projection: string): readonly [string, string] {
+  if (place === null) return ['conv1', 'bn1'];
+  const block = `layer${place.stage + 1}.${place.block}`;
+  if (place.branch === '1') return [`${block}.${projection}.0`, `${block}.${projection}.1`];
+  const number = CONVOLUTIONS[place.branch];
+  return [`${block}.conv${number}`, `${block}.bn${number}`];
+}

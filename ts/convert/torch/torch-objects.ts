@@ -1,0 +1,179 @@
+/** What torch.save pickles: the few names that tensors are made of, and where a tensor's values lie. */
+import { type FloatType, type SourceTensor, sourceTensor } from '../source-tensor.ts';
+import type { Global, Made, PickleValue } from './unpickle.ts';
+
+/** Type of a storage: bytes of a value, and which floats they are. */
+const STORAGES: Readonly<Record<string, { readonly size: number; readonly kind: FloatType | null }>> = {
+  DoubleStorage: { size: 8, kind: 'float64' },
+  FloatStorage: { size: 4, kind: 'float32' },
+  HalfStorage: { size: 2, kind: 'float16' },
+  BFloat16Storage: { size: 2, kind: 'bfloat16' },
+  LongStorage: { size: 8, kind: null },
+  IntStorage: { size: 4, kind: null },
+  ShortStorage: { size: 2, kind: null },
+  CharStorage: { size: 1, kind: null },
+  ByteStorage: { size: 1, kind: null },
+  BoolStorage: { size: 1, kind: null },
+};
+
+/** Values in a row, in the file's entry `key`; `offset` and `count` in values. */
+export interface Storage extends Made {
+  readonly made: 'storage';
+  readonly key: string;
+  readonly type: string;
+  readonly size: number;
+  readonly kind: FloatType | null;
+  readonly offset: number;
+  readonly count: number;
+}
+
+/** A view of a storage, everything in values. */
+export interface TorchTensor extends Made {
+  readonly made: 'tensor';
+  readonly storage: Storage;
+  readonly offset: number;
+  readonly shape: readonly number[];
+  readonly strides: readonly number[];
+}
+
+/** What a file holds: its pickled value, and the bytes of each storage. */
+export interface TorchFile {
+  readonly value: PickleValue;
+  /** The bytes of the whole storage. @throws WeightsError where they are missing or too few */
+  readonly bytesOf: (storage: Storage) => Uint8Array;
+}
+
+export const isTensor = (value: PickleValue | undefined): value is TorchTensor => isMade(value, 'tensor');
+const isStorage = (value: PickleValue | undefined): value is Storage => isMade(value, 'storage');
+
+function isMade(value: PickleValue | undefined, made: string): boolean {
+  return typeof value === 'object' && value !== null && 'made' in value && value.made === made;
+}
+
+// Each as torch/_utils.py and torch/nn/parameter.py define it; `_rebuild_tensor` and Parameter itself are in files of
+// torch before 0.4, such as torchvision's first ResNets.
+const CALLS: Readonly<Record<string, (args: PickleValue[]) => PickleValue>> = {
+  'collections.OrderedDict': orderedDict,
+  'torch._utils._rebuild_tensor': rebuildTensor,
+  'torch._utils._rebuild_tensor_v2': rebuildTensor,
+  'torch._utils._rebuild_parameter': parameter,
+  'torch.nn.parameter.Parameter': parameter,
+};
+
+/** The names that a pickle may use: these and the types of storages. */
+export function torchGlobals(path: string): Global | undefined {
+  if (Object.hasOwn(CALLS, path)) return { global: path, call: CALLS[path]! };
+  const type = path.startsWith('torch.') ? path.slice(6) : '';
+  return Object.hasOwn(STORAGES, type) ? { global: path } : undefined;
+}
+
+/**
+ * A persistent id: ('storage', type, key, device, values in it[, (key of a view, offset, values)]).
+ * The view's offset counts from the storage's beginning.
+ */
+export function storageOf(id: PickleValue): Storage {
+  if (!Array.isArray(id)) throw 'expected a tuple';
+  const [kind, type, key, , count, view] = id;
+  if (kind === 'module') throw 'the file holds a whole model, which is code; save model.state_dict() alone';
+  const path = typeof type === 'object' && type !== null && 'global' in type ? type.global : '';
+  const name = path.replace(/^torch\./, '');
+  if (kind !== 'storage' || !Object.hasOwn(STORAGES, name) || typeof key !== 'string')
+    throw 'expected a storage of torch';
+  const [, offset, length] = Array.isArray(view) ? view : [null, 0, count];
+  return {
+    made: 'storage',
+    key,
+    type: path,
+    ...STORAGES[name]!,
+    offset: natural(offset, 'an offset'),
+    count: natural(length, 'a count'),
+  };
+}
+
+function rebuildTensor([storage, offset, shape, strides]: PickleValue[]): TorchTensor {
+  if (!isStorage(storage)) throw 'expected a storage';
+  if (!Array.isArray(shape) || !Array.isArray(strides) || shape.length !== strides.length)
+    throw 'expected a shape and as many strides';
+  const tensor: TorchTensor = {
+    made: 'tensor',
+    storage,
+    offset: natural(offset, 'an offset'),
+    shape: shape.map((dim) => natural(dim, 'a dimension')),
+    strides: strides.map((stride) => natural(stride, 'a stride')),
+  };
+  const count = tensor.shape.reduce((product, dim) => product * dim, 1);
+  const last = tensor.shape.reduce((at, dim, i) => at + (dim - 1) * tensor.strides[i]!, tensor.offset);
+  // An expanded tensor has more values than are stored; a small file could ask for any amount of memory with it.
+  if (count > storage.count || (count > 0 && last >= storage.count))
+    throw `a tensor of ${tensor.shape.join('×')} does not lie within its storage of ${storage.count} values`;
+  return tensor;
+}
+
+function parameter([tensor]: PickleValue[]): PickleValue {
+  if (!isTensor(tensor)) throw 'expected a tensor';
+  return tensor;
+}
+
+function orderedDict([items]: PickleValue[]): Map<PickleValue, PickleValue> {
+  if (items === undefined) return new Map();
+  if (!Array.isArray(items)) throw 'expected pairs';
+  return new Map(
+    items.map((pair) => {
+      if (!Array.isArray(pair) || pair.length !== 2) throw 'expected pairs';
+      return [pair[0]!, pair[1]!];
+    }),
+  );
+}
+
+function natural(value: PickleValue | undefined, what: string): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
+  throw `${what} is not a natural number`;
+}
+
+/** A tensor's values in the order of its shape. @param bytesOf The bytes of a storage, whole. */
+export function readTensor(
+  at: { readonly file: string; readonly name: string },
+  { storage, offset, shape, strides }: TorchTensor,
+  bytesOf: (storage: Storage) => Uint8Array,
+): SourceTensor {
+  return sourceTensor(at, storage.type, storage.kind, shape, () => {
+    const { size } = storage;
+    const start = (storage.offset + offset) * size;
+    const bytes = bytesOf(storage).subarray(start);
+    return isDense(shape, strides)
+      ? bytes.subarray(
+          0,
+          shape.reduce((product, dim) => product * dim, size),
+        )
+      : gather(bytes, size, shape, strides);
+  });
+}
+
+function isDense(shape: readonly number[], strides: readonly number[]): boolean {
+  let expected = 1;
+  return shape.reduceRight((dense, dim, i) => {
+    const fits = dim === 1 || strides[i] === expected;
+    expected *= dim;
+    return dense && fits;
+  }, true);
+}
+
+// Transposed tensors, slices, channels_last.
+function gather(
+  bytes: Uint8Array,
+  size: number,
+  shape: readonly number[],
+  strides: readonly number[],
+): Uint8Array {
+  const result = new Uint8Array(shape.reduce((product, dim) => product * dim, size));
+  let to = 0;
+  const visit = (axis: number, from: number): void => {
+    if (axis === shape.length) {
+      for (let i = 0; i < size; i++) result[to++] = bytes[from + i]!;
+      return;
+    }
+    for (let i = 0; i < shape[axis]!; i++) visit(axis + 1, from + i * strides[axis]! * size);
+  };
+  visit(0, 0);
+  return result;
+}
