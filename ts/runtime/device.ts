@@ -9,6 +9,7 @@ import type { NativeDevice, NativeDeviceOptions, NativeParameters, Precision } f
 import { convertError } from '../native/convert-error.ts';
 import { loadBinding } from '../native/load.ts';
 import { type BufferShape, checkBufferShape, DeviceBuffer } from './buffer.ts';
+import type { Communicator } from './communicator.ts';
 import {
   type Compiled,
   type CompileOptions,
@@ -57,6 +58,8 @@ export interface DeviceOptions {
   readonly tune?: boolean;
   /** Where measured choices are kept from run to run. Default: `resnode` in the user's cache folder. */
   readonly cacheFolder?: string;
+  /** The processes that nets on this device are trained with: `openCommunicator`. Default none. */
+  readonly communicator?: Communicator;
   /** Where backend libraries are looked for, for tests. @internal */
   readonly libraryFolder?: string;
 }
@@ -142,6 +145,7 @@ function openNative(
       cacheFolder: options.cacheFolder ?? join(cache, 'resnode'),
       deterministic: options.deterministic ?? false,
       cudnn: options.cudnn ?? true,
+      communicator: options.communicator?.native ?? null,
     });
   } catch (error) {
     throw convertError(error, name);

@@ -143,7 +143,8 @@ async function beginningWeights(
   return readInitialWeights((typeof weights === 'string' ? [weights] : weights).flatMap(splitList));
 }
 
-function updateRule(parameters: SolverSettings): UpdateRule {
+/** What the update itself needs to know of a solver. */
+export function updateRule(parameters: SolverSettings): UpdateRule {
   const { type, momentum, momentum2, delta, rms_decay, clip_gradients, iter_size, weight_decay } = parameters;
   const regularization_type = parameters.regularization_type as 'L1' | 'L2';
   return {

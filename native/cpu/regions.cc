@@ -1,0 +1,40 @@
+#include "regions.h"
+
+#include <algorithm>
+
+namespace resnode::cpu {
+namespace {
+
+// Calls function(index in x, index in y) for every sampled pixel of a plane.
+template <class Function>
+void forEachSample(const Sampling& s, int64_t plane, Function function) {
+  for (int64_t p = 0; p < s.outHeight; ++p) {
+    const int64_t from = (plane * s.height + p * s.strideHeight) * s.width, to = (plane * s.outHeight + p) * s.outWidth;
+    for (int64_t q = 0; q < s.outWidth; ++q) function((from + q * s.strideWidth) * s.lanes, (to + q) * s.lanes);
+  }
+}
+
+}  // namespace
+
+void sample(const Sampling& sampling, const float* x, float* y) {
+#pragma omp parallel for schedule(static)
+  for (int64_t plane = 0; plane < sampling.planes; ++plane) {
+    forEachSample(sampling, plane, [&](int64_t in, int64_t out) { std::copy_n(x + in, sampling.lanes, y + out); });
+  }
+}
+
+void sampleGradient(const Sampling& sampling, const float* dy, float* dx) {
+  const int64_t size = sampling.height * sampling.width * sampling.lanes;
+#pragma omp parallel for schedule(static)
+  for (int64_t plane = 0; plane < sampling.planes; ++plane) {
+    std::fill_n(dx + plane * size, size, 0.f);
+    forEachSample(sampling, plane, [&](int64_t in, int64_t out) { std::copy_n(dy + out, sampling.lanes, dx + in); });
+  }
+}
+
+void copyRows(const float* from, int64_t fromStep, float* to, int64_t toStep, int64_t outer, int64_t length) {
+#pragma omp parallel for schedule(static)
+  for (int64_t row = 0; row < outer; ++row) std::copy_n(from + row * fromStep, length, to + row * toStep);
+}
+
+}  // namespace resnode::cpu

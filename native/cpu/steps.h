@@ -1,0 +1,46 @@
+// One function for each kind of operation that does better than the reference loops. False: left to them.
+#pragma once
+
+#include "step-builder.h"
+
+namespace resnode::cpu {
+
+bool addConvolution(StepBuilder& step, const Convolution& convolution);
+bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution);
+bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct);
+bool addInnerProductGradient(StepBuilder& step, const InnerProduct& innerProduct);
+bool addPooling(StepBuilder& step, const Pooling& pooling);
+bool addPoolingGradient(StepBuilder& step, const Pooling& pooling);
+bool addBatchNorm(StepBuilder& step, const BatchNorm& batchNorm);
+bool addBatchNormGradient(StepBuilder& step, const BatchNorm& batchNorm);
+bool addRelu(StepBuilder& step, const Relu& relu);
+bool addReluGradient(StepBuilder& step, const Relu& relu);
+bool addEltwise(StepBuilder& step, const Eltwise& eltwise);
+bool addEltwiseGradient(StepBuilder& step, const Eltwise& eltwise);
+bool addConcat(StepBuilder& step, const Concat& concat);
+bool addConcatGradient(StepBuilder& step, const Concat& concat);
+bool addPower(StepBuilder& step, const Power& power);
+bool addPowerGradient(StepBuilder& step, const Power& power);
+bool addReshape(StepBuilder& step);
+bool addReshapeGradient(StepBuilder& step);
+bool addUpdate(StepBuilder& step, const Update& update);
+void addReference(StepBuilder& step);
+
+// The diff of what an operation made (`dy`, an input of its gradient), behind the ReLU that is its last step: in any
+// layout, told from what it made (`y`).
+class DiffBehindRelu {
+ public:
+  DiffBehindRelu(StepBuilder& step, const std::optional<FusedRelu>& relu, size_t y, size_t dy);
+  Place in(const Layout& layout);
+
+ private:
+  StepBuilder& step_;
+  size_t dy_;
+  std::optional<Place> masked_;
+  Layout layout_;
+};
+
+// Whether a pooling with one output is oneDNN's, whose gradient needs neither what it read nor what it made.
+bool poolingGradientReadsOnlyDiffs(const Pooling& pooling, const Shape& in, const Shape& out);
+
+}  // namespace resnode::cpu

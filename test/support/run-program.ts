@@ -1,0 +1,128 @@
+/** Programs written by hand, run as they are on a native device: what native code does, with nothing in between. */
+import { join } from 'node:path';
+import type { NativeDevice } from '../../ts/native/binding.ts';
+import { loadBinding } from '../../ts/native/load.ts';
+import { planMemory } from '../../ts/program/plan-memory.ts';
+import type { Program, ProgramOperation, ProgramParameterId, TensorId } from '../../ts/program/program.ts';
+
+/** Opens a device without the library around it. */
+export function openNative(kind: 'reference' | 'cpu', { threads = 2, winograd = true } = {}): NativeDevice {
+  const { binding, folder } = loadBinding();
+  return binding.openDevice(kind, {
+    threads,
+    winograd,
+    libraryFolder: folder,
+    ordinal: 0,
+    cacheFolder: join(folder, 'cache'),
+    deterministic: false,
+    cudnn: false,
+    communicator: null,
+  });
+}
+
+/** Numbers from −1 to 1, the same for each seed. */
+export function noise(count: number, seed: number): Float32Array {
+  let state = (seed * 2654435761) >>> 0;
+  return Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  });
+}
+
+const sizeOf = (shape: readonly number[]) => shape.reduce((product, dim) => product * dim, 1);
+
+/** Collects a Program; inputs and parameters bring their values. */
+export class ProgramWriter {
+  readonly #tensors: { name: string; shape: readonly number[] }[] = [];
+  readonly #parameters: { name: string; shape: readonly number[]; mutable: boolean }[] = [];
+  readonly #operations: ProgramOperation[] = [];
+  readonly #inputs: TensorId[] = [];
+  readonly inputValues: Float32Array[] = [];
+  readonly parameterValues: Float32Array[] = [];
+
+  tensor(...shape: number[]): TensorId {
+    return this.#tensors.push({ name: `t${this.#tensors.length}`, shape }) - 1;
+  }
+  input(shape: readonly number[], values = noise(sizeOf(shape), this.#tensors.length + 1)): TensorId {
+    const id = this.tensor(...shape);
+    this.#inputs.push(id);
+    this.inputValues.push(values);
+    return id;
+  }
+  parameter(
+    shape: readonly number[],
+    { values = noise(sizeOf(shape), 99 + this.#parameters.length), mutable = false } = {},
+  ): ProgramParameterId {
+    this.parameterValues.push(values);
+    return this.#parameters.push({ name: `p${this.#parameters.length}`, shape, mutable }) - 1;
+  }
+  /** @returns The operation's index. */
+  operation(inputs: readonly TensorId[], outputs: readonly TensorId[], attributes: Attributes): number {
+    const operation = {
+      layer: `o${this.#operations.length}`,
+      inputs,
+      outputs,
+      ...attributes,
+    } as ProgramOperation;
+    return this.#operations.push(operation) - 1;
+  }
+  program(outputs: readonly TensorId[]): Program {
+    return {
+      name: 'test',
+      tensors: this.#tensors,
+      parameters: this.#parameters,
+      operations: this.#operations,
+      inputs: this.#inputs,
+      outputs,
+    };
+  }
+}
+
+type Attributes = ProgramOperation extends infer Each
+  ? Each extends ProgramOperation
+    ? Omit<Each, 'layer' | 'inputs' | 'outputs'>
+    : never
+  : never;
+
+/** Outputs of every run, the parameters after the last one, and what computed. */
+export interface ProgramResult {
+  readonly outputs: Float32Array[][];
+  readonly parameters: Float32Array[];
+  readonly implementations: readonly string[];
+  readonly milliseconds: Float64Array;
+}
+
+/** Runs a program `runs` times in one executable. */
+export async function runProgram(
+  device: NativeDevice,
+  writer: ProgramWriter,
+  outputs: readonly TensorId[],
+  { runs = 1, inputs = (_run: number) => writer.inputValues } = {},
+): Promise<ProgramResult> {
+  const program = writer.program(outputs);
+  const plan = await device.prepare(program, { precision: 'float32', deterministic: false, tune: false });
+  const memory = planMemory(plan.buffers, plan);
+  const parameters = await device.createParameters(
+    program,
+    writer.parameterValues.map((values) => ({
+      bytes: new Uint8Array(values.slice().buffer),
+      dtype: 'float32',
+      channelScale: null,
+    })),
+  );
+  const executable = await device.compile(plan, parameters, memory.offsets, memory.bytes);
+  const results: Float32Array[][] = [];
+  let milliseconds = new Float64Array();
+  for (let run = 0; run < runs; run++) {
+    const result = await executable.run(inputs(run), { profile: true, outputs: outputs.map(() => null) })
+      .done;
+    results.push(result.outputs.map((values) => values!));
+    milliseconds = result.milliseconds as Float64Array<ArrayBuffer>;
+  }
+  const after = await Promise.all(writer.parameterValues.map((_, id) => parameters.read(id)));
+  const { implementations } = plan;
+  executable.dispose();
+  parameters.dispose();
+  plan.dispose();
+  return { outputs: results, parameters: after, implementations, milliseconds };
+}
