@@ -102,7 +102,7 @@ const std::map<std::string, Reader>& readers() {
       {"batchNorm",
        [](const Napi::Object& o) -> Attributes {
          return BatchNorm{id(o, "mean"), id(o, "variance"), id(o, "factor"), real(o, "eps"), real(o, "movingAverageFraction"),
-                          text(o, "statistics") == "global", boolean(o, "update"), optionalId(o, "scale"), optionalId(o, "bias"), relu(o)};
+                          text(o, "statistics") == "global", boolean(o, "update"), boolean(o, "synchronised"), optionalId(o, "scale"), optionalId(o, "bias"), relu(o)};
        }},
       {"relu", [](const Napi::Object& o) -> Attributes { return Relu{real(o, "negativeSlope")}; }},
       {"elu", [](const Napi::Object& o) -> Attributes { return Elu{real(o, "alpha")}; }},

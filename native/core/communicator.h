@@ -15,6 +15,7 @@ class Communicator {
   virtual int size() const = 0;
   // In place: the sum over all processes, the same bits in each. Throws Error("communicator/failed").
   virtual void sum(float* values, size_t count) = 0;
+  virtual void sum(double* values, size_t count) = 0;
   // In place: those of `root`.
   virtual void broadcast(float* values, size_t count, int root) = 0;
   // Another one of the same processes, for another thread.

@@ -74,6 +74,7 @@ struct BatchNorm {
   float movingAverageFraction = 0.999f;
   bool globalStatistics = false;
   bool update = true;
+  bool isSynchronised = false;  // batch statistics over all processes
   std::optional<ParameterId> scale, bias;
   std::optional<FusedRelu> relu;
 };

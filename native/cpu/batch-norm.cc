@@ -31,6 +31,11 @@ struct Scratch {
   }
 };
 
+// Of equally large batches in several processes, all together.
+void addOver(Communicator* communicator, Partial* partials, int64_t channels) {
+  if (communicator) communicator->sum(&partials->first, 2 * channels);
+}
+
 // Calls function(image, strip) for every strip of every image, in parallel.
 template <class Function>
 void forEachStrip(const ChannelView& view, Function function) {
@@ -57,6 +62,23 @@ float scaleOf(const BatchNorm& batchNorm, const BatchNormParameters& parameters,
   return static_cast<float>((parameters.scale ? parameters.scale[channel] : 1.0) / std::sqrt(variance + batchNorm.eps));
 }
 
+// The images' means and squares about them → the batch's mean and variance in the first row: the images' variances about
+// their own means, and that of their means; all are equally large.
+void poolImages(Partial* partials, const ChannelView& view, int64_t padded) {
+  const double images = static_cast<double>(view.outer);
+  for (int64_t c = 0; c < view.channels; ++c) {
+    double mean = 0, between = 0, within = 0;
+    for (int64_t n = 0; n < view.outer; ++n) mean += partials[n * padded + c].first;
+    mean /= images;
+    for (int64_t n = 0; n < view.outer; ++n) {
+      const Partial& partial = partials[n * padded + c];
+      between += (partial.first - mean) * (partial.first - mean);
+      within += partial.second;
+    }
+    partials[c] = {mean, (within / static_cast<double>(view.inner) + between) / images};
+  }
+}
+
 float slopeOf(const BatchNorm& batchNorm) { return batchNorm.relu ? batchNorm.relu->negativeSlope : 1.f; }
 
 }  // namespace
@@ -66,9 +88,10 @@ size_t batchNormScratch(const ChannelView& view) {
 }
 
 void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters, const float* x, float* y,
-               float* savedMean, float* savedVariance, void* memory) {
+               float* savedMean, float* savedVariance, void* memory, Communicator* communicator) {
   const Scratch scratch(view, memory);
-  const int64_t padded = paddedChannels(view), count = view.outer * view.inner;
+  const int64_t processes = communicator ? communicator->size() : 1;
+  const int64_t padded = paddedChannels(view), count = view.outer * view.inner * processes;
   float *means = scratch.constants[0], *scales = scratch.constants[1], *biases = scratch.constants[2];
   if (!batchNorm.globalStatistics) {
     forEachStrip(view, [&](int64_t image, const Strip& strip) {
@@ -76,28 +99,24 @@ void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchN
       momentsOf(x, strip, mean, squares);
       for (int64_t l = 0; l < strip.lanes; ++l) scratch.partials[image * padded + strip.channel + l] = {mean[l], squares[l]};
     });
+    poolImages(scratch.partials, view, padded);
+    if (communicator) {
+      // As mean and mean of squares, which add up; in float64 their difference keeps enough.
+      for (int64_t c = 0; c < view.channels; ++c) scratch.partials[c].second += scratch.partials[c].first * scratch.partials[c].first;
+      addOver(communicator, scratch.partials, view.channels);
+      for (int64_t c = 0; c < view.channels; ++c) {
+        const double mean = scratch.partials[c].first / static_cast<double>(processes);
+        scratch.partials[c] = {mean, std::max(0.0, scratch.partials[c].second / static_cast<double>(processes) - mean * mean)};
+      }
+    }
   }
-  const double fraction = batchNorm.movingAverageFraction, images = static_cast<double>(view.outer);
+  const double fraction = batchNorm.movingAverageFraction;
   const double correction = count > 1 ? static_cast<double>(count) / static_cast<double>(count - 1) : 1.0;
   const bool updates = batchNorm.update && !batchNorm.globalStatistics;
   const double inverse = unfactor(parameters);
   for (int64_t c = 0; c < view.channels; ++c) {
-    double mean = 0, variance = 0;
-    if (batchNorm.globalStatistics) {
-      mean = parameters.mean[c] * inverse;
-      variance = parameters.variance[c] * inverse;
-    } else {
-      // The images' variances about their own means, and that of their means: all are equally large.
-      double between = 0, within = 0;
-      for (int64_t n = 0; n < view.outer; ++n) mean += scratch.partials[n * padded + c].first;
-      mean /= images;
-      for (int64_t n = 0; n < view.outer; ++n) {
-        const Partial& partial = scratch.partials[n * padded + c];
-        between += (partial.first - mean) * (partial.first - mean);
-        within += partial.second;
-      }
-      variance = (within / static_cast<double>(view.inner) + between) / images;
-    }
+    const double mean = batchNorm.globalStatistics ? parameters.mean[c] * inverse : scratch.partials[c].first;
+    const double variance = batchNorm.globalStatistics ? parameters.variance[c] * inverse : scratch.partials[c].second;
     // batch_norm_layer.cpp: the unbiased variance is summed up, the biased one normalises.
     if (updates) {
       parameters.mean[c] = static_cast<float>(fraction * parameters.mean[c] + mean);
@@ -117,10 +136,10 @@ void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchN
 }
 
 void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters, const float* x, const float* mean,
-                       const float* variance, const float* dy, float* dx, float* dScale, float* dBias, void* memory) {
+                       const float* variance, const float* dy, float* dx, float* dScale, float* dBias, void* memory, Communicator* communicator) {
   const Scratch scratch(view, memory);
   const int64_t padded = paddedChannels(view);
-  const double count = static_cast<double>(view.outer * view.inner);
+  const double count = static_cast<double>(view.outer * view.inner * (communicator ? communicator->size() : 1));
   float *means = scratch.constants[0], *scales = scratch.constants[1], *biases = scratch.constants[2];
   float *shares = scratch.constants[3], *slopes = scratch.constants[4];
   const double inverse = unfactor(parameters);
@@ -149,9 +168,13 @@ void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, cons
       const double squared = varianceOf(c) + batchNorm.eps;
       if (dScale) dScale[c] = static_cast<float>(product / std::sqrt(squared));
       if (dBias) dBias[c] = static_cast<float>(sum);
-      if (batchNorm.globalStatistics) continue;
-      shares[c] = static_cast<float>(sum / count);
-      slopes[c] = static_cast<float>(product / (squared * count));
+      scratch.partials[c] = {sum, product};
+    }
+    // The parameters' diffs stay this process's own: they are averaged with all others.
+    if (!batchNorm.globalStatistics) addOver(communicator, scratch.partials, view.channels);
+    for (int64_t c = 0; !batchNorm.globalStatistics && c < view.channels; ++c) {
+      shares[c] = static_cast<float>(scratch.partials[c].first / count);
+      slopes[c] = static_cast<float>(scratch.partials[c].second / ((varianceOf(c) + batchNorm.eps) * count));
     }
   }
   if (!dx) return;

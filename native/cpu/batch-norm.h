@@ -1,6 +1,7 @@
 // Batch normalisation with scale, shift and ReLU over feature maps in the layouts that convolutions like.
 #pragma once
 
+#include "core/communicator.h"
 #include "core/program.h"
 #include "layout.h"
 
@@ -14,14 +15,16 @@ struct BatchNormParameters {
 // Bytes that both functions need beside their arguments.
 size_t batchNormScratch(const ChannelView& view);
 
+// Batch statistics are over the batches of all processes of `communicator`, where that is not null.
+
 // y = relu(scale · (x − mean) / √(variance + eps) + bias). y may be x. savedMean and savedVariance [C]: null, or what it used.
 void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters, const float* x, float* y,
-               float* savedMean, float* savedVariance, void* scratch);
+               float* savedMean, float* savedVariance, void* scratch, Communicator* communicator);
 
 // dx may be dy; dx, dScale and dBias may be null. mean and variance: what the forward pass saved; null with global
 // statistics, which are the parameters'.
 void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters, const float* x, const float* mean,
-                       const float* variance, const float* dy, float* dx, float* dScale, float* dBias, void* scratch);
+                       const float* variance, const float* dy, float* dx, float* dScale, float* dBias, void* scratch, Communicator* communicator);
 
 // The same with global statistics where dx alone is asked for: the ReLU is then told from y, which may be null without one.
 void frozenBatchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters, const float* y, const float* dy,

@@ -104,6 +104,7 @@ bool addOperation(StepBuilder& step) {
         else if constexpr (std::is_same_v<T, Power>) return addPower(step, op);
         else if constexpr (std::is_same_v<T, Reshape>) return addReshape(step);
         else if constexpr (std::is_same_v<T, Gradient>) return addGradient(step, step.program().operations[op.of]);
+        else if constexpr (std::is_same_v<T, AllMean>) return addAllMean(step);
         else if constexpr (std::is_same_v<T, Update>) return addUpdate(step, op);
         else return false;
       },

@@ -23,6 +23,7 @@ bool addPower(StepBuilder& step, const Power& power);
 bool addPowerGradient(StepBuilder& step, const Power& power);
 bool addReshape(StepBuilder& step);
 bool addReshapeGradient(StepBuilder& step);
+bool addAllMean(StepBuilder& step);
 bool addUpdate(StepBuilder& step, const Update& update);
 void addReference(StepBuilder& step);
 

@@ -30,13 +30,8 @@ class MpiCommunicator final : public Communicator {
   }
   int rank() const override { return rank_; }
   int size() const override { return size_; }
-  // To the first and back, in pieces whose length is an int: an all-reduce may add in another order in each process.
-  void sum(float* values, size_t count) override {
-    inPieces(values, count, [&](float* piece, int length) {
-      check(MPI_Reduce(rank_ == 0 ? MPI_IN_PLACE : piece, piece, length, MPI_FLOAT, MPI_SUM, 0, communicator_), "MPI_Reduce");
-      check(MPI_Bcast(piece, length, MPI_FLOAT, 0, communicator_), "MPI_Bcast");
-    });
-  }
+  void sum(float* values, size_t count) override { sum(values, count, MPI_FLOAT); }
+  void sum(double* values, size_t count) override { sum(values, count, MPI_DOUBLE); }
   void broadcast(float* values, size_t count, int root) override {
     inPieces(values, count, [&](float* piece, int length) { check(MPI_Bcast(piece, length, MPI_FLOAT, root, communicator_), "MPI_Bcast"); });
   }
@@ -48,8 +43,17 @@ class MpiCommunicator final : public Communicator {
   void finish() override { check(MPI_Finalize(), "MPI_Finalize"); }
 
  private:
-  template <class Function>
-  static void inPieces(float* values, size_t count, Function function) {
+  // To the first and back: an all-reduce may add in another order in each process.
+  template <class T>
+  void sum(T* values, size_t count, MPI_Datatype type) {
+    inPieces(values, count, [&](T* piece, int length) {
+      check(MPI_Reduce(rank_ == 0 ? MPI_IN_PLACE : piece, piece, length, type, MPI_SUM, 0, communicator_), "MPI_Reduce");
+      check(MPI_Bcast(piece, length, type, 0, communicator_), "MPI_Bcast");
+    });
+  }
+  // A message's length is an int.
+  template <class T, class Function>
+  static void inPieces(T* values, size_t count, Function function) {
     constexpr size_t kPiece = size_t{1} << 22;
     for (size_t start = 0; start < count; start += kPiece) function(values + start, static_cast<int>(std::min(kPiece, count - start)));
   }

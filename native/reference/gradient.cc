@@ -15,7 +15,8 @@ void runGradient(const Program& program, const Gradient& gradient, const Argumen
                                 part(arguments.inputs, inputs + outputs, outputs),
                                 part(arguments.outputs, 0, inputs),
                                 part(arguments.outputs, inputs, arguments.outputs.size() - inputs),
-                                arguments.parameters};
+                                arguments.parameters,
+                                arguments.communicator};
   std::visit(
       [&](const auto& op) {
         using T = std::decay_t<decltype(op)>;

@@ -13,6 +13,7 @@ struct GradientArguments {
   std::vector<View> dx;                      // diffs of what it read
   std::vector<View> dw;                      // diffs of its parameters: two places, PReLU's one, or none
   const std::vector<float*>& parameters;     // as in Arguments
+  Communicator* communicator;
 };
 
 // dy behind a ReLU that is the operation's last step, seen from what it made: y > 0 only where its own input was

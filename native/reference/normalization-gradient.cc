@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/communicator.h"
 #include "gradients.h"
 
 namespace resnode::reference {
@@ -38,7 +39,8 @@ void gradientOf(const BatchNorm& batchNorm, const GradientArguments& arguments) 
   const Shape& shape = *arguments.x[0].shape;
   const int64_t outer = shape[0], channels = shape.size() > 1 ? shape[1] : 1;
   const int64_t inner = elementCount(shape) / (outer * channels);
-  const double count = static_cast<double>(outer * inner);
+  Communicator* communicator = batchNorm.isSynchronised ? arguments.communicator : nullptr;
+  const double count = static_cast<double>(outer * inner * (communicator ? communicator->size() : 1));
   const bool isGlobal = batchNorm.globalStatistics;
   const float* x = arguments.x[0].data;
   float* dx = arguments.dx[0].data;
@@ -66,6 +68,13 @@ void gradientOf(const BatchNorm& batchNorm, const GradientArguments& arguments) 
     });
     if (arguments.dw[0].data) arguments.dw[0].data[c] = static_cast<float>(product);
     if (arguments.dw[1].data) arguments.dw[1].data[c] = static_cast<float>(sum);
+    // The parameters' diffs stay this process's own: they are averaged with all others.
+    if (communicator && !isGlobal) {
+      double sums[] = {sum, product};
+      communicator->sum(sums, 2);
+      sum = sums[0];
+      product = sums[1];
+    }
     if (!dx) continue;
     each([&](int64_t i, double dy, double normalised) {
       const double centred = isGlobal ? dy : dy - sum / count - normalised * product / count;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/communicator.h"
 #include "operations.h"
 
 namespace resnode::reference {
@@ -32,7 +33,8 @@ void runScale(const Scale& scale, const Arguments& arguments) {
 void runBatchNorm(const BatchNorm& batchNorm, const Arguments& arguments) {
   const Shape& shape = *arguments.inputs[0].shape;
   const int64_t outer = shape[0], channels = shape.size() > 1 ? shape[1] : 1;
-  const int64_t inner = elementCount(shape) / (outer * channels), count = outer * inner;
+  Communicator* communicator = batchNorm.isSynchronised ? arguments.communicator : nullptr;
+  const int64_t inner = elementCount(shape) / (outer * channels), count = outer * inner * (communicator ? communicator->size() : 1);
   float* means = arguments.parameters[batchNorm.mean];
   float* variances = arguments.parameters[batchNorm.variance];
   float* factor = arguments.parameters[batchNorm.factor];
@@ -49,11 +51,13 @@ void runBatchNorm(const BatchNorm& batchNorm, const Arguments& arguments) {
         const float* x = arguments.inputs[0].data + (o * channels + c) * inner;
         for (int64_t k = 0; k < inner; ++k) sum += x[k];
       }
+      if (communicator) communicator->sum(&sum, 1);
       mean = sum / static_cast<double>(count);
       for (int64_t o = 0; o < outer; ++o) {
         const float* x = arguments.inputs[0].data + (o * channels + c) * inner;
         for (int64_t k = 0; k < inner; ++k) squares += (x[k] - mean) * (x[k] - mean);
       }
+      if (communicator) communicator->sum(&squares, 1);
       variance = squares / static_cast<double>(count);
     }
     if (updates) {

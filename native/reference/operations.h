@@ -18,6 +18,7 @@ struct Arguments {
   std::vector<View> inputs;
   std::vector<View> outputs;
   std::vector<float*> parameters;
+  Communicator* communicator = nullptr;  // null: this process is alone
 };
 
 // Fills inputs and outputs from the memory at each place of the operation, null where its id is −1. What is not there
@@ -44,7 +45,7 @@ void runEuclideanLoss(const Arguments& arguments);
 void runAccuracy(const Accuracy& accuracy, const std::string& layer, const Arguments& arguments);
 // gradients.h
 void runGradient(const Program& program, const Gradient& gradient, const Arguments& arguments);
-void runAllMean(const Program& program, const Arguments& arguments);
+void runAllMean(const Arguments& arguments);
 void runUpdate(const Program& program, const Update& update, const Arguments& arguments);
 
 // An integer from 0 to channels − 1, or Error("label/invalid").

@@ -33,6 +33,7 @@ void bind(const Program& program, const Operation& operation, const std::vector<
   };
   arguments.inputs = views(read, inputs);
   arguments.outputs = views(written, outputs);
+  arguments.communicator = program.communicator.get();
 }
 
 void run(const Program& program, const Operation& operation, const Arguments& arguments) {
@@ -68,7 +69,7 @@ void run(const Program& program, const Operation& operation, const Arguments& ar
         else if constexpr (std::is_same_v<T, Slice>) runSlice(op, arguments);
         else if constexpr (std::is_same_v<T, Lrn>) runLrn(op, arguments);
         else if constexpr (std::is_same_v<T, Gradient>) runGradient(program, op, arguments);
-        else if constexpr (std::is_same_v<T, AllMean>) runAllMean(program, arguments);
+        else if constexpr (std::is_same_v<T, AllMean>) runAllMean(arguments);
         else if constexpr (std::is_same_v<T, Update>) runUpdate(program, op, arguments);
         else if constexpr (std::is_same_v<T, Reshape>)
           for (const View& output : arguments.outputs)

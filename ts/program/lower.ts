@@ -62,6 +62,7 @@ export function lower(
     movingAverageFraction: from.movingAverageFraction,
     statistics,
     update: statistics === 'batch',
+    synchronised: false,
     scale: null,
     bias: null,
     relu: null,

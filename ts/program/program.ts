@@ -76,6 +76,8 @@ export type ProgramOperation = {
       readonly statistics: 'batch' | 'global';
       /** Whether batch statistics go into the running sums; false where a forward pass is computed again. */
       readonly update: boolean;
+      /** Batch statistics are those of all processes that train together, whose batches are equally large. */
+      readonly synchronised: boolean;
       /** The Scale layer behind it, learned. */
       readonly scale: ProgramParameterId | null;
       readonly bias: ProgramParameterId | null;
@@ -138,6 +140,11 @@ export type ProgramOperation = {
    * there is one or not; −1 where nobody asks.
    */
   | { readonly kind: 'gradient'; readonly of: number }
+  /**
+   * Each input's mean over all processes that train together; this process's own values where there are no others.
+   * inputs: diffs, −1 where there is none; outputs: one an input, made in its memory where the device can.
+   */
+  | { readonly kind: 'allMean' }
   /**
    * Caffe's SGDSolver::ApplyUpdate over all learnable parameters, in place: clip, normalise, regularise, rule.
    * inputs: the schedule [rate, iteration from 0, first, last], then one diff a parameter (−1: it has none and counts

@@ -116,7 +116,8 @@ export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptio
   const open = (chosen: NativeKind, reason: string) => {
     const name = chosen === 'cuda' ? `cuda:${ordinal ?? 0}` : chosen;
     const native = openNative(chosen, name, { ...options, threads, winograd, ordinal: Number(ordinal ?? 0) });
-    return new Device(native, name, reason, { memoryLimit, tune: options.tune ?? true });
+    const { communicator = null, tune = true } = options;
+    return new Device(native, name, reason, { memoryLimit, tune, communicator });
   };
   if (family !== 'auto') return open(family as NativeKind, `${kind} was asked for`);
   try {
@@ -161,6 +162,8 @@ export class Device {
   readonly reason: string;
   /** What it is: threads, library versions, instruction set. */
   readonly description: Readonly<Record<string, string | number>>;
+  /** The processes that its nets are trained with; null: this one is alone. */
+  readonly communicator: Communicator | null;
   readonly #native: NativeDevice;
   readonly #limit: number;
   readonly #tune: boolean;
@@ -170,10 +173,19 @@ export class Device {
     native: NativeDevice,
     name: string,
     reason: string,
-    { memoryLimit, tune }: { readonly memoryLimit: number; readonly tune: boolean },
+    {
+      memoryLimit,
+      tune,
+      communicator,
+    }: {
+      readonly memoryLimit: number;
+      readonly tune: boolean;
+      readonly communicator: Communicator | null;
+    },
   ) {
     this.#native = native;
     this.#tune = tune;
+    this.communicator = communicator;
     this.name = name;
     this.#limit = memoryLimit;
     this.kind = native.kind;
@@ -222,7 +234,7 @@ export class Device {
   async train(options: TrainOptions): Promise<Trainer> {
     checkTrainOptions(options);
     const phase = options.phase ?? 'TRAIN';
-    const asked = { ...options, phase };
+    const asked = { ...options, phase, isShared: this.communicator !== null };
     const net = readModel(asked);
     const lowered = lowerTraining(net, asked);
     const weights = await readGiven(options.weights);
@@ -246,7 +258,7 @@ export class Device {
   /** What `train` would take and use, without taking it: no weights are read. @throws as `plan` */
   async planTraining(options: Omit<TrainOptions, 'weights' | 'history'>): Promise<ModelPlan> {
     checkTrainOptions(options);
-    const asked = { ...options, phase: options.phase ?? 'TRAIN' };
+    const asked = { ...options, phase: options.phase ?? 'TRAIN', isShared: this.communicator !== null };
     try {
       const planned = await this.#plan(lowerTraining(readModel(asked), asked), {});
       const description = describePlan(planned);

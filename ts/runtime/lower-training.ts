@@ -9,6 +9,7 @@ import { fuseForTraining } from '../program/fuse-for-training.ts';
 import { lower, type ParameterRecipe } from '../program/lower.ts';
 import type { Program, ProgramParameterId, TensorId } from '../program/program.ts';
 import { keepsBlockEnds } from '../program/recompute.ts';
+import { shareBetweenProcesses } from '../program/share-between-processes.ts';
 import type { Lowered } from './compile.ts';
 
 export interface LowerTrainingOptions extends GraphOptions {
@@ -17,6 +18,9 @@ export interface LowerTrainingOptions extends GraphOptions {
   readonly history?: readonly Float32Array[];
   readonly diffs?: readonly string[];
   readonly recompute?: boolean;
+  readonly synchronisedBatchNorm?: boolean;
+  /** Whether other processes train the same net. */
+  readonly isShared?: boolean;
 }
 
 /** One of Caffe's learnable_params: every blob of the net once, BatchNorm's statistics too. */
@@ -97,12 +101,20 @@ export function lowerTraining(net: NetParameter, options: LowerTrainingOptions):
       seeds.filter(({ weight }) => weight !== 0).map(({ blob, weight }) => [blob, weight]),
     ),
   };
-  if (options.update !== null)
-    return {
-      ...common,
-      ...withUpdate(graph, { program, recipes }, parameters, parameterDiffs, options.update, options.history),
-      diffs: { parameters: [], blobs: new Map() },
-    };
+  if (options.update !== null) {
+    const updating = withUpdate(
+      graph,
+      { program, recipes },
+      parameters,
+      parameterDiffs,
+      options.update,
+      options.history,
+    );
+    const step = options.isShared
+      ? shareBetweenProcesses(updating.program, options.synchronisedBatchNorm ?? false)
+      : updating.program;
+    return { ...common, ...updating, program: step, diffs: { parameters: [], blobs: new Map() } };
+  }
   const results: TensorId[] = [...program.outputs];
   const place = (id: TensorId | null | undefined, shape: readonly number[]): DiffPlace =>
     id == null ? { output: null, shape } : { output: results.push(id) - 1, shape };

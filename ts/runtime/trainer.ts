@@ -46,6 +46,11 @@ export interface TrainOptions {
   readonly diffs?: readonly string[];
   /** Less memory for more time: what lies inside the blocks is computed again in the backward pass. Default false. */
   readonly recompute?: boolean;
+  /**
+   * With a communicator on the device: BatchNorm's batch statistics are those of all processes' batches together, which
+   * must be equally large. Default false: each process's own, as Caffe's.
+   */
+  readonly synchronisedBatchNorm?: boolean;
   /** Every BatchNorm uses its stored statistics, whatever the layer says. Default false. */
   readonly frozenBatchNorm?: boolean;
 }

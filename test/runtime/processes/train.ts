@@ -1,0 +1,59 @@
+/**
+ * Run by data-parallel.test.ts: three steps of a small residual net. Each of several processes takes its share of every
+ * batch; `frozen` or `synchronised` says how BatchNorm goes. The first process prints the weights.
+ */
+import { randomInput } from '../../../ts/parity/random-input.ts';
+import { openCommunicator } from '../../../ts/runtime/communicator.ts';
+import { openDevice } from '../../../ts/runtime/device.ts';
+import { smallTrainingNet } from '../../support/small-training-net.ts';
+
+const [kind, mode] = process.argv.slice(2) as ['cpu' | 'reference', 'frozen' | 'synchronised'];
+const communicator = await openCommunicator();
+const { rank, size } = communicator;
+const batch = 8 / size;
+const device = await openDevice(kind, { threads: 1, ...(size > 1 ? { communicator } : {}) });
+const trainer = await device.train({
+  model: smallTrainingNet(batch),
+  update: {
+    type: 'SGD',
+    momentum: 0.9,
+    momentum2: 0.999,
+    delta: 1e-8,
+    rms_decay: 0.99,
+    clip_gradients: 5,
+    iter_size: 1,
+    weight_decay: 1e-3,
+    regularization_type: 'L2',
+  },
+  frozenBatchNorm: mode === 'frozen',
+  synchronisedBatchNorm: mode === 'synchronised',
+});
+const pixels = 3 * 8 * 8;
+for (let iteration = 0; iteration < 3; iteration++) {
+  const data = randomInput([8, 3, 8, 8], iteration);
+  const label = Float32Array.from({ length: 8 }, (_, i) => (i * 7 + iteration) % 4);
+  const from = rank * batch;
+  await trainer.step(
+    {
+      data: data.slice(from * pixels, (from + batch) * pixels),
+      label: label.slice(from, from + batch),
+    },
+    { rate: 0.05, iteration },
+  );
+}
+const { layers } = await trainer.weights();
+const values = layers.flatMap(({ name, blobs }) =>
+  blobs.map((blob, i) => {
+    const bytes = Buffer.from(blob.bytes.buffer, blob.bytes.byteOffset, blob.bytes.byteLength);
+    return [`${name}/${i}`, bytes.toString('base64')] as const;
+  }),
+);
+// Every process has the same weights: their sum is size times each.
+const first = Buffer.from(values[0]![1], 'base64');
+const own = new Float32Array(first.buffer.slice(first.byteOffset, first.byteOffset + first.length));
+const sum = await communicator.sum(own);
+const same = own.every((value, i) => sum[i] === Math.fround(value * size));
+if (rank === 0) console.log(JSON.stringify({ same, values: Object.fromEntries(values) }));
+trainer.dispose();
+device.dispose();
+await communicator.finish();
