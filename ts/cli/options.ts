@@ -1,6 +1,7 @@
 /** What the commands share: how options are read, and how a device is opened and named. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { filterNet, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
+import type { Communicator } from '../runtime/communicator.ts';
 import { type Device, type DeviceKind, type LoadOptions, openDevice } from '../runtime/device.ts';
 
 /** `5`: an integer from `minimum` on. */
@@ -73,8 +74,16 @@ export function precisionOption(command: Command): Command {
 }
 
 /** Opens the device of the flags; says on a terminal what `auto` chose. */
-export async function openFlagged({ device, threads, cudnn, tune }: DeviceFlags): Promise<Device> {
-  const opened = await openDevice(device, { cudnn, tune, ...(threads === undefined ? {} : { threads }) });
+export async function openFlagged(
+  { device, threads, cudnn, tune }: DeviceFlags,
+  communicator: Communicator | null = null,
+): Promise<Device> {
+  const opened = await openDevice(device, {
+    cudnn,
+    tune,
+    ...(threads === undefined ? {} : { threads }),
+    ...(communicator === null ? {} : { communicator }),
+  });
   if (device === 'auto' && process.stderr.isTTY)
     console.error(`resnode: computing on ${opened.kind} (${opened.reason})`);
   return opened;

@@ -3,6 +3,7 @@ import { createWriteStream } from 'node:fs';
 import { finished } from 'node:stream/promises';
 import { Command, Option } from 'commander';
 import { readSolverFile, type SolverParameter } from '../caffe/solver-parameter.ts';
+import { openCommunicator } from '../runtime/communicator.ts';
 import type { DeviceKind } from '../runtime/device.ts';
 import type { SolverEvent } from '../train/events.ts';
 import { Solver, type SolverRequest } from '../train/solver.ts';
@@ -20,6 +21,8 @@ interface Flags extends DeviceFlags {
   gpu?: number;
   recompute?: boolean;
   frozenBn?: boolean;
+  mpi?: boolean;
+  syncBn?: boolean;
   warmupIterations?: number;
   warmupRate?: number;
   cosine?: boolean;
@@ -48,6 +51,8 @@ export function train(): Command {
     .option('--gpu <id>', "Caffe's flag: the same as --device cuda:<id>", integer(0))
     .option('--recompute', 'take less memory and more time: compute blocks again in the backward pass')
     .option('--frozen-bn', 'every BatchNorm keeps its statistics, as use_global_stats: true')
+    .option('--mpi', 'train in the processes that mpirun started, each with its share of the data')
+    .option('--sync-bn', "with --mpi: BatchNorm's statistics over all processes' batches")
     .option('--warmup-iterations <n>', 'train so many iterations with --warmup-rate first', integer(1))
     .option('--warmup-rate <rate>', 'the rate of the warm-up (default: a tenth of base_lr)', real)
     .option('--cosine', "let the rate fall along a cosine to max_iter, instead of the solver's lr_policy")
@@ -71,6 +76,7 @@ Examples:
   resnode train --solver solver.prototxt --log log.jsonl
   resnode train --solver solver.prototxt --weights ResNet-50-model.caffemodel --device cpu --threads 2
   resnode train --solver solver.prototxt --snapshot resnet_iter_5000.solverstate
+  mpirun -n 2 resnode train --solver solver.prototxt --mpi --threads 1
   resnode train --solver cifar110.prototxt --warmup-iterations 400 --warmup-rate 0.01 --augment augment.json`,
     );
   return deviceOptions(command).action(async (flags: Flags) => {
@@ -79,15 +85,19 @@ Examples:
       fail('expected --weights to begin with or --snapshot to go on from, not both');
     if (flags.warmupRate !== undefined && flags.warmupIterations === undefined)
       fail('--warmup-rate needs --warmup-iterations');
+    if (flags.syncBn && !flags.mpi) fail('--sync-bn needs --mpi');
     const parameter = readSolverFile(flags.solver);
     const kind = deviceOf(parameter, flags, command.getOptionValueSource('device') !== 'default');
-    await using device = await openFlagged({ ...flags, device: kind });
+    const communicator = flags.mpi ? await openCommunicator() : null;
+    const isFirst = (communicator?.rank ?? 0) === 0;
+    const device = await openFlagged({ ...flags, device: kind }, communicator);
     const solver = new Solver({
       solver: parameter,
       device,
       data: solverData(flags.solver, flags.augment),
       recompute: flags.recompute ?? false,
       frozenBatchNorm: flags.frozenBn ?? false,
+      synchronisedBatchNorm: flags.syncBn ?? false,
       cosine: flags.cosine ?? false,
       ...(flags.weights === undefined ? {} : { weights: splitList(flags.weights) }),
       ...(flags.snapshot === undefined ? {} : { snapshot: flags.snapshot }),
@@ -105,10 +115,10 @@ Examples:
     using _ = handleSignals(solver, { SIGINT: flags.sigint_effect, SIGHUP: flags.sighup_effect });
     // A run that goes on goes on with its log.
     const log =
-      flags.log === undefined
+      flags.log === undefined || !isFirst
         ? null
         : createWriteStream(flags.log, { flags: flags.snapshot === undefined ? 'w' : 'a' });
-    const print = printer(flags.json === true);
+    const print = isFirst ? printer(flags.json === true) : () => {};
     for await (const event of solver.run()) {
       log?.write(`${eventJson(event)}\n`);
       print(event);
@@ -118,6 +128,8 @@ Examples:
       }
     }
     if (log !== null) await finished(log.end());
+    device.dispose();
+    await communicator?.finish();
   });
 }
 

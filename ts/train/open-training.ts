@@ -25,7 +25,13 @@ import type { SolverTrainer, TrainingDevice } from './training-device.ts';
 /** Opens the data of a filtered net. */
 export type OpenData = (
   net: NetParameter,
-  options: { readonly phase: 'TRAIN' | 'TEST'; readonly seed: number },
+  options: {
+    readonly phase: 'TRAIN' | 'TEST';
+    readonly seed: number;
+    /** Of so many processes, this one. Default 0 of 1. */
+    readonly rank?: number;
+    readonly ranks?: number;
+  },
 ) => Promise<DataSource>;
 
 export interface TrainingOptions extends ScheduleExtensions, TrainState {
@@ -41,6 +47,8 @@ export interface TrainingOptions extends ScheduleExtensions, TrainState {
   readonly recompute?: boolean;
   /** Every BatchNorm uses its stored statistics, as `use_global_stats: true`. Default false. */
   readonly frozenBatchNorm?: boolean;
+  /** BatchNorm's batch statistics over all processes' batches. Default false: each process's own, as Caffe's. */
+  readonly synchronisedBatchNorm?: boolean;
 }
 
 /** A test net with its data, to be loaded when it is needed. */
@@ -73,12 +81,13 @@ export async function openTraining(
   file: string | undefined,
 ): Promise<Training> {
   const { parameters } = checked;
-  const { device, recompute, frozenBatchNorm } = options;
+  const { device, recompute, frozenBatchNorm, synchronisedBatchNorm } = options;
+  const { rank = 0, size: ranks = 1 } = device.communicator ?? {};
   if (parameters.snapshot > 0 || parameters.snapshot_after_train)
     checkSnapshotFolder(parameters.snapshot_prefix);
   const net = readSolverNet(checked.train, file, options);
   const resumed = options.snapshot === undefined ? null : await readSnapshot(options.snapshot);
-  const seed = resumed?.extra?.seed ?? seedOf(parameters.random_seed);
+  const seed = resumed?.extra?.seed ?? (await seedOf(parameters.random_seed, device.communicator ?? null));
   const schedule = new Schedule(parameters, options, resumed?.currentStep);
 
   const closing: (() => Promise<void> | void)[] = [];
@@ -86,7 +95,7 @@ export async function openTraining(
     for (const each of closing.splice(0).reverse()) await each();
   };
   const openSource = async (filtered: NetParameter, phase: 'TRAIN' | 'TEST', state: unknown) => {
-    const source = await options.data(filtered, { phase, seed });
+    const source = await options.data(filtered, { phase, seed, rank, ranks });
     closing.push(() => source.dispose());
     if (state !== undefined) source.restore(state);
     return source;
@@ -112,6 +121,7 @@ export async function openTraining(
       ...(resumed === null ? {} : { history: resumed.history }),
       ...(recompute === undefined ? {} : { recompute }),
       ...(frozenBatchNorm === undefined ? {} : { frozenBatchNorm }),
+      ...(synchronisedBatchNorm === undefined ? {} : { synchronisedBatchNorm }),
     });
     closing.push(() => trainer.dispose());
     checkFed(trainer, source);
@@ -123,9 +133,16 @@ export async function openTraining(
   }
 }
 
-// Caffe takes 32 bits of it, and its own choice where it is negative.
-function seedOf(seed: number | bigint): number {
-  return seed < 0 ? randomInt(2 ** 32) : Number(BigInt.asUintN(32, BigInt(seed)));
+// Caffe takes 32 bits of it, and its own choice where it is negative: of several processes that of the first, in as many
+// bits as a float32 has.
+async function seedOf(
+  seed: number | bigint,
+  communicator: TrainingDevice['communicator'] | null,
+): Promise<number> {
+  if (seed >= 0) return Number(BigInt.asUintN(32, BigInt(seed)));
+  if (communicator == null) return randomInt(2 ** 32);
+  const [chosen] = await communicator.sum(Float32Array.of(communicator.rank === 0 ? randomInt(2 ** 24) : 0));
+  return chosen!;
 }
 
 async function beginningWeights(

@@ -13,10 +13,12 @@ import type { OpenData } from './open-training.ts';
  * @param augment A JSON file: what is done to images beside transform_param.
  */
 export function solverData(namedIn: string | undefined, augment?: string): OpenData {
-  return (net, { phase, seed }) =>
+  return (net, { phase, seed, rank = 0, ranks = 1 }) =>
     openNetData(net, {
       phase,
       seed,
+      rank,
+      ranks,
       folder: dataFolder(net, namedIn),
       ...(augment === undefined ? {} : { augment: readAugment(augment, phase) }),
     });

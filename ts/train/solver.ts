@@ -127,6 +127,7 @@ class Run {
   #losses: Pick<DoneEvent, 'loss' | 'smoothedLoss'> = { loss: null, smoothedLoss: null };
   #lastSnapshot: { readonly iteration: number; readonly weights: string } | null;
   #isDiverged = false;
+  readonly #communicator: TrainingOptions['device']['communicator'];
 
   constructor(
     { file, parameters }: Solver,
@@ -143,7 +144,9 @@ class Run {
     this.#requests = requests;
     this.#signal = signal;
     this.#smoothed = new SmoothedLoss(parameters.average_loss);
-    this.#samples = (Object.values(source.shapes)[0]?.[0] ?? 1) * parameters.iter_size;
+    this.#communicator = options.device.communicator ?? null;
+    const ranks = this.#communicator?.size ?? 1;
+    this.#samples = (Object.values(source.shapes)[0]?.[0] ?? 1) * parameters.iter_size * ranks;
     this.#begin = resumed?.iteration ?? 0;
     this.#iteration = this.#begin;
     this.#lastSnapshot = resumed;
@@ -157,9 +160,11 @@ class Run {
     while (this.#iteration < max_iter) {
       if (this.#isTestDue() && (this.#iteration > 0 || test_initialization)) {
         yield* this.#tests();
+        await this.#agree();
         if (this.#requests.has('stop')) break;
       }
       yield* this.#iterate();
+      await this.#agree();
       if (this.#isDiverged) break;
       this.#iteration++;
       if (this.#requests.delete('snapshot')) yield* this.#snapshot('request');
@@ -191,7 +196,7 @@ class Run {
       const begin = performance.now();
       batch = await source.next(signal);
       waited += performance.now() - begin;
-      if (isDisplayed && debug_info && pass === 0) yield await this.#debugInfo(batch);
+      if (isDisplayed && debug_info && pass === 0 && this.#isFirst) yield await this.#debugInfo(batch);
       const computing = performance.now();
       const [first, last] = [pass === 0, pass === iter_size - 1];
       const result = await trainer.step(
@@ -202,7 +207,8 @@ class Run {
       busy += performance.now() - computing;
       outputs = outputValues(result, trainer.lossWeights, outputNames);
       loss = fround(loss + weightedLoss(outputs));
-      if (!Number.isFinite(loss)) break;
+      // Other processes go on, and would wait for this one.
+      if (!Number.isFinite(loss) && this.#communicator === null) break;
     }
     loss = fround(loss / iter_size);
     const reason = this.#divergence.check(outputs, loss);
@@ -228,6 +234,21 @@ class Run {
     };
   }
 
+  /** Of several processes the first tests, writes and is listened to; the others only train. */
+  get #isFirst(): boolean {
+    return (this.#communicator?.rank ?? 0) === 0;
+  }
+
+  // What one process was asked for, or ran into, all do.
+  async #agree(): Promise<void> {
+    if (this.#communicator == null) return;
+    const wishes = ['stop', 'snapshot'] as const;
+    const own = [...wishes.map((wish) => this.#requests.has(wish)), this.#isDiverged];
+    const all = await this.#communicator.sum(Float32Array.from(own, Number));
+    for (const [i, wish] of wishes.entries()) if (all[i]! > 0) this.#requests.add(wish);
+    this.#isDiverged ||= all[wishes.length]! > 0;
+  }
+
   #isTestDue(): boolean {
     const { test_interval } = this.#parameters;
     return test_interval > 0 && this.#iteration % test_interval === 0;
@@ -235,6 +256,7 @@ class Run {
 
   /** Solver::TestAll; a stop ends it without a result. */
   async *#tests(): AsyncGenerator<TestEvent, void, void> {
+    if (!this.#isFirst) return;
     for (const [i, net] of this.#training.tests.entries()) {
       const begin = performance.now();
       const result = await this.#test(net);
@@ -269,6 +291,7 @@ class Run {
   /** Solver::Snapshot; weights that are not finite are no snapshot: the last one before them stays the last. */
   async *#snapshot(reason: SnapshotEvent['reason']): AsyncGenerator<SolverEvent, void, void> {
     const begin = performance.now();
+    if (!this.#isFirst) return;
     const { trainer, source, tests, schedule, seed } = this.#training;
     const { snapshot_prefix, snapshot_format } = this.#parameters;
     const iteration = this.#iteration;

@@ -1,4 +1,5 @@
 /** What training asks of a Device, so that it can be tested without one. */
+import type { Communicator } from '../runtime/communicator.ts';
 import type { LoadOptions } from '../runtime/device.ts';
 import type { Model } from '../runtime/model.ts';
 import type { Trainer, TrainOptions } from '../runtime/trainer.ts';
@@ -25,6 +26,8 @@ export type TestedModel = Pick<Model, 'run'> & Disposable;
 
 export interface TrainingDevice {
   readonly name: string;
+  /** The processes that train together; none: this one is alone. */
+  readonly communicator?: Pick<Communicator, 'rank' | 'size' | 'sum'> | null;
   train(options: TrainOptions): Promise<SolverTrainer>;
   load(options: LoadOptions): Promise<TestedModel>;
 }

@@ -1,0 +1,93 @@
+/** `mpirun -n 2 resnode train --mpi`: one log, one snapshot, and the same weights as one process with the whole batch. */
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { toFloat32 } from '../../ts/caffe/blob.ts';
+import { readCaffemodel } from '../../ts/caffe/caffemodel.ts';
+import { difference } from '../../ts/parity/difference.ts';
+import { repositoryFolder } from '../support/golden.ts';
+import { hasMpirun, inProcesses } from '../support/in-processes.ts';
+
+const main = join(repositoryFolder, 'ts/cli/main.ts');
+
+function writeFiles(folder: string, batch: number): string {
+  const list = Array.from({ length: 16 }, (_, i) => `${join(folder, `${i % 8}.png`)} ${i % 3}`).join('\n');
+  writeFileSync(join(folder, 'list.txt'), `${list}\n`);
+  const net = `name: "small"
+layer { name: "data" type: "ImageData" top: "data" top: "label" transform_param { scale: 0.0078125 mean_value: 128 }
+  image_data_param { source: "${join(folder, 'list.txt')}" batch_size: ${batch} } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 8 kernel_size: 3 bias_term: false weight_filler { type: "msra" } } }
+layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "conv" }
+layer { name: "scale" type: "Scale" bottom: "conv" top: "conv" scale_param { bias_term: true } }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer { name: "fc" type: "InnerProduct" bottom: "conv" top: "fc" inner_product_param { num_output: 3 weight_filler { type: "msra" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }`;
+  writeFileSync(join(folder, `net${batch}.prototxt`), net);
+  const solver = join(folder, `solver${batch}.prototxt`);
+  writeFileSync(
+    solver,
+    `net: "${join(folder, `net${batch}.prototxt`)}" base_lr: 0.05 momentum: 0.9 lr_policy: "fixed" max_iter: 6
+display: 1 snapshot_prefix: "${join(folder, `s${batch}`)}" random_seed: 3 solver_mode: CPU`,
+  );
+  return solver;
+}
+
+if (hasMpirun())
+  test('two processes with half the batch each end with the weights of one', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'resnode-mpi-'));
+    try {
+      const { default: sharp } = await import('sharp');
+      for (let i = 0; i < 8; i++) {
+        const pixels = Uint8Array.from({ length: 3 * 36 }, (_, k) => (k * 37 + i * 101) % 256);
+        await sharp(pixels, { raw: { width: 6, height: 6, channels: 3 } })
+          .png()
+          .toFile(join(folder, `${i}.png`));
+      }
+      const [whole, half] = [writeFiles(folder, 8), writeFiles(folder, 4)];
+      const one = spawnSync(
+        process.execPath,
+        ['--import', 'tsx', main, 'train', '--solver', whole, '--threads', '1'],
+        { encoding: 'utf8' },
+      );
+      assert.is(one.status, 0, one.stderr);
+      const two = await inProcesses(2, main, [
+        'train',
+        '--solver',
+        half,
+        '--threads',
+        '1',
+        '--mpi',
+        '--sync-bn',
+      ]);
+      assert.is(two.status, 0, two.stderr);
+      assert.is(two.stdout.match(/^iteration 3/gm)?.length, 1);
+      const weights = (batch: number) => {
+        const file = join(folder, `s${batch}_iter_6.caffemodel`);
+        return readCaffemodel(new Uint8Array(readFileSync(file)), { file }).layers.flatMap(
+          ({ name, blobs }) => blobs.map((blob, i) => [`${name}/${i}`, toFloat32(blob)] as const),
+        );
+      };
+      const halved = new Map(weights(4));
+      assert.ok(existsSync(join(folder, 's4_iter_6.solverstate')));
+      for (const [name, expected] of weights(8)) {
+        const { relative } = difference(halved.get(name)!, expected);
+        assert.ok(relative < 1e-4, `${name}: ${relative}`);
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+test('--sync-bn alone is a misuse', () => {
+  const run = spawnSync(process.execPath, ['--import', 'tsx', main, 'train', '--solver', 'x', '--sync-bn'], {
+    encoding: 'utf8',
+  });
+  assert.is(run.status, 2);
+  assert.match(run.stderr, /--sync-bn needs --mpi/);
+});
+
+test.run();
