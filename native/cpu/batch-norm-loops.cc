@@ -40,7 +40,7 @@ RESNODE_INLINE void accumulate(const float* x, const Rows& rows, const float* sh
 template <int kLanes>
 RESNODE_INLINE void normaliseRows(const float* x, float* y, const Rows& rows, const Normalisation& by) {
   const int64_t lanes = kLanes ? kLanes : rows.lanes;
-  float mean[kStrip], scale[kStrip], bias[kStrip];
+  double mean[kStrip], scale[kStrip], bias[kStrip];
   std::copy_n(by.mean, lanes, mean);
   std::copy_n(by.scale, lanes, scale);
   std::copy_n(by.bias, lanes, bias);
@@ -50,7 +50,7 @@ RESNODE_INLINE void normaliseRows(const float* x, float* y, const Rows& rows, co
     float* to = y + r * rows.stride;
 #pragma omp simd
     for (int64_t l = 0; l < lanes; ++l) {
-      const float z = (from[l] - mean[l]) * scale[l] + bias[l];
+      const float z = static_cast<float>((from[l] - mean[l]) * scale[l] + bias[l]);
       to[l] = z > 0 ? z : z * slope;
     }
   }
@@ -59,7 +59,7 @@ RESNODE_INLINE void normaliseRows(const float* x, float* y, const Rows& rows, co
 template <int kLanes>
 RESNODE_INLINE void accumulateGradient(const float* x, const float* dy, const Rows& rows, const Normalisation& by, double* sum, double* product) {
   const int64_t lanes = kLanes ? kLanes : rows.lanes;
-  float mean[kStrip], scale[kStrip], bias[kStrip];
+  double mean[kStrip], scale[kStrip], bias[kStrip];
   std::copy_n(by.mean, lanes, mean);
   std::copy_n(by.scale, lanes, scale);
   std::copy_n(by.bias, lanes, bias);
@@ -71,7 +71,8 @@ RESNODE_INLINE void accumulateGradient(const float* x, const float* dy, const Ro
       const float *row = x + r * rows.stride, *diff = dy + r * rows.stride;
 #pragma omp simd
       for (int64_t l = 0; l < lanes; ++l) {
-        const float centred = row[l] - mean[l], z = centred * scale[l] + bias[l];
+        const double distance = row[l] - mean[l];
+        const float centred = static_cast<float>(distance), z = static_cast<float>(distance * scale[l] + bias[l]);
         const float dz = z > 0 ? diff[l] : diff[l] * slope;
         first[l] += dz;
         second[l] += dz * centred;
@@ -88,9 +89,11 @@ template <int kLanes>
 RESNODE_INLINE void gradientRows(const float* x, const float* dy, float* dx, const Rows& rows, const Normalisation& by, const float* shares,
                                  const float* slopes) {
   const int64_t lanes = kLanes ? kLanes : rows.lanes;
-  float mean[kStrip], scale[kStrip], bias[kStrip], share[kStrip], slopeOfX[kStrip];
+  float factor[kStrip], share[kStrip], slopeOfX[kStrip];
+  double mean[kStrip], scale[kStrip], bias[kStrip];
   std::copy_n(by.mean, lanes, mean);
   std::copy_n(by.scale, lanes, scale);
+  std::copy_n(by.scale, lanes, factor);
   std::copy_n(by.bias, lanes, bias);
   std::copy_n(shares, lanes, share);
   std::copy_n(slopes, lanes, slopeOfX);
@@ -100,9 +103,10 @@ RESNODE_INLINE void gradientRows(const float* x, const float* dy, float* dx, con
     float* to = dx + r * rows.stride;
 #pragma omp simd
     for (int64_t l = 0; l < lanes; ++l) {
-      const float centred = row[l] - mean[l], z = centred * scale[l] + bias[l];
+      const double distance = row[l] - mean[l];
+      const float centred = static_cast<float>(distance), z = static_cast<float>(distance * scale[l] + bias[l]);
       const float dz = z > 0 ? diff[l] : diff[l] * slope;
-      to[l] = scale[l] * (dz - share[l] - centred * slopeOfX[l]);
+      to[l] = factor[l] * (dz - share[l] - centred * slopeOfX[l]);
     }
   }
 }
@@ -144,9 +148,10 @@ RESNODE_VECTORISED void scaled(const float* y, const float* dy, float* dx, const
 }
 
 // Constants of one channel for each lane of a row.
+template <class T>
 struct Spread {
-  float values[kStrip];
-  explicit Spread(float value) { std::fill_n(values, kStrip, value); }
+  T values[kStrip];
+  explicit Spread(T value) { std::fill_n(values, kStrip, value); }
 };
 
 // A single channel's plane as whole rows and a short one: function(offset, rows).
@@ -188,8 +193,9 @@ void normalise(const float* x, float* y, const Strip& strip, const Normalisation
   x += strip.offset;
   y += strip.offset;
   if (strip.stride > 1) return apply(x, y, {strip.rows, strip.stride, strip.lanes}, by);
-  const Spread mean(by.mean[0]), scale(by.scale[0]), bias(by.bias[0]);
-  const Normalisation spread{mean.values, scale.values, bias.values, by.slope};
+  const Spread<double> scale(by.scale[0]), bias(by.bias[0]);
+  const Spread<float> mean(by.mean[0]);
+  const Normalisation spread{scale.values, bias.values, mean.values, by.slope};
   forPlane(strip, [&](int64_t offset, const Rows& rows) { apply(x + offset, y + offset, rows, spread); });
 }
 
@@ -199,8 +205,9 @@ void gradientSums(const float* x, const float* dy, const Strip& strip, const Nor
   std::fill_n(sum, kStrip, 0.0);
   std::fill_n(product, kStrip, 0.0);
   if (strip.stride > 1) return diffSums(x, dy, {strip.rows, strip.stride, strip.lanes}, by, sum, product);
-  const Spread mean(by.mean[0]), scale(by.scale[0]), bias(by.bias[0]);
-  const Normalisation spread{mean.values, scale.values, bias.values, by.slope};
+  const Spread<double> scale(by.scale[0]), bias(by.bias[0]);
+  const Spread<float> mean(by.mean[0]);
+  const Normalisation spread{scale.values, bias.values, mean.values, by.slope};
   forPlane(strip, [&](int64_t offset, const Rows& rows) { diffSums(x + offset, dy + offset, rows, spread, sum, product); });
   fold(sum);
   fold(product);
@@ -211,8 +218,9 @@ void inputGradient(const float* x, const float* dy, float* dx, const Strip& stri
   dy += strip.offset;
   dx += strip.offset;
   if (strip.stride > 1) return diffs(x, dy, dx, {strip.rows, strip.stride, strip.lanes}, by, share, slope);
-  const Spread mean(by.mean[0]), scale(by.scale[0]), bias(by.bias[0]), shares(share[0]), slopes(slope[0]);
-  const Normalisation spread{mean.values, scale.values, bias.values, by.slope};
+  const Spread<double> scale(by.scale[0]), bias(by.bias[0]);
+  const Spread<float> mean(by.mean[0]), shares(share[0]), slopes(slope[0]);
+  const Normalisation spread{scale.values, bias.values, mean.values, by.slope};
   forPlane(strip, [&](int64_t offset, const Rows& rows) { diffs(x + offset, dy + offset, dx + offset, rows, spread, shares.values, slopes.values); });
 }
 
@@ -221,7 +229,7 @@ void scaledGradient(const float* y, const float* dy, float* dx, const Strip& str
   dy += strip.offset;
   dx += strip.offset;
   if (strip.stride > 1) return scaled(y, dy, dx, {strip.rows, strip.stride, strip.lanes}, scale, slope);
-  const Spread spread(scale[0]);
+  const Spread<float> spread(scale[0]);
   forPlane(strip, [&](int64_t offset, const Rows& rows) { scaled(y + offset, dy + offset, dx + offset, rows, spread.values, slope); });
 }
 

@@ -13,9 +13,11 @@ struct Strip {
   int64_t channel = 0;  // of the first lane
 };
 
-// z = (x − mean) · scale + bias; y = z > 0 ? z : slope · z. A slope of 1 is no ReLU.
+// z = (x − mean) · scale + bias in float64; y = z > 0 ? z : slope · z. A slope of 1 is no ReLU. What a ReLU passes hangs on the
+// sign of z: in float32, values near 0 would get others than Caffe's a few times as often.
 struct Normalisation {
-  const float *mean, *scale, *bias;  // [lanes]
+  const double *scale, *bias;  // [lanes]
+  const float* mean;           // [lanes]
   float slope;
 };
 
@@ -27,7 +29,7 @@ void normalise(const float* x, float* y, const Strip& strip, const Normalisation
 // Σ dz and Σ dz · (x − mean), where dz is dy behind the ReLU.
 void gradientSums(const float* x, const float* dy, const Strip& strip, const Normalisation& by, double* sum, double* product);
 
-// dx = scale · (dz − share − (x − mean) · slope); share and slope [lanes] are 0 with global statistics.
+// dx = scale · (dz − share − (x − mean) · slope), the scale in float32; share and slope [lanes] are 0 with global statistics.
 void inputGradient(const float* x, const float* dy, float* dx, const Strip& strip, const Normalisation& by, const float* share, const float* slope);
 
 // dx = scale · (y > 0 ? dy : slope · dy)

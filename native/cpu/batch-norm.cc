@@ -20,14 +20,17 @@ struct Partial {
 
 struct Scratch {
   Partial* partials;  // [outer, padded channels]
-  float* constants[5];  // [padded channels] each
+  double *scales, *biases;         // [padded channels]
+  float *means, *shares, *slopes;  // [padded channels]
   Scratch(const ChannelView& view, void* memory) : partials(static_cast<Partial*>(memory)) {
-    float* next = reinterpret_cast<float*>(partials + view.outer * paddedChannels(view));
-    for (float*& each : constants) {
-      each = next;
-      next += paddedChannels(view);
-      std::fill(each, next, 0.f);
-    }
+    const int64_t padded = paddedChannels(view);
+    scales = reinterpret_cast<double*>(partials + view.outer * padded);
+    biases = scales + padded;
+    means = reinterpret_cast<float*>(biases + padded);
+    shares = means + padded;
+    slopes = shares + padded;
+    std::fill_n(scales, 2 * padded, 0.0);
+    std::fill_n(means, 3 * padded, 0.f);
   }
 };
 
@@ -58,8 +61,8 @@ void forEachStrip(const ChannelView& view, Function function) {
 double unfactor(const BatchNormParameters& parameters) { return parameters.factor[0] == 0 ? 0 : 1 / static_cast<double>(parameters.factor[0]); }
 
 // scale / √(variance + eps)
-float scaleOf(const BatchNorm& batchNorm, const BatchNormParameters& parameters, double variance, int64_t channel) {
-  return static_cast<float>((parameters.scale ? parameters.scale[channel] : 1.0) / std::sqrt(variance + batchNorm.eps));
+double scaleOf(const BatchNorm& batchNorm, const BatchNormParameters& parameters, double variance, int64_t channel) {
+  return (parameters.scale ? parameters.scale[channel] : 1.0) / std::sqrt(variance + batchNorm.eps);
 }
 
 // The images' means and squares about them → the batch's mean and variance in the first row: the images' variances about
@@ -84,7 +87,7 @@ float slopeOf(const BatchNorm& batchNorm) { return batchNorm.relu ? batchNorm.re
 }  // namespace
 
 size_t batchNormScratch(const ChannelView& view) {
-  return paddedChannels(view) * (view.outer * sizeof(Partial) + 5 * sizeof(float));
+  return paddedChannels(view) * (view.outer * sizeof(Partial) + 2 * sizeof(double) + 3 * sizeof(float));
 }
 
 void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters, const float* x, float* y,
@@ -92,7 +95,6 @@ void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchN
   const Scratch scratch(view, memory);
   const int64_t processes = communicator ? communicator->size() : 1;
   const int64_t padded = paddedChannels(view), count = view.outer * view.inner * processes;
-  float *means = scratch.constants[0], *scales = scratch.constants[1], *biases = scratch.constants[2];
   if (!batchNorm.globalStatistics) {
     forEachStrip(view, [&](int64_t image, const Strip& strip) {
       double mean[kStrip], squares[kStrip];
@@ -122,16 +124,17 @@ void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchN
       parameters.mean[c] = static_cast<float>(fraction * parameters.mean[c] + mean);
       parameters.variance[c] = static_cast<float>(fraction * parameters.variance[c] + variance * correction);
     }
-    means[c] = static_cast<float>(mean);
-    scales[c] = scaleOf(batchNorm, parameters, static_cast<float>(variance), c);  // as the gradient will see it
-    biases[c] = parameters.bias ? parameters.bias[c] : 0.f;
-    if (savedMean) savedMean[c] = means[c];
+    // As the gradient will see them.
+    scratch.means[c] = static_cast<float>(mean);
+    scratch.scales[c] = scaleOf(batchNorm, parameters, static_cast<float>(variance), c);
+    scratch.biases[c] = parameters.bias ? parameters.bias[c] : 0.0;
+    if (savedMean) savedMean[c] = scratch.means[c];
     if (savedVariance) savedVariance[c] = static_cast<float>(variance);
   }
   if (updates) parameters.factor[0] = static_cast<float>(fraction * parameters.factor[0] + 1);
   forEachStrip(view, [&](int64_t, const Strip& strip) {
     const int64_t c = strip.channel;
-    normalise(x, y, strip, {means + c, scales + c, biases + c, slopeOf(batchNorm)});
+    normalise(x, y, strip, {scratch.scales + c, scratch.biases + c, scratch.means + c, slopeOf(batchNorm)});
   });
 }
 
@@ -140,18 +143,16 @@ void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, cons
   const Scratch scratch(view, memory);
   const int64_t padded = paddedChannels(view);
   const double count = static_cast<double>(view.outer * view.inner * (communicator ? communicator->size() : 1));
-  float *means = scratch.constants[0], *scales = scratch.constants[1], *biases = scratch.constants[2];
-  float *shares = scratch.constants[3], *slopes = scratch.constants[4];
   const double inverse = unfactor(parameters);
   const auto varianceOf = [&](int64_t c) -> double { return variance ? variance[c] : static_cast<float>(parameters.variance[c] * inverse); };
   for (int64_t c = 0; c < view.channels; ++c) {
-    means[c] = mean ? mean[c] : static_cast<float>(parameters.mean[c] * inverse);
-    scales[c] = scaleOf(batchNorm, parameters, varianceOf(c), c);
-    biases[c] = parameters.bias ? parameters.bias[c] : 0.f;
+    scratch.means[c] = mean ? mean[c] : static_cast<float>(parameters.mean[c] * inverse);
+    scratch.scales[c] = scaleOf(batchNorm, parameters, varianceOf(c), c);
+    scratch.biases[c] = parameters.bias ? parameters.bias[c] : 0.0;
   }
   const auto constants = [&](const Strip& strip) {
     const int64_t c = strip.channel;
-    return Normalisation{means + c, scales + c, biases + c, slopeOf(batchNorm)};
+    return Normalisation{scratch.scales + c, scratch.biases + c, scratch.means + c, slopeOf(batchNorm)};
   };
   if (!batchNorm.globalStatistics || dScale || dBias) {
     forEachStrip(view, [&](int64_t image, const Strip& strip) {
@@ -173,21 +174,21 @@ void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, cons
     // The parameters' diffs stay this process's own: they are averaged with all others.
     if (!batchNorm.globalStatistics) addOver(communicator, scratch.partials, view.channels);
     for (int64_t c = 0; !batchNorm.globalStatistics && c < view.channels; ++c) {
-      shares[c] = static_cast<float>(scratch.partials[c].first / count);
-      slopes[c] = static_cast<float>(scratch.partials[c].second / ((varianceOf(c) + batchNorm.eps) * count));
+      scratch.shares[c] = static_cast<float>(scratch.partials[c].first / count);
+      scratch.slopes[c] = static_cast<float>(scratch.partials[c].second / ((varianceOf(c) + batchNorm.eps) * count));
     }
   }
   if (!dx) return;
   forEachStrip(view, [&](int64_t, const Strip& strip) {
-    inputGradient(x, dy, dx, strip, constants(strip), shares + strip.channel, slopes + strip.channel);
+    inputGradient(x, dy, dx, strip, constants(strip), scratch.shares + strip.channel, scratch.slopes + strip.channel);
   });
 }
 
 void frozenBatchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters, const float* y, const float* dy,
                              float* dx, void* memory) {
-  float* scales = Scratch(view, memory).constants[0];
+  float* scales = Scratch(view, memory).means;
   const double inverse = unfactor(parameters);
-  for (int64_t c = 0; c < view.channels; ++c) scales[c] = scaleOf(batchNorm, parameters, static_cast<float>(parameters.variance[c] * inverse), c);
+  for (int64_t c = 0; c < view.channels; ++c) scales[c] = static_cast<float>(scaleOf(batchNorm, parameters, static_cast<float>(parameters.variance[c] * inverse), c));
   forEachStrip(view, [&](int64_t, const Strip& strip) { scaledGradient(y ? y : dy, dy, dx, strip, scales + strip.channel, y ? slopeOf(batchNorm) : 1.f); });
 }
 

@@ -116,7 +116,11 @@ bool addOperation(StepBuilder& step) {
 CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, bool winograd) : original_(std::move(program)) {
   state_.program = withoutUnread(original_);
   state_.engine = engine;
-  state_.winograd = winograd;
+  // Not for training: Winograd's roundings, ten times the direct algorithm's, turn the sign of values near 0 that a ReLU
+  // then passes or not, and a training run is no longer Caffe's.
+  const auto isGradient = [](const Operation& operation) { return std::holds_alternative<Gradient>(operation.attributes); };
+  const auto& operations = original_->operations;
+  state_.winograd = winograd && std::none_of(operations.begin(), operations.end(), isGradient);
   const Program& pruned = *state_.program;
   state_.lifetimes = tensorLifetimes(pruned);
   for (const Tensor& tensor : pruned.tensors) state_.layouts.push_back(plainLayout(tensor.shape));

@@ -42,7 +42,7 @@ export interface DeviceOptions {
   readonly threads?: number;
   /**
    * Lets the CPU device compute 3×3 convolutions by Winograd's algorithms: float32 still, with other roundings, and
-   * twice as fast. Default true.
+   * twice as fast. Default true. Training never uses them: with other roundings it is not Caffe's training.
    */
   readonly winograd?: boolean;
   /** The most bytes that models may hold on this device. Default: what the system has. */
