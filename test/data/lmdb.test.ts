@@ -89,7 +89,7 @@ test('what is no database, or none with records, is refused with what to do', ()
   refused(() => openLmdb(empty), 'data/lmdb', /mdb_dump and mdb_load/);
 });
 
-test('a database that is cut short or damaged is refused at any byte, never a crash', () => {
+test('a database that is cut short or damaged is refused, never a crash', () => {
   const bytes = readFileSync(join(fixture('raw'), 'data.mdb'));
   const path = join(folder(), 'data.mdb');
   const readAll = () => {
@@ -103,7 +103,11 @@ test('a database that is cut short or damaged is refused at any byte, never a cr
   writeFileSync(path, bytes.subarray(0, bytes.length - 1));
   refused(readAll, 'data/lmdb', /cut short; copy it again/);
   let damaged = 0;
-  for (let at = 16; at < bytes.length; at += 131) {
+  // The heads of all pages, where the structure is, and a sample of the rest.
+  const places = Array.from({ length: bytes.length }, (_, at) => at).filter(
+    (at) => at % 4096 < (at < 8192 ? 152 : 24) || at % 257 === 0,
+  );
+  for (const at of places) {
     const copy = Buffer.from(bytes);
     copy[at]! ^= 0xff;
     writeFileSync(path, copy);
@@ -114,7 +118,7 @@ test('a database that is cut short or damaged is refused at any byte, never a cr
       damaged++;
     }
   }
-  assert.ok(damaged > 20);
+  assert.ok(damaged > 100, `${damaged} of ${places.length}`);
 });
 
 test('a record that is no whole Datum is named', () => {

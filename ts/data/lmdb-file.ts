@@ -110,6 +110,8 @@ export class LmdbFile {
       second.readUInt32LE(META.magic) === MAGIC &&
       second.readBigUInt64LE(META.transaction) > head.readBigUInt64LE(META.transaction);
     const meta = isLater ? second : head;
+    if (meta.readUInt32LE(META.version) !== 1 || meta.readUInt32LE(META.pageSize) !== pageSize)
+      throw this.#damaged('has two meta pages that contradict each other');
     const bytes = (Number(meta.readBigUInt64LE(META.lastPage)) + 1) * pageSize;
     const { size } = fstatSync(this.#descriptor);
     if (size < bytes) throw this.#damaged(`has ${size} bytes of ${bytes}: it is cut short; copy it again`);
