@@ -137,7 +137,11 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& eng
   }
   for (int i = 0; i < count; ++i) {
     StepBuilder builder(state_, i);
-    if (!addOperation(builder)) addReference(builder);
+    try {
+      if (!addOperation(builder)) addReference(builder);
+    } catch (const dnnl::error& error) {
+      throw Error("device/failed", "oneDNN: layer \"" + pruned.operations[i].layer + "\": " + error.what(), pruned.operations[i].layer);
+    }
     state_.description.implementations.push_back(builder.implementation());
     steps_.push_back(builder.take());
   }

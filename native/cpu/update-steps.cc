@@ -17,7 +17,8 @@ bool addUpdate(StepBuilder& step, const Update& update) {
       return step.masterPlace(id);
     };
     places.push_back(step.masterPlace(each.parameter));
-    places.push_back(step.hasInput(i + 1) ? step.read(i + 1, kept.layout, kept.plain) : Place{});
+    const auto diff = [&] { return kept.layout == kept.plain ? step.readPlain(i + 1) : step.read(i + 1, kept.layout, kept.plain); };
+    places.push_back(step.hasInput(i + 1) ? diff() : Place{});
     places.push_back(each.accumulator ? alike(*each.accumulator) : Place{});
     for (size_t slot : {0, 1}) places.push_back(slot < each.history.size() ? alike(each.history[slot]) : Place{});
     counts.push_back(elementCount(step.program().parameters[each.parameter].shape));

@@ -5,6 +5,8 @@
 
 namespace resnode::reference {
 
+// softmax_layer.cpp. The sum is stored in float32 there: where one class has nearly everything that rounding is most of
+// what is left of the difference.
 void gradientOf(const Softmax& softmax, const GradientArguments& arguments) {
   if (!arguments.dx[0].data || !arguments.dy[0].data) return;
   for (int64_t o = 0; o < softmax.outer; ++o) {
@@ -16,7 +18,7 @@ void gradientOf(const Softmax& softmax, const GradientArguments& arguments) {
       for (int64_t c = 0; c < softmax.channels; ++c) product += static_cast<double>(dy[c * softmax.inner]) * y[c * softmax.inner];
       for (int64_t c = 0; c < softmax.channels; ++c) {
         const int64_t at = c * softmax.inner;
-        arguments.dx[0].data[base + at] = static_cast<float>(y[at] * (dy[at] - product));
+        arguments.dx[0].data[base + at] = y[at] * (dy[at] - static_cast<float>(product));
       }
     }
   }

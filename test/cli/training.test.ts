@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readCaffemodel, toFloat32, writeCaffemodel } from '../../ts/index.ts';
@@ -116,5 +117,104 @@ test('misuse is status 2 with one sentence', () => {
   assert.not.ok(readdirSync(folder).includes('x'));
 });
 
-void spawn;
+const solver = (name: string, text: string) =>
+  writeFileSync(
+    path(`${name}.prototxt`),
+    `net: "net.prototxt" lr_policy: "fixed" momentum: 0.9 random_seed: 4 snapshot_prefix: "${name}" ${text}`,
+  );
+
+test('train prints the modes of BatchNorm, iterations, tests and snapshots; a log has every event', () => {
+  solver(
+    'short',
+    'base_lr: 0.01 max_iter: 5 display: 2 test_iter: 2 test_interval: 5 test_initialization: false',
+  );
+  const { stdout, stderr, status } = resnode(
+    ...['train', '--solver', 'short.prototxt', '--device', 'cpu', '--log', 'log.jsonl'],
+  );
+  assert.is(status, 0, stderr);
+  const lines = stdout.trimEnd().split('\n');
+  assert.match(
+    lines[0]!,
+    /^training "dummy" on cpu: SGD, fixed, iterations 0 to 5 of 4 samples, \d+ values to learn, seed 4$/,
+  );
+  assert.match(lines[1]!, /^BatchNorm with the batch's statistics \(.+\): bn$/);
+  assert.match(
+    lines[2]!,
+    /^iteration 0: loss [\d.]+, lr 0\.01, [\d.]+ images\/s, [\d.]+% waiting for data, .+ left$/,
+  );
+  assert.equal(
+    lines.slice(2).map((line) => line.replace(/[:,].*/, '')),
+    [
+      'iteration 0',
+      'iteration 2',
+      'iteration 4',
+      'snapshot at 5',
+      'test at 5',
+      'finished after 5 iterations',
+    ],
+  );
+  const log = readFileSync(path('log.jsonl'), 'utf8').trimEnd().split('\n');
+  assert.equal(
+    log.map((line) => JSON.parse(line).type),
+    ['start', ...Array(5).fill('iteration'), 'snapshot', 'test', 'done'],
+  );
+  const frozen = resnode(
+    ...['train', '--solver', 'short.prototxt', '--device', 'cpu', '--frozen-bn', '--json'],
+  );
+  assert.is(frozen.status, 0, frozen.stderr);
+  assert.is(JSON.parse(frozen.stdout.split('\n')[0]!).batchNorms[0].statistics, 'global');
+});
+
+test('SIGHUP snapshots, SIGINT snapshots and stops; --snapshot goes on from there', async () => {
+  solver('long', 'base_lr: 0.001 max_iter: 1000000 display: 1');
+  const child = spawn(
+    process.execPath,
+    [...command, 'train', '--solver', 'long.prototxt', '--device', 'cpu', '--threads', '1', '--json'],
+    { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  const events: { type: string; iteration: number; reason?: string; state: string }[] = [];
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+  for await (const line of createInterface({ input: child.stdout })) {
+    const event = JSON.parse(line);
+    if (event.type === 'iteration' && event.iteration === 3) child.kill('SIGHUP');
+    if (event.type === 'snapshot' && event.reason === 'request') child.kill('SIGINT');
+    if (event.type !== 'iteration') events.push(event);
+  }
+  assert.is(await ended, 0);
+  assert.equal(
+    events.map(({ type, reason }) => (reason === undefined ? type : `${type} ${reason}`)),
+    ['start', 'snapshot request', 'snapshot end', 'done stopped'],
+  );
+  const files = readdirSync(folder).filter((name) => name.startsWith('long_iter') || name.startsWith('.'));
+  assert.is(files.length, 6, 'two snapshots of three files each, nothing half done');
+
+  const last = events.at(-1)!.iteration;
+  solver('long', `base_lr: 0.001 max_iter: ${last + 2} display: 1`);
+  const resumed = resnode(
+    ...['train', '--solver', 'long.prototxt', '--device', 'cpu', '--snapshot', events[2]!.state, '--json'],
+  );
+  assert.is(resumed.status, 0, resumed.stderr);
+  assert.equal(
+    resumed.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+      .map(({ type, iteration }) => `${type} ${iteration}`),
+    [
+      `start ${last}`,
+      `iteration ${last}`,
+      `iteration ${last + 1}`,
+      `snapshot ${last + 2}`,
+      `done ${last + 2}`,
+    ],
+  );
+});
+
+test('a training that diverges is status 1, and says where', () => {
+  solver('wild', 'base_lr: 1e30 max_iter: 50 display: 0 snapshot: 1');
+  const { status, stderr } = resnode('train', '--solver', 'wild.prototxt', '--device', 'cpu');
+  assert.is(status, 1);
+  assert.match(stderr, /^resnode: iteration \d+: the loss .+; first bad layer "\w+".*; .*Lower base_lr/m);
+});
+
 test.run();

@@ -3,10 +3,11 @@ import { blobFromFloats, toFloat32 } from '../../ts/caffe/blob.ts';
 import type { WeightsFile } from '../../ts/caffe/caffemodel.ts';
 import { readSolver } from '../../ts/caffe/solver-parameter.ts';
 import type { DataSource } from '../../ts/data/source.ts';
-import type { Trainer, TrainOptions } from '../../ts/train/contract.ts';
+import type { TrainOptions } from '../../ts/runtime/trainer.ts';
 import type { SolverEvent } from '../../ts/train/events.ts';
 import type { OpenData } from '../../ts/train/open-training.ts';
 import { Solver, type SolverOptions } from '../../ts/train/solver.ts';
+import type { SolverTrainer, TrainingDevice } from '../../ts/train/training-device.ts';
 
 export const NET = `
   name: "fake"
@@ -21,12 +22,12 @@ export interface Fakes {
   readonly calls: string[];
   /** The loss of each pass; called with the pass's number, counted from the first of the run. */
   loss: (pass: number) => number;
-  batchNorms: Trainer['batchNorms'];
+  batchNorms: SolverTrainer['batchNorms'];
   /** What the trainer was opened with. */
   trainOptions: TrainOptions | null;
   /** What is not disposed of. */
   open: number;
-  readonly device: SolverOptions['device'];
+  readonly device: TrainingDevice;
   readonly data: OpenData;
 }
 
@@ -55,13 +56,16 @@ export function fakes(): Fakes {
         const [layer] = (options.weights as WeightsFile).layers;
         calls.push(`load ${options.phase} ${toFloat32(layer!.blobs[0]!)[0]}`);
         const scalar = (value: number) => ({ shape: [], data: Float32Array.of(value) });
+        let isOpen = true;
         return {
           run: async (inputs) => {
+            if (!isOpen) throw new Error('the model is closed');
             const data = (inputs as { data: Float32Array }).data[0]!;
             calls.push(`test ${data}`);
             return { accuracy: scalar(data / 10), loss: scalar(data) };
           },
           [Symbol.dispose]: () => {
+            isOpen = false;
             world.open--;
           },
         };
@@ -71,7 +75,7 @@ export function fakes(): Fakes {
   return world;
 }
 
-function fakeTrainer(world: Fakes, options: TrainOptions): Trainer {
+function fakeTrainer(world: Fakes, options: TrainOptions): SolverTrainer {
   let pass = 0;
   const begin = typeof options.weights === 'object' ? toFloat32(options.weights.layers[0]!.blobs[0]!)[0]! : 0;
   const weight = Float32Array.of(begin, begin, begin);
@@ -83,7 +87,9 @@ function fakeTrainer(world: Fakes, options: TrainOptions): Trainer {
     inputs: options.inputShapes!,
     outputs: { loss: [] },
     lossWeights: { loss: 2 },
-    learnable: [{ layer: 'ip', index: 0, shape: [3, 1], lrMult: 1, decayMult: 1 }],
+    learnable: [
+      { layer: 'ip', index: 0, shape: [3, 1], lrMult: 1, decayMult: 1, places: [{ layer: 'ip', index: 0 }] },
+    ],
     batchNorms: world.batchNorms,
     report: [{ layer: 'ip', status: options.weights === undefined ? 'missing' : 'matched', detail: '' }],
     async step(inputs, { rate, first, last }) {
@@ -102,9 +108,6 @@ function fakeTrainer(world: Fakes, options: TrainOptions): Trainer {
       layers: [{ name: 'ip', type: 'InnerProduct', blobs: [blobFromFloats([3, 1], weight.slice())] }],
     }),
     history: async () => [history.slice()],
-    plan: () => {
-      throw new Error('not in a fake');
-    },
     dispose,
     [Symbol.dispose]: dispose,
   };

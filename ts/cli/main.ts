@@ -3,6 +3,7 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { ArgumentError, ResnodeError } from '../errors.ts';
+import { bench } from './bench.ts';
 import { bnStats } from './bn-stats.ts';
 import { cam } from './cam.ts';
 import { classify } from './classify.ts';
@@ -50,6 +51,7 @@ const commands = [
   train,
   test,
   bnStats,
+  bench,
 ];
 for (const command of commands) program.addCommand(command());
 for (const command of [program, ...program.commands])

@@ -13,8 +13,8 @@ import { inheritPosition } from '../caffe/message.ts';
 import { filterNet, type LayerParameter, type NetParameter } from '../caffe/net-parameter.ts';
 import type { DataSource } from '../data/source.ts';
 import { ArgumentError, GraphError } from '../errors.ts';
+import type { Device } from '../runtime/device.ts';
 import { elementCount } from '../runtime/tensor.ts';
-import type { StatisticsDevice } from './contract.ts';
 
 export interface StatisticsOptions {
   /** Unfiltered; its TRAIN phase is run. */
@@ -26,7 +26,7 @@ export interface StatisticsOptions {
   readonly source: DataSource;
   /** How many batches. */
   readonly iterations: number;
-  readonly device: StatisticsDevice;
+  readonly device: Pick<Device, 'load'>;
   readonly signal?: AbortSignal;
   readonly onBatch?: (done: number) => void;
 }

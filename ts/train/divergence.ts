@@ -4,10 +4,9 @@ import { toFloat32 } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { Batch } from '../data/source.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
-import type { LoadOptions } from '../runtime/device.ts';
 import type { DivergedEvent, OutputValue } from './events.ts';
 import type { ReadNet } from './solver-nets.ts';
-import type { TestedModel } from './test-net.ts';
+import type { TrainingDevice } from './training-device.ts';
 
 /** −log(FLT_MIN): SoftmaxWithLoss of a batch in which every true class has the probability 0. */
 const PLATEAU = -Math.log(2 ** -126);
@@ -61,7 +60,7 @@ export async function firstNotFinite({ layers }: Pick<WeightsFile, 'layers'>): P
  * @returns Null where all is as it should be, or memory does not suffice to look.
  */
 export async function findCulprit(
-  device: { load(options: LoadOptions): Promise<TestedModel & Disposable> },
+  device: Pick<TrainingDevice, 'load'>,
   { net, state, filtered }: ReadNet,
   weights: WeightsFile,
   batch: Batch,

@@ -6,8 +6,7 @@ import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { DataSource } from '../data/source.ts';
 import { GraphError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
-import type { LoadOptions } from '../runtime/device.ts';
-import type { Trainer, TrainOptions, UpdateRule } from './contract.ts';
+import type { UpdateRule } from '../runtime/trainer.ts';
 import type { WarningEvent } from './events.ts';
 import { readInitialWeights } from './initial-weights.ts';
 import { Schedule, type ScheduleExtensions } from './schedules.ts';
@@ -21,14 +20,7 @@ import {
   splitList,
   type TrainState,
 } from './solver-nets.ts';
-import type { TestedModel } from './test-net.ts';
-
-/** What a solver needs of a Device. */
-export interface TrainingDevice {
-  readonly name: string;
-  train(options: TrainOptions): Promise<Trainer>;
-  load(options: LoadOptions): Promise<TestedModel & Disposable>;
-}
+import type { SolverTrainer, TrainingDevice } from './training-device.ts';
 
 /** Opens the data of a filtered net. */
 export type OpenData = (
@@ -61,7 +53,7 @@ export interface TestNet extends ReadNet {
 
 export interface Training extends AsyncDisposable {
   readonly net: ReadNet;
-  readonly trainer: Trainer;
+  readonly trainer: SolverTrainer;
   readonly source: DataSource;
   readonly tests: readonly TestNet[];
   readonly schedule: Schedule;
@@ -151,7 +143,8 @@ async function beginningWeights(
   return readInitialWeights((typeof weights === 'string' ? [weights] : weights).flatMap(splitList));
 }
 
-function updateRule(parameters: SolverSettings): UpdateRule {
+/** What the update itself needs to know of a solver. */
+export function updateRule(parameters: SolverSettings): UpdateRule {
   const { type, momentum, momentum2, delta, rms_decay, clip_gradients, iter_size, weight_decay } = parameters;
   const regularization_type = parameters.regularization_type as 'L1' | 'L2';
   return {
@@ -169,7 +162,7 @@ export function lossWeightsOf(
   return Object.fromEntries([...graph.lossWeights].map(([id, weight]) => [graph.values[id]!.blob, weight]));
 }
 
-function checkFed(trainer: Trainer, source: DataSource): void {
+function checkFed(trainer: SolverTrainer, source: DataSource): void {
   const unfed = Object.keys(trainer.inputs).find((name) => !Object.hasOwn(source.shapes, name));
   if (unfed !== undefined)
     throw new GraphError(
@@ -182,7 +175,7 @@ function checkFed(trainer: Trainer, source: DataSource): void {
 function warningsOf(
   checked: CheckedSolver,
   file: string | undefined,
-  trainer: Trainer,
+  trainer: SolverTrainer,
   source: DataSource,
   resumed: Resumed | null,
 ): WarningEvent[] {

@@ -10,7 +10,7 @@ import { writeHdf5Weights } from '../caffe/hdf5-weights.ts';
 import { readSolverState, saveHdf5SolverState, saveSolverState } from '../caffe/solver-state.ts';
 import { type NetWeights, saveCaffemodel } from '../caffe/write-caffemodel.ts';
 import { WeightsError } from '../errors.ts';
-import type { Learnable } from './contract.ts';
+import type { Learnable } from '../runtime/trainer.ts';
 import { findFile } from './solver-nets.ts';
 
 /** What Caffe's own files do not hold. */

@@ -258,7 +258,7 @@ class Run {
       weights: await this.#training.trainer.weights(),
       inputShapes: source.shapes,
     });
-    return testNet(model, source, {
+    return await testNet(model, source, {
       iterations,
       lossWeights,
       signal: this.#signal,

@@ -1,16 +1,10 @@
 /** A net run over the batches of its data, outputs averaged: Solver::Test in solver.cpp, test() in caffe.cpp. */
 
 import type { DataSource } from '../data/source.ts';
-import type { Outputs, RunOptions } from '../runtime/model.ts';
-import type { Inputs } from '../runtime/tensor.ts';
+import type { Model, Outputs } from '../runtime/model.ts';
 import type { OutputValue } from './events.ts';
 
 const { fround } = Math;
-
-/** What this needs of a Model. */
-export interface TestedModel {
-  run(inputs: Inputs, options?: RunOptions): Promise<Outputs>;
-}
 
 export interface TestOptions {
   readonly iterations: number;
@@ -34,7 +28,7 @@ export interface TestResult {
  * @throws as Model.run and the source; the signal's reason
  */
 export async function testNet(
-  model: TestedModel,
+  model: Pick<Model, 'run'>,
   source: DataSource,
   { iterations, lossWeights, signal, onBatch }: TestOptions,
 ): Promise<TestResult | null> {
