@@ -63,6 +63,24 @@ export {
   readOnnxFile,
   writeOnnxFile,
 } from './convert/index.ts';
+export { type Augment, IMAGENET_LIGHTING, type Lighting, readAugment } from './data/augment.ts';
+export {
+  type ConvertDatasetOptions,
+  type ConvertImagesOptions,
+  convertImages,
+  convertRawImages,
+  type NamedImage,
+} from './data/convert-dataset.ts';
+export type { Datum } from './data/datum.ts';
+export { readImageList } from './data/image-list.ts';
+export type { DataLayerOptions } from './data/layer-context.ts';
+export { readLmdb } from './data/lmdb.ts';
+export { type MeanOfImages, meanOfImages, writeMeanImage } from './data/mean-image.ts';
+export { openDataLayer } from './data/open-data-layer.ts';
+export { type NetDataOptions, openNetData } from './data/open-net-data.ts';
+export { type RawImages, readCifar, readIdx } from './data/raw-images.ts';
+export type { ListedImage } from './data/reader.ts';
+export type { Batch, DataSource } from './data/source.ts';
 export * from './errors.ts';
 export {
   type LabelledFiles,

@@ -8,6 +8,7 @@ import { bnStats } from './bn-stats.ts';
 import { cam } from './cam.ts';
 import { classify } from './classify.ts';
 import { convert } from './convert.ts';
+import { dataset } from './dataset.ts';
 import { deviceQuery } from './device-query.ts';
 import { doctor } from './doctor.ts';
 import { evaluate } from './evaluate.ts';
@@ -46,6 +47,7 @@ const commands = [
   generate,
   evaluate,
   cam,
+  dataset,
   doctor,
   deviceQuery,
   train,
@@ -54,7 +56,8 @@ const commands = [
   bench,
 ];
 for (const command of commands) program.addCommand(command());
-for (const command of [program, ...program.commands])
+const subcommands = program.commands.flatMap((command) => command.commands);
+for (const command of [program, ...program.commands, ...subcommands])
   command.exitOverride().configureOutput({
     outputError: (text, write) => write(text.replace(/^error: /, 'resnode: ')),
   });

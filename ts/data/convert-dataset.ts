@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { DataError } from '../errors.ts';
-import { decodeImage } from '../image/decode.ts';
+import { decodeImage, isGreyImage } from '../image/decode.ts';
 import { breather } from './breathe.ts';
 import { writeDatum } from './datum.ts';
 import { pixelsOfImage, planesOf, resizePixels } from './pixels.ts';
@@ -10,11 +10,11 @@ import { shuffled } from './random.ts';
 import type { RawImages } from './raw-images.ts';
 import { LmdbWriter } from './write-lmdb.ts';
 
-export interface ConvertOptions {
+export interface ConvertDatasetOptions {
   /** In random order, by this seed. Default: as they come. */
   readonly shuffle?: number;
   /** Told now and then how many records there are. */
-  readonly progress?: (done: number, total: number) => void;
+  readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -25,10 +25,10 @@ export interface NamedImage {
   readonly label: number;
 }
 
-export interface ConvertImagesOptions extends ConvertOptions {
+export interface ConvertImagesOptions extends ConvertDatasetOptions {
   /** To exactly this size, bilinear. */
   readonly resize?: { readonly width: number; readonly height: number };
-  readonly grey?: boolean;
+  readonly gray?: boolean;
   /**
    * Keeps files as they are where nothing is to change; else encodes as `encodeType` ('jpg' or 'png'; default by the
    * file's name). Default false: decoded, planes B, G, R.
@@ -49,7 +49,7 @@ export function convertRawImages(
   images: RawImages,
   output: string,
   digits: number,
-  options: ConvertOptions = {},
+  options: ConvertDatasetOptions = {},
 ): Promise<number> {
   const [channels, height, width] = images.shape;
   return writeRecords(output, images.labels.length, options, async (i, place) => ({
@@ -83,13 +83,12 @@ export async function convertImages(
 async function datumOfFile(
   path: string,
   label: number,
-  { resize, grey = false, encoded = false, encodeType }: ConvertImagesOptions,
+  { resize, gray = false, encoded = false, encodeType }: ConvertImagesOptions,
 ): Promise<{ value: Buffer; size: string }> {
   const own = { '.jpg': 'jpg', '.jpeg': 'jpg', '.png': 'png' }[extname(path).toLowerCase()];
   const type = encodeType ?? own;
   const image = await decodeImage(path); // also where its bytes are kept: a broken file is found now
-  const isColour = image.channels === 3;
-  const pixels = pixelsOfImage(image, !grey);
+  const pixels = pixelsOfImage(image, !gray);
   const resized = resize === undefined ? pixels : await resizePixels(pixels, resize.width, resize.height);
   const { width, height } = resized;
   const size = `${resized.offsets.length}×${height}×${width}`;
@@ -104,7 +103,7 @@ async function datumOfFile(
       { file: path },
       'its name does not say how to encode it; give encodeType, jpg or png',
     );
-  if (resize === undefined && isColour !== grey && type === own)
+  if (resize === undefined && type === own && (!gray || (await isGreyImage(path))))
     return { size, value: writeDatum({ data: await readFile(path), label, encoded: true }) };
   const { default: sharp } = await import('sharp');
   // sharp takes R, G, B; the planes are B, G, R.
@@ -122,7 +121,7 @@ async function datumOfFile(
 async function writeRecords(
   output: string,
   count: number,
-  { shuffle, progress, signal }: ConvertOptions,
+  { shuffle, onProgress, signal }: ConvertDatasetOptions,
   record: (index: number, place: number) => Promise<{ key: string; value: Buffer }>,
 ): Promise<number> {
   const order = shuffle === undefined ? null : await shuffled(count, shuffle);
@@ -133,10 +132,10 @@ async function writeRecords(
       signal?.throwIfAborted();
       const { key, value } = await record(order?.[place] ?? place, place);
       writer.add(key, value);
-      if ((place + 1) % 1000 === 0) progress?.(place + 1, count);
+      if ((place + 1) % 1000 === 0) onProgress?.(place + 1, count);
       await breathe();
     }
-    writer.finish();
+    await writer.finish();
   } catch (error) {
     writer.abandon();
     throw error;

@@ -1,7 +1,7 @@
 /** Readers of images: of a database's Datums, and of a list's files. */
 import { seededRandom } from '../caffe/fillers.ts';
 import { DataError, ImageError, ResnodeError } from '../errors.ts';
-import { decodeImage } from '../image/decode.ts';
+import { decodeImage, isGreyImage } from '../image/decode.ts';
 import type { Datum } from './datum.ts';
 import { datumAt, openLmdb } from './lmdb.ts';
 import { type Pixels, pixelsOfDatum, pixelsOfImage, resizePixels } from './pixels.ts';
@@ -44,7 +44,8 @@ export function lmdbReader(spec: Extract<ReaderSpec, { kind: 'lmdb' }>): Reader 
 
 /** A Datum's pixels, decoded where it is encoded (DecodeDatumToCVMat, DecodeDatumToCVMatNative). @throws ImageError */
 export async function pixelsOf(datum: Datum, colour: boolean | null): Promise<Pixels> {
-  return datum.encoded ? pixelsOfImage(await decodeImage(datum.data), colour) : pixelsOfDatum(datum);
+  if (!datum.encoded) return pixelsOfDatum(datum);
+  return pixelsOfImage(await decodeImage(datum.data), colour ?? !(await isGreyImage(datum.data)));
 }
 
 /** Reads the files of a list (ReadImageToCVMat). */
@@ -54,7 +55,7 @@ export function listReader(spec: Extract<ReaderSpec, { kind: 'images' }>): Reade
     const { path, label, line } = image!;
     const name = `${list}:${line}: ${path}`;
     const pixels = await named(undefined, name, async () => {
-      const decoded = pixelsOfImage(await decodeImage(path), transform.colour);
+      const decoded = pixelsOfImage(await decodeImage(path), transform.colour !== false);
       return resize === null ? decoded : resizePixels(decoded, resize.width, resize.height);
     });
     return { name, label, pixels };

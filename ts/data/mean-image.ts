@@ -23,7 +23,10 @@ export interface MeanOfImages {
  */
 export async function meanOfImages(
   path: string,
-  options: { readonly progress?: (done: number, total: number) => void; readonly signal?: AbortSignal } = {},
+  options: {
+    readonly onProgress?: (done: number, total: number) => void;
+    readonly signal?: AbortSignal;
+  } = {},
 ): Promise<MeanOfImages> {
   const database = openLmdb(path);
   const breathe = breather();
@@ -53,7 +56,7 @@ export async function meanOfImages(
         for (let y = 0; y < height; y++)
           for (let x = 0, from = offset + y * rowStride; x < width; x++, from += pixelStride)
             sums[at++]! += data[from]!;
-      if ((i + 1) % 1000 === 0) options.progress?.(i + 1, database.count);
+      if ((i + 1) % 1000 === 0) options.onProgress?.(i + 1, database.count);
       await breathe();
     }
     const area = shape[1]! * shape[2]!;

@@ -21,11 +21,11 @@ export function pixelsOfDatum({ channels, height, width, data, floatData }: Datu
 
 /**
  * Of a decoded image: B, G, R or grey, as OpenCV gives them to Caffe.
- * @param colour Whether it is made colour (true) or grey (false, ITU-R BT.601); null: as it is.
+ * @param colour Whether it is made colour, or grey (ITU-R BT.601).
  */
-export function pixelsOfImage(image: Image, colour: boolean | null): Pixels {
+export function pixelsOfImage(image: Image, colour: boolean): Pixels {
   const { width, height, channels, data } = image;
-  if (channels === 3 && colour === false)
+  if (channels === 3 && !colour)
     return { data: greyOf(data), width, height, offsets: [0], rowStride: width, pixelStride: 1 };
   const offsets = channels === 3 ? [2, 1, 0] : colour ? [0, 0, 0] : [0];
   return { data, width, height, offsets, rowStride: width * channels, pixelStride: channels };

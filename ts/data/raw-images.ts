@@ -45,8 +45,8 @@ async function readIdxArray(
 ): Promise<{ shape: number[]; values: Uint8Array }> {
   const bytes = await readBytes(file);
   const head = 4 + 4 * dimensions;
-  const magic = bytes.length >= head ? bytes.readUInt32BE(0) : null;
-  if (magic !== 0x800 + dimensions)
+  const magic = bytes.length >= 4 ? bytes.readUInt32BE(0) : null;
+  if (magic !== 0x800 + dimensions || bytes.length < head)
     throw new DataError(
       'data/idx',
       { file },

@@ -54,7 +54,9 @@ export class WorkerPool {
     try {
       return await work;
     } finally {
-      if (--this.#holders === 0) for (const worker of this.#workers.keys()) worker.unref();
+      // Ends are waited for, too.
+      if (--this.#holders === 0 && this.#closing === null)
+        for (const worker of this.#workers.keys()) worker.unref();
     }
   }
 

@@ -4,17 +4,9 @@
  * it is built everywhere (keys up to 511 bytes, pages of 4096 bytes).
  */
 import { randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, existsSync, fsync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { DataError } from '../errors.ts';
 import { BIG_DATA, MAGIC, META, NO_PAGE, NODE_HEADER, PAGE, PAGE_HEADER } from './lmdb-file.ts';
 
@@ -80,7 +72,7 @@ export class LmdbWriter {
   }
 
   /** Writes what is left and gives the database its name. @throws the file system's error */
-  finish(): void {
+  async finish(): Promise<void> {
     if (this.#leaf.count > 0) this.#endLeaf();
     const leafPages = this.#leaves.length;
     let level = this.#leaves;
@@ -112,7 +104,7 @@ export class LmdbWriter {
       page.writeBigUInt64LE(BigInt(transaction), META.transaction);
     }
     this.#write(meta, 0);
-    fsyncSync(this.#descriptor!);
+    await promisify(fsync)(this.#descriptor!);
     this.#close();
     renameSync(this.#folder, this.#path);
   }

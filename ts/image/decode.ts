@@ -55,6 +55,18 @@ export async function decodeImage(source: string | Uint8Array): Promise<Image> {
   return { width, height, channels, data: raw.data, file };
 }
 
+/** Whether an image has one channel, apart from alpha; decodeImage makes three of it. By its header alone. */
+export async function isGreyImage(source: string | Uint8Array): Promise<boolean> {
+  const { default: sharp } = await import('sharp');
+  const space = await sharp(source)
+    .metadata()
+    .then(
+      (metadata) => metadata.space,
+      () => undefined, // decodeImage says what is wrong with it
+    );
+  return space === 'b-w' || space === 'grey16';
+}
+
 function checkIsFile(path: string): void {
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats === undefined) throw new ImageError('image/not-found', path, 'there is no such file');

@@ -1,0 +1,182 @@
+/** `resnode dataset`: images → LMDB as Caffe's converters write it, and its mean image. */
+import { readdirSync, statSync } from 'node:fs';
+import { dirname, relative, resolve } from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import {
+  type ConvertDatasetOptions,
+  type ConvertImagesOptions,
+  convertImages,
+  convertRawImages,
+  type NamedImage,
+} from '../data/convert-dataset.ts';
+import { readImageList } from '../data/image-list.ts';
+import { meanOfImages, writeMeanImage } from '../data/mean-image.ts';
+import { type RawImages, readCifar, readIdx } from '../data/raw-images.ts';
+import { readLabelledImages } from '../evaluate/dataset.ts';
+import { integer } from './options.ts';
+
+interface Flags {
+  shuffle?: boolean;
+  seed: number;
+  json?: boolean;
+}
+
+export function dataset(): Command {
+  const command = new Command('dataset').description(
+    "write images as an LMDB that Caffe's Data layer reads, or the mean of one",
+  );
+  for (const sub of [idx(), cifar(), images(), mean()]) command.addCommand(sub);
+  return command;
+}
+
+function idx(): Command {
+  return converter('idx', "MNIST's or Fashion-MNIST's files (.gz or not)")
+    .argument('<images>', 'train-images-idx3-ubyte.gz or the like')
+    .argument('<lmdb>', 'the folder to make')
+    .option('--labels <file>', 'default: named as the images, with labels-idx1 for images-idx3')
+    .addHelpText(
+      'after',
+      `
+Example:
+  resnode dataset idx /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz train.lmdb --shuffle`,
+    )
+    .action(async (images: string, lmdb: string, flags: Flags & { labels?: string }) =>
+      writeRaw(await readIdx(images, flags.labels), lmdb, 8, flags),
+    );
+}
+
+function cifar(): Command {
+  return converter(
+    'cifar',
+    "CIFAR-10's binary batches; planes R, G, B, as Caffe's convert_cifar_data keeps them",
+  )
+    .argument('<paths...>', 'data_batch_*.bin and the like; the last one is the folder to make')
+    .option('--cifar100', 'two labels an image (CIFAR-100); the second one, fine, is taken')
+    .addHelpText(
+      'after',
+      `
+Example:
+  resnode dataset cifar data_batch_1.bin data_batch_2.bin data_batch_3.bin data_batch_4.bin data_batch_5.bin train.lmdb`,
+    )
+    .action(async (paths: string[], flags: Flags & { cifar100?: boolean }, command: Command) => {
+      const lmdb = paths.pop()!;
+      if (paths.length === 0) command.error("error: missing required argument 'lmdb', after the batches");
+      return writeRaw(await readCifar(paths, flags.cifar100 ? 2 : 1), lmdb, 5, flags);
+    });
+}
+
+function images(): Command {
+  return converter('images', 'image files with their labels')
+    .argument(
+      '<list>',
+      'a list with "path label" lines, or a folder with a folder for each class (sorted: 0, 1, …)',
+    )
+    .argument('<lmdb>', 'the folder to make')
+    .option('--root <folder>', "what paths are relative to (default: the list's folder)")
+    .option('--resize <width>x<height>', 'to exactly this size', size)
+    .option('--gray', 'one channel')
+    .option('--encoded', 'keep files as they are, or encode what was changed; else decoded')
+    .addOption(
+      new Option('--encode-type <type>', "with --encoded (default: by the file's name)").choices([
+        'jpg',
+        'png',
+      ]),
+    )
+    .option('--check-size', 'refuse images of different sizes')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  resnode dataset images train.txt train.lmdb --root ILSVRC2012/train/ --shuffle --encoded
+  resnode dataset images photos/train train.lmdb --resize 256x256 --shuffle`,
+    )
+    .action(async (list: string, lmdb: string, flags: ImagesFlags) => {
+      const { resize, gray = false, encoded = false, encodeType, checkSize = false } = flags;
+      const options: ConvertImagesOptions = {
+        ...convertOptions(flags),
+        gray,
+        encoded,
+        checkSize,
+        ...(resize === undefined ? {} : { resize }),
+        ...(encodeType === undefined ? {} : { encodeType }),
+      };
+      report(await convertImages(await listedImages(list, flags.root), lmdb, options), lmdb, flags);
+    });
+}
+
+interface ImagesFlags extends Flags {
+  root?: string;
+  resize?: { width: number; height: number };
+  gray?: boolean;
+  encoded?: boolean;
+  encodeType?: 'jpg' | 'png';
+  checkSize?: boolean;
+}
+
+function mean(): Command {
+  return new Command('mean')
+    .description("write the mean image of an LMDB, for transform_param's mean_file (compute_image_mean)")
+    .argument('<lmdb>', 'a folder with data.mdb')
+    .argument('<binaryproto>', 'the file to write')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  resnode dataset mean train.lmdb mean.binaryproto')
+    .action(async (lmdb: string, output: string, { json }: { json?: boolean }) => {
+      const result = await meanOfImages(lmdb, { onProgress });
+      endProgress();
+      writeMeanImage(output, result);
+      const { shape, channels, images: count } = result;
+      if (json) console.log(JSON.stringify({ output, shape, channels, images: count }));
+      else
+        console.log(
+          `${output}: ${shape.join('×')}, of ${count} images; mean of each channel ${channels.map((value) => value.toFixed(3)).join(', ')}`,
+        );
+    });
+}
+
+function converter(name: string, description: string): Command {
+  return new Command(name)
+    .description(description)
+    .option('--shuffle', 'in random order')
+    .option('--seed <n>', 'of --shuffle: the same seed gives the same order', integer(0), 1)
+    .option('--json', 'print JSON');
+}
+
+const convertOptions = ({ shuffle, seed }: Flags): ConvertDatasetOptions => ({
+  onProgress,
+  ...(shuffle ? { shuffle: seed } : {}),
+});
+
+async function writeRaw(images: RawImages, lmdb: string, digits: number, flags: Flags): Promise<void> {
+  report(await convertRawImages(images, lmdb, digits, convertOptions(flags)), lmdb, flags);
+}
+
+function report(count: number, lmdb: string, { json }: Flags): void {
+  endProgress();
+  if (json) console.log(JSON.stringify({ output: lmdb, images: count }));
+  else console.log(`${lmdb}: ${count} images`);
+}
+
+async function listedImages(path: string, root: string | undefined): Promise<NamedImage[]> {
+  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+    const folder = root ?? dirname(path);
+    const lines = await readImageList(path);
+    return lines.map(({ path: name, label }) => ({ name, label, path: resolve(folder, name) }));
+  }
+  const classes = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory()).length;
+  const { files } = readLabelledImages(path, { classes });
+  return files.map(({ image, label }) => ({ path: image, label, name: relative(path, image) }));
+}
+
+function size(text: string): { width: number; height: number } {
+  const [, width, height] = /^(\d{1,5})[x×](\d{1,5})$/.exec(text)?.map(Number) ?? [];
+  if (!width || !height) throw new InvalidArgumentError('Expected WIDTHxHEIGHT, e.g. 256x256.');
+  return { width, height };
+}
+
+function onProgress(done: number, total: number): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${total} images`);
+}
+
+function endProgress(): void {
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+}
