@@ -12,7 +12,6 @@ import { formatDuration } from './duration.ts';
 import type { DoneEvent, SolverEvent } from './events.ts';
 import { type FinetuneFiles, type Recipe, writeFinetuneFiles } from './finetune-files.ts';
 import { readInitialWeights } from './initial-weights.ts';
-import type { TrainingDevice } from './open-training.ts';
 import { openReport, type Report } from './report.ts';
 import { Solver } from './solver.ts';
 import { type Split, splitClassFolders } from './split.ts';
@@ -25,7 +24,7 @@ export interface FinetuneOptions {
   readonly weights: string;
   /** Where the result goes; made where it is not there. */
   readonly out: string;
-  readonly device: Pick<Device, 'load'> & TrainingDevice;
+  readonly device: Device;
   /**
    * How the net was trained to see images; its input is the crop. Default: shorter side 256/224 of the input (256 for
    * 224), and of three channels ImageNet's mean.
