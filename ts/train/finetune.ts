@@ -25,7 +25,7 @@ export interface FinetuneOptions {
   readonly weights: string;
   /** Where the result goes; made where it is not there. */
   readonly out: string;
-  readonly device: Pick<Device, 'load'> & TrainingDevice;
+  readonly device: Device;
   /**
    * How the net was trained to see images; its input is the crop. Default: shorter side 256/224 of the input (256 for
    * 224), and of three channels ImageNet's mean.

@@ -1,4 +1,5 @@
 /** A training's report as one HTML page: tables and curves, no script, nothing from the network. */
+import { escapeHtml } from '../escape-html.ts';
 import { formatDuration } from './duration.ts';
 import type { Chart } from './report-charts.ts';
 import type { ReportData, ReportSection } from './report-data.ts';
@@ -145,8 +146,6 @@ function batchNormsOf({ start }: ReportData): Rows {
   }
   return [...counts].map(([name, count]) => [name, `${count} layers`]);
 }
-
-const escapeHtml = (text: string) => text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
 const STYLE = `
 :root { --ground: #f4f5f3; --surface: #fff; --text: #1b222c; --muted: #56606d; --line: #d5d9dd; --edge: #8d97a3;
