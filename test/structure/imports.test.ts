@@ -15,6 +15,7 @@ const TYPESCRIPT = [
   'native',
   'image',
   'runtime',
+  'data',
   'features',
   'evaluate',
   'view',
