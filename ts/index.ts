@@ -58,14 +58,20 @@ export {
   type Evaluated,
   type EvaluateOptions,
   evaluateImages,
+  type LazySample,
+  type Progress,
   type Sample,
 } from './evaluate/evaluate-images.ts';
-export { type PublishedError, publishedErrors } from './evaluate/published.ts';
+export { fullyConvolutional } from './evaluate/fully-convolutional.ts';
+export { openProgressFile, type ProgressFile } from './evaluate/progress-file.ts';
+export { type PublishedError, type PublishedViews, publishedErrors } from './evaluate/published.ts';
 export {
   type EvaluationRecipe,
   evaluationRecipe,
   type RecipeInput,
 } from './evaluate/recipe.ts';
+export { compareResults, type EvaluationResult, type ResultComparison } from './evaluate/result.ts';
+export { readSamples, type Samples } from './evaluate/samples.ts';
 export {
   type ClassCount,
   type Confusion,

@@ -16,6 +16,9 @@ export interface Sample {
   readonly label: number;
 }
 
+/** A sample that is read when its turn comes, as from a database; an ImageError that it throws is that of its image. */
+export type LazySample = () => Promise<Sample>;
+
 export interface EvaluateOptions {
   readonly preprocess: Preprocess;
   /** 10: four corners, centre and their mirrors, of which the softmax scores are averaged. Default 1, the centre. */
@@ -68,7 +71,7 @@ export const defaultBatch = (crops: 1 | 10): number => (crops === 10 ? 1 : 8);
  */
 export async function evaluateImages(
   model: Model,
-  samples: readonly Sample[],
+  samples: readonly (Sample | LazySample)[],
   options: EvaluateOptions,
 ): Promise<Evaluated> {
   const { preprocess, crops = 1, scales } = options;
@@ -83,22 +86,33 @@ export async function evaluateImages(
       `${crop.width}×${crop.height}`,
     );
   const scores = scoresOf(model, input.name);
-  for (const { label } of samples)
-    if (!(Number.isInteger(label) && label >= 0 && label < scores.classes))
-      throw new ArgumentError('label', `a class from 0 to ${scores.classes - 1}`, label);
+  const checked = ({ image, label }: Sample): Sample => {
+    if (Number.isInteger(label) && label >= 0 && label < scores.classes) return { image, label };
+    const where = typeof image === 'string' ? image : image.file;
+    throw new ArgumentError(`the label of ${where}`, `a class from 0 to ${scores.classes - 1}`, label);
+  };
+  const all = samples.map((sample) =>
+    typeof sample === 'function' ? async () => checked(await sample()) : checked(sample),
+  );
   return scales === undefined
-    ? evaluateViews(cropViews(input, scores, preprocess, crops), samples, options)
-    : evaluateViews(scaleViews(input, scores, preprocess, scales), samples, options);
+    ? evaluateViews(cropViews(input, scores, preprocess, crops), all, options)
+    : evaluateViews(scaleViews(input, scores, preprocess, scales), all, options);
 }
 
 type Read<Ready> = { readonly label: number; readonly ready: Ready } | Skipped;
 
 async function evaluateViews<Ready>(
   views: Views<Ready>,
-  samples: readonly Sample[],
+  samples: readonly (Sample | LazySample)[],
   options: EvaluateOptions,
 ): Promise<Evaluated> {
-  const { skipBroken = false, resume, onProgress, signal, batch = defaultBatch(options.crops ?? 1) } = options;
+  const {
+    skipBroken = false,
+    resume,
+    onProgress,
+    signal,
+    batch = defaultBatch(options.crops ?? 1),
+  } = options;
   if (!Number.isInteger(batch) || batch < 1) throw new ArgumentError('batch', 'a positive integer', batch);
   const done = resume?.done ?? 0;
   if (!(Number.isInteger(done) && done >= 0 && done <= samples.length))
@@ -106,16 +120,19 @@ async function evaluateViews<Ready>(
   const outcomes = [...(resume?.outcomes ?? [])];
   const skipped = [...(resume?.skipped ?? [])];
 
-  const read = async ({ image: source, label }: Sample): Promise<Read<Ready>> => {
+  const read = async (sample: Sample | LazySample): Promise<Read<Ready>> => {
     try {
-      const image = typeof source === 'string' ? await decodeImage(source) : source;
-      return { label, ready: await views.prepare(image) };
+      const { image, label } = typeof sample === 'function' ? await sample() : sample;
+      return {
+        label,
+        ready: await views.prepare(typeof image === 'string' ? await decodeImage(image) : image),
+      };
     } catch (error) {
       if (!(skipBroken && error instanceof ImageError)) throw error;
-      return { file: typeof source === 'string' ? source : source.file, reason: error.message };
+      return { file: error.file ?? '', reason: error.message };
     }
   };
-  const prepare = (part: readonly Sample[]) => Promise.all(part.map(read));
+  const prepare = (part: readonly (Sample | LazySample)[]) => Promise.all(part.map(read));
 
   for await (const { end, batch: results } of readAhead(samples.slice(done), batch, prepare, signal)) {
     skipped.push(...results.flatMap((result) => ('reason' in result ? [result] : [])));

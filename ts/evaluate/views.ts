@@ -60,7 +60,11 @@ export function scaleViews(
   checkScales(scales, size);
   const mean = channelMeans(preprocess.mean, channels);
   const pixelsOf = async ({ image, whole }: { readonly image: Image; readonly whole: Size }) => {
-    const pixels = await preprocessImage(image, { ...preprocess, resize: whole, crop: whole, mean }, channels);
+    const pixels = await preprocessImage(
+      image,
+      { ...preprocess, resize: whole, crop: whole, mean },
+      channels,
+    );
     const data = new Float32Array(2 * pixels.length);
     data.set(pixels);
     data.set(mirrored(pixels, whole.width), pixels.length);
