@@ -2,127 +2,11 @@
 #include <dnnl.hpp>
 #include <omp.h>
 
-#include <algorithm>
-
 #include "core/host-buffer.h"
-#include "parameters.h"
-#include "plan.h"
-#include "reference/operations.h"
+#include "executable.h"
 
 namespace resnode::cpu {
 namespace {
-
-class CpuExecutable final : public Executable {
- public:
-  CpuExecutable(std::shared_ptr<CpuPlan> plan, std::shared_ptr<CpuParameters> parameters, dnnl::stream stream,
-                const std::vector<size_t>& offsets, size_t arenaBytes)
-      : plan_(std::move(plan)), parameters_(std::move(parameters)), stream_(std::move(stream)), arenaBytes_(arenaBytes),
-        arena_(allocate(arenaBytes, "the activations of \"" + plan_->program().name + "\"")),
-        workspace_(allocate(plan_->description().workspaceBytes, "the workspace")) {
-    for (size_t offset : offsets) buffers_.push_back(arena_.get() + offset);
-    const Program& program = plan_->program();
-    for (size_t i = 0; i < program.operations.size(); ++i) bind(program.operations[i], plan_->steps()[i]);
-    parameters_->endPacking();
-    for (TensorId id : program.outputs) {
-      const Layout plain = plainLayout(program.tensors[id].shape);
-      Output output{memory(plan_->layout(id), data(id)), memory(plain, nullptr), std::nullopt};
-      if (!(plan_->layout(id) == plain)) output.reorder = dnnl::reorder(output.from, output.to);
-      outputs_.push_back(std::move(output));
-    }
-  }
-
-  std::unique_ptr<StartedRun> start(const RunRequest& request) override {
-    const Program& program = plan_->program();
-    for (size_t i = 0; i < program.inputs.size(); ++i) {
-      const TensorId id = program.inputs[i];
-      copyInput(hostData(request.inputs[i]), request.inputs[i].type, elementCount(program.tensors[id].shape), reinterpret_cast<float*>(data(id)));
-    }
-    for (Bound& step : steps_) {
-      throwIfCancelled(request);
-      const Stopwatch watch;
-      for (auto& [primitive, arguments] : step.before) primitive.execute(stream_, arguments);
-      if (step.primitive) step.primitive->execute(stream_, step.arguments);
-      else reference::run(*step.operation, step.reference);
-      stream_.wait();
-      if (request.milliseconds) request.milliseconds->push_back(watch.milliseconds());
-    }
-    for (size_t i = 0; i < outputs_.size(); ++i) {
-      Output& output = outputs_[i];
-      if (!output.reorder) {
-        std::memcpy(hostData(request.outputs[i]), output.from.get_data_handle(), output.from.get_desc().get_size());
-        continue;
-      }
-      output.to.set_data_handle(hostData(request.outputs[i]));
-      output.reorder->execute(stream_, output.from, output.to);
-      stream_.wait();
-    }
-    return nullptr;
-  }
-  size_t arenaBytes() const override { return arenaBytes_; }
-  size_t workspaceBytes() const override { return plan_->description().workspaceBytes; }
-
- private:
-  using PrimitiveArguments = std::unordered_map<int, dnnl::memory>;
-  struct Bound {
-    const Operation* operation;
-    std::vector<std::pair<dnnl::primitive, PrimitiveArguments>> before;  // conversions and copies
-    std::optional<dnnl::primitive> primitive;
-    PrimitiveArguments arguments;
-    reference::Arguments reference;
-  };
-  struct Output {
-    dnnl::memory from, to;
-    std::optional<dnnl::reorder> reorder;
-  };
-
-  void* data(TensorId id) const { return buffers_[plan_->description().tensorBuffers[id]]; }
-  dnnl::memory memory(const Layout& layout, void* bytes) const { return dnnl::memory(layout, stream_.get_engine(), bytes); }
-
-  void reorder(Bound& bound, const dnnl::memory& from, const dnnl::memory& to) {
-    bound.before.emplace_back(dnnl::reorder(from, to), PrimitiveArguments{{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}});
-  }
-
-  void bind(const Operation& operation, const Step& step) {
-    Bound bound{&operation, {}, step.primitive, {}, {}};
-    const Program& program = plan_->program();
-    std::vector<void*> inputs;
-    for (TensorId id : operation.inputs) inputs.push_back(data(id));
-    for (const Conversion& conversion : step.conversions) {
-      void* target = buffers_[conversion.buffer];
-      reorder(bound, memory(conversion.from, inputs[conversion.input]), memory(conversion.to, target));
-      inputs[conversion.input] = target;
-    }
-    if (step.primitive) {
-      const dnnl::memory output = memory(step.outputLayout, data(operation.outputs[0]));
-      if (step.copyResidual) reorder(bound, memory(step.inputLayouts[1], inputs[1]), output);
-      for (size_t i = 0; i < inputs.size(); ++i) {
-        if (step.inputArguments[i] >= 0) bound.arguments.emplace(step.inputArguments[i], memory(step.inputLayouts[i], inputs[i]));
-      }
-      bound.arguments.emplace(DNNL_ARG_DST, output);
-      bound.arguments.emplace(DNNL_ARG_SCRATCHPAD, memory(step.scratch, workspace_.get()));
-      for (const WeightArgument& weight : step.weights) {
-        bound.arguments.emplace(weight.argument, parameters_->packed(weight.id, weight.from, weight.to, stream_));
-      }
-    } else {
-      for (size_t i = 0; i < inputs.size(); ++i) {
-        bound.reference.inputs.push_back({static_cast<float*>(inputs[i]), &program.tensors[operation.inputs[i]].shape});
-      }
-      for (TensorId id : operation.outputs) bound.reference.outputs.push_back({static_cast<float*>(data(id)), &program.tensors[id].shape});
-      bound.reference.parameters.assign(program.parameters.size(), nullptr);
-      for (ParameterId id : parametersOf(program, operation)) bound.reference.parameters[id] = parameters_->plain(id);
-    }
-    steps_.push_back(std::move(bound));
-  }
-
-  std::shared_ptr<CpuPlan> plan_;
-  std::shared_ptr<CpuParameters> parameters_;
-  dnnl::stream stream_;
-  size_t arenaBytes_;
-  AlignedBytes arena_, workspace_;
-  std::vector<char*> buffers_;
-  std::vector<Bound> steps_;
-  std::vector<Output> outputs_;
-};
 
 // Turns oneDNN's errors into ours.
 template <class Function>
@@ -166,7 +50,7 @@ class CpuBackend final : public Backend {
     return guarded("plan", [&] { return std::make_shared<CpuPlan>(std::move(program), engine_, winograd_); });
   }
   std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources) override {
-    return std::make_shared<CpuParameters>(std::move(program), std::move(sources));
+    return std::make_shared<CpuParameters>(std::move(program), std::move(sources), stream_);
   }
   std::shared_ptr<Executable> compile(std::shared_ptr<Plan> plan, std::shared_ptr<Parameters> parameters,
                                       const std::vector<size_t>& offsets, size_t arenaBytes) override {

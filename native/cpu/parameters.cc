@@ -4,37 +4,32 @@
 
 namespace resnode::cpu {
 
-CpuParameters::CpuParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources)
-    : program_(std::move(program)), sources_(std::move(sources)) {
+CpuParameters::CpuParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources, dnnl::stream stream)
+    : program_(std::move(program)), sources_(std::move(sources)), stream_(std::move(stream)) {
   // Copies that the addon made count too; mapped files do not.
   for (size_t i = 0; i < sources_.size(); ++i) {
-    if (!sources_[i].mapped) bytes_ += elementCount(program_->parameters[i].shape) * sizeof(float);
+    if (!sources_[i].mapped) bytes_ += plainBytes(static_cast<ParameterId>(i));
   }
 }
 
-float* CpuParameters::plain(ParameterId id) {
-  auto& values = plain_[id];
-  if (!values) {
-    const size_t bytes = elementCount(program_->parameters[id].shape) * sizeof(float);
-    values = allocate(bytes, "parameter \"" + program_->parameters[id].name + "\"");
-    materialise(sources_[id], program_->parameters[id].shape, reinterpret_cast<float*>(values.get()));
-    bytes_ += bytes;
-    releasePages(sources_[id], program_->parameters[id].shape);
+AlignedBytes CpuParameters::pack(const Pack& pack) {
+  const Parameter& parameter = program_->parameters[pack.id];
+  const auto values = [](const AlignedBytes& bytes) { return reinterpret_cast<float*>(bytes.get()); };
+  AlignedBytes bytes = allocate(pack.layout.get_size(), "parameter \"" + parameter.name + "\"");
+  bytes_ += pack.layout.get_size();
+  if (pack.layout == plainLayout(parameter.shape)) {
+    materialise(sources_[pack.id], parameter.shape, values(bytes));
+    releasePages(sources_[pack.id], parameter.shape);
+    return bytes;
   }
-  return reinterpret_cast<float*>(values.get());
-}
-
-dnnl::memory CpuParameters::packed(ParameterId id, const dnnl::memory::desc& from, const dnnl::memory::desc& to, dnnl::stream& stream) {
-  const auto [first, last] = packed_.equal_range(id);
-  for (auto it = first; it != last; ++it) {
-    if (it->second.layout == to) return dnnl::memory(to, stream.get_engine(), it->second.bytes.get());
+  if (!staging_) {
+    size_t largest = 0;
+    for (size_t i = 0; i < sources_.size(); ++i) largest = std::max(largest, plainBytes(static_cast<ParameterId>(i)));
+    staging_ = allocate(largest, "packing the parameters");
   }
-  if (!staging_) staging_ = allocate(largest() * sizeof(float), "packing the parameters");
-  materialise(sources_[id], program_->parameters[id].shape, reinterpret_cast<float*>(staging_.get()));
-  releasePages(sources_[id], program_->parameters[id].shape);
-  AlignedBytes bytes = allocate(to.get_size(), "parameter \"" + program_->parameters[id].name + "\"");
-  dnnl::memory source(from, stream.get_engine(), staging_.get());
-  dnnl::memory target(to, stream.get_engine(), bytes.get());
+  materialise(sources_[pack.id], parameter.shape, values(staging_));
+  releasePages(sources_[pack.id], parameter.shape);
+  dnnl::memory source(pack.plain, stream_.get_engine(), staging_.get()), target(pack.layout, stream_.get_engine(), bytes.get());
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   const dnnl::reorder::primitive_desc reorder(source, target, attributes);
@@ -44,12 +39,34 @@ dnnl::memory CpuParameters::packed(ParameterId id, const dnnl::memory::desc& fro
     scratch_ = allocate(needed, "packing the parameters");
     scratchBytes_ = needed;
   }
-  dnnl::memory scratch(reorder.scratchpad_desc(), stream.get_engine(), scratch_.get());
-  dnnl::reorder(reorder).execute(stream, {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, target}, {DNNL_ARG_SCRATCHPAD, scratch}});
-  stream.wait();
-  bytes_ += to.get_size();
-  packed_.emplace(id, Packed{to, std::move(bytes)});
-  return target;
+  dnnl::memory scratch(reorder.scratchpad_desc(), stream_.get_engine(), scratch_.get());
+  dnnl::reorder(reorder).execute(stream_, {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, target}, {DNNL_ARG_SCRATCHPAD, scratch}});
+  stream_.wait();
+  return bytes;
+}
+
+void* CpuParameters::packed(const Pack& wanted) {
+  const auto [first, last] = packed_.equal_range(wanted.id);
+  const auto same = std::find_if(first, last, [&](const auto& each) { return each.second.pack.layout == wanted.layout; });
+  if (same != last) return same->second.bytes.get();
+  return packed_.emplace(wanted.id, Packed{wanted, pack(wanted)})->second.bytes.get();
+}
+
+void* CpuParameters::master(const Pack& wanted) {
+  auto found = masters_.find(wanted.id);
+  if (found == masters_.end()) {
+    found = masters_.emplace(wanted.id, Packed{wanted, pack(wanted)}).first;
+    // From now on the values are here; a copy that the addon made need not stay.
+    ParameterSource& source = sources_[wanted.id];
+    if (!source.mapped) bytes_ -= plainBytes(wanted.id);
+    source.owner.reset();
+    source.bytes = nullptr;
+  }
+  if (!(found->second.pack.layout == wanted.layout)) {
+    throw Error("device/unsupported", "parameter \"" + program_->parameters[wanted.id].name +
+                                          "\" is learned in a layout that these input shapes cannot use; load the net again with them");
+  }
+  return found->second.bytes.get();
 }
 
 void CpuParameters::endPacking() {
@@ -59,16 +76,17 @@ void CpuParameters::endPacking() {
 }
 
 void CpuParameters::read(ParameterId id, float* destination) const {
-  const auto plain = plain_.find(id);
-  const Shape& shape = program_->parameters[id].shape;
-  if (plain == plain_.end()) materialise(sources_[id], shape, destination);
-  else std::memcpy(destination, plain->second.get(), elementCount(shape) * sizeof(float));
-}
-
-size_t CpuParameters::largest() const {
-  int64_t largest = 0;
-  for (const auto& parameter : program_->parameters) largest = std::max(largest, elementCount(parameter.shape));
-  return static_cast<size_t>(largest);
+  const auto master = masters_.find(id);
+  if (master == masters_.end()) return materialise(sources_[id], program_->parameters[id].shape, destination);
+  const auto& [pack, bytes] = master->second;
+  if (pack.layout == pack.plain) {
+    std::memcpy(destination, bytes.get(), plainBytes(id));
+    return;
+  }
+  dnnl::memory from(pack.layout, stream_.get_engine(), bytes.get()), to(pack.plain, stream_.get_engine(), destination);
+  dnnl::stream stream = stream_;
+  dnnl::reorder(from, to).execute(stream, from, to);
+  stream.wait();
 }
 
 }  // namespace resnode::cpu

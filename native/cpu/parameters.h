@@ -1,23 +1,24 @@
-// The parameters of a model on the CPU: sources as given, and what was packed from them, one copy a layout.
+// The parameters of a model on the CPU: sources as given, what was packed from them, and the mutable ones' values.
 #pragma once
 
-#include <dnnl.hpp>
+#include <atomic>
 #include <map>
-#include <mutex>
 #include <vector>
 
 #include "core/plain.h"
+#include "step.h"
 
 namespace resnode::cpu {
 
 class CpuParameters final : public Parameters {
  public:
-  CpuParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources);
+  CpuParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources, dnnl::stream stream);
 
-  // The plain values of a small or mutable parameter; stays valid with this object.
-  float* plain(ParameterId id);
-  // The values in another layout; `from` describes the plain ones. Reordered once for each layout.
-  dnnl::memory packed(ParameterId id, const dnnl::memory::desc& from, const dnnl::memory::desc& to, dnnl::stream& stream);
+  // An immutable parameter's values in a layout; reordered once for each.
+  void* packed(const Pack& pack);
+  // A mutable parameter's values, which operations read and write, in the layout of the first program that used it.
+  // Throws Error("device/unsupported") where another program wants another layout.
+  void* master(const Pack& pack);
   // Frees what packing needed.
   void endPacking();
 
@@ -26,16 +27,17 @@ class CpuParameters final : public Parameters {
 
  private:
   struct Packed {
-    dnnl::memory::desc layout;
+    Pack pack;
     AlignedBytes bytes;
   };
-  // Elements of the largest parameter.
-  size_t largest() const;
+  AlignedBytes pack(const Pack& pack);
+  size_t plainBytes(ParameterId id) const { return elementCount(program_->parameters[id].shape) * sizeof(float); }
 
   std::shared_ptr<const Program> program_;
   std::vector<ParameterSource> sources_;
-  std::map<ParameterId, AlignedBytes> plain_;
+  dnnl::stream stream_;
   std::multimap<ParameterId, Packed> packed_;
+  std::map<ParameterId, Packed> masters_;
   // Plain values on their way into a layout, and what oneDNN needs on that way. Kept from one parameter to the next:
   // freed blocks of many sizes would stay in the heap between the packed parameters, 50 MB for ResNet-50.
   AlignedBytes staging_, scratch_;

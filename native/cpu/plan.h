@@ -1,68 +1,53 @@
-// One step per operation: a oneDNN primitive with the layouts that it wants, or the reference loops on plain data.
+// A program with a step for every operation: which calls, on which layouts, in which buffers.
 #pragma once
 
-#include <dnnl.hpp>
-#include <optional>
+#include <map>
+#include <memory>
 
 #include "core/plain.h"
+#include "step.h"
 
 namespace resnode::cpu {
 
-using Layout = dnnl::memory::desc;
+// What is known of the plan while its steps are chosen, one operation after the other.
+struct PlanState {
+  std::shared_ptr<const Program> program;
+  dnnl::engine engine;
+  bool winograd = true;
 
-// A weight argument: packed from its plain layout `from` to `to`.
-struct WeightArgument {
-  int argument;  // DNNL_ARG_*
-  ParameterId id;
-  Layout from, to;
-};
-
-// An input that must be reordered first; `buffer` holds the result.
-struct Conversion {
-  size_t input;
-  Layout from, to;
-  int buffer;
-};
-
-struct Step {
-  std::optional<dnnl::primitive> primitive;  // empty: reference
-  std::vector<int> inputArguments;           // DNNL_ARG_* of each input, −1: not an argument (a residual in place)
-  std::vector<Layout> inputLayouts;          // as the primitive wants them
-  Layout outputLayout;
-  std::vector<WeightArgument> weights;
-  std::vector<Conversion> conversions;
-  bool copyResidual = false;  // the residual outlives this step: copy it to the output first
-  size_t scratchBytes = 0;
-  Layout scratch;
+  std::vector<Lifetime> lifetimes;     // per tensor
+  std::vector<Layout> layouts;         // per tensor, as its maker leaves it
+  std::vector<Layout> plainLayouts;    // per tensor, row-major in the same dimensions
+  std::vector<bool> isPinned;          // per buffer: a program's input or output, not to be written over
+  std::vector<std::optional<Pack>> masters;  // per mutable parameter that was used
+  std::vector<int> users;              // per parameter: operations that compute with it, gradients and updates not counted
+  std::vector<int> gradientOf;         // per operation: the last gradient that differentiates it, −1
+  std::vector<Pack> packs;
+  // What a pooling remembers for its gradient, by operation.
+  struct Kept {
+    Place place;  // of the workspace
+    Layout source, result, workspace;
+  };
+  std::map<int, Kept> kept;
+  PlanDescription description;
 };
 
 class CpuPlan final : public Plan {
  public:
   CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, bool winograd);
-  const Program& program() const override { return *program_; }
-  const PlanDescription& description() const override { return description_; }
+  const Program& program() const override { return *original_; }
+  const PlanDescription& description() const override { return state_.description; }
   const std::vector<Step>& steps() const { return steps_; }
-  const Layout& layout(TensorId id) const { return layouts_[id]; }
+  const std::vector<Pack>& packs() const { return state_.packs; }
+  // Of mutable parameters.
+  const std::vector<std::optional<Pack>>& masters() const { return state_.masters; }
+  const Layout& layout(TensorId id) const { return state_.layouts[id]; }
+  const Layout& plain(TensorId id) const { return state_.plainLayouts[id]; }
 
  private:
-  void addReference(const Operation& operation, Step& step);
-  bool addConvolution(const Operation& operation, const Convolution& convolution, Step& step);
-  bool addPooling(const Operation& operation, const Pooling& pooling, Step& step);
-  bool addInnerProduct(const Operation& operation, const InnerProduct& innerProduct, Step& step);
-  bool addActivation(const Operation& operation, dnnl::algorithm algorithm, float alpha, Step& step);
-  void finish(int index, Step& step);
-
-  std::shared_ptr<const Program> program_;
-  dnnl::engine engine_;
-  bool winograd_;
-  std::vector<Layout> layouts_;  // per tensor, as its maker leaves it
-  std::vector<Lifetime> lifetimes_;
+  std::shared_ptr<const Program> original_;
+  PlanState state_;
   std::vector<Step> steps_;
-  std::string implementation_;
-  PlanDescription description_;
 };
-
-// Row-major float32.
-Layout plainLayout(const Shape& shape);
 
 }  // namespace resnode::cpu

@@ -1,0 +1,65 @@
+#include "executable.h"
+
+#include "core/host-buffer.h"
+
+namespace resnode::cpu {
+
+CpuExecutable::CpuExecutable(std::shared_ptr<CpuPlan> plan, std::shared_ptr<CpuParameters> parameters, dnnl::stream stream,
+                             const std::vector<size_t>& offsets, size_t arenaBytes)
+    : plan_(std::move(plan)), parameters_(std::move(parameters)), stream_(std::move(stream)), arenaBytes_(arenaBytes),
+      arena_(allocate(arenaBytes, "the activations of \"" + plan_->program().name + "\"")) {
+  for (size_t offset : offsets) buffers_.push_back(arena_.get() + offset);
+  for (const Step& step : plan_->steps()) {
+    std::vector<Work> works;
+    for (const Call& call : step.calls) {
+      std::vector<void*> addresses;
+      for (const Place& place : call.places) addresses.push_back(address(place));
+      works.push_back(call.bind(addresses, stream_));
+    }
+    steps_.push_back(std::move(works));
+  }
+  parameters_->endPacking();
+  for (TensorId id : plan_->program().outputs) {
+    const Layout &has = plan_->layout(id), &plain = plan_->plain(id);
+    Output output{dnnl::memory(has, stream_.get_engine(), data(id)), dnnl::memory(plain, stream_.get_engine(), nullptr), std::nullopt};
+    if (!(has == plain)) output.reorder = dnnl::reorder(output.from, output.to);
+    outputs_.push_back(std::move(output));
+  }
+}
+
+void* CpuExecutable::address(const Place& place) const {
+  switch (place.in) {
+    case Place::In::buffer: return buffers_[place.index];
+    case Place::In::master: return parameters_->master(*plan_->masters()[place.index]);
+    case Place::In::packed: return parameters_->packed(plan_->packs()[place.index]);
+    default: return nullptr;
+  }
+}
+
+std::unique_ptr<StartedRun> CpuExecutable::start(const RunRequest& request) {
+  const Program& program = plan_->program();
+  for (size_t i = 0; i < program.inputs.size(); ++i) {
+    const TensorId id = program.inputs[i];
+    copyInput(hostData(request.inputs[i]), request.inputs[i].type, elementCount(program.tensors[id].shape), reinterpret_cast<float*>(data(id)));
+  }
+  for (const std::vector<Work>& step : steps_) {
+    throwIfCancelled(request);
+    const Stopwatch watch;
+    for (const Work& work : step) work();
+    stream_.wait();
+    if (request.milliseconds) request.milliseconds->push_back(watch.milliseconds());
+  }
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    Output& output = outputs_[i];
+    if (!output.reorder) {
+      std::memcpy(hostData(request.outputs[i]), output.from.get_data_handle(), output.from.get_desc().get_size());
+      continue;
+    }
+    output.to.set_data_handle(hostData(request.outputs[i]));
+    output.reorder->execute(stream_, output.from, output.to);
+    stream_.wait();
+  }
+  return nullptr;
+}
+
+}  // namespace resnode::cpu

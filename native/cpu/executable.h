@@ -1,0 +1,36 @@
+// A plan with memory: binds every call once, runs them in order.
+#pragma once
+
+#include "core/plain.h"
+#include "parameters.h"
+#include "plan.h"
+
+namespace resnode::cpu {
+
+class CpuExecutable final : public Executable {
+ public:
+  CpuExecutable(std::shared_ptr<CpuPlan> plan, std::shared_ptr<CpuParameters> parameters, dnnl::stream stream, const std::vector<size_t>& offsets,
+                size_t arenaBytes);
+  std::unique_ptr<StartedRun> start(const RunRequest& request) override;
+  size_t arenaBytes() const override { return arenaBytes_; }
+  size_t workspaceBytes() const override { return 0; }  // scratch lies in the arena
+
+ private:
+  struct Output {
+    dnnl::memory from, to;
+    std::optional<dnnl::reorder> reorder;
+  };
+  char* data(TensorId id) const { return buffers_[plan_->description().tensorBuffers[id]]; }
+  void* address(const Place& place) const;
+
+  std::shared_ptr<CpuPlan> plan_;
+  std::shared_ptr<CpuParameters> parameters_;
+  dnnl::stream stream_;
+  size_t arenaBytes_;
+  AlignedBytes arena_;
+  std::vector<char*> buffers_;
+  std::vector<std::vector<Work>> steps_;
+  std::vector<Output> outputs_;
+};
+
+}  // namespace resnode::cpu

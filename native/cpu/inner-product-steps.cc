@@ -1,0 +1,94 @@
+// Inner products and their gradients by oneDNN.
+#include "steps.h"
+
+namespace resnode::cpu {
+namespace {
+
+using Forward = dnnl::inner_product_forward;
+using BackwardData = dnnl::inner_product_backward_data;
+using BackwardWeights = dnnl::inner_product_backward_weights;
+
+struct Problem {
+  Shape in, out;
+  Dims weights;
+  Layout plainWeights;
+  bool hasBias;
+
+  Problem(const InnerProduct& innerProduct, const Shape& input)
+      : in(input), out{input[0], innerProduct.numOutput}, weights(input), hasBias(innerProduct.bias.has_value()) {
+    weights[0] = innerProduct.numOutput;
+    Dims strides(weights.size(), 1);
+    for (size_t i = weights.size() - 1; i > 1; --i) strides[i - 1] = strides[i] * weights[i];
+    strides[0] = strides[1] * weights[1];
+    if (innerProduct.transpose) {  // stored [K, N]: the output index is the fastest
+      for (size_t i = 1; i < strides.size(); ++i) strides[i] *= innerProduct.numOutput;
+      strides[0] = 1;
+    }
+    plainWeights = strided(weights, strides);
+  }
+  static bool suits(const InnerProduct& innerProduct, const Shape& in) { return innerProduct.axis == 1 && (in.size() == 2 || in.size() == 4); }
+  Layout bias() const { return plainLayout({out[1]}); }
+
+  Forward::primitive_desc forward(dnnl::prop_kind kind, const dnnl::primitive_attr& attr, const dnnl::engine& engine) const {
+    const auto desc = hasBias ? Forward::desc(kind, anyLayout(in), anyLayout(weights), bias(), plainLayout(out))
+                              : Forward::desc(kind, anyLayout(in), anyLayout(weights), plainLayout(out));
+    return Forward::primitive_desc(desc, attr, engine);
+  }
+};
+
+}  // namespace
+
+bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
+  if (!Problem::suits(innerProduct, step.inputShape(0))) return false;
+  const Problem problem(innerProduct, step.inputShape(0));
+  dnnl::post_ops operations;
+  appendRelu(operations, innerProduct.relu);
+  const auto kind = step.isDifferentiated() ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
+  const auto primitive = problem.forward(kind, attributes(operations), step.engine());
+  const Layout weights = primitive.weights_desc();
+  std::vector<Argument> arguments{{DNNL_ARG_SRC, step.read(0, primitive.src_desc()), primitive.src_desc()},
+                                  {DNNL_ARG_WEIGHTS, step.parameter(innerProduct.weights, problem.plainWeights, weights, true), weights}};
+  if (innerProduct.bias) arguments.push_back({DNNL_ARG_BIAS, step.parameter(*innerProduct.bias, problem.bias(), problem.bias()), problem.bias()});
+  arguments.push_back({DNNL_ARG_DST, step.writePlain(0), plainLayout(problem.out)});
+  arguments.push_back({DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()});
+  step.call(Forward(primitive), std::move(arguments));
+  step.describe(primitive.impl_info_str());
+  return true;
+}
+
+// inputs: x, y, dy; outputs: dx, dweights, dbias.
+bool addInnerProductGradient(StepBuilder& step, const InnerProduct& innerProduct) {
+  const Shape& in = step.shape(step.differentiated().inputs[0]);
+  if (innerProduct.relu || !step.hasInput(2) || !Problem::suits(innerProduct, in)) return false;
+  const Problem problem(innerProduct, in);
+  const dnnl::primitive_attr attr = attributes();
+  const auto forward = problem.forward(dnnl::prop_kind::forward_training, attr, step.engine());
+  const Layout dy = plainLayout(problem.out);
+  if (step.hasOutput(1) || step.hasOutput(2)) {
+    const bool hasBias = innerProduct.bias && step.hasOutput(2);
+    const auto desc = hasBias ? BackwardWeights::desc(anyLayout(problem.in), forward.weights_desc(), problem.bias(), dy)
+                              : BackwardWeights::desc(anyLayout(problem.in), forward.weights_desc(), dy);
+    const BackwardWeights::primitive_desc primitive(desc, attr, step.engine(), forward);
+    const Layout weights = primitive.diff_weights_desc();
+    std::vector<Argument> arguments{{DNNL_ARG_SRC, step.read(0, primitive.src_desc()), primitive.src_desc()},
+                                    {DNNL_ARG_DIFF_DST, step.read(2, dy), dy}};
+    const Place target = step.hasOutput(1) ? step.write(1, weights, problem.plainWeights) : step.temporary(weights);
+    arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, target, weights});
+    if (hasBias) arguments.push_back({DNNL_ARG_DIFF_BIAS, step.write(2, problem.bias()), problem.bias()});
+    arguments.push_back({DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()});
+    step.call(BackwardWeights(primitive), std::move(arguments));
+    step.describe(primitive.impl_info_str());
+  }
+  if (step.hasOutput(0)) {
+    const BackwardData::primitive_desc primitive(BackwardData::desc(anyLayout(problem.in), anyLayout(problem.weights), dy), attr, step.engine(), forward);
+    const Layout weights = primitive.weights_desc(), result = primitive.diff_src_desc();
+    step.call(BackwardData(primitive), {{DNNL_ARG_DIFF_DST, step.read(2, dy), dy},
+                                        {DNNL_ARG_WEIGHTS, step.parameter(innerProduct.weights, problem.plainWeights, weights), weights},
+                                        {DNNL_ARG_DIFF_SRC, step.write(0, result), result},
+                                        {DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()}});
+    step.describe(primitive.impl_info_str());
+  }
+  return true;
+}
+
+}  // namespace resnode::cpu

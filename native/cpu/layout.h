@@ -1,0 +1,32 @@
+// How oneDNN lays a tensor out, and how our own loops see that.
+#pragma once
+
+#include <dnnl.hpp>
+#include <optional>
+
+#include "core/program.h"
+
+namespace resnode::cpu {
+
+using Layout = dnnl::memory::desc;
+using Dims = dnnl::memory::dims;
+
+// Row-major float32.
+Layout plainLayout(const Shape& shape);
+// For oneDNN to choose.
+Layout anyLayout(const Shape& shape);
+Layout strided(const Dims& dims, const Dims& strides);
+
+// Whether a layout holds the values and nothing else, each at one place: what an elementwise update may run through.
+bool isDense(const Layout& layout);
+
+// A feature map as [outer][blocks][inner][lanes]; channel = block × lanes + lane. Lanes from `channels` on are padding,
+// which holds zeros.
+struct ChannelView {
+  int64_t outer = 1, blocks = 1, inner = 1, lanes = 1, channels = 1;
+};
+
+// Nothing for layouts that are not of this form: compute on plain ones then.
+std::optional<ChannelView> channelView(const Layout& layout);
+
+}  // namespace resnode::cpu

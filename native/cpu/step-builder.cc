@@ -1,0 +1,140 @@
+#include "step-builder.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace resnode::cpu {
+
+dnnl::primitive_attr attributes(const dnnl::post_ops& operations) {
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  attr.set_post_ops(operations);
+  return attr;
+}
+
+void appendRelu(dnnl::post_ops& operations, const std::optional<FusedRelu>& relu) {
+  if (relu) operations.append_eltwise(1.f, dnnl::algorithm::eltwise_relu, relu->negativeSlope, 0.f);
+}
+
+int StepBuilder::addBuffer(std::string name, size_t bytes, int from, int to, bool isPinned) {
+  state_.description.buffers.push_back({std::move(name), bytes, from, to});
+  state_.isPinned.push_back(isPinned);
+  return static_cast<int>(state_.description.buffers.size()) - 1;
+}
+
+Place StepBuilder::temporary(size_t bytes, const char* what) {
+  return {Place::In::buffer, addBuffer(operation().layer + what, bytes, index_, index_, false)};
+}
+
+Place StepBuilder::scratch(size_t bytes) {
+  if (bytes == 0) return {};
+  if (scratch_.index < 0) scratch_ = temporary(bytes, " scratch");
+  size_t& size = state_.description.buffers[scratch_.index].bytes;
+  size = std::max(size, bytes);
+  return scratch_;
+}
+
+Place StepBuilder::keep(const Layout& layout) {
+  const int last = std::max(index_, state_.gradientOf[index_]);
+  return {Place::In::buffer, addBuffer(operation().layer + " workspace", layout.get_size(), index_, last, false)};
+}
+
+Place StepBuilder::read(size_t input, const Layout& wanted, const Layout& plain) {
+  const TensorId id = operation().inputs[input];
+  const Place place{Place::In::buffer, state_.description.tensorBuffers[id]};
+  const Layout& made = state_.layouts[id];
+  const Layout has = made == state_.plainLayouts[id] ? plain : made;
+  if (has == wanted) return place;
+  for (const Converted& each : converted_) {
+    if (operation().inputs[each.input] == id && each.layout == wanted) return each.place;
+  }
+  const Place target = temporary(wanted);
+  reorder(place, has, target, wanted);
+  converted_.push_back({input, wanted, target});
+  return target;
+}
+
+Place StepBuilder::write(size_t output, const Layout& layout, const Layout& plain) {
+  const TensorId id = operation().outputs[output];
+  const Lifetime& lifetime = state_.lifetimes[id];
+  const auto& outputs = program().outputs;
+  const bool isOutput = std::find(outputs.begin(), outputs.end(), id) != outputs.end();
+  state_.layouts[id] = layout;
+  state_.plainLayouts[id] = plain;
+  const int buffer = addBuffer(program().tensors[id].name, layout.get_size(), lifetime.from, lifetime.to, isOutput);
+  state_.description.tensorBuffers[id] = buffer;
+  return {Place::In::buffer, buffer};
+}
+
+bool StepBuilder::dies(const Place& place) const {
+  return place.in == Place::In::buffer && !state_.isPinned[place.index] && state_.description.buffers[place.index].to == index_;
+}
+
+Place StepBuilder::share(size_t output, const Place& place, const Layout& layout, const Layout& plain) {
+  const TensorId id = operation().outputs[output];
+  const auto& outputs = program().outputs;
+  state_.layouts[id] = layout;
+  state_.plainLayouts[id] = plain;
+  state_.description.tensorBuffers[id] = place.index;
+  int& to = state_.description.buffers[place.index].to;
+  to = std::max(to, state_.lifetimes[id].to);
+  if (std::find(outputs.begin(), outputs.end(), id) != outputs.end()) state_.isPinned[place.index] = true;
+  return place;
+}
+
+const Pack& StepBuilder::master(ParameterId id, const Pack* wanted) {
+  std::optional<Pack>& master = state_.masters[id];
+  if (!master) {
+    const Layout plain = plainLayout(program().parameters[id].shape);
+    master = wanted ? *wanted : Pack{id, plain, plain};
+    state_.description.parameterBytes += master->layout.get_size();
+  }
+  return *master;
+}
+
+Place StepBuilder::parameter(ParameterId id, const Layout& plain, const Layout& wanted, bool isForward) {
+  if (!program().parameters[id].isMutable) {
+    for (size_t i = 0; i < state_.packs.size(); ++i) {
+      if (state_.packs[i].id == id && state_.packs[i].layout == wanted) return {Place::In::packed, static_cast<int>(i)};
+    }
+    state_.packs.push_back({id, plain, wanted});
+    state_.description.parameterBytes += wanted.get_size();
+    return {Place::In::packed, static_cast<int>(state_.packs.size()) - 1};
+  }
+  const Pack pack{id, plain, wanted};
+  const Pack& kept = master(id, isForward && state_.users[id] == 1 && isDense(wanted) ? &pack : nullptr);
+  const Layout& has = kept.layout == kept.plain ? plain : kept.layout;
+  if (has == wanted) return masterPlace(id);
+  const Place target = temporary(wanted);
+  reorder(masterPlace(id), has, target, wanted);
+  return target;
+}
+
+Place StepBuilder::plainParameter(ParameterId id) {
+  const Layout plain = plainLayout(program().parameters[id].shape);
+  if (!program().parameters[id].isMutable) return parameter(id, plain, plain);
+  const Pack& kept = master(id);
+  return parameter(id, kept.plain, kept.plain);
+}
+
+void StepBuilder::call(const dnnl::primitive& primitive, std::vector<Argument> arguments) {
+  std::vector<Place> places;
+  for (const Argument& each : arguments) places.push_back(each.place);
+  call(std::move(places), [primitive, arguments = std::move(arguments)](const std::vector<void*>& addresses, const dnnl::stream& stream) -> Work {
+    std::unordered_map<int, dnnl::memory> memories;
+    for (size_t i = 0; i < arguments.size(); ++i) {
+      memories.emplace(arguments[i].argument, dnnl::memory(arguments[i].layout, stream.get_engine(), addresses[i]));
+    }
+    return [primitive, memories = std::move(memories), stream] { primitive.execute(stream, memories); };
+  });
+}
+
+void StepBuilder::reorder(const Place& from, const Layout& fromLayout, const Place& to, const Layout& toLayout) {
+  const dnnl::reorder::primitive_desc primitive(engine(), fromLayout, engine(), toLayout, attributes());
+  call(dnnl::reorder(primitive), {{DNNL_ARG_FROM, from, fromLayout},
+                                  {DNNL_ARG_TO, to, toLayout},
+                                  {DNNL_ARG_SCRATCHPAD, scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()}});
+}
+
+}  // namespace resnode::cpu

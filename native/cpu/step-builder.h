@@ -1,0 +1,108 @@
+// Makes one operation's step: asks for its tensors in the layouts that it wants, and adds the calls.
+#pragma once
+
+#include <string>
+
+#include "plan.h"
+
+namespace resnode::cpu {
+
+// An argument of a oneDNN primitive.
+struct Argument {
+  int argument;  // DNNL_ARG_*
+  Place place;
+  Layout layout;
+};
+
+// Attributes of a primitive that takes its scratch memory from us.
+dnnl::primitive_attr attributes(const dnnl::post_ops& operations = {});
+void appendRelu(dnnl::post_ops& operations, const std::optional<FusedRelu>& relu);
+
+class StepBuilder {
+ public:
+  StepBuilder(PlanState& state, int index) : state_(state), index_(index) {}
+
+  const Program& program() const { return *state_.program; }
+  const Operation& operation() const { return program().operations[index_]; }
+  const dnnl::engine& engine() const { return state_.engine; }
+  bool winograd() const { return state_.winograd; }
+  PlanState& state() { return state_; }
+  int index() const { return index_; }
+  bool hasInput(size_t i) const { return i < operation().inputs.size() && operation().inputs[i] >= 0; }
+  bool hasOutput(size_t i) const { return i < operation().outputs.size() && operation().outputs[i] >= 0; }
+  const Shape& inputShape(size_t i) const { return shape(operation().inputs[i]); }
+  const Shape& outputShape(size_t i) const { return shape(operation().outputs[i]); }
+  // As its maker left it.
+  const Layout& layout(size_t input) const { return state_.layouts[operation().inputs[input]]; }
+  // Row-major in the same dimensions.
+  const Layout& plain(size_t input) const { return state_.plainLayouts[operation().inputs[input]]; }
+  // What is differentiated by this gradient.
+  const Operation& differentiated() const { return program().operations[std::get<Gradient>(operation().attributes).of]; }
+  const Shape& shape(TensorId id) const { return program().tensors[id].shape; }
+  bool isDifferentiated() const { return state_.gradientOf[index_] >= 0; }
+
+  // An input in a layout, converted first where its maker left another one.
+  // `plain`: row-major in the dimensions of `wanted`, where those are not the tensor's own.
+  Place read(size_t input, const Layout& wanted, const Layout& plain);
+  Place read(size_t input, const Layout& wanted) { return read(input, wanted, plain(input)); }
+  Place readPlain(size_t input) { return read(input, plain(input)); }
+
+  // An output in a buffer of its own.
+  Place write(size_t output, const Layout& layout, const Layout& plain);
+  Place write(size_t output, const Layout& layout) { return write(output, layout, plainOfOutput(output)); }
+  Place writePlain(size_t output) { return write(output, plainOfOutput(output)); }
+  // Whether nobody needs what lies at a place that was read, once this operation is over.
+  bool dies(const Place& place) const;
+  // An output in the same memory as what was read: in place, or the same values under another name.
+  Place share(size_t output, const Place& place, const Layout& layout, const Layout& plain);
+  Place share(size_t output, const Place& place, const Layout& layout) { return share(output, place, layout, plainOfOutput(output)); }
+  // In place where that is allowed.
+  Place writeOver(size_t output, const Place& place, const Layout& layout, const Layout& plain) {
+    return dies(place) ? share(output, place, layout, plain) : write(output, layout, plain);
+  }
+  Place writeOver(size_t output, const Place& place, const Layout& layout) { return writeOver(output, place, layout, plainOfOutput(output)); }
+
+  // A parameter in a layout; `plain` is row-major in the same dimensions. A mutable one is kept in the layout of the
+  // forward pass, `isForward`, where that is possible, and converted for whoever wants another one.
+  Place parameter(ParameterId id, const Layout& plain, const Layout& wanted, bool isForward = false);
+  Place plainParameter(ParameterId id);
+  // The layout in which a mutable parameter is kept, decided now if it was not.
+  const Pack& master(ParameterId id, const Pack* wanted = nullptr);
+  Place masterPlace(ParameterId id) const { return {Place::In::master, id}; }
+
+  // Memory for this operation alone.
+  Place temporary(const Layout& layout) { return temporary(layout.get_size(), " conversion"); }
+  // The same memory for every call of the step.
+  Place scratch(size_t bytes);
+  // Memory that lives from here to this operation's gradient.
+  Place keep(const Layout& layout);
+
+  void call(std::vector<Place> places, std::function<Work(const std::vector<void*>&, const dnnl::stream&)> bind) {
+    step_.calls.push_back({std::move(places), std::move(bind)});
+  }
+  void call(const dnnl::primitive& primitive, std::vector<Argument> arguments);
+  void reorder(const Place& from, const Layout& fromLayout, const Place& to, const Layout& toLayout);
+
+  void describe(std::string implementation) { implementation_ = std::move(implementation); }
+  const std::string& implementation() const { return implementation_; }
+  Step take() { return std::move(step_); }
+
+ private:
+  Layout plainOfOutput(size_t i) const { return plainLayout(outputShape(i)); }
+  Place temporary(size_t bytes, const char* what);
+  int addBuffer(std::string name, size_t bytes, int from, int to, bool isPinned);
+
+  PlanState& state_;
+  int index_;
+  Step step_;
+  std::string implementation_ = "reference";
+  struct Converted {
+    size_t input;
+    Layout layout;
+    Place place;
+  };
+  std::vector<Converted> converted_;
+  Place scratch_;
+};
+
+}  // namespace resnode::cpu

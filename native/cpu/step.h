@@ -1,0 +1,41 @@
+// What a plan holds for each operation: calls on memory that is known by place, not yet by address.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "layout.h"
+
+namespace resnode::cpu {
+
+// Where an argument of a call will lie.
+struct Place {
+  enum class In {
+    nowhere,  // nothing, a null pointer
+    buffer,   // PlanDescription::buffers
+    master,   // a mutable parameter
+    packed,   // CpuPlan::packs: an immutable parameter in one layout
+  };
+  In in = In::nowhere;
+  int index = -1;
+};
+
+using Work = std::function<void()>;
+
+struct Call {
+  std::vector<Place> places;
+  // Given the address of each place: what every run does.
+  std::function<Work(const std::vector<void*>& addresses, const dnnl::stream& stream)> bind;
+};
+
+struct Step {
+  std::vector<Call> calls;
+};
+
+// A parameter's values in `layout`; `plain` describes the same as row-major.
+struct Pack {
+  ParameterId id = -1;
+  Layout plain, layout;
+};
+
+}  // namespace resnode::cpu

@@ -1,0 +1,41 @@
+// The solver's update; diffs come in the layouts in which the parameters are kept.
+#include "core/error.h"
+#include "steps.h"
+#include "update.h"
+
+namespace resnode::cpu {
+
+bool addUpdate(StepBuilder& step, const Update& update) {
+  std::vector<Place> places{step.readPlain(0)};
+  std::vector<int64_t> counts;
+  for (size_t i = 0; i < update.parameters.size(); ++i) {
+    const UpdatedParameter& each = update.parameters[i];
+    const Pack kept = step.master(each.parameter);
+    const auto alike = [&](ParameterId id) {
+      const Pack wanted{id, kept.plain, kept.layout};
+      if (!(step.master(id, &wanted).layout == kept.layout)) throw Error("program/invalid", "a history is kept unlike its parameter", step.operation().layer);
+      return step.masterPlace(id);
+    };
+    places.push_back(step.masterPlace(each.parameter));
+    places.push_back(step.hasInput(i + 1) ? step.read(i + 1, kept.layout, kept.plain) : Place{});
+    places.push_back(each.accumulator ? alike(*each.accumulator) : Place{});
+    for (size_t slot : {0, 1}) places.push_back(slot < each.history.size() ? alike(each.history[slot]) : Place{});
+    counts.push_back(elementCount(step.program().parameters[each.parameter].shape));
+  }
+  step.call(std::move(places), [&update, counts](const std::vector<void*>& addresses, const dnnl::stream&) -> Work {
+    std::vector<Updated> parameters;
+    auto next = addresses.begin() + 1;
+    const auto take = [&] { return static_cast<float*>(*next++); };
+    for (size_t i = 0; i < counts.size(); ++i) {
+      const UpdatedParameter& each = update.parameters[i];
+      Updated updated{take(), take(), take(), {}, counts[i], each.lrMult, each.decayMult};
+      for (float*& history : updated.history) history = take();
+      parameters.push_back(updated);
+    }
+    return [updater = std::make_shared<Updater>(update, std::move(parameters)), schedule = static_cast<const float*>(addresses[0])] { updater->run(schedule); };
+  });
+  step.describe("loops");
+  return true;
+}
+
+}  // namespace resnode::cpu

@@ -1,0 +1,11 @@
+// Functions compiled for several instruction sets; the loader takes the best that the processor has.
+#pragma once
+
+#include <features.h>
+
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#define RESNODE_VECTORISED __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define RESNODE_VECTORISED
+#endif
+#define RESNODE_INLINE inline __attribute__((always_inline))
