@@ -8,8 +8,18 @@ CpuParameters::CpuParameters(std::shared_ptr<const Program> program, std::vector
     : program_(std::move(program)), sources_(std::move(sources)), stream_(std::move(stream)) {
   // Copies that the addon made count too; mapped files do not.
   for (size_t i = 0; i < sources_.size(); ++i) {
-    if (!sources_[i].mapped) bytes_ += plainBytes(static_cast<ParameterId>(i));
+    if (!sources_[i].mapped) bytes_ += sourceBytes(static_cast<ParameterId>(i));
   }
+}
+
+size_t CpuParameters::sourceBytes(ParameterId id) const {
+  return elementCount(program_->parameters[id].shape) * (sources_[id].type == DataType::float64 ? sizeof(double) : sizeof(float));
+}
+
+bool CpuParameters::isSource(const Pack& pack) const {
+  const ParameterSource& source = sources_[pack.id];
+  return !source.mapped && source.type == DataType::float32 && source.channelScale.empty() &&
+         pack.layout == plainLayout(program_->parameters[pack.id].shape);
 }
 
 AlignedBytes CpuParameters::pack(const Pack& pack) {
@@ -46,6 +56,7 @@ AlignedBytes CpuParameters::pack(const Pack& pack) {
 }
 
 void* CpuParameters::packed(const Pack& wanted) {
+  if (isSource(wanted)) return const_cast<unsigned char*>(sources_[wanted.id].bytes);
   const auto [first, last] = packed_.equal_range(wanted.id);
   const auto same = std::find_if(first, last, [&](const auto& each) { return each.second.pack.layout == wanted.layout; });
   if (same != last) return same->second.bytes.get();
@@ -58,7 +69,7 @@ void* CpuParameters::master(const Pack& wanted) {
     found = masters_.emplace(wanted.id, Packed{wanted, pack(wanted)}).first;
     // From now on the values are here; a copy that the addon made need not stay.
     ParameterSource& source = sources_[wanted.id];
-    if (!source.mapped) bytes_ -= plainBytes(wanted.id);
+    if (!source.mapped) bytes_ -= sourceBytes(wanted.id);
     source.owner.reset();
     source.bytes = nullptr;
   }
