@@ -14,7 +14,8 @@ import type { NetWeights } from './write-caffemodel.ts';
 // https://docs.hdfgroup.org/hdf5/latest/_f_m_t3.html, section II.A: the signature lies at 0, 512, 1024, 2048, …
 const SIGNATURE = '\x89HDF\r\n\x1a\n';
 
-async function library() {
+/** The library, its errors thrown. */
+export async function hdf5Library() {
   const h5wasm = await import('h5wasm/node');
   const { activate_throwing_error_handler: throwErrors } = (await h5wasm.ready) as unknown as {
     activate_throwing_error_handler(): void;
@@ -43,7 +44,7 @@ export async function readHdf5Weights(path: string): Promise<WeightsFile> {
     throw new WeightsError('weights/not-found', { file: path }, 'cannot be read', { cause: error });
   }
   if (!isHdf5(head)) throw new WeightsError('weights/hdf5', { file: path }, 'this is no HDF5 file');
-  const h5wasm = await library();
+  const h5wasm = await hdf5Library();
   let file: InstanceType<typeof h5wasm.File> | null = null;
   try {
     file = new h5wasm.File(path, 'r');
@@ -115,7 +116,7 @@ function groupAt(root: Group, path: string, isGroup: typeof Group): Group {
  * @throws WeightsError, or the file system's error
  */
 export async function writeHdf5Weights(path: string, weights: NetWeights): Promise<void> {
-  const h5wasm = await library();
+  const h5wasm = await hdf5Library();
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
   try {
     const file = new h5wasm.File(temporary, 'w');

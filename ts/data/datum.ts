@@ -9,8 +9,8 @@ export interface Datum {
   readonly channels: number;
   readonly height: number;
   readonly width: number;
-  /** 0 where it was not written, as protobuf has it. */
-  readonly label: number;
+  /** Null where it was not written; Caffe then takes 0. */
+  readonly label: number | null;
   /** `data` is a JPEG, PNG or the like. */
   readonly encoded: boolean;
   /** Channels × height × width bytes, or a whole encoded file; empty where there is `floatData`. */
@@ -31,7 +31,7 @@ export function readDatum(bytes: Uint8Array, at: { file: string; key: string }):
   const fail = (text: string, options?: ErrorOptions): never => {
     throw new DataError('data/datum', { file: at.file }, `${what}: ${text}`, options);
   };
-  const integers = [0, 0, 0, 0, 0, 0, 0, 0];
+  const integers: (number | undefined)[] = [];
   let data: Uint8Array = bytes.subarray(0, 0);
   const floats: Uint8Array[] = [];
   try {
@@ -44,24 +44,21 @@ export function readDatum(bytes: Uint8Array, at: { file: string; key: string }):
     if (!(error instanceof WeightsError)) throw error;
     fail(`this is no whole Datum (${error.message.replace(/^.*byte \d+: /, '')})`, { cause: error });
   }
-  const [, channels, height, width, , label, , encoded] = integers as [
-    0,
+  const integer = (number: number): number => integers[number] ?? 0;
+  const [channels, height, width] = [DATUM.channels, DATUM.height, DATUM.width].map(integer) as [
     number,
     number,
-    number,
-    0,
-    number,
-    0,
     number,
   ];
+  const encoded = integer(DATUM.encoded) !== 0;
   const floatData = data.length > 0 || floats.length === 0 ? null : floatsOf(floats);
   const count = channels * height * width;
-  if (encoded !== 0 && data.length === 0) fail('it says that it is encoded, but has no data');
-  if (encoded === 0 && !(count > 0 && count === (floatData ?? data).length))
+  if (encoded && data.length === 0) fail('it says that it is encoded, but has no data');
+  if (!encoded && !(count > 0 && count === (floatData ?? data).length))
     fail(
       `${channels}×${height}×${width} (channels, height, width) needs ${count} values, it has ${(floatData ?? data).length}`,
     );
-  return { channels, height, width, label, encoded: encoded !== 0, data, floatData };
+  return { channels, height, width, label: integers[DATUM.label] ?? null, encoded, data, floatData };
 }
 
 function floatsOf(parts: readonly Uint8Array[]): Float32Array {

@@ -1,6 +1,6 @@
 /** The Datums of an LMDB database, as Caffe's cursor gives them. */
-import { setImmediate } from 'node:timers/promises';
 import { DataError } from '../errors.ts';
+import { breather } from './breathe.ts';
 import { type Datum, readDatum } from './datum.ts';
 import { LmdbFile } from './lmdb-file.ts';
 
@@ -36,9 +36,10 @@ export async function* readLmdb(
   path: string,
 ): AsyncGenerator<{ readonly key: string; readonly datum: Datum }, void> {
   const database = openLmdb(path);
+  const breathe = breather();
   try {
     for (let i = 0; i < database.count; i++) {
-      if (i % 32 === 31) await setImmediate(); // reading is synchronous: others get a turn
+      await breathe(); // reading is synchronous
       yield datumAt(database, i);
     }
   } finally {
