@@ -42,6 +42,8 @@ AlignedBytes CpuParameters::pack(const Pack& pack) {
   dnnl::memory source(pack.plain, stream_.get_engine(), staging_.get()), target(pack.layout, stream_.get_engine(), bytes.get());
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  // Output channels are the first dimension, or the first two where there are groups.
+  if (!pack.factors.empty()) attributes.set_output_scales(pack.plain.dims().size() > parameter.shape.size() ? 3 : 1, pack.factors);
   const dnnl::reorder::primitive_desc reorder(source, target, attributes);
   const size_t needed = reorder.scratchpad_desc().get_size();
   if (needed > scratchBytes_) {
@@ -58,7 +60,7 @@ AlignedBytes CpuParameters::pack(const Pack& pack) {
 void* CpuParameters::packed(const Pack& wanted) {
   if (isSource(wanted)) return const_cast<unsigned char*>(sources_[wanted.id].bytes);
   const auto [first, last] = packed_.equal_range(wanted.id);
-  const auto same = std::find_if(first, last, [&](const auto& each) { return each.second.pack.layout == wanted.layout; });
+  const auto same = std::find_if(first, last, [&](const auto& each) { return each.second.pack.layout == wanted.layout && each.second.pack.factors == wanted.factors; });
   if (same != last) return same->second.bytes.get();
   return packed_.emplace(wanted.id, Packed{wanted, pack(wanted)})->second.bytes.get();
 }

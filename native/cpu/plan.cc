@@ -73,7 +73,7 @@ bool addOperation(StepBuilder& step) {
   return std::visit(
       [&](const auto& op) {
         using T = std::decay_t<decltype(op)>;
-        if constexpr (std::is_same_v<T, Convolution>) return addConvolution(step, op);
+        if constexpr (std::is_same_v<T, Convolution>) return addInt8Convolution(step, op) || addConvolution(step, op);
         else if constexpr (std::is_same_v<T, InnerProduct>) return addInnerProduct(step, op);
         else if constexpr (std::is_same_v<T, Pooling>) return addPooling(step, op);
         else if constexpr (std::is_same_v<T, BatchNorm>) return addBatchNorm(step, op);
@@ -89,14 +89,16 @@ bool addOperation(StepBuilder& step) {
 
 }  // namespace
 
-CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, bool winograd) : original_(std::move(program)) {
+CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, bool winograd, Quantization quantization) : original_(std::move(program)) {
   state_.program = withoutUnread(original_);
   state_.engine = engine;
   state_.winograd = winograd;
+  state_.quantization = std::move(quantization);
   const Program& pruned = *state_.program;
   state_.lifetimes = tensorLifetimes(pruned);
   for (const Tensor& tensor : pruned.tensors) state_.layouts.push_back(plainLayout(tensor.shape));
   state_.plainLayouts = state_.layouts;
+  state_.quantized = quantizedTensors(pruned, state_.quantization);
   state_.masters.resize(pruned.parameters.size());
   state_.users.assign(pruned.parameters.size(), 0);
   state_.gradientOf.assign(pruned.operations.size(), -1);
@@ -118,6 +120,7 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& eng
   for (int i = 0; i < count; ++i) {
     StepBuilder builder(state_, i);
     if (!addOperation(builder)) addReference(builder);
+    quantizeOutputs(builder);
     state_.description.implementations.push_back(builder.implementation());
     steps_.push_back(builder.take());
   }

@@ -5,6 +5,7 @@
 
 namespace resnode::cpu {
 
+bool addInt8Convolution(StepBuilder& step, const Convolution& convolution);
 bool addConvolution(StepBuilder& step, const Convolution& convolution);
 bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution);
 bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct);
@@ -21,6 +22,8 @@ bool addReshape(StepBuilder& step);
 bool addReshapeGradient(StepBuilder& step);
 bool addUpdate(StepBuilder& step, const Update& update);
 void addReference(StepBuilder& step);
+// Float32 outputs that int8 convolutions read, converted once for all of them.
+void quantizeOutputs(StepBuilder& step);
 
 // Whether a pooling with one output is oneDNN's, whose gradient needs neither what it read nor what it made.
 bool poolingGradientReadsOnlyDiffs(const Pooling& pooling, const Shape& in, const Shape& out);

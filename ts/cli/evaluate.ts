@@ -15,7 +15,14 @@ import { imageInput } from '../features/image-input.ts';
 import { readLabels } from '../image/labels.ts';
 import { elementCount } from '../runtime/tensor.ts';
 import { type EvaluateFlags, type Job, jobOf, replayJob } from './evaluation-job.ts';
-import { deviceOptions, integer, openFlagged, precisionOption, readFilteredNet } from './options.ts';
+import {
+  anyPrecisionOption,
+  deviceOptions,
+  integer,
+  openFlagged,
+  precisionOf,
+  readFilteredNet,
+} from './options.ts';
 import { preprocessOptions } from './preprocess-options.ts';
 import { printComparison, printEvaluation } from './print-evaluation.ts';
 
@@ -84,7 +91,7 @@ Examples:
     --mean ResNet_mean.binaryproto --images ILSVRC2012_val/ --labels synset_words.txt --output result.json
   resnode evaluate --replay result.json`,
     );
-  return precisionOption(deviceOptions(preprocessOptions(command))).action(async (flags: Flags) => {
+  return anyPrecisionOption(deviceOptions(preprocessOptions(command))).action(async (flags: Flags) => {
     const before = flags.replay === undefined ? null : readResult(flags.replay);
     for (const name of ['model', 'weights', 'images'] as const)
       if (before === null && flags[name] === undefined)
@@ -121,14 +128,14 @@ async function run(
   flags: Flags,
   before: EvaluationResult | null,
 ): Promise<EvaluationResult | null> {
-  const { model, weights, crops, scales, batch = defaultBatch(crops), precision, source } = job;
+  const { model, weights, crops, scales, batch = defaultBatch(crops), source } = job;
   const net = readFilteredNet(model);
   await using device = await openFlagged(job);
   await using loaded = await device.load({
     model: scales === undefined ? net : fullyConvolutional(net),
     weights,
     batch: scales === undefined ? batch * crops : 2,
-    precision,
+    ...precisionOf(job),
     // Nearly every image is of another size: none is worth measuring for.
     ...(scales === undefined ? {} : { tune: false }),
   });
@@ -152,7 +159,7 @@ async function run(
       scales,
       batch,
       device,
-      precision,
+      ...precisionOf(job),
     });
     const identity = { recipe, source: { ...source, matchedBy, sha256 } };
     const kept = flags.resume === undefined ? null : openProgressFile(flags.resume, identity);

@@ -5,10 +5,10 @@ import type { EvaluationResult, EvaluationSource } from '../evaluate/result.ts';
 import type { Preprocess } from '../image/preprocess.ts';
 import { loadPreprocess, readMeanImage } from '../image/preprocess-file.ts';
 import type { DeviceKind } from '../runtime/device.ts';
-import type { DeviceFlags, PrecisionFlags } from './options.ts';
+import { type AnyPrecisionFlags, type DeviceFlags, precisionOf } from './options.ts';
 import { type PreprocessFlags, preprocessOf } from './preprocess-options.ts';
 
-export interface EvaluateFlags extends DeviceFlags, PrecisionFlags, PreprocessFlags {
+export interface EvaluateFlags extends DeviceFlags, AnyPrecisionFlags, PreprocessFlags {
   model?: string;
   weights?: string;
   images?: string;
@@ -20,7 +20,7 @@ export interface EvaluateFlags extends DeviceFlags, PrecisionFlags, PreprocessFl
   skipBroken?: boolean;
 }
 
-export interface Job extends DeviceFlags, PrecisionFlags {
+export interface Job extends DeviceFlags, AnyPrecisionFlags {
   readonly model: string;
   readonly weights: string;
   readonly crops: 1 | 10;
@@ -42,7 +42,7 @@ const deviceFlags = ({ device, threads, cudnn, tune }: DeviceFlags): DeviceFlags
 export function jobOf(flags: EvaluateFlags): Job {
   return {
     ...deviceFlags(flags),
-    precision: flags.precision,
+    ...precisionOf(flags),
     model: flags.model!,
     weights: flags.weights!,
     crops: flags.crops === '10' ? 10 : 1,
@@ -67,12 +67,18 @@ export function jobOf(flags: EvaluateFlags): Job {
 export async function replayJob({ recipe, source }: EvaluationResult, flags: EvaluateFlags): Promise<Job> {
   const model = flags.model ?? recipe.model.file;
   const weights = flags.weights ?? recipe.weights.file;
-  for (const [name, file, { sha256 }] of [
+  const calibration = flags.calibration ?? recipe.calibration?.file;
+  for (const [name, file, made] of [
     ['model', model, recipe.model],
     ['weights', weights, recipe.weights],
+    ['calibration', calibration, recipe.calibration],
   ] as const)
-    if ((await fileHash(file)).sha256 !== sha256)
-      throw new ArgumentError(name, `the file that made the result, SHA-256 ${sha256}`, `${file}, another`);
+    if (file !== undefined && (await fileHash(file)).sha256 !== made?.sha256)
+      throw new ArgumentError(
+        name,
+        `the file that made the result, SHA-256 ${made?.sha256}`,
+        `${file}, another`,
+      );
   const places = {
     images: flags.images ?? source.images,
     labels: flags.labels ?? source.labels,
@@ -86,7 +92,8 @@ export async function replayJob({ recipe, source }: EvaluationResult, flags: Eva
     ...deviceFlags(flags),
     device: flags.device === 'auto' ? (recipe.device as DeviceKind) : flags.device,
     ...(Number.isInteger(threads) ? { threads } : {}),
-    precision: recipe.precision as PrecisionFlags['precision'],
+    precision: recipe.precision as AnyPrecisionFlags['precision'],
+    ...(calibration === undefined ? {} : { calibration }),
     model,
     weights,
     crops,

@@ -14,6 +14,7 @@ import { lint } from './lint.ts';
 import { parity } from './parity.ts';
 import { plan } from './plan.ts';
 import { print } from './print.ts';
+import { quantize } from './quantize.ts';
 import { run } from './run.ts';
 import { summary } from './summary.ts';
 import { time } from './time.ts';
@@ -32,6 +33,7 @@ const commands = [
   summary,
   time,
   plan,
+  quantize,
   lint,
   print,
   view,

@@ -17,6 +17,8 @@ export interface RecipeInput {
   readonly device: Device;
   /** As in LoadOptions. */
   readonly precision: string;
+  /** Path of the calibration, for int8. */
+  readonly calibration?: string | undefined;
 }
 
 export interface EvaluationRecipe {
@@ -45,6 +47,8 @@ export interface EvaluationRecipe {
   /** Threads, libraries and instruction set of the device. */
   readonly deviceDescription: Device['description'];
   readonly precision: string;
+  /** Of int8, else null. */
+  readonly calibration: FileHash | null;
 }
 
 export interface FileHash {
@@ -81,6 +85,7 @@ export async function evaluationRecipe(input: RecipeInput): Promise<EvaluationRe
     device: device.name,
     deviceDescription: device.description,
     precision,
+    calibration: input.calibration === undefined ? null : await fileHash(input.calibration),
   };
 }
 

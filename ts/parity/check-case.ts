@@ -42,7 +42,7 @@ export interface CaseResult {
   readonly notChecked: readonly string[];
 }
 
-type Precision = NonNullable<LoadOptions['precision']>;
+type Precision = Exclude<NonNullable<LoadOptions['precision']>, 'int8'>;
 /** What loads the nets of a case. */
 type Loader = Pick<Device, 'load'>;
 

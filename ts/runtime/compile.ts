@@ -11,6 +11,7 @@ import type {
   NativeExecutable,
   NativeParameters,
   NativePlan,
+  NativeQuantization,
   Precision,
 } from '../native/binding.ts';
 import { runPasses } from '../passes/index.ts';
@@ -26,6 +27,8 @@ export interface CompileOptions extends GraphOptions {
   readonly precision?: Precision;
   readonly deterministic?: boolean;
   readonly tune?: boolean;
+  /** Made of a calibration and the weights. @internal */
+  readonly quantization?: NativeQuantization;
 }
 
 /** A net lowered for one set of input shapes; nothing of it lies on a device yet. */
@@ -64,9 +67,14 @@ export function lowerNet(net: NetParameter, options: CompileOptions): Lowered {
 export async function planNet(
   device: NativeDevice,
   lowered: Lowered,
-  { precision = 'float32', deterministic = false, tune = true }: CompileOptions,
+  { precision = 'float32', deterministic = false, tune = true, quantization }: CompileOptions,
 ): Promise<Planned> {
-  const plan = await device.prepare(lowered.program, { precision, deterministic, tune });
+  const plan = await device.prepare(lowered.program, {
+    precision,
+    deterministic,
+    tune,
+    quantization: quantization ?? null,
+  });
   return { ...lowered, plan, memory: planMemory(plan.buffers, plan) };
 }
 
