@@ -41,7 +41,11 @@ export async function calibrate(
   const histograms = new Map(
     quantizable(graphFromCaffe(load.model, load)).map((name) => [name, new MagnitudeHistogram()]),
   );
-  await using model = await device.load({ ...load, outputs: [...histograms.keys()] });
+  await using model = await device.load({
+    ...load,
+    precision: 'float32',
+    outputs: [...histograms.keys()],
+  });
   const [input] = Object.keys(model.inputs);
   let images = 0;
   for await (const each of inputs) {

@@ -47,7 +47,7 @@ export function readCalibration(path: string): Calibration {
   if (json?.format !== FORMAT || typeof json.ranges !== 'object' || json.ranges === null)
     throw misfit(`whose format is ${JSON.stringify(json?.format) ?? 'none'}`);
   for (const [name, range] of Object.entries(json.ranges))
-    if (!(Number.isFinite(range) && range >= 0)) throw misfit(`whose range of "${name}" is ${range}`);
+    if (!(Number.isFinite(range) && range >= 0)) throw misfit(`whose range of ${name} is ${range}`);
   return json as Calibration;
 }
 
@@ -68,7 +68,7 @@ export function quantizationOf(
     throw new ArgumentError(
       'calibration',
       `ranges of this net's blobs, as ${nameOf(graph.values.at(-1)!)} (outputs ${names.join(', ')})`,
-      `those of "${calibration.net}"`,
+      `those of ${calibration.net}`,
     );
   const weights = new Set(
     program.operations.flatMap((each) => (each.kind === 'convolution' ? [each.weights] : [])),
