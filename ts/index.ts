@@ -83,6 +83,7 @@ export {
   wilsonInterval,
 } from './evaluate/statistics.ts';
 export { tenCropCorners } from './evaluate/ten-crop.ts';
+export { type CalibrateOptions, calibrate } from './features/calibrate.ts';
 export { camOverlay } from './features/cam-overlay.ts';
 export {
   type CamTail,
@@ -105,6 +106,13 @@ export { type LintRule, lintRules } from './lint/rules.ts';
 export type { DriverMemory, Precision } from './native/binding.ts';
 export { type Pass, runPasses } from './passes/index.ts';
 export { type BufferShape, type BufferType, DeviceBuffer } from './runtime/buffer.ts';
+export {
+  type Calibration,
+  type CalibrationMethod,
+  calibrationOf,
+  readCalibration,
+  saveCalibration,
+} from './runtime/calibration.ts';
 export {
   Device,
   type DeviceKind,

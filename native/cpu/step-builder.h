@@ -27,6 +27,7 @@ class StepBuilder {
   const dnnl::engine& engine() const { return state_.engine; }
   bool winograd() const { return state_.winograd; }
   PlanState& state() { return state_; }
+  const PlanState& state() const { return state_; }
   int index() const { return index_; }
   bool hasInput(size_t i) const { return i < operation().inputs.size() && operation().inputs[i] >= 0; }
   bool hasOutput(size_t i) const { return i < operation().outputs.size() && operation().outputs[i] >= 0; }

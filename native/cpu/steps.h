@@ -22,6 +22,8 @@ bool addReshape(StepBuilder& step);
 bool addReshapeGradient(StepBuilder& step);
 bool addUpdate(StepBuilder& step, const Update& update);
 void addReference(StepBuilder& step);
+// What a pooling reads: int8 where only a maximum is taken of it and the result is read as int8, too.
+Layout pooledLayout(const StepBuilder& step, const Pooling& pooling);
 // Float32 outputs that int8 convolutions read, converted once for all of them.
 void quantizeOutputs(StepBuilder& step);
 

@@ -150,7 +150,8 @@ const residual = readNet(
    ${layer('name: "sum" type: "Eltwise" bottom: "branch1" bottom: "c" top: "sum"')}${relu('sum')}
    ${convolution('d', 'sum', 'num_output: 32 kernel_size: 3 pad: 1 group: 4')}
    ${layer('name: "sum2" type: "Eltwise" bottom: "sum" bottom: "d" top: "sum2"')}${relu('sum2')}
-   ${layer('name: "pool" type: "Pooling" bottom: "sum2" top: "pool" pooling_param { pool: AVE global_pooling: true }')}`,
+   ${convolution('e', 'sum2', 'num_output: 32 kernel_size: 1 stride: 2')}
+   ${layer('name: "pool" type: "Pooling" bottom: "e" top: "pool" pooling_param { pool: AVE global_pooling: true }')}`,
   { file: 'residual' },
 );
 
@@ -166,14 +167,18 @@ test('residual blocks are float32 to 1 % of the range (2 % without VNNI), whatev
     'b@b_relu',
     'sum@sum_relu',
     'sum2@sum2_relu',
+    'e@e',
   ]);
   const int8Options = { model: residual, precision: 'int8', calibration } as const;
   await using alone = await openDevice('cpu', { threads: 2 });
   const planned = await alone.plan(int8Options);
   await using int8 = await alone.load({ ...int8Options, weights });
+  // The stride of e is moved up to d, so that a pick of every other pixel of its residual comes to be, in int8, too.
   assert.equal(
-    int8.plan().operations.map(({ implementation }) => implementation.startsWith('int8 ')),
-    [false, true, true, true, true, false],
+    int8
+      .plan()
+      .operations.map(({ layer: name, implementation }) => `${name} ${/int8?/.exec(implementation) ?? ''}`),
+    ['a ', 'branch1 int8', 'b int8', 'c int8', 'sum_subsample int', 'd int8', 'e int8', 'pool '],
   );
   const { activations, workspace } = alone.memory();
   assert.equal([planned.arenaBytes, planned.workspaceBytes], [activations, workspace]);

@@ -4,7 +4,7 @@ import type { NetParameter } from '../caffe/net-parameter.ts';
 import { ArgumentError, GraphError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { Graph, ValueId } from '../graph/graph.ts';
-import { runPasses } from '../passes/index.ts';
+import { passes, runPasses } from '../passes/index.ts';
 import { type Calibration, type CalibrationMethod, calibrationOf } from '../runtime/calibration.ts';
 import type { Device, LoadOptions } from '../runtime/device.ts';
 import type { Inputs } from '../runtime/tensor.ts';
@@ -76,9 +76,13 @@ export async function calibrate(
   });
 }
 
-/** What convolutions read and make in the net as it runs, without its inputs: `blob@layer`. */
+/**
+ * What convolutions read and make in the net as it runs, without its inputs: `blob@layer`. Strides are not moved: that
+ * makes values of parts of others, whose ranges hold for them.
+ */
 function quantizable(written: Graph): string[] {
-  const graph = runPasses(written);
+  const only = passes.map(({ name }) => name).filter((name) => name !== 'move-strides');
+  const graph = runPasses(written, { only });
   const found = new Set<ValueId>();
   for (const { operation, inputs, outputs } of graph.nodes)
     if (operation.kind === 'convolution') for (const id of [...inputs, ...outputs]) found.add(id);

@@ -64,10 +64,13 @@ export function quantizationOf(
 ): NativeQuantization {
   const nameOf = ({ blob, layer }: { readonly blob: string; readonly layer: string }) => `${blob}@${layer}`;
   const tensors = Float32Array.from(graph.values, (value) => calibration.ranges[nameOf(value)] ?? 0);
+  // Pooling makes nothing larger: what a pass made of a part of a value has that value's range.
+  for (const { operation, inputs, outputs } of graph.nodes)
+    if (operation.kind === 'pooling') tensors[outputs[0]!] ||= tensors[inputs[0]!]!;
   if (!tensors.some((range) => range > 0))
     throw new ArgumentError(
       'calibration',
-      `ranges of this net's blobs, as ${nameOf(graph.values.at(-1)!)} (outputs ${names.join(', ')})`,
+      `ranges of this net's blobs, as ${nameOf(graph.values[graph.nodes[0]!.outputs[0]!]!)} (outputs ${names.join(', ')})`,
       `those of ${calibration.net}`,
     );
   const weights = new Set(

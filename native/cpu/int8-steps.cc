@@ -88,6 +88,14 @@ bool addInt8Convolution(StepBuilder& step, const Convolution& convolution) {
   return true;
 }
 
+Layout pooledLayout(const StepBuilder& step, const Pooling& pooling) {
+  const PlanState& state = step.state();
+  const TensorId in = step.operation().inputs[0];
+  const Quantized &source = state.quantized[in], &result = state.quantized[step.operation().outputs[0]];
+  const bool keeps = pooling.method == PoolingMethod::max && result.isMade && result.scale == source.scale && result.type == source.type;
+  return keeps && isInt8(state.layouts[in]) ? state.layouts[in] : step.layout(0);
+}
+
 void quantizeOutputs(StepBuilder& step) {
   const PlanState& state = step.state();
   for (size_t i = 0; i < step.operation().outputs.size(); ++i) {
