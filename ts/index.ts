@@ -96,14 +96,20 @@ export {
   type Evaluated,
   type EvaluateOptions,
   evaluateImages,
+  type LazySample,
+  type Progress,
   type Sample,
 } from './evaluate/evaluate-images.ts';
-export { type PublishedError, publishedErrors } from './evaluate/published.ts';
+export { fullyConvolutional } from './evaluate/fully-convolutional.ts';
+export { openProgressFile, type ProgressFile } from './evaluate/progress-file.ts';
+export { type PublishedError, type PublishedViews, publishedErrors } from './evaluate/published.ts';
 export {
   type EvaluationRecipe,
   evaluationRecipe,
   type RecipeInput,
 } from './evaluate/recipe.ts';
+export { compareResults, type EvaluationResult, type ResultComparison } from './evaluate/result.ts';
+export { readSamples, type Samples } from './evaluate/samples.ts';
 export {
   type ClassCount,
   type Confusion,
@@ -115,6 +121,7 @@ export {
   wilsonInterval,
 } from './evaluate/statistics.ts';
 export { tenCropCorners } from './evaluate/ten-crop.ts';
+export { type CalibrateOptions, calibrate } from './features/calibrate.ts';
 export { camOverlay } from './features/cam-overlay.ts';
 export {
   type CamTail,
@@ -147,6 +154,13 @@ export {
 export { deviceTops, type NetToRun, type Tops, type TopsSource } from './parity/against-tops.ts';
 export { type Pass, runPasses } from './passes/index.ts';
 export { type BufferShape, type BufferType, DeviceBuffer } from './runtime/buffer.ts';
+export {
+  type Calibration,
+  type CalibrationMethod,
+  calibrationOf,
+  readCalibration,
+  saveCalibration,
+} from './runtime/calibration.ts';
 export {
   Device,
   type DeviceKind,

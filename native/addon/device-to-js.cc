@@ -45,13 +45,30 @@ Napi::Array pairsToJs(Napi::Env env, const std::vector<std::pair<std::string, st
   return array;
 }
 
+std::vector<float> floatsFromJs(const Napi::Value& value) {
+  if (!value.IsTypedArray()) return {};
+  const auto array = value.As<Napi::Float32Array>();
+  return {array.Data(), array.Data() + array.ElementLength()};
+}
+
+Quantization quantizationFromJs(const Napi::Value& value) {
+  Quantization quantization;
+  if (!value.IsObject()) return quantization;
+  const Napi::Object object = value.As<Napi::Object>();
+  quantization.tensors = floatsFromJs(object.Get("tensors"));
+  const Napi::Array parameters = object.Get("parameters").As<Napi::Array>();
+  for (uint32_t i = 0; i < parameters.Length(); ++i) quantization.parameters.push_back(floatsFromJs(parameters.Get(i)));
+  return quantization;
+}
+
 PlanOptions planOptionsFromJs(const Napi::Object& options) {
   const std::string precision = options.Get("precision").ToString().Utf8Value();
   return {precision == "tf32"       ? Precision::tf32
           : precision == "float16"  ? Precision::float16
           : precision == "bfloat16" ? Precision::bfloat16
+          : precision == "int8"     ? Precision::int8
                                     : Precision::float32,
-          options.Get("deterministic").ToBoolean(), options.Get("tune").ToBoolean()};
+          options.Get("deterministic").ToBoolean(), options.Get("tune").ToBoolean(), quantizationFromJs(options.Get("quantization"))};
 }
 
 }  // namespace

@@ -18,12 +18,20 @@ namespace resnode {
 //   float32   IEEE float32 throughout
 //   tf32      stored as float32; matrix units may round factors to 10 bits of mantissa
 //   float16, bfloat16   stored so; what is no feature map (scores, labels, losses) stays float32
-enum class Precision { float32, tf32, float16, bfloat16 };
+//   int8      convolutions whose ranges are known read, multiply and leave 8-bit integers; all else float32
+enum class Precision { float32, tf32, float16, bfloat16, int8 };
+
+// The largest magnitudes that int8 is to represent; 0 or nothing: not known, stays float32.
+struct Quantization {
+  std::vector<float> tensors;                  // one a tensor
+  std::vector<std::vector<float>> parameters;  // of each parameter, one an index of axis 0
+};
 
 struct PlanOptions {
   Precision precision = Precision::float32;
   bool deterministic = false;  // only implementations that give the same bits every time
   bool tune = true;            // measure where there are several; false: take the likely best, at once
+  Quantization quantization;   // for int8
 };
 
 // One allocation of a plan; alive from operation `from` to operation `to`, both included.
@@ -151,7 +159,7 @@ struct BackendOptions {
 };
 
 // A backend library (libresnode_cpu.so, libresnode_cuda.so) has this symbol.
-inline constexpr int kBackendAbi = 3;
+inline constexpr int kBackendAbi = 4;
 inline constexpr const char* kCreateBackendSymbol = "resnode_create_backend";
 // Throws Error. Returns a new Backend that the caller deletes.
 using CreateBackend = Backend* (*)(int abi, const BackendOptions& options);

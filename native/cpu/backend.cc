@@ -46,8 +46,11 @@ class CpuBackend final : public Backend {
             {"instruction set", instructionSet()}};
   }
   std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program, const PlanOptions& options) override {
-    requireFloat32(options, "cpu");
-    return guarded("plan", [&] { return std::make_shared<CpuPlan>(std::move(program), engine_, winograd_); });
+    const bool isInt8 = options.precision == Precision::int8;
+    if (!isInt8) requireFloat32(options, "cpu");
+    return guarded("plan", [&] {
+      return std::make_shared<CpuPlan>(std::move(program), engine_, winograd_, isInt8 ? options.quantization : Quantization{});
+    });
   }
   std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources) override {
     return std::make_shared<CpuParameters>(std::move(program), std::move(sources), stream_);

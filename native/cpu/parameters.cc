@@ -7,7 +7,18 @@ namespace resnode::cpu {
 CpuParameters::CpuParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources, dnnl::stream stream)
     : program_(std::move(program)), sources_(std::move(sources)), stream_(std::move(stream)) {
   // Copies that the addon made count too; mapped files do not.
-  for (size_t i = 0; i < sources_.size(); ++i) bytes_ += copiedBytes(static_cast<ParameterId>(i));
+  for (size_t i = 0; i < sources_.size(); ++i) bytes_ += sourceBytes(static_cast<ParameterId>(i));
+}
+
+size_t CpuParameters::sourceBytes(ParameterId id) const {
+  if (!sources_[id].bytes || sources_[id].mapped) return 0;
+  return elementCount(program_->parameters[id].shape) * (sources_[id].type == DataType::float64 ? sizeof(double) : sizeof(float));
+}
+
+bool CpuParameters::isSource(const Pack& pack) const {
+  const ParameterSource& source = sources_[pack.id];
+  return !source.mapped && source.type == DataType::float32 && source.channelScale.empty() &&
+         pack.layout == plainLayout(program_->parameters[pack.id].shape);
 }
 
 AlignedBytes CpuParameters::pack(const Pack& pack) {
@@ -30,6 +41,8 @@ AlignedBytes CpuParameters::pack(const Pack& pack) {
   dnnl::memory source(pack.plain, stream_.get_engine(), staging_.get()), target(pack.layout, stream_.get_engine(), bytes.get());
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  // Output channels are the first dimension, or the first two where there are groups.
+  if (!pack.factors.empty()) attributes.set_output_scales(pack.plain.dims().size() > parameter.shape.size() ? 3 : 1, pack.factors);
   const dnnl::reorder::primitive_desc reorder(source, target, attributes);
   const size_t needed = reorder.scratchpad_desc().get_size();
   if (needed > scratchBytes_) {
@@ -44,8 +57,9 @@ AlignedBytes CpuParameters::pack(const Pack& pack) {
 }
 
 void* CpuParameters::packed(const Pack& wanted) {
+  if (isSource(wanted)) return const_cast<unsigned char*>(sources_[wanted.id].bytes);
   const auto [first, last] = packed_.equal_range(wanted.id);
-  const auto same = std::find_if(first, last, [&](const auto& each) { return each.second.pack.layout == wanted.layout; });
+  const auto same = std::find_if(first, last, [&](const auto& each) { return each.second.pack.layout == wanted.layout && each.second.pack.factors == wanted.factors; });
   if (same != last) return same->second.bytes.get();
   return packed_.emplace(wanted.id, Packed{wanted, pack(wanted)})->second.bytes.get();
 }
@@ -54,9 +68,9 @@ void* CpuParameters::master(const Pack& wanted) {
   auto found = masters_.find(wanted.id);
   if (found == masters_.end()) {
     found = masters_.emplace(wanted.id, Packed{wanted, pack(wanted)}).first;
-    // What changes is never read from its source again; an update may also name what stays as it is.
+    // What changes is never read from its source again, whose copy need not stay; an update may also name what does not.
     if (program_->parameters[wanted.id].isMutable) {
-      bytes_ -= copiedBytes(wanted.id);
+      bytes_ -= sourceBytes(wanted.id);
       sources_[wanted.id] = {};
     }
   }

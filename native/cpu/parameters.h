@@ -32,7 +32,10 @@ class CpuParameters final : public Parameters {
   };
   AlignedBytes pack(const Pack& pack);
   // Held for a source that is no mapped file.
-  size_t copiedBytes(ParameterId id) const { return sources_[id].bytes && !sources_[id].mapped ? plainBytes(id) : 0; }
+  size_t sourceBytes(ParameterId id) const;
+  // Whether a copy that the addon made is already what is wanted, as a bias that BatchNorm was folded into: it is not
+  // copied again, so that a plan, which counts what is packed, tells what is held.
+  bool isSource(const Pack& pack) const;
   size_t plainBytes(ParameterId id) const { return elementCount(program_->parameters[id].shape) * sizeof(float); }
 
   std::shared_ptr<const Program> program_;

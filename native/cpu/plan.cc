@@ -94,7 +94,7 @@ bool addOperation(StepBuilder& step) {
   return std::visit(
       [&](const auto& op) {
         using T = std::decay_t<decltype(op)>;
-        if constexpr (std::is_same_v<T, Convolution>) return addConvolution(step, op);
+        if constexpr (std::is_same_v<T, Convolution>) return addInt8Convolution(step, op) || addConvolution(step, op);
         else if constexpr (std::is_same_v<T, InnerProduct>) return addInnerProduct(step, op);
         else if constexpr (std::is_same_v<T, Pooling>) return addPooling(step, op);
         else if constexpr (std::is_same_v<T, BatchNorm>) return addBatchNorm(step, op);
@@ -113,7 +113,7 @@ bool addOperation(StepBuilder& step) {
 
 }  // namespace
 
-CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, bool winograd) : original_(std::move(program)) {
+CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, bool winograd, Quantization quantization) : original_(std::move(program)) {
   state_.program = withoutUnread(original_);
   state_.engine = engine;
   // Not for training: Winograd's roundings, ten times the direct algorithm's, turn the sign of values near 0 that a ReLU
@@ -121,10 +121,12 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& eng
   const auto isGradient = [](const Operation& operation) { return std::holds_alternative<Gradient>(operation.attributes); };
   const auto& operations = original_->operations;
   state_.winograd = winograd && std::none_of(operations.begin(), operations.end(), isGradient);
+  state_.quantization = std::move(quantization);
   const Program& pruned = *state_.program;
   state_.lifetimes = tensorLifetimes(pruned);
   for (const Tensor& tensor : pruned.tensors) state_.layouts.push_back(plainLayout(tensor.shape));
   state_.plainLayouts = state_.layouts;
+  state_.quantized = quantizedTensors(pruned, state_.quantization);
   state_.masters.resize(pruned.parameters.size());
   state_.gradientOf.assign(pruned.operations.size(), -1);
   const int count = static_cast<int>(pruned.operations.size());
@@ -147,6 +149,7 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& eng
     } catch (const dnnl::error& error) {
       throw Error("device/failed", "oneDNN: layer \"" + pruned.operations[i].layer + "\": " + error.what(), pruned.operations[i].layer);
     }
+    quantizeOutputs(builder);
     state_.description.implementations.push_back(builder.implementation());
     steps_.push_back(builder.take());
   }

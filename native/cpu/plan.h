@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "core/plain.h"
+#include "int8.h"
 #include "step.h"
 
 namespace resnode::cpu {
@@ -14,10 +15,12 @@ struct PlanState {
   std::shared_ptr<const Program> program;
   dnnl::engine engine;
   bool winograd = true;
+  Quantization quantization;           // empty: float32
 
   std::vector<Lifetime> lifetimes;     // per tensor
   std::vector<Layout> layouts;         // per tensor, as its maker leaves it
   std::vector<Layout> plainLayouts;    // per tensor, row-major in the same dimensions
+  std::vector<Quantized> quantized;    // per tensor, as it is where int8 is read or made
   std::vector<bool> isPinned;          // per buffer: a program's input or output, not to be written over
   std::vector<std::optional<Pack>> masters;  // per mutable parameter that was used
   std::vector<bool> isShared;          // per parameter: by operations that see it in different dimensions
@@ -35,7 +38,7 @@ struct PlanState {
 
 class CpuPlan final : public Plan {
  public:
-  CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, bool winograd);
+  CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, bool winograd, Quantization quantization = {});
   const Program& program() const override { return *original_; }
   const PlanDescription& description() const override { return state_.description; }
   const std::vector<Step>& steps() const { return steps_; }

@@ -94,8 +94,8 @@ bool addPooling(StepBuilder& step, const Pooling& pooling) {
   const auto problem = describe(pooling, step.inputShape(0), out);
   if (!problem) return false;
   const auto kind = step.isDifferentiated() ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;  // training keeps a workspace
-  Layout source = step.layout(0);
-  auto primitive = forward(*problem, kind, source, anyLayout(out), step.engine());
+  Layout source = pooledLayout(step, pooling);
+  auto primitive = forward(*problem, kind, source, withType(anyLayout(out), source.data_type()), step.engine());
   if (!primitive) {
     source = plainLayout(step.inputShape(0));
     primitive = forward(*problem, kind, source, plainLayout(out), step.engine());

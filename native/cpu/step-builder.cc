@@ -50,7 +50,7 @@ Place StepBuilder::read(size_t input, const Layout& wanted, const Layout& plain)
     if (operation().inputs[each.input] == id && each.layout == wanted) return each.place;
   }
   const Place target = temporary(wanted);
-  reorder(place, has, target, wanted);
+  reorder(place, has, target, wanted, state_.quantized[id].factor(has, wanted));
   converted_.push_back({input, wanted, target});
   return target;
 }
@@ -94,14 +94,7 @@ const Pack& StepBuilder::master(ParameterId id, const Pack* wanted) {
 }
 
 Place StepBuilder::parameter(ParameterId id, const Layout& plain, const Layout& wanted, bool isForward) {
-  if (!program().parameters[id].isMutable) {
-    for (size_t i = 0; i < state_.packs.size(); ++i) {
-      if (state_.packs[i].id == id && state_.packs[i].layout == wanted) return {Place::In::packed, static_cast<int>(i)};
-    }
-    state_.packs.push_back({id, plain, wanted});
-    state_.description.parameterBytes += wanted.get_size();
-    return {Place::In::packed, static_cast<int>(state_.packs.size()) - 1};
-  }
+  if (!program().parameters[id].isMutable) return scaledParameter(id, plain, wanted, {});
   const Pack pack{id, plain, wanted};
   const Pack& kept = master(id, isForward && !state_.isShared[id] && isDense(wanted) ? &pack : nullptr);
   const Layout& has = kept.layout == kept.plain ? plain : kept.layout;
@@ -109,6 +102,18 @@ Place StepBuilder::parameter(ParameterId id, const Layout& plain, const Layout& 
   const Place target = temporary(wanted);
   reorder(masterPlace(id), has, target, wanted);
   return target;
+}
+
+Place StepBuilder::scaledParameter(ParameterId id, const Layout& plain, const Layout& wanted, std::vector<float> factors) {
+  const Pack pack{id, plain, wanted, std::move(factors)};
+  for (size_t i = 0; i < state_.packs.size(); ++i) {
+    if (state_.packs[i].id == id && state_.packs[i].layout == wanted && state_.packs[i].factors == pack.factors) {
+      return {Place::In::packed, static_cast<int>(i)};
+    }
+  }
+  state_.packs.push_back(pack);
+  state_.description.parameterBytes += wanted.get_size();
+  return {Place::In::packed, static_cast<int>(state_.packs.size()) - 1};
 }
 
 Place StepBuilder::plainParameter(ParameterId id) {
@@ -130,8 +135,18 @@ void StepBuilder::call(const dnnl::primitive& primitive, std::vector<Argument> a
   });
 }
 
-void StepBuilder::reorder(const Place& from, const Layout& fromLayout, const Place& to, const Layout& toLayout) {
-  const dnnl::reorder::primitive_desc primitive(engine(), fromLayout, engine(), toLayout, attributes());
+void StepBuilder::convert(size_t output, const Layout& layout) {
+  const TensorId id = operation().outputs[output];
+  const Place made{Place::In::buffer, state_.description.tensorBuffers[id]};
+  const Layout has = state_.layouts[id];
+  state_.description.buffers[made.index].to = index_;
+  reorder(made, has, write(output, layout), layout, state_.quantized[id].factor(has, layout));
+}
+
+void StepBuilder::reorder(const Place& from, const Layout& fromLayout, const Place& to, const Layout& toLayout, float factor) {
+  dnnl::primitive_attr attr = attributes();
+  if (factor != 1) attr.set_output_scales(0, {factor});
+  const dnnl::reorder::primitive_desc primitive(engine(), fromLayout, engine(), toLayout, attr);
   call(dnnl::reorder(primitive), {{DNNL_ARG_FROM, from, fromLayout},
                                   {DNNL_ARG_TO, to, toLayout},
                                   {DNNL_ARG_SCRATCHPAD, scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()}});

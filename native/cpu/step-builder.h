@@ -27,13 +27,14 @@ class StepBuilder {
   const dnnl::engine& engine() const { return state_.engine; }
   bool winograd() const { return state_.winograd; }
   PlanState& state() { return state_; }
+  const PlanState& state() const { return state_; }
   int index() const { return index_; }
   bool hasInput(size_t i) const { return i < operation().inputs.size() && operation().inputs[i] >= 0; }
   bool hasOutput(size_t i) const { return i < operation().outputs.size() && operation().outputs[i] >= 0; }
   const Shape& inputShape(size_t i) const { return shape(operation().inputs[i]); }
   const Shape& outputShape(size_t i) const { return shape(operation().outputs[i]); }
-  // As its maker left it.
-  const Layout& layout(size_t input) const { return state_.layouts[operation().inputs[input]]; }
+  // As its maker left it; of int8 the same in float32.
+  Layout layout(size_t input) const { return inFloat32(state_.layouts[operation().inputs[input]]); }
   // Row-major in the same dimensions.
   const Layout& plain(size_t input) const { return state_.plainLayouts[operation().inputs[input]]; }
   // What is differentiated by this gradient.
@@ -67,6 +68,8 @@ class StepBuilder {
   // A parameter in a layout; `plain` is row-major in the same dimensions. A mutable one is kept in the layout of the
   // forward pass, `isForward`, where that is possible, and converted for whoever wants another one.
   Place parameter(ParameterId id, const Layout& plain, const Layout& wanted, bool isForward = false);
+  // An immutable one times a factor for each output channel.
+  Place scaledParameter(ParameterId id, const Layout& plain, const Layout& wanted, std::vector<float> factors);
   Place plainParameter(ParameterId id);
   // The layout in which a mutable parameter is kept, decided now if it was not.
   const Pack& master(ParameterId id, const Pack* wanted = nullptr);
@@ -83,7 +86,9 @@ class StepBuilder {
     step_.calls.push_back({std::move(places), std::move(bind)});
   }
   void call(const dnnl::primitive& primitive, std::vector<Argument> arguments);
-  void reorder(const Place& from, const Layout& fromLayout, const Place& to, const Layout& toLayout);
+  void reorder(const Place& from, const Layout& fromLayout, const Place& to, const Layout& toLayout, float factor = 1);
+  // An output that was made, in another layout and a buffer of its own; what it was made in ends here.
+  void convert(size_t output, const Layout& layout);
 
   void describe(std::string implementation) { implementation_ = std::move(implementation); }
   const std::string& implementation() const { return implementation_; }

@@ -36,6 +36,7 @@ struct Step {
 struct Pack {
   ParameterId id = -1;
   Layout plain, layout;
+  std::vector<float> factors = {};  // of each output channel, for int8: what is packed is value × factor
 };
 
 }  // namespace resnode::cpu

@@ -5,6 +5,7 @@
 
 namespace resnode::cpu {
 
+bool addInt8Convolution(StepBuilder& step, const Convolution& convolution);
 bool addConvolution(StepBuilder& step, const Convolution& convolution);
 bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution);
 bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct);
@@ -26,6 +27,10 @@ bool addReshapeGradient(StepBuilder& step);
 bool addAllMean(StepBuilder& step);
 bool addUpdate(StepBuilder& step, const Update& update);
 void addReference(StepBuilder& step);
+// What a pooling reads: int8 where only a maximum is taken of it and the result is read as int8, too.
+Layout pooledLayout(const StepBuilder& step, const Pooling& pooling);
+// Float32 outputs that int8 convolutions read, converted once for all of them.
+void quantizeOutputs(StepBuilder& step);
 
 // The diff of what an operation made (`dy`, an input of its gradient), behind the ReLU that is its last step: in any
 // layout, told from what it made (`y`).

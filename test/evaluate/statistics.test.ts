@@ -74,6 +74,8 @@ test('published errors stand beside the nets they belong to only', () => {
   const { top1, top5, net } = publishedErrors(resnet({ depth: 101, batch: 4 }), 1)!;
   assert.equal([net, top1, top5], ['ResNet-101', 0.236, 0.071]);
   assert.is(publishedErrors(resnet({ depth: 152 }), 10)!.top5, 0.057);
+  // He et al. (2015), table 4.
+  assert.is(publishedErrors(resnet({ depth: 50 }), 'multi-scale')!.top1, 0.2074);
   for (const options of [{ depth: 18 }, { depth: 50, classes: 10 }, { depth: 50, version: 'v1.5' }] as const)
     assert.is(publishedErrors(resnet(options), 1), null);
 });

@@ -100,7 +100,12 @@ export async function runProgram(
   { runs = 1, inputs = (_run: number) => writer.inputValues } = {},
 ): Promise<ProgramResult> {
   const program = writer.program(outputs);
-  const plan = await device.prepare(program, { precision: 'float32', deterministic: false, tune: false });
+  const plan = await device.prepare(program, {
+    precision: 'float32',
+    deterministic: false,
+    tune: false,
+    quantization: null,
+  });
   const memory = planMemory(plan.buffers, plan);
   const parameters = await device.createParameters(
     program,

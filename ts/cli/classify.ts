@@ -8,16 +8,17 @@ import { savePreprocess } from '../image/preprocess-file.ts';
 import type { Model } from '../runtime/model.ts';
 import { elementCount } from '../runtime/tensor.ts';
 import {
+  type AnyPrecisionFlags,
+  anyPrecisionOption,
   type DeviceFlags,
   deviceOptions,
   integer,
   openFlagged,
-  type PrecisionFlags,
-  precisionOption,
+  precisionOf,
 } from './options.ts';
 import { type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
 
-interface Flags extends DeviceFlags, PrecisionFlags, PreprocessFlags {
+interface Flags extends DeviceFlags, AnyPrecisionFlags, PreprocessFlags {
   model: string;
   weights: string;
   savePreprocess?: string;
@@ -43,14 +44,14 @@ Example:
   resnode classify cat.jpg --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\
     --mean ResNet_mean.binaryproto --labels synset_words.txt`,
     );
-  const options = precisionOption(deviceOptions(preprocessOptions(command)));
+  const options = anyPrecisionOption(deviceOptions(preprocessOptions(command)));
   return options.action(async (images: string[], flags: Flags) => {
     await using device = await openFlagged(flags);
     await using model = await device.load({
       model: flags.model,
       weights: flags.weights,
       batch: 1,
-      precision: flags.precision,
+      ...precisionOf(flags),
     });
     const { input, channels, crop, output, classes } = classifierShapes(model);
     const preprocess = preprocessOf(flags, crop);

@@ -1,142 +1,229 @@
 /** `resnode evaluate` */
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
-import { readLabelledImages } from '../evaluate/dataset.ts';
-import { evaluateImages } from '../evaluate/evaluate-images.ts';
+import { ArgumentError } from '../errors.ts';
+import { defaultBatch, evaluateImages } from '../evaluate/evaluate-images.ts';
+import { fullyConvolutional } from '../evaluate/fully-convolutional.ts';
+import { openProgressFile, type ProgressFile } from '../evaluate/progress-file.ts';
 import { publishedErrors } from '../evaluate/published.ts';
 import { evaluationRecipe } from '../evaluate/recipe.ts';
-import { type Share, summariseOutcomes } from '../evaluate/statistics.ts';
+import { compareResults, type EvaluationResult, RESULT_FORMAT, readResult } from '../evaluate/result.ts';
+import { readSamples } from '../evaluate/samples.ts';
+import { summariseOutcomes } from '../evaluate/statistics.ts';
+import { PAPER_SCALES } from '../evaluate/views.ts';
 import { imageInput } from '../features/image-input.ts';
 import { readLabels } from '../image/labels.ts';
 import { elementCount } from '../runtime/tensor.ts';
+import { type EvaluateFlags, type Job, jobOf, replayJob } from './evaluation-job.ts';
 import {
-  type DeviceFlags,
+  anyPrecisionOption,
   deviceOptions,
   integer,
   openFlagged,
-  type PrecisionFlags,
-  precisionOption,
+  precisionOf,
   readFilteredNet,
 } from './options.ts';
-import { type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
+import { preprocessOptions } from './preprocess-options.ts';
+import { printComparison, printEvaluation } from './print-evaluation.ts';
 
-interface Flags extends DeviceFlags, PrecisionFlags, PreprocessFlags {
-  model: string;
-  weights: string;
-  images: string;
-  labels?: string;
-  crops: '1' | '10';
-  batch?: number;
-  limit?: number;
-  skipBroken?: boolean;
+interface Flags extends EvaluateFlags {
+  replay?: string;
+  resume?: string;
   output?: string;
+  details?: boolean;
   json?: boolean;
 }
 
 export function evaluate(): Command {
   const command = new Command('evaluate')
     .description('count how often a net is right: top-1 and top-5 error over images whose classes are known')
-    .requiredOption('--model <prototxt>', 'the deploy net')
-    .requiredOption('--weights <caffemodel>', 'its weights (.caffemodel or .caffemodel.h5)')
-    .requiredOption(
+    .option('--model <prototxt>', 'the deploy net')
+    .option('--weights <caffemodel>', 'its weights (.caffemodel or .caffemodel.h5)')
+    .option(
       '--images <path>',
-      'a folder per class, a list ("path label" lines), or a folder of n01484850_….JPEG',
+      'a folder per class, a list ("path label" lines), a folder of n01484850_….JPEG, or an LMDB database',
     )
     .option('--labels <file>', 'one class name a line, e.g. synset_words.txt')
     .addOption(new Option('--crops <n>', 'crops of an image').choices(['1', '10']).default('1', 'the centre'))
+    .addOption(
+      new Option(
+        '--multi-scale [sides]',
+        `whole images, fully convolutional, their shorter sides resized to each of these (default: ${PAPER_SCALES})`,
+      )
+        .argParser(sides)
+        .preset(PAPER_SCALES.join(','))
+        .conflicts(['crops', 'shorterSide', 'resize']),
+    )
     .option('--batch <n>', 'images in one run (default: 8; with ten crops 1)', integer(1))
     .option('--limit <n>', 'take only the first images', integer(1))
     .option('--skip-broken', 'leave out images that cannot be read, and list them')
+    .option(
+      '--resume <file>',
+      'keep what is done in this file; interrupted, the same command goes on from there',
+    )
+    .addOption(
+      new Option(
+        '--replay <json>',
+        'make a result of --output again and say whether it is the same',
+      ).conflicts([
+        'crops',
+        'multiScale',
+        'batch',
+        'limit',
+        'skipBroken',
+        'precision',
+        'resize',
+        'shorterSide',
+        'meanValue',
+      ]),
+    )
     .option('--output <json>', 'write the result and the recipe that made it')
+    .option('--details', 'print every class, every confusion and the calibration, too')
     .option('--json', 'print the same JSON')
     .addHelpText(
       'after',
       `
-Example:
+With --replay, --model, --weights, --images, --labels, --mean and --preprocess say where the files lie now, where that
+is another place; their contents must be the same. Exit status 1 where the results differ.
+
+Examples:
   resnode evaluate --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\
-    --mean ResNet_mean.binaryproto --images ILSVRC2012_val/ --labels synset_words.txt --output result.json`,
+    --mean ResNet_mean.binaryproto --images ILSVRC2012_val/ --labels synset_words.txt --output result.json
+  resnode evaluate --replay result.json`,
     );
-  return precisionOption(deviceOptions(preprocessOptions(command))).action(async (flags: Flags) => {
-    const crops = flags.crops === '10' ? 10 : 1;
-    const batch = flags.batch ?? (crops === 10 ? 1 : 8);
-    await using device = await openFlagged(flags);
-    await using model = await device.load({
-      model: flags.model,
-      weights: flags.weights,
-      batch: batch * crops,
-      precision: flags.precision,
-    });
-    const classes = elementCount(Object.values(model.outputs).at(-1)!.slice(1));
-    const labels = flags.labels === undefined ? undefined : readLabels(flags.labels, classes);
-    const { files, matchedBy } = readLabelledImages(flags.images, { classes, labels });
-    const samples = files.slice(0, flags.limit);
-    const preprocess = preprocessOf(flags, imageInput(model).size);
-
-    const begin = performance.now();
-    const perSecond = (done: number) => (1000 * done) / (performance.now() - begin);
-    const { outcomes, skipped } = await evaluateImages(model, samples, {
-      preprocess,
-      crops,
-      batch,
-      skipBroken: flags.skipBroken ?? false,
-      onProgress: (done) => {
-        if (process.stderr.isTTY)
-          process.stderr.write(
-            `\r${done} of ${samples.length} images, ${perSecond(done).toFixed(1)} a second`,
-          );
-      },
-    });
-    const speed = perSecond(samples.length);
-    if (process.stderr.isTTY) process.stderr.write('\n');
-
-    const summary = summariseOutcomes(outcomes);
-    const { precision } = flags;
-    const result = {
-      format: 'resnode-evaluation/1',
-      ...summary,
-      skipped,
-      published: publishedErrors(readFilteredNet(flags.model), crops),
-      labels: labels ?? null,
-      source: { images: flags.images, matchedBy, limit: flags.limit ?? null },
-      imagesPerSecond: speed,
-      recipe: await evaluationRecipe({ ...flags, preprocess, crops, batch, device, precision }),
-    };
+  return anyPrecisionOption(deviceOptions(preprocessOptions(command))).action(async (flags: Flags) => {
+    const before = flags.replay === undefined ? null : readResult(flags.replay);
+    for (const name of ['model', 'weights', 'images'] as const)
+      if (before === null && flags[name] === undefined)
+        command.error(
+          `error: required option '${command.options.find((each) => each.attributeName() === name)!.flags}' not specified`,
+          { exitCode: 2 },
+        );
+    const job = before === null ? jobOf(flags) : await replayJob(before, flags);
+    const result = await run(job, flags, before);
+    if (result === null) return;
     if (flags.output !== undefined)
       writeFileAtomically(flags.output, [`${JSON.stringify(result, null, 2)}\n`]);
-    if (flags.json) console.log(JSON.stringify(result));
-    else print(result);
+    const comparison = before === null ? null : compareResults(before, result);
+    if (flags.json)
+      console.log(JSON.stringify(comparison === null ? result : { ...result, replay: comparison }));
+    else {
+      printEvaluation(result, flags.details ?? false);
+      if (comparison !== null) printComparison(flags.replay!, comparison);
+    }
+    if (comparison !== null && comparison.equal === 'none') process.exitCode = 1;
   });
 }
 
-const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
+function sides(text: string): number[] {
+  const list = text.split(',').map((part) => (/^\d{1,5}$/.test(part.trim()) ? Number(part) : 0));
+  if (list.some((side) => side < 1))
+    throw new InvalidArgumentError('Expected positive integers with commas between them.');
+  return list;
+}
 
-function print(
-  result: ReturnType<typeof summariseOutcomes> & {
-    skipped: readonly { file: string; reason: string }[];
-    published: ReturnType<typeof publishedErrors>;
-    labels: readonly string[] | null;
-    imagesPerSecond: number;
-    recipe: { crops: number };
-  },
-): void {
-  const { images, top1, top5, published, confusions, skipped } = result;
-  const name = (label: number) => result.labels?.[label] ?? `class ${label}`;
-  const row = (title: string, { correct, error, interval: [low, high] }: Share, other?: number) =>
-    console.log(
-      `${title}  error ${percent(error)} (95% interval ${percent(low)} to ${percent(high)}), ${correct} right` +
-        (other === undefined ? '' : `; published ${percent(other)}`),
+/** Null where it was interrupted. */
+async function run(
+  job: Job,
+  flags: Flags,
+  before: EvaluationResult | null,
+): Promise<EvaluationResult | null> {
+  const { model, weights, crops, scales, batch = defaultBatch(crops), source } = job;
+  const net = readFilteredNet(model);
+  await using device = await openFlagged(job);
+  await using loaded = await device.load({
+    model: scales === undefined ? net : fullyConvolutional(net),
+    weights,
+    batch: scales === undefined ? batch * crops : 2,
+    ...precisionOf(job),
+    // Nearly every image is of another size: none is worth measuring for.
+    ...(scales === undefined ? {} : { tune: false }),
+  });
+  const classes = elementCount(Object.values(loaded.outputs).at(-1)!.slice(1));
+  const labels = source.labels === null ? undefined : readLabels(source.labels, classes);
+  const { samples: all, matchedBy, sha256, close } = readSamples(source.images, { classes, labels });
+  try {
+    if (before !== null && sha256 !== before.source.sha256)
+      throw new ArgumentError(
+        'images',
+        'the images and classes of the result',
+        `${source.images} with others`,
+      );
+    const samples = all.slice(0, source.limit ?? undefined);
+    const preprocess = job.preprocess(imageInput(loaded).size);
+    const recipe = await evaluationRecipe({
+      model,
+      weights,
+      preprocess,
+      crops,
+      scales,
+      batch,
+      device,
+      ...precisionOf(job),
+    });
+    const identity = { recipe, source: { ...source, matchedBy, sha256 } };
+    const kept = flags.resume === undefined ? null : openProgressFile(flags.resume, identity);
+    const begin = performance.now();
+    const first = kept?.resume?.done ?? 0;
+    const perSecond = (done: number) => (1000 * (done - first)) / (performance.now() - begin);
+    const evaluated = await interruptible(kept, samples.length, (signal) =>
+      evaluateImages(loaded, samples, {
+        preprocess,
+        ...(scales === undefined ? { crops } : { scales }),
+        batch,
+        skipBroken: source.skipBroken,
+        ...(kept?.resume ? { resume: kept.resume } : {}),
+        ...(signal === undefined ? {} : { signal }),
+        onProgress: (done, soFar) => {
+          kept?.update({ done, ...soFar });
+          if (process.stderr.isTTY)
+            process.stderr.write(
+              `\r${done} of ${samples.length} images, ${perSecond(done).toFixed(1)} a second`,
+            );
+        },
+      }),
     );
-  console.log(
-    `${images} images, ${result.recipe.crops === 1 ? '1 crop' : '10 crops'}, ${result.imagesPerSecond.toFixed(1)} a second`,
-  );
-  row('top-1', top1, published?.top1);
-  row('top-5', top5, published?.top5);
-  if (published !== null)
-    console.log(`published: ${published.net}, ILSVRC 2012 validation, ${published.source}`);
-  console.log(`expected calibration error ${percent(result.calibration.expectedError)}`);
-  if (confusions.length > 0) console.log('most often taken for another:');
-  for (const { label, predicted, count } of confusions.slice(0, 10))
-    console.log(`  ${count} × ${name(label)} → ${name(predicted)}`);
-  if (skipped.length > 0) console.log(`${skipped.length} left out:`);
-  for (const { reason } of skipped) console.log(`  ${reason}`);
+    if (process.stderr.isTTY) process.stderr.write('\n');
+    if (evaluated === null) return null;
+    const isPaper = scales === undefined || String(scales) === String(PAPER_SCALES);
+    const result: EvaluationResult = {
+      format: RESULT_FORMAT,
+      ...summariseOutcomes(evaluated.outcomes),
+      skipped: evaluated.skipped,
+      published: isPaper ? publishedErrors(net, scales === undefined ? crops : 'multi-scale') : null,
+      labels: labels ?? null,
+      imagesPerSecond: perSecond(samples.length),
+      ...identity,
+    };
+    kept?.remove();
+    return result;
+  } finally {
+    close();
+  }
+}
+
+/** With a file to keep progress in, SIGINT and SIGTERM end the work in order; whatever ends it, the file is written. */
+async function interruptible<Result>(
+  kept: ProgressFile | null,
+  images: number,
+  work: (signal?: AbortSignal) => Promise<Result>,
+): Promise<Result | null> {
+  if (kept === null) return work();
+  const controller = new AbortController();
+  const stop = () => controller.abort();
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  for (const signal of signals) process.once(signal, stop);
+  try {
+    return await work(controller.signal);
+  } catch (error) {
+    if (!controller.signal.aborted) throw error;
+    process.exitCode = 130;
+    console.error(
+      `resnode: stopped at ${kept.done} of ${images} images; the same command goes on from there`,
+    );
+    return null;
+  } finally {
+    kept.save();
+    for (const signal of signals) process.off(signal, stop);
+  }
 }

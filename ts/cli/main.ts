@@ -19,6 +19,7 @@ import { lint } from './lint.ts';
 import { parity } from './parity.ts';
 import { plan } from './plan.ts';
 import { print } from './print.ts';
+import { quantize } from './quantize.ts';
 import { run } from './run.ts';
 import { summary } from './summary.ts';
 import { test } from './test.ts';
@@ -39,6 +40,7 @@ const commands = [
   summary,
   time,
   plan,
+  quantize,
   lint,
   print,
   view,

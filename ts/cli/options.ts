@@ -59,18 +59,45 @@ export function deviceOptions(command: Command): Command {
     .option('--no-tune', 'take the likely best convolutions on a CUDA device, time none');
 }
 
+const FLOATS = ['float32', 'tf32', 'float16', 'bfloat16'] as const;
+
 /** What nets are computed in. */
 export interface PrecisionFlags {
-  precision: NonNullable<LoadOptions['precision']>;
+  precision: (typeof FLOATS)[number];
 }
 
 /** Adds --precision. */
 export function precisionOption(command: Command): Command {
   return command.addOption(
     new Option('--precision <name>', 'what to store and multiply in (all but float32 need a CUDA device)')
-      .choices(['float32', 'tf32', 'float16', 'bfloat16'])
+      .choices(FLOATS)
       .default('float32'),
   );
+}
+
+/** The same with int8. */
+export interface AnyPrecisionFlags {
+  precision: NonNullable<LoadOptions['precision']>;
+  calibration?: string;
+}
+
+/** Adds --precision and --calibration. */
+export function anyPrecisionOption(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        '--precision <name>',
+        'what to store and multiply in (int8 needs the CPU device and a calibration, all others but float32 a CUDA device)',
+      )
+        .choices([...FLOATS, 'int8'])
+        .default('float32'),
+    )
+    .option('--calibration <json>', 'for int8: what `resnode quantize` wrote');
+}
+
+/** The same as load options. */
+export function precisionOf({ precision, calibration }: AnyPrecisionFlags) {
+  return calibration === undefined ? { precision } : { precision, calibration };
 }
 
 /** Opens the device of the flags; says on a terminal what `auto` chose. */

@@ -4,18 +4,19 @@ import { GraphError } from '../errors.ts';
 import { formatBytes, largestBatch } from '../runtime/memory.ts';
 import type { ModelPlan } from '../runtime/model.ts';
 import {
+  type AnyPrecisionFlags,
+  anyPrecisionOption,
   type DeviceFlags,
   deviceOptions,
   netState,
   openFlagged,
-  type PrecisionFlags,
-  precisionOption,
+  precisionOf,
   readFilteredNet,
   type StateFlags,
   stateOptions,
 } from './options.ts';
 
-interface Flags extends DeviceFlags, PrecisionFlags, StateFlags {
+interface Flags extends DeviceFlags, AnyPrecisionFlags, StateFlags {
   batch: number[];
   train?: boolean;
   json?: boolean;
@@ -49,34 +50,37 @@ looked for up to ${MOST}, in what is free now. Batches may differ in how weights
 Example:
   resnode plan ResNet-50-deploy.prototxt --device cpu --batch 1,8,32`,
     );
-  return stateOptions(precisionOption(deviceOptions(command))).action(async (file: string, flags: Flags) => {
-    if (flags.train)
-      command.error('error: what training takes is not told yet; leave out --train', { exitCode: 2 });
-    const model = readFilteredNet(file, flags);
-    await using device = await openFlagged(flags);
-    const { free } = device.memory();
-    const planned = async (batch: number, tune = true): Promise<ModelPlan> =>
-      device.plan({ model, ...netState(flags), precision: flags.precision, batch, tune });
-    const rows: Row[] = [];
-    for (const batch of flags.batch) rows.push(rowOf(batch, await planned(batch), free));
-    // As a load that does not fit does: the search times no convolutions.
-    const largest = await largestBatch(MOST + 1, free, async (batch) => {
-      try {
-        return bytesOf(await planned(batch, false));
-      } catch (error) {
-        if (error instanceof GraphError && error.code === 'graph/too-large') return Number.POSITIVE_INFINITY;
-        throw error;
-      }
-    });
-    const result = {
-      device: device.name,
-      precision: flags.precision,
-      freeBytes: free,
-      batches: rows,
-      largestBatch: largest,
-    };
-    console.log(flags.json ? JSON.stringify(result) : tableText(result));
-  });
+  return stateOptions(anyPrecisionOption(deviceOptions(command))).action(
+    async (file: string, flags: Flags) => {
+      if (flags.train)
+        command.error('error: what training takes is not told yet; leave out --train', { exitCode: 2 });
+      const model = readFilteredNet(file, flags);
+      await using device = await openFlagged(flags);
+      const { free } = device.memory();
+      const planned = async (batch: number, tune = true): Promise<ModelPlan> =>
+        device.plan({ model, ...netState(flags), ...precisionOf(flags), batch, tune });
+      const rows: Row[] = [];
+      for (const batch of flags.batch) rows.push(rowOf(batch, await planned(batch), free));
+      // As a load that does not fit does: the search times no convolutions.
+      const largest = await largestBatch(MOST + 1, free, async (batch) => {
+        try {
+          return bytesOf(await planned(batch, false));
+        } catch (error) {
+          if (error instanceof GraphError && error.code === 'graph/too-large')
+            return Number.POSITIVE_INFINITY;
+          throw error;
+        }
+      });
+      const result = {
+        device: device.name,
+        precision: flags.precision,
+        freeBytes: free,
+        batches: rows,
+        largestBatch: largest,
+      };
+      console.log(flags.json ? JSON.stringify(result) : tableText(result));
+    },
+  );
 }
 
 function batches(text: string): number[] {

@@ -2,18 +2,19 @@
 import { Command } from 'commander';
 import { elementCount } from '../runtime/tensor.ts';
 import {
+  type AnyPrecisionFlags,
+  anyPrecisionOption,
   type DeviceFlags,
   deviceOptions,
   integer,
   netState,
   openFlagged,
-  type PrecisionFlags,
-  precisionOption,
+  precisionOf,
   type StateFlags,
   stateOptions,
 } from './options.ts';
 
-interface Flags extends DeviceFlags, PrecisionFlags, StateFlags {
+interface Flags extends DeviceFlags, AnyPrecisionFlags, StateFlags {
   model: string;
   weights?: string;
   iterations: number;
@@ -32,14 +33,14 @@ export function time(): Command {
     .option('--gpu <id>', "Caffe's flag: the same as --device cuda:<id>", integer(0))
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  resnode time --model ResNet-50-deploy.prototxt --iterations 20');
-  return stateOptions(precisionOption(deviceOptions(command))).action(async (flags: Flags) => {
+  return stateOptions(anyPrecisionOption(deviceOptions(command))).action(async (flags: Flags) => {
     await using device = await openFlagged(
       flags.gpu === undefined ? flags : { ...flags, device: `cuda:${flags.gpu}` },
     );
     await using model = await device.load({
       model: flags.model,
       ...netState(flags),
-      precision: flags.precision,
+      ...precisionOf(flags),
       ...(flags.weights === undefined ? {} : { weights: flags.weights }),
       ...(flags.batch === undefined ? {} : { batch: flags.batch }),
     });

@@ -1,13 +1,13 @@
 /** A classifier over many images whose classes are known. */
-import { ArgumentError, GraphError, ImageError } from '../errors.ts';
+import { ArgumentError, ImageError } from '../errors.ts';
 import { imageInput } from '../features/image-input.ts';
 import { readAhead } from '../features/read-ahead.ts';
 import { decodeImage, type Image } from '../image/decode.ts';
-import { type Preprocess, preprocessImage } from '../image/preprocess.ts';
+import type { Preprocess } from '../image/preprocess.ts';
 import type { Model } from '../runtime/model.ts';
-import { elementCount } from '../runtime/tensor.ts';
+import { scoresOf } from './scores.ts';
 import { type Outcome, outcomeOf } from './statistics.ts';
-import { checkTenCrop, tenCrops } from './ten-crop.ts';
+import { cropViews, scaleViews, type Views } from './views.ts';
 
 export interface Sample {
   /** A path, or pixels. */
@@ -16,23 +16,30 @@ export interface Sample {
   readonly label: number;
 }
 
+/** A sample that is read when its turn comes, as from a database; an ImageError that it throws is that of its image. */
+export type LazySample = () => Promise<Sample>;
+
 export interface EvaluateOptions {
   readonly preprocess: Preprocess;
   /** 10: four corners, centre and their mirrors, of which the softmax scores are averaged. Default 1, the centre. */
   readonly crops?: 1 | 10;
-  /** Images in one run, each with all its crops. Default 8, and 1 with ten crops. */
+  /**
+   * Shorter sides, instead of crops: the model is one of a `fullyConvolutional` net, and the softmax scores of whole
+   * images and their mirrors are averaged over these sizes; `preprocess.resize` does not count.
+   */
+  readonly scales?: readonly number[];
+  /**
+   * Images in one run, each with all its crops; with scales, where an image and its mirror are a run, those whose runs
+   * are sorted by size. Default 8, and 1 with ten crops.
+   */
   readonly batch?: number;
   /** Leaves images out that cannot be read, and lists them. Default false: the first one is an error. */
   readonly skipBroken?: boolean;
-  /** Told after each run how many images are done. */
-  readonly onProgress?: (done: number) => void;
+  /** What an earlier call over the same samples had come to: goes on behind it. Default: from the beginning. */
+  readonly resume?: Progress;
+  /** Told after each run how many images are done, and what was found so far. */
+  readonly onProgress?: (done: number, soFar: Evaluated) => void;
   readonly signal?: AbortSignal;
-}
-
-interface Ready {
-  readonly label: number;
-  /** One a crop. */
-  readonly pixels: readonly Float32Array[];
 }
 
 interface Skipped {
@@ -46,112 +53,100 @@ export interface Evaluated {
   readonly skipped: readonly Skipped[];
 }
 
+/** An evaluation that has come half-way. */
+export interface Progress extends Evaluated {
+  /** Samples that are over, the skipped ones too; runs begin there anew, so that it is a multiple of the batch. */
+  readonly done: number;
+}
+
+/** Images of one run by default. */
+export const defaultBatch = (crops: 1 | 10): number => (crops === 10 ? 1 : 8);
+
 /**
  * Classifies every sample with the model's last output; images of the next run are decoded while one runs. Scores of
  * a net that does not end in Softmax go through one here.
  * @throws ImageError naming the file; GraphError where the model takes no image or gives no row of scores an image;
- * ArgumentError for a label that is no class, a crop that is not the net's input, ten crops without room for them, or
- * scores that are not finite; the signal's reason
+ * ArgumentError for a label that is no class, a crop that is not the net's input, ten crops without room for them,
+ * scales below the net's input, or scores that are not finite; the signal's reason
  */
 export async function evaluateImages(
   model: Model,
-  samples: readonly Sample[],
+  samples: readonly (Sample | LazySample)[],
   options: EvaluateOptions,
 ): Promise<Evaluated> {
-  const { preprocess, crops = 1, skipBroken = false, onProgress, signal } = options;
-  const { batch = crops === 10 ? 1 : 8 } = options;
+  const { preprocess, crops = 1, scales } = options;
   if (crops !== 1 && crops !== 10) throw new ArgumentError('crops', '1 or 10', crops);
-  if (!Number.isInteger(batch) || batch < 1) throw new ArgumentError('batch', 'a positive integer', batch);
-  const { name: input, channels, size } = imageInput(model);
+  if (scales !== undefined && crops === 10) throw new ArgumentError('crops', '1 where there are scales', 10);
+  const input = imageInput(model);
   const { crop } = preprocess;
-  if (crop.width !== size.width || crop.height !== size.height)
+  if (crop.width !== input.size.width || crop.height !== input.size.height)
     throw new ArgumentError(
       'preprocess.crop',
-      `the net's input, ${size.width}×${size.height}`,
+      `the net's input, ${input.size.width}×${input.size.height}`,
       `${crop.width}×${crop.height}`,
     );
-  if (crops === 10) checkTenCrop(preprocess);
-  const { output, classes, isSoftmax } = scoresOf(model, model.inputs[input]![0]!);
-  for (const { label } of samples)
-    if (!(Number.isInteger(label) && label >= 0 && label < classes))
-      throw new ArgumentError('label', `a class from 0 to ${classes - 1}`, label);
+  const scores = scoresOf(model, input.name);
+  const checked = ({ image, label }: Sample): Sample => {
+    if (Number.isInteger(label) && label >= 0 && label < scores.classes) return { image, label };
+    const where = typeof image === 'string' ? image : image.file;
+    throw new ArgumentError(`the label of ${where}`, `a class from 0 to ${scores.classes - 1}`, label);
+  };
+  const all = samples.map((sample) =>
+    typeof sample === 'function' ? async () => checked(await sample()) : checked(sample),
+  );
+  return scales === undefined
+    ? evaluateViews(cropViews(input, scores, preprocess, crops), all, options)
+    : evaluateViews(scaleViews(input, scores, preprocess, scales), all, options);
+}
 
-  const skipped: Skipped[] = [];
-  const read = async ({ image: source, label }: Sample): Promise<Ready | Skipped> => {
+type Read<Ready> = { readonly label: number; readonly ready: Ready } | Skipped;
+
+async function evaluateViews<Ready>(
+  views: Views<Ready>,
+  samples: readonly (Sample | LazySample)[],
+  options: EvaluateOptions,
+): Promise<Evaluated> {
+  const {
+    skipBroken = false,
+    resume,
+    onProgress,
+    signal,
+    batch = defaultBatch(options.crops ?? 1),
+  } = options;
+  if (!Number.isInteger(batch) || batch < 1) throw new ArgumentError('batch', 'a positive integer', batch);
+  const done = resume?.done ?? 0;
+  if (!(Number.isInteger(done) && done >= 0 && done <= samples.length))
+    throw new ArgumentError('resume.done', `an integer from 0 to ${samples.length}`, done);
+  const outcomes = [...(resume?.outcomes ?? [])];
+  const skipped = [...(resume?.skipped ?? [])];
+
+  const read = async (sample: Sample | LazySample): Promise<Read<Ready>> => {
     try {
-      const image = typeof source === 'string' ? await decodeImage(source) : source;
-      const pixels =
-        crops === 10
-          ? await tenCrops(image, preprocess, channels)
-          : [await preprocessImage(image, preprocess, channels)];
-      return { label, pixels };
+      const { image, label } = typeof sample === 'function' ? await sample() : sample;
+      return {
+        label,
+        ready: await views.prepare(typeof image === 'string' ? await decodeImage(image) : image),
+      };
     } catch (error) {
       if (!(skipBroken && error instanceof ImageError)) throw error;
-      return {
-        file: typeof source === 'string' ? source : source.file,
-        reason: error.message,
-      };
+      return { file: error.file ?? '', reason: error.message };
     }
   };
-  const prepare = (part: readonly Sample[]) => Promise.all(part.map(read));
+  const prepare = (part: readonly (Sample | LazySample)[]) => Promise.all(part.map(read));
 
-  const outcomes: Outcome[] = [];
-  const count = channels * size.height * size.width;
-  for await (const { end, batch: results } of readAhead(samples, batch, prepare, signal)) {
+  for await (const { end, batch: results } of readAhead(samples.slice(done), batch, prepare, signal)) {
     skipped.push(...results.flatMap((result) => ('reason' in result ? [result] : [])));
-    const images = results.flatMap((result) => ('pixels' in result ? [result] : []));
+    const images = results.flatMap((result) => ('ready' in result ? [result] : []));
     if (images.length > 0) {
-      const rows = images.flatMap(({ pixels }) => pixels);
-      const data = new Float32Array(rows.length * count);
-      rows.forEach((row, i) => {
-        data.set(row, i * count);
-      });
-      const shape = [rows.length, channels, size.height, size.width];
-      const scores = (await model.run({ [input]: { shape, data } }, signal === undefined ? {} : { signal }))[
-        output
-      ]!.data;
+      const rows = await views.score(
+        images.map(({ ready }) => ready),
+        signal,
+      );
       images.forEach(({ label }, i) => {
-        const own = scores.subarray(i * crops * classes, (i + 1) * crops * classes);
-        outcomes.push(outcomeOf(averaged(isSoftmax ? own : softmax(own, classes), classes), label));
+        outcomes.push(outcomeOf(rows[i]!, label));
       });
     }
-    onProgress?.(end);
+    onProgress?.(done + end, { outcomes, skipped });
   }
   return { outcomes, skipped };
-}
-
-function scoresOf(model: Model, images: number) {
-  const [output, shape] = Object.entries(model.outputs).at(-1)!;
-  const classes = elementCount(shape.slice(1));
-  if (shape[0] !== images || classes < 2)
-    throw new GraphError(
-      'evaluate/no-scores',
-      {},
-      `expected an output images × classes, found "${output}" ${shape.join('×')} for ${images} images; give a deploy prototxt that ends in a classifier`,
-    );
-  return { output, classes, isSoftmax: model.summary().layers.at(-1)!.type === 'Softmax' };
-}
-
-/** The mean of the rows. */
-function averaged(rows: ArrayLike<number>, classes: number): ArrayLike<number> {
-  if (rows.length === classes) return rows;
-  const mean = new Float64Array(classes);
-  for (let i = 0; i < rows.length; i++) mean[i % classes]! += (rows[i]! * classes) / rows.length;
-  return mean;
-}
-
-function softmax(rows: Float32Array, classes: number): Float64Array {
-  const result = Float64Array.from(rows);
-  for (let at = 0; at < result.length; at += classes) {
-    const row = result.subarray(at, at + classes);
-    const most = row.reduce((a, b) => Math.max(a, b));
-    row.forEach((value, i) => {
-      row[i] = Math.exp(value - most);
-    });
-    const sum = row.reduce((a, b) => a + b);
-    row.forEach((value, i) => {
-      row[i] = value / sum;
-    });
-  }
-  return result;
 }

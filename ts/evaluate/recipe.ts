@@ -11,10 +11,14 @@ export interface RecipeInput {
   readonly weights: string;
   readonly preprocess: Preprocess;
   readonly crops: 1 | 10;
+  /** As in EvaluateOptions. Default none. */
+  readonly scales?: readonly number[] | undefined;
   readonly batch: number;
   readonly device: Device;
   /** As in LoadOptions. */
   readonly precision: string;
+  /** Path of the calibration, for int8. */
+  readonly calibration?: string | undefined;
 }
 
 export interface EvaluationRecipe {
@@ -32,6 +36,8 @@ export interface EvaluationRecipe {
   readonly interpolation: 'bilinear';
   readonly crop: Preprocess['crop'];
   readonly crops: 1 | 10;
+  /** Shorter sides at which whole images went through the fully convolutional net; null: crops were taken. */
+  readonly scales: readonly number[] | null;
   /** Values per channel, or the shape of a mean image and the SHA-256 of its float32 values. */
   readonly mean: readonly number[] | { readonly shape: readonly number[]; readonly sha256: string };
   readonly order: 'BGR' | 'RGB';
@@ -41,6 +47,8 @@ export interface EvaluationRecipe {
   /** Threads, libraries and instruction set of the device. */
   readonly deviceDescription: Device['description'];
   readonly precision: string;
+  /** Of int8, else null. */
+  readonly calibration: FileHash | null;
 }
 
 export interface FileHash {
@@ -50,7 +58,7 @@ export interface FileHash {
 
 /** @throws the file system's error */
 export async function evaluationRecipe(input: RecipeInput): Promise<EvaluationRecipe> {
-  const { preprocess, crops, batch, device, precision } = input;
+  const { preprocess, crops, scales = null, batch, device, precision } = input;
   const { resize, crop, mean, order = 'BGR', scale = 1 } = preprocess;
   const { default: sharp } = await import('sharp');
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -65,24 +73,31 @@ export async function evaluationRecipe(input: RecipeInput): Promise<EvaluationRe
     },
     model: await fileHash(input.model),
     weights: await fileHash(input.weights),
-    resize,
+    resize: scales === null ? resize : null,
     interpolation: 'bilinear',
     crop,
     crops,
-    mean:
-      'shape' in mean
-        ? { shape: mean.shape, sha256: createHash('sha256').update(mean.data).digest('hex') }
-        : mean,
+    scales,
+    mean: recordedMean(mean),
     order,
     scale,
     batch,
     device: device.name,
     deviceDescription: device.description,
     precision,
+    calibration: input.calibration === undefined ? null : await fileHash(input.calibration),
   };
 }
 
-async function fileHash(file: string): Promise<FileHash> {
+/** A mean as a recipe has it. */
+export function recordedMean(mean: Preprocess['mean']): EvaluationRecipe['mean'] {
+  return 'shape' in mean
+    ? { shape: mean.shape, sha256: createHash('sha256').update(mean.data).digest('hex') }
+    : mean;
+}
+
+/** SHA-256 of a file. @throws the file system's error */
+export async function fileHash(file: string): Promise<FileHash> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(file), hash);
   return { file, sha256: hash.digest('hex') };

@@ -58,7 +58,7 @@ export async function tenCrops(
 }
 
 /** Every row backwards; the mean was subtracted before, as in data_transformer.cpp. */
-function mirrored(pixels: Float32Array, width: number): Float32Array {
+export function mirrored(pixels: Float32Array, width: number): Float32Array {
   const result = pixels.slice();
   for (let at = 0; at < result.length; at += width) result.subarray(at, at + width).reverse();
   return result;

@@ -4,7 +4,7 @@
  * mean over positions of M(y, x) = Σk w[class, k]·f[k, y, x], plus the bias: M says where the score comes from.
  */
 import { ArgumentError, GraphError } from '../errors.ts';
-import type { Graph, Node, ValueId } from '../graph/graph.ts';
+import type { Graph, Node, Pair, ValueId } from '../graph/graph.ts';
 import type { Model } from '../runtime/model.ts';
 import type { Inputs, Tensor } from '../runtime/tensor.ts';
 
@@ -16,6 +16,9 @@ export interface CamTail {
   readonly scores: string;
   /** The InnerProduct layer. */
   readonly layer: string;
+  /** The Pooling layer, and the height and width that it averages over. */
+  readonly pooling: string;
+  readonly window: Pair;
   readonly classes: number;
   readonly channels: number;
   readonly transpose: boolean;
@@ -25,9 +28,10 @@ export interface CamTail {
 /**
  * Finds [features → global average pooling → (flatten, dropout) → InnerProduct → (softmax)] at the end of a net.
  * @param graph As written: `graphFromCaffe`.
+ * @param purpose What needs such an end, for the error.
  * @throws GraphError `cam/no-global-average` naming the layer that is in the way
  */
-export function findCamTail(graph: Graph): CamTail {
+export function findCamTail(graph: Graph, purpose = 'a class activation map'): CamTail {
   const maker = new Map<ValueId, Node>(
     graph.nodes.flatMap((node) => node.outputs.map((id) => [id, node] as const)),
   );
@@ -42,7 +46,7 @@ export function findCamTail(graph: Graph): CamTail {
     throw new GraphError(
       'cam/no-global-average',
       { ...at, ...(node?.position === undefined ? {} : { position: node.position }) },
-      `a class activation map needs a net that ends in global average pooling, then one InnerProduct; expected ${expected} here, found ${node === undefined ? `the input "${graph.values[id]!.blob}"` : `blob "${graph.values[id]!.blob}" of ${graph.values[id]!.shape.join('×')}`}`,
+      `${purpose} needs a net that ends in global average pooling, then one InnerProduct; expected ${expected} here, found ${node === undefined ? `the input "${graph.values[id]!.blob}"` : `blob "${graph.values[id]!.blob}" of ${graph.values[id]!.shape.join('×')}`}`,
     );
   };
   const last = graph.outputs.at(-1) ?? fail(0, 'an output');
@@ -64,6 +68,8 @@ export function findCamTail(graph: Graph): CamTail {
     features: nameOf(features),
     scores: nameOf(scores),
     layer: product.name,
+    pooling: pooling.name,
+    window: kernel,
     classes: numOutput,
     channels,
     transpose,

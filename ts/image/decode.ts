@@ -25,10 +25,11 @@ export const LIMIT_PIXELS = 2 ** 27;
  * counts; CMYK becomes RGB by OpenCV's product. Of an animation the first frame counts. docs/decode-parity.md has what
  * was measured.
  * @param source A path, or the bytes of an encoded image.
+ * @param name What errors call it. Default: the path, or `image`.
  * @throws ImageError naming the file, for one that is missing, truncated, too large or no image
  */
-export async function decodeImage(source: string | Uint8Array): Promise<Image> {
-  const file = typeof source === 'string' ? source : 'image';
+export async function decodeImage(source: string | Uint8Array, name?: string): Promise<Image> {
+  const file = name ?? (typeof source === 'string' ? source : 'image');
   if (typeof source === 'string') checkIsFile(source);
   // Loaded here: libvips takes 20 MB, which who brings pixels of their own should not pay.
   const { default: sharp } = await import('sharp');

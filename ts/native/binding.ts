@@ -101,8 +101,16 @@ export interface NativeMemory {
   readonly driver: DriverMemory | null;
 }
 
-/** What activations and weights are stored and multiplied in; sums are float32 in all of them. */
-export type Precision = 'float32' | 'tf32' | 'float16' | 'bfloat16';
+/** What activations and weights are stored and multiplied in; sums are float32 in all of them, int32 in int8. */
+export type Precision = 'float32' | 'tf32' | 'float16' | 'bfloat16' | 'int8';
+
+/** The largest magnitudes that int8 is to represent; 0 or null: not known, stays float32. */
+export interface NativeQuantization {
+  /** One a tensor. */
+  readonly tensors: Float32Array;
+  /** Of each parameter, one an index of axis 0. */
+  readonly parameters: readonly (Float32Array | null)[];
+}
 
 export interface NativePlanOptions {
   readonly precision: Precision;
@@ -110,6 +118,8 @@ export interface NativePlanOptions {
   readonly deterministic: boolean;
   /** Measure where there are several; false: take the likely best, at once. */
   readonly tune: boolean;
+  /** For int8. */
+  readonly quantization: NativeQuantization | null;
 }
 
 export interface NativeDevice {

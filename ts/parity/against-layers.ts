@@ -3,7 +3,7 @@ import { filterNet } from '../caffe/net-parameter.ts';
 import { ResnodeError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { Graph } from '../graph/graph.ts';
-import type { Device, LoadOptions } from '../runtime/device.ts';
+import type { Device } from '../runtime/device.ts';
 import type { Tensor } from '../runtime/tensor.ts';
 import { type Cause, findCause } from './against-cause.ts';
 import { apartBy } from './against-difference.ts';
@@ -15,7 +15,7 @@ import {
   type Tops,
   type TopsSource,
 } from './against-tops.ts';
-import { ROUNDINGS } from './check-case.ts';
+import { type FloatPrecision, ROUNDINGS } from './check-case.ts';
 import type { Difference } from './difference.ts';
 
 /** What two programs that sum in other orders may differ by over a whole net, of a blob's largest value. */
@@ -60,7 +60,7 @@ export interface CompareOptions extends NetToRun {
    * half a unit in the last place for each layer up to it and four more, where that is more.
    */
   readonly tolerance?: number;
-  readonly precision?: NonNullable<LoadOptions['precision']>;
+  readonly precision?: FloatPrecision;
 }
 
 /**

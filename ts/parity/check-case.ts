@@ -26,10 +26,11 @@ export interface CaseResult {
   readonly notChecked: readonly string[];
 }
 
-type Precision = NonNullable<LoadOptions['precision']>;
+/** What nets are compared in. int8 has a bound of its own kind. */
+export type FloatPrecision = Exclude<NonNullable<LoadOptions['precision']>, 'int8'>;
 
 /** Half a unit in the last place of what is stored or multiplied, as a share of the value. */
-export const ROUNDINGS: Readonly<Record<Precision, number>> = {
+export const ROUNDINGS: Readonly<Record<FloatPrecision, number>> = {
   float32: 0,
   tf32: 2 ** -11,
   float16: 2 ** -11,
@@ -40,7 +41,7 @@ export const ROUNDINGS: Readonly<Record<Precision, number>> = {
 export async function checkCase(
   device: Device,
   golden: GoldenCase,
-  precision: Precision = 'float32',
+  precision: FloatPrecision = 'float32',
 ): Promise<CaseResult> {
   const loader: Loader = { load: (options) => device.load({ ...options, precision }) };
   const notChecked: string[] = [];

@@ -12,6 +12,7 @@ import type {
   NativeParameters,
   NativePlan,
   NativePlanOptions,
+  NativeQuantization,
   Precision,
 } from '../native/binding.ts';
 import { runPasses } from '../passes/index.ts';
@@ -29,6 +30,8 @@ export interface CompileOptions extends GraphOptions {
   readonly tune?: boolean;
   /** Of the fillers. Default 1. */
   readonly seed?: number;
+  /** Made of a calibration and the weights. @internal */
+  readonly quantization?: NativeQuantization;
 }
 
 /** A net lowered for one set of input shapes; nothing of it lies on a device yet. */
@@ -69,9 +72,14 @@ export function lowerNet(net: NetParameter, options: CompileOptions): Lowered {
 export async function planNet(
   device: NativeDevice,
   lowered: Lowered,
-  { precision = 'float32', deterministic = false, tune = true }: Partial<NativePlanOptions>,
+  {
+    precision = 'float32',
+    deterministic = false,
+    tune = true,
+    quantization = null,
+  }: Partial<NativePlanOptions>,
 ): Promise<Planned> {
-  const options = { precision, deterministic, tune };
+  const options = { precision, deterministic, tune, quantization };
   const plan = await device.prepare(lowered.program, options);
   return { ...lowered, plan, options, memory: planMemory(plan.buffers, plan) };
 }

@@ -8,7 +8,9 @@ import { ArgumentError, DeviceError } from '../errors.ts';
 import type { NativeDevice, NativeDeviceOptions, NativeParameters, Precision } from '../native/binding.ts';
 import { convertError } from '../native/convert-error.ts';
 import { loadBinding } from '../native/load.ts';
+import type { ParameterData } from '../program/program.ts';
 import { type BufferShape, checkBufferShape, DeviceBuffer } from './buffer.ts';
+import { type Calibration, quantizationOf, readCalibration } from './calibration.ts';
 import type { Communicator } from './communicator.ts';
 import {
   type Compiled,
@@ -35,7 +37,7 @@ import { Trainer, type TrainOptions } from './trainer.ts';
  * `auto`: `cuda`, else `cpu`.
  */
 export type DeviceKind = 'auto' | 'cpu' | 'cuda' | `cuda:${number}` | 'reference';
-const PRECISIONS: readonly Precision[] = ['float32', 'tf32', 'float16', 'bfloat16'];
+const PRECISIONS: readonly Precision[] = ['float32', 'tf32', 'float16', 'bfloat16', 'int8'];
 
 export interface DeviceOptions {
   /** Threads of the CPU device, 1 to 1024. Default: as many as the process may use. */
@@ -86,11 +88,13 @@ export interface LoadOptions extends CompileOptions {
   /** Run the fusing passes. Default: in phase TEST; false (and phase TRAIN) runs layer by layer as written. */
   readonly optimize?: boolean;
   /**
-   * What activations and weights are stored and multiplied in. Default `float32`, which is IEEE float32; the others
-   * need a CUDA device, and sums stay float32 in all of them. What is no feature map (scores, labels, losses) stays
-   * float32 too.
+   * What activations and weights are stored and multiplied in. Default `float32`, which is IEEE float32; `int8` needs
+   * the CPU device and a calibration, the others a CUDA device, and sums stay float32 in all of them. What is no
+   * feature map (scores, labels, losses) stays float32 too.
    */
   readonly precision?: Precision;
+  /** For int8: path of a file that `resnode quantize` wrote, or what `calibrate` made. */
+  readonly calibration?: string | Calibration;
   /** Only implementations that give the same bits every time. Default: as the device was opened. */
   readonly deterministic?: boolean;
 }
@@ -204,9 +208,10 @@ export class Device {
     const lowered = lowerNet(net, options);
     const weights = await readGiven(options.weights);
     const { data, report } = fillParameters(lowered, weights, options);
+    const quantized = this.#quantized(lowered, options, data);
     let parameters: NativeParameters | null = null;
     try {
-      const planned = await this.#plan(lowered, options);
+      const planned = await this.#plan(lowered, quantized);
       await this.#checkMemory(planned, neededBytes(planned).total, (batch) =>
         lowerNet(net, { ...options, batch }),
       );
@@ -218,7 +223,7 @@ export class Device {
         report,
         parameters: held,
         first,
-        compile: (inputShapes) => this.#compileAgain(net, { ...options, inputShapes }, first, held),
+        compile: (inputShapes) => this.#compileAgain(net, { ...quantized, inputShapes }, first, held),
       });
     } catch (error) {
       parameters?.dispose();
@@ -275,7 +280,8 @@ export class Device {
    */
   async plan(options: Omit<LoadOptions, 'weights'>): Promise<ModelPlan> {
     try {
-      const planned = await this.#plan(lowerNet(readModel(options), options), options);
+      const lowered = lowerNet(readModel(options), options);
+      const planned = await this.#plan(lowered, this.#quantized(lowered, options, null));
       const description = describePlan(planned);
       planned.plan.dispose();
       return description;
@@ -328,6 +334,26 @@ export class Device {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.dispose();
+  }
+
+  /** @param data Null: as if all weights were 1, which changes no size. */
+  #quantized(
+    lowered: Lowered,
+    options: Omit<LoadOptions, 'weights'>,
+    data: readonly (ParameterData | null)[] | null,
+  ): CompileOptions {
+    const { precision, calibration, ...rest } = options;
+    if (precision !== 'int8') return options;
+    if (this.kind !== 'cpu')
+      throw new DeviceError(
+        'device/unsupported',
+        this.name,
+        `The ${this.name} device has no int8; use the cpu device`,
+      );
+    if (calibration === undefined)
+      throw new ArgumentError('calibration', 'a file of "resnode quantize", which int8 needs', calibration);
+    const table = typeof calibration === 'string' ? readCalibration(calibration) : calibration;
+    return { ...rest, precision, quantization: quantizationOf(lowered, table, data) };
   }
 
   #plan(lowered: Lowered, options: CompileOptions): Promise<Planned> {

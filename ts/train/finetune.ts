@@ -15,7 +15,6 @@ import { readInitialWeights } from './initial-weights.ts';
 import { openReport, type Report } from './report.ts';
 import { Solver } from './solver.ts';
 import { type Split, splitClassFolders } from './split.ts';
-import type { TrainingDevice } from './training-device.ts';
 
 export interface FinetuneOptions {
   /** A folder of images for each class, in `folder` or in its `train` and `val`. */

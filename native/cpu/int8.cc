@@ -1,0 +1,84 @@
+#include "int8.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace resnode::cpu {
+
+using Type = dnnl::memory::data_type;
+
+bool isInt8(const Layout& layout) { return layout.data_type() == Type::s8 || layout.data_type() == Type::u8; }
+
+Layout withType(const Layout& layout, Type type) {
+  Layout result = layout;
+  result.data.data_type = static_cast<dnnl_data_type_t>(type);
+  return result;
+}
+
+float Quantized::factor(const Layout& from, const Layout& to) const {
+  return (isInt8(from) ? scale : 1) / (isInt8(to) ? scale : 1);
+}
+
+namespace {
+
+bool isKnown(float range) { return std::isfinite(range) && range > 0; }
+
+bool isRelu(const std::optional<FusedRelu>& relu) { return relu && relu->negativeSlope == 0; }
+
+// Tensors without negative values, whatever comes in.
+std::vector<bool> nonNegative(const Program& program) {
+  std::vector<bool> result(program.tensors.size(), false);
+  for (const Operation& operation : program.operations) {
+    const bool isIt = std::visit(
+        [&](const auto& op) {
+          using T = std::decay_t<decltype(op)>;
+          if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct> || std::is_same_v<T, Eltwise> ||
+                        std::is_same_v<T, Scale> || std::is_same_v<T, BatchNorm>) {
+            return isRelu(op.relu);
+          } else if constexpr (std::is_same_v<T, Relu>) {
+            return op.negativeSlope == 0;
+          } else if constexpr (std::is_same_v<T, Pooling>) {
+            return operation.outputs.size() == 1 && static_cast<bool>(result[operation.inputs[0]]);
+          } else {
+            return false;
+          }
+        },
+        operation.attributes);
+    if (isIt) result[operation.outputs[0]] = true;
+  }
+  return result;
+}
+
+}  // namespace
+
+bool isInt8Convolution(const Program& program, const Operation& operation, const Quantization& quantization) {
+  const auto* convolution = std::get_if<Convolution>(&operation.attributes);
+  if (!convolution || quantization.tensors.size() != program.tensors.size()) return false;
+  if (convolution->relu && !isRelu(convolution->relu)) return false;
+  const auto isMutable = [&](ParameterId id) { return program.parameters[id].isMutable; };
+  if (isMutable(convolution->weights) || (convolution->bias && isMutable(*convolution->bias))) return false;
+  const std::vector<float>& ranges = quantization.parameters[convolution->weights];
+  return !ranges.empty() && std::all_of(ranges.begin(), ranges.end(), [](float range) { return std::isfinite(range); }) &&
+         isKnown(quantization.tensors[operation.inputs[0]]);
+}
+
+std::vector<Quantized> quantizedTensors(const Program& program, const Quantization& quantization) {
+  std::vector<Quantized> result(program.tensors.size());
+  if (quantization.tensors.size() != program.tensors.size()) return result;
+  const std::vector<bool> isUnsigned = nonNegative(program);
+  for (size_t id = 0; id < result.size(); ++id) {
+    if (!isKnown(quantization.tensors[id])) continue;
+    result[id].type = isUnsigned[id] ? Type::u8 : Type::s8;
+    result[id].scale = quantization.tensors[id] / (isUnsigned[id] ? 255.f : 127.f);
+  }
+  for (const Operation& operation : program.operations) {
+    if (!isInt8Convolution(program, operation, quantization)) continue;
+    for (TensorId id : operation.inputs) result[id].isMade = result[id].scale > 0;
+  }
+  for (const auto& seen : {program.inputs, program.outputs}) {
+    for (TensorId id : seen) result[id].isMade = false;
+  }
+  return result;
+}
+
+}  // namespace resnode::cpu

@@ -1,0 +1,32 @@
+// Tensors as 8-bit integers: value = scale × integer, symmetric, so that 0 is 0 and padding stays what it is.
+// Unsigned where nothing can be negative (after a ReLU), which has twice the levels.
+#pragma once
+
+#include <vector>
+
+#include "core/backend.h"
+#include "layout.h"
+
+namespace resnode::cpu {
+
+struct Quantized {
+  float scale = 0;  // 0: its range is not known
+  dnnl::memory::data_type type = dnnl::memory::data_type::s8;
+  bool isMade = false;  // where it is made it becomes int8: a convolution reads it so, and no user of the program sees it
+
+  // What turns values as they lie in one layout into those of another.
+  float factor(const Layout& from, const Layout& to) const;
+};
+
+// One a tensor of the program.
+std::vector<Quantized> quantizedTensors(const Program& program, const Quantization& quantization);
+
+// Whether an operation is a convolution that can run in int8: the ranges of what it reads and of its weights are known.
+bool isInt8Convolution(const Program& program, const Operation& operation, const Quantization& quantization);
+
+bool isInt8(const Layout& layout);
+// The same order of elements with another type.
+Layout withType(const Layout& layout, dnnl::memory::data_type type);
+inline Layout inFloat32(const Layout& layout) { return isInt8(layout) ? withType(layout, dnnl::memory::data_type::f32) : layout; }
+
+}  // namespace resnode::cpu

@@ -1,0 +1,122 @@
+/** What `resnode evaluate` is to do: from its flags, or from a result that is to be made again. */
+import { ArgumentError } from '../errors.ts';
+import { fileHash, recordedMean } from '../evaluate/recipe.ts';
+import type { EvaluationResult, EvaluationSource } from '../evaluate/result.ts';
+import type { Preprocess } from '../image/preprocess.ts';
+import { loadPreprocess, readMeanImage } from '../image/preprocess-file.ts';
+import type { DeviceKind } from '../runtime/device.ts';
+import { type AnyPrecisionFlags, type DeviceFlags, precisionOf } from './options.ts';
+import { type PreprocessFlags, preprocessOf } from './preprocess-options.ts';
+
+export interface EvaluateFlags extends DeviceFlags, AnyPrecisionFlags, PreprocessFlags {
+  model?: string;
+  weights?: string;
+  images?: string;
+  labels?: string;
+  crops: '1' | '10';
+  multiScale?: number[];
+  batch?: number;
+  limit?: number;
+  skipBroken?: boolean;
+}
+
+export interface Job extends DeviceFlags, AnyPrecisionFlags {
+  readonly model: string;
+  readonly weights: string;
+  readonly crops: 1 | 10;
+  readonly scales: readonly number[] | undefined;
+  readonly batch: number | undefined;
+  readonly source: Omit<EvaluationSource, 'matchedBy' | 'sha256'>;
+  /** For a net's input size. */
+  readonly preprocess: (size: Preprocess['crop']) => Preprocess;
+}
+
+const deviceFlags = ({ device, threads, cudnn, tune }: DeviceFlags): DeviceFlags => ({
+  device,
+  cudnn,
+  tune,
+  ...(threads === undefined ? {} : { threads }),
+});
+
+/** @param flags With model, weights and images. */
+export function jobOf(flags: EvaluateFlags): Job {
+  return {
+    ...deviceFlags(flags),
+    ...precisionOf(flags),
+    model: flags.model!,
+    weights: flags.weights!,
+    crops: flags.crops === '10' ? 10 : 1,
+    scales: flags.multiScale,
+    batch: flags.batch,
+    source: {
+      images: flags.images!,
+      limit: flags.limit ?? null,
+      skipBroken: flags.skipBroken ?? false,
+      labels: flags.labels ?? null,
+      mean: flags.mean ?? null,
+      preprocess: flags.preprocess ?? null,
+    },
+    preprocess: (size) => preprocessOf(flags, size),
+  };
+}
+
+/**
+ * @param flags Say where files lie now, and on which device to compute where it is another.
+ * @throws ArgumentError where a file is not the one that made the result
+ */
+export async function replayJob({ recipe, source }: EvaluationResult, flags: EvaluateFlags): Promise<Job> {
+  const model = flags.model ?? recipe.model.file;
+  const weights = flags.weights ?? recipe.weights.file;
+  const calibration = flags.calibration ?? recipe.calibration?.file;
+  for (const [name, file, made] of [
+    ['model', model, recipe.model],
+    ['weights', weights, recipe.weights],
+    ['calibration', calibration, recipe.calibration],
+  ] as const)
+    if (file !== undefined && (await fileHash(file)).sha256 !== made?.sha256)
+      throw new ArgumentError(
+        name,
+        `the file that made the result, SHA-256 ${made?.sha256}`,
+        `${file}, another`,
+      );
+  const places = {
+    images: flags.images ?? source.images,
+    labels: flags.labels ?? source.labels,
+    mean: flags.mean ?? source.mean,
+    preprocess: flags.preprocess ?? source.preprocess,
+  };
+  const { resize, crop, crops, scales, order, scale, batch } = recipe;
+  const mean = meanOf(recipe, places);
+  const threads = flags.threads ?? Number(recipe.deviceDescription.threads);
+  return {
+    ...deviceFlags(flags),
+    device: flags.device === 'auto' ? (recipe.device as DeviceKind) : flags.device,
+    ...(Number.isInteger(threads) ? { threads } : {}),
+    precision: recipe.precision as AnyPrecisionFlags['precision'],
+    ...(calibration === undefined ? {} : { calibration }),
+    model,
+    weights,
+    crops,
+    scales: scales ?? undefined,
+    batch,
+    source: { ...places, limit: source.limit, skipBroken: source.skipBroken },
+    preprocess: () => ({ resize, crop, mean, order, scale }),
+  };
+}
+
+function meanOf(
+  { mean }: EvaluationResult['recipe'],
+  places: Pick<EvaluationSource, 'mean' | 'preprocess'>,
+): Preprocess['mean'] {
+  if (!('sha256' in mean)) return mean;
+  const read =
+    places.mean === null ? loadPreprocess(places.preprocess ?? '').mean : readMeanImage(places.mean);
+  const found = recordedMean(read);
+  if (!('sha256' in found) || found.sha256 !== mean.sha256)
+    throw new ArgumentError(
+      'mean',
+      `the mean image of the result, SHA-256 ${mean.sha256}`,
+      `${places.mean ?? places.preprocess}, another`,
+    );
+  return read;
+}

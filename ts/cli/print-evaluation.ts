@@ -1,0 +1,62 @@
+/** Results of an evaluation, for people. */
+import type { EvaluationResult, ResultComparison } from '../evaluate/result.ts';
+import type { Share } from '../evaluate/statistics.ts';
+
+/** Confusions that are printed unless all are asked for. */
+const MOST = 10;
+
+/** @param details Every class, every confusion and the calibration, too. */
+export function printEvaluation(result: EvaluationResult, details: boolean): void {
+  const { images, top1, top5, published, confusions, skipped, calibration, recipe } = result;
+  const name = (label: number) => result.labels?.[label] ?? `class ${label}`;
+  const row = (title: string, { correct, error, interval: [low, high] }: Share, other?: number) =>
+    console.log(
+      `${title}  error ${percent(error)} (95% interval ${percent(low)} to ${percent(high)}), ${correct} right` +
+        (other === undefined ? '' : `; published ${percent(other)}`),
+    );
+  const views =
+    recipe.scales !== null
+      ? `fully convolutional at ${recipe.scales.join(', ')}`
+      : recipe.crops === 1
+        ? '1 crop'
+        : '10 crops';
+  console.log(`${images} images, ${views}, ${result.imagesPerSecond.toFixed(1)} a second`);
+  row('top-1', top1, published?.top1);
+  row('top-5', top5, published?.top5);
+  if (published !== null)
+    console.log(`published: ${published.net}, ILSVRC 2012 validation, ${published.source}`);
+  console.log(`expected calibration error ${percent(calibration.expectedError)}`);
+  if (confusions.length > 0) console.log(details ? 'taken for another:' : 'most often taken for another:');
+  for (const { label, predicted, count } of details ? confusions : confusions.slice(0, MOST))
+    console.log(`  ${count} × ${name(label)} → ${name(predicted)}`);
+  if (details) printTables(result, name);
+  if (skipped.length > 0) console.log(`${skipped.length} left out:`);
+  for (const { reason } of skipped) console.log(`  ${reason}`);
+}
+
+function printTables({ classes, calibration }: EvaluationResult, name: (label: number) => string): void {
+  const line = (...cells: readonly (string | number)[]) =>
+    console.log(
+      `  ${cells.map((cell, i) => (i === cells.length - 1 ? cell : String(cell).padStart(11))).join(' ')}`,
+    );
+  console.log('by class:');
+  line('images', 'top-1 right', 'top-5 right', 'class');
+  for (const { label, images, top1, top5 } of classes) line(images, top1, top5, name(label));
+  console.log('by confidence:');
+  line('from', 'to', 'images', 'confidence', 'right');
+  for (const { from, to, images, confidence, accuracy } of calibration.bins)
+    line(percent(from), percent(to), images, percent(confidence), percent(accuracy));
+}
+
+export function printComparison(file: string, comparison: ResultComparison): void {
+  const { equal, differing, calibrationDifference, changes } = comparison;
+  if (equal === 'bits') console.log(`the same as ${file}, to the last bit`);
+  else if (equal === 'counts')
+    console.log(
+      `the same counts as ${file}; confidences differ: expected calibration error by ${calibrationDifference.toExponential(1)}`,
+    );
+  else console.log(`not the same as ${file}: ${differing.join(', ')} differ`);
+  for (const change of changes) console.log(`  ${change}`);
+}
+
+const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;

@@ -1,0 +1,97 @@
+/** What int8 needs to know of a net: how large its values are. Made by `calibrate`, kept as a JSON file. */
+import { readFileSync } from 'node:fs';
+import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import { ArgumentError } from '../errors.ts';
+import type { NativeQuantization } from '../native/binding.ts';
+import type { ParameterData } from '../program/program.ts';
+import type { Lowered } from './compile.ts';
+
+const FORMAT = 'resnode-calibration/1';
+
+/** How the range of a value is chosen. */
+export type CalibrationMethod = 'min-max' | 'percentile' | 'entropy';
+
+export interface Calibration {
+  readonly format: typeof FORMAT;
+  /** The net's name. */
+  readonly net: string;
+  readonly method: CalibrationMethod;
+  /** Of the method `percentile`, else null. */
+  readonly percentile: number | null;
+  /** How many images were looked at. */
+  readonly images: number;
+  /** The largest magnitude that is to be represented, by `blob@layer`; larger values are cut to it. */
+  readonly ranges: Readonly<Record<string, number>>;
+}
+
+/** @param ranges By `blob@layer`. */
+export function calibrationOf(content: Omit<Calibration, 'format'>): Calibration {
+  return { format: FORMAT, ...content };
+}
+
+/** Writes a calibration, whole or not at all. @throws the file system's error */
+export function saveCalibration(path: string, calibration: Calibration): void {
+  writeFileAtomically(path, [`${JSON.stringify(calibration, null, 2)}\n`]);
+}
+
+/** Reads what `saveCalibration` wrote. @throws ArgumentError naming the file and what is wrong */
+export function readCalibration(path: string): Calibration {
+  const misfit = (found: string) =>
+    new ArgumentError('calibration', 'a file of "resnode quantize"', `${path}, ${found}`);
+  let json: Partial<Calibration> | null;
+  try {
+    json = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw misfit(`which cannot be read (${(error as Error).message})`);
+  }
+  if (json?.format !== FORMAT || typeof json.ranges !== 'object' || json.ranges === null)
+    throw misfit(`whose format is ${JSON.stringify(json?.format) ?? 'none'}`);
+  for (const [name, range] of Object.entries(json.ranges))
+    if (!(Number.isFinite(range) && range >= 0)) throw misfit(`whose range of ${name} is ${range}`);
+  return json as Calibration;
+}
+
+/**
+ * The ranges of a program's tensors, from a calibration, and of its weights, from themselves: one an output channel.
+ * @param data Null: ranges of 1.
+ * @throws ArgumentError where the calibration knows no blob of the net
+ * @internal
+ */
+export function quantizationOf(
+  { graph, program, names }: Pick<Lowered, 'graph' | 'program' | 'names'>,
+  calibration: Calibration,
+  data: readonly (ParameterData | null)[] | null,
+): NativeQuantization {
+  const nameOf = ({ blob, layer }: { readonly blob: string; readonly layer: string }) => `${blob}@${layer}`;
+  const tensors = Float32Array.from(graph.values, (value) => calibration.ranges[nameOf(value)] ?? 0);
+  // Pooling makes nothing larger: what a pass made of a part of a value has that value's range.
+  for (const { operation, inputs, outputs } of graph.nodes)
+    if (operation.kind === 'pooling') tensors[outputs[0]!] ||= tensors[inputs[0]!]!;
+  if (!tensors.some((range) => range > 0))
+    throw new ArgumentError(
+      'calibration',
+      `ranges of this net's blobs, as ${nameOf(graph.values[graph.nodes[0]!.outputs[0]!]!)} (outputs ${names.join(', ')})`,
+      `those of ${calibration.net}`,
+    );
+  const weights = new Set(
+    program.operations.flatMap((each) => (each.kind === 'convolution' ? [each.weights] : [])),
+  );
+  const parameters = program.parameters.map(({ shape }, i) => {
+    if (!weights.has(i)) return null;
+    return data === null ? new Float32Array(shape[0]!).fill(1) : channelRanges(data[i]!, shape[0]!);
+  });
+  return { tensors, parameters };
+}
+
+/** The largest magnitude of each index of axis 0. */
+function channelRanges({ bytes, dtype, channelScale }: ParameterData, channels: number): Float32Array {
+  const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+  const values = dtype === 'float64' ? new Float64Array(buffer) : new Float32Array(buffer);
+  const each = values.length / channels;
+  return Float32Array.from({ length: channels }, (_, channel) => {
+    let most = 0;
+    // Of a NaN comes a NaN, which leaves the layer in float32.
+    for (let i = channel * each; i < (channel + 1) * each; i++) most = Math.max(most, Math.abs(values[i]!));
+    return most * Math.abs(channelScale?.[channel] ?? 1);
+  });
+}
