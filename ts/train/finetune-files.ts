@@ -84,6 +84,7 @@ export function writeFinetuneFiles(
   const preprocess: Preprocess = { ...given, crop: { width, height } };
   const deploy = replaceHead(original, split.classes.length);
   const head = classifierOf(deploy).head.name!;
+  const stem = deploy.layer?.find(({ type }) => type === 'Convolution')?.name;
 
   const training = join(out, 'training');
   mkdirSync(training, { recursive: true });
@@ -115,7 +116,9 @@ export function writeFinetuneFiles(
   const net = trainingNet(deploy, {
     data,
     batchNorm: recipe.batchNorm,
-    rateOf: ({ name }) => (name === head ? recipe.headRate : 1),
+    // The first convolution's weights are in units of pixels, 0 to 255: a rate that suits the others is some 58² times
+    // theirs for it, and with frozen statistics nothing holds it. It keeps what it has; what it sees is still pictures.
+    rateOf: ({ name }) => (name === head ? recipe.headRate : name === stem ? 0 : 1),
     headFiller: { type: 'gaussian', std: 0.01 },
   });
   const perEpoch = Math.ceil(split.train.length / recipe.batch);
