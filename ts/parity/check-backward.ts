@@ -1,9 +1,11 @@
 /** Replays the backward pass of a net: diffs of blobs and of parameters. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readCaffemodel, type WeightsFile } from '../caffe/caffemodel.ts';
 import { readNet } from '../caffe/net-parameter.ts';
 import type { Device } from '../runtime/device.ts';
 import type { Gradients, Learnable } from '../runtime/trainer.ts';
+import type { Move } from './across-kinks.ts';
 import { type Check, compare, compareParameters, readInputs } from './check.ts';
 import type { NetCase } from './golden-case.ts';
 
@@ -17,7 +19,7 @@ type BackwardCase = NetCase & {
  * and ReLU are one.
  * @throws as Device.train and Trainer.gradients
  */
-export async function checkBackward(device: Device, golden: BackwardCase): Promise<Check[]> {
+export async function checkBackward(device: Device, golden: BackwardCase, move: Move): Promise<Check[]> {
   const { folder, phase, level, stages, structure, passes, backward, weights } = golden;
   const file = join(folder, golden.net);
   const model = readNet(readFileSync(file, 'utf8'), { file });
@@ -33,7 +35,7 @@ export async function checkBackward(device: Device, golden: BackwardCase): Promi
   ] as const) {
     await using trainer = await device.train({
       ...{ model, phase, level, stages, diffs, update: null },
-      ...(weights === null ? {} : { weights: join(folder, weights) }),
+      ...(weights === null ? {} : { weights: move(readWeightsAt(join(folder, weights))) }),
     });
     const result = await trainer.gradients(inputs, { topDiffs });
     for (const blob of diffs) {
@@ -65,3 +67,6 @@ export function diffsByPlace(
     }),
   );
 }
+
+/** The weights in a .caffemodel. */
+export const readWeightsAt = (file: string): WeightsFile => readCaffemodel(readFileSync(file), { file });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { filterNet, readNet } from '../caffe/net-parameter.ts';
 import { DeviceError } from '../errors.ts';
 import type { Device, LoadOptions } from '../runtime/device.ts';
+import { acrossKinks, type Move } from './across-kinks.ts';
 import type { Check } from './check.ts';
 import { checkBackward } from './check-backward.ts';
 import { checkNet, type Loader } from './check-net.ts';
@@ -47,9 +48,9 @@ export async function checkCase(
   const notChecked: string[] = [];
   const checks: Check[] = [];
   // Not every device trains, and training is float32.
-  const ifItTrains = async (what: string, check: () => Promise<Check[]>) => {
+  const ifItTrains = async (what: string, check: (move: Move) => Promise<Check[]>) => {
     try {
-      if (precision === 'float32') checks.push(...(await check()));
+      if (precision === 'float32') checks.push(...(await acrossKinks(check)));
       else notChecked.push(`${what}: training is float32`);
     } catch (error) {
       if (!(error instanceof DeviceError && error.code === 'device/unsupported')) throw error;
@@ -60,10 +61,10 @@ export async function checkCase(
     checks.push(...(await checkNet(loader, golden)));
     const { backward } = golden;
     if (backward !== undefined)
-      await ifItTrains('the backward pass', () => checkBackward(device, { ...golden, backward }));
+      await ifItTrains('the backward pass', (move) => checkBackward(device, { ...golden, backward }, move));
   } else if (golden.kind === 'weights') checks.push(...(await checkWeights(loader, golden)));
   else if (golden.kind === 'solver')
-    await ifItTrains('the training run', () => checkSolverCase(device, golden));
+    await ifItTrains('the training run', (move) => checkSolverCase(device, golden, move));
   else if (device.kind === 'reference')
     notChecked.push('a full-size net takes minutes on the reference device; use another device');
   else checks.push(...(await checkRecipe(loader, golden)));

@@ -1,8 +1,7 @@
 /** Replays a run of a solver, iteration by iteration, and its continuation from a .solverstate. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { toFloat32 } from '../caffe/blob.ts';
-import { readCaffemodel, type WeightsFile } from '../caffe/caffemodel.ts';
+import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { checkSolver } from '../caffe/check-solver.ts';
 import { readSolverFile } from '../caffe/solver-parameter.ts';
 import { readSolverState } from '../caffe/solver-state.ts';
@@ -11,16 +10,17 @@ import type { Outputs } from '../runtime/model.ts';
 import type { Trainer, TrainOptions } from '../runtime/trainer.ts';
 import { updateRule } from '../train/open-training.ts';
 import { Schedule } from '../train/schedules.ts';
+import type { Move } from './across-kinks.ts';
 import { type Check, compare, compareParameters, expectation } from './check.ts';
-import { diffsByPlace } from './check-backward.ts';
+import { diffsByPlace, readWeightsAt } from './check-backward.ts';
 import { difference } from './difference.ts';
 import { type Parameters, readRecorded, type SolverCase } from './golden-case.ts';
 
 type Case = SolverCase & { readonly folder: string };
 
 /** @throws as Device.train, Trainer.step, Device.load and Model.run */
-export async function checkSolverCase(device: Device, golden: Case): Promise<Check[]> {
-  const replay = new Replay(device, golden);
+export async function checkSolverCase(device: Device, golden: Case, move: Move): Promise<Check[]> {
+  const replay = new Replay(device, golden, move);
   return [
     ...(golden.first_raw_diffs === undefined ? [] : await replay.firstDiffs(golden.first_raw_diffs)),
     ...(await replay.run()),
@@ -31,12 +31,14 @@ export async function checkSolverCase(device: Device, golden: Case): Promise<Che
 class Replay {
   readonly #device: Device;
   readonly #golden: Case;
+  readonly #move: Move;
   readonly #solver;
   readonly #feed: Readonly<Record<string, readonly Float32Array[]>>;
 
-  constructor(device: Device, golden: Case) {
+  constructor(device: Device, golden: Case, move: Move) {
     this.#device = device;
     this.#golden = golden;
+    this.#move = move;
     this.#solver = checkSolver(readSolverFile(join(golden.folder, golden.solver))).parameters;
     this.#feed = Object.fromEntries(
       Object.entries(golden.feed).map(([blob, recorded]) => {
@@ -92,12 +94,12 @@ class Replay {
 
   /** Goes on from what Caffe wrote. */
   async resume(recorded: NonNullable<SolverCase['resume']>): Promise<Check[]> {
-    const { folder, solverstate, final_weights } = this.#golden;
+    const { folder, solverstate, final_weights: weights } = this.#golden;
     const state = await readSolverState(join(folder, solverstate));
     const schedule = new Schedule(this.#solver, {}, state.current_step);
     await using trainer = await this.#train({
       update: updateRule(this.#solver),
-      weights: join(folder, final_weights),
+      weights,
       history: state.history.map(toFloat32),
     });
     const checks: Check[] = [];
@@ -109,9 +111,13 @@ class Replay {
     return [...checks, ...compareParameters(folder, recorded.params_after, await valuesOf(trainer), last)];
   }
 
-  #train(options: Pick<TrainOptions, 'update'> & Partial<TrainOptions>): Promise<Trainer> {
-    const { folder, net, weights } = this.#golden;
-    return this.#device.train({ model: join(folder, net), weights: join(folder, weights), ...options });
+  #train({
+    weights = this.#golden.weights,
+    ...options
+  }: Pick<TrainOptions, 'update' | 'history'> & { weights?: string }): Promise<Trainer> {
+    const { folder, net } = this.#golden;
+    const moved = this.#move(readWeightsAt(join(folder, weights)));
+    return this.#device.train({ model: join(folder, net), weights: moved, ...options });
   }
 
   #batch(pass: number): Record<string, Float32Array> {
@@ -185,7 +191,7 @@ class Replay {
   // The same blobs in the same shapes as in Caffe's file; how far their values may be apart is known of the arrays.
   #finalWeights(weights: WeightsFile): Check[] {
     const { folder, final_weights: file, iters } = this.#golden;
-    const recorded = readCaffemodel(readFileSync(join(folder, file)), { file });
+    const recorded = readWeightsAt(join(folder, file));
     const blobs = ({ layers }: WeightsFile) =>
       layers
         .filter((layer) => layer.blobs.length > 0)
