@@ -140,7 +140,7 @@ test('a net that knew clothes tells lying from standing stripes, and all that de
     events.filter((event): event is Extract<FinetuneEvent, { type: T }> => event.type === type);
   assert.equal(
     events.filter(({ type }) => type !== 'iteration').map(({ type }) => type),
-    ['split', 'start', 'test', 'test', 'test', 'snapshot', 'done', 'evaluated', 'written'],
+    ['split', 'start', 'test', 'test', 'snapshot', 'test', 'done', 'evaluated', 'written'],
   );
   assert.equal(of('start')[0]!.filled, ['fc2']);
   assert.ok(of('start')[0]!.batchNorms.every(({ statistics }) => statistics === 'global'));
