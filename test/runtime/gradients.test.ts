@@ -1,0 +1,230 @@
+/** The gradient of every layer type against central differences, on random shapes, as Caffe's own tests do. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { seededRandom } from '../../ts/caffe/fillers.ts';
+import { type Device, openDevice } from '../../ts/index.ts';
+import { apart, checkGradients, type GradientCheck, uniform } from '../support/gradient-check.ts';
+
+const devices: Device[] = [await openDevice('reference')];
+try {
+  devices.push(await openDevice('cpu', { threads: 2 }));
+} catch (error) {
+  console.log(`skipped: the cpu device: ${(error as Error).message}`);
+}
+
+/** Random choices, the same for each seed. */
+class Choice {
+  readonly random: () => number;
+  constructor(seed: number) {
+    this.random = seededRandom(seed);
+  }
+  integer(from: number, to: number): number {
+    return from + Math.floor(this.random() * (to - from + 1));
+  }
+  of<T>(...values: T[]): T {
+    return values[this.integer(0, values.length - 1)]!;
+  }
+  shape(channels = this.integer(1, 5)): number[] {
+    return [this.integer(1, 3), channels, this.integer(4, 7), this.integer(4, 7)];
+  }
+}
+
+const input = (name: string, shape: readonly number[]) =>
+  `layer { name: "${name}" type: "Input" top: "${name}" input_param { shape { ${shape.map((dim) => `dim: ${dim}`).join(' ')} } } }`;
+const layer = (type: string, parameters = '', bottoms = ['data'], tops = ['out']) =>
+  `layer { name: "${type}" type: "${type}" ${bottoms.map((name) => `bottom: "${name}"`).join(' ')}
+     ${tops.map((name) => `top: "${name}"`).join(' ')} ${parameters} }`;
+
+const smooth =
+  (type: string, parameters = '') =>
+  (choice: Choice) => ({
+    net: input('data', choice.shape()) + layer(type, parameters),
+  });
+const kinked =
+  (type: string, parameters = '') =>
+  (choice: Choice) => ({
+    net: input('data', [2, 3, 4, 4]) + layer(type, parameters),
+    fill: apart,
+    seed: choice.integer(1, 1e6),
+  });
+const convolution = (choice: Choice) => {
+  const group = choice.of(1, 1, 2);
+  const kernel = choice.integer(1, 3);
+  const more = `num_output: ${group * choice.integer(1, 3)} kernel_size: ${kernel} group: ${group} bias_term: ${choice.of(true, false)}
+    stride: ${choice.integer(1, 2)} pad: ${choice.integer(0, kernel - 1)} dilation: ${choice.of(1, 1, 2)}`;
+  return {
+    net:
+      input('data', choice.shape(group * choice.integer(1, 3))) +
+      layer('Convolution', `convolution_param { ${more} }`),
+  };
+};
+const pooling = (method: string) => (choice: Choice) => {
+  const kernel = choice.integer(2, 4);
+  const more = `pool: ${method} kernel_size: ${kernel} stride: ${choice.integer(1, 3)} pad: ${choice.integer(0, kernel - 1)}`;
+  return { net: input('data', choice.shape()) + layer('Pooling', `pooling_param { ${more} }`), fill: apart };
+};
+const eltwise = (parameters: string) => (choice: Choice) => {
+  const shape = choice.shape(2);
+  return {
+    net:
+      ['a', 'b', 'c'].map((name) => input(name, shape)).join('') +
+      layer('Eltwise', parameters, ['a', 'b', 'c']),
+  };
+};
+const labels = (classes: number) => (name: string, count: number, random: () => number) =>
+  name === 'label'
+    ? Float32Array.from({ length: count }, () => Math.floor(random() * classes))
+    : uniform(name, count, random);
+const softmaxLoss = (normalization: string) => (choice: Choice) => ({
+  net:
+    input('data', [3, 4, 2, 3]) +
+    input('label', [3, 1, 2, 3]) +
+    layer(
+      'SoftmaxWithLoss',
+      `loss_weight: ${choice.of(0.5, 1, 2)} loss_param { ignore_label: 1 normalization: ${normalization} }`,
+      ['data', 'label'],
+      ['loss'],
+    ),
+  fill: labels(4),
+});
+const batchNorm = (statistics: string) => (choice: Choice) => ({
+  net:
+    input('data', [choice.integer(3, 5), ...choice.shape().slice(1)]) +
+    layer('BatchNorm', `batch_norm_param { use_global_stats: ${statistics} eps: 0.01 }`),
+});
+const normalised = (statistics: string, slope: number) => (choice: Choice) => ({
+  net: `${input('data', [choice.integer(3, 5), ...choice.shape(choice.of(3, 16)).slice(1)])}
+    ${layer('Convolution', 'convolution_param { num_output: 4 kernel_size: 3 bias_term: false }', ['data'], ['c'])}
+    ${layer('BatchNorm', `batch_norm_param { use_global_stats: ${statistics} eps: 0.01 }`, ['c'], ['c'])}
+    ${layer('Scale', 'scale_param { bias_term: true }', ['c'], ['c'])}
+    ${layer('ReLU', `relu_param { negative_slope: ${slope} }`, ['c'], ['c'])}
+    ${layer('InnerProduct', 'inner_product_param { num_output: 3 }', ['c'], ['out'])}`,
+});
+const residual = (choice: Choice) => {
+  const conv = (name: string, bottom: string, kernel: number) =>
+    `layer { name: "${name}" type: "Convolution" bottom: "${bottom}" top: "${name}"
+       convolution_param { num_output: 4 kernel_size: ${kernel} pad: ${(kernel - 1) / 2} } }`;
+  return {
+    net: `${input('data', choice.shape())} ${conv('a', 'data', 3)} ${layer('ReLU', '', ['a'], ['r'])}
+      ${conv('b', 'r', 3)} ${conv('c', 'a', 1)} ${layer('Eltwise', '', ['b', 'c'], ['sum'])}
+      layer { name: "last" type: "ReLU" bottom: "sum" top: "sum" }`,
+  };
+};
+
+const cases: Record<string, (choice: Choice) => Omit<GradientCheck, 'seed'>> = {
+  Convolution: convolution,
+  'Convolution, another shape': convolution,
+  'Convolution, a third shape': convolution,
+  InnerProduct: (choice) => ({
+    net:
+      input('data', choice.shape()) +
+      layer(
+        'InnerProduct',
+        `inner_product_param { num_output: ${choice.integer(1, 5)} transpose: ${choice.of(true, false)} axis: ${choice.integer(1, 2)} }`,
+      ),
+  }),
+  'Pooling, MAX': pooling('MAX'),
+  'Pooling, AVE': pooling('AVE'),
+  'Pooling, AVE, another shape': pooling('AVE'),
+  'BatchNorm, batch statistics': batchNorm('false'),
+  'BatchNorm, global statistics': batchNorm('true'),
+  'Convolution, BatchNorm, Scale, ReLU': normalised('false', 0),
+  'Convolution, frozen BatchNorm, Scale, leaky ReLU': normalised('true', 0.25),
+  Scale: (choice) => {
+    const axis = choice.integer(0, 3);
+    return {
+      net:
+        input('data', choice.shape()) +
+        layer(
+          'Scale',
+          `scale_param { bias_term: true axis: ${axis} num_axes: ${choice.integer(0, 4 - axis)} }`,
+        ),
+    };
+  },
+  'Scale, second bottom': (choice) => {
+    const shape = choice.shape();
+    return {
+      net:
+        input('data', shape) +
+        input('factor', shape.slice(1, 3)) +
+        layer('Scale', 'scale_param { axis: 1 bias_term: true }', ['data', 'factor']),
+    };
+  },
+  Bias: smooth('Bias', 'bias_param { axis: 1 num_axes: 2 }'),
+  'Bias, second bottom': (choice) => {
+    const shape = choice.shape();
+    return {
+      net:
+        input('data', shape) +
+        input('shift', shape.slice(1)) +
+        layer('Bias', 'bias_param { axis: 1 }', ['data', 'shift']),
+    };
+  },
+  ReLU: kinked('ReLU'),
+  'ReLU, negative slope': kinked('ReLU', 'relu_param { negative_slope: -0.5 }'),
+  ELU: kinked('ELU', 'elu_param { alpha: 0.7 }'),
+  'ELU, negative alpha': kinked('ELU', 'elu_param { alpha: -0.7 }'),
+  PReLU: kinked('PReLU'),
+  'PReLU, shared': kinked('PReLU', 'prelu_param { channel_shared: true }'),
+  AbsVal: kinked('AbsVal'),
+  Sigmoid: smooth('Sigmoid'),
+  TanH: smooth('TanH'),
+  Power: smooth('Power', 'power_param { power: 1.5 scale: 0.5 shift: 2 }'),
+  'Power of 1': smooth('Power', 'power_param { scale: -3 shift: 2 }'),
+  'Eltwise, SUM': eltwise('eltwise_param { coeff: 0.5 coeff: -1 coeff: 2 }'),
+  'Eltwise, PROD': eltwise('eltwise_param { operation: PROD }'),
+  'Eltwise, MAX': (choice) => ({
+    // One input apart from two that are equal to it but for a shift larger than a step.
+    net: `${input('a', [2, 2, 3, 3])} ${layer('Power', 'power_param { scale: -1 }', ['a'], ['b'])}
+      ${layer('Eltwise', 'eltwise_param { operation: MAX }', ['a', 'b'])}`,
+    fill: apart,
+    seed: choice.integer(1, 9),
+  }),
+  Softmax: smooth('Softmax'),
+  'SoftmaxWithLoss, VALID': softmaxLoss('VALID'),
+  'SoftmaxWithLoss, FULL': softmaxLoss('FULL'),
+  'SoftmaxWithLoss, BATCH_SIZE': softmaxLoss('BATCH_SIZE'),
+  'SoftmaxWithLoss, NONE': softmaxLoss('NONE'),
+  EuclideanLoss: (choice) => {
+    const shape = choice.shape();
+    return { net: input('a', shape) + input('b', shape) + layer('EuclideanLoss', '', ['a', 'b'], ['loss']) };
+  },
+  Concat: (choice) => {
+    const shape = choice.shape();
+    const axis = choice.integer(0, 3);
+    const other = shape.map((dim, i) => (i === axis ? choice.integer(1, 3) : dim));
+    return {
+      net:
+        input('a', shape) + input('b', other) + layer('Concat', `concat_param { axis: ${axis} }`, ['a', 'b']),
+    };
+  },
+  Slice: (choice) => ({
+    net:
+      input('data', choice.shape(6)) +
+      layer('Slice', 'slice_param { axis: 1 slice_point: 1 slice_point: 4 }', ['data'], ['x', 'y', 'z']),
+  }),
+  Flatten: smooth('Flatten'),
+  Reshape: smooth('Reshape', 'reshape_param { shape { dim: 0 dim: -1 dim: 1 } }'),
+  'LRN, across channels': smooth('LRN', 'lrn_param { local_size: 3 alpha: 0.5 beta: 0.75 k: 2 }'),
+  'LRN, within a channel': smooth(
+    'LRN',
+    'lrn_param { local_size: 3 alpha: 0.5 norm_region: WITHIN_CHANNEL }',
+  ),
+  'a residual block': residual,
+};
+
+for (const device of devices)
+  for (const [index, [name, build]] of Object.entries(cases).entries())
+    test(`${name} on ${device.kind}`, async () => {
+      const { compared, kinks } = await checkGradients(device, {
+        ...build(new Choice(index + 1)),
+        seed: index + 1,
+      });
+      assert.ok(compared > 0);
+      assert.ok(kinks <= compared / 10, `${kinks} of ${compared} elements on a kink`);
+    });
+
+test.after(() => {
+  for (const device of devices) device.dispose();
+});
+test.run();
