@@ -150,6 +150,10 @@ Step stepOf(const Gradient&, const Operation& operation, const StepContext&) {
   throw Error("device/unsupported", "CUDA devices do not train yet: use the CPU device", operation.layer);
 }
 
+Step stepOf(const AllMean&, const Operation& operation, const StepContext&) {
+  throw Error("device/unsupported", "CUDA devices do not train yet: use the CPU device", operation.layer);
+}
+
 Step stepOf(const Update&, const Operation& operation, const StepContext&) {
   throw Error("device/unsupported", "CUDA devices do not train yet: use the CPU device", operation.layer);
 }

@@ -31,10 +31,13 @@ const sources = Math.max(
   statSync(join(root, 'CMakeLists.txt')).mtimeMs,
 );
 const hasNvcc = spawnSync('nvcc', ['--version']).status === 0;
-const gainsCuda = hasNvcc && existsSync(stamp) && !existsSync(join(out, 'Release/libresnode_cuda.so'));
-if (!existsSync(stamp) || statSync(stamp).mtimeMs < sources || gainsCuda) {
+const gains = (has, library) => has && existsSync(stamp) && !existsSync(join(out, 'Release', library));
+const gainsLibrary =
+  gains(hasNvcc, 'libresnode_cuda.so') ||
+  gains(spawnSync('mpicc', ['--version']).status === 0, 'libresnode_mpi.so');
+if (!existsSync(stamp) || statSync(stamp).mtimeMs < sources || gainsLibrary) {
   const start = Date.now();
-  if (gainsCuda) cmakeJs('configure');
+  if (gainsLibrary) cmakeJs('configure');
   cmakeJs('compile', '--silent', '--parallel', String(availableParallelism()));
   if (!hasNvcc) console.log('nvcc was not found: the CUDA device is left out');
   writeFileSync(stamp, `built in ${Math.round((Date.now() - start) / 1000)} s\n`);

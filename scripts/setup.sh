@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Makes a fresh clone ready: system headers, npm packages, the native addon. Quick when there is nothing to do.
+# --with-mpi: also an MPI
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,6 +13,16 @@ if ! ls /usr/include/dnnl.hpp /usr/include/*/dnnl.hpp /usr/local/include/dnnl.hp
   else
     echo "setup: oneDNN's headers (dnnl.hpp) were not found. Install oneDNN 2.x with your package manager." >&2
     exit 1
+  fi
+fi
+
+# Training in several processes, which only the tests need everywhere.
+if [ "${1:-}" = --with-mpi ] && ! command -v mpicc >/dev/null 2>&1; then
+  if command -v apt-get >/dev/null 2>&1; then
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libopenmpi-dev openmpi-bin >/dev/null
+  else
+    echo "setup: no MPI was found (mpicc): its tests will be skipped" >&2
   fi
 fi
 

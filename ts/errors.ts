@@ -84,6 +84,22 @@ export class ImageError extends ResnodeError {
   }
 }
 
+/** A data set, or what a data layer reads, is missing, damaged or does not fit its net. */
+export class DataError extends ResnodeError {
+  readonly file: string | undefined;
+  readonly layer: string | undefined;
+
+  constructor(code: string, at: { file?: string; layer?: string }, message: string, options?: ErrorOptions) {
+    const place = [
+      at.layer === undefined ? [] : [`layer "${at.layer}"`],
+      at.file === undefined ? [] : [at.file],
+    ];
+    super(code, [...place.flat(), message].join(': '), options);
+    this.file = at.file;
+    this.layer = at.layer;
+  }
+}
+
 /** A device cannot be opened, or failed while it worked. */
 export class DeviceError extends ResnodeError {
   readonly device: string;

@@ -112,6 +112,15 @@ export type { Model, ModelPlan, Outputs, RunOptions } from './runtime/model.ts';
 export type * from './runtime/ops.ts';
 export { compileOperation, ops } from './runtime/ops.ts';
 export type { Input, InputArray, Inputs, Shapes, Tensor } from './runtime/tensor.ts';
+export type {
+  BatchNormMode,
+  Gradients,
+  Learnable,
+  Schedule as PassSchedule,
+  Trainer,
+  TrainOptions,
+  UpdateRule,
+} from './runtime/trainer.ts';
 export { type DescribeOptions, type Description, describeNet } from './view/describe-net.ts';
 export { type MeasuredTimes, readTimes } from './view/measured-times.ts';
 export type * from './view/page-data.ts';

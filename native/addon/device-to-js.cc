@@ -1,6 +1,7 @@
 #include "device-to-js.h"
 
 #include "buffer-to-js.h"
+#include "communicator-to-js.h"
 #include "device/load-backend.h"
 #include "executable-to-js.h"
 #include "parameters-to-js.h"
@@ -92,6 +93,7 @@ Napi::Value openDevice(const Napi::CallbackInfo& info) {
   backendOptions.cudnn = options.Get("cudnn").ToBoolean();
   const std::string folder = options.Get("libraryFolder").ToString().Utf8Value();
   auto device = std::make_shared<Device>();
+  device->communicator = communicatorFromJs(options.Get("communicator"));
   device->kind = kind;
   device->thread = std::make_unique<DeviceThread>([kind, folder, backendOptions] {
     return kind == "reference" ? reference::createBackend() : loadBackend(kind, folder, backendOptions);
@@ -113,14 +115,14 @@ Napi::Value openDevice(const Napi::CallbackInfo& info) {
   for (const auto& [name, value] : device->thread->description()) description.Set(name, value);
   object.Set("description", description);
   method(object, "prepare", [device](const Napi::CallbackInfo& call) -> Napi::Value {
-    auto program = programFromJs(call[0].As<Napi::Object>());
+    auto program = programFromJs(call[0].As<Napi::Object>(), device->communicator);
     const PlanOptions planOptions = planOptionsFromJs(call[1].As<Napi::Object>());
     return submit<std::shared_ptr<Plan>>(call.Env(), device,
         [program, planOptions](Backend& backend) { return backend.plan(program, planOptions); },
         [device](Napi::Env loop, std::shared_ptr<Plan>& plan) { return planToJs(loop, device, plan); });
   });
   method(object, "createParameters", [device](const Napi::CallbackInfo& call) -> Napi::Value {
-    auto program = programFromJs(call[0].As<Napi::Object>());
+    auto program = programFromJs(call[0].As<Napi::Object>(), device->communicator);
     auto sources = std::make_shared<std::vector<ParameterSource>>(sourcesFromJs(call[1].As<Napi::Array>(), *program));
     return submit<std::shared_ptr<Parameters>>(call.Env(), device,
         [program, sources](Backend& backend) { return backend.createParameters(program, std::move(*sources)); },

@@ -22,6 +22,7 @@ struct OwnedBuffer {
 // A device as one JavaScript environment sees it.
 struct Device {
   std::string kind;
+  std::shared_ptr<Communicator> communicator;  // null: this process is alone
   std::unique_ptr<DeviceThread> thread;
   Napi::ThreadSafeFunction settle;
   int pending = 0;  // JavaScript thread only: the event loop stays alive while jobs wait

@@ -8,6 +8,10 @@ std::vector<ParameterSource> sourcesFromJs(const Napi::Array& list, const Progra
   std::vector<ParameterSource> sources;
   if (list.Length() != program.parameters.size()) throw Error("argument/invalid", "The number of parameters does not fit the program");
   for (uint32_t i = 0; i < list.Length(); ++i) {
+    if (list.Get(i).IsNull()) {
+      sources.emplace_back();
+      continue;
+    }
     const Napi::Object each = list.Get(i).As<Napi::Object>();
     const Napi::Uint8Array bytes = each.Get("bytes").As<Napi::Uint8Array>();
     ParameterSource source;

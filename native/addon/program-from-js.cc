@@ -145,6 +145,7 @@ const std::map<std::string, Reader>& readers() {
                     real(o, "alpha"), real(o, "beta"), real(o, "k")};
        }},
       {"gradient", [](const Napi::Object& o) -> Attributes { return Gradient{id(o, "of")}; }},
+      {"allMean", [](const Napi::Object&) -> Attributes { return AllMean{}; }},
       {"update", update},
   };
   return table;
@@ -181,9 +182,10 @@ void checkPlaces(const Program& program, const Operation& operation) {
 
 }  // namespace
 
-std::shared_ptr<const Program> programFromJs(const Napi::Object& source) {
+std::shared_ptr<const Program> programFromJs(const Napi::Object& source, std::shared_ptr<Communicator> communicator) {
   auto program = std::make_shared<Program>();
   program->name = text(source, "name");
+  program->communicator = std::move(communicator);
   const Napi::Array tensors = source.Get("tensors").As<Napi::Array>();
   for (uint32_t i = 0; i < tensors.Length(); ++i) {
     const Napi::Object tensor = tensors.Get(i).As<Napi::Object>();
@@ -203,7 +205,9 @@ std::shared_ptr<const Program> programFromJs(const Napi::Object& source) {
     Operation operation{text(object, "layer"), numbers<TensorId>(object.Get("inputs")),
                         numbers<TensorId>(object.Get("outputs")), reader->second(object)};
     checkPlaces(*program, operation);
-    const int32_t lowest = std::holds_alternative<Gradient>(operation.attributes) || std::holds_alternative<Update>(operation.attributes) ? -1 : 0;
+    const bool hasGaps = std::holds_alternative<Gradient>(operation.attributes) || std::holds_alternative<AllMean>(operation.attributes) ||
+                         std::holds_alternative<Update>(operation.attributes);
+    const int32_t lowest = hasGaps ? -1 : 0;
     checkIds(operation.inputs, program->tensors.size(), operation.layer, lowest);
     checkIds(operation.outputs, program->tensors.size(), operation.layer, lowest);
     checkIds(parametersOf(*program, operation), program->parameters.size(), operation.layer);

@@ -54,7 +54,7 @@ class Plan {
 
 enum class DataType { float32, float64, uint8 };
 
-// Bytes of one parameter, little-endian, any alignment. `owner` keeps them valid: a mapped file or a copy.
+// Bytes of one parameter, little-endian, any alignment; null: zeros. `owner` keeps them valid: a mapped file or a copy.
 struct ParameterSource {
   std::shared_ptr<const void> owner;
   const unsigned char* bytes = nullptr;

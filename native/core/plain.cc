@@ -45,6 +45,10 @@ AlignedBytes allocate(size_t bytes, const std::string& what) {
 
 void materialise(const ParameterSource& source, const Shape& shape, float* destination) {
   const int64_t count = elementCount(shape);
+  if (!source.bytes) {
+    std::fill_n(destination, count, 0.f);
+    return;
+  }
   const int64_t inner = source.channelScale.empty() ? count : count / static_cast<int64_t>(source.channelScale.size());
   if (source.type == DataType::float32 && source.channelScale.empty()) {
     std::memcpy(destination, source.bytes, count * sizeof(float));

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -149,6 +150,9 @@ struct Gradient {
   int32_t of = -1;  // index of the operation that it differentiates
 };
 
+// The mean of each input over all processes that train together, in place.
+struct AllMean {};
+
 enum class UpdateRule { sgd, nesterov, adaGrad, rmsProp, adaDelta, adam };
 enum class Regularization { l1, l2 };
 
@@ -171,13 +175,15 @@ struct Update {
 
 using Attributes =
     std::variant<Convolution, InnerProduct, Scale, BatchNorm, Relu, Elu, Sigmoid, Tanh, AbsVal, Power, PRelu, Eltwise,
-                 Pooling, Softmax, SoftmaxLoss, EuclideanLoss, Accuracy, Concat, Slice, Reshape, Lrn, Gradient, Update>;
+                 Pooling, Softmax, SoftmaxLoss, EuclideanLoss, Accuracy, Concat, Slice, Reshape, Lrn, Gradient, AllMean, Update>;
 
 struct Operation {
   std::string layer;
-  std::vector<TensorId> inputs, outputs;  // of Gradient and Update also −1: not there
+  std::vector<TensorId> inputs, outputs;  // of Gradient, AllMean and Update also −1: not there
   Attributes attributes;
 };
+
+class Communicator;
 
 struct Program {
   std::string name;
@@ -185,6 +191,7 @@ struct Program {
   std::vector<Parameter> parameters;
   std::vector<Operation> operations;
   std::vector<TensorId> inputs, outputs;
+  std::shared_ptr<Communicator> communicator;  // the processes of AllMean; null: this one is alone
 };
 
 }  // namespace resnode

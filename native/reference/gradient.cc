@@ -19,7 +19,7 @@ void runGradient(const Program& program, const Gradient& gradient, const Argumen
   std::visit(
       [&](const auto& op) {
         using T = std::decay_t<decltype(op)>;
-        if constexpr (std::is_same_v<T, Accuracy> || std::is_same_v<T, Gradient> || std::is_same_v<T, Update>)
+        if constexpr (std::is_same_v<T, Accuracy> || std::is_same_v<T, Gradient> || std::is_same_v<T, Update> || std::is_same_v<T, AllMean>)
           throw Error("program/invalid", "layer \"" + forward.layer + "\" has no gradient", forward.layer);
         else if constexpr (std::is_same_v<T, SoftmaxLoss>) gradientOf(op, parts, forward.layer);
         else gradientOf(op, parts);

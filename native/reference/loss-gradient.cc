@@ -5,6 +5,7 @@
 
 namespace resnode::reference {
 
+// softmax_layer.cpp; products and sum are stored in float32 as there, see runSoftmax.
 void gradientOf(const Softmax& softmax, const GradientArguments& arguments) {
   if (!arguments.dx[0].data || !arguments.dy[0].data) return;
   for (int64_t o = 0; o < softmax.outer; ++o) {
@@ -12,11 +13,12 @@ void gradientOf(const Softmax& softmax, const GradientArguments& arguments) {
       const int64_t base = o * softmax.channels * softmax.inner + i;
       const float* y = arguments.y[0].data + base;
       const float* dy = arguments.dy[0].data + base;
-      double product = 0;
-      for (int64_t c = 0; c < softmax.channels; ++c) product += static_cast<double>(dy[c * softmax.inner]) * y[c * softmax.inner];
+      double sum = 0;
+      for (int64_t c = 0; c < softmax.channels; ++c) sum += static_cast<float>(dy[c * softmax.inner] * y[c * softmax.inner]);
+      const float product = static_cast<float>(sum);
       for (int64_t c = 0; c < softmax.channels; ++c) {
         const int64_t at = c * softmax.inner;
-        arguments.dx[0].data[base + at] = static_cast<float>(y[at] * (dy[at] - product));
+        arguments.dx[0].data[base + at] = y[at] * (dy[at] - product);
       }
     }
   }

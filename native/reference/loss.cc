@@ -28,18 +28,24 @@ double lossNormalizer(const SoftmaxLoss& loss, int64_t valid) {
   return std::max(1.0, normalizer);
 }
 
+// softmax_layer.cpp. Every step is stored in float32 as there: the gradient of a class that has nearly everything is a
+// difference of numbers that are nearly 1, in which one rounding shows.
 void runSoftmax(const Softmax& softmax, const Arguments& arguments) {
   for (int64_t o = 0; o < softmax.outer; ++o) {
     for (int64_t i = 0; i < softmax.inner; ++i) {
       const int64_t base = o * softmax.channels * softmax.inner + i;
       const float* x = arguments.inputs[0].data + base;
       float* y = arguments.outputs[0].data + base;
-      double maximum = -INFINITY, sum = 0;
-      for (int64_t c = 0; c < softmax.channels; ++c) maximum = std::max<double>(maximum, x[c * softmax.inner]);
-      for (int64_t c = 0; c < softmax.channels; ++c) sum += std::exp(x[c * softmax.inner] - maximum);
+      float maximum = -INFINITY;
+      double sum = 0;
+      for (int64_t c = 0; c < softmax.channels; ++c) maximum = std::max(maximum, x[c * softmax.inner]);
       for (int64_t c = 0; c < softmax.channels; ++c) {
-        y[c * softmax.inner] = static_cast<float>(std::exp(x[c * softmax.inner] - maximum) / sum);
+        const float below = x[c * softmax.inner] - maximum;
+        y[c * softmax.inner] = static_cast<float>(std::exp(static_cast<double>(below)));
+        sum += y[c * softmax.inner];
       }
+      const float total = static_cast<float>(sum);
+      for (int64_t c = 0; c < softmax.channels; ++c) y[c * softmax.inner] /= total;
     }
   }
 }

@@ -44,6 +44,7 @@ void runEuclideanLoss(const Arguments& arguments);
 void runAccuracy(const Accuracy& accuracy, const std::string& layer, const Arguments& arguments);
 // gradients.h
 void runGradient(const Program& program, const Gradient& gradient, const Arguments& arguments);
+void runAllMean(const Program& program, const Arguments& arguments);
 void runUpdate(const Program& program, const Update& update, const Arguments& arguments);
 
 // An integer from 0 to channels − 1, or Error("label/invalid").

@@ -68,6 +68,7 @@ void run(const Program& program, const Operation& operation, const Arguments& ar
         else if constexpr (std::is_same_v<T, Slice>) runSlice(op, arguments);
         else if constexpr (std::is_same_v<T, Lrn>) runLrn(op, arguments);
         else if constexpr (std::is_same_v<T, Gradient>) runGradient(program, op, arguments);
+        else if constexpr (std::is_same_v<T, AllMean>) runAllMean(program, arguments);
         else if constexpr (std::is_same_v<T, Update>) runUpdate(program, op, arguments);
         else if constexpr (std::is_same_v<T, Reshape>)
           for (const View& output : arguments.outputs)

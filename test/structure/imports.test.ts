@@ -7,6 +7,7 @@ import { repositoryFolder } from '../support/golden.ts';
 
 const TYPESCRIPT = [
   'errors',
+  'escape-html',
   'caffe',
   'architectures',
   'graph',
@@ -15,16 +16,19 @@ const TYPESCRIPT = [
   'native',
   'image',
   'runtime',
+  'data',
+  'train',
   'features',
   'evaluate',
   'view',
   'parity',
   'convert',
   'lint',
+  'bench',
   'cli',
   'index',
 ];
-const NATIVE = ['core', 'image', 'reference', 'cpu', 'device', 'addon'];
+const NATIVE = ['core', 'image', 'reference', 'cpu', 'mpi', 'device', 'addon'];
 
 function imports(
   folder: string,

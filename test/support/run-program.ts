@@ -16,6 +16,7 @@ export function openNative(kind: 'reference' | 'cpu', { threads = 2, winograd = 
     cacheFolder: join(folder, 'cache'),
     deterministic: false,
     cudnn: false,
+    communicator: null,
   });
 }
 

@@ -1,6 +1,7 @@
 /** Files that are there whole or not at all. */
 import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 /**
@@ -9,7 +10,7 @@ import { basename, dirname, join } from 'node:path';
  * @throws the file system's error; nothing is left behind then
  */
 export function writeFileAtomically(path: string, chunks: Iterable<Uint8Array | string>): void {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+  const temporary = temporaryFor(path);
   try {
     const descriptor = openSync(temporary, 'wx');
     try {
@@ -26,4 +27,27 @@ export function writeFileAtomically(path: string, chunks: Iterable<Uint8Array | 
     rmSync(temporary, { force: true });
     throw error;
   }
+}
+
+/** The same beside a running event loop: for what is large and written while other work goes on. */
+export async function saveFileAtomically(path: string, chunks: Iterable<Uint8Array | string>): Promise<void> {
+  const temporary = temporaryFor(path);
+  try {
+    const file = await open(temporary, 'wx');
+    try {
+      for (const chunk of chunks) await file.writeFile(chunk);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** A name beside a file for what is not whole yet. */
+export function temporaryFor(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
 }

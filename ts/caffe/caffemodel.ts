@@ -113,7 +113,8 @@ function readV1Layer(bytes: Uint8Array, file: string, index: number): WeightsLay
   return readLayer(bytes, file, V1_LAYER, index);
 }
 
-function readBlob(bytes: Uint8Array, file: string, what: string): Blob {
+/** Reads a BlobProto that lies in another message. @internal */
+export function readBlob(bytes: Uint8Array, file: string, what: string): Blob {
   let shape: number[] | null = null;
   const legacy = [0, 0, 0, 0];
   let hasLegacy = false;

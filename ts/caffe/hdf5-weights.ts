@@ -2,11 +2,11 @@
  * Caffe's HDF5 weights (Net::ToHDF5, Net::CopyTrainedLayersFromHDF5): /data/<layer>/<blob index>.
  * The library is loaded when it is first needed; nobody else pays for it.
  */
-import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, readSync, renameSync, rmSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import type { Dataset, Group } from 'h5wasm/node';
 import { WeightsError } from '../errors.ts';
+import { temporaryFor } from './atomic-file.ts';
 import { type Blob, elementCountOf, toFloat32 } from './blob.ts';
 import type { WeightsFile, WeightsLayer } from './caffemodel.ts';
 import type { NetWeights } from './write-caffemodel.ts';
@@ -14,7 +14,8 @@ import type { NetWeights } from './write-caffemodel.ts';
 // https://docs.hdfgroup.org/hdf5/latest/_f_m_t3.html, section II.A: the signature lies at 0, 512, 1024, 2048, …
 const SIGNATURE = '\x89HDF\r\n\x1a\n';
 
-async function library() {
+/** The library, its errors thrown. */
+export async function hdf5Library() {
   const h5wasm = await import('h5wasm/node');
   const { activate_throwing_error_handler: throwErrors } = (await h5wasm.ready) as unknown as {
     activate_throwing_error_handler(): void;
@@ -43,7 +44,7 @@ export async function readHdf5Weights(path: string): Promise<WeightsFile> {
     throw new WeightsError('weights/not-found', { file: path }, 'cannot be read', { cause: error });
   }
   if (!isHdf5(head)) throw new WeightsError('weights/hdf5', { file: path }, 'this is no HDF5 file');
-  const h5wasm = await library();
+  const h5wasm = await hdf5Library();
   let file: InstanceType<typeof h5wasm.File> | null = null;
   try {
     file = new h5wasm.File(path, 'r');
@@ -78,7 +79,8 @@ export async function readHdf5Weights(path: string): Promise<WeightsFile> {
   }
 }
 
-function blobOf(dataset: Dataset, file: string, layer: string, index: string): Blob {
+/** A float dataset's values and shape. @internal */
+export function blobOf(dataset: Dataset, file: string, layer: string, index: string): Blob {
   const shape = dataset.shape ?? [];
   const at = { file, layer };
   // A scalar dataset's value is a number.
@@ -111,36 +113,46 @@ function groupAt(root: Group, path: string, isGroup: typeof Group): Group {
 }
 
 /**
- * Writes weights in Caffe's HDF5 form, float32, whole or not at all.
+ * Writes weights in Caffe's HDF5 form, float32, whole or not at all; the event loop gets its turn after each blob.
  * @throws WeightsError, or the file system's error
  */
 export async function writeHdf5Weights(path: string, weights: NetWeights): Promise<void> {
-  const h5wasm = await library();
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+  await writeHdf5(path, async (file, h5wasm) => {
+    const root = file.create_group('data');
+    for (const { name, blobs } of weights.layers) {
+      const group = groupAt(root, name, h5wasm.Group);
+      for (const [i, blob] of blobs.entries()) await writeBlob(group, i, blob);
+    }
+  });
+}
+
+/** Writes one blob as the dataset of its number, float32. @internal */
+export async function writeBlob(group: Group, index: number, blob: Blob): Promise<void> {
+  const data = toFloat32(blob);
+  group.create_dataset({ name: String(index), data, shape: [...blob.shape], dtype: '<f4' });
+  await setImmediate();
+}
+
+type Library = Awaited<ReturnType<typeof hdf5Library>>;
+
+/** Writes an HDF5 file, whole or not at all. @throws WeightsError @internal */
+export async function writeHdf5(
+  path: string,
+  fill: (file: InstanceType<Library['File']>, library: Library) => Promise<void>,
+): Promise<void> {
+  const h5wasm = await hdf5Library();
+  const temporary = temporaryFor(path);
   try {
     const file = new h5wasm.File(temporary, 'w');
     try {
-      const root = file.create_group('data');
-      for (const { name, blobs } of weights.layers) {
-        const group = groupAt(root, name, h5wasm.Group);
-        for (const [i, blob] of blobs.entries()) {
-          const data = toFloat32(blob);
-          group.create_dataset({ name: String(i), data, shape: [...blob.shape], dtype: '<f4' });
-        }
-      }
+      await fill(file, h5wasm);
     } finally {
       file.close();
     }
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });
-    throw new WeightsError(
-      'weights/write',
-      { file: path },
-      `cannot be written (${(error as Error).message.split('\n')[0]})`,
-      {
-        cause: error,
-      },
-    );
+    const reason = `cannot be written (${(error as Error).message.split('\n')[0]})`;
+    throw new WeightsError('weights/write', { file: path }, reason, { cause: error });
   }
 }

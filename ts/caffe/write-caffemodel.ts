@@ -1,6 +1,6 @@
 /** Weights → files that Caffe reads (Net::ToProto, WriteProtoToBinaryFile); written whole or not at all. */
 import { ArgumentError } from '../errors.ts';
-import { writeFileAtomically } from './atomic-file.ts';
+import { saveFileAtomically, writeFileAtomically } from './atomic-file.ts';
 import { type Blob, elementCountOf, toFloat32 } from './blob.ts';
 import type { WeightsLayer } from './caffemodel.ts';
 import { bytesField, lengthDelimited as tag, varint } from './write-wire.ts';
@@ -17,6 +17,11 @@ export interface NetWeights {
  */
 export function writeCaffemodel(path: string, weights: NetWeights): void {
   writeFileAtomically(path, netChunks(weights));
+}
+
+/** Writes a .caffemodel beside a running event loop. Throws as writeCaffemodel. */
+export function saveCaffemodel(path: string, weights: NetWeights): Promise<void> {
+  return saveFileAtomically(path, netChunks(weights));
 }
 
 /** Writes one blob as a BlobProto, e.g. a mean image `[1, channels, height, width]`. Throws as writeCaffemodel. */
@@ -47,8 +52,11 @@ function* netChunks({ name, layers }: NetWeights): Generator<Uint8Array> {
   }
 }
 
-// BlobProto: num, channels, height, width 1–4 (what tools for mean images read), data 5, shape 7. Field order is free.
-function blobChunks(blob: Blob, isLegacy: boolean): { head: Uint8Array; data: Uint8Array } {
+/**
+ * A BlobProto in two pieces: num, channels, height, width 1–4 (what tools for mean images read), data 5, shape 7; the
+ * order of fields is free. @internal
+ */
+export function blobChunks(blob: Blob, isLegacy: boolean): { head: Uint8Array; data: Uint8Array } {
   const count = elementCountOf(blob.shape);
   const size = blob.dtype === 'float64' ? 8 : 4;
   if (blob.bytes.length !== count * size)

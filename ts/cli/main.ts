@@ -3,6 +3,8 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { ArgumentError, ResnodeError } from '../errors.ts';
+import { bench } from './bench.ts';
+import { bnStats } from './bn-stats.ts';
 import { cam } from './cam.ts';
 import { classify } from './classify.ts';
 import { convert } from './convert.ts';
@@ -16,7 +18,9 @@ import { plan } from './plan.ts';
 import { print } from './print.ts';
 import { run } from './run.ts';
 import { summary } from './summary.ts';
+import { test } from './test.ts';
 import { time } from './time.ts';
+import { train } from './train.ts';
 import { view } from './view.ts';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
@@ -40,6 +44,10 @@ const commands = [
   cam,
   doctor,
   deviceQuery,
+  train,
+  test,
+  bnStats,
+  bench,
 ];
 for (const command of commands) program.addCommand(command());
 for (const command of [program, ...program.commands])

@@ -13,6 +13,14 @@ export const integer =
     return value;
   };
 
+/** `0.01`: a number of at least 0. */
+export const real = (text: string): number => {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0 && Number.isFinite(value)))
+    throw new InvalidArgumentError('Expected a number of at least 0.');
+  return value;
+};
+
 /** `104,117,123`. */
 export const numbers = (text: string): number[] => {
   const values = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));

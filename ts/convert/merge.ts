@@ -6,6 +6,7 @@ import type { Graph, Node } from '../graph/graph.ts';
 import { runPasses } from '../passes/index.ts';
 import { lower } from '../program/lower.ts';
 import { packWeights } from '../program/pack-weights.ts';
+import type { ParameterData } from '../program/program.ts';
 import { blobsOf, type Network } from './network.ts';
 
 /**
@@ -77,7 +78,7 @@ function mayMerge(graph: Graph, layers: readonly LayerParameter[], node: Node): 
 }
 
 // A product of float32 and float64 is float64 until it is stored.
-function scaled({ bytes, dtype, channelScale }: ReturnType<typeof packWeights>[number]): Float32Array {
+function scaled({ bytes, dtype, channelScale }: ParameterData): Float32Array {
   const values = dtype === 'float32' ? toFloat32({ bytes, dtype }) : toFloat64({ bytes, dtype });
   const result = values instanceof Float32Array ? values : new Float32Array(values.length);
   const inner = values.length / (channelScale?.length ?? 1);

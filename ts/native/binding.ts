@@ -119,9 +119,9 @@ export interface NativeDevice {
   /** Chooses primitives and layouts for every operation; allocates nothing that lasts. */
   prepare(program: Program, options: NativePlanOptions): Promise<NativePlan>;
   /**
-   * Takes the parameters' bytes: views of a mapped file are held, anything else is copied at the call.
+   * Takes the parameters' bytes: views of a mapped file are held, anything else is copied at the call; null: zeros.
    */
-  createParameters(program: Program, data: readonly ParameterData[]): Promise<NativeParameters>;
+  createParameters(program: Program, data: readonly (ParameterData | null)[]): Promise<NativeParameters>;
   /** Allocates one arena of `arenaBytes`, places buffer i at `offsets[i]`, packs parameters not packed yet. */
   compile(
     plan: NativePlan,
@@ -171,6 +171,8 @@ export interface NativeDeviceOptions {
   readonly deterministic: boolean;
   /** CUDA: false runs without cuDNN. */
   readonly cudnn: boolean;
+  /** The processes that this device trains with; null: none. */
+  readonly communicator: NativeCommunicator | null;
 }
 
 /** What a backend library can open. */
@@ -193,6 +195,18 @@ export interface NativeDeviceList {
   readonly problem: string | null;
 }
 
+/** Processes that train one net together. Its calls are collective: all processes make the same ones in the same order. */
+export interface NativeCommunicator {
+  /** From 0. */
+  readonly rank: number;
+  readonly size: number;
+  /** The sum over all processes, the same bits in each. */
+  sum(values: Float32Array): Promise<Float32Array>;
+  /** Leaves; the launcher ends the job otherwise. */
+  finish(): Promise<void>;
+  dispose(): void;
+}
+
 export interface NativeBinding {
   readonly version: string;
   /**
@@ -200,6 +214,8 @@ export interface NativeBinding {
    * Throws with code `device/unavailable` and what was tried.
    */
   openDevice(kind: 'reference' | 'cpu' | 'cuda', options: NativeDeviceOptions): NativeDevice;
+  /** Enters the world of processes that a launcher has started. Rejects with code `communicator/unavailable`. */
+  openCommunicator(kind: 'mpi', libraryFolder: string): Promise<NativeCommunicator>;
   /** Opens nothing that lasts. */
   listDevices(kind: 'cuda', libraryFolder: string): NativeDeviceList;
   /** Maps a file read-only; the mapping lives as long as the returned buffer or a parameter that uses it. */

@@ -10,7 +10,8 @@ export interface RecordedArray {
   readonly noise?: number;
 }
 type Arrays = Readonly<Record<string, RecordedArray>>;
-type Parameters = Readonly<Record<string, readonly RecordedArray[]>>;
+/** The blobs of layers. */
+export type Parameters = Readonly<Record<string, readonly RecordedArray[]>>;
 
 /** A net run forward, some of them backward too. */
 export interface NetCase {
@@ -32,7 +33,13 @@ export interface NetCase {
     readonly layers?: Parameters;
     readonly params_after?: Parameters;
   }[];
-  readonly backward?: object;
+  /** After the last pass. */
+  readonly backward?: {
+    /** Of the outputs that are no losses. */
+    readonly top_diffs: Arrays;
+    readonly blob_diffs: Arrays;
+    readonly param_diffs: Parameters;
+  };
 }
 
 /** One net and many forms of the same weights, some broken. */
@@ -61,9 +68,47 @@ export interface RecipeCase {
   readonly blobs: Readonly<Record<string, RecordedArray & { readonly stride?: number }>>;
 }
 
-/** Training runs; nothing here replays them yet. */
+/** A run of a solver, some of them resumed from its .solverstate. */
 export interface SolverCase {
   readonly kind: 'solver';
+  readonly net: string;
+  readonly solver: string;
+  readonly weights: string;
+  /** With a leading axis over batches: pass f takes batch f modulo its length. */
+  readonly feed: Arrays;
+  readonly iters: number;
+  /** The rate of each iteration. */
+  readonly lr: readonly number[];
+  readonly loss_blobs: readonly string[];
+  /** [pass][loss blob] */
+  readonly losses_per_forward: readonly (readonly number[])[];
+  readonly losses_noise?: number;
+  readonly loss_per_iteration: readonly number[];
+  /** Diffs of iteration 0, added up over its passes. */
+  readonly first_raw_diffs?: Parameters;
+  readonly params_after_1?: Parameters;
+  /** With a leading axis over iterations. */
+  readonly track?: Parameters;
+  readonly params_after?: Parameters;
+  readonly final_weights: string;
+  readonly solverstate: string;
+  readonly solverstate_iter: number;
+  readonly solverstate_current_step: number;
+  readonly history: readonly (RecordedArray & {
+    readonly layer: string;
+    readonly blob: number;
+    readonly slot: number;
+  })[];
+  /** The TEST net with the final weights, on batch 0. */
+  readonly test_eval?: { readonly blobs: Arrays };
+  /** Continued from the .solverstate. */
+  readonly resume?: {
+    readonly iters: number;
+    readonly losses_per_forward: readonly (readonly number[])[];
+    readonly losses_noise?: number;
+    readonly iter_after: number;
+    readonly params_after: Parameters;
+  };
 }
 
 export type GoldenCase = (NetCase | WeightsCase | RecipeCase | SolverCase) & { readonly folder: string };

@@ -1,15 +1,21 @@
 import type { Graph, ValueId } from '../graph/graph.ts';
 
-/** Dropout at inference and Split compute nothing: their readers read what they read. */
-export function dropIdentity(graph: Graph): Graph {
+/** What each value that an identity makes is: the value that it was made of. */
+export function identitySources(graph: Graph): (id: ValueId) => ValueId {
   const source = new Map<ValueId, ValueId>();
   const resolve = (id: ValueId) => source.get(id) ?? id;
-  const nodes = [];
-  for (const node of graph.nodes) {
-    if (node.operation.kind === 'identity')
-      for (const id of node.outputs) source.set(id, resolve(node.inputs[0]!));
-    else nodes.push({ ...node, inputs: node.inputs.map(resolve) });
-  }
+  for (const { operation, inputs, outputs } of graph.nodes)
+    if (operation.kind === 'identity') for (const id of outputs) source.set(id, resolve(inputs[0]!));
+  return resolve;
+}
+
+/** Dropout at inference and Split compute nothing: their readers read what they read. */
+export function dropIdentity(graph: Graph): Graph {
+  const resolve = identitySources(graph);
+  const nodes = graph.nodes
+    .filter(({ operation }) => operation.kind !== 'identity')
+    .map((node) => ({ ...node, inputs: node.inputs.map(resolve) }));
   const blobs = new Map([...graph.blobs].map(([name, id]) => [name, resolve(id)]));
-  return { ...graph, nodes, blobs, outputs: graph.outputs.map(resolve) };
+  const lossWeights = new Map([...graph.lossWeights].map(([id, weight]) => [resolve(id), weight]));
+  return { ...graph, nodes, blobs, lossWeights, outputs: graph.outputs.map(resolve) };
 }

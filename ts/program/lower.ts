@@ -12,7 +12,9 @@ export type ParameterRecipe =
       readonly affine: readonly AffineStep[];
       readonly channels: number;
     }
-  | { readonly kind: 'affine-scale'; readonly affine: readonly AffineStep[]; readonly channels: number };
+  | { readonly kind: 'affine-scale'; readonly affine: readonly AffineStep[]; readonly channels: number }
+  /** What training keeps beside the net's blobs; see append-update.ts. */
+  | { readonly kind: 'zeros' };
 
 /**
  * Lowers a graph; recipes[i] says how to make program.parameters[i].

@@ -9,9 +9,13 @@ export type BlobSource = (parameter: ParameterId) => {
   readonly dtype: 'float32' | 'float64';
 };
 
-/** One ParameterData per recipe. */
-export function packWeights(recipes: readonly ParameterRecipe[], source: BlobSource): ParameterData[] {
-  return recipes.map((recipe): ParameterData => {
+/** One ParameterData per recipe; null: zeros. */
+export function packWeights(
+  recipes: readonly ParameterRecipe[],
+  source: BlobSource,
+): (ParameterData | null)[] {
+  return recipes.map((recipe) => {
+    if (recipe.kind === 'zeros') return null;
     if (recipe.kind === 'blob') return { ...source(recipe.parameter), channelScale: null };
     if (recipe.kind === 'folded-weights') {
       const { bytes, dtype } = source(recipe.weights);

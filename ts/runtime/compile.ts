@@ -11,6 +11,7 @@ import type {
   NativeExecutable,
   NativeParameters,
   NativePlan,
+  NativePlanOptions,
   Precision,
 } from '../native/binding.ts';
 import { runPasses } from '../passes/index.ts';
@@ -26,6 +27,8 @@ export interface CompileOptions extends GraphOptions {
   readonly precision?: Precision;
   readonly deterministic?: boolean;
   readonly tune?: boolean;
+  /** Of the fillers. Default 1. */
+  readonly seed?: number;
 }
 
 /** A net lowered for one set of input shapes; nothing of it lies on a device yet. */
@@ -43,6 +46,8 @@ export interface Lowered {
 /** A lowered net with its device's choices and memory plan. */
 export interface Planned extends Lowered {
   readonly plan: NativePlan;
+  /** What it was planned with. */
+  readonly options: NativePlanOptions;
   readonly memory: MemoryPlan;
 }
 
@@ -64,10 +69,11 @@ export function lowerNet(net: NetParameter, options: CompileOptions): Lowered {
 export async function planNet(
   device: NativeDevice,
   lowered: Lowered,
-  { precision = 'float32', deterministic = false, tune = true }: CompileOptions,
+  { precision = 'float32', deterministic = false, tune = true }: Partial<NativePlanOptions>,
 ): Promise<Planned> {
-  const plan = await device.prepare(lowered.program, { precision, deterministic, tune });
-  return { ...lowered, plan, memory: planMemory(plan.buffers, plan) };
+  const options = { precision, deterministic, tune };
+  const plan = await device.prepare(lowered.program, options);
+  return { ...lowered, plan, options, memory: planMemory(plan.buffers, plan) };
 }
 
 /** Bytes that `compileNet` will take, without and with the parameters. */
@@ -84,11 +90,11 @@ export function fillParameters(
   lowered: Lowered,
   weights: WeightsFile | null,
   options: CompileOptions,
-): { data: ParameterData[]; report: LayerReport[] } {
+): { data: (ParameterData | null)[]; report: LayerReport[] } {
   const { parameters } = lowered.written;
   const source = weights ?? { file: '', name: '', layers: [] };
   const { blobs, report } = matchWeights(parameters, source, options);
-  const random = seededRandom(1);
+  const random = seededRandom(options.seed ?? 1);
   const filled = new Map<number, Uint8Array>();
   const data = packWeights(lowered.recipes, (id) => {
     const blob = blobs[id];

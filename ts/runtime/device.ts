@@ -9,6 +9,7 @@ import type { NativeDevice, NativeDeviceOptions, NativeParameters, Precision } f
 import { convertError } from '../native/convert-error.ts';
 import { loadBinding } from '../native/load.ts';
 import { type BufferShape, checkBufferShape, DeviceBuffer } from './buffer.ts';
+import type { Communicator } from './communicator.ts';
 import {
   type Compiled,
   type CompileOptions,
@@ -22,9 +23,12 @@ import {
   planNet,
 } from './compile.ts';
 import { release, watch } from './leaks.ts';
+import { lowerTraining } from './lower-training.ts';
 import { availableMemory, type DeviceMemory, largestBatch, outOfMemory } from './memory.ts';
 import { describePlan, Model, type ModelPlan } from './model.ts';
 import type { Shapes } from './tensor.ts';
+import { checkTrainOptions, withHistory } from './train-options.ts';
+import { Trainer, type TrainOptions } from './trainer.ts';
 
 /**
  * `cpu`: oneDNN. `reference`: naive loops, the definition of right. `cuda`: the first NVIDIA GPU, `cuda:1` the second.
@@ -54,6 +58,8 @@ export interface DeviceOptions {
   readonly tune?: boolean;
   /** Where measured choices are kept from run to run. Default: `resnode` in the user's cache folder. */
   readonly cacheFolder?: string;
+  /** The processes that nets on this device are trained with: `openCommunicator`. Default none. */
+  readonly communicator?: Communicator;
   /** Where backend libraries are looked for, for tests. @internal */
   readonly libraryFolder?: string;
 }
@@ -139,6 +145,7 @@ function openNative(
       cacheFolder: options.cacheFolder ?? join(cache, 'resnode'),
       deterministic: options.deterministic ?? false,
       cudnn: options.cudnn ?? true,
+      communicator: options.communicator?.native ?? null,
     });
   } catch (error) {
     throw convertError(error, name);
@@ -183,15 +190,14 @@ export class Device {
   async load(options: LoadOptions): Promise<Model> {
     const net = readModel(options);
     const lowered = lowerNet(net, options);
-    const weights =
-      typeof options.weights === 'string'
-        ? await readWeights(options.weights, mapFile)
-        : (options.weights ?? null);
+    const weights = await readGiven(options.weights);
     const { data, report } = fillParameters(lowered, weights, options);
     let parameters: NativeParameters | null = null;
     try {
       const planned = await this.#plan(lowered, options);
-      await this.#checkMemory(net, options, planned, neededBytes(planned).total);
+      await this.#checkMemory(planned, neededBytes(planned).total, (batch) =>
+        lowerNet(net, { ...options, batch }),
+      );
       parameters = await this.#native.createParameters(planned.program, data);
       const held = parameters;
       const first = await compileNet(this.#native, planned, held);
@@ -204,6 +210,49 @@ export class Device {
       });
     } catch (error) {
       parameters?.dispose();
+      throw convertError(error, this.name);
+    }
+  }
+
+  /**
+   * Reads a net and its weights and makes it ready to learn: TRAIN phase, nothing folded, BatchNorm and Scale apart.
+   * @throws PrototxtError, GraphError, WeightsError, ArgumentError; DeviceError: `device/unsupported` where the device
+   * does not train, `device/out-of-memory` before anything was taken
+   */
+  async train(options: TrainOptions): Promise<Trainer> {
+    checkTrainOptions(options);
+    const phase = options.phase ?? 'TRAIN';
+    const asked = { ...options, phase };
+    const net = readModel(asked);
+    const lowered = lowerTraining(net, asked);
+    const weights = await readGiven(options.weights);
+    const { data, report } = fillParameters(lowered, weights, options);
+    const values = withHistory(data, lowered, options.history);
+    let parameters: NativeParameters | null = null;
+    try {
+      const planned = { ...lowered, ...(await this.#plan(lowered, {})) };
+      await this.#checkMemory(planned, neededBytes(planned).total, (batch) =>
+        lowerTraining(net, { ...asked, batch }),
+      );
+      parameters = await this.#native.createParameters(planned.program, values);
+      const compiled = { ...planned, ...(await compileNet(this.#native, planned, parameters)) };
+      return new Trainer({ device: this.name, net, options, report, parameters, compiled });
+    } catch (error) {
+      parameters?.dispose();
+      throw convertError(error, this.name);
+    }
+  }
+
+  /** What `train` would take and use, without taking it: no weights are read. @throws as `plan` */
+  async planTraining(options: Omit<TrainOptions, 'weights' | 'history'>): Promise<ModelPlan> {
+    checkTrainOptions(options);
+    const asked = { ...options, phase: options.phase ?? 'TRAIN' };
+    try {
+      const planned = await this.#plan(lowerTraining(readModel(asked), asked), {});
+      const description = describePlan(planned);
+      planned.plan.dispose();
+      return description;
+    } catch (error) {
       throw convertError(error, this.name);
     }
   }
@@ -283,11 +332,14 @@ export class Device {
     const lowered = lowerNet(net, shaped);
     checkSameParameters(first.program, lowered.program);
     const planned = await this.#plan(lowered, shaped);
-    await this.#checkMemory(net, shaped, planned, neededBytes(planned).activations);
+    await this.#checkMemory(planned, neededBytes(planned).activations, (batch) =>
+      lowerNet(net, { ...shaped, batch }),
+    );
     return compileNet(this.#native, planned, parameters);
   }
 
-  async #checkMemory(net: NetParameter, options: CompileOptions, planned: Planned, need: number) {
+  // Refuses what does not fit, naming the largest batch that would. `lowerBatch`: the same net for another batch.
+  async #checkMemory(planned: Planned, need: number, lowerBatch: (batch: number) => Lowered) {
     const { free } = this.memory();
     if (need <= free) return;
     const batch = planned.program.tensors[planned.program.inputs[0] ?? -1]?.shape[0];
@@ -295,8 +347,8 @@ export class Device {
       batch === undefined
         ? null
         : await largestBatch(batch, free, async (smaller) => {
-            const other = await planNet(this.#native, lowerNet(net, { ...options, batch: smaller }), {
-              ...options,
+            const other = await planNet(this.#native, lowerBatch(smaller), {
+              ...planned.options,
               tune: false,
             });
             other.plan.dispose();
@@ -305,6 +357,10 @@ export class Device {
     planned.plan.dispose();
     throw outOfMemory(this.name, need, free, fits);
   }
+}
+
+async function readGiven(weights: string | WeightsFile | undefined): Promise<WeightsFile | null> {
+  return typeof weights === 'string' ? readWeights(weights, mapFile) : (weights ?? null);
 }
 
 function readModel(options: Omit<LoadOptions, 'weights'>): NetParameter {

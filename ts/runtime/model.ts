@@ -241,7 +241,8 @@ function start(
   return executable.run(inputs, { profile, outputs: buffers });
 }
 
-async function settled(run: NativeRun, signal: AbortSignal | undefined) {
+/** The run's result; the signal cancels it. @internal */
+export async function settled(run: NativeRun, signal: AbortSignal | undefined) {
   const cancel = () => run.cancel();
   signal?.addEventListener('abort', cancel, { once: true });
   try {

@@ -1,6 +1,8 @@
 /** One self-contained HTML page: the template, style and scripts of page/ with the data put in. */
+
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { escapeHtml } from '../escape-html.ts';
 import type { PageData, PagePictures } from './page-data.ts';
 
 /** In the order in which they must run; each imports only those before it. */
@@ -41,8 +43,6 @@ function withoutModules(script: string): string {
   const body = script.replace(/^import [^;]*;\n/gm, '').replace(/^export /gm, '');
   return `const { ${names.join(', ')} } = (() => {\n${body}return { ${names.join(', ')} };\n})();`;
 }
-
-const escapeHtml = (text: string) => text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
 /** Inside a script element nothing may look like its end. */
 const escapeJson = (value: unknown) => JSON.stringify(value).replaceAll('<', '\\u003c');

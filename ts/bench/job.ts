@@ -1,14 +1,20 @@
-/** What measure.mjs is asked and answers, and how it is asked: one process a job, so that no engine disturbs another. */
+/** What measure.ts and torch-engine.py are asked and answer, and how it is asked: one process a job, so that no engine disturbs another. */
 import { spawn, spawnSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { torchEngine } from './engines.ts';
 
 /** One measurement. */
 export interface Job {
   readonly what: keyof Answers;
   readonly engine: string;
-  /** What prepare.ts wrote. */
+  /** The Python that runs the engine; null: this Node.js. */
+  readonly python: string | null;
+  /** What prepare.ts wrote there for `net`. */
   readonly folder: string;
+  readonly net: string;
+  /** C×H×W of one input. */
+  readonly input: readonly number[];
   readonly batch: number;
   readonly threads: number;
   /** How often to time it, after the warm-up. */
@@ -26,8 +32,23 @@ export interface Answers {
     readonly output: readonly number[];
     readonly versions: Readonly<Record<string, string>>;
   };
-  run: { readonly milliseconds: readonly number[]; readonly eventLoop: EventLoopDelay };
-  sgemm: { readonly flops: number; readonly milliseconds: readonly number[] };
+  /** `eventLoop`: null where there is none. */
+  run: { readonly milliseconds: readonly number[]; readonly eventLoop: EventLoopDelay | null };
+  /** The most that this machine does here: a product of matrices, and a copy in main memory (read and written). */
+  ceilings: { readonly gflops: number; readonly bandwidth: number };
+  operations: readonly OperationTime[];
+}
+
+/** One problem of case-list.ts on one device, in the implementation that it chose. */
+export interface OperationTime {
+  readonly name: string;
+  readonly nets: readonly string[];
+  readonly implementation: string;
+  /** Multiply-accumulates; 0 where memory is what counts. */
+  readonly macs: number;
+  /** Bytes of inputs, outputs and weights, each counted once. */
+  readonly bytes: number;
+  readonly milliseconds: readonly number[];
 }
 
 /** How late a timer fires, in milliseconds beyond what was asked. */
@@ -43,13 +64,17 @@ export interface Measured<Answer> {
   readonly othersCores: number;
 }
 
+const measureScript = fileURLToPath(new URL('measure.js', import.meta.url));
+
 /** Does one job in a process of its own. @throws Error with what the process wrote on stderr */
 export function measure<What extends keyof Answers>(
   job: Job & { readonly what: What },
 ): Measured<Answers[What]> {
-  const script = fileURLToPath(new URL('measure.mjs', import.meta.url));
+  const [command, script] =
+    job.python === null ? [process.execPath, measureScript] : [job.python, torchEngine];
+  const variant = job.engine.includes('channels_last') ? 'channels_last' : 'plain';
   const [idle, start] = [idleMilliseconds(), performance.now()];
-  const child = spawnSync(process.execPath, [script, JSON.stringify(job)], {
+  const child = spawnSync(command, [script, JSON.stringify({ ...job, variant })], {
     encoding: 'utf8',
     maxBuffer: 2 ** 26,
   });

@@ -1,0 +1,89 @@
+#include "communicator-to-js.h"
+
+#include <functional>
+
+#include "device/load-communicator.h"
+#include "objects.h"
+
+namespace resnode {
+namespace {
+
+constexpr napi_type_tag kCommunicatorTag{0x7c1d3f6b92a84e05, 0xb8e27a4d10c95f36};
+
+// Two worlds of the same processes: JavaScript's, and the one of the device's thread, whose calls must not mix.
+struct Communicators {
+  std::shared_ptr<Communicator> own, device;
+};
+
+// Waiting for other processes may take long: on libuv's pool, one call after the other as the caller awaits each.
+class Worker final : public Napi::AsyncWorker {
+ public:
+  Worker(Napi::Env env, std::function<void()> work, std::function<Napi::Value(Napi::Env)> finish)
+      : Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)), work_(std::move(work)), finish_(std::move(finish)) {}
+  Napi::Promise start() {
+    const Napi::Promise promise = deferred_.Promise();
+    Queue();
+    return promise;
+  }
+  void Execute() override {
+    try {
+      work_();
+    } catch (const Error& error) {
+      code_ = error.code();
+      SetError(error.what());
+    }
+  }
+  void OnOK() override { deferred_.Resolve(finish_(Env())); }
+  void OnError(const Napi::Error& error) override { deferred_.Reject(toJsError(Env(), code_, error.Message(), "").Value()); }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  std::function<void()> work_;
+  std::function<Napi::Value(Napi::Env)> finish_;
+  std::string code_ = "communicator/failed";
+};
+
+Napi::Value communicatorToJs(Napi::Env env, const std::shared_ptr<Communicators>& both) {
+  Napi::Object object = Napi::Object::New(env);
+  const auto handle = hold<Communicators>(object, both, kCommunicatorTag);
+  object.Set("rank", both->own->rank());
+  object.Set("size", both->own->size());
+  method(object, "sum", [handle](const Napi::CallbackInfo& call) -> Napi::Value {
+    const auto pointer = handle->pointer;
+    if (!pointer) throw Error("communicator/failed", "The communicator was disposed");
+    const auto values = call[0].As<Napi::Float32Array>();
+    const auto copy = std::make_shared<std::vector<float>>(values.Data(), values.Data() + values.ElementLength());
+    return (new Worker(call.Env(), [pointer, copy] { pointer->own->sum(copy->data(), copy->size()); },
+                       [copy](Napi::Env loop) -> Napi::Value {
+                         auto result = Napi::Float32Array::New(loop, copy->size());
+                         std::copy(copy->begin(), copy->end(), result.Data());
+                         return result;
+                       }))->start();
+  });
+  method(object, "finish", [handle](const Napi::CallbackInfo& call) -> Napi::Value {
+    const auto pointer = handle->pointer;
+    if (!pointer) throw Error("communicator/failed", "The communicator was disposed");
+    return (new Worker(call.Env(), [pointer] { pointer->own->finish(); }, [](Napi::Env loop) { return loop.Undefined(); }))->start();
+  });
+  return object;
+}
+
+}  // namespace
+
+Napi::Value openCommunicator(const Napi::CallbackInfo& info) {
+  const std::string kind = info[0].ToString().Utf8Value(), folder = info[1].ToString().Utf8Value();
+  const auto both = std::make_shared<Communicators>();
+  return (new Worker(info.Env(),
+                     [both, kind, folder] {
+                       both->own = loadCommunicator(kind, folder);
+                       both->device = both->own->duplicate();
+                     },
+                     [both](Napi::Env loop) { return communicatorToJs(loop, both); }))->start();
+}
+
+std::shared_ptr<Communicator> communicatorFromJs(const Napi::Value& value) {
+  if (value.IsNull() || value.IsUndefined()) return nullptr;
+  return held<Communicators>(value, kCommunicatorTag, "communicator")->device;
+}
+
+}  // namespace resnode

@@ -1,0 +1,77 @@
+// libresnode_mpi.so: the processes that mpirun started. MPI 3.1, https://www.mpi-forum.org/docs/
+#include "core/communicator.h"
+
+#include <dlfcn.h>
+#include <mpi.h>
+
+#include <algorithm>
+#include <string>
+
+#include "core/error.h"
+
+namespace resnode {
+namespace {
+
+void check(int status, const char* call) {
+  if (status == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING] = "";
+  int length = 0;
+  MPI_Error_string(status, text, &length);
+  throw Error("communicator/failed", std::string(call) + ": " + text);
+}
+
+class MpiCommunicator final : public Communicator {
+ public:
+  explicit MpiCommunicator(MPI_Comm communicator) : communicator_(communicator) {
+    MPI_Comm_rank(communicator_, &rank_);
+    MPI_Comm_size(communicator_, &size_);
+    // Errors come back as numbers; by default they would end the process.
+    MPI_Comm_set_errhandler(communicator_, MPI_ERRORS_RETURN);
+  }
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+  // To the first and back, in pieces whose length is an int: an all-reduce may add in another order in each process.
+  void sum(float* values, size_t count) override {
+    inPieces(values, count, [&](float* piece, int length) {
+      check(MPI_Reduce(rank_ == 0 ? MPI_IN_PLACE : piece, piece, length, MPI_FLOAT, MPI_SUM, 0, communicator_), "MPI_Reduce");
+      check(MPI_Bcast(piece, length, MPI_FLOAT, 0, communicator_), "MPI_Bcast");
+    });
+  }
+  void broadcast(float* values, size_t count, int root) override {
+    inPieces(values, count, [&](float* piece, int length) { check(MPI_Bcast(piece, length, MPI_FLOAT, root, communicator_), "MPI_Bcast"); });
+  }
+  std::unique_ptr<Communicator> duplicate() override {
+    MPI_Comm other;
+    check(MPI_Comm_dup(communicator_, &other), "MPI_Comm_dup");
+    return std::make_unique<MpiCommunicator>(other);
+  }
+  void finish() override { check(MPI_Finalize(), "MPI_Finalize"); }
+
+ private:
+  template <class Function>
+  static void inPieces(float* values, size_t count, Function function) {
+    constexpr size_t kPiece = size_t{1} << 22;
+    for (size_t start = 0; start < count; start += kPiece) function(values + start, static_cast<int>(std::min(kPiece, count - start)));
+  }
+
+  MPI_Comm communicator_;
+  int rank_ = 0, size_ = 1;
+};
+
+}  // namespace
+}  // namespace resnode
+
+extern "C" __attribute__((visibility("default"))) resnode::Communicator* resnode_open_communicator(int abi) {
+  using resnode::Error;
+  if (abi != resnode::kCommunicatorAbi) throw Error("communicator/unavailable", "libresnode_mpi.so is of another version than the addon");
+  // Open MPI's plugins look for its symbols in the process, and this library was opened privately.
+  Dl_info info;
+  if (dladdr(reinterpret_cast<void*>(&MPI_Init_thread), &info)) dlopen(info.dli_fname, RTLD_NOW | RTLD_GLOBAL | RTLD_NOLOAD);
+  int isInitialised = 0, isFinalised = 0, provided = MPI_THREAD_SINGLE;
+  MPI_Initialized(&isInitialised);
+  MPI_Finalized(&isFinalised);
+  if (isInitialised || isFinalised) throw Error("communicator/unavailable", "MPI can be entered once a process, and this one has entered it before");
+  resnode::check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
+  if (provided < MPI_THREAD_MULTIPLE) throw Error("communicator/unavailable", "This MPI has no MPI_THREAD_MULTIPLE, which a device thread beside Node.js needs");
+  return new resnode::MpiCommunicator(MPI_COMM_WORLD);
+}

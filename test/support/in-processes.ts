@@ -1,0 +1,37 @@
+/** The same script in several processes, as `mpirun` starts them. */
+import { spawn, spawnSync } from 'node:child_process';
+
+/** Whether mpirun is there; prints why the caller skips where it is not. */
+export function hasMpirun(): boolean {
+  const found = spawnSync('mpirun', ['--version'], { encoding: 'utf8' });
+  if (found.status === 0) return true;
+  console.log('skipped: no mpirun (Debian: apt-get install openmpi-bin)');
+  return false;
+}
+
+export interface Ended {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs `node --import tsx SCRIPT WORDS…` as `count` processes; ends them after a minute. */
+export function inProcesses(count: number, script: string, words: readonly string[] = []): Promise<Ended> {
+  const flags = ['--oversubscribe', '--bind-to', 'none', '-n', `${count}`];
+  const child = spawn('mpirun', [...flags, process.execPath, '--import', 'tsx', script, ...words], {
+    env: { ...process.env, OMPI_ALLOW_RUN_AS_ROOT: '1', OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: '1' },
+    timeout: 60_000,
+    killSignal: 'SIGTERM',
+  });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (status) => resolve({ status, stdout, stderr }));
+  });
+}

@@ -1,0 +1,155 @@
+/** A device, a trainer and data that say what they were asked, for tests of the solver's own order. */
+import { blobFromFloats, toFloat32 } from '../../ts/caffe/blob.ts';
+import type { WeightsFile } from '../../ts/caffe/caffemodel.ts';
+import { readSolver } from '../../ts/caffe/solver-parameter.ts';
+import type { DataSource } from '../../ts/data/source.ts';
+import type { TrainOptions } from '../../ts/runtime/trainer.ts';
+import type { SolverEvent } from '../../ts/train/events.ts';
+import type { OpenData } from '../../ts/train/open-training.ts';
+import { Solver, type SolverOptions } from '../../ts/train/solver.ts';
+import type { SolverTrainer, TrainingDevice } from '../../ts/train/training-device.ts';
+
+export const NET = `
+  name: "fake"
+  layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TRAIN } data_param { source: "train" } }
+  layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TEST } data_param { source: "test" } }
+  layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 3 bias_term: false } }
+  layer { name: "accuracy" type: "Accuracy" bottom: "ip" bottom: "label" top: "accuracy" include { phase: TEST } }
+  layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" loss_weight: 2 }`;
+
+export interface Fakes {
+  /** `step 0.1 first last`, `test`, `state`: what happened, in order. */
+  readonly calls: string[];
+  /** The loss of each pass; called with the pass's number, counted from the first of the run. */
+  loss: (pass: number) => number;
+  batchNorms: SolverTrainer['batchNorms'];
+  /** What the trainer was opened with. */
+  trainOptions: TrainOptions | null;
+  /** What is not disposed of. */
+  open: number;
+  readonly device: TrainingDevice;
+  readonly data: OpenData;
+}
+
+export function fakes(): Fakes {
+  const calls: string[] = [];
+  const world: Fakes = {
+    calls,
+    loss: () => 1,
+    batchNorms: [],
+    trainOptions: null,
+    open: 0,
+    data: async (net) => {
+      world.open++;
+      const name = (net.layer![0]!.data_param as { source: string }).source;
+      return countingSource(name, () => world.open--);
+    },
+    device: {
+      name: 'fake',
+      async train(options) {
+        world.trainOptions = options;
+        world.open++;
+        return fakeTrainer(world, options);
+      },
+      async load(options) {
+        world.open++;
+        const [layer] = (options.weights as WeightsFile).layers;
+        calls.push(`load ${options.phase} ${toFloat32(layer!.blobs[0]!)[0]}`);
+        const scalar = (value: number) => ({ shape: [], data: Float32Array.of(value) });
+        return {
+          run: async (inputs) => {
+            const data = (inputs as { data: Float32Array }).data[0]!;
+            calls.push(`test ${data}`);
+            return { accuracy: scalar(data / 10), loss: scalar(data) };
+          },
+          [Symbol.dispose]: () => {
+            world.open--;
+          },
+        };
+      },
+    },
+  };
+  return world;
+}
+
+function fakeTrainer(world: Fakes, options: TrainOptions): SolverTrainer {
+  let pass = 0;
+  const begin = typeof options.weights === 'object' ? toFloat32(options.weights.layers[0]!.blobs[0]!)[0]! : 0;
+  const weight = Float32Array.of(begin, begin, begin);
+  const history = options.history?.[0]?.slice() ?? new Float32Array(3);
+  const dispose = () => {
+    world.open--;
+  };
+  return {
+    inputs: options.inputShapes!,
+    outputs: { loss: [] },
+    lossWeights: { loss: 2 },
+    learnable: [
+      { layer: 'ip', index: 0, shape: [3, 1], lrMult: 1, decayMult: 1, places: [{ layer: 'ip', index: 0 }] },
+    ],
+    batchNorms: world.batchNorms,
+    report: [{ layer: 'ip', status: options.weights === undefined ? 'missing' : 'matched', detail: '' }],
+    async step(inputs, { rate, first, last }) {
+      const data = (inputs as { data: Float32Array }).data[0];
+      world.calls.push(`step ${data}${first ? ' first' : ''}${last ? ' last' : ''}`);
+      if (last) {
+        weight.fill(Math.fround(weight[0]! + 1));
+        history.fill(rate);
+      }
+      return { loss: { shape: [], data: Float32Array.of(world.loss(pass++)) } };
+    },
+    gradients: () => Promise.reject(new Error('not in a fake')),
+    weights: async () => ({
+      file: '',
+      name: 'fake',
+      layers: [{ name: 'ip', type: 'InnerProduct', blobs: [blobFromFloats([3, 1], weight.slice())] }],
+    }),
+    history: async () => [history.slice()],
+    dispose,
+    [Symbol.dispose]: dispose,
+  };
+}
+
+/** Batches 0, 1, 2, …; its state is the next one's number. */
+export function countingSource(name: string, onDispose: () => void = () => {}): DataSource {
+  let next = 0;
+  return {
+    shapes: { data: [4, 1], label: [4] },
+    epochSize: name === 'train' ? 100 : 40,
+    waited: 0,
+    next: async (signal) => {
+      signal?.throwIfAborted();
+      return { data: new Float32Array(4).fill(next++), label: new Float32Array(4) };
+    },
+    state: () => next,
+    restore: (state) => {
+      next = state as number;
+    },
+    dispose: async () => onDispose(),
+  };
+}
+
+/** A solver over fakes; `text` is what its file says beside the net, rate and policy. */
+export function fakeSolver(world: Fakes, folder: string, text: string, options: Partial<SolverOptions> = {}) {
+  const file = `base_lr: 0.5 lr_policy: "fixed" snapshot_prefix: "${folder}/fake" net_param { ${NET} } ${text}`;
+  const solver = readSolver(file, { file: `${folder}/solver.prototxt` });
+  return new Solver({ solver, device: world.device, data: world.data, ...options });
+}
+
+/** All events of a run; `onEvent` sees each at once. */
+export async function collect(
+  solver: Solver,
+  onEvent: (event: SolverEvent) => void = () => {},
+  signal?: AbortSignal,
+): Promise<SolverEvent[]> {
+  const events: SolverEvent[] = [];
+  for await (const event of solver.run(signal === undefined ? {} : { signal })) {
+    events.push(event);
+    onEvent(event);
+  }
+  return events;
+}
+
+/** The events of one type. */
+export const ofType = <T extends SolverEvent['type']>(events: readonly SolverEvent[], type: T) =>
+  events.filter((event): event is Extract<SolverEvent, { type: T }> => event.type === type);

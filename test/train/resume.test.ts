@@ -1,0 +1,140 @@
+/** A run that was interrupted and goes on ends with the same bits as one that was not; and what it is like meanwhile. */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { toFloat32 } from '../../ts/caffe/blob.ts';
+import { seededRandom } from '../../ts/caffe/fillers.ts';
+import { readSolver } from '../../ts/caffe/solver-parameter.ts';
+import { readSolverState } from '../../ts/caffe/solver-state.ts';
+import { writeDatum } from '../../ts/data/datum.ts';
+import { openNetData } from '../../ts/data/open-net-data.ts';
+import { LmdbWriter } from '../../ts/data/write-lmdb.ts';
+import { openDevice } from '../../ts/runtime/device.ts';
+import type { SolverEvent } from '../../ts/train/events.ts';
+import { Solver, type SolverOptions } from '../../ts/train/solver.ts';
+import { collect, ofType } from './fakes.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'resnode-resume-'));
+test.after(() => rmSync(root, { recursive: true }));
+
+// 22 images: batches of 4 cross an epoch's end in the middle.
+const random = seededRandom(5);
+const writer = new LmdbWriter(join(root, 'images'));
+for (let i = 0; i < 22; i++)
+  writer.add(
+    String(i).padStart(4, '0'),
+    writeDatum({
+      channels: 2,
+      height: 10,
+      width: 10,
+      label: i % 3,
+      data: Uint8Array.from({ length: 200 }, (_, j) => 40 * (i % 3) * ((j >> 2) % 2) + 100 * random()),
+    }),
+  );
+writer.finish();
+
+const NET = `name: "small"
+  layer { name: "data" type: "Data" top: "data" top: "label"
+    data_param { source: "${root}/images" backend: LMDB batch_size: 4 }
+    transform_param { crop_size: 8 mirror: true scale: 0.01 } }
+  layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" param { lr_mult: 1 decay_mult: 1 }
+    convolution_param { num_output: 6 kernel_size: 3 pad: 1 bias_term: false weight_filler { type: "msra" } } }
+  layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "conv"
+    param { lr_mult: 0 } param { lr_mult: 0 } param { lr_mult: 0 } }
+  layer { name: "scale" type: "Scale" bottom: "conv" top: "conv" scale_param { bias_term: true } }
+  layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+  layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" pooling_param { pool: AVE kernel_size: 8 } }
+  layer { name: "ip" type: "InnerProduct" bottom: "pool" top: "ip"
+    inner_product_param { num_output: 3 weight_filler { type: "msra" } } }
+  layer { name: "accuracy" type: "Accuracy" bottom: "ip" bottom: "label" top: "accuracy" include { phase: TEST } }
+  layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }`;
+
+const data: SolverOptions['data'] = (net, options) =>
+  openNetData(net, { ...options, workers: 1, augment: { shuffle: options.phase === 'TRAIN', pad: 1 } });
+
+const solverText = (prefix: string, more: string) => `
+  net_param { ${NET} } base_lr: 0.05 lr_policy: "multistep" gamma: 0.5 stepvalue: 5 stepvalue: 8 max_iter: 11
+  momentum: 0.9 weight_decay: 0.001 display: 1 random_seed: 3 test_iter: 2 test_interval: 3
+  snapshot_prefix: "${prefix}" ${more}`;
+
+/** Files by one name each, so that two runs' files are of equal content. */
+async function train(
+  kind: 'reference' | 'cpu',
+  name: string,
+  more: string,
+  options: Partial<SolverOptions> = {},
+  onEvent?: (event: SolverEvent, solver: Solver) => void,
+): Promise<SolverEvent[]> {
+  mkdirSync(join(root, name), { recursive: true });
+  const solver = readSolver(solverText(join(root, name, 'small'), more), { file: 'solver.prototxt' });
+  await using device = await openDevice(kind, { threads: 2 });
+  const running = new Solver({ solver, device, data, ...options });
+  return collect(running, (event) => onEvent?.(event, running));
+}
+
+async function outcome(name: string, suffix: string) {
+  const base = join(root, name, 'small_iter_11');
+  const { history, ...state } = await readSolverState(`${base}.solverstate${suffix}`);
+  return {
+    weights: suffix === '' ? readFileSync(`${base}.caffemodel`).toString('hex') : null,
+    state: { ...state, learned_net: '' },
+    history: history.map((blob) => [...toFloat32(blob)]),
+    data: JSON.parse(readFileSync(`${base}.solverstate${suffix}.json`, 'utf8')),
+  };
+}
+const rest = (events: readonly SolverEvent[], from: number) => ({
+  tests: ofType(events, 'test')
+    .filter(({ iteration }) => iteration >= from)
+    .map(({ iteration, outputs }) => ({ iteration, outputs })),
+  losses: ofType(events, 'iteration')
+    .filter(({ iteration }) => iteration >= from)
+    .map(({ loss, rate }) => ({ loss, rate })),
+});
+
+for (const [kind, settings] of [
+  ['reference', ''],
+  ['cpu', ''],
+  ['cpu', 'type: "Adam" snapshot_format: HDF5'],
+  ['cpu', 'iter_size: 2'],
+] as const) {
+  const suffix = settings.includes('HDF5') ? '.h5' : '';
+  test(`${kind} ${settings}: stopped, resumed and whole runs end with the same bits`, async () => {
+    const id = `${kind}-${settings.replaceAll(/\W+/g, '-')}`;
+    const whole = await train(kind, `${id}-whole`, settings);
+    const stopped = await train(kind, `${id}-parts`, settings, {}, (event, solver) => {
+      if (event.type === 'iteration' && event.iteration === 6) solver.request('stop');
+    });
+    assert.is(ofType(stopped, 'done')[0]!.iteration, 7);
+    const state = ofType(stopped, 'snapshot')[0]!.state;
+    const resumed = await train(kind, `${id}-parts`, settings, { snapshot: state });
+    assert.equal(rest(resumed, 7), rest(whole, 7));
+    assert.equal(await outcome(`${id}-parts`, suffix), await outcome(`${id}-whole`, suffix));
+    // It did learn, on data in another order each epoch.
+    assert.is.not(rest(whole, 7).losses[0]!.loss, rest(whole, 7).losses[1]!.loss);
+  });
+}
+
+test('the event loop stays free while the cpu trains', async () => {
+  let last = performance.now();
+  let latest = 0;
+  let ticks = 0;
+  const timer = setInterval(() => {
+    const now = performance.now();
+    latest = Math.max(latest, now - last - 10);
+    last = now;
+    ticks++;
+  }, 10);
+  try {
+    await train('cpu', 'timer', 'snapshot: 4');
+  } finally {
+    clearInterval(timer);
+  }
+  assert.ok(ticks > 0);
+  console.log(
+    `figures: a 10 ms timer was late by ${latest.toFixed(1)} ms at most in ${ticks} ticks of a training`,
+  );
+});
+
+test.run();

@@ -1,0 +1,145 @@
+/** The plots of a report as SVG, drawn by Vega without a browser; colours are variables of the page. */
+import type { TopLevelSpec } from 'vega-lite';
+import { imagesPerSecond, type Report, shareOfPeak } from './report.ts';
+import { median } from './statistics.ts';
+
+/** Vega is loaded here: plotting is heavy and seldom wanted. */
+async function draw(spec: TopLevelSpec): Promise<string> {
+  const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]);
+  const view = new vega.View(vega.parse(compile({ ...spec, config: CONFIG }).spec), { renderer: 'none' });
+  const svg = await view.toSVG();
+  view.finalize();
+  // Vega writes a size in pixels; the page decides the width.
+  return svg.replace(/^<svg([^>]*?) width="\d+" height="\d+"/, '<svg$1 role="img"');
+}
+
+const CONFIG: NonNullable<TopLevelSpec['config']> = {
+  font: 'system-ui, sans-serif',
+  background: 'transparent',
+  view: { stroke: null },
+  axis: {
+    labelColor: 'var(--muted)',
+    titleColor: 'var(--muted)',
+    titleFontWeight: 'normal',
+    labelLimit: 400,
+    gridColor: 'var(--line)',
+    domainColor: 'var(--edge)',
+    tickColor: 'var(--edge)',
+  },
+  header: { labelColor: 'var(--text)', labelFontWeight: 'bold', titleColor: 'var(--text)' },
+  legend: { labelColor: 'var(--text)', titleColor: 'var(--muted)' },
+};
+const COLOURS = ['var(--first)', 'var(--second)', 'var(--third)', 'var(--fourth)'];
+
+/** Images a second of every engine on a net at a batch size: the median, and from the slowest to the fastest round. */
+export function throughputChart(report: Report, net: string, batch: number): Promise<string> {
+  const results = report.results.filter((each) => each.net === net && each.batch === batch);
+  const values = results.flatMap(({ engine, quiet, busy }) =>
+    (busy === null
+      ? [['quiet', quiet] as const]
+      : [['quiet', quiet] as const, ['beside a busy core', busy] as const]
+    ).map(([load, rounds]) => {
+      const speeds = rounds.map((round) => imagesPerSecond([round], batch));
+      return {
+        engine,
+        load,
+        speed: imagesPerSecond(rounds, batch),
+        low: Math.min(...speeds),
+        high: Math.max(...speeds),
+      };
+    }),
+  );
+  const loads = [...new Set(values.map(({ load }) => load))];
+  const x = { type: 'quantitative', title: 'images a second' } as const;
+  const y = {
+    field: 'engine',
+    type: 'nominal',
+    title: null,
+    sort: results.map(({ engine }) => engine),
+  } as const;
+  const yOffset = { field: 'load', sort: loads } as const;
+  return draw({
+    width: 520,
+    height: { step: loads.length > 1 ? 20 : 30 },
+    data: { values },
+    layer: [
+      {
+        mark: { type: 'bar', cornerRadiusEnd: 3 },
+        encoding: {
+          x: { ...x, field: 'speed', scale: { zero: true } },
+          y,
+          yOffset,
+          color: {
+            field: 'load',
+            type: 'nominal',
+            title: null,
+            scale: { domain: loads, range: COLOURS.slice(0, loads.length) },
+            legend: loads.length > 1 ? { orient: 'top' } : null,
+          },
+        },
+      },
+      {
+        mark: { type: 'rule', strokeWidth: 2, stroke: 'var(--text)' },
+        encoding: { x: { ...x, field: 'low' }, x2: { field: 'high' }, y, yOffset },
+      },
+    ],
+  });
+}
+
+/** Peak memory and the time to the first answer are told by tables; this draws memory over engines. */
+export function memoryChart(report: Report, net: string, batch: number): Promise<string> {
+  const values = report.results
+    .filter((each) => each.net === net && each.batch === batch && each.peakBytes !== null)
+    .map(({ engine, peakBytes }) => ({ engine, megabytes: peakBytes! / 1e6 }));
+  return draw({
+    width: 520,
+    height: { step: 30 },
+    data: { values },
+    mark: { type: 'bar', cornerRadiusEnd: 3 },
+    encoding: {
+      x: { field: 'megabytes', type: 'quantitative', title: 'MB at most' },
+      y: { field: 'engine', type: 'nominal', title: null, sort: values.map(({ engine }) => engine) },
+      color: { value: 'var(--third)' },
+    },
+  });
+}
+
+/** The roofline: GFLOP/s over arithmetic intensity, every operation a point under the machine's two limits. */
+export function rooflineChart(report: Report): Promise<string> {
+  const points = report
+    .operations!.times.filter(({ macs }) => macs > 0)
+    .map((time) => ({
+      intensity: (2 * time.macs) / time.bytes,
+      gflops: (2 * time.macs) / median(time.milliseconds) / 1e6,
+      name: `${time.name}: ${(100 * shareOfPeak(time, report)).toFixed(0)}%`,
+    }));
+  const { bandwidth, sgemmGflops } = report;
+  const [least, most] = [0.25, Math.max(256, ...points.map(({ intensity }) => intensity)) * 1.5];
+  const roof = [least, sgemmGflops / bandwidth, most].map((intensity) => ({
+    intensity,
+    gflops: Math.min(sgemmGflops, intensity * bandwidth),
+  }));
+  const x = {
+    field: 'intensity',
+    type: 'quantitative',
+    title: 'operations a byte',
+    scale: { type: 'log', domain: [least, most] as number[] },
+  } as const;
+  const y = { field: 'gflops', type: 'quantitative', title: 'GFLOP/s', scale: { type: 'log' } } as const;
+  return draw({
+    width: 640,
+    height: 320,
+    layer: [
+      {
+        data: { values: roof },
+        mark: { type: 'line', stroke: 'var(--second)', strokeWidth: 2 },
+        encoding: { x, y },
+      },
+      {
+        data: { values: points },
+        mark: { type: 'point', filled: true, size: 50, fill: 'var(--first)', opacity: 0.8 },
+        encoding: { x, y, tooltip: { field: 'name' } },
+      },
+    ],
+  });
+}

@@ -1,0 +1,156 @@
+/** The figures as JSON (`resnode-bench/2`) and as a table for people. */
+import type { CaffeTime } from './caffe-time.ts';
+import type { EventLoopDelay, OperationTime } from './job.ts';
+import type { Machine } from './machine.ts';
+import { median } from './statistics.ts';
+
+/** What `--json` writes. A field that changes its meaning changes the number at the end of the schema's name. */
+export interface Report {
+  readonly schema: 'resnode-bench/2';
+  /** ISO 8601. */
+  readonly date: string;
+  /** With "+" where the checkout had changes; null outside one. */
+  readonly commit: string | null;
+  readonly machine: Machine;
+  /** Cores that other processes took during the quiet rounds: the mean, and the worst of any measurement. */
+  readonly othersCores: { readonly mean: number; readonly max: number };
+  readonly versions: Readonly<Record<string, string>>;
+  readonly settings: { readonly threads: number; readonly precision: 'float32'; readonly rounds: number };
+  /** The peak that shares are of: sgemm through oneDNN, the best of all rounds. */
+  readonly sgemmGflops: number;
+  /** GB/s of a sum of two arrays that no cache holds, read and written; the best of all rounds. */
+  readonly bandwidth: number;
+  readonly absent: readonly { readonly engine: string; readonly reason: string }[];
+  readonly results: readonly Result[];
+  /** Every different operation of the nets by itself; null where it was not asked for. */
+  readonly operations: { readonly batch: number; readonly times: readonly OperationTime[] } | null;
+  readonly caffe: readonly CaffeFigures[];
+}
+
+/** One engine on one net at one batch size. Times in milliseconds a run (not an image). */
+export interface Result {
+  readonly engine: string;
+  readonly net: string;
+  readonly batch: number;
+  /** Multiply-accumulates of one run as this engine gets the net, all convolutions counted as direct ones. */
+  readonly macs: number;
+  /** Every timed run, by round. */
+  readonly quiet: readonly (readonly number[])[];
+  /** The same with one core kept busy by another process; null where it was not asked for. */
+  readonly busy: readonly (readonly number[])[] | null;
+  /** The worst of the quiet rounds; null for an engine without an event loop. */
+  readonly eventLoop: EventLoopDelay | null;
+  /** Engine opened, net and weights loaded from disk (page cache warm), first run; one a round. */
+  readonly firstAnswer: readonly number[];
+  /** Of a process that loads and runs, its interpreter included. The most of the rounds; null where it cannot be told. */
+  readonly peakBytes: number | null;
+}
+
+/** What a real Caffe took: measured in this run by `--caffe`, or given as recorded elsewhere by `--caffe-figures`. */
+export interface CaffeFigures {
+  readonly net: string;
+  readonly batch: number;
+  readonly time: CaffeTime;
+  /** The machine that it was recorded on, in words; null: this one, in this run. */
+  readonly recordedOn: string | null;
+}
+
+/** Images a second at the median of all rounds. */
+export function imagesPerSecond(rounds: readonly (readonly number[])[], batch: number): number {
+  return (1000 * batch) / median(rounds.flat());
+}
+
+/** Of an operation, at its median: arithmetic against sgemm, or bytes against the bandwidth, whichever binds it. */
+export function shareOfPeak({ macs, bytes, milliseconds }: OperationTime, report: Report): number {
+  const time = median(milliseconds);
+  return Math.max((2 * macs) / time / 1e6 / report.sgemmGflops, bytes / time / 1e6 / report.bandwidth);
+}
+
+/** The report as lines of text. */
+export function table(report: Report): string {
+  const { machine, versions, settings, othersCores } = report;
+  const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  const lines = [
+    `${machine.processor}, ${machine.cores} cores, load ${machine.load.toFixed(2)}, governor ${machine.governor ?? 'unknown'}`,
+    `${settings.threads} threads, ${settings.precision}, ${settings.rounds} interleaved rounds; ${named.join(', ')}`,
+    `sgemm through oneDNN: ${report.sgemmGflops.toFixed(0)} GFLOP/s; sum of large arrays: ${report.bandwidth.toFixed(1)} GB/s`,
+    ...report.absent.map(({ engine, reason }) => `${engine}: absent, ${reason}`),
+  ];
+  if (othersCores.max > 0.2)
+    lines.push(
+      `warning: other processes took ${othersCores.mean.toFixed(2)} cores, ${othersCores.max.toFixed(2)} at worst; these figures are noisy`,
+    );
+  for (const result of report.results) lines.push('', ...describe(result, report));
+  for (const figures of report.caffe) lines.push('', ...describeCaffe(figures, report));
+  if (report.operations !== null) lines.push('', ...operationLines(report.operations, report));
+  return lines.join('\n');
+}
+
+function describe(result: Result, report: Report): string[] {
+  const { engine, net, batch, quiet, busy, eventLoop, firstAnswer, peakBytes } = result;
+  const times = quiet.flat();
+  const share = (2 * result.macs) / median(times) / 1e6 / report.sgemmGflops;
+  const indent = ' '.repeat(2);
+  const lines = [
+    `${net}, batch ${batch}, ${engine}: ${imagesPerSecond(quiet, batch).toFixed(1)} images/s`,
+    `${indent}a run: median ${ms(median(times))}, ${ms(Math.min(...times))} to ${ms(Math.max(...times))}, ${times.length} runs; ${percent(share)} of sgemm`,
+    `${indent}disk to first answer ${ms(median(firstAnswer))}; peak memory ${peakBytes === null ? 'unknown' : `${(peakBytes / 1e6).toFixed(0)} MB`}`,
+  ];
+  if (eventLoop !== null)
+    lines.push(
+      `${indent}event loop late by: median ${ms(eventLoop.median)}, p99 ${ms(eventLoop.p99)}, most ${ms(eventLoop.max)}`,
+    );
+  if (busy !== null) {
+    const beside = imagesPerSecond(busy, batch);
+    lines.push(
+      `${indent}beside a busy core: ${beside.toFixed(1)} images/s, ${percent(beside / imagesPerSecond(quiet, batch))} of quiet`,
+    );
+  }
+  const own = ownResult(report, net, batch);
+  if (own !== undefined && own !== result) {
+    const besides =
+      busy === null || own.busy === null
+        ? ''
+        : `, beside a busy core ${(median(busy.flat()) / median(own.busy.flat())).toFixed(2)}`;
+    lines.push(`${indent}its median over ${own.engine}'s: ${ratio(result, own).toFixed(2)}${besides}`);
+  }
+  return lines;
+}
+
+/** The first engine's result on a net: what the others are compared with. */
+export function ownResult(report: Report, net: string, batch: number): Result | undefined {
+  return report.results.find((each) => each.net === net && each.batch === batch);
+}
+
+/** How many times as long as `own` a result takes, by medians. */
+export function ratio(result: Result, own: Result): number {
+  return median(result.quiet.flat()) / median(own.quiet.flat());
+}
+
+function describeCaffe({ net, batch, time, recordedOn }: CaffeFigures, report: Report): string[] {
+  const place = recordedOn === null ? 'in this run' : `recorded on ${recordedOn}`;
+  const lines = [
+    `${net}, batch ${batch}, Caffe (${time.device ?? 'device not said'}), ${place}: forward ${ms(time.averageForward)}, backward ${ms(time.averageBackward)}, ${time.iterations} iterations`,
+  ];
+  const own = ownResult(report, net, batch);
+  if (own !== undefined && recordedOn === null)
+    lines.push(
+      `  its forward over ${own.engine}'s: ${(time.averageForward / median(own.quiet.flat())).toFixed(2)}`,
+    );
+  return lines;
+}
+
+function operationLines(operations: NonNullable<Report['operations']>, report: Report): string[] {
+  return [
+    `operations at batch ${operations.batch}: median, GFLOP/s, GB/s, share of the limit that binds`,
+    ...operations.times.map((time) => {
+      const milliseconds = median(time.milliseconds);
+      const gflops = time.macs === 0 ? '' : ((2 * time.macs) / milliseconds / 1e6).toFixed(0);
+      const share = percent(shareOfPeak(time, report));
+      return `${milliseconds.toFixed(3).padStart(9)} ms ${gflops.padStart(5)} ${(time.bytes / milliseconds / 1e6).toFixed(1).padStart(6)} ${share.padStart(5)}  ${time.name}  (${time.implementation})`;
+    }),
+  ];
+}
+
+const ms = (value: number) => `${value.toFixed(value < 10 ? 2 : 1)} ms`;
+const percent = (share: number) => `${(100 * share).toFixed(0)}%`;

@@ -1,0 +1,157 @@
+/**
+ * `.solverstate` and `.solverstate.h5`: what Caffe needs beside the weights to go on (SGDSolver's
+ * SnapshotSolverStateTo… and RestoreSolverStateFrom… in sgd_solver.cpp). Read and written as Caffe does.
+ */
+import { readFile } from 'node:fs/promises';
+import type { Dataset } from 'h5wasm/node';
+import { WeightsError } from '../errors.ts';
+import { saveFileAtomically } from './atomic-file.ts';
+import type { Blob } from './blob.ts';
+import { readBlob } from './caffemodel.ts';
+import { blobOf, hdf5Library, isHdf5, writeBlob, writeHdf5 } from './hdf5-weights.ts';
+import { readFields } from './wire.ts';
+import { blobChunks } from './write-caffemodel.ts';
+import { bytesField, integerField, lengthDelimited } from './write-wire.ts';
+
+/** caffe.proto's SolverState. */
+export interface SolverState {
+  /** Iterations done. */
+  readonly iter: number;
+  /** The path of the weights, as written; empty where there is none. */
+  readonly learned_net: string;
+  /** Steps of the rate that were taken. */
+  readonly current_step: number;
+  /** One blob a learnable parameter, then again one each for Adam and AdaDelta. */
+  readonly history: readonly Blob[];
+}
+
+const FIELD = { iter: 1, learned_net: 2, history: 3, current_step: 4 };
+
+/**
+ * Reads a solver's state; which of both forms it has is seen from its first bytes.
+ * @throws WeightsError naming the file and what is wrong
+ */
+export async function readSolverState(path: string): Promise<SolverState> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    throw new WeightsError(
+      'weights/not-found',
+      { file: path },
+      'cannot be read; give the path of a .solverstate or .solverstate.h5',
+      { cause: error },
+    );
+  }
+  return isHdf5(bytes) ? readHdf5State(path) : readBinaryState(bytes, path);
+}
+
+/** Writes a .solverstate, whole or not at all. @throws the file system's error */
+export function saveSolverState(path: string, state: SolverState): Promise<void> {
+  return saveFileAtomically(path, stateChunks(state));
+}
+
+/** Writes a .solverstate.h5, whole or not at all. @throws WeightsError */
+export function saveHdf5SolverState(path: string, state: SolverState): Promise<void> {
+  return writeHdf5(path, async (file) => {
+    const integer = (name: string, value: number) =>
+      file.create_dataset({ name, data: Int32Array.of(value), shape: [1], dtype: '<i4' });
+    integer('iter', state.iter);
+    // Caffe reads as many bytes as the type has and takes them for a C string: its zero has to be among them.
+    const length = Buffer.byteLength(state.learned_net) + 1;
+    file.create_dataset({ name: 'learned_net', data: state.learned_net, shape: [], dtype: `S${length}` });
+    integer('current_step', state.current_step);
+    const history = file.create_group('history');
+    for (const [i, blob] of state.history.entries()) await writeBlob(history, i, blob);
+  });
+}
+
+function readBinaryState(bytes: Uint8Array, file: string): SolverState {
+  const state = { iter: 0, learned_net: '', current_step: 0, history: [] as Blob[] };
+  let known = false;
+  for (const { number, wireType, value, bytes: payload } of readFields(bytes, {
+    file,
+    what: 'SolverState',
+  })) {
+    if (wireType === 0 && number === FIELD.iter) {
+      state.iter = value;
+      known = true;
+    } else if (wireType === 0 && number === FIELD.current_step) state.current_step = value;
+    else if (wireType === 2 && number === FIELD.learned_net)
+      state.learned_net = Buffer.from(payload).toString('utf8');
+    else if (wireType === 2 && number === FIELD.history)
+      state.history.push(readBlob(payload, file, `history ${state.history.length}`));
+  }
+  // A caffemodel is a NetParameter: its field 1 is the name, a string.
+  if (!known)
+    throw new WeightsError(
+      'weights/solver-state',
+      { file },
+      'this is no solver state, it says no iteration; give the .solverstate that lies beside the .caffemodel',
+    );
+  return checked(state, file);
+}
+
+function checked(state: SolverState, file: string): SolverState {
+  const { iter, current_step } = state;
+  if (!(Number.isInteger(iter) && iter >= 0 && Number.isInteger(current_step) && current_step >= 0))
+    throw new WeightsError(
+      'weights/solver-state',
+      { file },
+      `iteration ${iter} and step ${current_step} are not possible; the file is damaged`,
+    );
+  return state;
+}
+
+async function readHdf5State(path: string): Promise<SolverState> {
+  const h5wasm = await hdf5Library();
+  let file: InstanceType<typeof h5wasm.File> | null = null;
+  try {
+    file = new h5wasm.File(path, 'r');
+    const history = file.get('history');
+    if (!(history instanceof h5wasm.Group) || !file.keys().includes('iter'))
+      throw new WeightsError(
+        'weights/solver-state',
+        { file: path },
+        'there is no /iter and /history; expected the HDF5 form of a Caffe solver state',
+      );
+    const value = (name: string) => (file!.get(name) as Dataset | null)?.value ?? 0;
+    const integer = (name: string) =>
+      Number(ArrayBuffer.isView(value(name)) ? (value(name) as Int32Array)[0] : value(name));
+    const indices = history
+      .keys()
+      .map(Number)
+      .sort((a, b) => a - b);
+    const text = String(value('learned_net') || '');
+    return checked(
+      {
+        iter: integer('iter'),
+        // Bytes behind the zero are no part of a C string.
+        learned_net: text.split('\0', 1)[0]!,
+        current_step: integer('current_step'),
+        history: indices.map((i) => blobOf(history.get(String(i)) as Dataset, path, 'history', String(i))),
+      },
+      path,
+    );
+  } catch (error) {
+    if (error instanceof WeightsError) throw error;
+    const reason = (error as Error).message.split('\n')[0];
+    throw new WeightsError('weights/hdf5', { file: path }, `the HDF5 data is damaged (${reason})`, {
+      cause: error,
+    });
+  } finally {
+    file?.close();
+  }
+}
+
+function* stateChunks({ iter, learned_net, current_step, history }: SolverState): Generator<Uint8Array> {
+  yield integerField(FIELD.iter, iter);
+  if (learned_net !== '') yield bytesField(FIELD.learned_net, learned_net);
+  for (const blob of history) {
+    const { head, data } = blobChunks(blob, false);
+    yield lengthDelimited(FIELD.history, head.length + data.length);
+    yield head;
+    yield data;
+  }
+  yield integerField(FIELD.current_step, current_step);
+}

@@ -1,0 +1,85 @@
+/** `resnode test`: Caffe's `caffe test`. */
+import { Command } from 'commander';
+import { filterNet, readNetFile } from '../caffe/net-parameter.ts';
+import { lossWeightsOf } from '../train/open-training.ts';
+import { solverData } from '../train/solver-data.ts';
+import { testNet } from '../train/test-net.ts';
+import {
+  type DeviceFlags,
+  deviceOptions,
+  integer,
+  netState,
+  openFlagged,
+  type PrecisionFlags,
+  precisionOption,
+  type StateFlags,
+  stateOptions,
+} from './options.ts';
+import { figure } from './training-log.ts';
+
+interface Flags extends DeviceFlags, PrecisionFlags, StateFlags {
+  model: string;
+  weights: string;
+  iterations: number;
+  gpu?: number;
+  augment?: string;
+  json?: boolean;
+}
+
+export function test(): Command {
+  const command = new Command('test')
+    .description("run a net's TEST phase over its own data and average what it gives")
+    .requiredOption('--model <prototxt>', 'the net, with data layers')
+    .requiredOption('--weights <caffemodel>', 'its weights (.caffemodel or .caffemodel.h5)')
+    .option('--iterations <n>', 'how many batches', integer(1), 50)
+    .option('--gpu <id>', "Caffe's flag: the same as --device cuda:<id>", integer(0))
+    .option('--augment <json>', 'what is done to images beside transform_param')
+    .option('--json', 'print the averages as JSON')
+    .addHelpText(
+      'after',
+      '\nExample:\n  resnode test --model train_val.prototxt --weights net_iter_64000.caffemodel --iterations 100',
+    );
+  return stateOptions(precisionOption(deviceOptions(command))).action(async (flags: Flags) => {
+    const state = netState(flags);
+    const net = readNetFile(flags.model);
+    const filtered = filterNet(net, state);
+    await using device = await openFlagged(
+      flags.gpu === undefined ? flags : { ...flags, device: `cuda:${flags.gpu}` },
+    );
+    const source = await solverData(flags.model, flags.augment)(filtered, { phase: state.phase, seed: 1 });
+    try {
+      await using model = await device.load({
+        model: net,
+        weights: flags.weights,
+        precision: flags.precision,
+        inputShapes: source.shapes,
+        ...state,
+      });
+      const begin = performance.now();
+      const result = await testNet(model, source, {
+        iterations: flags.iterations,
+        lossWeights: lossWeightsOf({ filtered, state }, source),
+        onBatch: (i, outputs) => {
+          if (!flags.json)
+            for (const { name, values } of outputs)
+              for (const value of values) console.log(`Batch ${i}, ${name} = ${figure(value)}`);
+          return true;
+        },
+      });
+      const { outputs, loss } = result!;
+      const seconds = (performance.now() - begin) / 1000;
+      if (flags.json) {
+        console.log(JSON.stringify({ iterations: flags.iterations, outputs, loss, seconds }));
+        return;
+      }
+      console.log(`Loss: ${figure(loss)}`);
+      for (const { name, values, lossWeight } of outputs)
+        for (const value of values)
+          console.log(
+            `${name} = ${figure(value)}${lossWeight === 0 ? '' : ` (* ${figure(lossWeight)} = ${figure(lossWeight * value)} loss)`}`,
+          );
+    } finally {
+      await source.dispose();
+    }
+  });
+}

@@ -1,0 +1,165 @@
+/** `resnode train`: Caffe's `caffe train`. */
+import { createWriteStream } from 'node:fs';
+import { finished } from 'node:stream/promises';
+import { Command, Option } from 'commander';
+import { readSolverFile, type SolverParameter } from '../caffe/solver-parameter.ts';
+import type { DeviceKind } from '../runtime/device.ts';
+import type { SolverEvent } from '../train/events.ts';
+import { Solver, type SolverRequest } from '../train/solver.ts';
+import { solverData } from '../train/solver-data.ts';
+import { splitList } from '../train/solver-nets.ts';
+import { type DeviceFlags, deviceOptions, integer, names, openFlagged, real } from './options.ts';
+import { eventJson, eventLines, progressLine } from './training-log.ts';
+
+type Effect = SolverRequest | 'none';
+
+interface Flags extends DeviceFlags {
+  solver: string;
+  weights?: string;
+  snapshot?: string;
+  gpu?: number;
+  recompute?: boolean;
+  frozenBn?: boolean;
+  warmupIterations?: number;
+  warmupRate?: number;
+  cosine?: boolean;
+  augment?: string;
+  level?: number;
+  stage?: string[];
+  sigint_effect: Effect;
+  sighup_effect: Effect;
+  log?: string;
+  json?: boolean;
+}
+
+export function train(): Command {
+  const effect = (flag: string, signal: string, value: Effect) =>
+    new Option(`${flag} <effect>`, `what ${signal} does: stop (with a snapshot), snapshot or none`)
+      .choices(['stop', 'snapshot', 'none'])
+      .default(value);
+  const command = new Command('train')
+    .description('train a net as its solver says')
+    .requiredOption('--solver <prototxt>', 'the solver')
+    .option(
+      '--weights <files>',
+      'weights to begin with, with commas between them, instead of those of the solver',
+    )
+    .option('--snapshot <solverstate>', 'go on from this snapshot')
+    .option('--gpu <id>', "Caffe's flag: the same as --device cuda:<id>", integer(0))
+    .option('--recompute', 'take less memory and more time: compute blocks again in the backward pass')
+    .option('--frozen-bn', 'every BatchNorm keeps its statistics, as use_global_stats: true')
+    .option('--warmup-iterations <n>', 'train so many iterations with --warmup-rate first', integer(1))
+    .option('--warmup-rate <rate>', 'the rate of the warm-up (default: a tenth of base_lr)', real)
+    .option('--cosine', "let the rate fall along a cosine to max_iter, instead of the solver's lr_policy")
+    .option(
+      '--augment <json>',
+      "what is done to images beside transform_param (see the README's data section)",
+    )
+    .option('--level <n>', "level of the training net's state", integer(0))
+    .option('--stage <names>', "stages of the training net's state, with commas between them", names)
+    .addOption(effect('--sigint_effect', 'SIGINT (Ctrl-C)', 'stop'))
+    .addOption(effect('--sighup_effect', 'SIGHUP', 'snapshot'))
+    .option('--log <file>', 'write every event as a line of JSON, undisplayed iterations too')
+    .option('--json', 'print events as lines of JSON; of iterations those that `display` names')
+    .addHelpText(
+      'after',
+      `
+Without --device and --gpu, the solver's solver_mode and device_id decide; where it has none, --device auto.
+Status 0: finished, or stopped by a signal with a snapshot. 1: diverged, or failed. A second Ctrl-C ends at once.
+
+Examples:
+  resnode train --solver solver.prototxt --log log.jsonl
+  resnode train --solver solver.prototxt --weights ResNet-50-model.caffemodel --device cpu --threads 2
+  resnode train --solver solver.prototxt --snapshot resnet_iter_5000.solverstate
+  resnode train --solver cifar110.prototxt --warmup-iterations 400 --warmup-rate 0.01 --augment augment.json`,
+    );
+  return deviceOptions(command).action(async (flags: Flags) => {
+    const fail = (text: string) => command.error(`error: ${text}`, { exitCode: 2 });
+    if (flags.weights !== undefined && flags.snapshot !== undefined)
+      fail('expected --weights to begin with or --snapshot to go on from, not both');
+    if (flags.warmupRate !== undefined && flags.warmupIterations === undefined)
+      fail('--warmup-rate needs --warmup-iterations');
+    const parameter = readSolverFile(flags.solver);
+    const kind = deviceOf(parameter, flags, command.getOptionValueSource('device') !== 'default');
+    await using device = await openFlagged({ ...flags, device: kind });
+    const solver = new Solver({
+      solver: parameter,
+      device,
+      data: solverData(flags.solver, flags.augment),
+      recompute: flags.recompute ?? false,
+      frozenBatchNorm: flags.frozenBn ?? false,
+      cosine: flags.cosine ?? false,
+      ...(flags.weights === undefined ? {} : { weights: splitList(flags.weights) }),
+      ...(flags.snapshot === undefined ? {} : { snapshot: flags.snapshot }),
+      ...(flags.level === undefined ? {} : { level: flags.level }),
+      ...(flags.stage === undefined ? {} : { stages: flags.stage }),
+      ...(flags.warmupIterations === undefined
+        ? {}
+        : {
+            warmup: {
+              iterations: flags.warmupIterations,
+              rate: flags.warmupRate ?? (parameter.base_lr ?? 0) / 10,
+            },
+          }),
+    });
+    using _ = handleSignals(solver, { SIGINT: flags.sigint_effect, SIGHUP: flags.sighup_effect });
+    // A run that goes on goes on with its log.
+    const log =
+      flags.log === undefined
+        ? null
+        : createWriteStream(flags.log, { flags: flags.snapshot === undefined ? 'w' : 'a' });
+    const print = printer(flags.json === true);
+    for await (const event of solver.run()) {
+      log?.write(`${eventJson(event)}\n`);
+      print(event);
+      if (event.type === 'diverged') {
+        console.error(`resnode: ${event.message}`);
+        process.exitCode = 1;
+      }
+    }
+    if (log !== null) await finished(log.end());
+  });
+}
+
+function deviceOf(solver: SolverParameter, { gpu, device }: Flags, isGiven: boolean): DeviceKind {
+  if (gpu !== undefined) return `cuda:${gpu}`;
+  if (isGiven || solver.solver_mode === undefined) return device;
+  return solver.solver_mode === 'CPU' ? 'cpu' : `cuda:${solver.device_id ?? 0}`;
+}
+
+/** Signals ask the solver as Caffe's do; where one was already asked to stop, the next ends the process. */
+function handleSignals(solver: Solver, effects: Readonly<Record<'SIGINT' | 'SIGHUP', Effect>>): Disposable {
+  const listeners = Object.entries(effects).map(([signal, effect]) => {
+    const listener = () => {
+      if (effect === 'none') return;
+      solver.request(effect);
+      if (effect === 'stop') process.removeListener(signal, listener);
+    };
+    process.on(signal, listener);
+    return () => process.removeListener(signal, listener);
+  });
+  return {
+    [Symbol.dispose]: () => {
+      for (const remove of listeners) remove();
+    },
+  };
+}
+
+// On a terminal, iterations that are not displayed pass by in one line on stderr, five times a second at most.
+function printer(isJson: boolean): (event: SolverEvent) => void {
+  let shown = 0;
+  let isOpen = false;
+  return (event) => {
+    if (event.type === 'iteration' && !event.display) {
+      if (isJson || !process.stderr.isTTY || performance.now() - shown < 200) return;
+      shown = performance.now();
+      isOpen = true;
+      process.stderr.write(`\r\x1b[K${progressLine(event)}`);
+      return;
+    }
+    if (isOpen) process.stderr.write('\r\x1b[K');
+    isOpen = false;
+    if (isJson) console.log(eventJson(event));
+    else for (const line of eventLines(event)) (event.type === 'warning' ? console.error : console.log)(line);
+  };
+}

@@ -1,0 +1,108 @@
+/**
+ * What the training of residual networks does to its images beyond Caffe's transform_param. A prototxt stays loadable
+ * by Caffe: these are options beside it, in code or in a JSON file.
+ */
+import { readFileSync } from 'node:fs';
+import { ArgumentError } from '../errors.ts';
+
+export interface Augment {
+  /**
+   * Resizes an image to this shorter side, aspect kept, bilinear as OpenCV's, before the crop; of two numbers, a whole
+   * one between them (both included) is drawn for each image: [256, 480] (He et al. 2015, section 3.4).
+   */
+  readonly shorterSide?: number | readonly [number, number];
+  /**
+   * Zeros on all four sides, from which crop_size is then cut: 4 for CIFAR (section 4.2). They are zeros of what the net
+   * gets, after the mean was subtracted: the paper pads images with the mean subtracted, fb.resnet.torch normalised ones.
+   */
+  readonly pad?: number;
+  /**
+   * The mean image is of the crop's size and is subtracted from the crop before it is mirrored, as MSRA's
+   * ResNet_mean.binaryproto. Without this it is of the whole image's size and subtracted there, as Caffe does.
+   */
+  readonly meanOfCrop?: boolean;
+  /** Colour augmentation by the principal components of the pixels' colours (Krizhevsky et al. 2012, section 4.1). */
+  readonly lighting?: Lighting;
+  /** Database records in random order, another one every epoch; Caffe has this for lists alone (ImageData). */
+  readonly shuffle?: boolean;
+}
+
+/** To every pixel, Σ αᵢ·λᵢ·pᵢ is added before the mean is subtracted, αᵢ normal and drawn once an image. */
+export interface Lighting {
+  /** Of α. Default 0.1. */
+  readonly std?: number;
+  /** λ, for pixels of 0 to 255. Default ImageNet's, 55.4625, 4.794, 1.1475 (fb.resnet.torch's times 255). */
+  readonly eigenvalues?: readonly number[];
+  /** Rows R, G, B; a column is a component. Default ImageNet's (fb.resnet.torch, datasets/imagenet.lua). */
+  readonly eigenvectors?: readonly (readonly number[])[];
+}
+
+export const IMAGENET_LIGHTING: Required<Lighting> = {
+  std: 0.1,
+  eigenvalues: [55.4625, 4.794, 1.1475],
+  eigenvectors: [
+    [-0.5675, 0.7192, 0.4009],
+    [-0.5808, -0.0045, -0.814],
+    [-0.5836, -0.6948, 0.4203],
+  ],
+};
+
+/** @param name How the argument is called in errors. @throws ArgumentError for an unknown field or a wrong value */
+export function checkAugment(value: unknown, name = 'augment'): Augment {
+  const fields = record(value, name, ['shorterSide', 'pad', 'meanOfCrop', 'lighting', 'shuffle']);
+  const { shorterSide, pad, meanOfCrop, lighting, shuffle } = fields;
+  const isSide = (side: unknown) => Number.isInteger(side) && (side as number) >= 1;
+  const [low, high, ...rest] = Array.isArray(shorterSide) ? shorterSide : [shorterSide, shorterSide];
+  if (shorterSide !== undefined && !(isSide(low) && isSide(high) && low <= high && rest.length === 0))
+    throw new ArgumentError(
+      `${name}.shorterSide`,
+      'a side in pixels, or the smallest and the largest',
+      shorterSide,
+    );
+  if (pad !== undefined && !(Number.isInteger(pad) && (pad as number) >= 0))
+    throw new ArgumentError(`${name}.pad`, 'a number of pixels', pad);
+  for (const [field, flag] of Object.entries({ meanOfCrop, shuffle }))
+    if (flag !== undefined && typeof flag !== 'boolean')
+      throw new ArgumentError(`${name}.${field}`, 'true or false', flag);
+  if (lighting !== undefined) checkLighting(lighting, `${name}.lighting`);
+  return fields as Augment;
+}
+
+function checkLighting(value: unknown, name: string): void {
+  const fields = record(value, name, ['std', 'eigenvalues', 'eigenvectors']);
+  const { std, eigenvalues, eigenvectors } = { ...IMAGENET_LIGHTING, ...fields } as Required<Lighting>;
+  const isTriple = (list: unknown) =>
+    Array.isArray(list) && list.length === 3 && list.every((number) => Number.isFinite(number));
+  if (!(std >= 0)) throw new ArgumentError(`${name}.std`, 'a standard deviation', std);
+  if (!isTriple(eigenvalues)) throw new ArgumentError(`${name}.eigenvalues`, 'three numbers', eigenvalues);
+  if (!(Array.isArray(eigenvectors) && eigenvectors.length === 3 && eigenvectors.every(isTriple)))
+    throw new ArgumentError(`${name}.eigenvectors`, 'three rows (R, G, B) of three numbers', eigenvectors);
+}
+
+/**
+ * Reads a JSON file with an object a phase: `{ "TRAIN": { "pad": 4 }, "TEST": {} }`.
+ * @returns What it has for `phase`; nothing where it does not name it.
+ * @throws ArgumentError naming the file and the field
+ */
+export function readAugment(file: string, phase: 'TRAIN' | 'TEST'): Augment {
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new ArgumentError('augment', `a readable JSON file (${(error as Error).message})`, file);
+  }
+  const phases = record(value, file, ['TRAIN', 'TEST']);
+  const checked = Object.entries(phases).map(([name, augment]) => [
+    name,
+    checkAugment(augment, `${file}: ${name}`),
+  ]);
+  return Object.fromEntries(checked)[phase] ?? {};
+}
+
+function record(value: unknown, name: string, known: readonly string[]): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new ArgumentError(name, `an object with ${known.join(', ')}`, value);
+  const unknown = Object.keys(value).find((field) => !known.includes(field));
+  if (unknown !== undefined) throw new ArgumentError(name, `only the fields ${known.join(', ')}`, unknown);
+  return value as Record<string, unknown>;
+}

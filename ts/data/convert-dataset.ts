@@ -1,0 +1,149 @@
+/** Images → an LMDB of Datums as Caffe's converters write them: convert_mnist_data, convert_cifar_data, convert_imageset. */
+import { readFile } from 'node:fs/promises';
+import { extname } from 'node:path';
+import { DataError } from '../errors.ts';
+import { decodeImage } from '../image/decode.ts';
+import { breather } from './breathe.ts';
+import { writeDatum } from './datum.ts';
+import { pixelsOfImage, planesOf, resizePixels } from './pixels.ts';
+import { shuffled } from './random.ts';
+import type { RawImages } from './raw-images.ts';
+import { LmdbWriter } from './write-lmdb.ts';
+
+export interface ConvertOptions {
+  /** In random order, by this seed. Default: as they come. */
+  readonly shuffle?: number;
+  /** Told now and then how many records there are. */
+  readonly progress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Images by path. `name` is what a record's key ends with (convert_imageset: as in the list). */
+export interface NamedImage {
+  readonly path: string;
+  readonly name: string;
+  readonly label: number;
+}
+
+export interface ConvertImagesOptions extends ConvertOptions {
+  /** To exactly this size, bilinear. */
+  readonly resize?: { readonly width: number; readonly height: number };
+  readonly grey?: boolean;
+  /**
+   * Keeps files as they are where nothing is to change; else encodes as `encodeType` ('jpg' or 'png'; default by the
+   * file's name). Default false: decoded, planes B, G, R.
+   */
+  readonly encoded?: boolean;
+  readonly encodeType?: 'jpg' | 'png';
+  /** All must be of the first one's size. */
+  readonly checkSize?: boolean;
+}
+
+/**
+ * Writes images that are arrays.
+ * @param digits Of the key: 8 as convert_mnist_data, 5 as convert_cifar_data.
+ * @returns How many records there are.
+ * @throws DataError, or the file system's error; nothing is left behind then
+ */
+export function convertRawImages(
+  images: RawImages,
+  output: string,
+  digits: number,
+  options: ConvertOptions = {},
+): Promise<number> {
+  const [channels, height, width] = images.shape;
+  return writeRecords(output, images.labels.length, options, async (i, place) => ({
+    key: keyOf(place, images.labels.length, digits),
+    value: writeDatum({ channels, height, width, data: images.image(i), label: images.labels[i]! }),
+  }));
+}
+
+/** Writes images from files; else as convertRawImages. @throws DataError, ImageError naming the file */
+export async function convertImages(
+  images: readonly NamedImage[],
+  output: string,
+  options: ConvertImagesOptions = {},
+): Promise<number> {
+  let firstSize: string | null = null;
+  return writeRecords(output, images.length, options, async (i, place) => {
+    const { path, name, label } = images[i]!;
+    const key = `${keyOf(place, images.length, 8)}_${name}`;
+    const { value, size } = await datumOfFile(path, label, options);
+    firstSize ??= size;
+    if (options.checkSize && size !== firstSize)
+      throw new DataError(
+        'data/size',
+        { file: path },
+        `is ${size}, the first image ${firstSize}; resize them`,
+      );
+    return { key, value };
+  });
+}
+
+async function datumOfFile(
+  path: string,
+  label: number,
+  { resize, grey = false, encoded = false, encodeType }: ConvertImagesOptions,
+): Promise<{ value: Buffer; size: string }> {
+  const own = { '.jpg': 'jpg', '.jpeg': 'jpg', '.png': 'png' }[extname(path).toLowerCase()];
+  const type = encodeType ?? own;
+  const image = await decodeImage(path); // also where its bytes are kept: a broken file is found now
+  const isColour = image.channels === 3;
+  const pixels = pixelsOfImage(image, !grey);
+  const resized = resize === undefined ? pixels : await resizePixels(pixels, resize.width, resize.height);
+  const { width, height } = resized;
+  const size = `${resized.offsets.length}×${height}×${width}`;
+  if (!encoded && encodeType === undefined)
+    return {
+      size,
+      value: writeDatum({ channels: resized.offsets.length, height, width, data: planesOf(resized), label }),
+    };
+  if (type === undefined)
+    throw new DataError(
+      'data/encode-type',
+      { file: path },
+      'its name does not say how to encode it; give encodeType, jpg or png',
+    );
+  if (resize === undefined && isColour !== grey && type === own)
+    return { size, value: writeDatum({ data: await readFile(path), label, encoded: true }) };
+  const { default: sharp } = await import('sharp');
+  // sharp takes R, G, B; the planes are B, G, R.
+  const planes = planesOf(resized);
+  const channels = resized.offsets.length as 1 | 3;
+  const raw = Buffer.allocUnsafe(planes.length);
+  for (let i = 0, area = width * height; i < area; i++)
+    for (let c = 0; c < channels; c++) raw[i * channels + channels - 1 - c] = planes[c * area + i]!;
+  const pipeline = sharp(raw, { raw: { width, height, channels } });
+  // OpenCV's imwrite quality is 95 by default.
+  const data = await (type === 'png' ? pipeline.png() : pipeline.jpeg({ quality: 95 })).toBuffer();
+  return { size, value: writeDatum({ data, label, encoded: true }) };
+}
+
+async function writeRecords(
+  output: string,
+  count: number,
+  { shuffle, progress, signal }: ConvertOptions,
+  record: (index: number, place: number) => Promise<{ key: string; value: Buffer }>,
+): Promise<number> {
+  const order = shuffle === undefined ? null : await shuffled(count, shuffle);
+  const writer = new LmdbWriter(output);
+  const breathe = breather();
+  try {
+    for (let place = 0; place < count; place++) {
+      signal?.throwIfAborted();
+      const { key, value } = await record(order?.[place] ?? place, place);
+      writer.add(key, value);
+      if ((place + 1) % 1000 === 0) progress?.(place + 1, count);
+      await breathe();
+    }
+    writer.finish();
+  } catch (error) {
+    writer.abandon();
+    throw error;
+  }
+  return count;
+}
+
+// Keys sort as their numbers do.
+const keyOf = (place: number, count: number, digits: number): string =>
+  String(place).padStart(Math.max(digits, String(count - 1).length), '0');

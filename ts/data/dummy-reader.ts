@@ -1,0 +1,22 @@
+/** DummyData (dummy_data_layer.cpp): fillers draw anew for each batch, so that constants alone stay what they are. */
+import { fill, seededRandom } from '../caffe/fillers.ts';
+import { mix } from './random.ts';
+import type { Reader, ReaderSpec } from './reader.ts';
+
+export function dummyReader({ tops }: Extract<ReaderSpec, { kind: 'dummy' }>): Reader {
+  return {
+    describe: async () => ({
+      shapes: Object.fromEntries(tops.map(({ name, shape }) => [name, shape])),
+      decodes: false,
+    }),
+    // A whole batch is one sample: fillers look at the whole shape.
+    read: async ([sample]) =>
+      Object.fromEntries(
+        tops.map(({ name, shape, filler }, i) => [
+          name,
+          fill(filler, shape, seededRandom(mix(sample!.seed, i))),
+        ]),
+      ),
+    close: () => {},
+  };
+}

@@ -1,0 +1,124 @@
+/** Readers of images: of a database's Datums, and of a list's files. */
+import { seededRandom } from '../caffe/fillers.ts';
+import { DataError, ImageError, ResnodeError } from '../errors.ts';
+import { decodeImage } from '../image/decode.ts';
+import type { Datum } from './datum.ts';
+import { datumAt, openLmdb } from './lmdb.ts';
+import { type Pixels, pixelsOfDatum, pixelsOfImage, resizePixels } from './pixels.ts';
+import type { Description, Reader, ReaderSpec, Sample } from './reader.ts';
+import type { Batch } from './source.ts';
+import { resizeForCrop, type Transform, transformedShape, transformPixels } from './transform.ts';
+
+/** An image with its name for errors. */
+interface Labelled {
+  readonly name: string;
+  readonly label: number | null;
+  readonly pixels: Pixels;
+}
+
+/** Reads Datums, raw or encoded. @throws DataError */
+export function lmdbReader(spec: Extract<ReaderSpec, { kind: 'lmdb' }>): Reader {
+  const database = openLmdb(spec.path);
+  const { colour } = spec.transform;
+  const load = async ({ index }: Sample): Promise<Labelled> => {
+    const { key, datum } = datumAt(database, index);
+    const name = `record "${key}"`;
+    return {
+      name,
+      label: datum.label,
+      pixels: await named(database.file, name, () => pixelsOf(datum, colour)),
+    };
+  };
+  const isEncoded = (first: Sample) => datumAt(database, first.index).datum.encoded;
+  const reader = imageReader(spec, database.file, load);
+  return {
+    describe: async (first) => ({
+      ...(await reader.describe(first)),
+      count: database.count,
+      decodes: isEncoded(first) || spec.transform.augment.shorterSide !== undefined,
+    }),
+    read: reader.read,
+    close: () => database.close(),
+  };
+}
+
+/** A Datum's pixels, decoded where it is encoded (DecodeDatumToCVMat, DecodeDatumToCVMatNative). @throws ImageError */
+export async function pixelsOf(datum: Datum, colour: boolean | null): Promise<Pixels> {
+  return datum.encoded ? pixelsOfImage(await decodeImage(datum.data), colour) : pixelsOfDatum(datum);
+}
+
+/** Reads the files of a list (ReadImageToCVMat). */
+export function listReader(spec: Extract<ReaderSpec, { kind: 'images' }>): Reader {
+  const { list, resize, transform } = spec;
+  return imageReader(spec, undefined, async ({ image }) => {
+    const { path, label, line } = image!;
+    const name = `${list}:${line}: ${path}`;
+    const pixels = await named(undefined, name, async () => {
+      const decoded = pixelsOfImage(await decodeImage(path), transform.colour);
+      return resize === null ? decoded : resizePixels(decoded, resize.width, resize.height);
+    });
+    return { name, label, pixels };
+  });
+}
+
+function imageReader(
+  { tops, transform }: { tops: { data: string; label: string | null }; transform: Transform },
+  file: string | undefined,
+  load: (sample: Sample) => Promise<Labelled>,
+): Reader {
+  const prepare = async (sample: Sample) => {
+    const { name, label, pixels } = await load(sample);
+    const random = seededRandom(sample.seed);
+    const resized = await named(file, name, () => resizeForCrop(pixels, transform, random));
+    return { name, label, pixels: resized, random };
+  };
+  return {
+    async describe(first): Promise<Description> {
+      const { pixels, name, random } = await prepare(first);
+      const shape = transformedShape(pixels, transform);
+      const count = shape.reduce((product, dim) => product * dim, 1);
+      // What would be refused in the first batch is refused when the source is opened.
+      await named(file, name, () =>
+        transformPixels(pixels, transform, random, shape, new Float32Array(count), 0),
+      );
+      return {
+        shapes: { [tops.data]: shape, ...(tops.label === null ? {} : { [tops.label]: [] }) },
+        decodes: true,
+      };
+    },
+    async read(samples, shapes, stopped): Promise<Batch> {
+      const shape = shapes[tops.data]!;
+      const count = shape.reduce((product, dim) => product * dim, 1);
+      const data = new Float32Array(samples.length * count);
+      const labels = new Float32Array(samples.length);
+      for (const [i, sample] of samples.entries()) {
+        if (stopped()) break;
+        const { name, label, pixels, random } = await prepare(sample);
+        await named(file, name, () => transformPixels(pixels, transform, random, shape, data, i * count));
+        if (tops.label !== null) labels[i] = label ?? missingLabel(file, name);
+      }
+      return { [tops.data]: data, ...(tops.label === null ? {} : { [tops.label]: labels }) };
+    },
+    close: () => {},
+  };
+}
+
+function missingLabel(file: string | undefined, name: string): never {
+  throw new DataError(
+    'data/label',
+    file === undefined ? {} : { file },
+    `${name}: has no label (Caffe would take 0); write labels, or remove the layer's second top`,
+  );
+}
+
+/** What goes wrong with an image is said with its name. */
+async function named<T>(file: string | undefined, name: string, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const code = error instanceof ResnodeError ? error.code : 'data/image';
+    const { message } = error as Error;
+    const text = error instanceof ImageError ? message.slice((error.file ?? '').length + 2) : message;
+    throw new DataError(code, file === undefined ? {} : { file }, `${name}: ${text}`, { cause: error });
+  }
+}

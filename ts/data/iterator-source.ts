@@ -1,0 +1,107 @@
+/** Batches that the caller's own iterator makes (Input, MemoryData); they are checked and given on, untransformed. */
+import { DataError } from '../errors.ts';
+import type { Batch, DataSource } from './source.ts';
+import { checkState } from './state.ts';
+import { unlessAborted } from './unless-aborted.ts';
+
+export class IteratorSource implements DataSource {
+  readonly shapes: DataSource['shapes'];
+  readonly epochSize = null;
+  readonly #layer: string;
+  readonly #iterator: AsyncIterator<Batch>;
+  /** Asked of the iterator and not yet given: an aborted call leaves it to the next one. */
+  #pending: Promise<IteratorResult<Batch>> | null = null;
+  #given = 0;
+  #passed = 0;
+  #target = 0;
+  #waited = 0;
+  #isBusy = false;
+  #isDisposed = false;
+
+  constructor(layer: string, shapes: DataSource['shapes'], batches: AsyncIterable<Batch>) {
+    this.#layer = layer;
+    this.shapes = shapes;
+    this.#iterator = batches[Symbol.asyncIterator]();
+  }
+
+  get waited(): number {
+    return this.#waited;
+  }
+
+  async next(signal?: AbortSignal): Promise<Batch> {
+    signal?.throwIfAborted();
+    if (this.#isDisposed) throw new DataError('data/disposed', this.#at, 'the data source is disposed');
+    if (this.#isBusy)
+      throw new DataError(
+        'data/busy',
+        this.#at,
+        'next() was called before the last call had its batch; await it first',
+      );
+    this.#isBusy = true;
+    const begin = performance.now();
+    try {
+      // What a resumed run had been given already is passed over.
+      for (; this.#passed < this.#target; this.#passed++) await this.#take(signal);
+      const batch = await this.#take(signal);
+      this.#check(batch);
+      this.#given++;
+      return batch;
+    } finally {
+      this.#isBusy = false;
+      this.#waited += performance.now() - begin;
+    }
+  }
+
+  state(): unknown {
+    return { kind: 'iterator', count: null, seed: 0, position: this.#target + this.#given };
+  }
+
+  /** The iterator is to begin where it began then: batches that were given are taken from it and dropped. */
+  restore(state: unknown): void {
+    if (this.#given > 0 || this.#target > 0)
+      throw new DataError('data/state', this.#at, 'restore() comes before the first next()');
+    this.#target = checkState(state, { kind: 'iterator', count: null }, this.#layer).position;
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    // A generator at work would end only after that work, which may never come.
+    const end = this.#iterator.return?.();
+    if (this.#pending === null) await end;
+    else end?.catch(() => {});
+  }
+
+  get #at() {
+    return { layer: this.#layer };
+  }
+
+  async #take(signal: AbortSignal | undefined): Promise<Batch> {
+    this.#pending ??= this.#iterator.next();
+    this.#pending.catch(() => {}); // where nobody comes back for it
+    const { done, value } = await unlessAborted(this.#pending, signal);
+    if (done === true)
+      throw new DataError(
+        'data/ended',
+        this.#at,
+        `the iterator ended after ${this.#passed + this.#given} batches; give one that does not end, or train for fewer iterations`,
+      );
+    this.#pending = null;
+    return value;
+  }
+
+  #check(batch: Batch): void {
+    const expected = Object.entries(this.shapes).map(([top, shape]) => `${top} ${shape.join('×')}`);
+    for (const [top, shape] of Object.entries(this.shapes)) {
+      const array: unknown = batch?.[top];
+      const isArray = array instanceof Float32Array || array instanceof Uint8Array;
+      const count = shape.reduce((product, dim) => product * dim, 1);
+      if (!isArray || array.length !== count)
+        throw new DataError(
+          'data/batch',
+          this.#at,
+          `the iterator's batch ${this.#passed + this.#given} has ${isArray ? `${array.length} values` : 'no Float32Array or Uint8Array'} for "${top}"; expected ${expected.join(', ')}`,
+        );
+    }
+  }
+}

@@ -1,0 +1,30 @@
+/** A data layer while it is opened. */
+import type { DataError } from '../errors.ts';
+import type { Augment } from './augment.ts';
+import type { Batch } from './source.ts';
+
+export interface DataLayerOptions {
+  readonly phase: 'TRAIN' | 'TEST';
+  /** Of shuffles, crops, mirrors, fillers and all other randomness. Default 1. */
+  readonly seed?: number;
+  /** What file names of the prototxt are relative to. Default: the working folder, as for Caffe. */
+  readonly folder?: string;
+  /** Makes the batches of an Input or MemoryData layer; for another type, instead of its own data. */
+  readonly iterator?: AsyncIterable<Batch>;
+  /** Of `ranks` processes that train together, this one; in phase TRAIN each reads its own samples. Default 0 of 1. */
+  readonly rank?: number;
+  readonly ranks?: number;
+  /** What is done to images beside transform_param. */
+  readonly augment?: Augment;
+  /** Threads. Default 1 where samples are copied, up to 4 (libuv's own number) where they are decoded. */
+  readonly workers?: number;
+}
+
+export interface Context {
+  readonly name: string;
+  readonly type: string;
+  readonly tops: readonly string[];
+  readonly options: DataLayerOptions;
+  readonly path: (file: string) => string;
+  readonly refuse: (text: string) => DataError;
+}

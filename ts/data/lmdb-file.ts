@@ -1,0 +1,214 @@
+/**
+ * An LMDB file, read in place: the records of its main database by their position in the order of the keys.
+ *
+ * Written by hand because the package for Node, lmdb, is built for LMDB's later file format and crashes on the files
+ * that Caffe writes (docs/decisions/0005-lmdb.md). Reads with pread, so that a file cut short is an error and no
+ * SIGBUS; takes no lock, so that a read-only folder will do. The layout: liblmdb/mdb.c of LMDB 0.9 (MDB_page,
+ * MDB_node, MDB_db, MDB_meta), little-endian, 64-bit.
+ */
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { DataError } from '../errors.ts';
+
+export const MAGIC = 0xbeefc0de;
+export const PAGE_HEADER = 16;
+export const NODE_HEADER = 8;
+export const PAGE = { branch: 0x01, leaf: 0x02, overflow: 0x04, meta: 0x08 } as const;
+/** Byte offsets in a meta page. */
+export const META = {
+  magic: 16,
+  version: 20,
+  mapSize: 32,
+  pageSize: 40,
+  freeFlags: 44,
+  freeRoot: 80,
+  mainFlags: 92,
+  depth: 94,
+  branchPages: 96,
+  leafPages: 104,
+  overflowPages: 112,
+  entries: 120,
+  root: 128,
+  lastPage: 136,
+  transaction: 144,
+} as const;
+export const NO_PAGE = 2n ** 64n - 1n;
+/** The value lies in pages of its own. */
+export const BIG_DATA = 0x01;
+
+export interface LmdbRecord {
+  readonly key: Buffer;
+  readonly value: Buffer;
+}
+
+export class LmdbFile {
+  /** data.mdb */
+  readonly file: string;
+  /** How many records there are. */
+  readonly count: number;
+  readonly #descriptor: number;
+  readonly #pageSize: number;
+  readonly #pages: number;
+  readonly #leaves: readonly number[];
+  /** The position of the first record of each leaf, as far as it is known: one more than leaves looked at. */
+  readonly #starts: number[] = [0];
+  #leaf: { readonly number: number; readonly page: Buffer } | null = null;
+
+  /**
+   * Opens a folder with data.mdb (or that file) for reading.
+   * @throws DataError `data/not-found`, `data/lmdb`
+   */
+  constructor(path: string) {
+    this.file = dataFile(path);
+    this.#descriptor = openSync(this.file, 'r');
+    try {
+      const meta = this.#readMeta();
+      this.#pageSize = meta.readUInt32LE(META.pageSize);
+      this.#pages = Number(meta.readBigUInt64LE(META.lastPage)) + 1;
+      this.count = Number(meta.readBigUInt64LE(META.entries));
+      const root = meta.readBigUInt64LE(META.root);
+      this.#leaves = root === NO_PAGE ? [] : this.#leavesUnder(Number(root), meta.readUInt16LE(META.depth));
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** The record at a position from 0 to count − 1. @throws DataError where the file is damaged */
+  at(position: number): LmdbRecord {
+    const starts = this.#starts;
+    while (starts.at(-1)! <= position) {
+      const leaf = this.#leaves[starts.length - 1];
+      if (leaf === undefined)
+        throw this.#damaged(`has ${starts.at(-1)} records, but says that it has ${this.count}`);
+      starts.push(starts.at(-1)! + nodeCount(this.#page(leaf, PAGE.leaf)));
+    }
+    const index = lastAtMost(starts, position);
+    const number = this.#leaves[index]!;
+    if (this.#leaf?.number !== number) this.#leaf = { number, page: this.#page(number, PAGE.leaf) };
+    return this.#record(this.#leaf.page, position - starts[index]!, number);
+  }
+
+  close(): void {
+    closeSync(this.#descriptor);
+  }
+
+  // Of the two meta pages the one of the later transaction counts (mdb_env_pick_meta).
+  #readMeta(): Buffer {
+    const head = this.#read(0, 256, 'the first meta page');
+    if (head.readUInt32LE(META.magic) !== MAGIC)
+      throw this.#damaged(
+        head.readUInt32LE(META.magic + 8) === MAGIC
+          ? "is of LMDB's later format, which Caffe cannot read either; copy it with a tool of LMDB 0.9 (mdb_dump and mdb_load)"
+          : 'is no LMDB database of a 64-bit little-endian machine',
+      );
+    const pageSize = head.readUInt32LE(META.pageSize);
+    if (head.readUInt32LE(META.version) !== 1 || pageSize < 256 || pageSize > 65536 || pageSize % 2 !== 0)
+      throw this.#damaged(`is of version ${head.readUInt32LE(META.version)} with pages of ${pageSize} bytes`);
+    const second = this.#read(pageSize, 256, 'the second meta page');
+    const isLater =
+      second.readUInt32LE(META.magic) === MAGIC &&
+      second.readBigUInt64LE(META.transaction) > head.readBigUInt64LE(META.transaction);
+    const meta = isLater ? second : head;
+    const bytes = (Number(meta.readBigUInt64LE(META.lastPage)) + 1) * pageSize;
+    const { size } = fstatSync(this.#descriptor);
+    if (size < bytes) throw this.#damaged(`has ${size} bytes of ${bytes}: it is cut short; copy it again`);
+    if (meta.readUInt16LE(META.mainFlags) !== 0)
+      throw this.#damaged('has duplicate or integer keys, which Caffe does not write');
+    return meta;
+  }
+
+  #leavesUnder(root: number, depth: number): number[] {
+    let level = [root];
+    for (let i = 1; i < depth; i++) {
+      level = level.flatMap((number) => {
+        const page = this.#page(number, PAGE.branch);
+        return Array.from({ length: nodeCount(page) }, (_, j) => {
+          const at = this.#node(page, j, number);
+          return page.readUInt32LE(at) + page.readUInt16LE(at + 4) * 2 ** 32;
+        });
+      });
+      if (level.length > this.#pages) throw this.#damaged('has a page that occurs twice');
+    }
+    return level;
+  }
+
+  #record(page: Buffer, index: number, number: number): LmdbRecord {
+    const at = this.#node(page, index, number);
+    const size = page.readUInt32LE(at);
+    const flags = page.readUInt16LE(at + 4);
+    const begin = at + NODE_HEADER;
+    const end = begin + page.readUInt16LE(at + 6);
+    const isBig = (flags & BIG_DATA) !== 0;
+    if (end + (isBig ? 8 : size) > page.length)
+      throw this.#damaged(`page ${number}: a record leaves its page`);
+    if ((flags & ~BIG_DATA) !== 0)
+      throw this.#damaged('has databases inside; Caffe reads the main database alone');
+    const key = Buffer.from(page.subarray(begin, end));
+    if (!isBig) return { key, value: Buffer.from(page.subarray(end, end + size)) };
+    const first = Number(page.readBigUInt64LE(end));
+    if (first < 2 || PAGE_HEADER + size > (this.#pages - first) * this.#pageSize)
+      throw this.#damaged(`page ${number}: a value lies outside the file`);
+    return { key, value: this.#read(first * this.#pageSize + PAGE_HEADER, size, `page ${first}`) };
+  }
+
+  #node(page: Buffer, index: number, number: number): number {
+    const at = page.readUInt16LE(PAGE_HEADER + 2 * index);
+    if (at < PAGE_HEADER || at + NODE_HEADER > page.length)
+      throw this.#damaged(`page ${number}: a record leaves its page`);
+    return at;
+  }
+
+  #page(number: number, kind: number): Buffer {
+    if (!(number >= 2 && number < this.#pages)) throw this.#damaged(`page ${number} is outside the file`);
+    const page = this.#read(number * this.#pageSize, this.#pageSize, `page ${number}`);
+    const isOdd = PAGE_HEADER + 2 * nodeCount(page) > page.length;
+    if ((page.readUInt16LE(10) & 0x2f) !== kind || Number(page.readBigUInt64LE(0)) !== number || isOdd)
+      throw this.#damaged(`page ${number} is not what it should be`);
+    return page;
+  }
+
+  #read(offset: number, length: number, what: string): Buffer {
+    const bytes = Buffer.allocUnsafeSlow(length);
+    for (let done = 0; done < length; ) {
+      const count = readSync(this.#descriptor, bytes, done, length - done, offset + done);
+      if (count === 0) throw this.#damaged(`ends in the middle of ${what}; it is empty or cut short`);
+      done += count;
+    }
+    return bytes;
+  }
+
+  #damaged(text: string): DataError {
+    return new DataError('data/lmdb', { file: this.file }, text);
+  }
+}
+
+const nodeCount = (page: Buffer): number => Math.max(0, (page.readUInt16LE(12) - PAGE_HEADER) >> 1);
+
+function lastAtMost(sorted: readonly number[], value: number): number {
+  let low = 0;
+  for (let high = sorted.length; high - low > 1; ) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle]! <= value) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+function dataFile(path: string): string {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats?.isFile()) return path;
+  const file = join(path, 'data.mdb');
+  if (stats !== undefined && statSync(file, { throwIfNoEntry: false })?.isFile()) return file;
+  const isLeveldb =
+    stats !== undefined && statSync(join(path, 'CURRENT'), { throwIfNoEntry: false }) !== undefined;
+  throw new DataError(
+    isLeveldb ? 'data/leveldb' : 'data/not-found',
+    { file: path },
+    stats === undefined
+      ? 'there is no such folder; expected an LMDB database (a folder with data.mdb)'
+      : isLeveldb
+        ? "this is a LevelDB database, which is not read here; write the images again as LMDB (resnode dataset, or Caffe's convert_imageset --backend=lmdb)"
+        : 'there is no data.mdb in it; expected an LMDB database',
+  );
+}

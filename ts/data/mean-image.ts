@@ -1,0 +1,74 @@
+/** compute_image_mean: the mean of all images of a database. */
+
+import { blobFromFloats } from '../caffe/blob.ts';
+import { writeBinaryproto } from '../caffe/write-caffemodel.ts';
+import { DataError, ResnodeError } from '../errors.ts';
+import { breather } from './breathe.ts';
+import { pixelsOf } from './image-reader.ts';
+import { datumAt, openLmdb } from './lmdb.ts';
+
+export interface MeanOfImages {
+  /** Channels × height × width. */
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+  /** Of each channel, over all pixels. */
+  readonly channels: readonly number[];
+  readonly images: number;
+}
+
+/**
+ * The mean image of a database, summed in float64 and rounded once (Caffe sums in float32).
+ * @param path A folder with data.mdb; encoded images are decoded as they are.
+ * @throws DataError where there is none, an image is broken, or they differ in size (the record's key is named)
+ */
+export async function meanOfImages(
+  path: string,
+  options: { readonly progress?: (done: number, total: number) => void; readonly signal?: AbortSignal } = {},
+): Promise<MeanOfImages> {
+  const database = openLmdb(path);
+  const breathe = breather();
+  let shape: number[] = [];
+  let sums = new Float64Array(0);
+  try {
+    for (let i = 0; i < database.count; i++) {
+      options.signal?.throwIfAborted();
+      const { key, datum } = datumAt(database, i);
+      const { offsets, height, width, rowStride, pixelStride, data } = await pixelsOf(datum, null).catch(
+        (error) => {
+          const code = error instanceof ResnodeError ? error.code : 'data/image';
+          throw new DataError(code, { file: path }, `record "${key}": ${error.message}`, { cause: error });
+        },
+      );
+      if (i === 0) {
+        shape = [offsets.length, height, width];
+        sums = new Float64Array(offsets.length * height * width);
+      } else if (shape.join() !== [offsets.length, height, width].join())
+        throw new DataError(
+          'data/size',
+          { file: path },
+          `record "${key}" is ${offsets.length}×${height}×${width}, the first one ${shape.join('×')}; a mean image needs images of one size (resnode dataset images --resize)`,
+        );
+      let at = 0;
+      for (const offset of offsets)
+        for (let y = 0; y < height; y++)
+          for (let x = 0, from = offset + y * rowStride; x < width; x++, from += pixelStride)
+            sums[at++]! += data[from]!;
+      if ((i + 1) % 1000 === 0) options.progress?.(i + 1, database.count);
+      await breathe();
+    }
+    const area = shape[1]! * shape[2]!;
+    const mean = sums.map((sum) => sum / database.count);
+    const channels = Array.from({ length: shape[0]! }, (_, c) => {
+      const plane = mean.subarray(c * area, (c + 1) * area);
+      return plane.reduce((sum, value) => sum + value, 0) / area;
+    });
+    return { shape, data: Float32Array.from(mean), channels, images: database.count };
+  } finally {
+    database.close();
+  }
+}
+
+/** Writes a mean image as Caffe's mean_file: a BlobProto [1, channels, height, width]. */
+export function writeMeanImage(path: string, { shape, data }: Pick<MeanOfImages, 'shape' | 'data'>): void {
+  writeBinaryproto(path, blobFromFloats([1, ...shape], data));
+}

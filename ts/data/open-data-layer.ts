@@ -1,0 +1,218 @@
+/** A data layer of a prototxt → its source. Rules and defaults are those of Caffe's layer of that type. */
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { FillerSpec } from '../caffe/fillers.ts';
+import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
+import { DataError } from '../errors.ts';
+import { givenShapes } from './given-shapes.ts';
+import { readImageList } from './image-list.ts';
+import { IteratorSource } from './iterator-source.ts';
+import type { Context, DataLayerOptions } from './layer-context.ts';
+import { type Ahead, PrefetchedSource } from './prefetched-source.ts';
+import { mix, shuffled } from './random.ts';
+import type { DataSource } from './source.ts';
+import type { Stream } from './stream.ts';
+import { transformOf } from './transform-param.ts';
+
+/** The types of layers that openDataLayer takes. */
+export const DATA_LAYERS = ['Data', 'ImageData', 'HDF5Data', 'DummyData', 'MemoryData', 'Input'] as const;
+
+/**
+ * Opens the data of one layer. The first sample is read at once: what is wrong with it is said here.
+ * @throws DataError naming the layer; ArgumentError for wrong options
+ */
+export async function openDataLayer(layer: LayerParameter, options: DataLayerOptions): Promise<DataSource> {
+  const { seed = 1, folder = '.', rank = 0, ranks = 1 } = options;
+  const name = layer.name ?? '';
+  const type = layer.type ?? '';
+  const refuse = (text: string) => new DataError('data/layer', { layer: name }, text);
+  if (!(Number.isInteger(ranks) && ranks >= 1 && Number.isInteger(rank) && rank >= 0 && rank < ranks))
+    throw refuse(`rank ${rank} of ${ranks} is not possible`);
+  const tops = layer.top ?? [];
+  const context: Context = { name, type, tops, options, refuse, path: (file) => resolve(folder, file) };
+  const shapes = givenShapes(layer, context);
+  if (options.iterator !== undefined) {
+    if (shapes === null)
+      throw refuse(`the shapes of ${type} are in its data; an iterator needs an Input or MemoryData layer`);
+    return new IteratorSource(name, shapes, options.iterator);
+  }
+  const ahead = (prefetch: unknown): Ahead => ({ seed: mix(seed), prefetch: Number(prefetch) });
+  // base_data_layer.cpp takes the prefetch of data_param for every type.
+  const { prefetch } = withDefaults<{ prefetch: number }>('DataParameter', layer.data_param);
+  const open = async (stream: Stream) => PrefetchedSource.open(stream, ahead(prefetch));
+  switch (type) {
+    case 'Data':
+      return open(await dataStream(layer, context));
+    case 'ImageData':
+      return open(await imageStream(layer, context));
+    case 'HDF5Data':
+      return open(await hdf5Stream(layer, context));
+    case 'DummyData':
+      return open(dummyStream(context, shapes!, layer));
+    case 'Input':
+    case 'MemoryData':
+      throw refuse(
+        `${type} has no data of its own; give an iterator of batches (${Object.keys(shapes!).join(', ')})`,
+      );
+    default:
+      throw refuse(`${type} is no data layer that is read here; those are ${DATA_LAYERS.join(', ')}`);
+  }
+}
+
+async function dataStream(layer: LayerParameter, context: Context): Promise<Stream> {
+  const param = withDefaults<{ source?: string; batch_size?: number; force_encoded_color: boolean }>(
+    'DataParameter',
+    layer.data_param,
+  );
+  const { tops, options, path, refuse } = context;
+  if (param.source === undefined)
+    throw refuse('data_param has no source; expected the folder of an LMDB database');
+  if (tops.length < 1 || tops.length > 2) throw refuse(`has ${tops.length} tops; Data gives data and label`);
+  const transform = transformOf(layer, context, null);
+  return {
+    ...common(context, param.batch_size, options.phase === 'TRAIN'),
+    reader: {
+      kind: 'lmdb',
+      path: path(param.source),
+      tops: { data: tops[0]!, label: tops[1] ?? null },
+      transform: { ...transform, colour: transform.colour ?? (param.force_encoded_color || null) },
+    },
+    count: ({ count }) => count!,
+    order: options.augment?.shuffle ? (epoch, seed, { count }) => shuffled(count!, mix(seed, epoch)) : null,
+  };
+}
+
+async function imageStream(layer: LayerParameter, context: Context): Promise<Stream> {
+  const param = withDefaults<{
+    source?: string;
+    batch_size: number;
+    rand_skip: number;
+    shuffle: boolean;
+    new_height: number;
+    new_width: number;
+    is_color: boolean;
+    root_folder: string;
+  }>('ImageDataParameter', layer.image_data_param);
+  const { tops, options, path, refuse } = context;
+  const { source, new_height: height, new_width: width, rand_skip: most } = param;
+  if (source === undefined)
+    throw refuse('image_data_param has no source; expected a list with "path label" lines');
+  if (tops.length !== 2) throw refuse(`has ${tops.length} tops; ImageData gives data and label`);
+  if ((height === 0) !== (width === 0))
+    throw refuse('new_height and new_width are given together or not at all');
+  const list = path(source);
+  const lines = await readImageList(list);
+  const skip = (seed: number) => (most === 0 ? 0 : mix(seed, 1) % most);
+  if (skip(mix(options.seed ?? 1)) >= lines.length)
+    throw refuse(`rand_skip ${most} passes over all ${lines.length} images`);
+  return {
+    ...common(context, param.batch_size, options.phase === 'TRAIN'),
+    reader: {
+      kind: 'images',
+      list: source,
+      tops: { data: tops[0]!, label: tops[1]! },
+      resize: height === 0 ? null : { width, height },
+      transform: transformOf(layer, context, param.is_color),
+    },
+    // Caffe puts root_folder before the name as it is: it ends with a slash.
+    images: lines.map((line) => ({ ...line, path: path(param.root_folder + line.path) })),
+    count: () => lines.length,
+    order:
+      param.shuffle || options.augment?.shuffle
+        ? (epoch, seed) => shuffled(lines.length, mix(seed, epoch))
+        : null,
+    skip,
+  };
+}
+
+async function hdf5Stream(layer: LayerParameter, context: Context): Promise<Stream> {
+  const {
+    source,
+    batch_size: batch,
+    shuffle,
+  } = withDefaults<{
+    source?: string;
+    batch_size?: number;
+    shuffle: boolean;
+  }>('HDF5DataParameter', layer.hdf5_data_param);
+  const { tops, options, path, refuse } = context;
+  if (source === undefined) throw refuse('hdf5_data_param has no source; expected a list of HDF5 files');
+  if (tops.length === 0) throw refuse('has no tops; each names a dataset');
+  if (layer.transform_param !== undefined)
+    throw refuse('HDF5Data does not transform: remove transform_param');
+  let text: string;
+  try {
+    text = await readFile(path(source), 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new DataError(
+      'data/not-found',
+      { layer: context.name, file: source },
+      `the list cannot be read (${code})`,
+    );
+  }
+  const files = text
+    .split(/\s+/)
+    .filter((file) => file !== '')
+    .map(path);
+  if (files.length === 0) throw refuse(`${source} is empty; expected names of HDF5 files`);
+  return {
+    ...common(context, batch, options.phase === 'TRAIN'),
+    reader: { kind: 'hdf5', files, tops },
+    count: ({ rows }) => rows!.reduce((sum, count) => sum + count, 0),
+    order:
+      shuffle || options.augment?.shuffle
+        ? (epoch, seed, { rows }) => shuffledRows(rows!, mix(seed, epoch))
+        : null,
+    // One holds the file in memory.
+    workers: 1,
+  };
+}
+
+// As Caffe: the files in random order, and the rows of each.
+async function shuffledRows(rows: readonly number[], seed: number): Promise<Uint32Array> {
+  const starts = rows.map((_, i) => rows.slice(0, i).reduce((sum, count) => sum + count, 0));
+  const order = new Uint32Array(rows.reduce((sum, count) => sum + count, 0));
+  let at = 0;
+  for (const file of await shuffled(rows.length, mix(seed, 0)))
+    for (const row of await shuffled(rows[file]!, mix(seed, 1 + file))) order[at++] = starts[file]! + row;
+  return order;
+}
+
+function dummyStream(context: Context, shapes: DataSource['shapes'], layer: LayerParameter): Stream {
+  const given = (layer.dummy_data_param?.data_filler as object[] | undefined) ?? [];
+  const { tops, refuse } = context;
+  if (given.length > 1 && given.length !== tops.length)
+    throw refuse(`has ${given.length} data_filler; give none, one, or one a top (${tops.length})`);
+  const fillers = tops.map((_, i) => withDefaults<FillerSpec>('FillerParameter', given[i] ?? given[0]));
+  return {
+    ...common(context, 1, true),
+    batched: false,
+    reader: {
+      kind: 'dummy',
+      tops: tops.map((name, i) => ({ name, shape: shapes[name]!, filler: fillers[i]! })),
+    },
+    count: () => null,
+    order: null,
+  };
+}
+
+function common(
+  { name, options, refuse }: Context,
+  batch: number | undefined,
+  isShared: boolean,
+): Pick<Stream, 'layer' | 'batch' | 'batched' | 'skip' | 'rank' | 'ranks' | 'images' | 'workers'> {
+  if (!(Number.isInteger(batch) && batch! >= 1))
+    throw refuse(`expected a batch_size of at least 1, found ${batch}`);
+  const { rank = 0, ranks = 1, workers = null } = options;
+  return {
+    layer: name,
+    batch: batch!,
+    batched: true,
+    skip: () => 0,
+    rank: isShared ? rank : 0,
+    ranks: isShared ? ranks : 1,
+    images: null,
+    workers,
+  };
+}

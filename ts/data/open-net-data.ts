@@ -1,0 +1,116 @@
+/** All data layers of a net as one source. */
+import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
+import { DataError } from '../errors.ts';
+import type { DataLayerOptions } from './layer-context.ts';
+import { DATA_LAYERS, openDataLayer } from './open-data-layer.ts';
+import { mix } from './random.ts';
+import type { Batch, DataSource } from './source.ts';
+
+export interface NetDataOptions extends Omit<DataLayerOptions, 'iterator'> {
+  /** Layer → the iterator that makes its batches (Input, MemoryData). */
+  readonly iterators?: Readonly<Record<string, AsyncIterable<Batch>>>;
+}
+
+// Known to Caffe, read by nobody here.
+const OTHER_DATA_LAYERS = ['WindowData', 'AnnotatedData'];
+
+/**
+ * Opens every data layer of a net; their tops are merged by name.
+ * @param net Filtered for the phase.
+ * @throws DataError where there is none, or one cannot be opened; what was opened is closed again
+ */
+export async function openNetData(net: NetParameter, options: NetDataOptions): Promise<DataSource> {
+  const { iterators = {}, seed = 1, ...rest } = options;
+  const layers = (net.layer ?? []).filter(({ type }) =>
+    ([...DATA_LAYERS, ...OTHER_DATA_LAYERS] as string[]).includes(type ?? ''),
+  );
+  const stray = Object.keys(iterators).find((name) => !layers.some((layer) => layer.name === name));
+  if (stray !== undefined)
+    throw new DataError(
+      'data/layer',
+      { layer: stray },
+      'an iterator is given for it, but the net has no such data layer',
+    );
+  if (layers.length === 0)
+    throw new DataError(
+      'data/layer',
+      {},
+      `the net "${net.name ?? ''}" has no data layer in phase ${options.phase}`,
+    );
+  const sources: DataSource[] = [];
+  try {
+    for (const [i, layer] of layers.entries())
+      sources.push(
+        await openDataLayer(layer, {
+          ...rest,
+          seed: i === 0 ? seed : mix(seed, i),
+          ...(iterators[layer.name ?? ''] === undefined ? {} : { iterator: iterators[layer.name ?? '']! }),
+        }),
+      );
+  } catch (error) {
+    await Promise.all(sources.map((source) => source.dispose()));
+    throw error;
+  }
+  return sources.length === 1 ? sources[0]! : new MergedSource(layers, sources);
+}
+
+class MergedSource implements DataSource {
+  readonly shapes: DataSource['shapes'];
+  readonly epochSize: number | null;
+  readonly #names: readonly string[];
+  readonly #sources: readonly DataSource[];
+  /** Taken from some sources when another one was not ready in time. */
+  #taken: (Batch | undefined)[] = [];
+  /** After the last whole batch: what was taken since counts for nothing. */
+  #state: Record<string, unknown>;
+  #waited = 0;
+
+  constructor(layers: readonly LayerParameter[], sources: readonly DataSource[]) {
+    this.#names = layers.map(({ name }) => name ?? '');
+    this.#sources = sources;
+    this.#state = this.#statesNow();
+    this.shapes = Object.assign({}, ...sources.map(({ shapes }) => shapes));
+    this.epochSize = sources.find(({ epochSize }) => epochSize !== null)?.epochSize ?? null;
+  }
+
+  get waited(): number {
+    return this.#waited;
+  }
+
+  async next(signal?: AbortSignal): Promise<Batch> {
+    const begin = performance.now();
+    try {
+      const results = await Promise.allSettled(
+        this.#sources.map(async (source, i) => {
+          this.#taken[i] ??= await source.next(signal);
+        }),
+      );
+      const failed = results.find(({ status }) => status === 'rejected') as PromiseRejectedResult | undefined;
+      if (failed !== undefined) throw failed.reason;
+      this.#state = this.#statesNow();
+      return Object.assign({}, ...this.#taken.splice(0));
+    } finally {
+      this.#waited += performance.now() - begin;
+    }
+  }
+
+  state(): unknown {
+    return this.#state;
+  }
+
+  restore(state: unknown): void {
+    const states = (state ?? {}) as Record<string, unknown>;
+    this.#sources.forEach((source, i) => {
+      source.restore(states[this.#names[i]!]);
+    });
+    this.#state = this.#statesNow();
+  }
+
+  #statesNow(): Record<string, unknown> {
+    return Object.fromEntries(this.#sources.map((source, i) => [this.#names[i], source.state()]));
+  }
+
+  async dispose(): Promise<void> {
+    await Promise.all(this.#sources.map((source) => source.dispose()));
+  }
+}

@@ -1,0 +1,106 @@
+/** Plain arrays of images: MNIST's IDX files and CIFAR's binary batches. */
+import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import { DataError } from '../errors.ts';
+
+/** Images of one size with their labels: planes of bytes, one image after the other. */
+export interface RawImages {
+  readonly shape: readonly [channels: number, height: number, width: number];
+  readonly labels: Uint8Array;
+  /** Of image i. */
+  image(i: number): Uint8Array;
+}
+
+/**
+ * Reads MNIST's files (or Fashion-MNIST's), as they are or with gzip.
+ * @param labels Default: named as the images, with `labels-idx1` for `images-idx3`.
+ * @throws DataError `data/idx`, `data/not-found`
+ */
+export async function readIdx(
+  images: string,
+  labels = images.replace('images-idx3', 'labels-idx1'),
+): Promise<RawImages> {
+  const pixels = await readIdxArray(images, 3);
+  const classes = await readIdxArray(labels, 1);
+  const [count, height, width] = pixels.shape as [number, number, number];
+  if (classes.shape[0] !== count)
+    throw new DataError(
+      'data/idx',
+      { file: labels },
+      `has ${classes.shape[0]} labels for the ${count} images of ${images}`,
+    );
+  const size = height * width;
+  return {
+    shape: [1, height, width],
+    labels: classes.values,
+    image: (i) => pixels.values.subarray(i * size, (i + 1) * size),
+  };
+}
+
+// http://yann.lecun.com/exdb/mnist/: two zeros, 8 for unsigned bytes, the number of dimensions, each as a big-endian int32.
+async function readIdxArray(
+  file: string,
+  dimensions: number,
+): Promise<{ shape: number[]; values: Uint8Array }> {
+  const bytes = await readBytes(file);
+  const head = 4 + 4 * dimensions;
+  const magic = bytes.length >= head ? bytes.readUInt32BE(0) : null;
+  if (magic !== 0x800 + dimensions)
+    throw new DataError(
+      'data/idx',
+      { file },
+      `expected an IDX file of ${dimensions === 1 ? 'labels' : 'images'} (magic ${0x800 + dimensions}), found ${magic ?? `${bytes.length} bytes`}`,
+    );
+  const shape = Array.from({ length: dimensions }, (_, i) => bytes.readUInt32BE(4 + 4 * i));
+  const count = shape.reduce((product, dim) => product * dim, 1);
+  if (count === 0 || bytes.length - head !== count)
+    throw new DataError(
+      'data/idx',
+      { file },
+      `${shape.join('×')} needs ${count} bytes, the file has ${bytes.length - head}`,
+    );
+  return { shape, values: bytes.subarray(head) };
+}
+
+/**
+ * Reads CIFAR's binary batches: planes R, G, B, as Caffe's convert_cifar_data keeps them.
+ * @param labelBytes 1 for CIFAR-10; 2 for CIFAR-100, of which the second (fine) label is taken.
+ * @throws DataError `data/cifar`, `data/not-found`
+ */
+export async function readCifar(files: readonly string[], labelBytes: 1 | 2 = 1): Promise<RawImages> {
+  const record = labelBytes + 3072;
+  const batches: Buffer[] = [];
+  for (const file of files) {
+    const bytes = await readBytes(file);
+    if (bytes.length === 0 || bytes.length % record !== 0)
+      throw new DataError(
+        'data/cifar',
+        { file },
+        `expected records of ${record} bytes (${labelBytes} of labels, 3072 of pixels), found ${bytes.length} bytes`,
+      );
+    batches.push(bytes);
+  }
+  const all = batches.length === 1 ? batches[0]! : Buffer.concat(batches);
+  return {
+    shape: [3, 32, 32],
+    labels: Uint8Array.from({ length: all.length / record }, (_, i) => all[i * record + labelBytes - 1]!),
+    image: (i) => all.subarray(i * record + labelBytes, (i + 1) * record),
+  };
+}
+
+async function readBytes(file: string): Promise<Buffer> {
+  try {
+    const bytes = await readFile(file);
+    return bytes[0] === 0x1f && bytes[1] === 0x8b ? await promisify(gunzip)(bytes) : bytes;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const isMissing = code === 'ENOENT';
+    throw new DataError(
+      isMissing ? 'data/not-found' : 'data/unreadable',
+      { file },
+      isMissing ? 'there is no such file' : `cannot be read (${message}); get it again`,
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,69 @@
+/** What a worker does for one data layer: samples → a batch. */
+import type { FillerSpec } from '../caffe/fillers.ts';
+import type { Batch } from './source.ts';
+import type { Transform } from './transform.ts';
+
+/** One sample of a batch. */
+export interface Sample {
+  /** Which record, image or row. */
+  readonly index: number;
+  /** Of all that is random about it. */
+  readonly seed: number;
+  readonly image?: ListedImage;
+}
+
+/** A line of an image list. */
+export interface ListedImage {
+  /** As it is opened. */
+  readonly path: string;
+  readonly label: number;
+  /** In the list, from 1 on. */
+  readonly line: number;
+}
+
+/** What the first worker finds when it opens the data. */
+export interface Description {
+  /** Top → shape of one sample. */
+  readonly shapes: Readonly<Record<string, readonly number[]>>;
+  /** Records, for a database. */
+  readonly count?: number;
+  /** Rows of each file (HDF5). */
+  readonly rows?: readonly number[];
+  /** Samples are decoded: several workers pay. */
+  readonly decodes: boolean;
+}
+
+export interface Reader {
+  /** @param first The first sample. @throws DataError */
+  describe(first: Sample): Promise<Description>;
+  /** @throws DataError naming the sample. Gives up, with anything, when `stopped` says so. */
+  read(samples: readonly Sample[], shapes: Description['shapes'], stopped: () => boolean): Promise<Batch>;
+  close(): void;
+}
+
+interface Tops {
+  readonly data: string;
+  /** Null where the layer has one top. */
+  readonly label: string | null;
+}
+
+/** What to read, as plain data. */
+export type ReaderSpec =
+  | { readonly kind: 'lmdb'; readonly path: string; readonly tops: Tops; readonly transform: Transform }
+  | {
+      readonly kind: 'images';
+      /** Named in errors. */
+      readonly list: string;
+      readonly tops: Tops;
+      readonly resize: { readonly width: number; readonly height: number } | null;
+      readonly transform: Transform;
+    }
+  | { readonly kind: 'hdf5'; readonly files: readonly string[]; readonly tops: readonly string[] }
+  | {
+      readonly kind: 'dummy';
+      readonly tops: readonly {
+        readonly name: string;
+        readonly shape: readonly number[];
+        readonly filler: FillerSpec;
+      }[];
+    };

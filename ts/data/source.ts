@@ -1,0 +1,27 @@
+/** What data layers give. */
+
+/** One batch by blob name: the tops of the data layers, in their shapes. */
+export interface Batch {
+  readonly [top: string]: Float32Array | Uint8Array;
+}
+
+/** Batches, made ahead of their reader by worker threads. */
+export interface DataSource {
+  /** Top → shape, batch first. */
+  readonly shapes: Readonly<Record<string, readonly number[]>>;
+  /** Samples until they begin again; null where that is unknown or never (DummyData, iterators). */
+  readonly epochSize: number | null;
+  /**
+   * The next batch; one call at a time. An aborted call takes no batch: the next call gets it.
+   * @throws DataError, also at every later call; the signal's reason; `data/ended` where an iterator has no more
+   */
+  next(signal?: AbortSignal): Promise<Batch>;
+  /** Milliseconds that callers of next() have waited, in all. */
+  readonly waited: number;
+  /** The position, for a snapshot, as JSON. */
+  state(): unknown;
+  /** Goes on where `state` was taken, to the same bits; before the first next(). @throws DataError `data/state` */
+  restore(state: unknown): void;
+  /** Stops the workers and waits for their end. A next() that waits is refused with `data/disposed`. */
+  dispose(): Promise<void>;
+}

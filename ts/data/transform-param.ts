@@ -1,0 +1,40 @@
+/** transform_param and `augment` → what is done to each image. */
+import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
+import { readMeanImage } from '../image/preprocess-file.ts';
+import { checkAugment } from './augment.ts';
+import type { Context } from './layer-context.ts';
+import type { Transform } from './transform.ts';
+
+/** @param colour Of the layer's own field (is_color); null where it has none, and transform_param's count. */
+export function transformOf(layer: LayerParameter, context: Context, colour: boolean | null): Transform {
+  const param = withDefaults<{
+    scale: number;
+    mirror: boolean;
+    crop_size: number;
+    mean_file?: string;
+    mean_value?: number[];
+    force_color: boolean;
+    force_gray: boolean;
+  }>('TransformationParameter', layer.transform_param);
+  const { options, path, refuse } = context;
+  const augment = checkAugment(options.augment ?? {});
+  const { scale, mirror, crop_size: cropSize, mean_file: file, mean_value: meanValues = [] } = param;
+  if (file !== undefined && meanValues.length > 0)
+    throw refuse('has both mean_file and mean_value; keep one');
+  if (param.force_color && param.force_gray) throw refuse('has both force_color and force_gray; keep one');
+  if (cropSize === 0 && (augment.pad || Array.isArray(augment.shorterSide)))
+    throw refuse('augment.pad and a drawn augment.shorterSide need a crop_size in transform_param');
+  if (augment.meanOfCrop && file === undefined)
+    throw refuse('augment.meanOfCrop needs a mean_file in transform_param');
+  const forced = param.force_color ? true : param.force_gray ? false : null;
+  return {
+    phase: options.phase,
+    scale,
+    mirror,
+    cropSize,
+    mean: file === undefined ? null : readMeanImage(path(file)),
+    meanValues,
+    colour: colour ?? forced,
+    augment,
+  };
+}

@@ -1,0 +1,165 @@
+/** Pixels → one sample of a batch: Caffe's transform_param (data_transformer.cpp), and what `augment` asks for. */
+
+import { DataError } from '../errors.ts';
+import { resizedSize } from '../image/geometry.ts';
+import type { MeanImage } from '../image/preprocess.ts';
+import { type Augment, IMAGENET_LIGHTING, type Lighting } from './augment.ts';
+import { type Pixels, resizePixels } from './pixels.ts';
+import { randomInteger, randomNormal } from './random.ts';
+
+/** Plain data, for a worker. */
+export interface Transform {
+  readonly phase: 'TRAIN' | 'TEST';
+  readonly scale: number;
+  readonly mirror: boolean;
+  /** 0: none. */
+  readonly cropSize: number;
+  readonly mean: MeanImage | null;
+  /** None, one, or one per channel. */
+  readonly meanValues: readonly number[];
+  /** Encoded images: made colour (true), grey (false), or as they are. */
+  readonly colour: boolean | null;
+  readonly augment: Augment;
+}
+
+/** The places of one sample, drawn and checked. */
+interface Place {
+  readonly top: number;
+  readonly left: number;
+  readonly mirrored: boolean;
+  /** Added to each channel before the mean is subtracted. */
+  readonly light: readonly number[];
+}
+
+/** Channels × height × width of a sample made of such pixels; where the shorter side is drawn, a crop is needed. */
+export function transformedShape({ offsets, height, width }: Pixels, { cropSize }: Transform): number[] {
+  return cropSize === 0 ? [offsets.length, height, width] : [offsets.length, cropSize, cropSize];
+}
+
+/** The image in the size that it is cut from. @param random Drawn from where the size is random, before all else. */
+export async function resizeForCrop(
+  pixels: Pixels,
+  { augment: { shorterSide } }: Transform,
+  random: () => number,
+): Promise<Pixels> {
+  if (shorterSide === undefined) return pixels;
+  if (!(pixels.data instanceof Uint8Array) || pixels.offsets.length > 4)
+    throw new DataError(
+      'data/augment',
+      {},
+      'augment.shorterSide takes images of bytes with up to 4 channels',
+    );
+  const [low, high] = typeof shorterSide === 'number' ? [shorterSide, shorterSide] : shorterSide;
+  const side = low === high ? low : low + randomInteger(random, high - low + 1);
+  const { width, height } = resizedSize(pixels, { shorterSide: side });
+  return resizePixels(pixels, width, height);
+}
+
+/**
+ * Writes one sample of `shape` into `output` (zeros) at `at`: crop (random in TRAIN, centred in TEST), mirror (random in
+ * both, as Caffe's), (x − mean) · scale in float32. Drawn in this order: mirror, top, left, light.
+ * @throws DataError without a place where the image does not fit the shape, the crop or the mean
+ */
+export function transformPixels(
+  pixels: Pixels,
+  transform: Transform,
+  random: () => number,
+  shape: readonly number[],
+  output: Float32Array,
+  at: number,
+): void {
+  const [channels, height, width] = shape as [number, number, number];
+  checkSize(pixels, transform, channels, height, width);
+  const place = draw(pixels, transform, random);
+  const { offsets, rowStride, pixelStride, data } = pixels;
+  const { mean, meanValues, augment } = transform;
+  const pad = augment.pad ?? 0;
+  const scale = Math.fround(transform.scale);
+  // Rows and columns of the output that lie inside the image.
+  const firstRow = Math.max(0, pad - place.top);
+  const endRow = Math.min(height, pixels.height + pad - place.top);
+  const firstColumn = Math.max(0, pad - place.left);
+  const endColumn = Math.min(width, pixels.width + pad - place.left);
+  const step = place.mirrored ? -1 : 1;
+  for (let c = 0; c < channels; c++) {
+    const light = place.light[c] ?? 0;
+    const meanValue = meanValues.length === 0 ? 0 : Math.fround(meanValues[c] ?? meanValues[0]!);
+    for (let row = firstRow; row < endRow; row++) {
+      const y = place.top + row - pad;
+      const x = place.left + firstColumn - pad;
+      let from = offsets[c]! + y * rowStride + x * pixelStride;
+      let to = at + (c * height + row) * width + (place.mirrored ? width - 1 - firstColumn : firstColumn);
+      if (mean === null)
+        for (let column = firstColumn; column < endColumn; column++, from += pixelStride, to += step)
+          output[to] = Math.fround(data[from]! + light - meanValue) * scale;
+      else {
+        let meanAt = augment.meanOfCrop
+          ? (c * height + row) * width + firstColumn
+          : (c * pixels.height + y) * pixels.width + x;
+        for (let column = firstColumn; column < endColumn; column++, from += pixelStride, to += step)
+          output[to] = Math.fround(data[from]! + light - mean.data[meanAt++]!) * scale;
+      }
+    }
+  }
+}
+
+function draw({ width, height }: Pixels, transform: Transform, random: () => number): Place {
+  const { cropSize, phase, augment } = transform;
+  const pad = augment.pad ?? 0;
+  const mirrored = transform.mirror && randomInteger(random, 2) === 1;
+  const place = (length: number): number => {
+    const margin = length + 2 * pad - cropSize;
+    return phase === 'TRAIN' ? randomInteger(random, margin + 1) : Math.floor(margin / 2);
+  };
+  const [top, left] = cropSize === 0 ? [0, 0] : [place(height), place(width)];
+  return {
+    top,
+    left,
+    mirrored,
+    light: augment.lighting === undefined ? [] : drawLight(augment.lighting, random),
+  };
+}
+
+// In the order of the pixels, B, G, R.
+function drawLight(lighting: Lighting, random: () => number): number[] {
+  const { std, eigenvalues, eigenvectors } = { ...IMAGENET_LIGHTING, ...lighting };
+  const alpha = eigenvalues.map((value) => value * std * randomNormal(random));
+  return [2, 1, 0].map((c) => alpha.reduce((sum, value, i) => sum + value * eigenvectors[c]![i]!, 0));
+}
+
+function checkSize(
+  { offsets, width, height }: Pixels,
+  { cropSize, mean, meanValues, augment }: Transform,
+  channels: number,
+  outputHeight: number,
+  outputWidth: number,
+): void {
+  const size = `${offsets.length}×${height}×${width}`;
+  const refuse = (text: string): never => {
+    throw new DataError('data/size', {}, text);
+  };
+  const room = 2 * (augment.pad ?? 0);
+  if (offsets.length !== channels)
+    refuse(
+      `has ${offsets.length} channels, the first one ${channels}; set force_color or force_gray (is_color for ImageData)`,
+    );
+  if (cropSize > 0 && (height + room < cropSize || width + room < cropSize))
+    refuse(
+      `is ${size}, smaller than crop_size ${cropSize}; enlarge the images (new_height, new_width) or crop less`,
+    );
+  if (cropSize === 0 && (height !== outputHeight || width !== outputWidth))
+    refuse(
+      `is ${size}, the first one ${channels}×${outputHeight}×${outputWidth}: all must be of one size; set crop_size, or new_height and new_width`,
+    );
+  const wanted = augment.meanOfCrop ? [channels, outputHeight, outputWidth] : [channels, height, width];
+  if (mean !== null && mean.shape.slice(-3).join('×') !== wanted.join('×'))
+    refuse(
+      `is ${size}, which needs a mean image of ${wanted.join('×')}; mean_file has ${mean.shape.slice(-3).join('×')} (make it of these images, give mean_value, or, for one of the crop's size, augment.meanOfCrop)`,
+    );
+  if (meanValues.length > 1 && meanValues.length !== channels)
+    refuse(
+      `has ${channels} channels; give mean_value once or ${channels} times, not ${meanValues.length} times`,
+    );
+  if (augment.lighting !== undefined && channels !== 3)
+    refuse(`has ${channels} channels; augment.lighting is for three, B, G, R`);
+}

@@ -1,0 +1,127 @@
+/** Worker threads for one data layer, a job at a time each. */
+import { Worker } from 'node:worker_threads';
+import { DataError } from '../errors.ts';
+import type { Description, ReaderSpec, Sample } from './reader.ts';
+import type { Batch } from './source.ts';
+import type { Answer, Job } from './worker.ts';
+
+function startWorker(workerData: ReaderSpec): Worker {
+  if (!import.meta.url.endsWith('.ts'))
+    return new Worker(new URL('./worker.js', import.meta.url), { workerData });
+  // Run as source, in tests: tsx's own hooks do not reach into worker threads.
+  const [tsx, entry] = [import.meta.resolve('tsx/esm/api'), new URL('./worker.ts', import.meta.url).href];
+  const script = `import('${tsx}').then(({ register }) => (register(), import('${entry}')))`;
+  return new Worker(script, { eval: true, workerData });
+}
+
+interface Waiting {
+  readonly job: Job;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class WorkerPool {
+  readonly #spec: ReaderSpec;
+  readonly #layer: string;
+  readonly #workers = new Map<Worker, Waiting | null>();
+  readonly #queue: Waiting[] = [];
+  #size = 1;
+  #holders = 0;
+  #closing: Promise<void> | null = null;
+
+  /** @param layer Named in errors. */
+  constructor(spec: ReaderSpec, layer: string) {
+    this.#spec = spec;
+    this.#layer = layer;
+  }
+
+  /** How many threads it may start; one at first. */
+  set size(size: number) {
+    this.#size = size;
+  }
+
+  describe(first: Sample): Promise<Description> {
+    return this.#run({ describe: first }) as Promise<Description>;
+  }
+
+  read(samples: readonly Sample[], shapes: Description['shapes']): Promise<Batch> {
+    return this.#run({ samples, shapes }) as Promise<Batch>;
+  }
+
+  /** While work is awaited the process stays; work ahead of its reader keeps nobody. */
+  async hold<T>(work: Promise<T>): Promise<T> {
+    if (this.#holders++ === 0) for (const worker of this.#workers.keys()) worker.ref();
+    try {
+      return await work;
+    } finally {
+      if (--this.#holders === 0) for (const worker of this.#workers.keys()) worker.unref();
+    }
+  }
+
+  /** Refuses what waits and ends the threads, each after the image that it is at. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const error = new DataError('data/disposed', { layer: this.#layer }, 'the data source is disposed');
+    for (const { reject } of this.#queue.splice(0)) reject(error);
+    await Promise.all(
+      [...this.#workers].map(([worker, waiting]) => {
+        waiting?.reject(error);
+        worker.ref();
+        worker.postMessage(null);
+        return new Promise((resolve) => worker.once('exit', resolve));
+      }),
+    );
+  }
+
+  #run(job: Job): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (this.#closing !== null)
+        return reject(new DataError('data/disposed', { layer: this.#layer }, 'the data source is disposed'));
+      this.#queue.push({ job, resolve, reject });
+      const idle = [...this.#workers].find(([, waiting]) => waiting === null)?.[0];
+      if (idle !== undefined) this.#give(idle);
+      else if (this.#workers.size < this.#size) this.#give(this.#start());
+    });
+  }
+
+  #give(worker: Worker): void {
+    const next = this.#queue.shift() ?? null;
+    this.#workers.set(worker, next);
+    if (next !== null) worker.postMessage(next.job);
+  }
+
+  #start(): Worker {
+    const worker = startWorker(this.#spec);
+    if (this.#holders === 0) worker.unref();
+    let failure: Error | undefined;
+    worker.on('message', (answer: Answer) => {
+      const waiting = this.#workers.get(worker);
+      if ('result' in answer) waiting?.resolve(answer.result);
+      else {
+        const { code, file, text } = answer;
+        const at = { layer: this.#layer, ...(file === undefined ? {} : { file }) };
+        waiting?.reject(new DataError(code, at, text));
+      }
+      if (this.#closing === null) this.#give(worker);
+    });
+    worker.on('error', (error) => {
+      failure = error;
+    });
+    worker.on('exit', () => {
+      const waiting = this.#workers.get(worker);
+      this.#workers.delete(worker);
+      const reason = failure?.message ?? 'it was terminated';
+      waiting?.reject(
+        new DataError('data/worker', { layer: this.#layer }, `a worker thread ended (${reason})`, {
+          cause: failure,
+        }),
+      );
+      if (this.#queue.length > 0) this.#give(this.#start());
+    });
+    return worker;
+  }
+}

@@ -1,0 +1,66 @@
+/** A thread that reads, decodes and transforms for one data layer. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { DataError } from '../errors.ts';
+import { dummyReader } from './dummy-reader.ts';
+import { hdf5Reader } from './hdf5-reader.ts';
+import { listReader, lmdbReader } from './image-reader.ts';
+import type { Description, Reader, ReaderSpec, Sample } from './reader.ts';
+
+/** To a worker: a job, or null for the end. */
+export type Job =
+  | { readonly describe: Sample }
+  | { readonly samples: readonly Sample[]; readonly shapes: Description['shapes'] };
+
+/** From a worker, one a job: what it made, or what DataError takes. */
+export type Answer =
+  | { readonly result: unknown }
+  | { readonly code: string; readonly file: string | undefined; readonly text: string };
+
+function openReader(spec: ReaderSpec): Reader {
+  switch (spec.kind) {
+    case 'lmdb':
+      return lmdbReader(spec);
+    case 'images':
+      return listReader(spec);
+    case 'hdf5':
+      return hdf5Reader(spec);
+    case 'dummy':
+      return dummyReader(spec);
+  }
+}
+
+const port = parentPort!;
+let reader: Reader | null = null;
+let stopped = false;
+let working: Promise<void> = Promise.resolve();
+
+async function answer(job: Job): Promise<void> {
+  try {
+    reader ??= openReader(workerData as ReaderSpec);
+    if ('describe' in job) port.postMessage({ result: await reader.describe(job.describe) } satisfies Answer);
+    else {
+      const batch = await reader.read(job.samples, job.shapes, () => stopped);
+      port.postMessage(
+        { result: batch } satisfies Answer,
+        Object.values(batch).map(({ buffer }) => buffer as ArrayBuffer),
+      );
+    }
+  } catch (error) {
+    const { code, file } = error instanceof DataError ? error : { code: 'data/worker', file: undefined };
+    const message = error instanceof DataError ? error.message : String((error as Error).stack);
+    const text = file === undefined ? message : message.slice(file.length + 2);
+    port.postMessage({ code, file, text } satisfies Answer);
+  }
+}
+
+port.on('message', (job: Job | null) => {
+  if (job !== null) {
+    working = working.then(() => answer(job));
+    return;
+  }
+  stopped = true;
+  working.then(() => {
+    reader?.close();
+    port.close();
+  });
+});

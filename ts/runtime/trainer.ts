@@ -1,0 +1,312 @@
+/** A net that learns: forward, backward and the solver's update as one native call a pass. */
+import { blobFromFloats } from '../caffe/blob.ts';
+import type { WeightsFile } from '../caffe/caffemodel.ts';
+import type { LayerReport } from '../caffe/match-weights.ts';
+import type { NetParameter } from '../caffe/net-parameter.ts';
+import { ArgumentError, DeviceError } from '../errors.ts';
+import type { NativeInput, NativeParameters } from '../native/binding.ts';
+import { convertError } from '../native/convert-error.ts';
+import type { UpdateRule } from '../program/append-update.ts';
+import { type BatchNormMode, batchNormModes } from './batch-norm-modes.ts';
+import { DeviceBuffer } from './buffer.ts';
+import type { Compiled } from './compile.ts';
+import { release, watch } from './leaks.ts';
+import type { DiffPlace, Learnable, LoweredTraining } from './lower-training.ts';
+import { describePlan, type ModelPlan, type Outputs, settled } from './model.ts';
+import { elementCount, type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
+
+export type { UpdateRule } from '../program/append-update.ts';
+export type { BatchNormMode } from './batch-norm-modes.ts';
+export type { Learnable } from './lower-training.ts';
+
+export interface TrainOptions {
+  /** Path of a prototxt, or a NetParameter; not filtered yet. */
+  readonly model: string | NetParameter;
+  /** Default TRAIN. */
+  readonly phase?: 'TRAIN' | 'TEST';
+  /** Caffe's NetState level. Default 0. */
+  readonly level?: number;
+  /** Caffe's NetState stages. Default none. */
+  readonly stages?: readonly string[];
+  /** Matched by layer name as at `load`; what they have not keeps its filler. */
+  readonly weights?: string | WeightsFile;
+  /** Shapes of inputs by blob name; needed where the net begins with a data layer. */
+  readonly inputShapes?: Shapes;
+  /** Replaces the first dimension of every input. Default: as written. */
+  readonly batch?: number;
+  /** What becomes of the diffs; null: nothing, `gradients` returns them. */
+  readonly update: UpdateRule | null;
+  /** Of a .solverstate, in its order: slot 0 of all learnable blobs, then slot 1. Default: zeros. */
+  readonly history?: readonly Float32Array[];
+  /** Of the fillers. Default 1. */
+  readonly seed?: number;
+  /** Blobs that a step returns besides the net's outputs: `blob` or `blob@layer`. Each is kept to the step's end. */
+  readonly outputs?: readonly string[];
+  /** Blobs whose diffs `gradients` returns besides those of the parameters; with `update: null`. */
+  readonly diffs?: readonly string[];
+  /** Less memory for more time: what lies inside the blocks is computed again in the backward pass. Default false. */
+  readonly recompute?: boolean;
+  /** Every BatchNorm uses its stored statistics, whatever the layer says. Default false. */
+  readonly frozenBatchNorm?: boolean;
+}
+
+/** What one pass needs to know of the solver. */
+export interface Schedule {
+  /** The learning rate, before lr_mult. */
+  readonly rate: number;
+  /** From 0. Adam reads it. */
+  readonly iteration: number;
+  /** The iteration's first pass: accumulated diffs begin at 0. Default true. */
+  readonly first?: boolean;
+  /** The iteration's last pass: the update follows. Default true; others need an iter_size above 1. */
+  readonly last?: boolean;
+}
+
+export interface Gradients {
+  /** What `step` returns. */
+  readonly outputs: Outputs;
+  /** Diffs of the blobs that `diffs` asked for; zeros where nothing flows. */
+  readonly blobs: Readonly<Record<string, Tensor>>;
+  /** Diffs of `learnable`, in its order; null where there is none: it does not learn, or contributes to no loss. */
+  readonly parameters: readonly (Tensor | null)[];
+}
+
+/** What `Device.train` hands over. @internal */
+export interface TrainerParts {
+  readonly device: string;
+  /** Filtered. */
+  readonly net: NetParameter;
+  readonly options: TrainOptions;
+  readonly report: readonly LayerReport[];
+  readonly parameters: NativeParameters;
+  readonly compiled: Compiled & LoweredTraining;
+}
+
+export class Trainer {
+  /** Input blobs by name, with their shapes; a pass takes no others. */
+  readonly inputs: Shapes;
+  /** Blobs that a pass returns: the net's outputs (sorted by name, as Caffe's), losses that a layer reads, `outputs`. */
+  readonly outputs: Shapes;
+  /** Output → loss_weight: the loss is Σ weight · Σ values. */
+  readonly lossWeights: Readonly<Record<string, number>>;
+  /** Caffe's learnable_params in its order, which a .solverstate follows: every blob of the net once. */
+  readonly learnable: readonly Learnable[];
+  /** Which statistics each BatchNorm normalises with, and why. */
+  readonly batchNorms: readonly BatchNormMode[];
+  /** What became of each layer's weights. */
+  readonly report: readonly LayerReport[];
+  readonly #parts: TrainerParts;
+  #disposed = false;
+
+  /** Use `device.train`. @internal */
+  constructor(parts: TrainerParts) {
+    this.#parts = parts;
+    const { program, names, learnable, lossWeights, written } = parts.compiled;
+    const shape = (id: number) => program.tensors[id]!.shape;
+    const named = program.inputs.slice(0, written.inputs.length);
+    this.inputs = Object.fromEntries(named.map((id) => [program.tensors[id]!.name, shape(id)]));
+    this.outputs = Object.fromEntries(names.map((name, i) => [name, shape(program.outputs[i]!)]));
+    this.lossWeights = lossWeights;
+    this.learnable = learnable;
+    this.report = parts.report;
+    this.batchNorms = batchNormModes(parts.net, parts.options);
+    watch(this, `trainer of "${parts.compiled.graph.name}"`);
+  }
+
+  /**
+   * One forward and backward pass, and behind the last one of an iteration the update. Passes run in the order of their
+   * calls; inputs are copied at the call.
+   * @param inputs As `Model.run` takes them, of the shapes in `inputs`.
+   * @param options.signal Stops the pass before its next operation: nothing was updated then, but BatchNorm may have
+   * counted the batch already.
+   * @returns The outputs, as they were before the update.
+   * @throws ArgumentError; the signal's reason; DeviceError, `label/invalid` for a label that no class has
+   */
+  async step(
+    inputs: Inputs,
+    { rate, iteration, first = true, last = true }: Schedule,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<Outputs> {
+    const { update } = this.#parts.options;
+    if (update === null)
+      throw new ArgumentError('step', 'a trainer that was given an update', 'update: null');
+    if (!Number.isFinite(rate)) throw new ArgumentError('rate', 'a number', rate);
+    if (!(Number.isInteger(iteration) && iteration >= 0))
+      throw new ArgumentError('iteration', 'an integer of at least 0', iteration);
+    if (update.iter_size === 1 && !(first && last))
+      throw new ArgumentError('first and last', 'true for both where iter_size is 1', { first, last });
+    const schedule = Float32Array.of(rate, iteration, first ? 1 : 0, last ? 1 : 0);
+    const results = await this.#run(inputs, [...this.#seeds({}), schedule], options.signal);
+    return this.#outputs(results);
+  }
+
+  /**
+   * One forward and backward pass that changes nothing but BatchNorm's running statistics.
+   * @param options.topDiffs Diffs of the net's outputs that are no losses, by name. Default: zeros.
+   * @throws as `step`
+   */
+  async gradients(
+    inputs: Inputs,
+    options: {
+      readonly topDiffs?: Readonly<Record<string, Float32Array>>;
+      readonly signal?: AbortSignal;
+    } = {},
+  ): Promise<Gradients> {
+    if (this.#parts.options.update !== null)
+      throw new ArgumentError('gradients', 'a trainer that was opened with update: null', 'an update');
+    const { topDiffs = {}, signal } = options;
+    const results = await this.#run(inputs, this.#seeds(topDiffs), signal);
+    const { blobs, parameters } = this.#parts.compiled.diffs;
+    const tensor = ({ output, shape }: DiffPlace): Tensor => ({
+      shape,
+      data: output === null ? new Float32Array(elementCount(shape)) : results[output]!,
+    });
+    return {
+      outputs: this.#outputs(results),
+      blobs: Object.fromEntries([...blobs].map(([name, place]) => [name, tensor(place)])),
+      parameters: parameters.map((place) => (place.output === null ? null : tensor(place))),
+    };
+  }
+
+  /**
+   * All layers with their blobs as they are behind the passes called so far (Net::ToProto): shared ones with each layer
+   * that has them.
+   * @throws DeviceError
+   */
+  async weights(): Promise<WeightsFile> {
+    const { net, compiled } = this.#parts;
+    const values = await this.#read(compiled.parameters);
+    const blobs = new Map<string, Float32Array[]>();
+    this.learnable.forEach(({ places }, i) => {
+      for (const { layer, index } of places) {
+        if (!blobs.has(layer)) blobs.set(layer, []);
+        blobs.get(layer)![index] = values[i]!;
+      }
+    });
+    const shapes = new Map(
+      this.learnable.flatMap(({ places, shape }) =>
+        places.map(({ layer, index }) => [`${layer}/${index}`, shape] as const),
+      ),
+    );
+    const layers = (net.layer ?? []).map(({ name = '', type = '' }) => ({
+      name,
+      type,
+      blobs: (blobs.get(name) ?? []).map((data, i) => blobFromFloats(shapes.get(`${name}/${i}`)!, data)),
+    }));
+    return { file: '', name: net.name ?? '', layers };
+  }
+
+  /**
+   * What the update remembers, in the order of a .solverstate: slot 0 of all learnable blobs, then slot 1 (AdaDelta,
+   * Adam). Empty without an update.
+   * @throws DeviceError
+   */
+  async history(): Promise<Float32Array[]> {
+    const { history } = this.#parts.compiled;
+    const slots = history.find((each) => each !== null)?.length ?? (history.length === 0 ? 0 : 1);
+    const ids = Array.from({ length: slots }, (_, slot) =>
+      history.map((each) => each?.[slot] ?? null),
+    ).flat();
+    const values = await this.#read(ids.filter((id) => id !== null));
+    return ids.map((id, i) =>
+      id === null
+        ? new Float32Array(elementCount(this.learnable[i % this.learnable.length]!.shape))
+        : values.shift()!,
+    );
+  }
+
+  /** Bytes and implementations of a pass. */
+  plan(): ModelPlan {
+    return describePlan(this.#parts.compiled);
+  }
+
+  /** Frees everything behind the passes already called; safe to call twice. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    release(this);
+    const { compiled, parameters } = this.#parts;
+    compiled.executable.dispose();
+    compiled.plan.dispose();
+    parameters.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.dispose();
+  }
+
+  // The diff that each seed gives.
+  #seeds(topDiffs: Readonly<Record<string, Float32Array>>): Float32Array[] {
+    const { seeds } = this.#parts.compiled;
+    const free = seeds.filter(({ weight }) => weight === 0).map(({ blob }) => blob);
+    for (const name of Object.keys(topDiffs))
+      if (!free.includes(name))
+        throw new ArgumentError(
+          'topDiffs',
+          `outputs that are no losses (${free.join(', ') || 'none'})`,
+          name,
+        );
+    return seeds.map(({ blob, shape, weight }) => {
+      const count = elementCount(shape);
+      const given = weight === 0 ? topDiffs[blob] : undefined;
+      if (given !== undefined && !(given instanceof Float32Array && given.length === count))
+        throw new ArgumentError(`the diff of "${blob}"`, `a Float32Array of ${count} values`, given);
+      return given ?? new Float32Array(count).fill(weight);
+    });
+  }
+
+  async #run(
+    inputs: Inputs,
+    more: readonly Float32Array[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly Float32Array[]> {
+    signal?.throwIfAborted();
+    const { shapes, arrays } = resolveInputs(this.inputs, inputs);
+    for (const [name, shape] of Object.entries(this.inputs))
+      if (String(shapes[name]) !== String(shape))
+        throw new ArgumentError(
+          `input "${name}"`,
+          `the shape ${shape.join('×')} that the trainer was opened with`,
+          shapes[name],
+        );
+    if (this.#disposed) throw this.#disposedError();
+    const { compiled, device } = this.#parts;
+    const native = arrays.map(
+      (array): NativeInput =>
+        array instanceof DeviceBuffer ? { buffer: array.native, dtype: array.dtype } : array,
+    );
+    try {
+      const outputs = compiled.program.outputs.map(() => null);
+      const run = compiled.executable.run([...native, ...more], { profile: false, outputs });
+      return (await settled(run, signal)).outputs as Float32Array[];
+    } catch (error) {
+      if ((error as { code?: string }).code === 'aborted' && signal?.aborted) throw signal.reason;
+      throw convertError(error, device);
+    }
+  }
+
+  #outputs(results: readonly Float32Array[]): Outputs {
+    return Object.fromEntries(
+      Object.entries(this.outputs).map(([name, shape], i) => [name, { shape, data: results[i]! }]),
+    );
+  }
+
+  // All reads are queued at once, so that no pass comes between them.
+  async #read(ids: readonly number[]): Promise<Float32Array[]> {
+    if (this.#disposed) throw this.#disposedError();
+    const { parameters, device } = this.#parts;
+    try {
+      return await Promise.all(ids.map((id) => parameters.read(id)));
+    } catch (error) {
+      throw convertError(error, device);
+    }
+  }
+
+  #disposedError(): DeviceError {
+    return new DeviceError('device/disposed', this.#parts.device, 'The trainer was disposed; open it again');
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * BatchNorm's mean and variance as averages over many batches of a net that has been trained: strictly, not moving. The
+ * authors of residual networks did so for the models that they published ("computed by average (not moving average) on a
+ * sufficiently large training batch after the training procedure", README of KaimingHe/deep-residual-networks).
+ *
+ * The variance is the unbiased one of each batch, averaged: m/(m − 1) times the biased one that a batch is normalised
+ * with, m values a channel. Its expectation is the population's variance, which is what inference needs (Ioffe &
+ * Szegedy, arXiv 1502.03167, algorithm 2), and it is what Caffe's BatchNorm keeps (batch_norm_layer.cpp).
+ */
+import { type Blob, blobFromFloats } from '../caffe/blob.ts';
+import type { WeightsFile, WeightsLayer } from '../caffe/caffemodel.ts';
+import { inheritPosition } from '../caffe/message.ts';
+import { filterNet, type LayerParameter, type NetParameter } from '../caffe/net-parameter.ts';
+import type { DataSource } from '../data/source.ts';
+import { ArgumentError, GraphError } from '../errors.ts';
+import type { Device } from '../runtime/device.ts';
+import { elementCount } from '../runtime/tensor.ts';
+
+export interface StatisticsOptions {
+  /** Unfiltered; its TRAIN phase is run. */
+  readonly net: NetParameter;
+  readonly level?: number;
+  readonly stages?: readonly string[];
+  readonly weights: WeightsFile;
+  /** Gives the batches of the TRAIN phase. */
+  readonly source: DataSource;
+  /** How many batches. */
+  readonly iterations: number;
+  readonly device: Pick<Device, 'load'>;
+  readonly signal?: AbortSignal;
+  readonly onBatch?: (done: number) => void;
+}
+
+export interface Statistics {
+  /** The weights given, with other statistics. */
+  readonly weights: WeightsFile;
+  readonly layers: readonly string[];
+  /** Samples that they come from. */
+  readonly samples: number;
+}
+
+/**
+ * Runs a net's TRAIN phase forward over batches and averages what each BatchNorm saw. Learned parameters stay as they
+ * are; a BatchNorm with `use_global_stats: true` does too.
+ * @returns Weights whose BatchNorm blobs are mean, variance and a factor of 1.
+ * @throws GraphError where no layer has batch statistics; ArgumentError; as Device.load, Model.run and the source
+ */
+export async function averageStatistics(options: StatisticsOptions): Promise<Statistics> {
+  const { net, level = 0, stages = [], weights, source, iterations, device, signal, onBatch } = options;
+  if (!(Number.isInteger(iterations) && iterations >= 1))
+    throw new ArgumentError('iterations', 'an integer of at least 1', iterations);
+  const filtered = filterNet(net, { phase: 'TRAIN', level, stages });
+  const names = (filtered.layer ?? []).filter(hasBatchStatistics).map(({ name }) => name ?? '');
+  if (names.length === 0)
+    throw new GraphError(
+      'graph/no-batch-norm',
+      {},
+      'no BatchNorm layer has batch statistics in phase TRAIN; remove use_global_stats: true to measure new ones',
+    );
+  // With a fraction of 1 Caffe's own update is a plain sum: mean += μ, variance += σ²·m/(m − 1), factor += 1.
+  using model = await device.load({
+    model: summing(net),
+    phase: 'TRAIN',
+    level,
+    stages,
+    inputShapes: source.shapes,
+    weights: {
+      ...weights,
+      layers: weights.layers.map((layer) => (names.includes(layer.name) ? emptied(layer) : layer)),
+    },
+  });
+  for (let i = 0; i < iterations; i++) {
+    await model.run(await source.next(signal), signal === undefined ? {} : { signal });
+    onBatch?.(i + 1);
+  }
+  const measured = new Map<string, WeightsLayer>();
+  for (const name of names) {
+    const sums = [await model.parameter(name, 0), await model.parameter(name, 1)];
+    const averages = sums.map((sum) => sum!.map((value) => value / iterations));
+    const blobs = [...averages, Float32Array.of(1)].map((values) => blobFromFloats([values.length], values));
+    measured.set(name, { name, type: 'BatchNorm', blobs });
+  }
+  const layers = weights.layers.map((layer) => measured.get(layer.name) ?? layer);
+  const known = new Set(layers.map(({ name }) => name));
+  const added = [...measured.values()].filter(({ name }) => !known.has(name));
+  const batch = Object.values(source.shapes)[0]?.[0] ?? 1;
+  return {
+    weights: { ...weights, layers: [...layers, ...added] },
+    layers: names,
+    samples: iterations * batch,
+  };
+}
+
+const hasBatchStatistics = ({ type, batch_norm_param }: LayerParameter): boolean =>
+  type === 'BatchNorm' && batch_norm_param?.use_global_stats !== true;
+
+function summing(net: NetParameter): NetParameter {
+  const layer = (net.layer ?? []).map((each) => {
+    if (!hasBatchStatistics(each)) return each;
+    const changed = { ...each, batch_norm_param: { ...each.batch_norm_param, moving_average_fraction: 1 } };
+    inheritPosition(changed, each);
+    return changed;
+  });
+  return { ...net, layer };
+}
+
+const emptied = (layer: WeightsLayer): WeightsLayer => ({
+  ...layer,
+  blobs: layer.blobs.map(({ shape }): Blob => blobFromFloats(shape, new Float32Array(elementCount(shape)))),
+});

@@ -1,0 +1,113 @@
+/** Training that has gone wrong: seeing it, and finding the layer where it did. */
+import { setImmediate } from 'node:timers/promises';
+import { toFloat32 } from '../caffe/blob.ts';
+import type { WeightsFile } from '../caffe/caffemodel.ts';
+import type { Batch } from '../data/source.ts';
+import { graphFromCaffe } from '../graph/from-caffe.ts';
+import type { DivergedEvent, OutputValue } from './events.ts';
+import type { ReadNet } from './solver-nets.ts';
+import type { TrainingDevice } from './training-device.ts';
+
+/** −log(FLT_MIN): SoftmaxWithLoss of a batch in which every true class has the probability 0. */
+const PLATEAU = -Math.log(2 ** -126);
+// One batch may be that bad by chance where it is small and the rate is large; five in a row do not come back.
+const PLATEAU_LENGTH = 5;
+/** Larger than what a net that learns computes. */
+const EXPLODED = 1e6;
+
+/** Watches the losses of a run. */
+export class DivergenceWatch {
+  #onPlateau = 0;
+
+  /** What is wrong after an iteration; null: nothing. */
+  check(outputs: readonly OutputValue[], loss: number): DivergedEvent['reason'] | null {
+    if (Number.isNaN(loss)) return 'nan';
+    if (!Number.isFinite(loss)) return 'infinite';
+    const isPlateau = outputs.some(
+      ({ lossWeight, values }) =>
+        lossWeight !== 0 && values.some((value) => Math.abs(value - PLATEAU) < 0.01),
+    );
+    this.#onPlateau = isPlateau ? this.#onPlateau + 1 : 0;
+    return this.#onPlateau >= PLATEAU_LENGTH ? 'plateau' : null;
+  }
+}
+
+/** Where it went wrong. */
+export interface Culprit {
+  readonly layer: string;
+  /** Null where the layer's weights are at fault. */
+  readonly blob: string | null;
+  /** E.g. `values reach 3.2e+9`. */
+  readonly what: string;
+}
+
+/** The first layer with weights that are not finite; others get their turn after each blob. */
+export async function firstNotFinite({ layers }: Pick<WeightsFile, 'layers'>): Promise<Culprit | null> {
+  for (const { name, blobs } of layers)
+    for (const [i, blob] of blobs.entries()) {
+      if (!toFloat32(blob).every(Number.isFinite))
+        return { layer: name, blob: null, what: `blob ${i} of its weights is not finite` };
+      await setImmediate();
+    }
+  return null;
+}
+
+/**
+ * The first layer whose weights or values are not finite, else the first one whose values exploded: the net is run once
+ * more, layer by layer, with every blob as an output.
+ * @param device Loads a TRAIN net and runs it.
+ * @param weights At the time of the fault.
+ * @returns Null where all is as it should be, or memory does not suffice to look.
+ */
+export async function findCulprit(
+  device: Pick<TrainingDevice, 'load'>,
+  { net, state, filtered }: ReadNet,
+  weights: WeightsFile,
+  batch: Batch,
+  inputShapes: Readonly<Record<string, readonly number[]>>,
+): Promise<Culprit | null> {
+  const inWeights = await firstNotFinite(weights);
+  if (inWeights !== null) return inWeights;
+  const graph = graphFromCaffe(filtered, { phase: 'TRAIN', inputShapes });
+  const values = graph.values.map(({ blob, layer }) => ({ blob, layer, name: `${blob}@${layer}` }));
+  const { level, stages } = state;
+  using model = await device.load({
+    model: net,
+    phase: 'TRAIN',
+    level,
+    stages,
+    weights,
+    inputShapes,
+    outputs: values.map(({ name }) => name),
+  });
+  const outputs = await model.run(batch);
+  let exploded: Culprit | null = null;
+  for (const { blob, layer, name } of values) {
+    const { data } = outputs[name]!;
+    const largest = data.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    if (!Number.isFinite(largest)) return { layer, blob, what: 'values are not finite' };
+    if (largest > EXPLODED) exploded ??= { layer, blob, what: `values reach ${largest.toExponential(1)}` };
+  }
+  return exploded;
+}
+
+/** The event's sentence. */
+export function divergenceMessage(
+  iteration: number,
+  reason: DivergedEvent['reason'],
+  loss: number,
+  culprit: Culprit | null,
+  lastSnapshot: string | null,
+): string {
+  const loss_is = {
+    nan: 'the loss is not a number',
+    infinite: 'the loss is infinite',
+    plateau: `the loss stays at ${loss.toFixed(4)} = −log(FLT_MIN), every true class has the probability 0`,
+  }[reason];
+  const where =
+    culprit === null
+      ? ''
+      : `; first bad layer "${culprit.layer}"${culprit.blob === null ? '' : ` (blob "${culprit.blob}")`}: ${culprit.what}`;
+  const kept = lastSnapshot === null ? 'there is no snapshot' : `the last snapshot is ${lastSnapshot}`;
+  return `iteration ${iteration}: ${loss_is}${where}; ${kept}. Lower base_lr, warm up, or clip gradients`;
+}

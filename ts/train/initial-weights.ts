@@ -1,0 +1,17 @@
+/** The weights that training begins with. */
+import { readFileSync } from 'node:fs';
+import type { WeightsFile } from '../caffe/caffemodel.ts';
+import { readWeights } from '../caffe/read-weights.ts';
+
+/**
+ * Several weights files as one: of layers with the same name the later one counts, as when Caffe loads them in turn.
+ * @returns Null for no file.
+ * @throws WeightsError
+ */
+export async function readInitialWeights(paths: readonly string[]): Promise<WeightsFile | null> {
+  const files: WeightsFile[] = [];
+  for (const path of paths) files.push(await readWeights(path, readFileSync));
+  if (files.length <= 1) return files[0] ?? null;
+  const layers = new Map(files.flatMap((file) => file.layers).map((layer) => [layer.name, layer]));
+  return { file: paths.join(', '), name: files[0]!.name, layers: [...layers.values()] };
+}

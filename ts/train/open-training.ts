@@ -1,0 +1,207 @@
+/** Everything that a run of a solver needs, opened: nets, data, weights or snapshot, the trainer. */
+import { randomInt } from 'node:crypto';
+import type { WeightsFile } from '../caffe/caffemodel.ts';
+import type { CheckedSolver, SolverSettings } from '../caffe/check-solver.ts';
+import type { NetParameter } from '../caffe/net-parameter.ts';
+import type { DataSource } from '../data/source.ts';
+import { GraphError } from '../errors.ts';
+import { graphFromCaffe } from '../graph/from-caffe.ts';
+import type { UpdateRule } from '../runtime/trainer.ts';
+import type { WarningEvent } from './events.ts';
+import { readInitialWeights } from './initial-weights.ts';
+import { Schedule, type ScheduleExtensions } from './schedules.ts';
+import { type Resumed, readSnapshot } from './snapshot.ts';
+import {
+  checkSnapshotFolder,
+  filesBeside,
+  findFile,
+  type ReadNet,
+  readSolverNet,
+  splitList,
+  type TrainState,
+} from './solver-nets.ts';
+import type { SolverTrainer, TrainingDevice } from './training-device.ts';
+
+/** Opens the data of a filtered net. */
+export type OpenData = (
+  net: NetParameter,
+  options: { readonly phase: 'TRAIN' | 'TEST'; readonly seed: number },
+) => Promise<DataSource>;
+
+export interface TrainingOptions extends ScheduleExtensions, TrainState {
+  /** Where to train; stays the caller's. `solver_mode` and `device_id` are for who opens it. */
+  readonly device: TrainingDevice;
+  /** Weights to begin with, instead of the solver's own `weights`; of several the later ones count. */
+  readonly weights?: string | readonly string[] | WeightsFile;
+  /** Path of a .solverstate to go on from, ours or Caffe's. Excludes `weights`. */
+  readonly snapshot?: string;
+  /** Where batches come from. */
+  readonly data: OpenData;
+  /** Less memory, more time: blocks are computed again in the backward pass. Default false. */
+  readonly recompute?: boolean;
+  /** Every BatchNorm uses its stored statistics, as `use_global_stats: true`. Default false. */
+  readonly frozenBatchNorm?: boolean;
+}
+
+/** A test net with its data, to be loaded when it is needed. */
+export interface TestNet extends ReadNet {
+  readonly iterations: number;
+  readonly source: DataSource;
+  /** Output → loss_weight. */
+  readonly lossWeights: Readonly<Record<string, number>>;
+}
+
+export interface Training extends AsyncDisposable {
+  readonly net: ReadNet;
+  readonly trainer: SolverTrainer;
+  readonly source: DataSource;
+  readonly tests: readonly TestNet[];
+  readonly schedule: Schedule;
+  readonly seed: number;
+  /** The snapshot that it goes on from. */
+  readonly resumed: Resumed | null;
+  readonly warnings: readonly WarningEvent[];
+}
+
+/**
+ * Opens it all, or nothing: where a part cannot be opened, those before it are closed.
+ * @throws PrototxtError, GraphError, WeightsError, ArgumentError, DeviceError; what the data throws
+ */
+export async function openTraining(
+  options: TrainingOptions,
+  checked: CheckedSolver,
+  file: string | undefined,
+): Promise<Training> {
+  const { parameters } = checked;
+  const { device, recompute, frozenBatchNorm } = options;
+  if (parameters.snapshot > 0 || parameters.snapshot_after_train)
+    checkSnapshotFolder(parameters.snapshot_prefix);
+  const net = readSolverNet(checked.train, file, options);
+  const resumed = options.snapshot === undefined ? null : await readSnapshot(options.snapshot);
+  const seed = resumed?.extra?.seed ?? seedOf(parameters.random_seed);
+  const schedule = new Schedule(parameters, options, resumed?.currentStep);
+
+  const closing: (() => Promise<void> | void)[] = [];
+  const close = async () => {
+    for (const each of closing.splice(0).reverse()) await each();
+  };
+  const openSource = async (filtered: NetParameter, phase: 'TRAIN' | 'TEST', state: unknown) => {
+    const source = await options.data(filtered, { phase, seed });
+    closing.push(() => source.dispose());
+    if (state !== undefined) source.restore(state);
+    return source;
+  };
+  try {
+    const weights = await beginningWeights(options, parameters, resumed, file);
+    const source = await openSource(net.filtered, 'TRAIN', resumed?.extra?.data.train);
+    const tests: TestNet[] = [];
+    for (const [i, test] of checked.tests.entries()) {
+      const read = readSolverNet(test, file);
+      const testSource = await openSource(read.filtered, 'TEST', resumed?.extra?.data.tests[i]);
+      const lossWeights = lossWeightsOf(read, testSource);
+      tests.push({ ...read, iterations: test.iterations, source: testSource, lossWeights });
+    }
+    const trainer = await device.train({
+      model: net.net,
+      level: net.state.level,
+      stages: net.state.stages,
+      inputShapes: source.shapes,
+      update: updateRule(parameters),
+      seed,
+      ...(weights === null ? {} : { weights }),
+      ...(resumed === null ? {} : { history: resumed.history }),
+      ...(recompute === undefined ? {} : { recompute }),
+      ...(frozenBatchNorm === undefined ? {} : { frozenBatchNorm }),
+    });
+    closing.push(() => trainer.dispose());
+    checkFed(trainer, source);
+    const warnings = warningsOf(checked, file, trainer, source, resumed);
+    return { net, trainer, source, tests, schedule, seed, resumed, warnings, [Symbol.asyncDispose]: close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+// Caffe takes 32 bits of it, and its own choice where it is negative.
+function seedOf(seed: number | bigint): number {
+  return seed < 0 ? randomInt(2 ** 32) : Number(BigInt.asUintN(32, BigInt(seed)));
+}
+
+async function beginningWeights(
+  { weights }: TrainingOptions,
+  parameters: SolverSettings,
+  resumed: Resumed | null,
+  file: string | undefined,
+): Promise<WeightsFile | null> {
+  if (resumed !== null) return readInitialWeights([resumed.weights]);
+  if (typeof weights === 'object' && 'layers' in weights) return weights;
+  if (weights === undefined)
+    return readInitialWeights(
+      (parameters.weights ?? []).flatMap(splitList).map((path) => findFile(path, file)),
+    );
+  return readInitialWeights((typeof weights === 'string' ? [weights] : weights).flatMap(splitList));
+}
+
+/** What the update itself needs to know of a solver. */
+export function updateRule(parameters: SolverSettings): UpdateRule {
+  const { type, momentum, momentum2, delta, rms_decay, clip_gradients, iter_size, weight_decay } = parameters;
+  const regularization_type = parameters.regularization_type as 'L1' | 'L2';
+  return {
+    ...{ type, momentum, momentum2, delta, rms_decay, iter_size, weight_decay, regularization_type },
+    clip_gradients: clip_gradients < 0 ? null : clip_gradients,
+  };
+}
+
+/** Output → loss_weight of a net that is not trained. */
+export function lossWeightsOf(
+  { filtered, state }: Pick<ReadNet, 'filtered' | 'state'>,
+  source: Pick<DataSource, 'shapes'>,
+): Record<string, number> {
+  const graph = graphFromCaffe(filtered, { phase: state.phase, inputShapes: source.shapes });
+  return Object.fromEntries([...graph.lossWeights].map(([id, weight]) => [graph.values[id]!.blob, weight]));
+}
+
+function checkFed(trainer: SolverTrainer, source: DataSource): void {
+  const unfed = Object.keys(trainer.inputs).find((name) => !Object.hasOwn(source.shapes, name));
+  if (unfed !== undefined)
+    throw new GraphError(
+      'graph/unfed-input',
+      {},
+      `nothing gives the training net's input "${unfed}"; use a data layer, or give an iterator for it`,
+    );
+}
+
+function warningsOf(
+  checked: CheckedSolver,
+  file: string | undefined,
+  trainer: SolverTrainer,
+  source: DataSource,
+  resumed: Resumed | null,
+): WarningEvent[] {
+  const { iter_size, snapshot, snapshot_after_train } = checked.parameters;
+  const warnings = checked.warnings.map(({ code, message }) => ({ code, message }));
+  for (const path of filesBeside(checked, file))
+    warnings.push({
+      code: 'solver/found-beside',
+      message: `"${path}" is not in the working folder; the one beside ${file} is used`,
+    });
+  const batch = Object.values(source.shapes)[0]?.[0] ?? 1;
+  if (iter_size > 1 && trainer.batchNorms.some(({ statistics }) => statistics === 'batch'))
+    warnings.push({
+      code: 'solver/iter-size-batch-norm',
+      message: `iter_size ${iter_size} does not make BatchNorm's batches larger: each pass has the statistics of its own ${batch} samples`,
+    });
+  if (snapshot <= 0 && !snapshot_after_train)
+    warnings.push({
+      code: 'solver/no-snapshot',
+      message: 'snapshot is 0 and snapshot_after_train false: no weights will be written',
+    });
+  if (resumed !== null && resumed.extra === null)
+    warnings.push({
+      code: 'solver/no-data-position',
+      message:
+        'the snapshot does not say where the data was (its .json is missing, as in those of Caffe); the data begins anew',
+    });
+  return warnings.map((warning) => ({ type: 'warning', ...warning }));
+}

@@ -1,0 +1,73 @@
+/** How fast training goes, and how much of that is waiting for data. */
+
+interface Totals {
+  readonly samples: number;
+  /** Milliseconds of iterations, waiting included. */
+  readonly busy: number;
+  readonly waited: number;
+}
+const NOTHING: Totals = { samples: 0, busy: 0, waited: 0 };
+
+/** A speed over some iterations. */
+export interface Speed {
+  readonly imagesPerSecond: number;
+  /** Share of the time spent waiting for data, 0 to 1. */
+  readonly waiting: number;
+}
+
+export class Pace {
+  readonly #begin: number;
+  readonly #now: () => number;
+  #total = NOTHING;
+  #mark = NOTHING;
+
+  /** @param now Milliseconds; for tests. */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+    this.#begin = now();
+  }
+
+  /** Counts one iteration. @param waited Milliseconds of `busy` that were spent waiting for data. */
+  add(samples: number, busy: number, waited: number): void {
+    const total = this.#total;
+    this.#total = {
+      samples: total.samples + samples,
+      busy: total.busy + busy,
+      waited: total.waited + waited,
+    };
+  }
+
+  /** Since `mark` was last called. */
+  recent(): Speed {
+    const { samples, busy, waited } = this.#total;
+    return speed({
+      samples: samples - this.#mark.samples,
+      busy: busy - this.#mark.busy,
+      waited: waited - this.#mark.waited,
+    });
+  }
+
+  /** Since the beginning. */
+  overall(): Speed {
+    return speed(this.#total);
+  }
+
+  mark(): void {
+    this.#mark = this.#total;
+  }
+
+  /** Seconds since the beginning. */
+  elapsed(): number {
+    return (this.#now() - this.#begin) / 1000;
+  }
+
+  /** Seconds that `left` iterations will take at the pace of the `done` ones, all else included; null where none is done. */
+  remaining(done: number, left: number): number | null {
+    return done === 0 ? null : (this.elapsed() / done) * left;
+  }
+}
+
+function speed({ samples, busy, waited }: Totals): Speed {
+  if (busy <= 0) return { imagesPerSecond: 0, waiting: 0 };
+  return { imagesPerSecond: (1000 * samples) / busy, waiting: Math.min(1, Math.max(0, waited / busy)) };
+}

@@ -1,0 +1,128 @@
+/**
+ * Snapshots: Caffe's weights and state, which Caffe reads, and beside them one JSON file of our own with what Caffe
+ * forgets: where the data was and what it was shuffled with. Caffe begins its data anew when it resumes.
+ */
+import { readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { saveFileAtomically } from '../caffe/atomic-file.ts';
+import { blobFromFloats, toFloat32 } from '../caffe/blob.ts';
+import { writeHdf5Weights } from '../caffe/hdf5-weights.ts';
+import { readSolverState, saveHdf5SolverState, saveSolverState } from '../caffe/solver-state.ts';
+import { type NetWeights, saveCaffemodel } from '../caffe/write-caffemodel.ts';
+import { WeightsError } from '../errors.ts';
+import type { Learnable } from '../runtime/trainer.ts';
+import { findFile } from './solver-nets.ts';
+
+/** What Caffe's own files do not hold. */
+export interface ExtraState {
+  readonly format: 'resnode-solver-state/1';
+  readonly iteration: number;
+  /** Of the data (and of fillers, which a resumed run has no use for). */
+  readonly seed: number;
+  /** `DataSource.state()` of the training net and of each test net. */
+  readonly data: { readonly train: unknown; readonly tests: readonly unknown[] };
+}
+
+/** The files of a snapshot. */
+export interface SnapshotFiles {
+  readonly weights: string;
+  readonly state: string;
+}
+
+/** Caffe's names: `<prefix>_iter_<iteration>.caffemodel`, `.solverstate`, each with `.h5` for HDF5. */
+export function snapshotFiles(
+  prefix: string,
+  iteration: number,
+  format: 'BINARYPROTO' | 'HDF5',
+): SnapshotFiles {
+  const suffix = format === 'HDF5' ? '.h5' : '';
+  const base = `${prefix}_iter_${iteration}`;
+  return { weights: `${base}.caffemodel${suffix}`, state: `${base}.solverstate${suffix}` };
+}
+
+/**
+ * Writes a snapshot. Each file is written whole or not at all, the .solverstate last: where it is, the others are.
+ * @param history As `Trainer.history` gives it.
+ * @throws WeightsError; the file system's error
+ */
+export async function saveSnapshot(
+  files: SnapshotFiles,
+  weights: NetWeights,
+  history: readonly Float32Array[],
+  learnable: readonly Pick<Learnable, 'shape'>[],
+  currentStep: number,
+  extra: ExtraState,
+): Promise<void> {
+  const isHdf5 = files.weights.endsWith('.h5');
+  await (isHdf5 ? writeHdf5Weights : saveCaffemodel)(files.weights, weights);
+  await saveFileAtomically(extraFile(files.state), [`${JSON.stringify(extra)}\n`]);
+  await (isHdf5 ? saveHdf5SolverState : saveSolverState)(files.state, {
+    iter: extra.iteration,
+    learned_net: files.weights,
+    current_step: currentStep,
+    history: history.map((values, i) => blobFromFloats(learnable[i % learnable.length]!.shape, values)),
+  });
+}
+
+/** What a run begins with. */
+export interface Resumed {
+  readonly iteration: number;
+  readonly currentStep: number;
+  /** The path of its weights. */
+  readonly weights: string;
+  readonly history: readonly Float32Array[];
+  /** Null where the snapshot is Caffe's, or its JSON file was left behind. */
+  readonly extra: ExtraState | null;
+}
+
+/**
+ * Reads a .solverstate, ours or Caffe's. Its weights are where it says, relative to the working folder, or beside it.
+ * @throws WeightsError
+ */
+export async function readSnapshot(path: string): Promise<Resumed> {
+  const { iter, learned_net, current_step, history } = await readSolverState(path);
+  if (learned_net === '')
+    throw new WeightsError(
+      'weights/solver-state',
+      { file: path },
+      'it names no weights (learned_net) to go on with',
+    );
+  const found = findFile(learned_net, path);
+  return {
+    iteration: iter,
+    currentStep: current_step,
+    weights: found === learned_net ? findFile(basename(learned_net), path) : found,
+    history: history.map(toFloat32),
+    extra: readExtra(path, iter),
+  };
+}
+
+const extraFile = (state: string) => join(dirname(state), `${basename(state)}.json`);
+
+function readExtra(state: string, iteration: number): ExtraState | null {
+  const file = extraFile(state);
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch {
+    return null;
+  }
+  const fail = (reason: string): never => {
+    throw new WeightsError(
+      'weights/solver-state',
+      { file },
+      `${reason}; remove it to begin with the data's first sample`,
+    );
+  };
+  let extra: ExtraState;
+  try {
+    extra = JSON.parse(text);
+  } catch {
+    return fail('this is no JSON');
+  }
+  if (extra?.format !== 'resnode-solver-state/1' || !Array.isArray(extra.data?.tests))
+    return fail('expected the format resnode-solver-state/1');
+  if (extra.iteration !== iteration)
+    return fail(`it is of iteration ${extra.iteration}, the .solverstate beside it of ${iteration}`);
+  return extra;
+}

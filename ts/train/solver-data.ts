@@ -1,0 +1,37 @@
+/** The data layers of a solver's nets, opened. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { NetParameter } from '../caffe/net-parameter.ts';
+import { readAugment } from '../data/augment.ts';
+import { openNetData } from '../data/open-net-data.ts';
+import type { OpenData } from './open-training.ts';
+
+/**
+ * Opens data layers whose file names are relative to the working folder, as in Caffe; where none of their sources is
+ * there, to the folder of the file given.
+ * @param namedIn The solver or the net that is run.
+ * @param augment A JSON file: what is done to images beside transform_param.
+ */
+export function solverData(namedIn: string | undefined, augment?: string): OpenData {
+  return (net, { phase, seed }) =>
+    openNetData(net, {
+      phase,
+      seed,
+      folder: dataFolder(net, namedIn),
+      ...(augment === undefined ? {} : { augment: readAugment(augment, phase) }),
+    });
+}
+
+function dataFolder(net: NetParameter, namedIn: string | undefined): string {
+  const beside = dirname(namedIn ?? '.');
+  const sources = (net.layer ?? [])
+    .flatMap(({ data_param, image_data_param, hdf5_data_param }) => [
+      data_param,
+      image_data_param,
+      hdf5_data_param,
+    ])
+    .flatMap((param) => (typeof param?.source === 'string' ? [param.source] : []));
+  const isBeside =
+    sources.some((path) => existsSync(join(beside, path))) && !sources.some((path) => existsSync(path));
+  return isBeside ? beside : '.';
+}

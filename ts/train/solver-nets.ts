@@ -1,0 +1,87 @@
+/** The nets of a solver, read and filtered, and where a solver's files are. */
+import { accessSync, constants, existsSync } from 'node:fs';
+import { dirname, isAbsolute, join } from 'node:path';
+import { type CheckedSolver, type SolverNet, solverNetState } from '../caffe/check-solver.ts';
+import { positionOf } from '../caffe/message.ts';
+import { filterNet, type NetParameter, type NetState, readNetFile } from '../caffe/net-parameter.ts';
+import type { SolverParameter } from '../caffe/solver-parameter.ts';
+import { ArgumentError } from '../errors.ts';
+
+/** A net of a solver, ready to be built. */
+export interface ReadNet {
+  /** As written: what `Device.load` and `Device.train` take, with `state`. */
+  readonly net: NetParameter;
+  readonly state: Required<NetState>;
+  /** The layers that this state keeps. */
+  readonly filtered: NetParameter;
+}
+
+/** Additions to the training net's state: the flags --level and --stage of `caffe train`. */
+export interface TrainState {
+  readonly level?: number;
+  readonly stages?: readonly string[];
+}
+
+/**
+ * Where a file named in a solver is: relative to the working folder, as Caffe has it; where there is none, beside the
+ * file that names it, if that has one.
+ * @param namedIn The file that names it; undefined for a solver made in code.
+ */
+export function findFile(path: string, namedIn: string | undefined): string {
+  if (namedIn === undefined || isAbsolute(path) || existsSync(path)) return path;
+  const beside = join(dirname(namedIn), path);
+  return existsSync(beside) ? beside : path;
+}
+
+/** The solver's own file; undefined for one made in code. */
+export const solverFile = (solver: SolverParameter): string | undefined => positionOf(solver)?.file;
+
+/** Reads a solver's net. @throws PrototxtError; ArgumentError where it cannot be read */
+export function readSolverNet(
+  solverNet: SolverNet,
+  file: string | undefined,
+  { level, stages = [] }: TrainState = {},
+): ReadNet {
+  const { source } = solverNet;
+  const net = typeof source === 'string' ? readNetFile(findFile(source, file)) : source;
+  const asked = solverNetState(solverNet, net);
+  const state = {
+    phase: asked.phase!,
+    level: level ?? asked.level!,
+    stages: [...asked.stages!, ...stages],
+  };
+  return { net, state, filtered: filterNet(net, state) };
+}
+
+/** Files of this solver that are not in the working folder but beside it. */
+export function filesBeside({ parameters, train, tests }: CheckedSolver, file: string | undefined): string[] {
+  const nets = [train, ...tests].map(({ source }) => source).filter((source) => typeof source === 'string');
+  const named = [...nets, ...(parameters.weights ?? []).flatMap(splitList)];
+  return [...new Set(named)].filter((path) => findFile(path, file) !== path);
+}
+
+/** Caffe's comma-separated lists of weights. */
+export const splitList = (text: string): string[] =>
+  text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+
+/**
+ * Makes sure, before anything is computed, that snapshots can be written (CheckSnapshotWritePermissions in solver.cpp).
+ * @throws ArgumentError
+ */
+export function checkSnapshotFolder(prefix: string): void {
+  const folder = dirname(prefix);
+  try {
+    accessSync(folder, constants.W_OK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const problem = code === 'ENOENT' ? 'there is no such folder' : `it cannot be written to (${code})`;
+    throw new ArgumentError(
+      'snapshot_prefix',
+      'a prefix in a folder that can be written to',
+      `${prefix}; ${problem}`,
+    );
+  }
+}

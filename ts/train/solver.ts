@@ -1,0 +1,366 @@
+/** Caffe's solver (solver.cpp, sgd_solver.cpp): a loop that says what happens as events. */
+import { type CheckedSolver, checkSolver, type SolverSettings } from '../caffe/check-solver.ts';
+import { positionOf } from '../caffe/message.ts';
+import { readSolverFile, type SolverParameter } from '../caffe/solver-parameter.ts';
+import type { Batch } from '../data/source.ts';
+import { ArgumentError, PrototxtError } from '../errors.ts';
+import { elementCount } from '../runtime/tensor.ts';
+import { debugInfo } from './debug-info.ts';
+import {
+  type Culprit,
+  DivergenceWatch,
+  divergenceMessage,
+  findCulprit,
+  firstNotFinite,
+} from './divergence.ts';
+import type {
+  DivergedEvent,
+  DoneEvent,
+  IterationEvent,
+  SnapshotEvent,
+  SolverEvent,
+  StartEvent,
+  TestEvent,
+} from './events.ts';
+import {
+  type OpenData,
+  openTraining,
+  type TestNet,
+  type Training,
+  type TrainingOptions,
+} from './open-training.ts';
+import { Pace } from './pace.ts';
+import { SmoothedLoss } from './smoothed-loss.ts';
+import { saveSnapshot, snapshotFiles } from './snapshot.ts';
+import { solverData } from './solver-data.ts';
+import { solverFile } from './solver-nets.ts';
+import { outputValues, testNet, weightedLoss } from './test-net.ts';
+
+const { fround } = Math;
+
+export interface SolverOptions extends Omit<TrainingOptions, 'data'> {
+  /** Path of a solver's prototxt, or a SolverParameter. */
+  readonly solver: string | SolverParameter;
+  /** Where batches come from. Default: the nets' data layers (`solverData`). */
+  readonly data?: OpenData;
+}
+
+/** Caffe's SolverAction, asked for from outside: by a signal, say. */
+export type SolverRequest = 'snapshot' | 'stop';
+
+export class Solver {
+  /** As checked, with defaults. */
+  readonly parameters: SolverSettings;
+  readonly #options: TrainingOptions;
+  readonly #checked: CheckedSolver;
+  /** The solver's file; null for one made in code. */
+  readonly file: string | null;
+  #requests = new Set<SolverRequest>();
+  #isRunning = false;
+
+  /**
+   * Reads and checks a solver; nothing else is opened before it runs.
+   * @throws PrototxtError; ArgumentError
+   */
+  constructor(options: SolverOptions) {
+    const { solver, weights, snapshot } = options;
+    if (weights !== undefined && snapshot !== undefined)
+      throw new ArgumentError('weights', 'weights to begin with or a snapshot to go on from', 'both');
+    const parameter = typeof solver === 'string' ? readSolverFile(solver) : solver;
+    this.file = solverFile(parameter) ?? null;
+    this.#options = { ...options, data: options.data ?? solverData(this.file ?? undefined) };
+    this.#checked = checkSolver(parameter);
+    this.parameters = this.#checked.parameters;
+    if (this.parameters.snapshot_diff === true)
+      throw new PrototxtError(
+        'solver/snapshot-diff',
+        positionOf(parameter, 'snapshot_diff') ?? { file: '<message>', line: 1, column: 1 },
+        'snapshot_diff is not supported, a snapshot holds no gradients; remove it',
+      );
+  }
+
+  /**
+   * Asks the running solver for a snapshot, or to stop: honoured after the current iteration; a stop ends a test early
+   * and leaves a snapshot too, unless `snapshot_after_train` is false.
+   */
+  request(action: SolverRequest): void {
+    this.#requests.add(action);
+  }
+
+  /**
+   * Trains, from the beginning or the snapshot to max_iter; leaving the loop early frees everything. Events come in
+   * Caffe's order: a test before the iteration whose number it has, snapshots after it. A training that diverges ends
+   * with `diverged` and `done`; nothing is thrown then. The loss that Caffe computes once more after the last iteration
+   * is left out.
+   * @param options.signal Ends the run with its reason thrown and no snapshot; for an orderly end use `request`.
+   * @throws PrototxtError, GraphError, WeightsError, ArgumentError, DeviceError; what the data throws
+   */
+  async *run(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<SolverEvent, void, void> {
+    if (this.#isRunning) throw new ArgumentError('run', 'one run at a time', 'a second one');
+    this.#isRunning = true;
+    this.#requests.clear();
+    try {
+      options.signal?.throwIfAborted();
+      await using training = await openTraining(this.#options, this.#checked, this.file ?? undefined);
+      yield* new Run(this, training, this.#options, this.#requests, options.signal).events();
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+}
+
+/** One run: where it is. */
+class Run {
+  readonly #file: string | null;
+  readonly #training: Training;
+  readonly #options: TrainingOptions;
+  readonly #parameters: SolverSettings;
+  readonly #requests: Set<SolverRequest>;
+  readonly #signal: AbortSignal | undefined;
+  readonly #pace = new Pace();
+  readonly #smoothed: SmoothedLoss;
+  readonly #divergence = new DivergenceWatch();
+  readonly #samples: number;
+  readonly #begin: number;
+  /** Iterations done. */
+  #iteration: number;
+  #losses: Pick<DoneEvent, 'loss' | 'smoothedLoss'> = { loss: null, smoothedLoss: null };
+  #lastSnapshot: { readonly iteration: number; readonly weights: string } | null;
+  #isDiverged = false;
+
+  constructor(
+    { file, parameters }: Solver,
+    training: Training,
+    options: TrainingOptions,
+    requests: Set<SolverRequest>,
+    signal: AbortSignal | undefined,
+  ) {
+    const { resumed, source } = training;
+    this.#file = file;
+    this.#training = training;
+    this.#options = options;
+    this.#parameters = parameters;
+    this.#requests = requests;
+    this.#signal = signal;
+    this.#smoothed = new SmoothedLoss(parameters.average_loss);
+    this.#samples = (Object.values(source.shapes)[0]?.[0] ?? 1) * parameters.iter_size;
+    this.#begin = resumed?.iteration ?? 0;
+    this.#iteration = this.#begin;
+    this.#lastSnapshot = resumed;
+  }
+
+  /** Solver::Solve. */
+  async *events(): AsyncGenerator<SolverEvent, void, void> {
+    const { max_iter, snapshot, snapshot_after_train, test_initialization } = this.#parameters;
+    yield this.#startEvent();
+    yield* this.#training.warnings;
+    while (this.#iteration < max_iter) {
+      if (this.#isTestDue() && (this.#iteration > 0 || test_initialization)) {
+        yield* this.#tests();
+        if (this.#requests.has('stop')) break;
+      }
+      yield* this.#iterate();
+      if (this.#isDiverged) break;
+      this.#iteration++;
+      if (this.#requests.delete('snapshot')) yield* this.#snapshot('request');
+      else if (snapshot > 0 && this.#iteration % snapshot === 0) yield* this.#snapshot('interval');
+      if (this.#isDiverged || this.#requests.has('stop')) break;
+    }
+    const isStopped = this.#requests.has('stop');
+    const isKept = this.#isDiverged || this.#lastSnapshot?.iteration === this.#iteration;
+    if (snapshot_after_train && !isKept) yield* this.#snapshot('end');
+    if (!this.#isDiverged && !isStopped && this.#isTestDue()) yield* this.#tests();
+    yield this.#doneEvent(this.#isDiverged ? 'diverged' : isStopped ? 'stopped' : 'finished');
+  }
+
+  /** Solver::Step for one iteration: passes, update, what came of it. */
+  async *#iterate(): AsyncGenerator<SolverEvent, void, void> {
+    const { display, debug_info, iter_size } = this.#parameters;
+    const { trainer, source, schedule } = this.#training;
+    const iteration = this.#iteration;
+    const isDisplayed = display > 0 && iteration % display === 0;
+    const rate = schedule.rate(iteration);
+    const signal = this.#signal;
+    const outputNames = Object.keys(trainer.outputs);
+
+    let [busy, waited, loss] = [0, 0, 0];
+    let outputs: IterationEvent['outputs'] = [];
+    let batch: Batch = {};
+    for (let pass = 0; pass < iter_size; pass++) {
+      signal?.throwIfAborted();
+      const begin = performance.now();
+      batch = await source.next(signal);
+      waited += performance.now() - begin;
+      if (isDisplayed && debug_info && pass === 0) yield await this.#debugInfo(batch);
+      const computing = performance.now();
+      const [first, last] = [pass === 0, pass === iter_size - 1];
+      const result = await trainer.step(
+        batch,
+        { rate, iteration, first, last },
+        signal === undefined ? {} : { signal },
+      );
+      busy += performance.now() - computing;
+      outputs = outputValues(result, trainer.lossWeights, outputNames);
+      loss = fround(loss + weightedLoss(outputs));
+      if (!Number.isFinite(loss)) break;
+    }
+    loss = fround(loss / iter_size);
+    const reason = this.#divergence.check(outputs, loss);
+    if (reason !== null) {
+      this.#losses = { ...this.#losses, loss };
+      const culprit = await this.#culprit(batch);
+      yield this.#diverged(reason, loss, culprit);
+      return;
+    }
+    this.#pace.add(this.#samples, busy + waited, waited);
+    const smoothedLoss = this.#smoothed.add(loss);
+    this.#losses = { loss, smoothedLoss };
+    const { imagesPerSecond, waiting } = this.#pace.recent();
+    const done = iteration + 1 - this.#begin;
+    const remaining = this.#pace.remaining(done, this.#parameters.max_iter - iteration - 1);
+    const elapsed = this.#pace.elapsed();
+    if (isDisplayed) this.#pace.mark();
+    yield {
+      type: 'iteration',
+      iteration,
+      display: isDisplayed,
+      ...{ loss, smoothedLoss, rate, outputs, imagesPerSecond, elapsed, remaining, waiting },
+    };
+  }
+
+  #isTestDue(): boolean {
+    const { test_interval } = this.#parameters;
+    return test_interval > 0 && this.#iteration % test_interval === 0;
+  }
+
+  /** Solver::TestAll; a stop ends it without a result. */
+  async *#tests(): AsyncGenerator<TestEvent, void, void> {
+    for (const [i, net] of this.#training.tests.entries()) {
+      const begin = performance.now();
+      const result = await this.#test(net);
+      if (result === null) return;
+      yield {
+        type: 'test',
+        iteration: this.#iteration,
+        net: i,
+        iterations: net.iterations,
+        outputs: result.outputs,
+        loss: this.#parameters.test_compute_loss === true ? result.loss : null,
+        seconds: (performance.now() - begin) / 1000,
+      };
+    }
+  }
+
+  async #test({ net, state, source, iterations, lossWeights }: TestNet) {
+    using model = await this.#options.device.load({
+      model: net,
+      ...state,
+      weights: await this.#training.trainer.weights(),
+      inputShapes: source.shapes,
+    });
+    return testNet(model, source, {
+      iterations,
+      lossWeights,
+      signal: this.#signal,
+      onBatch: () => !this.#requests.has('stop'),
+    });
+  }
+
+  /** Solver::Snapshot; weights that are not finite are no snapshot: the last one before them stays the last. */
+  async *#snapshot(reason: SnapshotEvent['reason']): AsyncGenerator<SolverEvent, void, void> {
+    const begin = performance.now();
+    const { trainer, source, tests, schedule, seed } = this.#training;
+    const { snapshot_prefix, snapshot_format } = this.#parameters;
+    const iteration = this.#iteration;
+    const weights = await trainer.weights();
+    const culprit = await firstNotFinite(weights);
+    if (culprit !== null) {
+      yield this.#diverged('nan', this.#losses.loss ?? Number.NaN, culprit);
+      return;
+    }
+    const files = snapshotFiles(snapshot_prefix, iteration, snapshot_format ?? 'BINARYPROTO');
+    await saveSnapshot(files, weights, await trainer.history(), trainer.learnable, schedule.currentStep, {
+      format: 'resnode-solver-state/1',
+      iteration,
+      seed,
+      data: { train: source.state(), tests: tests.map((test) => test.source.state()) },
+    });
+    this.#lastSnapshot = { iteration, weights: files.weights };
+    yield { type: 'snapshot', iteration, ...files, reason, seconds: (performance.now() - begin) / 1000 };
+  }
+
+  async #debugInfo(batch: Batch) {
+    const { net, trainer, source } = this.#training;
+    const { device, frozenBatchNorm } = this.#options;
+    return debugInfo(device, net, await trainer.weights(), batch, {
+      iteration: this.#iteration,
+      inputShapes: source.shapes,
+      ...(frozenBatchNorm === undefined ? {} : { frozenBatchNorm }),
+    });
+  }
+
+  async #culprit(batch: Batch): Promise<Culprit | null> {
+    const { net, trainer, source } = this.#training;
+    try {
+      return await findCulprit(this.#options.device, net, await trainer.weights(), batch, source.shapes);
+    } catch {
+      // Looking for the layer takes memory beside the trainer's; that training diverged is said in any case.
+      return null;
+    }
+  }
+
+  #diverged(reason: DivergedEvent['reason'], loss: number, culprit: Culprit | null): DivergedEvent {
+    this.#isDiverged = true;
+    const iteration = this.#iteration;
+    const lastSnapshot = this.#lastSnapshot?.weights ?? null;
+    return {
+      type: 'diverged',
+      ...{ iteration, reason, loss, lastSnapshot },
+      layer: culprit?.layer ?? null,
+      blob: culprit?.blob ?? null,
+      message: divergenceMessage(iteration, reason, loss, culprit, lastSnapshot),
+    };
+  }
+
+  #startEvent(): StartEvent {
+    const { net, trainer, source, tests, seed } = this.#training;
+    const { device, warmup, cosine } = this.#options;
+    const { max_iter, type, lr_policy, iter_size } = this.#parameters;
+    const withStatus = (...wanted: string[]) =>
+      trainer.report.filter(({ status }) => wanted.includes(status)).map(({ layer }) => layer);
+    return {
+      type: 'start',
+      net: net.net.name ?? '',
+      solver: this.#file,
+      device: device.name,
+      iteration: this.#begin,
+      maxIterations: max_iter,
+      rule: type,
+      policy: cosine === true ? 'cosine' : lr_policy,
+      warmup: warmup ?? null,
+      batch: this.#samples / iter_size,
+      samplesPerIteration: this.#samples,
+      epochSize: source.epochSize,
+      learnable: trainer.learnable
+        .filter(({ lrMult }) => lrMult !== 0)
+        .reduce((sum, { shape }) => sum + elementCount(shape), 0),
+      seed,
+      batchNorms: trainer.batchNorms,
+      loaded: withStatus('matched', 'reshaped'),
+      filled: withStatus('missing'),
+      tests: tests.map(({ iterations }) => ({ iterations })),
+    };
+  }
+
+  #doneEvent(reason: DoneEvent['reason']): DoneEvent {
+    return {
+      type: 'done',
+      iteration: this.#iteration,
+      reason,
+      ...this.#losses,
+      weights: this.#lastSnapshot?.weights ?? null,
+      seconds: this.#pace.elapsed(),
+      ...this.#pace.overall(),
+    };
+  }
+}

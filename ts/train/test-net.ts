@@ -1,0 +1,77 @@
+/** A net run over the batches of its data, outputs averaged: Solver::Test in solver.cpp, test() in caffe.cpp. */
+
+import type { DataSource } from '../data/source.ts';
+import type { Model, Outputs } from '../runtime/model.ts';
+import type { OutputValue } from './events.ts';
+
+const { fround } = Math;
+
+export interface TestOptions {
+  readonly iterations: number;
+  /** Output → loss_weight; others are no loss. */
+  readonly lossWeights: Readonly<Record<string, number>>;
+  readonly signal?: AbortSignal | undefined;
+  /** Called after each batch with its outputs. `false` interrupts the test. */
+  readonly onBatch?: (index: number, outputs: readonly OutputValue[]) => boolean | Promise<boolean>;
+}
+
+/** Means over all batches, each output's elements apart. */
+export interface TestResult {
+  readonly outputs: readonly OutputValue[];
+  /** Mean weighted loss. */
+  readonly loss: number;
+}
+
+/**
+ * Runs a model over the next batches of a source.
+ * @returns Null where `onBatch` interrupted it.
+ * @throws as Model.run and the source; the signal's reason
+ */
+export async function testNet(
+  model: Pick<Model, 'run'>,
+  source: DataSource,
+  { iterations, lossWeights, signal, onBatch }: TestOptions,
+): Promise<TestResult | null> {
+  let sums: OutputValue[] = [];
+  let loss = 0;
+  for (let i = 0; i < iterations; i++) {
+    signal?.throwIfAborted();
+    const batch = await source.next(signal);
+    const outputs = outputValues(await model.run(batch, signal === undefined ? {} : { signal }), lossWeights);
+    loss = fround(loss + weightedLoss(outputs));
+    sums =
+      i === 0
+        ? outputs
+        : sums.map((sum, j) => ({
+            ...sum,
+            values: sum.values.map((value, k) => fround(value + outputs[j]!.values[k]!)),
+          }));
+    if (onBatch !== undefined && !(await onBatch(i, outputs))) return null;
+  }
+  const mean = (value: number) => fround(value / iterations);
+  return { outputs: sums.map((sum) => ({ ...sum, values: sum.values.map(mean) })), loss: mean(loss) };
+}
+
+/** Outputs as events carry them. */
+export function outputValues(
+  outputs: Outputs,
+  lossWeights: Readonly<Record<string, number>>,
+  names: readonly string[] = Object.keys(outputs),
+): OutputValue[] {
+  return names.map((name) => ({
+    name,
+    values: [...outputs[name]!.data],
+    lossWeight: lossWeights[name] ?? 0,
+  }));
+}
+
+/** The sum of weighted losses, in float32. */
+export function weightedLoss(outputs: readonly OutputValue[]): number {
+  return outputs.reduce(
+    (sum, { values, lossWeight }) =>
+      lossWeight === 0
+        ? sum
+        : values.reduce((inner, value) => fround(inner + fround(lossWeight * value)), sum),
+    0,
+  );
+}

@@ -1,0 +1,30 @@
+/** What training asks of a Device, so that it can be tested without one. */
+import type { LoadOptions } from '../runtime/device.ts';
+import type { Model } from '../runtime/model.ts';
+import type { Trainer, TrainOptions } from '../runtime/trainer.ts';
+
+/** A Trainer, as a solver uses it. */
+export type SolverTrainer = Pick<
+  Trainer,
+  | 'inputs'
+  | 'outputs'
+  | 'lossWeights'
+  | 'learnable'
+  | 'batchNorms'
+  | 'report'
+  | 'step'
+  | 'gradients'
+  | 'weights'
+  | 'history'
+  | 'dispose'
+> &
+  Disposable;
+
+/** A Model, as a solver tests with it. */
+export type TestedModel = Pick<Model, 'run'> & Disposable;
+
+export interface TrainingDevice {
+  readonly name: string;
+  train(options: TrainOptions): Promise<SolverTrainer>;
+  load(options: LoadOptions): Promise<TestedModel>;
+}
