@@ -47,6 +47,12 @@ export {
   type SolverNetState,
   type SolverParameter,
 } from './caffe/solver-parameter.ts';
+export {
+  readSolverState,
+  type SolverState,
+  saveHdf5SolverState,
+  saveSolverState,
+} from './caffe/solver-state.ts';
 export { type NetWeights, writeBinaryproto, writeCaffemodel } from './caffe/write-caffemodel.ts';
 export {
   type Conversion,
@@ -161,6 +167,7 @@ export {
   readCalibration,
   saveCalibration,
 } from './runtime/calibration.ts';
+export { Communicator, openCommunicator } from './runtime/communicator.ts';
 export {
   Device,
   type DeviceKind,
@@ -183,8 +190,27 @@ export type {
   TrainOptions,
   UpdateRule,
 } from './runtime/trainer.ts';
+export { averageStatistics, type Statistics, type StatisticsOptions } from './train/batch-norm-statistics.ts';
+export type {
+  DebugInfoEvent,
+  DivergedEvent,
+  DoneEvent,
+  IterationEvent,
+  OutputValue,
+  SnapshotEvent,
+  SolverEvent,
+  StartEvent,
+  TestEvent,
+  WarningEvent,
+} from './train/events.ts';
+export { type FinetuneEvent, type FinetuneOptions, finetune } from './train/finetune.ts';
+export type { OpenData, TrainingOptions } from './train/open-training.ts';
 export { openReport, type Report } from './train/report.ts';
 export type { ReportData, ReportSection } from './train/report-data.ts';
+export { Schedule, type ScheduleExtensions, type ScheduleSettings } from './train/schedules.ts';
+export { Solver, type SolverOptions, type SolverRequest } from './train/solver.ts';
+export { solverData } from './train/solver-data.ts';
+export { type TestOptions, type TestResult, testNet } from './train/test-net.ts';
 export { type DescribeOptions, type Description, describeNet } from './view/describe-net.ts';
 export { type ForkMarks, readNetWithMarks } from './view/fork-marks.ts';
 export { type MeasuredTimes, readTimes } from './view/measured-times.ts';
