@@ -47,7 +47,8 @@ bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
   dnnl::post_ops operations;
   appendRelu(operations, innerProduct.relu);
   const auto kind = step.forwardKind();
-  const auto primitive = problem.forward(kind, attributes(operations), step.engine());
+  const bool learns = step.program().parameters[innerProduct.weights].isMutable;
+  const auto primitive = problem.forward(learns, kind, attributes(operations), step.engine());
   const Layout weights = primitive.weights_desc();
   std::vector<Argument> arguments{{DNNL_ARG_SRC, step.read(0, primitive.src_desc()), primitive.src_desc()},
                                   {DNNL_ARG_WEIGHTS, step.parameter(innerProduct.weights, problem.plainWeights, weights, true), weights}};
