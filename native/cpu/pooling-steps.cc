@@ -40,9 +40,11 @@ Forward::primitive_desc forward(const Problem& problem, dnnl::prop_kind kind, co
   return Forward::primitive_desc(desc, attributes(), engine, true);
 }
 
-// A window of one pixel: nothing is compared or averaged, and no pixel is read twice.
-bool isSampling(const Pooling& pooling) {
-  return pooling.kernel.height == 1 && pooling.kernel.width == 1 && pooling.pad.height == 0 && pooling.pad.width == 0;
+// Windows of one pixel: nothing is compared or averaged, and no pixel is read twice. Caffe's rounding up may add one that
+// lies outside.
+bool isSampling(const Pooling& pooling, const Shape& in, const Shape& out) {
+  return pooling.kernel.height == 1 && pooling.kernel.width == 1 && pooling.pad.height == 0 && pooling.pad.width == 0 &&
+         (out[2] - 1) * pooling.stride.height < in[2] && (out[3] - 1) * pooling.stride.width < in[3];
 }
 
 // The same layout for another size of the plane; nothing where our loops cannot run through it.
@@ -90,7 +92,7 @@ bool addSamplingGradient(StepBuilder& step, const Pooling& pooling) {
 bool addPooling(StepBuilder& step, const Pooling& pooling) {
   const Shape& out = step.outputShape(0);
   if (step.operation().outputs.size() > 1) return false;
-  if (isSampling(pooling)) return addSampling(step, pooling);
+  if (isSampling(pooling, step.inputShape(0), out)) return addSampling(step, pooling);
   const auto problem = describe(pooling, step.inputShape(0), out);
   if (!problem) return false;
   const auto kind = step.isDifferentiated() ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;  // training keeps a workspace
@@ -120,7 +122,7 @@ bool addPooling(StepBuilder& step, const Pooling& pooling) {
 // inputs: x, y, dy (x and y are not read); outputs: dx.
 bool addPoolingGradient(StepBuilder& step, const Pooling& pooling) {
   if (step.differentiated().outputs.size() > 1 || !step.hasInput(2)) return false;
-  if (isSampling(pooling)) return addSamplingGradient(step, pooling);
+  if (isSampling(pooling, step.outputShape(0), step.inputShape(2))) return addSamplingGradient(step, pooling);
   const auto found = step.state().kept.find(std::get<Gradient>(step.operation().attributes).of);
   if (found == step.state().kept.end()) return false;
   const PlanState::Kept& kept = found->second;
@@ -137,6 +139,6 @@ bool addPoolingGradient(StepBuilder& step, const Pooling& pooling) {
   return true;
 }
 
-bool poolingGradientReadsOnlyDiffs(const Pooling& pooling, const Shape& in, const Shape& out) { return isSampling(pooling) || describe(pooling, in, out).has_value(); }
+bool poolingGradientReadsOnlyDiffs(const Pooling& pooling, const Shape& in, const Shape& out) { return isSampling(pooling, in, out) || describe(pooling, in, out).has_value(); }
 
 }  // namespace resnode::cpu

@@ -171,4 +171,18 @@ for (const device of devices) {
   });
 }
 
+test('a window that Caffe rounds up to and that lies outside is empty, on every device', async () => {
+  const data = Float32Array.from({ length: 2 * 16 * 4 * 4 }, (_, i) => i);
+  const options = { input: { shape: [2, 16, 4, 4], data }, method: 'max', kernel: 1, stride: 2 } as const;
+  await using cpu = await openDevice('cpu', { threads: 2 });
+  await using reference = await openDevice('reference');
+  const [actual, expected] = [await ops.pooling(cpu, options), await ops.pooling(reference, options)];
+  assert.equal(actual.shape, [2, 16, 3, 3]);
+  assert.equal(actual.data, expected.data);
+  assert.equal(
+    (await ops.pooling(cpu, { ...options, roundMode: 'FLOOR' })).data.slice(0, 4),
+    Float32Array.of(0, 2, 8, 10),
+  );
+});
+
 test.run();

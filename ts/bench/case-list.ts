@@ -95,10 +95,14 @@ function fusedCase(graph: Graph, node: Node): Item | null {
     }
     case 'pooling': {
       const { method, kernel, stride, pad } = operation;
+      // Caffe rounds up by default; a size that is smaller was rounded down.
+      const up = (axis: 0 | 1) =>
+        Math.ceil((input[axis + 2]! + 2 * pad[axis] - kernel[axis]) / stride[axis]) + 1 > output[axis + 2]!;
+      const roundMode = (up(0) || up(1)) && pad[0] === 0 && pad[1] === 0 ? 'FLOOR' : 'CEIL';
       return {
         ...common,
         name: `${method} pooling ${across(kernel)}, ${arrow}`,
-        make: () => pooling({ input: tensor(input), method, kernel, stride, pad }),
+        make: () => pooling({ input: tensor(input), method, kernel, stride, pad, roundMode }),
       };
     }
     case 'innerProduct': {

@@ -168,14 +168,17 @@ export interface PoolingOptions {
   readonly stride?: Pair;
   /** Default 0. */
   readonly pad?: Pair;
+  /** Caffe's round_mode. Default CEIL. */
+  readonly roundMode?: 'CEIL' | 'FLOOR';
 }
 
-/** Caffe's pooling: sizes rounded up, windows clipped to the padded input. */
-export function pooling({ input, method, kernel, stride = 1, pad = 0 }: PoolingOptions): SingleOperation {
+/** Caffe's pooling: sizes rounded up where not asked otherwise, windows clipped to the padded input. */
+export function pooling(options: PoolingOptions): SingleOperation {
+  const { input, method, kernel, stride = 1, pad = 0, roundMode = 'CEIL' } = options;
   const pool = method === 'max' ? 'MAX' : 'AVE';
   const geometry = { ...pair('kernel', kernel), ...pair('stride', stride), ...pair('pad', pad) };
   return {
-    layers: [{ ...unary('Pooling'), pooling_param: { pool, ...geometry } }],
+    layers: [{ ...unary('Pooling'), pooling_param: { pool, round_mode: roundMode, ...geometry } }],
     weights: [],
     inputs: { input },
   };
