@@ -29,9 +29,12 @@ struct Problem {
   static bool suits(const InnerProduct& innerProduct, const Shape& in) { return innerProduct.axis == 1 && (in.size() == 2 || in.size() == 4); }
   Layout bias() const { return plainLayout({out[1]}); }
 
-  Forward::primitive_desc forward(dnnl::prop_kind kind, const dnnl::primitive_attr& attr, const dnnl::engine& engine) const {
-    const auto desc = hasBias ? Forward::desc(kind, anyLayout(in), anyLayout(weights), bias(), plainLayout(out))
-                              : Forward::desc(kind, anyLayout(in), anyLayout(weights), plainLayout(out));
+  // What learns stays row-major: the layouts that oneDNN likes are padded, and reordering takes longer than multiplying.
+  Layout weightsFor(bool learns) const { return learns ? plainWeights : anyLayout(weights); }
+
+  Forward::primitive_desc forward(bool learns, dnnl::prop_kind kind, const dnnl::primitive_attr& attr, const dnnl::engine& engine) const {
+    const auto desc = hasBias ? Forward::desc(kind, anyLayout(in), weightsFor(learns), bias(), plainLayout(out))
+                              : Forward::desc(kind, anyLayout(in), weightsFor(learns), plainLayout(out));
     return Forward::primitive_desc(desc, attr, engine);
   }
 };
@@ -62,7 +65,8 @@ bool addInnerProductGradient(StepBuilder& step, const InnerProduct& innerProduct
   if (!step.hasInput(2) || !Problem::suits(innerProduct, in)) return false;
   const Problem problem(innerProduct, in);
   const dnnl::primitive_attr attr = attributes();
-  const auto forward = problem.forward(dnnl::prop_kind::forward_training, attr, step.engine());
+  const bool learns = step.program().parameters[innerProduct.weights].isMutable;
+  const auto forward = problem.forward(learns, dnnl::prop_kind::forward_training, attr, step.engine());
   const Layout dy = plainLayout(problem.out);
   DiffBehindRelu diff(step, innerProduct.relu, 1, 2);
   if (step.hasOutput(1) || step.hasOutput(2)) {
@@ -81,7 +85,7 @@ bool addInnerProductGradient(StepBuilder& step, const InnerProduct& innerProduct
     step.describe(primitive.impl_info_str());
   }
   if (step.hasOutput(0)) {
-    const BackwardData::primitive_desc primitive(BackwardData::desc(anyLayout(problem.in), anyLayout(problem.weights), dy), attr, step.engine(), forward);
+    const BackwardData::primitive_desc primitive(BackwardData::desc(anyLayout(problem.in), problem.weightsFor(learns), dy), attr, step.engine(), forward);
     const Layout weights = primitive.weights_desc(), result = primitive.diff_src_desc();
     step.call(BackwardData(primitive), {{DNNL_ARG_DIFF_DST, diff.in(dy), dy},
                                         {DNNL_ARG_WEIGHTS, step.parameter(innerProduct.weights, problem.plainWeights, weights), weights},
