@@ -32,7 +32,18 @@ export {
   type SolverNetState,
   type SolverParameter,
 } from './caffe/solver-parameter.ts';
-export { type NetWeights, writeBinaryproto, writeCaffemodel } from './caffe/write-caffemodel.ts';
+export {
+  readSolverState,
+  type SolverState,
+  saveHdf5SolverState,
+  saveSolverState,
+} from './caffe/solver-state.ts';
+export {
+  type NetWeights,
+  saveCaffemodel,
+  writeBinaryproto,
+  writeCaffemodel,
+} from './caffe/write-caffemodel.ts';
 export {
   type Conversion,
   type ConversionCheck,
@@ -121,6 +132,13 @@ export type {
   TrainOptions,
   UpdateRule,
 } from './runtime/trainer.ts';
+export { averageStatistics, type Statistics, type StatisticsOptions } from './train/batch-norm-statistics.ts';
+export type * from './train/events.ts';
+export type { OpenData, TrainingOptions } from './train/open-training.ts';
+export { Schedule, type ScheduleExtensions, type ScheduleSettings } from './train/schedules.ts';
+export { Solver, type SolverOptions, type SolverRequest } from './train/solver.ts';
+export { solverData } from './train/solver-data.ts';
+export { type TestOptions, type TestResult, testNet } from './train/test-net.ts';
 export { type DescribeOptions, type Description, describeNet } from './view/describe-net.ts';
 export { type MeasuredTimes, readTimes } from './view/measured-times.ts';
 export type * from './view/page-data.ts';

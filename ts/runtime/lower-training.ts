@@ -100,7 +100,15 @@ export function lowerTraining(net: NetParameter, options: LowerTrainingOptions):
   if (options.update !== null)
     return {
       ...common,
-      ...withUpdate(graph, { program, recipes }, parameters, parameterDiffs, options.update, options.history),
+      ...withUpdate(
+        graph,
+        { program, recipes },
+        parameters,
+        parameterDiffs,
+        options.update,
+        seeds.map(({ id }) => id),
+        options.history,
+      ),
       diffs: { parameters: [], blobs: new Map() },
     };
   const results: TensorId[] = [...program.outputs];
@@ -158,6 +166,7 @@ function withUpdate(
   parameters: readonly ProgramParameterId[],
   diffs: ReadonlyMap<ProgramParameterId, TensorId>,
   rule: UpdateRule,
+  losses: readonly TensorId[],
   history: readonly Float32Array[] = [],
 ) {
   const slots = Array.from({ length: historySlots(rule) }, (_, slot) => slot);
@@ -167,5 +176,5 @@ function withUpdate(
     decayMult,
     hasHistory: slots.some((slot) => history[slot * parameters.length + i]?.some((value) => value !== 0)),
   }));
-  return appendUpdate(lowered, diffs, updated, rule);
+  return appendUpdate(lowered, diffs, updated, rule, losses);
 }
