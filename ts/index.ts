@@ -53,7 +53,12 @@ export {
   saveHdf5SolverState,
   saveSolverState,
 } from './caffe/solver-state.ts';
-export { type NetWeights, writeBinaryproto, writeCaffemodel } from './caffe/write-caffemodel.ts';
+export {
+  type NetWeights,
+  saveCaffemodel,
+  writeBinaryproto,
+  writeCaffemodel,
+} from './caffe/write-caffemodel.ts';
 export {
   type Conversion,
   type ConversionCheck,

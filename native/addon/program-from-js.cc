@@ -173,8 +173,10 @@ void checkPlaces(const Program& program, const Operation& operation) {
     expect("outputs", operation.outputs.size(), forward.inputs.size() + learnedPlaces(forward));
   }
   if (const auto* update = std::get_if<Update>(&operation.attributes)) {
-    expect("inputs", operation.inputs.size(), 1 + update->parameters.size());
+    const size_t places = 1 + update->parameters.size();
+    expect("inputs", std::min(operation.inputs.size(), places), places);
     checkIds({operation.inputs[0]}, program.tensors.size(), operation.layer);
+    checkIds({operation.inputs.begin() + static_cast<std::ptrdiff_t>(places), operation.inputs.end()}, program.tensors.size(), operation.layer);
     const size_t histories = update->rule == UpdateRule::adam || update->rule == UpdateRule::adaDelta ? 2 : 1;
     for (const UpdatedParameter& each : update->parameters) expect("histories", each.history.size(), histories);
   }

@@ -1,7 +1,9 @@
 // What every backend needs around its kernels: lifetimes, aligned memory, parameters in their plain form.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -46,6 +48,10 @@ void copyInput(const void* data, DataType type, int64_t count, float* destinatio
 
 // Throws Error("device/unsupported") for every precision but float32.
 void requireFloat32(const PlanOptions& options, const char* device);
+
+inline bool allFinite(const float* values, int64_t count) {
+  return std::all_of(values, values + count, [](float value) { return std::isfinite(value); });
+}
 
 inline void throwIfCancelled(const RunRequest& request) {
   if (request.cancelled && request.cancelled->load(std::memory_order_relaxed)) throw Aborted();

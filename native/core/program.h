@@ -164,6 +164,7 @@ struct UpdatedParameter {
   float lrMult = 1, decayMult = 1;
 };
 
+// Inputs beyond the diffs are losses: where one is not finite, nothing is updated.
 struct Update {
   UpdateRule rule = UpdateRule::sgd;
   float momentum = 0, momentum2 = 0.999f, delta = 1e-8f, rmsDecay = 0;

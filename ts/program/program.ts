@@ -148,8 +148,9 @@ export type ProgramOperation = {
   /**
    * Caffe's SGDSolver::ApplyUpdate over all learnable parameters, in place: clip, normalise, regularise, rule.
    * inputs: the schedule [rate, iteration from 0, first, last], then one diff a parameter (−1: it has none and counts
-   * as 0). `first` ≠ 0 empties the accumulators before the diffs are added, `last` = 0 ends after that; a parameter
-   * without an accumulator needs both set. outputs: none.
+   * as 0), then losses. `first` ≠ 0 empties the accumulators before the diffs are added, `last` = 0 ends after that; a
+   * parameter without an accumulator needs both set. Where a loss is not finite nothing is updated (Caffe would make
+   * every weight NaN): so the weights are still there that the fault can be looked for with. outputs: none.
    */
   | {
       readonly kind: 'update';

@@ -108,6 +108,7 @@ export function lowerTraining(net: NetParameter, options: LowerTrainingOptions):
       parameters,
       parameterDiffs,
       options.update,
+      seeds.map(({ id }) => id),
       options.history,
     );
     const step = options.isShared
@@ -170,6 +171,7 @@ function withUpdate(
   parameters: readonly ProgramParameterId[],
   diffs: ReadonlyMap<ProgramParameterId, TensorId>,
   rule: UpdateRule,
+  losses: readonly TensorId[],
   history: readonly Float32Array[] = [],
 ) {
   const slots = Array.from({ length: historySlots(rule) }, (_, slot) => slot);
@@ -179,5 +181,5 @@ function withUpdate(
     decayMult,
     hasHistory: slots.some((slot) => history[slot * parameters.length + i]?.some((value) => value !== 0)),
   }));
-  return appendUpdate(lowered, diffs, updated, rule);
+  return appendUpdate(lowered, diffs, updated, rule, losses);
 }

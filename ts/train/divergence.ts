@@ -56,7 +56,7 @@ export async function firstNotFinite({ layers }: Pick<WeightsFile, 'layers'>): P
  * The first layer whose weights or values are not finite, else the first one whose values exploded: the net is run once
  * more, layer by layer, with every blob as an output.
  * @param device Loads a TRAIN net and runs it.
- * @param weights At the time of the fault.
+ * @param weights At the time of the fault: a pass whose loss is not finite does not change them.
  * @returns Null where all is as it should be, or memory does not suffice to look.
  */
 export async function findCulprit(
@@ -66,7 +66,9 @@ export async function findCulprit(
   batch: Batch,
   inputShapes: Readonly<Record<string, readonly number[]>>,
 ): Promise<Culprit | null> {
-  const inWeights = await firstNotFinite(weights);
+  // BatchNorm's statistics have counted the bad batch already, and a TRAIN net does not read them.
+  const learned = weights.layers.filter(({ type }) => type !== 'BatchNorm');
+  const inWeights = await firstNotFinite({ layers: learned });
   if (inWeights !== null) return inWeights;
   const graph = graphFromCaffe(filtered, { phase: 'TRAIN', inputShapes });
   const values = graph.values.map(({ blob, layer }) => ({ blob, layer, name: `${blob}@${layer}` }));
