@@ -1,7 +1,7 @@
 """The peer of bench/train-step.ts: training steps of the paper's ResNets in PyTorch on a CPU, one process a measurement.
 
   python torch-train.py '{"depth": 50 | 20, "batch", "threads", "runs", "layout": "nchw" | "channels_last", "compile": bool}'
-    → {"milliseconds": […], "peakBytes", "version"}
+    → {"answer": {"milliseconds": […], "peakBytes", "version"}, "processorMilliseconds"}
 
 A step is what resnode's is: gradients forgotten, forward, softmax loss, backward, SGD with momentum and weight decay
 (foreach, torch's fastest of the ways that a CPU has). Input and labels stay where they are.
@@ -101,7 +101,8 @@ def main():
         loss(forward(images), labels).backward()
         optimizer.step()
         milliseconds.append(1000 * (time.perf_counter() - start))
-    print(json.dumps({"milliseconds": milliseconds[WARM_UP:], "peakBytes": peak_bytes(), "version": torch.__version__}))
+    answer = {"milliseconds": milliseconds[WARM_UP:], "peakBytes": peak_bytes(), "version": torch.__version__}
+    print(json.dumps({"answer": answer, "processorMilliseconds": 1000 * time.process_time()}))
 
 
 main()

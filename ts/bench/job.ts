@@ -73,17 +73,22 @@ export function measure<What extends keyof Answers>(
   const [command, script] =
     job.python === null ? [process.execPath, measureScript] : [job.python, torchEngine];
   const variant = job.engine.includes('channels_last') ? 'channels_last' : 'plain';
+  return measureProcess(command, [script, JSON.stringify({ ...job, variant })], `${job.engine}, ${job.what}`);
+}
+
+/** Runs a process whose last line is its answer and the processor time that it took. @throws Error as `measure` */
+export function measureProcess<Answer>(
+  command: string,
+  words: readonly string[],
+  what: string,
+): Measured<Answer> {
   const [idle, start] = [idleMilliseconds(), performance.now()];
-  const child = spawnSync(command, [script, JSON.stringify({ ...job, variant })], {
-    encoding: 'utf8',
-    maxBuffer: 2 ** 26,
-  });
-  if (child.status !== 0)
-    throw new Error(`${job.engine}, ${job.what} failed: ${child.stderr || child.error}`);
+  const child = spawnSync(command, words, { encoding: 'utf8', maxBuffer: 2 ** 26 });
+  if (child.status !== 0) throw new Error(`${what} failed: ${child.stderr || child.error}`);
   const elapsed = performance.now() - start;
   const busy = cpus().length * elapsed - (idleMilliseconds() - idle);
   const { answer, processorMilliseconds } = JSON.parse(child.stdout.trim().split('\n').at(-1)!) as {
-    answer: Answers[What];
+    answer: Answer;
     processorMilliseconds: number;
   };
   return { answer, othersCores: Math.max(0, (busy - processorMilliseconds) / elapsed) };
