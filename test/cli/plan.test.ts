@@ -6,10 +6,11 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Blob, blobFromFloats, elementCountOf } from '../../ts/caffe/blob.ts';
 import { seededRandom } from '../../ts/caffe/fillers.ts';
-import { readNet } from '../../ts/caffe/net-parameter.ts';
+import { readNet, readNetFile } from '../../ts/caffe/net-parameter.ts';
 import { writeCaffemodel } from '../../ts/caffe/write-caffemodel.ts';
 import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
 import { openDevice } from '../../ts/index.ts';
+import { SGD_UPDATE, withLoss } from '../../ts/runtime/plan-training.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const model = join(repositoryFolder, 'examples/fashion/deploy.prototxt');
@@ -37,6 +38,17 @@ for (const kind of ['cpu', 'reference'] as const)
       assert.is(row.fits, row.totalBytes <= freeBytes);
     }
     assert.ok(largestBatch >= 3);
+  });
+
+for (const recompute of [false, true])
+  test(`what plan --train${recompute ? ' --recompute' : ''} says is what the device holds in training`, async () => {
+    const words = ['plan', model, '--train', '--device', 'cpu', '--threads', '2', '--batch', '4', '--json'];
+    const [row] = JSON.parse(resnode(...words, ...(recompute ? ['--recompute'] : [])).stdout).batches;
+    await using device = await openDevice('cpu', { threads: 2 });
+    const net = withLoss(readNetFile(model));
+    using _ = await device.train({ model: net, batch: 4, weights, update: SGD_UPDATE, recompute });
+    assert.is(row.totalBytes, device.memory().total);
+    assert.ok(row.activationBytes > 0);
   });
 
 // Weights that two layers share, folded and plain biases, and what the reference loops compute beside oneDNN.
@@ -76,9 +88,9 @@ test('a plan is exact for shared weights, computed parameters and layers without
 test('plan is a table for people, and says what it does not do', () => {
   const { stdout } = resnode('plan', model, '--device', 'cpu', '--batch', '1');
   assert.match(stdout, /batch +weights +activations +workspace +total +fits\n +1 .* yes\nlargest that fits /);
-  const train = resnode('plan', model, '--train');
-  assert.is(train.status, 2);
-  assert.is(train.stderr, 'resnode: what training takes is not told yet; leave out --train\n');
+  const recompute = resnode('plan', model, '--recompute');
+  assert.is(recompute.status, 2);
+  assert.is(recompute.stderr, 'resnode: --recompute needs --train\n');
   assert.is(resnode('plan', model, '--batch', '1,0').status, 2);
   assert.is(resnode('plan', 'none.prototxt').status, 2);
 });

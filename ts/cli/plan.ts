@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { GraphError } from '../errors.ts';
 import { formatBytes, largestBatch } from '../runtime/memory.ts';
 import type { ModelPlan } from '../runtime/model.ts';
+import { SGD_UPDATE, withLoss } from '../runtime/plan-training.ts';
 import {
   type AnyPrecisionFlags,
   anyPrecisionOption,
@@ -19,6 +20,7 @@ import {
 interface Flags extends DeviceFlags, AnyPrecisionFlags, StateFlags {
   batch: number[];
   train?: boolean;
+  recompute?: boolean;
   json?: boolean;
 }
 
@@ -39,7 +41,11 @@ export function plan(): Command {
     .description('tell the memory that a net takes on a device, by batch, and the largest batch that fits')
     .argument('<prototxt>', 'the net')
     .option('--batch <list>', 'first dimensions of the inputs, with commas between them', batches, [1])
-    .option('--train', 'for training (not there yet)')
+    .option(
+      '--train',
+      'for training with SGD and momentum; a deploy net gets a loss in the place of its Softmax',
+    )
+    .option('--recompute', 'with --train: blocks are computed again in the backward pass')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -47,18 +53,30 @@ export function plan(): Command {
 Weights are as the device packs them from a caffemodel; without one, fillers are held besides. The largest batch is
 looked for up to ${MOST}, in what is free now. Batches may differ in how weights are packed.
 
-Example:
-  resnode plan ResNet-50-deploy.prototxt --device cpu --batch 1,8,32`,
+Examples:
+  resnode plan ResNet-50-deploy.prototxt --device cpu --batch 1,8,32
+  resnode plan ResNet-50-deploy.prototxt --train --recompute --batch 8,32`,
     );
   return stateOptions(anyPrecisionOption(deviceOptions(command))).action(
     async (file: string, flags: Flags) => {
-      if (flags.train)
-        command.error('error: what training takes is not told yet; leave out --train', { exitCode: 2 });
-      const model = readFilteredNet(file, flags);
+      if (flags.recompute && !flags.train) command.error('error: --recompute needs --train', { exitCode: 2 });
+      if (flags.train && flags.precision !== 'float32')
+        command.error('error: training is float32; leave out --precision', { exitCode: 2 });
+      const state = { ...flags, ...(flags.train ? { phase: 'TRAIN' as const } : {}) };
+      const read = readFilteredNet(file, state);
+      const model = flags.train ? withLoss(read) : read;
       await using device = await openFlagged(flags);
       const { free } = device.memory();
       const planned = async (batch: number, tune = true): Promise<ModelPlan> =>
-        device.plan({ model, ...netState(flags), ...precisionOf(flags), batch, tune });
+        flags.train
+          ? device.planTraining({
+              model,
+              ...netState(state),
+              batch,
+              update: SGD_UPDATE,
+              recompute: flags.recompute ?? false,
+            })
+          : device.plan({ model, ...netState(flags), ...precisionOf(flags), batch, tune });
       const rows: Row[] = [];
       for (const batch of flags.batch) rows.push(rowOf(batch, await planned(batch), free));
       // As a load that does not fit does: the search times no convolutions.
