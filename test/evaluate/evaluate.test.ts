@@ -38,7 +38,10 @@ const foreignTest = existsSync(foreign)
   ? test
   : (name: string) => console.log(`skipped: no ${foreign} for "${name}"`);
 foreignTest('a net of another training framework: what that predicted, whatever the batch', async () => {
-  const rows = readFileSync(join(foreign, 'test-images/truth.tsv'), 'utf8').trim().split('\n').slice(1, 1 + samples.length);
+  const rows = readFileSync(join(foreign, 'test-images/truth.tsv'), 'utf8')
+    .trim()
+    .split('\n')
+    .slice(1, 1 + samples.length);
   const reference = rows.map((row) => row.split('\t').map(Number) as [number, number, number, number]);
   await using device = await openDevice('cpu', { threads: 2 });
   await using net = await device.load({
