@@ -51,7 +51,7 @@ bool isSampling(const Pooling& pooling, const Shape& in, const Shape& out) {
 std::optional<Layout> resized(const Layout& layout, const Shape& shape) {
   using Tag = dnnl::memory::format_tag;
   for (Tag tag : {Tag::nchw, Tag::nChw16c, Tag::nChw8c, Tag::nhwc}) {
-    const auto of = [tag](const Dims& dims) { return Layout(dims, dnnl::memory::data_type::f32, tag); };
+    const auto of = [&](const Dims& dims) { return Layout(dims, layout.data_type(), tag); };
     if (layout == of(layout.dims())) return of(shape);
   }
   return std::nullopt;
@@ -65,13 +65,15 @@ Sampling samplingOf(const Pooling& pooling, const Layout& layout, const Shape& i
 
 bool addSampling(StepBuilder& step, const Pooling& pooling) {
   const Shape &in = step.inputShape(0), &out = step.outputShape(0);
-  const bool suits = resized(step.layout(0), out).has_value();
-  const Layout source = suits ? step.layout(0) : step.plain(0), result = *resized(source, out);
+  const Layout wanted = pooledLayout(step, pooling);
+  const bool suits = resized(wanted, out).has_value();
+  const Layout source = suits ? wanted : step.plain(0), result = *resized(source, out);
   const Sampling sampling = samplingOf(pooling, source, in, out);
-  step.call({step.read(0, source), step.write(0, result)}, [sampling](const std::vector<void*>& at, const dnnl::stream&) -> Work {
-    return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] { sample(sampling, x, y); };
+  const bool isFloat = source.data_type() == dnnl::memory::data_type::f32;
+  step.call({step.read(0, source), step.write(0, result)}, [sampling, isFloat](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+    return [=, x = static_cast<char*>(at[0]), y = static_cast<char*>(at[1])] { sample(sampling, isFloat ? sizeof(float) : 1, x, y); };
   });
-  step.describe("loops");
+  step.describe(isFloat ? "loops" : "loops int8");
   return true;
 }
 

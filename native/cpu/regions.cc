@@ -16,10 +16,11 @@ void forEachSample(const Sampling& s, int64_t plane, Function function) {
 
 }  // namespace
 
-void sample(const Sampling& sampling, const float* x, float* y) {
+void sample(const Sampling& sampling, size_t elementBytes, const char* x, char* y) {
+  const int64_t bytes = static_cast<int64_t>(elementBytes);
 #pragma omp parallel for schedule(static)
   for (int64_t plane = 0; plane < sampling.planes; ++plane) {
-    forEachSample(sampling, plane, [&](int64_t in, int64_t out) { std::copy_n(x + in, sampling.lanes, y + out); });
+    forEachSample(sampling, plane, [&](int64_t in, int64_t out) { std::copy_n(x + in * bytes, sampling.lanes * bytes, y + out * bytes); });
   }
 }
 

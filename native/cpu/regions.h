@@ -9,7 +9,8 @@ namespace resnode::cpu {
 struct Sampling {
   int64_t planes, height, width, outHeight, outWidth, strideHeight, strideWidth, lanes;
 };
-void sample(const Sampling& sampling, const float* x, float* y);
+// Values of `elementBytes` each.
+void sample(const Sampling& sampling, size_t elementBytes, const char* x, char* y);
 // dx is dy where it was sampled, else 0.
 void sampleGradient(const Sampling& sampling, const float* dy, float* dx);
 

@@ -178,7 +178,7 @@ test('residual blocks are float32 to 1 % of the range (2 % without VNNI), whatev
     int8
       .plan()
       .operations.map(({ layer: name, implementation }) => `${name} ${/int8?/.exec(implementation) ?? ''}`),
-    ['a ', 'branch1 int8', 'b int8', 'c int8', 'sum_subsample int', 'd int8', 'e int8', 'pool '],
+    ['a ', 'branch1 int8', 'b int8', 'c int8', 'sum_subsample int8', 'd int8', 'e int8', 'pool '],
   );
   const { activations, workspace } = alone.memory();
   assert.equal([planned.arenaBytes, planned.workspaceBytes], [activations, workspace]);

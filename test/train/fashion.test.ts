@@ -11,7 +11,7 @@ import { openDevice } from '../../ts/runtime/device.ts';
 const source = findFashion();
 if (source !== null) {
   const folder = mkdtempSync(join(tmpdir(), 'resnode-fashion-'));
-  test('ResNet-20 learns Fashion-MNIST: over 80% of test images after two epochs of a fifth of the images', async () => {
+  test('ResNet-20 learns Fashion-MNIST: over 80% of test images after three epochs of a fifth of the images', async () => {
     using device = await openDevice('cpu');
     const begin = performance.now();
     const accuracies: number[] = [];
