@@ -64,7 +64,10 @@ export interface Measured<Answer> {
   readonly othersCores: number;
 }
 
-const measureScript = fileURLToPath(new URL('measure.js', import.meta.url));
+// From a checkout's sources too it is the compiled package that is measured (npm run build).
+const measureScript = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? '../../dist/bench/measure.js' : 'measure.js', import.meta.url),
+);
 
 /** Does one job in a process of its own. @throws Error with what the process wrote on stderr */
 export function measure<What extends keyof Answers>(
