@@ -94,6 +94,7 @@ bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution) {
   const Operation& forward = step.differentiated();
   if (forward.inputs.size() != 1 || !step.hasInput(2)) return false;
   const size_t x = 0, dy = 2, dx = 0, dWeights = 1, dBias = 2;
+  if (step.hasOutput(dBias) && !step.hasOutput(dWeights)) return false;  // a sum over dy alone; x is not there
   const Problem problem(convolution, step.shape(forward.inputs[0]), step.shape(forward.outputs[0]));
   DiffBehindRelu diff(step, convolution.relu, 1, dy);
   const dnnl::primitive_attr attr = attributes();
@@ -101,7 +102,7 @@ bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution) {
   const auto hint = [&](dnnl::algorithm algorithm) { return problem.forward(dnnl::prop_kind::forward_training, algorithm, attr, step.engine()); };
   std::string implementation;
 
-  if (step.hasOutput(dWeights) || step.hasOutput(dBias)) {
+  if (step.hasOutput(dWeights)) {
     const bool hasBias = convolution.bias && step.hasOutput(dBias);
     const auto primitive = choose(winograd, [&](dnnl::algorithm algorithm) {
       const auto forward = hint(algorithm);
@@ -115,8 +116,7 @@ bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution) {
     const Layout weights = primitive.diff_weights_desc();
     std::vector<Argument> arguments{{DNNL_ARG_SRC, step.read(x, primitive.src_desc()), primitive.src_desc()},
                                     {DNNL_ARG_DIFF_DST, diff.in(primitive.diff_dst_desc()), primitive.diff_dst_desc()}};
-    const Place target = step.hasOutput(dWeights) ? step.write(dWeights, weights, problem.plainWeights) : step.temporary(weights);
-    arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, target, weights});
+    arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, step.write(dWeights, weights, problem.plainWeights), weights});
     if (hasBias) arguments.push_back({DNNL_ARG_DIFF_BIAS, step.write(dBias, problem.bias()), problem.bias()});
     arguments.push_back({DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()});
     step.call(BackwardWeights(primitive), std::move(arguments));

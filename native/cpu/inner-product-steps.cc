@@ -64,13 +64,14 @@ bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
 bool addInnerProductGradient(StepBuilder& step, const InnerProduct& innerProduct) {
   const Shape& in = step.shape(step.differentiated().inputs[0]);
   if (!step.hasInput(2) || !Problem::suits(innerProduct, in)) return false;
+  if (step.hasOutput(2) && !step.hasOutput(1)) return false;  // a sum over dy alone; x is not there
   const Problem problem(innerProduct, in);
   const dnnl::primitive_attr attr = attributes();
   const bool learns = step.program().parameters[innerProduct.weights].isMutable;
   const auto forward = problem.forward(learns, dnnl::prop_kind::forward_training, attr, step.engine());
   const Layout dy = plainLayout(problem.out);
   DiffBehindRelu diff(step, innerProduct.relu, 1, 2);
-  if (step.hasOutput(1) || step.hasOutput(2)) {
+  if (step.hasOutput(1)) {
     const bool hasBias = innerProduct.bias && step.hasOutput(2);
     const auto desc = hasBias ? BackwardWeights::desc(anyLayout(problem.in), forward.weights_desc(), problem.bias(), dy)
                               : BackwardWeights::desc(anyLayout(problem.in), forward.weights_desc(), dy);
@@ -78,8 +79,7 @@ bool addInnerProductGradient(StepBuilder& step, const InnerProduct& innerProduct
     const Layout weights = primitive.diff_weights_desc();
     std::vector<Argument> arguments{{DNNL_ARG_SRC, step.read(0, primitive.src_desc()), primitive.src_desc()},
                                     {DNNL_ARG_DIFF_DST, diff.in(dy), dy}};
-    const Place target = step.hasOutput(1) ? step.write(1, weights, problem.plainWeights) : step.temporary(weights);
-    arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, target, weights});
+    arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, step.write(1, weights, problem.plainWeights), weights});
     if (hasBias) arguments.push_back({DNNL_ARG_DIFF_BIAS, step.write(2, problem.bias()), problem.bias()});
     arguments.push_back({DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()});
     step.call(BackwardWeights(primitive), std::move(arguments));

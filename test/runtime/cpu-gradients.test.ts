@@ -143,8 +143,10 @@ for (const problem of convolutions) {
     const name = `convolution ${JSON.stringify(problem)}, ${mutable ? 'learned' : 'fixed'} weights`;
     test(`the gradient of ${name}`, async () => {
       const { implementations } = await onBoth(direct, write, 2e-6, name);
+      // A bias's diff alone is a sum over dy, for which oneDNN would want x and weights' diffs too.
+      const isOwn = problem.wanted?.join() === 'db' ? /wino/ : /reference|wino/;
       assert.not.ok(
-        implementations.some((each) => /reference|wino/.test(each)),
+        implementations.some((each) => isOwn.test(each)),
         implementations.join(),
       );
       // F(4×4, 3×3) has transforms with factors of up to 8, and roundings to match.
