@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import { parseCaffeTime, runCaffeTime } from '../../ts/bench/caffe-time.ts';
 import { ArgumentError, ResnodeError } from '../../ts/errors.ts';
 
-const log = readFileSync(new URL('fixtures/caffe-time-lenet-cpu.log', import.meta.url), 'utf8');
+const log = readFileSync(new URL('fixtures/caffe-time-lenet-cpu.txt', import.meta.url), 'utf8');
 const isLogError = (error: unknown) => error instanceof ResnodeError && error.code === 'bench/caffe-log';
 
 test('every figure of a real log is read, forward apart from backward', () => {
