@@ -120,4 +120,64 @@ test('an unknown layer type says whose it is', () => {
   }
 });
 
+const inner = (name: string, bottom: string, more: string) =>
+  `layer { name: "${name}" type: "InnerProduct" bottom: "${bottom}" top: "${name}" ${more} inner_product_param { num_output: 3 } }`;
+const learning = (layers: string) =>
+  graphFromCaffe(
+    readNet(`layer { name: "d" type: "Input" top: "d" input_param { shape { dim: 2 dim: 3 } } } ${layers}`, {
+      file: 'net.prototxt',
+    }),
+    { phase: 'TRAIN' },
+  );
+const refusedAs = (layers: string): string => {
+  try {
+    learning(layers);
+  } catch (error) {
+    assert.instance(error, GraphError);
+    return (error as GraphError).code;
+  }
+  return assert.unreachable('it was accepted') as never;
+};
+
+test('a shared blob has the multipliers of whoever writes them first; others may repeat but not change them', () => {
+  const two = (first: string, second: string) =>
+    inner('one', 'd', `param { name: "w" ${first} }`) + inner('two', 'one', `param { name: "w" ${second} }`);
+  const [shared] = learning(two('', 'lr_mult: 2 decay_mult: 0')).parameters;
+  assert.equal([shared!.lrMult, shared!.decayMult], [2, 0]);
+  assert.equal(
+    shared!.places.map(({ layer }) => layer),
+    ['one', 'two'],
+  );
+  assert.is(learning(two('lr_mult: 3', 'lr_mult: 3')).parameters[0]!.lrMult, 3);
+  assert.is(refusedAs(two('lr_mult: 3', 'lr_mult: 2')), 'graph/shared-multiplier');
+  assert.is(refusedAs(two('decay_mult: 3', 'decay_mult: 2')), 'graph/shared-multiplier');
+});
+
+test("BatchNorm's blobs never learn, whatever decay they keep", () => {
+  const specs = 'param { lr_mult: 0 decay_mult: 2 }';
+  const multipliers = (more: string) =>
+    learning(`layer { name: "bn" type: "BatchNorm" bottom: "d" top: "bn" ${more} }`).parameters.map(
+      ({ lrMult, decayMult }) => [lrMult, decayMult],
+    );
+  assert.equal(multipliers(''), [
+    [0, 1],
+    [0, 1],
+    [0, 1],
+  ]);
+  assert.equal(multipliers(specs.repeat(3))[0], [0, 0], 'three are upgraded');
+  assert.equal(multipliers(specs), [
+    [0, 2],
+    [0, 1],
+    [0, 1],
+  ]);
+});
+
+test('propagate_down is given once per bottom or not at all', () => {
+  assert.is(
+    refusedAs(inner('one', 'd', 'propagate_down: true propagate_down: false')),
+    'graph/propagate-down',
+  );
+  assert.equal(learning(inner('one', 'd', 'propagate_down: false')).nodes[0]!.propagateDown, [false]);
+});
+
 test.run();

@@ -1,6 +1,6 @@
 /** A Program and its backward pass as one Program: reverse differentiation by Caffe's rules (net.cpp, split_layer.cpp). */
 import { isDifferentiable, learnedParameters, readAgain } from './gradient-needs.ts';
-import type { Program, ProgramOperation, ProgramParameterId, TensorId } from './program.ts';
+import type { Program, ProgramOperation, ProgramParameterId, ProgramTensor, TensorId } from './program.ts';
 
 export interface DiffRequest {
   /** Where the backward pass begins: losses, or whatever a diff is given for. */
@@ -27,125 +27,180 @@ export interface Differentiated {
 
 /** Appends the gradients of a forward program. A value with several readers gets the sum of their diffs. */
 export function differentiate(program: Program, request: DiffRequest): Differentiated {
-  const { seeds, parameters, tensors: wanted = [], isKept = () => true } = request;
-  const tensors = [...program.tensors];
-  const forward: ProgramOperation[] = [...program.operations];
-  const backward: ProgramOperation[] = [];
-  const carries = carriersOf(program, parameters, new Set(wanted));
-  const readers = readersOf(program);
-  const parts = new Map<TensorId, (TensorId | null)[]>();
-  const partsOf = (id: TensorId) => {
-    if (!parts.has(id)) parts.set(id, new Array(readers.get(id)?.length ?? 0).fill(null));
-    return parts.get(id)!;
-  };
-  const add = (name: string, shape: readonly number[]): TensorId => tensors.push({ name, shape }) - 1;
-  const diffLike = (id: TensorId) => add(`${tensors[id]!.name} diff`, tensors[id]!.shape);
-  const recall = recomputation(program, add, isKept, backward);
+  const pass = new BackwardPass(program, request);
+  for (const index of [...program.operations.keys()].reverse()) pass.differentiate(index);
+  return pass.result(request.tensors ?? []);
+}
 
-  const seedDiffs = seeds.map((id) => {
-    const diff = diffLike(id);
-    partsOf(id).push(diff);
-    return diff;
-  });
+class BackwardPass {
+  readonly #program: Program;
+  readonly #learns: ReadonlySet<ProgramParameterId>;
+  readonly #tensors: ProgramTensor[];
+  readonly #forward: ProgramOperation[];
+  readonly #backward: ProgramOperation[] = [];
+  readonly #carries: ReadonlySet<TensorId>;
+  readonly #readers: ReadonlyMap<TensorId, readonly Reader[]>;
+  /** What each reader adds to a tensor's diff, in their order; then what a seed does. */
+  readonly #parts = new Map<TensorId, (TensorId | null)[]>();
+  readonly #wholes = new Map<TensorId, TensorId | null>();
+  readonly #parameterParts = new Map<ProgramParameterId, TensorId[]>();
+  readonly #seedDiffs: readonly TensorId[];
+  /** A tensor of the forward pass as the backward pass reads it. */
+  readonly #recall: (id: TensorId) => TensorId;
 
-  const sum = (name: string, all: readonly (TensorId | null)[]): TensorId | null => {
-    const terms = all.filter((id) => id !== null);
-    if (terms.length < 2) return terms[0] ?? null;
-    const whole = add(`${name} diff`, tensors[terms[0]!]!.shape);
-    const coefficients = terms.map(() => 1);
-    backward.push({
-      kind: 'eltwise',
-      layer: `${name} diff`,
-      operation: 'sum',
-      coefficients,
-      relu: null,
-      inputs: terms,
-      outputs: [whole],
-    });
-    return whole;
-  };
-  const wholes = new Map<TensorId, TensorId | null>();
-  const wholeDiff = (id: TensorId): TensorId | null => {
-    if (!wholes.has(id)) wholes.set(id, sum(tensors[id]!.name, partsOf(id)));
-    return wholes.get(id)!;
-  };
-
-  const parameterParts = new Map<ProgramParameterId, TensorId[]>();
-  for (const [index, operation] of [...program.operations.entries()].reverse()) {
-    const dy = operation.outputs.map((id) => (carries.has(id) ? wholeDiff(id) : null));
-    const asked = {
-      inputs: operation.inputs.map((id, i) => carries.has(id) && goesDown(operation, i)),
-      parameters: learnedParameters(operation).map((id) => id !== null && parameters.has(id)),
-    };
-    if (dy.every((id) => id === null) || ![...asked.inputs, ...asked.parameters].includes(true)) continue;
-    const give = (i: number, diff: TensorId) => {
-      const at = readers.get(operation.inputs[i]!)!.findIndex(([of, place]) => of === index && place === i);
-      partsOf(operation.inputs[i]!)[at] = diff;
-    };
-    // A plain sum hands its diff on as it is, to all its inputs.
-    const isPlainSum =
-      operation.kind === 'eltwise' &&
-      operation.operation === 'sum' &&
-      operation.coefficients.every((coefficient) => coefficient === 1);
-    if (isPlainSum && operation.relu === null) {
-      asked.inputs.forEach((is, i) => is && give(i, dy[0]!));
-      continue;
-    }
-    if (operation.kind === 'batchNorm' && operation.statistics === 'batch')
-      forward[index] = withStatistics(operation, add, tensors);
-    const { inputs: x, outputs: y } = readAgain(forward[index]!, asked);
-    const read = (ids: readonly TensorId[], which: readonly boolean[]) =>
-      ids.map((id, i) => (which[i] ? recall(id) : -1));
-    const inputs = [
-      ...read(operation.inputs, x),
-      ...read(forward[index]!.outputs, y),
-      ...forward[index]!.outputs.map((_, i) => dy[i] ?? -1),
-    ];
-    let shared: TensorId | null = null;
-    const dx = asked.inputs.map((is, i) => {
-      if (!is) return -1;
-      if (isPlainSum && shared !== null) {
-        give(i, shared);
-        return -1;
-      }
-      shared = diffLike(operation.inputs[i]!);
-      give(i, shared);
-      return shared;
-    });
-    const dw = learnedParameters(operation).map((id, i) => {
-      if (!asked.parameters[i]) return -1;
-      const { name, shape } = program.parameters[id!]!;
-      const diff = add(`${name} diff`, shape);
-      parameterParts.set(id!, [...(parameterParts.get(id!) ?? []), diff]);
+  constructor(program: Program, { seeds, parameters, tensors = [], isKept = () => true }: DiffRequest) {
+    this.#program = program;
+    this.#learns = parameters;
+    this.#tensors = [...program.tensors];
+    this.#forward = [...program.operations];
+    this.#carries = carriersOf(program, parameters, new Set(tensors));
+    this.#readers = readersOf(program);
+    this.#recall = recomputation(program, (name, shape) => this.#add(name, shape), isKept, this.#backward);
+    this.#seedDiffs = seeds.map((id) => {
+      const diff = this.#diffLike(id);
+      this.#partsOf(id).push(diff);
       return diff;
-    });
-    backward.push({
-      kind: 'gradient',
-      layer: operation.layer,
-      of: index,
-      inputs,
-      outputs: [...dx, ...dw],
     });
   }
 
-  const tensorDiffs = new Map(
-    wanted.map((id) => [
-      id,
-      { whole: wholeDiff(id), byReader: partsOf(id).slice(0, readers.get(id)?.length ?? 0) },
-    ]),
+  /** Appends the gradient of an operation whose readers have theirs. */
+  differentiate(index: number): void {
+    const operation = this.#forward[index]!;
+    const dy = operation.outputs.map((id) => (this.#carries.has(id) ? this.#wholeDiff(id) : null));
+    const learned = learnedParameters(operation);
+    const asked = {
+      inputs: operation.inputs.map((id, i) => this.#carries.has(id) && goesDown(operation, i)),
+      parameters: learned.map((id) => id !== null && this.#learns.has(id)),
+    };
+    if (dy.every((id) => id === null) || ![...asked.inputs, ...asked.parameters].includes(true)) return;
+    if (isPlainSum(operation) && operation.relu === null) {
+      // It hands its diff on as it is, to all its inputs.
+      asked.inputs.forEach((is, i) => is && this.#give(index, i, dy[0]!));
+      return;
+    }
+    if (operation.kind === 'batchNorm' && operation.statistics === 'batch')
+      this.#forward[index] = this.#withStatistics(operation);
+    const { outputs } = this.#forward[index]!;
+    const again = readAgain(this.#forward[index]!, asked);
+    const read = (ids: readonly TensorId[], which: readonly boolean[]) =>
+      ids.map((id, i) => (which[i] ? this.#recall(id) : -1));
+    this.#backward.push({
+      kind: 'gradient',
+      layer: operation.layer,
+      of: index,
+      inputs: [
+        ...read(operation.inputs, again.inputs),
+        ...read(outputs, again.outputs),
+        ...outputs.map((_, i) => dy[i] ?? -1),
+      ],
+      outputs: [
+        ...this.#inputDiffs(index, asked.inputs),
+        ...learned.map((id, i) => (asked.parameters[i] ? this.#parameterDiff(id!) : -1)),
+      ],
+    });
+  }
+
+  result(wanted: readonly TensorId[]): Differentiated {
+    const tensorDiffs = new Map(
+      wanted.map((id) => {
+        const byReader = this.#partsOf(id).slice(0, this.#readers.get(id)?.length ?? 0);
+        return [id, { whole: this.#wholeDiff(id), byReader }];
+      }),
+    );
+    const parameterDiffs = new Map(
+      [...this.#parameterParts].map(([id, all]) => [id, this.#sum(this.#program.parameters[id]!.name, all)!]),
+    );
+    return {
+      program: {
+        ...this.#program,
+        tensors: this.#tensors,
+        operations: [...this.#forward, ...this.#backward],
+        inputs: [...this.#program.inputs, ...this.#seedDiffs],
+      },
+      parameterDiffs,
+      tensorDiffs,
+    };
+  }
+
+  #add(name: string, shape: readonly number[]): TensorId {
+    return this.#tensors.push({ name, shape }) - 1;
+  }
+
+  #diffLike(id: TensorId): TensorId {
+    return this.#add(`${this.#tensors[id]!.name} diff`, this.#tensors[id]!.shape);
+  }
+
+  #partsOf(id: TensorId): (TensorId | null)[] {
+    if (!this.#parts.has(id)) this.#parts.set(id, new Array(this.#readers.get(id)?.length ?? 0).fill(null));
+    return this.#parts.get(id)!;
+  }
+
+  #give(index: number, input: number, diff: TensorId): void {
+    const id = this.#program.operations[index]!.inputs[input]!;
+    const at = this.#readers.get(id)!.findIndex(([of, place]) => of === index && place === input);
+    this.#partsOf(id)[at] = diff;
+  }
+
+  // A plain sum with a ReLU behind it has one diff for all its inputs.
+  #inputDiffs(index: number, asked: readonly boolean[]): TensorId[] {
+    const operation = this.#program.operations[index]!;
+    let last = -1;
+    return operation.inputs.map((id, i) => {
+      if (!asked[i]) return -1;
+      const isShared = isPlainSum(operation) && last !== -1;
+      if (!isShared) last = this.#diffLike(id);
+      this.#give(index, i, last);
+      return isShared ? -1 : last;
+    });
+  }
+
+  #parameterDiff(id: ProgramParameterId): TensorId {
+    const { name, shape } = this.#program.parameters[id]!;
+    const diff = this.#add(`${name} diff`, shape);
+    this.#parameterParts.set(id, [...(this.#parameterParts.get(id) ?? []), diff]);
+    return diff;
+  }
+
+  #wholeDiff(id: TensorId): TensorId | null {
+    if (!this.#wholes.has(id)) this.#wholes.set(id, this.#sum(this.#tensors[id]!.name, this.#partsOf(id)));
+    return this.#wholes.get(id)!;
+  }
+
+  #sum(name: string, all: readonly (TensorId | null)[]): TensorId | null {
+    const inputs = all.filter((id) => id !== null);
+    if (inputs.length < 2) return inputs[0] ?? null;
+    const whole = this.#add(`${name} diff`, this.#tensors[inputs[0]!]!.shape);
+    const coefficients = inputs.map(() => 1);
+    const layer = `${name} diff`;
+    const outputs = [whole];
+    this.#backward.push({
+      kind: 'eltwise',
+      operation: 'sum',
+      layer,
+      coefficients,
+      relu: null,
+      inputs,
+      outputs,
+    });
+    return whole;
+  }
+
+  // The mean and the variance that a batch had are kept for the gradient.
+  #withStatistics(operation: Extract<ProgramOperation, { kind: 'batchNorm' }>): ProgramOperation {
+    const shape = [this.#tensors[operation.inputs[0]!]!.shape[1] ?? 1];
+    const statistics = ['mean', 'variance'].map((name) => this.#add(`${operation.layer} ${name}`, shape));
+    return { ...operation, outputs: [...operation.outputs, ...statistics] };
+  }
+}
+
+function isPlainSum(
+  operation: ProgramOperation,
+): operation is Extract<ProgramOperation, { kind: 'eltwise' }> {
+  return (
+    operation.kind === 'eltwise' &&
+    operation.operation === 'sum' &&
+    operation.coefficients.every((coefficient) => coefficient === 1)
   );
-  const parameterDiffs = new Map<ProgramParameterId, TensorId>();
-  for (const [id, all] of parameterParts) parameterDiffs.set(id, sum(program.parameters[id]!.name, all)!);
-  return {
-    program: {
-      ...program,
-      tensors,
-      operations: [...forward, ...backward],
-      inputs: [...program.inputs, ...seedDiffs],
-    },
-    parameterDiffs,
-    tensorDiffs,
-  };
 }
 
 function goesDown(operation: ProgramOperation, input: number): boolean {
@@ -179,17 +234,6 @@ function readersOf({ operations }: Program): ReadonlyMap<TensorId, readonly Read
     });
   });
   return readers;
-}
-
-// The mean and the variance that a batch had are kept for the gradient.
-function withStatistics(
-  operation: Extract<ProgramOperation, { kind: 'batchNorm' }>,
-  add: (name: string, shape: readonly number[]) => TensorId,
-  tensors: Program['tensors'],
-): ProgramOperation {
-  const shape = [tensors[operation.inputs[0]!]!.shape[1] ?? 1];
-  const statistics = ['mean', 'variance'].map((name) => add(`${operation.layer} ${name}`, shape));
-  return { ...operation, outputs: [...operation.outputs, ...statistics] };
 }
 
 // Gives a tensor of the forward pass to the backward pass: itself where it waits, else what the same operations make

@@ -1,16 +1,12 @@
 /** A device: where models live and run. */
-import { availableParallelism, homedir } from 'node:os';
-import { join } from 'node:path';
-import type { WeightsFile } from '../caffe/caffemodel.ts';
-import { filterNet, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
-import { readWeights } from '../caffe/read-weights.ts';
+import { availableParallelism } from 'node:os';
+import type { NetParameter } from '../caffe/net-parameter.ts';
 import { ArgumentError, DeviceError } from '../errors.ts';
-import type { NativeDevice, NativeDeviceOptions, NativeParameters, Precision } from '../native/binding.ts';
+import type { NativeDevice, NativeParameters } from '../native/binding.ts';
 import { convertError } from '../native/convert-error.ts';
-import { loadBinding } from '../native/load.ts';
 import type { ParameterData } from '../program/program.ts';
 import { type BufferShape, checkBufferShape, DeviceBuffer } from './buffer.ts';
-import { type Calibration, quantizationOf, readCalibration } from './calibration.ts';
+import { quantizationOf, readCalibration } from './calibration.ts';
 import type { Communicator } from './communicator.ts';
 import {
   type Compiled,
@@ -25,80 +21,22 @@ import {
   planNet,
 } from './compile.ts';
 import { release, watch } from './leaks.ts';
+import { type LoadOptions, readGivenWeights, readModel } from './load-options.ts';
 import { lowerTraining } from './lower-training.ts';
 import { availableMemory, type DeviceMemory, largestBatch, outOfMemory } from './memory.ts';
 import { describePlan, Model, type ModelPlan } from './model.ts';
-import type { Shapes } from './tensor.ts';
-import { checkTrainOptions, withHistory } from './train-options.ts';
-import { Trainer, type TrainOptions } from './trainer.ts';
+import { type DeviceOptions, type NativeKind, openNative } from './open-native.ts';
+import { checkTrainOptions, type TrainOptions, withHistory } from './train-options.ts';
+import { Trainer } from './trainer.ts';
+
+export type { LoadOptions } from './load-options.ts';
+export type { DeviceOptions } from './open-native.ts';
 
 /**
  * `cpu`: oneDNN. `reference`: naive loops, the definition of right. `cuda`: the first NVIDIA GPU, `cuda:1` the second.
  * `auto`: `cuda`, else `cpu`.
  */
 export type DeviceKind = 'auto' | 'cpu' | 'cuda' | `cuda:${number}` | 'reference';
-const PRECISIONS: readonly Precision[] = ['float32', 'tf32', 'float16', 'bfloat16', 'int8'];
-
-export interface DeviceOptions {
-  /** Threads of the CPU device, 1 to 1024. Default: as many as the process may use. */
-  readonly threads?: number;
-  /**
-   * Lets the CPU device compute 3×3 convolutions by Winograd's algorithms: float32 still, with other roundings, and
-   * twice as fast. Default true. Training never uses them: with other roundings it is not Caffe's training.
-   */
-  readonly winograd?: boolean;
-  /** The most bytes that models may hold on this device. Default: what the system has. */
-  readonly memoryLimit?: number;
-  /** Only implementations that give the same bits every time, in all models of this device. Default false. */
-  readonly deterministic?: boolean;
-  /** CUDA: false computes with resnode's own kernels alone. Default true: without cuDNN the device does not open. */
-  readonly cudnn?: boolean;
-  /**
-   * CUDA: false takes the likely best implementations at once. Default true: a convolution that is new to a GPU is
-   * measured when it is first planned (for a minute a net at most) and remembered.
-   */
-  readonly tune?: boolean;
-  /** Where measured choices are kept from run to run. Default: `resnode` in the user's cache folder. */
-  readonly cacheFolder?: string;
-  /** The processes that nets on this device are trained with: `openCommunicator`. Default none. */
-  readonly communicator?: Communicator;
-  /** Where backend libraries are looked for, for tests. @internal */
-  readonly libraryFolder?: string;
-}
-
-export interface LoadOptions extends CompileOptions {
-  /** Path of a prototxt, or a NetParameter. */
-  readonly model: string | NetParameter;
-  /** Path of a .caffemodel or .caffemodel.h5, or one that was read. Without it parameters keep their fillers (seed 1). */
-  readonly weights?: string | WeightsFile;
-  /** Blobs to return: `blob` or `blob@layer`. Default: those that no layer reads, as Caffe. */
-  readonly outputs?: readonly string[];
-  /** Replaces the first dimension of every input. Default: as written. */
-  readonly batch?: number;
-  /** Shapes of inputs by blob name; needed where the net begins with a data layer. */
-  readonly inputShapes?: Shapes;
-  /** Decides BatchNorm's statistics, Dropout and which layers there are. Default TEST. */
-  readonly phase?: 'TRAIN' | 'TEST';
-  /** Caffe's NetState level. Default 0. */
-  readonly level?: number;
-  /** Caffe's NetState stages. Default none. */
-  readonly stages?: readonly string[];
-  /** Layers without weights, and weights without a layer, are errors. Default false. */
-  readonly strict?: boolean;
-  /** Run the fusing passes. Default: in phase TEST; false (and phase TRAIN) runs layer by layer as written. */
-  readonly optimize?: boolean;
-  /**
-   * What activations and weights are stored and multiplied in. Default `float32`, which is IEEE float32; `int8` needs
-   * the CPU device and a calibration, the others a CUDA device, and sums stay float32 in all of them. What is no
-   * feature map (scores, labels, losses) stays float32 too.
-   */
-  readonly precision?: Precision;
-  /** For int8: path of a file that `resnode quantize` wrote, or what `calibrate` made. */
-  readonly calibration?: string | Calibration;
-  /** Only implementations that give the same bits every time. Default: as the device was opened. */
-  readonly deterministic?: boolean;
-}
-
 /**
  * Opens a device.
  * @param kind Default `auto`; `device.reason` says what it chose and why. Others never fall back.
@@ -129,31 +67,6 @@ export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptio
   } catch (error) {
     if (!(error instanceof DeviceError)) throw error;
     return open('cpu', `no CUDA device: ${error.message}`);
-  }
-}
-
-type NativeKind = 'cpu' | 'cuda' | 'reference';
-
-function openNative(
-  kind: NativeKind,
-  name: string,
-  options: DeviceOptions & Pick<NativeDeviceOptions, 'threads' | 'winograd' | 'ordinal'>,
-): NativeDevice {
-  const { binding, folder } = loadBinding();
-  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
-  try {
-    return binding.openDevice(kind, {
-      threads: options.threads,
-      winograd: options.winograd,
-      ordinal: options.ordinal,
-      libraryFolder: options.libraryFolder ?? folder,
-      cacheFolder: options.cacheFolder ?? join(cache, 'resnode'),
-      deterministic: options.deterministic ?? false,
-      cudnn: options.cudnn ?? true,
-      communicator: options.communicator?.native ?? null,
-    });
-  } catch (error) {
-    throw convertError(error, name);
   }
 }
 
@@ -206,7 +119,7 @@ export class Device {
   async load(options: LoadOptions): Promise<Model> {
     const net = readModel(options);
     const lowered = lowerNet(net, options);
-    const weights = await readGiven(options.weights);
+    const weights = await readGivenWeights(options.weights);
     const { data, report } = fillParameters(lowered, weights, options);
     const quantized = this.#quantized(lowered, options, data);
     let parameters: NativeParameters | null = null;
@@ -242,7 +155,7 @@ export class Device {
     const asked = { ...options, phase, isShared: this.communicator !== null };
     const net = readModel(asked);
     const lowered = lowerTraining(net, asked);
-    const weights = await readGiven(options.weights);
+    const weights = await readGivenWeights(options.weights);
     const { data, report } = fillParameters(lowered, weights, options);
     const values = withHistory(data, lowered, options.history);
     let parameters: NativeParameters | null = null;
@@ -395,21 +308,4 @@ export class Device {
     planned.plan.dispose();
     throw outOfMemory(this.name, need, free, fits);
   }
-}
-
-async function readGiven(weights: string | WeightsFile | undefined): Promise<WeightsFile | null> {
-  return typeof weights === 'string' ? readWeights(weights, mapFile) : (weights ?? null);
-}
-
-function readModel(options: Omit<LoadOptions, 'weights'>): NetParameter {
-  const { model, precision = 'float32', batch } = options;
-  if (!PRECISIONS.includes(precision))
-    throw new ArgumentError('precision', PRECISIONS.map((each) => `"${each}"`).join(', '), precision);
-  if (batch !== undefined && !(Number.isInteger(batch) && batch >= 1))
-    throw new ArgumentError('batch', 'a positive integer', batch);
-  return filterNet(typeof model === 'string' ? readNetFile(model) : model, options);
-}
-
-function mapFile(path: string): Uint8Array {
-  return new Uint8Array(loadBinding().binding.mapFile(path));
 }

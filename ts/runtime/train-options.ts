@@ -1,9 +1,47 @@
-/** Whether a trainer can be opened as asked, and the history that it begins with. */
+/** What `Device.train` takes, whether that can be, and the history that training begins with. */
+import type { WeightsFile } from '../caffe/caffemodel.ts';
+import type { NetParameter } from '../caffe/net-parameter.ts';
 import { ArgumentError } from '../errors.ts';
+import type { UpdateRule } from '../program/append-update.ts';
 import type { ParameterData } from '../program/program.ts';
 import type { LoweredTraining } from './lower-training.ts';
-import { elementCount } from './tensor.ts';
-import type { TrainOptions } from './trainer.ts';
+import { elementCount, type Shapes } from './tensor.ts';
+
+export interface TrainOptions {
+  /** Path of a prototxt, or a NetParameter; not filtered yet. */
+  readonly model: string | NetParameter;
+  /** Default TRAIN. */
+  readonly phase?: 'TRAIN' | 'TEST';
+  /** Caffe's NetState level. Default 0. */
+  readonly level?: number;
+  /** Caffe's NetState stages. Default none. */
+  readonly stages?: readonly string[];
+  /** Matched by layer name as at `load`; what they have not keeps its filler. */
+  readonly weights?: string | WeightsFile;
+  /** Shapes of inputs by blob name; needed where the net begins with a data layer. */
+  readonly inputShapes?: Shapes;
+  /** Replaces the first dimension of every input. Default: as written. */
+  readonly batch?: number;
+  /** What becomes of the diffs; null: nothing, `gradients` returns them. */
+  readonly update: UpdateRule | null;
+  /** Of a .solverstate, in its order: slot 0 of all learnable blobs, then slot 1. Default: zeros. */
+  readonly history?: readonly Float32Array[];
+  /** Of the fillers. Default 1. */
+  readonly seed?: number;
+  /** Blobs that a step returns besides the net's outputs: `blob` or `blob@layer`. Each is kept to the step's end. */
+  readonly outputs?: readonly string[];
+  /** Blobs whose diffs `gradients` returns besides those of the parameters; with `update: null`. */
+  readonly diffs?: readonly string[];
+  /** Less memory for more time: what lies inside the blocks is computed again in the backward pass. Default false. */
+  readonly recompute?: boolean;
+  /**
+   * With a communicator on the device: BatchNorm's batch statistics are those of all processes' batches together, which
+   * must be equally large. Default false: each process's own, as Caffe's.
+   */
+  readonly synchronisedBatchNorm?: boolean;
+  /** Every BatchNorm uses its stored statistics, whatever the layer says. Default false. */
+  readonly frozenBatchNorm?: boolean;
+}
 
 const TYPES = ['SGD', 'Nesterov', 'AdaGrad', 'RMSProp', 'AdaDelta', 'Adam'];
 

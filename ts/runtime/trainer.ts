@@ -6,7 +6,6 @@ import type { NetParameter } from '../caffe/net-parameter.ts';
 import { ArgumentError, DeviceError } from '../errors.ts';
 import type { NativeInput, NativeParameters } from '../native/binding.ts';
 import { convertError } from '../native/convert-error.ts';
-import type { UpdateRule } from '../program/append-update.ts';
 import { type BatchNormMode, batchNormModes } from './batch-norm-modes.ts';
 import { DeviceBuffer } from './buffer.ts';
 import type { Compiled } from './compile.ts';
@@ -14,46 +13,12 @@ import { release, watch } from './leaks.ts';
 import type { DiffPlace, Learnable, LoweredTraining } from './lower-training.ts';
 import { describePlan, type ModelPlan, type Outputs, settled } from './model.ts';
 import { elementCount, type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
+import type { TrainOptions } from './train-options.ts';
 
 export type { UpdateRule } from '../program/append-update.ts';
 export type { BatchNormMode } from './batch-norm-modes.ts';
 export type { Learnable } from './lower-training.ts';
-
-export interface TrainOptions {
-  /** Path of a prototxt, or a NetParameter; not filtered yet. */
-  readonly model: string | NetParameter;
-  /** Default TRAIN. */
-  readonly phase?: 'TRAIN' | 'TEST';
-  /** Caffe's NetState level. Default 0. */
-  readonly level?: number;
-  /** Caffe's NetState stages. Default none. */
-  readonly stages?: readonly string[];
-  /** Matched by layer name as at `load`; what they have not keeps its filler. */
-  readonly weights?: string | WeightsFile;
-  /** Shapes of inputs by blob name; needed where the net begins with a data layer. */
-  readonly inputShapes?: Shapes;
-  /** Replaces the first dimension of every input. Default: as written. */
-  readonly batch?: number;
-  /** What becomes of the diffs; null: nothing, `gradients` returns them. */
-  readonly update: UpdateRule | null;
-  /** Of a .solverstate, in its order: slot 0 of all learnable blobs, then slot 1. Default: zeros. */
-  readonly history?: readonly Float32Array[];
-  /** Of the fillers. Default 1. */
-  readonly seed?: number;
-  /** Blobs that a step returns besides the net's outputs: `blob` or `blob@layer`. Each is kept to the step's end. */
-  readonly outputs?: readonly string[];
-  /** Blobs whose diffs `gradients` returns besides those of the parameters; with `update: null`. */
-  readonly diffs?: readonly string[];
-  /** Less memory for more time: what lies inside the blocks is computed again in the backward pass. Default false. */
-  readonly recompute?: boolean;
-  /**
-   * With a communicator on the device: BatchNorm's batch statistics are those of all processes' batches together, which
-   * must be equally large. Default false: each process's own, as Caffe's.
-   */
-  readonly synchronisedBatchNorm?: boolean;
-  /** Every BatchNorm uses its stored statistics, whatever the layer says. Default false. */
-  readonly frozenBatchNorm?: boolean;
-}
+export type { TrainOptions } from './train-options.ts';
 
 /** What one pass needs to know of the solver. */
 export interface Schedule {

@@ -1,0 +1,60 @@
+/** Opens a device of the addon. */
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import type { NativeDevice, NativeDeviceOptions } from '../native/binding.ts';
+import { convertError } from '../native/convert-error.ts';
+import { loadBinding } from '../native/load.ts';
+import type { Communicator } from './communicator.ts';
+
+export interface DeviceOptions {
+  /** Threads of the CPU device, 1 to 1024. Default: as many as the process may use. */
+  readonly threads?: number;
+  /**
+   * Lets the CPU device compute 3×3 convolutions by Winograd's algorithms: float32 still, with other roundings, and
+   * twice as fast. Default true. Training never uses them: with other roundings it is not Caffe's training.
+   */
+  readonly winograd?: boolean;
+  /** The most bytes that models may hold on this device. Default: what the system has. */
+  readonly memoryLimit?: number;
+  /** Only implementations that give the same bits every time, in all models of this device. Default false. */
+  readonly deterministic?: boolean;
+  /** CUDA: false computes with resnode's own kernels alone. Default true: without cuDNN the device does not open. */
+  readonly cudnn?: boolean;
+  /**
+   * CUDA: false takes the likely best implementations at once. Default true: a convolution that is new to a GPU is
+   * measured when it is first planned (for a minute a net at most) and remembered.
+   */
+  readonly tune?: boolean;
+  /** Where measured choices are kept from run to run. Default: `resnode` in the user's cache folder. */
+  readonly cacheFolder?: string;
+  /** The processes that nets on this device are trained with: `openCommunicator`. Default none. */
+  readonly communicator?: Communicator;
+  /** Where backend libraries are looked for, for tests. @internal */
+  readonly libraryFolder?: string;
+}
+
+export type NativeKind = 'cpu' | 'cuda' | 'reference';
+
+/** @throws DeviceError `device/unavailable` with what was tried */
+export function openNative(
+  kind: NativeKind,
+  name: string,
+  options: DeviceOptions & Pick<NativeDeviceOptions, 'threads' | 'winograd' | 'ordinal'>,
+): NativeDevice {
+  const { binding, folder } = loadBinding();
+  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
+  try {
+    return binding.openDevice(kind, {
+      threads: options.threads,
+      winograd: options.winograd,
+      ordinal: options.ordinal,
+      libraryFolder: options.libraryFolder ?? folder,
+      cacheFolder: options.cacheFolder ?? join(cache, 'resnode'),
+      deterministic: options.deterministic ?? false,
+      cudnn: options.cudnn ?? true,
+      communicator: options.communicator?.native ?? null,
+    });
+  } catch (error) {
+    throw convertError(error, name);
+  }
+}
