@@ -3,61 +3,43 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { ArgumentError, ResnodeError } from '../errors.ts';
-import { bench } from './bench.ts';
-import { bnStats } from './bn-stats.ts';
-import { cam } from './cam.ts';
-import { classify } from './classify.ts';
-import { convert } from './convert.ts';
-import { dataset } from './dataset.ts';
-import { deviceQuery } from './device-query.ts';
-import { doctor } from './doctor.ts';
-import { evaluate } from './evaluate.ts';
-import { features } from './features.ts';
-import { finetune } from './finetune.ts';
-import { generate } from './generate.ts';
-import { lint } from './lint.ts';
-import { parity } from './parity.ts';
-import { plan } from './plan.ts';
-import { print } from './print.ts';
-import { quantize } from './quantize.ts';
-import { run } from './run.ts';
-import { summary } from './summary.ts';
-import { test } from './test.ts';
-import { time } from './time.ts';
-import { train } from './train.ts';
-import { view } from './view.ts';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
+/** Each is loaded when it is run, or when all are to be listed: the whole library takes longer to load than most take to run. */
+const COMMANDS: Readonly<Record<string, () => Promise<() => Command>>> = {
+  bench: async () => (await import('./bench.ts')).bench,
+  'bn-stats': async () => (await import('./bn-stats.ts')).bnStats,
+  cam: async () => (await import('./cam.ts')).cam,
+  classify: async () => (await import('./classify.ts')).classify,
+  convert: async () => (await import('./convert.ts')).convert,
+  dataset: async () => (await import('./dataset.ts')).dataset,
+  'device-query': async () => (await import('./device-query.ts')).deviceQuery,
+  doctor: async () => (await import('./doctor.ts')).doctor,
+  evaluate: async () => (await import('./evaluate.ts')).evaluate,
+  features: async () => (await import('./features.ts')).features,
+  finetune: async () => (await import('./finetune.ts')).finetune,
+  generate: async () => (await import('./generate.ts')).generate,
+  lint: async () => (await import('./lint.ts')).lint,
+  parity: async () => (await import('./parity.ts')).parity,
+  plan: async () => (await import('./plan.ts')).plan,
+  print: async () => (await import('./print.ts')).print,
+  quantize: async () => (await import('./quantize.ts')).quantize,
+  run: async () => (await import('./run.ts')).run,
+  summary: async () => (await import('./summary.ts')).summary,
+  test: async () => (await import('./test.ts')).test,
+  time: async () => (await import('./time.ts')).time,
+  train: async () => (await import('./train.ts')).train,
+  view: async () => (await import('./view.ts')).view,
+};
+
+// Caffe's tool takes gflags, which may begin with one dash: -model=net.prototxt.
+const args = process.argv.slice(2).map((arg) => arg.replace(/^-(?=[a-z][a-z_-]+(=|$))/, '--'));
 const program = new Command('resnode')
   .version(version)
   .description("Deep residual networks from Caffe's files")
   .configureHelp({ sortSubcommands: true });
-const commands = [
-  classify,
-  convert,
-  run,
-  parity,
-  summary,
-  time,
-  plan,
-  quantize,
-  lint,
-  print,
-  view,
-  features,
-  finetune,
-  generate,
-  evaluate,
-  cam,
-  dataset,
-  doctor,
-  deviceQuery,
-  train,
-  test,
-  bnStats,
-  bench,
-];
-for (const command of commands) program.addCommand(command());
+const named = args[0] !== undefined && Object.hasOwn(COMMANDS, args[0]) ? [args[0]] : Object.keys(COMMANDS);
+for (const load of named.map((name) => COMMANDS[name]!)) program.addCommand((await load())());
 const subcommands = program.commands.flatMap((command) => command.commands);
 for (const command of [program, ...program.commands, ...subcommands])
   command.exitOverride().configureOutput({
@@ -70,8 +52,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit();
 });
 
-// Caffe's tool takes gflags, which may begin with one dash: -model=net.prototxt.
-const args = process.argv.slice(2).map((arg) => arg.replace(/^-(?=[a-z][a-z_-]+(=|$))/, '--'));
 try {
   await program.parseAsync(args, { from: 'user' });
 } catch (error) {

@@ -1,5 +1,5 @@
 /** The zip form of torch.save: <name>/data.pkl, and a storage each in <name>/data/<key>, all stored, none packed. */
-import { type Entry, fromBufferPromise } from 'yauzl';
+import type { Entry } from 'yauzl';
 import { WeightsError } from '../../errors.ts';
 import { type Storage, storageOf, type TorchFile, torchGlobals } from './torch-objects.ts';
 import { unpickle } from './unpickle.ts';
@@ -33,6 +33,8 @@ export async function readZip(bytes: Uint8Array, file: string): Promise<TorchFil
 }
 
 async function entriesOf(bytes: Uint8Array, file: string): Promise<Map<string, Uint8Array>> {
+  // Loaded here: nobody else pays for it.
+  const { fromBufferPromise } = await import('yauzl');
   const entries = new Map<string, Uint8Array>();
   try {
     const zip = await fromBufferPromise(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
