@@ -7,7 +7,8 @@ import { repositoryFolder } from '../support/golden.ts';
 
 const TYPESCRIPT = [
   'errors',
-  'escape-html',
+  'html',
+  'draw-svg',
   'caffe',
   'architectures',
   'graph',

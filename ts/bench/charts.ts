@@ -1,35 +1,17 @@
-/** The plots of a report as SVG, drawn by Vega without a browser; colours are variables of the page. */
+/** The plots of a report. */
 import type { TopLevelSpec } from 'vega-lite';
+import { CHART_COLOURS, CHART_STYLE, drawSvg } from '../draw-svg.ts';
 import { imagesPerSecond, type Report, shareOfPeak } from './report.ts';
 import { median } from './statistics.ts';
 
-/** Vega is loaded here: plotting is heavy and seldom wanted. */
-async function draw(spec: TopLevelSpec): Promise<string> {
-  const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]);
-  const view = new vega.View(vega.parse(compile({ ...spec, config: CONFIG }).spec), { renderer: 'none' });
-  const svg = await view.toSVG();
-  view.finalize();
-  // Vega writes a size in pixels; the page decides the width.
-  return svg.replace(/^<svg([^>]*?) width="\d+" height="\d+"/, '<svg$1 role="img"');
-}
+const draw = (spec: TopLevelSpec) => drawSvg({ ...spec, config: STYLE });
 
-const CONFIG: NonNullable<TopLevelSpec['config']> = {
-  font: 'system-ui, sans-serif',
-  background: 'transparent',
-  view: { stroke: null },
-  axis: {
-    labelColor: 'var(--muted)',
-    titleColor: 'var(--muted)',
-    titleFontWeight: 'normal',
-    labelLimit: 400,
-    gridColor: 'var(--line)',
-    domainColor: 'var(--edge)',
-    tickColor: 'var(--edge)',
-  },
+const STYLE: NonNullable<TopLevelSpec['config']> = {
+  ...CHART_STYLE,
+  axis: { ...CHART_STYLE.axis, labelLimit: 400 },
   header: { labelColor: 'var(--text)', labelFontWeight: 'bold', titleColor: 'var(--text)' },
-  legend: { labelColor: 'var(--text)', titleColor: 'var(--muted)' },
+  legend: { ...CHART_STYLE.legend, titleColor: 'var(--muted)' },
 };
-const COLOURS = ['var(--first)', 'var(--second)', 'var(--third)', 'var(--fourth)'];
 
 /** Images a second of every engine on a net at a batch size: the median, and from the slowest to the fastest round. */
 export function throughputChart(report: Report, net: string, batch: number): Promise<string> {
@@ -73,7 +55,7 @@ export function throughputChart(report: Report, net: string, batch: number): Pro
             field: 'load',
             type: 'nominal',
             title: null,
-            scale: { domain: loads, range: COLOURS.slice(0, loads.length) },
+            scale: { domain: loads, range: CHART_COLOURS.slice(0, loads.length) },
             legend: loads.length > 1 ? { orient: 'top' } : null,
           },
         },

@@ -1,5 +1,5 @@
 /** A report as one HTML page: plots and tables, no script, nothing from the network. */
-import { escapeHtml } from '../escape-html.ts';
+import { escapeHtml, factsTable, htmlPage, numbersTable } from '../html.ts';
 import { memoryChart, rooflineChart, throughputChart } from './charts.ts';
 import { imagesPerSecond, ownResult, type Report, type Result, ratio, shareOfPeak } from './report.ts';
 import { median } from './statistics.ts';
@@ -54,32 +54,22 @@ ${operationTable(report)}`,
     ['Absent', report.absent.map(({ engine, reason }) => `${engine}: ${reason}`).join('; ') || 'nobody'],
     ['Commit', report.commit ?? 'not in a checkout'],
   ];
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="color-scheme" content="light dark">
-<title>resnode bench, ${escapeHtml(report.date.slice(0, 10))}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<h1>resnode bench</h1>
+  return htmlPage({
+    title: `resnode bench, ${report.date.slice(0, 10)}`,
+    style: STYLE,
+    body: `<h1>resnode bench</h1>
 <p class="lead">${escapeHtml(report.date.slice(0, 16).replace('T', ' '))} UTC, ${escapeHtml(machine.processor)}. Every measurement ran in a process of its own; engines took turns; outputs were compared before anything was timed.</p>
 ${othersCores.max > 0.2 ? '<p class="problem">Other processes were busy during this run; its figures are noisy.</p>\n' : ''}<main>
 ${sections.join('\n')}
-${section('How it was measured', rows(facts))}
-</main>
-</body>
-</html>
-`;
+${section('How it was measured', factsTable(facts))}
+</main>`,
+  });
 }
 
 function resultTable(report: Report, net: string, batch: number): string {
   const own = ownResult(report, net, batch)!;
   const share = ({ macs, quiet }: Result) => (2 * macs) / median(quiet.flat()) / 1e6 / report.sgemmGflops;
-  return numbers(
+  return numbersTable(
     [
       'engine',
       'images/s',
@@ -113,7 +103,7 @@ function resultTable(report: Report, net: string, batch: number): string {
 }
 
 function caffeTable({ caffe }: Report): string {
-  return numbers(
+  return numbersTable(
     ['net', 'batch', 'forward ms', 'backward ms', 'device', 'where'],
     caffe.map(({ net, batch, time, recordedOn }) => [
       net,
@@ -127,7 +117,7 @@ function caffeTable({ caffe }: Report): string {
 }
 
 function operationTable(report: Report): string {
-  return numbers(
+  return numbersTable(
     ['operation', 'median ms', 'GFLOP/s', 'GB/s', 'of its limit', 'implementation', 'in'],
     report.operations!.times.map((time) => {
       const milliseconds = median(time.milliseconds);
@@ -147,16 +137,6 @@ function operationTable(report: Report): string {
 const percent = (share: number) => `${(100 * share).toFixed(0)}%`;
 const section = (title: string, body: string) =>
   `<section><h2>${escapeHtml(title)}</h2>\n${body}\n</section>`;
-
-function numbers(head: readonly string[], body: readonly (readonly string[])[]): string {
-  const cells = (tag: string, texts: readonly string[]) =>
-    `<tr>${texts.map((text) => `<${tag}>${escapeHtml(text)}</${tag}>`).join('')}</tr>`;
-  return `<div class="scroll"><table class="numbers"><thead>${cells('th', head)}</thead><tbody>${body.map((texts) => cells('td', texts)).join('')}</tbody></table></div>`;
-}
-
-function rows(facts: readonly (readonly [string, string])[]): string {
-  return `<table>${facts.map(([name, value]) => `<tr><th scope="row">${escapeHtml(name)}</th><td>${escapeHtml(value)}</td></tr>`).join('')}</table>`;
-}
 
 const STYLE = `
 :root { --text: #1c1d22; --muted: #5d606b; --line: #e6e7ec; --edge: #b9bcc6; --back: #fff;

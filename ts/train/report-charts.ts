@@ -1,5 +1,6 @@
-/** The curves of a training as SVG, drawn by Vega without a browser; colours are variables of the page. */
+/** The curves of a training. */
 import type { TopLevelSpec } from 'vega-lite';
+import { CHART_COLOURS, CHART_STYLE, drawSvg } from '../draw-svg.ts';
 import type { CurvePoint } from './curve.ts';
 import type { ReportData } from './report-data.ts';
 
@@ -11,8 +12,6 @@ export interface Chart {
 }
 
 type Layer = Extract<TopLevelSpec, { layer: unknown }>['layer'][number];
-
-const COLOURS = ['var(--first)', 'var(--second)', 'var(--third)', 'var(--fourth)'];
 
 /** One row of a chart. */
 interface Row {
@@ -88,12 +87,8 @@ const rowsOf = (points: readonly CurvePoint[], series: string): Row[] =>
   points.map(({ x, mean, low, high }) => ({ x, y: mean, low, high, series }));
 
 async function draw(drawing: Drawing): Promise<Chart> {
-  // Loaded here: it is needed once a training has ended, not at every start of the command.
-  const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]);
-  const view = new vega.View(vega.parse(compile(specification(drawing)).spec), { renderer: 'none' });
-  const svg = await view.toSVG();
-  view.finalize();
-  return { title: drawing.title, summary: summaryOf(drawing), svg: scalable(svg, drawing.title) };
+  const svg = await drawSvg(specification(drawing), `role="img" aria-label="${drawing.title}"`);
+  return { title: drawing.title, summary: summaryOf(drawing), svg };
 }
 
 const seriesOf = (rows: readonly Row[]) => [...new Set(rows.map(({ series }) => series))];
@@ -120,7 +115,7 @@ function specification({ unit, rows, dots, percent = false, zero, most: reach }:
     field: 'series',
     type: 'nominal',
     title: null,
-    scale: { domain: series, range: COLOURS.slice(0, Math.max(series.length, 1)) },
+    scale: { domain: series, range: CHART_COLOURS.slice(0, Math.max(series.length, 1)) },
     legend: series.length > 1 ? { orient: 'top' } : null,
   } as const;
   const band = rows.some(
@@ -134,7 +129,6 @@ function specification({ unit, rows, dots, percent = false, zero, most: reach }:
   return {
     width: 560,
     height: 220,
-    background: 'transparent',
     data: { values: rows as Row[] },
     layer: [
       ...(band ? [extremes] : []),
@@ -144,19 +138,9 @@ function specification({ unit, rows, dots, percent = false, zero, most: reach }:
       },
     ],
     config: {
-      font: 'system-ui, sans-serif',
-      view: { stroke: null },
-      axis: {
-        labelColor: 'var(--muted)',
-        titleColor: 'var(--muted)',
-        titleFontWeight: 'normal',
-        labelFontSize: 12,
-        titleFontSize: 12,
-        gridColor: 'var(--line)',
-        domainColor: 'var(--edge)',
-        tickColor: 'var(--edge)',
-      },
-      legend: { labelColor: 'var(--text)', labelFontSize: 12, symbolOpacity: 1, symbolType: 'stroke' },
+      ...CHART_STYLE,
+      axis: { ...CHART_STYLE.axis, labelFontSize: 12, titleFontSize: 12 },
+      legend: { ...CHART_STYLE.legend, labelFontSize: 12, symbolOpacity: 1, symbolType: 'stroke' },
     },
   };
 }
@@ -174,12 +158,4 @@ function summaryOf({ unit, rows, percent = false }: Drawing): string {
         : `${name}${show(first.y)} at iteration ${first.x}, ${show(last.y)} at iteration ${last.x}`;
     })
     .join('; ');
-}
-
-// Vega writes a size in pixels; the page decides the width.
-function scalable(svg: string, title: string): string {
-  return svg.replace(
-    /^<svg([^>]*?) width="\d+" height="\d+"/,
-    (_, rest: string) => `<svg${rest} role="img" aria-label="${title}"`,
-  );
 }

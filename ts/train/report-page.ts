@@ -1,5 +1,5 @@
 /** A training's report as one HTML page: tables and curves, no script, nothing from the network. */
-import { escapeHtml } from '../escape-html.ts';
+import { escapeHtml, factsTable, htmlPage, numbersTable } from '../html.ts';
 import { formatDuration } from './duration.ts';
 import type { Chart } from './report-charts.ts';
 import type { ReportData, ReportSection } from './report-data.ts';
@@ -20,24 +20,14 @@ export function reportPage(data: ReportData, charts: readonly Chart[], title: st
     ...(data.done === null ? ['The training ended with an error before its last iteration.'] : []),
     ...data.warnings.map(({ message }) => message),
   ];
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="color-scheme" content="light dark">
-<title>${escapeHtml(title)}: training</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<h1>${escapeHtml(title)}</h1>
+  return htmlPage({
+    title: `${title}: training`,
+    style: STYLE,
+    body: `<h1>${escapeHtml(title)}</h1>
 <p class="lead">${escapeHtml(leadOf(data))}</p>
 ${problems.map((text) => `<p class="problem">${escapeHtml(text)}</p>\n`).join('')}<main>
-${charts.map(figure).join('')}${testTable(data)}${sections.map(sectionOf).join('')}</main>
-</body>
-</html>
-`;
+${charts.map(figure).join('')}${testTable(data)}${sections.map(sectionOf).join('')}</main>`,
+  });
 }
 
 function figure({ title, summary, svg }: Chart): string {
@@ -46,10 +36,7 @@ function figure({ title, summary, svg }: Chart): string {
 
 function sectionOf({ title, rows }: ReportSection): string {
   if (rows.length === 0) return '';
-  const body = rows.map(
-    ([name, value]) => `<tr><th scope="row">${escapeHtml(name)}</th><td>${escapeHtml(value)}</td></tr>`,
-  );
-  return `<section><h2>${escapeHtml(title)}</h2><table>${body.join('')}</table></section>\n`;
+  return `<section><h2>${escapeHtml(title)}</h2>${factsTable(rows)}</section>\n`;
 }
 
 function testTable({ tests }: ReportData): string {
@@ -72,11 +59,7 @@ function testTable({ tests }: ReportData): string {
     }),
     seconds.toFixed(1),
   ]);
-  const cells = (tag: string, texts: readonly string[]) =>
-    `<tr>${texts.map((text) => `<${tag}>${escapeHtml(text)}</${tag}>`).join('')}</tr>`;
-  return `<section><h2>Tests</h2><div class="scroll"><table class="numbers"><thead>${cells('th', head)}</thead><tbody>${rows
-    .map((row) => cells('td', row))
-    .join('')}</tbody></table></div></section>\n`;
+  return `<section><h2>Tests</h2>${numbersTable(head, rows)}</section>\n`;
 }
 
 function leadOf({ start, done, tests }: ReportData): string {

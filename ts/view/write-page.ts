@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { escapeHtml } from '../escape-html.ts';
+import { escapeHtml } from '../html.ts';
 import type { PageData, PagePictures } from './page-data.ts';
 
 /** In the order in which they must run; each imports only those before it. */
