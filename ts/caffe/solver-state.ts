@@ -8,7 +8,7 @@ import { WeightsError } from '../errors.ts';
 import { saveFileAtomically } from './atomic-file.ts';
 import type { Blob } from './blob.ts';
 import { readBlob } from './caffemodel.ts';
-import { blobOfDataset, hdf5Library, isHdf5, writeBlob, writeHdf5 } from './hdf5-file.ts';
+import { blobOfDataset, isHdf5, readHdf5, writeBlob, writeHdf5 } from './hdf5-file.ts';
 import { readFields } from './wire.ts';
 import { blobChunks } from './write-caffemodel.ts';
 import { bytesField, integerField, lengthDelimited } from './write-wire.ts';
@@ -103,11 +103,8 @@ function checked(state: SolverState, file: string): SolverState {
   return state;
 }
 
-async function readHdf5State(path: string): Promise<SolverState> {
-  const h5wasm = await hdf5Library();
-  let file: InstanceType<typeof h5wasm.File> | null = null;
-  try {
-    file = new h5wasm.File(path, 'r');
+function readHdf5State(path: string): Promise<SolverState> {
+  return readHdf5(path, (file, h5wasm) => {
     const history = file.get('history');
     if (!(history instanceof h5wasm.Group) || !file.keys().includes('iter'))
       throw new WeightsError(
@@ -115,7 +112,7 @@ async function readHdf5State(path: string): Promise<SolverState> {
         { file: path },
         'there is no /iter and /history; expected the HDF5 form of a Caffe solver state',
       );
-    const value = (name: string) => (file!.get(name) as Dataset | null)?.value ?? 0;
+    const value = (name: string) => (file.get(name) as Dataset | null)?.value ?? 0;
     const integer = (name: string) =>
       Number(ArrayBuffer.isView(value(name)) ? (value(name) as Int32Array)[0] : value(name));
     const indices = history
@@ -135,15 +132,7 @@ async function readHdf5State(path: string): Promise<SolverState> {
       },
       path,
     );
-  } catch (error) {
-    if (error instanceof WeightsError) throw error;
-    const reason = (error as Error).message.split('\n')[0];
-    throw new WeightsError('weights/hdf5', { file: path }, `the HDF5 data is damaged (${reason})`, {
-      cause: error,
-    });
-  } finally {
-    file?.close();
-  }
+  });
 }
 
 function* stateChunks({ iter, learned_net, current_step, history }: SolverState): Generator<Uint8Array> {

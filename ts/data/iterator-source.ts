@@ -2,54 +2,41 @@
 import { DataError } from '../errors.ts';
 import type { Batch, DataSource } from './source.ts';
 import { checkState } from './state.ts';
+import { Turns } from './turns.ts';
 import { unlessAborted } from './unless-aborted.ts';
 
 export class IteratorSource implements DataSource {
   readonly shapes: DataSource['shapes'];
   readonly epochSize = null;
   readonly #layer: string;
+  readonly #turns: Turns;
   readonly #iterator: AsyncIterator<Batch>;
   /** Asked of the iterator and not yet given: an aborted call leaves it to the next one. */
   #pending: Promise<IteratorResult<Batch>> | null = null;
   #given = 0;
   #passed = 0;
   #target = 0;
-  #waited = 0;
-  #isBusy = false;
-  #isDisposed = false;
 
   constructor(layer: string, shapes: DataSource['shapes'], batches: AsyncIterable<Batch>) {
     this.#layer = layer;
+    this.#turns = new Turns(layer);
     this.shapes = shapes;
     this.#iterator = batches[Symbol.asyncIterator]();
   }
 
   get waited(): number {
-    return this.#waited;
+    return this.#turns.waited;
   }
 
-  async next(signal?: AbortSignal): Promise<Batch> {
-    signal?.throwIfAborted();
-    if (this.#isDisposed) throw new DataError('data/disposed', this.#at, 'the data source is disposed');
-    if (this.#isBusy)
-      throw new DataError(
-        'data/busy',
-        this.#at,
-        'next() was called before the last call had its batch; await it first',
-      );
-    this.#isBusy = true;
-    const begin = performance.now();
-    try {
+  next(signal?: AbortSignal): Promise<Batch> {
+    return this.#turns.take(signal, async () => {
       // What a resumed run had been given already is passed over.
       for (; this.#passed < this.#target; this.#passed++) await this.#take(signal);
       const batch = await this.#take(signal);
       this.#check(batch);
       this.#given++;
       return batch;
-    } finally {
-      this.#isBusy = false;
-      this.#waited += performance.now() - begin;
-    }
+    });
   }
 
   state(): unknown {
@@ -64,8 +51,8 @@ export class IteratorSource implements DataSource {
   }
 
   async dispose(): Promise<void> {
-    if (this.#isDisposed) return;
-    this.#isDisposed = true;
+    if (this.#turns.isDisposed) return;
+    this.#turns.isDisposed = true;
     // A generator at work would end only after that work, which may never come.
     const end = this.#iterator.return?.();
     if (this.#pending === null) await end;

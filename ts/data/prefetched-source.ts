@@ -6,6 +6,7 @@ import type { Description, Sample } from './reader.ts';
 import type { Batch, DataSource } from './source.ts';
 import { checkState } from './state.ts';
 import type { Stream } from './stream.ts';
+import { Turns } from './turns.ts';
 import { unlessAborted } from './unless-aborted.ts';
 import { WorkerPool } from './worker-pool.ts';
 
@@ -31,9 +32,7 @@ export class PrefetchedSource implements DataSource {
   #begun = 0;
   readonly #ahead: Promise<Batch>[] = [];
   #orders = new Map<number, Promise<Uint32Array>>();
-  #isWaiting = false;
-  #isDisposed = false;
-  #waited = 0;
+  readonly #turns: Turns;
 
   /** @throws DataError for what the first sample shows already */
   static async open(stream: Stream, ahead: Ahead): Promise<PrefetchedSource> {
@@ -53,6 +52,7 @@ export class PrefetchedSource implements DataSource {
 
   private constructor(stream: Stream, { seed, prefetch }: Ahead, pool: WorkerPool, description: Description) {
     this.#stream = stream;
+    this.#turns = new Turns(stream.layer);
     this.#seed = seed;
     this.#pool = pool;
     this.#description = description;
@@ -68,31 +68,18 @@ export class PrefetchedSource implements DataSource {
   }
 
   get waited(): number {
-    return this.#waited;
+    return this.#turns.waited;
   }
 
-  async next(signal?: AbortSignal): Promise<Batch> {
-    signal?.throwIfAborted();
-    if (this.#isDisposed) throw new DataError('data/disposed', this.#at, 'the data source is disposed');
-    if (this.#isWaiting)
-      throw new DataError(
-        'data/busy',
-        this.#at,
-        'next() was called before the last call had its batch; await it first',
-      );
-    this.#fill();
-    this.#isWaiting = true;
-    const begin = performance.now();
-    try {
+  next(signal?: AbortSignal): Promise<Batch> {
+    return this.#turns.take(signal, async () => {
+      this.#fill();
       const batch = await this.#pool.hold(unlessAborted(this.#ahead[0]!, signal));
       this.#ahead.shift();
       this.#given += this.#step;
       this.#fill();
       return batch;
-    } finally {
-      this.#waited += performance.now() - begin;
-      this.#isWaiting = false;
-    }
+    });
   }
 
   state(): unknown {
@@ -109,7 +96,7 @@ export class PrefetchedSource implements DataSource {
   }
 
   async dispose(): Promise<void> {
-    this.#isDisposed = true;
+    this.#turns.isDisposed = true;
     await this.#pool.close();
   }
 
@@ -122,7 +109,7 @@ export class PrefetchedSource implements DataSource {
   }
 
   #fill(): void {
-    while (this.#ahead.length < this.#prefetch && !this.#isDisposed) {
+    while (this.#ahead.length < this.#prefetch && !this.#turns.isDisposed) {
       const batch = this.#read(this.#begun);
       batch.catch(() => {}); // is awaited in its turn
       this.#ahead.push(batch);

@@ -1,0 +1,36 @@
+/** The calls of a source's next(): one at a time, none after its end; and how long they have waited, in all. */
+import { DataError } from '../errors.ts';
+
+export class Turns {
+  /** Milliseconds. */
+  waited = 0;
+  isDisposed = false;
+  readonly #layer: string;
+  #isTaken = false;
+
+  /** @param layer Named in errors. */
+  constructor(layer: string) {
+    this.#layer = layer;
+  }
+
+  /** @throws DataError `data/disposed`, `data/busy`; the signal's reason; what `work` throws */
+  async take<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    signal?.throwIfAborted();
+    const at = { layer: this.#layer };
+    if (this.isDisposed) throw new DataError('data/disposed', at, 'the data source is disposed');
+    if (this.#isTaken)
+      throw new DataError(
+        'data/busy',
+        at,
+        'next() was called before the last call had its batch; await it first',
+      );
+    this.#isTaken = true;
+    const begin = performance.now();
+    try {
+      return await work();
+    } finally {
+      this.#isTaken = false;
+      this.waited += performance.now() - begin;
+    }
+  }
+}
