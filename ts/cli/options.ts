@@ -61,6 +61,18 @@ export function deviceOptions(command: Command): Command {
 
 const FLOATS = ['float32', 'tf32', 'float16', 'bfloat16'] as const;
 
+/** Caffe's flag. */
+export interface GpuFlags {
+  gpu?: number;
+}
+
+export const gpuOption = (): Option =>
+  new Option('--gpu <id>', "Caffe's flag: the same as --device cuda:<id>").argParser(integer(0));
+
+/** The device that --gpu means, where it was given. */
+export const withGpu = <T extends DeviceFlags & GpuFlags>(flags: T): T =>
+  flags.gpu === undefined ? flags : { ...flags, device: `cuda:${flags.gpu}` };
+
 /** What nets are computed in. */
 export interface PrecisionFlags {
   precision: (typeof FLOATS)[number];

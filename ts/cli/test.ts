@@ -7,6 +7,8 @@ import { testNet } from '../train/test-net.ts';
 import {
   type DeviceFlags,
   deviceOptions,
+  type GpuFlags,
+  gpuOption,
   integer,
   netState,
   openFlagged,
@@ -14,14 +16,14 @@ import {
   precisionOption,
   type StateFlags,
   stateOptions,
+  withGpu,
 } from './options.ts';
 import { figure } from './training-log.ts';
 
-interface Flags extends DeviceFlags, PrecisionFlags, StateFlags {
+interface Flags extends DeviceFlags, GpuFlags, PrecisionFlags, StateFlags {
   model: string;
   weights: string;
   iterations: number;
-  gpu?: number;
   augment?: string;
   json?: boolean;
 }
@@ -32,7 +34,7 @@ export function test(): Command {
     .requiredOption('--model <prototxt>', 'the net, with data layers')
     .requiredOption('--weights <caffemodel>', 'its weights (.caffemodel or .caffemodel.h5)')
     .option('--iterations <n>', 'how many batches', integer(1), 50)
-    .option('--gpu <id>', "Caffe's flag: the same as --device cuda:<id>", integer(0))
+    .addOption(gpuOption())
     .option('--augment <json>', 'what is done to images beside transform_param')
     .option('--json', 'print the averages as JSON')
     .addHelpText(
@@ -43,9 +45,7 @@ export function test(): Command {
     const state = netState(flags);
     const net = readNetFile(flags.model);
     const filtered = filterNet(net, state);
-    await using device = await openFlagged(
-      flags.gpu === undefined ? flags : { ...flags, device: `cuda:${flags.gpu}` },
-    );
+    await using device = await openFlagged(withGpu(flags));
     const source = await solverData(flags.model, flags.augment)(filtered, { phase: state.phase, seed: 1 });
     try {
       await using model = await device.load({

@@ -1,25 +1,28 @@
 /** `resnode time`: Caffe's `caffe time`, forward. */
 import { Command } from 'commander';
+import { median } from '../bench/statistics.ts';
 import { elementCount } from '../runtime/tensor.ts';
 import {
   type AnyPrecisionFlags,
   anyPrecisionOption,
   type DeviceFlags,
   deviceOptions,
+  type GpuFlags,
+  gpuOption,
   integer,
   netState,
   openFlagged,
   precisionOf,
   type StateFlags,
   stateOptions,
+  withGpu,
 } from './options.ts';
 
-interface Flags extends DeviceFlags, AnyPrecisionFlags, StateFlags {
+interface Flags extends DeviceFlags, GpuFlags, AnyPrecisionFlags, StateFlags {
   model: string;
   weights?: string;
   iterations: number;
   batch?: number;
-  gpu?: number;
   json?: boolean;
 }
 
@@ -30,13 +33,11 @@ export function time(): Command {
     .option('--weights <caffemodel>', 'its weights (default: fillers)')
     .option('--iterations <n>', 'how many runs', integer(1), 50)
     .option('--batch <n>', 'first dimension of the inputs', integer(1))
-    .option('--gpu <id>', "Caffe's flag: the same as --device cuda:<id>", integer(0))
+    .addOption(gpuOption())
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  resnode time --model ResNet-50-deploy.prototxt --iterations 20');
   return stateOptions(anyPrecisionOption(deviceOptions(command))).action(async (flags: Flags) => {
-    await using device = await openFlagged(
-      flags.gpu === undefined ? flags : { ...flags, device: `cuda:${flags.gpu}` },
-    );
+    await using device = await openFlagged(withGpu(flags));
     await using model = await device.load({
       model: flags.model,
       ...netState(flags),
@@ -79,10 +80,4 @@ export function time(): Command {
       `forward: median ${forward.median.toFixed(3)} ms (${forward.minimum.toFixed(3)} to ${forward.maximum.toFixed(3)}) over ${whole.length} runs on ${device.kind}`,
     );
   });
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }

@@ -9,16 +9,24 @@ import type { SolverEvent } from '../train/events.ts';
 import { Solver, type SolverRequest } from '../train/solver.ts';
 import { solverData } from '../train/solver-data.ts';
 import { splitList } from '../train/solver-nets.ts';
-import { type DeviceFlags, deviceOptions, integer, names, openFlagged, real } from './options.ts';
+import {
+  type DeviceFlags,
+  deviceOptions,
+  type GpuFlags,
+  gpuOption,
+  integer,
+  names,
+  openFlagged,
+  real,
+} from './options.ts';
 import { eventJson, eventLines, progressLine } from './training-log.ts';
 
 type Effect = SolverRequest | 'none';
 
-interface Flags extends DeviceFlags {
+interface Flags extends DeviceFlags, GpuFlags {
   solver: string;
   weights?: string;
   snapshot?: string;
-  gpu?: number;
   recompute?: boolean;
   frozenBn?: boolean;
   mpi?: boolean;
@@ -48,7 +56,7 @@ export function train(): Command {
       'weights to begin with, with commas between them, instead of those of the solver',
     )
     .option('--snapshot <solverstate>', 'go on from this snapshot')
-    .option('--gpu <id>', "Caffe's flag: the same as --device cuda:<id>", integer(0))
+    .addOption(gpuOption())
     .option('--recompute', 'take less memory and more time: compute blocks again in the backward pass')
     .option('--frozen-bn', 'every BatchNorm keeps its statistics, as use_global_stats: true')
     .option('--mpi', 'train in the processes that mpirun started, each with its share of the data')
