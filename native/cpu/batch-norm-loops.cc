@@ -37,20 +37,30 @@ RESNODE_INLINE void accumulate(const float* x, const Rows& rows, const float* sh
   }
 }
 
+// A Normalisation where the compiler keeps it in registers. One formula for what a ReLU decides on: the gradient has to
+// decide as the forward pass did.
+struct Lanes {
+  double mean[kStrip], scale[kStrip], bias[kStrip];
+  RESNODE_INLINE Lanes(const Normalisation& by, int64_t lanes) {
+    std::copy_n(by.mean, lanes, mean);
+    std::copy_n(by.scale, lanes, scale);
+    std::copy_n(by.bias, lanes, bias);
+  }
+  RESNODE_INLINE double distance(float x, int64_t l) const { return x - mean[l]; }
+  RESNODE_INLINE float z(double distance, int64_t l) const { return static_cast<float>(distance * scale[l] + bias[l]); }
+};
+
 template <int kLanes>
 RESNODE_INLINE void normaliseRows(const float* x, float* y, const Rows& rows, const Normalisation& by) {
   const int64_t lanes = kLanes ? kLanes : rows.lanes;
-  double mean[kStrip], scale[kStrip], bias[kStrip];
-  std::copy_n(by.mean, lanes, mean);
-  std::copy_n(by.scale, lanes, scale);
-  std::copy_n(by.bias, lanes, bias);
+  const Lanes lane(by, lanes);
   const float slope = by.slope;
   for (int64_t r = 0; r < rows.count; ++r) {
     const float* from = x + r * rows.stride;
     float* to = y + r * rows.stride;
 #pragma omp simd
     for (int64_t l = 0; l < lanes; ++l) {
-      const float z = static_cast<float>((from[l] - mean[l]) * scale[l] + bias[l]);
+      const float z = lane.z(lane.distance(from[l], l), l);
       to[l] = z > 0 ? z : z * slope;
     }
   }
@@ -59,10 +69,7 @@ RESNODE_INLINE void normaliseRows(const float* x, float* y, const Rows& rows, co
 template <int kLanes>
 RESNODE_INLINE void accumulateGradient(const float* x, const float* dy, const Rows& rows, const Normalisation& by, double* sum, double* product) {
   const int64_t lanes = kLanes ? kLanes : rows.lanes;
-  double mean[kStrip], scale[kStrip], bias[kStrip];
-  std::copy_n(by.mean, lanes, mean);
-  std::copy_n(by.scale, lanes, scale);
-  std::copy_n(by.bias, lanes, bias);
+  const Lanes lane(by, lanes);
   const float slope = by.slope;
   for (int64_t begin = 0; begin < rows.count; begin += kRows) {
     const int64_t end = std::min(begin + kRows, rows.count);
@@ -71,8 +78,8 @@ RESNODE_INLINE void accumulateGradient(const float* x, const float* dy, const Ro
       const float *row = x + r * rows.stride, *diff = dy + r * rows.stride;
 #pragma omp simd
       for (int64_t l = 0; l < lanes; ++l) {
-        const double distance = row[l] - mean[l];
-        const float centred = static_cast<float>(distance), z = static_cast<float>(distance * scale[l] + bias[l]);
+        const double distance = lane.distance(row[l], l);
+        const float centred = static_cast<float>(distance), z = lane.z(distance, l);
         const float dz = z > 0 ? diff[l] : diff[l] * slope;
         first[l] += dz;
         second[l] += dz * centred;
@@ -90,11 +97,8 @@ RESNODE_INLINE void gradientRows(const float* x, const float* dy, float* dx, con
                                  const float* slopes) {
   const int64_t lanes = kLanes ? kLanes : rows.lanes;
   float factor[kStrip], share[kStrip], slopeOfX[kStrip];
-  double mean[kStrip], scale[kStrip], bias[kStrip];
-  std::copy_n(by.mean, lanes, mean);
-  std::copy_n(by.scale, lanes, scale);
+  const Lanes lane(by, lanes);
   std::copy_n(by.scale, lanes, factor);
-  std::copy_n(by.bias, lanes, bias);
   std::copy_n(shares, lanes, share);
   std::copy_n(slopes, lanes, slopeOfX);
   const float slope = by.slope;
@@ -103,8 +107,8 @@ RESNODE_INLINE void gradientRows(const float* x, const float* dy, float* dx, con
     float* to = dx + r * rows.stride;
 #pragma omp simd
     for (int64_t l = 0; l < lanes; ++l) {
-      const double distance = row[l] - mean[l];
-      const float centred = static_cast<float>(distance), z = static_cast<float>(distance * scale[l] + bias[l]);
+      const double distance = lane.distance(row[l], l);
+      const float centred = static_cast<float>(distance), z = lane.z(distance, l);
       const float dz = z > 0 ? diff[l] : diff[l] * slope;
       to[l] = factor[l] * (dz - share[l] - centred * slopeOfX[l]);
     }
