@@ -16,8 +16,12 @@ class Communicator {
   // In place: the sum over all processes, the same bits in each. Throws Error("communicator/failed").
   virtual void sum(float* values, size_t count) = 0;
   virtual void sum(double* values, size_t count) = 0;
-  // In place: those of `root`.
-  virtual void broadcast(float* values, size_t count, int root) = 0;
+  // The sum over the number of processes, as Caffe divides the diffs of its solvers.
+  void mean(float* values, size_t count) {
+    sum(values, count);
+    const float share = 1.f / static_cast<float>(size());
+    for (size_t i = 0; i < count; ++i) values[i] *= share;
+  }
   // Another one of the same processes, for another thread.
   virtual std::unique_ptr<Communicator> duplicate() = 0;
   // Leaves; all processes do, or the launcher ends the job. Once, on the one that was opened.

@@ -24,10 +24,7 @@ bool addAllMean(StepBuilder& step) {
       for (size_t i = 0; i < counts.size(); ++i) {
         float* diff = static_cast<float*>(addresses[2 * i + 1]);
         if (diff != addresses[2 * i]) std::memcpy(diff, addresses[2 * i], counts[i] * sizeof(float));
-        if (!communicator) continue;
-        communicator->sum(diff, counts[i]);
-        const float share = 1.f / static_cast<float>(communicator->size());
-        for (int64_t k = 0; k < counts[i]; ++k) diff[k] *= share;
+        if (communicator) communicator->mean(diff, counts[i]);
       }
     };
   });

@@ -32,9 +32,6 @@ class MpiCommunicator final : public Communicator {
   int size() const override { return size_; }
   void sum(float* values, size_t count) override { sum(values, count, MPI_FLOAT); }
   void sum(double* values, size_t count) override { sum(values, count, MPI_DOUBLE); }
-  void broadcast(float* values, size_t count, int root) override {
-    inPieces(values, count, [&](float* piece, int length) { check(MPI_Bcast(piece, length, MPI_FLOAT, root, communicator_), "MPI_Bcast"); });
-  }
   std::unique_ptr<Communicator> duplicate() override {
     MPI_Comm other;
     check(MPI_Comm_dup(communicator_, &other), "MPI_Comm_dup");
@@ -43,19 +40,17 @@ class MpiCommunicator final : public Communicator {
   void finish() override { check(MPI_Finalize(), "MPI_Finalize"); }
 
  private:
-  // To the first and back: an all-reduce may add in another order in each process.
+  // To the first and back: an all-reduce may add in another order in each process. In pieces, since a message's length is
+  // an int.
   template <class T>
   void sum(T* values, size_t count, MPI_Datatype type) {
-    inPieces(values, count, [&](T* piece, int length) {
+    constexpr size_t kPiece = size_t{1} << 22;
+    for (size_t start = 0; start < count; start += kPiece) {
+      T* piece = values + start;
+      const int length = static_cast<int>(std::min(kPiece, count - start));
       check(MPI_Reduce(rank_ == 0 ? MPI_IN_PLACE : piece, piece, length, type, MPI_SUM, 0, communicator_), "MPI_Reduce");
       check(MPI_Bcast(piece, length, type, 0, communicator_), "MPI_Bcast");
-    });
-  }
-  // A message's length is an int.
-  template <class T, class Function>
-  static void inPieces(T* values, size_t count, Function function) {
-    constexpr size_t kPiece = size_t{1} << 22;
-    for (size_t start = 0; start < count; start += kPiece) function(values + start, static_cast<int>(std::min(kPiece, count - start)));
+    }
   }
 
   MPI_Comm communicator_;

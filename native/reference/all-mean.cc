@@ -12,10 +12,7 @@ void runAllMean(const Arguments& arguments) {
     const int64_t count = elementCount(*arguments.inputs[i].shape);
     float* mean = arguments.outputs[i].data;
     if (mean != arguments.inputs[i].data) std::copy_n(arguments.inputs[i].data, count, mean);
-    if (!arguments.communicator) continue;
-    arguments.communicator->sum(mean, count);
-    const float share = 1.f / static_cast<float>(arguments.communicator->size());
-    for (int64_t k = 0; k < count; ++k) mean[k] *= share;
+    if (arguments.communicator) arguments.communicator->mean(mean, count);
   }
 }
 

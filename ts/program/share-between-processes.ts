@@ -12,10 +12,11 @@ export function shareBetweenProcesses(program: Program, synchronisedBatchNorm: b
       return [{ ...operation, synchronised: synchronisedBatchNorm && operation.statistics === 'batch' }];
     if (operation.kind !== 'update') return [operation];
     const [schedule, ...all] = operation.inputs as [TensorId, ...TensorId[]];
-    const diffs = all.filter((id) => id >= 0);
-    const means = new Map(diffs.map((id) => [id, tensors.push({ ...tensors[id]! }) - 1]));
+    // The losses are averaged too: where one process has none that is finite, no process updates.
+    const shared = all.filter((id) => id >= 0);
+    const means = new Map(shared.map((id) => [id, tensors.push({ ...tensors[id]! }) - 1]));
     return [
-      { kind: 'allMean', layer: 'all processes', inputs: diffs, outputs: diffs.map((id) => means.get(id)!) },
+      { kind: 'allMean', layer: 'all processes', inputs: shared, outputs: shared.map((id) => means.get(id)!) },
       { ...operation, inputs: [schedule, ...all.map((id) => means.get(id) ?? id)] },
     ];
   });
