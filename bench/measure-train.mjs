@@ -11,22 +11,13 @@ const SIZES = { 50: { size: 224, classes: 1000 }, 20: { size: 32, classes: 10 } 
 
 const { depth, batch, threads, runs } = JSON.parse(process.argv[2] ?? '{}');
 const { openDevice, resnet } = await import(new URL('../dist/index.js', import.meta.url).href);
+const { SGD_UPDATE } = await import(new URL('../dist/runtime/plan-training.js', import.meta.url).href);
 const { size, classes } = SIZES[depth] ?? { size: 0, classes: 0 };
 const device = await openDevice('cpu', { threads });
 const trainer = await device.train({
   model: resnet({ depth, train: true, batch }),
   inputShapes: { data: [batch, 3, size, size], label: [batch] },
-  update: {
-    type: 'SGD',
-    momentum: 0.9,
-    momentum2: 0.999,
-    delta: 1e-8,
-    rms_decay: 0,
-    clip_gradients: null,
-    iter_size: 1,
-    weight_decay: 1e-4,
-    regularization_type: 'L2',
-  },
+  update: SGD_UPDATE,
 });
 const data = Float32Array.from({ length: batch * 3 * size * size }, (_, i) => Math.sin(i * i));
 const label = Float32Array.from({ length: batch }, (_, i) => (7 * i) % classes);

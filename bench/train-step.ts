@@ -3,12 +3,13 @@
  * `npm run build && tsx bench/train-step.ts [OPTIONS]`. Every measurement is a process of its own, and the engines take
  * turns, so that what disturbs the machine for a while disturbs all of them.
  */
-import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { type Answers, measure, measureProcess } from '../ts/bench/job.ts';
-import { commit, describeMachine, type Machine } from '../ts/bench/machine.ts';
+import { type Conditions, conditionLines, othersCores } from '../ts/bench/conditions.ts';
+import { torchPeers } from '../ts/bench/engines.ts';
+import { measureCeilings, measureProcess } from '../ts/bench/job.ts';
+import { commit, describeMachine } from '../ts/bench/machine.ts';
 import { median } from '../ts/bench/statistics.ts';
 import { graphFromCaffe, resnet, summarise } from '../ts/index.ts';
 
@@ -44,18 +45,8 @@ interface Result {
 }
 
 /** What `--json` writes. A field that changes its meaning changes the number at the end of the schema's name. */
-interface Report {
+interface Report extends Conditions {
   readonly schema: 'resnode-train-bench/1';
-  readonly date: string;
-  readonly commit: string | null;
-  readonly machine: Machine;
-  /** Cores that other processes took: the mean, and the worst of any measurement. */
-  readonly othersCores: { readonly mean: number; readonly max: number };
-  readonly versions: Readonly<Record<string, string>>;
-  readonly settings: { readonly threads: number; readonly precision: 'float32'; readonly rounds: number };
-  /** A product of matrices through oneDNN, the best of all rounds. */
-  readonly sgemmGflops: number;
-  readonly absent: readonly { readonly engine: string; readonly reason: string }[];
   readonly results: readonly Result[];
 }
 
@@ -99,22 +90,18 @@ function readOptions(): Options {
 
 // Forward, and twice as much backward: data and weights; the image's own gradient is not computed.
 function stepMacs(depth: 50 | 20, batch: number): number {
-  const { layers } = summarise(graphFromCaffe(resnet({ depth }), { batch }));
-  const macs = layers.map((layer) => layer.macs);
-  return 3 * macs.reduce((sum, each) => sum + each, 0) - macs.find((each) => each > 0)!;
+  const { layers, macs } = summarise(graphFromCaffe(resnet({ depth }), { batch }));
+  return 3 * macs - layers.find((layer) => layer.macs > 0)!.macs;
 }
 
 function bench({ python, cases, rounds, threads }: Options): Report {
   const machine = describeMachine();
   const script = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-  const check = python === null ? null : spawnSync(python, ['-c', 'import torch'], { encoding: 'utf8' });
-  const reason =
-    check === null
-      ? 'no Python was named (--python PATH)'
-      : check.status === 0
-        ? null
-        : `${python}: ${check.error?.message ?? check.stderr.trim().split('\n').at(-1)}`;
-  const peers = reason === null ? PEERS : [];
+  const torch = torchPeers(python);
+  const absent = torch.flatMap(({ name, absent: reason }) =>
+    reason === null ? [] : [{ engine: name, reason }],
+  );
+  const peers = absent.length === 0 ? PEERS : [];
   const versions: Record<string, string> = { node: process.versions.node };
   const [others, gflops]: [number[], number[]] = [[], []];
   const results: Result[] = [];
@@ -126,11 +113,7 @@ function bench({ python, cases, rounds, threads }: Options): Report {
     const taken = engines.map((engine) => ({ ...engine, answers: [] as Answer[] }));
     for (let round = 0; round < rounds; round++) {
       console.error(`${net}, batch ${batch}, round ${round + 1} of ${rounds}`);
-      const ceilings = measure({
-        ...{ what: 'ceilings', engine: 'resnode', python: null, folder: '', net: '', input: [] },
-        ...{ batch, threads, runs: 4 },
-      } as { what: 'ceilings' } & Parameters<typeof measure>[0]).answer as Answers['ceilings'];
-      gflops.push(ceilings.gflops);
+      gflops.push(measureCeilings(threads).answer.gflops);
       for (const { name, command, words, answers } of taken) {
         const peer = PEERS.find((each) => each.name === name);
         const job = JSON.stringify({ depth, batch, threads, runs: RUNS, ...peer });
@@ -152,31 +135,22 @@ function bench({ python, cases, rounds, threads }: Options): Report {
     date: new Date().toISOString(),
     commit: commit(),
     machine,
-    othersCores: {
-      mean: others.reduce((sum, cores) => sum + cores, 0) / others.length,
-      max: Math.max(...others),
-    },
+    othersCores: othersCores(others),
     versions,
     settings: { threads, precision: 'float32', rounds },
     sgemmGflops: Math.max(...gflops),
-    absent: reason === null ? [] : [{ engine: 'torch', reason }],
+    absent,
     results,
   };
 }
 
 /** The report as lines of text. */
-function table({ machine, versions, settings, othersCores, sgemmGflops, absent, results }: Report): string {
-  const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+function table(report: Report): string {
+  const { machine, sgemmGflops, results } = report;
   const lines = [
     `${machine.processor}, ${machine.cores} cores, load ${machine.load.toFixed(2)}`,
-    `${settings.threads} threads, ${settings.precision}, ${settings.rounds} interleaved rounds; ${named.join(', ')}`,
-    `sgemm through oneDNN: ${sgemmGflops.toFixed(0)} GFLOP/s`,
-    ...absent.map(({ engine, reason }) => `${engine}: absent, ${reason}`),
+    ...conditionLines(report),
   ];
-  if (othersCores.max > 0.2)
-    lines.push(
-      `warning: other processes took ${othersCores.mean.toFixed(2)} cores, ${othersCores.max.toFixed(2)} at worst; these figures are noisy`,
-    );
   for (const { engine, net, batch, macs, rounds, peakBytes } of results) {
     const times = rounds.flat();
     const share = (2 * macs) / median(times) / 1e6 / sgemmGflops;

@@ -4,6 +4,7 @@ import type { NativeDevice } from '../../ts/native/binding.ts';
 import { loadBinding } from '../../ts/native/load.ts';
 import { planMemory } from '../../ts/program/plan-memory.ts';
 import type { Program, ProgramOperation, ProgramParameterId, TensorId } from '../../ts/program/program.ts';
+import { elementCount } from '../../ts/runtime/tensor.ts';
 
 /** Opens a device without the library around it. */
 export function openNative(kind: 'reference' | 'cpu', { threads = 2, winograd = true } = {}): NativeDevice {
@@ -29,8 +30,6 @@ export function noise(count: number, seed: number): Float32Array {
   });
 }
 
-const sizeOf = (shape: readonly number[]) => shape.reduce((product, dim) => product * dim, 1);
-
 /** Collects a Program; inputs and parameters bring their values. */
 export class ProgramWriter {
   readonly #tensors: { name: string; shape: readonly number[] }[] = [];
@@ -43,7 +42,7 @@ export class ProgramWriter {
   tensor(...shape: number[]): TensorId {
     return this.#tensors.push({ name: `t${this.#tensors.length}`, shape }) - 1;
   }
-  input(shape: readonly number[], values = noise(sizeOf(shape), this.#tensors.length + 1)): TensorId {
+  input(shape: readonly number[], values = noise(elementCount(shape), this.#tensors.length + 1)): TensorId {
     const id = this.tensor(...shape);
     this.#inputs.push(id);
     this.inputValues.push(values);
@@ -51,7 +50,7 @@ export class ProgramWriter {
   }
   parameter(
     shape: readonly number[],
-    { values = noise(sizeOf(shape), 99 + this.#parameters.length), mutable = false } = {},
+    { values = noise(elementCount(shape), 99 + this.#parameters.length), mutable = false } = {},
   ): ProgramParameterId {
     this.parameterValues.push(values);
     return this.#parameters.push({ name: `p${this.#parameters.length}`, shape, mutable }) - 1;

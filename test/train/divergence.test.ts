@@ -8,6 +8,7 @@ import { seededRandom } from '../../ts/caffe/fillers.ts';
 import { readSolver } from '../../ts/caffe/solver-parameter.ts';
 import type { DataSource } from '../../ts/data/source.ts';
 import { openDevice } from '../../ts/runtime/device.ts';
+import { SGD_UPDATE } from '../../ts/runtime/plan-training.ts';
 import { Solver } from '../../ts/train/solver.ts';
 import { collect, ofType } from './fakes.ts';
 
@@ -76,17 +77,7 @@ test('a pass whose loss is not finite changes no weights and no history', async 
     const { readNet } = await import('../../ts/caffe/net-parameter.ts');
     await using trainer = await device.train({
       model: readNet(NET, { file: 'net.prototxt' }),
-      update: {
-        ...{
-          type: 'SGD',
-          momentum: 0.9,
-          momentum2: 0.999,
-          delta: 1e-8,
-          rms_decay: 0.99,
-          clip_gradients: null,
-        },
-        ...{ iter_size: 1, weight_decay: 0.01, regularization_type: 'L2' },
-      } as const,
+      update: { ...SGD_UPDATE, weight_decay: 0.01 },
     });
     const learned = async () => {
       const { layers } = await trainer.weights();

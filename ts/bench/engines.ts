@@ -47,8 +47,8 @@ function npmPeer(name: string): Engine {
   }
 }
 
-// Both memory layouts: which is the better one depends on the net and the processor.
-function torchPeers(python: string | null): Engine[] {
+/** Both memory layouts: which is the better one depends on the net and the processor. */
+export function torchPeers(python: string | null): Engine[] {
   const common = { rewrites: false, python };
   const absent = (reason: string) => [{ ...common, name: 'torch', version: null, absent: reason }];
   if (python === null) return absent('no Python was named (--python PATH)');

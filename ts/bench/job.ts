@@ -79,6 +79,20 @@ export function measure<What extends keyof Answers>(
   return measureProcess(command, [script, JSON.stringify({ ...job, variant })], `${job.engine}, ${job.what}`);
 }
 
+/** The limits of this machine, now: the best of a few runs each. */
+export const measureCeilings = (threads: number): Measured<Answers['ceilings']> =>
+  measure({
+    what: 'ceilings',
+    engine: 'resnode',
+    python: null,
+    folder: '',
+    net: '',
+    input: [],
+    batch: 1,
+    threads,
+    runs: 4,
+  });
+
 /** Runs a process whose last line is its answer and the processor time that it took. @throws Error as `measure` */
 export function measureProcess<Answer>(
   command: string,

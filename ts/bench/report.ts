@@ -1,26 +1,14 @@
 /** The figures as JSON (`resnode-bench/2`) and as a table for people. */
 import type { CaffeTime } from './caffe-time.ts';
+import { type Conditions, conditionLines } from './conditions.ts';
 import type { EventLoopDelay, OperationTime } from './job.ts';
-import type { Machine } from './machine.ts';
 import { median } from './statistics.ts';
 
 /** What `--json` writes. A field that changes its meaning changes the number at the end of the schema's name. */
-export interface Report {
+export interface Report extends Conditions {
   readonly schema: 'resnode-bench/2';
-  /** ISO 8601. */
-  readonly date: string;
-  /** With "+" where the checkout had changes; null outside one. */
-  readonly commit: string | null;
-  readonly machine: Machine;
-  /** Cores that other processes took during the quiet rounds: the mean, and the worst of any measurement. */
-  readonly othersCores: { readonly mean: number; readonly max: number };
-  readonly versions: Readonly<Record<string, string>>;
-  readonly settings: { readonly threads: number; readonly precision: 'float32'; readonly rounds: number };
-  /** The peak that shares are of: sgemm through oneDNN, the best of all rounds. */
-  readonly sgemmGflops: number;
   /** GB/s of a sum of two arrays that no cache holds, read and written; the best of all rounds. */
   readonly bandwidth: number;
-  readonly absent: readonly { readonly engine: string; readonly reason: string }[];
   readonly results: readonly Result[];
   /** Every different operation of the nets by itself; null where it was not asked for. */
   readonly operations: { readonly batch: number; readonly times: readonly OperationTime[] } | null;
@@ -68,18 +56,11 @@ export function shareOfPeak({ macs, bytes, milliseconds }: OperationTime, report
 
 /** The report as lines of text. */
 export function table(report: Report): string {
-  const { machine, versions, settings, othersCores } = report;
-  const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  const { machine } = report;
   const lines = [
     `${machine.processor}, ${machine.cores} cores, load ${machine.load.toFixed(2)}, governor ${machine.governor ?? 'unknown'}`,
-    `${settings.threads} threads, ${settings.precision}, ${settings.rounds} interleaved rounds; ${named.join(', ')}`,
-    `sgemm through oneDNN: ${report.sgemmGflops.toFixed(0)} GFLOP/s; sum of large arrays: ${report.bandwidth.toFixed(1)} GB/s`,
-    ...report.absent.map(({ engine, reason }) => `${engine}: absent, ${reason}`),
+    ...conditionLines(report, `; sum of large arrays: ${report.bandwidth.toFixed(1)} GB/s`),
   ];
-  if (othersCores.max > 0.2)
-    lines.push(
-      `warning: other processes took ${othersCores.mean.toFixed(2)} cores, ${othersCores.max.toFixed(2)} at worst; these figures are noisy`,
-    );
   for (const result of report.results) lines.push('', ...describe(result, report));
   for (const figures of report.caffe) lines.push('', ...describeCaffe(figures, report));
   if (report.operations !== null) lines.push('', ...operationLines(report.operations, report));

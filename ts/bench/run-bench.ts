@@ -8,8 +8,16 @@ import { join } from 'node:path';
 import { printPrototxt } from '../caffe/print.ts';
 import { ResnodeError } from '../errors.ts';
 import { runCaffeTime } from './caffe-time.ts';
+import { othersCores } from './conditions.ts';
 import { type Engine, findEngines } from './engines.ts';
-import { type Answers, besideBusyCore, type EventLoopDelay, measure } from './job.ts';
+import {
+  type Answers,
+  besideBusyCore,
+  type EventLoopDelay,
+  type Measured,
+  measure,
+  measureCeilings,
+} from './job.ts';
 import { commit, describeMachine } from './machine.ts';
 import { type BenchNet, benchNet, withBatch } from './nets.ts';
 import { type Arithmetic, prepare } from './prepare.ts';
@@ -89,10 +97,7 @@ export async function runBench(options: BenchOptions): Promise<Report> {
       date: new Date().toISOString(),
       commit: commit(),
       machine,
-      othersCores: {
-        mean: others.reduce((sum, cores) => sum + cores, 0) / others.length,
-        max: Math.max(...others),
-      },
+      othersCores: othersCores(others),
       versions,
       settings: { threads, precision: 'float32', rounds },
       sgemmGflops: Math.max(...ceilings.map(({ gflops }) => gflops)),
@@ -123,7 +128,7 @@ function ask<What extends keyof Answers>(
   what: What,
   { name, python }: Pick<Engine, 'name' | 'python'>,
   { options, folder, net, batch }: Context,
-): { readonly answer: Answers[What]; readonly othersCores: number } {
+): Measured<Answers[What]> {
   const runs = Math.max(4, Math.ceil((net.input[1] > 64 ? 24 : 200) / batch));
   const { threads } = options;
   return measure({
@@ -139,8 +144,6 @@ function ask<What extends keyof Answers>(
   });
 }
 
-const OWN = { name: 'resnode', python: null };
-
 // Once unmeasured: the files come into the page cache.
 function checkOutputs(taken: readonly Taken[], context: Context): void {
   const outputs = taken.map(({ engine }) => ask('firstAnswer', engine, context).answer.output);
@@ -155,14 +158,13 @@ function checkOutputs(taken: readonly Taken[], context: Context): void {
 }
 
 function measureRound(taken: readonly Taken[], context: Context): void {
-  const quietly = <What extends keyof Answers>(what: What, engine: Pick<Engine, 'name' | 'python'>) => {
-    const { answer, othersCores } = ask(what, engine, context);
-    context.others.push(othersCores);
+  const quietly = <Answer>({ answer, othersCores: cores }: Measured<Answer>): Answer => {
+    context.others.push(cores);
     return answer;
   };
-  context.ceilings.push(quietly('ceilings', OWN));
-  for (const { engine, first } of taken) first.push(quietly('firstAnswer', engine));
-  for (const { engine, quiet } of taken) quiet.push(quietly('run', engine));
+  context.ceilings.push(quietly(measureCeilings(context.options.threads)));
+  for (const { engine, first } of taken) first.push(quietly(ask('firstAnswer', engine, context)));
+  for (const { engine, quiet } of taken) quiet.push(quietly(ask('run', engine, context)));
   if (context.options.busy)
     for (const { engine, busy } of taken) busy.push(besideBusyCore(() => ask('run', engine, context).answer));
 }

@@ -16,7 +16,12 @@ export function shareBetweenProcesses(program: Program, synchronisedBatchNorm: b
     const shared = all.filter((id) => id >= 0);
     const means = new Map(shared.map((id) => [id, tensors.push({ ...tensors[id]! }) - 1]));
     return [
-      { kind: 'allMean', layer: 'all processes', inputs: shared, outputs: shared.map((id) => means.get(id)!) },
+      {
+        kind: 'allMean',
+        layer: 'all processes',
+        inputs: shared,
+        outputs: shared.map((id) => means.get(id)!),
+      },
       { ...operation, inputs: [schedule, ...all.map((id) => means.get(id) ?? id)] },
     ];
   });

@@ -5,6 +5,7 @@
 import { randomInput } from '../../../ts/parity/random-input.ts';
 import { openCommunicator } from '../../../ts/runtime/communicator.ts';
 import { openDevice } from '../../../ts/runtime/device.ts';
+import { SGD_UPDATE } from '../../../ts/runtime/plan-training.ts';
 import { smallTrainingNet } from '../../support/small-training-net.ts';
 
 const [kind, mode] = process.argv.slice(2) as ['cpu' | 'reference', 'frozen' | 'synchronised'];
@@ -14,17 +15,7 @@ const batch = 8 / size;
 const device = await openDevice(kind, { threads: 1, ...(size > 1 ? { communicator } : {}) });
 const trainer = await device.train({
   model: smallTrainingNet(batch),
-  update: {
-    type: 'SGD',
-    momentum: 0.9,
-    momentum2: 0.999,
-    delta: 1e-8,
-    rms_decay: 0.99,
-    clip_gradients: 5,
-    iter_size: 1,
-    weight_decay: 1e-3,
-    regularization_type: 'L2',
-  },
+  update: { ...SGD_UPDATE, clip_gradients: 5, weight_decay: 1e-3 },
   frozenBatchNorm: mode === 'frozen',
   synchronisedBatchNorm: mode === 'synchronised',
 });

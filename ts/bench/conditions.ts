@@ -1,0 +1,41 @@
+/** What figures were measured under, and what every report says of it first. */
+import type { Machine } from './machine.ts';
+
+export interface Conditions {
+  /** ISO 8601. */
+  readonly date: string;
+  /** With "+" where the checkout had changes; null outside one. */
+  readonly commit: string | null;
+  readonly machine: Machine;
+  /** Cores that other processes took during the quiet rounds: the mean, and the worst of any measurement. */
+  readonly othersCores: { readonly mean: number; readonly max: number };
+  readonly versions: Readonly<Record<string, string>>;
+  readonly settings: { readonly threads: number; readonly precision: 'float32'; readonly rounds: number };
+  /** The peak that shares are of: sgemm through oneDNN, the best of all rounds. */
+  readonly sgemmGflops: number;
+  readonly absent: readonly { readonly engine: string; readonly reason: string }[];
+}
+
+/** @param cores Of each measurement. */
+export const othersCores = (cores: readonly number[]): Conditions['othersCores'] => ({
+  mean: cores.reduce((sum, each) => sum + each, 0) / cores.length,
+  max: Math.max(...cores),
+});
+
+/** @param limits What the machine's limits are, after sgemm. */
+export function conditionLines(
+  { settings, versions, sgemmGflops, absent, othersCores: others }: Conditions,
+  limits = '',
+): string[] {
+  const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  const lines = [
+    `${settings.threads} threads, ${settings.precision}, ${settings.rounds} interleaved rounds; ${named.join(', ')}`,
+    `sgemm through oneDNN: ${sgemmGflops.toFixed(0)} GFLOP/s${limits}`,
+    ...absent.map(({ engine, reason }) => `${engine}: absent, ${reason}`),
+  ];
+  if (others.max > 0.2)
+    lines.push(
+      `warning: other processes took ${others.mean.toFixed(2)} cores, ${others.max.toFixed(2)} at worst; these figures are noisy`,
+    );
+  return lines;
+}
