@@ -38,6 +38,7 @@ class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const BackendOptions& options) : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_), winograd_(options.winograd) {
     if (options.threads > 0) omp_set_num_threads(options.threads);
+    pool_ = std::make_unique<ThreadPool>(omp_get_max_threads());
   }
   std::vector<std::pair<std::string, std::string>> describe() const override {
     const dnnl_version_t* version = dnnl_version();
@@ -49,7 +50,7 @@ class CpuBackend final : public Backend {
     const bool isInt8 = options.precision == Precision::int8;
     if (!isInt8) requireFloat32(options, "cpu");
     return guarded("plan", [&] {
-      return std::make_shared<CpuPlan>(std::move(program), engine_, winograd_, isInt8 ? options.quantization : Quantization{});
+      return std::make_shared<CpuPlan>(std::move(program), engine_, *pool_, winograd_, isInt8 ? options.quantization : Quantization{});
     });
   }
   std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources) override {
@@ -67,6 +68,7 @@ class CpuBackend final : public Backend {
  private:
   dnnl::engine engine_;
   dnnl::stream stream_;
+  std::unique_ptr<ThreadPool> pool_;
   bool winograd_;
 };
 

@@ -33,10 +33,10 @@ bool addBatchNorm(StepBuilder& step, const BatchNorm& batchNorm) {
   places.push_back(step.scratch(batchNormScratch(view)));
   for (const Place& place : placesOf(step, batchNorm)) places.push_back(place);
   Communicator* communicator = batchNorm.isSynchronised ? step.program().communicator.get() : nullptr;
-  step.call(std::move(places), [batchNorm, view, communicator](const std::vector<void*>& addresses, const dnnl::stream&) -> Work {
+  step.call(std::move(places), [batchNorm, view, communicator, pool = step.pool()](const std::vector<void*>& addresses, const dnnl::stream&) -> Work {
     const auto at = [&](size_t i) { return static_cast<float*>(addresses[i]); };
     return [=, x = at(0), y = at(1), mean = at(2), variance = at(3), scratch = addresses[4], parameters = parametersAt(addresses, 5)] {
-      cpu::batchNorm(batchNorm, view, parameters, x, y, mean, variance, scratch, communicator);
+      cpu::batchNorm(batchNorm, view, parameters, x, y, mean, variance, scratch, communicator, pool);
     };
   });
   step.describe("loops");

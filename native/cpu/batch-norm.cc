@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "batch-norm-loops.h"
+#include "parallel.h"
 
 namespace resnode::cpu {
 namespace {
@@ -41,11 +42,10 @@ void addOver(Communicator* communicator, Partial* partials, int64_t channels) {
 
 // Calls function(image, strip) for every strip of every image, in parallel.
 template <class Function>
-void forEachStrip(const ChannelView& view, Function function) {
+void forEachStrip(ThreadPool* pool, const ChannelView& view, Function function) {
   const int64_t perBlock = view.lanes == 1 ? 1 : (view.lanes + kStrip - 1) / kStrip;
   const int64_t strips = view.blocks * perBlock;
-#pragma omp parallel for schedule(static)
-  for (int64_t i = 0; i < view.outer * strips; ++i) {
+  parallelFor(pool, view.outer * strips, ThreadPool::grain(view.inner * std::min<int64_t>(kStrip, view.lanes)), [&](int64_t i) {
     const int64_t image = i / strips, block = i % strips / perBlock, first = i % perBlock * kStrip;
     Strip strip;
     strip.offset = (image * view.blocks + block) * view.inner * view.lanes + first;
@@ -54,7 +54,7 @@ void forEachStrip(const ChannelView& view, Function function) {
     strip.lanes = std::min<int64_t>(kStrip, view.lanes - first);
     strip.channel = block * view.lanes + first;
     function(image, strip);
-  }
+  });
 }
 
 // batch_norm_layer.cpp: sums divided by the factor that counts them; a factor of 0 makes them 0.
@@ -91,12 +91,12 @@ size_t batchNormScratch(const ChannelView& view) {
 }
 
 void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters, const float* x, float* y,
-               float* savedMean, float* savedVariance, void* memory, Communicator* communicator) {
+               float* savedMean, float* savedVariance, void* memory, Communicator* communicator, ThreadPool* pool) {
   const Scratch scratch(view, memory);
   const int64_t processes = communicator ? communicator->size() : 1;
   const int64_t padded = paddedChannels(view), count = view.outer * view.inner * processes;
   if (!batchNorm.globalStatistics) {
-    forEachStrip(view, [&](int64_t image, const Strip& strip) {
+    forEachStrip(pool, view, [&](int64_t image, const Strip& strip) {
       double mean[kStrip], squares[kStrip];
       momentsOf(x, strip, mean, squares);
       for (int64_t l = 0; l < strip.lanes; ++l) scratch.partials[image * padded + strip.channel + l] = {mean[l], squares[l]};
@@ -132,7 +132,7 @@ void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchN
     if (savedVariance) savedVariance[c] = static_cast<float>(variance);
   }
   if (updates) parameters.factor[0] = static_cast<float>(fraction * parameters.factor[0] + 1);
-  forEachStrip(view, [&](int64_t, const Strip& strip) {
+  forEachStrip(pool, view, [&](int64_t, const Strip& strip) {
     const int64_t c = strip.channel;
     normalise(x, y, strip, {scratch.scales + c, scratch.biases + c, scratch.means + c, slopeOf(batchNorm)});
   });
@@ -155,7 +155,7 @@ void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, cons
     return Normalisation{scratch.scales + c, scratch.biases + c, scratch.means + c, slopeOf(batchNorm)};
   };
   if (!batchNorm.globalStatistics || dScale || dBias) {
-    forEachStrip(view, [&](int64_t image, const Strip& strip) {
+    forEachStrip(nullptr, view, [&](int64_t image, const Strip& strip) {
       double sum[kStrip], product[kStrip];
       gradientSums(x, dy, strip, constants(strip), sum, product);
       for (int64_t l = 0; l < strip.lanes; ++l) scratch.partials[image * padded + strip.channel + l] = {sum[l], product[l]};
@@ -179,7 +179,7 @@ void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, cons
     }
   }
   if (!dx) return;
-  forEachStrip(view, [&](int64_t, const Strip& strip) {
+  forEachStrip(nullptr, view, [&](int64_t, const Strip& strip) {
     inputGradient(x, dy, dx, strip, constants(strip), scratch.shares + strip.channel, scratch.slopes + strip.channel);
   });
 }
@@ -189,7 +189,7 @@ void frozenBatchNormGradient(const BatchNorm& batchNorm, const ChannelView& view
   float* scales = Scratch(view, memory).means;
   const double inverse = unfactor(parameters);
   for (int64_t c = 0; c < view.channels; ++c) scales[c] = static_cast<float>(scaleOf(batchNorm, parameters, static_cast<float>(parameters.variance[c] * inverse), c));
-  forEachStrip(view, [&](int64_t, const Strip& strip) { scaledGradient(y ? y : dy, dy, dx, strip, scales + strip.channel, y ? slopeOf(batchNorm) : 1.f); });
+  forEachStrip(nullptr, view, [&](int64_t, const Strip& strip) { scaledGradient(y ? y : dy, dy, dx, strip, scales + strip.channel, y ? slopeOf(batchNorm) : 1.f); });
 }
 
 }  // namespace resnode::cpu

@@ -4,6 +4,7 @@
 #include "core/communicator.h"
 #include "core/program.h"
 #include "layout.h"
+#include "thread-pool.h"
 
 namespace resnode::cpu {
 
@@ -17,9 +18,10 @@ size_t batchNormScratch(const ChannelView& view);
 
 // Batch statistics are over the batches of all processes of `communicator`, where that is not null.
 
+// `pool`: as parallel.h says.
 // y = relu(scale · (x − mean) / √(variance + eps) + bias). y may be x. savedMean and savedVariance [C]: null, or what it used.
 void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters, const float* x, float* y,
-               float* savedMean, float* savedVariance, void* scratch, Communicator* communicator);
+               float* savedMean, float* savedVariance, void* scratch, Communicator* communicator, ThreadPool* pool);
 
 // dx may be dy; dx, dScale and dBias may be null. mean and variance: what the forward pass saved; null with global
 // statistics, which are the parameters'.

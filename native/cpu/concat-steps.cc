@@ -56,8 +56,8 @@ bool addConcat(StepBuilder& step, const Concat& concat) {
   const Place output = step.write(0, layouts.whole);
   int64_t at = 0;
   for (size_t i : inputs) {
-    step.call({step.read(i, layouts.parts[i]), output}, [at, row = rowOf(parts[i]), step = rowOf(whole), outer = whole[0]](const std::vector<void*>& address, const dnnl::stream&) -> Work {
-      return [=, from = static_cast<float*>(address[0]), to = static_cast<float*>(address[1]) + at] { copyRows(from, row, to, step, outer, row); };
+    step.call({step.read(i, layouts.parts[i]), output}, [pool = step.pool(), at, row = rowOf(parts[i]), step = rowOf(whole), outer = whole[0]](const std::vector<void*>& address, const dnnl::stream&) -> Work {
+      return [=, from = static_cast<float*>(address[0]), to = static_cast<float*>(address[1]) + at] { copyRows(pool, from, row, to, step, outer, row); };
     });
     at += rowOf(parts[i]);
   }
@@ -80,8 +80,8 @@ bool addConcatGradient(StepBuilder& step, const Concat& concat) {
     const int64_t begin = at;
     at += rowOf(parts[i]);
     if (!step.hasOutput(i)) continue;
-    step.call({diff, step.write(i, layouts.parts[i])}, [begin, row = rowOf(parts[i]), step = rowOf(whole), outer = whole[0]](const std::vector<void*>& address, const dnnl::stream&) -> Work {
-      return [=, from = static_cast<float*>(address[0]) + begin, to = static_cast<float*>(address[1])] { copyRows(from, step, to, row, outer, row); };
+    step.call({diff, step.write(i, layouts.parts[i])}, [pool = step.pool(), begin, row = rowOf(parts[i]), step = rowOf(whole), outer = whole[0]](const std::vector<void*>& address, const dnnl::stream&) -> Work {
+      return [=, from = static_cast<float*>(address[0]) + begin, to = static_cast<float*>(address[1])] { copyRows(pool, from, step, to, row, outer, row); };
     });
   }
   step.describe("loops");

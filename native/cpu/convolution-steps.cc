@@ -40,6 +40,15 @@ struct Problem {
   }
 };
 
+// What `make` makes with the first algorithm that there is.
+template <class Make>
+auto choose(bool winograd, Make make) {
+  auto primitive = winograd ? make(kWinograd) : decltype(make(kDirect))();
+  return primitive ? primitive : make(kDirect);
+}
+
+}  // namespace
+
 // Winograd's algorithms (https://arxiv.org/abs/1509.09308) multiply half to a quarter as often for a 3×3 kernel, but
 // hold 16 or 36 numbers for each 9 of the weights: a layer of 512×512 channels would take 17 or 38 MB for 9. With few
 // input channels the transforms cost more than they save (3 channels: four times as long).
@@ -49,15 +58,6 @@ bool winogradPays(const Convolution& convolution, const Shape& in, const Shape& 
                        convolution.dilation.width == 1 && convolution.group == 1;
   return is3x3 && isDense && in[1] >= 16 && in[1] * out[1] <= 256 * 256;
 }
-
-// What `make` makes with the first algorithm that there is.
-template <class Make>
-auto choose(bool winograd, Make make) {
-  auto primitive = winograd ? make(kWinograd) : decltype(make(kDirect))();
-  return primitive ? primitive : make(kDirect);
-}
-
-}  // namespace
 
 bool addConvolution(StepBuilder& step, const Convolution& convolution) {
   const Problem problem(convolution, step.inputShape(0), step.outputShape(0));

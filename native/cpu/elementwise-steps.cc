@@ -27,8 +27,8 @@ DiffBehindRelu::DiffBehindRelu(StepBuilder& step, const std::optional<FusedRelu>
   layout_ = step.layout(dy);
   const Place from = step.read(dy, layout_);
   masked_ = step.dies(from) ? from : step.temporary(layout_);
-  step.call({step.read(y, layout_), from, *masked_}, [count = floatsIn(layout_), slope = relu->negativeSlope](const std::vector<void*>& at, const dnnl::stream&) -> Work {
-    return [=, y = static_cast<float*>(at[0]), dy = static_cast<float*>(at[1]), dx = static_cast<float*>(at[2])] { reluGradient(y, dy, dx, count, slope, 1.f); };
+  step.call({step.read(y, layout_), from, *masked_}, [pool = step.pool(), count = floatsIn(layout_), slope = relu->negativeSlope](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+    return [=, y = static_cast<float*>(at[0]), dy = static_cast<float*>(at[1]), dx = static_cast<float*>(at[2])] { reluGradient(pool, y, dy, dx, count, slope, 1.f); };
   });
 }
 
@@ -43,8 +43,8 @@ Place DiffBehindRelu::in(const Layout& layout) {
 bool addRelu(StepBuilder& step, const Relu& relu) {
   const Layout layout = step.layout(0);
   const Place x = step.read(0, layout);
-  step.call({x, step.writeOver(0, x, layout, step.plain(0))}, [count = floatsIn(layout), relu](const std::vector<void*>& at, const dnnl::stream&) -> Work {
-    return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] { cpu::relu(x, y, count, relu.negativeSlope); };
+  step.call({x, step.writeOver(0, x, layout, step.plain(0))}, [pool = step.pool(), count = floatsIn(layout), relu](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+    return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] { cpu::relu(pool, x, y, count, relu.negativeSlope); };
   });
   step.describe("loops");
   return true;
@@ -57,9 +57,9 @@ bool addReluGradient(StepBuilder& step, const Relu& relu) {
   const Layout layout = step.layout(2), plain = step.plain(2);
   const Place dy = step.read(2, layout);
   step.call({step.read(sign, layout), dy, step.writeOver(0, dy, layout, plain)},
-            [count = floatsIn(layout), relu](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+            [pool = step.pool(), count = floatsIn(layout), relu](const std::vector<void*>& at, const dnnl::stream&) -> Work {
               return [=, y = static_cast<float*>(at[0]), dy = static_cast<float*>(at[1]), dx = static_cast<float*>(at[2])] {
-                reluGradient(y, dy, dx, count, relu.negativeSlope, 1.f);
+                reluGradient(pool, y, dy, dx, count, relu.negativeSlope, 1.f);
               };
             });
   step.describe("loops");
@@ -83,10 +83,10 @@ bool addEltwise(StepBuilder& step, const Eltwise& eltwise) {
   }
   const bool isInPlace = std::count_if(places.begin(), places.end(), [&](const Place& each) { return each.index == places[0].index; }) == 1;
   places.push_back(isInPlace ? step.writeOver(0, places[0], layout, plain) : step.write(0, layout, plain));
-  step.call(std::move(places), [=, size = floatsIn(layout), slope = slopeOf(eltwise.relu)](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+  step.call(std::move(places), [=, pool = step.pool(), size = floatsIn(layout), slope = slopeOf(eltwise.relu)](const std::vector<void*>& at, const dnnl::stream&) -> Work {
     std::vector<const float*> inputs;
     for (size_t i = 0; i < count; ++i) inputs.push_back(static_cast<const float*>(at[i]));
-    return [=, y = static_cast<float*>(at[count])] { sum(inputs, coefficients, y, size, slope); };
+    return [=, y = static_cast<float*>(at[count])] { sum(pool, inputs, coefficients, y, size, slope); };
   });
   step.describe("loops");
   return true;
@@ -122,10 +122,10 @@ bool addEltwiseGradient(StepBuilder& step, const Eltwise& eltwise) {
     const bool isLast = std::all_of(wanted.begin(), wanted.end(), [&](size_t k) { return k <= i || eltwise.coefficients[k] == coefficient; });
     const Place to = isLast ? step.writeOver(i, from, layout, plain) : step.write(i, layout, plain);
     made.push_back({coefficient, to});
-    step.call({sign, from, to}, [size = floatsIn(layout), coefficient, slope = slopeOf(eltwise.relu)](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+    step.call({sign, from, to}, [pool = step.pool(), size = floatsIn(layout), coefficient, slope = slopeOf(eltwise.relu)](const std::vector<void*>& at, const dnnl::stream&) -> Work {
       return [=, y = static_cast<float*>(at[0]), dy = static_cast<float*>(at[1]), dx = static_cast<float*>(at[2])] {
-        if (y) reluGradient(y, dy, dx, size, slope, coefficient);
-        else multiply(dy, dx, size, coefficient);
+        if (y) reluGradient(pool, y, dy, dx, size, slope, coefficient);
+        else multiply(pool, dy, dx, size, coefficient);
       };
     });
   }
@@ -138,8 +138,8 @@ bool addPower(StepBuilder& step, const Power& power) {
   if (power.power != 1 || power.shift != 0) return false;
   const Layout layout = step.layout(0);
   const Place x = step.read(0, layout);
-  step.call({x, step.writeOver(0, x, layout, step.plain(0))}, [count = floatsIn(layout), power](const std::vector<void*>& at, const dnnl::stream&) -> Work {
-    return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] { multiply(x, y, count, power.scale); };
+  step.call({x, step.writeOver(0, x, layout, step.plain(0))}, [pool = step.pool(), count = floatsIn(layout), power](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+    return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] { multiply(pool, x, y, count, power.scale); };
   });
   step.describe("loops");
   return true;
@@ -150,8 +150,8 @@ bool addPowerGradient(StepBuilder& step, const Power& power) {
   if (power.power != 1 || !step.hasInput(2)) return false;
   const Layout layout = step.layout(2);
   const Place dy = step.read(2, layout);
-  step.call({dy, step.writeOver(0, dy, layout, step.plain(2))}, [count = floatsIn(layout), power](const std::vector<void*>& at, const dnnl::stream&) -> Work {
-    return [=, dy = static_cast<float*>(at[0]), dx = static_cast<float*>(at[1])] { multiply(dy, dx, count, power.scale); };
+  step.call({dy, step.writeOver(0, dy, layout, step.plain(2))}, [pool = step.pool(), count = floatsIn(layout), power](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+    return [=, dy = static_cast<float*>(at[0]), dx = static_cast<float*>(at[1])] { multiply(pool, dy, dx, count, power.scale); };
   });
   step.describe("loops");
   return true;

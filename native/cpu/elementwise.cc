@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "parallel.h"
 #include "vectorised.h"
 
 namespace resnode::cpu {
@@ -34,27 +35,26 @@ RESNODE_VECTORISED void sumOfTwo(const float* a, const float* b, float* y, int64
 }
 
 template <class Function>
-void inChunks(int64_t count, Function function) {
-#pragma omp parallel for schedule(static)
-  for (int64_t begin = 0; begin < count; begin += kChunk) function(begin, std::min(kChunk, count - begin));
+void inChunks(ThreadPool* pool, int64_t count, Function function) {
+  parallelFor(pool, (count + kChunk - 1) / kChunk, 1, [&](int64_t chunk) { function(chunk * kChunk, std::min(kChunk, count - chunk * kChunk)); });
 }
 
 }  // namespace
 
-void relu(const float* x, float* y, int64_t count, float slope) {
-  inChunks(count, [=](int64_t begin, int64_t size) { reluOf(x + begin, y + begin, size, slope); });
+void relu(ThreadPool* pool, const float* x, float* y, int64_t count, float slope) {
+  inChunks(pool, count, [=](int64_t begin, int64_t size) { reluOf(x + begin, y + begin, size, slope); });
 }
 
-void reluGradient(const float* y, const float* dy, float* dx, int64_t count, float slope, float factor) {
-  inChunks(count, [=](int64_t begin, int64_t size) { reluGradientOf(y + begin, dy + begin, dx + begin, size, slope, factor); });
+void reluGradient(ThreadPool* pool, const float* y, const float* dy, float* dx, int64_t count, float slope, float factor) {
+  inChunks(pool, count, [=](int64_t begin, int64_t size) { reluGradientOf(y + begin, dy + begin, dx + begin, size, slope, factor); });
 }
 
-void multiply(const float* dy, float* dx, int64_t count, float factor) {
-  inChunks(count, [=](int64_t begin, int64_t size) { scaled(dy + begin, dx + begin, size, factor); });
+void multiply(ThreadPool* pool, const float* dy, float* dx, int64_t count, float factor) {
+  inChunks(pool, count, [=](int64_t begin, int64_t size) { scaled(dy + begin, dx + begin, size, factor); });
 }
 
-void sum(const std::vector<const float*>& x, const std::vector<float>& coefficients, float* y, int64_t count, float slope) {
-  inChunks(count, [&](int64_t begin, int64_t size) {
+void sum(ThreadPool* pool, const std::vector<const float*>& x, const std::vector<float>& coefficients, float* y, int64_t count, float slope) {
+  inChunks(pool, count, [&](int64_t begin, int64_t size) {
     const size_t last = x.size() - 1;
     if (last == 0) {
       scaled(x[0] + begin, y + begin, size, coefficients[0]);

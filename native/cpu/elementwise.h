@@ -4,18 +4,22 @@
 #include <cstdint>
 #include <vector>
 
+#include "thread-pool.h"
+
 namespace resnode::cpu {
 
+// `pool`: as parallel.h says.
+
 // y = x > 0 ? x : slope · x. y may be x.
-void relu(const float* x, float* y, int64_t count, float slope);
+void relu(ThreadPool* pool, const float* x, float* y, int64_t count, float slope);
 
 // dx = factor · (y > 0 ? dy : slope · dy). dx may be dy.
-void reluGradient(const float* y, const float* dy, float* dx, int64_t count, float slope, float factor);
+void reluGradient(ThreadPool* pool, const float* y, const float* dy, float* dx, int64_t count, float slope, float factor);
 
 // dx = factor · dy.
-void multiply(const float* dy, float* dx, int64_t count, float factor);
+void multiply(ThreadPool* pool, const float* dy, float* dx, int64_t count, float factor);
 
 // y = relu(Σ coefficient · x); a slope of 1 is no ReLU. y may be the first x.
-void sum(const std::vector<const float*>& x, const std::vector<float>& coefficients, float* y, int64_t count, float slope);
+void sum(ThreadPool* pool, const std::vector<const float*>& x, const std::vector<float>& coefficients, float* y, int64_t count, float slope);
 
 }  // namespace resnode::cpu

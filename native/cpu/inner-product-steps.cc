@@ -1,4 +1,7 @@
 // Inner products and their gradients by oneDNN.
+#include <algorithm>
+
+#include "direct-convolution.h"
 #include "steps.h"
 
 namespace resnode::cpu {
@@ -39,10 +42,39 @@ struct Problem {
   }
 };
 
+// As a convolution of images of one pixel, by our tiles.
+bool addTiledInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
+  const Shape in = step.inputShape(0);
+  const int64_t images = in[0], inputs = elementCount(in) / in[0], outputs = innerProduct.numOutput;
+  if (!step.pool() || step.program().parameters[innerProduct.weights].isMutable || inputs % kLanes != 0) return false;
+  const Convolution convolution{innerProduct.weights, innerProduct.bias, {}, {}, {0, 0}, {}, 1, innerProduct.relu};
+  const auto direct = DirectConvolution::describe(convolution, {images, inputs, 1, 1}, {images, outputs, 1, 1});
+  if (!direct) return false;
+  // One pixel a channel lies the same in both layouts.
+  const bool isBlocked = in.size() == 4 && in[2] * in[3] == 1 && step.layout(0) == blockedLayout(in);
+  const Layout plainWeights = strided({outputs, inputs, 1, 1}, innerProduct.transpose ? Dims{1, outputs, 1, 1} : Dims{inputs, 1, 1, 1});
+  const bool isFull = outputs % kLanes == 0;
+  const Place result = step.writePlain(0), tiled = isFull ? result : step.temporary(direct->result());
+  const Place bias = innerProduct.bias ? step.parameter(*innerProduct.bias, plainLayout({outputs}), direct->bias()) : Place{};
+  step.call({isBlocked ? step.read(0, step.layout(0)) : step.readPlain(0), step.parameter(innerProduct.weights, plainWeights, direct->weights()), bias, tiled, result},
+            [=, direct = *direct, relu = innerProduct.relu, pool = step.pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+              const auto floats = [&](size_t i) { return static_cast<float*>(at[i]); };
+              const ConvolutionOperands operands{floats(0), floats(1), floats(2), nullptr, floats(3), nullptr, relu.has_value(), relu ? relu->negativeSlope : 0};
+              return [=, to = floats(4)] {
+                direct.run(*pool, operands);
+                const int64_t padded = (outputs + kLanes - 1) / kLanes * kLanes;
+                for (int64_t image = 0; !isFull && image < images; ++image) std::copy_n(operands.result + image * padded, outputs, to + image * outputs);
+              };
+            });
+  step.describe(std::string("direct ") + direct->instructionSet());
+  return true;
+}
+
 }  // namespace
 
 bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
   if (!Problem::suits(innerProduct, step.inputShape(0))) return false;
+  if (addTiledInnerProduct(step, innerProduct)) return true;
   const Problem problem(innerProduct, step.inputShape(0));
   dnnl::post_ops operations;
   appendRelu(operations, innerProduct.relu);

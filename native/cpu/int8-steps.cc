@@ -67,7 +67,7 @@ bool addInt8Convolution(StepBuilder& step, const Convolution& convolution) {
   const Layout target = primitive.dst_desc();
   std::vector<Argument> arguments{
       {DNNL_ARG_SRC, step.read(0, primitive.src_desc()), primitive.src_desc()},
-      {DNNL_ARG_WEIGHTS, step.scaledParameter(convolution.weights, plainLayout(weights), primitive.weights_desc(), std::move(toInteger)),
+      {DNNL_ARG_WEIGHTS, step.packedParameter({convolution.weights, plainLayout(weights), primitive.weights_desc(), std::move(toInteger)}),
        primitive.weights_desc()}};
   if (convolution.bias) {
     arguments.push_back({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, step.plainParameter(*convolution.bias), bias});

@@ -17,7 +17,7 @@ size_t CpuParameters::sourceBytes(ParameterId id) const {
 
 bool CpuParameters::isSource(const Pack& pack) const {
   const ParameterSource& source = sources_[pack.id];
-  return !source.mapped && source.type == DataType::float32 && source.channelScale.empty() &&
+  return !pack.transform && !source.mapped && source.type == DataType::float32 && source.channelScale.empty() &&
          pack.layout == plainLayout(program_->parameters[pack.id].shape);
 }
 
@@ -26,7 +26,7 @@ AlignedBytes CpuParameters::pack(const Pack& pack) {
   const auto values = [](const AlignedBytes& bytes) { return reinterpret_cast<float*>(bytes.get()); };
   AlignedBytes bytes = allocate(pack.layout.get_size(), "parameter \"" + parameter.name + "\"");
   bytes_ += pack.layout.get_size();
-  if (pack.layout == plainLayout(parameter.shape)) {
+  if (!pack.transform && pack.layout == plainLayout(parameter.shape)) {
     materialise(sources_[pack.id], parameter.shape, values(bytes));
     releasePages(sources_[pack.id], parameter.shape);
     return bytes;
@@ -38,6 +38,10 @@ AlignedBytes CpuParameters::pack(const Pack& pack) {
   }
   materialise(sources_[pack.id], parameter.shape, values(staging_));
   releasePages(sources_[pack.id], parameter.shape);
+  if (pack.transform) {
+    pack.transform(values(staging_), values(bytes));
+    return bytes;
+  }
   dnnl::memory source(pack.plain, stream_.get_engine(), staging_.get()), target(pack.layout, stream_.get_engine(), bytes.get());
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
@@ -59,7 +63,7 @@ AlignedBytes CpuParameters::pack(const Pack& pack) {
 void* CpuParameters::packed(const Pack& wanted) {
   if (isSource(wanted)) return const_cast<unsigned char*>(sources_[wanted.id].bytes);
   const auto [first, last] = packed_.equal_range(wanted.id);
-  const auto same = std::find_if(first, last, [&](const auto& each) { return each.second.pack.layout == wanted.layout && each.second.pack.factors == wanted.factors; });
+  const auto same = std::find_if(first, last, [&](const auto& each) { return each.second.pack.isSameAs(wanted); });
   if (same != last) return same->second.bytes.get();
   return packed_.emplace(wanted.id, Packed{wanted, pack(wanted)})->second.bytes.get();
 }

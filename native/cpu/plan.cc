@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "direct-convolution.h"
 #include "steps.h"
 
 namespace resnode::cpu {
@@ -72,6 +73,16 @@ std::vector<bool> sharedParameters(const Program& program) {
   return shared;
 }
 
+// Whether our tiles can do every convolution: threads of two kinds get in each other's way.
+bool hasTiles(const Program& program) {
+  return std::all_of(program.operations.begin(), program.operations.end(), [&](const Operation& operation) {
+    const auto* convolution = std::get_if<Convolution>(&operation.attributes);
+    if (!convolution) return true;
+    const Shape &in = program.tensors[operation.inputs[0]].shape, &out = program.tensors[operation.outputs[0]].shape;
+    return !program.parameters[convolution->weights].isMutable && DirectConvolution::describe(*convolution, in, out);
+  });
+}
+
 bool addGradient(StepBuilder& step, const Operation& of) {
   return std::visit(
       [&](const auto& op) {
@@ -94,7 +105,7 @@ bool addOperation(StepBuilder& step) {
   return std::visit(
       [&](const auto& op) {
         using T = std::decay_t<decltype(op)>;
-        if constexpr (std::is_same_v<T, Convolution>) return addInt8Convolution(step, op) || addConvolution(step, op);
+        if constexpr (std::is_same_v<T, Convolution>) return addInt8Convolution(step, op) || addWinogradConvolution(step, op) || addDirectConvolution(step, op) || addConvolution(step, op);
         else if constexpr (std::is_same_v<T, InnerProduct>) return addInnerProduct(step, op);
         else if constexpr (std::is_same_v<T, Pooling>) return addPooling(step, op);
         else if constexpr (std::is_same_v<T, BatchNorm>) return addBatchNorm(step, op);
@@ -113,7 +124,7 @@ bool addOperation(StepBuilder& step) {
 
 }  // namespace
 
-CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, bool winograd, Quantization quantization) : original_(std::move(program)) {
+CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, ThreadPool& pool, bool winograd, Quantization quantization) : original_(std::move(program)) {
   state_.program = withoutUnread(original_);
   state_.engine = engine;
   // Not for training: Winograd's roundings, ten times the direct algorithm's, turn the sign of values near 0 that a ReLU
@@ -135,6 +146,7 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& eng
   }
   state_.isTraining = std::any_of(state_.gradientOf.begin(), state_.gradientOf.end(), [](int each) { return each >= 0; });
   state_.isShared = sharedParameters(pruned);
+  if (!state_.isTraining && state_.quantization.tensors.empty() && hasTiles(pruned)) state_.pool = &pool;
   state_.description.tensorBuffers.assign(pruned.tensors.size(), -1);
   for (TensorId id : pruned.inputs) {
     if (state_.description.tensorBuffers[id] >= 0) continue;

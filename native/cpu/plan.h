@@ -7,6 +7,7 @@
 #include "core/plain.h"
 #include "int8.h"
 #include "step.h"
+#include "thread-pool.h"
 
 namespace resnode::cpu {
 
@@ -14,6 +15,7 @@ namespace resnode::cpu {
 struct PlanState {
   std::shared_ptr<const Program> program;
   dnnl::engine engine;
+  ThreadPool* pool = nullptr;          // null: OpenMP's threads, and convolutions by oneDNN
   bool winograd = true;
   Quantization quantization;           // empty: float32
 
@@ -38,7 +40,7 @@ struct PlanState {
 
 class CpuPlan final : public Plan {
  public:
-  CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, bool winograd, Quantization quantization = {});
+  CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, ThreadPool& pool, bool winograd, Quantization quantization = {});
   const Program& program() const override { return *original_; }
   const PlanDescription& description() const override { return state_.description; }
   const std::vector<Step>& steps() const { return steps_; }

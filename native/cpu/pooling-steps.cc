@@ -1,4 +1,6 @@
 // Pooling and its gradient by oneDNN, where its windows are Caffe's.
+#include "direct-convolution.h"
+#include "pooling-loops.h"
 #include "regions.h"
 #include "steps.h"
 
@@ -70,10 +72,25 @@ bool addSampling(StepBuilder& step, const Pooling& pooling) {
   const Layout source = suits ? wanted : step.plain(0), result = *resized(source, out);
   const Sampling sampling = samplingOf(pooling, source, in, out);
   const bool isFloat = source.data_type() == dnnl::memory::data_type::f32;
-  step.call({step.read(0, source), step.write(0, result)}, [sampling, isFloat](const std::vector<void*>& at, const dnnl::stream&) -> Work {
-    return [=, x = static_cast<char*>(at[0]), y = static_cast<char*>(at[1])] { sample(sampling, isFloat ? sizeof(float) : 1, x, y); };
+  step.call({step.read(0, source), step.write(0, result)}, [sampling, isFloat, pool = step.pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+    return [=, x = static_cast<char*>(at[0]), y = static_cast<char*>(at[1])] { sample(pool, sampling, isFloat ? sizeof(float) : 1, x, y); };
   });
   step.describe(isFloat ? "loops" : "loops int8");
+  return true;
+}
+
+// What our convolutions left, by our loops.
+bool addBlockedPooling(StepBuilder& step, const Pooling& pooling) {
+  const Shape in = step.inputShape(0), out = step.outputShape(0);
+  if (!step.pool() || in.size() != 4 || !(step.layout(0) == blockedLayout(in))) return false;
+  const bool isLastInside = (out[2] - 1) * pooling.stride.height - pooling.pad.height < in[2] && (out[3] - 1) * pooling.stride.width - pooling.pad.width < in[3];
+  if (!isLastInside) return false;
+  const Layout result = blockedLayout(out);
+  const int64_t planes = channelView(result)->outer * channelView(result)->blocks;
+  step.call({step.read(0, step.layout(0)), step.write(0, result)}, [=, pool = step.pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+    return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] { poolBlocked(*pool, pooling, in, out, planes, x, y); };
+  });
+  step.describe("loops");
   return true;
 }
 
@@ -95,6 +112,7 @@ bool addPooling(StepBuilder& step, const Pooling& pooling) {
   const Shape& out = step.outputShape(0);
   if (step.operation().outputs.size() > 1) return false;
   if (isSampling(pooling, step.inputShape(0), out)) return addSampling(step, pooling);
+  if (addBlockedPooling(step, pooling)) return true;
   const auto problem = describe(pooling, step.inputShape(0), out);
   if (!problem) return false;
   const auto kind = step.isDifferentiated() ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;  // training keeps a workspace

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "parallel.h"
+
 namespace resnode::cpu {
 namespace {
 
@@ -16,26 +18,23 @@ void forEachSample(const Sampling& s, int64_t plane, Function function) {
 
 }  // namespace
 
-void sample(const Sampling& sampling, size_t elementBytes, const char* x, char* y) {
+void sample(ThreadPool* pool, const Sampling& sampling, size_t elementBytes, const char* x, char* y) {
   const int64_t bytes = static_cast<int64_t>(elementBytes);
-#pragma omp parallel for schedule(static)
-  for (int64_t plane = 0; plane < sampling.planes; ++plane) {
+  parallelFor(pool, sampling.planes, ThreadPool::grain(sampling.outHeight * sampling.outWidth * sampling.lanes), [&](int64_t plane) {
     forEachSample(sampling, plane, [&](int64_t in, int64_t out) { std::copy_n(x + in * bytes, sampling.lanes * bytes, y + out * bytes); });
-  }
+  });
 }
 
 void sampleGradient(const Sampling& sampling, const float* dy, float* dx) {
   const int64_t size = sampling.height * sampling.width * sampling.lanes;
-#pragma omp parallel for schedule(static)
-  for (int64_t plane = 0; plane < sampling.planes; ++plane) {
+  parallelFor(nullptr, sampling.planes, 1, [&](int64_t plane) {
     std::fill_n(dx + plane * size, size, 0.f);
     forEachSample(sampling, plane, [&](int64_t in, int64_t out) { std::copy_n(dy + out, sampling.lanes, dx + in); });
-  }
+  });
 }
 
-void copyRows(const float* from, int64_t fromStep, float* to, int64_t toStep, int64_t outer, int64_t length) {
-#pragma omp parallel for schedule(static)
-  for (int64_t row = 0; row < outer; ++row) std::copy_n(from + row * fromStep, length, to + row * toStep);
+void copyRows(ThreadPool* pool, const float* from, int64_t fromStep, float* to, int64_t toStep, int64_t outer, int64_t length) {
+  parallelFor(pool, outer, ThreadPool::grain(length), [&](int64_t row) { std::copy_n(from + row * fromStep, length, to + row * toStep); });
 }
 
 }  // namespace resnode::cpu

@@ -94,7 +94,7 @@ const Pack& StepBuilder::master(ParameterId id, const Pack* wanted) {
 }
 
 Place StepBuilder::parameter(ParameterId id, const Layout& plain, const Layout& wanted, bool isForward) {
-  if (!program().parameters[id].isMutable) return scaledParameter(id, plain, wanted, {});
+  if (!program().parameters[id].isMutable) return packedParameter({id, plain, wanted});
   const Pack pack{id, plain, wanted};
   const Pack& kept = master(id, isForward && !state_.isShared[id] && isDense(wanted) ? &pack : nullptr);
   const Layout& has = kept.layout == kept.plain ? plain : kept.layout;
@@ -104,15 +104,12 @@ Place StepBuilder::parameter(ParameterId id, const Layout& plain, const Layout& 
   return target;
 }
 
-Place StepBuilder::scaledParameter(ParameterId id, const Layout& plain, const Layout& wanted, std::vector<float> factors) {
-  const Pack pack{id, plain, wanted, std::move(factors)};
+Place StepBuilder::packedParameter(Pack pack) {
   for (size_t i = 0; i < state_.packs.size(); ++i) {
-    if (state_.packs[i].id == id && state_.packs[i].layout == wanted && state_.packs[i].factors == pack.factors) {
-      return {Place::In::packed, static_cast<int>(i)};
-    }
+    if (state_.packs[i].isSameAs(pack)) return {Place::In::packed, static_cast<int>(i)};
   }
-  state_.packs.push_back(pack);
-  state_.description.parameterBytes += wanted.get_size();
+  state_.description.parameterBytes += pack.layout.get_size();
+  state_.packs.push_back(std::move(pack));
   return {Place::In::packed, static_cast<int>(state_.packs.size()) - 1};
 }
 

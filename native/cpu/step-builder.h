@@ -26,6 +26,8 @@ class StepBuilder {
   const Operation& operation() const { return program().operations[index_]; }
   const dnnl::engine& engine() const { return state_.engine; }
   bool winograd() const { return state_.winograd; }
+  // Null where the program computes on OpenMP's threads.
+  ThreadPool* pool() const { return state_.pool; }
   PlanState& state() { return state_; }
   const PlanState& state() const { return state_; }
   int index() const { return index_; }
@@ -68,8 +70,8 @@ class StepBuilder {
   // A parameter in a layout; `plain` is row-major in the same dimensions. A mutable one is kept in the layout of the
   // forward pass, `isForward`, where that is possible, and converted for whoever wants another one.
   Place parameter(ParameterId id, const Layout& plain, const Layout& wanted, bool isForward = false);
-  // An immutable one times a factor for each output channel.
-  Place scaledParameter(ParameterId id, const Layout& plain, const Layout& wanted, std::vector<float> factors);
+  // An immutable one, as the pack says.
+  Place packedParameter(Pack pack);
   Place plainParameter(ParameterId id);
   // The layout in which a mutable parameter is kept, decided now if it was not.
   const Pack& master(ParameterId id, const Pack* wanted = nullptr);

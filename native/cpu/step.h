@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "layout.h"
@@ -37,6 +38,13 @@ struct Pack {
   ParameterId id = -1;
   Layout plain, layout;
   std::vector<float> factors = {};  // of each output channel, for int8: what is packed is value × factor
+  // Makes what is packed out of row-major values, where that is no mere reordering; `transformName` tells one from others.
+  std::function<void(const float* plain, float* packed)> transform = nullptr;
+  std::string transformName = {};
+
+  bool isSameAs(const Pack& other) const {
+    return id == other.id && layout == other.layout && factors == other.factors && transformName == other.transformName;
+  }
 };
 
 }  // namespace resnode::cpu

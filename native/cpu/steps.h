@@ -6,6 +6,8 @@
 namespace resnode::cpu {
 
 bool addInt8Convolution(StepBuilder& step, const Convolution& convolution);
+bool addDirectConvolution(StepBuilder& step, const Convolution& convolution);
+bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution);
 bool addConvolution(StepBuilder& step, const Convolution& convolution);
 bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution);
 bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct);
@@ -27,6 +29,8 @@ bool addReshapeGradient(StepBuilder& step);
 bool addAllMean(StepBuilder& step);
 bool addUpdate(StepBuilder& step, const Update& update);
 void addReference(StepBuilder& step);
+// Whether Winograd's algorithms may be worth their memory.
+bool winogradPays(const Convolution& convolution, const Shape& in, const Shape& out);
 // What a pooling reads: int8 where only a maximum is taken of it and the result is read as int8, too.
 Layout pooledLayout(const StepBuilder& step, const Pooling& pooling);
 // Float32 outputs that int8 convolutions read, converted once for all of them.

@@ -1,0 +1,70 @@
+// A convolution tile by tile: a few pixels × 16 or 32 channels of the result stay in registers while all that they are
+// sums of goes by. A feature map is [N][blocks][H][W][16 channels]; one of a few channels may stay plain, [N][C][H][W].
+#pragma once
+
+#include <optional>
+
+#include "layout.h"
+#include "thread-pool.h"
+#include "tile.h"
+
+namespace resnode::cpu {
+
+// [N][blocks of 16][...][16], the last block filled up with zeros.
+Layout blockedLayout(const Shape& shape);
+
+struct ConvolutionOperands {
+  const float* source;
+  const float* weights;
+  const float* bias;      // null: none
+  const float* residual;  // added before the ReLU; null: none. May be the result
+  float* result;
+  float* scratch;
+  bool relu;
+  float slope;
+};
+
+class DirectConvolution {
+ public:
+  // Nothing where there are no tiles for it.
+  static std::optional<DirectConvolution> describe(const Convolution& convolution, const Shape& in, const Shape& out);
+
+  const Layout& source() const { return source_; }
+  const Layout& weights() const { return weights_; }
+  const Layout& bias() const { return bias_; }
+  const Layout& result() const { return result_; }
+  const char* instructionSet() const { return kernels_->name; }
+  size_t scratchBytes(int /*threads*/) const { return isPadded_ ? images_ * planes_ * paddedHeight_ * paddedWidth_ * pixel_ * sizeof(float) : 0; }
+  void run(ThreadPool& pool, const ConvolutionOperands& operands) const;
+
+ private:
+  // Tiles that a unit makes: of the result's blocks, and of pixels.
+  struct Split {
+    int64_t groupsPerUnit, tilesPerUnit, groupParts, tileParts;
+    bool weightsStay;  // units that share weights follow each other; otherwise those that share the source
+  };
+  DirectConvolution() = default;
+  Split split(int threads) const;
+  void padPlane(const ConvolutionOperands& operands, int64_t plane) const;
+  void runUnit(const ConvolutionOperands& operands, const Split& split, int64_t unit) const;
+  int64_t tilesPerImage() const { return rows_ * static_cast<int64_t>(tileStarts_.size()); }
+
+  const TileKernels* kernels_ = nullptr;
+  TileForm form_ = TileForm::blocked;
+  Layout source_, weights_, bias_, result_;
+  int64_t images_ = 0;
+  int64_t planes_ = 0;         // of the source: blocks, or channels
+  int64_t pixel_ = 0;          // floats of a pixel in one of them
+  int64_t height_ = 0, width_ = 0, top_ = 0, left_ = 0, paddedHeight_ = 0, paddedWidth_ = 0;
+  bool isPadded_ = false;
+  int64_t rowStride_ = 0;      // floats of the source from one row of the result to the next
+  int64_t pixelStride_ = 0;    // and from pixel to pixel
+  int64_t rows_ = 0, columns_ = 0;  // of the result; all its pixels are one row where a pixel depends on its own alone
+  int64_t groups_ = 0, blocksPerGroup_ = 0;  // of the result's blocks
+  int64_t weightsPerGroup_ = 0;
+  std::vector<int64_t> tapOffsets_;
+  std::vector<int64_t> tileStarts_;  // columns where a row's tiles begin
+  std::vector<int> tileWidths_;
+};
+
+}  // namespace resnode::cpu

@@ -1,0 +1,53 @@
+// Convolutions by our own tiles, directly or by Winograd's algorithm.
+#include "steps.h"
+#include "winograd-convolution.h"
+
+namespace resnode::cpu {
+namespace {
+
+// Adds the call of either kind of convolution, whose weights were placed.
+template <class Algorithm>
+void addCall(StepBuilder& step, const Algorithm& algorithm, const Convolution& convolution, Place weights) {
+  const Place source = step.read(0, algorithm.source());
+  const Layout& layout = algorithm.result();
+  Place bias, residual;
+  if (convolution.bias) bias = step.parameter(*convolution.bias, plainLayout({step.outputShape(0)[1]}), algorithm.bias());
+  const bool hasResidual = step.operation().inputs.size() > 1;
+  if (hasResidual) residual = step.read(1, layout);
+  // The sum is computed in the residual's own buffer where nobody needs the residual afterwards.
+  const bool isOver = hasResidual && step.operation().inputs[0] != step.operation().inputs[1] && step.dies(residual);
+  const Place result = isOver ? step.share(0, residual, layout) : step.write(0, layout);
+  step.call({source, weights, bias, residual, result, step.scratch(algorithm.scratchBytes(step.pool()->threads()))},
+            [algorithm, relu = convolution.relu, pool = step.pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+              const auto floats = [&](size_t i) { return static_cast<float*>(at[i]); };
+              const ConvolutionOperands operands{floats(0), floats(1), floats(2), floats(3), floats(4), floats(5), relu.has_value(), relu ? relu->negativeSlope : 0};
+              return [algorithm, operands, pool] { algorithm.run(*pool, operands); };
+            });
+}
+
+}  // namespace
+
+bool addDirectConvolution(StepBuilder& step, const Convolution& convolution) {
+  if (!step.pool()) return false;
+  const auto direct = DirectConvolution::describe(convolution, step.inputShape(0), step.outputShape(0));
+  if (!direct) return false;
+  const Place weights = step.parameter(convolution.weights, plainLayout(step.program().parameters[convolution.weights].shape), direct->weights());
+  addCall(step, *direct, convolution, weights);
+  step.describe(std::string("direct ") + direct->instructionSet());
+  return true;
+}
+
+bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution) {
+  if (!step.pool() || !step.winograd()) return false;
+  if (!winogradPays(convolution, step.inputShape(0), step.outputShape(0))) return false;
+  const auto winograd = WinogradConvolution::describe(convolution, step.inputShape(0), step.outputShape(0));
+  if (!winograd) return false;
+  const auto transform = [w = *winograd](const float* plain, float* packed) { w.transformWeights(plain, packed); };
+  const Layout plain = plainLayout(step.program().parameters[convolution.weights].shape);
+  const Place weights = step.packedParameter({convolution.weights, plain, plainLayout({winograd->weightsFloats()}), {}, transform, "Winograd 4×4"});
+  addCall(step, *winograd, convolution, weights);
+  step.describe(std::string("Winograd 4×4 ") + winograd->instructionSet());
+  return true;
+}
+
+}  // namespace resnode::cpu

@@ -1,0 +1,17 @@
+// A loop over independent units, on the threads that the program has.
+#pragma once
+
+#include "thread-pool.h"
+
+namespace resnode::cpu {
+
+// `pool` null: on OpenMP's threads, in equal shares, beside oneDNN, which computes on them: a program keeps to one kind,
+// because threads of the other kind would have gone to sleep whenever they are wanted.
+template <class Function>
+void parallelFor(ThreadPool* pool, int64_t units, int64_t grain, Function&& function) {
+  if (pool) return pool->run(units, grain, function);
+#pragma omp parallel for schedule(static)
+  for (int64_t unit = 0; unit < units; ++unit) function(unit);
+}
+
+}  // namespace resnode::cpu

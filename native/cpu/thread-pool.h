@@ -1,0 +1,76 @@
+// Threads that share the units of a job. Each begins with a range of its own, the same one for the same part of every job,
+// whose data it then has at hand; who is done takes from the others, one by one, so that whoever is slowed down does less.
+// The caller works too. It waits for units that somebody began, never for a thread that has not woken: a job that is over
+// before that costs no more than it would alone.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+namespace resnode::cpu {
+
+class ThreadPool {
+ public:
+  // `threads` counts the caller's. The others are started by the first job that wants them.
+  explicit ThreadPool(int threads) : threads_(threads), slots_(new Slot[threads]) {}
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int threads() const { return threads_; }
+  // How many units of `work` multiplications, or of values to move, are worth taking at a time.
+  static int64_t grain(int64_t work) { return std::max<int64_t>(1, (1 << 17) / std::max<int64_t>(1, work)); }
+
+  // Calls function(unit), or function(unit, thread), for 0 ≤ unit < units, in any order; returns when all are done.
+  // Neighbours are taken together, `grain` at a time. The function must not throw, nor run a job itself. One caller at a time.
+  template <class Function>
+  void run(int64_t units, int64_t grain, Function&& function) {
+    const auto several = [&](int64_t first, int thread) {
+      const int64_t end = std::min(units, (first + 1) * grain);
+      for (int64_t unit = first * grain; unit < end; ++unit) {
+        if constexpr (std::is_invocable_v<Function, int64_t, int>) function(unit, thread);
+        else function(unit);
+      }
+    };
+    using F = decltype(several);
+    call((units + grain - 1) / grain, [](const void* context, int64_t unit, int thread) { (*static_cast<const F*>(context))(unit, thread); }, &several);
+  }
+
+ private:
+  using Call = void (*)(const void* context, int64_t unit, int thread);
+  // What one thread has of a job, on a cache line of its own.
+  struct alignas(64) Slot {
+    std::atomic<uint64_t> ticket{0};  // the end << 32 | the next unit: whoever takes one knows with it that there was one
+    std::atomic<int> processor{-1};   // where the thread was last seen; −1: asleep
+  };
+
+  void call(int64_t units, Call call, const void* context);
+  void start();
+  void work(int thread);
+  // Does units until none is left to take.
+  void take(int thread);
+  // Moves a worker that is on the processor of another thread, where the system gives a choice: it would stay there until
+  // its balancer's turn, which is longer than most runs.
+  void leaveTakenProcessor(int thread);
+
+  const int threads_;
+  std::unique_ptr<Slot[]> slots_;
+  std::vector<std::thread> workers_;
+  Call call_ = nullptr;
+  const void* context_ = nullptr;
+  alignas(64) std::atomic<uint64_t> jobs_{0};  // how many there were
+  alignas(64) std::atomic<int64_t> left_{0};   // units that are not done
+  alignas(64) std::atomic<int> asleep_{0};     // workers that must be woken
+  std::atomic<bool> callerSleeps_{false}, stop_{false};
+  std::mutex mutex_;
+  std::condition_variable wake_, done_;
+};
+
+}  // namespace resnode::cpu
