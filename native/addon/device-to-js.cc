@@ -103,6 +103,7 @@ Napi::Value openDevice(const Napi::CallbackInfo& info) {
   const Napi::Object options = info[1].As<Napi::Object>();
   BackendOptions backendOptions;
   backendOptions.threads = options.Get("threads").ToNumber().Int32Value();
+  backendOptions.kernels = options.Get("kernels").ToString().Utf8Value();
   backendOptions.winograd = options.Get("winograd").ToBoolean();
   backendOptions.ordinal = options.Get("ordinal").ToNumber().Int32Value();
   backendOptions.cacheFolder = options.Get("cacheFolder").ToString().Utf8Value();

@@ -151,6 +151,7 @@ class Backend {
 
 struct BackendOptions {
   int threads = 0;             // 0: as many as the machine has processors for this process
+  std::string kernels;         // CPU: "AVX-512", "AVX2": our own convolutions; "oneDNN"; empty: the best that there is
   bool winograd = true;        // CPU: 3×3 convolutions may be computed by Winograd's algorithms
   int ordinal = 0;             // which of several devices
   std::string cacheFolder;     // where measured choices are kept; empty: the backend's own place
@@ -159,7 +160,7 @@ struct BackendOptions {
 };
 
 // A backend library (libresnode_cpu.so, libresnode_cuda.so) has this symbol.
-inline constexpr int kBackendAbi = 4;
+inline constexpr int kBackendAbi = 5;
 inline constexpr const char* kCreateBackendSymbol = "resnode_create_backend";
 // Throws Error. Returns a new Backend that the caller deletes.
 using CreateBackend = Backend* (*)(int abi, const BackendOptions& options);

@@ -38,19 +38,24 @@ class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const BackendOptions& options) : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_), winograd_(options.winograd) {
     if (options.threads > 0) omp_set_num_threads(options.threads);
+    if (options.kernels != "oneDNN") kernels_ = tileKernels(options.kernels.c_str());
+    if (!kernels_ && !options.kernels.empty() && options.kernels != "oneDNN") {
+      throw Error("device/unavailable", "This processor has no " + options.kernels + ", which was asked for with kernels: \"" + options.kernels + "\"");
+    }
     pool_ = std::make_unique<ThreadPool>(omp_get_max_threads());
   }
   std::vector<std::pair<std::string, std::string>> describe() const override {
     const dnnl_version_t* version = dnnl_version();
     return {{"threads", std::to_string(omp_get_max_threads())},
             {"oneDNN", std::to_string(version->major) + "." + std::to_string(version->minor) + "." + std::to_string(version->patch)},
-            {"instruction set", instructionSet()}};
+            {"instruction set", instructionSet()},
+            {"kernels", kernels_ ? std::string("resnode, ") + kernels_->name : std::string("oneDNN")}};
   }
   std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program, const PlanOptions& options) override {
     const bool isInt8 = options.precision == Precision::int8;
     if (!isInt8) requireFloat32(options, "cpu");
     return guarded("plan", [&] {
-      return std::make_shared<CpuPlan>(std::move(program), engine_, *pool_, winograd_, isInt8 ? options.quantization : Quantization{});
+      return std::make_shared<CpuPlan>(std::move(program), engine_, *pool_, kernels_, winograd_, isInt8 ? options.quantization : Quantization{});
     });
   }
   std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources) override {
@@ -69,6 +74,7 @@ class CpuBackend final : public Backend {
   dnnl::engine engine_;
   dnnl::stream stream_;
   std::unique_ptr<ThreadPool> pool_;
+  const TileKernels* kernels_ = nullptr;
   bool winograd_;
 };
 

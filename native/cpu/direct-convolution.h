@@ -27,18 +27,18 @@ struct ConvolutionOperands {
 class DirectConvolution {
  public:
   // Nothing where there are no tiles for it.
-  static std::optional<DirectConvolution> describe(const Convolution& convolution, const Shape& in, const Shape& out);
+  static std::optional<DirectConvolution> describe(const TileKernels& kernels, const Convolution& convolution, const Shape& in, const Shape& out);
 
   const Layout& source() const { return source_; }
   const Layout& weights() const { return weights_; }
   const Layout& bias() const { return bias_; }
   const Layout& result() const { return result_; }
   const char* instructionSet() const { return kernels_->name; }
-  size_t scratchBytes(int /*threads*/) const { return isPadded_ ? images_ * planes_ * paddedHeight_ * paddedWidth_ * pixel_ * sizeof(float) : 0; }
+  size_t scratchBytes(int /*threads*/) const { return isPadded_ ? images_ * planes_ * height_ * paddedWidth_ * pixel_ * sizeof(float) : 0; }
   void run(ThreadPool& pool, const ConvolutionOperands& operands) const;
 
  private:
-  // Tiles that a unit makes: of the result's blocks, and of pixels.
+  // What a unit makes: so many groups of blocks of so many tiles.
   struct Split {
     int64_t groupsPerUnit, tilesPerUnit, groupParts, tileParts;
     bool weightsStay;  // units that share weights follow each other; otherwise those that share the source
@@ -55,13 +55,17 @@ class DirectConvolution {
   int64_t images_ = 0;
   int64_t planes_ = 0;         // of the source: blocks, or channels
   int64_t pixel_ = 0;          // floats of a pixel in one of them
-  int64_t height_ = 0, width_ = 0, top_ = 0, left_ = 0, paddedHeight_ = 0, paddedWidth_ = 0;
-  bool isPadded_ = false;
-  int64_t rowStride_ = 0;      // floats of the source from one row of the result to the next
-  int64_t pixelStride_ = 0;    // and from pixel to pixel
+  int64_t height_ = 0, width_ = 0, left_ = 0, paddedWidth_ = 0;
+  bool isPadded_ = false;      // to the left and right, in scratch; taps above and below are left out
+  int64_t pixelStride_ = 0;    // floats of the source from one pixel of the result to the next
   int64_t rows_ = 0, columns_ = 0;  // of the result; all its pixels are one row where a pixel depends on its own alone
   int64_t groups_ = 0, blocksPerGroup_ = 0;  // of the result's blocks
   int64_t weightsPerGroup_ = 0;
+  // Of a row of the result: where its first tap is, which may be above the plane, and which taps are inside.
+  struct Row {
+    int64_t source, firstTap, taps;
+  };
+  std::vector<Row> rowsOf_;
   std::vector<int64_t> tapOffsets_;
   std::vector<int64_t> tileStarts_;  // columns where a row's tiles begin
   std::vector<int> tileWidths_;

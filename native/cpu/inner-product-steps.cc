@@ -48,7 +48,7 @@ bool addTiledInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
   const int64_t images = in[0], inputs = elementCount(in) / in[0], outputs = innerProduct.numOutput;
   if (!step.pool() || step.program().parameters[innerProduct.weights].isMutable || inputs % kLanes != 0) return false;
   const Convolution convolution{innerProduct.weights, innerProduct.bias, {}, {}, {0, 0}, {}, 1, innerProduct.relu};
-  const auto direct = DirectConvolution::describe(convolution, {images, inputs, 1, 1}, {images, outputs, 1, 1});
+  const auto direct = DirectConvolution::describe(*step.kernels(), convolution, {images, inputs, 1, 1}, {images, outputs, 1, 1});
   if (!direct) return false;
   // One pixel a channel lies the same in both layouts.
   const bool isBlocked = in.size() == 4 && in[2] * in[3] == 1 && step.layout(0) == blockedLayout(in);

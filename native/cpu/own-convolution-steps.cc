@@ -29,7 +29,7 @@ void addCall(StepBuilder& step, const Algorithm& algorithm, const Convolution& c
 
 bool addDirectConvolution(StepBuilder& step, const Convolution& convolution) {
   if (!step.pool()) return false;
-  const auto direct = DirectConvolution::describe(convolution, step.inputShape(0), step.outputShape(0));
+  const auto direct = DirectConvolution::describe(*step.kernels(), convolution, step.inputShape(0), step.outputShape(0));
   if (!direct) return false;
   const Place weights = step.parameter(convolution.weights, plainLayout(step.program().parameters[convolution.weights].shape), direct->weights());
   addCall(step, *direct, convolution, weights);
@@ -40,7 +40,7 @@ bool addDirectConvolution(StepBuilder& step, const Convolution& convolution) {
 bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution) {
   if (!step.pool() || !step.winograd()) return false;
   if (!winogradPays(convolution, step.inputShape(0), step.outputShape(0))) return false;
-  const auto winograd = WinogradConvolution::describe(convolution, step.inputShape(0), step.outputShape(0));
+  const auto winograd = WinogradConvolution::describe(*step.kernels(), convolution, step.inputShape(0), step.outputShape(0));
   if (!winograd) return false;
   const auto transform = [w = *winograd](const float* plain, float* packed) { w.transformWeights(plain, packed); };
   const Layout plain = plainLayout(step.program().parameters[convolution.weights].shape);

@@ -74,12 +74,12 @@ std::vector<bool> sharedParameters(const Program& program) {
 }
 
 // Whether our tiles can do every convolution: threads of two kinds get in each other's way.
-bool hasTiles(const Program& program) {
-  return std::all_of(program.operations.begin(), program.operations.end(), [&](const Operation& operation) {
+bool hasTiles(const Program& program, const TileKernels* kernels) {
+  return kernels && std::all_of(program.operations.begin(), program.operations.end(), [&](const Operation& operation) {
     const auto* convolution = std::get_if<Convolution>(&operation.attributes);
     if (!convolution) return true;
     const Shape &in = program.tensors[operation.inputs[0]].shape, &out = program.tensors[operation.outputs[0]].shape;
-    return !program.parameters[convolution->weights].isMutable && DirectConvolution::describe(*convolution, in, out);
+    return !program.parameters[convolution->weights].isMutable && DirectConvolution::describe(*kernels, *convolution, in, out);
   });
 }
 
@@ -124,9 +124,12 @@ bool addOperation(StepBuilder& step) {
 
 }  // namespace
 
-CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, ThreadPool& pool, bool winograd, Quantization quantization) : original_(std::move(program)) {
+CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, ThreadPool& pool, const TileKernels* kernels, bool winograd,
+                 Quantization quantization)
+    : original_(std::move(program)) {
   state_.program = withoutUnread(original_);
   state_.engine = engine;
+  state_.kernels = kernels;
   // Not for training: Winograd's roundings, ten times the direct algorithm's, turn the sign of values near 0 that a ReLU
   // then passes or not, and a training run is no longer Caffe's.
   const auto isGradient = [](const Operation& operation) { return std::holds_alternative<Gradient>(operation.attributes); };
@@ -146,7 +149,7 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& eng
   }
   state_.isTraining = std::any_of(state_.gradientOf.begin(), state_.gradientOf.end(), [](int each) { return each >= 0; });
   state_.isShared = sharedParameters(pruned);
-  if (!state_.isTraining && state_.quantization.tensors.empty() && hasTiles(pruned)) state_.pool = &pool;
+  if (!state_.isTraining && state_.quantization.tensors.empty() && hasTiles(pruned, kernels)) state_.pool = &pool;
   state_.description.tensorBuffers.assign(pruned.tensors.size(), -1);
   for (TensorId id : pruned.inputs) {
     if (state_.description.tensorBuffers[id] >= 0) continue;

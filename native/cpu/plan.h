@@ -8,6 +8,7 @@
 #include "int8.h"
 #include "step.h"
 #include "thread-pool.h"
+#include "tile.h"
 
 namespace resnode::cpu {
 
@@ -16,6 +17,7 @@ struct PlanState {
   std::shared_ptr<const Program> program;
   dnnl::engine engine;
   ThreadPool* pool = nullptr;          // null: OpenMP's threads, and convolutions by oneDNN
+  const TileKernels* kernels = nullptr;  // null: this processor has none, or oneDNN was asked for
   bool winograd = true;
   Quantization quantization;           // empty: float32
 
@@ -40,7 +42,8 @@ struct PlanState {
 
 class CpuPlan final : public Plan {
  public:
-  CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, ThreadPool& pool, bool winograd, Quantization quantization = {});
+  CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, ThreadPool& pool, const TileKernels* kernels, bool winograd,
+          Quantization quantization = {});
   const Program& program() const override { return *original_; }
   const PlanDescription& description() const override { return state_.description; }
   const std::vector<Step>& steps() const { return steps_; }

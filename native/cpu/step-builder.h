@@ -28,6 +28,8 @@ class StepBuilder {
   bool winograd() const { return state_.winograd; }
   // Null where the program computes on OpenMP's threads.
   ThreadPool* pool() const { return state_.pool; }
+  // Null where there is no pool.
+  const TileKernels* kernels() const { return state_.pool ? state_.kernels : nullptr; }
   PlanState& state() { return state_; }
   const PlanState& state() const { return state_; }
   int index() const { return index_; }

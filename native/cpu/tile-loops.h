@@ -44,6 +44,7 @@ void tile(const TileArguments& a) {
         }
       }
     }
+    weights += a.weightsSkipped;
   }
 #pragma GCC unroll 2
   for (int n = 0; n < kBlocks; ++n) {

@@ -11,14 +11,15 @@ constexpr int64_t kLanes = 16;
 // A few neighbouring pixels of the result, of one block of channels or two.
 struct TileArguments {
   const float* source;         // of the first pixel, block and tap
-  const float* weights;        // [blocks][taps][16 channels, or 1 where the source is plain][16 × blocks of the result]
+  const float* weights;        // [blocks][all taps][16 channels, or 1 where the source is plain][16 × blocks of the result]
   const float* bias;           // null: none
   const float* residual;       // where the result's pixels have theirs; null: none
   float* result;
   int64_t blocks;              // of the source; where it is plain, its channels
   int64_t blockStride;         // floats from one of them to the next
-  int64_t taps;
-  const int64_t* tapOffsets;   // floats from the first tap
+  int64_t taps;                // that lie inside of the plane
+  const int64_t* tapOffsets;   // floats from the first tap of all
+  int64_t weightsSkipped;      // floats of the other taps, from a block's last tap to the next block's first
   int64_t resultBlockStride;   // floats between the result's blocks, and the residual's
   bool relu;
   float slope;                 // of the ReLU, below 0
@@ -63,7 +64,7 @@ struct TileKernels {
   void (*winogradResult)(const WinogradResult&);
 };
 
-// For this processor; null where there are none.
-const TileKernels* tileKernels();
+// By name, or the best of this processor where the name is empty; null where it has none.
+const TileKernels* tileKernels(const char* name);
 
 }  // namespace resnode::cpu

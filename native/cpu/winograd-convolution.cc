@@ -51,12 +51,12 @@ RESNODE_VECTORISED void transformWeightsOf(const float* g, int64_t step, int64_t
 
 }  // namespace
 
-std::optional<WinogradConvolution> WinogradConvolution::describe(const Convolution& convolution, const Shape& in, const Shape& out) {
+std::optional<WinogradConvolution> WinogradConvolution::describe(const TileKernels& kernels, const Convolution& convolution, const Shape& in,
+                                                                 const Shape& out) {
   const auto is = [](const Pair& pair, int64_t size) { return pair.height == size && pair.width == size; };
-  const TileKernels* kernels = tileKernels();
-  if (!kernels || !is(convolution.kernel, 3) || !is(convolution.stride, 1) || !is(convolution.dilation, 1) || convolution.group != 1) return std::nullopt;
+  if (!is(convolution.kernel, 3) || !is(convolution.stride, 1) || !is(convolution.dilation, 1) || convolution.group != 1) return std::nullopt;
   WinogradConvolution w;
-  w.kernels_ = kernels;
+  w.kernels_ = &kernels;
   w.source_ = blockedLayout(in);
   w.bias_ = blockedLayout({out[1]});
   w.result_ = blockedLayout(out);
@@ -64,7 +64,7 @@ std::optional<WinogradConvolution> WinogradConvolution::describe(const Convoluti
   w.outputs_ = out[1];
   w.sourceBlocks_ = ceiling(in[1], kLanes);
   w.resultBlocks_ = ceiling(out[1], kLanes);
-  w.blocksPerGroup_ = w.resultBlocks_ % kernels->mostBlocks == 0 ? kernels->mostBlocks : 1;
+  w.blocksPerGroup_ = w.resultBlocks_ % kernels.mostBlocks == 0 ? kernels.mostBlocks : 1;
   w.groups_ = w.resultBlocks_ / w.blocksPerGroup_;
   w.weightsPerGroup_ = w.sourceBlocks_ * kLanes * w.blocksPerGroup_ * kLanes;
   w.height_ = in[2];

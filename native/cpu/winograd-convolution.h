@@ -8,8 +8,8 @@ namespace resnode::cpu {
 
 class WinogradConvolution {
  public:
-  // Nothing where the kernel is not 3×3 of stride 1, or there are no tiles.
-  static std::optional<WinogradConvolution> describe(const Convolution& convolution, const Shape& in, const Shape& out);
+  // Nothing where the kernel is not 3×3 of stride 1.
+  static std::optional<WinogradConvolution> describe(const TileKernels& kernels, const Convolution& convolution, const Shape& in, const Shape& out);
 
   const Layout& source() const { return source_; }
   const Layout& bias() const { return bias_; }

@@ -12,6 +12,7 @@ export function openNative(kind: 'reference' | 'cpu', { threads = 2, winograd = 
   return binding.openDevice(kind, {
     threads,
     winograd,
+    kernels: '',
     libraryFolder: folder,
     ordinal: 0,
     cacheFolder: join(folder, 'cache'),

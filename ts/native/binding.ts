@@ -172,6 +172,8 @@ export interface NativePreparation extends NativeImage {
 export interface NativeDeviceOptions {
   readonly threads: number;
   readonly libraryFolder: string;
+  /** CPU: what computes convolutions, `AVX-512`, `AVX2` or `oneDNN`; empty: the best that there is. */
+  readonly kernels: string;
   /** CPU: 3×3 convolutions may be computed by Winograd's algorithms. */
   readonly winograd: boolean;
   /** Which of several devices. */

@@ -25,7 +25,7 @@ import { type LoadOptions, readGivenWeights, readModel } from './load-options.ts
 import { lowerTraining } from './lower-training.ts';
 import { availableMemory, type DeviceMemory, largestBatch, outOfMemory } from './memory.ts';
 import { describePlan, Model, type ModelPlan } from './model.ts';
-import { type DeviceOptions, type NativeKind, openNative } from './open-native.ts';
+import { type DeviceOptions, KERNELS, type NativeKind, openNative } from './open-native.ts';
 import { checkTrainOptions, type TrainOptions, withHistory } from './train-options.ts';
 import { Trainer } from './trainer.ts';
 
@@ -33,7 +33,7 @@ export type { LoadOptions } from './load-options.ts';
 export type { DeviceOptions } from './open-native.ts';
 
 /**
- * `cpu`: oneDNN. `reference`: naive loops, the definition of right. `cuda`: the first NVIDIA GPU, `cuda:1` the second.
+ * `cpu`: resnode's own loops and oneDNN. `reference`: naive loops, the definition of right. `cuda`: the first NVIDIA GPU, `cuda:1` the second.
  * `auto`: `cuda`, else `cpu`.
  */
 export type DeviceKind = 'auto' | 'cpu' | 'cuda' | `cuda:${number}` | 'reference';
@@ -53,6 +53,8 @@ export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptio
   } = options;
   if (!Number.isInteger(threads) || threads < 1 || threads > 1024)
     throw new ArgumentError('threads', 'an integer from 1 to 1024', threads);
+  if (options.kernels !== undefined && !KERNELS.includes(options.kernels))
+    throw new ArgumentError('kernels', KERNELS.map((each) => `"${each}"`).join(' or '), options.kernels);
   if (typeof winograd !== 'boolean') throw new ArgumentError('winograd', 'true or false', winograd);
   if (!(memoryLimit > 0)) throw new ArgumentError('memoryLimit', 'a positive number of bytes', memoryLimit);
   const open = (chosen: NativeKind, reason: string) => {

@@ -6,9 +6,17 @@ import { convertError } from '../native/convert-error.ts';
 import { loadBinding } from '../native/load.ts';
 import type { Communicator } from './communicator.ts';
 
+export const KERNELS = ['AVX-512', 'AVX2', 'oneDNN'] as const;
+
 export interface DeviceOptions {
   /** Threads of the CPU device, 1 to 1024. Default: as many as the process may use. */
   readonly threads?: number;
+  /**
+   * What computes convolutions on the CPU device: resnode's own loops for one instruction set, or oneDNN. Default: the
+   * best of resnode's that the processor has, else oneDNN. Training, int8 and nets with a convolution that resnode has no
+   * loops for (in groups, stride 4) are oneDNN's in any case; `model.plan()` says what computes what.
+   */
+  readonly kernels?: (typeof KERNELS)[number];
   /**
    * Lets the CPU device compute 3×3 convolutions by Winograd's algorithms: float32 still, with other roundings, and
    * twice as fast. Default true. Training never uses them: with other roundings it is not Caffe's training.
@@ -46,6 +54,7 @@ export function openNative(
   try {
     return binding.openDevice(kind, {
       threads: options.threads,
+      kernels: options.kernels ?? '',
       winograd: options.winograd,
       ordinal: options.ordinal,
       libraryFolder: options.libraryFolder ?? folder,
