@@ -85,7 +85,6 @@ std::optional<DirectConvolution> DirectConvolution::describe(const TileKernels& 
   const Dims weights{out[1], in[1], kernel.height, kernel.width};
   const std::pair<int, int64_t> outputs{0, d.blocksPerGroup_ * kLanes}, inputs{1, kLanes};
   d.weights_ = isPlain ? blocked(weights, {outputs}) : blocked(weights, {inputs, outputs});
-  d.bias_ = blockedLayout({out[1]});
   d.result_ = blockedLayout(out);
   return d;
 }

@@ -16,7 +16,7 @@ Layout blockedLayout(const Shape& shape);
 struct ConvolutionOperands {
   const float* source;
   const float* weights;
-  const float* bias;      // null: none
+  const float* bias;      // of whole blocks; null: none
   const float* residual;  // added before the ReLU; null: none. May be the result
   float* result;
   float* scratch;
@@ -31,7 +31,6 @@ class DirectConvolution {
 
   const Layout& source() const { return source_; }
   const Layout& weights() const { return weights_; }
-  const Layout& bias() const { return bias_; }
   const Layout& result() const { return result_; }
   const char* instructionSet() const { return kernels_->name; }
   size_t scratchBytes(int /*threads*/) const { return isPadded_ ? images_ * planes_ * height_ * paddedWidth_ * pixel_ * sizeof(float) : 0; }
@@ -51,7 +50,7 @@ class DirectConvolution {
 
   const TileKernels* kernels_ = nullptr;
   TileForm form_ = TileForm::blocked;
-  Layout source_, weights_, bias_, result_;
+  Layout source_, weights_, result_;
   int64_t images_ = 0;
   int64_t planes_ = 0;         // of the source: blocks, or channels
   int64_t pixel_ = 0;          // floats of a pixel in one of them

@@ -55,7 +55,7 @@ bool addTiledInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
   const Layout plainWeights = strided({outputs, inputs, 1, 1}, innerProduct.transpose ? Dims{1, outputs, 1, 1} : Dims{inputs, 1, 1, 1});
   const bool isFull = outputs % kLanes == 0;
   const Place result = step.writePlain(0), tiled = isFull ? result : step.temporary(direct->result());
-  const Place bias = innerProduct.bias ? step.parameter(*innerProduct.bias, plainLayout({outputs}), direct->bias()) : Place{};
+  const Place bias = innerProduct.bias ? biasInBlocks(step, *innerProduct.bias, outputs) : Place{};
   step.call({isBlocked ? step.read(0, step.layout(0)) : step.readPlain(0), step.parameter(innerProduct.weights, plainWeights, direct->weights()), bias, tiled, result},
             [=, direct = *direct, relu = innerProduct.relu, pool = step.pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
               const auto floats = [&](size_t i) { return static_cast<float*>(at[i]); };

@@ -1,8 +1,23 @@
 // Convolutions by our own tiles, directly or by Winograd's algorithm.
+#include <algorithm>
+
 #include "steps.h"
 #include "winograd-convolution.h"
 
 namespace resnode::cpu {
+
+Place biasInBlocks(StepBuilder& step, ParameterId id, int64_t outputs) {
+  const Place bias = step.plainParameter(id);
+  if (outputs % kLanes == 0) return bias;
+  const Place padded = step.temporary(blockedLayout({outputs}));
+  step.call({bias, padded}, [outputs](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+    return [=, from = static_cast<float*>(at[0]), to = static_cast<float*>(at[1])] {
+      std::fill_n(std::copy_n(from, outputs, to), kLanes - outputs % kLanes, 0.f);
+    };
+  });
+  return padded;
+}
+
 namespace {
 
 // Adds the call of either kind of convolution, whose weights were placed.
@@ -11,7 +26,7 @@ void addCall(StepBuilder& step, const Algorithm& algorithm, const Convolution& c
   const Place source = step.read(0, algorithm.source());
   const Layout& layout = algorithm.result();
   Place bias, residual;
-  if (convolution.bias) bias = step.parameter(*convolution.bias, plainLayout({step.outputShape(0)[1]}), algorithm.bias());
+  if (convolution.bias) bias = biasInBlocks(step, *convolution.bias, step.outputShape(0)[1]);
   const bool hasResidual = step.operation().inputs.size() > 1;
   if (hasResidual) residual = step.read(1, layout);
   // The sum is computed in the residual's own buffer where nobody needs the residual afterwards.

@@ -29,6 +29,8 @@ bool addReshapeGradient(StepBuilder& step);
 bool addAllMean(StepBuilder& step);
 bool addUpdate(StepBuilder& step, const Update& update);
 void addReference(StepBuilder& step);
+// A bias of so many outputs, filled up with zeros to whole blocks.
+Place biasInBlocks(StepBuilder& step, ParameterId id, int64_t outputs);
 // Whether Winograd's algorithms may be worth their memory.
 bool winogradPays(const Convolution& convolution, const Shape& in, const Shape& out);
 // What a pooling reads: int8 where only a maximum is taken of it and the result is read as int8, too.

@@ -58,7 +58,6 @@ std::optional<WinogradConvolution> WinogradConvolution::describe(const TileKerne
   WinogradConvolution w;
   w.kernels_ = &kernels;
   w.source_ = blockedLayout(in);
-  w.bias_ = blockedLayout({out[1]});
   w.result_ = blockedLayout(out);
   w.inputs_ = in[1];
   w.outputs_ = out[1];

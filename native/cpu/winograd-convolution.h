@@ -12,7 +12,6 @@ class WinogradConvolution {
   static std::optional<WinogradConvolution> describe(const TileKernels& kernels, const Convolution& convolution, const Shape& in, const Shape& out);
 
   const Layout& source() const { return source_; }
-  const Layout& bias() const { return bias_; }
   const Layout& result() const { return result_; }
   const char* instructionSet() const { return kernels_->name; }
   // For a pool of so many threads.
@@ -47,7 +46,7 @@ class WinogradConvolution {
   void runTogether(ThreadPool& pool, const ConvolutionOperands& operands, int64_t firstTile, int64_t tiles) const;
 
   const TileKernels* kernels_ = nullptr;
-  Layout source_, bias_, result_;
+  Layout source_, result_;
   int64_t inputs_ = 0, outputs_ = 0;  // channels
   int64_t sourceBlocks_ = 0, resultBlocks_ = 0, groups_ = 0, blocksPerGroup_ = 0, weightsPerGroup_ = 0;
   int64_t height_ = 0, width_ = 0, top_ = 0, left_ = 0, resultHeight_ = 0, resultWidth_ = 0;
