@@ -1,5 +1,6 @@
 #include "executable.h"
 
+#include "blocked-copy.h"
 #include "core/host-buffer.h"
 
 namespace resnode::cpu {
@@ -19,12 +20,23 @@ CpuExecutable::CpuExecutable(std::shared_ptr<CpuPlan> plan, std::shared_ptr<CpuP
     steps_.push_back(std::move(works));
   }
   parameters_->endPacking();
-  for (TensorId id : plan_->program().outputs) {
-    const Layout &has = plan_->layout(id), &plain = plan_->plain(id);
-    Output output{dnnl::memory(has, stream_.get_engine(), data(id)), dnnl::memory(plain, stream_.get_engine(), nullptr), std::nullopt};
-    if (!(has == plain)) output.reorder = dnnl::reorder(output.from, output.to);
-    outputs_.push_back(std::move(output));
+  for (TensorId id : plan_->program().outputs) deliveries_.push_back(delivery(id));
+}
+
+CpuExecutable::Delivery CpuExecutable::delivery(TensorId id) const {
+  const Layout &has = plan_->layout(id), &plain = plan_->plain(id);
+  const void* from = data(id);
+  if (has == plain) return [from, bytes = plain.get_size()](void* to) { std::memcpy(to, from, bytes); };
+  const auto copy = BlockedCopy::describe(has, plain);
+  if (copy && plan_->pool()) {
+    return [copy = *copy, pool = plan_->pool(), from](void* to) { copy.run(*pool, static_cast<const float*>(from), static_cast<float*>(to)); };
   }
+  dnnl::memory source(has, stream_.get_engine(), data(id)), target(plain, stream_.get_engine(), nullptr);
+  return [source, target, reorder = dnnl::reorder(source, target), stream = stream_](void* to) mutable {
+    target.set_data_handle(to);
+    reorder.execute(stream, source, target);
+    stream.wait();
+  };
 }
 
 void* CpuExecutable::address(const Place& place) const {
@@ -49,16 +61,7 @@ std::unique_ptr<StartedRun> CpuExecutable::start(const RunRequest& request) {
     stream_.wait();
     if (request.milliseconds) request.milliseconds->push_back(watch.milliseconds());
   }
-  for (size_t i = 0; i < outputs_.size(); ++i) {
-    Output& output = outputs_[i];
-    if (!output.reorder) {
-      std::memcpy(hostData(request.outputs[i]), output.from.get_data_handle(), output.from.get_desc().get_size());
-      continue;
-    }
-    output.to.set_data_handle(hostData(request.outputs[i]));
-    output.reorder->execute(stream_, output.from, output.to);
-    stream_.wait();
-  }
+  for (size_t i = 0; i < deliveries_.size(); ++i) deliveries_[i](hostData(request.outputs[i]));
   return nullptr;
 }
 

@@ -16,10 +16,9 @@ class CpuExecutable final : public Executable {
   size_t workspaceBytes() const override { return 0; }  // scratch lies in the arena
 
  private:
-  struct Output {
-    dnnl::memory from, to;
-    std::optional<dnnl::reorder> reorder;
-  };
+  // Writes what a run left at `from` to its user, row-major.
+  using Delivery = std::function<void(void* to)>;
+  Delivery delivery(TensorId id) const;
   char* data(TensorId id) const { return buffers_[plan_->description().tensorBuffers[id]]; }
   void* address(const Place& place) const;
 
@@ -30,7 +29,7 @@ class CpuExecutable final : public Executable {
   AlignedBytes arena_;
   std::vector<char*> buffers_;
   std::vector<std::vector<Work>> steps_;
-  std::vector<Output> outputs_;
+  std::vector<Delivery> deliveries_;
 };
 
 }  // namespace resnode::cpu

@@ -52,6 +52,7 @@ class CpuPlan final : public Plan {
   const std::vector<std::optional<Pack>>& masters() const { return state_.masters; }
   const Layout& layout(TensorId id) const { return state_.layouts[id]; }
   const Layout& plain(TensorId id) const { return state_.plainLayouts[id]; }
+  ThreadPool* pool() const { return state_.pool; }
 
  private:
   std::shared_ptr<const Program> original_;

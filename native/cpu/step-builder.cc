@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "blocked-copy.h"
 #include "core/error.h"
 
 namespace resnode::cpu {
@@ -141,6 +142,12 @@ void StepBuilder::convert(size_t output, const Layout& layout) {
 }
 
 void StepBuilder::reorder(const Place& from, const Layout& fromLayout, const Place& to, const Layout& toLayout, float factor) {
+  const auto copy = BlockedCopy::describe(fromLayout, toLayout);
+  if (copy && pool() && factor == 1) {
+    return call({from, to}, [copy = *copy, pool = pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+      return [=, from = static_cast<float*>(at[0]), to = static_cast<float*>(at[1])] { copy.run(*pool, from, to); };
+    });
+  }
   dnnl::primitive_attr attr = attributes();
   if (factor != 1) attr.set_output_scales(0, {factor});
   const dnnl::reorder::primitive_desc primitive(engine(), fromLayout, engine(), toLayout, attr);

@@ -1,0 +1,54 @@
+#include "blocked-copy.h"
+
+#include <algorithm>
+
+#include "direct-convolution.h"
+#include "vectorised.h"
+
+namespace resnode::cpu {
+namespace {
+
+// Pixels whose 16 channels are read and written while their cache lines last.
+constexpr int64_t kPixels = 256;
+
+// plain: the first of `channels` ≤ 16 planes, `plane` apart.
+RESNODE_VECTORISED void toBlocks(const float* plain, int64_t plane, int64_t channels, int64_t pixels, float* blocked) {
+  for (int64_t p = 0; p < pixels; ++p) {
+    for (int64_t c = 0; c < kLanes; ++c) blocked[p * kLanes + c] = c < channels ? plain[c * plane + p] : 0.f;
+  }
+}
+
+RESNODE_VECTORISED void toPlain(const float* blocked, int64_t plane, int64_t channels, int64_t pixels, float* plain) {
+  for (int64_t c = 0; c < channels; ++c) {
+    for (int64_t p = 0; p < pixels; ++p) plain[c * plane + p] = blocked[p * kLanes + c];
+  }
+}
+
+}  // namespace
+
+std::optional<BlockedCopy> BlockedCopy::describe(const Layout& from, const Layout& to) {
+  const Shape shape = from.dims();
+  if (shape.size() != 4 || to.dims() != shape) return std::nullopt;
+  const Layout plain = plainLayout(shape), blocked = blockedLayout(shape);
+  const bool toBlocked = from == plain && to == blocked;
+  if (!toBlocked && !(from == blocked && to == plain)) return std::nullopt;
+  BlockedCopy copy;
+  copy.toBlocked_ = toBlocked;
+  copy.images_ = shape[0];
+  copy.channels_ = shape[1];
+  copy.pixels_ = shape[2] * shape[3];
+  return copy;
+}
+
+void BlockedCopy::run(ThreadPool& pool, const float* from, float* to) const {
+  const int64_t blocks = (channels_ + kLanes - 1) / kLanes, parts = (pixels_ + kPixels - 1) / kPixels;
+  pool.run(images_ * blocks * parts, ThreadPool::grain(std::min(kPixels, pixels_) * kLanes * 4), [&](int64_t unit) {
+    const int64_t image = unit / (blocks * parts), block = unit / parts % blocks, first = unit % parts * kPixels;
+    const int64_t plain = (image * channels_ + block * kLanes) * pixels_ + first, blocked = ((image * blocks + block) * pixels_ + first) * kLanes;
+    const int64_t channels = std::min(kLanes, channels_ - block * kLanes), pixels = std::min(kPixels, pixels_ - first);
+    if (toBlocked_) toBlocks(from + plain, pixels_, channels, pixels, to + blocked);
+    else toPlain(from + blocked, pixels_, channels, pixels, to + plain);
+  });
+}
+
+}  // namespace resnode::cpu

@@ -1,0 +1,22 @@
+// Between plain feature maps, [N][C][H][W], and blocked ones, [N][blocks][H][W][16], on our threads.
+#pragma once
+
+#include <optional>
+
+#include "layout.h"
+#include "thread-pool.h"
+
+namespace resnode::cpu {
+
+class BlockedCopy {
+ public:
+  // Nothing where the layouts are others than these two.
+  static std::optional<BlockedCopy> describe(const Layout& from, const Layout& to);
+  void run(ThreadPool& pool, const float* from, float* to) const;
+
+ private:
+  bool toBlocked_ = true;
+  int64_t images_ = 0, channels_ = 0, pixels_ = 0;
+};
+
+}  // namespace resnode::cpu
