@@ -24,7 +24,27 @@ RESNODE_VECTORISED void toPlain(const float* blocked, int64_t plane, int64_t cha
   }
 }
 
+// Calls function(column of the matrix, index in the blocks, channels) for the 16 channels or less of every row and block.
+template <class Function>
+void forEachRow(ThreadPool& pool, int64_t rows, int64_t columns, Function function) {
+  const int64_t blocks = (columns + kLanes - 1) / kLanes;
+  pool.run(blocks, ThreadPool::grain(rows * kLanes * 4), [&](int64_t block) {
+    const int64_t channels = std::min(kLanes, columns - block * kLanes);
+    for (int64_t row = 0; row < rows; ++row) function(row * columns + block * kLanes, (block * rows + row) * kLanes, channels);
+  });
+}
+
 }  // namespace
+
+void matrixToBlocks(ThreadPool& pool, int64_t rows, int64_t columns, const float* matrix, float* blocks) {
+  forEachRow(pool, rows, columns, [=](int64_t from, int64_t to, int64_t channels) {
+    std::fill_n(std::copy_n(matrix + from, channels, blocks + to), kLanes - channels, 0.f);
+  });
+}
+
+void blocksToMatrix(ThreadPool& pool, int64_t rows, int64_t columns, const float* blocks, float* matrix) {
+  forEachRow(pool, rows, columns, [=](int64_t to, int64_t from, int64_t channels) { std::copy_n(blocks + from, channels, matrix + to); });
+}
 
 std::optional<BlockedCopy> BlockedCopy::describe(const Layout& from, const Layout& to) {
   const Shape shape = from.dims();

@@ -1,4 +1,4 @@
-// Between plain feature maps, [N][C][H][W], and blocked ones, [N][blocks][H][W][16], on our threads.
+// Copies between plain feature maps, [N][C][H][W], and blocked ones, [N][blocks][H][W][16], on our threads.
 #pragma once
 
 #include <optional>
@@ -18,5 +18,9 @@ class BlockedCopy {
   bool toBlocked_ = true;
   int64_t images_ = 0, channels_ = 0, pixels_ = 0;
 };
+
+// Between [rows][columns] and [blocks][rows][16], the last block filled up with zeros.
+void matrixToBlocks(ThreadPool& pool, int64_t rows, int64_t columns, const float* matrix, float* blocks);
+void blocksToMatrix(ThreadPool& pool, int64_t rows, int64_t columns, const float* blocks, float* matrix);
 
 }  // namespace resnode::cpu

@@ -1,6 +1,5 @@
 // Inner products and their gradients by oneDNN.
-#include <algorithm>
-
+#include "blocked-copy.h"
 #include "direct-convolution.h"
 #include "steps.h"
 
@@ -42,30 +41,31 @@ struct Problem {
   }
 };
 
-// As a convolution of images of one pixel, by our tiles.
+// As a pointwise convolution by our tiles, whose pixels are the images.
 bool addTiledInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
   const Shape in = step.inputShape(0);
   const int64_t images = in[0], inputs = elementCount(in) / in[0], outputs = innerProduct.numOutput;
-  if (!step.pool() || step.program().parameters[innerProduct.weights].isMutable || inputs % kLanes != 0) return false;
+  if (!step.pool() || step.program().parameters[innerProduct.weights].isMutable) return false;
   const Convolution convolution{innerProduct.weights, innerProduct.bias, {}, {}, {0, 0}, {}, 1, innerProduct.relu};
-  const auto direct = DirectConvolution::describe(*step.kernels(), convolution, {images, inputs, 1, 1}, {images, outputs, 1, 1});
-  if (!direct) return false;
-  // One pixel a channel lies the same in both layouts.
-  const bool isBlocked = in.size() == 4 && in[2] * in[3] == 1 && step.layout(0) == blockedLayout(in);
+  const auto direct = DirectConvolution::describe(*step.kernels(), convolution, {1, inputs, 1, images}, {1, outputs, 1, images});
+  if (!direct || direct->source() == plainLayout({1, inputs, 1, images})) return false;
+  // Channels of one pixel each lie in both layouts alike; of one image alone also in the convolution's.
+  const bool isBlocked = in.size() == 4 && in[2] * in[3] == 1 && in[1] % kLanes == 0 && step.layout(0) == blockedLayout(in);
+  const Place x = isBlocked ? step.read(0, step.layout(0)) : step.readPlain(0), y = step.writePlain(0);
+  const bool suitsIn = images == 1 && inputs % kLanes == 0, suitsOut = images == 1 && outputs % kLanes == 0;
+  const Place source = suitsIn ? x : step.temporary(direct->source()), result = suitsOut ? y : step.temporary(direct->result());
   const Layout plainWeights = strided({outputs, inputs, 1, 1}, innerProduct.transpose ? Dims{1, outputs, 1, 1} : Dims{inputs, 1, 1, 1});
-  const bool isFull = outputs % kLanes == 0;
-  const Place result = step.writePlain(0), tiled = isFull ? result : step.temporary(direct->result());
+  const Place weights = step.parameter(innerProduct.weights, plainWeights, direct->weights());
   const Place bias = innerProduct.bias ? biasInBlocks(step, *innerProduct.bias, outputs) : Place{};
-  step.call({isBlocked ? step.read(0, step.layout(0)) : step.readPlain(0), step.parameter(innerProduct.weights, plainWeights, direct->weights()), bias, tiled, result},
-            [=, direct = *direct, relu = innerProduct.relu, pool = step.pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
-              const auto floats = [&](size_t i) { return static_cast<float*>(at[i]); };
-              const ConvolutionOperands operands{floats(0), floats(1), floats(2), nullptr, floats(3), nullptr, relu.has_value(), relu ? relu->negativeSlope : 0};
-              return [=, to = floats(4)] {
-                direct.run(*pool, operands);
-                const int64_t padded = (outputs + kLanes - 1) / kLanes * kLanes;
-                for (int64_t image = 0; !isFull && image < images; ++image) std::copy_n(operands.result + image * padded, outputs, to + image * outputs);
-              };
-            });
+  step.call({x, source, weights, bias, result, y}, [=, direct = *direct, relu = innerProduct.relu, pool = step.pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+    const auto floats = [&](size_t i) { return static_cast<float*>(at[i]); };
+    const ConvolutionOperands operands{floats(1), floats(2), floats(3), nullptr, floats(4), nullptr, relu.has_value(), relu ? relu->negativeSlope : 0};
+    return [=, x = floats(0), source = floats(1), y = floats(5)] {
+      if (!suitsIn) matrixToBlocks(*pool, images, inputs, x, source);
+      direct.run(*pool, operands);
+      if (!suitsOut) blocksToMatrix(*pool, images, outputs, operands.result, y);
+    };
+  });
   step.describe(std::string("direct ") + direct->instructionSet());
   return true;
 }

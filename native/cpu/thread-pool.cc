@@ -78,6 +78,19 @@ void ThreadPool::take(int thread) {
   }
 }
 
+void ThreadPool::keepOffCallersProcessor() {
+#if defined(__linux__)
+  const int own = currentProcessor();
+  if (own == keptOff_) return;
+  cpu_set_t allowed;
+  if (own < 0 || own >= CPU_SETSIZE || sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < 2) return;
+  CPU_CLR(own, &allowed);
+  for (std::thread& worker : workers_) pthread_setaffinity_np(worker.native_handle(), sizeof allowed, &allowed);
+  slots_[0].processor.store(own, std::memory_order_relaxed);
+  keptOff_ = own;
+#endif
+}
+
 void ThreadPool::leaveTakenProcessor(int thread) {
 #if defined(__linux__)
   const int own = currentProcessor();
@@ -125,8 +138,8 @@ void ThreadPool::call(int64_t units, Call call, const void* context) {
     for (int64_t unit = 0; unit < units; ++unit) call(context, unit, 0);
     return;
   }
-  slots_[0].processor.store(currentProcessor(), std::memory_order_relaxed);
   if (workers_.empty()) start();
+  keepOffCallersProcessor();
   call_ = call;
   context_ = context;
   left_.store(units);

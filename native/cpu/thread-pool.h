@@ -56,13 +56,17 @@ class ThreadPool {
   void work(int thread);
   // Does units until none is left to take.
   void take(int thread);
-  // Moves a worker that is on the processor of another thread, where the system gives a choice: it would stay there until
-  // its balancer's turn, which is longer than most runs.
+  // The system may wake a worker where the caller, or another worker, runs already, and leave it there until its balancer's
+  // turn, which is longer than most runs. Keeps workers off the caller's processor, which they could not leave themselves:
+  // they would not run.
+  void keepOffCallersProcessor();
+  // Moves a worker that runs in turns with another.
   void leaveTakenProcessor(int thread);
 
   const int threads_;
   std::unique_ptr<Slot[]> slots_;
   std::vector<std::thread> workers_;
+  int keptOff_ = -1;  // the processor that no worker may use
   Call call_ = nullptr;
   const void* context_ = nullptr;
   alignas(64) std::atomic<uint64_t> jobs_{0};  // how many there were
