@@ -138,6 +138,18 @@ void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchN
   });
 }
 
+void scaleChannels(ThreadPool* pool, const ChannelView& view, const float* scale, const float* bias, float slope, const float* x, float* y, void* memory) {
+  const Scratch scratch(view, memory);
+  for (int64_t c = 0; c < view.channels; ++c) {
+    scratch.scales[c] = scale[c];
+    scratch.biases[c] = bias ? bias[c] : 0.0;
+  }
+  forEachStrip(pool, view, [&](int64_t, const Strip& strip) {
+    const int64_t c = strip.channel;
+    normalise(x, y, strip, {scratch.scales + c, scratch.biases + c, scratch.means + c, slope});
+  });
+}
+
 void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters, const float* x, const float* mean,
                        const float* variance, const float* dy, float* dx, float* dScale, float* dBias, void* memory, Communicator* communicator) {
   const Scratch scratch(view, memory);

@@ -23,6 +23,9 @@ size_t batchNormScratch(const ChannelView& view);
 void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters, const float* x, float* y,
                float* savedMean, float* savedVariance, void* scratch, Communicator* communicator, ThreadPool* pool);
 
+// y = relu(scale · x + bias) of each channel; bias may be null, a slope of 1 is no ReLU. y may be x.
+void scaleChannels(ThreadPool* pool, const ChannelView& view, const float* scale, const float* bias, float slope, const float* x, float* y, void* scratch);
+
 // dx may be dy; dx, dScale and dBias may be null. mean and variance: what the forward pass saved; null with global
 // statistics, which are the parameters'.
 void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters, const float* x, const float* mean,

@@ -109,6 +109,7 @@ bool addOperation(StepBuilder& step) {
         else if constexpr (std::is_same_v<T, InnerProduct>) return addInnerProduct(step, op);
         else if constexpr (std::is_same_v<T, Pooling>) return addPooling(step, op);
         else if constexpr (std::is_same_v<T, BatchNorm>) return addBatchNorm(step, op);
+        else if constexpr (std::is_same_v<T, Scale>) return addScale(step, op);
         else if constexpr (std::is_same_v<T, Relu>) return addRelu(step, op);
         else if constexpr (std::is_same_v<T, Eltwise>) return addEltwise(step, op);
         else if constexpr (std::is_same_v<T, Concat>) return addConcat(step, op);

@@ -79,15 +79,15 @@ bool addSampling(StepBuilder& step, const Pooling& pooling) {
   return true;
 }
 
-// What our convolutions left, by our loops.
+// On our threads by our loops, in the layout of our convolutions.
 bool addBlockedPooling(StepBuilder& step, const Pooling& pooling) {
   const Shape in = step.inputShape(0), out = step.outputShape(0);
-  if (!step.pool() || in.size() != 4 || !(step.layout(0) == blockedLayout(in))) return false;
+  if (!step.pool() || in.size() != 4) return false;
   const bool isLastInside = (out[2] - 1) * pooling.stride.height - pooling.pad.height < in[2] && (out[3] - 1) * pooling.stride.width - pooling.pad.width < in[3];
   if (!isLastInside) return false;
   const Layout result = blockedLayout(out);
   const int64_t planes = channelView(result)->outer * channelView(result)->blocks;
-  step.call({step.read(0, step.layout(0)), step.write(0, result)}, [=, pool = step.pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+  step.call({step.read(0, blockedLayout(in)), step.write(0, result)}, [=, pool = step.pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
     return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] { poolBlocked(*pool, pooling, in, out, planes, x, y); };
   });
   step.describe("loops");

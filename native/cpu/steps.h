@@ -16,6 +16,7 @@ bool addPooling(StepBuilder& step, const Pooling& pooling);
 bool addPoolingGradient(StepBuilder& step, const Pooling& pooling);
 bool addBatchNorm(StepBuilder& step, const BatchNorm& batchNorm);
 bool addBatchNormGradient(StepBuilder& step, const BatchNorm& batchNorm);
+bool addScale(StepBuilder& step, const Scale& scale);
 bool addRelu(StepBuilder& step, const Relu& relu);
 bool addReluGradient(StepBuilder& step, const Relu& relu);
 bool addEltwise(StepBuilder& step, const Eltwise& eltwise);

@@ -79,7 +79,8 @@ const measurements: { [What in keyof Answers]: (job: Job) => Promise<Answers[Wha
   // Arithmetic: the inner product of oneDNN on 2048³. Memory: a copy of 256 MiB, which is larger than any cache.
   async ceilings({ threads, runs }) {
     const { openDevice } = await library();
-    await using device = await openDevice('cpu', { threads });
+    // The same for all kernels of ours that are measured beside it.
+    await using device = await openDevice('cpu', { threads, kernels: 'oneDNN' });
     const { compileOperation, innerProduct, addRelu } = await singleOperations();
     const best = async (operation: Parameters<typeof compileOperation>[1]) => {
       await using model = await compileOperation(device, operation);
