@@ -1,0 +1,33 @@
+/** The CPU device's threads, compiled with ThreadSanitizer (test/cpu/thread-pool.cc): each C++ case is a case here. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'resnode-threads-'));
+test.after(() => rmSync(folder, { recursive: true }));
+
+const program = join(folder, 'thread-pool');
+const sources = ['thread-pool.cc', '../../native/cpu/thread-pool.cc'].map((name) => join(here, name));
+const compiled = spawnSync(
+  'c++',
+  ['-std=c++17', '-O1', '-g', '-Wall', '-Wextra', '-fsanitize=thread', '-o', program, ...sources, '-pthread'],
+  { encoding: 'utf8' },
+);
+
+test('compiles', () => assert.is(compiled.status, 0, compiled.stderr || String(compiled.error)));
+
+const run = spawnSync(program, { encoding: 'utf8', timeout: 300_000 });
+for (const [, outcome, text] of run.stdout?.matchAll(/^(ok|failed) ([^\n]*)$/gm) ?? [])
+  test(text!, () => assert.is(outcome, 'ok'));
+
+test('every case came to its end without a data race', () => {
+  assert.is([...run.stdout.matchAll(/^ok /gm)].length, 12);
+  assert.is(run.status, 0, run.stderr);
+});
+
+test.run();
