@@ -66,6 +66,21 @@ test('a model keeps its device alive, and its device its thread', () => {
   assert.is(result, 10);
 });
 
+test('so does a trainer', () => {
+  const { result } = run(`
+    const update = null;
+    const { withLoss } = await import(${JSON.stringify(join(repositoryFolder, 'ts/runtime/plan-training.ts'))});
+    const { readNetFile } = await import(${JSON.stringify(join(repositoryFolder, 'ts/caffe/net-parameter.ts'))});
+    const model = withLoss(readNetFile(files.model));
+    const trainer = await (async () => (await openDevice('cpu')).train({ model, update }))();
+    await collect();
+    const { outputs } = await trainer.gradients({ data: new Float32Array(784), label: Float32Array.of(3) });
+    trainer.dispose();
+    console.log(JSON.stringify(outputs.loss.data.length));
+  `);
+  assert.is(result, 1);
+});
+
 test('a disposed device gives its thread back, and so does one that was collected', () => {
   const { result } = run(`
     await openDevice('reference').then((device) => device.dispose());

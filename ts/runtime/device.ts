@@ -168,7 +168,8 @@ export class Device {
       );
       parameters = await this.#native.createParameters(planned.program, values);
       const compiled = { ...planned, ...(await compileNet(this.#native, planned, parameters)) };
-      return new Trainer({ device: this.name, net, options, report, parameters, compiled });
+      const { name: device } = this;
+      return new Trainer({ device, owner: this, net, options, report, parameters, compiled });
     } catch (error) {
       parameters?.dispose();
       throw convertError(error, this.name);

@@ -44,6 +44,8 @@ export interface Gradients {
 /** What `Device.train` hands over. @internal */
 export interface TrainerParts {
   readonly device: string;
+  /** The device itself: one that nobody holds any more closes, and its trainers with it. */
+  readonly owner: object;
   /** Filtered. */
   readonly net: NetParameter;
   readonly options: TrainOptions;
