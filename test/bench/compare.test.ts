@@ -1,14 +1,12 @@
 /** Two reports: what changed, and what is only noise. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { compareReports, readReport } from '../../ts/bench/compare.ts';
+import { compareReports } from '../../ts/bench/compare.ts';
 import type { Report, Result } from '../../ts/bench/report.ts';
 import { ArgumentError } from '../../ts/errors.ts';
 
-const result = (quiet: number[][], batch = 1): Result => ({
+const result = (quiet: number[][], batch = 1, task: Result['task'] = 'forward'): Result => ({
+  task,
   engine: 'resnode',
   net: 'ResNet-50',
   batch,
@@ -21,7 +19,7 @@ const result = (quiet: number[][], batch = 1): Result => ({
 });
 
 const report = (results: Result[], changes: Partial<Report> = {}): Report => ({
-  schema: 'resnode-bench/2',
+  schema: 'resnode-bench/3',
   date: '2026-11-25T00:00:00Z',
   commit: null,
   machine: { processor: 'A', flags: [], cores: 2, memoryBytes: 1, system: 'linux', governor: null, load: 0 },
@@ -62,7 +60,7 @@ test('rounds that differ much among themselves make a small change noise', () =>
 });
 
 test('operations are compared by name and batch size; what one report lacks is left out', () => {
-  const time = { name: 'softmax, 1000', nets: [], implementation: 'x', macs: 0, bytes: 1 };
+  const time = { name: 'softmax, 1000', nets: [], implementation: 'x', macs: 0, bytes: 1, candidates: [] };
   const operations = (milliseconds: number[]) => ({ batch: 1, times: [{ ...time, milliseconds }] });
   const { comparisons } = compareReports(
     report([result(steady, 8)], { operations: operations([1, 1, 1]) }),
@@ -94,23 +92,17 @@ test('other machines, thread counts, disturbed runs and a machine that changed a
   assert.equal(compareReports(report([result(steady)]), report([result(steady)])).warnings, []);
 });
 
-test('a file that is no report is refused with what was found', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'resnode-compare-'));
-  try {
-    const file = (text: string) => {
-      writeFileSync(join(folder, 'a.json'), text);
-      return join(folder, 'a.json');
-    };
-    assert.throws(
-      () => readReport(file('{')),
-      /a\.json: expected a report of schema "resnode-bench\/2", found/,
-    );
-    assert.throws(() => readReport(file('{"schema":"resnode-bench/1"}')), /found schema "resnode-bench\/1"/);
-    assert.throws(() => readReport(join(folder, 'none.json')), /ENOENT/);
-    assert.equal(readReport(file(JSON.stringify(report([])))).schema, 'resnode-bench/2');
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+test('a training step is not compared with a run forward', () => {
+  const both = (factor: number) =>
+    report([result(times(factor, steady)), result(times(3 * factor * factor, steady), 1, 'training')]);
+  const { comparisons } = compareReports(both(1), both(0.5));
+  assert.equal(
+    comparisons.map(({ name, ratio }) => [name, Number(ratio.toFixed(2))]),
+    [
+      ['ResNet-50, batch 1, resnode', 0.5],
+      ['ResNet-50, batch 1, training step, resnode', 0.25],
+    ],
+  );
 });
 
 test.run();

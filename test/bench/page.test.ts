@@ -1,14 +1,15 @@
-/** The page of a report, in a real browser: plots and tables that fit, nothing loaded, nothing executed. */
+/** A report as text and as a page, that in a real browser too: plots and tables that fit, nothing loaded or executed. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { benchPage } from '../../ts/bench/page.ts';
-import type { Report, Result } from '../../ts/bench/report.ts';
+import { type CaffeFigures, type Report, type Result, table } from '../../ts/bench/report.ts';
 import { findChromium, startBrowser } from '../support/browser.ts';
 
 const result = (engine: string, milliseconds: number): Result => ({
+  task: 'forward',
   engine,
   net: 'ResNet-50',
   batch: 8,
@@ -21,7 +22,7 @@ const result = (engine: string, milliseconds: number): Result => ({
 });
 
 const report: Report = {
-  schema: 'resnode-bench/2',
+  schema: 'resnode-bench/3',
   date: '2026-11-25T10:00:00.000Z',
   commit: null,
   machine: {
@@ -50,6 +51,10 @@ const report: Report = {
         macs: 1e8,
         bytes: 1e6,
         milliseconds: [2, 3, 2],
+        candidates: [
+          { implementation: 'another', milliseconds: [4, 4] },
+          { implementation: 'x', milliseconds: [2, 3, 2] },
+        ],
       },
       {
         name: 'softmax',
@@ -58,11 +63,85 @@ const report: Report = {
         macs: 0,
         bytes: 8e3,
         milliseconds: [0.1],
+        candidates: [{ implementation: 'y', milliseconds: [0.1] }],
       },
     ],
   },
   caffe: [],
 };
+
+const caffe: CaffeFigures = {
+  task: 'forward',
+  net: 'ResNet-50',
+  batch: 8,
+  time: {
+    iterations: 2,
+    forwardBackward: [950, 1100],
+    layers: [],
+    averageForward: 400,
+    averageBackward: 600.5,
+    averageForwardBackward: 1025,
+    device: 'CPU',
+  },
+  recordedOn: null,
+};
+const cells = (html: string, row: string) => {
+  const [, found] = new RegExp(`<tr><td>${row}.*?</tr>`).exec(html)?.[0].match(/^<tr>(.*)<\/tr>$/) ?? [];
+  return (found ?? '').split(/<\/?td>/).filter((_, i) => i % 2 === 1);
+};
+
+test("Caffe's forward and backward are a row of the engines' table", async () => {
+  const html = await benchPage({ ...report, caffe: [caffe] });
+  const row = ['Caffe (CPU), in this run', '20.0', '400.00', ...Array(6).fill(''), '1.96', '400.0', '600.5'];
+  assert.equal(cells(html, 'Caffe'), row);
+  assert.match(
+    table({ ...report, caffe: [caffe] }),
+    /forward 400\.0 ms, backward 600\.5 ms.*\n.*its forward over resnode's: 1\.96/,
+  );
+  const elsewhere = await benchPage({ ...report, results: [], caffe: [{ ...caffe, recordedOn: 'a GPU' }] });
+  assert.is(cells(elsewhere, 'Caffe \\(CPU\\), recorded on a GPU')[9], '');
+});
+
+test('a training step has a section of its own, and Caffe is in it with forward and backward together', async () => {
+  const steps = report.results.map((each) => ({ ...each, task: 'training' as const, firstAnswer: [] }));
+  const training = { ...caffe, task: 'training' as const };
+  const both = { ...report, results: [...report.results, ...steps], caffe: [training] };
+  const html = await benchPage(both);
+  assert.equal(
+    [...html.matchAll(/<h2>(.*?)<\/h2>/g)].map(([, title]) => title),
+    [
+      'ResNet-50, batch 8',
+      'ResNet-50, batch 8, training step',
+      'Operations at batch 8',
+      'How it was measured',
+    ],
+  );
+  const row = [
+    'Caffe (CPU), in this run',
+    '7.8',
+    '1025.00',
+    '950.00',
+    '1100.00',
+    '',
+    '',
+    '',
+    '',
+    '5.02',
+    '400.0',
+    '600.5',
+  ];
+  assert.equal(cells(html, 'Caffe'), row);
+  assert.match(html, /forward and backward without an update/);
+  const text = table(both);
+  assert.match(text, /ResNet-50, batch 8, training step, resnode: .*\n {2}a step: median 204\.0 ms/);
+  assert.match(text, /without an update, over resnode's: 5\.02/);
+});
+
+test('an operation that was timed in several implementations shows each, the chosen one first', async () => {
+  const expected = /x 2\.00 ms, another 4\.00 ms/;
+  assert.match(await benchPage(report), expected);
+  assert.match(table(report), expected);
+});
 
 const chromium = findChromium();
 if (chromium !== null)

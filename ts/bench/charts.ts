@@ -1,7 +1,7 @@
 /** The plots of a report. */
 import type { TopLevelSpec } from 'vega-lite';
 import { CHART_COLOURS, CHART_STYLE, drawSvg } from '../draw-svg.ts';
-import { imagesPerSecond, type Report, shareOfPeak } from './report.ts';
+import { type Group, imagesPerSecond, type Report, shareOfPeak } from './report.ts';
 import { median } from './statistics.ts';
 
 const draw = (spec: TopLevelSpec) => drawSvg({ ...spec, config: STYLE });
@@ -14,8 +14,7 @@ const STYLE: NonNullable<TopLevelSpec['config']> = {
 };
 
 /** Images a second of every engine on a net at a batch size: the median, and from the slowest to the fastest round. */
-export function throughputChart(report: Report, net: string, batch: number): Promise<string> {
-  const results = report.results.filter((each) => each.net === net && each.batch === batch);
+export function throughputChart({ results, batch }: Group): Promise<string> {
   const values = results.flatMap(({ engine, quiet, busy }) =>
     (busy === null
       ? [['quiet', quiet] as const]
@@ -69,9 +68,9 @@ export function throughputChart(report: Report, net: string, batch: number): Pro
 }
 
 /** Peak memory and the time to the first answer are told by tables; this draws memory over engines. */
-export function memoryChart(report: Report, net: string, batch: number): Promise<string> {
-  const values = report.results
-    .filter((each) => each.net === net && each.batch === batch && each.peakBytes !== null)
+export function memoryChart({ results }: Group): Promise<string> {
+  const values = results
+    .filter(({ peakBytes }) => peakBytes !== null)
     .map(({ engine, peakBytes }) => ({ engine, megabytes: peakBytes! / 1e6 }));
   return draw({
     width: 520,

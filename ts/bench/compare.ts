@@ -1,7 +1,7 @@
 /** Two reports of the same machine kind: what became faster, what slower, and what is noise. */
-import { readFileSync } from 'node:fs';
-import { ArgumentError, ResnodeError } from '../errors.ts';
-import type { Report } from './report.ts';
+import { ArgumentError } from '../errors.ts';
+import type { RecordedReport } from './read-report.ts';
+import { titleOf } from './report.ts';
 import { median } from './statistics.ts';
 
 /** One thing that both reports measured. */
@@ -25,7 +25,7 @@ export interface ReportComparison {
 }
 
 /** @throws ArgumentError where nothing was measured by both */
-export function compareReports(before: Report, after: Report): ReportComparison {
+export function compareReports(before: RecordedReport, after: RecordedReport): ReportComparison {
   const [old, now] = [samplesOf(before), samplesOf(after)];
   const comparisons = [...old].flatMap(([name, rounds]) => {
     const others = now.get(name);
@@ -57,31 +57,9 @@ export function compareReports(before: Report, after: Report): ReportComparison 
   return { comparisons, warnings };
 }
 
-/**
- * Reads what `--json` wrote.
- * @throws ResnodeError `bench/report` where the file is no report of this schema
- */
-export function readReport(file: string): Report {
-  const fail = (found: string, cause?: unknown): never => {
-    throw new ResnodeError(
-      'bench/report',
-      `${file}: expected a report of schema "resnode-bench/2", found ${found}`,
-      { cause },
-    );
-  };
-  let report: Partial<Report>;
-  try {
-    report = JSON.parse(readFileSync(file, 'utf8')) as Partial<Report>;
-  } catch (error) {
-    return fail((error as Error).message, error);
-  }
-  if (report?.schema !== 'resnode-bench/2') return fail(`schema ${JSON.stringify(report?.schema)}`);
-  return report as Report;
-}
-
-function samplesOf({ results, operations }: Report): Map<string, readonly (readonly number[])[]> {
+function samplesOf({ results, operations }: RecordedReport): Map<string, readonly (readonly number[])[]> {
   return new Map([
-    ...results.map(({ net, batch, engine, quiet }) => [`${net}, batch ${batch}, ${engine}`, quiet] as const),
+    ...results.map((result) => [`${titleOf(result)}, ${result.engine}`, result.quiet] as const),
     ...(operations?.times ?? []).map(
       ({ name, milliseconds }) =>
         [`${name}, batch ${operations!.batch}`, milliseconds.map((time) => [time])] as const,

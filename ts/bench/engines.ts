@@ -13,6 +13,7 @@ export interface Engine {
   readonly absent: string | null;
   /** It runs the net after resnode's rewrites, which take fewer multiply-accumulates than it is written with. */
   readonly rewrites: boolean;
+  readonly trains: boolean;
   /** The Python that runs it; null: this Node.js does. */
   readonly python: string | null;
 }
@@ -28,14 +29,14 @@ export function findEngines(python: string | null): Engine[] {
     version: string;
   };
   return [
-    { name: 'resnode', version: own.version, absent: null, rewrites: true, python: null },
+    { name: 'resnode', version: own.version, absent: null, rewrites: true, trains: true, python: null },
     npmPeer('onnxruntime-node'),
     ...torchPeers(python),
   ];
 }
 
 function npmPeer(name: string): Engine {
-  const common = { name, rewrites: false, python: null };
+  const common = { name, rewrites: false, trains: false, python: null };
   try {
     // A package whose `exports` hide its package.json is found by its folder.
     const entry = createRequire(import.meta.url).resolve(name);
@@ -48,8 +49,8 @@ function npmPeer(name: string): Engine {
 }
 
 /** Both memory layouts: which is the better one depends on the net and the processor. */
-export function torchPeers(python: string | null): Engine[] {
-  const common = { rewrites: false, python };
+function torchPeers(python: string | null): Engine[] {
+  const common = { rewrites: false, trains: true, python };
   const absent = (reason: string) => [{ ...common, name: 'torch', version: null, absent: reason }];
   if (python === null) return absent('no Python was named (--python PATH)');
   const job = JSON.stringify({ what: 'version', threads: 1 });

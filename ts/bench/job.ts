@@ -2,6 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import type { UpdateRule } from '../runtime/trainer.ts';
 import { torchEngine } from './engines.ts';
 
 /** One measurement. */
@@ -19,6 +20,15 @@ export interface Job {
   readonly threads: number;
   /** How often to time it, after the warm-up. */
   readonly runs: number;
+  /** What a run is: a training step with this update; null: the net forward. */
+  readonly training: Training | null;
+}
+
+/** What a training step ends with. */
+export interface Training {
+  /** The learning rate of every step. */
+  readonly rate: number;
+  readonly update: UpdateRule;
 }
 
 /** The answer of each measurement; times in milliseconds. */
@@ -29,6 +39,7 @@ export interface Answers {
     readonly milliseconds: number;
     /** The process's resident high-water mark after a few runs, node itself included; null where there is no /proc. */
     readonly peakBytes: number | null;
+    /** Of the first run; of training the losses of all these runs, one a step. */
     readonly output: readonly number[];
     readonly versions: Readonly<Record<string, string>>;
   };
@@ -39,16 +50,22 @@ export interface Answers {
   operations: readonly OperationTime[];
 }
 
+/** What an operation takes in one implementation. */
+export interface Candidate {
+  readonly implementation: string;
+  readonly milliseconds: readonly number[];
+}
+
 /** One problem of case-list.ts on one device, in the implementation that it chose. */
-export interface OperationTime {
+export interface OperationTime extends Candidate {
   readonly name: string;
   readonly nets: readonly string[];
-  readonly implementation: string;
   /** Multiply-accumulates; 0 where memory is what counts. */
   readonly macs: number;
   /** Bytes of inputs, outputs and weights, each counted once. */
   readonly bytes: number;
-  readonly milliseconds: readonly number[];
+  /** Every implementation that was timed, the chosen one among them. */
+  readonly candidates: readonly Candidate[];
 }
 
 /** How late a timer fires, in milliseconds beyond what was asked. */
@@ -91,6 +108,7 @@ export const measureCeilings = (threads: number): Measured<Answers['ceilings']> 
     batch: 1,
     threads,
     runs: 4,
+    training: null,
   });
 
 /** Runs a process whose last line is its answer and the processor time that it took. @throws Error as `measure` */

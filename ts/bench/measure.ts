@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { openDevice } from '../runtime/device.ts';
-import type { Answers, EventLoopDelay, Job, OperationTime } from './job.ts';
+import type { Answers, Candidate, EventLoopDelay, Job, OperationTime } from './job.ts';
 
 interface Engine {
   readonly run: () => Promise<Float32Array>;
@@ -45,6 +45,22 @@ const engines: Readonly<Record<string, (job: Job, data: Float32Array) => Promise
   },
 };
 
+const trainers: typeof engines = {
+  async resnode({ folder, net, batch, threads, training }, data) {
+    const { openDevice } = await library();
+    const device = await openDevice('cpu', { threads });
+    const [model, weights] = [`${folder}/${net}.prototxt`, `${folder}/${net}.caffemodel`];
+    const { rate, update } = training!;
+    const trainer = await device.train({ model, weights, batch, update });
+    const label = readFloats(`${folder}/${net}-${batch}.labels.f32`);
+    let iteration = 0;
+    return {
+      run: async () => (await trainer.step({ data, label }, { rate, iteration: iteration++ })).loss!.data,
+      versions: { oneDNN: String(device.description.oneDNN) },
+    };
+  },
+};
+
 const measurements: { [What in keyof Answers]: (job: Job) => Promise<Answers[What]> } = {
   // From nothing to the first answer: the engine's own import, its device, the net and weights from disk, one run.
   async firstAnswer(job) {
@@ -54,12 +70,13 @@ const measurements: { [What in keyof Answers]: (job: Job) => Promise<Answers[Wha
     const opened = performance.now();
     const output = await run();
     const milliseconds = performance.now() - start;
-    for (let i = 0; i < 3; i++) await run();
+    const outputs = [output];
+    for (let i = 0; i < 3; i++) outputs.push(await run());
     return {
       loadMilliseconds: opened - start,
       milliseconds,
       peakBytes: peakBytes(),
-      output: [...output],
+      output: job.training === null ? [...output] : outputs.flatMap((losses) => [...losses]),
       versions,
     };
   },
@@ -104,8 +121,7 @@ const measurements: { [What in keyof Answers]: (job: Job) => Promise<Answers[Wha
     const { caseList, benchNet } = await cases();
     await using device = await openDevice('cpu', { threads });
     const answers: OperationTime[] = [];
-    for (const { make, ...item } of caseList(net.split(',').map(benchNet), batch)) {
-      const operation = make();
+    const time = async (operation: Parameters<typeof compileOperation>[1]): Promise<Candidate> => {
       await using model = await compileOperation(device, operation);
       const inputs = Object.fromEntries(
         Object.entries(operation.inputs).map(([name, { data }]) => [name, data]),
@@ -114,10 +130,12 @@ const measurements: { [What in keyof Answers]: (job: Job) => Promise<Answers[Wha
       // The sum of all steps: a conversion of the layout is a part of what it takes.
       for (let i = 0; i < runs + 2; i++)
         rounds.push((await model.time(inputs)).reduce((sum, { milliseconds }) => sum + milliseconds, 0));
-      const implementation = [...new Set(model.plan().operations.map((each) => each.implementation))].join(
-        ' + ',
-      );
-      answers.push({ ...item, implementation, milliseconds: rounds.slice(2) });
+      const implementations = new Set(model.plan().operations.map((each) => each.implementation));
+      return { implementation: [...implementations].join(' + '), milliseconds: rounds.slice(2) };
+    };
+    for (const { make, ...item } of caseList(net.split(',').map(benchNet), batch)) {
+      const chosen = await time(make());
+      answers.push({ ...item, ...chosen, candidates: [chosen] });
     }
     return answers;
   },
@@ -131,13 +149,15 @@ const singleOperations = () => import('../runtime/ops.ts');
 const cases = async () => ({ ...(await import('./case-list.ts')), ...(await import('./nets.ts')) });
 
 function open(job: Job, data: Float32Array): Promise<Engine> {
-  const engine = engines[job.engine];
-  if (engine === undefined) throw new Error(`there is no engine "${job.engine}"`);
+  const engine = (job.training === null ? engines : trainers)[job.engine];
+  if (engine === undefined) throw new Error(`there is no engine "${job.engine}" for this`);
   return engine(job, data);
 }
 
-function readInput({ folder, net, batch }: Job): Float32Array {
-  const bytes = readFileSync(`${folder}/${net}-${batch}.f32`);
+const readInput = ({ folder, net, batch }: Job) => readFloats(`${folder}/${net}-${batch}.f32`);
+
+function readFloats(path: string): Float32Array {
+  const bytes = readFileSync(path);
   return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
 }
 

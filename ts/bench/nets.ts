@@ -1,6 +1,7 @@
 /** The nets that are measured, by name. */
 import { type ResnetDepth, resnet } from '../architectures/resnet.ts';
-import type { NetParameter } from '../caffe/net-parameter.ts';
+import { trainingNet } from '../architectures/training-net.ts';
+import { filterNet, type NetParameter } from '../caffe/net-parameter.ts';
 import { ArgumentError } from '../errors.ts';
 
 export interface BenchNet {
@@ -30,6 +31,13 @@ export function benchNet(name: string): BenchNet {
   const known = Object.hasOwn(NETS, name) ? NETS[name] : undefined;
   if (known === undefined) throw new ArgumentError('nets', `names out of ${benchNetNames.join(', ')}`, name);
   return { name, net: resnet({ depth: known.depth }), input: known.input };
+}
+
+/** What is trained: input and labels from Input layers "data" and "label", BatchNorm over the batch, to its loss. */
+export function asTraining({ name, net, input }: BenchNet): BenchNet {
+  const shape = [{ dim: [1, ...input] }, { dim: [1] }];
+  const data = { name: 'data', type: 'Input', top: ['data', 'label'], input_param: { shape } };
+  return { name, net: filterNet(trainingNet(net, { data: [data] }), { phase: 'TRAIN' }), input };
 }
 
 /** The net with another first dimension of its Input layers, for tools that take it from the file alone. */

@@ -1,26 +1,29 @@
 /** A report as one HTML page: plots and tables, no script, nothing from the network. */
 import { escapeHtml, factsTable, htmlPage, numbersTable } from '../html.ts';
 import { memoryChart, rooflineChart, throughputChart } from './charts.ts';
-import { imagesPerSecond, ownResult, type Report, type Result, ratio, shareOfPeak } from './report.ts';
+import {
+  type CaffeFigures,
+  caffeMilliseconds,
+  candidatesText,
+  type Group,
+  groupsOf,
+  imagesPerSecond,
+  type Report,
+  type Result,
+  ratio,
+  shareOfPeak,
+  shareOfSgemm,
+} from './report.ts';
 import { median } from './statistics.ts';
 
 /** The page. Drawing takes about a second. */
 export async function benchPage(report: Report): Promise<string> {
   const { machine, settings, versions, othersCores } = report;
-  const groups = [
-    ...new Map(report.results.map(({ net, batch }) => [`${net}, batch ${batch}`, { net, batch }])),
-  ];
   const sections: string[] = [];
-  for (const [title, { net, batch }] of groups)
-    sections.push(
-      section(
-        title,
-        `<figure>${await throughputChart(report, net, batch)}<figcaption>Bars are medians of ${settings.rounds} rounds, lines from the slowest round to the fastest.</figcaption></figure>
-<figure>${await memoryChart(report, net, batch)}<figcaption>The whole process's resident memory at its highest, interpreter included.</figcaption></figure>
-${resultTable(report, net, batch)}`,
-      ),
-    );
-  if (report.caffe.length > 0) sections.push(section('Caffe', caffeTable(report)));
+  for (const group of groupsOf(report)) {
+    const parts = group.results.length === 0 ? [] : await figures(group, settings.rounds);
+    sections.push(section(group.title, [...parts, resultTable(report, group), ...notes(group)].join('\n')));
+  }
   if (report.operations !== null)
     sections.push(
       section(
@@ -66,9 +69,61 @@ ${section('How it was measured', factsTable(facts))}
   });
 }
 
-function resultTable(report: Report, net: string, batch: number): string {
-  const own = ownResult(report, net, batch)!;
-  const share = ({ macs, quiet }: Result) => (2 * macs) / median(quiet.flat()) / 1e6 / report.sgemmGflops;
+async function figures(group: Group, rounds: number): Promise<string[]> {
+  return [
+    `<figure>${await throughputChart(group)}<figcaption>Bars are medians of ${rounds} rounds, lines from the slowest round to the fastest.</figcaption></figure>`,
+    `<figure>${await memoryChart(group)}<figcaption>The whole process's resident memory at its highest, interpreter included.</figcaption></figure>`,
+  ];
+}
+
+function notes({ task, caffe }: Group): string[] {
+  const lines = [
+    ...(task === 'training' ? ['A step is forward, loss, backward and update.'] : []),
+    ...(caffe.length === 0
+      ? []
+      : [
+          `Caffe's figures are means of <code>caffe time</code>${task === 'training' ? ', forward and backward without an update' : ', which goes backward too; compared is its forward'}.`,
+        ]),
+  ];
+  return lines.length === 0 ? [] : [`<p class="lead">${lines.join(' ')}</p>`];
+}
+
+function resultTable(report: Report, { task, batch, results, caffe }: Group): string {
+  const own = results[0];
+  const ofResult = (result: Result): string[] => {
+    const times = result.quiet.flat();
+    return [
+      result.engine,
+      imagesPerSecond(result.quiet, batch).toFixed(1),
+      median(times).toFixed(2),
+      Math.min(...times).toFixed(2),
+      Math.max(...times).toFixed(2),
+      percent(shareOfSgemm(result, report)),
+      result.firstAnswer.length === 0 ? '' : median(result.firstAnswer).toFixed(0),
+      result.peakBytes === null ? '' : (result.peakBytes / 1e6).toFixed(0),
+      result.eventLoop === null ? '' : result.eventLoop.p99.toFixed(2),
+      ratio(result, own!).toFixed(2),
+    ];
+  };
+  const ofCaffe = (figures: CaffeFigures): string[] => {
+    const { time, recordedOn } = figures;
+    const milliseconds = caffeMilliseconds(figures);
+    // The iterations' own times are of forward and backward together.
+    const ends = task === 'training' ? [Math.min, Math.max].map((end) => end(...time.forwardBackward)) : [];
+    const isHere = recordedOn === null && own !== undefined;
+    return [
+      `Caffe (${time.device ?? 'device not said'}), ${recordedOn === null ? 'in this run' : `recorded on ${recordedOn}`}`,
+      ((1000 * batch) / milliseconds).toFixed(1),
+      milliseconds.toFixed(2),
+      ends[0]?.toFixed(2) ?? '',
+      ends[1]?.toFixed(2) ?? '',
+      ...['', '', '', ''],
+      isHere ? (milliseconds / median(own.quiet.flat())).toFixed(2) : '',
+      time.averageForward.toFixed(1),
+      time.averageBackward.toFixed(1),
+    ];
+  };
+  const rows = [...results.map(ofResult), ...caffe.map(ofCaffe)];
   return numbersTable(
     [
       'engine',
@@ -81,38 +136,9 @@ function resultTable(report: Report, net: string, batch: number): string {
       'peak MB',
       'event loop p99 ms',
       "time over resnode's",
+      ...(caffe.length === 0 ? [] : ['forward ms', 'backward ms']),
     ],
-    report.results
-      .filter((each) => each.net === net && each.batch === batch)
-      .map((result) => {
-        const times = result.quiet.flat();
-        return [
-          result.engine,
-          imagesPerSecond(result.quiet, batch).toFixed(1),
-          median(times).toFixed(2),
-          Math.min(...times).toFixed(2),
-          Math.max(...times).toFixed(2),
-          percent(share(result)),
-          median(result.firstAnswer).toFixed(0),
-          result.peakBytes === null ? '' : (result.peakBytes / 1e6).toFixed(0),
-          result.eventLoop === null ? '' : result.eventLoop.p99.toFixed(2),
-          ratio(result, own).toFixed(2),
-        ];
-      }),
-  );
-}
-
-function caffeTable({ caffe }: Report): string {
-  return numbersTable(
-    ['net', 'batch', 'forward ms', 'backward ms', 'device', 'where'],
-    caffe.map(({ net, batch, time, recordedOn }) => [
-      net,
-      `${batch}`,
-      time.averageForward.toFixed(1),
-      time.averageBackward.toFixed(1),
-      time.device ?? 'not said',
-      recordedOn === null ? 'in this run' : `recorded on ${recordedOn}`,
-    ]),
+    rows,
   );
 }
 
@@ -127,7 +153,7 @@ function operationTable(report: Report): string {
         time.macs === 0 ? '' : ((2 * time.macs) / milliseconds / 1e6).toFixed(0),
         (time.bytes / milliseconds / 1e6).toFixed(1),
         percent(shareOfPeak(time, report)),
-        time.implementation,
+        candidatesText(time),
         time.nets.join(', '),
       ];
     }),

@@ -1,4 +1,4 @@
-/** The figures as JSON (`resnode-bench/2`) and as a table for people. */
+/** The figures as JSON (`resnode-bench/3`) and as a table for people. */
 import type { CaffeTime } from './caffe-time.ts';
 import { type Conditions, conditionLines } from './conditions.ts';
 import type { EventLoopDelay, OperationTime } from './job.ts';
@@ -6,7 +6,7 @@ import { median } from './statistics.ts';
 
 /** What `--json` writes. A field that changes its meaning changes the number at the end of the schema's name. */
 export interface Report extends Conditions {
-  readonly schema: 'resnode-bench/2';
+  readonly schema: 'resnode-bench/3';
   /** GB/s of a sum of two arrays that no cache holds, read and written; the best of all rounds. */
   readonly bandwidth: number;
   readonly results: readonly Result[];
@@ -15,8 +15,12 @@ export interface Report extends Conditions {
   readonly caffe: readonly CaffeFigures[];
 }
 
+/** What a run is: a net forward, or a training step (forward, loss, backward, update). */
+export type Task = 'forward' | 'training';
+
 /** One engine on one net at one batch size. Times in milliseconds a run (not an image). */
 export interface Result {
+  readonly task: Task;
   readonly engine: string;
   readonly net: string;
   readonly batch: number;
@@ -28,7 +32,7 @@ export interface Result {
   readonly busy: readonly (readonly number[])[] | null;
   /** The worst of the quiet rounds; null for an engine without an event loop. */
   readonly eventLoop: EventLoopDelay | null;
-  /** Engine opened, net and weights loaded from disk (page cache warm), first run; one a round. */
+  /** Engine opened, net and weights loaded from disk (page cache warm), first run; one a round. None where not measured. */
   readonly firstAnswer: readonly number[];
   /** Of a process that loads and runs, its interpreter included. The most of the rounds; null where it cannot be told. */
   readonly peakBytes: number | null;
@@ -36,6 +40,8 @@ export interface Result {
 
 /** What a real Caffe took: measured in this run by `--caffe`, or given as recorded elsewhere by `--caffe-figures`. */
 export interface CaffeFigures {
+  /** The net that was timed: as it is deployed, or as it is trained. `caffe time` goes backward in both, and never updates. */
+  readonly task: Task;
   readonly net: string;
   readonly batch: number;
   readonly time: CaffeTime;
@@ -43,13 +49,49 @@ export interface CaffeFigures {
   readonly recordedOn: string | null;
 }
 
+/** What was measured of one net at one batch size. */
+export interface Group {
+  /** `ResNet-50, batch 8`, with `training step` where it is one. */
+  readonly title: string;
+  readonly task: Task;
+  readonly batch: number;
+  /** The first engine's result is what the others are compared with. */
+  readonly results: readonly Result[];
+  readonly caffe: readonly CaffeFigures[];
+}
+
+/** The report by net, batch size and task, in the order of measuring. */
+export function groupsOf({ results, caffe }: Pick<Report, 'results' | 'caffe'>): Group[] {
+  const all = [...results, ...caffe];
+  return [...new Set(all.map(titleOf))].map((title) => {
+    const { task, batch } = all.find((each) => titleOf(each) === title)!;
+    const isOfIt = (each: Result | CaffeFigures) => titleOf(each) === title;
+    return { title, task, batch, results: results.filter(isOfIt), caffe: caffe.filter(isOfIt) };
+  });
+}
+
+/** `ResNet-50, batch 8`, with `training step` where it is one. */
+export const titleOf = ({ net, batch, task }: Pick<Result, 'net' | 'batch' | 'task'>): string =>
+  `${net}, batch ${batch}${task === 'training' ? ', training step' : ''}`;
+
+/** Milliseconds of what is compared with a run: Caffe's forward, or its forward and backward, which lack the update. */
+export const caffeMilliseconds = ({ task, time }: CaffeFigures): number =>
+  task === 'forward' ? time.averageForward : time.averageForwardBackward;
+
+/** Of sgemm, at the median. */
+export const shareOfSgemm = ({ macs, quiet }: Result, { sgemmGflops }: Pick<Report, 'sgemmGflops'>): number =>
+  (2 * macs) / median(quiet.flat()) / 1e6 / sgemmGflops;
+
 /** Images a second at the median of all rounds. */
 export function imagesPerSecond(rounds: readonly (readonly number[])[], batch: number): number {
   return (1000 * batch) / median(rounds.flat());
 }
 
 /** Of an operation, at its median: arithmetic against sgemm, or bytes against the bandwidth, whichever binds it. */
-export function shareOfPeak({ macs, bytes, milliseconds }: OperationTime, report: Report): number {
+export function shareOfPeak(
+  { macs, bytes, milliseconds }: OperationTime,
+  report: Pick<Report, 'sgemmGflops' | 'bandwidth'>,
+): number {
   const time = median(milliseconds);
   return Math.max((2 * macs) / time / 1e6 / report.sgemmGflops, bytes / time / 1e6 / report.bandwidth);
 }
@@ -61,20 +103,23 @@ export function table(report: Report): string {
     `${machine.processor}, ${machine.cores} cores, load ${machine.load.toFixed(2)}, governor ${machine.governor ?? 'unknown'}`,
     ...conditionLines(report, `; sum of large arrays: ${report.bandwidth.toFixed(1)} GB/s`),
   ];
-  for (const result of report.results) lines.push('', ...describe(result, report));
-  for (const figures of report.caffe) lines.push('', ...describeCaffe(figures, report));
+  for (const group of groupsOf(report)) {
+    for (const result of group.results) lines.push('', ...describe(result, group, report));
+    for (const figures of group.caffe) lines.push('', ...describeCaffe(figures, group));
+  }
   if (report.operations !== null) lines.push('', ...operationLines(report.operations, report));
   return lines.join('\n');
 }
 
-function describe(result: Result, report: Report): string[] {
-  const { engine, net, batch, quiet, busy, eventLoop, firstAnswer, peakBytes } = result;
+function describe(result: Result, { title, results }: Group, report: Report): string[] {
+  const { task, engine, batch, quiet, busy, eventLoop, firstAnswer, peakBytes } = result;
+  const [run, runs] = task === 'training' ? ['step', 'steps'] : ['run', 'runs'];
   const times = quiet.flat();
-  const share = (2 * result.macs) / median(times) / 1e6 / report.sgemmGflops;
+  const share = shareOfSgemm(result, report);
   const indent = ' '.repeat(2);
   const lines = [
-    `${net}, batch ${batch}, ${engine}: ${imagesPerSecond(quiet, batch).toFixed(1)} images/s`,
-    `${indent}a run: median ${ms(median(times))}, ${ms(Math.min(...times))} to ${ms(Math.max(...times))}, ${times.length} runs; ${percent(share)} of sgemm`,
+    `${title}, ${engine}: ${imagesPerSecond(quiet, batch).toFixed(1)} images/s`,
+    `${indent}a ${run}: median ${ms(median(times))}, ${ms(Math.min(...times))} to ${ms(Math.max(...times))}, ${times.length} ${runs}; ${percent(share)} of sgemm`,
     `${indent}disk to first answer ${ms(median(firstAnswer))}; peak memory ${peakBytes === null ? 'unknown' : `${(peakBytes / 1e6).toFixed(0)} MB`}`,
   ];
   if (eventLoop !== null)
@@ -87,8 +132,8 @@ function describe(result: Result, report: Report): string[] {
       `${indent}beside a busy core: ${beside.toFixed(1)} images/s, ${percent(beside / imagesPerSecond(quiet, batch))} of quiet`,
     );
   }
-  const own = ownResult(report, net, batch);
-  if (own !== undefined && own !== result) {
+  const own = results[0]!;
+  if (own !== result) {
     const besides =
       busy === null || own.busy === null
         ? ''
@@ -98,26 +143,23 @@ function describe(result: Result, report: Report): string[] {
   return lines;
 }
 
-/** The first engine's result on a net: what the others are compared with. */
-export function ownResult(report: Report, net: string, batch: number): Result | undefined {
-  return report.results.find((each) => each.net === net && each.batch === batch);
-}
-
 /** How many times as long as `own` a result takes, by medians. */
 export function ratio(result: Result, own: Result): number {
   return median(result.quiet.flat()) / median(own.quiet.flat());
 }
 
-function describeCaffe({ net, batch, time, recordedOn }: CaffeFigures, report: Report): string[] {
+function describeCaffe(figures: CaffeFigures, { title, task, results }: Group): string[] {
+  const { time, recordedOn } = figures;
   const place = recordedOn === null ? 'in this run' : `recorded on ${recordedOn}`;
   const lines = [
-    `${net}, batch ${batch}, Caffe (${time.device ?? 'device not said'}), ${place}: forward ${ms(time.averageForward)}, backward ${ms(time.averageBackward)}, ${time.iterations} iterations`,
+    `${title}, Caffe (${time.device ?? 'device not said'}), ${place}: forward ${ms(time.averageForward)}, backward ${ms(time.averageBackward)}, ${time.iterations} iterations`,
   ];
-  const own = ownResult(report, net, batch);
-  if (own !== undefined && recordedOn === null)
-    lines.push(
-      `  its forward over ${own.engine}'s: ${(time.averageForward / median(own.quiet.flat())).toFixed(2)}`,
-    );
+  const own = results[0];
+  if (own !== undefined && recordedOn === null) {
+    const what = task === 'forward' ? 'forward' : 'forward and backward, without an update,';
+    const over = caffeMilliseconds(figures) / median(own.quiet.flat());
+    lines.push(`  its ${what} over ${own.engine}'s: ${over.toFixed(2)}`);
+  }
   return lines;
 }
 
@@ -128,10 +170,19 @@ function operationLines(operations: NonNullable<Report['operations']>, report: R
       const milliseconds = median(time.milliseconds);
       const gflops = time.macs === 0 ? '' : ((2 * time.macs) / milliseconds / 1e6).toFixed(0);
       const share = percent(shareOfPeak(time, report));
-      return `${milliseconds.toFixed(3).padStart(9)} ms ${gflops.padStart(5)} ${(time.bytes / milliseconds / 1e6).toFixed(1).padStart(6)} ${share.padStart(5)}  ${time.name}  (${time.implementation})`;
+      return `${milliseconds.toFixed(3).padStart(9)} ms ${gflops.padStart(5)} ${(time.bytes / milliseconds / 1e6).toFixed(1).padStart(6)} ${share.padStart(5)}  ${time.name}  (${candidatesText(time)})`;
     }),
   ];
 }
 
-const ms = (value: number) => `${value.toFixed(value < 10 ? 2 : 1)} ms`;
+/** The implementation; where several were timed, all with their medians, the chosen one first. */
+export function candidatesText({ implementation, candidates }: OperationTime): string {
+  if (candidates.length < 2) return implementation;
+  return [...candidates]
+    .sort((a, b) => Number(b.implementation === implementation) - Number(a.implementation === implementation))
+    .map((each) => `${each.implementation} ${ms(median(each.milliseconds))}`)
+    .join(', ');
+}
+
+const ms = (value: number) => `${value.toFixed(value < 1 ? 3 : value < 10 ? 2 : 1)} ms`;
 const percent = (share: number) => `${(100 * share).toFixed(0)}%`;

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { printPrototxt } from '../caffe/print.ts';
 import { ResnodeError } from '../errors.ts';
+import { SGD_UPDATE } from '../runtime/plan-training.ts';
 import { runCaffeTime } from './caffe-time.ts';
 import { othersCores } from './conditions.ts';
 import { type Engine, findEngines } from './engines.ts';
@@ -14,20 +15,23 @@ import {
   type Answers,
   besideBusyCore,
   type EventLoopDelay,
+  type Job,
   type Measured,
   measure,
   measureCeilings,
 } from './job.ts';
 import { commit, describeMachine } from './machine.ts';
-import { type BenchNet, benchNet, withBatch } from './nets.ts';
+import { asTraining, type BenchNet, benchNet, withBatch } from './nets.ts';
+import { findDifference } from './outputs.ts';
 import { type Arithmetic, prepare } from './prepare.ts';
-import type { CaffeFigures, Report, Result } from './report.ts';
-import { relativeDifference } from './statistics.ts';
+import type { CaffeFigures, Report, Result, Task } from './report.ts';
 
 export interface BenchOptions {
   /** Names out of `benchNetNames`. */
   readonly nets: readonly string[];
   readonly batches: readonly number[];
+  /** A run forward, or a training step: forward, loss, backward, SGD with momentum. */
+  readonly task: Task;
   readonly threads: number;
   /** How often the engines take turns. */
   readonly rounds: number;
@@ -45,6 +49,9 @@ export interface BenchOptions {
   readonly onProgress?: (text: string) => void;
 }
 
+// So small that it hardly matters to the losses where rounding has led the gradients.
+const TRAINING: Job['training'] = { rate: 1e-5, update: SGD_UPDATE };
+
 interface Taken {
   readonly engine: Engine;
   readonly first: Answers['firstAnswer'][];
@@ -54,15 +61,20 @@ interface Taken {
 
 /**
  * Measures. Takes minutes, in processes of its own; blocks this one.
- * @throws ResnodeError `bench/outputs-differ` where an engine's first answer is not resnode's: what is not the same is
- * not worth timing. ArgumentError for unknown nets.
+ * @throws ResnodeError `bench/outputs-differ` where an engine's first answer, or the losses of its first training steps,
+ * are not resnode's: what is not the same is not worth timing. ArgumentError for unknown nets.
  */
 export async function runBench(options: BenchOptions): Promise<Report> {
   const { threads, rounds, batches, onProgress = () => {} } = options;
   const folder = mkdtempSync(join(tmpdir(), 'resnode-bench-'));
   try {
     const machine = describeMachine();
-    const engines = findEngines(options.python);
+    const trains = options.task === 'training';
+    const engines = findEngines(options.python).map((engine) =>
+      trains && !engine.trains && engine.absent === null
+        ? { ...engine, absent: 'it does not train' }
+        : engine,
+    );
     const present = engines.filter(({ absent }) => absent === null);
     const versions: Record<string, string> = { node: process.versions.node };
     for (const { name, version } of present) if (version !== null) versions[name] = version;
@@ -71,9 +83,10 @@ export async function runBench(options: BenchOptions): Promise<Report> {
     const results: Result[] = [];
     const caffe: CaffeFigures[] = [...options.caffeFigures];
     const nets = options.nets.map(benchNet);
-    for (const net of nets) {
+    for (const each of nets) {
+      const net = trains ? asTraining(each) : each;
       onProgress(`${net.name}: writing its files`);
-      const arithmetic = prepare(net, batches, folder);
+      const arithmetic = prepare(net, batches, folder, trains ? 'TRAIN' : 'TEST');
       for (const [i, batch] of batches.entries()) {
         const taken: Taken[] = present.map((engine) => ({ engine, first: [], quiet: [], busy: [] }));
         const context: Context = { options, folder, net, batch, others, ceilings };
@@ -84,7 +97,7 @@ export async function runBench(options: BenchOptions): Promise<Report> {
         }
         for (const each of taken) {
           Object.assign(versions, each.first[0]!.versions);
-          results.push(resultOf(each, net, batch, arithmetic[i]!, options.busy));
+          results.push(resultOf(each, context, arithmetic[i]!));
         }
         if (options.caffe !== null) {
           onProgress(`${net.name}, batch ${batch}, Caffe`);
@@ -93,7 +106,7 @@ export async function runBench(options: BenchOptions): Promise<Report> {
       }
     }
     return {
-      schema: 'resnode-bench/2',
+      schema: 'resnode-bench/3',
       date: new Date().toISOString(),
       commit: commit(),
       machine,
@@ -130,7 +143,7 @@ function ask<What extends keyof Answers>(
   { options, folder, net, batch }: Context,
 ): Measured<Answers[What]> {
   const runs = Math.max(4, Math.ceil((net.input[1] > 64 ? 24 : 200) / batch));
-  const { threads } = options;
+  const { threads, task } = options;
   return measure({
     what,
     engine: name,
@@ -141,6 +154,7 @@ function ask<What extends keyof Answers>(
     batch,
     threads,
     runs,
+    training: task === 'training' ? TRAINING : null,
   });
 }
 
@@ -148,11 +162,11 @@ function ask<What extends keyof Answers>(
 function checkOutputs(taken: readonly Taken[], context: Context): void {
   const outputs = taken.map(({ engine }) => ask('firstAnswer', engine, context).answer.output);
   for (const [k, output] of outputs.entries()) {
-    const difference = relativeDifference(output, outputs[0]!);
-    if (!(difference < 1e-4))
+    const difference = findDifference(context.options.task, output, outputs[0]!);
+    if (difference !== null)
       throw new ResnodeError(
         'bench/outputs-differ',
-        `${context.net.name}: ${taken[k]!.engine.name} and ${taken[0]!.engine.name} differ by ${difference} of the largest output, expected less than 1e-4`,
+        `${context.net.name}: ${taken[k]!.engine.name} and ${taken[0]!.engine.name} ${difference}`,
       );
   }
 }
@@ -171,21 +185,20 @@ function measureRound(taken: readonly Taken[], context: Context): void {
 
 function resultOf(
   { engine, first, quiet, busy }: Taken,
-  net: BenchNet,
-  batch: number,
+  { options, net, batch }: Context,
   arithmetic: Arithmetic,
-  isBusy: boolean,
 ): Result {
   const peaks = first.map(({ peakBytes }) => peakBytes).filter((bytes) => bytes !== null);
   const late = quiet.map(({ eventLoop }) => eventLoop).filter((delay) => delay !== null);
   const worst = (name: keyof EventLoopDelay) => Math.max(...late.map((delay) => delay[name]));
   return {
+    task: options.task,
     engine: engine.name,
     net: net.name,
     batch,
     macs: engine.rewrites ? arithmetic.rewritten : arithmetic.written,
     quiet: quiet.map(({ milliseconds }) => milliseconds),
-    busy: isBusy ? busy.map(({ milliseconds }) => milliseconds) : null,
+    busy: options.busy ? busy.map(({ milliseconds }) => milliseconds) : null,
     eventLoop: late.length === 0 ? null : { median: worst('median'), p99: worst('p99'), max: worst('max') },
     firstAnswer: first.map(({ milliseconds }) => milliseconds),
     peakBytes: peaks.length > 0 ? Math.max(...peaks) : null,
@@ -199,7 +212,7 @@ async function measureCaffe(caffe: string, { folder, net, batch, options }: Cont
     threads: options.threads,
     iterations: Math.max(4, Math.ceil(24 / batch)),
   });
-  return { net: net.name, batch, time, recordedOn: null };
+  return { task: options.task, net: net.name, batch, time, recordedOn: null };
 }
 
 function measureOperations(
@@ -218,6 +231,7 @@ function measureOperations(
     batch,
     threads: options.threads,
     runs: 9,
+    training: null,
   } as const;
   const { answer } = measure({ ...job, net: nets.map(({ name }) => name).join(',') });
   return { batch, times: answer };

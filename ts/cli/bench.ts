@@ -2,9 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
-import { compareReports, readReport } from '../bench/compare.ts';
+import { compareReports } from '../bench/compare.ts';
 import { benchNetNames } from '../bench/nets.ts';
 import { benchPage } from '../bench/page.ts';
+import { readReport } from '../bench/read-report.ts';
 import { type CaffeFigures, table } from '../bench/report.ts';
 import { runBench } from '../bench/run-bench.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
@@ -16,6 +17,7 @@ interface Flags {
   batches: number[];
   threads: number;
   rounds: number;
+  train?: boolean;
   busy?: boolean;
   operations?: boolean;
   python?: string;
@@ -34,6 +36,7 @@ export function bench(): Command {
     )
     .option('--nets <names>', `out of ${benchNetNames.join(', ')}`, names, ['ResNet-50'])
     .option('--batches <list>', 'batch sizes, by commas', counts, [1, 8])
+    .option('--train', 'a training step instead of a run forward: forward, loss, backward, SGD with momentum')
     .option('--threads <n>', 'threads of every engine', integer(1), availableParallelism())
     .option('--rounds <n>', 'how often the engines take turns', integer(1), 5)
     .option('--busy', 'also with one core kept busy by another process')
@@ -41,13 +44,14 @@ export function bench(): Command {
     .option('--python <path>', 'a Python that has torch')
     .option('--caffe <path>', "a Caffe build's tool")
     .option('--caffe-figures <file>', 'JSON of figures that a Caffe gave before, shown as recorded')
-    .option('--json <file>', 'write the report here (schema resnode-bench/2)')
+    .option('--json <file>', 'write the report here (schema resnode-bench/3)')
     .option('--html <file>', 'write it as a page with plots here')
     .addHelpText(
       'after',
       `
 Examples:
   resnode bench --nets ResNet-50 --batches 1,8 --threads 2 --json now.json --html now.html
+  resnode bench --train --nets CIFAR-20 --batches 128 --python venv/bin/python
   resnode bench --python venv/bin/python --caffe caffe/build/tools/caffe
   resnode bench compare before.json now.json`,
     )
@@ -55,6 +59,7 @@ Examples:
       const report = await runBench({
         nets: flags.nets,
         batches: flags.batches,
+        task: flags.train ? 'training' : 'forward',
         threads: flags.threads,
         rounds: flags.rounds,
         busy: flags.busy ?? false,
@@ -88,18 +93,22 @@ function compareCommand(): Command {
     });
 }
 
+const FORWARD = { task: 'forward' } as const;
+
 function readCaffeFigures(file: string): CaffeFigures[] {
   const expected =
-    'JSON: [{ "net", "batch", "recordedOn": "the machine", "time": what `parseCaffeTime` returns }, …]';
+    'JSON: [{ "task": "forward" (or "training"), "net", "batch", "recordedOn": "the machine", "time": what `parseCaffeTime` returns }, …]';
   try {
-    const figures = JSON.parse(readFileSync(file, 'utf8')) as CaffeFigures[];
-    const isGood = ({ net, batch, time, recordedOn }: CaffeFigures) =>
+    const read = JSON.parse(readFileSync(file, 'utf8')) as CaffeFigures[];
+    const figures = Array.isArray(read) ? read.map((each) => ({ ...FORWARD, ...each })) : null;
+    const isGood = ({ task, net, batch, time, recordedOn }: CaffeFigures) =>
+      ['forward', 'training'].includes(task) &&
       typeof net === 'string' &&
       Number.isInteger(batch) &&
       typeof recordedOn === 'string' &&
       Number.isFinite(time?.averageForward) &&
       Number.isFinite(time.averageBackward);
-    if (Array.isArray(figures) && figures.every(isGood)) return figures;
+    if (figures?.every(isGood)) return figures;
   } catch (error) {
     throw new ArgumentError('--caffe-figures', expected, `${file}: ${(error as Error).message}`);
   }
