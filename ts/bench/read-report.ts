@@ -6,6 +6,8 @@ import type { CaffeFigures, Report, Result } from './report.ts';
 
 /** What reports of every schema say. */
 export interface RecordedReport extends Omit<Report, 'schema' | 'bandwidth'> {
+  /** The schema that it was written with. */
+  readonly schema: string;
   /** Null where it was not measured: before resnode-bench/2. */
   readonly bandwidth: number | null;
 }

@@ -1,0 +1,139 @@
+/** Recorded reports as the README shows them: one paragraph of conditions and one table each. */
+import { fileURLToPath } from 'node:url';
+import { type RecordedReport, readReport } from '../ts/bench/read-report.ts';
+import {
+  caffeMilliseconds,
+  type Group,
+  groupsOf,
+  imagesPerSecond,
+  type Result,
+  ratio,
+  shareOfPeak,
+  shareOfSgemm,
+} from '../ts/bench/report.ts';
+import { median } from '../ts/bench/statistics.ts';
+
+const BEGIN =
+  '<!-- Written by `npm run readme-figures` from the files that it names; not to be edited by hand. -->';
+const END = '<!-- The end of what `npm run readme-figures` writes. -->';
+
+/** Schemas of a runner that gave each engine weights of its own. */
+const UNCOMPARED = ['resnode-train-bench/1'];
+
+/**
+ * A text with the figures of reports between its two markers, in the place of what was there.
+ * @param files Reports, as paths from `folder`; named so in the text.
+ * @throws Error where the text lacks a marker; as `readReport`
+ */
+export function withFigures(text: string, files: readonly string[], folder: URL): string {
+  const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)];
+  if (begin < 0 || end < begin) throw new Error(`expected the lines "${BEGIN}" and "${END}", in this order`);
+  const sections = files.map((file) => section(readReport(fileURLToPath(new URL(file, folder))), file));
+  return `${text.slice(0, begin + BEGIN.length)}\n\n${sections.join('\n\n')}\n\n${text.slice(end)}`;
+}
+
+/** @param file Where the report lies. */
+function section(report: RecordedReport, file: string): string {
+  const told = [conditions(report, file), ...operations(report)].join(';\n');
+  return [`${told}:`, '', ...table(report)].join('\n');
+}
+
+function conditions(report: RecordedReport, file: string): string {
+  const { date, commit, machine, settings, versions, sgemmGflops, bandwidth, othersCores } = report;
+  const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  const changed = commit?.endsWith('+') ? ' with changes' : '';
+  const memory = bandwidth === null ? '' : `, memory ${bandwidth.toFixed(1)} GB/s`;
+  const flag = ['avx512f', 'avx2', 'sve', 'asimd'].find((each) => machine.flags.includes(each));
+  const widest = flag === undefined ? '' : ` with ${flag}`;
+  return [
+    `${date.slice(0, 10)}, ${machine.processor}${widest}, ${machine.cores} cores, ${machine.system};`,
+    commit === null ? 'not in a checkout;' : `commit ${commit.slice(0, 10)}${changed};`,
+    `${settings.threads} threads, ${settings.precision}, ${settings.rounds} rounds in turn; ${named.join(', ')};`,
+    ...(UNCOMPARED.includes(report.schema) ? ['outputs were not compared;'] : []),
+    `sgemm ${sgemmGflops.toFixed(0)} GFLOP/s${memory};`,
+    `other processes took ${othersCores.mean.toFixed(2)} cores, ${othersCores.max.toFixed(2)} at worst ([all figures](${file}))`,
+  ].join('\n');
+}
+
+function operations({ operations: found, sgemmGflops, bandwidth }: RecordedReport): string[] {
+  if (found === null || bandwidth === null) return [];
+  const shares = found.times.map((time) => shareOfPeak(time, { sgemmGflops, bandwidth }));
+  const [least, middle, most] = [Math.min(...shares), median(shares), Math.max(...shares)].map(percent);
+  return [
+    `the ${shares.length} different operations, each by itself at batch ${found.batch}, reach ${middle} in the median of what binds them, sgemm or memory (${least} to ${most})`,
+  ];
+}
+
+interface Column {
+  readonly head: string;
+  /** Empty where it was not measured; a column that is empty for all is left out. */
+  readonly cell: (result: Result, own: Result, report: RecordedReport) => string;
+}
+
+const COLUMNS: readonly Column[] = [
+  { head: 'median ms', cell: ({ quiet }) => median(quiet.flat()).toFixed(1) },
+  {
+    head: 'medians of the rounds',
+    cell: ({ quiet }) => {
+      const medians = quiet.map(median);
+      return `${Math.min(...medians).toFixed(1)} to ${Math.max(...medians).toFixed(1)}`;
+    },
+  },
+  { head: 'images/s', cell: ({ quiet, batch }) => imagesPerSecond(quiet, batch).toFixed(1) },
+  { head: "× resnode's time", cell: (result, own) => ratio(result, own).toFixed(2) },
+  { head: 'of sgemm', cell: (result, _, report) => percent(shareOfSgemm(result, report)) },
+  {
+    head: 'peak MB',
+    cell: ({ peakBytes }) => (peakBytes === null ? '' : (peakBytes / 1e6).toFixed(0)),
+  },
+  {
+    head: 'images/s beside a busy core',
+    cell: ({ busy, batch }) => (busy === null ? '' : imagesPerSecond(busy, batch).toFixed(1)),
+  },
+  {
+    head: 'disk to first answer, ms',
+    cell: ({ firstAnswer }) => (firstAnswer.length === 0 ? '' : median(firstAnswer).toFixed(0)),
+  },
+  {
+    head: 'event loop late, median ms',
+    cell: ({ eventLoop }) => (eventLoop === null ? '' : eventLoop.median.toFixed(1)),
+  },
+];
+
+function table(report: RecordedReport): string[] {
+  const groups = groupsOf(report);
+  const rows = groups.flatMap((group) => [...resultRows(group, report), ...caffeRows(group)]);
+  const isSaid = (column: number) => column < 2 || rows.some((row) => row[column] !== '');
+  const line = (cells: readonly string[]) => `| ${cells.filter((_, i) => isSaid(i)).join(' | ')} |`;
+  const heads = ['', '', ...COLUMNS.map(({ head }) => head)];
+  return [line(heads), line(heads.map((_, i) => (i < 2 ? '---' : '--:'))), ...rows.map(line)];
+}
+
+const resultRows = ({ title, results }: Group, report: RecordedReport): string[][] =>
+  results.map((result, i) => [
+    i === 0 ? title : '',
+    result.engine,
+    ...COLUMNS.map(({ cell }) => cell(result, results[0]!, report)),
+  ]);
+
+// Of another machine no ratio is told.
+const caffeRows = ({ title, batch, results, caffe }: Group): string[][] =>
+  caffe.map((figures, i) => {
+    const milliseconds = caffeMilliseconds(figures);
+    const { time, task, recordedOn } = figures;
+    const what = `mean of ${task === 'forward' ? 'forward' : 'forward and backward'}`;
+    const own = recordedOn === null ? results[0] : undefined;
+    const cells = [
+      milliseconds.toFixed(1),
+      '',
+      ((1000 * batch) / milliseconds).toFixed(1),
+      own === undefined ? '' : (milliseconds / median(own.quiet.flat())).toFixed(2),
+    ];
+    return [
+      results.length === 0 && i === 0 ? title : '',
+      `Caffe (${[time.device, recordedOn, what].filter((part) => part !== null).join(', ')})`,
+      ...COLUMNS.map((_, column) => cells[column] ?? ''),
+    ];
+  });
+
+const percent = (share: number) => `${(100 * share).toFixed(0)}%`;
