@@ -64,7 +64,7 @@ export interface OperationTime extends Candidate {
   readonly macs: number;
   /** Bytes of inputs, outputs and weights, each counted once. */
   readonly bytes: number;
-  /** Every implementation that was timed, the chosen one among them. */
+  /** Every implementation that was timed, the chosen one first: for products those of `kernels: "oneDNN"` too. */
   readonly candidates: readonly Candidate[];
 }
 

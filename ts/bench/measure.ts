@@ -115,29 +115,36 @@ const measurements: { [What in keyof Answers]: (job: Job) => Promise<Answers[Wha
     return { gflops: (2 * 2048 ** 3) / product / 1e6, bandwidth: (3 * 4 * 2 ** 24) / sum / 1e6 };
   },
 
+  // On one device after the other, so that no device's threads wait beside another's.
   async operations({ net, batch, threads, runs }) {
     const { openDevice } = await library();
     const { compileOperation } = await singleOperations();
     const { caseList, benchNet } = await cases();
-    await using device = await openDevice('cpu', { threads });
-    const answers: OperationTime[] = [];
-    const time = async (operation: Parameters<typeof compileOperation>[1]): Promise<Candidate> => {
-      await using model = await compileOperation(device, operation);
-      const inputs = Object.fromEntries(
-        Object.entries(operation.inputs).map(([name, { data }]) => [name, data]),
-      );
-      const rounds: number[] = [];
-      // The sum of all steps: a conversion of the layout is a part of what it takes.
-      for (let i = 0; i < runs + 2; i++)
-        rounds.push((await model.time(inputs)).reduce((sum, { milliseconds }) => sum + milliseconds, 0));
-      const implementations = new Set(model.plan().operations.map((each) => each.implementation));
-      return { implementation: [...implementations].join(' + '), milliseconds: rounds.slice(2) };
-    };
-    for (const { make, ...item } of caseList(net.split(',').map(benchNet), batch)) {
-      const chosen = await time(make());
-      answers.push({ ...item, ...chosen, candidates: [chosen] });
+    const all = caseList(net.split(',').map(benchNet), batch);
+    const timed = all.map((): Candidate[] => []);
+    for (const options of [{}, { kernels: 'oneDNN' }] as const) {
+      await using device = await openDevice('cpu', { threads, ...options });
+      for (const [i, { make, macs }] of all.entries()) {
+        // Whose kernels are asked for matters to products alone.
+        if ('kernels' in options && macs === 0) continue;
+        const operation = make();
+        await using model = await compileOperation(device, operation);
+        const inputs = Object.fromEntries(
+          Object.entries(operation.inputs).map(([name, { data }]) => [name, data]),
+        );
+        const implementations = new Set(model.plan().operations.map((each) => each.implementation));
+        const implementation = [...implementations].join(' + ');
+        if (timed[i]!.some((each) => each.implementation === implementation)) continue;
+        const rounds: number[] = [];
+        // The sum of all steps: a conversion of the layout is a part of what it takes.
+        for (let run = 0; run < runs + 2; run++)
+          rounds.push((await model.time(inputs)).reduce((sum, { milliseconds }) => sum + milliseconds, 0));
+        timed[i]!.push({ implementation, milliseconds: rounds.slice(2) });
+      }
     }
-    return answers;
+    return all.map(
+      ({ make: _, ...item }, i): OperationTime => ({ ...item, ...timed[i]![0]!, candidates: timed[i]! }),
+    );
   },
 };
 
