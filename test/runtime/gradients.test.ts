@@ -189,6 +189,7 @@ const cases: Record<string, (choice: Choice) => Omit<GradientCheck, 'seed'>> = {
     const shape = choice.shape();
     return { net: input('a', shape) + input('b', shape) + layer('EuclideanLoss', '', ['a', 'b'], ['loss']) };
   },
+  Dropout: smooth('Dropout', 'dropout_param { dropout_ratio: 0.4 }'),
   Concat: (choice) => {
     const shape = choice.shape();
     const axis = choice.integer(0, 3);

@@ -134,6 +134,8 @@ export type Operation =
   | { readonly kind: 'power'; readonly power: number; readonly scale: number; readonly shift: number }
   /** slope [C], or [] (one for all) with channelShared; channels on axis 1. */
   | { readonly kind: 'prelu'; readonly slope: ParameterId; readonly channelShared: boolean }
+  /** Phase TRAIN: of its input, `ratio` (by chance) becomes 0 and the rest is divided by 1 − ratio. */
+  | { readonly kind: 'dropout'; readonly ratio: number }
   /** n-ary; coefficients are for sum. Where inputs of max are equal the value is the same whichever wins. */
   | {
       readonly kind: 'eltwise';
@@ -191,7 +193,7 @@ export type Operation =
       readonly beta: number;
       readonly k: number;
     }
-  /** The identity at inference; what becomes of Dropout and Split. Removed by the first pass. */
+  /** The identity at inference; what becomes of Dropout in phase TEST and of Split. Removed by the first pass. */
   | { readonly kind: 'identity' };
 
 export interface Node {

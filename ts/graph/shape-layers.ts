@@ -178,9 +178,14 @@ export function power(context: LayerContext): Built {
 }
 
 export function dropout(context: LayerContext): Built {
-  if (context.state.phase === 'TRAIN')
-    context.fail('unsupported', 'Dropout in phase TRAIN is not supported; no residual net has one');
-  return same({ kind: 'identity' })(context);
+  if (context.state.phase === 'TEST') return same({ kind: 'identity' })(context);
+  const { dropout_ratio: ratio } = withDefaults<{ dropout_ratio: number }>(
+    'DropoutParameter',
+    context.layer.dropout_param,
+  );
+  if (!(ratio >= 0 && ratio < 1))
+    context.fail('dropout-ratio', `dropout_ratio must be at least 0 and below 1, found ${ratio}`);
+  return same({ kind: 'dropout', ratio })(context);
 }
 
 export function split(context: LayerContext): Built {

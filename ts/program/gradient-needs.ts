@@ -29,6 +29,7 @@ export function isDifferentiable(
     case 'update':
       return false;
     case 'softmaxLoss':
+    case 'dropout':
       return index === 0;
     case 'pooling':
     case 'batchNorm':
@@ -78,6 +79,8 @@ export function readAgain(
         inputs: inputs(operation.power !== 0 && operation.power !== 1 && operation.scale !== 0),
         outputs: outputs(),
       };
+    case 'dropout':
+      return { inputs: inputs(false, true), outputs: outputs() };
     case 'eltwise':
       return {
         inputs: operation.inputs.map(() => operation.operation !== 'sum'),

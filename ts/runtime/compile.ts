@@ -19,7 +19,7 @@ import { runPasses } from '../passes/index.ts';
 import { lower, type ParameterRecipe } from '../program/lower.ts';
 import { packWeights } from '../program/pack-weights.ts';
 import { type MemoryPlan, planMemory } from '../program/plan-memory.ts';
-import type { ParameterData, Program } from '../program/program.ts';
+import type { ParameterData, Program, TensorId } from '../program/program.ts';
 
 export interface CompileOptions extends GraphOptions {
   readonly outputs?: readonly string[];
@@ -28,7 +28,7 @@ export interface CompileOptions extends GraphOptions {
   readonly precision?: Precision;
   readonly deterministic?: boolean;
   readonly tune?: boolean;
-  /** Of the fillers. Default 1. */
+  /** Of the fillers and of Dropout. Default 1. */
   readonly seed?: number;
   /** Made of a calibration and the weights. @internal */
   readonly quantization?: NativeQuantization;
@@ -42,6 +42,8 @@ export interface Lowered {
   readonly graph: Graph;
   readonly program: Program;
   readonly recipes: readonly ParameterRecipe[];
+  /** The input of Dropout that says which pass it is, behind the net's own; null: there is none. */
+  readonly pass: TensorId | null;
   /** Names of `program.outputs`. */
   readonly names: readonly string[];
 }
@@ -65,7 +67,7 @@ export function lowerNet(net: NetParameter, options: CompileOptions): Lowered {
   const asked = options.outputs === undefined ? written : withOutputs(written, options.outputs);
   const graph = (options.optimize ?? options.phase !== 'TRAIN') ? runPasses(asked) : asked;
   const names = options.outputs ?? written.outputs.map((id) => written.values[id]!.blob);
-  return { written, graph, names, ...lower(graph) };
+  return { written, graph, names, ...lower(graph, options) };
 }
 
 /** Chooses implementations and lays out the memory; takes none of it. @throws DeviceError */

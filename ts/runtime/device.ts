@@ -154,7 +154,7 @@ export class Device {
   async train(options: TrainOptions): Promise<Trainer> {
     checkTrainOptions(options);
     const phase = options.phase ?? 'TRAIN';
-    const asked = { ...options, phase, isShared: this.communicator !== null };
+    const asked = { ...options, phase, ...this.#rank };
     const net = readModel(asked);
     const lowered = lowerTraining(net, asked);
     const weights = await readGivenWeights(options.weights);
@@ -178,7 +178,7 @@ export class Device {
   /** What `train` would take and use, without taking it: no weights are read. @throws as `plan` */
   async planTraining(options: Omit<TrainOptions, 'weights' | 'history'>): Promise<ModelPlan> {
     checkTrainOptions(options);
-    const asked = { ...options, phase: options.phase ?? 'TRAIN', isShared: this.communicator !== null };
+    const asked = { ...options, phase: options.phase ?? ('TRAIN' as const), ...this.#rank };
     try {
       const planned = await this.#plan(lowerTraining(readModel(asked), asked), {});
       const description = describePlan(planned);
@@ -249,6 +249,10 @@ export class Device {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.dispose();
+  }
+
+  get #rank(): { readonly rank?: number } {
+    return this.communicator === null ? {} : { rank: this.communicator.rank };
   }
 
   /** @param data Null: as if all weights were 1, which changes no size. */

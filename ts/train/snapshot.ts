@@ -17,7 +17,7 @@ import { findFile } from './solver-nets.ts';
 export interface ExtraState {
   readonly format: 'resnode-solver-state/1';
   readonly iteration: number;
-  /** Of the data (and of fillers, which a resumed run has no use for). */
+  /** Of the data and of Dropout (and of fillers, which a resumed run has no use for). */
   readonly seed: number;
   /** `DataSource.state()` of the training net and of each test net. */
   readonly data: { readonly train: unknown; readonly tests: readonly unknown[] };
