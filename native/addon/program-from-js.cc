@@ -122,7 +122,7 @@ const std::map<std::string, Reader>& readers() {
          return Eltwise{operation == "prod"  ? EltwiseKind::prod
                         : operation == "max" ? EltwiseKind::max
                                              : EltwiseKind::sum,
-                        numbers<float>(o.Get("coefficients")), relu(o)};
+                        numbers<float>(o.Get("coefficients")), boolean(o, "stableProdGrad"), relu(o)};
        }},
       {"pooling",
        [](const Napi::Object& o) -> Attributes {

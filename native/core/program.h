@@ -107,6 +107,7 @@ enum class EltwiseKind { sum, prod, max };
 struct Eltwise {
   EltwiseKind operation = EltwiseKind::sum;
   std::vector<float> coefficients;  // one an input (all 1 where Caffe gives none)
+  bool stableProdGrad = true;
   std::optional<FusedRelu> relu;
 };
 

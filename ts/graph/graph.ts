@@ -141,6 +141,8 @@ export type Operation =
       readonly kind: 'eltwise';
       readonly operation: 'sum' | 'prod' | 'max';
       readonly coefficients: readonly number[];
+      /** Of prod: the diff is the product of the other inputs; else the output over the input, NaN where that is 0. */
+      readonly stableProdGrad: boolean;
       readonly relu: FusedRelu | null;
     }
   /**

@@ -4,10 +4,11 @@ import { type Built, canonicalAxis, type LayerContext, type Shape, showShape, si
 import type { Operation } from './graph.ts';
 
 export function eltwise(context: LayerContext): Built {
-  const p = withDefaults<{ operation: 'PROD' | 'SUM' | 'MAX'; coeff?: number[] }>(
-    'EltwiseParameter',
-    context.layer.eltwise_param,
-  );
+  const p = withDefaults<{
+    operation: 'PROD' | 'SUM' | 'MAX';
+    coeff?: number[];
+    stable_prod_grad: boolean;
+  }>('EltwiseParameter', context.layer.eltwise_param);
   const names = context.layer.bottom ?? [];
   const shape = context.shapes[0]!;
   context.shapes.forEach((other, i) => {
@@ -31,6 +32,7 @@ export function eltwise(context: LayerContext): Built {
       kind: 'eltwise',
       operation: p.operation.toLowerCase() as 'sum' | 'prod' | 'max',
       coefficients: context.shapes.map((_, i) => coefficients[i] ?? 1),
+      stableProdGrad: p.stable_prod_grad,
       relu: null,
     },
     tops: [shape],

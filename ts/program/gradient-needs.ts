@@ -84,7 +84,7 @@ export function readAgain(
     case 'eltwise':
       return {
         inputs: operation.inputs.map(() => operation.operation !== 'sum'),
-        outputs: outputs(hasRelu),
+        outputs: outputs(hasRelu || (operation.operation === 'prod' && !operation.stableProdGrad)),
       };
     case 'pooling':
       return { inputs: inputs(operation.method === 'max'), outputs: outputs() };

@@ -108,6 +108,7 @@ export type ProgramOperation = {
       readonly kind: 'eltwise';
       readonly operation: 'sum' | 'prod' | 'max';
       readonly coefficients: readonly number[];
+      readonly stableProdGrad: boolean;
       readonly relu: FusedRelu | null;
     }
   | {
