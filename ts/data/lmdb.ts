@@ -1,5 +1,5 @@
 /** The Datums of an LMDB database, as Caffe's cursor gives them. */
-import { breather } from './breathe.ts';
+import { breather } from '../breathe.ts';
 import { datumOf, emptyDatabase } from './database.ts';
 import type { Datum } from './datum.ts';
 import { LmdbFile } from './lmdb-file.ts';

@@ -1,5 +1,7 @@
 /** A device: where models live and run. */
+
 import { availableParallelism } from 'node:os';
+import { breather } from '../breathe.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { ArgumentError, DeviceError } from '../errors.ts';
 import type { NativeDevice, NativeParameters } from '../native/binding.ts';
@@ -13,6 +15,7 @@ import {
   type CompileOptions,
   checkSameParameters,
   compileNet,
+  createParameters,
   fillParameters,
   type Lowered,
   lowerNet,
@@ -119,18 +122,21 @@ export class Device {
    * anything was taken
    */
   async load(options: LoadOptions): Promise<Model> {
+    const breathe = breather();
     const net = readModel(options);
+    await breathe();
     const lowered = lowerNet(net, options);
+    await breathe();
     const weights = await readGivenWeights(options.weights);
-    const { data, report } = fillParameters(lowered, weights, options);
-    const quantized = this.#quantized(lowered, options, data);
     let parameters: NativeParameters | null = null;
     try {
+      const { data, report } = await fillParameters(lowered, weights, options);
+      const quantized = this.#quantized(lowered, options, data);
       const planned = await this.#plan(lowered, quantized);
       await this.#checkMemory(planned, neededBytes(planned).total, (batch) =>
         lowerNet(net, { ...options, batch }),
       );
-      parameters = await this.#native.createParameters(planned.program, data);
+      parameters = await createParameters(this.#native, planned.program, data);
       const held = parameters;
       const first = await compileNet(this.#native, planned, held);
       return new Model({
@@ -155,18 +161,21 @@ export class Device {
     checkTrainOptions(options);
     const phase = options.phase ?? 'TRAIN';
     const asked = { ...options, phase, ...this.#rank };
+    const breathe = breather();
     const net = readModel(asked);
+    await breathe();
     const lowered = lowerTraining(net, asked);
+    await breathe();
     const weights = await readGivenWeights(options.weights);
-    const { data, report } = fillParameters(lowered, weights, options);
-    const values = withHistory(data, lowered, options.history);
     let parameters: NativeParameters | null = null;
     try {
+      const { data, report } = await fillParameters(lowered, weights, options);
+      const values = withHistory(data, lowered, options.history);
       const planned = { ...lowered, ...(await this.#plan(lowered, {})) };
       await this.#checkMemory(planned, neededBytes(planned).total, (batch) =>
         lowerTraining(net, { ...asked, batch }),
       );
-      parameters = await this.#native.createParameters(planned.program, values);
+      parameters = await createParameters(this.#native, planned.program, values);
       const compiled = { ...planned, ...(await compileNet(this.#native, planned, parameters)) };
       return new Trainer({ device: this.name, net, options, report, parameters, compiled });
     } catch (error) {
