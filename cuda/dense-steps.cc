@@ -146,6 +146,10 @@ Step stepOf(const Lrn& lrn, const Operation& operation, const StepContext& conte
   return step;
 }
 
+Step stepOf(const Dropout&, const Operation& operation, const StepContext&) {
+  throw Error("device/unsupported", "CUDA devices have no Dropout in phase TRAIN: use the CPU device", operation.layer);
+}
+
 Step stepOf(const Gradient&, const Operation& operation, const StepContext&) {
   throw Error("device/unsupported", "CUDA devices do not train yet: use the CPU device", operation.layer);
 }

@@ -12,6 +12,7 @@ Step stepOf(const EuclideanLoss&, const Operation& operation, const StepContext&
 Step stepOf(const Accuracy& accuracy, const Operation& operation, const StepContext& context);
 Step stepOf(const Reshape&, const Operation& operation, const StepContext& context);
 Step stepOf(const Lrn& lrn, const Operation& operation, const StepContext& context);
+[[noreturn]] Step stepOf(const Dropout&, const Operation& operation, const StepContext& context);
 [[noreturn]] Step stepOf(const Gradient&, const Operation& operation, const StepContext& context);
 [[noreturn]] Step stepOf(const AllMean&, const Operation& operation, const StepContext& context);
 [[noreturn]] Step stepOf(const Update&, const Operation& operation, const StepContext& context);

@@ -4,8 +4,8 @@
 
 #include "communicator-to-js.h"
 #include "device-to-js.h"
+#include "host-memory.h"
 #include "image-from-js.h"
-#include "map-file.h"
 
 namespace resnode {
 namespace {
@@ -26,6 +26,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   }, "openDevice"));
   exports.Set("listDevices", Napi::Function::New(env, [](const Napi::CallbackInfo& info) { return listDevices(info); }, "listDevices"));
   exports.Set("openCommunicator", Napi::Function::New(env, openCommunicator, "openCommunicator"));
+  exports.Set("allocateMemory", Napi::Function::New(env, allocateMemory, "allocateMemory"));
   exports.Set("mapFile", Napi::Function::New(env, mapFile, "mapFile"));
   exports.Set("prepareImage", Napi::Function::New(env, prepareImage, "prepareImage"));
   exports.Set("resizeImage", Napi::Function::New(env, resizeImage, "resizeImage"));

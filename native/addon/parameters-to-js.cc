@@ -1,6 +1,6 @@
 #include "parameters-to-js.h"
 
-#include "map-file.h"
+#include "host-memory.h"
 
 namespace resnode {
 
@@ -19,10 +19,11 @@ std::vector<ParameterSource> sourcesFromJs(const Napi::Array& list, const Progra
     const size_t size = source.type == DataType::float64 ? sizeof(double) : sizeof(float);
     const int64_t count = elementCount(program.parameters[i].shape);
     if (bytes.ByteLength() != count * size) throw Error("argument/invalid", "Parameter \"" + program.parameters[i].name + "\" has the wrong number of bytes");
-    source.owner = mappingOf(bytes.Data(), bytes.ByteLength());
-    source.mapped = source.owner != nullptr;
+    const HeldMemory held = memoryOf(bytes.Data(), bytes.ByteLength());
+    source.owner = held.owner;
+    source.mapped = held.isFile;
     source.bytes = bytes.Data();
-    if (!source.mapped) {
+    if (!source.owner) {
       auto copy = std::make_shared<std::vector<unsigned char>>(bytes.Data(), bytes.Data() + bytes.ByteLength());
       source.bytes = copy->data();
       source.owner = copy;
@@ -49,17 +50,15 @@ Napi::Value parametersToJs(Napi::Env env, const std::shared_ptr<Device>& device,
     const uint32_t id = info[0].ToNumber().Uint32Value();
     if (id >= program->parameters.size()) throw Error("argument/invalid", "parameter " + std::to_string(id) + " does not exist");
     const size_t count = elementCount(program->parameters[id].shape);
-    return submit<std::vector<float>>(info.Env(), device,
-        [pointer, id, count](Backend&) {
-          std::vector<float> values(count);
-          pointer->read(static_cast<ParameterId>(id), values.data());
-          return values;
+    // Written by the device's thread, so that the event loop copies nothing.
+    auto array = Napi::Float32Array::New(info.Env(), count);
+    auto target = std::make_shared<Napi::Reference<Napi::Float32Array>>(Napi::Persistent(array));
+    return submit<int>(info.Env(), device,
+        [pointer, id, values = array.Data()](Backend&) {
+          pointer->read(static_cast<ParameterId>(id), values);
+          return 0;
         },
-        [](Napi::Env loop, std::vector<float>& values) -> Napi::Value {
-          auto array = Napi::Float32Array::New(loop, values.size());
-          std::copy(values.begin(), values.end(), array.Data());
-          return array;
-        });
+        [target](Napi::Env, int&) -> Napi::Value { return target->Value(); });
   });
   getter(object, "bytes", [handle](const Napi::CallbackInfo& info) -> Napi::Value {
     return Napi::Number::New(info.Env(), handle->pointer ? static_cast<double>(handle->pointer->bytes()) : 0);

@@ -11,7 +11,7 @@ namespace resnode {
 
 inline constexpr napi_type_tag kParametersTag = {0x2f9b7d4c1e8a4063, 0xb1d35e6f7a2c8094};
 
-// ParameterData[] of ts/program/program.ts. Views of mapped files are held, other bytes are copied.
+// ParameterData[] of ts/program/program.ts. Bytes in host-memory.h's memory are held, others are copied.
 std::vector<ParameterSource> sourcesFromJs(const Napi::Array& list, const Program& program);
 
 // NativeParameters of ts/native/binding.ts.

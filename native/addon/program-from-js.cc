@@ -10,6 +10,7 @@ namespace resnode {
 namespace {
 
 int64_t integer(const Napi::Object& object, const char* name) { return object.Get(name).ToNumber().Int64Value(); }
+uint32_t word(const Napi::Object& object, const char* name) { return object.Get(name).ToNumber().Uint32Value(); }
 float real(const Napi::Object& object, const char* name) { return object.Get(name).ToNumber().FloatValue(); }
 std::string text(const Napi::Object& object, const char* name) { return object.Get(name).ToString().Utf8Value(); }
 bool boolean(const Napi::Object& object, const char* name) { return object.Get(name).ToBoolean().Value(); }
@@ -111,13 +112,17 @@ const std::map<std::string, Reader>& readers() {
       {"absval", [](const Napi::Object&) -> Attributes { return AbsVal{}; }},
       {"power", [](const Napi::Object& o) -> Attributes { return Power{real(o, "power"), real(o, "scale"), real(o, "shift")}; }},
       {"prelu", [](const Napi::Object& o) -> Attributes { return PRelu{id(o, "slope"), boolean(o, "channelShared")}; }},
+      {"dropout",
+       [](const Napi::Object& o) -> Attributes {
+         return Dropout{real(o, "ratio"), word(o, "seed"), word(o, "stream"), word(o, "rank")};
+       }},
       {"eltwise",
        [](const Napi::Object& o) -> Attributes {
          const std::string operation = text(o, "operation");
          return Eltwise{operation == "prod"  ? EltwiseKind::prod
                         : operation == "max" ? EltwiseKind::max
                                              : EltwiseKind::sum,
-                        numbers<float>(o.Get("coefficients")), relu(o)};
+                        numbers<float>(o.Get("coefficients")), boolean(o, "stableProdGrad"), relu(o)};
        }},
       {"pooling",
        [](const Napi::Object& o) -> Attributes {

@@ -2,8 +2,10 @@
 // in the same order, on one thread each.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 namespace resnode {
 
@@ -16,16 +18,40 @@ class Communicator {
   // In place: the sum over all processes, the same bits in each. Throws Error("communicator/failed").
   virtual void sum(float* values, size_t count) = 0;
   virtual void sum(double* values, size_t count) = 0;
-  // The sum over the number of processes, as Caffe divides the diffs of its solvers.
-  void mean(float* values, size_t count) {
-    sum(values, count);
-    const float share = 1.f / static_cast<float>(size());
-    for (size_t i = 0; i < count; ++i) values[i] *= share;
+
+  struct Values {
+    float* data;
+    size_t count;
+  };
+  // The sum over the number of processes, of each array in place, as Caffe divides the diffs of its solvers. What is small
+  // goes in one message: a net has many biases, and each message waits for all processes.
+  void mean(const std::vector<Values>& arrays) {
+    constexpr size_t kSmall = size_t{1} << 14;
+    std::vector<float> together;
+    for (const auto& [data, count] : arrays) {
+      if (count < kSmall) together.insert(together.end(), data, data + count);
+      else average(data, count);
+    }
+    if (together.empty()) return;
+    average(together.data(), together.size());
+    const float* next = together.data();
+    for (const auto& [data, count] : arrays) {
+      if (count >= kSmall) continue;
+      std::copy_n(next, count, data);
+      next += count;
+    }
   }
   // Another one of the same processes, for another thread.
   virtual std::unique_ptr<Communicator> duplicate() = 0;
   // Leaves; all processes do, or the launcher ends the job. Once, on the one that was opened.
   virtual void finish() = 0;
+
+ private:
+  void average(float* values, size_t count) {
+    sum(values, count);
+    const float share = 1.f / static_cast<float>(size());
+    for (size_t i = 0; i < count; ++i) values[i] *= share;
+  }
 };
 
 // A communicator library (libresnode_mpi.so) has this symbol. Returns a new object that the caller deletes. Throws Error.

@@ -96,11 +96,18 @@ struct PRelu {
   bool channelShared = false;
 };
 
+// What becomes 0 is drawn by Philox (philox.h): key {seed, stream}, counter {four values, iteration, pass, rank}.
+struct Dropout {
+  float ratio = 0.5f;  // of what becomes 0
+  uint32_t seed = 0, stream = 0, rank = 0;
+};
+
 enum class EltwiseKind { sum, prod, max };
 
 struct Eltwise {
   EltwiseKind operation = EltwiseKind::sum;
   std::vector<float> coefficients;  // one an input (all 1 where Caffe gives none)
+  bool stableProdGrad = true;
   std::optional<FusedRelu> relu;
 };
 
@@ -176,7 +183,7 @@ struct Update {
 };
 
 using Attributes =
-    std::variant<Convolution, InnerProduct, Scale, BatchNorm, Relu, Elu, Sigmoid, Tanh, AbsVal, Power, PRelu, Eltwise,
+    std::variant<Convolution, InnerProduct, Scale, BatchNorm, Relu, Elu, Sigmoid, Tanh, AbsVal, Power, PRelu, Dropout, Eltwise,
                  Pooling, Softmax, SoftmaxLoss, EuclideanLoss, Accuracy, Concat, Slice, Reshape, Lrn, Gradient, AllMean, Update>;
 
 struct Operation {

@@ -21,11 +21,13 @@ bool addAllMean(StepBuilder& step) {
   }
   step.call(std::move(places), [communicator, counts](const std::vector<void*>& addresses, const dnnl::stream&) -> Work {
     return [=] {
+      std::vector<Communicator::Values> diffs;
       for (size_t i = 0; i < counts.size(); ++i) {
         float* diff = static_cast<float*>(addresses[2 * i + 1]);
         if (diff != addresses[2 * i]) std::memcpy(diff, addresses[2 * i], counts[i] * sizeof(float));
-        if (communicator) communicator->mean(diff, counts[i]);
+        diffs.push_back({diff, static_cast<size_t>(counts[i])});
       }
+      if (communicator) communicator->mean(diffs);
     };
   });
   step.describe("loops");

@@ -73,8 +73,9 @@ void gradientOf(const PRelu& prelu, const GradientArguments& arguments) {
   std::copy(sums.begin(), sums.end(), arguments.dw[0].data);
 }
 
-// eltwise_layer.cpp. The diff of a product is that of its stable form, the product of the others. Of equal maxima the
-// second of the first two takes the diff, a later input only where it is greater.
+// eltwise_layer.cpp. The diff of a product is the product of the others or, where it need not be stable, what was made
+// over what was read: not a number where that is 0. Of equal maxima the second of the first two takes the diff, a later
+// input only where it is greater.
 void gradientOf(const Eltwise& eltwise, const GradientArguments& arguments) {
   const size_t inputs = arguments.x.size();
   const auto winner = [&](int64_t i) {
@@ -84,6 +85,8 @@ void gradientOf(const Eltwise& eltwise, const GradientArguments& arguments) {
     }
     return best;
   };
+  const bool isProduct = eltwise.operation == EltwiseKind::prod && eltwise.stableProdGrad;
+  const bool isQuotient = eltwise.operation == EltwiseKind::prod && !eltwise.stableProdGrad;
   for (int64_t i = 0; i < elementCount(*arguments.y[0].shape); ++i) {
     const double dy = behindRelu(eltwise.relu, arguments.y[0], arguments.dy[0], i);
     const size_t best = eltwise.operation == EltwiseKind::max ? winner(i) : 0;
@@ -92,7 +95,8 @@ void gradientOf(const Eltwise& eltwise, const GradientArguments& arguments) {
       double diff = dy;
       if (eltwise.operation == EltwiseKind::sum) diff *= eltwise.coefficients[k];
       if (eltwise.operation == EltwiseKind::max && k != best) diff = 0;
-      for (size_t j = 0; eltwise.operation == EltwiseKind::prod && j < inputs; ++j) {
+      if (isQuotient) diff *= static_cast<double>(arguments.y[0].data[i]) / arguments.x[k].data[i];
+      for (size_t j = 0; isProduct && j < inputs; ++j) {
         if (j != k) diff *= arguments.x[j].data[i];
       }
       arguments.dx[k].data[i] = static_cast<float>(diff);

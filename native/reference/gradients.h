@@ -36,6 +36,7 @@ void gradientOf(const Tanh& tanh, const GradientArguments& arguments);
 void gradientOf(const AbsVal& absVal, const GradientArguments& arguments);
 void gradientOf(const Power& power, const GradientArguments& arguments);
 void gradientOf(const PRelu& prelu, const GradientArguments& arguments);
+void gradientOf(const Dropout& dropout, const GradientArguments& arguments);
 void gradientOf(const Eltwise& eltwise, const GradientArguments& arguments);
 void gradientOf(const Concat& concat, const GradientArguments& arguments);
 void gradientOf(const Slice& slice, const GradientArguments& arguments);

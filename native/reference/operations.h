@@ -36,6 +36,7 @@ void runScale(const Scale& scale, const Arguments& arguments);
 void runBatchNorm(const BatchNorm& batchNorm, const Arguments& arguments);
 void runLrn(const Lrn& lrn, const Arguments& arguments);
 void runPRelu(const PRelu& prelu, const Arguments& arguments);
+void runDropout(const Dropout& dropout, const Arguments& arguments);
 void runEltwise(const Eltwise& eltwise, const Arguments& arguments);
 void runConcat(const Concat& concat, const Arguments& arguments);
 void runSlice(const Slice& slice, const Arguments& arguments);

@@ -59,6 +59,7 @@ void run(const Program& program, const Operation& operation, const Arguments& ar
             return op.power == 1 ? base : op.power == 0 ? 1.0 : std::pow(base, static_cast<double>(op.power));
           });
         else if constexpr (std::is_same_v<T, PRelu>) runPRelu(op, arguments);
+        else if constexpr (std::is_same_v<T, Dropout>) runDropout(op, arguments);
         else if constexpr (std::is_same_v<T, Eltwise>) runEltwise(op, arguments);
         else if constexpr (std::is_same_v<T, Pooling>) runPooling(op, arguments);
         else if constexpr (std::is_same_v<T, Softmax>) runSoftmax(op, arguments);

@@ -397,6 +397,7 @@ for (const coefficients of [
               kind: 'eltwise',
               operation: 'sum',
               coefficients,
+              stableProdGrad: true,
               relu,
             });
             const [z, dz, dy] = [writer.tensor(...shape), writer.input(shape), writer.tensor(...shape)];
@@ -414,6 +415,7 @@ for (const coefficients of [
               kind: 'eltwise',
               operation: 'sum',
               coefficients: [1, 1],
+              stableProdGrad: true,
               relu: null,
             });
             return [writer, [z, dx, dw]];
@@ -491,6 +493,7 @@ for (const [n, channels, size] of [
           kind: 'eltwise',
           operation: 'sum',
           coefficients: [1, 1],
+          stableProdGrad: true,
           relu: null,
         });
         writer.operation([first.y, -1, sum], [dFirst], { kind: 'gradient', of: pooling });

@@ -33,4 +33,21 @@ if (hasMpirun())
         assert.ok(one.has('bn_conv1/0'));
       });
 
+if (hasMpirun())
+  test('each process drops for itself', async () => {
+    const { status, stdout, stderr } = await inProcesses(
+      2,
+      fileURLToPath(new URL('processes/dropout.ts', import.meta.url)),
+    );
+    assert.is(status, 0, stderr);
+    const [none, one, both] = JSON.parse(stdout) as [number, number, number];
+    // Of two independent halves: a quarter, a half and a quarter, within four standard deviations.
+    for (const [found, expected] of [
+      [none, 250],
+      [one, 500],
+      [both, 250],
+    ] as const)
+      assert.ok(Math.abs(found - expected) < 64, `${none}, ${one}, ${both}`);
+  });
+
 test.run();

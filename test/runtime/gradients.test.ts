@@ -2,7 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { seededRandom } from '../../ts/caffe/fillers.ts';
-import { type Device, openDevice } from '../../ts/index.ts';
+import { type Device, openDevice, readNet } from '../../ts/index.ts';
 import { apart, checkGradients, type GradientCheck, uniform } from '../support/gradient-check.ts';
 
 const devices: Device[] = [await openDevice('reference')];
@@ -173,6 +173,10 @@ const cases: Record<string, (choice: Choice) => Omit<GradientCheck, 'seed'>> = {
   'Power of 1': smooth('Power', 'power_param { scale: -3 shift: 2 }'),
   'Eltwise, SUM': eltwise('eltwise_param { coeff: 0.5 coeff: -1 coeff: 2 }'),
   'Eltwise, PROD': eltwise('eltwise_param { operation: PROD }'),
+  'Eltwise, PROD, not stable': (choice) => ({
+    ...eltwise('eltwise_param { operation: PROD stable_prod_grad: false }')(choice),
+    fill: apart,
+  }),
   'Eltwise, MAX': (choice) => ({
     // One input apart from two that are equal to it but for a shift larger than a step.
     net: `${input('a', [2, 2, 3, 3])} ${layer('Power', 'power_param { scale: -1 }', ['a'], ['b'])}
@@ -189,6 +193,7 @@ const cases: Record<string, (choice: Choice) => Omit<GradientCheck, 'seed'>> = {
     const shape = choice.shape();
     return { net: input('a', shape) + input('b', shape) + layer('EuclideanLoss', '', ['a', 'b'], ['loss']) };
   },
+  Dropout: smooth('Dropout', 'dropout_param { dropout_ratio: 0.4 }'),
   Concat: (choice) => {
     const shape = choice.shape();
     const axis = choice.integer(0, 3);
@@ -223,6 +228,31 @@ for (const device of devices)
       assert.ok(compared > 0);
       assert.ok(kinks <= compared / 10, `${kinks} of ${compared} elements on a kink`);
     });
+
+// eltwise_layer.cpp: top_data / bottom_data · top_diff, or the product of the others.
+for (const device of devices)
+  test(`stable_prod_grad decides what the diff of a 0 is, on ${device.kind}`, async () => {
+    const [a, b, diff] = [Float32Array.of(0, 3, 5), Float32Array.of(2, 0, 7), Float32Array.of(10, 10, 10)];
+    const diffs = async (isStable: boolean) => {
+      const model = readNet(
+        input('a', [3]) +
+          input('b', [3]) +
+          layer('Eltwise', `eltwise_param { operation: PROD stable_prod_grad: ${isStable} }`, ['a', 'b']),
+        { file: 'net' },
+      );
+      using trainer = await device.train({ model, update: null, diffs: ['a', 'b'] });
+      const { blobs } = await trainer.gradients({ a, b }, { topDiffs: { out: diff } });
+      return [[...blobs.a!.data], [...blobs.b!.data]];
+    };
+    assert.equal(await diffs(true), [
+      [20, 0, 70],
+      [0, 30, 50],
+    ]);
+    assert.equal(await diffs(false), [
+      [Number.NaN, 0, 70],
+      [0, Number.NaN, 50],
+    ]);
+  });
 
 test.after(() => {
   for (const device of devices) device.dispose();

@@ -46,6 +46,7 @@ const NET = `name: "small"
   layer { name: "scale" type: "Scale" bottom: "conv" top: "conv" scale_param { bias_term: true } }
   layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
   layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" pooling_param { pool: AVE kernel_size: 8 } }
+  layer { name: "drop" type: "Dropout" bottom: "pool" top: "pool" dropout_param { dropout_ratio: 0.3 } }
   layer { name: "ip" type: "InnerProduct" bottom: "pool" top: "ip"
     inner_product_param { num_output: 3 weight_filler { type: "msra" } } }
   layer { name: "accuracy" type: "Accuracy" bottom: "ip" bottom: "label" top: "accuracy" include { phase: TEST } }

@@ -1,4 +1,6 @@
 /** Caffe's weight fillers (include/caffe/filler.hpp), from a seeded generator: same seed, same bits. */
+import { elementCountOf } from './blob.ts';
+
 export interface FillerSpec {
   readonly type: string;
   readonly value: number;
@@ -21,16 +23,51 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
+const PIECE = 2 ** 15;
+
 /** Values for a blob of `shape` [outputs, inputs, …]. Filler types: constant, uniform, gaussian, xavier, msra, positive_unitball, bilinear. */
 export function fill(filler: FillerSpec, shape: readonly number[], random: () => number): Float32Array {
-  const count = shape.reduce((product, dim) => product * dim, 1);
-  const values = new Float32Array(count);
+  const values = new Float32Array(elementCountOf(shape));
+  for (const _ of filling(filler, shape, random, values));
+  return values;
+}
+
+/** The same, in pieces: yields after each of them. @param values What is filled. */
+export function* filling(
+  filler: FillerSpec,
+  shape: readonly number[],
+  random: () => number,
+  values: Float32Array,
+): Generator<void, void> {
+  const count = values.length;
+  const valueAt = valuesOf(filler, shape, random);
+  for (let start = 0; start < count; start += PIECE) {
+    const end = Math.min(start + PIECE, count);
+    for (let i = start; i < end; i++) values[i] = valueAt(i);
+    yield;
+  }
+  if (filler.type !== 'positive_unitball') return;
+  const fanIn = count / (shape[0] ?? 1);
+  for (let row = 0; row < count; row += fanIn) {
+    const weights = values.subarray(row, row + fanIn);
+    const sum = weights.reduce((total, value) => total + value, 0);
+    for (let i = 0; i < fanIn; i++) weights[i] = weights[i]! / sum;
+    yield;
+  }
+}
+
+function valuesOf(
+  filler: FillerSpec,
+  shape: readonly number[],
+  random: () => number,
+): (index: number) => number {
+  const count = elementCountOf(shape);
   const fanIn = count / (shape[0] ?? 1);
   const fanOut = count / (shape[1] ?? 1);
   const fan = { FAN_IN: fanIn, FAN_OUT: fanOut, AVERAGE: (fanIn + fanOut) / 2 }[filler.variance_norm];
-  const uniform = (low: number, high: number) => values.map(() => low + (high - low) * random());
-  const gaussian = (mean: number, std: number) =>
-    values.map(() => mean + std * Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()));
+  const uniform = (low: number, high: number) => () => low + (high - low) * random();
+  const gaussian = (mean: number, std: number) => () =>
+    mean + std * Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
   switch (filler.type) {
     case 'uniform':
       return uniform(filler.min, filler.max);
@@ -40,26 +77,17 @@ export function fill(filler: FillerSpec, shape: readonly number[], random: () =>
       return uniform(-Math.sqrt(3 / fan), Math.sqrt(3 / fan));
     case 'msra':
       return gaussian(0, Math.sqrt(2 / fan));
-    case 'positive_unitball': {
-      const positive = uniform(0, 1);
-      for (let row = 0; row < count; row += fanIn) {
-        const end = row + fanIn;
-        const sum = positive.subarray(row, end).reduce((total, value) => total + value, 0);
-        for (let i = row; i < end; i++) positive[i] = positive[i]! / sum;
-      }
-      return positive;
-    }
+    case 'positive_unitball':
+      return uniform(0, 1);
     case 'bilinear': {
       const width = shape.at(-1)!;
       const factor = Math.ceil(width / 2);
       const centre = (2 * factor - 1 - (factor % 2)) / (2 * factor);
-      return values.map(
-        (_, i) =>
-          (1 - Math.abs((i % width) / factor - centre)) *
-          (1 - Math.abs((Math.floor(i / width) % width) / factor - centre)),
-      );
+      return (i) =>
+        (1 - Math.abs((i % width) / factor - centre)) *
+        (1 - Math.abs((Math.floor(i / width) % width) / factor - centre));
     }
     default:
-      return values.fill(filler.value);
+      return () => filler.value;
   }
 }

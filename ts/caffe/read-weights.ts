@@ -6,13 +6,16 @@ import { readHdf5Weights } from './hdf5-weights.ts';
 
 /**
  * Reads a weights file; what it is, is seen from its first bytes.
- * @param map Maps a file read-only; blobs of a .caffemodel are views into it.
+ * @param map Maps a file read-only, or reads it; blobs of a .caffemodel are views into it.
  * @throws WeightsError
  */
-export async function readWeights(path: string, map: (path: string) => Uint8Array): Promise<WeightsFile> {
+export async function readWeights(
+  path: string,
+  map: (path: string) => Uint8Array | Promise<Uint8Array>,
+): Promise<WeightsFile> {
   let bytes: Uint8Array;
   try {
-    bytes = map(path);
+    bytes = await map(path);
   } catch (error) {
     throw new WeightsError(
       'weights/not-found',

@@ -61,8 +61,7 @@ export function blobChunks(blob: Blob, isLegacy: boolean): { head: Uint8Array; d
   const size = blob.dtype === 'float64' ? 8 : 4;
   if (blob.bytes.length !== count * size)
     throw new ArgumentError('blob', `${count} values for the shape ${blob.shape.join('×')}`, blob.bytes);
-  const values = toFloat32(blob);
-  const data = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  const data = blob.dtype === 'float32' ? blob.bytes : new Uint8Array(toFloat32(blob).buffer);
   const dims = Buffer.concat(blob.shape.map(varint));
   const shape =
     isLegacy && blob.shape.length === 4

@@ -1,13 +1,6 @@
 /** What a solver's events look like on a terminal. */
+import { formatDuration } from '../train/duration.ts';
 import type { BatchNormMode, OutputValue, SolverEvent } from '../train/events.ts';
-
-/** `1 h 12 min`, `3 min 20 s`, `4.2 s`. */
-export function duration(seconds: number): string {
-  if (seconds < 60) return `${seconds.toFixed(1)} s`;
-  const whole = Math.round(seconds);
-  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60)];
-  return hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min ${whole % 60} s`;
-}
 
 /** One line of JSON; what JSON has no number for is a string, as in protobuf's. */
 export const eventJson = (event: object): string =>
@@ -33,7 +26,7 @@ export function eventLines(event: SolverEvent): string[] {
     case 'test':
       return [
         `test${event.net > 0 ? ` net ${event.net}` : ''} at ${event.iteration}: ${outputText(event.outputs)}` +
-          `${event.loss === null ? '' : `, loss ${figure(event.loss)}`} (${event.iterations} batches, ${duration(event.seconds)})`,
+          `${event.loss === null ? '' : `, loss ${figure(event.loss)}`} (${event.iterations} batches, ${formatDuration(event.seconds)})`,
       ];
     case 'snapshot':
       return [`snapshot at ${event.iteration}: ${event.weights}, ${event.state}`];
@@ -58,7 +51,7 @@ export function eventLines(event: SolverEvent): string[] {
       const { iteration, reason, weights, seconds, imagesPerSecond, waiting } = event;
       const how = { finished: 'finished', stopped: 'stopped early', diverged: 'diverged' }[reason];
       return [
-        `${how} after ${iteration} iterations, ${duration(seconds)}, ${imagesPerSecond.toFixed(1)} images/s, ` +
+        `${how} after ${iteration} iterations, ${formatDuration(seconds)}, ${imagesPerSecond.toFixed(1)} images/s, ` +
           `${(100 * waiting).toFixed(1)}% of it waiting for data` +
           `${weights === null ? '' : `; weights: ${weights}`}`,
       ];
@@ -76,7 +69,7 @@ export function progressLine(event: Extract<SolverEvent, { type: 'iteration' }>)
     `lr ${Number(rate.toPrecision(6))}`,
     `${imagesPerSecond.toFixed(1)} images/s`,
     `${(100 * waiting).toFixed(1)}% waiting for data`,
-    ...(remaining === null ? [] : [`${duration(remaining)} left`]),
+    ...(remaining === null ? [] : [`${formatDuration(remaining)} left`]),
   ].join(', ');
 }
 

@@ -46,6 +46,7 @@ export const operators: Readonly<Record<Operation['kind'], (layer: LayerWriter) 
     for (const output of layer.outputs) layer.emit('Identity', layer.inputs, {}, [output]);
   },
   euclideanLoss,
+  dropout: refused('Dropout in phase TRAIN drops something else each time; use phase TEST'),
   batchNorm: refused(
     "BatchNorm with the batch's own statistics changes its blobs as it runs; use phase TEST",
   ),

@@ -1,9 +1,9 @@
 /** Images → an LMDB of Datums as Caffe's converters write them: convert_mnist_data, convert_cifar_data, convert_imageset. */
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
+import { breather } from '../breathe.ts';
 import { DataError } from '../errors.ts';
 import { decodeImage, isGreyImage } from '../image/decode.ts';
-import { breather } from './breathe.ts';
 import { writeDatum } from './datum.ts';
 import { pixelsOfImage, planesOf, resizePixels } from './pixels.ts';
 import { shuffled } from './random.ts';

@@ -2,10 +2,12 @@
 import { seededRandom } from '../caffe/fillers.ts';
 import { DataError, ImageError, ResnodeError } from '../errors.ts';
 import { decodeImage, isGreyImage } from '../image/decode.ts';
+import { type Database, datumOf } from './database.ts';
 import type { Datum } from './datum.ts';
-import { datumAt, openLmdb } from './lmdb.ts';
+import { LevelDb } from './leveldb.ts';
+import { openLmdb } from './lmdb.ts';
 import { type Pixels, pixelsOfDatum, pixelsOfImage, resizePixels } from './pixels.ts';
-import type { Description, Reader, ReaderSpec, Sample } from './reader.ts';
+import type { DatabaseSpec, Description, Reader, ReaderSpec, Sample } from './reader.ts';
 import type { Batch } from './source.ts';
 import { resizeForCrop, type Transform, transformedShape, transformPixels } from './transform.ts';
 
@@ -17,11 +19,12 @@ interface Labelled {
 }
 
 /** Reads Datums, raw or encoded. @throws DataError */
-export function lmdbReader(spec: Extract<ReaderSpec, { kind: 'lmdb' }>): Reader {
-  const database = openLmdb(spec.path);
+export async function databaseReader(spec: DatabaseSpec): Promise<Reader> {
+  const database: Database = spec.kind === 'lmdb' ? openLmdb(spec.path) : await LevelDb.open(spec.path);
+  const datumAt = async (position: number) => datumOf(await database.at(position), database.file);
   const { colour } = spec.transform;
   const load = async ({ index }: Sample): Promise<Labelled> => {
-    const { key, datum } = datumAt(database, index);
+    const { key, datum } = await datumAt(index);
     const name = `record "${key}"`;
     return {
       name,
@@ -29,13 +32,12 @@ export function lmdbReader(spec: Extract<ReaderSpec, { kind: 'lmdb' }>): Reader 
       pixels: await named(database.file, name, () => pixelsOf(datum, colour)),
     };
   };
-  const isEncoded = (first: Sample) => datumAt(database, first.index).datum.encoded;
   const reader = imageReader(spec, database.file, load);
   return {
     describe: async (first) => ({
       ...(await reader.describe(first)),
       count: database.count,
-      decodes: isEncoded(first) || spec.transform.augment.shorterSide !== undefined,
+      decodes: (await datumAt(first.index)).datum.encoded || spec.transform.augment.shorterSide !== undefined,
     }),
     read: reader.read,
     close: () => database.close(),

@@ -9,6 +9,7 @@
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DataError } from '../errors.ts';
+import type { Database, DatabaseRecord } from './database.ts';
 
 export const MAGIC = 0xbeefc0de;
 export const PAGE_HEADER = 16;
@@ -36,12 +37,7 @@ export const NO_PAGE = 2n ** 64n - 1n;
 /** The value lies in pages of its own. */
 export const BIG_DATA = 0x01;
 
-export interface LmdbRecord {
-  readonly key: Buffer;
-  readonly value: Buffer;
-}
-
-export class LmdbFile {
+export class LmdbFile implements Database {
   /** data.mdb */
   readonly file: string;
   /** How many records there are. */
@@ -75,7 +71,7 @@ export class LmdbFile {
   }
 
   /** The record at a position from 0 to count − 1. @throws DataError where the file is damaged */
-  at(position: number): LmdbRecord {
+  at(position: number): DatabaseRecord {
     const starts = this.#starts;
     while (starts.at(-1)! <= position) {
       const leaf = this.#leaves[starts.length - 1];
@@ -135,7 +131,7 @@ export class LmdbFile {
     return level;
   }
 
-  #record(page: Buffer, index: number, number: number): LmdbRecord {
+  #record(page: Buffer, index: number, number: number): DatabaseRecord {
     const at = this.#node(page, index, number);
     const size = page.readUInt32LE(at);
     const flags = page.readUInt16LE(at + 4);
@@ -210,7 +206,7 @@ function dataFile(path: string): string {
     stats === undefined
       ? 'there is no such folder; expected an LMDB database (a folder with data.mdb)'
       : isLeveldb
-        ? "this is a LevelDB database, which is not read here; write the images again as LMDB (resnode dataset, or Caffe's convert_imageset --backend=lmdb)"
+        ? "this is a LevelDB database: in a Data layer write backend: LEVELDB; elsewhere LMDB alone is read, so write the images again (resnode dataset, or Caffe's convert_imageset --backend=lmdb)"
         : 'there is no data.mdb in it; expected an LMDB database',
   );
 }

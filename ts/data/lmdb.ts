@@ -1,7 +1,7 @@
 /** The Datums of an LMDB database, as Caffe's cursor gives them. */
-import { DataError } from '../errors.ts';
-import { breather } from './breathe.ts';
-import { type Datum, readDatum } from './datum.ts';
+import { breather } from '../breathe.ts';
+import { datumOf, emptyDatabase } from './database.ts';
+import type { Datum } from './datum.ts';
 import { LmdbFile } from './lmdb-file.ts';
 
 /**
@@ -13,18 +13,12 @@ export function openLmdb(path: string): LmdbFile {
   const database = new LmdbFile(path);
   if (database.count > 0) return database;
   database.close();
-  throw new DataError(
-    'data/empty',
-    { file: path },
-    'the database has no records; convert the images again (resnode dataset)',
-  );
+  throw emptyDatabase(path);
 }
 
 /** The Datum at a position in the order of the keys, with its key. @throws DataError */
 export function datumAt(database: LmdbFile, position: number): { key: string; datum: Datum } {
-  const { key, value } = database.at(position);
-  const name = key.toString('latin1');
-  return { key: name, datum: readDatum(value, { file: database.file, key: name }) };
+  return datumOf(database.at(position), database.file);
 }
 
 /**

@@ -1,9 +1,9 @@
 /** compute_image_mean: the mean of all images of a database. */
 
+import { breather } from '../breathe.ts';
 import { blobFromFloats } from '../caffe/blob.ts';
 import { writeBinaryproto } from '../caffe/write-caffemodel.ts';
 import { DataError, ResnodeError } from '../errors.ts';
-import { breather } from './breathe.ts';
 import { pixelsOf } from './image-reader.ts';
 import { datumAt, openLmdb } from './lmdb.ts';
 

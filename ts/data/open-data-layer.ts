@@ -8,6 +8,7 @@ import { givenShapes } from './given-shapes.ts';
 import { readImageList } from './image-list.ts';
 import { IteratorSource } from './iterator-source.ts';
 import type { Context, DataLayerOptions } from './layer-context.ts';
+import { isLevelDb } from './leveldb.ts';
 import { type Ahead, PrefetchedSource } from './prefetched-source.ts';
 import { mix, shuffled } from './random.ts';
 import type { DataSource } from './source.ts';
@@ -65,15 +66,20 @@ async function dataStream(layer: LayerParameter, context: Context): Promise<Stre
     layer.data_param,
   );
   const { tops, options, path, refuse } = context;
-  if (param.source === undefined)
-    throw refuse('data_param has no source; expected the folder of an LMDB database');
+  if (param.source === undefined) throw refuse('data_param has no source; expected the folder of a database');
   if (tops.length < 1 || tops.length > 2) throw refuse(`has ${tops.length} tops; Data gives data and label`);
   const transform = transformOf(layer, context, null);
+  const database = path(param.source);
+  const shared = common(context, param.batch_size, options.phase === 'TRAIN');
+  // Caffe's default is LEVELDB; where nothing is written, what is there decides.
+  const backend = layer.data_param?.backend ?? ((await isLevelDb(database)) ? 'LEVELDB' : 'LMDB');
   return {
-    ...common(context, param.batch_size, options.phase === 'TRAIN'),
+    ...shared,
+    // Each worker opens a LevelDB of its own, and so reads it once for the keys.
+    workers: shared.workers ?? (backend === 'LEVELDB' ? 1 : null),
     reader: {
-      kind: 'lmdb',
-      path: path(param.source),
+      kind: backend === 'LEVELDB' ? 'leveldb' : 'lmdb',
+      path: database,
       tops: { data: tops[0]!, label: tops[1] ?? null },
       transform: { ...transform, colour: transform.colour ?? (param.force_encoded_color || null) },
     },

@@ -38,7 +38,7 @@ export interface Reader {
   describe(first: Sample): Promise<Description>;
   /** @throws DataError naming the sample. Gives up, with anything, when `stopped` says so. */
   read(samples: readonly Sample[], shapes: Description['shapes'], stopped: () => boolean): Promise<Batch>;
-  close(): void;
+  close(): void | Promise<void>;
 }
 
 interface Tops {
@@ -47,9 +47,16 @@ interface Tops {
   readonly label: string | null;
 }
 
+export interface DatabaseSpec {
+  readonly kind: 'lmdb' | 'leveldb';
+  readonly path: string;
+  readonly tops: Tops;
+  readonly transform: Transform;
+}
+
 /** What to read, as plain data. */
 export type ReaderSpec =
-  | { readonly kind: 'lmdb'; readonly path: string; readonly tops: Tops; readonly transform: Transform }
+  | DatabaseSpec
   | {
       readonly kind: 'images';
       /** Named in errors. */

@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { DataError } from '../errors.ts';
 import { dummyReader } from './dummy-reader.ts';
 import { hdf5Reader } from './hdf5-reader.ts';
-import { listReader, lmdbReader } from './image-reader.ts';
+import { databaseReader, listReader } from './image-reader.ts';
 import type { Description, Reader, ReaderSpec, Sample } from './reader.ts';
 
 /** To a worker: a job, or null for the end. */
@@ -16,10 +16,11 @@ export type Answer =
   | { readonly result: unknown }
   | { readonly code: string; readonly file: string | undefined; readonly text: string };
 
-function openReader(spec: ReaderSpec): Reader {
+function openReader(spec: ReaderSpec): Reader | Promise<Reader> {
   switch (spec.kind) {
     case 'lmdb':
-      return lmdbReader(spec);
+    case 'leveldb':
+      return databaseReader(spec);
     case 'images':
       return listReader(spec);
     case 'hdf5':
@@ -36,7 +37,7 @@ let working: Promise<void> = Promise.resolve();
 
 async function answer(job: Job): Promise<void> {
   try {
-    reader ??= openReader(workerData as ReaderSpec);
+    reader ??= await openReader(workerData as ReaderSpec);
     if ('describe' in job) port.postMessage({ result: await reader.describe(job.describe) } satisfies Answer);
     else {
       const batch = await reader.read(job.samples, job.shapes, () => stopped);
@@ -59,8 +60,8 @@ port.on('message', (job: Job | null) => {
     return;
   }
   stopped = true;
-  working.then(() => {
-    reader?.close();
+  working.then(async () => {
+    await reader?.close();
     port.close();
   });
 });

@@ -134,11 +134,15 @@ export type Operation =
   | { readonly kind: 'power'; readonly power: number; readonly scale: number; readonly shift: number }
   /** slope [C], or [] (one for all) with channelShared; channels on axis 1. */
   | { readonly kind: 'prelu'; readonly slope: ParameterId; readonly channelShared: boolean }
+  /** Phase TRAIN: of its input, `ratio` (by chance) becomes 0 and the rest is divided by 1 − ratio. */
+  | { readonly kind: 'dropout'; readonly ratio: number }
   /** n-ary; coefficients are for sum. Where inputs of max are equal the value is the same whichever wins. */
   | {
       readonly kind: 'eltwise';
       readonly operation: 'sum' | 'prod' | 'max';
       readonly coefficients: readonly number[];
+      /** Of prod: the diff is the product of the other inputs; else the output over the input, NaN where that is 0. */
+      readonly stableProdGrad: boolean;
       readonly relu: FusedRelu | null;
     }
   /**
@@ -191,7 +195,7 @@ export type Operation =
       readonly beta: number;
       readonly k: number;
     }
-  /** The identity at inference; what becomes of Dropout and Split. Removed by the first pass. */
+  /** The identity at inference; what becomes of Dropout in phase TEST and of Split. Removed by the first pass. */
   | { readonly kind: 'identity' };
 
 export interface Node {

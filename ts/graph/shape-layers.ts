@@ -4,10 +4,11 @@ import { type Built, canonicalAxis, type LayerContext, type Shape, showShape, si
 import type { Operation } from './graph.ts';
 
 export function eltwise(context: LayerContext): Built {
-  const p = withDefaults<{ operation: 'PROD' | 'SUM' | 'MAX'; coeff?: number[] }>(
-    'EltwiseParameter',
-    context.layer.eltwise_param,
-  );
+  const p = withDefaults<{
+    operation: 'PROD' | 'SUM' | 'MAX';
+    coeff?: number[];
+    stable_prod_grad: boolean;
+  }>('EltwiseParameter', context.layer.eltwise_param);
   const names = context.layer.bottom ?? [];
   const shape = context.shapes[0]!;
   context.shapes.forEach((other, i) => {
@@ -31,6 +32,7 @@ export function eltwise(context: LayerContext): Built {
       kind: 'eltwise',
       operation: p.operation.toLowerCase() as 'sum' | 'prod' | 'max',
       coefficients: context.shapes.map((_, i) => coefficients[i] ?? 1),
+      stableProdGrad: p.stable_prod_grad,
       relu: null,
     },
     tops: [shape],
@@ -178,9 +180,14 @@ export function power(context: LayerContext): Built {
 }
 
 export function dropout(context: LayerContext): Built {
-  if (context.state.phase === 'TRAIN')
-    context.fail('unsupported', 'Dropout in phase TRAIN is not supported; no residual net has one');
-  return same({ kind: 'identity' })(context);
+  if (context.state.phase === 'TEST') return same({ kind: 'identity' })(context);
+  const { dropout_ratio: ratio } = withDefaults<{ dropout_ratio: number }>(
+    'DropoutParameter',
+    context.layer.dropout_param,
+  );
+  if (!(ratio >= 0 && ratio < 1))
+    context.fail('dropout-ratio', `dropout_ratio must be at least 0 and below 1, found ${ratio}`);
+  return same({ kind: 'dropout', ratio })(context);
 }
 
 export function split(context: LayerContext): Built {

@@ -129,7 +129,8 @@ export interface NativeDevice {
   /** Chooses primitives and layouts for every operation; allocates nothing that lasts. */
   prepare(program: Program, options: NativePlanOptions): Promise<NativePlan>;
   /**
-   * Takes the parameters' bytes: views of a mapped file are held, anything else is copied at the call; null: zeros.
+   * Takes the parameters' bytes: views of a mapped file or of `allocateMemory` are held and must not change any more,
+   * anything else is copied at the call; null: zeros.
    */
   createParameters(program: Program, data: readonly (ParameterData | null)[]): Promise<NativeParameters>;
   /** Allocates one arena of `arenaBytes`, places buffer i at `offsets[i]`, packs parameters not packed yet. */
@@ -230,6 +231,8 @@ export interface NativeBinding {
   openCommunicator(kind: 'mpi', libraryFolder: string): Promise<NativeCommunicator>;
   /** Opens nothing that lasts. */
   listDevices(kind: 'cuda', libraryFolder: string): NativeDeviceList;
+  /** Memory, not cleared, that native code holds without a copy, as it does a mapped file. */
+  allocateMemory(bytes: number): ArrayBuffer;
   /** Maps a file read-only; the mapping lives as long as the returned buffer or a parameter that uses it. */
   mapFile(path: string): ArrayBuffer;
   /** Pixels → channels × crop height × crop width, off the event loop. Throws RangeError before it begins. */

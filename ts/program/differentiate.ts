@@ -178,6 +178,7 @@ class BackwardPass {
       operation: 'sum',
       layer,
       coefficients,
+      stableProdGrad: true,
       relu: null,
       inputs,
       outputs,

@@ -29,6 +29,7 @@ export function isDifferentiable(
     case 'update':
       return false;
     case 'softmaxLoss':
+    case 'dropout':
       return index === 0;
     case 'pooling':
     case 'batchNorm':
@@ -78,10 +79,12 @@ export function readAgain(
         inputs: inputs(operation.power !== 0 && operation.power !== 1 && operation.scale !== 0),
         outputs: outputs(),
       };
+    case 'dropout':
+      return { inputs: inputs(false, true), outputs: outputs() };
     case 'eltwise':
       return {
         inputs: operation.inputs.map(() => operation.operation !== 'sum'),
-        outputs: outputs(hasRelu),
+        outputs: outputs(hasRelu || (operation.operation === 'prod' && !operation.stableProdGrad)),
       };
     case 'pooling':
       return { inputs: inputs(operation.method === 'max'), outputs: outputs() };

@@ -1,6 +1,6 @@
 /** Graph → Program: values become tensors, affine chains become parameters that pack-weights.ts computes. */
 import type { AffineStep, Graph, Operation, ParameterId } from '../graph/graph.ts';
-import type { Program, ProgramOperation, ProgramParameter, ProgramParameterId } from './program.ts';
+import type { Program, ProgramOperation, ProgramParameter, ProgramParameterId, TensorId } from './program.ts';
 
 /** How a program parameter comes from the net's blobs. */
 export type ParameterRecipe =
@@ -20,11 +20,14 @@ export type ParameterRecipe =
  * Lowers a graph; recipes[i] says how to make program.parameters[i].
  * @param options.training Every blob of the net is a parameter of its own and nothing is folded: BatchNorm and Scale
  * stay operations, what learns is mutable. For a graph as written, without the passes that fold. Default false.
+ * @param options.seed Of what Dropout draws, 32 bits. Default 1.
+ * @param options.rank Of the processes that train together: each draws for itself. Default 0.
+ * @returns `pass`: the program's last input, [iteration, pass of the iteration], which Dropout draws by; null: none does.
  */
 export function lower(
   graph: Graph,
-  { training = false } = {},
-): { program: Program; recipes: ParameterRecipe[] } {
+  { training = false, seed = 1, rank = 0 } = {},
+): { program: Program; recipes: ParameterRecipe[]; pass: TensorId | null } {
   const parameters: ProgramParameter[] = [];
   const recipes: ParameterRecipe[] = [];
   const add = (
@@ -45,6 +48,7 @@ export function lower(
     }
     return plain.get(id)!;
   };
+  let dropouts = 0;
   const maybe = (id: ParameterId | null) => (id === null ? null : blob(id));
 
   const batchNorm = (
@@ -125,6 +129,8 @@ export function lower(
         return batchNorm(operation, 'batch');
       case 'prelu':
         return { ...operation, slope: blob(operation.slope) };
+      case 'dropout':
+        return { ...operation, seed: seed >>> 0, stream: dropouts++, rank };
       case 'identity':
         return { kind: 'reshape' as const };
       default:
@@ -135,21 +141,23 @@ export function lower(
     (node): ProgramOperation => ({
       ...convert(node.operation, node.name, graph.values[node.inputs[0]!]!.shape),
       layer: node.name,
-      inputs: node.inputs,
+      inputs: node.operation.kind === 'dropout' ? [...node.inputs, graph.values.length] : node.inputs,
       outputs: node.outputs,
       ...(node.propagateDown === undefined ? {} : { propagateDown: node.propagateDown }),
     }),
   );
   const tensors = graph.values.map(({ blob: name, shape }) => ({ name, shape }));
+  const pass = dropouts === 0 ? null : tensors.push({ name: 'pass', shape: [2] }) - 1;
   return {
     program: {
       name: graph.name,
       tensors,
       parameters,
       operations,
-      inputs: graph.inputs,
+      inputs: pass === null ? graph.inputs : [...graph.inputs, pass],
       outputs: graph.outputs,
     },
     recipes,
+    pass,
   };
 }

@@ -9,6 +9,21 @@ export type BlobSource = (parameter: ParameterId) => {
   readonly dtype: 'float32' | 'float64';
 };
 
+/** The net's blobs that recipes are made of, in the order in which packWeights reads them first. */
+export function sourcesOf(recipes: readonly ParameterRecipe[]): ReadonlySet<ParameterId> {
+  const ids = recipes.flatMap((recipe): (ParameterId | null)[] => {
+    if (recipe.kind === 'zeros') return [];
+    if (recipe.kind === 'blob') return [recipe.parameter];
+    const first =
+      recipe.kind === 'folded-weights' ? recipe.weights : recipe.kind === 'folded-bias' ? recipe.bias : null;
+    const affine = recipe.affine.flatMap((step) =>
+      step.kind === 'batchNorm' ? [step.factor, step.variance, step.mean] : [step.gamma, step.beta],
+    );
+    return [first, ...affine];
+  });
+  return new Set(ids.filter((id) => id !== null));
+}
+
 /** One ParameterData per recipe; null: zeros. */
 export function packWeights(
   recipes: readonly ParameterRecipe[],

@@ -26,21 +26,20 @@ export function planMemory(buffers: readonly BufferLifetime[], { alignment = 64 
   const round = (bytes: number) => Math.ceil(bytes / alignment) * alignment;
   const offsets = new Float64Array(buffers.length);
   const order = buffers.map((_, i) => i).sort((a, b) => buffers[b]!.bytes - buffers[a]!.bytes || a - b);
-  const placed: number[] = [];
+  const placed: number[] = []; // in the order of their offsets
   let bytes = 0;
   for (const i of order) {
     const { from, to, bytes: size } = buffers[i]!;
-    const neighbours = placed
-      .filter((j) => buffers[j]!.from <= to && buffers[j]!.to >= from)
-      .sort((a, b) => offsets[a]! - offsets[b]!);
     let offset = 0;
-    for (const j of neighbours) {
+    for (const j of placed) {
+      if (buffers[j]!.from > to || buffers[j]!.to < from) continue;
       if (offset + round(size) <= offsets[j]!) break;
       offset = Math.max(offset, offsets[j]! + round(buffers[j]!.bytes));
     }
     offsets[i] = offset;
     bytes = Math.max(bytes, offset + round(size));
-    placed.push(i);
+    const after = placed.findIndex((j) => offsets[j]! > offset);
+    placed.splice(after < 0 ? placed.length : after, 0, i);
   }
   const last = buffers.reduce((latest, { to }) => Math.max(latest, to), -1);
   const alive = new Float64Array(last + 2);

@@ -90,10 +90,25 @@ export type ProgramOperation = {
   | { readonly kind: 'absval' }
   | { readonly kind: 'power'; readonly power: number; readonly scale: number; readonly shift: number }
   | { readonly kind: 'prelu'; readonly slope: ProgramParameterId; readonly channelShared: boolean }
+  /**
+   * inputs: x and the pass [iteration, pass of the iteration], each an integer below 2^24. What becomes 0 is a function
+   * of seed, stream (which of the net's dropouts), rank, iteration, pass and place alone (Philox4x32-10): a run that is
+   * resumed draws what the whole one would have, and the backward pass draws again what the forward pass drew.
+   */
+  | {
+      readonly kind: 'dropout';
+      readonly ratio: number;
+      /** The net's random_seed. 32 bits, as the next two. */
+      readonly seed: number;
+      readonly stream: number;
+      /** Of the processes that train together. */
+      readonly rank: number;
+    }
   | {
       readonly kind: 'eltwise';
       readonly operation: 'sum' | 'prod' | 'max';
       readonly coefficients: readonly number[];
+      readonly stableProdGrad: boolean;
       readonly relu: FusedRelu | null;
     }
   | {

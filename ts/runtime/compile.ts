@@ -1,6 +1,8 @@
 /** NetParameter + weights → executables: one for each set of input shapes, all on the same parameters. */
+import { breather } from '../breathe.ts';
+import { type Blob, elementCountOf } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
-import { fill, seededRandom } from '../caffe/fillers.ts';
+import { filling, seededRandom } from '../caffe/fillers.ts';
 import { type LayerReport, matchWeights } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { GraphError } from '../errors.ts';
@@ -15,11 +17,12 @@ import type {
   NativeQuantization,
   Precision,
 } from '../native/binding.ts';
+import { allocateMemory, inHeldMemory } from '../native/host-memory.ts';
 import { runPasses } from '../passes/index.ts';
 import { lower, type ParameterRecipe } from '../program/lower.ts';
-import { packWeights } from '../program/pack-weights.ts';
+import { packWeights, sourcesOf } from '../program/pack-weights.ts';
 import { type MemoryPlan, planMemory } from '../program/plan-memory.ts';
-import type { ParameterData, Program } from '../program/program.ts';
+import type { ParameterData, Program, TensorId } from '../program/program.ts';
 
 export interface CompileOptions extends GraphOptions {
   readonly outputs?: readonly string[];
@@ -28,7 +31,7 @@ export interface CompileOptions extends GraphOptions {
   readonly precision?: Precision;
   readonly deterministic?: boolean;
   readonly tune?: boolean;
-  /** Of the fillers. Default 1. */
+  /** Of the fillers and of Dropout. Default 1. */
   readonly seed?: number;
   /** Made of a calibration and the weights. @internal */
   readonly quantization?: NativeQuantization;
@@ -42,6 +45,8 @@ export interface Lowered {
   readonly graph: Graph;
   readonly program: Program;
   readonly recipes: readonly ParameterRecipe[];
+  /** The input of Dropout that says which pass it is, behind the net's own; null: there is none. */
+  readonly pass: TensorId | null;
   /** Names of `program.outputs`. */
   readonly names: readonly string[];
 }
@@ -65,7 +70,7 @@ export function lowerNet(net: NetParameter, options: CompileOptions): Lowered {
   const asked = options.outputs === undefined ? written : withOutputs(written, options.outputs);
   const graph = (options.optimize ?? options.phase !== 'TRAIN') ? runPasses(asked) : asked;
   const names = options.outputs ?? written.outputs.map((id) => written.values[id]!.blob);
-  return { written, graph, names, ...lower(graph) };
+  return { written, graph, names, ...lower(graph, options) };
 }
 
 /** Chooses implementations and lays out the memory; takes none of it. @throws DeviceError */
@@ -91,27 +96,50 @@ export function neededBytes({ plan, memory }: Planned): { activations: number; t
 }
 
 /**
- * The parameters' bytes, from the weights (views) or, where they have none, from the fillers.
- * @throws WeightsError
+ * The parameters' bytes, from the weights (views) or, where they have none, from the fillers; others have their turns.
+ * @throws WeightsError; an Error with code `device/out-of-memory`
  */
-export function fillParameters(
+export async function fillParameters(
   lowered: Lowered,
   weights: WeightsFile | null,
   options: CompileOptions,
-): { data: (ParameterData | null)[]; report: LayerReport[] } {
+): Promise<{ data: (ParameterData | null)[]; report: LayerReport[] }> {
   const { parameters } = lowered.written;
   const source = weights ?? { file: '', name: '', layers: [] };
   const { blobs, report } = matchWeights(parameters, source, options);
   const random = seededRandom(options.seed ?? 1);
-  const filled = new Map<number, Uint8Array>();
-  const data = packWeights(lowered.recipes, (id) => {
-    const blob = blobs[id];
-    if (blob != null) return blob;
+  const breathe = breather();
+  const filled = new Map<number, Blob>();
+  for (const id of sourcesOf(lowered.recipes)) {
+    if (blobs[id] != null) continue;
     const { filler, shape } = parameters[id]!;
-    if (!filled.has(id)) filled.set(id, new Uint8Array(fill(filler, shape, random).buffer));
-    return { bytes: filled.get(id)!, dtype: 'float32' };
-  });
+    const count = elementCountOf(shape);
+    const bytes = allocateMemory(4 * count);
+    for (const _ of filling(filler, shape, random, new Float32Array(bytes.buffer, 0, count))) await breathe();
+    filled.set(id, { shape, dtype: 'float32', bytes });
+  }
+  const data: (ParameterData | null)[] = [];
+  for (const recipe of lowered.recipes) {
+    data.push(...packWeights([recipe], (id) => blobs[id] ?? filled.get(id)!));
+    await breathe();
+  }
   return { data, report };
+}
+
+/**
+ * Gives parameters to a device; others have their turns while what lies in JavaScript's memory is copied.
+ * @throws DeviceError
+ */
+export async function createParameters(
+  device: NativeDevice,
+  program: Program,
+  data: readonly (ParameterData | null)[],
+): Promise<NativeParameters> {
+  const breathe = breather();
+  const held: (ParameterData | null)[] = [];
+  for (const each of data)
+    held.push(each === null ? null : { ...each, bytes: await inHeldMemory(each.bytes, breathe) });
+  return device.createParameters(program, held);
 }
 
 /** Takes the memory and packs the parameters. @throws DeviceError */

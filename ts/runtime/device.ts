@@ -1,5 +1,7 @@
 /** A device: where models live and run. */
+
 import { availableParallelism } from 'node:os';
+import { breather } from '../breathe.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { ArgumentError, DeviceError } from '../errors.ts';
 import type { NativeDevice, NativeParameters } from '../native/binding.ts';
@@ -13,6 +15,7 @@ import {
   type CompileOptions,
   checkSameParameters,
   compileNet,
+  createParameters,
   fillParameters,
   type Lowered,
   lowerNet,
@@ -119,18 +122,21 @@ export class Device {
    * anything was taken
    */
   async load(options: LoadOptions): Promise<Model> {
+    const breathe = breather();
     const net = readModel(options);
+    await breathe();
     const lowered = lowerNet(net, options);
+    await breathe();
     const weights = await readGivenWeights(options.weights);
-    const { data, report } = fillParameters(lowered, weights, options);
-    const quantized = this.#quantized(lowered, options, data);
     let parameters: NativeParameters | null = null;
     try {
+      const { data, report } = await fillParameters(lowered, weights, options);
+      const quantized = this.#quantized(lowered, options, data);
       const planned = await this.#plan(lowered, quantized);
       await this.#checkMemory(planned, neededBytes(planned).total, (batch) =>
         lowerNet(net, { ...options, batch }),
       );
-      parameters = await this.#native.createParameters(planned.program, data);
+      parameters = await createParameters(this.#native, planned.program, data);
       const held = parameters;
       const first = await compileNet(this.#native, planned, held);
       return new Model({
@@ -154,19 +160,22 @@ export class Device {
   async train(options: TrainOptions): Promise<Trainer> {
     checkTrainOptions(options);
     const phase = options.phase ?? 'TRAIN';
-    const asked = { ...options, phase, isShared: this.communicator !== null };
+    const asked = { ...options, phase, ...this.#rank };
+    const breathe = breather();
     const net = readModel(asked);
+    await breathe();
     const lowered = lowerTraining(net, asked);
+    await breathe();
     const weights = await readGivenWeights(options.weights);
-    const { data, report } = fillParameters(lowered, weights, options);
-    const values = withHistory(data, lowered, options.history);
     let parameters: NativeParameters | null = null;
     try {
+      const { data, report } = await fillParameters(lowered, weights, options);
+      const values = withHistory(data, lowered, options.history);
       const planned = { ...lowered, ...(await this.#plan(lowered, {})) };
       await this.#checkMemory(planned, neededBytes(planned).total, (batch) =>
         lowerTraining(net, { ...asked, batch }),
       );
-      parameters = await this.#native.createParameters(planned.program, values);
+      parameters = await createParameters(this.#native, planned.program, values);
       const compiled = { ...planned, ...(await compileNet(this.#native, planned, parameters)) };
       const { name: device } = this;
       return new Trainer({ device, owner: this, net, options, report, parameters, compiled });
@@ -179,7 +188,7 @@ export class Device {
   /** What `train` would take and use, without taking it: no weights are read. @throws as `plan` */
   async planTraining(options: Omit<TrainOptions, 'weights' | 'history'>): Promise<ModelPlan> {
     checkTrainOptions(options);
-    const asked = { ...options, phase: options.phase ?? 'TRAIN', isShared: this.communicator !== null };
+    const asked = { ...options, phase: options.phase ?? ('TRAIN' as const), ...this.#rank };
     try {
       const planned = await this.#plan(lowerTraining(readModel(asked), asked), {});
       const description = describePlan(planned);
@@ -250,6 +259,10 @@ export class Device {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.dispose();
+  }
+
+  get #rank(): { readonly rank?: number } {
+    return this.communicator === null ? {} : { rank: this.communicator.rank };
   }
 
   /** @param data Null: as if all weights were 1, which changes no size. */

@@ -4,7 +4,7 @@ import { filterNet, type NetParameter, readNetFile } from '../caffe/net-paramete
 import { readWeights } from '../caffe/read-weights.ts';
 import { ArgumentError } from '../errors.ts';
 import type { Precision } from '../native/binding.ts';
-import { loadBinding } from '../native/load.ts';
+import { mapFile } from '../native/host-memory.ts';
 import type { Calibration } from './calibration.ts';
 import type { CompileOptions } from './compile.ts';
 import type { Shapes } from './tensor.ts';
@@ -59,8 +59,4 @@ export async function readGivenWeights(
   weights: string | WeightsFile | undefined,
 ): Promise<WeightsFile | null> {
   return typeof weights === 'string' ? readWeights(weights, mapFile) : (weights ?? null);
-}
-
-function mapFile(path: string): Uint8Array {
-  return new Uint8Array(loadBinding().binding.mapFile(path));
 }

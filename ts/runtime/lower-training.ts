@@ -19,8 +19,9 @@ export interface LowerTrainingOptions extends GraphOptions {
   readonly diffs?: readonly string[];
   readonly recompute?: boolean;
   readonly synchronisedBatchNorm?: boolean;
-  /** Whether other processes train the same net. */
-  readonly isShared?: boolean;
+  /** Of the processes that train the same net. Default: this one is alone. */
+  readonly rank?: number;
+  readonly seed?: number;
 }
 
 /** One of Caffe's learnable_params: every blob of the net once, BatchNorm's statistics too. */
@@ -55,7 +56,7 @@ export interface LoweredTraining extends Lowered {
   readonly parameters: readonly ProgramParameterId[];
   /** The history of each learnable, slot by slot; null: always 0. Empty without an update. */
   readonly history: readonly (readonly ProgramParameterId[] | null)[];
-  /** The program's inputs after the net's, in order; then comes the schedule, where there is an update. */
+  /** The program's inputs after the net's and the pass, in order; then comes the schedule, where there is an update. */
   readonly seeds: readonly Seed[];
   readonly lossWeights: Readonly<Record<string, number>>;
   /** Without an update: diffs of `learnable`, and those asked for. */
@@ -75,7 +76,8 @@ export function lowerTraining(net: NetParameter, options: LowerTrainingOptions):
     .filter(({ weight }, i) => weight !== 0 || (options.update === null && i < written.outputs.length));
   const wanted = (options.diffs ?? []).map((name) => ({ name, ...diffSource(written, name) }));
 
-  const { program: plain, recipes } = lower(graph, { training: true });
+  const { seed, rank } = options;
+  const { program: plain, recipes, pass } = lower(graph, { training: true, seed, rank });
   const stay = [...named.values(), ...seeds.map(({ id }) => id), ...wanted.map(({ id }) => id)];
   const forward = fuseForTraining({ ...plain, outputs: [...named.values()] }, new Set(stay));
   const parameters = parametersOf(graph, recipes);
@@ -92,6 +94,7 @@ export function lowerTraining(net: NetParameter, options: LowerTrainingOptions):
     written,
     graph,
     names: [...named.keys()],
+    pass,
     learnable: graph.parameters.map(({ layer, index, shape, lrMult, decayMult, places }) => ({
       ...{ layer, index, shape, lrMult, decayMult, places },
     })),
@@ -111,9 +114,10 @@ export function lowerTraining(net: NetParameter, options: LowerTrainingOptions):
       seeds.map(({ id }) => id),
       options.history,
     );
-    const step = options.isShared
-      ? shareBetweenProcesses(updating.program, options.synchronisedBatchNorm ?? false)
-      : updating.program;
+    const step =
+      rank !== undefined
+        ? shareBetweenProcesses(updating.program, options.synchronisedBatchNorm ?? false)
+        : updating.program;
     return { ...common, ...updating, program: step, diffs: { parameters: [], blobs: new Map() } };
   }
   const results: TensorId[] = [...program.outputs];

@@ -68,6 +68,7 @@ export class Model {
   readonly #parts: ModelParts;
   readonly #others = new Map<string, Promise<Compiled>>();
   #last: Promise<unknown> | null = null;
+  #runs = 0;
   #disposed = false;
 
   /** Use `device.load`. @internal */
@@ -76,13 +77,14 @@ export class Model {
     this.report = parts.report;
     const { program, names } = parts.first;
     const shape = (id: number) => program.tensors[id]!.shape;
-    this.inputs = Object.fromEntries(program.inputs.map((id) => [program.tensors[id]!.name, shape(id)]));
+    const given = program.inputs.filter((id) => id !== parts.first.pass);
+    this.inputs = Object.fromEntries(given.map((id) => [program.tensors[id]!.name, shape(id)]));
     this.outputs = Object.fromEntries(program.outputs.map((id, i) => [names[i]!, shape(id)]));
     watch(this, `model "${parts.first.graph.name}"`);
   }
 
   /**
-   * Runs the net once. Inputs are copied at the call, so their arrays may be reused at once.
+   * Runs the net once; in phase TRAIN a Dropout drops others each time. Inputs are copied at the call, so their arrays may be reused at once.
    * @param inputs One array per input blob: Float32Array, or Uint8Array whose values count as 0–255. Of the loaded
    * shape, of another batch size (the length decides), or `{ shape, data }`. A new shape is compiled when it first
    * occurs; the four used last are kept and share the parameters. A DeviceBuffer is read when the run's turn comes, in
@@ -155,12 +157,13 @@ export class Model {
 
   async #submit(inputs: Inputs, profile: boolean, { signal, outputs = {} }: RunOptions) {
     signal?.throwIfAborted();
-    const { shapes, arrays } = resolveInputs(this.inputs, inputs);
+    const { shapes, arrays: given } = resolveInputs(this.inputs, inputs);
     if (this.#disposed) throw disposedError(this.#parts.device);
     for (const name of Object.keys(outputs))
       if (!Object.hasOwn(this.outputs, name))
         throw new ArgumentError('outputs', `the names ${Object.keys(this.outputs).join(', ')}`, name);
     const { first, device } = this.#parts;
+    const arrays = first.pass === null ? given : [...given, Float32Array.of(this.#runs++, 0)];
     try {
       if (this.#last === null && sameShapes(shapes, this.inputs))
         return { compiled: first, result: await settled(start(first, arrays, outputs, profile), signal) };

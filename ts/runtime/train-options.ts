@@ -26,7 +26,7 @@ export interface TrainOptions {
   readonly update: UpdateRule | null;
   /** Of a .solverstate, in its order: slot 0 of all learnable blobs, then slot 1. Default: zeros. */
   readonly history?: readonly Float32Array[];
-  /** Of the fillers. Default 1. */
+  /** Of the fillers and of Dropout. Default 1. */
   readonly seed?: number;
   /** Blobs that a step returns besides the net's outputs: `blob` or `blob@layer`. Each is kept to the step's end. */
   readonly outputs?: readonly string[];

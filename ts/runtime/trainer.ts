@@ -24,7 +24,7 @@ export type { TrainOptions } from './train-options.ts';
 export interface Schedule {
   /** The learning rate, before lr_mult. */
   readonly rate: number;
-  /** From 0. Adam reads it. */
+  /** From 0. Adam and Dropout read it. */
   readonly iteration: number;
   /** The iteration's first pass: accumulated diffs begin at 0. Default true. */
   readonly first?: boolean;
@@ -68,6 +68,8 @@ export class Trainer {
   /** What became of each layer's weights. */
   readonly report: readonly LayerReport[];
   readonly #parts: TrainerParts;
+  /** Of the iteration. */
+  #pass = 0;
   #disposed = false;
 
   /** Use `device.train`. @internal */
@@ -108,12 +110,15 @@ export class Trainer {
     if (update.iter_size === 1 && !(first && last))
       throw new ArgumentError('first and last', 'true for both where iter_size is 1', { first, last });
     const schedule = Float32Array.of(rate, iteration, first ? 1 : 0, last ? 1 : 0);
-    const results = await this.#run(inputs, [...this.#seeds({}), schedule], options.signal);
+    this.#pass = first ? 0 : this.#pass + 1;
+    const at = [iteration, this.#pass] as const;
+    const results = await this.#run(inputs, at, [...this.#seeds({}), schedule], options.signal);
     return this.#outputs(results);
   }
 
   /**
    * One forward and backward pass that changes nothing but BatchNorm's running statistics.
+   * @param options.iteration By which Dropout draws, as the first pass of `step` does. Default 0.
    * @param options.topDiffs Diffs of the net's outputs that are no losses, by name. Default: zeros.
    * @throws as `step`
    */
@@ -121,13 +126,14 @@ export class Trainer {
     inputs: Inputs,
     options: {
       readonly topDiffs?: Readonly<Record<string, Float32Array>>;
+      readonly iteration?: number;
       readonly signal?: AbortSignal;
     } = {},
   ): Promise<Gradients> {
     if (this.#parts.options.update !== null)
       throw new ArgumentError('gradients', 'a trainer that was opened with update: null', 'an update');
-    const { topDiffs = {}, signal } = options;
-    const results = await this.#run(inputs, this.#seeds(topDiffs), signal);
+    const { topDiffs = {}, iteration = 0, signal } = options;
+    const results = await this.#run(inputs, [iteration, 0], this.#seeds(topDiffs), signal);
     const { blobs, parameters } = this.#parts.compiled.diffs;
     const tensor = ({ output, shape }: DiffPlace): Tensor => ({
       shape,
@@ -233,6 +239,7 @@ export class Trainer {
 
   async #run(
     inputs: Inputs,
+    pass: readonly [iteration: number, pass: number],
     more: readonly Float32Array[],
     signal: AbortSignal | undefined,
   ): Promise<readonly Float32Array[]> {
@@ -253,7 +260,8 @@ export class Trainer {
     );
     try {
       const outputs = compiled.program.outputs.map(() => null);
-      const run = compiled.executable.run([...native, ...more], { profile: false, outputs });
+      const drawn = compiled.pass === null ? [] : [Float32Array.from(pass)];
+      const run = compiled.executable.run([...native, ...drawn, ...more], { profile: false, outputs });
       return (await settled(run, signal)).outputs as Float32Array[];
     } catch (error) {
       if ((error as { code?: string }).code === 'aborted' && signal?.aborted) throw signal.reason;

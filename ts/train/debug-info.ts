@@ -20,7 +20,7 @@ export async function debugInfo(
   { net, state, filtered }: ReadNet,
   weights: WeightsFile,
   batch: Batch,
-  options: Pick<TrainOptions, 'inputShapes' | 'frozenBatchNorm'> & { readonly iteration: number },
+  options: Pick<TrainOptions, 'inputShapes' | 'frozenBatchNorm' | 'seed'> & { readonly iteration: number },
 ): Promise<DebugInfoEvent> {
   const { iteration, ...rest } = options;
   const graph = graphFromCaffe(filtered, { phase: 'TRAIN', ...rest });
@@ -33,7 +33,7 @@ export async function debugInfo(
     diffs: blobs.filter((blob) => !given.has(blob)),
     ...rest,
   });
-  const result = await trainer.gradients(batch);
+  const result = await trainer.gradients(batch, { iteration });
   const values = new Map(
     weights.layers.flatMap(({ name, blobs }) =>
       blobs.map((blob, i) => [`${name}/${i}`, toFloat32(blob)] as const),

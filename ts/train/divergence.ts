@@ -1,5 +1,5 @@
 /** Training that has gone wrong: seeing it, and finding the layer where it did. */
-import { setImmediate } from 'node:timers/promises';
+import { breather } from '../breathe.ts';
 import { toFloat32 } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { Batch } from '../data/source.ts';
@@ -41,14 +41,18 @@ export interface Culprit {
   readonly what: string;
 }
 
-/** The first layer with weights that are not finite; others get their turn after each blob. */
+const PIECE = 2 ** 18;
+
+/** The first layer with weights that are not finite; others have their turns. */
 export async function firstNotFinite({ layers }: Pick<WeightsFile, 'layers'>): Promise<Culprit | null> {
+  const breathe = breather();
   for (const { name, blobs } of layers)
-    for (const [i, blob] of blobs.entries()) {
-      if (!toFloat32(blob).every(Number.isFinite))
-        return { layer: name, blob: null, what: `blob ${i} of its weights is not finite` };
-      await setImmediate();
-    }
+    for (const [i, { dtype, bytes }] of blobs.entries())
+      for (let at = 0; at < bytes.length; at += PIECE) {
+        if (!toFloat32({ dtype, bytes: bytes.subarray(at, at + PIECE) }).every(Number.isFinite))
+          return { layer: name, blob: null, what: `blob ${i} of its weights is not finite` };
+        await breathe();
+      }
   return null;
 }
 

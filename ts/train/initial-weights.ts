@@ -1,5 +1,5 @@
 /** The weights that training begins with. */
-import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { readWeights } from '../caffe/read-weights.ts';
 
@@ -10,7 +10,7 @@ import { readWeights } from '../caffe/read-weights.ts';
  */
 export async function readInitialWeights(paths: readonly string[]): Promise<WeightsFile | null> {
   const files: WeightsFile[] = [];
-  for (const path of paths) files.push(await readWeights(path, readFileSync));
+  for (const path of paths) files.push(await readWeights(path, readFile));
   if (files.length <= 1) return files[0] ?? null;
   const layers = new Map(files.flatMap((file) => file.layers).map((layer) => [layer.name, layer]));
   return { file: paths.join(', '), name: files[0]!.name, layers: [...layers.values()] };

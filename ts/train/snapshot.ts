@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { breather } from '../breathe.ts';
 import { saveFileAtomically } from '../caffe/atomic-file.ts';
 import { blobFromFloats, toFloat32 } from '../caffe/blob.ts';
 import { writeHdf5Weights } from '../caffe/hdf5-weights.ts';
@@ -17,7 +18,7 @@ import { findFile } from './solver-nets.ts';
 export interface ExtraState {
   readonly format: 'resnode-solver-state/1';
   readonly iteration: number;
-  /** Of the data (and of fillers, which a resumed run has no use for). */
+  /** Of the data and of Dropout (and of fillers, which a resumed run has no use for). */
   readonly seed: number;
   /** `DataSource.state()` of the training net and of each test net. */
   readonly data: { readonly train: unknown; readonly tests: readonly unknown[] };
@@ -88,11 +89,17 @@ export async function readSnapshot(path: string): Promise<Resumed> {
       'it names no weights (learned_net) to go on with',
     );
   const found = findFile(learned_net, path);
+  const breathe = breather();
+  const values: Float32Array[] = [];
+  for (const blob of history) {
+    values.push(toFloat32(blob));
+    await breathe();
+  }
   return {
     iteration: iter,
     currentStep: current_step,
     weights: found === learned_net ? findFile(basename(learned_net), path) : found,
-    history: history.map(toFloat32),
+    history: values,
     extra: readExtra(path, iter),
   };
 }

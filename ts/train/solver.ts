@@ -313,11 +313,12 @@ class Run {
   }
 
   async #debugInfo(batch: Batch) {
-    const { net, trainer, source } = this.#training;
+    const { net, trainer, source, seed } = this.#training;
     const { device, frozenBatchNorm } = this.#options;
     return debugInfo(device, net, await trainer.weights(), batch, {
       iteration: this.#iteration,
       inputShapes: source.shapes,
+      seed,
       ...(frozenBatchNorm === undefined ? {} : { frozenBatchNorm }),
     });
   }
