@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "../cudnn/convolution.h"
+#include "core/backend.h"
 #include "core/error.h"
 #include "measure.h"
 
@@ -13,11 +14,11 @@ namespace {
 // More is not worth what else could lie there.
 constexpr size_t kWorkspaceLimit = size_t{512} << 20;
 
-TuningMachine machineOf(const Device& device, const CudnnHandle* cudnn) {
+std::vector<std::string> machineOf(const Device& device, const CudnnHandle* cudnn) {
   int driver = 0;
   cudaDriverGetVersion(&driver);
   return {device.model() + " " + std::to_string(device.computeCapability()), versionText(driver), cudnn ? cudnn->library().versionText() : "",
-          "0.1.0"};
+          kVersion};
 }
 
 // Nothing is run: the one that the cache knows, else the first that can be made.

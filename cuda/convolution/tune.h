@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "cache.h"
+#include "core/tuning-cache.h"
 #include "option.h"
 
 namespace resnode::cuda {

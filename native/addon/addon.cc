@@ -16,7 +16,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.AddCleanupHook([environment] {
     for (const auto& device : environment->devices) device->thread->stop();
   });
-  exports.Set("version", "0.1.0");
+  exports.Set("version", kVersion);
   exports.Set("openDevice", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
     try {
       return openDevice(info);

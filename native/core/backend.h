@@ -159,6 +159,8 @@ struct BackendOptions {
   bool cudnn = true;           // CUDA: false runs without it
 };
 
+inline constexpr const char* kVersion = "0.1.0";  // package.json's
+
 // A backend library (libresnode_cpu.so, libresnode_cuda.so) has this symbol.
 inline constexpr int kBackendAbi = 5;
 inline constexpr const char* kCreateBackendSymbol = "resnode_create_backend";

@@ -6,30 +6,26 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
-namespace resnode::cuda {
-
-// All that a winner depends on besides the problem. Of people and drivers: any text.
-struct TuningMachine {
-  std::string gpu;                // "NVIDIA H200 9.0"
-  std::string driver, cudnn, resnode;  // versions; cudnn is empty where there is none
-};
+namespace resnode {
 
 class TuningCache {
  public:
   struct Winner {
-    std::string name;  // ConvolutionImplementation::name()
+    std::string name;
     double microseconds = 0;
   };
 
   // folder: empty for the user's ($XDG_CACHE_HOME/resnode or ~/.cache/resnode). Reads what is there; never throws.
-  TuningCache(std::string folder, const TuningMachine& machine, size_t maxLines = 20000);
+  // machine: all that a winner depends on besides the problem: a processor's name, drivers, versions. Any text.
+  TuningCache(std::string folder, const std::vector<std::string>& machine, size_t maxLines = 20000);
   // Saves.
   ~TuningCache();
   TuningCache(const TuningCache&) = delete;
   TuningCache& operator=(const TuningCache&) = delete;
 
-  // key: keyOf(problem), and what else was asked (deterministic).
+  // key: the problem, and what else was asked.
   std::optional<Winner> find(const std::string& key) const;
   void store(const std::string& key, Winner winner);
   // Writes what was stored since, merged with what others wrote meanwhile, as a whole or not at all. Never throws.
@@ -57,4 +53,4 @@ class TuningCache {
 // Empty where neither XDG_CACHE_HOME nor HOME is an absolute path.
 std::string userCacheFolder();
 
-}  // namespace resnode::cuda
+}  // namespace resnode

@@ -1,4 +1,4 @@
-#include "cache.h"
+#include "tuning-cache.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -12,9 +12,8 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <vector>
 
-namespace resnode::cuda {
+namespace resnode {
 namespace {
 
 namespace fs = std::filesystem;
@@ -40,7 +39,7 @@ std::string proofOf(const std::string& text) {
   return digits;
 }
 
-// A line is "machine (four fields) \t key \t winner \t microseconds \t proof". Nothing where it does not prove itself.
+// A line is "machine (its fields) \t key \t winner \t microseconds \t proof". Nothing where it does not prove itself.
 struct Parsed {
   std::string key;  // with the machine
   TuningCache::Winner winner;
@@ -92,8 +91,8 @@ std::string userCacheFolder() {
   return {};
 }
 
-TuningCache::TuningCache(std::string folder, const TuningMachine& machine, size_t maxLines)
-    : machine_(field(machine.gpu) + "\t" + field(machine.driver) + "\t" + field(machine.cudnn) + "\t" + field(machine.resnode)), maxLines_(maxLines) {
+TuningCache::TuningCache(std::string folder, const std::vector<std::string>& machine, size_t maxLines) : maxLines_(maxLines) {
+  for (const std::string& each : machine) machine_ += field(each) + "\t";
   if (folder.empty()) folder = userCacheFolder();
   if (folder.empty()) {
     note_ = "no cache of what was measured: neither XDG_CACHE_HOME nor HOME says where";
@@ -124,13 +123,13 @@ TuningCache::Lines TuningCache::read(size_t& age) const {
 }
 
 std::optional<TuningCache::Winner> TuningCache::find(const std::string& key) const {
-  const std::string full = machine_ + "\t" + field(key);
+  const std::string full = machine_ + field(key);
   if (const auto it = fresh_.find(full); it != fresh_.end()) return it->second;
   if (const auto it = lines_.find(full); it != lines_.end()) return parse(it->second.text)->winner;
   return std::nullopt;
 }
 
-void TuningCache::store(const std::string& key, Winner winner) { fresh_[machine_ + "\t" + field(key)] = std::move(winner); }
+void TuningCache::store(const std::string& key, Winner winner) { fresh_[machine_ + field(key)] = std::move(winner); }
 
 void TuningCache::save() {
   if (fresh_.empty() || path_.empty()) return;
@@ -166,4 +165,4 @@ void TuningCache::save() {
   fresh_.clear();
 }
 
-}  // namespace resnode::cuda
+}  // namespace resnode
