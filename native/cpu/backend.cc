@@ -2,6 +2,7 @@
 #include <dnnl.hpp>
 #include <omp.h>
 
+#include "convolution-choice.h"
 #include "core/host-buffer.h"
 #include "executable.h"
 
@@ -36,13 +37,14 @@ const char* instructionSet() {
 
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(const BackendOptions& options) : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_), winograd_(options.winograd) {
+  explicit CpuBackend(const BackendOptions& options) : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_), winograd_(options.winograd), deterministic_(options.deterministic) {
     if (options.threads > 0) omp_set_num_threads(options.threads);
     if (options.kernels != "oneDNN") kernels_ = tileKernels(options.kernels.c_str());
     if (!kernels_ && !options.kernels.empty() && options.kernels != "oneDNN") {
       throw Error("device/unavailable", "This processor has no " + options.kernels + ", which was asked for with kernels: \"" + options.kernels + "\"");
     }
     pool_ = std::make_unique<ThreadPool>(omp_get_max_threads());
+    choice_ = std::make_unique<ConvolutionChoice>(*pool_, options.cacheFolder);
   }
   std::vector<std::pair<std::string, std::string>> describe() const override {
     const dnnl_version_t* version = dnnl_version();
@@ -54,8 +56,12 @@ class CpuBackend final : public Backend {
   std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program, const PlanOptions& options) override {
     const bool isInt8 = options.precision == Precision::int8;
     if (!isInt8) requireFloat32(options, "cpu");
+    const bool measures = options.tune && !options.deterministic && !deterministic_;
     return guarded("plan", [&] {
-      return std::make_shared<CpuPlan>(std::move(program), engine_, *pool_, kernels_, winograd_, isInt8 ? options.quantization : Quantization{});
+      auto plan = std::make_shared<CpuPlan>(std::move(program), engine_, *pool_, kernels_, winograd_, measures ? choice_.get() : nullptr,
+                                            isInt8 ? options.quantization : Quantization{});
+      choice_->save();
+      return plan;
     });
   }
   std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources) override {
@@ -75,7 +81,8 @@ class CpuBackend final : public Backend {
   dnnl::stream stream_;
   std::unique_ptr<ThreadPool> pool_;
   const TileKernels* kernels_ = nullptr;
-  bool winograd_;
+  bool winograd_, deterministic_;
+  std::unique_ptr<ConvolutionChoice> choice_;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Convolutions by our own tiles, directly or by Winograd's algorithm.
 #include <algorithm>
 
+#include "convolution-choice.h"
 #include "steps.h"
 #include "winograd-convolution.h"
 
@@ -54,9 +55,12 @@ bool addDirectConvolution(StepBuilder& step, const Convolution& convolution) {
 
 bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution) {
   if (!step.pool() || !step.winograd()) return false;
-  if (!winogradPays(convolution, step.inputShape(0), step.outputShape(0))) return false;
-  const auto winograd = WinogradConvolution::describe(*step.kernels(), convolution, step.inputShape(0), step.outputShape(0));
+  const Shape &in = step.inputShape(0), &out = step.outputShape(0);
+  if (!winogradPays(convolution, in, out)) return false;
+  const auto winograd = WinogradConvolution::describe(*step.kernels(), convolution, in, out);
   if (!winograd) return false;
+  const bool hasResidual = step.operation().inputs.size() > 1;
+  if (step.choice() && !step.choice()->prefersWinograd(*step.kernels(), convolution, hasResidual, in, out)) return false;
   const auto transform = [w = *winograd](const float* plain, float* packed) { w.transformWeights(plain, packed); };
   const Layout plain = plainLayout(step.program().parameters[convolution.weights].shape);
   const Place weights = step.packedParameter({convolution.weights, plain, plainLayout({winograd->weightsFloats()}), {}, transform, "Winograd 4×4"});

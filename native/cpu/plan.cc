@@ -126,11 +126,12 @@ bool addOperation(StepBuilder& step) {
 }  // namespace
 
 CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, ThreadPool& pool, const TileKernels* kernels, bool winograd,
-                 Quantization quantization)
+                 ConvolutionChoice* choice, Quantization quantization)
     : original_(std::move(program)) {
   state_.program = withoutUnread(original_);
   state_.engine = engine;
   state_.kernels = kernels;
+  state_.choice = choice;
   // Not for training: Winograd's roundings, ten times the direct algorithm's, turn the sign of values near 0 that a ReLU
   // then passes or not, and a training run is no longer Caffe's.
   const auto isGradient = [](const Operation& operation) { return std::holds_alternative<Gradient>(operation.attributes); };

@@ -12,6 +12,8 @@
 
 namespace resnode::cpu {
 
+class ConvolutionChoice;
+
 // What is known of the plan while its steps are chosen, one operation after the other.
 struct PlanState {
   std::shared_ptr<const Program> program;
@@ -19,6 +21,7 @@ struct PlanState {
   ThreadPool* pool = nullptr;          // null: OpenMP's threads, and convolutions by oneDNN
   const TileKernels* kernels = nullptr;  // null: this processor has none, or oneDNN was asked for
   bool winograd = true;
+  ConvolutionChoice* choice = nullptr;  // null: nothing is measured, a rule decides
   Quantization quantization;           // empty: float32
 
   std::vector<Lifetime> lifetimes;     // per tensor
@@ -43,7 +46,7 @@ struct PlanState {
 class CpuPlan final : public Plan {
  public:
   CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, ThreadPool& pool, const TileKernels* kernels, bool winograd,
-          Quantization quantization = {});
+          ConvolutionChoice* choice = nullptr, Quantization quantization = {});
   const Program& program() const override { return *original_; }
   const PlanDescription& description() const override { return state_.description; }
   const std::vector<Step>& steps() const { return steps_; }

@@ -26,6 +26,8 @@ class StepBuilder {
   const Operation& operation() const { return program().operations[index_]; }
   const dnnl::engine& engine() const { return state_.engine; }
   bool winograd() const { return state_.winograd; }
+  // Null where nothing is to be measured.
+  ConvolutionChoice* choice() const { return state_.choice; }
   // Null where the program computes on OpenMP's threads.
   ThreadPool* pool() const { return state_.pool; }
   // Null where there is no pool.

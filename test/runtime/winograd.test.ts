@@ -26,7 +26,7 @@ const layer = (inputs: number, outputs: number, size: number): LayerParameter[] 
 ];
 
 async function compute(kind: 'cpu' | 'reference', winograd: boolean, net: LayerParameter[]) {
-  await using device = await openDevice(kind, { winograd });
+  await using device = await openDevice(kind, { winograd, tune: false });
   await using model = await device.load({ model: { layer: net } });
   const [shape] = Object.values(model.inputs);
   const data = Float32Array.from({ length: shape!.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(i * i));

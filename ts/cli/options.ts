@@ -56,7 +56,7 @@ export function deviceOptions(command: Command): Command {
     )
     .option('--threads <n>', 'threads of the CPU device (default: as many as there are)', integer(1))
     .option('--no-cudnn', "compute with resnode's own kernels alone on a CUDA device")
-    .option('--no-tune', 'take the likely best convolutions on a CUDA device, time none');
+    .option('--no-tune', 'take the likely best convolutions, time none');
 }
 
 const FLOATS = ['float32', 'tf32', 'float16', 'bfloat16'] as const;

@@ -29,11 +29,16 @@ export interface DeviceOptions {
   /** CUDA: false computes with resnode's own kernels alone. Default true: without cuDNN the device does not open. */
   readonly cudnn?: boolean;
   /**
-   * CUDA: false takes the likely best implementations at once. Default true: a convolution that is new to a GPU is
-   * measured when it is first planned (for a minute a net at most) and remembered.
+   * False takes the likely best implementations at once. Default true: a convolution that is new to a GPU or a processor
+   * is measured when it is first planned, and remembered: on a GPU for a minute a net at most; on the CPU for 1/20 s a 3×3
+   * convolution, direct against Winograd's algorithm, whose results differ by roundings. A deterministic CPU device
+   * measures nothing.
    */
   readonly tune?: boolean;
-  /** Where measured choices are kept from run to run. Default: `resnode` in the user's cache folder. */
+  /**
+   * Where measured choices are kept from run to run; what is deleted there is measured anew. Default: `resnode` in the
+   * user's cache folder.
+   */
   readonly cacheFolder?: string;
   /** The processes that nets on this device are trained with: `openCommunicator`. Default none. */
   readonly communicator?: Communicator;

@@ -1,0 +1,182 @@
+/** The CPU device's choice between its own convolutions: measured once, remembered between processes. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type DeviceOptions, type LayerParameter, type NetParameter, openDevice } from '../../ts/index.ts';
+import { calibrationOf } from '../../ts/runtime/calibration.ts';
+import { SGD_UPDATE, withLoss } from '../../ts/runtime/plan-training.ts';
+import { repositoryFolder } from '../support/golden.ts';
+
+const net = (batch: number): NetParameter => ({
+  name: 'one',
+  layer: [
+    { name: 'data', type: 'Input', top: ['data'], input_param: { shape: [{ dim: [batch, 64, 14, 14] }] } },
+    {
+      name: 'conv',
+      type: 'Convolution',
+      bottom: ['data'],
+      top: ['conv'],
+      convolution_param: {
+        num_output: 64,
+        kernel_size: [3],
+        pad: [1],
+        weight_filler: { type: 'gaussian', std: 0.1 },
+      },
+    },
+  ],
+});
+
+const PROTOTXT = `
+  layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 64 dim: 14 dim: 14 } } }
+  layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+          convolution_param { num_output: 64 kernel_size: 3 pad: 1 } }`;
+
+const newFolder = () => join(mkdtempSync(join(tmpdir(), 'resnode-')), 'cache');
+const fileIn = (folder: string) => join(folder, 'convolutions-1.txt');
+const linesIn = (folder: string) => readFileSync(fileIn(folder), 'utf8').split('\n').slice(0, -1);
+const open = (cacheFolder: string, options: DeviceOptions = {}) =>
+  openDevice('cpu', { threads: 2, cacheFolder, ...options });
+
+async function implementation(cacheFolder: string, options: DeviceOptions = {}, batch = 1): Promise<string> {
+  await using device = await open(cacheFolder, options);
+  return (await device.plan({ model: net(batch) })).operations[0]!.implementation;
+}
+
+/** FNV-1a, which proves a line of the file. */
+function proofOf(text: string): string {
+  let hash = 14695981039346656037n;
+  for (const byte of Buffer.from(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 1099511628211n);
+  return hash.toString(16).padStart(16, '0');
+}
+
+/** Makes another algorithm the winner of every line. */
+function elect(winner: string, folder: string): void {
+  const lines = linesIn(folder).map((line) => {
+    const text = [...line.split('\t').slice(0, -3), winner, '1.000'].join('\t');
+    return `${text}\t${proofOf(text)}\n`;
+  });
+  writeFileSync(fileIn(folder), lines.join(''));
+}
+
+const hasOwnKernels = await (async () => {
+  await using device = await openDevice('cpu');
+  if (device.description.kernels !== 'oneDNN') return true;
+  console.log('skipped: this processor has no kernels to choose from');
+  return false;
+})();
+
+const measured: typeof test = hasOwnKernels ? test : (Object.assign(() => {}, test) as typeof test);
+
+measured('a process measures what is new; the next one reads the winner and measures nothing', () => {
+  const folder = newFolder();
+  const model = join(mkdtempSync(join(tmpdir(), 'resnode-')), 'one.prototxt');
+  writeFileSync(model, PROTOTXT);
+  const plan = (threads: number) => {
+    const words = ['ts/cli/main.ts', 'plan', model, '--device', 'cpu', '--threads', `${threads}`, '--json'];
+    const { status, stderr, stdout } = spawnSync(process.execPath, ['--import', 'tsx', ...words], {
+      encoding: 'utf8',
+      cwd: repositoryFolder,
+      env: { ...process.env, XDG_CACHE_HOME: folder },
+    });
+    assert.is(status, 0, stderr);
+    // Whatever is measured is stored, and whatever is stored makes another file.
+    const { ino, mtimeNs } = statSync(fileIn(join(folder, 'resnode')), { bigint: true });
+    return {
+      batches: JSON.parse(stdout).batches,
+      file: `${ino} ${mtimeNs}`,
+      lines: linesIn(join(folder, 'resnode')),
+    };
+  };
+  const first = plan(2);
+  assert.is(first.lines.length, 1);
+  assert.match(first.lines[0]!, /threads 2 1x64x14x14 to 64x14x14 .*\t(Winograd 4×4|direct)\t[\d.]+\t/);
+  assert.equal(plan(2), first);
+  assert.is(plan(1).lines.length, 2, 'with another number of threads it is another problem');
+});
+
+measured('the remembered winner computes, whichever it is, with the same result to 4e-6', async () => {
+  const folder = newFolder();
+  await implementation(folder);
+  const data = Float32Array.from({ length: 64 * 14 * 14 }, (_, i) => Math.sin(i * i));
+  await using reference = await openDevice('reference');
+  await using expected = await reference.load({ model: net(1) });
+  const { conv } = await expected.run({ data });
+  const largest = conv!.data.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  for (const winner of ['direct', 'Winograd 4×4']) {
+    elect(winner, folder);
+    await using device = await open(folder);
+    const { arenaBytes, workspaceBytes, operations } = await device.plan({ model: net(1) });
+    assert.match(operations[0]!.implementation, winner);
+    await using model = await device.load({ model: net(1) });
+    const { activations, workspace } = device.memory();
+    assert.equal([arenaBytes, workspaceBytes], [activations, workspace]);
+    const found = (await model.run({ data })).conv!.data;
+    const worst = found.reduce((most, value, i) => Math.max(most, Math.abs(value - conv!.data[i]!)), 0);
+    assert.ok(worst <= 4e-6 * largest, `${winner}: ${worst / largest}`);
+  }
+});
+
+measured('more than 8 images are measured as 8', async () => {
+  const folder = newFolder();
+  for (const batch of [8, 9, 64]) await implementation(folder, {}, batch);
+  assert.is(linesIn(folder).length, 1);
+});
+
+measured('a damaged file costs another measurement, and is mended', async () => {
+  const folder = newFolder();
+  await implementation(folder);
+  const [line] = linesIn(folder);
+  for (const damage of [line!.replace(/direct|Winograd 4×4/, 'magic'), line!.slice(0, 40), '\0\t\t\t', '']) {
+    writeFileSync(fileIn(folder), `${damage}\n`);
+    assert.match(await implementation(folder), /^(direct|Winograd 4×4) /);
+    const lines = linesIn(folder);
+    assert.is(lines.length, 1, damage);
+    assert.match(lines[0]!, /\t(direct|Winograd 4×4)\t/);
+  }
+});
+
+measured('where nothing can be written, a device still remembers: its plans are equal', async () => {
+  const folder = newFolder();
+  writeFileSync(folder, 'a file');
+  await using device = await open(join(folder, 'cache'));
+  const plans = [];
+  for (let i = 0; i < 5; i++) {
+    const { operations, parameterBytes, workspaceBytes } = await device.plan({ model: net(1) });
+    plans.push({ operations, parameterBytes, workspaceBytes });
+  }
+  for (const plan of plans) assert.equal(plan, plans[0]);
+});
+
+measured('nothing is measured where there is no choice, or none is wanted', async () => {
+  const folder = newFolder();
+  for (const options of [
+    { deterministic: true },
+    { tune: false },
+    { winograd: false },
+    { kernels: 'oneDNN' },
+  ] as const)
+    await implementation(folder, options);
+  await using device = await open(folder);
+  await device.plan({ model: net(1), deterministic: true });
+  const ranges = { 'data@data': 1, 'conv@conv': 20 };
+  const calibration = calibrationOf({ net: 'one', method: 'min-max', percentile: null, images: 1, ranges });
+  await device.plan({ model: net(1), precision: 'int8', calibration });
+  const fc: LayerParameter = {
+    name: 'fc',
+    type: 'InnerProduct',
+    bottom: ['conv'],
+    top: ['fc'],
+    inner_product_param: { num_output: 10 },
+  };
+  const prob: LayerParameter = { name: 'prob', type: 'Softmax', bottom: ['fc'], top: ['prob'] };
+  const trained = withLoss({ name: 'trained', layer: [...net(1).layer!, fc, prob] });
+  using _ = await device.train({ model: trained, update: SGD_UPDATE });
+  assert.not(existsSync(folder));
+  await device.plan({ model: net(1) });
+  assert.ok(existsSync(folder), 'what is wanted is measured');
+});
+
+test.run();
