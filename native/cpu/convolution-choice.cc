@@ -21,7 +21,8 @@ constexpr const char* kDirect = "direct";
 constexpr int64_t kMostImages = 8;
 // Only an algorithm's fastest run counts: the first one wakes threads and touches memory, and others are disturbed.
 constexpr int kFewestRounds = 2, kMostRounds = 5;
-constexpr double kMilliseconds = 40;  // after which no further round begins
+// No further round begins after so long, nor where one algorithm takes so many times as long as the other.
+constexpr double kMilliseconds = 40, kClearly = 1.5;
 
 // "AMD EPYC 9654 96-Core Processor": the brand string of CPUID's leaves 0x80000002 to 0x80000004.
 std::string processorModel() {
@@ -108,8 +109,9 @@ TuningCache::Winner measure(ThreadPool& pool, const Convolution& convolution, bo
                             const WinogradConvolution& winograd) {
   Measurement measurement(pool, convolution, hasResidual, direct, winograd);
   double directTime = std::numeric_limits<double>::infinity(), winogradTime = directTime;
+  const auto isClear = [&] { return std::max(directTime, winogradTime) > kClearly * std::min(directTime, winogradTime); };
   const Stopwatch watch;
-  for (int round = 0; round < kFewestRounds || (round < kMostRounds && watch.milliseconds() < kMilliseconds); ++round) {
+  for (int round = 0; round < kFewestRounds || (round < kMostRounds && !isClear() && watch.milliseconds() < kMilliseconds); ++round) {
     directTime = std::min(directTime, measurement.milliseconds(direct));
     winogradTime = std::min(winogradTime, measurement.milliseconds(winograd));
   }
