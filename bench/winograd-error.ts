@@ -58,7 +58,7 @@ for (const kernels of ['AVX-512', 'AVX2', 'oneDNN'] as const) {
     const cells: string[] = [];
     for (const winograd of [true, false]) {
       try {
-        await using device = await openDevice('cpu', { kernels, winograd });
+        await using device = await openDevice('cpu', { kernels, winograd, tune: false });
         const { largest, rms } = errors(await compute(device, channels, size), exact);
         cells.push(`${largest.toExponential(1)}, ${rms.toExponential(1)}`);
       } catch (error) {
