@@ -10,6 +10,7 @@ import {
   ratio,
   shareOfPeak,
   shareOfSgemm,
+  significant,
 } from '../ts/bench/report.ts';
 import { median } from '../ts/bench/statistics.ts';
 
@@ -60,7 +61,7 @@ function operations({ operations: found, sgemmGflops, bandwidth }: RecordedRepor
   const shares = found.times.map((time) => shareOfPeak(time, { sgemmGflops, bandwidth }));
   const [least, middle, most] = [Math.min(...shares), median(shares), Math.max(...shares)].map(percent);
   return [
-    `the ${shares.length} different operations, each by itself at batch ${found.batch}, reach ${middle} in the median of what binds them, sgemm or memory (${least} to ${most})`,
+    `of ${shares.length} different operations, each by itself at batch ${found.batch}, half reach ${middle} or more of what binds them, sgemm or memory (the least ${least}, the most ${most})`,
   ];
 }
 
@@ -71,12 +72,12 @@ interface Column {
 }
 
 const COLUMNS: readonly Column[] = [
-  { head: 'median ms', cell: ({ quiet }) => median(quiet.flat()).toFixed(1) },
+  { head: 'median ms', cell: ({ quiet }) => significant(median(quiet.flat())) },
   {
     head: 'medians of the rounds',
     cell: ({ quiet }) => {
       const medians = quiet.map(median);
-      return `${Math.min(...medians).toFixed(1)} to ${Math.max(...medians).toFixed(1)}`;
+      return `${significant(Math.min(...medians))} to ${significant(Math.max(...medians))}`;
     },
   },
   { head: 'images/s', cell: ({ quiet, batch }) => imagesPerSecond(quiet, batch).toFixed(1) },
@@ -124,7 +125,7 @@ const caffeRows = ({ title, batch, results, caffe }: Group): string[][] =>
     const what = `mean of ${task === 'forward' ? 'forward' : 'forward and backward'}`;
     const own = recordedOn === null ? results[0] : undefined;
     const cells = [
-      milliseconds.toFixed(1),
+      significant(milliseconds),
       '',
       ((1000 * batch) / milliseconds).toFixed(1),
       own === undefined ? '' : (milliseconds / median(own.quiet.flat())).toFixed(2),

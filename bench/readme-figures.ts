@@ -6,7 +6,7 @@ import { withFigures } from './figures.ts';
 
 /** What the README shows, in this order: reports of `resnode bench --json`, as paths from the repository's folder. */
 const FILES = [
-  'bench/results/2026-11-24-amd-epyc-resnet-50.json',
+  'bench/results/2026-11-27-amd-epyc-forward.json',
   'bench/results/2026-11-25-amd-epyc-train-step.json',
 ];
 

@@ -93,7 +93,7 @@ commit 0123456789 with changes;
 2 threads, float32, 2 rounds in turn; node 20.1.0, torch 2;
 sgemm 100 GFLOP/s, memory 10.0 GB/s;
 other processes took 0.01 cores, 0.04 at worst ([all figures](a.json));
-the 2 different operations, each by itself at batch 1, reach 38% in the median of what binds them, sgemm or memory (25% to 50%):
+of 2 different operations, each by itself at batch 1, half reach 38% or more of what binds them, sgemm or memory (the least 25%, the most 50%):
 
 |  |  | median ms | medians of the rounds | images/s | × resnode's time | of sgemm | peak MB | disk to first answer, ms |
 | --- | --- | --: | --: | --: | --: | --: | --: | --: |

@@ -184,5 +184,7 @@ export function candidatesText({ implementation, candidates }: OperationTime): s
     .join(', ');
 }
 
-const ms = (value: number) => `${value.toFixed(value < 1 ? 3 : value < 10 ? 2 : 1)} ms`;
+/** Milliseconds in as many digits as a small net needs. */
+export const significant = (value: number): string => value.toFixed(value < 1 ? 3 : value < 10 ? 2 : 1);
+const ms = (value: number) => `${significant(value)} ms`;
 const percent = (share: number) => `${(100 * share).toFixed(0)}%`;
