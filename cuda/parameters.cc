@@ -27,7 +27,7 @@ void CudaParameters::require(const std::vector<PackedParameter>& wanted) {
   for (const PackedParameter& each : missing) {
     const Shape& shape = program_->parameters[each.id].shape;
     values.resize(elementCount(shape));
-    materialise(sources_[each.id], shape, values.data());
+    read(each.id, values.data());
     releasePages(sources_[each.id], shape);
     packed.resize(packedBytes(each.packing, shape));
     pack(each.packing, shape, values.data(), packed.data());
