@@ -1,0 +1,31 @@
+/** Training operations of the CUDA device, on the emulated runtime, against the reference loops. */
+import { dirname } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { againstReference } from '../support/against-reference.ts';
+import { emulatedBuild } from '../support/emulated.ts';
+import { openNative, runProgram } from '../support/run-program.ts';
+import { convolutionStep, trainingOperations } from '../support/training-operations.ts';
+
+const library = process.env.RESNODE_TEST_CUDA === 'hardware' ? undefined : emulatedBuild('resnode_cuda');
+if (library === null) test('is skipped where CUDA is not', () => {});
+else {
+  const cuda = openNative('cuda', library === undefined ? {} : { libraryFolder: dirname(library) });
+  test.after(() => cuda.dispose());
+
+  for (const operation of trainingOperations)
+    test(operation.name, async () => {
+      await againstReference(cuda, operation);
+    });
+
+  test('the same step twice gives the same bits', async () => {
+    const [first, second] = [
+      await runProgram(cuda, ...convolutionStep(), { runs: 2 }),
+      await runProgram(cuda, ...convolutionStep()),
+    ];
+    assert.equal(first.outputs[0], first.outputs[1]);
+    assert.equal(first.outputs[0], second.outputs[0]);
+  });
+}
+
+test.run();
