@@ -51,19 +51,14 @@ int64_t batchNormGradientScratch(const ChannelShape& shape) { return 4 * shape.c
 void launchBatchNormGradient(const BatchNormGradient& gradient, const ChannelShape& shape, float* scratch, cudaStream_t stream) {
   const int64_t channels = shape.channels.channels;
   if (channels == 0) return;
-  const PerChannel each{scratch, scratch + channels, scratch + 2 * channels, scratch + 3 * channels};
+  // Sums that are asked for lie where they are asked for.
+  const PerChannel each{scratch, scratch + channels, gradient.dBias ? gradient.dBias : scratch + 2 * channels,
+                        gradient.dScale ? gradient.dScale : scratch + 3 * channels};
   launch(perChannel, gridFor(channels), stream, gradient.mean, gradient.variance, gradient.factor, gradient.eps, channels, each.mean, each.inverse);
   const bool batch = !gradient.factor;
   const bool reads = gradient.dScale || (gradient.dx && batch);
   const Normalised normalised{reads ? gradient.x : nullptr, each.mean, each.inverse};
-  if (reads || gradient.dBias) {
-    launchChannelSums(Terms{gradient.behind, normalised}, shape, each.sum, each.product, scratch + 4 * channels, stream);
-    const auto copy = [&](float* target, const float* source) {
-      if (target) RESNODE_CUDA(cudaMemcpyAsync(target, source, channels * sizeof(float), cudaMemcpyDeviceToDevice, stream));
-    };
-    copy(gradient.dBias, each.sum);
-    copy(gradient.dScale, each.product);
-  }
+  if (reads || gradient.dBias) launchChannelSums(Terms{gradient.behind, normalised}, shape, each.sum, each.product, scratch + 4 * channels, stream);
   if (!gradient.dx) return;
   const float inverseCount = 1.0f / static_cast<float>(shape.outer * shape.channels.inner);
   const Step step{gradient.behind, normalised, batch ? each.sum : nullptr, each.product, gradient.gamma, inverseCount};
