@@ -26,7 +26,9 @@ CudaPlan::CudaPlan(std::shared_ptr<const Program> program, Precision precision, 
     }
     return std::vector<PackedParameter>(forms.begin(), forms.end());
   };
-  const StepContext context{*program_, layouts_, type_, precision == Precision::tf32, std::move(choose), formsOf};
+  const bool trains = std::any_of(program_->operations.begin(), program_->operations.end(),
+                                  [](const Operation& operation) { return std::holds_alternative<Gradient>(operation.attributes); });
+  const StepContext context{*program_, layouts_, type_, precision == Precision::tf32, trains, std::move(choose), formsOf};
   const int last = std::max(0, static_cast<int>(program_->operations.size()) - 1);
   description_.alignment = kAlignment;
   description_.tensorBuffers.assign(program_->tensors.size(), -1);

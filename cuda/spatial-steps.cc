@@ -44,6 +44,7 @@ ConvolutionProblem problemOf(const Convolution& convolution, const Operation& op
   ConvolutionProblem problem;
   problem.type = context.type;
   problem.tf32 = context.tf32;
+  problem.winograd = !context.trains;
   problem.input = nhwcLayout(context.input(operation, 0).shape, context.type).nhwc;
   problem.output = context.output(operation, 0).nhwc;
   problem.r = convolution.kernel.height;

@@ -48,6 +48,7 @@ struct StepContext {
   const std::vector<TensorLayout>& layouts;  // of the program's tensors
   ElementType type;
   bool tf32;
+  bool trains;                               // the program has a backward pass
   // Chooses what computes a convolution.
   std::function<std::shared_ptr<ConvolutionImplementation>(const ConvolutionProblem&)> choose;
   // The forms of a parameter that the steps made so far read.

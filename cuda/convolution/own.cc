@@ -121,6 +121,7 @@ std::string keyOf(const ConvolutionProblem& problem) {
     key.precision(9);  // every float32 apart from its neighbours
     key << " relu " << problem.negativeSlope;
   }
+  if (!problem.winograd) key << " direct";
   return key.str();
 }
 

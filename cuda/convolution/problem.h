@@ -21,6 +21,7 @@ struct ConvolutionProblem {
   int64_t group = 1;
   bool bias = false, residual = false, relu = false;
   float negativeSlope = 0;
+  bool winograd = true;  // whether Winograd's transforms are allowed
 
   int64_t weightChannels() const { return group == 1 ? input.paddedChannels : input.c / group; }
   int64_t weightElements() const { return output.paddedChannels * r * s * weightChannels(); }

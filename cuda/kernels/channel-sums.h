@@ -82,10 +82,11 @@ __global__ void __launch_bounds__(kThreads) sumPlanes(const Terms terms, const C
   if (threadIdx.x == 0) parts[blockIdx.y * shape.channels.channels + channel] = mine;
 }
 
-__global__ inline void addChunks(const SumPair* parts, int64_t chunks, int64_t channels, float* first, float* second) {
+template <class Pair>
+__global__ void addChunks(const Pair* parts, int64_t chunks, int64_t channels, float* first, float* second) {
   const int64_t channel = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (channel >= channels) return;
-  SumPair sum{0, 0};
+  Pair sum{0, 0};
   for (int64_t chunk = 0; chunk < chunks; ++chunk) sum.add(parts[chunk * channels + channel]);
   if (first) first[channel] = sum.first;
   if (second) second[channel] = sum.second;
@@ -109,7 +110,7 @@ void launchChannelSums(const Terms& terms, const ChannelShape& shape, float* fir
   const unsigned blocks = static_cast<unsigned>(shape.channels.inner > 1 ? channels : (channels + kColumns - 1) / kColumns);
   const Grid grid{dim3(blocks, static_cast<unsigned>(chunks.count)), dim3(kThreads)};
   launch(shape.channels.inner > 1 ? sumPlanes<Terms> : sumRows<Terms>, grid, stream, terms, shape, chunks.size, parts);
-  launch(addChunks, gridFor(channels, 128), stream, parts, chunks.count, channels, first, second);
+  launch(addChunks<SumPair>, gridFor(channels, 128), stream, parts, chunks.count, channels, first, second);
 }
 
 }  // namespace resnode::cuda

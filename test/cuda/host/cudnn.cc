@@ -61,6 +61,11 @@ RESNODE_TEST(cudnn, "engines are refused by their notes, with the reason") {
   same(refusals.at(0), "cudnn-engine-2[]: CUDNN_NUMERICAL_NOTE_TENSOR_CORE: on float32 data it means tf32, which was not asked for", "reason");
   same(namesOf(cudnnOptions(handle, problem(ElementType::float32, false, false, true), {})), "cudnn-engine-1[2:5] cudnn-engine-2[] cudnn-engine-0[]",
         "tf32");
+  ConvolutionProblem trained = problem(ElementType::float32, false, false);
+  const EngineNotes winograd{{cudnn::CUDNN_NUMERICAL_NOTE_WINOGRAD}, {}};
+  expect(exclusionOf(winograd, trained, false, handle.library()).empty(), "Winograd in float32");
+  trained.winograd = false;
+  expect(!exclusionOf(winograd, trained, false, handle.library()).empty(), "no Winograd in training");
   for (const auto& candidate : cudnnCandidates(handle, problem(ElementType::float16, false, false), {})) {
     expect(candidate->deterministic() == (candidate->name() != "cudnn-engine-2[]"), candidate->name());
     expect(candidate->workspaceBytes() == 64, "workspace");
