@@ -42,35 +42,55 @@ Step unaryGradient(const Unary& unary, const GradientContext& gradient) {
 }  // namespace
 
 Step gradientOf(const Convolution& convolution, const GradientContext& gradient) {
-  Step step = gradient.likeOutput("own");
+  ConvolutionProblem problem = problemOf(convolution, gradient.forward, gradient.context);
+  problem.bias = problem.residual = problem.relu = false;
+  const auto choose = [&](bool isWanted, ConvolutionPass pass) -> std::shared_ptr<ConvolutionImplementation> {
+    problem.pass = pass;
+    return isWanted ? gradient.context.choose(problem) : nullptr;
+  };
+  const auto data = choose(gradient.wantsDx(0), ConvolutionPass::dataGradient), weight = choose(gradient.wantsDw(0), ConvolutionPass::weightGradient);
+  Step step = gradient.likeOutput("");
+  for (const auto& each : {data, weight}) {
+    if (each) step.implementation += (step.implementation.empty() ? "" : ", ") + each->name();
+  }
+  if (step.implementation.empty()) step.implementation = "sums";
   step.inPlace.clear();
-  const ConvolutionProblem problem = problemOf(convolution, gradient.forward, gradient.context);
   step.parameters = {{convolution.weights, filterPacking(problem)}};
   const TensorLayout output = gradient.y(0);
   const ChannelShape channels = channelShape(output);
   const bool wantsResidual = gradient.at.inputs > 1 && gradient.wantsDx(1);
   // dy as it is behind the ReLU: in memory of its own where no residual's diff is the same.
   const size_t behindBytes = convolution.relu && !wantsResidual ? aligned(output.bytes()) : 0;
-  int64_t scratch = 0;
-  if (gradient.wantsDx(0)) scratch = std::max(scratch, dataGradientScratch(problem));
-  if (gradient.wantsDw(0)) scratch = std::max(scratch, weightGradientScratch(problem));
-  if (gradient.wantsDw(1)) scratch = std::max(scratch, channelSumsScratch(channels));
-  step.workspaceBytes = behindBytes + bytesOfFloats(scratch);
+  const bool unpacks = weight && !hasPlainWeights(problem);
+  const size_t weightBytes = unpacks ? aligned(bytesOfFloats(problem.weightElements())) : 0;
+  size_t scratch = gradient.wantsDw(1) ? bytesOfFloats(channelSumsScratch(channels)) : 0;
+  for (const auto& each : {data, weight}) scratch = std::max(scratch, each ? each->workspaceBytes() : 0);
+  step.workspaceBytes = behindBytes + weightBytes + scratch;
   step.launch = [=, relu = convolution.relu, at = gradient.at](const Bindings& b, cudaStream_t stream) {
-    const float* dy = at.dy(b, 0);
+    ConvolutionArguments arguments;
+    arguments.diff = at.dy(b, 0);
     if (relu || wantsResidual) {
       float* behind = wantsResidual ? at.dx(b, 1) : floatsAt(b);
       launchBehindRelu(behindOf(relu, at, b), behind, output.elements(), paddingOf(output), stream);
-      dy = behind;
+      arguments.diff = behind;
     }
-    float* scratch = floatsAt(b, behindBytes);
-    if (at.dx(b, 0)) launchDataGradient(problem, dy, b.parameter<float>(0), at.dx(b, 0), scratch, stream);
-    if (at.dw(b, 0)) launchWeightGradient(problem, at.x(b, 0), dy, at.dw(b, 0), scratch, stream);
+    arguments.input = at.x(b, 0);
+    arguments.weights = b.parameters[0];
+    arguments.workspace = b.workspace + behindBytes + weightBytes;
+    if (data) {
+      arguments.output = at.dx(b, 0);
+      data->enqueue(arguments, stream);
+    }
+    if (weight) {
+      arguments.output = unpacks ? floatsAt(b, behindBytes) : at.dw(b, 0);
+      weight->enqueue(arguments, stream);
+      if (unpacks) launchPlainWeights(problem, floatsAt(b, behindBytes), at.dw(b, 0), stream);
+    }
     if (at.dw(b, 1)) {
       AffineGradient sums;
-      sums.behind.dy = dy;
+      sums.behind.dy = static_cast<const float*>(arguments.diff);
       sums.dBias = at.dw(b, 1);
-      launchAffineGradient(sums, channels, scratch, stream);
+      launchAffineGradient(sums, channels, static_cast<float*>(arguments.workspace), stream);
     }
   };
   return step;

@@ -65,7 +65,7 @@ struct DataGradient {
   RESNODE_HOST_DEVICE void store(int group, int m, int n, float sum) const { dx[m * window.inputStride + group * window.inputs + n] = sum; }
 };
 
-// Rows: a group's output channels; columns: (r, s, input channel); reduction: output pixels.
+// Rows: a group's output channels; columns: (r, s, input channel), the padding of x among them; reduction: output pixels.
 struct WeightGradient {
   static constexpr bool kDepthIsNear = false;
   int rows, columns, depth, groups;
@@ -83,8 +83,8 @@ struct WeightGradient {
 
   RESNODE_HOST_DEVICE Row row(int group, int m) const { return group * window.outputs + m; }
   RESNODE_HOST_DEVICE Column column(int group, int n) const {
-    const int position = quotientOf(n, window.inputs), r = quotientOf(position, window.s);
-    return {r * window.dilationH, (position - r * window.s) * window.dilationW, group * window.inputs + n - position * window.inputs};
+    const int position = quotientOf(n, window.weightChannels), r = quotientOf(position, window.s);
+    return {r * window.dilationH, (position - r * window.s) * window.dilationW, group * window.weightChannels + n - position * window.weightChannels};
   }
   RESNODE_HOST_DEVICE Depth depthOf(int, int k) const {
     const int line = quotientOf(k, window.outWidth), image = quotientOf(line, window.outHeight);
@@ -97,10 +97,7 @@ struct WeightGradient {
     if (h < 0 || h >= window.height || w < 0 || w >= window.width) return 0;
     return x[((at.image + h) * window.width + w) * window.inputStride + by.channel];
   }
-  RESNODE_HOST_DEVICE void store(int group, int m, int n, float sum) const {
-    const int position = quotientOf(n, window.inputs), channel = n - position * window.inputs;
-    dw[((group * window.outputs + m) * window.inputs + channel) * window.r * window.s + position] = sum;
-  }
+  RESNODE_HOST_DEVICE void store(int group, int m, int n, float sum) const { dw[(group * window.outputs + m) * columns + n] = sum; }
 };
 
 struct Sizes {
@@ -110,7 +107,15 @@ Sizes dataSizes(const ConvolutionProblem& problem) {
   return {problem.input.pixels(), problem.input.c / problem.group, problem.r * problem.s * (problem.output.c / problem.group)};
 }
 Sizes weightSizes(const ConvolutionProblem& problem) {
-  return {problem.output.c / problem.group, problem.r * problem.s * (problem.input.c / problem.group), problem.output.pixels()};
+  return {problem.output.c / problem.group, problem.r * problem.s * problem.weightChannels(), problem.output.pixels()};
+}
+
+__global__ void plainWeights(const float* dw, float* plain, int64_t elements, int channels, int stored, int positions) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i >= elements) return;
+  const int64_t filterChannel = quotient(i, positions), position = i - filterChannel * positions;
+  const int64_t filter = quotient(filterChannel, channels), channel = filterChannel - filter * channels;
+  plain[i] = dw[(filter * positions + position) * stored + channel];
 }
 
 __global__ void clearPadding(float* values, int64_t pixels, int channels, int stored) {
@@ -146,6 +151,20 @@ void launchWeightGradient(const ConvolutionProblem& problem, const float* x, con
   launchTiledProduct(WeightGradient{static_cast<int>(sizes.rows), static_cast<int>(sizes.columns), static_cast<int>(sizes.depth),
                                     static_cast<int>(problem.group), windowOf(problem), x, dy, dw},
                      scratch, stream);
+  const int64_t filter = problem.r * problem.s * problem.weightChannels(), padding = problem.output.paddedChannels - problem.output.c;
+  if (padding * filter == 0) return;
+  launch(clearPadding, gridFor(filter * padding), stream, dw, 1, static_cast<int>(problem.output.c * filter), static_cast<int>(problem.output.paddedChannels * filter));
+}
+
+bool hasPlainWeights(const ConvolutionProblem& problem) {
+  return problem.r * problem.s == 1 && problem.weightChannels() == problem.input.c / problem.group && problem.output.c == problem.output.paddedChannels;
+}
+
+void launchPlainWeights(const ConvolutionProblem& problem, const float* dw, float* plain, cudaStream_t stream) {
+  const int64_t channels = problem.input.c / problem.group, positions = problem.r * problem.s, elements = problem.output.c * channels * positions;
+  if (elements == 0) return;
+  launch(plainWeights, gridFor(elements), stream, dw, plain, elements, static_cast<int>(channels), static_cast<int>(problem.weightChannels()),
+         static_cast<int>(positions));
 }
 
 }  // namespace resnode::cuda

@@ -11,9 +11,14 @@ namespace resnode::cuda {
 void launchDataGradient(const ConvolutionProblem& problem, const float* dy, const float* weights, float* dx, float* scratch, cudaStream_t stream);
 int64_t dataGradientScratch(const ConvolutionProblem& problem);
 
-// dw[k, c, r, s] = Σ over all output pixels of dy · x: plain, [num_output, C/group, R, S]. `scratch`:
+// dw[k, r, s, c] = Σ over all output pixels of dy · x: as the weights lie, with zeros in its padding. `scratch`:
 // weightGradientScratch() floats.
 void launchWeightGradient(const ConvolutionProblem& problem, const float* x, const float* dy, float* dw, float* scratch, cudaStream_t stream);
 int64_t weightGradientScratch(const ConvolutionProblem& problem);
+
+// A diff as the weights lie → plain, [num_output, C/group, R, S].
+void launchPlainWeights(const ConvolutionProblem& problem, const float* dw, float* plain, cudaStream_t stream);
+// Whether both are the same numbers in the same order.
+bool hasPlainWeights(const ConvolutionProblem& problem);
 
 }  // namespace resnode::cuda

@@ -98,9 +98,12 @@ export function testGoldenCases(device: Device, { repeat = 1 } = {}): void {
   }
 }
 
-/** Registers a test for every backward pass and every run of a solver on a device. */
-export function testTrainingCases(device: Device): void {
-  for (const group of ['layers', 'mini-resnet', 'solver', 'train'])
+/** Registers a test for every backward pass and every run of a solver on a device. @param groups Of the golden data. */
+export function testTrainingCases(
+  device: Device,
+  groups = ['layers', 'mini-resnet', 'solver', 'train'],
+): void {
+  for (const group of groups)
     for (const folder of goldenCases(group)) {
       const golden = readGoldenCase(folder);
       const trains = golden.kind === 'solver' || (golden.kind === 'net' && golden.backward !== undefined);

@@ -5,6 +5,7 @@
 
 #include "convolution/measure.h"
 #include "core/error.h"
+#include "cudnn/excluded.h"
 #include "kernels/convolution-check.h"
 #include "main.h"
 
@@ -147,6 +148,26 @@ RESNODE_TEST(cudnn, "the measure on the device takes every right candidate, in e
           expect(measure->check(wrong).find("wrong") == 0, where + "wrong at " + std::to_string(at));
         }
       });
+    }
+  }
+}
+
+RESNODE_TEST(cudnn, "gradients by the input and by the weights, as our own kernels compute them") {
+  CudnnHandle handle(fakeLibrary());
+  for (const auto* cases : {&test::residualNetCases(), &test::oddCases(), &test::groupedCases()}) {
+    for (const test::ConvolutionCase& shape : *cases) {
+      for (ConvolutionPass pass : {ConvolutionPass::dataGradient, ConvolutionPass::weightGradient}) {
+        ConvolutionProblem p = test::problemOf(shape, ElementType::float32);
+        p.pass = pass;
+        const auto own = std::move(ownCandidates(p, 90).front());
+        const auto measure = measureOnDevice(p, *own, nullptr);
+        const std::string where = std::string(shape.name) + (pass == ConvolutionPass::dataGradient ? " dx " : " dw ");
+        const ConvolutionCandidates candidates = cudnnCandidates(handle, p, {});
+        expect(!candidates.empty(), where + "there are candidates");
+        for (const auto& candidate : candidates) same(measure->check(*candidate), "", where + candidate->name());
+        Wrong wrong(std::move(ownCandidates(p, 90).front()), p.resultElements() - 1, p);
+        expect(measure->check(wrong).find("wrong") == 0, where + "wrong at the end");
+      }
     }
   }
 }

@@ -36,9 +36,12 @@ void check(const ConvolutionCase& shape) {
   const auto input = nhwcOf(x, in), dy = nhwcOf(diff, out);
   const auto packed = toPadded<float>(weights, out.c, weightInputs, window, problem.weightChannels(), out.paddedChannels);
   auto dx = nanMemory<float>(static_cast<size_t>(in.elements())), dw = nanMemory<float>(weights.size());
+  auto asWeights = nanMemory<float>(static_cast<size_t>(problem.weightElements()));
   auto dataScratch = scratchOf(cuda::dataGradientScratch(problem)), weightScratch = scratchOf(cuda::weightGradientScratch(problem));
   cuda::launchDataGradient(problem, dy.data(), packed.data(), dx.data(), dataScratch.data(), nullptr);
-  cuda::launchWeightGradient(problem, input.data(), dy.data(), dw.data(), weightScratch.data(), nullptr);
+  cuda::launchWeightGradient(problem, input.data(), dy.data(), asWeights.data(), weightScratch.data(), nullptr);
+  cuda::launchPlainWeights(problem, asWeights.data(), dw.data(), nullptr);
+  if (cuda::hasPlainWeights(problem)) nearPlain(asWeights, floatsOf(dw), 0, 0, "the same numbers in the same order");
 
   const auto compare = [&](const std::vector<float>& actual, size_t diffOf, int64_t products) {
     const auto& wanted = diffOf == 0 ? expected.dx[0] : expected.dw[0];
@@ -49,6 +52,7 @@ void check(const ConvolutionCase& shape) {
   };
   compare(plainOf(dx, in).values, 0, out.c / shape.group * window);
   compare(floatsOf(dw), 1, out.pixels());
+  for (size_t i = static_cast<size_t>(out.c * window * problem.weightChannels()); i < asWeights.size(); ++i) expect(asWeights[i] == 0, std::string(shape.name) + ": padding of dw");
   for (int64_t i = 0; i < in.elements(); ++i) expect(i % in.paddedChannels < in.c || dx[static_cast<size_t>(i)] == 0, std::string(shape.name) + ": padding of dx");
 }
 
