@@ -177,6 +177,7 @@ Step gradientOf(const Eltwise& eltwise, const GradientContext& gradient) {
   Step step = gradient.likeOutput("eltwise");
   // The other diffs are made from dy too.
   if (std::count_if(gradient.operation.outputs.begin(), gradient.operation.outputs.end(), [](TensorId id) { return id >= 0; }) > 1) step.inPlace.clear();
+  const bool isQuotient = eltwise.operation == EltwiseKind::prod && !eltwise.stableProdGrad;
   step.launch = [=, layout = gradient.y(0), at = gradient.at](const Bindings& b, cudaStream_t stream) {
     EltwiseInputs inputs;
     inputs.operation = operationOf(eltwise);
@@ -185,7 +186,7 @@ Step gradientOf(const Eltwise& eltwise, const GradientContext& gradient) {
     inputs.coefficients = eltwise.coefficients.data();
     for (size_t i = 0; i < at.inputs; ++i) {
       if (!at.dx(b, i)) continue;
-      launchEltwiseGradient(inputs, static_cast<int>(i), behindOf(eltwise.relu, at, b), at.dx(b, i), layout.elements(), paddingOf(layout), stream);
+      launchEltwiseGradient(inputs, static_cast<int>(i), behindOf(eltwise.relu, at, b), isQuotient ? at.y(b, 0) : nullptr, at.dx(b, i), layout.elements(), paddingOf(layout), stream);
     }
   };
   return step;

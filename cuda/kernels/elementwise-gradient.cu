@@ -51,12 +51,13 @@ struct Given {
 };
 ChannelShape columnOf(int64_t count) { return {count, {1, 1, 1}}; }
 
-// eltwise_layer.cpp. The diff of a product is that of its stable form, the product of the others. Of equal maxima the
-// second of the first two takes the diff, a later input only where it is greater.
+// eltwise_layer.cpp. The diff of a product is the product of the others or, where it need not be stable, what was made
+// over what was read. Of equal maxima the second of the first two takes the diff, a later input only where it is greater.
 template <EltwiseOperation operation>
 struct EltwiseGradient {
   BehindRelu behind;
   const float* inputs[kMaxEltwiseInputs];
+  const float* made;  // null: the product of the others
   int count, which;
   float coefficient;
 
@@ -64,6 +65,7 @@ struct EltwiseGradient {
     float diff = behind.at(i);
     if constexpr (operation == EltwiseOperation::sum) return diff * coefficient;
     if constexpr (operation == EltwiseOperation::prod) {
+      if (made) return diff * (made[i] / inputs[which][i]);
       for (int k = 0; k < count; ++k) diff *= k == which ? 1.0f : inputs[k][i];
       return diff;
     }
@@ -109,10 +111,11 @@ void launchPReluGradient(const float* x, const float* dy, const float* slope, bo
   if (dx) launchEachElement(PReluGradient{x, dy, slope, channelShared}, dx, shape.elements(), shape.channels, stream);
 }
 
-void launchEltwiseGradient(const EltwiseInputs& eltwise, int which, const BehindRelu& behind, float* dx, int64_t elements,
+void launchEltwiseGradient(const EltwiseInputs& eltwise, int which, const BehindRelu& behind, const float* quotientOf, float* dx, int64_t elements,
                            const Channels& channels, cudaStream_t stream) {
   const auto as = [&](auto step) {
     step.behind = behind;
+    step.made = quotientOf;
     step.count = eltwise.count;
     step.which = which;
     step.coefficient = 1;

@@ -22,8 +22,9 @@ void launchPReluGradient(const float* x, const float* dy, const float* slope, bo
                          const ChannelShape& shape, float* scratch, cudaStream_t stream);
 int64_t preluGradientScratch(const ChannelShape& shape, bool channelShared);
 
-// The diff of the input number `which`. Sums read no inputs.
-void launchEltwiseGradient(const EltwiseInputs& eltwise, int which, const BehindRelu& behind, float* dx, int64_t elements,
+// The diff of the input number `which`. Sums read no inputs. `quotientOf` (null: the product of the others) is what a
+// product made: its diff is then that over the input.
+void launchEltwiseGradient(const EltwiseInputs& eltwise, int which, const BehindRelu& behind, const float* quotientOf, float* dx, int64_t elements,
                            const Channels& channels, cudaStream_t stream);
 
 }  // namespace resnode::cuda

@@ -207,7 +207,10 @@ RESNODE_TEST(spatial_gradients, "Eltwise SUM, PROD and MAX with ReLU: ties as Ca
   for (EltwiseKind kind : {EltwiseKind::sum, EltwiseKind::prod, EltwiseKind::max}) {
     for (int count : {2, 3, 8}) {
       for (bool relu : {false, true}) {
-        Eltwise eltwise{kind, {}, {}};
+        const bool isStable = !(relu && kind == EltwiseKind::prod);
+        Eltwise eltwise;
+        eltwise.operation = kind;
+        eltwise.stableProdGrad = isStable;
         if (relu) eltwise.relu = FusedRelu{0.25f};
         std::vector<test::Plain> plain;
         std::vector<test::Memory<float>> inputs;
@@ -226,7 +229,7 @@ RESNODE_TEST(spatial_gradients, "Eltwise SUM, PROD and MAX with ReLU: ties as Ca
         const auto operation = kind == EltwiseKind::sum ? EltwiseOperation::sum : kind == EltwiseKind::prod ? EltwiseOperation::prod : EltwiseOperation::max;
         for (int k = 0; k < count; ++k) {
           auto dx = form.result();
-          launchEltwiseGradient({operation, count, pointers.data(), eltwise.coefficients.data()}, k, {diff.data(), relu ? y.data() : nullptr, 0.25f}, dx.data(), form.nhwc.elements(),
+          launchEltwiseGradient({operation, count, pointers.data(), eltwise.coefficients.data()}, k, {diff.data(), relu ? y.data() : nullptr, 0.25f}, isStable ? nullptr : y.data(), dx.data(), form.nhwc.elements(),
                                 {form.nhwc.c, form.nhwc.paddedChannels, 1}, nullptr);
           form.near(dx, expected.dx[static_cast<size_t>(k)], 1e-6, "input " + std::to_string(k) + " of " + std::to_string(count));
         }
