@@ -129,7 +129,7 @@ Step stepOf(const Reshape&, const Operation& operation, const StepContext& conte
   Step step = plainStep(operation, "reshape");
   const TensorLayout input = context.input(operation, 0);
   step.nhwcInputs = {input.isNhwc};
-  step.alias = !input.isNhwc;
+  if (!input.isNhwc) step.aliasOf = 0;
   step.launch = [input](const Bindings& b, cudaStream_t stream) {
     if (input.isNhwc) launchNhwcToNchw(input.type, b.inputs[0], input.nhwc, b.floatsOut(0), stream);
     else if (b.inputs[0] != b.outputs[0]) RESNODE_CUDA(cudaMemcpyAsync(b.outputs[0], b.inputs[0], input.bytes(), cudaMemcpyDeviceToDevice, stream));
@@ -150,16 +150,8 @@ Step stepOf(const Dropout&, const Operation& operation, const StepContext&) {
   throw Error("device/unsupported", "CUDA devices have no Dropout in phase TRAIN: use the CPU device", operation.layer);
 }
 
-Step stepOf(const Gradient&, const Operation& operation, const StepContext&) {
-  throw Error("device/unsupported", "CUDA devices do not train yet: use the CPU device", operation.layer);
-}
-
 Step stepOf(const AllMean&, const Operation& operation, const StepContext&) {
-  throw Error("device/unsupported", "CUDA devices do not train yet: use the CPU device", operation.layer);
-}
-
-Step stepOf(const Update&, const Operation& operation, const StepContext&) {
-  throw Error("device/unsupported", "CUDA devices do not train yet: use the CPU device", operation.layer);
+  throw Error("device/unsupported", "CUDA devices do not train in several processes: use one, or the CPU device", operation.layer);
 }
 
 }  // namespace resnode::cuda

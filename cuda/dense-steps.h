@@ -13,9 +13,7 @@ Step stepOf(const Accuracy& accuracy, const Operation& operation, const StepCont
 Step stepOf(const Reshape&, const Operation& operation, const StepContext& context);
 Step stepOf(const Lrn& lrn, const Operation& operation, const StepContext& context);
 [[noreturn]] Step stepOf(const Dropout&, const Operation& operation, const StepContext& context);
-[[noreturn]] Step stepOf(const Gradient&, const Operation& operation, const StepContext& context);
 [[noreturn]] Step stepOf(const AllMean&, const Operation& operation, const StepContext& context);
-[[noreturn]] Step stepOf(const Update&, const Operation& operation, const StepContext& context);
 
 // How the weights of an inner product lie for an input of this layout.
 Packing innerProductPacking(const InnerProduct& innerProduct, const TensorLayout& input);

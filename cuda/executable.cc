@@ -58,10 +58,11 @@ void CudaExecutable::bind(const PlannedStep& planned) {
   const size_t index = steps_.size();
   const Operation& operation = plan_->program().operations[index];
   BoundStep bound;
-  for (TensorId id : planned.inputs) bound.bindings.inputs.push_back(data(id));
+  const auto dataOf = [&](TensorId id) { return id < 0 || plan_->bufferOf(id) < 0 ? nullptr : data(id); };
+  for (TensorId id : planned.inputs) bound.bindings.inputs.push_back(dataOf(id));
   for (const Conversion& conversion : planned.conversions) {
     const TensorLayout from = plan_->layout(planned.inputs[conversion.index]);
-    const ElementType type = plan_->layout(planned.outputs[0]).type;
+    const ElementType type = plan_->elementType();
     const void* source = bound.bindings.inputs[conversion.index];
     char* target = buffer(conversion.buffer);
     bound.before.push_back([=](const Bindings&, cudaStream_t stream) {
@@ -70,13 +71,17 @@ void CudaExecutable::bind(const PlannedStep& planned) {
     });
     bound.bindings.inputs[conversion.index] = target;
   }
-  for (TensorId id : planned.outputs) bound.bindings.outputs.push_back(plan_->bufferOf(id) < 0 ? nullptr : data(id));
+  for (TensorId id : planned.outputs) bound.bindings.outputs.push_back(dataOf(id));
   for (const PackedParameter& parameter : planned.step.parameters) bound.bindings.parameters.push_back(parameters_->get(parameter));
   if (planned.workspace >= 0) bound.bindings.workspace = buffer(planned.workspace);
   if (planned.labelCheck >= 0) {
     bound.bindings.badLabel = reinterpret_cast<int*>(buffer(plan_->labelBuffer())) + planned.labelCheck;
     const auto* loss = std::get_if<SoftmaxLoss>(&operation.attributes);
     labelChecks_.emplace_back(loss ? loss->channels : std::get<Accuracy>(operation.attributes).channels, static_cast<int>(index));
+  }
+  if (planned.step.updates && plan_->labelBuffer() >= 0) {
+    bound.bindings.badLabel = reinterpret_cast<int*>(buffer(plan_->labelBuffer()));
+    bound.bindings.labelChecks = plan_->labelChecks();
   }
   steps_.push_back(std::move(bound));
 }
@@ -246,7 +251,8 @@ void CudaExecutable::deliver(const RunRequest& request, int index) {
     // The GPU has run the net as one piece: it does not say where.
     throw at(error, "A run of \"" + program.name + "\" failed", {});
   }
-  throwIfCancelled(request);
+  // What has learned is not undone: then the run has its result.
+  if (!plan_->updates()) throwIfCancelled(request);
   const int* bad = reinterpret_cast<const int*>(slot.pinned.get() + pinnedLabels_);
   for (size_t i = 0; i < labelChecks_.size(); ++i) {
     if (bad[i] == 0) continue;

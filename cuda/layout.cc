@@ -7,6 +7,12 @@ bool isSpatial(const Operation& operation) {
   return std::holds_alternative<Convolution>(operation.attributes) || std::holds_alternative<Pooling>(operation.attributes);
 }
 
+// What has places without a tensor, and takes what it reads as it comes.
+bool isOfTraining(const Operation& operation) {
+  return std::holds_alternative<Gradient>(operation.attributes) || std::holds_alternative<AllMean>(operation.attributes) ||
+         std::holds_alternative<Update>(operation.attributes);
+}
+
 // Inputs that decide the layout of what follows them: 0, 1, or all.
 size_t followedInputs(const Operation& operation, const Shape& shape) {
   return std::visit(
@@ -30,6 +36,16 @@ TensorLayout nhwcLayout(const Shape& shape, ElementType type) {
 
 TensorLayout plainLayout(const Shape& shape) { return {false, ElementType::float32, {}, shape}; }
 
+bool isNhwcPlace(const Operation& operation, size_t i, const Shape& shape) {
+  return shape.size() == 4 && !(i > 0 && std::holds_alternative<Scale>(operation.attributes));
+}
+
+ChannelView channelView(const TensorLayout& layout) {
+  if (layout.isNhwc) return {layout.nhwc.pixels(), layout.nhwc.c, layout.nhwc.paddedChannels, 1};
+  const int64_t outer = layout.shape.empty() ? 1 : layout.shape[0], channels = layout.shape.size() > 1 ? layout.shape[1] : 1;
+  return {outer, channels, channels, elementCount(layout.shape) / (outer * channels)};
+}
+
 bool isPerChannel(const Scale& scale, const Shape& shape) {
   return shape.size() == 4 && scale.outer == shape[0] && scale.channels == shape[1] && scale.inner == shape[2] * shape[3];
 }
@@ -40,6 +56,7 @@ std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type
   std::vector<bool> wanted(program.tensors.size(), false);
   for (size_t i = program.operations.size(); i-- > 0;) {
     const Operation& operation = program.operations[i];
+    if (isOfTraining(operation)) continue;
     bool wants = isSpatial(operation);
     const size_t followed = followedInputs(operation, shapeOf(operation.inputs[0]));
     for (TensorId id : operation.outputs) wants = wants || (followed > 0 && wanted[id]);
@@ -50,6 +67,14 @@ std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type
   std::vector<bool> has(program.tensors.size(), false);
   for (TensorId id : program.inputs) has[id] = wanted[id] && shapeOf(id).size() == 4;
   for (const Operation& operation : program.operations) {
+    if (const auto* gradient = std::get_if<Gradient>(&operation.attributes)) {
+      const Operation& forward = program.operations[gradient->of];
+      for (size_t k = 0; k < forward.inputs.size(); ++k) {
+        const TensorId diff = operation.outputs[k];
+        if (diff >= 0) has[diff] = has[forward.outputs[0]] && isNhwcPlace(forward, k, shapeOf(diff));
+      }
+    }
+    if (isOfTraining(operation)) continue;
     bool makes = isSpatial(operation);
     const size_t followed = followedInputs(operation, shapeOf(operation.inputs[0]));
     for (size_t k = 0; k < followed; ++k) makes = makes || has[operation.inputs[k]];

@@ -23,8 +23,18 @@ TensorLayout nhwcLayout(const Shape& shape, ElementType type);
 TensorLayout plainLayout(const Shape& shape);
 
 // Convolutions and poolings work on nhwc; what follows its input (elementwise steps, sums, concatenations) keeps it so,
-// and makes a 4-D input of the program nhwc where its result comes to a convolution; the rest is plain.
+// and makes a 4-D input of the program nhwc where its result comes to a convolution; the rest is plain. A gradient works
+// in the form of what the operation made, and its diffs of what that read are in the same (isNhwcPlace).
 std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type);
+
+// Whether input number `i` of an operation is worked on in nhwc where its output is: all 4-D ones but a Scale's operand.
+bool isNhwcPlace(const Operation& operation, size_t i, const Shape& shape);
+
+// A tensor as [outer, channels, inner] around axis 1; rows of nhwc are paddedChannels apart.
+struct ChannelView {
+  int64_t outer, channels, paddedChannels, inner;
+};
+ChannelView channelView(const TensorLayout& layout);
 
 // Whether a Scale is per channel of axis 1, which is what nhwc has.
 bool isPerChannel(const Scale& scale, const Shape& shape);

@@ -6,11 +6,16 @@ namespace resnode::cuda {
 
 CudaParameters::CudaParameters(std::shared_ptr<Transfer> transfer, std::shared_ptr<const Program> program, std::vector<ParameterSource> sources)
     : transfer_(std::move(transfer)), program_(std::move(program)), sources_(std::move(sources)) {
-  for (size_t i = 0; i < sources_.size(); ++i) {
-    const size_t size = sources_[i].type == DataType::float64 ? sizeof(double) : sizeof(float);
-    if (!sources_[i].mapped) hostBytes_ += elementCount(program_->parameters[i].shape) * size;
-  }
+  for (size_t i = 0; i < sources_.size(); ++i) hostBytes_ += sourceBytes(static_cast<ParameterId>(i));
 }
+
+size_t CudaParameters::sourceBytes(ParameterId id) const {
+  const ParameterSource& source = sources_[id];
+  if (!source.bytes || source.mapped) return 0;
+  return elementCount(program_->parameters[id].shape) * (source.type == DataType::float64 ? sizeof(double) : sizeof(float));
+}
+
+bool CudaParameters::learnsThere(ParameterId id) const { return program_->parameters[id].isMutable && packed_.count({id, Packing{}}) > 0; }
 
 void CudaParameters::require(const std::vector<PackedParameter>& wanted) {
   std::set<PackedParameter> missing;
@@ -27,7 +32,7 @@ void CudaParameters::require(const std::vector<PackedParameter>& wanted) {
   for (const PackedParameter& each : missing) {
     const Shape& shape = program_->parameters[each.id].shape;
     values.resize(elementCount(shape));
-    materialise(sources_[each.id], shape, values.data());
+    read(each.id, values.data());
     releasePages(sources_[each.id], shape);
     packed.resize(packedBytes(each.packing, shape));
     pack(each.packing, shape, values.data(), packed.data());
@@ -38,18 +43,18 @@ void CudaParameters::require(const std::vector<PackedParameter>& wanted) {
   packed_.merge(placed);
   blocks_.push_back(std::move(block));
   bytes_ += bytes;
+  for (const PackedParameter& each : missing) {
+    if (!learnsThere(each.id)) continue;
+    hostBytes_ -= sourceBytes(each.id);
+    sources_[each.id] = {};  // never read again
+  }
 }
 
-// A mutable parameter's truth is on the GPU, once it is there.
 void CudaParameters::read(ParameterId id, float* destination) const {
-  const Parameter& parameter = program_->parameters[id];
-  const auto found = packed_.find({id, Packing{}});
-  if (parameter.isMutable && found != packed_.end()) {
-    transfer_->device()->use();
-    transfer_->download(destination, found->second, elementCount(parameter.shape) * sizeof(float));
-  } else {
-    materialise(sources_[id], parameter.shape, destination);
-  }
+  const Shape& shape = program_->parameters[id].shape;
+  if (!learnsThere(id)) return materialise(sources_[id], shape, destination);
+  transfer_->device()->use();
+  transfer_->download(destination, packed_.at({id, Packing{}}), elementCount(shape) * sizeof(float));
 }
 
 }  // namespace resnode::cuda

@@ -29,13 +29,18 @@ class CudaParameters final : public Parameters {
   size_t hostBytes() const override { return hostBytes_; }
 
  private:
+  // Held for a source that is no mapped file.
+  size_t sourceBytes(ParameterId id) const;
+  // Whether a parameter's truth is on the GPU.
+  bool learnsThere(ParameterId id) const;
+
   std::shared_ptr<Transfer> transfer_;
   std::shared_ptr<const Program> program_;
   std::vector<ParameterSource> sources_;
   std::vector<DeviceMemory> blocks_;
   std::map<PackedParameter, char*> packed_;
   std::atomic<size_t> bytes_{0};
-  size_t hostBytes_ = 0;  // copies that the addon made; mapped files are not counted
+  std::atomic<size_t> hostBytes_{0};  // copies that the addon made; mapped files are not counted
 };
 
 }  // namespace resnode::cuda

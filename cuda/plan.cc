@@ -17,8 +17,18 @@ ElementType elementTypeOf(Precision precision) {
 }  // namespace
 
 CudaPlan::CudaPlan(std::shared_ptr<const Program> program, Precision precision, Chooser choose)
-    : program_(std::move(program)), layouts_(chooseLayouts(*program_, elementTypeOf(precision))), lifetimes_(tensorLifetimes(*program_)) {
-  const StepContext context{*program_, layouts_, elementTypeOf(precision), precision == Precision::tf32, std::move(choose)};
+    : program_(std::move(program)), type_(elementTypeOf(precision)), layouts_(chooseLayouts(*program_, type_)),
+      lifetimes_(tensorLifetimes(*program_)) {
+  const auto formsOf = [this](ParameterId id) {
+    std::set<PackedParameter> forms;
+    for (const PackedParameter& each : parameters()) {
+      if (each.id == id) forms.insert(each);
+    }
+    return std::vector<PackedParameter>(forms.begin(), forms.end());
+  };
+  const bool trains = std::any_of(program_->operations.begin(), program_->operations.end(),
+                                  [](const Operation& operation) { return std::holds_alternative<Gradient>(operation.attributes); });
+  const StepContext context{*program_, layouts_, type_, precision == Precision::tf32, trains, std::move(choose), formsOf};
   const int last = std::max(0, static_cast<int>(program_->operations.size()) - 1);
   description_.alignment = kAlignment;
   description_.tensorBuffers.assign(program_->tensors.size(), -1);
@@ -89,6 +99,7 @@ void CudaPlan::placeTensor(TensorId id) {
 }
 
 bool CudaPlan::shareBuffer(const PlannedStep& planned, TensorId output, TensorId input, int index, bool alias) {
+  if (output < 0 || input < 0) return false;
   const int buffer = bufferOf(input);
   const bool converted = std::any_of(planned.conversions.begin(), planned.conversions.end(),
                                      [&](const Conversion& each) { return planned.inputs[each.index] == input; });
@@ -107,21 +118,24 @@ void CudaPlan::addStep(int index, Step step, std::vector<TensorId> inputs, std::
   PlannedStep planned{std::move(step), std::move(inputs), std::move(outputs), {}, -1, -1};
   const std::string& layer = program_->operations[index].layer;
   for (size_t i = 0; i < planned.inputs.size(); ++i) {
+    if (planned.inputs[i] < 0) continue;
     const TensorLayout& has = layouts_[planned.inputs[i]];
     const bool wantsNhwc = planned.step.nhwcInputs[i];
     if (has.isNhwc == wantsNhwc) continue;
-    const ElementType type = layouts_[planned.outputs[0]].isNhwc ? layouts_[planned.outputs[0]].type : ElementType::float32;
-    const size_t bytes = wantsNhwc ? nhwcLayout(has.shape, type).bytes() : plainLayout(has.shape).bytes();
+    const size_t bytes = wantsNhwc ? nhwcLayout(has.shape, type_).bytes() : plainLayout(has.shape).bytes();
     planned.conversions.push_back({i, addBuffer(layer + " input", bytes, index, index)});
   }
   if (!planned.outputs.empty()) {
     const TensorId output = planned.outputs[0];
-    if (planned.step.alias) shareBuffer(planned, output, planned.inputs[0], index, true);
+    if (planned.step.aliasOf) shareBuffer(planned, output, planned.inputs[*planned.step.aliasOf], index, true);
     for (size_t i : planned.step.inPlace) shareBuffer(planned, output, planned.inputs[i], index, false);
   }
-  for (TensorId id : planned.outputs) placeTensor(id);
+  for (TensorId id : planned.outputs) {
+    if (id >= 0) placeTensor(id);
+  }
   if (planned.step.workspaceBytes > 0) planned.workspace = addBuffer(layer + " workspace", planned.step.workspaceBytes, index, index);
   if (planned.step.checksLabels) planned.labelCheck = labelChecks_++;
+  updates_ = updates_ || planned.step.updates;
   steps_.push_back(std::move(planned));
 }
 

@@ -20,7 +20,7 @@ struct Conversion {
 
 struct PlannedStep {
   Step step;
-  std::vector<TensorId> inputs, outputs;  // −1: not wanted
+  std::vector<TensorId> inputs, outputs;  // −1: not there, or not wanted
   std::vector<Conversion> conversions;
   int workspace = -1;  // buffer
   int labelCheck = -1;
@@ -33,6 +33,8 @@ class CudaPlan final : public Plan {
 
   const Program& program() const override { return *program_; }
   const PlanDescription& description() const override { return description_; }
+  // Of feature maps.
+  ElementType elementType() const { return type_; }
   const TensorLayout& layout(TensorId id) const { return layouts_[id]; }
   const std::vector<PlannedStep>& steps() const { return steps_; }
   int bufferOf(TensorId id) const { return description_.tensorBuffers[id]; }
@@ -42,6 +44,8 @@ class CudaPlan final : public Plan {
   const std::vector<Conversion>& outputs() const { return outputs_; }
   int labelBuffer() const { return labelBuffer_; }
   int labelChecks() const { return labelChecks_; }
+  // Whether a run changes what learns.
+  bool updates() const { return updates_; }
   std::vector<PackedParameter> parameters() const;
 
  private:
@@ -52,6 +56,7 @@ class CudaPlan final : public Plan {
   void addStep(int index, Step step, std::vector<TensorId> inputs, std::vector<TensorId> outputs);
 
   std::shared_ptr<const Program> program_;
+  ElementType type_;
   std::vector<TensorLayout> layouts_;
   std::vector<Lifetime> lifetimes_;
   std::vector<PlannedStep> steps_;
@@ -59,6 +64,7 @@ class CudaPlan final : public Plan {
   std::vector<std::vector<int>> staging_;
   std::vector<Conversion> outputs_;
   int labelBuffer_ = -1, labelChecks_ = 0;
+  bool updates_ = false;
   PlanDescription description_;
 };
 

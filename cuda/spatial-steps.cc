@@ -1,5 +1,8 @@
 #include "spatial-steps.h"
 
+#include "axis-copies.h"
+#include "core/error.h"
+
 #include "kernels/affine.h"
 #include "kernels/batch-statistics.h"
 #include "kernels/copy.h"
@@ -9,17 +12,6 @@
 
 namespace resnode::cuda {
 namespace {
-
-// A tensor as [outer, channels, inner] around axis 1; rows of nhwc are paddedChannels apart.
-struct ChannelView {
-  int64_t outer, channels, paddedChannels, inner;
-};
-
-ChannelView channelView(const TensorLayout& layout) {
-  if (layout.isNhwc) return {layout.nhwc.pixels(), layout.nhwc.c, layout.nhwc.paddedChannels, 1};
-  const int64_t outer = layout.shape.empty() ? 1 : layout.shape[0], channels = layout.shape.size() > 1 ? layout.shape[1] : 1;
-  return {outer, channels, channels, elementCount(layout.shape) / (outer * channels)};
-}
 
 Affine affineOver(const ChannelView& view) { return {view.outer, view.channels, view.inner, view.paddedChannels}; }
 
@@ -42,49 +34,17 @@ Step unaryStep(const Unary& unary, const Operation& operation, const StepContext
   return step;
 }
 
-// Concat and Slice: parts along an axis of a whole, as blocks of bytes.
-struct AxisCopies {
-  int64_t rows;         // blocks of each part
-  int64_t wholeStride;  // bytes
-  struct Part {
-    int64_t at, bytes, stride;
-  };
-  std::vector<Part> parts;
-};
-
-AxisCopies axisCopies(const TensorLayout& whole, const std::vector<TensorLayout>& parts, int64_t axis) {
-  const auto dimensions = [](const TensorLayout& layout) {
-    const Nhwc& n = layout.nhwc;
-    return layout.isNhwc ? Shape{n.n, n.h, n.w, n.paddedChannels} : layout.shape;
-  };
-  const size_t at = whole.isNhwc ? (axis == 0 ? 0 : axis == 1 ? 3 : axis - 1) : axis;
-  const bool channels = whole.isNhwc && axis == 1;
-  const int64_t bytes = static_cast<int64_t>(bytesOf(whole.type));
-  const Shape all = dimensions(whole);
-  int64_t rows = 1, inner = bytes;
-  for (size_t i = 0; i < at; ++i) rows *= all[i];
-  for (size_t i = at + 1; i < all.size(); ++i) inner *= all[i];
-  AxisCopies copies{rows, all[at] * inner, {}};
-  int64_t position = 0;
-  for (const TensorLayout& part : parts) {
-    const int64_t stride = dimensions(part)[at] * inner, size = channels ? part.nhwc.c * inner : stride;
-    copies.parts.push_back({position, size, stride});
-    position += size;
-  }
-  return copies;
-}
-
-// Copies along the channels do not reach the padding.
-bool leavesPadding(const TensorLayout& layout, int64_t axis) {
-  return layout.isNhwc && axis == 1 && layout.nhwc.paddedChannels != layout.nhwc.c;
-}
-
 }  // namespace
 
-Step stepOf(const Convolution& convolution, const Operation& operation, const StepContext& context) {
+Packing filterPacking(const ConvolutionProblem& problem) {
+  return {Packing::Form::filters, problem.type, problem.output.paddedChannels, problem.weightChannels()};
+}
+
+ConvolutionProblem problemOf(const Convolution& convolution, const Operation& operation, const StepContext& context) {
   ConvolutionProblem problem;
   problem.type = context.type;
   problem.tf32 = context.tf32;
+  problem.winograd = !context.trains;
   problem.input = nhwcLayout(context.input(operation, 0).shape, context.type).nhwc;
   problem.output = context.output(operation, 0).nhwc;
   problem.r = convolution.kernel.height;
@@ -100,11 +60,16 @@ Step stepOf(const Convolution& convolution, const Operation& operation, const St
   problem.residual = operation.inputs.size() > 1;
   problem.relu = convolution.relu.has_value();
   problem.negativeSlope = problem.relu ? convolution.relu->negativeSlope : 0;
+  return problem;
+}
+
+Step stepOf(const Convolution& convolution, const Operation& operation, const StepContext& context) {
+  const ConvolutionProblem problem = problemOf(convolution, operation, context);
   const std::shared_ptr<ConvolutionImplementation> chosen = context.choose(problem);
 
   Step step;
   step.nhwcInputs.assign(operation.inputs.size(), true);
-  step.parameters.push_back({convolution.weights, {Packing::Form::filters, context.type, problem.output.paddedChannels, problem.weightChannels()}});
+  step.parameters.push_back({convolution.weights, filterPacking(problem)});
   const bool narrowBias = convolution.bias && context.type != ElementType::float32;
   if (convolution.bias) step.parameters.push_back({*convolution.bias, {Packing::Form::padded, ElementType::float32, problem.output.paddedChannels}});
   if (narrowBias) step.parameters.push_back({*convolution.bias, {Packing::Form::padded, context.type, problem.output.paddedChannels}});
@@ -125,7 +90,7 @@ Step stepOf(const Convolution& convolution, const Operation& operation, const St
   return step;
 }
 
-Step stepOf(const Pooling& pooling, const Operation& operation, const StepContext& context) {
+PoolingShape shapeOf(const Pooling& pooling, const Operation& operation, const StepContext& context) {
   PoolingShape shape;
   shape.input = nhwcLayout(context.input(operation, 0).shape, context.type).nhwc;
   shape.output = context.output(operation, 0).nhwc;
@@ -135,6 +100,11 @@ Step stepOf(const Pooling& pooling, const Operation& operation, const StepContex
   shape.strideW = pooling.stride.width;
   shape.padH = pooling.pad.height;
   shape.padW = pooling.pad.width;
+  return shape;
+}
+
+Step stepOf(const Pooling& pooling, const Operation& operation, const StepContext& context) {
+  const PoolingShape shape = shapeOf(pooling, operation, context);
   Step step;
   step.nhwcInputs = {true};
   step.implementation = pooling.method == PoolingMethod::max ? "max pooling" : "average pooling";
@@ -172,24 +142,46 @@ Step stepOf(const Scale& scale, const Operation& operation, const StepContext& c
 }
 
 Step stepOf(const BatchNorm& batchNorm, const Operation& operation, const StepContext& context) {
-  Step step = likeOutput(operation, context, "batch statistics");
+  if (batchNorm.isSynchronised && context.program.communicator) {
+    throw Error("device/unsupported", "CUDA devices do not share batch statistics between processes", operation.layer);
+  }
+  const bool isGlobal = batchNorm.globalStatistics, updates = batchNorm.update && !isGlobal;
+  Step step = likeOutput(operation, context, isGlobal ? "global statistics" : "batch statistics");
   const TensorLayout layout = context.output(operation, 0);
   const ChannelView view = channelView(layout);
   step.parameters = {{batchNorm.mean, {}}, {batchNorm.variance, {}}, {batchNorm.factor, {}}};
+  if (batchNorm.scale) step.parameters.push_back({*batchNorm.scale, {}});
+  if (batchNorm.bias) step.parameters.push_back({*batchNorm.bias, {}});
   const size_t floats = aligned(view.channels * sizeof(float)) / sizeof(float);
-  const int64_t scratch = batchStatisticsScratch(layout.type, view.outer, view.channels, view.paddedChannels, view.inner);
+  const int64_t scratch = isGlobal ? 0 : batchStatisticsScratch(layout.type, view.outer, view.channels, view.paddedChannels, view.inner);
   step.workspaceBytes = (4 * floats + scratch) * sizeof(float);
-  step.launch = [=, eps = batchNorm.eps, fraction = batchNorm.movingAverageFraction](const Bindings& b, cudaStream_t stream) {
-    float* mean = reinterpret_cast<float*>(b.workspace);  // [channels] each, one after the other
-    float *variance = mean + floats, *scale = mean + 2 * floats, *bias = mean + 3 * floats;
-    launchBatchStatistics(layout.type, b.inputs[0], view.outer, view.channels, view.paddedChannels, view.inner, mean, variance, stream,
-                          scratch > 0 ? mean + 4 * floats : nullptr);
-    launchMovingStatistics(mean, variance, fraction, view.outer * view.inner, view.channels, b.parameter<float>(0), b.parameter<float>(1),
-                           b.parameter<float>(2), stream);
-    launchNormalisation(mean, variance, eps, view.channels, scale, bias, stream);
+  step.launch = [=](const Bindings& b, cudaStream_t stream) {
+    float* scale = reinterpret_cast<float*>(b.workspace);  // [channels] each, one after the other
+    float* bias = scale + floats;
+    // Where they are asked for, they are what the gradient reads.
+    float* mean = b.floatsOut(1) ? b.floatsOut(1) : scale + 2 * floats;
+    float* variance = b.floatsOut(2) ? b.floatsOut(2) : scale + 3 * floats;
+    Normalisation normalisation{mean, variance};
+    if (isGlobal) {
+      normalisation = {b.parameter<float>(0), b.parameter<float>(1), b.parameter<float>(2)};
+      launchGlobalStatistics(normalisation, view.channels, b.floatsOut(1), b.floatsOut(2), stream);
+    } else {
+      launchBatchStatistics(layout.type, b.inputs[0], view.outer, view.channels, view.paddedChannels, view.inner, mean, variance, stream,
+                            scratch > 0 ? scale + 4 * floats : nullptr);
+    }
+    if (updates) {
+      launchMovingStatistics(mean, variance, batchNorm.movingAverageFraction, view.outer * view.inner, view.channels, b.parameter<float>(0),
+                             b.parameter<float>(1), b.parameter<float>(2), stream);
+    }
+    if (batchNorm.scale) normalisation.gamma = b.parameter<float>(3);
+    if (batchNorm.bias) normalisation.beta = b.parameter<float>(batchNorm.scale ? 4 : 3);
+    normalisation.eps = batchNorm.eps;
+    launchNormalisation(normalisation, view.channels, scale, bias, stream);
     Affine affine = affineOver(view);
     affine.scale = scale;
     affine.bias = bias;
+    affine.relu = batchNorm.relu.has_value();
+    affine.negativeSlope = affine.relu ? batchNorm.relu->negativeSlope : 0;
     launchAffine(affine, layout.type, b.inputs[0], b.outputs[0], stream);
   };
   return step;
@@ -226,6 +218,12 @@ Step stepOf(const PRelu& prelu, const Operation& operation, const StepContext& c
   return step;
 }
 
+EltwiseOperation operationOf(const Eltwise& eltwise) {
+  return eltwise.operation == EltwiseKind::sum    ? EltwiseOperation::sum
+         : eltwise.operation == EltwiseKind::prod ? EltwiseOperation::prod
+                                                  : EltwiseOperation::max;
+}
+
 Step stepOf(const Eltwise& eltwise, const Operation& operation, const StepContext& context) {
   Step step = likeOutput(operation, context, "eltwise");
   const TensorLayout layout = context.output(operation, 0);
@@ -234,9 +232,7 @@ Step stepOf(const Eltwise& eltwise, const Operation& operation, const StepContex
   for (size_t i = 0; i < operation.inputs.size() && operation.inputs.size() <= kMaxEltwiseInputs; ++i) step.inPlace.push_back(i);
   step.launch = [=](const Bindings& b, cudaStream_t stream) {
     EltwiseInputs inputs;
-    inputs.operation = eltwise.operation == EltwiseKind::sum    ? EltwiseOperation::sum
-                       : eltwise.operation == EltwiseKind::prod ? EltwiseOperation::prod
-                                                                : EltwiseOperation::max;
+    inputs.operation = operationOf(eltwise);
     inputs.count = static_cast<int>(b.inputs.size());
     inputs.inputs = b.inputs.data();
     inputs.coefficients = eltwise.coefficients.data();

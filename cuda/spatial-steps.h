@@ -1,6 +1,8 @@
 // Steps on feature maps, and what follows their layout.
 #pragma once
 
+#include "kernels/eltwise.h"
+#include "kernels/pooling.h"
 #include "step.h"
 
 namespace resnode::cuda {
@@ -19,5 +21,12 @@ Step stepOf(const PRelu& prelu, const Operation& operation, const StepContext& c
 Step stepOf(const Eltwise& eltwise, const Operation& operation, const StepContext& context);
 Step stepOf(const Concat& concat, const Operation& operation, const StepContext& context);
 Step stepOf(const Slice& slice, const Operation& operation, const StepContext& context);
+
+// An operation as kernels see it, which its gradient shares.
+ConvolutionProblem problemOf(const Convolution& convolution, const Operation& operation, const StepContext& context);
+PoolingShape shapeOf(const Pooling& pooling, const Operation& operation, const StepContext& context);
+EltwiseOperation operationOf(const Eltwise& eltwise);
+// How a convolution's weights lie.
+Packing filterPacking(const ConvolutionProblem& problem);
 
 }  // namespace resnode::cuda

@@ -1,7 +1,9 @@
 #include "step.h"
 
 #include "dense-steps.h"
+#include "gradient-steps.h"
 #include "spatial-steps.h"
+#include "update-step.h"
 
 namespace resnode::cuda {
 

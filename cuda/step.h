@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,11 +19,13 @@ struct Bindings {
   std::vector<void*> outputs;
   std::vector<void*> parameters;
   char* workspace = nullptr;
-  int* badLabel = nullptr;  // of steps that check labels
+  int* badLabel = nullptr;      // of steps that check labels; of an update all of theirs
+  int64_t labelChecks = 0;      // of an update
 
   template <class T>
   T* parameter(size_t i) const { return static_cast<T*>(parameters[i]); }
   const float* floats(size_t i) const { return static_cast<const float*>(inputs[i]); }
+  // Null: not wanted, or not there.
   float* floatsOut(size_t i) const { return i < outputs.size() ? static_cast<float*>(outputs[i]) : nullptr; }
 };
 
@@ -33,8 +36,9 @@ struct Step {
   std::vector<PackedParameter> parameters;
   std::vector<size_t> inPlace;               // inputs that the first output may overwrite
   size_t workspaceBytes = 0;
-  bool alias = false;                        // the output is the input's memory, where that is allowed
+  std::optional<size_t> aliasOf;             // the first output is this input's memory, where that is allowed
   bool checksLabels = false;
+  bool updates = false;                      // changes what learns, unless a label is wrong
   std::string implementation;
   LaunchFunction launch;                     // null: another step does this one's work
 };
@@ -44,8 +48,11 @@ struct StepContext {
   const std::vector<TensorLayout>& layouts;  // of the program's tensors
   ElementType type;
   bool tf32;
+  bool trains;                               // the program has a backward pass
   // Chooses what computes a convolution.
   std::function<std::shared_ptr<ConvolutionImplementation>(const ConvolutionProblem&)> choose;
+  // The forms of a parameter that the steps made so far read.
+  std::function<std::vector<PackedParameter>(ParameterId)> formsOf;
 
   const TensorLayout& input(const Operation& operation, size_t i) const { return layouts[operation.inputs[i]]; }
   const TensorLayout& output(const Operation& operation, size_t i) const { return layouts[operation.outputs[i]]; }

@@ -57,7 +57,7 @@ ConvolutionOptions ConvolutionChooser::optionsFor(const ConvolutionProblem& prob
   // A bias in 16 bits is given beside the float32 one: see CudnnWishes.
   if (cudnn_) options = cudnnOptions(*cudnn_, problem, {deterministic, problem.bias && problem.type != ElementType::float32});
   // cuDNN's first proposal, then ours, which are ready at once, then cuDNN's others, many of which must be compiled first
-  // (half a second each); `direct`, the slowest, comes last.
+  // (half a second each); our slowest, which takes every problem, comes last.
   ConvolutionOptions own = optionsOf(ownCandidates(problem, device_->computeCapability()));
   ConvolutionOption direct = std::move(own.front());
   own.erase(own.begin());

@@ -54,7 +54,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
     else RESNODE_CUDA(cudaMemsetAsync(output_.get(), 0xff, outputBytes(), stream_));
     enqueue(implementation, output_.get(), problem_.residual ? output_.get() : nullptr);
     const ConvolutionTolerance tolerance = toleranceOf(problem_);
-    launchDifference(problem_.type, output_.get(), expected_.get(), problem_.output.elements(), tolerance.relative, tolerance.absolute,
+    launchDifference(problem_.type, output_.get(), expected_.get(), problem_.resultElements(), tolerance.relative, tolerance.absolute,
                      static_cast<float*>(worst_.get()), stream_);
     float worst = 0;
     RESNODE_CUDA(cudaMemcpyAsync(&worst, worst_.get(), sizeof worst, cudaMemcpyDeviceToHost, stream_));
@@ -77,7 +77,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
   double now() override { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
  private:
-  size_t outputBytes() const { return problem_.output.elements() * bytesOf(problem_.type); }
+  size_t outputBytes() const { return problem_.resultElements() * bytesOf(problem_.type); }
 
   void makeTensors() {
     const Nhwc &x = problem_.input, &y = problem_.output;
@@ -95,6 +95,12 @@ class DeviceMeasure final : public ConvolutionMeasure {
       launchNoise(ElementType::float32, bias_.get(), channels, 1, 3, stream_);
       narrowBias_ = allocateOnDevice(y.paddedChannels * bytesOf(type));
       launchNoise(type, narrowBias_.get(), channels, 1, 3, stream_);  // the same numbers, rounded
+    }
+    if (problem_.pass != ConvolutionPass::forward) {
+      // A sum over pixels has the order of one where they are small.
+      const float size = problem_.pass == ConvolutionPass::dataGradient ? 1 : 1.0f / std::sqrt(static_cast<float>(std::max<int64_t>(y.pixels(), 1)));
+      diff_ = allocateOnDevice(y.elements() * bytesOf(type));
+      launchNoise(type, diff_.get(), {y.pixels(), y.c, y.pixels(), y.paddedChannels}, size, 5, stream_);
     }
     if (problem_.residual) {
       residual_ = allocateOnDevice(outputBytes());
@@ -117,6 +123,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
     arguments.bias = static_cast<const float*>(bias_.get());
     arguments.narrowBias = narrowBias_.get();
     arguments.residual = residual;
+    arguments.diff = diff_.get();
     arguments.output = output;
     arguments.workspace = workspace_.get();
     implementation.enqueue(arguments, stream_);
@@ -126,7 +133,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
   ConvolutionProblem problem_;
   cudaStream_t stream_;
   Event start_, stop_;
-  DeviceMemory input_, weights_, bias_, narrowBias_, residual_, output_, expected_, workspace_, flush_, worst_;
+  DeviceMemory input_, weights_, bias_, narrowBias_, residual_, diff_, output_, expected_, workspace_, flush_, worst_;
   size_t workspaceBytes_ = 0, flushBytes_ = 0;
 };
 
@@ -134,7 +141,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
 
 ConvolutionTolerance toleranceOf(const ConvolutionProblem& problem) {
   // Sums of `depth` products of the order of 1/√depth: float32's rounding errors add up as a random walk does.
-  const float depth = static_cast<float>(problem.r * problem.s * problem.weightChannels());
+  const float depth = static_cast<float>(problem.reductionDepth());
   const float sums = std::max(1e-5f, 3e-7f * std::sqrt(depth));
   switch (problem.type) {
     case ElementType::float16: return {1.0f / 512, 1.0f / 1024 + sums};   // two roundings to 11 bits and the bias's; twice that

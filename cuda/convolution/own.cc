@@ -1,6 +1,7 @@
 #include <sstream>
 
 #include "../kernels/convolution-direct.h"
+#include "../kernels/convolution-gradient.h"
 #include "../kernels/convolution-mma.h"
 #include "../kernels/convolution-simt.h"
 #include "problem.h"
@@ -22,6 +23,26 @@ class Direct : public ConvolutionImplementation {
  private:
   ConvolutionProblem problem_;
   std::string name_ = "direct";
+};
+
+class OwnGradient : public ConvolutionImplementation {
+ public:
+  explicit OwnGradient(const ConvolutionProblem& problem) : problem_(problem) {}
+  const std::string& name() const override { return name_; }
+  size_t workspaceBytes() const override {
+    return sizeof(float) * (problem_.pass == ConvolutionPass::dataGradient ? dataGradientScratch(problem_) : weightGradientScratch(problem_));
+  }
+  bool deterministic() const override { return true; }
+  void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) override {
+    const auto floats = [](const void* values) { return static_cast<const float*>(values); };
+    float *result = static_cast<float*>(arguments.output), *scratch = static_cast<float*>(arguments.workspace);
+    if (problem_.pass == ConvolutionPass::dataGradient) launchDataGradient(problem_, floats(arguments.diff), floats(arguments.weights), result, scratch, stream);
+    else launchWeightGradient(problem_, floats(arguments.input), floats(arguments.diff), result, scratch, stream);
+  }
+
+ private:
+  ConvolutionProblem problem_;
+  std::string name_ = "own-gradient";
 };
 
 class Simt : public ConvolutionImplementation {
@@ -81,6 +102,10 @@ constexpr int64_t kBlocksWanted = 256;
 
 ConvolutionCandidates ownCandidates(const ConvolutionProblem& problem, int computeCapability) {
   ConvolutionCandidates candidates;
+  if (problem.pass != ConvolutionPass::forward) {
+    candidates.push_back(std::make_unique<OwnGradient>(problem));
+    return candidates;
+  }
   candidates.push_back(std::make_unique<Direct>(problem));
   for (const SimtTile& tile : simtTiles()) {
     if (oversized(problem, tile) || !simtRefusal(problem, tile).empty()) continue;
@@ -121,6 +146,8 @@ std::string keyOf(const ConvolutionProblem& problem) {
     key.precision(9);  // every float32 apart from its neighbours
     key << " relu " << problem.negativeSlope;
   }
+  if (problem.pass != ConvolutionPass::forward) key << (problem.pass == ConvolutionPass::dataGradient ? " data gradient" : " weight gradient");
+  if (!problem.winograd) key << " direct";
   return key.str();
 }
 

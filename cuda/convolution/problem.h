@@ -9,6 +9,10 @@
 
 namespace resnode::cuda {
 
+// The forward pass, or the gradient by the input (dx from dy and the weights) or by the weights (dw from x and dy), which
+// have no epilogue. dw lies as the weights do, with zeros in its padding.
+enum class ConvolutionPass { forward, dataGradient, weightGradient };
+
 // Cross-correlation on nhwc, then + bias, + residual, ReLU; float32 accumulation always.
 // weights: [output.paddedChannels, R, S, C] of the element type. group 1: C = input.paddedChannels; else C = input.c / group.
 //          Padding rows and channels are zero. bias: [output.paddedChannels] float32.
@@ -21,9 +25,23 @@ struct ConvolutionProblem {
   int64_t group = 1;
   bool bias = false, residual = false, relu = false;
   float negativeSlope = 0;
+  ConvolutionPass pass = ConvolutionPass::forward;
+  bool winograd = true;  // whether Winograd's transforms are allowed
 
   int64_t weightChannels() const { return group == 1 ? input.paddedChannels : input.c / group; }
   int64_t weightElements() const { return output.paddedChannels * r * s * weightChannels(); }
+  // Of what the pass makes.
+  int64_t resultElements() const {
+    return pass == ConvolutionPass::forward        ? output.elements()
+           : pass == ConvolutionPass::dataGradient ? input.elements()
+                                                   : weightElements();
+  }
+  // Products in each sum.
+  int64_t reductionDepth() const {
+    return pass == ConvolutionPass::forward        ? r * s * weightChannels()
+           : pass == ConvolutionPass::dataGradient ? r * s * output.c / group
+                                                   : output.pixels();
+  }
 };
 
 // Everything that matters, as text: the key of caches and the name in benchmarks.
@@ -35,7 +53,8 @@ struct ConvolutionArguments {
   const float* bias = nullptr;      // null where the problem has none
   const void* narrowBias = nullptr; // the same rounded to the element type, where cudnnOptions was told that it comes
   const void* residual = nullptr;   // of the output's layout; may be the output itself
-  void* output = nullptr;
+  const void* diff = nullptr;       // of gradients: dy, of the output's layout
+  void* output = nullptr;           // what the pass makes: y, dx or dw
   void* workspace = nullptr;        // workspaceBytes(), 256-byte aligned
 };
 
@@ -52,7 +71,7 @@ class ConvolutionImplementation {
 
 using ConvolutionCandidates = std::vector<std::unique_ptr<ConvolutionImplementation>>;
 
-// Our own: convolution/own.cc. `direct` takes every problem, so that the list is never empty.
+// Our own: convolution/own.cc. `direct` and, of gradients, `own-gradient` take every problem, so that the list is never empty.
 ConvolutionCandidates ownCandidates(const ConvolutionProblem& problem, int computeCapability);
 
 }  // namespace resnode::cuda

@@ -62,8 +62,11 @@ class CudnnConvolution final : public ConvolutionImplementation {
   bool deterministic() const override { return !configuration_->notes.has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC); }
 
   void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) override {
+    const bool isData = problem_.pass == ConvolutionPass::dataGradient, isWeight = problem_.pass == ConvolutionPass::weightGradient;
     std::vector<int64_t> ids{kInputId, kWeightsId, kOutputId};
-    std::vector<void*> pointers{const_cast<void*>(arguments.input), const_cast<void*>(arguments.weights), arguments.output};
+    std::vector<void*> pointers{isData ? arguments.output : const_cast<void*>(arguments.input),
+                                isWeight ? arguments.output : const_cast<void*>(arguments.weights),
+                                isData || isWeight ? const_cast<void*>(arguments.diff) : arguments.output};
     if (problem_.bias) {
       ids.push_back(kBiasId);
       pointers.push_back(configuration_->narrowBias ? const_cast<void*>(arguments.narrowBias) : const_cast<float*>(arguments.bias));
@@ -87,11 +90,13 @@ class CudnnConvolution final : public ConvolutionImplementation {
  private:
   // A grouped convolution writes the true channels only; whoever writes a tensor writes its padding's zeros too (types.h).
   void clearPadding(void* output, cudaStream_t stream) const {
-    const Nhwc& y = problem_.output;
-    if (problem_.group == 1 || y.c == y.paddedChannels) return;
-    const size_t bytes = bytesOf(problem_.type);
-    RESNODE_CUDA(cudaMemset2DAsync(static_cast<char*>(output) + y.c * bytes, y.paddedChannels * bytes, 0, (y.paddedChannels - y.c) * bytes,
-                                   y.pixels(), stream));
+    if (problem_.group == 1) return;
+    const Nhwc& made = problem_.pass == ConvolutionPass::dataGradient ? problem_.input : problem_.output;
+    const bool isWeight = problem_.pass == ConvolutionPass::weightGradient;  // whole filters are padding
+    const size_t bytes = bytesOf(problem_.type) * (isWeight ? problem_.r * problem_.s * problem_.weightChannels() : 1);
+    if (made.c == made.paddedChannels) return;
+    RESNODE_CUDA(cudaMemset2DAsync(static_cast<char*>(output) + made.c * bytes, made.paddedChannels * bytes, 0,
+                                   (made.paddedChannels - made.c) * bytes, isWeight ? 1 : made.pixels(), stream));
   }
 
   CudnnHandle& handle_;

@@ -35,6 +35,7 @@ inline std::string exclusionOf(const EngineNotes& notes, const ConvolutionProble
       {trueFloat32, CUDNN_NUMERICAL_NOTE_TENSOR_CORE, "on float32 data it means tf32, which was not asked for"},
       {true, CUDNN_NUMERICAL_NOTE_FFT, "its error follows the largest value of a tile, not the result's"},
       {narrow, CUDNN_NUMERICAL_NOTE_WINOGRAD, "its transforms cancel digits that 16-bit and tf32 do not have (Lavin & Gray, arXiv:1509.09308)"},
+      {!problem.winograd, CUDNN_NUMERICAL_NOTE_WINOGRAD, "with other roundings it is not Caffe's training"},
       {true, CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_6x6, "larger tiles lose more than 1e-5 in float32"},
       {true, CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13, "larger tiles lose more than 1e-5 in float32"},
   };

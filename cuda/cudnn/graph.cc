@@ -16,6 +16,27 @@ cudnnDataType_t dataType(ElementType type) {
   }
 }
 
+// What each pass calls the same things.
+struct OperationNames {
+  cudnnBackendDescriptorType_t operation;
+  cudnnBackendAttributeName_t settings, x, w, y, alpha, beta;
+};
+const OperationNames& namesOf(ConvolutionPass pass) {
+  static const OperationNames forward{CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
+                                      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
+                                      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
+                                      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA};
+  static const OperationNames data{CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
+                                   CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+                                   CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
+                                   CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA};
+  static const OperationNames filter{CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
+                                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
+                                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
+                                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA};
+  return pass == ConvolutionPass::forward ? forward : pass == ConvolutionPass::dataGradient ? data : filter;
+}
+
 // cuDNN's order of dimensions is N, C, H, W; ours in memory is n, h, w, c with rows of paddedChannels. A plain convolution
 // takes the padding along (zero weights make zeros of it); a grouped one counts the true channels only.
 std::vector<int64_t> dimensions(const Nhwc& tensor, int64_t group) {
@@ -113,13 +134,14 @@ const CudnnDescriptor& CudnnConvolutionGraph::convolution(const ConvolutionProbl
   settings.set(CUDNN_ATTR_CONVOLUTION_DILATIONS, std::vector<int64_t>{problem.dilationH, problem.dilationW});
   settings.finalize();
 
-  CudnnDescriptor& operation = add(CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, "the convolution");
-  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, settings);
-  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, x);
-  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, w);
-  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, y);
-  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, 1.0f);
-  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, 0.0f);
+  const OperationNames& names = namesOf(problem.pass);
+  CudnnDescriptor& operation = add(names.operation, "the convolution");
+  operation.set(names.settings, settings);
+  operation.set(names.x, x);
+  operation.set(names.w, w);
+  operation.set(names.y, y);
+  operation.set(names.alpha, 1.0f);
+  operation.set(names.beta, 0.0f);
   operation.finalize();
   return operation;
 }

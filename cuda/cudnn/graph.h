@@ -1,5 +1,5 @@
 // A convolution problem as an operation graph of cuDNN's: convolution → + bias → + residual → ReLU, all that is between
-// them virtual and float32.
+// them virtual and float32. Of a gradient one operation: the ids say which tensor has that shape, x or dx, w or dw, y or dy.
 #pragma once
 
 #include "../convolution/problem.h"

@@ -75,11 +75,25 @@ __global__ void mergeChunks(const Destination destination, int64_t chunks) {
   if (threadIdx.x % 32 == 0) destination.finish(channel, mine);
 }
 
-__global__ void normalisation(const float* mean, const float* variance, float eps, int64_t channels, float* scale, float* bias) {
+// batch_norm_layer.cpp: a factor of 0 makes all 0.
+RESNODE_HOST_DEVICE float unfactorOf(const float* factor) { return !factor ? 1.0f : *factor == 0 ? 0.0f : 1 / *factor; }
+
+__global__ void normalise(const Normalisation normalisation, int64_t channels, float* scale, float* bias) {
   const int64_t c = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (c >= channels) return;
-  scale[c] = 1 / sqrtf(variance[c] + eps);
-  bias[c] = -mean[c] * scale[c];
+  const auto& [mean, variance, factor, gamma, beta, eps] = normalisation;
+  const float unfactor = unfactorOf(factor);
+  const float slope = (gamma ? gamma[c] : 1) / sqrtf(variance[c] * unfactor + eps);
+  scale[c] = slope;
+  bias[c] = (beta ? beta[c] : 0) - mean[c] * unfactor * slope;
+}
+
+__global__ void globalStatistics(const Normalisation normalisation, int64_t channels, float* mean, float* variance) {
+  const int64_t c = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (c >= channels) return;
+  const float unfactor = unfactorOf(normalisation.factor);
+  if (mean) mean[c] = normalisation.mean[c] * unfactor;
+  if (variance) variance[c] = normalisation.variance[c] * unfactor;
 }
 
 __global__ void movingStatistics(const float* mean, const float* variance, float fraction, float correction, int64_t channels, float* blob0,
@@ -136,9 +150,12 @@ void launchBatchStatistics(ElementType type, const void* input, int64_t outer, i
   if (chunks.count > 1) launch(mergeChunks, gridFor(channels * 32, 128), stream, destination, chunks.count);
 }
 
-void launchNormalisation(const float* mean, const float* variance, float eps, int64_t channels, float* scale, float* bias,
-                         cudaStream_t stream) {
-  launch(normalisation, gridFor(channels), stream, mean, variance, eps, channels, scale, bias);
+void launchNormalisation(const Normalisation& normalisation, int64_t channels, float* scale, float* bias, cudaStream_t stream) {
+  launch(normalise, gridFor(channels), stream, normalisation, channels, scale, bias);
+}
+
+void launchGlobalStatistics(const Normalisation& normalisation, int64_t channels, float* mean, float* variance, cudaStream_t stream) {
+  if (mean || variance) launch(globalStatistics, gridFor(channels), stream, normalisation, channels, mean, variance);
 }
 
 void launchMovingStatistics(const float* mean, const float* variance, float fraction, int64_t m, int64_t channels, float* blob0,

@@ -18,9 +18,19 @@ void launchBatchStatistics(ElementType type, const void* input, int64_t outer, i
 // How many floats of scratch memory launchBatchStatistics makes use of; 0 where one block a channel is enough.
 int64_t batchStatisticsScratch(ElementType type, int64_t outer, int64_t channels, int64_t paddedChannels, int64_t inner);
 
-// From statistics to the affine step that normalises: scale = 1/sqrt(variance + eps), bias = −mean·scale. [channels].
-void launchNormalisation(const float* mean, const float* variance, float eps, int64_t channels, float* scale, float* bias,
-                         cudaStream_t stream);
+// Where a channel's values lie and how they are spread, and what comes behind: [channels] each.
+struct Normalisation {
+  const float *mean = nullptr, *variance = nullptr;
+  const float* factor = nullptr;                        // mean and variance are sums that it counts; null: they are not
+  const float *gamma = nullptr, *beta = nullptr;        // null: 1, 0
+  float eps = 0;
+};
+
+// From statistics to the affine step that normalises: scale = gamma/sqrt(variance + eps), bias = beta − mean·scale.
+void launchNormalisation(const Normalisation& normalisation, int64_t channels, float* scale, float* bias, cudaStream_t stream);
+
+// Mean and variance as numbers, where a factor counts sums; null where not wanted.
+void launchGlobalStatistics(const Normalisation& normalisation, int64_t channels, float* mean, float* variance, cudaStream_t stream);
 
 // blob0 = fraction·blob0 + mean; blob1 = fraction·blob1 + variance·m/(m − 1) (1 for m = 1); factor = fraction·factor + 1.
 void launchMovingStatistics(const float* mean, const float* variance, float fraction, int64_t m, int64_t channels, float* blob0,

@@ -6,6 +6,7 @@
 #include <climits>
 #include <type_traits>
 
+#include "labels.h"
 #include "softmax-row.h"
 #include "softmax.h"
 
@@ -18,26 +19,6 @@ constexpr int kThreads = 512;  // at most; 1024 would leave too few registers
 Grid oneBlock(int64_t work) {
   const int64_t threads = (work + 31) / 32 * 32;
   return {dim3(1), dim3(static_cast<unsigned>(threads < 32 ? 32 : threads > kThreads ? kThreads : threads))};
-}
-
-// Labels as both layers read them.
-struct Labels {
-  const float* values;
-  int64_t channels;
-  bool ignores;
-  float ignored;
-
-  __device__ bool isIgnored(int64_t position) const { return ignores && values[position] == ignored; }
-  // The class, or −1 for a label that no class has. Caffe's release build reads outside its arrays for those.
-  __device__ int64_t classAt(int64_t position) const {
-    const float label = values[position];
-    const bool valid = label >= 0 && label < static_cast<float>(channels) && label == floorf(label);
-    return valid ? static_cast<int64_t>(label) : -1;
-  }
-};
-
-Labels labelsOf(const float* values, int64_t channels, const std::optional<int64_t>& ignored) {
-  return {values, channels, ignored.has_value(), static_cast<float>(ignored.value_or(0))};
 }
 
 // What a thread has seen of the positions. float64, since it is one addition a position.
@@ -95,11 +76,8 @@ __global__ void __launch_bounds__(kThreads) softmaxLoss(const float* scores, con
     return static_cast<double>(-logf(probability < FLT_MIN ? FLT_MIN : probability));  // NaN stays
   });
   if (threadIdx.x != 0) return;
-  const int64_t normalizer = normalization == Normalization::full        ? outer * inner
-                             : normalization == Normalization::valid     ? all.count
-                             : normalization == Normalization::batchSize ? outer
-                                                                         : 1;
-  *result = static_cast<float>(all.sum / static_cast<double>(normalizer > 1 ? normalizer : 1));
+  const int64_t normalizer = normalizerOf(normalization, outer, inner, all.count);
+  *result = static_cast<float>(all.sum / static_cast<double>(normalizer));
   writeBadLabel(all, badLabel);
 }
 

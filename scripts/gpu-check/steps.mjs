@@ -144,10 +144,16 @@ const sanitizer = (tool, limit) => ({
 });
 
 // Those that ask nothing of the emulated runtime.
-const HARDWARE_TESTS = ['golden.test.ts', 'precision.test.ts'];
+const HARDWARE_TESTS = [
+  'golden.test.ts',
+  'golden-training.test.ts',
+  'training.test.ts',
+  'trainer.test.ts',
+  'precision.test.ts',
+];
 const tests = {
   name: 'tests',
-  about: "resnode's own kernels without cuDNN: the recorded nets, and each precision",
+  about: "resnode's own kernels without cuDNN: the recorded nets, training, and each precision",
   limit: 120,
   skip: lacksModules,
   async run({ options }, limit) {
@@ -183,7 +189,7 @@ const parity = {
     lacksModules() ?? (existsSync(options.golden) ? null : `${options.golden} is not here (--golden)`),
   async run({ options }, limit) {
     const present = (...names) => names.map((name) => join(options.golden, name)).filter(existsSync);
-    const small = ['--no-tune', ...present('layers', 'mini-resnet', 'rules', 'weights')];
+    const small = ['--no-tune', ...present('layers', 'mini-resnet', 'rules', 'weights', 'solver', 'train')];
     const start = performance.now();
     const results = {};
     for (const [what, words] of [

@@ -1,5 +1,5 @@
 /**
- * Every recorded forward pass with convolutions by cuDNN's graph API, on a cuDNN of our own that computes graphs by naive
+ * Every recorded forward and backward pass with convolutions by cuDNN's graph API, on a cuDNN of our own that computes graphs by naive
  * loops (test/cuda/host/libraries). It computes at once, so streams are eager and nothing is replayed.
  */
 import { copyFileSync, mkdirSync } from 'node:fs';
@@ -7,8 +7,10 @@ import { dirname, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { resnet } from '../../ts/index.ts';
+import { SGD_UPDATE } from '../../ts/runtime/plan-training.ts';
 import { emulatedBuild, openEmulated } from '../support/emulated.ts';
-import { testGoldenCases } from '../support/golden-cases.ts';
+import { testGoldenCases, testTrainingCases } from '../support/golden-cases.ts';
+import { smallTrainingNet } from '../support/small-training-net.ts';
 
 const fake = emulatedBuild('fake-cudnn-92400');
 const empty = emulatedBuild('empty');
@@ -22,6 +24,7 @@ if (fake === null || empty === null) {
   process.env.RESNODE_CUDNN = join(folder, 'libcudnn.so.9');
   const device = await openEmulated({ cudnn: true });
   testGoldenCases(device!);
+  testTrainingCases(device!, ['layers', 'mini-resnet']);
 
   test('cuDNN is what computes', async () => {
     assert.match(String(device!.description.cuDNN), /^9\.24\.0 \(.*fake-cudnn/);
@@ -32,6 +35,16 @@ if (fake === null || empty === null) {
       for (const { layer, implementation } of convolutions)
         assert.match(implementation, /^cudnn/, `${precision} ${layer}`);
     }
+  });
+
+  test('cuDNN is what computes the gradients of convolutions', async () => {
+    const { operations } = await device!.planTraining({ model: smallTrainingNet(2), update: SGD_UPDATE });
+    const backward = operations.slice(operations.findIndex(({ layer }) => layer === 'loss') + 1);
+    const gradients = backward.filter(({ layer }) => /^conv\d$/.test(layer));
+    assert.is(gradients.length, 3);
+    // The first one has no diff by its input: nothing below it learns.
+    for (const { layer, implementation } of gradients)
+      assert.is([...implementation.matchAll(/cudnn-engine/g)].length, layer === 'conv1' ? 1 : 2);
   });
 
   test.after(() => device?.dispose());

@@ -1,19 +1,9 @@
-/** What a Trainer promises: order, bits, memory, and what it refuses. */
+/** What a Trainer promises on devices that compute in main memory, and what it refuses. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { toFloat32 } from '../../ts/caffe/blob.ts';
-import {
-  ArgumentError,
-  type Device,
-  DeviceError,
-  type Inputs,
-  openDevice,
-  readNet,
-  type Trainer,
-  type TrainOptions,
-  type UpdateRule,
-} from '../../ts/index.ts';
+import { ArgumentError, type Device, DeviceError, openDevice } from '../../ts/index.ts';
 import { noise } from '../support/run-program.ts';
+import { batch, open, refuses, SGD, steps, testTrainer, valuesOf } from '../support/trainer-cases.ts';
 
 const devices: Device[] = [await openDevice('reference')];
 try {
@@ -21,145 +11,7 @@ try {
 } catch (error) {
   console.log(`skipped: the cpu device: ${(error as Error).message}`);
 }
-const each = (name: string, run: (device: Device) => Promise<void>) => {
-  for (const device of devices) test(`${name} (${device.kind})`, () => run(device));
-};
-
-const block = (name: string, bottom: string) => `
-  layer { name: "${name}_conv1" type: "Convolution" bottom: "${bottom}" top: "${name}_conv1"
-    convolution_param { num_output: 8 kernel_size: 3 pad: 1 bias_term: false weight_filler { type: "msra" } } }
-  layer { name: "${name}_bn1" type: "BatchNorm" bottom: "${name}_conv1" top: "${name}_conv1" }
-  layer { name: "${name}_scale1" type: "Scale" bottom: "${name}_conv1" top: "${name}_conv1" scale_param { bias_term: true } }
-  layer { name: "${name}_relu1" type: "ReLU" bottom: "${name}_conv1" top: "${name}_conv1" }
-  layer { name: "${name}_conv2" type: "Convolution" bottom: "${name}_conv1" top: "${name}_conv2"
-    convolution_param { num_output: 8 kernel_size: 3 pad: 1 bias_term: false weight_filler { type: "msra" } } }
-  layer { name: "${name}_bn2" type: "BatchNorm" bottom: "${name}_conv2" top: "${name}_conv2" }
-  layer { name: "${name}_scale2" type: "Scale" bottom: "${name}_conv2" top: "${name}_conv2" scale_param { bias_term: true } }
-  layer { name: "${name}_sum" type: "Eltwise" bottom: "${bottom}" bottom: "${name}_conv2" top: "${name}" }
-  layer { name: "${name}_relu" type: "ReLU" bottom: "${name}" top: "${name}" }`;
-const NET = `name: "small"
-  layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 3 dim: 8 dim: 8 } } }
-  layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 4 } } }
-  layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
-    convolution_param { num_output: 8 kernel_size: 3 pad: 1 weight_filler { type: "msra" } } }
-  layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
-  ${['a', 'b', 'c', 'd'].map((name, i) => block(name, ['conv', 'a', 'b', 'c'][i]!)).join('')}
-  layer { name: "pool" type: "Pooling" bottom: "d" top: "pool" pooling_param { pool: AVE global_pooling: true } }
-  layer { name: "fc" type: "InnerProduct" bottom: "pool" top: "fc"
-    inner_product_param { num_output: 5 weight_filler { type: "xavier" } } }
-  layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }`;
-const model = readNet(NET, { file: 'small' });
-const SGD: UpdateRule = {
-  type: 'SGD',
-  momentum: 0.9,
-  momentum2: 0.999,
-  delta: 1e-8,
-  rms_decay: 0.99,
-  clip_gradients: null,
-  iter_size: 1,
-  weight_decay: 1e-3,
-  regularization_type: 'L2',
-};
-const batch = (seed: number): Inputs => ({
-  data: noise(4 * 3 * 8 * 8, seed),
-  label: Float32Array.from({ length: 4 }, (_, i) => (seed + i) % 5),
-});
-const open = (device: Device, options: Partial<TrainOptions> = {}) =>
-  device.train({ model, update: SGD, ...options });
-async function steps(trainer: Trainer, from: number, to: number): Promise<number[]> {
-  const losses: number[] = [];
-  for (let iteration = from; iteration < to; iteration++) {
-    const { loss } = await trainer.step(batch(iteration), { rate: 0.05, iteration });
-    losses.push(loss!.data[0]!);
-  }
-  return losses;
-}
-const valuesOf = async (trainer: Trainer) =>
-  (await trainer.weights()).layers.flatMap(({ name, blobs }) =>
-    blobs.map((blob, i) => [`${name}/${i}`, toFloat32(blob)] as const),
-  );
-const refuses = async (
-  run: () => Promise<unknown>,
-  type: typeof ArgumentError | typeof DeviceError,
-  text: RegExp,
-) => {
-  try {
-    await run();
-  } catch (error) {
-    assert.instance(error, type);
-    assert.match((error as Error).message, text);
-    return error as Error & { code: string };
-  }
-  return assert.unreachable('nothing was thrown') as never;
-};
-
-each('the loss falls on a batch that is seen again', async (device) => {
-  using trainer = await open(device);
-  const loss = async () => (await trainer.step(batch(1), { rate: 0.05, iteration: 0 })).loss!.data[0]!;
-  const first = await loss();
-  for (let i = 0; i < 20; i++) await loss();
-  assert.ok((await loss()) < first / 4);
-});
-
-each('training goes on to the same bits from weights and history', async (device) => {
-  for (const type of ['SGD', 'Adam'] as const) {
-    using whole = await open(device, { update: { ...SGD, type } });
-    const losses = await steps(whole, 0, 6);
-    using begun = await open(device, { update: { ...SGD, type } });
-    await steps(begun, 0, 3);
-    const [weights, history] = [await begun.weights(), await begun.history()];
-    assert.is(history.length, begun.learnable.length * (type === 'Adam' ? 2 : 1));
-    using resumed = await open(device, { update: { ...SGD, type }, weights, history });
-    assert.equal(await steps(resumed, 3, 6), losses.slice(3));
-    assert.equal(await valuesOf(resumed), await valuesOf(whole));
-    assert.equal(await resumed.history(), await whole.history());
-  }
-});
-
-each('one step of SGD is w − rate · (gradient + decay · w)', async (device) => {
-  using gradients = await open(device, { update: null });
-  using trainer = await open(device);
-  const before = new Map(await valuesOf(trainer));
-  const { parameters, outputs } = await gradients.gradients(batch(7));
-  const stepped = await trainer.step(batch(7), { rate: 0.1, iteration: 0 });
-  assert.equal(stepped.loss, outputs.loss);
-  const after = new Map(await valuesOf(trainer));
-  let learned = 0;
-  trainer.learnable.forEach(({ layer, index, lrMult }, i) => {
-    const diff = parameters[i]?.data;
-    if (lrMult === 0) return assert.is(diff, undefined, `${layer} is no weight`);
-    learned++;
-    const [old, now] = [before.get(`${layer}/${index}`)!, after.get(`${layer}/${index}`)!];
-    old.forEach((value, j) => {
-      const expected = value - 0.1 * (diff![j]! + 1e-3 * value);
-      assert.ok(
-        Math.abs(now[j]! - expected) <= 1e-6 * Math.max(1, Math.abs(value)),
-        `${layer}/${index}[${j}]`,
-      );
-    });
-  });
-  assert.is(learned, 2 + 4 * 6 + 2);
-});
-
-each('iter_size adds diffs up over its passes', async (device) => {
-  const twice = { ...SGD, iter_size: 2, momentum: 0 };
-  using trainer = await open(device, { update: twice, frozenBatchNorm: true });
-  using gradients = await open(device, { update: null, frozenBatchNorm: true });
-  const diffs = [await gradients.gradients(batch(1)), await gradients.gradients(batch(2))];
-  const before = await valuesOf(trainer);
-  await trainer.step(batch(1), { rate: 0.1, iteration: 0, first: true, last: false });
-  assert.equal(await valuesOf(trainer), before, 'nothing is updated before the last pass');
-  await trainer.step(batch(2), { rate: 0.1, iteration: 0, first: false, last: true });
-  const after = new Map(await valuesOf(trainer));
-  const fc = trainer.learnable.findIndex(({ layer, index }) => layer === 'fc' && index === 0);
-  const old = new Map(before).get('fc/0')!;
-  const scale = Math.max(...diffs.flatMap(({ parameters }) => [...parameters[fc]!.data.map(Math.abs)]));
-  old.forEach((value, j) => {
-    const mean = (diffs[0]!.parameters[fc]!.data[j]! + diffs[1]!.parameters[fc]!.data[j]!) / 2;
-    const expected = value - 0.1 * (mean + 1e-3 * value);
-    assert.ok(Math.abs(after.get('fc/0')![j]! - expected) <= 1e-6 * scale);
-  });
-});
+for (const device of devices) testTrainer(device);
 
 test('blocks that are computed again give the same bits, in less memory', async () => {
   const [device] = devices as [Device];
@@ -168,80 +20,6 @@ test('blocks that are computed again give the same bits, in less memory', async 
   assert.equal(await steps(again, 0, 3), await steps(kept, 0, 3));
   assert.equal(await valuesOf(again), await valuesOf(kept), 'BatchNorm counted each batch once too');
   assert.ok(again.plan().arenaBytes < 0.75 * kept.plan().arenaBytes, `${again.plan().arenaBytes}`);
-});
-
-each('computing again takes less memory and changes nothing but roundings', async (device) => {
-  using kept = await open(device);
-  using again = await open(device, { recompute: true });
-  const [expected, actual] = [await steps(kept, 0, 1), await steps(again, 0, 1)];
-  assert.ok(Math.abs(actual[0]! - expected[0]!) < 1e-5);
-  assert.ok(again.plan().arenaBytes < kept.plan().arenaBytes);
-});
-
-each('frozen BatchNorm keeps its statistics; each layer says why it has which', async (device) => {
-  using live = await open(device);
-  using frozen = await open(device, { frozenBatchNorm: true });
-  assert.equal(live.batchNorms[0], { layer: 'a_bn1', statistics: 'batch', reason: 'phase TRAIN' });
-  assert.is(frozen.batchNorms[0]!.statistics, 'global');
-  for (const [trainer, moves] of [
-    [live, true],
-    [frozen, false],
-  ] as const) {
-    const factor = async () => new Map(await valuesOf(trainer)).get('a_bn1/2')![0];
-    const before = await factor();
-    await steps(trainer, 0, 1);
-    assert.is((await factor()) !== before, moves);
-  }
-});
-
-each('weights are written with every layer that has them, and load into a TEST net', async (device) => {
-  const shared = readNet(
-    `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 4 } } }
-     layer { name: "one" type: "InnerProduct" bottom: "data" top: "one" param { name: "w" lr_mult: 2 } param { name: "b" }
-       inner_product_param { num_output: 4 weight_filler { type: "xavier" } } }
-     layer { name: "two" type: "InnerProduct" bottom: "one" top: "two" param { name: "w" } param { name: "b" }
-       inner_product_param { num_output: 4 } }
-     layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 2 dim: 4 } } }
-     layer { name: "loss" type: "EuclideanLoss" bottom: "two" bottom: "label" top: "loss" include { phase: TRAIN } }`,
-    { file: 'shared' },
-  );
-  using trainer = await device.train({ model: shared, update: SGD });
-  assert.equal(
-    trainer.learnable.map(({ layer, lrMult, places }) => [layer, lrMult, places.map((place) => place.layer)]),
-    [
-      ['one', 2, ['one', 'two']],
-      ['one', 1, ['one', 'two']],
-    ],
-  );
-  const inputs = { data: noise(8, 1), label: noise(8, 2) };
-  await trainer.step(inputs, { rate: 0.1, iteration: 0 });
-  const weights = await trainer.weights();
-  assert.equal(
-    weights.layers.find(({ name }) => name === 'two')!.blobs,
-    weights.layers.find(({ name }) => name === 'one')!.blobs,
-  );
-  using model = await device.load({ model: shared, phase: 'TEST', weights });
-  const { two } = await model.run(inputs);
-  using gradients = await device.train({ model: shared, update: null, weights, outputs: ['two'] });
-  const { outputs } = await gradients.gradients(inputs);
-  two!.data.forEach((value, i) => assert.ok(Math.abs(value - outputs.two!.data[i]!) < 1e-5));
-});
-
-each('what lies on the device is what was planned, and is given back', async (device) => {
-  const before = device.memory();
-  const trainer = await open(device);
-  const held = device.memory();
-  const plan = trainer.plan();
-  assert.is(held.activations - before.activations, plan.arenaBytes);
-  assert.is(held.workspace - before.workspace, plan.workspaceBytes);
-  assert.is(held.parameters - before.parameters, plan.parameterBytes);
-  assert.equal(await device.planTraining({ model, update: SGD }), plan);
-  await steps(trainer, 0, 1);
-  assert.equal(device.memory().total, held.total, 'a step takes no more');
-  trainer.dispose();
-  trainer.dispose();
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  assert.is(device.memory().total, before.total);
 });
 
 test('too little memory is said before any is taken, with the batch that fits', async () => {
@@ -258,38 +36,6 @@ test('too little memory is said before any is taken, with the batch that fits', 
     using trainer = await open(device, { batch: fits });
     assert.is(trainer.inputs.data![0], fits);
   }
-});
-
-each('a pass that is aborted rejects with the reason, and the next one works', async (device) => {
-  using trainer = await open(device);
-  const controller = new AbortController();
-  // Those before it are under way when it is aborted.
-  const before = [1, 2, 3].map((seed) => trainer.step(batch(seed), { rate: 0.1, iteration: 0 }));
-  const running = trainer.step(batch(4), { rate: 0.1, iteration: 0 }, { signal: controller.signal });
-  controller.abort(new Error('enough'));
-  try {
-    await running;
-    assert.unreachable();
-  } catch (error) {
-    assert.is((error as Error).message, 'enough');
-  }
-  await Promise.all(before);
-  const [loss] = await steps(trainer, 0, 1);
-  assert.ok(Number.isFinite(loss));
-});
-
-each('weights are those behind the passes called before', async (device) => {
-  using trainer = await open(device);
-  const first = trainer.step(batch(1), { rate: 0.1, iteration: 0 });
-  const between = valuesOf(trainer);
-  const second = trainer.step(batch(2), { rate: 0.1, iteration: 1 });
-  const last = valuesOf(trainer);
-  await Promise.all([first, second]);
-  using once = await open(device);
-  await once.step(batch(1), { rate: 0.1, iteration: 0 });
-  assert.equal(await between, await valuesOf(once));
-  await once.step(batch(2), { rate: 0.1, iteration: 1 });
-  assert.equal(await last, await valuesOf(once));
 });
 
 test('misuse is told by name', async () => {
@@ -327,25 +73,6 @@ test('misuse is told by name', async () => {
     'device/disposed',
   );
   await refuses(() => trainer.weights(), DeviceError, /disposed/);
-});
-
-test('a blob with lr_mult 0 stays, and its history is 0; a history that is not moves it as in Caffe', async () => {
-  const frozen = readNet(NET.replace('name: "conv" type', 'name: "conv" param { lr_mult: 0 } type'), {
-    file: 'frozen',
-  });
-  for (const device of devices) {
-    using trainer = await device.train({ model: frozen, update: SGD });
-    const before = new Map(await valuesOf(trainer)).get('conv/0')!;
-    await steps(trainer, 0, 2);
-    assert.equal(new Map(await valuesOf(trainer)).get('conv/0'), before);
-    const history = await trainer.history();
-    assert.ok(history[0]!.every((value) => value === 0));
-    history[0]!.fill(1);
-    using pushed = await device.train({ model: frozen, update: SGD, history });
-    await steps(pushed, 0, 1);
-    const after = new Map(await valuesOf(pushed)).get('conv/0')!;
-    before.forEach((value, i) => assert.ok(Math.abs(after[i]! - (value - 0.9)) < 1e-6));
-  }
 });
 
 test('passes leave the event loop free', async () => {

@@ -1,9 +1,11 @@
-/** Every forward pass that real Caffe recorded, layer by layer and fused: one list for every device. */
+/** What real Caffe recorded, as one list for every device: forward passes, layer by layer and fused; training. */
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Device } from '../../ts/index.ts';
+import { checkCase } from '../../ts/parity/check-case.ts';
+import { readGoldenCase } from '../../ts/parity/golden-case.ts';
 import { goldenCases, readFloats, readJson } from './golden.ts';
 
 interface Recorded {
@@ -94,4 +96,24 @@ export function testGoldenCases(device: Device, { repeat = 1 } = {}): void {
       }
     }
   }
+}
+
+/** Registers a test for every backward pass and every run of a solver on a device. @param groups Of the golden data. */
+export function testTrainingCases(
+  device: Device,
+  groups = ['layers', 'mini-resnet', 'solver', 'train'],
+): void {
+  for (const group of groups)
+    for (const folder of goldenCases(group)) {
+      const golden = readGoldenCase(folder);
+      const trains = golden.kind === 'solver' || (golden.kind === 'net' && golden.backward !== undefined);
+      if (!trains) continue;
+      test(`${group}/${basename(folder)} on ${device.kind}`, async () => {
+        const { checks, firstDivergence, notChecked } = await checkCase(device, golden);
+        const modes = new Set(checks.map(({ mode }) => mode));
+        assert.equal(notChecked, []);
+        assert.ok([...modes].some((mode) => /^(backward|training)/.test(mode)));
+        assert.is(firstDivergence, null, JSON.stringify(firstDivergence));
+      });
+    }
 }

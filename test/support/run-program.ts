@@ -7,13 +7,16 @@ import type { Program, ProgramOperation, ProgramParameterId, TensorId } from '..
 import { elementCount } from '../../ts/runtime/tensor.ts';
 
 /** Opens a device without the library around it. */
-export function openNative(kind: 'reference' | 'cpu', { threads = 2, winograd = true } = {}): NativeDevice {
+export function openNative(
+  kind: 'reference' | 'cpu' | 'cuda',
+  { threads = 2, winograd = true, libraryFolder = loadBinding().folder } = {},
+): NativeDevice {
   const { binding, folder } = loadBinding();
   return binding.openDevice(kind, {
     threads,
     winograd,
     kernels: '',
-    libraryFolder: folder,
+    libraryFolder,
     ordinal: 0,
     cacheFolder: join(folder, 'cache'),
     deterministic: false,

@@ -5,6 +5,7 @@
 
 #include "convolution/measure.h"
 #include "core/error.h"
+#include "cudnn/excluded.h"
 #include "kernels/convolution-check.h"
 #include "main.h"
 
@@ -61,6 +62,11 @@ RESNODE_TEST(cudnn, "engines are refused by their notes, with the reason") {
   same(refusals.at(0), "cudnn-engine-2[]: CUDNN_NUMERICAL_NOTE_TENSOR_CORE: on float32 data it means tf32, which was not asked for", "reason");
   same(namesOf(cudnnOptions(handle, problem(ElementType::float32, false, false, true), {})), "cudnn-engine-1[2:5] cudnn-engine-2[] cudnn-engine-0[]",
         "tf32");
+  ConvolutionProblem trained = problem(ElementType::float32, false, false);
+  const EngineNotes winograd{{cudnn::CUDNN_NUMERICAL_NOTE_WINOGRAD}, {}};
+  expect(exclusionOf(winograd, trained, false, handle.library()).empty(), "Winograd in float32");
+  trained.winograd = false;
+  expect(!exclusionOf(winograd, trained, false, handle.library()).empty(), "no Winograd in training");
   for (const auto& candidate : cudnnCandidates(handle, problem(ElementType::float16, false, false), {})) {
     expect(candidate->deterministic() == (candidate->name() != "cudnn-engine-2[]"), candidate->name());
     expect(candidate->workspaceBytes() == 64, "workspace");
@@ -142,6 +148,26 @@ RESNODE_TEST(cudnn, "the measure on the device takes every right candidate, in e
           expect(measure->check(wrong).find("wrong") == 0, where + "wrong at " + std::to_string(at));
         }
       });
+    }
+  }
+}
+
+RESNODE_TEST(cudnn, "gradients by the input and by the weights, as our own kernels compute them") {
+  CudnnHandle handle(fakeLibrary());
+  for (const auto* cases : {&test::residualNetCases(), &test::oddCases(), &test::groupedCases()}) {
+    for (const test::ConvolutionCase& shape : *cases) {
+      for (ConvolutionPass pass : {ConvolutionPass::dataGradient, ConvolutionPass::weightGradient}) {
+        ConvolutionProblem p = test::problemOf(shape, ElementType::float32);
+        p.pass = pass;
+        const auto own = std::move(ownCandidates(p, 90).front());
+        const auto measure = measureOnDevice(p, *own, nullptr);
+        const std::string where = std::string(shape.name) + (pass == ConvolutionPass::dataGradient ? " dx " : " dw ");
+        const ConvolutionCandidates candidates = cudnnCandidates(handle, p, {});
+        expect(!candidates.empty(), where + "there are candidates");
+        for (const auto& candidate : candidates) same(measure->check(*candidate), "", where + candidate->name());
+        Wrong wrong(std::move(ownCandidates(p, 90).front()), p.resultElements() - 1, p);
+        expect(measure->check(wrong).find("wrong") == 0, where + "wrong at the end");
+      }
     }
   }
 }

@@ -112,7 +112,7 @@ RESNODE_TEST(batch_statistics, "normalisation and moving sums equal Caffe's Batc
 
     auto mean = test::nanMemory<float>(size), variance = test::nanMemory<float>(size), scale = test::nanMemory<float>(size), bias = test::nanMemory<float>(size);
     launchBatchStatistics(ElementType::float32, values.data(), shape[0], channels, channels, inner, mean.data(), variance.data(), nullptr);
-    launchNormalisation(mean.data(), variance.data(), batchNorm.eps, channels, scale.data(), bias.data(), nullptr);
+    launchNormalisation({mean.data(), variance.data(), nullptr, nullptr, nullptr, batchNorm.eps}, channels, scale.data(), bias.data(), nullptr);
     launchMovingStatistics(mean.data(), variance.data(), batchNorm.movingAverageFraction, m, channels, blob0.data(), blob1.data(), factor.data(), nullptr);
     const std::string what = test::sizes(shape[0], shape[1], shape[2], shape[3]);
     test::nearPlain(blob0, mean0, 1e-5, 1e-6, what + " blob0");

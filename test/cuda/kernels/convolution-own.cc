@@ -75,6 +75,9 @@ RESNODE_TEST(convolution_own, "keys tell problems apart") {
     differs([&](P& p) { p.*number += 1; });
   }
   for (bool P::* flag : {&P::bias, &P::residual, &P::relu}) differs([&](P& p) { p.*flag = true; });
+  differs([](P& p) { p.winograd = false; });
+  differs([](P& p) { p.pass = cuda::ConvolutionPass::dataGradient; });
+  differs([](P& p) { p.pass = cuda::ConvolutionPass::weightGradient; });
   differs([](P& p) { p.relu = true, p.negativeSlope = 0.1f; });
   differs([](P& p) { p.relu = true, p.negativeSlope = 0.1f + 1e-8f; });
 }

@@ -93,6 +93,18 @@ const Rule kRules[] = {
     {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
     {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
     {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA, CUDNN_TYPE_FLOAT, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA, CUDNN_TYPE_FLOAT, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA, CUDNN_TYPE_FLOAT, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA, CUDNN_TYPE_FLOAT, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
     {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
     {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
     {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, false},
@@ -203,6 +215,38 @@ struct Tensor {
   }
 };
 
+// A convolution's tensors, and which of them meet.
+struct Products {
+  Products(const Descriptor& operation, cudnnBackendAttributeName_t settingsName, Tensor& x, Tensor& w, Tensor& y) : x(x), w(w), y(y) {
+    const Descriptor& settings = operation.at(settingsName);
+    demand(settings.one<int>(CUDNN_ATTR_CONVOLUTION_CONV_MODE) == CUDNN_CROSS_CORRELATION, "cross-correlation");
+    pad = settings.all<int64_t>(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS);
+    stride = settings.all<int64_t>(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES);
+    dilation = settings.all<int64_t>(CUDNN_ATTR_CONVOLUTION_DILATIONS);
+    depth = w.sizes[1];
+    groups = x.sizes[1] / depth;
+    demand(x.sizes[1] % depth == 0 && w.sizes[0] % groups == 0 && w.sizes[0] == y.sizes[1], "channels divide into groups");
+  }
+
+  // visit(c, r, s, channel, h, w) for every product of output (k, p, q).
+  template <class Visit>
+  void eachOfOutput(int64_t k, int64_t p, int64_t q, Visit visit) const {
+    for (int64_t c = 0; c < depth; ++c) {
+      for (int64_t r = 0; r < w.sizes[2]; ++r) {
+        for (int64_t s = 0; s < w.sizes[3]; ++s) {
+          const int64_t h = p * stride[0] - pad[0] + r * dilation[0], v = q * stride[1] - pad[1] + s * dilation[1];
+          if (h < 0 || h >= x.sizes[2] || v < 0 || v >= x.sizes[3]) continue;
+          visit(c, r, s, k / (w.sizes[0] / groups) * depth + c, h, v);
+        }
+      }
+    }
+  }
+
+  Tensor &x, &w, &y;
+  std::vector<int64_t> pad, stride, dilation;
+  int64_t depth = 0, groups = 1;
+};
+
 class Run {
  public:
   explicit Run(const Descriptor& pack) {
@@ -212,26 +256,35 @@ class Run {
   }
 
   void convolve(const Descriptor& operation) {
-    const Descriptor& settings = operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC);
-    demand(settings.one<int>(CUDNN_ATTR_CONVOLUTION_CONV_MODE) == CUDNN_CROSS_CORRELATION, "cross-correlation");
-    const auto pad = settings.all<int64_t>(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS), stride = settings.all<int64_t>(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES);
-    const auto dilation = settings.all<int64_t>(CUDNN_ATTR_CONVOLUTION_DILATIONS);
-    const Tensor &x = tensor(operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X)), &w = tensor(operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W));
-    const int64_t depth = w.sizes[1], groups = x.sizes[1] / depth;
-    demand(x.sizes[1] % depth == 0 && w.sizes[0] % groups == 0, "channels divide into groups");
-    tensor(operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y)).fill([&](int64_t n, int64_t k, int64_t p, int64_t q) {
+    const Products of(operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, tensor(operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X)),
+                      tensor(operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W)), tensor(operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y)));
+    of.y.fill([&](int64_t n, int64_t k, int64_t p, int64_t q) {
       float sum = 0;
-      for (int64_t c = 0; c < depth; ++c) {
-        for (int64_t r = 0; r < w.sizes[2]; ++r) {
-          for (int64_t s = 0; s < w.sizes[3]; ++s) {
-            const int64_t h = p * stride[0] - pad[0] + r * dilation[0], v = q * stride[1] - pad[1] + s * dilation[1];
-            if (h < 0 || h >= x.sizes[2] || v < 0 || v >= x.sizes[3]) continue;
-            sum += x.get(n, k / (w.sizes[0] / groups) * depth + c, h, v) * w.get(k, c, r, s);
-          }
-        }
-      }
+      of.eachOfOutput(k, p, q, [&](int64_t c, int64_t r, int64_t s, int64_t channel, int64_t h, int64_t v) { sum += of.x.get(n, channel, h, v) * of.w.get(k, c, r, s); });
       return sum;
     });
+  }
+
+  // Every product of the forward pass, seen from one of its factors.
+  void convolveBackward(const Descriptor& operation) {
+    const bool isData = operation.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR;
+    const auto at = [&](cudnnBackendAttributeName_t data, cudnnBackendAttributeName_t filter) -> Tensor& { return tensor(operation.at(isData ? data : filter)); };
+    const Products of(operation, isData ? CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC : CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
+                      at(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X),
+                      at(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW),
+                      at(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY));
+    Tensor& made = isData ? of.x : of.w;
+    made.fill([](int64_t, int64_t, int64_t, int64_t) { return 0.0f; });
+    const auto add = [&](float value, int64_t a, int64_t b, int64_t c, int64_t d) { made.put(made.get(a, b, c, d) + value, a, b, c, d); };
+    for (int64_t n = 0; n < of.y.sizes[0]; ++n)
+      for (int64_t k = 0; k < of.y.sizes[1]; ++k)
+        for (int64_t p = 0; p < of.y.sizes[2]; ++p)
+          for (int64_t q = 0; q < of.y.sizes[3]; ++q)
+            of.eachOfOutput(k, p, q, [&](int64_t c, int64_t r, int64_t s, int64_t channel, int64_t h, int64_t v) {
+              const float dy = of.y.get(n, k, p, q);
+              if (isData) add(dy * of.w.get(k, c, r, s), n, channel, h, v);
+              else add(dy * of.x.get(n, channel, h, v), k, c, r, s);
+            });
   }
 
   void pointwise(const Descriptor& operation) {
@@ -369,7 +422,8 @@ EXPORT cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescr
     Run run(v);
     for (const Descriptor* operation : graph.all<Descriptor*>(CUDNN_ATTR_OPERATIONGRAPH_OPS)) {
       if (operation->type == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR) run.pointwise(*operation);
-      else run.convolve(*operation);
+      else if (operation->type == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR) run.convolve(*operation);
+      else run.convolveBackward(*operation);
     }
   });
 }

@@ -1,0 +1,66 @@
+#include "core/error.h"
+#include "gradient-steps.h"
+
+namespace resnode::cuda {
+namespace {
+
+// Nothing comes from above.
+Step zeroStep(const GradientContext& gradient) {
+  Step step = gradient.likeOutput("zeros");
+  step.inPlace.clear();
+  std::vector<size_t> bytes;
+  for (TensorId id : gradient.operation.outputs) bytes.push_back(id < 0 ? 0 : gradient.context.layouts[id].bytes());
+  step.launch = [bytes](const Bindings& b, cudaStream_t stream) {
+    for (size_t i = 0; i < bytes.size(); ++i) {
+      if (bytes[i] > 0) RESNODE_CUDA(cudaMemsetAsync(b.outputs[i], 0, bytes[i], stream));
+    }
+  };
+  return step;
+}
+
+}  // namespace
+
+TensorLayout GradientContext::inForm(const Shape& shape) const {
+  return y(0).isNhwc && shape.size() == 4 ? nhwcLayout(shape, context.type) : plainLayout(shape);
+}
+
+Step GradientContext::likeOutput(const char* implementation) const {
+  Step step = plain(implementation);
+  step.inPlace = {at.inputs + at.outputs};
+  if (!y(0).isNhwc) return step;
+  const auto isNhwc = [&](TensorId id, size_t input) { return isNhwcPlace(forward, input, context.layouts[id].shape); };
+  for (size_t i = 0; i < at.inputs; ++i) step.nhwcInputs[i] = isNhwc(forward.inputs[i], i);
+  for (size_t i = 0; i < at.outputs; ++i) step.nhwcInputs[at.inputs + i] = step.nhwcInputs[at.inputs + at.outputs + i] = isNhwc(forward.outputs[i], 0);
+  return step;
+}
+
+Step GradientContext::plain(const char* implementation) const {
+  Step step;
+  step.nhwcInputs.assign(operation.inputs.size(), false);
+  step.implementation = implementation;
+  return step;
+}
+
+void requireTrainable(const Operation& operation, const StepContext& context) {
+  if (context.type == ElementType::float32) return;
+  throw Error("device/unsupported", "CUDA devices train in float32 and tf32; float16 and bfloat16 are for inference", operation.layer);
+}
+
+Step stepOf(const Gradient& gradient, const Operation& operation, const StepContext& context) {
+  requireTrainable(operation, context);
+  const Operation& forward = context.program.operations[gradient.of];
+  const GradientContext of{operation, forward, context, {forward.inputs.size(), forward.outputs.size()}};
+  if (operation.inputs[of.at.inputs + of.at.outputs] < 0 && !std::holds_alternative<Slice>(forward.attributes)) return zeroStep(of);
+  return std::visit(
+      [&](const auto& op) -> Step {
+        using T = std::decay_t<decltype(op)>;
+        if constexpr (std::is_same_v<T, Accuracy> || std::is_same_v<T, Gradient> || std::is_same_v<T, Update> || std::is_same_v<T, AllMean>)
+          throw Error("program/invalid", "layer \"" + forward.layer + "\" has no gradient", forward.layer);
+        else if constexpr (std::is_same_v<T, Dropout>)
+          throw Error("device/unsupported", "CUDA devices have no Dropout in phase TRAIN: use the CPU device", forward.layer);
+        else return gradientOf(op, of);
+      },
+      forward.attributes);
+}
+
+}  // namespace resnode::cuda

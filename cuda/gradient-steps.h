@@ -1,0 +1,67 @@
+// Steps of the backward pass: native/reference/gradients.h is the specification. In float32 alone.
+#pragma once
+
+#include "step.h"
+
+namespace resnode::cuda {
+
+// The places of a gradient by what they mean, in its step's bindings; null: not needed, not there, or not asked for.
+struct GradientPlaces {
+  size_t inputs, outputs;  // of the operation that it differentiates
+
+  const float* x(const Bindings& b, size_t i) const { return b.floats(i); }
+  const float* y(const Bindings& b, size_t i) const { return b.floats(inputs + i); }
+  const float* dy(const Bindings& b, size_t i) const { return b.floats(inputs + outputs + i); }
+  float* dx(const Bindings& b, size_t i) const { return b.floatsOut(i); }
+  float* dw(const Bindings& b, size_t i) const { return b.floatsOut(inputs + i); }
+};
+
+struct GradientContext {
+  const Operation& operation;  // the gradient
+  const Operation& forward;    // what it differentiates
+  const StepContext& context;
+  GradientPlaces at;
+
+  const TensorLayout& x(size_t i) const { return context.layouts[forward.inputs[i]]; }
+  const TensorLayout& y(size_t i) const { return context.layouts[forward.outputs[i]]; }
+  bool wantsDx(size_t i) const { return operation.outputs[i] >= 0; }
+  bool wantsDw(size_t i) const { return operation.outputs[at.inputs + i] >= 0; }
+
+  // A step whose feature maps have the form of what the operation made; its first diff may replace dy.
+  Step likeOutput(const char* implementation) const;
+  // A step on plain tensors.
+  Step plain(const char* implementation) const;
+  // A tensor that is worked on in the form of what the operation made.
+  TensorLayout inForm(const Shape& shape) const;
+};
+
+// Spatial and elementwise operations: gradient-steps.cc.
+Step gradientOf(const Convolution& convolution, const GradientContext& gradient);
+Step gradientOf(const Pooling& pooling, const GradientContext& gradient);
+Step gradientOf(const Scale& scale, const GradientContext& gradient);
+Step gradientOf(const BatchNorm& batchNorm, const GradientContext& gradient);
+Step gradientOf(const Relu& relu, const GradientContext& gradient);
+Step gradientOf(const Elu& elu, const GradientContext& gradient);
+Step gradientOf(const Sigmoid&, const GradientContext& gradient);
+Step gradientOf(const Tanh&, const GradientContext& gradient);
+Step gradientOf(const AbsVal&, const GradientContext& gradient);
+Step gradientOf(const Power& power, const GradientContext& gradient);
+Step gradientOf(const PRelu& prelu, const GradientContext& gradient);
+Step gradientOf(const Eltwise& eltwise, const GradientContext& gradient);
+Step gradientOf(const Concat& concat, const GradientContext& gradient);
+Step gradientOf(const Slice& slice, const GradientContext& gradient);
+
+// On plain tensors: dense-gradient-steps.cc.
+Step gradientOf(const InnerProduct& innerProduct, const GradientContext& gradient);
+Step gradientOf(const Softmax& softmax, const GradientContext& gradient);
+Step gradientOf(const SoftmaxLoss& loss, const GradientContext& gradient);
+Step gradientOf(const EuclideanLoss&, const GradientContext& gradient);
+Step gradientOf(const Reshape&, const GradientContext& gradient);
+Step gradientOf(const Lrn& lrn, const GradientContext& gradient);
+
+// Throws Error("device/unsupported") for 16-bit precisions.
+void requireTrainable(const Operation& operation, const StepContext& context);
+
+Step stepOf(const Gradient& gradient, const Operation& operation, const StepContext& context);
+
+}  // namespace resnode::cuda

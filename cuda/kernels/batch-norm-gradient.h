@@ -1,0 +1,26 @@
+// The gradient of BatchNorm with the Scale and the ReLU behind it, in float32 (batch_norm_layer.cpp).
+#pragma once
+
+#include "channel-sums.h"
+#include "each-element.h"
+
+namespace resnode::cuda {
+
+// With x̂ the normalised value and g = dy · gamma: dx = (g − mean(g) − x̂ · mean(g · x̂)) / √(variance + eps) over batch
+// statistics, g / √(variance + eps) over global ones; dScale = Σ dy · x̂, dBias = Σ dy. Null where not wanted. In place on
+// dy allowed.
+struct BatchNormGradient {
+  BehindRelu behind;
+  const float* x = nullptr;                              // not read for dx alone over global statistics
+  const float *mean = nullptr, *variance = nullptr;      // [channels]: the batch's, or the sums that `factor` counts
+  const float* factor = nullptr;                         // of global statistics; null: the batch's
+  const float* gamma = nullptr;                          // [channels], null: 1
+  float eps = 0;
+  float *dx = nullptr, *dScale = nullptr, *dBias = nullptr;
+};
+
+// `scratch`: batchNormGradientScratch() floats.
+void launchBatchNormGradient(const BatchNormGradient& gradient, const ChannelShape& shape, float* scratch, cudaStream_t stream);
+int64_t batchNormGradientScratch(const ChannelShape& shape);
+
+}  // namespace resnode::cuda

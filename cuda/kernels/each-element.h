@@ -1,0 +1,30 @@
+// output[i] = a function of an element's place and channel, zero in the padding: what gradients read in several tensors at
+// once. Step (plain data, passed to the kernel) has float operator()(int64_t i, int64_t channel).
+#pragma once
+
+#include "vector.h"
+
+namespace resnode::cuda {
+
+template <class Step>
+__global__ void eachElement(const Step step, float* output, int64_t elements, const Channels channels) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i >= elements) return;
+  const ChannelCursor cursor(channels, i);
+  output[i] = cursor.padding() ? 0.0f : step(i, cursor.channel);
+}
+
+template <class Step>
+void launchEachElement(const Step& step, float* output, int64_t elements, const Channels& channels, cudaStream_t stream) {
+  if (elements > 0) launch(eachElement<Step>, gridFor(elements), stream, step, output, elements, channels);
+}
+
+// dy behind a ReLU that is an operation's last step, seen from what it made (relu_layer.cpp: the slope counts at 0).
+struct BehindRelu {
+  const float* dy = nullptr;
+  const float* y = nullptr;  // null: there is no ReLU
+  float negativeSlope = 0;
+  RESNODE_HOST_DEVICE float at(int64_t i) const { return y && !(y[i] > 0) ? dy[i] * negativeSlope : dy[i]; }
+};
+
+}  // namespace resnode::cuda

@@ -1,0 +1,84 @@
+#include "repack.h"
+
+#include <algorithm>
+
+#include "../../native/core/error.h"
+#include "vector.h"
+
+namespace resnode::cuda {
+namespace {
+
+// target[row, pixel, channel] = values[row·rowStep + pixel·pixelStep + channel·channelStep], zero where there is no such
+// row or channel: every form at once.
+struct Item {
+  const float* values;
+  float* target;
+  int64_t elements;
+  int64_t stored, pixels;    // channels of the target, pixels of both
+  int64_t rows, channels;    // of the values
+  int64_t rowStep, pixelStep, channelStep;
+
+  RESNODE_HOST_DEVICE float at(int64_t i) const {
+    const int64_t position = quotient(i, stored), channel = i - position * stored;
+    const int64_t row = quotient(position, pixels), pixel = position - row * pixels;
+    return row < rows && channel < channels ? values[row * rowStep + pixel * pixelStep + channel * channelStep] : 0.0f;
+  }
+};
+
+constexpr int kItems = 32;  // a launch: kernel parameters are up to 4 KB
+struct Batch {
+  Item items[kItems];
+};
+
+// Blocks (a share of an item, items).
+__global__ void repack(const Batch batch, const int* proceeds) {
+  if (*proceeds == 0) return;
+  const Item& item = batch.items[blockIdx.y];
+  const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < item.elements; i += step) item.target[i] = item.at(i);
+}
+
+Item itemOf(const Repacking& repacking) {
+  const auto& [packing, shape, values, target] = repacking;
+  if (packing.type != ElementType::float32) throw Error("device/unsupported", "Parameters that learn are float32");
+  const int64_t count = elementCount(shape);
+  Item item{values, target, static_cast<int64_t>(packedBytes(packing, shape) / sizeof(float)), 1, 1, count, 1, 1, 0, 0};
+  if (packing.form == Packing::Form::filters) {
+    item.stored = packing.channels;
+    item.rows = shape[0];
+    item.channels = shape[1];
+    item.pixels = count / (shape[0] * shape[1]);
+    item.rowStep = shape[1] * item.pixels;
+    item.pixelStep = 1;
+    item.channelStep = item.pixels;
+  } else if (packing.form == Packing::Form::innerProduct) {
+    const int64_t k = count / packing.rows, between = packing.transposed ? packing.rows : 1;
+    item.stored = packing.channels;
+    item.pixels = packing.pixels;
+    item.rows = packing.rows;
+    item.channels = k / packing.pixels;
+    item.rowStep = packing.transposed ? 1 : k;
+    item.pixelStep = between;
+    item.channelStep = packing.pixels * between;
+  }
+  return item;
+}
+
+}  // namespace
+
+void launchRepack(const std::vector<Repacking>& all, const int* proceeds, cudaStream_t stream) {
+  for (size_t first = 0; first < all.size(); first += kItems) {
+    const size_t count = std::min<size_t>(kItems, all.size() - first);
+    Batch batch{};
+    int64_t largest = 0;
+    for (size_t i = 0; i < count; ++i) {
+      batch.items[i] = itemOf(all[first + i]);
+      largest = std::max(largest, batch.items[i].elements);
+    }
+    Grid grid = gridFor(largest, 256, 512);
+    grid.blocks.y = static_cast<unsigned>(count);
+    launch(repack, grid, stream, batch, proceeds);
+  }
+}
+
+}  // namespace resnode::cuda

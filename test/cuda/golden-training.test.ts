@@ -1,0 +1,15 @@
+/**
+ * Every backward pass and every run of a solver that real Caffe recorded on the CUDA backend, on the emulated runtime with
+ * lazy streams (golden.test.ts). A solver's first step is launched, its later ones are replayed from a graph.
+ */
+import { test } from 'uvu';
+import { openEmulated } from '../support/emulated.ts';
+import { testTrainingCases } from '../support/golden-cases.ts';
+
+process.env.RESNODE_EMULATED_STREAMS = 'lazy';
+const device = await openEmulated();
+if (device === null) test('is skipped where CUDA is not', () => {});
+else testTrainingCases(device);
+
+test.after(() => device?.dispose());
+test.run();

@@ -1,0 +1,242 @@
+// Pooling, BatchNorm, Scale and what works element by element: gradients on nhwc and on plain tensors.
+#include <algorithm>
+
+#include "gradients.h"
+#include "kernels/affine-gradient.h"
+#include "kernels/batch-norm-gradient.h"
+#include "kernels/elementwise-gradient.h"
+#include "kernels/pooling-gradient.h"
+
+namespace resnode::cuda {
+namespace {
+
+// One set of values in both forms: nhwc of a shape, and the same as N×C×H×W.
+struct Form {
+  Nhwc nhwc;
+  bool isNhwc;
+
+  Shape shape() const { return {nhwc.n, nhwc.c, nhwc.h, nhwc.w}; }
+  ChannelShape channelShape() const {
+    return isNhwc ? ChannelShape{nhwc.pixels(), {nhwc.c, nhwc.paddedChannels, 1}} : ChannelShape{nhwc.n, {nhwc.c, nhwc.c, nhwc.h * nhwc.w}};
+  }
+  std::vector<float> random(unsigned seed, float low = -2, float high = 2) const {
+    return floatsOf(test::randomMemory<float>(static_cast<size_t>(elementCount(shape())), seed, low, high));
+  }
+  test::Memory<float> place(const std::vector<float>& values) const {
+    if (isNhwc) return test::nhwcOf(values, nhwc);
+    test::Memory<float> memory(values.size());
+    std::copy(values.begin(), values.end(), memory.data());
+    return memory;
+  }
+  test::Memory<float> result() const { return test::nanMemory<float>(static_cast<size_t>(channelShape().elements())); }
+  void near(const test::Memory<float>& actual, const std::vector<float>& expected, double absolute, const std::string& what) const {
+    const std::string where = what + ", " + test::describe(nhwc, ElementType::float32) + (isNhwc ? "" : " plain");
+    if (isNhwc) test::nearNhwc(actual, nhwc, expected, 1e-5, absolute, where);
+    else test::nearPlain(actual, expected, 1e-5, absolute, where);
+  }
+};
+
+template <class Check>
+void eachForm(Check check) {
+  for (const Nhwc& nhwc : test::oddShapes()) {
+    for (bool isNhwc : {true, false}) check(Form{nhwc, isNhwc});
+  }
+  check(Form{{1, 60, 70, 5, 8}, true});  // many values a channel: shared by blocks
+  check(Form{{9, 60, 70, 2, 4}, false});
+}
+
+float* dataOf(test::Memory<float>& memory, bool wanted) { return wanted ? memory.data() : nullptr; }
+
+RESNODE_TEST(spatial_gradients, "MAX and AVE pooling: ties, overlapping windows, windows in the padding") {
+  struct Windows {
+    int64_t kernelH, kernelW, strideH, strideW, padH, padW;
+  };
+  for (const Windows& w : {Windows{3, 3, 2, 2, 0, 0}, {3, 3, 2, 2, 1, 1}, {2, 2, 2, 2, 0, 0}, {3, 2, 1, 3, 1, 0}, {1, 1, 2, 2, 0, 0}, {7, 7, 1, 1, 0, 0}}) {
+    for (int64_t size : {1, 3, 7, 12}) {
+      for (int64_t c : {1, 5, 8}) {
+        const Nhwc in{2, size, size + 1, c, padChannels(c)};
+        const auto pooled = [](int64_t n, int64_t kernel, int64_t stride, int64_t pad) {
+          const int64_t out = (n + 2 * pad - kernel + stride - 1) / stride + 1;
+          return pad > 0 && (out - 1) * stride >= n + pad ? out - 1 : out;
+        };
+        if (w.kernelH > in.h + 2 * w.padH || w.kernelW > in.w + 2 * w.padW) continue;
+        Nhwc out = in;
+        out.h = pooled(in.h, w.kernelH, w.strideH, w.padH);
+        out.w = pooled(in.w, w.kernelW, w.strideW, w.padW);
+        const PoolingShape shape{in, out, w.kernelH, w.kernelW, w.strideH, w.strideW, w.padH, w.padW};
+        const Form from{in, true}, to{out, true};
+        std::vector<float> x = from.random(1, -3, 3);
+        for (float& value : x) value = std::round(value);
+        const std::vector<float> dy = to.random(2);
+        const auto placedX = from.place(x), placedDy = to.place(dy);
+        for (PoolingMethod method : {PoolingMethod::max, PoolingMethod::average}) {
+          const Pooling pooling{method, {w.kernelH, w.kernelW}, {w.strideH, w.strideW}, {w.padH, w.padW}};
+          const auto expected = test::referenceGradients(pooling, {{from.shape(), x}}, {to.shape()}, {dy});
+          auto dx = from.result();
+          test::Memory<int> scratch(static_cast<size_t>(out.elements()));
+          if (method == PoolingMethod::max) launchMaxPoolingGradient(shape, placedX.data(), placedDy.data(), dx.data(), scratch.data(), nullptr);
+          else launchAveragePoolingGradient(shape, placedDy.data(), dx.data(), nullptr);
+          from.near(dx, expected.dx[0], 1e-5, method == PoolingMethod::max ? "max" : "average");
+        }
+      }
+    }
+  }
+}
+
+RESNODE_TEST(spatial_gradients, "BatchNorm with Scale and ReLU, over batch and global statistics, in place on dy") {
+  eachForm([](const Form& form) {
+    for (int options = 0; options < 8; ++options) {
+      BatchNorm batchNorm;
+      batchNorm.mean = 0;
+      batchNorm.variance = 1;
+      batchNorm.factor = 2;
+      batchNorm.eps = 1e-2f;
+      batchNorm.globalStatistics = options & 1;
+      batchNorm.update = false;
+      if (options & 2) batchNorm.scale = 3, batchNorm.bias = 4;
+      if (options & 4) batchNorm.relu = FusedRelu{0.25f};
+      const int64_t channels = form.nhwc.c;
+      const auto size = static_cast<size_t>(channels);
+      const auto each = [&](unsigned seed, float low, float high) { return floatsOf(test::randomMemory<float>(size, seed, low, high)); };
+      const std::vector<std::vector<float>> parameters{each(1, -1, 1), each(2, 3, 9), {3.0f}, each(3, -2, 2), each(4, -1, 1)};
+      const std::vector<float> x = form.random(5, -1, 3), dy = form.random(6);
+      const auto expected = test::referenceGradients(batchNorm, {{form.shape(), x}}, {form.shape(), {channels}, {channels}}, {dy}, parameters, {{channels}, {channels}});
+      const auto at = [&](const std::vector<float>& values) {
+        test::Memory<float> memory(values.size());
+        std::copy(values.begin(), values.end(), memory.data());
+        return memory;
+      };
+      const auto placedX = form.place(x), placedY = form.place(expected.y[0]);
+      auto diff = form.place(dy);
+      const auto mean = at(options & 1 ? parameters[0] : expected.y[1]), variance = at(options & 1 ? parameters[1] : expected.y[2]);
+      const auto factor = at(parameters[2]), gamma = at(parameters[3]);
+      auto dScale = test::nanMemory<float>(size), dBias = test::nanMemory<float>(size);
+      BatchNormGradient of;
+      of.behind = {diff.data(), options & 4 ? placedY.data() : nullptr, 0.25f};
+      of.x = placedX.data();
+      of.mean = mean.data();
+      of.variance = variance.data();
+      if (options & 1) of.factor = factor.data();
+      if (options & 2) of.gamma = gamma.data();
+      of.eps = batchNorm.eps;
+      of.dx = diff.data();
+      of.dScale = dScale.data();
+      of.dBias = dBias.data();
+      auto scratch = test::scratchOf(batchNormGradientScratch(form.channelShape()));
+      launchBatchNormGradient(of, form.channelShape(), scratch.data(), nullptr);
+      const std::string what = "options " + std::to_string(options);
+      // One value a channel: what is left of it minus itself is rounding alone.
+      form.near(diff, expected.dx[0], 2e-4, what + " dx");
+      test::nearPlain(dScale, expected.dw[0], 1e-4, 1e-3, what + " dScale");
+      test::nearPlain(dBias, expected.dw[1], 1e-4, 1e-3, what + " dBias");
+    }
+  });
+}
+
+RESNODE_TEST(spatial_gradients, "Scale: each diff alone and all together") {
+  eachForm([](const Form& form) {
+    const auto size = static_cast<size_t>(form.nhwc.c);
+    const std::vector<float> x = form.random(7), dy = form.random(8);
+    const auto factors = test::randomMemory<float>(size, 9);
+    Scale scale;
+    scale.scale = 0;
+    scale.bias = 1;
+    scale.outer = form.nhwc.n;
+    scale.channels = form.nhwc.c;
+    scale.inner = form.nhwc.h * form.nhwc.w;
+    const auto expected = test::referenceGradients(scale, {{form.shape(), x}}, {form.shape()}, {dy}, {floatsOf(factors), std::vector<float>(size)}, {{form.nhwc.c}, {form.nhwc.c}});
+    const auto placedX = form.place(x), placedDy = form.place(dy);
+    for (int wanted = 1; wanted < 8; ++wanted) {
+      auto dx = form.result();
+      auto dScale = test::nanMemory<float>(size), dBias = test::nanMemory<float>(size);
+      auto scratch = test::scratchOf(channelSumsScratch(form.channelShape()));
+      launchAffineGradient({{placedDy.data()}, wanted & 2 ? placedX.data() : nullptr, factors.data(), dataOf(dx, wanted & 1), dataOf(dScale, wanted & 2), dataOf(dBias, wanted & 4)},
+                           form.channelShape(), scratch.data(), nullptr);
+      const std::string what = "wanted " + std::to_string(wanted);
+      if (wanted & 1) form.near(dx, expected.dx[0], 1e-6, what + " dx");
+      if (wanted & 2) test::nearPlain(dScale, expected.dw[0], 1e-4, 1e-3, what + " dScale");
+      if (wanted & 4) test::nearPlain(dBias, expected.dw[1], 1e-4, 1e-3, what + " dBias");
+    }
+  });
+}
+
+RESNODE_TEST(spatial_gradients, "ReLU, ELU, Sigmoid, TanH, AbsVal, Power: from what their gradients read") {
+  struct Case {
+    Unary unary;
+    Attributes attributes;
+    bool readsX, readsY;
+  };
+  const std::vector<Case> cases{{{UnaryKind::relu, 0.1f}, Relu{0.1f}, false, true},  {{UnaryKind::relu, -0.1f}, Relu{-0.1f}, true, false},
+                                {{UnaryKind::elu, 0.7f}, Elu{0.7f}, false, true},    {{UnaryKind::elu, -0.7f}, Elu{-0.7f}, true, false},
+                                {{UnaryKind::sigmoid}, Sigmoid{}, false, true},      {{UnaryKind::tanh}, Tanh{}, false, true},
+                                {{UnaryKind::absval}, AbsVal{}, true, false},        {{UnaryKind::power, 3, 0.5f, 2.5f}, Power{3, 0.5f, 2.5f}, true, false},
+                                {{UnaryKind::power, 1, -3, 2}, Power{1, -3, 2}, false, false}, {{UnaryKind::power, 0, 2, 1}, Power{0, 2, 1}, false, false}};
+  for (const Nhwc& nhwc : test::oddShapes()) {
+    const Form form{nhwc, true};
+    for (const Case& each : cases) {
+      std::vector<float> x = form.random(10);
+      x[0] = 0;
+      const std::vector<float> dy = form.random(11);
+      const auto expected = test::referenceGradients(each.attributes, {{form.shape(), x}}, {form.shape()}, {dy});
+      const auto placedX = form.place(x), placedY = form.place(expected.y[0]);
+      auto diff = form.place(dy);
+      launchUnaryGradient(each.unary, each.readsX ? placedX.data() : nullptr, each.readsY ? placedY.data() : nullptr, diff.data(), diff.data(), nhwc.elements(), {nhwc.c, nhwc.paddedChannels, 1}, nullptr);
+      form.near(diff, expected.dx[0], 1e-5, "kind " + std::to_string(static_cast<int>(each.unary.kind)));
+    }
+  }
+}
+
+RESNODE_TEST(spatial_gradients, "PReLU, a slope a channel and one for all") {
+  eachForm([](const Form& form) {
+    for (bool shared : {false, true}) {
+      const auto count = shared ? 1 : form.nhwc.c;
+      const auto slope = test::randomMemory<float>(static_cast<size_t>(count), 12);
+      const std::vector<float> x = form.random(13), dy = form.random(14);
+      const auto expected = test::referenceGradients(PRelu{0, shared}, {{form.shape(), x}}, {form.shape()}, {dy}, {floatsOf(slope)}, {{count}});
+      const auto placedX = form.place(x), placedDy = form.place(dy);
+      auto dx = form.result(), dSlope = test::nanMemory<float>(slope.size()), scratch = test::scratchOf(preluGradientScratch(form.channelShape(), shared));
+      launchPReluGradient(placedX.data(), placedDy.data(), slope.data(), shared, dx.data(), dSlope.data(), form.channelShape(), scratch.data(), nullptr);
+      form.near(dx, expected.dx[0], 1e-6, "dx");
+      test::nearPlain(dSlope, expected.dw[0], 1e-4, 1e-2, shared ? "one slope" : "slopes");
+    }
+  });
+}
+
+RESNODE_TEST(spatial_gradients, "Eltwise SUM, PROD and MAX with ReLU: ties as Caffe's") {
+  const Form form{{2, 3, 5, 5, 8}, true};
+  for (EltwiseKind kind : {EltwiseKind::sum, EltwiseKind::prod, EltwiseKind::max}) {
+    for (int count : {2, 3, 8}) {
+      for (bool relu : {false, true}) {
+        const bool isStable = !(relu && kind == EltwiseKind::prod);
+        Eltwise eltwise;
+        eltwise.operation = kind;
+        eltwise.stableProdGrad = isStable;
+        if (relu) eltwise.relu = FusedRelu{0.25f};
+        std::vector<test::Plain> plain;
+        std::vector<test::Memory<float>> inputs;
+        std::vector<const void*> pointers;
+        for (int k = 0; k < count; ++k) {
+          eltwise.coefficients.push_back(0.5f - static_cast<float>(k));
+          std::vector<float> values = form.random(static_cast<unsigned>(15 + k), -1.5f, 1.5f);
+          if (kind == EltwiseKind::max) for (float& value : values) value = std::round(value);
+          inputs.push_back(form.place(values));
+          pointers.push_back(inputs.back().data());
+          plain.push_back({form.shape(), values});
+        }
+        const std::vector<float> dy = form.random(30);
+        const auto expected = test::referenceGradients(eltwise, plain, {form.shape()}, {dy});
+        const auto diff = form.place(dy), y = form.place(expected.y[0]);
+        const auto operation = kind == EltwiseKind::sum ? EltwiseOperation::sum : kind == EltwiseKind::prod ? EltwiseOperation::prod : EltwiseOperation::max;
+        for (int k = 0; k < count; ++k) {
+          auto dx = form.result();
+          launchEltwiseGradient({operation, count, pointers.data(), eltwise.coefficients.data()}, k, {diff.data(), relu ? y.data() : nullptr, 0.25f}, isStable ? nullptr : y.data(), dx.data(), form.nhwc.elements(),
+                                {form.nhwc.c, form.nhwc.paddedChannels, 1}, nullptr);
+          form.near(dx, expected.dx[static_cast<size_t>(k)], 1e-6, "input " + std::to_string(k) + " of " + std::to_string(count));
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace resnode::cuda

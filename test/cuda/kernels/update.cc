@@ -1,0 +1,173 @@
+#include "kernels/update.h"
+
+#include <algorithm>
+
+#include "kernels/repack.h"
+#include "reference.h"
+
+namespace resnode::cuda {
+namespace {
+
+// Blobs of odd sizes, more of them than a launch takes; what the reference and the kernels change is two copies.
+struct Blobs {
+  std::vector<int64_t> counts;
+  std::vector<test::Memory<float>> values, diffs, accumulators, histories, seconds;
+
+  explicit Blobs(size_t blobs) {
+    for (size_t i = 0; i < blobs; ++i) {
+      const int64_t count = i == 1 ? 301 : static_cast<int64_t>(1 + i * 7 % 40);
+      const auto size = static_cast<size_t>(count);
+      const auto seed = static_cast<unsigned>(10 * i);
+      counts.push_back(count);
+      values.push_back(test::randomMemory<float>(size, seed));
+      values.back()[0] = 0;  // whose sign is 0
+      diffs.push_back(test::randomMemory<float>(size, seed + 1));
+      accumulators.push_back(test::randomMemory<float>(size, seed + 2));
+      histories.push_back(test::randomMemory<float>(size, seed + 3, 0.1f, 2));
+      seconds.push_back(test::randomMemory<float>(size, seed + 4, 0.1f, 2));
+    }
+  }
+  std::vector<UpdatedValues> items(const Update& update) {
+    std::vector<UpdatedValues> all;
+    for (size_t i = 0; i < counts.size(); ++i) {
+      const UpdatedParameter& each = update.parameters[i];
+      all.push_back({values[i].data(), i == 2 ? nullptr : diffs[i].data(), each.accumulator ? accumulators[i].data() : nullptr, histories[i].data(),
+                     each.history.size() > 1 ? seconds[i].data() : nullptr, counts[i], each.lrMult, each.decayMult});
+    }
+    return all;
+  }
+};
+
+Update updateOf(UpdateRule rule, size_t blobs, int64_t iterSize) {
+  Update update{rule, 0.9f, 0.99f, 1e-3f, 0.95f, std::nullopt, iterSize, 0.01f, Regularization::l2, {}};
+  const bool two = rule == UpdateRule::adaDelta || rule == UpdateRule::adam;
+  for (size_t i = 0; i < blobs; ++i) {
+    const auto id = static_cast<ParameterId>(4 * i);
+    UpdatedParameter each{id, {id + 1}, std::nullopt, i % 3 == 0 ? 2.0f : 1.0f, i % 2 == 0 ? 1.0f : 0.0f};
+    if (two) each.history.push_back(id + 2);
+    if (iterSize > 1) each.accumulator = id + 3;
+    update.parameters.push_back(each);
+  }
+  return update;
+}
+
+void runReference(const Update& update, Blobs& blobs, std::vector<float> schedule, std::vector<float> loss) {
+  Program program;
+  resnode::reference::Arguments arguments;
+  const Shape four{4}, one{static_cast<int64_t>(loss.size())};
+  arguments.inputs.push_back({schedule.data(), &four});
+  for (size_t i = 0; i < blobs.counts.size(); ++i) {
+    for (auto* each : {&blobs.values, &blobs.histories, &blobs.seconds, &blobs.accumulators}) {
+      program.parameters.push_back({"", {blobs.counts[i]}});
+      arguments.parameters.push_back((*each)[i].data());
+    }
+  }
+  for (size_t i = 0; i < blobs.counts.size(); ++i) arguments.inputs.push_back({i == 2 ? nullptr : blobs.diffs[i].data(), &program.parameters[4 * i].shape});
+  arguments.inputs.push_back({loss.data(), &one});
+  resnode::reference::runUpdate(program, update, arguments);
+}
+
+void check(const Update& update, const std::vector<float>& schedule, const std::vector<float>& loss, int badLabel, const std::string& what) {
+  Blobs expected(update.parameters.size()), actual(update.parameters.size());
+  if (badLabel == 0) runReference(update, expected, schedule, loss);
+  test::Memory<float> at(4), losses(loss.size());
+  std::copy(schedule.begin(), schedule.end(), at.data());
+  std::copy(loss.begin(), loss.end(), losses.data());
+  test::Memory<int> labels(2);
+  labels[0] = 0;
+  labels[1] = badLabel;
+  test::Memory<double> scratch(updateScratchBytes(update) / sizeof(double));
+  launchUpdate(update, actual.items(update), at.data(), {{losses.data(), static_cast<int64_t>(loss.size())}}, labels.data(), 2, scratch.data(), nullptr);
+  const bool isSound = badLabel == 0 && std::all_of(loss.begin(), loss.end(), [](float value) { return std::isfinite(value); });
+  test::expect(*reinterpret_cast<int*>(scratch.data()) == (isSound && schedule[3] != 0), what + ": whether values changed");
+  for (size_t i = 0; i < expected.counts.size(); ++i) {
+    const auto near = [&](const auto& now, const auto& wanted, const char* which) { test::nearPlain(now[i], floatsOf(wanted[i]), 1e-5, 1e-6, what + " " + which + " " + std::to_string(i)); };
+    near(actual.values, expected.values, "values");
+    near(actual.histories, expected.histories, "history");
+    near(actual.seconds, expected.seconds, "second history");
+    near(actual.accumulators, expected.accumulators, "accumulator");
+  }
+}
+
+constexpr UpdateRule kRules[] = {UpdateRule::sgd, UpdateRule::nesterov, UpdateRule::adaGrad, UpdateRule::rmsProp, UpdateRule::adaDelta, UpdateRule::adam};
+
+RESNODE_TEST(update, "every rule, decay and clipping, alone and accumulated") {
+  for (UpdateRule rule : kRules) {
+    for (int options = 0; options < 8; ++options) {
+      // Clipping and passes that are no last ones are the same for all rules, and slow here.
+      const bool isPlain = rule == UpdateRule::sgd;
+      if ((options & 2) && !isPlain) continue;
+      Update update = updateOf(rule, 4, options & 4 ? 3 : 1);
+      if (options & 1) update.regularization = Regularization::l1;
+      if (options & 2) update.clipGradients = 0.5f;
+      for (float last : {0.0f, 1.0f}) {
+        for (float first : {0.0f, 1.0f}) {
+          if (!(isPlain && (options & 4)) && !(first == 1 && last == 1)) continue;
+          check(update, {0.05f, 3, first, last}, {1, 2}, 0, "rule " + std::to_string(static_cast<int>(rule)) + " options " + std::to_string(options));
+        }
+      }
+    }
+  }
+}
+
+RESNODE_TEST(update, "more blobs than a launch takes") {
+  Update update = updateOf(UpdateRule::sgd, 35, 2);
+  update.clipGradients = 0.5f;
+  check(update, {0.05f, 0, 1, 1}, {1}, 0, "35 blobs");
+}
+
+RESNODE_TEST(update, "clipping leaves a norm below its limit alone") {
+  Update update = updateOf(UpdateRule::sgd, 3, 1);
+  update.clipGradients = 1e6f;
+  check(update, {0.05f, 0, 1, 1}, {1}, 0, "a small norm");
+}
+
+RESNODE_TEST(update, "nothing changes where a loss is not finite or a label has no class") {
+  for (int64_t iterSize : {1, 2}) {
+    const Update update = updateOf(UpdateRule::adam, 3, iterSize);
+    for (float wrong : {NAN, INFINITY, -INFINITY}) {
+      std::vector<float> loss(300, 1.0f);
+      loss[299] = wrong;
+      check(update, {0.05f, 0, 1, 1}, loss, 0, "a loss of " + std::to_string(wrong));
+    }
+    check(update, {0.05f, 0, 1, 1}, {1}, 7, "a wrong label");
+  }
+}
+
+RESNODE_TEST(update, "repacking gives the bytes that packing gives, and only where values changed") {
+  struct Case {
+    Packing packing;
+    Shape shape;
+  };
+  const ElementType type = ElementType::float32;
+  std::vector<Case> cases{{{Packing::Form::padded, type, 8}, {5}},
+                          {{Packing::Form::filters, type, 8, 4}, {5, 3, 2, 3}},
+                          {{Packing::Form::filters, type, 16, 16}, {9, 16, 1, 1}},
+                          {{Packing::Form::innerProduct, type, 7, 31}, {7, 31}},
+                          {{Packing::Form::innerProduct, type, 3, 8, 6}, {3, 5, 2, 3}}};
+  Packing transposed{Packing::Form::innerProduct, type, 4, 8, 6};
+  transposed.transposed = true;
+  cases.push_back({transposed, {30, 4}});
+  for (int i = 0; i < 40; ++i) cases.push_back({{Packing::Form::padded, type, 8}, {i % 8 + 1}});
+  std::vector<test::Memory<float>> values, targets;
+  std::vector<Repacking> all;
+  for (const Case& each : cases) {
+    values.push_back(test::randomMemory<float>(static_cast<size_t>(elementCount(each.shape)), static_cast<unsigned>(values.size())));
+    targets.push_back(test::nanMemory<float>(packedBytes(each.packing, each.shape) / sizeof(float)));
+    all.push_back({each.packing, each.shape, values.back().data(), targets.back().data()});
+  }
+  test::Memory<int> proceeds(1);
+  proceeds[0] = 0;
+  launchRepack(all, proceeds.data(), nullptr);
+  for (const auto& target : targets) test::expect(std::isnan(target[0]), "nothing changed, and was packed");
+  proceeds[0] = 1;
+  launchRepack(all, proceeds.data(), nullptr);
+  for (size_t i = 0; i < cases.size(); ++i) {
+    std::vector<float> expected(targets[i].size());
+    pack(cases[i].packing, cases[i].shape, values[i].data(), expected.data());
+    test::nearPlain(targets[i], expected, 0, 0, "form " + std::to_string(i));
+  }
+}
+
+}  // namespace
+}  // namespace resnode::cuda
