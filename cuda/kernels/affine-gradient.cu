@@ -1,5 +1,8 @@
 #include "affine-gradient.h"
 
+#include "channel-sums.h"
+#include "each-element.h"
+
 namespace resnode::cuda {
 namespace {
 

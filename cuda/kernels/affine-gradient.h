@@ -2,8 +2,7 @@
 // an inner product's bias.
 #pragma once
 
-#include "channel-sums.h"
-#include "each-element.h"
+#include "channels.h"
 
 namespace resnode::cuda {
 

@@ -1,8 +1,7 @@
 // The gradient of BatchNorm with the Scale and the ReLU behind it, in float32 (batch_norm_layer.cpp).
 #pragma once
 
-#include "channel-sums.h"
-#include "each-element.h"
+#include "channels.h"
 
 namespace resnode::cuda {
 

@@ -4,19 +4,11 @@
 // Terms (plain data, passed to the kernel) has SumPair operator()(int64_t i, int64_t channel): what element i gives.
 #pragma once
 
-#include <algorithm>
-
+#include "channels.h"
 #include "reduce.h"
 #include "vector.h"
 
 namespace resnode::cuda {
-
-// As Channels, with how many rows of channels there are: plain [outer, channels, inner], or nhwc's pixels.
-struct ChannelShape {
-  int64_t outer = 1;
-  Channels channels;
-  int64_t elements() const { return outer * channels.stored * channels.inner; }
-};
 
 struct SumPair {
   float first, second;
@@ -28,27 +20,12 @@ struct SumPair {
 
 namespace channel_sums {
 
-constexpr int kColumns = 32, kRows = 8, kThreads = kColumns * kRows;
-
 struct AddPairs {
   __device__ SumPair operator()(SumPair a, const SumPair& b) const {
     a.add(b);
     return a;
   }
 };
-
-// How a channel's values are shared: at least 16 values a thread, and 1024 blocks in all.
-struct Chunks {
-  int64_t count, size;
-};
-inline Chunks chunksOf(const ChannelShape& shape) {
-  const auto& [channels, stored, inner] = shape.channels;
-  const int64_t values = shape.outer * inner, blocks = inner > 1 ? channels : (channels + kColumns - 1) / kColumns;
-  const int64_t least = 16 * (inner > 1 ? kThreads : kRows);
-  const int64_t wanted = std::clamp<int64_t>(values / least, 1, std::max<int64_t>(1024 / std::max<int64_t>(blocks, 1), 1));
-  const int64_t size = std::max<int64_t>((values + wanted - 1) / wanted, 1);
-  return {std::max<int64_t>((values + size - 1) / size, 1), size};
-}
 
 // inner = 1: blocks (slices of channels, chunks of rows); neighbouring threads have neighbouring channels.
 template <class Terms>
@@ -93,11 +70,6 @@ __global__ void addChunks(const Pair* parts, int64_t chunks, int64_t channels, f
 }
 
 }  // namespace channel_sums
-
-// Floats of scratch memory that launchChannelSums needs.
-inline int64_t channelSumsScratch(const ChannelShape& shape) {
-  return channel_sums::chunksOf(shape).count * shape.channels.channels * static_cast<int64_t>(sizeof(SumPair) / sizeof(float));
-}
 
 // first and second: [channels], null where not wanted. `scratch`: channelSumsScratch() floats.
 template <class Terms>

@@ -19,12 +19,4 @@ void launchEachElement(const Step& step, float* output, int64_t elements, const 
   if (elements > 0) launch(eachElement<Step>, gridFor(elements), stream, step, output, elements, channels);
 }
 
-// dy behind a ReLU that is an operation's last step, seen from what it made (relu_layer.cpp: the slope counts at 0).
-struct BehindRelu {
-  const float* dy = nullptr;
-  const float* y = nullptr;  // null: there is no ReLU
-  float negativeSlope = 0;
-  RESNODE_HOST_DEVICE float at(int64_t i) const { return y && !(y[i] > 0) ? dy[i] * negativeSlope : dy[i]; }
-};
-
 }  // namespace resnode::cuda

@@ -1,6 +1,8 @@
 #include "elementwise-gradient.h"
 
 #include "../../native/core/error.h"
+#include "channel-sums.h"
+#include "each-element.h"
 
 namespace resnode::cuda {
 namespace {

@@ -1,8 +1,7 @@
 // Gradients of what works element by element, in float32: those of elementwise.h and eltwise.h.
 #pragma once
 
-#include "channel-sums.h"
-#include "each-element.h"
+#include "channels.h"
 #include "elementwise.h"
 #include "eltwise.h"
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../launch.h"
+#include "channels.h"
 
 namespace resnode::cuda {
 
@@ -36,11 +37,6 @@ RESNODE_HOST_DEVICE int64_t quotient(int64_t i, int64_t n) {
   return ((i | n) >> 32) == 0 ? static_cast<int64_t>(static_cast<uint32_t>(i) / static_cast<uint32_t>(n)) : i / n;
 }
 RESNODE_HOST_DEVICE int64_t remainder(int64_t i, int64_t n) { return i - quotient(i, n) * n; }
-
-// Where channels lie: plain [outer, channels, inner] (stored = channels), or nhwc (inner = 1, stored = paddedChannels).
-struct Channels {
-  int64_t channels = 1, stored = 1, inner = 1;
-};
 
 // Goes through the elements from `i` on and knows the channel of each.
 struct ChannelCursor {
