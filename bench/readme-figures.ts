@@ -7,7 +7,8 @@ import { withFigures } from './figures.ts';
 /** What the README shows, in this order: reports of `resnode bench --json`, as paths from the repository's folder. */
 const FILES = [
   'bench/results/2026-11-27-amd-epyc-forward.json',
-  'bench/results/2026-11-25-amd-epyc-train-step.json',
+  'bench/results/2026-11-27-amd-epyc-training-resnet-50.json',
+  'bench/results/2026-11-27-amd-epyc-training-cifar-20.json',
 ];
 
 const repository = new URL('../', import.meta.url);
