@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "direct-convolution.h"
 #include "vectorised.h"
 
 namespace resnode::cpu {
@@ -27,7 +26,7 @@ RESNODE_VECTORISED void toPlain(const float* blocked, int64_t plane, int64_t cha
 // Calls function(column of the matrix, index in the blocks, channels) for the 16 channels or less of every row and block.
 template <class Function>
 void forEachRow(ThreadPool& pool, int64_t rows, int64_t columns, Function function) {
-  const int64_t blocks = (columns + kLanes - 1) / kLanes;
+  const int64_t blocks = ceiling(columns, kLanes);
   pool.run(blocks, ThreadPool::grain(rows * kLanes * 4), [&](int64_t block) {
     const int64_t channels = std::min(kLanes, columns - block * kLanes);
     for (int64_t row = 0; row < rows; ++row) function(row * columns + block * kLanes, (block * rows + row) * kLanes, channels);
@@ -61,7 +60,7 @@ std::optional<BlockedCopy> BlockedCopy::describe(const Layout& from, const Layou
 }
 
 void BlockedCopy::run(ThreadPool& pool, const float* from, float* to) const {
-  const int64_t blocks = (channels_ + kLanes - 1) / kLanes, parts = (pixels_ + kPixels - 1) / kPixels;
+  const int64_t blocks = ceiling(channels_, kLanes), parts = ceiling(pixels_, kPixels);
   pool.run(images_ * blocks * parts, ThreadPool::grain(std::min(kPixels, pixels_) * kLanes * 4), [&](int64_t unit) {
     const int64_t image = unit / (blocks * parts), block = unit / parts % blocks, first = unit % parts * kPixels;
     const int64_t plain = (image * channels_ + block * kLanes) * pixels_ + first, blocked = ((image * blocks + block) * pixels_ + first) * kLanes;

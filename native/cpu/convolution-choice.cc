@@ -126,9 +126,9 @@ bool ConvolutionChoice::prefersWinograd(const TileKernels& kernels, const Convol
   if (!cache_) cache_.emplace(cacheFolder_, std::vector<std::string>{"cpu", processorModel(), kVersion});
   const std::string key = keyOf(kernels, pool_.threads(), convolution, hasResidual, in, out);
   if (const auto known = cache_->find(key)) return known->name == kWinograd;
-  const auto direct = DirectConvolution::describe(kernels, convolution, in, out);
-  const auto winograd = WinogradConvolution::describe(kernels, convolution, in, out);
-  const TuningCache::Winner winner = measure(pool_, convolution, hasResidual, *direct, *winograd);
+  const DirectConvolution direct(kernels, convolution, in, out);
+  const WinogradConvolution winograd(kernels, convolution, in, out);
+  const TuningCache::Winner winner = measure(pool_, convolution, hasResidual, direct, winograd);
   cache_->store(key, winner);
   return winner.name == kWinograd;
 }

@@ -74,9 +74,8 @@ bool addConvolution(StepBuilder& step, const Convolution& convolution) {
   arguments.push_back({DNNL_ARG_WEIGHTS, step.parameter(convolution.weights, problem.plainWeights, primitive.weights_desc(), true), primitive.weights_desc()});
   if (convolution.bias) arguments.push_back({DNNL_ARG_BIAS, step.parameter(*convolution.bias, problem.bias(), problem.bias()), problem.bias()});
   if (hasResidual) {
-    // The sum is computed in the residual's own buffer where nobody needs the residual afterwards.
     const Place residual = step.read(1, result);
-    const bool isOwn = step.operation().inputs[0] != step.operation().inputs[1] && step.dies(residual);
+    const bool isOwn = step.mayOverwriteResidual(residual);
     const Place output = isOwn ? step.share(0, residual, result) : step.write(0, result);
     if (!isOwn) step.reorder(residual, result, output, result);
     arguments.push_back({DNNL_ARG_DST, output, result});

@@ -6,87 +6,55 @@
 namespace resnode::cpu {
 namespace {
 
-// Innermost blocks of some of the dimensions, outermost first; the rest row-major.
-Layout blocked(const Dims& dims, const std::vector<std::pair<int, int64_t>>& blocks) {
-  Layout layout(dims, dnnl::memory::data_type::f32, Dims(dims.size(), 0));
-  dnnl_memory_desc_t& data = layout.data;
-  dnnl_blocking_desc_t& blocking = data.format_desc.blocking;
-  int64_t stride = 1;
-  for (const auto& [dim, size] : blocks) {
-    blocking.inner_idxs[blocking.inner_nblks] = dim;
-    blocking.inner_blks[blocking.inner_nblks++] = size;
-    data.padded_dims[dim] = (dims[dim] + size - 1) / size * size;
-    stride *= size;
-  }
-  for (int dim = data.ndims - 1; dim >= 0; --dim) {
-    int64_t count = data.padded_dims[dim];
-    for (const auto& [blockedDim, size] : blocks) {
-      if (blockedDim == dim) count /= size;
-    }
-    blocking.strides[dim] = stride;
-    stride *= count;
-  }
-  return layout;
-}
-
-int64_t ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // What stays in a thread's own cache while more goes by.
 constexpr int64_t kCachedFloats = (256 << 10) / sizeof(float);
 
 }  // namespace
 
-Layout blockedLayout(const Shape& shape) { return blocked(shape, {{shape.size() > 1 ? 1 : 0, kLanes}}); }
-
-std::optional<DirectConvolution> DirectConvolution::describe(const TileKernels& kernels, const Convolution& convolution, const Shape& in,
-                                                             const Shape& out) {
+DirectConvolution::DirectConvolution(const TileKernels& kernels, const Convolution& convolution, const Shape& in, const Shape& out) : kernels_(&kernels) {
   const Pair &kernel = convolution.kernel, &stride = convolution.stride, &dilation = convolution.dilation;
-  if (convolution.group != 1 || stride.width > 2) return std::nullopt;
-  DirectConvolution d;
-  d.kernels_ = &kernels;
   const bool isPlain = in[1] <= 4;
-  d.form_ = isPlain ? (stride.width == 1 ? TileForm::plain : TileForm::plainStride2)
+  form_ = isPlain ? (stride.width == 1 ? TileForm::plain : TileForm::plainStride2)
                     : (stride.width == 1 ? TileForm::blocked : TileForm::blockedStride2);
-  d.images_ = in[0];
-  d.pixel_ = isPlain ? 1 : kLanes;
-  d.planes_ = isPlain ? in[1] : ceiling(in[1], kLanes);
-  d.height_ = in[2];
-  d.width_ = in[3];
-  d.left_ = convolution.pad.width;
+  images_ = in[0];
+  pixel_ = isPlain ? 1 : kLanes;
+  planes_ = isPlain ? in[1] : ceiling(in[1], kLanes);
+  height_ = in[2];
+  width_ = in[3];
+  left_ = convolution.pad.width;
   const int64_t neededWidth = (out[3] - 1) * stride.width + (kernel.width - 1) * dilation.width + 1;
-  d.isPadded_ = d.left_ > 0 || neededWidth > in[3];
-  d.paddedWidth_ = d.isPadded_ ? neededWidth : in[3];
-  const bool isPointwise = !d.isPadded_ && convolution.pad.height == 0 && kernel.height == 1 && kernel.width == 1 && stride.height == 1 &&
+  isPadded_ = left_ > 0 || neededWidth > in[3];
+  paddedWidth_ = isPadded_ ? neededWidth : in[3];
+  const bool isPointwise = !isPadded_ && convolution.pad.height == 0 && kernel.height == 1 && kernel.width == 1 && stride.height == 1 &&
                            stride.width == 1 && out[2] == in[2];
-  d.rows_ = isPointwise ? 1 : out[2];
-  d.columns_ = isPointwise ? out[2] * out[3] : out[3];
-  d.pixelStride_ = stride.width * d.pixel_;
-  const int64_t pitch = d.paddedWidth_ * d.pixel_;
+  rows_ = isPointwise ? 1 : out[2];
+  columns_ = isPointwise ? out[2] * out[3] : out[3];
+  pixelStride_ = stride.width * pixel_;
+  const int64_t pitch = paddedWidth_ * pixel_;
   for (int64_t y = 0; y < kernel.height; ++y) {
-    for (int64_t x = 0; x < kernel.width; ++x) d.tapOffsets_.push_back(y * dilation.height * pitch + x * dilation.width * d.pixel_);
+    for (int64_t x = 0; x < kernel.width; ++x) tapOffsets_.push_back(y * dilation.height * pitch + x * dilation.width * pixel_);
   }
-  for (int64_t row = 0; row < d.rows_; ++row) {
+  for (int64_t row = 0; row < rows_; ++row) {
     const int64_t top = row * stride.height - convolution.pad.height;
     const int64_t first = std::min(ceiling(std::max<int64_t>(-top, 0), dilation.height), kernel.height);
     const int64_t end = std::clamp(ceiling(in[2] - top, dilation.height), first, kernel.height);
-    d.rowsOf_.push_back({top * pitch, first * kernel.width, (end - first) * kernel.width});
+    rowsOf_.push_back({top * pitch, first * kernel.width, (end - first) * kernel.width});
   }
   const int64_t blocks = ceiling(out[1], kLanes);
-  d.blocksPerGroup_ = blocks % kernels.mostBlocks == 0 ? kernels.mostBlocks : 1;
-  d.groups_ = blocks / d.blocksPerGroup_;
-  d.weightsPerGroup_ = d.planes_ * d.pixel_ * static_cast<int64_t>(d.tapOffsets_.size()) * d.blocksPerGroup_ * kLanes;
+  blocksPerGroup_ = blocks % kernels.mostBlocks == 0 ? kernels.mostBlocks : 1;
+  groups_ = blocks / blocksPerGroup_;
+  weightsPerGroup_ = planes_ * pixel_ * static_cast<int64_t>(tapOffsets_.size()) * blocksPerGroup_ * kLanes;
   // Tiles of a row as equal as can be: a narrow one leaves the multipliers waiting for the additions before.
-  const int64_t tiles = ceiling(d.columns_, kernels.mostPixels);
+  const int64_t tiles = ceiling(columns_, kernels.mostPixels);
   for (int64_t i = 0; i < tiles; ++i) {
-    d.tileStarts_.push_back(d.columns_ * i / tiles);
-    d.tileWidths_.push_back(static_cast<int>(d.columns_ * (i + 1) / tiles - d.tileStarts_.back()));
+    tileStarts_.push_back(columns_ * i / tiles);
+    tileWidths_.push_back(static_cast<int>(columns_ * (i + 1) / tiles - tileStarts_.back()));
   }
-  d.source_ = isPlain ? plainLayout(in) : blockedLayout(in);
+  source_ = isPlain ? plainLayout(in) : blockedLayout(in);
   const Dims weights{out[1], in[1], kernel.height, kernel.width};
-  const std::pair<int, int64_t> outputs{0, d.blocksPerGroup_ * kLanes}, inputs{1, kLanes};
-  d.weights_ = isPlain ? blocked(weights, {outputs}) : blocked(weights, {inputs, outputs});
-  d.result_ = blockedLayout(out);
-  return d;
+  const std::pair<int, int64_t> outputs{0, blocksPerGroup_ * kLanes}, inputs{1, kLanes};
+  weights_ = isPlain ? blocked(weights, {outputs}) : blocked(weights, {inputs, outputs});
+  result_ = blockedLayout(out);
 }
 
 void DirectConvolution::padPlane(const ConvolutionOperands& operands, int64_t plane) const {

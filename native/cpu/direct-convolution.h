@@ -2,16 +2,11 @@
 // sums of goes by. A feature map is [N][blocks][H][W][16 channels]; one of a few channels may stay plain, [N][C][H][W].
 #pragma once
 
-#include <optional>
-
 #include "layout.h"
 #include "thread-pool.h"
 #include "tile.h"
 
 namespace resnode::cpu {
-
-// [N][blocks of 16][...][16], the last block filled up with zeros.
-Layout blockedLayout(const Shape& shape);
 
 struct ConvolutionOperands {
   const float* source;
@@ -26,8 +21,9 @@ struct ConvolutionOperands {
 
 class DirectConvolution {
  public:
-  // Nothing where there are no tiles for it.
-  static std::optional<DirectConvolution> describe(const TileKernels& kernels, const Convolution& convolution, const Shape& in, const Shape& out);
+  // Whether there are tiles for it.
+  static bool suits(const Convolution& convolution) { return convolution.group == 1 && convolution.stride.width <= 2; }
+  DirectConvolution(const TileKernels& kernels, const Convolution& convolution, const Shape& in, const Shape& out);
 
   const Layout& source() const { return source_; }
   const Layout& weights() const { return weights_; }
@@ -42,13 +38,12 @@ class DirectConvolution {
     int64_t groupsPerUnit, tilesPerUnit, groupParts, tileParts;
     bool weightsStay;  // units that share weights follow each other; otherwise those that share the source
   };
-  DirectConvolution() = default;
   Split split(int threads) const;
   void padPlane(const ConvolutionOperands& operands, int64_t plane) const;
   void runUnit(const ConvolutionOperands& operands, const Split& split, int64_t unit) const;
   int64_t tilesPerImage() const { return rows_ * static_cast<int64_t>(tileStarts_.size()); }
 
-  const TileKernels* kernels_ = nullptr;
+  const TileKernels* kernels_;
   TileForm form_ = TileForm::blocked;
   Layout source_, weights_, result_;
   int64_t images_ = 0;

@@ -47,17 +47,17 @@ bool addTiledInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
   const int64_t images = in[0], inputs = elementCount(in) / in[0], outputs = innerProduct.numOutput;
   if (!step.pool() || step.program().parameters[innerProduct.weights].isMutable) return false;
   const Convolution convolution{innerProduct.weights, innerProduct.bias, {}, {}, {0, 0}, {}, 1, innerProduct.relu};
-  const auto direct = DirectConvolution::describe(*step.kernels(), convolution, {1, inputs, 1, images}, {1, outputs, 1, images});
-  if (!direct || direct->source() == plainLayout({1, inputs, 1, images})) return false;
+  const DirectConvolution direct(*step.kernels(), convolution, {1, inputs, 1, images}, {1, outputs, 1, images});
+  if (direct.source() == plainLayout({1, inputs, 1, images})) return false;
   // Channels of one pixel each lie in both layouts alike; of one image alone also in the convolution's.
   const bool isBlocked = in.size() == 4 && in[2] * in[3] == 1 && in[1] % kLanes == 0 && step.layout(0) == blockedLayout(in);
   const Place x = isBlocked ? step.read(0, step.layout(0)) : step.readPlain(0), y = step.writePlain(0);
   const bool suitsIn = images == 1 && inputs % kLanes == 0, suitsOut = images == 1 && outputs % kLanes == 0;
-  const Place source = suitsIn ? x : step.temporary(direct->source()), result = suitsOut ? y : step.temporary(direct->result());
+  const Place source = suitsIn ? x : step.temporary(direct.source()), result = suitsOut ? y : step.temporary(direct.result());
   const Layout plainWeights = strided({outputs, inputs, 1, 1}, innerProduct.transpose ? Dims{1, outputs, 1, 1} : Dims{inputs, 1, 1, 1});
-  const Place weights = step.parameter(innerProduct.weights, plainWeights, direct->weights());
+  const Place weights = step.parameter(innerProduct.weights, plainWeights, direct.weights());
   const Place bias = innerProduct.bias ? biasInBlocks(step, *innerProduct.bias, outputs) : Place{};
-  step.call({x, source, weights, bias, result, y}, [=, direct = *direct, relu = innerProduct.relu, pool = step.pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+  step.call({x, source, weights, bias, result, y}, [=, relu = innerProduct.relu, pool = step.pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
     const auto floats = [&](size_t i) { return static_cast<float*>(at[i]); };
     const ConvolutionOperands operands{floats(1), floats(2), floats(3), nullptr, floats(4), nullptr, relu.has_value(), relu ? relu->negativeSlope : 0};
     return [=, x = floats(0), source = floats(1), y = floats(5)] {
@@ -66,7 +66,7 @@ bool addTiledInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
       if (!suitsOut) blocksToMatrix(*pool, images, outputs, operands.result, y);
     };
   });
-  step.describe(std::string("direct ") + direct->instructionSet());
+  step.describe(std::string("direct ") + direct.instructionSet());
   return true;
 }
 

@@ -17,6 +17,30 @@ Layout plainLayout(const Shape& shape) {
   return strided(dims, strides);
 }
 
+Layout blocked(const Dims& dims, const std::vector<std::pair<int, int64_t>>& blocks) {
+  Layout layout(dims, dnnl::memory::data_type::f32, Dims(dims.size(), 0));
+  dnnl_memory_desc_t& data = layout.data;
+  dnnl_blocking_desc_t& blocking = data.format_desc.blocking;
+  int64_t stride = 1;
+  for (const auto& [dim, size] : blocks) {
+    blocking.inner_idxs[blocking.inner_nblks] = dim;
+    blocking.inner_blks[blocking.inner_nblks++] = size;
+    data.padded_dims[dim] = ceiling(dims[dim], size) * size;
+    stride *= size;
+  }
+  for (int dim = data.ndims - 1; dim >= 0; --dim) {
+    int64_t count = data.padded_dims[dim];
+    for (const auto& [blockedDim, size] : blocks) {
+      if (blockedDim == dim) count /= size;
+    }
+    blocking.strides[dim] = stride;
+    stride *= count;
+  }
+  return layout;
+}
+
+Layout blockedLayout(const Shape& shape) { return blocked(shape, {{shape.size() > 1 ? 1 : 0, kLanes}}); }
+
 bool isDense(const Layout& layout) {
   return layout.data.format_kind == dnnl_blocked && layout.get_size() == elementCount(layout.dims()) * sizeof(float);
 }

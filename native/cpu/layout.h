@@ -5,16 +5,24 @@
 #include <optional>
 
 #include "core/program.h"
+#include "tile.h"
 
 namespace resnode::cpu {
 
 using Layout = dnnl::memory::desc;
 using Dims = dnnl::memory::dims;
 
+// a / b, rounded up.
+inline int64_t ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
 // Row-major float32.
 Layout plainLayout(const Shape& shape);
 // For oneDNN to choose.
 Layout anyLayout(const Shape& shape);
+// Innermost blocks of some of the dimensions, outermost first; the rest row-major. What a block lacks is zeros.
+Layout blocked(const Dims& dims, const std::vector<std::pair<int, int64_t>>& blocks);
+// What our convolutions read and leave: [N][blocks of 16][...][16].
+Layout blockedLayout(const Shape& shape);
 Layout strided(const Dims& dims, const Dims& strides);
 
 // Whether a layout holds the values and nothing else, each at one place: what an elementwise update may run through.

@@ -30,9 +30,7 @@ void addCall(StepBuilder& step, const Algorithm& algorithm, const Convolution& c
   if (convolution.bias) bias = biasInBlocks(step, *convolution.bias, step.outputShape(0)[1]);
   const bool hasResidual = step.operation().inputs.size() > 1;
   if (hasResidual) residual = step.read(1, layout);
-  // The sum is computed in the residual's own buffer where nobody needs the residual afterwards.
-  const bool isOver = hasResidual && step.operation().inputs[0] != step.operation().inputs[1] && step.dies(residual);
-  const Place result = isOver ? step.share(0, residual, layout) : step.write(0, layout);
+  const Place result = hasResidual && step.mayOverwriteResidual(residual) ? step.share(0, residual, layout) : step.write(0, layout);
   step.call({source, weights, bias, residual, result, step.scratch(algorithm.scratchBytes(step.pool()->threads()))},
             [algorithm, relu = convolution.relu, pool = step.pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
               const auto floats = [&](size_t i) { return static_cast<float*>(at[i]); };
@@ -45,11 +43,10 @@ void addCall(StepBuilder& step, const Algorithm& algorithm, const Convolution& c
 
 bool addDirectConvolution(StepBuilder& step, const Convolution& convolution) {
   if (!step.pool()) return false;
-  const auto direct = DirectConvolution::describe(*step.kernels(), convolution, step.inputShape(0), step.outputShape(0));
-  if (!direct) return false;
-  const Place weights = step.parameter(convolution.weights, plainLayout(step.program().parameters[convolution.weights].shape), direct->weights());
-  addCall(step, *direct, convolution, weights);
-  step.describe(std::string("direct ") + direct->instructionSet());
+  const DirectConvolution direct(*step.kernels(), convolution, step.inputShape(0), step.outputShape(0));
+  const Place weights = step.parameter(convolution.weights, plainLayout(step.program().parameters[convolution.weights].shape), direct.weights());
+  addCall(step, direct, convolution, weights);
+  step.describe(std::string("direct ") + direct.instructionSet());
   return true;
 }
 
@@ -57,15 +54,14 @@ bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution) {
   if (!step.pool() || !step.winograd()) return false;
   const Shape &in = step.inputShape(0), &out = step.outputShape(0);
   if (!winogradPays(convolution, in, out)) return false;
-  const auto winograd = WinogradConvolution::describe(*step.kernels(), convolution, in, out);
-  if (!winograd) return false;
   const bool hasResidual = step.operation().inputs.size() > 1;
   if (step.choice() && !step.choice()->prefersWinograd(*step.kernels(), convolution, hasResidual, in, out)) return false;
-  const auto transform = [w = *winograd](const float* plain, float* packed) { w.transformWeights(plain, packed); };
+  const WinogradConvolution winograd(*step.kernels(), convolution, in, out);
+  const auto transform = [winograd](const float* plain, float* packed) { winograd.transformWeights(plain, packed); };
   const Layout plain = plainLayout(step.program().parameters[convolution.weights].shape);
-  const Place weights = step.packedParameter({convolution.weights, plain, plainLayout({winograd->weightsFloats()}), {}, transform, "Winograd 4×4"});
-  addCall(step, *winograd, convolution, weights);
-  step.describe(std::string("Winograd 4×4 ") + winograd->instructionSet());
+  const Place weights = step.packedParameter({convolution.weights, plain, plainLayout({winograd.weightsFloats()}), {}, transform, "Winograd 4×4"});
+  addCall(step, winograd, convolution, weights);
+  step.describe(std::string("Winograd 4×4 ") + winograd.instructionSet());
   return true;
 }
 

@@ -77,9 +77,7 @@ std::vector<bool> sharedParameters(const Program& program) {
 bool hasTiles(const Program& program, const TileKernels* kernels) {
   return kernels && std::all_of(program.operations.begin(), program.operations.end(), [&](const Operation& operation) {
     const auto* convolution = std::get_if<Convolution>(&operation.attributes);
-    if (!convolution) return true;
-    const Shape &in = program.tensors[operation.inputs[0]].shape, &out = program.tensors[operation.outputs[0]].shape;
-    return !program.parameters[convolution->weights].isMutable && DirectConvolution::describe(*kernels, *convolution, in, out);
+    return !convolution || (!program.parameters[convolution->weights].isMutable && DirectConvolution::suits(*convolution));
   });
 }
 

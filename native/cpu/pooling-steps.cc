@@ -1,5 +1,4 @@
 // Pooling and its gradient by oneDNN, where its windows are Caffe's.
-#include "direct-convolution.h"
 #include "pooling-loops.h"
 #include "regions.h"
 #include "steps.h"

@@ -62,6 +62,8 @@ class StepBuilder {
   Place writePlain(size_t output) { return write(output, plainOfOutput(output)); }
   // Whether nobody needs what lies at a place that was read, once this operation is over.
   bool dies(const Place& place) const;
+  // Whether a sum may be computed in the buffer of its residual, the second input: nobody needs that afterwards.
+  bool mayOverwriteResidual(const Place& residual) const { return operation().inputs[0] != operation().inputs[1] && dies(residual); }
   // An output in the same memory as what was read: in place, or the same values under another name.
   Place share(size_t output, const Place& place, const Layout& layout, const Layout& plain);
   Place share(size_t output, const Place& place, const Layout& layout) { return share(output, place, layout, plainOfOutput(output)); }

@@ -9,8 +9,6 @@ namespace {
 
 constexpr int64_t kSize = 4, kTransformed = 36;
 
-int64_t ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // What threads work on together at once, in a cache that they share.
 constexpr int64_t kSharedFloats = (4 << 20) / sizeof(float);
 // Weights that leave room for a thread's tiles in its own cache.
@@ -51,31 +49,25 @@ RESNODE_VECTORISED void transformWeightsOf(const float* g, int64_t step, int64_t
 
 }  // namespace
 
-std::optional<WinogradConvolution> WinogradConvolution::describe(const TileKernels& kernels, const Convolution& convolution, const Shape& in,
-                                                                 const Shape& out) {
-  const auto is = [](const Pair& pair, int64_t size) { return pair.height == size && pair.width == size; };
-  if (!is(convolution.kernel, 3) || !is(convolution.stride, 1) || !is(convolution.dilation, 1) || convolution.group != 1) return std::nullopt;
-  WinogradConvolution w;
-  w.kernels_ = &kernels;
-  w.source_ = blockedLayout(in);
-  w.result_ = blockedLayout(out);
-  w.inputs_ = in[1];
-  w.outputs_ = out[1];
-  w.sourceBlocks_ = ceiling(in[1], kLanes);
-  w.resultBlocks_ = ceiling(out[1], kLanes);
-  w.blocksPerGroup_ = w.resultBlocks_ % kernels.mostBlocks == 0 ? kernels.mostBlocks : 1;
-  w.groups_ = w.resultBlocks_ / w.blocksPerGroup_;
-  w.weightsPerGroup_ = w.sourceBlocks_ * kLanes * w.blocksPerGroup_ * kLanes;
-  w.height_ = in[2];
-  w.width_ = in[3];
-  w.top_ = convolution.pad.height;
-  w.left_ = convolution.pad.width;
-  w.resultHeight_ = out[2];
-  w.resultWidth_ = out[3];
-  w.tilesHigh_ = ceiling(out[2], kSize);
-  w.tilesWide_ = ceiling(out[3], kSize);
-  w.tiles_ = in[0] * w.tilesHigh_ * w.tilesWide_;
-  return w;
+WinogradConvolution::WinogradConvolution(const TileKernels& kernels, const Convolution& convolution, const Shape& in, const Shape& out) : kernels_(&kernels) {
+  source_ = blockedLayout(in);
+  result_ = blockedLayout(out);
+  inputs_ = in[1];
+  outputs_ = out[1];
+  sourceBlocks_ = ceiling(in[1], kLanes);
+  resultBlocks_ = ceiling(out[1], kLanes);
+  blocksPerGroup_ = resultBlocks_ % kernels.mostBlocks == 0 ? kernels.mostBlocks : 1;
+  groups_ = resultBlocks_ / blocksPerGroup_;
+  weightsPerGroup_ = sourceBlocks_ * kLanes * blocksPerGroup_ * kLanes;
+  height_ = in[2];
+  width_ = in[3];
+  top_ = convolution.pad.height;
+  left_ = convolution.pad.width;
+  resultHeight_ = out[2];
+  resultWidth_ = out[3];
+  tilesHigh_ = ceiling(out[2], kSize);
+  tilesWide_ = ceiling(out[3], kSize);
+  tiles_ = in[0] * tilesHigh_ * tilesWide_;
 }
 
 void WinogradConvolution::transformWeights(const float* weights, float* transformed) const {

@@ -8,8 +8,8 @@ namespace resnode::cpu {
 
 class WinogradConvolution {
  public:
-  // Nothing where the kernel is not 3×3 of stride 1.
-  static std::optional<WinogradConvolution> describe(const TileKernels& kernels, const Convolution& convolution, const Shape& in, const Shape& out);
+  // Of a kernel of 3×3 with stride and dilation 1, in one group.
+  WinogradConvolution(const TileKernels& kernels, const Convolution& convolution, const Shape& in, const Shape& out);
 
   const Layout& source() const { return source_; }
   const Layout& result() const { return result_; }
@@ -23,7 +23,6 @@ class WinogradConvolution {
   void run(ThreadPool& pool, const ConvolutionOperands& operands) const;
 
  private:
-  WinogradConvolution() = default;
   // Floats from one of the 36 transformed values to the next. An odd number of cache lines: at a multiple of 4 KiB, all
   // of a tile's would share one set of the cache.
   static int64_t step(int64_t blocks, int64_t tiles) { return (blocks * tiles | 1) * kLanes; }
@@ -45,7 +44,7 @@ class WinogradConvolution {
   void runTiles(const ConvolutionOperands& operands, float* transformed, int64_t firstTile, int64_t tiles) const;
   void runTogether(ThreadPool& pool, const ConvolutionOperands& operands, int64_t firstTile, int64_t tiles) const;
 
-  const TileKernels* kernels_ = nullptr;
+  const TileKernels* kernels_;
   Layout source_, result_;
   int64_t inputs_ = 0, outputs_ = 0;  // channels
   int64_t sourceBlocks_ = 0, resultBlocks_ = 0, groups_ = 0, blocksPerGroup_ = 0, weightsPerGroup_ = 0;

@@ -12,6 +12,7 @@ import {
   type TrainOptions,
   type UpdateRule,
 } from '../../ts/index.ts';
+import { SGD_UPDATE } from '../../ts/runtime/plan-training.ts';
 import { noise } from './run-program.ts';
 
 const block = (name: string, bottom: string) => `
@@ -38,17 +39,7 @@ export const NET = `name: "small"
     inner_product_param { num_output: 5 weight_filler { type: "xavier" } } }
   layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }`;
 export const model = readNet(NET, { file: 'small' });
-export const SGD: UpdateRule = {
-  type: 'SGD',
-  momentum: 0.9,
-  momentum2: 0.999,
-  delta: 1e-8,
-  rms_decay: 0.99,
-  clip_gradients: null,
-  iter_size: 1,
-  weight_decay: 1e-3,
-  regularization_type: 'L2',
-};
+export const SGD: UpdateRule = { ...SGD_UPDATE, weight_decay: 1e-3 };
 export const batch = (seed: number): Inputs => ({
   data: noise(4 * 3 * 8 * 8, seed),
   label: Float32Array.from({ length: 4 }, (_, i) => (seed + i) % 5),
