@@ -154,20 +154,20 @@ Step stepOf(const BatchNorm& batchNorm, const Operation& operation, const StepCo
   if (batchNorm.bias) step.parameters.push_back({*batchNorm.bias, {}});
   const size_t floats = aligned(view.channels * sizeof(float)) / sizeof(float);
   const int64_t scratch = isGlobal ? 0 : batchStatisticsScratch(layout.type, view.outer, view.channels, view.paddedChannels, view.inner);
-  step.workspaceBytes = (4 * floats + scratch) * sizeof(float);
+  step.workspaceBytes = (5 * floats + scratch) * sizeof(float);
   step.launch = [=](const Bindings& b, cudaStream_t stream) {
     float* scale = reinterpret_cast<float*>(b.workspace);  // [channels] each, one after the other
-    float* bias = scale + floats;
+    float *bias = scale + floats, *center = bias + floats;
     // Where they are asked for, they are what the gradient reads.
-    float* mean = b.floatsOut(1) ? b.floatsOut(1) : scale + 2 * floats;
-    float* variance = b.floatsOut(2) ? b.floatsOut(2) : scale + 3 * floats;
+    float* mean = b.floatsOut(1) ? b.floatsOut(1) : scale + 3 * floats;
+    float* variance = b.floatsOut(2) ? b.floatsOut(2) : scale + 4 * floats;
     Normalisation normalisation{mean, variance};
     if (isGlobal) {
       normalisation = {b.parameter<float>(0), b.parameter<float>(1), b.parameter<float>(2)};
       launchGlobalStatistics(normalisation, view.channels, b.floatsOut(1), b.floatsOut(2), stream);
     } else {
       launchBatchStatistics(layout.type, b.inputs[0], view.outer, view.channels, view.paddedChannels, view.inner, mean, variance, stream,
-                            scratch > 0 ? scale + 4 * floats : nullptr);
+                            scratch > 0 ? scale + 5 * floats : nullptr);
     }
     if (updates) {
       launchMovingStatistics(mean, variance, batchNorm.movingAverageFraction, view.outer * view.inner, view.channels, b.parameter<float>(0),
@@ -176,8 +176,9 @@ Step stepOf(const BatchNorm& batchNorm, const Operation& operation, const StepCo
     if (batchNorm.scale) normalisation.gamma = b.parameter<float>(3);
     if (batchNorm.bias) normalisation.beta = b.parameter<float>(batchNorm.scale ? 4 : 3);
     normalisation.eps = batchNorm.eps;
-    launchNormalisation(normalisation, view.channels, scale, bias, stream);
+    launchNormalisation(normalisation, view.channels, center, scale, bias, stream);
     Affine affine = affineOver(view);
+    affine.center = center;
     affine.scale = scale;
     affine.bias = bias;
     affine.relu = batchNorm.relu.has_value();

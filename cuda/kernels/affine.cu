@@ -7,21 +7,22 @@
 namespace resnode::cuda {
 namespace {
 
-RESNODE_HOST_DEVICE float affineOf(const Affine& affine, float x, float scale, float bias, float residual) {
-  const float value = x * scale + bias + residual;
+RESNODE_HOST_DEVICE float affineOf(const Affine& affine, float x, float center, float scale, float bias, float residual) {
+  const float value = (x - center) * scale + bias + residual;
   return affine.relu ? leaky(value, affine.negativeSlope) : value;
 }
 
-// Channels last (inner = 1): threadIdx.x owns n neighbouring channels, whose scale and bias stay in registers while it
+// Channels last (inner = 1): threadIdx.x owns n neighbouring channels, whose constants stay in registers while it
 // goes down the rows.
 template <class T, int n>
 __global__ void affineRowsKernel(Affine affine, const T* input, T* output) {
   const int64_t channel = (static_cast<int64_t>(blockIdx.y) * blockDim.x + threadIdx.x) * n;
   if (channel >= affine.paddedChannels) return;
-  float scale[n], bias[n];
+  float center[n], scale[n], bias[n];
 #pragma unroll
   for (int j = 0; j < n; ++j) {
     const bool counts = channel + j < affine.channels;
+    center[j] = counts && affine.center ? affine.center[channel + j] : 0.0f;
     scale[j] = counts && affine.scale ? affine.scale[channel + j] : 1.0f;
     bias[j] = counts && affine.bias ? affine.bias[channel + j] : 0.0f;
   }
@@ -34,7 +35,7 @@ __global__ void affineRowsKernel(Affine affine, const T* input, T* output) {
 #pragma unroll
     for (int j = 0; j < n; ++j) {
       const float more = residual ? toFloat(add.values[j]) : 0.0f;
-      pack.values[j] = fromFloat<T>(affineOf(affine, toFloat(pack.values[j]), scale[j], bias[j], more));  // padding: 0·1 + 0
+      pack.values[j] = fromFloat<T>(affineOf(affine, toFloat(pack.values[j]), center[j], scale[j], bias[j], more));  // padding: 0·1 + 0
     }
     store<T, n>(output + i, pack);
   }
@@ -46,9 +47,10 @@ __global__ void affinePlanesKernel(Affine affine, const T* input, T* output, int
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= elements) return;
   const int64_t channel = remainder(quotient(i, affine.inner), affine.channels);
+  const float center = affine.center ? affine.center[channel] : 0.0f;
   const float scale = affine.scale ? affine.scale[channel] : 1.0f, bias = affine.bias ? affine.bias[channel] : 0.0f;
   const T* residual = static_cast<const T*>(affine.residual);
-  output[i] = fromFloat<T>(affineOf(affine, toFloat(input[i]), scale, bias, residual ? toFloat(residual[i]) : 0.0f));
+  output[i] = fromFloat<T>(affineOf(affine, toFloat(input[i]), center, scale, bias, residual ? toFloat(residual[i]) : 0.0f));
 }
 
 template <class T, int n>

@@ -78,14 +78,14 @@ __global__ void mergeChunks(const Destination destination, int64_t chunks) {
 // batch_norm_layer.cpp: a factor of 0 makes all 0.
 RESNODE_HOST_DEVICE float unfactorOf(const float* factor) { return !factor ? 1.0f : *factor == 0 ? 0.0f : 1 / *factor; }
 
-__global__ void normalise(const Normalisation normalisation, int64_t channels, float* scale, float* bias) {
+__global__ void normalise(const Normalisation normalisation, int64_t channels, float* center, float* scale, float* bias) {
   const int64_t c = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (c >= channels) return;
   const auto& [mean, variance, factor, gamma, beta, eps] = normalisation;
   const float unfactor = unfactorOf(factor);
-  const float slope = (gamma ? gamma[c] : 1) / sqrtf(variance[c] * unfactor + eps);
-  scale[c] = slope;
-  bias[c] = (beta ? beta[c] : 0) - mean[c] * unfactor * slope;
+  center[c] = mean[c] * unfactor;
+  scale[c] = (gamma ? gamma[c] : 1) / sqrtf(variance[c] * unfactor + eps);
+  bias[c] = beta ? beta[c] : 0;
 }
 
 __global__ void globalStatistics(const Normalisation normalisation, int64_t channels, float* mean, float* variance) {
@@ -150,8 +150,8 @@ void launchBatchStatistics(ElementType type, const void* input, int64_t outer, i
   if (chunks.count > 1) launch(mergeChunks, gridFor(channels * 32, 128), stream, destination, chunks.count);
 }
 
-void launchNormalisation(const Normalisation& normalisation, int64_t channels, float* scale, float* bias, cudaStream_t stream) {
-  launch(normalise, gridFor(channels), stream, normalisation, channels, scale, bias);
+void launchNormalisation(const Normalisation& normalisation, int64_t channels, float* center, float* scale, float* bias, cudaStream_t stream) {
+  launch(normalise, gridFor(channels), stream, normalisation, channels, center, scale, bias);
 }
 
 void launchGlobalStatistics(const Normalisation& normalisation, int64_t channels, float* mean, float* variance, cudaStream_t stream) {

@@ -26,8 +26,8 @@ struct Normalisation {
   float eps = 0;
 };
 
-// From statistics to the affine step that normalises: scale = gamma/sqrt(variance + eps), bias = beta − mean·scale.
-void launchNormalisation(const Normalisation& normalisation, int64_t channels, float* scale, float* bias, cudaStream_t stream);
+// From statistics to the affine step that normalises: center = mean, scale = gamma/sqrt(variance + eps), bias = beta.
+void launchNormalisation(const Normalisation& normalisation, int64_t channels, float* center, float* scale, float* bias, cudaStream_t stream);
 
 // Mean and variance as numbers, where a factor counts sums; null where not wanted.
 void launchGlobalStatistics(const Normalisation& normalisation, int64_t channels, float* mean, float* variance, cudaStream_t stream);

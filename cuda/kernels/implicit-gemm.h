@@ -37,7 +37,7 @@ struct ImplicitGemm {
 };
 
 template <int depthBytes>
-__device__ __forceinline__ int rowPhase(int row) {
+RESNODE_HOST_DEVICE int rowPhase(int row) {
   return depthBytes == 64 ? row / 2 % 4 : row % 8;
 }
 

@@ -4,7 +4,7 @@ import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { LayerReport } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { ArgumentError, DeviceError } from '../errors.ts';
-import type { NativeInput, NativeParameters } from '../native/binding.ts';
+import type { NativeInput, NativeParameters, NativeRunResult } from '../native/binding.ts';
 import { convertError } from '../native/convert-error.ts';
 import { type BatchNormMode, batchNormModes } from './batch-norm-modes.ts';
 import { DeviceBuffer } from './buffer.ts';
@@ -30,6 +30,11 @@ export interface Schedule {
   readonly first?: boolean;
   /** The iteration's last pass: the update follows. Default true; others need an iter_size above 1. */
   readonly last?: boolean;
+}
+
+export interface PassOptions {
+  /** Stops the pass before its next operation. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Gradients {
@@ -96,24 +101,25 @@ export class Trainer {
    * @returns The outputs, as they were before the update.
    * @throws ArgumentError; the signal's reason; DeviceError, `label/invalid` for a label that no class has
    */
-  async step(
+  async step(inputs: Inputs, schedule: Schedule, options: PassOptions = {}): Promise<Outputs> {
+    return this.#outputs((await this.#step(inputs, schedule, false, options)).outputs);
+  }
+
+  /**
+   * Milliseconds of each operation of one `step`, which learns as any other: by layer name, those of the forward pass,
+   * then gradients and update. A CUDA device launches them one by one for it.
+   * @throws as `step`
+   */
+  async time(
     inputs: Inputs,
-    { rate, iteration, first = true, last = true }: Schedule,
-    options: { readonly signal?: AbortSignal } = {},
-  ): Promise<Outputs> {
-    const { update } = this.#parts.options;
-    if (update === null)
-      throw new ArgumentError('step', 'a trainer that was given an update', 'update: null');
-    if (!Number.isFinite(rate)) throw new ArgumentError('rate', 'a number', rate);
-    if (!(Number.isInteger(iteration) && iteration >= 0))
-      throw new ArgumentError('iteration', 'an integer of at least 0', iteration);
-    if (update.iter_size === 1 && !(first && last))
-      throw new ArgumentError('first and last', 'true for both where iter_size is 1', { first, last });
-    const schedule = Float32Array.of(rate, iteration, first ? 1 : 0, last ? 1 : 0);
-    this.#pass = first ? 0 : this.#pass + 1;
-    const at = [iteration, this.#pass] as const;
-    const results = await this.#run(inputs, at, [...this.#seeds({}), schedule], options.signal);
-    return this.#outputs(results);
+    schedule: Schedule,
+    options: PassOptions = {},
+  ): Promise<{ layer: string; milliseconds: number }[]> {
+    const { milliseconds } = await this.#step(inputs, schedule, true, options);
+    return this.#parts.compiled.program.operations.map(({ layer }, i) => ({
+      layer,
+      milliseconds: milliseconds![i]!,
+    }));
   }
 
   /**
@@ -133,7 +139,13 @@ export class Trainer {
     if (this.#parts.options.update !== null)
       throw new ArgumentError('gradients', 'a trainer that was opened with update: null', 'an update');
     const { topDiffs = {}, iteration = 0, signal } = options;
-    const results = await this.#run(inputs, [iteration, 0], this.#seeds(topDiffs), signal);
+    const { outputs: results } = await this.#run(
+      inputs,
+      [iteration, 0],
+      this.#seeds(topDiffs),
+      false,
+      signal,
+    );
     const { blobs, parameters } = this.#parts.compiled.diffs;
     const tensor = ({ output, shape }: DiffPlace): Tensor => ({
       shape,
@@ -217,6 +229,25 @@ export class Trainer {
     this.dispose();
   }
 
+  async #step(
+    inputs: Inputs,
+    { rate, iteration, first = true, last = true }: Schedule,
+    profile: boolean,
+    { signal }: PassOptions,
+  ): Promise<NativeRunResult> {
+    const { update } = this.#parts.options;
+    if (update === null)
+      throw new ArgumentError('step', 'a trainer that was given an update', 'update: null');
+    if (!Number.isFinite(rate)) throw new ArgumentError('rate', 'a number', rate);
+    if (!(Number.isInteger(iteration) && iteration >= 0))
+      throw new ArgumentError('iteration', 'an integer of at least 0', iteration);
+    if (update.iter_size === 1 && !(first && last))
+      throw new ArgumentError('first and last', 'true for both where iter_size is 1', { first, last });
+    const schedule = Float32Array.of(rate, iteration, first ? 1 : 0, last ? 1 : 0);
+    this.#pass = first ? 0 : this.#pass + 1;
+    return this.#run(inputs, [iteration, this.#pass], [...this.#seeds({}), schedule], profile, signal);
+  }
+
   // The diff that each seed gives.
   #seeds(topDiffs: Readonly<Record<string, Float32Array>>): Float32Array[] {
     const { seeds } = this.#parts.compiled;
@@ -241,8 +272,9 @@ export class Trainer {
     inputs: Inputs,
     pass: readonly [iteration: number, pass: number],
     more: readonly Float32Array[],
+    profile: boolean,
     signal: AbortSignal | undefined,
-  ): Promise<readonly Float32Array[]> {
+  ): Promise<NativeRunResult> {
     signal?.throwIfAborted();
     const { shapes, arrays } = resolveInputs(this.inputs, inputs);
     for (const [name, shape] of Object.entries(this.inputs))
@@ -261,15 +293,15 @@ export class Trainer {
     try {
       const outputs = compiled.program.outputs.map(() => null);
       const drawn = compiled.pass === null ? [] : [Float32Array.from(pass)];
-      const run = compiled.executable.run([...native, ...drawn, ...more], { profile: false, outputs });
-      return (await settled(run, signal)).outputs as Float32Array[];
+      const run = compiled.executable.run([...native, ...drawn, ...more], { profile, outputs });
+      return await settled(run, signal);
     } catch (error) {
       if ((error as { code?: string }).code === 'aborted' && signal?.aborted) throw signal.reason;
       throw convertError(error, device);
     }
   }
 
-  #outputs(results: readonly Float32Array[]): Outputs {
+  #outputs(results: readonly (Float32Array | null)[]): Outputs {
     return Object.fromEntries(
       Object.entries(this.outputs).map(([name, shape], i) => [name, { shape, data: results[i]! }]),
     );

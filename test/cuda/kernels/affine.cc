@@ -5,12 +5,12 @@
 namespace resnode::cuda {
 namespace {
 
-// The specification: Scale, then SUM with the residual, then ReLU; in float64 with one rounding, as the kernel in float32.
+// The specification: less the center, Scale, then SUM with the residual, then ReLU; in float64 with one rounding, as the kernel in float32.
 std::vector<float> expectedOf(const std::vector<float>& input, const std::vector<float>& residual, const Affine& affine, int64_t inner) {
   std::vector<float> result(input.size());
   for (size_t i = 0; i < input.size(); ++i) {
     const int64_t channel = static_cast<int64_t>(i) / inner % affine.channels;
-    double value = static_cast<double>(input[i]) * (affine.scale ? affine.scale[channel] : 1.0f) + (affine.bias ? affine.bias[channel] : 0.0f);
+    double value = (static_cast<double>(input[i]) - (affine.center ? affine.center[channel] : 0.0f)) * (affine.scale ? affine.scale[channel] : 1.0f) + (affine.bias ? affine.bias[channel] : 0.0f);
     if (!residual.empty()) value += residual[i];
     if (affine.relu && value < 0) value *= affine.negativeSlope;
     result[i] = static_cast<float>(value);
@@ -20,18 +20,20 @@ std::vector<float> expectedOf(const std::vector<float>& input, const std::vector
 
 enum class Into { output, input, residual };
 
-RESNODE_TEST(affine, "nhwc: scale, bias, residual and ReLU in every combination, in place on either") {
+RESNODE_TEST(affine, "nhwc: center, scale, bias, residual and ReLU in every combination, in place on either") {
   test::eachType([&](auto element, ElementType type) {
     using T = decltype(element);
     for (const Nhwc& shape : test::oddShapes()) {
       const auto scale = test::randomMemory<float>(static_cast<size_t>(shape.c), 21), bias = test::randomMemory<float>(static_cast<size_t>(shape.c), 22);
-      for (int options = 0; options < 16; ++options) {
+      const auto center = test::randomMemory<float>(static_cast<size_t>(shape.c), 28);
+      for (int options = 0; options < 32; ++options) {
         for (Into into : {Into::output, Into::input, Into::residual}) {
           if (into == Into::residual && !(options & 4)) continue;
           const size_t misaligned = options == 5 ? 1 : 0;
           auto input = test::randomNhwc<T>(shape, 23, -2, 2, misaligned), residual = test::randomNhwc<T>(shape, 24);
           auto output = test::nanMemory<T>(input.size());
           Affine affine{shape.pixels(), shape.c, 1, shape.paddedChannels};
+          if (options & 16) affine.center = center.data();
           if (options & 1) affine.scale = scale.data();
           if (options & 2) affine.bias = bias.data();
           if (options & 4) affine.residual = residual.data();
@@ -61,7 +63,7 @@ RESNODE_TEST(affine, "plain with an inner dimension and without, equals Caffe's 
     layer.inner = shape[2];
     layer.relu = FusedRelu{0.1f};
     const auto expected = test::reference(layer, {{shape, test::floatsOf(values)}}, shape, {test::floatsOf(scale), test::floatsOf(bias)});
-    Affine affine{shape[0], shape[1], shape[2], shape[1], scale.data(), bias.data(), nullptr, true, 0.1f};
+    Affine affine{shape[0], shape[1], shape[2], shape[1], nullptr, scale.data(), bias.data(), nullptr, true, 0.1f};
     launchAffine(affine, ElementType::float32, values.data(), values.data(), nullptr);
     test::nearPlain(values, expected, 1e-5, 1e-6, test::sizes(shape[0], shape[1], shape[2]));
   }

@@ -110,9 +110,9 @@ RESNODE_TEST(batch_statistics, "normalisation and moving sums equal Caffe's Batc
     resnode::reference::Arguments arguments{{{x.data(), &shape}}, {{y.data(), &shape}}, {mean0.data(), variance0.data(), factor0.data()}};
     resnode::reference::runBatchNorm(batchNorm, arguments);
 
-    auto mean = test::nanMemory<float>(size), variance = test::nanMemory<float>(size), scale = test::nanMemory<float>(size), bias = test::nanMemory<float>(size);
+    auto mean = test::nanMemory<float>(size), variance = test::nanMemory<float>(size), center = test::nanMemory<float>(size), scale = test::nanMemory<float>(size), bias = test::nanMemory<float>(size);
     launchBatchStatistics(ElementType::float32, values.data(), shape[0], channels, channels, inner, mean.data(), variance.data(), nullptr);
-    launchNormalisation({mean.data(), variance.data(), nullptr, nullptr, nullptr, batchNorm.eps}, channels, scale.data(), bias.data(), nullptr);
+    launchNormalisation({mean.data(), variance.data(), nullptr, nullptr, nullptr, batchNorm.eps}, channels, center.data(), scale.data(), bias.data(), nullptr);
     launchMovingStatistics(mean.data(), variance.data(), batchNorm.movingAverageFraction, m, channels, blob0.data(), blob1.data(), factor.data(), nullptr);
     const std::string what = test::sizes(shape[0], shape[1], shape[2], shape[3]);
     test::nearPlain(blob0, mean0, 1e-5, 1e-6, what + " blob0");
@@ -120,7 +120,7 @@ RESNODE_TEST(batch_statistics, "normalisation and moving sums equal Caffe's Batc
     test::near(factor[0], factor0[0], 1e-6, 0, what + " factor");
     for (size_t i = 0; i < y.size(); ++i) {
       const size_t c = i / static_cast<size_t>(inner) % size;
-      test::near(x[i] * scale[c] + bias[c], y[i], 1e-5, 1e-5 * std::max(1.0f, scale[c]), what + " normalised");
+      test::near((x[i] - center[c]) * scale[c] + bias[c], y[i], 1e-5, 1e-5 * std::max(1.0f, scale[c]), what + " normalised");
     }
   }
 }
