@@ -170,7 +170,8 @@ void CudaExecutable::launchAll(const InputTypes& types, int slot, const RunReque
     const TensorLayout& layout = plan_->layout(id);
     const char* source = buffer(plan_->staging()[slot][i]);
     const SourceType type = types[i] ? SourceType::uint8 : SourceType::float32;
-    if (layout.isNhwc) launchNchwToNhwc(type, source, layout.type, data(id), layout.nhwc, stream);
+    if (layout.isFolded) launchNchwToFolded(type, source, layout.type, data(id), nhwcLayout(layout.shape, layout.type).nhwc, stream);
+    else if (layout.isNhwc) launchNchwToNhwc(type, source, layout.type, data(id), layout.nhwc, stream);
     else if (types[i]) launchBytesToFloat(reinterpret_cast<const uint8_t*>(source), reinterpret_cast<float*>(data(id)), layout.elements(), stream);
     else RESNODE_CUDA(cudaMemcpyAsync(data(id), source, layout.bytes(), cudaMemcpyDeviceToDevice, stream));
   }

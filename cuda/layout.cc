@@ -1,5 +1,9 @@
 #include "layout.h"
 
+#include <algorithm>
+
+#include "folding.h"
+
 namespace resnode::cuda {
 namespace {
 
@@ -28,10 +32,27 @@ size_t followedInputs(const Operation& operation, const Shape& shape) {
       operation.attributes);
 }
 
+// Whether nothing but foldable convolutions reads it.
+bool isReadFolded(const Program& program, TensorId id) {
+  bool isRead = false;
+  for (const Operation& operation : program.operations) {
+    const auto reads = std::count(operation.inputs.begin(), operation.inputs.end(), id);
+    if (reads == 0) continue;
+    const auto* convolution = std::get_if<Convolution>(&operation.attributes);
+    if (!convolution || reads > 1 || operation.inputs[0] != id || !isFoldable(*convolution, program.tensors[id].shape)) return false;
+    isRead = true;
+  }
+  return isRead && std::count(program.outputs.begin(), program.outputs.end(), id) == 0;
+}
+
 }  // namespace
 
 TensorLayout nhwcLayout(const Shape& shape, ElementType type) {
   return {true, type, Nhwc{shape[0], shape[2], shape[3], shape[1], padChannels(shape[1])}, shape};
+}
+
+TensorLayout foldedLayout(const Shape& shape, ElementType type) {
+  return {true, type, foldedImages(nhwcLayout(shape, type).nhwc), shape, true};
 }
 
 TensorLayout plainLayout(const Shape& shape) { return {false, ElementType::float32, {}, shape}; }
@@ -87,6 +108,11 @@ std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type
   for (size_t i = 0; i < program.tensors.size(); ++i) {
     const Shape& shape = program.tensors[i].shape;
     layouts.push_back(has[i] ? nhwcLayout(shape, type) : plainLayout(shape));
+  }
+  const bool trains = std::any_of(program.operations.begin(), program.operations.end(), isOfTraining);
+  if (trains || bytesOf(type) != 2) return layouts;
+  for (TensorId id : program.inputs) {
+    if (has[id] && isReadFolded(program, id)) layouts[id] = foldedLayout(program.tensors[id].shape, type);
   }
   return layouts;
 }

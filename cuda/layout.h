@@ -11,8 +11,9 @@ namespace resnode::cuda {
 struct TensorLayout {
   bool isNhwc = false;
   ElementType type = ElementType::float32;  // plain: float32
-  Nhwc nhwc;                                // of nhwc tensors
+  Nhwc nhwc;                                // of nhwc tensors: as it lies in memory
   Shape shape;                              // as the program has it
+  bool isFolded = false;                    // nhwc: images in blocks of 2×2 (folding.h)
 
   int64_t elements() const { return isNhwc ? nhwc.elements() : elementCount(shape); }
   size_t bytes() const { return static_cast<size_t>(elements()) * bytesOf(type); }
@@ -20,11 +21,13 @@ struct TensorLayout {
 
 // A 4-D tensor in nhwc.
 TensorLayout nhwcLayout(const Shape& shape, ElementType type);
+TensorLayout foldedLayout(const Shape& shape, ElementType type);
 TensorLayout plainLayout(const Shape& shape);
 
 // Convolutions and poolings work on nhwc; what follows its input (elementwise steps, sums, concatenations) keeps it so,
 // and makes a 4-D input of the program nhwc where its result comes to a convolution; the rest is plain. A gradient works
-// in the form of what the operation made, and its diffs of what that read are in the same (isNhwcPlace).
+// in the form of what the operation made, and its diffs of what that read are in the same (isNhwcPlace). For inference in 16
+// bits, images that foldable convolutions alone read are folded.
 std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type);
 
 // Whether input number `i` of an operation is worked on in nhwc where its output is: all 4-D ones but a Scale's operand.

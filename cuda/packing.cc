@@ -18,6 +18,25 @@ void packFilters(const Packing& packing, const Shape& shape, const float* values
   }
 }
 
+int64_t blocksOf(int64_t kernel, int64_t before) { return (kernel + before + 1) / 2; }
+
+template <class T>
+void packFoldedFilters(const Packing& packing, const Shape& shape, const float* values, T* target) {
+  const int64_t blockRows = blocksOf(shape[2], packing.top), blockColumns = blocksOf(shape[3], packing.left);
+  for (int64_t row = 0; row < shape[0]; ++row) {
+    for (int64_t c = 0; c < shape[1]; ++c) {
+      for (int64_t r = 0; r < shape[2]; ++r) {
+        for (int64_t s = 0; s < shape[3]; ++s) {
+          const int64_t y = r + packing.top, x = s + packing.left;
+          const int64_t block = (row * blockRows + y / 2) * blockColumns + x / 2;
+          target[block * packing.channels + (y % 2 * 2 + x % 2) * kImageChannels + c] =
+              fromFloat<T>(values[((row * shape[1] + c) * shape[2] + r) * shape[3] + s]);
+        }
+      }
+    }
+  }
+}
+
 template <class T>
 void packInnerProduct(const Packing& packing, const Shape& shape, const float* values, T* target) {
   const int64_t outputs = packing.rows, k = elementCount(shape) / outputs;
@@ -41,6 +60,7 @@ size_t packedBytes(const Packing& packing, const Shape& shape) {
     case Packing::Form::plain: return elementCount(shape) * bytes;
     case Packing::Form::padded: return packing.rows * bytes;
     case Packing::Form::filters: return packing.rows * packing.channels * (elementCount(shape) / (shape[0] * shape[1])) * bytes;
+    case Packing::Form::foldedFilters: return packing.rows * packing.channels * blocksOf(shape[2], packing.top) * blocksOf(shape[3], packing.left) * bytes;
     case Packing::Form::innerProduct: return packing.rows * packing.pixels * packing.channels * bytes;
   }
   return 0;
@@ -57,6 +77,8 @@ void pack(const Packing& packing, const Shape& shape, const float* values, void*
       });
     case Packing::Form::filters:
       return dispatch(packing.type, [&](auto zero) { packFilters(packing, shape, values, static_cast<decltype(zero)*>(target)); });
+    case Packing::Form::foldedFilters:
+      return dispatch(packing.type, [&](auto zero) { packFoldedFilters(packing, shape, values, static_cast<decltype(zero)*>(target)); });
     case Packing::Form::innerProduct:
       return dispatch(packing.type, [&](auto zero) { packInnerProduct(packing, shape, values, static_cast<decltype(zero)*>(target)); });
   }

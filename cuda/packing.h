@@ -15,17 +15,21 @@ struct Packing {
     plain,         // float32 as it is
     padded,        // a vector, zeros up to `rows`
     filters,       // [K, C, R, S] → [rows, R, S, channels], zeros where there is no K or C
+    foldedFilters, // [K, C, R, S] → [rows, blocks of R, blocks of S, 2, 2, 4]: filters of 2×2 blocks (folding.h)
     innerProduct,  // [N, C·pixels] (or transposed) → [N, pixels, channels]: the order of an nhwc input
   };
   Form form = Form::plain;
   ElementType type = ElementType::float32;
   int64_t rows = 0, channels = 0, pixels = 1;
   bool transposed = false;
+  int64_t top = 0, left = 0;  // of foldedFilters: zeros before the first row and column
 
   bool operator<(const Packing& other) const { return key() < other.key(); }
 
  private:
-  std::tuple<Form, ElementType, int64_t, int64_t, int64_t, bool> key() const { return {form, type, rows, channels, pixels, transposed}; }
+  std::tuple<Form, ElementType, int64_t, int64_t, int64_t, bool, int64_t, int64_t> key() const {
+    return {form, type, rows, channels, pixels, transposed, top, left};
+  }
 };
 
 size_t packedBytes(const Packing& packing, const Shape& shape);

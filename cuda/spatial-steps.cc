@@ -2,6 +2,7 @@
 
 #include "axis-copies.h"
 #include "core/error.h"
+#include "folding.h"
 
 #include "kernels/affine.h"
 #include "kernels/batch-statistics.h"
@@ -64,12 +65,14 @@ ConvolutionProblem problemOf(const Convolution& convolution, const Operation& op
 }
 
 Step stepOf(const Convolution& convolution, const Operation& operation, const StepContext& context) {
-  const ConvolutionProblem problem = problemOf(convolution, operation, context);
+  const ConvolutionProblem whole = problemOf(convolution, operation, context);
+  const bool isFolded = context.input(operation, 0).isFolded;
+  const ConvolutionProblem problem = isFolded ? foldedProblem(whole) : whole;
   const std::shared_ptr<ConvolutionImplementation> chosen = context.choose(problem);
 
   Step step;
   step.nhwcInputs.assign(operation.inputs.size(), true);
-  step.parameters.push_back({convolution.weights, filterPacking(problem)});
+  step.parameters.push_back({convolution.weights, isFolded ? foldedPacking(whole) : filterPacking(problem)});
   const bool narrowBias = convolution.bias && context.type != ElementType::float32;
   if (convolution.bias) step.parameters.push_back({*convolution.bias, {Packing::Form::padded, ElementType::float32, problem.output.paddedChannels}});
   if (narrowBias) step.parameters.push_back({*convolution.bias, {Packing::Form::padded, context.type, problem.output.paddedChannels}});

@@ -28,7 +28,11 @@ struct Nhwc {
 
 // Up to 4 channels become 4 (images: 8-byte pixels in 16 bits), more a multiple of 8 (16-byte vectors in 16 bits, and
 // what tensor cores want).
-inline int64_t padChannels(int64_t channels) { return channels <= 4 ? 4 : (channels + 7) / 8 * 8; }
+inline constexpr int64_t kImageChannels = 4;
+inline int64_t padChannels(int64_t channels) { return channels <= kImageChannels ? kImageChannels : (channels + 7) / 8 * 8; }
+
+// Images of even height and width in blocks of 2×2: [n, h/2, w/2, 2, 2, 4], a block's values being channels of one pixel.
+inline Nhwc foldedImages(const Nhwc& images) { return {images.n, images.h / 2, images.w / 2, 4 * kImageChannels, 4 * kImageChannels}; }
 
 #ifdef __CUDACC__
 #define RESNODE_HOST_DEVICE __host__ __device__ __forceinline__

@@ -47,6 +47,13 @@ std::vector<int64_t> strides(const Nhwc& tensor) {
   return {tensor.h * tensor.w * tensor.paddedChannels, 1, tensor.w * tensor.paddedChannels, tensor.paddedChannels};
 }
 
+// Behind the input: as before it, unless the output is smaller than that makes it (folding.h).
+int64_t postPadding(int64_t input, int64_t output, int64_t kernel, int64_t stride, int64_t prePadding, int64_t dilation) {
+  const int64_t span = (kernel - 1) * dilation + 1;
+  const bool isSymmetric = (input + 2 * prePadding - span) / stride + 1 == output;
+  return isSymmetric ? prePadding : (output - 1) * stride + span - input - prePadding;
+}
+
 }  // namespace
 
 bool formsAgree(const ConvolutionProblem& problem) {
@@ -124,12 +131,14 @@ const CudnnDescriptor& CudnnConvolutionGraph::tensor(const char* what, int64_t i
 const CudnnDescriptor& CudnnConvolutionGraph::convolution(const ConvolutionProblem& problem, const CudnnDescriptor& x, const CudnnDescriptor& w,
                                                           const CudnnDescriptor& y) {
   const std::vector<int64_t> pads{problem.padH, problem.padW};
+  const std::vector<int64_t> postPads{postPadding(problem.input.h, problem.output.h, problem.r, problem.strideH, problem.padH, problem.dilationH),
+                                      postPadding(problem.input.w, problem.output.w, problem.s, problem.strideW, problem.padW, problem.dilationW)};
   CudnnDescriptor& settings = add(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, "the convolution's settings");
   settings.set(CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, int64_t{2});
   settings.set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_DATA_FLOAT);
   settings.set(CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_CROSS_CORRELATION);
   settings.set(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, pads);
-  settings.set(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, pads);
+  settings.set(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, postPads);
   settings.set(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, std::vector<int64_t>{problem.strideH, problem.strideW});
   settings.set(CUDNN_ATTR_CONVOLUTION_DILATIONS, std::vector<int64_t>{problem.dilationH, problem.dilationW});
   settings.finalize();

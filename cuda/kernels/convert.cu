@@ -7,7 +7,7 @@ namespace {
 
 constexpr int kTile = 32;       // pixels and channels of a transposed tile
 constexpr int kTileRows = 8;    // a block of 32 × 8 threads moves it in four steps
-constexpr int kFewChannels = 4;  // images: a thread a pixel, without a tile
+constexpr int kFewChannels = kImageChannels;  // a thread a pixel, without a tile
 
 template <class Source>
 RESNODE_HOST_DEVICE float numberOf(Source value) { return static_cast<float>(value); }
@@ -22,6 +22,22 @@ __global__ void fewChannelsToNhwcKernel(const Source* source, T* target, int64_t
 #pragma unroll
   for (int c = 0; c < kFewChannels; ++c) {
     pack.values[c] = fromFloat<T>(c < channels ? numberOf(source[(image * channels + c) * plane + within]) : 0.0f);
+  }
+  store<T, kFewChannels>(target + pixel * kFewChannels, pack);
+}
+
+// [N, C, h, w] → [N, h/2, w/2, 2, 2, 4]. Neighbouring threads write neighbouring pixels of blocks.
+template <class Source, class T>
+__global__ void fewChannelsToFoldedKernel(const Source* source, T* target, int64_t pixels, int64_t height, int64_t width, int channels) {
+  const int64_t pixel = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (pixel >= pixels) return;
+  const int64_t block = pixel / 4, place = pixel % 4;
+  const int64_t line = quotient(block, width / 2), image = quotient(line, height / 2);
+  const int64_t y = 2 * (line - image * (height / 2)) + place / 2, x = 2 * (block - line * (width / 2)) + place % 2;
+  Pack<T, kFewChannels> pack;
+#pragma unroll
+  for (int c = 0; c < kFewChannels; ++c) {
+    pack.values[c] = fromFloat<T>(c < channels ? numberOf(source[((image * channels + c) * height + y) * width + x]) : 0.0f);
   }
   store<T, kFewChannels>(target + pixel * kFewChannels, pack);
 }
@@ -144,6 +160,20 @@ void launchNchwToNhwc(SourceType sourceType, const void* source, ElementType typ
     using T = decltype(element);
     if (sourceType == SourceType::uint8) launchToNhwc<uint8_t, T>(source, target, shape, stream);
     else launchToNhwc<float, T>(source, target, shape, stream);
+  });
+}
+
+void launchNchwToFolded(SourceType sourceType, const void* source, ElementType type, void* target, const Nhwc& images, cudaStream_t stream) {
+  if (images.elements() == 0) return;
+  const auto launchFrom = [&](auto from, auto element) {
+    using T = decltype(element);
+    using Source = decltype(from);
+    launch(fewChannelsToFoldedKernel<Source, T>, gridFor(images.pixels()), stream, static_cast<const Source*>(source), static_cast<T*>(target),
+           images.pixels(), images.h, images.w, static_cast<int>(images.c));
+  };
+  dispatch(type, [&](auto element) {
+    if (sourceType == SourceType::uint8) launchFrom(uint8_t{}, element);
+    else launchFrom(float{}, element);
   });
 }
 

@@ -10,6 +10,9 @@ enum class SourceType { float32, uint8 };
 // Row-major [N, C, H, W] → nhwc; uint8 values count as 0 to 255.
 void launchNchwToNhwc(SourceType sourceType, const void* source, ElementType type, void* target, const Nhwc& shape, cudaStream_t stream);
 
+// Row-major images [n, c, h, w], c ≤ 4, h and w even → foldedImages(images).
+void launchNchwToFolded(SourceType sourceType, const void* source, ElementType type, void* target, const Nhwc& images, cudaStream_t stream);
+
 // nhwc → row-major float32 [N, C, H, W].
 void launchNhwcToNchw(ElementType type, const void* source, const Nhwc& shape, float* target, cudaStream_t stream);
 

@@ -40,6 +40,7 @@ __global__ void repack(const Batch batch, const int* proceeds) {
 
 Item itemOf(const Repacking& repacking) {
   const auto& [packing, shape, values, target] = repacking;
+  if (packing.form == Packing::Form::foldedFilters) throw Error("device/unsupported", "Folded filters do not learn");
   if (packing.type != ElementType::float32) throw Error("device/unsupported", "Parameters that learn are float32");
   const int64_t count = elementCount(shape);
   Item item{values, target, static_cast<int64_t>(packedBytes(packing, shape) / sizeof(float)), 1, 1, count, 1, 1, 0, 0};
