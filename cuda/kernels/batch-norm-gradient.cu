@@ -1,7 +1,6 @@
 #include "batch-norm-gradient.h"
 
 #include "channel-sums.h"
-#include "each-element.h"
 
 namespace resnode::cuda {
 namespace {
@@ -12,30 +11,46 @@ struct PerChannel {
 };
 
 struct Normalised {
-  const float* x;
-  const float *mean, *inverse;
-  RESNODE_HOST_DEVICE float at(int64_t i, int64_t channel) const { return x ? (x[i] - mean[channel]) * inverse[channel] : 0.0f; }
+  const float *mean, *inverse;  // null: x is not read
+  struct Channel {
+    float mean, inverse;
+    RESNODE_HOST_DEVICE float of(float x) const { return (x - mean) * inverse; }
+  };
+  RESNODE_HOST_DEVICE Channel channel(int64_t c) const { return mean ? Channel{mean[c], inverse[c]} : Channel{}; }
 };
 
+// Of dy, y and x.
 struct Terms {
+  static constexpr int kMaps = 3;
+  using Channel = Normalised::Channel;
   BehindRelu behind;
   Normalised normalised;
-  __device__ SumPair operator()(int64_t i, int64_t channel) const {
-    const float dy = behind.at(i);
-    return {dy, dy * normalised.at(i, channel)};
+  RESNODE_HOST_DEVICE Channel channel(int64_t c) const { return normalised.channel(c); }
+  __device__ SumPair operator()(const float (&values)[kMaps], const Channel& own) const {
+    const float dy = behind.of(values[0], values[1]);
+    return {dy, dy * own.of(values[2])};
   }
 };
 
+// The same.
 struct Step {
+  static constexpr int kMaps = 3;
+  struct Channel {
+    Normalised::Channel normalised;
+    float sum, product, gamma, inverse;
+  };
   BehindRelu behind;
   Normalised normalised;
   const float *sum, *product;  // null: over global statistics
-  const float* gamma;
+  const float *gamma, *inverse;
   float inverseCount;
-  RESNODE_HOST_DEVICE float operator()(int64_t i, int64_t channel) const {
-    float diff = behind.at(i);
-    if (sum) diff -= (sum[channel] + normalised.at(i, channel) * product[channel]) * inverseCount;
-    return diff * (gamma ? gamma[channel] : 1.0f) * normalised.inverse[channel];
+  RESNODE_HOST_DEVICE Channel channel(int64_t c) const {
+    return {normalised.channel(c), sum ? sum[c] : 0.0f, sum ? product[c] : 0.0f, gamma ? gamma[c] : 1.0f, inverse[c]};
+  }
+  RESNODE_HOST_DEVICE float operator()(const float (&values)[kMaps], const Channel& own) const {
+    float diff = behind.of(values[0], values[1]);
+    if (sum) diff -= (own.sum + own.normalised.of(values[2]) * own.product) * inverseCount;
+    return diff * own.gamma * own.inverse;
   }
 };
 
@@ -60,12 +75,14 @@ void launchBatchNormGradient(const BatchNormGradient& gradient, const ChannelSha
   launch(perChannel, gridFor(channels), stream, gradient.mean, gradient.variance, gradient.factor, gradient.eps, channels, each.mean, each.inverse);
   const bool batch = !gradient.factor;
   const bool reads = gradient.dScale || (gradient.dx && batch);
-  const Normalised normalised{reads ? gradient.x : nullptr, each.mean, each.inverse};
-  if (reads || gradient.dBias) launchChannelSums(Terms{gradient.behind, normalised}, shape, each.sum, each.product, scratch + 4 * channels, stream);
+  const Normalised normalised{reads ? each.mean : nullptr, each.inverse};
+  const BehindRelu& behind = gradient.behind;
+  const Maps<3> maps{{behind.dy, behind.y, reads ? gradient.x : nullptr}};
+  if (reads || gradient.dBias) launchChannelSums(Terms{behind, normalised}, maps, shape, each.sum, each.product, scratch + 4 * channels, stream);
   if (!gradient.dx) return;
   const float inverseCount = 1.0f / static_cast<float>(shape.outer * shape.channels.inner);
-  const Step step{gradient.behind, normalised, batch ? each.sum : nullptr, each.product, gradient.gamma, inverseCount};
-  launchEachElement(step, gradient.dx, shape.elements(), shape.channels, stream);
+  const Step step{behind, normalised, batch ? each.sum : nullptr, each.product, gradient.gamma, each.inverse, inverseCount};
+  launchCombine(step, {{behind.dy, behind.y, batch ? maps.at[2] : nullptr}}, gradient.dx, shape, stream);
 }
 
 }  // namespace resnode::cuda
