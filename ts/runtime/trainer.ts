@@ -67,6 +67,8 @@ export class Trainer {
   readonly batchNorms: readonly BatchNormMode[];
   /** What became of each layer's weights. */
   readonly report: readonly LayerReport[];
+  /** Updates that were left out because their diffs were not finite; looked at in 16 bits alone. */
+  skippedUpdates = 0;
   readonly #parts: TrainerParts;
   /** Of the iteration. */
   #pass = 0;
@@ -113,6 +115,8 @@ export class Trainer {
     this.#pass = first ? 0 : this.#pass + 1;
     const at = [iteration, this.#pass] as const;
     const results = await this.#run(inputs, at, [...this.#seeds({}), schedule], options.signal);
+    const { skipped } = this.#parts.compiled;
+    if (skipped !== null) this.skippedUpdates += results[skipped]![0]!;
     return this.#outputs(results);
   }
 
@@ -134,10 +138,13 @@ export class Trainer {
       throw new ArgumentError('gradients', 'a trainer that was opened with update: null', 'an update');
     const { topDiffs = {}, iteration = 0, signal } = options;
     const results = await this.#run(inputs, [iteration, 0], this.#seeds(topDiffs), signal);
-    const { blobs, parameters } = this.#parts.compiled.diffs;
+    const { diffs, lossScale } = this.#parts.compiled;
+    const { blobs, parameters } = diffs;
+    const unscaled = (diff: Float32Array) =>
+      lossScale === 1 ? diff : diff.map((value) => value / lossScale);
     const tensor = ({ output, shape }: DiffPlace): Tensor => ({
       shape,
-      data: output === null ? new Float32Array(elementCount(shape)) : results[output]!,
+      data: output === null ? new Float32Array(elementCount(shape)) : unscaled(results[output]!),
     });
     return {
       outputs: this.#outputs(results),
@@ -219,7 +226,7 @@ export class Trainer {
 
   // The diff that each seed gives.
   #seeds(topDiffs: Readonly<Record<string, Float32Array>>): Float32Array[] {
-    const { seeds } = this.#parts.compiled;
+    const { seeds, lossScale } = this.#parts.compiled;
     const free = seeds.filter(({ weight }) => weight === 0).map(({ blob }) => blob);
     for (const name of Object.keys(topDiffs))
       if (!free.includes(name))
@@ -233,7 +240,7 @@ export class Trainer {
       const given = weight === 0 ? topDiffs[blob] : undefined;
       if (given !== undefined && !(given instanceof Float32Array && given.length === count))
         throw new ArgumentError(`the diff of "${blob}"`, `a Float32Array of ${count} values`, given);
-      return given ?? new Float32Array(count).fill(weight);
+      return (given ?? new Float32Array(count).fill(weight)).map((value) => value * lossScale);
     });
   }
 
