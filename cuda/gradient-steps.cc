@@ -133,6 +133,7 @@ Step gradientOf(const BatchNorm& batchNorm, const GradientContext& gradient) {
   const ChannelShape shape = channelShape(gradient.y(0));
   step.parameters = {{batchNorm.mean, {}}, {batchNorm.variance, {}}, {batchNorm.factor, {}}};
   if (batchNorm.scale) step.parameters.push_back({*batchNorm.scale, {}});
+  if (batchNorm.bias) step.parameters.push_back({*batchNorm.bias, {}});
   step.workspaceBytes = bytesOfFloats(batchNormGradientScratch(shape));
   step.launch = [=, at = gradient.at](const Bindings& b, cudaStream_t stream) {
     BatchNormGradient of;
@@ -142,6 +143,7 @@ Step gradientOf(const BatchNorm& batchNorm, const GradientContext& gradient) {
     of.variance = batchNorm.globalStatistics ? b.parameter<float>(1) : b.floats(at.inputs + 2);
     of.factor = batchNorm.globalStatistics ? b.parameter<float>(2) : nullptr;
     of.gamma = batchNorm.scale ? b.parameter<float>(3) : nullptr;
+    of.beta = batchNorm.bias ? b.parameter<float>(batchNorm.scale ? 4 : 3) : nullptr;
     of.eps = batchNorm.eps;
     of.dx = at.dx(b, 0);
     of.dScale = at.dw(b, 0);

@@ -1,5 +1,7 @@
 #include "batch-norm-gradient.h"
 
+#include <type_traits>
+
 #include "channel-sums.h"
 
 namespace resnode::cuda {
@@ -10,47 +12,80 @@ struct PerChannel {
   float *mean, *inverse, *sum, *product;
 };
 
+// x̂, of what perChannel() made.
 struct Normalised {
-  const float *mean, *inverse;  // null: x is not read
+  const float *mean, *inverse;
   struct Channel {
     float mean, inverse;
     RESNODE_HOST_DEVICE float of(float x) const { return (x - mean) * inverse; }
   };
-  RESNODE_HOST_DEVICE Channel channel(int64_t c) const { return mean ? Channel{mean[c], inverse[c]} : Channel{}; }
+  RESNODE_HOST_DEVICE Channel channel(int64_t c) const { return {mean[c], inverse[c]}; }
+};
+
+// dy behind the ReLU, as y shows it.
+struct SeenFromY {
+  using Channel = AnyChannel;
+  BehindRelu behind;
+  RESNODE_HOST_DEVICE Channel channel(int64_t) const { return {}; }
+  RESNODE_HOST_DEVICE float of(const float (&values)[3], const Channel&) const { return behind.of(values[0], values[1]); }
+};
+
+// The same as x shows it, which is read anyway: in 16 bits, where y has been rounded, nothing is lost by it, and a map less
+// is read twice.
+struct SeenFromX {
+  struct Channel {
+    float scale, bias;
+  };
+  float negativeSlope;
+  Normalised normalised;
+  const float *gamma, *beta;
+  RESNODE_HOST_DEVICE Channel channel(int64_t c) const {
+    const float scale = (gamma ? gamma[c] : 1.0f) * normalised.inverse[c];
+    return {scale, (beta ? beta[c] : 0.0f) - normalised.mean[c] * scale};
+  }
+  RESNODE_HOST_DEVICE float of(const float (&values)[3], const Channel& own) const {
+    return values[2] * own.scale + own.bias > 0 ? values[0] : values[0] * negativeSlope;
+  }
 };
 
 // Of dy, y and x.
+template <class Relu>
 struct Terms {
   static constexpr int kMaps = 3;
-  using Channel = Normalised::Channel;
-  BehindRelu behind;
+  struct Channel {
+    typename Relu::Channel relu;
+    Normalised::Channel normalised;
+  };
+  Relu relu;
   Normalised normalised;
-  RESNODE_HOST_DEVICE Channel channel(int64_t c) const { return normalised.channel(c); }
+  RESNODE_HOST_DEVICE Channel channel(int64_t c) const { return {relu.channel(c), normalised.channel(c)}; }
   __device__ SumPair operator()(const float (&values)[kMaps], const Channel& own) const {
-    const float dy = behind.of(values[0], values[1]);
-    return {dy, dy * own.of(values[2])};
+    const float dy = relu.of(values, own.relu);
+    return {dy, dy * own.normalised.of(values[2])};
   }
 };
 
 // The same.
+template <class Relu>
 struct Step {
   static constexpr int kMaps = 3;
   struct Channel {
+    typename Relu::Channel relu;
     Normalised::Channel normalised;
-    float sum, product, gamma, inverse;
+    float sum, product, gamma;
   };
-  BehindRelu behind;
+  Relu relu;
   Normalised normalised;
   const float *sum, *product;  // null: over global statistics
-  const float *gamma, *inverse;
+  const float* gamma;
   float inverseCount;
   RESNODE_HOST_DEVICE Channel channel(int64_t c) const {
-    return {normalised.channel(c), sum ? sum[c] : 0.0f, sum ? product[c] : 0.0f, gamma ? gamma[c] : 1.0f, inverse[c]};
+    return {relu.channel(c), normalised.channel(c), sum ? sum[c] : 0.0f, sum ? product[c] : 0.0f, gamma ? gamma[c] : 1.0f};
   }
   RESNODE_HOST_DEVICE float operator()(const float (&values)[kMaps], const Channel& own) const {
-    float diff = behind.of(values[0], values[1]);
+    float diff = relu.of(values, own.relu);
     if (sum) diff -= (own.sum + own.normalised.of(values[2]) * own.product) * inverseCount;
-    return diff * own.gamma * own.inverse;
+    return diff * own.gamma * own.normalised.inverse;
   }
 };
 
@@ -75,14 +110,20 @@ void launchBatchNormGradient(const BatchNormGradient& gradient, const ChannelSha
   launch(perChannel, gridFor(channels), stream, gradient.mean, gradient.variance, gradient.factor, gradient.eps, channels, each.mean, each.inverse);
   const bool batch = !gradient.factor;
   const bool reads = gradient.dScale || (gradient.dx && batch);
-  const Normalised normalised{reads ? each.mean : nullptr, each.inverse};
-  const BehindRelu& behind = gradient.behind;
-  const Maps<3> maps{{behind.dy, behind.y, reads ? gradient.x : nullptr}};
-  if (reads || gradient.dBias) launchChannelSums(Terms{behind, normalised}, maps, shape, each.sum, each.product, scratch + 4 * channels, stream);
-  if (!gradient.dx) return;
+  const Normalised normalised{each.mean, each.inverse};
   const float inverseCount = 1.0f / static_cast<float>(shape.outer * shape.channels.inner);
-  const Step step{behind, normalised, batch ? each.sum : nullptr, each.product, gradient.gamma, each.inverse, inverseCount};
-  launchCombine(step, {{behind.dy, behind.y, batch ? maps.at[2] : nullptr}}, gradient.dx, shape, stream);
+  const auto run = [&](const auto& relu, const void* y, const void* x) {
+    using Relu = std::decay_t<decltype(relu)>;
+    const Maps<3> maps{{gradient.behind.dy, y, x}};
+    if (reads || gradient.dBias) launchChannelSums(Terms<Relu>{relu, normalised}, maps, shape, each.sum, each.product, scratch + 4 * channels, stream);
+    if (gradient.dx) launchCombine(Step<Relu>{relu, normalised, batch ? each.sum : nullptr, each.product, gradient.gamma, inverseCount}, maps, gradient.dx, shape, stream);
+  };
+  const void* x = reads ? gradient.x : nullptr;
+  if (gradient.behind.y && batch && x && shape.type != ElementType::float32) {
+    run(SeenFromX{gradient.behind.negativeSlope, normalised, gradient.gamma, gradient.beta}, nullptr, x);
+  } else {
+    run(SeenFromY{gradient.behind}, gradient.behind.y, x);
+  }
 }
 
 }  // namespace resnode::cuda

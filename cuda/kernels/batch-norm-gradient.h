@@ -13,7 +13,7 @@ struct BatchNormGradient {
   const void* x = nullptr;                               // not read for dx alone over global statistics
   const float *mean = nullptr, *variance = nullptr;      // [channels]: the batch's, or the sums that `factor` counts
   const float* factor = nullptr;                         // of global statistics; null: the batch's
-  const float* gamma = nullptr;                          // [channels], null: 1
+  const float *gamma = nullptr, *beta = nullptr;         // [channels], null: 1, 0
   float eps = 0;
   void* dx = nullptr;
   float *dScale = nullptr, *dBias = nullptr;             // [channels]

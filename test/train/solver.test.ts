@@ -297,6 +297,7 @@ test('nan and infinity end the run at once, the plateau after five; the last sna
 
 test('an update that is left out is warned of; twenty in a row end the run and name the loss scale', async () => {
   const world = fakes();
+  const folder = newFolder();
   const options = { precision: 'float16', lossScale: 4096 } as const;
   world.skipped = (passes) => (passes >= 2 ? 1 : 0);
   const events = await collect(fakeSolver(world, folder, 'max_iter: 4', options));

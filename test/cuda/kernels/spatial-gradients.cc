@@ -134,7 +134,7 @@ RESNODE_TEST(spatial_gradients, "BatchNorm with Scale and ReLU, over batch and g
       const auto placedX = form.place(x), placedY = form.place(expected.y[0]);
       auto diff = form.place(dy);
       const auto mean = at(options & 1 ? parameters[0] : expected.y[1]), variance = at(options & 1 ? parameters[1] : expected.y[2]);
-      const auto factor = at(parameters[2]), gamma = at(parameters[3]);
+      const auto factor = at(parameters[2]), gamma = at(parameters[3]), beta = at(parameters[4]);
       auto dScale = test::nanMemory<float>(size), dBias = test::nanMemory<float>(size);
       BatchNormGradient of;
       of.behind = {diff.data(), options & 4 ? placedY.data() : nullptr, 0.25f};
@@ -142,7 +142,7 @@ RESNODE_TEST(spatial_gradients, "BatchNorm with Scale and ReLU, over batch and g
       of.mean = mean.data();
       of.variance = variance.data();
       if (options & 1) of.factor = factor.data();
-      if (options & 2) of.gamma = gamma.data();
+      if (options & 2) of.gamma = gamma.data(), of.beta = beta.data();
       of.eps = batchNorm.eps;
       of.dx = diff.data();
       of.dScale = dScale.data();
