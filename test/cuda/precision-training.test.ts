@@ -156,7 +156,11 @@ else {
 test('precisions and loss scales that there are not are refused', async () => {
   using cpu = await openDevice('cpu');
   await refuses(() => open(cpu, { precision: 'float16' }), DeviceError, /float16/);
-  await refuses(() => open(cpu, { precision: 'int8' as 'float16' }), ArgumentError, /"bfloat16" for precision/);
+  await refuses(
+    () => open(cpu, { precision: 'int8' as 'float16' }),
+    ArgumentError,
+    /"bfloat16" for precision/,
+  );
   await refuses(() => open(cpu, { lossScale: 0 }), ArgumentError, /lossScale/);
 });
 

@@ -11,7 +11,7 @@ import type { Program, ProgramParameterId, TensorId } from '../program/program.t
 import { keepsBlockEnds } from '../program/recompute.ts';
 import { shareBetweenProcesses } from '../program/share-between-processes.ts';
 import type { Lowered } from './compile.ts';
-import { isNarrow, lossScaleOf, type TrainPrecision } from './train-options.ts';
+import { isNarrow, lossScaleOf, type TrainPrecision } from './training-precision.ts';
 
 export interface LowerTrainingOptions extends GraphOptions {
   readonly outputs?: readonly string[];

@@ -2,14 +2,13 @@
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { ArgumentError } from '../errors.ts';
-import type { Precision } from '../native/binding.ts';
 import type { UpdateRule } from '../program/append-update.ts';
 import type { ParameterData } from '../program/program.ts';
 import type { LoweredTraining } from './lower-training.ts';
 import { elementCount, type Shapes } from './tensor.ts';
+import type { TrainPrecision } from './training-precision.ts';
 
-/** What a net can be trained in. */
-export type TrainPrecision = Exclude<Precision, 'int8'>;
+export type { TrainPrecision } from './training-precision.ts';
 
 export interface TrainOptions {
   /** Path of a prototxt, or a NetParameter; not filtered yet. */
@@ -61,17 +60,6 @@ export interface TrainOptions {
 const TYPES = ['SGD', 'Nesterov', 'AdaGrad', 'RMSProp', 'AdaDelta', 'Adam'];
 
 const PRECISIONS: readonly TrainPrecision[] = ['float32', 'tf32', 'float16', 'bfloat16'];
-
-/** Whether feature maps have less range or fewer digits than float32 stores. */
-export const isNarrow = (precision: TrainPrecision | undefined): boolean =>
-  precision === 'float16' || precision === 'bfloat16';
-
-/** The loss scale, by default. */
-export const lossScaleOf = ({
-  precision,
-  lossScale,
-}: Pick<TrainOptions, 'precision' | 'lossScale'>): number =>
-  lossScale ?? (precision === 'float16' ? 1024 : 1);
 
 /** @throws ArgumentError */
 export function checkTrainOptions(options: Omit<TrainOptions, 'model'>): void {

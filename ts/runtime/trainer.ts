@@ -18,7 +18,7 @@ import type { TrainOptions } from './train-options.ts';
 export type { UpdateRule } from '../program/append-update.ts';
 export type { BatchNormMode } from './batch-norm-modes.ts';
 export type { Learnable } from './lower-training.ts';
-export type { TrainOptions } from './train-options.ts';
+export type { TrainOptions, TrainPrecision } from './train-options.ts';
 
 /** What one pass needs to know of the solver. */
 export interface Schedule {

@@ -4,7 +4,7 @@ import { toFloat32 } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { Batch } from '../data/source.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
-import type { TrainPrecision } from '../runtime/train-options.ts';
+import type { TrainPrecision } from '../runtime/training-precision.ts';
 import type { DivergedEvent, OutputValue } from './events.ts';
 import type { ReadNet } from './solver-nets.ts';
 import type { TrainingDevice } from './training-device.ts';
