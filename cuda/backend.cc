@@ -1,4 +1,5 @@
 // The CUDA backend: plans, parameters and executables on one GPU.
+#include <algorithm>
 #include <cstdio>
 
 #include "convolution/chooser.h"
@@ -45,6 +46,10 @@ class CudaBackend final : public Backend {
   std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program, const PlanOptions& options) override {
     device_->use();
     TuneBudget budget;
+    // A convolution that learns is three problems.
+    const bool trains = std::any_of(program->operations.begin(), program->operations.end(),
+                                    [](const Operation& operation) { return std::holds_alternative<Gradient>(operation.attributes); });
+    if (trains) budget.netSeconds *= 3;
     const bool deterministic = options.deterministic || options_.deterministic;
     auto plan = std::make_shared<CudaPlan>(std::move(program), options.precision, [&](const ConvolutionProblem& problem) {
       return chooser_.choose(problem, deterministic, options.tune, budget);

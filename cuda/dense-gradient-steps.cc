@@ -8,6 +8,13 @@
 #include "kernels/lrn-gradient.h"
 
 namespace resnode::cuda {
+namespace {
+
+// What is plain is float32.
+const float* floats(const void* values) { return static_cast<const float*>(values); }
+float* floats(void* values) { return static_cast<float*>(values); }
+
+}  // namespace
 
 // On plain matrices, with the weights as they are updated: small beside the convolutions that come before.
 Step gradientOf(const InnerProduct& innerProduct, const GradientContext& gradient) {
@@ -25,15 +32,15 @@ Step gradientOf(const InnerProduct& innerProduct, const GradientContext& gradien
   if (gradient.wantsDw(1)) scratch = std::max(scratch, channelSumsScratch(columns));
   step.workspaceBytes = behindBytes + scratch * sizeof(float);
   step.launch = [=, relu = innerProduct.relu, at = gradient.at](const Bindings& b, cudaStream_t stream) {
-    const float* dy = at.dy(b, 0);
+    const float* dy = floats(at.dy(b, 0));
     if (hasRelu) {
       float* behind = reinterpret_cast<float*>(b.workspace);
-      launchBehindRelu({dy, at.y(b, 0), relu->negativeSlope}, behind, shape.rows * shape.outputs, {}, stream);
+      launchBehindRelu({dy, at.y(b, 0), relu->negativeSlope}, behind, {shape.rows * shape.outputs, {}}, stream);
       dy = behind;
     }
     float* scratch = reinterpret_cast<float*>(b.workspace + behindBytes);
-    if (at.dx(b, 0)) launchInnerProductDataGradient(shape, dy, b.parameter<float>(0), at.dx(b, 0), scratch, stream);
-    if (at.dw(b, 0)) launchInnerProductWeightGradient(shape, at.x(b, 0), dy, at.dw(b, 0), scratch, stream);
+    if (at.dx(b, 0)) launchInnerProductDataGradient(shape, dy, b.parameter<float>(0), floats(at.dx(b, 0)), scratch, stream);
+    if (at.dw(b, 0)) launchInnerProductWeightGradient(shape, floats(at.x(b, 0)), dy, at.dw(b, 0), scratch, stream);
     if (at.dw(b, 1)) {
       AffineGradient sums;
       sums.behind.dy = dy;
@@ -47,7 +54,7 @@ Step gradientOf(const InnerProduct& innerProduct, const GradientContext& gradien
 Step gradientOf(const Softmax& softmax, const GradientContext& gradient) {
   Step step = gradient.plain("softmax");
   step.launch = [softmax, at = gradient.at](const Bindings& b, cudaStream_t stream) {
-    if (at.dx(b, 0)) launchSoftmaxGradient(softmax, at.y(b, 0), at.dy(b, 0), at.dx(b, 0), stream);
+    if (at.dx(b, 0)) launchSoftmaxGradient(softmax, floats(at.y(b, 0)), floats(at.dy(b, 0)), floats(at.dx(b, 0)), stream);
   };
   return step;
 }
@@ -57,7 +64,7 @@ Step gradientOf(const SoftmaxLoss& loss, const GradientContext& gradient) {
   step.workspaceBytes = sizeof(float);
   step.launch = [loss, at = gradient.at](const Bindings& b, cudaStream_t stream) {
     if (!at.dx(b, 0)) return;
-    launchSoftmaxLossGradient(loss, at.x(b, 0), at.x(b, 1), at.dy(b, 0), at.dx(b, 0), reinterpret_cast<float*>(b.workspace), stream);
+    launchSoftmaxLossGradient(loss, floats(at.x(b, 0)), floats(at.x(b, 1)), floats(at.dy(b, 0)), floats(at.dx(b, 0)), reinterpret_cast<float*>(b.workspace), stream);
   };
   return step;
 }
@@ -66,7 +73,7 @@ Step gradientOf(const EuclideanLoss&, const GradientContext& gradient) {
   Step step = gradient.plain("euclidean loss");
   const Shape& shape = gradient.x(0).shape;
   step.launch = [batch = shape.empty() ? 1 : shape[0], count = elementCount(shape), at = gradient.at](const Bindings& b, cudaStream_t stream) {
-    launchEuclideanLossGradient(at.x(b, 0), at.x(b, 1), at.dy(b, 0), at.dx(b, 0), at.dx(b, 1), batch, count, stream);
+    launchEuclideanLossGradient(floats(at.x(b, 0)), floats(at.x(b, 1)), floats(at.dy(b, 0)), floats(at.dx(b, 0)), floats(at.dx(b, 1)), batch, count, stream);
   };
   return step;
 }
@@ -88,7 +95,7 @@ Step gradientOf(const Lrn& lrn, const GradientContext& gradient) {
   step.workspaceBytes = elementCount(shape) * sizeof(float);
   step.launch = [lrn, shape, at = gradient.at](const Bindings& b, cudaStream_t stream) {
     if (!at.dx(b, 0)) return;
-    launchLrnGradient(lrn, at.x(b, 0), at.dy(b, 0), at.dx(b, 0), reinterpret_cast<float*>(b.workspace), shape[0], shape[1], shape[2], shape[3], stream);
+    launchLrnGradient(lrn, floats(at.x(b, 0)), floats(at.dy(b, 0)), floats(at.dx(b, 0)), reinterpret_cast<float*>(b.workspace), shape[0], shape[1], shape[2], shape[3], stream);
   };
   return step;
 }

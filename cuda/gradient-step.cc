@@ -41,13 +41,7 @@ Step GradientContext::plain(const char* implementation) const {
   return step;
 }
 
-void requireTrainable(const Operation& operation, const StepContext& context) {
-  if (context.type == ElementType::float32) return;
-  throw Error("device/unsupported", "CUDA devices train in float32 and tf32; float16 and bfloat16 are for inference", operation.layer);
-}
-
 Step stepOf(const Gradient& gradient, const Operation& operation, const StepContext& context) {
-  requireTrainable(operation, context);
   const Operation& forward = context.program.operations[gradient.of];
   const GradientContext of{operation, forward, context, {forward.inputs.size(), forward.outputs.size()}};
   if (operation.inputs[of.at.inputs + of.at.outputs] < 0 && !std::holds_alternative<Slice>(forward.attributes)) return zeroStep(of);

@@ -16,13 +16,11 @@ namespace {
 
 ChannelShape channelShape(const TensorLayout& layout) {
   const ChannelView view = channelView(layout);
-  return {view.outer, {view.channels, view.paddedChannels, view.inner}};
+  return {view.outer, {view.channels, view.paddedChannels, view.inner}, layout.type};
 }
 
 // Of elementwise steps: the padding of nhwc alone matters.
-Channels paddingOf(const TensorLayout& layout) {
-  return layout.isNhwc ? Channels{layout.nhwc.c, layout.nhwc.paddedChannels, 1} : Channels{};
-}
+ChannelShape paddedShape(const TensorLayout& layout) { return layout.isNhwc ? channelShape(layout) : ChannelShape{layout.elements(), {}}; }
 
 BehindRelu behindOf(const std::optional<FusedRelu>& relu, const GradientPlaces& at, const Bindings& b) {
   return relu ? BehindRelu{at.dy(b, 0), at.y(b, 0), relu->negativeSlope} : BehindRelu{at.dy(b, 0)};
@@ -34,7 +32,7 @@ float* floatsAt(const Bindings& b, size_t bytes = 0) { return reinterpret_cast<f
 Step unaryGradient(const Unary& unary, const GradientContext& gradient) {
   Step step = gradient.likeOutput("elementwise");
   step.launch = [=, at = gradient.at, layout = gradient.y(0)](const Bindings& b, cudaStream_t stream) {
-    launchUnaryGradient(unary, at.x(b, 0), at.y(b, 0), at.dy(b, 0), at.dx(b, 0), layout.elements(), paddingOf(layout), stream);
+    launchUnaryGradient(unary, at.x(b, 0), at.y(b, 0), at.dy(b, 0), at.dx(b, 0), paddedShape(layout), stream);
   };
   return step;
 }
@@ -70,8 +68,8 @@ Step gradientOf(const Convolution& convolution, const GradientContext& gradient)
     ConvolutionArguments arguments;
     arguments.diff = at.dy(b, 0);
     if (relu || wantsResidual) {
-      float* behind = wantsResidual ? at.dx(b, 1) : floatsAt(b);
-      launchBehindRelu(behindOf(relu, at, b), behind, output.elements(), paddingOf(output), stream);
+      void* behind = wantsResidual ? at.dx(b, 1) : b.workspace;
+      launchBehindRelu(behindOf(relu, at, b), behind, paddedShape(output), stream);
       arguments.diff = behind;
     }
     arguments.input = at.x(b, 0);
@@ -88,7 +86,7 @@ Step gradientOf(const Convolution& convolution, const GradientContext& gradient)
     }
     if (at.dw(b, 1)) {
       AffineGradient sums;
-      sums.behind.dy = static_cast<const float*>(arguments.diff);
+      sums.behind.dy = arguments.diff;
       sums.dBias = at.dw(b, 1);
       launchAffineGradient(sums, channels, static_cast<float*>(arguments.workspace), stream);
     }
@@ -102,10 +100,10 @@ Step gradientOf(const Pooling& pooling, const GradientContext& gradient) {
   step.inPlace.clear();
   const PoolingShape shape = shapeOf(pooling, gradient.forward, gradient.context);
   if (isMax) step.workspaceBytes = shape.output.elements() * sizeof(int);
-  step.launch = [=, at = gradient.at](const Bindings& b, cudaStream_t stream) {
+  step.launch = [=, type = gradient.context.type, at = gradient.at](const Bindings& b, cudaStream_t stream) {
     if (!at.dx(b, 0)) return;
-    if (isMax) launchMaxPoolingGradient(shape, at.x(b, 0), at.dy(b, 0), at.dx(b, 0), reinterpret_cast<int*>(b.workspace), stream);
-    else launchAveragePoolingGradient(shape, at.dy(b, 0), at.dx(b, 0), stream);
+    if (isMax) launchMaxPoolingGradient(shape, type, at.x(b, 0), at.dy(b, 0), at.dx(b, 0), reinterpret_cast<int*>(b.workspace), stream);
+    else launchAveragePoolingGradient(shape, type, at.dy(b, 0), at.dx(b, 0), stream);
   };
   return step;
 }
@@ -121,10 +119,10 @@ Step gradientOf(const Scale& scale, const GradientContext& gradient) {
     AffineGradient affine;
     affine.behind = behindOf(relu, at, b);
     affine.x = at.x(b, 0);
-    affine.scale = operand == ScaleOperand::scale ? at.x(b, 1) : hasParameter ? b.parameter<float>(0) : nullptr;
+    affine.scale = operand == ScaleOperand::scale ? b.floats(1) : hasParameter ? b.parameter<float>(0) : nullptr;
     affine.dx = at.dx(b, 0);
-    affine.dScale = operand == ScaleOperand::scale ? at.dx(b, 1) : at.dw(b, 0);
-    affine.dBias = operand == ScaleOperand::bias ? at.dx(b, 1) : at.dw(b, 1);
+    affine.dScale = operand == ScaleOperand::scale ? b.floatsOut(1) : at.dw(b, 0);
+    affine.dBias = operand == ScaleOperand::bias ? b.floatsOut(1) : at.dw(b, 1);
     launchAffineGradient(affine, shape, floatsAt(b), stream);
   };
   return step;
@@ -135,15 +133,17 @@ Step gradientOf(const BatchNorm& batchNorm, const GradientContext& gradient) {
   const ChannelShape shape = channelShape(gradient.y(0));
   step.parameters = {{batchNorm.mean, {}}, {batchNorm.variance, {}}, {batchNorm.factor, {}}};
   if (batchNorm.scale) step.parameters.push_back({*batchNorm.scale, {}});
+  if (batchNorm.bias) step.parameters.push_back({*batchNorm.bias, {}});
   step.workspaceBytes = bytesOfFloats(batchNormGradientScratch(shape));
   step.launch = [=, at = gradient.at](const Bindings& b, cudaStream_t stream) {
     BatchNormGradient of;
     of.behind = behindOf(batchNorm.relu, at, b);
     of.x = at.x(b, 0);
-    of.mean = batchNorm.globalStatistics ? b.parameter<float>(0) : at.y(b, 1);
-    of.variance = batchNorm.globalStatistics ? b.parameter<float>(1) : at.y(b, 2);
+    of.mean = batchNorm.globalStatistics ? b.parameter<float>(0) : b.floats(at.inputs + 1);
+    of.variance = batchNorm.globalStatistics ? b.parameter<float>(1) : b.floats(at.inputs + 2);
     of.factor = batchNorm.globalStatistics ? b.parameter<float>(2) : nullptr;
     of.gamma = batchNorm.scale ? b.parameter<float>(3) : nullptr;
+    of.beta = batchNorm.bias ? b.parameter<float>(batchNorm.scale ? 4 : 3) : nullptr;
     of.eps = batchNorm.eps;
     of.dx = at.dx(b, 0);
     of.dScale = at.dw(b, 0);
@@ -186,7 +186,7 @@ Step gradientOf(const Eltwise& eltwise, const GradientContext& gradient) {
     inputs.coefficients = eltwise.coefficients.data();
     for (size_t i = 0; i < at.inputs; ++i) {
       if (!at.dx(b, i)) continue;
-      launchEltwiseGradient(inputs, static_cast<int>(i), behindOf(eltwise.relu, at, b), isQuotient ? at.y(b, 0) : nullptr, at.dx(b, i), layout.elements(), paddingOf(layout), stream);
+      launchEltwiseGradient(inputs, static_cast<int>(i), behindOf(eltwise.relu, at, b), isQuotient ? at.y(b, 0) : nullptr, at.dx(b, i), paddedShape(layout), stream);
     }
   };
   return step;
@@ -204,7 +204,7 @@ Step gradientOf(const Concat& concat, const GradientContext& gradient) {
       const auto& part = copies.parts[i];
       if (!at.dx(b, i)) continue;
       if (leavesPadding(parts[i], axis)) RESNODE_CUDA(cudaMemsetAsync(at.dx(b, i), 0, parts[i].bytes(), stream));
-      launchCopyRows(reinterpret_cast<const char*>(at.dy(b, 0)) + part.at, copies.wholeStride, at.dx(b, i), part.stride, copies.rows, part.bytes, stream);
+      launchCopyRows(static_cast<const char*>(at.dy(b, 0)) + part.at, copies.wholeStride, at.dx(b, i), part.stride, copies.rows, part.bytes, stream);
     }
   };
   return step;
@@ -225,7 +225,7 @@ Step gradientOf(const Slice& slice, const GradientContext& gradient) {
     for (size_t i = 0; i < copies.parts.size(); ++i) {
       const auto& part = copies.parts[i];
       if (!at.dy(b, i)) continue;
-      launchCopyRows(at.dy(b, i), part.stride, reinterpret_cast<char*>(at.dx(b, 0)) + part.at, copies.wholeStride, copies.rows, part.bytes, stream);
+      launchCopyRows(at.dy(b, i), part.stride, static_cast<char*>(at.dx(b, 0)) + part.at, copies.wholeStride, copies.rows, part.bytes, stream);
     }
   };
   return step;

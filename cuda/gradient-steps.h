@@ -1,4 +1,5 @@
-// Steps of the backward pass: native/reference/gradients.h is the specification. In float32 alone.
+// Steps of the backward pass: native/reference/gradients.h is the specification. Diffs of feature maps have the maps' type,
+// those of parameters are float32.
 #pragma once
 
 #include "step.h"
@@ -9,10 +10,10 @@ namespace resnode::cuda {
 struct GradientPlaces {
   size_t inputs, outputs;  // of the operation that it differentiates
 
-  const float* x(const Bindings& b, size_t i) const { return b.floats(i); }
-  const float* y(const Bindings& b, size_t i) const { return b.floats(inputs + i); }
-  const float* dy(const Bindings& b, size_t i) const { return b.floats(inputs + outputs + i); }
-  float* dx(const Bindings& b, size_t i) const { return b.floatsOut(i); }
+  const void* x(const Bindings& b, size_t i) const { return b.inputs[i]; }
+  const void* y(const Bindings& b, size_t i) const { return b.inputs[inputs + i]; }
+  const void* dy(const Bindings& b, size_t i) const { return b.inputs[inputs + outputs + i]; }
+  void* dx(const Bindings& b, size_t i) const { return b.outputs[i]; }
   float* dw(const Bindings& b, size_t i) const { return b.floatsOut(inputs + i); }
 };
 
@@ -58,9 +59,6 @@ Step gradientOf(const SoftmaxLoss& loss, const GradientContext& gradient);
 Step gradientOf(const EuclideanLoss&, const GradientContext& gradient);
 Step gradientOf(const Reshape&, const GradientContext& gradient);
 Step gradientOf(const Lrn& lrn, const GradientContext& gradient);
-
-// Throws Error("device/unsupported") for 16-bit precisions.
-void requireTrainable(const Operation& operation, const StepContext& context);
 
 Step stepOf(const Gradient& gradient, const Operation& operation, const StepContext& context);
 

@@ -1,6 +1,5 @@
 #include "update-step.h"
 
-#include "gradient-steps.h"
 #include "kernels/repack.h"
 #include "kernels/update.h"
 
@@ -20,7 +19,6 @@ struct FormPlaces {
 }  // namespace
 
 Step stepOf(const Update& update, const Operation& operation, const StepContext& context) {
-  requireTrainable(operation, context);
   Step step;
   step.nhwcInputs.assign(operation.inputs.size(), false);
   step.implementation = "update";
@@ -56,7 +54,7 @@ Step stepOf(const Update& update, const Operation& operation, const StepContext&
     }
     std::vector<LossValues> losses;
     for (size_t i = 0; i < lossCounts.size(); ++i) losses.push_back({b.floats(1 + blobs.size() + i), lossCounts[i]});
-    launchUpdate(update, all, b.floats(0), losses, b.badLabel, b.labelChecks, b.workspace, stream);
+    launchUpdate(update, all, b.floats(0), losses, b.badLabel, b.labelChecks, b.floatsOut(0), b.workspace, stream);
     std::vector<Repacking> repackings;
     for (const FormPlaces& form : forms) repackings.push_back({form.packing, form.shape, parameter(form.values), parameter(form.target)});
     launchRepack(repackings, reinterpret_cast<const int*>(b.workspace), stream);

@@ -193,6 +193,7 @@ export type {
   Schedule as PassSchedule,
   Trainer,
   TrainOptions,
+  TrainPrecision,
   UpdateRule,
 } from './runtime/trainer.ts';
 export { averageStatistics, type Statistics, type StatisticsOptions } from './train/batch-norm-statistics.ts';

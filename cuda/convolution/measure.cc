@@ -54,7 +54,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
     else RESNODE_CUDA(cudaMemsetAsync(output_.get(), 0xff, outputBytes(), stream_));
     enqueue(implementation, output_.get(), problem_.residual ? output_.get() : nullptr);
     const ConvolutionTolerance tolerance = toleranceOf(problem_);
-    launchDifference(problem_.type, output_.get(), expected_.get(), problem_.resultElements(), tolerance.relative, tolerance.absolute,
+    launchDifference(problem_.resultType(), output_.get(), expected_.get(), problem_.resultElements(), tolerance.relative, tolerance.absolute,
                      static_cast<float*>(worst_.get()), stream_);
     float worst = 0;
     RESNODE_CUDA(cudaMemcpyAsync(&worst, worst_.get(), sizeof worst, cudaMemcpyDeviceToHost, stream_));
@@ -77,7 +77,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
   double now() override { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
  private:
-  size_t outputBytes() const { return problem_.resultElements() * bytesOf(problem_.type); }
+  size_t outputBytes() const { return problem_.resultElements() * bytesOf(problem_.resultType()); }
 
   void makeTensors() {
     const Nhwc &x = problem_.input, &y = problem_.output;

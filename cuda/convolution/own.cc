@@ -34,10 +34,9 @@ class OwnGradient : public ConvolutionImplementation {
   }
   bool deterministic() const override { return true; }
   void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) override {
-    const auto floats = [](const void* values) { return static_cast<const float*>(values); };
-    float *result = static_cast<float*>(arguments.output), *scratch = static_cast<float*>(arguments.workspace);
-    if (problem_.pass == ConvolutionPass::dataGradient) launchDataGradient(problem_, floats(arguments.diff), floats(arguments.weights), result, scratch, stream);
-    else launchWeightGradient(problem_, floats(arguments.input), floats(arguments.diff), result, scratch, stream);
+    float* scratch = static_cast<float*>(arguments.workspace);
+    if (problem_.pass == ConvolutionPass::dataGradient) launchDataGradient(problem_, arguments.diff, arguments.weights, arguments.output, scratch, stream);
+    else launchWeightGradient(problem_, arguments.input, arguments.diff, static_cast<float*>(arguments.output), scratch, stream);
   }
 
  private:

@@ -10,7 +10,7 @@
 namespace resnode::cuda {
 
 // The forward pass, or the gradient by the input (dx from dy and the weights) or by the weights (dw from x and dy), which
-// have no epilogue. dw lies as the weights do, with zeros in its padding.
+// have no epilogue. dw lies as the weights do, in float32, with zeros in its padding.
 enum class ConvolutionPass { forward, dataGradient, weightGradient };
 
 // Cross-correlation on nhwc, then + bias, + residual, ReLU; float32 accumulation always.
@@ -31,6 +31,7 @@ struct ConvolutionProblem {
   int64_t weightChannels() const { return group == 1 ? input.paddedChannels : input.c / group; }
   int64_t weightElements() const { return output.paddedChannels * r * s * weightChannels(); }
   // Of what the pass makes.
+  ElementType resultType() const { return pass == ConvolutionPass::weightGradient ? ElementType::float32 : type; }
   int64_t resultElements() const {
     return pass == ConvolutionPass::forward        ? output.elements()
            : pass == ConvolutionPass::dataGradient ? input.elements()

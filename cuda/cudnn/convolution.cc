@@ -3,6 +3,8 @@
 #include <set>
 
 #include "../check.h"
+#include "../kernels/convert.h"
+#include "../memory.h"
 #include "core/error.h"
 #include "excluded.h"
 #include "graph.h"
@@ -33,6 +35,7 @@ struct EngineConfiguration {
   EngineNotes notes;
   std::string name;
   bool narrowBias = false;
+  bool narrowResult = false;  // of the data's type, where float32 is wanted
 };
 
 // "cudnn-engine-38[2:5,13:1]": the engine's index, then knob types and values in the order of the types.
@@ -53,7 +56,7 @@ EngineConfiguration readConfiguration(std::shared_ptr<const CudnnConvolutionGrap
     knobs.emplace(knob.get<cudnnBackendKnobType_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE), knob.get<int64_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE));
   }
   std::string name = describe(engine.get<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX), knobs);
-  return {std::move(graph), std::move(descriptor), std::move(notes), std::move(name), false};
+  return {std::move(graph), std::move(descriptor), std::move(notes), std::move(name)};
 }
 
 class CudnnConvolution final : public ConvolutionImplementation {
@@ -65,19 +68,22 @@ class CudnnConvolution final : public ConvolutionImplementation {
     if (handle.properties()) plan_.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *handle.properties());
     plan_.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration_->descriptor);
     plan_.finalize();
-    workspaceBytes_ = static_cast<size_t>(plan_.get<int64_t>(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE));
+    planBytes_ = static_cast<size_t>(plan_.get<int64_t>(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE));
   }
 
   const std::string& name() const override { return configuration_->name; }
-  size_t workspaceBytes() const override { return workspaceBytes_; }
+  size_t workspaceBytes() const override {
+    return configuration_->narrowResult ? aligned(planBytes_) + problem_.resultElements() * bytesOf(problem_.type) : planBytes_;
+  }
   bool deterministic() const override { return !configuration_->notes.has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC); }
 
   void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) override {
     const bool isData = problem_.pass == ConvolutionPass::dataGradient, isWeight = problem_.pass == ConvolutionPass::weightGradient;
+    const bool isNarrow = configuration_->narrowResult;
+    void* made = isNarrow ? static_cast<char*>(arguments.workspace) + aligned(planBytes_) : arguments.output;
     std::vector<int64_t> ids{kInputId, kWeightsId, kOutputId};
-    std::vector<void*> pointers{isData ? arguments.output : const_cast<void*>(arguments.input),
-                                isWeight ? arguments.output : const_cast<void*>(arguments.weights),
-                                isData || isWeight ? const_cast<void*>(arguments.diff) : arguments.output};
+    std::vector<void*> pointers{isData ? made : const_cast<void*>(arguments.input), isWeight ? made : const_cast<void*>(arguments.weights),
+                                isData || isWeight ? const_cast<void*>(arguments.diff) : made};
     if (problem_.bias) {
       ids.push_back(kBiasId);
       pointers.push_back(configuration_->narrowBias ? const_cast<void*>(arguments.narrowBias) : const_cast<float*>(arguments.bias));
@@ -92,10 +98,11 @@ class CudnnConvolution final : public ConvolutionImplementation {
     pack.set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, arguments.workspace);
     pack.finalize();
 
-    clearPadding(arguments.output, stream);
+    clearPadding(made, stream);
     handle_.setStream(stream);
     const cudnnStatus_t status = handle_.library().call.cudnnBackendExecute(handle_.get(), plan_.get(), pack.get());
     if (status != CUDNN_STATUS_SUCCESS) checkCudnn(handle_.library(), status, "running " + name());
+    if (isNarrow) launchToFloat(problem_.type, made, static_cast<float*>(arguments.output), problem_.resultElements(), stream);
   }
 
  private:
@@ -104,7 +111,7 @@ class CudnnConvolution final : public ConvolutionImplementation {
     if (problem_.group == 1) return;
     const Nhwc& made = problem_.pass == ConvolutionPass::dataGradient ? problem_.input : problem_.output;
     const bool isWeight = problem_.pass == ConvolutionPass::weightGradient;  // whole filters are padding
-    const size_t bytes = bytesOf(problem_.type) * (isWeight ? problem_.r * problem_.s * problem_.weightChannels() : 1);
+    const size_t bytes = bytesOf(configuration_->narrowResult ? problem_.type : problem_.resultType()) * (isWeight ? problem_.r * problem_.s * problem_.weightChannels() : 1);
     if (made.c == made.paddedChannels) return;
     RESNODE_CUDA(cudaMemset2DAsync(static_cast<char*>(output) + made.c * bytes, made.paddedChannels * bytes, 0,
                                    (made.paddedChannels - made.c) * bytes, isWeight ? 1 : made.pixels(), stream));
@@ -114,7 +121,7 @@ class CudnnConvolution final : public ConvolutionImplementation {
   std::shared_ptr<EngineConfiguration> configuration_;
   ConvolutionProblem problem_;
   CudnnDescriptor plan_;
-  size_t workspaceBytes_ = 0;
+  size_t planBytes_ = 0;
 };
 
 const char* nameOf(cudnnBackendHeurMode_t mode) {
@@ -136,6 +143,7 @@ ConvolutionOptions cudnnOptions(CudnnHandle& handle, const ConvolutionProblem& p
     // The forms' engines are numbered apart.
     if (form == EpilogueForm::classic && !formsAgree(problem)) configuration->name += "-classic";
     configuration->narrowBias = form == EpilogueForm::classic && problem.type != ElementType::float32;
+    configuration->narrowResult = form == EpilogueForm::classic && problem.resultType() != problem.type;
     if (!seen.insert(configuration->name).second) return;
     const std::string why = exclusionOf(configuration->notes, problem, wishes.deterministic, handle.library());
     if (!why.empty()) return refuse(refusals, configuration->name + ": " + why);

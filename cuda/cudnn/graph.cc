@@ -57,6 +57,7 @@ int64_t postPadding(int64_t input, int64_t output, int64_t kernel, int64_t strid
 }  // namespace
 
 bool formsAgree(const ConvolutionProblem& problem) {
+  if (problem.resultType() != problem.type) return false;
   return !problem.bias || (!problem.residual && problem.type == ElementType::float32);
 }
 
@@ -75,7 +76,8 @@ CudnnConvolutionGraph::CudnnConvolutionGraph(CudnnHandle& handle, const Convolut
   std::vector<cudnnBackendDescriptor_t> operations;
 
   const CudnnDescriptor& x = tensor("the input", kInputId, type, dimensions(problem.input, problem.group), strides(problem.input), false);
-  const CudnnDescriptor& w = tensor("the weights", kWeightsId, type, {filters, depth, problem.r, problem.s},
+  const bool isWideResult = form == EpilogueForm::free && problem.pass == ConvolutionPass::weightGradient;
+  const CudnnDescriptor& w = tensor("the weights", kWeightsId, isWideResult ? CUDNN_DATA_FLOAT : type, {filters, depth, problem.r, problem.s},
                                     {problem.r * problem.s * depth, 1, problem.s * depth, depth}, false);
   const CudnnDescriptor* last = &result();
   operations.push_back(convolution(problem, x, w, *last).get());

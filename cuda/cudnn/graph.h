@@ -11,7 +11,8 @@ namespace resnode::cuda {
 enum CudnnTensorId : int64_t { kInputId = 1, kWeightsId, kBiasId, kResidualId, kOutputId };
 
 // Engines that are compiled ahead know one form of the epilogue, that of cudnnConvolutionBiasActivationForward: the residual
-// is added first, and the bias has the data's type. Engines that compile at run time take any.
+// is added first, and the bias has the data's type. Engines that compile at run time take any. Of a gradient by 16-bit
+// weights the classic form has the data's type, the free one float32.
 enum class EpilogueForm { classic, free };
 
 // True: both forms make the same graph.

@@ -1,5 +1,5 @@
-// Gradients of per-channel affine steps in float32: Caffe's Scale and Bias layers, and what is left of a convolution's or
-// an inner product's bias.
+// Gradients of per-channel affine steps: Caffe's Scale and Bias layers, and what is left of a convolution's or an inner
+// product's bias.
 #pragma once
 
 #include "channels.h"
@@ -7,12 +7,13 @@
 namespace resnode::cuda {
 
 // dx = dy·scale, dScale = Σ dy·x, dBias = Σ dy; null where not wanted. `scale` null: 1. dy as it is behind the ReLU. In
-// place on dy allowed. `scratch`: channelSumsScratch() floats, where a sum is wanted.
+// place on dy allowed. Maps of the shape's type. `scratch`: channelSumsScratch() floats, where a sum is wanted.
 struct AffineGradient {
   BehindRelu behind;
-  const float* x = nullptr;      // where dScale is wanted
+  const void* x = nullptr;       // where dScale is wanted
   const float* scale = nullptr;  // [channels]
-  float *dx = nullptr, *dScale = nullptr, *dBias = nullptr;
+  void* dx = nullptr;
+  float *dScale = nullptr, *dBias = nullptr;  // [channels]
 };
 void launchAffineGradient(const AffineGradient& gradient, const ChannelShape& shape, float* scratch, cudaStream_t stream);
 

@@ -1,7 +1,8 @@
 #include "batch-norm-gradient.h"
 
+#include <type_traits>
+
 #include "channel-sums.h"
-#include "each-element.h"
 
 namespace resnode::cuda {
 namespace {
@@ -11,31 +12,80 @@ struct PerChannel {
   float *mean, *inverse, *sum, *product;
 };
 
+// x̂, of what perChannel() made.
 struct Normalised {
-  const float* x;
   const float *mean, *inverse;
-  RESNODE_HOST_DEVICE float at(int64_t i, int64_t channel) const { return x ? (x[i] - mean[channel]) * inverse[channel] : 0.0f; }
+  struct Channel {
+    float mean, inverse;
+    RESNODE_HOST_DEVICE float of(float x) const { return (x - mean) * inverse; }
+  };
+  RESNODE_HOST_DEVICE Channel channel(int64_t c) const { return {mean[c], inverse[c]}; }
 };
 
-struct Terms {
+// dy behind the ReLU, as y shows it.
+struct SeenFromY {
+  using Channel = AnyChannel;
   BehindRelu behind;
+  RESNODE_HOST_DEVICE Channel channel(int64_t) const { return {}; }
+  RESNODE_HOST_DEVICE float of(const float (&values)[3], const Channel&) const { return behind.of(values[0], values[1]); }
+};
+
+// The same as x shows it, which is read anyway: in 16 bits, where y has been rounded, nothing is lost by it, and a map less
+// is read twice.
+struct SeenFromX {
+  struct Channel {
+    float scale, bias;
+  };
+  float negativeSlope;
   Normalised normalised;
-  __device__ SumPair operator()(int64_t i, int64_t channel) const {
-    const float dy = behind.at(i);
-    return {dy, dy * normalised.at(i, channel)};
+  const float *gamma, *beta;
+  RESNODE_HOST_DEVICE Channel channel(int64_t c) const {
+    const float scale = (gamma ? gamma[c] : 1.0f) * normalised.inverse[c];
+    return {scale, (beta ? beta[c] : 0.0f) - normalised.mean[c] * scale};
+  }
+  RESNODE_HOST_DEVICE float of(const float (&values)[3], const Channel& own) const {
+    return values[2] * own.scale + own.bias > 0 ? values[0] : values[0] * negativeSlope;
   }
 };
 
+// Of dy, y and x.
+template <class Relu>
+struct Terms {
+  static constexpr int kMaps = 3;
+  struct Channel {
+    typename Relu::Channel relu;
+    Normalised::Channel normalised;
+  };
+  Relu relu;
+  Normalised normalised;
+  RESNODE_HOST_DEVICE Channel channel(int64_t c) const { return {relu.channel(c), normalised.channel(c)}; }
+  __device__ SumPair operator()(const float (&values)[kMaps], const Channel& own) const {
+    const float dy = relu.of(values, own.relu);
+    return {dy, dy * own.normalised.of(values[2])};
+  }
+};
+
+// The same.
+template <class Relu>
 struct Step {
-  BehindRelu behind;
+  static constexpr int kMaps = 3;
+  struct Channel {
+    typename Relu::Channel relu;
+    Normalised::Channel normalised;
+    float sum, product, gamma;
+  };
+  Relu relu;
   Normalised normalised;
   const float *sum, *product;  // null: over global statistics
   const float* gamma;
   float inverseCount;
-  RESNODE_HOST_DEVICE float operator()(int64_t i, int64_t channel) const {
-    float diff = behind.at(i);
-    if (sum) diff -= (sum[channel] + normalised.at(i, channel) * product[channel]) * inverseCount;
-    return diff * (gamma ? gamma[channel] : 1.0f) * normalised.inverse[channel];
+  RESNODE_HOST_DEVICE Channel channel(int64_t c) const {
+    return {relu.channel(c), normalised.channel(c), sum ? sum[c] : 0.0f, sum ? product[c] : 0.0f, gamma ? gamma[c] : 1.0f};
+  }
+  RESNODE_HOST_DEVICE float operator()(const float (&values)[kMaps], const Channel& own) const {
+    float diff = relu.of(values, own.relu);
+    if (sum) diff -= (own.sum + own.normalised.of(values[2]) * own.product) * inverseCount;
+    return diff * own.gamma * own.normalised.inverse;
   }
 };
 
@@ -60,12 +110,20 @@ void launchBatchNormGradient(const BatchNormGradient& gradient, const ChannelSha
   launch(perChannel, gridFor(channels), stream, gradient.mean, gradient.variance, gradient.factor, gradient.eps, channels, each.mean, each.inverse);
   const bool batch = !gradient.factor;
   const bool reads = gradient.dScale || (gradient.dx && batch);
-  const Normalised normalised{reads ? gradient.x : nullptr, each.mean, each.inverse};
-  if (reads || gradient.dBias) launchChannelSums(Terms{gradient.behind, normalised}, shape, each.sum, each.product, scratch + 4 * channels, stream);
-  if (!gradient.dx) return;
+  const Normalised normalised{each.mean, each.inverse};
   const float inverseCount = 1.0f / static_cast<float>(shape.outer * shape.channels.inner);
-  const Step step{gradient.behind, normalised, batch ? each.sum : nullptr, each.product, gradient.gamma, inverseCount};
-  launchEachElement(step, gradient.dx, shape.elements(), shape.channels, stream);
+  const auto run = [&](const auto& relu, const void* y, const void* x) {
+    using Relu = std::decay_t<decltype(relu)>;
+    const Maps<3> maps{{gradient.behind.dy, y, x}};
+    if (reads || gradient.dBias) launchChannelSums(Terms<Relu>{relu, normalised}, maps, shape, each.sum, each.product, scratch + 4 * channels, stream);
+    if (gradient.dx) launchCombine(Step<Relu>{relu, normalised, batch ? each.sum : nullptr, each.product, gradient.gamma, inverseCount}, maps, gradient.dx, shape, stream);
+  };
+  const void* x = reads ? gradient.x : nullptr;
+  if (gradient.behind.y && batch && x && shape.type != ElementType::float32) {
+    run(SeenFromX{gradient.behind.negativeSlope, normalised, gradient.gamma, gradient.beta}, nullptr, x);
+  } else {
+    run(SeenFromY{gradient.behind}, gradient.behind.y, x);
+  }
 }
 
 }  // namespace resnode::cuda

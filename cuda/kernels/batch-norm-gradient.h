@@ -1,4 +1,4 @@
-// The gradient of BatchNorm with the Scale and the ReLU behind it, in float32 (batch_norm_layer.cpp).
+// The gradient of BatchNorm with the Scale and the ReLU behind it (batch_norm_layer.cpp).
 #pragma once
 
 #include "channels.h"
@@ -7,15 +7,16 @@ namespace resnode::cuda {
 
 // With x̂ the normalised value and g = dy · gamma: dx = (g − mean(g) − x̂ · mean(g · x̂)) / √(variance + eps) over batch
 // statistics, g / √(variance + eps) over global ones; dScale = Σ dy · x̂, dBias = Σ dy. Null where not wanted. In place on
-// dy allowed.
+// dy allowed. Maps of the shape's type.
 struct BatchNormGradient {
   BehindRelu behind;
-  const float* x = nullptr;                              // not read for dx alone over global statistics
+  const void* x = nullptr;                               // not read for dx alone over global statistics
   const float *mean = nullptr, *variance = nullptr;      // [channels]: the batch's, or the sums that `factor` counts
   const float* factor = nullptr;                         // of global statistics; null: the batch's
-  const float* gamma = nullptr;                          // [channels], null: 1
+  const float *gamma = nullptr, *beta = nullptr;         // [channels], null: 1, 0
   float eps = 0;
-  float *dx = nullptr, *dScale = nullptr, *dBias = nullptr;
+  void* dx = nullptr;
+  float *dScale = nullptr, *dBias = nullptr;             // [channels]
 };
 
 // `scratch`: batchNormGradientScratch() floats.

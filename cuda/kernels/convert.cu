@@ -110,6 +110,12 @@ __global__ void unalignedBytesToFloatKernel(const uint8_t* source, float* target
   if (i < count) target[i] = numberOf(source[i]);
 }
 
+template <class T>
+__global__ void toFloatKernel(const T* source, float* target, int64_t count) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i < count) target[i] = toFloat(source[i]);
+}
+
 // A thread a target pixel; 4 channels of it at a time.
 template <class T>
 __global__ void imageToNhwcKernel(ImageConversion conversion, const uint8_t* source, T* target, Nhwc shape) {
@@ -191,6 +197,14 @@ void launchBytesToFloat(const uint8_t* source, float* target, int64_t count, cud
   if (count == 0) return;
   if (alignedTo(4, source) && alignedTo(16, target)) launch(bytesToFloatKernel, gridFor((count + 3) / 4), stream, source, target, count);
   else launch(unalignedBytesToFloatKernel, gridFor(count), stream, source, target, count);
+}
+
+void launchToFloat(ElementType type, const void* source, float* target, int64_t count, cudaStream_t stream) {
+  if (count == 0) return;
+  dispatch(type, [&](auto element) {
+    using T = decltype(element);
+    launch(toFloatKernel<T>, gridFor(count), stream, static_cast<const T*>(source), target, count);
+  });
 }
 
 void launchImageToNhwc(const ImageConversion& conversion, const uint8_t* source, ElementType type, void* target, const Nhwc& shape,

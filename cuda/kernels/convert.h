@@ -19,6 +19,9 @@ void launchNhwcToNchw(ElementType type, const void* source, const Nhwc& shape, f
 // uint8 → float32, element by element.
 void launchBytesToFloat(const uint8_t* source, float* target, int64_t count, cudaStream_t stream);
 
+// Any element type → float32, element by element.
+void launchToFloat(ElementType type, const void* source, float* target, int64_t count, cudaStream_t stream);
+
 // Interleaved uint8 images [n, sourceHeight, sourceWidth, channels] → crop, mirror, (value − mean)·scale → nhwc.
 struct ImageConversion {
   int64_t sourceHeight = 0, sourceWidth = 0;

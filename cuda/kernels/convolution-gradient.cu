@@ -29,12 +29,13 @@ Window windowOf(const ConvolutionProblem& problem) {
 RESNODE_HOST_DEVICE int quotientOf(int a, int b) { return static_cast<int>(static_cast<unsigned>(a) / static_cast<unsigned>(b)); }
 
 // Rows: input pixels; columns: a group's input channels; reduction: (r, s, output channel).
+template <class T>
 struct DataGradient {
   static constexpr bool kDepthIsNear = true;
   int rows, columns, depth, groups;
   Window window;
-  const float *dy, *weights;
-  float* dx;
+  const T *dy, *weights;
+  T* dx;
 
   struct Row {
     int image, h, w;  // h and w count from the padding's edge
@@ -59,18 +60,19 @@ struct DataGradient {
     if (h < 0 || w < 0) return 0;
     const int p = quotientOf(h, window.strideH), q = quotientOf(w, window.strideW);
     if (p * window.strideH != h || q * window.strideW != w || p >= window.outHeight || q >= window.outWidth) return 0;
-    return dy[((at.image + p) * window.outWidth + q) * window.outputStride + by.output];
+    return toFloat(dy[((at.image + p) * window.outWidth + q) * window.outputStride + by.output]);
   }
-  RESNODE_HOST_DEVICE float b(const Depth& by, Column n) const { return weights[by.weight + n]; }
-  RESNODE_HOST_DEVICE void store(int group, int m, int n, float sum) const { dx[m * window.inputStride + group * window.inputs + n] = sum; }
+  RESNODE_HOST_DEVICE float b(const Depth& by, Column n) const { return toFloat(weights[by.weight + n]); }
+  RESNODE_HOST_DEVICE void store(int group, int m, int n, float sum) const { dx[m * window.inputStride + group * window.inputs + n] = fromFloat<T>(sum); }
 };
 
 // Rows: a group's output channels; columns: (r, s, input channel), the padding of x among them; reduction: output pixels.
+template <class T>
 struct WeightGradient {
   static constexpr bool kDepthIsNear = false;
   int rows, columns, depth, groups;
   Window window;
-  const float *x, *dy;
+  const T *x, *dy;
   float* dw;
 
   using Row = int;
@@ -91,11 +93,11 @@ struct WeightGradient {
     return {k * window.outputStride, image * window.height, (line - image * window.outHeight) * window.strideH - window.padH,
             (k - line * window.outWidth) * window.strideW - window.padW};
   }
-  RESNODE_HOST_DEVICE float a(Row output, const Depth& at) const { return dy[at.pixel + output]; }
+  RESNODE_HOST_DEVICE float a(Row output, const Depth& at) const { return toFloat(dy[at.pixel + output]); }
   RESNODE_HOST_DEVICE float b(const Depth& at, const Column& by) const {
     const int h = at.top + by.h, w = at.left + by.w;
     if (h < 0 || h >= window.height || w < 0 || w >= window.width) return 0;
-    return x[((at.image + h) * window.width + w) * window.inputStride + by.channel];
+    return toFloat(x[((at.image + h) * window.width + w) * window.inputStride + by.channel]);
   }
   RESNODE_HOST_DEVICE void store(int group, int m, int n, float sum) const { dw[(group * window.outputs + m) * columns + n] = sum; }
 };
@@ -118,10 +120,11 @@ __global__ void plainWeights(const float* dw, float* plain, int64_t elements, in
   plain[i] = dw[(filter * positions + position) * stored + channel];
 }
 
-__global__ void clearPadding(float* values, int64_t pixels, int channels, int stored) {
+template <class T>
+__global__ void clearPadding(T* values, int64_t pixels, int channels, int stored) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   const int padding = stored - channels;
-  if (i < pixels * padding) values[quotient(i, padding) * stored + channels + remainder(i, padding)] = 0;
+  if (i < pixels * padding) values[quotient(i, padding) * stored + channels + remainder(i, padding)] = fromFloat<T>(0);
 }
 
 }  // namespace
@@ -131,14 +134,18 @@ int64_t dataGradientScratch(const ConvolutionProblem& problem) {
   return tiledProductScratch(sizes.rows, sizes.columns, sizes.depth, problem.group);
 }
 
-void launchDataGradient(const ConvolutionProblem& problem, const float* dy, const float* weights, float* dx, float* scratch, cudaStream_t stream) {
+void launchDataGradient(const ConvolutionProblem& problem, const void* dy, const void* weights, void* dx, float* scratch, cudaStream_t stream) {
   const Sizes sizes = dataSizes(problem);
-  launchTiledProduct(DataGradient{static_cast<int>(sizes.rows), static_cast<int>(sizes.columns), static_cast<int>(sizes.depth),
-                                  static_cast<int>(problem.group), windowOf(problem), dy, weights, dx},
-                     scratch, stream);
   const int64_t padding = problem.input.paddedChannels - problem.input.c;
-  if (padding * sizes.rows == 0) return;
-  launch(clearPadding, gridFor(sizes.rows * padding), stream, dx, sizes.rows, static_cast<int>(problem.input.c), static_cast<int>(problem.input.paddedChannels));
+  dispatch(problem.type, [&](auto element) {
+    using T = decltype(element);
+    T* result = static_cast<T*>(dx);
+    launchTiledProduct(DataGradient<T>{static_cast<int>(sizes.rows), static_cast<int>(sizes.columns), static_cast<int>(sizes.depth),
+                                       static_cast<int>(problem.group), windowOf(problem), static_cast<const T*>(dy), static_cast<const T*>(weights), result},
+                       scratch, stream);
+    if (padding * sizes.rows == 0) return;
+    launch(clearPadding<T>, gridFor(sizes.rows * padding), stream, result, sizes.rows, static_cast<int>(problem.input.c), static_cast<int>(problem.input.paddedChannels));
+  });
 }
 
 int64_t weightGradientScratch(const ConvolutionProblem& problem) {
@@ -146,14 +153,17 @@ int64_t weightGradientScratch(const ConvolutionProblem& problem) {
   return tiledProductScratch(sizes.rows, sizes.columns, sizes.depth, problem.group);
 }
 
-void launchWeightGradient(const ConvolutionProblem& problem, const float* x, const float* dy, float* dw, float* scratch, cudaStream_t stream) {
+void launchWeightGradient(const ConvolutionProblem& problem, const void* x, const void* dy, float* dw, float* scratch, cudaStream_t stream) {
   const Sizes sizes = weightSizes(problem);
-  launchTiledProduct(WeightGradient{static_cast<int>(sizes.rows), static_cast<int>(sizes.columns), static_cast<int>(sizes.depth),
-                                    static_cast<int>(problem.group), windowOf(problem), x, dy, dw},
-                     scratch, stream);
+  dispatch(problem.type, [&](auto element) {
+    using T = decltype(element);
+    launchTiledProduct(WeightGradient<T>{static_cast<int>(sizes.rows), static_cast<int>(sizes.columns), static_cast<int>(sizes.depth),
+                                         static_cast<int>(problem.group), windowOf(problem), static_cast<const T*>(x), static_cast<const T*>(dy), dw},
+                       scratch, stream);
+  });
   const int64_t filter = problem.r * problem.s * problem.weightChannels(), padding = problem.output.paddedChannels - problem.output.c;
   if (padding * filter == 0) return;
-  launch(clearPadding, gridFor(filter * padding), stream, dw, 1, static_cast<int>(problem.output.c * filter), static_cast<int>(problem.output.paddedChannels * filter));
+  launch(clearPadding<float>, gridFor(filter * padding), stream, dw, 1, static_cast<int>(problem.output.c * filter), static_cast<int>(problem.output.paddedChannels * filter));
 }
 
 bool hasPlainWeights(const ConvolutionProblem& problem) {

@@ -2,7 +2,7 @@
 
 #include <cfloat>
 
-#include "each-element.h"
+#include "vector.h"
 
 namespace resnode::cuda {
 namespace {
@@ -35,62 +35,116 @@ Plane planeOf(const PoolingShape& shape) {
           shape.input.paddedChannels};
 }
 
-// Where each window's maximum lies, as pixel of its image; −1: nowhere.
-__global__ void findMaxima(const Plane plane, const float* x, int* positions, int64_t elements) {
-  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i >= elements) return;
-  const int64_t pixel = quotient(i, plane.stored), channel = i - pixel * plane.stored;
-  const int64_t line = quotient(pixel, plane.columns.outputs), q = pixel - line * plane.columns.outputs;
-  const int64_t image = quotient(line, plane.rows.outputs), p = line - image * plane.rows.outputs;
-  const float* values = x + image * plane.rows.size * plane.columns.size * plane.stored + channel;
-  float maximum = -FLT_MAX;
-  int64_t position = -1;
-  for (int64_t h = plane.rows.first(p); h < plane.rows.end(p); ++h) {
-    for (int64_t w = plane.columns.first(q); w < plane.columns.end(q); ++w) {
-      const int64_t at = h * plane.columns.size + w;
-      if (values[at * plane.stored] > maximum) maximum = values[at * plane.stored], position = at;
-    }
-  }
-  positions[i] = static_cast<int>(position);
+// n neighbouring channels of a pixel, each thread's own.
+struct Place {
+  int64_t image, row, column, channel;
+};
+RESNODE_HOST_DEVICE Place placeOf(int64_t i, const Plane& plane, int64_t rows, int64_t columns) {
+  const int64_t pixel = quotient(i, plane.stored), line = quotient(pixel, columns), image = quotient(line, rows);
+  return {image, line - image * rows, pixel - line * columns, i - pixel * plane.stored};
 }
 
-// Of maxima where `positions` is there, else of averages.
-struct Gather {
-  Plane plane;
-  const float* dy;
-  const int* positions;
+// Integers go 16 bytes at a time too.
+template <int n>
+__device__ __forceinline__ void loadPositions(const int* from, int (&positions)[n]) {
+  constexpr int kInts = n < 4 ? n : 4;
+#pragma unroll
+  for (int j = 0; j < n; j += kInts) {
+    const Pack<int, kInts> pack = load<int, kInts>(from + j);
+#pragma unroll
+    for (int k = 0; k < kInts; ++k) positions[j + k] = pack.values[k];
+  }
+}
+template <int n>
+__device__ __forceinline__ void storePositions(int* to, const int (&positions)[n]) {
+  constexpr int kInts = n < 4 ? n : 4;
+#pragma unroll
+  for (int j = 0; j < n; j += kInts) {
+    Pack<int, kInts> pack;
+#pragma unroll
+    for (int k = 0; k < kInts; ++k) pack.values[k] = positions[j + k];
+    store<int, kInts>(to + j, pack);
+  }
+}
 
-  RESNODE_HOST_DEVICE float operator()(int64_t i, int64_t channel) const {
-    const int64_t pixel = quotient(i, plane.stored);
-    const int64_t line = quotient(pixel, plane.columns.size), w = pixel - line * plane.columns.size;
-    const int64_t image = quotient(line, plane.rows.size), h = line - image * plane.rows.size;
-    const int64_t own = h * plane.columns.size + w;
-    float sum = 0;
-    for (int64_t p = plane.rows.firstWindow(h); p < plane.rows.endWindow(h); ++p) {
-      for (int64_t q = plane.columns.firstWindow(w); q < plane.columns.endWindow(w); ++q) {
-        const int64_t at = ((image * plane.rows.outputs + p) * plane.columns.outputs + q) * plane.stored + channel;
-        if (!positions) sum += dy[at] / static_cast<float>(plane.rows.length(p) * plane.columns.length(q));
-        else if (positions[at] == own) sum += dy[at];
+// Where each window's maximum lies, as pixel of its image; −1: nowhere.
+template <class T, int n>
+__global__ void findMaxima(const Plane plane, const T* x, int* positions, int64_t elements) {
+  const int64_t i = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * n;
+  if (i >= elements) return;
+  const Place at = placeOf(i, plane, plane.rows.outputs, plane.columns.outputs);
+  const T* values = x + at.image * plane.rows.size * plane.columns.size * plane.stored + at.channel;
+  float maxima[n];
+  int found[n];
+#pragma unroll
+  for (int j = 0; j < n; ++j) maxima[j] = -FLT_MAX, found[j] = -1;
+  for (int64_t h = plane.rows.first(at.row); h < plane.rows.end(at.row); ++h) {
+    for (int64_t w = plane.columns.first(at.column); w < plane.columns.end(at.column); ++w) {
+      const int64_t pixel = h * plane.columns.size + w;
+      const Pack<T, n> pack = load<T, n>(values + pixel * plane.stored);
+#pragma unroll
+      for (int j = 0; j < n; ++j) {
+        const float value = toFloat(pack.values[j]);
+        if (value > maxima[j]) maxima[j] = value, found[j] = static_cast<int>(pixel);
       }
     }
-    return sum;
   }
-};
+  storePositions<n>(positions + i, found);
+}
 
-void launchGather(const PoolingShape& shape, const float* dy, const int* positions, float* dx, cudaStream_t stream) {
-  launchEachElement(Gather{planeOf(shape), dy, positions}, dx, shape.input.elements(), {shape.input.c, shape.input.paddedChannels, 1}, stream);
+// dx; of maxima where `positions` is there, else of averages.
+template <class T, int n>
+__global__ void gather(const Plane plane, const T* dy, const int* positions, T* dx, int64_t elements, int64_t channels) {
+  const int64_t i = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * n;
+  if (i >= elements) return;
+  const Place at = placeOf(i, plane, plane.rows.size, plane.columns.size);
+  const int own = static_cast<int>(at.row * plane.columns.size + at.column);
+  float sums[n] = {};
+  for (int64_t p = plane.rows.firstWindow(at.row); p < plane.rows.endWindow(at.row); ++p) {
+    for (int64_t q = plane.columns.firstWindow(at.column); q < plane.columns.endWindow(at.column); ++q) {
+      const int64_t from = ((at.image * plane.rows.outputs + p) * plane.columns.outputs + q) * plane.stored + at.channel;
+      const Pack<T, n> pack = load<T, n>(dy + from);
+      const auto length = static_cast<float>(plane.rows.length(p) * plane.columns.length(q));
+      int maxima[n];
+      if (positions) loadPositions<n>(positions + from, maxima);
+#pragma unroll
+      for (int j = 0; j < n; ++j) {
+        if (!positions) sums[j] += toFloat(pack.values[j]) / length;
+        else if (maxima[j] == own) sums[j] += toFloat(pack.values[j]);
+      }
+    }
+  }
+  Pack<T, n> made;
+#pragma unroll
+  for (int j = 0; j < n; ++j) made.values[j] = fromFloat<T>(at.channel + j < channels ? sums[j] : 0.0f);
+  store<T, n>(dx + i, made);
+}
+
+template <class T, int n>
+void launchBoth(const PoolingShape& shape, const void* x, const void* dy, void* dx, int* positions, cudaStream_t stream) {
+  const int64_t made = shape.output.elements(), read = shape.input.elements();
+  if (positions && made > 0) launch(findMaxima<T, n>, gridFor(made / n), stream, planeOf(shape), static_cast<const T*>(x), positions, made);
+  if (read > 0) launch(gather<T, n>, gridFor(read / n), stream, planeOf(shape), static_cast<const T*>(dy), positions, static_cast<T*>(dx), read, shape.input.c);
+}
+
+// `positions` null: averages.
+void launchGradient(const PoolingShape& shape, ElementType type, const void* x, const void* dy, void* dx, int* positions, cudaStream_t stream) {
+  dispatch(type, [&](auto element) {
+    using T = decltype(element);
+    constexpr int n = kPackOf<T>;
+    if (shape.input.paddedChannels % n == 0 && alignedTo(16, x, dy, dx, positions)) launchBoth<T, n>(shape, x, dy, dx, positions, stream);
+    else launchBoth<T, 1>(shape, x, dy, dx, positions, stream);
+  });
 }
 
 }  // namespace
 
-void launchMaxPoolingGradient(const PoolingShape& shape, const float* x, const float* dy, float* dx, int* scratch, cudaStream_t stream) {
-  const int64_t elements = shape.output.elements();
-  if (elements > 0) launch(findMaxima, gridFor(elements), stream, planeOf(shape), x, scratch, elements);
-  launchGather(shape, dy, scratch, dx, stream);
+void launchMaxPoolingGradient(const PoolingShape& shape, ElementType type, const void* x, const void* dy, void* dx, int* scratch, cudaStream_t stream) {
+  launchGradient(shape, type, x, dy, dx, scratch, stream);
 }
 
-void launchAveragePoolingGradient(const PoolingShape& shape, const float* dy, float* dx, cudaStream_t stream) {
-  launchGather(shape, dy, nullptr, dx, stream);
+void launchAveragePoolingGradient(const PoolingShape& shape, ElementType type, const void* dy, void* dx, cudaStream_t stream) {
+  launchGradient(shape, type, nullptr, dy, dx, nullptr, stream);
 }
 
 }  // namespace resnode::cuda

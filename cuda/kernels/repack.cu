@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "../../native/core/error.h"
 #include "vector.h"
 
 namespace resnode::cuda {
@@ -12,7 +11,8 @@ namespace {
 // row or channel: every form at once.
 struct Item {
   const float* values;
-  float* target;
+  void* target;
+  ElementType type;
   int64_t elements;
   int64_t stored, pixels;    // channels of the target, pixels of both
   int64_t rows, channels;    // of the values
@@ -30,20 +30,29 @@ struct Batch {
   Item items[kItems];
 };
 
+template <class T>
+__device__ __forceinline__ void repackAs(const Item& item) {
+  const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  T* target = static_cast<T*>(item.target);
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < item.elements; i += step) target[i] = fromFloat<T>(item.at(i));
+}
+
 // Blocks (a share of an item, items).
 __global__ void repack(const Batch batch, const int* proceeds) {
   if (*proceeds == 0) return;
   const Item& item = batch.items[blockIdx.y];
-  const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < item.elements; i += step) item.target[i] = item.at(i);
+  switch (item.type) {
+    case ElementType::float32: return repackAs<float>(item);
+    case ElementType::float16: return repackAs<__half>(item);
+    case ElementType::bfloat16: return repackAs<__nv_bfloat16>(item);
+  }
 }
 
 Item itemOf(const Repacking& repacking) {
   const auto& [packing, shape, values, target] = repacking;
   if (packing.form == Packing::Form::foldedFilters) throw Error("device/unsupported", "Folded filters do not learn");
-  if (packing.type != ElementType::float32) throw Error("device/unsupported", "Parameters that learn are float32");
   const int64_t count = elementCount(shape);
-  Item item{values, target, static_cast<int64_t>(packedBytes(packing, shape) / sizeof(float)), 1, 1, count, 1, 1, 0, 0};
+  Item item{values, target, packing.type, static_cast<int64_t>(packedBytes(packing, shape) / bytesOf(packing.type)), 1, 1, count, 1, 1, 0, 0};
   if (packing.form == Packing::Form::filters) {
     item.stored = packing.channels;
     item.rows = shape[0];

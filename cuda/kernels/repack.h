@@ -12,7 +12,7 @@ struct Repacking {
   Packing packing;
   Shape shape;           // of the parameter
   const float* values;   // plain
-  float* target;         // packedBytes(); float32
+  void* target;          // packedBytes(), of the packing's type
 };
 
 // All of them, where *proceeds is not 0.

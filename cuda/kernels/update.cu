@@ -30,7 +30,8 @@ struct Batch {
 struct Rule {
   UpdateRule rule;
   float momentum, momentum2, delta, rmsDecay;
-  float share;  // 1 / iter_size
+  float share;      // 1 / (iter_size · loss scale)
+  float lossScale;
   float weightDecay;
   bool l1;
 
@@ -103,6 +104,19 @@ RESNODE_HOST_DEVICE float gradientOf(const UpdatedValues& item, int64_t i) {
   return item.accumulator ? item.accumulator[i] : item.diff ? item.diff[i] : 0.0f;
 }
 
+__global__ void notSkipped(float* skipped) { *skipped = 0; }
+
+// All threads that find something write the same.
+__global__ void checkDiffs(const Batch batch, State* state, float* skipped) {
+  if (!state->isSound || !state->isLast) return;
+  const UpdatedValues& item = batch.items[blockIdx.y];
+  bool isFinite = true;
+  eachValue(item, [&](int64_t i) { isFinite = isFinite && isfinite(gradientOf(item, i)); });
+  if (isFinite) return;
+  state->proceeds = 0;
+  *skipped = 1;
+}
+
 // float64, as the sum is over all blobs: one addition a value.
 __global__ void __launch_bounds__(kThreads) squares(const Batch batch, const State* state, double* sums) {
   if (!state->proceeds) return;
@@ -114,11 +128,11 @@ __global__ void __launch_bounds__(kThreads) squares(const Batch batch, const Sta
 }
 
 // One block.
-__global__ void __launch_bounds__(kThreads) clip(const double* sums, int64_t count, float limit, State* state) {
+__global__ void __launch_bounds__(kThreads) clip(const double* sums, int64_t count, float limit, float lossScale, State* state) {
   if (!state->proceeds) return;
   double sum = 0;
   for (int64_t i = threadIdx.x; i < count; i += kThreads) sum += sums[i];
-  const double norm = sqrt(blockReduce(sum, 0.0, Add()));
+  const double norm = sqrt(blockReduce(sum, 0.0, Add())) / static_cast<double>(lossScale);
   if (threadIdx.x == 0 && norm > limit) state->clip = static_cast<float>(limit / norm);
 }
 
@@ -144,11 +158,11 @@ static_assert(sizeof(State) <= kStateBytes, "the sums come behind it");
 size_t updateScratchBytes(const Update& update) { return kStateBytes + sumsOf(update) * sizeof(double); }
 
 void launchUpdate(const Update& update, const std::vector<UpdatedValues>& all, const float* schedule, const std::vector<LossValues>& losses,
-                  const int* badLabels, int64_t labelChecks, void* scratch, cudaStream_t stream) {
+                  const int* badLabels, int64_t labelChecks, float* skipped, void* scratch, cudaStream_t stream) {
   State* state = static_cast<State*>(scratch);
   double* sums = reinterpret_cast<double*>(static_cast<char*>(scratch) + kStateBytes);
-  const Rule rule{update.rule, update.momentum, update.momentum2, update.delta, update.rmsDecay, 1.0f / static_cast<float>(update.iterSize),
-                  update.weightDecay, update.regularization == Regularization::l1};
+  const Rule rule{update.rule, update.momentum, update.momentum2, update.delta, update.rmsDecay,
+                  1.0f / (static_cast<float>(update.iterSize) * update.lossScale), update.lossScale, update.weightDecay, update.regularization == Regularization::l1};
   launch(begin, Grid{dim3(1), dim3(1)}, stream, schedule, badLabels, labelChecks, rule, state);
   for (const LossValues& loss : losses) launch(checkLoss, Grid{dim3(1), dim3(kThreads)}, stream, loss, state);
   const auto eachBatch = [&](int64_t blocks, auto visit) {
@@ -165,9 +179,13 @@ void launchUpdate(const Update& update, const std::vector<UpdatedValues>& all, c
   };
   const bool accumulates = std::any_of(all.begin(), all.end(), [](const UpdatedValues& item) { return item.accumulator != nullptr; });
   if (accumulates) eachBatch(0, [&](const Batch& batch, const Grid& grid, size_t) { launch(accumulate, grid, stream, batch, state); });
+  if (skipped) {
+    launch(notSkipped, Grid{dim3(1), dim3(1)}, stream, skipped);
+    eachBatch(0, [&](const Batch& batch, const Grid& grid, size_t) { launch(checkDiffs, grid, stream, batch, state, skipped); });
+  }
   if (update.clipGradients && !all.empty()) {
     eachBatch(kSquareBlocks, [&](const Batch& batch, const Grid& grid, size_t first) { launch(squares, grid, stream, batch, state, sums + first * kSquareBlocks); });
-    launch(clip, Grid{dim3(1), dim3(kThreads)}, stream, sums, static_cast<int64_t>(all.size() * kSquareBlocks), *update.clipGradients, state);
+    launch(clip, Grid{dim3(1), dim3(kThreads)}, stream, sums, static_cast<int64_t>(all.size() * kSquareBlocks), *update.clipGradients, update.lossScale, state);
   }
   eachBatch(0, [&](const Batch& batch, const Grid& grid, size_t) { launch(apply, grid, stream, batch, rule, state); });
 }

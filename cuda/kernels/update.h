@@ -1,4 +1,5 @@
-// The solver's update in float32 (sgd_solver.cpp and its neighbours): accumulate, clip, divide by iter_size, decay, rule.
+// The solver's update in float32 (sgd_solver.cpp and its neighbours): accumulate, unscale, clip, divide by iter_size, decay,
+// rule.
 #pragma once
 
 #include <vector>
@@ -29,8 +30,10 @@ struct LossValues {
 size_t updateScratchBytes(const Update& update);
 
 // `schedule`: rate, iteration, first, last, on the device. Nothing is changed where a loss is not finite or one of the
-// `labelChecks` numbers at `badLabels` (losses.h) is not 0; without `last` accumulators alone are.
+// `labelChecks` numbers at `badLabels` (losses.h) is not 0; without `last` accumulators alone are. `skipped` (one number;
+// null: diffs are not looked at) becomes 1 where the diffs of the last pass are not finite, which changes nothing then,
+// else 0.
 void launchUpdate(const Update& update, const std::vector<UpdatedValues>& all, const float* schedule, const std::vector<LossValues>& losses,
-                  const int* badLabels, int64_t labelChecks, void* scratch, cudaStream_t stream);
+                  const int* badLabels, int64_t labelChecks, float* skipped, void* scratch, cudaStream_t stream);
 
 }  // namespace resnode::cuda

@@ -65,7 +65,7 @@ UpdateRule updateRule(const std::string& name) {
 
 Attributes update(const Napi::Object& object) {
   Update update{updateRule(text(object, "rule")), real(object, "momentum"), real(object, "momentum2"), real(object, "delta"),
-                real(object, "rmsDecay"), std::nullopt, integer(object, "iterSize"), real(object, "weightDecay"),
+                real(object, "rmsDecay"), std::nullopt, integer(object, "iterSize"), real(object, "lossScale"), real(object, "weightDecay"),
                 text(object, "regularization") == "L1" ? Regularization::l1 : Regularization::l2, {}};
   if (!isNull(object.Get("clipGradients"))) update.clipGradients = real(object, "clipGradients");
   const Napi::Array parameters = object.Get("parameters").As<Napi::Array>();

@@ -171,12 +171,14 @@ struct UpdatedParameter {
   float lrMult = 1, decayMult = 1;
 };
 
-// Inputs beyond the diffs are losses: where one is not finite, nothing is updated.
+// Inputs beyond the diffs are losses: where one is not finite, nothing is updated. Where there is an output, it says (1 or 0)
+// whether the last pass's diffs, accumulated ones together, were not finite: then nothing is updated either.
 struct Update {
   UpdateRule rule = UpdateRule::sgd;
   float momentum = 0, momentum2 = 0.999f, delta = 1e-8f, rmsDecay = 0;
   std::optional<float> clipGradients;
   int64_t iterSize = 1;
+  float lossScale = 1;  // the diffs are so many times what they should be
   float weightDecay = 0;
   Regularization regularization = Regularization::l2;
   std::vector<UpdatedParameter> parameters;

@@ -140,10 +140,10 @@ void Updater::run(const float* schedule) {
   if (schedule[3] == 0) return;
   double gradient = 1;
   if (update_.clipGradients) {
-    const double length = norm();
+    const double length = norm() / update_.lossScale;
     if (length > *update_.clipGradients) gradient = *update_.clipGradients / length;
   }
-  gradient /= static_cast<double>(update_.iterSize);
+  gradient /= static_cast<double>(update_.iterSize) * update_.lossScale;
   const bool isRmsProp = update_.rule == UpdateRule::rmsProp;
   const double momentum = isRmsProp ? update_.rmsDecay : update_.momentum;
   // adam_solver.cpp: t counts from 1.

@@ -45,8 +45,9 @@ double sign(double value) { return value > 0 ? 1 : value < 0 ? -1 : 0; }
 }  // namespace
 
 // SGDSolver::ApplyUpdate: clip by the L2 norm of all diffs that were accumulated, divide by iter_size, add the decay,
-// then the rule, then w −= what it says.
+// then the rule, then w −= what it says. Diffs count as what they are over the loss scale.
 void runUpdate(const Program& program, const Update& update, const Arguments& arguments) {
+  if (!arguments.outputs.empty()) *arguments.outputs[0].data = 0;
   for (size_t k = 1 + update.parameters.size(); k < arguments.inputs.size(); ++k) {
     const View& loss = arguments.inputs[k];
     if (!allFinite(loss.data, elementCount(*loss.shape))) return;
@@ -75,7 +76,11 @@ void runUpdate(const Program& program, const Update& update, const Arguments& ar
     for (int64_t i = 0; update.clipGradients && gradient && i < count; ++i) squares += static_cast<double>(gradient[i]) * gradient[i];
   }
   if (!isLast) return;
-  const double norm = std::sqrt(squares);
+  const double norm = std::sqrt(squares) / update.lossScale;
+  if (!arguments.outputs.empty()) {
+    const bool isFinite = std::all_of(gradients.begin(), gradients.end(), [](const Gradient& each) { return !each.diff || allFinite(each.diff, each.count); });
+    if (!isFinite) return void(*arguments.outputs[0].data = 1);
+  }
   const double clip = update.clipGradients && norm > *update.clipGradients ? *update.clipGradients / norm : 1.0;
   for (size_t k = 0; k < update.parameters.size(); ++k) {
     const UpdatedParameter& each = update.parameters[k];
@@ -84,7 +89,7 @@ void runUpdate(const Program& program, const Update& update, const Arguments& ar
     float* history = arguments.parameters[each.history[0]];
     float* second = each.history.size() > 1 ? arguments.parameters[each.history[1]] : nullptr;
     for (int64_t i = 0; i < gradients[k].count; ++i) {
-      double g = gradients[k].diff ? gradients[k].diff[i] * clip / static_cast<double>(update.iterSize) : 0.0;
+      double g = gradients[k].diff ? gradients[k].diff[i] * clip / (static_cast<double>(update.iterSize) * update.lossScale) : 0.0;
       g += decay * (update.regularization == Regularization::l1 ? sign(values[i]) : values[i]);
       values[i] = static_cast<float>(values[i] - step(update, localRate, iteration, g, history + i, second ? second + i : nullptr));
     }

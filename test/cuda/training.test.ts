@@ -18,19 +18,6 @@ else {
       await againstReference(cuda, operation);
     });
 
-  for (const precision of ['float16', 'bfloat16'] as const)
-    test(`training in ${precision} is refused by layer`, async () => {
-      const [writer, outputs] = convolutionStep();
-      const options = { precision, deterministic: false, tune: false, quantization: null };
-      const error = await cuda.prepare(writer.program(outputs), options).then(
-        () => assert.unreachable('it was planned') as never,
-        (reason: Error & { code: string; layer: string }) => reason,
-      );
-      assert.is(error.code, 'device/unsupported');
-      assert.is(error.layer, 'o1');
-      assert.match(error.message, /train in float32 and tf32/);
-    });
-
   test('several processes are refused by layer', async () => {
     const writer = new ProgramWriter();
     const [diff, mean] = [writer.input([3]), writer.tensor(3)];

@@ -34,6 +34,7 @@ const update = {
   rmsDecay: 0,
   clipGradients: null,
   iterSize: 1,
+  lossScale: 1,
   weightDecay: 0,
   regularization: 'L2',
   layer: 'update',

@@ -137,6 +137,22 @@ each('one step of SGD is w − rate · (gradient + decay · w)', async (device) 
   assert.is(learned, 2 + 4 * 6 + 2);
 });
 
+each(
+  'a loss scale that is a power of two changes no bit, of diffs, clipped updates or Adam',
+  async (device) => {
+    for (const update of [{ ...SGD, clip_gradients: 0.1 }, { ...SGD, type: 'Adam' } as const]) {
+      using plain = await open(device, { update });
+      using scaled = await open(device, { update, lossScale: 1024 });
+      assert.equal(await steps(scaled, 0, 2), await steps(plain, 0, 2));
+      assert.equal(await valuesOf(scaled), await valuesOf(plain));
+    }
+    const diffs = ['pool'];
+    using plain = await open(device, { update: null, diffs });
+    using scaled = await open(device, { update: null, diffs, lossScale: 1024 });
+    assert.equal(await scaled.gradients(batch(1)), await plain.gradients(batch(1)));
+  },
+);
+
 each('iter_size adds diffs up over its passes', async (device) => {
   const twice = { ...SGD, iter_size: 2, momentum: 0 };
   using trainer = await open(device, { update: twice, frozenBatchNorm: true });

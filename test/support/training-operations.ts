@@ -471,6 +471,7 @@ for (const rule of rules)
             rmsDecay: 0.95,
             clipGradients,
             iterSize: 2,
+            lossScale: clipGradients === null ? 1 : 6,
             weightDecay: 0.01,
             regularization,
             parameters: learned.map(({ parameter, dims, lrMult, decayMult }) => ({

@@ -23,6 +23,8 @@ export interface Fakes {
   /** The loss of each pass; called with the pass's number, counted from the first of the run. */
   loss: (pass: number) => number;
   batchNorms: SolverTrainer['batchNorms'];
+  /** Updates left out after so many passes. */
+  skipped: (passes: number) => number;
   /** What the trainer was opened with. */
   trainOptions: TrainOptions | null;
   /** What is not disposed of. */
@@ -37,6 +39,7 @@ export function fakes(): Fakes {
     calls,
     loss: () => 1,
     batchNorms: [],
+    skipped: () => 0,
     trainOptions: null,
     open: 0,
     data: async (net) => {
@@ -91,6 +94,9 @@ function fakeTrainer(world: Fakes, options: TrainOptions): SolverTrainer {
       { layer: 'ip', index: 0, shape: [3, 1], lrMult: 1, decayMult: 1, places: [{ layer: 'ip', index: 0 }] },
     ],
     batchNorms: world.batchNorms,
+    get skippedUpdates() {
+      return world.skipped(pass);
+    },
     report: [{ layer: 'ip', status: options.weights === undefined ? 'missing' : 'matched', detail: '' }],
     async step(inputs, { rate, first, last }) {
       const data = (inputs as { data: Float32Array }).data[0];

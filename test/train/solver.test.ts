@@ -295,6 +295,26 @@ test('nan and infinity end the run at once, the plateau after five; the last sna
   }
 });
 
+test('an update that is left out is warned of; twenty in a row end the run and name the loss scale', async () => {
+  const world = fakes();
+  const folder = newFolder();
+  const options = { precision: 'float16', lossScale: 4096 } as const;
+  world.skipped = (passes) => (passes >= 2 ? 1 : 0);
+  const events = await collect(fakeSolver(world, folder, 'max_iter: 4', options));
+  const { precision, lossScale } = world.trainOptions!;
+  assert.equal({ precision, lossScale }, options);
+  const warnings = ofType(events, 'warning').filter(({ code }) => code === 'solver/update-skipped');
+  assert.is(warnings.length, 1);
+  assert.match(warnings[0]!.message, /iteration 1: its gradients are not finite/);
+  assert.is(ofType(events, 'iteration').length, 4);
+
+  world.skipped = (passes) => Math.max(passes - 3, 0);
+  const [diverged] = ofType(await collect(fakeSolver(world, folder, 'max_iter: 99', options)), 'diverged');
+  assert.is(diverged!.reason, 'gradients');
+  assert.is(diverged!.iteration, 22);
+  assert.match(diverged!.message, /20 updates in a row are not finite.*--loss-scale/);
+});
+
 test('weights that are not finite are never a snapshot', async () => {
   const folder = newFolder();
   const world = fakes();

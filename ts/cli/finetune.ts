@@ -2,11 +2,20 @@
 import { Command, Option } from 'commander';
 import { formatDuration } from '../train/duration.ts';
 import { type FinetuneEvent, finetune as run } from '../train/finetune.ts';
-import { type DeviceFlags, deviceOptions, integer, openFlagged, real } from './options.ts';
+import {
+  type DeviceFlags,
+  deviceOptions,
+  integer,
+  openFlagged,
+  real,
+  type TrainingPrecisionFlags,
+  trainingPrecisionOf,
+  trainingPrecisionOptions,
+} from './options.ts';
 import { type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
 import { eventJson, eventLines } from './training-log.ts';
 
-interface Flags extends DeviceFlags, PreprocessFlags {
+interface Flags extends DeviceFlags, PreprocessFlags, TrainingPrecisionFlags {
   model: string;
   weights: string;
   out: string;
@@ -38,7 +47,7 @@ export function finetune(): Command {
     .option('--seed <n>', 'of the split, the head and the order (default: 1)', integer(0))
     .option('--json', 'print every event as a line of JSON');
   preprocessOptions(command);
-  deviceOptions(command);
+  trainingPrecisionOptions(deviceOptions(command));
   return command
     .addHelpText(
       'after',
@@ -63,6 +72,7 @@ Example:
         ['shorterSide', 'resize'].some((name) => command.getOptionValueSource(name) === 'cli');
       for await (const event of run({
         ...{ folder, model, weights, out, device, epochs, batch, rate, headRate, valShare, seed },
+        ...trainingPrecisionOf(flags),
         batchNorm: flags.liveBn ? 'live' : 'frozen',
         // The crop is the net's input, which is not known yet.
         ...(isGiven ? { preprocess: givenPreprocess(flags, hasMean) } : {}),

@@ -73,9 +73,28 @@ export const gpuOption = (): Option =>
 export const withGpu = <T extends DeviceFlags & GpuFlags>(flags: T): T =>
   flags.gpu === undefined ? flags : { ...flags, device: `cuda:${flags.gpu}` };
 
+/** What nets are trained in. */
+export interface TrainingPrecisionFlags extends PrecisionFlags {
+  lossScale?: number;
+}
+
 /** What nets are computed in. */
 export interface PrecisionFlags {
   precision: (typeof FLOATS)[number];
+}
+
+/** Adds --precision and --loss-scale. */
+export function trainingPrecisionOptions(command: Command): Command {
+  return precisionOption(command).option(
+    '--loss-scale <factor>',
+    'the backward pass computes with so many times the diffs (default: 1024 in float16, else 1)',
+    real,
+  );
+}
+
+/** What nets are trained in, as train options. */
+export function trainingPrecisionOf({ precision, lossScale }: TrainingPrecisionFlags) {
+  return { precision, ...(lossScale === undefined ? {} : { lossScale }) };
 }
 
 /** Adds --precision. */

@@ -60,8 +60,9 @@ Examples:
   return stateOptions(anyPrecisionOption(deviceOptions(command))).action(
     async (file: string, flags: Flags) => {
       if (flags.recompute && !flags.train) command.error('error: --recompute needs --train', { exitCode: 2 });
-      if (flags.train && flags.precision !== 'float32')
-        command.error('error: training is float32; leave out --precision', { exitCode: 2 });
+      const { precision } = flags;
+      if (flags.train && precision === 'int8')
+        command.error('error: no net is trained in int8; take another --precision', { exitCode: 2 });
       const state = { ...flags, ...(flags.train ? { phase: 'TRAIN' as const } : {}) };
       const read = readFilteredNet(file, state);
       const model = flags.train ? withLoss(read) : read;
@@ -75,6 +76,7 @@ Examples:
               batch,
               update: SGD_UPDATE,
               recompute: flags.recompute ?? false,
+              ...(precision === 'int8' ? {} : { precision }),
             })
           : device.plan({ model, ...netState(flags), ...precisionOf(flags), batch, tune });
       const rows: Row[] = [];

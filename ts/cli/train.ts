@@ -18,12 +18,15 @@ import {
   names,
   openFlagged,
   real,
+  type TrainingPrecisionFlags,
+  trainingPrecisionOf,
+  trainingPrecisionOptions,
 } from './options.ts';
 import { eventJson, eventLines, progressLine } from './training-log.ts';
 
 type Effect = SolverRequest | 'none';
 
-interface Flags extends DeviceFlags, GpuFlags {
+interface Flags extends DeviceFlags, GpuFlags, TrainingPrecisionFlags {
   solver: string;
   weights?: string;
   snapshot?: string;
@@ -84,10 +87,11 @@ Examples:
   resnode train --solver solver.prototxt --log log.jsonl
   resnode train --solver solver.prototxt --weights ResNet-50-model.caffemodel --device cpu --threads 2
   resnode train --solver solver.prototxt --snapshot resnet_iter_5000.solverstate
+  resnode train --solver solver.prototxt --gpu 0 --precision float16
   mpirun -n 2 resnode train --solver solver.prototxt --mpi --threads 1
   resnode train --solver cifar110.prototxt --warmup-iterations 400 --warmup-rate 0.01 --augment augment.json`,
     );
-  return deviceOptions(command).action(async (flags: Flags) => {
+  return trainingPrecisionOptions(deviceOptions(command)).action(async (flags: Flags) => {
     const fail = (text: string) => command.error(`error: ${text}`, { exitCode: 2 });
     if (flags.weights !== undefined && flags.snapshot !== undefined)
       fail('expected --weights to begin with or --snapshot to go on from, not both');
@@ -103,6 +107,7 @@ Examples:
       solver: parameter,
       device,
       data: solverData(flags.solver, flags.augment),
+      ...trainingPrecisionOf(flags),
       recompute: flags.recompute ?? false,
       frozenBatchNorm: flags.frozenBn ?? false,
       synchronisedBatchNorm: flags.syncBn ?? false,

@@ -42,6 +42,8 @@ export const historySlots = ({ type }: Pick<UpdateRule, 'type'>): number =>
 /**
  * Appends the update, its schedule input and what it remembers.
  * @param losses Where one is not finite, nothing is updated.
+ * @param lossScale Diffs are so many times what they should be.
+ * @param checksDiffs Whether nothing is updated where a diff is not finite either; `skipped` then says so.
  * @returns `history[i]` are the slots of `updated[i]`; null where it can never be anything but 0: with SGD and Nesterov
  * that of a blob with lr_mult 0 and no diff, such as BatchNorm's or a frozen layer's.
  */
@@ -51,10 +53,13 @@ export function appendUpdate(
   updated: readonly Updated[],
   rule: UpdateRule,
   losses: readonly TensorId[],
+  { lossScale, checksDiffs }: { readonly lossScale: number; readonly checksDiffs: boolean },
 ): {
   readonly program: Program;
   readonly recipes: readonly ParameterRecipe[];
   readonly history: readonly (readonly ProgramParameterId[] | null)[];
+  /** Which of the program's outputs is 1 where diffs were not finite; null: they are not looked at. */
+  readonly skipped: number | null;
 } {
   const parameters: ProgramParameter[] = [...program.parameters];
   const moreRecipes = [...recipes];
@@ -70,6 +75,7 @@ export function appendUpdate(
       : Array.from({ length: historySlots(rule) }, (_, slot) => addLike(parameter, `history ${slot}`)),
   );
   const schedule = program.tensors.length;
+  const skipped = checksDiffs ? [schedule + 1] : [];
   const diffs: TensorId[] = [];
   const list: Kind['parameters'][number][] = [];
   for (const [i, { parameter, lrMult, decayMult }] of updated.entries()) {
@@ -93,21 +99,28 @@ export function appendUpdate(
     rmsDecay: rule.rms_decay,
     clipGradients: rule.clip_gradients,
     iterSize: rule.iter_size,
+    lossScale,
     weightDecay: rule.weight_decay,
     regularization: rule.regularization_type,
     parameters: list,
     inputs: [schedule, ...diffs, ...losses],
-    outputs: [],
+    outputs: skipped,
   };
   return {
     program: {
       ...program,
-      tensors: [...program.tensors, { name: 'schedule', shape: [4] }],
+      tensors: [
+        ...program.tensors,
+        { name: 'schedule', shape: [4] },
+        ...skipped.map(() => ({ name: 'skipped', shape: [1] })),
+      ],
       parameters,
       operations: [...program.operations, update],
       inputs: [...program.inputs, schedule],
+      outputs: [...program.outputs, ...skipped],
     },
     recipes: moreRecipes,
     history,
+    skipped: checksDiffs ? program.outputs.length : null,
   };
 }

@@ -165,7 +165,8 @@ export type ProgramOperation = {
    * inputs: the schedule [rate, iteration from 0, first, last], then one diff a parameter (−1: it has none and counts
    * as 0), then losses. `first` ≠ 0 empties the accumulators before the diffs are added, `last` = 0 ends after that; a
    * parameter without an accumulator needs both set. Where a loss is not finite nothing is updated (Caffe would make
-   * every weight NaN): so the weights are still there that the fault can be looked for with. outputs: none.
+   * every weight NaN): so the weights are still there that the fault can be looked for with. outputs: none, or one [1]
+   * that is 1 where the last pass's diffs (accumulated ones together) are not finite, which updates nothing then, else 0.
    */
   | {
       readonly kind: 'update';
@@ -177,6 +178,8 @@ export type ProgramOperation = {
       /** The greatest L2 norm of all diffs together; null: any. */
       readonly clipGradients: number | null;
       readonly iterSize: number;
+      /** Diffs, and what accumulates, are so many times what they should be. */
+      readonly lossScale: number;
       readonly weightDecay: number;
       readonly regularization: 'L1' | 'L2';
       readonly parameters: readonly {

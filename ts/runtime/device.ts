@@ -171,7 +171,7 @@ export class Device {
     try {
       const { data, report } = await fillParameters(lowered, weights, options);
       const values = withHistory(data, lowered, options.history);
-      const planned = { ...lowered, ...(await this.#plan(lowered, {})) };
+      const planned = { ...lowered, ...(await this.#plan(lowered, precisionOf(options))) };
       await this.#checkMemory(planned, neededBytes(planned).total, (batch) =>
         lowerTraining(net, { ...asked, batch }),
       );
@@ -190,7 +190,7 @@ export class Device {
     checkTrainOptions(options);
     const asked = { ...options, phase: options.phase ?? ('TRAIN' as const), ...this.#rank };
     try {
-      const planned = await this.#plan(lowerTraining(readModel(asked), asked), {});
+      const planned = await this.#plan(lowerTraining(readModel(asked), asked), precisionOf(options));
       const description = describePlan(planned);
       planned.plan.dispose();
       return description;
@@ -325,3 +325,6 @@ export class Device {
     throw outOfMemory(this.name, need, free, fits);
   }
 }
+
+const precisionOf = ({ precision }: Pick<TrainOptions, 'precision'>) =>
+  precision === undefined ? {} : { precision };

@@ -11,6 +11,7 @@ import type { Program, ProgramParameterId, TensorId } from '../program/program.t
 import { keepsBlockEnds } from '../program/recompute.ts';
 import { shareBetweenProcesses } from '../program/share-between-processes.ts';
 import type { Lowered } from './compile.ts';
+import { isNarrow, lossScaleOf, type TrainPrecision } from './training-precision.ts';
 
 export interface LowerTrainingOptions extends GraphOptions {
   readonly outputs?: readonly string[];
@@ -19,6 +20,8 @@ export interface LowerTrainingOptions extends GraphOptions {
   readonly diffs?: readonly string[];
   readonly recompute?: boolean;
   readonly synchronisedBatchNorm?: boolean;
+  readonly precision?: TrainPrecision;
+  readonly lossScale?: number;
   /** Of the processes that train the same net. Default: this one is alone. */
   readonly rank?: number;
   readonly seed?: number;
@@ -59,6 +62,10 @@ export interface LoweredTraining extends Lowered {
   /** The program's inputs after the net's and the pass, in order; then comes the schedule, where there is an update. */
   readonly seeds: readonly Seed[];
   readonly lossWeights: Readonly<Record<string, number>>;
+  /** Diffs that go in and come out are so many times what they should be. */
+  readonly lossScale: number;
+  /** Which of the program's outputs says that an update was left out; null: none. */
+  readonly skipped: number | null;
   /** Without an update: diffs of `learnable`, and those asked for. */
   readonly diffs: {
     readonly parameters: readonly DiffPlace[];
@@ -103,6 +110,8 @@ export function lowerTraining(net: NetParameter, options: LowerTrainingOptions):
     lossWeights: Object.fromEntries(
       seeds.filter(({ weight }) => weight !== 0).map(({ blob, weight }) => [blob, weight]),
     ),
+    lossScale: lossScaleOf(options),
+    skipped: null,
   };
   if (options.update !== null) {
     const updating = withUpdate(
@@ -112,7 +121,7 @@ export function lowerTraining(net: NetParameter, options: LowerTrainingOptions):
       parameterDiffs,
       options.update,
       seeds.map(({ id }) => id),
-      options.history,
+      options,
     );
     const step =
       rank !== undefined
@@ -176,7 +185,7 @@ function withUpdate(
   diffs: ReadonlyMap<ProgramParameterId, TensorId>,
   rule: UpdateRule,
   losses: readonly TensorId[],
-  history: readonly Float32Array[] = [],
+  { history = [], ...options }: LowerTrainingOptions,
 ) {
   const slots = Array.from({ length: historySlots(rule) }, (_, slot) => slot);
   const updated = graph.parameters.map(({ lrMult, decayMult }, i) => ({
@@ -185,5 +194,8 @@ function withUpdate(
     decayMult,
     hasHistory: slots.some((slot) => history[slot * parameters.length + i]?.some((value) => value !== 0)),
   }));
-  return appendUpdate(lowered, diffs, updated, rule, losses);
+  return appendUpdate(lowered, diffs, updated, rule, losses, {
+    lossScale: lossScaleOf(options),
+    checksDiffs: isNarrow(options.precision),
+  });
 }

@@ -6,6 +6,9 @@ import type { UpdateRule } from '../program/append-update.ts';
 import type { ParameterData } from '../program/program.ts';
 import type { LoweredTraining } from './lower-training.ts';
 import { elementCount, type Shapes } from './tensor.ts';
+import type { TrainPrecision } from './training-precision.ts';
+
+export type { TrainPrecision } from './training-precision.ts';
 
 export interface TrainOptions {
   /** Path of a prototxt, or a NetParameter; not filtered yet. */
@@ -32,6 +35,17 @@ export interface TrainOptions {
   readonly outputs?: readonly string[];
   /** Blobs whose diffs `gradients` returns besides those of the parameters; with `update: null`. */
   readonly diffs?: readonly string[];
+  /**
+   * What feature maps and their diffs are stored and multiplied in; all but `float32` (the default) need a CUDA device.
+   * Weights, their diffs, histories, BatchNorm's statistics, losses and every sum are float32 in all of them.
+   */
+  readonly precision?: TrainPrecision;
+  /**
+   * The backward pass begins with so many times the losses' diffs, and the update divides by it, so that small diffs do
+   * not become 0 in 16 bits (NVCaffe's global_grad_scale). Default 1024 for `float16`, else 1. In 16 bits an update
+   * whose diffs are not finite is left out.
+   */
+  readonly lossScale?: number;
   /** Less memory for more time: what lies inside the blocks is computed again in the backward pass. Default false. */
   readonly recompute?: boolean;
   /**
@@ -45,8 +59,15 @@ export interface TrainOptions {
 
 const TYPES = ['SGD', 'Nesterov', 'AdaGrad', 'RMSProp', 'AdaDelta', 'Adam'];
 
+const PRECISIONS: readonly TrainPrecision[] = ['float32', 'tf32', 'float16', 'bfloat16'];
+
 /** @throws ArgumentError */
-export function checkTrainOptions({ update, seed, history, diffs }: Omit<TrainOptions, 'model'>): void {
+export function checkTrainOptions(options: Omit<TrainOptions, 'model'>): void {
+  const { update, seed, history, diffs, precision, lossScale } = options;
+  if (precision !== undefined && !PRECISIONS.includes(precision))
+    throw new ArgumentError('precision', PRECISIONS.map((each) => `"${each}"`).join(', '), precision);
+  if (lossScale !== undefined && !(lossScale > 0 && Number.isFinite(lossScale)))
+    throw new ArgumentError('lossScale', 'a number above 0', lossScale);
   if (seed !== undefined && !Number.isInteger(seed)) throw new ArgumentError('seed', 'an integer', seed);
   if (update === null) {
     if (history !== undefined) throw new ArgumentError('history', 'none where update is null', history);

@@ -18,7 +18,7 @@ import type { TrainOptions } from './train-options.ts';
 export type { UpdateRule } from '../program/append-update.ts';
 export type { BatchNormMode } from './batch-norm-modes.ts';
 export type { Learnable } from './lower-training.ts';
-export type { TrainOptions } from './train-options.ts';
+export type { TrainOptions, TrainPrecision } from './train-options.ts';
 
 /** What one pass needs to know of the solver. */
 export interface Schedule {
@@ -72,6 +72,8 @@ export class Trainer {
   readonly batchNorms: readonly BatchNormMode[];
   /** What became of each layer's weights. */
   readonly report: readonly LayerReport[];
+  /** Updates that were left out because their diffs were not finite; looked at in 16 bits alone. */
+  skippedUpdates = 0;
   readonly #parts: TrainerParts;
   /** Of the iteration. */
   #pass = 0;
@@ -146,10 +148,13 @@ export class Trainer {
       false,
       signal,
     );
-    const { blobs, parameters } = this.#parts.compiled.diffs;
+    const { diffs, lossScale } = this.#parts.compiled;
+    const { blobs, parameters } = diffs;
+    const unscaled = (diff: Float32Array) =>
+      lossScale === 1 ? diff : diff.map((value) => value / lossScale);
     const tensor = ({ output, shape }: DiffPlace): Tensor => ({
       shape,
-      data: output === null ? new Float32Array(elementCount(shape)) : results[output]!,
+      data: output === null ? new Float32Array(elementCount(shape)) : unscaled(results[output]!),
     });
     return {
       outputs: this.#outputs(results),
@@ -245,12 +250,16 @@ export class Trainer {
       throw new ArgumentError('first and last', 'true for both where iter_size is 1', { first, last });
     const schedule = Float32Array.of(rate, iteration, first ? 1 : 0, last ? 1 : 0);
     this.#pass = first ? 0 : this.#pass + 1;
-    return this.#run(inputs, [iteration, this.#pass], [...this.#seeds({}), schedule], profile, signal);
+    const at = [iteration, this.#pass] as const;
+    const result = await this.#run(inputs, at, [...this.#seeds({}), schedule], profile, signal);
+    const { skipped } = this.#parts.compiled;
+    if (skipped !== null) this.skippedUpdates += result.outputs[skipped]![0]!;
+    return result;
   }
 
   // The diff that each seed gives.
   #seeds(topDiffs: Readonly<Record<string, Float32Array>>): Float32Array[] {
-    const { seeds } = this.#parts.compiled;
+    const { seeds, lossScale } = this.#parts.compiled;
     const free = seeds.filter(({ weight }) => weight === 0).map(({ blob }) => blob);
     for (const name of Object.keys(topDiffs))
       if (!free.includes(name))
@@ -264,7 +273,7 @@ export class Trainer {
       const given = weight === 0 ? topDiffs[blob] : undefined;
       if (given !== undefined && !(given instanceof Float32Array && given.length === count))
         throw new ArgumentError(`the diff of "${blob}"`, `a Float32Array of ${count} values`, given);
-      return given ?? new Float32Array(count).fill(weight);
+      return (given ?? new Float32Array(count).fill(weight)).map((value) => value * lossScale);
     });
   }
 

@@ -4,6 +4,7 @@ import { toFloat32 } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { Batch } from '../data/source.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
+import type { TrainPrecision } from '../runtime/training-precision.ts';
 import type { DivergedEvent, OutputValue } from './events.ts';
 import type { ReadNet } from './solver-nets.ts';
 import type { TrainingDevice } from './training-device.ts';
@@ -12,15 +13,21 @@ import type { TrainingDevice } from './training-device.ts';
 const PLATEAU = -Math.log(2 ** -126);
 // One batch may be that bad by chance where it is small and the rate is large; five in a row do not come back.
 const PLATEAU_LENGTH = 5;
+// A loss scale that is too large for a batch now and then is none of them's fault; one that always is never lets it learn.
+const SKIPPED_LENGTH = 20;
 /** Larger than what a net that learns computes. */
 const EXPLODED = 1e6;
 
 /** Watches the losses of a run. */
 export class DivergenceWatch {
   #onPlateau = 0;
+  #skipped = 0;
 
-  /** What is wrong after an iteration; null: nothing. */
-  check(outputs: readonly OutputValue[], loss: number): DivergedEvent['reason'] | null {
+  /**
+   * What is wrong after an iteration; null: nothing.
+   * @param isSkipped Its update was left out, since its gradients are not finite.
+   */
+  check(outputs: readonly OutputValue[], loss: number, isSkipped = false): DivergedEvent['reason'] | null {
     if (Number.isNaN(loss)) return 'nan';
     if (!Number.isFinite(loss)) return 'infinite';
     const isPlateau = outputs.some(
@@ -28,6 +35,8 @@ export class DivergenceWatch {
         lossWeight !== 0 && values.some((value) => Math.abs(value - PLATEAU) < 0.01),
     );
     this.#onPlateau = isPlateau ? this.#onPlateau + 1 : 0;
+    this.#skipped = isSkipped ? this.#skipped + 1 : 0;
+    if (this.#skipped >= SKIPPED_LENGTH) return 'gradients';
     return this.#onPlateau >= PLATEAU_LENGTH ? 'plateau' : null;
   }
 }
@@ -60,6 +69,7 @@ export async function firstNotFinite({ layers }: Pick<WeightsFile, 'layers'>): P
  * The first layer whose weights or values are not finite, else the first one whose values exploded: the net is run once
  * more, layer by layer, with every blob as an output.
  * @param device Loads a TRAIN net and runs it.
+ * @param precision What the training computes in.
  * @param weights At the time of the fault: a pass whose loss is not finite does not change them.
  * @returns Null where all is as it should be, or memory does not suffice to look.
  */
@@ -69,6 +79,7 @@ export async function findCulprit(
   weights: WeightsFile,
   batch: Batch,
   inputShapes: Readonly<Record<string, readonly number[]>>,
+  precision: TrainPrecision = 'float32',
 ): Promise<Culprit | null> {
   // BatchNorm's statistics have counted the bad batch already, and a TRAIN net does not read them.
   const learned = weights.layers.filter(({ type }) => type !== 'BatchNorm');
@@ -84,6 +95,7 @@ export async function findCulprit(
     stages,
     weights,
     inputShapes,
+    precision,
     outputs: values.map(({ name }) => name),
   });
   const outputs = await model.run(batch);
@@ -108,6 +120,7 @@ export function divergenceMessage(
   const loss_is = {
     nan: 'the loss is not a number',
     infinite: 'the loss is infinite',
+    gradients: `the gradients of ${SKIPPED_LENGTH} updates in a row are not finite`,
     plateau: `the loss stays at ${loss.toFixed(4)} = −log(FLT_MIN), every true class has the probability 0`,
   }[reason];
   const where =
@@ -115,5 +128,9 @@ export function divergenceMessage(
       ? ''
       : `; first bad layer "${culprit.layer}"${culprit.blob === null ? '' : ` (blob "${culprit.blob}")`}: ${culprit.what}`;
   const kept = lastSnapshot === null ? 'there is no snapshot' : `the last snapshot is ${lastSnapshot}`;
-  return `iteration ${iteration}: ${loss_is}${where}; ${kept}. Lower base_lr, warm up, or clip gradients`;
+  const advice =
+    reason === 'gradients'
+      ? 'Lower the loss scale (--loss-scale), or train in bfloat16'
+      : 'Lower base_lr, warm up, or clip gradients';
+  return `iteration ${iteration}: ${loss_is}${where}; ${kept}. ${advice}`;
 }

@@ -131,8 +131,11 @@ export interface WarningEvent {
 export interface DivergedEvent {
   readonly type: 'diverged';
   readonly iteration: number;
-  /** NaN or infinite, or log(FLT_MIN): every true class has got the probability 0. */
-  readonly reason: 'nan' | 'infinite' | 'plateau';
+  /**
+   * The loss is NaN or infinite, or log(FLT_MIN): every true class has got the probability 0. Or the gradients of many
+   * updates in a row are not finite in 16 bits.
+   */
+  readonly reason: 'nan' | 'infinite' | 'plateau' | 'gradients';
   readonly loss: number;
   /** The first layer in the net's order whose values are not finite (or exploded), and its blob; null if none was found. */
   readonly layer: string | null;

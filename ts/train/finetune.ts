@@ -8,6 +8,7 @@ import { evaluateImages } from '../evaluate/evaluate-images.ts';
 import { type OutcomeSummary, summariseOutcomes } from '../evaluate/statistics.ts';
 import type { Preprocess } from '../image/preprocess.ts';
 import type { Device } from '../runtime/device.ts';
+import type { TrainOptions } from '../runtime/trainer.ts';
 import { formatDuration } from './duration.ts';
 import type { DoneEvent, SolverEvent } from './events.ts';
 import { type FinetuneFiles, type Recipe, writeFinetuneFiles } from './finetune-files.ts';
@@ -16,7 +17,7 @@ import { openReport, type Report } from './report.ts';
 import { Solver } from './solver.ts';
 import { type Split, splitClassFolders } from './split.ts';
 
-export interface FinetuneOptions {
+export interface FinetuneOptions extends Pick<TrainOptions, 'precision' | 'lossScale'> {
   /** A folder of images for each class, in `folder` or in its `train` and `val`. */
   readonly folder: string;
   /** The deploy prototxt of the trained net, and its weights. */
@@ -135,7 +136,7 @@ function recipeOf(options: FinetuneOptions): Recipe {
 }
 
 async function* train(
-  { device, weights, signal }: FinetuneOptions,
+  { device, weights, signal, precision, lossScale }: FinetuneOptions,
   { solver: file, augment }: FinetuneFiles,
   report: Report,
 ): AsyncGenerator<SolverEvent, DoneEvent, void> {
@@ -143,6 +144,8 @@ async function* train(
     solver: file,
     device,
     weights,
+    ...(precision === undefined ? {} : { precision }),
+    ...(lossScale === undefined ? {} : { lossScale }),
     data: (net, { phase, seed }) => openNetData(net, { phase, seed, augment: augment[phase] }),
   });
   for await (const event of solver.run(signal === undefined ? {} : { signal })) {

@@ -6,7 +6,7 @@ import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { DataSource } from '../data/source.ts';
 import { GraphError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
-import type { UpdateRule } from '../runtime/trainer.ts';
+import type { TrainOptions, UpdateRule } from '../runtime/trainer.ts';
 import type { WarningEvent } from './events.ts';
 import { readInitialWeights } from './initial-weights.ts';
 import { Schedule, type ScheduleExtensions } from './schedules.ts';
@@ -34,7 +34,10 @@ export type OpenData = (
   },
 ) => Promise<DataSource>;
 
-export interface TrainingOptions extends ScheduleExtensions, TrainState {
+export interface TrainingOptions
+  extends ScheduleExtensions,
+    TrainState,
+    Pick<TrainOptions, 'precision' | 'lossScale'> {
   /** Where to train; stays the caller's. `solver_mode` and `device_id` are for who opens it. */
   readonly device: TrainingDevice;
   /** Weights to begin with, instead of the solver's own `weights`; of several the later ones count. */
@@ -81,7 +84,7 @@ export async function openTraining(
   file: string | undefined,
 ): Promise<Training> {
   const { parameters } = checked;
-  const { device, recompute, frozenBatchNorm, synchronisedBatchNorm } = options;
+  const { device, recompute, frozenBatchNorm, synchronisedBatchNorm, precision, lossScale } = options;
   const { rank = 0, size: ranks = 1 } = device.communicator ?? {};
   if (parameters.snapshot > 0 || parameters.snapshot_after_train)
     checkSnapshotFolder(parameters.snapshot_prefix);
@@ -122,6 +125,8 @@ export async function openTraining(
       ...(recompute === undefined ? {} : { recompute }),
       ...(frozenBatchNorm === undefined ? {} : { frozenBatchNorm }),
       ...(synchronisedBatchNorm === undefined ? {} : { synchronisedBatchNorm }),
+      ...(precision === undefined ? {} : { precision }),
+      ...(lossScale === undefined ? {} : { lossScale }),
     });
     closing.push(() => trainer.dispose());
     checkFed(trainer, source);

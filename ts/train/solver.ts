@@ -188,6 +188,7 @@ class Run {
     const signal = this.#signal;
     const outputNames = Object.keys(trainer.outputs);
 
+    const skippedBefore = trainer.skippedUpdates;
     let [busy, waited, loss] = [0, 0, 0];
     let outputs: IterationEvent['outputs'] = [];
     let batch: Batch = {};
@@ -211,13 +212,20 @@ class Run {
       if (!Number.isFinite(loss) && this.#communicator === null) break;
     }
     loss = fround(loss / iter_size);
-    const reason = this.#divergence.check(outputs, loss);
+    const isSkipped = trainer.skippedUpdates > skippedBefore;
+    const reason = this.#divergence.check(outputs, loss, isSkipped);
     if (reason !== null) {
       this.#losses = { ...this.#losses, loss };
-      const culprit = await this.#culprit(batch);
+      const culprit = reason === 'gradients' ? null : await this.#culprit(batch);
       yield this.#diverged(reason, loss, culprit);
       return;
     }
+    if (isSkipped)
+      yield {
+        type: 'warning',
+        code: 'solver/update-skipped',
+        message: `iteration ${iteration}: its gradients are not finite, and the update was left out, the ${trainer.skippedUpdates}. so far; lower the loss scale where this comes often`,
+      };
     this.#pace.add(this.#samples, busy + waited, waited);
     const smoothedLoss = this.#smoothed.add(loss);
     this.#losses = { loss, smoothedLoss };
@@ -314,19 +322,22 @@ class Run {
 
   async #debugInfo(batch: Batch) {
     const { net, trainer, source, seed } = this.#training;
-    const { device, frozenBatchNorm } = this.#options;
+    const { device, frozenBatchNorm, precision, lossScale } = this.#options;
     return debugInfo(device, net, await trainer.weights(), batch, {
       iteration: this.#iteration,
       inputShapes: source.shapes,
       seed,
       ...(frozenBatchNorm === undefined ? {} : { frozenBatchNorm }),
+      ...(precision === undefined ? {} : { precision }),
+      ...(lossScale === undefined ? {} : { lossScale }),
     });
   }
 
   async #culprit(batch: Batch): Promise<Culprit | null> {
     const { net, trainer, source } = this.#training;
     try {
-      return await findCulprit(this.#options.device, net, await trainer.weights(), batch, source.shapes);
+      const { device, precision } = this.#options;
+      return await findCulprit(device, net, await trainer.weights(), batch, source.shapes, precision);
     } catch {
       // Looking for the layer takes memory beside the trainer's; that training diverged is said in any case.
       return null;

@@ -17,6 +17,7 @@ export type SolverTrainer = Pick<
   | 'gradients'
   | 'weights'
   | 'history'
+  | 'skippedUpdates'
   | 'dispose'
 > &
   Disposable;

@@ -51,6 +51,20 @@ RESNODE_TEST(cudnn, "every proposal once, in the heuristics' order, named by eng
         "no narrow bias, no classic form");
 }
 
+RESNODE_TEST(cudnn, "the gradient by 16-bit weights is float32, made so or rounded first and widened") {
+  CudnnHandle handle(fakeLibrary());
+  ConvolutionProblem p = test::problemOf({"", 1, 8, 5, 5, 16, 3, 3, 1, 1, 1, 1}, ElementType::bfloat16);
+  p.pass = ConvolutionPass::weightGradient;
+  same(namesOf(cudnnOptions(handle, p, {})),
+       "cudnn-engine-1[2:5]-classic cudnn-engine-2[]-classic cudnn-engine-0[]-classic cudnn-engine-1[2:5] cudnn-engine-2[] cudnn-engine-0[]", "both");
+  for (const auto& candidate : cudnnCandidates(handle, p, {})) {
+    const bool isRounded = candidate->name().find("-classic") != std::string::npos;
+    expect(candidate->workspaceBytes() == (isRounded ? 256 + 2 * static_cast<size_t>(p.weightElements()) : 64), candidate->name() + ": workspace");
+  }
+  p.pass = ConvolutionPass::dataGradient;
+  same(namesOf(cudnnOptions(handle, p, {})), "cudnn-engine-1[2:5] cudnn-engine-2[] cudnn-engine-0[]", "dx is 16-bit");
+}
+
 RESNODE_TEST(cudnn, "engines are refused by their notes, with the reason") {
   CudnnHandle handle(fakeLibrary());
   std::vector<std::string> refusals;
@@ -123,7 +137,7 @@ struct Wrong final : ConvolutionImplementation {
   bool deterministic() const override { return true; }
   void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) override {
     right_->enqueue(arguments, stream);
-    cudaMemsetAsync(static_cast<char*>(arguments.output) + at_ * bytesOf(problem_.type), 0x4f, bytesOf(problem_.type), stream);
+    cudaMemsetAsync(static_cast<char*>(arguments.output) + at_ * bytesOf(problem_.resultType()), 0x4f, bytesOf(problem_.resultType()), stream);
   }
   std::unique_ptr<ConvolutionImplementation> right_;
   int64_t at_;
@@ -157,16 +171,18 @@ RESNODE_TEST(cudnn, "gradients by the input and by the weights, as our own kerne
   for (const auto* cases : {&test::residualNetCases(), &test::oddCases(), &test::groupedCases()}) {
     for (const test::ConvolutionCase& shape : *cases) {
       for (ConvolutionPass pass : {ConvolutionPass::dataGradient, ConvolutionPass::weightGradient}) {
-        ConvolutionProblem p = test::problemOf(shape, ElementType::float32);
-        p.pass = pass;
-        const auto own = std::move(ownCandidates(p, 90).front());
-        const auto measure = measureOnDevice(p, *own, nullptr);
-        const std::string where = std::string(shape.name) + (pass == ConvolutionPass::dataGradient ? " dx " : " dw ");
-        const ConvolutionCandidates candidates = cudnnCandidates(handle, p, {});
-        expect(!candidates.empty(), where + "there are candidates");
-        for (const auto& candidate : candidates) same(measure->check(*candidate), "", where + candidate->name());
-        Wrong wrong(std::move(ownCandidates(p, 90).front()), p.resultElements() - 1, p);
-        expect(measure->check(wrong).find("wrong") == 0, where + "wrong at the end");
+        test::eachType([&](auto, ElementType type) {
+          ConvolutionProblem p = test::problemOf(shape, type);
+          p.pass = pass;
+          const auto own = std::move(ownCandidates(p, 90).front());
+          const auto measure = measureOnDevice(p, *own, nullptr);
+          const std::string where = std::string(shape.name) + " " + test::nameOf(type) + (pass == ConvolutionPass::dataGradient ? " dx " : " dw ");
+          const ConvolutionCandidates candidates = cudnnCandidates(handle, p, {});
+          expect(!candidates.empty(), where + "there are candidates");
+          for (const auto& candidate : candidates) same(measure->check(*candidate), "", where + candidate->name());
+          Wrong wrong(std::move(ownCandidates(p, 90).front()), p.resultElements() - 1, p);
+          expect(measure->check(wrong).find("wrong") == 0, where + "wrong at the end");
+        });
       }
     }
   }

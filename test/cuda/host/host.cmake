@@ -6,7 +6,7 @@ add_executable(host-tests ${HOST_TEST_SOURCES} kernels/convolution-check.cc kern
 target_link_libraries(host-tests PRIVATE sanitized)
 
 # Without sanitizers: AddressSanitizer's dlopen hides a library's own path from it, and cuDNN finds its parts by that.
-add_executable(real-cudnn-tests host/main.cc host/real/cudnn.cc ${CUDNN_SOURCES} ${ROOT}/cuda/check.cc ${EMULATOR_SOURCES})
+add_executable(real-cudnn-tests host/main.cc host/real/cudnn.cc ${CUDNN_SOURCES} ${ROOT}/cuda/check.cc ${ROOT}/cuda/kernels/convert.cu ${EMULATOR_SOURCES})
 target_link_libraries(real-cudnn-tests PRIVATE emulation)
 target_compile_options(real-cudnn-tests PRIVATE -O1)
 

@@ -19,23 +19,26 @@ Convolution attributesOf(const cuda::ConvolutionProblem& problem) {
   return convolution;
 }
 
-// Float32 sums of K products in any order: (K + 3)·2⁻²³ of the sum of their sizes, which the reference itself gives.
-void check(const ConvolutionCase& shape) {
-  const cuda::ConvolutionProblem problem = problemOf(shape, cuda::ElementType::float32);
+// Float32 sums of K products in any order: (K + 3)·2⁻²³ of the sum of their sizes, which the reference itself gives; of dx
+// in 16 bits one rounding besides: 2⁻¹¹ (float16, and 2⁻²⁵ where it is subnormal) or 2⁻⁸ (bfloat16) of itself.
+template <class T>
+void check(const ConvolutionCase& shape, cuda::ElementType type) {
+  const cuda::ConvolutionProblem problem = problemOf(shape, type);
   const cuda::Nhwc &in = problem.input, &out = problem.output;
   const int64_t weightInputs = in.c / shape.group, window = shape.r * shape.s;
   const Shape inShape{in.n, in.c, in.h, in.w}, outShape{out.n, out.c, out.h, out.w}, weightShape{out.c, weightInputs, shape.r, shape.s};
-  const auto x = randomPlain<float>(elementCount(inShape), 1), weights = randomPlain<float>(elementCount(weightShape), 2);
-  const auto diff = randomPlain<float>(elementCount(outShape), 3);
+  const auto x = randomPlain<T>(elementCount(inShape), 1), weights = randomPlain<T>(elementCount(weightShape), 2);
+  const auto diff = randomPlain<T>(elementCount(outShape), 3);
   const Convolution convolution = attributesOf(problem);
   const auto gradients = [&](auto of) {
     return referenceGradients(convolution, {{inShape, of(x)}}, {outShape}, {of(diff)}, {of(weights)}, {weightShape, {out.c}});
   };
   const Gradients expected = gradients([](const auto& values) { return values; }), sizes = gradients([](const auto& values) { return absolute(values); });
 
-  const auto input = nhwcOf(x, in), dy = nhwcOf(diff, out);
-  const auto packed = toPadded<float>(weights, out.c, weightInputs, window, problem.weightChannels(), out.paddedChannels);
-  auto dx = nanMemory<float>(static_cast<size_t>(in.elements())), dw = nanMemory<float>(weights.size());
+  const auto input = nhwcOf<T>(x, in), dy = nhwcOf<T>(diff, out);
+  const auto packed = toPadded<T>(weights, out.c, weightInputs, window, problem.weightChannels(), out.paddedChannels);
+  auto dx = nanMemory<T>(static_cast<size_t>(in.elements()));
+  auto dw = nanMemory<float>(weights.size());
   auto asWeights = nanMemory<float>(static_cast<size_t>(problem.weightElements()));
   auto dataScratch = scratchOf(cuda::dataGradientScratch(problem)), weightScratch = scratchOf(cuda::weightGradientScratch(problem));
   cuda::launchDataGradient(problem, dy.data(), packed.data(), dx.data(), dataScratch.data(), nullptr);
@@ -44,16 +47,22 @@ void check(const ConvolutionCase& shape) {
   if (cuda::hasPlainWeights(problem)) nearPlain(asWeights, floatsOf(dw), 0, 0, "the same numbers in the same order");
 
   const auto compare = [&](const std::vector<float>& actual, size_t diffOf, int64_t products) {
+    const bool isNarrow = diffOf == 0 && type != cuda::ElementType::float32, isHalf = type == cuda::ElementType::float16;
+    const double relative = !isNarrow ? 0 : isHalf ? 0x1p-11 : 0x1p-8, subnormal = isNarrow && isHalf ? 0x1p-25 : 0;
     const auto& wanted = diffOf == 0 ? expected.dx[0] : expected.dw[0];
     const auto& size = diffOf == 0 ? sizes.dx[0] : sizes.dw[0];
     for (size_t i = 0; i < wanted.size(); ++i) {
-      near(actual[i], wanted[i], 0, static_cast<double>(products + 3) * 0x1p-23 * size[i], [&] { return std::string(shape.name) + (diffOf == 0 ? " dx " : " dw ") + std::to_string(i); });
+      near(actual[i], wanted[i], relative, static_cast<double>(products + 3) * 0x1p-23 * size[i] + subnormal, [&] { return std::string(shape.name) + " " + nameOf(type) + (diffOf == 0 ? " dx " : " dw ") + std::to_string(i); });
     }
   };
   compare(plainOf(dx, in).values, 0, out.c / shape.group * window);
   compare(floatsOf(dw), 1, out.pixels());
   for (size_t i = static_cast<size_t>(out.c * window * problem.weightChannels()); i < asWeights.size(); ++i) expect(asWeights[i] == 0, std::string(shape.name) + ": padding of dw");
-  for (int64_t i = 0; i < in.elements(); ++i) expect(i % in.paddedChannels < in.c || dx[static_cast<size_t>(i)] == 0, std::string(shape.name) + ": padding of dx");
+  for (int64_t i = 0; i < in.elements(); ++i) expect(i % in.paddedChannels < in.c || cuda::toFloat(dx[static_cast<size_t>(i)]) == 0, std::string(shape.name) + ": padding of dx");
+}
+
+void check(const ConvolutionCase& shape) {
+  eachType([&](auto element, cuda::ElementType type) { check<decltype(element)>(shape, type); });
 }
 
 }  // namespace

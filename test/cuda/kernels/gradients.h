@@ -60,13 +60,14 @@ inline std::vector<float> absolute(std::vector<float> values) {
   return values;
 }
 
-// float32, nhwc from plain values.
-inline Memory<float> nhwcOf(const std::vector<float>& plain, const cuda::Nhwc& shape) {
-  Memory<float> memory(static_cast<size_t>(shape.elements()));
+// nhwc from plain values, which T holds.
+template <class T>
+Memory<T> nhwcOf(const std::vector<float>& plain, const cuda::Nhwc& shape) {
+  Memory<T> memory(static_cast<size_t>(shape.elements()));
   const int64_t plane = shape.h * shape.w;
   for (int64_t i = 0; i < shape.elements(); ++i) {
     const int64_t pixel = i / shape.paddedChannels, channel = i % shape.paddedChannels, image = pixel / plane;
-    memory[static_cast<size_t>(i)] = channel < shape.c ? plain[static_cast<size_t>((image * shape.c + channel) * plane + pixel % plane)] : 0;
+    memory[static_cast<size_t>(i)] = cuda::fromFloat<T>(channel < shape.c ? plain[static_cast<size_t>((image * shape.c + channel) * plane + pixel % plane)] : 0.0f);
   }
   return memory;
 }

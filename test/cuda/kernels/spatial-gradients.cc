@@ -10,42 +10,64 @@
 namespace resnode::cuda {
 namespace {
 
-// One set of values in both forms: nhwc of a shape, and the same as N×C×H×W.
+// One set of values in both forms: nhwc of a shape in T, and the same as N×C×H×W in float32.
+template <class T>
 struct Form {
+  using Element = T;
+  ElementType type;
   Nhwc nhwc;
   bool isNhwc;
 
   Shape shape() const { return {nhwc.n, nhwc.c, nhwc.h, nhwc.w}; }
   ChannelShape channelShape() const {
-    return isNhwc ? ChannelShape{nhwc.pixels(), {nhwc.c, nhwc.paddedChannels, 1}} : ChannelShape{nhwc.n, {nhwc.c, nhwc.c, nhwc.h * nhwc.w}};
+    return isNhwc ? ChannelShape{nhwc.pixels(), {nhwc.c, nhwc.paddedChannels, 1}, type} : ChannelShape{nhwc.n, {nhwc.c, nhwc.c, nhwc.h * nhwc.w}};
   }
   std::vector<float> random(unsigned seed, float low = -2, float high = 2) const {
-    return floatsOf(test::randomMemory<float>(static_cast<size_t>(elementCount(shape())), seed, low, high));
+    return floatsOf(test::randomMemory<T>(static_cast<size_t>(elementCount(shape())), seed, low, high));
   }
-  test::Memory<float> place(const std::vector<float>& values) const {
-    if (isNhwc) return test::nhwcOf(values, nhwc);
-    test::Memory<float> memory(values.size());
-    std::copy(values.begin(), values.end(), memory.data());
+  test::Memory<T> place(const std::vector<float>& values) const {
+    if (isNhwc) return test::nhwcOf<T>(values, nhwc);
+    test::Memory<T> memory(values.size());
+    std::transform(values.begin(), values.end(), memory.data(), fromFloat<T>);
     return memory;
   }
-  test::Memory<float> result() const { return test::nanMemory<float>(static_cast<size_t>(channelShape().elements())); }
-  void near(const test::Memory<float>& actual, const std::vector<float>& expected, double absolute, const std::string& what) const {
-    const std::string where = what + ", " + test::describe(nhwc, ElementType::float32) + (isNhwc ? "" : " plain");
-    if (isNhwc) test::nearNhwc(actual, nhwc, expected, 1e-5, absolute, where);
-    else test::nearPlain(actual, expected, 1e-5, absolute, where);
+  test::Memory<T> result() const { return test::nanMemory<T>(static_cast<size_t>(channelShape().elements())); }
+  // One rounding of what was computed in float32.
+  void near(const test::Memory<T>& actual, const std::vector<float>& expected, double absolute, const std::string& what) const {
+    const std::string where = what + ", " + test::describe(nhwc, type) + (isNhwc ? "" : " plain");
+    if (isNhwc) test::nearNhwc(actual, nhwc, expected, test::relativeOf(type), absolute, where);
+    else test::nearPlain(actual, expected, test::relativeOf(type), absolute, where);
   }
+  // What a result of the order of one may lose besides where y is read, which T has rounded.
+  double ofRoundedY() const { return type == ElementType::float32 ? 0 : 4 * test::relativeOf(type); }
 };
+
+const std::vector<Nhwc>& narrowShapes() {
+  static const std::vector<Nhwc> shapes{{2, 3, 5, 3, 4}, {2, 3, 5, 5, 8}, {2, 3, 5, 33, 40}, {3, 7, 7, 257, 264}, {1, 60, 70, 5, 8}};
+  return shapes;
+}
+
+template <class Check>
+void eachNarrowForm(Check check) {
+  for (const Nhwc& nhwc : narrowShapes()) {
+    check(Form<__half>{ElementType::float16, nhwc, true});
+    check(Form<__nv_bfloat16>{ElementType::bfloat16, nhwc, true});
+  }
+}
 
 template <class Check>
 void eachForm(Check check) {
+  const ElementType type = ElementType::float32;
   for (const Nhwc& nhwc : test::oddShapes()) {
-    for (bool isNhwc : {true, false}) check(Form{nhwc, isNhwc});
+    for (bool isNhwc : {true, false}) check(Form<float>{type, nhwc, isNhwc});
   }
-  check(Form{{1, 60, 70, 5, 8}, true});  // many values a channel: shared by blocks
-  check(Form{{9, 60, 70, 2, 4}, false});
+  check(Form<float>{type, {1, 60, 70, 5, 8}, true});  // many values a channel: shared by blocks
+  check(Form<float>{type, {9, 60, 70, 2, 4}, false});
+  eachNarrowForm(check);
 }
 
-float* dataOf(test::Memory<float>& memory, bool wanted) { return wanted ? memory.data() : nullptr; }
+template <class T>
+T* dataOf(test::Memory<T>& memory, bool wanted) { return wanted ? memory.data() : nullptr; }
 
 RESNODE_TEST(spatial_gradients, "MAX and AVE pooling: ties, overlapping windows, windows in the padding") {
   struct Windows {
@@ -63,8 +85,10 @@ RESNODE_TEST(spatial_gradients, "MAX and AVE pooling: ties, overlapping windows,
         Nhwc out = in;
         out.h = pooled(in.h, w.kernelH, w.strideH, w.padH);
         out.w = pooled(in.w, w.kernelW, w.strideW, w.padW);
+        test::eachType([&](auto element, ElementType type) {
+        using T = decltype(element);
         const PoolingShape shape{in, out, w.kernelH, w.kernelW, w.strideH, w.strideW, w.padH, w.padW};
-        const Form from{in, true}, to{out, true};
+        const Form<T> from{type, in, true}, to{type, out, true};
         std::vector<float> x = from.random(1, -3, 3);
         for (float& value : x) value = std::round(value);
         const std::vector<float> dy = to.random(2);
@@ -74,17 +98,18 @@ RESNODE_TEST(spatial_gradients, "MAX and AVE pooling: ties, overlapping windows,
           const auto expected = test::referenceGradients(pooling, {{from.shape(), x}}, {to.shape()}, {dy});
           auto dx = from.result();
           test::Memory<int> scratch(static_cast<size_t>(out.elements()));
-          if (method == PoolingMethod::max) launchMaxPoolingGradient(shape, placedX.data(), placedDy.data(), dx.data(), scratch.data(), nullptr);
-          else launchAveragePoolingGradient(shape, placedDy.data(), dx.data(), nullptr);
+          if (method == PoolingMethod::max) launchMaxPoolingGradient(shape, type, placedX.data(), placedDy.data(), dx.data(), scratch.data(), nullptr);
+          else launchAveragePoolingGradient(shape, type, placedDy.data(), dx.data(), nullptr);
           from.near(dx, expected.dx[0], 1e-5, method == PoolingMethod::max ? "max" : "average");
         }
+        });
       }
     }
   }
 }
 
 RESNODE_TEST(spatial_gradients, "BatchNorm with Scale and ReLU, over batch and global statistics, in place on dy") {
-  eachForm([](const Form& form) {
+  eachForm([](const auto& form) {
     for (int options = 0; options < 8; ++options) {
       BatchNorm batchNorm;
       batchNorm.mean = 0;
@@ -109,7 +134,7 @@ RESNODE_TEST(spatial_gradients, "BatchNorm with Scale and ReLU, over batch and g
       const auto placedX = form.place(x), placedY = form.place(expected.y[0]);
       auto diff = form.place(dy);
       const auto mean = at(options & 1 ? parameters[0] : expected.y[1]), variance = at(options & 1 ? parameters[1] : expected.y[2]);
-      const auto factor = at(parameters[2]), gamma = at(parameters[3]);
+      const auto factor = at(parameters[2]), gamma = at(parameters[3]), beta = at(parameters[4]);
       auto dScale = test::nanMemory<float>(size), dBias = test::nanMemory<float>(size);
       BatchNormGradient of;
       of.behind = {diff.data(), options & 4 ? placedY.data() : nullptr, 0.25f};
@@ -117,7 +142,7 @@ RESNODE_TEST(spatial_gradients, "BatchNorm with Scale and ReLU, over batch and g
       of.mean = mean.data();
       of.variance = variance.data();
       if (options & 1) of.factor = factor.data();
-      if (options & 2) of.gamma = gamma.data();
+      if (options & 2) of.gamma = gamma.data(), of.beta = beta.data();
       of.eps = batchNorm.eps;
       of.dx = diff.data();
       of.dScale = dScale.data();
@@ -134,7 +159,7 @@ RESNODE_TEST(spatial_gradients, "BatchNorm with Scale and ReLU, over batch and g
 }
 
 RESNODE_TEST(spatial_gradients, "Scale: each diff alone and all together") {
-  eachForm([](const Form& form) {
+  eachForm([](const auto& form) {
     const auto size = static_cast<size_t>(form.nhwc.c);
     const std::vector<float> x = form.random(7), dy = form.random(8);
     const auto factors = test::randomMemory<float>(size, 9);
@@ -171,8 +196,7 @@ RESNODE_TEST(spatial_gradients, "ReLU, ELU, Sigmoid, TanH, AbsVal, Power: from w
                                 {{UnaryKind::sigmoid}, Sigmoid{}, false, true},      {{UnaryKind::tanh}, Tanh{}, false, true},
                                 {{UnaryKind::absval}, AbsVal{}, true, false},        {{UnaryKind::power, 3, 0.5f, 2.5f}, Power{3, 0.5f, 2.5f}, true, false},
                                 {{UnaryKind::power, 1, -3, 2}, Power{1, -3, 2}, false, false}, {{UnaryKind::power, 0, 2, 1}, Power{0, 2, 1}, false, false}};
-  for (const Nhwc& nhwc : test::oddShapes()) {
-    const Form form{nhwc, true};
+  eachForm([&](const auto& form) {
     for (const Case& each : cases) {
       std::vector<float> x = form.random(10);
       x[0] = 0;
@@ -180,21 +204,22 @@ RESNODE_TEST(spatial_gradients, "ReLU, ELU, Sigmoid, TanH, AbsVal, Power: from w
       const auto expected = test::referenceGradients(each.attributes, {{form.shape(), x}}, {form.shape()}, {dy});
       const auto placedX = form.place(x), placedY = form.place(expected.y[0]);
       auto diff = form.place(dy);
-      launchUnaryGradient(each.unary, each.readsX ? placedX.data() : nullptr, each.readsY ? placedY.data() : nullptr, diff.data(), diff.data(), nhwc.elements(), {nhwc.c, nhwc.paddedChannels, 1}, nullptr);
-      form.near(diff, expected.dx[0], 1e-5, "kind " + std::to_string(static_cast<int>(each.unary.kind)));
+      launchUnaryGradient(each.unary, each.readsX ? placedX.data() : nullptr, each.readsY ? placedY.data() : nullptr, diff.data(), diff.data(), form.channelShape(), nullptr);
+      form.near(diff, expected.dx[0], 1e-5 + form.ofRoundedY(), "kind " + std::to_string(static_cast<int>(each.unary.kind)));
     }
-  }
+  });
 }
 
 RESNODE_TEST(spatial_gradients, "PReLU, a slope a channel and one for all") {
-  eachForm([](const Form& form) {
+  eachForm([](const auto& form) {
     for (bool shared : {false, true}) {
       const auto count = shared ? 1 : form.nhwc.c;
       const auto slope = test::randomMemory<float>(static_cast<size_t>(count), 12);
       const std::vector<float> x = form.random(13), dy = form.random(14);
       const auto expected = test::referenceGradients(PRelu{0, shared}, {{form.shape(), x}}, {form.shape()}, {dy}, {floatsOf(slope)}, {{count}});
       const auto placedX = form.place(x), placedDy = form.place(dy);
-      auto dx = form.result(), dSlope = test::nanMemory<float>(slope.size()), scratch = test::scratchOf(preluGradientScratch(form.channelShape(), shared));
+      auto dx = form.result();
+      auto dSlope = test::nanMemory<float>(slope.size()), scratch = test::scratchOf(preluGradientScratch(form.channelShape(), shared));
       launchPReluGradient(placedX.data(), placedDy.data(), slope.data(), shared, dx.data(), dSlope.data(), form.channelShape(), scratch.data(), nullptr);
       form.near(dx, expected.dx[0], 1e-6, "dx");
       test::nearPlain(dSlope, expected.dw[0], 1e-4, 1e-2, shared ? "one slope" : "slopes");
@@ -203,7 +228,10 @@ RESNODE_TEST(spatial_gradients, "PReLU, a slope a channel and one for all") {
 }
 
 RESNODE_TEST(spatial_gradients, "Eltwise SUM, PROD and MAX with ReLU: ties as Caffe's") {
-  const Form form{{2, 3, 5, 5, 8}, true};
+  const Nhwc nhwc{2, 3, 5, 5, 8};
+  test::eachType([&](auto element, ElementType type) {
+  using T = decltype(element);
+  const Form<T> form{type, nhwc, true};
   for (EltwiseKind kind : {EltwiseKind::sum, EltwiseKind::prod, EltwiseKind::max}) {
     for (int count : {2, 3, 8}) {
       for (bool relu : {false, true}) {
@@ -213,7 +241,7 @@ RESNODE_TEST(spatial_gradients, "Eltwise SUM, PROD and MAX with ReLU: ties as Ca
         eltwise.stableProdGrad = isStable;
         if (relu) eltwise.relu = FusedRelu{0.25f};
         std::vector<test::Plain> plain;
-        std::vector<test::Memory<float>> inputs;
+        std::vector<test::Memory<T>> inputs;
         std::vector<const void*> pointers;
         for (int k = 0; k < count; ++k) {
           eltwise.coefficients.push_back(0.5f - static_cast<float>(k));
@@ -229,13 +257,13 @@ RESNODE_TEST(spatial_gradients, "Eltwise SUM, PROD and MAX with ReLU: ties as Ca
         const auto operation = kind == EltwiseKind::sum ? EltwiseOperation::sum : kind == EltwiseKind::prod ? EltwiseOperation::prod : EltwiseOperation::max;
         for (int k = 0; k < count; ++k) {
           auto dx = form.result();
-          launchEltwiseGradient({operation, count, pointers.data(), eltwise.coefficients.data()}, k, {diff.data(), relu ? y.data() : nullptr, 0.25f}, isStable ? nullptr : y.data(), dx.data(), form.nhwc.elements(),
-                                {form.nhwc.c, form.nhwc.paddedChannels, 1}, nullptr);
-          form.near(dx, expected.dx[static_cast<size_t>(k)], 1e-6, "input " + std::to_string(k) + " of " + std::to_string(count));
+          launchEltwiseGradient({operation, count, pointers.data(), eltwise.coefficients.data()}, k, {diff.data(), relu ? y.data() : nullptr, 0.25f}, isStable ? nullptr : y.data(), dx.data(), form.channelShape(), nullptr);
+          form.near(dx, expected.dx[static_cast<size_t>(k)], 1e-6 + form.ofRoundedY(), "input " + std::to_string(k) + " of " + std::to_string(count));
         }
       }
     }
   }
+  });
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ struct Blobs {
 };
 
 Update updateOf(UpdateRule rule, size_t blobs, int64_t iterSize) {
-  Update update{rule, 0.9f, 0.99f, 1e-3f, 0.95f, std::nullopt, iterSize, 0.01f, Regularization::l2, {}};
+  Update update{rule, 0.9f, 0.99f, 1e-3f, 0.95f, std::nullopt, iterSize, 1, 0.01f, Regularization::l2, {}};
   const bool two = rule == UpdateRule::adaDelta || rule == UpdateRule::adam;
   for (size_t i = 0; i < blobs; ++i) {
     const auto id = static_cast<ParameterId>(4 * i);
@@ -51,8 +51,10 @@ Update updateOf(UpdateRule rule, size_t blobs, int64_t iterSize) {
   return update;
 }
 
-void runReference(const Update& update, Blobs& blobs, std::vector<float> schedule, std::vector<float> loss) {
+// Whether it was skipped for its diffs.
+float runReference(const Update& update, Blobs& blobs, std::vector<float> schedule, std::vector<float> loss, bool checksDiffs) {
   Program program;
+  float skipped = NAN;
   resnode::reference::Arguments arguments;
   const Shape four{4}, one{static_cast<int64_t>(loss.size())};
   arguments.inputs.push_back({schedule.data(), &four});
@@ -64,21 +66,31 @@ void runReference(const Update& update, Blobs& blobs, std::vector<float> schedul
   }
   for (size_t i = 0; i < blobs.counts.size(); ++i) arguments.inputs.push_back({i == 2 ? nullptr : blobs.diffs[i].data(), &program.parameters[4 * i].shape});
   arguments.inputs.push_back({loss.data(), &one});
+  if (checksDiffs) arguments.outputs.push_back({&skipped, &one});
   resnode::reference::runUpdate(program, update, arguments);
+  return skipped;
 }
 
-void check(const Update& update, const std::vector<float>& schedule, const std::vector<float>& loss, int badLabel, const std::string& what) {
+// `wrongDiff`: the last value of the last blob's diff, where diffs are looked at.
+void check(const Update& update, const std::vector<float>& schedule, const std::vector<float>& loss, int badLabel, const std::string& what,
+           std::optional<float> wrongDiff = std::nullopt) {
   Blobs expected(update.parameters.size()), actual(update.parameters.size());
-  if (badLabel == 0) runReference(update, expected, schedule, loss);
+  for (Blobs* blobs : {&expected, &actual}) {
+    if (wrongDiff) blobs->diffs.back()[blobs->diffs.back().size() - 1] = *wrongDiff;
+  }
+  float expectedSkipped = 0;
+  if (badLabel == 0) expectedSkipped = runReference(update, expected, schedule, loss, wrongDiff.has_value());
   test::Memory<float> at(4), losses(loss.size());
   std::copy(schedule.begin(), schedule.end(), at.data());
   std::copy(loss.begin(), loss.end(), losses.data());
   test::Memory<int> labels(2);
+  auto skipped = test::nanMemory<float>(1);
   labels[0] = 0;
   labels[1] = badLabel;
   test::Memory<double> scratch(updateScratchBytes(update) / sizeof(double));
-  launchUpdate(update, actual.items(update), at.data(), {{losses.data(), static_cast<int64_t>(loss.size())}}, labels.data(), 2, scratch.data(), nullptr);
-  const bool isSound = badLabel == 0 && std::all_of(loss.begin(), loss.end(), [](float value) { return std::isfinite(value); });
+  launchUpdate(update, actual.items(update), at.data(), {{losses.data(), static_cast<int64_t>(loss.size())}}, labels.data(), 2, wrongDiff ? skipped.data() : nullptr, scratch.data(), nullptr);
+  if (wrongDiff) test::expect(skipped[0] == expectedSkipped, what + ": whether it was skipped");
+  const bool isSound = !(wrongDiff && expectedSkipped != 0) && badLabel == 0 && std::all_of(loss.begin(), loss.end(), [](float value) { return std::isfinite(value); });
   test::expect(*reinterpret_cast<int*>(scratch.data()) == (isSound && schedule[3] != 0), what + ": whether values changed");
   for (size_t i = 0; i < expected.counts.size(); ++i) {
     const auto near = [&](const auto& now, const auto& wanted, const char* which) { test::nearPlain(now[i], floatsOf(wanted[i]), 1e-5, 1e-6, what + " " + which + " " + std::to_string(i)); };
@@ -134,38 +146,65 @@ RESNODE_TEST(update, "nothing changes where a loss is not finite or a label has 
   }
 }
 
+RESNODE_TEST(update, "diffs are what they are over the loss scale, clipped and accumulated ones too") {
+  for (int64_t iterSize : {1, 2}) {
+    Update update = updateOf(UpdateRule::sgd, 4, iterSize);
+    update.lossScale = 24;
+    update.clipGradients = 0.05f;
+    check(update, {0.05f, 0, 1, 1}, {1}, 0, "clipped");
+    update.clipGradients = 1.5f;  // less than the scaled diffs' norm, more than their own
+    check(update, {0.05f, 0, 1, 1}, {1}, 0, "not clipped");
+  }
+}
+
+RESNODE_TEST(update, "diffs that are not finite change nothing where they are looked at, but for accumulators until the first pass") {
+  for (int64_t iterSize : {1, 2}) {
+    const Update update = updateOf(UpdateRule::adam, 35, iterSize);
+    for (float value : {1.0f, NAN, INFINITY, -INFINITY}) {
+      check(update, {0.05f, 0, 1, 1}, {1}, 0, "a diff of " + std::to_string(value), value);
+    }
+    if (iterSize == 1) continue;
+    check(update, {0.05f, 0, 1, 0}, {1}, 0, "a first pass", INFINITY);
+    check(update, {0.05f, 0, 0, 1}, {1}, 0, "a last pass", INFINITY);
+  }
+  check(updateOf(UpdateRule::sgd, 4, 1), {0.05f, 0, 1, 1}, {NAN}, 0, "a loss that is none is said of the loss", INFINITY);
+}
+
 RESNODE_TEST(update, "repacking gives the bytes that packing gives, and only where values changed") {
   struct Case {
     Packing packing;
     Shape shape;
   };
-  const ElementType type = ElementType::float32;
-  std::vector<Case> cases{{{Packing::Form::padded, type, 8}, {5}},
-                          {{Packing::Form::filters, type, 8, 4}, {5, 3, 2, 3}},
-                          {{Packing::Form::filters, type, 16, 16}, {9, 16, 1, 1}},
-                          {{Packing::Form::innerProduct, type, 7, 31}, {7, 31}},
-                          {{Packing::Form::innerProduct, type, 3, 8, 6}, {3, 5, 2, 3}}};
-  Packing transposed{Packing::Form::innerProduct, type, 4, 8, 6};
-  transposed.transposed = true;
-  cases.push_back({transposed, {30, 4}});
-  for (int i = 0; i < 40; ++i) cases.push_back({{Packing::Form::padded, type, 8}, {i % 8 + 1}});
-  std::vector<test::Memory<float>> values, targets;
-  std::vector<Repacking> all;
-  for (const Case& each : cases) {
-    values.push_back(test::randomMemory<float>(static_cast<size_t>(elementCount(each.shape)), static_cast<unsigned>(values.size())));
-    targets.push_back(test::nanMemory<float>(packedBytes(each.packing, each.shape) / sizeof(float)));
-    all.push_back({each.packing, each.shape, values.back().data(), targets.back().data()});
-  }
-  test::Memory<int> proceeds(1);
-  proceeds[0] = 0;
-  launchRepack(all, proceeds.data(), nullptr);
-  for (const auto& target : targets) test::expect(std::isnan(target[0]), "nothing changed, and was packed");
-  proceeds[0] = 1;
-  launchRepack(all, proceeds.data(), nullptr);
-  for (size_t i = 0; i < cases.size(); ++i) {
-    std::vector<float> expected(targets[i].size());
-    pack(cases[i].packing, cases[i].shape, values[i].data(), expected.data());
-    test::nearPlain(targets[i], expected, 0, 0, "form " + std::to_string(i));
+  for (ElementType type : {ElementType::float32, ElementType::float16, ElementType::bfloat16}) {
+    std::vector<Case> cases{{{Packing::Form::padded, type, 8}, {5}},
+                            {{Packing::Form::filters, type, 8, 4}, {5, 3, 2, 3}},
+                            {{Packing::Form::filters, type, 16, 16}, {9, 16, 1, 1}},
+                            {{Packing::Form::innerProduct, type, 7, 31}, {7, 31}},
+                            {{Packing::Form::innerProduct, type, 3, 8, 6}, {3, 5, 2, 3}}};
+    Packing transposed{Packing::Form::innerProduct, type, 4, 8, 6};
+    transposed.transposed = true;
+    cases.push_back({transposed, {30, 4}});
+    for (int i = 0; i < 40; ++i) cases.push_back({{Packing::Form::padded, type, 8}, {i % 8 + 1}});
+    std::vector<test::Memory<float>> values;
+    std::vector<test::Memory<char>> targets;
+    std::vector<Repacking> all;
+    for (const Case& each : cases) {
+      values.push_back(test::randomMemory<float>(static_cast<size_t>(elementCount(each.shape)), static_cast<unsigned>(values.size())));
+      targets.emplace_back(packedBytes(each.packing, each.shape));
+      std::fill_n(targets.back().data(), targets.back().size(), '\xff');
+      all.push_back({each.packing, each.shape, values.back().data(), targets.back().data()});
+    }
+    test::Memory<int> proceeds(1);
+    proceeds[0] = 0;
+    launchRepack(all, proceeds.data(), nullptr);
+    for (const auto& target : targets) test::expect(target[0] == '\xff', "nothing changed, and was packed");
+    proceeds[0] = 1;
+    launchRepack(all, proceeds.data(), nullptr);
+    for (size_t i = 0; i < cases.size(); ++i) {
+      std::vector<char> expected(targets[i].size());
+      pack(cases[i].packing, cases[i].shape, values[i].data(), expected.data());
+      test::expect(std::equal(expected.begin(), expected.end(), targets[i].data()), std::string(test::nameOf(type)) + " form " + std::to_string(i));
+    }
   }
 }
 

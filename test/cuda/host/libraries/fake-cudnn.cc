@@ -274,8 +274,8 @@ class Run {
                       at(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW),
                       at(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY));
     Tensor& made = isData ? of.x : of.w;
-    made.fill([](int64_t, int64_t, int64_t, int64_t) { return 0.0f; });
-    const auto add = [&](float value, int64_t a, int64_t b, int64_t c, int64_t d) { made.put(made.get(a, b, c, d) + value, a, b, c, d); };
+    std::map<int64_t, float> sums;  // by place
+    const auto add = [&](float value, int64_t a, int64_t b, int64_t c, int64_t d) { sums[made.place(a, b, c, d)] += value; };
     for (int64_t n = 0; n < of.y.sizes[0]; ++n)
       for (int64_t k = 0; k < of.y.sizes[1]; ++k)
         for (int64_t p = 0; p < of.y.sizes[2]; ++p)
@@ -285,6 +285,7 @@ class Run {
               if (isData) add(dy * of.w.get(k, c, r, s), n, channel, h, v);
               else add(dy * of.x.get(n, channel, h, v), k, c, r, s);
             });
+    made.fill([&](int64_t a, int64_t b, int64_t c, int64_t d) { return sums[made.place(a, b, c, d)]; });
   }
 
   void pointwise(const Descriptor& operation) {

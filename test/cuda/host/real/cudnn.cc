@@ -40,7 +40,6 @@ constexpr Precision kPrecisions[] = {{"float16", ElementType::float16, false},
                                      {"bfloat16", ElementType::bfloat16, false},
                                      {"float32", ElementType::float32, false},
                                      {"tf32", ElementType::float32, true}};
-constexpr Precision kTraining = {"float32", ElementType::float32, false};
 
 struct Layer {
   int64_t size, channels, filters, kernel, stride;
@@ -78,6 +77,13 @@ ConvolutionProblem problemOf(const Layer& layer, int64_t batch, const Precision&
   problem.bias = true;
   problem.residual = layer.residual;
   problem.relu = layer.relu;
+  return problem;
+}
+
+ConvolutionProblem gradientOf(const Layer& layer, int64_t batch, const Precision& precision, ConvolutionPass pass) {
+  ConvolutionProblem problem = problemOf(layer, batch, precision);
+  problem.bias = problem.residual = problem.relu = problem.winograd = false;
+  problem.pass = pass;
   return problem;
 }
 
@@ -119,15 +125,15 @@ RESNODE_TEST(cudnn_real, "takes our graphs of every convolution of ResNet-50 and
 RESNODE_TEST(cudnn_real, "takes our graphs of every gradient of ResNet-50's convolutions and proposes engines for an H100") {
   CudnnHandle handle(realLibrary(), std::string(kH100));
   for (const Layer& layer : resnet50()) {
-    for (ConvolutionPass pass : {ConvolutionPass::dataGradient, ConvolutionPass::weightGradient}) {
-      ConvolutionProblem problem = problemOf(layer, 32, kTraining);
-      problem.bias = problem.residual = problem.relu = false;
-      problem.pass = pass;
-      problem.winograd = false;
-      std::vector<std::string> refusals;
-      const std::string what = nameOf(problem, kTraining) + (pass == ConvolutionPass::dataGradient ? ", dx" : ", dw");
-      expect(!cudnnOptions(handle, problem, {}, &refusals).empty(), what + ": none" + join(refusals));
-      for (const std::string& refusal : refusals) expect(refusal.find("cudnn-engine-") == 0, what + ": " + refusal);
+    for (const Precision& precision : kPrecisions) {
+      for (ConvolutionPass pass : {ConvolutionPass::dataGradient, ConvolutionPass::weightGradient}) {
+        const ConvolutionProblem problem = gradientOf(layer, 32, precision, pass);
+        std::vector<std::string> refusals;
+        const std::string what = nameOf(problem, precision) + (pass == ConvolutionPass::dataGradient ? ", dx" : ", dw");
+        const ConvolutionOptions options = cudnnOptions(handle, problem, {}, &refusals);
+        expect(!options.empty(), what + ": none" + join(refusals));
+        for (const std::string& refusal : refusals) expect(refusal.find("cudnn-engine-") == 0, what + ": " + refusal);
+      }
     }
   }
 }
@@ -157,21 +163,21 @@ RESNODE_TEST(cudnn_real, "makes plans for an H100, with their workspaces") {
 
 RESNODE_TEST(cudnn_real, "makes plans of gradients for an H100") {
   CudnnHandle handle(realLibrary(), std::string(kH100));
-  for (ConvolutionPass pass : {ConvolutionPass::dataGradient, ConvolutionPass::weightGradient}) {
-    ConvolutionProblem problem = problemOf({14, 256, 256, 3, 1, false, false}, 8, kTraining);
-    problem.bias = problem.relu = false;
-    problem.pass = pass;
-    std::vector<std::string> failures;
-    size_t made = 0;
-    for (const ConvolutionOption& option : cudnnOptions(handle, problem, {true, false})) {
-      try {
-        made += option.make()->deterministic();
-        break;
-      } catch (const Error& error) {
-        failures.push_back(error.what());
+  for (const Precision& precision : kPrecisions) {
+    for (ConvolutionPass pass : {ConvolutionPass::dataGradient, ConvolutionPass::weightGradient}) {
+      const ConvolutionProblem problem = gradientOf({14, 256, 256, 3, 1, false, false}, 8, precision, pass);
+      std::vector<std::string> failures;
+      size_t made = 0;
+      for (const ConvolutionOption& option : cudnnOptions(handle, problem, {true, false})) {
+        try {
+          made += option.make()->deterministic();
+          break;
+        } catch (const Error& error) {
+          failures.push_back(error.what());
+        }
       }
+      expect(made == 1, nameOf(problem, precision) + ": none could be made" + join(failures));
     }
-    expect(made == 1, "none could be made" + join(failures));
   }
 }
 

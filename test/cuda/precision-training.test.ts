@@ -1,0 +1,168 @@
+/** Training in 16 bits on the CUDA device, emulated: against training in float32, and what a loss scale is for. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  ArgumentError,
+  type Device,
+  DeviceError,
+  type NetParameter,
+  openDevice,
+  readNet,
+  type TrainOptions,
+} from '../../ts/index.ts';
+import { openEmulated } from '../support/emulated.ts';
+import { batch, model, NET, open, refuses, SGD, steps, valuesOf } from '../support/trainer-cases.ts';
+
+process.env.RESNODE_EMULATED_STREAMS = 'lazy';
+const NARROW = ['float16', 'bfloat16'] as const;
+/** A unit in the last place of a feature map's values. */
+const UNIT = { float16: 2 ** -10, bfloat16: 2 ** -7 };
+/** Maps on the longest way from the data to the loss: a convolution and a BatchNorm each of eight times, and the sums. */
+const DEPTH = 22;
+
+const smooth = readNet(NET.replaceAll('"ReLU"', '"TanH"'), { file: 'smooth' });
+
+/** The diffs of all that learns, blob by blob. */
+async function diffsOf(device: Device, net: NetParameter, options: Partial<TrainOptions> = {}) {
+  using trainer = await open(device, { model: net, update: null, ...options });
+  const { parameters } = await trainer.gradients(batch(1));
+  return parameters.flatMap((diff) => (diff === null ? [] : [diff.data]));
+}
+
+/** How far all that learns moved in four steps, blob by blob. */
+async function moves(device: Device, options: Partial<TrainOptions>) {
+  using trainer = await open(device, options);
+  const before = await valuesOf(trainer);
+  const losses = await steps(trainer, 0, 4);
+  const after = await valuesOf(trainer);
+  const moved = after.flatMap(([, values], i) =>
+    trainer.learnable[i]!.lrMult === 0 ? [] : [values.map((value, j) => value - before[i]![1][j]!)],
+  );
+  return { losses, moved, skipped: trainer.skippedUpdates };
+}
+
+/** How far each is from what is expected, as a share of that. */
+const apart = (all: readonly Float32Array[], expected: readonly Float32Array[]) =>
+  all.map((values, i) => norm(values.map((value, j) => value - expected[i]![j]!)) / norm(expected[i]!));
+const norm = (values: Float32Array) => Math.hypot(...values);
+
+const device = await openEmulated();
+if (device === null) test('is skipped where CUDA is not', () => {});
+else {
+  for (const precision of NARROW) {
+    // Every map and every diff on the way is rounded by half a unit. The bound is a line, as that of precision.test.ts: a
+    // unit a map on the way there and back.
+    test(`${precision}: the diffs of a smooth net are float32's within the roundings of ${DEPTH} maps`, async () => {
+      const [expected, diffs] = [await diffsOf(device, smooth), await diffsOf(device, smooth, { precision })];
+      const shares = apart(diffs, expected);
+      const bound = 2 * DEPTH * UNIT[precision];
+      assert.ok(
+        shares.every((share) => share <= bound),
+        `shares of a diff's norm, at most ${bound}: ${shares}`,
+      );
+      // The precision was not ignored.
+      assert.ok(shares.some((share) => share > UNIT[precision] / 16));
+    });
+
+    // A ReLU that a rounding turns over changes a diff wholly: the share of values that lie a map's unit from 0, of which
+    // a norm sees the root. Four updates, twice that.
+    test(`${precision}: losses are float32's, and blobs move with its`, async () => {
+      const [wide, narrow] = [await moves(device, {}), await moves(device, { precision })];
+      narrow.losses.forEach((loss, i) => {
+        const share = Math.abs(loss / wide.losses[i]! - 1);
+        assert.ok(share <= 2 * DEPTH * UNIT[precision], `loss ${i}: ${loss}, in float32 ${wide.losses[i]}`);
+      });
+      const shares = apart(narrow.moved, wide.moved);
+      const bound = 2 * Math.sqrt(DEPTH * UNIT[precision]);
+      assert.ok(
+        shares.every((share) => share <= bound),
+        `shares of the way, at most ${bound}: ${shares}`,
+      );
+      assert.is(narrow.skipped, 0);
+    });
+
+    test(`${precision}: training goes on to the same bits from weights and history, which are float32`, async () => {
+      using whole = await open(device, { precision });
+      const losses = await steps(whole, 0, 4);
+      using begun = await open(device, { precision });
+      await steps(begun, 0, 2);
+      const [weights, history] = [await begun.weights(), await begun.history()];
+      using resumed = await open(device, { precision, weights, history });
+      assert.equal(await steps(resumed, 2, 4), losses.slice(2));
+      assert.equal(await valuesOf(resumed), await valuesOf(whole));
+    });
+  }
+
+  test('float16: a loss scale keeps diffs that would become 0, and gives them back as they are', async () => {
+    const net = NET.replaceAll('"ReLU"', '"TanH"').replace('top: "loss"', 'top: "loss" loss_weight: 6e-8');
+    const small = readNet(net, { file: 'small-loss' });
+    const expected = await diffsOf(device, small);
+    const scaled = await diffsOf(device, small, { precision: 'float16', lossScale: 2 ** 24 });
+    const shares = apart(scaled, expected);
+    assert.ok(
+      shares.every((share) => share <= 2 * DEPTH * UNIT.float16),
+      `${shares}`,
+    );
+    const [lost] = await diffsOf(device, small, { precision: 'float16', lossScale: 1 });
+    assert.ok(lost!.every((value) => value === 0));
+  });
+
+  test('float16: an update whose diffs are not finite is left out and counted, accumulated ones too', async () => {
+    for (const iter_size of [1, 2]) {
+      const options = { precision: 'float16', lossScale: 2 ** 24, update: { ...SGD, iter_size } } as const;
+      using trainer = await open(device, options);
+      const learned = async () => {
+        const values = await valuesOf(trainer);
+        return values.filter((_, i) => trainer.learnable[i]!.lrMult !== 0);
+      };
+      const before = await learned();
+      for (let iteration = 0; iteration < 2; iteration++)
+        for (let pass = 0; pass < iter_size; pass++) {
+          const [first, last] = [pass === 0, pass === iter_size - 1];
+          const { loss } = await trainer.step(batch(pass), { rate: 0.05, iteration, first, last });
+          assert.ok(Number.isFinite(loss!.data[0]!));
+        }
+      assert.equal(await learned(), before);
+      assert.is(trainer.skippedUpdates, 2);
+      assert.ok((await trainer.history()).every((slot) => slot.every((value) => value === 0)));
+    }
+  });
+
+  test('float16 learns: the loss falls on a batch that is seen again', async () => {
+    using trainer = await open(device, { precision: 'float16' });
+    const loss = async () => (await trainer.step(batch(1), { rate: 0.05, iteration: 0 })).loss!.data[0]!;
+    const first = await loss();
+    for (let i = 0; i < 12; i++) await loss();
+    assert.ok((await loss()) < first / 3);
+    assert.is(trainer.skippedUpdates, 0);
+  });
+
+  test('outputs and plans are those of the precision', async () => {
+    const plans = await Promise.all(
+      (['float32', 'float16'] as const).map((precision) =>
+        device.planTraining({ model, update: SGD, precision }),
+      ),
+    );
+    assert.ok(
+      plans[1]!.arenaBytes < 0.7 * plans[0]!.arenaBytes,
+      JSON.stringify(plans.map((p) => p.arenaBytes)),
+    );
+    using trainer = await open(device, { precision: 'float16' });
+    assert.equal(Object.keys(trainer.outputs), ['loss']);
+    assert.equal(Object.keys(await trainer.step(batch(1), { rate: 0, iteration: 0 })), ['loss']);
+  });
+}
+
+test('precisions and loss scales that there are not are refused', async () => {
+  using cpu = await openDevice('cpu');
+  await refuses(() => open(cpu, { precision: 'float16' }), DeviceError, /float16/);
+  await refuses(
+    () => open(cpu, { precision: 'int8' as 'float16' }),
+    ArgumentError,
+    /"bfloat16" for precision/,
+  );
+  await refuses(() => open(cpu, { lossScale: 0 }), ArgumentError, /lossScale/);
+});
+
+test.after(() => device?.dispose());
+test.run();

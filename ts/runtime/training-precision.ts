@@ -1,0 +1,17 @@
+/** What a net can be trained in, and what diffs are multiplied by on their way. */
+import type { Precision } from '../native/binding.ts';
+
+export type TrainPrecision = Exclude<Precision, 'int8'>;
+
+/** Whether feature maps are stored in 16 bits. */
+export const isNarrow = (precision: TrainPrecision | undefined): boolean =>
+  precision === 'float16' || precision === 'bfloat16';
+
+/** `lossScale`, or its default: float16's least value is 6e-8, the others have float32's range. */
+export const lossScaleOf = ({
+  precision,
+  lossScale,
+}: {
+  readonly precision?: TrainPrecision;
+  readonly lossScale?: number;
+}): number => lossScale ?? (precision === 'float16' ? 1024 : 1);
