@@ -146,10 +146,6 @@ Step stepOf(const Lrn& lrn, const Operation& operation, const StepContext& conte
   return step;
 }
 
-Step stepOf(const Dropout&, const Operation& operation, const StepContext&) {
-  throw Error("device/unsupported", "CUDA devices have no Dropout in phase TRAIN: use the CPU device", operation.layer);
-}
-
 Step stepOf(const AllMean&, const Operation& operation, const StepContext&) {
   throw Error("device/unsupported", "CUDA devices do not train in several processes: use one, or the CPU device", operation.layer);
 }

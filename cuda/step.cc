@@ -1,6 +1,7 @@
 #include "step.h"
 
 #include "dense-steps.h"
+#include "dropout-steps.h"
 #include "gradient-steps.h"
 #include "spatial-steps.h"
 #include "update-step.h"
