@@ -1,5 +1,6 @@
 #include "step.h"
 
+#include "all-mean-step.h"
 #include "dense-steps.h"
 #include "dropout-steps.h"
 #include "gradient-steps.h"

@@ -49,7 +49,7 @@ __global__ void perChannel(const float* mean, const float* variance, const float
 
 }  // namespace
 
-int64_t batchNormGradientScratch(const ChannelShape& shape) { return 4 * shape.channels.channels + channelSumsScratch(shape); }
+int64_t batchNormGradientScratch(const ChannelShape& shape) { return 6 * shape.channels.channels + channelSumsScratch(shape); }
 
 void launchBatchNormGradient(const BatchNormGradient& gradient, const ChannelShape& shape, float* scratch, cudaStream_t stream) {
   const int64_t channels = shape.channels.channels;
@@ -61,10 +61,13 @@ void launchBatchNormGradient(const BatchNormGradient& gradient, const ChannelSha
   const bool batch = !gradient.factor;
   const bool reads = gradient.dScale || (gradient.dx && batch);
   const Normalised normalised{reads ? gradient.x : nullptr, each.mean, each.inverse};
-  if (reads || gradient.dBias) launchChannelSums(Terms{gradient.behind, normalised}, shape, each.sum, each.product, scratch + 4 * channels, stream);
+  if (reads || gradient.dBias) launchChannelSums(Terms{gradient.behind, normalised}, shape, each.sum, each.product, scratch + 6 * channels, stream);
   if (!gradient.dx) return;
+  float* shared = scratch + 4 * channels;
+  if (gradient.share) gradient.share(each.sum, each.product, shared);
   const float inverseCount = 1.0f / static_cast<float>(shape.outer * shape.channels.inner);
-  const Step step{gradient.behind, normalised, batch ? each.sum : nullptr, each.product, gradient.gamma, inverseCount};
+  const float *sum = gradient.share ? shared : each.sum, *product = gradient.share ? shared + channels : each.product;
+  const Step step{gradient.behind, normalised, batch ? sum : nullptr, product, gradient.gamma, inverseCount};
   launchEachElement(step, gradient.dx, shape.elements(), shape.channels, stream);
 }
 

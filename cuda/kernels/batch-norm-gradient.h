@@ -1,6 +1,8 @@
 // The gradient of BatchNorm with the Scale and the ReLU behind it, in float32 (batch_norm_layer.cpp).
 #pragma once
 
+#include <functional>
+
 #include "channels.h"
 
 namespace resnode::cuda {
@@ -16,6 +18,9 @@ struct BatchNormGradient {
   const float* gamma = nullptr;                          // [channels], null: 1
   float eps = 0;
   float *dx = nullptr, *dScale = nullptr, *dBias = nullptr;
+  // Statistics over several processes' batches: Σ dy and Σ dy · x̂, [channels] each, become their mean over all of them in
+  // `shared`, [2, channels]; dScale and dBias stay this process's. Null: it is alone.
+  std::function<void(const float* sum, const float* product, float* shared)> share;
 };
 
 // `scratch`: batchNormGradientScratch() floats.
