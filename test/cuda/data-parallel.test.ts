@@ -62,6 +62,7 @@ else if (hasMpirun()) {
   });
 
   test('a process that is lost is an error of the others, not a wait: in the first step, and in a replayed one', async () => {
+    // A step has 27: of diffs, and of the statistics of its BatchNorms, forward and backward.
     for (const number of ['1', '40']) {
       const said = await failures('cuda', { RESNODE_FAKE_NCCL_LOSE: number });
       assert.equal(

@@ -3,10 +3,9 @@ import { createWriteStream } from 'node:fs';
 import { finished } from 'node:stream/promises';
 import { Command, Option } from 'commander';
 import { readSolverFile, type SolverParameter } from '../caffe/solver-parameter.ts';
-import { ArgumentError } from '../errors.ts';
 import { openCommunicator } from '../runtime/communicator.ts';
 import type { DeviceKind } from '../runtime/device.ts';
-import { localRank } from '../runtime/local-rank.ts';
+import { ownGpu } from '../runtime/local-rank.ts';
 import type { SolverEvent } from '../train/events.ts';
 import { Solver, type SolverRequest } from '../train/solver.ts';
 import { solverData } from '../train/solver-data.ts';
@@ -152,20 +151,6 @@ function deviceOf(solver: SolverParameter, { gpu, device }: Flags, isGiven: bool
   if (isGiven || solver.solver_mode === undefined) return device;
   if (solver.solver_mode === 'CPU') return 'cpu';
   return solver.device_id === undefined ? 'cuda' : `cuda:${solver.device_id}`;
-}
-
-function ownGpu(gpus: readonly number[]): number {
-  const place = gpus.length > 1 ? localRank() : { rank: 0 };
-  if (place === null)
-    throw new ArgumentError('gpu', 'one GPU, since no launcher says which process this is', gpus.join(','));
-  const own = gpus[place.rank];
-  if (own === undefined)
-    throw new ArgumentError(
-      'gpu',
-      `a GPU for each process of this machine, more than ${place.rank}`,
-      gpus.join(','),
-    );
-  return own;
 }
 
 /** Signals ask the solver as Caffe's do; where one was already asked to stop, the next ends the process. */

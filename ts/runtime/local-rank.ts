@@ -1,5 +1,6 @@
 /** Which of the processes on its machine this one is. */
 import { env } from 'node:process';
+import { ArgumentError } from '../errors.ts';
 
 /** Open MPI's; Intel MPI's and MPICH's; MVAPICH's; Slurm's. */
 const VARIABLES = [
@@ -16,4 +17,27 @@ export function localRank(environment: NodeJS.ProcessEnv = env): { rank: number;
     if (/^\d{1,6}$/.test(text)) return { rank: Number(text), variable };
   }
   return null;
+}
+
+/**
+ * @param gpus One for each process of a machine, or one for this.
+ * @throws ArgumentError where there are several and this process's place is not known, or is behind the last
+ */
+export function ownGpu(gpus: readonly number[], environment: NodeJS.ProcessEnv = env): number {
+  if (gpus.length === 1) return gpus[0]!;
+  const place = localRank(environment);
+  if (place === null)
+    throw new ArgumentError(
+      'gpu',
+      `one GPU, since no launcher has set ${VARIABLES.join(' or ')}`,
+      gpus.join(','),
+    );
+  const own = gpus[place.rank];
+  if (own === undefined)
+    throw new ArgumentError(
+      'gpu',
+      `a GPU for each process of a machine (${place.variable} is ${place.rank})`,
+      gpus.join(','),
+    );
+  return own;
 }

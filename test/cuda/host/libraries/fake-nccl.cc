@@ -35,7 +35,7 @@ struct Board {
     size_t count;
     float values[kMostValues];
   };
-  std::atomic<int> joined, left;
+  std::atomic<int> joined;
   Rank ranks[kMostRanks];
 };
 
@@ -53,6 +53,14 @@ Board* openBoard(const char* name, bool create) {
   return memory == MAP_FAILED ? nullptr : static_cast<Board*>(memory);
 }
 
+// Goes with the process that made it; what others have open they keep.
+struct OwnBoards {
+  std::vector<std::string> names;
+  ~OwnBoards() {
+    for (const std::string& name : names) shm_unlink(name.c_str());
+  }
+};
+
 struct AllReduce {
   const float* from;
   float* to;
@@ -66,7 +74,6 @@ struct AllReduce {
 // One that a graph or a stream still has work for must not be destroyed: `inUse`.
 struct resnode::cuda::nccl::ncclComm {
   Board* board = nullptr;
-  std::string name;
   int rank = 0, size = 1;
   uint64_t number = 1;  // of the next all-reduce
   std::atomic<bool> isLost{false}, isAborted{false};
@@ -140,17 +147,17 @@ API ncclResult_t ncclGetVersion(int* version) {
 }
 
 API ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
-  static std::atomic<int> number{0};
-  std::snprintf(id->internal, sizeof id->internal, "%s/resnode-%d-%d", kMagic, static_cast<int>(getpid()), number++);
-  return openBoard(id->internal + sizeof kMagic - 1, true) ? ncclSuccess : refuse(ncclResult_t{2}, "no shared memory");
+  static OwnBoards own;
+  std::snprintf(id->internal, sizeof id->internal, "%s/resnode-%d-%zu", kMagic, static_cast<int>(getpid()), own.names.size());
+  own.names.emplace_back(id->internal + sizeof kMagic - 1);
+  return openBoard(own.names.back().c_str(), true) ? ncclSuccess : refuse(ncclResult_t{2}, "no shared memory");
 }
 
 API ncclResult_t ncclCommInitRank(ncclComm_t* result, int size, ncclUniqueId id, int rank) {
   if (std::strncmp(id.internal, kMagic, sizeof kMagic - 1) != 0) return refuse(ncclInvalidArgument, "this is no unique id");
   if (size < 1 || size > kMostRanks || rank < 0 || rank >= size) return refuse(ncclInvalidArgument, "no such rank");
   auto comm = std::make_unique<ncclComm>();
-  comm->name = id.internal + sizeof kMagic - 1;
-  comm->board = openBoard(comm->name.c_str(), false);
+  comm->board = openBoard(id.internal + sizeof kMagic - 1, false);
   comm->rank = rank;
   comm->size = size;
   if (!comm->board) return refuse(ncclInvalidArgument, "this id is nobody's");
@@ -166,8 +173,7 @@ API ncclResult_t ncclCommInitRank(ncclComm_t* result, int size, ncclUniqueId id,
 
 API ncclResult_t ncclCommAbort(ncclComm_t comm) {
   comm->isAborted = true;
-  shm_unlink(comm->name.c_str());  // what still has it open keeps it
-  return ncclSuccess;              // leaked: streams may still come to its work
+  return ncclSuccess;  // leaked: streams may still come to its work
 }
 
 API ncclResult_t ncclCommDestroy(ncclComm_t comm) {
@@ -175,7 +181,6 @@ API ncclResult_t ncclCommDestroy(ncclComm_t comm) {
     std::fputs("fake NCCL: a communicator is destroyed before the graphs that use it\n", stderr);
     std::abort();
   }
-  if (++comm->board->left == comm->size) shm_unlink(comm->name.c_str());
   munmap(comm->board, sizeof(Board));
   delete comm;
   return ncclSuccess;
