@@ -26,7 +26,7 @@ Step stepOf(const Dropout& dropout, const Operation& operation, const StepContex
 Step gradientOf(const Dropout& dropout, const GradientContext& gradient) {
   Step step = gradient.likeOutput("dropout");
   step.launch = [=, layout = gradient.y(0), at = gradient.at](const Bindings& b, cudaStream_t stream) {
-    if (at.dx(b, 0)) drop(dropout, layout, at.x(b, 1), at.dy(b, 0), at.dx(b, 0), stream);
+    if (at.dx(b, 0)) drop(dropout, layout, b.floats(1), at.dy(b, 0), at.dx(b, 0), stream);
   };
   return step;
 }

@@ -43,9 +43,9 @@ __global__ void dropPlain(const Mask mask, const float* input, float* output, in
 
 // A thread an element: its neighbours in memory are of other channels, and drawn elsewhere.
 template <class T>
-__global__ void dropNhwc(const Mask mask, const T* input, T* output, const Nhwc shape) {
+__global__ void dropNhwc(const Mask mask, const T* input, T* output, int64_t elements, const Nhwc shape) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i >= shape.elements()) return;
+  if (i >= elements) return;
   const int64_t at = quotient(i, shape.paddedChannels), channel = i - at * shape.paddedChannels;
   if (channel >= shape.c) {
     output[i] = fromFloat<T>(0);
@@ -72,10 +72,11 @@ void launchDropout(const Dropout& dropout, const float* pass, const float* input
 
 void launchDropout(const Dropout& dropout, const float* pass, ElementType type, const void* input, void* output, const Nhwc& shape,
                    cudaStream_t stream) {
-  if (shape.elements() == 0) return;
+  const int64_t elements = shape.elements();
+  if (elements == 0) return;
   dispatch(type, [&](auto element) {
     using T = decltype(element);
-    launch(dropNhwc<T>, gridFor(shape.elements()), stream, Mask(dropout, pass), static_cast<const T*>(input), static_cast<T*>(output), shape);
+    launch(dropNhwc<T>, gridFor(elements), stream, Mask(dropout, pass), static_cast<const T*>(input), static_cast<T*>(output), elements, shape);
   });
 }
 
