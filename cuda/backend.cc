@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "executable.h"
 #include "list-devices.h"
+#include "nccl/communicator.h"
 
 namespace resnode::cuda {
 namespace {
@@ -51,9 +52,9 @@ class CudaBackend final : public Backend {
                                     [](const Operation& operation) { return std::holds_alternative<Gradient>(operation.attributes); });
     if (trains) budget.netSeconds *= 3;
     const bool deterministic = options.deterministic || options_.deterministic;
-    auto plan = std::make_shared<CudaPlan>(std::move(program), options.precision, [&](const ConvolutionProblem& problem) {
-      return chooser_.choose(problem, deterministic, options.tune, budget);
-    });
+    const auto choose = [&](const ConvolutionProblem& problem) { return chooser_.choose(problem, deterministic, options.tune, budget); };
+    auto processes = processesOf(program->communicator);
+    auto plan = std::make_shared<CudaPlan>(std::move(program), options.precision, choose, std::move(processes));
     chooser_.save();
     return plan;
   }
@@ -77,11 +78,19 @@ class CudaBackend final : public Backend {
   DriverMemory driverMemory() const override { return device_->memory(); }
 
  private:
+  // Those of a communicator, one NCCL world for all programs; null: this process is alone.
+  std::shared_ptr<NcclCommunicator> processesOf(const std::shared_ptr<Communicator>& communicator) {
+    if (!communicator || communicator->size() == 1) return nullptr;
+    if (!processes_) processes_ = std::make_shared<NcclCommunicator>(communicator, device_);
+    return processes_;
+  }
+
   BackendOptions options_;
   std::shared_ptr<Device> device_;
   std::shared_ptr<Transfer> transfer_;
   std::shared_ptr<CudnnHandle> cudnn_;
   ConvolutionChooser chooser_;
+  std::shared_ptr<NcclCommunicator> processes_;
 };
 
 void checkAbi(int abi) {

@@ -1,7 +1,5 @@
 #include "dense-steps.h"
 
-#include "core/error.h"
-
 #include "kernels/convert.h"
 #include "kernels/copy.h"
 #include "kernels/inner-product.h"
@@ -144,14 +142,6 @@ Step stepOf(const Lrn& lrn, const Operation& operation, const StepContext& conte
     launchLrn(lrn, b.floats(0), b.floatsOut(0), shape[0], shape[1], shape[2], shape[3], stream);
   };
   return step;
-}
-
-Step stepOf(const Dropout&, const Operation& operation, const StepContext&) {
-  throw Error("device/unsupported", "CUDA devices have no Dropout in phase TRAIN: use the CPU device", operation.layer);
-}
-
-Step stepOf(const AllMean&, const Operation& operation, const StepContext&) {
-  throw Error("device/unsupported", "CUDA devices do not train in several processes: use one, or the CPU device", operation.layer);
 }
 
 }  // namespace resnode::cuda

@@ -12,8 +12,6 @@ Step stepOf(const EuclideanLoss&, const Operation& operation, const StepContext&
 Step stepOf(const Accuracy& accuracy, const Operation& operation, const StepContext& context);
 Step stepOf(const Reshape&, const Operation& operation, const StepContext& context);
 Step stepOf(const Lrn& lrn, const Operation& operation, const StepContext& context);
-[[noreturn]] Step stepOf(const Dropout&, const Operation& operation, const StepContext& context);
-[[noreturn]] Step stepOf(const AllMean&, const Operation& operation, const StepContext& context);
 
 // How the weights of an inner product lie for an input of this layout.
 Packing innerProductPacking(const InnerProduct& innerProduct, const TensorLayout& input);

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "kernels/convert.h"
+#include "nccl/communicator.h"
 
 namespace resnode::cuda {
 namespace {
@@ -22,7 +23,10 @@ class CudaExecutable::Run final : public StartedRun {
   Run(std::shared_ptr<CudaExecutable> executable, const RunRequest& request, int slot)
       : executable_(std::move(executable)), request_(request), slot_(slot) {}
   ~Run() override { executable_->slots_[slot_]->busy = false; }
-  bool finished() override { return executable_->slots_[slot_]->finished.isDone(); }
+  bool finished() override {
+    const auto& processes = executable_->plan_->processes();
+    return executable_->slots_[slot_]->finished.isDone() || (processes && processes->hasFailed());
+  }
   void complete() override { executable_->deliver(request_, slot_); }
 
  private:
@@ -36,6 +40,7 @@ CudaExecutable::CudaExecutable(std::shared_ptr<Transfer> transfer, std::shared_p
     : transfer_(std::move(transfer)), device_(transfer_->device()), plan_(std::move(plan)), parameters_(std::move(parameters)),
       arena_(device_, arenaBytes, "the activations of \"" + plan_->program().name + "\"") {
   parameters_->require(plan_->parameters());
+  if (plan_->processes()) plan_->processes()->open();
   for (size_t offset : offsets) buffers_.push_back(arena_.get() + offset);
   for (const PlannedStep& planned : plan_->steps()) bind(planned);
   const Program& program = plan_->program();
@@ -89,6 +94,7 @@ void CudaExecutable::bind(const PlannedStep& planned) {
 std::unique_ptr<StartedRun> CudaExecutable::start(const RunRequest& request) {
   device_->use();
   throwIfCancelled(request);
+  if (plan_->processes()) plan_->processes()->check();
   const int slot = freeSlot();
   auto run = std::make_unique<Run>(shared_from_this(), request, slot);
   slots_[slot]->busy = true;
@@ -146,6 +152,7 @@ void CudaExecutable::enqueue(const RunRequest& request, int slot) {
   if (request.milliseconds) {
     std::vector<Event> events;
     launchAll(types, slot, &request, &events);
+    if (plan_->processes()) plan_->processes()->await(events.back());
     RESNODE_CUDA(cudaEventSynchronize(events.back().get()));
     for (size_t i = 0; i + 1 < events.size(); ++i) {
       float milliseconds = 0;
@@ -247,6 +254,7 @@ void CudaExecutable::deliver(const RunRequest& request, int index) {
   device_->use();
   Slot& slot = *slots_[index];
   try {
+    if (plan_->processes()) plan_->processes()->await(slot.finished);
     RESNODE_CUDA(cudaEventSynchronize(slot.finished.get()));
   } catch (const Error& error) {
     // The GPU has run the net as one piece: it does not say where.

@@ -1,4 +1,5 @@
 #include "core/error.h"
+#include "dropout-steps.h"
 #include "gradient-steps.h"
 
 namespace resnode::cuda {
@@ -50,8 +51,6 @@ Step stepOf(const Gradient& gradient, const Operation& operation, const StepCont
         using T = std::decay_t<decltype(op)>;
         if constexpr (std::is_same_v<T, Accuracy> || std::is_same_v<T, Gradient> || std::is_same_v<T, Update> || std::is_same_v<T, AllMean>)
           throw Error("program/invalid", "layer \"" + forward.layer + "\" has no gradient", forward.layer);
-        else if constexpr (std::is_same_v<T, Dropout>)
-          throw Error("device/unsupported", "CUDA devices have no Dropout in phase TRAIN: use the CPU device", forward.layer);
         else return gradientOf(op, of);
       },
       forward.attributes);

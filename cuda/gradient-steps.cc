@@ -9,6 +9,7 @@
 #include "kernels/copy.h"
 #include "kernels/elementwise-gradient.h"
 #include "kernels/pooling-gradient.h"
+#include "nccl/communicator.h"
 #include "spatial-steps.h"
 
 namespace resnode::cuda {
@@ -135,6 +136,7 @@ Step gradientOf(const BatchNorm& batchNorm, const GradientContext& gradient) {
   if (batchNorm.scale) step.parameters.push_back({*batchNorm.scale, {}});
   if (batchNorm.bias) step.parameters.push_back({*batchNorm.bias, {}});
   step.workspaceBytes = bytesOfFloats(batchNormGradientScratch(shape));
+  const std::shared_ptr<NcclCommunicator> processes = batchNorm.isSynchronised && !batchNorm.globalStatistics ? gradient.context.processes : nullptr;
   step.launch = [=, at = gradient.at](const Bindings& b, cudaStream_t stream) {
     BatchNormGradient of;
     of.behind = behindOf(batchNorm.relu, at, b);
@@ -148,6 +150,12 @@ Step gradientOf(const BatchNorm& batchNorm, const GradientContext& gradient) {
     of.dx = at.dx(b, 0);
     of.dScale = at.dw(b, 0);
     of.dBias = at.dw(b, 1);
+    if (processes) {
+      const auto channels = static_cast<size_t>(shape.channels.channels);
+      of.share = [&, channels](const float* sum, const float* product, float* shared) {
+        processes->mean({{sum, shared, channels}, {product, shared + channels, channels}}, stream);
+      };
+    }
     launchBatchNormGradient(of, shape, floatsAt(b), stream);
   };
   return step;

@@ -14,11 +14,19 @@ ElementType elementTypeOf(Precision precision) {
                                             : ElementType::float32;
 }
 
+// Whether a run waits for the other processes of its communicator.
+bool isShared(const Program& program) {
+  return std::any_of(program.operations.begin(), program.operations.end(), [](const Operation& operation) {
+    const auto* batchNorm = std::get_if<BatchNorm>(&operation.attributes);
+    return std::holds_alternative<AllMean>(operation.attributes) || (batchNorm && batchNorm->isSynchronised);
+  });
+}
+
 }  // namespace
 
-CudaPlan::CudaPlan(std::shared_ptr<const Program> program, Precision precision, Chooser choose)
+CudaPlan::CudaPlan(std::shared_ptr<const Program> program, Precision precision, Chooser choose, std::shared_ptr<NcclCommunicator> processes)
     : program_(std::move(program)), type_(elementTypeOf(precision)), layouts_(chooseLayouts(*program_, type_)),
-      lifetimes_(tensorLifetimes(*program_)) {
+      lifetimes_(tensorLifetimes(*program_)), processes_(isShared(*program_) ? std::move(processes) : nullptr) {
   const auto formsOf = [this](ParameterId id) {
     std::set<PackedParameter> forms;
     for (const PackedParameter& each : parameters()) {
@@ -28,7 +36,7 @@ CudaPlan::CudaPlan(std::shared_ptr<const Program> program, Precision precision, 
   };
   const bool trains = std::any_of(program_->operations.begin(), program_->operations.end(),
                                   [](const Operation& operation) { return std::holds_alternative<Gradient>(operation.attributes); });
-  const StepContext context{*program_, layouts_, type_, precision == Precision::tf32, trains, std::move(choose), formsOf};
+  const StepContext context{*program_, layouts_, type_, precision == Precision::tf32, trains, processes_, std::move(choose), formsOf};
   const int last = std::max(0, static_cast<int>(program_->operations.size()) - 1);
   description_.alignment = kAlignment;
   description_.tensorBuffers.assign(program_->tensors.size(), -1);
@@ -129,6 +137,9 @@ void CudaPlan::addStep(int index, Step step, std::vector<TensorId> inputs, std::
     const TensorId output = planned.outputs[0];
     if (planned.step.aliasOf) shareBuffer(planned, output, planned.inputs[*planned.step.aliasOf], index, true);
     for (size_t i : planned.step.inPlace) shareBuffer(planned, output, planned.inputs[i], index, false);
+  }
+  for (size_t i = 0; planned.step.eachOverItsInput && i < planned.outputs.size(); ++i) {
+    shareBuffer(planned, planned.outputs[i], planned.inputs[i], index, false);
   }
   for (TensorId id : planned.outputs) {
     if (id >= 0) placeTensor(id);

@@ -29,7 +29,8 @@ struct PlannedStep {
 class CudaPlan final : public Plan {
  public:
   using Chooser = std::function<std::shared_ptr<ConvolutionImplementation>(const ConvolutionProblem&)>;
-  CudaPlan(std::shared_ptr<const Program> program, Precision precision, Chooser choose);
+  // `processes`: those of the program's communicator; null: this one is alone.
+  CudaPlan(std::shared_ptr<const Program> program, Precision precision, Chooser choose, std::shared_ptr<NcclCommunicator> processes = nullptr);
 
   const Program& program() const override { return *program_; }
   const PlanDescription& description() const override { return description_; }
@@ -47,6 +48,8 @@ class CudaPlan final : public Plan {
   // Whether a run changes what learns.
   bool updates() const { return updates_; }
   std::vector<PackedParameter> parameters() const;
+  // Those that a run waits for; null: none.
+  const std::shared_ptr<NcclCommunicator>& processes() const { return processes_; }
 
  private:
   int addBuffer(const std::string& name, size_t bytes, int from, int to);
@@ -65,6 +68,7 @@ class CudaPlan final : public Plan {
   std::vector<Conversion> outputs_;
   int labelBuffer_ = -1, labelChecks_ = 0;
   bool updates_ = false;
+  std::shared_ptr<NcclCommunicator> processes_;
   PlanDescription description_;
 };
 

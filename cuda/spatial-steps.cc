@@ -1,7 +1,6 @@
 #include "spatial-steps.h"
 
 #include "axis-copies.h"
-#include "core/error.h"
 #include "folding.h"
 
 #include "kernels/affine.h"
@@ -10,6 +9,7 @@
 #include "kernels/elementwise.h"
 #include "kernels/eltwise.h"
 #include "kernels/pooling.h"
+#include "nccl/communicator.h"
 
 namespace resnode::cuda {
 namespace {
@@ -145,10 +145,8 @@ Step stepOf(const Scale& scale, const Operation& operation, const StepContext& c
 }
 
 Step stepOf(const BatchNorm& batchNorm, const Operation& operation, const StepContext& context) {
-  if (batchNorm.isSynchronised && context.program.communicator) {
-    throw Error("device/unsupported", "CUDA devices do not share batch statistics between processes", operation.layer);
-  }
   const bool isGlobal = batchNorm.globalStatistics, updates = batchNorm.update && !isGlobal;
+  const std::shared_ptr<NcclCommunicator> processes = batchNorm.isSynchronised && !isGlobal ? context.processes : nullptr;
   Step step = likeOutput(operation, context, isGlobal ? "global statistics" : "batch statistics");
   const TensorLayout layout = context.output(operation, 0);
   const ChannelView view = channelView(layout);
@@ -157,24 +155,33 @@ Step stepOf(const BatchNorm& batchNorm, const Operation& operation, const StepCo
   if (batchNorm.bias) step.parameters.push_back({*batchNorm.bias, {}});
   const size_t floats = aligned(view.channels * sizeof(float)) / sizeof(float);
   const int64_t scratch = isGlobal ? 0 : batchStatisticsScratch(layout.type, view.outer, view.channels, view.paddedChannels, view.inner);
-  step.workspaceBytes = (5 * floats + scratch) * sizeof(float);
+  step.workspaceBytes = (6 * floats + scratch) * sizeof(float);
   step.launch = [=](const Bindings& b, cudaStream_t stream) {
     float* scale = reinterpret_cast<float*>(b.workspace);  // [channels] each, one after the other
     float *bias = scale + floats, *center = bias + floats;
     // Where they are asked for, they are what the gradient reads.
     float* mean = b.floatsOut(1) ? b.floatsOut(1) : scale + 3 * floats;
     float* variance = b.floatsOut(2) ? b.floatsOut(2) : scale + 4 * floats;
+    float* own = processes ? scale + 5 * floats : mean;  // this process's
     Normalisation normalisation{mean, variance};
     if (isGlobal) {
       normalisation = {b.parameter<float>(0), b.parameter<float>(1), b.parameter<float>(2)};
       launchGlobalStatistics(normalisation, view.channels, b.floatsOut(1), b.floatsOut(2), stream);
     } else {
-      launchBatchStatistics(layout.type, b.inputs[0], view.outer, view.channels, view.paddedChannels, view.inner, mean, variance, stream,
-                            scratch > 0 ? scale + 5 * floats : nullptr);
+      launchBatchStatistics(layout.type, b.inputs[0], view.outer, view.channels, view.paddedChannels, view.inner, own, variance, stream,
+                            scratch > 0 ? scale + 6 * floats : nullptr);
+    }
+    if (processes) {
+      // All have as many values: the mean of means, and of each one's variance around it.
+      const auto channels = static_cast<size_t>(view.channels);
+      processes->mean({{own, mean, channels}}, stream);
+      launchVarianceAround(mean, own, variance, view.channels, stream);
+      processes->mean({{variance, variance, channels}}, stream);
     }
     if (updates) {
-      launchMovingStatistics(mean, variance, batchNorm.movingAverageFraction, view.outer * view.inner, view.channels, b.parameter<float>(0),
-                             b.parameter<float>(1), b.parameter<float>(2), stream);
+      const int64_t values = view.outer * view.inner * (processes ? processes->size() : 1);
+      launchMovingStatistics(mean, variance, batchNorm.movingAverageFraction, values, view.channels, b.parameter<float>(0), b.parameter<float>(1),
+                             b.parameter<float>(2), stream);
     }
     if (batchNorm.scale) normalisation.gamma = b.parameter<float>(3);
     if (batchNorm.bias) normalisation.beta = b.parameter<float>(batchNorm.scale ? 4 : 3);

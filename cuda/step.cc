@@ -1,6 +1,8 @@
 #include "step.h"
 
+#include "all-mean-step.h"
 #include "dense-steps.h"
+#include "dropout-steps.h"
 #include "gradient-steps.h"
 #include "spatial-steps.h"
 #include "update-step.h"

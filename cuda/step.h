@@ -13,6 +13,8 @@
 
 namespace resnode::cuda {
 
+class NcclCommunicator;
+
 // Everything that a launch reads and writes, in the step's own order.
 struct Bindings {
   std::vector<const void*> inputs;
@@ -35,6 +37,7 @@ struct Step {
   std::vector<bool> nhwcInputs;              // the form that each input must have
   std::vector<PackedParameter> parameters;
   std::vector<size_t> inPlace;               // inputs that the first output may overwrite
+  bool eachOverItsInput = false;             // each output may overwrite the input at its place
   size_t workspaceBytes = 0;
   std::optional<size_t> aliasOf;             // the first output is this input's memory, where that is allowed
   bool checksLabels = false;
@@ -49,6 +52,7 @@ struct StepContext {
   ElementType type;
   bool tf32;
   bool trains;                               // the program has a backward pass
+  std::shared_ptr<NcclCommunicator> processes;  // that train together; null: this one is alone
   // Chooses what computes a convolution.
   std::function<std::shared_ptr<ConvolutionImplementation>(const ConvolutionProblem&)> choose;
   // The forms of a parameter that the steps made so far read.

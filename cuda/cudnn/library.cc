@@ -41,7 +41,7 @@ std::string loadAll(void* library, cudnn::Functions& call) {
 
 // cuDNN opens its companions by their bare names when an engine first wants them. One that the loader would not find is
 // opened here by its full path: the loader then takes the open one.
-bool openCompanion(const CudnnEnvironment& environment, const std::string& cudnnFolder, const std::string& file) {
+bool openCompanion(const LibraryEnvironment& environment, const std::string& cudnnFolder, const std::string& file) {
   if (environment.loader && dlopen(file.c_str(), RTLD_LAZY | RTLD_LOCAL)) return true;
   for (const std::string& place : companionPlaces(environment, cudnnFolder, file)) {
     std::error_code ignored;
@@ -88,7 +88,7 @@ std::string CudnnLookup::summary() const {
   return missing.empty() ? text : text + "; " + missing;
 }
 
-CudnnLookup lookUpCudnn(const CudnnEnvironment& environment) {
+CudnnLookup lookUpCudnn(const LibraryEnvironment& environment) {
   CudnnLookup lookup;
   for (const std::string& place : cudnnPlaces(environment)) {
     auto library = std::make_shared<CudnnLibrary>();
@@ -113,7 +113,7 @@ CudnnLookup lookUpCudnn(const CudnnEnvironment& environment) {
 }
 
 const CudnnLookup& cudnnOfThisProcess() {
-  static const CudnnLookup* lookup = new CudnnLookup(lookUpCudnn(CudnnEnvironment::ofThisProcess()));  // never destroyed
+  static const CudnnLookup* lookup = new CudnnLookup(lookUpCudnn(LibraryEnvironment::ofThisProcess()));  // never destroyed
   return *lookup;
 }
 

@@ -36,7 +36,7 @@ struct CudnnLookup {
   std::string summary() const;
 };
 
-CudnnLookup lookUpCudnn(const CudnnEnvironment& environment);
+CudnnLookup lookUpCudnn(const LibraryEnvironment& environment);
 
 // The same for this process's environment, looked up once.
 const CudnnLookup& cudnnOfThisProcess();

@@ -99,7 +99,7 @@ __global__ void perChannel(const float* mean, const float* variance, const float
 
 }  // namespace
 
-int64_t batchNormGradientScratch(const ChannelShape& shape) { return 4 * shape.channels.channels + channelSumsScratch(shape); }
+int64_t batchNormGradientScratch(const ChannelShape& shape) { return 6 * shape.channels.channels + channelSumsScratch(shape); }
 
 void launchBatchNormGradient(const BatchNormGradient& gradient, const ChannelShape& shape, float* scratch, cudaStream_t stream) {
   const int64_t channels = shape.channels.channels;
@@ -112,11 +112,15 @@ void launchBatchNormGradient(const BatchNormGradient& gradient, const ChannelSha
   const bool reads = gradient.dScale || (gradient.dx && batch);
   const Normalised normalised{each.mean, each.inverse};
   const float inverseCount = 1.0f / static_cast<float>(shape.outer * shape.channels.inner);
+  float* shared = scratch + 4 * channels;
+  const float *sum = gradient.share ? shared : each.sum, *product = gradient.share ? shared + channels : each.product;
   const auto run = [&](const auto& relu, const void* y, const void* x) {
     using Relu = std::decay_t<decltype(relu)>;
     const Maps<3> maps{{gradient.behind.dy, y, x}};
-    if (reads || gradient.dBias) launchChannelSums(Terms<Relu>{relu, normalised}, maps, shape, each.sum, each.product, scratch + 4 * channels, stream);
-    if (gradient.dx) launchCombine(Step<Relu>{relu, normalised, batch ? each.sum : nullptr, each.product, gradient.gamma, inverseCount}, maps, gradient.dx, shape, stream);
+    if (reads || gradient.dBias) launchChannelSums(Terms<Relu>{relu, normalised}, maps, shape, each.sum, each.product, scratch + 6 * channels, stream);
+    if (!gradient.dx) return;
+    if (gradient.share) gradient.share(each.sum, each.product, shared);
+    launchCombine(Step<Relu>{relu, normalised, batch ? sum : nullptr, product, gradient.gamma, inverseCount}, maps, gradient.dx, shape, stream);
   };
   const void* x = reads ? gradient.x : nullptr;
   if (gradient.behind.y && batch && x && shape.type != ElementType::float32) {

@@ -1,6 +1,8 @@
 // The gradient of BatchNorm with the Scale and the ReLU behind it (batch_norm_layer.cpp).
 #pragma once
 
+#include <functional>
+
 #include "channels.h"
 
 namespace resnode::cuda {
@@ -17,6 +19,9 @@ struct BatchNormGradient {
   float eps = 0;
   void* dx = nullptr;
   float *dScale = nullptr, *dBias = nullptr;             // [channels]
+  // Statistics over several processes' batches: Σ dy and Σ dy · x̂, [channels] each, become their mean over all of them in
+  // `shared`, [2, channels]; dScale and dBias stay this process's. Null: it is alone.
+  std::function<void(const float* sum, const float* product, float* shared)> share;
 };
 
 // `scratch`: batchNormGradientScratch() floats.

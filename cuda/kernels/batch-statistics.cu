@@ -96,6 +96,13 @@ __global__ void globalStatistics(const Normalisation normalisation, int64_t chan
   if (variance) variance[c] = normalisation.variance[c] * unfactor;
 }
 
+__global__ void varianceAround(const float* mean, const float* own, float* variance, int64_t channels) {
+  const int64_t c = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (c >= channels) return;
+  const float apart = own[c] - mean[c];
+  variance[c] += apart * apart;
+}
+
 __global__ void movingStatistics(const float* mean, const float* variance, float fraction, float correction, int64_t channels, float* blob0,
                                  float* blob1, float* factor) {
   const int64_t c = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -156,6 +163,10 @@ void launchNormalisation(const Normalisation& normalisation, int64_t channels, f
 
 void launchGlobalStatistics(const Normalisation& normalisation, int64_t channels, float* mean, float* variance, cudaStream_t stream) {
   if (mean || variance) launch(globalStatistics, gridFor(channels), stream, normalisation, channels, mean, variance);
+}
+
+void launchVarianceAround(const float* mean, const float* own, float* variance, int64_t channels, cudaStream_t stream) {
+  launch(varianceAround, gridFor(channels), stream, mean, own, variance, channels);
 }
 
 void launchMovingStatistics(const float* mean, const float* variance, float fraction, int64_t m, int64_t channels, float* blob0,

@@ -32,6 +32,9 @@ void launchNormalisation(const Normalisation& normalisation, int64_t channels, f
 // Mean and variance as numbers, where a factor counts sums; null where not wanted.
 void launchGlobalStatistics(const Normalisation& normalisation, int64_t channels, float* mean, float* variance, cudaStream_t stream);
 
+// Where the mean is not what the variance is around: variance += (own − mean)², own being what it was around.
+void launchVarianceAround(const float* mean, const float* own, float* variance, int64_t channels, cudaStream_t stream);
+
 // blob0 = fraction·blob0 + mean; blob1 = fraction·blob1 + variance·m/(m − 1) (1 for m = 1); factor = fraction·factor + 1.
 void launchMovingStatistics(const float* mean, const float* variance, float fraction, int64_t m, int64_t channels, float* blob0,
                             float* blob1, float* factor, cudaStream_t stream);

@@ -41,6 +41,16 @@ class Communicator {
       next += count;
     }
   }
+  // What each process says, by rank: `bytes` of the same length everywhere.
+  std::vector<std::vector<unsigned char>> gather(const std::vector<unsigned char>& bytes) {
+    const size_t length = bytes.size();
+    std::vector<float> all(length * static_cast<size_t>(size()), 0.f);
+    std::copy(bytes.begin(), bytes.end(), all.begin() + static_cast<std::ptrdiff_t>(length) * rank());
+    sum(all.data(), all.size());
+    std::vector<std::vector<unsigned char>> said;
+    for (auto at = all.begin(); at != all.end(); at += static_cast<std::ptrdiff_t>(length)) said.emplace_back(at, at + static_cast<std::ptrdiff_t>(length));
+    return said;
+  }
   // Another one of the same processes, for another thread.
   virtual std::unique_ptr<Communicator> duplicate() = 0;
   // Leaves; all processes do, or the launcher ends the job. Once, on the one that was opened.

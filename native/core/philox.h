@@ -1,18 +1,29 @@
 // Philox4x32-10: four random words as a function of a key and a counter, so that any of them is drawn without those
-// before it. Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011, section 3.3.
+// before it. Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011, section 3.3. The same on a GPU.
 #pragma once
 
-#include <array>
 #include <cstdint>
+
+#ifdef __CUDACC__
+#define RESNODE_PHILOX __host__ __device__ inline
+#else
+#define RESNODE_PHILOX inline
+#endif
 
 namespace resnode {
 
-inline std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
+struct PhiloxWords {
+  uint32_t word[4];
+};
+
+RESNODE_PHILOX PhiloxWords philox(PhiloxWords counter, uint32_t key0, uint32_t key1) {
   for (int round = 0; round < 10; ++round) {
-    const uint64_t first = uint64_t{0xD2511F53} * counter[0], second = uint64_t{0xCD9E8D57} * counter[2];
-    counter = {static_cast<uint32_t>(second >> 32) ^ counter[1] ^ key[0], static_cast<uint32_t>(second),
-               static_cast<uint32_t>(first >> 32) ^ counter[3] ^ key[1], static_cast<uint32_t>(first)};
-    key = {key[0] + 0x9E3779B9, key[1] + 0xBB67AE85};
+    const uint32_t* c = counter.word;
+    const uint64_t first = uint64_t{0xD2511F53} * c[0], second = uint64_t{0xCD9E8D57} * c[2];
+    counter = {{static_cast<uint32_t>(second >> 32) ^ c[1] ^ key0, static_cast<uint32_t>(second),
+                static_cast<uint32_t>(first >> 32) ^ c[3] ^ key1, static_cast<uint32_t>(first)}};
+    key0 += 0x9E3779B9;
+    key1 += 0xBB67AE85;
   }
   return counter;
 }

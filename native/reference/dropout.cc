@@ -14,8 +14,8 @@ void drop(const Dropout& dropout, const View& pass, const float* from, float* to
   const uint64_t threshold = static_cast<uint64_t>(dropout.ratio * 4294967296.);  // of 2^32
   const uint32_t iteration = static_cast<uint32_t>(pass.data[0]), within = static_cast<uint32_t>(pass.data[1]);
   for (int64_t start = 0; start < count; start += 4) {
-    const auto words = philox({static_cast<uint32_t>(start / 4), iteration, within, dropout.rank}, {dropout.seed, dropout.stream});
-    for (int64_t i = start; i < std::min(start + 4, count); ++i) to[i] = words[i - start] < threshold ? 0.f : from[i] * scale;
+    const PhiloxWords drawn = philox({{static_cast<uint32_t>(start / 4), iteration, within, dropout.rank}}, dropout.seed, dropout.stream);
+    for (int64_t i = start; i < std::min(start + 4, count); ++i) to[i] = drawn.word[i - start] < threshold ? 0.f : from[i] * scale;
   }
 }
 

@@ -82,12 +82,20 @@ if (hasMpirun())
     }
   });
 
-test('--sync-bn alone is a misuse', () => {
-  const run = spawnSync(process.execPath, ['--import', 'tsx', main, 'train', '--solver', 'x', '--sync-bn'], {
-    encoding: 'utf8',
+for (const [what, flags, message] of [
+  ['--sync-bn alone', ['--sync-bn'], /--sync-bn needs --mpi/],
+  [
+    'several GPUs in one process',
+    ['--gpu', '0,1'],
+    /--gpu 0,1 needs a process a GPU: mpirun -n 2 resnode train --mpi/,
+  ],
+  ['one GPU twice', ['--gpu', '1,1', '--mpi'], /Expected every GPU once/],
+] as const)
+  test(`${what} is a misuse`, () => {
+    const words = ['--import', 'tsx', main, 'train', '--solver', 'x', ...flags];
+    const run = spawnSync(process.execPath, words, { encoding: 'utf8' });
+    assert.is(run.status, 2, run.stderr);
+    assert.match(run.stderr, message);
   });
-  assert.is(run.status, 2);
-  assert.match(run.stderr, /--sync-bn needs --mpi/);
-});
 
 test.run();

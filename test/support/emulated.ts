@@ -11,6 +11,7 @@ const targets = {
   'fake-cudnn-92400': 'libfake-cudnn-92400.so',
   empty: 'libempty.so',
   resnode_cuda: 'emulated/libresnode_cuda.so',
+  'fake-nccl': 'libfake-nccl.so',
 };
 
 /**

@@ -15,12 +15,22 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Runs `node --import tsx SCRIPT WORDS…` as `count` processes; ends them after a minute. */
-export function inProcesses(count: number, script: string, words: readonly string[] = []): Promise<Ended> {
+/** Runs `node --import tsx SCRIPT WORDS…` as `count` processes; ends them after two minutes. */
+export function inProcesses(
+  count: number,
+  script: string,
+  words: readonly string[] = [],
+  environment: NodeJS.ProcessEnv = {},
+): Promise<Ended> {
   const flags = ['--oversubscribe', '--bind-to', 'none', '-n', `${count}`];
   const child = spawn('mpirun', [...flags, process.execPath, '--import', 'tsx', script, ...words], {
-    env: { ...process.env, OMPI_ALLOW_RUN_AS_ROOT: '1', OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: '1' },
-    timeout: 60_000,
+    env: {
+      ...process.env,
+      ...environment,
+      OMPI_ALLOW_RUN_AS_ROOT: '1',
+      OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: '1',
+    },
+    timeout: 120_000,
     killSignal: 'SIGTERM',
   });
   let [stdout, stderr] = ['', ''];

@@ -61,6 +61,13 @@ export function deviceOptions(command: Command): Command {
 
 const FLOATS = ['float32', 'tf32', 'float16', 'bfloat16'] as const;
 
+/** `0,1`: the GPUs of processes that train together, by their places on a machine. */
+export const gpus = (text: string): number[] => {
+  const ids = text.split(',').map(integer(0));
+  if (new Set(ids).size < ids.length) throw new InvalidArgumentError('Expected every GPU once.');
+  return ids;
+};
+
 /** Caffe's flag. */
 export interface GpuFlags {
   gpu?: number;

@@ -5,6 +5,7 @@ import { Command, Option } from 'commander';
 import { readSolverFile, type SolverParameter } from '../caffe/solver-parameter.ts';
 import { openCommunicator } from '../runtime/communicator.ts';
 import type { DeviceKind } from '../runtime/device.ts';
+import { ownGpu } from '../runtime/local-rank.ts';
 import type { SolverEvent } from '../train/events.ts';
 import { Solver, type SolverRequest } from '../train/solver.ts';
 import { solverData } from '../train/solver-data.ts';
@@ -12,8 +13,7 @@ import { splitList } from '../train/solver-nets.ts';
 import {
   type DeviceFlags,
   deviceOptions,
-  type GpuFlags,
-  gpuOption,
+  gpus,
   integer,
   names,
   openFlagged,
@@ -26,8 +26,9 @@ import { eventJson, eventLines, progressLine } from './training-log.ts';
 
 type Effect = SolverRequest | 'none';
 
-interface Flags extends DeviceFlags, GpuFlags, TrainingPrecisionFlags {
+interface Flags extends DeviceFlags, TrainingPrecisionFlags {
   solver: string;
+  gpu?: number[];
   weights?: string;
   snapshot?: string;
   recompute?: boolean;
@@ -59,7 +60,11 @@ export function train(): Command {
       'weights to begin with, with commas between them, instead of those of the solver',
     )
     .option('--snapshot <solverstate>', 'go on from this snapshot')
-    .addOption(gpuOption())
+    .option(
+      '--gpu <ids>',
+      "Caffe's flag: the same as --device cuda:<id>; with --mpi one for each process of a machine: 0,1",
+      gpus,
+    )
     .option('--recompute', 'take less memory and more time: compute blocks again in the backward pass')
     .option('--frozen-bn', 'every BatchNorm keeps its statistics, as use_global_stats: true')
     .option('--mpi', 'train in the processes that mpirun started, each with its share of the data')
@@ -89,6 +94,7 @@ Examples:
   resnode train --solver solver.prototxt --snapshot resnet_iter_5000.solverstate
   resnode train --solver solver.prototxt --gpu 0 --precision float16
   mpirun -n 2 resnode train --solver solver.prototxt --mpi --threads 1
+  mpirun -n 2 resnode train --solver solver.prototxt --mpi --gpu 0,1
   resnode train --solver cifar110.prototxt --warmup-iterations 400 --warmup-rate 0.01 --augment augment.json`,
     );
   return trainingPrecisionOptions(deviceOptions(command)).action(async (flags: Flags) => {
@@ -98,11 +104,17 @@ Examples:
     if (flags.warmupRate !== undefined && flags.warmupIterations === undefined)
       fail('--warmup-rate needs --warmup-iterations');
     if (flags.syncBn && !flags.mpi) fail('--sync-bn needs --mpi');
+    if ((flags.gpu?.length ?? 1) > 1 && !flags.mpi)
+      fail(`--gpu ${flags.gpu} needs a process a GPU: mpirun -n ${flags.gpu!.length} resnode train --mpi …`);
     const parameter = readSolverFile(flags.solver);
     const kind = deviceOf(parameter, flags, command.getOptionValueSource('device') !== 'default');
     const communicator = flags.mpi ? await openCommunicator() : null;
     const isFirst = (communicator?.rank ?? 0) === 0;
     const device = await openFlagged({ ...flags, device: kind }, communicator);
+    if (communicator !== null && device.kind === 'cuda')
+      console.error(
+        `resnode: process ${communicator.rank} of ${communicator.size} computes on ${device.name} (${device.reason})`,
+      );
     const solver = new Solver({
       solver: parameter,
       device,
@@ -146,10 +158,12 @@ Examples:
   });
 }
 
+// Where several processes share a machine, `cuda` without a number is each one's own.
 function deviceOf(solver: SolverParameter, { gpu, device }: Flags, isGiven: boolean): DeviceKind {
-  if (gpu !== undefined) return `cuda:${gpu}`;
+  if (gpu !== undefined) return `cuda:${ownGpu(gpu)}`;
   if (isGiven || solver.solver_mode === undefined) return device;
-  return solver.solver_mode === 'CPU' ? 'cpu' : `cuda:${solver.device_id ?? 0}`;
+  if (solver.solver_mode === 'CPU') return 'cpu';
+  return solver.device_id === undefined ? 'cuda' : `cuda:${solver.device_id}`;
 }
 
 /** Signals ask the solver as Caffe's do; where one was already asked to stop, the next ends the process. */

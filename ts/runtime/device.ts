@@ -25,6 +25,7 @@ import {
 } from './compile.ts';
 import { release, watch } from './leaks.ts';
 import { type LoadOptions, readGivenWeights, readModel } from './load-options.ts';
+import { localRank } from './local-rank.ts';
 import { lowerTraining } from './lower-training.ts';
 import { availableMemory, type DeviceMemory, largestBatch, outOfMemory } from './memory.ts';
 import { describePlan, Model, type ModelPlan } from './model.ts';
@@ -42,7 +43,8 @@ export type { DeviceOptions } from './open-native.ts';
 export type DeviceKind = 'auto' | 'cpu' | 'cuda' | `cuda:${number}` | 'reference';
 /**
  * Opens a device.
- * @param kind Default `auto`; `device.reason` says what it chose and why. Others never fall back.
+ * @param kind Default `auto`; `device.reason` says what it chose and why. Others never fall back. With a communicator of
+ * several processes `cuda` is the GPU of the process's place on its machine: `cuda:1` in the second.
  * @throws DeviceError `device/unavailable` with what was tried; ArgumentError
  */
 export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptions = {}): Promise<Device> {
@@ -60,15 +62,19 @@ export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptio
     throw new ArgumentError('kernels', KERNELS.map((each) => `"${each}"`).join(' or '), options.kernels);
   if (typeof winograd !== 'boolean') throw new ArgumentError('winograd', 'true or false', winograd);
   if (!(memoryLimit > 0)) throw new ArgumentError('memoryLimit', 'a positive number of bytes', memoryLimit);
+  const { communicator = null, tune = true } = options;
+  const local = ordinal === undefined && (communicator?.size ?? 1) > 1 ? localRank() : null;
+  const gpu = Number(ordinal ?? local?.rank ?? 0);
   const open = (chosen: NativeKind, reason: string) => {
-    const name = chosen === 'cuda' ? `cuda:${ordinal ?? 0}` : chosen;
-    const native = openNative(chosen, name, { ...options, threads, winograd, ordinal: Number(ordinal ?? 0) });
-    const { communicator = null, tune = true } = options;
+    const name = chosen === 'cuda' ? `cuda:${gpu}` : chosen;
+    const native = openNative(chosen, name, { ...options, threads, winograd, ordinal: gpu });
     return new Device(native, name, reason, { memoryLimit, tune, communicator });
   };
-  if (family !== 'auto') return open(family as NativeKind, `${kind} was asked for`);
+  const place = local === null ? '' : `, and ${local.variable} is ${local.rank}`;
+  if (family !== 'auto')
+    return open(family as NativeKind, `${kind} was asked for${family === 'cuda' ? place : ''}`);
   try {
-    return open('cuda', 'a CUDA device is there');
+    return open('cuda', `a CUDA device is there${place}`);
   } catch (error) {
     if (!(error instanceof DeviceError)) throw error;
     return open('cpu', `no CUDA device: ${error.message}`);

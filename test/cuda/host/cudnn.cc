@@ -17,7 +17,7 @@ using test::expect;
 
 std::shared_ptr<const CudnnLibrary> fakeLibrary() {
   static const test::TemporaryFolder folder;
-  CudnnEnvironment environment;
+  LibraryEnvironment environment;
   environment.loader = false;
   environment.cudnn = folder.path;
   if (!std::filesystem::exists(folder.path + "/libcudnn.so.9")) {

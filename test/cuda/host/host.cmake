@@ -1,8 +1,8 @@
 # host-tests: what chooses, remembers and drives convolutions (cuda/convolution, cuda/cudnn), and the libraries that it opens.
 file(GLOB HOST_TEST_SOURCES CONFIGURE_DEPENDS host/*.cc)
-file(GLOB CUDNN_SOURCES CONFIGURE_DEPENDS ${ROOT}/cuda/cudnn/*.cc)
+file(GLOB CUDNN_SOURCES CONFIGURE_DEPENDS ${ROOT}/cuda/cudnn/*.cc ${ROOT}/cuda/places.cc)
 set(CHOOSING_SOURCES ${ROOT}/cuda/convolution/measure.cc ${ROOT}/cuda/convolution/tune.cc)
-add_executable(host-tests ${HOST_TEST_SOURCES} kernels/convolution-check.cc kernels/memory.cc ${CUDNN_SOURCES} ${CHOOSING_SOURCES} $<TARGET_OBJECTS:kernels>)
+add_executable(host-tests ${HOST_TEST_SOURCES} kernels/convolution-check.cc kernels/memory.cc ${CUDNN_SOURCES} ${ROOT}/cuda/nccl/library.cc ${CHOOSING_SOURCES} $<TARGET_OBJECTS:kernels>)
 target_link_libraries(host-tests PRIVATE sanitized)
 
 # Without sanitizers: AddressSanitizer's dlopen hides a library's own path from it, and cuDNN finds its parts by that.
@@ -19,6 +19,17 @@ endforeach()
 file(WRITE ${CMAKE_BINARY_DIR}/empty.c "")
 enable_language(C)
 add_library(empty MODULE ${CMAKE_BINARY_DIR}/empty.c)
+
+# NCCLs that do nothing but say their version.
+foreach(version 22304 21210)
+  set(NCCL "int ncclGetVersion(int *version) { *version = ${version}; return 0; }\n")
+  foreach(function GetUniqueId CommInitRank CommDestroy CommAbort CommGetAsyncError GetErrorString GetLastError AllReduce GroupStart GroupEnd)
+    string(APPEND NCCL "int nccl${function}(void) { return 0; }\n")
+  endforeach()
+  file(WRITE ${CMAKE_BINARY_DIR}/nccl-stub-${version}.c "${NCCL}")
+  add_library(nccl-stub-${version} MODULE ${CMAKE_BINARY_DIR}/nccl-stub-${version}.c)
+  set_target_properties(nccl-stub-${version} PROPERTIES C_VISIBILITY_PRESET default)
+endforeach()
 
 # A driver with every function of cuda.h, for cuDNN on a machine without one: kernels are loaded, devices are not there.
 # cuDNN finds it by its soname once the test has opened it.
@@ -40,8 +51,9 @@ file(WRITE ${CMAKE_BINARY_DIR}/fake-driver.c "${DRIVER}")
 add_library(fake-driver SHARED ${CMAKE_BINARY_DIR}/fake-driver.c)
 set_target_properties(fake-driver PROPERTIES C_VISIBILITY_PRESET default NO_SONAME ON LINK_FLAGS "-Wl,-soname,libcuda.so.1")
 
-add_dependencies(host-tests fake-cudnn-92400 fake-cudnn-80900 empty)
+add_dependencies(host-tests fake-cudnn-92400 fake-cudnn-80900 empty nccl-stub-22304 nccl-stub-21210)
 target_compile_definitions(host-tests PRIVATE FAKE_CUDNN="$<TARGET_FILE:fake-cudnn-92400>" FAKE_CUDNN_8="$<TARGET_FILE:fake-cudnn-80900>"
-                           EMPTY_LIBRARY="$<TARGET_FILE:empty>")
+                           EMPTY_LIBRARY="$<TARGET_FILE:empty>" NCCL_STUB="$<TARGET_FILE:nccl-stub-22304>"
+                           NCCL_STUB_OLD="$<TARGET_FILE:nccl-stub-21210>")
 add_dependencies(real-cudnn-tests fake-driver)
 target_compile_definitions(real-cudnn-tests PRIVATE FAKE_DRIVER="$<TARGET_FILE:fake-driver>")

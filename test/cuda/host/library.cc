@@ -17,8 +17,8 @@ void put(const char* library, const std::string& path) {
 }
 
 // No variable, no system folder, no loader.
-CudnnEnvironment nowhere() {
-  CudnnEnvironment environment;
+LibraryEnvironment nowhere() {
+  LibraryEnvironment environment;
   environment.loader = false;
   return environment;
 }
@@ -41,7 +41,7 @@ std::string outcomeOf(const CudnnLookup& lookup, const std::string& path) {
 RESNODE_TEST(library, "cuDNN is found in every python's packages, the user's choice first") {
   const test::TemporaryFolder folder;
   const std::string root = folder.path;
-  CudnnEnvironment environment = nowhere();
+  LibraryEnvironment environment = nowhere();
   environment.virtualEnv = root + "/venv";
   environment.condaPrefix = root + "/conda";
   environment.pyenvRoot = root + "/pyenv";
@@ -64,7 +64,7 @@ RESNODE_TEST(library, "cuDNN is found in every python's packages, the user's cho
 
 RESNODE_TEST(library, "its version, and what goes with it") {
   const test::TemporaryFolder folder;
-  CudnnEnvironment environment = nowhere();
+  LibraryEnvironment environment = nowhere();
   environment.virtualEnv = folder.path;
   putCudnn(folder.path);
   const CudnnLookup lookup = lookUpCudnn(environment);
@@ -89,7 +89,7 @@ RESNODE_TEST(library, "its version, and what goes with it") {
 
 RESNODE_TEST(library, "RESNODE_CUDNN is a file or a folder, and then nothing else is tried") {
   const test::TemporaryFolder folder;
-  CudnnEnvironment environment = nowhere();
+  LibraryEnvironment environment = nowhere();
   environment.virtualEnv = folder.path + "/venv";
   putCudnn(environment.virtualEnv);
   const std::string lib = folder.path + "/mine/lib";
@@ -110,7 +110,7 @@ RESNODE_TEST(library, "RESNODE_CUDNN is a file or a folder, and then nothing els
 
 RESNODE_TEST(library, "what is no cuDNN 9 is passed over with its reason") {
   const test::TemporaryFolder folder;
-  CudnnEnvironment environment = nowhere();
+  LibraryEnvironment environment = nowhere();
   for (const char* name : {"/text", "/empty", "/eight", "/nine"}) environment.systemFolders.push_back(folder.path + name);
   test::writeFile(folder.path + "/text/libcudnn.so.9", "not a library");
   put(EMPTY_LIBRARY, folder.path + "/empty/libcudnn.so.9");
@@ -128,7 +128,7 @@ RESNODE_TEST(library, "what is no cuDNN 9 is passed over with its reason") {
 
 RESNODE_TEST(library, "every place is tried once and named") {
   const test::TemporaryFolder folder;
-  CudnnEnvironment environment = CudnnEnvironment::ofThisProcess();
+  LibraryEnvironment environment = LibraryEnvironment::ofThisProcess();
   environment.cudnn = "";
   const std::vector<std::string> places = cudnnPlaces(environment);
   std::vector<std::string> sorted = places;

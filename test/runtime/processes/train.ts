@@ -1,18 +1,28 @@
 /**
- * Run by data-parallel.test.ts: three steps of a small residual net. Each of several processes takes its share of every
- * batch; `frozen` or `synchronised` says how BatchNorm goes. The first process prints the weights.
+ * Run by data-parallel-cases.ts: three steps of a small residual net. Each of several processes takes its share of every
+ * batch; `frozen` or `synchronised` says how BatchNorm goes. The first process prints the weights; where it fails, each process
+ * prints its device and its error. A third word is the folder of the device's library.
  */
+import { writeSync } from 'node:fs';
 import { randomInput } from '../../../ts/parity/random-input.ts';
 import { openCommunicator } from '../../../ts/runtime/communicator.ts';
-import { openDevice } from '../../../ts/runtime/device.ts';
+import { type DeviceKind, openDevice } from '../../../ts/runtime/device.ts';
 import { SGD_UPDATE } from '../../../ts/runtime/plan-training.ts';
 import { smallTrainingNet } from '../../support/small-training-net.ts';
 
-const [kind, mode] = process.argv.slice(2) as ['cpu' | 'reference', 'frozen' | 'synchronised'];
+const [kind, mode, libraryFolder] = process.argv.slice(2) as [DeviceKind, 'frozen' | 'synchronised', string?];
 const communicator = await openCommunicator();
 const { rank, size } = communicator;
 const batch = 8 / size;
-const device = await openDevice(kind, { threads: 1, ...(size > 1 ? { communicator } : {}) });
+const device = await openDevice(kind, {
+  threads: 1,
+  ...(size > 1 ? { communicator } : {}),
+  ...(libraryFolder === undefined ? {} : { libraryFolder, cudnn: false, tune: false }),
+});
+process.on('uncaughtException', ({ code, message }: Error & { code?: string }) => {
+  writeSync(1, `${JSON.stringify({ rank, device: device.name, code, message })}\n`);
+  setTimeout(() => process.exit(1), 500); // the launcher ends the others: let them speak first
+});
 const trainer = await device.train({
   model: smallTrainingNet(batch),
   update: { ...SGD_UPDATE, clip_gradients: 5, weight_decay: 1e-3 },

@@ -94,7 +94,13 @@ cudaError_t callOutsideCapture(Function function) {
   });
 }
 
-// Gives an operation to a stream: recorded where it captures, else run now (eager) or later (lazy).
+// What stand-ins for other libraries of NVIDIA's (test/cuda/host/libraries) use: work that waits for other processes,
+// asked until it is done; and whether memory is the current device's.
+__attribute__((visibility("default"))) cudaError_t enqueueUntilDone(cudaStream_t stream, std::function<bool()> isDone);
+__attribute__((visibility("default"))) bool isOnDevice(const void* memory, size_t bytes);
+
+// Gives an operation to a stream: recorded where it captures, else run now (eager) or later (lazy). One that returns
+// cudaErrorNotReady is asked again.
 cudaError_t enqueue(cudaStream_t stream, Operation operation);
 cudaError_t finishStream(cudaStream_t stream);  // runs all that it was given
 cudaError_t finishMark(Mark& mark);             // runs the stream as far as the mark

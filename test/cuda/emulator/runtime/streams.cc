@@ -19,10 +19,20 @@ bool isLazy(cudaStream_t stream) {
 cudaError_t poison(int device, cudaError_t error) { return state().devices[device].sticky = error; }
 
 cudaError_t runOne(cudaStream_t stream) {
-  const Operation operation = std::move(stream->pending.front());
+  Operation operation = std::move(stream->pending.front());
   stream->pending.pop_front();
   const cudaError_t status = operation();
-  return status == cudaSuccess ? status : poison(stream->device, status);
+  if (status == cudaErrorNotReady) stream->pending.push_front(std::move(operation));
+  return status == cudaSuccess || status == cudaErrorNotReady ? status : poison(stream->device, status);
+}
+
+// The same, however long it takes: another process may have to come first.
+cudaError_t finishOne(cudaStream_t stream) {
+  for (;;) {
+    const cudaError_t status = runOne(stream);
+    if (status != cudaErrorNotReady) return status;
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+  }
 }
 
 // RESNODE_EMULATED_FAIL_LAUNCH: counts from when its text last changed.
@@ -106,16 +116,26 @@ cudaError_t enqueue(cudaStream_t given, Operation operation) {
 cudaError_t finishStream(cudaStream_t given) {
   const cudaStream_t stream = resolve(given);
   while (!stream->pending.empty()) {
-    if (const cudaError_t status = runOne(stream); status != cudaSuccess) return status;
+    if (const cudaError_t status = finishOne(stream); status != cudaSuccess) return status;
   }
   return state().devices[stream->device].sticky;
 }
 
 cudaError_t finishMark(Mark& mark) {
   while (!mark.done && exists(mark.stream) && !mark.stream->pending.empty()) {
-    if (const cudaError_t status = runOne(mark.stream); status != cudaSuccess) return status;
+    if (const cudaError_t status = finishOne(mark.stream); status != cudaSuccess) return status;
   }
   return cudaSuccess;
+}
+
+cudaError_t enqueueUntilDone(cudaStream_t stream, std::function<bool()> isDone) {
+  return call([&] { return enqueue(stream, [isDone = std::move(isDone)] { return isDone() ? cudaSuccess : cudaErrorNotReady; }); });
+}
+
+bool isOnDevice(const void* memory, size_t bytes) {
+  const std::lock_guard<std::recursive_mutex> lock(state().mutex);
+  const Allocation* allocation = allocationOf(memory, bytes);
+  return allocation && allocation->onDevice && allocation->device == currentDevice();
 }
 
 bool isCapturing(cudaStream_t stream) { return resolve(stream)->capture != nullptr; }

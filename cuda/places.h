@@ -1,4 +1,5 @@
-// Where libcudnn.so.9 may lie. Looks at folders only; starts no process (python3 -c would cost a second).
+// Where NVIDIA's libraries may lie that are opened at run time: libcudnn.so.9, libnccl.so.2. Looks at folders only; starts
+// no process (python3 -c would cost a second).
 #pragma once
 
 #include <string>
@@ -7,24 +8,26 @@
 namespace resnode::cuda {
 
 inline constexpr const char* kCudnnFile = "libcudnn.so.9";
+inline constexpr const char* kNcclFile = "libnccl.so.2";
 
 // What the search depends on; tests make their own.
-struct CudnnEnvironment {
-  std::string cudnn;                       // RESNODE_CUDNN: a file or a folder, and then nothing else is tried
+struct LibraryEnvironment {
+  std::string cudnn, nccl;                 // RESNODE_CUDNN, RESNODE_NCCL: a file or a folder, and then nothing else is tried
   std::string virtualEnv, condaPrefix;     // VIRTUAL_ENV, CONDA_PREFIX
   std::string pyenvRoot, home, path;       // PYENV_ROOT, HOME, PATH
   bool loader = true;                      // ask the loader for the bare name (ldconfig, LD_LIBRARY_PATH)
   std::vector<std::string> systemFolders;  // of libraries: CUDA's, the distribution's
   std::vector<std::string> systemPrefixes; // of pythons: /usr/local, /usr
 
-  static CudnnEnvironment ofThisProcess();
+  static LibraryEnvironment ofThisProcess();
 };
 
 // In the order in which they are tried: full paths, and the bare name for the loader.
-std::vector<std::string> cudnnPlaces(const CudnnEnvironment& environment);
+std::vector<std::string> cudnnPlaces(const LibraryEnvironment& environment);
+std::vector<std::string> ncclPlaces(const LibraryEnvironment& environment);
 
 // What cuDNN itself opens at run time: `file` (libnvrtc.so.13) in NVIDIA's pip packages beside cuDNN, in CUDA's folders,
 // in the pythons' folders.
-std::vector<std::string> companionPlaces(const CudnnEnvironment& environment, const std::string& cudnnFolder, const std::string& file);
+std::vector<std::string> companionPlaces(const LibraryEnvironment& environment, const std::string& cudnnFolder, const std::string& file);
 
 }  // namespace resnode::cuda

@@ -42,7 +42,7 @@ std::vector<std::string> prefixesOnPath(const std::string& path) {
 }
 
 // <prefix>/lib/python3.X/{site,dist}-packages of every python known, the user's choice first.
-std::vector<std::string> packageFolders(const CudnnEnvironment& environment) {
+std::vector<std::string> packageFolders(const LibraryEnvironment& environment) {
   std::vector<std::string> prefixes{environment.virtualEnv, environment.condaPrefix};
   for (std::string& prefix : prefixesOnPath(environment.path)) prefixes.push_back(std::move(prefix));
   const std::string pyenv = !environment.pyenvRoot.empty() ? environment.pyenvRoot
@@ -77,11 +77,28 @@ std::vector<std::string> withoutRepetition(std::vector<std::string> places) {
   return once;
 }
 
+// `chosen`: what the user says, a file or a folder; `package`: NVIDIA's of pip.
+std::vector<std::string> placesOf(const LibraryEnvironment& environment, const std::string& chosen, const std::string& file,
+                                  const std::string& package) {
+  if (!chosen.empty()) {
+    std::error_code ignored;
+    if (!fs::is_directory(chosen, ignored)) return {chosen};
+    return {chosen + "/" + file, chosen + "/lib/" + file};
+  }
+  std::vector<std::string> places;
+  if (environment.loader) places.push_back(file);
+  for (const std::string& folder : environment.systemFolders) places.push_back(folder + "/" + file);
+  if (!environment.condaPrefix.empty()) places.push_back(environment.condaPrefix + "/lib/" + file);
+  for (const std::string& folder : packageFolders(environment)) places.push_back(folder + "/nvidia/" + package + "/lib/" + file);
+  return withoutRepetition(std::move(places));
+}
+
 }  // namespace
 
-CudnnEnvironment CudnnEnvironment::ofThisProcess() {
-  CudnnEnvironment environment;
+LibraryEnvironment LibraryEnvironment::ofThisProcess() {
+  LibraryEnvironment environment;
   environment.cudnn = variable("RESNODE_CUDNN");
+  environment.nccl = variable("RESNODE_NCCL");
   environment.virtualEnv = variable("VIRTUAL_ENV");
   environment.condaPrefix = variable("CONDA_PREFIX");
   environment.pyenvRoot = variable("PYENV_ROOT");
@@ -98,21 +115,15 @@ CudnnEnvironment CudnnEnvironment::ofThisProcess() {
   return environment;
 }
 
-std::vector<std::string> cudnnPlaces(const CudnnEnvironment& environment) {
-  if (!environment.cudnn.empty()) {
-    std::error_code ignored;
-    if (!fs::is_directory(environment.cudnn, ignored)) return {environment.cudnn};
-    return {environment.cudnn + "/" + kCudnnFile, environment.cudnn + "/lib/" + kCudnnFile};
-  }
-  std::vector<std::string> places;
-  if (environment.loader) places.push_back(kCudnnFile);
-  for (const std::string& folder : environment.systemFolders) places.push_back(folder + "/" + kCudnnFile);
-  if (!environment.condaPrefix.empty()) places.push_back(environment.condaPrefix + "/lib/" + kCudnnFile);
-  for (const std::string& folder : packageFolders(environment)) places.push_back(folder + "/nvidia/cudnn/lib/" + kCudnnFile);
-  return withoutRepetition(std::move(places));
+std::vector<std::string> cudnnPlaces(const LibraryEnvironment& environment) {
+  return placesOf(environment, environment.cudnn, kCudnnFile, "cudnn");
 }
 
-std::vector<std::string> companionPlaces(const CudnnEnvironment& environment, const std::string& cudnnFolder, const std::string& file) {
+std::vector<std::string> ncclPlaces(const LibraryEnvironment& environment) {
+  return placesOf(environment, environment.nccl, kNcclFile, "nccl");
+}
+
+std::vector<std::string> companionPlaces(const LibraryEnvironment& environment, const std::string& cudnnFolder, const std::string& file) {
   // nvidia-cublas-cu12 and its kin unpack to cublas/lib, cuda_nvrtc/lib; those for CUDA 13 share cu13/lib.
   const char* const kPackages[] = {"/cu13/lib/", "/cublas/lib/", "/cuda_nvrtc/lib/"};
   std::vector<std::string> places{cudnnFolder + "/" + file};

@@ -1,0 +1,148 @@
+#include "nccl/communicator.h"
+
+#include <chrono>
+#include <cstring>
+#include <thread>
+
+#include "core/error.h"
+#include "core/plain.h"
+
+namespace resnode::cuda {
+namespace {
+
+// What every process tells all others before NCCL is asked for anything: it would wait for those that cannot come.
+struct Introduction {
+  int version = 0;                 // of NCCL; 0: none
+  unsigned char gpu[16] = {};      // its UUID
+  nccl::ncclUniqueId world{};      // the first process's counts
+};
+
+std::string processName(size_t rank) { return "process " + std::to_string(rank); }
+
+Introduction introductionOf(const NcclLibrary* library, const Device& device, int rank) {
+  Introduction self;
+  cudaDeviceProp properties{};
+  RESNODE_CUDA(cudaGetDeviceProperties(&properties, device.ordinal()));
+  static_assert(sizeof self.gpu == sizeof properties.uuid.bytes);
+  std::memcpy(self.gpu, properties.uuid.bytes, sizeof self.gpu);
+  if (!library) return self;
+  self.version = library->version;
+  if (rank == 0 && library->call.ncclGetUniqueId(&self.world) != nccl::ncclSuccess) self.version = 0;
+  return self;
+}
+
+std::vector<Introduction> introduce(const Introduction& self, Communicator& processes) {
+  std::vector<unsigned char> bytes(sizeof self);
+  std::memcpy(bytes.data(), &self, sizeof self);
+  std::vector<Introduction> all;
+  for (const std::vector<unsigned char>& said : processes.gather(bytes)) {
+    all.emplace_back();
+    std::memcpy(&all.back(), said.data(), sizeof(Introduction));
+  }
+  return all;
+}
+
+void requireNcclEverywhere(const std::vector<Introduction>& all, size_t rank) {
+  if (all[rank].version == 0) {
+    const NcclLookup& lookup = ncclOfThisProcess();
+    if (lookup.library) throw Error("communicator/failed", std::string("ncclGetUniqueId failed: ") + lookup.library->call.ncclGetLastError(nullptr));
+    throw Error("communicator/unavailable", std::string("Several processes train on CUDA devices by NCCL, which was not found. To install it: ") +
+                                                kInstallNccl + ". Tried:" + lookup.tried);
+  }
+  for (size_t other = 0; other < all.size(); ++other) {
+    if (all[other].version == 0) throw Error("communicator/unavailable", "NCCL is missing in " + processName(other) + ", whose message says more");
+  }
+}
+
+// NCCL would refuse it too, with less to say.
+void requireGpuEach(const std::vector<Introduction>& all, const Device& device, size_t rank) {
+  for (size_t one = 0; one < all.size(); ++one) {
+    for (size_t other = one + 1; other < all.size(); ++other) {
+      if (std::memcmp(all[one].gpu, all[other].gpu, sizeof all[one].gpu) != 0) continue;
+      const std::string gpu = rank == one || rank == other ? device.name() : "the same GPU";
+      throw Error("communicator/unavailable", "Processes " + std::to_string(one) + " and " + std::to_string(other) + " both have " + gpu +
+                                                  ", and each needs one of its own. Start no more processes on a machine than it has GPUs, and let "
+                                                  "each take that of its place there: --device cuda, or --gpu 0,1");
+    }
+  }
+}
+
+}  // namespace
+
+NcclCommunicator::~NcclCommunicator() {
+  if (!communicator_) return;
+  const DeviceScope scope(*device_);
+  if (device_->isLost()) library_->call.ncclCommAbort(communicator_);
+  else library_->call.ncclCommDestroy(communicator_);
+}
+
+void NcclCommunicator::open() {
+  check();
+  if (communicator_) return;
+  library_ = ncclOfThisProcess().library;
+  const auto rank = static_cast<size_t>(processes_->rank());
+  const std::vector<Introduction> all = introduce(introductionOf(library_.get(), *device_, processes_->rank()), *processes_);
+  requireNcclEverywhere(all, rank);
+  requireGpuEach(all, *device_, rank);
+  require(library_->call.ncclCommInitRank(&communicator_, size_, all[0].world, processes_->rank()), "ncclCommInitRank");
+}
+
+void NcclCommunicator::mean(const std::vector<Values>& arrays, cudaStream_t stream) {
+  check();
+  // A group becomes few launches, however many arrays there are.
+  require(library_->call.ncclGroupStart(), "ncclGroupStart");
+  nccl::ncclResult_t status = nccl::ncclSuccess;
+  for (const Values& each : arrays) {
+    if (each.count == 0 || status != nccl::ncclSuccess) continue;
+    status = library_->call.ncclAllReduce(each.from, each.to, each.count, nccl::ncclFloat32, nccl::ncclAvg, communicator_, stream);
+  }
+  const nccl::ncclResult_t ended = library_->call.ncclGroupEnd();
+  require(status, "ncclAllReduce");
+  require(ended, "ncclGroupEnd");
+}
+
+void NcclCommunicator::require(nccl::ncclResult_t status, const char* call) {
+  if (status == nccl::ncclSuccess) return;
+  std::string message = std::string(call) + " failed on " + device_->name() + ": " + library_->call.ncclGetErrorString(status);
+  const char* more = library_->call.ncclGetLastError(communicator_);
+  if (more && *more) message += std::string(" (") + more + ")";
+  throw Error("communicator/failed", message + ". NCCL_DEBUG=INFO makes NCCL say more");
+}
+
+void NcclCommunicator::check() {
+  if (communicator_) {
+    nccl::ncclResult_t state = nccl::ncclSuccess;
+    const nccl::ncclResult_t asked = library_->call.ncclCommGetAsyncError(communicator_, &state);
+    if (asked != nccl::ncclSuccess) state = asked;
+    if (state != nccl::ncclSuccess && state != nccl::ncclInProgress) {
+      const char* more = library_->call.ncclGetLastError(communicator_);
+      failure_ = "The processes that train with " + device_->name() + " lost each other: " + library_->call.ncclGetErrorString(state) +
+                 (more && *more ? std::string(" (") + more + ")" : "") +
+                 ". A process has ended, or its connection has; see its own messages. Go on from the last snapshot, in new processes";
+      library_->call.ncclCommAbort(communicator_);  // its kernels on the GPU end
+      communicator_ = nullptr;
+    }
+  }
+  if (!failure_.empty()) throw Error("communicator/failed", failure_);
+}
+
+bool NcclCommunicator::hasFailed() noexcept {
+  try {
+    check();
+  } catch (const Error&) {
+    return true;
+  }
+  return false;
+}
+
+void NcclCommunicator::await(const Event& event) {
+  const Stopwatch watch;
+  while (!event.isDone()) {
+    check();
+    // As the device thread polls (native/device/device-thread.cc).
+    if (watch.milliseconds() > 2) std::this_thread::sleep_for(std::chrono::microseconds(50));
+    else std::this_thread::yield();
+  }
+}
+
+}  // namespace resnode::cuda

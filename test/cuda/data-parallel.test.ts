@@ -1,0 +1,81 @@
+/**
+ * Several processes with a GPU each, by NCCL: on emulated GPUs, with a stand-in for NCCL (host/libraries/fake-nccl.cc) that
+ * averages when a lazy stream comes to it, in replayed graphs too.
+ */
+import { dirname } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { testDataParallel, trainIn } from '../support/data-parallel-cases.ts';
+import { emulatedBuild } from '../support/emulated.ts';
+import { hasMpirun } from '../support/in-processes.ts';
+
+const library = emulatedBuild('resnode_cuda');
+const nccl = emulatedBuild('fake-nccl');
+if (library === null || nccl === null) test('is skipped where CUDA is not', () => {});
+else if (hasMpirun()) {
+  const environment = {
+    RESNODE_EMULATED_STREAMS: 'lazy',
+    RESNODE_EMULATED_DEVICES: '2',
+    RESNODE_NCCL: nccl,
+  };
+  const folder = dirname(library);
+  testDataParallel('cuda', [folder], environment);
+
+  /** Every process's last words, by its rank. */
+  async function failures(kind: string, more: NodeJS.ProcessEnv) {
+    const { status, stdout, stderr } = await trainIn(2, [kind, 'synchronised', folder], {
+      ...environment,
+      ...more,
+    });
+    assert.is(status, 1, `${stdout}${stderr}`);
+    const said = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { rank: number; device: string; code: string; message: string });
+    return said.sort((a, b) => a.rank - b.rank);
+  }
+
+  test('two processes on one GPU are told so, before NCCL is asked', async () => {
+    const said = await failures('cuda:1', {});
+    assert.equal(
+      said.map(({ device, code }) => [device, code]),
+      [
+        ['cuda:1', 'communicator/unavailable'],
+        ['cuda:1', 'communicator/unavailable'],
+      ],
+    );
+    for (const { message } of said)
+      assert.match(
+        message,
+        /Processes 0 and 1 both have cuda:1 \(Emulated GPU\), and each needs one of its own/,
+      );
+  });
+
+  test('without NCCL each process says what was looked for and what installs it', async () => {
+    for (const { code, message } of await failures('cuda', { RESNODE_NCCL: '/nowhere/libnccl.so.2' })) {
+      assert.is(code, 'communicator/unavailable');
+      assert.match(
+        message,
+        /pip install nvidia-nccl-cu13.*Tried:\n {2}\/nowhere\/libnccl\.so\.2: no such file/s,
+      );
+    }
+  });
+
+  test('a process that is lost is an error of the others, not a wait: in the first step, and in a replayed one', async () => {
+    // A step has 27: of diffs, and of the statistics of its BatchNorms, forward and backward.
+    for (const number of ['1', '40']) {
+      const said = await failures('cuda', { RESNODE_FAKE_NCCL_LOSE: number });
+      assert.equal(
+        said.map(({ device, code }) => [device, code]),
+        [
+          ['cuda:0', 'communicator/failed'],
+          ['cuda:1', 'communicator/failed'],
+        ],
+      );
+      for (const { message } of said)
+        assert.match(message, /lost each other: remote process exited .*last snapshot/);
+    }
+  });
+}
+
+test.run();
