@@ -16,7 +16,7 @@ export interface DataLayerOptions {
   readonly ranks?: number;
   /** What is done to images beside transform_param. */
   readonly augment?: Augment;
-  /** Threads. Default 1 where samples are copied, up to 4 (libuv's own number) where they are decoded. */
+  /** Threads. Default up to 2 where samples are copied, up to 4 (libuv's own number) where they are decoded. */
   readonly workers?: number;
 }
 

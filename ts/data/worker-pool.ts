@@ -2,7 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import { DataError } from '../errors.ts';
 import type { Description, ReaderSpec, Sample } from './reader.ts';
-import type { Batch } from './source.ts';
+import { type Batch, buffersOf } from './source.ts';
 import type { Answer, Job } from './worker.ts';
 
 function startWorker(workerData: ReaderSpec): Worker {
@@ -44,8 +44,9 @@ export class WorkerPool {
     return this.#run({ describe: first }) as Promise<Description>;
   }
 
-  read(samples: readonly Sample[], shapes: Description['shapes']): Promise<Batch> {
-    return this.#run({ samples, shapes }) as Promise<Batch>;
+  /** @param spare A batch of the same sizes, whose memory is taken to be filled; null: new memory. */
+  read(samples: readonly Sample[], shapes: Description['shapes'], spare: Batch | null): Promise<Batch> {
+    return this.#run({ samples, shapes, spare }) as Promise<Batch>;
   }
 
   /** While work is awaited the process stays; work ahead of its reader keeps nobody. */
@@ -93,7 +94,9 @@ export class WorkerPool {
   #give(worker: Worker): void {
     const next = this.#queue.shift() ?? null;
     this.#workers.set(worker, next);
-    if (next !== null) worker.postMessage(next.job);
+    if (next === null) return;
+    const { job } = next;
+    worker.postMessage(job, 'spare' in job && job.spare !== null ? buffersOf(job.spare) : []);
   }
 
   #start(): Worker {
