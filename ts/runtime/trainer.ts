@@ -11,7 +11,7 @@ import { DeviceBuffer } from './buffer.ts';
 import type { Compiled } from './compile.ts';
 import { release, watch } from './leaks.ts';
 import type { DiffPlace, Learnable, LoweredTraining } from './lower-training.ts';
-import { describePlan, type ModelPlan, type Outputs, settled } from './model.ts';
+import { describePlan, type ModelPlan, type Outputs, type RunOptions, settled } from './model.ts';
 import { elementCount, type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
 import type { TrainOptions } from './train-options.ts';
 
@@ -93,13 +93,14 @@ export class Trainer {
    * @param inputs As `Model.run` takes them, of the shapes in `inputs`.
    * @param options.signal Stops the pass before its next operation: nothing was updated then, but BatchNorm may have
    * counted the batch already.
+   * @param options.copyInputs As for `Model.run`. @internal
    * @returns The outputs, as they were before the update.
    * @throws ArgumentError; the signal's reason; DeviceError, `label/invalid` for a label that no class has
    */
   async step(
     inputs: Inputs,
     { rate, iteration, first = true, last = true }: Schedule,
-    options: { readonly signal?: AbortSignal } = {},
+    options: Pick<RunOptions, 'signal' | 'copyInputs'> = {},
   ): Promise<Outputs> {
     const { update } = this.#parts.options;
     if (update === null)
@@ -112,7 +113,7 @@ export class Trainer {
     const schedule = Float32Array.of(rate, iteration, first ? 1 : 0, last ? 1 : 0);
     this.#pass = first ? 0 : this.#pass + 1;
     const at = [iteration, this.#pass] as const;
-    const results = await this.#run(inputs, at, [...this.#seeds({}), schedule], options.signal);
+    const results = await this.#run(inputs, at, [...this.#seeds({}), schedule], options);
     return this.#outputs(results);
   }
 
@@ -132,8 +133,8 @@ export class Trainer {
   ): Promise<Gradients> {
     if (this.#parts.options.update !== null)
       throw new ArgumentError('gradients', 'a trainer that was opened with update: null', 'an update');
-    const { topDiffs = {}, iteration = 0, signal } = options;
-    const results = await this.#run(inputs, [iteration, 0], this.#seeds(topDiffs), signal);
+    const { topDiffs = {}, iteration = 0, ...runOptions } = options;
+    const results = await this.#run(inputs, [iteration, 0], this.#seeds(topDiffs), runOptions);
     const { blobs, parameters } = this.#parts.compiled.diffs;
     const tensor = ({ output, shape }: DiffPlace): Tensor => ({
       shape,
@@ -241,7 +242,7 @@ export class Trainer {
     inputs: Inputs,
     pass: readonly [iteration: number, pass: number],
     more: readonly Float32Array[],
-    signal: AbortSignal | undefined,
+    { signal, copyInputs = true }: Pick<RunOptions, 'signal' | 'copyInputs'>,
   ): Promise<readonly Float32Array[]> {
     signal?.throwIfAborted();
     const { shapes, arrays } = resolveInputs(this.inputs, inputs);
@@ -261,7 +262,11 @@ export class Trainer {
     try {
       const outputs = compiled.program.outputs.map(() => null);
       const drawn = compiled.pass === null ? [] : [Float32Array.from(pass)];
-      const run = compiled.executable.run([...native, ...drawn, ...more], { profile: false, outputs });
+      const run = compiled.executable.run([...native, ...drawn, ...more], {
+        profile: false,
+        copyInputs,
+        outputs,
+      });
       return (await settled(run, signal)).outputs as Float32Array[];
     } catch (error) {
       if ((error as { code?: string }).code === 'aborted' && signal?.aborted) throw signal.reason;

@@ -193,6 +193,7 @@ class Run {
     let batch: Batch = {};
     for (let pass = 0; pass < iter_size; pass++) {
       signal?.throwIfAborted();
+      if (pass > 0) source.recycle?.(batch);
       const begin = performance.now();
       batch = await source.next(signal);
       waited += performance.now() - begin;
@@ -202,7 +203,7 @@ class Run {
       const result = await trainer.step(
         batch,
         { rate, iteration, first, last },
-        signal === undefined ? {} : { signal },
+        { ...(signal === undefined ? {} : { signal }), copyInputs: source.recycle === undefined },
       );
       busy += performance.now() - computing;
       outputs = outputValues(result, trainer.lossWeights, outputNames);
@@ -218,6 +219,7 @@ class Run {
       yield this.#diverged(reason, loss, culprit);
       return;
     }
+    source.recycle?.(batch);
     this.#pace.add(this.#samples, busy + waited, waited);
     const smoothedLoss = this.#smoothed.add(loss);
     this.#losses = { loss, smoothedLoss };
