@@ -1,18 +1,10 @@
 /** Worker threads for one data layer, a job at a time each. */
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { DataError } from '../errors.ts';
+import { startThread } from '../start-thread.ts';
 import type { Description, ReaderSpec, Sample } from './reader.ts';
 import { type Batch, buffersOf } from './source.ts';
 import type { Answer, Job } from './worker.ts';
-
-function startWorker(workerData: ReaderSpec): Worker {
-  if (!import.meta.url.endsWith('.ts'))
-    return new Worker(new URL('./worker.js', import.meta.url), { workerData });
-  // Run as source, in tests: tsx's own hooks do not reach into worker threads.
-  const [tsx, entry] = [import.meta.resolve('tsx/esm/api'), new URL('./worker.ts', import.meta.url).href];
-  const script = `import('${tsx}').then(({ register }) => (register(), import('${entry}')))`;
-  return new Worker(script, { eval: true, workerData });
-}
 
 interface Waiting {
   readonly job: Job;
@@ -100,7 +92,7 @@ export class WorkerPool {
   }
 
   #start(): Worker {
-    const worker = startWorker(this.#spec);
+    const worker = startThread('./worker', import.meta.url, this.#spec);
     if (this.#holders === 0) worker.unref();
     let failure: Error | undefined;
     worker.on('message', (answer: Answer) => {
