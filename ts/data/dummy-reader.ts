@@ -7,7 +7,6 @@ export function dummyReader({ tops }: Extract<ReaderSpec, { kind: 'dummy' }>): R
   return {
     describe: async () => ({
       shapes: Object.fromEntries(tops.map(({ name, shape }) => [name, shape])),
-      decodes: false,
     }),
     // A whole batch is one sample: fillers look at the whole shape.
     read: async ([sample], _shapes, output) => {

@@ -33,7 +33,6 @@ export function hdf5Reader({ files, tops }: Extract<ReaderSpec, { kind: 'hdf5' }
       return {
         shapes: Object.fromEntries(tops.map((top, i) => [top, first[i]!.shape.slice(1)])),
         rows,
-        decodes: false,
       };
     },
     async read(samples, shapes, output) {

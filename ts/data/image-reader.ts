@@ -36,7 +36,6 @@ export async function databaseReader(spec: DatabaseSpec): Promise<Reader> {
     describe: async (first) => ({
       ...(await reader.describe(first)),
       count: database.count,
-      decodes: (await datumAt(first.index)).datum.encoded || spec.transform.augment.shorterSide !== undefined,
     }),
     read: reader.read,
     close: () => database.close(),
@@ -85,7 +84,6 @@ function imageReader(
       );
       return {
         shapes: { [tops.data]: shape, ...(tops.label === null ? {} : { [tops.label]: [] }) },
-        decodes: true,
       };
     },
     async read(samples, shapes, output, stopped) {

@@ -10,9 +10,8 @@ import { Turns } from './turns.ts';
 import { unlessAborted } from './unless-aborted.ts';
 import { WorkerPool } from './worker-pool.ts';
 
-// libuv has four threads for decoding by default. Where samples are copied alone, one thread makes some 40 000 CIFAR
-// images a second, and a second one comes to help where that is not enough.
-const MOST_WORKERS = { decoding: 4, copying: 2 };
+/** Images are decoded and resized by libuv's threads: more of ours than there are of those would wait for them. */
+const LIBUV_THREADS = Number(process.env.UV_THREADPOOL_SIZE ?? 4);
 
 export interface Ahead {
   readonly seed: number;
@@ -67,9 +66,8 @@ export class PrefetchedSource implements DataSource {
         stream.batched ? [stream.batch, ...shape] : shape,
       ]),
     );
-    const most = description.decodes ? MOST_WORKERS.decoding : MOST_WORKERS.copying;
-    pool.size = stream.workers ?? Math.min(most, availableParallelism());
     this.#prefetch = Math.max(1, prefetch);
+    pool.size = stream.workers ?? Math.min(LIBUV_THREADS || 4, this.#prefetch, availableParallelism());
   }
 
   get waited(): number {

@@ -29,8 +29,6 @@ export interface Description {
   readonly count?: number;
   /** Rows of each file (HDF5). */
   readonly rows?: readonly number[];
-  /** Samples are decoded or resized, not only copied: more workers pay. */
-  readonly decodes: boolean;
 }
 
 export interface Reader {
