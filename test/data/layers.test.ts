@@ -21,8 +21,9 @@ import { repositoryFolder } from '../support/golden.ts';
 const fixtures = join(repositoryFolder, 'test/data/fixtures');
 const folder = () => mkdtempSync(join(tmpdir(), 'resnode-'));
 const layerOf = (text: string) => readNet(`layer { name: "d" ${text} }`, { file: 'net.prototxt' }).layer![0]!;
+// One thread, where a test does not ask for more: to start one from source takes half a second.
 const open = (text: string, options: Partial<DataLayerOptions> = {}) =>
-  openDataLayer(layerOf(text), { phase: 'TRAIN', folder: fixtures, ...options });
+  openDataLayer(layerOf(text), { phase: 'TRAIN', folder: fixtures, workers: 1, ...options });
 const data = (source: string, batch: number, more = '') =>
   `type: "Data" top: "data" top: "label" data_param { source: "${source}" backend: LMDB batch_size: ${batch} } ${more}`;
 const take = async (source: DataSource, count: number): Promise<Batch[]> => {
