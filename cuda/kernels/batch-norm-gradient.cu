@@ -30,21 +30,20 @@ struct SeenFromY {
   RESNODE_HOST_DEVICE float of(const float (&values)[3], const Channel&) const { return behind.of(values[0], values[1]); }
 };
 
-// The same as x shows it, which is read anyway: in 16 bits, where y has been rounded, nothing is lost by it, and a map less
-// is read twice.
+// The same as x shows it, which is read anyway, computed as the forward pass does: in 16 bits, where y has been rounded,
+// nothing is lost by it, and a map less is read twice.
 struct SeenFromX {
   struct Channel {
-    float scale, bias;
+    float mean, scale, bias;
   };
   float negativeSlope;
   Normalised normalised;
   const float *gamma, *beta;
   RESNODE_HOST_DEVICE Channel channel(int64_t c) const {
-    const float scale = (gamma ? gamma[c] : 1.0f) * normalised.inverse[c];
-    return {scale, (beta ? beta[c] : 0.0f) - normalised.mean[c] * scale};
+    return {normalised.mean[c], (gamma ? gamma[c] : 1.0f) * normalised.inverse[c], beta ? beta[c] : 0.0f};
   }
   RESNODE_HOST_DEVICE float of(const float (&values)[3], const Channel& own) const {
-    return values[2] * own.scale + own.bias > 0 ? values[0] : values[0] * negativeSlope;
+    return (values[2] - own.mean) * own.scale + own.bias > 0 ? values[0] : values[0] * negativeSlope;
   }
 };
 

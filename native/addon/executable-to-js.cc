@@ -11,7 +11,8 @@ constexpr napi_type_tag kExecutableTag = {0x94d0c3a57be24f18, 0xa6f18b3d2c7e5094
 
 struct RunState {
   std::atomic<bool> cancelled{false};
-  std::vector<std::vector<char>> inputs;
+  std::vector<std::vector<char>> copies;
+  std::vector<Napi::Reference<Napi::TypedArray>> lent;  // arrays that are read in place
   RunRequest request;
   std::vector<double> milliseconds;
   std::vector<Napi::Reference<Napi::Float32Array>> outputs;  // empty where a buffer takes it
@@ -25,15 +26,20 @@ std::shared_ptr<Buffer> bufferArgument(const Napi::Value& value, const std::shar
 }
 
 // A Float32Array or Uint8Array, or { buffer, dtype }.
-RunInput inputFromJs(const Napi::Value& value, size_t count, size_t index, const std::shared_ptr<Device>& device, RunState& state) {
+RunInput inputFromJs(const Napi::Value& value, size_t count, size_t index, bool copies, const std::shared_ptr<Device>& device, RunState& state) {
   if (value.IsTypedArray()) {
     const Napi::TypedArray array = value.As<Napi::TypedArray>();
     const bool isBytes = array.TypedArrayType() == napi_uint8_array;
     if ((isBytes || array.TypedArrayType() == napi_float32_array) && array.ElementLength() == count) {
-      // Copied here, so that the caller may reuse, transfer or free its array at once.
       const char* bytes = static_cast<const char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
-      state.inputs.emplace_back(bytes, bytes + array.ByteLength());
-      return {state.inputs.back().data(), isBytes ? DataType::uint8 : DataType::float32, nullptr};
+      const DataType type = isBytes ? DataType::uint8 : DataType::float32;
+      if (copies) {
+        // At once, so that the caller may reuse, transfer or free its array.
+        state.copies.emplace_back(bytes, bytes + array.ByteLength());
+        return {state.copies.back().data(), type, nullptr};
+      }
+      state.lent.push_back(Napi::Persistent(array));
+      return {bytes, type, nullptr};
     }
   } else if (value.IsObject()) {
     const Napi::Object object = value.As<Napi::Object>();
@@ -49,12 +55,13 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
   const auto executable = held<Executable>(info.This(), kExecutableTag, "model");
   auto state = std::make_shared<RunState>();
   const Napi::Array inputs = info[0].As<Napi::Array>();
+  const Napi::Object options = info[1].As<Napi::Object>();
+  const bool copies = options.Get("copyInputs").ToBoolean();
   if (inputs.Length() != program->inputs.size()) throw Error("argument/invalid", "The number of inputs does not fit the program");
   for (uint32_t i = 0; i < inputs.Length(); ++i) {
     const size_t count = elementCount(program->tensors[program->inputs[i]].shape);
-    state->request.inputs.push_back(inputFromJs(inputs.Get(i), count, i, device, *state));
+    state->request.inputs.push_back(inputFromJs(inputs.Get(i), count, i, copies, device, *state));
   }
-  const Napi::Object options = info[1].As<Napi::Object>();
   const Napi::Array buffers = options.Get("outputs").As<Napi::Array>();
   for (uint32_t i = 0; i < program->outputs.size(); ++i) {
     const size_t count = elementCount(program->tensors[program->outputs[i]].shape);

@@ -29,6 +29,29 @@ std::vector<Tap> taps(int source, int target, bool clampWeights) {
   return result;
 }
 
+// Of one row: every column's two neighbours, weighed, a sixteenth of it: at most 255 · (kOne + 1) / 16, which 16 bits hold.
+// A constant number of channels, so that the loop over them unrolls.
+template <int kChannels>
+void resizeRow(const uint8_t* from, const std::vector<Tap>& columns, int16_t* __restrict to) {
+  for (const Tap& tap : columns) {
+    const uint8_t* low = from + tap.low * kChannels;
+    const uint8_t* high = from + tap.high * kChannels;
+    for (int c = 0; c < kChannels; ++c) {
+      *to++ = static_cast<int16_t>((low[c] * tap.weightLow + high[c] * tap.weightHigh) >> 4);
+    }
+  }
+}
+
+// Of two such rows. The intermediate truncations are OpenCV's own. A byte may alias anything: without __restrict nothing
+// here is computed eight at a time.
+void blendRows(const int16_t* __restrict upper, const int16_t* __restrict lower, const Tap& row, int count, uint8_t* __restrict target) {
+  const auto weightLow = static_cast<int16_t>(row.weightLow), weightHigh = static_cast<int16_t>(row.weightHigh);
+  for (int i = 0; i < count; ++i) {
+    const int sum = ((weightLow * upper[i]) >> 16) + ((weightHigh * lower[i]) >> 16);
+    target[i] = static_cast<uint8_t>((sum + 2) >> 2);
+  }
+}
+
 void halve(const Pixels& source, uint8_t* target) {
   const int channels = source.channels, row = source.width * channels;
   for (int y = 0; y < source.height / 2; ++y) {
@@ -70,16 +93,11 @@ void resizeLinear(const Pixels& source, int width, int height, uint8_t* target) 
   const int channels = source.channels;
   const auto columns = taps(source.width, width, true);
   const auto rows = taps(source.height, height, false);
-  const auto horizontal = [&](int y, std::vector<int>& line) {
-    const uint8_t* from = source.data + static_cast<int64_t>(y) * source.width * channels;
-    int* to = line.data();
-    for (const Tap& tap : columns) {
-      for (int c = 0; c < channels; ++c) {
-        *to++ = from[tap.low * channels + c] * tap.weightLow + from[tap.high * channels + c] * tap.weightHigh;
-      }
-    }
+  const auto resize = channels == 1 ? resizeRow<1> : channels == 2 ? resizeRow<2> : channels == 3 ? resizeRow<3> : resizeRow<4>;
+  const auto horizontal = [&](int y, std::vector<int16_t>& line) {
+    resize(source.data + static_cast<int64_t>(y) * source.width * channels, columns, line.data());
   };
-  std::vector<int> upper(static_cast<size_t>(width) * channels), lower(upper.size());
+  std::vector<int16_t> upper(static_cast<size_t>(width) * channels), lower(upper.size());
   int upperRow = -1, lowerRow = -1;
   for (const Tap& row : rows) {
     if (row.low == lowerRow) {
@@ -88,11 +106,8 @@ void resizeLinear(const Pixels& source, int width, int height, uint8_t* target) 
     }
     if (row.low != upperRow) horizontal(upperRow = row.low, upper);
     if (row.high != lowerRow) horizontal(lowerRow = row.high, lower);
-    // The intermediate truncations are OpenCV's own.
-    for (size_t i = 0; i < upper.size(); ++i) {
-      const int sum = ((row.weightLow * (upper[i] >> 4)) >> 16) + ((row.weightHigh * (lower[i] >> 4)) >> 16);
-      *target++ = static_cast<uint8_t>((sum + 2) >> 2);
-    }
+    blendRows(upper.data(), lower.data(), row, static_cast<int>(upper.size()), target);
+    target += upper.size();
   }
 }
 

@@ -21,8 +21,9 @@ import { repositoryFolder } from '../support/golden.ts';
 const fixtures = join(repositoryFolder, 'test/data/fixtures');
 const folder = () => mkdtempSync(join(tmpdir(), 'resnode-'));
 const layerOf = (text: string) => readNet(`layer { name: "d" ${text} }`, { file: 'net.prototxt' }).layer![0]!;
+// One thread, where a test does not ask for more: to start one from source takes half a second.
 const open = (text: string, options: Partial<DataLayerOptions> = {}) =>
-  openDataLayer(layerOf(text), { phase: 'TRAIN', folder: fixtures, ...options });
+  openDataLayer(layerOf(text), { phase: 'TRAIN', folder: fixtures, workers: 1, ...options });
 const data = (source: string, batch: number, more = '') =>
   `type: "Data" top: "data" top: "label" data_param { source: "${source}" backend: LMDB batch_size: ${batch} } ${more}`;
 const take = async (source: DataSource, count: number): Promise<Batch[]> => {
@@ -143,6 +144,53 @@ test('the same seed gives the same bits, however many workers there are', async 
   assert.equal(three, one);
   const other = await take(await open(augmented, { augment, seed: 2 }), 1);
   assert.not.equal(other[0]!.data, one[0]!.data);
+});
+
+/** Batches of which each is copied and given back before the next one is asked for. */
+async function takeRecycled(source: DataSource, count: number): Promise<Batch[]> {
+  const batches: Batch[] = [];
+  const given: Batch[] = [];
+  for (let i = 0; i < count; i++) {
+    const batch = await source.next();
+    batches.push(Object.fromEntries(Object.entries(batch).map(([top, array]) => [top, array.slice()])));
+    given.push(batch);
+    source.recycle!(batch);
+  }
+  await source.dispose();
+  assert.is(given[0]!.data!.length, 0, 'its memory was not filled again');
+  return batches;
+}
+
+test('batches that are given back are filled again, to the same bits', async () => {
+  const cases: [string, Partial<DataLayerOptions>][] = [
+    [augmented, { augment }],
+    [augmented.replace('mirror: true', 'mirror: true mean_value: 3 scale: 0.1'), { augment: { pad: 3 } }],
+    ['type: "Data" top: "data" data_param { source: "floats.lmdb" batch_size: 3 }', {}],
+    [
+      'type: "DummyData" top: "data" dummy_data_param { shape { dim: 9 } data_filler { type: "gaussian" } }',
+      {},
+    ],
+    [hdf5('batch_size: 5 shuffle: true', 'top: "data"'), { folder: await hdf5Files([3, 4], 'data') }],
+  ];
+  for (const [text, options] of cases)
+    assert.equal(
+      await takeRecycled(await open(text, options), 20),
+      await take(await open(text, options), 20),
+    );
+});
+
+test('a batch is given back once, and to the source that gave it', async () => {
+  const source = await open(data('raw.lmdb', 10));
+  const batch = await source.next();
+  const recycle = async (given: Batch) => source.recycle!(given);
+  await refused(recycle({ ...batch }), 'data/batch', /a batch that next\(\) gave/);
+  source.recycle!(batch);
+  await refused(recycle(batch), 'data/batch', /and that once/);
+  const transferred = await source.next();
+  structuredClone(transferred.data, { transfer: [transferred.data!.buffer as ArrayBuffer] });
+  source.recycle!(transferred);
+  for (let i = 0; i < 9; i++) assert.is((await source.next()).data!.length, 600);
+  await source.dispose();
 });
 
 test('a source goes on from a state to the same bits, whatever was read ahead', async () => {
@@ -395,14 +443,14 @@ test('mean_file is read and checked', async () => {
   await refused(of('small.binaryproto'), 'data/size', /needs a mean image of 3×4×5; mean_file has 3×4×4/);
 });
 
-async function hdf5Files(rows: number[]): Promise<string> {
+async function hdf5Files(rows: number[], name = 'x'): Promise<string> {
   const root = folder();
   const h5wasm = await hdf5Library();
   let at = 0;
   for (const [i, count] of rows.entries()) {
     const file = new h5wasm.File(join(root, `${i}.h5`), 'w');
     const x = Float32Array.from({ length: count * 2 }, (_, j) => at + Math.floor(j / 2) + (j % 2) / 2);
-    file.create_dataset({ name: 'x', data: x, shape: [count, 2, 1] });
+    file.create_dataset({ name, data: x, shape: [count, 2, 1] });
     file.create_dataset({
       name: 'y',
       data: Int32Array.from({ length: count }, (_, j) => at + j),
@@ -554,6 +602,17 @@ test("a net's data layers are one source, which resumes as one", async () => {
   resumed.restore(state);
   assert.equal(await resumed.next(), next);
   await resumed.dispose();
+});
+
+test("a net's batches are given back to all its layers, where they all take them", async () => {
+  const batches = await takeRecycled(await net(two), 10);
+  assert.equal(batches, await take(await net(two), 10));
+  const source = await net(two);
+  await refused((async () => source.recycle!({}))(), 'data/batch', /that next\(\) gave/);
+  await source.dispose();
+  const own = await net(`${two} layer { name: "own" ${input} }`, { iterators: { own: counting() } });
+  assert.is(own.recycle, undefined, "an iterator's batches are its own");
+  await own.dispose();
 });
 
 test('what one of two layers gave before a call was aborted is not lost', async () => {

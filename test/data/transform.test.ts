@@ -35,7 +35,7 @@ const planes = (channels: number, height: number, width: number) =>
 const run = (pixels: ReturnType<typeof planes>, options: Partial<Transform>, random = seededRandom(1)) => {
   const transform = { ...plain, ...options };
   const shape = transformedShape(pixels, transform);
-  const output = new Float32Array(shape.reduce((product, dim) => product * dim, 1));
+  const output = new Float32Array(shape.reduce((product, dim) => product * dim, 1)).fill(Number.NaN);
   transformPixels(pixels, transform, random, shape, output, 0);
   return [...output];
 };
@@ -49,6 +49,19 @@ const draws =
 
 test('without parameters the values are given as they are', () => {
   assert.equal(run(planes(2, 2, 3), {}), [0, 1, 2, 10, 11, 12, 100, 101, 102, 110, 111, 112]);
+});
+
+test('bytes, which are looked up in a table, become the bits that floats do', () => {
+  const bytes = planes(3, 2, 2);
+  const floats = { ...bytes, data: Float32Array.from(bytes.data) };
+  const lighting = { eigenvalues: [30, 20, 10] };
+  for (const options of [
+    { scale: 0.1 },
+    { scale: 1 / 255, meanValues: [104.1, 116.7, 122.3] },
+    { scale: 3, meanValues: [0.3], augment: { lighting } },
+  ])
+    for (const seed of [1, 2])
+      assert.equal(run(bytes, options, seededRandom(seed)), run(floats, options, seededRandom(seed)));
 });
 
 test('in TEST the crop is centred, the smaller margin before it', () => {

@@ -8,6 +8,7 @@ import { repositoryFolder } from '../support/golden.ts';
 const TYPESCRIPT = [
   'errors',
   'breathe',
+  'start-thread',
   'html',
   'draw-svg',
   'caffe',

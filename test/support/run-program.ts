@@ -122,8 +122,11 @@ export async function runProgram(
   const results: Float32Array[][] = [];
   let milliseconds = new Float64Array();
   for (let run = 0; run < runs; run++) {
-    const result = await executable.run(inputs(run), { profile: true, outputs: outputs.map(() => null) })
-      .done;
+    const result = await executable.run(inputs(run), {
+      profile: true,
+      copyInputs: true,
+      outputs: outputs.map(() => null),
+    }).done;
     results.push(result.outputs.map((values) => values!));
     milliseconds = result.milliseconds as Float64Array<ArrayBuffer>;
   }

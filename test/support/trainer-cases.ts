@@ -97,6 +97,29 @@ each('the loss falls on a batch that is seen again', async (device) => {
   assert.ok((await loss()) < first / 4);
 });
 
+each(
+  'inputs read in place give the bits that copied ones give, and are copied unless that is asked for',
+  async (device) => {
+    const inputs = batch(3) as Record<'data' | 'label', Float32Array>;
+    const { data, label } = inputs;
+    const schedule = { rate: 0.05, iteration: 0 };
+    using trainer = await open(device);
+    const copied = { data: data.slice(), label: label.slice() };
+    const running = trainer.step(copied, schedule);
+    structuredClone(0, { transfer: [copied.data.buffer] });
+    const expected = await running;
+    using other = await open(device);
+    assert.equal(await other.step(inputs, schedule, { copyInputs: false }), expected);
+    assert.equal(await valuesOf(other), await valuesOf(trainer));
+    using loaded = await device.load({ model });
+    const outputs = await loaded.run(inputs);
+    assert.equal(await loaded.run(inputs, { copyInputs: false }), outputs);
+    // Of another batch size, which is compiled first.
+    const halves = { data: data.slice(0, 384), label: label.slice(0, 2) };
+    assert.equal(await loaded.run(halves, { copyInputs: false }), await loaded.run(halves));
+  },
+);
+
 each('training goes on to the same bits from weights and history', async (device) => {
   for (const type of ['SGD', 'Adam'] as const) {
     using whole = await open(device, { update: { ...SGD, type } });

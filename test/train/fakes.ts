@@ -25,6 +25,8 @@ export interface Fakes {
   batchNorms: SolverTrainer['batchNorms'];
   /** Updates left out after so many passes. */
   skipped: (passes: number) => number;
+  /** Whether the source takes batches back: `recycle 3` then. */
+  recycles: boolean;
   /** What the trainer was opened with. */
   trainOptions: TrainOptions | null;
   /** What is not disposed of. */
@@ -40,12 +42,15 @@ export function fakes(): Fakes {
     loss: () => 1,
     batchNorms: [],
     skipped: () => 0,
+    recycles: false,
     trainOptions: null,
     open: 0,
     data: async (net) => {
       world.open++;
       const name = (net.layer![0]!.data_param as { source: string }).source;
-      return countingSource(name, () => world.open--);
+      const source = countingSource(name, () => world.open--);
+      if (!world.recycles) return source;
+      return { ...source, recycle: ({ data }) => calls.push(`recycle ${data![0]}`) };
     },
     device: {
       name: 'fake',
@@ -61,10 +66,10 @@ export function fakes(): Fakes {
         const scalar = (value: number) => ({ shape: [], data: Float32Array.of(value) });
         let isOpen = true;
         return {
-          run: async (inputs) => {
+          run: async (inputs, { copyInputs } = {}) => {
             if (!isOpen) throw new Error('the model is closed');
             const data = (inputs as { data: Float32Array }).data[0]!;
-            calls.push(`test ${data}`);
+            calls.push(`test ${data}${copyInputs === false ? ' in place' : ''}`);
             return { accuracy: scalar(data / 10), loss: scalar(data) };
           },
           [Symbol.dispose]: () => {
@@ -98,9 +103,10 @@ function fakeTrainer(world: Fakes, options: TrainOptions): SolverTrainer {
       return world.skipped(pass);
     },
     report: [{ layer: 'ip', status: options.weights === undefined ? 'missing' : 'matched', detail: '' }],
-    async step(inputs, { rate, first, last }) {
+    async step(inputs, { rate, first, last }, { copyInputs } = {}) {
       const data = (inputs as { data: Float32Array }).data[0];
-      world.calls.push(`step ${data}${first ? ' first' : ''}${last ? ' last' : ''}`);
+      const how = `${first ? ' first' : ''}${last ? ' last' : ''}${copyInputs === false ? ' in place' : ''}`;
+      world.calls.push(`step ${data}${how}`);
       if (last) {
         weight.fill(Math.fround(weight[0]! + 1));
         history.fill(rate);

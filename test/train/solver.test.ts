@@ -125,6 +125,18 @@ test('iter_size passes make one iteration, whose loss is their mean, weighted', 
   assert.equal([start!.batch, start!.samplesPerIteration, start!.epochSize], [4, 12, 100]);
 });
 
+test('batches are read in place and given back where the source takes them, each after its last use', async () => {
+  const world = fakes();
+  world.recycles = true;
+  const text = 'max_iter: 2 iter_size: 2 test_interval: 9 test_iter: 2 snapshot_after_train: false';
+  await collect(fakeSolver(world, root, text));
+  assert.equal(world.calls.slice(1), [
+    ...['test 0 in place', 'recycle 0', 'test 1 in place', 'recycle 1'],
+    ...['step 0 first in place', 'recycle 0', 'step 1 last in place', 'recycle 1'],
+    ...['step 2 first in place', 'recycle 2', 'step 3 last in place', 'recycle 3'],
+  ]);
+});
+
 test("average_loss smooths as Caffe does: a mean until it is full, then a window's", async () => {
   const world = fakes();
   world.loss = (pass) => [3, 1, 5, 9, 0][pass]! / 2;

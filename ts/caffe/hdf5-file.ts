@@ -1,10 +1,8 @@
 /** HDF5 files by h5wasm, which is loaded when it is first needed; nobody else pays for it. */
-import { closeSync, openSync, readSync, renameSync, rmSync } from 'node:fs';
-import { setImmediate } from 'node:timers/promises';
-import type { Dataset, File, Group } from 'h5wasm/node';
+import { closeSync, openSync, readSync } from 'node:fs';
+import type { Dataset, File } from 'h5wasm/node';
 import { WeightsError } from '../errors.ts';
-import { temporaryFor } from './atomic-file.ts';
-import { type Blob, elementCountOf, toFloat32 } from './blob.ts';
+import { type Blob, elementCountOf } from './blob.ts';
 
 // https://docs.hdfgroup.org/hdf5/latest/_f_m_t3.html, section II.A: the signature lies at 0, 512, 1024, 2048, …
 const SIGNATURE = '\x89HDF\r\n\x1a\n';
@@ -30,7 +28,10 @@ export function isHdf5(head: Uint8Array): boolean {
  * Opens a file for as long as `read` runs.
  * @throws WeightsError where it cannot be read, is no HDF5, or is damaged; what `read` throws
  */
-export async function readHdf5<T>(path: string, read: (file: File, library: Hdf5Library) => T): Promise<T> {
+export async function readHdf5<T>(
+  path: string,
+  read: (file: File, library: Hdf5Library) => T | Promise<T>,
+): Promise<T> {
   const head = new Uint8Array(8);
   try {
     const descriptor = openSync(path, 'r');
@@ -44,7 +45,7 @@ export async function readHdf5<T>(path: string, read: (file: File, library: Hdf5
   let file: File | null = null;
   try {
     file = new h5wasm.File(path, 'r');
-    return read(file, h5wasm);
+    return await read(file, h5wasm);
   } catch (error) {
     if (error instanceof WeightsError) throw error;
     const reason = (error as Error).message.split('\n')[0];
@@ -78,33 +79,4 @@ export function blobOfDataset(dataset: Dataset, at: { file: string; layer: strin
     dtype: value instanceof Float32Array ? 'float32' : 'float64',
     bytes: new Uint8Array(value.buffer, value.byteOffset, value.byteLength),
   };
-}
-
-/** Writes one blob as the dataset of its number, float32; the event loop gets its turn afterwards. */
-export async function writeBlob(group: Group, index: number, blob: Blob): Promise<void> {
-  const data = toFloat32(blob);
-  group.create_dataset({ name: String(index), data, shape: [...blob.shape], dtype: '<f4' });
-  await setImmediate();
-}
-
-/** Writes an HDF5 file, whole or not at all. @throws WeightsError */
-export async function writeHdf5(
-  path: string,
-  fill: (file: File, library: Hdf5Library) => Promise<void>,
-): Promise<void> {
-  const h5wasm = await hdf5Library();
-  const temporary = temporaryFor(path);
-  try {
-    const file = new h5wasm.File(temporary, 'w');
-    try {
-      await fill(file, h5wasm);
-    } finally {
-      file.close();
-    }
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    const reason = `cannot be written (${(error as Error).message.split('\n')[0]})`;
-    throw new WeightsError('weights/write', { file: path }, reason, { cause: error });
-  }
 }

@@ -4,11 +4,13 @@
  */
 import { readFile } from 'node:fs/promises';
 import type { Dataset } from 'h5wasm/node';
+import { breather } from '../breathe.ts';
 import { WeightsError } from '../errors.ts';
 import { saveFileAtomically } from './atomic-file.ts';
 import type { Blob } from './blob.ts';
 import { readBlob } from './caffemodel.ts';
-import { blobOfDataset, isHdf5, readHdf5, writeBlob, writeHdf5 } from './hdf5-file.ts';
+import { blobOfDataset, isHdf5, readHdf5 } from './hdf5-file.ts';
+import { type Hdf5Entry, writeHdf5 } from './hdf5-writer.ts';
 import { readFields } from './wire.ts';
 import { blobChunks } from './write-caffemodel.ts';
 import { bytesField, integerField, lengthDelimited } from './write-wire.ts';
@@ -51,19 +53,25 @@ export function saveSolverState(path: string, state: SolverState): Promise<void>
   return saveFileAtomically(path, stateChunks(state));
 }
 
-/** Writes a .solverstate.h5, whole or not at all. @throws WeightsError */
+/** Writes a .solverstate.h5, whole or not at all, beside a running event loop. @throws WeightsError `weights/write` */
 export function saveHdf5SolverState(path: string, state: SolverState): Promise<void> {
-  return writeHdf5(path, async (file) => {
-    const integer = (name: string, value: number) =>
-      file.create_dataset({ name, data: Int32Array.of(value), shape: [1], dtype: '<i4' });
-    integer('iter', state.iter);
-    // Caffe reads as many bytes as the type has and takes them for a C string: its zero has to be among them.
-    const length = Buffer.byteLength(state.learned_net) + 1;
-    file.create_dataset({ name: 'learned_net', data: state.learned_net, shape: [], dtype: `S${length}` });
-    integer('current_step', state.current_step);
-    const history = file.create_group('history');
-    for (const [i, blob] of state.history.entries()) await writeBlob(history, i, blob);
+  return writeHdf5(path, stateEntries(state));
+}
+
+function* stateEntries({ iter, learned_net, current_step, history }: SolverState): Generator<Hdf5Entry> {
+  const integer = (dataset: string, value: number): Hdf5Entry => ({
+    dataset,
+    data: Int32Array.of(value),
+    shape: [1],
+    dtype: '<i4',
   });
+  yield integer('iter', iter);
+  // Caffe reads as many bytes as the type has and takes them for a C string: its zero has to be among them.
+  const length = Buffer.byteLength(learned_net) + 1;
+  yield { dataset: 'learned_net', data: learned_net, shape: [], dtype: `S${length}` };
+  yield integer('current_step', current_step);
+  yield { group: 'history' };
+  for (const [i, blob] of history.entries()) yield { dataset: `history/${i}`, blob };
 }
 
 function readBinaryState(bytes: Uint8Array, file: string): SolverState {
@@ -104,7 +112,7 @@ function checked(state: SolverState, file: string): SolverState {
 }
 
 function readHdf5State(path: string): Promise<SolverState> {
-  return readHdf5(path, (file, h5wasm) => {
+  return readHdf5(path, async (file, h5wasm) => {
     const history = file.get('history');
     if (!(history instanceof h5wasm.Group) || !file.keys().includes('iter'))
       throw new WeightsError(
@@ -119,6 +127,14 @@ function readHdf5State(path: string): Promise<SolverState> {
       .keys()
       .map(Number)
       .sort((a, b) => a - b);
+    const blobs: Blob[] = [];
+    const breathe = breather();
+    for (const i of indices) {
+      blobs.push(
+        blobOfDataset(history.get(String(i)) as Dataset, { file: path, layer: 'history' }, `blob ${i}`),
+      );
+      await breathe();
+    }
     const text = String(value('learned_net') || '');
     return checked(
       {
@@ -126,9 +142,7 @@ function readHdf5State(path: string): Promise<SolverState> {
         // Bytes behind the zero are no part of a C string.
         learned_net: text.split('\0', 1)[0]!,
         current_step: integer('current_step'),
-        history: indices.map((i) =>
-          blobOfDataset(history.get(String(i)) as Dataset, { file: path, layer: 'history' }, `blob ${i}`),
-        ),
+        history: blobs,
       },
       path,
     );

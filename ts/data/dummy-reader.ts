@@ -7,16 +7,12 @@ export function dummyReader({ tops }: Extract<ReaderSpec, { kind: 'dummy' }>): R
   return {
     describe: async () => ({
       shapes: Object.fromEntries(tops.map(({ name, shape }) => [name, shape])),
-      decodes: false,
     }),
     // A whole batch is one sample: fillers look at the whole shape.
-    read: async ([sample]) =>
-      Object.fromEntries(
-        tops.map(({ name, shape, filler }, i) => [
-          name,
-          fill(filler, shape, seededRandom(mix(sample!.seed, i))),
-        ]),
-      ),
+    read: async ([sample], _shapes, output) => {
+      for (const [i, { name, shape, filler }] of tops.entries())
+        output[name]!.set(fill(filler, shape, seededRandom(mix(sample!.seed, i))));
+    },
     close: () => {},
   };
 }

@@ -33,20 +33,20 @@ export function hdf5Reader({ files, tops }: Extract<ReaderSpec, { kind: 'hdf5' }
       return {
         shapes: Object.fromEntries(tops.map((top, i) => [top, first[i]!.shape.slice(1)])),
         rows,
-        decodes: false,
       };
     },
-    async read(samples, shapes) {
+    async read(samples, shapes, output) {
       const sizes = tops.map((top) => shapes[top]!.reduce((product, dim) => product * dim, 1));
-      const arrays = sizes.map((size) => new Float32Array(samples.length * size));
       for (const [i, { index }] of samples.entries()) {
         const file = starts.findLastIndex((start) => start <= index);
         if (loaded?.file !== file) loaded = { file, datasets: await readDatasets(files[file]!, tops, true) };
         const row = index - starts[file]!;
         for (const [top, size] of sizes.entries())
-          arrays[top]!.set(loaded.datasets[top]!.values!.subarray(row * size, (row + 1) * size), i * size);
+          output[tops[top]!]!.set(
+            loaded.datasets[top]!.values!.subarray(row * size, (row + 1) * size),
+            i * size,
+          );
       }
-      return Object.fromEntries(tops.map((top, i) => [top, arrays[i]!]));
     },
     close: () => {},
   };

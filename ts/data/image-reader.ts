@@ -8,7 +8,6 @@ import { LevelDb } from './leveldb.ts';
 import { openLmdb } from './lmdb.ts';
 import { type Pixels, pixelsOfDatum, pixelsOfImage, resizePixels } from './pixels.ts';
 import type { DatabaseSpec, Description, Reader, ReaderSpec, Sample } from './reader.ts';
-import type { Batch } from './source.ts';
 import { resizeForCrop, type Transform, transformedShape, transformPixels } from './transform.ts';
 
 /** An image with its name for errors. */
@@ -37,7 +36,6 @@ export async function databaseReader(spec: DatabaseSpec): Promise<Reader> {
     describe: async (first) => ({
       ...(await reader.describe(first)),
       count: database.count,
-      decodes: (await datumAt(first.index)).datum.encoded || spec.transform.augment.shorterSide !== undefined,
     }),
     read: reader.read,
     close: () => database.close(),
@@ -86,21 +84,18 @@ function imageReader(
       );
       return {
         shapes: { [tops.data]: shape, ...(tops.label === null ? {} : { [tops.label]: [] }) },
-        decodes: true,
       };
     },
-    async read(samples, shapes, stopped): Promise<Batch> {
+    async read(samples, shapes, output, stopped) {
       const shape = shapes[tops.data]!;
       const count = shape.reduce((product, dim) => product * dim, 1);
-      const data = new Float32Array(samples.length * count);
-      const labels = new Float32Array(samples.length);
+      const data = output[tops.data] as Float32Array;
       for (const [i, sample] of samples.entries()) {
         if (stopped()) break;
         const { name, label, pixels, random } = await prepare(sample);
         await named(file, name, () => transformPixels(pixels, transform, random, shape, data, i * count));
-        if (tops.label !== null) labels[i] = label ?? missingLabel(file, name);
+        if (tops.label !== null) output[tops.label]![i] = label ?? missingLabel(file, name);
       }
-      return { [tops.data]: data, ...(tops.label === null ? {} : { [tops.label]: labels }) };
     },
     close: () => {},
   };

@@ -16,7 +16,10 @@ export interface DataLayerOptions {
   readonly ranks?: number;
   /** What is done to images beside transform_param. */
   readonly augment?: Augment;
-  /** Threads. Default 1 where samples are copied, up to 4 (libuv's own number) where they are decoded. */
+  /**
+   * Threads. Default as many as libuv has (UV_THREADPOOL_SIZE, else 4), but no more than batches are made ahead (the
+   * layer's `prefetch`) or processors are there; one for HDF5 and LevelDB.
+   */
   readonly workers?: number;
 }
 

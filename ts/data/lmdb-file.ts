@@ -34,6 +34,10 @@ export const META = {
   transaction: 144,
 } as const;
 export const NO_PAGE = 2n ** 64n - 1n;
+/** Pages that are kept: all leaves of a million records whose values lie in pages of their own. */
+const KEPT_BYTES = 2 ** 26;
+/** Memory is taken in pieces: a record costs less to read than a buffer to take. */
+const SLAB_BYTES = 2 ** 17;
 /** The value lies in pages of its own. */
 export const BIG_DATA = 0x01;
 
@@ -48,7 +52,10 @@ export class LmdbFile implements Database {
   readonly #leaves: readonly number[];
   /** The position of the first record of each leaf, as far as it is known: one more than leaves looked at. */
   readonly #starts: number[] = [0];
-  #leaf: { readonly number: number; readonly page: Buffer } | null = null;
+  /** Checked pages by number, in the order of their last use; they are never written to. */
+  readonly #known = new Map<number, Buffer>();
+  /** What is left of memory for reads. */
+  #slab: Buffer = Buffer.alloc(0);
 
   /**
    * Opens a folder with data.mdb (or that file) for reading.
@@ -70,7 +77,7 @@ export class LmdbFile implements Database {
     }
   }
 
-  /** The record at a position from 0 to count − 1. @throws DataError where the file is damaged */
+  /** The record at a position from 0 to count − 1, in memory that nobody writes to. @throws DataError where the file is damaged */
   at(position: number): DatabaseRecord {
     const starts = this.#starts;
     while (starts.at(-1)! <= position) {
@@ -81,8 +88,7 @@ export class LmdbFile implements Database {
     }
     const index = lastAtMost(starts, position);
     const number = this.#leaves[index]!;
-    if (this.#leaf?.number !== number) this.#leaf = { number, page: this.#page(number, PAGE.leaf) };
-    return this.#record(this.#leaf.page, position - starts[index]!, number);
+    return this.#record(this.#page(number, PAGE.leaf), position - starts[index]!, number);
   }
 
   close(): void {
@@ -142,8 +148,8 @@ export class LmdbFile implements Database {
       throw this.#damaged(`page ${number}: a record leaves its page`);
     if ((flags & ~BIG_DATA) !== 0)
       throw this.#damaged('has databases inside; Caffe reads the main database alone');
-    const key = Buffer.from(page.subarray(begin, end));
-    if (!isBig) return { key, value: Buffer.from(page.subarray(end, end + size)) };
+    const key = page.subarray(begin, end);
+    if (!isBig) return { key, value: page.subarray(end, end + size) };
     const first = Number(page.readBigUInt64LE(end));
     if (first < 2 || PAGE_HEADER + size > (this.#pages - first) * this.#pageSize)
       throw this.#damaged(`page ${number}: a value lies outside the file`);
@@ -158,6 +164,15 @@ export class LmdbFile implements Database {
   }
 
   #page(number: number, kind: number): Buffer {
+    const known = this.#known;
+    const page = known.get(number) ?? this.#readPage(number, kind);
+    known.delete(number);
+    known.set(number, page);
+    if (known.size * this.#pageSize > KEPT_BYTES) known.delete(known.keys().next().value!);
+    return page;
+  }
+
+  #readPage(number: number, kind: number): Buffer {
     if (!(number >= 2 && number < this.#pages)) throw this.#damaged(`page ${number} is outside the file`);
     const page = this.#read(number * this.#pageSize, this.#pageSize, `page ${number}`);
     const isOdd = PAGE_HEADER + 2 * nodeCount(page) > page.length;
@@ -167,12 +182,20 @@ export class LmdbFile implements Database {
   }
 
   #read(offset: number, length: number, what: string): Buffer {
-    const bytes = Buffer.allocUnsafeSlow(length);
+    const bytes = this.#allocate(length);
     for (let done = 0; done < length; ) {
       const count = readSync(this.#descriptor, bytes, done, length - done, offset + done);
       if (count === 0) throw this.#damaged(`ends in the middle of ${what}; it is empty or cut short`);
       done += count;
     }
+    return bytes;
+  }
+
+  #allocate(length: number): Buffer {
+    if (length > SLAB_BYTES / 8) return Buffer.allocUnsafeSlow(length);
+    if (length > this.#slab.length) this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+    const bytes = this.#slab.subarray(0, length);
+    this.#slab = this.#slab.subarray(length);
     return bytes;
   }
 

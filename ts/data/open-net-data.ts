@@ -61,6 +61,9 @@ class MergedSource implements DataSource {
   readonly #sources: readonly DataSource[];
   /** Taken from some sources when another one was not ready in time. */
   #taken: (Batch | undefined)[] = [];
+  /** Merged batch → those it was made of. */
+  readonly #parts = new WeakMap<Batch, readonly Batch[]>();
+  readonly recycle?: (batch: Batch) => void;
   /** After the last whole batch: what was taken since counts for nothing. */
   #state: Record<string, unknown>;
   #waited = 0;
@@ -69,6 +72,7 @@ class MergedSource implements DataSource {
     this.#names = layers.map(({ name }) => name ?? '');
     this.#sources = sources;
     this.#state = this.#statesNow();
+    if (sources.every(({ recycle }) => recycle !== undefined)) this.recycle = (batch) => this.#recycle(batch);
     this.shapes = Object.assign({}, ...sources.map(({ shapes }) => shapes));
     this.epochSize = sources.find(({ epochSize }) => epochSize !== null)?.epochSize ?? null;
   }
@@ -88,10 +92,20 @@ class MergedSource implements DataSource {
       const failed = results.find(({ status }) => status === 'rejected') as PromiseRejectedResult | undefined;
       if (failed !== undefined) throw failed.reason;
       this.#state = this.#statesNow();
-      return Object.assign({}, ...this.#taken.splice(0));
+      const parts = this.#taken.splice(0) as Batch[];
+      const batch: Batch = Object.assign({}, ...parts);
+      this.#parts.set(batch, parts);
+      return batch;
     } finally {
       this.#waited += performance.now() - begin;
     }
+  }
+
+  #recycle(batch: Batch): void {
+    const parts = this.#parts.get(batch);
+    if (parts === undefined)
+      throw new DataError('data/batch', {}, 'recycle() takes a batch that next() gave');
+    for (const [i, part] of parts.entries()) this.#sources[i]!.recycle!(part);
   }
 
   state(): unknown {

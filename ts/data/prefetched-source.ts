@@ -3,15 +3,15 @@ import { availableParallelism } from 'node:os';
 import { DataError } from '../errors.ts';
 import { mix } from './random.ts';
 import type { Description, Sample } from './reader.ts';
-import type { Batch, DataSource } from './source.ts';
+import { type Batch, buffersOf, type DataSource } from './source.ts';
 import { checkState } from './state.ts';
 import type { Stream } from './stream.ts';
 import { Turns } from './turns.ts';
 import { unlessAborted } from './unless-aborted.ts';
 import { WorkerPool } from './worker-pool.ts';
 
-// libuv has four threads for decoding by default, and the caller's files need one.
-const MOST_WORKERS = 4;
+/** Images are decoded and resized by libuv's threads: more of ours than there are of those would wait for them. */
+const LIBUV_THREADS = Number(process.env.UV_THREADPOOL_SIZE ?? 4);
 
 export interface Ahead {
   readonly seed: number;
@@ -31,6 +31,9 @@ export class PrefetchedSource implements DataSource {
   #given = 0;
   #begun = 0;
   readonly #ahead: Promise<Batch>[] = [];
+  /** What was given and is not back yet; what is back, to be filled again. */
+  readonly #lent = new WeakSet<Batch>();
+  readonly #spare: Batch[] = [];
   #orders = new Map<number, Promise<Uint32Array>>();
   readonly #turns: Turns;
 
@@ -63,8 +66,8 @@ export class PrefetchedSource implements DataSource {
         stream.batched ? [stream.batch, ...shape] : shape,
       ]),
     );
-    pool.size = stream.workers ?? (description.decodes ? Math.min(MOST_WORKERS, availableParallelism()) : 1);
     this.#prefetch = Math.max(1, prefetch);
+    pool.size = stream.workers ?? Math.min(LIBUV_THREADS || 4, this.#prefetch, availableParallelism());
   }
 
   get waited(): number {
@@ -78,8 +81,17 @@ export class PrefetchedSource implements DataSource {
       this.#ahead.shift();
       this.#given += this.#step;
       this.#fill();
+      this.#lent.add(batch);
       return batch;
     });
+  }
+
+  recycle(batch: Batch): void {
+    if (!this.#lent.delete(batch))
+      throw new DataError('data/batch', this.#at, 'recycle() takes a batch that next() gave, and that once');
+    // Whoever transferred it has its memory.
+    const isWhole = buffersOf(batch).every(({ byteLength }) => byteLength > 0);
+    if (isWhole && this.#spare.length < this.#prefetch) this.#spare.push(batch);
   }
 
   state(): unknown {
@@ -119,19 +131,35 @@ export class PrefetchedSource implements DataSource {
 
   async #read(position: number): Promise<Batch> {
     const { batch, rank, ranks } = this.#stream;
-    const samples: Sample[] = [];
-    for (let i = 0; i < batch; i++) samples.push(await this.#sample(position + i * ranks + rank));
-    return this.#pool.read(samples, this.#description.shapes);
+    const positions = Array.from({ length: batch }, (_, i) => position + i * ranks + rank);
+    const orders = await this.#ordersAt(positions);
+    const samples = positions.map((at) => this.#sample(at, orders));
+    return this.#pool.read(samples, this.#description.shapes, this.#spare.pop() ?? null);
   }
 
-  async #sample(position: number): Promise<Sample> {
-    const { order, images, skip } = this.#stream;
+  #sample(position: number, orders: ReadonlyMap<number, Uint32Array>): Sample {
+    const { images } = this.#stream;
     const seed = mix(this.#seed, position);
     if (this.epochSize === null) return { index: 0, seed };
-    const at = position + skip(this.#seed);
-    const place = at % this.epochSize;
-    const index = order === null ? place : (await this.#orderOf(Math.floor(at / this.epochSize)))[place]!;
+    const { epoch, place } = this.#placeOf(position, this.epochSize);
+    const index = orders.get(epoch)?.[place] ?? place;
     return images === null ? { index, seed } : { index, seed, image: images[index]! };
+  }
+
+  #placeOf(position: number, epochSize: number): { epoch: number; place: number } {
+    const at = position + this.#stream.skip(this.#seed);
+    return { epoch: Math.floor(at / epochSize), place: at % epochSize };
+  }
+
+  /** Of the epochs that these positions are in; none where samples come in their own order. */
+  async #ordersAt(positions: readonly number[]): Promise<ReadonlyMap<number, Uint32Array>> {
+    const orders = new Map<number, Uint32Array>();
+    if (this.#stream.order === null || this.epochSize === null) return orders;
+    for (const position of positions) {
+      const { epoch } = this.#placeOf(position, this.epochSize);
+      if (!orders.has(epoch)) orders.set(epoch, await this.#orderOf(epoch));
+    }
+    return orders;
   }
 
   #orderOf(epoch: number): Promise<Uint32Array> {

@@ -29,15 +29,22 @@ export interface Description {
   readonly count?: number;
   /** Rows of each file (HDF5). */
   readonly rows?: readonly number[];
-  /** Samples are decoded: several workers pay. */
-  readonly decodes: boolean;
 }
 
 export interface Reader {
   /** @param first The first sample. @throws DataError */
   describe(first: Sample): Promise<Description>;
-  /** @throws DataError naming the sample. Gives up, with anything, when `stopped` says so. */
-  read(samples: readonly Sample[], shapes: Description['shapes'], stopped: () => boolean): Promise<Batch>;
+  /**
+   * Fills a batch, whose arrays may hold anything before. Gives up, with anything in them, when `stopped` says so.
+   * @param output Of `samples.length` times `shapes`.
+   * @throws DataError naming the sample
+   */
+  read(
+    samples: readonly Sample[],
+    shapes: Description['shapes'],
+    output: Batch,
+    stopped: () => boolean,
+  ): Promise<void>;
   close(): void | Promise<void>;
 }
 

@@ -5,6 +5,10 @@ export interface Batch {
   readonly [top: string]: Float32Array | Uint8Array;
 }
 
+/** The memory of a batch, to be transferred. */
+export const buffersOf = (batch: Batch): ArrayBuffer[] =>
+  Object.values(batch).map(({ buffer }) => buffer as ArrayBuffer);
+
 /** Batches, made ahead of their reader by worker threads. */
 export interface DataSource {
   /** Top → shape, batch first. */
@@ -16,6 +20,12 @@ export interface DataSource {
    * @throws DataError, also at every later call; the signal's reason; `data/ended` where an iterator has no more
    */
   next(signal?: AbortSignal): Promise<Batch>;
+  /**
+   * Takes back a batch that `next` gave and that is not looked at any more: its memory is filled again, which saves
+   * taking and clearing more. Nobody has to; a source whose batches are somebody else's has no such method.
+   * @throws DataError `data/batch` for another batch, or the same one twice
+   */
+  recycle?(batch: Batch): void;
   /** Milliseconds that callers of next() have waited, in all. */
   readonly waited: number;
   /** The position, for a snapshot, as JSON. */

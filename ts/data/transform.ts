@@ -56,7 +56,7 @@ export async function resizeForCrop(
 }
 
 /**
- * Writes one sample of `shape` into `output` (zeros) at `at`: crop (random in TRAIN, centred in TEST), mirror (random in
+ * Writes one sample of `shape` into `output` at `at`: crop (random in TRAIN, centred in TEST), mirror (random in
  * both, as Caffe's), (x − mean) · scale in float32. Drawn in this order: mirror, top, left, light.
  * @throws DataError without a place where the image does not fit the shape, the crop or the mean
  */
@@ -72,7 +72,7 @@ export function transformPixels(
   checkSize(pixels, transform, channels, height, width);
   const place = draw(pixels, transform, random);
   const { offsets, rowStride, pixelStride, data } = pixels;
-  const { mean, meanValues, augment } = transform;
+  const { mean, augment } = transform;
   const pad = augment.pad ?? 0;
   const scale = Math.fround(transform.scale);
   // Rows and columns of the output that lie inside the image.
@@ -81,15 +81,21 @@ export function transformPixels(
   const firstColumn = Math.max(0, pad - place.left);
   const endColumn = Math.min(width, pixels.width + pad - place.left);
   const step = place.mirrored ? -1 : 1;
+  if (firstRow > 0 || endRow < height || firstColumn > 0 || endColumn < width)
+    output.fill(0, at, at + channels * height * width);
   for (let c = 0; c < channels; c++) {
     const light = place.light[c] ?? 0;
-    const meanValue = meanValues.length === 0 ? 0 : Math.fround(meanValues[c] ?? meanValues[0]!);
+    const meanValue = meanValueOf(transform, c);
+    const table = mean === null && data instanceof Uint8Array ? byteTable(transform, c, light) : null;
     for (let row = firstRow; row < endRow; row++) {
       const y = place.top + row - pad;
       const x = place.left + firstColumn - pad;
       let from = offsets[c]! + y * rowStride + x * pixelStride;
       let to = at + (c * height + row) * width + (place.mirrored ? width - 1 - firstColumn : firstColumn);
-      if (mean === null)
+      if (table !== null)
+        for (let column = firstColumn; column < endColumn; column++, from += pixelStride, to += step)
+          output[to] = table[data[from]!]!;
+      else if (mean === null)
         for (let column = firstColumn; column < endColumn; column++, from += pixelStride, to += step)
           output[to] = Math.fround(data[from]! + light - meanValue) * scale;
       else {
@@ -101,6 +107,23 @@ export function transformPixels(
       }
     }
   }
+}
+
+const meanValueOf = ({ meanValues }: Transform, channel: number): number =>
+  meanValues.length === 0 ? 0 : Math.fround(meanValues[channel] ?? meanValues[0]!);
+
+const byteTables = new WeakMap<Transform, Float32Array[]>();
+
+/** What each of the 256 bytes of a channel becomes; kept where no light is added. */
+function byteTable(transform: Transform, channel: number, light: number): Float32Array {
+  if (!byteTables.has(transform)) byteTables.set(transform, []);
+  const known = byteTables.get(transform)!;
+  if (light === 0 && known[channel] !== undefined) return known[channel];
+  const [meanValue, scale] = [meanValueOf(transform, channel), Math.fround(transform.scale)];
+  const table = new Float32Array(256);
+  for (let byte = 0; byte < 256; byte++) table[byte] = Math.fround(byte + light - meanValue) * scale;
+  if (light === 0) known[channel] = table;
+  return table;
 }
 
 function draw({ width, height }: Pixels, transform: Transform, random: () => number): Place {

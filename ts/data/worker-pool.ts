@@ -1,18 +1,10 @@
 /** Worker threads for one data layer, a job at a time each. */
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { DataError } from '../errors.ts';
+import { startThread } from '../start-thread.ts';
 import type { Description, ReaderSpec, Sample } from './reader.ts';
-import type { Batch } from './source.ts';
+import { type Batch, buffersOf } from './source.ts';
 import type { Answer, Job } from './worker.ts';
-
-function startWorker(workerData: ReaderSpec): Worker {
-  if (!import.meta.url.endsWith('.ts'))
-    return new Worker(new URL('./worker.js', import.meta.url), { workerData });
-  // Run as source, in tests: tsx's own hooks do not reach into worker threads.
-  const [tsx, entry] = [import.meta.resolve('tsx/esm/api'), new URL('./worker.ts', import.meta.url).href];
-  const script = `import('${tsx}').then(({ register }) => (register(), import('${entry}')))`;
-  return new Worker(script, { eval: true, workerData });
-}
 
 interface Waiting {
   readonly job: Job;
@@ -44,8 +36,9 @@ export class WorkerPool {
     return this.#run({ describe: first }) as Promise<Description>;
   }
 
-  read(samples: readonly Sample[], shapes: Description['shapes']): Promise<Batch> {
-    return this.#run({ samples, shapes }) as Promise<Batch>;
+  /** @param spare A batch of the same sizes, whose memory is taken to be filled; null: new memory. */
+  read(samples: readonly Sample[], shapes: Description['shapes'], spare: Batch | null): Promise<Batch> {
+    return this.#run({ samples, shapes, spare }) as Promise<Batch>;
   }
 
   /** While work is awaited the process stays; work ahead of its reader keeps nobody. */
@@ -93,11 +86,13 @@ export class WorkerPool {
   #give(worker: Worker): void {
     const next = this.#queue.shift() ?? null;
     this.#workers.set(worker, next);
-    if (next !== null) worker.postMessage(next.job);
+    if (next === null) return;
+    const { job } = next;
+    worker.postMessage(job, 'spare' in job && job.spare !== null ? buffersOf(job.spare) : []);
   }
 
   #start(): Worker {
-    const worker = startWorker(this.#spec);
+    const worker = startThread('./worker', import.meta.url, this.#spec);
     if (this.#holders === 0) worker.unref();
     let failure: Error | undefined;
     worker.on('message', (answer: Answer) => {

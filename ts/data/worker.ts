@@ -5,11 +5,17 @@ import { dummyReader } from './dummy-reader.ts';
 import { hdf5Reader } from './hdf5-reader.ts';
 import { databaseReader, listReader } from './image-reader.ts';
 import type { Description, Reader, ReaderSpec, Sample } from './reader.ts';
+import { type Batch, buffersOf } from './source.ts';
 
 /** To a worker: a job, or null for the end. */
 export type Job =
   | { readonly describe: Sample }
-  | { readonly samples: readonly Sample[]; readonly shapes: Description['shapes'] };
+  | {
+      readonly samples: readonly Sample[];
+      readonly shapes: Description['shapes'];
+      /** Memory of an earlier batch, transferred; null: there is none. */
+      readonly spare: Batch | null;
+    };
 
 /** From a worker, one a job: what it made, or what DataError takes. */
 export type Answer =
@@ -30,6 +36,15 @@ function openReader(spec: ReaderSpec): Reader | Promise<Reader> {
   }
 }
 
+function newBatch(count: number, shapes: Description['shapes']): Batch {
+  return Object.fromEntries(
+    Object.entries(shapes).map(([top, shape]) => [
+      top,
+      new Float32Array(shape.reduce((product, dim) => product * dim, count)),
+    ]),
+  );
+}
+
 const port = parentPort!;
 let reader: Reader | null = null;
 let stopped = false;
@@ -40,11 +55,9 @@ async function answer(job: Job): Promise<void> {
     reader ??= await openReader(workerData as ReaderSpec);
     if ('describe' in job) port.postMessage({ result: await reader.describe(job.describe) } satisfies Answer);
     else {
-      const batch = await reader.read(job.samples, job.shapes, () => stopped);
-      port.postMessage(
-        { result: batch } satisfies Answer,
-        Object.values(batch).map(({ buffer }) => buffer as ArrayBuffer),
-      );
+      const batch = job.spare ?? newBatch(job.samples.length, job.shapes);
+      await reader.read(job.samples, job.shapes, batch, () => stopped);
+      port.postMessage({ result: batch } satisfies Answer, buffersOf(batch));
     }
   } catch (error) {
     const { code, file } = error instanceof DataError ? error : { code: 'data/worker', file: undefined };

@@ -59,12 +59,18 @@ export interface NativeRunResult {
 
 export interface NativeExecutable {
   /**
-   * Copies the inputs at the call (Uint8Array values are converted to float), so they may be reused at once; buffers
-   * are read and written when the run's turn comes. `outputs`: a buffer, or null for an array, one an output.
+   * Arrays of inputs (Uint8Array values are converted to float) are copied at the call, so that they may be reused at
+   * once, or with `copyInputs: false` read when the run's turn comes: nobody may write to them or transfer them before
+   * `done`. Buffers are read and written when the run's turn comes. `outputs`: a buffer, or null for an array, one an
+   * output.
    */
   run(
     inputs: readonly NativeInput[],
-    options: { readonly profile: boolean; readonly outputs: readonly (NativeBuffer | null)[] },
+    options: {
+      readonly profile: boolean;
+      readonly copyInputs: boolean;
+      readonly outputs: readonly (NativeBuffer | null)[];
+    },
   ): NativeRun;
   /** Arena and workspace, bytes. */
   readonly bytes: number;

@@ -24,6 +24,11 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** Buffers that take outputs, by name: float32, of the output's size. `run` leaves these out of what it returns. */
   readonly outputs?: Readonly<Record<string, DeviceBuffer>>;
+  /**
+   * False: arrays are read when the run's turn comes, and not copied at the call; nobody may write to them or transfer
+   * them until the promise settles. Default true. @internal
+   */
+  readonly copyInputs?: boolean;
 }
 
 /** What a model takes, in bytes, and what it computes. */
@@ -155,7 +160,7 @@ export class Model {
     this.dispose();
   }
 
-  async #submit(inputs: Inputs, profile: boolean, { signal, outputs = {} }: RunOptions) {
+  async #submit(inputs: Inputs, profile: boolean, { signal, outputs = {}, copyInputs = true }: RunOptions) {
     signal?.throwIfAborted();
     const { shapes, arrays: given } = resolveInputs(this.inputs, inputs);
     if (this.#disposed) throw disposedError(this.#parts.device);
@@ -166,14 +171,17 @@ export class Model {
     const arrays = first.pass === null ? given : [...given, Float32Array.of(this.#runs++, 0)];
     try {
       if (this.#last === null && sameShapes(shapes, this.inputs))
-        return { compiled: first, result: await settled(start(first, arrays, outputs, profile), signal) };
+        return {
+          compiled: first,
+          result: await settled(start(first, arrays, outputs, { profile, copyInputs }), signal),
+        };
       // Behind whatever is being compiled, so that runs keep their order.
       const copies = arrays.map((array) => (array instanceof DeviceBuffer ? array : array.slice()));
       const run = (this.#last ?? Promise.resolve()).then(async () => {
         const compiled = sameShapes(shapes, this.inputs) ? first : await this.#compiledFor(shapes);
         signal?.throwIfAborted();
         if (this.#disposed) throw disposedError(device);
-        return { compiled, running: start(compiled, copies, outputs, profile) };
+        return { compiled, running: start(compiled, copies, outputs, { profile, copyInputs: false }) };
       });
       const settledLast = run.then(
         () => {},
@@ -228,7 +236,7 @@ function start(
   { executable, program, names }: Compiled,
   arrays: readonly InputArray[],
   outputs: Readonly<Record<string, DeviceBuffer>>,
-  profile: boolean,
+  how: { readonly profile: boolean; readonly copyInputs: boolean },
 ): NativeRun {
   const buffers = program.outputs.map((id, i) => {
     const buffer = Object.hasOwn(outputs, names[i]!) ? outputs[names[i]!] : undefined;
@@ -241,7 +249,7 @@ function start(
   const inputs = arrays.map((array) =>
     array instanceof DeviceBuffer ? { buffer: array.native, dtype: array.dtype } : array,
   );
-  return executable.run(inputs, { profile, outputs: buffers });
+  return executable.run(inputs, { ...how, outputs: buffers });
 }
 
 /** The run's result; the signal cancels it. @internal */

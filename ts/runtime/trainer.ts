@@ -11,7 +11,7 @@ import { DeviceBuffer } from './buffer.ts';
 import type { Compiled } from './compile.ts';
 import { release, watch } from './leaks.ts';
 import type { DiffPlace, Learnable, LoweredTraining } from './lower-training.ts';
-import { describePlan, type ModelPlan, type Outputs, settled } from './model.ts';
+import { describePlan, type ModelPlan, type Outputs, type RunOptions, settled } from './model.ts';
 import { elementCount, type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
 import type { TrainOptions } from './train-options.ts';
 
@@ -32,10 +32,7 @@ export interface Schedule {
   readonly last?: boolean;
 }
 
-export interface PassOptions {
-  /** Stops the pass before its next operation. */
-  readonly signal?: AbortSignal;
-}
+export type PassOptions = Pick<RunOptions, 'signal' | 'copyInputs'>;
 
 export interface Gradients {
   /** What `step` returns. */
@@ -100,6 +97,7 @@ export class Trainer {
    * @param inputs As `Model.run` takes them, of the shapes in `inputs`.
    * @param options.signal Stops the pass before its next operation: nothing was updated then, but BatchNorm may have
    * counted the batch already.
+   * @param options.copyInputs As for `Model.run`. @internal
    * @returns The outputs, as they were before the update.
    * @throws ArgumentError; the signal's reason; DeviceError, `label/invalid` for a label that no class has
    */
@@ -140,14 +138,9 @@ export class Trainer {
   ): Promise<Gradients> {
     if (this.#parts.options.update !== null)
       throw new ArgumentError('gradients', 'a trainer that was opened with update: null', 'an update');
-    const { topDiffs = {}, iteration = 0, signal } = options;
-    const { outputs: results } = await this.#run(
-      inputs,
-      [iteration, 0],
-      this.#seeds(topDiffs),
-      false,
-      signal,
-    );
+    const { topDiffs = {}, iteration = 0, ...runOptions } = options;
+    const at = [iteration, 0] as const;
+    const { outputs: results } = await this.#run(inputs, at, this.#seeds(topDiffs), false, runOptions);
     const { diffs, lossScale } = this.#parts.compiled;
     const { blobs, parameters } = diffs;
     const unscaled = (diff: Float32Array) =>
@@ -238,7 +231,7 @@ export class Trainer {
     inputs: Inputs,
     { rate, iteration, first = true, last = true }: Schedule,
     profile: boolean,
-    { signal }: PassOptions,
+    options: PassOptions,
   ): Promise<NativeRunResult> {
     const { update } = this.#parts.options;
     if (update === null)
@@ -251,7 +244,7 @@ export class Trainer {
     const schedule = Float32Array.of(rate, iteration, first ? 1 : 0, last ? 1 : 0);
     this.#pass = first ? 0 : this.#pass + 1;
     const at = [iteration, this.#pass] as const;
-    const result = await this.#run(inputs, at, [...this.#seeds({}), schedule], profile, signal);
+    const result = await this.#run(inputs, at, [...this.#seeds({}), schedule], profile, options);
     const { skipped } = this.#parts.compiled;
     if (skipped !== null) this.skippedUpdates += result.outputs[skipped]![0]!;
     return result;
@@ -282,7 +275,7 @@ export class Trainer {
     pass: readonly [iteration: number, pass: number],
     more: readonly Float32Array[],
     profile: boolean,
-    signal: AbortSignal | undefined,
+    { signal, copyInputs = true }: PassOptions,
   ): Promise<NativeRunResult> {
     signal?.throwIfAborted();
     const { shapes, arrays } = resolveInputs(this.inputs, inputs);
@@ -302,7 +295,7 @@ export class Trainer {
     try {
       const outputs = compiled.program.outputs.map(() => null);
       const drawn = compiled.pass === null ? [] : [Float32Array.from(pass)];
-      const run = compiled.executable.run([...native, ...drawn, ...more], { profile, outputs });
+      const run = compiled.executable.run([...native, ...drawn, ...more], { profile, copyInputs, outputs });
       return await settled(run, signal);
     } catch (error) {
       if ((error as { code?: string }).code === 'aborted' && signal?.aborted) throw signal.reason;

@@ -70,7 +70,12 @@ export async function averageStatistics(options: StatisticsOptions): Promise<Sta
     },
   });
   for (let i = 0; i < iterations; i++) {
-    await model.run(await source.next(signal), signal === undefined ? {} : { signal });
+    const batch = await source.next(signal);
+    await model.run(batch, {
+      ...(signal === undefined ? {} : { signal }),
+      copyInputs: source.recycle === undefined,
+    });
+    source.recycle?.(batch);
     onBatch?.(i + 1);
   }
   const measured = new Map<string, WeightsLayer>();

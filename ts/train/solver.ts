@@ -194,6 +194,7 @@ class Run {
     let batch: Batch = {};
     for (let pass = 0; pass < iter_size; pass++) {
       signal?.throwIfAborted();
+      if (pass > 0) source.recycle?.(batch);
       const begin = performance.now();
       batch = await source.next(signal);
       waited += performance.now() - begin;
@@ -203,7 +204,7 @@ class Run {
       const result = await trainer.step(
         batch,
         { rate, iteration, first, last },
-        signal === undefined ? {} : { signal },
+        { ...(signal === undefined ? {} : { signal }), copyInputs: source.recycle === undefined },
       );
       busy += performance.now() - computing;
       outputs = outputValues(result, trainer.lossWeights, outputNames);
@@ -226,6 +227,7 @@ class Run {
         code: 'solver/update-skipped',
         message: `iteration ${iteration}: its gradients are not finite, and the update was left out, the ${trainer.skippedUpdates}. so far; lower the loss scale where this comes often`,
       };
+    source.recycle?.(batch);
     this.#pace.add(this.#samples, busy + waited, waited);
     const smoothedLoss = this.#smoothed.add(loss);
     this.#losses = { loss, smoothedLoss };

@@ -37,7 +37,12 @@ export async function testNet(
   for (let i = 0; i < iterations; i++) {
     signal?.throwIfAborted();
     const batch = await source.next(signal);
-    const outputs = outputValues(await model.run(batch, signal === undefined ? {} : { signal }), lossWeights);
+    const result = await model.run(batch, {
+      ...(signal === undefined ? {} : { signal }),
+      copyInputs: source.recycle === undefined,
+    });
+    source.recycle?.(batch);
+    const outputs = outputValues(result, lossWeights);
     loss = fround(loss + weightedLoss(outputs));
     sums =
       i === 0

@@ -1,0 +1,92 @@
+/** HDF5 files written by a thread of their own, so that the event loop stays free. */
+import { once } from 'node:events';
+import { rename, rm } from 'node:fs/promises';
+import type { Worker } from 'node:worker_threads';
+import { breather } from '../breathe.ts';
+import { WeightsError } from '../errors.ts';
+import { startThread } from '../start-thread.ts';
+import { temporaryFor } from './atomic-file.ts';
+import { type Blob, elementCountOf, toFloat32 } from './blob.ts';
+import type { Hdf5Answer, Hdf5Item, Hdf5Job } from './hdf5-thread.ts';
+
+/** A group or dataset by its path in the file; a blob becomes float32. */
+export type Hdf5Entry = Hdf5Item | { readonly dataset: string; readonly blob: Blob };
+
+/** Writes an HDF5 file, whole or not at all. @throws WeightsError `weights/write` */
+export async function writeHdf5(path: string, entries: Iterable<Hdf5Entry>): Promise<void> {
+  const temporary = temporaryFor(path);
+  const thread = takeThread();
+  try {
+    await ask(thread, { create: temporary });
+    for (const entry of entries) await ask(thread, 'blob' in entry ? await itemOf(entry) : entry);
+    await ask(thread, { finish: temporary });
+    await rename(temporary, path);
+    leaveThread(thread);
+  } catch (error) {
+    await thread.terminate();
+    await rm(temporary, { force: true });
+    const reason = `cannot be written (${(error as Error).message})`;
+    throw new WeightsError('weights/write', { file: path }, reason, { cause: error });
+  }
+}
+
+/** A thread without work is kept for the next file: a snapshot has two, and starting one takes longer than writing. */
+const KEPT_MILLISECONDS = 10_000;
+let kept: { readonly thread: Worker; readonly end: NodeJS.Timeout } | null = null;
+
+function takeThread(): Worker {
+  const thread = kept?.thread ?? startThread('./hdf5-thread', import.meta.url, null);
+  if (kept === null) {
+    thread.on('error', () => {}); // who waits for it is told
+    thread.on('exit', () => forget(thread));
+  }
+  forget(thread);
+  thread.ref();
+  return thread;
+}
+
+function leaveThread(thread: Worker): void {
+  if (kept !== null) return void thread.terminate();
+  thread.unref();
+  kept = { thread, end: setTimeout(() => void thread.terminate(), KEPT_MILLISECONDS).unref() };
+}
+
+function forget(thread: Worker): void {
+  if (kept?.thread !== thread) return;
+  clearTimeout(kept.end);
+  kept = null;
+}
+
+async function ask(thread: Worker, job: Hdf5Job): Promise<void> {
+  const answered = new AbortController();
+  const ended = once(thread, 'exit', answered).then(([code]) => {
+    throw new Error(`the thread that writes it ended with code ${code}`);
+  });
+  try {
+    const answer = once(thread, 'message', answered);
+    const isLarge = 'data' in job && typeof job.data !== 'string';
+    thread.postMessage(job, isLarge ? [job.data.buffer as ArrayBuffer] : []);
+    const [{ failure }] = (await Promise.race([answer, ended])) as [Hdf5Answer];
+    if (failure !== null) throw new Error(failure);
+  } finally {
+    ended.catch(() => {}); // aborted now, or said already
+    answered.abort();
+  }
+}
+
+const PIECE = 2 ** 20;
+
+/** Copied, because the blob stays its owner's; in pieces, because it may be large. */
+async function itemOf({ dataset, blob }: { dataset: string; blob: Blob }): Promise<Hdf5Item> {
+  const { shape, dtype, bytes } = blob;
+  const size = dtype === 'float32' ? 4 : 8;
+  const data = new Float32Array(bytes.length / size);
+  const breathe = breather();
+  for (let at = 0; at < bytes.length; at += PIECE) {
+    data.set(toFloat32({ dtype, bytes: bytes.subarray(at, at + PIECE) }), at / size);
+    await breathe();
+  }
+  if (data.length !== elementCountOf(shape))
+    throw new Error(`${dataset}: ${data.length} values do not fit the shape ${shape.join('×')}`);
+  return { dataset, shape, dtype: '<f4', data };
+}
