@@ -2,8 +2,9 @@
  * ResNet-50, 101 and 152 on a GPU beside PyTorch on the same weights and input. Prints a line of JSON a measurement,
  * as they come; scripts/gpu-check.sh makes the table. The two engines take turns, so that both meet the same clocks,
  * and their outputs are compared first. Input and weights are on the GPU; the probabilities are fetched.
+ * --train: a training step instead (forward, loss, backward, SGD with momentum), and the first losses are compared.
  *
- *   tsx bench/gpu.ts [--precisions float16,…] [--peers amp,compile] [--depths 50,…] [--batches 1,…] [--limit SECONDS]
+ *   tsx bench/gpu.ts [--train] [--precisions float16,…] [--peers amp,compile] [--depths 50,…] [--batches 1,…] [--limit SECONDS]
  *
  * The order is that of the lists, precisions outermost: what time does not allow is told, another call can do it.
  * --device cuda:1: another GPU. --python FILE: the Python that has torch.
@@ -25,6 +26,7 @@ import {
 } from './gpu/case.ts';
 import { apart, type Engine, type Times, takeTurns, timesRow } from './gpu/measure.ts';
 import { ResnodeRun } from './gpu/resnode.ts';
+import { ResnodeTraining } from './gpu/resnode-training.ts';
 import { TorchPeer } from './gpu/torch.ts';
 
 const { values: options } = parseArgs({
@@ -36,18 +38,21 @@ const { values: options } = parseArgs({
     limit: { type: 'string', default: '600' },
     device: { type: 'string', default: 'cuda' },
     python: { type: 'string', default: 'python3' },
+    train: { type: 'boolean', default: false },
   },
 });
 const list = (text: string) => text.split(',').filter((word) => word !== '');
 const depths = list(options.depths).map(Number) as Depth[];
 const batches = list(options.batches).map(Number);
 
-/** How far the two outputs may be apart, as a share of the largest probability. */
+/** How far the two outputs may be apart, as a share of the largest probability or loss. */
 const BOUNDS: Record<Precision, number> = { float32: 1e-3, tf32: 3e-2, float16: 3e-2, bfloat16: 0.2 };
+/** Forward, and of each convolution the gradients by its input and by its weights. */
+const passes = options.train ? 3 : 1;
 /** Seconds of a measurement, before the first of its kind has shown it: resnode tunes, torch compiles. */
 const takes = new Map([
-  ['amp', 60],
-  ['compile', 150],
+  ['amp', 20],
+  ['compile', 60],
   ['none', 45],
 ]);
 
@@ -80,7 +85,7 @@ async function startTorch(): Promise<void> {
 async function torchEngine({ peer: variant, ...at }: Case): Promise<Engine> {
   if (torch === null || torch.ended) await startTorch();
   const peer = torch!;
-  const { output } = await peer.ask({ do: 'load', folder, variant, ...at }, secondsLeft());
+  const { output } = await peer.ask({ do: options.train ? 'train' : 'load', folder, variant, ...at }, secondsLeft());
   const time = async (what: string, runs: number) =>
     (await peer.ask({ do: what, runs }, secondsLeft())).milliseconds as number[];
   return {
@@ -98,7 +103,7 @@ function rowOf(at: Case, { name }: Engine, times: Times) {
   const { peer, depth, batch, precision } = at;
   const row = timesRow(batch, times);
   const least =
-    ceilings === null ? undefined : 1000 * rooflineSeconds(nets.get(depth)!, batch, precision, ceilings);
+    ceilings === null ? undefined : 1000 * passes * rooflineSeconds(nets.get(depth)!, batch, precision, ceilings);
   const roofline =
     least === undefined
       ? {}
@@ -107,6 +112,7 @@ function rowOf(at: Case, { name }: Engine, times: Times) {
     depth,
     batch,
     precision,
+    ...(options.train ? { train: true } : {}),
     engine: name,
     ...(name === 'resnode' ? { beside: peer } : {}),
     ...row,
@@ -117,7 +123,8 @@ function rowOf(at: Case, { name }: Engine, times: Times) {
 async function measureCase(at: Case, device: Device): Promise<void> {
   const { precision, peer, depth, batch } = at;
   const refuse = (engine: string, reason: string) => print({ depth, batch, precision, engine, reason });
-  using own = await ResnodeRun.load(device, nets.get(depth)!, batch, precision).catch((error: unknown) => {
+  const ownEngine = options.train ? ResnodeTraining : ResnodeRun;
+  using own = await ownEngine.load(device, nets.get(depth)!, batch, precision).catch((error: unknown) => {
     refuse('resnode', messageOf(error));
     return null;
   });

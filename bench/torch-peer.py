@@ -1,12 +1,15 @@
 """The peer of bench/gpu.ts: MSRA's ResNets in PyTorch on the same weights. Reads requests and answers, one line of JSON each.
 
   {"do": "load", "folder", "depth", "batch", "precision", "variant": "amp" | "compile"}  → {"seconds", "output": file}
+  {"do": "train", … the same}  → the same; the output is the first losses, and latency and throughput are of steps
   {"do": "latency" | "throughput", "runs"}  → {"milliseconds": […]}, one a run; throughput: one number for all of them
   {"do": "ceilings"}  → {"float16 TFLOP/s", …, "bandwidth GB/s"}
 
 amp: channels_last, eager, cuDNN's own benchmark on, autocast where the precision is a half one.
 compile: the model cast to the precision, channels_last, torch.compile(mode="max-autotune") with inductor's freezing,
 which folds BatchNorm into the convolutions as resnode does.
+Of training, amp: the same with GradScaler at float16 and the fused SGD; compile: forward and backward under autocast
+through torch.compile, too.
 """
 import gc
 import json
@@ -21,6 +24,7 @@ import torch._inductor.config
 from torch import nn
 
 BLOCKS = {50: [3, 4, 6, 3], 101: [3, 4, 23, 3], 152: [3, 8, 36, 3]}
+RATE, COMPARED_STEPS = 1e-4, 5  # bench/gpu/case.ts has the same
 TYPES = {"float32": torch.float32, "tf32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -58,10 +62,13 @@ class ResNet(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.fc = nn.Linear(inputs, 1000)
 
-    def forward(self, x):
+    def scores(self, x):
         x = self.pool(torch.relu(self.bn1(self.conv1(x))))
         x = self.blocks(x).mean((2, 3))
-        return torch.softmax(self.fc(x).float(), 1)
+        return self.fc(x).float()
+
+    def forward(self, x):
+        return torch.softmax(self.scores(x), 1)
 
 
 def read(path):
@@ -70,17 +77,16 @@ def read(path):
 
 class Peer:
     def __init__(self):
-        self.call = None
+        self.call = self.once = None
 
-    def load(self, folder, depth, batch, precision, variant):
-        start = time.perf_counter()
-        self.call = None
+    def read_net(self, folder, depth, precision):
+        self.call = self.once = self.data = None
         torch._dynamo.reset()
         gc.collect()
         torch.cuda.empty_cache()
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision != "float32"
         torch.backends.cudnn.benchmark = True
-        net = ResNet(depth).eval()
+        net = ResNet(depth)
         values = read(os.path.join(folder, "weights.f32"))
         state = {
             entry["key"]: values[entry["offset"] : entry["offset"] + entry["count"]].reshape(entry["shape"])
@@ -90,6 +96,43 @@ class Peer:
         missing = [key for key in told.missing_keys if not key.endswith("num_batches_tracked")]
         if missing or told.unexpected_keys:
             raise ValueError(f"the weights do not fit: {missing} missing, {told.unexpected_keys} unexpected")
+        return net
+
+    def train(self, folder, depth, batch, precision, variant):
+        start = time.perf_counter()
+        layout, element = torch.channels_last, TYPES[precision]
+        net = self.read_net(folder, depth, precision).train().cuda().to(memory_format=layout)
+        data = read(os.path.join(folder, f"input{batch}.f32")).reshape(batch, 3, 224, 224).cuda().contiguous(memory_format=layout)
+        labels = read(os.path.join(folder, f"labels{batch}.f32")).long().cuda()
+        optimizer = torch.optim.SGD(net.parameters(), lr=RATE, momentum=0.9, weight_decay=1e-4, fused=True)
+        scaler = torch.amp.GradScaler("cuda", enabled=element == torch.float16)
+
+        def loss_of(x):
+            with torch.autocast("cuda", dtype=element, enabled=element != torch.float32):
+                return nn.functional.cross_entropy(net.scores(x), labels)
+
+        if variant == "compile":
+            torch._inductor.config.freezing = False
+            loss_of = torch.compile(loss_of, fullgraph=True)
+
+        def step():
+            torch.compiler.cudagraph_mark_step_begin()
+            optimizer.zero_grad(set_to_none=True)
+            loss = loss_of(data)
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            return loss.detach().clone()
+
+        self.once = step
+        losses = torch.stack([step() for _ in range(COMPARED_STEPS)])
+        path = os.path.join(folder, "torch.f32")
+        losses.float().cpu().numpy().tofile(path)
+        return {"seconds": time.perf_counter() - start, "output": path}
+
+    def load(self, folder, depth, batch, precision, variant):
+        start = time.perf_counter()
+        net = self.read_net(folder, depth, precision).eval()
         element = TYPES[precision]
         data = read(os.path.join(folder, f"input{batch}.f32")).reshape(batch, 3, 224, 224)
         layout = torch.channels_last
@@ -107,7 +150,7 @@ class Peer:
             net = net.cuda().to(dtype=element, memory_format=layout)
             self.data = data.cuda().to(element).contiguous(memory_format=layout)
             call = torch.compile(net, mode="max-autotune", fullgraph=True)
-        self.call = call
+        self.call, self.once = call, self.run_once
         for _ in range(5):
             output = self.once()
         torch.cuda.synchronize()
@@ -115,7 +158,7 @@ class Peer:
         output.float().cpu().contiguous().numpy().tofile(path)
         return {"seconds": time.perf_counter() - start, "output": path}
 
-    def once(self):
+    def run_once(self):
         torch.compiler.cudagraph_mark_step_begin()
         with torch.no_grad():
             return self.call(self.data)

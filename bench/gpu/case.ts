@@ -24,10 +24,20 @@ export function makeNet(depth: Depth): Net {
   return { depth, net, weights: recipeWeights(graphFromCaffe(net), SEED) };
 }
 
+/** Of a training step: so small that a rounding is not amplified while losses are compared. */
+export const RATE = 1e-4;
+/** Training steps whose losses are compared. */
+export const COMPARED_STEPS = 5;
+
+/** Classes that an arithmetic sequence runs through. */
+export const makeLabels = (batch: number): Float32Array =>
+  Float32Array.from({ length: batch }, (_, i) => (i * 37) % 1000);
+
 export const makeInput = (batch: number): Float32Array => recipeInput([batch, 3, 224, 224], SEED);
 
 /**
- * Writes weights.f32, weights.json (each value's key in torch-peer.py's ResNet, its place and shape) and input<N>.f32.
+ * Writes weights.f32, weights.json (each value's key in torch-peer.py's ResNet, its place and shape), input<N>.f32 and
+ * labels<N>.f32.
  */
 export function writeForTorch({ weights }: Net, batches: readonly number[], folder: string): void {
   const entries: { key: string; shape: readonly number[]; offset: number; count: number }[] = [];
@@ -65,8 +75,10 @@ export function writeForTorch({ weights }: Net, batches: readonly number[], fold
     join(folder, 'weights.f32'),
     Buffer.concat(values.map(({ buffer }) => new Uint8Array(buffer))),
   );
-  for (const batch of batches)
+  for (const batch of batches) {
     writeFileSync(join(folder, `input${batch}.f32`), new Uint8Array(makeInput(batch).buffer));
+    writeFileSync(join(folder, `labels${batch}.f32`), new Uint8Array(makeLabels(batch).buffer));
+  }
 }
 
 // res3b2_branch2c → blocks.5.conv3, its bn… and scale… → blocks.5.bn3. Blocks count in order of appearance.

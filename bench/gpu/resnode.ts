@@ -1,9 +1,17 @@
 /** resnode as an engine of bench/gpu.ts: a model on a device, and its input already there, as torch has it. */
-import type { Device, DeviceBuffer, Model } from '../../ts/index.ts';
+import type { Device, DeviceBuffer, Model, ModelPlan } from '../../ts/index.ts';
 import { makeInput, type Net, type Precision } from './case.ts';
 import type { Engine } from './measure.ts';
 
 const WARM_UP = 5;
+
+/** How many operations each implementation computes. */
+export function countImplementations({ operations }: ModelPlan): Readonly<Record<string, number>> {
+  const names = operations.map(({ implementation }) => implementation);
+  return Object.fromEntries(
+    [...new Set(names)].map((name) => [name, names.filter((each) => each === name).length]),
+  );
+}
 
 export class ResnodeRun implements Engine {
   readonly name = 'resnode';
@@ -44,12 +52,8 @@ export class ResnodeRun implements Engine {
     return [(performance.now() - start) / runs];
   }
 
-  /** How many operations each implementation computes. */
   get implementations(): Readonly<Record<string, number>> {
-    const names = this.#model.plan().operations.map(({ implementation }) => implementation);
-    return Object.fromEntries(
-      [...new Set(names)].map((name) => [name, names.filter((each) => each === name).length]),
-    );
+    return countImplementations(this.#model.plan());
   }
 
   [Symbol.dispose](): void {

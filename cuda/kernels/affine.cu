@@ -27,18 +27,23 @@ __global__ void affineRowsKernel(Affine affine, const T* input, T* output) {
     bias[j] = counts && affine.bias ? affine.bias[channel + j] : 0.0f;
   }
   const T* residual = static_cast<const T*>(affine.residual);
-  const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.y;
-  for (int64_t row = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y; row < affine.outer; row += step) {
-    const int64_t i = row * affine.paddedChannels + channel;
-    Pack<T, n> pack = load<T, n>(input + i), add{};
-    if (residual) add = load<T, n>(residual + i);
+  const auto make = [&](int64_t i, const Pack<T, n>& pack, const Pack<T, n>& add) {
+    Pack<T, n> made;
 #pragma unroll
     for (int j = 0; j < n; ++j) {
       const float more = residual ? toFloat(add.values[j]) : 0.0f;
-      pack.values[j] = fromFloat<T>(affineOf(affine, toFloat(pack.values[j]), center[j], scale[j], bias[j], more));  // padding: 0·1 + 0
+      made.values[j] = fromFloat<T>(affineOf(affine, toFloat(pack.values[j]), center[j], scale[j], bias[j], more));  // padding: 0·1 + 0
     }
-    store<T, n>(output + i, pack);
-  }
+    store<T, n>(output + i, made);
+  };
+  eachTwoRows(affine.outer, [&](int64_t row, int64_t next) {
+    const int64_t i = row * affine.paddedChannels + channel, j = next * affine.paddedChannels + channel;
+    const Pack<T, n> pack = load<T, n>(input + i), other = load<T, n>(input + j);
+    Pack<T, n> add{}, otherAdd{};
+    if (residual) add = load<T, n>(residual + i), otherAdd = load<T, n>(residual + j);
+    make(i, pack, add);
+    if (next != row) make(j, other, otherAdd);
+  });
 }
 
 // Plain [outer, channels, inner].

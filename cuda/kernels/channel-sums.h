@@ -43,14 +43,21 @@ __global__ void __launch_bounds__(columns / n * rows) sumRows(const Terms terms,
     own[j] = slice + x + j < channels ? terms.channel(slice + x + j) : typename Terms::Channel{};
   }
   if (slice + x < channels) {
-    for (int64_t row = first + y; row < end; row += rows) {
-      const Neighbours<T, n, Terms::kMaps> neighbours(maps, row * shape.channels.stored + slice + x);
+    const auto add = [&](const Neighbours<T, n, Terms::kMaps>& neighbours) {
 #pragma unroll
       for (int j = 0; j < n; ++j) {
         float values[Terms::kMaps];
         neighbours.valuesOf(j, values);
         mine[j].add(terms(values, own[j]));
       }
+    };
+    // Two rows are loaded before either is added: one alone does not keep enough bytes on their way.
+    for (int64_t row = first + y; row < end; row += 2 * rows) {
+      const bool isLast = row + rows >= end;
+      const Neighbours<T, n, Terms::kMaps> neighbours(maps, row * shape.channels.stored + slice + x);
+      const Neighbours<T, n, Terms::kMaps> others(maps, (isLast ? row : row + rows) * shape.channels.stored + slice + x);
+      add(neighbours);
+      if (!isLast) add(others);
     }
   }
 #pragma unroll

@@ -43,9 +43,7 @@ __global__ void combineRows(const Step step, const Maps<Step::kMaps> maps, T* ou
   typename Step::Channel own[n];
 #pragma unroll
   for (int j = 0; j < n; ++j) own[j] = first + j < channels.channels ? step.channel(first + j) : typename Step::Channel{};
-  for (int64_t row = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y; row < rows; row += static_cast<int64_t>(gridDim.x) * blockDim.y) {
-    const int64_t i = row * channels.stored + first;
-    const Neighbours<T, n, Step::kMaps> neighbours(maps, i);
+  const auto make = [&](int64_t i, const Neighbours<T, n, Step::kMaps>& neighbours) {
     Pack<T, n> made;
 #pragma unroll
     for (int j = 0; j < n; ++j) {
@@ -54,7 +52,13 @@ __global__ void combineRows(const Step step, const Maps<Step::kMaps> maps, T* ou
       made.values[j] = fromFloat<T>(first + j < channels.channels ? step(values, own[j]) : 0.0f);
     }
     store<T, n>(output + i, made);
-  }
+  };
+  eachTwoRows(rows, [&](int64_t row, int64_t next) {
+    const int64_t i = row * channels.stored + first, j = next * channels.stored + first;
+    const Neighbours<T, n, Step::kMaps> neighbours(maps, i), others(maps, j);
+    make(i, neighbours);
+    if (next != row) make(j, others);
+  });
 }
 
 // Any shape, an element a thread.

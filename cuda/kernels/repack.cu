@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "../../native/core/error.h"
 #include "vector.h"
 
 namespace resnode::cuda {

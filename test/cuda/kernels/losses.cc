@@ -39,10 +39,11 @@ void checkSoftmaxLoss(const SoftmaxLoss& loss, const test::Memory<float>& scores
   for (bool wantsProb : {true, false}) {
     auto prob = test::nanMemory<float>(scores.size());
     auto result = test::nanMemory<float>(1);
-    int bad = -7;
-    launchSoftmaxLoss(loss, scores.data(), labels.data(), wantsProb ? prob.data() : nullptr, result.data(), &bad, nullptr);
+    test::Memory<int> bad(1);
+    bad[0] = -7;
+    launchSoftmaxLoss(loss, scores.data(), labels.data(), wantsProb ? prob.data() : nullptr, result.data(), bad.data(), nullptr);
     test::near(result[0], expected, 1e-5, 2e-7, what + (wantsProb ? " with prob" : " alone"));
-    test::expect(bad == expectedBad, what + ": bad label " + std::to_string(bad) + ", expected " + std::to_string(expectedBad));
+    test::expect(bad[0] == expectedBad, what + ": bad label " + std::to_string(bad[0]) + ", expected " + std::to_string(expectedBad));
     if (wantsProb) test::nearPlain(prob, probabilities, 1e-5, 1e-37, what + " prob");
   }
 }
@@ -106,9 +107,10 @@ RESNODE_TEST(losses, "wrong labels are named by the first of them, count as igno
       ignored[8] = ignored[11] = 77;
       checkSoftmaxLoss(loss, scores, labels, softmaxLossOf(ignoring, scores, ignored), 9, "label " + std::to_string(wrong));
       auto result = test::nanMemory<float>(1), perClass = test::nanMemory<float>(5);
-      int bad = -7;
-      launchAccuracy(accuracy, scores.data(), labels.data(), result.data(), perClass.data(), &bad, nullptr);
-      test::expect(bad == 9, "accuracy: bad label " + std::to_string(bad) + ", expected 9");
+      test::Memory<int> bad(1);
+      bad[0] = -7;
+      launchAccuracy(accuracy, scores.data(), labels.data(), result.data(), perClass.data(), bad.data(), nullptr);
+      test::expect(bad[0] == 9, "accuracy: bad label " + std::to_string(bad[0]) + ", expected 9");
       launchAccuracy(accuracy, scores.data(), labels.data(), result.data(), nullptr, nullptr, nullptr);
       launchSoftmaxLoss(loss, scores.data(), labels.data(), nullptr, result.data(), nullptr, nullptr);
     }
@@ -145,11 +147,12 @@ RESNODE_TEST(losses, "Accuracy: ties count against the true class, top-k, classe
         for (bool apart : {true, false}) {
           if (apart && (topK == 2 || sizes.channels == 1000)) continue;  // a block a class is slow here
           auto result = test::nanMemory<float>(1), perClass = test::nanMemory<float>(static_cast<size_t>(sizes.channels));
-          int bad = -7;
-          launchAccuracy(accuracy, scores.data(), labels.data(), result.data(), apart ? perClass.data() : nullptr, &bad, nullptr);
+          test::Memory<int> bad(1);
+          bad[0] = -7;
+          launchAccuracy(accuracy, scores.data(), labels.data(), result.data(), apart ? perClass.data() : nullptr, bad.data(), nullptr);
           const std::string what = sizes.text() + " top " + std::to_string(topK) + " ignoring " + std::to_string(ignored);
           test::near(result[0], expected[0], 0, 0, what);
-          test::expect(bad == 0, what + ": a bad label");
+          test::expect(bad[0] == 0, what + ": a bad label");
           if (apart) test::nearPlain(perClass, expectedPerClass, 0, 0, what + " per class");
         }
       }

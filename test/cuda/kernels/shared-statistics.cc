@@ -38,7 +38,7 @@ RESNODE_TEST(shared_statistics, "two halves of a batch have its statistics and i
     const auto expected = test::referenceGradients(batchNorm, {{whole, x}}, {whole, {c}, {c}}, {dy}, {zeros, zeros, {1.0f}, gamma, zeros}, {{c}, {c}});
 
     const auto halfOf = [&](const std::vector<float>& all, size_t i) {
-      return test::nhwcOf({all.begin() + static_cast<ptrdiff_t>(i * count), all.begin() + static_cast<ptrdiff_t>((i + 1) * count)}, half);
+      return test::nhwcOf<float>({all.begin() + static_cast<ptrdiff_t>(i * count), all.begin() + static_cast<ptrdiff_t>((i + 1) * count)}, half);
     };
     const test::Memory<float> halves[] = {halfOf(x, 0), halfOf(x, 1)};
     auto mean = memoryOf(zeros), other = memoryOf(zeros);

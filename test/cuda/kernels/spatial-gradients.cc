@@ -10,6 +10,11 @@
 namespace resnode::cuda {
 namespace {
 
+// Lists with their types: nvcc loses bare ones in generic lambdas.
+using Plains = std::vector<test::Plain>;
+using Shapes = std::vector<Shape>;
+using Values = std::vector<std::vector<float>>;
+
 // One set of values in both forms: nhwc of a shape in T, and the same as N×C×H×W in float32.
 template <class T>
 struct Form {
@@ -95,7 +100,7 @@ RESNODE_TEST(spatial_gradients, "MAX and AVE pooling: ties, overlapping windows,
         const auto placedX = from.place(x), placedDy = to.place(dy);
         for (PoolingMethod method : {PoolingMethod::max, PoolingMethod::average}) {
           const Pooling pooling{method, {w.kernelH, w.kernelW}, {w.strideH, w.strideW}, {w.padH, w.padW}};
-          const auto expected = test::referenceGradients(pooling, {{from.shape(), x}}, {to.shape()}, {dy});
+          const auto expected = test::referenceGradients(pooling, Plains{{from.shape(), x}}, Shapes{to.shape()}, Values{dy});
           auto dx = from.result();
           test::Memory<int> scratch(static_cast<size_t>(out.elements()));
           if (method == PoolingMethod::max) launchMaxPoolingGradient(shape, type, placedX.data(), placedDy.data(), dx.data(), scratch.data(), nullptr);
@@ -125,7 +130,8 @@ RESNODE_TEST(spatial_gradients, "BatchNorm with Scale and ReLU, over batch and g
       const auto each = [&](unsigned seed, float low, float high) { return floatsOf(test::randomMemory<float>(size, seed, low, high)); };
       const std::vector<std::vector<float>> parameters{each(1, -1, 1), each(2, 3, 9), {3.0f}, each(3, -2, 2), each(4, -1, 1)};
       const std::vector<float> x = form.random(5, -1, 3), dy = form.random(6);
-      const auto expected = test::referenceGradients(batchNorm, {{form.shape(), x}}, {form.shape(), {channels}, {channels}}, {dy}, parameters, {{channels}, {channels}});
+      const auto expected = test::referenceGradients(batchNorm, Plains{{form.shape(), x}}, Shapes{form.shape(), Shape{channels}, Shape{channels}}, Values{dy}, parameters,
+                                                     Shapes{Shape{channels}, Shape{channels}});
       const auto at = [&](const std::vector<float>& values) {
         test::Memory<float> memory(values.size());
         std::copy(values.begin(), values.end(), memory.data());
@@ -169,7 +175,8 @@ RESNODE_TEST(spatial_gradients, "Scale: each diff alone and all together") {
     scale.outer = form.nhwc.n;
     scale.channels = form.nhwc.c;
     scale.inner = form.nhwc.h * form.nhwc.w;
-    const auto expected = test::referenceGradients(scale, {{form.shape(), x}}, {form.shape()}, {dy}, {floatsOf(factors), std::vector<float>(size)}, {{form.nhwc.c}, {form.nhwc.c}});
+    const auto expected = test::referenceGradients(scale, Plains{{form.shape(), x}}, Shapes{form.shape()}, Values{dy},
+                                                   Values{test::floatsOf(factors), std::vector<float>(size)}, Shapes{Shape{form.nhwc.c}, Shape{form.nhwc.c}});
     const auto placedX = form.place(x), placedDy = form.place(dy);
     for (int wanted = 1; wanted < 8; ++wanted) {
       auto dx = form.result();
@@ -201,7 +208,7 @@ RESNODE_TEST(spatial_gradients, "ReLU, ELU, Sigmoid, TanH, AbsVal, Power: from w
       std::vector<float> x = form.random(10);
       x[0] = 0;
       const std::vector<float> dy = form.random(11);
-      const auto expected = test::referenceGradients(each.attributes, {{form.shape(), x}}, {form.shape()}, {dy});
+      const auto expected = test::referenceGradients(each.attributes, Plains{{form.shape(), x}}, Shapes{form.shape()}, Values{dy});
       const auto placedX = form.place(x), placedY = form.place(expected.y[0]);
       auto diff = form.place(dy);
       launchUnaryGradient(each.unary, each.readsX ? placedX.data() : nullptr, each.readsY ? placedY.data() : nullptr, diff.data(), diff.data(), form.channelShape(), nullptr);
@@ -216,7 +223,7 @@ RESNODE_TEST(spatial_gradients, "PReLU, a slope a channel and one for all") {
       const auto count = shared ? 1 : form.nhwc.c;
       const auto slope = test::randomMemory<float>(static_cast<size_t>(count), 12);
       const std::vector<float> x = form.random(13), dy = form.random(14);
-      const auto expected = test::referenceGradients(PRelu{0, shared}, {{form.shape(), x}}, {form.shape()}, {dy}, {floatsOf(slope)}, {{count}});
+      const auto expected = test::referenceGradients(PRelu{0, shared}, Plains{{form.shape(), x}}, Shapes{form.shape()}, Values{dy}, Values{floatsOf(slope)}, Shapes{Shape{count}});
       const auto placedX = form.place(x), placedDy = form.place(dy);
       auto dx = form.result();
       auto dSlope = test::nanMemory<float>(slope.size()), scratch = test::scratchOf(preluGradientScratch(form.channelShape(), shared));
@@ -252,7 +259,7 @@ RESNODE_TEST(spatial_gradients, "Eltwise SUM, PROD and MAX with ReLU: ties as Ca
           plain.push_back({form.shape(), values});
         }
         const std::vector<float> dy = form.random(30);
-        const auto expected = test::referenceGradients(eltwise, plain, {form.shape()}, {dy});
+        const auto expected = test::referenceGradients(eltwise, plain, Shapes{form.shape()}, Values{dy});
         const auto diff = form.place(dy), y = form.place(expected.y[0]);
         const auto operation = kind == EltwiseKind::sum ? EltwiseOperation::sum : kind == EltwiseKind::prod ? EltwiseOperation::prod : EltwiseOperation::max;
         for (int k = 0; k < count; ++k) {
