@@ -85,7 +85,10 @@ async function startTorch(): Promise<void> {
 async function torchEngine({ peer: variant, ...at }: Case): Promise<Engine> {
   if (torch === null || torch.ended) await startTorch();
   const peer = torch!;
-  const { output } = await peer.ask({ do: options.train ? 'train' : 'load', folder, variant, ...at }, secondsLeft());
+  const { output } = await peer.ask(
+    { do: options.train ? 'train' : 'load', folder, variant, ...at },
+    secondsLeft(),
+  );
   const time = async (what: string, runs: number) =>
     (await peer.ask({ do: what, runs }, secondsLeft())).milliseconds as number[];
   return {
@@ -103,7 +106,9 @@ function rowOf(at: Case, { name }: Engine, times: Times) {
   const { peer, depth, batch, precision } = at;
   const row = timesRow(batch, times);
   const least =
-    ceilings === null ? undefined : 1000 * passes * rooflineSeconds(nets.get(depth)!, batch, precision, ceilings);
+    ceilings === null
+      ? undefined
+      : 1000 * passes * rooflineSeconds(nets.get(depth)!, batch, precision, ceilings);
   const roofline =
     least === undefined
       ? {}
@@ -136,9 +141,14 @@ async function measureCase(at: Case, device: Device): Promise<void> {
           return null;
         });
   const engines = [own, rival].filter((engine) => engine !== null);
-  const distance = own === null || rival === null ? null : apart(await own.output(), await rival.output());
+  const outputs = await Promise.all(engines.map((engine) => engine.output()));
+  const distance = outputs.length < 2 ? null : apart(outputs[0]!, outputs[1]!);
   const times = await takeTurns(engines);
-  const rows = engines.map((engine, i) => rowOf(at, engine, times[i]!));
+  const rows = engines.map((engine, i) => ({
+    ...rowOf(at, engine, times[i]!),
+    // A loss that is no number is null in JSON, and says so by that.
+    ...(options.train ? { losses: [...outputs[i]!] } : {}),
+  }));
   const [ours, theirs] = rows;
   for (const row of rows)
     print(

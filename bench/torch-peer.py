@@ -24,7 +24,7 @@ import torch._inductor.config
 from torch import nn
 
 BLOCKS = {50: [3, 4, 6, 3], 101: [3, 4, 23, 3], 152: [3, 8, 36, 3]}
-RATE, COMPARED_STEPS = 1e-4, 5  # bench/gpu/case.ts has the same
+RATE, COMPARED_STEPS = 1e-6, 5  # bench/gpu/case.ts has the same
 TYPES = {"float32": torch.float32, "tf32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 

@@ -8,7 +8,7 @@
 #   --build                build the CUDA library and the kernel tests here (cmake and nvcc)
 #   --golden DIR           recorded Caffe (default ../shared/golden)
 #   --models DIR           trained models and their images (default ../shared)
-#   --only STEP,…          some of: build device kernels parity tests memory accuracy memcheck racecheck bench
+#   --only STEP,…          some of: build device kernels parity tests memory accuracy memcheck racecheck training bench
 #   --limit SECONDS        for all (default 570)
 #   --depths 50,101,152  --batches 1,8,…  --precisions float16,…  --peers amp,compile    what the benchmark runs
 #

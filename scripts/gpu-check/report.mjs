@@ -10,8 +10,10 @@ export function reportText(check) {
     ({ name, status, seconds, reason, result }) =>
       `${name.padEnd(10)} ${status.padEnd(8)} ${seconds === undefined ? ''.padStart(8) : `${seconds.toFixed(1).padStart(6)} s`}  ${[reason, result?.summary].filter(Boolean).join('; ')}`,
   );
-  const bench = check.steps.find(({ name }) => name === 'bench')?.result;
-  return [...head, '', ...rows, ...(bench?.rows?.length > 0 ? ['', ...benchTable(bench)] : [])].join('\n');
+  const tables = check.steps
+    .filter(({ result }) => result?.rows?.some((row) => 'engine' in row))
+    .flatMap(({ name, result }) => ['', `${name}:`, ...benchTable(result)]);
+  return [...head, '', ...rows, ...tables].join('\n');
 }
 
 function benchTable({ rows, ceilings }) {
@@ -26,7 +28,7 @@ function benchTable({ rows, ceilings }) {
     ['p10–p90', 15, ({ latency }) => (latency ? `${number(latency.p10, 3)}–${number(latency.p90, 3)}` : '')],
     ['of roofline', 12, ({ ofRoofline }) => (ofRoofline ? `${(100 * ofRoofline).toFixed(1)} %` : '')],
     ['resnode ×', 10, ({ resnodeIsFasterBy }) => number(resnodeIsFasterBy, 2)],
-    ['apart', 9, ({ apart }) => (apart === undefined ? '' : apart.toExponential(1))],
+    ['apart', 9, ({ apart }) => (apart === undefined ? '' : (apart?.toExponential(1) ?? 'no number'))],
     ['', 0, ({ reason }) => reason ?? ''],
   ];
   const line = (cells) =>

@@ -150,6 +150,8 @@ const HARDWARE_TESTS = [
   'training.test.ts',
   'trainer.test.ts',
   'precision.test.ts',
+  'precision-training.test.ts',
+  'dropout.test.ts',
 ];
 const tests = {
   name: 'tests',
@@ -277,17 +279,19 @@ const accuracy = {
   },
 };
 
-const bench = {
-  name: 'bench',
-  about: 'ResNet-50, 101 and 152 beside torch and the roofline',
+// One precision, depth and batch: a step takes as much compiling and tuning as ten runs forward.
+const TRAINED = ['--train', '--depths', '50', '--batches', '256', '--precisions', 'float16'];
+const forwardFlags = (options) =>
+  ['depths', 'batches', 'precisions', 'peers'].flatMap((name) => [`--${name}`, options[name]]);
+
+const benchmark = ({ name, about, share, flagsOf }) => ({
+  name,
+  about,
   limit: 10_000,
   skip: lacksModules,
   async run({ options, secondsLeft }) {
-    const limit = secondsLeft() - 5;
-    const flags = ['depths', 'batches', 'precisions', 'peers'].flatMap((name) => [
-      `--${name}`,
-      options[name],
-    ]);
+    const limit = (secondsLeft() - 5) * share;
+    const flags = flagsOf(options);
     const outcome = await run(node('bench/gpu.ts', ...flags, '--limit', String(Math.floor(limit - 15))), {
       limit,
     });
@@ -303,7 +307,7 @@ const bench = {
       (apart.length > 0 ? `${apart.length} outputs differ from torch's` : null);
     return why === null ? { status: 'ok', result } : failed(why, result);
   },
-};
+});
 
 export const steps = [
   build,
@@ -315,5 +319,16 @@ export const steps = [
   accuracy,
   sanitizer('memcheck', 90),
   sanitizer('racecheck', 90),
-  bench,
+  benchmark({
+    name: 'training',
+    about: 'a training step of ResNet-50 at batch 256 beside torch',
+    share: 0.5,
+    flagsOf: ({ peers }) => [...TRAINED, '--peers', peers],
+  }),
+  benchmark({
+    name: 'bench',
+    about: 'ResNet-50, 101 and 152 beside torch and the roofline',
+    share: 1,
+    flagsOf: forwardFlags,
+  }),
 ];

@@ -125,9 +125,11 @@ void checkCopies() {
                late.data(), valid);
   for (int i = 0; i < half; ++i) {
     const std::string what = sizes("copy of", bytes, "byte", i);
+#ifdef RESNODE_EMULATE  // a GPU may be early
     expect(early[i] == 0xff, what + " came before its wait");
-    expect(middle[i] == (i / bytes < valid ? from[i] : 0), what + " is wrong after its wait");
     expect(middle[half + i] == 0xff, what + " of the second group came with the first");
+#endif
+    expect(middle[i] == (i / bytes < valid ? from[i] : 0), what + " is wrong after its wait");
     expect(late[half + i] == from[half + i], what + " of the second group is wrong");
   }
 }
@@ -155,7 +157,7 @@ RESNODE_TEST(ptx, "ldmatrix x4") {
   }
 }
 
-RESNODE_TEST(ptx, "cp.async: zeros, groups, nothing before its wait") {
+RESNODE_TEST(ptx, "cp.async: zeros, groups, waits") {
   checkCopies<4>();
   checkCopies<8>();
   checkCopies<16>();

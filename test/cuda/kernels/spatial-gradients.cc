@@ -14,6 +14,7 @@ namespace {
 using Plains = std::vector<test::Plain>;
 using Shapes = std::vector<Shape>;
 using Values = std::vector<std::vector<float>>;
+Shapes vectors(size_t count, int64_t length) { return Shapes(count, Shape(1, length)); }
 
 // One set of values in both forms: nhwc of a shape in T, and the same as N×C×H×W in float32.
 template <class T>
@@ -131,7 +132,7 @@ RESNODE_TEST(spatial_gradients, "BatchNorm with Scale and ReLU, over batch and g
       const std::vector<std::vector<float>> parameters{each(1, -1, 1), each(2, 3, 9), {3.0f}, each(3, -2, 2), each(4, -1, 1)};
       const std::vector<float> x = form.random(5, -1, 3), dy = form.random(6);
       const auto expected = test::referenceGradients(batchNorm, Plains{{form.shape(), x}}, Shapes{form.shape(), Shape{channels}, Shape{channels}}, Values{dy}, parameters,
-                                                     Shapes{Shape{channels}, Shape{channels}});
+                                                     vectors(2, channels));
       const auto at = [&](const std::vector<float>& values) {
         test::Memory<float> memory(values.size());
         std::copy(values.begin(), values.end(), memory.data());
@@ -176,7 +177,7 @@ RESNODE_TEST(spatial_gradients, "Scale: each diff alone and all together") {
     scale.channels = form.nhwc.c;
     scale.inner = form.nhwc.h * form.nhwc.w;
     const auto expected = test::referenceGradients(scale, Plains{{form.shape(), x}}, Shapes{form.shape()}, Values{dy},
-                                                   Values{test::floatsOf(factors), std::vector<float>(size)}, Shapes{Shape{form.nhwc.c}, Shape{form.nhwc.c}});
+                                                   Values{test::floatsOf(factors), std::vector<float>(size)}, vectors(2, form.nhwc.c));
     const auto placedX = form.place(x), placedDy = form.place(dy);
     for (int wanted = 1; wanted < 8; ++wanted) {
       auto dx = form.result();
@@ -223,7 +224,7 @@ RESNODE_TEST(spatial_gradients, "PReLU, a slope a channel and one for all") {
       const auto count = shared ? 1 : form.nhwc.c;
       const auto slope = test::randomMemory<float>(static_cast<size_t>(count), 12);
       const std::vector<float> x = form.random(13), dy = form.random(14);
-      const auto expected = test::referenceGradients(PRelu{0, shared}, Plains{{form.shape(), x}}, Shapes{form.shape()}, Values{dy}, Values{floatsOf(slope)}, Shapes{Shape{count}});
+      const auto expected = test::referenceGradients(PRelu{0, shared}, Plains{{form.shape(), x}}, Shapes{form.shape()}, Values{dy}, Values{floatsOf(slope)}, vectors(1, count));
       const auto placedX = form.place(x), placedDy = form.place(dy);
       auto dx = form.result();
       auto dSlope = test::nanMemory<float>(slope.size()), scratch = test::scratchOf(preluGradientScratch(form.channelShape(), shared));
