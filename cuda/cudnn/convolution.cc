@@ -19,12 +19,12 @@ constexpr int64_t kMaxKnobs = 64, kMaxNotes = 32;  // more than cuDNN 9 has
 
 // cuDNN proposes up to a hundred configurations, best first, and many must be compiled before they can be timed, half a
 // second each. On an H200, for each convolution of ResNet-50 at batches 1 and 256, the best of mode A's first ones was
-// within 5% of the best of all. `isFirst`: no other graph of the same problem gave any; `have`: what there is already.
+// within 5% of the best of all. `isFirst`: no other graph of the same problem gave any; `have`: what this one has given.
 size_t wantedOf(cudnnBackendHeurMode_t mode, bool isFirst, size_t have) {
   switch (mode) {
     case CUDNN_HEUR_MODE_A: return isFirst ? 6 : 3;
     case CUDNN_HEUR_MODE_B: return isFirst ? 2 : 0;
-    default: return have == 0 ? 4 : 0;
+    default: return have < 3 ? 4 - have : 0;
   }
 }
 
@@ -164,9 +164,9 @@ ConvolutionOptions cudnnOptions(CudnnHandle& handle, const ConvolutionProblem& p
       refuse(refusals, error.what());
       continue;
     }
-    const bool isFirst = options.empty();
+    const size_t before = options.size();
     for (cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
-      const size_t end = options.size() + wantedOf(mode, isFirst, options.size());
+      const size_t end = options.size() + wantedOf(mode, before == 0, options.size() - before);
       if (end == options.size()) continue;
       try {
         CudnnDescriptor heuristic(handle.library(), CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, std::string("heuristic ") + nameOf(mode));

@@ -1,41 +1,28 @@
 #include "library.h"
 
-#include <dlfcn.h>
-#include <link.h>
-
 #include <filesystem>
+
+#include "../shared-library.h"
 
 namespace resnode::cuda {
 namespace {
 
-std::string fileOf(void* library) {
-  link_map* map = nullptr;
-  if (dlinfo(library, RTLD_DI_LINKMAP, &map) != 0 || !map || !map->l_name[0]) return kCudnnFile;
-  return map->l_name;
-}
-
-template <class Function>
-void load(void* library, const char* name, Function& function, std::string& missing) {
-  function = reinterpret_cast<Function>(dlsym(library, name));
-  if (!function && missing.empty()) missing = name;
-}
-
 // The first function that the library lacks; empty: none.
 std::string loadAll(void* library, cudnn::Functions& call) {
   std::string missing;
-  load(library, "cudnnGetVersion", call.cudnnGetVersion, missing);
-  load(library, "cudnnGetCudartVersion", call.cudnnGetCudartVersion, missing);
-  load(library, "cudnnGetErrorString", call.cudnnGetErrorString, missing);
-  load(library, "cudnnGetLastErrorString", call.cudnnGetLastErrorString, missing);
-  load(library, "cudnnCreate", call.cudnnCreate, missing);
-  load(library, "cudnnDestroy", call.cudnnDestroy, missing);
-  load(library, "cudnnSetStream", call.cudnnSetStream, missing);
-  load(library, "cudnnBackendCreateDescriptor", call.cudnnBackendCreateDescriptor, missing);
-  load(library, "cudnnBackendDestroyDescriptor", call.cudnnBackendDestroyDescriptor, missing);
-  load(library, "cudnnBackendFinalize", call.cudnnBackendFinalize, missing);
-  load(library, "cudnnBackendSetAttribute", call.cudnnBackendSetAttribute, missing);
-  load(library, "cudnnBackendGetAttribute", call.cudnnBackendGetAttribute, missing);
-  load(library, "cudnnBackendExecute", call.cudnnBackendExecute, missing);
+  loadFunction(library, "cudnnGetVersion", call.cudnnGetVersion, missing);
+  loadFunction(library, "cudnnGetCudartVersion", call.cudnnGetCudartVersion, missing);
+  loadFunction(library, "cudnnGetErrorString", call.cudnnGetErrorString, missing);
+  loadFunction(library, "cudnnGetLastErrorString", call.cudnnGetLastErrorString, missing);
+  loadFunction(library, "cudnnCreate", call.cudnnCreate, missing);
+  loadFunction(library, "cudnnDestroy", call.cudnnDestroy, missing);
+  loadFunction(library, "cudnnSetStream", call.cudnnSetStream, missing);
+  loadFunction(library, "cudnnBackendCreateDescriptor", call.cudnnBackendCreateDescriptor, missing);
+  loadFunction(library, "cudnnBackendDestroyDescriptor", call.cudnnBackendDestroyDescriptor, missing);
+  loadFunction(library, "cudnnBackendFinalize", call.cudnnBackendFinalize, missing);
+  loadFunction(library, "cudnnBackendSetAttribute", call.cudnnBackendSetAttribute, missing);
+  loadFunction(library, "cudnnBackendGetAttribute", call.cudnnBackendGetAttribute, missing);
+  loadFunction(library, "cudnnBackendExecute", call.cudnnBackendExecute, missing);
   return missing;
 }
 
@@ -52,16 +39,9 @@ bool openCompanion(const LibraryEnvironment& environment, const std::string& cud
 
 // Empty: opened. Otherwise why not.
 std::string tryToOpen(const std::string& path, CudnnLibrary& result) {
-  std::error_code ignored;
-  if (path != kCudnnFile && !std::filesystem::exists(path, ignored)) return "no such file";
-  dlerror();
-  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!library) {
-    const char* why = dlerror();
-    return why ? why : "dlopen failed";
-  }
+  auto [library, why] = openSharedLibrary(path);
+  if (!library) return why;
   const std::string missing = loadAll(library, result.call);
-  std::string why;
   if (!missing.empty()) why = "it has no " + missing;
   else if (result.call.cudnnGetVersion() / 10000 != 9) {
     why = "it is version " + std::to_string(result.call.cudnnGetVersion()) + ", and 9.x is wanted";
@@ -70,7 +50,7 @@ std::string tryToOpen(const std::string& path, CudnnLibrary& result) {
     dlclose(library);
     return why;
   }
-  result.path = fileOf(library);
+  result.path = fileOf(library, path);
   result.version = result.call.cudnnGetVersion();
   result.cudaMajor = static_cast<int>(result.call.cudnnGetCudartVersion() / 1000);
   return {};

@@ -1,6 +1,6 @@
 # host-tests: what chooses, remembers and drives convolutions (cuda/convolution, cuda/cudnn), and the libraries that it opens.
 file(GLOB HOST_TEST_SOURCES CONFIGURE_DEPENDS host/*.cc)
-file(GLOB CUDNN_SOURCES CONFIGURE_DEPENDS ${ROOT}/cuda/cudnn/*.cc ${ROOT}/cuda/places.cc)
+file(GLOB CUDNN_SOURCES CONFIGURE_DEPENDS ${ROOT}/cuda/cudnn/*.cc ${ROOT}/cuda/places.cc ${ROOT}/cuda/shared-library.cc)
 set(CHOOSING_SOURCES ${ROOT}/cuda/convolution/measure.cc ${ROOT}/cuda/convolution/tune.cc)
 add_executable(host-tests ${HOST_TEST_SOURCES} kernels/convolution-check.cc kernels/memory.cc ${CUDNN_SOURCES} ${ROOT}/cuda/nccl/library.cc ${CHOOSING_SOURCES} $<TARGET_OBJECTS:kernels>)
 target_link_libraries(host-tests PRIVATE sanitized)

@@ -26,16 +26,21 @@ cuda::ConvolutionProblem problemOf(const ConvolutionCase& shape, cuda::ElementTy
   return problem;
 }
 
-std::vector<float> referenceConvolution(const cuda::ConvolutionProblem& problem, std::vector<float> input, std::vector<float> weights,
-                                        std::vector<float> bias, std::vector<float> residual) {
+Convolution convolutionOf(const cuda::ConvolutionProblem& problem) {
   Convolution convolution;
   convolution.weights = 0;
-  if (problem.bias) convolution.bias = 1;
   convolution.kernel = {problem.r, problem.s};
   convolution.stride = {problem.strideH, problem.strideW};
   convolution.pad = {problem.padH, problem.padW};
   convolution.dilation = {problem.dilationH, problem.dilationW};
   convolution.group = problem.group;
+  return convolution;
+}
+
+std::vector<float> referenceConvolution(const cuda::ConvolutionProblem& problem, std::vector<float> input, std::vector<float> weights,
+                                        std::vector<float> bias, std::vector<float> residual) {
+  Convolution convolution = convolutionOf(problem);
+  if (problem.bias) convolution.bias = 1;
   if (problem.relu) convolution.relu = FusedRelu{problem.negativeSlope};
   const Shape in{problem.input.n, problem.input.c, problem.input.h, problem.input.w};
   const Shape out{problem.output.n, problem.output.c, problem.output.h, problem.output.w};

@@ -50,6 +50,9 @@ inline const std::vector<ConvolutionCase>& groupedCases() {
   return cases;
 }
 
+// As the reference takes it, with weights in parameter 0.
+Convolution convolutionOf(const cuda::ConvolutionProblem& problem);
+
 struct ConvolutionExtras {
   bool bias = false, residual = false, inPlace = false, relu = false;
   float slope = 0;

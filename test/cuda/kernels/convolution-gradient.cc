@@ -8,17 +8,6 @@
 namespace resnode::test {
 namespace {
 
-Convolution attributesOf(const cuda::ConvolutionProblem& problem) {
-  Convolution convolution;
-  convolution.weights = 0;
-  convolution.kernel = {problem.r, problem.s};
-  convolution.stride = {problem.strideH, problem.strideW};
-  convolution.pad = {problem.padH, problem.padW};
-  convolution.dilation = {problem.dilationH, problem.dilationW};
-  convolution.group = problem.group;
-  return convolution;
-}
-
 // Float32 sums of K products in any order: (K + 3)·2⁻²³ of the sum of their sizes, which the reference itself gives; of dx
 // in 16 bits one rounding besides: 2⁻¹¹ (float16, and 2⁻²⁵ where it is subnormal) or 2⁻⁸ (bfloat16) of itself.
 template <class T>
@@ -29,7 +18,7 @@ void check(const ConvolutionCase& shape, cuda::ElementType type) {
   const Shape inShape{in.n, in.c, in.h, in.w}, outShape{out.n, out.c, out.h, out.w}, weightShape{out.c, weightInputs, shape.r, shape.s};
   const auto x = randomPlain<T>(elementCount(inShape), 1), weights = randomPlain<T>(elementCount(weightShape), 2);
   const auto diff = randomPlain<T>(elementCount(outShape), 3);
-  const Convolution convolution = attributesOf(problem);
+  const Convolution convolution = convolutionOf(problem);
   const auto gradients = [&](auto of) {
     return referenceGradients(convolution, {{inShape, of(x)}}, {outShape}, {of(diff)}, {of(weights)}, {weightShape, {out.c}});
   };

@@ -17,16 +17,6 @@ const std::vector<ConvolutionCase>& foldableCases() {
   return cases;
 }
 
-Convolution convolutionOf(const cuda::ConvolutionProblem& problem) {
-  Convolution convolution;
-  convolution.kernel = {problem.r, problem.s};
-  convolution.stride = {problem.strideH, problem.strideW};
-  convolution.pad = {problem.padH, problem.padW};
-  convolution.dilation = {problem.dilationH, problem.dilationW};
-  convolution.group = problem.group;
-  return convolution;
-}
-
 // Small integers: every sum is exact in every type and order.
 Memory<float> integers(int64_t count, int seed) {
   auto values = nanMemory<float>(static_cast<size_t>(count));
