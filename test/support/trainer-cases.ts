@@ -97,6 +97,20 @@ each('the loss falls on a batch that is seen again', async (device) => {
   assert.ok((await loss()) < first / 4);
 });
 
+each('a timed step tells of each operation, and learns what a step learns', async (device) => {
+  using stepped = await open(device);
+  using timed = await open(device);
+  await stepped.step(batch(1), { rate: 0.05, iteration: 0 });
+  const rows = await timed.time(batch(1), { rate: 0.05, iteration: 0 });
+  assert.equal(await valuesOf(timed), await valuesOf(stepped));
+  assert.equal(
+    rows.map(({ layer }) => layer),
+    timed.plan().operations.map(({ layer }) => layer),
+  );
+  assert.ok(rows.every(({ milliseconds }) => Number.isFinite(milliseconds) && milliseconds >= 0));
+  assert.ok(rows.some(({ milliseconds }) => milliseconds > 0));
+});
+
 each(
   'inputs read in place give the bits that copied ones give, and are copied unless that is asked for',
   async (device) => {
