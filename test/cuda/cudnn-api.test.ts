@@ -31,7 +31,10 @@ test('what is declared is found by this test, and loaded by library.cc', () => {
   );
   assert.equal(
     functions.map(({ name }) => name).sort(),
-    names(readFileSync(join(repositoryFolder, 'cuda/cudnn/library.cc'), 'utf8'), /load\(library, "(\w+)"/g),
+    names(
+      readFileSync(join(repositoryFolder, 'cuda/cudnn/library.cc'), 'utf8'),
+      /loadFunction\(library, "(\w+)"/g,
+    ),
   );
 });
 

@@ -27,7 +27,7 @@ test('what is declared is found by this test, and loaded by library.cc', () => {
   const library = readFileSync(join(repositoryFolder, 'cuda/nccl/library.cc'), 'utf8');
   assert.equal(
     functions.map(({ name }) => name),
-    [...library.matchAll(/load\(library, "(\w+)"/g)].map(([, name]) => name),
+    [...library.matchAll(/loadFunction\(library, "(\w+)"/g)].map(([, name]) => name),
   );
 });
 
