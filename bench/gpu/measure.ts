@@ -14,6 +14,24 @@ export interface Times {
   readonly throughput: number[];
 }
 
+/** Milliseconds of each run, one at a time. */
+export async function oneByOne(run: () => Promise<unknown>, runs: number): Promise<number[]> {
+  const times: number[] = [];
+  for (let i = 0; i < runs; i++) {
+    const start = performance.now();
+    await run();
+    times.push(performance.now() - start);
+  }
+  return times;
+}
+
+/** Milliseconds a run where all wait at once. */
+export async function allAtOnce(run: () => Promise<unknown>, runs: number): Promise<number> {
+  const start = performance.now();
+  await Promise.all(Array.from({ length: runs }, run));
+  return (performance.now() - start) / runs;
+}
+
 const ROUNDS = 5;
 /** About how long an engine measures each of the two in a round. */
 const MILLISECONDS = 150;

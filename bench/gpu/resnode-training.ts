@@ -3,7 +3,7 @@ import { asTraining } from '../../ts/bench/nets.ts';
 import type { Device, DeviceBuffer, Trainer } from '../../ts/index.ts';
 import { SGD_UPDATE } from '../../ts/runtime/plan-training.ts';
 import { COMPARED_STEPS, makeInput, makeLabels, type Net, type Precision, RATE } from './case.ts';
-import type { Engine } from './measure.ts';
+import { allAtOnce, type Engine, oneByOne } from './measure.ts';
 import { countImplementations } from './resnode.ts';
 
 export class ResnodeTraining implements Engine {
@@ -36,19 +36,11 @@ export class ResnodeTraining implements Engine {
   }
 
   async latency(runs: number): Promise<number[]> {
-    const times: number[] = [];
-    for (let i = 0; i < runs; i++) {
-      const start = performance.now();
-      await this.#step();
-      times.push(performance.now() - start);
-    }
-    return times;
+    return oneByOne(() => this.#step(), runs);
   }
 
   async throughput(runs: number): Promise<number[]> {
-    const start = performance.now();
-    await Promise.all(Array.from({ length: runs }, () => this.#step()));
-    return [(performance.now() - start) / runs];
+    return [await allAtOnce(() => this.#step(), runs)];
   }
 
   get implementations(): Readonly<Record<string, number>> {

@@ -1,7 +1,7 @@
 /** resnode as an engine of bench/gpu.ts: a model on a device, and its input already there, as torch has it. */
 import type { Device, DeviceBuffer, Model, ModelPlan } from '../../ts/index.ts';
 import { makeInput, type Net, type Precision } from './case.ts';
-import type { Engine } from './measure.ts';
+import { allAtOnce, type Engine, oneByOne } from './measure.ts';
 
 const WARM_UP = 5;
 
@@ -37,19 +37,11 @@ export class ResnodeRun implements Engine {
   }
 
   async latency(runs: number): Promise<number[]> {
-    const times: number[] = [];
-    for (let i = 0; i < runs; i++) {
-      const start = performance.now();
-      await this.output();
-      times.push(performance.now() - start);
-    }
-    return times;
+    return oneByOne(() => this.output(), runs);
   }
 
   async throughput(runs: number): Promise<number[]> {
-    const start = performance.now();
-    await Promise.all(Array.from({ length: runs }, () => this.output()));
-    return [(performance.now() - start) / runs];
+    return [await allAtOnce(() => this.output(), runs)];
   }
 
   get implementations(): Readonly<Record<string, number>> {
