@@ -28,8 +28,10 @@ export class ResnodeError extends Error {
 
 /** An argument of a public function is not what the function takes. */
 export class ArgumentError extends ResnodeError {
-  constructor(argument: string, expected: string, actual: unknown) {
-    super('argument/invalid', `Expected ${expected} for ${argument} but received ${describe(actual)}`);
+  /** @param hint A name that was probably meant, or what mends it. */
+  constructor(argument: string, expected: string, actual: unknown, hint?: string) {
+    const end = hint === undefined ? '' : `; ${hint}`;
+    super('argument/invalid', `Expected ${expected} for ${argument} but received ${describe(actual)}${end}`);
   }
 }
 
@@ -117,13 +119,28 @@ function describeLayer(at: { layer?: string; type?: string; position?: Position 
   return name === '' && place === '' ? '' : `${name}${place}: `;
 }
 
-function describe(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value);
-  if (typeof value === 'function') return 'a function';
-  if (ArrayBuffer.isView(value)) return `${value.constructor.name}(${(value as Uint8Array).length})`;
-  if (Array.isArray(value))
-    return `[${value.slice(0, 8).map(describe).join(', ')}${value.length > 8 ? ', …' : ''}]`;
-  if (typeof value === 'object' && value !== null)
-    return `an object (${value.constructor?.name ?? 'no prototype'})`;
-  return String(value);
+const MOST_CHARACTERS = 200;
+
+/** A value in few words; of whatever kind it is, and even where it cannot be read (a Proxy, a getter that throws). */
+function describe(value: unknown, depth = 0): string {
+  try {
+    if (typeof value === 'string') {
+      const cut = value.length > MOST_CHARACTERS ? `${value.slice(0, MOST_CHARACTERS)}…` : value;
+      return JSON.stringify(cut);
+    }
+    if (typeof value === 'bigint') return `${value}n`;
+    if (typeof value === 'function') return 'a function';
+    if (ArrayBuffer.isView(value))
+      return `${value.constructor.name}(${(value as Uint8Array).length ?? value.byteLength})`;
+    if (Array.isArray(value)) {
+      if (depth > 1) return '[…]';
+      const items = value.slice(0, 8).map((item) => describe(item, depth + 1));
+      return `[${items.join(', ')}${value.length > 8 ? ', …' : ''}]`;
+    }
+    if (typeof value === 'object' && value !== null)
+      return `an object (${value.constructor?.name ?? 'no prototype'})`;
+    return String(value);
+  } catch {
+    return 'an object that cannot be read';
+  }
 }

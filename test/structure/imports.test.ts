@@ -11,6 +11,7 @@ const TYPESCRIPT = [
   'start-thread',
   'html',
   'draw-svg',
+  'base',
   'caffe',
   'architectures',
   'graph',

@@ -1,9 +1,10 @@
 /** What Caffe's solvers refuse when they are built and at their first step (solver.cpp, sgd_solver.cpp), beforehand. */
+
+import { nearest } from '../base/suggest.ts';
 import { type Position, PrototxtError } from '../errors.ts';
 import { type Message, positionOf } from './message.ts';
 import { type NetParameter, type NetState, withDefaults } from './net-parameter.ts';
 import type { SolverNetState, SolverParameter } from './solver-parameter.ts';
-import { nearest } from './suggest.ts';
 import { upgradeNet } from './upgrade.ts';
 
 export type SolverType = 'SGD' | 'Nesterov' | 'AdaGrad' | 'RMSProp' | 'AdaDelta' | 'Adam';

@@ -1,6 +1,8 @@
 /** NetParameter: reading, Caffe's include/exclude rules, defaults. Fields carry caffe.proto's own names. */
 import { readFileSync } from 'node:fs';
+import { type FileSource, isFileSource, resolveSource } from '../base/sources.ts';
 import { ArgumentError, PrototxtError } from '../errors.ts';
+import { decodeMessage } from './binary-message.ts';
 import { inheritPosition, type Message, positionOf } from './message.ts';
 import { type ForkFieldHandler, parseMessage } from './prototxt.ts';
 import { messages } from './schema.ts';
@@ -63,6 +65,20 @@ export function readNetFile(file: string, options: { onForkField?: ForkFieldHand
   }
   return readNet(text, { file, ...options });
 }
+
+/** A net by path, `file:` URL or bytes (text, or a binary NetParameter), or one that was read. @throws as readNetFile */
+export function readNetSource(source: FileSource | NetParameter): NetParameter {
+  if (!isFileSource(source)) return source;
+  const content = resolveSource(source);
+  if (typeof content === 'string') return readNetFile(content);
+  const file = '<model>';
+  if (isText(content)) return readNet(Buffer.from(content).toString('utf8'), { file });
+  return upgradeNet(decodeMessage('NetParameter', content, file)) as NetParameter;
+}
+
+/** Text has no control characters but white space; the tag of a layer has one within a few bytes. */
+const isText = (bytes: Uint8Array) =>
+  bytes.subarray(0, 4096).every((byte) => byte >= 32 || (byte >= 9 && byte <= 13));
 
 export interface NetState {
   /** Default: the net's own state, else TEST. */

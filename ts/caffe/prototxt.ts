@@ -1,9 +1,10 @@
 /** protobuf's text format → message, against the schema of caffe.proto. */
+
+import { nearest } from '../base/suggest.ts';
 import { PrototxtError } from '../errors.ts';
 import { forkOfEnumValue, forkOfField, isTuningField } from './fork-fields.ts';
 import { type Message, recordField, recordMessage } from './message.ts';
 import { enums, type FieldDefinition, messages } from './schema.ts';
-import { nearest } from './suggest.ts';
 import { type Token, Tokens, unescapeString } from './tokens.ts';
 
 const MAX_DEPTH = 100;

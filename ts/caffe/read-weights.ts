@@ -1,4 +1,7 @@
 /** Weights by path: .caffemodel, or its HDF5 form. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { WeightsError } from '../errors.ts';
 import { readCaffemodel, type WeightsFile } from './caffemodel.ts';
 import { isHdf5 } from './hdf5-file.ts';
@@ -6,23 +9,38 @@ import { readHdf5Weights } from './hdf5-weights.ts';
 
 /**
  * Reads a weights file; what it is, is seen from its first bytes.
+ * @param source A path, or the file's bytes.
  * @param map Maps a file read-only, or reads it; blobs of a .caffemodel are views into it.
  * @throws WeightsError
  */
 export async function readWeights(
-  path: string,
+  source: string | Uint8Array,
   map: (path: string) => Uint8Array | Promise<Uint8Array>,
 ): Promise<WeightsFile> {
+  if (typeof source !== 'string') return readWeightsBytes(source);
   let bytes: Uint8Array;
   try {
-    bytes = await map(path);
+    bytes = await map(source);
   } catch (error) {
     throw new WeightsError(
       'weights/not-found',
-      { file: path },
+      { file: source },
       'cannot be read; give the path of a .caffemodel or .caffemodel.h5',
       { cause: error },
     );
   }
-  return isHdf5(bytes) ? readHdf5Weights(path) : readCaffemodel(bytes, { file: path });
+  return isHdf5(bytes) ? readHdf5Weights(source) : readCaffemodel(bytes, { file: source });
+}
+
+async function readWeightsBytes(bytes: Uint8Array): Promise<WeightsFile> {
+  if (!isHdf5(bytes)) return readCaffemodel(bytes, { file: '<weights>' });
+  // HDF5's library reads files alone.
+  const folder = await mkdtemp(join(tmpdir(), 'resnode-'));
+  try {
+    const file = join(folder, 'weights.h5');
+    await writeFile(file, bytes);
+    return { ...(await readHdf5Weights(file)), file: '<weights>' };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }

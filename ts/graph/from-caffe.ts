@@ -1,8 +1,10 @@
 /** NetParameter → Graph, by Caffe's rules (net.cpp, insert_splits.cpp). The only file that knows both worlds. */
+
+import { didYouMean } from '../base/kinds.ts';
+import { nearest } from '../base/suggest.ts';
 import { positionOf } from '../caffe/message.ts';
 import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
-import { nearest } from '../caffe/suggest.ts';
-import { GraphError } from '../errors.ts';
+import { ArgumentError, GraphError } from '../errors.ts';
 import { type Built, type LayerContext, ParameterTable, type Shape, showShape, sizeOf } from './builder.ts';
 import * as dense from './dense-layers.ts';
 import type { Graph, Node, Value, ValueId } from './graph.ts';
@@ -82,6 +84,7 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
   const splitBlobs = splitReaders(net);
   const lossWeights = new Map<ValueId, number>();
   const layers = net.layer ?? [];
+  checkInputNames(layers, options.inputShapes ?? {});
 
   layers.forEach((layer, layerIndex) => {
     const bottomNames = layer.bottom ?? [];
@@ -196,6 +199,23 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
   });
   const outputs = [...unread].sort().map((name) => blobs.get(name)!);
   return { name: net.name ?? '', values, parameters: table.all, nodes, inputs, outputs, blobs, lossWeights };
+}
+
+/** A shape for a blob that is no input would count for nothing. @throws ArgumentError */
+function checkInputNames(
+  layers: readonly LayerParameter[],
+  shapes: NonNullable<GraphOptions['inputShapes']>,
+) {
+  const isInput = ({ type = '' }: LayerParameter) => type === 'Input' || DATA_TYPES.includes(type);
+  const inputs = layers.filter(isInput).flatMap(({ top = [] }) => top);
+  for (const name of Object.keys(shapes))
+    if (!inputs.includes(name))
+      throw new ArgumentError(
+        'inputShapes',
+        `inputs of the net (${inputs.join(', ') || 'it has none'})`,
+        name,
+        didYouMean(name, inputs),
+      );
 }
 
 function checkCount(

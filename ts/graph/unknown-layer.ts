@@ -1,6 +1,7 @@
 /** Why a layer type cannot be built: a data layer without shapes, a fork's, one of BVLC's not run here, or a slip. */
+
+import { nearest } from '../base/suggest.ts';
 import { forkOfLayerType } from '../caffe/fork-fields.ts';
-import { nearest } from '../caffe/suggest.ts';
 
 /** Layers that read their tops from outside; their shapes must be given. */
 export const DATA_TYPES: readonly string[] = [

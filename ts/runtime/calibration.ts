@@ -1,5 +1,7 @@
 /** What int8 needs to know of a net: how large its values are. Made by `calibrate`, kept as a JSON file. */
 import { readFileSync } from 'node:fs';
+import { integer, type Kind, nullOr, number, oneOf, record, string } from '../base/kinds.ts';
+import { fields, required } from '../base/options.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { ArgumentError } from '../errors.ts';
 import type { NativeQuantization } from '../native/binding.ts';
@@ -23,6 +25,20 @@ export interface Calibration {
   /** The largest magnitude that is to be represented, by `blob@layer`; larger values are cut to it. */
   readonly ranges: Readonly<Record<string, number>>;
 }
+
+const calibrationRows = {
+  net: required(string, "The net's name."),
+  method: required(oneOf('min-max', 'percentile', 'entropy'), 'How ranges were chosen.'),
+  percentile: required(nullOr(number({ from: 0, to: 100 })), 'Of the method percentile, else null.'),
+  images: required(integer(0), 'How many images were looked at.'),
+  ranges: required(record(number({ from: 0 })), 'The largest magnitude by `blob@layer`.'),
+};
+
+/** What `calibrate` makes and `saveCalibration` writes. */
+export const calibration: Kind<Calibration> = fields<Calibration>('a calibration, which `calibrate` makes', {
+  format: required(oneOf(FORMAT), 'The format of the file.'),
+  ...calibrationRows,
+});
 
 /** @param ranges By `blob@layer`. */
 export function calibrationOf(content: Omit<Calibration, 'format'>): Calibration {

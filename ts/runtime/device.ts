@@ -1,6 +1,8 @@
 /** A device: where models live and run. */
 
 import { availableParallelism } from 'node:os';
+import { didYouMean, type Kind, kind } from '../base/kinds.ts';
+import { optional, required, signature } from '../base/options.ts';
 import { breather } from '../breathe.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { ArgumentError, DeviceError } from '../errors.ts';
@@ -24,12 +26,12 @@ import {
   planNet,
 } from './compile.ts';
 import { release, watch } from './leaks.ts';
-import { type LoadOptions, readGivenWeights, readModel } from './load-options.ts';
+import { type LoadOptions, loadOptions, planOptions, readGivenWeights, readModel } from './load-options.ts';
 import { localRank } from './local-rank.ts';
 import { lowerTraining } from './lower-training.ts';
 import { availableMemory, type DeviceMemory, largestBatch, outOfMemory } from './memory.ts';
 import { describePlan, Model, type ModelPlan } from './model.ts';
-import { type DeviceOptions, KERNELS, type NativeKind, openNative } from './open-native.ts';
+import { type DeviceOptions, deviceOptions, type NativeKind, openNative } from './open-native.ts';
 import { checkTrainOptions, type TrainOptions, withHistory } from './train-options.ts';
 import { Trainer } from './trainer.ts';
 
@@ -41,6 +43,19 @@ export type { DeviceOptions } from './open-native.ts';
  * `auto`: `cuda`, else `cpu`.
  */
 export type DeviceKind = 'auto' | 'cpu' | 'cuda' | `cuda:${number}` | 'reference';
+const DEVICE_KIND = /^(auto|cpu|cuda|reference)(?::(\d{1,3}))?$/;
+
+export const deviceKind: Kind<DeviceKind> = kind(
+  '"auto", "cpu", "cuda", "cuda:1" (…) or "reference"',
+  (value) => typeof value === 'string' && /^(?:auto|cpu|cuda(?::\d{1,3})?|reference)$/.test(value),
+  (value) => didYouMean(value, ['auto', 'cpu', 'cuda', 'reference']),
+);
+
+const OPEN_DEVICE = signature('openDevice', {
+  kind: optional(deviceKind, 'auto', 'Where to compute.'),
+  options: optional(deviceOptions, 'none', 'How to open it.'),
+});
+
 /**
  * Opens a device.
  * @param kind Default `auto`; `device.reason` says what it chose and why. Others never fall back. With a communicator of
@@ -48,20 +63,13 @@ export type DeviceKind = 'auto' | 'cpu' | 'cuda' | `cuda:${number}` | 'reference
  * @throws DeviceError `device/unavailable` with what was tried; ArgumentError
  */
 export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptions = {}): Promise<Device> {
-  const [, family, ordinal] = /^(auto|cpu|cuda|reference)(?::(\d{1,3}))?$/.exec(String(kind)) ?? [];
-  if (family === undefined || (ordinal !== undefined && family !== 'cuda'))
-    throw new ArgumentError('kind', '"auto", "cpu", "cuda", "cuda:1" (…) or "reference"', kind);
+  OPEN_DEVICE.check(kind, options);
+  const [, family, ordinal] = DEVICE_KIND.exec(kind)!;
   const {
     threads = availableParallelism(),
     winograd = true,
     memoryLimit = Number.POSITIVE_INFINITY,
   } = options;
-  if (!Number.isInteger(threads) || threads < 1 || threads > 1024)
-    throw new ArgumentError('threads', 'an integer from 1 to 1024', threads);
-  if (options.kernels !== undefined && !KERNELS.includes(options.kernels))
-    throw new ArgumentError('kernels', KERNELS.map((each) => `"${each}"`).join(' or '), options.kernels);
-  if (typeof winograd !== 'boolean') throw new ArgumentError('winograd', 'true or false', winograd);
-  if (!(memoryLimit > 0)) throw new ArgumentError('memoryLimit', 'a positive number of bytes', memoryLimit);
   const { communicator = null, tune = true } = options;
   const local = ordinal === undefined && (communicator?.size ?? 1) > 1 ? localRank() : null;
   const gpu = Number(ordinal ?? local?.rank ?? 0);
@@ -80,6 +88,9 @@ export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptio
     return open('cpu', `no CUDA device: ${error.message}`);
   }
 }
+
+const LOAD = signature('device.load', { options: required(loadOptions, 'The net and how to run it.') });
+const PLAN = signature('device.plan', { options: required(planOptions, 'As for device.load.') });
 
 export class Device {
   /** `cpu`, `cuda` or `reference`. */
@@ -128,6 +139,7 @@ export class Device {
    * anything was taken
    */
   async load(options: LoadOptions): Promise<Model> {
+    LOAD.check(options);
     const breathe = breather();
     const net = readModel(options);
     await breathe();
@@ -210,6 +222,7 @@ export class Device {
    * @throws PrototxtError, GraphError, DeviceError
    */
   async plan(options: Omit<LoadOptions, 'weights'>): Promise<ModelPlan> {
+    PLAN.check(options);
     try {
       const lowered = lowerNet(readModel(options), options);
       const planned = await this.#plan(lowered, this.#quantized(lowered, options, null));

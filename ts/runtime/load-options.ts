@@ -1,21 +1,37 @@
 /** What `Device.load` takes, and the files that it names. */
+import {
+  anything,
+  boolean,
+  either,
+  integer,
+  type Kind,
+  list,
+  oneOf,
+  path,
+  shapes,
+  string,
+} from '../base/kinds.ts';
+import { internal, optional, options, required } from '../base/options.ts';
+import { type FileSource, isFileSource, resolveSource } from '../base/sources.ts';
+import { netSource, weightsSource } from '../caffe/caffe-kinds.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
-import { filterNet, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
+import { filterNet, type NetParameter, readNetSource } from '../caffe/net-parameter.ts';
 import { readWeights } from '../caffe/read-weights.ts';
 import { ArgumentError } from '../errors.ts';
-import type { Precision } from '../native/binding.ts';
+import type { NativeQuantization, Precision } from '../native/binding.ts';
 import { mapFile } from '../native/host-memory.ts';
-import type { Calibration } from './calibration.ts';
+import { type Calibration, calibration } from './calibration.ts';
 import type { CompileOptions } from './compile.ts';
 import type { Shapes } from './tensor.ts';
 
-const PRECISIONS: readonly Precision[] = ['float32', 'tf32', 'float16', 'bfloat16', 'int8'];
-
 export interface LoadOptions extends CompileOptions {
-  /** Path of a prototxt, or a NetParameter. */
-  readonly model: string | NetParameter;
-  /** Path of a .caffemodel or .caffemodel.h5, or one that was read. Without it parameters keep their fillers (seed 1). */
-  readonly weights?: string | WeightsFile;
+  /** A prototxt by its path, `file:` URL or bytes (a binary NetParameter too), or a NetParameter. */
+  readonly model: FileSource | NetParameter;
+  /**
+   * A .caffemodel or .caffemodel.h5 by its path, `file:` URL or bytes, or one that was read. Without it parameters keep
+   * their fillers (`seed`).
+   */
+  readonly weights?: FileSource | WeightsFile;
   /** Blobs to return: `blob` or `blob@layer`. Default: those that no layer reads, as Caffe. */
   readonly outputs?: readonly string[];
   /** Replaces the first dimension of every input. Default: as written. */
@@ -44,19 +60,67 @@ export interface LoadOptions extends CompileOptions {
   readonly deterministic?: boolean;
 }
 
+/** Rows that `load`, `plan`, `train` and `planTraining` have in common. */
+export const netRows = {
+  model: required(netSource, 'The net: a prototxt by path, file: URL or bytes, or a NetParameter.'),
+  level: optional(integer(), '0', "Caffe's NetState level."),
+  stages: optional(list(string, { of: 'stage names' }), 'none', "Caffe's NetState stages."),
+  inputShapes: optional(shapes, 'as written', 'Shapes of inputs by blob name.'),
+  batch: optional(integer(1), 'as written', 'Replaces the first dimension of every input.'),
+  seed: optional(integer(), '1', 'Of the fillers and of Dropout.'),
+  frozenBatchNorm: optional(boolean, 'false', 'Every BatchNorm uses its stored statistics.'),
+};
+
+const planRows = {
+  ...netRows,
+  phase: optional(
+    oneOf('TRAIN', 'TEST'),
+    'TEST',
+    "Decides BatchNorm's statistics, Dropout and which layers there are.",
+  ),
+  outputs: optional(
+    list(string, { of: 'blob names' }),
+    'those that no layer reads',
+    'Blobs to return: `blob` or `blob@layer`.',
+  ),
+  strict: optional(boolean, 'false', 'Weights without a layer are errors.'),
+  optimize: optional(boolean, 'true in phase TEST', 'Run the fusing passes.'),
+  precision: optional(
+    oneOf('float32', 'tf32', 'float16', 'bfloat16', 'int8'),
+    'float32',
+    'What activations and weights are stored and multiplied in.',
+  ),
+  calibration: optional(
+    either(path, calibration),
+    'none',
+    'For int8: a file of `resnode quantize`, or what `calibrate` made.',
+  ),
+  deterministic: optional(
+    boolean,
+    'as the device',
+    'Only implementations that give the same bits every time.',
+  ),
+  tune: optional(boolean, 'as the device', 'Measure convolutions that are new to this machine.'),
+  quantization: internal<NativeQuantization>(anything as Kind<NativeQuantization>),
+};
+
+export const loadOptions = options<LoadOptions>({
+  ...planRows,
+  weights: optional(weightsSource, 'the fillers', 'By path, file: URL or bytes, or as they were read.'),
+});
+
+export const planOptions = options<Omit<LoadOptions, 'weights'>>(planRows);
+
 /** The net, filtered for its phase. @throws PrototxtError, ArgumentError */
-export function readModel(options: Omit<LoadOptions, 'weights'>): NetParameter {
-  const { model, precision = 'float32', batch } = options;
-  if (!PRECISIONS.includes(precision))
-    throw new ArgumentError('precision', PRECISIONS.map((each) => `"${each}"`).join(', '), precision);
-  if (batch !== undefined && !(Number.isInteger(batch) && batch >= 1))
-    throw new ArgumentError('batch', 'a positive integer', batch);
-  return filterNet(typeof model === 'string' ? readNetFile(model) : model, options);
+export function readModel(options: Pick<LoadOptions, 'model' | 'phase' | 'level' | 'stages'>): NetParameter {
+  const net = filterNet(readNetSource(options.model), options);
+  if ((net.layer ?? []).length === 0)
+    throw new ArgumentError('model', 'a net with layers in this phase', net.name ?? 'a net without layers');
+  return net;
 }
 
 /** The weights, mapped where they are a path. @throws WeightsError */
-export async function readGivenWeights(
-  weights: string | WeightsFile | undefined,
-): Promise<WeightsFile | null> {
-  return typeof weights === 'string' ? readWeights(weights, mapFile) : (weights ?? null);
+export async function readGivenWeights(weights: LoadOptions['weights']): Promise<WeightsFile | null> {
+  if (weights === undefined) return null;
+  return isFileSource(weights) ? readWeights(resolveSource(weights), mapFile) : weights;
 }

@@ -1,6 +1,8 @@
 /** Opens a device of the addon. */
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { boolean, having, integer, number, oneOf, path } from '../base/kinds.ts';
+import { internal, optional, options } from '../base/options.ts';
 import type { NativeDevice, NativeDeviceOptions } from '../native/binding.ts';
 import { convertError } from '../native/convert-error.ts';
 import { loadBinding } from '../native/load.ts';
@@ -45,6 +47,36 @@ export interface DeviceOptions {
   /** Where backend libraries are looked for, for tests. @internal */
   readonly libraryFolder?: string;
 }
+
+/** What `openDevice` takes. */
+export const deviceOptions = options<DeviceOptions>({
+  threads: optional(integer(1, 1024), 'as many as the process may use', 'Threads of the CPU device.'),
+  kernels: optional(
+    oneOf(...KERNELS),
+    'the best that the processor has',
+    'What computes convolutions on the CPU device.',
+  ),
+  winograd: optional(
+    boolean,
+    'true',
+    "Lets the CPU device compute 3×3 convolutions by Winograd's algorithms.",
+  ),
+  memoryLimit: optional(
+    number({ above: 0, infinite: true }),
+    'what the system has',
+    'The most bytes that models may hold on this device.',
+  ),
+  deterministic: optional(boolean, 'false', 'Only implementations that give the same bits every time.'),
+  cudnn: optional(boolean, 'true', "CUDA: false computes with resnode's own kernels alone."),
+  tune: optional(boolean, 'true', 'False takes the likely best implementations at once and measures none.'),
+  cacheFolder: optional(path, "`resnode` in the user's cache folder", 'Where measured choices are kept.'),
+  communicator: optional(
+    having<Communicator>('a communicator of openCommunicator', 'sum', 'finish'),
+    'none',
+    'The processes that nets on this device are trained with.',
+  ),
+  libraryFolder: internal(path),
+});
 
 export type NativeKind = 'cpu' | 'cuda' | 'reference';
 

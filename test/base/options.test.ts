@@ -1,0 +1,133 @@
+/** Tables of options: what they refuse, and in which words. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  boolean,
+  either,
+  integer,
+  list,
+  nullOr,
+  number,
+  oneOf,
+  record,
+  shape,
+  string,
+} from '../../ts/base/kinds.ts';
+import { fields, optional, options, required, Signature } from '../../ts/base/options.ts';
+import { ArgumentError } from '../../ts/errors.ts';
+
+interface Options {
+  readonly threads?: number;
+  readonly phase?: 'TRAIN' | 'TEST';
+  readonly stages?: readonly string[];
+  readonly shapes?: Readonly<Record<string, readonly number[]>>;
+  readonly limit?: number | null;
+  readonly mean?: 'none' | readonly number[];
+}
+const open = new Signature('open', {
+  kind: optional(oneOf('cpu', 'cuda'), 'cpu', 'Where.'),
+  options: optional(
+    options<Options>({
+      threads: optional(integer(1, 1024), 'all', 'Threads.'),
+      phase: optional(oneOf('TRAIN', 'TEST'), 'TEST', 'Phase.'),
+      stages: optional(list(string, { of: 'stage names' }), 'none', 'Stages.'),
+      shapes: optional(record(shape), 'none', 'Shapes.'),
+      limit: optional(nullOr(number({ above: 0 })), 'null', 'Limit.'),
+      mean: optional(either(oneOf('none'), list(number())), 'none', 'Mean.'),
+    }),
+    'none',
+    'Options.',
+  ),
+});
+
+const refusal = (...values: unknown[]): string => {
+  try {
+    open.check(...values);
+  } catch (error) {
+    assert.instance(error, ArgumentError);
+    return (error as Error).message;
+  }
+  return 'taken';
+};
+
+test('one sentence for all errors', () => {
+  assert.is(refusal('cpu', { threads: 0 }), 'Expected an integer from 1 to 1024 for threads but received 0');
+  assert.is(
+    refusal('cpu', { shapes: { data: [1, 0] } }),
+    'Expected a positive integer for shapes.data[1] but received 0',
+  );
+  assert.is(refusal('cpu', { limit: 0 }), 'Expected a number above 0 or null for limit but received 0');
+  assert.is(refusal('cpu', { mean: [1, 'x'] }), 'Expected a number for mean[1] but received "x"');
+});
+
+test('an unknown option is refused with the nearest name', () => {
+  assert.match(
+    refusal('cpu', { thread: 1 }),
+    /for the options of open but received "thread"; did you mean "threads"\?/,
+  );
+  assert.match(refusal('cpu', JSON.parse('{"__proto__": 1}')), /but received "__proto__"/);
+  assert.match(refusal('cpu', { toString: 1 }), /but received "toString"/);
+});
+
+test('a value that is nearly right is refused with the right one', () => {
+  assert.match(refusal('cpu', { phase: 'test' }), /but received "test"; did you mean "TEST"\?/);
+  assert.match(refusal('cpu', { stages: 'deploy' }), /a list of stage names .* did you mean \["deploy"\]\?/);
+  assert.match(refusal('cuda0'), /did you mean "cuda"\?/);
+});
+
+test('an option that is undefined is one that is not given', () => {
+  assert.is(refusal(), 'taken');
+  assert.is(refusal(undefined, { threads: undefined, limit: null }), 'taken');
+});
+
+test('whatever an option is, the error is an ArgumentError', () => {
+  const cyclic: unknown[] = [];
+  cyclic.push(cyclic);
+  const throwing = new Proxy(
+    {},
+    {
+      get: () => {
+        throw new Error('trap');
+      },
+      ownKeys: () => {
+        throw new Error('trap');
+      },
+    },
+  );
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  for (const value of [
+    Number.NaN,
+    Symbol('s'),
+    1n,
+    cyclic,
+    throwing,
+    proxy,
+    Object.create(null),
+    () => {},
+    new DataView(new ArrayBuffer(1)),
+  ]) {
+    assert.match(refusal(value), /^Expected "cpu" or "cuda" for kind but received /);
+    assert.match(refusal('cpu', { threads: value }), /^Expected an integer from 1 to 1024/);
+    assert.match(
+      refusal('cpu', { stages: [value] }),
+      /^Expected a string .*for stages\[0\]|that can be read/,
+    );
+  }
+  assert.match(refusal('cpu', throwing), /that can be read/);
+});
+
+test('data of a known form may hold more than its rows', () => {
+  const point = new Signature('draw', {
+    point: required(fields<{ x: number }>('a point', { x: required(number(), 'X.') }), 'A point.'),
+  });
+  point.check({ x: 1, y: 2 });
+  assert.throws(() => point.check({ y: 2 }), /Expected a number for point\.x but received undefined/);
+  assert.throws(() => point.check(), /Expected a point for point but received undefined/);
+});
+
+test('booleans are no strings', () => {
+  assert.is(boolean.mistake('false')?.expected, 'true or false');
+});
+
+test.run();

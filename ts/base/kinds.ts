@@ -1,0 +1,220 @@
+/** Kinds of argument: what a value must be, in words and as a check. Tables of options are made of them (`options.ts`). */
+import { nearest } from './suggest.ts';
+
+/** Where a value is wrong (`[2]`, `.shape`; empty: all of it), what was expected there and what was found. */
+export interface Mistake {
+  readonly path: string;
+  readonly expected: string;
+  readonly actual: unknown;
+  /** Behind the sentence: a name that was probably meant, or a cure. */
+  readonly hint?: string | undefined;
+}
+
+/** @typeParam T What values of the kind are; there for the type checker alone. */
+export interface Kind<out T = unknown> {
+  /** As in `Expected … for x but received y`. */
+  readonly expected: string;
+  /** What is wrong with a value; null: nothing. It may throw where a value cannot be read (a Proxy, a getter). */
+  readonly mistake: (value: unknown) => Mistake | null;
+  readonly type?: T;
+}
+
+/** A kind by a predicate. */
+export function kind<T>(
+  expected: string,
+  accepts: (value: unknown) => boolean,
+  hint?: (value: unknown) => string | undefined,
+): Kind<T> {
+  return {
+    expected,
+    mistake: (value) => (accepts(value) ? null : { path: '', expected, actual: value, hint: hint?.(value) }),
+  };
+}
+
+export const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+
+/** `"a", "b" or "c"`. */
+const alternatives = (words: readonly string[]): string =>
+  words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+
+export const didYouMean = (word: unknown, names: Iterable<string>): string | undefined => {
+  const name = typeof word === 'string' ? nearest(word, names) : undefined;
+  return name === undefined ? undefined : `did you mean "${name}"?`;
+};
+
+export const anything: Kind<unknown> = kind('a value', () => true);
+export const boolean: Kind<boolean> = kind('true or false', (value) => typeof value === 'boolean');
+export const string: Kind<string> = kind('a string', (value) => typeof value === 'string');
+export const callback = <T>(): Kind<T> => kind('a function', (value) => typeof value === 'function');
+export const signal: Kind<AbortSignal> = kind('an AbortSignal', (value) => value instanceof AbortSignal);
+
+/** @param from, to Inclusive. Default: as far as a double counts. */
+export function integer(from = Number.MIN_SAFE_INTEGER, to = Number.MAX_SAFE_INTEGER): Kind<number> {
+  const range =
+    to < Number.MAX_SAFE_INTEGER
+      ? ` from ${from} to ${to}`
+      : from > Number.MIN_SAFE_INTEGER
+        ? ` of at least ${from}`
+        : '';
+  return kind(
+    from === 1 && range === ' of at least 1' ? 'a positive integer' : `an integer${range}`,
+    (value) => Number.isSafeInteger(value) && (value as number) >= from && (value as number) <= to,
+  );
+}
+
+/** Finite, where `infinite` does not allow Infinity. */
+export function number({
+  from,
+  above,
+  to,
+  infinite = false,
+}: {
+  readonly from?: number;
+  readonly above?: number;
+  readonly to?: number;
+  readonly infinite?: boolean;
+} = {}): Kind<number> {
+  const least = above !== undefined ? ` above ${above}` : from !== undefined ? ` of at least ${from}` : '';
+  const range =
+    to === undefined ? least : above === undefined ? ` from ${from} to ${to}` : `${least} and at most ${to}`;
+  return kind(
+    `a number${range}`,
+    (value) =>
+      typeof value === 'number' &&
+      (infinite ? !Number.isNaN(value) : Number.isFinite(value)) &&
+      (from === undefined || value >= from) &&
+      (above === undefined || value > above) &&
+      (to === undefined || value <= to),
+  );
+}
+
+export function oneOf<const T extends string | number>(...values: readonly T[]): Kind<T> {
+  return kind(
+    alternatives(values.map((value) => JSON.stringify(value))),
+    (value) => values.includes(value as T),
+    (value) => didYouMean(value, values.map(String)),
+  );
+}
+
+/** A file's or a folder's path. */
+export const path: Kind<string> = kind(
+  'a path',
+  (value) => typeof value === 'string' && value !== '' && !value.includes('\0'),
+);
+
+/** @param of The items in the plural, e.g. `blob names`. */
+export function list<T>(
+  item: Kind<T>,
+  { of, atLeast = 0 }: { readonly of?: string; readonly atLeast?: number } = {},
+): Kind<readonly T[]> {
+  const items = of === undefined ? `a list, each item ${item.expected}` : `a list of ${of}`;
+  const expected = `${items}${atLeast > 0 ? `, ${atLeast} at least` : ''}`;
+  return {
+    expected,
+    mistake(value) {
+      if (!Array.isArray(value)) {
+        const hint =
+          isScalar(value) && item.mistake(value) === null
+            ? `did you mean [${JSON.stringify(value)}]?`
+            : undefined;
+        return { path: '', expected, actual: value, hint };
+      }
+      if (value.length < atLeast) return { path: '', expected, actual: value };
+      for (let i = 0; i < value.length; i++) {
+        const mistake = item.mistake(value[i]);
+        if (mistake !== null) return within(`[${i}]`, mistake);
+      }
+      return null;
+    },
+  };
+}
+
+/** An object of names that the caller chooses. */
+export function record<T>(item: Kind<T>): Kind<Readonly<Record<string, T>>> {
+  const expected = `an object, each value ${item.expected}`;
+  return {
+    expected,
+    mistake(value) {
+      if (!isPlain(value)) return { path: '', expected, actual: value };
+      for (const [name, each] of Object.entries(value)) {
+        const mistake = item.mistake(each);
+        if (mistake !== null) return within(`.${name}`, mistake);
+      }
+      return null;
+    },
+  };
+}
+
+/** Sizes of a blob, from the outermost on: N×C×H×W. */
+export const shape: Kind<readonly number[]> = list(integer(1), { of: 'positive integers' });
+/** Blob → shape. */
+export const shapes: Kind<Readonly<Record<string, readonly number[]>>> = record(shape);
+
+/**
+ * Something with these methods: an object of ours, or one that stands for it.
+ * @param what E.g. `a Device`.
+ */
+export function having<T>(what: string, ...methods: readonly (keyof T & string)[]): Kind<T> {
+  return kind(
+    what,
+    (value) =>
+      isObject(value) &&
+      methods.every((name) => typeof (value as Record<string, unknown>)[name] === 'function'),
+  );
+}
+
+/** @param what E.g. `a Float32Array`. */
+export function instance<T>(what: string, type: abstract new (...parameters: never[]) => T): Kind<T> {
+  return kind(what, (value) => value instanceof type);
+}
+
+/** The bytes of a file. */
+export const bytes: Kind<Uint8Array | ArrayBuffer> = kind(
+  'a Buffer, Uint8Array or ArrayBuffer',
+  (value) => value instanceof Uint8Array || value instanceof ArrayBuffer,
+);
+
+export function nullOr<T>(item: Kind<T>): Kind<T | null> {
+  const expected = `${item.expected} or null`;
+  return {
+    expected,
+    mistake: (value) => (value === null ? null : widened(item.mistake(value), expected)),
+  };
+}
+
+/** One of several kinds; where a value has the outer form of one alone, its own mistake is the answer. */
+export function either<const K extends readonly Kind[]>(
+  ...kinds: K
+): Kind<K[number] extends Kind<infer T> ? T : never> {
+  const expected = alternatives(kinds.map((each) => each.expected));
+  return {
+    expected,
+    mistake(value) {
+      const mistakes: Mistake[] = [];
+      for (const each of kinds) {
+        const mistake = each.mistake(value);
+        if (mistake === null) return null;
+        mistakes.push(mistake);
+      }
+      const inner = mistakes.filter((mistake) => mistake.path !== '');
+      if (inner.length === 1) return inner[0]!;
+      const hint = mistakes.find((mistake) => mistake.hint !== undefined)?.hint;
+      return { path: '', expected, actual: value, hint };
+    },
+  };
+}
+
+/** The mistake of a part, seen from the whole. */
+export const within = (place: string, mistake: Mistake): Mistake => ({
+  ...mistake,
+  path: `${place}${mistake.path}`,
+});
+
+const widened = (mistake: Mistake | null, expected: string): Mistake | null =>
+  mistake?.path === '' ? { ...mistake, expected } : mistake;
+
+const isScalar = (value: unknown) => ['string', 'number', 'boolean'].includes(typeof value);
+
+/** No list, no typed array: an object whose fields are named by the caller. */
+const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  isObject(value) && !Array.isArray(value) && !ArrayBuffer.isView(value) && !(value instanceof ArrayBuffer);

@@ -1,0 +1,127 @@
+/**
+ * One table per public function: what each argument and option must be, its default and a sentence about it. From the
+ * tables come all checks of arguments, flags of the command and docs/options.md.
+ */
+import { ArgumentError } from '../errors.ts';
+import { didYouMean, isObject, type Kind, type Mistake, within } from './kinds.ts';
+
+/** A row of a table. */
+export interface Option<out T = unknown> {
+  readonly kind: Kind<T>;
+  /** In words; null: it must be given. */
+  readonly default: string | null;
+  readonly says: string;
+  /** Not in the reference. */
+  readonly internal?: boolean;
+}
+
+/** A row for every field of an options type: the type checker misses none. */
+export type Table<T> = { readonly [Name in keyof T]-?: Option<Exclude<T[Name], undefined>> };
+
+export const required = <T>(kind: Kind<T>, says: string): Option<T> => ({ kind, default: null, says });
+/** @param fallback The default, in words. */
+export const optional = <T>(kind: Kind<T>, fallback: string, says: string): Option<T> => ({
+  kind,
+  default: fallback,
+  says,
+});
+/** An option that only resnode's own code and tests give. */
+export const internal = <T>(kind: Kind<T>): Option<T> => ({ kind, default: '', says: '', internal: true });
+
+/** A kind with the table that it was made of. */
+export interface TableKind<out T> extends Kind<T> {
+  readonly table: Readonly<Record<string, Option>>;
+}
+
+/** Options: an object of these names and no others. */
+export function options<T extends object>(table: Table<T>): TableKind<T> {
+  const names = namesOf(table);
+  const expected = `an object with ${names.length > 6 ? `${names.slice(0, 6).join(', ')}, …` : names.join(', ')}`;
+  return {
+    expected,
+    table: table as Readonly<Record<string, Option>>,
+    mistake(value) {
+      if (!isFields(value)) return { path: '', expected, actual: value };
+      for (const name of Object.keys(value))
+        if (!Object.hasOwn(table, name))
+          return {
+            path: '{}',
+            expected: names.join(', '),
+            actual: name,
+            hint: didYouMean(name, names),
+          };
+      return mistakeOfRows(table, value);
+    },
+  };
+}
+
+/** Data of a known form: fields that are no rows of the table are nobody's business. @param what E.g. `a Tensor`. */
+export function fields<T extends object>(what: string, table: Table<T>): TableKind<T> {
+  return {
+    expected: what,
+    table: table as Readonly<Record<string, Option>>,
+    mistake: (value) =>
+      isFields(value) ? mistakeOfRows(table, value) : { path: '', expected: what, actual: value },
+  };
+}
+
+/** The parameters of a public function, in their order. */
+export class Signature {
+  readonly name: string;
+  readonly parameters: Readonly<Record<string, Option>>;
+
+  constructor(name: string, parameters: Readonly<Record<string, Option>>) {
+    this.name = name;
+    this.parameters = parameters;
+  }
+
+  /** @throws ArgumentError for the first value that is not what its row says */
+  check(...values: readonly unknown[]): void {
+    Object.entries(this.parameters).forEach(([name, row], i) => {
+      const mistake = mistakeOf(row, values[i]);
+      if (mistake !== null) throw this.#error(name, row, mistake);
+    });
+  }
+
+  #error(name: string, { kind }: Option, { path, expected, actual, hint }: Mistake): ArgumentError {
+    const isOptions = 'table' in kind && name === 'options';
+    if (path === '{}' || (path === '' && isOptions))
+      return new ArgumentError(`the options of ${this.name}`, expected, actual, hint);
+    return new ArgumentError(isOptions ? path.replace(/^\./, '') : `${name}${path}`, expected, actual, hint);
+  }
+}
+
+/** Every signature by name: for the reference, and for the test that misses no function. */
+export const signatures = new Map<string, Signature>();
+
+/** @param name As it is written in a call: `openDevice`, `device.load`. */
+export function signature(name: string, parameters: Readonly<Record<string, Option>>): Signature {
+  const made = new Signature(name, parameters);
+  signatures.set(name, made);
+  return made;
+}
+
+const namesOf = (table: object): string[] =>
+  Object.entries(table as Readonly<Record<string, Option>>)
+    .filter(([, { internal: hidden }]) => hidden !== true)
+    .map(([name]) => name);
+
+function mistakeOfRows(table: object, value: object): Mistake | null {
+  for (const [name, row] of Object.entries(table as Readonly<Record<string, Option>>)) {
+    const mistake = mistakeOf(row, (value as Readonly<Record<string, unknown>>)[name]);
+    if (mistake !== null) return mistake.path === '{}' ? mistake : within(`.${name}`, mistake);
+  }
+  return null;
+}
+
+function mistakeOf({ kind, default: fallback }: Option, value: unknown): Mistake | null {
+  if (value === undefined && fallback !== null) return null;
+  try {
+    return kind.mistake(value);
+  } catch {
+    // A Proxy, a getter or a detached object that throws when it is looked at.
+    return { path: '', expected: `${kind.expected} that can be read`, actual: value };
+  }
+}
+
+const isFields = (value: unknown): value is object => isObject(value) && !Array.isArray(value);
