@@ -1,6 +1,6 @@
 // Builds the native parts with cmake-js where a source is newer than the last build. Takes cmake-js's --out and --CD…
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -37,6 +37,8 @@ const gainsLibrary =
   gains(spawnSync('mpicc', ['--version']).status === 0, 'libresnode_mpi.so');
 if (!existsSync(stamp) || statSync(stamp).mtimeMs < sources || gainsLibrary) {
   const start = Date.now();
+  // What is interrupted is not taken for an addon: find-addon.cjs asks for the stamp.
+  rmSync(stamp, { force: true });
   if (gainsLibrary) cmakeJs('configure');
   cmakeJs('compile', '--silent', '--parallel', String(availableParallelism()));
   if (!hasNvcc) console.log('nvcc was not found: the CUDA device is left out');

@@ -8,12 +8,18 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 function whyNoAddon() {
   if (process.env.npm_config_build_from_source) return 'a build from source was asked for';
-  try {
-    createRequire(import.meta.url)('node-gyp-build')(root);
-    return null;
-  } catch (error) {
-    return error.message.trim().split('\n')[0];
+  const require = createRequire(import.meta.url);
+  const { findAddons } = require('./find-addon.cjs');
+  let reason = 'there is none';
+  for (const path of findAddons(root)) {
+    try {
+      require(path);
+      return null;
+    } catch (error) {
+      reason = error.message.trim().split('\n')[0];
+    }
   }
+  return reason;
 }
 
 const outputOf = (command, args, input = '') => {

@@ -5,7 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DeviceError } from '../../ts/errors.ts';
 import { checkCudnn, checkDriver, checkGpus, checkNode, diagnose } from '../../ts/runtime/doctor.ts';
-import { findDriver } from '../../ts/runtime/nvidia.ts';
+import { findDriver, hasNvidiaGpu } from '../../ts/runtime/nvidia.ts';
 
 /** A machine that has only these files. */
 function machineWith(files: Record<string, string>, environment: Record<string, string> = {}) {
@@ -65,6 +65,20 @@ test('driver: a container without libcuda, an old driver, a good one', () => {
     gpus: 1,
   });
   for (const machine of [container, old, good]) machine.remove();
+});
+
+test('a GPU is there where one is on the PCI bus, or its device file or library is', () => {
+  const machines = [
+    [false, machineWith({})],
+    [false, machineWith({ ...card, 'sys/bus/pci/devices/0000:01:00.0/vendor': '0x1002\n' })],
+    [true, machineWith(card)],
+    [true, machineWith({ 'dev/nvhost-ctrl-gpu': '' })],
+    [true, machineWith({ 'usr/lib/wsl/lib/libcuda.so.1': '' })],
+  ] as const;
+  for (const [isThere, machine] of machines) {
+    assert.is(hasNvidiaGpu(machine), isThere);
+    machine.remove();
+  }
 });
 
 test('driver: the loader path comes before the usual folders', () => {

@@ -7,6 +7,7 @@ import { repositoryFolder } from '../support/golden.ts';
 
 const TYPESCRIPT = [
   'errors',
+  'own-package',
   'breathe',
   'start-thread',
   'html',

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ownPackage } from '../own-package.ts';
 
 export interface Engine {
   /** As measure.ts and torch-engine.py know it. */
@@ -25,11 +26,15 @@ export const torchEngine = fileURLToPath(new URL('torch-engine.py', import.meta.
  * @param python A Python with torch; null: torch is absent.
  */
 export function findEngines(python: string | null): Engine[] {
-  const own = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
   return [
-    { name: 'resnode', version: own.version, absent: null, rewrites: true, trains: true, python: null },
+    {
+      name: 'resnode',
+      version: ownPackage().version,
+      absent: null,
+      rewrites: true,
+      trains: true,
+      python: null,
+    },
     npmPeer('onnxruntime-node'),
     ...torchPeers(python),
   ];

@@ -1,8 +1,9 @@
 /** What made a result, so that it can be made again. */
 import { createHash } from 'node:crypto';
-import { createReadStream, readFileSync } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import type { Preprocess } from '../image/preprocess.ts';
+import { ownPackage } from '../own-package.ts';
 import type { Device } from '../runtime/device.ts';
 
 export interface RecipeInput {
@@ -61,12 +62,9 @@ export async function evaluationRecipe(input: RecipeInput): Promise<EvaluationRe
   const { preprocess, crops, scales = null, batch, device, precision } = input;
   const { resize, crop, mean, order = 'BGR', scale = 1 } = preprocess;
   const { default: sharp } = await import('sharp');
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
   return {
     versions: {
-      resnode: version,
+      resnode: ownPackage().version,
       node: process.versions.node,
       sharp: sharp.versions.sharp ?? 'unknown',
       libvips: sharp.versions.vips,

@@ -8,7 +8,7 @@ const BINS = 4096;
  * all before. Zeros, which are exact in every range, are not counted.
  */
 export class MagnitudeHistogram {
-  readonly counts = new Float64Array(BINS);
+  readonly counts: Float64Array = new Float64Array(BINS);
   /** The largest magnitude. */
   most = 0;
   hasNegative = false;

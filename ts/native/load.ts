@@ -1,36 +1,61 @@
-/** Finds and loads the addon: prebuilt for this platform, or built from source. */
+/** Finds and loads the addon: built here, or prebuilt for this platform. */
 import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { dirname, join } from 'node:path';
 import { DeviceError } from '../errors.ts';
+import { type OwnPackage, ownPackage } from '../own-package.ts';
 import type { NativeBinding } from './binding.ts';
-
-const require = createRequire(import.meta.url);
-const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** The addon, its file, and the folder that holds it and the backend libraries. */
 export interface LoadedBinding {
   readonly binding: NativeBinding;
   readonly path: string;
   readonly folder: string;
+  /** Addons that were tried before it, and why each does not load. */
+  readonly broken: readonly { readonly path: string; readonly reason: string }[];
 }
 
 let loaded: LoadedBinding | undefined;
 
-/** @throws DeviceError `device/addon-missing` */
+/** @throws DeviceError `device/addon-missing`, `device/bundled` */
 export function loadBinding(): LoadedBinding {
-  if (loaded !== undefined) return loaded;
-  try {
-    const gyp = require('node-gyp-build') as { resolve(path: string): string };
-    const path = gyp.resolve(root);
-    loaded = { binding: require(path) as NativeBinding, path, folder: dirname(path) };
-    return loaded;
-  } catch (error) {
-    throw new DeviceError(
-      'device/addon-missing',
-      'cpu',
-      `The native addon could not be loaded (${(error as Error).message}). Build it with "npm run build" in ${root}`,
-      { cause: error },
-    );
+  loaded ??= loadFrom(ownPackage());
+  return loaded;
+}
+
+/** The command that mends an addon which is missing or does not fit. */
+export function rebuildCommand({ isCheckout }: Pick<OwnPackage, 'isCheckout'> = ownPackage()): string {
+  return isCheckout ? 'npm run build' : 'npm rebuild resnode';
+}
+
+/** @internal */
+export function loadFrom(own: OwnPackage): LoadedBinding {
+  const require = createRequire(join(own.root, 'package.json'));
+  const { findAddons } = require('./scripts/find-addon.cjs') as { findAddons(root: string): string[] };
+  const broken = [];
+  for (const path of findAddons(own.root)) {
+    try {
+      return { binding: require(path) as NativeBinding, path, folder: dirname(path), broken };
+    } catch (error) {
+      broken.push({ path, reason: (error as Error).message.split('\n')[0]! });
+    }
   }
+  const { platform, arch, versions } = process;
+  const found =
+    broken.length === 0
+      ? `there is none for ${platform}-${arch} with Node ${versions.node}`
+      : broken.map(({ path, reason }) => (reason.includes(path) ? reason : `${path}: ${reason}`)).join('; ');
+  throw new DeviceError(
+    'device/addon-missing',
+    'cpu',
+    `The native addon could not be loaded: ${found}. ${cure(own)}`,
+  );
+}
+
+function cure(own: OwnPackage): string {
+  if (own.isCheckout) return `Build it: "${rebuildCommand(own)}" in ${own.root}`;
+  return (
+    `Prebuilt addons are for Linux on x64 with glibc 2.34 or later. Elsewhere, or where one is damaged, "${rebuildCommand(own)}" ` +
+    'builds it from source and names the tools that this needs. Install in the system that runs it: a node_modules folder ' +
+    'copied from another operating system does not fit'
+  );
 }

@@ -29,7 +29,10 @@ export function expectation(ok: boolean, label: Label): Check {
 }
 
 /** The recorded inputs of a pass. */
-export function readInputs(folder: string, inputs: Readonly<Record<string, RecordedArray>>) {
+export function readInputs(
+  folder: string,
+  inputs: Readonly<Record<string, RecordedArray>>,
+): Record<string, Float32Array> {
   return Object.fromEntries(
     Object.entries(inputs).map(([name, recorded]) => [name, readRecorded(folder, recorded)]),
   );

@@ -31,6 +31,7 @@ import { localRank } from './local-rank.ts';
 import { lowerTraining } from './lower-training.ts';
 import { availableMemory, type DeviceMemory, largestBatch, outOfMemory } from './memory.ts';
 import { describePlan, Model, type ModelPlan } from './model.ts';
+import { hasNvidiaGpu } from './nvidia.ts';
 import { type DeviceOptions, deviceOptions, type NativeKind, openNative } from './open-native.ts';
 import { checkTrainOptions, type TrainOptions, withHistory } from './train-options.ts';
 import { Trainer } from './trainer.ts';
@@ -85,7 +86,11 @@ export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptio
     return open('cuda', `a CUDA device is there${place}`);
   } catch (error) {
     if (!(error instanceof DeviceError)) throw error;
-    return open('cpu', `no CUDA device: ${error.message}`);
+    const here = { root: '/', environment: process.env };
+    return open(
+      'cpu',
+      hasNvidiaGpu(here) ? `no CUDA device: ${error.message}` : 'this machine has no NVIDIA GPU',
+    );
   }
 }
 

@@ -1,9 +1,9 @@
 /** What resnode finds of all it needs, and what mends what is missing. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { ResnodeError } from '../errors.ts';
-import { loadBinding } from '../native/load.ts';
+import { loadBinding, rebuildCommand } from '../native/load.ts';
+import { ownPackage } from '../own-package.ts';
 import { type DeviceKind, openDevice } from './device.ts';
 import { type Devices, devices } from './devices.ts';
 import { formatBytes } from './memory.ts';
@@ -32,15 +32,13 @@ export interface Diagnosis {
   readonly findings: readonly Finding[];
 }
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const REBUILD = existsSync(join(root, 'ts')) ? 'npm run build' : 'npm rebuild resnode';
 const OLDEST_NODE = 20;
 /** The first driver that runs programs of the CUDA 13 runtime. */
 const OLDEST_DRIVER = 580;
 
 /** Looks at everything; throws nothing. */
 export async function diagnose(): Promise<Diagnosis> {
-  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  const { version } = ownPackage();
   const machine: Machine = { root: '/', environment: process.env };
   const cpu = await checkCpu();
   const driver = checkDriver(machine);
@@ -80,25 +78,29 @@ function checkGlibc(): Finding {
     ok,
     found: version ?? 'none: another C library (musl?), for which there is no prebuilt addon',
     details: { version: version ?? null },
-    ...(ok ? {} : { mend: REBUILD }),
+    ...(ok ? {} : { mend: rebuildCommand() }),
   };
 }
 
 function checkAddon(expected: string): Finding {
   try {
-    const { binding, folder, path } = loadBinding();
+    const { binding, broken, folder, path } = loadBinding();
     const isPrebuilt = folder.includes(`${join('/', 'prebuilds')}/`);
     const ok = binding.version === expected;
     const origin = isPrebuilt ? 'prebuilt' : 'built from source';
+    const notes = [
+      ...(ok ? [] : [`the package is ${expected}`]),
+      ...broken.map((each) => `${each.path} does not load (${each.reason})`),
+    ];
     return {
       name: 'addon',
       ok,
-      found: `${binding.version}, ${origin}, ${path}${ok ? '' : `; the package is ${expected}`}`,
+      found: [`${binding.version}, ${origin}, ${path}`, ...notes].join('; '),
       details: { version: binding.version, prebuilt: isPrebuilt, path },
-      ...(ok ? {} : { mend: REBUILD }),
+      ...(ok ? {} : { mend: rebuildCommand() }),
     };
   } catch (error) {
-    return { name: 'addon', ok: false, found: (error as Error).message, mend: REBUILD };
+    return { name: 'addon', ok: false, found: (error as Error).message, mend: rebuildCommand() };
   }
 }
 
@@ -109,7 +111,7 @@ async function checkCpu(): Promise<Finding> {
         name: 'CPU device',
         ok: false,
         found: opened.message,
-        mend: `apt-get install libdnnl-dev && ${REBUILD}`,
+        mend: `apt-get install libdnnl-dev && ${rebuildCommand()}`,
       }
     : { name: 'CPU device', ok: true, found: pairs(opened), details: opened };
 }
@@ -142,7 +144,8 @@ const INSTALL_LIBCUDA = 'in a container: docker run --gpus all …; else: apt-ge
 
 function checkCudaLibrary(list: Devices | null): Finding {
   const name = 'CUDA library';
-  if (list === null) return { name, ok: false, found: 'not looked for: there is no addon', mend: REBUILD };
+  if (list === null)
+    return { name, ok: false, found: 'not looked for: there is no addon', mend: rebuildCommand() };
   const path = join(loadBinding().folder, 'libresnode_cuda.so');
   if (!existsSync(path))
     return {
@@ -150,10 +153,10 @@ function checkCudaLibrary(list: Devices | null): Finding {
       ok: false,
       found: 'not built',
       tried: [path],
-      mend: `install nvcc (CUDA 13), then ${REBUILD}`,
+      mend: `install nvcc (CUDA 13), then ${rebuildCommand()}`,
     };
   return list.runtime === null
-    ? { name, ok: false, found: `${path} cannot be used: ${list.problem}`, mend: REBUILD }
+    ? { name, ok: false, found: `${path} cannot be used: ${list.problem}`, mend: rebuildCommand() }
     : {
         name,
         ok: true,

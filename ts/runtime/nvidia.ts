@@ -46,6 +46,14 @@ export function findDriver(machine: Machine): Driver {
   };
 }
 
+/** Device files of GPUs that are on no PCI bus: Tegra's, and Windows' behind WSL, where the driver's library tells whose. */
+const WITHOUT_BUS = ['/dev/nvidiactl', '/dev/nvhost-ctrl-gpu', '/usr/lib/wsl/lib/libcuda.so.1'];
+
+/** Whether this machine seems to have an NVIDIA GPU, driven or not. Calls nothing and starts nothing. */
+export function hasNvidiaGpu(machine: Machine): boolean {
+  return countGpus(machine) > 0 || WITHOUT_BUS.some((path) => existsSync(join(machine.root, path)));
+}
+
 function countGpus({ root }: Machine): number {
   const bus = join(root, 'sys/bus/pci/devices');
   return list(bus).filter((device) => {

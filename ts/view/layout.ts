@@ -6,8 +6,6 @@
 import { createRequire } from 'node:module';
 import type { PageEdge } from './page-data.ts';
 
-const require = createRequire(import.meta.url);
-
 interface Size {
   readonly width: number;
   readonly height: number;
@@ -86,6 +84,7 @@ function inOrder(count: number, edges: readonly Edge[]): number[] {
 
 function layOut(cards: readonly number[], sizes: readonly Size[], edges: readonly Edge[]) {
   // Loaded here: whoever draws no net does not wait for it.
+  const require = createRequire(import.meta.url);
   const { Graph, layout } = require('@dagrejs/dagre') as typeof import('@dagrejs/dagre');
   const graph = new Graph();
   graph.setGraph({ rankdir: 'TB', nodesep: 40, edgesep: 28, ranksep: 36, ranker: 'longest-path' });

@@ -1,0 +1,157 @@
+/** What a user of the packed package meets: module systems, compilers, bundlers, broken builds. */
+import { cpSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { buildSync } from 'esbuild';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { repositoryFolder } from '../support/golden.ts';
+import { packedApp } from '../support/packed.ts';
+
+const app = packedApp();
+test.after(() => app.remove());
+
+const module = (name: string) => join(repositoryFolder, 'node_modules', name);
+const open = `openDevice('cpu', { threads: 1 }).then(
+  (device) => { console.log('opened ' + device.kind); device.dispose(); },
+  (error) => { console.log(error.code + '\\n' + error.message); });`;
+const release = join(app.package, 'build/Release');
+
+/** Uses the package from a module and says what was printed. */
+function use(name = 'use.mjs'): string {
+  app.write({
+    'use.mjs': `import { openDevice } from 'resnode';\n${open}`,
+    'use.cjs': `const { openDevice } = require('resnode');\n${open}`,
+  });
+  const { stdout, stderr } = app.node([name]);
+  return stdout + stderr;
+}
+
+test('import takes it', () => {
+  assert.is(use('use.mjs'), 'opened cpu\n');
+});
+
+const [major, minor] = process.versions.node.split('.').map(Number) as [number, number];
+const requiresModules = major > 22 || (major === 22 && minor >= 12) || (major === 20 && minor >= 19);
+if (!requiresModules)
+  console.log(`skipped: require('resnode'): Node ${process.versions.node} cannot require an ES module`);
+else
+  test('require takes it, without a warning', () => {
+    assert.is(use('use.cjs'), 'opened cpu\n');
+  });
+
+test('its internals cannot be imported', () => {
+  app.write({ 'deep.mjs': "import 'resnode/dist/errors.js';" });
+  assert.match(app.node(['deep.mjs']).stderr, 'ERR_PACKAGE_PATH_NOT_EXPORTED');
+});
+
+test('a build that was interrupted, or does not load, never shadows the prebuilt addon', () => {
+  mkdirSync(release, { recursive: true });
+  writeFileSync(join(release, 'resnode.node'), '\x7fELF');
+  assert.is(use(), 'opened cpu\n');
+  writeFileSync(join(release, '.built'), '');
+  assert.is(use(), 'opened cpu\n');
+  const doctor = app.node([join(app.package, 'dist/cli/main.js'), 'doctor', '--json']);
+  const { findings } = JSON.parse(doctor.stdout) as { findings: { name: string; found: string }[] };
+  assert.match(findings.find(({ name }) => name === 'addon')!.found, /prebuilt.*resnode\.node does not load/);
+  const install = app.node([join(app.package, 'scripts/install.mjs')]);
+  assert.equal([install.status, install.stderr], [0, '']);
+  rmSync(join(app.package, 'build'), { recursive: true });
+});
+
+test('a build that is finished is taken before the prebuilt addon', () => {
+  cpSync(join(app.package, 'prebuilds/linux-x64/resnode.napi.glibc.node'), join(release, 'resnode.node'));
+  cpSync(join(app.package, 'prebuilds/linux-x64/libresnode_cpu.so'), join(release, 'libresnode_cpu.so'));
+  writeFileSync(join(release, '.built'), '');
+  const doctor = app.node([join(app.package, 'dist/cli/main.js'), 'doctor', '--json']);
+  const { findings } = JSON.parse(doctor.stdout) as { findings: { name: string; found: string }[] };
+  assert.match(findings.find(({ name }) => name === 'addon')!.found, 'built from source');
+  rmSync(join(app.package, 'build'), { recursive: true });
+});
+
+test('without an addon that fits, the error and doctor name a command that works in a package', () => {
+  const prebuilds = join(app.package, 'prebuilds');
+  renameSync(prebuilds, `${prebuilds}-away`);
+  try {
+    const said = use();
+    assert.match(said, /^device\/addon-missing\n/);
+    assert.match(said, /linux-x64 with Node \d+.*npm rebuild resnode/);
+    assert.not.match(said, 'npm run build');
+    const doctor = app.node([join(app.package, 'dist/cli/main.js'), 'doctor']);
+    assert.match(doctor.stdout + doctor.stderr, 'npm rebuild resnode');
+    assert.not.match(doctor.stdout + doctor.stderr, 'npm run build');
+    mkdirSync(join(prebuilds, 'linux-x64'), { recursive: true });
+    writeFileSync(join(prebuilds, 'linux-x64/resnode.napi.glibc.node'), 'cut short');
+    assert.match(use(), /^device\/addon-missing\n.*resnode\.napi\.glibc\.node.*npm rebuild resnode/);
+  } finally {
+    rmSync(prebuilds, { recursive: true, force: true });
+    renameSync(`${prebuilds}-away`, prebuilds);
+  }
+});
+
+for (const format of ['esm', 'cjs'] as const)
+  test(`bundled as ${format}: an error says to mark it as external, and marked so it works`, () => {
+    app.write({ 'source.mjs': `import { openDevice } from 'resnode';\n${open}` });
+    const bundle = (...external: string[]) => {
+      const outfile = join(app.folder, `bundle.${format === 'esm' ? 'mjs' : 'cjs'}`);
+      buildSync({
+        entryPoints: [join(app.folder, 'source.mjs')],
+        bundle: true,
+        platform: 'node',
+        format,
+        outfile,
+        external: ['sharp', 'vega', ...external],
+        logLevel: 'error',
+        logOverride: { 'empty-import-meta': 'silent' },
+      });
+      const { stdout, stderr } = app.node([outfile]);
+      return stdout + stderr;
+    };
+    assert.match(bundle(), /^device\/bundled\n.*--external:resnode/);
+    if (format === 'esm' || requiresModules) assert.is(bundle('resnode'), 'opened cpu\n');
+  });
+
+const CONSUMER = `
+import { openDevice, ResnodeError, Solver, type Outputs } from 'resnode';
+export async function main(): Promise<Float32Array> {
+  using device = await openDevice('cpu', { threads: 1 });
+  await using model = await device.load({ model: 'a.prototxt', weights: 'a.caffemodel' });
+  const outputs: Outputs = await model.run({ data: new Float32Array(3) });
+  for await (const event of new Solver({ solver: 's.prototxt', device }).run())
+    if (event.type === 'test') console.log(event.iteration);
+  if (outputs.prob === undefined) throw new ResnodeError('app/none', 'no prob');
+  return outputs.prob.data;
+}
+// @ts-expect-error: a device has no such name
+void openDevice('gpu');
+`;
+const REQUIRES = `
+import resnode = require('resnode');
+export const kinds: readonly resnode.DeviceKind[] = ['cpu', 'cuda:1'];
+`;
+// The oldest and today's; whatever lies between reads the same declarations.
+const COMPILERS = [
+  { compiler: 'typescript-5.2', name: 'nodenext', file: 'consumer.mts', args: ['--module', 'nodenext'] },
+  {
+    compiler: 'typescript-5.2',
+    name: 'bundler',
+    file: 'consumer.ts',
+    args: ['--module', 'esnext', '--moduleResolution', 'bundler'],
+  },
+  { compiler: 'typescript', name: 'node16', file: 'consumer.mts', args: ['--module', 'node16'] },
+  {
+    compiler: 'typescript',
+    name: 'nodenext from a .cts',
+    file: 'consumer.cts',
+    args: ['--module', 'nodenext'],
+  },
+];
+for (const { compiler, name, file, args } of COMPILERS)
+  test(`${compiler} checks a program against the types, resolved as ${name}, without skipLibCheck`, () => {
+    app.write({ 'consumer.mts': CONSUMER, 'consumer.ts': CONSUMER, 'consumer.cts': REQUIRES });
+    const tsc = [module(`${compiler}/bin/tsc`), '--noEmit', '--strict', '--noUncheckedIndexedAccess'];
+    const lib = ['--target', 'es2022', '--lib', 'es2022,esnext.disposable'];
+    const types = ['--typeRoots', module('@types'), '--types', 'node', '--skipLibCheck', 'false'];
+    assert.is(app.node([...tsc, ...lib, ...types, ...args, file]).stdout, '');
+  });
+
+test.run();
