@@ -3,10 +3,10 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import h5wasm from 'h5wasm/node';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { hdf5Library } from '../../ts/caffe/hdf5-file.ts';
 import { filterNet, readNet } from '../../ts/caffe/net-parameter.ts';
 import type { DataLayerOptions } from '../../ts/data/layer-context.ts';
 import { writeMeanImage } from '../../ts/data/mean-image.ts';
@@ -445,7 +445,7 @@ test('mean_file is read and checked', async () => {
 
 async function hdf5Files(rows: number[], name = 'x'): Promise<string> {
   const root = folder();
-  const h5wasm = await hdf5Library();
+  await h5wasm.ready;
   let at = 0;
   for (const [i, count] of rows.entries()) {
     const file = new h5wasm.File(join(root, `${i}.h5`), 'w');

@@ -2,7 +2,6 @@
 import { closeSync, fsyncSync, openSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import type { File, Group } from 'h5wasm/node';
-import { type Hdf5Library, hdf5Library } from './hdf5-file.ts';
 
 /** What is in a file; groups of a path are made where they are not there. */
 export type Hdf5Item =
@@ -20,6 +19,18 @@ export type Hdf5Job = { readonly create: string } | Hdf5Item | { readonly finish
 
 /** From the thread, one a job: null, or why it could not be written. */
 export type Hdf5Answer = { readonly failure: string | null };
+
+type Hdf5Library = typeof import('h5wasm/node');
+
+async function hdf5Library(): Promise<Hdf5Library> {
+  const h5wasm = await import('h5wasm/node');
+  const { activate_throwing_error_handler: throwErrors } = (await h5wasm.ready) as unknown as {
+    activate_throwing_error_handler(): void;
+  };
+  // Otherwise every refusal prints HDF5's own stack on stderr.
+  throwErrors();
+  return h5wasm;
+}
 
 const port = parentPort!;
 let file: File | null = null;

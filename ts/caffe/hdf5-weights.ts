@@ -1,23 +1,27 @@
 /**
  * Caffe's HDF5 weights (Net::ToHDF5, Net::CopyTrainedLayersFromHDF5): /data/<layer>/<blob index>.
  */
-import type { Dataset, Group } from 'h5wasm/node';
 import { breather } from '../breathe.ts';
 import { WeightsError } from '../errors.ts';
+import { Hdf5Dataset } from '../hdf5/dataset.ts';
+import { Hdf5Group } from '../hdf5/file.ts';
 import type { Blob } from './blob.ts';
 import type { WeightsFile, WeightsLayer } from './caffemodel.ts';
 import { blobOfDataset, readHdf5 } from './hdf5-file.ts';
 import { type Hdf5Entry, writeHdf5 } from './hdf5-writer.ts';
 import type { NetWeights } from './write-caffemodel.ts';
 
+/** Slashes in a layer's name are groups in groups. */
+const MAX_DEPTH = 64;
+
 /**
  * Reads all layers of a .caffemodel.h5; values are copied, float32 or float64.
  * @throws WeightsError naming the file, and where it is damaged the layer
  */
 export function readHdf5Weights(path: string): Promise<WeightsFile> {
-  return readHdf5(path, async (file, h5wasm) => {
+  return readHdf5(path, async (file) => {
     const root = file.get('data');
-    if (!(root instanceof h5wasm.Group))
+    if (!(root instanceof Hdf5Group))
       throw new WeightsError(
         'weights/hdf5',
         { file: path },
@@ -25,22 +29,28 @@ export function readHdf5Weights(path: string): Promise<WeightsFile> {
       );
     const layers: WeightsLayer[] = [];
     const breathe = breather();
-    const visit = async (group: Group, name: string): Promise<void> => {
+    const visit = async (group: Hdf5Group, name: string, above: readonly number[]): Promise<void> => {
+      if (above.includes(group.address))
+        throw new WeightsError('weights/hdf5', { file: path }, `the group /data/${name} lies in itself`);
+      if (above.length > MAX_DEPTH)
+        throw new WeightsError(
+          'weights/hdf5-limit',
+          { file: path },
+          `its groups are nested over ${MAX_DEPTH} deep`,
+        );
       const blobs: [number, Blob][] = [];
-      for (const key of group.keys()) {
+      for (const key of group.names()) {
         const entry = group.get(key);
         await breathe();
-        if (entry instanceof h5wasm.Group) await visit(entry, name === '' ? key : `${name}/${key}`);
-        else if (/^\d+$/.test(key))
-          blobs.push([
-            Number(key),
-            blobOfDataset(entry as Dataset, { file: path, layer: name }, `blob ${key}`),
-          ]);
+        if (entry instanceof Hdf5Group)
+          await visit(entry, name === '' ? key : `${name}/${key}`, [...above, group.address]);
+        else if (entry instanceof Hdf5Dataset && /^\d+$/.test(key))
+          blobs.push([Number(key), await blobOfDataset(entry, { file: path, layer: name }, `blob ${key}`)]);
       }
       blobs.sort(([a], [b]) => a - b);
       if (blobs.length > 0) layers.push({ name, type: '', blobs: blobs.map(([, blob]) => blob) });
     };
-    await visit(root, '');
+    await visit(root, '', []);
     return { file: path, name: '', layers };
   });
 }

@@ -3,9 +3,10 @@
  * SnapshotSolverStateTo… and RestoreSolverStateFrom… in sgd_solver.cpp). Read and written as Caffe does.
  */
 import { readFile } from 'node:fs/promises';
-import type { Dataset } from 'h5wasm/node';
 import { breather } from '../breathe.ts';
 import { WeightsError } from '../errors.ts';
+import { Hdf5Dataset } from '../hdf5/dataset.ts';
+import { Hdf5Group } from '../hdf5/file.ts';
 import { saveFileAtomically } from './atomic-file.ts';
 import type { Blob } from './blob.ts';
 import { readBlob } from './caffemodel.ts';
@@ -112,36 +113,41 @@ function checked(state: SolverState, file: string): SolverState {
 }
 
 function readHdf5State(path: string): Promise<SolverState> {
-  return readHdf5(path, async (file, h5wasm) => {
+  return readHdf5(path, async (file) => {
     const history = file.get('history');
-    if (!(history instanceof h5wasm.Group) || !file.keys().includes('iter'))
+    const datasetAt = (name: string): Hdf5Dataset | null => {
+      const found = file.get(name);
+      return found instanceof Hdf5Dataset ? found : null;
+    };
+    const integer = async (name: string) => Number((await datasetAt(name)?.values())?.[0] ?? 0);
+    if (!(history instanceof Hdf5Group) || datasetAt('iter') === null)
       throw new WeightsError(
         'weights/solver-state',
         { file: path },
         'there is no /iter and /history; expected the HDF5 form of a Caffe solver state',
       );
-    const value = (name: string) => (file.get(name) as Dataset | null)?.value ?? 0;
-    const integer = (name: string) =>
-      Number(ArrayBuffer.isView(value(name)) ? (value(name) as Int32Array)[0] : value(name));
     const indices = history
-      .keys()
+      .names()
       .map(Number)
       .sort((a, b) => a - b);
     const blobs: Blob[] = [];
     const breathe = breather();
     for (const i of indices) {
-      blobs.push(
-        blobOfDataset(history.get(String(i)) as Dataset, { file: path, layer: 'history' }, `blob ${i}`),
-      );
+      const blob = history.get(String(i));
+      if (!(blob instanceof Hdf5Dataset))
+        throw new WeightsError(
+          'weights/solver-state',
+          { file: path },
+          `the members of /history are no blobs 0, 1, 2, … but ${history.names().slice(0, 3).join(', ')}`,
+        );
+      blobs.push(await blobOfDataset(blob, { file: path, layer: 'history' }, `blob ${i}`));
       await breathe();
     }
-    const text = String(value('learned_net') || '');
     return checked(
       {
-        iter: integer('iter'),
-        // Bytes behind the zero are no part of a C string.
-        learned_net: text.split('\0', 1)[0]!,
-        current_step: integer('current_step'),
+        iter: await integer('iter'),
+        learned_net: (await datasetAt('learned_net')?.text()) ?? '',
+        current_step: await integer('current_step'),
         history: blobs,
       },
       path,

@@ -1,6 +1,8 @@
 /** Reads the rows of HDF5 files (hdf5_data_layer.cpp): one dataset a top, one file in memory at a time. */
-import { hdf5Library } from '../caffe/hdf5-file.ts';
 import { DataError } from '../errors.ts';
+import { Hdf5Dataset } from '../hdf5/dataset.ts';
+import { Hdf5File, type Hdf5Group } from '../hdf5/file.ts';
+import { Hdf5Problem } from '../hdf5/source.ts';
 import type { Reader, ReaderSpec } from './reader.ts';
 
 interface Dataset {
@@ -53,39 +55,67 @@ export function hdf5Reader({ files, tops }: Extract<ReaderSpec, { kind: 'hdf5' }
 }
 
 async function readDatasets(path: string, tops: readonly string[], values: boolean): Promise<Dataset[]> {
-  const h5wasm = await hdf5Library();
-  const refuse = (text: string, cause?: unknown): DataError =>
-    new DataError('data/hdf5', { file: path }, text, { cause });
-  let file: InstanceType<typeof h5wasm.File>;
+  let file: Hdf5File | null = null;
   try {
-    file = new h5wasm.File(path, 'r');
-  } catch (error) {
-    throw refuse('cannot be opened; expected an HDF5 file', error);
-  }
-  try {
-    const datasets = tops.map((top) => {
-      const dataset = file.keys().includes(top) ? file.get(top) : null;
-      if (!(dataset instanceof h5wasm.Dataset))
-        throw refuse(
-          `has no dataset "${top}", a top of the layer; it has ${file.keys().join(', ') || 'none'}`,
-        );
-      const { shape, dtype } = dataset;
-      if (shape === null || shape.length === 0 || !/^[<>|]?[fiubBhHlLqQd]\d*$/.test(String(dtype)))
-        throw refuse(
-          `"${top}" is ${dtype} of shape ${shape?.join('×')}; expected numbers with a row a sample`,
-        );
-      const numbers = values ? Float32Array.from(dataset.value as ArrayLike<number | bigint>, Number) : null;
-      return { shape, values: numbers };
-    });
-    const [rows] = datasets[0]!.shape;
-    const odd = datasets.findIndex(({ shape }) => shape[0] !== rows);
-    if (odd >= 0) throw refuse(`"${tops[0]}" has ${rows} rows, "${tops[odd]}" ${datasets[odd]!.shape[0]}`);
-    if (rows === 0) throw refuse('has no rows');
-    return datasets;
+    file = await Hdf5File.open(path);
+    return await datasetsOf(file.root, path, tops, values);
   } catch (error) {
     if (error instanceof DataError) throw error;
-    throw refuse(`is damaged (${(error as Error).message.split('\n')[0]})`, error);
+    const { message } = error as Error;
+    if (!(error instanceof Hdf5Problem) || file === null)
+      throw new DataError(
+        'data/hdf5',
+        { file: path },
+        `cannot be opened (${message}); expected an HDF5 file`,
+        {
+          cause: error,
+        },
+      );
+    const { kind } = error;
+    throw kind === 'damaged'
+      ? new DataError('data/hdf5', { file: path }, `is damaged (${message})`, { cause: error })
+      : new DataError(`data/hdf5-${kind}`, { file: path }, message, { cause: error });
   } finally {
-    file.close();
+    await file?.close();
+  }
+}
+
+async function datasetsOf(
+  root: Hdf5Group,
+  file: string,
+  tops: readonly string[],
+  values: boolean,
+): Promise<Dataset[]> {
+  const refuse = (text: string): DataError => new DataError('data/hdf5', { file }, text);
+  const datasets: Dataset[] = [];
+  for (const top of tops) {
+    const dataset = root.get(top);
+    if (!(dataset instanceof Hdf5Dataset))
+      throw refuse(
+        `has no dataset "${top}", a top of the layer; it has ${root.names().join(', ') || 'none'}`,
+      );
+    const { shape, type, typeName } = dataset;
+    if (shape.length === 0 || (type.kind !== 'float' && type.kind !== 'integer'))
+      throw refuse(
+        `"${top}" is ${typeName} of shape ${shape.join('×')}; expected numbers with a row a sample`,
+      );
+    datasets.push({ shape, values: values ? await floatsOf(dataset, top) : null });
+  }
+  const [rows] = datasets[0]!.shape;
+  const odd = datasets.findIndex(({ shape }) => shape[0] !== rows);
+  if (odd >= 0) throw refuse(`"${tops[0]}" has ${rows} rows, "${tops[odd]}" ${datasets[odd]!.shape[0]}`);
+  if (rows === 0) throw refuse('has no rows');
+  return datasets;
+}
+
+async function floatsOf(dataset: Hdf5Dataset, top: string): Promise<Float32Array> {
+  try {
+    const values = await dataset.values();
+    return values instanceof Float32Array
+      ? values
+      : Float32Array.from(values as ArrayLike<number | bigint>, Number);
+  } catch (error) {
+    if (error instanceof Hdf5Problem) throw new Hdf5Problem(error.kind, `"${top}": ${error.message}`);
+    throw error;
   }
 }

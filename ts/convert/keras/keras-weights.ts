@@ -2,10 +2,11 @@
  * Keras's HDF5 weights (legacy layout, Keras 1 and 2, and what Keras 3 writes as .h5 when it saves a whole model): a
  * group a layer, whose attribute `weight_names` says the order. A whole model has them under /model_weights.
  */
-import type { Dataset, Group } from 'h5wasm/node';
 import { type Blob, blobFromFloats, toFloat32 } from '../../caffe/blob.ts';
-import { blobOfDataset, type Hdf5Library, readHdf5 } from '../../caffe/hdf5-file.ts';
+import { blobOfDataset, readHdf5 } from '../../caffe/hdf5-file.ts';
 import { WeightsError } from '../../errors.ts';
+import { Hdf5Dataset } from '../../hdf5/dataset.ts';
+import { Hdf5Group } from '../../hdf5/file.ts';
 import type { SourceTensor } from '../source-tensor.ts';
 
 export interface KerasWeights {
@@ -19,29 +20,29 @@ export interface KerasWeights {
 
 /** @throws WeightsError `keras/layout` for another layout, with what to save instead */
 export function readKerasWeights(file: string): Promise<KerasWeights> {
-  return readHdf5(file, (root, h5wasm) => {
+  return readHdf5(file, async (root) => {
     const whole = root.get('model_weights');
-    const group: Group = whole instanceof h5wasm.Group ? whole : root;
-    if (!('layer_names' in group.attrs)) throw otherLayout(root, file);
+    const group = whole instanceof Hdf5Group ? whole : root;
+    if (group.texts('layer_names') === undefined) throw otherLayout(root, file);
     const layerNames = strings(group, 'layer_names', file);
     const tensors = new Map<string, SourceTensor>();
     for (const layer of layerNames) {
       const found = group.get(layer);
-      if (!(found instanceof h5wasm.Group))
+      if (!(found instanceof Hdf5Group))
         throw new WeightsError(
           'keras/layout',
           { file, layer },
           `layer "${layer}" is listed, its group is missing`,
         );
-      for (const [role, blob] of roles(blobsOf(found, layer, file, h5wasm)))
+      for (const [role, blob] of roles(await blobsOf(found, layer, file)))
         tensors.set(`${layer}/${role}`, { shape: blob.shape, type: blob.dtype, blob: () => blob });
     }
     return { tensors, layerNames, config: configOf(root) };
   });
 }
 
-function otherLayout(root: Group, file: string): WeightsError {
-  const keys = root.keys();
+function otherLayout(root: Hdf5Group, file: string): WeightsError {
+  const keys = root.names();
   const reason = keys.includes('data')
     ? 'this is the HDF5 form of Caffe weights; name it .caffemodel.h5'
     : keys.some((key) => ['layers', '_layer_checkpoint_dependencies', 'vars'].includes(key))
@@ -50,25 +51,25 @@ function otherLayout(root: Group, file: string): WeightsError {
   return new WeightsError('keras/layout', { file }, reason);
 }
 
-function blobsOf(group: Group, layer: string, file: string, h5wasm: Hdf5Library): Blob[] {
-  if (!('weight_names' in group.attrs)) return [];
-  return strings(group, 'weight_names', file).map((name) => {
+async function blobsOf(group: Hdf5Group, layer: string, file: string): Promise<Blob[]> {
+  if (group.texts('weight_names') === undefined) return [];
+  const blobs: Blob[] = [];
+  for (const name of strings(group, 'weight_names', file)) {
     const dataset = group.get(name);
-    if (!(dataset instanceof h5wasm.Dataset))
+    if (!(dataset instanceof Hdf5Dataset))
       throw new WeightsError(
         'keras/layout',
         { file, layer },
         `layer "${layer}": its weight "${name}" is missing`,
       );
-    return blobOfDataset(dataset as Dataset, { file, layer }, `"${name}"`);
-  });
+    blobs.push(await blobOfDataset(dataset, { file, layer }, `"${name}"`));
+  }
+  return blobs;
 }
 
-function strings(group: Group, attribute: string, file: string): string[] {
-  const value: unknown = group.attrs[attribute]?.value;
-  if (Array.isArray(value) && value.every((each) => typeof each === 'string')) return value;
-  // An empty list of strings is an empty list of floats.
-  if (ArrayBuffer.isView(value) && value.byteLength === 0) return [];
+function strings(group: Hdf5Group, attribute: string, file: string): string[] {
+  const texts = group.texts(attribute);
+  if (texts) return texts;
   throw new WeightsError('keras/layout', { file }, `the attribute ${attribute} is no list of names`);
 }
 
@@ -94,9 +95,9 @@ function transposed(blob: Blob): Blob {
   return blobFromFloats(blob.shape.length === 2 ? [outputs, inputs] : [outputs, inputs, height, width], to);
 }
 
-function configOf(root: Group): KerasWeights['config'] {
-  const text: unknown = root.attrs.model_config?.value;
-  if (typeof text !== 'string') return null;
+function configOf(root: Hdf5Group): KerasWeights['config'] {
+  const [text] = root.texts('model_config') ?? [];
+  if (text === undefined) return null;
   try {
     const { layers } = (JSON.parse(text) as { config: { layers: unknown[] } }).config;
     const known = layers as {

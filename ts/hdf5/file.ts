@@ -1,0 +1,151 @@
+/**
+ * HDF5 files, read strictly: what Caffe, h5py, Keras and MATLAB write, and nothing that lies outside the file. Why it is
+ * our own: docs/decisions/0007-hdf5-reader.md.
+ */
+import { type Attribute, attributesOf, textsOf } from './attributes.ts';
+import { Hdf5Dataset } from './dataset.ts';
+import { type Link, linksOf } from './links.ts';
+import { MESSAGE, ObjectHeader } from './object-header.ts';
+import { type Cursor, damaged, Hdf5Problem, Source, unsupported } from './source.ts';
+
+const SIGNATURE = '\x89HDF\r\n\x1a\n';
+const MAX_SOFT_LINKS = 16;
+
+export type Hdf5Object = Hdf5Group | Hdf5Dataset;
+
+export class Hdf5File {
+  readonly root: Hdf5Group;
+  readonly #source: Source;
+
+  /** @throws Hdf5Problem; the file system's error */
+  static async open(path: string): Promise<Hdf5File> {
+    const source = await Source.open(path);
+    try {
+      return new Hdf5File(source);
+    } catch (error) {
+      await source.close();
+      throw error;
+    }
+  }
+
+  private constructor(source: Source) {
+    this.#source = source;
+    const header = new ObjectHeader(source, rootOf(source));
+    this.root = new Hdf5Group(header, header);
+  }
+
+  close(): Promise<void> {
+    return this.#source.close();
+  }
+}
+
+export class Hdf5Group {
+  /** What a group is known by: hard links may lead to one group from several places, and in circles. */
+  readonly address: number;
+  readonly #header: ObjectHeader;
+  readonly #root: ObjectHeader;
+  #links: Map<string, Link> | null = null;
+  #attributes: Map<string, Attribute> | null = null;
+
+  constructor(header: ObjectHeader, root: ObjectHeader) {
+    this.address = header.address;
+    this.#header = header;
+    this.#root = root;
+  }
+
+  names(): string[] {
+    return [...this.#allLinks().keys()];
+  }
+
+  /** What a name, or a path with slashes, leads to; null where there is none. @throws Hdf5Problem `external` */
+  get(path: string): Hdf5Object | null {
+    return this.#resolve(path, 0);
+  }
+
+  /** The texts of an attribute; null where it has other values, undefined where there is none. */
+  texts(attribute: string): string[] | null | undefined {
+    this.#attributes ??= attributesOf(this.#header);
+    const found = this.#attributes.get(attribute);
+    return found && textsOf(this.#header.source, found);
+  }
+
+  #allLinks(): Map<string, Link> {
+    this.#links ??= linksOf(this.#header);
+    return this.#links;
+  }
+
+  #resolve(path: string, softLinks: number): Hdf5Object | null {
+    let at: Hdf5Object = path.startsWith('/') ? new Hdf5Group(this.#root, this.#root) : this;
+    for (const part of path.split('/')) {
+      if (part === '' || part === '.') continue;
+      if (!(at instanceof Hdf5Group)) return null;
+      const next: Hdf5Object | null = at.#member(part, softLinks);
+      if (next === null) return null;
+      at = next;
+    }
+    return at;
+  }
+
+  #member(name: string, softLinks: number): Hdf5Object | null {
+    const link = this.#allLinks().get(name);
+    if (link === undefined) return null;
+    if (link.kind === 'external')
+      throw new Hdf5Problem(
+        'external',
+        `"${name}" is an external link into "${link.file}"; other files are not read`,
+      );
+    if (link.kind === 'soft') {
+      if (softLinks >= MAX_SOFT_LINKS) throw damaged(`the link "${name}" leads in a circle`);
+      return this.#resolve(link.path, softLinks + 1);
+    }
+    const header = new ObjectHeader(this.#header.source, link.address);
+    if (header.has(MESSAGE.layout)) return new Hdf5Dataset(header);
+    if (header.has(MESSAGE.symbolTable) || header.has(MESSAGE.linkInfo))
+      return new Hdf5Group(header, this.#root);
+    return null; // a datatype with a name
+  }
+}
+
+/** Reads the superblock (II.A), which lies at byte 0, 512, 1024, 2048, …; returns the address of the root's header. */
+function rootOf(source: Source): number {
+  let at = 0;
+  while (at + 8 <= source.size && source.read(at, 8).toString('latin1') !== SIGNATURE)
+    at = at === 0 ? 512 : at * 2;
+  if (at + 48 > source.size) throw damaged('this is no HDF5 file, or its beginning is cut off');
+  const head = source.cursor(at, Math.min(128, source.size - at));
+  head.skip(8);
+  const version = head.checkVersion('superblock', 0, 1, 2, 3);
+  const sizes = (cursor: Cursor): void => {
+    [source.offsetSize, source.lengthSize] = [cursor.u8(), cursor.u8()];
+    if (![2, 4, 8].includes(source.offsetSize) || ![2, 4, 8].includes(source.lengthSize))
+      throw unsupported(`addresses of ${source.offsetSize} and lengths of ${source.lengthSize} bytes`);
+  };
+  let root: number;
+  let end: number;
+  if (version < 2) {
+    head.skip(4);
+    sizes(head);
+    head.skip(version === 0 ? 9 : 13);
+    source.base = head.definedAddress('the file');
+    head.address();
+    end = head.definedAddress("the file's end");
+    if (head.address() !== null) throw unsupported('it is one of several files (a driver information block)');
+    head.skip(source.offsetSize);
+    root = head.definedAddress('the root group');
+  } else {
+    sizes(head);
+    head.skip(1);
+    const checked = source.block(at, SIGNATURE.slice(0, 4), 16 + 4 * source.offsetSize, true);
+    checked.at = 12;
+    source.base = checked.definedAddress('the file');
+    checked.address();
+    end = checked.definedAddress("the file's end");
+    root = checked.definedAddress('the root group');
+  }
+  // A file whose beginning was cut off or moved counts from where its signature is found (H5F__super_read).
+  const moved = at - source.base;
+  source.base = at;
+  if (end + moved > source.size)
+    throw damaged(`it has ${source.size} bytes of ${end + moved}: it is cut short; copy it again`);
+  return root;
+}

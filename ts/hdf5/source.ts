@@ -1,0 +1,198 @@
+/**
+ * The bytes of an HDF5 file, and what may be read of them: whatever a file says, reading it ends, and takes memory in
+ * proportion to its size. Sections in this folder are those of the HDF5 file format specification, version 4.0:
+ * https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t4.html
+ */
+import { constants, readSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { hasChecksum } from './checksum.ts';
+
+/** What is wrong with a file; the reader of weights or data makes its own typed error of it. */
+export type Hdf5ProblemKind = 'damaged' | 'external' | 'limit' | 'unsupported';
+
+export class Hdf5Problem extends Error {
+  readonly kind: Hdf5ProblemKind;
+
+  constructor(kind: Hdf5ProblemKind, message: string) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
+export const damaged = (text: string): Hdf5Problem => new Hdf5Problem('damaged', text);
+export const unsupported = (text: string): Hdf5Problem => new Hdf5Problem('unsupported', text);
+
+/** Headers, nodes and heaps that are read of one file. A net of 10,000 blobs has some 30,000. */
+export const MAX_STRUCTURES = 250_000;
+/** Bytes of one header, node or heap: a block of attributes has at most 64 KiB, a local heap the names of its group. */
+export const MAX_STRUCTURE_BYTES = 64 * 2 ** 20;
+/** All values read of a file together: ten times the file, or this where that is more (packed zeros grow 1000 times). */
+export const MAX_UNPACKED_BYTES = 256 * 2 ** 20;
+
+export class Source {
+  readonly size: number;
+  /** Bytes of an address and of a length in this file (II.A, the superblock). */
+  offsetSize = 8;
+  lengthSize = 8;
+  /** Where the file's addresses count from. */
+  base = 0;
+  readonly #handle: FileHandle;
+  #structures = 0;
+  #values = 0;
+
+  private constructor(handle: FileHandle, size: number) {
+    this.#handle = handle;
+    this.size = size;
+  }
+
+  /** @throws the file system's error; Hdf5Problem where it is no plain file */
+  static async open(path: string): Promise<Source> {
+    // Opening a FIFO would wait for its writer.
+    const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const stats = await handle.stat();
+      if (!stats.isFile()) throw damaged('this is no plain file');
+      return new Source(handle, stats.size);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+
+  /** A structure's bytes. @param address Relative to the base. */
+  read(address: number, length: number): Buffer {
+    if (++this.#structures > MAX_STRUCTURES)
+      throw new Hdf5Problem('limit', `it has more than ${MAX_STRUCTURES} headers, nodes and heaps`);
+    if (length > MAX_STRUCTURE_BYTES)
+      throw new Hdf5Problem(
+        'limit',
+        `a structure of ${length} bytes; at most ${MAX_STRUCTURE_BYTES} are read`,
+      );
+    const bytes = Buffer.alloc(this.#within(address, length));
+    for (let done = 0; done < length; ) {
+      const count = readSync(this.#handle.fd, bytes, done, length - done, this.base + address + done);
+      if (count === 0) throw damaged('the file became shorter while it was read');
+      done += count;
+    }
+    return bytes;
+  }
+
+  cursor(address: number, length: number): Cursor {
+    return new Cursor(this.read(address, length), this);
+  }
+
+  /** A structure that begins with a signature and, from the format of HDF5 1.8 on, ends with a checksum. */
+  block(address: number, signature: string, length: number, checksum: boolean): Cursor {
+    const bytes = this.read(address, length);
+    if (bytes.toString('latin1', 0, 4) !== signature)
+      throw damaged(`there is no ${signature} at byte ${address}`);
+    if (checksum && !hasChecksum(bytes))
+      throw damaged(`the checksum of ${signature} at byte ${address} is wrong`);
+    const cursor = new Cursor(checksum ? bytes.subarray(0, -4) : bytes, this);
+    cursor.skip(4);
+    return cursor;
+  }
+
+  /** Values, read off the event loop. */
+  async values(address: number, length: number): Promise<Uint8Array> {
+    const bytes = new Uint8Array(this.#within(address, length));
+    for (let done = 0; done < length; ) {
+      const { bytesRead } = await this.#handle.read(bytes, done, length - done, this.base + address + done);
+      if (bytesRead === 0) throw damaged('the file became shorter while it was read');
+      done += bytesRead;
+    }
+    return bytes;
+  }
+
+  /** Counts bytes that values will take in memory, before they are taken. */
+  take(bytes: number): void {
+    this.#values += bytes;
+    const limit = Math.max(MAX_UNPACKED_BYTES, 10 * this.size);
+    if (!(this.#values <= limit))
+      throw new Hdf5Problem(
+        'limit',
+        `its values take more than ${limit} bytes, ten times the file; write it anew without compression (h5repack -f NONE)`,
+      );
+  }
+
+  #within(address: number, length: number): number {
+    if (!(address >= 0 && length >= 0 && this.base + address + length <= this.size))
+      throw damaged(`bytes ${address} to ${address + length} lie outside the file, which has ${this.size}`);
+    return length;
+  }
+}
+
+/** Reads little-endian numbers one after the other. */
+export class Cursor {
+  readonly bytes: Buffer;
+  at = 0;
+  readonly #source: Source;
+
+  constructor(bytes: Buffer, source: Source) {
+    this.bytes = bytes;
+    this.#source = source;
+  }
+
+  get left(): number {
+    return this.bytes.length - this.at;
+  }
+
+  skip(count: number): void {
+    this.take(count);
+  }
+
+  take(count: number): Buffer {
+    if (!(count >= 0 && count <= this.left)) throw damaged('a structure is shorter than it says');
+    this.at += count;
+    return this.bytes.subarray(this.at - count, this.at);
+  }
+
+  sub(count: number): Cursor {
+    return new Cursor(this.take(count), this.#source);
+  }
+
+  /** An unsigned integer of so many bytes; beyond 2^53 − 1, which nothing here can be, it is not exact. */
+  uint(size: number): number {
+    return this.take(size).reduceRight((sum, byte) => sum * 256 + byte, 0);
+  }
+
+  u8 = (): number => this.uint(1);
+  u16 = (): number => this.uint(2);
+  u32 = (): number => this.uint(4);
+
+  length(): number {
+    return this.uint(this.#source.lengthSize);
+  }
+
+  /** An address; null for the undefined one, all ones. */
+  address(): number | null {
+    const bytes = this.take(this.#source.offsetSize);
+    return bytes.every((byte) => byte === 0xff)
+      ? null
+      : bytes.reduceRight((sum, byte) => sum * 256 + byte, 0);
+  }
+
+  /** @param what Named where the address is the undefined one. */
+  definedAddress(what: string): number {
+    const address = this.address();
+    if (address === null) throw damaged(`${what} has no address`);
+    return address;
+  }
+
+  /** Text up to a zero, or to the end. */
+  text(count: number): string {
+    const bytes = this.take(count);
+    const end = bytes.indexOf(0);
+    return bytes.toString('utf8', 0, end < 0 ? count : end);
+  }
+
+  checkVersion(what: string, ...known: readonly number[]): number {
+    const version = this.u8();
+    if (!known.includes(version)) throw unsupported(`version ${version} of its ${what} is not known`);
+    return version;
+  }
+}
