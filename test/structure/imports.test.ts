@@ -13,6 +13,7 @@ const TYPESCRIPT = [
   'html',
   'draw-svg',
   'base',
+  'hdf5',
   'caffe',
   'architectures',
   'graph',

@@ -1,7 +1,8 @@
 /** `.caffemodel` (a binary NetParameter) and `.binaryproto` (a binary BlobProto) → named blobs, as views. */
+
+import { fromFloat16 } from '../base/half-floats.ts';
 import { WeightsError } from '../errors.ts';
 import type { Blob } from './blob.ts';
-import { fromFloat16 } from './half-floats.ts';
 import { enums } from './schema.ts';
 import { v1TypeName } from './upgrade.ts';
 import { packedVarints, readFields } from './wire.ts';

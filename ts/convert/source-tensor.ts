@@ -1,6 +1,7 @@
 /** Named tensors of files that are not Caffe's, as blobs. */
+
+import { fromBfloat16, fromFloat16 } from '../base/half-floats.ts';
 import { type Blob, blobFromFloats, elementCountOf } from '../caffe/blob.ts';
-import { fromBfloat16, fromFloat16 } from '../caffe/half-floats.ts';
 import { WeightsError } from '../errors.ts';
 
 export interface SourceTensor {
