@@ -1,13 +1,16 @@
 /**
- * ResNet-50, 101 and 152 on a GPU beside PyTorch on the same weights and input. Prints a line of JSON a measurement,
- * as they come; scripts/gpu-check.sh makes the table. The two engines take turns, so that both meet the same clocks,
- * and their outputs are compared first. Input and weights are on the GPU; the probabilities are fetched.
- * --train: a training step instead (forward, loss, backward, SGD with momentum), and the first losses are compared.
+ * ResNet-50, 101 and 152 on a GPU beside PyTorch (and JAX) on the same weights and input. Prints a line of JSON a
+ * measurement, as they come; scripts/gpu-check.sh makes the table. The two engines take turns, so that both meet the same
+ * clocks. Their outputs are compared first, and an engine whose outputs are not finite is not timed. Input and weights are
+ * on the GPU; the probabilities are fetched.
+ * --train: a training step instead (forward, loss, backward, SGD with momentum); what is compared are the first losses.
  *
- *   tsx bench/gpu.ts [--train] [--precisions float16,…] [--peers amp,compile] [--depths 50,…] [--batches 1,…] [--limit SECONDS]
+ *   tsx bench/gpu.ts [--train] [--precisions float16,…] [--peers half,…] [--depths 50,…] [--batches 1,…] [--limit SECONDS]
  *
+ * Peers: half, amp, compile, timm (torch-peer.py says what they are), jax, and none; of training amp and compile.
  * The order is that of the lists, precisions outermost: what time does not allow is told, another call can do it.
- * --device cuda:1: another GPU. --python FILE: the Python that has torch.
+ * --no-operations: without the milliseconds of each operation. --device cuda:1: another GPU. --device cpu: on the processor,
+ * peers too (a proof without a GPU). --python FILE: the Python that has torch. --torch-scale: torch's first loss scale.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,36 +27,43 @@ import {
   rooflineSeconds,
   writeForTorch,
 } from './gpu/case.ts';
-import { apart, type Engine, type Times, takeTurns, timesRow } from './gpu/measure.ts';
+import { compareAndTime, type Engine, type Times, timesRow } from './gpu/measure.ts';
+import { type Answer, type PeerName, PythonPeer } from './gpu/python-peer.ts';
 import { ResnodeRun } from './gpu/resnode.ts';
 import { ResnodeTraining } from './gpu/resnode-training.ts';
-import { TorchPeer } from './gpu/torch.ts';
+import { stepLimit } from './gpu/schedule.ts';
 
 const { values: options } = parseArgs({
   options: {
     precisions: { type: 'string', default: 'float16,float32,tf32,bfloat16' },
-    peers: { type: 'string', default: 'amp,compile' },
+    peers: { type: 'string' },
     depths: { type: 'string', default: '50,101,152' },
-    batches: { type: 'string', default: '1,256,8,32,128' },
+    batches: { type: 'string', default: '1,256,8,32' },
     limit: { type: 'string', default: '600' },
     device: { type: 'string', default: 'cuda' },
     python: { type: 'string', default: 'python3' },
     train: { type: 'boolean', default: false },
+    operations: { type: 'boolean', default: true },
+    'torch-scale': { type: 'string', default: '1024' },
   },
+  allowNegative: true,
 });
 const list = (text: string) => text.split(',').filter((word) => word !== '');
 const depths = list(options.depths).map(Number) as Depth[];
 const batches = list(options.batches).map(Number);
+const variants = list(options.peers ?? (options.train ? 'amp,compile' : 'half,amp,compile'));
+const peerDevice = options.device.startsWith('cuda') ? 'cuda' : 'cpu';
 
 /** How far the two outputs may be apart, as a share of the largest probability or loss. */
 const BOUNDS: Record<Precision, number> = { float32: 1e-3, tf32: 3e-2, float16: 3e-2, bfloat16: 0.2 };
-/** Forward, and of each convolution the gradients by its input and by its weights. */
-const passes = options.train ? 3 : 1;
-/** Seconds of a measurement, before the first of its kind has shown it: resnode tunes, torch compiles. */
+/** Seconds of a measurement, before the first of its kind has shown it: resnode tunes, torch and JAX compile. */
 const takes = new Map([
-  ['amp', 20],
-  ['compile', 60],
   ['none', 45],
+  ['amp', 20],
+  ['half', 45],
+  ['compile', 60],
+  ['timm', 45],
+  ['jax', 45],
 ]);
 
 interface Case {
@@ -70,124 +80,147 @@ const messageOf = (error: unknown) => (error as Error).message;
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-gpu-bench-'));
 const nets = new Map<Depth, Net>();
-let torch: TorchPeer | null = null;
+const peers = new Map<PeerName, PythonPeer>();
 let ceilings: Ceilings | null = null;
 
-async function startTorch(): Promise<void> {
-  const { peer, about } = await TorchPeer.start(Math.min(120, secondsLeft()), options.python);
-  torch = peer;
-  print({ torch: about });
-  if (ceilings !== null) return;
-  ceilings = (await peer.ask({ do: 'ceilings' }, secondsLeft())) as Ceilings;
-  print({ ceilings });
+const processOf = (variant: string): PeerName => (variant === 'jax' ? 'jax' : 'torch');
+const engineName = (variant: string) => (processOf(variant) === 'torch' ? `torch ${variant}` : variant);
+
+async function startPeer(name: PeerName): Promise<PythonPeer> {
+  const running = peers.get(name);
+  if (running !== undefined && !running.ended) return running;
+  const seconds = Math.min(120, secondsLeft());
+  const { peer, about } = await PythonPeer.start(name, {
+    seconds,
+    device: peerDevice,
+    python: options.python,
+  });
+  peers.set(name, peer);
+  print(about);
+  if (name === 'torch' && ceilings === null && peerDevice === 'cuda') {
+    ceilings = (await peer.ask({ do: 'ceilings' }, secondsLeft())) as Ceilings;
+    print({ ceilings });
+  }
+  return peer;
 }
 
-async function torchEngine({ peer: variant, ...at }: Case): Promise<Engine> {
-  if (torch === null || torch.ended) await startTorch();
-  const peer = torch!;
-  const { output } = await peer.ask(
-    { do: options.train ? 'train' : 'load', folder, variant, ...at },
-    secondsLeft(),
-  );
+interface Rival extends Engine {
+  /** What it said when it was loaded. */
+  readonly about: Answer;
+}
+
+async function rivalOf({ peer: variant, ...at }: Case): Promise<Rival> {
+  const peer = await startPeer(processOf(variant));
+  const request = options.train ? { do: 'train', scale: Number(options['torch-scale']) } : { do: 'load' };
+  const { output, ...about } = await peer.ask({ ...request, folder, variant, ...at }, secondsLeft());
   const time = async (what: string, runs: number) =>
     (await peer.ask({ do: what, runs }, secondsLeft())).milliseconds as number[];
   return {
-    name: `torch ${variant}`,
+    name: engineName(variant),
+    about,
     output: async () => {
+      if (output === undefined) return null;
       const bytes = readFileSync(output as string);
       return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
     },
     latency: (runs) => time('latency', runs),
     throughput: (runs) => time('throughput', runs),
+    ...(options.train
+      ? { skippedUpdates: async () => (await peer.ask({ do: 'skipped' }, secondsLeft())).skipped as number }
+      : {}),
   };
 }
 
-function rowOf(at: Case, { name }: Engine, times: Times) {
-  const { peer, depth, batch, precision } = at;
-  const row = timesRow(batch, times);
-  const least =
-    ceilings === null
-      ? undefined
-      : 1000 * passes * rooflineSeconds(nets.get(depth)!, batch, precision, ceilings);
-  const roofline =
-    least === undefined
-      ? {}
-      : { rooflineMilliseconds: least, ofRoofline: least / row.throughputMilliseconds.median };
+/** The least time, and its share. A step's is that of resnode's own schedule, and says nothing of another's. */
+function limitOf({ depth, batch, precision }: Case, name: string, times: Times) {
+  if (ceilings === null || (options.train && name !== 'resnode')) return {};
+  const limit = options.train ? stepLimit(nets.get(depth)!, batch, precision, ceilings) : null;
+  const least = limit?.milliseconds ?? 1000 * rooflineSeconds(nets.get(depth)!, batch, precision, ceilings);
+  const { median } = timesRow(batch, times).throughputMilliseconds;
   return {
-    depth,
-    batch,
-    precision,
-    ...(options.train ? { train: true } : {}),
-    engine: name,
-    ...(name === 'resnode' ? { beside: peer } : {}),
-    ...row,
-    ...roofline,
+    rooflineMilliseconds: least,
+    ofRoofline: least / median,
+    ...(limit === null ? {} : { limitByWork: limit.byWork, scheduleBytes: limit.bytes }),
   };
 }
+
+// A number that JSON has no word for is said in one.
+const losses = (output: Float32Array | null) =>
+  output === null ? [] : [...output].map((value) => (Number.isFinite(value) ? value : String(value)));
 
 async function measureCase(at: Case, device: Device): Promise<void> {
   const { precision, peer, depth, batch } = at;
-  const refuse = (engine: string, reason: string) => print({ depth, batch, precision, engine, reason });
+  const about = { depth, batch, precision, ...(options.train ? { train: true } : {}) };
+  const refuse = (engine: string, reason: string) => print({ ...about, engine, reason });
   const ownEngine = options.train ? ResnodeTraining : ResnodeRun;
+  const start = performance.now();
   using own = await ownEngine.load(device, nets.get(depth)!, batch, precision).catch((error: unknown) => {
     refuse('resnode', messageOf(error));
     return null;
   });
+  const loadSeconds = (performance.now() - start) / 1000;
   const rival =
     peer === 'none'
       ? null
-      : await torchEngine(at).catch((error: unknown) => {
-          refuse(`torch ${peer}`, messageOf(error));
+      : await rivalOf(at).catch((error: unknown) => {
+          refuse(engineName(peer), messageOf(error));
           return null;
         });
-  const engines = [own, rival].filter((engine) => engine !== null);
-  const outputs = await Promise.all(engines.map((engine) => engine.output()));
-  const distance = outputs.length < 2 ? null : apart(outputs[0]!, outputs[1]!);
-  const times = await takeTurns(engines);
-  const rows = engines.map((engine, i) => ({
-    ...rowOf(at, engine, times[i]!),
-    // A loss that is no number is null in JSON, and says so by that.
-    ...(options.train ? { losses: [...outputs[i]!] } : {}),
-  }));
-  const [ours, theirs] = rows;
-  for (const row of rows)
-    print(
-      row === ours || distance === null
-        ? row
-        : {
-            ...row,
-            apart: distance,
-            agrees: distance <= BOUNDS[precision],
-            resnodeIsFasterBy: ours!.imagesPerSecond / theirs!.imagesPerSecond,
-          },
-    );
-  if (own !== null) print({ depth, batch, precision, implementations: own.implementations });
+  const engines: Engine[] = [own, rival].filter((engine) => engine !== null);
+  const compared = await compareAndTime(engines);
+  const ownSpeed =
+    own !== null && compared[0]!.times !== null ? timesRow(batch, compared[0]!.times).imagesPerSecond : null;
+  for (const [i, engine] of engines.entries()) {
+    const { output, refusal, apart, times } = compared[i]!;
+    const more = {
+      ...(options.train ? { losses: losses(output) } : {}),
+      ...(engine.skippedUpdates === undefined ? {} : { skippedUpdates: await engine.skippedUpdates() }),
+      ...(engine === own ? { beside: peer, loadSeconds } : { about: rival!.about }),
+    };
+    if (times === null) {
+      print({ ...about, engine: engine.name, ...more, reason: refusal });
+      continue;
+    }
+    const row = timesRow(batch, times);
+    const agrees = apart === null ? null : apart <= BOUNDS[precision];
+    const isCompared = engine !== own && ownSpeed !== null && (agrees ?? peer === 'timm');
+    print({
+      ...about,
+      engine: engine.name,
+      ...more,
+      ...row,
+      ...limitOf(at, engine.name, times),
+      ...(engine === own ? {} : { apart, agrees }),
+      // What computes something else is not slower or faster at the same.
+      ...(isCompared ? { resnodeIsFasterBy: ownSpeed / row.imagesPerSecond } : {}),
+    });
+  }
+  if (own === null) return;
+  print({ ...about, implementations: own.implementations });
+  if (options.operations) print({ ...about, operations: await own.operations() });
 }
 
 try {
   using device = await openDevice(options.device as DeviceKind);
   print({ about: device.description });
-  const noTorch = await startTorch().then(() => null, messageOf);
+  // Torch measures the ceilings; without it the engines that are left are measured all the same.
+  const noTorch = variants.some((variant) => processOf(variant) === 'torch' && variant !== 'none')
+    ? await startPeer('torch').then(() => null, messageOf)
+    : null;
   if (noTorch !== null) print({ noTorch });
-  for (const depth of depths) {
-    nets.set(depth, makeNet(depth));
-  }
+  const usable = variants.filter((variant) => noTorch === null || processOf(variant) !== 'torch');
+  for (const depth of depths) nets.set(depth, makeNet(depth));
   const cases = (list(options.precisions) as Precision[]).flatMap((precision) =>
-    (noTorch === null ? list(options.peers) : ['none']).flatMap((peer) =>
+    (usable.length === 0 ? ['none'] : usable).flatMap((peer) =>
       depths.flatMap((depth) => batches.map((batch): Case => ({ precision, peer, depth, batch }))),
     ),
   );
   let written: Depth | null = null;
   for (const at of cases) {
     const { depth, batch, precision, peer } = at;
-    if (secondsLeft() < takes.get(peer)!) {
-      print({
-        depth,
-        batch,
-        precision,
-        engine: peer === 'none' ? 'resnode' : `torch ${peer}`,
-        reason: 'no time was left',
-      });
+    if (secondsLeft() < (takes.get(peer) ?? 0)) {
+      const engine = peer === 'none' ? 'resnode' : engineName(peer);
+      print({ depth, batch, precision, engine, reason: 'no time was left' });
       continue;
     }
     if (written !== depth) writeForTorch(nets.get(depth)!, batches, folder);
@@ -199,6 +232,6 @@ try {
     takes.set(peer, (performance.now() - start) / 1000);
   }
 } finally {
-  (torch as TorchPeer | null)?.end();
+  for (const peer of peers.values()) peer.end();
   rmSync(folder, { recursive: true, force: true });
 }

@@ -1,18 +1,29 @@
 """The peer of bench/gpu.ts: MSRA's ResNets in PyTorch on the same weights. Reads requests and answers, one line of JSON each.
 
-  {"do": "load", "folder", "depth", "batch", "precision", "variant": "amp" | "compile"}  → {"seconds", "output": file}
-  {"do": "train", … the same}  → the same; the output is the first losses, and latency and throughput are of steps
+  {"do": "load", "folder", "depth", "batch", "precision", "variant"}  → {"seconds", "output": file}; of timm no output
+  {"do": "train", … the same, "scale"}  → {"seconds", "output", "skipped", "fused"}; the output is the first losses, and
+      latency and throughput are of steps
   {"do": "latency" | "throughput", "runs"}  → {"milliseconds": […]}, one a run; throughput: one number for all of them
+  {"do": "skipped"}  → {"skipped": updates that the GradScaler has skipped so far}
   {"do": "ceilings"}  → {"float16 TFLOP/s", …, "bandwidth GB/s"}
 
-amp: channels_last, eager, cuDNN's own benchmark on, autocast where the precision is a half one.
-compile: the model cast to the precision, channels_last, torch.compile(mode="max-autotune") with inductor's freezing,
-which folds BatchNorm into the convolutions as resnode does.
-Of training, amp: the same with GradScaler at float16 and the fused SGD; compile: forward and backward under autocast
-through torch.compile, too.
+--device cpu: on the processor, where a proof needs no GPU.
+
+Variants of a run forward, all channels_last:
+  amp      eager, cuDNN's own benchmark on, autocast where the precision is a half one
+  half     the model cast to the precision, torch.compile(mode="reduce-overhead"), with inductor's freezing, which folds
+           BatchNorm into the convolutions as resnode does
+  compile  the same with mode="max-autotune", which compiles for minutes
+  timm     timm's own resnet<depth> with its own random weights (strides on the 3×3, more arithmetic), as half
+Of training, amp: autocast, GradScaler at float16 and the fused SGD; compile: forward and backward through torch.compile, too.
+The scale starts at `scale` and does not grow, as resnode's does not: at torch's 65536 the first steps of these nets
+overflow, and fused SGD then applies a momentum that it never initialised (unfused SGD does not). Where an update is
+skipped among the compared steps all the same, the steps are begun again with unfused SGD.
 """
+import argparse
 import gc
 import json
+import math
 import os
 import statistics
 import sys
@@ -76,14 +87,16 @@ def read(path):
 
 
 class Peer:
-    def __init__(self):
-        self.call = self.once = None
+    def __init__(self, device):
+        self.device = device
+        self.call = self.once = self.data = self.scaler = None
+        self.scale = 1.0
 
     def read_net(self, folder, depth, precision):
-        self.call = self.once = self.data = None
+        self.call = self.once = self.data = self.scaler = None
         torch._dynamo.reset()
         gc.collect()
-        torch.cuda.empty_cache()
+        torch.cuda.empty_cache()  # does nothing where CUDA was never begun
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision != "float32"
         torch.backends.cudnn.benchmark = True
         net = ResNet(depth)
@@ -98,17 +111,26 @@ class Peer:
             raise ValueError(f"the weights do not fit: {missing} missing, {told.unexpected_keys} unexpected")
         return net
 
-    def train(self, folder, depth, batch, precision, variant):
+    def place(self, values, batch):
+        data = values.reshape(batch, 3, 224, 224).to(self.device)
+        return data.contiguous(memory_format=torch.channels_last)
+
+    def train(self, folder, depth, batch, precision, variant, scale=1024.0, fused=True):
         start = time.perf_counter()
-        layout, element = torch.channels_last, TYPES[precision]
-        net = self.read_net(folder, depth, precision).train().cuda().to(memory_format=layout)
-        data = read(os.path.join(folder, f"input{batch}.f32")).reshape(batch, 3, 224, 224).cuda().contiguous(memory_format=layout)
-        labels = read(os.path.join(folder, f"labels{batch}.f32")).long().cuda()
-        optimizer = torch.optim.SGD(net.parameters(), lr=RATE, momentum=0.9, weight_decay=1e-4, fused=True)
-        scaler = torch.amp.GradScaler("cuda", enabled=element == torch.float16)
+        element = TYPES[precision]
+        if variant not in ("amp", "compile"):
+            raise ValueError(f"{variant} is not trained")
+        data = self.place(read(os.path.join(folder, f"input{batch}.f32")), batch)
+        labels = read(os.path.join(folder, f"labels{batch}.f32")).long().to(self.device)
+        net = self.read_net(folder, depth, precision).train().to(self.device).to(memory_format=torch.channels_last)
+        optimizer = torch.optim.SGD(net.parameters(), lr=RATE, momentum=0.9, weight_decay=1e-4, fused=fused)
+        self.scale = scale
+        self.scaler = scaler = torch.amp.GradScaler(
+            self.device, init_scale=scale, growth_interval=2**31 - 1, enabled=element == torch.float16
+        )
 
         def loss_of(x):
-            with torch.autocast("cuda", dtype=element, enabled=element != torch.float32):
+            with torch.autocast(self.device, dtype=element, enabled=element != torch.float32):
                 return nn.functional.cross_entropy(net.scores(x), labels)
 
         if variant == "compile":
@@ -126,37 +148,53 @@ class Peer:
 
         self.once = step
         losses = torch.stack([step() for _ in range(COMPARED_STEPS)])
+        skipped = self.skipped()["skipped"]
+        if skipped > 0 and fused and scale == 1024.0:
+            return self.train(folder, depth, batch, precision, variant, scale, fused=False)
         path = os.path.join(folder, "torch.f32")
         losses.float().cpu().numpy().tofile(path)
-        return {"seconds": time.perf_counter() - start, "output": path}
+        return {"seconds": time.perf_counter() - start, "output": path, "skipped": skipped, "fused": fused}
+
+    def skipped(self):
+        """Each skipped update halves the scale, which never grows."""
+        if self.scaler is None or not self.scaler.is_enabled():
+            return {"skipped": 0}
+        return {"skipped": round(math.log2(self.scale / self.scaler.get_scale()))}
 
     def load(self, folder, depth, batch, precision, variant):
         start = time.perf_counter()
-        net = self.read_net(folder, depth, precision).eval()
         element = TYPES[precision]
-        data = read(os.path.join(folder, f"input{batch}.f32")).reshape(batch, 3, 224, 224)
-        layout = torch.channels_last
-        is_half = element != torch.float32
+        net = self.read_net(folder, depth, precision)
+        if variant == "timm":
+            import timm
+
+            net = timm.create_model(f"resnet{depth}")
+        net = net.eval().to(self.device).to(memory_format=torch.channels_last)
+        self.data = self.place(read(os.path.join(folder, f"input{batch}.f32")), batch)
         if variant == "amp":
-            net = net.cuda().to(memory_format=layout)
-            self.data = data.cuda().contiguous(memory_format=layout)
 
             def call(x):
-                with torch.autocast("cuda", dtype=element, enabled=is_half):
+                with torch.autocast(self.device, dtype=element, enabled=element != torch.float32):
                     return net(x)
 
         else:
             torch._inductor.config.freezing = True
-            net = net.cuda().to(dtype=element, memory_format=layout)
-            self.data = data.cuda().to(element).contiguous(memory_format=layout)
-            call = torch.compile(net, mode="max-autotune", fullgraph=True)
+            net, self.data = net.to(element), self.data.to(element)
+            call = torch.compile(net, mode="max-autotune" if variant == "compile" else "reduce-overhead", fullgraph=True)
         self.call, self.once = call, self.run_once
         for _ in range(5):
             output = self.once()
-        torch.cuda.synchronize()
+        self.synchronise()
+        answer = {"seconds": time.perf_counter() - start}
+        if variant == "timm":
+            return answer
         path = os.path.join(folder, "torch.f32")
         output.float().cpu().contiguous().numpy().tofile(path)
-        return {"seconds": time.perf_counter() - start, "output": path}
+        return {**answer, "output": path}
+
+    def synchronise(self):
+        if self.device == "cuda":
+            torch.cuda.synchronize()
 
     def run_once(self):
         torch.compiler.cudagraph_mark_step_begin()
@@ -173,7 +211,7 @@ class Peer:
         return {"milliseconds": times}
 
     def throughput(self, runs):
-        torch.cuda.synchronize()
+        self.synchronise()
         start = time.perf_counter()
         for _ in range(runs):
             output = self.once()
@@ -210,13 +248,17 @@ class Peer:
 
 
 def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
+    device = parser.parse_args().device
     answers = os.fdopen(os.dup(1), "w")  # what libraries print must not be read as answers
     os.dup2(2, 1)
-    peer = Peer()
-    if not torch.cuda.is_available():
+    peer = Peer(device)
+    if device == "cuda" and not torch.cuda.is_available():
         answers.write(json.dumps({"error": "torch sees no CUDA device"}) + "\n")
         return
-    answers.write(json.dumps({"torch": torch.__version__, "device": torch.cuda.get_device_name()}) + "\n")
+    name = torch.cuda.get_device_name() if device == "cuda" else "the processor"
+    answers.write(json.dumps({"torch": torch.__version__, "device": name}) + "\n")
     answers.flush()
     for line in sys.stdin:
         request = json.loads(line)

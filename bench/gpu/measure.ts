@@ -2,11 +2,50 @@
 
 export interface Engine {
   readonly name: string;
-  output(): Promise<Float32Array>;
+  /** Probabilities, or the losses of the first steps; null where the net is not the same and nothing can be compared. */
+  output(): Promise<Float32Array | null>;
   /** Milliseconds from each call to its result in the process's memory, one call at a time. */
   latency(runs: number): Promise<number[]>;
   /** Milliseconds a run where the next ones already wait; one number for all runs. */
   throughput(runs: number): Promise<number[]>;
+  /** Updates that were skipped so far because their diffs were not finite; of training alone. */
+  skippedUpdates?(): Promise<number>;
+}
+
+/**
+ * Why an engine is not timed: what is no number takes no time that means anything. Null where all is finite, and where
+ * there is nothing to look at.
+ */
+export function whyNotTimed(output: Float32Array | null): string | null {
+  const bad = output?.filter((value) => !Number.isFinite(value)) ?? [];
+  if (bad.length === 0) return null;
+  return `not timed: ${bad.length} of its ${output!.length} values are not finite (the first of them ${bad[0]})`;
+}
+
+export interface Compared {
+  readonly output: Float32Array | null;
+  /** Why it was not timed, else null. */
+  readonly refusal: string | null;
+  /** The largest difference to the first engine as a share of its largest value; null where one of them has none. */
+  readonly apart: number | null;
+  /** Null where it was not timed. */
+  readonly times: Times | null;
+}
+
+/** Compares what the engines compute, then times in turn those whose results are finite. */
+export async function compareAndTime(engines: readonly Engine[]): Promise<Compared[]> {
+  const outputs: (Float32Array | null)[] = [];
+  for (const engine of engines) outputs.push(await engine.output());
+  const refusals = outputs.map(whyNotTimed);
+  const timed = engines.filter((_, i) => refusals[i] === null);
+  const times = await takeTurns(timed);
+  const isComparable = (i: number) => outputs[i] !== null && refusals[i] === null;
+  return engines.map((engine, i) => ({
+    output: outputs[i]!,
+    refusal: refusals[i]!,
+    apart: i > 0 && isComparable(0) && isComparable(i) ? apart(outputs[i]!, outputs[0]!) : null,
+    times: refusals[i] === null ? times[timed.indexOf(engine)]! : null,
+  }));
 }
 
 export interface Times {

@@ -4,7 +4,7 @@ import type { Device, DeviceBuffer, Trainer } from '../../ts/index.ts';
 import { SGD_UPDATE } from '../../ts/runtime/plan-training.ts';
 import { COMPARED_STEPS, makeInput, makeLabels, type Net, type Precision, RATE } from './case.ts';
 import { allAtOnce, type Engine, oneByOne } from './measure.ts';
-import { countImplementations } from './resnode.ts';
+import { countImplementations, type OperationTime, timeOperations } from './resnode.ts';
 
 export class ResnodeTraining implements Engine {
   readonly name = 'resnode';
@@ -43,6 +43,15 @@ export class ResnodeTraining implements Engine {
     return [await allAtOnce(() => this.#step(), runs)];
   }
 
+  async skippedUpdates(): Promise<number> {
+    return this.#trainer.skippedUpdates;
+  }
+
+  /** Each operation of a step by itself: the forward pass, then gradients and update. */
+  async operations(): Promise<OperationTime[]> {
+    return timeOperations(this.#trainer.plan(), () => this.#trainer.time(this.#inputs, this.#schedule()));
+  }
+
   get implementations(): Readonly<Record<string, number>> {
     return countImplementations(this.#trainer.plan());
   }
@@ -53,7 +62,10 @@ export class ResnodeTraining implements Engine {
   }
 
   async #step(): Promise<number> {
-    const schedule = { rate: RATE, iteration: this.#iteration++ };
-    return (await this.#trainer.step(this.#inputs, schedule)).loss!.data[0]!;
+    return (await this.#trainer.step(this.#inputs, this.#schedule())).loss!.data[0]!;
+  }
+
+  #schedule() {
+    return { rate: RATE, iteration: this.#iteration++ };
   }
 }

@@ -1,4 +1,6 @@
 /** resnode as an engine of bench/gpu.ts: a model on a device, and its input already there, as torch has it. */
+
+import { median } from '../../ts/bench/statistics.ts';
 import type { Device, DeviceBuffer, Model, ModelPlan } from '../../ts/index.ts';
 import { makeInput, type Net, type Precision } from './case.ts';
 import { allAtOnce, type Engine, oneByOne } from './measure.ts';
@@ -11,6 +13,29 @@ export function countImplementations({ operations }: ModelPlan): Readonly<Record
   return Object.fromEntries(
     [...new Set(names)].map((name) => [name, names.filter((each) => each === name).length]),
   );
+}
+
+/** An operation of a run or a step that was launched one by one. */
+export interface OperationTime {
+  readonly layer: string;
+  readonly implementation: string;
+  /** The median of a few runs. */
+  readonly milliseconds: number;
+}
+
+/** What `model.time` and `trainer.time` tell, a few times. */
+export async function timeOperations(
+  { operations }: ModelPlan,
+  time: () => Promise<readonly { readonly layer: string; readonly milliseconds: number }[]>,
+  runs = 5,
+): Promise<OperationTime[]> {
+  const all: Awaited<ReturnType<typeof time>>[] = [];
+  for (let i = 0; i < runs; i++) all.push(await time());
+  return operations.map(({ layer, implementation }, i) => ({
+    layer,
+    implementation,
+    milliseconds: median(all.map((each) => each[i]!.milliseconds)),
+  }));
 }
 
 export class ResnodeRun implements Engine {
@@ -42,6 +67,11 @@ export class ResnodeRun implements Engine {
 
   async throughput(runs: number): Promise<number[]> {
     return [await allAtOnce(() => this.output(), runs)];
+  }
+
+  /** Each operation by itself, in the order of the plan. */
+  async operations(): Promise<OperationTime[]> {
+    return timeOperations(this.#model.plan(), () => this.#model.time({ data: this.#input }));
   }
 
   get implementations(): Readonly<Record<string, number>> {

@@ -1,18 +1,23 @@
-/** bench/torch-peer.py as an engine: a Python process that answers line by line. */
+/** bench/torch-peer.py and bench/jax-peer.py: Python processes that answer line by line. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-type Answer = Record<string, unknown>;
+export type Answer = Record<string, unknown>;
 
-export class TorchPeer {
+/** Which script it runs. */
+export type PeerName = 'torch' | 'jax';
+
+export class PythonPeer {
+  readonly name: PeerName;
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #lines: AsyncIterator<string>;
   #errors = '';
 
-  private constructor(python: string) {
-    const script = fileURLToPath(new URL('../torch-peer.py', import.meta.url));
-    this.#child = spawn(python, [script], { detached: true });
+  private constructor(name: PeerName, device: string, python: string) {
+    this.name = name;
+    const script = fileURLToPath(new URL(`../${name}-peer.py`, import.meta.url));
+    this.#child = spawn(python, [script, '--device', device], { detached: true });
     this.#child.on('error', (error) => {
       this.#errors += error.message;
     });
@@ -23,13 +28,19 @@ export class TorchPeer {
     this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
   }
 
-  /** @throws Error where there is no Python, no torch, or torch sees no GPU */
-  static async start(seconds: number, python = 'python3'): Promise<{ peer: TorchPeer; about: Answer }> {
-    const peer = new TorchPeer(python);
+  /**
+   * @param device `cuda` or `cpu`
+   * @throws Error where there is no Python, it has no such package, or that sees no such device
+   */
+  static async start(
+    name: PeerName,
+    { seconds, device, python }: { seconds: number; device: string; python: string },
+  ): Promise<{ peer: PythonPeer; about: Answer }> {
+    const peer = new PythonPeer(name, device, python);
     return { peer, about: await peer.#answer(seconds) };
   }
 
-  /** @throws Error with what torch said; where it takes longer than `seconds`, the process is ended */
+  /** @throws Error with what the peer said; where it takes longer than `seconds`, the process is ended */
   async ask(request: Answer, seconds: number): Promise<Answer> {
     this.#child.stdin.write(`${JSON.stringify(request)}\n`);
     return this.#answer(seconds);
@@ -44,10 +55,10 @@ export class TorchPeer {
     clearTimeout(timer);
     if (next === 'late') {
       this.end();
-      throw new Error(`torch was not done within ${Math.round(seconds)} s`);
+      throw new Error(`${this.name} was not done within ${Math.round(seconds)} s`);
     }
     if (next.done)
-      throw new Error(`torch ended: ${this.#errors.trim().split('\n').at(-1) || 'without a word'}`);
+      throw new Error(`${this.name} ended: ${this.#errors.trim().split('\n').at(-1) || 'without a word'}`);
     const answer = JSON.parse(next.value) as Answer;
     if (typeof answer.error === 'string') throw new Error(answer.error);
     return answer;

@@ -1,0 +1,159 @@
+/**
+ * The least time of a training step by the traffic of its own schedule: for each operation of the program that the CUDA
+ * device runs, the longer of its arithmetic at the measured peak and of the bytes that its kernels read and write at the
+ * measured bandwidth. Each pass over a map counts; caches between operations are left out.
+ */
+
+import { asTraining } from '../../ts/bench/nets.ts';
+import type { Program, ProgramOperation } from '../../ts/program/program.ts';
+import { lowerTraining } from '../../ts/runtime/lower-training.ts';
+import { SGD_UPDATE } from '../../ts/runtime/plan-training.ts';
+import type { Ceilings, Net, Precision } from './case.ts';
+
+/** One kernel's work, or that of a few that belong together. */
+interface Work {
+  /** `BatchNorm statistics`. */
+  readonly what: string;
+  readonly macs: number;
+  readonly bytes: number;
+}
+
+/** What a step takes at least, in all and by kind of work, in milliseconds; and the bytes that it moves. */
+export interface StepLimit {
+  readonly milliseconds: number;
+  readonly bytes: number;
+  readonly byWork: Readonly<Record<string, number>>;
+}
+
+const elements = (shape: readonly number[]) => shape.reduce((product, dim) => product * dim, 1);
+
+/** The step of `ResnodeTraining`: forward, loss, backward, SGD with momentum. */
+export function stepLimit({ net }: Net, batch: number, precision: Precision, ceilings: Ceilings): StepLimit {
+  const { net: model } = asTraining({ name: net.name!, net, input: [3, 224, 224] });
+  const { program } = lowerTraining(model, { batch, precision, update: SGD_UPDATE });
+  const peak = ceilings[`${precision} TFLOP/s`]! * 1e12;
+  const bandwidth = ceilings['bandwidth GB/s']! * 1e9;
+  const byWork: Record<string, number> = {};
+  let bytes = 0;
+  for (const work of workOf(program, precision)) {
+    const seconds = Math.max((2 * work.macs) / peak, work.bytes / bandwidth);
+    byWork[work.what] = (byWork[work.what] ?? 0) + 1000 * seconds;
+    bytes += work.bytes;
+  }
+  return { milliseconds: Object.values(byWork).reduce((sum, each) => sum + each, 0), bytes, byWork };
+}
+
+function workOf(program: Program, precision: Precision): Work[] {
+  const isNarrow = precision === 'float16' || precision === 'bfloat16';
+  const width = isNarrow ? 2 : 4;
+  const count = (id: number) => elements(program.tensors[id]!.shape);
+  const map = (id: number) => width * count(id);
+  const parameter = (id: number) => elements(program.parameters[id]!.shape);
+  const firstGradient = program.operations.findIndex(({ kind }) => kind === 'gradient');
+
+  // Arithmetic of a convolution or an inner product.
+  const macsOf = (operation: ProgramOperation & { readonly weights: number }) => {
+    const [outputs] = program.parameters[operation.weights]!.shape;
+    return (count(operation.outputs[0]!) / outputs!) * parameter(operation.weights);
+  };
+
+  const forward = (operation: ProgramOperation, at: number): Work[] => {
+    const ends = [...operation.inputs, ...operation.outputs.slice(0, 1)];
+    const moved = ends.reduce((sum, id) => sum + map(id), 0);
+    switch (operation.kind) {
+      case 'convolution':
+      case 'innerProduct':
+        return [
+          {
+            what: `${operation.kind === 'convolution' ? 'convolutions' : 'inner product'} forward`,
+            macs: macsOf(operation),
+            bytes: moved + width * parameter(operation.weights),
+          },
+        ];
+      case 'batchNorm': // launchBatchStatistics reads x, launchAffine reads it again
+        return [
+          { what: 'BatchNorm statistics', macs: 0, bytes: map(operation.inputs[0]!) },
+          { what: 'BatchNorm apply', macs: 0, bytes: moved },
+        ];
+      case 'eltwise':
+        return [
+          {
+            what: firstGradient >= 0 && at > firstGradient ? 'diff sums at splits' : 'add + ReLU',
+            macs: 0,
+            bytes: moved,
+          },
+        ];
+      case 'update': {
+        // Diffs are read to see whether they are finite and to be applied; weight and history are read and written; the
+        // form that the kernels read is made from the weight again.
+        const learned = operation.parameters.reduce((sum, each) => sum + parameter(each.parameter), 0);
+        return [{ what: 'update', macs: 0, bytes: learned * (8 + 8 + 8 + 4 + width) }];
+      }
+      case 'reshape':
+        return [];
+      default:
+        return [{ what: `${operation.kind} forward`, macs: 0, bytes: moved }];
+    }
+  };
+
+  const backward = (gradient: ProgramOperation & { readonly kind: 'gradient' }): Work[] => {
+    const of = program.operations[gradient.of]!;
+    const [x] = of.inputs as [number];
+    const [y] = of.outputs as [number];
+    const dx = gradient.outputs.slice(0, of.inputs.length).filter((id) => id >= 0);
+    switch (of.kind) {
+      case 'convolution':
+      case 'innerProduct': {
+        const name = of.kind === 'convolution' ? 'convolutions' : 'inner product';
+        const weights = parameter(of.weights);
+        const macs = macsOf(of);
+        return [
+          ...dx.map(() => ({
+            what: `${name}, data gradient`,
+            macs,
+            bytes: map(y) + map(x) + width * weights,
+          })),
+          { what: `${name}, weight gradient`, macs, bytes: map(y) + map(x) + 4 * weights },
+        ];
+      }
+      case 'batchNorm': {
+        // In 16 bits the ReLU is seen from x (batch-norm-gradient.cu), else from y, which is one map more.
+        const reads = map(x) + map(y) + (of.relu !== null && !isNarrow ? map(y) : 0);
+        return [
+          { what: 'BatchNorm backward sums', macs: 0, bytes: reads },
+          ...dx.map((id) => ({ what: 'BatchNorm backward dx', macs: 0, bytes: reads + map(id) })),
+        ];
+      }
+      case 'eltwise': // dy and, behind a ReLU, y, for every diff that is made
+        return dx.map((id) => ({
+          what: 'mask of add + ReLU',
+          macs: 0,
+          bytes: map(y) * (of.relu === null ? 1 : 2) + map(id),
+        }));
+      case 'pooling': // the place of each maximum is found again, kept as 4 bytes, and read
+        return dx.map((id) => ({
+          what: 'pooling backward',
+          macs: 0,
+          bytes: (of.method === 'max' ? map(x) + 8 * count(y) : 0) + map(y) + map(id),
+        }));
+      case 'reshape':
+        return [];
+      default:
+        return dx.map((id) => ({ what: `${of.kind} backward`, macs: 0, bytes: 2 * map(y) + map(id) }));
+    }
+  };
+
+  // The images come as float32 and become maps; their channels are padded to eight (layout.cc).
+  const images = program.inputs.filter((id) => program.tensors[id]!.shape.length === 4);
+  const conversion = images.map((id) => ({
+    what: 'image to map',
+    macs: 0,
+    bytes: 4 * count(id) + (map(id) * 8) / program.tensors[id]!.shape[1]!,
+  }));
+  return [
+    ...conversion,
+    ...program.operations.flatMap((operation, at) =>
+      operation.kind === 'gradient' ? backward(operation) : forward(operation, at),
+    ),
+  ];
+}
