@@ -6,7 +6,7 @@ import { ArgumentError, ImageError } from '../../ts/errors.ts';
 import { publishedErrors } from '../../ts/evaluate/published.ts';
 import { outcomeOf, summariseOutcomes, wilsonInterval } from '../../ts/evaluate/statistics.ts';
 import { checkTenCrop, tenCropCorners, tenCrops } from '../../ts/evaluate/ten-crop.ts';
-import type { Image } from '../../ts/image/decode.ts';
+import type { Image } from '../../ts/image/image.ts';
 
 const isMisuse = (error: Error) => error instanceof ArgumentError;
 const close = (a: number, b: number, tolerance: number) =>

@@ -11,9 +11,10 @@ const folder = join(repositoryFolder, 'test/image/fixtures/decode');
 const page = readFileSync(join(repositoryFolder, 'docs/decode-parity.md'), 'utf8');
 const versions = JSON.parse(readFileSync(join(folder, 'versions.json'), 'utf8'));
 // NAME.png.colour.png is what OpenCV read from NAME.png.
-const names = readdirSync(folder).filter((name) => /^[^.]+\.(jpg|png)$/.test(name));
+const names = readdirSync(folder).filter((name) => /^[^.]+\.(?!json)\w+$/.test(name));
 const cut = names.filter((name) => name.startsWith('truncated'));
-const whole = names.filter((name) => !cut.includes(name));
+const float = names.filter((name) => name.includes('float'));
+const whole = names.filter((name) => !cut.includes(name) && !float.includes(name));
 
 /** `0`, or largest and mean difference and the share of values that differ. */
 async function apart(name: string, kind: 'colour' | 'grey'): Promise<string> {
@@ -48,7 +49,7 @@ for (const name of whole)
   });
 
 test("colour is OpenCV's byte by byte for every file; the page lists every file and the versions", () => {
-  const rows = page.split('\n').filter((line) => /^\| [^|]+\.(jpg|png) \|/.test(line));
+  const rows = page.split('\n').filter((line) => /^\| [^| ]+\.\w+ \|/.test(line));
   assert.is(rows.length, whole.length);
   for (const row of rows) assert.is(row.split('|')[2]!.trim(), '0', row);
   for (const version of [
@@ -67,7 +68,22 @@ test('what is cut short is refused by name, though OpenCV fills the rest of a JP
     assert.instance(error, ImageError);
     assert.match((error as Error).message, name);
   }
-  assert.equal(versions.refusedByOpenCV, ['truncated-rgb.png (colour)', 'truncated-rgb.png (grey)']);
+  const refused = ['truncated-rgb.png (colour)', 'truncated-rgb.png (grey)'];
+  assert.equal(
+    versions.refusedByOpenCV.filter((name: string) => name.startsWith('truncated')),
+    refused,
+  );
+});
+
+test('samples in float have no agreed range: refused, as OpenCV refuses them', async () => {
+  assert.is(float.length, 2);
+  for (const name of float) {
+    const error = await decodeImage(join(folder, name)).catch((thrown: unknown) => thrown);
+    assert.instance(error, ImageError);
+    assert.is((error as ImageError).code, 'image/depth');
+    assert.match((error as ImageError).message, '8 or 16 bits');
+    for (const kind of ['colour', 'grey']) assert.ok(versions.refusedByOpenCV.includes(`${name} (${kind})`));
+  }
 });
 
 test.run();

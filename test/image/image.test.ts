@@ -210,8 +210,11 @@ test('grey, alpha, 16-bit, CMYK, rotated and animated images decode by the state
     cmyk.channels === 3 && cmyk.data[0]! > 180 && cmyk.data[1]! < 80 && cmyk.data[2]! < 80,
     `${cmyk.data.subarray(0, 3)}`,
   );
-  const rotated = await decodeImage(await sharp(rgb, raw).withMetadata({ orientation: 6 }).png().toBuffer());
-  assert.equal([rotated.width, rotated.height], [6, 4]);
+  const turned = await sharp(rgb, raw).withMetadata({ orientation: 6 }).png().toBuffer();
+  const upright = await decodeImage(turned);
+  assert.equal([upright.width, upright.height], [4, 6]);
+  const asStored = await decodeImage(turned, { orientation: 'ignored' });
+  assert.equal([asStored.width, asStored.height], [6, 4]);
   const frames = await sharp(Buffer.concat([Buffer.alloc(48, 200), Buffer.alloc(48, 10)]), {
     raw: { width: 4, height: 8, channels: 3, pageHeight: 4 },
   })

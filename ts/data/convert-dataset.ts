@@ -1,9 +1,8 @@
 /** Images → an LMDB of Datums as Caffe's converters write them: convert_mnist_data, convert_cifar_data, convert_imageset. */
-import { readFile } from 'node:fs/promises';
-import { extname } from 'node:path';
 import { breather } from '../breathe.ts';
 import { DataError } from '../errors.ts';
-import { decodeImage, isGreyImage } from '../image/decode.ts';
+import { decodeImage, readImageFile } from '../image/decode.ts';
+import { imageFormatOf } from '../image/format.ts';
 import { writeDatum } from './datum.ts';
 import { pixelsOfImage, planesOf, resizePixels } from './pixels.ts';
 import { shuffled } from './random.ts';
@@ -30,8 +29,8 @@ export interface ConvertImagesOptions extends ConvertDatasetOptions {
   readonly resize?: { readonly width: number; readonly height: number };
   readonly gray?: boolean;
   /**
-   * Keeps files as they are where nothing is to change; else encodes as `encodeType` ('jpg' or 'png'; default by the
-   * file's name). Default false: decoded, planes B, G, R.
+   * Keeps files as they are where nothing is to change; else encodes as `encodeType` ('jpg' or 'png'; default as the
+   * file is). Default false: decoded, planes B, G, R.
    */
   readonly encoded?: boolean;
   readonly encodeType?: 'jpg' | 'png';
@@ -85,9 +84,12 @@ async function datumOfFile(
   label: number,
   { resize, gray = false, encoded = false, encodeType }: ConvertImagesOptions,
 ): Promise<{ value: Buffer; size: string }> {
-  const own = { '.jpg': 'jpg', '.jpeg': 'jpg', '.png': 'png' }[extname(path).toLowerCase()];
+  const bytes = await readImageFile(path);
+  const own = ({ JPEG: 'jpg', PNG: 'png' } as Partial<Record<string, 'jpg' | 'png'>>)[
+    imageFormatOf(bytes) ?? ''
+  ];
   const type = encodeType ?? own;
-  const image = await decodeImage(path); // also where its bytes are kept: a broken file is found now
+  const image = await decodeImage(bytes, { name: path }); // also where its bytes are kept: a broken file is found now
   const pixels = pixelsOfImage(image, !gray);
   const resized = resize === undefined ? pixels : await resizePixels(pixels, resize.width, resize.height);
   const { width, height } = resized;
@@ -101,10 +103,10 @@ async function datumOfFile(
     throw new DataError(
       'data/encode-type',
       { file: path },
-      'its name does not say how to encode it; give encodeType, jpg or png',
+      'this is neither a JPEG nor a PNG, so that it must be encoded; give encodeType (--encode-type), jpg or png',
     );
-  if (resize === undefined && type === own && (!gray || (await isGreyImage(path))))
-    return { size, value: writeDatum({ data: await readFile(path), label, encoded: true }) };
+  if (resize === undefined && type === own && (!gray || image.channels === 1))
+    return { size, value: writeDatum({ data: bytes, label, encoded: true }) };
   const { default: sharp } = await import('sharp');
   // sharp takes R, G, B; the planes are B, G, R.
   const planes = planesOf(resized);

@@ -1,7 +1,7 @@
 /** Readers of images: of a database's Datums, and of a list's files. */
 import { seededRandom } from '../caffe/fillers.ts';
 import { DataError, ImageError, ResnodeError } from '../errors.ts';
-import { decodeImage, isGreyImage } from '../image/decode.ts';
+import { decodeImage } from '../image/decode.ts';
 import { type Database, datumOf } from './database.ts';
 import type { Datum } from './datum.ts';
 import { LevelDb } from './leveldb.ts';
@@ -45,7 +45,8 @@ export async function databaseReader(spec: DatabaseSpec): Promise<Reader> {
 /** A Datum's pixels, decoded where it is encoded (DecodeDatumToCVMat, DecodeDatumToCVMatNative). @throws ImageError */
 export async function pixelsOf(datum: Datum, colour: boolean | null): Promise<Pixels> {
   if (!datum.encoded) return pixelsOfDatum(datum);
-  return pixelsOfImage(await decodeImage(datum.data), colour ?? !(await isGreyImage(datum.data)));
+  const image = await decodeImage(datum.data);
+  return pixelsOfImage(image, colour ?? image.channels === 3);
 }
 
 /** Reads the files of a list (ReadImageToCVMat). */

@@ -2,7 +2,8 @@
 import { ArgumentError, ImageError } from '../errors.ts';
 import { imageInput } from '../features/image-input.ts';
 import { readAhead } from '../features/read-ahead.ts';
-import { decodeImage, type Image } from '../image/decode.ts';
+import { decodeImage } from '../image/decode.ts';
+import type { Image } from '../image/image.ts';
 import type { Preprocess } from '../image/preprocess.ts';
 import type { Model } from '../runtime/model.ts';
 import { scoresOf } from './scores.ts';

@@ -5,7 +5,8 @@ import { dirname, join, relative } from 'node:path';
 import type { Datum } from '../data/datum.ts';
 import { datumAt, openLmdb } from '../data/lmdb.ts';
 import { ImageError } from '../errors.ts';
-import { decodeImage, type Image } from '../image/decode.ts';
+import { decodeImage } from '../image/decode.ts';
+import type { Image } from '../image/image.ts';
 import { type DatasetOptions, type MatchedBy, readLabelledImages } from './dataset.ts';
 import type { LazySample, Sample } from './evaluate-images.ts';
 
@@ -55,7 +56,7 @@ const digest = (text: string): string => createHash('sha256').update(text).diges
 
 async function pixelsOf(datum: Datum, name: string): Promise<Image> {
   const { channels, height, width, data } = datum;
-  if (datum.encoded) return decodeImage(data, name);
+  if (datum.encoded) return decodeImage(data, { name });
   if (datum.floatData !== null || (channels !== 1 && channels !== 3))
     throw new ImageError(
       'image/channels',

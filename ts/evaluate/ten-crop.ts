@@ -1,7 +1,7 @@
 /** The ten crops of Krizhevsky et al. (2012, section 4.1), with which MSRA's 10-crop errors were measured. */
 import { ArgumentError, ImageError } from '../errors.ts';
-import type { Image } from '../image/decode.ts';
 import { centreCrop, resizedSize, type Size } from '../image/geometry.ts';
+import type { Image } from '../image/image.ts';
 import { type Preprocess, preprocessImage } from '../image/preprocess.ts';
 
 /** Left and top of the four corners and the centre, row by row. */

@@ -2,8 +2,8 @@
 import { ArgumentError } from '../errors.ts';
 import type { ImageInput } from '../features/image-input.ts';
 import { readAhead } from '../features/read-ahead.ts';
-import type { Image } from '../image/decode.ts';
 import { resizedSize, type Size } from '../image/geometry.ts';
+import type { Image } from '../image/image.ts';
 import { type Preprocess, preprocessImage } from '../image/preprocess.ts';
 import { averaged, type Scores } from './scores.ts';
 import { checkTenCrop, mirrored, tenCrops } from './ten-crop.ts';

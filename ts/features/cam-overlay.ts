@@ -1,6 +1,7 @@
 /** A class activation map laid over the part of the image that the net saw, as a PNG. */
-import type { Image } from '../image/decode.ts';
+
 import { centreCrop, type Resize, resizedSize, type Size } from '../image/geometry.ts';
+import type { Image } from '../image/image.ts';
 import type { Tensor } from '../runtime/tensor.ts';
 
 const SMALLEST = 224;

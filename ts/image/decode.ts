@@ -1,101 +1,218 @@
 /** Image files → pixels. */
-import { statSync } from 'node:fs';
-import type { OutputInfo } from 'sharp';
-import { ImageError } from '../errors.ts';
+import { open, stat } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { nearest } from '../base/suggest.ts';
+import { ArgumentError, ImageError } from '../errors.ts';
+import { decodeBmp, readBmpHeader } from './bmp.ts';
+import { decodeVips, reduceDepth, UnfitPixels, vipsHeader } from './decode-vips.ts';
+import { describeBytes, HEAD_BYTES, IMAGE_FORMATS, type ImageFormat, imageFormatOf } from './format.ts';
+import type { DecodedPixels, DeepImage, Image } from './image.ts';
+import { decodeNetpbm, readNetpbmHeader } from './netpbm.ts';
+import { withDeadline } from './with-deadline.ts';
 
-/** Decoded pixels: uint8, H×W×C, interleaved R, G, B, or one grey channel. */
-export interface Image {
-  readonly width: number;
-  readonly height: number;
-  readonly channels: 1 | 3;
-  readonly data: Uint8Array;
-  /** Named in errors. */
-  readonly file: string;
+export interface DecodeOptions {
+  /** What errors call the image. Default: its path, or `image`. */
+  readonly name?: string;
+  /** The most pixels, width × height, that are decoded. Default 2^26, 8192×8192; decoded to RGB they take 192 MiB. */
+  readonly maxPixels?: number;
+  /** `applied` turns the image as its EXIF data says, as OpenCV does since 3.1. Default `applied`. */
+  readonly orientation?: 'applied' | 'ignored';
+  /** 16: samples of 16 bits keep them; images of 8 bits stay so. Default 8: as OpenCV reduces them. */
+  readonly depth?: 8 | 16;
+  /** Gives up with its reason; a thread of libuv may work on until `timeout`. */
+  readonly signal?: AbortSignal;
+  /** Seconds after which decoding is given up, 1 to 3600. Default 60. */
+  readonly timeout?: number;
 }
+
+/** What bounds the decoding of many images. */
+export type DecodeLimits = Pick<DecodeOptions, 'maxPixels' | 'timeout'>;
 
 /** The file names that folders are searched for. */
-export const IMAGE_FILE = /\.(jpe?g|png|webp|gif|tiff?)$/i;
+export const IMAGE_FILE = /\.(jpe?g|png|webp|gif|tiff?|bmp|p[bgpn]m)$/i;
 
-/** The most pixels that an image may have: 2^27, 16384×8192. */
-export const LIMIT_PIXELS = 2 ** 27;
+export const DEFAULT_MAX_PIXELS = 2 ** 26;
+
+const DEFAULTS = {
+  name: 'image',
+  maxPixels: DEFAULT_MAX_PIXELS,
+  orientation: 'applied',
+  depth: 8,
+  timeout: 60,
+} as const;
 
 /**
- * Decodes an image off the event loop (libvips, through sharp) to the bytes that OpenCV gives Caffe: colour profiles
- * and EXIF orientation are ignored, the latter as before OpenCV 3.1; alpha is dropped; of 16-bit samples the high byte
- * counts; CMYK becomes RGB by OpenCV's product. Of an animation the first frame counts. docs/decode-parity.md has what
- * was measured.
- * @param source A path, or the bytes of an encoded image.
- * @param name What errors call it. Default: the path, or `image`.
- * @throws ImageError naming the file, for one that is missing, truncated, too large or no image
+ * Decodes an image off the event loop to the bytes that OpenCV gives Caffe: colour profiles are ignored, EXIF
+ * orientation is applied, alpha is dropped, 16-bit samples are reduced, CMYK becomes RGB by OpenCV's product. Of an
+ * animation or a TIFF of several pages the first counts. docs/decode-parity.md has what was measured.
+ *
+ * What a file is, its first bytes say: JPEG, PNG, WebP, GIF, TIFF, BMP, PBM, PGM or PPM. No other bytes reach a decoder.
+ * @param source A path, a `file:` URL, or the bytes of an encoded image.
+ * @returns `width`, `height`, `channels` (1 of a grey image, else 3: R, G, B) and `data`, height × width × channels
+ * @throws ImageError naming the file: `image/not-found`, `image/not-a-file`, `image/unreadable` (another format, cut
+ * short, damaged), `image/too-large`, `image/depth` (float samples), `image/channels`, `image/timeout`; ArgumentError;
+ * the signal's reason
+ * @example const image = await decodeImage('cat.jpg', { maxPixels: 1e7, signal: AbortSignal.timeout(2000) });
  */
-export async function decodeImage(source: string | Uint8Array, name?: string): Promise<Image> {
-  const file = name ?? (typeof source === 'string' ? source : 'image');
-  if (typeof source === 'string') checkIsFile(source);
-  // Loaded here: libvips takes 20 MB, which who brings pixels of their own should not pay.
-  const { default: sharp } = await import('sharp');
-  let raw: { data: Buffer; info: OutputInfo };
-  try {
-    const options = {
-      failOn: 'truncated',
-      limitInputPixels: LIMIT_PIXELS,
-      autoOrient: false,
-      ignoreIcc: true,
-    } as const;
-    const { space } = await sharp(source, options).metadata();
-    const opened = sharp(source, options).removeAlpha();
-    const image =
-      space === 'cmyk'
-        ? opened.pipelineColourspace('cmyk').toColourspace('cmyk')
-        : opened.toColourspace('srgb');
-    raw = await image.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
-  } catch (error) {
-    const { message } = error as Error;
-    const code = /pixel limit|dimensions exceed/i.test(message) ? 'too-large' : 'unreadable';
-    throw new ImageError(
-      `image/${code}`,
+export async function decodeImage(
+  source: string | URL | Uint8Array | ArrayBuffer,
+  options?: DecodeOptions & { readonly depth?: 8 },
+): Promise<Image>;
+export async function decodeImage(
+  source: string | URL | Uint8Array | ArrayBuffer,
+  options: DecodeOptions,
+): Promise<Image | DeepImage>;
+export async function decodeImage(
+  source: string | URL | Uint8Array | ArrayBuffer,
+  options: DecodeOptions = {},
+): Promise<Image | DeepImage> {
+  const { maxPixels, timeout, orientation, depth } = checkedOptions(options);
+  const { signal } = options;
+  signal?.throwIfAborted();
+  const path = source instanceof URL ? pathOf(source) : source;
+  const file = options.name ?? (typeof path === 'string' ? path : DEFAULTS.name);
+  const seconds = timeout;
+  const work = async (): Promise<Image | DeepImage> => {
+    const bytes = typeof path === 'string' ? await readImageFile(path, file, maxPixels) : bytesOf(path);
+    const format = imageFormatOf(bytes);
+    if (format === null) throw unreadable(file, `cannot be decoded: it is ${describeBytes(bytes)}`);
+    const decoded = await decodeBytes(bytes, format, {
       file,
-      `cannot be decoded (${message.trim().split('\n')[0]}); expected a whole JPEG, PNG, WebP, GIF or TIFF of at most 2^27 pixels`,
-      { cause: error },
+      maxPixels,
+      orientation,
+      timeout: seconds,
+      signal,
+    });
+    const { data } = decoded;
+    if (data instanceof Uint8Array) return { ...decoded, data, file };
+    if (depth === 16) return { ...decoded, data, file };
+    const isColourTiff = format === 'TIFF' && decoded.channels === 3;
+    return { ...decoded, data: await reduceDepth(data, isColourTiff, signal), file };
+  };
+  const late = () =>
+    new ImageError(
+      'image/timeout',
+      file,
+      `is not decoded after ${seconds} s; give a larger timeout, or a smaller image`,
     );
-  }
-  const { width, height, channels } = raw.info;
-  if (channels === 4) return { width, height, channels: 3, data: await rgbFromCmyk(raw.data), file };
-  if (channels !== 1 && channels !== 3)
-    throw new ImageError('image/channels', file, `decoded to ${channels} channels; expected grey or RGB`);
-  return { width, height, channels, data: raw.data, file };
+  return withDeadline(work(), { seconds, signal, late });
 }
 
-/** Whether an image has one channel, apart from alpha; decodeImage makes three of it. By its header alone. */
-export async function isGreyImage(source: string | Uint8Array): Promise<boolean> {
-  const { default: sharp } = await import('sharp');
-  const space = await sharp(source)
-    .metadata()
-    .then(
-      (metadata) => metadata.space,
-      () => undefined, // decodeImage says what is wrong with it
-    );
-  return space === 'b-w' || space === 'grey16';
+interface Work extends Required<Omit<DecodeOptions, 'name' | 'depth' | 'signal'>> {
+  readonly file: string;
+  readonly signal: AbortSignal | undefined;
 }
 
-function checkIsFile(path: string): void {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  if (stats === undefined) throw new ImageError('image/not-found', path, 'there is no such file');
-  if (!stats.isFile()) throw new ImageError('image/not-a-file', path, 'this is no file');
-}
-
-/** Of how many pixels a loop may hold the event loop: some milliseconds. */
-const PIECE = 1 << 20;
-
-/** modules/imgcodecs/src/utils.cpp: each ink's absence times black's, rounded as there. */
-async function rgbFromCmyk(cmyk: Uint8Array): Promise<Uint8Array> {
-  const pixels = cmyk.length / 4;
-  const rgb = new Uint8Array(3 * pixels);
-  for (let begin = 0; begin < pixels; begin += PIECE) {
-    if (begin > 0) await new Promise((resolve) => setImmediate(resolve));
-    for (let i = begin; i < Math.min(begin + PIECE, pixels); i++) {
-      const light = 255 - cmyk[4 * i + 3]!;
-      for (let c = 0; c < 3; c++) rgb[3 * i + c] = light - ((cmyk[4 * i + c]! * light) >> 8);
+async function decodeBytes(bytes: Uint8Array, format: ImageFormat, work: Work): Promise<DecodedPixels> {
+  const { file, maxPixels, signal } = work;
+  try {
+    if (format === 'BMP' || format === 'PNM') {
+      const [readHeader, decode] =
+        format === 'BMP' ? [readBmpHeader, decodeBmp] : [readNetpbmHeader, decodeNetpbm];
+      checkSize(file, readHeader(bytes), maxPixels);
+      return await decode(bytes, signal);
     }
+    const header = await vipsHeader(bytes, format);
+    checkSize(file, header, maxPixels);
+    return await decodeVips(bytes, format, header, work);
+  } catch (error) {
+    if (error instanceof ImageError || (signal?.aborted && error === signal.reason)) throw error;
+    const message = (error as Error).message.trim().split('\n')[0]!;
+    if (error instanceof UnfitPixels)
+      throw new ImageError(`image/${error.kind}`, file, message, { cause: error });
+    if (/^timeout:/i.test(message)) throw new ImageError('image/timeout', file, message, { cause: error });
+    throw unreadable(file, `cannot be decoded (${message})`, error, format);
   }
-  return rgb;
+}
+
+function checkSize(
+  file: string,
+  { width, height }: { width: number; height: number },
+  maxPixels: number,
+): void {
+  if (width * height > maxPixels)
+    throw new ImageError(
+      'image/too-large',
+      file,
+      `is ${width}×${height}, ${width * height} pixels; at most ${maxPixels} are decoded: raise maxPixels (--max-pixels) where you trust it, or make it smaller`,
+    );
+}
+
+const unreadable = (file: string, what: string, cause?: unknown, format?: ImageFormat): ImageError =>
+  new ImageError(
+    'image/unreadable',
+    file,
+    `${what}; expected a whole ${format === undefined ? `image: ${IMAGE_FORMATS}` : `${format === 'PNM' ? 'PBM, PGM or PPM' : format} file`}`,
+    { cause },
+  );
+
+/** Even in float samples with alpha an image has no more bytes a pixel; the rest is for what lies beside the pixels. */
+const bytesFor = (maxPixels: number): number => Math.min(16 * maxPixels + 2 ** 26, 2 ** 31 - 1);
+
+/** A regular file's bytes; its first ones alone where they are no image's. @throws ImageError */
+export async function readImageFile(
+  path: string,
+  file = path,
+  maxPixels = DEFAULT_MAX_PIXELS,
+): Promise<Uint8Array> {
+  try {
+    // Opening a pipe would wait for its writer.
+    const stats = await stat(path);
+    if (!stats.isFile()) throw new ImageError('image/not-a-file', file, 'this is no file');
+    const handle = await open(path);
+    try {
+      const head = new Uint8Array(HEAD_BYTES);
+      const { bytesRead } = await handle.read(head, 0, HEAD_BYTES, 0);
+      const begin = head.subarray(0, bytesRead);
+      if (imageFormatOf(begin) === null) return begin;
+      if (stats.size > bytesFor(maxPixels))
+        throw new ImageError(
+          'image/too-large',
+          file,
+          `has ${stats.size} bytes, more than an image of ${maxPixels} pixels (maxPixels, --max-pixels) can need`,
+        );
+      return await handle.readFile();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (error instanceof ImageError) throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw code === 'ENOENT' || code === 'ENOTDIR'
+      ? new ImageError('image/not-found', file, 'there is no such file', { cause: error })
+      : new ImageError('image/unreadable', file, `cannot be read (${code ?? message})`, { cause: error });
+  }
+}
+
+function bytesOf(source: Uint8Array | ArrayBuffer): Uint8Array {
+  if (source instanceof ArrayBuffer) return new Uint8Array(source);
+  if (!(source instanceof Uint8Array))
+    throw new ArgumentError('source', 'a path, a file: URL, or the bytes of an encoded image', source);
+  // sharp takes no view of shared memory, which may change while it is read besides.
+  return source.buffer instanceof ArrayBuffer ? source : new Uint8Array(source);
+}
+
+function pathOf(url: URL): string {
+  if (url.protocol !== 'file:') throw new ArgumentError('source', 'a file: URL', url.href);
+  return fileURLToPath(url);
+}
+
+function checkedOptions(options: DecodeOptions) {
+  const known = [...Object.keys(DEFAULTS), 'signal'];
+  const unknown = Object.keys(options).find((name) => !known.includes(name));
+  if (unknown !== undefined)
+    throw new ArgumentError(
+      `the options of decodeImage (${nearest(unknown, known) ?? 'none of them is near'})`,
+      known.join(', '),
+      unknown,
+    );
+  const { maxPixels, timeout, orientation, depth } = { ...DEFAULTS, ...options };
+  if (!Number.isInteger(maxPixels) || maxPixels < 1 || maxPixels > 2 ** 30)
+    throw new ArgumentError('maxPixels', 'an integer from 1 to 2^30', maxPixels);
+  if (!Number.isInteger(timeout) || timeout < 1 || timeout > 3600)
+    throw new ArgumentError('timeout', 'whole seconds from 1 to 3600', timeout);
+  if (orientation !== 'applied' && orientation !== 'ignored')
+    throw new ArgumentError('orientation', '"applied" or "ignored"', orientation);
+  if (depth !== 8 && depth !== 16) throw new ArgumentError('depth', '8 or 16', depth);
+  return { maxPixels, timeout, orientation, depth };
 }

@@ -1,8 +1,11 @@
 /** Pixels → a net's input, as data that can be kept beside a model (preprocess-file.ts). */
 import { ArgumentError, ImageError } from '../errors.ts';
 import { loadBinding } from '../native/load.ts';
-import { type Image, LIMIT_PIXELS } from './decode.ts';
 import { centreCrop, type Resize, resizedSize, type Size } from './geometry.ts';
+import type { Image } from './image.ts';
+
+/** The most pixels that a resized image may have. */
+const MAX_RESIZED_PIXELS = 2 ** 27;
 
 /** C×H×W, row-major. */
 export interface MeanImage {
@@ -44,7 +47,7 @@ export async function preprocessImage(
   const { crop, order = 'BGR', scale = 1 } = preprocess;
   const { width, height } = resizedSize(image, preprocess.resize);
   const { file } = image;
-  if (width * height > LIMIT_PIXELS)
+  if (width * height > MAX_RESIZED_PIXELS)
     throw new ImageError(
       'image/too-large',
       file,

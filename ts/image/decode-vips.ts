@@ -1,0 +1,163 @@
+/** JPEG, PNG, WebP, GIF and TIFF, decoded by libvips through sharp on libuv's threads. */
+import type { Metadata, OutputInfo, Sharp } from 'sharp';
+import { highByte, inPieces, reduced } from './byte-loops.ts';
+import type { ImageFormat } from './format.ts';
+import type { DecodedPixels } from './image.ts';
+import { hasUnassociatedAlpha } from './tiff.ts';
+
+export interface VipsOptions {
+  readonly maxPixels: number;
+  readonly orientation: 'applied' | 'ignored';
+  /** Seconds. */
+  readonly timeout: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Thrown for what is whole, but of a kind whose pixels are not taken. */
+export class UnfitPixels extends Error {
+  readonly kind: 'depth' | 'channels';
+
+  constructor(kind: UnfitPixels['kind'], message: string) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
+type FailOn = 'error' | 'warning';
+
+/** An image's header. @throws Error where libvips takes it for another format */
+export async function vipsHeader(bytes: Uint8Array, format: ImageFormat): Promise<Metadata> {
+  const { default: sharp } = await import('sharp');
+  const metadata = await sharp(bytes, { failOn: 'error', limitInputPixels: false }).metadata();
+  if (metadata.format !== format.toLowerCase())
+    throw new Error(`the decoder takes it for ${metadata.format}`);
+  return metadata;
+}
+
+/** All of an image; 16 bits where it has them. @throws Error, UnfitPixels */
+export async function decodeVips(
+  bytes: Uint8Array,
+  format: ImageFormat,
+  header: Metadata,
+  options: VipsOptions,
+): Promise<DecodedPixels> {
+  const space = spaceOf(format, header);
+  const isTiff = format === 'TIFF';
+  const keepsAlpha = isTiff && space === 'srgb' && header.hasAlpha === true && hasUnassociatedAlpha(bytes);
+  const { data, info } = await withoutSilentDamage(format, (failOn) =>
+    decodeTo(bytes, failOn, space, keepsAlpha, options),
+  );
+  const { signal } = options;
+  const { width, height } = info;
+  if (space === 'cmyk') return { width, height, channels: 3, data: await rgbFromCmyk(data, isTiff, signal) };
+  if (keepsAlpha) return { width, height, channels: 3, data: await multiplied(data, signal) };
+  const { channels } = info as { channels: number };
+  if (channels !== 1 && channels !== 3)
+    throw new UnfitPixels('channels', `it decodes to ${channels} channels; expected grey or RGB`);
+  if (!space.endsWith('16')) return { width, height, channels, data };
+  return { width, height, channels, data: new Uint16Array(data.buffer, data.byteOffset, data.length / 2) };
+}
+
+/**
+ * 16 bits to 8 as OpenCV: the high byte; of TIFFs in colour, which libtiff reduces, the nearest.
+ * @throws the signal's reason
+ */
+export function reduceDepth(
+  samples: Uint16Array,
+  isColourTiff: boolean,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  return reduced(samples, signal, isColourTiff ? (sample) => Math.floor((sample + 128) / 257) : highByte);
+}
+
+const SPACES = ['srgb', 'b-w', 'cmyk', 'rgb16', 'grey16'] as const;
+type Space = (typeof SPACES)[number];
+
+function spaceOf(format: ImageFormat, { space, depth, bitsPerSample }: Metadata): Space {
+  if (depth !== 'uchar' && depth !== 'ushort')
+    throw new UnfitPixels(
+      'depth',
+      `its samples are of type ${depth}${bitsPerSample === undefined ? '' : ` (${bitsPerSample} bits)`}, for which no range is agreed (OpenCV refuses them too); scale them to 8 or 16 bits`,
+    );
+  const known = SPACES.find((each) => each === space);
+  if (known === undefined || (known === 'cmyk' && depth === 'ushort'))
+    throw new UnfitPixels('channels', `its colours are ${space}; convert it to grey, RGB or CMYK of 8 bits`);
+  // libvips makes a grey GIF grey; OpenCV has colours for every palette.
+  return format === 'GIF' ? 'srgb' : known;
+}
+
+async function decodeTo(
+  bytes: Uint8Array,
+  failOn: FailOn,
+  space: Space,
+  keepsAlpha: boolean,
+  { maxPixels, orientation, timeout }: VipsOptions,
+): Promise<{ data: Buffer; info: OutputInfo }> {
+  const { default: sharp } = await import('sharp');
+  const opened = sharp(bytes, {
+    failOn,
+    limitInputPixels: maxPixels,
+    autoOrient: orientation === 'applied',
+    ignoreIcc: true,
+  }).timeout({ seconds: timeout });
+  const withChannels: Sharp = keepsAlpha ? opened : opened.removeAlpha();
+  const converted =
+    space === 'cmyk'
+      ? withChannels.pipelineColourspace('cmyk').toColourspace('cmyk')
+      : withChannels.toColourspace(space);
+  const depth = space.endsWith('16') ? 'ushort' : 'uchar';
+  return converted.raw({ depth }).toBuffer({ resolveWithObject: true });
+}
+
+/**
+ * libjpeg fills what damage has taken with grey and calls it a warning. Its other warnings leave the picture whole:
+ * those of odd headers, and of bytes left over before the end.
+ */
+async function withoutSilentDamage<Result>(
+  format: ImageFormat,
+  decode: (failOn: FailOn) => Promise<Result>,
+): Promise<Result> {
+  if (format !== 'JPEG') return decode('error');
+  try {
+    return await decode('warning');
+  } catch (error) {
+    const { message } = error as Error;
+    const isDamage = /corrupt jpeg data|premature end/i.test(
+      message.replaceAll(/corrupt jpeg data: \d+ extraneous bytes before marker 0xd9/gi, ''),
+    );
+    if (isDamage) throw error;
+    return decode('error');
+  }
+}
+
+/** R, G, B times alpha, as libtiff rounds it. */
+async function multiplied(rgba: Uint8Array, signal: AbortSignal | undefined): Promise<Uint8Array> {
+  const pixels = rgba.length / 4;
+  const rgb = new Uint8Array(3 * pixels);
+  await inPieces(pixels, signal, (begin, end) => {
+    for (let i = begin; i < end; i++)
+      for (let c = 0; c < 3; c++)
+        rgb[3 * i + c] = Math.floor((rgba[4 * i + c]! * rgba[4 * i + 3]! + 127) / 255);
+  });
+  return rgb;
+}
+
+/** Each ink's absence times black's, rounded as OpenCV's modules/imgcodecs/src/utils.cpp does, of TIFFs as libtiff. */
+async function rgbFromCmyk(
+  cmyk: Uint8Array,
+  isTiff: boolean,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const pixels = cmyk.length / 4;
+  const rgb = new Uint8Array(3 * pixels);
+  await inPieces(pixels, signal, (begin, end) => {
+    for (let i = begin; i < end; i++) {
+      const light = 255 - cmyk[4 * i + 3]!;
+      for (let c = 0; c < 3; c++) {
+        const ink = cmyk[4 * i + c]!;
+        rgb[3 * i + c] = isTiff ? Math.floor((light * (255 - ink)) / 255) : light - ((ink * light) >> 8);
+      }
+    }
+  });
+  return rgb;
+}
