@@ -108,7 +108,7 @@ test('what is no state, is cut short or damaged is refused with the file and the
   await refused('none', /cannot be read/);
   await refused('cut', /cut short/);
   await refused('cut.h5', /damaged/);
-  await refused('empty', /no solver state/);
+  await refused('empty', /an empty file; here a solver state .* is needed/);
   await refused('net.caffemodel', /give the \.solverstate that lies beside/);
   const { File, ready } = await import('h5wasm/node');
   await ready;

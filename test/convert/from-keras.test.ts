@@ -96,7 +96,7 @@ test('other layouts, other nets and damaged files are refused with what to do', 
       /needs "conv1_bn\/mean" of 2, which is missing/,
     ],
     [path('short.h5'), /the HDF5 data is damaged|is missing|cannot be read/],
-    [path('text.h5'), /this is no HDF5 file/],
+    [path('text.h5'), /this is text; here an HDF5 file is needed/],
     [path('absent.h5'), /cannot be read/],
   ];
   for (const [file, message] of cases) {

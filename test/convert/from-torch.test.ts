@@ -228,7 +228,7 @@ test('files of other kinds under the same names are named', async () => {
   for (const [bytes, message] of [
     [Buffer.from('version https://git-lfs.github.com/spec/v1\n'), /Git LFS pointer/],
     [tar, /tar file of torch before 0\.1\.10/],
-    [Buffer.from('hello'), /neither the magic number nor is it a zip file/],
+    [Buffer.from('hello'), /this is text; here a file of torch\.save is needed/],
     [Buffer.from([0x80, 2, 0x4e, 0x2e]), /neither the magic number nor is it a zip file/],
     [Buffer.from('PK\x05\x06'.padEnd(22, '\0')), /a zip file without data\.pkl/],
   ] as const) {

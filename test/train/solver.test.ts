@@ -409,13 +409,42 @@ test('what cannot be is refused before anything is computed', async () => {
   assert.match((await run('max_iter: 1', { snapshot: 'none.solverstate' })).message, /cannot be read/);
   assert.match(
     (await run('max_iter: 1 weights: "none.caffemodel"')).message,
-    /none\.caffemodel: cannot be read/,
+    /solver\.prototxt:\d+:\d+: weights: there is no file "none\.caffemodel"/,
   );
   assert.match((await run('max_iter: 1', { warmup: { iterations: -1, rate: 1 } })).message, /warmup/);
   const nowhere = fakeSolver(world, join(folder, 'absent'), 'max_iter: 1');
   assert.match((await rejected(collect(nowhere))).message, /there is no such folder/);
   assert.is(world.open, 0);
   assert.equal(world.calls, []);
+});
+
+test("a net that is not there names the solver's line, the folders that were searched, and what is there", async () => {
+  const folder = newFolder();
+  writeFileSync(join(folder, 'train_val.prototxt'), NET);
+  const file = join(folder, 'solver.prototxt');
+  const { device, data } = fakes();
+  const refused = async (text: string) => {
+    writeFileSync(file, `base_lr: 1 lr_policy: "fixed" max_iter: 1\n${text}\n`);
+    return rejected(collect(new Solver({ solver: file, device, data })));
+  };
+  for (const [text, field] of [
+    ['net: "trainval.prototxt"', 'net'],
+    ['train_net: "trainval.prototxt"', 'train_net'],
+    [
+      'train_net: "train_val.prototxt" test_iter: 1 test_interval: 1\ntest_net: "trainval.prototxt"',
+      'test_net',
+    ],
+  ] as const) {
+    const error = await refused(text);
+    assert.instance(error, PrototxtError);
+    const line = text.split('\n').length + 1;
+    assert.match(error.message, `${file}:${line}:1: ${field}: there is no file "trainval.prototxt"`);
+    assert.match(error.message, `working folder (${process.cwd()})`);
+    assert.match(error.message, `beside the solver (${folder})`);
+    assert.match(error.message, 'did you mean "train_val.prototxt"?');
+  }
+  const wrong = await refused(`net: "${file}"`);
+  assert.match(wrong.message, /this is a solver \(prototxt\); here a net \(prototxt\) is needed/);
 });
 
 test('weights: the later of several files counts, and an option beats the solver', async () => {

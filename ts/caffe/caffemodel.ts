@@ -6,6 +6,7 @@ import type { Blob } from './blob.ts';
 import { enums } from './schema.ts';
 import { v1TypeName } from './upgrade.ts';
 import { packedVarints, readFields } from './wire.ts';
+import { wrongKind } from './wrong-kind.ts';
 
 export interface WeightsLayer {
   readonly name: string;
@@ -46,7 +47,8 @@ const MAX_ELEMENTS = 2 ** 31 - 1; // Caffe counts elements in an int.
  */
 export function readCaffemodel(bytes: Uint8Array, options: { file: string }): WeightsFile {
   const { file } = options;
-  refuseText(bytes, file);
+  // Caffe takes no bytes for a net without layers; a file without any is refused where files are read (read-weights.ts).
+  if (bytes.length > 0) refuseOthers(bytes, 'caffemodel', file);
   const layers: WeightsLayer[] = [];
   let name = '';
   for (const field of readFields(bytes, { file, what: 'NetParameter' })) {
@@ -63,7 +65,7 @@ export function readCaffemodel(bytes: Uint8Array, options: { file: string }): We
  * @throws WeightsError
  */
 export function readBinaryproto(bytes: Uint8Array, options: { file: string }): Blob {
-  refuseText(bytes, options.file);
+  refuseOthers(bytes, 'mean', options.file);
   const blob = readBlob(bytes, options.file, 'BlobProto');
   if (blob.bytes.length === 0) {
     throw new WeightsError(
@@ -75,22 +77,9 @@ export function readBinaryproto(bytes: Uint8Array, options: { file: string }): B
   return blob;
 }
 
-function refuseText(bytes: Uint8Array, file: string): void {
-  const head = text(bytes.subarray(0, 64)).trimStart();
-  if (/^(?:#|name\s*:|layers?\s*\{|input\s*:)/.test(head)) {
-    throw new WeightsError(
-      'weights/text',
-      { file },
-      'this is a prototxt (text), not binary weights; pass it as the model and the .caffemodel as the weights',
-    );
-  }
-  if (head.startsWith('version https://git-lfs')) {
-    throw new WeightsError(
-      'weights/git-lfs',
-      { file },
-      'this is a Git LFS pointer, not the weights; run "git lfs pull"',
-    );
-  }
+function refuseOthers(bytes: Uint8Array, needed: 'caffemodel' | 'mean', file: string): void {
+  const wrong = wrongKind(bytes, needed);
+  if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file }, wrong);
 }
 
 function text(bytes: Uint8Array): string {

@@ -2,7 +2,7 @@
 
 import { nearest } from '../base/suggest.ts';
 import { type Position, PrototxtError } from '../errors.ts';
-import { type Message, positionOf } from './message.ts';
+import { inheritPosition, type Message, positionOf } from './message.ts';
 import { type NetParameter, type NetState, withDefaults } from './net-parameter.ts';
 import type { SolverNetState, SolverParameter } from './solver-parameter.ts';
 import { upgradeNet } from './upgrade.ts';
@@ -45,6 +45,9 @@ export interface SolverNet {
   readonly phase: 'TRAIN' | 'TEST';
   /** `train_state` or this net's `test_state`. */
   readonly state: SolverNetState;
+  /** The solver's field that names it, and where that stands. */
+  readonly field: string;
+  readonly position: Position | undefined;
 }
 
 /** Something that Caffe accepts and that is hardly meant. */
@@ -96,6 +99,7 @@ export interface CheckedSolver {
  */
 export function checkSolver(solver: SolverParameter): CheckedSolver {
   const parameters = withDefaults<SolverSettings>('SolverParameter', { ...ZEROS, ...solver });
+  inheritPosition(parameters, solver);
   parameters.snapshot_prefix ??= positionOf(solver)?.file.replace(/\.[^./\\]*$/, '') ?? 'solver';
   checkType(solver, parameters);
   checkPolicy(solver, parameters);
@@ -179,8 +183,10 @@ function trainNet(solver: SolverParameter): SolverNet {
     refuse(solver, undefined, 'no-net', `no net to train; give one of ${NET_FIELDS.join(', ')}`);
   if (given.length > 1)
     refuse(solver, given[1], 'several-nets', `${given.join(' and ')} all name the net to train; keep one`);
-  const source = solver[given[0]!]!;
+  const field = given[0]!;
+  const source = solver[field]!;
   return {
+    ...{ field, position: positionOf(solver, field) },
     source: typeof source === 'string' ? source : upgraded(source),
     phase: 'TRAIN',
     state: solver.train_state ?? {},
@@ -213,7 +219,12 @@ function testNets(solver: SolverParameter, parameters: SolverSettings): CheckedS
       `testing needs a test_interval of at least 1, but ${found}; give the iterations between tests, or remove test_iter`,
     );
   }
+  const inside = solver.test_net_param?.length ?? 0;
+  const commonField = solver.net === undefined ? 'net_param' : 'net';
+  const fieldOf = (i: number) =>
+    i < inside ? 'test_net_param' : i < sources.length ? 'test_net' : commonField;
   return test_iter.map((iterations, i) => ({
+    ...{ field: fieldOf(i), position: positionOf(solver, fieldOf(i)) },
     source: sources[i] ?? common!,
     phase: 'TEST',
     state: test_state[i] ?? {},

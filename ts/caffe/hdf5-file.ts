@@ -4,6 +4,7 @@ import type { Hdf5Dataset } from '../hdf5/dataset.ts';
 import { Hdf5File, type Hdf5Group } from '../hdf5/file.ts';
 import { Hdf5Problem } from '../hdf5/source.ts';
 import type { Blob } from './blob.ts';
+import { wrongKindAt } from './wrong-kind.ts';
 
 // https://docs.hdfgroup.org/hdf5/latest/_f_m_t3.html, section II.A: the signature lies at 0, 512, 1024, 2048, …
 const SIGNATURE = '\x89HDF\r\n\x1a\n';
@@ -24,6 +25,8 @@ export async function readHdf5<T>(path: string, read: (root: Hdf5Group) => T | P
     file = await Hdf5File.open(path);
     return await read(file.root);
   } catch (error) {
+    const wrong = error instanceof WeightsError ? null : wrongKindAt(path, 'hdf5');
+    if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file: path }, wrong);
     if (error instanceof Hdf5Problem) throw weightsError(error, path);
     if (file === null)
       throw new WeightsError('weights/not-found', { file: path }, 'cannot be read', { cause: error });
@@ -38,6 +41,20 @@ function weightsError(problem: Hdf5Problem, file: string): WeightsError {
   return kind === 'damaged'
     ? new WeightsError('weights/hdf5', { file }, `the HDF5 data is damaged (${message})`, { cause: problem })
     : new WeightsError(`weights/hdf5-${kind}`, { file }, message, { cause: problem });
+}
+
+/** What an HDF5 file that is not the one needed holds, by the names in its root. */
+export function hdf5Holds(root: Hdf5Group): string {
+  const names = root.names();
+  const has = (...wanted: string[]) => wanted.every((name) => names.includes(name));
+  if (has('iter', 'history'))
+    return 'this is a solver state (HDF5): `resnode train --snapshot` goes on from it; its weights are the .caffemodel.h5 of the same iteration';
+  if (has('model_weights') || root.texts('layer_names') !== undefined)
+    return 'these are weights of Keras: `resnode convert net.h5 net.caffemodel` makes a caffemodel and a prototxt of them, where they are a ResNet';
+  if (has('label'))
+    return 'this is the data of an HDF5Data layer: it belongs in the list that the layer names';
+  if (has('data')) return 'these are weights (HDF5): give them as the weights (--weights)';
+  return `it holds ${names.slice(0, 5).join(', ') || 'nothing'}`;
 }
 
 /** A dataset's values, copied. @param what Names it in errors. @throws WeightsError where they are no floats */

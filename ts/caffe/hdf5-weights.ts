@@ -7,7 +7,7 @@ import { Hdf5Dataset } from '../hdf5/dataset.ts';
 import { Hdf5Group } from '../hdf5/file.ts';
 import type { Blob } from './blob.ts';
 import type { WeightsFile, WeightsLayer } from './caffemodel.ts';
-import { blobOfDataset, readHdf5 } from './hdf5-file.ts';
+import { blobOfDataset, hdf5Holds, readHdf5 } from './hdf5-file.ts';
 import { type Hdf5Entry, writeHdf5 } from './hdf5-writer.ts';
 import type { NetWeights } from './write-caffemodel.ts';
 
@@ -25,7 +25,7 @@ export function readHdf5Weights(path: string): Promise<WeightsFile> {
       throw new WeightsError(
         'weights/hdf5',
         { file: path },
-        'there is no group /data; expected the HDF5 form of Caffe weights',
+        `there is no group /data, expected the HDF5 form of Caffe weights; ${hdf5Holds(file)}`,
       );
     const layers: WeightsLayer[] = [];
     const breathe = breather();

@@ -48,7 +48,12 @@ function takeThread(): Worker {
 function leaveThread(thread: Worker): void {
   if (kept !== null) return void thread.terminate();
   thread.unref();
-  kept = { thread, end: setTimeout(() => void thread.terminate(), KEPT_MILLISECONDS).unref() };
+  // Given up at once: ending takes a while, and the next file must not be asked of a thread that ends.
+  const end = setTimeout(() => {
+    forget(thread);
+    void thread.terminate();
+  }, KEPT_MILLISECONDS);
+  kept = { thread, end: end.unref() };
 }
 
 function forget(thread: Worker): void {

@@ -1,12 +1,14 @@
 /** NetParameter: reading, Caffe's include/exclude rules, defaults. Fields carry caffe.proto's own names. */
-import { readFileSync } from 'node:fs';
 import { type FileSource, isFileSource, resolveSource } from '../base/sources.ts';
-import { ArgumentError, PrototxtError } from '../errors.ts';
+import { PrototxtError } from '../errors.ts';
 import { decodeMessage } from './binary-message.ts';
+import { fileKind } from './file-kind.ts';
 import { inheritPosition, type Message, positionOf } from './message.ts';
-import { type ForkFieldHandler, parseMessage } from './prototxt.ts';
+import type { ForkFieldHandler } from './prototxt.ts';
+import { parsePrototxt, readPrototxtFile, wrongKindError } from './prototxt-file.ts';
 import { messages } from './schema.ts';
 import { upgradeNet } from './upgrade.ts';
+import { wrongKind } from './wrong-kind.ts';
 
 export { positionOf } from './message.ts';
 
@@ -51,19 +53,12 @@ export function readNet(
   text: string,
   options: { file: string; onForkField?: ForkFieldHandler },
 ): NetParameter {
-  return upgradeNet(parseMessage('NetParameter', text, options)) as NetParameter;
+  return upgradeNet(parsePrototxt('net', text, options)) as NetParameter;
 }
 
 /** Reads and upgrades the prototxt at a path. @throws PrototxtError; ArgumentError where it cannot be read */
 export function readNetFile(file: string, options: { onForkField?: ForkFieldHandler } = {}): NetParameter {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new ArgumentError('model', 'the path of a readable prototxt', `${file} (${code})`);
-  }
-  return readNet(text, { file, ...options });
+  return readNet(readPrototxtFile(file, 'net', 'model'), { file, ...options });
 }
 
 /** A net by path, `file:` URL or bytes (text, or a binary NetParameter), or one that was read. @throws as readNetFile */
@@ -72,6 +67,8 @@ export function readNetSource(source: FileSource | NetParameter): NetParameter {
   const content = resolveSource(source);
   if (typeof content === 'string') return readNetFile(content);
   const file = '<model>';
+  const wrong = fileKind(content) === 'caffemodel' ? null : wrongKind(content, 'net');
+  if (wrong !== null) throw wrongKindError(file, wrong);
   if (isText(content)) return readNet(Buffer.from(content).toString('utf8'), { file });
   return upgradeNet(decodeMessage('NetParameter', content, file)) as NetParameter;
 }

@@ -2,6 +2,7 @@
 import { ArgumentError, WeightsError } from '../errors.ts';
 import { writeFileAtomically } from './atomic-file.ts';
 import { type Blob, elementCountOf } from './blob.ts';
+import { wrongKind } from './wrong-kind.ts';
 
 const MAGIC = '\x93NUMPY';
 const MAX_HEADER = 1 << 20;
@@ -17,6 +18,8 @@ export function readNpy(bytes: Uint8Array, options: { file: string }): Blob {
     throw new WeightsError(`weights/${code}`, options, message);
   };
   const text = (from: number, to: number) => Buffer.from(bytes.subarray(from, to)).toString('latin1');
+  const wrong = wrongKind(bytes, 'npy');
+  if (wrong !== null) fail('wrong-kind', wrong);
   if (text(0, 6) !== MAGIC) fail('npy', 'this is no .npy file; it does not begin with \\x93NUMPY');
   const version = bytes[6] ?? 0;
   if (version < 1 || version > 3) fail('npy', `.npy version ${version} is not known; expected 1, 2 or 3`);

@@ -3,6 +3,7 @@
 import { nearest } from '../base/suggest.ts';
 import { PrototxtError } from '../errors.ts';
 import { forkOfEnumValue, forkOfField, isTuningField } from './fork-fields.ts';
+import { explainLayerField, explainV1Param, explainV1Type, explainV2Type } from './layer-forms.ts';
 import { type Message, recordField, recordMessage } from './message.ts';
 import { enums, type FieldDefinition, messages } from './schema.ts';
 import { type Token, Tokens, unescapeString } from './tokens.ts';
@@ -124,6 +125,8 @@ function refuseField(tokens: Source, type: string, name: Token): void {
     return;
   }
   if (fork !== undefined) fail(tokens, 'fork-field', `${found}: ${fork}`, name);
+  const slip = explainLayerField(type, name.text);
+  if (slip !== undefined) fail(tokens, 'layer-form', `${found}: ${slip}`, name);
   const near = nearest(name.text, Object.keys(messages[type]!));
   fail(tokens, 'unknown-field', `${found}${near === undefined ? '' : `; did you mean "${near}"?`}`, name);
 }
@@ -161,13 +164,16 @@ function parseField(
     fail(tokens, 'duplicate-field', `"${name.text}" is given twice, but a ${type} has only one`, name);
   }
   if (!tokens.take(':') && !isMessage) {
+    if (type === 'V1LayerParameter' && name.text === 'param') fail(tokens, 'layer-form', explainV1Param);
     fail(tokens, 'syntax', `expected ":" after "${name.text}", found ${show(tokens.current)}`);
   }
   recordField(message, name.text, tokens.position(name));
   const value = () =>
     isMessage
       ? parseSubmessage(tokens, valueType.slice(8), depth)
-      : parseScalar(tokens, name.text, valueType);
+      : type === 'LayerParameter' && name.text === 'type'
+        ? parseLayerType(tokens)
+        : parseScalar(tokens, name.text, valueType);
   if (!repeated) {
     const single = value();
     if (single !== undefined) message[name.text] = single;
@@ -211,6 +217,12 @@ function parseScalar(tokens: Source, name: string, type: string): unknown {
   return parseInteger(tokens, name, type);
 }
 
+function parseLayerType(tokens: Source): unknown {
+  const slip = tokens.current.kind === 'identifier' ? explainV2Type(tokens.current.text) : undefined;
+  if (slip !== undefined) fail(tokens, 'layer-form', slip);
+  return parseScalar(tokens, 'type', 'string');
+}
+
 function parseString(tokens: Tokens, name: string, type: string): string | Uint8Array {
   if (tokens.current.kind !== 'string')
     fail(tokens, 'type', `"${name}" expects a quoted string, found ${show(tokens.current)}`);
@@ -249,6 +261,8 @@ function parseEnum(tokens: Source, name: string, type: string): string | undefin
       return undefined;
     }
     if (fork !== undefined) fail(tokens, 'fork-enum', `${expected}: ${fork}`);
+    const slip = type === 'V1LayerParameter.LayerType' ? explainV1Type(token.text) : undefined;
+    if (slip !== undefined) fail(tokens, 'layer-form', slip);
     fail(tokens, 'enum', expected);
   }
   tokens.next();

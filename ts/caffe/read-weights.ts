@@ -6,6 +6,7 @@ import { WeightsError } from '../errors.ts';
 import { readCaffemodel, type WeightsFile } from './caffemodel.ts';
 import { isHdf5 } from './hdf5-file.ts';
 import { readHdf5Weights } from './hdf5-weights.ts';
+import { wrongKind, wrongKindAt } from './wrong-kind.ts';
 
 /**
  * Reads a weights file; what it is, is seen from its first bytes.
@@ -22,6 +23,8 @@ export async function readWeights(
   try {
     bytes = await map(source);
   } catch (error) {
+    const wrong = wrongKindAt(source, 'weights');
+    if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file: source }, wrong);
     throw new WeightsError(
       'weights/not-found',
       { file: source },
@@ -29,10 +32,12 @@ export async function readWeights(
       { cause: error },
     );
   }
+  refuseOthers(bytes, source);
   return isHdf5(bytes) ? readHdf5Weights(source) : readCaffemodel(bytes, { file: source });
 }
 
 async function readWeightsBytes(bytes: Uint8Array): Promise<WeightsFile> {
+  refuseOthers(bytes, '<weights>');
   if (!isHdf5(bytes)) return readCaffemodel(bytes, { file: '<weights>' });
   // HDF5's library reads files alone.
   const folder = await mkdtemp(join(tmpdir(), 'resnode-'));
@@ -43,4 +48,9 @@ async function readWeightsBytes(bytes: Uint8Array): Promise<WeightsFile> {
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+function refuseOthers(bytes: Uint8Array, file: string): void {
+  const wrong = wrongKind(bytes, 'weights');
+  if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file }, wrong);
 }

@@ -1,8 +1,6 @@
 /** SolverParameter: how a net is trained. Reading it; fields carry caffe.proto's own names. */
-import { readFileSync } from 'node:fs';
-import { ArgumentError } from '../errors.ts';
 import type { NetParameter } from './net-parameter.ts';
-import { parseMessage } from './prototxt.ts';
+import { parsePrototxt, readPrototxtFile } from './prototxt-file.ts';
 import { upgradeSolver } from './upgrade.ts';
 
 /** The state that a solver asks of a net, before the net's own state is known. */
@@ -59,17 +57,10 @@ export interface SolverParameter {
  * @throws PrototxtError with file:line:column.
  */
 export function readSolver(text: string, options: { file: string }): SolverParameter {
-  return upgradeSolver(parseMessage('SolverParameter', text, options)) as SolverParameter;
+  return upgradeSolver(parsePrototxt('solver', text, options)) as SolverParameter;
 }
 
 /** Reads the solver's prototxt at a path. @throws PrototxtError; ArgumentError where it cannot be read */
 export function readSolverFile(file: string): SolverParameter {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new ArgumentError('solver', 'the path of a readable prototxt', `${file} (${code})`);
-  }
-  return readSolver(text, { file });
+  return readSolver(readPrototxtFile(file, 'solver', 'solver'), { file });
 }

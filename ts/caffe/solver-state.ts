@@ -10,11 +10,12 @@ import { Hdf5Group } from '../hdf5/file.ts';
 import { saveFileAtomically } from './atomic-file.ts';
 import type { Blob } from './blob.ts';
 import { readBlob } from './caffemodel.ts';
-import { blobOfDataset, isHdf5, readHdf5 } from './hdf5-file.ts';
+import { blobOfDataset, hdf5Holds, isHdf5, readHdf5 } from './hdf5-file.ts';
 import { type Hdf5Entry, writeHdf5 } from './hdf5-writer.ts';
 import { readFields } from './wire.ts';
 import { blobChunks } from './write-caffemodel.ts';
 import { bytesField, integerField, lengthDelimited } from './write-wire.ts';
+import { wrongKind, wrongKindAt } from './wrong-kind.ts';
 
 /** caffe.proto's SolverState. */
 export interface SolverState {
@@ -39,6 +40,8 @@ export async function readSolverState(path: string): Promise<SolverState> {
   try {
     bytes = await readFile(path);
   } catch (error) {
+    const wrong = wrongKindAt(path, 'state');
+    if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file: path }, wrong);
     throw new WeightsError(
       'weights/not-found',
       { file: path },
@@ -46,6 +49,8 @@ export async function readSolverState(path: string): Promise<SolverState> {
       { cause: error },
     );
   }
+  const wrong = wrongKind(bytes, 'state');
+  if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file: path }, wrong);
   return isHdf5(bytes) ? readHdf5State(path) : readBinaryState(bytes, path);
 }
 
@@ -124,7 +129,7 @@ function readHdf5State(path: string): Promise<SolverState> {
       throw new WeightsError(
         'weights/solver-state',
         { file: path },
-        'there is no /iter and /history; expected the HDF5 form of a Caffe solver state',
+        `there is no /iter and /history, expected the HDF5 form of a Caffe solver state; ${hdf5Holds(file)}`,
       );
     const indices = history
       .names()

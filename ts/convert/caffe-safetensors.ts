@@ -28,7 +28,7 @@ export function readSafetensorsFile(
   file: string,
   options: { net?: NetParameter | null; inputShapes?: Readonly<Record<string, readonly number[]>> } = {},
 ): Result {
-  const read = readSafetensors(mapFile(file), { file });
+  const read = readSafetensors(mapFile(file, 'safetensors'), { file });
   const isCaffes = [...read.tensors.keys()].every((name) => BLOB.test(name));
   if (read.metadata.get('format') !== FORMAT && !isCaffes)
     return torchResnet(read.tensors, { file, inputShapes: options.inputShapes ?? {} });

@@ -64,7 +64,7 @@ export const formats: readonly Format[] = [
     extensions: ['.caffemodel'],
     kind: 'weights',
     holdsNet: false,
-    read: async (path, { net }) => ofNet(net, await readWeights(path, mapFile)),
+    read: async (path, { net }) => ofNet(net, await readWeights(path, (file) => mapFile(file))),
     write: (path, { weights }) => writeCaffemodel(path, weights),
   },
   {
@@ -111,7 +111,7 @@ export const formats: readonly Format[] = [
     extensions: ['.binaryproto'],
     kind: 'array',
     holdsNet: false,
-    read: (path) => array(path, readBinaryproto(mapFile(path), { file: path })),
+    read: (path) => array(path, readBinaryproto(mapFile(path, 'mean'), { file: path })),
     write: (path, { weights }) => writeBinaryproto(path, weights.layers[0]!.blobs[0]!),
   },
   {
@@ -119,7 +119,7 @@ export const formats: readonly Format[] = [
     extensions: ['.npy'],
     kind: 'array',
     holdsNet: false,
-    read: (path) => array(path, readNpy(mapFile(path), { file: path })),
+    read: (path) => array(path, readNpy(mapFile(path, 'npy'), { file: path })),
     write: (path, { weights }) => writeNpy(path, weights.layers[0]!.blobs[0]!),
   },
 ];

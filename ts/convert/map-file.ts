@@ -1,13 +1,24 @@
 /** Files as views. */
+import { type NeededKind, wrongKind, wrongKindAt } from '../caffe/wrong-kind.ts';
 import { WeightsError } from '../errors.ts';
 import { loadBinding } from '../native/load.ts';
 
-/** Maps a file read-only. @throws WeightsError `weights/not-found` */
-export function mapFile(file: string): Uint8Array {
+/**
+ * Maps a file read-only.
+ * @param needed What it is to be; another kind of file is refused. Default: anything.
+ * @throws WeightsError `weights/not-found`, `weights/wrong-kind`
+ */
+export function mapFile(file: string, needed?: NeededKind): Uint8Array {
   const { binding } = loadBinding();
+  let bytes: Uint8Array;
   try {
-    return new Uint8Array(binding.mapFile(file));
+    bytes = new Uint8Array(binding.mapFile(file));
   } catch (error) {
+    const wrong = needed === undefined ? null : wrongKindAt(file, needed);
+    if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file }, wrong);
     throw new WeightsError('weights/not-found', { file }, 'cannot be read', { cause: error });
   }
+  const wrong = needed === undefined ? null : wrongKind(bytes, needed);
+  if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file }, wrong);
+  return bytes;
 }

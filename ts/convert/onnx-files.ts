@@ -16,7 +16,7 @@ export function readOnnxFile(
   file: string,
   options: { inputShapes?: Readonly<Record<string, readonly number[]>> } = {},
 ): Network {
-  const model = readOnnx(mapFile(file), { file, external: externalData(file) });
+  const model = readOnnx(mapFile(file, 'onnx'), { file, external: externalData(file) });
   return fromOnnx(model, { file, ...options });
 }
 

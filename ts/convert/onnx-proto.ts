@@ -6,6 +6,7 @@
 import { elementCountOf } from '../caffe/blob.ts';
 import type { WireField } from '../caffe/wire.ts';
 import { packedVarints, readFields } from '../caffe/wire.ts';
+import { wrongKind } from '../caffe/wrong-kind.ts';
 import { WeightsError } from '../errors.ts';
 
 export interface OnnxTensor {
@@ -90,6 +91,8 @@ export type ExternalData = (location: string, offset: number, length: number | n
  */
 export function readOnnx(bytes: Uint8Array, options: { file: string; external?: ExternalData }): OnnxModel {
   const { file } = options;
+  const wrong = wrongKind(bytes, 'onnx');
+  if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file }, wrong);
   const model = new Fields(bytes, file, 'ModelProto');
   const graphs = model.messages(7, 'GraphProto');
   const graph = graphs.at(-1);

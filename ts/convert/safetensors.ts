@@ -1,6 +1,7 @@
 /** The safetensors format: https://github.com/huggingface/safetensors#format: header length, JSON header, values. */
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import type { Blob } from '../caffe/blob.ts';
+import { wrongKind } from '../caffe/wrong-kind.ts';
 import { WeightsError } from '../errors.ts';
 import { byteCountOf, type FloatType, type SourceTensor, sourceTensor } from './source-tensor.ts';
 
@@ -35,6 +36,8 @@ export function readSafetensors(bytes: Uint8Array, { file }: { file: string }): 
   const fail = (message: string): never => {
     throw new WeightsError('safetensors/format', { file }, message);
   };
+  const wrong = wrongKind(bytes, 'safetensors');
+  if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file }, wrong);
   if (bytes.length < 8) fail(`it has ${bytes.length} bytes; expected the length of a header in the first 8`);
   const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
   if (length > MAX_HEADER || 8 + length > bytes.length)

@@ -2,6 +2,7 @@
 
 import { nearest } from '../base/suggest.ts';
 import { forkOfLayerType } from '../caffe/fork-fields.ts';
+import { explainV1Name } from '../caffe/layer-forms.ts';
 
 /** Layers that read their tops from outside; their shapes must be given. */
 export const DATA_TYPES: readonly string[] = [
@@ -42,6 +43,8 @@ export function explainLayerType(
     return { code: 'fork-type', text: `layer type "${type}" is not in BVLC's Caffe: ${fork} ${list}` };
   if (OTHER_BVLC_TYPES.includes(type))
     return { code: 'unsupported-type', text: `layer type "${type}" of BVLC's Caffe is not run here ${list}` };
+  const slip = explainV1Name(type);
+  if (slip !== undefined) return { code: 'unknown-type', text: `layer type ${slip}` };
   const near = nearest(type, supported);
   const hint = near === undefined ? '' : `; did you mean "${near}"?`;
   return { code: 'unknown-type', text: `layer type "${type}" is not supported${hint} ${list}` };

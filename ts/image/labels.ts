@@ -1,5 +1,6 @@
 /** Class names: one a line, in the order of the net's outputs. */
 import { readFileSync } from 'node:fs';
+import { wrongKindAt } from '../caffe/wrong-kind.ts';
 import { ArgumentError } from '../errors.ts';
 
 /**
@@ -8,6 +9,8 @@ import { ArgumentError } from '../errors.ts';
  * @throws ArgumentError naming the file and both counts
  */
 export function readLabels(file: string, classes?: number): string[] {
+  const wrong = wrongKindAt(file, 'labels');
+  if (wrong !== null) throw new ArgumentError('labels', 'class names, one a line', `${file}; ${wrong}`);
   let text: string;
   try {
     text = readFileSync(file, 'utf8');

@@ -5,6 +5,7 @@ import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { blobFromFloats, toFloat32 } from '../caffe/blob.ts';
 import { readBinaryproto } from '../caffe/caffemodel.ts';
 import { writeBinaryproto } from '../caffe/write-caffemodel.ts';
+import { wrongKindAt } from '../caffe/wrong-kind.ts';
 import { ImageError } from '../errors.ts';
 import type { Resize, Size } from './geometry.ts';
 import type { Preprocess } from './preprocess.ts';
@@ -47,6 +48,8 @@ export function loadPreprocess(path: string): Preprocess {
   try {
     json = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
   } catch (error) {
+    const wrong = wrongKindAt(path, 'preprocess');
+    if (wrong !== null) throw new ImageError('image/wrong-kind', path, wrong);
     throw new ImageError('image/preprocess', path, `cannot be read (${(error as Error).message})`, {
       cause: error,
     });
@@ -103,6 +106,8 @@ export function readMeanImage(file: string): Extract<Preprocess['mean'], { shape
   try {
     bytes = readFileSync(file);
   } catch (error) {
+    const wrong = wrongKindAt(file, 'mean');
+    if (wrong !== null) throw new ImageError('image/wrong-kind', file, wrong);
     throw new ImageError('image/mean', file, `cannot be read (${(error as NodeJS.ErrnoException).code})`, {
       cause: error,
     });

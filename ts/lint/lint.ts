@@ -1,6 +1,6 @@
 /** Lints a prototxt: every rule over a net or a solver, in the order of the file. */
-import { readFileSync } from 'node:fs';
-import { ArgumentError, type Position, PrototxtError } from '../errors.ts';
+import { readPrototxtFile } from '../caffe/prototxt-file.ts';
+import { type Position, PrototxtError } from '../errors.ts';
 import { readForLint } from './read-for-lint.ts';
 import { type Found, type Level, messageOf } from './rule.ts';
 import { rules } from './rules.ts';
@@ -44,24 +44,19 @@ export function lintPrototxt(text: string, { file }: LintOptions): Finding[] {
     .sort((a, b) => a.position.line - b.position.line || a.position.column - b.position.column);
 }
 
-/** Lints the prototxt at a path. @throws ArgumentError where it cannot be read */
+/** Lints the prototxt at a path; a file that is none is a finding. @throws ArgumentError where it cannot be read */
 export function lintFile(file: string): Finding[] {
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readPrototxtFile(file, 'net or solver', 'file');
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new ArgumentError('file', 'the path of a readable prototxt', `${file} (${code})`);
+    if (!(error instanceof PrototxtError)) throw error;
+    return [doesNotParse(error, file)];
   }
   return lintPrototxt(text, { file });
 }
 
 function* findings(text: string, file: string): Iterable<Finding> {
-  const start = { file, line: 1, column: 1 };
-  const say = (name: string, { position = start, message, level, fix }: Found): Finding => {
-    const rule = rules.find((each) => each.name === name)!;
-    return { rule: name, level: level ?? rule.level, position, message, fix: fix ?? rule.fix };
-  };
   try {
     const subject = readForLint(text, file);
     for (const rule of rules) {
@@ -71,14 +66,27 @@ function* findings(text: string, file: string): Iterable<Finding> {
           : rule.on === 'solver' && subject.kind === 'solver'
             ? rule.check(subject.solver)
             : [];
-      for (const each of all) yield say(rule.name, each);
+      for (const each of all) yield finding(rule.name, each, file);
     }
   } catch (error) {
     if (!(error instanceof PrototxtError)) throw error;
-    const isForks = error.code === 'prototxt/fork-field' || error.code === 'prototxt/fork-enum';
-    yield say(isForks ? 'fork-field' : 'does-not-parse', {
-      position: error.position,
-      message: messageOf(error),
-    });
+    yield doesNotParse(error, file);
   }
+}
+
+function doesNotParse(error: PrototxtError, file: string): Finding {
+  const isForks = error.code === 'prototxt/fork-field' || error.code === 'prototxt/fork-enum';
+  const found = { position: error.position, message: messageOf(error) };
+  return finding(isForks ? 'fork-field' : 'does-not-parse', found, file);
+}
+
+function finding(name: string, { position, message, level, fix }: Found, file: string): Finding {
+  const rule = rules.find((each) => each.name === name)!;
+  return {
+    rule: name,
+    level: level ?? rule.level,
+    position: position ?? { file, line: 1, column: 1 },
+    message,
+    fix: fix ?? rule.fix,
+  };
 }

@@ -5,6 +5,7 @@ import { checkSolver, solverNetState } from '../caffe/check-solver.ts';
 import { inheritPosition, type Message } from '../caffe/message.ts';
 import { filterNet, type LayerParameter, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { parseMessage } from '../caffe/prototxt.ts';
+import { wrongPrototxt } from '../caffe/prototxt-file.ts';
 import type { SolverParameter } from '../caffe/solver-parameter.ts';
 import { upgradeNet, upgradeSolver } from '../caffe/upgrade.ts';
 import { PrototxtError, ResnodeError } from '../errors.ts';
@@ -27,6 +28,8 @@ export function readForLint(text: string, file: string): Subject {
   }) as [Message | PrototxtError, Message | PrototxtError];
   if (!(net instanceof PrototxtError)) return { kind: 'net', net: lintNet(net, file) };
   if (!(solver instanceof PrototxtError)) return { kind: 'solver', solver: lintSolver(solver, file) };
+  const wrong = wrongPrototxt(text, 'net or solver', file);
+  if (wrong !== null) throw wrong;
   const [a, b] = [net.position, solver.position];
   throw b.line > a.line || (b.line === a.line && b.column > a.column) ? solver : net;
 }

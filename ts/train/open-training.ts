@@ -2,6 +2,7 @@
 import { randomInt } from 'node:crypto';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { CheckedSolver, SolverSettings } from '../caffe/check-solver.ts';
+import { positionOf } from '../caffe/message.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { DataSource } from '../data/source.ts';
 import { GraphError } from '../errors.ts';
@@ -14,7 +15,7 @@ import { type Resumed, readSnapshot } from './snapshot.ts';
 import {
   checkSnapshotFolder,
   filesBeside,
-  findFile,
+  namedFile,
   type ReadNet,
   readSolverNet,
   splitList,
@@ -160,7 +161,9 @@ async function beginningWeights(
   if (typeof weights === 'object' && 'layers' in weights) return weights;
   if (weights === undefined)
     return readInitialWeights(
-      (parameters.weights ?? []).flatMap(splitList).map((path) => findFile(path, file)),
+      (parameters.weights ?? [])
+        .flatMap(splitList)
+        .map((path) => namedFile(path, 'weights', positionOf(parameters, 'weights'), file)),
     );
   return readInitialWeights((typeof weights === 'string' ? [weights] : weights).flatMap(splitList));
 }

@@ -1,11 +1,12 @@
 /** The nets of a solver, read and filtered, and where a solver's files are. */
-import { accessSync, constants, existsSync } from 'node:fs';
-import { dirname, isAbsolute, join } from 'node:path';
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { nearest } from '../base/suggest.ts';
 import { type CheckedSolver, type SolverNet, solverNetState } from '../caffe/check-solver.ts';
 import { positionOf } from '../caffe/message.ts';
 import { filterNet, type NetParameter, type NetState, readNetFile } from '../caffe/net-parameter.ts';
 import type { SolverParameter } from '../caffe/solver-parameter.ts';
-import { ArgumentError } from '../errors.ts';
+import { ArgumentError, type Position, PrototxtError } from '../errors.ts';
 
 /** A net of a solver, ready to be built. */
 export interface ReadNet {
@@ -33,17 +34,51 @@ export function findFile(path: string, namedIn: string | undefined): string {
   return existsSync(beside) ? beside : path;
 }
 
+/**
+ * The same for a file that a field of a solver names.
+ * @param position Of the field.
+ * @throws PrototxtError at the field where the file is nowhere, with the folders that were searched
+ */
+export function namedFile(
+  path: string,
+  field: string,
+  position: Position | undefined,
+  namedIn: string | undefined,
+): string {
+  const found = findFile(path, namedIn);
+  if (position === undefined || existsSync(found)) return found;
+  const folders = isAbsolute(path) || namedIn === undefined ? [] : [process.cwd(), resolve(dirname(namedIn))];
+  const searched = isAbsolute(path)
+    ? ''
+    : `: neither in the working folder (${process.cwd()}) nor beside the solver (${folders.at(-1)})`;
+  const near = folders.map((folder) => similarFile(join(folder, path))).find((each) => each !== undefined);
+  throw new PrototxtError(
+    'solver/file-not-found',
+    position,
+    `${field}: there is no file "${path}"${searched}; ${near === undefined ? 'write its path from one of them' : `did you mean "${near}"?`}`,
+  );
+}
+
+/** A file of nearly this name in the same folder. */
+function similarFile(path: string): string | undefined {
+  try {
+    return nearest(basename(path), readdirSync(dirname(path)));
+  } catch {
+    return undefined;
+  }
+}
+
 /** The solver's own file; undefined for one made in code. */
 export const solverFile = (solver: SolverParameter): string | undefined => positionOf(solver)?.file;
 
-/** Reads a solver's net. @throws PrototxtError; ArgumentError where it cannot be read */
+/** Reads a solver's net. @throws PrototxtError, at the solver's line where there is no such file; ArgumentError where it cannot be read */
 export function readSolverNet(
   solverNet: SolverNet,
   file: string | undefined,
   { level, stages = [] }: TrainState = {},
 ): ReadNet {
-  const { source } = solverNet;
-  const net = typeof source === 'string' ? readNetFile(findFile(source, file)) : source;
+  const { source, field, position } = solverNet;
+  const net = typeof source === 'string' ? readNetFile(namedFile(source, field, position, file)) : source;
   const asked = solverNetState(solverNet, net);
   const state = {
     phase: asked.phase!,

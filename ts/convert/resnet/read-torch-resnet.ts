@@ -13,6 +13,6 @@ export async function readTorchResnet(
   file: string,
   { inputShapes = {} }: { inputShapes?: Readonly<Record<string, readonly number[]>> } = {},
 ) {
-  const tensors = stateDict(await readTorchFile(mapFile(file), file), file);
+  const tensors = stateDict(await readTorchFile(mapFile(file, 'torch'), file), file);
   return torchResnet(tensors, { file, inputShapes });
 }

@@ -1,4 +1,5 @@
 /** .pth and .pt, as torch.save writes them since 1.6 (a zip file) and wrote them before. */
+import { wrongKind } from '../../caffe/wrong-kind.ts';
 import { WeightsError } from '../../errors.ts';
 import { readLegacy } from './legacy-format.ts';
 import type { TorchFile } from './torch-objects.ts';
@@ -18,11 +19,7 @@ export async function readTorchFile(bytes: Uint8Array, file: string): Promise<To
       { file },
       'this is the tar file of torch before 0.1.10; load it with torch and save it again',
     );
-  if (head.startsWith('version https://git-lfs'))
-    throw new WeightsError(
-      'weights/git-lfs',
-      { file },
-      'this is a Git LFS pointer, not the weights; run "git lfs pull"',
-    );
+  const wrong = wrongKind(bytes, 'torch');
+  if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file }, wrong);
   return readLegacy(bytes, file);
 }

@@ -1,0 +1,199 @@
+/** What a file is, seen from its first bytes and its top-level fields, whatever it is called. */
+import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { messages } from './schema.ts';
+import { topLevelFields, topLevelWords } from './top-level.ts';
+
+export type FileKind =
+  | 'empty'
+  | 'zeros'
+  | 'folder'
+  | 'lmdb'
+  | 'leveldb'
+  | 'lmdb-file'
+  | 'net'
+  | 'solver'
+  | 'label-map'
+  | 'list'
+  | 'labels'
+  | 'preprocess'
+  | 'json'
+  | 'html'
+  | 'xml'
+  | 'lfs-pointer'
+  | 'utf-16'
+  | 'text'
+  | 'caffemodel'
+  | 'solver-state'
+  | 'mean'
+  | 'datum'
+  | 'onnx'
+  | 'hdf5'
+  | 'npy'
+  | 'safetensors'
+  | 'torch'
+  | 'pickle'
+  | 'zip'
+  | 'gzip'
+  | 'bzip2'
+  | 'xz'
+  | 'zstd'
+  | '7z'
+  | 'rar'
+  | 'tar'
+  | 'matlab'
+  | 'tflite'
+  | 'pdf'
+  | 'jpeg'
+  | 'png'
+  | 'gif'
+  | 'webp'
+  | 'tiff'
+  | 'bmp'
+  | 'pnm';
+
+/** So much of a file is looked at. */
+const HEAD = 1 << 16;
+
+/** Where each signature lies, in Latin-1. The longer ones of one beginning stand first. */
+const SIGNATURES: readonly (readonly [FileKind, string, offset?: number])[] = [
+  ['hdf5', '\x89HDF\r\n\x1a\n'],
+  ['npy', '\x93NUMPY'],
+  ['gzip', '\x1f\x8b'],
+  ['bzip2', 'BZh'],
+  ['xz', '\xfd7zXZ\0'],
+  ['zstd', '\x28\xb5\x2f\xfd'],
+  ['7z', '7z\xbc\xaf\x27\x1c'],
+  ['rar', 'Rar!\x1a\x07'],
+  ['tar', 'ustar', 257],
+  ['matlab', 'MATLAB 5.0 MAT-file'],
+  ['tflite', 'TFL3', 4],
+  ['pdf', '%PDF-'],
+  ['jpeg', '\xff\xd8\xff'],
+  ['png', '\x89PNG\r\n\x1a\n'],
+  ['gif', 'GIF8'],
+  ['webp', 'WEBP', 8],
+  ['tiff', 'II*\0'],
+  ['tiff', 'MM\0*'],
+  // LMDB's mdb.c: the magic number 0xBEEFC0DE behind the header of the first page.
+  ['lmdb-file', '\xde\xc0\xef\xbe', 16],
+];
+
+/**
+ * What the bytes of a file are; null where nothing known begins so.
+ * @param bytes The whole file or its beginning; no more than 64 KiB of it are looked at.
+ */
+export function fileKind(bytes: Uint8Array): FileKind | null {
+  if (bytes.length === 0) return 'empty';
+  const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, HEAD));
+  const latin1 = head.subarray(0, 512).toString('latin1');
+  const signed = SIGNATURES.find(([, signature, offset = 0]) => latin1.startsWith(signature, offset));
+  if (signed !== undefined) return signed[0];
+  if (latin1.startsWith('PK\x03\x04') || latin1.startsWith('PK\x05\x06'))
+    return /data\.pkl|\/version|byteorder/.test(latin1) ? 'torch' : 'zip';
+  // https://docs.python.org/3/library/pickletools.html: PROTO and a version, and what torch.save begins with.
+  if (head[0] === 0x80 && head[1]! >= 2 && head[1]! <= 5)
+    return latin1.startsWith('\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19') ? 'torch' : 'pickle';
+  if (/^P[1-6][\s#]/.test(latin1)) return 'pnm';
+  if (/^BM.{4}\0\0\0\0/s.test(latin1)) return 'bmp';
+  if (isUtf16(head)) return 'utf-16';
+  if (head.length >= 512 && head.every((byte) => byte === 0)) return 'zeros';
+  if (/^.{6}\0\0\s*\{\s*"/s.test(latin1)) return 'safetensors';
+  return isText(head) ? textKind(head.toString('utf8').replace(/^\uFEFF/, '')) : messageKind(head);
+}
+
+/**
+ * What is at a path: a folder may be a database.
+ * @throws the file system's error
+ */
+export function fileKindAt(path: string): FileKind | null {
+  if (statSync(path).isDirectory()) {
+    const names = readdirSync(path);
+    if (names.includes('data.mdb')) return 'lmdb';
+    return names.includes('CURRENT') && names.some((name) => name.startsWith('MANIFEST-'))
+      ? 'leveldb'
+      : 'folder';
+  }
+  const head = Buffer.alloc(HEAD);
+  const descriptor = openSync(path, 'r');
+  try {
+    return fileKind(head.subarray(0, readSync(descriptor, head)));
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function isUtf16(head: Buffer): boolean {
+  if (head.length >= 2 && ['fffe', 'feff'].includes(head.toString('hex', 0, 2))) return true;
+  // Without a byte-order mark: Latin letters have a zero in one of their two bytes.
+  const pairs = Math.min(head.length >> 1, 256);
+  if (pairs < 4) return false;
+  let [low, high] = [0, 0];
+  for (let i = 0; i < pairs; i++) {
+    if (head[2 * i] === 0 && isPrintable(head[2 * i + 1]!)) low++;
+    if (head[2 * i + 1] === 0 && isPrintable(head[2 * i]!)) high++;
+  }
+  return Math.max(low, high) > 0.9 * pairs;
+}
+
+const isPrintable = (byte: number) => (byte >= 9 && byte <= 13) || (byte >= 32 && byte < 127);
+
+/** Text has no control characters, and few bytes that are no UTF-8: comments are in any encoding. */
+function isText(head: Buffer): boolean {
+  if (!head.every((byte) => byte >= 32 || (byte >= 9 && byte <= 13))) return false;
+  return (head.toString('utf8').match(/\uFFFD/g)?.length ?? 0) <= 0.2 * head.length;
+}
+
+function textKind(text: string): FileKind {
+  const begin = text.trimStart();
+  if (begin === '') return 'empty';
+  if (begin.startsWith('version https://git-lfs')) return 'lfs-pointer';
+  if (/^<(?:!doctype html|html|head|body)\b/i.test(begin)) return 'html';
+  if (/^<[?!a-z]/i.test(begin)) return /<html\b/i.test(begin) ? 'html' : 'xml';
+  if (/^[{[]/.test(begin)) return /"resnode-preprocess\//.test(begin) ? 'preprocess' : 'json';
+  const lines = begin.split(/\r?\n/, 6).filter((line) => line.trim() !== '');
+  if (lines.every((line) => /^n\d{8}(?:\s|$)/.test(line))) return 'labels';
+  if (
+    lines.every((line) =>
+      /^[^:{}#"]+[ \t]-?\d+\s*$|^[^:{}#"\s][^:{}#"]*\.(?:jpe?g|png|bmp|webp|tiff?|gif|ppm)\b/i.test(line),
+    )
+  )
+    return 'list';
+  return prototxtKind(begin) ?? 'text';
+}
+
+function prototxtKind(text: string): FileKind | null {
+  const words = topLevelWords(text);
+  const [net, solver] = [messages.NetParameter!, messages.SolverParameter!];
+  const nets = words.filter((word) => Object.hasOwn(net, word) && !Object.hasOwn(solver, word));
+  const solvers = words.filter((word) => Object.hasOwn(solver, word) && !Object.hasOwn(net, word));
+  if (nets.length > solvers.length || words[0] === 'layer') return 'net';
+  if (solvers.length > 0) return 'solver';
+  return words.length > 0 && words.every((word) => word === 'item') ? 'label-map' : null;
+}
+
+/** Messages of caffe.proto, and ONNX's ModelProto, by the numbers and types of their fields. */
+function messageKind(head: Buffer): FileKind | null {
+  const fields = topLevelFields(head);
+  if (fields === null || fields.length === 0) return null;
+  const has = (number: number, wireType: number) =>
+    fields.some((field) => field.number === number && field.wireType === wireType);
+  const [varint, bytes] = [0, 2];
+  const upTo = (most: number) => fields.every(({ number }) => number <= most);
+  // onnx.proto: ir_version 1, producer 2 and 3, graph 7, opset_import 8.
+  if (has(1, varint)) {
+    if ((has(7, bytes) || has(8, bytes)) && !has(2, varint)) return 'onnx';
+    // SolverState: iter 1, learned_net 2, history 3, current_step 4.
+    if (upTo(4) && !has(2, varint) && !has(3, varint) && !has(4, bytes)) return 'solver-state';
+  }
+  // NetParameter: name 1, layers 2, input 3, input_dim 4, layer 100.
+  if (
+    !has(1, varint) &&
+    (has(100, bytes) || has(2, bytes)) &&
+    fields.every(({ number }) => number <= 8 || number === 100)
+  )
+    return 'caffemodel';
+  // Datum: channels, height, width 1 to 3, data 4, label 5. BlobProto: its dimensions 1 to 4, data 5, shape 7.
+  if (has(4, bytes) && (has(1, varint) || has(5, varint))) return 'datum';
+  if ((has(5, bytes) || has(8, bytes)) && (has(1, varint) || has(7, bytes)) && upTo(12)) return 'mean';
+  return null;
+}

@@ -1,0 +1,59 @@
+/**
+ * Slips between the two forms of a layer: V1's `layers { type: CONVOLUTION blobs_lr: 1 }` and V2's, today's,
+ * `layer { type: "Convolution" param { lr_mult: 1 } }`. Neither takes the words of the other.
+ */
+import { enums, messages } from './schema.ts';
+import { v1TypeName } from './upgrade.ts';
+
+const V1_TYPES = Object.keys(enums['V1LayerParameter.LayerType']!);
+
+const IN_V1 = 'but this stands in "layers" (V1)';
+const IN_V2 = 'but this stands in "layer" (V2)';
+const ALL_V2 = 'write "layer {" for every "layers {" of the file';
+
+/** V1's name of a V2 type, whatever its case; undefined where it had none. */
+const v1Name = (type: string): string | undefined =>
+  V1_TYPES.find((name) => v1TypeName(name).toLowerCase() === type.toLowerCase());
+
+/** What is wrong with the `type` of a V1 layer; undefined where it is no word of V2. @param token As written. */
+export function explainV1Type(token: string): string | undefined {
+  const word = token.replace(/^(["'])(.*)\1$/, '$2');
+  if (V1_TYPES.includes(word)) return `write type: ${word} without quotes in "layers" (V1)`;
+  const name = v1Name(word);
+  if (name === undefined && word === token) return undefined;
+  const here = name === undefined ? ' (V1 has no such type)' : `, or type: ${name} here`;
+  return `type: ${token} is of "layer" (V2), ${IN_V1}: ${ALL_V2}${here}`;
+}
+
+/** What is wrong with a `type` without quotes of a V2 layer. @param token As written. */
+export function explainV2Type(token: string): string | undefined {
+  if (V1_TYPES.includes(token))
+    return `type: ${token} is of "layers" (V1), ${IN_V2}: write type: "${v1TypeName(token)}"`;
+  return /^[A-Za-z]\w*$/.test(token) ? `write it in quotes: type: "${token}"` : undefined;
+}
+
+/** What is wrong with a V2 type that is a V1 name in quotes; undefined where it is none. */
+export function explainV1Name(type: string): string | undefined {
+  return V1_TYPES.includes(type)
+    ? `"${type}" is how "layers" (V1) calls it, write "${v1TypeName(type)}"`
+    : undefined;
+}
+
+const V1_FIELDS: Readonly<Record<string, string>> = {
+  blobs_lr: 'write param { lr_mult: … } once a blob',
+  weight_decay: 'write param { decay_mult: … } once a blob',
+  blob_share_mode: 'write param { share_mode: … }',
+};
+
+/** Why a message has no such field, where the other form of a layer has it; else undefined. */
+export function explainLayerField(type: string, field: string): string | undefined {
+  const has = (message: string) => Object.hasOwn(messages[message]!, field);
+  if (type === 'LayerParameter' && has('V1LayerParameter'))
+    return `it is of "layers" (V1), ${IN_V2}: ${V1_FIELDS[field] ?? 'write the layer as V2 has it'}`;
+  if (type === 'V1LayerParameter' && has('LayerParameter'))
+    return `it is of "layer" (V2), ${IN_V1}: ${ALL_V2}`;
+  return undefined;
+}
+
+/** What to write for V2's `param { … }` in a V1 layer, whose `param` is a name. */
+export const explainV1Param = `param { … } is of "layer" (V2), ${IN_V1}: write blobs_lr and weight_decay once a blob, or ${ALL_V2}`;

@@ -1,0 +1,55 @@
+/** Prototxts as files: their text, and what to say of a file that is another than the one needed. */
+import { readFileSync } from 'node:fs';
+import { ArgumentError, PrototxtError } from '../errors.ts';
+import type { Message } from './message.ts';
+import { type ForkFieldHandler, parseMessage } from './prototxt.ts';
+import { type NeededKind, wrongKind, wrongKindAt } from './wrong-kind.ts';
+
+type Needed = Extract<NeededKind, 'net' | 'solver' | 'net or solver'>;
+
+/**
+ * The text at a path.
+ * @param argument Named in errors.
+ * @throws ArgumentError where it cannot be read; PrototxtError `prototxt/wrong-kind` where it is no text
+ */
+export function readPrototxtFile(file: string, needed: Needed, argument: string): string {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(file);
+  } catch (error) {
+    const wrong = wrongKindAt(file, needed);
+    if (wrong !== null) throw wrongKindError(file, wrong);
+    const { code } = error as NodeJS.ErrnoException;
+    throw new ArgumentError(argument, 'the path of a readable prototxt', `${file} (${code})`);
+  }
+  const wrong = wrongKind(bytes, needed);
+  if (wrong !== null) throw wrongKindError(file, wrong);
+  return bytes.toString('utf8');
+}
+
+/**
+ * Parses a net or a solver; what is neither, or the other one, is named.
+ * @throws PrototxtError
+ */
+export function parsePrototxt(
+  needed: 'net' | 'solver',
+  text: string,
+  options: { file: string; onForkField?: ForkFieldHandler },
+): Message {
+  try {
+    return parseMessage(needed === 'net' ? 'NetParameter' : 'SolverParameter', text, options);
+  } catch (error) {
+    if (!(error instanceof PrototxtError)) throw error;
+    throw wrongPrototxt(text, needed, options.file) ?? error;
+  }
+}
+
+/** The error for a text that is another file than the one needed; null where it may be it. */
+export function wrongPrototxt(text: string, needed: Needed, file: string): PrototxtError | null {
+  const wrong = wrongKind(Buffer.from(text.slice(0, 1 << 16)), needed);
+  return wrong === null ? null : wrongKindError(file, wrong);
+}
+
+/** @internal */
+export const wrongKindError = (file: string, wrong: string) =>
+  new PrototxtError('prototxt/wrong-kind', { file, line: 1, column: 1 }, wrong);

@@ -1,0 +1,126 @@
+/** The sentence for a file that is another than the one needed: what it is, and where it belongs. */
+import { type FileKind, fileKind, fileKindAt } from './file-kind.ts';
+
+const UNPACK = 'unpack it first';
+const CONVERT = 'makes a caffemodel and a prototxt of it';
+const AN_IMAGE = 'images are arguments of `resnode classify`, or --images of the other commands';
+
+/** What each kind is called, and what to do with it. */
+const KINDS: Readonly<Record<FileKind, readonly [is: string, cure: string]>> = {
+  empty: ['an empty file', 'its download or copy was cut off, fetch it again'],
+  zeros: ['a file of zeros', 'its download or copy was cut off, fetch it again'],
+  folder: ['a folder', 'give a file'],
+  lmdb: ['an LMDB database', 'it is the source of a Data layer, or --images of `resnode evaluate`'],
+  leveldb: ['a LevelDB database', 'it is the source of a Data layer with backend: LEVELDB'],
+  'lmdb-file': ['the data file of an LMDB database', 'databases are named by their folder'],
+  net: ['a net (prototxt)', 'give it as the model (--model)'],
+  solver: [
+    'a solver (prototxt)',
+    'it belongs to `resnode train --solver`; the net is the file that its "net" names',
+  ],
+  'label-map': ['a label map', 'class names are one a line, --labels'],
+  list: ['a list of files', 'it is the source of an ImageData layer, or --images of `resnode evaluate`'],
+  labels: ['a list of class names', 'give it as the labels (--labels)'],
+  preprocess: ["resnode's description of preprocessing", 'give it as --preprocess'],
+  json: ['a JSON file', 'give the file that it belongs to'],
+  html: [
+    'a web page (HTML)',
+    'the download failed or took the page about the file, fetch the file itself ("raw" on GitHub)',
+  ],
+  xml: ['an XML file', 'perhaps the message of a server that refused the download: fetch the file again'],
+  'lfs-pointer': ['a Git LFS pointer', 'run "git lfs pull" for the file itself'],
+  'utf-16': ['text in UTF-16', 'save it as UTF-8 (iconv -f UTF-16 -t UTF-8)'],
+  text: ['text', 'give the file itself'],
+  caffemodel: ['trained weights (.caffemodel)', 'give it as the weights (--weights)'],
+  'solver-state': [
+    'a solver state (.solverstate)',
+    '`resnode train --snapshot` goes on from it; the weights are the .caffemodel of the same iteration',
+  ],
+  mean: ['a mean image (.binaryproto)', 'give it as the mean (--mean)'],
+  datum: ['one image of a database (a Datum)', 'give the database itself'],
+  onnx: ['an ONNX model', `\`resnode convert net.onnx net.caffemodel\` ${CONVERT}`],
+  hdf5: [
+    'an HDF5 file',
+    'weights (--weights), solver states (--snapshot) and the data of HDF5Data layers have this form',
+  ],
+  npy: ['a NumPy array', '`resnode convert mean.npy mean.binaryproto` makes a mean image of it'],
+  safetensors: [
+    'a safetensors file',
+    '`resnode convert net.safetensors net.caffemodel` makes a caffemodel of it',
+  ],
+  torch: ['a PyTorch file', `\`resnode convert net.pth net.caffemodel\` ${CONVERT} where it holds a ResNet`],
+  pickle: ['a Python pickle', 'where torch.save wrote it, `resnode convert net.pth net.caffemodel` reads it'],
+  zip: ['a zip archive', `${UNPACK} (unzip)`],
+  gzip: ['packed by gzip', `${UNPACK} (gunzip, or tar -xzf)`],
+  bzip2: ['packed by bzip2', `${UNPACK} (bunzip2, or tar -xjf)`],
+  xz: ['packed by xz', `${UNPACK} (unxz, or tar -xJf)`],
+  zstd: ['packed by zstd', `${UNPACK} (unzstd)`],
+  '7z': ['a 7z archive', `${UNPACK} (7z x)`],
+  rar: ['a rar archive', `${UNPACK} (unrar x)`],
+  tar: ['a tar archive', `${UNPACK} (tar -xf)`],
+  matlab: ['a MATLAB file', 'save its array as .npy (scipy.io.loadmat, numpy.save)'],
+  tflite: ['a TensorFlow Lite model', 'export the net as ONNX and convert that'],
+  pdf: ['a PDF', 'give the file itself'],
+  jpeg: ['an image (JPEG)', AN_IMAGE],
+  png: ['an image (PNG)', AN_IMAGE],
+  gif: ['an image (GIF)', AN_IMAGE],
+  webp: ['an image (WebP)', AN_IMAGE],
+  tiff: ['an image (TIFF)', AN_IMAGE],
+  bmp: ['an image (BMP)', AN_IMAGE],
+  pnm: ['an image (PNM)', AN_IMAGE],
+};
+
+/** What a reader takes: the kinds that may be it, and how it is called. */
+const NEEDED = {
+  net: [['net', 'text'], 'a net (prototxt) is needed'],
+  solver: [['solver', 'text'], 'a solver (prototxt) is needed'],
+  'net or solver': [['net', 'solver', 'text'], 'a net or a solver (prototxt) is needed'],
+  caffemodel: [['caffemodel'], 'a binary caffemodel is needed'],
+  weights: [['caffemodel', 'hdf5'], 'weights (.caffemodel or .caffemodel.h5) are needed'],
+  state: [['solver-state', 'hdf5'], 'a solver state (.solverstate or .solverstate.h5) is needed'],
+  mean: [['mean'], 'a mean image (.binaryproto) is needed'],
+  hdf5: [['hdf5'], 'an HDF5 file is needed'],
+  onnx: [['onnx'], 'an ONNX model is needed'],
+  npy: [['npy'], 'a NumPy array (.npy) is needed'],
+  safetensors: [['safetensors'], 'a safetensors file is needed'],
+  torch: [['torch', 'pickle', 'zip', 'tar'], 'a file of torch.save is needed'],
+  image: [['jpeg', 'png', 'gif', 'webp', 'tiff', 'bmp', 'pnm'], 'an image is needed'],
+  list: [['list', 'text', 'labels', 'utf-16'], 'a list of images ("path label" lines) is needed'],
+  labels: [['labels', 'text', 'list', 'utf-16'], 'class names, one a line, are needed'],
+  preprocess: [['preprocess', 'json'], 'a preprocess file (JSON) is needed'],
+  database: [['lmdb', 'leveldb'], 'the folder of a database is needed'],
+} as const satisfies Record<string, readonly [readonly FileKind[], string]>;
+
+export type NeededKind = keyof typeof NEEDED;
+
+/** What helps better than where the file belongs. */
+const CURES: Readonly<Partial<Record<NeededKind, Partial<Record<FileKind, string>>>>> = {
+  solver: {
+    net: 'a solver says how a net is trained and names it ("net: …"); `resnode generate` writes both',
+  },
+  database: { 'lmdb-file': 'give the folder that it lies in' },
+  image: { html: 'the download failed or took the page about the image, fetch the image itself' },
+};
+
+/**
+ * Says of a file that it is not what is needed.
+ * @param found The file's bytes or their beginning, or what it is known to be.
+ * @returns `this is a solver (prototxt); here a net (prototxt) is needed: …`; null where the file may be what is needed,
+ * or nothing is known of it.
+ */
+export function wrongKind(found: Uint8Array | FileKind | null, needed: NeededKind): string | null {
+  const kind = found instanceof Uint8Array ? fileKind(found) : found;
+  const [kinds, text] = NEEDED[needed];
+  if (kind === null || (kinds as readonly FileKind[]).includes(kind)) return null;
+  const [is, cure] = KINDS[kind];
+  return `this is ${is}; here ${text}: ${CURES[needed]?.[kind] ?? cure}`;
+}
+
+/** The same of what lies at a path; null also where nothing can be read there, which the reader itself says. */
+export function wrongKindAt(path: string, needed: NeededKind): string | null {
+  try {
+    return wrongKind(fileKindAt(path), needed);
+  } catch {
+    return null;
+  }
+}
