@@ -1,4 +1,5 @@
 /** LevelDB: what LevelDB 1.23 wrote as Caffe does is read and left alone, and what is damaged is refused. */
+import { execFileSync } from 'node:child_process';
 import {
   cpSync,
   mkdtempSync,
@@ -13,10 +14,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { seededRandom } from '../../ts/caffe/fillers.ts';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
 import { datumOf } from '../../ts/data/database.ts';
 import type { DataLayerOptions } from '../../ts/data/layer-context.ts';
-import { LevelDb } from '../../ts/data/leveldb.ts';
+import { crc32c, maskedCrc } from '../../ts/data/leveldb/checked-bytes.ts';
+import { LevelDb } from '../../ts/data/leveldb/leveldb.ts';
+import { unpackSnappy } from '../../ts/data/leveldb/snappy.ts';
 import { openDataLayer } from '../../ts/data/open-data-layer.ts';
 import { DataError } from '../../ts/errors.ts';
 import { repositoryFolder } from '../support/golden.ts';
@@ -126,7 +130,7 @@ test('what is no database, or none with records, is refused with what to do', as
   await refused(() => LevelDb.open(root), 'data/not-found', /no CURRENT in it/);
   await refused(() => LevelDb.open(fixture('empty')), 'data/empty', /no records/);
   writeFileSync(join(root, 'CURRENT'), 'nonsense');
-  await refused(() => LevelDb.open(root), 'data/leveldb', /LevelDB says: .*CURRENT/);
+  await refused(() => LevelDb.open(root), 'data/leveldb', /CURRENT: it does not name a manifest/);
   assert.equal(mirrors(), []);
 });
 
@@ -139,10 +143,123 @@ test('a database that lacks a file or is cut short is refused with the name that
     assert.equal(mirrors(), []);
   };
   const missing = (name: string) => (root: string) => rmSync(join(root, name));
-  await spoilt(missing('000005.ldb'), /missing files.*resnode-\w+\/000005\.ldb/);
-  await spoilt(missing('MANIFEST-000009'), /LevelDB says: .*resnode-\w+\/MANIFEST-000009/);
-  await spoilt((root) => truncateSync(join(root, '000005.ldb'), 3000), /LevelDB says/);
-  await spoilt((root) => writeFileSync(join(root, 'MANIFEST-000009'), 'x'.repeat(200)), /LevelDB says/);
+  await spoilt(missing('000005.ldb'), /000005\.ldb: the table is missing/);
+  await spoilt(missing('MANIFEST-000009'), /MANIFEST-000009: it cannot be opened \(ENOENT/);
+  await spoilt(
+    (root) => truncateSync(join(root, '000005.ldb'), 3000),
+    /it does not end as a table does: it is cut short/,
+  );
+  await spoilt(
+    (root) => writeFileSync(join(root, 'MANIFEST-000009'), 'x'.repeat(200)),
+    /MANIFEST-000009: byte 0: it is cut short/,
+  );
+});
+
+const descriptors = () => readdirSync('/proc/self/fd').length;
+
+test('no damage ends the process, leaves a descriptor or a file behind, or goes unseen in a value', async () => {
+  const seed = 1;
+  const random = seededRandom(seed);
+  const whole = await readAll(fixture('raw'));
+  const open = descriptors();
+  const root = folder();
+  const names = readdirSync(fixture('raw'));
+  const refusals = { refused: 0, taken: 0 };
+  for (let i = 0; i < 200; i++) {
+    cpSync(fixture('raw'), root, { recursive: true });
+    const path = join(root, names[i % names.length]!);
+    const bytes = readFileSync(path);
+    for (let j = 0; j <= random() * 4; j++)
+      bytes[Math.floor(random() * bytes.length)] = Math.floor(random() * 256);
+    writeFileSync(path, random() < 0.2 ? bytes.subarray(0, Math.floor(random() * bytes.length)) : bytes);
+    try {
+      const records = await readAll(root);
+      refusals.taken++;
+      // What no checksum covers is room between blocks; a log may be cut between two records.
+      for (const record of records)
+        assert.ok(
+          whole.some(({ key }) => key === record.key),
+          `seed ${seed}, mutant ${i}`,
+        );
+    } catch (error) {
+      assert.instance(error, DataError, `seed ${seed}, mutant ${i}: ${(error as Error).stack}`);
+      refusals.refused++;
+    }
+  }
+  assert.ok(refusals.refused > 100, JSON.stringify(refusals));
+  assert.is(descriptors(), open);
+  assert.equal(mirrors(), []);
+});
+
+/** A table of one block in an index, with right checksums. */
+function table(block: Buffer, type: number, keys = 1): Buffer {
+  const sealed = (bytes: Buffer, kind: number) => {
+    const body = Buffer.concat([bytes, Buffer.of(kind)]);
+    const crc = Buffer.alloc(4);
+    crc.writeUInt32LE(maskedCrc(body));
+    return Buffer.concat([body, crc]);
+  };
+  const varint = (value: number): number[] =>
+    value < 128 ? [value] : [(value & 127) | 128, ...varint(value >>> 7)];
+  const handle = (offset: number, size: number) => Buffer.from([...varint(offset), ...varint(size)]);
+  const data = sealed(block, type);
+  const key = Buffer.from('zzzzzzzz\x01\0\0\0\0\0\0\0', 'latin1');
+  const value = handle(0, block.length);
+  const entry = Buffer.concat([Buffer.of(0, key.length, value.length), key, value]);
+  const index = Buffer.concat([
+    ...Array.from({ length: keys }, () => entry),
+    Buffer.from([0, 0, 0, 0, 1, 0, 0, 0]),
+  ]);
+  const meta = Buffer.from([0, 0, 0, 0, 1, 0, 0, 0]);
+  const parts = [data, sealed(index, 0), sealed(meta, 0)];
+  const handles = Buffer.concat([
+    handle(data.length + parts[1]!.length, meta.length),
+    handle(data.length, index.length),
+  ]);
+  return Buffer.concat([
+    ...parts,
+    Buffer.concat([handles, Buffer.alloc(40)]).subarray(0, 40),
+    Buffer.from('57fb808b247547db', 'hex'),
+  ]);
+}
+async function withTable(bytes: Buffer, message: RegExp): Promise<void> {
+  const root = folder();
+  cpSync(fixture('raw'), root, { recursive: true });
+  writeFileSync(join(root, '000005.ldb'), bytes);
+  await refused(() => readAll(root), 'data/leveldb', message);
+}
+
+test('what lies behind a right checksum is checked too: packed lengths, keys, overlapping blocks', async () => {
+  // Says 2^31 bytes, in 6.
+  await withTable(
+    table(Buffer.from([0x80, 0x80, 0x80, 0x80, 8, 0]), 1),
+    /6 packed bytes cannot be 2147483648/,
+  );
+  // A copy from before the beginning.
+  await withTable(table(Buffer.from([4, 1, 9]), 1), /a copy lies outside the data/);
+  await withTable(table(Buffer.from([0, 0, 0, 0xff]), 0), /a block has no end/);
+  await withTable(
+    table(Buffer.from([200, 1, 8, 0, 0, 0, 0, 0, 0, 0, 0]), 0),
+    /a key of 200 and 8 bytes is not possible/,
+  );
+  await withTable(table(Buffer.from([0, 0, 0, 0, 1, 0, 0, 0]), 0, 2), /two blocks of it overlap/);
+  await withTable(table(Buffer.from([0, 0, 0, 0]), 7), /packed by method 7/);
+});
+
+test("the checksum is CRC-32C, and Snappy's copies may overlap with where they go", () => {
+  // RFC 3720, B.4: 32 bytes of zeros, and of 0 to 31.
+  assert.is(crc32c(Buffer.alloc(32)), 0x8a9136aa);
+  assert.is(crc32c(Buffer.from(Array.from({ length: 32 }, (_, i) => i))), 0x46dd794e);
+  // A literal "ab", then a copy of 9 bytes from 2 before.
+  assert.is(unpackSnappy(Buffer.from([11, 1 << 2, 97, 98, ((9 - 4) << 2) | 1, 2])).toString(), 'abababababa');
+});
+
+test('a folder in which a file is no plain one is refused before anything waits for it', async () => {
+  const root = folder();
+  cpSync(fixture('raw'), root, { recursive: true });
+  rmSync(join(root, '000010.ldb'));
+  execFileSync('mkfifo', [join(root, '000010.ldb')]);
+  await refused(() => LevelDb.open(root), 'data/leveldb', /000010\.ldb: it is no plain file/);
 });
 
 test.run();

@@ -4,7 +4,7 @@ import { DataError, ImageError, ResnodeError } from '../errors.ts';
 import { decodeImage } from '../image/decode.ts';
 import { type Database, datumOf } from './database.ts';
 import type { Datum } from './datum.ts';
-import { LevelDb } from './leveldb.ts';
+import { LevelDb } from './leveldb/leveldb.ts';
 import { openLmdb } from './lmdb.ts';
 import { type Pixels, pixelsOfDatum, pixelsOfImage, resizePixels } from './pixels.ts';
 import type { DatabaseSpec, Description, Reader, ReaderSpec, Sample } from './reader.ts';

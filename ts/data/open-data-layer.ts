@@ -8,7 +8,7 @@ import { givenShapes } from './given-shapes.ts';
 import { readImageList } from './image-list.ts';
 import { IteratorSource } from './iterator-source.ts';
 import type { Context, DataLayerOptions } from './layer-context.ts';
-import { isLevelDb } from './leveldb.ts';
+import { isLevelDb } from './leveldb/leveldb.ts';
 import { type Ahead, PrefetchedSource } from './prefetched-source.ts';
 import { mix, shuffled } from './random.ts';
 import type { DataSource } from './source.ts';
