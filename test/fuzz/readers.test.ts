@@ -1,0 +1,20 @@
+/** A short run of the fuzzers, always the same inputs; `npm run fuzz` goes on from there. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { describe, findings, fuzz } from './fuzz.ts';
+import { READERS } from './readers.ts';
+
+const SEED = 1;
+const INPUTS = 120;
+
+for (const reader of READERS)
+  test(`${reader.name}: damaged files end in values or typed errors, without a crash, a hang or a gibibyte`, async () => {
+    const figures = await fuzz(reader, SEED, 0, INPUTS);
+    console.log(`figures: ${describe(figures)}`);
+    assert.equal(findings(figures), []);
+    assert.is(figures.inputs, INPUTS);
+    if (reader.isLenient !== true)
+      assert.ok(figures.refused > 0, 'no input was refused: the mutations reach nothing');
+  });
+
+test.run();

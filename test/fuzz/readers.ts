@@ -1,0 +1,377 @@
+/** Every reader of files that strangers may send: small valid files to begin from, and what is called with them. */
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { blobFromFloats, toFloat32 } from '../../ts/caffe/blob.ts';
+import { readBinaryproto, type WeightsFile } from '../../ts/caffe/caffemodel.ts';
+import { checkSolver } from '../../ts/caffe/check-solver.ts';
+import { writeHdf5Weights } from '../../ts/caffe/hdf5-weights.ts';
+import { readNet } from '../../ts/caffe/net-parameter.ts';
+import { readNpy } from '../../ts/caffe/npy.ts';
+import { readWeights } from '../../ts/caffe/read-weights.ts';
+import { readSolver } from '../../ts/caffe/solver-parameter.ts';
+import { readSolverState, saveHdf5SolverState, saveSolverState } from '../../ts/caffe/solver-state.ts';
+import { writeBinaryproto, writeCaffemodel } from '../../ts/caffe/write-caffemodel.ts';
+import { mapFile } from '../../ts/convert/map-file.ts';
+import { LevelDb } from '../../ts/data/leveldb.ts';
+import {
+  decodeImage,
+  graphFromCaffe,
+  lintPrototxt,
+  loadPreprocess,
+  readAugment,
+  readCalibration,
+  readIdx,
+  readImageList,
+  readKerasResnet,
+  readLabels,
+  readLmdb,
+  readOnnxFile,
+  readSafetensorsFile,
+  readTorchResnet,
+  saveCalibration,
+  summarise,
+} from '../../ts/index.ts';
+import { repositoryFolder } from '../support/golden.ts';
+import { mutateBytes } from './mutate-bytes.ts';
+import { mutateJson, mutateList, mutatePrototxt, mutateWire } from './mutate-fields.ts';
+import type { Random } from './random.ts';
+
+export interface Reader {
+  readonly name: string;
+  /** Of the file that is written for it. */
+  readonly extension: string;
+  /** Valid files. @param folder Where some are made. */
+  seeds(folder: string): Promise<readonly Uint8Array[]> | readonly Uint8Array[];
+  /** Reads the file to its last value. */
+  read(path: string, bytes: Buffer): unknown;
+  /** It never refuses: what is damaged is reported, or ignored as its format says. */
+  readonly isLenient?: boolean;
+  /** Changes that keep the syntax, beside those of any bytes. */
+  readonly mutations?: readonly ((bytes: Uint8Array, random: Random) => Uint8Array)[];
+}
+
+const fixture = (name: string) => readFileSync(join(repositoryFolder, 'test', name));
+const example = (name: string) => readFileSync(join(repositoryFolder, 'examples/fashion', name));
+const text = (...files: string[]) => files.map((each) => Buffer.from(each));
+const utf8 = (bytes: Buffer) => bytes.toString('utf8');
+
+const NET = `name: "small"
+input: "data"
+input_shape {
+  dim: 1
+  dim: 3
+  dim: 9
+  dim: 9
+}
+layer {
+  name: "conv"
+  type: "Convolution"
+  bottom: "data"
+  top: "conv"
+  param {
+    lr_mult: 1
+    decay_mult: 1
+  }
+  convolution_param {
+    num_output: 4
+    kernel_size: 3
+    pad: 1
+    stride: 2
+    weight_filler {
+      type: "msra"
+    }
+  }
+}
+layer {
+  name: "pool"
+  type: "Pooling"
+  bottom: "conv"
+  top: "pool"
+  pooling_param {
+    pool: MAX
+    kernel_size: 3
+    stride: 2
+  }
+}
+layer {
+  name: "flat"
+  type: "Reshape"
+  bottom: "pool"
+  top: "flat"
+  reshape_param {
+    shape {
+      dim: 0
+      dim: -1
+    }
+  }
+}
+layer {
+  name: "fc"
+  type: "InnerProduct"
+  bottom: "flat"
+  top: "fc"
+  inner_product_param {
+    num_output: 5
+  }
+}
+layer {
+  name: "prob"
+  type: "Softmax"
+  bottom: "fc"
+  top: "prob"
+}
+`;
+const SOLVER = `net: "train_val.prototxt"
+test_iter: 10
+test_interval: 100
+base_lr: 0.1
+lr_policy: "multistep"
+gamma: 0.1
+stepvalue: 200
+stepvalue: 300
+momentum: 0.9
+weight_decay: 0.0001
+max_iter: 400
+snapshot: 100
+snapshot_prefix: "small"
+solver_mode: CPU
+type: "SGD"
+`;
+const BLOBS = [
+  blobFromFloats([4, 3, 3, 3], new Float32Array(108).fill(0.5)),
+  blobFromFloats([4], new Float32Array(4)),
+];
+const WEIGHTS = { name: 'small', layers: [{ name: 'conv', type: 'Convolution', blobs: BLOBS }] };
+
+function readAll({ layers }: WeightsFile): void {
+  for (const { blobs } of layers) for (const blob of blobs) toFloat32(blob);
+}
+
+async function written(folder: string, name: string, write: (path: string) => unknown): Promise<Buffer> {
+  const path = join(folder, name);
+  await write(path);
+  const bytes = readFileSync(path);
+  rmSync(path);
+  return bytes;
+}
+
+/** A database is a folder: the mutated file takes the place of one of its files. */
+function inDatabase(source: string, file: string, path: string, bytes: Buffer): string {
+  const folder = `${path}.folder`;
+  rmSync(folder, { recursive: true, force: true });
+  cpSync(join(repositoryFolder, 'test/data/fixtures', source), folder, { recursive: true });
+  writeFileSync(join(folder, file), bytes);
+  return folder;
+}
+
+async function readLevelDb(folder: string): Promise<void> {
+  const database = await LevelDb.open(folder);
+  try {
+    for (let i = 0; i < database.count; i++) await database.at(i);
+  } finally {
+    await database.close();
+  }
+}
+
+const levelDb = (file: string): Reader => ({
+  name: `LevelDB (${file})`,
+  extension: '',
+  isLenient: file.endsWith('.log'),
+  seeds: () => [fixture(`data/fixtures/raw.leveldb/${file}`)],
+  read: (path, bytes) => readLevelDb(inDatabase('raw.leveldb', file, path, bytes)),
+});
+
+export const READERS: readonly Reader[] = [
+  {
+    name: 'net prototxt',
+    extension: '.prototxt',
+    seeds: () => [...text(NET), example('deploy.prototxt')],
+    read(path, bytes) {
+      const net = readNet(utf8(bytes), { file: path });
+      summarise(graphFromCaffe(net, { phase: 'TEST' }));
+    },
+    mutations: [mutatePrototxt],
+  },
+  {
+    name: 'lint',
+    extension: '.prototxt',
+    isLenient: true,
+    seeds: () => text(NET, SOLVER),
+    read: (path, bytes) => lintPrototxt(utf8(bytes), { file: path }),
+    mutations: [mutatePrototxt],
+  },
+  {
+    name: 'solver prototxt',
+    extension: '.prototxt',
+    seeds: () => text(SOLVER),
+    read: (path, bytes) => checkSolver(readSolver(utf8(bytes), { file: path })),
+    mutations: [mutatePrototxt],
+  },
+  {
+    name: 'caffemodel',
+    extension: '.caffemodel',
+    seeds: async (folder) => [
+      await written(folder, 'small.caffemodel', (path) => writeCaffemodel(path, WEIGHTS)),
+    ],
+    read: async (path) => readAll(await readWeights(path, mapFile)),
+    mutations: [mutateWire],
+  },
+  {
+    name: 'caffemodel.h5',
+    extension: '.caffemodel.h5',
+    seeds: async (folder) => [
+      await written(folder, 'small.caffemodel.h5', (path) => writeHdf5Weights(path, WEIGHTS)),
+    ],
+    read: async (path) => readAll(await readWeights(path, mapFile)),
+  },
+  {
+    name: 'binaryproto',
+    extension: '.binaryproto',
+    seeds: async (folder) => [
+      await written(folder, 'mean.binaryproto', (path) => writeBinaryproto(path, BLOBS[0]!)),
+    ],
+    read: (path, bytes) => toFloat32(readBinaryproto(bytes, { file: path })),
+    mutations: [mutateWire],
+  },
+  {
+    name: 'solverstate',
+    extension: '.solverstate',
+    seeds: async (folder) => {
+      const state = { iter: 7, learned_net: 'a.caffemodel', current_step: 1, history: BLOBS };
+      return [
+        await written(folder, 'a.solverstate', (path) => saveSolverState(path, state)),
+        await written(folder, 'a.solverstate.h5', (path) => saveHdf5SolverState(path, state)),
+      ];
+    },
+    read: async (path) => (await readSolverState(path)).history.forEach(toFloat32),
+    mutations: [mutateWire],
+  },
+  {
+    name: 'npy',
+    extension: '.npy',
+    seeds: () => [fixture('convert/fixtures/keras-new.npy')],
+    read: (path, bytes) => toFloat32(readNpy(bytes, { file: path })),
+  },
+  {
+    name: 'ONNX',
+    extension: '.onnx',
+    seeds: () =>
+      ['assorted', 'zoo-v2', 'torch-basic', 'torch-bottleneck-dynamic'].map((name) =>
+        fixture(`convert/fixtures/${name}.onnx`),
+      ),
+    read: async (path) => readAll((await readOnnxFile(path, { inputShapes: {} })).weights),
+    mutations: [mutateWire],
+  },
+  {
+    name: 'safetensors',
+    extension: '.safetensors',
+    seeds: () => [fixture('convert/fixtures/torch-mixed.safetensors')],
+    read: async (path) => readAll((await readSafetensorsFile(path)).weights),
+  },
+  {
+    name: 'torch',
+    extension: '.pth',
+    seeds: () =>
+      ['torch-checkpoint.pth', 'torch-old.pth', 'torch-early.pth', 'torch-mixed.pth', 'torch-cifar.th'].map(
+        (name) => fixture(`convert/fixtures/${name}`),
+      ),
+    read: async (path) => readAll((await readTorchResnet(path)).weights),
+  },
+  {
+    name: 'Keras',
+    extension: '.h5',
+    seeds: () =>
+      ['old', 'new', 'whole'].map((name) => gunzipSync(fixture(`convert/fixtures/keras-${name}.h5.gz`))),
+    read: async (path) => readAll((await readKerasResnet(path)).weights),
+  },
+  {
+    name: 'LMDB',
+    extension: '',
+    seeds: () => ['odd', 'floats', 'encoded'].map((name) => fixture(`data/fixtures/${name}.lmdb/data.mdb`)),
+    async read(path, bytes) {
+      for await (const { datum } of readLmdb(inDatabase('odd.lmdb', 'data.mdb', path, bytes)))
+        void datum.data.length;
+    },
+  },
+  ...readdirSync(join(repositoryFolder, 'test/data/fixtures/raw.leveldb')).sort().map(levelDb),
+  {
+    name: 'image',
+    extension: '.jpg',
+    seeds: () => {
+      const folder = join(repositoryFolder, 'test/image/fixtures/decode');
+      return readdirSync(folder)
+        .filter((name) => /\.(jpe?g|png|webp|gif|tiff?|bmp|pgm|ppm)$/.test(name))
+        .map((name) => readFileSync(join(folder, name)))
+        .filter(({ length }) => length < 20_000);
+    },
+    read: (path) => decodeImage(path),
+  },
+  {
+    name: 'image list',
+    extension: '.txt',
+    seeds: () => text('a.jpg 0\nb/c d.png 12\n', '\ufeffa.jpg 1 2 3\r\nb.jpg 4 5 6\r\n'),
+    read: (path) => readImageList(path),
+    mutations: [mutateList],
+  },
+  {
+    name: 'labels',
+    extension: '.txt',
+    seeds: () => [example('labels.txt')],
+    read: (path) => readLabels(path, 10),
+    mutations: [mutateList],
+  },
+  {
+    name: 'preprocess file',
+    extension: '.json',
+    seeds: () => [example('preprocess.json')],
+    read: (path) => loadPreprocess(path),
+    mutations: [mutateJson],
+  },
+  {
+    name: 'augment file',
+    extension: '.json',
+    seeds: () =>
+      text(
+        '{"TRAIN":{"shorterSide":[256,480],"lighting":{"std":0.1,"values":[1,2,3],"vectors":[[1,0,0],[0,1,0],[0,0,1]]},"shuffle":true},"TEST":{"shorterSide":256}}',
+      ),
+    read: (path) => readAugment(path, 'TRAIN'),
+    mutations: [mutateJson],
+  },
+  {
+    name: 'calibration file',
+    extension: '.json',
+    seeds: async (folder) => [
+      await written(folder, 'calibration.json', (path) =>
+        saveCalibration(path, {
+          format: 'resnode-calibration/1',
+          method: 'entropy',
+          images: 3,
+          ranges: { 'data@data': 1, 'conv@conv': 2.5 },
+        } as never),
+      ),
+    ],
+    read: (path) => readCalibration(path),
+    mutations: [mutateJson],
+  },
+  {
+    name: 'IDX',
+    extension: '-images-idx3-ubyte',
+    seeds: () => {
+      const head = Buffer.from([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 3]);
+      return [Buffer.concat([head, Buffer.alloc(18, 7)])];
+    },
+    read(path) {
+      const labels = path.replace('images-idx3', 'labels-idx1');
+      writeFileSync(labels, Buffer.from([0, 0, 8, 1, 0, 0, 0, 2, 1, 0]));
+      return readIdx(path, labels);
+    },
+  },
+];
+
+/** An input that follows from its reader's seeds, a seed and its number. */
+export function mutate(reader: Reader, seeds: readonly Uint8Array[], random: Random): Buffer {
+  const seed = random.pick(seeds);
+  const all = [mutateBytes, ...(reader.mutations ?? [])];
+  return Buffer.from(random.pick(all)(seed, random));
+}
