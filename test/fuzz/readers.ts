@@ -13,7 +13,7 @@ import { readSolver } from '../../ts/caffe/solver-parameter.ts';
 import { readSolverState, saveHdf5SolverState, saveSolverState } from '../../ts/caffe/solver-state.ts';
 import { writeBinaryproto, writeCaffemodel } from '../../ts/caffe/write-caffemodel.ts';
 import { mapFile } from '../../ts/convert/map-file.ts';
-import { LevelDb } from '../../ts/data/leveldb.ts';
+import { LevelDb } from '../../ts/data/leveldb/leveldb.ts';
 import {
   decodeImage,
   graphFromCaffe,
