@@ -9,7 +9,7 @@
  *
  * Peers: half, amp, compile, timm (torch-peer.py says what they are), jax, and none; of training amp and compile.
  * The order is that of the lists, precisions outermost: what time does not allow is told, another call can do it.
- * --no-operations: without the milliseconds of each operation. --device cuda:1: another GPU. --device cpu: on the processor,
+ * --no-operations: without the milliseconds of each operation. --no-cudnn: resnode's own kernels alone. --device cuda:1: another GPU. --device cpu: on the processor,
  * peers too (a proof without a GPU). --python FILE: the Python that has torch. --torch-scale: torch's first loss scale.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -44,6 +44,7 @@ const { values: options } = parseArgs({
     python: { type: 'string', default: 'python3' },
     train: { type: 'boolean', default: false },
     operations: { type: 'boolean', default: true },
+    cudnn: { type: 'boolean', default: true },
     'torch-scale': { type: 'string', default: '1024' },
   },
   allowNegative: true,
@@ -201,7 +202,7 @@ async function measureCase(at: Case, device: Device): Promise<void> {
 }
 
 try {
-  using device = await openDevice(options.device as DeviceKind);
+  using device = await openDevice(options.device as DeviceKind, { cudnn: options.cudnn });
   print({ about: device.description });
   // Torch measures the ceilings; without it the engines that are left are measured all the same.
   const noTorch = variants.some((variant) => processOf(variant) === 'torch' && variant !== 'none')

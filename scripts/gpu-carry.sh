@@ -1,19 +1,44 @@
 #!/usr/bin/env bash
 # Packs what a GPU machine without node, network and build tools needs beside the checkout for scripts/gpu-check.sh, in
-# one file: node, the node_modules that the checks import, the addon, libresnode_cuda.so and the kernel tests.
-#   scripts/gpu-carry.sh [FILE.tar.xz]    default build/gpu-carry.tar.xz
-# Kernel tests and, where it is there, libresnode_cuda.so come from build/gpu (see gpu-check.sh --build), which is built
-# for RESNODE_CUDA_ARCHITECTURES (default 90). oneDNN is not packed: the CPU device works only where it is installed.
+# one file of at most 64 MiB: node, the node_modules that the checks import, the addon, libresnode_cuda.so, the kernel tests,
+# recorded Caffe, and what an earlier run measured of convolutions.
+#   scripts/gpu-carry.sh [FILE.tar.xz]             default build/gpu-carry.tar.xz
+#   scripts/gpu-carry.sh --models FILE.tar.xz      the trained models and images of the second call instead
+# Kernel tests and libresnode_cuda.so come from build/gpu (see gpu-check.sh --build), which is built for
+# RESNODE_CUDA_ARCHITECTURES (default 90). oneDNN is not packed: the CPU device works only where it is installed.
+# RESNODE_GOLDEN and RESNODE_MODELS: where recorded Caffe and models are (default ../shared/golden, ../shared).
 set -euo pipefail
 cd "$(dirname "$0")/.."
+golden=${RESNODE_GOLDEN:-../shared/golden}
+models=${RESNODE_MODELS:-../shared}
+
+stage=$(mktemp -d)
+trap 'rm -rf "$stage"' EXIT
+mkdir -p "$stage/build/carried"
+
+# At most what a lent machine takes.
+pack() {
+  tar -cf - -C "$stage" . | xz -9 -T0 >"$1"
+  local bytes most=$((64 * 1024 * 1024))
+  bytes=$(stat -c %s "$1")
+  echo "$1: $((bytes / 1024 / 1024)) MiB ($bytes bytes) of the 64 MiB that may travel"
+  [ "$bytes" -le "$most" ] || { echo "gpu-carry: that is too much" >&2; exit 1; }
+}
+
+if [ "${1:-}" = --models ]; then
+  mkdir -p "$stage/build/carried/models" "$stage/build/carried/data"
+  cp -R "$models/models/imagenet-resnet18" "$stage/build/carried/models/"
+  cp -R "$models/data/imagenet-samples" "$models/data/synset_words.txt" "$stage/build/carried/data/"
+  pack "${2:-build/gpu-models.tar.xz}"
+  exit 0
+fi
+
 file=${1:-build/gpu-carry.tar.xz}
 bash scripts/setup.sh
 cmake -S . -B build/gpu "-DRESNODE_CUDA_ARCHITECTURES=${RESNODE_CUDA_ARCHITECTURES:-90}" -DRESNODE_KERNEL_TESTS=ON >/dev/null
 cmake --build build/gpu --parallel "$(nproc)" --target resnode_cuda kernel-tests
 
-stage=$(mktemp -d)
-trap 'rm -rf "$stage"' EXIT
-mkdir -p "$stage/build/carried" "$stage/build/Release" "$stage/build/gpu"
+mkdir -p "$stage/build/Release" "$stage/build/gpu"
 cp "$(readlink -f "$(command -v node)")" "$stage/build/carried/node"
 cp build/Release/resnode.node build/Release/libresnode_cpu.so "$stage/build/Release/"
 cp build/gpu/cuda/libresnode_cuda.so "$stage/build/Release/"
@@ -38,5 +63,15 @@ for (const name of wanted) {
 }
 for (const folder of folders) cpSync(folder, `${target}/${folder}`, { recursive: true, filter: (path) => !/\.(map|md|cts)$/.test(path) });
 ' "$stage"
-tar -cf - -C "$stage" . | xz -9 -T0 >"$file"
-echo "$file: $(($(stat -c %s "$file") / 1000000)) MB"
+# What the steps kernels, goldens, parity and tests replay.
+if [ -d "$golden" ]; then
+  mkdir -p "$stage/build/carried/golden"
+  for folder in layers mini-resnet rules weights solver train recipe; do
+    [ ! -d "$golden/$folder" ] || cp -R "$golden/$folder" "$stage/build/carried/golden/"
+  done
+  chmod -R u+w "$stage/build/carried/golden"
+else
+  echo "gpu-carry: $golden is not here (RESNODE_GOLDEN): recorded Caffe is left out" >&2
+fi
+if [ -d build/gpu-check/cache/resnode ]; then cp -R build/gpu-check/cache/resnode "$stage/build/carried/tuning-cache"; fi
+pack "$file"

@@ -1,19 +1,24 @@
 #!/usr/bin/env bash
-# What only a GPU can show, in one run of under 10 minutes and without network: tests, parity, memory, sanitizers,
-# benchmark. Each step has its own time limit and stops no other. Results: gpu-check.json and gpu-check.txt in
-# ${OUT:-build/gpu-check}, written after every step. Exit status 0: all is well; 1: a step failed; 3: no GPU.
+# What only a GPU can show, in two runs without network: one of at most 560 s (kernels, recorded nets, training and
+# forward beside torch, operations), then one of at most 150 s (accuracy, memory, racecheck). Each step has its own time
+# limit, stops no other, and writes its own NAME.json; all together are gpu-check.json and gpu-check.txt, written after every
+# step, in ${OUT:-build/gpu-check}. Exit status 0: all is well; 1: a step failed; 3: no GPU.
 #
-#   --carried FILE.tar.xz  what scripts/gpu-carry.sh packed (node, node_modules, built libraries, kernel tests)
+#   --plan                 print what will run, in which order, for how long at most, and the size of what travels
+#   --pack [FILE]          pack what a machine without node, network and compilers needs (scripts/gpu-carry.sh), at most 64 MiB
+#   --pack-models [FILE]   pack the trained models and images of the second call, at most 64 MiB
+#   --second               the second call
+#   --carried FILE.tar.xz  what --pack or --pack-models packed; may be given twice
 #   --node FILE.xz         node alone
 #   --build                build the CUDA library and the kernel tests here (cmake and nvcc)
-#   --golden DIR           recorded Caffe (default ../shared/golden)
-#   --models DIR           trained models and their images (default ../shared)
-#   --only STEP,…          some of: build device kernels parity tests memory accuracy memcheck racecheck training bench
-#   --limit SECONDS        for all (default 570)
-#   --depths 50,101,152  --batches 1,8,…  --precisions float16,…  --peers amp,compile    what the benchmark runs
+#   --golden DIR           recorded Caffe (default what was carried, else ../shared/golden)
+#   --models DIR           trained models and their images (default what was carried, else ../shared)
+#   --only STEP,…          some of them, also those of neither call: --plan names them
+#   --limit SECONDS        for all (default 560, of the second call 150)
+#   --depths 50,101,152  --batches 1,8,…  --precisions float16,…  --peers half,amp,…    what the step bench runs
 #
-# A GPU machine that is lent for minutes at a time takes several calls: the benchmark alone with --only bench and its
-# options, torch above all takes long to compile.
+# What was measured of convolutions is kept in $OUT/cache/resnode and packed by the next --pack, so that the next run on the
+# same kind of GPU, driver and cuDNN need not measure again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${OUT:-build/gpu-check}
@@ -21,6 +26,11 @@ mkdir -p "$out"
 
 # The system's xz, else Python's.
 unpack() { if command -v xz >/dev/null; then xz -dc "$1"; else python3 -c 'import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer)' "$1"; fi; }
+
+case ${1:-} in
+  --pack) exec bash scripts/gpu-carry.sh "${2:-build/gpu-carry.tar.xz}" ;;
+  --pack-models) exec bash scripts/gpu-carry.sh --models "${2:-build/gpu-models.tar.xz}" ;;
+esac
 
 rest=()
 node=$(command -v node || true)

@@ -1,26 +1,34 @@
 // Runs the steps in order, within the time that is left, and writes what came of each. See ../gpu-check.sh.
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { planText } from './plan.mjs';
 import { reportText } from './report.mjs';
 import { steps } from './steps.mjs';
+
+const CARRIED = 'build/carried';
+const carriedOr = (name, otherwise) => (existsSync(join(CARRIED, name)) ? join(CARRIED, name) : otherwise);
 
 const { values: options } = parseArgs({
   options: {
     out: { type: 'string', default: 'build/gpu-check' },
     build: { type: 'boolean', default: false },
-    golden: { type: 'string', default: '../shared/golden' },
-    models: { type: 'string', default: '../shared' },
+    golden: { type: 'string', default: carriedOr('golden', '../shared/golden') },
+    models: { type: 'string', default: existsSync(join(CARRIED, 'models')) ? CARRIED : '../shared' },
+    plan: { type: 'boolean', default: false },
+    second: { type: 'boolean', default: false },
     only: { type: 'string' },
-    limit: { type: 'string', default: '570' },
+    limit: { type: 'string' },
     depths: { type: 'string', default: '50,101,152' },
-    batches: { type: 'string', default: '1,256,8,32,128' },
+    batches: { type: 'string', default: '1,256,8,32' },
     precisions: { type: 'string', default: 'float16,float32,tf32,bfloat16' },
-    peers: { type: 'string', default: 'amp,compile' },
+    peers: { type: 'string', default: 'half,amp' },
   },
 });
+const call = options.second ? 2 : 1;
+const whole = Number(options.limit ?? (options.second ? 150 : 560));
 const begin = performance.now();
-const secondsLeft = () => Number(options.limit) - (performance.now() - begin) / 1000;
+const secondsLeft = () => whole - (performance.now() - begin) / 1000;
 const only = options.only?.split(',');
 const unknown = only?.find((name) => !steps.some((step) => step.name === name));
 if (unknown !== undefined) {
@@ -28,17 +36,34 @@ if (unknown !== undefined) {
   process.exit(2);
 }
 
+const isAsked = (step) =>
+  step.name === 'device' || (only?.includes(step.name) ?? (step.call === 'both' || step.call === call));
+if (options.plan) {
+  console.log(planText(steps, { only, options }));
+  process.exit(0);
+}
+
+// What an earlier run measured travels along, and comes back in --out.
+const cache = resolve(options.out, 'cache');
+process.env.XDG_CACHE_HOME = cache;
+if (existsSync(join(CARRIED, 'tuning-cache')))
+  cpSync(join(CARRIED, 'tuning-cache'), join(cache, 'resnode'), { recursive: true, force: false });
+else mkdirSync(cache, { recursive: true });
+
 const context = { options, secondsLeft, diagnosis: null, noGpu: null };
 const check = { format: 'resnode-gpu-check/1', date: new Date().toISOString(), status: 'running', steps: [] };
 
 // { status: ok | failed | skipped, reason, seconds, result }
 async function attempt(step) {
-  if (only !== undefined && step.name !== 'device' && !only.includes(step.name))
-    return { status: 'skipped', reason: 'not asked for (--only)' };
+  if (!isAsked(step))
+    return {
+      status: 'skipped',
+      reason: `not asked for (${only === undefined && step.call === 2 ? '--second' : `--only ${step.name}`})`,
+    };
   const reason = context.noGpu ?? step.skip?.(context) ?? null;
   if (reason !== null) return { status: 'skipped', reason };
   const limit = Math.min(step.limit, secondsLeft());
-  if (limit < 5) return { status: 'skipped', reason: `no time is left of ${options.limit} s` };
+  if (limit < 5) return { status: 'skipped', reason: `no time is left of ${whole} s` };
   const start = performance.now();
   const outcome = await Promise.resolve(step.run(context, limit)).catch((error) => ({
     status: 'failed',
@@ -46,6 +71,15 @@ async function attempt(step) {
     result: error.result,
   }));
   return { ...outcome, seconds: Math.round((performance.now() - start) / 100) / 10 };
+}
+
+// Each step's own file says what it was measured on.
+function writeStep(step) {
+  const machine = check.steps.find(({ name }) => name === 'device')?.result ?? {};
+  const { date } = check;
+  const { commit = 'unknown', facts = {} } = machine;
+  const own = { format: 'resnode-gpu-check-step/1', date, commit, machine: facts, ...step };
+  writeFileSync(join(options.out, `${step.name}.json`), `${JSON.stringify(own, null, 1)}\n`);
 }
 
 function write() {
@@ -56,6 +90,7 @@ function write() {
 for (const step of steps) {
   const outcome = await attempt(step);
   check.steps.push({ name: step.name, about: step.about, ...outcome });
+  if (isAsked(step)) writeStep(check.steps.at(-1));
   console.error(`gpu-check: ${step.name}: ${outcome.status}${outcome.reason ? `: ${outcome.reason}` : ''}`);
   write();
 }

@@ -1,5 +1,6 @@
-// What gpu-check does, in order of what is worth most. A step: name, what it shows, its time limit in seconds, why it
-// is skipped (null: it is not), and run(context, limit) → { status, reason?, result? }.
+// What gpu-check does, in order of what is worth most. A step: name, what it shows, its time limit in seconds, the call that
+// it belongs to (1: the first, of at most 560 s; 2: the second, of at most 150 s; null: where --only names it), why it is
+// skipped (null: it is not), and run(context, limit) → { status, reason?, result? }.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { failure, run, tail } from './command.mjs';
@@ -23,7 +24,8 @@ async function has(command) {
 const device = {
   name: 'device',
   about: 'the GPU, its driver, CUDA, cuDNN, and what is checked',
-  limit: 60,
+  limit: 30,
+  call: 'both',
   async run(context, limit) {
     const lacking = lacksModules();
     if (lacking !== null) return failed(lacking);
@@ -35,13 +37,12 @@ const device = {
       ['nvidia-smi', '--query-gpu=name,driver_version,memory.total,clocks.max.sm', '--format=csv,noheader'],
       { limit: 20 },
     );
+    // Its version is on disk; importing it takes 10 s.
     const torch = await run(
-      [
-        'python3',
-        '-c',
-        'import torch; print(torch.__version__, torch.version.cuda, torch.backends.cudnn.version())',
-      ],
-      { limit },
+      ['python3', '-c', 'import importlib.metadata as of; print(of.version("torch"))'],
+      {
+        limit: 10,
+      },
     );
     const facts = {
       ...Object.fromEntries(diagnosis.findings.map(({ name, found }) => [name, found])),
@@ -67,6 +68,7 @@ const build = {
   name: 'build',
   about: "the CUDA library and the kernel tests, with this machine's nvcc",
   limit: 300,
+  call: 'both', // where --build asks for it
   skip: ({ options }) =>
     !options.build
       ? 'not asked for (--build)'
@@ -102,7 +104,8 @@ const kernelSummary = (stdout) => /\d+ passed, \d+ failed/.exec(stdout)?.[0] ?? 
 const kernels = {
   name: 'kernels',
   about: 'every kernel against native/reference',
-  limit: 90,
+  limit: 15,
+  call: 1,
   skip: lacksKernelTests,
   async run(_, limit) {
     const tests = await run([KERNEL_TESTS], { limit });
@@ -113,10 +116,12 @@ const kernels = {
   },
 };
 
-const sanitizer = (tool, limit) => ({
-  name: tool,
-  about: `compute-sanitizer ${tool} on the kernel tests`,
+// `words`: what kernel-tests is told.
+const sanitizer = (tool, { limit, call, name = tool, about, words: chosen = [] }) => ({
+  name,
+  about: about ?? `compute-sanitizer ${tool} on the kernel tests`,
   limit,
+  call,
   skip: lacksKernelTests,
   async run(_, allowed) {
     if (!(await has('compute-sanitizer')))
@@ -130,6 +135,7 @@ const sanitizer = (tool, limit) => ({
       '--print-limit',
       '20',
       KERNEL_TESTS,
+      ...chosen,
     ];
     const tests = await run(words, { limit: allowed });
     const findings = tests.stdout
@@ -143,9 +149,9 @@ const sanitizer = (tool, limit) => ({
   },
 });
 
-// Those that ask nothing of the emulated runtime.
-const HARDWARE_TESTS = [
-  'golden.test.ts',
+// Those that ask nothing of the emulated runtime; the recorded nets are a step of their own.
+const GOLDEN_TESTS = ['golden.test.ts'];
+const OTHER_TESTS = [
   'golden-training.test.ts',
   'training.test.ts',
   'trainer.test.ts',
@@ -153,15 +159,13 @@ const HARDWARE_TESTS = [
   'precision-training.test.ts',
   'dropout.test.ts',
 ];
-const tests = {
-  name: 'tests',
-  about: "resnode's own kernels without cuDNN: the recorded nets, training, and each precision",
-  limit: 120,
+const testFiles = ({ files, ...step }) => ({
+  ...step,
   skip: lacksModules,
   async run({ options }, limit) {
     const start = performance.now();
     const results = [];
-    for (const file of HARDWARE_TESTS) {
+    for (const file of files) {
       const left = Math.max(1, limit - (performance.now() - start) / 1000);
       const environment = { RESNODE_TEST_CUDA: 'hardware', RESNODE_GOLDEN: options.golden };
       const outcome = await run(node(join('test/cuda', file)), { limit: left, environment });
@@ -179,7 +183,21 @@ const tests = {
       ? ok(summary, { results })
       : failed(`${bad.file}: ${bad.reason}`, { summary, results });
   },
-};
+});
+const goldens = testFiles({
+  name: 'goldens',
+  about: "the recorded nets of real Caffe on resnode's own kernels",
+  limit: 20,
+  call: 1,
+  files: GOLDEN_TESTS,
+});
+const tests = testFiles({
+  name: 'tests',
+  about: "resnode's own kernels without cuDNN: training, and each precision",
+  limit: 120,
+  call: null,
+  files: OTHER_TESTS,
+});
 
 // The small cases with the likely best convolutions: timing candidates for their thousand shapes would take all the
 // time there is. ResNet-50 as it is used: with the quickest ones.
@@ -187,6 +205,7 @@ const parity = {
   name: 'parity',
   about: 'every recorded array of real Caffe, at each precision',
   limit: 150,
+  call: null,
   skip: ({ options }) =>
     lacksModules() ?? (existsSync(options.golden) ? null : `${options.golden} is not here (--golden)`),
   async run({ options }, limit) {
@@ -249,7 +268,8 @@ const rowsOf = (stdout) =>
 const memory = {
   name: 'memory',
   about: 'device.memory() against the plan and the driver; ResNet-50 at batch 1 in 400 MB',
-  limit: 60,
+  limit: 35,
+  call: 2,
   skip: lacksModules,
   async run(_, limit) {
     const outcome = await run(node('bench/gpu/memory.ts'), { limit });
@@ -263,7 +283,8 @@ const memory = {
 const accuracy = {
   name: 'accuracy',
   about: 'the same top class on real photographs at every precision',
-  limit: 60,
+  limit: 35,
+  call: 2,
   skip: ({ options }) =>
     lacksModules() ??
     (existsSync(join(options.models, 'models/imagenet-resnet18')) &&
@@ -279,56 +300,102 @@ const accuracy = {
   },
 };
 
-// One precision, depth and batch: a step takes as much compiling and tuning as ten runs forward.
-const TRAINED = ['--train', '--depths', '50', '--batches', '256', '--precisions', 'float16'];
 const forwardFlags = (options) =>
   ['depths', 'batches', 'precisions', 'peers'].flatMap((name) => [`--${name}`, options[name]]);
+const ONE_CASE = ['--depths', '50', '--precisions', 'float16'];
 
-const benchmark = ({ name, about, share, flagsOf }) => ({
-  name,
-  about,
-  limit: 10_000,
+// bench/gpu.ts with these flags; it ends by itself a little before its time is over.
+const benchmark = ({ flagsOf, ...step }) => ({
+  ...step,
   skip: lacksModules,
-  async run({ options, secondsLeft }) {
-    const limit = (secondsLeft() - 5) * share;
-    const flags = flagsOf(options);
-    const outcome = await run(node('bench/gpu.ts', ...flags, '--limit', String(Math.floor(limit - 15))), {
-      limit,
-    });
+  async run({ options }, limit) {
+    const flags = [...flagsOf(options), '--limit', String(Math.max(5, Math.floor(limit - 8)))];
+    const outcome = await run(node('bench/gpu.ts', ...flags), { limit });
     const all = rowsOf(outcome.stdout);
     const rows = all.filter((row) => 'engine' in row);
     const ceilings = all.find((row) => 'ceilings' in row)?.ceilings;
     const measured = rows.filter(({ imagesPerSecond }) => imagesPerSecond !== undefined).length;
     const apart = rows.filter(({ agrees }) => agrees === false);
-    const result = { summary: `${measured} of ${rows.length} measurements`, ceilings, rows };
+    const refused = rows.filter(({ reason }) => reason?.startsWith('not timed'));
+    const operations = all.filter((row) => 'operations' in row);
+    const result = { summary: `${measured} of ${rows.length} measurements`, ceilings, rows, operations };
     const why =
       failure(outcome, limit) ??
       (measured === 0 ? tail(outcome.stderr) || 'nothing was measured' : null) ??
-      (apart.length > 0 ? `${apart.length} outputs differ from torch's` : null);
+      (refused.length > 0 ? `${refused[0].engine}: ${refused[0].reason}` : null) ??
+      (apart.length > 0 ? `${apart.length} outputs differ from the peer's` : null);
     return why === null ? { status: 'ok', result } : failed(why, result);
   },
 });
+
+const operations = {
+  name: 'operations',
+  about: 'fused operations of ResNet-50 against separate launches and against the Caffe schedule',
+  limit: 20,
+  call: 1,
+  skip: lacksModules,
+  async run({ options }, limit) {
+    const file = join(options.out, 'operations-report.json');
+    const words = ['bench', '--device', 'cuda', '--operations', '--batches', '32', '--json', file];
+    const outcome = await run(cli(...words), { limit });
+    const why = failure(outcome, limit);
+    const report = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : null;
+    const summary = report === null ? 'no report' : `${report.shapes.length} shapes`;
+    return why === null ? ok(summary, { report }) : failed(why, { summary, report });
+  },
+};
 
 export const steps = [
   build,
   device,
   kernels,
-  parity,
-  tests,
-  memory,
-  accuracy,
-  sanitizer('memcheck', 90),
-  sanitizer('racecheck', 90),
+  goldens,
   benchmark({
     name: 'training',
-    about: 'a training step of ResNet-50 at batch 256 beside torch',
-    share: 0.5,
-    flagsOf: ({ peers }) => [...TRAINED, '--peers', peers],
+    about:
+      'a step of ResNet-50 at batch 256 beside torch, compiled first: losses, skipped updates, operations',
+    limit: 170,
+    call: 1,
+    flagsOf: () => ['--train', ...ONE_CASE, '--batches', '256', '--peers', 'compile,amp'],
   }),
   benchmark({
+    name: 'forward',
+    about: 'ResNet-50 at batches 256, 1, 32 and 8 beside torch with AMP, with the time of each operation',
+    limit: 110,
+    call: 1,
+    flagsOf: () => [...ONE_CASE, '--batches', '256,1,32,8', '--peers', 'amp'],
+  }),
+  benchmark({
+    name: 'compiled',
+    about: 'ResNet-50 at batches 256 and 1 beside torch in half precision, compiled',
+    limit: 85,
+    call: 1,
+    flagsOf: () => [...ONE_CASE, '--batches', '256,1', '--peers', 'half', '--no-operations'],
+  }),
+  benchmark({
+    name: 'variants',
+    about: "ResNet-50 at batches 256 and 1 on resnode's own kernels alone, for what cuDNN is worth",
+    limit: 80,
+    call: 1,
+    flagsOf: () => [...ONE_CASE, '--batches', '256,1', '--peers', 'none', '--no-cudnn'],
+  }),
+  operations,
+  accuracy,
+  memory,
+  sanitizer('racecheck', {
+    limit: 50,
+    call: 2,
+    about: 'compute-sanitizer racecheck on the kernel tests that it has not seen (from the 25th on)',
+    words: ['--from', '25'],
+  }),
+  parity,
+  tests,
+  sanitizer('memcheck', { limit: 90, call: null }),
+  benchmark({
     name: 'bench',
-    about: 'ResNet-50, 101 and 152 beside torch and the roofline',
-    share: 1,
+    about: 'ResNet-50, 101 and 152 beside torch, timm and JAX, by --depths, --batches, --precisions, --peers',
+    limit: 540,
+    call: null,
     flagsOf: forwardFlags,
   }),
 ];

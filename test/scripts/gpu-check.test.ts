@@ -40,6 +40,54 @@ else
     assert.match(text, /^resnode gpu-check, .*: no GPU$/m);
   });
 
+test('--plan prints every step with its limit, and each call fits its time', () => {
+  const { status, stdout, report } = gpuCheck('--plan');
+  assert.is(status, 0);
+  assert.is(report, null); // nothing ran
+  const calls = stdout.split('\n\n').filter((block) => /call/.test(block.split('\n')[0]!));
+  assert.is(calls.length, 2);
+  for (const [i, most] of [560, 150].entries()) {
+    const limits = [...calls[i]!.matchAll(/^ {2}(\S+) +(\d+) s {2}(\S.*)$/gm)].map(([, , limit]) =>
+      Number(limit),
+    );
+    assert.ok(limits.length >= 4, calls[i]);
+    const sum = limits.reduce((total, limit) => total + limit, 0);
+    assert.ok(sum <= most, `${sum} s of ${most} s`);
+    assert.match(calls[i]!, new RegExp(`at most ${sum} s of ${most} s`));
+  }
+  // What costs most to lose comes first, and torch is compiled before the cases of its AMP.
+  const order = ['kernels', 'goldens', 'training', 'forward', 'compiled', 'variants', 'operations'];
+  const places = order.map((name) => calls[0]!.indexOf(`\n  ${name} `));
+  assert.equal(
+    places,
+    [...places].sort((a, b) => a - b),
+  );
+  assert.ok(places[0]! > 0);
+  assert.match(stdout, /What travels beside the checkout \([\d.]+ MiB of files\), at most 64\.0 MiB a file:/);
+});
+
+test('--plan --only shows these steps alone', () => {
+  const { status, stdout } = gpuCheck('--plan', '--only', 'kernels,racecheck');
+  assert.is(status, 0);
+  const [first] = stdout.split('\n\n');
+  assert.match(first!, /device[\s\S]*kernels[\s\S]*racecheck/);
+  assert.not.match(first!, /training/);
+});
+
+test('each step writes its own JSON with the date, commit and machine', () => {
+  const out = mkdtempSync(join(tmpdir(), 'resnode-gpu-check-'));
+  spawnSync('bash', [join(repositoryFolder, 'scripts/gpu-check.sh'), '--only', 'kernels'], {
+    encoding: 'utf8',
+    env: { ...process.env, OUT: out },
+  });
+  const step = JSON.parse(readFileSync(join(out, 'kernels.json'), 'utf8'));
+  assert.is(step.format, 'resnode-gpu-check-step/1');
+  assert.is(step.name, 'kernels');
+  assert.ok('commit' in step && 'machine' in step && 'status' in step);
+  assert.not(existsSync(join(out, 'training.json')));
+  rmSync(out, { recursive: true });
+});
+
 test('a step that there is not is named with those that there are', () => {
   const { status, stderr } = gpuCheck('--only', 'benchmark');
   assert.is(status, 2);

@@ -1,4 +1,4 @@
-// Runs the cases whose names contain the argument (all without one), each in three orders of threads and blocks, and
+// Runs the cases whose names contain the argument (all without one; with --from N those from the Nth on), each in three orders of threads and blocks, and
 // prints a line a case: "ok NAME" or "failed NAME: why". kernels.test.ts reads them.
 #include "harness.h"
 
@@ -66,9 +66,12 @@ int main(int count, char** arguments) {
 #ifndef RESNODE_EMULATE
   setenv("CUDA_LAUNCH_BLOCKING", "1", 1);  // the tests read results right after a launch
 #endif
-  int passed = 0, failed = 0;
+  int passed = 0, failed = 0, number = 0;
+  const bool counts = count > 2 && std::string(arguments[1]) == "--from";
+  const int first = counts ? std::atoi(arguments[2]) : 1;
   for (const Case& test : cases()) {
-    if (count > 1 && test.name.find(arguments[1]) == std::string::npos) continue;
+    if (++number < first) continue;
+    if (count > 1 && !counts && test.name.find(arguments[1]) == std::string::npos) continue;
     const std::string why = run(test);
     (why.empty() ? passed : failed) += 1;
     if (why.empty()) std::printf("ok %s\n", test.name.c_str());
