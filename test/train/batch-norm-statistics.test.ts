@@ -103,7 +103,7 @@ for (const kind of ['reference', 'cpu'] as const) {
     );
     assert.ok(largest(tested, train) > 1e-4, 'the factor shows');
     const far = largest(await run('TEST', 'bn2'), await run('TRAIN', 'bn2'));
-    assert.ok(far < 4 / m, `two layers on it is ${far}`);
+    assert.ok(far < 5 / m, `two layers on it is ${far}`);
   });
 }
 

@@ -128,7 +128,7 @@ test('nets and preprocessing that do not fit are refused with what does', async 
 const collect = async (options: Partial<FinetuneOptions>) => {
   using device = await openDevice('cpu', { threads: 2 });
   const events: FinetuneEvent[] = [];
-  const given = { ...files, folder: pictures, preprocess, device, epochs: 3, batch: 8, rate: 0.01 };
+  const given = { ...files, folder: pictures, preprocess, device, epochs: 3, batch: 8, rate: 0.005 };
   for await (const event of finetune({ ...given, out: join(folder, 'out'), ...options })) events.push(event);
   return events;
 };

@@ -23,6 +23,25 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
+/** A 32-bit hash of integers from 0 to 2^53 − 1 (chained rounds of MurmurHash3's finaliser). */
+export function mix(...values: readonly number[]): number {
+  let hash = 0x9e3779b9;
+  for (const value of values)
+    for (const half of [value >>> 0, Math.floor(value / 2 ** 32)]) {
+      hash = Math.imul(hash ^ half, 0x85ebca6b);
+      hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+      hash ^= hash >>> 16;
+    }
+  return hash >>> 0;
+}
+
+/**
+ * The generator of one blob of a layer. Each blob has its own stream, so that its values depend on nothing but the seed
+ * and its name: neither on other layers nor on which of them are computed.
+ */
+export const fillerRandom = (seed: number, layer: string, index: number): (() => number) =>
+  seededRandom(mix(seed >>> 0, ...Buffer.from(layer), index));
+
 const PIECE = 2 ** 15;
 
 /** Values for a blob of `shape` [outputs, inputs, …]. Filler types: constant, uniform, gaussian, xavier, msra, positive_unitball, bilinear. */

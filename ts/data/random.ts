@@ -6,17 +6,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { seededRandom } from '../caffe/fillers.ts';
 
-/** A 32-bit hash of integers from 0 to 2^53 − 1 (chained rounds of MurmurHash3's finaliser). */
-export function mix(...values: readonly number[]): number {
-  let hash = 0x9e3779b9;
-  for (const value of values)
-    for (const half of [value >>> 0, Math.floor(value / 2 ** 32)]) {
-      hash = Math.imul(hash ^ half, 0x85ebca6b);
-      hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-      hash ^= hash >>> 16;
-    }
-  return hash >>> 0;
-}
+export { mix } from '../caffe/fillers.ts';
 
 /** An integer from 0 to `count` − 1. */
 export function randomInteger(random: () => number, count: number): number {

@@ -2,7 +2,7 @@
 import { breather } from '../breathe.ts';
 import { type Blob, elementCountOf } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
-import { filling, seededRandom } from '../caffe/fillers.ts';
+import { fillerRandom, filling } from '../caffe/fillers.ts';
 import { type LayerReport, matchWeights } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { GraphError } from '../errors.ts';
@@ -107,12 +107,13 @@ export async function fillParameters(
   const { parameters } = lowered.written;
   const source = weights ?? { file: '', name: '', layers: [] };
   const { blobs, report } = matchWeights(parameters, source, options);
-  const random = seededRandom(options.seed ?? 1);
+  const { seed = 1 } = options;
   const breathe = breather();
   const filled = new Map<number, Blob>();
   for (const id of sourcesOf(lowered.recipes)) {
     if (blobs[id] != null) continue;
-    const { filler, shape } = parameters[id]!;
+    const { filler, shape, layer, index } = parameters[id]!;
+    const random = fillerRandom(seed, layer, index);
     const count = elementCountOf(shape);
     const bytes = allocateMemory(4 * count);
     for (const _ of filling(filler, shape, random, new Float32Array(bytes.buffer, 0, count))) await breathe();

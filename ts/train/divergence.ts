@@ -109,15 +109,18 @@ export async function findCulprit(
   return exploded;
 }
 
-/** The event's sentence. */
+/** The event's sentence. @param processes Where it diverged, for the reason `other`. */
 export function divergenceMessage(
   iteration: number,
   reason: DivergedEvent['reason'],
   loss: number,
   culprit: Culprit | null,
   lastSnapshot: string | null,
+  processes: readonly number[] = [],
 ): string {
   const loss_is = {
+    weights: 'the weights are not finite',
+    other: `training diverged in process ${processes.join(', ')}, whose message says where`,
     nan: 'the loss is not a number',
     infinite: 'the loss is infinite',
     gradients: `the gradients of ${SKIPPED_LENGTH} updates in a row are not finite`,

@@ -133,9 +133,10 @@ export interface DivergedEvent {
   readonly iteration: number;
   /**
    * The loss is NaN or infinite, or log(FLT_MIN): every true class has got the probability 0. Or the gradients of many
-   * updates in a row are not finite in 16 bits.
+   * updates in a row are not finite in 16 bits. `weights`: a weight is NaN or infinite where a snapshot was due. `other`:
+   * in another process, whose own event says more.
    */
-  readonly reason: 'nan' | 'infinite' | 'plateau' | 'gradients';
+  readonly reason: 'nan' | 'infinite' | 'plateau' | 'gradients' | 'weights' | 'other';
   readonly loss: number;
   /** The first layer in the net's order whose values are not finite (or exploded), and its blob; null if none was found. */
   readonly layer: string | null;

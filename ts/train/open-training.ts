@@ -8,6 +8,7 @@ import type { DataSource } from '../data/source.ts';
 import { GraphError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { TrainOptions, UpdateRule } from '../runtime/trainer.ts';
+import type { Agreement } from './agreement.ts';
 import type { WarningEvent } from './events.ts';
 import { readInitialWeights } from './initial-weights.ts';
 import { Schedule, type ScheduleExtensions } from './schedules.ts';
@@ -83,15 +84,17 @@ export async function openTraining(
   options: TrainingOptions,
   checked: CheckedSolver,
   file: string | undefined,
+  agreement: Agreement,
 ): Promise<Training> {
   const { parameters } = checked;
   const { device, recompute, frozenBatchNorm, synchronisedBatchNorm, precision, lossScale } = options;
-  const { rank = 0, size: ranks = 1 } = device.communicator ?? {};
+  const { rank, size: ranks } = agreement;
+  const chosen = await seedOf(parameters.random_seed, agreement);
   if (parameters.snapshot > 0 || parameters.snapshot_after_train)
     checkSnapshotFolder(parameters.snapshot_prefix);
   const net = readSolverNet(checked.train, file, options);
   const resumed = options.snapshot === undefined ? null : await readSnapshot(options.snapshot);
-  const seed = resumed?.extra?.seed ?? (await seedOf(parameters.random_seed, device.communicator ?? null));
+  const seed = resumed?.extra?.seed ?? chosen;
   const schedule = new Schedule(parameters, options, resumed?.currentStep);
 
   const closing: (() => Promise<void> | void)[] = [];
@@ -114,6 +117,7 @@ export async function openTraining(
       const lossWeights = lossWeightsOf(read, testSource);
       tests.push({ ...read, iterations: test.iterations, source: testSource, lossWeights });
     }
+    await agreement.reach();
     const trainer = await device.train({
       model: net.net,
       level: net.state.level,
@@ -141,14 +145,9 @@ export async function openTraining(
 
 // Caffe takes 32 bits of it, and its own choice where it is negative: of several processes that of the first, in as many
 // bits as a float32 has.
-async function seedOf(
-  seed: number | bigint,
-  communicator: TrainingDevice['communicator'] | null,
-): Promise<number> {
+async function seedOf(seed: number | bigint, agreement: Agreement): Promise<number> {
   if (seed >= 0) return Number(BigInt.asUintN(32, BigInt(seed)));
-  if (communicator == null) return randomInt(2 ** 32);
-  const [chosen] = await communicator.sum(Float32Array.of(communicator.rank === 0 ? randomInt(2 ** 24) : 0));
-  return chosen!;
+  return agreement.choose(() => randomInt(agreement.size === 1 ? 2 ** 32 : 2 ** 24));
 }
 
 async function beginningWeights(

@@ -5,6 +5,7 @@ import { readSolverFile, type SolverParameter } from '../caffe/solver-parameter.
 import type { Batch } from '../data/source.ts';
 import { ArgumentError, PrototxtError } from '../errors.ts';
 import { elementCount } from '../runtime/tensor.ts';
+import { Agreement, type Wish } from './agreement.ts';
 import { debugInfo } from './debug-info.ts';
 import {
   type Culprit,
@@ -31,7 +32,7 @@ import {
 } from './open-training.ts';
 import { Pace } from './pace.ts';
 import { SmoothedLoss } from './smoothed-loss.ts';
-import { saveSnapshot, snapshotFiles } from './snapshot.ts';
+import { type SnapshotFiles, saveSnapshot, snapshotFiles } from './snapshot.ts';
 import { solverData } from './solver-data.ts';
 import { solverFile } from './solver-nets.ts';
 import { outputValues, testNet, weightedLoss } from './test-net.ts';
@@ -92,6 +93,11 @@ export class Solver {
    * Caffe's order: a test before the iteration whose number it has, snapshots after it. A training that diverges ends
    * with `diverged` and `done`; nothing is thrown then. The loss that Caffe computes once more after the last iteration
    * is left out.
+   *
+   * Of several processes each runs its own Solver. What one is asked for, or runs into, all do at the next edge of the
+   * loop. An error of one in its data, test or snapshot ends all: the others throw DeviceError
+   * `communicator/other-failed`. An error in a training step itself leaves the others waiting in theirs: end the process
+   * then, and the launcher ends them.
    * @param options.signal Ends the run with its reason thrown and no snapshot; for an orderly end use `request`.
    * @throws PrototxtError, GraphError, WeightsError, ArgumentError, DeviceError; what the data throws
    */
@@ -99,12 +105,15 @@ export class Solver {
     if (this.#isRunning) throw new ArgumentError('run', 'one run at a time', 'a second one');
     this.#isRunning = true;
     this.#requests.clear();
+    const agreement = new Agreement(this.#options.device.communicator);
     try {
       options.signal?.throwIfAborted();
-      await using training = await openTraining(this.#options, this.#checked, this.file ?? undefined);
-      yield* new Run(this, training, this.#options, this.#requests, options.signal).events();
+      const file = this.file ?? undefined;
+      await using training = await openTraining(this.#options, this.#checked, file, agreement);
+      yield* new Run(this, training, this.#options, agreement, this.#requests, options.signal).events();
     } finally {
       this.#isRunning = false;
+      await agreement.leave();
     }
   }
 }
@@ -126,13 +135,17 @@ class Run {
   #iteration: number;
   #losses: Pick<DoneEvent, 'loss' | 'smoothedLoss'> = { loss: null, smoothedLoss: null };
   #lastSnapshot: { readonly iteration: number; readonly weights: string } | null;
+  readonly #agreement: Agreement;
+  // What all processes know since the last edge; a run of its own has it from itself.
   #isDiverged = false;
-  readonly #communicator: TrainingOptions['device']['communicator'];
+  #isStopped = false;
+  #isSnapshotAskedFor = false;
 
   constructor(
     { file, parameters }: Solver,
     training: Training,
     options: TrainingOptions,
+    agreement: Agreement,
     requests: Set<SolverRequest>,
     signal: AbortSignal | undefined,
   ) {
@@ -144,9 +157,8 @@ class Run {
     this.#requests = requests;
     this.#signal = signal;
     this.#smoothed = new SmoothedLoss(parameters.average_loss);
-    this.#communicator = options.device.communicator ?? null;
-    const ranks = this.#communicator?.size ?? 1;
-    this.#samples = (Object.values(source.shapes)[0]?.[0] ?? 1) * parameters.iter_size * ranks;
+    this.#agreement = agreement;
+    this.#samples = (Object.values(source.shapes)[0]?.[0] ?? 1) * parameters.iter_size * agreement.size;
     this.#begin = resumed?.iteration ?? 0;
     this.#iteration = this.#begin;
     this.#lastSnapshot = resumed;
@@ -160,21 +172,23 @@ class Run {
     while (this.#iteration < max_iter) {
       if (this.#isTestDue() && (this.#iteration > 0 || test_initialization)) {
         yield* this.#tests();
-        await this.#agree();
-        if (this.#requests.has('stop')) break;
+        yield* this.#agree();
+        if (this.#isStopped) break;
       }
       yield* this.#iterate();
-      await this.#agree();
+      yield* this.#agree();
       if (this.#isDiverged) break;
       this.#iteration++;
-      if (this.#requests.delete('snapshot')) yield* this.#snapshot('request');
-      else if (snapshot > 0 && this.#iteration % snapshot === 0) yield* this.#snapshot('interval');
-      if (this.#isDiverged || this.#requests.has('stop')) break;
+      const isDue = snapshot > 0 && this.#iteration % snapshot === 0;
+      if (this.#isSnapshotAskedFor || isDue)
+        yield* this.#snapshot(this.#isSnapshotAskedFor ? 'request' : 'interval');
+      if (this.#isDiverged || this.#isStopped) break;
     }
-    const isStopped = this.#requests.has('stop');
+    const isStopped = this.#isStopped;
     const isKept = this.#isDiverged || this.#lastSnapshot?.iteration === this.#iteration;
     if (snapshot_after_train && !isKept) yield* this.#snapshot('end');
     if (!this.#isDiverged && !isStopped && this.#isTestDue()) yield* this.#tests();
+    await this.#agreement.finish();
     yield this.#doneEvent(this.#isDiverged ? 'diverged' : isStopped ? 'stopped' : 'finished');
   }
 
@@ -188,6 +202,7 @@ class Run {
     const signal = this.#signal;
     const outputNames = Object.keys(trainer.outputs);
 
+    const isAlone = this.#agreement.size === 1;
     const skippedBefore = trainer.skippedUpdates;
     let [busy, waited, loss] = [0, 0, 0];
     let outputs: IterationEvent['outputs'] = [];
@@ -198,19 +213,21 @@ class Run {
       const begin = performance.now();
       batch = await source.next(signal);
       waited += performance.now() - begin;
-      if (isDisplayed && debug_info && pass === 0 && this.#isFirst) yield await this.#debugInfo(batch);
+      if (isDisplayed && debug_info && pass === 0 && this.#agreement.isFirst)
+        yield await this.#debugInfo(batch);
+      await this.#agreement.reach();
       const computing = performance.now();
-      const [first, last] = [pass === 0, pass === iter_size - 1];
-      const result = await trainer.step(
-        batch,
-        { rate, iteration, first, last },
-        { ...(signal === undefined ? {} : { signal }), copyInputs: source.recycle === undefined },
+      const schedule = { rate, iteration, first: pass === 0, last: pass === iter_size - 1 };
+      // Of several processes none ends a step that the others are in.
+      const stops = signal === undefined || !isAlone ? {} : { signal };
+      const result = await this.#agreement.together(() =>
+        trainer.step(batch, schedule, { ...stops, copyInputs: source.recycle === undefined }),
       );
       busy += performance.now() - computing;
       outputs = outputValues(result, trainer.lossWeights, outputNames);
       loss = fround(loss + weightedLoss(outputs));
       // Other processes go on, and would wait for this one.
-      if (!Number.isFinite(loss) && this.#communicator === null) break;
+      if (!Number.isFinite(loss) && isAlone) break;
     }
     loss = fround(loss / iter_size);
     const isSkipped = trainer.skippedUpdates > skippedBefore;
@@ -244,19 +261,17 @@ class Run {
     };
   }
 
-  /** Of several processes the first tests, writes and is listened to; the others only train. */
-  get #isFirst(): boolean {
-    return (this.#communicator?.rank ?? 0) === 0;
-  }
-
-  // What one process was asked for, or ran into, all do.
-  async #agree(): Promise<void> {
-    if (this.#communicator == null) return;
-    const wishes = ['stop', 'snapshot'] as const;
-    const own = [...wishes.map((wish) => this.#requests.has(wish)), this.#isDiverged];
-    const all = await this.#communicator.sum(Float32Array.from(own, Number));
-    for (const [i, wish] of wishes.entries()) if (all[i]! > 0) this.#requests.add(wish);
-    this.#isDiverged ||= all[wishes.length]! > 0;
+  /** An edge of the loop: what one process was asked for, or ran into, all do. */
+  async *#agree(): AsyncGenerator<DivergedEvent, void, void> {
+    const wishes = new Set<Wish>(this.#requests);
+    if (this.#isDiverged) wishes.add('diverged');
+    this.#requests.delete('snapshot');
+    const agreed = await this.#agreement.reach(wishes);
+    this.#isStopped ||= agreed.has('stop');
+    this.#isSnapshotAskedFor ||= agreed.has('snapshot');
+    const diverged = agreed.get('diverged');
+    if (diverged !== undefined && !this.#isDiverged)
+      yield this.#diverged('other', this.#losses.loss ?? Number.NaN, null, diverged);
   }
 
   #isTestDue(): boolean {
@@ -266,7 +281,7 @@ class Run {
 
   /** Solver::TestAll; a stop ends it without a result. */
   async *#tests(): AsyncGenerator<TestEvent, void, void> {
-    if (!this.#isFirst) return;
+    if (!this.#agreement.isFirst) return;
     for (const [i, net] of this.#training.tests.entries()) {
       const begin = performance.now();
       const result = await this.#test(net);
@@ -300,25 +315,33 @@ class Run {
 
   /** Solver::Snapshot; weights that are not finite are no snapshot: the last one before them stays the last. */
   async *#snapshot(reason: SnapshotEvent['reason']): AsyncGenerator<SolverEvent, void, void> {
-    const begin = performance.now();
-    if (!this.#isFirst) return;
-    const { trainer, source, tests, schedule, seed } = this.#training;
     const { snapshot_prefix, snapshot_format } = this.#parameters;
+    const files = snapshotFiles(snapshot_prefix, this.#iteration, snapshot_format ?? 'BINARYPROTO');
+    if (this.#agreement.isFirst) yield* this.#write(files, reason);
+    this.#isSnapshotAskedFor = false;
+    yield* this.#agree();
+    if (!this.#isDiverged) this.#lastSnapshot = { iteration: this.#iteration, weights: files.weights };
+  }
+
+  async *#write(
+    files: SnapshotFiles,
+    reason: SnapshotEvent['reason'],
+  ): AsyncGenerator<SolverEvent, void, void> {
+    const begin = performance.now();
+    const { trainer, source, tests, schedule, seed } = this.#training;
     const iteration = this.#iteration;
     const weights = await trainer.weights();
     const culprit = await firstNotFinite(weights);
     if (culprit !== null) {
-      yield this.#diverged('nan', this.#losses.loss ?? Number.NaN, culprit);
+      yield this.#diverged('weights', this.#losses.loss ?? Number.NaN, culprit);
       return;
     }
-    const files = snapshotFiles(snapshot_prefix, iteration, snapshot_format ?? 'BINARYPROTO');
     await saveSnapshot(files, weights, await trainer.history(), trainer.learnable, schedule.currentStep, {
       format: 'resnode-solver-state/1',
       iteration,
       seed,
       data: { train: source.state(), tests: tests.map((test) => test.source.state()) },
     });
-    this.#lastSnapshot = { iteration, weights: files.weights };
     yield { type: 'snapshot', iteration, ...files, reason, seconds: (performance.now() - begin) / 1000 };
   }
 
@@ -346,7 +369,12 @@ class Run {
     }
   }
 
-  #diverged(reason: DivergedEvent['reason'], loss: number, culprit: Culprit | null): DivergedEvent {
+  #diverged(
+    reason: DivergedEvent['reason'],
+    loss: number,
+    culprit: Culprit | null,
+    processes: readonly number[] = [],
+  ): DivergedEvent {
     this.#isDiverged = true;
     const iteration = this.#iteration;
     const lastSnapshot = this.#lastSnapshot?.weights ?? null;
@@ -355,7 +383,7 @@ class Run {
       ...{ iteration, reason, loss, lastSnapshot },
       layer: culprit?.layer ?? null,
       blob: culprit?.blob ?? null,
-      message: divergenceMessage(iteration, reason, loss, culprit, lastSnapshot),
+      message: divergenceMessage(iteration, reason, loss, culprit, lastSnapshot, processes),
     };
   }
 

@@ -1,0 +1,103 @@
+/**
+ * What processes that train together decide together. At every edge of the solver's loop each says what it was asked for
+ * and what befell it, and all go on with what any of them said: they stop, write and fail at the same place, and nobody
+ * waits for a process that does not come.
+ */
+import { DeviceError } from '../errors.ts';
+import type { TrainingDevice } from './training-device.ts';
+
+const WISHES = ['stop', 'snapshot', 'diverged'] as const;
+/** What a process says at an edge. */
+export type Wish = (typeof WISHES)[number];
+
+/** Of each wish the processes that have it; a wish that nobody has is absent. */
+export type Agreed = ReadonlyMap<Wish, readonly number[]>;
+
+const SAYINGS = [...WISHES, 'failed'] as const;
+type Saying = (typeof SAYINGS)[number];
+
+export class Agreement {
+  readonly rank: number;
+  readonly size: number;
+  readonly #communicator: NonNullable<TrainingDevice['communicator']> | null;
+  #isOver = false;
+
+  constructor(communicator: TrainingDevice['communicator']) {
+    this.#communicator = communicator ?? null;
+    this.rank = communicator?.rank ?? 0;
+    this.size = communicator?.size ?? 1;
+  }
+
+  /** The first process tests, writes and is listened to; the others only train. */
+  get isFirst(): boolean {
+    return this.rank === 0;
+  }
+
+  /**
+   * An edge of the loop: every process comes here, and knows then what the others said.
+   * @throws DeviceError `communicator/other-failed` where one of them left
+   */
+  async reach(wishes: ReadonlySet<Wish> = new Set()): Promise<Agreed> {
+    return (await this.#meet(wishes)).agreed;
+  }
+
+  /**
+   * Work in which processes wait for each other, a training step. Nobody can be told of an error in it: whoever gets one
+   * has to end the process, so that the launcher ends the others.
+   */
+  async together<T>(work: () => Promise<T>): Promise<T> {
+    const wasOver = this.#isOver;
+    this.#isOver = true;
+    const result = await work();
+    this.#isOver = wasOver;
+    return result;
+  }
+
+  /** An edge at which the first process chooses a number for all; float32 has to hold it. @throws as `reach` */
+  async choose(choice: () => number): Promise<number> {
+    const { chosen } = await this.#meet(new Set(), this.isFirst ? choice() : 0);
+    return chosen;
+  }
+
+  /** The last edge: from here on no process needs another one. */
+  async finish(): Promise<void> {
+    await this.reach();
+    this.#isOver = true;
+  }
+
+  /** Ends this process's part; where that comes before the others' end, they learn it at the next edge. */
+  async leave(): Promise<void> {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    await this.#say(new Set(['failed']), 0);
+  }
+
+  async #meet(wishes: ReadonlySet<Wish>, choice = 0): Promise<{ agreed: Agreed; chosen: number }> {
+    const { said, chosen } = await this.#say(wishes, choice);
+    const failed = said.get('failed');
+    if (failed === undefined) return { agreed: said as Agreed, chosen };
+    this.#isOver = true;
+    throw new DeviceError(
+      'communicator/other-failed',
+      'mpi',
+      `Process ${failed.join(', ')} of ${this.size} ended its run, its own message says why; process ${this.rank} cannot go on alone`,
+    );
+  }
+
+  // All edges have messages of one form: whoever leaves may meet others at any of them.
+  async #say(own: ReadonlySet<Saying>, choice: number) {
+    const message = new Float32Array(SAYINGS.length * this.size + 1);
+    SAYINGS.forEach((saying, i) => {
+      message[this.rank * SAYINGS.length + i] = Number(own.has(saying));
+    });
+    message[message.length - 1] = choice;
+    const all = this.#communicator === null ? message : await this.#communicator.sum(message);
+    const said = new Map<Saying, number[]>();
+    all.subarray(0, -1).forEach((flag, i) => {
+      if (flag === 0) return;
+      const saying = SAYINGS[i % SAYINGS.length]!;
+      said.set(saying, [...(said.get(saying) ?? []), Math.floor(i / SAYINGS.length)]);
+    });
+    return { said, chosen: this.#communicator === null ? choice : all.at(-1)! };
+  }
+}
