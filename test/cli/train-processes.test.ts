@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { toFloat32 } from '../../ts/caffe/blob.ts';
+import { blobFromFloats, toFloat32 } from '../../ts/caffe/blob.ts';
 import { readCaffemodel } from '../../ts/caffe/caffemodel.ts';
+import { writeCaffemodel } from '../../ts/caffe/write-caffemodel.ts';
 import { difference } from '../../ts/parity/difference.ts';
 import { repositoryFolder } from '../support/golden.ts';
 import { hasMpirun, inProcesses } from '../support/in-processes.ts';
@@ -81,6 +82,117 @@ if (hasMpirun())
       rmSync(folder, { recursive: true });
     }
   });
+
+/** A net on DummyData whose labels are `label`, and a solver for it; `unused` is a layer that no loss reads. */
+function writeDummy(folder: string, more: string, label = 1, unused = ''): string {
+  writeFileSync(
+    join(folder, 'dummy.prototxt'),
+    `layer { name: "data" type: "DummyData" top: "data" top: "label" dummy_data_param {
+  shape { dim: 4 dim: 5 } shape { dim: 4 } data_filler { type: "gaussian" std: 1 } data_filler { type: "constant" value: ${label} } } }
+layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param { num_output: 3 weight_filler { type: "msra" } } }
+${unused}
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }`,
+  );
+  const solver = join(folder, 'dummy_solver.prototxt');
+  writeFileSync(
+    solver,
+    `net: "${join(folder, 'dummy.prototxt')}" base_lr: 0.01 lr_policy: "fixed" snapshot_prefix: "${join(folder, 'd')}" ${more}`,
+  );
+  return solver;
+}
+
+async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'resnode-mpi-'));
+  try {
+    await work(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+const WORDS = ['--mpi', '--device', 'cpu', '--threads', '1'];
+const signalled = join(repositoryFolder, 'test/runtime/processes/signalled-cli.ts');
+
+if (hasMpirun()) {
+  test('a weight gone infinite at a snapshot ends every process, with the layer named', () =>
+    inFolder(async (folder) => {
+      const unused = `layer { name: "side" type: "InnerProduct" bottom: "data" top: "side" inner_product_param { num_output: 2 } }
+layer { name: "silence" type: "Silence" bottom: "side" }`;
+      const solver = writeDummy(folder, 'max_iter: 6 snapshot: 2 random_seed: 1', 1, unused);
+      const weights = join(folder, 'infinite.caffemodel');
+      const blob = (shape: number[], value: number) =>
+        blobFromFloats(shape, new Float32Array(shape.reduce((a, b) => a * b)).fill(value));
+      writeCaffemodel(weights, {
+        name: '',
+        layers: [
+          { name: 'fc', type: 'InnerProduct', blobs: [blob([3, 5], 0.1), blob([3], 0)] },
+          {
+            name: 'side',
+            type: 'InnerProduct',
+            blobs: [blob([2, 5], Number.POSITIVE_INFINITY), blob([2], 0)],
+          },
+        ],
+      });
+      const words = ['train', '--solver', solver, '--weights', weights, ...WORDS];
+      const { status, stderr } = await inProcesses(2, main, words);
+      assert.is(status, 1, stderr);
+      assert.match(stderr, /iteration 2: the weights are not finite; first bad layer "side"/);
+      assert.match(stderr, /iteration 2: training diverged in process 0/);
+      assert.not.ok(existsSync(join(folder, 'd_iter_2.caffemodel')));
+    }));
+
+  test('a process that raises in its data layer ends the others, with its message', () =>
+    inFolder(async (folder) => {
+      const { default: sharp } = await import('sharp');
+      const good = join(folder, 'good.png');
+      await sharp({ create: { width: 6, height: 6, channels: 3, background: 'red' } })
+        .png()
+        .toFile(good);
+      const broken = join(folder, 'broken.png');
+      writeFileSync(broken, 'no image');
+      // The second of two processes has every second image.
+      const lines = Array.from({ length: 12 }, (_, i) => `${i === 9 ? broken : good} ${i % 3}`);
+      writeFiles(folder, 2);
+      writeFileSync(join(folder, 'list.txt'), `${lines.join('\n')}\n`);
+      const words = ['train', '--solver', join(folder, 'solver2.prototxt'), ...WORDS];
+      const { status, stderr } = await inProcesses(2, main, words);
+      assert.ok(status !== 0 && status !== null, `${status}`);
+      assert.match(stderr, /broken\.png/);
+    }));
+
+  test('a label that no class has, within a step, ends every process', () =>
+    inFolder(async (folder) => {
+      const solver = writeDummy(folder, 'max_iter: 6', 7);
+      const { status, stderr } = await inProcesses(2, main, ['train', '--solver', solver, ...WORDS]);
+      assert.ok(status !== 0 && status !== null, `${status}`);
+      assert.match(stderr, /label 7/);
+    }));
+
+  for (const [signal, what] of [
+    ['SIGINT', 'stops all, with one snapshot'],
+    ['SIGTERM', 'stops all, with one snapshot'],
+  ] as const)
+    test(`${signal} to one process ${what}`, () =>
+      inFolder(async (folder) => {
+        const solver = writeDummy(folder, 'max_iter: 1000000 snapshot: 100 snapshot_after_train: true');
+        const mark = join(folder, 'd_iter_100.solverstate');
+        const words = [signal, mark, 'train', '--solver', solver, ...WORDS];
+        const { status, stdout, stderr } = await inProcesses(2, signalled, words);
+        assert.is(status, 0, stderr);
+        assert.is(stdout.match(/^stopped early after \d+ iterations/gm)?.length, 1, stdout);
+        const [, iteration] = /stopped early after (\d+)/.exec(stdout)!;
+        assert.ok(existsSync(join(folder, `d_iter_${iteration}.solverstate`)));
+      }));
+
+  test('SIGKILL of one process ends the others', () =>
+    inFolder(async (folder) => {
+      const solver = writeDummy(folder, 'max_iter: 1000000 snapshot: 100');
+      const mark = join(folder, 'd_iter_100.solverstate');
+      const words = ['SIGKILL', mark, 'train', '--solver', solver, ...WORDS];
+      const { status } = await inProcesses(2, signalled, words);
+      assert.ok(status !== 0 && status !== null, `${status}`);
+    }));
+}
 
 for (const [what, flags, message] of [
   ['--sync-bn alone', ['--sync-bn'], /--sync-bn needs --mpi/],

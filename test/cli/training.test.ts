@@ -214,7 +214,48 @@ test('a training that diverges is status 1, and says where', () => {
   solver('wild', 'base_lr: 1e30 max_iter: 50 display: 0 snapshot: 1');
   const { status, stderr } = resnode('train', '--solver', 'wild.prototxt', '--device', 'cpu');
   assert.is(status, 1);
-  assert.match(stderr, /^resnode: iteration \d+: the loss .+; first bad layer "\w+".*; .*Lower base_lr/m);
+  assert.match(
+    stderr,
+    /^resnode: iteration \d+: the (loss|weights) .+; first bad layer "\w+".*; .*Lower base_lr/m,
+  );
 });
+
+for (const [what, words, asker] of [
+  ["the solver's solver_mode", [], /^resnode: gpu\.prototxt:\d+:\d+: solver_mode: GPU: /],
+  ['--gpu 0', ['--gpu', '0'], /^resnode: --gpu 0: /],
+  ['--gpu all', ['--gpu', 'all'], /^resnode: --gpu all: /],
+] as const)
+  test(`${what} without a GPU names who asks and what mends it`, () => {
+    solver('gpu', 'base_lr: 0.1 max_iter: 1 solver_mode: GPU');
+    const run = spawnSync(process.execPath, [...command, 'train', '--solver', 'gpu.prototxt', ...words], {
+      encoding: 'utf8',
+      cwd: folder,
+      env: { ...process.env, CUDA_VISIBLE_DEVICES: '' },
+    });
+    assert.is(run.status, 1, run.stderr);
+    assert.match(run.stderr, asker);
+    assert.match(run.stderr, /--device cpu computes on the processor/);
+  });
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  test(`${signal} stops with a snapshot and status 0`, async () => {
+    solver(`stop-${signal}`, 'base_lr: 0.0001 max_iter: 10000000 display: 1');
+    const child = spawn(
+      process.execPath,
+      [...command, 'train', '--solver', `stop-${signal}.prototxt`, '--device', 'cpu'],
+      {
+        cwd: folder,
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
+    let stopped = '';
+    let asked = false;
+    for await (const line of createInterface(child.stdout)) {
+      if (line.startsWith('iteration 3') && !asked) asked = child.kill(signal);
+      stopped = line;
+    }
+    assert.match(stopped, /^stopped early after \d+ iterations/);
+    assert.is(child.exitCode ?? (await new Promise((resolve) => child.once('exit', resolve))), 0);
+  });
 
 test.run();

@@ -1,6 +1,7 @@
 /** What the commands share: how options are read, and how a device is opened and named. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { filterNet, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
+import { DeviceError } from '../errors.ts';
 import type { Communicator } from '../runtime/communicator.ts';
 import { type Device, type DeviceKind, type LoadOptions, openDevice } from '../runtime/device.ts';
 
@@ -61,8 +62,12 @@ export function deviceOptions(command: Command): Command {
 
 const FLOATS = ['float32', 'tf32', 'float16', 'bfloat16'] as const;
 
-/** `0,1`: the GPUs of processes that train together, by their places on a machine. */
-export const gpus = (text: string): number[] => {
+/** The GPUs of processes that train together, by their places on a machine. */
+export type Gpus = readonly number[] | 'all';
+
+/** `0,1` or `all`. */
+export const gpus = (text: string): Gpus => {
+  if (text === 'all') return text;
   const ids = text.split(',').map(integer(0));
   if (new Set(ids).size < ids.length) throw new InvalidArgumentError('Expected every GPU once.');
   return ids;
@@ -74,7 +79,11 @@ export interface GpuFlags {
 }
 
 export const gpuOption = (): Option =>
-  new Option('--gpu <id>', "Caffe's flag: the same as --device cuda:<id>").argParser(integer(0));
+  new Option('--gpu <id>', "Caffe's flag: the same as --device cuda:<id>").argParser((text) => {
+    if (/^(all|\d+(,\d+)+)$/.test(text))
+      throw new InvalidArgumentError('Expected the number of one GPU: only train takes several.');
+    return integer(0)(text);
+  });
 
 /** The device that --gpu means, where it was given. */
 export const withGpu = <T extends DeviceFlags & GpuFlags>(flags: T): T =>
@@ -148,6 +157,10 @@ export async function openFlagged(
     tune,
     ...(threads === undefined ? {} : { threads }),
     ...(communicator === null ? {} : { communicator }),
+  }).catch((error: unknown) => {
+    if (!(error instanceof DeviceError && device.startsWith('cuda'))) throw error;
+    const { code, device: name, message } = error;
+    throw new DeviceError(code, name, `${message}; --device cpu computes on the processor`, { cause: error });
   });
   if (device === 'auto' && process.stderr.isTTY)
     console.error(`resnode: computing on ${opened.kind} (${opened.reason})`);

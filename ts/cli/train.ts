@@ -2,10 +2,8 @@
 import { createWriteStream } from 'node:fs';
 import { finished } from 'node:stream/promises';
 import { Command, Option } from 'commander';
-import { readSolverFile, type SolverParameter } from '../caffe/solver-parameter.ts';
+import { readSolverFile } from '../caffe/solver-parameter.ts';
 import { openCommunicator } from '../runtime/communicator.ts';
-import type { DeviceKind } from '../runtime/device.ts';
-import { ownGpu } from '../runtime/local-rank.ts';
 import type { SolverEvent } from '../train/events.ts';
 import { Solver, type SolverRequest } from '../train/solver.ts';
 import { solverData } from '../train/solver-data.ts';
@@ -13,22 +11,23 @@ import { splitList } from '../train/solver-nets.ts';
 import {
   type DeviceFlags,
   deviceOptions,
+  type Gpus,
   gpus,
   integer,
   names,
-  openFlagged,
   real,
   type TrainingPrecisionFlags,
   trainingPrecisionOf,
   trainingPrecisionOptions,
 } from './options.ts';
+import { openTrainingDevice, processesOf } from './training-device.ts';
 import { eventJson, eventLines, progressLine } from './training-log.ts';
 
 type Effect = SolverRequest | 'none';
 
 interface Flags extends DeviceFlags, TrainingPrecisionFlags {
   solver: string;
-  gpu?: number[];
+  gpu?: Gpus;
   weights?: string;
   snapshot?: string;
   recompute?: boolean;
@@ -42,6 +41,7 @@ interface Flags extends DeviceFlags, TrainingPrecisionFlags {
   level?: number;
   stage?: string[];
   sigint_effect: Effect;
+  sigterm_effect: Effect;
   sighup_effect: Effect;
   log?: string;
   json?: boolean;
@@ -62,7 +62,7 @@ export function train(): Command {
     .option('--snapshot <solverstate>', 'go on from this snapshot')
     .option(
       '--gpu <ids>',
-      "Caffe's flag: the same as --device cuda:<id>; with --mpi one for each process of a machine: 0,1",
+      "Caffe's flag: the same as --device cuda:<id>; with --mpi one for each process of a machine: 0,1 or all",
       gpus,
     )
     .option('--recompute', 'take less memory and more time: compute blocks again in the backward pass')
@@ -79,6 +79,7 @@ export function train(): Command {
     .option('--level <n>', "level of the training net's state", integer(0))
     .option('--stage <names>', "stages of the training net's state, with commas between them", names)
     .addOption(effect('--sigint_effect', 'SIGINT (Ctrl-C)', 'stop'))
+    .addOption(effect('--sigterm_effect', 'SIGTERM', 'stop'))
     .addOption(effect('--sighup_effect', 'SIGHUP', 'snapshot'))
     .option('--log <file>', 'write every event as a line of JSON, undisplayed iterations too')
     .option('--json', 'print events as lines of JSON; of iterations those that `display` names')
@@ -86,7 +87,8 @@ export function train(): Command {
       'after',
       `
 Without --device and --gpu, the solver's solver_mode and device_id decide; where it has none, --device auto.
-Status 0: finished, or stopped by a signal with a snapshot. 1: diverged, or failed. A second Ctrl-C ends at once.
+Status 0: finished, or stopped by a signal with a snapshot. 1: diverged, or failed. After a signal that stops, the
+next one ends at once. Of several processes any may get the signal: all stop, or write, together.
 
 Examples:
   resnode train --solver solver.prototxt --log log.jsonl
@@ -104,13 +106,16 @@ Examples:
     if (flags.warmupRate !== undefined && flags.warmupIterations === undefined)
       fail('--warmup-rate needs --warmup-iterations');
     if (flags.syncBn && !flags.mpi) fail('--sync-bn needs --mpi');
-    if ((flags.gpu?.length ?? 1) > 1 && !flags.mpi)
-      fail(`--gpu ${flags.gpu} needs a process a GPU: mpirun -n ${flags.gpu!.length} resnode train --mpi …`);
+    const processes = processesOf(flags.gpu);
+    if (processes > 1 && !flags.mpi)
+      fail(
+        `--gpu ${flags.gpu} needs a process a GPU: mpirun -n ${processes} resnode train --mpi … (on processors: --device cpu instead of --gpu)`,
+      );
     const parameter = readSolverFile(flags.solver);
-    const kind = deviceOf(parameter, flags, command.getOptionValueSource('device') !== 'default');
+    const isDeviceGiven = command.getOptionValueSource('device') !== 'default';
     const communicator = flags.mpi ? await openCommunicator() : null;
     const isFirst = (communicator?.rank ?? 0) === 0;
-    const device = await openFlagged({ ...flags, device: kind }, communicator);
+    const device = await openTrainingDevice(parameter, flags, isDeviceGiven, communicator);
     if (communicator !== null && device.kind === 'cuda')
       console.error(
         `resnode: process ${communicator.rank} of ${communicator.size} computes on ${device.name} (${device.reason})`,
@@ -137,7 +142,11 @@ Examples:
             },
           }),
     });
-    using _ = handleSignals(solver, { SIGINT: flags.sigint_effect, SIGHUP: flags.sighup_effect });
+    using _ = handleSignals(solver, {
+      SIGINT: flags.sigint_effect,
+      SIGTERM: flags.sigterm_effect,
+      SIGHUP: flags.sighup_effect,
+    });
     // A run that goes on goes on with its log.
     const log =
       flags.log === undefined || !isFirst
@@ -158,30 +167,26 @@ Examples:
   });
 }
 
-// Where several processes share a machine, `cuda` without a number is each one's own.
-function deviceOf(solver: SolverParameter, { gpu, device }: Flags, isGiven: boolean): DeviceKind {
-  if (gpu !== undefined) return `cuda:${ownGpu(gpu)}`;
-  if (isGiven || solver.solver_mode === undefined) return device;
-  if (solver.solver_mode === 'CPU') return 'cpu';
-  return solver.device_id === undefined ? 'cuda' : `cuda:${solver.device_id}`;
-}
-
-/** Signals ask the solver as Caffe's do; where one was already asked to stop, the next ends the process. */
-function handleSignals(solver: Solver, effects: Readonly<Record<'SIGINT' | 'SIGHUP', Effect>>): Disposable {
-  const listeners = Object.entries(effects).map(([signal, effect]) => {
+/** Signals ask the solver as Caffe's do; where one asked it to stop, the next that would ends the process. */
+function handleSignals(
+  solver: Solver,
+  effects: Readonly<Partial<Record<NodeJS.Signals, Effect>>>,
+): Disposable {
+  const listeners: [NodeJS.Signals, () => void][] = [];
+  const remove = (effect?: Effect) => {
+    for (const [signal, listener] of listeners)
+      if (effect === undefined || effects[signal] === effect) process.removeListener(signal, listener);
+  };
+  for (const [signal, effect] of Object.entries(effects) as [NodeJS.Signals, Effect][]) {
     const listener = () => {
       if (effect === 'none') return;
       solver.request(effect);
-      if (effect === 'stop') process.removeListener(signal, listener);
+      if (effect === 'stop') remove(effect);
     };
     process.on(signal, listener);
-    return () => process.removeListener(signal, listener);
-  });
-  return {
-    [Symbol.dispose]: () => {
-      for (const remove of listeners) remove();
-    },
-  };
+    listeners.push([signal, listener]);
+  }
+  return { [Symbol.dispose]: () => remove() };
 }
 
 // On a terminal, iterations that are not displayed pass by in one line on stderr, five times a second at most.

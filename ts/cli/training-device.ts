@@ -1,0 +1,56 @@
+/** Where `resnode train` computes: as its flags say, else as the solver does, else on what there is. */
+import { positionOf } from '../caffe/message.ts';
+import type { SolverParameter } from '../caffe/solver-parameter.ts';
+import { DeviceError, formatPosition } from '../errors.ts';
+import type { Communicator } from '../runtime/communicator.ts';
+import type { Device, DeviceKind } from '../runtime/device.ts';
+import { devices } from '../runtime/devices.ts';
+import { ownGpu } from '../runtime/local-rank.ts';
+import { type DeviceFlags, type Gpus, openFlagged } from './options.ts';
+
+interface Choice {
+  readonly device: DeviceKind;
+  /** Who asks for it; null: nobody in particular. */
+  readonly asker: string | null;
+}
+
+/**
+ * @param isDeviceGiven Whether --device was written.
+ * @throws DeviceError that names who asks for a GPU where none can be opened
+ */
+export async function openTrainingDevice(
+  solver: SolverParameter,
+  flags: DeviceFlags & { readonly gpu?: Gpus },
+  isDeviceGiven: boolean,
+  communicator: Communicator | null,
+): Promise<Device> {
+  const { device, asker } = choose(solver, flags, isDeviceGiven);
+  try {
+    return await openFlagged({ ...flags, device }, communicator);
+  } catch (error) {
+    if (!(error instanceof DeviceError) || asker === null || !device.startsWith('cuda')) throw error;
+    throw new DeviceError(error.code, error.device, `${asker}: ${error.message}`, { cause: error });
+  }
+}
+
+/** How many processes --gpu asks for: one a GPU. */
+export const processesOf = (gpu: Gpus | undefined): number =>
+  gpu === undefined ? 1 : gpu === 'all' ? Math.max(1, devices().devices.length) : gpu.length;
+
+// Where several processes share a machine, `cuda` without a number is each one's own.
+function choose(
+  solver: SolverParameter,
+  { gpu, device }: { readonly gpu?: Gpus; readonly device: DeviceKind },
+  isDeviceGiven: boolean,
+): Choice {
+  if (gpu !== undefined)
+    return { device: gpu === 'all' ? 'cuda' : `cuda:${ownGpu(gpu)}`, asker: `--gpu ${gpu}` };
+  if (isDeviceGiven) return { device, asker: null };
+  if (solver.solver_mode === undefined) return { device, asker: null };
+  if (solver.solver_mode === 'CPU') return { device: 'cpu', asker: null };
+  const position = positionOf(solver, 'solver_mode');
+  return {
+    device: solver.device_id === undefined ? 'cuda' : `cuda:${solver.device_id}`,
+    asker: `${position === undefined ? '' : `${formatPosition(position)}: `}solver_mode: GPU`,
+  };
+}
