@@ -13,23 +13,15 @@ namespace {
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   auto* environment = new Environment();
   env.SetInstanceData<Environment>(environment);
-  env.AddCleanupHook([environment] {
-    for (const auto& device : environment->devices) device->thread->stop();
-  });
+  env.AddCleanupHook([environment] { closeAll(*environment); });
   exports.Set("version", kVersion);
-  exports.Set("openDevice", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
-    try {
-      return openDevice(info);
-    } catch (const Error& error) {
-      throw toJsError(info.Env(), error.code(), error.what(), error.layer());
-    }
-  }, "openDevice"));
-  exports.Set("listDevices", Napi::Function::New(env, [](const Napi::CallbackInfo& info) { return listDevices(info); }, "listDevices"));
-  exports.Set("openCommunicator", Napi::Function::New(env, openCommunicator, "openCommunicator"));
-  exports.Set("allocateMemory", Napi::Function::New(env, allocateMemory, "allocateMemory"));
-  exports.Set("mapFile", Napi::Function::New(env, mapFile, "mapFile"));
-  exports.Set("prepareImage", Napi::Function::New(env, prepareImage, "prepareImage"));
-  exports.Set("resizeImage", Napi::Function::New(env, resizeImage, "resizeImage"));
+  method(exports, "openDevice", openDevice);
+  method(exports, "listDevices", [](const Napi::CallbackInfo& info) { return listDevices(info); });
+  method(exports, "openCommunicator", openCommunicator);
+  method(exports, "allocateMemory", allocateMemory);
+  method(exports, "mapFile", mapFile);
+  method(exports, "prepareImage", prepareImage);
+  method(exports, "resizeImage", resizeImage);
   return exports;
 }
 

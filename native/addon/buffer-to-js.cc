@@ -30,7 +30,7 @@ Napi::Value upload(const Napi::CallbackInfo& info, const std::shared_ptr<Device>
 Napi::Value download(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& device, std::shared_ptr<Buffer> buffer) {
   const size_t offset = sizeArgument(info[0]), bytes = sizeArgument(info[1]);
   checkRange(*buffer, offset, bytes);
-  auto array = Napi::Uint8Array::New(info.Env(), bytes);
+  auto array = newArray<Napi::Uint8Array>(info.Env(), bytes);
   auto target = std::make_shared<Napi::Reference<Napi::Uint8Array>>(Napi::Persistent(array));
   return submit<int>(info.Env(), device,
       [buffer, data = array.Data(), offset, bytes](Backend&) {

@@ -55,7 +55,7 @@ Napi::Value communicatorToJs(Napi::Env env, const std::shared_ptr<Communicators>
     const auto copy = std::make_shared<std::vector<float>>(values.Data(), values.Data() + values.ElementLength());
     return (new Worker(call.Env(), [pointer, copy] { pointer->own->sum(copy->data(), copy->size()); },
                        [copy](Napi::Env loop) -> Napi::Value {
-                         auto result = Napi::Float32Array::New(loop, copy->size());
+                         auto result = newArray<Napi::Float32Array>(loop, copy->size());
                          std::copy(copy->begin(), copy->end(), result.Data());
                          return result;
                        }))->start();

@@ -1,5 +1,9 @@
 #include "device-to-js.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "buffer-to-js.h"
 #include "communicator-to-js.h"
 #include "device/load-backend.h"
@@ -72,6 +76,22 @@ PlanOptions planOptionsFromJs(const Napi::Object& options) {
 }
 
 }  // namespace
+
+void closeAll(Environment& environment) {
+  for (const auto& device : environment.devices) {
+    device->closing = true;
+    for (const auto& pending : device->pending) pending->cancel();
+    device->thread->stop();
+    for (const auto& pending : device->pending) pending->abandon();
+    device->pending.clear();
+    device->settle.Release();
+  }
+  if (environment.devices.empty()) return;
+  environment.devices.clear();
+#ifdef __GLIBC__
+  malloc_trim(0);  // threads that come and go scatter what they free over glibc's arenas
+#endif
+}
 
 Napi::Value listDevices(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();

@@ -9,10 +9,14 @@
 
 namespace resnode {
 
-// The devices of one environment; its clean-up hook joins their threads before anything they use goes away.
+// The devices of one environment.
 struct Environment {
   std::set<std::shared_ptr<Device>> devices;
 };
+
+// What an environment that goes away (a worker that is terminated) does while its references may still be let go: ends
+// the devices' threads and releases what they worked on.
+void closeAll(Environment& environment);
 
 // openDevice(kind, options) of ts/native/binding.ts. Throws Error("device/unavailable").
 Napi::Value openDevice(const Napi::CallbackInfo& info);

@@ -12,7 +12,7 @@ class SettlingRun final : public StartedRun {
   void complete() override {
     state_->attempt([&] { run_->complete(); });
     std::exchange(after_, nullptr)();
-    Settlement<int>::settle(std::move(state_));
+    Settlement<int>::settle(std::exchange(state_, nullptr));
   }
 
  private:
@@ -24,17 +24,18 @@ class SettlingRun final : public StartedRun {
 }  // namespace
 
 Napi::Promise submitRun(Napi::Env env, const std::shared_ptr<Device>& device, std::function<std::unique_ptr<StartedRun>()> start,
-                        std::function<void()> after, std::function<Napi::Value(Napi::Env)> finish) {
-  const auto state = settlement<int>(env, device, [finish = std::move(finish)](Napi::Env loop, int&) { return finish(loop); });
+                        std::function<void()> cancel, std::function<void()> after, std::function<Napi::Value(Napi::Env)> finish) {
+  const auto state = std::make_shared<Settlement<int>>(
+      env, device, [finish = std::move(finish)](Napi::Env loop, int&) { return finish(loop); }, std::move(cancel));
   const bool taken = device->thread->postRun([mine = state, start = std::move(start), after = std::move(after)](Backend&) mutable -> std::unique_ptr<StartedRun> {
     std::unique_ptr<StartedRun> run;
     mine->attempt([&] { run = std::exchange(start, nullptr)(); });
     if (run) return std::make_unique<SettlingRun>(std::move(run), std::move(mine), std::move(after));
     std::exchange(after, nullptr)();
-    Settlement<int>::settle(std::move(mine));
+    Settlement<int>::settle(std::exchange(mine, nullptr));
     return nullptr;
   });
-  return state->promise(env, taken);
+  return Settlement<int>::promise(env, state, taken);
 }
 
 }  // namespace resnode

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,13 +20,25 @@ struct OwnedBuffer {
   const void* device;
 };
 
+// A promise that is not settled yet, as its device holds it.
+class Pending {
+ public:
+  virtual ~Pending() = default;
+  // Makes work that runs end soon. Called on JavaScript's thread.
+  virtual void cancel() = 0;
+  // Lets go of everything that hangs on it; it will not be settled. Called on JavaScript's thread.
+  virtual void abandon() = 0;
+};
+
 // A device as one JavaScript environment sees it.
 struct Device {
   std::string kind;
   std::shared_ptr<Communicator> communicator;  // null: this process is alone
   std::unique_ptr<DeviceThread> thread;
   Napi::ThreadSafeFunction settle;
-  int pending = 0;  // JavaScript thread only: the event loop stays alive while jobs wait
+  // JavaScript's thread only. The event loop stays alive while there are any, and JavaScript references, which may go on
+  // their own thread only, live as long.
+  std::set<std::shared_ptr<Pending>> pending;
   bool closing = false;
   std::vector<std::weak_ptr<Handle<Parameters>>> parameters;
   std::vector<std::weak_ptr<Handle<Executable>>> executables;
@@ -51,10 +64,14 @@ std::shared_ptr<Handle<T>> holdOn(const std::shared_ptr<Device>& device, const N
 
 // A promise with what will settle it: filled on the device's thread, settled on the event loop.
 template <class Result>
-struct Settlement {
+struct Settlement final : Pending {
+  Settlement(Napi::Env env, std::shared_ptr<Device> owner, std::function<Napi::Value(Napi::Env, Result&)> finishing, std::function<void()> cancelling)
+      : deferred(Napi::Promise::Deferred::New(env)), device(std::move(owner)), finish(std::move(finishing)), stop(std::move(cancelling)) {}
+
   Napi::Promise::Deferred deferred;
   std::shared_ptr<Device> device;
   std::function<Napi::Value(Napi::Env, Result&)> finish;
+  std::function<void()> stop;  // empty: what it waits for is not stopped
   Result result{};
   bool failed = false;
   std::string code, message, layer;
@@ -78,50 +95,58 @@ struct Settlement {
       fail("device/failed", error.what(), "");
     }
   }
-  // JavaScript references may go on their own thread only, so the caller's pointer is the last one on this thread. What
-  // an environment that is going away no longer calls is left to it.
-  static void settle(std::shared_ptr<Settlement> last) {
-    auto* owner = new std::shared_ptr<Settlement>(std::move(last));
-    (*owner)->device->settle.NonBlockingCall([owner](Napi::Env loop, Napi::Function) {
-      const std::shared_ptr<Settlement> self = std::move(*owner);
-      delete owner;
+  void cancel() override {
+    if (stop) stop();
+  }
+  void abandon() override {
+    finish = nullptr;
+    stop = nullptr;
+    result = {};
+  }
+  // On the device's thread, which has done with `self`. An environment that is going away takes no calls any more and
+  // abandons what is pending.
+  static void settle(const std::shared_ptr<Settlement>& self) {
+    self->device->settle.NonBlockingCall([self](Napi::Env loop, Napi::Function) {
       Napi::HandleScope scope(loop);
-      if (--self->device->pending == 0) self->device->settle.Unref(loop);
+      self->device->pending.erase(self);
+      if (self->device->pending.empty()) self->device->settle.Unref(loop);
       try {
         if (self->failed) self->deferred.Reject(toJsError(loop, self->code, self->message, self->layer).Value());
-        else self->deferred.Resolve(self->finish(loop, self->result));
+        else self->deferred.Resolve(withJsErrors(loop, [&] { return self->finish(loop, self->result); }));
       } catch (const Napi::Error& error) {
         self->deferred.Reject(error.Value());
       }
+      self->abandon();
     });
   }
   // After the job was posted, or refused.
-  Napi::Promise promise(Napi::Env env, bool taken) {
-    if (!taken) deferred.Reject(toJsError(env, "device/closed", "The " + device->kind + " device is closed", "").Value());
-    else if (device->pending++ == 0) device->settle.Ref(env);
-    return deferred.Promise();
+  static Napi::Promise promise(Napi::Env env, const std::shared_ptr<Settlement>& self, bool taken) {
+    Device& device = *self->device;
+    if (!taken) {
+      self->deferred.Reject(toJsError(env, "device/closed", "The " + device.kind + " device is closed", "").Value());
+    } else {
+      if (device.pending.empty()) device.settle.Ref(env);
+      device.pending.insert(self);
+    }
+    return self->deferred.Promise();
   }
 };
-
-template <class Result>
-auto settlement(Napi::Env env, const std::shared_ptr<Device>& device, std::function<Napi::Value(Napi::Env, Result&)> finish) {
-  return std::shared_ptr<Settlement<Result>>(new Settlement<Result>{Napi::Promise::Deferred::New(env), device, std::move(finish)});
-}
 
 // Runs `work` on the device thread and settles a promise with `finish` on the event loop.
 template <class Result>
 Napi::Promise submit(Napi::Env env, const std::shared_ptr<Device>& device, std::function<Result(Backend&)> work,
                      std::function<Napi::Value(Napi::Env, Result&)> finish) {
-  const auto state = settlement<Result>(env, device, std::move(finish));
+  const auto state = std::make_shared<Settlement<Result>>(env, device, std::move(finish), nullptr);
   const bool taken = device->thread->post([mine = state, work = std::move(work)](Backend& backend) mutable {
     mine->attempt([&] { mine->result = std::exchange(work, nullptr)(backend); });
-    Settlement<Result>::settle(std::move(mine));
+    Settlement<Result>::settle(std::exchange(mine, nullptr));
   });
-  return state->promise(env, taken);
+  return Settlement<Result>::promise(env, state, taken);
 }
 
-// The same for a run that `start` begins; `after` is called on the device thread when it is over, however it ended.
+// The same for a run that `start` begins and `cancel` makes end soon; `after` is called on the device thread when it is
+// over, however it ended.
 Napi::Promise submitRun(Napi::Env env, const std::shared_ptr<Device>& device, std::function<std::unique_ptr<StartedRun>()> start,
-                        std::function<void()> after, std::function<Napi::Value(Napi::Env)> finish);
+                        std::function<void()> cancel, std::function<void()> after, std::function<Napi::Value(Napi::Env)> finish);
 
 }  // namespace resnode

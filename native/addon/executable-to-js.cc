@@ -70,7 +70,7 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
       state->request.outputs.push_back({nullptr, bufferArgument(buffer, device, count * sizeof(float))});
       state->outputs.emplace_back();
     } else {
-      auto array = Napi::Float32Array::New(env, count);
+      auto array = newArray<Napi::Float32Array>(env, count);
       state->request.outputs.push_back({array.Data(), nullptr});
       state->outputs.push_back(Napi::Persistent(array));
     }
@@ -82,6 +82,7 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
         if (state->cancelled) throw Aborted();
         return executable->start(state->request);
       },
+      [state] { state->cancelled = true; },
       [state] {
         state->request.inputs.clear();
         state->request.outputs.clear();
@@ -94,7 +95,7 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
         for (uint32_t i = 0; i < state->outputs.size(); ++i) outputs.Set(i, state->outputs[i].IsEmpty() ? loop.Null() : state->outputs[i].Value().As<Napi::Value>());
         result.Set("outputs", outputs);
         if (state->request.milliseconds) {
-          auto times = Napi::Float64Array::New(loop, state->milliseconds.size());
+          auto times = newArray<Napi::Float64Array>(loop, state->milliseconds.size());
           std::copy(state->milliseconds.begin(), state->milliseconds.end(), times.Data());
           result.Set("milliseconds", times);
         } else {

@@ -41,14 +41,52 @@ struct Region {
   }
 };
 
-// An ArrayBuffer that owns a region together with whoever asks for it.
-Napi::Value regionToJs(Napi::Env env, char* address, size_t length, bool isFile) {
-  auto* owner = new std::shared_ptr<Region>(std::make_shared<Region>(address, length, isFile));
+// What ArrayBuffers own, by numbers that are used once: where an ArrayBuffer cannot be made, Node.js has called the
+// finaliser or has not (https://nodejs.org/api/n-api.html#napi_create_external_arraybuffer leaves it open), and the region
+// goes once in either case.
+class Owners {
+ public:
+  uintptr_t add(std::shared_ptr<Region> region) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    regions_[++last_] = std::move(region);
+    return last_;
+  }
+  void drop(uintptr_t number) {
+    std::shared_ptr<Region> last;  // goes behind the lock
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = regions_.find(number);
+    if (found == regions_.end()) return;
+    last = std::move(found->second);
+    regions_.erase(found);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<uintptr_t, std::shared_ptr<Region>> regions_;
+  uintptr_t last_ = 0;
+};
+
+Owners& owners() {
+  static auto* table = new Owners();  // outlives every environment
+  return *table;
+}
+
+// An ArrayBuffer that owns a region together with whoever asks for it. Throws Error("memory/too-large") where JavaScript
+// has no ArrayBuffers of this length.
+Napi::Value regionToJs(Napi::Env env, const std::shared_ptr<Region>& region) {
   {
     const std::lock_guard<std::mutex> lock(registryMutex);
-    registry()[address] = *owner;
+    registry()[region->address] = region;
   }
-  return Napi::ArrayBuffer::New(env, address, length, [owner](Napi::Env, void*) { delete owner; });
+  const uintptr_t owner = owners().add(region);
+  napi_value buffer = nullptr;
+  const napi_status status = napi_create_external_arraybuffer(
+      env, region->address, region->length, [](napi_env, void*, void* hint) { owners().drop(reinterpret_cast<uintptr_t>(hint)); },
+      reinterpret_cast<void*>(owner), &buffer);
+  if (status == napi_ok) return Napi::Value(env, buffer);
+  owners().drop(owner);
+  if (env.IsExceptionPending()) env.GetAndClearPendingException();
+  throw Error("memory/too-large", std::to_string(region->length) + " bytes are more than an ArrayBuffer can have here");
 }
 
 Napi::Error fileError(Napi::Env env, const std::string& path, int number) {
@@ -88,16 +126,12 @@ Napi::Value mapFile(const Napi::CallbackInfo& info) {
   const int mapError = errno;
   close(file);
   if (address == MAP_FAILED) throw fileError(env, path, mapError);
-  return regionToJs(env, static_cast<char*>(address), length, true);
+  return regionToJs(env, std::make_shared<Region>(static_cast<char*>(address), length, true));
 }
 
 Napi::Value allocateMemory(const Napi::CallbackInfo& info) {
   const size_t length = static_cast<size_t>(info[0].ToNumber().DoubleValue());
-  try {
-    return regionToJs(info.Env(), allocate(length, "parameters").release(), length, false);
-  } catch (const Error& error) {
-    throw toJsError(info.Env(), error.code(), error.what(), error.layer());
-  }
+  return regionToJs(info.Env(), std::make_shared<Region>(allocate(length, "parameters").release(), length, false));
 }
 
 }  // namespace resnode

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "image/prepare.h"
+#include "objects.h"
 
 namespace resnode {
 namespace {
@@ -18,7 +19,7 @@ class ImageWorker final : public Napi::AsyncWorker {
 
   ImageWorker(Napi::Env env, Napi::Uint8Array pixels, size_t count, Fill fill)
       : Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)), pixels_(Napi::Persistent(pixels)), fill_(std::move(fill)) {
-    Array output = Array::New(env, count);
+    Array output = newArray<Array>(env, count);
     data_ = output.Data();
     output_ = Napi::Persistent(output);
   }

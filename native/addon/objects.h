@@ -6,7 +6,9 @@
 
 #include <functional>
 #include <memory>
+#include <new>
 #include <string>
+#include <type_traits>
 
 #include "core/error.h"
 
@@ -19,16 +21,41 @@ inline Napi::Error toJsError(Napi::Env env, const std::string& code, const std::
   return error;
 }
 
-// A method whose Errors arrive as JavaScript errors with a code.
+// Calls `work`. Whatever C++ throws arrives as a JavaScript error with a code: anything else would end the process.
+template <class Work>
+auto withJsErrors(Napi::Env env, Work work) {
+  try {
+    return work();
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const Error& error) {
+    throw toJsError(env, error.code(), error.what(), error.layer());
+  } catch (const std::bad_alloc&) {
+    throw toJsError(env, "device/out-of-memory", "Not enough memory", "");
+  } catch (const std::exception& error) {
+    throw toJsError(env, "device/failed", error.what(), "");
+  }
+}
+
 template <class Function>
 void method(const Napi::Object& object, const char* name, Function function) {
   object.Set(name, Napi::Function::New(object.Env(), [function](const Napi::CallbackInfo& info) -> Napi::Value {
-    try {
-      return function(info);
-    } catch (const Error& error) {
-      throw toJsError(info.Env(), error.code(), error.what(), error.layer());
-    }
+    return withJsErrors(info.Env(), [&]() -> Napi::Value { return function(info); });
   }, name));
+}
+
+// A typed array by JavaScript's own constructor, which throws where there is no memory; napi_create_arraybuffer ends the
+// process then. Throws Error("device/out-of-memory").
+template <class Array>
+Array newArray(Napi::Env env, size_t length) {
+  constexpr bool isBytes = std::is_same_v<Array, Napi::Uint8Array>, isDouble = std::is_same_v<Array, Napi::Float64Array>;
+  static_assert(isBytes || isDouble || std::is_same_v<Array, Napi::Float32Array>);
+  const Napi::Function constructor = env.Global().Get(isBytes ? "Uint8Array" : isDouble ? "Float64Array" : "Float32Array").As<Napi::Function>();
+  try {
+    return constructor.New({Napi::Number::New(env, static_cast<double>(length))}).template As<Array>();
+  } catch (const Napi::Error&) {
+    throw Error("device/out-of-memory", "Not enough memory for an array of " + std::to_string(length) + " values");
+  }
 }
 
 template <class Function>

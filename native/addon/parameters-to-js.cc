@@ -51,7 +51,7 @@ Napi::Value parametersToJs(Napi::Env env, const std::shared_ptr<Device>& device,
     if (id >= program->parameters.size()) throw Error("argument/invalid", "parameter " + std::to_string(id) + " does not exist");
     const size_t count = elementCount(program->parameters[id].shape);
     // Written by the device's thread, so that the event loop copies nothing.
-    auto array = Napi::Float32Array::New(info.Env(), count);
+    auto array = newArray<Napi::Float32Array>(info.Env(), count);
     auto target = std::make_shared<Napi::Reference<Napi::Float32Array>>(Napi::Persistent(array));
     return submit<int>(info.Env(), device,
         [pointer, id, values = array.Data()](Backend&) {

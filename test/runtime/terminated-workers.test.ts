@@ -1,0 +1,29 @@
+/** Threads that are terminated in the middle of native work leave none of its memory behind. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { repositoryFolder } from '../support/golden.ts';
+
+const COUNT = 6;
+// What the allocators keep for the next thread. Threads that leave their inputs behind leave 96e6 or more.
+const MOST = 60e6;
+
+if (!existsSync('/proc/self/status')) console.log('skipped: there is no /proc to read memory from');
+else
+  test('threads that are terminated amid a run, a load, a transfer or image work leave nothing behind', () => {
+    const script = fileURLToPath(new URL('../support/terminated-workers.ts', import.meta.url));
+    const child = spawnSync(
+      process.execPath,
+      ['--expose-gc', '--import', 'tsx', script, 'run,load,upload,image', String(COUNT)],
+      { encoding: 'utf8', cwd: repositoryFolder },
+    );
+    assert.is(child.status, 0, child.stderr);
+    for (const line of child.stdout.trim().split('\n')) {
+      const { work, before, after } = JSON.parse(line) as { work: string; before: number; after: number };
+      assert.ok(after - before < MOST, `${work}: ${before} bytes grew to ${after}`);
+    }
+  });
+
+test.run();

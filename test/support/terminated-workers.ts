@@ -1,0 +1,139 @@
+/**
+ * Threads that end in the middle of native work, one after the other, in a process of their own: what the process holds
+ * afterwards. `npx tsx test/support/terminated-workers.ts run 300` shows it at length.
+ */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { Worker } from 'node:worker_threads';
+import { loadBinding } from '../../ts/native/load.ts';
+import { planMemory } from '../../ts/program/plan-memory.ts';
+import { openNative, ProgramWriter } from './run-program.ts';
+
+/** What a thread does when it is terminated. */
+export const WORK = ['run', 'lent', 'profile', 'buffers', 'load', 'upload', 'image', 'map'] as const;
+export type Work = (typeof WORK)[number];
+
+/** 16 MiB in, 16 MiB out, 16 MiB of parameters, and powers, which take long. */
+function net(): ProgramWriter & { output: number } {
+  const writer = new ProgramWriter();
+  const data = writer.input([64, 65536]);
+  const weights = writer.parameter([64, 65536]);
+  writer.operation([data], [writer.tensor(64, 64)], {
+    kind: 'innerProduct',
+    weights,
+    bias: null,
+    axis: 1,
+    numOutput: 64,
+    transpose: false,
+    relu: null,
+  });
+  let output = data;
+  for (let i = 0; i < 4; i++) {
+    const next = writer.tensor(64, 65536);
+    writer.operation([output], [next], { kind: 'power', power: 1.1, scale: 1, shift: 2 });
+    output = next;
+  }
+  return Object.assign(writer, { output });
+}
+
+// Runs in the worker, in plain JavaScript: a TypeScript loader in each would take longer than all else.
+const SCRIPT = `
+const { parentPort, workerData } = require('node:worker_threads');
+const { addon, work, kind, program, parameters, offsets, arena, planOptions, deviceOptions, values, file } = workerData;
+const binding = require(addon);
+const data = parameters.map((bytes) => ({ bytes: new Uint8Array(bytes), dtype: 'float32', channelScale: null }));
+const input = new Float32Array(values);
+const ready = () => parentPort.postMessage('ready');
+const forever = async (turn) => { for (let last = turn(); ; last = turn()) { ready(); await last; } };
+const all = async () => {
+  if (work === 'image') {
+    const size = { width: 1000, height: 700, channels: 3 }, pixels = new Uint8Array(1000 * 700 * 3);
+    const prepare = { ...size, resizedWidth: 900, resizedHeight: 600, left: 0, top: 0, cropWidth: 800, cropHeight: 500, outputChannels: 3, bgr: true, scale: 1, mean: new Float32Array(3) };
+    return forever(() => Promise.all([binding.prepareImage(pixels, prepare), binding.resizeImage(pixels, { ...size, resizedWidth: 1500, resizedHeight: 1000 })]));
+  }
+  if (work === 'map') return forever(async () => { binding.mapFile(file); new Uint8Array(binding.allocateMemory(1 << 20)).fill(1); });
+  const device = binding.openDevice(kind, deviceOptions);
+  const load = async () => {
+    const plan = await device.prepare(program, planOptions), held = await device.createParameters(program, data);
+    return [plan, held, await device.compile(plan, held, offsets, arena)];
+  };
+  if (work === 'load') return forever(() => Promise.all([load(), load(), load(), load()]));
+  if (work === 'upload') {
+    const bytes = new Uint8Array(16 << 20), buffer = await device.allocateBuffer(bytes.length);
+    const turn = () => Promise.all([buffer.upload(bytes, 0), buffer.fill(1, 0, bytes.length), buffer.download(0, bytes.length)]);
+    return forever(() => Promise.all([turn(), turn(), turn(), turn()]));
+  }
+  const [, held, executable] = await load();
+  if (work === 'buffers') {
+    const [from, to] = [await device.allocateBuffer(input.byteLength), await device.allocateBuffer(input.byteLength)];
+    return forever(() => executable.run([{ buffer: from, dtype: 'float32' }], { profile: false, copyInputs: true, outputs: [to] }).done);
+  }
+  const run = () => executable.run([input], { profile: work === 'profile', copyInputs: work !== 'lent', outputs: [null] }).done;
+  return forever(() => Promise.all([run(), run(), held.read(0)]));
+};
+void all();
+`;
+
+/** Resident bytes before, and after `count` threads were terminated amid `work`. */
+export async function terminate(work: Work, count: number): Promise<{ before: number; after: number }> {
+  const writer = net();
+  const program = writer.program([writer.output]);
+  // The reference device is slow, so that a run is under way when its thread ends.
+  const kind = ['run', 'lent', 'profile'].includes(work) ? 'reference' : 'cpu';
+  const device = openNative(kind);
+  const planOptions = {
+    precision: 'float32',
+    deterministic: false,
+    tune: false,
+    quantization: null,
+  } as const;
+  const plan = await device.prepare(program, planOptions);
+  const memory = planMemory(plan.buffers, plan);
+  device.dispose();
+  const { path, folder } = loadBinding();
+  const workerData = {
+    addon: createRequire(import.meta.url).resolve(path),
+    work,
+    kind,
+    program,
+    parameters: writer.parameterValues.map((values) => values.byteLength),
+    offsets: memory.offsets,
+    arena: memory.bytes,
+    planOptions,
+    deviceOptions: {
+      threads: 2,
+      winograd: true,
+      kernels: '',
+      libraryFolder: folder,
+      ordinal: 0,
+      cacheFolder: '',
+      deterministic: false,
+      cudnn: false,
+      communicator: null,
+    },
+    values: writer.inputValues[0]!.length,
+    file: path,
+  };
+  const one = async () => {
+    const worker = new Worker(SCRIPT, { eval: true, workerData });
+    await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
+    await worker.terminate();
+  };
+  // The first ones fill the allocators' and V8's own pools.
+  for (let i = 0; i < 5; i++) await one();
+  globalThis.gc?.();
+  const before = residentBytes();
+  for (let i = 0; i < count; i++) await one();
+  globalThis.gc?.();
+  return { before, after: residentBytes() };
+}
+
+function residentBytes(): number {
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]) * 1024;
+}
+
+if (process.argv[1]?.endsWith('terminated-workers.ts')) {
+  const [, , names = 'all', count] = process.argv;
+  for (const work of names === 'all' ? WORK : (names.split(',') as Work[]))
+    console.log(JSON.stringify({ work, ...(await terminate(work, Number(count))) }));
+}
