@@ -1,40 +1,48 @@
 /** A message in protobuf's wire form, by the schema; weights in it are passed over (`caffemodel.ts` reads them). */
 import { type Message, recordMessage } from './message.ts';
 import { enums, messages } from './schema.ts';
-import { packedVarints, readFields, type WireField } from './wire.ts';
+import { FieldBudget, packedVarints, readFields, type WireContext, type WireField } from './wire.ts';
 
 const MAX_DEPTH = 100;
 const UNSIGNED = 2 ** 32;
 
 /** @param type The message's name in caffe.proto. @throws WeightsError with the byte where it is no such message */
-export function decodeMessage(type: string, bytes: Uint8Array, file: string, depth = 0): Message {
+export function decodeMessage(
+  type: string,
+  bytes: Uint8Array,
+  file: string,
+  depth = 0,
+  budget = new FieldBudget(),
+): Message {
   const byNumber = new Map(
     Object.entries(messages[type]!).map(([name, [number, definition]]) => [number, { name, definition }]),
   );
   const message: Message = {};
   recordMessage(message, { file, line: 1, column: 1 });
-  for (const field of readFields(bytes, { file, what: type })) {
+  for (const field of readFields(bytes, { file, what: type, budget })) {
     const known = byNumber.get(field.number);
     if (known === undefined || known.definition.endsWith('message:BlobProto') || depth > MAX_DEPTH) continue;
     const { name, definition } = known;
     const repeated = /^[*+]/.test(definition);
-    const values = valuesOf(repeated ? definition.slice(1) : definition, field, { file, what: type }, depth);
-    if (repeated) message[name] = [...((message[name] as unknown[] | undefined) ?? []), ...values];
-    else if (values.length > 0) message[name] = values.at(-1);
+    const values = valuesOf(
+      repeated ? definition.slice(1) : definition,
+      field,
+      { file, what: type, budget },
+      depth,
+    );
+    if (repeated) {
+      message[name] ??= [];
+      for (const value of values) (message[name] as unknown[]).push(value);
+    } else if (values.length > 0) message[name] = values.at(-1);
   }
   return message;
 }
 
-function valuesOf(
-  type: string,
-  field: WireField,
-  context: { file: string; what: string },
-  depth: number,
-): unknown[] {
+function valuesOf(type: string, field: WireField, context: WireContext, depth: number): unknown[] {
   const [family, name] = type.split(':') as [string, string | undefined];
   const { wireType, bytes } = field;
   if (family === 'message')
-    return wireType === 2 ? [decodeMessage(name!, bytes, context.file, depth + 1)] : [];
+    return wireType === 2 ? [decodeMessage(name!, bytes, context.file, depth + 1, context.budget)] : [];
   if (family === 'string') return wireType === 2 ? [Buffer.from(bytes).toString('utf8')] : [];
   if (family === 'bytes') return wireType === 2 ? [bytes] : [];
   if (family === 'float' || family === 'double') {

@@ -1,11 +1,12 @@
 /** `.caffemodel` (a binary NetParameter) and `.binaryproto` (a binary BlobProto) → named blobs, as views. */
 
 import { fromFloat16 } from '../base/half-floats.ts';
+import { MAX_DIMENSIONS, MAX_LAYERS } from '../base/limits.ts';
 import { WeightsError } from '../errors.ts';
 import type { Blob } from './blob.ts';
 import { enums } from './schema.ts';
 import { v1TypeName } from './upgrade.ts';
-import { packedVarints, readFields } from './wire.ts';
+import { FieldBudget, packedVarints, readFields } from './wire.ts';
 import { wrongKind } from './wrong-kind.ts';
 
 export interface WeightsLayer {
@@ -51,11 +52,14 @@ export function readCaffemodel(bytes: Uint8Array, options: { file: string }): We
   if (bytes.length > 0) refuseOthers(bytes, 'caffemodel', file);
   const layers: WeightsLayer[] = [];
   let name = '';
-  for (const field of readFields(bytes, { file, what: 'NetParameter' })) {
+  const budget = new FieldBudget();
+  for (const field of readFields(bytes, { file, what: 'NetParameter', budget })) {
     if (field.wireType !== 2) continue;
+    if (layers.length >= MAX_LAYERS)
+      throw new WeightsError('weights/limit', { file }, `it has more than ${MAX_LAYERS} layers`);
     if (field.number === 1) name = text(field.bytes);
-    else if (field.number === 100) layers.push(readLayer(field.bytes, file, LAYER, layers.length));
-    else if (field.number === 2) layers.push(readV1Layer(field.bytes, file, layers.length));
+    else if (field.number === 100) layers.push(readLayer(field.bytes, file, LAYER, layers.length, budget));
+    else if (field.number === 2) layers.push(readV1Layer(field.bytes, file, layers.length, budget));
   }
   return { file, name, layers };
 }
@@ -91,11 +95,12 @@ function readLayer(
   file: string,
   numbers: { name: number; type: number; blobs: number },
   index: number,
+  budget: FieldBudget,
 ): WeightsLayer {
   let name = '';
   let type = '';
   const blobs: Uint8Array[] = [];
-  for (const field of readFields(bytes, { file, what: `layer ${index}` })) {
+  for (const field of readFields(bytes, { file, what: `layer ${index}`, budget })) {
     if (field.wireType === 2 && field.number === numbers.name) name = text(field.bytes);
     else if (field.wireType === 2 && field.number === numbers.type) type = text(field.bytes);
     else if (field.wireType === 0 && field.number === numbers.type) {
@@ -105,19 +110,23 @@ function readLayer(
       type = known === undefined ? `type ${field.value}` : v1TypeName(known[0]);
     } else if (field.wireType === 2 && field.number === numbers.blobs) blobs.push(field.bytes);
   }
-  return { name, type, blobs: blobs.map((blob, i) => readBlob(blob, file, `layer "${name}", blob ${i}`)) };
+  return {
+    name,
+    type,
+    blobs: blobs.map((blob, i) => readBlob(blob, file, `layer "${name}", blob ${i}`, budget)),
+  };
 }
 
-function readV1Layer(bytes: Uint8Array, file: string, index: number): WeightsLayer {
-  for (const field of readFields(bytes, { file, what: `layer ${index}` })) {
+function readV1Layer(bytes: Uint8Array, file: string, index: number, budget: FieldBudget): WeightsLayer {
+  for (const field of readFields(bytes, { file, what: `layer ${index}`, budget })) {
     if (field.number === V1_LAYER.v0 && field.wireType === 2)
-      return readLayer(field.bytes, file, V0_LAYER, index);
+      return readLayer(field.bytes, file, V0_LAYER, index, budget);
   }
-  return readLayer(bytes, file, V1_LAYER, index);
+  return readLayer(bytes, file, V1_LAYER, index, budget);
 }
 
 /** Reads a BlobProto that lies in another message. @internal */
-export function readBlob(bytes: Uint8Array, file: string, what: string): Blob {
+export function readBlob(bytes: Uint8Array, file: string, what: string, budget = new FieldBudget()): Blob {
   let shape: number[] | null = null;
   const legacy = [0, 0, 0, 0];
   let hasLegacy = false;
@@ -125,15 +134,21 @@ export function readBlob(bytes: Uint8Array, file: string, what: string): Blob {
   const doubles: Uint8Array[] = [];
   let rawType: number | null = null;
   let raw: Uint8Array | null = null;
-  for (const field of readFields(bytes, { file, what })) {
+  for (const field of readFields(bytes, { file, what, budget })) {
     const { number, wireType } = field;
     if (number >= BLOB.num && number <= BLOB.width && wireType === 0) {
       legacy[number - 1] = field.value;
       hasLegacy = true;
     } else if (number === BLOB.shape && wireType === 2) {
       shape ??= [];
-      for (const dim of readFields(field.bytes, { file, what: `${what}, shape` })) {
-        if (dim.number === 1) shape.push(...packedVarints(dim, { file, what: `${what}, shape` }));
+      for (const dim of readFields(field.bytes, { file, what: `${what}, shape`, budget })) {
+        if (dim.number === 1) for (const each of packedVarints(dim, { file, what })) shape.push(each);
+        if (shape.length > MAX_DIMENSIONS)
+          throw new WeightsError(
+            'weights/shape',
+            { file },
+            `${what}: a shape of more than ${MAX_DIMENSIONS} dimensions is not possible; the file is damaged`,
+          );
       }
     } else if (number === BLOB.data && (wireType === 2 || wireType === 5)) floats.push(field.bytes);
     else if (number === BLOB.doubleData && (wireType === 2 || wireType === 1)) doubles.push(field.bytes);

@@ -1,5 +1,6 @@
 /** Prototxts as files: their text, and what to say of a file that is another than the one needed. */
 import { readFileSync } from 'node:fs';
+import { checkFileSize, MAX_PROTOTXT_BYTES } from '../base/limits.ts';
 import { ArgumentError, PrototxtError } from '../errors.ts';
 import type { Message } from './message.ts';
 import { type ForkFieldHandler, parseMessage } from './prototxt.ts';
@@ -13,6 +14,7 @@ type Needed = Extract<NeededKind, 'net' | 'solver' | 'net or solver'>;
  * @throws ArgumentError where it cannot be read; PrototxtError `prototxt/wrong-kind` where it is no text
  */
 export function readPrototxtFile(file: string, needed: Needed, argument: string): string {
+  checkFileSize(file, MAX_PROTOTXT_BYTES, 'prototxts');
   let bytes: Buffer;
   try {
     bytes = readFileSync(file);

@@ -1,5 +1,6 @@
 /** protobuf's text format → message, against the schema of caffe.proto. */
 
+import { MAX_PROTOTXT_MESSAGES } from '../base/limits.ts';
 import { nearest } from '../base/suggest.ts';
 import { PrototxtError } from '../errors.ts';
 import { forkOfEnumValue, forkOfField, isTuningField } from './fork-fields.ts';
@@ -40,10 +41,20 @@ export type ForkFieldHandler = (field: ForkField) => void;
 /** Tokens, and what becomes of the fields of forks. */
 class Source extends Tokens {
   readonly onForkField: ForkFieldHandler | undefined;
+  #messages = 0;
 
   constructor(text: string, file: string, onForkField: ForkFieldHandler | undefined) {
     super(text, file);
     this.onForkField = onForkField;
+  }
+
+  countMessage(): void {
+    if (++this.#messages > MAX_PROTOTXT_MESSAGES)
+      throw new PrototxtError(
+        'prototxt/limit',
+        this.position(),
+        `the text has more than ${MAX_PROTOTXT_MESSAGES} messages ({ })`,
+      );
   }
 }
 
@@ -92,6 +103,7 @@ function parseFields(
   close: string | null,
   depth: number,
 ): void {
+  tokens.countMessage();
   if (depth > MAX_DEPTH) fail(tokens, 'too-deep', `messages are nested more than ${MAX_DEPTH} deep`);
   const fields = messages[type]!;
   for (;;) {
@@ -226,8 +238,12 @@ function parseLayerType(tokens: Source): unknown {
 function parseString(tokens: Tokens, name: string, type: string): string | Uint8Array {
   if (tokens.current.kind !== 'string')
     fail(tokens, 'type', `"${name}" expects a quoted string, found ${show(tokens.current)}`);
-  const parts: Uint8Array[] = [];
-  while (tokens.current.kind === 'string') parts.push(unescapeString(tokens.next(), tokens.file));
+  let parts: Uint8Array[] = [];
+  while (tokens.current.kind === 'string') {
+    parts.push(unescapeString(tokens.next(), tokens.file));
+    // A part of one letter takes a hundred times that.
+    if (parts.length >= 4096) parts = [Buffer.concat(parts)];
+  }
   const bytes = Buffer.concat(parts);
   return type === 'bytes' ? new Uint8Array(bytes) : bytes.toString('utf8');
 }

@@ -12,7 +12,7 @@ import type { Blob } from './blob.ts';
 import { readBlob } from './caffemodel.ts';
 import { blobOfDataset, hdf5Holds, isHdf5, readHdf5 } from './hdf5-file.ts';
 import { type Hdf5Entry, writeHdf5 } from './hdf5-writer.ts';
-import { readFields } from './wire.ts';
+import { FieldBudget, readFields } from './wire.ts';
 import { blobChunks } from './write-caffemodel.ts';
 import { bytesField, integerField, lengthDelimited } from './write-wire.ts';
 import { wrongKind, wrongKindAt } from './wrong-kind.ts';
@@ -83,9 +83,11 @@ function* stateEntries({ iter, learned_net, current_step, history }: SolverState
 function readBinaryState(bytes: Uint8Array, file: string): SolverState {
   const state = { iter: 0, learned_net: '', current_step: 0, history: [] as Blob[] };
   let known = false;
+  const budget = new FieldBudget();
   for (const { number, wireType, value, bytes: payload } of readFields(bytes, {
     file,
     what: 'SolverState',
+    budget,
   })) {
     if (wireType === 0 && number === FIELD.iter) {
       state.iter = value;
@@ -94,7 +96,7 @@ function readBinaryState(bytes: Uint8Array, file: string): SolverState {
     else if (wireType === 2 && number === FIELD.learned_net)
       state.learned_net = Buffer.from(payload).toString('utf8');
     else if (wireType === 2 && number === FIELD.history)
-      state.history.push(readBlob(payload, file, `history ${state.history.length}`));
+      state.history.push(readBlob(payload, file, `history ${state.history.length}`, budget));
   }
   // A caffemodel is a NetParameter: its field 1 is the name, a string.
   if (!known)

@@ -1,4 +1,5 @@
 /** Tokens of protobuf's text format (google/protobuf/io/tokenizer.h), each with its place. */
+import { MAX_PROTOTXT_BYTES, MAX_PROTOTXT_TOKENS, MAX_WORD } from '../base/limits.ts';
 import { type Position, PrototxtError } from '../errors.ts';
 
 export interface Token {
@@ -23,6 +24,7 @@ export class Tokens {
   #offset = 0;
   #line = 1;
   #lineStart = 0;
+  #count = 0;
 
   constructor(text: string, file: string) {
     this.#text = text;
@@ -34,6 +36,12 @@ export class Tokens {
         'the file begins with a byte-order mark, which Caffe refuses; save it as UTF-8 without BOM',
       );
     }
+    if (text.length > MAX_PROTOTXT_BYTES)
+      throw new PrototxtError(
+        'prototxt/limit',
+        { file, line: 1, column: 1 },
+        `the text has ${text.length} characters; at most ${MAX_PROTOTXT_BYTES} are read`,
+      );
     this.current = this.#read();
   }
 
@@ -98,6 +106,19 @@ export class Tokens {
 
   #token(kind: Token['kind'], start: number, end: number): Token {
     this.#offset = end;
+    const position = { file: this.file, line: this.#line, column: start - this.#lineStart + 1 };
+    if (++this.#count > MAX_PROTOTXT_TOKENS)
+      throw new PrototxtError(
+        'prototxt/limit',
+        position,
+        `the text has more than ${MAX_PROTOTXT_TOKENS} tokens`,
+      );
+    if (kind !== 'string' && end - start > MAX_WORD)
+      throw new PrototxtError(
+        'prototxt/limit',
+        position,
+        `a name or number of ${end - start} characters; at most ${MAX_WORD} are read`,
+      );
     return {
       kind,
       text: this.#text.slice(start, end),
@@ -140,7 +161,9 @@ const SIMPLE_ESCAPES: Readonly<Record<string, number>> = {
 export function unescapeString(token: Token, file: string): Uint8Array {
   const body = token.text.slice(1, -1);
   if (!body.includes('\\')) return new TextEncoder().encode(body);
-  const chunks: Uint8Array[] = [];
+  // No escape sequence is shorter than its bytes.
+  const bytes = Buffer.alloc(Buffer.byteLength(body));
+  let length = 0;
   const pattern = /[^\\]+|\\(?:x([0-9a-fA-F]{1,2})|([0-7]{1,3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))/gsu;
   let end = 0;
   for (let match = pattern.exec(body); match !== null; match = pattern.exec(body)) {
@@ -161,13 +184,11 @@ export function unescapeString(token: Token, file: string): Uint8Array {
         `"${text}" is not an escape sequence; write a backslash as "\\\\"`,
       );
     }
-    chunks.push(
-      point !== undefined
-        ? new TextEncoder().encode(String.fromCodePoint(Number.parseInt(point, 16)))
-        : text[0] === '\\'
-          ? Uint8Array.of(code)
-          : new TextEncoder().encode(text),
-    );
+    if (point === undefined && text[0] === '\\') bytes[length++] = code;
+    else {
+      const plain = point === undefined ? text : String.fromCodePoint(Number.parseInt(point, 16));
+      length += bytes.write(plain, length);
+    }
     end = pattern.lastIndex;
   }
   if (end !== body.length) {
@@ -177,5 +198,5 @@ export function unescapeString(token: Token, file: string): Uint8Array {
       'a backslash ends this string; write it as "\\\\"',
     );
   }
-  return Buffer.concat(chunks);
+  return bytes.subarray(0, length);
 }

@@ -3,6 +3,7 @@
  * list: a 240 MB caffemodel must open without touching its payload.
  * https://protobuf.dev/programming-guides/encoding/
  */
+import { MAX_FIELDS } from '../base/limits.ts';
 import { WeightsError } from '../errors.ts';
 
 export interface WireField {
@@ -14,17 +15,35 @@ export interface WireField {
   readonly bytes: Uint8Array;
 }
 
+/** For errors: the file and what the message is; and how many fields may still be read of the file. */
+export interface WireContext {
+  readonly file: string;
+  readonly what: string;
+  readonly budget?: FieldBudget;
+}
+
+/** Counts the fields of all messages of a file. */
+export class FieldBudget {
+  #left = MAX_FIELDS;
+
+  take(file: string): void {
+    if (--this.#left < 0)
+      throw new WeightsError(
+        'weights/limit',
+        { file },
+        `it has more than ${MAX_FIELDS} fields; no net has as many, the file is damaged or made to take memory`,
+      );
+  }
+}
+
 const NONE = new Uint8Array(0);
 
 /**
  * The fields of one message, in order.
- * @param context For errors: the file and what the message is.
- * @throws WeightsError `weights/truncated` or `weights/wire` with the byte offset in the file.
+ * @throws WeightsError `weights/truncated` or `weights/wire` with the byte offset in the file; `weights/limit`
  */
-export function* readFields(
-  bytes: Uint8Array,
-  context: { file: string; what: string },
-): Generator<WireField> {
+export function* readFields(bytes: Uint8Array, context: WireContext): Generator<WireField> {
+  const budget = context.budget ?? new FieldBudget();
   const fail = (code: string, at: number, text: string): never => {
     throw new WeightsError(
       `weights/${code}`,
@@ -47,6 +66,7 @@ export function* readFields(
     return fail('wire', offset, 'a number is longer than 10 bytes; this is no protobuf data');
   };
   while (offset < bytes.length) {
+    budget.take(context.file);
     const start = offset;
     const tag = varint();
     const number = Math.floor(tag / 8);
@@ -83,8 +103,8 @@ function largeVarint(bytes: Uint8Array): number {
   return Number.isSafeInteger(signed) ? signed : Number.NaN;
 }
 
-/** All varints of a packed field, read as `WireField.value`. */
-export function packedVarints(field: WireField, context: { file: string; what: string }): number[] {
+/** All varints of a packed field, read as `WireField.value`. @throws WeightsError */
+export function packedVarints(field: WireField, context: WireContext): number[] {
   if (field.wireType === 0) return [field.value];
   const values: number[] = [];
   let value = 0;
@@ -92,6 +112,12 @@ export function packedVarints(field: WireField, context: { file: string; what: s
   field.bytes.forEach((byte, i) => {
     value += (byte & 0x7f) * 2 ** (7 * (i - start));
     if (byte >= 0x80) return;
+    if (values.length >= MAX_FIELDS)
+      throw new WeightsError(
+        'weights/limit',
+        { file: context.file },
+        `${context.what}: a list of more than ${MAX_FIELDS} numbers`,
+      );
     values.push(Number.isSafeInteger(value) ? value : largeVarint(field.bytes.subarray(start, i + 1)));
     [value, start] = [0, i + 1];
   });

@@ -5,7 +5,7 @@
  */
 import { elementCountOf } from '../caffe/blob.ts';
 import type { WireField } from '../caffe/wire.ts';
-import { packedVarints, readFields } from '../caffe/wire.ts';
+import { FieldBudget, packedVarints, readFields } from '../caffe/wire.ts';
 import { wrongKind } from '../caffe/wrong-kind.ts';
 import { WeightsError } from '../errors.ts';
 
@@ -93,7 +93,7 @@ export function readOnnx(bytes: Uint8Array, options: { file: string; external?: 
   const { file } = options;
   const wrong = wrongKind(bytes, 'onnx');
   if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file }, wrong);
-  const model = new Fields(bytes, file, 'ModelProto');
+  const model = new Fields(bytes, file, 'ModelProto', new FieldBudget());
   const graphs = model.messages(7, 'GraphProto');
   const graph = graphs.at(-1);
   if (graph === undefined)
@@ -115,8 +115,16 @@ export function readOnnx(bytes: Uint8Array, options: { file: string; external?: 
     producer: [model.text(2), model.text(3)].filter((text) => text !== '').join(' '),
     opset: opset?.integer(2) ?? 1,
     name: graph.text(2),
-    nodes: graph.messages(1, 'node').map((node, i) => readNode(node.named(`node ${i}`), external)),
-    initializers: graph.messages(5, 'initializer').map((tensor) => readTensor(tensor, external)),
+    nodes: graph.each(
+      1,
+      (i) => `node ${i}`,
+      (node) => readNode(node, external),
+    ),
+    initializers: graph.each(
+      5,
+      (i) => `initializer ${i}`,
+      (tensor) => readTensor(tensor, external),
+    ),
     inputs: graph.messages(11, 'input').map(readValue),
     outputs: graph.messages(12, 'output').map(readValue),
   };
@@ -235,20 +243,17 @@ class Fields {
   readonly #what: string;
   readonly #fields = new Map<number, WireField[]>();
 
-  constructor(bytes: Uint8Array, file: string, what: string, fields?: Map<number, WireField[]>) {
+  readonly #budget: FieldBudget;
+
+  constructor(bytes: Uint8Array, file: string, what: string, budget: FieldBudget) {
     this.file = file;
     this.#what = what;
-    if (fields !== undefined) this.#fields = fields;
-    else
-      for (const field of readFields(bytes, { file, what })) {
-        const list = this.#fields.get(field.number);
-        if (list === undefined) this.#fields.set(field.number, [field]);
-        else list.push(field);
-      }
-  }
-
-  named(what: string): Fields {
-    return new Fields(new Uint8Array(0), this.file, what, this.#fields);
+    this.#budget = budget;
+    for (const field of readFields(bytes, { file, what, budget })) {
+      const list = this.#fields.get(field.number);
+      if (list === undefined) this.#fields.set(field.number, [field]);
+      else list.push(field);
+    }
   }
 
   has(number: number): boolean {
@@ -262,7 +267,18 @@ class Fields {
   }
 
   messages(number: number, what: string): Fields[] {
-    return this.#payloads(number, 2).map((bytes) => new Fields(bytes, this.file, what));
+    return this.each(
+      number,
+      () => what,
+      (fields) => fields,
+    );
+  }
+
+  /** What `read` makes of each message of a field; only one lies unfolded in memory. */
+  each<T>(number: number, whatOf: (index: number) => string, read: (message: Fields) => T): T[] {
+    return this.#payloads(number, 2).map((bytes, i) =>
+      read(new Fields(bytes, this.file, whatOf(i), this.#budget)),
+    );
   }
 
   texts(number: number): string[] {

@@ -1,4 +1,5 @@
 /** The safetensors format: https://github.com/huggingface/safetensors#format: header length, JSON header, values. */
+import { MAX_DIMENSIONS, MAX_SAFETENSORS_HEADER, MAX_TENSORS } from '../base/limits.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import type { Blob } from '../caffe/blob.ts';
 import { wrongKind } from '../caffe/wrong-kind.ts';
@@ -9,9 +10,6 @@ export interface Safetensors {
   readonly metadata: ReadonlyMap<string, string>;
   readonly tensors: ReadonlyMap<string, SourceTensor>;
 }
-
-// https://github.com/huggingface/safetensors: the reference implementation's own limit.
-const MAX_HEADER = 100_000_000;
 
 const TYPES: Readonly<Record<string, { readonly size: number; readonly kind: FloatType | null }>> = {
   F64: { size: 8, kind: 'float64' },
@@ -40,7 +38,13 @@ export function readSafetensors(bytes: Uint8Array, { file }: { file: string }): 
   if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file }, wrong);
   if (bytes.length < 8) fail(`it has ${bytes.length} bytes; expected the length of a header in the first 8`);
   const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
-  if (length > MAX_HEADER || 8 + length > bytes.length)
+  if (length > MAX_SAFETENSORS_HEADER && 8 + length <= bytes.length)
+    throw new WeightsError(
+      'safetensors/limit',
+      { file },
+      `it has a header of ${length} bytes; at most ${MAX_SAFETENSORS_HEADER} are read`,
+    );
+  if (8 + length > bytes.length)
     fail(
       `it begins with a header of ${length} bytes, but has ${bytes.length} in all; it is cut short or no safetensors file`,
     );
@@ -62,6 +66,7 @@ export function readSafetensors(bytes: Uint8Array, { file }: { file: string }): 
         metadata.set(key, value);
       }
     } else tensors.set(name, readEntry(name, entry, data, file, fail));
+    if (tensors.size > MAX_TENSORS) fail(`it has more than ${MAX_TENSORS} tensors`);
   }
   return { metadata, tensors };
 }
@@ -76,12 +81,10 @@ function readEntry(
   const { dtype, shape, data_offsets: offsets } = isObject(entry) ? entry : {};
   const type = typeof dtype === 'string' && Object.hasOwn(TYPES, dtype) ? TYPES[dtype]! : null;
   if (type === null)
-    return fail(
-      `"${name}": values are ${JSON.stringify(dtype)}, expected one of ${Object.keys(TYPES).join(', ')}`,
-    );
-  if (!isNaturals(shape)) return fail(`"${name}": expected a shape, found ${JSON.stringify(shape)}`);
+    return fail(`"${name}": values are ${shown(dtype)}, expected one of ${Object.keys(TYPES).join(', ')}`);
+  if (!isNaturals(shape)) return fail(`"${name}": expected a shape, found ${shown(shape)}`);
   if (!isNaturals(offsets) || offsets.length !== 2)
-    return fail(`"${name}": expected two data_offsets, found ${JSON.stringify(offsets)}`);
+    return fail(`"${name}": expected two data_offsets, found ${shown(offsets)}`);
   const [begin, end] = offsets as [number, number];
   const needed = byteCountOf(shape, type.size);
   if (end - begin !== needed)
@@ -95,11 +98,21 @@ function readEntry(
   return sourceTensor({ file, name }, String(dtype), type.kind, shape, () => data.subarray(begin, end));
 }
 
+/** Short, and not unfolded: lists may be nested deeper than a stack. */
+const shown = (value: unknown): string =>
+  Array.isArray(value)
+    ? `a list of ${value.length}`
+    : isObject(value)
+      ? 'an object'
+      : (JSON.stringify(value)?.slice(0, 80) ?? 'undefined');
+
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const isNaturals = (value: unknown): value is number[] =>
-  Array.isArray(value) && value.every((each) => Number.isSafeInteger(each) && each >= 0);
+  Array.isArray(value) &&
+  value.length <= MAX_DIMENSIONS &&
+  value.every((each) => Number.isSafeInteger(each) && each >= 0);
 
 /**
  * Writes float32 and float64 blobs as they are, in the order given, whole or not at all.
@@ -119,7 +132,7 @@ export function writeSafetensors(
   const json = Buffer.from(JSON.stringify(header));
   // Spaces at its end align the values.
   const text = Buffer.concat([json, Buffer.alloc(-json.length & 7, ' ')]);
-  if (text.length > MAX_HEADER)
+  if (text.length > MAX_SAFETENSORS_HEADER)
     throw new WeightsError(
       'safetensors/header',
       { file: path },

@@ -2,7 +2,9 @@
  * What the training of residual networks does to its images beyond Caffe's transform_param. A prototxt stays loadable
  * by Caffe: these are options beside it, in code or in a JSON file.
  */
+
 import { readFileSync } from 'node:fs';
+import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
 import { ArgumentError } from '../errors.ts';
 
 export interface Augment {
@@ -85,6 +87,7 @@ function checkLighting(value: unknown, name: string): void {
  * @throws ArgumentError naming the file and the field
  */
 export function readAugment(file: string, phase: 'TRAIN' | 'TEST'): Augment {
+  checkFileSize(file, MAX_JSON_BYTES, 'JSON files');
   let value: unknown;
   try {
     value = JSON.parse(readFileSync(file, 'utf8'));

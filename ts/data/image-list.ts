@@ -1,7 +1,6 @@
 /** Caffe's lists: `path label` a line. */
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
-import { DataError } from '../errors.ts';
+import { readLines } from '../base/read-lines.ts';
+import { DataError, ResnodeError } from '../errors.ts';
 import type { ListedImage } from './reader.ts';
 
 /**
@@ -13,7 +12,7 @@ export async function readImageList(file: string): Promise<ListedImage[]> {
   const images: ListedImage[] = [];
   let line = 0;
   try {
-    for await (const text of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
+    for await (const text of readLines(file)) {
       line++;
       if (text.trim() === '') continue;
       const [, path, label] = /^\uFEFF?(.+?)[ \t]+(-?\d{1,10})\s*$/.exec(text) ?? [];
@@ -26,7 +25,7 @@ export async function readImageList(file: string): Promise<ListedImage[]> {
       images.push({ path, label: Number(label), line });
     }
   } catch (error) {
-    if (error instanceof DataError) throw error;
+    if (error instanceof ResnodeError) throw error;
     const { code, message } = error as NodeJS.ErrnoException;
     throw new DataError('data/not-found', { file }, `the list cannot be read (${code ?? message})`, {
       cause: error,

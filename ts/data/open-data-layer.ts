@@ -1,6 +1,8 @@
 /** A data layer of a prototxt → its source. Rules and defaults are those of Caffe's layer of that type. */
+
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { checkFileSize, MAX_LIST_BYTES } from '../base/limits.ts';
 import type { FillerSpec } from '../caffe/fillers.ts';
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import { DataError } from '../errors.ts';
@@ -146,6 +148,7 @@ async function hdf5Stream(layer: LayerParameter, context: Context): Promise<Stre
   if (tops.length === 0) throw refuse('has no tops; each names a dataset');
   if (layer.transform_param !== undefined)
     throw refuse('HDF5Data does not transform: remove transform_param');
+  checkFileSize(path(source), MAX_LIST_BYTES, 'lists of HDF5 files');
   let text: string;
   try {
     text = await readFile(path(source), 'utf8');

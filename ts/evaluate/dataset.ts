@@ -1,6 +1,8 @@
 /** Folders and lists of images whose classes are known. */
+
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { checkFileSize, MAX_LIST_BYTES } from '../base/limits.ts';
 import { ArgumentError } from '../errors.ts';
 import { IMAGE_FILE } from '../image/decode.ts';
 
@@ -73,6 +75,7 @@ function imagesIn(folder: string, recursive: boolean): string[] {
 
 // As convert_imageset.cpp: the last space divides, so paths may hold others.
 function readList(list: string, classes: number): LabelledFiles {
+  checkFileSize(list, MAX_LIST_BYTES, 'lists of images');
   const files = readFileSync(list, 'utf8')
     .replace(/^\uFEFF/, '')
     .split(/\r?\n/)

@@ -1,5 +1,7 @@
 /** An evaluation that was stopped, kept in a file, so that the same command goes on with it. */
+
 import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { ArgumentError } from '../errors.ts';
 import { differences } from './differences.ts';
@@ -54,6 +56,7 @@ export function openProgressFile(path: string, identity: object, seconds = 2): P
 function readProgress(path: string, identity: object): Progress {
   const misfit = (found: string) =>
     new ArgumentError('resume', 'the progress of this very evaluation, or no file yet', `${path}, ${found}`);
+  checkFileSize(path, MAX_JSON_BYTES, 'JSON files');
   let json: Partial<Progress> & { format?: unknown; identity?: object };
   try {
     json = JSON.parse(readFileSync(path, 'utf8'));

@@ -1,6 +1,8 @@
 /** The result of an evaluation as it lies in a file: what was found, what made it, and whether another is the same. */
+
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
+import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
 import { ArgumentError } from '../errors.ts';
 import { differences } from './differences.ts';
 import type { Evaluated } from './evaluate-images.ts';
@@ -39,6 +41,7 @@ export interface EvaluationResult extends OutcomeSummary, Pick<Evaluated, 'skipp
 export function readResult(file: string): EvaluationResult {
   const misfit = (found: string) =>
     new ArgumentError('replay', 'what "resnode evaluate --output" wrote', `${file}, ${found}`);
+  checkFileSize(file, MAX_JSON_BYTES, 'JSON files');
   let json: Partial<EvaluationResult> | null;
   try {
     json = JSON.parse(readFileSync(file, 'utf8'));

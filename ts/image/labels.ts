@@ -1,5 +1,6 @@
 /** Class names: one a line, in the order of the net's outputs. */
 import { readFileSync } from 'node:fs';
+import { checkFileSize, MAX_LABELS_BYTES } from '../base/limits.ts';
 import { wrongKindAt } from '../caffe/wrong-kind.ts';
 import { ArgumentError } from '../errors.ts';
 
@@ -11,6 +12,7 @@ import { ArgumentError } from '../errors.ts';
 export function readLabels(file: string, classes?: number): string[] {
   const wrong = wrongKindAt(file, 'labels');
   if (wrong !== null) throw new ArgumentError('labels', 'class names, one a line', `${file}; ${wrong}`);
+  checkFileSize(file, MAX_LABELS_BYTES, 'label files');
   let text: string;
   try {
     text = readFileSync(file, 'utf8');

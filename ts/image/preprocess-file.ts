@@ -1,6 +1,8 @@
 /** A Preprocess as a JSON file; a mean image lies beside it as .binaryproto, which Caffe reads too. */
+
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { blobFromFloats, toFloat32 } from '../caffe/blob.ts';
 import { readBinaryproto } from '../caffe/caffemodel.ts';
@@ -44,6 +46,7 @@ export function loadPreprocess(path: string): Preprocess {
       `${where}: expected ${expected}, found ${JSON.stringify(found) ?? 'nothing'}`,
     );
   };
+  checkFileSize(path, MAX_JSON_BYTES, 'JSON files');
   let json: Record<string, unknown>;
   try {
     json = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;

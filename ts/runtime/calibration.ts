@@ -1,6 +1,8 @@
 /** What int8 needs to know of a net: how large its values are. Made by `calibrate`, kept as a JSON file. */
+
 import { readFileSync } from 'node:fs';
 import { integer, type Kind, nullOr, number, oneOf, record, string } from '../base/kinds.ts';
+import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
 import { fields, required } from '../base/options.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { ArgumentError } from '../errors.ts';
@@ -54,6 +56,7 @@ export function saveCalibration(path: string, calibration: Calibration): void {
 export function readCalibration(path: string): Calibration {
   const misfit = (found: string) =>
     new ArgumentError('calibration', 'a file of "resnode quantize"', `${path}, ${found}`);
+  checkFileSize(path, MAX_JSON_BYTES, 'JSON files');
   let json: Partial<Calibration> | null;
   try {
     json = JSON.parse(readFileSync(path, 'utf8'));

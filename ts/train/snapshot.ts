@@ -2,8 +2,10 @@
  * Snapshots: Caffe's weights and state, which Caffe reads, and beside them one JSON file of our own with what Caffe
  * forgets: where the data was and what it was shuffled with. Caffe begins its data anew when it resumes.
  */
+
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
 import { breather } from '../breathe.ts';
 import { saveFileAtomically } from '../caffe/atomic-file.ts';
 import { blobFromFloats, toFloat32 } from '../caffe/blob.ts';
@@ -108,6 +110,7 @@ const extraFile = (state: string) => join(dirname(state), `${basename(state)}.js
 
 function readExtra(state: string, iteration: number): ExtraState | null {
   const file = extraFile(state);
+  checkFileSize(file, MAX_JSON_BYTES, 'JSON files');
   let text: string;
   try {
     text = readFileSync(file, 'utf8');

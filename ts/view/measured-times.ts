@@ -1,5 +1,7 @@
 /** Times of operations from `resnode time --json`, and the roofline (Williams, Waterman, Patterson, CACM 2009). */
+
 import { readFileSync } from 'node:fs';
+import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
 import { ArgumentError } from '../errors.ts';
 import type { Measured, Roofs } from './page-data.ts';
 
@@ -19,6 +21,7 @@ export interface MeasuredTimes {
 /** Reads what `resnode time --json` printed. @throws ArgumentError naming the file and what is wrong with it */
 export function readTimes(file: string): MeasuredTimes {
   const expected = 'a file that `resnode time --json` printed';
+  checkFileSize(file, MAX_JSON_BYTES, 'JSON files');
   let json: { device?: unknown; milliseconds?: { median?: unknown }; operations?: unknown };
   try {
     json = JSON.parse(readFileSync(file, 'utf8'));

@@ -3,6 +3,7 @@
  * function of ours or does not have, and then the file is refused by that name. Protocols 0 to 5; opcodes as
  * documented in CPython's Lib/pickletools.py.
  */
+import { MAX_PICKLE_OPCODES } from '../../base/limits.ts';
 import { WeightsError } from '../../errors.ts';
 import { PickleReader } from './pickle-reader.ts';
 
@@ -59,8 +60,14 @@ type Stack = (PickleValue | typeof MARK)[];
 export function unpickle(bytes: Uint8Array, options: UnpickleOptions): Unpickled {
   const reader = new PickleReader(bytes, options.offset ?? 0, options.file);
   const machine = new Machine(reader, options);
-  for (;;) {
+  for (let count = 1; ; count++) {
     const opcode = reader.opcode();
+    if (count > MAX_PICKLE_OPCODES)
+      throw new WeightsError(
+        'torch/limit',
+        { file: options.file },
+        `its pickle has more than ${MAX_PICKLE_OPCODES} steps; a checkpoint of a thousand tensors has 100,000`,
+      );
     if (opcode === '.') return { value: machine.pop(), end: reader.position };
     const step = Object.hasOwn(STEPS, opcode) ? STEPS[opcode]! : null;
     if (step === null) reader.fail(`the opcode ${JSON.stringify(opcode)} is not known`);

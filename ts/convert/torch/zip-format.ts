@@ -1,5 +1,6 @@
 /** The zip form of torch.save: <name>/data.pkl, and a storage each in <name>/data/<key>, all stored, none packed. */
 import type { Entry } from 'yauzl';
+import { MAX_TENSORS } from '../../base/limits.ts';
 import { WeightsError } from '../../errors.ts';
 import { type Storage, storageOf, type TorchFile, torchGlobals } from './torch-objects.ts';
 import { unpickle } from './unpickle.ts';
@@ -38,6 +39,8 @@ async function entriesOf(bytes: Uint8Array, file: string): Promise<Map<string, U
   const entries = new Map<string, Uint8Array>();
   try {
     const zip = await fromBufferPromise(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    if (zip.entryCount > MAX_TENSORS)
+      throw new Error(`it has ${zip.entryCount} entries; at most ${MAX_TENSORS} are read`);
     for await (const entry of zip.eachEntry()) {
       if (!isStored(entry)) throw new Error(`the entry ${entry.fileName} is compressed or encrypted`);
       const { fileDataStart } = await zip.readLocalFileHeaderPromise(entry, { minimal: true });

@@ -1,0 +1,50 @@
+/**
+ * What is read at most of one file, so that it takes memory in proportion to its size: the smallest items of a format (an
+ * empty node, a string of one letter) otherwise take a hundred times theirs. All are far beyond any net; docs/limits.md
+ * lists them, with those that belong to one format alone.
+ */
+import { statSync } from 'node:fs';
+import { ResnodeError } from '../errors.ts';
+
+const MIB = 2 ** 20;
+
+/** Text of a prototxt; that of ResNet-1202 has 1.3 MiB. */
+export const MAX_PROTOTXT_BYTES = 64 * MIB;
+export const MAX_PROTOTXT_TOKENS = 2_000_000;
+/** Messages in braces; ResNet-1202 has some 20,000. */
+export const MAX_PROTOTXT_MESSAGES = 250_000;
+/** Characters of a name or a number outside of quotes. */
+export const MAX_WORD = 4096;
+
+/** Fields of all messages of one binary file, weights counted as one each. */
+export const MAX_FIELDS = 1_000_000;
+export const MAX_LAYERS = 100_000;
+/** NumPy's limit is 64; Caffe's and ours is 32. */
+export const MAX_DIMENSIONS = 64;
+
+/** Tensors of a safetensors file, entries of a zip file. */
+export const MAX_TENSORS = 100_000;
+export const MAX_SAFETENSORS_HEADER = 16 * MIB;
+export const MAX_PICKLE_OPCODES = 2_000_000;
+
+/** A line of a list: a path has at most 4096 bytes on Linux, labels follow. */
+export const MAX_LINE = 64 * 1024;
+export const MAX_LINES = 20_000_000;
+/** Lists that are read in one piece. */
+export const MAX_LIST_BYTES = 256 * MIB;
+export const MAX_LABELS_BYTES = 16 * MIB;
+export const MAX_JSON_BYTES = 64 * MIB;
+
+/**
+ * Refuses a file that is larger than its kind can be, before it is read. What cannot be looked at is left to its reader.
+ * @param what In the plural, e.g. `label files`.
+ * @throws ResnodeError `file/too-large`
+ */
+export function checkFileSize(file: string, most: number, what: string): void {
+  const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+  if (size > most)
+    throw new ResnodeError(
+      'file/too-large',
+      `${file}: has ${size} bytes; ${what} have at most ${most}. Is it another file?`,
+    );
+}
