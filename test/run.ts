@@ -1,36 +1,78 @@
-/** Runs every *.test.ts in a process of its own, so that one crash cannot hide the others, and counts. */
-import { spawnSync } from 'node:child_process';
+/**
+ * Runs test files, each in a process of its own, so that one crash cannot hide the others, and counts.
+ * `npm test -- cuda/device lint` runs the files whose paths hold one of the words.
+ */
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+const LIMIT_MS = 900_000;
+const SLOWEST = 10;
+
+interface Ran {
+  readonly file: string;
+  readonly passed: number;
+  readonly failed: number;
+  readonly seconds: number;
+}
+
 const folder = dirname(fileURLToPath(import.meta.url));
+const words = process.argv.slice(2);
 const files = (readdirSync(folder, { recursive: true }) as string[])
   .filter((name) => name.endsWith('.test.ts'))
+  .filter((name) => words.length === 0 || words.some((word) => name.includes(word.replace(/^test\//, ''))))
   .sort();
+if (files.length === 0) {
+  console.error(`no test file's path holds ${words.map((word) => `"${word}"`).join(' or ')}`);
+  process.exit(1);
+}
 // What devices measure does not go to the user's cache, and nothing measured before decides what is tested.
 const cache = mkdtempSync(join(tmpdir(), 'resnode-cache-'));
-let passed = 0;
-let failed = 0;
-for (const file of files) {
-  const run = spawnSync(process.execPath, ['--import', 'tsx', join(folder, file)], {
-    encoding: 'utf8',
-    timeout: 900_000,
-    env: { ...process.env, XDG_CACHE_HOME: cache },
+
+function run(file: string): Promise<Ran> {
+  const start = performance.now();
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, ['--import', 'tsx', join(folder, file)], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: LIMIT_MS,
+      env: { ...process.env, XDG_CACHE_HOME: cache },
+    });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        output += text;
+      });
+    child.on('close', (status, signal) => {
+      const total = Number(/Total:\s+(\d+)/.exec(output)?.[1] ?? 0);
+      const passed = Number(/Passed:\s+(\d+)/.exec(output)?.[1] ?? 0);
+      const crashed = status !== 0 && total === passed;
+      const failed = total - passed + (crashed || total === 0 ? 1 : 0);
+      console.log(
+        `${relative(process.cwd(), join(folder, file))}: ${passed} of ${total}${crashed ? `, ended with ${signal ?? status}` : ''}`,
+      );
+      if (status !== 0 || total === 0) console.log(output);
+      for (const line of output.split('\n')) if (/^(skipped|figures):/.test(line)) console.log(`  ${line}`);
+      resolve({ file, passed, failed, seconds: (performance.now() - start) / 1000 });
+    });
   });
-  const output = `${run.stdout}${run.stderr}`;
-  const total = Number(/Total:\s+(\d+)/.exec(output)?.[1] ?? 0);
-  const good = Number(/Passed:\s+(\d+)/.exec(output)?.[1] ?? 0);
-  const crashed = run.status !== 0 && total === good;
-  passed += good;
-  failed += total - good + (crashed || total === 0 ? 1 : 0);
-  console.log(
-    `${relative(process.cwd(), join(folder, file))}: ${good} of ${total}${crashed ? `, ended with ${run.signal ?? run.status}` : ''}`,
-  );
-  if (run.status !== 0 || total === 0) console.log(output);
-  for (const line of output.split('\n')) if (/^(skipped|figures):/.test(line)) console.log(`  ${line}`);
 }
+
+const results: Ran[] = [];
+const waiting = [...files];
+await Promise.all(
+  Array.from({ length: availableParallelism() }, async () => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift())
+      results.push(await run(file));
+  }),
+);
 rmSync(cache, { recursive: true });
-console.log(`${passed} passed, ${failed} failed`);
-process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+if (results.length > SLOWEST) {
+  const slowest = results.toSorted((a, b) => b.seconds - a.seconds).slice(0, SLOWEST);
+  console.log('the slowest:');
+  for (const { file, seconds } of slowest) console.log(`  ${seconds.toFixed(0).padStart(4)} s  ${file}`);
+}
+const sum = (key: 'passed' | 'failed') => results.reduce((total, each) => total + each[key], 0);
+console.log(`${sum('passed')} passed, ${sum('failed')} failed`);
+process.exitCode = sum('failed') === 0 && sum('passed') > 0 ? 0 : 1;
