@@ -37,7 +37,7 @@ writeFileSync(join(folder, 'train.prototxt'), batchNorm(THREE));
 /** Rule → a file that it finds once, where, and the same file mended. */
 const CASES: Record<string, [wrong: string, at: string, mended: string]> = {
   'does-not-parse': [`${IMAGE}layer { nme: "a" }`, 'error 2', IMAGE],
-  'fork-field': [`default_forward_type: FLOAT16\n${IMAGE}`, 'error 1', IMAGE],
+  'fork-field': [`default_forward_type: FLOAT16\n${IMAGE}`, 'warning 1', IMAGE],
   'nvidia-batch-norm': [
     `${IMAGE}layer { name: "bn" type: "BatchNorm" bottom: "data" top: "x"
 batch_norm_param { scale_bias: true } }`,

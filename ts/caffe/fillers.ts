@@ -1,4 +1,6 @@
 /** Caffe's weight fillers (include/caffe/filler.hpp), from a seeded generator: same seed, same bits. */
+
+import { nearest } from '../base/suggest.ts';
 import { elementCountOf } from './blob.ts';
 
 export interface FillerSpec {
@@ -8,7 +10,42 @@ export interface FillerSpec {
   readonly max: number;
   readonly mean: number;
   readonly std: number;
+  /** Gaussian: so many weights of each input are not 0, on average; -1: all. */
+  readonly sparse?: number;
   readonly variance_norm: 'FAN_IN' | 'FAN_OUT' | 'AVERAGE';
+}
+
+const TYPES = ['constant', 'uniform', 'gaussian', 'xavier', 'msra', 'positive_unitball', 'bilinear'];
+
+/**
+ * What Caffe refuses in a filler for a blob of this shape (the CHECKs of filler.hpp), with the field that it is about;
+ * null: nothing.
+ */
+export function fillerProblem(
+  { type, min, max, std, sparse = -1 }: FillerSpec,
+  shape: readonly number[],
+): { field: string; text: string } | null {
+  if (!TYPES.includes(type)) {
+    const near = nearest(type, TYPES);
+    return {
+      field: 'type',
+      text: `filler type "${type}" is unknown${near === undefined ? '' : `; did you mean "${near}"?`} (known: ${TYPES.join(', ')})`,
+    };
+  }
+  if (sparse !== -1 && type !== 'gaussian')
+    return { field: 'sparse', text: `sparse belongs to the gaussian filler alone, not to "${type}"` };
+  if (sparse < -1) return { field: 'sparse', text: `sparse must be at least 0 (or absent), found ${sparse}` };
+  if (sparse >= 0 && shape.length === 0)
+    return { field: 'sparse', text: 'sparse needs a blob with axes, this one is a scalar' };
+  if (type === 'gaussian' && !(std > 0))
+    return { field: 'std', text: `std must be above 0, found ${std}; for one value use type: "constant"` };
+  if (type === 'uniform' && !(min <= max)) return { field: 'min', text: `min ${min} lies above max ${max}` };
+  if (type === 'bilinear' && (shape.length !== 4 || shape[2] !== shape[3]))
+    return {
+      field: 'type',
+      text: `the bilinear filler takes 4 axes and a square kernel, this blob is ${shape.join('×') || 'a scalar'}`,
+    };
+  return null;
 }
 
 /** A uniform generator on [0, 1) (splitmix32). @param seed Any integer. */
@@ -90,8 +127,12 @@ function valuesOf(
   switch (filler.type) {
     case 'uniform':
       return uniform(filler.min, filler.max);
-    case 'gaussian':
-      return gaussian(filler.mean, filler.std);
+    case 'gaussian': {
+      const value = gaussian(filler.mean, filler.std);
+      const { sparse = -1 } = filler;
+      // filler.hpp: a Bernoulli mask of probability sparse / num_outputs.
+      return sparse < 0 ? value : () => value() * (random() < sparse / (shape[0] ?? 1) ? 1 : 0);
+    }
     case 'xavier':
       return uniform(-Math.sqrt(3 / fan), Math.sqrt(3 / fan));
     case 'msra':

@@ -11,7 +11,7 @@ type Names = Readonly<Record<string, string>>;
 
 interface Fork {
   readonly name: string;
-  /** Fields that tune speed, memory or logging, or ask for a number format: without them a net means the same. */
+  /** Fields that tune speed, memory, logging, number format or how work is divided: without them a net means the same. */
   readonly tuning?: Names;
   /** Fields that change what is computed or how a net is trained. */
   readonly meaning?: Names;
@@ -58,10 +58,10 @@ const FORKS: readonly Fork[] = [
   {
     name: "Intel's fork of Caffe (intel/caffe)",
     tuning: {
-      NetParameter: 'compile_net_state engine multinode',
-      LayerParameter: 'engine multinode mn_activation_param mn_grad_compress_param',
+      NetParameter: 'bn_stats_batch_size compile_net_state engine multinode',
+      LayerParameter: 'engine multinode mn_activation_param mn_grad_compress_param quantization_param',
       SolverParameter: 'engine disabled_update',
-      BatchNormParameter: 'engine',
+      BatchNormParameter: 'engine filler stats_batch_size',
       ConcatParameter: 'engine per_fla_fuse',
       ConvolutionParameter: 'conv_algorithm',
       EltwiseParameter: 'engine',
@@ -69,13 +69,11 @@ const FORKS: readonly Fork[] = [
     },
     meaning: {
       FillerParameter: 'scale',
-      NetParameter: 'bn_stats_batch_size',
-      LayerParameter: `split_param spatial_dropout_param quantization_param reorg_param region_loss_param
-        eval_detection_param`,
+      LayerParameter: 'split_param spatial_dropout_param reorg_param region_loss_param eval_detection_param',
       SolverParameter:
         'stagelr stageiter warmup_iter warmup_start_lr local_lr_auto local_gw_ratio test_offset',
       TransformationParameter: 'random_resize_param random_aspect_ratio_param flow bgr2rgb pad',
-      BatchNormParameter: 'use_weight_bias bias_term filler bias_filler stats_batch_size relu',
+      BatchNormParameter: 'use_weight_bias bias_term relu',
       ConvolutionParameter: 'relu negative_slope coeff fusion_type',
       DataParameter: 'side shuffle',
       ImageDataParameter: 'min_height min_width',
@@ -205,7 +203,7 @@ const FORKS: readonly Fork[] = [
     name: "eric612's fork of Caffe (MobileNet-YOLO)",
     meaning: {
       LayerParameter: `yolov3_param yolo_seg_param segmentation_evaluate_param yolo_detection_output_param
-        yolov3_detection_output_param relu6_param upsample_param`,
+        yolov3_detection_output_param relu6_param upsample_param reorg_param region_loss_param`,
       TransformationParameter: 'enable_classf_aug cvt_bgr2rgb',
     },
     layerTypes: `AssistedExcitation DepthwiseConvolution GaussianYolov3 LaneData ReLU6 SegmentationEvaluate
@@ -228,15 +226,39 @@ const FORKS: readonly Fork[] = [
   {
     name: "Synopsys's fork of Caffe (synopsys-caffe)",
     meaning: {
-      LayerParameter: 'resize_bilinear_param resize_nearest_neighbor_param roi_align_param',
-      ConvolutionParameter: 'pad_type pad_l pad_r pad_t pad_b',
-      PoolingParameter: 'pad_type pad_l pad_r pad_t pad_b output_shift_instead_division',
+      LayerParameter: `resize_bilinear_param resize_nearest_neighbor_param roi_align_param shuffle_channel_param
+        upsample_darknet_param proposal_param xlu_param coeff_schedule_param augmentation_param correlation_param
+        l1_loss_param writer_param reader_param mean_param resample_param flow_warp_param black_augmentation_param
+        depth_to_space_param gather_param`,
+      ConvolutionParameter: 'pad_type',
+      PoolingParameter: 'pad_type output_shift_instead_division',
       ReLUParameter: 'relu6 maximum minimum',
     },
     enumValues: { 'PoolingParameter.PoolMethod': 'AVE_EXC_PAD AVE_TF' },
-    layerTypes: 'Pooling3D ROIAlign ResizeBilinear ResizeNearestNeighbor',
+    layerTypes: 'HardSwish Mish Pooling3D ROIAlign ResizeBilinear ResizeNearestNeighbor',
   },
-  { name: "soeaver's fork of Caffe (caffe-model)", meaning: { PoolingParameter: 'ceil_mode' } },
+  {
+    name: "Cascade R-CNN's fork of Caffe (zhaoweicai/cascade-rcnn)",
+    meaning: {
+      LayerParameter: `bbox_reg_param detection_data_param eval_data_param hard_mining_param scale_route_param
+        decode_bbox_param proposal_target_param`,
+    },
+  },
+  {
+    name: "chuanqi305's forks of Caffe (caffe-fast-rcnn, ssd)",
+    meaning: { LayerParameter: 'roi_align_param relu6_param' },
+    layerTypes: 'ROIAlign ReLU6',
+  },
+  {
+    name: 'the R-FCN fork of Caffe for several GPUs (bharatsingh430/py-R-FCN-multiGPU)',
+    meaning: { LayerParameter: 'inner_product_blob_param' },
+  },
+  { name: "PerfXLab's fork of Caffe (PerfXLab/caffe)", meaning: { LayerParameter: 'focus_param' } },
+  {
+    name: "ShuffleNet's fork of Caffe (farmingyard/ShuffleNet)",
+    meaning: { LayerParameter: 'shuffle_channel_param' },
+    layerTypes: 'ShuffleChannel',
+  },
   { name: "SENet's fork of Caffe (hujie-frank/SENet)", layerTypes: 'Axpy' },
   {
     name: 'forks of Caffe with a layer for depthwise convolution',
@@ -280,13 +302,25 @@ export function forkOfField(message: string, field: string): string | undefined 
   );
   if (owner === undefined) return undefined;
   return isTuningField(message, field)
-    ? `${owner} and tunes speed, memory, number format or logging; remove it`
+    ? `${owner} and tunes speed, memory, number format, logging or how work is divided; remove it`
     : `${owner} and changes what is computed; remove it to have BVLC's semantics instead`;
 }
 
 /** Whether an unknown field is one that a net means the same without. */
 export function isTuningField(message: string, field: string): boolean {
   return FORKS.some(({ tuning }) => hasField(tuning, message, field));
+}
+
+/** Whether an enum's unknown values tune: forks add engines, which do, and methods, which do not. */
+export const isTuningEnumValue = (type: string): boolean => type.endsWith('.Engine');
+
+/** The forks that a field, or an enum value, belongs to, for a sentence. */
+export function ownersOf(type: string, name: string): string {
+  const isField = ({ tuning, meaning }: Fork) =>
+    hasField(tuning, type, name) || hasField(meaning, type, name);
+  return FORKS.filter((fork) => isField(fork) || has(fork.enumValues?.[type], name))
+    .map((fork) => fork.name)
+    .join(' or ');
 }
 
 /** Whose an unknown enum value is. @param type The enum's name in the schema, e.g. `PoolingParameter.PoolMethod`. */

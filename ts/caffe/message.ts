@@ -6,6 +6,18 @@ import type { Position } from '../errors.ts';
 
 export type Message = Record<string, unknown>;
 
+/** Where a layer keeps what was refused inside of it: a symbol's property goes along when a layer is spread. */
+const REFUSED = Symbol('refused fields');
+type Refusing = { [REFUSED]?: readonly Error[] };
+
+/** Remembers what a layer cannot be built with; whoever builds, prints or reads its data throws it. */
+export function refuseLater(layer: Message & Refusing, refusal: Error): void {
+  layer[REFUSED] = [...(layer[REFUSED] ?? []), refusal];
+}
+
+/** The first of what `refuseLater` was told about a layer. */
+export const refusalOf = (layer: object): Error | undefined => (layer as Refusing)[REFUSED]?.[0];
+
 interface Origin {
   readonly position: Position;
   readonly fields: Map<string, Position>;
@@ -24,8 +36,10 @@ export function recordField(message: object, field: string, position: Position):
   if (origin !== undefined && !origin.fields.has(field)) origin.fields.set(field, position);
 }
 
-/** Gives `to` (a rewritten form of `from`) the origin of `from`. */
+/** Gives `to` (a rewritten form of `from`) the origin of `from`, and what was refused in it. */
 export function inheritPosition(to: object, from: object): void {
+  const refused = (from as Refusing)[REFUSED];
+  if (refused !== undefined) (to as Refusing)[REFUSED] = refused;
   const origin = origins.get(from);
   if (origin !== undefined && !origins.has(to)) origins.set(to, origin);
 }

@@ -1,6 +1,7 @@
 /** NetParameter: reading, Caffe's include/exclude rules, defaults. Fields carry caffe.proto's own names. */
 import { type FileSource, isFileSource, resolveSource } from '../base/sources.ts';
-import { PrototxtError } from '../errors.ts';
+import { warn } from '../base/warn.ts';
+import { formatPosition, PrototxtError } from '../errors.ts';
 import { decodeMessage } from './binary-message.ts';
 import { fileKind } from './file-kind.ts';
 import { inheritPosition, type Message, positionOf } from './message.ts';
@@ -46,7 +47,9 @@ export interface NetParameter {
 /**
  * Reads a prototxt and upgrades it as Caffe does, whatever its age (V0, V1, `input_dim`).
  * @param options.file Named in errors.
- * @param options.onForkField Where given, what a known fork of Caffe added is left out and handed to it. Default: errors.
+ * What known forks of Caffe added: fields that only tune are ignored with a warning; what changes a layer is refused
+ * when that layer is built, printed or its data read; all else is refused here.
+ * @param options.onForkField Where given, what a known fork added is left out and handed to it instead.
  * @throws PrototxtError with file:line:column.
  */
 export function readNet(
@@ -84,11 +87,23 @@ export interface NetState {
   readonly stages?: readonly string[];
 }
 
-/** Keeps the layers whose include/exclude rules fit a state (net.cpp, FilterNet). @throws PrototxtError */
+/** Where a filtered net keeps the layers that it lost: a symbol's property goes along when the net is spread. */
+const DROPPED = Symbol('dropped layers');
+
+/** The layers that `filterNet` left out of a net. */
+export const droppedLayers = (net: NetParameter): readonly LayerParameter[] =>
+  (net as { [DROPPED]?: readonly LayerParameter[] })[DROPPED] ?? [];
+
+/**
+ * Keeps the layers whose include/exclude rules fit a state (net.cpp, FilterNet). What is given beats the net's own
+ * `state`, with a warning where their phases differ; the result's state is the one that was used.
+ * @throws PrototxtError
+ */
 export function filterNet(net: NetParameter, state: NetState = {}): NetParameter {
   const phase = state.phase ?? net.state?.phase ?? 'TEST';
   const level = state.level ?? net.state?.level ?? 0;
   const stages = new Set(state.stages ?? net.state?.stage ?? []);
+  if (net.state?.phase !== undefined && net.state.phase !== phase) sayOverridden(net, phase);
   const meets = (rule: NetStateRule) =>
     (rule.phase === undefined || rule.phase === phase) &&
     (rule.min_level === undefined || level >= rule.min_level) &&
@@ -107,9 +122,26 @@ export function filterNet(net: NetParameter, state: NetState = {}): NetParameter
     }
     return include.length > 0 ? include.some(meets) : !exclude.some(meets);
   });
-  const filtered = { ...net, layer: kept };
+  const isKept = new Set(kept);
+  const filtered = {
+    ...net,
+    layer: kept,
+    ...(net.state === undefined && phase === 'TEST' && level === 0 && stages.size === 0
+      ? {}
+      : { state: { phase, level, stage: [...stages] } }),
+    [DROPPED]: [...droppedLayers(net), ...(net.layer ?? []).filter((layer) => !isKept.has(layer))],
+  };
   inheritPosition(filtered, net);
   return filtered;
+}
+
+function sayOverridden(net: NetParameter, phase: string): void {
+  const position = positionOf(net.state, 'phase');
+  const place = position === undefined ? '' : `${formatPosition(position)}: `;
+  warn(
+    'prototxt/state',
+    `${place}the net's own state says phase ${net.state!.phase}; ${phase}, which was asked for, is used`,
+  );
 }
 
 /**

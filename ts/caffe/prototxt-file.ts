@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { checkFileSize, MAX_PROTOTXT_BYTES } from '../base/limits.ts';
 import { ArgumentError, PrototxtError } from '../errors.ts';
 import type { Message } from './message.ts';
+import { parseWithForks } from './parse-with-forks.ts';
 import { type ForkFieldHandler, parseMessage } from './prototxt.ts';
 import { type NeededKind, wrongKind, wrongKindAt } from './wrong-kind.ts';
 
@@ -39,7 +40,8 @@ export function parsePrototxt(
   options: { file: string; onForkField?: ForkFieldHandler },
 ): Message {
   try {
-    return parseMessage(needed === 'net' ? 'NetParameter' : 'SolverParameter', text, options);
+    const parse = options.onForkField === undefined ? parseWithForks : parseMessage;
+    return parse(needed === 'net' ? 'NetParameter' : 'SolverParameter', text, options);
   } catch (error) {
     if (!(error instanceof PrototxtError)) throw error;
     throw wrongPrototxt(text, needed, options.file) ?? error;

@@ -3,13 +3,14 @@
 import { MAX_PROTOTXT_MESSAGES } from '../base/limits.ts';
 import { nearest } from '../base/suggest.ts';
 import { PrototxtError } from '../errors.ts';
-import { forkOfEnumValue, forkOfField, isTuningField } from './fork-fields.ts';
+import { forkOfEnumValue, forkOfField, isTuningEnumValue, isTuningField } from './fork-fields.ts';
 import { explainLayerField, explainV1Param, explainV1Type, explainV2Type } from './layer-forms.ts';
 import { type Message, recordField, recordMessage } from './message.ts';
 import { enums, type FieldDefinition, messages } from './schema.ts';
 import { type Token, Tokens, unescapeString } from './tokens.ts';
 
 const MAX_DEPTH = 100;
+const LAYERS: ReadonlySet<string> = new Set(['LayerParameter', 'V1LayerParameter']);
 const INTEGER_RANGES: Readonly<Record<string, readonly [bigint, bigint]>> = {
   int32: [-(2n ** 31n), 2n ** 31n - 1n],
   uint32: [0n, 2n ** 32n - 1n],
@@ -33,8 +34,12 @@ export interface ForkField {
   readonly refusal: PrototxtError;
   /** The message (or enum) of caffe.proto that it was added to. */
   readonly type: string;
+  /** The field, or the enum value. */
+  readonly name: string;
   /** A net means the same without it. */
   readonly tunes: boolean;
+  /** The layer (V2 or V1) that it stands in; null: none. */
+  readonly layer: Message | null;
 }
 export type ForkFieldHandler = (field: ForkField) => void;
 
@@ -42,6 +47,8 @@ export type ForkFieldHandler = (field: ForkField) => void;
 class Source extends Tokens {
   readonly onForkField: ForkFieldHandler | undefined;
   #messages = 0;
+  /** The layer that is being read. */
+  layer: Message | null = null;
 
   constructor(text: string, file: string, onForkField: ForkFieldHandler | undefined) {
     super(text, file);
@@ -106,6 +113,7 @@ function parseFields(
   tokens.countMessage();
   if (depth > MAX_DEPTH) fail(tokens, 'too-deep', `messages are nested more than ${MAX_DEPTH} deep`);
   const fields = messages[type]!;
+  if (LAYERS.has(type)) tokens.layer = message;
   for (;;) {
     if (close === null && tokens.current.kind === 'end') return;
     if (close !== null && tokens.take(close)) return;
@@ -133,7 +141,8 @@ function refuseField(tokens: Source, type: string, name: Token): void {
   const fork = forkOfField(type, name.text);
   if (fork !== undefined && tokens.onForkField !== undefined) {
     const refusal = new PrototxtError('prototxt/fork-field', tokens.position(name), `${found}: ${fork}`);
-    tokens.onForkField({ refusal, type, tunes: isTuningField(type, name.text) });
+    const { layer } = tokens;
+    tokens.onForkField({ refusal, type, name: name.text, tunes: isTuningField(type, name.text), layer });
     return;
   }
   if (fork !== undefined) fail(tokens, 'fork-field', `${found}: ${fork}`, name);
@@ -218,6 +227,7 @@ function parseSubmessage(tokens: Source, type: string, depth: number): Message {
   const message: Message = {};
   recordMessage(message, tokens.position(open));
   parseFields(tokens, type, message, close, depth + 1);
+  if (LAYERS.has(type)) tokens.layer = null;
   return message;
 }
 
@@ -271,8 +281,8 @@ function parseEnum(tokens: Source, name: string, type: string): string | undefin
     const fork = forkOfEnumValue(type, token.text);
     if (fork !== undefined && tokens.onForkField !== undefined) {
       const refusal = new PrototxtError('prototxt/fork-enum', tokens.position(token), `${expected}: ${fork}`);
-      // Forks add engines, which tune, and methods, which do not.
-      tokens.onForkField({ refusal, type, tunes: type.endsWith('.Engine') });
+      const { layer } = tokens;
+      tokens.onForkField({ refusal, type, name: token.text, tunes: isTuningEnumValue(type), layer });
       tokens.next();
       return undefined;
     }

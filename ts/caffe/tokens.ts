@@ -133,6 +133,12 @@ export class Tokens {
       const character = text[i];
       if (character === quote) return i + 1;
       if (character === '\n') break;
+      if (character === '\0')
+        throw new PrototxtError(
+          'prototxt/nul',
+          { file: this.file, line: this.#line, column: i - this.#lineStart + 1 },
+          'a NUL byte stands in this string, where protobuf takes it for the end of the file; remove it, or write "\\0"',
+        );
       if (character === '\\') i++;
     }
     throw new PrototxtError(

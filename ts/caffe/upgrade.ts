@@ -1,5 +1,6 @@
 /** Old nets to today's form, step by step as Caffe does (upgrade_proto.cpp): V0 → V1 → V2, inputs, BatchNorm (NVIDIA's too). */
 import { PrototxtError } from '../errors.ts';
+import { renameWindowFields } from './fork-windows.ts';
 import { inheritPosition, type Message, positionOf } from './message.ts';
 import { splitNvidiaLayer } from './nvidia-batch-norm.ts';
 import { messages } from './schema.ts';
@@ -27,7 +28,10 @@ export function upgradeNet(net: Message): Message {
   }
   upgradeInput(upgraded, net);
   if (upgraded.layer !== undefined)
-    upgraded.layer = list(upgraded.layer).flatMap(splitNvidiaLayer).map(upgradeBatchNorm);
+    upgraded.layer = list(upgraded.layer)
+      .map(renameWindowFields)
+      .flatMap(splitNvidiaLayer)
+      .map(upgradeBatchNorm);
   return upgraded;
 }
 

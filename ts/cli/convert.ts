@@ -1,19 +1,19 @@
 /** `resnode convert` */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { type ConversionCheck, convert as convertFile, pairNames } from '../convert/index.ts';
 import type { Preprocess } from '../image/preprocess.ts';
+import { type InputShapeFlags, inputShapeOption } from './options.ts';
 
-interface Flags {
+interface Flags extends InputShapeFlags {
   model?: string;
   outputModel?: string;
   merge?: boolean;
-  inputShape: Record<string, number[]>;
   check: boolean;
   json?: boolean;
 }
 
 export function convert(): Command {
-  return new Command('convert')
+  const command = new Command('convert')
     .description('convert a net and its weights from one format into another, and check the result')
     .argument('<from>', 'the file to read; its extension is its format')
     .argument('<to>', 'the file to write')
@@ -23,12 +23,6 @@ export function convert(): Command {
       'where a net that was read or merged is written (default: beside the second file)',
     )
     .option('--merge', 'fold BatchNorm and Scale into the convolutions')
-    .option(
-      '--input-shape <name=shape>',
-      'a shape that the first file leaves open, e.g. data=1x3x224x224; once an input',
-      inputShape,
-      {},
-    )
     .option('--no-check', 'do not run both on the same inputs')
     .option('--json', 'print JSON')
     .addHelpText(
@@ -54,28 +48,28 @@ Examples:
   resnode convert nvidia.caffemodel bvlc.caffemodel --model nvidia.prototxt --output-model bvlc.prototxt
   resnode convert net.caffemodel merged.caffemodel --merge --model net.prototxt --output-model merged.prototxt
   resnode convert mean.binaryproto mean.npy`,
-    )
-    .action(async (from: string, to: string, flags: Flags) => {
-      const { model, outputModel, merge = false, inputShape: inputShapes, check, json } = flags;
-      const result = await convertFile(from, to, {
-        merge,
-        inputShapes,
-        check,
-        ...(model === undefined ? {} : { model }),
-        ...(outputModel === undefined ? {} : { outputModel }),
-      });
-      if (json) console.log(JSON.stringify(result));
-      else {
-        for (const file of result.files) console.log(`wrote ${file}`);
-        if (merge) console.log(`folded ${result.merged} layers into convolutions`);
-        if (result.preprocess !== null) console.log(inputText(result.preprocess));
-        if (result.check !== null) console.log(checkText(result.check));
-      }
-      if (result.check?.ok === false) {
-        console.error('resnode: the result differs from its source; do not use it');
-        process.exitCode = 1;
-      }
+    );
+  return inputShapeOption(command).action(async (from: string, to: string, flags: Flags) => {
+    const { model, outputModel, merge = false, inputShape: inputShapes, check, json } = flags;
+    const result = await convertFile(from, to, {
+      merge,
+      inputShapes,
+      check,
+      ...(model === undefined ? {} : { model }),
+      ...(outputModel === undefined ? {} : { outputModel }),
     });
+    if (json) console.log(JSON.stringify(result));
+    else {
+      for (const file of result.files) console.log(`wrote ${file}`);
+      if (merge) console.log(`folded ${result.merged} layers into convolutions`);
+      if (result.preprocess !== null) console.log(inputText(result.preprocess));
+      if (result.check !== null) console.log(checkText(result.check));
+    }
+    if (result.check?.ok === false) {
+      console.error('resnode: the result differs from its source; do not use it');
+      process.exitCode = 1;
+    }
+  });
 }
 
 function inputText({ order = 'BGR', mean }: Preprocess): string {
@@ -84,11 +78,4 @@ function inputText({ order = 'BGR', mean }: Preprocess): string {
 
 function checkText({ compared, source, result, largest }: ConversionCheck): string {
   return `largest difference of ${compared}: ${largest.absolute.toExponential(2)}, ${largest.relative.toExponential(2)} of the largest value (${largest.name}; ${source} against ${result})`;
-}
-
-function inputShape(text: string, previous: Record<string, number[]>): Record<string, number[]> {
-  const [, name, dims] = /^([^=]+)=(\d+(?:[x,×]\d+)*)$/.exec(text) ?? [];
-  if (name === undefined || dims === undefined)
-    throw new InvalidArgumentError('Expected NAME=SHAPE, e.g. data=1x3x224x224.');
-  return { ...previous, [name]: dims.split(/[x,×]/).map(Number) };
 }

@@ -2,6 +2,7 @@
 /** The command line: thin over the library, one file a command. Exit status 2 for misuse, 1 for failure. */
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
+import { printWarningsPlainly } from '../base/warn.ts';
 import { ArgumentError, ResnodeError } from '../errors.ts';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
@@ -46,6 +47,7 @@ for (const command of [program, ...program.commands, ...subcommands])
     outputError: (text, write) => write(text.replace(/^error: /, 'resnode: ')),
   });
 
+printWarningsPlainly();
 // A reader that has seen enough (`resnode print … | head`) is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;

@@ -177,18 +177,50 @@ export interface StateFlags {
 /** Adds Caffe's --phase, --level and --stage. */
 export function stateOptions(command: Command): Command {
   return command
-    .addOption(new Option('--phase <phase>', "the net's phase").choices(['TRAIN', 'TEST']).default('TEST'))
-    .option('--level <n>', "the net's level", integer(0), 0)
-    .option('--stage <names>', "the net's stages, with commas between them", names, []);
+    .addOption(
+      new Option('--phase <phase>', "the net's phase (default: its own state, else TEST)").choices([
+        'TRAIN',
+        'TEST',
+      ]),
+    )
+    .option('--level <n>', "the net's level (default: its own state, else 0)", integer(0))
+    .option('--stage <names>', "the net's stages, with commas between them (default: its own state)", names);
 }
 
 /** The same as load options. */
 export function netState({ phase, level, stage }: StateFlags) {
   return {
-    phase: phase ?? ('TEST' as const),
-    level: level ?? 0,
-    stages: stage ?? [],
+    ...(phase === undefined ? {} : { phase }),
+    ...(level === undefined ? {} : { level }),
+    ...(stage === undefined ? {} : { stages: stage }),
   };
+}
+
+/** The whole state that a filtered net was filtered for, as load options. */
+export function stateUsed({ state }: NetParameter) {
+  return { phase: state?.phase ?? 'TEST', level: state?.level ?? 0, stages: state?.stage ?? [] };
+}
+
+/** Shapes of inputs that the command line gives. */
+export interface InputShapeFlags {
+  inputShape: Readonly<Record<string, number[]>>;
+}
+
+/** Adds --input-shape. */
+export function inputShapeOption(command: Command): Command {
+  return command.option(
+    '--input-shape <name=shape>',
+    'of an input, e.g. data=1x3x224x224; once an input (default: as written; of data layers as they crop, or as what they read)',
+    inputShape,
+    {},
+  );
+}
+
+function inputShape(text: string, previous: Record<string, number[]>): Record<string, number[]> {
+  const [, name, dims] = /^([^=]+)=(\d+(?:[x,×]\d+)*)$/.exec(text) ?? [];
+  if (name === undefined || dims === undefined)
+    throw new InvalidArgumentError('Expected NAME=SHAPE, e.g. data=1x3x224x224.');
+  return { ...previous, [name]: dims.split(/[x,×]/).map(Number) };
 }
 
 /** Reads a prototxt and filters it for a state. */

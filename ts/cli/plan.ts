@@ -1,5 +1,6 @@
 /** `resnode plan`: the memory that a net will take, before it takes any. */
 import { Command, InvalidArgumentError } from 'commander';
+import { readInputShapes } from '../data/read-shapes.ts';
 import { GraphError } from '../errors.ts';
 import { formatBytes, largestBatch } from '../runtime/memory.ts';
 import type { ModelPlan } from '../runtime/model.ts';
@@ -9,15 +10,17 @@ import {
   anyPrecisionOption,
   type DeviceFlags,
   deviceOptions,
-  netState,
+  type InputShapeFlags,
+  inputShapeOption,
   openFlagged,
   precisionOf,
   readFilteredNet,
   type StateFlags,
   stateOptions,
+  stateUsed,
 } from './options.ts';
 
-interface Flags extends DeviceFlags, AnyPrecisionFlags, StateFlags {
+interface Flags extends DeviceFlags, AnyPrecisionFlags, StateFlags, InputShapeFlags {
   batch: number[];
   train?: boolean;
   recompute?: boolean;
@@ -57,28 +60,34 @@ Examples:
   resnode plan ResNet-50-deploy.prototxt --device cpu --batch 1,8,32
   resnode plan ResNet-50-deploy.prototxt --train --recompute --batch 8,32`,
     );
-  return stateOptions(anyPrecisionOption(deviceOptions(command))).action(
+  return inputShapeOption(stateOptions(anyPrecisionOption(deviceOptions(command)))).action(
     async (file: string, flags: Flags) => {
       if (flags.recompute && !flags.train) command.error('error: --recompute needs --train', { exitCode: 2 });
       const { precision } = flags;
       if (flags.train && precision === 'int8')
         command.error('error: no net is trained in int8; take another --precision', { exitCode: 2 });
-      const state = { ...flags, ...(flags.train ? { phase: 'TRAIN' as const } : {}) };
-      const read = readFilteredNet(file, state);
+      const read = readFilteredNet(
+        file,
+        flags.train && flags.phase === undefined ? { ...flags, phase: 'TRAIN' } : flags,
+      );
       const model = flags.train ? withLoss(read) : read;
+      const common = {
+        model,
+        ...stateUsed(read),
+        inputShapes: await readInputShapes(read, flags.inputShape),
+      };
       await using device = await openFlagged(flags);
       const { free } = device.memory();
       const planned = async (batch: number, tune = true): Promise<ModelPlan> =>
         flags.train
           ? device.planTraining({
-              model,
-              ...netState(state),
+              ...common,
               batch,
               update: SGD_UPDATE,
               recompute: flags.recompute ?? false,
               ...(precision === 'int8' ? {} : { precision }),
             })
-          : device.plan({ model, ...netState(flags), ...precisionOf(flags), batch, tune });
+          : device.plan({ ...common, ...precisionOf(flags), batch, tune });
       const rows: Row[] = [];
       for (const batch of flags.batch) rows.push(rowOf(batch, await planned(batch), free));
       // As a load that does not fit does: the search times no convolutions.

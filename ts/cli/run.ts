@@ -3,19 +3,22 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import { readInputShapes } from '../data/read-shapes.ts';
 import { ArgumentError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import {
   type DeviceFlags,
   deviceOptions,
+  type InputShapeFlags,
+  inputShapeOption,
   names,
-  netState,
   openFlagged,
   type PrecisionFlags,
   precisionOption,
   readFilteredNet,
   type StateFlags,
   stateOptions,
+  stateUsed,
 } from './options.ts';
 
 interface InputFile {
@@ -24,7 +27,7 @@ interface InputFile {
   shape: number[] | null;
 }
 
-interface Flags extends DeviceFlags, PrecisionFlags, StateFlags {
+interface Flags extends DeviceFlags, PrecisionFlags, StateFlags, InputShapeFlags {
   model: string;
   weights?: string;
   input: InputFile[];
@@ -58,50 +61,53 @@ Example:
   resnode run --model net.prototxt --weights net.caffemodel --input data=image.f32:1x3x224x224 \\
     --output-dir out --blobs conv1,prob`,
     );
-  return stateOptions(precisionOption(deviceOptions(command))).action(async (flags: Flags) => {
-    const net = readFilteredNet(flags.model, flags);
-    const inputShapes = Object.fromEntries(
-      flags.input.filter(({ shape }) => shape !== null).map(({ name, shape }) => [name, shape!]),
-    );
-    const state = netState(flags);
-    const isAll = flags.blobs?.length === 1 && flags.blobs[0] === 'all';
-    const outputs = isAll ? [...graphFromCaffe(net, { ...state, inputShapes }).blobs.keys()] : flags.blobs;
-    await using device = await openFlagged(flags);
-    await using model = await device.load({
-      model: net,
-      ...state,
-      inputShapes,
-      precision: flags.precision,
-      ...(flags.weights === undefined ? {} : { weights: flags.weights }),
-      ...(outputs === undefined ? {} : { outputs }),
-    });
-    const inputs = Object.fromEntries(flags.input.map(({ name, file }) => [name, readFloats(file)]));
-    const results = await model.run(inputs);
-    mkdirSync(flags.outputDir, { recursive: true });
-    const files = Object.entries(results).map(([name, { shape, data }]) => {
-      // A blob's name may hold a slash.
-      const file = `${encodeURIComponent(name)}.f32`;
-      writeFileAtomically(join(flags.outputDir, file), [new Uint8Array(data.buffer)]);
-      return [name, { file, shape }] as const;
-    });
-    const manifest = {
-      format: 'resnode-run/1',
-      model: flags.model,
-      weights: flags.weights ?? null,
-      device: device.kind,
-      ...state,
-      inputs: Object.fromEntries(
-        flags.input.map(({ name, file }) => [name, { file, shape: model.inputs[name] }]),
-      ),
-      blobs: Object.fromEntries(files),
-    };
-    const text = `${JSON.stringify(manifest, null, 2)}\n`;
-    writeFileAtomically(join(flags.outputDir, 'manifest.json'), [text]);
-    if (flags.json) process.stdout.write(text);
-    else
-      for (const [name, { file, shape }] of files)
-        console.log(`${name.padEnd(28)} ${shape.join('×').padEnd(18)} ${join(flags.outputDir, file)}`);
-  });
+  return inputShapeOption(stateOptions(precisionOption(deviceOptions(command)))).action(
+    async (flags: Flags) => {
+      const net = readFilteredNet(flags.model, flags);
+      const given = flags.input
+        .filter(({ shape }) => shape !== null)
+        .map(({ name, shape }) => [name, shape!]);
+      const inputShapes = await readInputShapes(net, { ...flags.inputShape, ...Object.fromEntries(given) });
+      const state = stateUsed(net);
+      const isAll = flags.blobs?.length === 1 && flags.blobs[0] === 'all';
+      const outputs = isAll ? [...graphFromCaffe(net, { ...state, inputShapes }).blobs.keys()] : flags.blobs;
+      await using device = await openFlagged(flags);
+      await using model = await device.load({
+        model: net,
+        ...state,
+        inputShapes,
+        precision: flags.precision,
+        ...(flags.weights === undefined ? {} : { weights: flags.weights }),
+        ...(outputs === undefined ? {} : { outputs }),
+      });
+      const inputs = Object.fromEntries(flags.input.map(({ name, file }) => [name, readFloats(file)]));
+      const results = await model.run(inputs);
+      mkdirSync(flags.outputDir, { recursive: true });
+      const files = Object.entries(results).map(([name, { shape, data }]) => {
+        // A blob's name may hold a slash.
+        const file = `${encodeURIComponent(name)}.f32`;
+        writeFileAtomically(join(flags.outputDir, file), [new Uint8Array(data.buffer)]);
+        return [name, { file, shape }] as const;
+      });
+      const manifest = {
+        format: 'resnode-run/1',
+        model: flags.model,
+        weights: flags.weights ?? null,
+        device: device.kind,
+        ...state,
+        inputs: Object.fromEntries(
+          flags.input.map(({ name, file }) => [name, { file, shape: model.inputs[name] }]),
+        ),
+        blobs: Object.fromEntries(files),
+      };
+      const text = `${JSON.stringify(manifest, null, 2)}\n`;
+      writeFileAtomically(join(flags.outputDir, 'manifest.json'), [text]);
+      if (flags.json) process.stdout.write(text);
+      else
+        for (const [name, { file, shape }] of files)
+          console.log(`${name.padEnd(28)} ${shape.join('×').padEnd(18)} ${join(flags.outputDir, file)}`);
+    },
+  );
 }
 
 function inputFile(text: string, previous: InputFile[]): InputFile[] {

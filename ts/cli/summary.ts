@@ -1,5 +1,6 @@
 /** `resnode summary` */
 import { Command } from 'commander';
+import { readInputShapes } from '../data/read-shapes.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { type Summary, summarise } from '../graph/summary.ts';
 import { runPasses } from '../passes/index.ts';
@@ -8,15 +9,17 @@ import type { ModelPlan } from '../runtime/model.ts';
 import {
   type DeviceFlags,
   deviceOptions,
+  type InputShapeFlags,
+  inputShapeOption,
   integer,
-  netState,
   openFlagged,
   readFilteredNet,
   type StateFlags,
   stateOptions,
+  stateUsed,
 } from './options.ts';
 
-interface Flags extends DeviceFlags, StateFlags {
+interface Flags extends DeviceFlags, StateFlags, InputShapeFlags {
   model?: string;
   batch?: number;
   fused?: boolean;
@@ -32,19 +35,25 @@ export function summary(): Command {
     .option('--fused', 'as it runs, after the passes')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  resnode summary ResNet-50-deploy.prototxt --fused --batch 8');
-  return stateOptions(deviceOptions(command)).action(async (argument: string | undefined, flags: Flags) => {
-    const file = argument ?? flags.model;
-    if (file === undefined || (argument !== undefined && flags.model !== undefined))
-      return command.error('error: expected one prototxt', { exitCode: 2 });
-    const net = readFilteredNet(file, flags);
-    const options = { ...netState(flags), ...(flags.batch === undefined ? {} : { batch: flags.batch }) };
-    const written = graphFromCaffe(net, options);
-    const table = summarise(flags.fused ? runPasses(written) : written);
-    await using device = await openFlagged(flags);
-    const plan = await device.plan({ model: net, ...options });
-    if (flags.json) console.log(JSON.stringify({ ...table, plan: { device: device.kind, ...plan } }));
-    else console.log(`${tableText(table)}\n${planText(device.kind, plan)}`);
-  });
+  return inputShapeOption(stateOptions(deviceOptions(command))).action(
+    async (argument: string | undefined, flags: Flags) => {
+      const file = argument ?? flags.model;
+      if (file === undefined || (argument !== undefined && flags.model !== undefined))
+        return command.error('error: expected one prototxt', { exitCode: 2 });
+      const net = readFilteredNet(file, flags);
+      const options = {
+        ...stateUsed(net),
+        inputShapes: await readInputShapes(net, flags.inputShape),
+        ...(flags.batch === undefined ? {} : { batch: flags.batch }),
+      };
+      const written = graphFromCaffe(net, options);
+      const table = summarise(flags.fused ? runPasses(written) : written);
+      await using device = await openFlagged(flags);
+      const plan = await device.plan({ model: net, ...options });
+      if (flags.json) console.log(JSON.stringify({ ...table, plan: { device: device.kind, ...plan } }));
+      else console.log(`${tableText(table)}\n${planText(device.kind, plan)}`);
+    },
+  );
 }
 
 function tableText({ layers, parameters, macs }: Summary): string {

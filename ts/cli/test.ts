@@ -16,6 +16,7 @@ import {
   precisionOption,
   type StateFlags,
   stateOptions,
+  stateUsed,
   withGpu,
 } from './options.ts';
 import { figure } from './training-log.ts';
@@ -42,9 +43,9 @@ export function test(): Command {
       '\nExample:\n  resnode test --model train_val.prototxt --weights net_iter_64000.caffemodel --iterations 100',
     );
   return stateOptions(precisionOption(deviceOptions(command))).action(async (flags: Flags) => {
-    const state = netState(flags);
     const net = readNetFile(flags.model);
-    const filtered = filterNet(net, state);
+    const filtered = filterNet(net, { phase: 'TEST', ...netState(flags) });
+    const state = stateUsed(filtered);
     await using device = await openFlagged(withGpu(flags));
     const source = await solverData(flags.model, flags.augment)(filtered, { phase: state.phase, seed: 1 });
     try {

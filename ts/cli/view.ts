@@ -4,6 +4,8 @@ import { Command, InvalidArgumentError } from 'commander';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { filterNet, type NetParameter } from '../caffe/net-parameter.ts';
 import { readWeights } from '../caffe/read-weights.ts';
+import { readInputShapes } from '../data/read-shapes.ts';
+import { GraphError } from '../errors.ts';
 import { imageInput } from '../features/image-input.ts';
 import { decodeImage } from '../image/decode.ts';
 import { readLabels } from '../image/labels.ts';
@@ -18,6 +20,8 @@ import { pageText } from '../view/write-page.ts';
 import {
   type DeviceFlags,
   deviceOptions,
+  type InputShapeFlags,
+  inputShapeOption,
   integer,
   netState,
   openFlagged,
@@ -26,7 +30,7 @@ import {
 } from './options.ts';
 import { type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
 
-interface Flags extends DeviceFlags, StateFlags, PreprocessFlags {
+interface Flags extends DeviceFlags, StateFlags, InputShapeFlags, PreprocessFlags {
   model?: string;
   weights?: string;
   image?: string;
@@ -35,7 +39,6 @@ interface Flags extends DeviceFlags, StateFlags, PreprocessFlags {
   peakGflops?: number;
   bandwidth?: number;
   batch?: number;
-  inputShape: Record<string, number[]>;
   output?: string;
   json?: boolean;
 }
@@ -68,12 +71,6 @@ export function view(): Command {
       positive,
     )
     .option('--batch <n>', 'first dimension of the inputs', integer(1))
-    .option(
-      '--input-shape <name=shape>',
-      'of an input that the prototxt gives none, e.g. data=1x3x224x224; once an input',
-      inputShape,
-      {},
-    )
     .option('--output <html>', 'the page (default: the name of the prototxt with .html)')
     .option('--json', 'print JSON')
     .addHelpText(
@@ -84,7 +81,7 @@ Example:
   resnode view ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel --image cat.jpg \\
     --mean ResNet_mean.binaryproto --time time.json --output ResNet-50.html`,
     );
-  return stateOptions(deviceOptions(preprocessOptions(command))).action(
+  return inputShapeOption(stateOptions(deviceOptions(preprocessOptions(command)))).action(
     async (argument: string | undefined, flags: Flags) => {
       const file = argument ?? flags.model;
       if (file === undefined || (argument !== undefined && flags.model !== undefined))
@@ -96,7 +93,7 @@ Example:
       const description = describeNet(net, {
         ...netState(flags),
         file: basename(file),
-        inputShapes: flags.inputShape,
+        inputShapes: await shapesKnown(net, flags.inputShape),
         marks,
         ...(flags.batch === undefined ? {} : { batch: flags.batch }),
         ...(flags.time === undefined ? {} : { times: readTimes(flags.time) }),
@@ -152,15 +149,18 @@ async function picturesOf(net: NetParameter, description: Description, flags: Fl
   );
 }
 
+// What cannot be known is drawn with a broken line, and said there.
+async function shapesKnown(net: NetParameter, given: Flags['inputShape']) {
+  try {
+    return await readInputShapes(net, given);
+  } catch (error) {
+    if (!(error instanceof GraphError)) throw error;
+    return given;
+  }
+}
+
 function positive(text: string): number {
   const value = Number(text);
   if (!(value > 0) || !Number.isFinite(value)) throw new InvalidArgumentError('Expected a positive number.');
   return value;
-}
-
-function inputShape(text: string, previous: Record<string, number[]>): Record<string, number[]> {
-  const [, name, dims] = /^([^=]+)=(\d+(?:[x,×]\d+)*)$/.exec(text) ?? [];
-  if (name === undefined || dims === undefined)
-    throw new InvalidArgumentError('Expected NAME=SHAPE, e.g. data=1x3x224x224.');
-  return { ...previous, [name]: dims.split(/[x,×]/).map(Number) };
 }

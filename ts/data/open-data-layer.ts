@@ -3,7 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { checkFileSize, MAX_LIST_BYTES } from '../base/limits.ts';
-import type { FillerSpec } from '../caffe/fillers.ts';
+import { type FillerSpec, fillerProblem } from '../caffe/fillers.ts';
+import { refusalOf } from '../caffe/message.ts';
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import { DataError } from '../errors.ts';
 import { givenShapes } from './given-shapes.ts';
@@ -31,6 +32,8 @@ export async function openDataLayer(layer: LayerParameter, options: DataLayerOpt
   const refuse = (text: string) => new DataError('data/layer', { layer: name }, text);
   if (!(Number.isInteger(ranks) && ranks >= 1 && Number.isInteger(rank) && rank >= 0 && rank < ranks))
     throw refuse(`rank ${rank} of ${ranks} is not possible`);
+  const refusal = refusalOf(layer);
+  if (refusal !== undefined) throw refusal;
   const tops = layer.top ?? [];
   const context: Context = { name, type, tops, options, refuse, path: (file) => resolve(folder, file) };
   const shapes = givenShapes(layer, context);
@@ -194,6 +197,10 @@ function dummyStream(context: Context, shapes: DataSource['shapes'], layer: Laye
   if (given.length > 1 && given.length !== tops.length)
     throw refuse(`has ${given.length} data_filler; give none, one, or one a top (${tops.length})`);
   const fillers = tops.map((_, i) => withDefaults<FillerSpec>('FillerParameter', given[i] ?? given[0]));
+  fillers.forEach((filler, i) => {
+    const problem = fillerProblem(filler, shapes[tops[i]!]!);
+    if (problem !== null) throw refuse(problem.text);
+  });
   return {
     ...common(context, 1, true),
     batched: false,

@@ -1,8 +1,9 @@
 /** What the layer rules build with: values, parameters, refusals, all tied to the layer at hand. */
+import { fillerProblem } from '../caffe/fillers.ts';
 import { positionOf } from '../caffe/message.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
-import { GraphError } from '../errors.ts';
+import { GraphError, type Position } from '../errors.ts';
 import type { Filler, Operation, Parameter, ParameterId } from './graph.ts';
 
 export type Shape = readonly number[];
@@ -19,7 +20,8 @@ export interface LayerContext {
     filler: object | undefined,
     options?: { statistic?: boolean; mutable?: boolean },
   ): ParameterId;
-  fail(code: string, message: string, field?: string): never;
+  /** @param at The layer's field that is wrong, or its place. */
+  fail(code: string, message: string, at?: string | Position): never;
 }
 
 /** What decides how layers compute, besides what they say. */
@@ -33,6 +35,18 @@ export interface BuildState {
 export interface Built {
   readonly operation: Operation;
   readonly tops: readonly Shape[];
+}
+
+/** Caffe counts a blob's elements in an int, and its axes up to kMaxBlobAxes (blob.hpp). */
+const MAX_ELEMENTS = 2 ** 31 - 1;
+const MAX_AXES = 32;
+
+/** Why a blob cannot have a shape, by Caffe's own limits; null: it can. */
+export function shapeProblem(shape: Shape): string | null {
+  if (shape.length > MAX_AXES) return `would have ${shape.length} axes, Caffe's blobs have up to ${MAX_AXES}`;
+  return sizeOf(shape) <= MAX_ELEMENTS
+    ? null
+    : `would be ${showShape(shape)}, over Caffe's limit of 2^31 − 1 values`;
 }
 
 export const sizeOf = (shape: Shape): number => shape.reduce((product, dim) => product * dim, 1);
@@ -80,10 +94,10 @@ export class ParameterTable {
       shapes,
       topCount: layer.top?.length ?? 0,
       used: 0,
-      fail(code: string, message: string, field?: string): never {
+      fail(code: string, message: string, at?: string | Position): never {
         throw new GraphError(
           `graph/${code}`,
-          { layer: name, ...(layer.type === undefined ? {} : { type: layer.type }), ...place(layer, field) },
+          { layer: name, ...(layer.type === undefined ? {} : { type: layer.type }), ...place(layer, at) },
           message,
         );
       },
@@ -109,11 +123,16 @@ export class ParameterTable {
           table.#share(shared, spec!, { layer: name, index }, context.fail);
           return shared;
         }
+        const problem = shapeProblem(shape);
+        if (problem !== null) context.fail('too-large', `its blob ${index} ${problem}`);
+        const written = withDefaults<Filler>('FillerParameter', filler);
+        const wrong = fillerProblem(written, shape);
+        if (wrong !== null) context.fail('filler', wrong.text, positionOf(filler, wrong.field));
         table.all.push({
           layer: name,
           index,
           shape,
-          filler: withDefaults<Filler>('FillerParameter', filler),
+          filler: written,
           mutable,
           lrMult: statistic ? 0 : (spec?.lr_mult ?? 1),
           decayMult: spec?.decay_mult ?? 1,
@@ -160,7 +179,7 @@ export class ParameterTable {
 type ParamSpec = NonNullable<LayerParameter['param']>[number];
 const MULTIPLIERS = ['lr_mult', 'decay_mult'] as const;
 
-function place(layer: object, field?: string) {
-  const position = positionOf(layer, field);
+function place(layer: object, at?: string | Position) {
+  const position = typeof at === 'object' ? at : positionOf(layer, at);
   return position === undefined ? {} : { position };
 }

@@ -1,11 +1,19 @@
 /** NetParameter → Graph, by Caffe's rules (net.cpp, insert_splits.cpp). The only file that knows both worlds. */
-
 import { didYouMean } from '../base/kinds.ts';
 import { nearest } from '../base/suggest.ts';
-import { positionOf } from '../caffe/message.ts';
-import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
+import { positionOf, refusalOf } from '../caffe/message.ts';
+import { droppedLayers, type LayerParameter, type NetParameter } from '../caffe/net-parameter.ts';
 import { ArgumentError, GraphError } from '../errors.ts';
-import { type Built, type LayerContext, ParameterTable, type Shape, showShape, sizeOf } from './builder.ts';
+import {
+  type BuildState,
+  type Built,
+  type LayerContext,
+  ParameterTable,
+  type Shape,
+  shapeProblem,
+  showShape,
+} from './builder.ts';
+import { dimsOf, shapeCure, shapeGiven, textShapes } from './data-shapes.ts';
 import * as dense from './dense-layers.ts';
 import type { Graph, Node, Value, ValueId } from './graph.ts';
 import * as shapes from './shape-layers.ts';
@@ -56,10 +64,9 @@ const RULES: Readonly<Record<string, Rule>> = {
 };
 /** The layer types that can be built, beside Input, Silence and the data layers. */
 export const supportedLayerTypes: readonly string[] = Object.keys(RULES);
-const MAX_ELEMENTS = 2 ** 31 - 1; // Caffe counts a blob's elements in an int.
 
 export interface GraphOptions {
-  /** Decides BatchNorm's statistics and Dropout. Default TEST. */
+  /** Decides BatchNorm's statistics and Dropout. Default: the net's own state, else TEST. */
   readonly phase?: 'TRAIN' | 'TEST';
   /** Shapes that replace (or, for data layers, give) those of inputs, by blob name. */
   readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
@@ -74,7 +81,10 @@ export interface GraphOptions {
  * @throws GraphError naming layer, place, what was found and expected.
  */
 export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): Graph {
-  const state = { phase: options.phase ?? 'TEST', frozenBatchNorm: options.frozenBatchNorm ?? false };
+  const phase = options.phase ?? net.state?.phase ?? 'TEST';
+  const frozenBatchNorm = options.frozenBatchNorm ?? false;
+  // net.cpp (Init): a layer's own phase beats the net's.
+  const stateOf = (layer: LayerParameter): BuildState => ({ phase: layer.phase ?? phase, frozenBatchNorm });
   const table = new ParameterTable();
   const values: Value[] = [];
   const nodes: Node[] = [];
@@ -89,6 +99,7 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
   layers.forEach((layer, layerIndex) => {
     const bottomNames = layer.bottom ?? [];
     const topNames = layer.top ?? [];
+    const state = stateOf(layer);
     const fail = (code: string, text: string, field?: string): never =>
       table.context(layer, state, []).fail(code, text, field);
     const addTop = (name: string, shape: Shape): ValueId => {
@@ -102,25 +113,22 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
           `top "${name}" is already made by layer "${values[blobs.get(name)!]!.layer}"${why}`,
         );
       }
-      const count = sizeOf(shape);
-      if (!(count <= MAX_ELEMENTS))
-        fail(
-          'too-large',
-          `top "${name}" would be ${showShape(shape)}, over Caffe's limit of 2^31 − 1 values`,
-        );
+      const problem = shapeProblem(shape);
+      if (problem !== null) fail('too-large', `top "${name}" ${problem}`);
       values.push({ blob: name, layer: layer.name ?? '', shape });
       blobs.set(name, values.length - 1);
       unread.add(name);
       return values.length - 1;
     };
 
-    const declared = inputShapesOf(layer, options);
+    const type = layer.type ?? '';
+    const declared = inputShapesOf(layer, options, fail);
     if (declared !== null) {
       topNames.forEach((name, i) => {
         const shape =
           declared[i] ??
           fail('input-shape', `input "${name}" has no shape; give input_param { shape { dim: … } }`);
-        if (shape.some((dim) => !Number.isSafeInteger(dim) || dim < 1))
+        if (shape.some((dim) => !(Number.isInteger(dim) && dim >= 1)))
           fail(
             'input-shape',
             `input "${name}" has the shape ${showShape(shape)}; dimensions must be at least 1`,
@@ -132,19 +140,22 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
     const bottoms = bottomNames.map((name) => {
       const id = blobs.get(name);
       if (id !== undefined) return id;
-      const near = nearest(name, blobs.keys());
-      return fail(
-        'unknown-bottom',
-        `bottom "${name}" is made by no layer above${near === undefined ? '' : `; did you mean "${near}"?`}`,
-      );
+      return fail('unknown-bottom', unknownBottom(name, layer, net, blobs.keys()));
     });
     for (const name of bottomNames) unread.delete(name);
-    const type = layer.type ?? '';
-    if (type === 'Silence') return;
-    if (!Object.hasOwn(RULES, type)) {
-      const { code, text } = explainLayerType(type, topNames, Object.keys(RULES));
-      fail(code, text, 'type');
+    if (type === 'Silence') {
+      checkCount(ANY, bottomNames.length, 'bottom', fail);
+      checkCount([0, 0], topNames.length, 'top', fail);
+      return;
     }
+    const refusal = refusalOf(layer);
+    // What a fork added to a layer matters only where all types are there.
+    const unknown = refusal === undefined ? layer : (layers.find((each) => !isKnownType(each)) ?? layer);
+    if (!isKnownType(unknown)) {
+      const { code, text } = explainLayerType(unknown.type ?? '', supportedLayerTypes);
+      table.context(unknown, state, []).fail(code, text, 'type');
+    }
+    if (refusal !== undefined) throw refusal;
     const rule = RULES[type]!;
     // net.cpp AutoTopBlobs: a loss without a named top gets one.
     const tops = rule.isLoss && topNames.length === 0 ? [layer.name ?? 'loss'] : topNames;
@@ -206,8 +217,7 @@ function checkInputNames(
   layers: readonly LayerParameter[],
   shapes: NonNullable<GraphOptions['inputShapes']>,
 ) {
-  const isInput = ({ type = '' }: LayerParameter) => type === 'Input' || DATA_TYPES.includes(type);
-  const inputs = layers.filter(isInput).flatMap(({ top = [] }) => top);
+  const inputs = layers.filter(({ bottom = [] }) => bottom.length === 0).flatMap(({ top = [] }) => top);
   for (const name of Object.keys(shapes))
     if (!inputs.includes(name))
       throw new ArgumentError(
@@ -234,16 +244,64 @@ function checkCount(
   fail(`${what}-count`, `takes ${expected} ${what}${expected === '1' ? '' : 's'}, found ${count}`);
 }
 
-function inputShapesOf(layer: LayerParameter, options: GraphOptions): (Shape | undefined)[] | null {
-  const isData = DATA_TYPES.includes(layer.type ?? '');
+const isKnownType = ({ type = '', bottom = [] }: LayerParameter): boolean =>
+  Object.hasOwn(RULES, type) ||
+  ['Input', 'Silence'].includes(type) ||
+  (DATA_TYPES.includes(type) && bottom.length === 0);
+
+type Fail = (code: string, text: string, field?: string) => never;
+
+/** The shapes of the tops of a layer that nothing feeds; null: it is no input. */
+function inputShapesOf(
+  layer: LayerParameter,
+  options: GraphOptions,
+  fail: Fail,
+): (Shape | undefined)[] | null {
+  const { type = '', top: tops = [], bottom = [] } = layer;
   const given = options.inputShapes ?? {};
+  const isData = DATA_TYPES.includes(type);
+  // A layer of any other type, Python's or a fork's, that nothing feeds is an input where all its tops have shapes.
+  const isOther = !isData && !Object.hasOwn(RULES, type) && tops.length > 0;
+  if (type !== 'Input' && !isData && !isOther) return null;
+  if (bottom.length > 0) return type === 'Input' ? fail('bottom-count', 'takes no bottoms') : null;
+  const shapes =
+    type === 'Input'
+      ? writtenShapes(layer, given, fail)
+      : textShapes(layer, given, (text) => {
+          throw fail('input-shape', `${text}; or ${shapeCure(layer)}`);
+        });
+  if (shapes === null && isData) fail('input-shape', `${unknownShapes(layer)}; ${shapeCure(layer)}`);
+  const { batch } = options;
+  return (
+    shapes?.map((shape) => (shape === undefined || batch === undefined ? shape : withBatch(shape, batch))) ??
+    null
+  );
+}
+
+const withBatch = (shape: Shape, batch: number): Shape =>
+  shape.length === 0 ? shape : [batch, ...shape.slice(1)];
+
+// input_layer.cpp: shape once, once a top, or not at all, where it is given from outside.
+function writtenShapes(
+  layer: LayerParameter,
+  given: NonNullable<GraphOptions['inputShapes']>,
+  fail: Fail,
+): (Shape | undefined)[] {
   const tops = layer.top ?? [];
-  if (layer.type !== 'Input' && !(isData && tops.every((name) => given[name] !== undefined))) return null;
-  const written = (layer.input_param?.shape ?? []) as { dim?: number[] }[];
-  return tops.map((name, i) => {
-    const shape = given[name] ?? (written.length === 1 ? written[0] : written[i])?.dim;
-    return shape === undefined || options.batch === undefined ? shape : [options.batch, ...shape.slice(1)];
-  });
+  const written = ((layer.input_param?.shape ?? []) as { dim?: number[] }[]).map(dimsOf);
+  if (written.length > 1 && written.length !== tops.length)
+    fail('input-shape', `has ${written.length} shapes for ${tops.length} tops; give one, or one a top`);
+  return tops.map((name, i) => shapeGiven(given, name) ?? (written.length === 1 ? written[0] : written[i]));
+}
+
+function unknownShapes({ type = '', top: tops = [], ...layer }: LayerParameter): string {
+  const source = [layer.data_param, layer.image_data_param, layer.hdf5_data_param].find(
+    (param) => param?.source !== undefined,
+  )?.source;
+  const where =
+    source === undefined ? 'which is not written in this net' : `"${source}", which is not read here`;
+  const many = tops.length > 1;
+  return `the ${many ? 'shapes' : 'shape'} of ${tops.join(' and ')} ${many ? 'are' : 'is'} in what ${type} reads, ${where}`;
 }
 
 // Caffe splits a blob with several readers, so that none of them may work in place. Keys: `layer index/blob`.
@@ -263,6 +321,34 @@ function splitReaders(net: NetParameter): Set<string> {
   });
   for (const name of readers.keys()) close(name);
   return found;
+}
+
+function unknownBottom(
+  name: string,
+  layer: LayerParameter,
+  net: NetParameter,
+  blobs: Iterable<string>,
+): string {
+  const found = `bottom "${name}" is made by no layer above`;
+  const elsewhere = droppedLayers(net).filter(({ top = [] }) => top.includes(name));
+  if (elsewhere.length > 0)
+    return `${found} in this state; the net has ${[...new Set(elsewhere.map(describeState))].join(', and ')}`;
+  if (RULES[layer.type ?? '']?.isLoss || layer.type === 'Accuracy')
+    return `${found}: without labels this is a deploy net, in which a ${layer.type} has no place; remove the layer, or let resnode print --deploy do it`;
+  const near = nearest(name, blobs);
+  return `${found}${near === undefined ? '' : `; did you mean "${near}"?`}`;
+}
+
+/** In which state a layer that was filtered out is there, and the flags for it. */
+function describeState({ name = '', type = '', include = [], exclude = [] }: LayerParameter): string {
+  const flags = include.map(({ phase, stage = [] }) =>
+    [
+      ...(phase === undefined ? [] : [`--phase ${phase}`]),
+      ...(stage.length === 0 ? [] : [`--stage ${stage.join(',')}`]),
+    ].join(' '),
+  );
+  const how = flags.filter((each) => each !== '').join(' or ');
+  return `layer "${name}" (${type}) for ${how || (exclude.length > 0 ? 'states that its exclude rules do not name' : 'other levels')}`;
 }
 
 /**

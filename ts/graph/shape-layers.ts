@@ -1,6 +1,7 @@
 /** Layers that combine or rearrange blobs: Eltwise, Concat, Slice, Flatten, Reshape, and elementwise functions. */
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { type Built, canonicalAxis, type LayerContext, type Shape, showShape, sizeOf } from './builder.ts';
+import { dimsOf } from './data-shapes.ts';
 import type { Operation } from './graph.ts';
 
 export function eltwise(context: LayerContext): Built {
@@ -127,7 +128,7 @@ export function reshape(context: LayerContext): Built {
       `axis ${p.axis} with num_axes ${p.num_axes} goes beyond the bottom's ${bottom.length} dimensions`,
     );
   }
-  const dims = p.shape?.dim ?? [];
+  const dims = dimsOf(p.shape);
   const copied = dims.map((dim, i) => {
     if (dim !== 0) return dim;
     return (

@@ -1,21 +1,11 @@
 /** Convolution, Pooling, LRN: layers that slide a window over height and width. */
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { type Built, type LayerContext, type Shape, showShape } from './builder.ts';
-import type { Pair } from './graph.ts';
+import { checkWindow, convolutionPair, poolingWindow } from './windows.ts';
 
 interface ConvolutionParameter {
   num_output?: number;
   bias_term: boolean;
-  pad?: number[];
-  kernel_size?: number[];
-  stride?: number[];
-  dilation?: number[];
-  pad_h: number;
-  pad_w: number;
-  kernel_h?: number;
-  kernel_w?: number;
-  stride_h?: number;
-  stride_w?: number;
   group: number;
   weight_filler?: object;
   bias_filler?: object;
@@ -39,42 +29,13 @@ function fourDimensions(context: LayerContext): Shape {
 /** base_conv_layer.cpp; sizes round down. */
 export function convolution(context: LayerContext): Built {
   const p = withDefaults<ConvolutionParameter>('ConvolutionParameter', context.layer.convolution_param);
-  const shape = fourDimensions(context);
-  const [n, channels, height, width] = shape as [number, number, number, number];
+  const [n, channels, height, width] = fourDimensions(context) as [number, number, number, number];
   if (p.axis !== 1) context.fail('unsupported', `axis ${p.axis} is not supported, only 1`);
-  const pair = (
-    name: string,
-    values: number[] | undefined,
-    h: number | undefined,
-    w: number | undefined,
-    missing: number | null,
-  ): Pair => {
-    if (h || w) {
-      if (values?.length)
-        context.fail(
-          name,
-          `give either ${name === 'kernel' ? 'kernel_size' : name} or ${name}_h and ${name}_w, not both`,
-        );
-      return [h ?? 0, w ?? 0];
-    }
-    const list = values ?? [];
-    if (list.length === 0 && missing !== null) return [missing, missing];
-    if (list.length !== 1 && list.length !== 2) {
-      context.fail(
-        name,
-        `${name === 'kernel' ? 'kernel_size' : name} must be given once, or once for height and once for width; it is given ${list.length} times`,
-      );
-    }
-    return [list[0]!, list[1] ?? list[0]!];
-  };
-  const kernel = pair('kernel', p.kernel_size, p.kernel_h, p.kernel_w, null);
-  const stride = pair('stride', p.stride, p.stride_h, p.stride_w, 1);
-  const pad = pair('pad', p.pad, p.pad_h, p.pad_w, 0);
-  const dilation = pair('dilation', p.dilation, undefined, undefined, 1);
-  for (const [name, values] of Object.entries({ kernel, stride, dilation })) {
-    if (values.some((value) => value < 1))
-      context.fail(name, `${name} must be at least 1, found ${values.join('×')}`);
-  }
+  const kernel = convolutionPair(context, 'kernel', null);
+  const stride = convolutionPair(context, 'stride', 1);
+  const pad = convolutionPair(context, 'pad', 0);
+  const dilation = convolutionPair(context, 'dilation', 1);
+  checkWindow(context, { kernel, stride, pad, dilation });
   const outputs = p.num_output ?? 0;
   if (outputs < 1) context.fail('num-output', 'num_output must be given and at least 1');
   if (p.group < 1 || channels % p.group !== 0)
@@ -111,15 +72,6 @@ export function convolution(context: LayerContext): Built {
 
 interface PoolingParameter {
   pool: 'MAX' | 'AVE' | 'STOCHASTIC';
-  pad: number;
-  pad_h: number;
-  pad_w: number;
-  kernel_size?: number;
-  kernel_h?: number;
-  kernel_w?: number;
-  stride: number;
-  stride_h?: number;
-  stride_w?: number;
   global_pooling: boolean;
   round_mode: 'CEIL' | 'FLOOR';
 }
@@ -130,28 +82,8 @@ export function pooling(context: LayerContext): Built {
   const [n, channels, height, width] = fourDimensions(context) as [number, number, number, number];
   if (p.pool === 'STOCHASTIC')
     context.fail('unsupported', 'pool: STOCHASTIC is not supported, only MAX and AVE');
-  const hasSides = p.kernel_h !== undefined && p.kernel_w !== undefined;
-  if (p.global_pooling) {
-    if (p.kernel_size !== undefined || p.kernel_h !== undefined || p.kernel_w !== undefined)
-      context.fail('kernel', 'global_pooling takes no kernel size');
-  } else if ((p.kernel_size !== undefined) === hasSides)
-    context.fail('kernel', 'expected kernel_size, or kernel_h and kernel_w, and not both', 'pooling_param');
-  const kernel: Pair = p.global_pooling
-    ? [height, width]
-    : hasSides
-      ? [p.kernel_h!, p.kernel_w!]
-      : [p.kernel_size!, p.kernel_size!];
-  const written = new Set(Object.keys(context.layer.pooling_param ?? {}));
-  const pad: Pair = written.has('pad_h') || written.has('pad_w') ? [p.pad_h, p.pad_w] : [p.pad, p.pad];
-  const stride: Pair =
-    p.stride_h !== undefined || p.stride_w !== undefined
-      ? [p.stride_h ?? 0, p.stride_w ?? 0]
-      : [p.stride, p.stride];
-  if ([...kernel, ...stride].some((value) => value < 1))
-    context.fail(
-      'kernel',
-      `kernel (${kernel.join('×')}) and stride (${stride.join('×')}) must be at least 1`,
-    );
+  const { kernel, stride, pad } = poolingWindow(context, p, [height, width]);
+  checkWindow(context, { kernel, stride, pad, dilation: [1, 1] });
   if (p.global_pooling && (pad[0] !== 0 || pad[1] !== 0 || stride[0] !== 1 || stride[1] !== 1))
     context.fail('global-pooling', 'global_pooling takes pad 0 and stride 1');
   if (pad[0] >= kernel[0] || pad[1] >= kernel[1])

@@ -1,4 +1,4 @@
-/** Why a layer type cannot be built: a data layer without shapes, a fork's, one of BVLC's not run here, or a slip. */
+/** Why a layer type cannot be built: a fork's, one of BVLC's not run here, or a slip. */
 
 import { nearest } from '../base/suggest.ts';
 import { forkOfLayerType } from '../caffe/fork-fields.ts';
@@ -23,20 +23,9 @@ const OTHER_BVLC_TYPES: readonly string[] =
 
 /**
  * The code and the sentence for a layer type that has no rule.
- * @param tops Named for data layers, whose shapes are then missing.
  * @param supported The types that have a rule.
  */
-export function explainLayerType(
-  type: string,
-  tops: readonly string[],
-  supported: readonly string[],
-): { code: string; text: string } {
-  if (DATA_TYPES.includes(type)) {
-    return {
-      code: 'unknown-type',
-      text: `a data layer needs the shapes of its tops (${tops.join(', ')}): use the deploy prototxt, or give them as input shapes`,
-    };
-  }
+export function explainLayerType(type: string, supported: readonly string[]): { code: string; text: string } {
   const list = `(supported: Input, ${supported.join(', ')})`;
   const fork = forkOfLayerType(type);
   if (fork !== undefined)

@@ -40,7 +40,7 @@ const layerTypes = (code: TypeCode) =>
       for (const layer of layers) {
         const type = layer.type ?? '';
         if ([...supportedLayerTypes, ...DATA_TYPES, 'Input', 'Silence'].includes(type)) continue;
-        const explained = explainLayerType(type, [], supportedLayerTypes);
+        const explained = explainLayerType(type, supportedLayerTypes);
         if (explained.code === code)
           yield {
             position: positionOf(layer, 'type'),

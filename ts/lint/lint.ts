@@ -1,4 +1,6 @@
 /** Lints a prototxt: every rule over a net or a solver, in the order of the file. */
+import { forkOfLayerType } from '../caffe/fork-fields.ts';
+import type { ForkField } from '../caffe/prototxt.ts';
 import { readPrototxtFile } from '../caffe/prototxt-file.ts';
 import { type Position, PrototxtError } from '../errors.ts';
 import { readForLint } from './read-for-lint.ts';
@@ -56,9 +58,26 @@ export function lintFile(file: string): Finding[] {
   return lintPrototxt(text, { file });
 }
 
+/** Each name once. A layer of a fork's type has a rule of its own. */
+function* foreignFields(fields: readonly ForkField[]): Iterable<Found> {
+  const said = new Set<string>();
+  for (const { refusal, type, name, tunes, layer } of fields) {
+    const isForeignLayer = forkOfLayerType(String(layer?.type ?? '')) !== undefined;
+    if (said.has(`${type}.${name}`) || (isForeignLayer && !tunes)) continue;
+    said.add(`${type}.${name}`);
+    const { position } = refusal;
+    yield {
+      position,
+      message: messageOf(refusal),
+      ...(tunes ? { level: 'warning', fix: 'nothing here, where it is ignored; remove it for BVLC' } : {}),
+    };
+  }
+}
+
 function* findings(text: string, file: string): Iterable<Finding> {
   try {
     const subject = readForLint(text, file);
+    for (const field of foreignFields(subject.foreign)) yield finding('fork-field', field, file);
     for (const rule of rules) {
       const all =
         rule.on === 'net' && subject.kind === 'net'
@@ -75,9 +94,7 @@ function* findings(text: string, file: string): Iterable<Finding> {
 }
 
 function doesNotParse(error: PrototxtError, file: string): Finding {
-  const isForks = error.code === 'prototxt/fork-field' || error.code === 'prototxt/fork-enum';
-  const found = { position: error.position, message: messageOf(error) };
-  return finding(isForks ? 'fork-field' : 'does-not-parse', found, file);
+  return finding('does-not-parse', { position: error.position, message: messageOf(error) }, file);
 }
 
 function finding(name: string, { position, message, level, fix }: Found, file: string): Finding {

@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { checkSolver, solverNetState } from '../caffe/check-solver.ts';
 import { inheritPosition, type Message } from '../caffe/message.ts';
 import { filterNet, type LayerParameter, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
-import { parseMessage } from '../caffe/prototxt.ts';
+import { type ForkField, parseMessage } from '../caffe/prototxt.ts';
 import { wrongPrototxt } from '../caffe/prototxt-file.ts';
 import type { SolverParameter } from '../caffe/solver-parameter.ts';
 import { upgradeNet, upgradeSolver } from '../caffe/upgrade.ts';
@@ -12,22 +12,32 @@ import { PrototxtError, ResnodeError } from '../errors.ts';
 import { partialGraph } from '../view/partial-graph.ts';
 import type { LintNet, LintSolver, LintState } from './rule.ts';
 
-export type Subject =
+export type Subject = (
   | { readonly kind: 'net'; readonly net: LintNet }
-  | { readonly kind: 'solver'; readonly solver: LintSolver };
+  | { readonly kind: 'solver'; readonly solver: LintSolver }
+) & {
+  /** What forks of Caffe added, which the net or solver was read without. */
+  readonly foreign: readonly ForkField[];
+};
 
 /** @throws PrototxtError where the text is neither a net nor a solver; of two refusals the one further down */
 export function readForLint(text: string, file: string): Subject {
-  const [net, solver] = (['NetParameter', 'SolverParameter'] as const).map((type) => {
+  const read = (type: string) => {
+    const foreign: ForkField[] = [];
     try {
-      return parseMessage(type, text, { file });
+      const message = parseMessage(type, text, { file, onForkField: (field) => foreign.push(field) });
+      return { message, foreign };
     } catch (error) {
       if (error instanceof PrototxtError) return error;
       throw error;
     }
-  }) as [Message | PrototxtError, Message | PrototxtError];
-  if (!(net instanceof PrototxtError)) return { kind: 'net', net: lintNet(net, file) };
-  if (!(solver instanceof PrototxtError)) return { kind: 'solver', solver: lintSolver(solver, file) };
+  };
+  const net = read('NetParameter');
+  if (!(net instanceof PrototxtError))
+    return { kind: 'net', net: lintNet(net.message, file), foreign: net.foreign };
+  const solver = read('SolverParameter');
+  if (!(solver instanceof PrototxtError))
+    return { kind: 'solver', solver: lintSolver(solver.message, file), foreign: solver.foreign };
   const wrong = wrongPrototxt(text, 'net or solver', file);
   if (wrong !== null) throw wrong;
   const [a, b] = [net.position, solver.position];

@@ -50,7 +50,7 @@ export const syntaxRules: readonly Rule[] = [
     name: 'fork-field',
     level: 'error',
     on: 'text',
-    finds: "a field or enum value of a fork of Caffe (the file's first)",
+    finds: 'a field or enum value of a fork of Caffe (warnings: those that only tune, which resnode ignores)',
     why: "BVLC's caffe.proto has no such word, so that its parser refuses the whole file.",
     fix: 'remove it, or use the fork that it belongs to',
   },

@@ -12,11 +12,14 @@ export interface BatchNormMode {
 /** Tells it for each BatchNorm of a filtered net (batch_norm_layer.cpp: an explicit use_global_stats beats the phase). */
 export function batchNormModes(
   net: NetParameter,
-  { phase = 'TRAIN', frozenBatchNorm = false }: { phase?: 'TRAIN' | 'TEST'; frozenBatchNorm?: boolean },
+  {
+    phase: given = net.state?.phase ?? 'TRAIN',
+    frozenBatchNorm = false,
+  }: { phase?: 'TRAIN' | 'TEST'; frozenBatchNorm?: boolean },
 ): BatchNormMode[] {
   return (net.layer ?? [])
     .filter(({ type }) => type === 'BatchNorm')
-    .map(({ name: layer = '', batch_norm_param }) => {
+    .map(({ name: layer = '', phase = given, batch_norm_param }) => {
       if (frozenBatchNorm) return { layer, statistics: 'global', reason: 'every BatchNorm is frozen' };
       const written = batch_norm_param?.use_global_stats as boolean | undefined;
       return {

@@ -19,6 +19,7 @@ import type {
 } from '../native/binding.ts';
 import { allocateMemory, inHeldMemory } from '../native/host-memory.ts';
 import { runPasses } from '../passes/index.ts';
+import { removeUnused } from '../passes/remove-unused.ts';
 import { lower, type ParameterRecipe } from '../program/lower.ts';
 import { packWeights, sourcesOf } from '../program/pack-weights.ts';
 import { type MemoryPlan, planMemory } from '../program/plan-memory.ts';
@@ -67,10 +68,23 @@ export interface Compiled extends Planned {
 /** @throws GraphError */
 export function lowerNet(net: NetParameter, options: CompileOptions): Lowered {
   const written = graphFromCaffe(net, options);
-  const asked = options.outputs === undefined ? written : withOutputs(written, options.outputs);
-  const graph = (options.optimize ?? options.phase !== 'TRAIN') ? runPasses(asked) : asked;
+  const asked = options.outputs === undefined ? written : askedOf(written, net, options.outputs);
+  const phase = options.phase ?? net.state?.phase;
+  const graph = (options.optimize ?? phase !== 'TRAIN') ? runPasses(asked) : asked;
   const names = options.outputs ?? written.outputs.map((id) => written.values[id]!.blob);
   return { written, graph, names, ...lower(graph, options) };
+}
+
+// Of what data layers give, a label say, only what the outputs need has to be given.
+function askedOf(written: Graph, net: NetParameter, outputs: readonly string[]): Graph {
+  const asked = withOutputs(written, outputs);
+  const fed = new Set(
+    (net.layer ?? []).filter(({ type }) => type !== 'Input').flatMap(({ top = [] }) => top),
+  );
+  const needed = removeUnused(asked);
+  const read = new Set([...needed.outputs, ...needed.nodes.flatMap(({ inputs }) => inputs)]);
+  const inputs = asked.inputs.filter((id) => read.has(id) || !fed.has(asked.values[id]!.blob));
+  return inputs.length === asked.inputs.length ? asked : { ...needed, inputs };
 }
 
 /** Chooses implementations and lays out the memory; takes none of it. @throws DeviceError */

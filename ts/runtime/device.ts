@@ -5,6 +5,7 @@ import { didYouMean, type Kind, kind } from '../base/kinds.ts';
 import { optional, required, signature } from '../base/options.ts';
 import { breather } from '../breathe.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
+import { readInputShapes } from '../data/read-shapes.ts';
 import { ArgumentError, DeviceError } from '../errors.ts';
 import type { NativeDevice, NativeParameters } from '../native/binding.ts';
 import { convertError } from '../native/convert-error.ts';
@@ -148,16 +149,17 @@ export class Device {
     const breathe = breather();
     const net = readModel(options);
     await breathe();
-    const lowered = lowerNet(net, options);
+    const shaped = { ...options, inputShapes: await readInputShapes(net, options.inputShapes) };
+    const lowered = lowerNet(net, shaped);
     await breathe();
     const weights = await readGivenWeights(options.weights);
     let parameters: NativeParameters | null = null;
     try {
       const { data, report } = await fillParameters(lowered, weights, options);
-      const quantized = this.#quantized(lowered, options, data);
+      const quantized = this.#quantized(lowered, shaped, data);
       const planned = await this.#plan(lowered, quantized);
       await this.#checkMemory(planned, neededBytes(planned).total, (batch) =>
-        lowerNet(net, { ...options, batch }),
+        lowerNet(net, { ...shaped, batch }),
       );
       parameters = await createParameters(this.#native, planned.program, data);
       const held = parameters;
@@ -182,10 +184,8 @@ export class Device {
    */
   async train(options: TrainOptions): Promise<Trainer> {
     checkTrainOptions(options);
-    const phase = options.phase ?? 'TRAIN';
-    const asked = { ...options, phase, ...this.#rank };
     const breathe = breather();
-    const net = readModel(asked);
+    const { net, asked } = await this.#trainingNet(options);
     await breathe();
     const lowered = lowerTraining(net, asked);
     await breathe();
@@ -211,9 +211,9 @@ export class Device {
   /** What `train` would take and use, without taking it: no weights are read. @throws as `plan` */
   async planTraining(options: Omit<TrainOptions, 'weights' | 'history'>): Promise<ModelPlan> {
     checkTrainOptions(options);
-    const asked = { ...options, phase: options.phase ?? ('TRAIN' as const), ...this.#rank };
     try {
-      const planned = await this.#plan(lowerTraining(readModel(asked), asked), precisionOf(options));
+      const { net, asked } = await this.#trainingNet(options);
+      const planned = await this.#plan(lowerTraining(net, asked), precisionOf(options));
       const description = describePlan(planned);
       planned.plan.dispose();
       return description;
@@ -229,8 +229,10 @@ export class Device {
   async plan(options: Omit<LoadOptions, 'weights'>): Promise<ModelPlan> {
     PLAN.check(options);
     try {
-      const lowered = lowerNet(readModel(options), options);
-      const planned = await this.#plan(lowered, this.#quantized(lowered, options, null));
+      const net = readModel(options);
+      const shaped = { ...options, inputShapes: await readInputShapes(net, options.inputShapes) };
+      const lowered = lowerNet(net, shaped);
+      const planned = await this.#plan(lowered, this.#quantized(lowered, shaped, null));
       const description = describePlan(planned);
       planned.plan.dispose();
       return description;
@@ -283,6 +285,15 @@ export class Device {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.dispose();
+  }
+
+  async #trainingNet(options: Omit<TrainOptions, 'weights' | 'history'>) {
+    const net = readModel(options, 'TRAIN');
+    const inputShapes = await readInputShapes(net, options.inputShapes);
+    return {
+      net,
+      asked: { ...options, phase: net.state?.phase ?? 'TEST', inputShapes, ...this.#rank } as const,
+    };
   }
 
   get #rank(): { readonly rank?: number } {

@@ -36,13 +36,16 @@ export interface LoadOptions extends CompileOptions {
   readonly outputs?: readonly string[];
   /** Replaces the first dimension of every input. Default: as written. */
   readonly batch?: number;
-  /** Shapes of inputs by blob name; needed where the net begins with a data layer. */
+  /**
+   * Shapes of inputs by blob name. Default: as written; of data layers as their text says (crop_size, MemoryData,
+   * DummyData), else as the first record, image or row that they read.
+   */
   readonly inputShapes?: Shapes;
-  /** Decides BatchNorm's statistics, Dropout and which layers there are. Default TEST. */
+  /** Decides BatchNorm's statistics, Dropout and which layers there are. Default: the net's own state, else TEST. */
   readonly phase?: 'TRAIN' | 'TEST';
-  /** Caffe's NetState level. Default 0. */
+  /** Caffe's NetState level. Default: the net's own state, else 0. */
   readonly level?: number;
-  /** Caffe's NetState stages. Default none. */
+  /** Caffe's NetState stages. Default: the net's own state, else none. */
   readonly stages?: readonly string[];
   /** Layers without weights, and weights without a layer, are errors. Default false. */
   readonly strict?: boolean;
@@ -63,9 +66,9 @@ export interface LoadOptions extends CompileOptions {
 /** Rows that `load`, `plan`, `train` and `planTraining` have in common. */
 export const netRows = {
   model: required(netSource, 'The net: a prototxt by path, file: URL or bytes, or a NetParameter.'),
-  level: optional(integer(), '0', "Caffe's NetState level."),
-  stages: optional(list(string, { of: 'stage names' }), 'none', "Caffe's NetState stages."),
-  inputShapes: optional(shapes, 'as written', 'Shapes of inputs by blob name.'),
+  level: optional(integer(), "the net's own, else 0", "Caffe's NetState level."),
+  stages: optional(list(string, { of: 'stage names' }), "the net's own", "Caffe's NetState stages."),
+  inputShapes: optional(shapes, 'as written, or as data layers read', 'Shapes of inputs by blob name.'),
   batch: optional(integer(1), 'as written', 'Replaces the first dimension of every input.'),
   seed: optional(integer(), '1', 'Of the fillers and of Dropout.'),
   frozenBatchNorm: optional(boolean, 'false', 'Every BatchNorm uses its stored statistics.'),
@@ -75,7 +78,7 @@ const planRows = {
   ...netRows,
   phase: optional(
     oneOf('TRAIN', 'TEST'),
-    'TEST',
+    "the net's own, else TEST",
     "Decides BatchNorm's statistics, Dropout and which layers there are.",
   ),
   outputs: optional(
@@ -111,9 +114,17 @@ export const loadOptions = options<LoadOptions>({
 
 export const planOptions = options<Omit<LoadOptions, 'weights'>>(planRows);
 
-/** The net, filtered for its phase. @throws PrototxtError, ArgumentError */
-export function readModel(options: Pick<LoadOptions, 'model' | 'phase' | 'level' | 'stages'>): NetParameter {
-  const net = filterNet(readNetSource(options.model), options);
+/**
+ * The net, filtered for its state.
+ * @param fallback The phase where neither the options nor the net says one.
+ * @throws PrototxtError, ArgumentError
+ */
+export function readModel(
+  options: Pick<LoadOptions, 'model' | 'phase' | 'level' | 'stages'>,
+  fallback: 'TRAIN' | 'TEST' = 'TEST',
+): NetParameter {
+  const read = readNetSource(options.model);
+  const net = filterNet(read, { ...options, phase: options.phase ?? read.state?.phase ?? fallback });
   if ((net.layer ?? []).length === 0)
     throw new ArgumentError('model', 'a net with layers in this phase', net.name ?? 'a net without layers');
   return net;

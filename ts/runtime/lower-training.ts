@@ -54,6 +54,8 @@ export interface DiffPlace {
 }
 
 export interface LoweredTraining extends Lowered {
+  /** So many of the program's operations, from the first on, are the forward pass. */
+  readonly forwardOperations: number;
   readonly learnable: readonly Learnable[];
   /** The parameter of each learnable. */
   readonly parameters: readonly ProgramParameterId[];
@@ -98,6 +100,7 @@ export function lowerTraining(net: NetParameter, options: LowerTrainingOptions):
     ...(options.recompute ? { isKept: keepsBlockEnds(forward) } : {}),
   });
   const common = {
+    forwardOperations: forward.operations.length,
     written,
     graph,
     names: [...named.keys()],

@@ -13,7 +13,7 @@ export type { TrainPrecision } from './training-precision.ts';
 export interface TrainOptions {
   /** Path of a prototxt, or a NetParameter; not filtered yet. */
   readonly model: string | NetParameter;
-  /** Default TRAIN. */
+  /** Default: the net's own state, else TRAIN. */
   readonly phase?: 'TRAIN' | 'TEST';
   /** Caffe's NetState level. Default 0. */
   readonly level?: number;
@@ -21,7 +21,7 @@ export interface TrainOptions {
   readonly stages?: readonly string[];
   /** Matched by layer name as at `load`; what they have not keeps its filler. */
   readonly weights?: string | WeightsFile;
-  /** Shapes of inputs by blob name; needed where the net begins with a data layer. */
+  /** Shapes of inputs by blob name. Default: as for `Device.load`. */
   readonly inputShapes?: Shapes;
   /** Replaces the first dimension of every input. Default: as written. */
   readonly batch?: number;

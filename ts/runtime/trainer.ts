@@ -32,6 +32,13 @@ export interface Schedule {
   readonly last?: boolean;
 }
 
+/** One operation of a pass. */
+export interface TimedOperation {
+  readonly layer: string;
+  readonly milliseconds: number;
+  readonly pass: 'forward' | 'backward' | 'update';
+}
+
 export type PassOptions = Pick<RunOptions, 'signal' | 'copyInputs'>;
 
 export interface Gradients {
@@ -106,19 +113,22 @@ export class Trainer {
   }
 
   /**
-   * Milliseconds of each operation of one `step`, which learns as any other: by layer name, those of the forward pass,
-   * then gradients and update. A CUDA device launches them one by one for it.
+   * Milliseconds of each operation of one `step`, which learns as any other, or, with `update: null`, of one pass of
+   * `gradients`: by layer name, those of the forward pass, then gradients, then the update. A CUDA device launches them
+   * one by one for it.
+   * @param schedule Not looked at with `update: null`.
    * @throws as `step`
    */
-  async time(
-    inputs: Inputs,
-    schedule: Schedule,
-    options: PassOptions = {},
-  ): Promise<{ layer: string; milliseconds: number }[]> {
-    const { milliseconds } = await this.#step(inputs, schedule, true, options);
-    return this.#parts.compiled.program.operations.map(({ layer }, i) => ({
+  async time(inputs: Inputs, schedule: Schedule, options: PassOptions = {}): Promise<TimedOperation[]> {
+    const { milliseconds } =
+      this.#parts.options.update === null
+        ? await this.#run(inputs, [0, 0], this.#seeds({}), true, options)
+        : await this.#step(inputs, schedule, true, options);
+    const { program, forwardOperations } = this.#parts.compiled;
+    return program.operations.map(({ layer, kind }, i) => ({
       layer,
       milliseconds: milliseconds![i]!,
+      pass: i < forwardOperations ? 'forward' : kind === 'update' ? 'update' : 'backward',
     }));
   }
 

@@ -120,6 +120,7 @@ export async function openTraining(
     await agreement.reach();
     const trainer = await device.train({
       model: net.net,
+      phase: net.state.phase,
       level: net.state.level,
       stages: net.state.stages,
       inputShapes: source.shapes,

@@ -1,0 +1,265 @@
+/** What Caffe refuses is refused at its place; what its forks' files only tune with is ignored with a warning. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { fillerProblem, filling, seededRandom } from '../../ts/caffe/fillers.ts';
+import { forkOfField } from '../../ts/caffe/fork-fields.ts';
+import { filterNet, type NetState, readNet } from '../../ts/caffe/net-parameter.ts';
+import { messages } from '../../ts/caffe/schema.ts';
+import { readSolver } from '../../ts/caffe/solver-parameter.ts';
+import { GraphError, PrototxtError } from '../../ts/errors.ts';
+import { type GraphOptions, graphFromCaffe } from '../../ts/graph/from-caffe.ts';
+import { sharedFolder } from '../support/golden.ts';
+
+const DATA =
+  'layer { name: "data" type: "Input" top: "x" input_param { shape { dim: 2 dim: 4 dim: 9 dim: 9 } } }\n';
+const conv = (fields: string) =>
+  `${DATA}layer { name: "c" type: "Convolution" bottom: "x" top: "y"\nconvolution_param { num_output: 4 ${fields} } }`;
+const pool = (fields: string) =>
+  `${DATA}layer { name: "p" type: "Pooling" bottom: "x" top: "y"\npooling_param { ${fields} } }`;
+const build = (text: string, options: GraphOptions = {}, state: NetState = {}) =>
+  graphFromCaffe(filterNet(readNet(text, { file: 'net.prototxt' }), state), options);
+const topOf = (text: string) => build(text).values.at(-1)!.shape;
+
+function refusal(work: () => unknown): GraphError | PrototxtError {
+  try {
+    work();
+  } catch (error) {
+    assert.ok(error instanceof GraphError || error instanceof PrototxtError, String(error));
+    return error as GraphError;
+  }
+  return assert.unreachable('it was accepted') as never;
+}
+
+/** The warnings that some work gives. */
+async function warnings(work: () => unknown): Promise<string[]> {
+  const found: string[] = [];
+  const listen = (warning: Error) => found.push(warning.message);
+  process.on('warning', listen);
+  work();
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('warning', listen);
+  return found;
+}
+
+for (const [text, message] of [
+  [
+    conv('kernel_size: 3 weight_filler { type: "xavir" }'),
+    /3:.*filler type "xavir" is unknown; did you mean "xavier"\? \(known: constant, .*bilinear\)/,
+  ],
+  [
+    conv('kernel_size: 3 bias_filler { type: "gaussianstatic" }'),
+    /3:.*filler type "gaussianstatic" is unknown/,
+  ],
+  [
+    conv('kernel_size: 3 weight_filler { type: "gaussian" std: 0 }'),
+    /std must be above 0, found 0; .*constant/,
+  ],
+  [conv('kernel_size: 3 weight_filler { type: "uniform" min: 1 max: -1 }'), /min 1 lies above max -1/],
+  [
+    conv('kernel_size: 3 weight_filler { type: "xavier" sparse: 2 }'),
+    /sparse belongs to the gaussian filler alone/,
+  ],
+  [
+    conv('kernel_h: 2 kernel_w: 3 weight_filler { type: "bilinear" }'),
+    /bilinear filler takes 4 axes and a square kernel, this blob is 4×4×2×3/,
+  ],
+  [
+    `${DATA}layer { name: "s" type: "Scale" bottom: "x" top: "y" scale_param { filler { type: "ones" } } }`,
+    /filler type "ones"/,
+  ],
+  [
+    `${DATA}layer { name: "s" type: "PReLU" bottom: "x" top: "y" prelu_param { filler { type: "Constant" } } }`,
+    /did you mean "constant"/,
+  ],
+  [conv('kernel_size: 3 variance_norm: FAN_IN'), /ConvolutionParameter has no field "variance_norm"/],
+  [
+    conv('kernel_size: 3 weight_filler { type: "msra" variance_norm: fan_in }'),
+    /expects one of FAN_IN, FAN_OUT, AVERAGE, found "fan_in"/,
+  ],
+] as const)
+  test(`a filler that Caffe refuses is refused at its place: ${text.split('\n')[1]!.slice(-70)}`, () => {
+    const { message: found } = refusal(() => build(text));
+    assert.match(found, message);
+    assert.match(found, /net\.prototxt:\d+:\d+: /);
+  });
+
+test('sparse leaves so many weights of each input on average, as the gaussian filler of Caffe', () => {
+  const filler = { type: 'gaussian', value: 0, min: 0, max: 1, mean: 0, std: 1, sparse: 3 } as const;
+  const spec = { ...filler, variance_norm: 'FAN_IN' } as const;
+  assert.is(fillerProblem(spec, [30, 1000]), null);
+  const values = new Float32Array(30_000);
+  for (const _ of filling(spec, [30, 1000], seededRandom(1), values));
+  const share = values.filter((value) => value !== 0).length / values.length;
+  assert.ok(Math.abs(share - 0.1) < 0.01, `${share}`);
+});
+
+for (const [text, message] of [
+  [conv('kernel_size: 3 kernel_h: 3'), /gives both kernel_size and kernel_h/],
+  [conv('kernel_size: 3 kernel_h: 3 kernel_w: 3'), /gives both kernel_size and kernel_h/],
+  [conv('kernel_h: 3'), /gives kernel_h without kernel_w; give both, or kernel_size/],
+  [conv('kernel_w: 3'), /gives kernel_w without kernel_h/],
+  [conv('kernel_size: 3 pad: 1 pad_h: 0'), /gives both pad and pad_h/],
+  [conv('kernel_size: 3 stride: 2 stride_w: 2 stride_h: 2'), /gives both stride and stride_h/],
+  [conv('kernel_size: 3 stride_h: 2'), /gives stride_h without stride_w/],
+  [conv('kernel_size: 3 stride: 0'), /stride must be from 1/],
+  [conv('kernel_size: 3 pad: 1 pad: 1 pad: 1'), /pad must be given once, or once for height .* 3 times/],
+  [pool('kernel_size: 3 kernel_h: 3 kernel_w: 3'), /gives both kernel_size and kernel_h and kernel_w/],
+  [pool('kernel_h: 3'), /gives kernel_h without kernel_w/],
+  [pool('kernel_size: 3 pad: 1 pad_h: 1 pad_w: 1'), /gives both pad and pad_h/],
+  [pool('kernel_size: 3 pad_w: 1'), /gives pad_w without pad_h/],
+  [pool('kernel_size: 3 stride_h: 2'), /gives stride_h without stride_w/],
+  [pool('kernel_size: 3 stride: 2 stride_h: 2 stride_w: 2'), /gives both stride and stride_h/],
+  [pool('global_pooling: true kernel_w: 2'), /global_pooling takes no kernel size/],
+  [pool('kernel_size: 3 pool: max'), /expects one of MAX, AVE, STOCHASTIC, found "max"/],
+] as const)
+  test(`a pair given by half, or twice, is refused at its place: ${text.split('\n')[1]!.slice(0, 70)}`, () => {
+    const { message: found } = refusal(() => build(text));
+    assert.match(found, message);
+    assert.match(found, /net\.prototxt:3:\d+: /);
+  });
+
+test('a pad of one side alone is 0 on the other, as in the base convolution layer of Caffe', () => {
+  assert.equal(topOf(conv('kernel_size: 3 pad_h: 1')), [2, 4, 9, 7]);
+});
+
+test('kernel_h beside kernel_size is ignored by the pooling of Caffe, here with a warning', async () => {
+  const said = await warnings(() => assert.equal(topOf(pool('kernel_size: 3 kernel_h: 5')), [2, 4, 7, 7]));
+  assert.match(said.join(), /"p" \(Pooling\): kernel_h beside kernel_size is ignored/);
+});
+
+test('a NUL byte in a string is refused where it stands', () => {
+  const { code, message } = refusal(() => readNet('\nname: "a\0b"', { file: 'net.prototxt' }));
+  assert.is(code, 'prototxt/nul');
+  assert.match(message, /^net\.prototxt:2:9: /);
+  assert.is(readNet('name: "a\\000b"', { file: 'net.prototxt' }).name, 'a\0b');
+});
+
+test('an Input with more shapes than tops is refused, as is one with bottoms', () => {
+  const shape = 'shape { dim: 1 }';
+  assert.match(
+    refusal(() => build(`layer { name: "i" type: "Input" top: "x" input_param { ${shape} ${shape} } }`))
+      .message,
+    /2 shapes for 1 tops/,
+  );
+  assert.match(
+    refusal(() => build(`${DATA}layer { name: "i" type: "Input" bottom: "x" top: "y" }`)).message,
+    /takes no bottoms/,
+  );
+});
+
+const MOODY = (phase: string) => `state { phase: ${phase} stage: "b" }
+${DATA}layer { name: "bn" type: "BatchNorm" bottom: "x" top: "y" }
+layer { name: "d" type: "Dropout" bottom: "y" top: "z" include { stage: "b" } }`;
+
+test("a net's own state decides filtering and BatchNorm alike", () => {
+  assert.equal(
+    build(MOODY('TRAIN')).nodes.map(({ operation }) => operation.kind),
+    ['batchNorm', 'dropout'],
+  );
+  assert.equal(
+    build(MOODY('TEST')).nodes.map(({ operation }) => operation.kind),
+    ['affine', 'identity'],
+  );
+});
+
+test("a phase that is asked for beats the net's own, and that is said", async () => {
+  const said = await warnings(() =>
+    assert.is(build(MOODY('TRAIN'), {}, { phase: 'TEST' }).nodes[0]!.operation.kind, 'affine'),
+  );
+  assert.match(
+    said.join(),
+    /net\.prototxt:1:9: the net's own state says phase TRAIN; TEST, which was asked for/,
+  );
+});
+
+test("a layer's own phase decides how it computes, as Net::Init has it", () => {
+  const text = `${DATA}layer { name: "bn" type: "BatchNorm" bottom: "x" top: "y" phase: TRAIN }`;
+  assert.is(build(text, { phase: 'TEST' }).nodes[0]!.operation.kind, 'batchNorm');
+});
+
+test('ceil_mode is round_mode, and pads of each side that are equal are pad_h and pad_w', () => {
+  assert.equal(topOf(pool('kernel_size: 2 stride: 2')), [2, 4, 5, 5]);
+  assert.equal(topOf(pool('kernel_size: 2 stride: 2 ceil_mode: false')), [2, 4, 4, 4]);
+  assert.equal(topOf(pool('kernel_size: 2 stride: 2 ceil_mode: true')), [2, 4, 5, 5]);
+  assert.match(
+    refusal(() => build(pool('kernel_size: 2 ceil_mode: true round_mode: FLOOR'))).message,
+    /3:\d+: ceil_mode: true .* says CEIL, round_mode says FLOOR/,
+  );
+  assert.equal(topOf(conv('kernel_size: 3 pad_l: 1 pad_r: 1 pad_t: 2 pad_b: 2')), [2, 4, 11, 9]);
+  assert.match(
+    refusal(() => build(conv('kernel_size: 3 pad_l: 1 pad_r: 2'))).message,
+    /pads 1 left and 2 right, .* pad opposite sides alike/,
+  );
+  assert.match(refusal(() => build(conv('kernel_size: 3 pad_l: 1 pad_r: 1 pad: 1'))).message, /beside pad;/);
+});
+
+test('fields of forks that only tune are ignored with one warning that names them and their fork', async () => {
+  const text = `default_forward_type: FLOAT16 eltwise_mem_sharing: false bn_stats_batch_size: 32 engine: "MKL2017"
+${conv('kernel_size: 3 engine: MKL2017 conv_algos_override: 1')}
+layer { name: "r" type: "ReLU" bottom: "y" top: "y" forward_type: FLOAT backward_type: FLOAT
+  relu_param { engine: MKLDNN } quantization_param { scale_in: 1.5 scale_in: [1, 2] } }`;
+  const said = await warnings(() => assert.is(build(text).nodes.length, 2));
+  assert.is(said.length, 1);
+  assert.match(
+    said[0]!,
+    /^net\.prototxt:1:1: ignored, for it only tunes .*default_forward_type, .*bn_stats_batch_size/,
+  );
+  assert.match(said[0]!, /NVIDIA's .*Intel's/);
+  const solver = await warnings(() =>
+    readSolver('base_lr: 1 solver_data_type: FLOAT16', { file: 's.prototxt' }),
+  );
+  assert.match(solver.join(), /s\.prototxt:1:12: .*solver_data_type/);
+});
+
+test('a foreign field of a foreign layer names the layer type; one of a known layer is refused itself', () => {
+  const foreign = `${DATA}layer { name: "roi" bottom: "x" top: "y" psroi_pooling_param { output_dim: 8 } type: "PSROIPooling" }`;
+  const { code, message } = refusal(() => build(foreign));
+  assert.is(code, 'graph/fork-type');
+  assert.match(message, /"roi" \(PSROIPooling\).*layer type "PSROIPooling" is not in BVLC's Caffe: .* R-FCN/);
+  const known = `${DATA}layer { name: "r" type: "ReLU" bottom: "x" top: "y" relu_param { relu6: true } }`;
+  assert.match(refusal(() => build(known)).message, /2:\d+: ReLUParameter has no field "relu6": .*Synopsys/);
+  // Where both are there, the type is what is missing in the first place.
+  assert.is(
+    refusal(() => build(`${known}\n${foreign.replace(DATA, '').replaceAll('"y"', '"z"')}`)).code,
+    'graph/fork-type',
+  );
+});
+
+test('a slip is still refused with the nearest field', () => {
+  assert.match(
+    refusal(() => readNet(conv('kernel_sise: 3'), { file: 'net.prototxt' })).message,
+    /no field "kernel_sise"; did you mean "kernel_size"/,
+  );
+});
+
+const facts = join(sharedFolder() ?? '', 'fork-fields.md');
+if (!existsSync(facts))
+  console.log("skipped: no facts of forks' files at shared/fork-fields.md beside the checkout");
+else
+  test('every field of a layer is attributed to a fork whose caffe.proto has it', () => {
+    const [, numbers = ''] = readFileSync(facts, 'utf8').split(/^## /m);
+    const owners = new Map<string, string[]>();
+    for (const row of numbers.matchAll(/^\| ([^|]+) \| \w+ \| ([^|]+) \|$/gm))
+      for (const [, field] of row[2]!.matchAll(/(\w+) = \d+/g))
+        owners.set(field!, [...(owners.get(field!) ?? []), row[1]!.split(' ')[0]!]);
+    assert.ok(owners.size > 25, `${owners.size} fields`);
+    // How our names of forks call the repositories of that list.
+    const called: Record<string, RegExp> = {
+      'NVIDIA/caffe': /nvcaffe/,
+      'chuanqi305/ssd': /chuanqi305/,
+      'chuanqi305/caffe-fast-rcnn': /chuanqi305/,
+      'eric612/MobileNet-YOLO': /eric612/,
+      'hszhao/PSPNet': /PSPNet/,
+      'TimoSaemann/caffe-enet': /ENet/,
+    };
+    for (const [field, repositories] of owners) {
+      if (Object.hasOwn(messages.LayerParameter!, field)) continue;
+      const said = forkOfField('LayerParameter', field) ?? '';
+      const isNamed = repositories.some((each) => (called[each] ?? new RegExp(each)).test(said));
+      assert.ok(isNamed, `${field} of ${repositories}: ${said || 'unknown'}`);
+    }
+  });
+
+test.run();

@@ -1,0 +1,66 @@
+/**
+ * Forks' own names for how a window is laid: `ceil_mode` (soeaver's, Synopsys's) is BVLC's round_mode, and a pad on each
+ * side (Synopsys's) is pad_h and pad_w where opposite sides are equal.
+ */
+import { PrototxtError } from '../errors.ts';
+import { inheritPosition, type Message, positionOf } from './message.ts';
+
+const SIDES = ['pad_l', 'pad_r', 'pad_t', 'pad_b'] as const;
+
+/** The layer in BVLC's words. @throws PrototxtError where these cannot say it, or both are given */
+export function renameWindowFields(layer: Message): Message {
+  for (const name of ['convolution_param', 'pooling_param']) {
+    const param = layer[name] as Message | undefined;
+    if (param === undefined || !['ceil_mode', ...SIDES].some((field) => param[field] !== undefined)) continue;
+    const { ceil_mode, pad_l, pad_r, pad_t, pad_b, ...rest } = param;
+    const renamed: Message = rest;
+    inheritPosition(renamed, param);
+    if (ceil_mode !== undefined) renamed.round_mode = roundMode(param);
+    if (SIDES.some((side) => param[side] !== undefined)) Object.assign(renamed, padding(param));
+    const result = { ...layer, [name]: renamed };
+    inheritPosition(result, layer);
+    return result;
+  }
+  return layer;
+}
+
+function refuse(param: Message, field: string, code: string, text: string): PrototxtError {
+  return new PrototxtError(
+    `prototxt/${code}`,
+    positionOf(param, field) ?? { file: '<message>', line: 1, column: 1 },
+    text,
+  );
+}
+
+function roundMode(param: Message): 'CEIL' | 'FLOOR' {
+  const mode = param.ceil_mode ? 'CEIL' : 'FLOOR';
+  if (param.round_mode !== undefined && param.round_mode !== mode)
+    throw refuse(
+      param,
+      'ceil_mode',
+      'rounding',
+      `ceil_mode: ${param.ceil_mode} (a fork's name) says ${mode}, round_mode says ${param.round_mode}; keep one`,
+    );
+  return mode;
+}
+
+function padding(param: Message): { pad_h: number; pad_w: number } {
+  const side = (name: (typeof SIDES)[number]) => (param[name] ?? 0) as number;
+  const first = SIDES.find((name) => param[name] !== undefined)!;
+  const other = ['pad', 'pad_h', 'pad_w'].find((name) => param[name] !== undefined);
+  if (other !== undefined)
+    throw refuse(
+      param,
+      first,
+      'padding',
+      `${first} (a fork's field) is given beside ${other}; keep one kind`,
+    );
+  if (side('pad_l') !== side('pad_r') || side('pad_t') !== side('pad_b'))
+    throw refuse(
+      param,
+      first,
+      'padding',
+      `pads ${side('pad_l')} left and ${side('pad_r')} right, ${side('pad_t')} above and ${side('pad_b')} below (fields of Synopsys's fork); BVLC's Caffe, and resnode, pad opposite sides alike`,
+    );
+  return { pad_h: side('pad_t'), pad_w: side('pad_l') };
+}

@@ -1,0 +1,118 @@
+/** The shapes that a data layer's own text says (its file's are read by data/read-shapes.ts). */
+
+import { warn } from '../base/warn.ts';
+import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
+import type { Shape } from './builder.ts';
+
+export type Shapes = Readonly<Record<string, Shape>>;
+type Fail = (text: string) => Error;
+
+/** Shapes by the names of blobs that somebody gave; a blob may be called `__proto__`. */
+export const shapeGiven = (shapes: Shapes, name: string): Shape | undefined =>
+  Object.hasOwn(shapes, name) ? shapes[name] : undefined;
+
+/** BlobShape dims as numbers; those beyond 2^53 are rounded, and too large for any blob. */
+export const dimsOf = (shape: { dim?: readonly (number | bigint)[] } | undefined): number[] =>
+  (shape?.dim ?? []).map(Number);
+
+/**
+ * The tops of an Input, DummyData or MemoryData layer, which the prototxt says; null for another type.
+ * @param refuse Makes the error for a layer that says too little or contradicts itself.
+ * @throws what `refuse` makes
+ */
+export function declaredShapes(layer: LayerParameter, refuse: Fail): Shape[] | null {
+  const { type, top: tops = [] } = layer;
+  const perTop = <T>(values: readonly T[], what: string): T[] => {
+    if (values.length !== 1 && values.length !== tops.length)
+      throw refuse(`has ${values.length} ${what}; give one, or one a top (${tops.length})`);
+    return tops.map((_, i) => values[i] ?? values[0]!);
+  };
+  const dims = (field: 'input_param' | 'dummy_data_param') =>
+    ((layer[field]?.shape as { dim?: number[] }[] | undefined) ?? []).map(dimsOf);
+  if (type === 'Input') return perTop(dims('input_param'), 'shapes');
+  if (type === 'DummyData') {
+    const param = layer.dummy_data_param ?? {};
+    const legacy = ['num', 'channels', 'height', 'width'].map(
+      (field) => (param[field] as number[] | undefined) ?? [],
+    );
+    if (legacy.every((values) => values.length === 0)) return perTop(dims('dummy_data_param'), 'shapes');
+    const [num, channels, height, width] = legacy.map((values) =>
+      perTop(values, 'num, channels, height or width'),
+    );
+    return tops.map((_, i) => [num![i]!, channels![i]!, height![i]!, width![i]!]);
+  }
+  if (type !== 'MemoryData') return null;
+  const sizes = ['batch_size', 'channels', 'height', 'width'].map((field) =>
+    Number(layer.memory_data_param?.[field] ?? 0),
+  );
+  if (tops.length !== 2 || sizes.some((size) => size < 1))
+    throw refuse('MemoryData needs batch_size, channels, height, width and two tops, data and label');
+  return [sizes, [sizes[0]!]];
+}
+
+/** Where each type that reads images says its batch and its source, and whether the text says the number of channels. */
+const IMAGE_TYPES: Readonly<Record<string, { readonly param: `${string}_param`; readonly batch?: number }>> =
+  {
+    Data: { param: 'data_param' },
+    ImageData: { param: 'image_data_param', batch: 1 },
+    WindowData: { param: 'window_data_param' },
+  };
+
+/**
+ * The shapes of a data layer's tops as far as its text says them: a crop, or a size that images are resized to, and the
+ * batch. Images have three channels where nothing says otherwise, which is said as a warning. Labels are one a sample.
+ * @param given Of tops by name; these count first.
+ * @returns Null where the text does not say the first top's.
+ */
+export function textShapes(layer: LayerParameter, given: Shapes, refuse: Fail): Shape[] | null {
+  const { name = '', type = '', top: tops = [] } = layer;
+  const known = tops.map((top) => shapeGiven(given, top));
+  if (known.every((shape) => shape !== undefined)) return known;
+  if (known[0] === undefined) {
+    const shapes = declaredShapes(layer, refuse);
+    if (shapes !== null) return shapes.map((shape, i) => known[i] ?? shape);
+  }
+  const first = known[0] ?? imageShape(layer);
+  if (first === null || tops.length > 2) return null;
+  if (known[0] === undefined && !saysChannels(layer))
+    warn(
+      'graph/assumed-channels',
+      `layer "${name}" (${type}): "${tops[0]}" is taken as ${first.join('×')}; its text does not say that images have three channels (--input-shape ${tops[0]}=… says other shapes)`,
+    );
+  return [first, known[1] ?? [first[0] ?? 1]].slice(0, tops.length);
+}
+
+function imageShape(layer: LayerParameter): Shape | null {
+  const { param, batch } = (Object.hasOwn(IMAGE_TYPES, layer.type ?? '') && IMAGE_TYPES[layer.type!]) || {};
+  if (param === undefined) return null;
+  const fields = layer[param] as
+    | { batch_size?: number; new_height?: number; new_width?: number; crop_size?: number }
+    | undefined;
+  const count = fields?.batch_size ?? batch;
+  const { crop_size: crop } = withDefaults<{ crop_size: number }>(
+    'TransformationParameter',
+    layer.transform_param,
+  );
+  const [height, width] = crop > 0 ? [crop, crop] : [fields?.new_height ?? 0, fields?.new_width ?? 0];
+  if (!count || !height || !width) return null;
+  return [count, channelsOf(layer) ?? 3, height, width];
+}
+
+const saysChannels = (layer: LayerParameter): boolean => channelsOf(layer) !== null;
+
+function channelsOf({ type, image_data_param, transform_param }: LayerParameter): number | null {
+  const transform = transform_param as
+    | { mean_value?: readonly number[]; force_color?: boolean; force_gray?: boolean }
+    | undefined;
+  if (type === 'ImageData') return image_data_param?.is_color === false ? 1 : 3;
+  if (type === 'WindowData') return 3;
+  if (transform?.force_gray) return 1;
+  if (transform?.force_color) return 3;
+  return (transform?.mean_value?.length ?? 0) > 1 ? transform!.mean_value!.length : null;
+}
+
+/** What mends a data layer whose shapes nobody knows. */
+export const shapeCure = ({ top: tops = [] }: LayerParameter): string =>
+  `give ${tops.length > 1 ? 'them' : 'it'}: ${tops
+    .map((top, i) => `--input-shape ${top}=${i === 0 ? '1x3x224x224' : '1'}`)
+    .join(' ')} (in code: inputShapes)`;
