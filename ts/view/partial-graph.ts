@@ -29,11 +29,16 @@ export function partialGraph(
   const own = new Set(net.layer);
   const missing = new Map([...problems].filter(([layer]) => own.has(layer)));
   const { inputShapes, assumed } = assumeShapes(net, options);
-  const given = { ...options, inputShapes };
   for (;;) {
     const reachable = dropUnreachable(net.layer ?? [], missing);
+    const lost = new Set([...missing.keys()].flatMap(({ top = [] }) => top));
+    const given = Object.entries(inputShapes).filter(([name]) => !lost.has(name));
     try {
-      return { graph: graphFromCaffe({ ...net, layer: reachable }, given), missing, assumed };
+      const graph = graphFromCaffe(
+        { ...net, layer: reachable },
+        { ...options, inputShapes: Object.fromEntries(given) },
+      );
+      return { graph, missing, assumed };
     } catch (error) {
       const culprits =
         error instanceof GraphError ? reachable.filter(({ name }) => name === error.layer) : [];
@@ -62,17 +67,18 @@ function dropUnreachable(
 }
 
 function assumeShapes(net: NetParameter, options: GraphOptions) {
-  const inputShapes: Record<string, readonly number[]> = { ...options.inputShapes };
+  const inputShapes = new Map(Object.entries(options.inputShapes ?? {}));
   const assumed: string[] = [];
   for (const layer of net.layer ?? []) {
     const crop = (layer.transform_param as { crop_size?: number } | undefined)?.crop_size;
     if (!DATA_TYPES.includes(layer.type ?? '') || !crop) continue;
     (layer.top ?? []).forEach((name, i) => {
-      if (inputShapes[name] !== undefined || i > 1) return;
+      if (inputShapes.has(name) || i > 1) return;
       const batch = options.batch ?? 1;
-      inputShapes[name] = i === 0 ? [batch, 3, crop, crop] : [batch];
-      assumed.push(`${name} ${inputShapes[name]!.join('×')}`);
+      const shape = i === 0 ? [batch, 3, crop, crop] : [batch];
+      inputShapes.set(name, shape);
+      assumed.push(`${name} ${shape.join('×')}`);
     });
   }
-  return { inputShapes, assumed };
+  return { inputShapes: Object.fromEntries(inputShapes), assumed };
 }
