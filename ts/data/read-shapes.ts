@@ -3,12 +3,12 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { type LayerParameter, type NetParameter, positionOf, withDefaults } from '../caffe/net-parameter.ts';
+import { isLevelDb } from '../data/leveldb/leveldb.ts';
 import { DataError, GraphError, ResnodeError } from '../errors.ts';
 import { type Shapes, shapeCure, textShapes } from '../graph/data-shapes.ts';
 import { hdf5Reader } from './hdf5-reader.ts';
 import { readImageList } from './image-list.ts';
 import { databaseReader, listReader } from './image-reader.ts';
-import { isLevelDb } from './leveldb.ts';
 import type { Reader, Sample } from './reader.ts';
 import type { Transform } from './transform.ts';
 
