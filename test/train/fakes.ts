@@ -85,7 +85,10 @@ export function fakes(): Fakes {
 
 function fakeTrainer(world: Fakes, options: TrainOptions): SolverTrainer {
   let pass = 0;
-  const begin = typeof options.weights === 'object' ? toFloat32(options.weights.layers[0]!.blobs[0]!)[0]! : 0;
+  const begin =
+    typeof options.weights === 'object'
+      ? toFloat32((options.weights as WeightsFile).layers[0]!.blobs[0]!)[0]!
+      : 0;
   const weight = Float32Array.of(begin, begin, begin);
   const history = options.history?.[0]?.slice() ?? new Float32Array(3);
   const dispose = () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { toFloat32 } from '../../ts/caffe/blob.ts';
+import type { WeightsFile } from '../../ts/caffe/caffemodel.ts';
 import { ArgumentError, PrototxtError, ResnodeError } from '../../ts/errors.ts';
 import type { SolverEvent } from '../../ts/train/events.ts';
 import type { OpenData } from '../../ts/train/open-training.ts';
@@ -455,7 +456,8 @@ test('weights: the later of several files counts, and an option beats the solver
     const world = fakes();
     await collect(fakeSolver(world, folder, `max_iter: 0 snapshot_after_train: false ${text}`, options));
     const { weights } = world.trainOptions!;
-    const blob = typeof weights === 'object' ? weights.layers[0]!.blobs[0]! : assert.unreachable();
+    const blob =
+      typeof weights === 'object' ? (weights as WeightsFile).layers[0]!.blobs[0]! : assert.unreachable();
     return toFloat32(blob!)[0];
   };
   assert.is(await begin(`weights: "${file(1)}"`), 1);

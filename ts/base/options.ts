@@ -85,9 +85,12 @@ export class Signature {
 
   #error(name: string, { kind }: Option, { path, expected, actual, hint }: Mistake): ArgumentError {
     const isOptions = 'table' in kind && name === 'options';
-    if (path === '{}' || (path === '' && isOptions))
+    const isUnknown = path.endsWith('{}');
+    const place = isUnknown ? path.slice(0, -2) : path;
+    if (place === '' && isOptions)
       return new ArgumentError(`the options of ${this.name}`, expected, actual, hint);
-    return new ArgumentError(isOptions ? path.replace(/^\./, '') : `${name}${path}`, expected, actual, hint);
+    const named = isOptions ? place.replace(/^\./, '') : `${name}${place}`;
+    return new ArgumentError(isUnknown ? `the fields of ${named}` : named, expected, actual, hint);
   }
 }
 
@@ -109,7 +112,7 @@ const namesOf = (table: object): string[] =>
 function mistakeOfRows(table: object, value: object): Mistake | null {
   for (const [name, row] of Object.entries(table as Readonly<Record<string, Option>>)) {
     const mistake = mistakeOf(row, (value as Readonly<Record<string, unknown>>)[name]);
-    if (mistake !== null) return mistake.path === '{}' ? mistake : within(`.${name}`, mistake);
+    if (mistake !== null) return within(`.${name}`, mistake);
   }
   return null;
 }

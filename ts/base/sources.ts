@@ -50,5 +50,7 @@ export const pathOf = (place: string | URL): string =>
 /** The path, or the bytes as one kind of array. */
 export function resolveSource(source: FileSource): string | Uint8Array {
   if (source instanceof ArrayBuffer) return new Uint8Array(source);
-  return source instanceof Uint8Array ? source : pathOf(source);
+  if (!(source instanceof Uint8Array)) return pathOf(source);
+  // Shared memory may change while it is read, and libraries take no view of it.
+  return source.buffer instanceof ArrayBuffer ? source : new Uint8Array(source);
 }

@@ -1,4 +1,6 @@
 /** A blob of weights: a shape and a view of its bytes, wherever they lie. */
+import { instance, integer, type Kind, list, oneOf } from '../base/kinds.ts';
+import { fields, required, signature } from '../base/options.ts';
 export interface Blob {
   readonly shape: readonly number[];
   readonly dtype: 'float32' | 'float64';
@@ -10,8 +12,33 @@ export interface Blob {
 export const elementCountOf = (shape: readonly number[]): number =>
   shape.reduce((product, dim) => product * dim, 1);
 
+const blobFields = fields<Blob>('a Blob, { shape, dtype, bytes }', {
+  shape: required(list(integer(0), { of: 'dimensions' }), 'Dimensions, the outermost first.'),
+  dtype: required(oneOf('float32', 'float64'), 'Type of the values.'),
+  bytes: required(instance('a Uint8Array', Uint8Array), 'The values, little-endian.'),
+});
+
+/** As many bytes as its shape and type say. */
+export const blob: Kind<Blob> = {
+  ...blobFields,
+  mistake(value) {
+    const mistake = blobFields.mistake(value);
+    if (mistake !== null) return mistake;
+    const { shape: dims, dtype, bytes } = value as Blob;
+    const expected = elementCountOf(dims) * (dtype === 'float64' ? 8 : 4);
+    if (bytes.length === expected) return null;
+    return { path: '.bytes', expected: `${expected} bytes (${dims.join('×')} of ${dtype})`, actual: bytes };
+  },
+};
+
+const BLOB_FROM_FLOATS = signature('blobFromFloats', {
+  shape: required(list(integer(0), { of: 'dimensions' }), 'Dimensions, the outermost first.'),
+  values: required(instance('a Float32Array', Float32Array), 'As many values.'),
+});
+
 /** A blob over (not a copy of) a Float32Array. */
 export function blobFromFloats(shape: readonly number[], values: Float32Array): Blob {
+  BLOB_FROM_FLOATS.check(shape, values);
   return {
     shape,
     dtype: 'float32',
@@ -19,15 +46,37 @@ export function blobFromFloats(shape: readonly number[], values: Float32Array): 
   };
 }
 
+const TO_FLOAT64 = signature('toFloat64', {
+  blob: required(
+    fields<Pick<Blob, 'dtype' | 'bytes'>>('a Blob', {
+      dtype: required(oneOf('float32', 'float64'), 'Type of the values.'),
+      bytes: required(instance('a Uint8Array', Uint8Array), 'Whole values, little-endian.'),
+    }),
+    'The blob.',
+  ),
+});
+
 /** The values in float64, exact. */
 export function toFloat64(blob: Pick<Blob, 'dtype' | 'bytes'>): Float64Array {
+  TO_FLOAT64.check(blob);
   return blob.dtype === 'float64'
     ? new Float64Array(aligned(blob.bytes))
     : Float64Array.from(toFloat32(blob));
 }
 
+const TO_FLOAT32 = signature('toFloat32', {
+  blob: required(
+    fields<Pick<Blob, 'dtype' | 'bytes'>>('a Blob', {
+      dtype: required(oneOf('float32', 'float64'), 'Type of the values.'),
+      bytes: required(instance('a Uint8Array', Uint8Array), 'Whole values, little-endian.'),
+    }),
+    'The blob.',
+  ),
+});
+
 /** The values as float32; double data is rounded once, as Caffe does on reading. */
 export function toFloat32(blob: Pick<Blob, 'dtype' | 'bytes'>): Float32Array {
+  TO_FLOAT32.check(blob);
   return blob.dtype === 'float32'
     ? new Float32Array(aligned(blob.bytes))
     : Float32Array.from(new Float64Array(aligned(blob.bytes)));

@@ -1,9 +1,10 @@
 /** `.caffemodel` (a binary NetParameter) and `.binaryproto` (a binary BlobProto) → named blobs, as views. */
-
 import { fromFloat16 } from '../base/half-floats.ts';
+import { instance, type Kind, list, string } from '../base/kinds.ts';
 import { MAX_DIMENSIONS, MAX_LAYERS } from '../base/limits.ts';
+import { fields, options, required, signature } from '../base/options.ts';
 import { WeightsError } from '../errors.ts';
-import type { Blob } from './blob.ts';
+import { type Blob, blob } from './blob.ts';
 import { enums } from './schema.ts';
 import { v1TypeName } from './upgrade.ts';
 import { FieldBudget, packedVarints, readFields } from './wire.ts';
@@ -20,6 +21,21 @@ export interface WeightsFile {
   readonly name: string;
   readonly layers: readonly WeightsLayer[];
 }
+
+export const weightsLayers: Kind<readonly WeightsLayer[]> = list(
+  fields<WeightsLayer>('a layer of weights, { name, type, blobs }', {
+    name: required(string, "The layer's name."),
+    type: required(string, "The layer's type; may be empty."),
+    blobs: required(list(blob, { of: 'blobs' }), 'Its blobs in their order.'),
+  }),
+  { of: 'layers' },
+);
+
+export const weightsFile: Kind<WeightsFile> = fields<WeightsFile>('a WeightsFile, { file, name, layers }', {
+  file: required(string, 'Named in errors.'),
+  name: required(string, "The net's name."),
+  layers: required(weightsLayers, 'Layers with their blobs.'),
+});
 
 // Field numbers of caffe.proto: NetParameter.name 1, layers 2 (V1), layer 100 (V2).
 const LAYER = { name: 1, type: 2, blobs: 7 };
@@ -40,6 +56,14 @@ const BLOB = {
 const RAW_TYPES = ['float64', 'float32', 'float16'] as const;
 const MAX_ELEMENTS = 2 ** 31 - 1; // Caffe counts elements in an int.
 
+const READ_CAFFEMODEL = signature('readCaffemodel', {
+  bytes: required(instance('a Buffer or Uint8Array', Uint8Array), 'The file, mapped or read.'),
+  options: required(
+    options<{ file: string }>({ file: required(string, 'Named in errors.') }),
+    'The name of the bytes.',
+  ),
+});
+
 /**
  * Reads the layers of a caffemodel; their blobs are views into `bytes`.
  * @param bytes The file, mapped or read.
@@ -47,6 +71,7 @@ const MAX_ELEMENTS = 2 ** 31 - 1; // Caffe counts elements in an int.
  * @throws WeightsError with the byte offset, or the layer and blob, at fault.
  */
 export function readCaffemodel(bytes: Uint8Array, options: { file: string }): WeightsFile {
+  READ_CAFFEMODEL.check(bytes, options);
   const { file } = options;
   // Caffe takes no bytes for a net without layers; a file without any is refused where files are read (read-weights.ts).
   if (bytes.length > 0) refuseOthers(bytes, 'caffemodel', file);
@@ -64,11 +89,20 @@ export function readCaffemodel(bytes: Uint8Array, options: { file: string }): We
   return { file, name, layers };
 }
 
+const READ_BINARYPROTO = signature('readBinaryproto', {
+  bytes: required(instance('a Buffer or Uint8Array', Uint8Array), 'The file, mapped or read.'),
+  options: required(
+    options<{ file: string }>({ file: required(string, 'Named in errors.') }),
+    'The name of the bytes.',
+  ),
+});
+
 /**
  * Reads a BlobProto, e.g. a mean image `[1, channels, height, width]`.
  * @throws WeightsError
  */
 export function readBinaryproto(bytes: Uint8Array, options: { file: string }): Blob {
+  READ_BINARYPROTO.check(bytes, options);
   refuseOthers(bytes, 'mean', options.file);
   const blob = readBlob(bytes, options.file, 'BlobProto');
   if (blob.bytes.length === 0) {

@@ -1,10 +1,12 @@
 /** What Caffe's solvers refuse when they are built and at their first step (solver.cpp, sgd_solver.cpp), beforehand. */
-
+import { oneOf } from '../base/kinds.ts';
+import { fields, required, signature } from '../base/options.ts';
 import { nearest } from '../base/suggest.ts';
 import { type Position, PrototxtError } from '../errors.ts';
 import { inheritPosition, type Message, positionOf } from './message.ts';
-import { type NetParameter, type NetState, withDefaults } from './net-parameter.ts';
-import type { SolverNetState, SolverParameter } from './solver-parameter.ts';
+import { message } from './message-kind.ts';
+import { type NetParameter, type NetState, netParameter, withDefaults } from './net-parameter.ts';
+import { type SolverNetState, type SolverParameter, solverParameter } from './solver-parameter.ts';
 import { upgradeNet } from './upgrade.ts';
 
 export type SolverType = 'SGD' | 'Nesterov' | 'AdaGrad' | 'RMSProp' | 'AdaDelta' | 'Adam';
@@ -93,11 +95,16 @@ export interface CheckedSolver {
   readonly warnings: readonly SolverWarning[];
 }
 
+const CHECK_SOLVER = signature('checkSolver', {
+  solver: required(solverParameter, 'As readSolver gives it.'),
+});
+
 /**
  * Checks a solver without opening its nets; the solver given is not changed.
  * @throws PrototxtError (`solver/…`) at the field, with what was found, what is expected and what mends it.
  */
 export function checkSolver(solver: SolverParameter): CheckedSolver {
+  CHECK_SOLVER.check(solver);
   const parameters = withDefaults<SolverSettings>('SolverParameter', { ...ZEROS, ...solver });
   inheritPosition(parameters, solver);
   parameters.snapshot_prefix ??= positionOf(solver)?.file.replace(/\.[^./\\]*$/, '') ?? 'solver';
@@ -108,12 +115,24 @@ export function checkSolver(solver: SolverParameter): CheckedSolver {
   return { parameters, train, tests: testNets(solver, parameters), warnings: warningsOf(solver, parameters) };
 }
 
+const SOLVER_NET_STATE = signature('solverNetState', {
+  solverNet: required(
+    fields<Pick<SolverNet, 'phase' | 'state'>>('a net of a CheckedSolver', {
+      phase: required(oneOf('TRAIN', 'TEST'), 'Its phase.'),
+      state: required(message('NetState'), "The solver's state for it."),
+    }),
+    'Of checkSolver.',
+  ),
+  net: required(netParameter, 'The net that it names, read.'),
+});
+
 /**
  * The state to filter a solver's net with (`filterNet`): its phase, under the net's own state, under the solver's;
  * stages add up (InitTrainNet and InitTestNets in solver.cpp).
  * @param net The net that `solverNet.source` names, read.
  */
 export function solverNetState(solverNet: Pick<SolverNet, 'phase' | 'state'>, net: NetParameter): NetState {
+  SOLVER_NET_STATE.check(solverNet, net);
   const { phase, state } = solverNet;
   return {
     phase: state.phase ?? net.state?.phase ?? phase,

@@ -1,6 +1,8 @@
 /**
  * Caffe's HDF5 weights (Net::ToHDF5, Net::CopyTrainedLayersFromHDF5): /data/<layer>/<blob index>.
  */
+import { path } from '../base/kinds.ts';
+import { required, signature } from '../base/options.ts';
 import { breather } from '../breathe.ts';
 import { WeightsError } from '../errors.ts';
 import { Hdf5Dataset } from '../hdf5/dataset.ts';
@@ -9,16 +11,19 @@ import type { Blob } from './blob.ts';
 import type { WeightsFile, WeightsLayer } from './caffemodel.ts';
 import { blobOfDataset, hdf5Holds, readHdf5 } from './hdf5-file.ts';
 import { type Hdf5Entry, writeHdf5 } from './hdf5-writer.ts';
-import type { NetWeights } from './write-caffemodel.ts';
+import { type NetWeights, netWeights } from './write-caffemodel.ts';
 
 /** Slashes in a layer's name are groups in groups. */
 const MAX_DEPTH = 64;
+
+const READ_HDF5_WEIGHTS = signature('readHdf5Weights', { path: required(path, 'Of a .caffemodel.h5.') });
 
 /**
  * Reads all layers of a .caffemodel.h5; values are copied, float32 or float64.
  * @throws WeightsError naming the file, and where it is damaged the layer
  */
-export function readHdf5Weights(path: string): Promise<WeightsFile> {
+export async function readHdf5Weights(path: string): Promise<WeightsFile> {
+  READ_HDF5_WEIGHTS.check(path);
   return readHdf5(path, async (file) => {
     const root = file.get('data');
     if (!(root instanceof Hdf5Group))
@@ -55,11 +60,17 @@ export function readHdf5Weights(path: string): Promise<WeightsFile> {
   });
 }
 
+const WRITE_HDF5_WEIGHTS = signature('writeHdf5Weights', {
+  path: required(path, 'Where it goes.'),
+  weights: required(netWeights, 'Layers with their blobs.'),
+});
+
 /**
  * Writes weights in Caffe's HDF5 form, float32, whole or not at all, beside a running event loop.
  * @throws WeightsError `weights/write`
  */
-export function writeHdf5Weights(path: string, weights: NetWeights): Promise<void> {
+export async function writeHdf5Weights(path: string, weights: NetWeights): Promise<void> {
+  WRITE_HDF5_WEIGHTS.check(path, weights);
   return writeHdf5(path, weightsEntries(weights));
 }
 

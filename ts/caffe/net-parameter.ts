@@ -1,10 +1,13 @@
 /** NetParameter: reading, Caffe's include/exclude rules, defaults. Fields carry caffe.proto's own names. */
+import { callback, integer, type Kind, list, oneOf, path, string } from '../base/kinds.ts';
+import { fields, optional, options, required, signature } from '../base/options.ts';
 import { type FileSource, isFileSource, resolveSource } from '../base/sources.ts';
 import { warn } from '../base/warn.ts';
 import { formatPosition, PrototxtError } from '../errors.ts';
 import { decodeMessage } from './binary-message.ts';
 import { fileKind } from './file-kind.ts';
 import { inheritPosition, type Message, positionOf } from './message.ts';
+import { message } from './message-kind.ts';
 import type { ForkFieldHandler } from './prototxt.ts';
 import { parsePrototxt, readPrototxtFile, wrongKindError } from './prototxt-file.ts';
 import { messages } from './schema.ts';
@@ -44,6 +47,21 @@ export interface NetParameter {
   layer?: LayerParameter[];
 }
 
+const READ_NET = signature('readNet', {
+  text: required(string, 'The prototxt.'),
+  options: required(
+    options<{ file: string; onForkField?: ForkFieldHandler }>({
+      file: required(string, 'Named in errors.'),
+      onForkField: optional(
+        callback<ForkFieldHandler>(),
+        'fields of forks are errors',
+        'Takes what known forks of Caffe added, which is left out then.',
+      ),
+    }),
+    'The name of the text.',
+  ),
+});
+
 /**
  * Reads a prototxt and upgrades it as Caffe does, whatever its age (V0, V1, `input_dim`).
  * @param options.file Named in errors.
@@ -56,11 +74,28 @@ export function readNet(
   text: string,
   options: { file: string; onForkField?: ForkFieldHandler },
 ): NetParameter {
+  READ_NET.check(text, options);
   return upgradeNet(parsePrototxt('net', text, options)) as NetParameter;
 }
 
+const READ_NET_FILE = signature('readNetFile', {
+  file: required(path, 'Of a prototxt.'),
+  options: optional(
+    options<{ onForkField?: ForkFieldHandler }>({
+      onForkField: optional(
+        callback<ForkFieldHandler>(),
+        'fields of forks are errors',
+        'Takes what known forks of Caffe added, which is left out then.',
+      ),
+    }),
+    'none',
+    'What forks added.',
+  ),
+});
+
 /** Reads and upgrades the prototxt at a path. @throws PrototxtError; ArgumentError where it cannot be read */
 export function readNetFile(file: string, options: { onForkField?: ForkFieldHandler } = {}): NetParameter {
+  READ_NET_FILE.check(file, options);
   return readNet(readPrototxtFile(file, 'net', 'model'), { file, ...options });
 }
 
@@ -80,6 +115,9 @@ export function readNetSource(source: FileSource | NetParameter): NetParameter {
 const isText = (bytes: Uint8Array) =>
   bytes.subarray(0, 4096).every((byte) => byte >= 32 || (byte >= 9 && byte <= 13));
 
+export const netParameter: Kind<NetParameter> = message('NetParameter');
+export const layerParameter: Kind<LayerParameter> = message('LayerParameter');
+
 export interface NetState {
   /** Default: the net's own state, else TEST. */
   readonly phase?: 'TRAIN' | 'TEST';
@@ -94,12 +132,29 @@ const DROPPED = Symbol('dropped layers');
 export const droppedLayers = (net: NetParameter): readonly LayerParameter[] =>
   (net as { [DROPPED]?: readonly LayerParameter[] })[DROPPED] ?? [];
 
+/** Rows of Caffe's NetState. */
+export const netStateRows = {
+  phase: optional(oneOf('TRAIN', 'TEST'), "the net's own, else TEST", 'Which layers there are.'),
+  level: optional(integer(), '0', "Caffe's NetState level."),
+  stages: optional(list(string, { of: 'stage names' }), 'none', "Caffe's NetState stages."),
+};
+
+const FILTER_NET = signature('filterNet', {
+  net: required(netParameter, 'Upgraded, as readNet gives it.'),
+  options: optional(
+    fields<NetState>('a state, { phase, level, stages }', netStateRows),
+    'its own state, else TEST',
+    'What its rules are held to.',
+  ),
+});
+
 /**
  * Keeps the layers whose include/exclude rules fit a state (net.cpp, FilterNet). What is given beats the net's own
  * `state`, with a warning where their phases differ; the result's state is the one that was used.
  * @throws PrototxtError
  */
 export function filterNet(net: NetParameter, state: NetState = {}): NetParameter {
+  FILTER_NET.check(net, state);
   const phase = state.phase ?? net.state?.phase ?? 'TEST';
   const level = state.level ?? net.state?.level ?? 0;
   const stages = new Set(state.stages ?? net.state?.stage ?? []);

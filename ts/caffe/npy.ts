@@ -1,12 +1,22 @@
 /** NumPy's .npy, versions 1 to 3: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html */
+import { instance, path, string } from '../base/kinds.ts';
+import { options, required, signature } from '../base/options.ts';
 import { ArgumentError, WeightsError } from '../errors.ts';
 import { writeFileAtomically } from './atomic-file.ts';
-import { type Blob, elementCountOf } from './blob.ts';
+import { type Blob, blob, elementCountOf } from './blob.ts';
 import { wrongKind } from './wrong-kind.ts';
 
 const MAGIC = '\x93NUMPY';
 const MAX_HEADER = 1 << 20;
 const DTYPES: Readonly<Record<string, Blob['dtype']>> = { '<f4': 'float32', '<f8': 'float64' };
+
+const READ_NPY = signature('readNpy', {
+  bytes: required(instance('a Buffer or Uint8Array', Uint8Array), 'The file, mapped or read.'),
+  options: required(
+    options<{ file: string }>({ file: required(string, 'Named in errors.') }),
+    'The name of the bytes.',
+  ),
+});
 
 /**
  * Reads an array as a blob whose bytes are a view into `bytes`.
@@ -14,6 +24,7 @@ const DTYPES: Readonly<Record<string, Blob['dtype']>> = { '<f4': 'float32', '<f8
  * @throws WeightsError for anything but little-endian float32 or float64 in C order, with the call that mends it
  */
 export function readNpy(bytes: Uint8Array, options: { file: string }): Blob {
+  READ_NPY.check(bytes, options);
   const fail = (code: string, message: string): never => {
     throw new WeightsError(`weights/${code}`, options, message);
   };
@@ -54,8 +65,15 @@ export function readNpy(bytes: Uint8Array, options: { file: string }): Blob {
   return { shape, dtype, bytes: data };
 }
 
+const WRITE_NPY = signature('writeNpy', {
+  path: required(path, 'Where it goes.'),
+  blob: required(blob, 'The values.'),
+});
+
 /** Writes a blob as .npy version 1, whole or not at all. @throws ArgumentError; the file system's error */
-export function writeNpy(path: string, { shape, dtype, bytes }: Blob): void {
+export function writeNpy(path: string, array: Blob): void {
+  WRITE_NPY.check(path, array);
+  const { shape, dtype, bytes } = array;
   const needed = elementCountOf(shape) * (dtype === 'float64' ? 8 : 4);
   if (bytes.length !== needed)
     throw new ArgumentError('blob', `${needed} bytes for the shape ${shape.join('×')}`, bytes);

@@ -1,10 +1,23 @@
 /** Message → prototxt; parsing what is printed gives an equal message. */
+import { anything, oneOf } from '../base/kinds.ts';
+import { optional, required, signature } from '../base/options.ts';
+import { ArgumentError } from '../errors.ts';
 import { shortestFloat } from './json.ts';
 import type { Message } from './message.ts';
+import { message as messageKind } from './message-kind.ts';
 import { messages } from './schema.ts';
+
+const PRINT_PROTOTXT = signature('printPrototxt', {
+  message: required(anything, 'A message of that type.'),
+  type: optional(oneOf(...Object.keys(messages)), 'NetParameter', 'Its name in caffe.proto.'),
+});
 
 /** Prints a message in canonical form: schema order, two spaces, one field a line. @param type e.g. `NetParameter`. */
 export function printPrototxt(message: object, type = 'NetParameter'): string {
+  PRINT_PROTOTXT.check(message, type);
+  const mistake = messageKind(type).mistake(message);
+  if (mistake !== null)
+    throw new ArgumentError(`message${mistake.path}`, mistake.expected, mistake.actual, mistake.hint);
   const lines: string[] = [];
   print(message as Message, type, '', lines);
   return lines.map((line) => `${line}\n`).join('');

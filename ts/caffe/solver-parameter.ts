@@ -1,4 +1,7 @@
 /** SolverParameter: how a net is trained. Reading it; fields carry caffe.proto's own names. */
+import { type Kind, path, string } from '../base/kinds.ts';
+import { options, required, signature } from '../base/options.ts';
+import { message } from './message-kind.ts';
 import type { NetParameter } from './net-parameter.ts';
 import { parsePrototxt, readPrototxtFile } from './prototxt-file.ts';
 import { upgradeSolver } from './upgrade.ts';
@@ -51,16 +54,30 @@ export interface SolverParameter {
   weights?: string[];
 }
 
+export const solverParameter: Kind<SolverParameter> = message('SolverParameter');
+
+const READ_SOLVER = signature('readSolver', {
+  text: required(string, 'The prototxt.'),
+  options: required(
+    options<{ file: string }>({ file: required(string, 'Named in errors.') }),
+    'The name of the bytes.',
+  ),
+});
+
 /**
  * Reads a solver's prototxt; an old `solver_type` becomes `type`. What it says is judged by `checkSolver`.
  * @param options.file Named in errors.
  * @throws PrototxtError with file:line:column.
  */
 export function readSolver(text: string, options: { file: string }): SolverParameter {
+  READ_SOLVER.check(text, options);
   return upgradeSolver(parsePrototxt('solver', text, options)) as SolverParameter;
 }
 
+const READ_SOLVER_FILE = signature('readSolverFile', { file: required(path, 'Of a prototxt.') });
+
 /** Reads the solver's prototxt at a path. @throws PrototxtError; ArgumentError where it cannot be read */
 export function readSolverFile(file: string): SolverParameter {
+  READ_SOLVER_FILE.check(file);
   return readSolver(readPrototxtFile(file, 'solver', 'solver'), { file });
 }

@@ -3,12 +3,14 @@
  * SnapshotSolverStateTo… and RestoreSolverStateFrom… in sgd_solver.cpp). Read and written as Caffe does.
  */
 import { readFile } from 'node:fs/promises';
+import { integer, type Kind, list, path, string } from '../base/kinds.ts';
+import { fields, required, signature } from '../base/options.ts';
 import { breather } from '../breathe.ts';
 import { WeightsError } from '../errors.ts';
 import { Hdf5Dataset } from '../hdf5/dataset.ts';
 import { Hdf5Group } from '../hdf5/file.ts';
 import { saveFileAtomically } from './atomic-file.ts';
-import type { Blob } from './blob.ts';
+import { type Blob, blob } from './blob.ts';
 import { readBlob } from './caffemodel.ts';
 import { blobOfDataset, hdf5Holds, isHdf5, readHdf5 } from './hdf5-file.ts';
 import { type Hdf5Entry, writeHdf5 } from './hdf5-writer.ts';
@@ -29,13 +31,25 @@ export interface SolverState {
   readonly history: readonly Blob[];
 }
 
+const solverState: Kind<SolverState> = fields<SolverState>('a SolverState', {
+  iter: required(integer(0), 'Iterations done.'),
+  learned_net: required(string, 'The path of the weights.'),
+  current_step: required(integer(0), 'Steps of the rate that were taken.'),
+  history: required(list(blob, { of: 'blobs' }), 'One blob a learnable parameter and slot.'),
+});
+
 const FIELD = { iter: 1, learned_net: 2, history: 3, current_step: 4 };
+
+const READ_SOLVER_STATE = signature('readSolverState', {
+  path: required(path, 'Of a .solverstate or .solverstate.h5.'),
+});
 
 /**
  * Reads a solver's state; which of both forms it has is seen from its first bytes.
  * @throws WeightsError naming the file and what is wrong
  */
 export async function readSolverState(path: string): Promise<SolverState> {
+  READ_SOLVER_STATE.check(path);
   let bytes: Uint8Array;
   try {
     bytes = await readFile(path);
@@ -54,13 +68,25 @@ export async function readSolverState(path: string): Promise<SolverState> {
   return isHdf5(bytes) ? readHdf5State(path) : readBinaryState(bytes, path);
 }
 
+const SAVE_SOLVER_STATE = signature('saveSolverState', {
+  path: required(path, 'Where it goes.'),
+  state: required(solverState, 'What Caffe needs to go on.'),
+});
+
 /** Writes a .solverstate, whole or not at all. @throws the file system's error */
-export function saveSolverState(path: string, state: SolverState): Promise<void> {
+export async function saveSolverState(path: string, state: SolverState): Promise<void> {
+  SAVE_SOLVER_STATE.check(path, state);
   return saveFileAtomically(path, stateChunks(state));
 }
 
+const SAVE_HDF5_SOLVER_STATE = signature('saveHdf5SolverState', {
+  path: required(path, 'Where it goes.'),
+  state: required(solverState, 'What Caffe needs to go on.'),
+});
+
 /** Writes a .solverstate.h5, whole or not at all, beside a running event loop. @throws WeightsError `weights/write` */
-export function saveHdf5SolverState(path: string, state: SolverState): Promise<void> {
+export async function saveHdf5SolverState(path: string, state: SolverState): Promise<void> {
+  SAVE_HDF5_SOLVER_STATE.check(path, state);
   return writeHdf5(path, stateEntries(state));
 }
 

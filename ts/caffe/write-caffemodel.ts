@@ -1,8 +1,10 @@
 /** Weights → files that Caffe reads (Net::ToProto, WriteProtoToBinaryFile); written whole or not at all. */
+import { type Kind, path, string } from '../base/kinds.ts';
+import { fields, required, signature } from '../base/options.ts';
 import { ArgumentError } from '../errors.ts';
 import { saveFileAtomically, writeFileAtomically } from './atomic-file.ts';
-import { type Blob, elementCountOf, toFloat32 } from './blob.ts';
-import type { WeightsLayer } from './caffemodel.ts';
+import { type Blob, blob, elementCountOf, toFloat32 } from './blob.ts';
+import { type WeightsLayer, weightsLayers } from './caffemodel.ts';
 import { bytesField, lengthDelimited as tag, varint } from './write-wire.ts';
 
 /** What a caffemodel holds. */
@@ -11,22 +13,45 @@ export interface NetWeights {
   readonly layers: readonly WeightsLayer[];
 }
 
+export const netWeights: Kind<NetWeights> = fields<NetWeights>('weights, { name, layers }', {
+  name: required(string, "The net's name."),
+  layers: required(weightsLayers, 'Layers with their blobs.'),
+});
+
+const WRITE_CAFFEMODEL = signature('writeCaffemodel', {
+  path: required(path, 'Where it goes.'),
+  weights: required(netWeights, 'Layers with their blobs.'),
+});
+
 /**
  * Writes a .caffemodel with V2 layers: name, type and blobs of each, data as packed float32.
  * @throws ArgumentError where a blob's shape does not fit its bytes; the file system's error
  */
 export function writeCaffemodel(path: string, weights: NetWeights): void {
+  WRITE_CAFFEMODEL.check(path, weights);
   writeFileAtomically(path, netChunks(weights));
 }
 
+const SAVE_CAFFEMODEL = signature('saveCaffemodel', {
+  path: required(path, 'Where it goes.'),
+  weights: required(netWeights, 'Layers with their blobs.'),
+});
+
 /** Writes a .caffemodel beside a running event loop. Throws as writeCaffemodel. */
-export function saveCaffemodel(path: string, weights: NetWeights): Promise<void> {
+export async function saveCaffemodel(path: string, weights: NetWeights): Promise<void> {
+  SAVE_CAFFEMODEL.check(path, weights);
   return saveFileAtomically(path, netChunks(weights));
 }
 
+const WRITE_BINARYPROTO = signature('writeBinaryproto', {
+  path: required(path, 'Where it goes.'),
+  blob: required(blob, 'The values.'),
+});
+
 /** Writes one blob as a BlobProto, e.g. a mean image `[1, channels, height, width]`. Throws as writeCaffemodel. */
-export function writeBinaryproto(path: string, blob: Blob): void {
-  const { head, data } = blobChunks(blob, true);
+export function writeBinaryproto(path: string, values: Blob): void {
+  WRITE_BINARYPROTO.check(path, values);
+  const { head, data } = blobChunks(values, true);
   writeFileAtomically(path, [head, data]);
 }
 

@@ -1,8 +1,11 @@
 /** Image files → pixels. */
 import { open, stat } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
-import { nearest } from '../base/suggest.ts';
-import { ArgumentError, ImageError } from '../errors.ts';
+
+import { bytes, either, integer, oneOf, signal, string } from '../base/kinds.ts';
+import { optional, options, required, signature } from '../base/options.ts';
+import { location, resolveSource } from '../base/sources.ts';
+
+import { ImageError } from '../errors.ts';
 import { decodeBmp, readBmpHeader } from './bmp.ts';
 import { decodeVips, reduceDepth, UnfitPixels, vipsHeader } from './decode-vips.ts';
 import { describeBytes, HEAD_BYTES, IMAGE_FORMATS, type ImageFormat, imageFormatOf } from './format.ts';
@@ -41,6 +44,24 @@ const DEFAULTS = {
   timeout: 60,
 } as const;
 
+const decodeOptions = options<DecodeOptions>({
+  name: optional(string, 'the path, or `image`', 'What errors call the image.'),
+  maxPixels: optional(integer(1, 2 ** 30), '2^26', 'The most pixels, width × height, that are decoded.'),
+  orientation: optional(
+    oneOf('applied', 'ignored'),
+    'applied',
+    'Whether the image is turned as its EXIF data says.',
+  ),
+  depth: optional(oneOf(8, 16), '8', '16: samples of 16 bits keep them.'),
+  signal: optional(signal, 'none', 'Gives up with its reason.'),
+  timeout: optional(integer(1, 3600), '60', 'Seconds after which decoding is given up.'),
+});
+
+const DECODE_IMAGE = signature('decodeImage', {
+  source: required(either(location, bytes), 'A path, a file: URL, or the bytes of an encoded image.'),
+  options: optional(decodeOptions, 'none', 'How to decode it.'),
+});
+
 /**
  * Decodes an image off the event loop to the bytes that OpenCV gives Caffe: colour profiles are ignored, EXIF
  * orientation is applied, alpha is dropped, 16-bit samples are reduced, CMYK becomes RGB by OpenCV's product. Of an
@@ -66,14 +87,15 @@ export async function decodeImage(
   source: string | URL | Uint8Array | ArrayBuffer,
   options: DecodeOptions = {},
 ): Promise<Image | DeepImage> {
-  const { maxPixels, timeout, orientation, depth } = checkedOptions(options);
+  DECODE_IMAGE.check(source, options);
+  const { maxPixels, timeout, orientation, depth } = { ...DEFAULTS, ...options };
   const { signal } = options;
   signal?.throwIfAborted();
-  const path = source instanceof URL ? pathOf(source) : source;
+  const path = resolveSource(source);
   const file = options.name ?? (typeof path === 'string' ? path : DEFAULTS.name);
   const seconds = timeout;
   const work = async (): Promise<Image | DeepImage> => {
-    const bytes = typeof path === 'string' ? await readImageFile(path, file, maxPixels) : bytesOf(path);
+    const bytes = typeof path === 'string' ? await readImageFile(path, file, maxPixels) : path;
     const format = imageFormatOf(bytes);
     if (format === null) throw unreadable(file, `cannot be decoded: it is ${describeBytes(bytes)}`);
     const decoded = await decodeBytes(bytes, format, {
@@ -182,37 +204,4 @@ export async function readImageFile(
       ? new ImageError('image/not-found', file, 'there is no such file', { cause: error })
       : new ImageError('image/unreadable', file, `cannot be read (${code ?? message})`, { cause: error });
   }
-}
-
-function bytesOf(source: Uint8Array | ArrayBuffer): Uint8Array {
-  if (source instanceof ArrayBuffer) return new Uint8Array(source);
-  if (!(source instanceof Uint8Array))
-    throw new ArgumentError('source', 'a path, a file: URL, or the bytes of an encoded image', source);
-  // sharp takes no view of shared memory, which may change while it is read besides.
-  return source.buffer instanceof ArrayBuffer ? source : new Uint8Array(source);
-}
-
-function pathOf(url: URL): string {
-  if (url.protocol !== 'file:') throw new ArgumentError('source', 'a file: URL', url.href);
-  return fileURLToPath(url);
-}
-
-function checkedOptions(options: DecodeOptions) {
-  const known = [...Object.keys(DEFAULTS), 'signal'];
-  const unknown = Object.keys(options).find((name) => !known.includes(name));
-  if (unknown !== undefined)
-    throw new ArgumentError(
-      `the options of decodeImage (${nearest(unknown, known) ?? 'none of them is near'})`,
-      known.join(', '),
-      unknown,
-    );
-  const { maxPixels, timeout, orientation, depth } = { ...DEFAULTS, ...options };
-  if (!Number.isInteger(maxPixels) || maxPixels < 1 || maxPixels > 2 ** 30)
-    throw new ArgumentError('maxPixels', 'an integer from 1 to 2^30', maxPixels);
-  if (!Number.isInteger(timeout) || timeout < 1 || timeout > 3600)
-    throw new ArgumentError('timeout', 'whole seconds from 1 to 3600', timeout);
-  if (orientation !== 'applied' && orientation !== 'ignored')
-    throw new ArgumentError('orientation', '"applied" or "ignored"', orientation);
-  if (depth !== 8 && depth !== 16) throw new ArgumentError('depth', '8 or 16', depth);
-  return { maxPixels, timeout, orientation, depth };
 }

@@ -1,4 +1,6 @@
 /** Sizes of resized images and places of crops. */
+import { either, integer, type Kind, nullOr } from '../base/kinds.ts';
+import { fields, required } from '../base/options.ts';
 
 export interface Size {
   readonly width: number;
@@ -7,6 +9,20 @@ export interface Size {
 
 /** To a shorter side with the aspect kept, or to exactly width × height; null: as it is. */
 export type Resize = { readonly shorterSide: number } | Size | null;
+
+export const size: Kind<Size> = fields<Size>('a size, { width, height }', {
+  width: required(integer(1), 'In pixels.'),
+  height: required(integer(1), 'In pixels.'),
+});
+
+export const resize: Kind<Resize> = nullOr(
+  either(
+    size,
+    fields<{ readonly shorterSide: number }>('{ shorterSide }', {
+      shorterSide: required(integer(1), 'In pixels; the aspect is kept.'),
+    }),
+  ),
+);
 
 /**
  * The size after resizing. The longer side is rounded to the nearest integer (halves up), which keeps the aspect

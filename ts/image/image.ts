@@ -1,4 +1,6 @@
 /** Pixels in memory. */
+import { instance, integer, type Kind, oneOf, string } from '../base/kinds.ts';
+import { fields, required } from '../base/options.ts';
 
 /** Decoded pixels: H×W×C, interleaved R, G, B, or one grey channel. */
 export interface Image {
@@ -9,6 +11,26 @@ export interface Image {
   /** Named in errors. */
   readonly file: string;
 }
+
+const imageFields = fields<Image>('an Image, { width, height, channels, data, file }', {
+  width: required(integer(1), 'In pixels.'),
+  height: required(integer(1), 'In pixels.'),
+  channels: required(oneOf(1, 3), 'Grey, or R, G, B.'),
+  data: required(instance('a Uint8Array', Uint8Array), 'H×W×C.'),
+  file: required(string, 'Named in errors.'),
+});
+
+/** As many bytes as its size says. */
+export const image: Kind<Image> = {
+  ...imageFields,
+  mistake(value) {
+    const mistake = imageFields.mistake(value);
+    if (mistake !== null) return mistake;
+    const { width, height, channels, data } = value as Image;
+    if (data.length === width * height * channels) return null;
+    return { path: '.data', expected: `${width}×${height}×${channels} bytes`, actual: data };
+  },
+};
 
 /** The same with all 16 bits of each sample, 0 to 65535. */
 export interface DeepImage extends Omit<Image, 'data'> {

@@ -1,8 +1,15 @@
 /** Class names: one a line, in the order of the net's outputs. */
 import { readFileSync } from 'node:fs';
+import { integer, path } from '../base/kinds.ts';
 import { checkFileSize, MAX_LABELS_BYTES } from '../base/limits.ts';
+import { optional, required, signature } from '../base/options.ts';
 import { wrongKindAt } from '../caffe/wrong-kind.ts';
 import { ArgumentError } from '../errors.ts';
+
+const READ_LABELS = signature('readLabels', {
+  file: required(path, 'Class names, one a line.'),
+  classes: optional(integer(0), 'any', 'How many the net has.'),
+});
 
 /**
  * Reads a label file, e.g. `synset_words.txt`; lines are kept as they are (`n01440764 tench, Tinca tinca`).
@@ -10,6 +17,7 @@ import { ArgumentError } from '../errors.ts';
  * @throws ArgumentError naming the file and both counts
  */
 export function readLabels(file: string, classes?: number): string[] {
+  READ_LABELS.check(file, classes);
   const wrong = wrongKindAt(file, 'labels');
   if (wrong !== null) throw new ArgumentError('labels', 'class names, one a line', `${file}; ${wrong}`);
   checkFileSize(file, MAX_LABELS_BYTES, 'label files');

@@ -1,7 +1,9 @@
 /** Pixels → a net's input, as data that can be kept beside a model (preprocess-file.ts). */
+import { either, instance, integer, type Kind, list, number, oneOf } from '../base/kinds.ts';
+import { fields, optional, options, required } from '../base/options.ts';
 import { ArgumentError, ImageError } from '../errors.ts';
 import { loadBinding } from '../native/load.ts';
-import { centreCrop, type Resize, resizedSize, type Size } from './geometry.ts';
+import { centreCrop, type Resize, resize, resizedSize, type Size, size } from './geometry.ts';
 import type { Image } from './image.ts';
 
 /** The most pixels that a resized image may have. */
@@ -25,6 +27,22 @@ export interface Preprocess {
   /** Multiplied after the mean was subtracted (Caffe's transform_param.scale). Default 1. */
   readonly scale?: number;
 }
+
+export const meanImage: Kind<MeanImage> = fields<MeanImage>('a mean image, { shape, data }', {
+  shape: required(list(integer(1), { of: 'positive integers', atLeast: 3 }), 'C×H×W.'),
+  data: required(instance('a Float32Array', Float32Array), 'Row-major.'),
+});
+
+const mean: Kind<Preprocess['mean']> = either(list(number(), { of: 'numbers', atLeast: 1 }), meanImage);
+
+/** What an image goes through on its way to a net. */
+export const preprocess = options<Preprocess>({
+  resize: required(resize, 'Bilinear; null: as it is.'),
+  crop: required(size, 'Cut from the centre of the resized image.'),
+  mean: required(mean, 'Subtracted: one value a channel, one for all, or a mean image.'),
+  order: optional(oneOf('BGR', 'RGB'), 'BGR', 'Order of the channels.'),
+  scale: optional(number(), '1', 'Multiplied after the mean was subtracted.'),
+});
 
 /** MSRA's for ResNet-50/101/152: BGR 0–255, shorter side 256, centre crop 224, minus the mean. */
 export function msraPreprocess(mean: Preprocess['mean']): Preprocess {

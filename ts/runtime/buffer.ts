@@ -1,4 +1,6 @@
 /** Memory of a device: inputs and outputs of runs that need not pass through JavaScript's memory. */
+import { having, integer, kind, oneOf, shape, string } from '../base/kinds.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import { ArgumentError, DeviceError } from '../errors.ts';
 import type { NativeBuffer } from '../native/binding.ts';
 import { convertError } from '../native/convert-error.ts';
@@ -31,6 +33,39 @@ export function checkBufferShape({
   return { shape: [...shape], dtype, bytes: elements * BYTES[dtype] };
 }
 
+/** What `device.buffer` takes instead of values. */
+export const bufferShape = options<BufferShape>({
+  shape: required(shape, 'N×C×H×W.'),
+  dtype: optional(oneOf('float32', 'uint8'), 'float32', 'Type of the values.'),
+});
+
+const BUFFER_UPLOAD = signature('buffer.upload', {
+  source: required(
+    kind('a typed array', (value) => ArrayBuffer.isView(value)),
+    'Values or bytes, copied at the call.',
+  ),
+  options: optional(
+    options<{ readonly offset?: number }>({ offset: optional(integer(0), '0', 'In bytes.') }),
+    'none',
+    'Where they go.',
+  ),
+});
+const BUFFER_COPY = signature('buffer.copy', {
+  source: required(
+    having<DeviceBuffer>('a DeviceBuffer', 'upload', 'download'),
+    'Of the same device and size.',
+  ),
+});
+const BUFFER_FILL = signature('buffer.fill', { value: optional(integer(0, 255), '0', 'Of every byte.') });
+const DEVICE_BUFFER = signature('DeviceBuffer', {
+  native: required(
+    having<NativeBuffer>('a native buffer (use device.buffer)', 'upload', 'dispose'),
+    'Of the addon.',
+  ),
+  shape: required(shape, 'N×C×H×W.'),
+  dtype: required(oneOf('float32', 'uint8'), 'Type of the values.'),
+  device: required(string, 'Its name.'),
+});
 /**
  * Bytes on a device with a shape and a type. Give it to `model.run` as an input or under `outputs`. Every call takes
  * effect in order with the runs of the device.
@@ -45,6 +80,7 @@ export class DeviceBuffer {
 
   /** Use `device.buffer`. @internal */
   constructor(native: NativeBuffer, shape: readonly number[], dtype: BufferType, device: string) {
+    DEVICE_BUFFER.check(native, shape, dtype, device);
     this.#native = native;
     this.#device = device;
     this.shape = shape;
@@ -63,10 +99,13 @@ export class DeviceBuffer {
    * Writes values or bytes into the buffer; `source` is copied at the call.
    * @param offset In bytes. Default 0.
    */
-  async upload(source: ArrayBufferView, { offset = 0 }: { readonly offset?: number } = {}): Promise<void> {
-    if (!ArrayBuffer.isView(source)) throw new ArgumentError('source', 'a typed array', source);
+  async upload(source: ArrayBufferView, options: { readonly offset?: number } = {}): Promise<void> {
+    BUFFER_UPLOAD.check(source, options);
+    const { offset = 0 } = options;
     this.#checkRange(offset, source.byteLength);
-    const bytes = new Uint8Array(source.buffer as ArrayBuffer, source.byteOffset, source.byteLength);
+    const view = new Uint8Array(source.buffer as ArrayBuffer, source.byteOffset, source.byteLength);
+    // Memory that another thread may write to meanwhile is copied.
+    const bytes = (source.buffer as ArrayBufferLike) instanceof SharedArrayBuffer ? view.slice() : view;
     await this.#call(() => this.native.upload(bytes, offset));
   }
 
@@ -80,6 +119,7 @@ export class DeviceBuffer {
 
   /** Copies a buffer of the same device and size into this one. */
   async copy(source: DeviceBuffer): Promise<void> {
+    BUFFER_COPY.check(source);
     if (!(source instanceof DeviceBuffer) || source.bytes !== this.bytes)
       throw new ArgumentError('source', `a DeviceBuffer of ${this.bytes} bytes`, source);
     await this.#call(() => this.native.copy(source.native, 0, 0, this.bytes));
@@ -87,8 +127,7 @@ export class DeviceBuffer {
 
   /** Sets every byte. @param value Default 0. */
   async fill(value = 0): Promise<void> {
-    if (!Number.isInteger(value) || value < 0 || value > 255)
-      throw new ArgumentError('value', 'an integer from 0 to 255', value);
+    BUFFER_FILL.check(value);
     await this.#call(() => this.native.fill(value, 0, this.bytes));
   }
 

@@ -1,9 +1,8 @@
 /** What int8 needs to know of a net: how large its values are. Made by `calibrate`, kept as a JSON file. */
-
 import { readFileSync } from 'node:fs';
-import { integer, type Kind, nullOr, number, oneOf, record, string } from '../base/kinds.ts';
+import { integer, type Kind, nullOr, number, oneOf, path, record, string } from '../base/kinds.ts';
 import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
-import { fields, required } from '../base/options.ts';
+import { fields, required, signature } from '../base/options.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { ArgumentError } from '../errors.ts';
 import type { NativeQuantization } from '../native/binding.ts';
@@ -42,18 +41,37 @@ export const calibration: Kind<Calibration> = fields<Calibration>('a calibration
   ...calibrationRows,
 });
 
+const CALIBRATION_OF = signature('calibrationOf', {
+  content: required(
+    fields<Omit<Calibration, 'format'>>('what calibrate found', calibrationRows),
+    'The ranges, and what they come from.',
+  ),
+});
+
 /** @param ranges By `blob@layer`. */
 export function calibrationOf(content: Omit<Calibration, 'format'>): Calibration {
+  CALIBRATION_OF.check(content);
   return { format: FORMAT, ...content };
 }
 
+const SAVE_CALIBRATION = signature('saveCalibration', {
+  path: required(path, 'Where it goes.'),
+  calibration: required(calibration, 'What calibrate made.'),
+});
+
 /** Writes a calibration, whole or not at all. @throws the file system's error */
-export function saveCalibration(path: string, calibration: Calibration): void {
-  writeFileAtomically(path, [`${JSON.stringify(calibration, null, 2)}\n`]);
+export function saveCalibration(path: string, content: Calibration): void {
+  SAVE_CALIBRATION.check(path, content);
+  writeFileAtomically(path, [`${JSON.stringify(content, null, 2)}\n`]);
 }
+
+const READ_CALIBRATION = signature('readCalibration', {
+  path: required(path, 'Of a file that saveCalibration wrote.'),
+});
 
 /** Reads what `saveCalibration` wrote. @throws ArgumentError naming the file and what is wrong */
 export function readCalibration(path: string): Calibration {
+  READ_CALIBRATION.check(path);
   const misfit = (found: string) =>
     new ArgumentError('calibration', 'a file of "resnode quantize"', `${path}, ${found}`);
   checkFileSize(path, MAX_JSON_BYTES, 'JSON files');

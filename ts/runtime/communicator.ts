@@ -1,7 +1,9 @@
 /** The processes that `mpirun` (or another launcher) started, which train one net together. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { ArgumentError, DeviceError } from '../errors.ts';
+import { having, instance, oneOf } from '../base/kinds.ts';
+import { optional, required, signature } from '../base/options.ts';
+import { DeviceError } from '../errors.ts';
 import type { NativeCommunicator } from '../native/binding.ts';
 import { convertError } from '../native/convert-error.ts';
 import { loadBinding } from '../native/load.ts';
@@ -9,6 +11,15 @@ import { loadBinding } from '../native/load.ts';
 const INSTALL =
   'install an MPI (Debian: apt-get install libopenmpi-dev openmpi-bin) and build resnode from source';
 
+const COMMUNICATOR_SUM = signature('communicator.sum', {
+  values: required(instance('a Float32Array', Float32Array), 'As many in each process.'),
+});
+const COMMUNICATOR = signature('Communicator', {
+  native: required(
+    having<NativeCommunicator>('a native communicator (use openCommunicator)', 'sum', 'finish'),
+    'Of the addon.',
+  ),
+});
 /**
  * All calls but `rank` and `size` are collective: every process makes the same ones in the same order. A process that
  * ends without `finish` makes the launcher end the others.
@@ -21,6 +32,7 @@ export class Communicator {
 
   /** Use `openCommunicator`. @internal */
   constructor(native: NativeCommunicator) {
+    COMMUNICATOR.check(native);
     this.#native = native;
     this.rank = native.rank;
     this.size = native.size;
@@ -33,6 +45,7 @@ export class Communicator {
 
   /** The sum over all processes, element by element: the same bits in each. @throws DeviceError */
   async sum(values: Float32Array): Promise<Float32Array> {
+    COMMUNICATOR_SUM.check(values);
     return this.#call(() => this.#native.sum(values));
   }
 
@@ -51,13 +64,17 @@ export class Communicator {
   }
 }
 
+const OPEN_COMMUNICATOR = signature('openCommunicator', {
+  kind: optional(oneOf('mpi'), 'mpi', 'What the processes meet by.'),
+});
+
 /**
  * Enters the world of processes that a launcher has started: `mpirun -n 2 node train.js`. Without a launcher it is a
  * world of one. Once a process.
  * @throws DeviceError `communicator/unavailable` where there is no MPI, with what installs it; ArgumentError
  */
 export async function openCommunicator(kind: 'mpi' = 'mpi'): Promise<Communicator> {
-  if (kind !== 'mpi') throw new ArgumentError('kind', '"mpi"', kind);
+  OPEN_COMMUNICATOR.check(kind);
   const { binding, folder } = loadBinding();
   if (!existsSync(join(folder, 'libresnode_mpi.so')))
     throw new DeviceError(

@@ -1,8 +1,17 @@
 /** A device: where models live and run. */
-
 import { availableParallelism } from 'node:os';
-import { didYouMean, type Kind, kind } from '../base/kinds.ts';
-import { optional, required, signature } from '../base/options.ts';
+import {
+  boolean,
+  didYouMean,
+  either,
+  having,
+  type Kind,
+  kind,
+  nullOr,
+  number,
+  string,
+} from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
 import { breather } from '../breathe.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
@@ -10,7 +19,7 @@ import { ArgumentError, DeviceError } from '../errors.ts';
 import type { NativeDevice, NativeParameters } from '../native/binding.ts';
 import { convertError } from '../native/convert-error.ts';
 import type { ParameterData } from '../program/program.ts';
-import { type BufferShape, checkBufferShape, DeviceBuffer } from './buffer.ts';
+import { type BufferShape, bufferShape, checkBufferShape, DeviceBuffer } from './buffer.ts';
 import { quantizationOf, readCalibration } from './calibration.ts';
 import type { Communicator } from './communicator.ts';
 import {
@@ -34,7 +43,13 @@ import { availableMemory, type DeviceMemory, largestBatch, outOfMemory } from '.
 import { describePlan, Model, type ModelPlan } from './model.ts';
 import { hasNvidiaGpu } from './nvidia.ts';
 import { type DeviceOptions, deviceOptions, type NativeKind, openNative } from './open-native.ts';
-import { checkTrainOptions, type TrainOptions, withHistory } from './train-options.ts';
+import {
+  checkTrainOptions,
+  planTrainingOptions,
+  type TrainOptions,
+  trainOptions,
+  withHistory,
+} from './train-options.ts';
 import { Trainer } from './trainer.ts';
 
 export type { LoadOptions } from './load-options.ts';
@@ -98,6 +113,53 @@ export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptio
 const LOAD = signature('device.load', { options: required(loadOptions, 'The net and how to run it.') });
 const PLAN = signature('device.plan', { options: required(planOptions, 'As for device.load.') });
 
+const TRAIN = signature('device.train', {
+  options: required(trainOptions, 'The net and how it learns.'),
+});
+const PLAN_TRAINING = signature('device.planTraining', {
+  options: required(planTrainingOptions, 'As for device.train.'),
+});
+const BUFFER = signature('device.buffer', {
+  content: required(
+    either(
+      kind<Float32Array | Uint8Array>(
+        'a Float32Array or Uint8Array',
+        (value) => value instanceof Float32Array || value instanceof Uint8Array,
+      ),
+      bufferShape,
+    ),
+    'Values, or a shape and a type.',
+  ),
+});
+const DEVICE = signature('Device', {
+  native: required(
+    having<NativeDevice>('a native device (use openDevice)', 'memory', 'dispose'),
+    'Of the addon.',
+  ),
+  name: required(string, 'E.g. `cuda:0`.'),
+  reason: required(string, 'Why it is this device.'),
+  parts: required(
+    fields<DeviceParts>('what openDevice was given', {
+      memoryLimit: required(number({ above: 0, infinite: true }), 'In bytes.'),
+      tune: required(boolean, 'Whether convolutions are measured.'),
+      communicator: required(
+        nullOr(having<Communicator>('a communicator', 'sum')),
+        'Null: this process is alone.',
+      ),
+    }),
+    'How it was opened.',
+  ),
+});
+
+interface DeviceParts {
+  readonly memoryLimit: number;
+  readonly tune: boolean;
+  readonly communicator: Communicator | null;
+}
+
+/** A Device, or what stands for it. */
+export const deviceLike: Kind<Device> = having<Device>('a Device of openDevice', 'load');
+
 export class Device {
   /** `cpu`, `cuda` or `reference`. */
   readonly kind: string;
@@ -114,20 +176,9 @@ export class Device {
   readonly #tune: boolean;
 
   /** Use `openDevice`. @internal */
-  constructor(
-    native: NativeDevice,
-    name: string,
-    reason: string,
-    {
-      memoryLimit,
-      tune,
-      communicator,
-    }: {
-      readonly memoryLimit: number;
-      readonly tune: boolean;
-      readonly communicator: Communicator | null;
-    },
-  ) {
+  constructor(native: NativeDevice, name: string, reason: string, parts: DeviceParts) {
+    DEVICE.check(native, name, reason, parts);
+    const { memoryLimit, tune, communicator } = parts;
     this.#native = native;
     this.#tune = tune;
     this.communicator = communicator;
@@ -183,6 +234,7 @@ export class Device {
    * does not train, `device/out-of-memory` before anything was taken
    */
   async train(options: TrainOptions): Promise<Trainer> {
+    TRAIN.check(options);
     checkTrainOptions(options);
     const breathe = breather();
     const { net, asked } = await this.#trainingNet(options);
@@ -210,6 +262,7 @@ export class Device {
 
   /** What `train` would take and use, without taking it: no weights are read. @throws as `plan` */
   async planTraining(options: Omit<TrainOptions, 'weights' | 'history'>): Promise<ModelPlan> {
+    PLAN_TRAINING.check(options);
     checkTrainOptions(options);
     try {
       const { net, asked } = await this.#trainingNet(options);
@@ -248,6 +301,7 @@ export class Device {
    * @throws ArgumentError; DeviceError, `device/out-of-memory`
    */
   async buffer(content: Float32Array | Uint8Array | BufferShape): Promise<DeviceBuffer> {
+    BUFFER.check(content);
     const values = ArrayBuffer.isView(content) ? content : null;
     const dtype = values instanceof Uint8Array ? 'uint8' : 'float32';
     const {

@@ -1,4 +1,6 @@
 /** What could be opened, before it is. */
+import { path } from '../base/kinds.ts';
+import { internal, optional, options, signature } from '../base/options.ts';
 import type { DriverMemory } from '../native/binding.ts';
 import { loadBinding } from '../native/load.ts';
 
@@ -28,8 +30,17 @@ export interface Devices {
   readonly problem: string | null;
 }
 
+const DEVICES = signature('devices', {
+  options: optional(
+    options<{ readonly libraryFolder?: string }>({ libraryFolder: internal(path) }),
+    'none',
+    'For tests.',
+  ),
+});
+
 /** Looks for GPUs; opens nothing, and never throws for what is missing. */
 export function devices(options: { /** @internal */ readonly libraryFolder?: string } = {}): Devices {
+  DEVICES.check(options);
   const { binding, folder } = loadBinding();
   const list = binding.listDevices('cuda', options.libraryFolder ?? folder);
   return {

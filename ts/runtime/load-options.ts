@@ -13,10 +13,10 @@ import {
 } from '../base/kinds.ts';
 import { internal, optional, options, required } from '../base/options.ts';
 import { type FileSource, isFileSource, resolveSource } from '../base/sources.ts';
-import { netSource, weightsSource } from '../caffe/caffe-kinds.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { filterNet, type NetParameter, readNetSource } from '../caffe/net-parameter.ts';
 import { readWeights } from '../caffe/read-weights.ts';
+import { netSource, weightsSource } from '../caffe/source-kinds.ts';
 import { ArgumentError } from '../errors.ts';
 import type { NativeQuantization, Precision } from '../native/binding.ts';
 import { mapFile } from '../native/host-memory.ts';

@@ -1,4 +1,16 @@
 /** A net compiled for a device. Runs are queued and answered in order. */
+import {
+  anything,
+  boolean,
+  having,
+  instance,
+  integer,
+  type Kind,
+  record,
+  signal,
+  string,
+} from '../base/kinds.ts';
+import { internal, optional, options, required, signature } from '../base/options.ts';
 import type { LayerReport } from '../caffe/match-weights.ts';
 import { ArgumentError, DeviceError } from '../errors.ts';
 import { type Summary, summarise } from '../graph/summary.ts';
@@ -63,6 +75,32 @@ const KEPT_SHAPES = 4;
 /** The blobs that a model returns, by name. */
 export type Outputs = Record<string, Tensor>;
 
+/** A Model, or what stands for it. */
+export const model: Kind<Model> = having<Model>('a Model of device.load', 'run');
+
+const runOptions = options<RunOptions>({
+  signal: optional(signal, 'none', 'Stops the run; its reason is thrown.'),
+  outputs: optional(
+    record(instance('a DeviceBuffer', DeviceBuffer)),
+    'none',
+    'Buffers that take outputs, by name.',
+  ),
+  copyInputs: internal(boolean),
+});
+const inputsRow = required(anything, 'One array per input blob, by name.');
+
+const MODEL_RUN = signature('model.run', {
+  inputs: inputsRow,
+  options: optional(runOptions, 'none', 'How to run it.'),
+});
+const MODEL_TIME = signature('model.time', {
+  inputs: inputsRow,
+  options: optional(runOptions, 'none', 'How to run it.'),
+});
+const MODEL_PARAMETER = signature('model.parameter', {
+  layer: required(string, 'Its name.'),
+  index: required(integer(0), 'Of the blob.'),
+});
 export class Model {
   /** Input blobs by name, with the shapes that the model was loaded with. */
   readonly inputs: Shapes;
@@ -99,6 +137,7 @@ export class Model {
    * that the net cannot take; DeviceError
    */
   async run(inputs: Inputs, options: RunOptions = {}): Promise<Outputs> {
+    MODEL_RUN.check(inputs, options);
     const { compiled, result } = await this.#submit(inputs, false, options);
     const { program, names } = compiled;
     const outputs: Outputs = {};
@@ -109,6 +148,7 @@ export class Model {
 
   /** Milliseconds of each operation in one run, by layer name. Inputs and errors are those of `run`. */
   async time(inputs: Inputs, options: RunOptions = {}): Promise<{ layer: string; milliseconds: number }[]> {
+    MODEL_TIME.check(inputs, options);
     const { compiled, result } = await this.#submit(inputs, true, options);
     return compiled.program.operations.map(({ layer }, i) => ({
       layer,
@@ -121,6 +161,7 @@ export class Model {
    * @throws DeviceError
    */
   async parameter(layer: string, index: number): Promise<Float32Array | null> {
+    MODEL_PARAMETER.check(layer, index);
     const { program } = this.#parts.first;
     const id = program.parameters.findIndex(({ name }) => name === `${layer}/${index}`);
     try {

@@ -1,4 +1,6 @@
 /** What goes in and comes out: arrays with a shape. */
+import { didYouMean, instance, integer, isObject, type Kind, list } from '../base/kinds.ts';
+import { fields, required } from '../base/options.ts';
 import { ArgumentError } from '../errors.ts';
 import { DeviceBuffer } from './buffer.ts';
 
@@ -16,6 +18,23 @@ export type Inputs = Readonly<Record<string, Input>>;
 /** Shapes of a net's inputs by blob name. */
 export type Shapes = Readonly<Record<string, readonly number[]>>;
 
+const tensorFields = fields<Tensor>('a Tensor, { shape, data: Float32Array }', {
+  shape: required(list(integer(1), { of: 'positive integers' }), 'N×C×H×W.'),
+  data: required(instance('a Float32Array', Float32Array), 'Row-major.'),
+});
+
+/** As many values as its shape says. */
+export const tensor: Kind<Tensor> = {
+  ...tensorFields,
+  mistake(value) {
+    const mistake = tensorFields.mistake(value);
+    if (mistake !== null) return mistake;
+    const { shape, data } = value as Tensor;
+    if (data.length === elementCount(shape)) return null;
+    return { path: '.data', expected: `${elementCount(shape)} values (${shape.join('×')})`, actual: data };
+  },
+};
+
 /** Elements of a shape; 1 for a scalar. */
 export const elementCount = (shape: readonly number[]): number =>
   shape.reduce((product, dim) => product * dim, 1);
@@ -28,10 +47,7 @@ export const elementCount = (shape: readonly number[]): number =>
  */
 export function resolveInputs(loaded: Shapes, inputs: Inputs): { shapes: Shapes; arrays: InputArray[] } {
   const names = Object.keys(loaded);
-  for (const name of Object.keys(inputs)) {
-    if (!Object.hasOwn(loaded, name))
-      throw new ArgumentError('inputs', `the names ${names.join(', ')}`, name);
-  }
+  checkNames(names, inputs);
   const resolved = names.map((name) => resolveInput(name, loaded[name]!, inputs[name]));
   const growths = new Set(resolved.map(({ growth }) => growth).filter((growth) => growth !== null));
   if (growths.size > 1)
@@ -46,16 +62,29 @@ export function resolveInputs(loaded: Shapes, inputs: Inputs): { shapes: Shapes;
   };
 }
 
+/** Inputs are an object of the net's own names; an array alone does not say whose it is. */
+function checkNames(names: readonly string[], inputs: unknown): void {
+  const example = `{ ${names.map((name) => `${/^[\w$]+$/.test(name) ? name : JSON.stringify(name)}: Float32Array`).join(', ')} }`;
+  const isArrayAlone = isArray(inputs) || Array.isArray(inputs) || ArrayBuffer.isView(inputs);
+  if (!isObject(inputs) || isArrayAlone || inputs instanceof ArrayBuffer)
+    throw new ArgumentError('inputs', `the input blobs by name, ${example},`, inputs);
+  for (const name of Object.keys(inputs))
+    if (!names.includes(name))
+      throw new ArgumentError('inputs', `the names ${names.join(', ')}`, name, didYouMean(name, names));
+}
+
 function resolveInput(name: string, loaded: readonly number[], input: Input | undefined) {
   if (input instanceof DeviceBuffer && input.shape.length === loaded.length)
     return { shape: [...input.shape], data: input, growth: null };
   if (isArray(input)) {
     const image = elementCount(loaded.slice(1));
     const batch = lengthOf(input) / image;
+    // How many images a file's bytes are, or those of float32 values, their number does not say.
+    if (Buffer.isBuffer(input) && input.length !== elementCount(loaded)) throw expected(name, loaded, input);
     if (Number.isInteger(batch) && batch >= 1 && (loaded.length > 0 || batch === 1))
       return {
         shape: [batch, ...loaded.slice(1)].slice(0, loaded.length),
-        data: input,
+        data: unshared(input),
         growth: batch / (loaded[0] ?? 1),
       };
     throw expected(name, loaded, input);
@@ -68,11 +97,30 @@ function resolveInput(name: string, loaded: readonly number[], input: Input | un
       `as many values as its shape ${shape.join('×')} has, ${elementCount(shape)}`,
       data,
     );
-  return { shape: [...(shape as number[])], data, growth: null };
+  return { shape: [...(shape as number[])], data: unshared(data), growth: null };
 }
 
 const isArray = (value: unknown): value is InputArray =>
   value instanceof Float32Array || value instanceof Uint8Array || value instanceof DeviceBuffer;
+
+/** Memory that another thread may write to meanwhile is copied. */
+function unshared(array: InputArray): InputArray {
+  if (array instanceof DeviceBuffer || !(array.buffer instanceof SharedArrayBuffer)) return array;
+  return array instanceof Float32Array ? new Float32Array(array) : new Uint8Array(array);
+}
+
+/** What makes of a value an input. */
+function cureOf(actual: unknown, count: number): string | undefined {
+  if (Array.isArray(actual)) return 'numbers become an input by Float32Array.from(numbers)';
+  if (Buffer.isBuffer(actual)) {
+    if (actual.length === 4 * count)
+      return 'float32 values are read by new Float32Array(buffer.buffer, buffer.byteOffset, buffer.length / 4)';
+    return 'the bytes of an image file become an input by decodeImage and preprocessImage';
+  }
+  if (actual instanceof ArrayBuffer) return 'give a view of it, new Float32Array(buffer)';
+  if (ArrayBuffer.isView(actual) && !isArray(actual)) return 'Float32Array.from(values) converts them';
+  return undefined;
+}
 
 const lengthOf = (array: InputArray): number =>
   array instanceof DeviceBuffer ? elementCount(array.shape) : array.length;
@@ -82,5 +130,6 @@ function expected(name: string, loaded: readonly number[], actual: unknown): Arg
     `input "${name}"`,
     `a Float32Array, Uint8Array or DeviceBuffer of ${loaded.join('×')} = ${elementCount(loaded)} values (or a multiple, for another batch size), or { shape, data }`,
     actual,
+    cureOf(actual, elementCount(loaded)),
   );
 }

@@ -1,9 +1,11 @@
 /** What `Device.train` takes, whether that can be, and the history that training begins with. */
-import type { WeightsFile } from '../caffe/caffemodel.ts';
-import type { NetParameter } from '../caffe/net-parameter.ts';
+import { boolean, instance, integer, type Kind, list, nullOr, number, oneOf, string } from '../base/kinds.ts';
+import { fields, optional, options, required } from '../base/options.ts';
+import { weightsSource } from '../caffe/source-kinds.ts';
 import { ArgumentError } from '../errors.ts';
 import type { UpdateRule } from '../program/append-update.ts';
 import type { ParameterData } from '../program/program.ts';
+import { type LoadOptions, netRows } from './load-options.ts';
 import type { LoweredTraining } from './lower-training.ts';
 import { elementCount, type Shapes } from './tensor.ts';
 import type { TrainPrecision } from './training-precision.ts';
@@ -11,8 +13,8 @@ import type { TrainPrecision } from './training-precision.ts';
 export type { TrainPrecision } from './training-precision.ts';
 
 export interface TrainOptions {
-  /** Path of a prototxt, or a NetParameter; not filtered yet. */
-  readonly model: string | NetParameter;
+  /** As for `load`; not filtered yet. */
+  readonly model: LoadOptions['model'];
   /** Default: the net's own state, else TRAIN. */
   readonly phase?: 'TRAIN' | 'TEST';
   /** Caffe's NetState level. Default 0. */
@@ -20,7 +22,7 @@ export interface TrainOptions {
   /** Caffe's NetState stages. Default none. */
   readonly stages?: readonly string[];
   /** Matched by layer name as at `load`; what they have not keeps its filler. */
-  readonly weights?: string | WeightsFile;
+  readonly weights?: LoadOptions['weights'];
   /** Shapes of inputs by blob name. Default: as for `Device.load`. */
   readonly inputShapes?: Shapes;
   /** Replaces the first dimension of every input. Default: as written. */
@@ -57,35 +59,64 @@ export interface TrainOptions {
   readonly frozenBatchNorm?: boolean;
 }
 
-const TYPES = ['SGD', 'Nesterov', 'AdaGrad', 'RMSProp', 'AdaDelta', 'Adam'];
+const updateRule: Kind<UpdateRule> = fields<UpdateRule>('an UpdateRule', {
+  type: required(oneOf('SGD', 'Nesterov', 'AdaGrad', 'RMSProp', 'AdaDelta', 'Adam'), "Caffe's solver."),
+  momentum: required(number(), "Caffe's momentum."),
+  momentum2: required(number(), "Adam's second momentum."),
+  delta: required(number(), 'Of AdaGrad, RMSProp, AdaDelta and Adam.'),
+  rms_decay: required(number(), 'Of RMSProp.'),
+  clip_gradients: required(nullOr(number({ from: 0 })), 'The greatest L2 norm of all diffs; null: any.'),
+  iter_size: required(integer(1), 'Passes an update.'),
+  weight_decay: required(number(), 'Before decay_mult.'),
+  regularization_type: required(oneOf('L1', 'L2'), 'What decays.'),
+});
 
-const PRECISIONS: readonly TrainPrecision[] = ['float32', 'tf32', 'float16', 'bfloat16'];
+const planRows = {
+  ...netRows,
+  phase: optional(oneOf('TRAIN', 'TEST'), 'TRAIN', 'Which layers there are.'),
+  update: required(nullOr(updateRule), 'What becomes of the diffs; null: `gradients` returns them.'),
+  outputs: optional(
+    list(string, { of: 'blob names' }),
+    'none',
+    "Blobs that a step returns besides the net's outputs.",
+  ),
+  diffs: optional(
+    list(string, { of: 'blob names' }),
+    'none',
+    'Blobs whose diffs `gradients` returns; with update: null.',
+  ),
+  precision: optional(
+    oneOf('float32', 'tf32', 'float16', 'bfloat16'),
+    'float32',
+    'What feature maps and their diffs are stored and multiplied in.',
+  ),
+  lossScale: optional(
+    number({ above: 0 }),
+    '1024 in float16, else 1',
+    'The backward pass computes with so many times the diffs.',
+  ),
+  recompute: optional(boolean, 'false', 'Less memory for more time.'),
+  synchronisedBatchNorm: optional(boolean, 'false', "BatchNorm's statistics are those of all processes."),
+};
 
-/** @throws ArgumentError */
-export function checkTrainOptions(options: Omit<TrainOptions, 'model'>): void {
-  const { update, seed, history, diffs, precision, lossScale } = options;
-  if (precision !== undefined && !PRECISIONS.includes(precision))
-    throw new ArgumentError('precision', PRECISIONS.map((each) => `"${each}"`).join(', '), precision);
-  if (lossScale !== undefined && !(lossScale > 0 && Number.isFinite(lossScale)))
-    throw new ArgumentError('lossScale', 'a number above 0', lossScale);
-  if (seed !== undefined && !Number.isInteger(seed)) throw new ArgumentError('seed', 'an integer', seed);
-  if (update === null) {
-    if (history !== undefined) throw new ArgumentError('history', 'none where update is null', history);
-    return;
-  }
-  if (diffs !== undefined) throw new ArgumentError('diffs', 'none where there is an update', diffs);
-  if (typeof update !== 'object') throw new ArgumentError('update', 'an UpdateRule or null', update);
-  if (!TYPES.includes(update.type)) throw new ArgumentError('update.type', TYPES.join(', '), update.type);
-  for (const field of ['momentum', 'momentum2', 'delta', 'rms_decay', 'weight_decay'] as const)
-    if (!Number.isFinite(update[field]))
-      throw new ArgumentError(`update.${field}`, 'a number', update[field]);
-  const { clip_gradients, iter_size, regularization_type } = update;
-  if (clip_gradients !== null && !(clip_gradients >= 0))
-    throw new ArgumentError('update.clip_gradients', 'a number of at least 0, or null', clip_gradients);
-  if (!(Number.isInteger(iter_size) && iter_size >= 1))
-    throw new ArgumentError('update.iter_size', 'an integer of at least 1', iter_size);
-  if (regularization_type !== 'L1' && regularization_type !== 'L2')
-    throw new ArgumentError('update.regularization_type', '"L1" or "L2"', regularization_type);
+export const trainOptions = options<TrainOptions>({
+  ...planRows,
+  weights: optional(weightsSource, 'the fillers', 'By path, file: URL or bytes, or as they were read.'),
+  history: optional(
+    list(instance('a Float32Array', Float32Array), { of: 'Float32Arrays' }),
+    'zeros',
+    'Of a .solverstate, in its order.',
+  ),
+});
+
+export const planTrainingOptions = options<Omit<TrainOptions, 'weights' | 'history'>>(planRows);
+
+/** What options mean for each other. @throws ArgumentError */
+export function checkTrainOptions({ update, history, diffs }: Omit<TrainOptions, 'model'>): void {
+  if (update === null && history !== undefined)
+    throw new ArgumentError('history', 'none where update is null', history);
+  if (update !== null && diffs !== undefined)
+    throw new ArgumentError('diffs', 'none where there is an update', diffs);
 }
 
 /** The parameters' bytes with the history of a .solverstate in its place. @throws ArgumentError where it does not fit */

@@ -1,4 +1,6 @@
 /** A net that learns: forward, backward and the solver's update as one native call a pass. */
+import { anything, boolean, instance, integer, number, record, signal } from '../base/kinds.ts';
+import { internal, optional, options, required, signature } from '../base/options.ts';
 import { blobFromFloats } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { LayerReport } from '../caffe/match-weights.ts';
@@ -41,6 +43,14 @@ export interface TimedOperation {
 
 export type PassOptions = Pick<RunOptions, 'signal' | 'copyInputs'>;
 
+export interface GradientOptions {
+  /** Diffs of the net's outputs that are no losses, by name. Default: zeros. */
+  readonly topDiffs?: Readonly<Record<string, Float32Array>>;
+  /** By which Dropout draws, as the first pass of `step` does. Default 0. */
+  readonly iteration?: number;
+  readonly signal?: AbortSignal;
+}
+
 export interface Gradients {
   /** What `step` returns. */
   readonly outputs: Outputs;
@@ -63,6 +73,43 @@ export interface TrainerParts {
   readonly compiled: Compiled & LoweredTraining;
 }
 
+const scheduleOptions = options<Schedule>({
+  rate: required(number(), 'The learning rate, before lr_mult.'),
+  iteration: required(integer(0), 'From 0. Adam and Dropout read it.'),
+  first: optional(boolean, 'true', "The iteration's first pass."),
+  last: optional(boolean, 'true', "The iteration's last pass."),
+});
+const passOptions = options<PassOptions>({
+  signal: optional(signal, 'none', 'Stops the pass; its reason is thrown.'),
+  copyInputs: internal(boolean),
+});
+const stepRows = {
+  inputs: required(anything, 'One array per input blob, by name.'),
+  schedule: required(scheduleOptions, 'What the pass needs to know of the solver.'),
+  options: optional(passOptions, 'none', 'How to run it.'),
+};
+
+const TRAINER_STEP = signature('trainer.step', { ...stepRows });
+const TRAINER_TIME = signature('trainer.time', {
+  ...stepRows,
+  schedule: optional(scheduleOptions, 'needed where there is an update', 'As for trainer.step.'),
+});
+const TRAINER_GRADIENTS = signature('trainer.gradients', {
+  inputs: stepRows.inputs,
+  options: optional(
+    options<GradientOptions>({
+      topDiffs: optional(
+        record(instance('a Float32Array', Float32Array)),
+        'zeros',
+        "Diffs of the net's outputs that are no losses, by name.",
+      ),
+      iteration: optional(integer(0), '0', 'By which Dropout draws.'),
+      signal: optional(signal, 'none', 'Stops the pass; its reason is thrown.'),
+    }),
+    'none',
+    'Where the backward pass begins.',
+  ),
+});
 export class Trainer {
   /** Input blobs by name, with their shapes; a pass takes no others. */
   readonly inputs: Shapes;
@@ -109,6 +156,7 @@ export class Trainer {
    * @throws ArgumentError; the signal's reason; DeviceError, `label/invalid` for a label that no class has
    */
   async step(inputs: Inputs, schedule: Schedule, options: PassOptions = {}): Promise<Outputs> {
+    TRAINER_STEP.check(inputs, schedule, options);
     return this.#outputs((await this.#step(inputs, schedule, false, options)).outputs);
   }
 
@@ -120,6 +168,8 @@ export class Trainer {
    * @throws as `step`
    */
   async time(inputs: Inputs, schedule: Schedule, options: PassOptions = {}): Promise<TimedOperation[]> {
+    TRAINER_TIME.check(inputs, schedule, options);
+    if (this.#parts.options.update !== null) TRAINER_STEP.check(inputs, schedule, options);
     const { milliseconds } =
       this.#parts.options.update === null
         ? await this.#run(inputs, [0, 0], this.#seeds({}), true, options)
@@ -134,18 +184,10 @@ export class Trainer {
 
   /**
    * One forward and backward pass that changes nothing but BatchNorm's running statistics.
-   * @param options.iteration By which Dropout draws, as the first pass of `step` does. Default 0.
-   * @param options.topDiffs Diffs of the net's outputs that are no losses, by name. Default: zeros.
    * @throws as `step`
    */
-  async gradients(
-    inputs: Inputs,
-    options: {
-      readonly topDiffs?: Readonly<Record<string, Float32Array>>;
-      readonly iteration?: number;
-      readonly signal?: AbortSignal;
-    } = {},
-  ): Promise<Gradients> {
+  async gradients(inputs: Inputs, options: GradientOptions = {}): Promise<Gradients> {
+    TRAINER_GRADIENTS.check(inputs, options);
     if (this.#parts.options.update !== null)
       throw new ArgumentError('gradients', 'a trainer that was opened with update: null', 'an update');
     const { topDiffs = {}, iteration = 0, ...runOptions } = options;
@@ -246,9 +288,6 @@ export class Trainer {
     const { update } = this.#parts.options;
     if (update === null)
       throw new ArgumentError('step', 'a trainer that was given an update', 'update: null');
-    if (!Number.isFinite(rate)) throw new ArgumentError('rate', 'a number', rate);
-    if (!(Number.isInteger(iteration) && iteration >= 0))
-      throw new ArgumentError('iteration', 'an integer of at least 0', iteration);
     if (update.iter_size === 1 && !(first && last))
       throw new ArgumentError('first and last', 'true for both where iter_size is 1', { first, last });
     const schedule = Float32Array.of(rate, iteration, first ? 1 : 0, last ? 1 : 0);
