@@ -17,7 +17,7 @@ const IMAGE = input('dim: 1 dim: 3 dim: 8 dim: 8');
 /** Inputs of 8×8, and a loss in phase TRAIN around what is under test. */
 const training = (text: string) =>
   `${IMAGE}layer { name: "l" type: "Input" top: "label" input_param { shape { dim: 1 } } }\n${text}
-layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc" inner_product_param { num_output: 2 } include { phase: TRAIN } }
+layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc" inner_product_param { num_output: 2 weight_filler { type: "msra" } } include { phase: TRAIN } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" include { phase: TRAIN } }`;
 const batchNorm = (fields: string) =>
   training(`layer { name: "bn" type: "BatchNorm" bottom: "data" top: "x" ${fields} }
@@ -27,12 +27,14 @@ const convolution = (fields: string, name = 'a') =>
   `layer { name: "${name}" type: "Convolution" bottom: "data" top: "a" convolution_param { num_output: 4 ${fields} } `;
 const NORMALISED = `layer { name: "bn" type: "BatchNorm" bottom: "a" top: "a" }
 layer { name: "scale" type: "Scale" bottom: "a" top: "a" }`;
+const NORMALISED_NET = `${IMAGE}${NORMALISED.replace('bottom: "a"', 'bottom: "data"')}`;
 const imageData = (transform: string) =>
   `layer { name: "d" type: "ImageData" top: "x" top: "label" image_data_param { source: "s" new_height: 8 new_width: 8 }
 transform_param { ${transform} } }`;
 writeBinaryproto(join(folder, 'mean.binaryproto'), blobFromFloats([1, 3, 8, 8], new Float32Array(3 * 64)));
 const solver = (fields: string) => `net: "train.prototxt"\nbase_lr: 0.1 max_iter: 9\n${fields}`;
 writeFileSync(join(folder, 'train.prototxt'), batchNorm(THREE));
+writeFileSync(join(folder, 'no-loss.prototxt'), NORMALISED_NET);
 
 /** Rule → a file that it finds once, where, and the same file mended. */
 const CASES: Record<string, [wrong: string, at: string, mended: string]> = {
@@ -119,6 +121,41 @@ layer { name: "r" type: "ReLU" bottom: "a" top: "a" }\nlayer { name: "b" type: "
     'note 2',
     `${IMAGE}${convolution('kernel_size: 2 stride: 2')} }`,
   ],
+  'batch-norm-few-values': [
+    batchNorm(THREE).replace('dim: 8 dim: 8', 'dim: 1 dim: 1'),
+    'error 3',
+    batchNorm(THREE),
+  ],
+  'batch-norm-rates-zeroed': [batchNorm('\nparam { lr_mult: 1 }'.repeat(3)), 'warning 4', batchNorm(THREE)],
+  'zero-weights': [
+    training(`${convolution('\nkernel_size: 1').replace('top: "a"', 'top: "x"')} }`),
+    'warning 3',
+    training(
+      `${convolution('\nkernel_size: 1 weight_filler { type: "xavier" }').replace('top: "a"', 'top: "x"')} }`,
+    ),
+  ],
+  'one-class': [batchNorm(THREE).replace('num_output: 2', 'num_output: 1'), 'error 6', batchNorm(THREE)],
+  'softmax-twice': [
+    batchNorm(THREE).replace(
+      'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc"',
+      'layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" include { phase: TRAIN } }\nlayer { name: "loss" type: "SoftmaxWithLoss" bottom: "prob"',
+    ),
+    'warning 7',
+    batchNorm(THREE),
+  ],
+  'nothing-learns': [
+    training('layer { name: "t" type: "TanH" bottom: "data" top: "x" }').replace(
+      'name: "fc"',
+      'name: "fc" param { lr_mult: 0 } param { lr_mult: 0 }',
+    ),
+    'warning 4',
+    training('layer { name: "t" type: "TanH" bottom: "data" top: "x" }'),
+  ],
+  'no-loss': [
+    solver('lr_policy: "fixed"').replace('train.prototxt', 'no-loss.prototxt'),
+    'error 1',
+    solver('lr_policy: "fixed"'),
+  ],
   'mean-value-count': [
     imageData('mean_value: 104\nmean_value: 117'),
     'error 2',
@@ -178,6 +215,69 @@ test('BatchNorm with one or two param: refused where they learn, incomplete wher
   }
   assert.equal(levels('param { lr_mult: 1 } '.repeat(3)), []);
   assert.equal(levels('param { lr_mult: 0 } '.repeat(4)), ['error batch-norm-lr 3']);
+});
+
+test('few values of a live BatchNorm are a warning that says how many, frozen ones and many are nothing', () => {
+  const few = (shape: string, fields = '') =>
+    lint(batchNorm(`${THREE} ${fields}`).replace('dim: 1 dim: 3 dim: 8 dim: 8', shape))
+      .filter(({ rule }) => rule === 'batch-norm-few-values')
+      .map(({ level, message }) => `${level}: ${message}`);
+  assert.match(
+    few('dim: 2 dim: 3 dim: 1 dim: 1').join(),
+    /^warning: layer "bn" \(BatchNorm\) takes its statistics from only 2 values a channel \(batch 2, 1×1\)$/,
+  );
+  assert.match(few('dim: 5 dim: 3').join(), /only 5 values a channel \(batch 5, 1\)/);
+  assert.match(few('dim: 1 dim: 3').join(), /^error: .*one value a channel/);
+  assert.equal(few('dim: 16 dim: 3'), []);
+  assert.equal(few('dim: 1 dim: 3 dim: 1 dim: 1', 'batch_norm_param { use_global_stats: true }'), []);
+});
+
+test('weights that are shared, set to a constant or fixed Scales: only what begins at 0 is found, once for a cause', () => {
+  const zero = (text: string) =>
+    lint(training(text))
+      .filter(({ rule }) => rule === 'zero-weights')
+      .map(({ message }) => message);
+  const fc = (name: string, fields: string, more = '') =>
+    `layer { name: "${name}" type: "InnerProduct" bottom: "data" top: "${name}" ${more} inner_product_param { num_output: 2 ${fields} } }\n`;
+  const x = 'layer { name: "t" type: "TanH" bottom: "data" top: "x" }';
+  assert.equal(zero(fc('a', 'weight_filler { type: "constant" value: 0.1 }') + x), []);
+  assert.equal(
+    zero(
+      fc('a', 'weight_filler { type: "msra" }', 'param { name: "w" }') +
+        fc('b', '', 'param { name: "w" }') +
+        x,
+    ),
+    [],
+  );
+  assert.match(zero(fc('a', '') + fc('b', '') + x).join('|'), /^layer "a" .* \(the same: "b"\)$/);
+  assert.match(
+    zero(fc('a', 'weight_filler { type: "constant" }') + x).join('|'),
+    /a constant without a value/,
+  );
+  const scale = (filler: string) =>
+    `layer { name: "s" type: "Scale" bottom: "data" top: "x" scale_param { ${filler} } }`;
+  assert.equal(zero(scale('')), []);
+  assert.equal(zero(scale('filler { value: 0 }')), [], 'a residual that begins as the identity');
+  assert.match(zero(scale('filler { type: "constant" }')).join(), /"s" \(Scale\) begins with weights of 0/);
+});
+
+test('a softmax of a softmax is found through layers that hand it on', () => {
+  const twice = (between: string) =>
+    lint(`${IMAGE}layer { name: "p" type: "Softmax" bottom: "data" top: "p" }\n${between}`).filter(
+      ({ rule }) => rule === 'softmax-twice',
+    ).length;
+  assert.is(twice('layer { name: "q" type: "Softmax" bottom: "p" top: "q" }'), 1);
+  assert.is(
+    twice(`layer { name: "f" type: "Flatten" bottom: "p" top: "f" }
+layer { name: "d" type: "Dropout" bottom: "f" top: "f" }\nlayer { name: "q" type: "Softmax" bottom: "f" top: "q" }`),
+    1,
+  );
+  assert.is(
+    twice(
+      'layer { name: "q" type: "Power" bottom: "p" top: "q" }\nlayer { name: "r" type: "Softmax" bottom: "q" top: "r" }',
+    ),
+    0,
+  );
 });
 
 test('use_global_stats: false is found in phase TEST', () => {

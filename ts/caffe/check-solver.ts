@@ -257,6 +257,7 @@ function warningsOf(solver: SolverParameter, parameters: SolverSettings): Solver
   const warn = (field: string, code: string, message: string) =>
     warnings.push({ code: `solver/${code}`, position: positionOf(solver, field), message });
   if (solver.base_lr === undefined) warn('base_lr', 'no-base-lr', 'base_lr is missing: the rate is 0');
+  else if (solver.base_lr === 0) warn('base_lr', 'zero-base-lr', 'base_lr is 0: nothing learns');
   if (solver.max_iter === undefined)
     warn('max_iter', 'no-max-iter', 'max_iter is missing: no iteration would run');
   for (const field of POLICIES[lr_policy]) {

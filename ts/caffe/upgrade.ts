@@ -338,12 +338,16 @@ function upgradeInput(net: Message, original: Message): void {
   delete net.input_dim;
 }
 
+const zeroedRates = new WeakSet<object>();
+
+/** Whether a BatchNorm was written with rates for its three blobs, which were set to 0. */
+export const hadRatesZeroed = (layer: object): boolean => zeroedRates.has(layer);
+
 function upgradeBatchNorm(layer: Message): Message {
   if (layer.type !== 'BatchNorm' || list(layer.param).length !== 3) return layer;
-  const upgraded = {
-    ...layer,
-    param: list(layer.param).map((spec) => ({ ...spec, lr_mult: 0, decay_mult: 0 })),
-  };
+  const specs = list(layer.param);
+  const upgraded = { ...layer, param: specs.map((spec) => ({ ...spec, lr_mult: 0, decay_mult: 0 })) };
   inheritPosition(upgraded, layer);
+  if (hadRatesZeroed(layer) || specs.some(({ lr_mult = 1 }) => lr_mult !== 0)) zeroedRates.add(upgraded);
   return upgraded;
 }

@@ -3,12 +3,6 @@ import { positionOf } from '../caffe/message.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 import { type Found, type LintNet, type LintState, nameOf, type Rule } from './rule.ts';
 
-/** Whether a layer computes statistics of its batch, and writes them, in a phase. */
-export function isLive(layer: LayerParameter, phase: 'TRAIN' | 'TEST'): boolean {
-  const global = layer.batch_norm_param?.use_global_stats as boolean | undefined;
-  return layer.type === 'BatchNorm' && !(global ?? phase === 'TEST');
-}
-
 const batchNorms = (state: LintState) => state.layers.filter(({ type }) => type === 'BatchNorm');
 
 function* learningRates({ states }: LintNet): Iterable<Found> {

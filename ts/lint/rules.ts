@@ -2,6 +2,7 @@
 import { batchNormRules } from './batch-norm-rules.ts';
 import { dataRules } from './data-rules.ts';
 import { layerRules } from './layer-rules.ts';
+import { learningRules } from './learning-rules.ts';
 import type { Level, Rule } from './rule.ts';
 import { solverRules } from './solver-rules.ts';
 import { syntaxRules } from './syntax-rules.ts';
@@ -10,6 +11,7 @@ export const rules: readonly Rule[] = [
   ...syntaxRules,
   ...batchNormRules,
   ...layerRules,
+  ...learningRules,
   ...dataRules,
   ...solverRules,
 ];

@@ -2,7 +2,7 @@
 import { checkSolver } from '../caffe/check-solver.ts';
 import { positionOf } from '../caffe/message.ts';
 import { PrototxtError } from '../errors.ts';
-import { isLive } from './batch-norm-rules.ts';
+import { isLiveBatchNorm } from '../graph/learning-faults.ts';
 import type { Found, LintSolver, Rule } from './rule.ts';
 import { messageOf } from './rule.ts';
 
@@ -27,7 +27,7 @@ function* warnings({ solver }: LintSolver): Iterable<Found> {
 function* iterations({ solver, trainLayers }: LintSolver): Iterable<Found> {
   const size = solver.iter_size ?? 1;
   if (size <= 1) return;
-  const live = (trainLayers() ?? []).filter((layer) => isLive(layer, 'TRAIN'));
+  const live = (trainLayers() ?? []).filter((layer) => isLiveBatchNorm(layer, 'TRAIN'));
   if (live.length > 0)
     yield {
       position: positionOf(solver, 'iter_size'),
@@ -50,7 +50,7 @@ export const solverRules: readonly Rule[] = [
     level: 'warning',
     on: 'solver',
     finds:
-      'what Caffe takes in silence: no base_lr, no max_iter, a policy without its fields, stepvalues out of order',
+      'what Caffe takes in silence: no base_lr or 0, no max_iter, a policy without its fields, stepvalues out of order',
     why: 'A field that is not written counts as 0 (GetLearningRate in sgd_solver.cpp).',
     fix: 'write the field',
     check: warnings,

@@ -11,6 +11,7 @@ import type { TrainOptions, UpdateRule } from '../runtime/trainer.ts';
 import type { Agreement } from './agreement.ts';
 import type { WarningEvent } from './events.ts';
 import { readInitialWeights } from './initial-weights.ts';
+import { checkLearning } from './learning-check.ts';
 import { Schedule, type ScheduleExtensions } from './schedules.ts';
 import { type Resumed, readSnapshot } from './snapshot.ts';
 import {
@@ -117,6 +118,12 @@ export async function openTraining(
       const lossWeights = lossWeightsOf(read, testSource);
       tests.push({ ...read, iterations: test.iterations, source: testSource, lossWeights });
     }
+    const learning = checkLearning(net, {
+      inputShapes: source.shapes,
+      weights,
+      frozenBatchNorm: frozenBatchNorm ?? false,
+      processes: synchronisedBatchNorm ? ranks : 1,
+    });
     await agreement.reach();
     const trainer = await device.train({
       model: net.net,
@@ -136,7 +143,10 @@ export async function openTraining(
     });
     closing.push(() => trainer.dispose());
     checkFed(trainer, source);
-    const warnings = warningsOf(checked, file, trainer, source, resumed);
+    const warnings = [
+      ...warningsOf(checked, file, trainer, source, resumed),
+      ...learning.map((warning) => ({ type: 'warning' as const, ...warning })),
+    ];
     return { net, trainer, source, tests, schedule, seed, resumed, warnings, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();

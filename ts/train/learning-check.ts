@@ -1,0 +1,87 @@
+/** What is said before a training begins: nets that cannot learn, and statistics that are not there. */
+
+import type { Warning } from '../base/warning.ts';
+import type { WeightsFile } from '../caffe/caffemodel.ts';
+import { areEmptyStatistics } from '../caffe/empty-statistics.ts';
+import { positionOf } from '../caffe/message.ts';
+import { formatPosition, GraphError } from '../errors.ts';
+import { graphFromCaffe } from '../graph/from-caffe.ts';
+import {
+  type Fault,
+  type FaultKind,
+  faultText,
+  groupFaults,
+  type LearningNet,
+  learningFaults,
+} from '../graph/learning-faults.ts';
+import { batchNormModes } from '../runtime/batch-norm-modes.ts';
+import type { ReadNet } from './solver-nets.ts';
+
+export interface LearningCheck {
+  readonly inputShapes: Readonly<Record<string, readonly number[]>>;
+  readonly weights: WeightsFile | null;
+  readonly frozenBatchNorm: boolean;
+  /** Of so many processes BatchNorm's statistics are. */
+  readonly processes: number;
+}
+
+/**
+ * @returns What hardly learns, as warnings.
+ * @throws GraphError for what cannot learn at all
+ */
+export function checkLearning(
+  { filtered, state }: Pick<ReadNet, 'filtered' | 'state'>,
+  { inputShapes, weights, frozenBatchNorm, processes }: LearningCheck,
+): Warning[] {
+  const { blobs, values } = graphFromCaffe(filtered, { phase: state.phase, inputShapes, frozenBatchNorm });
+  const given = new Set(weights?.layers.filter(({ blobs: own }) => own.length > 0).map(({ name }) => name));
+  const net: LearningNet = {
+    ...{ phase: state.phase, layers: filtered.layer ?? [], frozenBatchNorm, processes },
+    hasWeights: (layer) => given.has(layer),
+    shapeOf: (blob) => values[blobs.get(blob) ?? -1]?.shape,
+  };
+  const warnings: Warning[] = [];
+  for (const kind of learningFaults)
+    for (const fault of groupFaults(kind.check(net))) {
+      if ((fault.level ?? kind.level) === 'error') throw refusal(kind, fault);
+      const position = fault.layer === undefined ? undefined : positionOf(fault.layer, fault.field);
+      warnings.push({
+        code: `net/${kind.name}`,
+        message: `${position === undefined ? '' : `${formatPosition(position)}: `}${faultText(fault)}; ${fault.fix ?? kind.fix}`,
+      });
+    }
+  return [...warnings, ...emptyStatistics(filtered, weights, { phase: state.phase, frozenBatchNorm })];
+}
+
+function refusal(kind: FaultKind, { layer, field, message, fix }: Fault): GraphError {
+  const position = layer === undefined ? undefined : positionOf(layer, field);
+  return new GraphError(
+    `net/${kind.name}`,
+    {
+      ...(layer?.name === undefined ? {} : { layer: layer.name }),
+      ...(layer?.type === undefined ? {} : { type: layer.type }),
+      ...(position === undefined ? {} : { position }),
+    },
+    `${layer === undefined ? 'the net ' : ''}${message}; ${fix ?? kind.fix}`,
+  );
+}
+
+/** BatchNorm that uses stored statistics where none were ever stored: mean and variance are 0, and 1/√eps multiplies. */
+function emptyStatistics(
+  net: ReadNet['filtered'],
+  weights: WeightsFile | null,
+  state: { readonly phase: 'TRAIN' | 'TEST'; readonly frozenBatchNorm: boolean },
+): Warning[] {
+  const sources = new Map(weights?.layers.map((layer) => [layer.name, layer.blobs]));
+  const empty = batchNormModes(net, state)
+    .filter(({ statistics }) => statistics === 'global')
+    .filter(({ layer }) => areEmptyStatistics(sources.get(layer) ?? []));
+  if (empty.length === 0) return [];
+  const names = empty.map(({ layer }) => `"${layer}"`).join(', ');
+  return [
+    {
+      code: 'net/empty-statistics',
+      message: `BatchNorm ${names} uses stored statistics (${empty[0]!.reason}), and these are 0: what it makes is its input times 1/√eps; begin with trained weights, or remove use_global_stats`,
+    },
+  ];
+}
