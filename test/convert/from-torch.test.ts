@@ -1,5 +1,5 @@
 /** torch.save's files and safetensors → Caffe: what torch itself wrote (fixtures/make_torch.py), refusals, damage. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -8,7 +8,11 @@ import { toFloat32 } from '../../ts/caffe/blob.ts';
 import { seededRandom } from '../../ts/caffe/fillers.ts';
 import { formatOf } from '../../ts/convert/formats.ts';
 import { torchResnet } from '../../ts/convert/resnet/torch-resnet.ts';
+import { readSafetensors } from '../../ts/convert/safetensors.ts';
 import { type FloatType, sourceTensor } from '../../ts/convert/source-tensor.ts';
+import { stateDict as tensorsOf } from '../../ts/convert/torch/state-dict.ts';
+import { torchGlobals } from '../../ts/convert/torch/torch-objects.ts';
+import { type PickleValue, unpickle } from '../../ts/convert/torch/unpickle.ts';
 import {
   convert,
   type Network,
@@ -57,6 +61,17 @@ for (const [file, expected, name, what] of [
   ['torch-early.pth', 'torch-old', 'ResNet', 'Parameters as torch 0.3 pickled them'],
   ['torch-mixed.pth', 'torch-mixed', 'ResNet', '16, 32 and 64 bits in protocol 4'],
   ['torch-mixed.safetensors', 'torch-mixed', 'ResNet', 'the same as safetensors'],
+  ['training.pth.tar', 'training', 'ResNet', "PyTorch's own ImageNet checkpoint, with all that scripts add"],
+  ['training-legacy.pth.tar', 'training', 'ResNet', 'the same in the old format'],
+  ['training-protocol-4.pth.tar', 'training', 'ResNet', 'the same in protocol 4'],
+  ['counted.pth', 'training', 'ResNet', 'with the counters of thop'],
+  ['transformers-basic.safetensors', 'transformers-basic', 'ResNet', "transformers' names, basic blocks"],
+  [
+    'transformers-bottleneck.safetensors',
+    'transformers-bottleneck',
+    'ResNet',
+    "transformers' names, bottlenecks",
+  ],
   ['torch-cifar.th', 'torch-cifar', 'ResNet', "akamaster's shortcuts without parameters"],
 ] as const)
   test(`${file} gives what PyTorch computes: ${what}`, async () => {
@@ -79,6 +94,106 @@ test('the command writes weights, net and preprocessing, and says what the input
   const net = readFileSync(path('net.prototxt'), 'utf8');
   assert.match(net, /round_mode: FLOOR/);
   assert.match(net, /group: 2/);
+});
+
+test('a file is read by what it is, whatever it is called; what is left out is said', async () => {
+  for (const [file, name] of [
+    ['counted.pth', 'pytorch_model.bin'],
+    ['transformers-basic.safetensors', 'weights'],
+    ['transformers-basic.safetensors', 'net.onnx'],
+  ] as const) {
+    copyFileSync(join(fixtures, file), path(name));
+    const result = await convert(path(name), path('any.caffemodel'), { inputShapes: { data: shape } });
+    assert.ok(result.check!.ok, name);
+    const counters = ['10 counters of thop (total_ops, total_params) are no weights: left out'];
+    assert.equal(result.notes, file === 'counted.pth' ? counters : []);
+  }
+  writeFileSync(path('any.bin'), Buffer.from([1, 2, 3, 4]));
+  const error = await convert(path('any.bin'), path('any.caffemodel')).catch((thrown: unknown) => thrown);
+  assert.match((error as Error).message, /an extension of \.caffemodel/);
+});
+
+test('the first tensor that is missing is named as the file would name it', async () => {
+  const { tensors } = readSafetensors(readFileSync(join(fixtures, 'transformers-basic.safetensors')), {
+    file: 'a',
+  });
+  const without = (missing: string) => () =>
+    torchResnet(new Map([...tensors].filter(([name]) => name !== missing)), { file: 'a', inputShapes: {} });
+  for (const missing of [
+    'resnet.embedder.embedder.normalization.running_var',
+    'resnet.encoder.stages.0.layers.1.layer.0.convolution.weight',
+    'resnet.encoder.stages.1.layers.0.layer.1.convolution.weight',
+    'resnet.encoder.stages.1.layers.0.shortcut.normalization.weight',
+    'classifier.1.bias',
+  ])
+    assert.throws(without(missing), new RegExp(`"${missing.replaceAll('.', '\\.')}".* is missing`), missing);
+});
+
+test('an object of code is refused by its name, and one of several state dicts is not guessed', () => {
+  // torch.save(model): a class of the script's own.
+  const pickle = (text: string) => new Uint8Array(Buffer.from(text, 'latin1'));
+  const options = { file: 'a', globals: torchGlobals, persistent: () => null };
+  assert.throws(
+    () => unpickle(pickle('c__main__\nNet\n.'), options),
+    /asks for __main__\.Net, which is code/,
+  );
+  for (const code of [
+    'os.system',
+    'builtins.eval',
+    'builtins.getattr',
+    'torch.load',
+    'numpy.load',
+    'pathlib.Path.unlink',
+  ]) {
+    const [, module, name] = /^(.*)\.(\w+)$/.exec(code)!;
+    assert.throws(() => unpickle(pickle(`c${module}\n${name}\n.`), options), /which is code/, code);
+  }
+  const tensor: PickleValue = unpickle(pickle('ctorch._utils\n_rebuild_tensor\n(Pa\nI0\n(I1\nt(I1\nttR.'), {
+    ...options,
+    persistent: () =>
+      ({
+        made: 'storage',
+        key: 'a',
+        type: 'torch.FloatStorage',
+        size: 4,
+        kind: 'float32',
+        offset: 0,
+        count: 1,
+      }) as PickleValue,
+  }).value;
+  const dict = (entries: [string, PickleValue][]) => new Map<PickleValue, PickleValue>(entries);
+  const weights = dict([['conv1.weight', tensor]]);
+  const file = { bytesOf: () => new Uint8Array(4) };
+  const read = (value: PickleValue) => [...tensorsOf({ value, ...file }, 'a').keys()];
+  assert.equal(
+    read(
+      dict([
+        ['best_acc1', tensor],
+        ['state_dict', weights],
+      ]),
+    ),
+    ['conv1.weight'],
+  );
+  assert.equal(
+    read(
+      dict([
+        ['epoch', 3],
+        ['generator', weights],
+      ]),
+    ),
+    ['conv1.weight'],
+  );
+  assert.throws(
+    () =>
+      read(
+        dict([
+          ['a', weights],
+          ['b', weights],
+        ]),
+      ),
+    /several dicts of tensors \("a", "b"\)/,
+  );
+  assert.throws(() => read(dict([['epoch', 3]])), /but epoch; save it with/);
 });
 
 test('hostile pickles are refused by the name of what they would call, and call nothing', async () => {
@@ -132,7 +247,7 @@ test('what is no ResNet, or more than one, is refused by the tensor that does no
   const prefixed = (prefix: string) =>
     Object.fromEntries(Object.entries(small).map(([name, dims]) => [prefix + name, dims]));
   const cases: [Record<string, number[]>, RegExp][] = [
-    [{}, /not named as a ResNet of torchvision or timm .* there are none/],
+    [{}, /not named as a ResNet of torchvision, timm or transformers .* there are none/],
     [{ 'features.0.weight': [4, 3, 3, 3] }, /but "features\.0\.weight"; export another net as ONNX/],
     [without, /basic blocks, 1 of them it needs "layer1\.0\.bn2\.running_var" of 4, which is missing/],
     [

@@ -15,7 +15,7 @@ interface Flags extends InputShapeFlags {
 export function convert(): Command {
   const command = new Command('convert')
     .description('convert a net and its weights from one format into another, and check the result')
-    .argument('<from>', 'the file to read; its extension is its format')
+    .argument('<from>', 'the file to read; its content says its format')
     .argument('<to>', 'the file to write')
     .option('--model <prototxt>', 'the net, where the first file has weights alone')
     .option(
@@ -31,8 +31,8 @@ export function convert(): Command {
 Pairs: ${pairNames()}.
 
 A .pth (a state dict; its pickle is read as data, never executed), a .safetensors with torch's names and a Keras .h5 must
-hold a ResNet, which is recognised by the names and shapes of its tensors: torchvision's and timm's of any depth and
-width, CIFAR's, Keras's ResNet50, 101 and 152. What differs without a tensor of its own (a dilated net, timm's resnetaa and
+hold a ResNet, which is recognised by the names and shapes of its tensors: torchvision's, timm's and transformers' of any
+depth and width, CIFAR's, Keras's ResNet50, 101 and 152. What differs without a tensor of its own (a dilated net, timm's resnetaa and
 resnetblur) looks like a plain one there: export it as ONNX and convert that. What the input must be is written beside the result as .preprocess.json,
 for --preprocess. Another .safetensors holds Caffe's blobs, named layer.index, and the net where it was known.
 
@@ -62,6 +62,7 @@ Examples:
     else {
       for (const file of result.files) console.log(`wrote ${file}`);
       if (merge) console.log(`folded ${result.merged} layers into convolutions`);
+      for (const note of result.notes) console.log(`note: ${note}`);
       if (result.preprocess !== null) console.log(inputText(result.preprocess));
       if (result.check !== null) console.log(checkText(result.check));
     }

@@ -18,6 +18,7 @@ interface Result {
   readonly net: NetParameter | null;
   readonly weights: WeightsFile;
   readonly preprocess?: Preprocess;
+  readonly notes?: readonly string[];
 }
 
 /**

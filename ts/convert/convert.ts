@@ -6,7 +6,7 @@ import { ArgumentError } from '../errors.ts';
 import type { Preprocess } from '../image/preprocess.ts';
 import { savePreprocess } from '../image/preprocess-file.ts';
 import { type ConversionCheck, compareRuns, compareValues, resnodeRunner } from './check.ts';
-import { conversions, formatOf, type ReadResult } from './formats.ts';
+import { conversions, type Format, formatOf, formatOfFile, type ReadResult } from './formats.ts';
 import { mergeAffine } from './merge.ts';
 import type { Network } from './network.ts';
 
@@ -35,15 +35,17 @@ export interface Conversion {
   readonly merged: number;
   /** What the net takes, where its source's nets are known to take it; written too. */
   readonly preprocess: Preprocess | null;
+  /** What of the source is no part of the result, in a sentence each. */
+  readonly notes: readonly string[];
 }
 
 /**
- * Converts a file into another format; formats are known by their extensions, see `formats`.
+ * Converts a file into another format: the source's is seen from its content, the target's from its extension, see `formats`.
  * @throws ArgumentError for a pair that does not exist, or a net that is missing; WeightsError, GraphError, PrototxtError
  */
 export async function convert(from: string, to: string, options: ConvertOptions = {}): Promise<Conversion> {
   const { model, merge = false, inputShapes = {}, check = true } = options;
-  const source = formatOf(from).format;
+  const source = await formatOfFile(from);
   const { format: target, extension } = formatOf(to);
   const pair = conversions().find((each) => each.from === source && each.to === target);
   const isRewritten = merge || (options.outputModel !== undefined && !target.holdsNet);
@@ -79,9 +81,10 @@ export async function convert(from: string, to: string, options: ConvertOptions 
   if (preprocessFile !== null) savePreprocess(preprocessFile, read.preprocess!);
   return {
     files: [to, outputModel, preprocessFile].filter((path) => path !== null),
-    check: check ? await checkFiles(from, to, read, result) : null,
+    check: check ? await checkFiles({ path: from, format: source }, to, read, result) : null,
     merged,
     preprocess: read.preprocess ?? null,
+    notes: read.notes ?? [],
   };
 }
 
@@ -97,7 +100,7 @@ export function pairNames(): string {
 
 // Whatever can be run by a program of its own is; the rest is what resnode reads. The result is read back from disk.
 async function checkFiles(
-  from: string,
+  from: { readonly path: string; readonly format: Format },
   to: string,
   read: ReadResult,
   result: ReadResult,
@@ -106,7 +109,7 @@ async function checkFiles(
   const back = await target.read!(to, { net: result.net, inputShapes: {} });
   if (read.net === null || back.net === null) return compareValues(read.weights, back.weights);
   const ours = await resnodeRunner(read as Network, false);
-  const theirs = (await formatOf(from).format.runner?.(from)) ?? null;
+  const theirs = (await from.format.runner?.(from.path)) ?? null;
   const other = (await target.runner?.(to)) ?? (await resnodeRunner(back as Network, true));
   try {
     return await compareRuns(theirs ?? ours, other, ours.inputs);

@@ -1,5 +1,7 @@
 /** The formats by extension: one row each. A conversion reads with one row and writes with another. */
 import { readBinaryproto, type WeightsFile } from '../caffe/caffemodel.ts';
+import { type FileKind, fileKindAt } from '../caffe/file-kind.ts';
+import { readHdf5 } from '../caffe/hdf5-file.ts';
 import { readHdf5Weights, writeHdf5Weights } from '../caffe/hdf5-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { readNpy, writeNpy } from '../caffe/npy.ts';
@@ -29,6 +31,8 @@ export interface ReadResult {
   readonly weights: WeightsFile;
   /** What the net takes, where the format's nets are known to take it. */
   readonly preprocess?: Preprocess;
+  /** What of the file is no part of the result, in a sentence each. */
+  readonly notes?: readonly string[];
 }
 
 export interface Format {
@@ -134,6 +138,43 @@ export function formatOf(path: string): { format: Format; extension: string } {
   if (fits[0] === undefined) throw new ArgumentError('a file to convert', `an extension of ${known}`, path);
   return fits[0];
 }
+
+/** The formats of what a file may be seen to be; HDF5 is Caffe's, Keras's or neither by its groups. */
+const BY_CONTENT: Readonly<Partial<Record<FileKind, string>>> = {
+  caffemodel: 'Caffe',
+  onnx: 'ONNX',
+  safetensors: 'safetensors',
+  torch: 'PyTorch',
+  zip: 'PyTorch',
+  pickle: 'PyTorch',
+  mean: 'Caffe mean image',
+  npy: 'NumPy',
+};
+
+/**
+ * The format of a file to read: by its content, whatever it is called; by its extension where that says nothing.
+ * @throws ArgumentError naming all extensions
+ */
+export async function formatOfFile(path: string): Promise<Format> {
+  const kind = kindAt(path);
+  const name =
+    kind === 'hdf5' ? ((await isCaffeHdf5(path)) ? 'Caffe HDF5' : 'Keras') : kind && BY_CONTENT[kind];
+  return formats.find((format) => format.name === name) ?? formatOf(path).format;
+}
+
+// A file that cannot be read is refused by its reader.
+function kindAt(path: string): FileKind | null {
+  try {
+    return fileKindAt(path);
+  } catch {
+    return null;
+  }
+}
+
+const isCaffeHdf5 = (path: string): Promise<boolean> =>
+  readHdf5(path, (root) => root.names().includes('data') && !root.names().includes('model_weights')).catch(
+    () => formatOf(path).extension === '.caffemodel.h5',
+  );
 
 /** Every pair that can be converted, e.g. `.caffemodel → .onnx`. */
 export function conversions(): { from: Format; to: Format; onlyMerged: boolean }[] {

@@ -32,6 +32,8 @@ export interface ResnetSource {
   readonly inputScale: readonly number[] | null;
   /** Tensors that nothing is computed from. */
   readonly isIgnored: (name: string) => boolean;
+  /** A tensor's name in the file, for errors. Default: as it is. */
+  readonly fileName?: (name: string) => string;
 }
 
 /** @throws WeightsError naming the tensor that is missing, of another shape, or of no place in the net */
@@ -78,10 +80,14 @@ class Taker {
       throw new WeightsError(
         'convert/resnet',
         { file },
-        `as ${describe(plan)} it needs "${name}" of ${shape.join('×')}, ${tensor === undefined ? 'which is missing' : `which is ${tensor.shape.join('×') || 'a scalar'}`}`,
+        `as ${describe(plan)} it needs "${this.#inFile(name)}" of ${shape.join('×')}, ${tensor === undefined ? 'which is missing' : `which is ${tensor.shape.join('×') || 'a scalar'}`}`,
       );
     this.#taken.add(name);
     return tensor.blob();
+  }
+
+  #inFile(name: string): string {
+    return this.#source.fileName?.(name) ?? name;
   }
 
   refuseRest(): void {
@@ -91,7 +97,7 @@ class Taker {
     throw new WeightsError(
       'convert/resnet',
       { file },
-      `"${rest[0]}"${rest.length > 1 ? ` and ${rest.length - 1} more tensors are` : ' is'} no part of ${describe(plan)}, so that the net computes something else; export it as ONNX and convert that`,
+      `"${this.#inFile(rest[0])}"${rest.length > 1 ? ` and ${rest.length - 1} more tensors are` : ' is'} no part of ${describe(plan)}, so that the net computes something else; export it as ONNX and convert that`,
     );
   }
 }

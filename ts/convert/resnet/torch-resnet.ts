@@ -6,6 +6,7 @@ import type { Preprocess } from '../../image/preprocess.ts';
 import type { Network } from '../network.ts';
 import type { SourceTensors } from '../source-tensor.ts';
 import { inputShape, resnetNetwork } from './resnet-network.ts';
+import { namedAsTorchvision } from './torch-names.ts';
 
 // What torchvision's and timm's ResNets were trained with: RGB from 0 to 1, minus this mean, over this deviation.
 const MEAN = [0.485, 0.456, 0.406];
@@ -13,7 +14,7 @@ const DEVIATION = [0.229, 0.224, 0.225];
 
 /**
  * Recognises a ResNet from names and shapes, of any width and number of blocks: torchvision's resnet, wide_resnet and
- * resnext, timm's of the same structure, akamaster's and kuangliu's for CIFAR. Bottlenecks have their stride on the
+ * resnext, timm's of the same structure, transformers' ResNet, akamaster's and kuangliu's for CIFAR. Bottlenecks have their stride on the
  * 3×3 convolution (v1.5), pool1 is padded by 1; three channels are taken as RGB 0–255 minus the mean, and a Scale layer
  * in the net divides by 255 and the deviation. A state dict says none of that: what differs without a tensor (another
  * stride or dilation, timm's resnetaa and resnetblur) looks the same here; export such a net as ONNX.
@@ -22,10 +23,10 @@ const DEVIATION = [0.229, 0.224, 0.225];
 export function torchResnet(
   all: SourceTensors,
   options: { file: string; inputShapes: Readonly<Record<string, readonly number[]>> },
-): Network & { preprocess?: Preprocess } {
+): Network & { preprocess?: Preprocess; notes: readonly string[] } {
   const { file, inputShapes } = options;
-  const tensors = withoutPrefix(all, file);
-  const recognised = new Recogniser(tensors, file);
+  const { tensors, fileName } = namedAsTorchvision(all, file);
+  const recognised = new Recogniser(tensors, file, fileName);
   const stem = tensors.get('conv1.weight')!.shape;
   const [width = 0, channels = 0, kernel] = stem;
   if (stem.length !== 4 || (kernel !== 7 && kernel !== 3))
@@ -68,10 +69,17 @@ export function torchResnet(
     namesOf: (convolution) => namesOf(convolution, recognised.projection),
     classifier: { weight: `${classifier}.weight`, bias: `${classifier}.bias` },
     inputScale: isRgb ? DEVIATION.map((deviation) => 1 / (255 * deviation)) : null,
-    isIgnored: (name) => name.endsWith('.num_batches_tracked'),
+    isIgnored: (name) => name.endsWith('.num_batches_tracked') || COUNTER.test(name),
+    fileName,
   });
-  return isRgb ? { ...network, preprocess: preprocess(plan) } : network;
+  const counters = [...tensors.keys()].filter((name) => COUNTER.test(name)).length;
+  const notes =
+    counters === 0 ? [] : [`${counters} counters of thop (total_ops, total_params) are no weights: left out`];
+  return isRgb ? { ...network, notes, preprocess: preprocess(plan) } : { ...network, notes };
 }
+
+// https://github.com/ultralytics/thop registers them as buffers of each module.
+const COUNTER = /(?:^|\.)total_(?:ops|params)$/;
 
 function familyOf(stages: readonly Omit<Stage, 'isNumbered'>[]): string {
   if (stages.some(({ groups = 1 }) => groups > 1)) return 'ResNeXt';
@@ -88,40 +96,18 @@ function preprocess({ input: [, , height, width], stem }: ResidualNet): Preproce
   };
 }
 
-// DataParallel, Lightning and others put the model's own name before each of its tensors.
-function withoutPrefix(tensors: SourceTensors, file: string): SourceTensors {
-  const fail = (message: string): never => {
-    throw new WeightsError('convert/resnet', { file }, message);
-  };
-  const prefixes = [...tensors.keys()]
-    .filter((name) => /(?:^|\.)conv1\.weight$/.test(name))
-    .map((name) => name.slice(0, -'conv1.weight'.length))
-    .filter((prefix) => ['bn1.weight', 'layer1.0.conv1.weight'].every((name) => tensors.has(prefix + name)));
-  const [prefix, other] = prefixes;
-  if (prefix === undefined) {
-    const names = [...tensors.keys()].slice(0, 3).map((name) => `"${name}"`);
-    return fail(
-      `its tensors are not named as a ResNet of torchvision or timm (conv1.weight, bn1.weight, layer1.0.conv1.weight, …) but ${names.join(', ') || 'there are none'}; export another net as ONNX and convert that`,
-    );
-  }
-  if (other !== undefined)
-    fail(`it holds two ResNets, "${prefix}…" and "${other}…"; save the state dict of one of them`);
-  const outside = [...tensors.keys()].find((name) => !name.startsWith(prefix));
-  if (outside !== undefined)
-    fail(`beside the ResNet "${prefix}…" it holds "${outside}"; save the state dict of the ResNet alone`);
-  return new Map([...tensors].map(([name, tensor]) => [name.slice(prefix.length), tensor]));
-}
-
 class Recogniser {
   readonly block: 'basic' | 'bottleneck';
   /** What a shortcut's convolution and BatchNorm are called. */
   readonly projection: 'downsample' | 'shortcut';
   readonly #tensors: SourceTensors;
   readonly #file: string;
+  readonly #fileName: (name: string) => string;
 
-  constructor(tensors: SourceTensors, file: string) {
+  constructor(tensors: SourceTensors, file: string, fileName: (name: string) => string) {
     this.#tensors = tensors;
     this.#file = file;
+    this.#fileName = fileName;
     const has = (pattern: RegExp) => [...tensors.keys()].some((name) => pattern.test(name));
     this.block = tensors.has('layer1.0.conv3.weight') ? 'bottleneck' : 'basic';
     this.projection = has(/^layer\d+\.\d+\.shortcut\./) ? 'shortcut' : 'downsample';
@@ -143,18 +129,24 @@ class Recogniser {
   }
 
   stages(): Omit<Stage, 'isNumbered'>[] {
-    const count = (nameOf: (index: number) => string): number => {
-      let found = 0;
-      while (this.#tensors.has(nameOf(found))) found++;
-      return found;
-    };
-    const stages = count((stage) => `layer${stage + 1}.0.conv1.weight`);
-    const counts = Array.from({ length: stages }, (_, stage) =>
-      count((block) => `layer${stage + 1}.${block}.conv1.weight`),
-    );
+    // By the highest number: of a block that is not whole the tensor that is missing is named later on.
+    const counts: number[] = [];
+    for (const name of this.#tensors.keys()) {
+      const [, stage, block] = /^layer([1-9])\.(\d{1,4})\./.exec(name) ?? [];
+      if (stage !== undefined)
+        counts[Number(stage) - 1] = Math.max(counts[Number(stage) - 1] ?? 0, Number(block) + 1);
+    }
+    for (let i = 0; i < counts.length; i++) counts[i] ??= 1;
     return counts.map((blocks, i) => {
       const shape = (convolution: string): readonly number[] =>
         this.#tensors.get(`layer${i + 1}.0.${convolution}.weight`)?.shape ?? [];
+      for (const convolution of this.block === 'bottleneck'
+        ? ['conv1', 'conv2', 'conv3']
+        : ['conv1', 'conv2'])
+        if (shape(convolution).length !== 4)
+          this.fail(
+            `"${this.#fileName(`layer${i + 1}.0.${convolution}.weight`)}" is missing, or no convolution's kernel`,
+          );
       const width = shape('conv1')[0];
       const outputs = this.block === 'bottleneck' ? shape('conv3')[0] : width;
       const inputs = shape('conv2')[1];

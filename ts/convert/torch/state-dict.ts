@@ -16,14 +16,18 @@ const KEYS = [
   'model_ema',
 ];
 
-/** The tensors of the dict that has some, the outermost first. @throws WeightsError where there is none */
+/**
+ * The tensors of the dict that holds the weights: under a usual key, alone, or the only dict of tensors there is. A tensor
+ * beside such a dict is a figure of the training (`best_acc1`).
+ * @throws WeightsError where there is none, or several that might be meant
+ */
 export function stateDict({ value, bytesOf }: TorchFile, file: string): SourceTensors {
-  const dict = findDict(value);
+  const dict = findDict(value, file);
   if (dict === null)
     throw new WeightsError(
       'torch/state-dict',
       { file },
-      `there is no state dict in it, alone or under one of ${KEYS.join(', ')}; save it with torch.save(model.state_dict(), "weights.pth")`,
+      `there is no state dict in it, alone or under one of ${KEYS.join(', ')}${found(value)}; save it with torch.save(model.state_dict(), "weights.pth")`,
     );
   return new Map(
     [...dict].flatMap(([name, tensor]) =>
@@ -34,12 +38,28 @@ export function stateDict({ value, bytesOf }: TorchFile, file: string): SourceTe
   );
 }
 
-function findDict(value: PickleValue | undefined, depth = 0): Map<PickleValue, PickleValue> | null {
+function found(value: PickleValue): string {
+  if (value instanceof Map)
+    return `, but ${[...value.keys()].slice(0, 5).map(String).join(', ') || 'nothing'}`;
+  const isMade = typeof value === 'object' && value !== null && 'made' in value;
+  return isMade ? `, but ${isTensor(value) ? 'a tensor' : value.made.replace(/^opaque /, 'a ')}` : '';
+}
+
+type Dict = Map<PickleValue, PickleValue>;
+
+function findDict(value: PickleValue | undefined, file: string, depth = 0): Dict | null {
   if (!(value instanceof Map) || depth > 3) return null;
-  if ([...value.values()].some(isTensor)) return value;
   for (const key of KEYS) {
-    const inner = findDict(value.get(key), depth + 1);
+    const inner = findDict(value.get(key), file, depth + 1);
     if (inner !== null) return inner;
   }
-  return null;
+  if ([...value.values()].some(isTensor)) return value;
+  const others = [...value].filter(([, each]) => each instanceof Map && [...each.values()].some(isTensor));
+  if (others.length > 1)
+    throw new WeightsError(
+      'torch/state-dict',
+      { file },
+      `it holds several dicts of tensors (${others.map(([key]) => `"${String(key)}"`).join(', ')}); save the state dict of the net alone`,
+    );
+  return (others[0]?.[1] as Dict | undefined) ?? null;
 }

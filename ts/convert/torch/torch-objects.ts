@@ -57,14 +57,38 @@ const CALLS: Readonly<Record<string, (args: PickleValue[]) => PickleValue>> = {
   'torch._utils._rebuild_tensor': rebuildTensor,
   'torch._utils._rebuild_tensor_v2': rebuildTensor,
   'torch._utils._rebuild_parameter': parameter,
+  'torch._utils._rebuild_parameter_with_state': parameter,
+  'torch._tensor._rebuild_from_type_v2': rebuildFromType,
   'torch.nn.parameter.Parameter': parameter,
 };
+
+// What training scripts keep beside the weights: arguments, numbers of NumPy, dates, paths, configurations. They are kept
+// as things of these names, of which nothing is read; nothing of them is imported, called or executed.
+const OPAQUE = [
+  /^argparse\.Namespace$/,
+  /^types\.SimpleNamespace$/,
+  /^(?:builtins|__builtin__)\.(?:object|complex|bytearray|slice|range|list|dict|tuple|set|frozenset|int|float|str|bool)$/,
+  /^copy_?reg\._reconstructor$/,
+  /^collections\.(?:defaultdict|Counter|deque)$/,
+  /^(?:numpy\.dtype|numpy\.ndarray|_codecs\.encode)$/,
+  /^numpy\._?core\.(?:multiarray\.(?:scalar|_reconstruct)|numeric\._frombuffer)$/,
+  /^numpy\.(?:random\..*|dtypes\.\w+|(?:float|int|uint|bool)\w*)$/,
+  /^datetime\.(?:date|datetime|time|timedelta|timezone)$/,
+  /^pathlib\.(?:_local\.)?(?:Pure)?(?:Posix|Windows)?Path$/,
+  /^(?:decimal\.Decimal|fractions\.Fraction|uuid\.UUID)$/,
+  /^torch\.(?:Size|device|Generator|float\d+|double|half|bfloat16|u?int\d+|long|bool|strided|preserve_format|contiguous_format|channels_last)$/,
+  /^torch\.serialization\._get_layout$/,
+  /^torch\.optim\.[\w.]+$/,
+  /^torch\.(?:cuda\.amp\.grad_scaler|amp\.grad_scaler)\.\w+$/,
+  /^(?:easydict\.EasyDict|addict\.addict\.Dict|yacs\.config\.CfgNode|omegaconf\.[\w.]+|ml_collections\.[\w.]+)$/,
+];
 
 /** The names that a pickle may use: these and the types of storages. */
 export function torchGlobals(path: string): Global | undefined {
   if (Object.hasOwn(CALLS, path)) return { global: path, call: CALLS[path]! };
   const type = path.startsWith('torch.') ? path.slice(6) : '';
-  return Object.hasOwn(STORAGES, type) ? { global: path } : undefined;
+  if (Object.hasOwn(STORAGES, type)) return { global: path };
+  return OPAQUE.some((pattern) => pattern.test(path)) ? { global: path, isOpaque: true } : undefined;
 }
 
 /**
@@ -112,6 +136,14 @@ function rebuildTensor([storage, offset, shape, strides]: PickleValue[]): TorchT
 function parameter([tensor]: PickleValue[]): PickleValue {
   if (!isTensor(tensor)) throw 'expected a tensor';
   return tensor;
+}
+
+// A tensor of a class of its own, or with attributes: function, class, arguments, state (torch/_tensor.py).
+function rebuildFromType([rebuild, , args]: PickleValue[]): PickleValue {
+  const call =
+    typeof rebuild === 'object' && rebuild !== null && 'global' in rebuild ? rebuild.call : undefined;
+  if (call === undefined || call === rebuildFromType || !Array.isArray(args)) throw 'expected a tensor';
+  return call(args);
 }
 
 function orderedDict([items]: PickleValue[]): Map<PickleValue, PickleValue> {

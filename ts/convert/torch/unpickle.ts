@@ -24,6 +24,8 @@ export type PickleValue =
 /** A name that a pickle may use: called by REDUCE and NEWOBJ where it can be. */
 export interface Global {
   readonly global: string;
+  /** What it makes is kept as a thing of that name: whatever is done to it is passed over. */
+  readonly isOpaque?: boolean;
   /** Throws a string where the arguments are not what is expected. */
   readonly call?: (args: PickleValue[]) => PickleValue;
 }
@@ -151,6 +153,10 @@ class Machine {
   call(): void {
     const args = this.pop();
     const callee = this.pop();
+    if (isGlobal(callee) && callee.isOpaque) {
+      this.push(opaque(callee));
+      return;
+    }
     if (!isGlobal(callee) || callee.call === undefined)
       this.#reader.fail(`${isGlobal(callee) ? callee.global : 'a value'} cannot be called`);
     if (!Array.isArray(args)) this.#reader.fail(`${callee.global} is called without a tuple`);
@@ -169,6 +175,7 @@ class Machine {
 
   append(values: PickleValue[]): void {
     const list = this.top();
+    if (isOpaque(list)) return;
     if (list instanceof Set) for (const value of values) list.add(value);
     else if (Array.isArray(list)) for (const value of values) list.push(value);
     else this.#reader.fail('values are appended to what is no list');
@@ -176,6 +183,7 @@ class Machine {
 
   setItems(values: PickleValue[]): void {
     const dict = this.top();
+    if (isOpaque(dict)) return;
     if (!(dict instanceof Map) || values.length % 2 !== 0)
       this.#reader.fail('items are set in what is no dict');
     for (let i = 0; i < values.length; i += 2) dict.set(values[i]!, values[i + 1]!);
@@ -190,6 +198,11 @@ class Machine {
     }
   }
 }
+
+const opaque = ({ global }: Global): Made => ({ made: `opaque ${global}` });
+
+const isOpaque = (value: PickleValue): boolean =>
+  typeof value === 'object' && value !== null && 'made' in value && value.made.startsWith('opaque ');
 
 const isGlobal = (value: PickleValue): value is Global =>
   typeof value === 'object' && value !== null && 'global' in value;
@@ -295,7 +308,14 @@ const STEPS: Readonly<Record<string, (machine: Machine, reader: PickleReader) =>
   },
   R: (machine) => machine.call(),
   '\x81': (machine) => machine.call(),
-  '\x92': (_, reader) => reader.fail('objects with keyword arguments are not read'),
+  '\x92': (machine, reader) => {
+    machine.pop(); // keyword arguments
+    const args = machine.pop();
+    const callee = machine.top();
+    if (!isGlobal(callee) || !callee.isOpaque) reader.fail('objects with keyword arguments are not read');
+    machine.push(args);
+    machine.call();
+  },
   b: (machine) => machine.build(),
   P: (machine, reader) => machine.persistent(reader.line()),
   Q: (machine) => machine.persistent(machine.pop()),
