@@ -83,6 +83,7 @@ export { type Augment, IMAGENET_LIGHTING, type Lighting, readAugment } from './d
 export {
   type ConvertDatasetOptions,
   type ConvertImagesOptions,
+  type ConvertRawOptions,
   convertImages,
   convertRawImages,
   type NamedImage,
@@ -140,7 +141,7 @@ export {
   classActivationMap,
   findCamTail,
 } from './features/class-activation-map.ts';
-export { extractFeatures, type FeatureOptions } from './features/extract-features.ts';
+export { extractFeatures, type FeatureOptions, type Features } from './features/extract-features.ts';
 export { type GraphOptions, graphFromCaffe } from './graph/from-caffe.ts';
 export type * from './graph/graph.ts';
 export { type ReceptiveField, receptiveFields } from './graph/receptive-field.ts';

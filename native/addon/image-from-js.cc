@@ -17,7 +17,7 @@ class ImageWorker final : public Napi::AsyncWorker {
  public:
   using Fill = std::function<void(typename std::remove_reference<decltype(*std::declval<Array>().Data())>::type*)>;
 
-  ImageWorker(Napi::Env env, Napi::Uint8Array pixels, size_t count, Fill fill)
+  ImageWorker(Napi::Env env, Napi::TypedArray pixels, size_t count, Fill fill)
       : Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)), pixels_(Napi::Persistent(pixels)), fill_(std::move(fill)) {
     Array output = newArray<Array>(env, count);
     data_ = output.Data();
@@ -30,7 +30,7 @@ class ImageWorker final : public Napi::AsyncWorker {
 
  private:
   Napi::Promise::Deferred deferred_;
-  Napi::Reference<Napi::Uint8Array> pixels_;
+  Napi::Reference<Napi::TypedArray> pixels_;
   Napi::Reference<Array> output_;
   decltype(std::declval<Array>().Data()) data_ = nullptr;
   Fill fill_;
@@ -51,9 +51,10 @@ void checkArea(Napi::Env env, int64_t width, int64_t height) {
   if (width * height > kMaxPixels) throw Napi::RangeError::New(env, "An image of more than 2^28 pixels is refused");
 }
 
-image::Pixels pixelsFrom(const Napi::Uint8Array& array, const Napi::Object& options) {
-  const image::Pixels pixels{array.Data(), integer(options, "width", 1, kMaxSide), integer(options, "height", 1, kMaxSide),
-                             integer(options, "channels", 1, 4)};
+image::Pixels pixelsFrom(const Napi::TypedArray& array, const Napi::Object& options) {
+  const bool isDeep = array.TypedArrayType() == napi_uint16_array;
+  const image::Pixels pixels{isDeep ? nullptr : array.As<Napi::Uint8Array>().Data(), integer(options, "width", 1, kMaxSide), integer(options, "height", 1, kMaxSide),
+                             integer(options, "channels", 1, 4), isDeep ? array.As<Napi::Uint16Array>().Data() : nullptr};
   checkArea(array.Env(), pixels.width, pixels.height);
   if (array.ElementLength() != static_cast<size_t>(pixels.width) * pixels.height * pixels.channels) {
     throw Napi::RangeError::New(array.Env(), "The pixels do not fit width × height × channels");
@@ -64,7 +65,7 @@ image::Pixels pixelsFrom(const Napi::Uint8Array& array, const Napi::Object& opti
 }  // namespace
 
 Napi::Value prepareImage(const Napi::CallbackInfo& info) {
-  const auto array = info[0].As<Napi::Uint8Array>();
+  const auto array = info[0].As<Napi::TypedArray>();
   const auto options = info[1].As<Napi::Object>();
   const image::Pixels pixels = pixelsFrom(array, options);
   image::Preparation preparation;
@@ -77,14 +78,23 @@ Napi::Value prepareImage(const Napi::CallbackInfo& info) {
   preparation.top = integer(options, "top", 0, preparation.resizedHeight - preparation.height);
   preparation.channels = integer(options, "outputChannels", 1, 3);
   preparation.bgr = options.Get("bgr").ToBoolean();
-  preparation.scale = options.Get("scale").ToNumber().FloatValue();
+  preparation.isFloat = options.Get("float").ToBoolean();
+  if (pixels.deep != nullptr && !preparation.isFloat) throw Napi::RangeError::New(info.Env(), "16 bits are prepared in floats alone");
+  const auto scale = options.Get("scale").As<Napi::Float32Array>();
+  preparation.scale.assign(scale.Data(), scale.Data() + scale.ElementLength());
   const auto mean = options.Get("mean").As<Napi::Float32Array>();
   preparation.mean.assign(mean.Data(), mean.Data() + mean.ElementLength());
   const size_t channels = preparation.channels, count = channels * preparation.width * preparation.height;
-  if (channels == 2 || (preparation.mean.size() != channels && preparation.mean.size() != count)) {
-    throw Napi::RangeError::New(info.Env(), "The mean fits neither the channels nor the crop");
+  if (channels == 2 || preparation.scale.size() != channels || (preparation.mean.size() != channels && preparation.mean.size() != count)) {
+    throw Napi::RangeError::New(info.Env(), "The scale or the mean does not fit the channels, nor the mean the crop");
   }
-  auto* worker = new ImageWorker<Napi::Float32Array>(info.Env(), array, count, [pixels, preparation](float* output) { image::prepare(pixels, preparation, output); });
+  auto* worker = new ImageWorker<Napi::Float32Array>(info.Env(), array, count, [pixels, preparation](float* output) {
+    if (preparation.isFloat) {
+      image::prepareFloat(pixels, preparation, output);
+    } else {
+      image::prepare(pixels, preparation, output);
+    }
+  });
   const Napi::Promise promise = worker->promise();
   worker->Queue();
   return promise;

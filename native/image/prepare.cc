@@ -112,7 +112,7 @@ void resizeLinear(const Pixels& source, int width, int height, uint8_t* target) 
 }
 
 void prepare(const Pixels& source, const Preparation& preparation, float* output) {
-  const auto& [resizedWidth, resizedHeight, left, top, width, height, channels, bgr, scale, mean] = preparation;
+  const auto& [resizedWidth, resizedHeight, left, top, width, height, channels, bgr, isFloat, scale, mean] = preparation;
   std::vector<uint8_t> converted = convertColour(source, channels, bgr);
   if (resizedWidth != source.width || resizedHeight != source.height) {
     std::vector<uint8_t> resized(static_cast<size_t>(resizedWidth) * resizedHeight * channels);
@@ -126,7 +126,7 @@ void prepare(const Pixels& source, const Preparation& preparation, float* output
       const uint8_t* row = converted.data() + (static_cast<int64_t>(y + top) * resizedWidth + left) * channels + c;
       for (int x = 0; x < width; ++x, ++at) {
         const float value = row[x * channels];
-        output[at] = (value - (isImage ? mean[at] : mean[c])) * scale;
+        output[at] = (value - (isImage ? mean[at] : mean[c])) * scale[c];
       }
     }
   }

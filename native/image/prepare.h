@@ -6,12 +6,13 @@
 
 namespace resnode::image {
 
-// Interleaved uint8, H×W×C.
+// Interleaved, H×W×C: uint8, or uint16 where `deep` is not null.
 struct Pixels {
   const uint8_t* data = nullptr;
   int width = 0;
   int height = 0;
   int channels = 0;
+  const uint16_t* deep = nullptr;
 };
 
 // Bilinear as OpenCV's cv::resize(INTER_LINEAR) on uint8 (modules/imgproc/src/resize.cpp): pixel centres at half,
@@ -23,11 +24,16 @@ struct Preparation {
   int left = 0, top = 0, width = 0, height = 0;  // crop of the resized image
   int channels = 3;  // 3, or 1 for grey by ITU-R BT.601 weights
   bool bgr = true;
-  float scale = 1;          // applied after the mean, as data_transformer.cpp does
+  bool isFloat = false;     // prepareFloat
+  std::vector<float> scale; // [channels], applied after the mean, as data_transformer.cpp does
   std::vector<float> mean;  // [channels], or [channels, height, width]
 };
 
-// source: RGB(A) or grey(A). output: [channels, height, width].
+// source: RGB(A) or grey(A) of 8 bits. output: [channels, height, width].
 void prepare(const Pixels& source, const Preparation& preparation, float* output);
+
+// The same in floats, of 8 or 16 bits (which count as 0 to 255): bilinear without rounding as caffe.io.resize_image with
+// the scikit-image of its time, skimage.transform.resize(order=1, mode="constant") without anti-aliasing.
+void prepareFloat(const Pixels& source, const Preparation& preparation, float* output);
 
 }  // namespace resnode::image

@@ -42,7 +42,7 @@ else console.log(`skipped: no ${recorded}`);
 test('misuse exits with 2, a failure with 1 and one sentence', () => {
   assert.is(resnode('classify', '--bogus').status, 2);
   assert.is(resnode('time', ...files, '--iterations', '0').status, 2);
-  const failed = resnode('classify', 'none.png', ...files);
+  const failed = resnode('classify', 'none.png', ...files, '--mean-value', '73');
   assert.is(failed.status, 1);
   assert.match(failed.stderr, /^resnode: none\.png: there is no such file\n$/);
 });

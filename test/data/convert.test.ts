@@ -249,7 +249,11 @@ test('resnode dataset converts, tells how many, and refuses in one sentence', as
   assert.is(resnode('dataset', 'images', 'x', 'y', '--resize', '5').status, 2);
   const photos = await imageFolder();
   const list = resnode('dataset', 'images', join(photos, 'list.txt'), join(photos, 'l'), '--encoded');
-  assert.is(list.stdout, `${join(photos, 'l')}: 2 images\n`, list.stderr);
+  assert.is(
+    list.stdout,
+    `${join(photos, 'l')}: 2 images\n  class 5: 1 image\n  class 6: 1 image\n`,
+    list.stderr,
+  );
   assert.equal(
     (await all(join(photos, 'l'))).map(({ datum }) => datum.label),
     [5, 6],
@@ -274,14 +278,24 @@ test("CIFAR-10's own images keep their labels and pixels", async () => {
   if (shared === null) return console.log("skipped: no shared/ beside the checkout with CIFAR's test images");
   const file = join(shared, 'data/cifar10-test1000.bin');
   const bytes = readFileSync(file);
-  const out = join(folder(), 'out');
-  await convertRawImages(await readCifar([file]), out, 5);
-  const records = await all(out);
-  assert.is(records.length, 1000);
-  records.forEach(({ datum }, i) => {
-    const record = bytes.subarray(i * 3073, (i + 1) * 3073);
-    if (datum.label !== record[0] || !record.subarray(1).equals(datum.data)) assert.unreachable(`image ${i}`);
-  });
+  // As convert_cifar_data with RGB; else B, G, R, as all other images lie in databases.
+  for (const order of ['RGB', 'BGR'] as const) {
+    const out = join(folder(), 'out');
+    await convertRawImages(await readCifar([file]), out, 5, { order });
+    const records = await all(out);
+    assert.is(records.length, 1000);
+    records.forEach(({ datum }, i) => {
+      const record = bytes.subarray(i * 3073, (i + 1) * 3073);
+      const [r, g, b] = [1, 1025, 2049].map((at) => record.subarray(at, at + 1024)) as [
+        Buffer,
+        Buffer,
+        Buffer,
+      ];
+      const planes = Buffer.concat(order === 'RGB' ? [r, g, b] : [b, g, r]);
+      if (datum.label !== record[0] || !planes.equals(datum.data)) assert.unreachable(`image ${i}`);
+    });
+    assert.equal(JSON.parse(readFileSync(join(out, 'resnode-database.json'), 'utf8')).order, order);
+  }
 });
 
 test.run();

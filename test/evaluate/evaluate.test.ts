@@ -138,7 +138,7 @@ test('the command refuses what it cannot do in one sentence', () => {
     [[...files, '--images', list, '--crops', '5'], 2, /Allowed choices are 1, 10/],
     [[...files, '--images', '/nowhere'], 2, /not there/],
     [
-      [...files.slice(0, 4), '--images', list, '--crops', '10', '--shorter-side', '28'],
+      [...files.slice(0, 4), '--images', list, '--crops', '10', '--shorter-side', '28', '--mean', 'none'],
       2,
       /corners and centre/,
     ],

@@ -114,12 +114,20 @@ test('nets and preprocessing that do not fit are refused with what does', async 
   writeFileSync(trained, printPrototxt(resnet({ depth: 20, train: true })));
   for (const [source, words] of [
     [{ model: trained }, 'a deploy net'],
-    [{ preprocess: { order: 'RGB' } }, '"BGR"'],
+    [{ preprocess: { mean: [0], order: 'RGB' } }, '"BGR"'],
+    [{ preprocess: { mean: [0], std: [58] } }, "Caffe's transform_param"],
+    [{ preprocess: { mean: [0], interpolation: 'float' } }, "Caffe's transform_param"],
     [{ preprocess: { mean: { shape: [1, 30, 30], data: new Float32Array(900) } } }, "the net's input, 28×28"],
     [{ model: join(folder, 'none.prototxt') }, 'a readable prototxt'],
   ] as [Partial<FinetuneSource>, string][])
     assert.throws(
-      () => writeFinetuneFiles(join(folder, 'no'), { ...files, folder: pictures, ...source }, split, recipe),
+      () =>
+        writeFinetuneFiles(
+          join(folder, 'no'),
+          { ...files, folder: pictures, preprocess: { mean: [0] }, ...source },
+          split,
+          recipe,
+        ),
       (error: unknown) => error instanceof ArgumentError && error.message.includes(words),
       words,
     );

@@ -7,9 +7,9 @@ import { imageInput } from '../features/image-input.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { decodeImage } from '../image/decode.ts';
 import { readLabels } from '../image/labels.ts';
-import { preprocessImage } from '../image/preprocess.ts';
+import { decodingOf, preprocessImage } from '../image/preprocess.ts';
 import { type DeviceFlags, deviceOptions, integer, openFlagged, readFilteredNet } from './options.ts';
-import { type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
+import { choosePreprocess, limitsOf, type PreprocessFlags, preprocessOptions } from './preprocess-options.ts';
 
 interface Flags extends DeviceFlags, PreprocessFlags {
   model: string;
@@ -44,7 +44,7 @@ Example:
     const net = readFilteredNet(flags.model);
     const tail = findCamTail(graphFromCaffe(net, { batch: 1 }));
     const labels = flags.labels === undefined ? null : readLabels(flags.labels, tail.classes);
-    const image = await decodeImage(file);
+    const chosen = choosePreprocess(flags, flags.model);
     await using device = await openFlagged(flags);
     await using model = await device.load({
       model: net,
@@ -53,10 +53,13 @@ Example:
       batch: 1,
     });
     const { name, channels, size } = imageInput(model);
-    const preprocess = preprocessOf(flags, size);
+    const preprocess = chosen.for(size);
+    const decoding = decodingOf(preprocess, limitsOf(flags));
+    const image = await decodeImage(file, decoding);
     const pixels = await preprocessImage(image, preprocess, channels);
     const found = await classActivationMap(model, tail, { [name]: pixels }, flags.class);
-    writeFileAtomically(flags.output, [await camOverlay(image, preprocess, found.map)]);
+    const shown = await decodeImage(file, { ...decoding, depth: 8 });
+    writeFileAtomically(flags.output, [await camOverlay(shown, preprocess, found.map)]);
     const label = labels?.[found.class] ?? `class ${found.class}`;
     if (flags.json) {
       const { shape, data } = found.map;

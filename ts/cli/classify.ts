@@ -1,12 +1,13 @@
 /** `resnode classify` */
 import { Command } from 'commander';
 import { imageInput } from '../features/image-input.ts';
-import { decodeImage } from '../image/decode.ts';
+import { IMAGE_FORMATS } from '../image/format.ts';
 import { readLabels } from '../image/labels.ts';
-import { preprocessImage } from '../image/preprocess.ts';
+import { preprocessFile } from '../image/preprocess.ts';
 import { savePreprocess } from '../image/preprocess-file.ts';
 import type { Model } from '../runtime/model.ts';
 import { elementCount } from '../runtime/tensor.ts';
+import { BrokenImages } from './broken-images.ts';
 import {
   type AnyPrecisionFlags,
   anyPrecisionOption,
@@ -16,12 +17,19 @@ import {
   openFlagged,
   precisionOf,
 } from './options.ts';
-import { type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
+import {
+  choosePreprocess,
+  limitsOf,
+  type PreprocessFlags,
+  preprocessOptions,
+  skipBrokenOption,
+} from './preprocess-options.ts';
 
 interface Flags extends DeviceFlags, AnyPrecisionFlags, PreprocessFlags {
   model: string;
   weights: string;
   savePreprocess?: string;
+  skipBroken?: boolean;
   labels?: string;
   top: number;
   json?: boolean;
@@ -30,12 +38,16 @@ interface Flags extends DeviceFlags, AnyPrecisionFlags, PreprocessFlags {
 export function classify(): Command {
   const command = new Command('classify')
     .description('name what is on images')
-    .argument('<image...>', 'image files (JPEG, PNG, WebP, GIF, TIFF)')
+    .argument('<image...>', `image files (${IMAGE_FORMATS})`)
     .requiredOption('--model <prototxt>', 'the deploy net')
     .requiredOption('--weights <caffemodel>', 'its weights (.caffemodel or .caffemodel.h5)')
-    .option('--save-preprocess <json>', 'keep the preprocessing beside the model')
+    .option(
+      '--save-preprocess <json>',
+      'keep the preprocessing; as NAME.preprocess.json beside NAME.prototxt it is found by itself',
+    )
     .option('--labels <file>', 'one class name a line')
     .option('--top <n>', 'how many classes to show', integer(1), 5)
+    .addOption(skipBrokenOption())
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -46,6 +58,7 @@ Example:
     );
   const options = anyPrecisionOption(deviceOptions(preprocessOptions(command)));
   return options.action(async (images: string[], flags: Flags) => {
+    const chosen = choosePreprocess(flags, flags.model);
     await using device = await openFlagged(flags);
     await using model = await device.load({
       model: flags.model,
@@ -54,12 +67,14 @@ Example:
       ...precisionOf(flags),
     });
     const { input, channels, crop, output, classes } = classifierShapes(model);
-    const preprocess = preprocessOf(flags, crop);
+    const preprocess = chosen.for(crop);
     if (flags.savePreprocess !== undefined) savePreprocess(flags.savePreprocess, preprocess);
     const labels = flags.labels === undefined ? null : readLabels(flags.labels, classes);
     const results = [];
+    const broken = new BrokenImages(flags.skipBroken);
     for (const file of images) {
-      const data = await preprocessImage(await decodeImage(file), preprocess, channels);
+      const data = await broken.guard(preprocessFile(file, preprocess, channels, limitsOf(flags)));
+      if (data === null) continue;
       const probabilities = (await model.run({ [input]: data }))[output]!.data;
       const top = Array.from(probabilities, (probability, index) => ({
         index,
@@ -74,6 +89,7 @@ Example:
       for (const { label, probability } of top) console.log(`  ${probability.toFixed(4)}  ${label}`);
     }
     if (flags.json) console.log(JSON.stringify(results));
+    broken.end(images.length);
   });
 }
 

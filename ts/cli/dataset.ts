@@ -1,7 +1,7 @@
 /** `resnode dataset`: images → LMDB as Caffe's converters write it, and its mean image. */
-import { readdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import {
   type ConvertDatasetOptions,
   type ConvertImagesOptions,
@@ -12,8 +12,11 @@ import {
 import { readImageList } from '../data/image-list.ts';
 import { meanOfImages, writeMeanImage } from '../data/mean-image.ts';
 import { type RawImages, readCifar, readIdx } from '../data/raw-images.ts';
-import { readLabelledImages } from '../evaluate/dataset.ts';
+import { listClassFolders, readLabelledImages } from '../evaluate/dataset.ts';
+import { BrokenImages } from './broken-images.ts';
+import { sayIgnored } from './image-files.ts';
 import { integer } from './options.ts';
+import { limitsOf, maxPixelsOption, size, skipBrokenOption } from './preprocess-options.ts';
 
 interface Flags {
   shuffle?: boolean;
@@ -48,9 +51,14 @@ Example:
 function cifar(): Command {
   return converter(
     'cifar',
-    "CIFAR-10's binary batches; planes R, G, B, as Caffe's convert_cifar_data keeps them",
+    "CIFAR-10's binary batches; planes B, G, R, as images have them (convert_cifar_data: --order RGB)",
   )
     .argument('<paths...>', 'data_batch_*.bin and the like; the last one is the folder to make')
+    .addOption(
+      new Option('--order <order>', 'of the planes; it is said in a file beside the records')
+        .choices(['BGR', 'RGB'])
+        .default('BGR'),
+    )
     .option('--cifar100', 'two labels an image (CIFAR-100); the second one, fine, is taken')
     .addHelpText(
       'after',
@@ -58,11 +66,17 @@ function cifar(): Command {
 Example:
   resnode dataset cifar data_batch_1.bin data_batch_2.bin data_batch_3.bin data_batch_4.bin data_batch_5.bin train.lmdb`,
     )
-    .action(async (paths: string[], flags: Flags & { cifar100?: boolean }, command: Command) => {
-      const lmdb = paths.pop()!;
-      if (paths.length === 0) command.error("error: missing required argument 'lmdb', after the batches");
-      return writeRaw(await readCifar(paths, flags.cifar100 ? 2 : 1), lmdb, 5, flags);
-    });
+    .action(
+      async (
+        paths: string[],
+        flags: Flags & { cifar100?: boolean; order: 'BGR' | 'RGB' },
+        command: Command,
+      ) => {
+        const lmdb = paths.pop()!;
+        if (paths.length === 0) command.error("error: missing required argument 'lmdb', after the batches");
+        return writeRaw(await readCifar(paths, flags.cifar100 ? 2 : 1), lmdb, 5, flags, flags.order);
+      },
+    );
 }
 
 function images(): Command {
@@ -76,11 +90,10 @@ function images(): Command {
     .option('--resize <width>x<height>', 'to exactly this size', size)
     .option('--gray', 'one channel')
     .option('--encoded', 'keep files as they are, or encode what was changed; else decoded')
+    .addOption(maxPixelsOption())
+    .addOption(skipBrokenOption())
     .addOption(
-      new Option('--encode-type <type>', "with --encoded (default: by the file's name)").choices([
-        'jpg',
-        'png',
-      ]),
+      new Option('--encode-type <type>', 'with --encoded (default: as the file is)').choices(['jpg', 'png']),
     )
     .option('--check-size', 'refuse images of different sizes')
     .addHelpText(
@@ -92,15 +105,23 @@ Examples:
     )
     .action(async (list: string, lmdb: string, flags: ImagesFlags) => {
       const { resize, gray = false, encoded = false, encodeType, checkSize = false } = flags;
+      const broken = new BrokenImages(flags.skipBroken);
+      const { onBroken } = broken;
       const options: ConvertImagesOptions = {
         ...convertOptions(flags),
+        ...limitsOf(flags),
+        ...(onBroken === undefined ? {} : { onBroken }),
         gray,
         encoded,
         checkSize,
         ...(resize === undefined ? {} : { resize }),
         ...(encodeType === undefined ? {} : { encodeType }),
       };
-      report(await convertImages(await listedImages(list, flags.root), lmdb, options), lmdb, flags);
+      const { images, classes } = await listedImages(list, flags.root);
+      const written = await convertImages(images, lmdb, options);
+      endProgress();
+      broken.end(images.length);
+      report(written, lmdb, flags, classes);
     });
 }
 
@@ -111,6 +132,8 @@ interface ImagesFlags extends Flags {
   encoded?: boolean;
   encodeType?: 'jpg' | 'png';
   checkSize?: boolean;
+  maxPixels?: number;
+  skipBroken?: boolean;
 }
 
 function mean(): Command {
@@ -146,31 +169,68 @@ const convertOptions = ({ shuffle, seed }: Flags): ConvertDatasetOptions => ({
   ...(shuffle ? { shuffle: seed } : {}),
 });
 
-async function writeRaw(images: RawImages, lmdb: string, digits: number, flags: Flags): Promise<void> {
-  report(await convertRawImages(images, lmdb, digits, convertOptions(flags)), lmdb, flags);
+async function writeRaw(
+  images: RawImages,
+  lmdb: string,
+  digits: number,
+  flags: Flags,
+  order?: 'BGR' | 'RGB',
+): Promise<void> {
+  const options = { ...convertOptions(flags), ...(order === undefined ? {} : { order }) };
+  report(await convertRawImages(images, lmdb, digits, options), lmdb, flags);
 }
 
-function report(count: number, lmdb: string, { json }: Flags): void {
+function report(count: number, lmdb: string, { json }: Flags, classes?: readonly FoundClass[]): void {
   endProgress();
-  if (json) console.log(JSON.stringify({ output: lmdb, images: count }));
-  else console.log(`${lmdb}: ${count} images`);
-}
-
-async function listedImages(path: string, root: string | undefined): Promise<NamedImage[]> {
-  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
-    const folder = root ?? dirname(path);
-    const lines = await readImageList(path);
-    return lines.map(({ path: name, label }) => ({ name, label, path: resolve(folder, name) }));
+  if (json) {
+    console.log(
+      JSON.stringify({ output: lmdb, images: count, ...(classes === undefined ? {} : { classes }) }),
+    );
+    return;
   }
-  const classes = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory()).length;
-  const { files } = readLabelledImages(path, { classes });
-  return files.map(({ image, label }) => ({ path: image, label, name: relative(path, image) }));
+  console.log(`${lmdb}: ${count} images`);
+  for (const { label, name, images } of (classes ?? []).slice(0, SHOWN))
+    console.log(
+      `  class ${label}${name === null ? '' : ` ${name}`}: ${images} ${images === 1 ? 'image' : 'images'}`,
+    );
+  if (classes !== undefined && classes.length > SHOWN)
+    console.log(`  … and ${classes.length - SHOWN} more classes (--json has all)`);
 }
 
-function size(text: string): { width: number; height: number } {
-  const [, width, height] = /^(\d{1,5})[x×](\d{1,5})$/.exec(text)?.map(Number) ?? [];
-  if (!width || !height) throw new InvalidArgumentError('Expected WIDTHxHEIGHT, e.g. 256x256.');
-  return { width, height };
+/** So many classes are printed. */
+const SHOWN = 20;
+
+interface FoundClass {
+  readonly label: number;
+  /** Null: a list has none. */
+  readonly name: string | null;
+  /** Found, those that cannot be read too. */
+  readonly images: number;
+}
+
+async function listedImages(
+  path: string,
+  root: string | undefined,
+): Promise<{ images: NamedImage[]; classes: FoundClass[] }> {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+    const { folders, ignored } = listClassFolders(path);
+    sayIgnored(path, ignored);
+    const { files } = readLabelledImages(path, { classes: folders.length });
+    return {
+      images: files.map(({ image, label }) => ({ path: image, label, name: relative(path, image) })),
+      classes: folders.map(({ name, files: own }, label) => ({ label, name, images: own.length })),
+    };
+  }
+  const folder = root ?? dirname(path);
+  const lines = await readImageList(path, { negative: false });
+  const counts = new Map<number, number>();
+  for (const { label } of lines) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return {
+    images: lines.map(({ path: name, label }) => ({ name, label, path: resolve(folder, name) })),
+    classes: [...counts]
+      .map(([label, images]) => ({ label, name: null, images }))
+      .sort((one, other) => one.label - other.label),
+  };
 }
 
 function onProgress(done: number, total: number): void {

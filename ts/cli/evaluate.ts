@@ -13,8 +13,10 @@ import { summariseOutcomes } from '../evaluate/statistics.ts';
 import { PAPER_SCALES } from '../evaluate/views.ts';
 import { imageInput } from '../features/image-input.ts';
 import { readLabels } from '../image/labels.ts';
+import { decodingOf } from '../image/preprocess.ts';
 import { elementCount } from '../runtime/tensor.ts';
 import { type EvaluateFlags, type Job, jobOf, replayJob } from './evaluation-job.ts';
+import { sayIgnored } from './image-files.ts';
 import {
   anyPrecisionOption,
   deviceOptions,
@@ -23,7 +25,7 @@ import {
   precisionOf,
   readFilteredNet,
 } from './options.ts';
-import { preprocessOptions } from './preprocess-options.ts';
+import { PREPROCESS_ATTRIBUTES, preprocessOptions, skipBrokenOption } from './preprocess-options.ts';
 import { printComparison, printEvaluation } from './print-evaluation.ts';
 
 interface Flags extends EvaluateFlags {
@@ -43,6 +45,12 @@ export function evaluate(): Command {
       '--images <path>',
       'a folder per class, a list ("path label" lines), a folder of n01484850_….JPEG, or an LMDB database',
     )
+    .addOption(
+      new Option(
+        '--database-order <order>',
+        "the channels' order of a database's raw images (default: what `resnode dataset` wrote beside them; for nets of order BGR else as they are)",
+      ).choices(['BGR', 'RGB']),
+    )
     .option('--labels <file>', 'one class name a line, e.g. synset_words.txt')
     .addOption(new Option('--crops <n>', 'crops of an image').choices(['1', '10']).default('1', 'the centre'))
     .addOption(
@@ -56,7 +64,7 @@ export function evaluate(): Command {
     )
     .option('--batch <n>', 'images in one run (default: 8; with ten crops 1)', integer(1))
     .option('--limit <n>', 'take only the first images', integer(1))
-    .option('--skip-broken', 'leave out images that cannot be read, and list them')
+    .addOption(skipBrokenOption())
     .option(
       '--resume <file>',
       'keep what is done in this file; interrupted, the same command goes on from there',
@@ -72,9 +80,7 @@ export function evaluate(): Command {
         'limit',
         'skipBroken',
         'precision',
-        'resize',
-        'shorterSide',
-        'meanValue',
+        ...PREPROCESS_ATTRIBUTES.filter((name) => name !== 'mean'),
       ]),
     )
     .option('--output <json>', 'write the result and the recipe that made it')
@@ -141,7 +147,20 @@ async function run(
   });
   const classes = elementCount(Object.values(loaded.outputs).at(-1)!.slice(1));
   const labels = source.labels === null ? undefined : readLabels(source.labels, classes);
-  const { samples: all, matchedBy, sha256, close } = readSamples(source.images, { classes, labels });
+  const preprocess = job.preprocess(imageInput(loaded).size);
+  const { order } = preprocess;
+  const {
+    samples: all,
+    matchedBy,
+    sha256,
+    ignored,
+    close,
+  } = readSamples(source.images, {
+    ...{ classes, labels, order },
+    databaseOrder: source.databaseOrder ?? undefined,
+    decoding: decodingOf(preprocess, job.limits),
+  });
+  sayIgnored(source.images, ignored);
   try {
     if (before !== null && sha256 !== before.source.sha256)
       throw new ArgumentError(
@@ -150,7 +169,6 @@ async function run(
         `${source.images} with others`,
       );
     const samples = all.slice(0, source.limit ?? undefined);
-    const preprocess = job.preprocess(imageInput(loaded).size);
     const recipe = await evaluationRecipe({
       model,
       weights,
@@ -169,6 +187,7 @@ async function run(
     const evaluated = await interruptible(kept, samples.length, (signal) =>
       evaluateImages(loaded, samples, {
         preprocess,
+        ...job.limits,
         ...(scales === undefined ? { crops } : { scales }),
         batch,
         skipBroken: source.skipBroken,
@@ -185,6 +204,11 @@ async function run(
     );
     if (process.stderr.isTTY) process.stderr.write('\n');
     if (evaluated === null) return null;
+    for (const { reason } of evaluated.skipped) console.error(`resnode: left out: ${reason}`);
+    if (evaluated.skipped.length > 0)
+      console.error(
+        `resnode: left out ${evaluated.skipped.length} of ${samples.length} images, which cannot be read`,
+      );
     const isPaper = scales === undefined || String(scales) === String(PAPER_SCALES);
     const result: EvaluationResult = {
       format: RESULT_FORMAT,

@@ -2,11 +2,12 @@
 import { ArgumentError } from '../errors.ts';
 import { fileHash, recordedMean } from '../evaluate/recipe.ts';
 import type { EvaluationResult, EvaluationSource } from '../evaluate/result.ts';
+import type { DecodeLimits } from '../image/decode.ts';
 import type { Preprocess } from '../image/preprocess.ts';
 import { loadPreprocess, readMeanImage } from '../image/preprocess-file.ts';
 import type { DeviceKind } from '../runtime/device.ts';
 import { type AnyPrecisionFlags, type DeviceFlags, precisionOf } from './options.ts';
-import { type PreprocessFlags, preprocessOf } from './preprocess-options.ts';
+import { choosePreprocess, limitsOf, type PreprocessFlags } from './preprocess-options.ts';
 
 export interface EvaluateFlags extends DeviceFlags, AnyPrecisionFlags, PreprocessFlags {
   model?: string;
@@ -18,6 +19,7 @@ export interface EvaluateFlags extends DeviceFlags, AnyPrecisionFlags, Preproces
   batch?: number;
   limit?: number;
   skipBroken?: boolean;
+  databaseOrder?: 'BGR' | 'RGB';
 }
 
 export interface Job extends DeviceFlags, AnyPrecisionFlags {
@@ -29,6 +31,7 @@ export interface Job extends DeviceFlags, AnyPrecisionFlags {
   readonly source: Omit<EvaluationSource, 'matchedBy' | 'sha256'>;
   /** For a net's input size. */
   readonly preprocess: (size: Preprocess['crop']) => Preprocess;
+  readonly limits: DecodeLimits;
 }
 
 const deviceFlags = ({ device, threads, cudnn, tune }: DeviceFlags): DeviceFlags => ({
@@ -40,6 +43,7 @@ const deviceFlags = ({ device, threads, cudnn, tune }: DeviceFlags): DeviceFlags
 
 /** @param flags With model, weights and images. */
 export function jobOf(flags: EvaluateFlags): Job {
+  const chosen = choosePreprocess(flags, flags.model!);
   return {
     ...deviceFlags(flags),
     ...precisionOf(flags),
@@ -54,9 +58,11 @@ export function jobOf(flags: EvaluateFlags): Job {
       skipBroken: flags.skipBroken ?? false,
       labels: flags.labels ?? null,
       mean: flags.mean ?? null,
-      preprocess: flags.preprocess ?? null,
+      preprocess: chosen.file,
+      databaseOrder: flags.databaseOrder ?? null,
     },
-    preprocess: (size) => preprocessOf(flags, size),
+    preprocess: chosen.for,
+    limits: limitsOf(flags),
   };
 }
 
@@ -85,7 +91,8 @@ export async function replayJob({ recipe, source }: EvaluationResult, flags: Eva
     mean: flags.mean ?? source.mean,
     preprocess: flags.preprocess ?? source.preprocess,
   };
-  const { resize, crop, crops, scales, order, scale, batch } = recipe;
+  const { resize, crop, crops, scales, order, scale, batch, std, orientation, depth } = recipe;
+  const interpolation = recipe.interpolation === 'float' ? 'float' : 'bytes';
   const mean = meanOf(recipe, places);
   const threads = flags.threads ?? Number(recipe.deviceDescription.threads);
   return {
@@ -99,8 +106,17 @@ export async function replayJob({ recipe, source }: EvaluationResult, flags: Eva
     crops,
     scales: scales ?? undefined,
     batch,
-    source: { ...places, limit: source.limit, skipBroken: source.skipBroken },
-    preprocess: () => ({ resize, crop, mean, order, scale }),
+    source: {
+      ...places,
+      limit: source.limit,
+      skipBroken: source.skipBroken,
+      databaseOrder: source.databaseOrder ?? null,
+    },
+    preprocess: () => ({
+      ...{ resize, interpolation, crop, mean, order, scale, orientation, depth },
+      ...(std === null ? {} : { std }),
+    }),
+    limits: limitsOf(flags),
   };
 }
 

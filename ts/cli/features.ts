@@ -5,8 +5,16 @@ import { blobFromFloats } from '../caffe/blob.ts';
 import { writeNpy } from '../caffe/npy.ts';
 import { extractFeatures } from '../features/extract-features.ts';
 import { imageInput } from '../features/image-input.ts';
+import { BrokenImages } from './broken-images.ts';
+import { imageFiles } from './image-files.ts';
 import { type DeviceFlags, deviceOptions, integer, openFlagged } from './options.ts';
-import { imageFiles, type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
+import {
+  choosePreprocess,
+  limitsOf,
+  type PreprocessFlags,
+  preprocessOptions,
+  skipBrokenOption,
+} from './preprocess-options.ts';
 
 interface Flags extends DeviceFlags, PreprocessFlags {
   model: string;
@@ -14,6 +22,7 @@ interface Flags extends DeviceFlags, PreprocessFlags {
   blob: string;
   images: string[];
   batch: number;
+  skipBroken?: boolean;
   output: string;
   json?: boolean;
 }
@@ -26,6 +35,7 @@ export function features(): Command {
     .requiredOption('--blob <name>', 'the blob, e.g. pool5; blob@layer: as it is right after that layer')
     .requiredOption('--images <path...>', 'image files, or folders of them')
     .option('--batch <n>', 'images in one run', integer(1), 8)
+    .addOption(skipBrokenOption())
     .requiredOption('--output <npy>', 'the array; the list of images lies beside it, with .txt appended')
     .option('--json', 'print JSON')
     .addHelpText(
@@ -36,7 +46,10 @@ Example:
     --mean ResNet_mean.binaryproto --blob pool5 --images photos/ --output pool5.npy`,
     );
   return deviceOptions(preprocessOptions(command)).action(async (flags: Flags) => {
+    const chosen = choosePreprocess(flags, flags.model);
     const files = imageFiles(flags.images);
+    const broken = new BrokenImages(flags.skipBroken);
+    const { onBroken } = broken;
     await using device = await openFlagged(flags);
     await using model = await device.load({
       model: flags.model,
@@ -44,19 +57,23 @@ Example:
       outputs: [flags.blob],
       batch: Math.min(flags.batch, files.length),
     });
-    const { shape, data } = await extractFeatures(model, files, {
-      preprocess: preprocessOf(flags, imageInput(model).size),
+    const features = await extractFeatures(model, files, {
+      preprocess: chosen.for(imageInput(model).size),
+      ...limitsOf(flags),
+      ...(onBroken === undefined ? {} : { onBroken }),
       batch: flags.batch,
       onProgress: (done) => {
         if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${files.length} images`);
       },
     });
     if (process.stderr.isTTY) process.stderr.write('\n');
+    broken.end(files.length);
+    const { shape, data } = features;
     const list = `${flags.output}.txt`;
     writeNpy(flags.output, blobFromFloats(shape, data));
     writeFileAtomically(
       list,
-      files.map((file) => `${file}\n`),
+      features.files.map((file) => `${file}\n`),
     );
     if (flags.json) console.log(JSON.stringify({ output: flags.output, list, blob: flags.blob, shape }));
     else console.log(`${flags.output}: ${flags.blob}, ${shape.join('×')}; images in ${list}`);

@@ -1,7 +1,11 @@
 /** `resnode finetune` */
 import { Command, Option } from 'commander';
+import { classifierOf } from '../architectures/training-net.ts';
+import { readNetFile } from '../caffe/net-parameter.ts';
 import { formatDuration } from '../train/duration.ts';
 import { type FinetuneEvent, finetune as run } from '../train/finetune.ts';
+import { BrokenImages } from './broken-images.ts';
+import { sayIgnored } from './image-files.ts';
 import {
   type DeviceFlags,
   deviceOptions,
@@ -12,7 +16,13 @@ import {
   trainingPrecisionOf,
   trainingPrecisionOptions,
 } from './options.ts';
-import { type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
+import {
+  choosePreprocess,
+  limitsOf,
+  type PreprocessFlags,
+  preprocessOptions,
+  skipBrokenOption,
+} from './preprocess-options.ts';
 import { eventJson, eventLines } from './training-log.ts';
 
 interface Flags extends DeviceFlags, PreprocessFlags, TrainingPrecisionFlags {
@@ -27,6 +37,7 @@ interface Flags extends DeviceFlags, PreprocessFlags, TrainingPrecisionFlags {
   liveBn?: boolean;
   valShare?: number;
   seed?: number;
+  skipBroken?: boolean;
   json?: boolean;
 }
 
@@ -45,6 +56,7 @@ export function finetune(): Command {
     .option('--live-bn', 'BatchNorm takes the statistics of each batch: for large ones')
     .option('--val-share <share>', 'share of each class to judge by (default: 0.2, or val/)', real)
     .option('--seed <n>', 'of the split, the head and the order (default: 1)', integer(0))
+    .addOption(skipBrokenOption())
     .option('--json', 'print every event as a line of JSON');
   preprocessOptions(command);
   trainingPrecisionOptions(deviceOptions(command));
@@ -52,7 +64,6 @@ export function finetune(): Command {
     .addHelpText(
       'after',
       `
-Without --mean, --mean-value and --preprocess, ImageNet's mean is subtracted (grey nets: nothing).
 The result: model.prototxt, model.caffemodel, labels.txt, preprocess.json, report.html and report.json; the lists of
 the split and what it was trained with are in training/.
 
@@ -64,27 +75,28 @@ Example:
     )
     .action(async (folder: string, flags: Flags) => {
       const { model, weights, out, epochs, batch, rate, headRate, valShare, seed } = flags;
+      const chosen = choosePreprocess(flags, model);
+      const [, , height, width] = classifierOf(readNetFile(model)).shape as [number, number, number, number];
+      const { crop: _, ...preprocess } = chosen.for({ width, height });
+      const broken = new BrokenImages(flags.skipBroken);
+      const { onBroken } = broken;
       await using device = await openFlagged(flags);
-      const hasMean = flags.mean !== undefined || flags.meanValue !== undefined;
-      const isGiven =
-        hasMean ||
-        flags.preprocess !== undefined ||
-        ['shorterSide', 'resize'].some((name) => command.getOptionValueSource(name) === 'cli');
       for await (const event of run({
         ...{ folder, model, weights, out, device, epochs, batch, rate, headRate, valShare, seed },
         ...trainingPrecisionOf(flags),
         batchNorm: flags.liveBn ? 'live' : 'frozen',
-        // The crop is the net's input, which is not known yet.
-        ...(isGiven ? { preprocess: givenPreprocess(flags, hasMean) } : {}),
-      }))
+        preprocess,
+        ...limitsOf(flags),
+        ...(onBroken === undefined ? {} : { onBroken }),
+      })) {
+        if (event.type === 'split') {
+          sayIgnored(folder, event.ignored);
+          broken.end(event.train + event.val + broken.list.length);
+        }
         if (flags.json) console.log(eventJson(event));
         else for (const line of lines(event)) (event.type === 'warning' ? console.error : console.log)(line);
+      }
     });
-}
-
-function givenPreprocess(flags: PreprocessFlags, hasMean: boolean) {
-  const { mean, ...rest } = preprocessOf(flags, { width: 1, height: 1 });
-  return hasMean || flags.preprocess !== undefined ? { ...rest, mean } : rest;
 }
 
 function lines(event: FinetuneEvent): string[] {

@@ -8,8 +8,7 @@ import { onnxTops } from '../convert/onnx-tops.ts';
 import { ArgumentError } from '../errors.ts';
 import { imageInput } from '../features/image-input.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
-import { decodeImage } from '../image/decode.ts';
-import { preprocessImage } from '../image/preprocess.ts';
+import { preprocessFile } from '../image/preprocess.ts';
 import { loadBinding } from '../native/load.ts';
 import { readDump } from '../parity/against-dump.ts';
 import { compareInput, type InputComparison } from '../parity/against-input.ts';
@@ -18,8 +17,9 @@ import { deviceTops, type NetToRun, type TopsSource } from '../parity/against-to
 import { randomInput } from '../parity/random-input.ts';
 import { type DeviceKind, openDevice } from '../runtime/device.ts';
 import type { Shapes, Tensor } from '../runtime/tensor.ts';
+import { imageFiles } from './image-files.ts';
 import { type DeviceFlags, openFlagged, type PrecisionFlags } from './options.ts';
-import { imageFiles, type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
+import { limitsOf, type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
 
 export interface AgainstFlags extends DeviceFlags, PrecisionFlags, PreprocessFlags {
   model?: string;
@@ -144,10 +144,10 @@ function inputsOf(net: NetParameter, files: readonly string[] | null, flags: Aga
   }
   const { name, channels, size } = imageInput({ inputs: written });
   const shape = [1, channels, size.height, size.width];
-  const preprocess = preprocessOf(flags, size);
+  const preprocess = preprocessOf(flags, size, flags.model!);
   async function* prepared() {
     for (const file of files!)
-      yield { [name]: { shape, data: await preprocessImage(await decodeImage(file), preprocess, channels) } };
+      yield { [name]: { shape, data: await preprocessFile(file, preprocess, channels, limitsOf(flags)) } };
   }
   return { shapes: { [name]: shape }, inputs: prepared() };
 }
@@ -166,9 +166,10 @@ async function prepareBeside(
       `the ${recorded.shape[0]} images of the dump, in its order`,
       files.length,
     );
-  const preprocess = preprocessOf(flags, size);
+  const preprocess = preprocessOf(flags, size, flags.model!);
   const results: InputComparison[] = [];
-  for (const [i, file] of files.entries()) results.push(await compareInput(file, preprocess, recorded, i));
+  for (const [i, file] of files.entries())
+    results.push(await compareInput(file, preprocess, recorded, i, limitsOf(flags)));
   return results;
 }
 

@@ -3,17 +3,25 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { calibrate } from '../features/calibrate.ts';
 import { imageInput } from '../features/image-input.ts';
 import { readAhead } from '../features/read-ahead.ts';
-import { decodeImage } from '../image/decode.ts';
-import { preprocessImage } from '../image/preprocess.ts';
+import { preprocessFile } from '../image/preprocess.ts';
 import { type CalibrationMethod, saveCalibration } from '../runtime/calibration.ts';
+import { BrokenImages } from './broken-images.ts';
+import { imageFiles } from './image-files.ts';
 import { type DeviceFlags, deviceOptions, integer, openFlagged, readFilteredNet } from './options.ts';
-import { imageFiles, type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
+import {
+  choosePreprocess,
+  limitsOf,
+  type PreprocessFlags,
+  preprocessOptions,
+  skipBrokenOption,
+} from './preprocess-options.ts';
 
 interface Flags extends DeviceFlags, PreprocessFlags {
   model: string;
   weights: string;
   images: string[];
   limit?: number;
+  skipBroken?: boolean;
   batch: number;
   method: CalibrationMethod;
   percentile: number;
@@ -38,6 +46,7 @@ export function quantize(): Command {
         .default('entropy'),
     )
     .option('--percentile <p>', 'for percentile: percent of the values that are not cut', percent, 99.99)
+    .addOption(skipBrokenOption())
     .requiredOption('--out <json>', 'the calibration')
     .option('--json', 'print it, too')
     .addHelpText(
@@ -50,6 +59,7 @@ Example:
     --mean ResNet_mean.binaryproto --images some-photographs/ --out ResNet-50.int8.json`,
     );
   return deviceOptions(preprocessOptions(command)).action(async (flags: Flags) => {
+    const chosen = choosePreprocess(flags, flags.model);
     const all = imageFiles(flags.images);
     const count = Math.min(flags.limit ?? all.length, all.length);
     const files = Array.from({ length: count }, (_, i) => all[Math.floor((i * all.length) / count)]!);
@@ -58,18 +68,24 @@ Example:
     const plain = await device.load({ model, batch: 1 });
     const { name, channels, size } = imageInput(plain);
     plain.dispose();
-    const preprocess = preprocessOf(flags, size);
+    const preprocess = chosen.for(size);
+    const broken = new BrokenImages(flags.skipBroken);
     const area = channels * size.height * size.width;
     const prepare = async (part: readonly string[]) => {
-      const data = new Float32Array(part.length * area);
-      const pixels = part.map(async (file) => preprocessImage(await decodeImage(file), preprocess, channels));
-      (await Promise.all(pixels)).forEach((image, i) => {
+      const pixels = await Promise.all(
+        part.map((file) => broken.guard(preprocessFile(file, preprocess, channels, limitsOf(flags)))),
+      );
+      const images = pixels.filter((image) => image !== null);
+      const data = new Float32Array(images.length * area);
+      images.forEach((image, i) => {
         data.set(image, i * area);
       });
-      return { [name]: { shape: [part.length, channels, size.height, size.width], data } };
+      return { [name]: { shape: [images.length, channels, size.height, size.width], data } };
     };
     async function* batches() {
-      for await (const { batch } of readAhead(files, flags.batch, prepare)) yield batch;
+      for await (const { batch } of readAhead(files, flags.batch, prepare))
+        if (batch[name]!.data.length > 0) yield batch;
+      broken.end(count);
     }
     const calibration = await calibrate(
       device,
@@ -88,7 +104,7 @@ Example:
     if (flags.json) console.log(JSON.stringify(calibration));
     else
       console.log(
-        `${flags.out}: ranges of ${Object.keys(calibration.ranges).length} blobs over ${count} images by ${flags.method}`,
+        `${flags.out}: ranges of ${Object.keys(calibration.ranges).length} blobs over ${count - broken.list.length} images by ${flags.method}`,
       );
   });
 }

@@ -7,9 +7,8 @@ import { readWeights } from '../caffe/read-weights.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
 import { GraphError } from '../errors.ts';
 import { imageInput } from '../features/image-input.ts';
-import { decodeImage } from '../image/decode.ts';
 import { readLabels } from '../image/labels.ts';
-import { preprocessImage } from '../image/preprocess.ts';
+import { preprocessFile } from '../image/preprocess.ts';
 import { loadBinding } from '../native/load.ts';
 import { type Description, describeNet } from '../view/describe-net.ts';
 import { readNetWithMarks } from '../view/fork-marks.ts';
@@ -28,7 +27,7 @@ import {
   type StateFlags,
   stateOptions,
 } from './options.ts';
-import { type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
+import { limitsOf, type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
 
 interface Flags extends DeviceFlags, StateFlags, InputShapeFlags, PreprocessFlags {
   model?: string;
@@ -103,7 +102,7 @@ Example:
         },
       });
       const output = flags.output ?? `${basename(file).replace(/\.(prototxt|pt)$/, '')}.html`;
-      const text = pageText(description.data, await picturesOf(net, description, flags));
+      const text = pageText(description.data, await picturesOf(net, description, { ...flags, model: file }));
       writeFileAtomically(output, [text]);
       const { layers, operations } = description.data.totals;
       const problems = description.layers.filter(({ problem }) => problem !== null).length;
@@ -124,14 +123,18 @@ async function picturesOf(net: NetParameter, description: Description, flags: Fl
   const weights = await readWeights(flags.weights, map);
   const filters = await addFilters(description, weights);
   if (flags.image === undefined) return filters;
-  const image = await decodeImage(flags.image);
   const labels = flags.labels === undefined ? {} : { labels: readLabels(flags.labels) };
   const { graph } = description.partial;
   const shapes = Object.fromEntries(
     graph.inputs.map((id) => [graph.values[id]!.blob, [1, ...graph.values[id]!.shape.slice(1)]]),
   );
   const { name, channels, size } = imageInput({ inputs: shapes });
-  const pixels = await preprocessImage(image, preprocessOf(flags, size), channels);
+  const pixels = await preprocessFile(
+    flags.image,
+    preprocessOf(flags, size, flags.model!),
+    channels,
+    limitsOf(flags),
+  );
   await using device = await openFlagged(flags);
   // Awaited here: the device closes when this function ends.
   return await addActivations(

@@ -25,6 +25,10 @@ export interface Augment {
   readonly meanOfCrop?: boolean;
   /** Colour augmentation by the principal components of the pixels' colours (Krizhevsky et al. 2012, section 4.1). */
   readonly lighting?: Lighting;
+  /** Whether EXIF's orientation turns an image that is decoded. Default `applied`, as OpenCV. */
+  readonly orientation?: 'applied' | 'ignored';
+  /** The most pixels of an image that is decoded, 1 to 2^30. Default 2^26. */
+  readonly maxPixels?: number;
   /** Database records in random order, another one every epoch; Caffe has this for lists alone (ImageData). */
   readonly shuffle?: boolean;
 }
@@ -51,8 +55,10 @@ export const IMAGENET_LIGHTING: Required<Lighting> = {
 
 /** @param name How the argument is called in errors. @throws ArgumentError for an unknown field or a wrong value */
 export function checkAugment(value: unknown, name = 'augment'): Augment {
-  const fields = record(value, name, ['shorterSide', 'pad', 'meanOfCrop', 'lighting', 'shuffle']);
-  const { shorterSide, pad, meanOfCrop, lighting, shuffle } = fields;
+  const fields = record(value, name, [
+    ...['shorterSide', 'pad', 'meanOfCrop', 'lighting', 'orientation', 'maxPixels', 'shuffle'],
+  ]);
+  const { shorterSide, pad, meanOfCrop, lighting, orientation, maxPixels, shuffle } = fields;
   const isSide = (side: unknown) => Number.isInteger(side) && (side as number) >= 1;
   const [low, high, ...rest] = Array.isArray(shorterSide) ? shorterSide : [shorterSide, shorterSide];
   if (shorterSide !== undefined && !(isSide(low) && isSide(high) && low <= high && rest.length === 0))
@@ -63,6 +69,10 @@ export function checkAugment(value: unknown, name = 'augment'): Augment {
     );
   if (pad !== undefined && !(Number.isInteger(pad) && (pad as number) >= 0))
     throw new ArgumentError(`${name}.pad`, 'a number of pixels', pad);
+  if (orientation !== undefined && orientation !== 'applied' && orientation !== 'ignored')
+    throw new ArgumentError(`${name}.orientation`, '"applied" or "ignored"', orientation);
+  if (maxPixels !== undefined && !(isSide(maxPixels) && (maxPixels as number) <= 2 ** 30))
+    throw new ArgumentError(`${name}.maxPixels`, 'an integer from 1 to 2^30', maxPixels);
   for (const [field, flag] of Object.entries({ meanOfCrop, shuffle }))
     if (flag !== undefined && typeof flag !== 'boolean')
       throw new ArgumentError(`${name}.${field}`, 'true or false', flag);

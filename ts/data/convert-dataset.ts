@@ -1,13 +1,22 @@
 /** Images → an LMDB of Datums as Caffe's converters write them: convert_mnist_data, convert_cifar_data, convert_imageset. */
 import { breather } from '../breathe.ts';
-import { DataError } from '../errors.ts';
+import { ArgumentError, DataError, ImageError } from '../errors.ts';
 import { decodeImage, readImageFile } from '../image/decode.ts';
 import { imageFormatOf } from '../image/format.ts';
+import { writeDatabaseOrder } from './database-order.ts';
 import { writeDatum } from './datum.ts';
 import { pixelsOfImage, planesOf, resizePixels } from './pixels.ts';
 import { shuffled } from './random.ts';
 import type { RawImages } from './raw-images.ts';
 import { LmdbWriter } from './write-lmdb.ts';
+
+export interface ConvertRawOptions extends ConvertDatasetOptions {
+  /**
+   * Of the planes of colours that are written. Default `BGR`, as OpenCV's users have it; `RGB` is what Caffe's
+   * convert_cifar_data writes. Either way it is said in a file beside the records (`database-order.ts`).
+   */
+  readonly order?: 'BGR' | 'RGB';
+}
 
 export interface ConvertDatasetOptions {
   /** In random order, by this seed. Default: as they come. */
@@ -34,6 +43,10 @@ export interface ConvertImagesOptions extends ConvertDatasetOptions {
    */
   readonly encoded?: boolean;
   readonly encodeType?: 'jpg' | 'png';
+  /** The most pixels of an image. Default 2^26. */
+  readonly maxPixels?: number;
+  /** Images that cannot be read are left out and told here. Default: the first one is an error. */
+  readonly onBroken?: (error: ImageError) => void;
   /** All must be of the first one's size. */
   readonly checkSize?: boolean;
 }
@@ -41,20 +54,34 @@ export interface ConvertImagesOptions extends ConvertDatasetOptions {
 /**
  * Writes images that are arrays.
  * @param digits Of the key: 8 as convert_mnist_data, 5 as convert_cifar_data.
- * @returns How many records there are.
+ * @returns How many records were written.
  * @throws DataError, or the file system's error; nothing is left behind then
  */
-export function convertRawImages(
+export async function convertRawImages(
   images: RawImages,
   output: string,
   digits: number,
-  options: ConvertDatasetOptions = {},
+  options: ConvertRawOptions = {},
 ): Promise<number> {
   const [channels, height, width] = images.shape;
-  return writeRecords(output, images.labels.length, options, async (i, place) => ({
+  const { order = 'BGR' } = options;
+  if (order !== 'BGR' && order !== 'RGB') throw new ArgumentError('order', '"BGR" or "RGB"', order);
+  const isTurned = images.order !== 'grey' && images.order !== order;
+  const planes = (i: number) => (isTurned ? planesBackwards(images.image(i), channels) : images.image(i));
+  const written = await writeRecords(output, images.labels.length, options, async (i, place) => ({
     key: keyOf(place, images.labels.length, digits),
-    value: writeDatum({ channels, height, width, data: images.image(i), label: images.labels[i]! }),
+    value: writeDatum({ channels, height, width, data: planes(i), label: images.labels[i]! }),
   }));
+  if (images.order !== 'grey') writeDatabaseOrder(output, order);
+  return written;
+}
+
+function planesBackwards(bytes: Uint8Array, channels: number): Uint8Array {
+  const area = bytes.length / channels;
+  const result = new Uint8Array(bytes.length);
+  for (let c = 0; c < channels; c++)
+    result.set(bytes.subarray(c * area, (c + 1) * area), (channels - 1 - c) * area);
+  return result;
 }
 
 /** Writes images from files; else as convertRawImages. @throws DataError, ImageError naming the file */
@@ -64,10 +91,16 @@ export async function convertImages(
   options: ConvertImagesOptions = {},
 ): Promise<number> {
   let firstSize: string | null = null;
-  return writeRecords(output, images.length, options, async (i, place) => {
+  const written = await writeRecords(output, images.length, options, async (i, place) => {
     const { path, name, label } = images[i]!;
     const key = `${keyOf(place, images.length, 8)}_${name}`;
-    const { value, size } = await datumOfFile(path, label, options);
+    const read = await datumOfFile(path, label, options).catch((error: unknown) => {
+      if (options.onBroken === undefined || !(error instanceof ImageError)) throw error;
+      options.onBroken(error);
+      return null;
+    });
+    if (read === null) return null;
+    const { value, size } = read;
     firstSize ??= size;
     if (options.checkSize && size !== firstSize)
       throw new DataError(
@@ -77,19 +110,25 @@ export async function convertImages(
       );
     return { key, value };
   });
+  if (!options.gray) writeDatabaseOrder(output, 'BGR');
+  return written;
 }
 
 async function datumOfFile(
   path: string,
   label: number,
-  { resize, gray = false, encoded = false, encodeType }: ConvertImagesOptions,
+  { resize, gray = false, encoded = false, encodeType, maxPixels, signal }: ConvertImagesOptions,
 ): Promise<{ value: Buffer; size: string }> {
-  const bytes = await readImageFile(path);
+  const bytes = await readImageFile(path, path, maxPixels);
   const own = ({ JPEG: 'jpg', PNG: 'png' } as Partial<Record<string, 'jpg' | 'png'>>)[
     imageFormatOf(bytes) ?? ''
   ];
   const type = encodeType ?? own;
-  const image = await decodeImage(bytes, { name: path }); // also where its bytes are kept: a broken file is found now
+  const image = await decodeImage(bytes, {
+    name: path,
+    ...(maxPixels === undefined ? {} : { maxPixels }),
+    ...(signal === undefined ? {} : { signal }),
+  }); // also where its bytes are kept: a broken file is found now
   const pixels = pixelsOfImage(image, !gray);
   const resized = resize === undefined ? pixels : await resizePixels(pixels, resize.width, resize.height);
   const { width, height } = resized;
@@ -124,25 +163,31 @@ async function writeRecords(
   output: string,
   count: number,
   { shuffle, onProgress, signal }: ConvertDatasetOptions,
-  record: (index: number, place: number) => Promise<{ key: string; value: Buffer }>,
+  record: (index: number, place: number) => Promise<{ key: string; value: Buffer } | null>,
 ): Promise<number> {
   const order = shuffle === undefined ? null : await shuffled(count, shuffle);
   const writer = new LmdbWriter(output);
   const breathe = breather();
+  let written = 0;
   try {
     for (let place = 0; place < count; place++) {
       signal?.throwIfAborted();
-      const { key, value } = await record(order?.[place] ?? place, place);
-      writer.add(key, value);
+      const made = await record(order?.[place] ?? place, place);
+      if (made !== null) {
+        writer.add(made.key, made.value);
+        written++;
+      }
       if ((place + 1) % 1000 === 0) onProgress?.(place + 1, count);
       await breathe();
     }
+    if (written === 0 && count > 0)
+      throw new ImageError('image/none-left', undefined, 'no image can be read; nothing is written');
     await writer.finish();
   } catch (error) {
     writer.abandon();
     throw error;
   }
-  return count;
+  return written;
 }
 
 // Keys sort as their numbers do.

@@ -1,28 +1,34 @@
 /** Caffe's lists: `path label` a line. */
 import { readLines } from '../base/read-lines.ts';
 import { DataError, ResnodeError } from '../errors.ts';
+import { checkIsUtf8File, readListLine } from './list-lines.ts';
 import type { ListedImage } from './reader.ts';
 
 /**
  * Reads an image list without holding the event loop. The last space divides, so a path may hold others; empty lines
- * count for nothing.
- * @throws DataError `data/list` naming file and line; `data/not-found`
+ * count for nothing; lines may end in CR LF.
+ * @param options.negative Whether labels below 0 are taken, as for a loss with `ignore_label: -1`. Default true.
+ * @throws DataError `data/list` naming file, line and cure; `data/not-found`
  */
-export async function readImageList(file: string): Promise<ListedImage[]> {
+export async function readImageList(
+  file: string,
+  { negative = true }: { readonly negative?: boolean } = {},
+): Promise<ListedImage[]> {
   const images: ListedImage[] = [];
   let line = 0;
   try {
+    await checkIsUtf8File(file);
     for await (const text of readLines(file)) {
       line++;
-      if (text.trim() === '') continue;
-      const [, path, label] = /^\uFEFF?(.+?)[ \t]+(-?\d{1,10})\s*$/.exec(text) ?? [];
-      if (path === undefined)
+      const read = readListLine(text, negative);
+      if (read === null) continue;
+      if ('expected' in read)
         throw new DataError(
           'data/list',
           { file: `${file}:${line}` },
-          `expected "path label" with a whole number for the label, found "${text.slice(0, 200)}"`,
+          `expected ${read.expected}; found "${text.slice(0, 200)}"`,
         );
-      images.push({ path, label: Number(label), line });
+      images.push({ ...read, line });
     }
   } catch (error) {
     if (error instanceof ResnodeError) throw error;

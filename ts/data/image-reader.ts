@@ -1,7 +1,8 @@
 /** Readers of images: of a database's Datums, and of a list's files. */
 import { seededRandom } from '../caffe/fillers.ts';
 import { DataError, ImageError, ResnodeError } from '../errors.ts';
-import { decodeImage } from '../image/decode.ts';
+import { type DecodeOptions, decodeImage } from '../image/decode.ts';
+import type { Augment } from './augment.ts';
 import { type Database, datumOf } from './database.ts';
 import type { Datum } from './datum.ts';
 import { LevelDb } from './leveldb/leveldb.ts';
@@ -21,14 +22,14 @@ interface Labelled {
 export async function databaseReader(spec: DatabaseSpec): Promise<Reader> {
   const database: Database = spec.kind === 'lmdb' ? openLmdb(spec.path) : await LevelDb.open(spec.path);
   const datumAt = async (position: number) => datumOf(await database.at(position), database.file);
-  const { colour } = spec.transform;
+  const { colour, augment } = spec.transform;
   const load = async ({ index }: Sample): Promise<Labelled> => {
     const { key, datum } = await datumAt(index);
     const name = `record "${key}"`;
     return {
       name,
       label: datum.label,
-      pixels: await named(database.file, name, () => pixelsOf(datum, colour)),
+      pixels: await named(database.file, name, () => pixelsOf(datum, colour, decodingOf(augment))),
     };
   };
   const reader = imageReader(spec, database.file, load);
@@ -43,20 +44,32 @@ export async function databaseReader(spec: DatabaseSpec): Promise<Reader> {
 }
 
 /** A Datum's pixels, decoded where it is encoded (DecodeDatumToCVMat, DecodeDatumToCVMatNative). @throws ImageError */
-export async function pixelsOf(datum: Datum, colour: boolean | null): Promise<Pixels> {
+export async function pixelsOf(
+  datum: Datum,
+  colour: boolean | null,
+  decoding: DecodeOptions & { readonly depth?: 8 } = {},
+): Promise<Pixels> {
   if (!datum.encoded) return pixelsOfDatum(datum);
-  const image = await decodeImage(datum.data);
+  const image = await decodeImage(datum.data, decoding);
   return pixelsOfImage(image, colour ?? image.channels === 3);
+}
+
+function decodingOf({ orientation, maxPixels }: Augment) {
+  return {
+    ...(orientation === undefined ? {} : { orientation }),
+    ...(maxPixels === undefined ? {} : { maxPixels }),
+  };
 }
 
 /** Reads the files of a list (ReadImageToCVMat). */
 export function listReader(spec: Extract<ReaderSpec, { kind: 'images' }>): Reader {
   const { list, resize, transform } = spec;
+  const decoding = decodingOf(transform.augment);
   return imageReader(spec, undefined, async ({ image }) => {
     const { path, label, line } = image!;
     const name = `${list}:${line}: ${path}`;
     const pixels = await named(undefined, name, async () => {
-      const decoded = pixelsOfImage(await decodeImage(path), transform.colour !== false);
+      const decoded = pixelsOfImage(await decodeImage(path, decoding), transform.colour !== false);
       return resize === null ? decoded : resizePixels(decoded, resize.width, resize.height);
     });
     return { name, label, pixels };

@@ -1,5 +1,5 @@
 /** A data layer of a prototxt → its source. Rules and defaults are those of Caffe's layer of that type. */
-
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { checkFileSize, MAX_LIST_BYTES } from '../base/limits.ts';
@@ -14,6 +14,7 @@ import type { Context, DataLayerOptions } from './layer-context.ts';
 import { isLevelDb } from './leveldb/leveldb.ts';
 import { type Ahead, PrefetchedSource } from './prefetched-source.ts';
 import { mix, shuffled } from './random.ts';
+import type { ListedImage } from './reader.ts';
 import type { DataSource } from './source.ts';
 import type { Stream } from './stream.ts';
 import { transformOf } from './transform-param.ts';
@@ -113,6 +114,7 @@ async function imageStream(layer: LayerParameter, context: Context): Promise<Str
     throw refuse('new_height and new_width are given together or not at all');
   const list = path(source);
   const lines = await readImageList(list);
+  checkRootFolder(param.root_folder, lines[0]!, context);
   const skip = (seed: number) => (most === 0 ? 0 : mix(seed, 1) % most);
   if (skip(mix(options.seed ?? 1)) >= lines.length)
     throw refuse(`rand_skip ${most} passes over all ${lines.length} images`);
@@ -134,6 +136,20 @@ async function imageStream(layer: LayerParameter, context: Context): Promise<Str
         : null,
     skip,
   };
+}
+
+/** Caffe puts root_folder before the name as it is. @throws DataError where a slash is missing between them */
+function checkRootFolder(root: string, { path: name, line }: ListedImage, { path, refuse }: Context): void {
+  if (
+    root === '' ||
+    root.endsWith('/') ||
+    existsSync(path(root + name)) ||
+    !existsSync(path(`${root}/${name}`))
+  )
+    return;
+  throw refuse(
+    `line ${line} of the list makes "${root}${name}" of root_folder "${root}" and "${name}", which is not there; Caffe puts one before the other: write root_folder: "${root}/"`,
+  );
 }
 
 async function hdf5Stream(layer: LayerParameter, context: Context): Promise<Stream> {

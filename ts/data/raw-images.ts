@@ -7,6 +7,8 @@ import { DataError } from '../errors.ts';
 /** Images of one size with their labels: planes of bytes, one image after the other. */
 export interface RawImages {
   readonly shape: readonly [channels: number, height: number, width: number];
+  /** Of the planes of colours. */
+  readonly order: 'RGB' | 'BGR' | 'grey';
   readonly labels: Uint8Array;
   /** Of image i. */
   image(i: number): Uint8Array;
@@ -33,6 +35,7 @@ export async function readIdx(
   const size = height * width;
   return {
     shape: [1, height, width],
+    order: 'grey',
     labels: classes.values,
     image: (i) => pixels.values.subarray(i * size, (i + 1) * size),
   };
@@ -64,7 +67,7 @@ async function readIdxArray(
 }
 
 /**
- * Reads CIFAR's binary batches: planes R, G, B, as Caffe's convert_cifar_data keeps them.
+ * Reads CIFAR's binary batches, whose planes are R, G, B.
  * @param labelBytes 1 for CIFAR-10; 2 for CIFAR-100, of which the second (fine) label is taken.
  * @throws DataError `data/cifar`, `data/not-found`
  */
@@ -84,6 +87,7 @@ export async function readCifar(files: readonly string[], labelBytes: 1 | 2 = 1)
   const all = batches.length === 1 ? batches[0]! : Buffer.concat(batches);
   return {
     shape: [3, 32, 32],
+    order: 'RGB',
     labels: Uint8Array.from({ length: all.length / record }, (_, i) => all[i * record + labelBytes - 1]!),
     image: (i) => all.subarray(i * record + labelBytes, (i + 1) * record),
   };

@@ -3,8 +3,9 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { checkFileSize, MAX_LIST_BYTES } from '../base/limits.ts';
+import { checkIsUtf8, readListLine } from '../data/list-lines.ts';
 import { ArgumentError } from '../errors.ts';
-import { IMAGE_FILE } from '../image/decode.ts';
+import { listImages } from '../image/list-images.ts';
 
 /** How classes were found: in a list, by the synset id or the name in the labels, or by the order of the folders. */
 export type MatchedBy = 'list' | 'synset id' | 'name' | 'sorted order';
@@ -12,6 +13,8 @@ export type MatchedBy = 'list' | 'synset id' | 'name' | 'sorted order';
 export interface LabelledFiles {
   readonly matchedBy: MatchedBy;
   readonly files: readonly { readonly image: string; readonly label: number }[];
+  /** What of a folder is not taken, relative to it: by name no images, hidden, or a folder without images (with a slash). */
+  readonly ignored: readonly string[];
 }
 
 export interface DatasetOptions {
@@ -34,17 +37,21 @@ export function readLabelledImages(path: string, options: DatasetOptions): Label
   if (stats === undefined)
     throw new ArgumentError('images', 'a folder or a list', `${path}, which is not there`);
   if (!stats.isDirectory()) return readList(path, options.classes);
-  const folders = listClassFolders(path);
-  const loose = imagesIn(path, false);
+  const { folders, ignored } = listClassFolders(path);
+  const { files: loose } = listImages(path, false);
   if (folders.length > 0 && loose.length > 0)
     throw new ArgumentError(
       'images',
       'either a folder per class or files, so that every image has a class',
       `${path} with ${folders.length} folders and, beside them, ${loose[0]}`,
     );
-  if (folders.length > 0) return readClassFolders(path, folders, options);
-  if (loose.length > 0) return readSynsetFiles(loose, options);
-  throw new ArgumentError('images', 'a folder with images', path);
+  if (folders.length > 0) return { ...readClassFolders(path, folders, options), ignored };
+  if (loose.length > 0) return { ...readSynsetFiles(loose, options), ignored };
+  throw new ArgumentError(
+    'images',
+    'a folder with images',
+    `${path}${ignored.length === 0 ? '' : `, whose ${ignored.length} files are by name no images (${ignored.slice(0, 3).join(', ')})`}`,
+  );
 }
 
 /** A folder of images, those below it too. */
@@ -53,53 +60,65 @@ export interface ClassFolder {
   readonly files: readonly string[];
 }
 
-/** The folders in `path` that hold images, sorted by name, each with its files, sorted. @throws the file system's error */
-export function listClassFolders(path: string): ClassFolder[] {
-  return readdirSync(path, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() || (entry.isSymbolicLink() && isFolder(join(path, entry.name))))
-    .map(({ name }) => ({ name, files: imagesIn(join(path, name), true) }))
-    .filter(({ files }) => files.length > 0)
-    .sort((a, b) => (a.name < b.name ? -1 : 1));
+export interface ClassFolders {
+  /** Those that hold images, sorted by name, each with its files, sorted. */
+  readonly folders: readonly ClassFolder[];
+  /** What is not taken, relative to the path: files that are by name no images, hidden ones, folders without images. */
+  readonly ignored: readonly string[];
+}
+
+/** The folders in `path`, a class each. @throws the file system's error */
+export function listClassFolders(path: string): ClassFolders {
+  const ignored: string[] = [...listImages(path, false).ignored];
+  const folders: ClassFolder[] = [];
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    const { name } = entry;
+    if (!entry.isDirectory() && !(entry.isSymbolicLink() && isFolder(join(path, name)))) continue;
+    const found = name.startsWith('.') ? { files: [], ignored: [] } : listImages(join(path, name));
+    if (found.files.length > 0) folders.push({ name, files: found.files });
+    else ignored.push(`${name}/`);
+    ignored.push(...found.ignored.map((file) => join(name, file)));
+  }
+  return { folders: folders.sort((a, b) => (a.name < b.name ? -1 : 1)), ignored: ignored.sort() };
 }
 
 function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
-function imagesIn(folder: string, recursive: boolean): string[] {
-  return (readdirSync(folder, { recursive }) as string[])
-    .filter((name) => IMAGE_FILE.test(name))
-    .sort()
-    .map((name) => join(folder, name));
-}
-
-// As convert_imageset.cpp: the last space divides, so paths may hold others.
 function readList(list: string, classes: number): LabelledFiles {
   checkFileSize(list, MAX_LIST_BYTES, 'lists of images');
-  const files = readFileSync(list, 'utf8')
+  const bytes = readFileSync(list);
+  checkIsUtf8(bytes, list);
+  const files = bytes
+    .toString('utf8')
     .replace(/^\uFEFF/, '')
     .split(/\r?\n/)
     .flatMap((line, i) => {
-      if (line.trim() === '') return [];
-      const [, path, digits] = /^\s*(.+?)\s+(\d+)\s*$/.exec(line) ?? [];
-      if (path === undefined || Number(digits) >= classes)
+      const read = readListLine(line, false);
+      if (read === null) return [];
+      if ('expected' in read) throw new ArgumentError(`${list}:${i + 1}`, read.expected, line.slice(0, 200));
+      const { path, label } = read;
+      if (label >= classes)
         throw new ArgumentError(
           `${list}:${i + 1}`,
           `"path label" with a label from 0 to ${classes - 1}`,
           line.slice(0, 200),
         );
-      return [{ image: resolve(dirname(list), path), label: Number(digits) }];
+      return [{ image: resolve(dirname(list), path), label }];
     });
   if (files.length === 0) throw new ArgumentError('images', 'a list with "path label" lines', list);
-  return { matchedBy: 'list', files };
+  return { matchedBy: 'list', files, ignored: [] };
 }
+
+type Labelled = Omit<LabelledFiles, 'ignored'>;
 
 function readClassFolders(
   path: string,
   folders: readonly ClassFolder[],
   { labels, classes }: DatasetOptions,
-): LabelledFiles {
-  const all = (matchedBy: MatchedBy, labelOf: (name: string, index: number) => number): LabelledFiles => ({
+): Labelled {
+  const all = (matchedBy: MatchedBy, labelOf: (name: string, index: number) => number): Labelled => ({
     matchedBy,
     files: folders.flatMap(({ name, files }, i) => {
       const label = labelOf(name, i);
@@ -130,7 +149,7 @@ function readClassFolders(
   );
 }
 
-function readSynsetFiles(files: readonly string[], { labels }: DatasetOptions): LabelledFiles {
+function readSynsetFiles(files: readonly string[], { labels }: DatasetOptions): Labelled {
   const index = indexSynsets(labels ?? []);
   return {
     matchedBy: 'synset id',

@@ -2,9 +2,9 @@
 import { ArgumentError, ImageError } from '../errors.ts';
 import { imageInput } from '../features/image-input.ts';
 import { readAhead } from '../features/read-ahead.ts';
-import { decodeImage } from '../image/decode.ts';
-import type { Image } from '../image/image.ts';
-import type { Preprocess } from '../image/preprocess.ts';
+import { type DecodeLimits, decodeImage } from '../image/decode.ts';
+import type { DeepImage, Image } from '../image/image.ts';
+import { decodingOf, type Preprocess } from '../image/preprocess.ts';
 import type { Model } from '../runtime/model.ts';
 import { scoresOf } from './scores.ts';
 import { type Outcome, outcomeOf } from './statistics.ts';
@@ -12,7 +12,7 @@ import { cropViews, scaleViews, type Views } from './views.ts';
 
 export interface Sample {
   /** A path, or pixels. */
-  readonly image: string | Image;
+  readonly image: string | Image | DeepImage;
   /** The true class, from 0. */
   readonly label: number;
 }
@@ -20,7 +20,7 @@ export interface Sample {
 /** A sample that is read when its turn comes, as from a database; an ImageError that it throws is that of its image. */
 export type LazySample = () => Promise<Sample>;
 
-export interface EvaluateOptions {
+export interface EvaluateOptions extends DecodeLimits {
   readonly preprocess: Preprocess;
   /** 10: four corners, centre and their mirrors, of which the softmax scores are averaged. Default 1, the centre. */
   readonly crops?: 1 | 10;
@@ -113,7 +113,15 @@ async function evaluateViews<Ready>(
     onProgress,
     signal,
     batch = defaultBatch(options.crops ?? 1),
+    preprocess,
+    maxPixels,
+    timeout,
   } = options;
+  const decoding = decodingOf(preprocess, {
+    ...(maxPixels === undefined ? {} : { maxPixels }),
+    ...(timeout === undefined ? {} : { timeout }),
+    ...(signal === undefined ? {} : { signal }),
+  });
   if (!Number.isInteger(batch) || batch < 1) throw new ArgumentError('batch', 'a positive integer', batch);
   const done = resume?.done ?? 0;
   if (!(Number.isInteger(done) && done >= 0 && done <= samples.length))
@@ -126,7 +134,7 @@ async function evaluateViews<Ready>(
       const { image, label } = typeof sample === 'function' ? await sample() : sample;
       return {
         label,
-        ready: await views.prepare(typeof image === 'string' ? await decodeImage(image) : image),
+        ready: await views.prepare(typeof image === 'string' ? await decodeImage(image, decoding) : image),
       };
     } catch (error) {
       if (!(skipBroken && error instanceof ImageError)) throw error;

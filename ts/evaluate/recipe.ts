@@ -33,8 +33,8 @@ export interface EvaluationRecipe {
   readonly model: FileHash;
   readonly weights: FileHash;
   readonly resize: Preprocess['resize'];
-  /** Always bilinear, as OpenCV's INTER_LINEAR on uint8. */
-  readonly interpolation: 'bilinear';
+  /** `bilinear`: as OpenCV's INTER_LINEAR on uint8; `float`: as caffe.io's Transformer. */
+  readonly interpolation: 'bilinear' | 'float';
   readonly crop: Preprocess['crop'];
   readonly crops: 1 | 10;
   /** Shorter sides at which whole images went through the fully convolutional net; null: crops were taken. */
@@ -43,6 +43,10 @@ export interface EvaluationRecipe {
   readonly mean: readonly number[] | { readonly shape: readonly number[]; readonly sha256: string };
   readonly order: 'BGR' | 'RGB';
   readonly scale: number;
+  /** Null: none. */
+  readonly std: readonly number[] | null;
+  readonly orientation: 'applied' | 'ignored';
+  readonly depth: 8 | 16;
   readonly batch: number;
   readonly device: string;
   /** Threads, libraries and instruction set of the device. */
@@ -61,6 +65,7 @@ export interface FileHash {
 export async function evaluationRecipe(input: RecipeInput): Promise<EvaluationRecipe> {
   const { preprocess, crops, scales = null, batch, device, precision } = input;
   const { resize, crop, mean, order = 'BGR', scale = 1 } = preprocess;
+  const { std = null, orientation = 'applied', depth = 8 } = preprocess;
   const { default: sharp } = await import('sharp');
   return {
     versions: {
@@ -72,13 +77,16 @@ export async function evaluationRecipe(input: RecipeInput): Promise<EvaluationRe
     model: await fileHash(input.model),
     weights: await fileHash(input.weights),
     resize: scales === null ? resize : null,
-    interpolation: 'bilinear',
+    interpolation: preprocess.interpolation === 'float' ? 'float' : 'bilinear',
     crop,
     crops,
     scales,
     mean: recordedMean(mean),
     order,
     scale,
+    std,
+    orientation,
+    depth,
     batch,
     device: device.name,
     deviceDescription: device.description,

@@ -23,6 +23,8 @@ export interface EvaluationSource {
   readonly labels: string | null;
   readonly mean: string | null;
   readonly preprocess: string | null;
+  /** Given for raw images of a database; null: what is said beside them. */
+  readonly databaseOrder: 'BGR' | 'RGB' | null;
 }
 
 export interface EvaluationResult extends OutcomeSummary, Pick<Evaluated, 'skipped'> {

@@ -2,10 +2,11 @@
 import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import { readDatabaseOrder } from '../data/database-order.ts';
 import type { Datum } from '../data/datum.ts';
 import { datumAt, openLmdb } from '../data/lmdb.ts';
-import { ImageError } from '../errors.ts';
-import { decodeImage } from '../image/decode.ts';
+import { DataError, ImageError } from '../errors.ts';
+import { type DecodeOptions, decodeImage } from '../image/decode.ts';
 import type { Image } from '../image/image.ts';
 import { type DatasetOptions, type MatchedBy, readLabelledImages } from './dataset.ts';
 import type { LazySample, Sample } from './evaluate-images.ts';
@@ -15,8 +16,19 @@ export interface Samples {
   readonly samples: readonly (Sample | LazySample)[];
   /** SHA-256 of the paths (from the folder or list) and classes; of a database its size and number of records. */
   readonly sha256: string;
+  /** What of a folder is not taken. */
+  readonly ignored: readonly string[];
   /** Closes the database; its samples cannot be read afterwards. */
   close(): void;
+}
+
+export interface SamplesOptions extends DatasetOptions {
+  /** Order of the net's channels (Preprocess.order). Default BGR. */
+  readonly order?: 'BGR' | 'RGB' | undefined;
+  /** Order of a database's raw Datums. Default: what is said beside them. */
+  readonly databaseOrder?: 'BGR' | 'RGB' | undefined;
+  /** How encoded Datums are decoded. */
+  readonly decoding?: DecodeOptions;
 }
 
 /** Whether a path is a database: a folder with data.mdb, or what is named so. */
@@ -25,27 +37,41 @@ const isLmdb = (path: string): boolean =>
 
 /**
  * Folders and lists as `readLabelledImages`; of a database every Datum, raw or encoded, with its own label (0 where
- * it says none, as in Caffe). Raw Datums have their channels in the order B, G, R, as convert_imageset.cpp writes
- * them: with `order: 'BGR'` a net sees them as they are stored.
+ * it says none, as in Caffe). Raw Datums do not say the order of their channels: it is `options.databaseOrder`, or what
+ * `resnode dataset` wrote beside them; where neither says it, B, G, R as convert_imageset.cpp writes them is taken for a
+ * net of that order, which so sees them as they are stored, and a net of the other order is refused.
  * @throws ArgumentError, DataError
  */
-export function readSamples(path: string, options: DatasetOptions): Samples {
-  if (isLmdb(path)) return lmdbSamples(path);
-  const { matchedBy, files } = readLabelledImages(path, options);
+export function readSamples(path: string, options: SamplesOptions): Samples {
+  if (isLmdb(path)) return lmdbSamples(path, options);
+  const { matchedBy, files, ignored } = readLabelledImages(path, options);
   const root = statSync(path).isDirectory() ? path : dirname(path);
   const lines = files.map(({ image, label }) => `${relative(root, image)} ${label}\n`);
-  return { matchedBy, samples: files, sha256: digest(lines.join('')), close: () => {} };
+  return { matchedBy, samples: files, sha256: digest(lines.join('')), ignored, close: () => {} };
 }
 
-function lmdbSamples(path: string): Samples {
+function lmdbSamples(path: string, { order = 'BGR', databaseOrder, decoding = {} }: SamplesOptions): Samples {
+  const known = databaseOrder ?? readDatabaseOrder(path);
   const database = openLmdb(path);
   const { file, count } = database;
   const read = async (position: number): Promise<Sample> => {
     const { key, datum } = datumAt(database, position);
-    return { image: await pixelsOf(datum, `${file}: record "${key}"`), label: datum.label ?? 0 };
+    const name = `${file}: record "${key}"`;
+    if (datum.encoded) {
+      const image = await decodeImage(datum.data, { ...decoding, name });
+      return { image, label: datum.label ?? 0 };
+    }
+    if (datum.channels === 3 && known === null && order === 'RGB')
+      throw new DataError(
+        'data/order',
+        { file: path },
+        'nothing says in which order its raw images have their channels, and the net takes R, G, B: give databaseOrder (--database-order): BGR where convert_imageset wrote it, RGB where convert_cifar_data did',
+      );
+    return { image: imageOf(datum, known ?? 'BGR', name), label: datum.label ?? 0 };
   };
   return {
     matchedBy: 'database',
+    ignored: [],
     samples: Array.from({ length: count }, (_, i) => () => read(i)),
     sha256: digest(`${statSync(file).size} bytes, ${count} records`),
     close: () => database.close(),
@@ -54,9 +80,8 @@ function lmdbSamples(path: string): Samples {
 
 const digest = (text: string): string => createHash('sha256').update(text).digest('hex');
 
-async function pixelsOf(datum: Datum, name: string): Promise<Image> {
+function imageOf(datum: Datum, order: 'BGR' | 'RGB', name: string): Image {
   const { channels, height, width, data } = datum;
-  if (datum.encoded) return decodeImage(data, { name });
   if (datum.floatData !== null || (channels !== 1 && channels !== 3))
     throw new ImageError(
       'image/channels',
@@ -66,7 +91,7 @@ async function pixelsOf(datum: Datum, name: string): Promise<Image> {
   const area = height * width;
   const pixels = new Uint8Array(channels * area);
   for (let c = 0; c < channels; c++) {
-    const plane = data.subarray((channels - 1 - c) * area);
+    const plane = data.subarray((order === 'RGB' ? c : channels - 1 - c) * area);
     for (let i = 0; i < area; i++) pixels[i * channels + c] = plane[i]!;
   }
   return { width, height, channels, data: pixels, file: name };

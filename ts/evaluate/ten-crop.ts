@@ -1,7 +1,7 @@
 /** The ten crops of Krizhevsky et al. (2012, section 4.1), with which MSRA's 10-crop errors were measured. */
 import { ArgumentError, ImageError } from '../errors.ts';
 import { centreCrop, resizedSize, type Size } from '../image/geometry.ts';
-import type { Image } from '../image/image.ts';
+import type { DeepImage, Image } from '../image/image.ts';
 import { type Preprocess, preprocessImage } from '../image/preprocess.ts';
 
 /** Left and top of the four corners and the centre, row by row. */
@@ -38,7 +38,7 @@ export function checkTenCrop({ resize, crop }: Preprocess): void {
  * @throws as that; ImageError where the image leaves no ten different crops
  */
 export async function tenCrops(
-  image: Image,
+  image: Image | DeepImage,
   preprocess: Preprocess,
   channels: 1 | 3,
 ): Promise<Float32Array[]> {

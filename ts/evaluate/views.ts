@@ -3,14 +3,14 @@ import { ArgumentError } from '../errors.ts';
 import type { ImageInput } from '../features/image-input.ts';
 import { readAhead } from '../features/read-ahead.ts';
 import { resizedSize, type Size } from '../image/geometry.ts';
-import type { Image } from '../image/image.ts';
+import type { DeepImage, Image } from '../image/image.ts';
 import { type Preprocess, preprocessImage } from '../image/preprocess.ts';
 import { averaged, type Scores } from './scores.ts';
 import { checkTenCrop, mirrored, tenCrops } from './ten-crop.ts';
 
 /** What is kept of an image until its batch runs, and how a batch becomes a row of scores an image. */
 export interface Views<Ready> {
-  prepare(image: Image): Promise<Ready>;
+  prepare(image: Image | DeepImage): Promise<Ready>;
   score(images: readonly Ready[], signal?: AbortSignal): Promise<ArrayLike<number>[]>;
 }
 
@@ -56,10 +56,10 @@ export function scaleViews(
   scores: Scores,
   preprocess: Preprocess,
   scales: readonly number[],
-): Views<Image> {
+): Views<Image | DeepImage> {
   checkScales(scales, size);
   const mean = channelMeans(preprocess.mean, channels);
-  const pixelsOf = async ({ image, whole }: { readonly image: Image; readonly whole: Size }) => {
+  const pixelsOf = async ({ image, whole }: { readonly image: Image | DeepImage; readonly whole: Size }) => {
     const pixels = await preprocessImage(
       image,
       { ...preprocess, resize: whole, crop: whole, mean },

@@ -1,26 +1,34 @@
 /** One blob for many images: features for search, clustering or another classifier. */
-import { ArgumentError, GraphError } from '../errors.ts';
-import { decodeImage } from '../image/decode.ts';
-import { type Preprocess, preprocessImage } from '../image/preprocess.ts';
+import { ArgumentError, GraphError, ImageError } from '../errors.ts';
+import type { DecodeLimits } from '../image/decode.ts';
+import { type Preprocess, preprocessFile } from '../image/preprocess.ts';
 import { availableMemory, formatBytes } from '../runtime/memory.ts';
 import type { Model } from '../runtime/model.ts';
 import { elementCount, type Tensor } from '../runtime/tensor.ts';
 import { imageInput } from './image-input.ts';
 import { readAhead } from './read-ahead.ts';
 
-export interface FeatureOptions {
+/** One row an image. */
+export interface Features extends Tensor {
+  /** The image of each row. */
+  readonly files: readonly string[];
+}
+
+export interface FeatureOptions extends DecodeLimits {
   readonly preprocess: Preprocess;
   /** Images in one run. Default 8. */
   readonly batch?: number;
   /** Told after each run how many images are done. */
   readonly onProgress?: (done: number) => void;
+  /** Images that cannot be read are left out and told here. Default: the first one is an error. */
+  readonly onBroken?: (error: ImageError) => void;
   readonly signal?: AbortSignal;
 }
 
 /**
  * The model's first output for every image, in the order of the files; images of the next batch are decoded while one
  * runs. Load the model with `outputs: [blob]`.
- * @returns images × the blob's other dimensions
+ * @returns images × the blob's other dimensions, and the files of the rows
  * @throws ImageError naming the file; GraphError where the model takes no image, or the blob has no row an image;
  * ArgumentError where all of it would not fit in memory
  */
@@ -28,8 +36,8 @@ export async function extractFeatures(
   model: Model,
   files: readonly string[],
   options: FeatureOptions,
-): Promise<Tensor> {
-  const { batch = 8, preprocess, onProgress, signal } = options;
+): Promise<Features> {
+  const { batch = 8, preprocess, onProgress, onBroken, signal, maxPixels, timeout } = options;
   if (!Number.isInteger(batch) || batch < 1) throw new ArgumentError('batch', 'a positive integer', batch);
   const input = imageInput(model);
   const [blob, loaded] = Object.entries(model.outputs)[0]!;
@@ -50,22 +58,41 @@ export async function extractFeatures(
     );
   const data = new Float32Array(row * files.length);
   const pixels = input.channels * input.size.width * input.size.height;
-  const prepare = async (part: readonly string[]) => {
-    const values = new Float32Array(part.length * pixels);
-    const prepared = part.map(async (file) =>
-      preprocessImage(await decodeImage(file), preprocess, input.channels),
-    );
-    for (const [i, image] of (await Promise.all(prepared)).entries()) values.set(image, i * pixels);
-    return values;
+  const decoding = {
+    ...(maxPixels === undefined ? {} : { maxPixels }),
+    ...(timeout === undefined ? {} : { timeout }),
+    ...(signal === undefined ? {} : { signal }),
   };
-  for await (const { begin, end, batch: values } of readAhead(files, batch, prepare, signal)) {
+  const read = async (file: string) => {
+    try {
+      return { file, image: await preprocessFile(file, preprocess, input.channels, decoding) };
+    } catch (error) {
+      if (onBroken === undefined || !(error instanceof ImageError)) throw error;
+      onBroken(error);
+      return null;
+    }
+  };
+  const prepare = async (part: readonly string[]) => {
+    const whole = (await Promise.all(part.map(read))).filter((each) => each !== null);
+    const values = new Float32Array(whole.length * pixels);
+    for (const [i, { image }] of whole.entries()) values.set(image, i * pixels);
+    return { values, read: whole.map(({ file }) => file) };
+  };
+  const rows: string[] = [];
+  for await (const { end, batch: prepared } of readAhead(files, batch, prepare, signal)) {
+    const { values } = prepared;
+    if (values.length === 0) {
+      onProgress?.(end);
+      continue;
+    }
     const shape = [values.length / pixels, input.channels, input.size.height, input.size.width];
     const outputs = await model.run(
       { [input.name]: { shape, data: values } },
       signal === undefined ? {} : { signal },
     );
-    data.set(outputs[blob]!.data, begin * row);
+    data.set(outputs[blob]!.data, rows.length * row);
+    rows.push(...prepared.read);
     onProgress?.(end);
   }
-  return { shape: [files.length, ...loaded.slice(1)], data };
+  return { shape: [rows.length, ...loaded.slice(1)], data: data.subarray(0, rows.length * row), files: rows };
 }

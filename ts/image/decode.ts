@@ -31,9 +31,6 @@ export interface DecodeOptions {
 /** What bounds the decoding of many images. */
 export type DecodeLimits = Pick<DecodeOptions, 'maxPixels' | 'timeout'>;
 
-/** The file names that folders are searched for. */
-export const IMAGE_FILE = /\.(jpe?g|png|webp|gif|tiff?|bmp|p[bgpn]m)$/i;
-
 export const DEFAULT_MAX_PIXELS = 2 ** 26;
 
 const DEFAULTS = {

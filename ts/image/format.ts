@@ -5,6 +5,9 @@ export type ImageFormat = 'JPEG' | 'PNG' | 'WebP' | 'GIF' | 'TIFF' | 'BMP' | 'PN
 /** As errors and help name them. */
 export const IMAGE_FORMATS = 'JPEG, PNG, WebP, GIF, TIFF, BMP, PBM, PGM or PPM';
 
+/** The file names that folders are searched for. */
+export const IMAGE_FILE = /\.(jpe?g|png|webp|gif|tiff?|bmp|p[bgpn]m)$/i;
+
 /** So many first bytes are looked at. */
 export const HEAD_BYTES = 4096;
 

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
+import { nearest } from '../base/suggest.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { blobFromFloats, toFloat32 } from '../caffe/blob.ts';
 import { readBinaryproto } from '../caffe/caffemodel.ts';
@@ -16,10 +17,12 @@ const FORMAT = 'resnode-preprocess/1';
 
 /**
  * Writes `path` (and, for a mean image, `path` with `.mean.binaryproto` appended), each whole or not at all.
+ * docs/preprocess.md has the fields. Beside `NAME.prototxt`, the commands find it as `NAME.preprocess.json`.
  * @throws the file system's error
  */
 export function savePreprocess(path: string, preprocess: Preprocess): void {
   const { resize, crop, mean, order = 'BGR', scale = 1 } = preprocess;
+  const { interpolation, std, orientation, depth } = preprocess;
   const meanFile = `${path}.mean.binaryproto`;
   const isImage = 'shape' in mean;
   if (isImage) {
@@ -27,19 +30,18 @@ export function savePreprocess(path: string, preprocess: Preprocess): void {
     writeBinaryproto(meanFile, blobFromFloats(shape, mean.data));
   }
   const content = {
-    format: FORMAT,
-    resize,
-    crop,
+    ...{ format: FORMAT, resize, interpolation, crop },
     mean: isImage ? { file: basename(meanFile) } : mean,
-    order,
-    scale,
+    ...{ order, scale, std, orientation, depth },
   };
   writeFileAtomically(path, [`${JSON.stringify(content, null, 2)}\n`]);
 }
 
+type Fail = (where: string, expected: string, found: unknown) => never;
+
 /** Reads what savePreprocess wrote. @throws ImageError naming the file, the field, what was found and expected */
 export function loadPreprocess(path: string): Preprocess {
-  const fail = (where: string, expected: string, found: unknown): never => {
+  const fail: Fail = (where, expected, found) => {
     throw new ImageError(
       'image/preprocess',
       path,
@@ -49,7 +51,7 @@ export function loadPreprocess(path: string): Preprocess {
   checkFileSize(path, MAX_JSON_BYTES, 'JSON files');
   let json: Record<string, unknown>;
   try {
-    json = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+    json = JSON.parse(readFileSync(path, 'utf8').replace(/^\uFEFF/, '')) as Record<string, unknown>;
   } catch (error) {
     const wrong = wrongKindAt(path, 'preprocess');
     if (wrong !== null) throw new ImageError('image/wrong-kind', path, wrong);
@@ -59,37 +61,78 @@ export function loadPreprocess(path: string): Preprocess {
   }
   if (typeof json !== 'object' || json === null || json.format !== FORMAT)
     return fail('format', `"${FORMAT}"`, json?.format);
-  const known = ['format', 'resize', 'crop', 'mean', 'order', 'scale'];
-  for (const key of Object.keys(json)) if (!known.includes(key)) fail(key, `one of ${known.join(', ')}`, key);
-  const side = (where: string, value: unknown): number =>
-    Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 1 << 20
-      ? (value as number)
-      : fail(where, 'an integer from 1 to 1048576', value);
-  const size = (where: string, value: unknown): Size => {
-    const { width, height } = (value ?? {}) as Partial<Size>;
-    return { width: side(`${where}.width`, width), height: side(`${where}.height`, height) };
-  };
-  const { resize, mean, order = 'BGR', scale = 1 } = json;
-  return {
-    resize:
-      resize === null
-        ? null
-        : typeof resize === 'object' && 'shorterSide' in resize
-          ? { shorterSide: side('resize.shorterSide', resize.shorterSide) }
-          : (size('resize', resize) satisfies Resize),
-    crop: size('crop', json.crop),
-    mean: readMean(mean, path, fail),
+  checkNames(json, '', FIELDS, fail);
+  const choice = <T>(name: string, values: readonly T[]): { [key: string]: T } =>
+    json[name] === undefined
+      ? {}
+      : values.includes(json[name] as T)
+        ? { [name]: json[name] as T }
+        : fail(name, values.map((value) => JSON.stringify(value)).join(' or '), json[name]);
+  const { order = 'BGR', scale = 1, std } = json;
+  const preprocess: Preprocess = {
+    resize: json.resize === null ? null : readResize(json.resize, fail),
+    crop: readSize('crop', json.crop, fail),
+    mean: readMean(json.mean, path, fail),
     order: order === 'BGR' || order === 'RGB' ? order : fail('order', '"BGR" or "RGB"', order),
-    scale:
-      typeof scale === 'number' && Number.isFinite(scale) ? scale : fail('scale', 'a finite number', scale),
+    scale: isNumber(scale) && scale !== 0 ? scale : fail('scale', 'a finite number but 0', scale),
+    ...(std === undefined ? {} : { std: readStd(std, fail) }),
+    ...choice('interpolation', ['bytes', 'float']),
+    ...choice('orientation', ['applied', 'ignored']),
+    ...choice('depth', [8, 16]),
   };
+  if (preprocess.depth === 16 && preprocess.interpolation !== 'float')
+    return fail('interpolation', '"float" where depth is 16', json.interpolation);
+  return preprocess;
 }
 
-function readMean(
-  mean: unknown,
-  path: string,
-  fail: (where: string, expected: string, found: unknown) => never,
-): Preprocess['mean'] {
+const FIELDS = [
+  ...['format', 'resize', 'interpolation', 'crop', 'mean', 'order', 'scale', 'std', 'orientation', 'depth'],
+] as const;
+
+const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
+
+/** @param path Of the object within the file, with a dot behind; empty: the file itself. */
+function checkNames(json: object, path: string, names: readonly string[], fail: Fail): void {
+  for (const name of Object.keys(json)) {
+    if (names.includes(name)) continue;
+    const hint = nearest(name, names);
+    fail(`${path}${name}`, `${hint === undefined ? '' : `"${hint}"? `}one of ${names.join(', ')}`, name);
+  }
+}
+
+function readSize(where: string, value: unknown, fail: Fail): Size {
+  const side = (name: 'width' | 'height'): number => {
+    const length = ((value ?? {}) as Partial<Size>)[name];
+    return isSide(length) ? length : fail(`${where}.${name}`, 'an integer from 1 to 1048576', length);
+  };
+  const size = { width: side('width'), height: side('height') };
+  checkNames(value as object, `${where}.`, ['width', 'height'], fail);
+  return size;
+}
+
+const isSide = (value: unknown): value is number =>
+  Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 1 << 20;
+
+function readResize(value: unknown, fail: Fail): Resize {
+  if (typeof value !== 'object' || value === null)
+    return fail('resize', '{ "shorterSide": N }, { "width": N, "height": N } or null', value);
+  if (!('shorterSide' in value)) return readSize('resize', value, fail);
+  checkNames(value, 'resize.', ['shorterSide'], fail);
+  const { shorterSide } = value;
+  return isSide(shorterSide)
+    ? { shorterSide }
+    : fail('resize.shorterSide', 'an integer from 1 to 1048576', shorterSide);
+}
+
+function readStd(std: unknown, fail: Fail): number[] {
+  if (!Array.isArray(std) || (std.length !== 1 && std.length !== 3)) return fail('std', '1 or 3 values', std);
+  std.forEach((value, i) => {
+    if (!isNumber(value) || value <= 0) fail(`std[${i}]`, 'a number above 0', value);
+  });
+  return std as number[];
+}
+
+function readMean(mean: unknown, path: string, fail: Fail): Preprocess['mean'] {
   if (Array.isArray(mean)) {
     mean.forEach((value, i) => {
       if (!Number.isFinite(value)) fail(`mean[${i}]`, 'a finite number', value);
@@ -100,6 +143,7 @@ function readMean(
   const { file } = (mean ?? {}) as { file?: unknown };
   if (typeof file !== 'string' || file !== basename(file))
     return fail('mean', 'numbers, or { "file": NAME } of a .binaryproto in the same folder', mean);
+  checkNames(mean as object, 'mean.', ['file'], fail);
   return readMeanImage(join(dirname(path), file));
 }
 

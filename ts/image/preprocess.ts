@@ -3,8 +3,9 @@ import { either, instance, integer, type Kind, list, number, oneOf } from '../ba
 import { fields, optional, options, required } from '../base/options.ts';
 import { ArgumentError, ImageError } from '../errors.ts';
 import { loadBinding } from '../native/load.ts';
+import { type DecodeOptions, decodeImage } from './decode.ts';
 import { centreCrop, type Resize, resize, resizedSize, type Size, size } from './geometry.ts';
-import type { Image } from './image.ts';
+import type { DeepImage, Image } from './image.ts';
 
 /** The most pixels that a resized image may have. */
 const MAX_RESIZED_PIXELS = 2 ** 27;
@@ -15,17 +16,32 @@ export interface MeanImage {
   readonly data: Float32Array;
 }
 
+/** docs/preprocess.md has the same as a file. */
 export interface Preprocess {
-  /** Bilinear, exactly as OpenCV's INTER_LINEAR on uint8. */
+  /** Before the crop; null: images are taken in their own size. */
   readonly resize: Resize;
+  /**
+   * `bytes`: bilinear exactly as OpenCV's INTER_LINEAR on uint8. `float`: bilinear without rounding, as the
+   * Transformer of caffe.io, grey by scikit-image's weights. Default `bytes`.
+   */
+  readonly interpolation?: 'bytes' | 'float';
   /** Cut from the centre of the resized image. */
   readonly crop: Size;
-  /** Subtracted: one value per channel (or one for all), or a mean image, of which the centre is used. In `order`. */
+  /**
+   * Subtracted: one value per channel (or one for all; [0]: nothing), or a mean image, of which the centre is used. In
+   * `order`, of pixels from 0 to 255.
+   */
   readonly mean: readonly number[] | MeanImage;
   /** Order of the channels. Default BGR, as OpenCV gives them to Caffe. */
   readonly order?: 'BGR' | 'RGB';
   /** Multiplied after the mean was subtracted (Caffe's transform_param.scale). Default 1. */
   readonly scale?: number;
+  /** Divided by, after the mean was subtracted: one value per channel or one for all, in `order`. Default none. */
+  readonly std?: readonly number[];
+  /** As in DecodeOptions, for image files. Default `applied`. */
+  readonly orientation?: 'applied' | 'ignored';
+  /** As in DecodeOptions; 16 needs interpolation `float`: samples then count as 0 to 255 with their fractions. Default 8. */
+  readonly depth?: 8 | 16;
 }
 
 export const meanImage: Kind<MeanImage> = fields<MeanImage>('a mean image, { shape, data }', {
@@ -42,6 +58,18 @@ export const preprocess = options<Preprocess>({
   mean: required(mean, 'Subtracted: one value a channel, one for all, or a mean image.'),
   order: optional(oneOf('BGR', 'RGB'), 'BGR', 'Order of the channels.'),
   scale: optional(number(), '1', 'Multiplied after the mean was subtracted.'),
+  std: optional(
+    list(number({ above: 0 }), { of: 'numbers above 0', atLeast: 1 }),
+    'none',
+    'Divided by after the mean was subtracted: one value a channel, or one for all.',
+  ),
+  interpolation: optional(
+    oneOf('bytes', 'float'),
+    'bytes',
+    "Resized in bytes, as OpenCV, or in floats, as caffe.io's Transformer.",
+  ),
+  orientation: optional(oneOf('applied', 'ignored'), 'applied', "Of EXIF, for image files."),
+  depth: optional(oneOf(8, 16), '8', 'Of image files with 16 bits; 16 needs interpolation float.'),
 });
 
 /** MSRA's for ResNet-50/101/152: BGR 0–255, shorter side 256, centre crop 224, minus the mean. */
@@ -57,12 +85,18 @@ export function msraPreprocess(mean: Preprocess['mean']): Preprocess {
  * ArgumentError where the mean does not fit
  */
 export async function preprocessImage(
-  image: Image,
+  image: Image | DeepImage,
   preprocess: Preprocess,
   channels: 1 | 3,
   corner?: { readonly left: number; readonly top: number },
 ): Promise<Float32Array> {
-  const { crop, order = 'BGR', scale = 1 } = preprocess;
+  const { crop, order = 'BGR', interpolation = 'bytes' } = preprocess;
+  if (image.data instanceof Uint16Array && interpolation !== 'float')
+    throw new ArgumentError(
+      'interpolation',
+      '"float", which alone takes images of 16 bits (--interpolation float)',
+      interpolation,
+    );
   const { width, height } = resizedSize(image, preprocess.resize);
   const { file } = image;
   if (width * height > MAX_RESIZED_PIXELS)
@@ -91,9 +125,40 @@ export async function preprocessImage(
     cropHeight: crop.height,
     outputChannels: channels,
     bgr: order === 'BGR',
-    scale,
+    float: interpolation === 'float',
+    scale: scaleValues(preprocess, channels),
     mean,
   });
+}
+
+/**
+ * One image file, or the bytes of one, as `preprocessImage` makes it.
+ * @throws what decodeImage and preprocessImage throw
+ */
+export async function preprocessFile(
+  source: string | Uint8Array,
+  preprocess: Preprocess,
+  channels: 1 | 3,
+  options: DecodeOptions = {},
+): Promise<Float32Array> {
+  return preprocessImage(await decodeImage(source, decodingOf(preprocess, options)), preprocess, channels);
+}
+
+/** How image files of such a preprocessing are decoded. */
+export function decodingOf({ orientation, depth }: Preprocess, options: DecodeOptions = {}): DecodeOptions {
+  return {
+    ...options,
+    ...(orientation === undefined ? {} : { orientation }),
+    ...(depth === undefined ? {} : { depth }),
+  };
+}
+
+function scaleValues({ scale = 1, std = [1] }: Preprocess, channels: number): Float32Array {
+  if (!Number.isFinite(scale) || scale === 0)
+    throw new ArgumentError('scale', 'a finite number but 0', scale);
+  if ((std.length !== 1 && std.length !== channels) || !std.every((value) => value > 0 && value < Infinity))
+    throw new ArgumentError('std', `1 or ${channels} numbers above 0, one per channel`, std);
+  return Float32Array.from({ length: channels }, (_, c) => scale / (std[c] ?? std[0]!));
 }
 
 // data_transformer.cpp takes the mean image at the crop's own place; a mean image of the crop's size is used whole.

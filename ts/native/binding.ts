@@ -161,7 +161,7 @@ export interface NativeImage {
 }
 
 export interface NativePreparation extends NativeImage {
-  /** Bilinear, as OpenCV; the image's own size: no resize. */
+  /** Bilinear; the image's own size: no resize. */
   readonly resizedWidth: number;
   readonly resizedHeight: number;
   readonly left: number;
@@ -170,8 +170,10 @@ export interface NativePreparation extends NativeImage {
   readonly cropHeight: number;
   readonly outputChannels: 1 | 3;
   readonly bgr: boolean;
-  /** Multiplied after the mean was subtracted. */
-  readonly scale: number;
+  /** Resized in floats, as caffe.io's Transformer; else in bytes, as OpenCV, which takes no 16 bits. */
+  readonly float: boolean;
+  /** One value a channel, multiplied after the mean was subtracted. */
+  readonly scale: Float32Array;
   /** One value a channel, or channels × crop height × crop width. */
   readonly mean: Float32Array;
 }
@@ -242,7 +244,7 @@ export interface NativeBinding {
   /** Maps a file read-only; the mapping lives as long as the returned buffer or a parameter that uses it. */
   mapFile(path: string): ArrayBuffer;
   /** Pixels → channels × crop height × crop width, off the event loop. Throws RangeError before it begins. */
-  prepareImage(pixels: Uint8Array, options: NativePreparation): Promise<Float32Array>;
+  prepareImage(pixels: Uint8Array | Uint16Array, options: NativePreparation): Promise<Float32Array>;
   /** Bilinear as OpenCV's INTER_LINEAR, off the event loop. Throws RangeError before it begins. */
   resizeImage(
     pixels: Uint8Array,

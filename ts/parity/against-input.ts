@@ -1,6 +1,6 @@
 /** A net's input as it is prepared here from an image, beside what another program gave the net. */
-import { decodeImage } from '../image/decode.ts';
-import { type MeanImage, type Preprocess, preprocessImage } from '../image/preprocess.ts';
+import { type DecodeLimits, decodeImage } from '../image/decode.ts';
+import { decodingOf, type MeanImage, type Preprocess, preprocessImage } from '../image/preprocess.ts';
 import type { Tensor } from '../runtime/tensor.ts';
 
 /** How two preparations of one image may differ: what other decoders and resizers make of it, in grey levels. */
@@ -31,8 +31,9 @@ export async function compareInput(
   preprocess: Preprocess,
   recorded: Tensor,
   index: number,
+  limits: DecodeLimits = {},
 ): Promise<InputComparison> {
-  const image = await decodeImage(file);
+  const image = await decodeImage(file, decodingOf(preprocess, limits));
   const size = recorded.data.length / recorded.shape[0]!;
   const theirs = recorded.data.subarray(index * size, (index + 1) * size);
   const channels = recorded.shape[1] === 1 ? 1 : 3;

@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { dataLayers } from '../architectures/data-layers.ts';
-import { PAPER, type PhaseAugment } from '../architectures/paper-training.ts';
+import type { PhaseAugment } from '../architectures/paper-training.ts';
 import { linearSolver } from '../architectures/solver-presets.ts';
 import { solverText, trainingNetText } from '../architectures/training-files.ts';
 import { classifierOf, replaceHead, trainingNet } from '../architectures/training-net.ts';
@@ -10,6 +10,7 @@ import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
 import type { SolverParameter } from '../caffe/solver-parameter.ts';
+import type { Augment } from '../data/augment.ts';
 import { ArgumentError } from '../errors.ts';
 import type { Preprocess } from '../image/preprocess.ts';
 import { savePreprocess } from '../image/preprocess-file.ts';
@@ -43,14 +44,20 @@ export interface FinetuneSource {
   readonly folder: string;
   readonly model: string;
   readonly weights: string;
-  readonly preprocess?: Partial<Omit<Preprocess, 'crop'>>;
+  readonly preprocess: TunedPreprocess;
+  readonly maxPixels?: number;
 }
+
+/** How the trained net sees images: its mean, and what is not as by default. Its input is the crop. */
+export type TunedPreprocess = Pick<Preprocess, 'mean'> & Partial<Omit<Preprocess, 'crop'>>;
 
 /** PhaseAugment, and the mean image's place. */
 export interface Augments {
-  readonly TRAIN: PhaseAugment['TRAIN'] & { readonly meanOfCrop?: boolean };
-  readonly TEST: PhaseAugment['TEST'] & { readonly meanOfCrop?: boolean };
+  readonly TRAIN: PhaseAugment['TRAIN'] & FileAugment;
+  readonly TEST: PhaseAugment['TEST'] & FileAugment;
 }
+
+type FileAugment = Pick<Augment, 'meanOfCrop' | 'orientation' | 'maxPixels'>;
 
 /**
  * Reads the net, gives it a head for the split's classes and writes everything that its training takes; images of a
@@ -68,7 +75,18 @@ export function writeFinetuneFiles(
   const [, channels, height, width] = shape as [number, number, number, number];
   if ((channels !== 3 && channels !== 1) || height !== width)
     throw new ArgumentError('model', 'a square input with 1 or 3 channels', shape.join('×'));
-  const given = { ...defaultPreprocess(width, channels), ...source.preprocess };
+  const given = {
+    // 256 for 224, as MSRA tested its nets.
+    resize: { shorterSide: Math.round((width * 256) / 224) },
+    ...source.preprocess,
+  };
+  for (const name of ['std', 'interpolation', 'depth'] as const)
+    if (given[name] !== undefined && given[name] !== 'bytes' && given[name] !== 8)
+      throw new ArgumentError(
+        `preprocess.${name}`,
+        "none: Caffe's transform_param, with which the net is tuned, cannot say it (scale it can)",
+        given[name],
+      );
   if (given.order === 'RGB')
     throw new ArgumentError(
       'preprocess.order',
@@ -137,10 +155,14 @@ export function writeFinetuneFiles(
     test_compute_loss: true,
   };
   const side = resize !== null && 'shorterSide' in resize ? resize.shorterSide : null;
-  const meanOfCrop = 'shape' in mean ? { meanOfCrop: true } : {};
+  const both: FileAugment = {
+    ...('shape' in mean ? { meanOfCrop: true } : {}),
+    ...(preprocess.orientation === undefined ? {} : { orientation: preprocess.orientation }),
+    ...(source.maxPixels === undefined ? {} : { maxPixels: source.maxPixels }),
+  };
   const augment: Augments = {
-    TRAIN: { ...(side === null ? {} : { shorterSide: [side, Math.round(1.25 * side)] }), ...meanOfCrop },
-    TEST: { ...(side === null ? {} : { shorterSide: side }), ...meanOfCrop },
+    TRAIN: { ...(side === null ? {} : { shorterSide: [side, Math.round(1.25 * side)] }), ...both },
+    TEST: { ...(side === null ? {} : { shorterSide: side }), ...both },
   };
 
   savePreprocess(paths.preprocess, preprocess);
@@ -159,14 +181,6 @@ export function writeFinetuneFiles(
   ] as const)
     writeFileAtomically(path, [text]);
   return { deploy, head, solver: inside('solver.prototxt'), augment, preprocess, paths };
-}
-
-// 256 for 224, as MSRA tested its nets, and the channel means of its mean image (B, G, R).
-function defaultPreprocess(size: number, channels: number): Omit<Preprocess, 'crop'> {
-  return {
-    resize: { shorterSide: Math.round((size * 256) / 224) },
-    mean: channels === 3 ? PAPER.imagenet.mean : [0],
-  };
 }
 
 /** One that divides the images, so that each is tested once, where one of at least half the training's does. */

@@ -3,15 +3,22 @@ import { rmSync } from 'node:fs';
 import { basename } from 'node:path';
 import { writeCaffemodel } from '../caffe/write-caffemodel.ts';
 import { openNetData } from '../data/open-net-data.ts';
-import { ArgumentError, ResnodeError, WeightsError } from '../errors.ts';
+import { ArgumentError, ImageError, ResnodeError, WeightsError } from '../errors.ts';
 import { evaluateImages } from '../evaluate/evaluate-images.ts';
 import { type OutcomeSummary, summariseOutcomes } from '../evaluate/statistics.ts';
-import type { Preprocess } from '../image/preprocess.ts';
+import { readAhead } from '../features/read-ahead.ts';
+import { decodeImage } from '../image/decode.ts';
+import { listImages } from '../image/list-images.ts';
 import type { Device } from '../runtime/device.ts';
 import type { TrainOptions } from '../runtime/trainer.ts';
 import { formatDuration } from './duration.ts';
 import type { DoneEvent, SolverEvent } from './events.ts';
-import { type FinetuneFiles, type Recipe, writeFinetuneFiles } from './finetune-files.ts';
+import {
+  type FinetuneFiles,
+  type Recipe,
+  type TunedPreprocess,
+  writeFinetuneFiles,
+} from './finetune-files.ts';
 import { readInitialWeights } from './initial-weights.ts';
 import { openReport, type Report } from './report.ts';
 import { Solver } from './solver.ts';
@@ -27,10 +34,17 @@ export interface FinetuneOptions extends Pick<TrainOptions, 'precision' | 'lossS
   readonly out: string;
   readonly device: Device;
   /**
-   * How the net was trained to see images; its input is the crop. Default: shorter side 256/224 of the input (256 for
-   * 224), and of three channels ImageNet's mean.
+   * How the net was trained to see images: its mean ([0]: none), and what differs from a shorter side of 256/224 of the
+   * input (256 for 224), order BGR and scale 1. Its input is the crop.
    */
-  readonly preprocess?: Partial<Omit<Preprocess, 'crop'>>;
+  readonly preprocess: TunedPreprocess;
+  /** The most pixels of an image. Default 2^26. */
+  readonly maxPixels?: number;
+  /**
+   * Images that cannot be read are left out and told here: every image is decoded once before the split. Default: the
+   * first one that is met is an error.
+   */
+  readonly onBroken?: (error: ImageError) => void;
   /** Default 10. */
   readonly epochs?: number;
   /** Images an iteration. Default 16. */
@@ -60,6 +74,8 @@ export interface SplitEvent {
   readonly from: Split['from'];
   /** Name of the new last layer. */
   readonly head: string;
+  /** What of the folders is not taken: by name no images, hidden, or a folder without images. */
+  readonly ignored: readonly string[];
 }
 
 /** The result was judged: every image that was not trained with, through the deploy net and `preprocess.json`. */
@@ -90,9 +106,10 @@ export type FinetuneEvent = SolverEvent | SplitEvent | EvaluatedEvent | WrittenE
  */
 export async function* finetune(options: FinetuneOptions): AsyncGenerator<FinetuneEvent, void, void> {
   const begin = performance.now();
-  const { folder, out, device, signal } = options;
+  const { folder, out } = options;
   const recipe = recipeOf(options);
-  const split = await splitClassFolders(folder, { valShare: options.valShare, seed: recipe.seed });
+  const broken = await brokenImages(options);
+  const split = await splitClassFolders(folder, { valShare: options.valShare, seed: recipe.seed, broken });
   const files = writeFinetuneFiles(out, options, split, recipe);
   const { paths } = files;
   yield {
@@ -102,6 +119,7 @@ export async function* finetune(options: FinetuneOptions): AsyncGenerator<Finetu
     val: split.val.length,
     from: split.from,
     head: files.head,
+    ignored: split.ignored,
   };
 
   const report = openReport(paths.report, `${basename(options.model)} for ${split.classes.length} classes`);
@@ -109,7 +127,7 @@ export async function* finetune(options: FinetuneOptions): AsyncGenerator<Finetu
     report.addSection({ title: 'Images', rows: imageRows(split) });
     const done = yield* train(options, files, report);
     await keepWeights(done, files);
-    const evaluated = await judge(device, files, split, signal);
+    const evaluated = await judge(options, files, split);
     yield evaluated;
     const seconds = (performance.now() - begin) / 1000;
     const peakMemory = process.resourceUsage().maxRSS * 1024;
@@ -174,10 +192,9 @@ async function keepWeights({ weights }: DoneEvent, { deploy, paths }: FinetuneFi
 }
 
 async function judge(
-  device: FinetuneOptions['device'],
+  { device, maxPixels, signal }: FinetuneOptions,
   { paths, preprocess }: FinetuneFiles,
   { val }: Split,
-  signal: AbortSignal | undefined,
 ): Promise<EvaluatedEvent> {
   const batch = Math.min(8, val.length);
   await using model = await device.load({ model: paths.model, weights: paths.weights, batch });
@@ -185,10 +202,33 @@ async function judge(
   const { outcomes } = await evaluateImages(model, val, {
     preprocess,
     batch,
+    ...(maxPixels === undefined ? {} : { maxPixels }),
     ...(signal === undefined ? {} : { signal }),
   });
   const imagesPerSecond = (1000 * val.length) / (performance.now() - begin);
   return { type: 'evaluated', summary: summariseOutcomes(outcomes), imagesPerSecond };
+}
+
+/** Decodes all images of the folder, where they may be left out. */
+async function brokenImages({ folder, onBroken, maxPixels, signal }: FinetuneOptions): Promise<Set<string>> {
+  const broken = new Set<string>();
+  if (onBroken === undefined) return broken;
+  const decoding = {
+    ...(maxPixels === undefined ? {} : { maxPixels }),
+    ...(signal === undefined ? {} : { signal }),
+  };
+  const check = async (file: string): Promise<void> => {
+    try {
+      await decodeImage(file, decoding);
+    } catch (error) {
+      if (!(error instanceof ImageError)) throw error;
+      broken.add(file);
+      onBroken(error);
+    }
+  };
+  const check4 = (part: readonly string[]) => Promise.all(part.map(check));
+  for await (const _ of readAhead(listImages(folder).files, 4, check4, signal));
+  return broken;
 }
 
 const percent = (share: number) => `${(100 * share).toFixed(1)}%`;

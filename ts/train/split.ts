@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { mix, shuffled } from '../data/random.ts';
 import { ArgumentError } from '../errors.ts';
-import { type ClassFolder, listClassFolders } from '../evaluate/dataset.ts';
+import { type ClassFolder, type ClassFolders, listClassFolders } from '../evaluate/dataset.ts';
 
 export interface LabelledImage {
   readonly image: string;
@@ -18,6 +18,8 @@ export interface Split {
   readonly val: readonly LabelledImage[];
   /** `folders`: the split is that of `train/` and `val/`; `drawn`: it was drawn here. */
   readonly from: 'folders' | 'drawn';
+  /** What of the folders is not taken: by name no images, hidden, or a folder without images. */
+  readonly ignored: readonly string[];
 }
 
 export interface SplitOptions {
@@ -25,6 +27,8 @@ export interface SplitOptions {
   readonly valShare?: number;
   /** Of the draw: the same seed and files give the same split. Default 1. */
   readonly seed?: number;
+  /** Images to leave out. Default none. */
+  readonly broken?: ReadonlySet<string>;
 }
 
 /**
@@ -33,15 +37,15 @@ export interface SplitOptions {
  * has not; the file system's error
  */
 export async function splitClassFolders(folder: string, options: SplitOptions = {}): Promise<Split> {
-  const { valShare = 0.2, seed = 1 } = options;
+  const { valShare = 0.2, seed = 1, broken = new Set<string>() } = options;
   if (!(valShare > 0 && valShare < 1))
     throw new ArgumentError('valShare', 'a number above 0 and below 1', valShare);
   const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
   if (!isFolder(folder))
     throw new ArgumentError('images', 'a folder with a folder of images for each class', folder);
   const [trainFolder, valFolder] = [join(folder, 'train'), join(folder, 'val')];
-  if (isFolder(trainFolder) && isFolder(valFolder)) return givenSplit(trainFolder, valFolder);
-  const folders = listClassFolders(folder);
+  if (isFolder(trainFolder) && isFolder(valFolder)) return givenSplit(trainFolder, valFolder, broken);
+  const { folders, ignored } = wholeFolders(folder, broken);
   checkClasses(folders, folder);
   const train: LabelledImage[] = [];
   const val: LabelledImage[] = [];
@@ -58,11 +62,22 @@ export async function splitClassFolders(folder: string, options: SplitOptions = 
       (drawn.has(i) ? val : train).push({ image, label });
     });
   }
-  return { classes: folders.map(({ name }) => name), train, val, from: 'drawn' };
+  return { classes: folders.map(({ name }) => name), train, val, from: 'drawn', ignored };
 }
 
-function givenSplit(trainFolder: string, valFolder: string): Split {
-  const [trainFolders, valFolders] = [listClassFolders(trainFolder), listClassFolders(valFolder)];
+/** Without the images that are broken. */
+function wholeFolders(path: string, broken: ReadonlySet<string>): ClassFolders {
+  const { folders, ignored } = listClassFolders(path);
+  const whole = folders.map(({ name, files }) => ({
+    name,
+    files: files.filter((file) => !broken.has(file)),
+  }));
+  return { folders: whole.filter(({ files }) => files.length > 0), ignored };
+}
+
+function givenSplit(trainFolder: string, valFolder: string, broken: ReadonlySet<string>): Split {
+  const [given, judged] = [wholeFolders(trainFolder, broken), wholeFolders(valFolder, broken)];
+  const [trainFolders, valFolders] = [given.folders, judged.folders];
   checkClasses(trainFolders, trainFolder);
   const classes = trainFolders.map(({ name }) => name);
   const stray = valFolders.find(({ name }) => !classes.includes(name));
@@ -74,7 +89,16 @@ function givenSplit(trainFolder: string, valFolder: string): Split {
     );
   const labelled = (folders: readonly ClassFolder[]) =>
     folders.flatMap(({ name, files }) => files.map((image) => ({ image, label: classes.indexOf(name) })));
-  return { classes, train: labelled(trainFolders), val: labelled(valFolders), from: 'folders' };
+  return {
+    classes,
+    train: labelled(trainFolders),
+    val: labelled(valFolders),
+    from: 'folders',
+    ignored: [
+      ...given.ignored.map((name) => join('train', name)),
+      ...judged.ignored.map((name) => join('val', name)),
+    ],
+  };
 }
 
 function checkClasses(folders: readonly ClassFolder[], path: string): void {

@@ -1,0 +1,64 @@
+/** The lines of text files that name images. */
+import { open } from 'node:fs/promises';
+import { DataError } from '../errors.ts';
+import { IMAGE_FILE } from '../image/format.ts';
+
+/** What a line says; or, in words, what was expected there. Null: an empty line. */
+export type ListLine =
+  | { readonly path: string; readonly label: number }
+  | { readonly expected: string }
+  | null;
+
+/**
+ * Caffe's `path label`: the last space divides, so paths may hold others.
+ * @param negative Whether labels may be below 0.
+ */
+export function readListLine(line: string, negative: boolean): ListLine {
+  const text = line.trim();
+  if (text === '') return null;
+  const fail = (cure: string) => ({ expected: `"path label" with a whole number for the label: ${cure}` });
+  if (text.includes('\0')) return fail('the file is binary, or in UTF-16; save it as UTF-8');
+  if (text.includes('\uFFFD')) return fail('the line is not UTF-8; save the list as UTF-8 (iconv -t utf-8)');
+  const [, path, label] = /^(.+?)\s+(\S+)$/.exec(text) ?? [];
+  if (path === undefined || label === undefined) {
+    const [, divider] = /[^\s]([,;|])-?\d+$/.exec(text) ?? [];
+    return fail(
+      divider === undefined ? 'no label follows the path' : `a space divides them, not "${divider}"`,
+    );
+  }
+  if (IMAGE_FILE.test(label)) return fail('no label follows the path');
+  const [, several] = /\.\w{2,5}((?:\s+[-+\d.eE,]+)+)$/.exec(path) ?? [];
+  if (several !== undefined && IMAGE_FILE.test(path.slice(0, -several.length)))
+    return fail(
+      `there are ${several.trim().split(/\s+/).length + 1} labels, of which this takes one; several are for HDF5Data`,
+    );
+  if (!/^[+-]?\d{1,10}$/.test(label) || Math.abs(Number(label)) > 2 ** 31 - 1)
+    return fail(
+      `"${label.slice(0, 40)}" is none${Number.isNaN(Number(label)) ? '; number the classes from 0' : '; values that are no classes are for HDF5Data'}`,
+    );
+  if (Number(label) < 0 && !negative) return fail(`"${label}" is below 0; number the classes from 0`);
+  return { path, label: Number(label) };
+}
+
+/** Refuses what is told by its first bytes to be no UTF-8. @throws DataError `data/list` */
+export function checkIsUtf8(head: Uint8Array, file: string): void {
+  const [first, second] = head;
+  if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff))
+    throw new DataError(
+      'data/list',
+      { file },
+      `the list is in UTF-16, which neither Caffe nor resnode reads; save it as UTF-8 (iconv -f utf-16 -t utf-8 ${file})`,
+    );
+}
+
+/** The same of a file. @throws DataError `data/list`; the file system's error */
+export async function checkIsUtf8File(file: string): Promise<void> {
+  const handle = await open(file);
+  try {
+    const head = new Uint8Array(2);
+    await handle.read(head, 0, 2, 0);
+    checkIsUtf8(head, file);
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,37 @@
+/** The images in a folder, and what else is there. */
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { IMAGE_FILE } from './format.ts';
+
+export interface FoundImages {
+  /** Paths with the folder in front, sorted. */
+  readonly files: readonly string[];
+  /** What is not taken, relative to the folder, sorted: other names, hidden files and folders (with a slash behind). */
+  readonly ignored: readonly string[];
+}
+
+/**
+ * Images by their names, those in the folders below too.
+ * @param recursive Default true; false: folders are neither looked into nor named.
+ * @throws the file system's error
+ */
+export function listImages(folder: string, recursive = true): FoundImages {
+  const names: string[] = [];
+  const ignored: string[] = [];
+  const walk = (below: string): void => {
+    for (const entry of readdirSync(join(folder, below), { withFileTypes: true })) {
+      const name = join(below, entry.name);
+      const isHidden = entry.name.startsWith('.');
+      const stats = entry.isSymbolicLink() ? statSync(join(folder, name), { throwIfNoEntry: false }) : entry;
+      if (stats?.isDirectory()) {
+        if (!recursive) continue;
+        // A link to a folder may lead into a circle.
+        if (isHidden || entry.isSymbolicLink()) ignored.push(`${name}/`);
+        else walk(name);
+      } else if (isHidden || !IMAGE_FILE.test(entry.name) || !stats?.isFile()) ignored.push(name);
+      else names.push(name);
+    }
+  };
+  walk('');
+  return { files: names.sort().map((name) => join(folder, name)), ignored: ignored.sort() };
+}
