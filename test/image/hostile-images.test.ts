@@ -85,6 +85,7 @@ test('more pixels than maxPixels are refused by both figures before they are dec
   const before = process.resourceUsage().maxRSS;
   await imageError(decodeImage(large), 'image/too-large', /16384×8192.*67108864.*--max-pixels/);
   assert.ok(process.resourceUsage().maxRSS - before < 32 * 1024, 'memory was taken');
+  await imageError(decodeImage(large, { maxPixels: undefined } as never), 'image/too-large', /67108864/);
   const small = await black(40, 30).jpeg().toBuffer();
   await imageError(decodeImage(small, { maxPixels: 1199 }), 'image/too-large', /40×30/);
   assert.is((await decodeImage(small, { maxPixels: 1200 })).width, 40);

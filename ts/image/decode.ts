@@ -1,10 +1,8 @@
 /** Image files → pixels. */
 import { open, stat } from 'node:fs/promises';
-
 import { bytes, either, integer, oneOf, signal, string } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { location, resolveSource } from '../base/sources.ts';
-
 import { ImageError } from '../errors.ts';
 import { decodeBmp, readBmpHeader } from './bmp.ts';
 import { decodeVips, reduceDepth, UnfitPixels, vipsHeader } from './decode-vips.ts';
@@ -85,8 +83,8 @@ export async function decodeImage(
   options: DecodeOptions = {},
 ): Promise<Image | DeepImage> {
   DECODE_IMAGE.check(source, options);
-  const { maxPixels, timeout, orientation, depth } = { ...DEFAULTS, ...options };
-  const { signal } = options;
+  const { maxPixels = DEFAULTS.maxPixels, timeout = DEFAULTS.timeout, signal } = options;
+  const { orientation = DEFAULTS.orientation, depth = DEFAULTS.depth } = options;
   signal?.throwIfAborted();
   const path = resolveSource(source);
   const file = options.name ?? (typeof path === 'string' ? path : DEFAULTS.name);

@@ -68,7 +68,7 @@ export const preprocess = options<Preprocess>({
     'bytes',
     "Resized in bytes, as OpenCV, or in floats, as caffe.io's Transformer.",
   ),
-  orientation: optional(oneOf('applied', 'ignored'), 'applied', "Of EXIF, for image files."),
+  orientation: optional(oneOf('applied', 'ignored'), 'applied', 'Of EXIF, for image files.'),
   depth: optional(oneOf(8, 16), '8', 'Of image files with 16 bits; 16 needs interpolation float.'),
 });
 
