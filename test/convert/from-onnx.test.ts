@@ -8,9 +8,15 @@ import { toFloat32 } from '../../ts/caffe/blob.ts';
 import { seededRandom } from '../../ts/caffe/fillers.ts';
 import { fromOnnx } from '../../ts/convert/from-onnx.ts';
 import { runInPlace } from '../../ts/convert/in-place.ts';
-import { integerConstant } from '../../ts/convert/onnx-constants.ts';
+import { integerConstant, integersOf } from '../../ts/convert/onnx-constants.ts';
 import { onnxRuntime } from '../../ts/convert/onnx-files.ts';
-import { type OnnxAttribute, type OnnxModel, readOnnx } from '../../ts/convert/onnx-proto.ts';
+import { foldConstants } from '../../ts/convert/onnx-folding.ts';
+import {
+  type OnnxAttribute,
+  type OnnxModel,
+  type OnnxTensor,
+  readOnnx,
+} from '../../ts/convert/onnx-proto.ts';
 import { openDevice, ResnodeError, readNpy, readOnnxFile, WeightsError } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
@@ -50,6 +56,88 @@ test('layers take the names of their weights, and work in place', () => {
     '/relu/Relu ReLU /relu/Relu_output_0→/relu/Relu_output_0',
   ]);
   assert.match(lines.at(-1)!, /^fc InnerProduct .*→output$/);
+});
+
+test('paddings and shapes that the graph computes, ConstantOfShape among them, are computed before the net runs', async () => {
+  const file = join(fixtures, 'torch-folded.onnx');
+  const { net, weights } = readOnnxFile(file, { inputShapes: { input: input.shape } });
+  assert.equal(
+    net.layer!.map(({ type }) => type),
+    ['Input', 'Convolution', 'ReLU', 'Pooling', 'InnerProduct'],
+  );
+  using device = await openDevice('cpu');
+  using model = await device.load({ model: net, weights, strict: true });
+  const [output] = Object.values(await model.run({ input }));
+  const runtime = (await onnxRuntime(file))!;
+  const [expected] = Object.values(await runtime.run({ input }));
+  await runtime.dispose();
+  assert.ok(worst(output?.data, expected!) < 1e-5, `${worst(output?.data, expected!)}`);
+});
+
+const integers = (shape: number[], ...values: number[]) => integerConstant('', shape, values);
+const folded = (type: string, inputs: OnnxTensor[], attributes: Record<string, OnnxAttribute> = {}) => {
+  const result = foldConstants(type, 'y', inputs, new Map(Object.entries(attributes)));
+  return result === null ? null : [result.shape, integersOf(result) ?? result.type];
+};
+
+test('small integers are folded as ONNX defines each operator', () => {
+  const [two, row] = [integers([2, 3], 1, 2, 3, 4, 5, 6), integers([3], 7, 8, 9)];
+  const equalToEight = foldConstants('Equal', '', [row, integers([], 8)], new Map())!;
+  const axis = (value: number) => ({ axis: int(value) });
+  assert.equal(folded('ConstantOfShape', [integers([2], 2, 1)]), [[2, 1], 'float32']);
+  const seven = { value: { type: 'tensor', value: integers([1], 7) } } as const;
+  assert.equal(folded('ConstantOfShape', [integers([1], 3)], seven), [[3], [7, 7, 7]]);
+  assert.equal(folded('ConstantOfShape', [integers([0])], seven), [[], [7]]);
+  assert.equal(folded('Shape', [two], { start: int(-1) }), [[1], [3]]);
+  assert.equal(folded('Gather', [two, integers([], -1)], axis(1)), [[2], [3, 6]]);
+  assert.equal(folded('Gather', [two, integers([2], 1, 0)]), [
+    [2, 3],
+    [4, 5, 6, 1, 2, 3],
+  ]);
+  assert.equal(folded('Concat', [two, integers([2, 1], 7, 8)], axis(-1)), [
+    [2, 4],
+    [1, 2, 3, 7, 4, 5, 6, 8],
+  ]);
+  assert.equal(folded('Unsqueeze', [row, integers([1], -1)]), [
+    [3, 1],
+    [7, 8, 9],
+  ]);
+  assert.equal(folded('Squeeze', [integers([1, 3], 7, 8, 9)]), [[3], [7, 8, 9]]);
+  const backwards = [integers([1], -1), integers([1], -(2 ** 53 - 1)), integers([1], 0), integers([1], -1)];
+  assert.equal(folded('Slice', [two, ...backwards]), [
+    [2, 3],
+    [4, 5, 6, 1, 2, 3],
+  ]);
+  assert.equal(folded('Slice', [row], { starts: ints(1), ends: ints(100) }), [[2], [8, 9]]);
+  assert.equal(folded('Reshape', [two, integers([2], -1, 2)]), [
+    [3, 2],
+    [1, 2, 3, 4, 5, 6],
+  ]);
+  assert.equal(folded('Transpose', [two]), [
+    [3, 2],
+    [1, 4, 2, 5, 3, 6],
+  ]);
+  assert.equal(folded('Expand', [integers([1], 4), integers([2], 2, 1)]), [
+    [2, 1],
+    [4, 4],
+  ]);
+  assert.equal(folded('Range', [integers([], 1), integers([], 6), integers([], 2)]), [[3], [1, 3, 5]]);
+  assert.equal(folded('Add', [two, row]), [
+    [2, 3],
+    [8, 10, 12, 11, 13, 15],
+  ]);
+  assert.equal(folded('Div', [integers([2], -7, 7), integers([], 2)]), [[2], [-3, 3]]);
+  assert.equal(folded('Mod', [integers([2], -7, 7), integers([], 3)]), [[2], [2, 1]]);
+  assert.equal(folded('Where', [equalToEight, row, integers([], 0)]), [[3], [0, 8, 0]]);
+  assert.equal(folded('ReduceProd', [row], { keepdims: int(0) }), [[], [504]]);
+  // What is not possible, or more than a shape can be, is left to be refused by its name.
+  assert.is(folded('Div', [row, integers([], 0)]), null);
+  assert.is(folded('Gather', [row, integers([], 3)]), null);
+  assert.is(folded('Reshape', [row, integers([2], -1, 2)]), null);
+  assert.is(folded('Add', [row, integers([2], 1, 2)]), null);
+  assert.is(folded('Expand', [row, integers([2], 2 ** 40, 3)]), null);
+  assert.is(folded('ConstantOfShape', [integers([2], 2 ** 20, 2 ** 20)]), null);
+  assert.is(folded('Range', [integers([], 0), integers([], 2 ** 40), integers([], 1)]), null);
 });
 
 const int = (value: number): OnnxAttribute => ({ type: 'int', value });
