@@ -36,6 +36,16 @@ const solver = (fields: string) => `net: "train.prototxt"\nbase_lr: 0.1 max_iter
 writeFileSync(join(folder, 'train.prototxt'), batchNorm(THREE));
 writeFileSync(join(folder, 'no-loss.prototxt'), NORMALISED_NET);
 
+for (const [name, label] of [
+  ['four.txt', 3],
+  ['three.txt', 2],
+] as const)
+  writeFileSync(join(folder, name), `a.png 0\nb.png ${label}\n`);
+const labelled = (source: string) =>
+  `layer { name: "d" type: "ImageData" top: "data" top: "label" image_data_param { source: "${source}" new_height: 8 new_width: 8 } }
+layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param { num_output: 3 weight_filler { type: "msra" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }`;
+
 /** Rule → a file that it finds once, where, and the same file mended. */
 const CASES: Record<string, [wrong: string, at: string, mended: string]> = {
   'does-not-parse': [`${IMAGE}layer { nme: "a" }`, 'error 2', IMAGE],
@@ -156,6 +166,7 @@ layer { name: "r" type: "ReLU" bottom: "a" top: "a" }\nlayer { name: "b" type: "
     'error 1',
     solver('lr_policy: "fixed"'),
   ],
+  'label-range': [labelled('four.txt'), 'error 1', labelled('three.txt')],
   'mean-value-count': [
     imageData('mean_value: 104\nmean_value: 117'),
     'error 2',

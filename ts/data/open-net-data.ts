@@ -108,6 +108,14 @@ class MergedSource implements DataSource {
     for (const [i, part] of parts.entries()) this.#sources[i]!.recycle!(part);
   }
 
+  async nameOf(batch: Batch, sample: number): Promise<string | null> {
+    for (const [i, part] of (this.#parts.get(batch) ?? []).entries()) {
+      const name = await this.#sources[i]!.nameOf?.(part, sample);
+      if (name != null) return name;
+    }
+    return null;
+  }
+
   state(): unknown {
     return this.#state;
   }

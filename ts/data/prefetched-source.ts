@@ -31,8 +31,8 @@ export class PrefetchedSource implements DataSource {
   #given = 0;
   #begun = 0;
   readonly #ahead: Promise<Batch>[] = [];
-  /** What was given and is not back yet; what is back, to be filled again. */
-  readonly #lent = new WeakSet<Batch>();
+  /** What was given and is not back yet, by its position; what is back, to be filled again. */
+  readonly #lent = new WeakMap<Batch, number>();
   readonly #spare: Batch[] = [];
   #orders = new Map<number, Promise<Uint32Array>>();
   readonly #turns: Turns;
@@ -79,9 +79,9 @@ export class PrefetchedSource implements DataSource {
       this.#fill();
       const batch = await this.#pool.hold(unlessAborted(this.#ahead[0]!, signal));
       this.#ahead.shift();
+      this.#lent.set(batch, this.#given);
       this.#given += this.#step;
       this.#fill();
-      this.#lent.add(batch);
       return batch;
     });
   }
@@ -92,6 +92,16 @@ export class PrefetchedSource implements DataSource {
     // Whoever transferred it has its memory.
     const isWhole = buffersOf(batch).every(({ byteLength }) => byteLength > 0);
     if (isWhole && this.#spare.length < this.#prefetch) this.#spare.push(batch);
+  }
+
+  async nameOf(batch: Batch, sample: number): Promise<string | null> {
+    const begin = this.#lent.get(batch);
+    const { rank, ranks, reader } = this.#stream;
+    if (begin === undefined || this.epochSize === null) return null;
+    const position = begin + sample * ranks + rank;
+    const { index, image } = this.#sample(position, await this.#ordersAt([position]));
+    if (image === undefined) return `record ${index} (counted from 0)`;
+    return `${reader.kind === 'images' ? reader.list : 'the list'}:${image.line} (${image.path})`;
   }
 
   state(): unknown {

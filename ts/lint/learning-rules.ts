@@ -1,5 +1,6 @@
 /** The rules that a training asks too, before it begins: nets that cannot learn, BatchNorm that cannot work. */
 import { positionOf } from '../caffe/message.ts';
+import { labelFaults, labelRange } from '../data/label-faults.ts';
 import {
   type Fault,
   type FaultKind,
@@ -26,9 +27,15 @@ const found = (fault: Fault): Found => ({
   ...(fault.fix === undefined ? {} : { fix: fault.fix }),
 });
 
-const textOf = ({ name, level, finds, why, fix }: FaultKind) => ({ name, level, finds, why, fix });
+const textOf = ({ name, level, finds, why, fix }: Omit<FaultKind, 'check'>) => ({
+  name,
+  level,
+  finds,
+  why,
+  fix,
+});
 
-export const learningRules: readonly Rule[] = learningFaults.map((kind): Rule => {
+const faultRules = learningFaults.map((kind): Rule => {
   // A net without a loss is one to train only where a solver says so.
   if (kind.name === 'no-loss')
     return {
@@ -50,3 +57,11 @@ export const learningRules: readonly Rule[] = learningFaults.map((kind): Rule =>
         .flatMap((state) => groupFaults(kind.check(asLearning(state))).map(found)),
   };
 });
+
+const labelRule: Rule = {
+  ...textOf(labelRange),
+  on: 'net',
+  check: ({ states, find }) => states.flatMap((state) => labelFaults(asLearning(state), find).map(found)),
+};
+
+export const learningRules: readonly Rule[] = [...faultRules, labelRule];

@@ -66,7 +66,7 @@ function lintNet(written: Message, file: string): LintNet {
       return undefined;
     }
   };
-  return { written, net, states, read };
+  return { written, net, states, read, find: (path) => find(path, file) };
 }
 
 const isTraining = (layers: readonly LayerParameter[]) => layers.some(({ type }) => type?.endsWith('Loss'));

@@ -39,6 +39,8 @@ export interface LintNet {
   readonly net: NetParameter;
   /** The phases in which the net has inputs. */
   readonly states: readonly LintState[];
+  /** Where a file or folder that the net names lies; undefined where there is none. */
+  find(path: string): string | undefined;
   /** Reads a file that the net names; undefined where there is none. */
   read(path: string): Uint8Array | undefined;
 }

@@ -4,6 +4,7 @@ import type { Warning } from '../base/warning.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { areEmptyStatistics } from '../caffe/empty-statistics.ts';
 import { positionOf } from '../caffe/message.ts';
+import { labelFaults, labelRange } from '../data/label-faults.ts';
 import { formatPosition, GraphError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import {
@@ -23,6 +24,8 @@ export interface LearningCheck {
   readonly frozenBatchNorm: boolean;
   /** Of so many processes BatchNorm's statistics are. */
   readonly processes: number;
+  /** Where a file that the net names lies, to look at its labels; undefined: it is not there. */
+  readonly find?: (path: string) => string | undefined;
 }
 
 /**
@@ -31,7 +34,7 @@ export interface LearningCheck {
  */
 export function checkLearning(
   { filtered, state }: Pick<ReadNet, 'filtered' | 'state'>,
-  { inputShapes, weights, frozenBatchNorm, processes }: LearningCheck,
+  { inputShapes, weights, frozenBatchNorm, processes, find = () => undefined }: LearningCheck,
 ): Warning[] {
   const { blobs, values } = graphFromCaffe(filtered, { phase: state.phase, inputShapes, frozenBatchNorm });
   const given = new Set(weights?.layers.filter(({ blobs: own }) => own.length > 0).map(({ name }) => name));
@@ -40,6 +43,7 @@ export function checkLearning(
     hasWeights: (layer) => given.has(layer),
     shapeOf: (blob) => values[blobs.get(blob) ?? -1]?.shape,
   };
+  for (const fault of labelFaults(net, find)) throw refusal(labelRange, fault);
   const warnings: Warning[] = [];
   for (const kind of learningFaults)
     for (const fault of groupFaults(kind.check(net))) {
@@ -53,7 +57,7 @@ export function checkLearning(
   return [...warnings, ...emptyStatistics(filtered, weights, { phase: state.phase, frozenBatchNorm })];
 }
 
-function refusal(kind: FaultKind, { layer, field, message, fix }: Fault): GraphError {
+function refusal(kind: Pick<FaultKind, 'name' | 'fix'>, { layer, field, message, fix }: Fault): GraphError {
   const position = layer === undefined ? undefined : positionOf(layer, field);
   return new GraphError(
     `net/${kind.name}`,

@@ -1,5 +1,6 @@
 /** Everything that a run of a solver needs, opened: nets, data, weights or snapshot, the trainer. */
 import { randomInt } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { CheckedSolver, SolverSettings } from '../caffe/check-solver.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -17,6 +18,7 @@ import { type Resumed, readSnapshot } from './snapshot.ts';
 import {
   checkSnapshotFolder,
   filesBeside,
+  findFile,
   namedFile,
   type ReadNet,
   readSolverNet,
@@ -123,6 +125,7 @@ export async function openTraining(
       weights,
       frozenBatchNorm: frozenBatchNorm ?? false,
       processes: synchronisedBatchNorm ? ranks : 1,
+      find: (path) => [findFile(path, file)].find(existsSync),
     });
     await agreement.reach();
     const trainer = await device.train({

@@ -36,6 +36,7 @@ import { type SnapshotFiles, saveSnapshot, snapshotFiles } from './snapshot.ts';
 import { solverData } from './solver-data.ts';
 import { solverFile } from './solver-nets.ts';
 import { outputValues, testNet, weightedLoss } from './test-net.ts';
+import { explainLabel } from './wrong-label.ts';
 
 const { fround } = Math;
 
@@ -220,9 +221,11 @@ class Run {
       const schedule = { rate, iteration, first: pass === 0, last: pass === iter_size - 1 };
       // Of several processes none ends a step that the others are in.
       const stops = signal === undefined || !isAlone ? {} : { signal };
-      const result = await this.#agreement.together(() =>
-        trainer.step(batch, schedule, { ...stops, copyInputs: source.recycle === undefined }),
-      );
+      const result = await this.#agreement
+        .together(() => trainer.step(batch, schedule, { ...stops, copyInputs: source.recycle === undefined }))
+        .catch(async (error) => {
+          throw await explainLabel(error, this.#training.net.filtered, source, batch);
+        });
       busy += performance.now() - computing;
       outputs = outputValues(result, trainer.lossWeights, outputNames);
       loss = fround(loss + weightedLoss(outputs));

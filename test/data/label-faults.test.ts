@@ -1,0 +1,88 @@
+/** Labels that no class has are named with their line or record, before and within a training. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { filterNet, readNet } from '../../ts/caffe/net-parameter.ts';
+import { writeDatum } from '../../ts/data/datum.ts';
+import { wrongLabels } from '../../ts/data/label-faults.ts';
+import { openNetData } from '../../ts/data/open-net-data.ts';
+import { LmdbWriter } from '../../ts/data/write-lmdb.ts';
+import { DataError, DeviceError } from '../../ts/errors.ts';
+import { lintPrototxt } from '../../ts/lint/lint.ts';
+import { explainLabel } from '../../ts/train/wrong-label.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'resnode-labels-'));
+test.after(() => rmSync(folder, { recursive: true }));
+
+const labels = (...values: number[]) => values.map((label, i) => ({ label, place: `line ${i + 1}` }));
+const net = (data: string, loss = '') => `${data}
+layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param { num_output: 3 weight_filler { type: "msra" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" ${loss} }`;
+const list = (name: string, ...values: number[]) => {
+  writeFileSync(join(folder, name), values.map((label) => `${join(folder, 'a.png')} ${label}\n`).join(''));
+  return `layer { name: "data" type: "ImageData" top: "data" top: "label" image_data_param { source: "${name}" batch_size: 2 } }`;
+};
+const found = (text: string) =>
+  lintPrototxt(text, { file: join(folder, 'net.prototxt') }).filter(({ rule }) => rule === 'label-range');
+
+test('labels from 0 to the last class are right, and so is an ignored one', () => {
+  assert.is(wrongLabels(labels(0, 1, 2), 3, undefined), null);
+  assert.is(wrongLabels(labels(0, 255, 2), 3, 255), null);
+});
+
+test('the first wrong label is named, and what mends it follows from all', () => {
+  assert.match(wrongLabels(labels(1, 2, 3), 3, undefined)!, /label 3 at line 3, .* begin at 1: subtract 1/);
+  assert.match(
+    wrongLabels(labels(0, 9, 4), 3, undefined)!,
+    /label 9 at line 2, .* num_output would have to be 10/,
+  );
+  assert.match(wrongLabels(labels(0, -1), 3, undefined)!, /label -1 at line 2/);
+  assert.match(wrongLabels(labels(0, 0.5), 3, undefined)!, /label 0.5 at line 2/);
+});
+
+test('lint reads the list that is there, and names the line', () => {
+  const [finding, ...others] = found(net(list('one.txt', 1, 2, 3)));
+  assert.equal(others, []);
+  assert.match(finding!.message, /^layer "data" \(ImageData\) has the label 3 at one\.txt:3, .*begin at 1/);
+  assert.equal(found(net(list('zero.txt', 0, 1, 2))), []);
+  assert.equal(found(net(list('ignored.txt', 0, 255, 2), 'loss_param { ignore_label: 255 }')), []);
+  assert.equal(found(net(list('zero.txt', 0).replace('zero.txt', 'nowhere.txt'))), []);
+});
+
+test('lint reads the first records of a database, and names the record', async () => {
+  const writer = new LmdbWriter(join(folder, 'db'));
+  for (let i = 0; i < 5; i++)
+    writer.add(`k${i}`, writeDatum({ channels: 1, height: 1, width: 1, label: i, data: Uint8Array.of(0) }));
+  await writer.finish();
+  const data = `layer { name: "data" type: "Data" top: "data" top: "label" data_param { source: "db" backend: LMDB batch_size: 2 } }`;
+  assert.match(found(net(data))[0]!.message, /has the label 3 at record "k3" of db, .* have to be 5/);
+});
+
+test('a label that a device refuses is named with the line of its sample', async () => {
+  await sharp({ create: { width: 4, height: 4, channels: 3, background: 'red' } })
+    .png()
+    .toFile(join(folder, 'a.png'));
+  const filtered = filterNet(readNet(net(list('late.txt', 0, 1, 2, 7)), { file: 'n' }), { phase: 'TRAIN' });
+  const source = await openNetData(filtered, { phase: 'TRAIN', folder, workers: 1 });
+  try {
+    await source.next();
+    const batch = await source.next();
+    const refusal = new DeviceError(
+      'label/invalid',
+      'cpu',
+      'layer "loss": label 7.0 is no integer from 0 to 2',
+    );
+    const error = (await explainLabel(refusal, filtered, source, batch)) as DataError;
+    assert.instance(error, DataError);
+    assert.is(error.code, 'label/invalid');
+    assert.match(error.message, /^layer "data": has the label 7 at late\.txt:4 \(.*a\.png\), .* 0 to 2/);
+    assert.is(await explainLabel(error, filtered, source, batch), error, 'other errors stay as they are');
+  } finally {
+    await source.dispose();
+  }
+});
+
+test.run();

@@ -1,0 +1,127 @@
+/** Labels that no class has, found in what data layers read before anything is trained with them. */
+import { closeSync, existsSync, openSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
+import { ResnodeError } from '../errors.ts';
+import type { Fault, FaultKind, LearningNet } from '../graph/learning-faults.ts';
+import { datumAt, openLmdb } from './lmdb.ts';
+
+/** A label and where it stands: a line of a list, a record of a database. */
+export interface PlacedLabel {
+  readonly label: number;
+  readonly place: string;
+}
+
+/** So much is looked at, of a list and of a database: enough to see how labels are counted, read in an instant. */
+const LIST_BYTES = 2 ** 22;
+const RECORDS = 1000;
+
+type Text = Omit<FaultKind, 'check'>;
+export const labelRange: Text = {
+  name: 'label-range',
+  level: 'error',
+  inTests: true,
+  finds: `labels that are no class of the loss, in an image list or the first ${RECORDS} records of an LMDB (where it is there)`,
+  why: 'softmax_loss_layer.cpp reads the probability of class label; beyond num_output − 1 it reads what lies behind.',
+  fix: 'count classes from 0, or give num_output the number of classes',
+};
+
+/**
+ * @param find Where a file that the net names lies; undefined: it is not there.
+ * @returns One fault a data layer, at its source.
+ */
+export function labelFaults(
+  { layers, shapeOf }: Pick<LearningNet, 'layers' | 'shapeOf'>,
+  find: (path: string) => string | undefined,
+): Fault[] {
+  return layers.flatMap((loss) => {
+    if (loss.type !== 'SoftmaxWithLoss' && loss.type !== 'Accuracy') return [];
+    const [scores, label] = loss.bottom ?? [];
+    const source = layers.find(
+      ({ top, type }) => top?.[1] === label && (type === 'ImageData' || type === 'Data'),
+    );
+    const axis =
+      ((loss.type === 'Accuracy' ? loss.accuracy_param : loss.softmax_param)?.axis as number | undefined) ??
+      1;
+    const classes = shapeOf(scores ?? '')?.at(axis) ?? writtenClasses(layers, scores);
+    if (source === undefined || classes === undefined) return [];
+    const ignored = (loss.type === 'Accuracy' ? loss.accuracy_param : loss.loss_param)?.ignore_label as
+      | number
+      | undefined;
+    const message = wrongLabels(labelsOf(source, find), classes, ignored);
+    return message === null ? [] : [{ layer: source, message: `${message} (layer "${loss.name ?? ''}")` }];
+  });
+}
+
+// Images of any size have no shape before they are read, but what makes the scores says how many.
+function writtenClasses(layers: readonly LayerParameter[], scores: string | undefined): number | undefined {
+  const maker = layers.find(({ top = [] }) => top.includes(scores ?? ''));
+  return (maker?.inner_product_param?.num_output ?? maker?.convolution_param?.num_output) as
+    | number
+    | undefined;
+}
+
+/** What is wrong with labels of so many classes; null: nothing. */
+export function wrongLabels(
+  labels: Iterable<PlacedLabel>,
+  classes: number,
+  ignored: number | undefined,
+): string | null {
+  let first: PlacedLabel | null = null;
+  let [smallest, largest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const each of labels) {
+    if (each.label === ignored) continue;
+    smallest = Math.min(smallest, each.label);
+    largest = Math.max(largest, each.label);
+    if (!(each.label >= 0 && each.label < classes && Number.isInteger(each.label))) first ??= each;
+  }
+  if (first === null) return null;
+  const found = `has the label ${first.label} at ${first.place}, but the classes of ${classes} scores are 0 to ${classes - 1}`;
+  if (smallest === 1 && largest === classes)
+    return `${found}; yours seem to begin at 1: subtract 1 from each`;
+  if (smallest >= 0)
+    return `${found}; the largest label is ${largest}: num_output would have to be ${largest + 1}`;
+  return found;
+}
+
+function* labelsOf(layer: LayerParameter, find: (path: string) => string | undefined): Iterable<PlacedLabel> {
+  if (layer.type === 'ImageData') {
+    const { source = '' } = withDefaults<{ source?: string }>('ImageDataParameter', layer.image_data_param);
+    const file = find(source);
+    if (file !== undefined) yield* listedLabels(source, file);
+    return;
+  }
+  const source = (layer.data_param?.source as string | undefined) ?? '';
+  const folder = find(source);
+  if (folder !== undefined && existsSync(join(folder, 'data.mdb'))) yield* recordedLabels(source, folder);
+}
+
+function* listedLabels(source: string, file: string): Iterable<PlacedLabel> {
+  const bytes = Buffer.alloc(LIST_BYTES);
+  const opened = openSync(file, 'r');
+  const length = readSync(opened, bytes, 0, LIST_BYTES, 0);
+  closeSync(opened);
+  const lines = bytes.subarray(0, length).toString('utf8').split('\n');
+  // The last line may be cut.
+  if (length === LIST_BYTES) lines.pop();
+  for (const [i, line] of lines.entries()) {
+    const label = /[ \t](-?\d{1,10})\s*$/.exec(line)?.[1];
+    if (label !== undefined) yield { label: Number(label), place: `${source}:${i + 1}` };
+  }
+}
+
+function* recordedLabels(source: string, folder: string): Iterable<PlacedLabel> {
+  let database: ReturnType<typeof openLmdb> | null = null;
+  try {
+    database = openLmdb(folder);
+    for (let i = 0; i < Math.min(RECORDS, database.count); i++) {
+      const { key, datum } = datumAt(database, i);
+      yield { label: datum.label ?? 0, place: `record "${key}" of ${source}` };
+    }
+  } catch (error) {
+    // What is wrong with the database itself is said where it is opened to be read.
+    if (!(error instanceof ResnodeError)) throw error;
+  } finally {
+    database?.close();
+  }
+}
