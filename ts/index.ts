@@ -59,6 +59,7 @@ export {
   writeBinaryproto,
   writeCaffemodel,
 } from './caffe/write-caffemodel.ts';
+export { type DeployOptions, deployNet } from './convert/deploy-net.ts';
 export {
   type Conversion,
   type ConversionCheck,
@@ -79,6 +80,7 @@ export {
   writeSafetensorsFile,
 } from './convert/index.ts';
 export { onnxTops } from './convert/onnx-tops.ts';
+export { trainNet } from './convert/train-net.ts';
 export { type Augment, IMAGENET_LIGHTING, type Lighting, readAugment } from './data/augment.ts';
 export {
   type ConvertDatasetOptions,
@@ -96,6 +98,7 @@ export { type MeanOfImages, meanOfImages, writeMeanImage } from './data/mean-ima
 export { openDataLayer } from './data/open-data-layer.ts';
 export { type NetDataOptions, openNetData } from './data/open-net-data.ts';
 export { type RawImages, readCifar, readIdx } from './data/raw-images.ts';
+export { readInputShapes } from './data/read-shapes.ts';
 export type { ListedImage } from './data/reader.ts';
 export type { Batch, DataSource } from './data/source.ts';
 export * from './errors.ts';

@@ -13,6 +13,8 @@ import {
   anyPrecisionOption,
   type DeviceFlags,
   deviceOptions,
+  type InputShapeFlags,
+  inputShapeOption,
   integer,
   openFlagged,
   precisionOf,
@@ -25,7 +27,7 @@ import {
   skipBrokenOption,
 } from './preprocess-options.ts';
 
-interface Flags extends DeviceFlags, AnyPrecisionFlags, PreprocessFlags {
+interface Flags extends DeviceFlags, AnyPrecisionFlags, PreprocessFlags, InputShapeFlags {
   model: string;
   weights: string;
   savePreprocess?: string;
@@ -56,7 +58,7 @@ Example:
   resnode classify cat.jpg --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\
     --mean ResNet_mean.binaryproto --labels synset_words.txt`,
     );
-  const options = anyPrecisionOption(deviceOptions(preprocessOptions(command)));
+  const options = inputShapeOption(anyPrecisionOption(deviceOptions(preprocessOptions(command))));
   return options.action(async (images: string[], flags: Flags) => {
     const chosen = choosePreprocess(flags, flags.model);
     await using device = await openFlagged(flags);
@@ -64,6 +66,7 @@ Example:
       model: flags.model,
       weights: flags.weights,
       batch: 1,
+      inputShapes: flags.inputShape,
       ...precisionOf(flags),
     });
     const { input, channels, crop, output, classes } = classifierShapes(model);

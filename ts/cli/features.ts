@@ -7,7 +7,14 @@ import { extractFeatures } from '../features/extract-features.ts';
 import { imageInput } from '../features/image-input.ts';
 import { BrokenImages } from './broken-images.ts';
 import { imageFiles } from './image-files.ts';
-import { type DeviceFlags, deviceOptions, integer, openFlagged } from './options.ts';
+import {
+  type DeviceFlags,
+  deviceOptions,
+  type InputShapeFlags,
+  inputShapeOption,
+  integer,
+  openFlagged,
+} from './options.ts';
 import {
   choosePreprocess,
   limitsOf,
@@ -16,7 +23,7 @@ import {
   skipBrokenOption,
 } from './preprocess-options.ts';
 
-interface Flags extends DeviceFlags, PreprocessFlags {
+interface Flags extends DeviceFlags, PreprocessFlags, InputShapeFlags {
   model: string;
   weights: string;
   blob: string;
@@ -45,7 +52,7 @@ Example:
   resnode features --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\
     --mean ResNet_mean.binaryproto --blob pool5 --images photos/ --output pool5.npy`,
     );
-  return deviceOptions(preprocessOptions(command)).action(async (flags: Flags) => {
+  return inputShapeOption(deviceOptions(preprocessOptions(command))).action(async (flags: Flags) => {
     const chosen = choosePreprocess(flags, flags.model);
     const files = imageFiles(flags.images);
     const broken = new BrokenImages(flags.skipBroken);
@@ -55,6 +62,7 @@ Example:
       model: flags.model,
       weights: flags.weights,
       outputs: [flags.blob],
+      inputShapes: flags.inputShape,
       batch: Math.min(flags.batch, files.length),
     });
     const features = await extractFeatures(model, files, {

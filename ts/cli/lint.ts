@@ -1,17 +1,21 @@
 /** `resnode lint` */
 import { Command } from 'commander';
-import { formatPosition } from '../errors.ts';
+import { filterNet, readNetFile } from '../caffe/net-parameter.ts';
+import { readInputShapes } from '../data/read-shapes.ts';
+import { formatPosition, ResnodeError } from '../errors.ts';
+import type { Shapes } from '../graph/data-shapes.ts';
 import { type Finding, lintFile } from '../lint/lint.ts';
 import { lintRules } from '../lint/rules.ts';
+import { type InputShapeFlags, inputShapeOption } from './options.ts';
 
-interface Flags {
+interface Flags extends InputShapeFlags {
   strict?: boolean;
   rules?: boolean;
   json?: boolean;
 }
 
 export function lint(): Command {
-  return new Command('lint')
+  const command = new Command('lint')
     .description('find the traps in nets and solvers, each with its place and what mends it')
     .argument('[prototxt...]', 'the files')
     .option('--strict', 'fail for warnings too')
@@ -26,20 +30,36 @@ A comment silences rules in the line after it:  # resnode-lint: disable=size-rou
 Example:
   resnode lint train_val.prototxt solver.prototxt --strict`,
     )
-    .action((files: string[], { strict, rules, json }: Flags, command: Command) => {
+    .action(async (files: string[], { strict, rules, json, inputShape }: Flags) => {
       if ((files.length === 0) !== (rules === true))
         command.error('error: expected prototxts, or --rules', { exitCode: 2 });
       if (rules) {
         console.log(json ? JSON.stringify(lintRules) : lintRules.map(ruleText).join('\n\n'));
         return;
       }
-      const findings = files.flatMap(lintFile);
+      const findings: Finding[] = [];
+      for (const file of files)
+        findings.push(...lintFile(file, { inputShapes: await shapesOf(file, inputShape) }));
       console.log(
         json ? JSON.stringify(findings) : [...findings.map(findingText), total(findings)].join('\n'),
       );
       if (findings.some(({ level }) => level === 'error' || (strict && level === 'warning')))
         process.exitCode = 1;
     });
+  return inputShapeOption(command);
+}
+
+// What data layers read says their shapes, where it is there; else rules about shapes see less.
+async function shapesOf(file: string, given: Flags['inputShape']): Promise<Shapes> {
+  let shapes: Shapes = given;
+  for (const phase of ['TRAIN', 'TEST'] as const)
+    try {
+      const { state: _, ...net } = readNetFile(file, { onForkField: () => {} });
+      shapes = await readInputShapes(filterNet(net, { phase }), shapes);
+    } catch (error) {
+      if (!(error instanceof ResnodeError)) throw error;
+    }
+  return shapes;
 }
 
 const ruleText = ({ name, level, finds, why, fix }: (typeof lintRules)[number]) =>

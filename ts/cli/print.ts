@@ -3,12 +3,17 @@ import { Command, Option } from 'commander';
 import { type ResnetOptions, resnet } from '../architectures/resnet.ts';
 import { toJson } from '../caffe/json.ts';
 import type { Message } from '../caffe/message.ts';
-import { readNetFile } from '../caffe/net-parameter.ts';
+import { type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
 import { readSolverFile } from '../caffe/solver-parameter.ts';
-import { integer } from './options.ts';
+import { deployNet } from '../convert/deploy-net.ts';
+import { trainNet } from '../convert/train-net.ts';
+import { refuseForeignLayers } from '../graph/from-caffe.ts';
+import { type InputShapeFlags, inputShapeOption, integer } from './options.ts';
 
-interface Flags {
+interface Flags extends InputShapeFlags {
+  deploy?: boolean;
+  train?: boolean;
   resnet?: number;
   classes?: number;
   resnetVersion?: 'v1' | 'v1.5';
@@ -18,7 +23,7 @@ interface Flags {
 }
 
 export function print(): Command {
-  return new Command('print')
+  const command = new Command('print')
     .description('print a prototxt in canonical form, upgraded to the current format')
     .argument('[prototxt]', 'the file')
     .option('--resnet <depth>', 'write the residual network of this depth instead', integer(1))
@@ -32,6 +37,11 @@ export function print(): Command {
         'identity',
       ]),
     )
+    .option(
+      '--deploy',
+      'its deploy net: an Input for its data layers, no losses, accuracies or labels, a Softmax called prob',
+    )
+    .option('--train', 'the reverse: data layers, a loss and an accuracy for a deploy net')
     .option('--solver <prototxt>', "print a solver's file instead")
     .option('--json', "print JSON in protobuf's form")
     .addHelpText(
@@ -42,31 +52,45 @@ Examples:
   resnode print --solver old-solver.prototxt > solver.prototxt
   resnode print --resnet 50 > ResNet-50-deploy.prototxt
   resnode print --resnet 50 --resnet-version v1.5 --classes 12
-  resnode print --resnet 20 --resnet-shortcut projection`,
-    )
-    .action((file: string | undefined, flags: Flags, command: Command) => {
-      const fail = (text: string) => command.error(`error: ${text}`, { exitCode: 2 });
-      const { resnet: depth, classes, resnetVersion: version, resnetShortcut: shortcut, solver } = flags;
-      if ([file, depth, solver].filter((source) => source !== undefined).length !== 1)
-        fail('expected one of a prototxt, --resnet and --solver');
-      const options = Object.entries({ classes, version, shortcut }).filter(
-        ([, value]) => value !== undefined,
-      );
-      if (depth === undefined && options.length > 0)
-        fail('--classes, --resnet-version and --resnet-shortcut belong to --resnet');
-      const [type, message] =
-        solver !== undefined
-          ? ['SolverParameter', readSolverFile(solver)]
-          : [
-              'NetParameter',
+  resnode print --resnet 20 --resnet-shortcut projection
+  resnode print --deploy train_val.prototxt > deploy.prototxt
+  resnode print --train deploy.prototxt > train_val.prototxt`,
+    );
+  return inputShapeOption(command).action(async (file: string | undefined, flags: Flags) => {
+    const fail = (text: string) => command.error(`error: ${text}`, { exitCode: 2 });
+    const { resnet: depth, classes, resnetVersion: version, resnetShortcut: shortcut, solver } = flags;
+    if ([file, depth, solver].filter((source) => source !== undefined).length !== 1)
+      fail('expected one of a prototxt, --resnet and --solver');
+    const options = Object.entries({ classes, version, shortcut }).filter(([, value]) => value !== undefined);
+    if (depth === undefined && options.length > 0)
+      fail('--classes, --resnet-version and --resnet-shortcut belong to --resnet');
+    const { deploy, train, inputShape: inputShapes } = flags;
+    if (deploy && train) fail('expected one of --deploy and --train');
+    if ((deploy || train) && solver !== undefined)
+      fail('--deploy and --train belong to nets, not to solvers');
+    const formed = async (net: NetParameter) =>
+      deploy ? deployNet(net, { inputShapes }) : train ? trainNet(net) : whole(net);
+    const [type, message] =
+      solver !== undefined
+        ? ['SolverParameter', readSolverFile(solver)]
+        : [
+            'NetParameter',
+            await formed(
               file === undefined
                 ? resnet({ depth, ...Object.fromEntries(options) } as ResnetOptions)
                 : readNetFile(file),
-            ];
-      process.stdout.write(
-        flags.json
-          ? `${JSON.stringify(toJson(type, message as Message), null, 1)}\n`
-          : printPrototxt(message, type),
-      );
-    });
+            ),
+          ];
+    process.stdout.write(
+      flags.json
+        ? `${JSON.stringify(toJson(type, message as Message), null, 1)}\n`
+        : printPrototxt(message, type),
+    );
+  });
+}
+
+// What a fork added to a layer would be lost in print.
+function whole(net: NetParameter): NetParameter {
+  refuseForeignLayers(net.layer ?? []);
+  return net;
 }

@@ -1,7 +1,10 @@
-/** `resnode time`: Caffe's `caffe time`, forward. */
+/** `resnode time`: Caffe's `caffe time`. */
 import { Command } from 'commander';
 import { median } from '../bench/statistics.ts';
-import { elementCount } from '../runtime/tensor.ts';
+import { readNetFile } from '../caffe/net-parameter.ts';
+import type { Device } from '../runtime/device.ts';
+import { elementCount, type Shapes } from '../runtime/tensor.ts';
+import type { Schedule } from '../runtime/trainer.ts';
 import {
   type AnyPrecisionFlags,
   anyPrecisionOption,
@@ -9,6 +12,8 @@ import {
   deviceOptions,
   type GpuFlags,
   gpuOption,
+  type InputShapeFlags,
+  inputShapeOption,
   integer,
   netState,
   openFlagged,
@@ -18,66 +23,153 @@ import {
   withGpu,
 } from './options.ts';
 
-interface Flags extends DeviceFlags, GpuFlags, AnyPrecisionFlags, StateFlags {
+interface Flags extends DeviceFlags, GpuFlags, AnyPrecisionFlags, StateFlags, InputShapeFlags {
   model: string;
   weights?: string;
   iterations: number;
   batch?: number;
+  backward?: boolean;
   json?: boolean;
+}
+
+/** What is timed, run by run. */
+interface Timed {
+  readonly whole: () => Promise<unknown>;
+  readonly apart: () => Promise<readonly { layer: string; milliseconds: number; pass?: Pass }[]>;
+  readonly implementations: readonly string[];
+}
+
+type Pass = 'forward' | 'backward' | 'update';
+
+/** Milliseconds of one operation, the median of all runs. */
+interface Operation {
+  readonly layer: string;
+  readonly implementation: string;
+  readonly milliseconds: number;
+  readonly pass: Pass;
 }
 
 export function time(): Command {
   const command = new Command('time')
-    .description('time a net forward: the whole, then each operation in runs of its own')
+    .description('time a net: the whole, then each operation in runs of its own; forward, or backward too')
     .requiredOption('--model <prototxt>', 'the net')
     .option('--weights <caffemodel>', 'its weights (default: fillers)')
     .option('--iterations <n>', 'how many runs', integer(1), 50)
     .option('--batch <n>', 'first dimension of the inputs', integer(1))
+    .option(
+      '--backward',
+      "forward and backward as in training, nothing folded, each operation's both passes apart (default phase: TRAIN)",
+    )
     .addOption(gpuOption())
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExample:\n  resnode time --model ResNet-50-deploy.prototxt --iterations 20');
-  return stateOptions(anyPrecisionOption(deviceOptions(command))).action(async (flags: Flags) => {
+    .addHelpText(
+      'after',
+      `
+Inputs are zeros. A net without a loss goes backward from its outputs, as in caffe time.
+
+Examples:
+  resnode time --model ResNet-50-deploy.prototxt --iterations 20
+  resnode time --model train_val.prototxt --backward --batch 8`,
+    );
+  const full = inputShapeOption(stateOptions(anyPrecisionOption(deviceOptions(command))));
+  return full.action(async (flags: Flags) => {
+    if (flags.backward && flags.precision === 'int8')
+      command.error('error: int8 has no backward pass; take another --precision', { exitCode: 2 });
     await using device = await openFlagged(withGpu(flags));
-    await using model = await device.load({
-      model: flags.model,
-      ...netState(flags),
-      ...precisionOf(flags),
-      ...(flags.weights === undefined ? {} : { weights: flags.weights }),
-      ...(flags.batch === undefined ? {} : { batch: flags.batch }),
-    });
-    const inputs = Object.fromEntries(
-      Object.entries(model.inputs).map(([name, shape]) => [name, new Float32Array(elementCount(shape))]),
-    );
-    await model.run(inputs);
-    const whole: number[] = [];
-    for (let i = 0; i < flags.iterations; i++) {
-      const start = performance.now();
-      await model.run(inputs);
-      whole.push(performance.now() - start);
-    }
-    const runs: { layer: string; milliseconds: number }[][] = [];
-    for (let i = 0; i < flags.iterations; i++) runs.push(await model.time(inputs));
-    const operations = model.plan().operations.map(({ layer, implementation }, i) => ({
-      layer,
-      implementation,
-      milliseconds: median(runs.map((run) => run[i]!.milliseconds)),
-    }));
-    const forward = { median: median(whole), minimum: Math.min(...whole), maximum: Math.max(...whole) };
-    if (flags.json) {
-      console.log(
-        JSON.stringify({
-          device: device.kind,
-          iterations: flags.iterations,
-          milliseconds: forward,
-          operations,
-        }),
-      );
-      return;
-    }
-    for (const { layer, milliseconds, implementation } of operations)
-      console.log(`${layer.padEnd(28)} ${milliseconds.toFixed(3).padStart(9)} ms  ${implementation}`);
-    console.log(
-      `forward: median ${forward.median.toFixed(3)} ms (${forward.minimum.toFixed(3)} to ${forward.maximum.toFixed(3)}) over ${whole.length} runs on ${device.kind}`,
-    );
+    await (flags.backward ? timeTraining : timeInference)(device, flags);
   });
 }
+
+const common = (flags: Flags) => ({
+  model: flags.model,
+  inputShapes: flags.inputShape,
+  ...netState(flags),
+  ...(flags.weights === undefined ? {} : { weights: flags.weights }),
+  ...(flags.batch === undefined ? {} : { batch: flags.batch }),
+});
+
+const zeros = (shapes: Shapes) =>
+  Object.fromEntries(
+    Object.entries(shapes).map(([name, shape]) => [name, new Float32Array(elementCount(shape))]),
+  );
+
+async function timeInference(device: Device, flags: Flags): Promise<void> {
+  await using model = await device.load({ ...common(flags), ...precisionOf(flags) });
+  const inputs = zeros(model.inputs);
+  const { operations, whole } = await measure(flags.iterations, {
+    whole: () => model.run(inputs),
+    apart: () => model.time(inputs),
+    implementations: model.plan().operations.map(({ implementation }) => implementation),
+  });
+  if (flags.json) {
+    const { iterations } = flags;
+    const plain = operations.map(({ pass: _, ...operation }) => operation);
+    console.log(JSON.stringify({ device: device.kind, iterations, milliseconds: whole, operations: plain }));
+    return;
+  }
+  for (const { layer, milliseconds, implementation } of operations)
+    console.log(`${layer.padEnd(28)} ${figure(milliseconds)} ms  ${implementation}`);
+  console.log(`forward: ${spread(whole)} over ${flags.iterations} runs on ${device.kind}`);
+}
+
+async function timeTraining(device: Device, flags: Flags): Promise<void> {
+  const { precision } = flags;
+  // Caffe's tool times in phase TRAIN; where the net has inputs for TEST alone, that is the one that can be timed.
+  const phase = flags.phase ?? readNetFile(flags.model).state?.phase ?? 'TRAIN';
+  await using trainer = await device.train({
+    ...common(flags),
+    phase,
+    update: null,
+    ...(precision === 'int8' ? {} : { precision }),
+  });
+  const inputs = zeros(trainer.inputs);
+  const schedule: Schedule = { rate: 0, iteration: 0 };
+  const { operations, whole } = await measure(flags.iterations, {
+    whole: () => trainer.gradients(inputs),
+    apart: () => trainer.time(inputs, schedule),
+    implementations: trainer.plan().operations.map(({ implementation }) => implementation),
+  });
+  const sum = (pass: Pass) =>
+    operations.reduce((total, each) => total + (each.pass === pass ? each.milliseconds : 0), 0);
+  const passes = { forward: sum('forward'), backward: sum('backward') };
+  if (flags.json) {
+    const { iterations } = flags;
+    console.log(
+      JSON.stringify({ device: device.kind, phase, iterations, milliseconds: whole, passes, operations }),
+    );
+    return;
+  }
+  for (const { layer, milliseconds, implementation, pass } of operations)
+    console.log(`${layer.padEnd(28)} ${pass.padEnd(8)} ${figure(milliseconds)} ms  ${implementation}`);
+  console.log(`forward: ${passes.forward.toFixed(3)} ms, the sum of its operations`);
+  console.log(`backward: ${passes.backward.toFixed(3)} ms, the sum of its operations`);
+  console.log(
+    `forward-backward: ${spread(whole)} over ${flags.iterations} runs in phase ${phase} on ${device.kind}`,
+  );
+}
+
+async function measure(iterations: number, { whole, apart, implementations }: Timed) {
+  await whole();
+  const all: number[] = [];
+  for (let i = 0; i < iterations; i++) {
+    const start = performance.now();
+    await whole();
+    all.push(performance.now() - start);
+  }
+  const runs: Awaited<ReturnType<Timed['apart']>>[] = [];
+  for (let i = 0; i < iterations; i++) runs.push(await apart());
+  const operations = runs[0]!.map(
+    ({ layer, pass = 'forward' }, i): Operation => ({
+      layer,
+      implementation: implementations[i]!,
+      milliseconds: median(runs.map((run) => run[i]!.milliseconds)),
+      pass,
+    }),
+  );
+  return { operations, whole: { median: median(all), minimum: Math.min(...all), maximum: Math.max(...all) } };
+}
+
+const figure = (milliseconds: number) => milliseconds.toFixed(3).padStart(9);
+
+const spread = ({ median: middle, minimum, maximum }: { median: number; minimum: number; maximum: number }) =>
+  `median ${middle.toFixed(3)} ms (${minimum.toFixed(3)} to ${maximum.toFixed(3)})`;

@@ -1,11 +1,14 @@
 /** One conversion: read, merge where asked, write, check. */
+import { warn } from '../base/warn.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
-import { filterNet, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
+import { filterNet, type LayerParameter, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
 import { ArgumentError } from '../errors.ts';
+import { DATA_TYPES } from '../graph/unknown-layer.ts';
 import type { Preprocess } from '../image/preprocess.ts';
 import { savePreprocess } from '../image/preprocess-file.ts';
 import { type ConversionCheck, compareRuns, compareValues, resnodeRunner } from './check.ts';
+import { deployNet } from './deploy-net.ts';
 import { conversions, type Format, formatOf, formatOfFile, type ReadResult } from './formats.ts';
 import { mergeAffine } from './merge.ts';
 import type { Network } from './network.ts';
@@ -58,8 +61,7 @@ export async function convert(from: string, to: string, options: ConvertOptions 
       `${source.name} → ${target.name}`,
     );
   if (from === to) throw new ArgumentError('the target', 'another file than the source', to);
-  const given =
-    model === undefined ? null : filterNet(typeof model === 'string' ? readNetFile(model) : model);
+  const given = model === undefined ? null : await netToConvert(model, inputShapes);
   const read = await source.read!(from, { net: given, inputShapes });
   if (read.net === null && (merge || pair.onlyMerged || target.holdsNet))
     throw new ArgumentError(
@@ -86,6 +88,22 @@ export async function convert(from: string, to: string, options: ConvertOptions 
     preprocess: read.preprocess ?? null,
     notes: read.notes ?? [],
   };
+}
+
+// A net that is trained computes nothing that another format could hold but what its deploy net computes.
+async function netToConvert(
+  model: NonNullable<ConvertOptions['model']>,
+  inputShapes: NonNullable<ConvertOptions['inputShapes']>,
+): Promise<NetParameter> {
+  const net = typeof model === 'string' ? readNetFile(model) : model;
+  const filtered = filterNet(net);
+  const isTrained = ({ type = '' }: LayerParameter) => DATA_TYPES.includes(type) || type.endsWith('Loss');
+  if (!(filtered.layer ?? []).some(isTrained)) return filtered;
+  warn(
+    'convert/deploy',
+    `the net "${net.name ?? ''}" has data layers or losses; its deploy net is converted`,
+  );
+  return deployNet(net, { inputShapes });
 }
 
 /** `.caffemodel → .onnx` and so on, with commas between them. */

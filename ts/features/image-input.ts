@@ -20,7 +20,7 @@ export function imageInput(model: Pick<Model, 'inputs'>): ImageInput {
       {},
       `expected a net with one input N×3×H×W or N×1×H×W, found ${Object.entries(model.inputs)
         .map(([blob, dims]) => `${blob} ${dims.join('×')}`)
-        .join(', ')}; give a deploy prototxt`,
+        .join(', ')}; give a deploy prototxt (resnode print --deploy makes it)`,
     );
   return { name, channels, size: { width: width!, height: height! } };
 }

@@ -249,6 +249,22 @@ const isKnownType = ({ type = '', bottom = [] }: LayerParameter): boolean =>
   ['Input', 'Silence'].includes(type) ||
   (DATA_TYPES.includes(type) && bottom.length === 0);
 
+/**
+ * Refuses a net of which a fork's fields were left out, before it is written anew without them: a foreign layer by its
+ * type, a known one by the field.
+ * @throws GraphError, PrototxtError
+ */
+export function refuseForeignLayers(layers: readonly LayerParameter[]): void {
+  for (const layer of layers) {
+    const refusal = refusalOf(layer);
+    if (refusal === undefined) continue;
+    if (isKnownType(layer)) throw refusal;
+    const { code, text } = explainLayerType(layer.type ?? '', supportedLayerTypes);
+    const state = { phase: 'TEST', frozenBatchNorm: false } as const;
+    new ParameterTable().context(layer, state, []).fail(code, text, 'type');
+  }
+}
+
 type Fail = (code: string, text: string, field?: string) => never;
 
 /** The shapes of the tops of a layer that nothing feeds; null: it is no input. */

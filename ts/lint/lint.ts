@@ -18,6 +18,8 @@ export interface Finding {
 }
 
 export interface LintOptions {
+  /** Shapes of inputs by blob, where the prototxt says none. */
+  readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
   /** Named in findings; files that the prototxt names are also looked for beside it. */
   readonly file: string;
 }
@@ -27,7 +29,7 @@ export interface LintOptions {
  * solver. `# resnode-lint: disable=name` (several with commas) on the line before silences rules there.
  * @returns Findings in the order of the file; text that cannot be read is a finding too.
  */
-export function lintPrototxt(text: string, { file }: LintOptions): Finding[] {
+export function lintPrototxt(text: string, { file, inputShapes = {} }: LintOptions): Finding[] {
   const lines = text.split('\n');
   const isDisabled = ({ rule, position }: Finding) => {
     const comment = /#\s*resnode-lint:\s*disable=([\w-]+(?:\s*,\s*[\w-]+)*)/.exec(
@@ -36,7 +38,7 @@ export function lintPrototxt(text: string, { file }: LintOptions): Finding[] {
     return comment !== null && comment[1]!.split(/\s*,\s*/).includes(rule);
   };
   const found = new Map<string, Finding>();
-  for (const finding of findings(text, file)) {
+  for (const finding of findings(text, file, inputShapes)) {
     const { rule, position, message } = finding;
     // What holds in both phases is said once.
     found.set(`${rule} ${position.line}:${position.column} ${message}`, finding);
@@ -47,7 +49,7 @@ export function lintPrototxt(text: string, { file }: LintOptions): Finding[] {
 }
 
 /** Lints the prototxt at a path; a file that is none is a finding. @throws ArgumentError where it cannot be read */
-export function lintFile(file: string): Finding[] {
+export function lintFile(file: string, options: Omit<LintOptions, 'file'> = {}): Finding[] {
   let text: string;
   try {
     text = readPrototxtFile(file, 'net or solver', 'file');
@@ -55,7 +57,7 @@ export function lintFile(file: string): Finding[] {
     if (!(error instanceof PrototxtError)) throw error;
     return [doesNotParse(error, file)];
   }
-  return lintPrototxt(text, { file });
+  return lintPrototxt(text, { file, ...options });
 }
 
 /** Each name once. A layer of a fork's type has a rule of its own. */
@@ -74,9 +76,13 @@ function* foreignFields(fields: readonly ForkField[]): Iterable<Found> {
   }
 }
 
-function* findings(text: string, file: string): Iterable<Finding> {
+function* findings(
+  text: string,
+  file: string,
+  inputShapes: NonNullable<LintOptions['inputShapes']>,
+): Iterable<Finding> {
   try {
-    const subject = readForLint(text, file);
+    const subject = readForLint(text, file, inputShapes);
     for (const field of foreignFields(subject.foreign)) yield finding('fork-field', field, file);
     for (const rule of rules) {
       const all =

@@ -9,6 +9,7 @@ import { wrongPrototxt } from '../caffe/prototxt-file.ts';
 import type { SolverParameter } from '../caffe/solver-parameter.ts';
 import { upgradeNet, upgradeSolver } from '../caffe/upgrade.ts';
 import { PrototxtError, ResnodeError } from '../errors.ts';
+import type { Shapes } from '../graph/data-shapes.ts';
 import { partialGraph } from '../view/partial-graph.ts';
 import type { LintNet, LintSolver, LintState } from './rule.ts';
 
@@ -21,7 +22,7 @@ export type Subject = (
 };
 
 /** @throws PrototxtError where the text is neither a net nor a solver; of two refusals the one further down */
-export function readForLint(text: string, file: string): Subject {
+export function readForLint(text: string, file: string, inputShapes: Shapes): Subject {
   const read = (type: string) => {
     const foreign: ForkField[] = [];
     try {
@@ -34,7 +35,7 @@ export function readForLint(text: string, file: string): Subject {
   };
   const net = read('NetParameter');
   if (!(net instanceof PrototxtError))
-    return { kind: 'net', net: lintNet(net.message, file), foreign: net.foreign };
+    return { kind: 'net', net: lintNet(net.message, file, inputShapes), foreign: net.foreign };
   const solver = read('SolverParameter');
   if (!(solver instanceof PrototxtError))
     return { kind: 'solver', solver: lintSolver(solver.message, file), foreign: solver.foreign };
@@ -51,12 +52,15 @@ function find(path: string, file: string): string | undefined {
   );
 }
 
-function lintNet(written: Message, file: string): LintNet {
-  const net = upgradeNet(written) as NetParameter;
+function lintNet(written: Message, file: string, inputShapes: Shapes): LintNet {
+  // Both phases are looked at, whatever the net's own state says.
+  const { state: _, ...net } = upgradeNet(written) as NetParameter;
   const states = (['TRAIN', 'TEST'] as const).flatMap((phase) => {
     const { layer: layers = [] } = filterNet(net, { phase });
     const hasInput = layers.some(({ bottom = [] }) => bottom.length === 0);
-    return hasInput && (phase === 'TEST' || isTraining(layers)) ? [stateOf(net, layers, phase)] : [];
+    return hasInput && (phase === 'TEST' || isTraining(layers))
+      ? [stateOf(net, layers, phase, inputShapes)]
+      : [];
   });
   const read = (path: string) => {
     const found = find(path, file);
@@ -71,7 +75,12 @@ function lintNet(written: Message, file: string): LintNet {
 
 const isTraining = (layers: readonly LayerParameter[]) => layers.some(({ type }) => type?.endsWith('Loss'));
 
-function stateOf(net: NetParameter, layers: readonly LayerParameter[], phase: 'TRAIN' | 'TEST'): LintState {
+function stateOf(
+  net: NetParameter,
+  layers: readonly LayerParameter[],
+  phase: 'TRAIN' | 'TEST',
+  inputShapes: Shapes,
+): LintState {
   // Neither `param` nor the phase changes a shape, and what is wrong with them has rules of its own.
   const bare = new Map<LayerParameter, LayerParameter>();
   for (const layer of layers) {
@@ -79,7 +88,13 @@ function stateOf(net: NetParameter, layers: readonly LayerParameter[], phase: 'T
     inheritPosition(rest, layer);
     bare.set(rest, layer);
   }
-  const { graph, missing } = partialGraph({ ...net, layer: [...bare.keys()] }, { phase: 'TEST' });
+  // A blob may be an input in one phase alone.
+  const fed = new Set(layers.filter(({ bottom = [] }) => bottom.length === 0).flatMap(({ top = [] }) => top));
+  const given = Object.fromEntries(Object.entries(inputShapes).filter(([name]) => fed.has(name)));
+  const { graph, missing } = partialGraph(
+    { ...net, layer: [...bare.keys()] },
+    { phase: 'TEST', inputShapes: given },
+  );
   const reasons = new Map([...missing].map(([layer, why]) => [bare.get(layer)!, why]));
   return {
     phase,

@@ -1,0 +1,214 @@
+/** A net that is trained or tested (train_val) → the net that is deployed: an image in, probabilities out. */
+import { positionOf } from '../caffe/message.ts';
+import { droppedLayers, filterNet, type LayerParameter, type NetParameter } from '../caffe/net-parameter.ts';
+import { readInputShapes } from '../data/read-shapes.ts';
+import { GraphError } from '../errors.ts';
+import { declaredShapes, type Shapes, shapeCure, shapeGiven, textShapes } from '../graph/data-shapes.ts';
+import { refuseForeignLayers } from '../graph/from-caffe.ts';
+
+export interface DeployOptions {
+  /** Shapes of inputs by blob, where neither the net nor its data says them. The batch becomes 1. */
+  readonly inputShapes?: Shapes;
+}
+
+/** Losses whose scores have probabilities: the layer that makes these. */
+const PROBABILITIES: Readonly<Record<string, 'Softmax' | 'Sigmoid'>> = {
+  SoftmaxWithLoss: 'Softmax',
+  SigmoidCrossEntropyLoss: 'Sigmoid',
+};
+
+const isLoss = ({ type = '' }: LayerParameter) => type.endsWith('Loss');
+const isMeasure = ({ type = '' }: LayerParameter) => type === 'Accuracy' || type === 'Silence';
+const isSource = ({ bottom = [], type }: LayerParameter) => bottom.length === 0 && type !== 'Parameter';
+
+/**
+ * The deploy net of any net: data layers become one Input layer of batch 1, losses and accuracies go, and with them all
+ * that served only them (labels, auxiliary heads); the scores of SoftmaxWithLoss get a Softmax called `prob`. Of several
+ * losses over the same labels those with the largest loss_weight count; heads over other labels all stay. Layers keep
+ * their names, and so their weights. A net that is deployed already stays as it is, without its labels.
+ * @param net As read, not filtered.
+ * @throws GraphError `graph/no-deploy` with the reason: nothing is left, or a layer that stays needs labels; or
+ * `graph/input-shape`. PrototxtError for a fork's field.
+ * @example printPrototxt(await deployNet(readNetFile('train_val.prototxt')))
+ */
+export async function deployNet(
+  net: NetParameter,
+  { inputShapes = {} }: DeployOptions = {},
+): Promise<NetParameter> {
+  const { state: _, ...stateless } = net;
+  const filtered = phaseWithInputs(stateless);
+  const layers = filtered.layer ?? [];
+  const sources = layers.filter(isSource);
+  const body = layers.filter((layer) => !isSource(layer) && !isLoss(layer) && !isMeasure(layer));
+  const heads = headsOf(filtered, body);
+  const wanted = [...heads.flatMap(({ bottom = [] }) => bottom), ...outputsOf(layers, body)];
+  const kept = reachable(body, wanted);
+  if (kept.length === 0) throw refuse(net, 'no layer but data, losses and measures is there');
+  checkKept(kept, sources);
+  const read = new Set([...kept, ...heads].flatMap(({ bottom = [] }) => bottom));
+  const shapes = await readInputShapes(
+    { ...filtered, layer: sources.filter((each) => isRead(each, read)) },
+    inputShapes,
+  );
+  const result = {
+    ...(net.name === undefined ? {} : { name: net.name }),
+    layer: [...inputLayers(sources, read, shapes), ...kept.map(deployed), ...heads],
+  };
+  checkMade(result.layer);
+  return result;
+}
+
+const refuse = (layer: object, text: string, name?: LayerParameter) => {
+  const position = positionOf(layer);
+  return new GraphError(
+    'graph/no-deploy',
+    {
+      ...(name?.name === undefined ? {} : { layer: name.name, type: name.type ?? '' }),
+      ...(position === undefined ? {} : { position }),
+    },
+    `the net has no deploy form: ${text}`,
+  );
+};
+
+/** TEST, where the net has inputs there; else TRAIN. */
+function phaseWithInputs(net: NetParameter): NetParameter {
+  const test = filterNet(net, { phase: 'TEST' });
+  const hasInputs = (filtered: NetParameter) => (filtered.layer ?? []).some(isSource);
+  if (hasInputs(test)) return test;
+  const train = filterNet(net, { phase: 'TRAIN' });
+  return hasInputs(train) ? train : test;
+}
+
+/** The probabilities' layers. A loss may be there in TRAIN alone, or its scores be known from an Accuracy alone. */
+function headsOf(net: NetParameter, body: readonly LayerParameter[]): LayerParameter[] {
+  const made = new Set(body.flatMap(({ top = [] }) => top));
+  const layers = net.layer ?? [];
+  const losses = [...layers, ...(layers.some(isLoss) ? [] : droppedLayers(net))].filter(
+    (layer) => Object.hasOwn(PROBABILITIES, layer.type ?? '') && made.has(layer.bottom?.[0] ?? ''),
+  );
+  const strongest = losses.filter((loss) => {
+    const rivals = losses.filter((other) => other.bottom?.[1] === loss.bottom?.[1]).map(weightOf);
+    return weightOf(loss) === Math.max(...rivals);
+  });
+  const accuracy = layers.findLast(({ type, bottom }) => type === 'Accuracy' && made.has(bottom?.[0] ?? ''));
+  const scored = strongest.length > 0 ? strongest : accuracy === undefined ? [] : [accuracy];
+  const taken = new Set(body.flatMap(({ name = '', top = [] }) => [name, ...top]));
+  const free = (name: string): string => (taken.has(name) ? free(`${name}_`) : name);
+  const byScores = new Map(scored.map((layer) => [layer.bottom![0]!, layer]));
+  return [...byScores.values()].flatMap((layer, i, all) => {
+    const scores = layer.bottom![0]!;
+    const type = PROBABILITIES[layer.type!] ?? 'Softmax';
+    // Probabilities that are there already, or made of them.
+    const isMade = body.some(
+      (each) => each.type === type && (each.bottom?.includes(scores) || each.top?.includes(scores)),
+    );
+    if (isMade) return [];
+    const name = free(i === all.length - 1 ? 'prob' : `prob_${scores}`);
+    taken.add(name);
+    const { softmax_param } = layer;
+    return [
+      {
+        name,
+        type,
+        bottom: [scores],
+        top: [name],
+        ...(softmax_param && type === 'Softmax' ? { softmax_param } : {}),
+      },
+    ];
+  });
+}
+
+const weightOf = ({ loss_weight = [1] }: LayerParameter) => loss_weight[0] ?? 1;
+
+/** Blobs that the net itself gives: read by nobody, or by measures and by losses without probabilities (predictions). */
+function outputsOf(layers: readonly LayerParameter[], body: readonly LayerParameter[]): string[] {
+  const readBy = new Map<string, LayerParameter[]>();
+  for (const layer of layers)
+    for (const blob of layer.bottom ?? []) readBy.set(blob, [...(readBy.get(blob) ?? []), layer]);
+  const made = [...new Set(body.flatMap(({ top = [] }) => top))];
+  return made.filter((blob) => {
+    const readers = (readBy.get(blob) ?? []).filter((layer) => !(layer.top ?? []).includes(blob));
+    return (
+      readers.length === 0 ||
+      (readers.every((layer) => isLoss(layer) || isMeasure(layer)) &&
+        readers.some(
+          (layer) => isLoss(layer) && !Object.hasOwn(PROBABILITIES, layer.type!) && layer.bottom![0] === blob,
+        ))
+    );
+  });
+}
+
+function reachable(layers: readonly LayerParameter[], wanted: readonly string[]): LayerParameter[] {
+  const needed = new Set(wanted);
+  const kept: LayerParameter[] = [];
+  for (const layer of [...layers].reverse()) {
+    if (!(layer.top ?? []).some((top) => needed.has(top))) continue;
+    for (const bottom of layer.bottom ?? []) needed.add(bottom);
+    kept.unshift(layer);
+  }
+  return kept;
+}
+
+const LABELLED = ['Data', 'ImageData', 'MemoryData', 'WindowData'];
+
+function checkKept(kept: readonly LayerParameter[], sources: readonly LayerParameter[]): void {
+  const labels = sources
+    .filter(({ type = '' }) => LABELLED.includes(type))
+    .flatMap(({ top = [] }) => top.slice(1));
+  refuseForeignLayers(kept);
+  for (const layer of kept) {
+    const label = layer.bottom?.find((blob) => labels.includes(blob));
+    if (label !== undefined)
+      throw refuse(layer, `this layer reads the labels "${label}", which nobody has for a new image`, layer);
+  }
+}
+
+const isRead = ({ top = [] }: LayerParameter, read: ReadonlySet<string>) =>
+  top.some((blob) => read.has(blob));
+
+/** One Input layer a source; its tops that something reads. */
+function inputLayers(
+  sources: readonly LayerParameter[],
+  read: ReadonlySet<string>,
+  given: Shapes,
+): LayerParameter[] {
+  const inputs = sources.filter((layer) => isRead(layer, read));
+  return inputs.map((layer) => {
+    const tops = layer.top ?? [];
+    const fail = (text: string) => refuse(layer, `${text}; ${shapeCure(layer)}`, layer);
+    const text =
+      layer.type === 'Input' && layer.input_param === undefined
+        ? null
+        : layer.type === 'Input'
+          ? declaredShapes(layer, fail)
+          : textShapes(layer, given, fail);
+    const wanted = tops.flatMap((top, i) => {
+      if (!read.has(top)) return [];
+      const shape = shapeGiven(given, top) ?? text?.[i];
+      if (shape === undefined) throw fail(`the shape of "${top}" is not known`);
+      return [{ top, dim: layer.type === 'Input' ? [...shape] : [1, ...shape.slice(1)] }];
+    });
+    return {
+      name: layer.name ?? 'data',
+      type: 'Input',
+      top: wanted.map(({ top }) => top),
+      input_param: { shape: wanted.map(({ dim }) => ({ dim })) },
+    };
+  });
+}
+
+/** What only training reads goes. */
+function deployed(layer: LayerParameter): LayerParameter {
+  const { include: _, exclude: __, loss_weight: ___, propagate_down: ____, phase: _____, ...rest } = layer;
+  return rest;
+}
+
+function checkMade(layers: readonly LayerParameter[]): void {
+  const made = new Set<string>();
+  for (const layer of layers) {
+    const missing = layer.bottom?.find((blob) => !made.has(blob));
+    if (missing !== undefined)
+      throw refuse(layer, `nothing that stays makes "${missing}", which this layer reads`, layer);
+    for (const top of layer.top ?? []) made.add(top);
+  }
+}
