@@ -1,20 +1,23 @@
 /** Images with their classes from an LMDB database, raw and encoded. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { convertRawImages } from '../../ts/data/convert-dataset.ts';
 import { writeDatum } from '../../ts/data/datum.ts';
+import { readCifar } from '../../ts/data/raw-images.ts';
 import { LmdbWriter } from '../../ts/data/write-lmdb.ts';
 import { DataError, ImageError } from '../../ts/errors.ts';
 import { readLabelledImages } from '../../ts/evaluate/dataset.ts';
 import { evaluateImages } from '../../ts/evaluate/evaluate-images.ts';
 import { readSamples } from '../../ts/evaluate/samples.ts';
+import { summariseOutcomes } from '../../ts/evaluate/statistics.ts';
 import { decodeImage } from '../../ts/image/decode.ts';
 import { loadPreprocess } from '../../ts/image/preprocess-file.ts';
 import { openDevice } from '../../ts/runtime/device.ts';
-import { repositoryFolder } from '../support/golden.ts';
+import { repositoryFolder, sharedFolder } from '../support/golden.ts';
 
 const fashion = join(repositoryFolder, 'examples/fashion');
 const { files } = readLabelledImages(join(fashion, 'images.txt'), { classes: 10 });
@@ -133,5 +136,44 @@ test('what is no image, no class or no database is refused, and the record is na
   }
   close();
 });
+
+const cifar = join(sharedFolder() ?? '', 'models/cifar10-resnet20');
+const batch = join(sharedFolder() ?? '', 'data/cifar10-test1000.bin');
+if (existsSync(cifar) && existsSync(batch))
+  test('a net of order R, G, B is as right over a database in either order as over the images, or refuses an unknown one', async () => {
+    const images = await readCifar([batch]);
+    const some = { ...images, labels: images.labels.subarray(0, 100) };
+    await using device = await openDevice('cpu', { threads: 2 });
+    const load = {
+      model: join(cifar, 'deploy.prototxt'),
+      weights: join(cifar, 'model.caffemodel'),
+      batch: 20,
+    };
+    await using model = await device.load(load);
+    const preprocess = {
+      ...{ resize: null, crop: { width: 32, height: 32 }, order: 'RGB' as const },
+      mean: [123.675, 116.28, 103.53],
+    };
+    const right = async (path: string, databaseOrder?: 'BGR' | 'RGB') => {
+      const { samples, close } = readSamples(path, { classes: 10, databaseOrder });
+      const { outcomes } = await evaluateImages(model, samples, { preprocess, batch: 20 }).finally(close);
+      return summariseOutcomes(outcomes).top1.correct;
+    };
+    const counts: number[] = [];
+    for (const order of ['BGR', 'RGB'] as const) {
+      const path = join(mkdtempSync(join(tmpdir(), 'resnode-')), 'cifar.lmdb');
+      await convertRawImages(some, path, 5, { order });
+      counts.push(await right(path));
+      rmSync(join(path, 'resnode-database.json'));
+      const unsaid = await right(path).catch((error: unknown) => error);
+      assert.instance(unsaid, DataError);
+      assert.is((unsaid as DataError).code, 'data/order');
+      assert.match((unsaid as Error).message, /--database-order/);
+      counts.push(await right(path, order));
+    }
+    assert.is(new Set(counts).size, 1, `${counts}`);
+    assert.ok(counts[0]! >= 88, `${counts[0]}`);
+  });
+else console.log('skipped: no shared/ beside the checkout with a CIFAR net and images');
 
 test.run();

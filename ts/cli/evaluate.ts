@@ -148,7 +148,6 @@ async function run(
   const classes = elementCount(Object.values(loaded.outputs).at(-1)!.slice(1));
   const labels = source.labels === null ? undefined : readLabels(source.labels, classes);
   const preprocess = job.preprocess(imageInput(loaded).size);
-  const { order } = preprocess;
   const {
     samples: all,
     matchedBy,
@@ -156,7 +155,7 @@ async function run(
     ignored,
     close,
   } = readSamples(source.images, {
-    ...{ classes, labels, order },
+    ...{ classes, labels },
     databaseOrder: source.databaseOrder ?? undefined,
     decoding: decodingOf(preprocess, job.limits),
   });

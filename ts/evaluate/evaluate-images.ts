@@ -1,5 +1,5 @@
 /** A classifier over many images whose classes are known. */
-import { ArgumentError, ImageError } from '../errors.ts';
+import { ArgumentError, DataError, ImageError } from '../errors.ts';
 import { imageInput } from '../features/image-input.ts';
 import { readAhead } from '../features/read-ahead.ts';
 import { type DecodeLimits, decodeImage } from '../image/decode.ts';
@@ -15,6 +15,8 @@ export interface Sample {
   readonly image: string | Image | DeepImage;
   /** The true class, from 0. */
   readonly label: number;
+  /** Nothing says in which order the channels of pixels were stored: B, G, R was assumed. Default false. */
+  readonly orderIsAssumed?: boolean;
 }
 
 /** A sample that is read when its turn comes, as from a database; an ImageError that it throws is that of its image. */
@@ -87,7 +89,8 @@ export async function evaluateImages(
       `${crop.width}×${crop.height}`,
     );
   const scores = scoresOf(model, input.name);
-  const checked = ({ image, label }: Sample): Sample => {
+  const checked = ({ image, label, orderIsAssumed }: Sample): Sample => {
+    if (orderIsAssumed && preprocess.order === 'RGB') throw unknownOrder(image);
     if (Number.isInteger(label) && label >= 0 && label < scores.classes) return { image, label };
     const where = typeof image === 'string' ? image : image.file;
     throw new ArgumentError(`the label of ${where}`, `a class from 0 to ${scores.classes - 1}`, label);
@@ -99,6 +102,13 @@ export async function evaluateImages(
     ? evaluateViews(cropViews(input, scores, preprocess, crops), all, options)
     : evaluateViews(scaleViews(input, scores, preprocess, scales), all, options);
 }
+
+const unknownOrder = (image: Sample['image']): DataError =>
+  new DataError(
+    'data/order',
+    typeof image === 'string' ? {} : { file: image.file },
+    'nothing says in which order raw images of the database have their channels, and the net takes R, G, B: give databaseOrder (--database-order): BGR where convert_imageset wrote it, RGB where convert_cifar_data did',
+  );
 
 type Read<Ready> = { readonly label: number; readonly ready: Ready } | Skipped;
 

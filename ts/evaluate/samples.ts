@@ -5,7 +5,7 @@ import { dirname, join, relative } from 'node:path';
 import { readDatabaseOrder } from '../data/database-order.ts';
 import type { Datum } from '../data/datum.ts';
 import { datumAt, openLmdb } from '../data/lmdb.ts';
-import { DataError, ImageError } from '../errors.ts';
+import { ImageError } from '../errors.ts';
 import { type DecodeOptions, decodeImage } from '../image/decode.ts';
 import type { Image } from '../image/image.ts';
 import { type DatasetOptions, type MatchedBy, readLabelledImages } from './dataset.ts';
@@ -23,8 +23,6 @@ export interface Samples {
 }
 
 export interface SamplesOptions extends DatasetOptions {
-  /** Order of the net's channels (Preprocess.order). Default BGR. */
-  readonly order?: 'BGR' | 'RGB' | undefined;
   /** Order of a database's raw Datums. Default: what is said beside them. */
   readonly databaseOrder?: 'BGR' | 'RGB' | undefined;
   /** How encoded Datums are decoded. */
@@ -38,8 +36,8 @@ const isLmdb = (path: string): boolean =>
 /**
  * Folders and lists as `readLabelledImages`; of a database every Datum, raw or encoded, with its own label (0 where
  * it says none, as in Caffe). Raw Datums do not say the order of their channels: it is `options.databaseOrder`, or what
- * `resnode dataset` wrote beside them; where neither says it, B, G, R as convert_imageset.cpp writes them is taken for a
- * net of that order, which so sees them as they are stored, and a net of the other order is refused.
+ * `resnode dataset` wrote beside them; where neither says it, B, G, R is assumed, as convert_imageset.cpp writes them: a
+ * net of that order sees them as they are stored, and evaluateImages refuses one of the other order.
  * @throws ArgumentError, DataError
  */
 export function readSamples(path: string, options: SamplesOptions): Samples {
@@ -50,7 +48,7 @@ export function readSamples(path: string, options: SamplesOptions): Samples {
   return { matchedBy, samples: files, sha256: digest(lines.join('')), ignored, close: () => {} };
 }
 
-function lmdbSamples(path: string, { order = 'BGR', databaseOrder, decoding = {} }: SamplesOptions): Samples {
+function lmdbSamples(path: string, { databaseOrder, decoding = {} }: SamplesOptions): Samples {
   const known = databaseOrder ?? readDatabaseOrder(path);
   const database = openLmdb(path);
   const { file, count } = database;
@@ -61,13 +59,8 @@ function lmdbSamples(path: string, { order = 'BGR', databaseOrder, decoding = {}
       const image = await decodeImage(datum.data, { ...decoding, name });
       return { image, label: datum.label ?? 0 };
     }
-    if (datum.channels === 3 && known === null && order === 'RGB')
-      throw new DataError(
-        'data/order',
-        { file: path },
-        'nothing says in which order its raw images have their channels, and the net takes R, G, B: give databaseOrder (--database-order): BGR where convert_imageset wrote it, RGB where convert_cifar_data did',
-      );
-    return { image: imageOf(datum, known ?? 'BGR', name), label: datum.label ?? 0 };
+    const image = imageOf(datum, known ?? 'BGR', name);
+    return { image, label: datum.label ?? 0, orderIsAssumed: known === null && image.channels === 3 };
   };
   return {
     matchedBy: 'database',
