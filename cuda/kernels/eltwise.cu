@@ -17,11 +17,12 @@ struct Operands {
   float negativeSlope;
 };
 
+// MAX as eltwise_layer.cpp compares: the first two one way round, later ones the other.
 template <EltwiseOperation operation>
-RESNODE_HOST_DEVICE float combine(float result, float coefficient, float value) {
+RESNODE_HOST_DEVICE float combine(float result, float coefficient, float value, int k) {
   if constexpr (operation == EltwiseOperation::sum) return result + coefficient * value;
   else if constexpr (operation == EltwiseOperation::prod) return result * value;
-  else return result < value ? value : result;
+  else return (k == 1 ? !(result > value) : value > result) ? value : result;
 }
 
 template <EltwiseOperation operation, class T, int n, int capacity>
@@ -32,7 +33,7 @@ __device__ __forceinline__ void eltwiseAt(const Operands<capacity>& operands, T*
 #pragma unroll
     for (int j = 0; j < n; ++j) {
       const float value = toFloat(pack.values[j]);
-      if (k > 0) results[j] = combine<operation>(results[j], operands.coefficients[k], value);
+      if (k > 0) results[j] = combine<operation>(results[j], operands.coefficients[k], value, k);
       else results[j] = operation == EltwiseOperation::sum ? operands.coefficients[0] * value : value;
     }
   };

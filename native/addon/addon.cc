@@ -20,6 +20,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   method(exports, "openCommunicator", openCommunicator);
   method(exports, "allocateMemory", allocateMemory);
   method(exports, "mapFile", mapFile);
+  method(exports, "isIntact", isIntact);
   method(exports, "prepareImage", prepareImage);
   method(exports, "resizeImage", resizeImage);
   return exports;

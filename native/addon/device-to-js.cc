@@ -37,6 +37,21 @@ Napi::Value driverMemoryToJs(Napi::Env env, const DriverMemory& memory) {
   return object;
 }
 
+void rememberFiles(Device& device, const std::shared_ptr<Parameters>& parameters, const MappedFiles& files) {
+  auto& list = device.files;
+  list.erase(std::remove_if(list.begin(), list.end(), [](const auto& each) { return each.first.expired() || each.second.expired(); }), list.end());
+  for (const auto& file : files) list.emplace_back(parameters, file);
+}
+
+MappedFiles filesOf(const Device& device, const std::shared_ptr<Parameters>& parameters) {
+  MappedFiles files;
+  for (const auto& [owner, file] : device.files) {
+    const auto held = file.lock();
+    if (held && owner.lock() == parameters) files.push_back(held);
+  }
+  return files;
+}
+
 // [[name, value], ...]
 Napi::Array pairsToJs(Napi::Env env, const std::vector<std::pair<std::string, std::string>>& pairs) {
   Napi::Array array = Napi::Array::New(env);
@@ -161,10 +176,18 @@ Napi::Value openDevice(const Napi::CallbackInfo& info) {
   });
   method(object, "createParameters", [device](const Napi::CallbackInfo& call) -> Napi::Value {
     auto program = programFromJs(call[0].As<Napi::Object>(), device->communicator);
-    auto sources = std::make_shared<std::vector<ParameterSource>>(sourcesFromJs(call[1].As<Napi::Array>(), *program));
+    auto files = std::make_shared<MappedFiles>();
+    auto sources = std::make_shared<std::vector<ParameterSource>>(sourcesFromJs(call[1].As<Napi::Array>(), *program, *files));
     return submit<std::shared_ptr<Parameters>>(call.Env(), device,
-        [program, sources](Backend& backend) { return backend.createParameters(program, std::move(*sources)); },
-        [device, program](Napi::Env loop, std::shared_ptr<Parameters>& parameters) { return parametersToJs(loop, device, program, parameters); });
+        [program, sources, files](Backend& backend) {
+          auto parameters = backend.createParameters(program, std::move(*sources));
+          checkIntact(*files);
+          return parameters;
+        },
+        [device, program, files](Napi::Env loop, std::shared_ptr<Parameters>& parameters) {
+          rememberFiles(*device, parameters, *files);
+          return parametersToJs(loop, device, program, parameters);
+        });
   });
   method(object, "compile", [device](const Napi::CallbackInfo& call) -> Napi::Value {
     auto plan = held<Plan>(call[0], kPlanTag, "plan");
@@ -180,7 +203,11 @@ Napi::Value openDevice(const Napi::CallbackInfo& info) {
     if (!fits) throw Error("argument/invalid", "The offsets do not fit the plan");
     auto program = std::shared_ptr<const Program>(plan, &plan->program());
     return submit<std::shared_ptr<Executable>>(call.Env(), device,
-        [plan, parameters, offsets, arenaBytes](Backend& backend) { return backend.compile(plan, parameters, offsets, arenaBytes); },
+        [plan, parameters, offsets, arenaBytes, files = filesOf(*device, parameters)](Backend& backend) {
+          auto executable = backend.compile(plan, parameters, offsets, arenaBytes);
+          checkIntact(files);
+          return executable;
+        },
         [device, program, handle](Napi::Env loop, std::shared_ptr<Executable>& executable) {
           // Packing has changed what the parameters hold.
           if (handle->pointer) handle->report(loop, static_cast<int64_t>(handle->pointer->hostBytes()));

@@ -7,8 +7,10 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "core/guarded-map.h"
 #include "device/device-thread.h"
 #include "objects.h"
 
@@ -41,6 +43,8 @@ struct Device {
   std::set<std::shared_ptr<Pending>> pending;
   bool closing = false;
   std::vector<std::weak_ptr<Handle<Parameters>>> parameters;
+  // The mapped files that parameters may still be read of.
+  std::vector<std::pair<std::weak_ptr<Parameters>, std::weak_ptr<const GuardedMap>>> files;
   std::vector<std::weak_ptr<Handle<Executable>>> executables;
   std::vector<std::weak_ptr<Handle<OwnedBuffer>>> buffers;
 };

@@ -1,7 +1,6 @@
 #include "host-memory.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,22 +23,23 @@ std::map<const char*, std::weak_ptr<Region>>& registry() {
   return *table;
 }
 
+// Memory of our own, or a mapped file.
 struct Region {
-  char* address;
+  AlignedBytes memory;
+  std::shared_ptr<const GuardedMap> file;  // null: `memory`
   size_t length;
-  bool isFile;
 
-  Region(char* a, size_t l, bool file) : address(a), length(l), isFile(file) {}
+  explicit Region(size_t bytes) : length(bytes) {}
   Region(const Region&) = delete;
+  char* address() const { return file ? const_cast<char*>(file->data()) : memory.get(); }
+
   ~Region() {
-    {
-      const std::lock_guard<std::mutex> lock(registryMutex);
-      registry().erase(address);
-    }
-    if (isFile) munmap(address, length);
-    else std::free(address);
+    const std::lock_guard<std::mutex> lock(registryMutex);
+    registry().erase(address());
   }
 };
+
+constexpr size_t kReadWhole = size_t{4} << 20;  // files up to this are read: nobody can change them then
 
 // What ArrayBuffers own, by numbers that are used once: where an ArrayBuffer cannot be made, Node.js has called the
 // finaliser or has not (https://nodejs.org/api/n-api.html#napi_create_external_arraybuffer leaves it open), and the region
@@ -76,12 +76,12 @@ Owners& owners() {
 Napi::Value regionToJs(Napi::Env env, const std::shared_ptr<Region>& region) {
   {
     const std::lock_guard<std::mutex> lock(registryMutex);
-    registry()[region->address] = region;
+    registry()[region->address()] = region;
   }
   const uintptr_t owner = owners().add(region);
   napi_value buffer = nullptr;
   const napi_status status = napi_create_external_arraybuffer(
-      env, region->address, region->length, [](napi_env, void*, void* hint) { owners().drop(reinterpret_cast<uintptr_t>(hint)); },
+      env, region->address(), region->length, [](napi_env, void*, void* hint) { owners().drop(reinterpret_cast<uintptr_t>(hint)); },
       reinterpret_cast<void*>(owner), &buffer);
   if (status == napi_ok) return Napi::Value(env, buffer);
   owners().drop(owner);
@@ -105,33 +105,63 @@ HeldMemory memoryOf(const void* bytes, size_t length) {
   auto after = registry().upper_bound(start);
   if (after == registry().begin()) return {};
   region = std::prev(after)->second.lock();
-  if (!region || start + length > region->address + region->length) return {};
-  return {region, region->isFile};
+  if (!region || start + length > region->address() + region->length) return {};
+  return {region, region->file};
 }
 
 Napi::Value mapFile(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const std::string path = info[0].ToString().Utf8Value();
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // A FIFO would wait for its writer, a terminal become the process's own.
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (file < 0) throw fileError(env, path, errno);
   struct stat status {};
-  const int failed = fstat(file, &status) != 0 ? errno : S_ISDIR(status.st_mode) ? EISDIR : 0;
-  if (failed || status.st_size == 0) {
+  if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
+    const int number = errno;
     close(file);
-    if (failed) throw fileError(env, path, failed);
-    return Napi::ArrayBuffer::New(env, 0);
+    if (S_ISDIR(status.st_mode)) throw fileError(env, path, EISDIR);
+    if (status.st_mode == 0) throw fileError(env, path, number);
+    throw Error("file/special", path + ": a FIFO, socket or device; a plain file is needed");
   }
   const size_t length = static_cast<size_t>(status.st_size);
-  void* address = mmap(nullptr, length, PROT_READ, MAP_PRIVATE, file, 0);
-  const int mapError = errno;
+  if (length > kReadWhole) {
+    const auto map = GuardedMap::make(file, length, path);
+    if (!map) throw Error("device/out-of-memory", path + ": " + std::to_string(length >> 20) + " MiB cannot be mapped");
+    const auto region = std::make_shared<Region>(length);
+    region->file = map;
+    return regionToJs(env, region);
+  }
+  const auto region = std::make_shared<Region>(length);
+  int failed = 0;
+  try {
+    region->memory = allocate(length, path);
+  } catch (...) {
+    close(file);
+    throw;
+  }
+  for (size_t done = 0; done < length && !failed;) {
+    const ssize_t count = read(file, region->address() + done, length - done);
+    if (count > 0) done += static_cast<size_t>(count);
+    else if (count == 0) failed = EIO;  // cut short meanwhile
+    else if (errno != EINTR) failed = errno;
+  }
   close(file);
-  if (address == MAP_FAILED) throw fileError(env, path, mapError);
-  return regionToJs(env, std::make_shared<Region>(static_cast<char*>(address), length, true));
+  if (failed) throw fileError(env, path, failed);
+  if (length == 0) return Napi::ArrayBuffer::New(env, 0);
+  return regionToJs(env, region);
+}
+
+Napi::Value isIntact(const Napi::CallbackInfo& info) {
+  const auto bytes = info[0].As<Napi::Uint8Array>();
+  const HeldMemory held = memoryOf(bytes.Data(), bytes.ByteLength());
+  return Napi::Boolean::New(info.Env(), !held.file || held.file->intact());
 }
 
 Napi::Value allocateMemory(const Napi::CallbackInfo& info) {
   const size_t length = static_cast<size_t>(info[0].ToNumber().DoubleValue());
-  return regionToJs(info.Env(), std::make_shared<Region>(allocate(length, "parameters").release(), length, false));
+  const auto region = std::make_shared<Region>(length);
+  region->memory = allocate(length, "parameters");
+  return regionToJs(info.Env(), region);
 }
 
 }  // namespace resnode

@@ -5,17 +5,22 @@
 
 #include <memory>
 
+#include "core/guarded-map.h"
+
 namespace resnode {
 
-// (path) → a file mapped read-only; unmapped with the last owner.
+// (path) → a file's bytes: small ones are read, large ones mapped read-only until the last owner goes.
 Napi::Value mapFile(const Napi::CallbackInfo& info);
 
 // (bytes) → memory of our own, not cleared; freed with the last owner.
 Napi::Value allocateMemory(const Napi::CallbackInfo& info);
 
+// (bytes) → false where they lie in a mapped file that was written to, or cut short, since.
+Napi::Value isIntact(const Napi::CallbackInfo& info);
+
 struct HeldMemory {
-  std::shared_ptr<const void> owner;  // null: the bytes lie in neither
-  bool isFile = false;
+  std::shared_ptr<const void> owner;       // null: the bytes lie in neither
+  std::shared_ptr<const GuardedMap> file;  // null: in no mapped file
 };
 
 // What holds these bytes.

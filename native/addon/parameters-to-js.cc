@@ -1,10 +1,20 @@
 #include "parameters-to-js.h"
 
+#include <algorithm>
+
 #include "host-memory.h"
 
 namespace resnode {
 
-std::vector<ParameterSource> sourcesFromJs(const Napi::Array& list, const Program& program) {
+void checkIntact(const MappedFiles& files) {
+  for (const auto& file : files) {
+    if (!file->intact()) {
+      throw Error("weights/changed", file->path() + ": the file was written to or cut short while its values were read; load it again, and write new versions beside it and rename them");
+    }
+  }
+}
+
+std::vector<ParameterSource> sourcesFromJs(const Napi::Array& list, const Program& program, MappedFiles& files) {
   std::vector<ParameterSource> sources;
   if (list.Length() != program.parameters.size()) throw Error("argument/invalid", "The number of parameters does not fit the program");
   for (uint32_t i = 0; i < list.Length(); ++i) {
@@ -21,7 +31,8 @@ std::vector<ParameterSource> sourcesFromJs(const Napi::Array& list, const Progra
     if (bytes.ByteLength() != count * size) throw Error("argument/invalid", "Parameter \"" + program.parameters[i].name + "\" has the wrong number of bytes");
     const HeldMemory held = memoryOf(bytes.Data(), bytes.ByteLength());
     source.owner = held.owner;
-    source.mapped = held.isFile;
+    source.mapped = held.file != nullptr;
+    if (held.file && std::find(files.begin(), files.end(), held.file) == files.end()) files.push_back(held.file);
     source.bytes = bytes.Data();
     if (!source.owner) {
       auto copy = std::make_shared<std::vector<unsigned char>>(bytes.Data(), bytes.Data() + bytes.ByteLength());

@@ -11,8 +11,14 @@ namespace resnode {
 
 inline constexpr napi_type_tag kParametersTag = {0x2f9b7d4c1e8a4063, 0xb1d35e6f7a2c8094};
 
-// ParameterData[] of ts/program/program.ts. Bytes in host-memory.h's memory are held, others are copied.
-std::vector<ParameterSource> sourcesFromJs(const Napi::Array& list, const Program& program);
+using MappedFiles = std::vector<std::shared_ptr<const GuardedMap>>;
+
+// ParameterData[] of ts/program/program.ts. Bytes in host-memory.h's memory are held, others are copied. `files`: those
+// that they are views of.
+std::vector<ParameterSource> sourcesFromJs(const Napi::Array& list, const Program& program, MappedFiles& files);
+
+// Throws Error("weights/changed") where what was read of a file may not be what it held.
+void checkIntact(const MappedFiles& files);
 
 // NativeParameters of ts/native/binding.ts.
 Napi::Value parametersToJs(Napi::Env env, const std::shared_ptr<Device>& device, const std::shared_ptr<const Program>& program,

@@ -64,26 +64,27 @@ bool addConvolution(StepBuilder& step, const Convolution& convolution) {
   const bool hasResidual = step.operation().inputs.size() > 1;
   dnnl::post_ops operations;
   if (hasResidual) operations.append_sum(1.f);
-  appendRelu(operations, convolution.relu);
   const auto kind = step.forwardKind();
   const auto primitive = choose(step.winograd() && winogradPays(convolution, problem.in, problem.out), [&](dnnl::algorithm algorithm) {
     return problem.forward(kind, algorithm, attributes(operations), step.engine());
   });
   const Layout source = primitive.src_desc(), result = primitive.dst_desc();
+  Place output;
   std::vector<Argument> arguments{{DNNL_ARG_SRC, step.read(0, source), source}};
   arguments.push_back({DNNL_ARG_WEIGHTS, step.parameter(convolution.weights, problem.plainWeights, primitive.weights_desc(), true), primitive.weights_desc()});
   if (convolution.bias) arguments.push_back({DNNL_ARG_BIAS, step.parameter(*convolution.bias, problem.bias(), problem.bias()), problem.bias()});
   if (hasResidual) {
     const Place residual = step.read(1, result);
     const bool isOwn = step.mayOverwriteResidual(residual);
-    const Place output = isOwn ? step.share(0, residual, result) : step.write(0, result);
+    output = isOwn ? step.share(0, residual, result) : step.write(0, result);
     if (!isOwn) step.reorder(residual, result, output, result);
-    arguments.push_back({DNNL_ARG_DST, output, result});
   } else {
-    arguments.push_back({DNNL_ARG_DST, step.write(0, result), result});
+    output = step.write(0, result);
   }
+  arguments.push_back({DNNL_ARG_DST, output, result});
   arguments.push_back({DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()});
   step.call(Forward(primitive), std::move(arguments));
+  addReluOver(step, convolution.relu, output, result);
   step.describe(primitive.impl_info_str());
   return true;
 }

@@ -40,6 +40,13 @@ Place DiffBehindRelu::in(const Layout& layout) {
   return target;
 }
 
+void addReluOver(StepBuilder& step, const std::optional<FusedRelu>& relu, const Place& place, const Layout& layout) {
+  if (!relu) return;
+  step.call({place}, [pool = step.pool(), count = floatsIn(layout), slope = relu->negativeSlope](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+    return [=, y = static_cast<float*>(at[0])] { cpu::relu(pool, y, y, count, slope); };
+  });
+}
+
 bool addRelu(StepBuilder& step, const Relu& relu) {
   const Layout layout = step.layout(0);
   const Place x = step.read(0, layout);

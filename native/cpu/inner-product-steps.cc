@@ -76,18 +76,18 @@ bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
   if (!Problem::suits(innerProduct, step.inputShape(0))) return false;
   if (addTiledInnerProduct(step, innerProduct)) return true;
   const Problem problem(innerProduct, step.inputShape(0));
-  dnnl::post_ops operations;
-  appendRelu(operations, innerProduct.relu);
   const auto kind = step.forwardKind();
   const bool learns = step.program().parameters[innerProduct.weights].isMutable;
-  const auto primitive = problem.forward(learns, kind, attributes(operations), step.engine());
+  const auto primitive = problem.forward(learns, kind, attributes(), step.engine());
   const Layout weights = primitive.weights_desc();
   std::vector<Argument> arguments{{DNNL_ARG_SRC, step.read(0, primitive.src_desc()), primitive.src_desc()},
                                   {DNNL_ARG_WEIGHTS, step.parameter(innerProduct.weights, problem.plainWeights, weights, true), weights}};
   if (innerProduct.bias) arguments.push_back({DNNL_ARG_BIAS, step.parameter(*innerProduct.bias, problem.bias(), problem.bias()), problem.bias()});
-  arguments.push_back({DNNL_ARG_DST, step.writePlain(0), plainLayout(problem.out)});
+  const Place output = step.writePlain(0);
+  arguments.push_back({DNNL_ARG_DST, output, plainLayout(problem.out)});
   arguments.push_back({DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()});
   step.call(Forward(primitive), std::move(arguments));
+  addReluOver(step, innerProduct.relu, output, plainLayout(problem.out));
   step.describe(primitive.impl_info_str());
   return true;
 }

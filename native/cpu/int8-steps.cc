@@ -47,8 +47,10 @@ bool addInt8Convolution(StepBuilder& step, const Convolution& convolution) {
     if (isMade) operations.append_sum(residual->scale, 0, residual->type);
     else operations.append_sum(1.f);
   }
-  appendRelu(operations, convolution.relu);
-  if (isMade) operations.append_eltwise(1.f, dnnl::algorithm::eltwise_linear, 1 / result.scale, 0.f);
+  if (isMade) {
+    appendRelu(operations, convolution.relu);  // 8 bits have no not-a-number to keep
+    operations.append_eltwise(1.f, dnnl::algorithm::eltwise_linear, 1 / result.scale, 0.f);
+  }
   dnnl::primitive_attr attr = attributes(operations);
   attr.set_output_scales(1 << 1, toValue);
 
@@ -72,18 +74,20 @@ bool addInt8Convolution(StepBuilder& step, const Convolution& convolution) {
   if (convolution.bias) {
     arguments.push_back({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, step.plainParameter(*convolution.bias), bias});
   }
+  Place output;
   if (hasResidual) {
     const Layout summed = isMade ? withType(target, residual->type) : target;
     const Place place = step.read(1, summed);
     const bool isOwn = operation.inputs[0] != operation.inputs[1] && step.dies(place);
-    const Place output = isOwn ? step.share(0, place, target) : step.write(0, target);
+    output = isOwn ? step.share(0, place, target) : step.write(0, target);
     if (!isOwn) step.reorder(place, summed, output, summed);
-    arguments.push_back({DNNL_ARG_DST, output, target});
   } else {
-    arguments.push_back({DNNL_ARG_DST, step.write(0, target), target});
+    output = step.write(0, target);
   }
+  arguments.push_back({DNNL_ARG_DST, output, target});
   arguments.push_back({DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()});
   step.call(Forward(primitive), std::move(arguments));
+  if (!isMade) addReluOver(step, convolution.relu, output, target);
   step.describe(std::string("int8 ") + primitive.impl_info_str());
   return true;
 }

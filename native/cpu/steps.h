@@ -53,6 +53,9 @@ class DiffBehindRelu {
   Layout layout_;
 };
 
+// A ReLU over what a call of the same step has written in `layout`.
+void addReluOver(StepBuilder& step, const std::optional<FusedRelu>& relu, const Place& place, const Layout& layout);
+
 // Whether a pooling with one output is oneDNN's, whose gradient needs neither what it read nor what it made.
 bool poolingGradientReadsOnlyDiffs(const Pooling& pooling, const Shape& in, const Shape& out);
 

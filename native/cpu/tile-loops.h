@@ -9,11 +9,10 @@
 namespace resnode::cpu {
 namespace {
 
+// relu_layer.cpp, with what it makes of the rest: not-a-number comes through, and −∞ times a slope of 0 is one.
 RESNODE_INLINE Vector relu(const Vector& x, float slope) {
   const Vector zero = zeros();
-  // Not-a-number comes through, as it does in Caffe's ReLU.
-  const Vector positive = maximum(zero, x);
-  return slope == 0 ? positive : multiplyAdd(positive, broadcast(slope), minimum(zero, x));
+  return multiplyAdd(maximum(zero, x), broadcast(slope), minimum(zero, x));
 }
 
 template <int kPixels, int kBlocks, int kPixelStride, int kChannels>

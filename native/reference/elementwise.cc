@@ -24,7 +24,8 @@ void runEltwise(const Eltwise& eltwise, const Arguments& arguments) {
       const double value = arguments.inputs[k].data[i];
       if (eltwise.operation == EltwiseKind::sum) result += eltwise.coefficients[k] * value;
       if (eltwise.operation == EltwiseKind::prod) result *= value;
-      if (eltwise.operation == EltwiseKind::max) result = std::max(result, value);
+      // eltwise_layer.cpp: the first two are compared one way round, later ones the other; not-a-number is never greater.
+      if (eltwise.operation == EltwiseKind::max && (k == 1 ? !(result > value) : value > result)) result = value;
     }
     if (eltwise.relu && result < 0) result *= eltwise.relu->negativeSlope;
     y[i] = static_cast<float>(result);

@@ -1,0 +1,209 @@
+/** What becomes of not-a-number and the infinities: on every device what the reference device, and so Caffe, makes of them. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Device, type LayerParameter, openDevice } from '../../ts/index.ts';
+
+interface Case {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly layers: readonly LayerParameter[];
+  /** Winograd's algorithms mix the pixels of a tile: what is not finite may spread there, and is never lost. */
+  readonly spreads?: boolean;
+}
+
+const relu = (negative_slope = 0): LayerParameter => ({
+  name: 'relu',
+  type: 'ReLU',
+  bottom: ['y'],
+  top: ['y'],
+  relu_param: { negative_slope },
+});
+const one = (
+  type: string,
+  parameters: Omit<LayerParameter, 'name' | 'type'> = {},
+  shape: readonly number[] = [2, 5, 6, 7],
+  name = type,
+): Case => ({ name, shape, layers: [{ name: 'y', type, bottom: ['data'], top: ['y'], ...parameters }] });
+const gaussian = { type: 'gaussian', std: 1 };
+const convolved = (
+  name: string,
+  shape: readonly number[],
+  convolution: NonNullable<LayerParameter['convolution_param']>,
+  slope: number | null,
+  spreads = false,
+): Case => {
+  const convolution_param = { weight_filler: gaussian, bias_filler: gaussian, ...convolution };
+  const [layer] = one('Convolution', { convolution_param }, shape).layers;
+  return { name, shape, layers: slope === null ? [layer!] : [layer!, relu(slope)], spreads };
+};
+const withRelu = ({ name, shape, layers }: Case, slope = 0): Case => ({
+  name: `${name} and ReLU ${slope}`,
+  shape,
+  layers: [...layers, relu(slope)],
+});
+const eltwise = (operation: 'PROD' | 'SUM' | 'MAX', count = 3): Case => ({
+  name: `Eltwise ${operation} of ${count}`,
+  shape: [2, 5, 6, 7],
+  layers: [
+    // Three operands of which each has what is not finite in other places.
+    ...Array.from({ length: count - 1 }, (_, i) => ({
+      name: `a${i}`,
+      type: 'Reshape',
+      bottom: ['data'],
+      top: [`r${i}`],
+      reshape_param: { shape: { dim: [2, 5, 6, 7] } },
+    })),
+    ...Array.from({ length: count - 1 }, (_, i) => ({
+      name: `p${i}`,
+      type: 'Convolution',
+      bottom: [`r${i}`],
+      top: [`b${i}`],
+      convolution_param: {
+        num_output: 5,
+        group: 5,
+        kernel_size: [2 * i + 3],
+        pad: [i + 1],
+        weight_filler: gaussian,
+      },
+    })),
+    {
+      name: 'y',
+      type: 'Eltwise',
+      bottom: count === 2 ? ['b0', 'data'] : ['data', ...Array.from({ length: count - 1 }, (_, i) => `b${i}`)],
+      top: ['y'],
+      eltwise_param: { operation },
+    },
+  ],
+});
+
+const innerProduct = one('InnerProduct', {
+  inner_product_param: { num_output: 19, weight_filler: gaussian, bias_filler: gaussian },
+});
+
+export const cases: readonly Case[] = [
+  ...[0, 0.1, -0.5, null].flatMap((slope) => {
+    const name = slope === null ? 'alone' : `and ReLU ${slope}`;
+    return [
+      convolved(`Convolution 1×1 ${name}`, [2, 17, 5, 6], { num_output: 19, kernel_size: [1] }, slope),
+      convolved(
+        `Convolution 3×3, stride 2 ${name}`,
+        [1, 32, 9, 9],
+        { num_output: 20, kernel_size: [3], stride: [2], pad: [1] },
+        slope,
+      ),
+      convolved(
+        `Convolution 3×3 ${name}`,
+        [2, 16, 13, 11],
+        { num_output: 32, kernel_size: [3], pad: [1] },
+        slope,
+        true,
+      ),
+      convolved(
+        `Convolution in groups ${name}`,
+        [2, 8, 6, 6],
+        { num_output: 12, group: 4, kernel_size: [3], pad: [1] },
+        slope,
+      ),
+      convolved(
+        `Convolution 7×7, stride 4 ${name}`,
+        [1, 3, 23, 23],
+        { num_output: 16, kernel_size: [7], stride: [4], pad: [3] },
+        slope,
+      ),
+      convolved(
+        `Convolution, dilated ${name}`,
+        [1, 6, 9, 9],
+        { num_output: 4, kernel_size: [3], dilation: [2], pad: [2] },
+        slope,
+      ),
+    ];
+  }),
+  innerProduct,
+  withRelu(innerProduct),
+  withRelu(innerProduct, 0.1),
+  one('ReLU'),
+  one('ReLU', { relu_param: { negative_slope: 0.25 } }, [2, 5, 6, 7], 'ReLU 0.25'),
+  one('ELU'),
+  one('PReLU'),
+  one('Sigmoid'),
+  one('TanH'),
+  one('AbsVal'),
+  one('Power', { power_param: { power: 2, scale: 0.5, shift: 1 } }),
+  one('Power', { power_param: { power: 0.5, shift: 3 } }, [2, 5, 6, 7], 'Power 0.5'),
+  one('Scale', { scale_param: { filler: gaussian, bias_term: true } }),
+  withRelu(one('Scale', { scale_param: { filler: gaussian, bias_term: true } })),
+  one('Bias', { bias_param: { filler: gaussian } }),
+  one('BatchNorm', { batch_norm_param: { use_global_stats: false } }, [2, 5, 6, 7], 'BatchNorm of the batch'),
+  one('BatchNorm', { batch_norm_param: { use_global_stats: true } }),
+  withRelu(one('BatchNorm', { batch_norm_param: { use_global_stats: true } })),
+  one('Pooling', { pooling_param: { pool: 'MAX', kernel_size: 3, stride: 2 } }, [2, 20, 9, 9], 'Pooling MAX'),
+  one(
+    'Pooling',
+    { pooling_param: { pool: 'MAX', kernel_size: 3, stride: 2, pad: 1 } },
+    [2, 5, 6, 7],
+    'Pooling MAX, padded',
+  ),
+  one('Pooling', { pooling_param: { pool: 'AVE', kernel_size: 3, stride: 2 } }, [2, 20, 9, 9], 'Pooling AVE'),
+  one('Pooling', { pooling_param: { pool: 'AVE', global_pooling: true } }, [2, 5, 6, 7], 'Pooling AVE, global'),
+  one('LRN', { lrn_param: { local_size: 3 } }),
+  one('LRN', { lrn_param: { local_size: 3, norm_region: 'WITHIN_CHANNEL' } }, [2, 5, 6, 7], 'LRN within'),
+  one('Softmax'),
+  one('Softmax', {}, [4, 40], 'Softmax of rows'),
+  one('Dropout'),
+  one('Flatten'),
+  eltwise('SUM'),
+  eltwise('PROD'),
+  eltwise('MAX'),
+  eltwise('MAX', 2),
+  withRelu(eltwise('SUM')),
+  withRelu(eltwise('MAX', 2)),
+];
+
+/** Noise in which some values are not finite: alone, side by side, and in a whole region. */
+function spoiled(shape: readonly number[]): Float32Array {
+  const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(i * i));
+  const special = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  const step = Math.ceil(values.length / 6);
+  for (let i = 9, k = 0; i < values.length; i += step, k++) values[i] = special[k % 3]!;
+  values.fill(Number.NaN, 0, Math.min(4, values.length));
+  return values;
+}
+
+const kindOf = (value: number) => (Number.isFinite(value) ? 'finite' : String(value));
+
+const reference = openDevice('reference');
+let users = 0;
+
+/** Adds a test for every operation. @param spreads Whether the device may use Winograd's algorithms. */
+export function testNotANumber(name: string, device: Device, { spreads = false } = {}): void {
+  users++;
+  test.after(async () => {
+    if (--users === 0) (await reference).dispose();
+  });
+  for (const each of cases)
+    test(`${name} never hides what is not finite: ${each.name}`, async () => {
+      const source: LayerParameter = {
+        name: 'input',
+        type: 'Input',
+        top: ['data'],
+        input_param: { shape: [{ dim: [...each.shape] }] },
+      };
+      const answers = [];
+      for (const one of [await reference, device])
+        for (const optimize of [true, false]) {
+          await using model = await one.load({ model: { layer: [source, ...each.layers] }, optimize });
+          const outputs = await model.run({ data: spoiled(each.shape) });
+          answers.push({ data: outputs.y!.data, how: JSON.stringify(model.plan().operations.at(-1)) });
+        }
+      const [fused, plain, ...found] = answers;
+      assert.ok(plain!.data.some(Number.isFinite) || /BatchNorm of|InnerProduct|global/.test(each.name));
+      for (const { data, how } of [fused!, ...found]) {
+        const wrong = [...data].findIndex((value, i) => {
+          const expected = plain!.data[i]!;
+          if (spreads && each.spreads) return Number.isFinite(value) && !Number.isFinite(expected);
+          return kindOf(value) !== kindOf(expected);
+        });
+        assert.is(wrong, -1, `${how}: value ${wrong} is ${data[wrong]}, expected ${plain!.data[wrong]}`);
+      }
+    });
+}
