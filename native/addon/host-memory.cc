@@ -86,7 +86,7 @@ Napi::Value regionToJs(Napi::Env env, const std::shared_ptr<Region>& region) {
   if (status == napi_ok) return Napi::Value(env, buffer);
   owners().drop(owner);
   if (env.IsExceptionPending()) env.GetAndClearPendingException();
-  throw Error("memory/too-large", std::to_string(region->length) + " bytes are more than an ArrayBuffer can have here");
+  throw Error("memory/too-large", std::to_string(region->length) + " bytes");
 }
 
 Napi::Error fileError(Napi::Env env, const std::string& path, int number) {

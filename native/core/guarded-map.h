@@ -1,6 +1,6 @@
 // A file that is mapped while others may write to it. Linux sends SIGBUS to who touches a page behind the end of a file
 // that was cut short (mmap(2)): here such pages become zeros, and intact() says that the file is not what was mapped.
-// docs/decisions/0007-mapped-files.md
+// docs/decisions/0009-mapped-files.md
 #pragma once
 
 #include <cstddef>

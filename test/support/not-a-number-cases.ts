@@ -69,7 +69,8 @@ const eltwise = (operation: 'PROD' | 'SUM' | 'MAX', count = 3): Case => ({
     {
       name: 'y',
       type: 'Eltwise',
-      bottom: count === 2 ? ['b0', 'data'] : ['data', ...Array.from({ length: count - 1 }, (_, i) => `b${i}`)],
+      bottom:
+        count === 2 ? ['b0', 'data'] : ['data', ...Array.from({ length: count - 1 }, (_, i) => `b${i}`)],
       top: ['y'],
       eltwise_param: { operation },
     },
@@ -144,7 +145,12 @@ export const cases: readonly Case[] = [
     'Pooling MAX, padded',
   ),
   one('Pooling', { pooling_param: { pool: 'AVE', kernel_size: 3, stride: 2 } }, [2, 20, 9, 9], 'Pooling AVE'),
-  one('Pooling', { pooling_param: { pool: 'AVE', global_pooling: true } }, [2, 5, 6, 7], 'Pooling AVE, global'),
+  one(
+    'Pooling',
+    { pooling_param: { pool: 'AVE', global_pooling: true } },
+    [2, 5, 6, 7],
+    'Pooling AVE, global',
+  ),
   one('LRN', { lrn_param: { local_size: 3 } }),
   one('LRN', { lrn_param: { local_size: 3, norm_region: 'WITHIN_CHANNEL' } }, [2, 5, 6, 7], 'LRN within'),
   one('Softmax'),

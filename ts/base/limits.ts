@@ -3,8 +3,8 @@
  * empty node, a string of one letter) otherwise take a hundred times theirs. All are far beyond any net; docs/limits.md
  * lists them, with those that belong to one format alone.
  */
-import { statSync } from 'node:fs';
 import { ResnodeError } from '../errors.ts';
+import { isSpecial, specialFile, statsOf } from './plain-file.ts';
 
 const MIB = 2 ** 20;
 
@@ -36,12 +36,14 @@ export const MAX_LABELS_BYTES = 16 * MIB;
 export const MAX_JSON_BYTES = 64 * MIB;
 
 /**
- * Refuses a file that is larger than its kind can be, before it is read. What cannot be looked at is left to its reader.
+ * Refuses a file that is larger than its kind can be, or is none, before it is read. What cannot be looked at is left to its reader.
  * @param what In the plural, e.g. `label files`.
- * @throws ResnodeError `file/too-large`
+ * @throws ResnodeError `file/too-large`; `file/special` for what is no plain file
  */
 export function checkFileSize(file: string, most: number, what: string): void {
-  const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+  const stats = statsOf(file);
+  if (stats !== null && isSpecial(stats)) throw specialFile(file);
+  const size = stats?.size ?? 0;
   if (size > most)
     throw new ResnodeError(
       'file/too-large',

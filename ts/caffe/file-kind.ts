@@ -1,5 +1,6 @@
 /** What a file is, seen from its first bytes and its top-level fields, whatever it is called. */
 import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { isSpecial } from '../base/plain-file.ts';
 import { messages } from './schema.ts';
 import { topLevelFields, topLevelWords } from './top-level.ts';
 
@@ -106,7 +107,9 @@ export function fileKind(bytes: Uint8Array): FileKind | null {
  * @throws the file system's error
  */
 export function fileKindAt(path: string): FileKind | null {
-  if (statSync(path).isDirectory()) {
+  const stats = statSync(path);
+  if (isSpecial(stats)) return null;
+  if (stats.isDirectory()) {
     const names = readdirSync(path);
     if (names.includes('data.mdb')) return 'lmdb';
     return names.includes('CURRENT') && names.some((name) => name.startsWith('MANIFEST-'))

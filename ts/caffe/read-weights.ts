@@ -23,6 +23,7 @@ export async function readWeights(
   try {
     bytes = await map(source);
   } catch (error) {
+    if (error instanceof WeightsError) throw error;
     const wrong = wrongKindAt(source, 'weights');
     if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file: source }, wrong);
     throw new WeightsError(

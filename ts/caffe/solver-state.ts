@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { integer, type Kind, list, path, string } from '../base/kinds.ts';
 import { fields, required, signature } from '../base/options.ts';
+import { checkPlainFile } from '../base/plain-file.ts';
 import { breather } from '../breathe.ts';
 import { WeightsError } from '../errors.ts';
 import { Hdf5Dataset } from '../hdf5/dataset.ts';
@@ -50,6 +51,7 @@ const READ_SOLVER_STATE = signature('readSolverState', {
  */
 export async function readSolverState(path: string): Promise<SolverState> {
   READ_SOLVER_STATE.check(path);
+  checkPlainFile(path);
   let bytes: Uint8Array;
   try {
     bytes = await readFile(path);

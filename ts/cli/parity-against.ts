@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
+import { checkPlainFile } from '../base/plain-file.ts';
 import { type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { readWeights } from '../caffe/read-weights.ts';
 import { onnxTops } from '../convert/onnx-tops.ts';
@@ -9,7 +10,7 @@ import { ArgumentError } from '../errors.ts';
 import { imageInput } from '../features/image-input.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { preprocessFile } from '../image/preprocess.ts';
-import { loadBinding } from '../native/load.ts';
+import { mapFile } from '../native/host-memory.ts';
 import { readDump } from '../parity/against-dump.ts';
 import { compareInput, type InputComparison } from '../parity/against-input.ts';
 import { compareLayers, type LayerDifference, type LayersComparison } from '../parity/against-layers.ts';
@@ -55,10 +56,7 @@ export async function parityAgainst(command: Command, flags: AgainstFlags): Prom
       exitCode: 2,
     });
   const net = readNetFile(file);
-  const weights =
-    flags.weights === undefined
-      ? null
-      : await readWeights(flags.weights, (path) => new Uint8Array(loadBinding().binding.mapFile(path)));
+  const weights = flags.weights === undefined ? null : await readWeights(flags.weights, mapFile);
   const files = images === undefined ? null : imageFiles(images.flatMap(listed));
   const other = await openOther(against, { net, weights }, files, flags);
   try {
@@ -176,6 +174,7 @@ async function prepareBeside(
 /** The paths in a list, one image a line, relative to it; a label behind is not read. */
 function listed(path: string): string[] {
   if (!path.endsWith('.txt')) return [path];
+  checkPlainFile(path);
   return readFileSync(path, 'utf8')
     .replace(/^\uFEFF/, '')
     .split(/\r?\n/)

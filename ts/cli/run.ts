@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
+import { checkPlainFile } from '../base/plain-file.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
 import { ArgumentError } from '../errors.ts';
@@ -119,6 +120,7 @@ function inputFile(text: string, previous: InputFile[]): InputFile[] {
 }
 
 function readFloats(file: string): Float32Array {
+  checkPlainFile(file);
   const bytes = readFileSync(file);
   if (bytes.length % 4 !== 0)
     throw new ArgumentError(file, 'raw float32 (a multiple of 4 bytes)', `${bytes.length} bytes`);

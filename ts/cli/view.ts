@@ -9,7 +9,7 @@ import { GraphError } from '../errors.ts';
 import { imageInput } from '../features/image-input.ts';
 import { readLabels } from '../image/labels.ts';
 import { preprocessFile } from '../image/preprocess.ts';
-import { loadBinding } from '../native/load.ts';
+import { mapFile } from '../native/host-memory.ts';
 import { type Description, describeNet } from '../view/describe-net.ts';
 import { readNetWithMarks } from '../view/fork-marks.ts';
 import { readTimes } from '../view/measured-times.ts';
@@ -119,8 +119,7 @@ Example:
 
 async function picturesOf(net: NetParameter, description: Description, flags: Flags): Promise<PagePictures> {
   if (flags.weights === undefined) return {};
-  const map = (path: string) => new Uint8Array(loadBinding().binding.mapFile(path));
-  const weights = await readWeights(flags.weights, map);
+  const weights = await readWeights(flags.weights, mapFile);
   const filters = await addFilters(description, weights);
   if (flags.image === undefined) return filters;
   const labels = flags.labels === undefined ? {} : { labels: readLabels(flags.labels) };

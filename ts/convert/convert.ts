@@ -1,12 +1,15 @@
 /** One conversion: read, merge where asked, write, check. */
+import { rm } from 'node:fs/promises';
 import { warn } from '../base/warn.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { filterNet, type LayerParameter, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
 import { ArgumentError } from '../errors.ts';
 import { DATA_TYPES } from '../graph/unknown-layer.ts';
 import type { Preprocess } from '../image/preprocess.ts';
 import { savePreprocess } from '../image/preprocess-file.ts';
+import { checkIntact } from '../native/host-memory.ts';
 import { type ConversionCheck, compareRuns, compareValues, resnodeRunner } from './check.ts';
 import { deployNet } from './deploy-net.ts';
 import { conversions, type Format, formatOf, formatOfFile, type ReadResult } from './formats.ts';
@@ -79,6 +82,7 @@ export async function convert(from: string, to: string, options: ConvertOptions 
   if (outputModel !== null && outputModel === model)
     throw new ArgumentError('outputModel', 'another file than the model', outputModel);
   await target.write!(to, result);
+  await removeIfChanged(to, from, read.weights);
   if (outputModel !== null) writeFileAtomically(outputModel, [printPrototxt(result.net!)]);
   if (preprocessFile !== null) savePreprocess(preprocessFile, read.preprocess!);
   return {
@@ -104,6 +108,16 @@ async function netToConvert(
     `the net "${net.name ?? ''}" has data layers or losses; its deploy net is converted`,
   );
   return deployNet(net, { inputShapes });
+}
+
+// Values are views of the source until they are written.
+async function removeIfChanged(to: string, from: string, { layers }: WeightsFile): Promise<void> {
+  try {
+    for (const { blobs } of layers) for (const { bytes } of blobs) checkIntact(bytes, from);
+  } catch (error) {
+    await rm(to, { force: true });
+    throw error;
+  }
 }
 
 /** `.caffemodel → .onnx` and so on, with commas between them. */

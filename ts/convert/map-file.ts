@@ -1,19 +1,19 @@
 /** Files as views. */
 import { type NeededKind, wrongKind, wrongKindAt } from '../caffe/wrong-kind.ts';
 import { WeightsError } from '../errors.ts';
-import { loadBinding } from '../native/load.ts';
+import { mapFile as map } from '../native/host-memory.ts';
 
 /**
  * Maps a file read-only.
  * @param needed What it is to be; another kind of file is refused. Default: anything.
- * @throws WeightsError `weights/not-found`, `weights/wrong-kind`
+ * @throws WeightsError `weights/not-found`, `weights/wrong-kind`, and those of native/host-memory.ts
  */
 export function mapFile(file: string, needed?: NeededKind): Uint8Array {
-  const { binding } = loadBinding();
   let bytes: Uint8Array;
   try {
-    bytes = new Uint8Array(binding.mapFile(file));
+    bytes = map(file);
   } catch (error) {
+    if (error instanceof WeightsError) throw error;
     const wrong = needed === undefined ? null : wrongKindAt(file, needed);
     if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file }, wrong);
     throw new WeightsError('weights/not-found', { file }, 'cannot be read', { cause: error });

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
+import { checkPlainFile } from '../base/plain-file.ts';
 import { DataError } from '../errors.ts';
 
 /** Images of one size with their labels: planes of bytes, one image after the other. */
@@ -94,6 +95,7 @@ export async function readCifar(files: readonly string[], labelBytes: 1 | 2 = 1)
 }
 
 async function readBytes(file: string): Promise<Buffer> {
+  checkPlainFile(file);
   try {
     const bytes = await readFile(file);
     return bytes[0] === 0x1f && bytes[1] === 0x8b ? await promisify(gunzip)(bytes) : bytes;

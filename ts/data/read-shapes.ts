@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { checkPlainFile } from '../base/plain-file.ts';
 import { type LayerParameter, type NetParameter, positionOf, withDefaults } from '../caffe/net-parameter.ts';
 import { isLevelDb } from '../data/leveldb/leveldb.ts';
 import { DataError, GraphError, ResnodeError } from '../errors.ts';
@@ -87,6 +88,7 @@ async function open(
   const path = find(source);
   const first = { index: 0, seed: 0 };
   if (layer.type === 'HDF5Data') {
+    checkPlainFile(path);
     const files = (await readFile(path, 'utf8'))
       .split(/\s+/)
       .filter((file) => file !== '')

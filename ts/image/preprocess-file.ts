@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
+import { checkPlainFile } from '../base/plain-file.ts';
 import { nearest } from '../base/suggest.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { blobFromFloats, toFloat32 } from '../caffe/blob.ts';
@@ -149,6 +150,7 @@ function readMean(mean: unknown, path: string, fail: Fail): Preprocess['mean'] {
 
 /** Reads a mean image `[1,] channels × height × width` from a .binaryproto. @throws WeightsError, ImageError */
 export function readMeanImage(file: string): Extract<Preprocess['mean'], { shape: unknown }> {
+  checkPlainFile(file);
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(file);

@@ -1,6 +1,7 @@
 /** What the rules look at, made from a prototxt's text: a net, phase by phase, or a solver. */
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { checkPlainFile } from '../base/plain-file.ts';
 import { checkSolver, solverNetState } from '../caffe/check-solver.ts';
 import { inheritPosition, type Message } from '../caffe/message.ts';
 import { filterNet, type LayerParameter, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
@@ -65,6 +66,7 @@ function lintNet(written: Message, file: string, inputShapes: Shapes): LintNet {
   const read = (path: string) => {
     const found = find(path, file);
     try {
+      if (found !== undefined) checkPlainFile(found);
       return found === undefined ? undefined : new Uint8Array(readFileSync(found));
     } catch {
       return undefined;

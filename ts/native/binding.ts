@@ -241,8 +241,13 @@ export interface NativeBinding {
   listDevices(kind: 'cuda', libraryFolder: string): NativeDeviceList;
   /** Memory, not cleared, that native code holds without a copy, as it does a mapped file. */
   allocateMemory(bytes: number): ArrayBuffer;
-  /** Maps a file read-only; the mapping lives as long as the returned buffer or a parameter that uses it. */
+  /**
+   * A file's bytes: small ones are read, large ones mapped read-only for as long as the returned buffer, or a parameter
+   * that uses it, lives. Throws with code `file/not-found`, `file/unreadable`, `file/special` or `memory/too-large`.
+   */
   mapFile(path: string): ArrayBuffer;
+  /** False for bytes of a mapped file that was written to, or cut short, since. */
+  isIntact(bytes: Uint8Array): boolean;
   /** Pixels → channels × crop height × crop width, off the event loop. Throws RangeError before it begins. */
   prepareImage(pixels: Uint8Array | Uint16Array, options: NativePreparation): Promise<Float32Array>;
   /** Bilinear as OpenCV's INTER_LINEAR, off the event loop. Throws RangeError before it begins. */

@@ -1,7 +1,20 @@
-import { DeviceError, ResnodeError } from '../errors.ts';
+import { DeviceError, ResnodeError, WeightsError } from '../errors.ts';
 
 /** A native error (a plain Error with `code`) as one of ours; anything else as it is. */
 export function convertError(error: unknown, device: string): unknown {
+  // What V8 says of typed arrays that are too long, or that there is no memory for.
+  if (
+    error instanceof RangeError &&
+    /allocation failed|^Invalid (typed )?array (buffer )?length/.test(error.message)
+  )
+    return new DeviceError(
+      'device/out-of-memory',
+      device,
+      `Not enough memory on ${device}: ${error.message}`,
+      {
+        cause: error,
+      },
+    );
   const code = (error as { code?: unknown } | undefined)?.code;
   if (
     error instanceof ResnodeError ||
@@ -10,5 +23,6 @@ export function convertError(error: unknown, device: string): unknown {
     !code.includes('/')
   )
     return error;
+  if (code.startsWith('weights/')) return new WeightsError(code, {}, error.message, { cause: error });
   return new DeviceError(code, device, error.message, { cause: error });
 }

@@ -1,5 +1,7 @@
 /** Memory that native code holds as it is, so that it copies nothing while the event loop waits. */
+import { constants } from 'node:buffer';
 import type { breather } from '../breathe.ts';
+import { DeviceError, WeightsError } from '../errors.ts';
 import { loadBinding } from './load.ts';
 
 const PIECE = 2 ** 20;
@@ -7,15 +9,65 @@ const PIECE = 2 ** 20;
 const FEW = 2 ** 16;
 const held = new WeakSet<ArrayBufferLike>();
 
-/** A file, mapped read-only. @throws the file system's error */
+/**
+ * A file's bytes, never to be written: mapped, or read where there are few. One that others write to meanwhile is told by
+ * `checkIntact`.
+ * @throws WeightsError `weights/special-file`, `weights/too-large`, `weights/out-of-memory`; the file system's error
+ */
 export function mapFile(path: string): Uint8Array {
-  return hold(loadBinding().binding.mapFile(path));
+  const { binding } = loadBinding();
+  try {
+    return hold(binding.mapFile(path));
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const refuse = (what: string, text: string): never => {
+      throw new WeightsError(`weights/${what}`, { file: path }, text, { cause: error });
+    };
+    if (code === 'file/special')
+      return refuse(
+        'special-file',
+        'this is a FIFO, a socket or a device, which is not read; write what it gives to a file, and give that',
+      );
+    if (code === 'memory/too-large') return refuse('too-large', `the file has ${tooLarge(message)}`);
+    if (code === 'device/out-of-memory') return refuse('out-of-memory', message);
+    throw error;
+  }
 }
 
-/** Memory that is not cleared. @throws an Error with code `device/out-of-memory` */
-export function allocateMemory(bytes: number): Uint8Array {
-  return bytes < FEW ? new Uint8Array(bytes) : hold(loadBinding().binding.allocateMemory(bytes));
+/**
+ * Memory that is not cleared.
+ * @throws DeviceError `device/too-large`; an Error with code `device/out-of-memory`
+ */
+export function allocateMemory(bytes: number, what = 'an array'): Uint8Array {
+  if (bytes < FEW) return new Uint8Array(bytes);
+  const { binding } = loadBinding();
+  try {
+    return hold(binding.allocateMemory(bytes));
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== 'memory/too-large') throw error;
+    throw new DeviceError('device/too-large', 'cpu', `${what} has ${tooLarge(message)}`, { cause: error });
+  }
 }
+
+/**
+ * Refuses bytes of a mapped file that others have written to, or cut short, since it was mapped: what was read of them may
+ * be of neither version.
+ * @throws WeightsError `weights/changed`
+ */
+export function checkIntact(bytes: Uint8Array, file: string): void {
+  if (bytes.length >= FEW && held.has(bytes.buffer) && !loadBinding().binding.isIntact(bytes))
+    throw new WeightsError(
+      'weights/changed',
+      { file },
+      'the file was written to or cut short while it was read; try again, and write new versions beside it and rename them',
+    );
+}
+
+// Node 20's arrays have at most 4 GiB, those of Node 22 more than there is memory.
+const tooLarge = (message: string): string =>
+  `${message}: Node ${process.versions.node} has arrays of at most ${constants.MAX_LENGTH} bytes; ` +
+  (constants.MAX_LENGTH <= 2 ** 32 ? 'run it with Node 22 or later' : 'divide it');
 
 /** The bytes where native code can hold them: as they are, or copied with turns for others in between. */
 export async function inHeldMemory(

@@ -1,6 +1,7 @@
 /** A folder that a real Caffe recorded, format "caffe-golden/1": what was run and what came out. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { checkPlainFile } from '../base/plain-file.ts';
 import { ArgumentError, ResnodeError } from '../errors.ts';
 
 /** Raw little-endian float32, row-major. `noise`: what another BLAS changed. */
@@ -159,6 +160,7 @@ export function findGoldenCases(folder: string): string[] {
 
 /** @throws ResnodeError `parity/array` where the file's size does not fit its shape */
 export function readRecorded(folder: string, { file, shape }: Omit<RecordedArray, 'noise'>): Float32Array {
+  checkPlainFile(join(folder, file));
   const bytes = readFileSync(join(folder, file));
   const count = shape.reduce((product, dim) => product * dim, 1);
   if (bytes.length !== 4 * count)

@@ -129,7 +129,7 @@ export async function fillParameters(
     const { filler, shape, layer, index } = parameters[id]!;
     const random = fillerRandom(seed, layer, index);
     const count = elementCountOf(shape);
-    const bytes = allocateMemory(4 * count);
+    const bytes = allocateMemory(4 * count, `layer "${layer}": blob ${index}, ${shape.join('×')},`);
     for (const _ of filling(filler, shape, random, new Float32Array(bytes.buffer, 0, count))) await breathe();
     filled.set(id, { shape, dtype: 'float32', bytes });
   }
