@@ -69,7 +69,8 @@ class NetBuilder {
     for (const { name, type, shape } of model.inputs) {
       if (this.#constants.has(name) || !this.#readers.has(name)) continue;
       const dims =
-        inputShapes[name] ?? shape?.map((dim, i) => (i === 0 && typeof dim === 'string' ? 1 : dim));
+        (Object.hasOwn(inputShapes, name) ? inputShapes[name] : undefined) ??
+        shape?.map((dim, i) => (i === 0 && typeof dim === 'string' ? 1 : dim));
       if (type !== 'float32' || dims === undefined || dims.some((dim) => typeof dim === 'string'))
         throw new WeightsError(
           'onnx/input',

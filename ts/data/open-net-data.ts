@@ -44,7 +44,7 @@ export async function openNetData(net: NetParameter, options: NetDataOptions): P
         await openDataLayer(layer, {
           ...rest,
           seed: i === 0 ? seed : mix(seed, i),
-          ...(iterators[layer.name ?? ''] === undefined ? {} : { iterator: iterators[layer.name ?? '']! }),
+          ...(Object.hasOwn(iterators, layer.name ?? '') ? { iterator: iterators[layer.name ?? '']! } : {}),
         }),
       );
   } catch (error) {
@@ -53,6 +53,10 @@ export async function openNetData(net: NetParameter, options: NetDataOptions): P
   }
   return sources.length === 1 ? sources[0]! : new MergedSource(layers, sources);
 }
+
+/** A top may be called __proto__, which an assignment would not make a property. */
+const merged = <T>(parts: readonly Readonly<Record<string, T>>[]): Record<string, T> =>
+  Object.fromEntries(parts.flatMap((part) => Object.entries(part)));
 
 class MergedSource implements DataSource {
   readonly shapes: DataSource['shapes'];
@@ -73,7 +77,7 @@ class MergedSource implements DataSource {
     this.#sources = sources;
     this.#state = this.#statesNow();
     if (sources.every(({ recycle }) => recycle !== undefined)) this.recycle = (batch) => this.#recycle(batch);
-    this.shapes = Object.assign({}, ...sources.map(({ shapes }) => shapes));
+    this.shapes = merged(sources.map(({ shapes }) => shapes));
     this.epochSize = sources.find(({ epochSize }) => epochSize !== null)?.epochSize ?? null;
   }
 
@@ -93,7 +97,7 @@ class MergedSource implements DataSource {
       if (failed !== undefined) throw failed.reason;
       this.#state = this.#statesNow();
       const parts = this.#taken.splice(0) as Batch[];
-      const batch: Batch = Object.assign({}, ...parts);
+      const batch: Batch = merged(parts);
       this.#parts.set(batch, parts);
       return batch;
     } finally {

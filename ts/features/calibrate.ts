@@ -62,9 +62,9 @@ export async function calibrate(
     onProgress?.(images);
   }
   if (images === 0) throw new ArgumentError('inputs', `at least one "${input}"`, 'none');
-  const ranges: Record<string, number> = {};
+  const ranges = new Map<string, number>();
   for (const [name, histogram] of histograms) {
-    ranges[name] = chooseRange(histogram, method, percentile);
+    ranges.set(name, chooseRange(histogram, method, percentile));
     await setImmediate();
   }
   return calibrationOf({
@@ -72,7 +72,7 @@ export async function calibrate(
     method,
     percentile: method === 'percentile' ? percentile : null,
     images,
-    ranges,
+    ranges: Object.fromEntries(ranges),
   });
 }
 

@@ -140,10 +140,12 @@ export class Model {
     MODEL_RUN.check(inputs, options);
     const { compiled, result } = await this.#submit(inputs, false, options);
     const { program, names } = compiled;
-    const outputs: Outputs = {};
-    for (const [i, data] of result.outputs.entries())
-      if (data !== null) outputs[names[i]!] = { shape: program.tensors[program.outputs[i]!]!.shape, data };
-    return outputs;
+    // Entries, since a blob may be called __proto__.
+    return Object.fromEntries(
+      result.outputs.flatMap((data, i) =>
+        data === null ? [] : [[names[i]!, { shape: program.tensors[program.outputs[i]!]!.shape, data }]],
+      ),
+    );
   }
 
   /** Milliseconds of each operation in one run, by layer name. Inputs and errors are those of `run`. */

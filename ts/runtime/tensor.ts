@@ -48,7 +48,9 @@ export const elementCount = (shape: readonly number[]): number =>
 export function resolveInputs(loaded: Shapes, inputs: Inputs): { shapes: Shapes; arrays: InputArray[] } {
   const names = Object.keys(loaded);
   checkNames(names, inputs);
-  const resolved = names.map((name) => resolveInput(name, loaded[name]!, inputs[name]));
+  const resolved = names.map((name) =>
+    resolveInput(name, loaded[name]!, Object.hasOwn(inputs, name) ? inputs[name] : undefined),
+  );
   const growths = new Set(resolved.map(({ growth }) => growth).filter((growth) => growth !== null));
   if (growths.size > 1)
     throw new ArgumentError(

@@ -312,7 +312,7 @@ export class Trainer {
         );
     return seeds.map(({ blob, shape, weight }) => {
       const count = elementCount(shape);
-      const given = weight === 0 ? topDiffs[blob] : undefined;
+      const given = weight === 0 && Object.hasOwn(topDiffs, blob) ? topDiffs[blob] : undefined;
       if (given !== undefined && !(given instanceof Float32Array && given.length === count))
         throw new ArgumentError(`the diff of "${blob}"`, `a Float32Array of ${count} values`, given);
       return (given ?? new Float32Array(count).fill(weight)).map((value) => value * lossScale);

@@ -66,7 +66,7 @@ export function outputValues(
   return names.map((name) => ({
     name,
     values: [...outputs[name]!.data],
-    lossWeight: lossWeights[name] ?? 0,
+    lossWeight: Object.hasOwn(lossWeights, name) ? lossWeights[name]! : 0,
   }));
 }
 
