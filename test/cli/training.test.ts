@@ -38,7 +38,7 @@ writeCaffemodel(path('fillers.caffemodel'), { name: 'dummy', layers: [] });
 test('bn-stats writes mean, variance and a factor of 1; test prints every batch, then the means', () => {
   const stats = resnode(
     ...['bn-stats', '--model', 'net.prototxt', '--weights', 'fillers.caffemodel', '--iterations', '5'],
-    ...['--out', 'stats.caffemodel', '--device', 'cpu', '--json'],
+    ...['--out', 'stats.caffemodel', '--device', 'cpu', '--json', '--partial-weights'],
   );
   assert.is(stats.status, 0, stats.stderr);
   assert.equal(JSON.parse(stats.stdout), {
@@ -52,7 +52,10 @@ test('bn-stats writes mean, variance and a factor of 1; test prints every batch,
   assert.equal([mean!.length, variance!.length, [...factor!]], [4, 4, [1]]);
   assert.ok(variance!.every((value) => value > 0.1 && value < 10));
 
-  const words = ['test', '--model', 'net.prototxt', '--weights', 'stats.caffemodel', '--device', 'cpu'];
+  const words = [
+    ...['test', '--model', 'net.prototxt', '--weights', 'stats.caffemodel', '--device', 'cpu'],
+    '--partial-weights',
+  ];
   const { stdout, status } = resnode(...words, '--iterations', '2');
   assert.is(status, 0);
   const lines = stdout.trimEnd().split('\n');

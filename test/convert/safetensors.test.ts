@@ -129,14 +129,20 @@ test('damaged headers and layers are refused by what is wrong', () => {
   }
 });
 
-test('of layers of one name the last is written, and doubles stay doubles', () => {
+test('layers of one name are refused, and doubles stay doubles', () => {
   const blob = (value: number) => ({
     shape: [1],
     dtype: 'float64' as const,
     bytes: new Uint8Array(Float64Array.of(value).buffer),
   });
   const layers = [1, 2].map((value) => ({ name: 'a', type: 'Bias', blobs: [blob(value)] }));
-  writeSafetensorsFile(path('twice.safetensors'), { net: null, weights: { file: '', name: 'n', layers } });
+  const write = (part: typeof layers) =>
+    writeSafetensorsFile(path('twice.safetensors'), {
+      net: null,
+      weights: { file: '', name: 'n', layers: part },
+    });
+  assert.throws(() => write(layers), /two layers with weights are named "a"/);
+  write(layers.slice(1));
   const { weights: read } = readSafetensorsFile(path('twice.safetensors'), { net: null, inputShapes: {} });
   assert.is(read.name, 'n');
   assert.equal(

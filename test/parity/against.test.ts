@@ -231,7 +231,10 @@ const faults: [
     'branch2b',
     /no blobs for layer "branch2b"/,
     {
-      here: { weights: { ...weights, layers: weights.layers.filter(({ name }) => name !== 'branch2b') } },
+      here: {
+        weights: { ...weights, layers: weights.layers.filter(({ name }) => name !== 'branch2b') },
+        match: { partialWeights: true },
+      },
     },
   ],
   [

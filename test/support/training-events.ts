@@ -26,6 +26,8 @@ export function* trainingEvents(iterations: number): Generator<SolverEvent> {
     })),
     loaded: [],
     filled: ['conv1', 'fc10'],
+    unused: [],
+    weights: null,
     tests: [{ iterations: 100 }],
   };
   yield { type: 'warning', code: 'solver/iter-size-batch-norm', message: 'iter_size 2 with live BatchNorm' };

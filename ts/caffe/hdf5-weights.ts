@@ -11,7 +11,7 @@ import type { Blob } from './blob.ts';
 import type { WeightsFile, WeightsLayer } from './caffemodel.ts';
 import { blobOfDataset, hdf5Holds, readHdf5 } from './hdf5-file.ts';
 import { type Hdf5Entry, writeHdf5 } from './hdf5-writer.ts';
-import { type NetWeights, netWeights } from './write-caffemodel.ts';
+import { type NetWeights, netWeights, refuseLayersTwice } from './write-caffemodel.ts';
 
 /** Slashes in a layer's name are groups in groups. */
 const MAX_DEPTH = 64;
@@ -67,10 +67,11 @@ const WRITE_HDF5_WEIGHTS = signature('writeHdf5Weights', {
 
 /**
  * Writes weights in Caffe's HDF5 form, float32, whole or not at all, beside a running event loop.
- * @throws WeightsError `weights/write`
+ * @throws WeightsError `weights/write`; `weights/names-twice` where two layers have one name
  */
 export async function writeHdf5Weights(path: string, weights: NetWeights): Promise<void> {
   WRITE_HDF5_WEIGHTS.check(path, weights);
+  refuseLayersTwice(weights.layers);
   return writeHdf5(path, weightsEntries(weights));
 }
 

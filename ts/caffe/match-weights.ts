@@ -1,91 +1,86 @@
-/** Which blob of a weights file fills which parameter of a net: Caffe's Net::CopyTrainedLayersFrom. */
+/**
+ * Which blob of a weights file fills which parameter of a net: Caffe's Net::CopyTrainedLayersFrom, but that a layer
+ * without weights is an error: Caffe leaves it at its filler and computes on.
+ */
 import { WeightsError } from '../errors.ts';
 import type { Blob } from './blob.ts';
-import type { WeightsFile } from './caffemodel.ts';
+import type { WeightsFile, WeightsLayer } from './caffemodel.ts';
+import { missingWeights } from './missing-weights.ts';
+import { namesTwice } from './names-twice.ts';
 import { splitNvidiaBlobs } from './nvidia-batch-norm.ts';
+import { isReshaped, mismatchOf } from './weights-mismatch.ts';
 
 export interface LayerReport {
   readonly layer: string;
-  /** matched; ignored (the net has no such layer); missing (the file has no such layer); reshaped (legacy dims). */
+  /** matched; ignored (the net has no such layer); missing (the file has no such layer); reshaped (other dimensions). */
   readonly status: 'matched' | 'ignored' | 'missing' | 'reshaped';
   readonly detail: string;
 }
 
+/** A parameter of a net, by the layer that owns it and those that share it by `param { name }`. */
+export interface MatchedParameter {
+  readonly layer: string;
+  readonly index: number;
+  readonly shape: readonly number[];
+  readonly places?: readonly { readonly layer: string; readonly index: number }[];
+}
+
+export interface MatchOptions {
+  /** Weights without a layer are errors too. Default false. */
+  readonly strict?: boolean;
+  /** Layers that the file has no weights for keep their fillers. Default false: they are an error. */
+  readonly partialWeights?: boolean;
+  /**
+   * Blobs of other dimensions with the same values in the same order are taken: an InnerProduct's by a 1×1 Convolution
+   * and the reverse. Default false.
+   */
+  readonly reshapeWeights?: boolean;
+}
+
+/** What of a file goes where. */
+export interface Match {
+  /** One a parameter; null: its filler. */
+  readonly blobs: (Blob | null)[];
+  /** One a layer with parameters, of the net or the file. */
+  readonly report: LayerReport[];
+}
+
 /**
- * Matches by layer name. Unknown source layers are ignored, missing ones keep their fillers, of duplicate source
- * layers the last wins, number and shape of blobs must match exactly (legacy 4-D shapes left-padded with 1).
+ * Matches by layer name. Weights of layers that the net has not are left, of duplicate ones in the file the last wins,
+ * number and shape of blobs must match exactly (legacy 4-D shapes left-padded with 1).
  * @param parameters The net's parameters; `layer` owns blob `index`.
- * @param options.strict Ignored layers that hold blobs, and missing ones, are errors. Default false.
- * @returns One blob per parameter (null: missing), and a report per layer.
- * @throws WeightsError naming layer, blob and both shapes.
+ * @param isTraining What the file has not begins at its filler; an error where nothing matches at all, but for
+ * `partialWeights`. Default false.
+ * @throws WeightsError `weights/missing` (or `weights/none-matched`), `weights/shape-mismatch`, `weights/blob-count`,
+ * `weights/names-twice`, `weights/strict`, each with its cause and cure
  */
 export function matchWeights(
-  parameters: readonly {
-    readonly layer: string;
-    readonly index: number;
-    readonly shape: readonly number[];
-  }[],
+  parameters: readonly MatchedParameter[],
   weights: WeightsFile,
-  options: { strict?: boolean } = {},
-): { blobs: (Blob | null)[]; report: LayerReport[] } {
+  { strict = false, partialWeights = false, reshapeWeights = false }: MatchOptions = {},
+  isTraining = false,
+): Match {
   const { file } = weights;
-  const report: LayerReport[] = [];
-  const counts = new Map<string, number>();
-  for (const { layer, index } of parameters) counts.set(layer, Math.max(counts.get(layer) ?? 0, index + 1));
-  const { layers } = splitNvidiaBlobs(weights, (name) => counts.has(name));
-  const sources = new Map(layers.map((layer) => [layer.name, layer]));
-  const found = new Set<string>();
-  for (const layer of sources.values()) {
-    const count = counts.get(layer.name);
-    if (count === undefined) {
-      if (layer.blobs.length > 0)
-        report.push({
-          layer: layer.name,
-          status: 'ignored',
-          detail: 'the net has no layer of this name with parameters',
-        });
-      continue;
-    }
-    found.add(layer.name);
-    if (layer.blobs.length !== count) {
-      const nvidia =
-        count === 3 && layer.blobs.length === 5
-          ? "; five blobs are the BatchNorm of NVIDIA's Caffe with scale and bias inside: write scale_bias: true in its batch_norm_param"
-          : '';
-      throw new WeightsError(
-        'weights/blob-count',
-        { file, layer: layer.name },
-        `layer "${layer.name}" has ${layer.blobs.length} blobs here, the net needs ${count}${nvidia}; rename the layer in the prototxt to train it from scratch`,
-      );
-    }
+  refuseNamesTwice(parameters, file);
+  const shapes = shapesByLayer(parameters);
+  const { layers } = splitNvidiaBlobs(weights, (name) => shapes.has(name));
+  const sources = lastOfEach(layers);
+  const mismatch = mismatchOf(sources, shapes, { isTraining, reshapeWeights });
+  if (mismatch !== null) {
+    const { code, layer, message } = mismatch;
+    throw new WeightsError(code, { file, layer }, message);
   }
-  const blobs = parameters.map(({ layer, index, shape }) => {
-    const blob = found.has(layer) ? sources.get(layer)!.blobs[index]! : null;
-    if (blob === null) return null;
-    if (!sameShape(blob.shape, shape)) {
-      throw new WeightsError(
-        'weights/shape-mismatch',
-        { file, layer },
-        `layer "${layer}", blob ${index}: the file has ${show(blob.shape)}, the net needs ${show(shape)}; rename the layer in the prototxt to train it from scratch`,
-      );
-    }
-    return blob;
-  });
-  for (const layer of counts.keys()) {
-    if (!found.has(layer)) {
-      report.push({ layer, status: 'missing', detail: 'not in the file; keeps its fillers' });
-      continue;
-    }
-    const reshaped = parameters.some(
-      (p, i) => p.layer === layer && blobs[i]!.shape.length !== p.shape.length,
+  const blobs = parameters.map((parameter) => blobFor(parameter, sources));
+  const report = reportOf(parameters, blobs, sources, shapes);
+  const missing = report.filter(({ status }) => status === 'missing').map(({ layer }) => layer);
+  const isNone = missing.length === shapes.size;
+  if (missing.length > 0 && !partialWeights && (!isTraining || isNone))
+    throw new WeightsError(
+      isTraining ? 'weights/none-matched' : 'weights/missing',
+      { file, layer: missing[0]! },
+      missingWeights(missing, shapes, weights, isTraining),
     );
-    report.push({
-      layer,
-      status: reshaped ? 'reshaped' : 'matched',
-      detail: reshaped ? 'legacy dimensions' : '',
-    });
-  }
-  const bad = report.find(({ status }) => options.strict && (status === 'ignored' || status === 'missing'));
+  const bad = report.find(({ status }) => strict && (status === 'ignored' || status === 'missing'));
   if (bad !== undefined)
     throw new WeightsError(
       'weights/strict',
@@ -95,16 +90,100 @@ export function matchWeights(
   return { blobs, report };
 }
 
-function sameShape(source: readonly number[], target: readonly number[]): boolean {
-  const extra = source.length - target.length;
-  if (extra !== 0 && source.length !== 4) return false;
-  return (
-    extra >= 0 &&
-    source.slice(0, extra).every((dim) => dim === 1) &&
-    target.every((dim, i) => dim === source[i + extra])
+/** A net without a file: all at their fillers. */
+export function noWeights(parameters: readonly MatchedParameter[]): Match {
+  const layers = [...shapesByLayer(parameters).keys()];
+  const detail = 'no weights were given; keeps its fillers';
+  return {
+    blobs: parameters.map(() => null),
+    report: layers.map((layer) => ({ layer, status: 'missing', detail })),
+  };
+}
+
+/** `20 of 23 layers took weights; at their fillers: fc; unused in the file: fc1000, loss`. */
+export function matchText(report: readonly LayerReport[]): string {
+  const named = (...wanted: LayerReport['status'][]) =>
+    report.filter(({ status }) => wanted.includes(status)).map(({ layer }) => layer);
+  const [taken, filled, unused] = [named('matched', 'reshaped'), named('missing'), named('ignored')];
+  return [
+    `${taken.length} of ${taken.length + filled.length} layers took weights`,
+    ...(filled.length > 0 ? [`at their fillers: ${filled.join(', ')}`] : []),
+    ...(unused.length > 0 ? [`unused in the file: ${unused.join(', ')}`] : []),
+  ].join('; ');
+}
+
+/** Refuses a net whose weights no file can hold. @throws WeightsError `weights/names-twice` */
+export function refuseNamesTwice(parameters: readonly MatchedParameter[], file: string): void {
+  const [name] = namesTwice(parameters);
+  if (name === undefined) return;
+  throw new WeightsError(
+    'weights/names-twice',
+    { ...(file === '' ? {} : { file }), layer: name },
+    `the net has several layers with parameters of the name "${name}", and files keep one set of weights by name; give each layer a name of its own`,
   );
 }
 
-function show(shape: readonly number[]): string {
-  return shape.length === 0 ? 'a scalar' : shape.join('×');
+/** Layer → the shapes of its blobs, those that it shares too. */
+function shapesByLayer(parameters: readonly MatchedParameter[]): Map<string, (readonly number[])[]> {
+  const shapes = new Map<string, (readonly number[])[]>();
+  for (const { layer, index, shape, places = [{ layer, index }] } of parameters)
+    for (const place of places) {
+      if (!shapes.has(place.layer)) shapes.set(place.layer, []);
+      shapes.get(place.layer)![place.index] = shape;
+    }
+  return shapes;
+}
+
+/** In the order of the file; of layers with one name the last. */
+function lastOfEach(layers: readonly WeightsLayer[]): Map<string, WeightsLayer> {
+  const sources = new Map<string, WeightsLayer>();
+  for (const layer of layers) {
+    sources.delete(layer.name);
+    sources.set(layer.name, layer);
+  }
+  return sources;
+}
+
+// Of a blob that several layers share Caffe copies each layer's values into the same memory: the file's last count.
+function blobFor(
+  { layer, index, places = [{ layer, index }] }: MatchedParameter,
+  sources: ReadonlyMap<string, WeightsLayer>,
+): Blob | null {
+  if (places.length === 1) return sources.get(layer)?.blobs[index] ?? null;
+  const order = [...sources.keys()];
+  const last = Math.max(...places.map((place) => order.indexOf(place.layer)));
+  const place = places.find((each) => each.layer === order[last]);
+  return place === undefined ? null : sources.get(place.layer)!.blobs[place.index]!;
+}
+
+function reportOf(
+  parameters: readonly MatchedParameter[],
+  blobs: readonly (Blob | null)[],
+  sources: ReadonlyMap<string, WeightsLayer>,
+  shapes: ReadonlyMap<string, readonly (readonly number[])[]>,
+): LayerReport[] {
+  const empty = new Set<string>();
+  const reshaped = new Map<string, string>();
+  parameters.forEach(({ layer, index, shape, places = [{ layer, index }] }, i) => {
+    const blob = blobs[i]!;
+    for (const place of places)
+      if (blob === null) empty.add(place.layer);
+      else if (isReshaped(blob.shape, shape)) reshaped.set(place.layer, 'its values in other dimensions');
+      else if (blob.shape.length !== shape.length) reshaped.set(place.layer, 'legacy dimensions');
+  });
+  const unused = [...sources.values()].filter(({ name, blobs: own }) => own.length > 0 && !shapes.has(name));
+  return [
+    ...unused.map(
+      ({ name }): LayerReport => ({
+        layer: name,
+        status: 'ignored',
+        detail: 'the net has no layer of this name with parameters',
+      }),
+    ),
+    ...[...shapes.keys()].map((layer): LayerReport => {
+      if (empty.has(layer)) return { layer, status: 'missing', detail: 'not in the file; keeps its fillers' };
+      const detail = reshaped.get(layer);
+      return { layer, status: detail === undefined ? 'matched' : 'reshaped', detail: detail ?? '' };
+    }),
+  ];
 }

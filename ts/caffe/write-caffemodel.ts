@@ -1,7 +1,7 @@
 /** Weights → files that Caffe reads (Net::ToProto, WriteProtoToBinaryFile); written whole or not at all. */
 import { type Kind, path, string } from '../base/kinds.ts';
 import { fields, required, signature } from '../base/options.ts';
-import { ArgumentError } from '../errors.ts';
+import { ArgumentError, WeightsError } from '../errors.ts';
 import { saveFileAtomically, writeFileAtomically } from './atomic-file.ts';
 import { type Blob, blob, elementCountOf, toFloat32 } from './blob.ts';
 import { type WeightsLayer, weightsLayers } from './caffemodel.ts';
@@ -25,7 +25,7 @@ const WRITE_CAFFEMODEL = signature('writeCaffemodel', {
 
 /**
  * Writes a .caffemodel with V2 layers: name, type and blobs of each, data as packed float32.
- * @throws ArgumentError where a blob's shape does not fit its bytes; the file system's error
+ * @throws ArgumentError where a blob's shape does not fit its bytes; WeightsError where two layers have one name; the file system's error
  */
 export function writeCaffemodel(path: string, weights: NetWeights): void {
   WRITE_CAFFEMODEL.check(path, weights);
@@ -55,7 +55,23 @@ export function writeBinaryproto(path: string, values: Blob): void {
   writeFileAtomically(path, [head, data]);
 }
 
+/** Refuses two layers with blobs and one name: whoever reads the file finds one of them. @throws WeightsError */
+export function refuseLayersTwice(layers: NetWeights['layers']): void {
+  const names = new Set<string>();
+  for (const { name, blobs } of layers) {
+    if (blobs.length === 0) continue;
+    if (names.has(name))
+      throw new WeightsError(
+        'weights/names-twice',
+        { layer: name },
+        `two layers with weights are named "${name}", and files keep one set of weights by name; give each layer a name of its own`,
+      );
+    names.add(name);
+  }
+}
+
 function* netChunks({ name, layers }: NetWeights): Generator<Uint8Array> {
+  refuseLayersTwice(layers);
   yield bytesField(1, name);
   for (const layer of layers) {
     const blobs = layer.blobs.map((blob) => blobChunks(blob, false));

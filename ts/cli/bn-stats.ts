@@ -7,8 +7,9 @@ import { averageStatistics } from '../train/batch-norm-statistics.ts';
 import { readInitialWeights } from '../train/initial-weights.ts';
 import { solverData } from '../train/solver-data.ts';
 import { type DeviceFlags, deviceOptions, integer, names, openFlagged } from './options.ts';
+import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends DeviceFlags {
+interface Flags extends DeviceFlags, WeightsFlags {
   model: string;
   weights: string;
   iterations: number;
@@ -40,7 +41,7 @@ The variance written is the mean of the batches' unbiased variances, and the fac
 Example:
   resnode bn-stats --model train_val.prototxt --weights net_iter_64000.caffemodel --iterations 200 --out net.caffemodel`,
     );
-  return deviceOptions(command).action(async (flags: Flags) => {
+  return deviceOptions(weightsOptions(command)).action(async (flags: Flags) => {
     const { level = 0, stage: stages = [], iterations, out } = flags;
     const net = readNetFile(flags.model);
     const weights = (await readInitialWeights([flags.weights]))!;
@@ -49,7 +50,7 @@ Example:
     const source = await solverData(flags.model, flags.augment)(filtered, { phase: 'TRAIN', seed: 1 });
     try {
       const result = await averageStatistics({
-        ...{ net, level, stages, weights, source, iterations, device },
+        ...{ net, level, stages, weights, source, iterations, device, match: matchOf(flags) },
         onBatch: (done) => {
           if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${iterations} batches`);
         },

@@ -10,8 +10,9 @@ import { readLabels } from '../image/labels.ts';
 import { decodingOf, preprocessImage } from '../image/preprocess.ts';
 import { type DeviceFlags, deviceOptions, integer, openFlagged, readFilteredNet } from './options.ts';
 import { choosePreprocess, limitsOf, type PreprocessFlags, preprocessOptions } from './preprocess-options.ts';
+import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends DeviceFlags, PreprocessFlags {
+interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags {
   model: string;
   weights: string;
   class?: number;
@@ -40,6 +41,7 @@ Example:
   resnode cam cat.jpg --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\
     --mean ResNet_mean.binaryproto --output cat-cam.png`,
     );
+  weightsOptions(command);
   return deviceOptions(preprocessOptions(command)).action(async (file: string, flags: Flags) => {
     const net = readFilteredNet(flags.model);
     const tail = findCamTail(graphFromCaffe(net, { batch: 1 }));
@@ -49,6 +51,7 @@ Example:
     await using model = await device.load({
       model: net,
       weights: flags.weights,
+      ...matchOf(flags),
       outputs: [tail.features, tail.scores],
       batch: 1,
     });

@@ -26,8 +26,9 @@ import {
   preprocessOptions,
   skipBrokenOption,
 } from './preprocess-options.ts';
+import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends DeviceFlags, AnyPrecisionFlags, PreprocessFlags, InputShapeFlags {
+interface Flags extends DeviceFlags, WeightsFlags, AnyPrecisionFlags, PreprocessFlags, InputShapeFlags {
   model: string;
   weights: string;
   savePreprocess?: string;
@@ -58,6 +59,7 @@ Example:
   resnode classify cat.jpg --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\
     --mean ResNet_mean.binaryproto --labels synset_words.txt`,
     );
+  weightsOptions(command);
   const options = inputShapeOption(anyPrecisionOption(deviceOptions(preprocessOptions(command))));
   return options.action(async (images: string[], flags: Flags) => {
     const chosen = choosePreprocess(flags, flags.model);
@@ -65,6 +67,7 @@ Example:
     await using model = await device.load({
       model: flags.model,
       weights: flags.weights,
+      ...matchOf(flags),
       batch: 1,
       inputShapes: flags.inputShape,
       ...precisionOf(flags),

@@ -27,8 +27,9 @@ import {
 } from './options.ts';
 import { PREPROCESS_ATTRIBUTES, preprocessOptions, skipBrokenOption } from './preprocess-options.ts';
 import { printComparison, printEvaluation } from './print-evaluation.ts';
+import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends EvaluateFlags {
+interface Flags extends EvaluateFlags, WeightsFlags {
   replay?: string;
   resume?: string;
   output?: string;
@@ -97,6 +98,7 @@ Examples:
     --mean ResNet_mean.binaryproto --images ILSVRC2012_val/ --labels synset_words.txt --output result.json
   resnode evaluate --replay result.json`,
     );
+  weightsOptions(command);
   return anyPrecisionOption(deviceOptions(preprocessOptions(command))).action(async (flags: Flags) => {
     const before = flags.replay === undefined ? null : readResult(flags.replay);
     for (const name of ['model', 'weights', 'images'] as const)
@@ -140,6 +142,7 @@ async function run(
   await using loaded = await device.load({
     model: scales === undefined ? net : fullyConvolutional(net),
     weights,
+    ...matchOf(flags),
     batch: scales === undefined ? batch * crops : 2,
     ...precisionOf(job),
     // Nearly every image is of another size: none is worth measuring for.

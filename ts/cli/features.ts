@@ -22,8 +22,9 @@ import {
   preprocessOptions,
   skipBrokenOption,
 } from './preprocess-options.ts';
+import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends DeviceFlags, PreprocessFlags, InputShapeFlags {
+interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags, InputShapeFlags {
   model: string;
   weights: string;
   blob: string;
@@ -52,6 +53,7 @@ Example:
   resnode features --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\
     --mean ResNet_mean.binaryproto --blob pool5 --images photos/ --output pool5.npy`,
     );
+  weightsOptions(command);
   return inputShapeOption(deviceOptions(preprocessOptions(command))).action(async (flags: Flags) => {
     const chosen = choosePreprocess(flags, flags.model);
     const files = imageFiles(flags.images);
@@ -61,6 +63,7 @@ Example:
     await using model = await device.load({
       model: flags.model,
       weights: flags.weights,
+      ...matchOf(flags),
       outputs: [flags.blob],
       inputShapes: flags.inputShape,
       batch: Math.min(flags.batch, files.length),

@@ -24,8 +24,9 @@ import {
   skipBrokenOption,
 } from './preprocess-options.ts';
 import { eventJson, eventLines } from './training-log.ts';
+import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends DeviceFlags, PreprocessFlags, TrainingPrecisionFlags {
+interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags, TrainingPrecisionFlags {
   model: string;
   weights: string;
   out: string;
@@ -58,7 +59,7 @@ export function finetune(): Command {
     .option('--seed <n>', 'of the split, the head and the order (default: 1)', integer(0))
     .addOption(skipBrokenOption())
     .option('--json', 'print every event as a line of JSON');
-  preprocessOptions(command);
+  preprocessOptions(weightsOptions(command));
   trainingPrecisionOptions(deviceOptions(command));
   return command
     .addHelpText(
@@ -84,6 +85,7 @@ Example:
       for await (const event of run({
         ...{ folder, model, weights, out, device, epochs, batch, rate, headRate, valShare, seed },
         ...trainingPrecisionOf(flags),
+        ...matchOf(flags),
         batchNorm: flags.liveBn ? 'live' : 'frozen',
         preprocess,
         ...limitsOf(flags),

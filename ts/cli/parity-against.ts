@@ -21,8 +21,9 @@ import type { Shapes, Tensor } from '../runtime/tensor.ts';
 import { imageFiles } from './image-files.ts';
 import { type DeviceFlags, openFlagged, type PrecisionFlags } from './options.ts';
 import { limitsOf, type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
+import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-export interface AgainstFlags extends DeviceFlags, PrecisionFlags, PreprocessFlags {
+export interface AgainstFlags extends DeviceFlags, PrecisionFlags, PreprocessFlags, WeightsFlags {
   model?: string;
   weights?: string;
   against?: string;
@@ -45,6 +46,7 @@ export function againstOptions(command: Command): Command {
       'image files, folders, or lists (.txt) of them (default: random values, or what the dump holds)',
     )
     .option('--tolerance <share>', 'of the largest value of a blob (default: 1e-4 in float32)', share);
+  weightsOptions(added);
   return preprocessOptions(added);
 }
 
@@ -58,13 +60,14 @@ export async function parityAgainst(command: Command, flags: AgainstFlags): Prom
   const net = readNetFile(file);
   const weights = flags.weights === undefined ? null : await readWeights(flags.weights, mapFile);
   const files = images === undefined ? null : imageFiles(images.flatMap(listed));
-  const other = await openOther(against, { net, weights }, files, flags);
+  const other = await openOther(against, { net, weights, match: matchOf(flags) }, files, flags);
   try {
     await using device = await openFlagged(flags);
     const compared = await compareLayers({
       device,
       net,
       weights,
+      match: matchOf(flags),
       source: other.source,
       inputShapes: other.shapes,
       inputs: other.inputs,
@@ -94,7 +97,7 @@ interface Other {
 
 async function openOther(
   against: string,
-  { net, weights }: Omit<NetToRun, 'inputShapes'>,
+  { net, weights, match = {} }: Omit<NetToRun, 'inputShapes'>,
   files: readonly string[] | null,
   flags: AgainstFlags,
 ): Promise<Other> {
@@ -111,7 +114,7 @@ async function openOther(
     return { source: dump, shapes, inputs: [dump.inputs], prepared, close: dump.dispose };
   }
   const { inputs, shapes } = inputsOf(net, files, flags);
-  const run = { net, weights, inputShapes: shapes };
+  const run = { net, weights, match, inputShapes: shapes };
   if (against === 'onnx') {
     const source = await onnxTops(run);
     return { source, shapes, inputs, prepared: [], close: source.dispose };

@@ -15,8 +15,9 @@ import {
   preprocessOptions,
   skipBrokenOption,
 } from './preprocess-options.ts';
+import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends DeviceFlags, PreprocessFlags {
+interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags {
   model: string;
   weights: string;
   images: string[];
@@ -58,6 +59,7 @@ Example:
   resnode quantize --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\
     --mean ResNet_mean.binaryproto --images some-photographs/ --out ResNet-50.int8.json`,
     );
+  weightsOptions(command);
   return deviceOptions(preprocessOptions(command)).action(async (flags: Flags) => {
     const chosen = choosePreprocess(flags, flags.model);
     const all = imageFiles(flags.images);
@@ -89,7 +91,7 @@ Example:
     }
     const calibration = await calibrate(
       device,
-      { model, weights: flags.weights, batch: Math.min(flags.batch, count) },
+      { model, weights: flags.weights, ...matchOf(flags), batch: Math.min(flags.batch, count) },
       batches(),
       {
         method: flags.method,

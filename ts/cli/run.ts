@@ -21,6 +21,7 @@ import {
   stateOptions,
   stateUsed,
 } from './options.ts';
+import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
 interface InputFile {
   name: string;
@@ -28,7 +29,7 @@ interface InputFile {
   shape: number[] | null;
 }
 
-interface Flags extends DeviceFlags, PrecisionFlags, StateFlags, InputShapeFlags {
+interface Flags extends DeviceFlags, WeightsFlags, PrecisionFlags, StateFlags, InputShapeFlags {
   model: string;
   weights?: string;
   input: InputFile[];
@@ -62,7 +63,7 @@ Example:
   resnode run --model net.prototxt --weights net.caffemodel --input data=image.f32:1x3x224x224 \\
     --output-dir out --blobs conv1,prob`,
     );
-  return inputShapeOption(stateOptions(precisionOption(deviceOptions(command)))).action(
+  return inputShapeOption(stateOptions(precisionOption(deviceOptions(weightsOptions(command))))).action(
     async (flags: Flags) => {
       const net = readFilteredNet(flags.model, flags);
       const given = flags.input
@@ -79,6 +80,7 @@ Example:
         inputShapes,
         precision: flags.precision,
         ...(flags.weights === undefined ? {} : { weights: flags.weights }),
+        ...matchOf(flags),
         ...(outputs === undefined ? {} : { outputs }),
       });
       const inputs = Object.fromEntries(flags.input.map(({ name, file }) => [name, readFloats(file)]));

@@ -20,8 +20,9 @@ import {
   withGpu,
 } from './options.ts';
 import { figure } from './training-log.ts';
+import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends DeviceFlags, GpuFlags, PrecisionFlags, StateFlags {
+interface Flags extends DeviceFlags, WeightsFlags, GpuFlags, PrecisionFlags, StateFlags {
   model: string;
   weights: string;
   iterations: number;
@@ -42,6 +43,7 @@ export function test(): Command {
       'after',
       '\nExample:\n  resnode test --model train_val.prototxt --weights net_iter_64000.caffemodel --iterations 100',
     );
+  weightsOptions(command);
   return stateOptions(precisionOption(deviceOptions(command))).action(async (flags: Flags) => {
     const net = readNetFile(flags.model);
     const filtered = filterNet(net, { phase: 'TEST', ...netState(flags) });
@@ -52,6 +54,7 @@ export function test(): Command {
       await using model = await device.load({
         model: net,
         weights: flags.weights,
+        ...matchOf(flags),
         precision: flags.precision,
         inputShapes: source.shapes,
         ...state,

@@ -22,8 +22,9 @@ import {
   stateOptions,
   withGpu,
 } from './options.ts';
+import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends DeviceFlags, GpuFlags, AnyPrecisionFlags, StateFlags, InputShapeFlags {
+interface Flags extends DeviceFlags, WeightsFlags, GpuFlags, AnyPrecisionFlags, StateFlags, InputShapeFlags {
   model: string;
   weights?: string;
   iterations: number;
@@ -71,6 +72,7 @@ Examples:
   resnode time --model ResNet-50-deploy.prototxt --iterations 20
   resnode time --model train_val.prototxt --backward --batch 8`,
     );
+  weightsOptions(command);
   const full = inputShapeOption(stateOptions(anyPrecisionOption(deviceOptions(command))));
   return full.action(async (flags: Flags) => {
     if (flags.backward && flags.precision === 'int8')
@@ -85,6 +87,7 @@ const common = (flags: Flags) => ({
   inputShapes: flags.inputShape,
   ...netState(flags),
   ...(flags.weights === undefined ? {} : { weights: flags.weights }),
+  ...matchOf(flags),
   ...(flags.batch === undefined ? {} : { batch: flags.batch }),
 });
 

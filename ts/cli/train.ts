@@ -22,10 +22,11 @@ import {
 } from './options.ts';
 import { openTrainingDevice, processesOf } from './training-device.ts';
 import { eventJson, eventLines, progressLine } from './training-log.ts';
+import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
 type Effect = SolverRequest | 'none';
 
-interface Flags extends DeviceFlags, TrainingPrecisionFlags {
+interface Flags extends DeviceFlags, WeightsFlags, TrainingPrecisionFlags {
   solver: string;
   gpu?: Gpus;
   weights?: string;
@@ -99,7 +100,7 @@ Examples:
   mpirun -n 2 resnode train --solver solver.prototxt --mpi --gpu 0,1
   resnode train --solver cifar110.prototxt --warmup-iterations 400 --warmup-rate 0.01 --augment augment.json`,
     );
-  return trainingPrecisionOptions(deviceOptions(command)).action(async (flags: Flags) => {
+  return trainingPrecisionOptions(deviceOptions(weightsOptions(command))).action(async (flags: Flags) => {
     const fail = (text: string) => command.error(`error: ${text}`, { exitCode: 2 });
     if (flags.weights !== undefined && flags.snapshot !== undefined)
       fail('expected --weights to begin with or --snapshot to go on from, not both');
@@ -125,6 +126,7 @@ Examples:
       device,
       data: solverData(flags.solver, flags.augment),
       ...trainingPrecisionOf(flags),
+      ...matchOf(flags),
       recompute: flags.recompute ?? false,
       frozenBatchNorm: flags.frozenBn ?? false,
       synchronisedBatchNorm: flags.syncBn ?? false,

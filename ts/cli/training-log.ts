@@ -17,9 +17,7 @@ export function eventLines(event: SolverEvent): string[] {
           `iterations ${event.iteration} to ${event.maxIterations} of ${event.samplesPerIteration} samples` +
           `${event.epochSize === null ? '' : ` (an epoch: ${event.epochSize})`}, ${event.learnable} values to learn, seed ${event.seed}`,
         ...batchNormLines(event.batchNorms),
-        ...(event.loaded.length > 0 && event.filled.length > 0
-          ? [`no weights are given for ${event.filled.join(', ')}: fillers`]
-          : []),
+        ...(event.weights === null ? [] : [event.weights]),
       ];
     case 'iteration':
       return event.display ? [progressLine(event)] : [];

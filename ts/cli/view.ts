@@ -2,6 +2,7 @@
 import { basename } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import { namesTwiceWarnings } from '../caffe/names-twice.ts';
 import { filterNet, type NetParameter } from '../caffe/net-parameter.ts';
 import { readWeights } from '../caffe/read-weights.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
@@ -24,12 +25,14 @@ import {
   integer,
   netState,
   openFlagged,
+  printWarning,
   type StateFlags,
   stateOptions,
 } from './options.ts';
 import { limitsOf, type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
+import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends DeviceFlags, StateFlags, InputShapeFlags, PreprocessFlags {
+interface Flags extends DeviceFlags, WeightsFlags, StateFlags, InputShapeFlags, PreprocessFlags {
   model?: string;
   weights?: string;
   image?: string;
@@ -80,6 +83,7 @@ Example:
   resnode view ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel --image cat.jpg \\
     --mean ResNet_mean.binaryproto --time time.json --output ResNet-50.html`,
     );
+  weightsOptions(command);
   return inputShapeOption(stateOptions(deviceOptions(preprocessOptions(command)))).action(
     async (argument: string | undefined, flags: Flags) => {
       const file = argument ?? flags.model;
@@ -101,6 +105,7 @@ Example:
           ...(flags.bandwidth === undefined ? {} : { gigabytes: flags.bandwidth }),
         },
       });
+      namesTwiceWarnings(description.partial.graph.parameters).forEach(printWarning);
       const output = flags.output ?? `${basename(file).replace(/\.(prototxt|pt)$/, '')}.html`;
       const text = pageText(description.data, await picturesOf(net, description, { ...flags, model: file }));
       writeFileAtomically(output, [text]);
@@ -120,7 +125,7 @@ Example:
 async function picturesOf(net: NetParameter, description: Description, flags: Flags): Promise<PagePictures> {
   if (flags.weights === undefined) return {};
   const weights = await readWeights(flags.weights, mapFile);
-  const filters = await addFilters(description, weights);
+  const filters = await addFilters(description, weights, matchOf(flags));
   if (flags.image === undefined) return filters;
   const labels = flags.labels === undefined ? {} : { labels: readLabels(flags.labels) };
   const { graph } = description.partial;
@@ -144,6 +149,7 @@ async function picturesOf(net: NetParameter, description: Description, flags: Fl
     {
       model: net,
       weights,
+      ...matchOf(flags),
       ...netState(flags),
       ...labels,
       inputShapes: shapes,

@@ -6,6 +6,7 @@ import type { Blob } from '../caffe/blob.ts';
 import type { WeightsFile, WeightsLayer } from '../caffe/caffemodel.ts';
 import { filterNet, type NetParameter, readNet } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
+import { refuseLayersTwice } from '../caffe/write-caffemodel.ts';
 import { WeightsError } from '../errors.ts';
 import type { Preprocess } from '../image/preprocess.ts';
 import { mapFile } from './map-file.ts';
@@ -40,8 +41,8 @@ export function readSafetensorsFile(
 
 /** Writes the blobs as they are, and the net where there is one. @throws the file system's error */
 export function writeSafetensorsFile(path: string, { net, weights }: Omit<Result, 'preprocess'>): void {
-  // Of layers of one name the last wins in Caffe.
-  const layers = [...new Map(weights.layers.map((layer) => [layer.name, layer])).values()];
+  const { layers } = weights;
+  refuseLayersTwice(layers);
   const metadata = new Map([
     ['format', FORMAT],
     ['name', weights.name],

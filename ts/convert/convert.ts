@@ -6,6 +6,7 @@ import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { filterNet, type LayerParameter, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
 import { ArgumentError } from '../errors.ts';
+import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { DATA_TYPES } from '../graph/unknown-layer.ts';
 import type { Preprocess } from '../image/preprocess.ts';
 import { savePreprocess } from '../image/preprocess-file.ts';
@@ -14,7 +15,7 @@ import { type ConversionCheck, compareRuns, compareValues, resnodeRunner } from 
 import { deployNet } from './deploy-net.ts';
 import { conversions, type Format, formatOf, formatOfFile, type ReadResult } from './formats.ts';
 import { mergeAffine } from './merge.ts';
-import type { Network } from './network.ts';
+import { blobsOf, type Network } from './network.ts';
 
 export interface ConvertOptions {
   /** The net, as path or message; needed where the source does not say it and the target does, and to merge. */
@@ -81,6 +82,8 @@ export async function convert(from: string, to: string, options: ConvertOptions 
   const preprocessFile = read.preprocess === undefined ? null : `${stem}.preprocess.json`;
   if (outputModel !== null && outputModel === model)
     throw new ArgumentError('outputModel', 'another file than the model', outputModel);
+  // What the check would refuse is refused before anything is written.
+  if (check && read.net !== null) blobsOf(graphFromCaffe(read.net), read.weights);
   await target.write!(to, result);
   await removeIfChanged(to, from, read.weights);
   if (outputModel !== null) writeFileAtomically(outputModel, [printPrototxt(result.net!)]);

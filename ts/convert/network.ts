@@ -3,7 +3,6 @@ import type { Blob } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { matchWeights } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
-import { WeightsError } from '../errors.ts';
 import type { Graph, ParameterId } from '../graph/graph.ts';
 
 export interface Network {
@@ -17,14 +16,5 @@ export interface Network {
  */
 export function blobsOf(graph: Graph, weights: WeightsFile): (parameter: ParameterId) => Blob {
   const { blobs } = matchWeights(graph.parameters, weights);
-  blobs.forEach((blob, i) => {
-    const { layer } = graph.parameters[i]!;
-    if (blob === null)
-      throw new WeightsError(
-        'convert/missing',
-        { file: weights.file, layer },
-        `there are no weights for layer "${layer}" of the net; a conversion needs all of them`,
-      );
-  });
   return (parameter) => blobs[parameter]!;
 }

@@ -145,7 +145,47 @@ function rounding(
   return undefined;
 }
 
+/** BVLC's layer types that have blobs of their own. */
+const WITH_BLOBS: readonly string[] = [
+  ...Object.keys(BIASED),
+  ...['BatchNorm', 'Bias', 'PReLU', 'Embed', 'LSTM', 'RNN', 'Parameter'],
+];
+
+// A Scale or Bias with a second bottom takes its values from there.
+const hasParameters = ({ type = '', bottom = [] }: LayerParameter): boolean =>
+  WITH_BLOBS.includes(type) && !(['Scale', 'Bias'].includes(type) && bottom.length > 1);
+
+/** Names of all blobs, where each is shared by `param { name }`: layers that have the same ones are one set of weights. */
+const sharedNames = ({ param = [] }: LayerParameter): string | null =>
+  param.length > 0 && param.every(({ name }) => name) ? param.map(({ name }) => name).join() : null;
+
+function* repeatedNames({ states }: LintNet): Iterable<Found> {
+  for (const { layers } of states) {
+    const first = new Map<string, LayerParameter>();
+    for (const layer of layers) {
+      const { name = '' } = layer;
+      const before = first.get(name);
+      if (!hasParameters(layer)) continue;
+      if (before === undefined) first.set(name, layer);
+      else if (sharedNames(layer) === null || sharedNames(layer) !== sharedNames(before))
+        yield {
+          position: positionOf(layer, 'name'),
+          message: `${nameOf(layer)} has the name of another layer with parameters (${nameOf(before)}, line ${positionOf(before)?.line}): files keep one set of weights for both`,
+        };
+    }
+  }
+}
+
 export const layerRules: readonly Rule[] = [
+  {
+    name: 'name-twice',
+    level: 'error',
+    on: 'net',
+    finds: 'two layers with parameters of one name in one phase, that do not share them by param { name }',
+    why: 'net.cpp (ToProto, CopyTrainedLayersFrom) keeps weights by name and copies them to the first layer that has it: such a net trains, but cannot be saved and loaded.',
+    fix: 'give each layer a name of its own',
+    check: repeatedNames,
+  },
   {
     name: 'param-without-blob',
     level: 'error',

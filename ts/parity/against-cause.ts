@@ -1,7 +1,7 @@
 /** Why two sources diverge: the first layer that differs alone, and what makes it agree when it is computed so. */
 import type { Blob } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
-import { matchWeights } from '../caffe/match-weights.ts';
+import { matchWeights, noWeights } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { Graph, Node } from '../graph/graph.ts';
 import { parametersOf } from '../graph/summary.ts';
@@ -45,7 +45,10 @@ const WHOLE = 1e-4;
 export async function findCause(divergence: Divergence): Promise<Cause> {
   const { device, tops, index, actual, expected } = divergence;
   const { graph, weights } = divergence;
-  const { blobs } = matchWeights(graph.parameters, weights ?? { file: '', name: '', layers: [] });
+  const { blobs } =
+    weights === null
+      ? noWeights(graph.parameters)
+      : matchWeights(graph.parameters, weights, { partialWeights: true });
   let isKnown = true;
   for (const top of tops.slice(0, index + 1)) {
     const theirs = expected.get(top.name);

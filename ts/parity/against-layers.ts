@@ -68,14 +68,14 @@ export interface CompareOptions extends NetToRun {
  * @throws ResnodeError `parity/nothing` where the source has none of the layers; as `Device.load` and `Model.run`; what the source throws
  */
 export async function compareLayers(options: CompareOptions): Promise<LayersComparison> {
-  const { device, source, weights, inputShapes, precision = 'float32' } = options;
+  const { device, source, weights, match = {}, inputShapes, precision = 'float32' } = options;
   const net = filterNet(options.net);
   const shapes = inputShapes === undefined ? {} : { inputShapes };
   const graph = graphFromCaffe(net, shapes);
   const tops = layerTops(graph);
-  const tested = await deviceTops(device, { net, weights, ...shapes }, { precision });
+  const tested = await deviceTops(device, { net, weights, match, ...shapes }, { precision });
   const fused = await device
-    .load({ model: net, ...(weights === null ? {} : { weights }), ...shapes, precision })
+    .load({ model: net, ...(weights === null ? {} : { weights, ...match }), ...shapes, precision })
     .catch((error: unknown) => {
       tested.dispose();
       throw error;

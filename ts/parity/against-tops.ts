@@ -1,5 +1,6 @@
 /** Every layer's tops of one run, from whatever computed them. */
 import type { WeightsFile } from '../caffe/caffemodel.ts';
+import type { MatchOptions } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { Graph, ValueId } from '../graph/graph.ts';
@@ -32,6 +33,7 @@ export interface TopsSource {
 export interface NetToRun {
   readonly net: NetParameter;
   readonly weights: WeightsFile | null;
+  readonly match?: MatchOptions;
   /** Default: as written. */
   readonly inputShapes?: Shapes;
 }
@@ -52,13 +54,13 @@ export function layerTops(graph: Graph): LayerTop[] {
 /** A device that runs the net layer by layer, as written. Throws as `Device.load`. */
 export async function deviceTops(
   device: Device,
-  { net, weights, inputShapes }: NetToRun,
+  { net, weights, match = {}, inputShapes }: NetToRun,
   options: Pick<LoadOptions, 'precision'> = {},
 ): Promise<TopsSource> {
   const shapes = inputShapes === undefined ? {} : { inputShapes };
   const model = await device.load({
     model: net,
-    ...(weights === null ? {} : { weights }),
+    ...(weights === null ? {} : { weights, ...match }),
     ...shapes,
     ...options,
     optimize: false,

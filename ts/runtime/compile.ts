@@ -3,7 +3,7 @@ import { breather } from '../breathe.ts';
 import { type Blob, elementCountOf } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { fillerRandom, filling } from '../caffe/fillers.ts';
-import { type LayerReport, matchWeights } from '../caffe/match-weights.ts';
+import { type LayerReport, type MatchOptions, matchWeights, noWeights } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { GraphError } from '../errors.ts';
 import { type GraphOptions, graphFromCaffe, withOutputs } from '../graph/from-caffe.ts';
@@ -25,10 +25,9 @@ import { packWeights, sourcesOf } from '../program/pack-weights.ts';
 import { type MemoryPlan, planMemory } from '../program/plan-memory.ts';
 import type { ParameterData, Program, TensorId } from '../program/program.ts';
 
-export interface CompileOptions extends GraphOptions {
+export interface CompileOptions extends GraphOptions, MatchOptions {
   readonly outputs?: readonly string[];
   readonly optimize?: boolean;
-  readonly strict?: boolean;
   readonly precision?: Precision;
   readonly deterministic?: boolean;
   readonly tune?: boolean;
@@ -116,11 +115,12 @@ export function neededBytes({ plan, memory }: Planned): { activations: number; t
 export async function fillParameters(
   lowered: Lowered,
   weights: WeightsFile | null,
-  options: CompileOptions,
+  options: MatchOptions & { readonly seed?: number },
+  isTraining = false,
 ): Promise<{ data: (ParameterData | null)[]; report: LayerReport[] }> {
   const { parameters } = lowered.written;
-  const source = weights ?? { file: '', name: '', layers: [] };
-  const { blobs, report } = matchWeights(parameters, source, options);
+  const { blobs, report } =
+    weights === null ? noWeights(parameters) : matchWeights(parameters, weights, options, isTraining);
   const { seed = 1 } = options;
   const breathe = breather();
   const filled = new Map<number, Blob>();

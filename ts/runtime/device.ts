@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import {
   boolean,
+  callback,
   didYouMean,
   either,
   having,
@@ -12,7 +13,11 @@ import {
   string,
 } from '../base/kinds.ts';
 import { fields, optional, required, signature } from '../base/options.ts';
+import type { Warning } from '../base/warning.ts';
 import { breather } from '../breathe.ts';
+import type { WeightsFile } from '../caffe/caffemodel.ts';
+import { type LayerReport, matchText } from '../caffe/match-weights.ts';
+import { namesTwiceWarnings } from '../caffe/names-twice.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
 import { ArgumentError, DeviceError } from '../errors.ts';
@@ -87,13 +92,13 @@ export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptio
     winograd = true,
     memoryLimit = Number.POSITIVE_INFINITY,
   } = options;
-  const { communicator = null, tune = true } = options;
+  const { communicator = null, tune = true, onWarning = null } = options;
   const local = ordinal === undefined && (communicator?.size ?? 1) > 1 ? localRank() : null;
   const gpu = Number(ordinal ?? local?.rank ?? 0);
   const open = (chosen: NativeKind, reason: string) => {
     const name = chosen === 'cuda' ? `cuda:${gpu}` : chosen;
     const native = openNative(chosen, name, { ...options, threads, winograd, ordinal: gpu });
-    return new Device(native, name, reason, { memoryLimit, tune, communicator });
+    return new Device(native, name, reason, { memoryLimit, tune, communicator, onWarning });
   };
   const place = local === null ? '' : `, and ${local.variable} is ${local.rank}`;
   if (family !== 'auto')
@@ -146,6 +151,7 @@ const DEVICE = signature('Device', {
         nullOr(having<Communicator>('a communicator', 'sum')),
         'Null: this process is alone.',
       ),
+      onWarning: required(nullOr(callback<(warning: Warning) => void>()), 'Null: nobody listens.'),
     }),
     'How it was opened.',
   ),
@@ -155,6 +161,7 @@ interface DeviceParts {
   readonly memoryLimit: number;
   readonly tune: boolean;
   readonly communicator: Communicator | null;
+  readonly onWarning: ((warning: Warning) => void) | null;
 }
 
 /** A Device, or what stands for it. */
@@ -174,13 +181,15 @@ export class Device {
   readonly #native: NativeDevice;
   readonly #limit: number;
   readonly #tune: boolean;
+  readonly #onWarning: ((warning: Warning) => void) | null;
 
   /** Use `openDevice`. @internal */
   constructor(native: NativeDevice, name: string, reason: string, parts: DeviceParts) {
     DEVICE.check(native, name, reason, parts);
-    const { memoryLimit, tune, communicator } = parts;
+    const { memoryLimit, tune, communicator, onWarning } = parts;
     this.#native = native;
     this.#tune = tune;
+    this.#onWarning = onWarning;
     this.communicator = communicator;
     this.name = name;
     this.#limit = memoryLimit;
@@ -207,6 +216,7 @@ export class Device {
     let parameters: NativeParameters | null = null;
     try {
       const { data, report } = await fillParameters(lowered, weights, options);
+      const warnings = this.#warn([...warningsOf(lowered), ...partialWarnings(report, weights)]);
       const quantized = this.#quantized(lowered, shaped, data);
       const planned = await this.#plan(lowered, quantized);
       await this.#checkMemory(planned, neededBytes(planned).total, (batch) =>
@@ -218,6 +228,7 @@ export class Device {
       return new Model({
         device: this.name,
         report,
+        warnings,
         parameters: held,
         first,
         compile: (inputShapes) => this.#compileAgain(net, { ...quantized, inputShapes }, first, held),
@@ -244,7 +255,13 @@ export class Device {
     const weights = await readGivenWeights(options.weights);
     let parameters: NativeParameters | null = null;
     try {
-      const { data, report } = await fillParameters(lowered, weights, options);
+      const { data, report } = await fillParameters(lowered, weights, options, true);
+      const isNone = report.every(({ status }) => status !== 'matched' && status !== 'reshaped');
+      const warnings = this.#warn([
+        ...warningsOf(lowered),
+        // What begins at its filler is usual where a net is fine-tuned, and its solver says it.
+        ...(isNone ? partialWarnings(report, weights) : []),
+      ]);
       const values = withHistory(data, lowered, options.history);
       const planned = { ...lowered, ...(await this.#plan(lowered, precisionOf(options))) };
       await this.#checkMemory(planned, neededBytes(planned).total, (batch) =>
@@ -253,7 +270,7 @@ export class Device {
       parameters = await createParameters(this.#native, planned.program, values);
       const compiled = { ...planned, ...(await compileNet(this.#native, planned, parameters)) };
       const { name: device } = this;
-      return new Trainer({ device, owner: this, net, options, report, parameters, compiled });
+      return new Trainer({ device, owner: this, net, options, report, warnings, parameters, compiled });
     } catch (error) {
       parameters?.dispose();
       throw convertError(error, this.name);
@@ -266,7 +283,9 @@ export class Device {
     checkTrainOptions(options);
     try {
       const { net, asked } = await this.#trainingNet(options);
-      const planned = await this.#plan(lowerTraining(net, asked), precisionOf(options));
+      const lowered = lowerTraining(net, asked);
+      this.#warn(warningsOf(lowered));
+      const planned = await this.#plan(lowered, precisionOf(options));
       const description = describePlan(planned);
       planned.plan.dispose();
       return description;
@@ -285,6 +304,7 @@ export class Device {
       const net = readModel(options);
       const shaped = { ...options, inputShapes: await readInputShapes(net, options.inputShapes) };
       const lowered = lowerNet(net, shaped);
+      this.#warn(warningsOf(lowered));
       const planned = await this.#plan(lowered, this.#quantized(lowered, shaped, null));
       const description = describePlan(planned);
       planned.plan.dispose();
@@ -348,6 +368,12 @@ export class Device {
       net,
       asked: { ...options, phase: net.state?.phase ?? 'TEST', inputShapes, ...this.#rank } as const,
     };
+  }
+
+  /** Hands warnings on to who opened the device. */
+  #warn(warnings: readonly Warning[]): readonly Warning[] {
+    for (const warning of warnings) this.#onWarning?.(warning);
+    return warnings;
   }
 
   get #rank(): { readonly rank?: number } {
@@ -414,6 +440,15 @@ export class Device {
     throw outOfMemory(this.name, need, free, fits);
   }
 }
+
+/** Weights were given, and layers of the net took none. */
+function partialWarnings(report: readonly LayerReport[], weights: WeightsFile | null): Warning[] {
+  if (weights === null || !report.some(({ status }) => status === 'missing')) return [];
+  return [{ code: 'weights/partial', message: `${weights.file}: ${matchText(report)}` }];
+}
+
+/** What is hardly meant in a net. */
+const warningsOf = ({ written }: Lowered): Warning[] => namesTwiceWarnings(written.parameters);
 
 const precisionOf = ({ precision }: Pick<TrainOptions, 'precision'>) =>
   precision === undefined ? {} : { precision };

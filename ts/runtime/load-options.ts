@@ -47,8 +47,15 @@ export interface LoadOptions extends CompileOptions {
   readonly level?: number;
   /** Caffe's NetState stages. Default: the net's own state, else none. */
   readonly stages?: readonly string[];
-  /** Layers without weights, and weights without a layer, are errors. Default false. */
+  /** Weights without a layer are errors too. Default false. */
   readonly strict?: boolean;
+  /**
+   * Layers that the weights lack keep their fillers, which `model.report` and a warning name. Default false: they are an
+   * error.
+   */
+  readonly partialWeights?: boolean;
+  /** An InnerProduct's weights are taken by a Convolution of as many values, and the reverse. Default false. */
+  readonly reshapeWeights?: boolean;
   /** Run the fusing passes. Default: in phase TEST; false (and phase TRAIN) runs layer by layer as written. */
   readonly optimize?: boolean;
   /**
@@ -74,6 +81,16 @@ export const netRows = {
   frozenBatchNorm: optional(boolean, 'false', 'Every BatchNorm uses its stored statistics.'),
 };
 
+/** Rows that `load` and `train` have in common. */
+export const matchRows = {
+  partialWeights: optional(boolean, 'false', 'Layers that the weights lack keep their fillers.'),
+  reshapeWeights: optional(
+    boolean,
+    'false',
+    "An InnerProduct's weights are taken by a Convolution of as many values, and the reverse.",
+  ),
+};
+
 const planRows = {
   ...netRows,
   phase: optional(
@@ -87,6 +104,7 @@ const planRows = {
     'Blobs to return: `blob` or `blob@layer`.',
   ),
   strict: optional(boolean, 'false', 'Weights without a layer are errors.'),
+  ...matchRows,
   optimize: optional(boolean, 'true in phase TEST', 'Run the fusing passes.'),
   precision: optional(
     oneOf('float32', 'tf32', 'float16', 'bfloat16', 'int8'),

@@ -11,6 +11,7 @@ import {
   string,
 } from '../base/kinds.ts';
 import { internal, optional, options, required, signature } from '../base/options.ts';
+import type { Warning } from '../base/warning.ts';
 import type { LayerReport } from '../caffe/match-weights.ts';
 import { ArgumentError, DeviceError } from '../errors.ts';
 import { type Summary, summarise } from '../graph/summary.ts';
@@ -63,6 +64,7 @@ export interface ModelPlan {
 export interface ModelParts {
   readonly device: string;
   readonly report: readonly LayerReport[];
+  readonly warnings: readonly Warning[];
   readonly parameters: NativeParameters;
   readonly first: Compiled;
   /** Compiles the same net on the same parameters for other input shapes. */
@@ -108,6 +110,8 @@ export class Model {
   readonly outputs: Shapes;
   /** What became of each layer's weights. */
   readonly report: readonly LayerReport[];
+  /** What works and is hardly meant, e.g. `weights/partial`. */
+  readonly warnings: readonly Warning[];
   readonly #parts: ModelParts;
   readonly #others = new Map<string, Promise<Compiled>>();
   #last: Promise<unknown> | null = null;
@@ -118,6 +122,7 @@ export class Model {
   constructor(parts: ModelParts) {
     this.#parts = parts;
     this.report = parts.report;
+    this.warnings = parts.warnings;
     const { program, names } = parts.first;
     const shape = (id: number) => program.tensors[id]!.shape;
     const given = program.inputs.filter((id) => id !== parts.first.pass);

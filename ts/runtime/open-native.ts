@@ -1,8 +1,9 @@
 /** Opens a device of the addon. */
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { boolean, having, integer, number, oneOf, path } from '../base/kinds.ts';
+import { boolean, callback, having, integer, number, oneOf, path } from '../base/kinds.ts';
 import { internal, optional, options } from '../base/options.ts';
+import type { Warning } from '../base/warning.ts';
 import type { NativeDevice, NativeDeviceOptions } from '../native/binding.ts';
 import { convertError } from '../native/convert-error.ts';
 import { loadBinding } from '../native/load.ts';
@@ -44,6 +45,11 @@ export interface DeviceOptions {
   readonly cacheFolder?: string;
   /** The processes that nets on this device are trained with: `openCommunicator`. Default none. */
   readonly communicator?: Communicator;
+  /**
+   * Called with what works and is hardly meant, of every net that the device loads, trains or plans: `model.warnings` has
+   * it too.
+   */
+  readonly onWarning?: (warning: Warning) => void;
   /** Where backend libraries are looked for, for tests. @internal */
   readonly libraryFolder?: string;
 }
@@ -74,6 +80,11 @@ export const deviceOptions = options<DeviceOptions>({
     having<Communicator>('a communicator of openCommunicator', 'sum', 'finish'),
     'none',
     'The processes that nets on this device are trained with.',
+  ),
+  onWarning: optional(
+    callback<(warning: Warning) => void>(),
+    'none',
+    'Called with each warning about a net.',
   ),
   libraryFolder: internal(path),
 });

@@ -5,7 +5,7 @@ import { weightsSource } from '../caffe/source-kinds.ts';
 import { ArgumentError } from '../errors.ts';
 import type { UpdateRule } from '../program/append-update.ts';
 import type { ParameterData } from '../program/program.ts';
-import { type LoadOptions, netRows } from './load-options.ts';
+import { type LoadOptions, matchRows, netRows } from './load-options.ts';
 import type { LoweredTraining } from './lower-training.ts';
 import { elementCount, type Shapes } from './tensor.ts';
 import type { TrainPrecision } from './training-precision.ts';
@@ -21,8 +21,12 @@ export interface TrainOptions {
   readonly level?: number;
   /** Caffe's NetState stages. Default none. */
   readonly stages?: readonly string[];
-  /** Matched by layer name as at `load`; what they have not keeps its filler. */
+  /** Matched by layer name as at `load`; layers that they lack begin at their fillers, but one must match. */
   readonly weights?: LoadOptions['weights'];
+  /** Weights of which nothing matches are taken too. Default false. */
+  readonly partialWeights?: boolean;
+  /** An InnerProduct's weights are taken by a Convolution of as many values, and the reverse. Default false. */
+  readonly reshapeWeights?: boolean;
   /** Shapes of inputs by blob name. Default: as for `Device.load`. */
   readonly inputShapes?: Shapes;
   /** Replaces the first dimension of every input. Default: as written. */
@@ -74,6 +78,7 @@ const updateRule: Kind<UpdateRule> = fields<UpdateRule>('an UpdateRule', {
 const planRows = {
   ...netRows,
   phase: optional(oneOf('TRAIN', 'TEST'), 'TRAIN', 'Which layers there are.'),
+  ...matchRows,
   update: required(nullOr(updateRule), 'What becomes of the diffs; null: `gradients` returns them.'),
   outputs: optional(
     list(string, { of: 'blob names' }),

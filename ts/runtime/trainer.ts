@@ -1,9 +1,10 @@
 /** A net that learns: forward, backward and the solver's update as one native call a pass. */
 import { anything, boolean, instance, integer, number, record, signal } from '../base/kinds.ts';
 import { internal, optional, options, required, signature } from '../base/options.ts';
+import type { Warning } from '../base/warning.ts';
 import { blobFromFloats } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
-import type { LayerReport } from '../caffe/match-weights.ts';
+import { type LayerReport, refuseNamesTwice } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { ArgumentError, DeviceError } from '../errors.ts';
 import type { NativeInput, NativeParameters, NativeRunResult } from '../native/binding.ts';
@@ -69,6 +70,7 @@ export interface TrainerParts {
   readonly net: NetParameter;
   readonly options: TrainOptions;
   readonly report: readonly LayerReport[];
+  readonly warnings: readonly Warning[];
   readonly parameters: NativeParameters;
   readonly compiled: Compiled & LoweredTraining;
 }
@@ -123,6 +125,8 @@ export class Trainer {
   readonly batchNorms: readonly BatchNormMode[];
   /** What became of each layer's weights. */
   readonly report: readonly LayerReport[];
+  /** What works and is hardly meant. */
+  readonly warnings: readonly Warning[];
   /** Updates that were left out because their diffs were not finite; looked at in 16 bits alone. */
   skippedUpdates = 0;
   readonly #parts: TrainerParts;
@@ -141,6 +145,7 @@ export class Trainer {
     this.lossWeights = lossWeights;
     this.learnable = learnable;
     this.report = parts.report;
+    this.warnings = parts.warnings;
     this.batchNorms = batchNormModes(parts.net, parts.options);
     watch(this, `trainer of "${parts.compiled.graph.name}"`);
   }
@@ -211,10 +216,11 @@ export class Trainer {
   /**
    * All layers with their blobs as they are behind the passes called so far (Net::ToProto): shared ones with each layer
    * that has them.
-   * @throws DeviceError
+   * @throws WeightsError `weights/names-twice` where two layers would be one in a file; DeviceError
    */
   async weights(): Promise<WeightsFile> {
     const { net, compiled } = this.#parts;
+    refuseNamesTwice(compiled.written.parameters, '');
     const values = await this.#read(compiled.parameters);
     const blobs = new Map<string, Float32Array[]>();
     this.learnable.forEach(({ places }, i) => {

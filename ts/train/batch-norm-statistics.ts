@@ -7,8 +7,10 @@
  * with, m values a channel. Its expectation is the population's variance, which is what inference needs (Ioffe &
  * Szegedy, arXiv 1502.03167, algorithm 2), and it is what Caffe's BatchNorm keeps (batch_norm_layer.cpp).
  */
+
 import { type Blob, blobFromFloats } from '../caffe/blob.ts';
 import type { WeightsFile, WeightsLayer } from '../caffe/caffemodel.ts';
+import type { MatchOptions } from '../caffe/match-weights.ts';
 import { inheritPosition } from '../caffe/message.ts';
 import { filterNet, type LayerParameter, type NetParameter } from '../caffe/net-parameter.ts';
 import type { DataSource } from '../data/source.ts';
@@ -22,6 +24,8 @@ export interface StatisticsOptions {
   readonly level?: number;
   readonly stages?: readonly string[];
   readonly weights: WeightsFile;
+  /** What becomes of layers that the weights do not fit. */
+  readonly match?: MatchOptions;
   /** Gives the batches of the TRAIN phase. */
   readonly source: DataSource;
   /** How many batches. */
@@ -46,7 +50,18 @@ export interface Statistics {
  * @throws GraphError where no layer has batch statistics; ArgumentError; as Device.load, Model.run and the source
  */
 export async function averageStatistics(options: StatisticsOptions): Promise<Statistics> {
-  const { net, level = 0, stages = [], weights, source, iterations, device, signal, onBatch } = options;
+  const {
+    net,
+    level = 0,
+    stages = [],
+    weights,
+    match = {},
+    source,
+    iterations,
+    device,
+    signal,
+    onBatch,
+  } = options;
   if (!(Number.isInteger(iterations) && iterations >= 1))
     throw new ArgumentError('iterations', 'an integer of at least 1', iterations);
   const filtered = filterNet(net, { phase: 'TRAIN', level, stages });
@@ -64,6 +79,7 @@ export async function averageStatistics(options: StatisticsOptions): Promise<Sta
     level,
     stages,
     inputShapes: source.shapes,
+    ...match,
     weights: {
       ...weights,
       layers: weights.layers.map((layer) => (names.includes(layer.name) ? emptied(layer) : layer)),

@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import { basename } from 'node:path';
 import { writeCaffemodel } from '../caffe/write-caffemodel.ts';
 import { openNetData } from '../data/open-net-data.ts';
-import { ArgumentError, ImageError, ResnodeError, WeightsError } from '../errors.ts';
+import { ArgumentError, ImageError, ResnodeError } from '../errors.ts';
 import { evaluateImages } from '../evaluate/evaluate-images.ts';
 import { type OutcomeSummary, summariseOutcomes } from '../evaluate/statistics.ts';
 import { readAhead } from '../features/read-ahead.ts';
@@ -24,7 +24,8 @@ import { openReport, type Report } from './report.ts';
 import { Solver } from './solver.ts';
 import { type Split, splitClassFolders } from './split.ts';
 
-export interface FinetuneOptions extends Pick<TrainOptions, 'precision' | 'lossScale'> {
+export interface FinetuneOptions
+  extends Pick<TrainOptions, 'precision' | 'lossScale' | 'partialWeights' | 'reshapeWeights'> {
   /** A folder of images for each class, in `folder` or in its `train` and `val`. */
   readonly folder: string;
   /** The deploy prototxt of the trained net, and its weights. */
@@ -154,7 +155,7 @@ function recipeOf(options: FinetuneOptions): Recipe {
 }
 
 async function* train(
-  { device, weights, signal, precision, lossScale }: FinetuneOptions,
+  { device, weights, signal, precision, lossScale, partialWeights, reshapeWeights }: FinetuneOptions,
   { solver: file, augment }: FinetuneFiles,
   report: Report,
 ): AsyncGenerator<SolverEvent, DoneEvent, void> {
@@ -164,17 +165,13 @@ async function* train(
     weights,
     ...(precision === undefined ? {} : { precision }),
     ...(lossScale === undefined ? {} : { lossScale }),
+    ...(partialWeights === undefined ? {} : { partialWeights }),
+    ...(reshapeWeights === undefined ? {} : { reshapeWeights }),
     data: (net, { phase, seed }) => openNetData(net, { phase, seed, augment: augment[phase] }),
   });
   for await (const event of solver.run(signal === undefined ? {} : { signal })) {
     report.add(event);
     yield event;
-    if (event.type === 'start' && event.loaded.length === 0)
-      throw new WeightsError(
-        'weights/none-matched',
-        { file: weights },
-        'has no layer that the net names; give the weights of this net',
-      );
     if (event.type === 'diverged')
       throw new ResnodeError('train/diverged', `${event.message}; a lower rate may mend it`);
     if (event.type === 'done') return event;

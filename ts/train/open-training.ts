@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { CheckedSolver, SolverSettings } from '../caffe/check-solver.ts';
+import { refuseNamesTwice } from '../caffe/match-weights.ts';
 import { positionOf } from '../caffe/message.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { DataSource } from '../data/source.ts';
@@ -42,7 +43,7 @@ export type OpenData = (
 export interface TrainingOptions
   extends ScheduleExtensions,
     TrainState,
-    Pick<TrainOptions, 'precision' | 'lossScale'> {
+    Pick<TrainOptions, 'precision' | 'lossScale' | 'partialWeights' | 'reshapeWeights'> {
   /** Where to train; stays the caller's. `solver_mode` and `device_id` are for who opens it. */
   readonly device: TrainingDevice;
   /** Weights to begin with, instead of the solver's own `weights`; of several the later ones count. */
@@ -138,6 +139,8 @@ export async function openTraining(
       seed,
       ...(weights === null ? {} : { weights }),
       ...(resumed === null ? {} : { history: resumed.history }),
+      ...(options.partialWeights === undefined ? {} : { partialWeights: options.partialWeights }),
+      ...(options.reshapeWeights === undefined ? {} : { reshapeWeights: options.reshapeWeights }),
       ...(recompute === undefined ? {} : { recompute }),
       ...(frozenBatchNorm === undefined ? {} : { frozenBatchNorm }),
       ...(synchronisedBatchNorm === undefined ? {} : { synchronisedBatchNorm }),
@@ -146,6 +149,8 @@ export async function openTraining(
     });
     closing.push(() => trainer.dispose());
     checkFed(trainer, source);
+    refuseNamesTwice(trainer.learnable, '');
+    for (const test of tests) checkTrained(test, trainer);
     const warnings = [
       ...warningsOf(checked, file, trainer, source, resumed),
       ...learning.map((warning) => ({ type: 'warning' as const, ...warning })),
@@ -207,6 +212,19 @@ function checkFed(trainer: SolverTrainer, source: DataSource): void {
       'graph/unfed-input',
       {},
       `nothing gives the training net's input "${unfed}"; use a data layer, or give an iterator for it`,
+    );
+}
+
+// What a test net has and the training net has not would be tested at its filler.
+function checkTrained({ filtered, state, source }: TestNet, trainer: SolverTrainer): void {
+  const trained = new Set(trainer.learnable.flatMap(({ places }) => places.map(({ layer }) => layer)));
+  const { parameters } = graphFromCaffe(filtered, { phase: state.phase, inputShapes: source.shapes });
+  const untrained = parameters.flatMap(({ places }) => places).find(({ layer }) => !trained.has(layer));
+  if (untrained !== undefined)
+    throw new GraphError(
+      'graph/untrained-layer',
+      { layer: untrained.layer },
+      'the test net has this layer with parameters, the training net has not, so that nothing trains it; give both the same layer',
     );
 }
 

@@ -1,5 +1,6 @@
 /** Caffe's solver (solver.cpp, sgd_solver.cpp): a loop that says what happens as events. */
 import { type CheckedSolver, checkSolver, type SolverSettings } from '../caffe/check-solver.ts';
+import { matchText } from '../caffe/match-weights.ts';
 import { positionOf } from '../caffe/message.ts';
 import { readSolverFile, type SolverParameter } from '../caffe/solver-parameter.ts';
 import type { Batch } from '../data/source.ts';
@@ -416,6 +417,8 @@ class Run {
       batchNorms: trainer.batchNorms,
       loaded: withStatus('matched', 'reshaped'),
       filled: withStatus('missing'),
+      weights: trainer.report.some(({ status }) => status !== 'missing') ? matchText(trainer.report) : null,
+      unused: withStatus('ignored'),
       tests: tests.map(({ iterations }) => ({ iterations })),
     };
   }

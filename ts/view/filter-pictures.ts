@@ -1,7 +1,7 @@
 /** What a layer has learned: its filters as a picture, and the spread of each of its blobs. */
 import { toFloat32 } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
-import { matchWeights } from '../caffe/match-weights.ts';
+import { type MatchOptions, matchWeights } from '../caffe/match-weights.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { LayerPictures, Picture } from './page-data.ts';
 import { greyText, type Plane, picture, rangeOf } from './tiles.ts';
@@ -19,8 +19,9 @@ export async function filterPictures(
   graph: Graph,
   weights: WeightsFile,
   wanted: (layer: string) => boolean,
+  options: MatchOptions = {},
 ): Promise<Map<string, LayerPictures>> {
-  const { blobs } = matchWeights(graph.parameters, weights);
+  const { blobs } = matchWeights(graph.parameters, weights, options);
   const result = new Map<string, LayerPictures>();
   for (const [id, blob] of blobs.entries()) {
     if (blob === null) continue;

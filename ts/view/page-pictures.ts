@@ -1,5 +1,6 @@
 /** All pictures of a page, within a bound: nets of very many layers show one a fused operation. */
 import type { WeightsFile } from '../caffe/caffemodel.ts';
+import type { MatchOptions } from '../caffe/match-weights.ts';
 import { GraphError } from '../errors.ts';
 import type { Device } from '../runtime/device.ts';
 import type { Inputs } from '../runtime/tensor.ts';
@@ -25,12 +26,16 @@ export function picturedLayers({ data, layers }: Description): number[] {
 }
 
 /** Filters of the weights. @throws WeightsError */
-export async function addFilters(description: Description, weights: WeightsFile): Promise<PagePictures> {
+export async function addFilters(
+  description: Description,
+  weights: WeightsFile,
+  options: MatchOptions = {},
+): Promise<PagePictures> {
   const { layers, partial } = description;
   const withFilters = layers.filter(({ layer }) => /Convolution|InnerProduct/.test(layer.type ?? ''));
   const step = Math.ceil(withFilters.length / MOST);
   const wanted = new Set(withFilters.filter((_, i) => i % step === 0).map(({ layer }) => layer.name ?? ''));
-  const byName = await filterPictures(partial.graph, weights, (name) => wanted.has(name));
+  const byName = await filterPictures(partial.graph, weights, (name) => wanted.has(name), options);
   const entries = layers.flatMap(({ layer }, index) => {
     const found = byName.get(layer.name ?? '');
     return found === undefined ? [] : [[index, found] as const];

@@ -1,0 +1,155 @@
+/** Weights whose number or shape is not the net's: what made them so, and what mends it. */
+import type { WeightsLayer } from './caffemodel.ts';
+
+type Shape = readonly number[];
+
+export interface Mismatch {
+  readonly code: 'weights/blob-count' | 'weights/shape-mismatch';
+  readonly layer: string;
+  readonly message: string;
+}
+
+export interface MismatchOptions {
+  readonly isTraining: boolean;
+  readonly reshapeWeights: boolean;
+}
+
+/**
+ * The first layer, in the file's order, that file and net have in other shapes; null where all fit.
+ * @param sources The file's layers by name. @param targets Layer of the net → its blobs' shapes.
+ */
+export function mismatchOf(
+  sources: ReadonlyMap<string, WeightsLayer>,
+  targets: ReadonlyMap<string, readonly Shape[]>,
+  options: MismatchOptions,
+): Mismatch | null {
+  const common = [...sources.values()].filter(({ name }) => targets.has(name));
+  const found = common.flatMap((source) => mismatch(source, targets.get(source.name)!, options) ?? []);
+  const [first, ...others] = found;
+  if (first === undefined) return null;
+  // Of files of one family (ResNet-18 for 34, 20 for 56 layers) many a layer fits.
+  const isOther = others.length > 0 && 2 * found.length >= common.length;
+  const more =
+    others.length === 0
+      ? ''
+      : `; so ${others.length === 1 ? 'is' : 'are'} ${others.map(({ layer }) => `"${layer}"`).join(', ')}${isOther ? `: ${found.length} of the ${common.length} layers that file and net have by name differ, the file is likely another net's` : ''}`;
+  return { ...first, message: first.message + more };
+}
+
+function mismatch(
+  { name, type, blobs }: WeightsLayer,
+  targets: readonly Shape[],
+  options: MismatchOptions,
+): Mismatch | null {
+  const shapes = blobs.map(({ shape }) => shape);
+  const scratch = options.isTraining ? '; to train it from its filler, rename the layer in the prototxt' : '';
+  if (shapes.length !== targets.length)
+    return {
+      code: 'weights/blob-count',
+      layer: name,
+      message: `layer "${name}" has ${count(shapes.length, 'blob')} in the file (${shapesText(shapes)}), the net needs ${targets.length} (${shapesText(targets)}): ${countCause(shapes, targets, type)}${scratch}`,
+    };
+  const fits = (source: Shape, target: Shape) =>
+    sameShape(source, target) || (options.reshapeWeights && isReshaped(source, target));
+  const index = shapes.findIndex((shape, i) => !fits(shape, targets[i]!));
+  if (index < 0) return null;
+  return {
+    code: 'weights/shape-mismatch',
+    layer: name,
+    message: `layer "${name}", blob ${index}: the file has ${shapeText(shapes[index]!)}, the net needs ${shapeText(targets[index]!)}: ${shapeCause(shapes[index]!, targets[index]!, options)}${scratch}`,
+  };
+}
+
+/** Whether Caffe takes one for the other: equal, or legacy 4-D with ones in front. */
+export function sameShape(source: Shape, target: Shape): boolean {
+  const extra = source.length - target.length;
+  if (extra !== 0 && source.length !== 4) return false;
+  return (
+    extra >= 0 &&
+    source.slice(0, extra).every((dim) => dim === 1) &&
+    target.every((dim, i) => dim === source[i + extra])
+  );
+}
+
+/** Whether other dimensions hold the same values in the same order: an InnerProduct's and a Convolution's matrix. */
+export function isReshaped(source: Shape, target: Shape): boolean {
+  if (sameShape(source, target) || size(source) !== size(target)) return false;
+  const withoutOnes = (shape: Shape) => String(shape.filter((dim) => dim !== 1));
+  const isMatrix = source.length === 2 || target.length === 2;
+  return withoutOnes(source) === withoutOnes(target) || (isMatrix && source[0] === target[0]);
+}
+
+/** `4×8`; `a scalar`. */
+export const shapeText = (shape: Shape): string => (shape.length === 0 ? 'a scalar' : shape.join('×'));
+/** `4×8, 4`. */
+export const shapesText = (shapes: readonly Shape[]): string => shapes.map(shapeText).join(', ') || 'none';
+
+function countCause(sources: readonly Shape[], targets: readonly Shape[], type: string): string {
+  if (sources.length === 0) return 'the file names the layer without weights, take another snapshot';
+  if (sources.length === 5 && targets.length === 3)
+    return "five blobs are the BatchNorm of NVIDIA's Caffe with scale and bias inside, write scale_bias: true in its batch_norm_param";
+  const isSame = sameShape(sources[0]!, targets[0]!);
+  if (isSame && sources.length === 2 && targets.length === 1)
+    return 'the file has a bias that the net has not, write bias_term: true';
+  if (isSame && sources.length === 1 && targets.length === 2)
+    return 'the net has a bias that the file has not, write bias_term: false';
+  return `it is another layer there${type === '' ? '' : ` (${type})`}, is the file another net's?`;
+}
+
+function shapeCause(source: Shape, target: Shape, { isTraining }: MismatchOptions): string {
+  if (isReshaped(source, target)) {
+    const isMatrix = ({ length }: Shape) => length === 2;
+    const [from, to] = isMatrix(source)
+      ? ["an InnerProduct's", 'a Convolution']
+      : ["a Convolution's", 'an InnerProduct'];
+    const both = isMatrix(source) || isMatrix(target) ? `${from} for ${to}` : 'other dimensions';
+    return `${both}, with the same values in the same order; reshapeWeights: true (--reshape-weights) takes them so`;
+  }
+  const differing = target.map((_, i) => i).filter((i) => source[i] !== target[i]);
+  const only = source.length === target.length && differing.length === 1 ? differing[0]! : null;
+  if (only === 1 && source.length === 4) return inputChannels(source[1]!, target[1]!);
+  if (only === 1 && source.length === 2) return inputValues(source[1]!, target[1]!);
+  if (only === 0) return outputs(source, target, isTraining);
+  if (source.length === 2 && target.length === 2 && source[0] === target[1] && source[1] === target[0])
+    return 'they are transposed, write the other value of transpose in its inner_product_param';
+  if (source.length === 4 && target.length === 4) {
+    const [out, into, height, width] = target as [number, number, number, number];
+    if (String(source) === String([height, width, into, out]))
+      return "height × width × inputs × outputs is TensorFlow's order, transpose them to outputs × inputs × height × width";
+    if (source[0] === into && source[1] === out && source[2] === height && source[3] === width)
+      return 'inputs and outputs are exchanged, as in a Deconvolution or a transposed convolution';
+    if (source[0] === out && source[1] === into)
+      return `the file's kernel is ${source[2]}×${source[3]}, write its kernel_size`;
+  }
+  return "is the file another net's?";
+}
+
+const COLOURS = [1, 3];
+
+function inputChannels(source: number, target: number): string {
+  if (COLOURS.includes(source) && COLOURS.includes(target))
+    return source === 3
+      ? 'the file was trained with colour images (3 channels), the input is grey; give the net an input of 3 channels and write grey images in colour: is_color: true in an ImageData layer, force_color: true in the transform_param of a Data layer'
+      : 'the file was trained with grey images (1 channel), the input has colour; give the net an input of 1 channel and read images as grey: is_color: false in an ImageData layer, force_gray: true in the transform_param of a Data layer';
+  const group = Math.max(source, target) / Math.min(source, target);
+  const isGroup = Number.isInteger(group) ? `, or group differs by ${group} times` : '';
+  return `it reads ${source} channels in the file and ${target} here; the layer that makes its bottom has another num_output${isGroup}`;
+}
+
+function inputValues(source: number, target: number): string {
+  if (source === 3 * target)
+    return 'it reads three times as many values in the file, as of colour images; give the net an input of 3 channels (force_color: true or is_color: true in a data layer)';
+  if (target === 3 * source)
+    return 'it reads a third as many values in the file, as of grey images; give the net an input of 1 channel (force_gray: true or is_color: false in a data layer)';
+  return `it reads ${source} values in the file and ${target} here; the input (or crop_size) has another size, or a layer before it differs`;
+}
+
+function outputs(source: Shape, target: Shape, isTraining: boolean): string {
+  const [from, to] = [source[0]!, target[0]!];
+  return isTraining
+    ? `it has ${from} outputs or classes in the file and ${to} here (num_output)`
+    : `it has ${from} outputs or classes in the file and ${to} here, write num_output: ${from}; other classes need training (resnode finetune)`;
+}
+
+const size = (shape: Shape): number => shape.reduce((product, dim) => product * dim, 1);
+const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? '' : 's'}`;
