@@ -16,6 +16,7 @@ export {
 } from './architectures/solver-presets.ts';
 export { writeTrainingFiles } from './architectures/training-files.ts';
 export { replaceHead, type TrainingNetOptions, trainingNet } from './architectures/training-net.ts';
+export type { Warning } from './base/warning.ts';
 export { type Blob, blobFromFloats, toFloat32, toFloat64 } from './caffe/blob.ts';
 export { readBinaryproto, readCaffemodel, type WeightsFile, type WeightsLayer } from './caffe/caffemodel.ts';
 export {
@@ -29,7 +30,7 @@ export {
   solverNetState,
 } from './caffe/check-solver.ts';
 export { readHdf5Weights, writeHdf5Weights } from './caffe/hdf5-weights.ts';
-export type { LayerReport } from './caffe/match-weights.ts';
+export type { LayerReport, MatchOptions } from './caffe/match-weights.ts';
 export {
   filterNet,
   type LayerParameter,

@@ -116,6 +116,11 @@ layer { name: "b" type: "TanH" bottom: "a" top: "b" }\nlayer { name: "r" type: "
     `${IMAGE}${convolution('kernel_size: 1')} }
 layer { name: "r" type: "ReLU" bottom: "a" top: "a" }\nlayer { name: "b" type: "TanH" bottom: "a" top: "b" }`,
   ],
+  'name-twice': [
+    `${IMAGE}${convolution('kernel_size: 1')} }\nlayer { name: "a" type: "Scale" bottom: "a" top: "s" }`,
+    'error 3',
+    `${IMAGE}${convolution('kernel_size: 1')} }\nlayer { name: "s" type: "Scale" bottom: "a" top: "s" }`,
+  ],
   'eltwise-shape': [
     `${IMAGE}${convolution('kernel_size: 1')} }\nlayer { name: "e" type: "Eltwise" bottom: "a" bottom: "data" top: "e" }`,
     'error 3',

@@ -91,6 +91,7 @@ const reversed = ({ shape: dims, data }: Tensor): Tensor => {
 };
 
 interface Side {
+  readonly match?: { readonly partialWeights: boolean };
   net?: NetParameter;
   weights?: WeightsFile;
 }

@@ -170,7 +170,7 @@ function* repeatedNames({ states }: LintNet): Iterable<Found> {
       else if (sharedNames(layer) === null || sharedNames(layer) !== sharedNames(before))
         yield {
           position: positionOf(layer, 'name'),
-          message: `${nameOf(layer)} has the name of another layer with parameters (${nameOf(before)}, line ${positionOf(before)?.line}): files keep one set of weights for both`,
+          message: `${nameOf(layer)} has the name of another layer with parameters, ${nameOf(before)} in line ${positionOf(before)?.line}: files keep one set of weights for both`,
         };
     }
   }
