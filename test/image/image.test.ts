@@ -13,6 +13,7 @@ import {
   ImageError,
   loadPreprocess,
   msraPreprocess,
+  type Preprocess,
   preprocessImage,
   readLabels,
   savePreprocess,
@@ -228,7 +229,10 @@ test('preprocessing is saved and loaded as it was, mean image included, and leav
   const data = Float32Array.from({ length: 3 * 5 * 6 }, (_, i) => i / 7);
   const before = readdirSync(folder).length;
   for (const mean of [[104, 117, 123], { shape: [1, 3, 5, 6], data }]) {
-    const preprocess = { ...msraPreprocess(mean), order: 'BGR' as const, scale: 0.017 };
+    const preprocess: Preprocess = {
+      ...{ ...msraPreprocess(mean), order: 'BGR', scale: 0.017, std: [58, 57, 56] },
+      ...{ interpolation: 'float', orientation: 'ignored', depth: 16 },
+    };
     savePreprocess(path('preprocess.json'), preprocess);
     assert.equal(loadPreprocess(path('preprocess.json')), preprocess);
   }
@@ -255,6 +259,16 @@ test('a preprocess file that is wrong is refused by field', async () => {
     [{ order: 'GBR' }, 'order'],
     [{ scale: '1' }, 'scale'],
     [{ crops: 1 }, 'crops'],
+    [{ resize: { shorterSide: 5, width: 5 } }, 'resize.width'],
+    [{ resize: 5 }, 'resize'],
+    [{ crop: { width: 2, height: 2, depth: 2 } }, 'crop.depth'],
+    [{ scale: 0 }, 'scale'],
+    [{ std: [1, 2] }, 'std'],
+    [{ std: [1, 0, 1] }, 'std[1]'],
+    [{ interpolation: 'cubic' }, 'interpolation'],
+    [{ orientation: true }, 'orientation'],
+    [{ depth: 12 }, 'depth'],
+    [{ depth: 16 }, 'interpolation'],
   ] as const) {
     writeFileSync(path('wrong.json'), JSON.stringify({ ...good, ...change }));
     const outcome = (() => {
@@ -270,6 +284,11 @@ test('a preprocess file that is wrong is refused by field', async () => {
       (outcome as Error).message,
     );
   }
+  writeFileSync(path('wrong.json'), JSON.stringify({ ...good, interpolatoin: 'float' }));
+  assert.throws(
+    () => loadPreprocess(path('wrong.json')),
+    /interpolatoin: expected "interpolation"\? one of format/,
+  );
   writeFileSync(path('wrong.json'), '{');
   assert.throws(
     () => loadPreprocess(path('wrong.json')),

@@ -1,5 +1,13 @@
 /** Fine-tuning as a whole, on pictures that are drawn here: stripes that lie, and stripes that stand. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -13,6 +21,7 @@ import { printPrototxt } from '../../ts/caffe/print.ts';
 import { readSolverFile } from '../../ts/caffe/solver-parameter.ts';
 import { ArgumentError, WeightsError } from '../../ts/errors.ts';
 import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
+import { listImages } from '../../ts/image/list-images.ts';
 import { loadPreprocess } from '../../ts/image/preprocess-file.ts';
 import { lintFile } from '../../ts/lint/lint.ts';
 import { openDevice } from '../../ts/runtime/device.ts';
@@ -210,6 +219,27 @@ test('weights of another net, a rate that is too high, a stop: said, and nothing
   assert.is((await failed({ signal: AbortSignal.abort(new Error('enough')) })).message, 'enough');
   for (const wrong of [{ batch: 0 }, { rate: -1 }, { headRate: Number.NaN }, { valShare: 1 }])
     assert.instance(await failed(wrong), ArgumentError);
+});
+
+test('images that cannot be read are left out of the split and told, where that is asked for', async () => {
+  const broken = join(folder, 'broken');
+  cpSync(pictures, broken, { recursive: true });
+  const [torn] = listImages(broken).files;
+  writeFileSync(torn!, readFileSync(torn!).subarray(0, 60));
+  writeFileSync(join(broken, 'notes.txt'), '');
+  const whole = await splitClassFolders(pictures);
+  using device = await openDevice('cpu', { threads: 1 });
+  const told: (string | undefined)[] = [];
+  const run = finetune({
+    ...{ ...files, folder: broken, preprocess, device, out: join(folder, 'broken-out') },
+    onBroken: ({ file }) => told.push(file),
+  });
+  const { value } = await run.next();
+  await run.return();
+  assert.equal(told, [torn]);
+  assert.ok(value?.type === 'split');
+  assert.is(value.train + value.val, whole.train.length + whole.val.length - 1);
+  assert.equal(value.ignored, ['notes.txt']);
 });
 
 test.run();
