@@ -138,6 +138,10 @@ test('a photograph whose data is damaged is refused, not filled with grey; what 
     'image/unreadable',
     /^torn\.jpg: cannot be decoded/,
   );
+  // Ended before its time, it is whole as a file: libjpeg fills the rest with grey.
+  const baseline = readFileSync(fixture('baseline-444.jpg'));
+  const ended = Buffer.concat([baseline.subarray(0, baseline.length / 2), Buffer.of(0xff, 0xd9)]);
+  await imageError(decodeImage(ended), 'image/unreadable', /premature end/i);
   const odd = Buffer.concat([whole.subarray(0, -2), Buffer.alloc(30, 0x11), whole.subarray(-2)]);
   assert.equal((await decodeImage(odd)).data, (await decodeImage(whole)).data);
 });
