@@ -100,6 +100,9 @@ void checkAbi(int abi) {
 }  // namespace
 }  // namespace resnode::cuda
 
+// Within a major version of CUDA the oldest driver does (https://docs.nvidia.com/deploy/cuda-compatibility/).
+extern "C" __attribute__((visibility("default"))) int resnode_needed_driver() { return CUDART_VERSION / 1000 * 1000; }
+
 extern "C" __attribute__((visibility("default"))) resnode::Backend* resnode_create_backend(int abi, const resnode::BackendOptions& options) {
   resnode::cuda::checkAbi(abi);
   return new resnode::cuda::CudaBackend(options);

@@ -221,7 +221,8 @@ cudaGraphExec_t CudaExecutable::capture(const InputTypes& types, int slot) {
   }
   RESNODE_CUDA(cudaStreamEndCapture(stream, &graph));
   cudaGraphExec_t executable = nullptr;
-  const cudaError_t status = cudaGraphInstantiate(&executable, graph, 0);
+  // cudaGraphInstantiate itself has other parameters in CUDA 11.
+  const cudaError_t status = cudaGraphInstantiateWithFlags(&executable, graph, 0);
   cudaGraphDestroy(graph);
   RESNODE_CUDA(status);
   graphs_[{slot, types}] = executable;

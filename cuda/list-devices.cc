@@ -113,7 +113,7 @@ DeviceInfo describe(int ordinal, const Nvml& nvml) {
 
 std::string cudnnProblem() {
   if (cudnnOfThisProcess().library) return {};
-  return std::string("cuDNN 9 was not found. To install it: ") + kInstallCudnn +
+  return "cuDNN 9 was not found. To install it: " + cudnnOfThisProcess().install +
          ". Without it, openDevice('cuda', { cudnn: false }) runs resnode's own kernels alone";
 }
 

@@ -1,6 +1,9 @@
 #include "places.h"
 
+#include <cuda_runtime_api.h>
+
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <filesystem>
 
@@ -104,6 +107,9 @@ LibraryEnvironment LibraryEnvironment::ofThisProcess() {
   environment.pyenvRoot = variable("PYENV_ROOT");
   environment.home = variable("HOME");
   environment.path = variable("PATH");
+  int driver = 0;
+  if (cudaDriverGetVersion(&driver) != cudaSuccess) driver = 0;
+  environment.cudaMajor = (driver > 0 ? driver : CUDART_VERSION) / 1000;
 #ifdef __aarch64__
   const std::string machine = "aarch64-linux-gnu", target = "sbsa-linux";
 #else
@@ -113,6 +119,13 @@ LibraryEnvironment LibraryEnvironment::ofThisProcess() {
                                "/usr/local/cuda/targets/" + target + "/lib", "/opt/cuda/lib64"};
   environment.systemPrefixes = {"/usr/local", "/usr"};
   return environment;
+}
+
+std::string installCommand(const LibraryEnvironment& environment, const std::string& package) {
+  std::string upper = package;
+  std::transform(upper.begin(), upper.end(), upper.begin(), [](unsigned char letter) { return static_cast<char>(std::toupper(letter)); });
+  return "pip install nvidia-" + package + "-cu" + std::to_string(std::clamp(environment.cudaMajor, 11, 13)) + " (or set RESNODE_" + upper +
+         " to the file or its folder)";
 }
 
 std::vector<std::string> cudnnPlaces(const LibraryEnvironment& environment) {

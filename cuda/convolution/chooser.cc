@@ -18,7 +18,8 @@ std::vector<std::string> machineOf(const Device& device, const CudnnHandle* cudn
   int driver = 0;
   cudaDriverGetVersion(&driver);
   return {device.model() + " " + std::to_string(device.computeCapability()), versionText(driver), cudnn ? cudnn->library().versionText() : "",
-          kVersion};
+          // The library for older drivers is compiled by another nvcc.
+          kVersion + (CUDART_VERSION < 12000 ? std::string(" cuda11") : "")};
 }
 
 // Nothing is run: the one that the cache knows, else the first that can be made.

@@ -19,12 +19,16 @@ constexpr int64_t kMaxKnobs = 64, kMaxNotes = 32;  // more than cuDNN 9 has
 
 // cuDNN proposes up to a hundred configurations, best first, and many must be compiled before they can be timed, half a
 // second each. On an H200, for each convolution of ResNet-50 at batches 1 and 256, the best of mode A's first ones was
-// within 5% of the best of all. `isFirst`: no other graph of the same problem gave any; `have`: what this one has given.
-size_t wantedOf(cudnnBackendHeurMode_t mode, bool isFirst, size_t have) {
+// within 5% of the best of all. A weight gradient's fallbacks take a second each to compile, 20 s of a training plan of
+// ResNet-50, and are wanted only where nothing else was proposed at all.
+// `before`: what other graphs of the same problem have given; `have`: what this one has.
+size_t wantedOf(cudnnBackendHeurMode_t mode, ConvolutionPass pass, size_t before, size_t have) {
   switch (mode) {
-    case CUDNN_HEUR_MODE_A: return isFirst ? 6 : 3;
-    case CUDNN_HEUR_MODE_B: return isFirst ? 2 : 0;
-    default: return have < 3 ? 4 - have : 0;
+    case CUDNN_HEUR_MODE_A: return before == 0 ? 6 : 3;
+    case CUDNN_HEUR_MODE_B: return before == 0 ? 2 : 0;
+    default:
+      if (pass == ConvolutionPass::weightGradient) return before + have == 0 ? 4 : 0;
+      return have < 3 ? 4 - have : 0;
   }
 }
 
@@ -166,7 +170,7 @@ ConvolutionOptions cudnnOptions(CudnnHandle& handle, const ConvolutionProblem& p
     }
     const size_t before = options.size();
     for (cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
-      const size_t end = options.size() + wantedOf(mode, before == 0, options.size() - before);
+      const size_t end = options.size() + wantedOf(mode, problem.pass, before, options.size() - before);
       if (end == options.size()) continue;
       try {
         CudnnDescriptor heuristic(handle.library(), CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, std::string("heuristic ") + nameOf(mode));

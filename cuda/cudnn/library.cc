@@ -63,16 +63,21 @@ std::string CudnnLibrary::versionText() const {
 }
 
 std::string CudnnLookup::summary() const {
-  if (!library) return std::string("not found; to install it: ") + kInstallCudnn;
+  if (!library) return std::string("not found; to install it: ") + install;
   const std::string text = library->versionText() + " (" + library->path + ")";
   return missing.empty() ? text : text + "; " + missing;
 }
 
 CudnnLookup lookUpCudnn(const LibraryEnvironment& environment) {
   CudnnLookup lookup;
+  lookup.install = installCommand(environment, "cudnn");
   for (const std::string& place : cudnnPlaces(environment)) {
     auto library = std::make_shared<CudnnLibrary>();
     std::string why = tryToOpen(place, *library);
+    if (why.empty() && library->cudaMajor > environment.cudaMajor) {
+      why = "it is for CUDA " + std::to_string(library->cudaMajor) + ", and the driver runs CUDA " + std::to_string(environment.cudaMajor) +
+            " at most: " + lookup.install;
+    }
     if (why.empty()) {
       const std::string folder = std::filesystem::path(library->path).parent_path().string();
       const std::string major = std::to_string(library->cudaMajor);

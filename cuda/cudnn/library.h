@@ -10,8 +10,6 @@
 
 namespace resnode::cuda {
 
-inline constexpr const char* kInstallCudnn = "pip install nvidia-cudnn-cu13 (or set RESNODE_CUDNN to the file or its folder)";
-
 // An opened library. Never closed: cuDNN's threads and caches outlive what we know of.
 struct CudnnLibrary {
   cudnn::Functions call{};
@@ -31,6 +29,7 @@ struct CudnnLookup {
   std::shared_ptr<const CudnnLibrary> library;  // null: none was found
   std::vector<Attempt> attempts;
   std::string missing;  // empty, or what else should be installed, with the command
+  std::string install;  // the command that installs one that this driver can run
 
   // One line: version and path, or that none was found and the command that installs it.
   std::string summary() const;

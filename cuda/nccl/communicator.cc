@@ -47,7 +47,7 @@ void requireNcclEverywhere(const std::vector<Introduction>& all, size_t rank) {
     const NcclLookup& lookup = ncclOfThisProcess();
     if (lookup.library) throw Error("communicator/failed", std::string("ncclGetUniqueId failed: ") + lookup.library->call.ncclGetLastError(nullptr));
     throw Error("communicator/unavailable", std::string("Several processes train on CUDA devices by NCCL, which was not found. To install it: ") +
-                                                kInstallNccl + ". Tried:" + lookup.tried);
+                                                installCommand(LibraryEnvironment::ofThisProcess(), "nccl") + ". Tried:" + lookup.tried);
   }
   for (size_t other = 0; other < all.size(); ++other) {
     if (all[other].version == 0) throw Error("communicator/unavailable", "NCCL is missing in " + processName(other) + ", whose message says more");

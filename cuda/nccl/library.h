@@ -9,7 +9,6 @@
 
 namespace resnode::cuda {
 
-inline constexpr const char* kInstallNccl = "pip install nvidia-nccl-cu13 (or set RESNODE_NCCL to the file or its folder)";
 
 // An opened library. Never closed: NCCL has threads.
 struct NcclLibrary {

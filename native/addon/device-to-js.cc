@@ -126,7 +126,7 @@ Napi::Value listDevices(const Napi::CallbackInfo& info) {
   object.Set("devices", devices);
   object.Set("cudnnTried", pairsToJs(env, list.cudnnTried));
   for (const auto& [name, value] : {std::pair("driver", list.driver), std::pair("runtime", list.runtime), std::pair("cudnnVersion", list.cudnnVersion),
-                                    std::pair("cudnnPath", list.cudnnPath), std::pair("problem", list.problem)}) {
+                                    std::pair("cudnnPath", list.cudnnPath), std::pair("problem", list.problem), std::pair("library", list.library)}) {
     object.Set(name, value.empty() ? env.Null() : Napi::String::New(env, value).As<Napi::Value>());
   }
   return object;

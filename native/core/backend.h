@@ -162,10 +162,14 @@ struct BackendOptions {
 inline constexpr const char* kVersion = "0.1.0";  // package.json's
 
 // A backend library (libresnode_cpu.so, libresnode_cuda.so) has this symbol.
-inline constexpr int kBackendAbi = 5;
+inline constexpr int kBackendAbi = 6;
 inline constexpr const char* kCreateBackendSymbol = "resnode_create_backend";
 // Throws Error. Returns a new Backend that the caller deletes.
 using CreateBackend = Backend* (*)(int abi, const BackendOptions& options);
+
+// A CUDA library has this symbol: the CUDA version (13000 is 13.0) that the driver must know at least.
+inline constexpr const char* kNeededDriverSymbol = "resnode_needed_driver";
+using NeededDriver = int (*)();
 
 // One of several devices that a backend library can open, before it is opened.
 struct DeviceInfo {
@@ -178,6 +182,7 @@ struct DeviceInfo {
 struct DeviceList {
   std::vector<DeviceInfo> devices;
   std::string driver, runtime;           // versions; empty: not found
+  std::string library;                   // the path of the backend library; empty: none could be opened
   std::string cudnnVersion, cudnnPath;   // empty: not found
   std::vector<std::pair<std::string, std::string>> cudnnTried;  // every place looked at: {path, "opened" or why not}
   std::string problem;                   // why there are no devices, or why they cannot be opened; empty: they can

@@ -64,7 +64,11 @@ test('driver: a container without libcuda, an old driver, a good one', () => {
     path: '/usr/lib/x86_64-linux-gnu/libcuda.so.1',
     gpus: 1,
   });
-  for (const machine of [container, old, good]) machine.remove();
+  assert.match(checkDriver(old).mend!, /driver 580 or later.*from 450 on.*build-cuda11\.sh/);
+  assert.is(checkDriver(old, 450).ok, true);
+  const ancient = machineWith({ ...card, ...moduleOf('418.226.00'), ...library });
+  assert.match(checkDriver(ancient, 450).mend!, /driver 450 or later/);
+  for (const machine of [container, old, good, ancient]) machine.remove();
 });
 
 test('a GPU is there where one is on the PCI bus, or its device file or library is', () => {
@@ -95,6 +99,15 @@ test('cuDNN: every place that was tried is told, with what came of it', () => {
   const missing = checkCudnn({ cudnn: null, cudnnTried: [['/a/libcudnn.so.9', 'no such file']] });
   assert.equal(missing.tried, ['/a/libcudnn.so.9: no such file']);
   assert.is(missing.mend, 'pip install nvidia-cudnn-cu13');
+  for (const [driver, major] of [
+    ['11.4', 11],
+    ['12.2', 12],
+    ['13.0', 13],
+    ['10.2', 11],
+  ] as const) {
+    const list = { cudnn: null, cudnnTried: [['/a/libcudnn.so.9', 'no such file']] as const, driver };
+    assert.is(checkCudnn(list).mend, `pip install nvidia-cudnn-cu${major}`);
+  }
   const lacking = 'it needs libcublasLt.so.13, which was not found: pip install nvidia-cublas';
   const alone = checkCudnn({ cudnn: null, cudnnTried: [['/a/libcudnn.so.9', lacking]] });
   assert.is(alone.mend, 'pip install nvidia-cublas');

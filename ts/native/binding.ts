@@ -208,6 +208,8 @@ export interface NativeDeviceList {
   }[];
   readonly driver: string | null;
   readonly runtime: string | null;
+  /** The library that was opened; null: none could be. */
+  readonly library: string | null;
   readonly cudnnVersion: string | null;
   readonly cudnnPath: string | null;
   /** Every place looked at, and what came of it. */

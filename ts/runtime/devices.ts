@@ -21,8 +21,10 @@ export interface Devices {
   readonly devices: readonly DeviceInfo[];
   /** The CUDA version that the driver supports, e.g. `13.0`; null where no driver was found. */
   readonly driver: string | null;
-  /** The CUDA runtime that resnode was built with. */
+  /** The CUDA runtime of the library below. */
   readonly runtime: string | null;
+  /** libresnode_cuda.so, or libresnode_cuda11.so where the driver is too old for it; null: neither can be opened. */
+  readonly library: string | null;
   readonly cudnn: { readonly version: string; readonly path: string } | null;
   /** Every place where cuDNN was looked for: its path, and `opened` or why not. */
   readonly cudnnTried: readonly (readonly [path: string, outcome: string])[];
@@ -51,6 +53,7 @@ export function devices(options: { /** @internal */ readonly libraryFolder?: str
     })),
     driver: list.driver,
     runtime: list.runtime,
+    library: list.library,
     cudnn: list.cudnnVersion === null ? null : { version: list.cudnnVersion, path: list.cudnnPath ?? '' },
     cudnnTried: list.cudnnTried,
     problem: list.problem,

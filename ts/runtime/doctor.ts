@@ -33,15 +33,19 @@ export interface Diagnosis {
 }
 
 const OLDEST_NODE = 20;
-/** The first driver that runs programs of the CUDA 13 runtime. */
+/**
+ * The first drivers that run libresnode_cuda.so (CUDA 13) and libresnode_cuda11.so (CUDA 11.8):
+ * https://docs.nvidia.com/deploy/cuda-compatibility/
+ */
 const OLDEST_DRIVER = 580;
+const OLDEST_DRIVER_CUDA11 = 450;
 
 /** Looks at everything; throws nothing. */
 export async function diagnose(): Promise<Diagnosis> {
   const { version } = ownPackage();
   const machine: Machine = { root: '/', environment: process.env };
   const cpu = await checkCpu();
-  const driver = checkDriver(machine);
+  const driver = checkDriver(machine, oldestDriver());
   const list = listDevices();
   const gpu = checkGpus(list, await describeDevice('cuda'));
   const findings = [
@@ -116,30 +120,46 @@ async function checkCpu(): Promise<Finding> {
     : { name: 'CPU device', ok: true, found: pairs(opened), details: opened };
 }
 
-/** @internal */
-export function checkDriver(machine: Machine): Finding {
+// By the libraries that are here.
+function oldestDriver(): number {
+  try {
+    const { folder } = loadBinding();
+    return existsSync(join(folder, 'libresnode_cuda11.so')) ? OLDEST_DRIVER_CUDA11 : OLDEST_DRIVER;
+  } catch {
+    return OLDEST_DRIVER;
+  }
+}
+
+/** @param oldest The first driver that will do. @internal */
+export function checkDriver(machine: Machine, oldest = OLDEST_DRIVER): Finding {
   const { path, tried, version, gpus } = findDriver(machine);
   const details = { version, path, gpus };
-  const major = Number(version?.split('.')[0] ?? OLDEST_DRIVER);
+  const major = Number(version?.split('.')[0] ?? oldest);
   const [found, mend] =
     path === null
       ? version === null
         ? gpus === 0
           ? ['none, and no NVIDIA GPU on the PCI bus', null]
-          : [`none, for ${gpus} NVIDIA GPU(s) on the PCI bus`, INSTALL_DRIVER]
+          : [`none, for ${gpus} NVIDIA GPU(s) on the PCI bus`, installDriver(oldest)]
         : [`kernel module ${version}, but libcuda.so.1 is not here`, INSTALL_LIBCUDA]
-      : [`${version ?? 'version unknown'}, ${path}`, major < OLDEST_DRIVER ? INSTALL_DRIVER : null];
+      : [`${version ?? 'version unknown'}, ${path}`, major < oldest ? tooOld(oldest) : null];
   return {
     name: 'NVIDIA driver',
-    ok: path !== null && major >= OLDEST_DRIVER,
-    found: path !== null && major < OLDEST_DRIVER ? `${found}: too old` : found,
+    ok: path !== null && major >= oldest,
+    found: path !== null && major < oldest ? `${found}: too old` : found,
     details,
     ...(path === null ? { tried } : {}),
     ...(mend === null ? {} : { mend }),
   };
 }
 
-const INSTALL_DRIVER = `install NVIDIA's driver ${OLDEST_DRIVER} or later: https://www.nvidia.com/drivers`;
+const installDriver = (oldest: number) =>
+  `install NVIDIA's driver ${oldest} or later: https://www.nvidia.com/drivers`;
+// A checkout can have the other library; building it takes no GPU and no root.
+const tooOld = (oldest: number) =>
+  oldest === OLDEST_DRIVER
+    ? `${installDriver(oldest)}; or, for drivers from ${OLDEST_DRIVER_CUDA11} on, build libresnode_cuda11.so in a checkout: scripts/build-cuda11.sh`
+    : installDriver(oldest);
 const INSTALL_LIBCUDA = 'in a container: docker run --gpus all …; else: apt-get install libcuda1';
 
 function checkCudaLibrary(list: Devices | null): Finding {
@@ -147,7 +167,7 @@ function checkCudaLibrary(list: Devices | null): Finding {
   if (list === null)
     return { name, ok: false, found: 'not looked for: there is no addon', mend: rebuildCommand() };
   const path = join(loadBinding().folder, 'libresnode_cuda.so');
-  if (!existsSync(path))
+  if (!existsSync(path) && !existsSync(path.replace('.so', '11.so')))
     return {
       name,
       ok: false,
@@ -155,22 +175,27 @@ function checkCudaLibrary(list: Devices | null): Finding {
       tried: [path],
       mend: `install nvcc (CUDA 13), then ${rebuildCommand()}`,
     };
-  return list.runtime === null
-    ? { name, ok: false, found: `${path} cannot be used: ${list.problem}`, mend: rebuildCommand() }
-    : {
-        name,
-        ok: true,
-        found: `CUDA runtime ${list.runtime} inside, ${path}`,
-        details: { path, runtime: list.runtime },
-      };
+  if (list.runtime === null)
+    return { name, ok: false, found: `${path} cannot be used: ${list.problem}`, mend: rebuildCommand() };
+  const opened = list.library ?? path;
+  const needs = Number.parseInt(list.runtime, 10) < 12 ? OLDEST_DRIVER_CUDA11 : OLDEST_DRIVER;
+  return {
+    name,
+    ok: true,
+    found: `CUDA runtime ${list.runtime} inside, for driver ${needs} and later, ${opened}`,
+    details: { path: opened, runtime: list.runtime },
+  };
 }
 
 /** @internal */
-export function checkCudnn(list: Pick<Devices, 'cudnn' | 'cudnnTried'> | null): Finding {
+export function checkCudnn(
+  list: (Pick<Devices, 'cudnn' | 'cudnnTried'> & Partial<Pick<Devices, 'driver' | 'runtime'>>) | null,
+): Finding {
   const name = 'cuDNN';
   // One that is there but lacks a companion says which.
   const told = /pip install [\w-]+/.exec(list?.cudnnTried.map(([, outcome]) => outcome).join('\n') ?? '');
-  const mend = told?.[0] ?? 'pip install nvidia-cudnn-cu13';
+  const major = Number.parseInt(list?.driver ?? list?.runtime ?? '13', 10);
+  const mend = told?.[0] ?? `pip install nvidia-cudnn-cu${Math.min(13, Math.max(11, major))}`;
   if (list === null) return { name, ok: false, found: 'not looked for: there is no addon' };
   const { cudnn, cudnnTried } = list;
   if (cudnn !== null)

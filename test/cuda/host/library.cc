@@ -87,6 +87,24 @@ RESNODE_TEST(library, "its version, and what goes with it") {
   expect(lookUpCudnn(environment).library != nullptr, "cuBLASLt may lie in CUDA's folder");
 }
 
+RESNODE_TEST(library, "one that the driver is too old for is passed over, and the command names one that it can run") {
+  const test::TemporaryFolder folder;
+  LibraryEnvironment environment = nowhere();
+  environment.virtualEnv = folder.path;
+  putCudnn(folder.path);
+  for (const auto& [major, package] : {std::pair{12, "nvidia-cudnn-cu12"}, std::pair{11, "nvidia-cudnn-cu11"}, std::pair{10, "nvidia-cudnn-cu11"}}) {
+    environment.cudaMajor = major;
+    const CudnnLookup lookup = lookUpCudnn(environment);
+    expect(!lookup.library, "a cuDNN for CUDA 13 beside an older driver");
+    const std::string why = outcomeOf(lookup, packages(folder.path) + "/cudnn/lib/libcudnn.so.9");
+    expect(why.find("it is for CUDA 13, and the driver runs CUDA " + std::to_string(major) + " at most: pip install " + package) == 0, why);
+    expect(lookup.summary().find(std::string("pip install ") + package) != std::string::npos, lookup.summary());
+  }
+  environment.cudaMajor = 14;
+  expect(lookUpCudnn(environment).library != nullptr, "a newer driver runs it");
+  same(installCommand(environment, "nccl"), "pip install nvidia-nccl-cu13 (or set RESNODE_NCCL to the file or its folder)", "NCCL's");
+}
+
 RESNODE_TEST(library, "RESNODE_CUDNN is a file or a folder, and then nothing else is tried") {
   const test::TemporaryFolder folder;
   LibraryEnvironment environment = nowhere();
