@@ -7,6 +7,7 @@
 #include "executable.h"
 #include "list-devices.h"
 #include "nccl/communicator.h"
+#include "operation-bench.h"
 
 namespace resnode::cuda {
 namespace {
@@ -76,6 +77,8 @@ class CudaBackend final : public Backend {
   }
 
   DriverMemory driverMemory() const override { return device_->memory(); }
+
+  std::vector<OperationVariant> benchOperation(const OperationBench& bench) override { return resnode::cuda::benchOperation(bench, *device_, chooser_); }
 
  private:
   // Those of a communicator, one NCCL world for all programs; null: this process is alone.

@@ -143,12 +143,12 @@ function workOf(program: Program, precision: Precision): Work[] {
     }
   };
 
-  // The images come as float32 and become maps; their channels are padded to eight (layout.cc).
+  // The images come as float32 and become maps; their three channels are padded to four (types.h).
   const images = program.inputs.filter((id) => program.tensors[id]!.shape.length === 4);
   const conversion = images.map((id) => ({
     what: 'image to map',
     macs: 0,
-    bytes: 4 * count(id) + (map(id) * 8) / program.tensors[id]!.shape[1]!,
+    bytes: 4 * count(id) + (map(id) * 4) / program.tensors[id]!.shape[1]!,
   }));
   return [
     ...conversion,

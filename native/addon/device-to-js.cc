@@ -80,13 +80,50 @@ Quantization quantizationFromJs(const Napi::Value& value) {
   return quantization;
 }
 
-PlanOptions planOptionsFromJs(const Napi::Object& options) {
+Precision precisionFromJs(const Napi::Object& options) {
   const std::string precision = options.Get("precision").ToString().Utf8Value();
-  return {precision == "tf32"       ? Precision::tf32
-          : precision == "float16"  ? Precision::float16
-          : precision == "bfloat16" ? Precision::bfloat16
-          : precision == "int8"     ? Precision::int8
-                                    : Precision::float32,
+  return precision == "tf32"       ? Precision::tf32
+         : precision == "float16"  ? Precision::float16
+         : precision == "bfloat16" ? Precision::bfloat16
+         : precision == "int8"     ? Precision::int8
+                                   : Precision::float32;
+}
+
+OperationBench operationBenchFromJs(const Napi::Object& options) {
+  const auto integer = [&](const char* name) { return options.Get(name).ToNumber().Int64Value(); };
+  OperationBench bench;
+  bench.kind = options.Get("kind").ToString().Utf8Value();
+  bench.precision = precisionFromJs(options);
+  for (const auto& [name, place] : {std::pair("n", &bench.n), std::pair("c", &bench.c), std::pair("h", &bench.h), std::pair("w", &bench.w),
+                                    std::pair("outputs", &bench.outputs), std::pair("kernel", &bench.kernel), std::pair("stride", &bench.stride),
+                                    std::pair("pad", &bench.pad)}) {
+    *place = integer(name);
+  }
+  bench.runs = static_cast<int>(integer("runs"));
+  bench.rotatedBytes = static_cast<size_t>(integer("rotatedBytes"));
+  bench.tune = options.Get("tune").ToBoolean();
+  return bench;
+}
+
+Napi::Value operationVariantsToJs(Napi::Env env, const std::vector<OperationVariant>& variants) {
+  Napi::Array array = Napi::Array::New(env, variants.size());
+  for (uint32_t i = 0; i < variants.size(); ++i) {
+    const OperationVariant& variant = variants[i];
+    Napi::Array times = Napi::Array::New(env, variant.microseconds.size());
+    for (uint32_t k = 0; k < variant.microseconds.size(); ++k) times.Set(k, variant.microseconds[k]);
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("name", variant.name);
+    object.Set("launches", variant.launches);
+    object.Set("bytes", variant.bytes);
+    object.Set("worst", variant.worst);
+    object.Set("microseconds", times);
+    array.Set(i, object);
+  }
+  return array;
+}
+
+PlanOptions planOptionsFromJs(const Napi::Object& options) {
+  return {precisionFromJs(options),
           options.Get("deterministic").ToBoolean(), options.Get("tune").ToBoolean(), quantizationFromJs(options.Get("quantization"))};
 }
 
@@ -218,6 +255,12 @@ Napi::Value openDevice(const Napi::CallbackInfo& info) {
     const size_t bytes = static_cast<size_t>(call[0].ToNumber().DoubleValue());
     return submit<std::shared_ptr<Buffer>>(call.Env(), device, [bytes](Backend& backend) { return backend.allocateBuffer(bytes); },
         [device](Napi::Env loop, std::shared_ptr<Buffer>& buffer) { return bufferToJs(loop, device, buffer); });
+  });
+  method(object, "benchOperation", [device](const Napi::CallbackInfo& call) -> Napi::Value {
+    const Napi::Object options = call[0].As<Napi::Object>();
+    const OperationBench bench = operationBenchFromJs(options);
+    return submit<std::vector<OperationVariant>>(call.Env(), device, [bench](Backend& backend) { return backend.benchOperation(bench); },
+        [](Napi::Env loop, std::vector<OperationVariant>& variants) { return operationVariantsToJs(loop, variants); });
   });
   method(object, "memory", [device](const Napi::CallbackInfo& call) -> Napi::Value {
     const auto sum = [](const auto& handles, auto bytesOf) {

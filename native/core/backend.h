@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "buffer.h"
+#include "error.h"
 #include "program.h"
 
 namespace resnode {
@@ -131,6 +132,26 @@ struct DriverMemory {
   size_t free = 0, total = 0;
 };
 
+// An operation to time by itself, in ways that compute the same; see Backend::benchOperation.
+struct OperationBench {
+  std::string kind;  // batchNormScaleRelu, addRelu, convolution, copy (of n bytes)
+  Precision precision = Precision::float32;
+  int64_t n = 1, c = 1, h = 1, w = 1;
+  int64_t outputs = 1, kernel = 1, stride = 1, pad = 0;  // of a convolution
+  int runs = 20;
+  size_t rotatedBytes = 0;  // inputs are rotated through so much memory; 0: twice the device's cache
+  bool tune = true;
+};
+
+// One of these ways.
+struct OperationVariant {
+  std::string name;
+  int launches = 1;
+  double bytes = 0;  // that its launches read and write
+  double worst = 0;  // the largest error of its result, as a share of 1 + |value|
+  std::vector<double> microseconds;  // of each run, by the device's own clock
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -147,6 +168,10 @@ class Backend {
   virtual std::shared_ptr<Buffer> allocateBuffer(size_t bytes) = 0;
   // What the driver says of a device with memory of its own; both 0 otherwise. Called from any thread.
   virtual DriverMemory driverMemory() const { return {}; }
+  // Throws Error("device/unsupported") for a device that has none of it.
+  virtual std::vector<OperationVariant> benchOperation(const OperationBench&) {
+    throw Error("device/unsupported", "Only a CUDA device times operations in several ways");
+  }
 };
 
 struct BackendOptions {

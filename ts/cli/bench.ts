@@ -1,8 +1,10 @@
 /** `resnode bench` and `resnode bench compare`: measuring against peers on this machine. */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
+import { benchDevice } from '../bench/bench-device.ts';
 import { compareReports } from '../bench/compare.ts';
+import { deviceTable } from '../bench/device-report.ts';
 import { benchNetNames } from '../bench/nets.ts';
 import { benchPage } from '../bench/page.ts';
 import { readReport } from '../bench/read-report.ts';
@@ -10,9 +12,13 @@ import { type CaffeFigures, table } from '../bench/report.ts';
 import { runBench } from '../bench/run-bench.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { ArgumentError } from '../errors.ts';
-import { integer, names } from './options.ts';
+import { type DeviceKind, openDevice } from '../runtime/device.ts';
+import { deviceKind, integer, names } from './options.ts';
 
 interface Flags {
+  device: DeviceKind;
+  precision?: 'float32' | 'tf32' | 'float16' | 'bfloat16';
+  cudnn: boolean;
   nets: string[];
   batches: number[];
   threads: number;
@@ -37,10 +43,33 @@ export function bench(): Command {
     .option('--nets <names>', `out of ${benchNetNames.join(', ')}`, names, ['ResNet-50'])
     .option('--batches <list>', 'batch sizes, by commas', counts, [1, 8])
     .option('--train', 'a training step instead of a run forward: forward, loss, backward, SGD with momentum')
+    .option(
+      '--device <kind>',
+      'cpu; or cuda, cuda:1 (…): nets fused and layer by layer on this GPU alone',
+      deviceKind,
+      'cpu' as DeviceKind,
+    )
+    .addOption(
+      new Option('--precision <type>', 'of a CUDA device (default: "float16")').choices([
+        'float32',
+        'tf32',
+        'float16',
+        'bfloat16',
+      ]),
+    )
+    .option('--no-cudnn', "compute with resnode's own kernels alone on a CUDA device")
     .option('--threads <n>', 'threads of every engine', integer(1), availableParallelism())
-    .option('--rounds <n>', 'how often the engines take turns', integer(1), 5)
+    .option(
+      '--rounds <n>',
+      'how often the engines take turns; on a CUDA device 4 times as many runs',
+      integer(1),
+      5,
+    )
     .option('--busy', 'also with one core kept busy by another process')
-    .option('--operations', 'also every different operation by itself')
+    .option(
+      '--operations',
+      'also every different operation by itself; on a CUDA device fused, apart, and as Caffe launches it',
+    )
     .option('--python <path>', 'a Python that has torch')
     .option('--caffe <path>', "a Caffe build's tool")
     .option('--caffe-figures <file>', 'JSON of figures that a Caffe gave before, shown as recorded')
@@ -53,9 +82,15 @@ Examples:
   resnode bench --nets ResNet-50 --batches 1,8 --threads 2 --json now.json --html now.html
   resnode bench --train --nets CIFAR-20 --batches 128 --python venv/bin/python
   resnode bench --python venv/bin/python --caffe caffe/build/tools/caffe
+  resnode bench --device cuda --operations --batches 32 --json gpu.json
   resnode bench compare before.json now.json`,
     )
     .action(async (flags: Flags) => {
+      if (flags.device !== 'cpu') return benchOnDevice(command, flags);
+      if (flags.precision !== undefined && flags.precision !== 'float32')
+        command.error(`error: the processor is measured in float32; ${flags.precision} needs --device cuda`, {
+          exitCode: 2,
+        });
       const report = await runBench({
         nets: flags.nets,
         batches: flags.batches,
@@ -74,6 +109,30 @@ Examples:
       console.log(table(report));
     });
   return command.addCommand(compareCommand());
+}
+
+// A GPU is measured by itself: its peers on the same GPU are bench/gpu.ts's in a checkout, but for Caffe.
+async function benchOnDevice(command: Command, flags: Flags): Promise<void> {
+  const without = { '--python': flags.python, '--busy': flags.busy, '--html': flags.html };
+  for (const [flag, value] of Object.entries({ ...without, '--caffe-figures': flags.caffeFigures }))
+    if (value !== undefined)
+      command.error(
+        `error: ${flag} is for the processor; with --device ${flags.device} resnode is measured alone, or beside --caffe`,
+        { exitCode: 2 },
+      );
+  await using device = await openDevice(flags.device, { cudnn: flags.cudnn });
+  const report = await benchDevice(device, {
+    nets: flags.nets,
+    batches: flags.batches,
+    task: flags.train ? 'training' : 'forward',
+    precision: flags.precision ?? (device.kind === 'cuda' ? 'float16' : 'float32'),
+    operations: flags.operations ?? false,
+    runs: 4 * flags.rounds,
+    caffe: flags.caffe ?? null,
+    onProgress: (text) => console.error(text),
+  });
+  if (flags.json !== undefined) writeFileAtomically(flags.json, [`${JSON.stringify(report, null, 1)}\n`]);
+  console.log(deviceTable(report));
 }
 
 function compareCommand(): Command {

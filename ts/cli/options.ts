@@ -42,7 +42,8 @@ export interface DeviceFlags {
   tune: boolean;
 }
 
-const deviceKind = (text: string): DeviceKind => {
+/** `cuda:1`. */
+export const deviceKind = (text: string): DeviceKind => {
   if (!/^(auto|cpu|cuda(:\d{1,3})?|reference)$/.test(text))
     throw new InvalidArgumentError('Expected auto, cpu, cuda, cuda:1 (…) or reference.');
   return text as DeviceKind;

@@ -148,9 +148,41 @@ export interface NativeDevice {
   ): Promise<NativeExecutable>;
   /** Zeros. */
   allocateBuffer(bytes: number): Promise<NativeBuffer>;
+  /** Times an operation in several ways that compute the same; a CUDA device alone. */
+  benchOperation(bench: NativeOperationBench): Promise<readonly NativeOperationVariant[]>;
   memory(): NativeMemory;
   /** Closes the device behind the work already queued; later calls reject with code `device/closed`. */
   dispose(): void;
+}
+
+/** An operation to time by itself; `copy` is of `n` bytes, the last four are a convolution's. */
+export interface NativeOperationBench {
+  readonly kind: 'batchNormScaleRelu' | 'addRelu' | 'convolution' | 'copy';
+  readonly precision: Precision;
+  readonly n: number;
+  readonly c: number;
+  readonly h: number;
+  readonly w: number;
+  readonly outputs: number;
+  readonly kernel: number;
+  readonly stride: number;
+  readonly pad: number;
+  readonly runs: number;
+  /** Inputs are rotated through so many bytes; 0: twice the device's cache. */
+  readonly rotatedBytes: number;
+  /** False: the likely best convolution at once. */
+  readonly tune: boolean;
+}
+
+export interface NativeOperationVariant {
+  readonly name: string;
+  readonly launches: number;
+  /** Bytes that its launches read and write. */
+  readonly bytes: number;
+  /** The largest error of its result, as a share of 1 + |value|. */
+  readonly worst: number;
+  /** Of each run, by the device's clock. */
+  readonly microseconds: readonly number[];
 }
 
 /** Interleaved uint8 pixels, H×W×C: grey, grey and alpha, RGB, or RGBA. */

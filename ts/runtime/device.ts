@@ -21,7 +21,12 @@ import { namesTwiceWarnings } from '../caffe/names-twice.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
 import { ArgumentError, DeviceError } from '../errors.ts';
-import type { NativeDevice, NativeParameters } from '../native/binding.ts';
+import type {
+  NativeDevice,
+  NativeOperationBench,
+  NativeOperationVariant,
+  NativeParameters,
+} from '../native/binding.ts';
 import { convertError } from '../native/convert-error.ts';
 import type { ParameterData } from '../program/program.ts';
 import { type BufferShape, bufferShape, checkBufferShape, DeviceBuffer } from './buffer.ts';
@@ -309,6 +314,15 @@ export class Device {
       const description = describePlan(planned);
       planned.plan.dispose();
       return description;
+    } catch (error) {
+      throw convertError(error, this.name);
+    }
+  }
+
+  /** Times an operation in several ways; for benchmarks. @throws DeviceError @internal */
+  async benchOperation(bench: NativeOperationBench): Promise<readonly NativeOperationVariant[]> {
+    try {
+      return await this.#native.benchOperation(bench);
     } catch (error) {
       throw convertError(error, this.name);
     }

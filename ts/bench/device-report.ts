@@ -1,0 +1,116 @@
+/** What `bench --device cuda` found, as JSON (`resnode-device-bench/1`) and as lines for people. */
+import type { CaffeTime } from './caffe-time.ts';
+import { median } from './statistics.ts';
+
+export interface DeviceReport {
+  readonly schema: 'resnode-device-bench/1';
+  readonly date: string;
+  readonly commit: string | null;
+  readonly device: string;
+  readonly description: Readonly<Record<string, string | number>>;
+  readonly precision: string;
+  /** GB/s of a large copy, read and written; null where no operations were measured. */
+  readonly copyGigabytes: number | null;
+  /** Of the operations. */
+  readonly batch: number;
+  readonly shapes: readonly OperationShape[];
+  readonly nets: readonly NetTimes[];
+}
+
+/** One operation of the nets. */
+export interface OperationShape {
+  readonly operation: string;
+  readonly name: string;
+  /** How often the nets have it. */
+  readonly count: number;
+  /** The first is how nets run it. */
+  readonly ways: readonly OperationWay[];
+}
+
+/** One way to compute it. */
+export interface OperationWay {
+  readonly name: string;
+  readonly launches: number;
+  /** Read and written by all its launches. */
+  readonly bytes: number;
+  /** The largest error of its result, as a share of 1 + |value|. */
+  readonly worst: number;
+  /** Of each run, by events on the device. */
+  readonly microseconds: readonly number[];
+  /** GB/s, and as a share of the copy's. */
+  readonly gigabytes: number;
+  readonly ofCopy: number;
+}
+
+/** A whole net, or a training step. */
+export interface NetTimes {
+  readonly task: 'forward' | 'training';
+  readonly net: string;
+  readonly batch: number;
+  /** From call to result, one run at a time. */
+  readonly milliseconds: readonly number[];
+  readonly operations: number;
+  /** The same net with nothing fused (`optimize: false`); forward alone. */
+  readonly layerByLayer?: {
+    readonly milliseconds: readonly number[];
+    readonly operations: number;
+    /** Of the outputs, as a share of the largest. */
+    readonly difference: number;
+  };
+  /** Of the first steps. */
+  readonly losses?: readonly number[];
+  readonly skippedUpdates?: number;
+  /** A real Caffe on the same GPU; null: none was named. */
+  readonly caffe: CaffeTime | null;
+}
+
+const us = (way: OperationWay) => median(way.microseconds);
+
+/** The report as lines of text. */
+export function deviceTable(report: DeviceReport): string {
+  const about = Object.entries(report.description).map(([name, value]) => `${name} ${value}`);
+  const lines = [`${report.device}: ${about.join(', ')}; ${report.precision}`];
+  if (report.copyGigabytes !== null) {
+    lines.push(
+      '',
+      `operations at batch ${report.batch}, µs by events, inputs rotated beyond the L2 cache; copy ${report.copyGigabytes.toFixed(0)} GB/s (read and written)`,
+      "Caffe's schedule: the kernels and copies of its batch_norm, scale, relu and eltwise layers in float32, written here; cuBLAS's products of rank one as plain kernels",
+    );
+    for (const { name, count, ways } of report.shapes) {
+      lines.push('', `${name} (${count} in the nets)`);
+      for (const way of ways) {
+        const ratio = us(way) / us(ways[0]!);
+        lines.push(
+          `  ${us(way).toFixed(2).padStart(10)} µs ${way.gigabytes.toFixed(0).padStart(6)} GB/s ${percent(way.ofCopy).padStart(5)} of copy  ×${ratio.toFixed(2).padEnd(6)} ${way.name}, ${way.launches} ${way.launches === 1 ? 'launch' : 'launches'}`,
+        );
+      }
+    }
+  }
+  for (const net of report.nets) lines.push('', ...netLines(net));
+  return lines.join('\n');
+}
+
+function netLines(net: NetTimes): string[] {
+  const own = median(net.milliseconds);
+  const what = net.task === 'training' ? ', training step' : '';
+  const lines = [
+    `${net.net}, batch ${net.batch}${what}: ${((1000 * net.batch) / own).toFixed(1)} images/s, median ${own.toFixed(3)} ms, ${net.operations} operations`,
+  ];
+  if (net.losses !== undefined)
+    lines.push(
+      `  first losses ${net.losses.map((loss) => loss.toFixed(4)).join(' ')}; ${net.skippedUpdates} updates skipped`,
+    );
+  if (net.layerByLayer !== undefined) {
+    const apart = median(net.layerByLayer.milliseconds);
+    lines.push(
+      `  layer by layer ${apart.toFixed(3)} ms, ${net.layerByLayer.operations} operations: fused is ${(apart / own).toFixed(2)} times as fast; that flatters Caffe, whose layers take more launches and passes each`,
+    );
+  }
+  if (net.caffe !== null)
+    lines.push(
+      `  Caffe: forward ${net.caffe.averageForward.toFixed(2)} ms, backward ${net.caffe.averageBackward.toFixed(2)} ms`,
+    );
+  return lines;
+}
+
+const percent = (share: number) => `${(100 * share).toFixed(0)}%`;
