@@ -36,6 +36,24 @@ test('status 0 where nothing was found, 1 for an error, and for a warning only w
   assert.match(wrong.stdout, /^wrong\.prototxt:1:9: error does-not-parse: /);
 });
 
+test('one cause in many places is said once, with their lines; another cause by itself', () => {
+  const layer = (name: string) =>
+    `layer { name: "${name}" type: "Convolution" bottom: "data" top: "${name}" param {} param {} convolution_param { num_output: 1 kernel_size: 1 bias_term: false } }`;
+  const text = [
+    'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 1 dim: 3 dim: 3 } } }',
+  ];
+  for (let i = 0; i < 20; i++) text.push(layer(`conv${i}`));
+  writeFileSync(join(folder, 'many.prototxt'), text.join('\n'));
+  const { stdout } = lint('many.prototxt');
+  const surplus = stdout.split('\n').filter((line) => line.includes('has 2 param'));
+  assert.is(surplus.length, 1, stdout);
+  assert.match(surplus[0]!, /^many\.prototxt:2:\d+: .*layer "conv0"/);
+  assert.match(stdout, /\n {2}and 19 more in lines 3, 4, 5, .*, 20, 21\n {2}fix: /);
+  const all = JSON.parse(lint('many.prototxt', '--json').stdout) as { message: string }[];
+  assert.is(all.filter(({ message }) => message.includes('has 2 param')).length, 20);
+  assert.ok(stdout.trimEnd().split('\n').length < 20, stdout);
+});
+
 test('--json gives the findings, --rules all rules; misuse is status 2', () => {
   const [finding] = JSON.parse(lint('old.prototxt', '--json').stdout);
   assert.equal([finding.rule, finding.level, finding.position.line], ['v1-syntax', 'warning', 2]);

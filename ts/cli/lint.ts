@@ -1,5 +1,6 @@
 /** `resnode lint` */
 import { Command } from 'commander';
+import { causeOf, groupBy } from '../base/group-alike.ts';
 import { filterNet, readNetFile } from '../caffe/net-parameter.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
 import { formatPosition, ResnodeError } from '../errors.ts';
@@ -25,6 +26,7 @@ export function lint(): Command {
       'after',
       `
 Exit status 1 where an error was found (with --strict, or a warning).
+One cause in several places is said once, with the lines of the others; --json has each finding by itself.
 A comment silences rules in the line after it:  # resnode-lint: disable=size-rounding,legacy-input
 
 Example:
@@ -41,7 +43,9 @@ Example:
       for (const file of files)
         findings.push(...lintFile(file, { inputShapes: await shapesOf(file, inputShape) }));
       console.log(
-        json ? JSON.stringify(findings) : [...findings.map(findingText), total(findings)].join('\n'),
+        json
+          ? JSON.stringify(findings)
+          : [...groupBy(findings, causeAndFile).map(groupText), total(findings)].join('\n'),
       );
       if (findings.some(({ level }) => level === 'error' || (strict && level === 'warning')))
         process.exitCode = 1;
@@ -65,8 +69,21 @@ async function shapesOf(file: string, given: Flags['inputShape']): Promise<Shape
 const ruleText = ({ name, level, finds, why, fix }: (typeof lintRules)[number]) =>
   `${name} (${level})\n  finds ${finds}\n  why: ${why}\n  fix: ${fix}`;
 
-const findingText = ({ position, level, rule, message, fix }: Finding) =>
-  `${formatPosition(position)}: ${level} ${rule}: ${message}\n  fix: ${fix}`;
+const causeAndFile = ({ position, level, rule, message, fix }: Finding) =>
+  [position.file, level, rule, causeOf(message), causeOf(fix)].join('\n');
+
+/** A cause once, by its first place; the others by their lines. */
+function groupText([first, ...others]: readonly Finding[]): string {
+  const { position, level, rule, message, fix } = first!;
+  const lines = [...new Set(others.map((other) => other.position.line))].join(', ');
+  return [
+    `${formatPosition(position)}: ${level} ${rule}: ${message}`,
+    ...(others.length === 0
+      ? []
+      : [`  and ${others.length} more in ${others.length === 1 ? 'line' : 'lines'} ${lines}`]),
+    `  fix: ${fix}`,
+  ].join('\n');
+}
 
 function total(findings: readonly Finding[]): string {
   const count = (level: string) => {

@@ -1,4 +1,5 @@
 /** A training's report as one HTML page: tables and curves, no script, nothing from the network. */
+import { causeOf, groupBy } from '../base/group-alike.ts';
 import { escapeHtml, factsTable, htmlPage, numbersTable } from '../html.ts';
 import { formatDuration } from './duration.ts';
 import type { Chart } from './report-charts.ts';
@@ -18,7 +19,10 @@ export function reportPage(data: ReportData, charts: readonly Chart[], title: st
   const problems = [
     ...(data.diverged === null ? [] : [data.diverged.message]),
     ...(data.done === null ? ['The training ended with an error before its last iteration.'] : []),
-    ...data.warnings.map(({ message }) => message),
+    ...groupBy(data.warnings, ({ code, message }) => `${code} ${causeOf(message)}`).map(
+      ([first, ...others]) =>
+        `${first!.message}${others.length === 0 ? '' : ` (and ${others.length} more of this kind)`}`,
+    ),
   ];
   return htmlPage({
     title: `${title}: training`,
