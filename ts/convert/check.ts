@@ -85,7 +85,11 @@ export function compareValues(source: WeightsFile, result: WeightsFile): Convers
 type Worst = Map<string, { name: string; absolute: number; relative: number }>;
 
 function note(worst: Worst, name: string, actual: Float32Array | undefined, expected: Float32Array): void {
-  const { absolute, relative } = difference(actual ?? new Float32Array(0), expected);
+  // What computed NaN has shown nothing, though the other side has it too.
+  const hasNaN = expected.includes(Number.NaN) || (actual?.includes(Number.NaN) ?? false);
+  const { absolute, relative } = hasNaN
+    ? { absolute: Number.POSITIVE_INFINITY, relative: Number.POSITIVE_INFINITY }
+    : difference(actual ?? new Float32Array(0), expected);
   if (expected.length === 0 && actual !== undefined) return;
   if (!(relative <= (worst.get(name)?.relative ?? -1))) worst.set(name, { name, absolute, relative });
 }

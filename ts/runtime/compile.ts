@@ -1,4 +1,6 @@
 /** NetParameter + weights → executables: one for each set of input shapes, all on the same parameters. */
+import { describeNotFinite, notFiniteBytes } from '../base/not-finite.ts';
+import { warn } from '../base/warn.ts';
 import { breather } from '../breathe.ts';
 import { type Blob, elementCountOf } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
@@ -121,6 +123,7 @@ export async function fillParameters(
   const { parameters } = lowered.written;
   const { blobs, report } =
     weights === null ? noWeights(parameters) : matchWeights(parameters, weights, options, isTraining);
+  await warnOfWeights(parameters, blobs, weights?.file ?? '');
   const { seed = 1 } = options;
   const breathe = breather();
   const filled = new Map<number, Blob>();
@@ -139,6 +142,23 @@ export async function fillParameters(
     await breathe();
   }
   return { data, report };
+}
+
+/** NaN spreads through what it touches, so that weights are said to have it before anything is computed. */
+async function warnOfWeights(
+  parameters: Graph['parameters'],
+  blobs: readonly (Blob | null)[],
+  file: string,
+): Promise<void> {
+  for (const [id, blob] of blobs.entries()) {
+    const found = blob === null ? null : await notFiniteBytes(blob.bytes, blob.dtype);
+    if (found === null) continue;
+    const { layer, index } = parameters[id]!;
+    warn(
+      'weights/not-finite',
+      `${file === '' ? '' : `${file}: `}layer "${layer}", blob ${index}: ${describeNotFinite(found)}; what the net computes with it means nothing`,
+    );
+  }
 }
 
 /**

@@ -10,7 +10,9 @@ import {
   signal,
   string,
 } from '../base/kinds.ts';
+import { describeNotFinite, notFinite } from '../base/not-finite.ts';
 import { internal, optional, options, required, signature } from '../base/options.ts';
+import { warn } from '../base/warn.ts';
 import type { Warning } from '../base/warning.ts';
 import type { LayerReport } from '../caffe/match-weights.ts';
 import { ArgumentError, DeviceError } from '../errors.ts';
@@ -116,6 +118,8 @@ export class Model {
   readonly #others = new Map<string, Promise<Compiled>>();
   #last: Promise<unknown> | null = null;
   #runs = 0;
+  /** Outputs that were said to have values that are not finite. */
+  readonly #saidOf = new Set<string>();
   #disposed = false;
 
   /** Use `device.load`. @internal */
@@ -137,6 +141,7 @@ export class Model {
    * shape, of another batch size (the length decides), or `{ shape, data }`. A new shape is compiled when it first
    * occurs; the four used last are kept and share the parameters. A DeviceBuffer is read when the run's turn comes, in
    * its own shape where that has as many dimensions as the blob, else its length decides.
+   * Values that are not finite are a process warning (`output/not-finite`), once an output.
    * @returns The outputs by name, in plain row-major float32, without those that `options.outputs` takes.
    * @throws ArgumentError for a missing, unknown or wrongly sized input; the signal's reason; GraphError for a shape
    * that the net cannot take; DeviceError
@@ -145,6 +150,7 @@ export class Model {
     MODEL_RUN.check(inputs, options);
     const { compiled, result } = await this.#submit(inputs, false, options);
     const { program, names } = compiled;
+    for (const [i, data] of result.outputs.entries()) if (data !== null) this.#look(compiled, i, data);
     // Entries, since a blob may be called __proto__.
     return Object.fromEntries(
       result.outputs.flatMap((data, i) =>
@@ -206,6 +212,19 @@ export class Model {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.dispose();
+  }
+
+  // Once an output: a stream of images would say it for each.
+  #look({ graph, names }: Compiled, output: number, data: Float32Array): void {
+    const name = names[output]!;
+    const found = this.#saidOf.has(name) ? null : notFinite(data);
+    if (found === null) return;
+    this.#saidOf.add(name);
+    const { layer } = graph.values[graph.outputs[output]!]!;
+    warn(
+      'output/not-finite',
+      `output "${name}" of "${graph.name}", made by layer "${layer}": ${describeNotFinite(found)}; look at the input and, with outputs of earlier layers, for the first that has it`,
+    );
   }
 
   async #submit(inputs: Inputs, profile: boolean, { signal, outputs = {}, copyInputs = true }: RunOptions) {

@@ -1,6 +1,5 @@
 /** Training that has gone wrong: seeing it, and finding the layer where it did. */
-import { breather } from '../breathe.ts';
-import { toFloat32 } from '../caffe/blob.ts';
+import { notFiniteBytes } from '../base/not-finite.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { Batch } from '../data/source.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
@@ -50,18 +49,12 @@ export interface Culprit {
   readonly what: string;
 }
 
-const PIECE = 2 ** 18;
-
 /** The first layer with weights that are not finite; others have their turns. */
 export async function firstNotFinite({ layers }: Pick<WeightsFile, 'layers'>): Promise<Culprit | null> {
-  const breathe = breather();
   for (const { name, blobs } of layers)
     for (const [i, { dtype, bytes }] of blobs.entries())
-      for (let at = 0; at < bytes.length; at += PIECE) {
-        if (!toFloat32({ dtype, bytes: bytes.subarray(at, at + PIECE) }).every(Number.isFinite))
-          return { layer: name, blob: null, what: `blob ${i} of its weights is not finite` };
-        await breathe();
-      }
+      if ((await notFiniteBytes(bytes, dtype)) !== null)
+        return { layer: name, blob: null, what: `blob ${i} of its weights is not finite` };
   return null;
 }
 

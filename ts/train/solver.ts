@@ -5,6 +5,7 @@ import { positionOf } from '../caffe/message.ts';
 import { readSolverFile, type SolverParameter } from '../caffe/solver-parameter.ts';
 import type { Batch } from '../data/source.ts';
 import { ArgumentError, PrototxtError } from '../errors.ts';
+import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { elementCount } from '../runtime/tensor.ts';
 import { Agreement, type Wish } from './agreement.ts';
 import { debugInfo } from './debug-info.ts';
@@ -23,6 +24,7 @@ import type {
   SolverEvent,
   StartEvent,
   TestEvent,
+  WarningEvent,
 } from './events.ts';
 import {
   type OpenData,
@@ -284,12 +286,24 @@ class Run {
   }
 
   /** Solver::TestAll; a stop ends it without a result. */
-  async *#tests(): AsyncGenerator<TestEvent, void, void> {
+  async *#tests(): AsyncGenerator<TestEvent | WarningEvent, void, void> {
     if (!this.#agreement.isFirst) return;
     for (const [i, net] of this.#training.tests.entries()) {
       const begin = performance.now();
       const result = await this.#test(net);
       if (result === null) return;
+      const bad = result.outputs.find(({ values }) => !values.every(Number.isFinite));
+      if (bad !== undefined) {
+        const { blobs, values } = graphFromCaffe(net.filtered, {
+          phase: net.state.phase,
+          inputShapes: net.source.shapes,
+        });
+        yield {
+          type: 'warning',
+          code: 'solver/test-not-finite',
+          message: `test net ${i} at iteration ${this.#iteration}: output "${bad.name}", made by layer "${values[blobs.get(bad.name) ?? -1]?.layer ?? bad.name}", is not finite`,
+        };
+      }
       yield {
         type: 'test',
         iteration: this.#iteration,

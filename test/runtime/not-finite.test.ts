@@ -1,0 +1,145 @@
+/** NaN and infinities, in weights and in what a net computes, are warnings that name the layer; a program sees them too. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { notFinite, notFiniteBytes } from '../../ts/base/not-finite.ts';
+import { blobFromFloats } from '../../ts/caffe/blob.ts';
+import type { WeightsFile } from '../../ts/caffe/caffemodel.ts';
+import { compareRuns, compareValues } from '../../ts/convert/check.ts';
+import { openDevice, readNet } from '../../ts/index.ts';
+
+const { NaN: none, POSITIVE_INFINITY: infinity } = Number;
+
+test('the first value that is not finite is found, wherever it lies', async () => {
+  for (const length of [1, 3, 4, 7, 1000])
+    for (const at of [0, length - 1])
+      for (const value of [none, infinity, -infinity]) {
+        const values = new Float32Array(length).fill(-1.5);
+        assert.is(notFinite(values), null);
+        values[at] = value;
+        assert.equal(notFinite(values), { index: at, value, count: 1 });
+      }
+  assert.is(notFinite(Float32Array.of(3.4e38, -3.4e38, 1e-45, -0)), null);
+  assert.is(notFinite(new Float32Array()), null);
+});
+
+test('bytes are looked at whatever their alignment and type, pieces too', async () => {
+  const values = new Float32Array(600_000);
+  values[299_999] = none;
+  values[599_998] = infinity;
+  const moved = new Uint8Array(4 * values.length + 1);
+  moved.set(new Uint8Array(values.buffer), 1);
+  for (const bytes of [
+    new Uint8Array(values.buffer),
+    moved.subarray(1),
+    Buffer.from(moved.buffer, 1, moved.length - 1),
+  ])
+    assert.equal(await notFiniteBytes(bytes, 'float32'), { index: 299_999, value: none, count: 2 });
+  const doubles = Float64Array.of(1e300, none, 2);
+  assert.equal(await notFiniteBytes(new Uint8Array(doubles.buffer), 'float64'), {
+    index: 1,
+    value: none,
+    count: 1,
+  });
+});
+
+const net = (name: string) =>
+  readNet(
+    `name: "${name}" layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 2 } } }
+layer { name: "hidden" type: "InnerProduct" bottom: "data" top: "hidden" inner_product_param { num_output: 2 } }
+layer { name: "fc" type: "InnerProduct" bottom: "hidden" top: "fc" inner_product_param { num_output: 2 } }
+layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }`,
+    { file: 'net.prototxt' },
+  );
+
+const weightsOf = (hidden: number): WeightsFile => ({
+  file: 'trained.caffemodel',
+  name: '',
+  layers: ['hidden', 'fc'].map((name) => ({
+    name,
+    type: 'InnerProduct',
+    blobs: [
+      blobFromFloats([2, 2], Float32Array.of(1, name === 'hidden' ? hidden : 0.5, 1, 1)),
+      blobFromFloats([2], Float32Array.of(0, 0)),
+    ],
+  })),
+});
+
+async function warningsOf(work: () => Promise<unknown>): Promise<string[]> {
+  const seen: string[] = [];
+  const listen = (warning: Error & { code?: string }) => seen.push(`${warning.code} ${warning.message}`);
+  process.on('warning', listen);
+  try {
+    await work();
+    await new Promise(setImmediate);
+  } finally {
+    process.removeListener('warning', listen);
+  }
+  return seen.filter((text) => text.includes('not-finite'));
+}
+
+for (const kind of ['cpu', 'reference'] as const) {
+  test(`${kind}: NaN in weights names file, layer and blob at the load; in outputs it names output and layer, once`, async () => {
+    await using device = await openDevice(kind, { threads: 1 });
+    let model: Awaited<ReturnType<typeof device.load>> | undefined;
+    const weights = { ...weightsOf(none), file: `${kind}.caffemodel` };
+    const loaded = await warningsOf(async () => {
+      model = await device.load({ model: net(`${kind}-nan`), weights });
+    });
+    assert.is(loaded.length, 1, loaded.join());
+    assert.match(
+      loaded[0]!,
+      new RegExp(
+        `^weights/not-finite ${kind}.caffemodel: layer "hidden", blob 0: 1 value is not finite, the first \\(NaN\\) at 1`,
+      ),
+    );
+    const ran = await warningsOf(async () => {
+      for (let i = 0; i < 3; i++) await model!.run({ data: Float32Array.of(1, 1) });
+    });
+    assert.is(ran.length, 1, ran.join());
+    assert.match(
+      ran[0]!,
+      /^output\/not-finite output "prob" of ".*-nan", made by layer "prob": 2 values are not finite, the first \(NaN\) at 0/,
+    );
+    model!.dispose();
+  });
+
+  test(`${kind}: NaN in an input shows in the output; a healthy net says nothing`, async () => {
+    await using device = await openDevice(kind, { threads: 1 });
+    await using model = await device.load({ model: net(`${kind}-healthy`), weights: weightsOf(1) });
+    assert.equal(await warningsOf(() => model.run({ data: Float32Array.of(1, 1) })), []);
+    assert.is((await warningsOf(() => model.run({ data: Float32Array.of(none, 1) }))).length, 1);
+  });
+
+  test(`${kind}: an infinite weight is said where training begins with it`, async () => {
+    await using device = await openDevice(kind, { threads: 1 });
+    const update = null;
+    const seen = await warningsOf(async () => {
+      await using _ = await device.train({
+        model: net(`${kind}-train`),
+        weights: { ...weightsOf(infinity), file: `${kind}-train.caffemodel` },
+        update,
+      });
+    });
+    assert.match(seen.join(), /layer "hidden", blob 0: .*the first \(Infinity\) at 1/);
+  });
+}
+
+test('a conversion is not right where both sides compute NaN, nor where a blob has it', async () => {
+  const runner = (value: number) => ({
+    by: 'it',
+    run: async () => ({ prob: Float32Array.of(value, 0.5) }),
+    dispose: () => {},
+  });
+  const check = (a: number, b: number) => compareRuns(runner(a), runner(b), { data: [1, 2] });
+  assert.ok((await check(0.25, 0.25)).ok);
+  for (const [a, b] of [
+    [none, none],
+    [none, 0.25],
+    [0.25, none],
+  ] as const)
+    assert.not.ok((await check(a, b)).ok, `${a} and ${b}`);
+  assert.not.ok(compareValues(weightsOf(none), weightsOf(none)).ok);
+  assert.ok(compareValues(weightsOf(1), weightsOf(1)).ok);
+});
+
+test.run();
