@@ -8,6 +8,7 @@
 #include "list-devices.h"
 #include "nccl/communicator.h"
 #include "operation-bench.h"
+#include "planning-backend.h"
 
 namespace resnode::cuda {
 namespace {
@@ -108,6 +109,7 @@ extern "C" __attribute__((visibility("default"))) int resnode_needed_driver() { 
 
 extern "C" __attribute__((visibility("default"))) resnode::Backend* resnode_create_backend(int abi, const resnode::BackendOptions& options) {
   resnode::cuda::checkAbi(abi);
+  if (options.planMemory > 0) return resnode::cuda::createPlanningBackend(options.planMemory);
   return new resnode::cuda::CudaBackend(options);
 }
 

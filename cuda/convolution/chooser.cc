@@ -11,9 +11,6 @@
 namespace resnode::cuda {
 namespace {
 
-// More is not worth what else could lie there.
-constexpr size_t kWorkspaceLimit = size_t{512} << 20;
-
 std::vector<std::string> machineOf(const Device& device, const CudnnHandle* cudnn) {
   int driver = 0;
   cudaDriverGetVersion(&driver);

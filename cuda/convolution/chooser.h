@@ -9,6 +9,9 @@
 
 namespace resnode::cuda {
 
+// Of one convolution: more is not worth what else could lie there.
+inline constexpr size_t kWorkspaceLimit = size_t{512} << 20;
+
 class ConvolutionChooser {
  public:
   // cudnn: null for our own kernels alone.

@@ -181,6 +181,7 @@ Napi::Value openDevice(const Napi::CallbackInfo& info) {
   backendOptions.cacheFolder = options.Get("cacheFolder").ToString().Utf8Value();
   backendOptions.deterministic = options.Get("deterministic").ToBoolean();
   backendOptions.cudnn = options.Get("cudnn").ToBoolean();
+  backendOptions.planMemory = static_cast<size_t>(options.Get("planMemory").ToNumber().DoubleValue());
   const std::string folder = options.Get("libraryFolder").ToString().Utf8Value();
   auto device = std::make_shared<Device>();
   device->communicator = communicatorFromJs(options.Get("communicator"));

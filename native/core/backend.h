@@ -182,6 +182,7 @@ struct BackendOptions {
   std::string cacheFolder;     // where measured choices are kept; empty: the backend's own place
   bool deterministic = false;  // for every plan
   bool cudnn = true;           // CUDA: false runs without it
+  size_t planMemory = 0;       // CUDA: not 0: no GPU is opened, plans are made for one with so many bytes
 };
 
 inline constexpr const char* kVersion = "0.1.0";  // package.json's

@@ -92,6 +92,14 @@ test('plan is a table for people, and says what it does not do', () => {
   assert.is(recompute.status, 2);
   assert.is(recompute.stderr, 'resnode: --recompute needs --train\n');
   assert.is(resnode('plan', model, '--batch', '1,0').status, 2);
+  const noGpu = resnode('plan', model, '--device', 'cpu', '--gpu-memory', '8GiB');
+  assert.is(noGpu.status, 2);
+  assert.match(noGpu.stderr, /--gpu-memory needs --device cuda/);
+  for (const size of ['0', 'much', '8TB', '-1GiB']) {
+    const refused = resnode('plan', model, '--device', 'cuda', `--gpu-memory=${size}`);
+    assert.is(refused.status, 2, size);
+    assert.match(refused.stderr, /a size such as 8GiB/);
+  }
   assert.is(resnode('plan', 'none.prototxt').status, 2);
 });
 

@@ -21,6 +21,7 @@ export function openNative(
     cacheFolder: join(folder, 'cache'),
     deterministic: false,
     cudnn: false,
+    planMemory: 0,
     communicator: null,
   });
 }

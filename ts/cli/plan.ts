@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { readInputShapes } from '../data/read-shapes.ts';
 import { GraphError } from '../errors.ts';
+import { openDevice } from '../runtime/device.ts';
 import { formatBytes, largestBatch } from '../runtime/memory.ts';
 import type { ModelPlan } from '../runtime/model.ts';
 import { SGD_UPDATE, withLoss } from '../runtime/plan-training.ts';
@@ -25,6 +26,7 @@ interface Flags extends DeviceFlags, AnyPrecisionFlags, StateFlags, InputShapeFl
   train?: boolean;
   recompute?: boolean;
   json?: boolean;
+  gpuMemory?: number;
 }
 
 interface Row {
@@ -35,6 +37,9 @@ interface Row {
   readonly totalBytes: number;
   readonly fits: boolean;
 }
+
+/** What cuDNN may want of one convolution (kWorkspaceLimit of cuda/convolution/chooser.h). */
+const CUDNN_WORKSPACE = 512 * 2 ** 20;
 
 /** The largest batch that is looked for. */
 const MOST = 4096;
@@ -49,6 +54,11 @@ export function plan(): Command {
       'for training with SGD and momentum; a deploy net gets a loss in the place of its Softmax',
     )
     .option('--recompute', 'with --train: blocks are computed again in the backward pass')
+    .option(
+      '--gpu-memory <size>',
+      'with --device cuda: plan for a GPU with so much memory that is not here, such as 8GiB',
+      byteCount,
+    )
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -58,7 +68,8 @@ looked for up to ${MOST}, in what is free now. Batches may differ in how weights
 
 Examples:
   resnode plan ResNet-50-deploy.prototxt --device cpu --batch 1,8,32
-  resnode plan ResNet-50-deploy.prototxt --train --recompute --batch 8,32`,
+  resnode plan ResNet-50-deploy.prototxt --train --recompute --batch 8,32
+  resnode plan ResNet-50-deploy.prototxt --device cuda --gpu-memory 8GiB --precision float16`,
     );
   return inputShapeOption(stateOptions(anyPrecisionOption(deviceOptions(command)))).action(
     async (file: string, flags: Flags) => {
@@ -76,8 +87,14 @@ Examples:
         ...stateUsed(read),
         inputShapes: await readInputShapes(read, flags.inputShape),
       };
-      await using device = await openFlagged(flags);
-      const { free } = device.memory();
+      if (flags.gpuMemory !== undefined && !flags.device.startsWith('cuda'))
+        command.error('error: --gpu-memory needs --device cuda', { exitCode: 2 });
+      await using device = await (flags.gpuMemory === undefined
+        ? openFlagged(flags)
+        : openDevice(flags.device, { gpuMemory: flags.gpuMemory }));
+      // A convolution's workspace lives for one operation: the largest bounds them all.
+      const cudnnBytes = flags.gpuMemory === undefined || !flags.cudnn ? 0 : CUDNN_WORKSPACE;
+      const free = device.memory().free - cudnnBytes;
       const planned = async (batch: number, tune = true): Promise<ModelPlan> =>
         flags.train
           ? device.planTraining({
@@ -104,6 +121,9 @@ Examples:
         device: device.name,
         precision: flags.precision,
         freeBytes: free,
+        ...(flags.gpuMemory === undefined
+          ? {}
+          : { gpuMemory: flags.gpuMemory, cudnnWorkspaceBytes: cudnnBytes }),
         batches: rows,
         largestBatch: largest,
       };
@@ -134,16 +154,37 @@ function rowOf(batch: number, plan: ModelPlan, free: number): Row {
   };
 }
 
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  MB: 1e6,
+  MiB: 2 ** 20,
+  GB: 1e9,
+  GiB: 2 ** 30,
+};
+
+/** `8GiB`, `12GB`, `500MB`, or bytes. */
+function byteCount(text: string): number {
+  const [, count, unit] = /^(\d{1,15}(?:\.\d{1,3})?) ?([MG]i?B)?$/.exec(text.trim()) ?? [];
+  const bytes = Math.floor(Number(count) * (UNITS[unit ?? ''] ?? Number.NaN));
+  if (!(bytes >= 1 && bytes <= 2 ** 50))
+    throw new InvalidArgumentError('Expected a size such as 8GiB, 12GB, 500MB, or a number of bytes.');
+  return bytes;
+}
+
 function tableText({
   device,
   precision,
   freeBytes,
+  gpuMemory,
+  cudnnWorkspaceBytes = 0,
   batches: rows,
   largestBatch: largest,
 }: {
   device: string;
   precision: string;
   freeBytes: number;
+  gpuMemory?: number;
+  cudnnWorkspaceBytes?: number;
   batches: readonly Row[];
   largestBatch: number;
 }): string {
@@ -160,6 +201,12 @@ function tableText({
   return [
     line(['batch', 'weights', 'activations', 'workspace', 'total', 'fits']),
     ...body,
-    `largest that fits the ${formatBytes(freeBytes)} free on ${device} in ${precision}: ${advice}`,
+    gpuMemory === undefined
+      ? `largest that fits the ${formatBytes(freeBytes)} free on ${device} in ${precision}: ${advice}`
+      : `largest that fits a GPU of ${formatBytes(gpuMemory)} in ${precision}: ${advice}, ${
+          cudnnWorkspaceBytes > 0
+            ? `with ${formatBytes(cudnnWorkspaceBytes)} left for the largest workspace that cuDNN may want`
+            : 'without cuDNN'
+        }; bytes by resnode's own kernels, without CUDA's context (some 0.6 GB with cuDNN)`,
   ].join('\n');
 }

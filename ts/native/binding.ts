@@ -224,6 +224,8 @@ export interface NativeDeviceOptions {
   readonly deterministic: boolean;
   /** CUDA: false runs without cuDNN. */
   readonly cudnn: boolean;
+  /** CUDA: not 0: no GPU is opened, and plans are made for one with so many bytes. */
+  readonly planMemory: number;
   /** The processes that this device trains with; null: none. */
   readonly communicator: NativeCommunicator | null;
 }

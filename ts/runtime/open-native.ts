@@ -32,6 +32,11 @@ export interface DeviceOptions {
   /** CUDA: false computes with resnode's own kernels alone. Default true: without cuDNN the device does not open. */
   readonly cudnn?: boolean;
   /**
+   * CUDA: no GPU and no driver are needed; `plan` and `planTraining` tell what a GPU with so many bytes would hold, by the
+   * rules of resnode's own kernels (cuDNN may want up to 512 MiB of workspace more). Nothing can be loaded or computed.
+   */
+  readonly gpuMemory?: number;
+  /**
    * False takes the likely best implementations at once. Default true: a convolution that is new to a GPU or a processor
    * is measured when it is first planned, and remembered: on a GPU for a minute a net at most; on the CPU for 1/20 s a 3×3
    * convolution, direct against Winograd's algorithm, whose results differ by roundings. A deterministic CPU device
@@ -74,6 +79,11 @@ export const deviceOptions = options<DeviceOptions>({
   ),
   deterministic: optional(boolean, 'false', 'Only implementations that give the same bits every time.'),
   cudnn: optional(boolean, 'true', "CUDA: false computes with resnode's own kernels alone."),
+  gpuMemory: optional(
+    number({ above: 0 }),
+    'a GPU is opened',
+    'CUDA: plans for a GPU with so many bytes that is not here; computes nothing.',
+  ),
   tune: optional(boolean, 'true', 'False takes the likely best implementations at once and measures none.'),
   cacheFolder: optional(path, "`resnode` in the user's cache folder", 'Where measured choices are kept.'),
   communicator: optional(
@@ -109,6 +119,7 @@ export function openNative(
       cacheFolder: options.cacheFolder ?? join(cache, 'resnode'),
       deterministic: options.deterministic ?? false,
       cudnn: options.cudnn ?? true,
+      planMemory: options.gpuMemory ?? 0,
       communicator: options.communicator?.native ?? null,
     });
   } catch (error) {

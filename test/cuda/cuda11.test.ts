@@ -1,0 +1,99 @@
+/**
+ * The CUDA library for older drivers: which of the two is opened, and, where CUDA 11.8's headers are (build/cuda-11.8 of
+ * scripts/install-cuda-11.8.sh, or RESNODE_CUDA11_INCLUDE), the same sources compiled against them for the emulated runtime.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { devices, openDevice } from '../../ts/index.ts';
+import { loadBinding } from '../../ts/native/load.ts';
+import { repositoryFolder } from '../support/golden.ts';
+
+const CURRENT = 'libresnode_cuda.so';
+const OLDER = 'libresnode_cuda11.so';
+
+/** Which library is looked at, where a driver for CUDA `driver` is here (null: none) and `libraries` are. */
+function chosen(driver: number | null, libraries: readonly string[]): string {
+  const folder = mkdtempSync(join(tmpdir(), 'resnode-cuda11-'));
+  const compile = (name: string, source: string) => {
+    writeFileSync(join(folder, 'source.c'), source);
+    const words = ['-shared', '-fPIC', '-o', join(folder, name), join(folder, 'source.c')];
+    assert.is(spawnSync('cc', words).status, 0, name);
+  };
+  for (const name of libraries) {
+    const needed = name === OLDER ? 11000 : 13000;
+    compile(name, `int resnode_needed_driver(void) { return ${needed}; }\n`);
+  }
+  if (driver !== null)
+    compile('libcuda.so.1', `int cuDriverGetVersion(int *version) { *version = ${driver}; return 0; }\n`);
+  // The loader reads its path when a process begins.
+  const addon = JSON.stringify(loadBinding().path);
+  const script = `console.log(require(${addon}).listDevices('cuda', ${JSON.stringify(folder)}).problem)`;
+  const run = spawnSync(process.execPath, ['-e', script], {
+    encoding: 'utf8',
+    env: { ...process.env, LD_LIBRARY_PATH: folder },
+  });
+  rmSync(folder, { recursive: true });
+  // The stand-ins list no devices, and the message names the one that was asked.
+  return /(libresnode_cuda\d*\.so)\b/.exec(run.stdout)?.[1] ?? run.stdout + run.stderr;
+}
+
+test("today's driver gets today's library, an older one the other, and none the first", () => {
+  const both = [CURRENT, OLDER];
+  assert.is(chosen(13000, both), CURRENT);
+  assert.is(chosen(13020, both), CURRENT);
+  assert.is(chosen(12080, both), OLDER);
+  assert.is(chosen(11000, both), OLDER);
+  assert.is(chosen(null, both), CURRENT);
+});
+
+test('where there is one library, it is opened, and says itself which driver it needs', () => {
+  assert.is(chosen(12020, [CURRENT]), CURRENT);
+  assert.is(chosen(13000, [OLDER]), OLDER);
+  assert.is(chosen(12020, []), CURRENT);
+});
+
+const include = process.env.RESNODE_CUDA11_INCLUDE ?? join(repositoryFolder, 'build/cuda-11.8/include');
+if (!existsSync(join(include, 'cuda_runtime_api.h'))) {
+  console.log(
+    "skipped: CUDA 11.8's headers are not here (scripts/install-cuda-11.8.sh puts them into build/cuda-11.8)",
+  );
+} else {
+  const build = join(repositoryFolder, 'build/emulated11');
+  const cmake = (...words: string[]) => {
+    const run = spawnSync('cmake', words, { encoding: 'utf8', maxBuffer: 1 << 26 });
+    assert.is(run.status, 0, `${run.stdout}${run.stderr}`.slice(-4000));
+  };
+  const configured = ['-S', join(repositoryFolder, 'test/cuda'), '-B', build];
+
+  test('the sources compile against CUDA 11.8, and the library opens and runs a net', async () => {
+    cmake(...configured, `-DRESNODE_CUDA_INCLUDE=${include}`);
+    cmake('--build', build, '--target', 'resnode_cuda', '--parallel', '2');
+    const libraryFolder = join(build, 'emulated');
+    const found = devices({ libraryFolder });
+    assert.is(found.runtime, '11.8');
+    assert.is(found.library, join(libraryFolder, CURRENT));
+    await using device = await openDevice('cuda', { libraryFolder, cudnn: false, tune: false });
+    using model = await device.load({ model: join(repositoryFolder, 'examples/fashion/deploy.prototxt') });
+    const [name] = Object.keys(model.inputs);
+    const shape = model.inputs[name!]!;
+    const input = new Float32Array(shape.reduce((product, dim) => product * dim, 1)).fill(0.5);
+    const [output] = Object.values(await model.run({ [name!]: input }));
+    const sum = output!.data.reduce((total, value) => total + value, 0);
+    assert.ok(Math.abs(sum - 1) < 1e-4, String(sum));
+  });
+
+  if (process.env.RESNODE_TEST_CUDA11_KERNELS)
+    test('every kernel case passes there too', () => {
+      cmake('--build', build, '--target', 'kernel-tests', '--parallel', '2');
+      const run = spawnSync(join(build, 'kernel-tests'), { encoding: 'utf8', maxBuffer: 1 << 26 });
+      assert.match(run.stdout, /\d+ passed, 0 failed/);
+      assert.is(run.status, 0);
+    });
+  else console.log('skipped: the kernel cases against CUDA 11.8 (RESNODE_TEST_CUDA11_KERNELS=1 runs them)');
+}
+
+test.run();
