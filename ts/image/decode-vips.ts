@@ -109,25 +109,29 @@ async function decodeTo(
   return converted.raw({ depth }).toBuffer({ resolveWithObject: true });
 }
 
+/** Warnings of libjpeg that leave the picture whole: of odd headers, and of bytes left over before the end. */
+const HARMLESS =
+  /^VipsJpeg: (Corrupt JPEG data: (\d+ extraneous bytes before marker 0xd9|bad ICC marker)|Invalid SOS parameters for sequential JPEG|Warning: unknown JFIF revision number|Unknown Adobe color transform code)/i;
+
 /**
- * libjpeg fills what damage has taken with grey and calls it a warning. Its other warnings leave the picture whole:
- * those of odd headers, and of bytes left over before the end.
+ * libjpeg fills what damage has taken with grey and calls it a warning, so that warnings are errors here but for the
+ * harmless ones. libvips keeps the errors of all its threads in one text: what is not harmless alone may be another
+ * image's, and is tried again.
  */
 async function withoutSilentDamage<Result>(
   format: ImageFormat,
   decode: (failOn: FailOn) => Promise<Result>,
 ): Promise<Result> {
   if (format !== 'JPEG') return decode('error');
-  try {
-    return await decode('warning');
-  } catch (error) {
-    const { message } = error as Error;
-    const isDamage = /corrupt jpeg data|premature end/i.test(
-      message.replaceAll(/corrupt jpeg data: \d+ extraneous bytes before marker 0xd9/gi, ''),
-    );
-    if (isDamage) throw error;
-    return decode('error');
-  }
+  for (let attempt = 1; ; attempt++)
+    try {
+      return await decode('warning');
+    } catch (error) {
+      const lines = (error as Error).message.split('\n').filter((line) => line.trim() !== '');
+      const harmless = lines.filter((line) => HARMLESS.test(line));
+      if (lines.length > 0 && harmless.length === lines.length) return decode('error');
+      if (attempt === 3 || (lines.length > 0 && harmless.length === 0)) throw error;
+    }
 }
 
 /** R, G, B times alpha, as libtiff rounds it. */
