@@ -129,7 +129,7 @@ test("a signal ends the wait with its reason; a deadline is an error of the imag
     assert.instance(await errorOf(decodeImage(slow, { timeout })), ArgumentError);
 });
 
-test('a photograph whose data is damaged is refused, not filled with grey; what is left over before its end is no damage', async () => {
+test('a photograph whose data is damaged is refused, not filled with grey, however many are decoded at once', async () => {
   const whole = readFileSync(fixture('progressive-444.jpg'));
   const scan = whole.indexOf(Buffer.from([0xff, 0xda]));
   const torn = Buffer.concat([whole.subarray(0, scan + 400), whole.subarray(scan + 700)]);
@@ -142,8 +142,10 @@ test('a photograph whose data is damaged is refused, not filled with grey; what 
   const baseline = readFileSync(fixture('baseline-444.jpg'));
   const ended = Buffer.concat([baseline.subarray(0, baseline.length / 2), Buffer.of(0xff, 0xd9)]);
   await imageError(decodeImage(ended), 'image/unreadable', /premature end/i);
+  // libvips mixes the messages of its threads: what is refused must not hang on them.
   const odd = Buffer.concat([whole.subarray(0, -2), Buffer.alloc(30, 0x11), whole.subarray(-2)]);
-  assert.equal((await decodeImage(odd)).data, (await decodeImage(whole)).data);
+  const many = Array.from({ length: 24 }, (_, i) => errorOf(decodeImage(i % 2 === 0 ? odd : ended)));
+  for (const error of await Promise.all(many)) assert.instance(error, ImageError);
 });
 
 for (const name of [

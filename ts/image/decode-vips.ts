@@ -23,8 +23,6 @@ export class UnfitPixels extends Error {
   }
 }
 
-type FailOn = 'error' | 'warning';
-
 /** An image's header. @throws Error where libvips takes it for another format */
 export async function vipsHeader(bytes: Uint8Array, format: ImageFormat): Promise<Metadata> {
   const { default: sharp } = await import('sharp');
@@ -44,9 +42,10 @@ export async function decodeVips(
   const space = spaceOf(format, header);
   const isTiff = format === 'TIFF';
   const keepsAlpha = isTiff && space === 'srgb' && header.hasAlpha === true && hasUnassociatedAlpha(bytes);
-  const { data, info } = await withoutSilentDamage(format, (failOn) =>
-    decodeTo(bytes, failOn, space, keepsAlpha, options),
-  );
+  // libjpeg fills what damage has taken with grey and calls it a warning. Which warning it was cannot be asked: libvips
+  // keeps the texts of all its threads in one place. libtiff warns of every tag that it does not know.
+  const failOn = format === 'JPEG' ? 'warning' : 'error';
+  const { data, info } = await decodeTo(bytes, failOn, space, keepsAlpha, options);
   const { signal } = options;
   const { width, height } = info;
   if (space === 'cmyk') return { width, height, channels: 3, data: await rgbFromCmyk(data, isTiff, signal) };
@@ -88,7 +87,7 @@ function spaceOf(format: ImageFormat, { space, depth, bitsPerSample }: Metadata)
 
 async function decodeTo(
   bytes: Uint8Array,
-  failOn: FailOn,
+  failOn: 'error' | 'warning',
   space: Space,
   keepsAlpha: boolean,
   { maxPixels, orientation, timeout }: VipsOptions,
@@ -107,31 +106,6 @@ async function decodeTo(
       : withChannels.toColourspace(space);
   const depth = space.endsWith('16') ? 'ushort' : 'uchar';
   return converted.raw({ depth }).toBuffer({ resolveWithObject: true });
-}
-
-/** Warnings of libjpeg that leave the picture whole: of odd headers, and of bytes left over before the end. */
-const HARMLESS =
-  /^VipsJpeg: (Corrupt JPEG data: (\d+ extraneous bytes before marker 0xd9|bad ICC marker)|Invalid SOS parameters for sequential JPEG|Warning: unknown JFIF revision number|Unknown Adobe color transform code)/i;
-
-/**
- * libjpeg fills what damage has taken with grey and calls it a warning, so that warnings are errors here but for the
- * harmless ones. libvips keeps the errors of all its threads in one text: what is not harmless alone may be another
- * image's, and is tried again.
- */
-async function withoutSilentDamage<Result>(
-  format: ImageFormat,
-  decode: (failOn: FailOn) => Promise<Result>,
-): Promise<Result> {
-  if (format !== 'JPEG') return decode('error');
-  for (let attempt = 1; ; attempt++)
-    try {
-      return await decode('warning');
-    } catch (error) {
-      const lines = (error as Error).message.split('\n').filter((line) => line.trim() !== '');
-      const harmless = lines.filter((line) => HARMLESS.test(line));
-      if (lines.length > 0 && harmless.length === lines.length) return decode('error');
-      if (attempt === 3 || (lines.length > 0 && harmless.length === 0)) throw error;
-    }
 }
 
 /** R, G, B times alpha, as libtiff rounds it. */
