@@ -73,7 +73,7 @@ test('a prototxt has a limit of text, of tokens, of messages, and of what stands
     'prototxt/limit',
     /more than 250000 messages/,
   );
-  await refused(net(`name: "${'\\'.repeat(MAX_PROTOTXT_BYTES)}"`), 'prototxt/limit', /at most 67108864/);
+  await refused(net(`name: "${'\\'.repeat(MAX_PROTOTXT_BYTES)}"`), 'prototxt/limit', /at most 16777216/);
   await refused(
     net(`layer { name: "a" ${'b'.repeat(5000)}: 1 }`),
     'prototxt/limit',
@@ -88,7 +88,7 @@ test('a prototxt has a limit of text, of tokens, of messages, and of what stands
   await refused(
     () => readNetFile(large),
     'file/too-large',
-    /large\.prototxt: has 67108865 bytes; prototxts have at most/,
+    /large\.prototxt: has 16777217 bytes; prototxts have at most/,
   );
 });
 
