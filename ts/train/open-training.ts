@@ -7,7 +7,7 @@ import { refuseNamesTwice } from '../caffe/match-weights.ts';
 import { positionOf } from '../caffe/message.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { DataSource } from '../data/source.ts';
-import { GraphError } from '../errors.ts';
+import { ArgumentError, DataError, GraphError, WeightsError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { TrainOptions, UpdateRule } from '../runtime/trainer.ts';
 import type { Agreement } from './agreement.ts';
@@ -108,7 +108,17 @@ export async function openTraining(
   const openSource = async (filtered: NetParameter, phase: 'TRAIN' | 'TEST', state: unknown) => {
     const source = await options.data(filtered, { phase, seed, rank, ranks });
     closing.push(() => source.dispose());
-    if (state !== undefined) source.restore(state);
+    try {
+      if (state !== undefined) source.restore(state);
+    } catch (error) {
+      if (!(error instanceof DataError && error.code === 'data/state')) throw error;
+      throw new DataError(
+        error.code,
+        {},
+        `${error.message}; to go on all the same, from the data's first sample, remove ${options.snapshot}.json`,
+        { cause: error },
+      );
+    }
     return source;
   };
   try {
@@ -129,7 +139,7 @@ export async function openTraining(
       find: (path) => [findFile(path, file)].find(existsSync),
     });
     await agreement.reach();
-    const trainer = await device.train({
+    const opening = device.train({
       model: net.net,
       phase: net.state.phase,
       level: net.state.level,
@@ -146,6 +156,15 @@ export async function openTraining(
       ...(synchronisedBatchNorm === undefined ? {} : { synchronisedBatchNorm }),
       ...(precision === undefined ? {} : { precision }),
       ...(lossScale === undefined ? {} : { lossScale }),
+    });
+    const trainer = await opening.catch((error: unknown) => {
+      if (resumed === null || !(error instanceof ArgumentError && /history/.test(error.message))) throw error;
+      throw new WeightsError(
+        'weights/other-history',
+        { file: options.snapshot! },
+        `its history is not that of ${parameters.type} on this net: ${error.message}; go on with the solver type and net that wrote it, or begin with its weights alone (--weights ${resumed.weights})`,
+        { cause: error },
+      );
     });
     closing.push(() => trainer.dispose());
     checkFed(trainer, source);
@@ -252,6 +271,18 @@ function warningsOf(
     warnings.push({
       code: 'solver/no-snapshot',
       message: 'snapshot is 0 and snapshot_after_train false: no weights will be written',
+    });
+  const { max_iter, type } = checked.parameters;
+  if (resumed !== null && resumed.iteration >= max_iter)
+    warnings.push({
+      code: 'solver/nothing-left',
+      message: `the snapshot is of iteration ${resumed.iteration}, and max_iter is ${max_iter}: nothing is left to train; raise max_iter to go on`,
+    });
+  const wrote = resumed?.extra?.rule;
+  if (wrote !== undefined && wrote !== type)
+    warnings.push({
+      code: 'solver/other-type',
+      message: `the snapshot is of a solver of type ${wrote}, this one is ${type}: its history means something else; write type: "${wrote}", or begin with its weights alone (--weights ${resumed!.weights})`,
     });
   if (resumed !== null && resumed.extra === null)
     warnings.push({

@@ -22,6 +22,8 @@ export interface ExtraState {
   readonly iteration: number;
   /** Of the data and of Dropout (and of fillers, which a resumed run has no use for). */
   readonly seed: number;
+  /** The solver's type; absent in snapshots of before. */
+  readonly rule?: string;
   /** `DataSource.state()` of the training net and of each test net. */
   readonly data: { readonly train: unknown; readonly tests: readonly unknown[] };
 }

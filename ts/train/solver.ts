@@ -358,6 +358,7 @@ class Run {
       format: 'resnode-solver-state/1',
       iteration,
       seed,
+      rule: this.#parameters.type,
       data: { train: source.state(), tests: tests.map((test) => test.source.state()) },
     });
     yield { type: 'snapshot', iteration, ...files, reason, seconds: (performance.now() - begin) / 1000 };
