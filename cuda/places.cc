@@ -17,6 +17,12 @@ std::string variable(const char* name) {
   return value ? value : "";
 }
 
+// Nothing where it is relative: whose folder this process happens to run in shall not decide what is loaded.
+std::string folderVariable(const char* name) {
+  std::string value = variable(name);
+  return fs::path(value).is_absolute() ? value : "";
+}
+
 // Entries of a folder whose names begin so, sorted; none where there is no such folder.
 std::vector<std::string> entries(const std::string& folder, const std::string& beginning) {
   std::vector<std::string> found;
@@ -102,10 +108,10 @@ LibraryEnvironment LibraryEnvironment::ofThisProcess() {
   LibraryEnvironment environment;
   environment.cudnn = variable("RESNODE_CUDNN");
   environment.nccl = variable("RESNODE_NCCL");
-  environment.virtualEnv = variable("VIRTUAL_ENV");
-  environment.condaPrefix = variable("CONDA_PREFIX");
-  environment.pyenvRoot = variable("PYENV_ROOT");
-  environment.home = variable("HOME");
+  environment.virtualEnv = folderVariable("VIRTUAL_ENV");
+  environment.condaPrefix = folderVariable("CONDA_PREFIX");
+  environment.pyenvRoot = folderVariable("PYENV_ROOT");
+  environment.home = folderVariable("HOME");
   environment.path = variable("PATH");
   int driver = 0;
   if (cudaDriverGetVersion(&driver) != cudaSuccess) driver = 0;

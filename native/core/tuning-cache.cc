@@ -4,8 +4,9 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -70,7 +71,7 @@ std::string lineOf(const std::string& key, const TuningCache::Winner& winner) {
 // and at worst a winner is measured again.
 class Lock {
  public:
-  explicit Lock(const std::string& path) : file_(open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644)) {
+  explicit Lock(const std::string& path) : file_(open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644)) {
     for (int i = 0; file_ >= 0 && flock(file_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK && i < 5000; ++i) usleep(2000);
   }
   ~Lock() {
@@ -114,7 +115,7 @@ TuningCache::~TuningCache() { save(); }
 TuningCache::Lines TuningCache::read(size_t& age) const {
   Lines lines;
   std::error_code error;
-  if (fs::file_size(path_, error) > kMaxFileBytes || error) return lines;  // none, or not of our making
+  if (!fs::is_regular_file(path_, error) || fs::file_size(path_, error) > kMaxFileBytes || error) return lines;  // none, or not of our making
   std::ifstream file(path_, std::ios::binary);
   for (std::string line; std::getline(file, line);) {
     if (std::optional<Parsed> parsed = parse(line)) lines[parsed->key] = {line, age++};
@@ -131,6 +132,23 @@ std::optional<TuningCache::Winner> TuningCache::find(const std::string& key) con
 
 void TuningCache::store(const std::string& key, Winner winner) { fresh_[machine_ + field(key)] = std::move(winner); }
 
+// Of processes of this machine that were killed while they wrote. Another machine's are as old as a day.
+void TuningCache::removeLeftovers() const {
+  const fs::path path(path_);
+  const std::string prefix = path.filename().string() + ".";
+  std::error_code error;
+  for (fs::directory_iterator each(path.parent_path(), error), end; !error && each != end; each.increment(error)) {
+    const std::string name = each->path().filename().string();
+    if (name.compare(0, prefix.size(), prefix) != 0) continue;
+    char* rest = nullptr;
+    const long writer = std::strtol(name.c_str() + prefix.size(), &rest, 10);
+    if (writer <= 0 || *rest != '-' || kill(static_cast<pid_t>(writer), 0) == 0 || errno != ESRCH) continue;
+    std::error_code ignored;
+    const auto age = fs::file_time_type::clock::now() - fs::last_write_time(each->path(), ignored);
+    if (!ignored && age > std::chrono::hours(24)) unlink(each->path().c_str());
+  }
+}
+
 void TuningCache::save() {
   if (fresh_.empty() || path_.empty()) return;
   const Lock lock(path_ + ".lock");
@@ -140,21 +158,27 @@ void TuningCache::save() {
   std::map<size_t, const std::string*> byAge;
   for (const auto& [key, line] : lines) byAge.emplace(line.age, &line.text);
 
-  static std::atomic<unsigned> counter{0};  // two devices of one process may save at once
-  const std::string temporary = path_ + "." + std::to_string(getpid()) + "-" + std::to_string(counter++);
-  {
-    std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
-    size_t skip = byAge.size() > maxLines_ ? byAge.size() - maxLines_ : 0;
-    for (const auto& [when, text] : byAge) {
-      if (skip > 0) --skip;
-      else file << *text << '\n';
-    }
-    file.flush();
-    if (!file) {
-      note_ = "what was measured could not be kept: " + temporary + ": " + std::strerror(errno);
-      unlink(temporary.c_str());
-      return;
-    }
+  std::string content;
+  size_t skip = byAge.size() > maxLines_ ? byAge.size() - maxLines_ : 0;
+  for (const auto& [when, text] : byAge) {
+    if (skip > 0) --skip;
+    else content += *text + '\n';
+  }
+  removeLeftovers();
+  // mkstemp's file is new: nobody's link is followed.
+  std::string temporary = path_ + "." + std::to_string(getpid()) + "-XXXXXX";
+  const int file = mkstemp(temporary.data());
+  bool isWritten = file >= 0;
+  for (size_t done = 0; isWritten && done < content.size();) {
+    const ssize_t count = write(file, content.data() + done, content.size() - done);
+    if (count > 0) done += static_cast<size_t>(count);
+    else isWritten = count < 0 && errno == EINTR;
+  }
+  if (!isWritten) note_ = "what was measured could not be kept: " + temporary + ": " + std::strerror(errno);
+  if (file >= 0) close(file);
+  if (!isWritten) {
+    if (file >= 0) unlink(temporary.c_str());
+    return;
   }
   if (std::rename(temporary.c_str(), path_.c_str()) != 0) {
     note_ = "what was measured could not be kept: " + path_ + ": " + std::strerror(errno);

@@ -43,6 +43,7 @@ class TuningCache {
 
   // age: of the next line.
   Lines read(size_t& age) const;
+  void removeLeftovers() const;
 
   std::string path_, note_, machine_;
   size_t maxLines_;

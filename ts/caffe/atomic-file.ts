@@ -1,7 +1,8 @@
 /** Files that are there whole or not at all. */
-import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 
 /**
@@ -47,7 +48,40 @@ export async function saveFileAtomically(path: string, chunks: Iterable<Uint8Arr
   }
 }
 
-/** A name beside a file for what is not whole yet. */
+/**
+ * A name beside a file for what is not whole yet: `.NAME.HOST-PROCESS-RANDOM.tmp`. Leftovers of the same name, whose
+ * process on this machine has ended without removing them, are removed.
+ */
 export function temporaryFor(path: string): string {
-  return join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+  const [folder, name] = [dirname(path), basename(path)];
+  removeLeftovers(folder, name);
+  return join(folder, `.${name}.${HOST}-${process.pid}-${randomBytes(6).toString('hex')}.tmp`);
+}
+
+// Process ids say nothing of another machine that shares the folder.
+const HOST = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
+
+function removeLeftovers(folder: string, name: string): void {
+  const [prefix, suffix] = [`.${name}.${HOST}-`, '.tmp'];
+  let names: string[];
+  try {
+    names = readdirSync(folder);
+  } catch {
+    return; // whoever writes will say it
+  }
+  for (const each of names) {
+    if (!each.startsWith(prefix) || !each.endsWith(suffix)) continue;
+    const writer = /^(\d+)-[0-9a-f]{12}$/.exec(each.slice(prefix.length, -suffix.length))?.[1];
+    if (writer !== undefined && !isAlive(Number(writer)))
+      rmSync(join(folder, each), { force: true, recursive: true });
+  }
+}
+
+function isAlive(id: number): boolean {
+  try {
+    process.kill(id, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
 }

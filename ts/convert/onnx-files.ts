@@ -1,5 +1,6 @@
 /** .onnx files on disk, and ONNX Runtime as a second opinion on them. */
-import { dirname, isAbsolute, join, normalize } from 'node:path';
+import { existsSync, realpathSync } from 'node:fs';
+import { dirname, isAbsolute, join, normalize, sep } from 'node:path';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { WeightsError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
@@ -36,9 +37,14 @@ function externalData(file: string) {
     const path = normalize(location);
     if (location === '' || isAbsolute(path) || path.split(/[\\/]/).includes('..'))
       fail(`its weights lie in "${location}", outside the folder of the model`);
+    const place = join(dirname(file), path);
+    if (leadsOut(place, file))
+      fail(
+        `its weights lie in "${location}", a link that leads out of the folder of the model; copy the file there`,
+      );
     let bytes: Uint8Array;
     try {
-      bytes = mapped.get(path) ?? mapFile(join(dirname(file), path));
+      bytes = mapped.get(path) ?? mapFile(place);
       mapped.set(path, bytes);
     } catch (error) {
       return fail(`its weights lie in "${location}", which cannot be read; keep it beside the model`, error);
@@ -48,6 +54,16 @@ function externalData(file: string) {
       fail(`"${location}" has ${bytes.length} bytes, the model reads ${offset} to ${end}`);
     return bytes.subarray(offset, end);
   };
+}
+
+// Links count as where they lead. A model that is a link itself, as in the cache of Hugging Face, may lie with its weights
+// in the folder that both lead to.
+function leadsOut(place: string, file: string): boolean {
+  if (!existsSync(place)) return false;
+  const real = realpathSync(place);
+  return ![realpathSync(dirname(file)), dirname(realpathSync(file))].some((folder) =>
+    real.startsWith(folder.endsWith(sep) ? folder : folder + sep),
+  );
 }
 
 /**

@@ -3,10 +3,10 @@
  * they fill, the branches above them at the end. The layout is that of lmdb-file.ts; limits are those of LMDB 0.9 as
  * it is built everywhere (keys up to 511 bytes, pages of 4096 bytes).
  */
-import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, fsync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import { temporaryFor } from '../caffe/atomic-file.ts';
 import { DataError } from '../errors.ts';
 import { BIG_DATA, MAGIC, META, NO_PAGE, NODE_HEADER, PAGE, PAGE_HEADER } from './lmdb-file.ts';
 
@@ -41,8 +41,7 @@ export class LmdbWriter {
     this.#path = resolve(path);
     if (existsSync(path))
       throw new DataError('data/exists', { file: path }, 'is there already; remove it, or give another name');
-    const name = `.${basename(this.#path)}.${randomBytes(6).toString('hex')}.tmp`;
-    this.#folder = join(dirname(this.#path), name);
+    this.#folder = temporaryFor(this.#path);
     mkdirSync(this.#folder);
     this.#descriptor = openSync(join(this.#folder, 'data.mdb'), 'wx');
   }

@@ -1,6 +1,6 @@
 /** Opens a device of the addon. */
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { boolean, callback, having, integer, number, oneOf, path } from '../base/kinds.ts';
 import { internal, optional, options } from '../base/options.ts';
 import type { Warning } from '../base/warning.ts';
@@ -108,7 +108,9 @@ export function openNative(
   options: DeviceOptions & Pick<NativeDeviceOptions, 'threads' | 'winograd' | 'ordinal'>,
 ): NativeDevice {
   const { binding, folder } = loadBinding();
-  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
+  // https://specifications.freedesktop.org/basedir-spec/latest/: a relative one is ignored.
+  const given = process.env.XDG_CACHE_HOME ?? '';
+  const cache = isAbsolute(given) ? given : join(homedir(), '.cache');
   try {
     return binding.openDevice(kind, {
       threads: options.threads,

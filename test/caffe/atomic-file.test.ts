@@ -1,0 +1,126 @@
+/** Files that are there whole or not at all, and what writers that were killed leave behind. */
+import { spawnSync } from 'node:child_process';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { saveFileAtomically, temporaryFor, writeFileAtomically } from '../../ts/caffe/atomic-file.ts';
+import { convert, type ResnodeError } from '../../ts/index.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'resnode-atomic-'));
+test.after(() => rmSync(folder, { recursive: true }));
+
+test('the next write removes what a writer that was killed left, and nothing else', async () => {
+  const path = join(folder, 'net.caffemodel');
+  const dead = spawnSync('true').pid;
+  const leftover = temporaryFor(path).replace(`-${process.pid}-`, `-${dead}-`);
+  const kept = [
+    temporaryFor(path), // this process writes it
+    temporaryFor(join(folder, 'other.caffemodel')).replace(`-${process.pid}-`, `-${dead}-`),
+    leftover.replace(/\.[0-9a-f]{8}-/, '.00000000-'), // another machine's
+    join(folder, '.net.caffemodel.notes.tmp'),
+  ];
+  for (const write of [() => writeFileAtomically(path, ['a']), () => saveFileAtomically(path, ['b'])]) {
+    for (const each of [leftover, ...kept]) writeFileSync(each, 'half');
+    await write();
+    const names = readdirSync(folder).map((name) => join(folder, name));
+    assert.not(names.includes(leftover));
+    assert.equal(
+      kept.filter((each) => !names.includes(each)),
+      [],
+    );
+  }
+  assert.is(readFileSync(path, 'utf8'), 'b');
+});
+
+test('a link in the place of the target is replaced, and what it leads to is not written', () => {
+  const [secret, path] = [join(folder, 'secret'), join(folder, 'link')];
+  writeFileSync(secret, 'mine');
+  symlinkSync(secret, path);
+  writeFileAtomically(path, ['new']);
+  assert.is(readFileSync(secret, 'utf8'), 'mine');
+  assert.is(readFileSync(path, 'utf8'), 'new');
+});
+
+test('external data behind a link that leads out of the folder of an ONNX model is refused', async () => {
+  const inside = join(folder, 'model');
+  mkdirSync(inside);
+  const varint = (n: number) => (n < 128 ? [n] : [(n & 127) | 128, n >> 7]);
+  const field = (number: number, bytes: readonly number[]) => [
+    ...varint(number * 8 + 2),
+    ...varint(bytes.length),
+    ...bytes,
+  ];
+  const text = (value: string) => [...Buffer.from(value)];
+  // A convolution of 1×1 whose weights lie elsewhere.
+  const model = (location: string) => {
+    const weights = [
+      ...[1, 1, 1, 1].flatMap((dim) => [8, dim]),
+      ...[16, 1],
+      ...field(8, text('w')),
+      ...field(13, [...field(1, text('location')), ...field(2, text(location))]),
+      ...[112, 1],
+    ];
+    const node = [
+      ...field(1, text('x')),
+      ...field(1, text('w')),
+      ...field(2, text('y')),
+      ...field(4, text('Conv')),
+    ];
+    const dims = [1, 1, 2, 2].flatMap((dim) => field(1, [8, dim]));
+    const value = (name: string) => [
+      ...field(1, text(name)),
+      ...field(2, field(1, [8, 1, ...field(2, dims)])),
+    ];
+    const graph = [
+      ...field(1, node),
+      ...field(5, weights),
+      ...field(11, value('x')),
+      ...field(12, value('y')),
+    ];
+    return Buffer.from([8, 8, ...field(7, graph), ...field(8, [16, 17])]);
+  };
+  writeFileSync(join(folder, 'outside.bin'), Buffer.alloc(16));
+  symlinkSync(join(folder, 'outside.bin'), join(inside, 'link.bin'));
+  symlinkSync('..', join(inside, 'up'));
+  for (const location of ['link.bin', 'up/outside.bin', '../outside.bin', join(folder, 'outside.bin')]) {
+    writeFileSync(join(inside, 'net.onnx'), model(location));
+    const error = await convert(join(inside, 'net.onnx'), join(folder, 'out.caffemodel')).then(
+      () => assert.unreachable() as never,
+      (reason: unknown) => reason as ResnodeError,
+    );
+    assert.is(error.code, 'onnx/external', error.message);
+    assert.match(error.message, /folder of the model/);
+  }
+});
+
+test('an empty or relative XDG_CACHE_HOME counts as unset', () => {
+  const home = join(folder, 'home');
+  mkdirSync(home);
+  const script = `const { openDevice, resnet } = await import(${JSON.stringify(new URL('../../ts/index.ts', import.meta.url).href)});
+    const device = await openDevice('cpu', { threads: 1 });
+    const layers = 'input: "data" input_shape { dim: 1 dim: 32 dim: 14 dim: 14 } layer { name: "c" type: "Convolution" bottom: "data" top: "c" convolution_param { num_output: 32 kernel_size: 3 pad: 1 } }';
+    (await device.load({ model: Buffer.from(layers) })).dispose(); device.dispose();`;
+  for (const XDG_CACHE_HOME of ['', 'relative']) {
+    const cwd = mkdtempSync(join(folder, 'cwd-'));
+    const tsx = import.meta.resolve('tsx');
+    const child = spawnSync(process.execPath, ['--import', tsx, '--input-type=module', '-e', script], {
+      encoding: 'utf8',
+      cwd,
+      env: { ...process.env, HOME: home, XDG_CACHE_HOME },
+    });
+    assert.is(child.status, 0, child.stderr);
+    assert.equal(readdirSync(cwd), []);
+  }
+});
+
+test.run();
