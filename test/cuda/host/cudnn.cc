@@ -55,8 +55,8 @@ RESNODE_TEST(cudnn, "the gradient by 16-bit weights is float32, made so or round
   CudnnHandle handle(fakeLibrary());
   ConvolutionProblem p = test::problemOf({"", 1, 8, 5, 5, 16, 3, 3, 1, 1, 1, 1}, ElementType::bfloat16);
   p.pass = ConvolutionPass::weightGradient;
-  same(namesOf(cudnnOptions(handle, p, {})),
-       "cudnn-engine-1[2:5]-classic cudnn-engine-2[]-classic cudnn-engine-0[]-classic cudnn-engine-1[2:5] cudnn-engine-2[] cudnn-engine-0[]", "both");
+  // Fallbacks (engine 0) take long to compile here and are asked only where nothing else is proposed.
+  same(namesOf(cudnnOptions(handle, p, {})), "cudnn-engine-1[2:5]-classic cudnn-engine-2[]-classic cudnn-engine-1[2:5] cudnn-engine-2[]", "both");
   for (const auto& candidate : cudnnCandidates(handle, p, {})) {
     const bool isRounded = candidate->name().find("-classic") != std::string::npos;
     expect(candidate->workspaceBytes() == (isRounded ? 256 + 2 * static_cast<size_t>(p.weightElements()) : 64), candidate->name() + ": workspace");
