@@ -1,6 +1,5 @@
 /** What the commands share: how options are read, and how a device is opened and named. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { Warning } from '../base/warning.ts';
 import { filterNet, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { DeviceError } from '../errors.ts';
 import type { Communicator } from '../runtime/communicator.ts';
@@ -159,7 +158,6 @@ export async function openFlagged(
     tune,
     ...(threads === undefined ? {} : { threads }),
     ...(communicator === null ? {} : { communicator }),
-    onWarning: printWarning,
   }).catch((error: unknown) => {
     if (!(error instanceof DeviceError && device.startsWith('cuda'))) throw error;
     const { code, device: name, message } = error;
@@ -168,15 +166,6 @@ export async function openFlagged(
   if (device === 'auto' && process.stderr.isTTY)
     console.error(`resnode: computing on ${opened.kind} (${opened.reason})`);
   return opened;
-}
-
-const printed = new Set<string>();
-
-/** Says a warning on stderr, each once. */
-export function printWarning({ message }: Warning): void {
-  if (printed.has(message)) return;
-  printed.add(message);
-  console.error(`resnode: warning: ${message}`);
 }
 
 /** Caffe's NetState. */

@@ -1,6 +1,7 @@
 /** `resnode view` */
 import { basename } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
+import { warn } from '../base/warn.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { namesTwiceWarnings } from '../caffe/names-twice.ts';
 import { filterNet, type NetParameter } from '../caffe/net-parameter.ts';
@@ -25,7 +26,6 @@ import {
   integer,
   netState,
   openFlagged,
-  printWarning,
   type StateFlags,
   stateOptions,
 } from './options.ts';
@@ -105,7 +105,8 @@ Example:
           ...(flags.bandwidth === undefined ? {} : { gigabytes: flags.bandwidth }),
         },
       });
-      namesTwiceWarnings(description.partial.graph.parameters).forEach(printWarning);
+      for (const { code, message } of namesTwiceWarnings(description.partial.graph.parameters))
+        warn(code, message);
       const output = flags.output ?? `${basename(file).replace(/\.(prototxt|pt)$/, '')}.html`;
       const text = pageText(description.data, await picturesOf(net, description, { ...flags, model: file }));
       writeFileAtomically(output, [text]);

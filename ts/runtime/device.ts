@@ -13,6 +13,7 @@ import {
   string,
 } from '../base/kinds.ts';
 import { fields, optional, required, signature } from '../base/options.ts';
+import { warn } from '../base/warn.ts';
 import type { Warning } from '../base/warning.ts';
 import { breather } from '../breathe.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
@@ -156,7 +157,7 @@ const DEVICE = signature('Device', {
         nullOr(having<Communicator>('a communicator', 'sum')),
         'Null: this process is alone.',
       ),
-      onWarning: required(nullOr(callback<(warning: Warning) => void>()), 'Null: nobody listens.'),
+      onWarning: required(nullOr(callback<(warning: Warning) => void>()), 'Null: Node prints them.'),
     }),
     'How it was opened.',
   ),
@@ -384,9 +385,11 @@ export class Device {
     };
   }
 
-  /** Hands warnings on to who opened the device. */
+  /** Hands warnings on to who opened the device, else to Node, which prints each once. */
   #warn(warnings: readonly Warning[]): readonly Warning[] {
-    for (const warning of warnings) this.#onWarning?.(warning);
+    for (const warning of warnings)
+      if (this.#onWarning === null) warn(warning.code, warning.message);
+      else this.#onWarning(warning);
     return warnings;
   }
 

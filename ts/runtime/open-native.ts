@@ -51,8 +51,8 @@ export interface DeviceOptions {
   /** The processes that nets on this device are trained with: `openCommunicator`. Default none. */
   readonly communicator?: Communicator;
   /**
-   * Called with what works and is hardly meant, of every net that the device loads, trains or plans: `model.warnings` has
-   * it too.
+   * Called with what works and is hardly meant, of every net that the device loads, trains or plans; `model.warnings` has
+   * it too. Default: a warning of Node.js (`process.on('warning')`), which prints each once.
    */
   readonly onWarning?: (warning: Warning) => void;
   /** Where backend libraries are looked for, for tests. @internal */
@@ -93,7 +93,7 @@ export const deviceOptions = options<DeviceOptions>({
   ),
   onWarning: optional(
     callback<(warning: Warning) => void>(),
-    'none',
+    'a warning of Node.js',
     'Called with each warning about a net.',
   ),
   libraryFolder: internal(path),
