@@ -197,7 +197,7 @@ test("metadata whose checksum is wrong is refused, and the checksum is Jenkins' 
 });
 
 test('a file that is no plain file is refused at once', async () => {
-  await refused(readHdf5Weights(folder), 'weights/hdf5', /this is no plain file/);
+  await refused(readHdf5Weights(folder), 'weights/wrong-kind', /a folder/);
   await refused(readHdf5Weights(join(folder, 'none.h5')), 'weights/not-found', /cannot be read/);
   assert.instance(await readHdf5Weights('/dev/null').catch((error: unknown) => error), WeightsError);
 });
