@@ -12,7 +12,18 @@ export interface Position {
 
 /** `file:line:column`, the form that editors and terminals make clickable. */
 export function formatPosition(position: Position): string {
+  if (!isPosition(position))
+    throw new ArgumentError('position', 'a Position, { file, line, column }', position);
   return `${position.file}:${position.line}:${position.column}`;
+}
+
+function isPosition(value: unknown): value is Position {
+  try {
+    const { file, line, column } = value as Position;
+    return typeof file === 'string' && typeof line === 'number' && typeof column === 'number';
+  } catch {
+    return false;
+  }
 }
 
 /** The base of all errors here. `code` is `area/what`, e.g. `prototxt/unknown-field`. */

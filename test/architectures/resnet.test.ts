@@ -191,16 +191,19 @@ test('options that do not fit are refused with what does', () => {
       (error: unknown) => error instanceof ArgumentError && error.message.includes(words),
       JSON.stringify(options),
     );
-  refused({ depth: 51 as ResnetDepth }, 'Expected one of 18, 20, 32, 34, 44, 50, 56, 101, 110, 152, 1202');
-  refused({ depth: 'toString' }, 'Expected one of 18');
+  refused(
+    { depth: 51 as ResnetDepth },
+    'Expected 18, 34, 50, 101, 152, 20, 32, 44, 56, 110 or 1202 for depth',
+  );
+  refused({ depth: 'toString' }, 'Expected 18, 34');
   refused({ depth: 18, version: 'v1.5' }, 'Expected "v1" with depth 18 for version but received "v1.5"');
-  refused({ depth: 50, version: 'v2' }, 'Expected "v1" or "v1.5" with depth 50');
+  refused({ depth: 50, version: 'v2' }, 'Expected "v1" or "v1.5" for version');
   refused({ depth: 50, shortcut: 'identity' }, 'Expected "projection" with depth 50 for shortcut');
-  refused({ depth: 20, shortcut: null }, 'Expected "projection" or "identity" with depth 20');
+  refused({ depth: 20, shortcut: null }, 'Expected "projection" or "identity" for shortcut');
   refused({ depth: 20, size: 3 }, 'an integer from 4 for size');
   refused({ depth: 18, size: 31 }, 'an integer from 32 for size');
-  refused({ depth: 18, classes: 0 }, 'an integer from 1 for classes');
-  refused({ depth: 18, channels: 1.5 }, 'an integer from 1 for channels');
+  refused({ depth: 18, classes: 0 }, 'a positive integer for classes');
+  refused({ depth: 18, channels: 1.5 }, 'a positive integer for channels');
 });
 
 test.run();

@@ -190,7 +190,7 @@ test('a new head has a name of its own, and whoever read the old one reads it', 
   assert.is(classifierOf(replaceHead(resnet({ depth: 20 }), 10)).head.name, 'fc10_new');
   assert.is(classifierOf(replaceHead(resnet({ depth: 20 }), 10, 'ants')).head.name, 'ants');
   refuses(() => replaceHead(resnet({ depth: 20 }), 10, 'pool5'), 'a name that the net does not use yet');
-  refuses(() => replaceHead(resnet({ depth: 20 }), 1), 'an integer from 2 for classes');
+  refuses(() => replaceHead(resnet({ depth: 20 }), 1), 'an integer of at least 2 for classes');
   refuses(() => replaceHead(resnet({ depth: 20, train: true }), 2), 'a deploy net: one Input layer');
   refuses(() => classifierOf({ layer: resnet({ depth: 20 }).layer!.slice(0, -2) }), 'pool5');
 });
@@ -264,7 +264,7 @@ test('a bounded training: the rate falls in a line over its iterations', () => {
 test('what does not fit is refused with what does', () => {
   refuses(() => resnetTraining({ depth: 50, batch: 100 }), 'a divisor of 256');
   refuses(() => resnetTraining({ depth: 20, testBatch: 99 }), 'a divisor of the 10000 test images');
-  refuses(() => resnetTraining({ depth: 21 as ResnetDepth }), 'one of 18');
+  refuses(() => resnetTraining({ depth: 21 as ResnetDepth }), '18, 34');
   refuses(() => trainingNet(resnet({ depth: 20 }), { data: [{ name: 'd', top: ['data'] }] }), '"label"');
 });
 

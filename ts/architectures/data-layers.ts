@@ -1,4 +1,6 @@
 /** The pair of data layers of a train_val net: TRAIN with augmentation, TEST without. */
+import { boolean, either, integer, list, nullOr, number, oneOf, path, string } from '../base/kinds.ts';
+import { fields, optional, options, required, signature } from '../base/options.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 
 export interface DataLayersOptions {
@@ -28,8 +30,37 @@ export interface DataLayersOptions {
   readonly resize?: { readonly width: number; readonly height: number };
 }
 
+const DATA_LAYERS = signature('dataLayers', {
+  options: required(
+    options<DataLayersOptions>({
+      kind: required(oneOf('lmdb', 'list'), 'Of the sources.'),
+      train: required(path, 'Source of TRAIN.'),
+      test: required(path, 'Source of TEST.'),
+      batch: required(integer(1), 'Images in one forward pass.'),
+      testBatch: required(integer(1), 'The same in TEST.'),
+      input: optional(string, 'data', "The net's input blob."),
+      crop: required(nullOr(integer(1)), 'Square that the net takes; null: images as they are.'),
+      mirror: required(boolean, 'TRAIN mirrors half of the images.'),
+      mean: required(either(list(number(), { of: 'numbers' }), path), 'Subtracted.'),
+      scale: optional(number(), '1', 'Multiplied after the mean was subtracted.'),
+      channels: optional(integer(1), '3', '1: images are read as grey.'),
+      rootFolder: optional(string, 'nothing', 'Before the paths of lists.'),
+      resize: optional(
+        fields<{ readonly width: number; readonly height: number }>('a size, { width, height }', {
+          width: required(integer(1), 'In pixels.'),
+          height: required(integer(1), 'In pixels.'),
+        }),
+        'not resized',
+        'Lists only.',
+      ),
+    }),
+    'Sources and transform.',
+  ),
+});
+
 /** Two layers `data` with the tops `data` (or `input`) and `label`. */
 export function dataLayers(options: DataLayersOptions): LayerParameter[] {
+  DATA_LAYERS.check(options);
   const { kind, channels = 3, crop, mirror, mean, scale = 1, rootFolder, resize } = options;
   return (['TRAIN', 'TEST'] as const).map((phase) => {
     const isTrain = phase === 'TRAIN';

@@ -1,9 +1,11 @@
 /** Everything that training a residual network takes: deploy and train_val nets, solver, augmentation. */
+import { either, integer, list, number, path, string } from '../base/kinds.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { SolverParameter } from '../caffe/solver-parameter.ts';
 import { ArgumentError } from '../errors.ts';
 import { PAPER, type PaperOptions, type PhaseAugment } from './paper-training.ts';
-import { familyOf, type ResnetOptions, resnet } from './resnet.ts';
+import { architectureRows, familyOf, type ResnetOptions, resnet } from './resnet.ts';
 
 export interface ResnetTrainingOptions
   extends Omit<ResnetOptions, 'batch' | 'train'>,
@@ -28,12 +30,31 @@ export interface TrainingFiles {
   readonly warmup: { readonly iterations: number; readonly rate: number } | null;
 }
 
+const RESNET_TRAINING = signature('resnetTraining', {
+  options: required(
+    options<ResnetTrainingOptions>({
+      ...architectureRows,
+      train: optional(string, "as Caffe's examples", 'Source of TRAIN.'),
+      test: optional(string, "as Caffe's examples", 'Source of TEST.'),
+      mean: optional(either(list(number(), { of: 'numbers' }), path), 'of the data set', 'Subtracted.'),
+      testBatch: optional(integer(1), "the paper's", 'Images in one forward pass of TEST.'),
+      batch: optional(integer(1), "the paper's", 'A divisor of it.'),
+      net: optional(path, 'train_val.prototxt', 'Where the net will lie.'),
+      prefix: optional(path, 'resnet<depth>', 'Of snapshots.'),
+      testImages: optional(integer(1), "the paper's", 'Of the test set.'),
+      seed: optional(integer(), '1', 'Of fillers and data.'),
+    }),
+    'Which net, and how.',
+  ),
+});
+
 /**
  * The paper's training for a depth: ImageNet's for 18 to 152, CIFAR's for the others. A `batch` below the paper's
  * becomes iter_size passes an update, which gives the paper's batch to the gradients, and not to BatchNorm.
  * @throws ArgumentError as resnet, and for a batch that does not divide the paper's, or a testBatch the images
  */
 export function resnetTraining(options: ResnetTrainingOptions): TrainingFiles {
+  RESNET_TRAINING.check(options);
   const { depth, classes, version, shortcut, channels, size, train, test, mean } = options;
   const { net = 'train_val.prototxt', prefix = `resnet${depth}`, seed = 1 } = options;
   const architecture = { depth, classes, version, shortcut, channels, size };

@@ -3,6 +3,8 @@
  * for CIFAR. 50, 101 and 152 are as MSRA published them (names, order, and conv1's bias, which only ResNet-50 has);
  * the others, of which MSRA published no files, take the same names.
  */
+import { boolean, either, integer, list, number, oneOf, path, string } from '../base/kinds.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { ArgumentError } from '../errors.ts';
 import { type PaperOptions, paperTrainingNet } from './paper-training.ts';
@@ -88,6 +90,43 @@ export function familyOf(depth: ResnetDepth): 'imagenet' | 'cifar' {
   return NETS[depth].family.name;
 }
 
+/** Rows of what says which ResNet. */
+export const architectureRows = {
+  depth: required(oneOf(18, 34, 50, 101, 152, 20, 32, 44, 56, 110, 1202), 'Layers.'),
+  classes: optional(integer(1), '1000, CIFAR 10', 'Outputs of the last layer.'),
+  version: optional(oneOf('v1', 'v1.5'), 'v1', 'Where a bottleneck has its stride.'),
+  shortcut: optional(
+    oneOf('projection', 'identity'),
+    'as in the paper',
+    'What a shortcut does where the shape changes.',
+  ),
+  channels: optional(integer(1), '3', 'Of the input.'),
+  size: optional(integer(1), '224, CIFAR 32', 'Height and width of the input.'),
+};
+
+const RESNET = signature('resnet', {
+  options: required(
+    options<ResnetOptions>({
+      ...architectureRows,
+      batch: optional(integer(1), '1', 'First dimension of the input.'),
+      train: optional(
+        either(
+          boolean,
+          options<Exclude<ResnetOptions['train'], boolean | undefined>>({
+            train: optional(string, "as Caffe's examples", 'Source of TRAIN.'),
+            test: optional(string, "as Caffe's examples", 'Source of TEST.'),
+            mean: optional(either(list(number(), { of: 'numbers' }), path), 'of the data set', 'Subtracted.'),
+            testBatch: optional(integer(1), "the paper's", 'Images in one forward pass of TEST.'),
+          }),
+        ),
+        'false',
+        'The train_val net instead.',
+      ),
+    }),
+    'Which net.',
+  ),
+});
+
 /**
  * A deploy net from `data` (batch × channels × size × size) to `prob` (batch × classes); for 50, 101 and 152
  * without further options equal to the published prototxt. With `train` its train_val net: LMDB data layers, fillers,
@@ -95,6 +134,7 @@ export function familyOf(depth: ResnetDepth): 'imagenet' | 'cifar' {
  * @throws ArgumentError for an unknown depth and for options that do not fit it.
  */
 export function resnet(options: ResnetOptions): NetParameter {
+  RESNET.check(options);
   const { depth } = options;
   if (!Object.hasOwn(NETS, depth))
     throw new ArgumentError('depth', `one of ${Object.keys(NETS).join(', ')}`, depth);
@@ -104,8 +144,8 @@ export function resnet(options: ResnetOptions): NetParameter {
   // The batch of a train_val net is its data layers'.
   const { batch = 1 } = options;
   const isBasic = block === 'basic';
-  oneOf('version', version, isBasic ? ['v1'] : ['v1', 'v1.5'], depth);
-  oneOf('shortcut', shortcut, isBasic ? ['projection', 'identity'] : ['projection'], depth);
+  checkWord('version', version, isBasic ? ['v1'] : ['v1', 'v1.5'], depth);
+  checkWord('shortcut', shortcut, isBasic ? ['projection', 'identity'] : ['projection'], depth);
   for (const [name, value, minimum] of [
     ['classes', classes, 1],
     ['channels', channels, 1],
@@ -160,7 +200,7 @@ export function knownResnet(
   return found === undefined ? null : { depth: Number(found[0]), numbered: found[1].numbered };
 }
 
-function oneOf(argument: string, value: string, allowed: readonly string[], depth: number): void {
+function checkWord(argument: string, value: string, allowed: readonly string[], depth: number): void {
   if (allowed.includes(value)) return;
   const expected = allowed.map((word) => `"${word}"`).join(' or ');
   throw new ArgumentError(argument, `${expected} with depth ${depth}`, value);

@@ -1,4 +1,6 @@
 /** How the paper's nets were trained, and how trained ones are tuned, as solver files (He et al., 2015). */
+import { integer, number, oneOf, path } from '../base/kinds.ts';
+import { fields, optional, options, required, signature } from '../base/options.ts';
 import type { SolverParameter } from '../caffe/solver-parameter.ts';
 import { ArgumentError } from '../errors.ts';
 
@@ -15,12 +17,25 @@ export interface SolverTarget {
   readonly seed?: number;
 }
 
+const targetRows = {
+  net: required(path, 'Of the train_val net.'),
+  prefix: required(path, 'Where snapshots go.'),
+  testIterations: required(integer(1), 'Of a test.'),
+  iterSize: optional(integer(1), '1', 'Passes an update.'),
+  seed: optional(integer(), '1', 'Of fillers and data.'),
+};
+
+const solverTarget = fields<SolverTarget>('{ net, prefix, testIterations, … }', targetRows);
+
+const IMAGENET_SOLVER = signature('imagenetSolver', { target: required(solverTarget, 'Files and counts.') });
+
 /**
  * Section 3.4: batches of 256, rate 0.1, divided by 10 "when the error plateaus", up to 60·10⁴ iterations, decay
  * 0.0001, momentum 0.9. The plateaus are set at a quarter, a half and three quarters: 30, 60 and 90 epochs of the
  * 1.28 million images, of 120.
  */
 export function imagenetSolver(target: SolverTarget): SolverParameter {
+  IMAGENET_SOLVER.check(target);
   return {
     ...common(target, { iterations: 600_000, interval: 5_000 }),
     base_lr: 0.1,
@@ -32,8 +47,11 @@ export function imagenetSolver(target: SolverTarget): SolverParameter {
   };
 }
 
+const CIFAR_SOLVER = signature('cifarSolver', { target: required(solverTarget, 'Files and counts.') });
+
 /** Section 4.2: batches of 128, rate 0.1, divided by 10 at 32,000 and 48,000 of 64,000 iterations. */
 export function cifarSolver(target: SolverTarget): SolverParameter {
+  CIFAR_SOLVER.check(target);
   return {
     ...common(target, { iterations: 64_000, interval: 500 }),
     base_lr: 0.1,
@@ -55,8 +73,23 @@ export interface BoundedOptions extends SolverTarget {
   readonly type?: 'SGD' | 'Nesterov';
 }
 
+const LINEAR_SOLVER = signature('linearSolver', {
+  options: required(
+    options<BoundedOptions>({
+      ...targetRows,
+      iterations: required(integer(1), 'In all.'),
+      interval: optional(integer(1), 'a tenth of iterations', 'Between tests.'),
+      rate: required(number({ from: 0 }), 'At the beginning.'),
+      weightDecay: required(number({ from: 0 }), 'Of all weights.'),
+      type: optional(oneOf('SGD', 'Nesterov'), 'SGD', "Caffe's solver."),
+    }),
+    'Files, counts and rates.',
+  ),
+});
+
 /** For a bounded number of epochs, and for fine-tuning: polynomial decay of power 1, momentum 0.9. */
 export function linearSolver(options: BoundedOptions): SolverParameter {
+  LINEAR_SOLVER.check(options);
   const { iterations, rate, weightDecay, type = 'SGD' } = options;
   const { interval = Math.max(1, Math.round(iterations / 10)) } = options;
   if (!Number.isInteger(iterations) || iterations < 1)

@@ -1,10 +1,12 @@
 /** The files of a training as text: prototxts that Caffe takes, and beside them what it has no field for. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { having, integer, nullOr, number, path } from '../base/kinds.ts';
+import { fields, required, signature } from '../base/options.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
-import type { NetParameter } from '../caffe/net-parameter.ts';
+import { type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
-import type { SolverParameter } from '../caffe/solver-parameter.ts';
+import { type SolverParameter, solverParameter } from '../caffe/solver-parameter.ts';
 import type { TrainingFiles } from './resnet-training.ts';
 
 /** A train_val net; where statistics are frozen on purpose, `resnode lint` is told so. */
@@ -21,6 +23,28 @@ export function solverText(solver: SolverParameter, command: readonly string[]):
   return `${comment}${printPrototxt(solver, 'SolverParameter')}`;
 }
 
+const WRITE_TRAINING_FILES = signature('writeTrainingFiles', {
+  folder: required(path, 'Made where it is not there.'),
+  files: required(
+    fields<TrainingFiles>('what resnetTraining gives', {
+      deploy: required(netParameter, 'The deploy net.'),
+      net: required(netParameter, 'The train_val net.'),
+      solver: required(solverParameter, 'Its solver.'),
+      augment: required(having<TrainingFiles['augment']>('an object'), 'By phase.'),
+      warmup: required(
+        nullOr(
+          fields<NonNullable<TrainingFiles['warmup']>>('{ iterations, rate }', {
+            iterations: required(integer(0), 'So many.'),
+            rate: required(number({ from: 0 }), 'Of them.'),
+          }),
+        ),
+        'A constant rate at the beginning.',
+      ),
+    }),
+    'Of resnetTraining.',
+  ),
+});
+
 /**
  * Writes deploy.prototxt, train_val.prototxt, solver.prototxt and augment.json, each whole or not at all, over those
  * that are there.
@@ -29,6 +53,7 @@ export function solverText(solver: SolverParameter, command: readonly string[]):
  * @throws the file system's error
  */
 export function writeTrainingFiles(folder: string, files: TrainingFiles): string[] {
+  WRITE_TRAINING_FILES.check(folder, files);
   const { deploy, net, solver, augment, warmup } = files;
   const path = (name: string) => join(folder, name);
   const flags = [

@@ -1,5 +1,12 @@
 /** A deploy net → the net that is trained (train_val): data and labels in, fillers, statistics, loss and accuracy. */
-import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
+import { callback, integer, list, number, oneOf, string } from '../base/kinds.ts';
+import { fields, optional, options, required, signature } from '../base/options.ts';
+import {
+  type LayerParameter,
+  layerParameter,
+  type NetParameter,
+  netParameter,
+} from '../caffe/net-parameter.ts';
 import { ArgumentError } from '../errors.ts';
 
 export interface TrainingNetOptions {
@@ -70,6 +77,12 @@ export function classifierOf(deploy: NetParameter): Classifier {
   };
 }
 
+const REPLACE_HEAD = signature('replaceHead', {
+  deploy: required(netParameter, 'A deploy net.'),
+  classes: required(integer(2), 'Of the new head.'),
+  name: optional(string, 'fc<classes>', 'Of the new head.'),
+});
+
 /**
  * The same net with another number of classes. The last InnerProduct gets a name of its own, so that no weights file
  * has its blobs: Caffe matches weights by the layer's name.
@@ -77,6 +90,7 @@ export function classifierOf(deploy: NetParameter): Classifier {
  * @throws ArgumentError as classifierOf, and for a name that another layer or blob has
  */
 export function replaceHead(deploy: NetParameter, classes: number, name?: string): NetParameter {
+  REPLACE_HEAD.check(deploy, classes, name);
   const { head } = classifierOf(deploy);
   if (!Number.isInteger(classes) || classes < 2)
     throw new ArgumentError('classes', 'an integer from 2', classes);
@@ -99,6 +113,38 @@ export function replaceHead(deploy: NetParameter, classes: number, name?: string
   return { ...deploy, layer };
 }
 
+const TRAINING_NET = signature('trainingNet', {
+  deploy: required(netParameter, 'A deploy net.'),
+  options: required(
+    options<TrainingNetOptions>({
+      data: required(
+        list(layerParameter, { of: 'layers' }),
+        "The layers that make the net's input and label.",
+      ),
+      batchNorm: optional(oneOf('live', 'frozen'), 'live', 'Which statistics.'),
+      movingAverageFraction: optional(
+        number({ from: 0, to: 1 }),
+        'as in the deploy net',
+        'What each iteration keeps of the running statistics.',
+      ),
+      rateOf: optional(
+        callback<NonNullable<TrainingNetOptions['rateOf']>>(),
+        '1 everywhere',
+        'lr_mult of a layer.',
+      ),
+      headFiller: optional(
+        fields<NonNullable<TrainingNetOptions['headFiller']>>('a gaussian filler', {
+          type: required(oneOf('gaussian'), 'Its type.'),
+          std: required(number({ from: 0 }), 'Its deviation.'),
+        }),
+        'msra',
+        'Of InnerProduct layers.',
+      ),
+    }),
+    'Data and statistics.',
+  ),
+});
+
 /**
  * The net for phases TRAIN and TEST. Convolutions start as He et al. (2015) give it for ReLU nets (filler msra),
  * biases at 0. BatchNorm has three `param` of rate 0: its blobs are statistics, which older Caffes would train.
@@ -106,6 +152,7 @@ export function replaceHead(deploy: NetParameter, classes: number, name?: string
  * @throws ArgumentError for a net that is no classifier, or data layers that do not make its input and `label`
  */
 export function trainingNet(deploy: NetParameter, options: TrainingNetOptions): NetParameter {
+  TRAINING_NET.check(deploy, options);
   const { data } = options;
   const { input, scores, classes } = classifierOf(deploy);
   for (const { name, top = [] } of data)

@@ -43,6 +43,12 @@ export const didYouMean = (word: unknown, names: Iterable<string>): string | und
 };
 
 export const anything: Kind<unknown> = kind('a value', () => true);
+/** Whatever can be looked at: no Proxy that throws. */
+export const readable: Kind<unknown> = kind('a value', (value) => {
+  if (isObject(value)) Object.entries(value).some(([, each]) => each instanceof Object);
+  return !(value instanceof Error);
+});
+
 export const boolean: Kind<boolean> = kind('true or false', (value) => typeof value === 'boolean');
 export const string: Kind<string> = kind('a string', (value) => typeof value === 'string');
 export const callback = <T>(): Kind<T> => kind('a function', (value) => typeof value === 'function');

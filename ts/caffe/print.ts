@@ -1,7 +1,7 @@
 /** Message → prototxt; parsing what is printed gives an equal message. */
 import { anything, oneOf } from '../base/kinds.ts';
-import { optional, required, signature } from '../base/options.ts';
-import { ArgumentError } from '../errors.ts';
+import { optional, required, Signature, signature } from '../base/options.ts';
+
 import { shortestFloat } from './json.ts';
 import type { Message } from './message.ts';
 import { message as messageKind } from './message-kind.ts';
@@ -15,9 +15,8 @@ const PRINT_PROTOTXT = signature('printPrototxt', {
 /** Prints a message in canonical form: schema order, two spaces, one field a line. @param type e.g. `NetParameter`. */
 export function printPrototxt(message: object, type = 'NetParameter'): string {
   PRINT_PROTOTXT.check(message, type);
-  const mistake = messageKind(type).mistake(message);
-  if (mistake !== null)
-    throw new ArgumentError(`message${mistake.path}`, mistake.expected, mistake.actual, mistake.hint);
+  const rows = { message: required(messageKind(type), 'Of that type.') };
+  new Signature('printPrototxt', rows).check(message);
   const lines: string[] = [];
   print(message as Message, type, '', lines);
   return lines.map((line) => `${line}\n`).join('');

@@ -2,14 +2,17 @@
  * Caffe's weights as safetensors: a tensor `layer.index` for each blob, and in the metadata what names alone cannot
  * say: the layers in order with their types, the net's name and, where it is known, its prototxt.
  */
+import { nullOr, path, shapes } from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
 import type { Blob } from '../caffe/blob.ts';
-import type { WeightsFile, WeightsLayer } from '../caffe/caffemodel.ts';
-import { filterNet, type NetParameter, readNet } from '../caffe/net-parameter.ts';
+import { type WeightsFile, type WeightsLayer, weightsFile } from '../caffe/caffemodel.ts';
+import { filterNet, type NetParameter, netParameter, readNet } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
 import { refuseLayersTwice } from '../caffe/write-caffemodel.ts';
 import { WeightsError } from '../errors.ts';
 import type { Preprocess } from '../image/preprocess.ts';
 import { mapFile } from './map-file.ts';
+import type { Network } from './network.ts';
 import { torchResnet } from './resnet/torch-resnet.ts';
 import { readSafetensors, type Safetensors, writeSafetensors } from './safetensors.ts';
 
@@ -22,6 +25,21 @@ interface Result {
   readonly notes?: readonly string[];
 }
 
+const READ_SAFETENSORS_FILE = signature('readSafetensorsFile', {
+  file: required(path, 'A path.'),
+  options: optional(
+    fields<{ net?: NetParameter | null; inputShapes?: Readonly<Record<string, readonly number[]>> }>(
+      'an object with net and inputShapes',
+      {
+        net: optional(nullOr(netParameter), 'what the file says', 'The net.'),
+        inputShapes: optional(shapes, 'as the file says', 'Of inputs.'),
+      },
+    ),
+    'none',
+    'The net.',
+  ),
+});
+
 /**
  * Reads a file of Caffe's blobs (its net is the caller's, or the prototxt inside), or a ResNet by torch's names.
  * @throws WeightsError; PrototxtError where the prototxt inside is none
@@ -30,6 +48,7 @@ export function readSafetensorsFile(
   file: string,
   options: { net?: NetParameter | null; inputShapes?: Readonly<Record<string, readonly number[]>> } = {},
 ): Result {
+  READ_SAFETENSORS_FILE.check(file, options);
   const read = readSafetensors(mapFile(file, 'safetensors'), { file });
   const isCaffes = [...read.tensors.keys()].every((name) => BLOB.test(name));
   if (read.metadata.get('format') !== FORMAT && !isCaffes)
@@ -39,8 +58,18 @@ export function readSafetensorsFile(
   return { net: options.net ?? inside, weights: caffeWeights(read, file) };
 }
 
+const WRITE_SAFETENSORS_FILE = signature('writeSafetensorsFile', {
+  path: required(path, 'Where it goes.'),
+  content: required(
+    fields<Pick<Network, 'weights'>>('{ net, weights }', { weights: required(weightsFile, 'The weights.') }),
+    'Weights, and the net where there is one.',
+  ),
+});
+
 /** Writes the blobs as they are, and the net where there is one. @throws the file system's error */
-export function writeSafetensorsFile(path: string, { net, weights }: Omit<Result, 'preprocess'>): void {
+export function writeSafetensorsFile(path: string, content: Omit<Result, 'preprocess'>): void {
+  WRITE_SAFETENSORS_FILE.check(path, content);
+  const { net, weights } = content;
   const { layers } = weights;
   refuseLayersTwice(layers);
   const metadata = new Map([

@@ -1,9 +1,17 @@
 /** One conversion: read, merge where asked, write, check. */
 import { rm } from 'node:fs/promises';
+import { boolean, either, path, shapes } from '../base/kinds.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import { warn } from '../base/warn.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
-import { filterNet, type LayerParameter, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
+import {
+  filterNet,
+  type LayerParameter,
+  type NetParameter,
+  netParameter,
+  readNetFile,
+} from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
 import { ArgumentError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
@@ -46,11 +54,28 @@ export interface Conversion {
   readonly notes: readonly string[];
 }
 
+const CONVERT = signature('convert', {
+  from: required(path, 'The source.'),
+  to: required(path, 'The target.'),
+  options: optional(
+    options<ConvertOptions>({
+      model: optional(either(path, netParameter), 'what the source says', 'The net.'),
+      outputModel: optional(path, "the target's name with .prototxt", 'Where a net is written.'),
+      merge: optional(boolean, 'false', 'Fold BatchNorm and Scale into the convolutions.'),
+      inputShapes: optional(shapes, 'as the source says', 'Shapes of inputs by name.'),
+      check: optional(boolean, 'true', 'Run source and result on the same inputs.'),
+    }),
+    'none',
+    'How.',
+  ),
+});
+
 /**
  * Converts a file into another format: the source's is seen from its content, the target's from its extension, see `formats`.
  * @throws ArgumentError for a pair that does not exist, or a net that is missing; WeightsError, GraphError, PrototxtError
  */
 export async function convert(from: string, to: string, options: ConvertOptions = {}): Promise<Conversion> {
+  CONVERT.check(from, to, options);
   const { model, merge = false, inputShapes = {}, check = true } = options;
   const source = await formatOfFile(from);
   const { format: target, extension } = formatOf(to);

@@ -1,6 +1,13 @@
 /** A net that is trained or tested (train_val) → the net that is deployed: an image in, probabilities out. */
+import { required, signature } from '../base/options.ts';
 import { positionOf } from '../caffe/message.ts';
-import { droppedLayers, filterNet, type LayerParameter, type NetParameter } from '../caffe/net-parameter.ts';
+import {
+  droppedLayers,
+  filterNet,
+  type LayerParameter,
+  type NetParameter,
+  netParameter,
+} from '../caffe/net-parameter.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
 import { GraphError } from '../errors.ts';
 import { declaredShapes, type Shapes, shapeCure, shapeGiven, textShapes } from '../graph/data-shapes.ts';
@@ -21,6 +28,8 @@ const isLoss = ({ type = '' }: LayerParameter) => type.endsWith('Loss');
 const isMeasure = ({ type = '' }: LayerParameter) => type === 'Accuracy' || type === 'Silence';
 const isSource = ({ bottom = [], type }: LayerParameter) => bottom.length === 0 && type !== 'Parameter';
 
+const DEPLOY_NET = signature('deployNet', { net: required(netParameter, 'The net.') });
+
 /**
  * The deploy net of any net: data layers become one Input layer of batch 1, losses and accuracies go, and with them all
  * that served only them (labels, auxiliary heads); the scores of SoftmaxWithLoss get a Softmax called `prob`. Of several
@@ -35,6 +44,7 @@ export async function deployNet(
   net: NetParameter,
   { inputShapes = {} }: DeployOptions = {},
 ): Promise<NetParameter> {
+  DEPLOY_NET.check(net);
   const { state: _, ...stateless } = net;
   const filtered = phaseWithInputs(stateless);
   const layers = filtered.layer ?? [];

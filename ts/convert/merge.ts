@@ -1,6 +1,8 @@
 /** The merged ('deploy') pair: BatchNorm and Scale inside the convolutions, as files that any Caffe reads. */
+import { fields, required, signature } from '../base/options.ts';
 import { type Blob, blobFromFloats, toFloat32, toFloat64 } from '../caffe/blob.ts';
-import type { LayerParameter } from '../caffe/net-parameter.ts';
+import { weightsFile } from '../caffe/caffemodel.ts';
+import { type LayerParameter, netParameter } from '../caffe/net-parameter.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { Graph, Node } from '../graph/graph.ts';
 import { runPasses } from '../passes/index.ts';
@@ -9,13 +11,25 @@ import { packWeights } from '../program/pack-weights.ts';
 import type { ParameterData } from '../program/program.ts';
 import { blobsOf, type Network } from './network.ts';
 
+const MERGE_AFFINE = signature('mergeAffine', {
+  network: required(
+    fields<Network>('{ net, weights }', {
+      net: required(netParameter, 'The net.'),
+      weights: required(weightsFile, 'Its weights.'),
+    }),
+    'A net and its weights.',
+  ),
+});
+
 /**
  * Folds BatchNorm (global statistics), Scale and per-channel Bias layers into the convolution right before them, in
  * float64, rounded once. What stands elsewhere, or after a convolution whose weights others share, stays as it is.
  * @returns The net without the folded layers, its convolutions with biases, and how many layers went.
  * @throws GraphError, WeightsError
  */
-export function mergeAffine({ net, weights }: Network): Network & { readonly merged: number } {
+export function mergeAffine(network: Network): Network & { readonly merged: number } {
+  MERGE_AFFINE.check(network);
+  const { net, weights } = network;
   const graph = graphFromCaffe(net);
   const source = blobsOf(graph, weights);
   const folded = runPasses(graph, { only: ['fold-affine'] });

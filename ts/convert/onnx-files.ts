@@ -1,7 +1,11 @@
 /** .onnx files on disk, and ONNX Runtime as a second opinion on them. */
 import { existsSync, realpathSync } from 'node:fs';
 import { dirname, isAbsolute, join, normalize, sep } from 'node:path';
+import { path, shapes } from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import { weightsFile } from '../caffe/caffemodel.ts';
+import { netParameter } from '../caffe/net-parameter.ts';
 import { WeightsError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { Runner } from './check.ts';
@@ -12,17 +16,42 @@ import { readOnnx } from './onnx-proto.ts';
 import { onnxChunks } from './onnx-write.ts';
 import { toOnnx } from './to-onnx.ts';
 
+const READ_ONNX_FILE = signature('readOnnxFile', {
+  file: required(path, 'A path.'),
+  options: optional(
+    fields<{ inputShapes?: Readonly<Record<string, readonly number[]>> }>('an object with inputShapes', {
+      inputShapes: optional(shapes, 'as the file says', 'Shapes of inputs by name.'),
+    }),
+    'none',
+    'Shapes.',
+  ),
+});
+
 /** Reads a net and its weights, which stay views of the mapped file. @throws WeightsError */
 export function readOnnxFile(
   file: string,
   options: { inputShapes?: Readonly<Record<string, readonly number[]>> } = {},
 ): Network {
+  READ_ONNX_FILE.check(file, options);
   const model = readOnnx(mapFile(file, 'onnx'), { file, external: externalData(file) });
   return fromOnnx(model, { file, ...options });
 }
 
+const WRITE_ONNX_FILE = signature('writeOnnxFile', {
+  file: required(path, 'Where it goes.'),
+  network: required(
+    fields<Network>('{ net, weights }', {
+      net: required(netParameter, 'The net.'),
+      weights: required(weightsFile, 'Its weights.'),
+    }),
+    'A net and its weights.',
+  ),
+});
+
 /** Writes a net as .onnx, whole or not at all. @throws GraphError where ONNX cannot express a layer; WeightsError */
-export function writeOnnxFile(file: string, { net, weights }: Network): void {
+export function writeOnnxFile(file: string, network: Network): void {
+  WRITE_ONNX_FILE.check(file, network);
+  const { net, weights } = network;
   const graph = graphFromCaffe(net);
   writeFileAtomically(file, onnxChunks(toOnnx(graph, blobsOf(graph, weights))));
 }

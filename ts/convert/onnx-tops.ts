@@ -2,7 +2,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { nullOr, shapes } from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import { weightsFile } from '../caffe/caffemodel.ts';
+import { netParameter } from '../caffe/net-parameter.ts';
 import { ResnodeError, WeightsError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { layerTops, type NetToRun, type TopsSource } from '../parity/against-tops.ts';
@@ -11,6 +15,17 @@ import { onnxRuntime } from './onnx-files.ts';
 import { onnxChunks } from './onnx-write.ts';
 import { toOnnx } from './to-onnx.ts';
 
+const ONNX_TOPS = signature('onnxTops', {
+  network: required(
+    fields<Omit<NetToRun, 'match'>>('{ net, weights, inputShapes }', {
+      net: required(netParameter, 'The net.'),
+      weights: required(nullOr(weightsFile), 'Null: fillers.'),
+      inputShapes: optional(shapes, 'as written', 'Of inputs.'),
+    }),
+    'What runs.',
+  ),
+});
+
 /**
  * Opens the net in ONNX Runtime; its file lies in the folder for temporary files until `dispose`.
  * @param open Finds ONNX Runtime, for tests. @internal
@@ -18,9 +33,11 @@ import { toOnnx } from './to-onnx.ts';
  * layer that ONNX cannot express; WeightsError
  */
 export async function onnxTops(
-  { net, weights, inputShapes }: NetToRun,
+  network: NetToRun,
   open: typeof onnxRuntime = onnxRuntime,
 ): Promise<TopsSource> {
+  ONNX_TOPS.check(network);
+  const { net, weights, inputShapes } = network;
   if (weights === null)
     throw new WeightsError('convert/missing', {}, 'ONNX needs weights; give the net its caffemodel');
   const written = graphFromCaffe(net, inputShapes === undefined ? {} : { inputShapes });

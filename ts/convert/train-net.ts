@@ -1,7 +1,8 @@
 /** A deploy net → the net that is trained and tested (train_val): the reverse of `deployNet`, for any net. */
 import { dataLayers } from '../architectures/data-layers.ts';
+import { required, signature } from '../base/options.ts';
 import { positionOf } from '../caffe/message.ts';
-import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
+import { type LayerParameter, type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 import { GraphError } from '../errors.ts';
 import { graphFromCaffe, refuseForeignLayers } from '../graph/from-caffe.ts';
 import { DATA_TYPES } from '../graph/unknown-layer.ts';
@@ -18,6 +19,8 @@ const LOSSES: Readonly<Record<string, string>> = {
   Sigmoid: 'SigmoidCrossEntropyLoss',
 };
 
+const TRAIN_NET = signature('trainNet', { net: required(netParameter, 'The net.') });
+
 /**
  * The train_val net of a deploy net: its Input becomes data layers for TRAIN and TEST (LMDBs `train_lmdb` and
  * `test_lmdb`, which are to be named; a square input is cropped), each final Softmax a SoftmaxWithLoss with an Accuracy
@@ -28,6 +31,7 @@ const LOSSES: Readonly<Record<string, string>> = {
  * @example printPrototxt(trainNet(readNetFile('ResNet-50-deploy.prototxt')))
  */
 export function trainNet(net: NetParameter): NetParameter {
+  TRAIN_NET.check(net);
   const layers = net.layer ?? [];
   const isTrained = layers.some(({ type = '' }) => type.endsWith('Loss'));
   if (isTrained && layers.some(({ type = '' }) => DATA_TYPES.includes(type))) return net;

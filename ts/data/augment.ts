@@ -2,9 +2,10 @@
  * What the training of residual networks does to its images beyond Caffe's transform_param. A prototxt stays loadable
  * by Caffe: these are options beside it, in code or in a JSON file.
  */
-
 import { readFileSync } from 'node:fs';
+import { oneOf, path } from '../base/kinds.ts';
 import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
+import { required, signature } from '../base/options.ts';
 import { ArgumentError } from '../errors.ts';
 
 export interface Augment {
@@ -91,12 +92,18 @@ function checkLighting(value: unknown, name: string): void {
     throw new ArgumentError(`${name}.eigenvectors`, 'three rows (R, G, B) of three numbers', eigenvectors);
 }
 
+const READ_AUGMENT = signature('readAugment', {
+  file: required(path, 'Of a JSON file.'),
+  phase: required(oneOf('TRAIN', 'TEST'), 'Whose part.'),
+});
+
 /**
  * Reads a JSON file with an object a phase: `{ "TRAIN": { "pad": 4 }, "TEST": {} }`.
  * @returns What it has for `phase`; nothing where it does not name it.
  * @throws ArgumentError naming the file and the field
  */
 export function readAugment(file: string, phase: 'TRAIN' | 'TEST'): Augment {
+  READ_AUGMENT.check(file, phase);
   checkFileSize(file, MAX_JSON_BYTES, 'JSON files');
   let value: unknown;
   try {

@@ -1,4 +1,6 @@
 /** Images → an LMDB of Datums as Caffe's converters write them: convert_mnist_data, convert_cifar_data, convert_imageset. */
+import { callback, instance, integer, type Kind, list, path, signal, string } from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
 import { breather } from '../breathe.ts';
 import { ArgumentError, DataError, ImageError } from '../errors.ts';
 import { decodeImage, readImageFile } from '../image/decode.ts';
@@ -51,6 +53,28 @@ export interface ConvertImagesOptions extends ConvertDatasetOptions {
   readonly checkSize?: boolean;
 }
 
+const CONVERT_RAW_IMAGES = signature('convertRawImages', {
+  images: required(
+    fields<Omit<RawImages, 'order'>>('RawImages of readIdx or readCifar', {
+      shape: required(list(integer(1), { of: 'sizes', atLeast: 3 }) as Kind<RawImages['shape']>, 'C×H×W.'),
+      labels: required(instance('a Uint8Array', Uint8Array), 'Classes.'),
+      image: required(callback<RawImages['image']>(), 'Of image i.'),
+    }),
+    'Images.',
+  ),
+  output: required(path, 'Of the database.'),
+  digits: required(integer(1, 32), 'Of the key.'),
+  options: optional(
+    fields<Pick<ConvertDatasetOptions, 'shuffle' | 'onProgress' | 'signal'>>('an object of options', {
+      shuffle: optional(integer(), 'as they come', 'In random order, by this seed.'),
+      onProgress: optional(callback<(done: number, total: number) => void>(), 'none', 'Told now and then.'),
+      signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+    }),
+    'none',
+    'How.',
+  ),
+});
+
 /**
  * Writes images that are arrays.
  * @param digits Of the key: 8 as convert_mnist_data, 5 as convert_cifar_data.
@@ -63,6 +87,7 @@ export async function convertRawImages(
   digits: number,
   options: ConvertRawOptions = {},
 ): Promise<number> {
+  CONVERT_RAW_IMAGES.check(images, output, digits, options);
   const [channels, height, width] = images.shape;
   const { order = 'BGR' } = options;
   if (order !== 'BGR' && order !== 'RGB') throw new ArgumentError('order', '"BGR" or "RGB"', order);
@@ -84,12 +109,37 @@ function planesBackwards(bytes: Uint8Array, channels: number): Uint8Array {
   return result;
 }
 
+const CONVERT_IMAGES = signature('convertImages', {
+  images: required(
+    list(
+      fields<NamedImage>('an image, { path, name, label }', {
+        path: required(path, 'Of the file.'),
+        name: required(string, 'Of the record.'),
+        label: required(integer(), 'Its class.'),
+      }),
+      { of: 'images' },
+    ),
+    'Images by path.',
+  ),
+  output: required(path, 'Of the database.'),
+  options: optional(
+    fields<Pick<ConvertImagesOptions, 'shuffle' | 'onProgress' | 'signal'>>('an object of options', {
+      shuffle: optional(integer(), 'as they come', 'In random order, by this seed.'),
+      onProgress: optional(callback<(done: number, total: number) => void>(), 'none', 'Told now and then.'),
+      signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+    }),
+    'none',
+    'How.',
+  ),
+});
+
 /** Writes images from files; else as convertRawImages. @throws DataError, ImageError naming the file */
 export async function convertImages(
   images: readonly NamedImage[],
   output: string,
   options: ConvertImagesOptions = {},
 ): Promise<number> {
+  CONVERT_IMAGES.check(images, output, options);
   let firstSize: string | null = null;
   const written = await writeRecords(output, images.length, options, async (i, place) => {
     const { path, name, label } = images[i]!;

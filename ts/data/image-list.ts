@@ -1,8 +1,12 @@
 /** Caffe's lists: `path label` a line. */
+import { path } from '../base/kinds.ts';
+import { required, signature } from '../base/options.ts';
 import { readLines } from '../base/read-lines.ts';
 import { DataError, ResnodeError } from '../errors.ts';
 import { checkIsUtf8File, readListLine } from './list-lines.ts';
 import type { ListedImage } from './reader.ts';
+
+const READ_IMAGE_LIST = signature('readImageList', { file: required(path, '`path label` a line.') });
 
 /**
  * Reads an image list without holding the event loop. The last space divides, so a path may hold others; empty lines
@@ -14,6 +18,7 @@ export async function readImageList(
   file: string,
   { negative = true }: { readonly negative?: boolean } = {},
 ): Promise<ListedImage[]> {
+  READ_IMAGE_LIST.check(file);
   const images: ListedImage[] = [];
   let line = 0;
   try {

@@ -1,4 +1,6 @@
 /** The Datums of an LMDB database, as Caffe's cursor gives them. */
+import { path } from '../base/kinds.ts';
+import { required, signature } from '../base/options.ts';
 import { breather } from '../breathe.ts';
 import { datumOf, emptyDatabase } from './database.ts';
 import type { Datum } from './datum.ts';
@@ -21,6 +23,8 @@ export function datumAt(database: LmdbFile, position: number): { key: string; da
   return datumOf(database.at(position), database.file);
 }
 
+const READ_LMDB = signature('readLmdb', { path: required(path, 'A folder with data.mdb.') });
+
 /**
  * All Datums of an LMDB database in the order of their keys; encoded ones are given as they are.
  * @param path A folder with data.mdb; it may be read-only.
@@ -29,6 +33,7 @@ export function datumAt(database: LmdbFile, position: number): { key: string; da
 export async function* readLmdb(
   path: string,
 ): AsyncGenerator<{ readonly key: string; readonly datum: Datum }, void> {
+  READ_LMDB.check(path);
   const database = openLmdb(path);
   const breathe = breather();
   try {

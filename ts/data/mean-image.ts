@@ -1,9 +1,11 @@
 /** compute_image_mean: the mean of all images of a database. */
-
+import { callback, path, signal } from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
 import { breather } from '../breathe.ts';
 import { blobFromFloats } from '../caffe/blob.ts';
 import { writeBinaryproto } from '../caffe/write-caffemodel.ts';
 import { DataError, ResnodeError } from '../errors.ts';
+import { meanImage } from '../image/preprocess.ts';
 import { pixelsOf } from './image-reader.ts';
 import { datumAt, openLmdb } from './lmdb.ts';
 
@@ -15,6 +17,22 @@ export interface MeanOfImages {
   readonly channels: readonly number[];
   readonly images: number;
 }
+
+const MEAN_OF_IMAGES = signature('meanOfImages', {
+  path: required(path, 'A folder with data.mdb.'),
+  options: optional(
+    fields<object>('an object of options', {
+      onProgress: optional(
+        callback<(done: number, total: number) => void>(),
+        'none',
+        'Told now and then how many are done.',
+      ),
+      signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+    }),
+    'none',
+    'Progress and end.',
+  ),
+});
 
 /**
  * The mean image of a database, summed in float64 and rounded once (Caffe sums in float32).
@@ -28,6 +46,7 @@ export async function meanOfImages(
     readonly signal?: AbortSignal;
   } = {},
 ): Promise<MeanOfImages> {
+  MEAN_OF_IMAGES.check(path, options);
   const database = openLmdb(path);
   const breathe = breather();
   let shape: number[] = [];
@@ -71,7 +90,14 @@ export async function meanOfImages(
   }
 }
 
+const WRITE_MEAN_IMAGE = signature('writeMeanImage', {
+  path: required(path, 'Where it goes.'),
+  mean: required(meanImage, 'C×H×W.'),
+});
+
 /** Writes a mean image as Caffe's mean_file: a BlobProto [1, channels, height, width]. */
-export function writeMeanImage(path: string, { shape, data }: Pick<MeanOfImages, 'shape' | 'data'>): void {
+export function writeMeanImage(path: string, mean: Pick<MeanOfImages, 'shape' | 'data'>): void {
+  WRITE_MEAN_IMAGE.check(path, mean);
+  const { shape, data } = mean;
   writeBinaryproto(path, blobFromFloats([1, ...shape], data));
 }

@@ -2,10 +2,12 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { integer, oneOf, path } from '../base/kinds.ts';
 import { checkFileSize, MAX_LIST_BYTES } from '../base/limits.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
 import { type FillerSpec, fillerProblem } from '../caffe/fillers.ts';
 import { refusalOf } from '../caffe/message.ts';
-import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
+import { type LayerParameter, layerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import { DataError } from '../errors.ts';
 import { givenShapes } from './given-shapes.ts';
 import { readImageList } from './image-list.ts';
@@ -22,11 +24,25 @@ import { transformOf } from './transform-param.ts';
 /** The types of layers that openDataLayer takes. */
 export const DATA_LAYERS = ['Data', 'ImageData', 'HDF5Data', 'DummyData', 'MemoryData', 'Input'] as const;
 
+const OPEN_DATA_LAYER = signature('openDataLayer', {
+  layer: required(layerParameter, 'A data layer.'),
+  options: required(
+    fields<Pick<DataLayerOptions, 'phase' | 'seed' | 'folder' | 'workers'>>('an object with phase, seed, …', {
+      phase: required(oneOf('TRAIN', 'TEST'), 'Whose batches.'),
+      seed: optional(integer(), '1', 'Of all randomness.'),
+      folder: optional(path, 'the working folder', 'What file names are relative to.'),
+      workers: optional(integer(1, 64), 'as libuv has', 'Threads.'),
+    }),
+    'How.',
+  ),
+});
+
 /**
  * Opens the data of one layer. The first sample is read at once: what is wrong with it is said here.
  * @throws DataError naming the layer; ArgumentError for wrong options
  */
 export async function openDataLayer(layer: LayerParameter, options: DataLayerOptions): Promise<DataSource> {
+  OPEN_DATA_LAYER.check(layer, options);
   const { seed = 1, folder = '.', rank = 0, ranks = 1 } = options;
   const name = layer.name ?? '';
   const type = layer.type ?? '';

@@ -1,5 +1,7 @@
 /** All data layers of a net as one source. */
-import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
+import { having, integer, oneOf, path, record } from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
+import { type LayerParameter, type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 import { DataError } from '../errors.ts';
 import type { DataLayerOptions } from './layer-context.ts';
 import { DATA_LAYERS, openDataLayer } from './open-data-layer.ts';
@@ -14,12 +16,34 @@ export interface NetDataOptions extends Omit<DataLayerOptions, 'iterator'> {
 // Known to Caffe, read by nobody here.
 const OTHER_DATA_LAYERS = ['WindowData', 'AnnotatedData'];
 
+const OPEN_NET_DATA = signature('openNetData', {
+  net: required(netParameter, 'Filtered for the phase.'),
+  options: required(
+    fields<Pick<NetDataOptions, 'phase' | 'seed' | 'folder' | 'workers' | 'iterators'>>(
+      'an object with phase, seed, …',
+      {
+        phase: required(oneOf('TRAIN', 'TEST'), 'Whose batches.'),
+        seed: optional(integer(), '1', 'Of all randomness.'),
+        folder: optional(path, 'the working folder', 'What file names are relative to.'),
+        workers: optional(integer(1, 64), 'as libuv has', 'Threads.'),
+        iterators: optional(
+          record(having<AsyncIterable<Batch>>('an async iterable')),
+          'none',
+          'Layer → the iterator that makes its batches.',
+        ),
+      },
+    ),
+    'How.',
+  ),
+});
+
 /**
  * Opens every data layer of a net; their tops are merged by name.
  * @param net Filtered for the phase.
  * @throws DataError where there is none, or one cannot be opened; what was opened is closed again
  */
 export async function openNetData(net: NetParameter, options: NetDataOptions): Promise<DataSource> {
+  OPEN_NET_DATA.check(net, options);
   const { iterators = {}, seed = 1, ...rest } = options;
   const layers = (net.layer ?? []).filter(({ type }) =>
     ([...DATA_LAYERS, ...OTHER_DATA_LAYERS] as string[]).includes(type ?? ''),

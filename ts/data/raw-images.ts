@@ -2,6 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
+import { list, oneOf, path } from '../base/kinds.ts';
+import { optional, required, signature } from '../base/options.ts';
 import { checkPlainFile } from '../base/plain-file.ts';
 import { DataError } from '../errors.ts';
 
@@ -15,22 +17,26 @@ export interface RawImages {
   image(i: number): Uint8Array;
 }
 
+const READ_IDX = signature('readIdx', {
+  images: required(path, 'Of the IDX file.'),
+  labels: optional(path, 'named as the images', 'Of the labels.'),
+});
+
 /**
  * Reads MNIST's files (or Fashion-MNIST's), as they are or with gzip.
  * @param labels Default: named as the images, with `labels-idx1` for `images-idx3`.
  * @throws DataError `data/idx`, `data/not-found`
  */
-export async function readIdx(
-  images: string,
-  labels = images.replace('images-idx3', 'labels-idx1'),
-): Promise<RawImages> {
+export async function readIdx(images: string, labels?: string): Promise<RawImages> {
+  READ_IDX.check(images, labels);
   const pixels = await readIdxArray(images, 3);
-  const classes = await readIdxArray(labels, 1);
+  const labelFile = labels ?? images.replace('images-idx3', 'labels-idx1');
+  const classes = await readIdxArray(labelFile, 1);
   const [count, height, width] = pixels.shape as [number, number, number];
   if (classes.shape[0] !== count)
     throw new DataError(
       'data/idx',
-      { file: labels },
+      { file: labelFile },
       `has ${classes.shape[0]} labels for the ${count} images of ${images}`,
     );
   const size = height * width;
@@ -67,12 +73,18 @@ async function readIdxArray(
   return { shape, values: bytes.subarray(head) };
 }
 
+const READ_CIFAR = signature('readCifar', {
+  files: required(list(path, { of: 'paths', atLeast: 1 }), 'Binary batches.'),
+  labelBytes: optional(oneOf(1, 2), '1', '2 for CIFAR-100.'),
+});
+
 /**
  * Reads CIFAR's binary batches, whose planes are R, G, B.
  * @param labelBytes 1 for CIFAR-10; 2 for CIFAR-100, of which the second (fine) label is taken.
  * @throws DataError `data/cifar`, `data/not-found`
  */
 export async function readCifar(files: readonly string[], labelBytes: 1 | 2 = 1): Promise<RawImages> {
+  READ_CIFAR.check(files, labelBytes);
   const record = labelBytes + 3072;
   const batches: Buffer[] = [];
   for (const file of files) {

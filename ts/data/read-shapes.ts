@@ -2,8 +2,15 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { required, signature } from '../base/options.ts';
 import { checkPlainFile } from '../base/plain-file.ts';
-import { type LayerParameter, type NetParameter, positionOf, withDefaults } from '../caffe/net-parameter.ts';
+import {
+  type LayerParameter,
+  type NetParameter,
+  netParameter,
+  positionOf,
+  withDefaults,
+} from '../caffe/net-parameter.ts';
 import { isLevelDb } from '../data/leveldb/leveldb.ts';
 import { DataError, GraphError, ResnodeError } from '../errors.ts';
 import { type Shapes, shapeCure, textShapes } from '../graph/data-shapes.ts';
@@ -15,6 +22,8 @@ import type { Transform } from './transform.ts';
 
 /** Types of layers whose shapes are in what they read, and their parameter. */
 const READ = { Data: 'data_param', ImageData: 'image_data_param', HDF5Data: 'hdf5_data_param' } as const;
+
+const READ_INPUT_SHAPES = signature('readInputShapes', { net: required(netParameter, 'The net.') });
 
 /**
  * Finds the shapes of data layers that neither `given` nor the prototxt says (crop_size, MemoryData, DummyData), by
@@ -28,6 +37,7 @@ const READ = { Data: 'data_param', ImageData: 'image_data_param', HDF5Data: 'hdf
  * const inputShapes = await readInputShapes(filterNet(readNetFile('train_val.prototxt'), { phase: 'TRAIN' }));
  */
 export async function readInputShapes(net: NetParameter, given: Shapes = {}): Promise<Shapes> {
+  READ_INPUT_SHAPES.check(net);
   const found = new Map(Object.entries(given));
   for (const layer of net.layer ?? []) {
     const { name = '', type = '', bottom = [], top = [] } = layer;

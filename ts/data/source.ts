@@ -1,4 +1,5 @@
 /** What data layers give. */
+import { having, type Kind } from '../base/kinds.ts';
 
 /** One batch by blob name: the tops of the data layers, in their shapes. */
 export interface Batch {
@@ -37,3 +38,6 @@ export interface DataSource {
   /** Stops the workers and waits for their end. A next() that waits is refused with `data/disposed`. */
   dispose(): Promise<void>;
 }
+
+/** Something that gives batches: of openNetData, openDataLayer, or the caller's own. */
+export const dataSource: Kind<DataSource> = having<DataSource>('a DataSource', 'next', 'dispose');

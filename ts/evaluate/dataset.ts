@@ -1,8 +1,9 @@
 /** Folders and lists of images whose classes are known. */
-
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { integer, list, path, string } from '../base/kinds.ts';
 import { checkFileSize, MAX_LIST_BYTES } from '../base/limits.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
 import { checkIsUtf8, readListLine } from '../data/list-lines.ts';
 import { ArgumentError } from '../errors.ts';
 import { listImages } from '../image/list-images.ts';
@@ -24,6 +25,17 @@ export interface DatasetOptions {
   readonly labels?: readonly string[] | undefined;
 }
 
+const READ_LABELLED_IMAGES = signature('readLabelledImages', {
+  path: required(path, 'A folder or a list.'),
+  options: required(
+    fields<DatasetOptions>('an object with classes', {
+      classes: required(integer(1), 'Of the net.'),
+      labels: optional(list(string, { of: 'class names' }), 'none', "In the net's order."),
+    }),
+    'The classes.',
+  ),
+});
+
 /**
  * Finds images with their classes:
  * - a text file is Caffe's list, `path label` a line, paths relative to the list;
@@ -33,6 +45,7 @@ export interface DatasetOptions {
  * @throws ArgumentError saying where, what was found and what was expected
  */
 export function readLabelledImages(path: string, options: DatasetOptions): LabelledFiles {
+  READ_LABELLED_IMAGES.check(path, options);
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats === undefined)
     throw new ArgumentError('images', 'a folder or a list', `${path}, which is not there`);

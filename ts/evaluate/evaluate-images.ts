@@ -1,11 +1,24 @@
 /** A classifier over many images whose classes are known. */
+import {
+  anything,
+  boolean,
+  callback,
+  either,
+  integer,
+  type Kind,
+  list,
+  oneOf,
+  path,
+  signal,
+} from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
 import { ArgumentError, DataError, ImageError } from '../errors.ts';
 import { imageInput } from '../features/image-input.ts';
 import { readAhead } from '../features/read-ahead.ts';
 import { type DecodeLimits, decodeImage } from '../image/decode.ts';
-import type { DeepImage, Image } from '../image/image.ts';
-import { decodingOf, type Preprocess } from '../image/preprocess.ts';
-import type { Model } from '../runtime/model.ts';
+import { type DeepImage, type Image, image } from '../image/image.ts';
+import { decodingOf, type Preprocess, preprocess } from '../image/preprocess.ts';
+import { type Model, model } from '../runtime/model.ts';
 import { scoresOf } from './scores.ts';
 import { type Outcome, outcomeOf } from './statistics.ts';
 import { cropViews, scaleViews, type Views } from './views.ts';
@@ -65,6 +78,48 @@ export interface Progress extends Evaluated {
 /** Images of one run by default. */
 export const defaultBatch = (crops: 1 | 10): number => (crops === 10 ? 1 : 8);
 
+const EVALUATE_IMAGES = signature('evaluateImages', {
+  model: required(model, 'The classifier.'),
+  samples: required(
+    list(
+      either(
+        fields<Omit<Sample, 'orderIsAssumed'>>('a sample, { image, label }', {
+          image: required(either(path, image), 'A path, or pixels.'),
+          label: required(anything as Kind<number>, 'The true class, from 0.'),
+        }),
+        callback<LazySample>(),
+      ),
+      { of: 'samples' },
+    ),
+    'Images with their classes.',
+  ),
+  options: required(
+    fields<
+      Pick<
+        EvaluateOptions,
+        'preprocess' | 'crops' | 'scales' | 'batch' | 'skipBroken' | 'onProgress' | 'signal'
+      >
+    >('an object with preprocess, crops, …', {
+      preprocess: required(preprocess, 'What images go through.'),
+      crops: optional(oneOf<1 | 10>(1, 10), '1', 'Views of an image.'),
+      scales: optional(
+        list(integer(1), { of: 'sides', atLeast: 1 }),
+        'none',
+        'Shorter sides, instead of crops.',
+      ),
+      batch: optional(integer(1), '8, and 1 with ten crops', 'Images in one run.'),
+      skipBroken: optional(boolean, 'false', 'Leaves images out that cannot be read.'),
+      onProgress: optional(
+        callback<NonNullable<EvaluateOptions['onProgress']>>(),
+        'none',
+        'Told after each run.',
+      ),
+      signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+    }),
+    'How.',
+  ),
+});
+
 /**
  * Classifies every sample with the model's last output; images of the next run are decoded while one runs. Scores of
  * a net that does not end in Softmax go through one here.
@@ -77,6 +132,7 @@ export async function evaluateImages(
   samples: readonly (Sample | LazySample)[],
   options: EvaluateOptions,
 ): Promise<Evaluated> {
+  EVALUATE_IMAGES.check(model, samples, options);
   const { preprocess, crops = 1, scales } = options;
   if (crops !== 1 && crops !== 10) throw new ArgumentError('crops', '1 or 10', crops);
   if (scales !== undefined && crops === 10) throw new ArgumentError('crops', '1 where there are scales', 10);

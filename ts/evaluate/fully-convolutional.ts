@@ -4,9 +4,12 @@
  * Networks" (2015), section 3.2: the inner product becomes a 1×1 convolution over the averages at every position, and
  * its map of scores is averaged over the positions before the softmax.
  */
-import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
+import { required, signature } from '../base/options.ts';
+import { type LayerParameter, type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 import { findCamTail } from '../features/class-activation-map.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
+
+const FULLY_CONVOLUTIONAL = signature('fullyConvolutional', { net: required(netParameter, 'A deploy net.') });
 
 /**
  * The net in that form, with the same weights: its last average Pooling keeps the window that it has at the written
@@ -16,6 +19,7 @@ import { graphFromCaffe } from '../graph/from-caffe.ts';
  * @throws GraphError `cam/no-global-average` where the net does not end in global average pooling, then one InnerProduct
  */
 export function fullyConvolutional(net: NetParameter): NetParameter {
+  FULLY_CONVOLUTIONAL.check(net);
   const { pooling: name, window } = findCamTail(graphFromCaffe(net), 'fully convolutional evaluation');
   const layers = net.layer ?? [];
   const at = layers.findLastIndex((layer) => layer.name === name && layer.type === 'Pooling');

@@ -1,7 +1,8 @@
 /** An evaluation that was stopped, kept in a file, so that the same command goes on with it. */
-
 import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { anything, number, path, record } from '../base/kinds.ts';
 import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
+import { optional, required, signature } from '../base/options.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { ArgumentError } from '../errors.ts';
 import { differences } from './differences.ts';
@@ -22,12 +23,19 @@ export interface ProgressFile {
   remove(): void;
 }
 
+const OPEN_PROGRESS_FILE = signature('openProgressFile', {
+  path: required(path, 'A path.'),
+  identity: required(record(anything), 'What the progress is of.'),
+  seconds: optional(number({ from: 0 }), '2', 'Between two writings.'),
+});
+
 /**
  * @param identity What the progress is of: recipe, images. Plain JSON; another one is refused.
  * @param seconds Between two writings. Default 2: each writes all outcomes, 3.5 MB for 50,000 images.
  * @throws ArgumentError where the file is of another evaluation, naming the first difference, or no such file
  */
 export function openProgressFile(path: string, identity: object, seconds = 2): ProgressFile {
+  OPEN_PROGRESS_FILE.check(path, identity, seconds);
   const resume = existsSync(path) ? readProgress(path, identity) : null;
   let latest: Progress | null = null;
   let done = resume?.done ?? 0;

@@ -1,7 +1,9 @@
 /** The errors that MSRA published for its nets, to lie beside measured ones. */
 import { isDeepStrictEqual } from 'node:util';
 import { resnet } from '../architectures/resnet.ts';
-import type { NetParameter } from '../caffe/net-parameter.ts';
+import { oneOf } from '../base/kinds.ts';
+import { required, signature } from '../base/options.ts';
+import { type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 
 /** How images were looked at: crops, or fully convolutional at the scales of He et al. (2015), section 3.4. */
 export type PublishedViews = 1 | 10 | 'multi-scale';
@@ -25,8 +27,14 @@ const ERRORS = {
 const RELEASE = 'https://github.com/KaimingHe/deep-residual-networks';
 const PAPER = 'https://arxiv.org/abs/1512.03385';
 
+const PUBLISHED_ERRORS = signature('publishedErrors', {
+  net: required(netParameter, 'A deploy net.'),
+  crops: required(oneOf<PublishedViews>(1, 10, 'multi-scale'), 'How images were looked at.'),
+});
+
 /** What was published for this net, or null where it is none of `resnet({ depth: 50 | 101 | 152 })`, inputs aside. */
 export function publishedErrors(net: NetParameter, crops: PublishedViews): PublishedError | null {
+  PUBLISHED_ERRORS.check(net, crops);
   const layers = ({ layer = [] }: NetParameter) => layer.filter(({ type }) => type !== 'Input');
   for (const depth of [50, 101, 152] as const) {
     if (!isDeepStrictEqual(layers(net), layers(resnet({ depth })))) continue;

@@ -2,7 +2,9 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
-import type { Preprocess } from '../image/preprocess.ts';
+import { having, path } from '../base/kinds.ts';
+import { fields, required, signature } from '../base/options.ts';
+import { type Preprocess, preprocess } from '../image/preprocess.ts';
 import { ownPackage } from '../own-package.ts';
 import type { Device } from '../runtime/device.ts';
 
@@ -61,8 +63,21 @@ export interface FileHash {
   readonly sha256: string;
 }
 
+const EVALUATION_RECIPE = signature('evaluationRecipe', {
+  input: required(
+    fields<Pick<RecipeInput, 'model' | 'weights' | 'preprocess' | 'device'>>('a RecipeInput', {
+      model: required(path, 'Of the prototxt.'),
+      weights: required(path, 'Of the weights.'),
+      preprocess: required(preprocess, 'What images go through.'),
+      device: required(having<Device>('a Device'), 'Of openDevice.'),
+    }),
+    'What made the result.',
+  ),
+});
+
 /** @throws the file system's error */
 export async function evaluationRecipe(input: RecipeInput): Promise<EvaluationRecipe> {
+  EVALUATION_RECIPE.check(input);
   const { preprocess, crops, scales = null, batch, device, precision } = input;
   const { resize, crop, mean, order = 'BGR', scale = 1 } = preprocess;
   const { std = null, orientation = 'applied', depth = 8 } = preprocess;

@@ -1,8 +1,9 @@
 /** The result of an evaluation as it lies in a file: what was found, what made it, and whether another is the same. */
-
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
+import { anything, having, type Kind, list, number } from '../base/kinds.ts';
 import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
+import { fields, required, signature } from '../base/options.ts';
 import { ArgumentError } from '../errors.ts';
 import { differences } from './differences.ts';
 import type { Evaluated } from './evaluate-images.ts';
@@ -67,8 +68,28 @@ export interface ResultComparison {
   readonly changes: readonly string[];
 }
 
+const result = fields<Pick<EvaluationResult, 'calibration' | 'recipe'>>('an EvaluationResult', {
+  calibration: required(
+    fields<EvaluationResult['calibration']>('a calibration', {
+      expectedError: required(number(), 'Of the confidences.'),
+      bins: required(
+        list(anything as Kind<EvaluationResult['calibration']['bins'][number]>),
+        'Of equal width.',
+      ),
+    }),
+    'Of the confidences.',
+  ),
+  recipe: required(having<EvaluationResult['recipe']>('an object'), 'What made it.'),
+});
+
+const COMPARE_RESULTS = signature('compareResults', {
+  before: required(result, 'A result.'),
+  after: required(result, 'Another.'),
+});
+
 /** Whether two results are the same, speed aside. */
 export function compareResults(before: EvaluationResult, after: EvaluationResult): ResultComparison {
+  COMPARE_RESULTS.check(before, after);
   const parts = ['images', 'top1', 'top5', 'classes', 'confusions', 'skipped'] as const;
   const plain = (value: unknown) => JSON.parse(JSON.stringify(value));
   const differs = (part: keyof EvaluationResult) =>

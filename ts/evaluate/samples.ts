@@ -2,6 +2,8 @@
 import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import { integer, list, path, string } from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
 import { readDatabaseOrder } from '../data/database-order.ts';
 import type { Datum } from '../data/datum.ts';
 import { datumAt, openLmdb } from '../data/lmdb.ts';
@@ -33,6 +35,17 @@ export interface SamplesOptions extends DatasetOptions {
 const isLmdb = (path: string): boolean =>
   /(\.lmdb|\.mdb)[\\/]*$/.test(path) || existsSync(join(path, 'data.mdb'));
 
+const READ_SAMPLES = signature('readSamples', {
+  path: required(path, 'A folder, a list or a database.'),
+  options: required(
+    fields<DatasetOptions>('an object with classes', {
+      classes: required(integer(1), 'Of the net.'),
+      labels: optional(list(string, { of: 'class names' }), 'none', "In the net's order."),
+    }),
+    'The classes.',
+  ),
+});
+
 /**
  * Folders and lists as `readLabelledImages`; of a database every Datum, raw or encoded, with its own label (0 where
  * it says none, as in Caffe). Raw Datums do not say the order of their channels: it is `options.databaseOrder`, or what
@@ -41,6 +54,7 @@ const isLmdb = (path: string): boolean =>
  * @throws ArgumentError, DataError
  */
 export function readSamples(path: string, options: SamplesOptions): Samples {
+  READ_SAMPLES.check(path, options);
   if (isLmdb(path)) return lmdbSamples(path, options);
   const { matchedBy, files, ignored } = readLabelledImages(path, options);
   const root = statSync(path).isDirectory() ? path : dirname(path);

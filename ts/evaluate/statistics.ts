@@ -1,4 +1,6 @@
 /** Scores and true classes → how often a net is right, how sure that is, and where it is wrong. */
+import { anything, integer, kind, list, number } from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
 import { ArgumentError } from '../errors.ts';
 
 /** What became of one image. */
@@ -56,12 +58,24 @@ export interface OutcomeSummary {
   readonly calibration: { readonly expectedError: number; readonly bins: readonly CalibrationBin[] };
 }
 
+const OUTCOME_OF = signature('outcomeOf', {
+  scores: required(
+    kind(
+      'a list of numbers or a typed array',
+      (value) => Array.isArray(value) || (ArrayBuffer.isView(value) && 'length' in value),
+    ),
+    'One a class.',
+  ),
+  label: required(anything, 'The true class, an integer.'),
+});
+
 /**
  * Ranks one image. Ties count against the true class, as in Caffe's accuracy_layer.cpp; unlike there, where a NaN
  * counts as a hit, scores must be finite.
  * @throws ArgumentError
  */
 export function outcomeOf(scores: ArrayLike<number>, label: number): Outcome {
+  OUTCOME_OF.check(scores, label);
   if (!(Number.isInteger(label) && label >= 0 && label < scores.length))
     throw new ArgumentError('label', `a class from 0 to ${scores.length - 1}`, label);
   const own = scores[label]!;
@@ -78,8 +92,20 @@ export function outcomeOf(scores: ArrayLike<number>, label: number): Outcome {
   return { label, predicted, confidence: scores[predicted]!, rank };
 }
 
+const outcome = fields<Outcome>('an outcome of outcomeOf', {
+  label: required(integer(0), 'The true class.'),
+  predicted: required(integer(0), 'The class with the highest score.'),
+  confidence: required(number(), 'The highest score.'),
+  rank: required(integer(0), 'How many classes score as high.'),
+});
+
+const SUMMARISE_OUTCOMES = signature('summariseOutcomes', {
+  outcomes: required(list(outcome, { of: 'outcomes' }), 'Of outcomeOf.'),
+});
+
 /** Counts outcomes. @throws ArgumentError for none */
 export function summariseOutcomes(outcomes: readonly Outcome[]): OutcomeSummary {
+  SUMMARISE_OUTCOMES.check(outcomes);
   const images = outcomes.length;
   if (images === 0) throw new ArgumentError('outcomes', 'at least one image', 'none');
   const within = (limit: number, some: readonly Outcome[] = outcomes) =>
@@ -106,11 +132,18 @@ export function summariseOutcomes(outcomes: readonly Outcome[]): OutcomeSummary 
   };
 }
 
+const WILSON_INTERVAL = signature('wilsonInterval', {
+  count: required(number({ from: 0 }), 'Of total.'),
+  total: required(number({ above: 0 }), 'Of images.'),
+  z: optional(number({ from: 0 }), '1.96: 95%', 'Of the normal distribution.'),
+});
+
 /**
  * The score interval for a proportion (Wilson 1927), which stays sensible for few images and for shares near 0 and 1.
  * @param z 1.96 is 95%.
  */
 export function wilsonInterval(count: number, total: number, z = 1.959963984540054): [number, number] {
+  WILSON_INTERVAL.check(count, total, z);
   if (!(total > 0 && count >= 0 && count <= total))
     throw new ArgumentError('count and total', '0 ≤ count ≤ total, total over 0', `${count} of ${total}`);
   const share = count / total;

@@ -1,11 +1,18 @@
 /** The ten crops of Krizhevsky et al. (2012, section 4.1), with which MSRA's 10-crop errors were measured. */
+import { required, signature } from '../base/options.ts';
 import { ArgumentError, ImageError } from '../errors.ts';
-import { centreCrop, resizedSize, type Size } from '../image/geometry.ts';
+import { centreCrop, resizedSize, type Size, size } from '../image/geometry.ts';
 import type { DeepImage, Image } from '../image/image.ts';
 import { type Preprocess, preprocessImage } from '../image/preprocess.ts';
 
+const TEN_CROP_CORNERS = signature('tenCropCorners', {
+  image: required(size, 'Of the image.'),
+  crop: required(size, 'Of the crop.'),
+});
+
 /** Left and top of the four corners and the centre, row by row. */
 export function tenCropCorners(image: Size, crop: Size): { left: number; top: number }[] {
+  TEN_CROP_CORNERS.check(image, crop);
   const [right, bottom] = [image.width - crop.width, image.height - crop.height];
   return [
     { left: 0, top: 0 },

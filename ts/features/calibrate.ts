@@ -1,12 +1,14 @@
 /** The ranges of a net's values over some images, so that it can run in int8. */
 import { setImmediate } from 'node:timers/promises';
-import type { NetParameter } from '../caffe/net-parameter.ts';
+import { callback, isObject, kind, number, oneOf, signal } from '../base/kinds.ts';
+import { fields, optional, options, required, signature } from '../base/options.ts';
+import { type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 import { ArgumentError, GraphError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { Graph, ValueId } from '../graph/graph.ts';
 import { passes, runPasses } from '../passes/index.ts';
 import { type Calibration, type CalibrationMethod, calibrationOf } from '../runtime/calibration.ts';
-import type { Device, LoadOptions } from '../runtime/device.ts';
+import { type Device, deviceLike, type LoadOptions } from '../runtime/device.ts';
 import type { Inputs } from '../runtime/tensor.ts';
 import { chooseRange, MagnitudeHistogram } from './value-ranges.ts';
 
@@ -19,6 +21,33 @@ export interface CalibrateOptions {
   readonly onProgress?: (done: number) => void;
   readonly signal?: AbortSignal;
 }
+
+const CALIBRATE = signature('calibrate', {
+  device: required(deviceLike, 'Of openDevice.'),
+  load: required(
+    fields<{ model: NetParameter }>('load options with a NetParameter as model', {
+      model: required(netParameter, 'The net.'),
+    }),
+    'As device.load takes them.',
+  ),
+  inputs: required(
+    kind(
+      'an iterable of inputs',
+      (value) => isObject(value) && (Symbol.iterator in value || Symbol.asyncIterator in value),
+    ),
+    'One for each run.',
+  ),
+  options: optional(
+    options<CalibrateOptions>({
+      method: optional(oneOf('min-max', 'percentile', 'entropy'), 'entropy', 'How ranges are chosen.'),
+      percentile: optional(number({ above: 50, to: 100 }), '99.99', 'Of the method percentile.'),
+      onProgress: optional(callback<(done: number) => void>(), 'none', 'Told after each run.'),
+      signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+    }),
+    'none',
+    'How.',
+  ),
+});
 
 /**
  * Runs a net in float32 over some inputs (a hundred images say enough for a ResNet) and chooses the range of each blob
@@ -33,6 +62,7 @@ export async function calibrate(
   inputs: AsyncIterable<Inputs> | Iterable<Inputs>,
   options: CalibrateOptions = {},
 ): Promise<Calibration> {
+  CALIBRATE.check(device, load, inputs, options);
   const { method = 'entropy', percentile = 99.99, onProgress, signal } = options;
   if (!['min-max', 'percentile', 'entropy'].includes(method))
     throw new ArgumentError('method', '"min-max", "percentile" or "entropy"', method);

@@ -1,8 +1,8 @@
 /** A class activation map laid over the part of the image that the net saw, as a PNG. */
-
-import { centreCrop, type Resize, resizedSize, type Size } from '../image/geometry.ts';
-import type { Image } from '../image/image.ts';
-import type { Tensor } from '../runtime/tensor.ts';
+import { fields, required, signature } from '../base/options.ts';
+import { centreCrop, type Resize, resize, resizedSize, type Size, size } from '../image/geometry.ts';
+import { type Image, image } from '../image/image.ts';
+import { type Tensor, tensor } from '../runtime/tensor.ts';
 
 const SMALLEST = 224;
 const LARGEST = 1024;
@@ -14,6 +14,18 @@ const HEAT: readonly (readonly [red: number, green: number, blue: number])[] = [
   [255, 230, 80],
 ];
 
+const CAM_OVERLAY = signature('camOverlay', {
+  image: required(image, 'Decoded pixels.'),
+  shown: required(
+    fields<{ resize: Resize; crop: Size }>('{ resize, crop }', {
+      resize: required(resize, 'What the net saw.'),
+      crop: required(size, 'What the net saw.'),
+    }),
+    'What the net saw.',
+  ),
+  map: required(tensor, 'H×W.'),
+});
+
 /**
  * Only what speaks for the class is shown, from 0 (clear) to the map's maximum (bright).
  * @param shown What the net saw of the image: its resize and centre crop.
@@ -24,6 +36,7 @@ export async function camOverlay(
   shown: { resize: Resize; crop: Size },
   map: Tensor,
 ): Promise<Uint8Array> {
+  CAM_OVERLAY.check(image, shown, map);
   const { default: sharp } = await import('sharp');
   const region = regionOf(image, shown);
   const scale = Math.min(

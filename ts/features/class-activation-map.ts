@@ -3,9 +3,11 @@
  * Localization" (CVPR 2016). Where a net ends in global average pooling and an inner product, a class's score is the
  * mean over positions of M(y, x) = Σk w[class, k]·f[k, y, x], plus the bias: M says where the score comes from.
  */
+import { anything, integer, record, string } from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
 import { ArgumentError, GraphError } from '../errors.ts';
-import type { Graph, Node, Pair, ValueId } from '../graph/graph.ts';
-import type { Model } from '../runtime/model.ts';
+import { type Graph, graph, type Node, type Pair, type ValueId } from '../graph/graph.ts';
+import { type Model, model } from '../runtime/model.ts';
 import type { Inputs, Tensor } from '../runtime/tensor.ts';
 
 /** The end of a net that class activation maps can be made of. */
@@ -25,6 +27,11 @@ export interface CamTail {
   readonly hasBias: boolean;
 }
 
+const FIND_CAM_TAIL = signature('findCamTail', {
+  graph: required(graph, 'As written: graphFromCaffe.'),
+  purpose: optional(string, 'a class activation map', 'What needs such an end.'),
+});
+
 /**
  * Finds [features → global average pooling → (flatten, dropout) → InnerProduct → (softmax)] at the end of a net.
  * @param graph As written: `graphFromCaffe`.
@@ -32,6 +39,7 @@ export interface CamTail {
  * @throws GraphError `cam/no-global-average` naming the layer that is in the way
  */
 export function findCamTail(graph: Graph, purpose = 'a class activation map'): CamTail {
+  FIND_CAM_TAIL.check(graph, purpose);
   const maker = new Map<ValueId, Node>(
     graph.nodes.flatMap((node) => node.outputs.map((id) => [id, node] as const)),
   );
@@ -42,11 +50,18 @@ export function findCamTail(graph: Graph, purpose = 'a class activation map'): C
   const nameOf = (id: ValueId) => `${graph.values[id]!.blob}@${graph.values[id]!.layer}`;
   const fail = (id: ValueId, expected: string): never => {
     const node = maker.get(id);
+    const value = graph.values[id];
+    const what =
+      value === undefined
+        ? 'no layer'
+        : node === undefined
+          ? `the input "${value.blob}"`
+          : `blob "${value.blob}" of ${value.shape.join('×')}`;
     const at = node === undefined ? {} : { layer: node.name, type: node.type };
     throw new GraphError(
       'cam/no-global-average',
       { ...at, ...(node?.position === undefined ? {} : { position: node.position }) },
-      `${purpose} needs a net that ends in global average pooling, then one InnerProduct; expected ${expected} here, found ${node === undefined ? `the input "${graph.values[id]!.blob}"` : `blob "${graph.values[id]!.blob}" of ${graph.values[id]!.shape.join('×')}`}`,
+      `${purpose} needs a net that ends in global average pooling, then one InnerProduct; expected ${expected} here, found ${what}`,
     );
   };
   const last = graph.outputs.at(-1) ?? fail(0, 'an output');
@@ -85,6 +100,25 @@ export interface ClassActivationMap {
   readonly map: Tensor;
 }
 
+const CLASS_ACTIVATION_MAP = signature('classActivationMap', {
+  model: required(model, 'Loaded with outputs: [tail.features, tail.scores].'),
+  tail: required(
+    fields<Pick<CamTail, 'features' | 'scores' | 'layer' | 'classes' | 'channels'>>(
+      'a CamTail of findCamTail',
+      {
+        features: required(string, 'Blob.'),
+        scores: required(string, 'Blob.'),
+        layer: required(string, 'InnerProduct.'),
+        classes: required(integer(1), 'Of the net.'),
+        channels: required(integer(1), 'Of the features.'),
+      },
+    ),
+    'Of findCamTail.',
+  ),
+  inputs: required(record(anything), 'As model.run takes them.'),
+  wanted: optional(integer(0), 'the highest score', 'The class.'),
+});
+
 /**
  * The map of one class for the first image of a batch.
  * @param model Loaded with `outputs: [tail.features, tail.scores]`.
@@ -97,6 +131,7 @@ export async function classActivationMap(
   inputs: Inputs,
   wanted?: number,
 ): Promise<ClassActivationMap> {
+  CLASS_ACTIVATION_MAP.check(model, tail, inputs, wanted);
   const { classes, channels, transpose } = tail;
   if (wanted !== undefined && !(Number.isInteger(wanted) && wanted >= 0 && wanted < classes))
     throw new ArgumentError('class', `an integer from 0 to ${classes - 1}`, wanted);

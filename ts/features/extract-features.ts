@@ -1,9 +1,11 @@
 /** One blob for many images: features for search, clustering or another classifier. */
+import { callback, integer, list, path, signal } from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
 import { ArgumentError, GraphError, ImageError } from '../errors.ts';
 import type { DecodeLimits } from '../image/decode.ts';
-import { type Preprocess, preprocessFile } from '../image/preprocess.ts';
+import { type Preprocess, preprocess, preprocessFile } from '../image/preprocess.ts';
 import { availableMemory, formatBytes } from '../runtime/memory.ts';
-import type { Model } from '../runtime/model.ts';
+import { type Model, model } from '../runtime/model.ts';
 import { elementCount, type Tensor } from '../runtime/tensor.ts';
 import { imageInput } from './image-input.ts';
 import { readAhead } from './read-ahead.ts';
@@ -25,6 +27,27 @@ export interface FeatureOptions extends DecodeLimits {
   readonly signal?: AbortSignal;
 }
 
+const EXTRACT_FEATURES = signature('extractFeatures', {
+  model: required(model, 'Loaded with outputs: [blob].'),
+  files: required(list(path, { of: 'paths' }), 'Images.'),
+  options: required(
+    fields<Pick<FeatureOptions, 'preprocess' | 'batch' | 'onProgress' | 'signal'>>(
+      'an object with preprocess, batch, …',
+      {
+        preprocess: required(preprocess, 'What images go through.'),
+        batch: optional(integer(1), '8', 'Images in one run.'),
+        onProgress: optional(
+          callback<(done: number) => void>(),
+          'none',
+          'Told after each run how many images are done.',
+        ),
+        signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+      },
+    ),
+    'How.',
+  ),
+});
+
 /**
  * The model's first output for every image, in the order of the files; images of the next batch are decoded while one
  * runs. Load the model with `outputs: [blob]`.
@@ -37,6 +60,7 @@ export async function extractFeatures(
   files: readonly string[],
   options: FeatureOptions,
 ): Promise<Features> {
+  EXTRACT_FEATURES.check(model, files, options);
   const { batch = 8, preprocess, onProgress, onBroken, signal, maxPixels, timeout } = options;
   if (!Number.isInteger(batch) || batch < 1) throw new ArgumentError('batch', 'a positive integer', batch);
   const input = imageInput(model);

@@ -1,8 +1,14 @@
 /** NetParameter → Graph, by Caffe's rules (net.cpp, insert_splits.cpp). The only file that knows both worlds. */
-import { didYouMean } from '../base/kinds.ts';
+import { boolean, didYouMean, integer, oneOf, shapes } from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
 import { nearest } from '../base/suggest.ts';
 import { positionOf, refusalOf } from '../caffe/message.ts';
-import { droppedLayers, type LayerParameter, type NetParameter } from '../caffe/net-parameter.ts';
+import {
+  droppedLayers,
+  type LayerParameter,
+  type NetParameter,
+  netParameter,
+} from '../caffe/net-parameter.ts';
 import { ArgumentError, GraphError } from '../errors.ts';
 import {
   type BuildState,
@@ -16,7 +22,7 @@ import {
 import { dimsOf, shapeCure, shapeGiven, textShapes } from './data-shapes.ts';
 import * as dense from './dense-layers.ts';
 import type { Graph, Node, Value, ValueId } from './graph.ts';
-import * as shapes from './shape-layers.ts';
+import * as shapeLayers from './shape-layers.ts';
 import * as spatial from './spatial-layers.ts';
 import { DATA_TYPES, explainLayerType } from './unknown-layer.ts';
 
@@ -36,31 +42,31 @@ const one = (build: Rule['build'], bottoms: Count = [1, 1], tops: Count = [1, 1]
 
 /** Every supported layer type: its rule, and how many bottoms and tops it takes. */
 const RULES: Readonly<Record<string, Rule>> = {
-  AbsVal: one(shapes.absval),
+  AbsVal: one(shapeLayers.absval),
   Accuracy: one(dense.accuracy, [2, 2], [1, 2]),
   BatchNorm: one(dense.batchNorm),
   Bias: one(dense.bias, [1, 2]),
-  Concat: one(shapes.concat, ANY),
+  Concat: one(shapeLayers.concat, ANY),
   Convolution: one(spatial.convolution, ANY, ANY),
-  Dropout: one(shapes.dropout),
-  ELU: one(shapes.elu),
-  Eltwise: one(shapes.eltwise, [2, Number.POSITIVE_INFINITY]),
+  Dropout: one(shapeLayers.dropout),
+  ELU: one(shapeLayers.elu),
+  Eltwise: one(shapeLayers.eltwise, [2, Number.POSITIVE_INFINITY]),
   EuclideanLoss: { ...one(dense.euclideanLoss, [2, 2]), isLoss: true },
-  Flatten: one(shapes.flatten),
+  Flatten: one(shapeLayers.flatten),
   InnerProduct: one(dense.innerProduct),
   LRN: one(spatial.lrn),
   PReLU: one(dense.prelu),
   Pooling: one(spatial.pooling, [1, 1], [1, 2]),
-  Power: one(shapes.power),
-  ReLU: one(shapes.relu),
-  Reshape: one(shapes.reshape),
+  Power: one(shapeLayers.power),
+  ReLU: one(shapeLayers.relu),
+  Reshape: one(shapeLayers.reshape),
   Scale: one(dense.scale, [1, 2]),
-  Sigmoid: one(shapes.sigmoid),
-  Slice: one(shapes.slice, [1, 1], ANY),
+  Sigmoid: one(shapeLayers.sigmoid),
+  Slice: one(shapeLayers.slice, [1, 1], ANY),
   Softmax: one(dense.softmax),
   SoftmaxWithLoss: { ...one(dense.softmaxLoss, [2, 2], [0, 2]), isLoss: true },
-  Split: one(shapes.split, [1, 1], ANY),
-  TanH: one(shapes.tanh),
+  Split: one(shapeLayers.split, [1, 1], ANY),
+  TanH: one(shapeLayers.tanh),
 };
 /** The layer types that can be built, beside Input, Silence and the data layers. */
 export const supportedLayerTypes: readonly string[] = Object.keys(RULES);
@@ -76,11 +82,26 @@ export interface GraphOptions {
   readonly frozenBatchNorm?: boolean;
 }
 
+const GRAPH_FROM_CAFFE = signature('graphFromCaffe', {
+  net: required(netParameter, 'Upgraded and filtered.'),
+  options: optional(
+    fields<GraphOptions>('an object of options', {
+      phase: optional(oneOf('TRAIN', 'TEST'), 'TEST', 'Decides statistics and Dropout.'),
+      inputShapes: optional(shapes, 'as written', 'Shapes of inputs by blob name.'),
+      batch: optional(integer(1), 'as written', 'Replaces the first dimension of every input.'),
+      frozenBatchNorm: optional(boolean, 'false', 'Every BatchNorm uses its stored statistics.'),
+    }),
+    'none',
+    'How it is built.',
+  ),
+});
+
 /**
  * Builds the graph of an upgraded, filtered net; in-place layers become values of their own.
  * @throws GraphError naming layer, place, what was found and expected.
  */
 export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): Graph {
+  GRAPH_FROM_CAFFE.check(net, options);
   const phase = options.phase ?? net.state?.phase ?? 'TEST';
   const frozenBatchNorm = options.frozenBatchNorm ?? false;
   // net.cpp (Init): a layer's own phase beats the net's.

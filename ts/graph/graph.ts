@@ -2,6 +2,8 @@
  * The net as a graph in single-assignment form: Caffe's in-place layers become new values, so that a pass
  * never has to ask who wrote a blob last. Knows nothing of prototxt; from-caffe.ts makes it.
  */
+import { having, instance, integer, type Kind, list, string } from '../base/kinds.ts';
+import { fields, required } from '../base/options.ts';
 import type { Position } from '../errors.ts';
 
 /** Index into `Graph.values`. */
@@ -227,3 +229,26 @@ export interface Graph {
   /** loss_weight per value (Caffe: 1 for the first top of a loss layer); the net's loss is Σ weight·Σ value. */
   readonly lossWeights: ReadonlyMap<ValueId, number>;
 }
+
+const ids = list(integer(0), { of: 'indices' });
+
+/** What graphFromCaffe and runPasses make. */
+export const graph: Kind<Graph> = fields<Graph>('a Graph of graphFromCaffe', {
+  name: required(string, "The net's name."),
+  values: required(
+    list(
+      fields<Value>('a value, { blob, layer, shape }', {
+        blob: required(string, "Caffe's blob."),
+        layer: required(string, 'Which made it.'),
+        shape: required(list(integer(0), { of: 'dimensions' }), 'N×C×H×W.'),
+      }),
+    ),
+    'Tensors.',
+  ),
+  parameters: required(list(having<Parameter>('a parameter')), 'Learnable blobs.'),
+  nodes: required(list(having<Node>('a node')), 'In order.'),
+  inputs: required(ids, 'Into values.'),
+  outputs: required(ids, 'Into values.'),
+  blobs: required(instance<ReadonlyMap<string, ValueId>>('a Map', Map), 'Blob → its last value.'),
+  lossWeights: required(instance<ReadonlyMap<ValueId, number>>('a Map', Map), 'Value → loss_weight.'),
+});

@@ -3,7 +3,8 @@
  * and Sim, "Computing Receptive Fields of Convolutional Neural Networks" (Distill, 2019), section 2; where branches
  * meet, the field is the union of theirs.
  */
-import type { Graph, Node, Operation, Pair, ValueId } from './graph.ts';
+import { required, signature } from '../base/options.ts';
+import { type Graph, graph, type Node, type Operation, type Pair, type ValueId } from './graph.ts';
 
 /** Position (y, x) of a blob sees the input rows start + y·stride … start + y·stride + size − 1; columns alike. */
 export interface ReceptiveField {
@@ -24,6 +25,10 @@ interface Window {
   readonly dilation: Pair;
 }
 
+const RECEPTIVE_FIELDS = signature('receptiveFields', {
+  graph: required(graph, 'As graphFromCaffe makes it.'),
+});
+
 /**
  * The receptive field of every value with regard to an N×C×H×W input.
  * BatchNorm with batch statistics and Softmax over channels count as pointwise, as usual; InnerProduct, losses and
@@ -31,6 +36,7 @@ interface Window {
  * @returns By value id; null where a value depends on no image (a label), on two, or on branches of different strides.
  */
 export function receptiveFields(graph: Graph): (ReceptiveField | null)[] {
+  RECEPTIVE_FIELDS.check(graph);
   const fields: (ReceptiveField | null)[] = graph.values.map(() => null);
   for (const id of graph.inputs) {
     const { blob, shape } = graph.values[id]!;

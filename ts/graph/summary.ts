@@ -1,6 +1,7 @@
 /** A net as a table: one row a node. */
+import { required, signature } from '../base/options.ts';
 import { countMacs, countParameters, totalMacs } from './count.ts';
-import type { Graph, Operation, ParameterId } from './graph.ts';
+import { type Graph, graph, type Operation, type ParameterId } from './graph.ts';
 
 export interface SummaryRow {
   /** Names of the layers that became this node, in order of execution. */
@@ -22,8 +23,11 @@ export interface Summary {
   readonly macs: number;
 }
 
+const SUMMARISE = signature('summarise', { graph: required(graph, 'As graphFromCaffe makes it.') });
+
 /** One row a node, and the totals. Shared parameters count once in the totals. */
 export function summarise(graph: Graph): Summary {
+  SUMMARISE.check(graph);
   const sizes = graph.parameters.map(({ shape }) => shape.reduce((product, dim) => product * dim, 1));
   return {
     name: graph.name,

@@ -1,8 +1,9 @@
 /** A Preprocess as a JSON file; a mean image lies beside it as .binaryproto, which Caffe reads too. */
-
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { path } from '../base/kinds.ts';
 import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
+import { required, signature } from '../base/options.ts';
 import { checkPlainFile } from '../base/plain-file.ts';
 import { nearest } from '../base/suggest.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
@@ -12,9 +13,14 @@ import { writeBinaryproto } from '../caffe/write-caffemodel.ts';
 import { wrongKindAt } from '../caffe/wrong-kind.ts';
 import { ImageError } from '../errors.ts';
 import type { Resize, Size } from './geometry.ts';
-import type { Preprocess } from './preprocess.ts';
+import { type Preprocess, preprocess } from './preprocess.ts';
 
 const FORMAT = 'resnode-preprocess/1';
+
+const SAVE_PREPROCESS = signature('savePreprocess', {
+  path: required(path, 'Where it goes.'),
+  preprocess: required(preprocess, 'To be kept.'),
+});
 
 /**
  * Writes `path` (and, for a mean image, `path` with `.mean.binaryproto` appended), each whole or not at all.
@@ -22,6 +28,7 @@ const FORMAT = 'resnode-preprocess/1';
  * @throws the file system's error
  */
 export function savePreprocess(path: string, preprocess: Preprocess): void {
+  SAVE_PREPROCESS.check(path, preprocess);
   const { resize, crop, mean, order = 'BGR', scale = 1 } = preprocess;
   const { interpolation, std, orientation, depth } = preprocess;
   const meanFile = `${path}.mean.binaryproto`;
@@ -40,8 +47,11 @@ export function savePreprocess(path: string, preprocess: Preprocess): void {
 
 type Fail = (where: string, expected: string, found: unknown) => never;
 
+const LOAD_PREPROCESS = signature('loadPreprocess', { path: required(path, 'A path.') });
+
 /** Reads what savePreprocess wrote. @throws ImageError naming the file, the field, what was found and expected */
 export function loadPreprocess(path: string): Preprocess {
+  LOAD_PREPROCESS.check(path);
   const fail: Fail = (where, expected, found) => {
     throw new ImageError(
       'image/preprocess',
@@ -148,8 +158,11 @@ function readMean(mean: unknown, path: string, fail: Fail): Preprocess['mean'] {
   return readMeanImage(join(dirname(path), file));
 }
 
+const READ_MEAN_IMAGE = signature('readMeanImage', { file: required(path, 'Of a .binaryproto.') });
+
 /** Reads a mean image `[1,] channels × height × width` from a .binaryproto. @throws WeightsError, ImageError */
 export function readMeanImage(file: string): Extract<Preprocess['mean'], { shape: unknown }> {
+  READ_MEAN_IMAGE.check(file);
   checkPlainFile(file);
   let bytes: Uint8Array;
   try {

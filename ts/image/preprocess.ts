@@ -1,11 +1,11 @@
 /** Pixels → a net's input, as data that can be kept beside a model (preprocess-file.ts). */
 import { either, instance, integer, type Kind, list, number, oneOf } from '../base/kinds.ts';
-import { fields, optional, options, required } from '../base/options.ts';
+import { fields, optional, options, required, signature } from '../base/options.ts';
 import { ArgumentError, ImageError } from '../errors.ts';
 import { loadBinding } from '../native/load.ts';
 import { type DecodeOptions, decodeImage } from './decode.ts';
 import { centreCrop, type Resize, resize, resizedSize, type Size, size } from './geometry.ts';
-import type { DeepImage, Image } from './image.ts';
+import { type DeepImage, type Image, image } from './image.ts';
 
 /** The most pixels that a resized image may have. */
 const MAX_RESIZED_PIXELS = 2 ** 27;
@@ -72,10 +72,27 @@ export const preprocess = options<Preprocess>({
   depth: optional(oneOf(8, 16), '8', 'Of image files with 16 bits; 16 needs interpolation float.'),
 });
 
+const MSRA_PREPROCESS = signature('msraPreprocess', { mean: required(mean, 'Subtracted.') });
+
 /** MSRA's for ResNet-50/101/152: BGR 0–255, shorter side 256, centre crop 224, minus the mean. */
 export function msraPreprocess(mean: Preprocess['mean']): Preprocess {
+  MSRA_PREPROCESS.check(mean);
   return { resize: { shorterSide: 256 }, crop: { width: 224, height: 224 }, mean };
 }
+
+const PREPROCESS_IMAGE = signature('preprocessImage', {
+  image: required(image, 'Decoded pixels.'),
+  preprocess: required(preprocess, 'What it goes through.'),
+  channels: required(oneOf(1, 3), 'What the net takes.'),
+  corner: optional(
+    fields<{ readonly left: number; readonly top: number }>('{ left, top }', {
+      left: required(integer(0), 'In pixels.'),
+      top: required(integer(0), 'In pixels.'),
+    }),
+    'centred',
+    'Of the crop.',
+  ),
+});
 
 /**
  * One image as channels × crop height × crop width float32, computed off the event loop.
@@ -90,6 +107,7 @@ export async function preprocessImage(
   channels: 1 | 3,
   corner?: { readonly left: number; readonly top: number },
 ): Promise<Float32Array> {
+  PREPROCESS_IMAGE.check(image, preprocess, channels, corner);
   const { crop, order = 'BGR', interpolation = 'bytes' } = preprocess;
   if (image.data instanceof Uint16Array && interpolation !== 'float')
     throw new ArgumentError(

@@ -1,4 +1,6 @@
 /** Lints a prototxt: every rule over a net or a solver, in the order of the file. */
+import { path, shapes, string } from '../base/kinds.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import { forkOfLayerType } from '../caffe/fork-fields.ts';
 import type { ForkField } from '../caffe/prototxt.ts';
 import { readPrototxtFile } from '../caffe/prototxt-file.ts';
@@ -24,12 +26,25 @@ export interface LintOptions {
   readonly file: string;
 }
 
+const LINT_PROTOTXT = signature('lintPrototxt', {
+  text: required(string, 'The prototxt.'),
+  options: required(
+    options<LintOptions>({
+      inputShapes: optional(shapes, 'as written', 'Shapes of inputs by blob name.'),
+      file: required(string, 'Named in findings.'),
+    }),
+    'The name of the text.',
+  ),
+});
+
 /**
  * Finds what Caffe refuses or takes and hardly anybody means, in a net (for each phase in which it has inputs) or a
  * solver. `# resnode-lint: disable=name` (several with commas) on the line before silences rules there.
  * @returns Findings in the order of the file; text that cannot be read is a finding too.
  */
-export function lintPrototxt(text: string, { file, inputShapes = {} }: LintOptions): Finding[] {
+export function lintPrototxt(text: string, options: LintOptions): Finding[] {
+  LINT_PROTOTXT.check(text, options);
+  const { file, inputShapes = {} } = options;
   const lines = text.split('\n');
   const isDisabled = ({ rule, position }: Finding) => {
     const comment = /#\s*resnode-lint:\s*disable=([\w-]+(?:\s*,\s*[\w-]+)*)/.exec(
@@ -48,8 +63,11 @@ export function lintPrototxt(text: string, { file, inputShapes = {} }: LintOptio
     .sort((a, b) => a.position.line - b.position.line || a.position.column - b.position.column);
 }
 
+const LINT_FILE = signature('lintFile', { file: required(path, 'Of a prototxt.') });
+
 /** Lints the prototxt at a path; a file that is none is a finding. @throws ArgumentError where it cannot be read */
 export function lintFile(file: string, options: Omit<LintOptions, 'file'> = {}): Finding[] {
+  LINT_FILE.check(file);
   let text: string;
   try {
     text = readPrototxtFile(file, 'net or solver', 'file');

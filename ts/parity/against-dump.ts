@@ -1,4 +1,6 @@
 /** A folder that scripts/caffe-dump.py wrote in a real Caffe: its inputs, and every layer's tops. */
+import { path } from '../base/kinds.ts';
+import { required, signature } from '../base/options.ts';
 import { ResnodeError } from '../errors.ts';
 import type { Tensor } from '../runtime/tensor.ts';
 import type { TopsSource } from './against-tops.ts';
@@ -9,12 +11,15 @@ export interface Dump extends TopsSource {
   readonly inputs: Readonly<Record<string, Tensor>>;
 }
 
+const READ_DUMP = signature('readDump', { folder: required(path, 'Of caffe-dump.py.') });
+
 /**
  * Reads a dump (format "caffe-golden/1", kind "net") of phase TEST; its last pass counts.
  * Of blobs of which only the final values were recorded, the last layer that made them is known.
  * @throws ResnodeError `parity/manifest`, `parity/array`
  */
 export function readDump(folder: string): Dump {
+  READ_DUMP.check(folder);
   const golden = readGoldenCase(folder);
   if (golden.kind !== 'net' || golden.phase !== 'TEST')
     throw new ResnodeError(

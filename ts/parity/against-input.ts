@@ -1,7 +1,15 @@
 /** A net's input as it is prepared here from an image, beside what another program gave the net. */
+import { integer, path } from '../base/kinds.ts';
+import { required, signature } from '../base/options.ts';
 import { type DecodeLimits, decodeImage } from '../image/decode.ts';
-import { decodingOf, type MeanImage, type Preprocess, preprocessImage } from '../image/preprocess.ts';
-import type { Tensor } from '../runtime/tensor.ts';
+import {
+  decodingOf,
+  type MeanImage,
+  type Preprocess,
+  preprocess,
+  preprocessImage,
+} from '../image/preprocess.ts';
+import { type Tensor, tensor } from '../runtime/tensor.ts';
 
 /** How two preparations of one image may differ: what other decoders and resizers make of it, in grey levels. */
 export const GREY_LEVELS = 1;
@@ -21,6 +29,13 @@ export interface InputComparison {
 
 export type InputCauseName = 'channel-order' | 'mean' | 'scale' | 'resize' | 'several' | 'unknown';
 
+const COMPARE_INPUT = signature('compareInput', {
+  file: required(path, 'An image.'),
+  preprocess: required(preprocess, 'What it goes through.'),
+  recorded: required(tensor, 'N×C×H×W.'),
+  index: required(integer(0), 'Of the image in it.'),
+});
+
 /**
  * Prepares an image and compares it with image `index` of a recorded N×C×H×W input. Beyond the tolerance, the order of
  * the channels, the mean, the scale and the resizing are tried otherwise, alone and together.
@@ -33,6 +48,7 @@ export async function compareInput(
   index: number,
   limits: DecodeLimits = {},
 ): Promise<InputComparison> {
+  COMPARE_INPUT.check(file, preprocess, recorded, index);
   const image = await decodeImage(file, decodingOf(preprocess, limits));
   const size = recorded.data.length / recorded.shape[0]!;
   const theirs = recorded.data.subarray(index * size, (index + 1) * size);

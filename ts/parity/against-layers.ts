@@ -1,9 +1,12 @@
 /** Every layer's tops on a device beside those of another source: how far apart, where first, and why. */
-import { filterNet } from '../caffe/net-parameter.ts';
+import { having, nullOr, number } from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
+import { weightsFile } from '../caffe/caffemodel.ts';
+import { filterNet, netParameter } from '../caffe/net-parameter.ts';
 import { ResnodeError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { Graph } from '../graph/graph.ts';
-import type { Device } from '../runtime/device.ts';
+import { type Device, deviceLike } from '../runtime/device.ts';
 import type { Tensor } from '../runtime/tensor.ts';
 import { type Cause, findCause } from './against-cause.ts';
 import { apartBy } from './against-difference.ts';
@@ -63,11 +66,28 @@ export interface CompareOptions extends NetToRun {
   readonly precision?: FloatPrecision;
 }
 
+const COMPARE_LAYERS = signature('compareLayers', {
+  options: required(
+    fields<Pick<CompareOptions, 'net' | 'weights' | 'device' | 'source' | 'tolerance'>>(
+      'an object with net, weights, device, source and inputs',
+      {
+        net: required(netParameter, 'The net.'),
+        weights: required(nullOr(weightsFile), 'Null: fillers.'),
+        device: required(deviceLike, 'What is tested.'),
+        source: required(having<TopsSource>('a TopsSource', 'run', 'dispose'), 'What it is compared with.'),
+        tolerance: optional(number({ from: 0 }), '1e-4', 'What tops may differ by.'),
+      },
+    ),
+    'Both sides.',
+  ),
+});
+
 /**
  * Runs a net (upgraded; filtered here for phase TEST) layer by layer and fused, and compares every layer's tops.
  * @throws ResnodeError `parity/nothing` where the source has none of the layers; as `Device.load` and `Model.run`; what the source throws
  */
 export async function compareLayers(options: CompareOptions): Promise<LayersComparison> {
+  COMPARE_LAYERS.check(options);
   const { device, source, weights, match = {}, inputShapes, precision = 'float32' } = options;
   const net = filterNet(options.net);
   const shapes = inputShapes === undefined ? {} : { inputShapes };

@@ -1,10 +1,12 @@
 /** Every layer's tops of one run, from whatever computed them. */
-import type { WeightsFile } from '../caffe/caffemodel.ts';
+import { nullOr, oneOf, shapes } from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
+import { type WeightsFile, weightsFile } from '../caffe/caffemodel.ts';
 import type { MatchOptions } from '../caffe/match-weights.ts';
-import type { NetParameter } from '../caffe/net-parameter.ts';
+import { type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { Graph, ValueId } from '../graph/graph.ts';
-import type { Device, LoadOptions } from '../runtime/device.ts';
+import { type Device, deviceLike, type LoadOptions } from '../runtime/device.ts';
 import type { Shapes, Tensor } from '../runtime/tensor.ts';
 
 /** A blob as it is right after a layer ran. */
@@ -51,12 +53,37 @@ export function layerTops(graph: Graph): LayerTop[] {
   return [...tops.values()];
 }
 
+const DEVICE_TOPS = signature('deviceTops', {
+  device: required(deviceLike, 'Of openDevice.'),
+  network: required(
+    fields<Omit<NetToRun, 'match'>>('{ net, weights, inputShapes }', {
+      net: required(netParameter, 'The net.'),
+      weights: required(nullOr(weightsFile), 'Null: fillers.'),
+      inputShapes: optional(shapes, 'as written', 'Of inputs.'),
+    }),
+    'What runs.',
+  ),
+  options: optional(
+    fields<Pick<LoadOptions, 'precision'>>('an object with precision', {
+      precision: optional(
+        oneOf('float32', 'tf32', 'float16', 'bfloat16', 'int8'),
+        'float32',
+        'What is multiplied.',
+      ),
+    }),
+    'none',
+    'How.',
+  ),
+});
+
 /** A device that runs the net layer by layer, as written. Throws as `Device.load`. */
 export async function deviceTops(
   device: Device,
-  { net, weights, match = {}, inputShapes }: NetToRun,
+  network: NetToRun,
   options: Pick<LoadOptions, 'precision'> = {},
 ): Promise<TopsSource> {
+  DEVICE_TOPS.check(device, network, options);
+  const { net, weights, match = {}, inputShapes } = network;
   const shapes = inputShapes === undefined ? {} : { inputShapes };
   const model = await device.load({
     model: net,

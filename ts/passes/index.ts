@@ -1,5 +1,7 @@
 /** The passes, in order. Each is a pure function Graph → Graph; what the caller asked to see stays exact. */
-import type { Graph } from '../graph/graph.ts';
+import { callback, list, string } from '../base/kinds.ts';
+import { optional, options, required, signature } from '../base/options.ts';
+import { type Graph, graph } from '../graph/graph.ts';
 import { dropIdentity } from './drop-identity.ts';
 import { foldAffine } from './fold-affine.ts';
 import { fuseRelu } from './fuse-relu.ts';
@@ -12,6 +14,11 @@ export interface Pass {
   /** Why it stands where it stands. */
   readonly reason: string;
   readonly run: (graph: Graph) => Graph;
+}
+
+export interface PassesOptions {
+  readonly only?: readonly string[];
+  readonly onPass?: (pass: Pass, before: Graph, after: Graph) => void;
 }
 
 export const passes: readonly Pass[] = [
@@ -35,14 +42,28 @@ export const passes: readonly Pass[] = [
   { name: 'move-strides', reason: 'last: it moves whole fused convolutions', run: moveStrides },
 ];
 
+const RUN_PASSES = signature('runPasses', {
+  graph: required(graph, 'As graphFromCaffe makes it.'),
+  options: optional(
+    options<PassesOptions>({
+      only: optional(list(string, { of: 'names of passes' }), 'all', 'Which of them.'),
+      onPass: optional(
+        callback<NonNullable<PassesOptions['onPass']>>(),
+        'none',
+        'Told the graph before and after each.',
+      ),
+    }),
+    'none',
+    'Which passes.',
+  ),
+});
+
 /**
  * Runs all passes (or those named).
  * @param options.onPass Told the graph before and after each.
  */
-export function runPasses(
-  graph: Graph,
-  options: { only?: readonly string[]; onPass?: (pass: Pass, before: Graph, after: Graph) => void } = {},
-): Graph {
+export function runPasses(graph: Graph, options: PassesOptions = {}): Graph {
+  RUN_PASSES.check(graph, options);
   let current = graph;
   for (const pass of passes) {
     if (options.only !== undefined && !options.only.includes(pass.name)) continue;

@@ -41,7 +41,7 @@ export const bufferShape = options<BufferShape>({
 
 const BUFFER_UPLOAD = signature('buffer.upload', {
   source: required(
-    kind('a typed array', (value) => ArrayBuffer.isView(value)),
+    kind('a typed array', (value) => ArrayBuffer.isView(value) && new Uint8Array(value.buffer).length >= 0),
     'Values or bytes, copied at the call.',
   ),
   options: optional(

@@ -1,11 +1,11 @@
 /** A net compiled for a device. Runs are queued and answered in order. */
 import {
-  anything,
   boolean,
   having,
   instance,
   integer,
   type Kind,
+  readable,
   record,
   signal,
   string,
@@ -91,7 +91,7 @@ const runOptions = options<RunOptions>({
   ),
   copyInputs: internal(boolean),
 });
-const inputsRow = required(anything, 'One array per input blob, by name.');
+const inputsRow = required(readable, 'One array per input blob, by name.');
 
 const MODEL_RUN = signature('model.run', {
   inputs: inputsRow,

@@ -2,12 +2,25 @@
  * Single operations: the very kernels that a net uses, for tests, benchmarks and people who build on them. Each is a
  * net of one (fused) node, so that shapes and checks are those of Caffe's layers.
  */
+import {
+  boolean,
+  either,
+  having,
+  integer,
+  type Kind,
+  kind,
+  list,
+  number,
+  oneOf,
+  record,
+} from '../base/kinds.ts';
+import { fields, optional, options, required, signature } from '../base/options.ts';
 import { type Blob, blobFromFloats } from '../caffe/blob.ts';
-import type { WeightsLayer } from '../caffe/caffemodel.ts';
-import type { LayerParameter } from '../caffe/net-parameter.ts';
+import { type WeightsLayer, weightsLayers } from '../caffe/caffemodel.ts';
+import { type LayerParameter, layerParameter } from '../caffe/net-parameter.ts';
 import type { Device } from './device.ts';
 import type { Model } from './model.ts';
-import type { Tensor } from './tensor.ts';
+import { type Tensor, tensor } from './tensor.ts';
 
 type Pair = number | readonly [height: number, width: number];
 
@@ -195,8 +208,21 @@ export function softmax({ input, axis = 1 }: SoftmaxOptions): SingleOperation {
   return { layers: [{ ...unary('Softmax'), softmax_param: { axis } }], weights: [], inputs: { input } };
 }
 
+const COMPILE_OPERATION = signature('compileOperation', {
+  device: required(having<Device>('a Device of openDevice', 'load'), 'Where.'),
+  operation: required(
+    fields<SingleOperation>('a SingleOperation', {
+      layers: required(list(layerParameter, { of: 'layers' }), 'One fused node.'),
+      weights: required(weightsLayers, 'Its blobs.'),
+      inputs: required(record(tensor), 'By name.'),
+    }),
+    'Of ops.',
+  ),
+});
+
 /** Compiles an operation for many runs: a model whose inputs are named as in `operation.inputs`. Throws as `Device.load`. */
-export function compileOperation(device: Device, operation: SingleOperation): Promise<Model> {
+export async function compileOperation(device: Device, operation: SingleOperation): Promise<Model> {
+  COMPILE_OPERATION.check(device, operation);
   const inputs = Object.entries(operation.inputs).map(
     ([name, { shape }]): LayerParameter => ({
       name,
@@ -217,15 +243,124 @@ async function runOnce(device: Device, operation: SingleOperation): Promise<Tens
   return Object.values(await model.run(operation.inputs))[0]!;
 }
 
+const pairKind: Kind<Pair> = either(
+  integer(0),
+  kind<readonly [number, number]>(
+    '[height, width]',
+    (value) =>
+      Array.isArray(value) &&
+      value.length === 2 &&
+      value.every((each) => Number.isInteger(each) && each >= 0),
+  ),
+);
+const operationDevice = required(having<Device>('a Device of openDevice', 'load'), 'Where.');
+const input = required(tensor, 'N×C×H×W.');
+const OPERATIONS = {
+  convolution: signature('ops.convolution', {
+    device: operationDevice,
+    options: required(
+      options<ConvolutionOptions>({
+        input,
+        weights: required(tensor, 'num_output × C/group × kernel height × kernel width.'),
+        bias: optional(tensor, 'none', 'num_output.'),
+        residual: optional(tensor, 'none', 'Added before the ReLU.'),
+        stride: optional(pairKind, '1', 'Of the window.'),
+        pad: optional(pairKind, '0', 'Around the input.'),
+        dilation: optional(integer(1), '1', 'Of the window.'),
+        group: optional(integer(1), '1', 'Groups of channels.'),
+        relu: optional(boolean, 'false', 'As the last step.'),
+      }),
+      'Its values.',
+    ),
+  }),
+  innerProduct: signature('ops.innerProduct', {
+    device: operationDevice,
+    options: required(
+      options<InnerProductOptions>({
+        input,
+        weights: required(tensor, 'N×K.'),
+        bias: optional(tensor, 'none', 'N.'),
+        relu: optional(boolean, 'false', 'As the last step.'),
+      }),
+      'Its values.',
+    ),
+  }),
+  batchNormScaleRelu: signature('ops.batchNormScaleRelu', {
+    device: operationDevice,
+    options: required(
+      options<BatchNormScaleReluOptions>({
+        input,
+        mean: required(tensor, 'C.'),
+        variance: required(tensor, 'C.'),
+        factor: optional(number(), '1', 'By which both are divided.'),
+        eps: optional(number({ from: 0 }), '1e-5', 'Added to the variance.'),
+        gamma: optional(tensor, '1', 'C.'),
+        beta: optional(tensor, '0', 'C.'),
+        relu: optional(boolean, 'true', 'As the last step.'),
+      }),
+      'Its values.',
+    ),
+  }),
+  addRelu: signature('ops.addRelu', {
+    device: operationDevice,
+    options: required(
+      options<AddReluOptions>({
+        inputs: required(list(tensor, { of: 'tensors', atLeast: 2 }), 'Of one shape.'),
+        coefficients: optional(list(number(), { of: 'numbers' }), 'all 1', 'One per input.'),
+        relu: optional(boolean, 'true', 'As the last step.'),
+      }),
+      'Its values.',
+    ),
+  }),
+  pooling: signature('ops.pooling', {
+    device: operationDevice,
+    options: required(
+      options<PoolingOptions>({
+        input,
+        method: required(oneOf('max', 'average'), 'Of a window.'),
+        kernel: required(pairKind, 'The window.'),
+        stride: optional(pairKind, '1', 'Of the window.'),
+        pad: optional(pairKind, '0', 'Around the input.'),
+        roundMode: optional(oneOf('CEIL', 'FLOOR'), 'CEIL', "Caffe's round_mode."),
+      }),
+      'Its values.',
+    ),
+  }),
+  softmax: signature('ops.softmax', {
+    device: operationDevice,
+    options: required(
+      options<SoftmaxOptions>({ input, axis: optional(integer(), '1', 'Along which.') }),
+      'Its values.',
+    ),
+  }),
+};
+
 /** Each operation, run once on a device. Throws as `Device.load` and `Model.run`. */
 export const ops = {
-  convolution: (device: Device, options: ConvolutionOptions) => runOnce(device, convolution(options)),
-  innerProduct: (device: Device, options: InnerProductOptions) => runOnce(device, innerProduct(options)),
-  batchNormScaleRelu: (device: Device, options: BatchNormScaleReluOptions) =>
-    runOnce(device, batchNormScaleRelu(options)),
-  addRelu: (device: Device, options: AddReluOptions) => runOnce(device, addRelu(options)),
-  pooling: (device: Device, options: PoolingOptions) => runOnce(device, pooling(options)),
-  softmax: (device: Device, options: SoftmaxOptions) => runOnce(device, softmax(options)),
+  convolution: async (device: Device, options: ConvolutionOptions): Promise<Tensor> => {
+    OPERATIONS.convolution.check(device, options);
+    return runOnce(device, convolution(options));
+  },
+  innerProduct: async (device: Device, options: InnerProductOptions): Promise<Tensor> => {
+    OPERATIONS.innerProduct.check(device, options);
+    return runOnce(device, innerProduct(options));
+  },
+  batchNormScaleRelu: async (device: Device, options: BatchNormScaleReluOptions): Promise<Tensor> => {
+    OPERATIONS.batchNormScaleRelu.check(device, options);
+    return runOnce(device, batchNormScaleRelu(options));
+  },
+  addRelu: async (device: Device, options: AddReluOptions): Promise<Tensor> => {
+    OPERATIONS.addRelu.check(device, options);
+    return runOnce(device, addRelu(options));
+  },
+  pooling: async (device: Device, options: PoolingOptions): Promise<Tensor> => {
+    OPERATIONS.pooling.check(device, options);
+    return runOnce(device, pooling(options));
+  },
+  softmax: async (device: Device, options: SoftmaxOptions): Promise<Tensor> => {
+    OPERATIONS.softmax.check(device, options);
+    return runOnce(device, softmax(options));
+  },
 };
 
 const unary = (type: string) => ({ name: type.toLowerCase(), type, bottom: ['input'], top: ['output'] });

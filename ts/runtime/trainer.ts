@@ -1,5 +1,5 @@
 /** A net that learns: forward, backward and the solver's update as one native call a pass. */
-import { anything, boolean, instance, integer, number, record, signal } from '../base/kinds.ts';
+import { boolean, instance, integer, number, readable, record, signal } from '../base/kinds.ts';
 import { internal, optional, options, required, signature } from '../base/options.ts';
 import type { Warning } from '../base/warning.ts';
 import { blobFromFloats } from '../caffe/blob.ts';
@@ -86,7 +86,7 @@ const passOptions = options<PassOptions>({
   copyInputs: internal(boolean),
 });
 const stepRows = {
-  inputs: required(anything, 'One array per input blob, by name.'),
+  inputs: required(readable, 'One array per input blob, by name.'),
   schedule: required(scheduleOptions, 'What the pass needs to know of the solver.'),
   options: optional(passOptions, 'none', 'How to run it.'),
 };

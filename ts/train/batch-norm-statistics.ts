@@ -7,13 +7,14 @@
  * with, m values a channel. Its expectation is the population's variance, which is what inference needs (Ioffe &
  * Szegedy, arXiv 1502.03167, algorithm 2), and it is what Caffe's BatchNorm keeps (batch_norm_layer.cpp).
  */
-
+import { having, integer } from '../base/kinds.ts';
+import { fields, required, signature } from '../base/options.ts';
 import { type Blob, blobFromFloats } from '../caffe/blob.ts';
-import type { WeightsFile, WeightsLayer } from '../caffe/caffemodel.ts';
+import { type WeightsFile, type WeightsLayer, weightsFile } from '../caffe/caffemodel.ts';
 import type { MatchOptions } from '../caffe/match-weights.ts';
 import { inheritPosition } from '../caffe/message.ts';
-import { filterNet, type LayerParameter, type NetParameter } from '../caffe/net-parameter.ts';
-import type { DataSource } from '../data/source.ts';
+import { filterNet, type LayerParameter, type NetParameter, netParameter } from '../caffe/net-parameter.ts';
+import { type DataSource, dataSource } from '../data/source.ts';
 import { ArgumentError, GraphError } from '../errors.ts';
 import type { Device } from '../runtime/device.ts';
 import { elementCount } from '../runtime/tensor.ts';
@@ -43,6 +44,22 @@ export interface Statistics {
   readonly samples: number;
 }
 
+const AVERAGE_STATISTICS = signature('averageStatistics', {
+  options: required(
+    fields<Pick<StatisticsOptions, 'net' | 'weights' | 'source' | 'iterations' | 'device'>>(
+      'an object with net, weights, source, iterations and device',
+      {
+        net: required(netParameter, 'Unfiltered.'),
+        weights: required(weightsFile, 'Its weights.'),
+        source: required(dataSource, 'Batches of TRAIN.'),
+        iterations: required(integer(1), 'Batches.'),
+        device: required(having<Pick<Device, 'load'>>('a Device of openDevice', 'load'), 'Where.'),
+      },
+    ),
+    'What is measured.',
+  ),
+});
+
 /**
  * Runs a net's TRAIN phase forward over batches and averages what each BatchNorm saw. Learned parameters stay as they
  * are; a BatchNorm with `use_global_stats: true` does too.
@@ -50,6 +67,7 @@ export interface Statistics {
  * @throws GraphError where no layer has batch statistics; ArgumentError; as Device.load, Model.run and the source
  */
 export async function averageStatistics(options: StatisticsOptions): Promise<Statistics> {
+  AVERAGE_STATISTICS.check(options);
   const {
     net,
     level = 0,

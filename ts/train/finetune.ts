@@ -1,6 +1,8 @@
 /** Fine-tuning as a whole: from folders of images and a trained net to a net for these classes, judged and described. */
 import { rmSync } from 'node:fs';
 import { basename } from 'node:path';
+import { having, integer, number, oneOf, path, signal } from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
 import { writeCaffemodel } from '../caffe/write-caffemodel.ts';
 import { openNetData } from '../data/open-net-data.ts';
 import { ArgumentError, ImageError, ResnodeError } from '../errors.ts';
@@ -98,6 +100,44 @@ export interface WrittenEvent {
 
 export type FinetuneEvent = SolverEvent | SplitEvent | EvaluatedEvent | WrittenEvent;
 
+const FINETUNE = signature('finetune', {
+  options: required(
+    fields<
+      Pick<
+        FinetuneOptions,
+        | 'folder'
+        | 'model'
+        | 'weights'
+        | 'out'
+        | 'device'
+        | 'epochs'
+        | 'batch'
+        | 'rate'
+        | 'headRate'
+        | 'batchNorm'
+        | 'weightDecay'
+        | 'seed'
+        | 'signal'
+      >
+    >('an object with folder, model, weights, out and device', {
+      folder: required(path, 'A folder of images for each class.'),
+      model: required(path, 'The deploy prototxt.'),
+      weights: required(path, 'Its weights.'),
+      out: required(path, 'Where the result goes.'),
+      device: required(having<Device>('a Device of openDevice', 'load', 'train'), 'Where.'),
+      epochs: optional(integer(1), '10', 'Of the training.'),
+      batch: optional(integer(1), '16', 'Images an iteration.'),
+      rate: optional(number({ above: 0 }), '0.002', 'At the beginning.'),
+      headRate: optional(number({ above: 0 }), '10', 'Times rate.'),
+      batchNorm: optional(oneOf('frozen', 'live'), 'frozen', 'Which statistics.'),
+      weightDecay: optional(number({ from: 0 }), '0.0001', 'Of all weights.'),
+      seed: optional(integer(), '1', 'Of all randomness.'),
+      signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+    }),
+    'Files and rates.',
+  ),
+});
+
 /**
  * Splits, replaces the head, trains, judges, and writes to `out`: model.prototxt, model.caffemodel, labels.txt,
  * preprocess.json, report.html and .json; what was trained with lies in `out/training`. The same options, files and
@@ -106,6 +146,7 @@ export type FinetuneEvent = SolverEvent | SplitEvent | EvaluatedEvent | WrittenE
  * signal's reason. A report is written then too, if training had begun.
  */
 export async function* finetune(options: FinetuneOptions): AsyncGenerator<FinetuneEvent, void, void> {
+  FINETUNE.check(options);
   const begin = performance.now();
   const { folder, out } = options;
   const recipe = recipeOf(options);

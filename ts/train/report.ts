@@ -1,6 +1,8 @@
 /** The report of a training: one HTML page with its curves, and the same as JSON beside it. */
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { path, string } from '../base/kinds.ts';
+import { optional, required, signature } from '../base/options.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { ArgumentError } from '../errors.ts';
 import type { SolverEvent } from './events.ts';
@@ -21,12 +23,18 @@ export interface Report {
   close(): Promise<ReportData>;
 }
 
+const OPEN_REPORT = signature('openReport', {
+  file: required(path, 'Where the page goes.'),
+  title: optional(string, "the net's name", 'Its heading.'),
+});
+
 /**
  * @param file Where the page goes, e.g. `runs/report.html`.
  * @param title The page's heading. Default: the net's name.
  * @throws ArgumentError where the name does not end in .html or its folder is not there: before hours of training
  */
 export function openReport(file: string, title?: string): Report {
+  OPEN_REPORT.check(file, title);
   if (!/\.html?$/i.test(file)) throw new ArgumentError('report', 'a file name that ends in .html', file);
   if (!statSync(dirname(file), { throwIfNoEntry: false })?.isDirectory())
     throw new ArgumentError('report', 'a file in a folder that exists', file);

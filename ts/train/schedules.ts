@@ -1,4 +1,6 @@
 /** The learning rate of each iteration: Caffe's policies in its own float32 arithmetic, and two of our own beside them. */
+import { boolean, integer, type Kind, list, number, oneOf } from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
 import type { SolverSettings } from '../caffe/check-solver.ts';
 import { ArgumentError } from '../errors.ts';
 
@@ -21,6 +23,39 @@ export interface ScheduleExtensions {
   readonly cosine?: boolean;
 }
 
+const SCHEDULE = signature('Schedule', {
+  settings: required(
+    fields<ScheduleSettings>('settings of checkSolver', {
+      lr_policy: required(
+        oneOf('fixed', 'step', 'exp', 'inv', 'multistep', 'poly', 'sigmoid'),
+        "Caffe's policy.",
+      ),
+      base_lr: required(number(), 'Its rate.'),
+      gamma: required(number(), 'Of the policy.'),
+      power: required(number(), 'Of the policy.'),
+      stepsize: required(number(), 'Of the policy.'),
+      stepvalue: required(list(number(), { of: 'iterations' }) as Kind<number[]>, 'Of multistep.'),
+      max_iter: required(number(), 'Iterations.'),
+    }),
+    'Of a solver.',
+  ),
+  extensions: optional(
+    fields<ScheduleExtensions>('{ warmup, cosine }', {
+      warmup: optional(
+        fields<NonNullable<ScheduleExtensions['warmup']>>('{ iterations, rate }', {
+          iterations: required(integer(0), 'So many.'),
+          rate: required(number({ from: 0 }), 'Of them.'),
+        }),
+        'none',
+        'A constant rate at first.',
+      ),
+      cosine: optional(boolean, 'false', 'Instead of lr_policy.'),
+    }),
+    'none',
+    'What Caffe has no policy for.',
+  ),
+  currentStep: optional(integer(0), '0', 'Of a .solverstate.'),
+});
 /** Gives the rates of a run, one iteration after the other. */
 export class Schedule {
   readonly #settings: ScheduleSettings;
@@ -32,6 +67,7 @@ export class Schedule {
    * @throws ArgumentError for a warm-up that is none
    */
   constructor(settings: ScheduleSettings, extensions: ScheduleExtensions = {}, currentStep = 0) {
+    SCHEDULE.check(settings, extensions, currentStep);
     const { warmup } = extensions;
     if (warmup !== undefined) {
       if (!Number.isInteger(warmup.iterations) || warmup.iterations < 0)

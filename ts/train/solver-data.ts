@@ -1,10 +1,17 @@
 /** The data layers of a solver's nets, opened. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { path } from '../base/kinds.ts';
+import { optional, signature } from '../base/options.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { readAugment } from '../data/augment.ts';
 import { openNetData } from '../data/open-net-data.ts';
 import type { OpenData } from './open-training.ts';
+
+const SOLVER_DATA = signature('solverData', {
+  namedIn: optional(path, 'the working folder', 'The solver or the net that is run.'),
+  augment: optional(path, 'none', 'A JSON file.'),
+});
 
 /**
  * Opens data layers whose file names are relative to the working folder, as in Caffe; where none of their sources is
@@ -13,6 +20,7 @@ import type { OpenData } from './open-training.ts';
  * @param augment A JSON file: what is done to images beside transform_param.
  */
 export function solverData(namedIn: string | undefined, augment?: string): OpenData {
+  SOLVER_DATA.check(namedIn, augment);
   return (net, { phase, seed, rank = 0, ranks = 1 }) =>
     openNetData(net, {
       phase,

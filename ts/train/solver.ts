@@ -1,8 +1,11 @@
 /** Caffe's solver (solver.cpp, sgd_solver.cpp): a loop that says what happens as events. */
+import { callback, either, having, list, oneOf, path, signal } from '../base/kinds.ts';
+import { fields, optional, options, required, signature } from '../base/options.ts';
+import { weightsFile } from '../caffe/caffemodel.ts';
 import { type CheckedSolver, checkSolver, type SolverSettings } from '../caffe/check-solver.ts';
 import { matchText } from '../caffe/match-weights.ts';
 import { positionOf } from '../caffe/message.ts';
-import { readSolverFile, type SolverParameter } from '../caffe/solver-parameter.ts';
+import { readSolverFile, type SolverParameter, solverParameter } from '../caffe/solver-parameter.ts';
 import type { Batch } from '../data/source.ts';
 import { ArgumentError, PrototxtError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
@@ -53,6 +56,40 @@ export interface SolverOptions extends Omit<TrainingOptions, 'data'> {
 /** Caffe's SolverAction, asked for from outside: by a signal, say. */
 export type SolverRequest = 'snapshot' | 'stop';
 
+const SOLVER = signature('Solver', {
+  options: required(
+    fields<Pick<SolverOptions, 'solver' | 'device' | 'snapshot' | 'weights' | 'data'>>(
+      'an object with solver and device',
+      {
+        solver: required(either(path, solverParameter), 'A path, or a SolverParameter.'),
+        device: required(
+          having<SolverOptions['device']>('a Device of openDevice', 'load', 'train'),
+          'Where to train.',
+        ),
+        snapshot: optional(path, 'none', 'A .solverstate to go on from.'),
+        weights: optional(
+          either(path, list(path, { of: 'paths' }), weightsFile),
+          "the solver's own",
+          'Weights to begin with.',
+        ),
+        data: optional(callback<OpenData>(), "the nets' data layers", 'Where batches come from.'),
+      },
+    ),
+    'What is trained, and where.',
+  ),
+});
+const SOLVER_REQUEST = signature('solver.request', {
+  action: required(oneOf('snapshot', 'stop'), 'What is asked for.'),
+});
+const SOLVER_RUN = signature('solver.run', {
+  options: optional(
+    options<{ readonly signal?: AbortSignal }>({
+      signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+    }),
+    'none',
+    'When it ends.',
+  ),
+});
 export class Solver {
   /** As checked, with defaults. */
   readonly parameters: SolverSettings;
@@ -68,6 +105,7 @@ export class Solver {
    * @throws PrototxtError; ArgumentError
    */
   constructor(options: SolverOptions) {
+    SOLVER.check(options);
     const { solver, weights, snapshot } = options;
     if (weights !== undefined && snapshot !== undefined)
       throw new ArgumentError('weights', 'weights to begin with or a snapshot to go on from', 'both');
@@ -89,6 +127,7 @@ export class Solver {
    * and leaves a snapshot too, unless `snapshot_after_train` is false.
    */
   request(action: SolverRequest): void {
+    SOLVER_REQUEST.check(action);
     this.#requests.add(action);
   }
 
@@ -106,6 +145,7 @@ export class Solver {
    * @throws PrototxtError, GraphError, WeightsError, ArgumentError, DeviceError; what the data throws
    */
   async *run(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<SolverEvent, void, void> {
+    SOLVER_RUN.check(options);
     if (this.#isRunning) throw new ArgumentError('run', 'one run at a time', 'a second one');
     this.#isRunning = true;
     this.#requests.clear();

@@ -1,6 +1,7 @@
 /** A net run over the batches of its data, outputs averaged: Solver::Test in solver.cpp, test() in caffe.cpp. */
-
-import type { DataSource } from '../data/source.ts';
+import { callback, having, integer, number, record, signal } from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
+import { type DataSource, dataSource } from '../data/source.ts';
 import type { Model, Outputs } from '../runtime/model.ts';
 import type { OutputValue } from './events.ts';
 
@@ -22,6 +23,20 @@ export interface TestResult {
   readonly loss: number;
 }
 
+const TEST_NET = signature('testNet', {
+  model: required(having<Pick<Model, 'run'>>('a Model of device.load', 'run'), 'The net.'),
+  source: required(dataSource, 'Its batches.'),
+  options: required(
+    fields<TestOptions>('an object with iterations and lossWeights', {
+      iterations: required(integer(1), 'Batches.'),
+      lossWeights: required(record(number()), 'Output → loss_weight.'),
+      signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+      onBatch: optional(callback<NonNullable<TestOptions['onBatch']>>(), 'none', 'Called after each batch.'),
+    }),
+    'How many.',
+  ),
+});
+
 /**
  * Runs a model over the next batches of a source.
  * @returns Null where `onBatch` interrupted it.
@@ -30,8 +45,10 @@ export interface TestResult {
 export async function testNet(
   model: Pick<Model, 'run'>,
   source: DataSource,
-  { iterations, lossWeights, signal, onBatch }: TestOptions,
+  options: TestOptions,
 ): Promise<TestResult | null> {
+  TEST_NET.check(model, source, options);
+  const { iterations, lossWeights, signal, onBatch } = options;
   let sums: OutputValue[] = [];
   let loss = 0;
   for (let i = 0; i < iterations; i++) {

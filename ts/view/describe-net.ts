@@ -1,7 +1,9 @@
 /** A net → everything that its page shows, laid out: the only place where the parts meet. */
+import { integer, oneOf, shapes, string } from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
 import { elementCountOf } from '../caffe/blob.ts';
 import { positionOf } from '../caffe/message.ts';
-import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
+import { type LayerParameter, type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
 import { countMacs, countParameters, totalMacs } from '../graph/count.ts';
 import type { GraphOptions } from '../graph/from-caffe.ts';
@@ -39,11 +41,26 @@ const CARD_WIDTH = 288;
 const ROW = 19;
 const HEADER_AND_FOOTER = 40;
 
+const DESCRIBE_NET = signature('describeNet', {
+  net: required(netParameter, 'Upgraded and filtered.'),
+  options: optional(
+    fields<Pick<DescribeOptions, 'file' | 'inputShapes' | 'batch' | 'phase'>>('an object of options', {
+      file: optional(string, 'none', 'What the page calls the file.'),
+      inputShapes: optional(shapes, 'as written', 'Shapes of inputs.'),
+      batch: optional(integer(1), 'as written', 'Replaces the first dimension.'),
+      phase: optional(oneOf('TRAIN', 'TEST'), 'TEST', 'Decides statistics.'),
+    }),
+    'none',
+    'How.',
+  ),
+});
+
 /**
  * Describes an upgraded, filtered net for its page. Layers that resnode cannot run are drawn and marked.
  * @throws GraphError where no graph can be made of the rest
  */
 export function describeNet(net: NetParameter, options: DescribeOptions = {}): Description {
+  DESCRIBE_NET.check(net, options);
   const partial = partialGraph(net, options, options.marks?.problems);
   const layers = traceLayers(net, partial);
   const fused = fuseIntoCards(layers, partial);

@@ -1,4 +1,6 @@
 /** Nets for forks of Caffe, to be looked at: read without what the forks added, which is said where it stood. */
+import { path } from '../base/kinds.ts';
+import { required, signature } from '../base/options.ts';
 import { type LayerParameter, type NetParameter, positionOf, readNetFile } from '../caffe/net-parameter.ts';
 import type { ForkField } from '../caffe/prototxt.ts';
 
@@ -11,11 +13,14 @@ export interface ForkMarks {
   readonly net: readonly string[];
 }
 
+const READ_NET_WITH_MARKS = signature('readNetWithMarks', { file: required(path, 'Of a prototxt.') });
+
 /**
  * Reads a prototxt; what known forks of Caffe added is left out and marked.
  * @throws PrototxtError for anything else that BVLC's Caffe refuses; ArgumentError where it cannot be read
  */
 export function readNetWithMarks(file: string): { readonly net: NetParameter; readonly marks: ForkMarks } {
+  READ_NET_WITH_MARKS.check(file);
   const found: ForkField[] = [];
   const net = readNetFile(file, { onForkField: (field) => found.push(field) });
   const layers = (net.layer ?? []).flatMap((layer) => {

@@ -1,7 +1,8 @@
 /** Times of operations from `resnode time --json`, and the roofline (Williams, Waterman, Patterson, CACM 2009). */
-
 import { readFileSync } from 'node:fs';
+import { path } from '../base/kinds.ts';
 import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
+import { required, signature } from '../base/options.ts';
 import { ArgumentError } from '../errors.ts';
 import type { Measured, Roofs } from './page-data.ts';
 
@@ -18,8 +19,11 @@ export interface MeasuredTimes {
   readonly operations: readonly TimedOperation[];
 }
 
+const READ_TIMES = signature('readTimes', { file: required(path, 'Of what `resnode time --json` printed.') });
+
 /** Reads what `resnode time --json` printed. @throws ArgumentError naming the file and what is wrong with it */
 export function readTimes(file: string): MeasuredTimes {
+  READ_TIMES.check(file);
   const expected = 'a file that `resnode time --json` printed';
   checkFileSize(file, MAX_JSON_BYTES, 'JSON files');
   let json: { device?: unknown; milliseconds?: { median?: unknown }; operations?: unknown };

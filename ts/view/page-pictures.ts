@@ -1,8 +1,11 @@
 /** All pictures of a page, within a bound: nets of very many layers show one a fused operation. */
-import type { WeightsFile } from '../caffe/caffemodel.ts';
+import { anything, having, list, record } from '../base/kinds.ts';
+import { fields, required, signature } from '../base/options.ts';
+import { type WeightsFile, weightsFile } from '../caffe/caffemodel.ts';
 import type { MatchOptions } from '../caffe/match-weights.ts';
+import { type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 import { GraphError } from '../errors.ts';
-import type { Device } from '../runtime/device.ts';
+import { type Device, deviceLike } from '../runtime/device.ts';
 import type { Inputs } from '../runtime/tensor.ts';
 import { type ActivationOptions, activationPictures } from './activation-pictures.ts';
 import type { Description } from './describe-net.ts';
@@ -25,12 +28,25 @@ export function picturedLayers({ data, layers }: Description): number[] {
   return ends.filter((_, i) => i % step === 0 || i === ends.length - 1);
 }
 
+const ADD_FILTERS = signature('addFilters', {
+  description: required(
+    fields<Description>('a Description of describeNet', {
+      data: required(having<Description['data']>('an object'), 'Of the page.'),
+      layers: required(list(having<Description['layers'][number]>('a layer')), 'Traced.'),
+      partial: required(having<Description['partial']>('an object'), 'The graph.'),
+    }),
+    'Of describeNet.',
+  ),
+  weights: required(weightsFile, 'Whose filters.'),
+});
+
 /** Filters of the weights. @throws WeightsError */
 export async function addFilters(
   description: Description,
   weights: WeightsFile,
   options: MatchOptions = {},
 ): Promise<PagePictures> {
+  ADD_FILTERS.check(description, weights);
   const { layers, partial } = description;
   const withFilters = layers.filter(({ layer }) => /Convolution|InnerProduct/.test(layer.type ?? ''));
   const step = Math.ceil(withFilters.length / MOST);
@@ -43,6 +59,26 @@ export async function addFilters(
   return Object.fromEntries(entries);
 }
 
+const ADD_ACTIVATIONS = signature('addActivations', {
+  pictures: required(having<PagePictures>('pictures'), 'That are there.'),
+  description: required(
+    fields<Description>('a Description of describeNet', {
+      data: required(having<Description['data']>('an object'), 'Of the page.'),
+      layers: required(list(having<Description['layers'][number]>('a layer')), 'Traced.'),
+      partial: required(having<Description['partial']>('an object'), 'The graph.'),
+    }),
+    'Of describeNet.',
+  ),
+  device: required(deviceLike, 'Of openDevice.'),
+  inputs: required(record(anything), 'As model.run takes them.'),
+  options: required(
+    fields<{ model: NetParameter }>('load options with a NetParameter as model', {
+      model: required(netParameter, 'The net.'),
+    }),
+    'As device.load takes them.',
+  ),
+});
+
 /**
  * Activations of one image, added to pictures that are there.
  * @throws GraphError `view/not-runnable` where a layer cannot be run
@@ -54,6 +90,7 @@ export async function addActivations(
   inputs: Inputs,
   options: ActivationOptions,
 ): Promise<PagePictures> {
+  ADD_ACTIVATIONS.check(pictures, description, device, inputs, options);
   const problem = description.layers.find((layer) => layer.problem !== null);
   if (problem !== undefined)
     throw new GraphError(

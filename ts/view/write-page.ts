@@ -1,7 +1,8 @@
 /** One self-contained HTML page: the template, style and scripts of page/ with the data put in. */
-
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { having, list, string } from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
 import { escapeHtml } from '../html.ts';
 import type { PageData, PagePictures } from './page-data.ts';
 
@@ -22,8 +23,20 @@ const SCRIPTS = [
 const read = (name: string) =>
   readFileSync(fileURLToPath(new URL(`./page/${name}`, import.meta.url)), 'utf8');
 
+const PAGE_TEXT = signature('pageText', {
+  data: required(
+    fields<Pick<PageData, 'title' | 'layers'>>('PageData of describeNet', {
+      title: required(string, 'Of the page.'),
+      layers: required(list(having<PageData['layers'][number]>('a layer')), 'Its layers.'),
+    }),
+    'Of describeNet.',
+  ),
+  pictures: optional(having<PagePictures>('pictures'), 'none', 'By index of the layer.'),
+});
+
 /** The page as text. It asks the network for nothing, and its policy forbids it to. */
 export function pageText(data: PageData, pictures: PagePictures = {}): string {
+  PAGE_TEXT.check(data, pictures);
   const parts: Record<string, string> = {
     title: escapeHtml(data.title),
     style: read('page.css'),

@@ -1,6 +1,8 @@
 /** Keras's ResNet50, 101 and 152 (v1: the port of MSRA's), by the layer names of both generations of Keras Applications. */
 import type { Branch, Convolution, ResidualNet } from '../../architectures/residual-net.ts';
 import { knownResnet } from '../../architectures/resnet.ts';
+import { path, shapes } from '../../base/kinds.ts';
+import { fields, optional, required, signature } from '../../base/options.ts';
 import { WeightsError } from '../../errors.ts';
 import type { Preprocess } from '../../image/preprocess.ts';
 import { type KerasWeights, readKerasWeights } from '../keras/keras-weights.ts';
@@ -41,6 +43,17 @@ const GENERATIONS: readonly Generation[] = [
   },
 ];
 
+const READ_KERAS_RESNET = signature('readKerasResnet', {
+  file: required(path, 'A path.'),
+  options: optional(
+    fields<{ inputShapes?: Readonly<Record<string, readonly number[]>> }>('an object with inputShapes', {
+      inputShapes: optional(shapes, 'as the file says', 'Shapes of inputs by name.'),
+    }),
+    'none',
+    'Shapes.',
+  ),
+});
+
 /**
  * Reads weights (or a whole model) of ResNet50, 101 or 152 in Keras's .h5, of any width. As Keras computes them: the
  * stride on the first 1×1 convolution, biases in all convolutions, pool1 padded by 1, input BGR 0–255 minus the mean.
@@ -49,8 +62,10 @@ const GENERATIONS: readonly Generation[] = [
  */
 export async function readKerasResnet(
   file: string,
-  { inputShapes = {} }: { inputShapes?: Readonly<Record<string, readonly number[]>> } = {},
+  options: { inputShapes?: Readonly<Record<string, readonly number[]>> } = {},
 ): Promise<Network & { preprocess: Preprocess }> {
+  READ_KERAS_RESNET.check(file, options);
+  const { inputShapes = {} } = options;
   const weights = await readKerasWeights(file);
   const { tensors } = weights;
   const generation = GENERATIONS.find(({ stem: [convolution] }) => tensors.has(`${convolution}/kernel`));

@@ -1,8 +1,21 @@
 /** A ResNet from a file of torch.save. */
+import { path, shapes } from '../../base/kinds.ts';
+import { fields, optional, required, signature } from '../../base/options.ts';
 import { mapFile } from '../map-file.ts';
 import { stateDict } from '../torch/state-dict.ts';
 import { readTorchFile } from '../torch/torch-file.ts';
 import { torchResnet } from './torch-resnet.ts';
+
+const READ_TORCH_RESNET = signature('readTorchResnet', {
+  file: required(path, 'A path.'),
+  options: optional(
+    fields<{ inputShapes?: Readonly<Record<string, readonly number[]>> }>('an object with inputShapes', {
+      inputShapes: optional(shapes, 'as the file says', 'Shapes of inputs by name.'),
+    }),
+    'none',
+    'Shapes.',
+  ),
+});
 
 /**
  * Reads a .pth, whose pickle is data here: nothing in it is executed. What is recognised, see `torchResnet`.
@@ -11,8 +24,10 @@ import { torchResnet } from './torch-resnet.ts';
  */
 export async function readTorchResnet(
   file: string,
-  { inputShapes = {} }: { inputShapes?: Readonly<Record<string, readonly number[]>> } = {},
+  options: { inputShapes?: Readonly<Record<string, readonly number[]>> } = {},
 ) {
+  READ_TORCH_RESNET.check(file, options);
+  const { inputShapes = {} } = options;
   const tensors = stateDict(await readTorchFile(mapFile(file, 'torch'), file), file);
   return torchResnet(tensors, { file, inputShapes });
 }

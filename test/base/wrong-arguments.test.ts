@@ -1,0 +1,185 @@
+/**
+ * Every exported function, with wrong values in every position and every option: what comes out is a result or a
+ * ResnodeError, never a TypeError of the engine. Functions are found by the exports, so that a new one is tried too.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Option, signatures } from '../../ts/base/options.ts';
+import * as resnode from '../../ts/index.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'resnode-arguments-'));
+const before = process.cwd();
+process.chdir(folder);
+test.after(() => {
+  process.chdir(before);
+  rmSync(folder, { recursive: true });
+});
+
+const cyclic: Record<string, unknown> = {};
+cyclic.itself = cyclic;
+const detached = new Float32Array(4);
+structuredClone(detached, { transfer: [detached.buffer] });
+const trap = () => {
+  throw new Error('a trap of the caller');
+};
+const WRONG: readonly unknown[] = [
+  undefined,
+  null,
+  Number.NaN,
+  Number.POSITIVE_INFINITY,
+  -1,
+  0.5,
+  1e21,
+  '',
+  'x',
+  'x\0y',
+  true,
+  Symbol('s'),
+  10n,
+  [],
+  [undefined],
+  [[]],
+  ['x'],
+  [-1],
+  {},
+  Object.create(null),
+  JSON.parse('{"__proto__": {"shape": [1]}}'),
+  { unknown: 1 },
+  () => {},
+  class {},
+  new Date(),
+  new Map(),
+  new Error('an error'),
+  new URL('https://localhost/x'),
+  Promise.resolve(1),
+  detached,
+  new ArrayBuffer(3),
+  new SharedArrayBuffer(3),
+  Buffer.from('GIF89a'),
+  new Float32Array(3),
+  new DataView(new ArrayBuffer(1)),
+  cyclic,
+  new Proxy({}, { get: trap, has: trap, ownKeys: trap, getPrototypeOf: trap }),
+];
+
+/** Ends what was begun: promises, generators, what holds memory. */
+async function settle(value: unknown): Promise<void> {
+  const result = (await value) as Record<string | symbol, unknown> | null | undefined;
+  if (result === null || (typeof result !== 'object' && typeof result !== 'function')) return;
+  if (typeof result.next === 'function' && typeof result.return === 'function') {
+    await (result.next as () => unknown).call(result);
+    await (result.return as () => unknown).call(result);
+  } else if (typeof result.dispose === 'function') await (result.dispose as () => unknown).call(result);
+}
+
+let calls = 0;
+const untyped = new Map<string, string>();
+async function attempt(name: string, call: () => unknown): Promise<void> {
+  calls++;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error('has not come to an end')), 20_000);
+  });
+  try {
+    await Promise.race([settle(call()), late]);
+  } catch (error) {
+    if (!(error instanceof resnode.ResnodeError)) untyped.set(name, (error as Error)?.stack ?? String(error));
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Wrong values in each position, the others left out or wrong too; and in each option by itself. */
+async function tryAll(name: string, call: (...values: unknown[]) => unknown, rows: readonly Option[]) {
+  const count = Math.max(rows.length, call.length);
+  for (const [i, wrong] of WRONG.entries()) {
+    for (let position = 0; position < Math.max(1, count); position++) {
+      const values = Array<unknown>(position).fill(undefined);
+      await attempt(`${name}(#${position}: value ${i})`, () => call(...values, wrong));
+    }
+    await attempt(`${name}(all: value ${i})`, () => call(...Array<unknown>(count).fill(wrong)));
+    for (const [position, { kind }] of rows.entries()) {
+      if (!('table' in kind)) continue;
+      for (const option of Object.keys(kind.table as object)) {
+        const values = Array<unknown>(position).fill(undefined);
+        await attempt(`${name}(${option}: value ${i})`, () => call(...values, { [option]: wrong }));
+      }
+    }
+  }
+}
+
+/** The untyped errors, one for each sentence. */
+const seen = () =>
+  Object.fromEntries(new Map([...untyped].map(([name, text]) => [text.slice(0, 300), name])));
+
+const isClass = (value: unknown) => /^class\b/.test(Function.prototype.toString.call(value));
+const exported = Object.entries(resnode as Readonly<Record<string, unknown>>).filter(
+  (entry): entry is [string, (...values: unknown[]) => unknown] => typeof entry[1] === 'function',
+);
+const isError = (value: unknown) => (value as { prototype?: unknown }).prototype instanceof Error;
+/** The first takes nothing; errors.ts is below the tables. */
+const WITHOUT_TABLE = ['conversions', 'formatPosition'];
+
+test('every exported function has a table of its arguments', () => {
+  const missing = exported.filter(
+    ([name, value]) => !isError(value) && !signatures.has(name) && !WITHOUT_TABLE.includes(name),
+  );
+  assert.equal(
+    missing.map(([name]) => name),
+    [],
+  );
+});
+
+test('whatever an exported function is given, only ResnodeErrors come out', async () => {
+  let functions = 0;
+  for (const [name, value] of exported) {
+    if (isError(value)) continue;
+    functions++;
+    const call = isClass(value)
+      ? (...values: unknown[]) => Reflect.construct(value, values)
+      : (value as (...values: unknown[]) => unknown);
+    await tryAll(name, call, Object.values(signatures.get(name)?.parameters ?? {}));
+  }
+  for (const [name, run] of Object.entries(resnode.ops)) {
+    functions++;
+    await tryAll(`ops.${name}`, run as (...values: unknown[]) => unknown, []);
+  }
+  console.log(`figures: ${functions} functions, ${calls} calls, ${untyped.size} untyped errors`);
+  assert.equal(seen(), {});
+});
+
+const NET = `name: "n"
+  layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 2 dim: 3 dim: 3 } } }
+  layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 1 } } include { phase: TRAIN } }
+  layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 2 } }
+  layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" include { phase: TRAIN } }`;
+
+test('so it is with the objects that the API returns, disposed ones too', async () => {
+  calls = 0;
+  untyped.clear();
+  const device = await resnode.openDevice('reference');
+  const model = await device.load({ model: Buffer.from(NET) });
+  const trainer = await device.train({ model: Buffer.from(NET), update: null });
+  const buffer = await device.buffer(new Float32Array(4));
+  let functions = 0;
+  const objects = Object.entries({ model, trainer, buffer, device });
+  for (const isDisposed of [false, true]) {
+    for (const [name, object] of objects) {
+      if (isDisposed) object.dispose();
+      for (const method of Object.getOwnPropertyNames(Object.getPrototypeOf(object))) {
+        const { value } = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(object), method)!;
+        if (typeof value !== 'function' || method === 'constructor' || method === 'dispose') continue;
+        functions++;
+        const rows = Object.values(signatures.get(`${name}.${method}`)?.parameters ?? {});
+        await tryAll(`${name}.${method}`, (...values) => value.apply(object, values), rows);
+      }
+    }
+  }
+  console.log(`figures: ${functions} methods, ${calls} calls, ${untyped.size} untyped errors`);
+  assert.equal(seen(), {});
+});
+
+test.run();
