@@ -130,6 +130,15 @@ const TRAIN = signature('device.train', {
 const PLAN_TRAINING = signature('device.planTraining', {
   options: required(planTrainingOptions, 'As for device.train.'),
 });
+const BENCH_OPERATION = signature('device.benchOperation', {
+  bench: required(
+    kind<NativeOperationBench>(
+      'an operation to time',
+      (value) => typeof (value as NativeOperationBench | null)?.kind === 'string',
+    ),
+    'For benchmarks.',
+  ),
+});
 const BUFFER = signature('device.buffer', {
   content: required(
     either(
@@ -322,6 +331,7 @@ export class Device {
 
   /** Times an operation in several ways; for benchmarks. @throws DeviceError @internal */
   async benchOperation(bench: NativeOperationBench): Promise<readonly NativeOperationVariant[]> {
+    BENCH_OPERATION.check(bench);
     try {
       return await this.#native.benchOperation(bench);
     } catch (error) {
