@@ -90,13 +90,19 @@ std::shared_ptr<Handle<T>> hold(const Napi::Object& object, std::shared_ptr<T> v
   auto handle = std::make_shared<Handle<T>>();
   handle->pointer = std::move(value);
   handle->discard = std::move(discard);
-  napi_wrap(object.Env(), object, new std::shared_ptr<Handle<T>>(handle),
-            [](napi_env env, void* data, void*) {
-              auto* wrapped = static_cast<std::shared_ptr<Handle<T>>*>(data);
-              (*wrapped)->release(env);
-              delete wrapped;
-            },
-            nullptr, nullptr);
+  auto* owner = new std::shared_ptr<Handle<T>>(handle);
+  const napi_status status = napi_wrap(object.Env(), object, owner,
+                                       [](napi_env env, void* data, void*) {
+                                         auto* wrapped = static_cast<std::shared_ptr<Handle<T>>*>(data);
+                                         (*wrapped)->release(env);
+                                         delete wrapped;
+                                       },
+                                       nullptr, nullptr);
+  if (status != napi_ok) {  // a thread that is being terminated takes no more objects
+    delete owner;
+    if (handle->discard) handle->discard(std::move(handle->pointer));
+    throw Napi::Error::New(object.Env());
+  }
   napi_type_tag_object(object.Env(), object, &tag);
   method(object, "dispose", [handle](const Napi::CallbackInfo& info) -> Napi::Value {
     handle->release(info.Env());

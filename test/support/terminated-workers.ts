@@ -48,7 +48,7 @@ const forever = async (turn) => { for (let last = turn(); ; last = turn()) { rea
 const all = async () => {
   if (work === 'image') {
     const size = { width: 1000, height: 700, channels: 3 }, pixels = new Uint8Array(1000 * 700 * 3);
-    const prepare = { ...size, resizedWidth: 900, resizedHeight: 600, left: 0, top: 0, cropWidth: 800, cropHeight: 500, outputChannels: 3, bgr: true, scale: 1, mean: new Float32Array(3) };
+    const prepare = { ...size, resizedWidth: 900, resizedHeight: 600, left: 0, top: 0, cropWidth: 800, cropHeight: 500, outputChannels: 3, bgr: true, float: false, scale: new Float32Array(3).fill(1), mean: new Float32Array(3) };
     return forever(() => Promise.all([binding.prepareImage(pixels, prepare), binding.resizeImage(pixels, { ...size, resizedWidth: 1500, resizedHeight: 1000 })]));
   }
   if (work === 'map') return forever(async () => { binding.mapFile(file); new Uint8Array(binding.allocateMemory(1 << 20)).fill(1); });
