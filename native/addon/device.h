@@ -102,6 +102,15 @@ struct Settlement final : Pending {
   void cancel() override {
     if (stop) stop();
   }
+  // Resolves or rejects.
+  void conclude(Napi::Env loop) {
+    try {
+      if (failed) deferred.Reject(toJsError(loop, code, message, layer).Value());
+      else deferred.Resolve(withJsErrors(loop, [&] { return finish(loop, result); }));
+    } catch (const Napi::Error& error) {
+      deferred.Reject(error.Value());
+    }
+  }
   void abandon() override {
     finish = nullptr;
     stop = nullptr;
@@ -114,11 +123,10 @@ struct Settlement final : Pending {
       Napi::HandleScope scope(loop);
       self->device->pending.erase(self);
       if (self->device->pending.empty()) self->device->settle.Unref(loop);
+      // Nothing may be thrown from here: node-addon-api would keep this function, and with it all that was made.
       try {
-        if (self->failed) self->deferred.Reject(toJsError(loop, self->code, self->message, self->layer).Value());
-        else self->deferred.Resolve(withJsErrors(loop, [&] { return self->finish(loop, self->result); }));
-      } catch (const Napi::Error& error) {
-        self->deferred.Reject(error.Value());
+        self->conclude(loop);
+      } catch (const Napi::Error&) {  // a thread that is being terminated takes no calls any more
       }
       self->abandon();
     });
