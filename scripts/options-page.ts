@@ -1,0 +1,48 @@
+/** Writes docs/options.md from the tables of options: `npm run options-page`. */
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { type Option, type Signature, signatures } from '../ts/base/options.ts';
+import '../ts/index.ts';
+
+/** Where the page lies. */
+export const OPTIONS_PAGE = fileURLToPath(new URL('../docs/options.md', import.meta.url));
+
+const HEAD = `# Arguments and options
+
+Written by \`npm run options-page\` from the tables that the functions check their arguments with; not to be edited by hand.
+A value that is \`undefined\` is one that is not given; names that are not listed are refused where a function takes options.
+`;
+
+/** Made by functions alone: their constructors are no part of the API. */
+const INTERNAL = ['Communicator', 'Device', 'DeviceBuffer', 'device.benchOperation'];
+
+const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+
+const row = (name: string, { kind, default: fallback, says }: Option) =>
+  `| \`${name}\` | ${cell(kind.expected)} | ${fallback === null ? 'needed' : cell(fallback)} | ${cell(says)} |`;
+
+function rowsOf([name, option]: [string, Option]): string[] {
+  if (option.internal) return [];
+  const table = 'table' in option.kind ? (option.kind.table as Readonly<Record<string, Option>>) : {};
+  const inner = Object.entries(table).filter(([, each]) => !each.internal);
+  return [row(name, option), ...inner.map(([field, each]) => row(`${name}.${field}`, each))];
+}
+
+const sectionOf = ({ name, parameters }: Signature) => `
+## ${name}
+
+| argument | what it must be | default | |
+|---|---|---|---|
+${Object.entries(parameters).flatMap(rowsOf).join('\n')}
+`;
+
+/** The whole page. */
+export const optionsPage = (): string =>
+  HEAD +
+  [...signatures.values()]
+    .filter(({ name }) => !INTERNAL.includes(name))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map(sectionOf)
+    .join('');
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(OPTIONS_PAGE, optionsPage());
