@@ -39,7 +39,7 @@ struct Region {
   }
 };
 
-constexpr size_t kReadWhole = size_t{4} << 20;  // files up to this are read: nobody can change them then
+constexpr size_t kReadWhole = size_t{64} << 10;  // files up to this are read: nobody can change them then
 
 // What ArrayBuffers own, by numbers that are used once: where an ArrayBuffer cannot be made, Node.js has called the
 // finaliser or has not (https://nodejs.org/api/n-api.html#napi_create_external_arraybuffer leaves it open), and the region

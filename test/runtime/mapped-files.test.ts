@@ -1,4 +1,7 @@
-/** Files that are mapped: larger than an array can be, cut short or written to while they are held, or no files at all. */
+/**
+ * Memory that JavaScript and native code share: files larger than an array can be, cut short or written to while they are
+ * held, or no files at all; arrays that there is no memory for.
+ */
 import { spawnSync } from 'node:child_process';
 import {
   closeSync,
@@ -28,6 +31,7 @@ import {
   writeCaffemodel,
 } from '../../ts/index.ts';
 import { checkIntact, mapFile } from '../../ts/native/host-memory.ts';
+import { loadBinding } from '../../ts/native/load.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-mapped-'));
@@ -152,6 +156,20 @@ test('another batch size of a model whose file was written to since gives an err
     (error: unknown) => error instanceof WeightsError,
   );
   assert.ok(outcome);
+});
+
+test('an output that cannot be allocated is an error with a code, not the end of the process', () => {
+  // 1 GiB of pixels where the process may have some 64 MiB more than it has. Plain JavaScript: a loader needs more.
+  const program = `
+    const { resizeImage } = require(${JSON.stringify(loadBinding().path)});
+    const size = { width: 1, height: 1, channels: 4, resizedWidth: 16384, resizedHeight: 16384, float: false };
+    const kilobytes = Number(/^VmSize:\\s+(\\d+)/m.exec(require('fs').readFileSync('/proc/self/status', 'utf8'))[1]);
+    require('child_process').execFileSync('prlimit', ['--pid', String(process.pid), '--as=' + (kilobytes + 65536) * 1024]);
+    try { resizeImage(new Uint8Array(4), size); } catch (error) { console.log(error.code); }`;
+  const child = spawnSync(process.execPath, ['-e', program], { encoding: 'utf8' });
+  if (/ENOENT/.test(child.stderr)) return console.log('skipped: prlimit was not found');
+  assert.is(child.status, 0, child.stderr);
+  assert.is(child.stdout.trim(), 'device/out-of-memory');
 });
 
 test('FIFOs, sockets and devices are refused before they block, whatever they are given as', async () => {
