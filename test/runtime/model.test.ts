@@ -2,7 +2,14 @@
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ArgumentError, DeviceError, GraphError, openDevice } from '../../ts/index.ts';
+import {
+  ArgumentError,
+  blobFromFloats,
+  DeviceError,
+  GraphError,
+  openDevice,
+  readNet,
+} from '../../ts/index.ts';
 import { largestBatch } from '../../ts/runtime/memory.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
@@ -187,6 +194,38 @@ test('disposing twice, and while a shape is being compiled, is safe', async () =
   model.dispose();
   assert.is(((await running) as DeviceError).code, 'device/disposed');
   assert.is(device.memory().total, 0);
+});
+
+test('weights whose BatchNorm never stored statistics are warned of where a net uses them', async () => {
+  const model = readNet(
+    `input: "data" input_shape { dim: 1 dim: 2 dim: 3 dim: 3 }
+     layer { name: "bn" type: "BatchNorm" bottom: "data" top: "bn" }`,
+    { file: 'bn.prototxt' },
+  );
+  const weightsOf = (mean: number, factor: number) => ({
+    file: 'bn.caffemodel',
+    name: '',
+    layers: [
+      {
+        name: 'bn',
+        type: 'BatchNorm',
+        blobs: [[mean, mean], [mean, mean], [factor]].map((values) =>
+          blobFromFloats([values.length], Float32Array.from(values)),
+        ),
+      },
+    ],
+  });
+  const seen: string[] = [];
+  await using device = await openDevice('cpu', { threads: 1, onWarning: ({ code }) => seen.push(code) });
+  for (const [mean, factor, phase, expected] of [
+    [0, 0, 'TEST', ['net/empty-statistics']],
+    [1, 0, 'TEST', ['net/empty-statistics']],
+    [1, 1, 'TEST', []],
+    [0, 0, 'TRAIN', []],
+  ] as const) {
+    using _ = await device.load({ model, weights: weightsOf(mean, factor), phase });
+    assert.equal(seen.splice(0), expected, `${mean} ${factor} ${phase}`);
+  }
 });
 
 test.run();

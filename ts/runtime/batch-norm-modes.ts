@@ -1,4 +1,7 @@
 /** Which statistics the BatchNorm layers of a net use: what most mistakes in training are about. */
+import type { Warning } from '../base/warning.ts';
+import type { WeightsFile } from '../caffe/caffemodel.ts';
+import { areEmptyStatistics } from '../caffe/empty-statistics.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 
 export interface BatchNormMode {
@@ -28,4 +31,24 @@ export function batchNormModes(
         reason: written === undefined ? `phase ${phase}` : `use_global_stats: ${written}`,
       };
     });
+}
+
+/** BatchNorm that uses stored statistics where none were ever stored: mean and variance are 0, and 1/√eps multiplies. */
+export function emptyStatistics(
+  net: NetParameter,
+  weights: WeightsFile | null,
+  state: { readonly phase?: 'TRAIN' | 'TEST'; readonly frozenBatchNorm?: boolean },
+): Warning[] {
+  const sources = new Map(weights?.layers.map((layer) => [layer.name, layer.blobs]));
+  const empty = batchNormModes(net, state)
+    .filter(({ statistics }) => statistics === 'global')
+    .filter(({ layer }) => areEmptyStatistics(sources.get(layer) ?? []));
+  if (empty.length === 0) return [];
+  const names = empty.map(({ layer }) => `"${layer}"`).join(', ');
+  return [
+    {
+      code: 'net/empty-statistics',
+      message: `BatchNorm ${names} uses stored statistics (${empty[0]!.reason}), and these are 0: what it makes is its input times 1/√eps; take weights that were trained, or set use_global_stats: false`,
+    },
+  ];
 }

@@ -30,6 +30,7 @@ import type {
 } from '../native/binding.ts';
 import { convertError } from '../native/convert-error.ts';
 import type { ParameterData } from '../program/program.ts';
+import { emptyStatistics } from './batch-norm-modes.ts';
 import { type BufferShape, bufferShape, checkBufferShape, DeviceBuffer } from './buffer.ts';
 import { quantizationOf, readCalibration } from './calibration.ts';
 import type { Communicator } from './communicator.ts';
@@ -231,7 +232,15 @@ export class Device {
     let parameters: NativeParameters | null = null;
     try {
       const { data, report } = await fillParameters(lowered, weights, options);
-      const warnings = this.#warn([...warningsOf(lowered), ...partialWarnings(report, weights)]);
+      // A trainer's own weights, which have no file, may not have seen a batch yet: its test net says nothing.
+      const isRead = weights !== null && weights.file !== '';
+      const warnings = this.#warn([
+        ...warningsOf(lowered),
+        ...partialWarnings(report, weights),
+        ...(isRead
+          ? emptyStatistics(net, weights, { phase: options.phase ?? net.state?.phase ?? 'TEST' })
+          : []),
+      ]);
       const quantized = this.#quantized(lowered, shaped, data);
       const planned = await this.#plan(lowered, quantized);
       await this.#checkMemory(planned, neededBytes(planned).total, (batch) =>

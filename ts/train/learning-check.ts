@@ -2,7 +2,6 @@
 
 import type { Warning } from '../base/warning.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
-import { areEmptyStatistics } from '../caffe/empty-statistics.ts';
 import { positionOf } from '../caffe/message.ts';
 import { labelFaults, labelRange } from '../data/label-faults.ts';
 import { formatPosition, GraphError } from '../errors.ts';
@@ -15,7 +14,7 @@ import {
   type LearningNet,
   learningFaults,
 } from '../graph/learning-faults.ts';
-import { batchNormModes } from '../runtime/batch-norm-modes.ts';
+import { emptyStatistics } from '../runtime/batch-norm-modes.ts';
 import type { ReadNet } from './solver-nets.ts';
 
 export interface LearningCheck {
@@ -68,24 +67,4 @@ function refusal(kind: Pick<FaultKind, 'name' | 'fix'>, { layer, field, message,
     },
     `${layer === undefined ? 'the net ' : ''}${message}; ${fix ?? kind.fix}`,
   );
-}
-
-/** BatchNorm that uses stored statistics where none were ever stored: mean and variance are 0, and 1/√eps multiplies. */
-function emptyStatistics(
-  net: ReadNet['filtered'],
-  weights: WeightsFile | null,
-  state: { readonly phase: 'TRAIN' | 'TEST'; readonly frozenBatchNorm: boolean },
-): Warning[] {
-  const sources = new Map(weights?.layers.map((layer) => [layer.name, layer.blobs]));
-  const empty = batchNormModes(net, state)
-    .filter(({ statistics }) => statistics === 'global')
-    .filter(({ layer }) => areEmptyStatistics(sources.get(layer) ?? []));
-  if (empty.length === 0) return [];
-  const names = empty.map(({ layer }) => `"${layer}"`).join(', ');
-  return [
-    {
-      code: 'net/empty-statistics',
-      message: `BatchNorm ${names} uses stored statistics (${empty[0]!.reason}), and these are 0: what it makes is its input times 1/√eps; begin with trained weights, or remove use_global_stats`,
-    },
-  ];
 }
