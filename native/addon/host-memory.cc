@@ -157,6 +157,11 @@ Napi::Value isIntact(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), !held.file || held.file->intact());
 }
 
+Napi::Value isMapped(const Napi::CallbackInfo& info) {
+  const auto bytes = info[0].As<Napi::Uint8Array>();
+  return Napi::Boolean::New(info.Env(), memoryOf(bytes.Data(), bytes.ByteLength()).file != nullptr);
+}
+
 Napi::Value allocateMemory(const Napi::CallbackInfo& info) {
   const size_t length = static_cast<size_t>(info[0].ToNumber().DoubleValue());
   const auto region = std::make_shared<Region>(length);

@@ -50,6 +50,11 @@ export function allocateMemory(bytes: number, what = 'an array'): Uint8Array {
   }
 }
 
+/** Whether bytes lie in a mapped file, whose pages are given back once they are packed; others are held beside the packed ones. */
+export function isMapped(bytes: Uint8Array): boolean {
+  return held.has(bytes.buffer) && loadBinding().binding.isMapped(bytes);
+}
+
 /**
  * Refuses bytes of a mapped file that others have written to, or cut short, since it was mapped: what was read of them may
  * be of neither version.

@@ -46,6 +46,7 @@ import {
   neededBytes,
   type Planned,
   planNet,
+  sourceBytes,
 } from './compile.ts';
 import { release, watch } from './leaks.ts';
 import { type LoadOptions, loadOptions, planOptions, readGivenWeights, readModel } from './load-options.ts';
@@ -243,7 +244,7 @@ export class Device {
       ]);
       const quantized = this.#quantized(lowered, shaped, data);
       const planned = await this.#plan(lowered, quantized);
-      await this.#checkMemory(planned, neededBytes(planned).total, (batch) =>
+      await this.#checkMemory(planned, neededBytes(planned).total + sourceBytes(data), (batch) =>
         lowerNet(net, { ...shaped, batch }),
       );
       parameters = await createParameters(this.#native, planned.program, data);
