@@ -11,7 +11,7 @@ CudaParameters::CudaParameters(std::shared_ptr<Transfer> transfer, std::shared_p
 
 size_t CudaParameters::sourceBytes(ParameterId id) const {
   const ParameterSource& source = sources_[id];
-  if (!source.bytes || source.mapped) return 0;
+  if (!source.bytes || source.ofFile) return 0;
   return elementCount(program_->parameters[id].shape) * (source.type == DataType::float64 ? sizeof(double) : sizeof(float));
 }
 

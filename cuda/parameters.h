@@ -29,7 +29,7 @@ class CudaParameters final : public Parameters {
   size_t hostBytes() const override { return hostBytes_; }
 
  private:
-  // Held for a source that is no mapped file.
+  // Held for a source that is of no weights file.
   size_t sourceBytes(ParameterId id) const;
   // Whether a parameter's truth is on the GPU.
   bool learnsThere(ParameterId id) const;
@@ -40,7 +40,7 @@ class CudaParameters final : public Parameters {
   std::vector<DeviceMemory> blocks_;
   std::map<PackedParameter, char*> packed_;
   std::atomic<size_t> bytes_{0};
-  std::atomic<size_t> hostBytes_{0};  // copies that the addon made; mapped files are not counted
+  std::atomic<size_t> hostBytes_{0};  // copies that the addon made; weights files are not counted
 };
 
 }  // namespace resnode::cuda

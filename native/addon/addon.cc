@@ -21,7 +21,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   method(exports, "allocateMemory", allocateMemory);
   method(exports, "mapFile", mapFile);
   method(exports, "isIntact", isIntact);
-  method(exports, "isMapped", isMapped);
+  method(exports, "isOfFile", isOfFile);
   method(exports, "prepareImage", prepareImage);
   method(exports, "resizeImage", resizeImage);
   return exports;

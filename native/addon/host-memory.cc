@@ -28,6 +28,7 @@ struct Region {
   AlignedBytes memory;
   std::shared_ptr<const GuardedMap> file;  // null: `memory`
   size_t length;
+  bool ofFile = false;  // what mapFile gave
 
   explicit Region(size_t bytes) : length(bytes) {}
   Region(const Region&) = delete;
@@ -106,7 +107,7 @@ HeldMemory memoryOf(const void* bytes, size_t length) {
   if (after == registry().begin()) return {};
   region = std::prev(after)->second.lock();
   if (!region || start + length > region->address() + region->length) return {};
-  return {region, region->file};
+  return {region, region->file, region->ofFile};
 }
 
 Napi::Value mapFile(const Napi::CallbackInfo& info) {
@@ -129,9 +130,11 @@ Napi::Value mapFile(const Napi::CallbackInfo& info) {
     if (!map) throw Error("device/out-of-memory", path + ": " + std::to_string(length >> 20) + " MiB cannot be mapped");
     const auto region = std::make_shared<Region>(length);
     region->file = map;
+    region->ofFile = true;
     return regionToJs(env, region);
   }
   const auto region = std::make_shared<Region>(length);
+  region->ofFile = true;
   int failed = 0;
   try {
     region->memory = allocate(length, path);
@@ -157,9 +160,9 @@ Napi::Value isIntact(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), !held.file || held.file->intact());
 }
 
-Napi::Value isMapped(const Napi::CallbackInfo& info) {
+Napi::Value isOfFile(const Napi::CallbackInfo& info) {
   const auto bytes = info[0].As<Napi::Uint8Array>();
-  return Napi::Boolean::New(info.Env(), memoryOf(bytes.Data(), bytes.ByteLength()).file != nullptr);
+  return Napi::Boolean::New(info.Env(), memoryOf(bytes.Data(), bytes.ByteLength()).ofFile);
 }
 
 Napi::Value allocateMemory(const Napi::CallbackInfo& info) {

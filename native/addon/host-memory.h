@@ -18,12 +18,13 @@ Napi::Value allocateMemory(const Napi::CallbackInfo& info);
 // (bytes) → false where they lie in a mapped file that was written to, or cut short, since.
 Napi::Value isIntact(const Napi::CallbackInfo& info);
 
-// (bytes) → whether they lie in a mapped file, whose pages can be given back.
-Napi::Value isMapped(const Napi::CallbackInfo& info);
+// (bytes) → whether mapFile gave them.
+Napi::Value isOfFile(const Napi::CallbackInfo& info);
 
 struct HeldMemory {
   std::shared_ptr<const void> owner;       // null: the bytes lie in neither
   std::shared_ptr<const GuardedMap> file;  // null: in no mapped file
+  bool ofFile = false;                     // what mapFile gave, mapped or read
 };
 
 // What holds these bytes.

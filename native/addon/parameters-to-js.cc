@@ -32,6 +32,7 @@ std::vector<ParameterSource> sourcesFromJs(const Napi::Array& list, const Progra
     const HeldMemory held = memoryOf(bytes.Data(), bytes.ByteLength());
     source.owner = held.owner;
     source.mapped = held.file != nullptr;
+    source.ofFile = held.ofFile;
     if (held.file && std::find(files.begin(), files.end(), held.file) == files.end()) files.push_back(held.file);
     source.bytes = bytes.Data();
     if (!source.owner) {

@@ -71,6 +71,8 @@ struct ParameterSource {
   std::vector<double> channelScale;   // empty, or one factor per index of axis 0: value = (float)(source × factor)
   // The source lies in a private read-only file mapping: its pages may be dropped (madvise) after packing.
   bool mapped = false;
+  // The source is part of a weights file, mapped or read, which is its reader's memory and not counted as the device's.
+  bool ofFile = false;
 };
 
 // The parameters of one model on one device, shared by the executables of all its input shapes.

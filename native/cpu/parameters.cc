@@ -6,18 +6,18 @@ namespace resnode::cpu {
 
 CpuParameters::CpuParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources, dnnl::stream stream)
     : program_(std::move(program)), sources_(std::move(sources)), stream_(std::move(stream)) {
-  // Copies that the addon made count too; mapped files do not.
+  // Copies that the addon made count too; what is of a weights file does not.
   for (size_t i = 0; i < sources_.size(); ++i) bytes_ += sourceBytes(static_cast<ParameterId>(i));
 }
 
 size_t CpuParameters::sourceBytes(ParameterId id) const {
-  if (!sources_[id].bytes || sources_[id].mapped) return 0;
+  if (!sources_[id].bytes || sources_[id].ofFile) return 0;
   return elementCount(program_->parameters[id].shape) * (sources_[id].type == DataType::float64 ? sizeof(double) : sizeof(float));
 }
 
 bool CpuParameters::isSource(const Pack& pack) const {
   const ParameterSource& source = sources_[pack.id];
-  return !pack.transform && !source.mapped && source.type == DataType::float32 && source.channelScale.empty() &&
+  return !pack.transform && !source.ofFile && source.type == DataType::float32 && source.channelScale.empty() &&
          pack.layout == plainLayout(program_->parameters[pack.id].shape);
 }
 

@@ -31,7 +31,7 @@ class CpuParameters final : public Parameters {
     AlignedBytes bytes;
   };
   AlignedBytes pack(const Pack& pack);
-  // Held for a source that is no mapped file.
+  // Held for a source that is of no weights file.
   size_t sourceBytes(ParameterId id) const;
   // Whether a copy that the addon made is already what is wanted, as a bias that BatchNorm was folded into: it is not
   // copied again, so that a plan, which counts what is packed, tells what is held.

@@ -284,8 +284,8 @@ export interface NativeBinding {
   mapFile(path: string): ArrayBuffer;
   /** False for bytes of a mapped file that was written to, or cut short, since. */
   isIntact(bytes: Uint8Array): boolean;
-  /** Whether they lie in a mapped file. */
-  isMapped(bytes: Uint8Array): boolean;
+  /** Whether `mapFile` gave them. */
+  isOfFile(bytes: Uint8Array): boolean;
   /** Pixels → channels × crop height × crop width, off the event loop. Throws RangeError before it begins. */
   prepareImage(pixels: Uint8Array | Uint16Array, options: NativePreparation): Promise<Float32Array>;
   /** Bilinear as OpenCV's INTER_LINEAR, off the event loop. Throws RangeError before it begins. */

@@ -50,9 +50,9 @@ export function allocateMemory(bytes: number, what = 'an array'): Uint8Array {
   }
 }
 
-/** Whether bytes lie in a mapped file, whose pages are given back once they are packed; others are held beside the packed ones. */
-export function isMapped(bytes: Uint8Array): boolean {
-  return held.has(bytes.buffer) && loadBinding().binding.isMapped(bytes);
+/** Whether bytes are part of a weights file, mapped or read, which belongs to who read it and counts as no device's memory. */
+export function isOfFile(bytes: Uint8Array): boolean {
+  return held.has(bytes.buffer) && loadBinding().binding.isOfFile(bytes);
 }
 
 /**

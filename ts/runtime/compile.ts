@@ -19,7 +19,7 @@ import type {
   NativeQuantization,
   Precision,
 } from '../native/binding.ts';
-import { allocateMemory, inHeldMemory, isMapped } from '../native/host-memory.ts';
+import { allocateMemory, inHeldMemory, isOfFile } from '../native/host-memory.ts';
 import { runPasses } from '../passes/index.ts';
 import { removeUnused } from '../passes/remove-unused.ts';
 import { lower, type ParameterRecipe } from '../program/lower.ts';
@@ -110,9 +110,9 @@ export function neededBytes({ plan, memory }: Planned): { activations: number; t
   return { activations, total: activations + plan.parameterBytes };
 }
 
-/** Bytes that parameters take beside their packed form: a small file's, a filler's, an HDF5 file's. A mapping takes none. */
+/** Bytes that parameters take beside their packed form: a filler's, an HDF5 file's. A caffemodel's own are its reader's. */
 export function sourceBytes(data: readonly (ParameterData | null)[]): number {
-  return data.reduce((sum, each) => sum + (each === null || isMapped(each.bytes) ? 0 : each.bytes.length), 0);
+  return data.reduce((sum, each) => sum + (each === null || isOfFile(each.bytes) ? 0 : each.bytes.length), 0);
 }
 
 /**
