@@ -31,13 +31,12 @@ int attribute(cudaDeviceAttr which, int ordinal) {
 std::string versionText(int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); }
 
 std::string driverProblem() {
-  int driver = 0, runtime = 0, count = 0;
+  int driver = 0, count = 0;
   cudaDriverGetVersion(&driver);
-  cudaRuntimeGetVersion(&runtime);
   const cudaError_t status = cudaGetDeviceCount(&count);
   cudaGetLastError();
   if (status == cudaSuccess && count > 0) return {};
-  const std::string needed = "an NVIDIA driver for CUDA " + versionText(runtime) + " or later";
+  const std::string needed = "an NVIDIA driver for CUDA " + versionText(CUDART_VERSION / 1000 * 1000) + " or later";
   if (driver == 0) {
     return "no NVIDIA driver was found (the loader has no libcuda.so.1). Install " + needed +
            "; in a container, start it with the GPU (docker run --gpus all)";

@@ -119,9 +119,9 @@ std::string cudnnProblem() {
 
 DeviceList listDevices() {
   DeviceList list;
-  int driver = 0, runtime = 0, count = 0;
+  int driver = 0, count = 0;
   if (cudaDriverGetVersion(&driver) == cudaSuccess && driver > 0) list.driver = versionText(driver);
-  if (cudaRuntimeGetVersion(&runtime) == cudaSuccess) list.runtime = versionText(runtime);
+  list.runtime = versionText(CUDART_VERSION);  // CUDA 11's cudaRuntimeGetVersion knows none where there is no driver
   const CudnnLookup& cudnn = cudnnOfThisProcess();
   for (const CudnnLookup::Attempt& attempt : cudnn.attempts) list.cudnnTried.emplace_back(attempt.path, attempt.outcome);
   if (cudnn.library) {
