@@ -77,14 +77,14 @@ test('a training takes part of a file, and refuses one of which nothing matches'
   const net = parameters({ conv: CONV, fc2: FC });
   const part = file(layer('conv', 'Convolution', ...CONV));
   assert.is(
-    matchText(matchWeights(net, part, {}, true).report),
+    matchText(matchWeights(net, part, {}, 'train').report),
     '1 of 2 layers took weights; at their fillers: fc2',
   );
   const nothing = file(layer('fc', 'InnerProduct', ...FC));
-  const error = refused(() => matchWeights(net, nothing, {}, true));
+  const error = refused(() => matchWeights(net, nothing, {}, 'train'));
   assert.is(error.code, 'weights/none-matched');
   assert.match(error.message, /"fc2" 4×8, 4 \(the file has "fc" 4×8, 4: renamed\?\)/);
-  matchWeights(net, nothing, { partialWeights: true }, true);
+  matchWeights(net, nothing, { partialWeights: true }, 'train');
 });
 
 test('a superfluous layer is an error only with strict', () => {
@@ -205,7 +205,7 @@ for (const [rule, net, weights, message] of [
     assert.not.match(error.message, /rename the layer/);
     // A training may begin such a layer anew.
     assert.match(
-      refused(() => matchWeights(needed, file(weights), {}, true)).message,
+      refused(() => matchWeights(needed, file(weights), {}, 'train')).message,
       /rename the layer in the prototxt/,
     );
   });

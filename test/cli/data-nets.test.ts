@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { openDevice, writeCaffemodel } from '../../ts/index.ts';
+import { type Blob, blobFromFloats, openDevice, writeCaffemodel } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-'));
@@ -44,7 +44,16 @@ test('view draws it, convert writes its deploy net, and print makes that and the
   using device = await openDevice('cpu', { threads: 1 });
   using trainer = await device.train({ model: net, batch: 1, update: null });
   const weights = join(folder, 'w.caffemodel');
-  await writeCaffemodel(weights, await trainer.weights());
+  // Without stored statistics BatchNorm multiplies by 1/√eps, layer after layer, to NaN.
+  const { layers, ...rest } = await trainer.weights();
+  const stored = ({ shape }: Blob) =>
+    blobFromFloats(shape, new Float32Array(shape.reduce((product, size) => product * size, 1)).fill(1));
+  writeCaffemodel(weights, {
+    ...rest,
+    layers: layers.map((layer) =>
+      layer.type === 'BatchNorm' ? { ...layer, blobs: layer.blobs.map(stored) } : layer,
+    ),
+  });
   resnode('convert', weights, join(folder, 'w.onnx'), '--model', net);
   const deploy = join(folder, 'made.prototxt');
   writeFileSync(deploy, resnode('print', '--deploy', net));

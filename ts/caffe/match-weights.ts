@@ -5,7 +5,7 @@
 import { WeightsError } from '../errors.ts';
 import type { Blob } from './blob.ts';
 import type { WeightsFile, WeightsLayer } from './caffemodel.ts';
-import { missingWeights } from './missing-weights.ts';
+import { missingWeights, type WeightsUse } from './missing-weights.ts';
 import { namesTwice } from './names-twice.ts';
 import { splitNvidiaBlobs } from './nvidia-batch-norm.ts';
 import { isReshaped, mismatchOf } from './weights-mismatch.ts';
@@ -49,8 +49,8 @@ export interface Match {
  * Matches by layer name. Weights of layers that the net has not are left, of duplicate ones in the file the last wins,
  * number and shape of blobs must match exactly (legacy 4-D shapes left-padded with 1).
  * @param parameters The net's parameters; `layer` owns blob `index`.
- * @param isTraining What the file has not begins at its filler; an error where nothing matches at all, but for
- * `partialWeights`. Default false.
+ * @param use In a training what the file has not begins at its filler; an error where nothing matches at all, but for
+ * `partialWeights`. Default `run`.
  * @throws WeightsError `weights/missing` (or `weights/none-matched`), `weights/shape-mismatch`, `weights/blob-count`,
  * `weights/names-twice`, `weights/strict`, each with its cause and cure
  */
@@ -58,8 +58,9 @@ export function matchWeights(
   parameters: readonly MatchedParameter[],
   weights: WeightsFile,
   { strict = false, partialWeights = false, reshapeWeights = false }: MatchOptions = {},
-  isTraining = false,
+  use: WeightsUse = 'run',
 ): Match {
+  const isTraining = use === 'train';
   const { file } = weights;
   refuseNamesTwice(parameters, file);
   const shapes = shapesByLayer(parameters);
@@ -78,7 +79,7 @@ export function matchWeights(
     throw new WeightsError(
       isTraining ? 'weights/none-matched' : 'weights/missing',
       { file, layer: missing[0]! },
-      missingWeights(missing, shapes, weights, isTraining),
+      missingWeights(missing, shapes, weights, use),
     );
   const bad = report.find(({ status }) => strict && (status === 'ignored' || status === 'missing'));
   if (bad !== undefined)

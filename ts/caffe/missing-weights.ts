@@ -4,6 +4,9 @@ import { sameShape, shapesText } from './weights-mismatch.ts';
 
 type Shapes = readonly (readonly number[])[];
 
+/** What the weights are for: a net that runs, one that learns, or another format, which knows no fillers. */
+export type WeightsUse = 'run' | 'train' | 'write';
+
 /** So many missing layers are told with what fits them; the others by name. */
 const TOLD = 5;
 
@@ -15,7 +18,7 @@ export function missingWeights(
   missing: readonly string[],
   shapes: ReadonlyMap<string, Shapes>,
   weights: WeightsFile,
-  isTraining: boolean,
+  use: WeightsUse,
 ): string {
   const unmatched = weights.layers.filter(({ name, blobs }) => blobs.length > 0 && !shapes.has(name));
   const fitting = (layer: string) => unmatched.filter((source) => fits(source, shapes.get(layer)!));
@@ -34,9 +37,11 @@ export function missingWeights(
         ? `layer ${told[0]} has no weights in this file`
         : `${missing.length} layers have no weights in this file: ${[...told, ...rest].join(', ')}`,
     held(weights, unmatched, missing, isNone),
-    isTraining
-      ? `give the weights of this net, or ${partial} to begin at the fillers`
-      : `name the layers of the prototxt as the file does or give its own weights; ${partial} leaves them at their fillers`,
+    {
+      train: `give the weights of this net, or ${partial} to begin at the fillers`,
+      run: `name the layers of the prototxt as the file does or give its own weights; ${partial} leaves them at their fillers`,
+      write: 'name the layers of the prototxt as the file does, or give its own weights',
+    }[use],
   ].join('; ');
 }
 

@@ -15,6 +15,6 @@ export interface Network {
  * @throws WeightsError naming the layer
  */
 export function blobsOf(graph: Graph, weights: WeightsFile): (parameter: ParameterId) => Blob {
-  const { blobs } = matchWeights(graph.parameters, weights);
+  const { blobs } = matchWeights(graph.parameters, weights, {}, 'write');
   return (parameter) => blobs[parameter]!;
 }

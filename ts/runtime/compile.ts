@@ -127,7 +127,9 @@ export async function fillParameters(
 ): Promise<{ data: (ParameterData | null)[]; report: LayerReport[] }> {
   const { parameters } = lowered.written;
   const { blobs, report } =
-    weights === null ? noWeights(parameters) : matchWeights(parameters, weights, options, isTraining);
+    weights === null
+      ? noWeights(parameters)
+      : matchWeights(parameters, weights, options, isTraining ? 'train' : 'run');
   await warnOfWeights(parameters, blobs, weights?.file ?? '');
   const { seed = 1 } = options;
   const breathe = breather();
