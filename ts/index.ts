@@ -92,7 +92,7 @@ export {
   type NamedImage,
 } from './data/convert-dataset.ts';
 export type { Datum } from './data/datum.ts';
-export { readImageList } from './data/image-list.ts';
+export { type ImageListOptions, readImageList } from './data/image-list.ts';
 export type { DataLayerOptions } from './data/layer-context.ts';
 export { readLmdb } from './data/lmdb.ts';
 export { type MeanOfImages, meanOfImages, writeMeanImage } from './data/mean-image.ts';

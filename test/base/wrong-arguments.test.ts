@@ -133,6 +133,25 @@ test('every exported function has a table of its arguments', () => {
   );
 });
 
+/** The parameters in a function's own text: what stands between commas outside brackets. */
+function parameterCount(text: string): number {
+  let [depth, count] = [0, 0];
+  for (const [i, char] of [...text.slice(text.indexOf('(') + 1)].entries()) {
+    if (depth === 0 && char === ')') return i === 0 ? 0 : count + 1;
+    if ('([{'.includes(char)) depth++;
+    else if (')]}'.includes(char)) depth--;
+    else if (char === ',' && depth === 0) count++;
+  }
+  throw new Error(`no function: ${text}`);
+}
+
+test('a table has a row for each parameter', () => {
+  const functions = exported.filter(([name, value]) => !isClass(value) && signatures.has(name));
+  assert.ok(functions.length > 80);
+  for (const [name, value] of functions)
+    assert.is(Object.keys(signatures.get(name)!.parameters).length, parameterCount(String(value)), name);
+});
+
 test('whatever an exported function is given, only ResnodeErrors come out', async () => {
   let functions = 0;
   for (const [name, value] of exported) {

@@ -1,5 +1,6 @@
 /** A net that is trained or tested (train_val) → the net that is deployed: an image in, probabilities out. */
-import { required, signature } from '../base/options.ts';
+import { shapes } from '../base/kinds.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import { positionOf } from '../caffe/message.ts';
 import {
   droppedLayers,
@@ -28,7 +29,16 @@ const isLoss = ({ type = '' }: LayerParameter) => type.endsWith('Loss');
 const isMeasure = ({ type = '' }: LayerParameter) => type === 'Accuracy' || type === 'Silence';
 const isSource = ({ bottom = [], type }: LayerParameter) => bottom.length === 0 && type !== 'Parameter';
 
-const DEPLOY_NET = signature('deployNet', { net: required(netParameter, 'The net.') });
+const DEPLOY_NET = signature('deployNet', {
+  net: required(netParameter, 'The net.'),
+  options: optional(
+    options<DeployOptions>({
+      inputShapes: optional(shapes, 'as the net or its data says', 'Shapes of inputs by blob name.'),
+    }),
+    'none',
+    'What the net leaves open.',
+  ),
+});
 
 /**
  * The deploy net of any net: data layers become one Input layer of batch 1, losses and accuracies go, and with them all
@@ -40,11 +50,9 @@ const DEPLOY_NET = signature('deployNet', { net: required(netParameter, 'The net
  * `graph/input-shape`. PrototxtError for a fork's field.
  * @example printPrototxt(await deployNet(readNetFile('train_val.prototxt')))
  */
-export async function deployNet(
-  net: NetParameter,
-  { inputShapes = {} }: DeployOptions = {},
-): Promise<NetParameter> {
-  DEPLOY_NET.check(net);
+export async function deployNet(net: NetParameter, options: DeployOptions = {}): Promise<NetParameter> {
+  DEPLOY_NET.check(net, options);
+  const { inputShapes = {} } = options;
   const { state: _, ...stateless } = net;
   const filtered = phaseWithInputs(stateless);
   const layers = filtered.layer ?? [];

@@ -2,8 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { nullOr, shapes } from '../base/kinds.ts';
-import { fields, optional, required, signature } from '../base/options.ts';
+import { callback, nullOr, shapes } from '../base/kinds.ts';
+import { fields, internal, optional, required, signature } from '../base/options.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { weightsFile } from '../caffe/caffemodel.ts';
 import { netParameter } from '../caffe/net-parameter.ts';
@@ -24,6 +24,7 @@ const ONNX_TOPS = signature('onnxTops', {
     }),
     'What runs.',
   ),
+  open: internal(callback<typeof onnxRuntime>()),
 });
 
 /**
@@ -36,7 +37,7 @@ export async function onnxTops(
   network: NetToRun,
   open: typeof onnxRuntime = onnxRuntime,
 ): Promise<TopsSource> {
-  ONNX_TOPS.check(network);
+  ONNX_TOPS.check(network, open);
   const { net, weights, inputShapes } = network;
   if (weights === null)
     throw new WeightsError('convert/missing', {}, 'ONNX needs weights; give the net its caffemodel');

@@ -1,24 +1,33 @@
 /** Caffe's lists: `path label` a line. */
-import { path } from '../base/kinds.ts';
-import { required, signature } from '../base/options.ts';
+import { boolean, path } from '../base/kinds.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import { readLines } from '../base/read-lines.ts';
 import { DataError, ResnodeError } from '../errors.ts';
 import { checkIsUtf8File, readListLine } from './list-lines.ts';
 import type { ListedImage } from './reader.ts';
 
-const READ_IMAGE_LIST = signature('readImageList', { file: required(path, '`path label` a line.') });
+const READ_IMAGE_LIST = signature('readImageList', {
+  file: required(path, '`path label` a line.'),
+  options: optional(
+    options<ImageListOptions>({ negative: optional(boolean, 'true', 'Whether labels below 0 are taken.') }),
+    'none',
+    'Which labels are taken.',
+  ),
+});
+
+export interface ImageListOptions {
+  /** Whether labels below 0 are taken, as for a loss with `ignore_label: -1`. Default true. */
+  readonly negative?: boolean;
+}
 
 /**
  * Reads an image list without holding the event loop. The last space divides, so a path may hold others; empty lines
  * count for nothing; lines may end in CR LF.
- * @param options.negative Whether labels below 0 are taken, as for a loss with `ignore_label: -1`. Default true.
  * @throws DataError `data/list` naming file, line and cure; `data/not-found`
  */
-export async function readImageList(
-  file: string,
-  { negative = true }: { readonly negative?: boolean } = {},
-): Promise<ListedImage[]> {
-  READ_IMAGE_LIST.check(file);
+export async function readImageList(file: string, options: ImageListOptions = {}): Promise<ListedImage[]> {
+  READ_IMAGE_LIST.check(file, options);
+  const { negative = true } = options;
   const images: ListedImage[] = [];
   let line = 0;
   try {

@@ -2,7 +2,8 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { required, signature } from '../base/options.ts';
+import { shapes } from '../base/kinds.ts';
+import { optional, required, signature } from '../base/options.ts';
 import { checkPlainFile } from '../base/plain-file.ts';
 import {
   type LayerParameter,
@@ -23,7 +24,10 @@ import type { Transform } from './transform.ts';
 /** Types of layers whose shapes are in what they read, and their parameter. */
 const READ = { Data: 'data_param', ImageData: 'image_data_param', HDF5Data: 'hdf5_data_param' } as const;
 
-const READ_INPUT_SHAPES = signature('readInputShapes', { net: required(netParameter, 'The net.') });
+const READ_INPUT_SHAPES = signature('readInputShapes', {
+  net: required(netParameter, 'The net.'),
+  given: optional(shapes, 'none', 'Shapes that are known, by blob.'),
+});
 
 /**
  * Finds the shapes of data layers that neither `given` nor the prototxt says (crop_size, MemoryData, DummyData), by
@@ -37,7 +41,7 @@ const READ_INPUT_SHAPES = signature('readInputShapes', { net: required(netParame
  * const inputShapes = await readInputShapes(filterNet(readNetFile('train_val.prototxt'), { phase: 'TRAIN' }));
  */
 export async function readInputShapes(net: NetParameter, given: Shapes = {}): Promise<Shapes> {
-  READ_INPUT_SHAPES.check(net);
+  READ_INPUT_SHAPES.check(net, given);
   const found = new Map(Object.entries(given));
   for (const layer of net.layer ?? []) {
     const { name = '', type = '', bottom = [], top = [] } = layer;

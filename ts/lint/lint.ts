@@ -63,11 +63,20 @@ export function lintPrototxt(text: string, options: LintOptions): Finding[] {
     .sort((a, b) => a.position.line - b.position.line || a.position.column - b.position.column);
 }
 
-const LINT_FILE = signature('lintFile', { file: required(path, 'Of a prototxt.') });
+const LINT_FILE = signature('lintFile', {
+  file: required(path, 'Of a prototxt.'),
+  options: optional(
+    options<Omit<LintOptions, 'file'>>({
+      inputShapes: optional(shapes, 'as written', 'Shapes of inputs by blob name.'),
+    }),
+    'none',
+    'What the file leaves open.',
+  ),
+});
 
 /** Lints the prototxt at a path; a file that is none is a finding. @throws ArgumentError where it cannot be read */
 export function lintFile(file: string, options: Omit<LintOptions, 'file'> = {}): Finding[] {
-  LINT_FILE.check(file);
+  LINT_FILE.check(file, options);
   let text: string;
   try {
     text = readPrototxtFile(file, 'net or solver', 'file');

@@ -1,6 +1,6 @@
 /** A net's input as it is prepared here from an image, beside what another program gave the net. */
 import { integer, path } from '../base/kinds.ts';
-import { required, signature } from '../base/options.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import { type DecodeLimits, decodeImage } from '../image/decode.ts';
 import {
   decodingOf,
@@ -34,6 +34,14 @@ const COMPARE_INPUT = signature('compareInput', {
   preprocess: required(preprocess, 'What it goes through.'),
   recorded: required(tensor, 'N×C×H×W.'),
   index: required(integer(0), 'Of the image in it.'),
+  limits: optional(
+    options<DecodeLimits>({
+      maxPixels: optional(integer(1, 2 ** 30), '2^26', 'The most pixels, width × height, that are decoded.'),
+      timeout: optional(integer(1, 3600), '60', 'Seconds after which decoding is given up.'),
+    }),
+    'none',
+    'What bounds the decoding.',
+  ),
 });
 
 /**
@@ -48,7 +56,7 @@ export async function compareInput(
   index: number,
   limits: DecodeLimits = {},
 ): Promise<InputComparison> {
-  COMPARE_INPUT.check(file, preprocess, recorded, index);
+  COMPARE_INPUT.check(file, preprocess, recorded, index, limits);
   const image = await decodeImage(file, decodingOf(preprocess, limits));
   const size = recorded.data.length / recorded.shape[0]!;
   const theirs = recorded.data.subarray(index * size, (index + 1) * size);

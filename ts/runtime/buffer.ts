@@ -96,8 +96,7 @@ export class DeviceBuffer {
   }
 
   /**
-   * Writes values or bytes into the buffer; `source` is copied at the call.
-   * @param offset In bytes. Default 0.
+   * Writes values or bytes into the buffer, from `offset` bytes on (default 0); `source` is copied at the call.
    */
   async upload(source: ArrayBufferView, options: { readonly offset?: number } = {}): Promise<void> {
     BUFFER_UPLOAD.check(source, options);

@@ -48,7 +48,7 @@ const CALIBRATION_OF = signature('calibrationOf', {
   ),
 });
 
-/** @param ranges By `blob@layer`. */
+/** A calibration of what was found; ranges are by `blob@layer`. */
 export function calibrationOf(content: Omit<Calibration, 'format'>): Calibration {
   CALIBRATION_OF.check(content);
   return { format: FORMAT, ...content };

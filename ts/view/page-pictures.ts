@@ -1,6 +1,6 @@
 /** All pictures of a page, within a bound: nets of very many layers show one a fused operation. */
-import { anything, having, list, record } from '../base/kinds.ts';
-import { fields, required, signature } from '../base/options.ts';
+import { anything, boolean, having, list, record } from '../base/kinds.ts';
+import { fields, optional, options, required, signature } from '../base/options.ts';
 import { type WeightsFile, weightsFile } from '../caffe/caffemodel.ts';
 import type { MatchOptions } from '../caffe/match-weights.ts';
 import { type NetParameter, netParameter } from '../caffe/net-parameter.ts';
@@ -38,6 +38,15 @@ const ADD_FILTERS = signature('addFilters', {
     'Of describeNet.',
   ),
   weights: required(weightsFile, 'Whose filters.'),
+  options: optional(
+    options<MatchOptions>({
+      strict: optional(boolean, 'false', 'Weights without a layer are errors.'),
+      partialWeights: optional(boolean, 'false', 'Layers without weights keep their fillers.'),
+      reshapeWeights: optional(boolean, 'false', 'Blobs of other dimensions with as many values are taken.'),
+    }),
+    'none',
+    'How the weights fill the net.',
+  ),
 });
 
 /** Filters of the weights. @throws WeightsError */
@@ -46,7 +55,7 @@ export async function addFilters(
   weights: WeightsFile,
   options: MatchOptions = {},
 ): Promise<PagePictures> {
-  ADD_FILTERS.check(description, weights);
+  ADD_FILTERS.check(description, weights, options);
   const { layers, partial } = description;
   const withFilters = layers.filter(({ layer }) => /Convolution|InnerProduct/.test(layer.type ?? ''));
   const step = Math.ceil(withFilters.length / MOST);
