@@ -133,6 +133,25 @@ test('every exported function has a table of its arguments', () => {
   );
 });
 
+test('a solver, an evaluation and features refuse unknown options with the nearest one', async () => {
+  using device = await resnode.openDevice('reference');
+  using model = await device.load({ model: Buffer.from(NET) });
+  const preprocess = { resize: null, crop: { width: 2, height: 2 }, mean: [0] };
+  const calls: [wrong: string, near: string, call: (options: object) => unknown][] = [
+    ['snapshots', 'snapshot', (wrong) => new resnode.Solver({ solver: 's.prototxt', device, ...wrong })],
+    ['skipBrokn', 'skipBroken', (wrong) => resnode.evaluateImages(model, [], { preprocess, ...wrong })],
+    ['onProgres', 'onProgress', (wrong) => resnode.extractFeatures(model, [], { preprocess, ...wrong })],
+  ];
+  for (const [wrong, near, call] of calls) {
+    const error = await (async () => call({ [wrong]: true }))().then(
+      () => null,
+      (thrown: unknown) => thrown,
+    );
+    assert.instance(error, resnode.ArgumentError);
+    assert.match((error as Error).message, `did you mean "${near}"?`);
+  }
+});
+
 /** The parameters in a function's own text: what stands between commas outside brackets. */
 function parameterCount(text: string): number {
   let [depth, count] = [0, 0];

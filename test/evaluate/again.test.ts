@@ -178,8 +178,8 @@ test('a result is made again to the bit, its mean image too; other files and oth
 
 test('of two results, counts may be the same where confidences are not', () => {
   const counts = { images: 1, top1: 1, top5: 1, classes: [], confusions: [], skipped: [] };
-  const before = { ...counts, calibration: { expectedError: 0.25 }, recipe: { a: { b: 1 } } };
-  const after = { ...before, calibration: { expectedError: 0.5 }, recipe: { a: { b: 2 }, c: 3 } };
+  const before = { ...counts, calibration: { expectedError: 0.25, bins: [] }, recipe: { a: { b: 1 } } };
+  const after = { ...before, calibration: { expectedError: 0.5, bins: [] }, recipe: { a: { b: 2 }, c: 3 } };
   const compare = (a: object, b: object) => compareResults(a as EvaluationResult, b as EvaluationResult);
   assert.equal(compare(before, after), {
     equal: 'counts',

@@ -184,13 +184,18 @@ test('scores of scales are the mean over scales of image and mirror', async () =
       close([outcomes[i]!.confidence], [confidence], 1e-5);
     }
   }
-  for (const scales of [[], [28, 27], [28.5]])
+  for (const [scales, message] of [
+    [[28, 27], /integers from 28 up/],
+    [[], /a non-empty list|at least/],
+    [[28.5], /integer/],
+  ] as const)
     try {
       await evaluateImages(whole, some, { preprocess, scales });
       assert.unreachable();
     } catch (error) {
       assert.instance(error, ArgumentError);
-      assert.match((error as Error).message, /integers from 28 up/);
+      assert.match((error as Error).message, message);
+      assert.match((error as Error).message, 'scales');
     }
 });
 

@@ -137,7 +137,11 @@ test('a solver refuses such a net before a trainer takes memory', async () => {
   net_param!.layer = net_param!.layer!.filter(({ type }) => type !== 'SoftmaxWithLoss');
   let error: unknown;
   try {
-    for await (const _ of new Solver({ solver: solver.parameters, ...world }).run());
+    for await (const _ of new Solver({
+      solver: solver.parameters,
+      device: world.device,
+      data: world.data,
+    }).run());
   } catch (thrown) {
     error = thrown;
   }

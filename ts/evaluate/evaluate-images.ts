@@ -4,6 +4,7 @@ import {
   boolean,
   callback,
   either,
+  having,
   integer,
   type Kind,
   list,
@@ -11,11 +12,11 @@ import {
   path,
   signal,
 } from '../base/kinds.ts';
-import { fields, optional, required, signature } from '../base/options.ts';
+import { fields, optional, options, required, signature } from '../base/options.ts';
 import { ArgumentError, DataError, ImageError } from '../errors.ts';
 import { imageInput } from '../features/image-input.ts';
 import { readAhead } from '../features/read-ahead.ts';
-import { type DecodeLimits, decodeImage } from '../image/decode.ts';
+import { type DecodeLimits, decodeImage, limitRows } from '../image/decode.ts';
 import { type DeepImage, type Image, image } from '../image/image.ts';
 import { decodingOf, type Preprocess, preprocess } from '../image/preprocess.ts';
 import { type Model, model } from '../runtime/model.ts';
@@ -94,12 +95,17 @@ const EVALUATE_IMAGES = signature('evaluateImages', {
     'Images with their classes.',
   ),
   options: required(
-    fields<
-      Pick<
-        EvaluateOptions,
-        'preprocess' | 'crops' | 'scales' | 'batch' | 'skipBroken' | 'onProgress' | 'signal'
-      >
-    >('an object with preprocess, crops, …', {
+    options<EvaluateOptions>({
+      resume: optional(
+        fields<Progress>('the progress of an earlier call', {
+          done: required(integer(0), 'Samples that are over.'),
+          outcomes: required(list(having<Outcome>('an outcome')), 'One an image.'),
+          skipped: required(list(having<Skipped>('a skipped file')), 'Left out.'),
+        }),
+        'from the beginning',
+        'Goes on behind it.',
+      ),
+      ...limitRows,
       preprocess: required(preprocess, 'What images go through.'),
       crops: optional(oneOf<1 | 10>(1, 10), '1', 'Views of an image.'),
       scales: optional(

@@ -1,8 +1,8 @@
 /** One blob for many images: features for search, clustering or another classifier. */
 import { callback, integer, list, path, signal } from '../base/kinds.ts';
-import { fields, optional, required, signature } from '../base/options.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import { ArgumentError, GraphError, ImageError } from '../errors.ts';
-import type { DecodeLimits } from '../image/decode.ts';
+import { type DecodeLimits, limitRows } from '../image/decode.ts';
 import { type Preprocess, preprocess, preprocessFile } from '../image/preprocess.ts';
 import { availableMemory, formatBytes } from '../runtime/memory.ts';
 import { type Model, model } from '../runtime/model.ts';
@@ -31,19 +31,22 @@ const EXTRACT_FEATURES = signature('extractFeatures', {
   model: required(model, 'Loaded with outputs: [blob].'),
   files: required(list(path, { of: 'paths' }), 'Images.'),
   options: required(
-    fields<Pick<FeatureOptions, 'preprocess' | 'batch' | 'onProgress' | 'signal'>>(
-      'an object with preprocess, batch, …',
-      {
-        preprocess: required(preprocess, 'What images go through.'),
-        batch: optional(integer(1), '8', 'Images in one run.'),
-        onProgress: optional(
-          callback<(done: number) => void>(),
-          'none',
-          'Told after each run how many images are done.',
-        ),
-        signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
-      },
-    ),
+    options<FeatureOptions>({
+      preprocess: required(preprocess, 'What images go through.'),
+      batch: optional(integer(1), '8', 'Images in one run.'),
+      onProgress: optional(
+        callback<(done: number) => void>(),
+        'none',
+        'Told after each run how many images are done.',
+      ),
+      signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+      onBroken: optional(
+        callback<(error: ImageError) => void>(),
+        'the first is an error',
+        'Told what cannot be read.',
+      ),
+      ...limitRows,
+    }),
     'How.',
   ),
 });

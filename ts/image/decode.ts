@@ -39,9 +39,15 @@ const DEFAULTS = {
   timeout: 60,
 } as const;
 
-const decodeOptions = options<DecodeOptions>({
-  name: optional(string, 'the path, or `image`', 'What errors call the image.'),
+/** Rows of DecodeLimits. */
+export const limitRows = {
   maxPixels: optional(integer(1, 2 ** 30), '2^26', 'The most pixels, width × height, that are decoded.'),
+  timeout: optional(integer(1, 3600), '60', 'Seconds after which decoding is given up.'),
+};
+
+const decodeOptions = options<DecodeOptions>({
+  ...limitRows,
+  name: optional(string, 'the path, or `image`', 'What errors call the image.'),
   orientation: optional(
     oneOf('applied', 'ignored'),
     'applied',
@@ -49,7 +55,6 @@ const decodeOptions = options<DecodeOptions>({
   ),
   depth: optional(oneOf(8, 16), '8', '16: samples of 16 bits keep them.'),
   signal: optional(signal, 'none', 'Gives up with its reason.'),
-  timeout: optional(integer(1, 3600), '60', 'Seconds after which decoding is given up.'),
 });
 
 const DECODE_IMAGE = signature('decodeImage', {

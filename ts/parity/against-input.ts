@@ -1,7 +1,7 @@
 /** A net's input as it is prepared here from an image, beside what another program gave the net. */
 import { integer, path } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
-import { type DecodeLimits, decodeImage } from '../image/decode.ts';
+import { type DecodeLimits, decodeImage, limitRows } from '../image/decode.ts';
 import {
   decodingOf,
   type MeanImage,
@@ -34,14 +34,7 @@ const COMPARE_INPUT = signature('compareInput', {
   preprocess: required(preprocess, 'What it goes through.'),
   recorded: required(tensor, 'N×C×H×W.'),
   index: required(integer(0), 'Of the image in it.'),
-  limits: optional(
-    options<DecodeLimits>({
-      maxPixels: optional(integer(1, 2 ** 30), '2^26', 'The most pixels, width × height, that are decoded.'),
-      timeout: optional(integer(1, 3600), '60', 'Seconds after which decoding is given up.'),
-    }),
-    'none',
-    'What bounds the decoding.',
-  ),
+  limits: optional(options<DecodeLimits>(limitRows), 'none', 'What bounds the decoding.'),
 });
 
 /**

@@ -75,6 +75,22 @@ const updateRule: Kind<UpdateRule> = fields<UpdateRule>('an UpdateRule', {
   regularization_type: required(oneOf('L1', 'L2'), 'What decays.'),
 });
 
+/** What a Solver hands on. */
+export const solverRows = {
+  precision: optional(
+    oneOf('float32', 'tf32', 'float16', 'bfloat16'),
+    'float32',
+    'What feature maps and their diffs are stored and multiplied in.',
+  ),
+  lossScale: optional(
+    number({ above: 0 }),
+    '1024 in float16, else 1',
+    'The backward pass computes with so many times the diffs.',
+  ),
+  recompute: optional(boolean, 'false', 'Less memory for more time.'),
+  synchronisedBatchNorm: optional(boolean, 'false', "BatchNorm's statistics are those of all processes."),
+};
+
 const planRows = {
   ...netRows,
   phase: optional(oneOf('TRAIN', 'TEST'), 'TRAIN', 'Which layers there are.'),
@@ -90,18 +106,7 @@ const planRows = {
     'none',
     'Blobs whose diffs `gradients` returns; with update: null.',
   ),
-  precision: optional(
-    oneOf('float32', 'tf32', 'float16', 'bfloat16'),
-    'float32',
-    'What feature maps and their diffs are stored and multiplied in.',
-  ),
-  lossScale: optional(
-    number({ above: 0 }),
-    '1024 in float16, else 1',
-    'The backward pass computes with so many times the diffs.',
-  ),
-  recompute: optional(boolean, 'false', 'Less memory for more time.'),
-  synchronisedBatchNorm: optional(boolean, 'false', "BatchNorm's statistics are those of all processes."),
+  ...solverRows,
 };
 
 export const trainOptions = options<TrainOptions>({

@@ -23,6 +23,19 @@ export interface ScheduleExtensions {
   readonly cosine?: boolean;
 }
 
+/** Rows of ScheduleExtensions. */
+export const extensionRows = {
+  warmup: optional(
+    fields<NonNullable<ScheduleExtensions['warmup']>>('{ iterations, rate }', {
+      iterations: required(integer(0), 'So many.'),
+      rate: required(number({ from: 0 }), 'Of them.'),
+    }),
+    'none',
+    'A constant rate at first.',
+  ),
+  cosine: optional(boolean, 'false', 'Instead of lr_policy.'),
+};
+
 const SCHEDULE = signature('Schedule', {
   settings: required(
     fields<ScheduleSettings>('settings of checkSolver', {
@@ -40,17 +53,7 @@ const SCHEDULE = signature('Schedule', {
     'Of a solver.',
   ),
   extensions: optional(
-    fields<ScheduleExtensions>('{ warmup, cosine }', {
-      warmup: optional(
-        fields<NonNullable<ScheduleExtensions['warmup']>>('{ iterations, rate }', {
-          iterations: required(integer(0), 'So many.'),
-          rate: required(number({ from: 0 }), 'Of them.'),
-        }),
-        'none',
-        'A constant rate at first.',
-      ),
-      cosine: optional(boolean, 'false', 'Instead of lr_policy.'),
-    }),
+    fields<ScheduleExtensions>('{ warmup, cosine }', extensionRows),
     'none',
     'What Caffe has no policy for.',
   ),

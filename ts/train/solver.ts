@@ -1,6 +1,6 @@
 /** Caffe's solver (solver.cpp, sgd_solver.cpp): a loop that says what happens as events. */
 import { callback, either, having, list, oneOf, path, signal } from '../base/kinds.ts';
-import { fields, optional, options, required, signature } from '../base/options.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import { weightsFile } from '../caffe/caffemodel.ts';
 import { type CheckedSolver, checkSolver, type SolverSettings } from '../caffe/check-solver.ts';
 import { matchText } from '../caffe/match-weights.ts';
@@ -9,7 +9,9 @@ import { readSolverFile, type SolverParameter, solverParameter } from '../caffe/
 import type { Batch } from '../data/source.ts';
 import { ArgumentError, PrototxtError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
+import { matchRows, netRows } from '../runtime/load-options.ts';
 import { elementCount } from '../runtime/tensor.ts';
+import { solverRows } from '../runtime/train-options.ts';
 import { Agreement, type Wish } from './agreement.ts';
 import { debugInfo } from './debug-info.ts';
 import {
@@ -37,6 +39,7 @@ import {
   type TrainingOptions,
 } from './open-training.ts';
 import { Pace } from './pace.ts';
+import { extensionRows } from './schedules.ts';
 import { SmoothedLoss } from './smoothed-loss.ts';
 import { type SnapshotFiles, saveSnapshot, snapshotFiles } from './snapshot.ts';
 import { solverData } from './solver-data.ts';
@@ -58,23 +61,26 @@ export type SolverRequest = 'snapshot' | 'stop';
 
 const SOLVER = signature('Solver', {
   options: required(
-    fields<Pick<SolverOptions, 'solver' | 'device' | 'snapshot' | 'weights' | 'data'>>(
-      'an object with solver and device',
-      {
-        solver: required(either(path, solverParameter), 'A path, or a SolverParameter.'),
-        device: required(
-          having<SolverOptions['device']>('a Device of openDevice', 'load', 'train'),
-          'Where to train.',
-        ),
-        snapshot: optional(path, 'none', 'A .solverstate to go on from.'),
-        weights: optional(
-          either(path, list(path, { of: 'paths' }), weightsFile),
-          "the solver's own",
-          'Weights to begin with.',
-        ),
-        data: optional(callback<OpenData>(), "the nets' data layers", 'Where batches come from.'),
-      },
-    ),
+    options<SolverOptions>({
+      solver: required(either(path, solverParameter), 'A path, or a SolverParameter.'),
+      device: required(
+        having<SolverOptions['device']>('a Device of openDevice', 'load', 'train'),
+        'Where to train.',
+      ),
+      snapshot: optional(path, 'none', 'A .solverstate to go on from.'),
+      weights: optional(
+        either(path, list(path, { of: 'paths' }), weightsFile),
+        "the solver's own",
+        'Weights to begin with.',
+      ),
+      data: optional(callback<OpenData>(), "the nets' data layers", 'Where batches come from.'),
+      level: netRows.level,
+      stages: netRows.stages,
+      frozenBatchNorm: netRows.frozenBatchNorm,
+      ...matchRows,
+      ...solverRows,
+      ...extensionRows,
+    }),
     'What is trained, and where.',
   ),
 });
