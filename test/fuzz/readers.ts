@@ -345,10 +345,12 @@ export const READERS: readonly Reader[] = [
       await written(folder, 'calibration.json', (path) =>
         saveCalibration(path, {
           format: 'resnode-calibration/1',
+          net: 'small',
           method: 'entropy',
+          percentile: null,
           images: 3,
           ranges: { 'data@data': 1, 'conv@conv': 2.5 },
-        } as never),
+        }),
       ),
     ],
     read: (path) => readCalibration(path),

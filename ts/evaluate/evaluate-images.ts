@@ -17,7 +17,7 @@ import { ArgumentError, DataError, ImageError } from '../errors.ts';
 import { imageInput } from '../features/image-input.ts';
 import { readAhead } from '../features/read-ahead.ts';
 import { type DecodeLimits, decodeImage, limitRows } from '../image/decode.ts';
-import { type DeepImage, type Image, image } from '../image/image.ts';
+import { anyImage, type DeepImage, type Image } from '../image/image.ts';
 import { decodingOf, type Preprocess, preprocess } from '../image/preprocess.ts';
 import { type Model, model } from '../runtime/model.ts';
 import { scoresOf } from './scores.ts';
@@ -85,7 +85,7 @@ const EVALUATE_IMAGES = signature('evaluateImages', {
     list(
       either(
         fields<Omit<Sample, 'orderIsAssumed'>>('a sample, { image, label }', {
-          image: required(either(path, image), 'A path, or pixels.'),
+          image: required(either(path, anyImage), 'A path, or pixels.'),
           label: required(anything as Kind<number>, 'The true class, from 0.'),
         }),
         callback<LazySample>(),

@@ -5,7 +5,7 @@ import { ArgumentError, ImageError } from '../errors.ts';
 import { loadBinding } from '../native/load.ts';
 import { type DecodeOptions, decodeImage } from './decode.ts';
 import { centreCrop, type Resize, resize, resizedSize, type Size, size } from './geometry.ts';
-import { type DeepImage, type Image, image } from './image.ts';
+import { anyImage, type DeepImage, type Image } from './image.ts';
 
 /** The most pixels that a resized image may have. */
 const MAX_RESIZED_PIXELS = 2 ** 27;
@@ -81,7 +81,7 @@ export function msraPreprocess(mean: Preprocess['mean']): Preprocess {
 }
 
 const PREPROCESS_IMAGE = signature('preprocessImage', {
-  image: required(image, 'Decoded pixels.'),
+  image: required(anyImage, 'Decoded pixels.'),
   preprocess: required(preprocess, 'What it goes through.'),
   channels: required(oneOf(1, 3), 'What the net takes.'),
   corner: optional(
