@@ -118,7 +118,7 @@ RESNODE_TEST(runtime, "a captured graph runs when launched, as often as launched
   size_t nodes = 0;
   RESNODE_CUDA(cudaGraphGetNodes(graph, nullptr, &nodes));
   test::expect(nodes == 2, "nodes " + std::to_string(nodes));
-  RESNODE_CUDA(cudaGraphInstantiate(&executable, graph, 0));
+  RESNODE_CUDA(cudaGraphInstantiateWithFlags(&executable, graph, 0));
   RESNODE_CUDA(cudaGraphDestroy(graph));
   for (int i = 0; i < 3; ++i) RESNODE_CUDA(cudaGraphLaunch(executable, s.a));
   s.down(s.a);
