@@ -19,7 +19,11 @@ mkdir -p "$folder/apt/lists/partial" "$folder/apt/archives/partial"
 # The mirror that the machine takes Debian itself from.
 mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
   grep -oE '^(URIs:|deb) .*' | grep -oE '(https?|mirror\+file|file)://?[^ ]+' | grep -vE 'security|nodesource|google' | head -1 || true)
-echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:-http://deb.debian.org/debian} bookworm non-free" >"$folder/apt/sources.list"
+if [ -z "$mirror" ]; then
+  echo "install-cuda-11.8: /etc/apt names no Debian mirror; add one, or name a CUDA 11.8 by CUDA11" >&2
+  exit 1
+fi
+echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm non-free" >"$folder/apt/sources.list"
 apt() {
   apt-get -qq -o Dir::Etc::sourcelist="$folder/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null \
     -o Dir::State::lists="$folder/apt/lists" -o Dir::Cache="$folder/apt" -o Dir::Cache::archives="$folder/apt/archives" \
