@@ -1,4 +1,6 @@
 /** What every conversion goes through: a net in Caffe's terms and its weights. */
+import { path, shapes } from '../base/kinds.ts';
+import { fields, optional, required } from '../base/options.ts';
 import type { Blob } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { matchWeights } from '../caffe/match-weights.ts';
@@ -9,6 +11,18 @@ export interface Network {
   readonly net: NetParameter;
   readonly weights: WeightsFile;
 }
+
+/** What readers of a net in one file take: rows of their signatures. */
+export const readerParameters = {
+  file: required(path, 'A path.'),
+  options: optional(
+    fields<{ inputShapes?: Readonly<Record<string, readonly number[]>> }>('an object with inputShapes', {
+      inputShapes: optional(shapes, 'as the file says', 'Shapes of inputs by name.'),
+    }),
+    'none',
+    'Shapes.',
+  ),
+};
 
 /**
  * The blob of each parameter of a net, by Caffe's rules; unlike for training, none may be missing.

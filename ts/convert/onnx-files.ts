@@ -1,8 +1,8 @@
 /** .onnx files on disk, and ONNX Runtime as a second opinion on them. */
 import { existsSync, realpathSync } from 'node:fs';
 import { dirname, isAbsolute, join, normalize, sep } from 'node:path';
-import { path, shapes } from '../base/kinds.ts';
-import { fields, optional, required, signature } from '../base/options.ts';
+import { path } from '../base/kinds.ts';
+import { fields, required, signature } from '../base/options.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { weightsFile } from '../caffe/caffemodel.ts';
 import { netParameter } from '../caffe/net-parameter.ts';
@@ -11,21 +11,12 @@ import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { Runner } from './check.ts';
 import { fromOnnx } from './from-onnx.ts';
 import { mapFile } from './map-file.ts';
-import { blobsOf, type Network } from './network.ts';
+import { blobsOf, type Network, readerParameters } from './network.ts';
 import { readOnnx } from './onnx-proto.ts';
 import { onnxChunks } from './onnx-write.ts';
 import { toOnnx } from './to-onnx.ts';
 
-const READ_ONNX_FILE = signature('readOnnxFile', {
-  file: required(path, 'A path.'),
-  options: optional(
-    fields<{ inputShapes?: Readonly<Record<string, readonly number[]>> }>('an object with inputShapes', {
-      inputShapes: optional(shapes, 'as the file says', 'Shapes of inputs by name.'),
-    }),
-    'none',
-    'Shapes.',
-  ),
-});
+const READ_ONNX_FILE = signature('readOnnxFile', readerParameters);
 
 /** Reads a net and its weights, which stay views of the mapped file. @throws WeightsError */
 export function readOnnxFile(

@@ -64,10 +64,6 @@ export async function calibrate(
 ): Promise<Calibration> {
   CALIBRATE.check(device, load, inputs, options);
   const { method = 'entropy', percentile = 99.99, onProgress, signal } = options;
-  if (!['min-max', 'percentile', 'entropy'].includes(method))
-    throw new ArgumentError('method', '"min-max", "percentile" or "entropy"', method);
-  if (!(percentile > 50 && percentile <= 100))
-    throw new ArgumentError('percentile', 'a number over 50, up to 100', percentile);
   const histograms = new Map(
     quantizable(graphFromCaffe(load.model, load)).map((name) => [name, new MagnitudeHistogram()]),
   );

@@ -1,7 +1,7 @@
 /** Which statistics the BatchNorm layers of a net use: what most mistakes in training are about. */
 import type { Warning } from '../base/warning.ts';
+import { type Blob, toFloat32 } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
-import { areEmptyStatistics } from '../caffe/empty-statistics.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 
 export interface BatchNormMode {
@@ -51,4 +51,14 @@ export function emptyStatistics(
       message: `BatchNorm ${names} uses stored statistics (${empty[0]!.reason}), and these are 0: what it makes is its input times 1/√eps; take weights that were trained, or set use_global_stats: false`,
     },
   ];
+}
+
+/**
+ * Whether the blobs of a BatchNorm, mean, variance and factor, say nothing: a factor of 0 makes mean and variance 0
+ * (batch_norm_layer.cpp), whatever they are.
+ */
+function areEmptyStatistics(blobs: readonly Pick<Blob, 'dtype' | 'bytes'>[]): boolean {
+  const [mean, variance, factor] = blobs.map(toFloat32);
+  const isZero = (values: Float32Array | undefined) => (values ?? []).every((value) => value === 0);
+  return isZero(factor) || (isZero(mean) && isZero(variance));
 }

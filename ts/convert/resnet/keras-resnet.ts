@@ -1,12 +1,11 @@
 /** Keras's ResNet50, 101 and 152 (v1: the port of MSRA's), by the layer names of both generations of Keras Applications. */
 import type { Branch, Convolution, ResidualNet } from '../../architectures/residual-net.ts';
 import { knownResnet } from '../../architectures/resnet.ts';
-import { path, shapes } from '../../base/kinds.ts';
-import { fields, optional, required, signature } from '../../base/options.ts';
+import { signature } from '../../base/options.ts';
 import { WeightsError } from '../../errors.ts';
 import type { Preprocess } from '../../image/preprocess.ts';
 import { type KerasWeights, readKerasWeights } from '../keras/keras-weights.ts';
-import type { Network } from '../network.ts';
+import { type Network, readerParameters } from '../network.ts';
 import { inputShape, resnetNetwork } from './resnet-network.ts';
 
 interface Generation {
@@ -43,16 +42,7 @@ const GENERATIONS: readonly Generation[] = [
   },
 ];
 
-const READ_KERAS_RESNET = signature('readKerasResnet', {
-  file: required(path, 'A path.'),
-  options: optional(
-    fields<{ inputShapes?: Readonly<Record<string, readonly number[]>> }>('an object with inputShapes', {
-      inputShapes: optional(shapes, 'as the file says', 'Shapes of inputs by name.'),
-    }),
-    'none',
-    'Shapes.',
-  ),
-});
+const READ_KERAS_RESNET = signature('readKerasResnet', readerParameters);
 
 /**
  * Reads weights (or a whole model) of ResNet50, 101 or 152 in Keras's .h5, of any width. As Keras computes them: the

@@ -1,21 +1,12 @@
 /** A ResNet from a file of torch.save. */
-import { path, shapes } from '../../base/kinds.ts';
-import { fields, optional, required, signature } from '../../base/options.ts';
+import { signature } from '../../base/options.ts';
 import { mapFile } from '../map-file.ts';
+import { readerParameters } from '../network.ts';
 import { stateDict } from '../torch/state-dict.ts';
 import { readTorchFile } from '../torch/torch-file.ts';
 import { torchResnet } from './torch-resnet.ts';
 
-const READ_TORCH_RESNET = signature('readTorchResnet', {
-  file: required(path, 'A path.'),
-  options: optional(
-    fields<{ inputShapes?: Readonly<Record<string, readonly number[]>> }>('an object with inputShapes', {
-      inputShapes: optional(shapes, 'as the file says', 'Shapes of inputs by name.'),
-    }),
-    'none',
-    'Shapes.',
-  ),
-});
+const READ_TORCH_RESNET = signature('readTorchResnet', readerParameters);
 
 /**
  * Reads a .pth, whose pickle is data here: nothing in it is executed. What is recognised, see `torchResnet`.
