@@ -16,7 +16,7 @@ export {
 } from './architectures/solver-presets.ts';
 export { writeTrainingFiles } from './architectures/training-files.ts';
 export { replaceHead, type TrainingNetOptions, trainingNet } from './architectures/training-net.ts';
-export type { Warning } from './base/warning.ts';
+export type { Warning } from './base/warn.ts';
 export { type Blob, blobFromFloats, toFloat32, toFloat64 } from './caffe/blob.ts';
 export { readBinaryproto, readCaffemodel, type WeightsFile, type WeightsLayer } from './caffe/caffemodel.ts';
 export {

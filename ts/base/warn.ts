@@ -1,5 +1,12 @@
 /** Warnings: what was taken, but hardly meant. Node prints each once on stderr; `process.on('warning')` sees them. */
 
+/** What works and is hardly meant: for programs by its code, for people as a sentence. */
+export interface Warning {
+  /** Stable, e.g. `weights/partial`. */
+  readonly code: string;
+  readonly message: string;
+}
+
 const TYPE = 'ResnodeWarning';
 /** Of these so many are remembered, so that one read of a file twice is said once. */
 const MOST = 1000;

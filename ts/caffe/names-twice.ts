@@ -1,5 +1,5 @@
 /** Layers with parameters that share a name: files keep weights by name, so that of two sets one is lost. */
-import type { Warning } from '../base/warning.ts';
+import type { Warning } from '../base/warn.ts';
 
 interface Parameter {
   readonly layer: string;

@@ -1,5 +1,5 @@
 /** Which statistics the BatchNorm layers of a net use: what most mistakes in training are about. */
-import type { Warning } from '../base/warning.ts';
+import type { Warning } from '../base/warn.ts';
 import { type Blob, toFloat32 } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';

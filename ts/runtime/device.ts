@@ -13,8 +13,7 @@ import {
   string,
 } from '../base/kinds.ts';
 import { fields, optional, required, signature } from '../base/options.ts';
-import { warn } from '../base/warn.ts';
-import type { Warning } from '../base/warning.ts';
+import { type Warning, warn } from '../base/warn.ts';
 import { breather } from '../breathe.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { type LayerReport, matchText } from '../caffe/match-weights.ts';

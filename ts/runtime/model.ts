@@ -12,8 +12,7 @@ import {
 } from '../base/kinds.ts';
 import { describeNotFinite, notFinite } from '../base/not-finite.ts';
 import { internal, optional, options, required, signature } from '../base/options.ts';
-import { warn } from '../base/warn.ts';
-import type { Warning } from '../base/warning.ts';
+import { type Warning, warn } from '../base/warn.ts';
 import type { LayerReport } from '../caffe/match-weights.ts';
 import { ArgumentError, DeviceError } from '../errors.ts';
 import { type Summary, summarise } from '../graph/summary.ts';

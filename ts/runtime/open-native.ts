@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { boolean, callback, having, integer, number, oneOf, path } from '../base/kinds.ts';
 import { internal, optional, options } from '../base/options.ts';
-import type { Warning } from '../base/warning.ts';
+import type { Warning } from '../base/warn.ts';
 import type { NativeDevice, NativeDeviceOptions } from '../native/binding.ts';
 import { convertError } from '../native/convert-error.ts';
 import { loadBinding } from '../native/load.ts';

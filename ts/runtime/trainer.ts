@@ -1,7 +1,7 @@
 /** A net that learns: forward, backward and the solver's update as one native call a pass. */
 import { boolean, instance, integer, number, readable, record, signal } from '../base/kinds.ts';
 import { internal, optional, options, required, signature } from '../base/options.ts';
-import type { Warning } from '../base/warning.ts';
+import type { Warning } from '../base/warn.ts';
 import { blobFromFloats } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { type LayerReport, refuseNamesTwice } from '../caffe/match-weights.ts';

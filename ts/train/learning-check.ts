@@ -1,6 +1,6 @@
 /** What is said before a training begins: nets that cannot learn, and statistics that are not there. */
 
-import type { Warning } from '../base/warning.ts';
+import type { Warning } from '../base/warn.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { positionOf } from '../caffe/message.ts';
 import { labelFaults, labelRange } from '../data/label-faults.ts';
