@@ -20,7 +20,7 @@ const refused = async (change: (world: Fakes) => void): Promise<ResnodeError> =>
   const world = fakes();
   change(world);
   try {
-    await collect(fakeSolver(world, folder, 'max_iter: 4', { ...world, snapshot }));
+    await collect(fakeSolver(world, folder, 'max_iter: 4', { data: world.data, snapshot }));
   } catch (error) {
     return error as ResnodeError;
   }
