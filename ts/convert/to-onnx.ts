@@ -23,7 +23,7 @@ export function toOnnx(graph: Graph, blobOf: BlobOf): OnnxModel {
   const merged = new Set<Node>();
   for (const node of graph.nodes) {
     if (merged.has(node)) continue;
-    const scale = scaleAfter(graph, uses, node);
+    const scale = scaleAfter(uses, node);
     if (scale !== null) merged.add(scale);
     operators[node.operation.kind](writer.layer(node, scale));
   }
@@ -51,16 +51,16 @@ function valueNames(graph: Graph): string[] {
 }
 
 // The pair BatchNorm, Scale is one BatchNormalization, where nobody else sees what lies between.
-function scaleAfter(graph: Graph, uses: Uses, node: Node): Node | null {
+function scaleAfter(uses: Uses, node: Node): Node | null {
   const { operation, outputs } = node;
   if (operation.kind !== 'affine' || operation.affine.length > 1) return null;
-  if (operation.affine[0]?.kind !== 'batchNorm' || !isPrivate(graph, uses, outputs[0]!)) return null;
-  const next = uses.readers.get(outputs[0]!)![0]!;
+  if (operation.affine[0]?.kind !== 'batchNorm' || !isPrivate(uses, outputs[0]!)) return null;
+  const [next] = uses.readers.get(outputs[0]!)!;
   const isScale =
-    next.operation.kind === 'affine' &&
-    next.operation.affine.length === 1 &&
-    next.operation.affine[0]!.kind === 'scale';
-  return isScale ? next : null;
+    next!.operation.kind === 'affine' &&
+    next!.operation.affine.length === 1 &&
+    next!.operation.affine[0]!.kind === 'scale';
+  return isScale ? next! : null;
 }
 
 function freeBatch(graph: Graph): number | null {

@@ -6,7 +6,7 @@ export function foldAffine(graph: Graph): Graph {
   return mergePairs(graph, (node, uses) => {
     if (node.operation.kind !== 'affine') return null;
     const before = uses.maker.get(node.inputs[0]!);
-    if (before === undefined || !isPrivate(graph, uses, node.inputs[0]!)) return null;
+    if (before === undefined || !isPrivate(uses, node.inputs[0]!)) return null;
     const { operation } = before;
     if (
       (operation.kind !== 'convolution' && operation.kind !== 'affine') ||

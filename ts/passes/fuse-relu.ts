@@ -6,7 +6,7 @@ export function fuseRelu(graph: Graph): Graph {
   return mergePairs(graph, (node, uses) => {
     if (node.operation.kind !== 'relu') return null;
     const before = uses.maker.get(node.inputs[0]!);
-    if (before === undefined || !isPrivate(graph, uses, node.inputs[0]!)) return null;
+    if (before === undefined || !isPrivate(uses, node.inputs[0]!)) return null;
     const { operation } = before;
     if (!('relu' in operation) || operation.relu !== null) return null;
     const relu = { negativeSlope: node.operation.negativeSlope };

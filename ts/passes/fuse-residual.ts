@@ -3,6 +3,7 @@ import { isPrivate, mergePairs } from './rewrite.ts';
 
 /** A plain sum of two becomes the last step of the convolution that ends one of its branches (the later one). */
 export function fuseResidual(graph: Graph): Graph {
+  const order = new Map(graph.nodes.flatMap(({ outputs }, i) => outputs.map((id) => [id, i] as const)));
   return mergePairs(graph, (node, uses) => {
     const { operation } = node;
     if (operation.kind !== 'eltwise' || operation.operation !== 'sum' || node.inputs.length !== 2)
@@ -15,11 +16,10 @@ export function fuseResidual(graph: Graph): Graph {
         maker?.operation.kind === 'convolution' &&
         maker.operation.relu === null &&
         maker.inputs.length === 1 &&
-        isPrivate(graph, uses, id)
+        isPrivate(uses, id)
       );
     });
-    const order = new Map(graph.nodes.flatMap((each, i) => each.outputs.map((id) => [id, i] as const)));
-    const end = ends.sort((a, b) => (order.get(a) ?? 0) - (order.get(b) ?? 0)).at(-1);
+    const end = ends.sort((a, b) => order.get(a)! - order.get(b)!).at(-1);
     if (end === undefined) return null;
     const convolution = uses.maker.get(end)!;
     const residual = node.inputs.find((id) => id !== end)!;

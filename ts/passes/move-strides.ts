@@ -3,109 +3,126 @@
  * pixels in four (design decision 4). The stride moves up to where those pixels would be computed: exact, and a
  * tenth of ResNet-50's arithmetic less.
  */
-import type { Graph, Node, Pair, Value, ValueId } from '../graph/graph.ts';
+import type { Graph, Node, Operation, Pair, Value, ValueId } from '../graph/graph.ts';
 import { isPrivate, type Uses, usesOf } from './rewrite.ts';
 
 export function moveStrides(graph: Graph): Graph {
-  let current = graph;
-  let uses = usesOf(graph);
-  for (let id = 0; id < graph.values.length; id++) {
-    const stride = skippedBy(current, uses, id);
-    if (stride === null) continue;
-    current = subsample(current, id, stride);
-    uses = usesOf(current);
-  }
-  return current;
+  const mover = new StrideMover(graph);
+  for (let id = 0; id < graph.values.length; id++) mover.moveFrom(id);
+  return mover.result();
 }
 
-/** The stride that all readers share, where they skip pixels of a value that a convolution makes. */
-function skippedBy(graph: Graph, { maker, readers }: Uses, id: ValueId): Pair | null {
-  const reading = readers.get(id) ?? [];
-  if (graph.outputs.includes(id) || maker.get(id)?.operation.kind !== 'convolution' || reading.length === 0)
-    return null;
-  let shared: Pair | null = null;
-  for (const { operation, inputs } of reading) {
-    if (operation.kind !== 'convolution' || inputs[0] !== id || inputs[1] === id) return null;
-    if ([...operation.kernel].some((size) => size !== 1) || [...operation.pad].some((size) => size !== 0))
-      return null;
-    const { stride } = operation;
-    if (
-      stride[0] * stride[1] === 1 ||
-      (shared !== null && (shared[0] !== stride[0] || shared[1] !== stride[1]))
-    )
-      return null;
-    shared = stride;
+type Convolution = Extract<Operation, { kind: 'convolution' }>;
+
+/** Nodes keep their place and who reads whom; what becomes of them is looked up by the node as it was. */
+class StrideMover {
+  readonly #graph: Graph;
+  readonly #uses: Uses;
+  readonly #values: Value[];
+  readonly #changed = new Map<Node, Node>();
+  /** Picks of pixels that stand before a node now, and what they pick from. */
+  readonly #picks = new Map<Node, Node[]>();
+  readonly #picked = new Set<ValueId>();
+
+  constructor(graph: Graph) {
+    this.#graph = graph;
+    this.#uses = usesOf(graph);
+    this.#values = [...graph.values];
   }
-  return shared;
-}
 
-/** Makes `id` hold only the pixels that its readers use; their stride becomes 1. */
-function subsample(graph: Graph, id: ValueId, stride: Pair): Graph {
-  const values: Value[] = [...graph.values];
-  let nodes: Node[] = graph.nodes.map((node) =>
-    node.operation.kind === 'convolution' && node.inputs[0] === id
-      ? { ...node, operation: { ...node.operation, stride: [1, 1] as const } }
-      : node,
-  );
-  const shrink = (shape: readonly number[]) => [
-    shape[0]!,
-    shape[1]!,
-    Math.ceil(shape[2]! / stride[0]),
-    Math.ceil(shape[3]! / stride[1]),
-  ];
-  const replace = (old: Node, next: Node) => {
-    nodes = nodes.map((node) => (node === old ? next : node));
-  };
+  /** Makes `id` hold only the pixels that its readers use, where all skip the same ones; their stride becomes 1. */
+  moveFrom(id: ValueId): void {
+    const stride = this.#strideSkipped(id);
+    if (stride === null) return;
+    for (const reader of this.#uses.readers.get(id)!) this.#change(reader, { stride: [1, 1] });
+    const pending = [id];
+    for (let next = pending.pop(); next !== undefined; next = pending.pop())
+      pending.push(...this.#subsample(next, stride));
+  }
 
-  const push = (target: ValueId): void => {
-    const node = usesOf({ nodes }).maker.get(target)!;
-    const { operation } = node;
-    if (operation.kind !== 'convolution') return;
-    values[target] = { ...values[target]!, shape: shrink(values[target]!.shape) };
-    let inputs = [...node.inputs];
-    const pointwise =
-      [...operation.kernel, ...operation.stride].every((size) => size === 1) &&
-      [...operation.pad].every((size) => size === 0);
-    const above = canPush(inputs[0]!);
-    const moved: Node =
-      pointwise && above
-        ? node
-        : {
-            ...node,
-            operation: {
-              ...operation,
-              stride: [operation.stride[0] * stride[0], operation.stride[1] * stride[1]],
-            },
-          };
-    if (pointwise && above) push(inputs[0]!);
-    const residual = inputs[1];
-    if (residual !== undefined) {
-      if (canPush(residual)) push(residual);
-      else inputs = [inputs[0]!, insertPick(residual, usesOf({ nodes }).maker.get(target)!)];
+  result(): Graph {
+    const nodes = this.#graph.nodes.flatMap((node) => [
+      ...(this.#picks.get(node) ?? []),
+      this.#changed.get(node) ?? node,
+    ]);
+    return { ...this.#graph, values: this.#values, nodes };
+  }
+
+  /** The stride that all readers share, where they skip pixels of a value that a convolution makes. */
+  #strideSkipped(id: ValueId): Pair | null {
+    const readers = this.#uses.readers.get(id);
+    if (readers === undefined || this.#uses.asked.has(id) || this.#picked.has(id)) return null;
+    if (this.#convolutionOf(id) === null) return null;
+    let shared: Pair | null = null;
+    for (const reader of readers) {
+      const { operation, inputs } = this.#changed.get(reader) ?? reader;
+      if (operation.kind !== 'convolution' || inputs[0] !== id || inputs[1] === id) return null;
+      if (!isPointwise(operation)) return null;
+      const { stride } = operation;
+      if (stride[0] * stride[1] === 1) return null;
+      if (shared !== null && (shared[0] !== stride[0] || shared[1] !== stride[1])) return null;
+      shared = stride;
     }
-    replace(usesOf({ nodes }).maker.get(target)!, { ...moved, inputs });
-  };
-  const canPush = (source: ValueId) => {
-    const uses = usesOf({ nodes });
-    return uses.maker.get(source)?.operation.kind === 'convolution' && isPrivate(graph, uses, source);
-  };
-  // A 1×1 maximum is a copy of the pixels that the stride meets.
-  const insertPick = (source: ValueId, before: Node): ValueId => {
-    const { blob, shape } = values[source]!;
-    const name = `${blob}_subsample`;
-    values.push({ blob: name, layer: name, shape: shrink(shape) });
+    return shared;
+  }
+
+  /** Lets the convolution that makes `id` make fewer pixels. @returns Values of which it then needs fewer too. */
+  #subsample(id: ValueId, stride: Pair): ValueId[] {
+    this.#values[id] = subsampled(this.#values[id]!, stride);
+    const maker = this.#uses.maker.get(id)!;
+    const operation = this.#convolutionOf(id)!;
+    const [source, residual] = (this.#changed.get(maker) ?? maker).inputs as [ValueId, ValueId?];
+    const above: ValueId[] = [];
+    if (isPointwise(operation) && operation.stride.every((step) => step === 1) && this.#isMovable(source))
+      above.push(source);
+    else this.#change(maker, { stride: [operation.stride[0] * stride[0], operation.stride[1] * stride[1]] });
+    if (residual === undefined) return above;
+    if (this.#isMovable(residual)) above.push(residual);
+    else this.#pick(maker, source, residual, stride);
+    return above;
+  }
+
+  #isMovable(id: ValueId): boolean {
+    return this.#convolutionOf(id) !== null && isPrivate(this.#uses, id);
+  }
+
+  #convolutionOf(id: ValueId): Convolution | null {
+    const maker = this.#uses.maker.get(id);
+    if (maker === undefined) return null;
+    const { operation } = this.#changed.get(maker) ?? maker;
+    return operation.kind === 'convolution' ? operation : null;
+  }
+
+  #change(node: Node, more: Partial<Convolution>, inputs = (this.#changed.get(node) ?? node).inputs): void {
+    const { operation } = this.#changed.get(node) ?? node;
+    this.#changed.set(node, { ...node, operation: { ...(operation as Convolution), ...more }, inputs });
+  }
+
+  /** Before `node`, picks the pixels of its residual that are still needed: a 1×1 maximum is a copy of them. */
+  #pick(node: Node, source: ValueId, residual: ValueId, stride: Pair): void {
+    const name = `${this.#values[residual]!.blob}_subsample`;
+    const value = { ...subsampled(this.#values[residual]!, stride), blob: name, layer: name };
+    const picked = this.#values.push(value) - 1;
+    this.#picked.add(residual);
     const pick: Node = {
       name,
       type: 'Pooling',
       position: undefined,
       layers: [name],
       operation: { kind: 'pooling', method: 'max', kernel: [1, 1], stride, pad: [0, 0] },
-      inputs: [source],
-      outputs: [values.length - 1],
+      inputs: [residual],
+      outputs: [picked],
     };
-    nodes.splice(nodes.indexOf(before), 0, pick);
-    return values.length - 1;
-  };
-  push(id);
-  return { ...graph, values, nodes };
+    // A residual that was picked from for one stride may be picked from again for another.
+    this.#picks.set(node, [...(this.#picks.get(node) ?? []), pick]);
+    this.#change(node, {}, [source, picked]);
+  }
+}
+
+const isPointwise = ({ kernel, pad }: Convolution) =>
+  kernel.every((size) => size === 1) && pad.every((size) => size === 0);
+
+function subsampled(value: Value, stride: Pair): Value {
+  const [n, c, h, w] = value.shape as [number, number, number, number];
+  return { ...value, shape: [n, c, Math.ceil(h / stride[0]), Math.ceil(w / stride[1])] };
 }

@@ -3,22 +3,39 @@ import type { Graph, Node, ValueId } from '../graph/graph.ts';
 
 export interface Uses {
   readonly maker: ReadonlyMap<ValueId, Node>;
-  readonly readers: ReadonlyMap<ValueId, readonly Node[]>;
+  readonly readers: ReadonlyMap<ValueId, ReadonlySet<Node>>;
+  /** What the caller will see. */
+  readonly asked: ReadonlySet<ValueId>;
 }
 
-export function usesOf(graph: Pick<Graph, 'nodes'>): Uses {
+interface ChangingUses extends Uses {
+  readonly maker: Map<ValueId, Node>;
+  readonly readers: Map<ValueId, Set<Node>>;
+}
+
+export function usesOf({ nodes, outputs }: Pick<Graph, 'nodes' | 'outputs'>): Uses {
+  return changingUses({ nodes, outputs });
+}
+
+function changingUses({ nodes, outputs }: Pick<Graph, 'nodes' | 'outputs'>): ChangingUses {
   const maker = new Map<ValueId, Node>();
-  const readers = new Map<ValueId, Node[]>();
-  for (const node of graph.nodes) {
+  const readers = new Map<ValueId, Set<Node>>();
+  for (const node of nodes) {
     for (const id of node.outputs) maker.set(id, node);
-    for (const id of node.inputs) readers.set(id, [...(readers.get(id) ?? []), node]);
+    for (const id of node.inputs) {
+      if (!readers.has(id)) readers.set(id, new Set());
+      readers.get(id)!.add(node);
+    }
   }
-  return { maker, readers };
+  return { maker, readers, asked: new Set(outputs) };
 }
 
-/** True where nobody but one node reads the value and the caller did not ask for it. */
-export function isPrivate(graph: Graph, uses: Uses, id: ValueId): boolean {
-  return uses.readers.get(id)?.length === 1 && !graph.outputs.includes(id);
+/** True where one node reads the value, once, and the caller did not ask for it. */
+export function isPrivate({ readers, asked }: Uses, id: ValueId): boolean {
+  const reading = readers.get(id);
+  if (reading?.size !== 1 || asked.has(id)) return false;
+  const [reader] = reading;
+  return reader!.inputs.indexOf(id) === reader!.inputs.lastIndexOf(id);
 }
 
 /** Merges a node into an earlier one, where `merge` says how; a merged node is looked at again, until it stays. */
@@ -27,23 +44,19 @@ export function mergePairs(
   merge: (node: Node, uses: Uses) => { absorbed: Node; merged: Node } | null,
 ): Graph {
   // Kept up to date merge by merge: found anew each time, a net of a thousand layers would take a minute.
-  const { maker, readers } = usesOf(graph) as { maker: Map<ValueId, Node>; readers: Map<ValueId, Node[]> };
+  const uses = changingUses(graph);
   const kept = new Set<Node>();
   for (const each of graph.nodes) {
     let node = each;
-    for (let pair = merge(node, { maker, readers }); pair !== null; pair = merge(node, { maker, readers })) {
+    for (let pair = merge(node, uses); pair !== null; pair = merge(node, uses)) {
       const { absorbed, merged } = pair;
       kept.delete(absorbed);
       for (const old of [absorbed, node]) {
-        for (const id of old.inputs)
-          readers.set(
-            id,
-            readers.get(id)!.filter((reader) => reader !== old),
-          );
-        for (const id of old.outputs) maker.delete(id);
+        for (const id of old.inputs) uses.readers.get(id)!.delete(old);
+        for (const id of old.outputs) uses.maker.delete(id);
       }
-      for (const id of merged.inputs) readers.set(id, [...(readers.get(id) ?? []), merged]);
-      for (const id of merged.outputs) maker.set(id, merged);
+      for (const id of merged.inputs) uses.readers.get(id)!.add(merged);
+      for (const id of merged.outputs) uses.maker.set(id, merged);
       node = merged;
     }
     // The merged node takes the later place, where all its inputs exist.
