@@ -1,7 +1,11 @@
 #include "int8.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+
+#include "core/error.h"
+#include "parallel.h"
 
 namespace resnode::cpu {
 
@@ -50,6 +54,27 @@ std::vector<bool> nonNegative(const Program& program) {
 }
 
 }  // namespace
+
+void refuseNotFinite(const float* from, int64_t count, const std::string& tensor, const std::string& layer) {
+  constexpr int64_t PART = 1 << 14;
+  std::atomic<bool> isFinite{true};
+  parallelFor(nullptr, (count + PART - 1) / PART, 1, [&](int64_t unit) {
+    // 0 · x is 0 only where x is finite; sums in lanes, which compilers make vectors of.
+    float sums[16] = {};
+    const int64_t begin = unit * PART, end = std::min(count, begin + PART);
+    int64_t i = begin;
+    for (; i + 16 <= end; i += 16) {
+      for (int lane = 0; lane < 16; ++lane) sums[lane] += 0.f * from[i + lane];
+    }
+    for (; i < end; ++i) sums[0] += 0.f * from[i];
+    if (std::any_of(std::begin(sums), std::end(sums), [](float sum) { return sum != 0; })) isFinite = false;
+  });
+  if (isFinite) return;
+  throw Error("int8/not-finite",
+              "layer \"" + layer + "\": a value of \"" + tensor + "\" is NaN or infinite, which int8 cannot hold; " +
+                  "precision \"float32\" keeps such values and shows where they come from",
+              layer);
+}
 
 bool isInt8Convolution(const Program& program, const Operation& operation, const Quantization& quantization) {
   const auto* convolution = std::get_if<Convolution>(&operation.attributes);

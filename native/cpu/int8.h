@@ -2,6 +2,7 @@
 // Unsigned where nothing can be negative (after a ReLU), which has twice the levels.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "core/backend.h"
@@ -23,6 +24,10 @@ std::vector<Quantized> quantizedTensors(const Program& program, const Quantizati
 
 // Whether an operation is a convolution that can run in int8: the ranges of what it reads and of its weights are known.
 bool isInt8Convolution(const Program& program, const Operation& operation, const Quantization& quantization);
+
+// Eight bits hold neither not-a-number nor the infinities: where `count` values at `from` are to become int8 and one of
+// them is not finite, the run is refused.
+void refuseNotFinite(const float* from, int64_t count, const std::string& tensor, const std::string& layer);
 
 bool isInt8(const Layout& layout);
 // The same order of elements with another type.

@@ -51,7 +51,7 @@ Place StepBuilder::read(size_t input, const Layout& wanted, const Layout& plain)
     if (operation().inputs[each.input] == id && each.layout == wanted) return each.place;
   }
   const Place target = temporary(wanted);
-  reorder(place, has, target, wanted, state_.quantized[id].factor(has, wanted));
+  requantize(id, place, has, target, wanted);
   converted_.push_back({input, wanted, target});
   return target;
 }
@@ -138,7 +138,17 @@ void StepBuilder::convert(size_t output, const Layout& layout) {
   const Place made{Place::In::buffer, state_.description.tensorBuffers[id]};
   const Layout has = state_.layouts[id];
   state_.description.buffers[made.index].to = index_;
-  reorder(made, has, write(output, layout), layout, state_.quantized[id].factor(has, layout));
+  requantize(id, made, has, write(output, layout), layout);
+}
+
+void StepBuilder::requantize(TensorId id, const Place& from, const Layout& has, const Place& to, const Layout& wanted) {
+  if (!isInt8(has) && isInt8(wanted)) {
+    const auto count = static_cast<int64_t>(has.get_size() / sizeof(float));
+    call({from}, [count, tensor = program().tensors[id].name, layer = operation().layer](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+      return [=, values = static_cast<const float*>(at[0])] { refuseNotFinite(values, count, tensor, layer); };
+    });
+  }
+  reorder(from, has, to, wanted, state_.quantized[id].factor(has, wanted));
 }
 
 void StepBuilder::reorder(const Place& from, const Layout& fromLayout, const Place& to, const Layout& toLayout, float factor) {

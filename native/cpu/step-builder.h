@@ -106,6 +106,8 @@ class StepBuilder {
  private:
   Layout plainOfOutput(size_t i) const { return plainLayout(outputShape(i)); }
   Place temporary(size_t bytes, const char* what);
+  // A tensor's values on their way from float32 to int8, or back.
+  void requantize(TensorId id, const Place& from, const Layout& has, const Place& to, const Layout& wanted);
   int addBuffer(std::string name, size_t bytes, int from, int to, bool isPinned);
 
   PlanState& state_;

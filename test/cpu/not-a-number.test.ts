@@ -2,6 +2,7 @@
 import { test } from 'uvu';
 import { DeviceError, openDevice } from '../../ts/index.ts';
 import { testNotANumber } from '../support/not-a-number-cases.ts';
+import { testNotANumberBackward } from '../support/not-a-number-gradients.ts';
 
 const variants = [
   ['AVX-512', { kernels: 'AVX-512' }],
@@ -17,6 +18,7 @@ for (const [name, options] of variants) {
     const device = await openDevice('cpu', { ...options, threads: 2, tune: false });
     test.after(() => device.dispose());
     testNotANumber(name, device, { spreads: !('winograd' in options) });
+    testNotANumberBackward(name, device);
   } catch (error) {
     if (!(error instanceof DeviceError)) throw error;
     console.log(`skipped: ${error.message}`);

@@ -1,9 +1,15 @@
 /** What becomes of not-a-number and the infinities: on every device what the reference device, and so Caffe, makes of them. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Device, type LayerParameter, openDevice } from '../../ts/index.ts';
+import {
+  type Device,
+  type LayerParameter,
+  type NetParameter,
+  openDevice,
+  type Precision,
+} from '../../ts/index.ts';
 
-interface Case {
+export interface Case {
   readonly name: string;
   readonly shape: readonly number[];
   readonly layers: readonly LayerParameter[];
@@ -166,8 +172,8 @@ export const cases: readonly Case[] = [
 ];
 
 /** Noise in which some values are not finite: alone, side by side, and in a whole region. */
-function spoiled(shape: readonly number[]): Float32Array {
-  const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(i * i));
+export function spoiled(shape: readonly number[]): Float32Array {
+  const values = noise(shape);
   const special = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   const step = Math.ceil(values.length / 6);
   for (let i = 9, k = 0; i < values.length; i += step, k++) values[i] = special[k % 3]!;
@@ -175,41 +181,74 @@ function spoiled(shape: readonly number[]): Float32Array {
   return values;
 }
 
+/** Finite values, the same every time. */
+export const noise = (shape: readonly number[]) =>
+  Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(i * i));
+
 const kindOf = (value: number) => (Number.isFinite(value) ? 'finite' : String(value));
+
+/**
+ * Each value is finite, infinite or not a number as it is expected to be.
+ * @param spreads What is not finite may be so in more places, and of another kind.
+ */
+export function assertKinds(
+  actual: Float32Array,
+  expected: Float32Array,
+  what: string,
+  spreads = false,
+): void {
+  assert.is(actual.length, expected.length, what);
+  const wrong = actual.findIndex((value, i) =>
+    spreads
+      ? Number.isFinite(value) && !Number.isFinite(expected[i])
+      : kindOf(value) !== kindOf(expected[i]!),
+  );
+  assert.is(wrong, -1, `${what}: value ${wrong} is ${actual[wrong]}, expected ${expected[wrong]}`);
+}
 
 const reference = openDevice('reference');
 let users = 0;
 
-/** Adds a test for every operation. @param spreads Whether the device may use Winograd's algorithms. */
-export function testNotANumber(name: string, device: Device, { spreads = false } = {}): void {
+/** The reference device, until the tests of all who asked for it are through. */
+export function sharedReference(): Promise<Device> {
   users++;
   test.after(async () => {
     if (--users === 0) (await reference).dispose();
   });
+  return reference;
+}
+
+/** The case's layers behind an input `data`. */
+export const netOf = ({ shape, layers }: Case): NetParameter => ({
+  layer: [
+    { name: 'input', type: 'Input', top: ['data'], input_param: { shape: [{ dim: [...shape] }] } },
+    ...layers,
+  ],
+});
+
+/**
+ * Adds a test for every operation, forward.
+ * @param spreads Whether the device may use Winograd's algorithms.
+ */
+export function testNotANumber(
+  name: string,
+  device: Device,
+  { spreads = false, precision = 'float32' as Precision } = {},
+): void {
+  const reference = sharedReference();
   for (const each of cases)
     test(`${name} never hides what is not finite: ${each.name}`, async () => {
-      const source: LayerParameter = {
-        name: 'input',
-        type: 'Input',
-        top: ['data'],
-        input_param: { shape: [{ dim: [...each.shape] }] },
-      };
       const answers = [];
       for (const one of [await reference, device])
         for (const optimize of [true, false]) {
-          await using model = await one.load({ model: { layer: [source, ...each.layers] }, optimize });
+          const options = one === device ? { optimize, precision } : { optimize };
+          await using model = await one.load({ model: netOf(each), ...options });
           const outputs = await model.run({ data: spoiled(each.shape) });
           answers.push({ data: outputs.y!.data, how: JSON.stringify(model.plan().operations.at(-1)) });
         }
       const [fused, plain, ...found] = answers;
       assert.ok(plain!.data.some(Number.isFinite) || /BatchNorm of|InnerProduct|global/.test(each.name));
-      for (const { data, how } of [fused!, ...found]) {
-        const wrong = [...data].findIndex((value, i) => {
-          const expected = plain!.data[i]!;
-          if (spreads && each.spreads) return Number.isFinite(value) && !Number.isFinite(expected);
-          return kindOf(value) !== kindOf(expected);
-        });
-        assert.is(wrong, -1, `${how}: value ${wrong} is ${data[wrong]}, expected ${plain!.data[wrong]}`);
-      }
+      for (const { data, how } of [fused!, ...found])
+        assertKinds(data, plain!.data, how, spreads && each.spreads === true);
     });
 }

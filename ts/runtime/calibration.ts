@@ -110,12 +110,17 @@ export function quantizationOf(
       `ranges of this net's blobs, as ${nameOf(graph.values[graph.nodes[0]!.outputs[0]!]!)} (outputs ${names.join(', ')})`,
       `those of ${calibration.net}`,
     );
-  const weights = new Set(
-    program.operations.flatMap((each) => (each.kind === 'convolution' ? [each.weights] : [])),
+  const biases = new Map(
+    program.operations.flatMap((each) => (each.kind === 'convolution' ? [[each.weights, each.bias]] : [])),
   );
   const parameters = program.parameters.map(({ shape }, i) => {
-    if (!weights.has(i)) return null;
-    return data === null ? new Float32Array(shape[0]!).fill(1) : channelRanges(data[i]!, shape[0]!);
+    const bias = biases.get(i);
+    if (bias === undefined) return null;
+    if (data === null) return new Float32Array(shape[0]!).fill(1);
+    const ranges = channelRanges(data[i]!, shape[0]!);
+    // Of a NaN or an infinity comes one here, which leaves the layer in float32.
+    const most = bias === null ? 0 : channelRanges(data[bias]!, 1)[0]!;
+    return Number.isFinite(most) ? ranges : ranges.fill(Number.NaN);
   });
   return { tensors, parameters };
 }
@@ -127,7 +132,6 @@ function channelRanges({ bytes, dtype, channelScale }: ParameterData, channels: 
   const each = values.length / channels;
   return Float32Array.from({ length: channels }, (_, channel) => {
     let most = 0;
-    // Of a NaN comes a NaN, which leaves the layer in float32.
     for (let i = channel * each; i < (channel + 1) * each; i++) most = Math.max(most, Math.abs(values[i]!));
     return most * Math.abs(channelScale?.[channel] ?? 1);
   });
