@@ -30,6 +30,11 @@ fi
 export ONNXRUNTIME_NODE_INSTALL=skip
 stamp=node_modules/.resnode-lock
 if [ ! -f "$stamp" ] || ! cmp -s package-lock.json "$stamp"; then
+  # npm ci would empty the folder that the link names, which another checkout uses.
+  if [ -L node_modules ]; then
+    echo "setup: node_modules is a link to $(readlink node_modules), whose packages are not those of package-lock.json: run scripts/setup.sh where it leads, or remove the link" >&2
+    exit 1
+  fi
   npm ci --no-audit --no-fund --loglevel=error
   cp package-lock.json "$stamp"
 fi

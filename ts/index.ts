@@ -1,7 +1,7 @@
 /** resnode: deep residual networks from Caffe's files, natively in Node.js. */
 
 export { type DataLayersOptions, dataLayers } from './architectures/data-layers.ts';
-export type { PhaseAugment } from './architectures/paper-training.ts';
+export type { PaperOptions, PhaseAugment } from './architectures/paper-training.ts';
 export { type ResnetDepth, type ResnetOptions, resnet } from './architectures/resnet.ts';
 export {
   type ResnetTrainingOptions,
@@ -11,11 +11,13 @@ export {
 export {
   cifarSolver,
   imagenetSolver,
+  type LinearSolverOptions,
   linearSolver,
   type SolverTarget,
 } from './architectures/solver-presets.ts';
 export { writeTrainingFiles } from './architectures/training-files.ts';
 export { replaceHead, type TrainingNetOptions, trainingNet } from './architectures/training-net.ts';
+export type { FileSource } from './base/sources.ts';
 export type { Warning } from './base/warn.ts';
 export { type Blob, blobFromFloats, toFloat32, toFloat64 } from './caffe/blob.ts';
 export { readBinaryproto, readCaffemodel, type WeightsFile, type WeightsLayer } from './caffe/caffemodel.ts';
@@ -31,6 +33,7 @@ export {
 } from './caffe/check-solver.ts';
 export { readHdf5Weights, writeHdf5Weights } from './caffe/hdf5-weights.ts';
 export type { LayerReport, MatchOptions } from './caffe/match-weights.ts';
+export type { Message } from './caffe/message.ts';
 export {
   filterNet,
   type LayerParameter,
@@ -42,6 +45,7 @@ export {
 } from './caffe/net-parameter.ts';
 export { readNpy, writeNpy } from './caffe/npy.ts';
 export { printPrototxt } from './caffe/print.ts';
+export type { ForkField, ForkFieldHandler } from './caffe/prototxt.ts';
 export {
   readSolver,
   readSolverFile,
@@ -72,6 +76,7 @@ export {
   type Network,
   type ReadOptions,
   type ReadResult,
+  type RunInputs,
   type Runner,
   readKerasResnet,
   readOnnxFile,
@@ -104,6 +109,7 @@ export type { ListedImage } from './data/reader.ts';
 export type { Batch, DataSource } from './data/source.ts';
 export * from './errors.ts';
 export {
+  type DatasetOptions,
   type LabelledFiles,
   type MatchedBy,
   readLabelledImages,
@@ -115,6 +121,7 @@ export {
   type LazySample,
   type Progress,
   type Sample,
+  type SkippedImage,
 } from './evaluate/evaluate-images.ts';
 export { fullyConvolutional } from './evaluate/fully-convolutional.ts';
 export { openProgressFile, type ProgressFile } from './evaluate/progress-file.ts';
@@ -122,11 +129,18 @@ export { type PublishedError, type PublishedViews, publishedErrors } from './eva
 export {
   type EvaluationRecipe,
   evaluationRecipe,
+  type FileHash,
   type RecipeInput,
 } from './evaluate/recipe.ts';
-export { compareResults, type EvaluationResult, type ResultComparison } from './evaluate/result.ts';
-export { readSamples, type Samples } from './evaluate/samples.ts';
 export {
+  compareResults,
+  type EvaluationResult,
+  type EvaluationSource,
+  type ResultComparison,
+} from './evaluate/result.ts';
+export { readSamples, type Samples, type SamplesOptions } from './evaluate/samples.ts';
+export {
+  type CalibrationBin,
   type ClassCount,
   type Confusion,
   type Outcome,
@@ -146,6 +160,8 @@ export {
   findCamTail,
 } from './features/class-activation-map.ts';
 export { extractFeatures, type FeatureOptions, type Features } from './features/extract-features.ts';
+export type { Shape } from './graph/builder.ts';
+export type { Shapes } from './graph/data-shapes.ts';
 export { type GraphOptions, graphFromCaffe } from './graph/from-caffe.ts';
 export type * from './graph/graph.ts';
 export { type ReceptiveField, receptiveFields } from './graph/receptive-field.ts';
@@ -157,11 +173,12 @@ export { readLabels } from './image/labels.ts';
 export { type MeanImage, msraPreprocess, type Preprocess, preprocessImage } from './image/preprocess.ts';
 export { loadPreprocess, readMeanImage, savePreprocess } from './image/preprocess-file.ts';
 export { type Finding, type LintOptions, lintFile, lintPrototxt } from './lint/lint.ts';
+export type { Level as FindingLevel } from './lint/rule.ts';
 export { type LintRule, lintRules } from './lint/rules.ts';
 export type { DriverMemory, Precision } from './native/binding.ts';
 export type { Cause, CauseName } from './parity/against-cause.ts';
 export { type Dump, readDump } from './parity/against-dump.ts';
-export { compareInput, type InputComparison } from './parity/against-input.ts';
+export { compareInput, type InputCauseName, type InputComparison } from './parity/against-input.ts';
 export {
   type CompareOptions,
   compareLayers,
@@ -169,7 +186,8 @@ export {
   type LayersComparison,
 } from './parity/against-layers.ts';
 export { deviceTops, type NetToRun, type Tops, type TopsSource } from './parity/against-tops.ts';
-export { type Pass, runPasses } from './passes/index.ts';
+export type { FloatPrecision } from './parity/check-case.ts';
+export { type Pass, type PassesOptions, runPasses } from './passes/index.ts';
 export { type BufferShape, type BufferType, DeviceBuffer } from './runtime/buffer.ts';
 export {
   type Calibration,
@@ -191,23 +209,28 @@ export type { DeviceMemory } from './runtime/memory.ts';
 export type { Model, ModelPlan, Outputs, RunOptions } from './runtime/model.ts';
 export type * from './runtime/ops.ts';
 export { compileOperation, ops } from './runtime/ops.ts';
-export type { Input, InputArray, Inputs, Shapes, Tensor } from './runtime/tensor.ts';
+export type { Input, InputArray, Inputs, Tensor } from './runtime/tensor.ts';
 export type {
   BatchNormMode,
+  GradientOptions,
   Gradients,
   Learnable,
+  PassOptions,
   Schedule as PassSchedule,
+  TimedOperation,
   Trainer,
   TrainOptions,
   TrainPrecision,
   UpdateRule,
 } from './runtime/trainer.ts';
 export { averageStatistics, type Statistics, type StatisticsOptions } from './train/batch-norm-statistics.ts';
+export type { CurvePoint } from './train/curve.ts';
 export type {
   DebugInfoEvent,
   DivergedEvent,
   DoneEvent,
   IterationEvent,
+  LayerBatchNorm,
   OutputValue,
   SnapshotEvent,
   SolverEvent,
@@ -215,7 +238,15 @@ export type {
   TestEvent,
   WarningEvent,
 } from './train/events.ts';
-export { type FinetuneEvent, type FinetuneOptions, finetune } from './train/finetune.ts';
+export {
+  type EvaluatedEvent,
+  type FinetuneEvent,
+  type FinetuneOptions,
+  finetune,
+  type SplitEvent,
+  type WrittenEvent,
+} from './train/finetune.ts';
+export type { TunedPreprocess } from './train/finetune-files.ts';
 export type { OpenData, TrainingOptions } from './train/open-training.ts';
 export { openReport, type Report } from './train/report.ts';
 export type { ReportData, ReportSection } from './train/report-data.ts';
@@ -223,9 +254,13 @@ export { Schedule, type ScheduleExtensions, type ScheduleSettings } from './trai
 export { Solver, type SolverOptions, type SolverRequest } from './train/solver.ts';
 export { solverData } from './train/solver-data.ts';
 export { type TestOptions, type TestResult, testNet } from './train/test-net.ts';
+export type { SolverTrainer, TestedModel, TrainingDevice } from './train/training-device.ts';
+export type { ActivationOptions } from './view/activation-pictures.ts';
 export { type DescribeOptions, type Description, describeNet } from './view/describe-net.ts';
 export { type ForkMarks, readNetWithMarks } from './view/fork-marks.ts';
-export { type MeasuredTimes, readTimes } from './view/measured-times.ts';
+export { type MeasuredOperation, type MeasuredTimes, readTimes } from './view/measured-times.ts';
 export type * from './view/page-data.ts';
 export { addActivations, addFilters } from './view/page-pictures.ts';
+export type { PartialGraph } from './view/partial-graph.ts';
+export type { TracedBlob, TracedLayer } from './view/trace-layers.ts';
 export { pageText } from './view/write-page.ts';

@@ -64,7 +64,7 @@ export function cifarSolver(target: SolverTarget): SolverParameter {
 }
 
 /** A fixed time: the rate falls in a straight line from `rate` to 0 over `iterations`. */
-export interface BoundedOptions extends SolverTarget {
+export interface LinearSolverOptions extends SolverTarget {
   readonly iterations: number;
   /** Iterations between tests. Default: a tenth of `iterations`. */
   readonly interval?: number;
@@ -75,7 +75,7 @@ export interface BoundedOptions extends SolverTarget {
 
 const LINEAR_SOLVER = signature('linearSolver', {
   options: required(
-    options<BoundedOptions>({
+    options<LinearSolverOptions>({
       ...targetRows,
       iterations: required(integer(1), 'In all.'),
       interval: optional(integer(1), 'a tenth of iterations', 'Between tests.'),
@@ -88,7 +88,7 @@ const LINEAR_SOLVER = signature('linearSolver', {
 });
 
 /** For a bounded number of epochs, and for fine-tuning: polynomial decay of power 1, momentum 0.9. */
-export function linearSolver(options: BoundedOptions): SolverParameter {
+export function linearSolver(options: LinearSolverOptions): SolverParameter {
   LINEAR_SOLVER.check(options);
   const { iterations, rate, weightDecay, type = 'SGD' } = options;
   const { interval = Math.max(1, Math.round(iterations / 10)) } = options;

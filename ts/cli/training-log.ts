@@ -1,6 +1,6 @@
 /** What a solver's events look like on a terminal. */
 import { formatDuration } from '../train/duration.ts';
-import type { BatchNormMode, OutputValue, SolverEvent } from '../train/events.ts';
+import type { LayerBatchNorm, OutputValue, SolverEvent } from '../train/events.ts';
 
 /** One line of JSON; what JSON has no number for is a string, as in protobuf's. */
 export const eventJson = (event: object): string =>
@@ -84,7 +84,7 @@ function warmup(given: { readonly iterations: number; readonly rate: number } | 
 }
 
 // Layers of the same mode and reason in one line.
-function batchNormLines(modes: readonly BatchNormMode[]): string[] {
+function batchNormLines(modes: readonly LayerBatchNorm[]): string[] {
   const groups = new Map<string, string[]>();
   for (const { layer, statistics, reason } of modes) {
     const mode = `${statistics === 'batch' ? "the batch's" : 'stored'} statistics (${reason})`;

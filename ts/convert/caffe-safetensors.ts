@@ -10,20 +10,12 @@ import { filterNet, type NetParameter, netParameter, readNet } from '../caffe/ne
 import { printPrototxt } from '../caffe/print.ts';
 import { refuseLayersTwice } from '../caffe/write-caffemodel.ts';
 import { WeightsError } from '../errors.ts';
-import type { Preprocess } from '../image/preprocess.ts';
 import { mapFile } from './map-file.ts';
-import type { Network } from './network.ts';
+import type { Network, ReadResult } from './network.ts';
 import { torchResnet } from './resnet/torch-resnet.ts';
 import { readSafetensors, type Safetensors, writeSafetensors } from './safetensors.ts';
 
 const FORMAT = 'caffe';
-
-interface Result {
-  readonly net: NetParameter | null;
-  readonly weights: WeightsFile;
-  readonly preprocess?: Preprocess;
-  readonly notes?: readonly string[];
-}
 
 const READ_SAFETENSORS_FILE = signature('readSafetensorsFile', {
   file: required(path, 'A path.'),
@@ -47,7 +39,7 @@ const READ_SAFETENSORS_FILE = signature('readSafetensorsFile', {
 export function readSafetensorsFile(
   file: string,
   options: { net?: NetParameter | null; inputShapes?: Readonly<Record<string, readonly number[]>> } = {},
-): Result {
+): ReadResult {
   READ_SAFETENSORS_FILE.check(file, options);
   const read = readSafetensors(mapFile(file, 'safetensors'), { file });
   const isCaffes = [...read.tensors.keys()].every((name) => BLOB.test(name));
@@ -67,7 +59,7 @@ const WRITE_SAFETENSORS_FILE = signature('writeSafetensorsFile', {
 });
 
 /** Writes the blobs as they are, and the net where there is one. @throws the file system's error */
-export function writeSafetensorsFile(path: string, content: Omit<Result, 'preprocess'>): void {
+export function writeSafetensorsFile(path: string, content: Omit<ReadResult, 'preprocess'>): void {
   WRITE_SAFETENSORS_FILE.check(path, content);
   const { net, weights } = content;
   const { layers } = weights;

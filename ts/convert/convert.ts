@@ -21,9 +21,9 @@ import { savePreprocess } from '../image/preprocess-file.ts';
 import { checkIntact } from '../native/host-memory.ts';
 import { type ConversionCheck, compareRuns, compareValues, resnodeRunner } from './check.ts';
 import { deployNet } from './deploy-net.ts';
-import { conversions, type Format, formatOf, formatOfFile, type ReadResult } from './formats.ts';
+import { conversions, type Format, formatOf, formatOfFile } from './formats.ts';
 import { mergeAffine } from './merge.ts';
-import { blobsOf, type Network } from './network.ts';
+import { blobsOf, type Network, type ReadResult } from './network.ts';
 
 export interface ConvertOptions {
   /** The net, as path or message; needed where the source does not say it and the target does, and to merge. */

@@ -9,11 +9,10 @@ import { splitNvidiaBlobs } from '../caffe/nvidia-batch-norm.ts';
 import { readWeights } from '../caffe/read-weights.ts';
 import { writeBinaryproto, writeCaffemodel } from '../caffe/write-caffemodel.ts';
 import { ArgumentError } from '../errors.ts';
-import type { Preprocess } from '../image/preprocess.ts';
 import { readSafetensorsFile, writeSafetensorsFile } from './caffe-safetensors.ts';
 import type { Runner } from './check.ts';
 import { mapFile } from './map-file.ts';
-import type { Network } from './network.ts';
+import type { Network, ReadResult } from './network.ts';
 import { onnxRuntime, readOnnxFile, writeOnnxFile } from './onnx-files.ts';
 import { readKerasResnet } from './resnet/keras-resnet.ts';
 import { readTorchResnet } from './resnet/read-torch-resnet.ts';
@@ -23,16 +22,6 @@ export interface ReadOptions {
   readonly net: NetParameter | null;
   /** Shapes of inputs that the file leaves open. */
   readonly inputShapes: Readonly<Record<string, readonly number[]>>;
-}
-
-/** What a file gives: weights, and the net where the file, or the caller, says it. */
-export interface ReadResult {
-  readonly net: NetParameter | null;
-  readonly weights: WeightsFile;
-  /** What the net takes, where the format's nets are known to take it. */
-  readonly preprocess?: Preprocess;
-  /** What of the file is no part of the result, in a sentence each. */
-  readonly notes?: readonly string[];
 }
 
 export interface Format {

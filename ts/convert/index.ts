@@ -1,10 +1,10 @@
 /** Conversion between Caffe's files and others. */
 export { readSafetensorsFile, writeSafetensorsFile } from './caffe-safetensors.ts';
-export type { ConversionCheck, Runner } from './check.ts';
+export type { ConversionCheck, RunInputs, Runner } from './check.ts';
 export { type Conversion, type ConvertOptions, convert, pairNames } from './convert.ts';
-export { conversions, type Format, formatOf, formats, type ReadOptions, type ReadResult } from './formats.ts';
+export { conversions, type Format, formatOf, formats, type ReadOptions } from './formats.ts';
 export { mergeAffine } from './merge.ts';
-export type { Network } from './network.ts';
+export type { Network, ReadResult } from './network.ts';
 export { readOnnxFile, writeOnnxFile } from './onnx-files.ts';
 export { readKerasResnet } from './resnet/keras-resnet.ts';
 export { readTorchResnet } from './resnet/read-torch-resnet.ts';

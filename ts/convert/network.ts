@@ -6,10 +6,21 @@ import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { matchWeights } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { Graph, ParameterId } from '../graph/graph.ts';
+import type { Preprocess } from '../image/preprocess.ts';
 
 export interface Network {
   readonly net: NetParameter;
   readonly weights: WeightsFile;
+}
+
+/** What a file gives: weights, and the net where the file, or the caller, says it. */
+export interface ReadResult {
+  readonly net: NetParameter | null;
+  readonly weights: WeightsFile;
+  /** What the net takes, where the format's nets are known to take it. */
+  readonly preprocess?: Preprocess;
+  /** What of the file is no part of the result, in a sentence each. */
+  readonly notes?: readonly string[];
 }
 
 /** What readers of a net in one file take: rows of their signatures. */

@@ -59,7 +59,8 @@ export interface EvaluateOptions extends DecodeLimits {
   readonly signal?: AbortSignal;
 }
 
-interface Skipped {
+/** An image that could not be read. */
+export interface SkippedImage {
   readonly file: string;
   readonly reason: string;
 }
@@ -67,7 +68,7 @@ interface Skipped {
 export interface Evaluated {
   /** One an image, in their order, without those skipped. */
   readonly outcomes: readonly Outcome[];
-  readonly skipped: readonly Skipped[];
+  readonly skipped: readonly SkippedImage[];
 }
 
 /** An evaluation that has come half-way. */
@@ -100,7 +101,7 @@ const EVALUATE_IMAGES = signature('evaluateImages', {
         fields<Progress>('the progress of an earlier call', {
           done: required(integer(0), 'Samples that are over.'),
           outcomes: required(list(having<Outcome>('an outcome')), 'One an image.'),
-          skipped: required(list(having<Skipped>('a skipped file')), 'Left out.'),
+          skipped: required(list(having<SkippedImage>('a skipped file')), 'Left out.'),
         }),
         'from the beginning',
         'Goes on behind it.',
@@ -172,7 +173,7 @@ const unknownOrder = (image: Sample['image']): DataError =>
     'nothing says in which order raw images of the database have their channels, and the net takes R, G, B: give databaseOrder (--database-order): BGR where convert_imageset wrote it, RGB where convert_cifar_data did',
   );
 
-type Read<Ready> = { readonly label: number; readonly ready: Ready } | Skipped;
+type Read<Ready> = { readonly label: number; readonly ready: Ready } | SkippedImage;
 
 async function evaluateViews<Ready>(
   views: Views<Ready>,

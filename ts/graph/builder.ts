@@ -6,6 +6,7 @@ import { withDefaults } from '../caffe/net-parameter.ts';
 import { GraphError, type Position } from '../errors.ts';
 import type { Filler, Operation, Parameter, ParameterId } from './graph.ts';
 
+/** The dimensions of a blob: N×C×H×W, or fewer. */
 export type Shape = readonly number[];
 
 /** One layer while it is being built. `shapes` are its bottoms'. */

@@ -4,6 +4,7 @@ import { warn } from '../base/warn.ts';
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import type { Shape } from './builder.ts';
 
+/** Shapes of blobs by name: a net's inputs, or what data layers make. */
 export type Shapes = Readonly<Record<string, Shape>>;
 type Fail = (text: string) => Error;
 

@@ -232,7 +232,7 @@ export interface Graph {
 
 const ids = list(integer(0), { of: 'indices' });
 
-/** What graphFromCaffe and runPasses make. */
+/** @internal What graphFromCaffe and runPasses make. */
 export const graph: Kind<Graph> = fields<Graph>('a Graph of graphFromCaffe', {
   name: required(string, "The net's name."),
   values: required(

@@ -22,7 +22,8 @@ import type { Device } from './device.ts';
 import type { Model } from './model.ts';
 import { type Tensor, tensor } from './tensor.ts';
 
-type Pair = number | readonly [height: number, width: number];
+/** Height and width: one number for both, or a pair. */
+export type PairOption = number | readonly [height: number, width: number];
 
 /** A net of one node with its values; `compileOperation` makes a model of it, `ops` run it once. */
 export interface SingleOperation {
@@ -41,9 +42,9 @@ export interface ConvolutionOptions {
   /** Of the output's shape, added before the ReLU. Default none. */
   readonly residual?: Tensor;
   /** Default 1. */
-  readonly stride?: Pair;
+  readonly stride?: PairOption;
   /** Default 0. */
-  readonly pad?: Pair;
+  readonly pad?: PairOption;
   /** Default 1. */
   readonly dilation?: number;
   /** Default 1. */
@@ -176,11 +177,11 @@ export interface PoolingOptions {
   /** N×C×H×W. */
   readonly input: Tensor;
   readonly method: 'max' | 'average';
-  readonly kernel: Pair;
+  readonly kernel: PairOption;
   /** Default 1. */
-  readonly stride?: Pair;
+  readonly stride?: PairOption;
   /** Default 0. */
-  readonly pad?: Pair;
+  readonly pad?: PairOption;
   /** Caffe's round_mode. Default CEIL. */
   readonly roundMode?: 'CEIL' | 'FLOOR';
 }
@@ -243,7 +244,7 @@ async function runOnce(device: Device, operation: SingleOperation): Promise<Tens
   return Object.values(await model.run(operation.inputs))[0]!;
 }
 
-const pairKind: Kind<Pair> = either(
+const pairKind: Kind<PairOption> = either(
   integer(0),
   kind<readonly [number, number]>(
     '[height, width]',
@@ -372,7 +373,7 @@ const reluOn = (blob: string): LayerParameter => ({
   top: [blob],
 });
 
-function pair(name: string, value: Pair): Record<string, number> {
+function pair(name: string, value: PairOption): Record<string, number> {
   const [height, width] = typeof value === 'number' ? [value, value] : value;
   return { [`${name}_h`]: height, [`${name}_w`]: width };
 }

@@ -1,7 +1,9 @@
 /** What goes in and comes out: arrays with a shape. */
+
 import { didYouMean, instance, integer, isObject, type Kind, list } from '../base/kinds.ts';
 import { fields, required } from '../base/options.ts';
 import { ArgumentError } from '../errors.ts';
+import type { Shapes } from '../graph/data-shapes.ts';
 import { DeviceBuffer } from './buffer.ts';
 
 /** Row-major float32 (N×C×H×W). */
@@ -10,13 +12,12 @@ export interface Tensor {
   readonly data: Float32Array;
 }
 
+export type { Shapes };
+
 /** Values of an input blob; uint8 values count as 0–255. With `shape`, other shapes than the loaded one. */
 export type InputArray = Float32Array | Uint8Array | DeviceBuffer;
 export type Input = InputArray | { readonly shape: readonly number[]; readonly data: InputArray };
 export type Inputs = Readonly<Record<string, Input>>;
-
-/** Shapes of a net's inputs by blob name. */
-export type Shapes = Readonly<Record<string, readonly number[]>>;
 
 const tensorFields = fields<Tensor>('a Tensor, { shape, data: Float32Array }', {
   shape: required(list(integer(1), { of: 'positive integers' }), 'N×C×H×W.'),

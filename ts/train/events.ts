@@ -10,7 +10,7 @@ export interface OutputValue {
 }
 
 /** How a BatchNorm layer normalises while it trains. */
-export interface BatchNormMode {
+export interface LayerBatchNorm {
   readonly layer: string;
   readonly statistics: 'batch' | 'global';
   /** Why, e.g. `phase TRAIN` or `use_global_stats: true`. */
@@ -43,7 +43,7 @@ export interface StartEvent {
   readonly learnable: number;
   /** Of the fillers and the data, drawn where `random_seed` is not written. */
   readonly seed: number;
-  readonly batchNorms: readonly BatchNormMode[];
+  readonly batchNorms: readonly LayerBatchNorm[];
   /** Layers whose weights came from files, and layers that kept their fillers. */
   readonly loaded: readonly string[];
   readonly filled: readonly string[];

@@ -6,7 +6,8 @@ import { required, signature } from '../base/options.ts';
 import { ArgumentError } from '../errors.ts';
 import type { Measured, Roofs } from './page-data.ts';
 
-export interface TimedOperation {
+/** One operation of the net. */
+export interface MeasuredOperation {
   readonly layer: string;
   readonly implementation: string;
   readonly milliseconds: number;
@@ -16,7 +17,7 @@ export interface MeasuredTimes {
   readonly device: string;
   /** The whole net, median. */
   readonly milliseconds: number;
-  readonly operations: readonly TimedOperation[];
+  readonly operations: readonly MeasuredOperation[];
 }
 
 const READ_TIMES = signature('readTimes', { file: required(path, 'Of what `resnode time --json` printed.') });
@@ -32,8 +33,8 @@ export function readTimes(file: string): MeasuredTimes {
   } catch (error) {
     throw new ArgumentError('time', expected, `${file} (${(error as Error).message})`);
   }
-  const isTimed = (each: unknown): each is TimedOperation => {
-    const { layer, implementation, milliseconds } = (each ?? {}) as Partial<TimedOperation>;
+  const isTimed = (each: unknown): each is MeasuredOperation => {
+    const { layer, implementation, milliseconds } = (each ?? {}) as Partial<MeasuredOperation>;
     return typeof layer === 'string' && typeof implementation === 'string' && Number.isFinite(milliseconds);
   };
   const { operations } = json ?? {};
