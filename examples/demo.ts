@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { decodeImage, loadPreprocess, openDevice, preprocessImage, readLabels } from '../ts/index.ts';
+import { decodeImage, loadPreprocess, preprocessImage, readLabels } from '../ts/api/images.ts';
+import { openDevice } from '../ts/index.ts';
 
 const folder = fileURLToPath(new URL('fashion', import.meta.url));
 const labels = readLabels(join(folder, 'labels.txt'));

@@ -6,24 +6,13 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { evaluateImages, savePreprocess, summariseOutcomes } from '../ts/api/images.ts';
+import { dataLayers, linearSolver, openReport, trainingNet } from '../ts/api/train.ts';
 import { solverText, trainingNetText } from '../ts/architectures/training-files.ts';
 import { convertRawImages } from '../ts/data/convert-dataset.ts';
 import { openNetData } from '../ts/data/open-net-data.ts';
 import { readIdx } from '../ts/data/raw-images.ts';
-import {
-  type Device,
-  dataLayers,
-  evaluateImages,
-  linearSolver,
-  openReport,
-  printPrototxt,
-  readCaffemodel,
-  resnet,
-  savePreprocess,
-  summariseOutcomes,
-  trainingNet,
-  writeCaffemodel,
-} from '../ts/index.ts';
+import { type Device, printPrototxt, readCaffemodel, resnet, writeCaffemodel } from '../ts/index.ts';
 import type { SolverEvent } from '../ts/train/events.ts';
 import { Solver } from '../ts/train/solver.ts';
 

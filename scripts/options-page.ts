@@ -2,7 +2,13 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type Option, type Signature, signatures } from '../ts/base/options.ts';
+import '../ts/api/convert.ts';
+import '../ts/api/data.ts';
+import '../ts/api/images.ts';
+import '../ts/api/tools.ts';
+import '../ts/api/train.ts';
 import '../ts/index.ts';
+import '../ts/runtime/trainer.ts';
 
 /** Where the page lies. */
 export const OPTIONS_PAGE = fileURLToPath(new URL('../docs/options.md', import.meta.url));

@@ -6,14 +6,8 @@
  */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  type Device,
-  decodeImage,
-  openDevice,
-  type Preprocess,
-  preprocessImage,
-  readLabels,
-} from '../../ts/index.ts';
+import { decodeImage, type Preprocess, preprocessImage, readLabels } from '../../ts/api/images.ts';
+import { type Device, openDevice } from '../../ts/index.ts';
 import type { DeviceKind } from '../../ts/runtime/device.ts';
 import { PRECISIONS, type Precision } from './case.ts';
 

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Option, signatures } from '../../ts/base/options.ts';
-import * as resnode from '../../ts/index.ts';
+import { resnode } from '../support/entry-points.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-arguments-'));
 const before = process.cwd();

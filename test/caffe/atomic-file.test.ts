@@ -13,8 +13,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { convert } from '../../ts/api/convert.ts';
 import { saveFileAtomically, temporaryFor, writeFileAtomically } from '../../ts/caffe/atomic-file.ts';
-import { convert, type ResnodeError } from '../../ts/index.ts';
+import type { ResnodeError } from '../../ts/index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-atomic-'));
 test.after(() => rmSync(folder, { recursive: true }));

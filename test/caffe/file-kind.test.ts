@@ -4,6 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { convert, readHdf5Weights, writeHdf5Weights } from '../../ts/api/convert.ts';
+import { readMeanImage } from '../../ts/api/images.ts';
+import { lintFile } from '../../ts/api/tools.ts';
+import { readSolverFile, readSolverState } from '../../ts/api/train.ts';
 import { type FileKind, fileKind, fileKindAt } from '../../ts/caffe/file-kind.ts';
 import { saveSolverState } from '../../ts/caffe/solver-state.ts';
 import { readOnnxFile } from '../../ts/convert/onnx-files.ts';
@@ -11,22 +15,15 @@ import { readSafetensors, writeSafetensors } from '../../ts/convert/safetensors.
 import { readTorchFile } from '../../ts/convert/torch/torch-file.ts';
 import {
   blobFromFloats,
-  convert,
-  lintFile,
   openDevice,
   ResnodeError,
   readBinaryproto,
   readCaffemodel,
-  readHdf5Weights,
-  readMeanImage,
   readNet,
   readNetFile,
   readNpy,
-  readSolverFile,
-  readSolverState,
   writeBinaryproto,
   writeCaffemodel,
-  writeHdf5Weights,
   writeNpy,
 } from '../../ts/index.ts';
 

@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { convert } from '../../ts/api/convert.ts';
 import { toFloat32 } from '../../ts/caffe/blob.ts';
 import { readCaffemodel } from '../../ts/caffe/caffemodel.ts';
 import { readNet, readNetFile } from '../../ts/caffe/net-parameter.ts';
 import { bytesField, integerField } from '../../ts/caffe/write-wire.ts';
-import { convert, openDevice, printPrototxt, WeightsError } from '../../ts/index.ts';
+import { openDevice, printPrototxt, WeightsError } from '../../ts/index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-nvidia-'));
 test.after(() => rmSync(folder, { recursive: true }));

@@ -4,19 +4,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { readHdf5Weights, writeHdf5Weights } from '../../ts/api/convert.ts';
 import { toFloat64 } from '../../ts/caffe/blob.ts';
 import {
   ArgumentError,
   blobFromFloats,
   readBinaryproto,
   readCaffemodel,
-  readHdf5Weights,
   readNpy,
   WeightsError,
   type WeightsFile,
   writeBinaryproto,
   writeCaffemodel,
-  writeHdf5Weights,
   writeNpy,
 } from '../../ts/index.ts';
 import { goldenFolder } from '../support/golden.ts';

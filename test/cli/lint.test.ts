@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { lintRules } from '../../ts/index.ts';
+import { lintRules } from '../../ts/api/tools.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-lint-'));

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { msraPreprocess, savePreprocess } from '../../ts/api/images.ts';
 import { cam } from '../../ts/cli/cam.ts';
 import { classify } from '../../ts/cli/classify.ts';
 import { dataset } from '../../ts/cli/dataset.ts';
@@ -19,7 +20,7 @@ import {
 } from '../../ts/cli/preprocess-options.ts';
 import { quantize } from '../../ts/cli/quantize.ts';
 import { view } from '../../ts/cli/view.ts';
-import { ArgumentError, ImageError, msraPreprocess, savePreprocess } from '../../ts/index.ts';
+import { ArgumentError, ImageError } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const fashion = join(repositoryFolder, 'examples/fashion');

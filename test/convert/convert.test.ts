@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { conversions, convert } from '../../ts/api/convert.ts';
 import { readBinaryproto, readCaffemodel, type WeightsFile } from '../../ts/caffe/caffemodel.ts';
 import { readNpy } from '../../ts/caffe/npy.ts';
 import { writeBinaryproto } from '../../ts/caffe/write-caffemodel.ts';
 import { compareRuns, compareValues, resnodeRunner } from '../../ts/convert/check.ts';
-import { ArgumentError, blobFromFloats, conversions, convert, readNetFile } from '../../ts/index.ts';
+import { ArgumentError, blobFromFloats, readNetFile } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-convert-'));

@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { resnetTraining } from '../../ts/api/train.ts';
 import { filterNet, type NetParameter, readNet, readNetFile } from '../../ts/caffe/net-parameter.ts';
 import { deployNet } from '../../ts/convert/deploy-net.ts';
 import { trainNet } from '../../ts/convert/train-net.ts';
 import { ResnodeError } from '../../ts/errors.ts';
 import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
-import { printPrototxt, resnet, resnetTraining } from '../../ts/index.ts';
+import { printPrototxt, resnet } from '../../ts/index.ts';
 import { goldenFolder, sharedFolder } from '../support/golden.ts';
 
 const parse = (text: string) => readNet(text, { file: 'train_val.prototxt' });

@@ -6,9 +6,10 @@ import { gunzipSync } from 'node:zlib';
 import h5wasm from 'h5wasm/node';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { convert } from '../../ts/api/convert.ts';
 import { toFloat32 } from '../../ts/caffe/blob.ts';
 import { readKerasResnet } from '../../ts/convert/resnet/keras-resnet.ts';
-import { convert, openDevice, ResnodeError, readNpy } from '../../ts/index.ts';
+import { openDevice, ResnodeError, readNpy } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const fixtures = join(repositoryFolder, 'test/convert/fixtures');

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { readOnnxFile } from '../../ts/api/convert.ts';
 import { toFloat32 } from '../../ts/caffe/blob.ts';
 import { seededRandom } from '../../ts/caffe/fillers.ts';
 import { fromOnnx } from '../../ts/convert/from-onnx.ts';
@@ -17,7 +18,7 @@ import {
   type OnnxTensor,
   readOnnx,
 } from '../../ts/convert/onnx-proto.ts';
-import { openDevice, ResnodeError, readNpy, readOnnxFile, WeightsError } from '../../ts/index.ts';
+import { openDevice, ResnodeError, readNpy, WeightsError } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const fixtures = join(repositoryFolder, 'test/convert/fixtures');

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { convert, type Network, type ReadResult } from '../../ts/api/convert.ts';
 import { toFloat32 } from '../../ts/caffe/blob.ts';
 import { seededRandom } from '../../ts/caffe/fillers.ts';
 import { formatOf } from '../../ts/convert/formats.ts';
@@ -13,15 +14,7 @@ import { type FloatType, sourceTensor } from '../../ts/convert/source-tensor.ts'
 import { stateDict as tensorsOf } from '../../ts/convert/torch/state-dict.ts';
 import { torchGlobals } from '../../ts/convert/torch/torch-objects.ts';
 import { type PickleValue, unpickle } from '../../ts/convert/torch/unpickle.ts';
-import {
-  convert,
-  type Network,
-  openDevice,
-  type ReadResult,
-  ResnodeError,
-  readNpy,
-  WeightsError,
-} from '../../ts/index.ts';
+import { openDevice, ResnodeError, readNpy, WeightsError } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const fixtures = join(repositoryFolder, 'test/convert/fixtures');

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { mergeAffine, type Network, readOnnxFile } from '../../ts/api/convert.ts';
 import { writeFileAtomically } from '../../ts/caffe/atomic-file.ts';
 import { readCaffemodel } from '../../ts/caffe/caffemodel.ts';
 import { writeCaffemodel } from '../../ts/caffe/write-caffemodel.ts';
@@ -15,13 +16,10 @@ import { withOutputs } from '../../ts/graph/from-caffe.ts';
 import {
   filterNet,
   graphFromCaffe,
-  mergeAffine,
-  type Network,
   openDevice,
   printPrototxt,
   readNet,
   readNetFile,
-  readOnnxFile,
   resnet,
 } from '../../ts/index.ts';
 import { recipeInput, recipeWeights } from '../../ts/parity/recipe.ts';

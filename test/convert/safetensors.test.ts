@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { convert } from '../../ts/api/convert.ts';
 import { readCaffemodel } from '../../ts/caffe/caffemodel.ts';
 import { writeCaffemodel } from '../../ts/caffe/write-caffemodel.ts';
 import { readSafetensorsFile, writeSafetensorsFile } from '../../ts/convert/caffe-safetensors.ts';
 import { readSafetensors } from '../../ts/convert/safetensors.ts';
-import { convert, readNetFile, WeightsError } from '../../ts/index.ts';
+import { readNetFile, WeightsError } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-safetensors-'));

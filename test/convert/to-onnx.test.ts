@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { readOnnxFile, writeOnnxFile } from '../../ts/api/convert.ts';
 import { writeFileAtomically } from '../../ts/caffe/atomic-file.ts';
 import { readCaffemodel } from '../../ts/caffe/caffemodel.ts';
 import { fill, seededRandom } from '../../ts/caffe/fillers.ts';
@@ -21,9 +22,7 @@ import {
   openDevice,
   readNet,
   readNetFile,
-  readOnnxFile,
   type WeightsFile,
-  writeOnnxFile,
 } from '../../ts/index.ts';
 import { type NetCase, readGoldenCase, readRecorded } from '../../ts/parity/golden-case.ts';
 import { goldenCases, goldenFolder } from '../support/golden.ts';

@@ -1,8 +1,9 @@
 /** Not-a-number and the infinities in int8, which has none of them: a run is refused where one would become an integer. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { calibrationOf } from '../../ts/api/convert.ts';
 import { blobFromFloats } from '../../ts/caffe/blob.ts';
-import { calibrationOf, DeviceError, openDevice, readNet, type WeightsFile } from '../../ts/index.ts';
+import { DeviceError, openDevice, readNet, type WeightsFile } from '../../ts/index.ts';
 import { noise } from '../support/not-a-number-cases.ts';
 
 const layer = (text: string) => `layer { ${text} }\n`;

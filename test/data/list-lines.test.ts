@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { readImageList } from '../../ts/api/data.ts';
+import { readLabelledImages } from '../../ts/api/images.ts';
 import { listClassFolders } from '../../ts/evaluate/dataset.ts';
-import { ResnodeError, readImageList, readLabelledImages } from '../../ts/index.ts';
+import { ResnodeError } from '../../ts/index.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'resnode-list-'));
 test.after(() => rmSync(root, { recursive: true }));

@@ -2,6 +2,17 @@
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import {
+  readCalibration,
+  readKerasResnet,
+  readOnnxFile,
+  readSafetensorsFile,
+  readTorchResnet,
+  saveCalibration,
+} from '../../ts/api/convert.ts';
+import { readAugment, readIdx, readImageList, readLmdb } from '../../ts/api/data.ts';
+import { decodeImage, loadPreprocess, readLabels } from '../../ts/api/images.ts';
+import { lintPrototxt } from '../../ts/api/tools.ts';
 import { blobFromFloats, toFloat32 } from '../../ts/caffe/blob.ts';
 import { readBinaryproto, type WeightsFile } from '../../ts/caffe/caffemodel.ts';
 import { checkSolver } from '../../ts/caffe/check-solver.ts';
@@ -14,24 +25,7 @@ import { readSolverState, saveHdf5SolverState, saveSolverState } from '../../ts/
 import { writeBinaryproto, writeCaffemodel } from '../../ts/caffe/write-caffemodel.ts';
 import { mapFile } from '../../ts/convert/map-file.ts';
 import { LevelDb } from '../../ts/data/leveldb/leveldb.ts';
-import {
-  decodeImage,
-  graphFromCaffe,
-  lintPrototxt,
-  loadPreprocess,
-  readAugment,
-  readCalibration,
-  readIdx,
-  readImageList,
-  readKerasResnet,
-  readLabels,
-  readLmdb,
-  readOnnxFile,
-  readSafetensorsFile,
-  readTorchResnet,
-  saveCalibration,
-  summarise,
-} from '../../ts/index.ts';
+import { graphFromCaffe, summarise } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
 import { mutateBytes } from './mutate-bytes.ts';
 import { mutateJson, mutateList, mutatePrototxt, mutateWire } from './mutate-fields.ts';

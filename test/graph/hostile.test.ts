@@ -4,16 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { openNetData } from '../../ts/api/data.ts';
+import { describeNet, lintPrototxt, pageText } from '../../ts/api/tools.ts';
 import {
   type Device,
   deployNet,
-  describeNet,
   filterNet,
   graphFromCaffe,
-  lintPrototxt,
   openDevice,
-  openNetData,
-  pageText,
   printPrototxt,
   ResnodeError,
   readCaffemodel,

@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ArgumentError, type DeepImage, decodeImage, type Image, preprocessImage } from '../../ts/index.ts';
+import { type DeepImage, decodeImage, type Image, preprocessImage } from '../../ts/api/images.ts';
+import { ArgumentError } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 interface Fixtures {

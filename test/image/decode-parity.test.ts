@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { decodeImage, ImageError, preprocessImage } from '../../ts/index.ts';
+import { decodeImage, preprocessImage } from '../../ts/api/images.ts';
+import { ImageError } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const folder = join(repositoryFolder, 'test/image/fixtures/decode');

@@ -7,7 +7,8 @@ import { pathToFileURL } from 'node:url';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ArgumentError, decodeImage, ImageError } from '../../ts/index.ts';
+import { decodeImage } from '../../ts/api/images.ts';
+import { ArgumentError, ImageError } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-hostile-'));

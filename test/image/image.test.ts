@@ -5,19 +5,18 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { centreCrop, resizedSize } from '../../ts/image/geometry.ts';
 import {
-  ArgumentError,
   decodeImage,
   type Image,
-  ImageError,
   loadPreprocess,
   msraPreprocess,
   type Preprocess,
   preprocessImage,
   readLabels,
   savePreprocess,
-} from '../../ts/index.ts';
+} from '../../ts/api/images.ts';
+import { centreCrop, resizedSize } from '../../ts/image/geometry.ts';
+import { ArgumentError, ImageError } from '../../ts/index.ts';
 import { loadBinding } from '../../ts/native/load.ts';
 import { repositoryFolder } from '../support/golden.ts';
 

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { blobFromFloats, lintFile, lintPrototxt, lintRules, writeBinaryproto } from '../../ts/index.ts';
+import { lintFile, lintPrototxt, lintRules } from '../../ts/api/tools.ts';
+import { blobFromFloats, writeBinaryproto } from '../../ts/index.ts';
 import { goldenFolder, sharedFolder } from '../support/golden.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-lint-'));

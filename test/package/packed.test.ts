@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { declaredEntryPoints } from '../support/entry-points.ts';
 import { repositoryFolder } from '../support/golden.ts';
 import { packedApp } from '../support/packed.ts';
 
@@ -38,6 +39,15 @@ else
   test('require takes it, without a warning', () => {
     assert.is(use('use.cjs'), 'opened cpu\n');
   });
+
+test('every entry point can be imported', () => {
+  const paths = declaredEntryPoints().map((path) => path.replace(/^\./, 'resnode'));
+  app.write({
+    'all.mjs': `for (const path of ${JSON.stringify(paths)})
+  console.log(path, Object.keys(await import(path)).length > 5);`,
+  });
+  assert.is(app.node(['all.mjs']).stdout, paths.map((path) => `${path} true\n`).join(''));
+});
 
 test('its internals cannot be imported', () => {
   app.write({ 'deep.mjs': "import 'resnode/dist/errors.js';" });
@@ -111,7 +121,8 @@ for (const format of ['esm', 'cjs'] as const)
   });
 
 const CONSUMER = `
-import { openDevice, ResnodeError, Solver, type Outputs } from 'resnode';
+import { openDevice, ResnodeError, type Outputs } from 'resnode';
+import { Solver } from 'resnode/train';
 export async function main(): Promise<Float32Array> {
   using device = await openDevice('cpu', { threads: 1 });
   await using model = await device.load({ model: 'a.prototxt', weights: 'a.caffemodel' });

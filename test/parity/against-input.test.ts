@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { decodeImage, type Preprocess, preprocessImage } from '../../ts/index.ts';
+import { decodeImage, type Preprocess, preprocessImage } from '../../ts/api/images.ts';
 import { compareInput } from '../../ts/parity/against-input.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-input-'));

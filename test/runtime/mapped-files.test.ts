@@ -19,17 +19,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { convert } from '../../ts/api/convert.ts';
+import { loadPreprocess, readLabels } from '../../ts/api/images.ts';
 import { readWeights } from '../../ts/caffe/read-weights.ts';
-import {
-  convert,
-  loadPreprocess,
-  openDevice,
-  ResnodeError,
-  readLabels,
-  readNetFile,
-  WeightsError,
-  writeCaffemodel,
-} from '../../ts/index.ts';
+import { openDevice, ResnodeError, readNetFile, WeightsError, writeCaffemodel } from '../../ts/index.ts';
 import { checkIntact, mapFile } from '../../ts/native/host-memory.ts';
 import { loadBinding } from '../../ts/native/load.ts';
 import { repositoryFolder } from '../support/golden.ts';

@@ -8,16 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import {
-  decodeImage,
-  loadPreprocess,
-  openDevice,
-  preprocessImage,
-  ResnodeError,
-  readCaffemodel,
-  readLabels,
-  readNet,
-} from '../../ts/index.ts';
+import { decodeImage, loadPreprocess, preprocessImage, readLabels } from '../../ts/api/images.ts';
+import { openDevice, ResnodeError, readCaffemodel, readNet } from '../../ts/index.ts';
 
 const folder = fileURLToPath(new URL('../../examples/fashion', import.meta.url));
 const labels = readLabels(join(folder, 'labels.txt'));

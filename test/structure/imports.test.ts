@@ -32,6 +32,7 @@ const TYPESCRIPT = [
   'lint',
   'bench',
   'cli',
+  'api',
   'index',
 ];
 const NATIVE = ['core', 'image', 'reference', 'cpu', 'mpi', 'device', 'addon'];

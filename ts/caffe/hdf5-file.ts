@@ -6,14 +6,6 @@ import { Hdf5Problem } from '../hdf5/source.ts';
 import type { Blob } from './blob.ts';
 import { wrongKindAt } from './wrong-kind.ts';
 
-// https://docs.hdfgroup.org/hdf5/latest/_f_m_t3.html, section II.A: the signature lies at 0, 512, 1024, 2048, …
-const SIGNATURE = '\x89HDF\r\n\x1a\n';
-
-/** True where the file begins as HDF5 does. */
-export function isHdf5(head: Uint8Array): boolean {
-  return Buffer.from(head.subarray(0, 8)).toString('latin1') === SIGNATURE;
-}
-
 /**
  * Opens a file for as long as `read` runs.
  * @throws WeightsError `weights/not-found` where it cannot be read, `weights/hdf5` where it is no HDF5 or is damaged,

@@ -4,8 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WeightsError } from '../errors.ts';
 import { readCaffemodel, type WeightsFile } from './caffemodel.ts';
-import { isHdf5 } from './hdf5-file.ts';
-import { readHdf5Weights } from './hdf5-weights.ts';
+import { fileKind } from './file-kind.ts';
 import { wrongKind, wrongKindAt } from './wrong-kind.ts';
 
 /**
@@ -34,18 +33,18 @@ export async function readWeights(
     );
   }
   refuseOthers(bytes, source);
-  return isHdf5(bytes) ? readHdf5Weights(source) : readCaffemodel(bytes, { file: source });
+  return fileKind(bytes) === 'hdf5' ? readHdf5(source) : readCaffemodel(bytes, { file: source });
 }
 
 async function readWeightsBytes(bytes: Uint8Array): Promise<WeightsFile> {
   refuseOthers(bytes, '<weights>');
-  if (!isHdf5(bytes)) return readCaffemodel(bytes, { file: '<weights>' });
+  if (fileKind(bytes) !== 'hdf5') return readCaffemodel(bytes, { file: '<weights>' });
   // HDF5's library reads files alone.
   const folder = await mkdtemp(join(tmpdir(), 'resnode-'));
   try {
     const file = join(folder, 'weights.h5');
     await writeFile(file, bytes);
-    return { ...(await readHdf5Weights(file)), file: '<weights>' };
+    return { ...(await readHdf5(file)), file: '<weights>' };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -54,4 +53,10 @@ async function readWeightsBytes(bytes: Uint8Array): Promise<WeightsFile> {
 function refuseOthers(bytes: Uint8Array, file: string): void {
   const wrong = wrongKind(bytes, 'weights');
   if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file }, wrong);
+}
+
+/** Its rooms are read where a file asks for them. */
+async function readHdf5(path: string): Promise<WeightsFile> {
+  const { readHdf5Weights } = await import('./hdf5-weights.ts');
+  return readHdf5Weights(path);
 }

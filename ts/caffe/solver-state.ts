@@ -13,7 +13,8 @@ import { Hdf5Group } from '../hdf5/file.ts';
 import { saveFileAtomically } from './atomic-file.ts';
 import { type Blob, blob } from './blob.ts';
 import { readBlob } from './caffemodel.ts';
-import { blobOfDataset, hdf5Holds, isHdf5, readHdf5 } from './hdf5-file.ts';
+import { fileKind } from './file-kind.ts';
+import { blobOfDataset, hdf5Holds, readHdf5 } from './hdf5-file.ts';
 import { type Hdf5Entry, writeHdf5 } from './hdf5-writer.ts';
 import { FieldBudget, readFields } from './wire.ts';
 import { blobChunks } from './write-caffemodel.ts';
@@ -67,7 +68,7 @@ export async function readSolverState(path: string): Promise<SolverState> {
   }
   const wrong = wrongKind(bytes, 'state');
   if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file: path }, wrong);
-  return isHdf5(bytes) ? readHdf5State(path) : readBinaryState(bytes, path);
+  return fileKind(bytes) === 'hdf5' ? readHdf5State(path) : readBinaryState(bytes, path);
 }
 
 const SAVE_SOLVER_STATE = signature('saveSolverState', {

@@ -50,7 +50,6 @@ import {
 import { release, watch } from './leaks.ts';
 import { type LoadOptions, loadOptions, planOptions, readGivenWeights, readModel } from './load-options.ts';
 import { localRank } from './local-rank.ts';
-import { lowerTraining } from './lower-training.ts';
 import { availableMemory, type DeviceMemory, largestBatch, outOfMemory } from './memory.ts';
 import { describePlan, Model, type ModelPlan } from './model.ts';
 import { hasNvidiaGpu } from './nvidia.ts';
@@ -62,7 +61,7 @@ import {
   trainOptions,
   withHistory,
 } from './train-options.ts';
-import { Trainer } from './trainer.ts';
+import type { Trainer } from './trainer.ts';
 
 export type { LoadOptions } from './load-options.ts';
 export type { DeviceOptions } from './open-native.ts';
@@ -274,6 +273,7 @@ export class Device {
     const breathe = breather();
     const { net, asked } = await this.#trainingNet(options);
     await breathe();
+    const { lowerTraining, Trainer } = await trainingRooms();
     const lowered = lowerTraining(net, asked);
     await breathe();
     const weights = await readGivenWeights(options.weights);
@@ -307,6 +307,7 @@ export class Device {
     checkTrainOptions(options);
     try {
       const { net, asked } = await this.#trainingNet(options);
+      const { lowerTraining } = await trainingRooms();
       const lowered = lowerTraining(net, asked);
       this.#warn(warningsOf(lowered));
       const planned = await this.#plan(lowered, precisionOf(options));
@@ -478,6 +479,15 @@ export class Device {
 }
 
 /** Weights were given, and layers of the net took none. */
+/** Read where something learns: most processes only infer. */
+async function trainingRooms() {
+  const [{ lowerTraining }, { Trainer }] = await Promise.all([
+    import('./lower-training.ts'),
+    import('./trainer.ts'),
+  ]);
+  return { lowerTraining, Trainer };
+}
+
 function partialWarnings(report: readonly LayerReport[], weights: WeightsFile | null): Warning[] {
   if (weights === null || !report.some(({ status }) => status === 'missing')) return [];
   return [{ code: 'weights/partial', message: `${weights.file}: ${matchText(report)}` }];

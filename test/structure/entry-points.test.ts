@@ -1,0 +1,66 @@
+/** The package's addresses: what each exports, and what the root does without. */
+import { readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { declaredEntryPoints, entryPoints } from '../support/entry-points.ts';
+import { repositoryFolder } from '../support/golden.ts';
+
+const ts = join(repositoryFolder, 'ts');
+
+/** A file and all that is read with it: static imports, not those of types alone. */
+function readWith(file: string, seen = new Set<string>()): Set<string> {
+  if (seen.has(file)) return seen;
+  seen.add(file);
+  const text = readFileSync(join(ts, file), 'utf8');
+  for (const [, names, path] of text.matchAll(
+    /^(?:im|ex)port (?!type\b)([^;'(]*?)(?:from )?'(\.\.?\/[^']*\.ts)'/gm,
+  )) {
+    const each = names!
+      .replace(/[{}\s]+/g, ' ')
+      .split(',')
+      .map((name) => name.trim())
+      .filter(Boolean);
+    if (each.length > 0 && each.every((name) => name.startsWith('type '))) continue;
+    readWith(relative(ts, join(ts, dirname(file), path!)), seen);
+  }
+  return seen;
+}
+
+test('package.json names the entry points that there are', () => {
+  assert.equal(declaredEntryPoints().sort(), Object.keys(entryPoints).sort());
+});
+
+test('a name has one address', () => {
+  const seen = new Map<string, string>();
+  for (const [path, exported] of Object.entries(entryPoints))
+    for (const name of Object.keys(exported)) {
+      assert.not.ok(seen.has(name), `${name} is exported by ${seen.get(name)} and ${path}`);
+      seen.set(name, path);
+    }
+});
+
+test('the root reads no room of images, databases, HDF5, training, drawing or conversion to other formats', () => {
+  const files = [...readWith('index.ts')];
+  assert.ok(files.includes('runtime/device.ts'));
+  const rooms = new Set(files.map((file) => file.split('/')[0]));
+  for (const room of [
+    'image',
+    'hdf5',
+    'train',
+    'view',
+    'parity',
+    'lint',
+    'evaluate',
+    'features',
+    'bench',
+    'cli',
+  ])
+    assert.not.ok(rooms.has(room), `${room}: ${files.filter((file) => file.startsWith(`${room}/`))}`);
+  assert.equal(
+    files.filter((file) => /^data\/|onnx|torch|keras|trainer\.ts|differentiate/.test(file)),
+    ['data/read-shapes.ts'],
+  );
+});
+
+test.run();

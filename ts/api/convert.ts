@@ -1,0 +1,35 @@
+/**
+ * `resnode/convert`. Other formats of nets and weights, and calibration for int8.
+ * @module
+ */
+
+export { readHdf5Weights, writeHdf5Weights } from '../caffe/hdf5-weights.ts';
+export {
+  type Conversion,
+  type ConversionCheck,
+  type ConvertOptions,
+  conversions,
+  convert,
+  type Format,
+  mergeAffine,
+  type Network,
+  type ReadOptions,
+  type ReadResult,
+  type RunInputs,
+  type Runner,
+  readKerasResnet,
+  readOnnxFile,
+  readSafetensorsFile,
+  readTorchResnet,
+  writeOnnxFile,
+  writeSafetensorsFile,
+} from '../convert/index.ts';
+export { onnxTops } from '../convert/onnx-tops.ts';
+export { type CalibrateOptions, calibrate } from '../features/calibrate.ts';
+export {
+  type Calibration,
+  type CalibrationMethod,
+  calibrationOf,
+  readCalibration,
+  saveCalibration,
+} from '../runtime/calibration.ts';

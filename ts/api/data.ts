@@ -1,0 +1,24 @@
+/**
+ * `resnode/data`. Data of training and evaluation: Caffe's data layers, databases, lists of images, means, augmentation.
+ * @module
+ */
+
+export { type Augment, IMAGENET_LIGHTING, type Lighting, readAugment } from '../data/augment.ts';
+export {
+  type ConvertDatasetOptions,
+  type ConvertImagesOptions,
+  type ConvertRawOptions,
+  convertImages,
+  convertRawImages,
+  type NamedImage,
+} from '../data/convert-dataset.ts';
+export type { Datum } from '../data/datum.ts';
+export { type ImageListOptions, readImageList } from '../data/image-list.ts';
+export type { DataLayerOptions } from '../data/layer-context.ts';
+export { readLmdb } from '../data/lmdb.ts';
+export { type MeanOfImages, meanOfImages, writeMeanImage } from '../data/mean-image.ts';
+export { openDataLayer } from '../data/open-data-layer.ts';
+export { type NetDataOptions, openNetData } from '../data/open-net-data.ts';
+export { type RawImages, readCifar, readIdx } from '../data/raw-images.ts';
+export type { ListedImage } from '../data/reader.ts';
+export type { Batch, DataSource } from '../data/source.ts';

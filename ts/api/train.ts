@@ -1,0 +1,80 @@
+/**
+ * `resnode/train`. Training: the solver with Caffe's semantics, fine-tuning, nets and solvers to train, snapshots, reports.
+ * @module
+ */
+
+export { type DataLayersOptions, dataLayers } from '../architectures/data-layers.ts';
+export type { PaperOptions, PhaseAugment } from '../architectures/paper-training.ts';
+export {
+  type ResnetTrainingOptions,
+  resnetTraining,
+  type TrainingFiles,
+} from '../architectures/resnet-training.ts';
+export {
+  cifarSolver,
+  imagenetSolver,
+  type LinearSolverOptions,
+  linearSolver,
+  type SolverTarget,
+} from '../architectures/solver-presets.ts';
+export { writeTrainingFiles } from '../architectures/training-files.ts';
+export { replaceHead, type TrainingNetOptions, trainingNet } from '../architectures/training-net.ts';
+export {
+  type CheckedSolver,
+  checkSolver,
+  type LearningRatePolicy,
+  type SolverNet,
+  type SolverSettings,
+  type SolverType,
+  type SolverWarning,
+  solverNetState,
+} from '../caffe/check-solver.ts';
+export {
+  readSolver,
+  readSolverFile,
+  type SolverNetState,
+  type SolverParameter,
+} from '../caffe/solver-parameter.ts';
+export {
+  readSolverState,
+  type SolverState,
+  saveHdf5SolverState,
+  saveSolverState,
+} from '../caffe/solver-state.ts';
+export { Communicator, openCommunicator } from '../runtime/communicator.ts';
+export {
+  averageStatistics,
+  type Statistics,
+  type StatisticsOptions,
+} from '../train/batch-norm-statistics.ts';
+export type { CurvePoint } from '../train/curve.ts';
+export type {
+  DebugInfoEvent,
+  DivergedEvent,
+  DoneEvent,
+  IterationEvent,
+  LayerBatchNorm,
+  OutputValue,
+  SnapshotEvent,
+  SolverEvent,
+  StartEvent,
+  TestEvent,
+  WarningEvent,
+} from '../train/events.ts';
+export {
+  type EvaluatedEvent,
+  type FinetuneEvent,
+  type FinetuneOptions,
+  finetune,
+  type SplitEvent,
+  type WrittenEvent,
+} from '../train/finetune.ts';
+export type { TunedPreprocess } from '../train/finetune-files.ts';
+export type { OpenData, TrainingOptions } from '../train/open-training.ts';
+export { openReport, type Report } from '../train/report.ts';
+export type { ReportData, ReportSection } from '../train/report-data.ts';
+export { Schedule, type ScheduleExtensions, type ScheduleSettings } from '../train/schedules.ts';
+export { Solver, type SolverOptions, type SolverRequest } from '../train/solver.ts';
+export { solverData } from '../train/solver-data.ts';
+export { type TestOptions, type TestResult, testNet } from '../train/test-net.ts';
+export type { SolverTrainer, TestedModel, TrainingDevice } from '../train/training-device.ts';

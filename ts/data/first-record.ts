@@ -1,0 +1,101 @@
+/** The first record of what a data layer reads: its shapes are those of the layer's tops. */
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { checkPlainFile } from '../base/plain-file.ts';
+import { type LayerParameter, positionOf, withDefaults } from '../caffe/net-parameter.ts';
+import { DataError } from '../errors.ts';
+import { hdf5Reader } from './hdf5-reader.ts';
+import { readImageList } from './image-list.ts';
+import { databaseReader, listReader } from './image-reader.ts';
+import { isLevelDb } from './leveldb/leveldb.ts';
+import type { Reader, Sample } from './reader.ts';
+import type { Transform } from './transform.ts';
+
+/** Types of layers whose shapes are in what they read, and their parameter. */
+const READ = { Data: 'data_param', ImageData: 'image_data_param', HDF5Data: 'hdf5_data_param' } as const;
+
+/**
+ * The shape of each top, batch first.
+ * @throws DataError saying what is missing; what the reader throws
+ */
+export async function shapesOfFirstRecord(layer: LayerParameter): Promise<[string, readonly number[]][]> {
+  const { name = '', type, top: tops = [] } = layer;
+  const param = withDefaults<{ source?: string; batch_size?: number }>(
+    { Data: 'DataParameter', ImageData: 'ImageDataParameter', HDF5Data: 'HDF5DataParameter' }[type as 'Data'],
+    layer[READ[type as keyof typeof READ]],
+  );
+  const { source, batch_size: batch = 0 } = param;
+  const refuse = (text: string) => new DataError('data/layer', {}, text);
+  if (source === undefined) throw refuse('it names no source');
+  if (batch < 1) throw refuse('it has no batch_size');
+  const find = finder(source, layer);
+  if (!existsSync(find(source))) throw refuse(`"${source}" is not there`);
+  const reader = await open(layer, find, { source, tops, name });
+  try {
+    const { shapes } = await reader.reader.describe(reader.first);
+    return Object.entries(shapes).map(([blob, shape]) => [blob, [batch, ...shape]]);
+  } finally {
+    await reader.reader.close();
+  }
+}
+
+/** Names of files → paths: from the working folder, or, where the source is not there, beside the prototxt. */
+function finder(source: string, layer: LayerParameter): (path: string) => string {
+  const beside = dirname(positionOf(layer)?.file ?? '.');
+  const folder = !existsSync(source) && existsSync(join(beside, source)) ? beside : '.';
+  return (path) => resolve(folder, path);
+}
+
+async function open(
+  layer: LayerParameter,
+  find: (path: string) => string,
+  { source, tops, name }: { source: string; tops: readonly string[]; name: string },
+): Promise<{ reader: Reader; first: Sample }> {
+  const path = find(source);
+  const first = { index: 0, seed: 0 };
+  if (layer.type === 'HDF5Data') {
+    checkPlainFile(path);
+    const files = (await readFile(path, 'utf8'))
+      .split(/\s+/)
+      .filter((file) => file !== '')
+      .map(find);
+    if (files.length === 0) throw new DataError('data/list', { file: source }, 'the list names no file');
+    return { reader: hdf5Reader({ kind: 'hdf5', files: files.slice(0, 1), tops }), first };
+  }
+  const imageTops = { data: tops[0] ?? name, label: tops[1] ?? null };
+  if (layer.type === 'ImageData') {
+    const param = withDefaults<{
+      new_height: number;
+      new_width: number;
+      is_color: boolean;
+      root_folder: string;
+    }>('ImageDataParameter', layer.image_data_param);
+    const [line] = await readImageList(path);
+    const resize = param.new_height === 0 ? null : { width: param.new_width, height: param.new_height };
+    const image = { ...line!, path: find(param.root_folder + line!.path) };
+    const transform = plain(layer, param.is_color);
+    return {
+      reader: listReader({ kind: 'images', list: source, tops: imageTops, resize, transform }),
+      first: { ...first, image },
+    };
+  }
+  const { force_color: colour, force_gray: grey } = (layer.transform_param ?? {}) as Record<string, boolean>;
+  const transform = plain(
+    layer,
+    (colour ?? layer.data_param?.force_encoded_color) ? true : grey ? false : null,
+  );
+  const backend = layer.data_param?.backend ?? ((await isLevelDb(path)) ? 'LEVELDB' : 'LMDB');
+  const kind = backend === 'LEVELDB' ? 'leveldb' : 'lmdb';
+  return { reader: await databaseReader({ kind, path, tops: imageTops, transform }), first };
+}
+
+/** What of a transformation changes a shape. */
+function plain(layer: LayerParameter, colour: boolean | null): Transform {
+  const { crop_size: cropSize } = withDefaults<{ crop_size: number }>(
+    'TransformationParameter',
+    layer.transform_param,
+  );
+  const rest = { phase: 'TEST', scale: 1, mirror: false, mean: null, meanValues: [], augment: {} } as const;
+  return { ...rest, cropSize, colour };
+}
