@@ -1,17 +1,73 @@
 /**
- * Small random nets with weights: convolutions with pad, stride, dilation and groups, BatchNorm with Scale, ReLU and its
- * kin, residual sums with coefficients, pooling, several readers of a blob. What the passes rewrite comes often.
+ * Small random nets with weights: what the passes rewrite comes often, in every order, and now and then something that
+ * forbids it: another reader, an output that is asked for, a pad, a coefficient.
  */
 import { blobFromFloats } from '../../ts/caffe/blob.ts';
-import type { WeightsFile, WeightsLayer } from '../../ts/caffe/caffemodel.ts';
+import type { WeightsFile } from '../../ts/caffe/caffemodel.ts';
 import type { Random } from './random.ts';
 
+export interface RandomLayer {
+  readonly name: string;
+  readonly type: string;
+  readonly bottoms: readonly string[];
+  readonly tops: readonly string[];
+  /** The rest of its prototxt. */
+  readonly fields: string;
+  readonly weights: readonly Weights[];
+}
+
+type Weights = readonly [shape: readonly number[], values: Float32Array];
+
 export interface RandomNet {
-  readonly prototxt: string;
-  readonly weights: WeightsFile;
-  readonly input: { readonly shape: readonly number[]; readonly data: Float32Array };
-  /** Blobs to ask for beside the net's own outputs. */
+  /** By input blob. */
+  readonly inputs: Readonly<
+    Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>
+  >;
+  readonly layers: readonly RandomLayer[];
+  /** Values to ask for beside the net's own outputs: `blob@layer`. */
   readonly asked: readonly string[];
+}
+
+export function prototxtOf({ inputs, layers }: RandomNet): string {
+  const list = (key: string, names: readonly string[]) => names.map((name) => `${key}: "${name}"`).join(' ');
+  return [
+    'name: "random"',
+    ...Object.entries(inputs).map(
+      ([name, { shape }]) =>
+        `layer { name: "${name}" type: "Input" top: "${name}" input_param { shape { ${shape.map((dim) => `dim: ${dim}`).join(' ')} } } }`,
+    ),
+    ...layers.map(
+      ({ name, type, bottoms, tops, fields }) =>
+        `layer { name: "${name}" type: "${type}" ${list('bottom', bottoms)} ${list('top', tops)} ${fields} }`,
+    ),
+  ].join('\n');
+}
+
+export function weightsOf({ layers }: RandomNet): WeightsFile {
+  return {
+    file: 'random.caffemodel',
+    name: 'random',
+    layers: layers
+      .filter(({ weights }) => weights.length > 0)
+      .map(({ name, type, weights }) => ({
+        name,
+        type,
+        blobs: weights.map(([shape, data]) => blobFromFloats(shape, data)),
+      })),
+  };
+}
+
+/** The same net on other numbers, which lie on no kink where these do. */
+export function redrawn(net: RandomNet, random: Random): RandomNet {
+  const inputs = Object.entries(net.inputs).map(([name, { shape, data }]) => {
+    const other = name === 'label' ? data : values(random, data.length, -2, 2);
+    return [name, { shape, data: other }] as const;
+  });
+  return { ...net, inputs: Object.fromEntries(inputs) };
+}
+
+export function values(random: Random, count: number, low: number, high: number): Float32Array {
+  return Float32Array.from({ length: count }, () => low + ((high - low) * random.below(2001)) / 2000);
 }
 
 interface Blob {
@@ -19,60 +75,125 @@ interface Blob {
   readonly shape: readonly [channels: number, height: number, width: number];
 }
 
+const countOf = ({ shape }: Blob) => shape[0] * shape[1] * shape[2];
+const sameShape = (a: Blob, b: Blob) => a.shape.every((size, i) => size === b.shape[i]);
+
 class Builder {
-  readonly text: string[] = [];
-  readonly layers: WeightsLayer[] = [];
+  readonly random: Random;
+  /** For a training step: statistics of the batch, rates, blobs that do not learn. */
+  readonly trains: boolean;
+  readonly layers: RandomLayer[] = [];
   readonly blobs: Blob[] = [];
+  /** `blob@layer` */
+  readonly made: string[] = [];
   /** Blobs that a layer has read: Caffe lets nobody write to them in place any more. */
   readonly #read = new Set<string>();
-  readonly #random: Random;
 
-  constructor(random: Random) {
-    this.#random = random;
+  constructor(random: Random, trains: boolean) {
+    this.random = random;
+    this.trains = trains;
+  }
+
+  chance(oneIn: number): boolean {
+    return this.random.below(oneIn) === 0;
   }
 
   values(count: number, low: number, high: number): Float32Array {
-    return Float32Array.from({ length: count }, () => low + ((high - low) * this.#random.below(2001)) / 2000);
+    return values(this.random, count, low, high);
   }
 
+  /** A layer with one top. */
   layer(
     type: string,
     bottoms: readonly Blob[],
     shape: Blob['shape'],
-    options: {
-      parameters?: string;
-      weights?: readonly (readonly [number[], Float32Array])[];
-      inPlace?: boolean;
-    } = {},
+    fields = '',
+    weights: readonly Weights[] = [],
+    inPlace = false,
   ): Blob {
-    const name = `${type.toLowerCase()}${this.text.length}`;
-    const isInPlace = options.inPlace === true && !this.#read.has(bottoms[0]!.name);
-    const top = isInPlace ? bottoms[0]!.name : name;
-    if (!isInPlace) for (const bottom of bottoms) this.#read.add(bottom.name);
-    const ends = [...bottoms.map((bottom) => `bottom: "${bottom.name}"`), `top: "${top}"`].join(' ');
-    this.text.push(`layer { name: "${name}" type: "${type}" ${ends} ${options.parameters ?? ''} }`);
-    if (options.weights !== undefined)
-      this.layers.push({
-        name,
-        type,
-        blobs: options.weights.map(([blobShape, data]) => blobFromFloats(blobShape, data)),
-      });
-    const blob = { name: top, shape };
-    if (!isInPlace) this.blobs.push(blob);
+    const isInPlace = inPlace && !this.#read.has(bottoms[0]!.name);
+    const name = `${type.toLowerCase()}${this.layers.length}`;
+    const blob = { name: isInPlace ? bottoms[0]!.name : name, shape };
+    this.add({ name, type, bottoms, tops: [blob], fields, weights }, isInPlace);
     return blob;
+  }
+
+  add(
+    {
+      bottoms,
+      tops,
+      ...layer
+    }: Omit<RandomLayer, 'bottoms' | 'tops'> & { bottoms: readonly Blob[]; tops: readonly Blob[] },
+    isInPlace = false,
+  ): void {
+    const names = (blobs: readonly Blob[]) => blobs.map(({ name }) => name);
+    const stops =
+      this.trains && this.chance(25) ? bottoms.map(() => `propagate_down: ${!this.chance(2)}`).join(' ') : '';
+    this.layers.push({
+      ...layer,
+      fields: `${layer.fields} ${stops}`,
+      bottoms: names(bottoms),
+      tops: names(tops),
+    });
+    this.made.push(...tops.map(({ name }) => `${name}@${layer.name}`));
+    if (isInPlace) return;
+    for (const { name } of bottoms) this.#read.add(name);
+    this.blobs.push(...tops);
+  }
+
+  /** How blobs learn; now and then one does not. */
+  rates(count: number): string {
+    if (!this.trains || !this.chance(5)) return '';
+    return Array.from({ length: count }, () => `param { lr_mult: ${this.random.pick([0, 1, 2])} }`).join(' ');
   }
 }
 
-type Step = (builder: Builder, random: Random, from: Blob) => Blob;
+type Step = (builder: Builder, from: Blob) => Blob;
 
 const outSize = (size: number, kernel: number, pad: number, stride: number, dilation: number) =>
   Math.floor((size + 2 * pad - dilation * (kernel - 1) - 1) / stride) + 1;
 
-const convolution: Step = (builder, random, from) => {
+interface Window {
+  readonly output: number;
+  readonly kernel: readonly [number, number];
+  readonly stride: number;
+  readonly pad: readonly [number, number];
+  readonly dilation?: number;
+  readonly group?: number;
+}
+
+function convolve(builder: Builder, from: Blob, window: Window): Blob {
+  const { output, kernel, stride, pad, dilation = 1, group = 1 } = window;
   const [channels, height, width] = from.shape;
+  const h = outSize(height, kernel[0], pad[0], stride, dilation);
+  const w = outSize(width, kernel[1], pad[1], stride, dilation);
+  if (h < 1 || w < 1) return from;
+  const bias = builder.chance(2);
+  const fanIn = (channels / group) * kernel[0] * kernel[1];
+  const size =
+    kernel[0] === kernel[1] && pad[0] === pad[1]
+      ? `kernel_size: ${kernel[0]} pad: ${pad[0]}`
+      : `kernel_h: ${kernel[0]} kernel_w: ${kernel[1]} pad_h: ${pad[0]} pad_w: ${pad[1]}`;
+  const scale = 1.5 / Math.sqrt(fanIn);
+  return builder.layer(
+    'Convolution',
+    [from],
+    [output, h, w],
+    `${builder.rates(bias ? 2 : 1)} convolution_param { num_output: ${output} ${size} stride: ${stride} dilation: ${dilation} group: ${group} bias_term: ${bias} }`,
+    [
+      [[output, channels / group, ...kernel], builder.values(output * fanIn, -scale, scale)],
+      ...(bias ? [[[output], builder.values(output, -1, 1)] as const] : []),
+    ],
+  );
+}
+
+const convolution: Step = (builder, from) => {
+  const { random } = builder;
+  const [channels] = from.shape;
   const group = random.pick([1, 1, 1, 1, 2, channels].filter((each) => channels % each === 0));
   const output = group * (1 + random.below(group > 4 ? 1 : 9));
-  const kernel = random.pick([1, 1, 3, 3, 5, 7]);
+  const side = random.pick([1, 1, 3, 3, 5, 7]);
+  const kernel = [side, builder.chance(8) ? random.pick([1, 2, 3]) : side] as const;
   const [stride, dilation] = random.pick([
     [1, 1],
     [1, 1],
@@ -81,126 +202,219 @@ const convolution: Step = (builder, random, from) => {
     [3, 1],
     [1, 2],
   ] as const);
-  const pad = random.below(dilation * (kernel - 1) + 1);
-  const [h, w] = [height, width].map((size) => outSize(size, kernel, pad, stride, dilation)) as [
-    number,
-    number,
-  ];
-  if (h < 1 || w < 1) return from;
-  const bias = random.below(2) === 0;
-  const scale = 1.5 / Math.sqrt((channels / group) * kernel * kernel);
-  return builder.layer('Convolution', [from], [output, h, w], {
-    parameters: `convolution_param { num_output: ${output} kernel_size: ${kernel} pad: ${pad} stride: ${stride} dilation: ${dilation} group: ${group} bias_term: ${bias} }`,
-    weights: [
-      [
-        [output, channels / group, kernel, kernel],
-        builder.values((output * channels * kernel * kernel) / group, -scale, scale),
-      ],
-      ...(bias ? [[[output], builder.values(output, -1, 1)] as const] : []),
-    ] as [number[], Float32Array][],
+  const pad = kernel.map((size) => random.below(dilation * (size - 1) + 1)) as [number, number];
+  // As most nets have it.
+  if (kernel[0] === kernel[1]) pad[1] = pad[0];
+  return convolve(builder, from, { output, kernel, stride, pad, dilation, group });
+};
+
+/** What keeps a size, as the branches of a residual block do. */
+const sameSize = (builder: Builder, from: Blob, output: number): Blob => {
+  const side = builder.random.pick([1, 3, 3]);
+  return convolve(builder, from, {
+    output,
+    kernel: [side, side],
+    stride: 1,
+    pad: [(side - 1) / 2, (side - 1) / 2],
   });
 };
 
-const batchNorm: Step = (builder, random, from) => {
-  const channels = from.shape[0];
-  const inPlace = random.below(3) > 0;
+const normalise: Step = (builder, from) => {
+  const { random } = builder;
+  const [channels] = from.shape;
   const factor = random.pick([1, 1, 0.5, 999.982]);
-  const normalised = builder.layer('BatchNorm', [from], from.shape, {
-    inPlace,
-    parameters: `batch_norm_param { use_global_stats: true eps: ${random.pick(['1e-5', '1e-3'])} }`,
-    weights: [
+  // The batch's own statistics, where enough values are behind each.
+  const isBatch =
+    from.shape[1] * from.shape[2] >= 4 && (builder.trains ? !builder.chance(4) : builder.chance(12));
+  const eps = isBatch ? '1e-2' : random.pick(['1e-5', '1e-3']);
+  return builder.layer(
+    'BatchNorm',
+    [from],
+    from.shape,
+    `batch_norm_param { use_global_stats: ${!isBatch} eps: ${eps} }`,
+    [
       [[channels], builder.values(channels, -factor, factor)],
       [[channels], builder.values(channels, 0.5 * factor, 2 * factor)],
       [[1], Float32Array.of(factor)],
     ],
-  });
-  if (random.below(6) === 0) return normalised;
-  const bias = random.below(4) > 0;
-  return builder.layer('Scale', [normalised], from.shape, {
-    inPlace: random.below(3) > 0,
-    parameters: `scale_param { bias_term: ${bias} }`,
-    weights: [
-      [[channels], builder.values(channels, -2, 2)],
-      ...(bias ? [[[channels], builder.values(channels, -1, 1)] as [number[], Float32Array]] : []),
-    ],
-  });
+    !builder.chance(3),
+  );
 };
 
-const activation: Step = (builder, random, from) => {
-  const channels = from.shape[0];
-  const inPlace = random.below(3) > 0;
+const scale: Step = (builder, from) => {
+  const [channels] = from.shape;
+  const bias = !builder.chance(4);
+  return builder.layer(
+    'Scale',
+    [from],
+    from.shape,
+    `${builder.rates(bias ? 2 : 1)} scale_param { bias_term: ${bias} }`,
+    [
+      [[channels], builder.values(channels, -2, 2)],
+      ...(bias ? [[[channels], builder.values(channels, -1, 1)] as const] : []),
+    ],
+    !builder.chance(3),
+  );
+};
+
+const bias: Step = (builder, from) => {
+  const [channels] = from.shape;
+  return builder.layer(
+    'Bias',
+    [from],
+    from.shape,
+    builder.rates(1),
+    [[[channels], builder.values(channels, -1, 1)]],
+    !builder.chance(3),
+  );
+};
+
+const batchNorm: Step = (builder, from) => {
+  const normalised = normalise(builder, from);
+  return builder.chance(6) ? normalised : scale(builder, normalised);
+};
+
+const relu: Step = (builder, from) => {
+  const slope = builder.random.pick([
+    '',
+    '',
+    '',
+    '',
+    'relu_param { negative_slope: 0.1 }',
+    'relu_param { negative_slope: -0.5 }',
+  ]);
+  return builder.layer('ReLU', [from], from.shape, slope, [], !builder.chance(3));
+};
+
+const activation: Step = (builder, from) => {
+  const { random } = builder;
+  const [channels] = from.shape;
   const kind = random.pick([
     'ReLU',
     'ReLU',
     'ReLU',
-    'leaky',
     'PReLU',
     'ELU',
     'Sigmoid',
     'TanH',
     'AbsVal',
     'Power',
+    'Dropout',
   ]);
-  if (kind === 'leaky')
-    return builder.layer('ReLU', [from], from.shape, {
-      inPlace,
-      parameters: 'relu_param { negative_slope: 0.1 }',
-    });
-  if (kind === 'PReLU')
-    return builder.layer('PReLU', [from], from.shape, {
-      inPlace,
-      weights: [[[channels], builder.values(channels, -0.5, 0.5)]],
-    });
-  if (kind === 'Power')
-    return builder.layer('Power', [from], from.shape, {
-      inPlace,
-      parameters: `power_param { power: ${random.pick([1, 1, 2])} scale: ${random.pick([-1, 0.5, 1])} shift: ${random.pick([0, 1])} }`,
-    });
-  return builder.layer(kind, [from], from.shape, { inPlace });
+  if (kind === 'ReLU') return relu(builder, from);
+  const fields =
+    kind === 'Power'
+      ? `power_param { power: ${random.pick([1, 1, 2])} scale: ${random.pick([-1, 0.5, 1])} shift: ${random.pick([0, 1])} }`
+      : kind === 'Dropout'
+        ? 'dropout_param { dropout_ratio: 0.3 }'
+        : '';
+  const weights: readonly Weights[] =
+    kind === 'PReLU' ? [[[channels], builder.values(channels, -0.5, 0.5)]] : [];
+  return builder.layer(kind, [from], from.shape, fields, weights, !builder.chance(3));
 };
 
-const pooling: Step = (builder, random, from) => {
+const pooling: Step = (builder, from) => {
+  const { random } = builder;
   const [channels, height, width] = from.shape;
-  const kernel = random.pick([2, 3]);
-  const stride = random.pick([1, 2, 2]);
-  const pad = random.below(2);
+  const method = random.pick(['MAX', 'AVE']);
+  if (builder.chance(10))
+    return builder.layer(
+      'Pooling',
+      [from],
+      [channels, 1, 1],
+      `pooling_param { pool: ${method} global_pooling: true }`,
+    );
+  const kernel = random.pick([1, 2, 3, 4]);
+  // A stride above the kernel may leave the last window empty: Caffe's average is then not a number.
+  const stride = random.pick([1, 2, 2, 3].filter((each) => each <= kernel));
+  const pad = random.below(Math.min(2, kernel));
   if (height + 2 * pad < kernel || width + 2 * pad < kernel) return from;
+  // pooling_layer.cpp: rounded up, but no window begins behind the image and its left pad.
   const size = (length: number) => {
     const rounded = Math.ceil((length + 2 * pad - kernel) / stride) + 1;
     return pad > 0 && (rounded - 1) * stride >= length + pad ? rounded - 1 : rounded;
   };
-  return builder.layer('Pooling', [from], [channels, size(height), size(width)], {
-    parameters: `pooling_param { pool: ${random.pick(['MAX', 'AVE'])} kernel_size: ${kernel} stride: ${stride} pad: ${pad} }`,
-  });
+  return builder.layer(
+    'Pooling',
+    [from],
+    [channels, size(height), size(width)],
+    `pooling_param { pool: ${method} kernel_size: ${kernel} stride: ${stride} pad: ${pad} }`,
+  );
 };
+
+const lrn: Step = (builder, from) =>
+  builder.layer(
+    'LRN',
+    [from],
+    from.shape,
+    `lrn_param { local_size: ${builder.random.pick([3, 5])} alpha: 0.5 beta: 0.75 norm_region: ${builder.random.pick(['ACROSS_CHANNELS', 'ACROSS_CHANNELS', 'WITHIN_CHANNEL'])} }`,
+  );
+
+function eltwise(builder: Builder, bottoms: readonly Blob[]): Blob {
+  const { random } = builder;
+  const operation = random.pick(['SUM', 'SUM', 'SUM', 'SUM', 'coeff', 'PROD', 'MAX']);
+  return builder.layer(
+    'Eltwise',
+    bottoms,
+    bottoms[0]!.shape,
+    operation === 'coeff'
+      ? `eltwise_param { operation: SUM ${bottoms.map(() => `coeff: ${random.pick([1, -1, 0.5])}`).join(' ')} }`
+      : `eltwise_param { operation: ${operation} }`,
+  );
+}
 
 /** conv → BN → ReLU → conv → BN + shortcut → ReLU, as in a residual block, or with another operation or coefficients. */
-const residual: Step = (builder, random, from) => {
+const residual: Step = (builder, from) => {
+  const { random } = builder;
   let branch = from;
   for (let left = 1 + random.below(3); left > 0; left--) {
-    branch = convolution(builder, random, branch);
-    if (random.below(3) > 0) branch = batchNorm(builder, random, branch);
-    if (random.below(2) > 0) branch = activation(builder, random, branch);
+    branch = builder.chance(3) ? convolution(builder, branch) : sameSize(builder, branch, from.shape[0]);
+    if (!builder.chance(3)) branch = batchNorm(builder, branch);
+    if (builder.chance(2)) branch = activation(builder, branch);
   }
-  const same = builder.blobs.filter(
-    (blob) => blob.name !== branch.name && blob.shape.every((size, i) => size === branch.shape[i]),
-  );
+  const same = builder.blobs.filter((blob) => blob.name !== branch.name && sameShape(blob, branch));
   if (same.length === 0) return branch;
-  const others = [random.pick(same), ...(random.below(5) === 0 ? [random.pick(same)] : [])];
-  const bottoms = random.below(2) === 0 ? [branch, ...others] : [...others, branch];
-  const operation = random.pick(['SUM', 'SUM', 'SUM', 'SUM', 'coeff', 'PROD', 'MAX']);
-  const sum = builder.layer('Eltwise', bottoms, branch.shape, {
-    parameters:
-      operation === 'coeff'
-        ? `eltwise_param { operation: SUM ${bottoms.map(() => `coeff: ${random.pick([1, -1, 0.5])}`).join(' ')} }`
-        : `eltwise_param { operation: ${operation} }`,
-  });
-  return random.below(3) > 0 ? activation(builder, random, sum) : sum;
+  // Any earlier blob of the shape, the block's own input among them; itself twice, now and then.
+  const other = builder.chance(12) ? branch : random.pick(same);
+  const others = builder.chance(6) ? [other, random.pick(same)] : [other];
+  const sum = eltwise(builder, builder.chance(2) ? [branch, ...others] : [...others, branch]);
+  return builder.chance(3) ? sum : activation(builder, sum);
 };
 
-const concat: Step = (builder, random, from) => {
+/** A block whose both branches are convolutions, which may both carry the sum. */
+const twoBranches: Step = (builder, from) => {
+  const output = 1 + builder.random.below(8);
+  const ends = [0, 1].map(() => {
+    const branch = sameSize(builder, from, output);
+    const normalised = builder.chance(3) ? branch : batchNorm(builder, branch);
+    return builder.chance(5) ? relu(builder, normalised) : normalised;
+  });
+  const sum = eltwise(builder, builder.chance(2) ? ends : ends.toReversed());
+  return builder.chance(3) ? sum : relu(builder, sum);
+};
+
+/**
+ * The end of one stage of a ResNet and the projection that begins the next: pixels that 1×1 convolutions with a stride
+ * skip. In a part of them something needs these pixels nevertheless.
+ */
+const projection: Step = (builder, from) => {
+  const { random } = builder;
+  const last = builder.chance(3) ? sameSize(builder, from, from.shape[0]) : twoBranches(builder, from);
+  const stride = random.pick([2, 2, 3]);
+  const output = 1 + random.below(6);
+  const project = (by: number, pad: number) =>
+    convolve(builder, last, { output, kernel: [1, 1], stride: by, pad: [pad, pad] });
+  let branch = project(stride, builder.chance(8) ? 1 : 0);
+  if (builder.chance(2)) branch = sameSize(builder, relu(builder, branch), output);
+  const shortcut = project(builder.chance(8) ? random.pick([1, 2]) : stride, builder.chance(8) ? 1 : 0);
+  if (builder.chance(8)) pooling(builder, last);
+  if (!sameShape(branch, shortcut)) return branch;
+  return relu(builder, eltwise(builder, [branch, shortcut]));
+};
+
+const concat: Step = (builder, from) => {
   const fits = builder.blobs.filter(({ shape }) => shape[1] === from.shape[1] && shape[2] === from.shape[2]);
-  const other = random.pick(fits.length > 0 ? fits : [from]);
+  const other = builder.random.pick(fits.length > 0 ? fits : [from]);
   return builder.layer(
     'Concat',
     [from, other],
@@ -208,59 +422,96 @@ const concat: Step = (builder, random, from) => {
   );
 };
 
+const slice: Step = (builder, from) => {
+  const [channels, height, width] = from.shape;
+  if (channels < 2) return from;
+  const at = 1 + builder.random.below(channels - 1);
+  const name = `slice${builder.layers.length}`;
+  const tops = [at, channels - at].map((size, i) => ({
+    name: `${name}_${i}`,
+    shape: [size, height, width] as const,
+  }));
+  builder.add({
+    name,
+    type: 'Slice',
+    bottoms: [from],
+    tops,
+    fields: `slice_param { slice_point: ${at} }`,
+    weights: [],
+  });
+  return builder.random.pick(tops);
+};
+
+const split: Step = (builder, from) => {
+  const name = `split${builder.layers.length}`;
+  const tops = [0, 1].map((i) => ({ name: `${name}_${i}`, shape: from.shape }));
+  builder.add({ name, type: 'Split', bottoms: [from], tops, fields: '', weights: [] });
+  return eltwise(builder, [sameSize(builder, tops[0]!, from.shape[0]), tops[1]!]);
+};
+
 const STEPS: readonly Step[] = [
-  convolution,
-  convolution,
-  batchNorm,
-  batchNorm,
-  activation,
-  pooling,
-  residual,
-  residual,
-  residual,
-  concat,
+  ...[convolution, convolution, batchNorm, batchNorm, scale, bias, activation, relu, pooling],
+  ...[residual, residual, residual, twoBranches, projection, projection, concat, slice, split, lrn],
 ];
 
-/** Five to twelve steps, then an inner product and a softmax in half of the nets. */
-export function randomNet(random: Random): RandomNet {
-  const builder = new Builder(random);
+const innerProduct = (builder: Builder, from: Blob, outputs: number): Blob => {
+  const count = countOf(from);
+  return builder.layer(
+    'InnerProduct',
+    [from],
+    [outputs, 1, 1],
+    `${builder.rates(2)} inner_product_param { num_output: ${outputs} }`,
+    [
+      [[outputs, count], builder.values(outputs * count, -1 / Math.sqrt(count), 1 / Math.sqrt(count))],
+      [[outputs], builder.values(outputs, -1, 1)],
+    ],
+  );
+};
+
+function body(builder: Builder, most: number): Blob {
+  const { random } = builder;
   const shape: Blob['shape'] = [1 + random.below(9), 5 + random.below(14), 5 + random.below(14)];
-  const batch = 1 + random.below(3);
   let blob: Blob = { name: 'data', shape };
   builder.blobs.push(blob);
-  for (let left = 5 + random.below(8); left > 0; left--)
+  for (let left = 3 + random.below(most); left > 0; left--)
     // Now and then from an earlier blob, so that blobs have several readers and the net several ends.
-    blob = random.pick(STEPS)(builder, random, random.below(6) === 0 ? random.pick(builder.blobs) : blob);
-  if (random.below(2) === 0) {
-    const count = blob.shape.reduce((product, size) => product * size, 1);
-    const scores = builder.layer('InnerProduct', [blob], [7, 1, 1], {
-      parameters: 'inner_product_param { num_output: 7 }',
-      weights: [
-        [[7, count], builder.values(7 * count, -1 / Math.sqrt(count), 1 / Math.sqrt(count))],
-        [[7], builder.values(7, -1, 1)],
-      ],
-    });
+    blob = random.pick(STEPS)(builder, builder.chance(6) ? random.pick(builder.blobs) : blob);
+  return blob;
+}
+
+function finished(builder: Builder, batch: number, labels: RandomNet['inputs'] = {}): RandomNet {
+  const shape = [batch, ...builder.blobs[0]!.shape];
+  const count = shape.reduce((product, size) => product * size, 1);
+  return {
+    inputs: { data: { shape, data: builder.values(count, -2, 2) }, ...labels },
+    layers: builder.layers,
+    asked: builder.made.filter(() => builder.chance(6)),
+  };
+}
+
+/** Three to ten steps, then inner products and a softmax in half of the nets. */
+export function randomNet(random: Random): RandomNet {
+  const builder = new Builder(random, false);
+  const blob = body(builder, 8);
+  if (builder.chance(2)) {
+    const hidden = builder.chance(2) ? blob : relu(builder, innerProduct(builder, blob, 5));
+    const scores = innerProduct(builder, hidden, 7);
     builder.layer('Softmax', [scores], [7, 1, 1]);
   }
-  const dims = [batch, ...shape];
-  return {
-    prototxt: [
-      'name: "random"',
-      `layer { name: "data" type: "Input" top: "data" input_param { shape { ${dims.map((dim) => `dim: ${dim}`).join(' ')} } } }`,
-      ...builder.text,
-    ].join('\n'),
-    weights: { file: 'random.caffemodel', name: 'random', layers: builder.layers },
-    input: {
-      shape: dims,
-      data: builder.values(
-        dims.reduce((product, dim) => product * dim, 1),
-        -2,
-        2,
-      ),
-    },
-    asked: builder.blobs
-      .slice(1)
-      .filter(() => random.below(5) === 0)
-      .map(({ name }) => name),
-  };
+  return finished(builder, 1 + random.below(3));
+}
+
+/** A net that learns: fewer steps, a loss, often a second one in the middle. */
+export function randomTrainingNet(random: Random): RandomNet {
+  const builder = new Builder(random, true);
+  const batch = 2 + random.below(3);
+  const last = body(builder, 5);
+  const label: Blob = { name: 'label', shape: [1, 1, 1] };
+  const lossOf = (from: Blob, weight: string) =>
+    builder.layer('SoftmaxWithLoss', [innerProduct(builder, from, 4), label], [1, 1, 1], weight);
+  lossOf(last, '');
+  if (builder.chance(3))
+    lossOf(random.pick(builder.blobs.filter(({ shape }) => shape[1] > 1)), 'loss_weight: 0.3');
+  const labels = Float32Array.from({ length: batch }, () => random.below(4));
+  return finished(builder, batch, { label: { shape: [batch], data: labels } });
 }

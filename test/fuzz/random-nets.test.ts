@@ -1,42 +1,34 @@
-/** What makes a net fast changes no result: random nets, fused, on every variant of the CPU, against the reference. */
+/**
+ * What makes a net fast changes no result: random nets, fused, on every variant of the CPU, against the reference layer by
+ * layer. `npm run fuzz -- --nets` goes on from here.
+ */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Device, openDevice } from '../../ts/index.ts';
-import { compareRandomNets } from './random-nets.ts';
+import { openDevice } from '../../ts/index.ts';
+import { type Comparison, compareNets, describeFigures } from './random-nets.ts';
+import { allComparisons, openVariants } from './sides.ts';
 
-const SEED = 1;
+const SEED = Number(process.env.RESNODE_FUZZ_SEED ?? 1);
 const NETS = Number(process.env.RESNODE_FUZZ_NETS ?? 200);
 
-const variants = {
-  'the default': {},
-  'without Winograd': { winograd: false },
-  AVX2: { kernels: 'AVX2' },
-  'AVX-512': { kernels: 'AVX-512' },
-  oneDNN: { kernels: 'oneDNN' },
-} as const;
-
 const reference = await openDevice('reference');
-test.after(() => reference.dispose());
+const { variants, absent } = await openVariants();
+for (const why of absent) console.log(`skipped: ${why}`);
+test.after(() => [reference, ...variants.values()].forEach((device) => device.dispose()));
 
-for (const [name, options] of Object.entries(variants)) {
-  const device: Device | Error = await openDevice('cpu', { threads: 2, ...options }).catch((error) => error);
-  if (device instanceof Error) {
-    console.log(`skipped: random nets on ${name}: ${device.message}`);
-    continue;
-  }
-  test(`${NETS} random nets, fused on the CPU (${name}), give what the reference gives layer by layer`, async () => {
-    const compared = await compareRandomNets(SEED, 0, NETS, reference, new Map([[name, device]]));
-    console.log(
-      `figures: ${name}: seed ${SEED}, ${compared.nets} nets, ${compared.blobs} blobs, worst ${compared.worst.toExponential(1)} of a blob's largest value, ${compared.differences.length} beyond 1e-4`,
-    );
-    assert.equal(compared.differences, []);
-    device.dispose();
-  });
+async function holds(comparison: Comparison, nets: number, kind: string): Promise<void> {
+  const figures = await compareNets(comparison, SEED, 0, nets);
+  console.log(`figures: ${kind}: ${describeFigures(figures)}`);
+  assert.is(figures.differences.join('\n\n'), '');
+  assert.ok(figures.kinks < nets / 5, 'kinks explain too much');
 }
 
-test('fused on the reference too', async () => {
-  const compared = await compareRandomNets(SEED + 1, 0, NETS, reference, new Map([['reference', reference]]));
-  assert.equal(compared.differences, []);
-});
+const comparisons = allComparisons(reference, variants);
+const names = ['the reference', ...variants.keys()].join(', ');
+test(`${NETS} random nets, rewritten by all passes, give what the reference gives layer by layer: on ${names}`, () =>
+  holds(comparisons.forward, NETS, 'forward'));
+
+test(`the diffs of ${NETS / 2} random nets are the same fused, computed again, and on the CPU`, () =>
+  holds(comparisons.training, NETS / 2, 'training'));
 
 test.run();

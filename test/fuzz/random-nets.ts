@@ -1,76 +1,107 @@
-/** Runs random nets fused on a device against layer by layer on the reference. */
-import { readNet } from '../../ts/caffe/net-parameter.ts';
-import type { Device, Outputs } from '../../ts/index.ts';
+/** Random nets on one side of a comparison and on others; what differs is made small before it is told. */
 import { Random } from './random.ts';
-import { type RandomNet, randomNet } from './random-net.ts';
+import { prototxtOf, type RandomNet, redrawn } from './random-net.ts';
 
-/** Of the largest value of a blob: a dozen layers of float32, each within 1e-5, Winograd's roundings among them. */
-const BOUND = 1e-4;
+/** What a side computes, by name. */
+export type Results = ReadonlyMap<string, Float32Array>;
 
-export interface Difference {
-  readonly net: number;
-  readonly device: string;
-  readonly blob: string;
-  /** Of the largest magnitude in the blob; NaN where one side alone is not a number. */
-  readonly relative: number;
-  readonly prototxt: string;
+export interface Side {
+  readonly name: string;
+  readonly run: (net: RandomNet) => Promise<Results>;
 }
 
-export interface Compared {
+export interface Comparison {
+  readonly make: (random: Random) => RandomNet;
+  /** What is right. */
+  readonly reference: Side;
+  readonly sides: readonly Side[];
+  /** Of the largest value of each result. */
+  readonly bound: number;
+  /** Below this magnitude a result counts as this large: what is 0 but for roundings is no measure. Default 1e-3. */
+  readonly least?: (expected: Results) => number;
+  /** Results have kinks (a ReLU's diff at 0): only what differs on other inputs too is a difference. Default false. */
+  readonly hasKinks?: boolean;
+}
+
+export interface Figures {
+  readonly seed: number;
   nets: number;
-  blobs: number;
+  results: number;
+  /** Nets that differed on kinks alone. */
+  kinks: number;
   worst: number;
-  readonly differences: Difference[];
+  /** A text for each net and side that differ: the seed, the net's number, what and by how much, the smallest prototxt. */
+  readonly differences: string[];
 }
 
-/**
- * Nets `from` to `to` − 1 of a seed.
- * @param devices What to compare, by a name for messages.
- */
-export async function compareRandomNets(
+/** Nets `from` to `to` − 1 of a seed. */
+export async function compareNets(
+  comparison: Comparison,
   seed: number,
   from: number,
   to: number,
-  reference: Device,
-  devices: ReadonlyMap<string, Device>,
-): Promise<Compared> {
-  const result: Compared = { nets: 0, blobs: 0, worst: 0, differences: [] };
-  for (let net = from; net < to; net++) {
-    const made = randomNet(new Random(seed * 1_000_003 + net));
-    const expected = await runNet(reference, made, false);
-    result.nets++;
-    for (const [name, device] of devices) {
-      const actual = await runNet(device, made, true);
-      for (const [blob, { data }] of Object.entries(expected)) {
-        const relative = differenceOf(actual[blob]!.data, data);
-        result.blobs++;
-        if (relative <= BOUND) result.worst = Math.max(result.worst, relative);
-        else result.differences.push({ net, device: name, blob, relative, prototxt: made.prototxt });
+): Promise<Figures> {
+  const figures: Figures = { seed, nets: 0, results: 0, kinks: 0, worst: 0, differences: [] };
+  for (let number = from; number < to; number++) {
+    const random = new Random(seed * 1_000_003 + number);
+    const net = comparison.make(random);
+    const other = redrawn(net, random);
+    const expected = await comparison.reference.run(net);
+    figures.nets++;
+    for (const side of comparison.sides) {
+      const found = await differenceOn(comparison, side, net, expected);
+      figures.results += expected.size;
+      if (found.what === null) figures.worst = Math.max(figures.worst, found.relative);
+      else if (await isKink(comparison, side, other)) figures.kinks++;
+      else {
+        const small = await shrink(net, async (smaller) => {
+          const right = await comparison.reference.run(smaller).catch(() => null);
+          if (right === null) return false;
+          if ((await differenceOn(comparison, side, smaller, right)).what === null) return false;
+          return !(await isKink(comparison, side, redrawn(smaller, random)));
+        });
+        figures.differences.push(
+          `seed ${seed}, net ${number}, ${side.name}: ${found.what}; the least that differs, asked for ${small.asked.join(', ') || 'nothing'}:\n${prototxtOf(small)}`,
+        );
       }
     }
   }
-  return result;
+  return figures;
 }
 
-async function runNet(
-  device: Device,
-  { prototxt, weights, input, asked }: RandomNet,
-  optimize: boolean,
-): Promise<Outputs> {
-  const net = readNet(prototxt, { file: 'random.prototxt' });
-  const load = (outputs: readonly string[] | undefined) =>
-    device.load({ model: net, weights, optimize, ...(outputs === undefined ? {} : { outputs }) });
-  // What is asked for comes on top of the net's own ends.
-  using whole = await load(undefined);
-  const results = await whole.run({ data: input.data });
-  if (asked.length === 0) return results;
-  using part = await load(asked);
-  return { ...results, ...(await part.run({ data: input.data })) };
+/** One line that a person and a test read alike. */
+export const describeFigures = ({ seed, nets, results, kinks, worst, differences }: Figures): string =>
+  `seed ${seed}, ${nets} nets, ${results} results, worst ${worst.toExponential(1)} of the largest value, ${kinks} on kinks alone, ${differences.length} differences`;
+
+async function isKink(comparison: Comparison, side: Side, other: RandomNet): Promise<boolean> {
+  if (comparison.hasKinks !== true) return false;
+  const expected = await comparison.reference.run(other);
+  return (await differenceOn(comparison, side, other, expected)).what === null;
 }
 
-function differenceOf(actual: Float32Array, expected: Float32Array): number {
-  if (actual.length !== expected.length) return Number.NaN;
-  let [most, difference] = [0, 0];
+/** What differs first, or fails; null: nothing. */
+async function differenceOn(
+  { bound, least = () => 1e-3 }: Comparison,
+  side: Side,
+  net: RandomNet,
+  expected: Results,
+): Promise<{ what: string | null; relative: number }> {
+  const actual = await side.run(net).catch((error: Error) => error);
+  if (actual instanceof Error) return { what: `fails: ${actual.message}`, relative: Number.NaN };
+  let worst = 0;
+  const floor = least(expected);
+  for (const [name, values] of expected) {
+    const relative = relativeDifference(actual.get(name), values, floor);
+    if (!(relative <= bound)) return { what: `"${name}" by ${relative.toExponential(1)}`, relative };
+    worst = Math.max(worst, relative);
+  }
+  return { what: null, relative: worst };
+}
+
+/** NaN where one side alone is not a number, or is not there. */
+function relativeDifference(actual: Float32Array | undefined, expected: Float32Array, least: number): number {
+  if (actual?.length !== expected.length) return Number.NaN;
+  let [most, difference] = [least, 0];
   for (let i = 0; i < expected.length; i++) {
     const [a, b] = [actual[i]!, expected[i]!];
     if (Object.is(a, b) || a === b) continue;
@@ -78,5 +109,35 @@ function differenceOf(actual: Float32Array, expected: Float32Array): number {
     difference = Math.max(difference, Math.abs(a - b));
     most = Math.max(most, Math.abs(b));
   }
-  return most === 0 ? difference : difference / Math.max(most, 1e-3);
+  return difference / most;
+}
+
+/** Leaves out, as long as it still differs, what is asked for and layers, whose readers then read what they read. */
+async function shrink(net: RandomNet, differs: (net: RandomNet) => Promise<boolean>): Promise<RandomNet> {
+  let small = net;
+  for (let isSmaller = true; isSmaller; ) {
+    isSmaller = false;
+    const smaller = [
+      ...small.asked.map((name) => ({ ...small, asked: small.asked.filter((each) => each !== name) })),
+      ...small.layers.map((_, i) => withoutLayer(small, small.layers.length - 1 - i)),
+    ];
+    for (const candidate of smaller)
+      if (await differs(candidate)) {
+        [small, isSmaller] = [candidate, true];
+        break;
+      }
+  }
+  return small;
+}
+
+function withoutLayer(net: RandomNet, index: number): RandomNet {
+  const gone = net.layers[index]!;
+  const renamed = (name: string) => (gone.tops.includes(name) ? gone.bottoms[0]! : name);
+  return {
+    ...net,
+    layers: net.layers
+      .filter((layer) => layer !== gone)
+      .map((layer, i) => (i < index ? layer : { ...layer, bottoms: layer.bottoms.map(renamed) })),
+    asked: net.asked.filter((name) => !name.endsWith(`@${gone.name}`)),
+  };
 }

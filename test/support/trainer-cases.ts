@@ -267,6 +267,38 @@ each('weights are written with every layer that has them, and load into a TEST n
   two!.data.forEach((value, i) => assert.ok(Math.abs(value - outputs.two!.data[i]!) < 1e-5));
 });
 
+each('what is asked for may be what Split or a Dropout at inference hands on', async (device) => {
+  const net = readNet(
+    `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 } } }
+     layer { name: "one" type: "InnerProduct" bottom: "data" top: "one" inner_product_param { num_output: 4 weight_filler { type: "xavier" } } }
+     layer { name: "split" type: "Split" bottom: "one" top: "left" top: "right" }
+     layer { name: "drop" type: "Dropout" bottom: "right" top: "drop" }
+     layer { name: "sum" type: "Eltwise" bottom: "left" bottom: "drop" top: "sum" }`,
+    { file: 'split' },
+  );
+  const handedOn = ['left', 'left@split', 'right@split', 'drop@drop'];
+  using trainer = await device.train({
+    model: net,
+    phase: 'TEST',
+    update: null,
+    outputs: ['one', ...handedOn],
+  });
+  const { outputs } = await trainer.gradients({ data: noise(6, 1) });
+  for (const name of handedOn) assert.equal(outputs[name], outputs.one, name);
+});
+
+each('a loss that is asked for by a second name counts once', async (device) => {
+  const diffs = async (outputs: readonly string[]) => {
+    using trainer = await device.train({ model, update: null, outputs });
+    const { parameters, outputs: results } = await trainer.gradients(batch(1));
+    return { parameters, weights: trainer.lossWeights, names: Object.keys(results) };
+  };
+  const [once, twice] = [await diffs([]), await diffs(['loss@loss'])];
+  assert.equal(twice.parameters, once.parameters);
+  assert.equal(twice.weights, once.weights);
+  assert.equal(twice.names, ['loss', 'loss@loss']);
+});
+
 each('what lies on the device is what was planned, and is given back', async (device) => {
   const before = device.memory();
   const trainer = await open(device);

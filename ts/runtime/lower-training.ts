@@ -80,9 +80,15 @@ export function lowerTraining(net: NetParameter, options: LowerTrainingOptions):
   const written = graphFromCaffe(net, { phase: 'TRAIN', ...options });
   const graph = dropIdentity(written);
   const named = outputsOf(written, graph, options.outputs ?? []);
+  // A loss that is asked for by a second name (`loss@loss`) is one loss.
+  const firstName = new Map([...named].toReversed().map(([blob, id]) => [id, blob]));
   const seeds = [...named]
     .map(([blob, id]) => ({ id, blob, weight: graph.lossWeights.get(id) ?? 0 }))
-    .filter(({ weight }, i) => weight !== 0 || (options.update === null && i < written.outputs.length));
+    .filter(
+      ({ id, blob, weight }, i) =>
+        (weight !== 0 && firstName.get(id) === blob) ||
+        (options.update === null && i < written.outputs.length),
+    );
   const wanted = (options.diffs ?? []).map((name) => ({ name, ...diffSource(written, name) }));
 
   const { seed, rank } = options;
@@ -158,7 +164,8 @@ function outputsOf(written: Graph, graph: Graph, more: readonly string[]): Map<s
   const named = new Map(written.outputs.map((id, i) => [written.values[id]!.blob, graph.outputs[i]!]));
   const losses = [...graph.lossWeights.keys()].filter((id) => !graph.outputs.includes(id));
   for (const id of losses) named.set(graph.values[id]!.blob, id);
-  for (const name of more) named.set(name, resolveOutput(graph, name));
+  const resolve = identitySources(written);
+  for (const name of more) named.set(name, resolve(resolveOutput(written, name)));
   return named;
 }
 
