@@ -1,6 +1,7 @@
 /** Recorded reports as the README shows them: one paragraph of conditions and one table each. */
 import { fileURLToPath } from 'node:url';
-import { type RecordedReport, readReport } from '../ts/bench/read-report.ts';
+import type { DeviceReport } from '../ts/bench/device-report.ts';
+import { isDeviceReport, type RecordedReport, readReport } from '../ts/bench/read-report.ts';
 import {
   caffeMilliseconds,
   type Group,
@@ -11,6 +12,7 @@ import {
   shareOfPeak,
   shareOfSgemm,
   significant,
+  titleOf,
 } from '../ts/bench/report.ts';
 import { median } from '../ts/bench/statistics.ts';
 
@@ -29,7 +31,10 @@ const UNCOMPARED = ['resnode-train-bench/1'];
 export function withFigures(text: string, files: readonly string[], folder: URL): string {
   const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)];
   if (begin < 0 || end < begin) throw new Error(`expected the lines "${BEGIN}" and "${END}", in this order`);
-  const sections = files.map((file) => section(readReport(fileURLToPath(new URL(file, folder))), file));
+  const sections = files.map((file) => {
+    const report = readReport(fileURLToPath(new URL(file, folder)));
+    return isDeviceReport(report) ? deviceSection(report, file) : section(report, file);
+  });
   return `${text.slice(0, begin + BEGIN.length)}\n\n${sections.join('\n\n')}\n\n${text.slice(end)}`;
 }
 
@@ -37,6 +42,32 @@ export function withFigures(text: string, files: readonly string[], folder: URL)
 function section(report: RecordedReport, file: string): string {
   const told = [conditions(report, file), ...operations(report)].join(';\n');
   return [`${told}:`, '', ...table(report)].join('\n');
+}
+
+/** Of a GPU: its nets, with every engine that was timed on it. */
+function deviceSection({ date, commit, device, description, nets }: DeviceReport, file: string): string {
+  const about = Object.entries(description).map(([name, value]) => `${name} ${value}`);
+  const rows = nets.flatMap((net) => {
+    const own = median(net.milliseconds);
+    const timed = net.peers.filter(({ refusal }) => refusal === null);
+    return [{ engine: 'resnode', difference: 0, ...net }, ...timed].map((each, i) => {
+      const { engine, milliseconds, difference } = each;
+      const middle = median(milliseconds);
+      const speed = (1000 * net.batch) / middle;
+      // What was not seen to compute the same is not slower or faster at it.
+      const ratio = difference === null ? '' : (middle / own).toFixed(2);
+      const title = i === 0 ? `${titleOf(net)}, ${net.precision}` : '';
+      return `| ${title} | ${engine} | ${significant(middle)} | ${speed.toFixed(1)} | ${ratio} |`;
+    });
+  });
+  return [
+    `${date.slice(0, 10)}, ${device}; ${about.join(', ')};`,
+    `${commit === null ? 'not in a checkout' : `commit ${commit.slice(0, 10)}`}; one run at a time ([all figures](${file})):`,
+    '',
+    "|  |  | median ms | images/s | × resnode's time |",
+    '| --- | --- | --: | --: | --: |',
+    ...rows,
+  ].join('\n');
 }
 
 function conditions(report: RecordedReport, file: string): string {

@@ -1,9 +1,17 @@
 /** `bench --device cuda` on the emulated runtime: every way to compute an operation gives its numbers, times are there. */
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { withFigures } from '../../bench/figures.ts';
 import { benchDevice, problemsOf } from '../../ts/bench/bench-device.ts';
-import { deviceTable } from '../../ts/bench/device-report.ts';
+import { compareReports } from '../../ts/bench/compare.ts';
+import { devicePage } from '../../ts/bench/device-page.ts';
+import { type DeviceReport, deviceTable } from '../../ts/bench/device-report.ts';
 import { benchNet } from '../../ts/bench/nets.ts';
+import { readReport } from '../../ts/bench/read-report.ts';
 import { median } from '../../ts/bench/statistics.ts';
 import { openDevice } from '../../ts/index.ts';
 import { openEmulated } from '../support/emulated.ts';
@@ -20,12 +28,26 @@ test("ResNet-50's operations are told once each, with how often it has them", ()
   assert.is(new Set(problems.map(({ problem }) => JSON.stringify(problem))).size, problems.length);
 });
 
+const folder = mkdtempSync(join(tmpdir(), 'resnode-device-bench-'));
+test.after(() => rmSync(folder, { recursive: true }));
+
+/** A Python whose torch gives this output (JSON's null: no number), and takes 2 ms. */
+function fakePython(output: readonly (number | null)[], skippedUpdates = 0): string {
+  const file = join(folder, 'python');
+  const first = { answer: { output, versions: {}, skippedUpdates }, processorMilliseconds: 0 };
+  const run = { answer: { milliseconds: [2, 2], eventLoop: null }, processorMilliseconds: 0 };
+  const [one, other] = [first, run].map((answer) => JSON.stringify(answer));
+  writeFileSync(file, `#!/bin/sh\ncase "$2" in *firstAnswer*) echo '${one}' ;; *) echo '${other}' ;; esac\n`);
+  chmodSync(file, 0o755);
+  return file;
+}
+
 const device = await openEmulated();
 if (device !== null) {
   for (const precision of ['float32', 'float16'] as const)
     test(`each way of each operation computes the same, in ${precision}`, async () => {
       const report = await benchDevice(device, { ...small, task: 'forward', precision, operations: true });
-      assert.is(report.schema, 'resnode-device-bench/1');
+      assert.is(report.schema, 'resnode-device-bench/2');
       assert.ok(report.copyGigabytes! > 0);
       const ways = (operation: string) =>
         report.shapes.filter((shape) => shape.operation === operation).map((shape) => shape.ways);
@@ -55,8 +77,9 @@ if (device !== null) {
           assert.ok(way.microseconds.length === 2 && way.microseconds.every((time) => time >= 0));
         }
       const [net] = report.nets;
-      assert.ok(net!.layerByLayer!.operations > net!.operations);
+      assert.ok(net!.layerByLayer!.operations > net!.operations!);
       assert.ok(net!.layerByLayer!.difference < (precision === 'float32' ? 1e-4 : 2e-2));
+      if (precision === 'float16') await checkReaders(report);
       const text = deviceTable(report);
       assert.match(text, /fused is [\d.]+ times as fast; that flatters Caffe/);
       assert.match(text, /GB\/s +\d+% of copy/);
@@ -74,8 +97,49 @@ if (device !== null) {
     assert.ok(step!.losses!.every(Number.isFinite));
     assert.is(step!.skippedUpdates, 0);
     assert.ok(median(step!.milliseconds) > 0);
-    assert.match(deviceTable(report), /training step: .*\n {2}first losses .*; 0 updates skipped/);
+    assert.match(deviceTable(report), /training step, float32: .*\n {2}first losses .*; 0 updates skipped/);
   });
+
+  const step = { ...small, task: 'training', precision: 'float32', operations: false } as const;
+
+  test("torch's losses are compared with resnode's, and what is not finite or differs is not timed", async () => {
+    const own = (await benchDevice(device, step)).nets[0]!.losses!;
+    const beside = async (python: string) => {
+      const report = await benchDevice(device, { ...step, python, torchDevice: 'cpu' });
+      assert.match(deviceTable(report), /\n {2}torch, eager, channels_last: /);
+      return report.nets[0]!.peers[0]!;
+    };
+    const same = await beside(fakePython(own));
+    assert.equal([same.refusal, same.milliseconds, same.losses], [null, [2, 2], [...own]]);
+    assert.ok(same.difference! <= 1e-6);
+    const lost = await beside(fakePython([own[0]!, null, null, null], 3));
+    assert.match(lost.refusal!, /^not timed: 3 of its 4 values are not finite$/);
+    assert.equal([lost.milliseconds, lost.difference, lost.skippedUpdates], [[], null, 3]);
+    const other = await beside(fakePython(own.map((loss) => 2 * loss)));
+    assert.match(other.refusal!, /^not timed: its values differ from resnode's by 1\.0 of the largest/);
+    assert.equal(other.milliseconds, []);
+    const none = await beside(join(folder, 'no-such-python'));
+    assert.match(none.refusal!, /^not timed: .*ENOENT/);
+  });
+
+  if (process.env.RESNODE_TEST_TORCH === undefined)
+    console.log('skipped: RESNODE_TEST_TORCH names no Python that has torch');
+  else
+    test('a real torch on the processor computes what the device does, forward and in training', async () => {
+      const torch = { python: process.env.RESNODE_TEST_TORCH!, torchDevice: 'cpu' };
+      for (const [task, precision] of [
+        ['forward', 'float32'],
+        ['forward', 'bfloat16'],
+        ['training', 'float32'],
+        ['training', 'float16'],
+      ] as const) {
+        const report = await benchDevice(device, { ...step, ...torch, task, precision });
+        const [peer] = report.nets[0]!.peers;
+        assert.is(peer!.refusal, null, `${task}, ${precision}`);
+        assert.ok(peer!.milliseconds.length === 2 && peer!.milliseconds.every((time) => time > 0));
+        if (task === 'training') assert.is(peer!.losses!.length, 5);
+      }
+    });
 
   test('an operation that there is not is refused', async () => {
     const bench = { n: 1, c: 1, h: 1, w: 1, outputs: 1, kernel: 1, stride: 1, pad: 0, runs: 1, tune: true };
@@ -99,5 +163,32 @@ test('a device that is no GPU says so', async () => {
     (error: { code: string }) => assert.is(error.code, 'device/unsupported'),
   );
 });
+
+/** A GPU's report goes through every reader of reports. */
+async function checkReaders(report: DeviceReport): Promise<void> {
+  const file = join(folder, 'gpu.json');
+  writeFileSync(file, JSON.stringify(report));
+  const read = readReport(file);
+  assert.equal(read, JSON.parse(JSON.stringify(report)));
+  const slower = structuredClone(report) as unknown as { nets: { milliseconds: number[] }[] };
+  slower.nets[0]!.milliseconds = report.nets[0]!.milliseconds.map((time) => 10 * time);
+  const { comparisons, warnings } = compareReports(report, slower as unknown as DeviceReport);
+  assert.equal(warnings, []);
+  const ways = report.shapes.reduce((sum, shape) => sum + shape.ways.length, 0);
+  assert.is(comparisons.length, ways + 2);
+  assert.match(comparisons[0]!.name, /^CIFAR-20, batch 1, float16, resnode$/);
+  assert.ok(Math.abs(comparisons[0]!.ratio - 10) < 1e-9);
+  const other = { ...report, device: 'Another', description: { ...report.description, memory: '1 GiB' } };
+  assert.ok(compareReports(report, other).warnings.length === 2);
+  const page = await devicePage(report);
+  assert.match(page, /<svg[\s\S]*resnode, layer by layer[\s\S]*three launches/);
+  for (const { name } of report.shapes) assert.ok(page.includes(name.replace(/&/g, '&#38;')), name);
+  assert.not.match(page, /<script|NaN|undefined/);
+  const begin =
+    '<!-- Written by `npm run readme-figures` from the files that it names; not to be edited by hand. -->';
+  const end = '<!-- The end of what `npm run readme-figures` writes. -->';
+  const figures = withFigures(`${begin}\n${end}`, ['gpu.json'], pathToFileURL(`${folder}/`));
+  assert.match(figures, /\| CIFAR-20, batch 1, float16 \| resnode \| [\d.]+ \| [\d.]+ \| 1\.00 \|/);
+}
 
 test.run();

@@ -15,9 +15,12 @@ import { runPasses } from '../passes/index.ts';
 import type { Device } from '../runtime/device.ts';
 import { SGD_UPDATE } from '../runtime/plan-training.ts';
 import { runCaffeTime } from './caffe-time.ts';
-import type { DeviceReport, NetTimes, OperationShape, OperationWay } from './device-report.ts';
+import { timeTorch, writePeerFiles } from './device-peer.ts';
+import type { DeviceReport, NetTimes, OperationShape, OperationWay, PeerTimes } from './device-report.ts';
+import type { Training } from './job.ts';
 import { commit } from './machine.ts';
 import { asTraining, type BenchNet, benchNet, withBatch } from './nets.ts';
+import { initialWeights } from './prepare.ts';
 import { median, relativeDifference } from './statistics.ts';
 
 export interface DeviceBenchOptions {
@@ -33,6 +36,10 @@ export interface DeviceBenchOptions {
   readonly runs: number;
   /** A Caffe build's tool, which is timed on the same GPU; null: Caffe is absent. */
   readonly caffe: string | null;
+  /** A Python that has torch, which is timed on the same GPU; null or absent: torch is left out. */
+  readonly python?: string | null;
+  /** Where torch computes. Default `cuda:0`, or the GPU that the device is. */
+  readonly torchDevice?: string;
   /** Inputs of operations are rotated through so many bytes; 0: twice the device's L2 cache. */
   readonly rotatedBytes?: number;
   /** Bytes of the copy that tells the memory's speed. */
@@ -45,6 +52,8 @@ const SEED = 20151210;
 /** How far results in each precision may be from one another, as a share of the largest; operations, of 1 + |value|. */
 const BOUNDS = { float32: 1e-3, tf32: 3e-2, float16: 3e-2, bfloat16: 0.2 } as const;
 const RATE = 1e-6;
+/** Of a training, whose losses are told and compared. */
+const COMPARED_STEPS = 5;
 
 /**
  * Measures on an open CUDA device.
@@ -72,7 +81,7 @@ export async function benchDevice(device: Device, options: DeviceBenchOptions): 
       );
     }
   return {
-    schema: 'resnode-device-bench/1',
+    schema: 'resnode-device-bench/2',
     date: new Date().toISOString(),
     commit: commit(),
     device: device.name,
@@ -184,8 +193,9 @@ async function measureNet(
   device: Device,
   { name, net, input }: BenchNet,
   batch: number,
-  { precision, runs, caffe }: DeviceBenchOptions,
+  options: DeviceBenchOptions,
 ): Promise<NetTimes> {
+  const { precision, runs, caffe } = options;
   const weights = recipeWeights(graphFromCaffe(net, { phase: 'TEST' }), SEED);
   const data = await device.buffer({ shape: [batch, ...input] });
   await data.upload(recipeInput([batch, ...input], SEED));
@@ -212,10 +222,12 @@ async function measureNet(
     task: 'forward',
     net: name,
     batch,
+    precision,
     milliseconds: fused.milliseconds,
     operations: fused.operations,
     layerByLayer: { milliseconds: apart.milliseconds, operations: apart.operations, difference },
     caffe: caffe === null ? null : await timeCaffe(caffe, { name, net, input }, batch),
+    peers: timePeers({ name, net, input }, batch, options, null, fused.output),
   };
 }
 
@@ -223,13 +235,15 @@ async function measureStep(
   device: Device,
   bench: BenchNet,
   batch: number,
-  { precision, runs, caffe }: DeviceBenchOptions,
+  options: DeviceBenchOptions,
 ): Promise<NetTimes> {
+  const { precision, runs, caffe } = options;
   const { name, net, input } = asTraining(bench);
   const graph = graphFromCaffe(net, { phase: 'TRAIN', batch });
   const [, classes = 1] =
     graph.values[graph.nodes.find(({ operation }) => operation.kind === 'softmaxLoss')!.inputs[0]!]!.shape;
-  const trainer = await device.train({ model: net, batch, precision, update: SGD_UPDATE });
+  const weights = initialWeights(graph);
+  const trainer = await device.train({ model: net, weights, batch, precision, update: SGD_UPDATE });
   const data = await device.buffer({ shape: [batch, ...input] });
   const label = await device.buffer({ shape: [batch] });
   try {
@@ -246,23 +260,41 @@ async function measureStep(
     if (!losses.every(Number.isFinite))
       throw new ResnodeError('bench/outputs-differ', `${name}, batch ${batch}: a loss is not finite`);
     const operations = trainer.plan().operations.length;
+    const first = losses.slice(0, COMPARED_STEPS);
     const { skippedUpdates } = trainer;
     const ofCaffe = caffe === null ? null : await timeCaffe(caffe, { name, net, input }, batch);
     return {
       task: 'training',
       net: name,
       batch,
+      precision,
       milliseconds,
       operations,
-      losses: losses.slice(0, 5),
+      losses: first,
       skippedUpdates,
       caffe: ofCaffe,
+      peers: timePeers({ name, net, input }, batch, options, { rate: RATE, update: SGD_UPDATE }, first),
     };
   } finally {
     trainer.dispose();
     data.dispose();
     label.dispose();
   }
+}
+
+function timePeers(
+  net: BenchNet,
+  batch: number,
+  { python = null, torchDevice = 'cuda:0', precision, runs, onProgress = () => {} }: DeviceBenchOptions,
+  training: Training | null,
+  expected: readonly number[],
+): PeerTimes[] {
+  if (python === null) return [];
+  onProgress(`${net.name}, batch ${batch}, torch`);
+  using files = writePeerFiles(net, batch, training === null ? 'TEST' : 'TRAIN');
+  const bound = BOUNDS[precision];
+  const request = { python, device: torchDevice, net, batch, precision, runs, training, expected, bound };
+  return [timeTorch(files.folder, request)];
 }
 
 async function timeCaffe(caffe: string, { name, net }: BenchNet, batch: number) {

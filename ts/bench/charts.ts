@@ -1,7 +1,7 @@
 /** The plots of a report. */
 import type { TopLevelSpec } from 'vega-lite';
 import { CHART_COLOURS, CHART_STYLE, drawSvg } from '../draw-svg.ts';
-import { type Group, imagesPerSecond, type Report, shareOfPeak } from './report.ts';
+import { type Group, imagesPerSecond, type Report, type Result, shareOfPeak } from './report.ts';
 import { median } from './statistics.ts';
 
 const draw = (spec: TopLevelSpec) => drawSvg({ ...spec, config: STYLE });
@@ -13,8 +13,14 @@ const STYLE: NonNullable<TopLevelSpec['config']> = {
   legend: { ...CHART_STYLE.legend, titleColor: 'var(--muted)' },
 };
 
+/** What is drawn of one net at one batch size. */
+interface Throughput {
+  readonly batch: number;
+  readonly results: readonly Pick<Result, 'engine' | 'quiet' | 'busy'>[];
+}
+
 /** Images a second of every engine on a net at a batch size: the median, and from the slowest to the fastest round. */
-export function throughputChart({ results, batch }: Group): Promise<string> {
+export function throughputChart({ results, batch }: Throughput): Promise<string> {
   const values = results.flatMap(({ engine, quiet, busy }) =>
     (busy === null
       ? [['quiet', quiet] as const]

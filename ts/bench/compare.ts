@@ -1,6 +1,7 @@
 /** Two reports of the same machine kind: what became faster, what slower, and what is noise. */
 import { ArgumentError } from '../errors.ts';
-import type { RecordedReport } from './read-report.ts';
+import type { DeviceReport, OperationWay } from './device-report.ts';
+import { type AnyReport, isDeviceReport, type RecordedReport } from './read-report.ts';
 import { titleOf } from './report.ts';
 import { median } from './statistics.ts';
 
@@ -24,8 +25,14 @@ export interface ReportComparison {
   readonly warnings: readonly string[];
 }
 
-/** @throws ArgumentError where nothing was measured by both */
-export function compareReports(before: RecordedReport, after: RecordedReport): ReportComparison {
+/** @throws ArgumentError where nothing was measured by both, or one is of the processor and the other of a GPU */
+export function compareReports(before: AnyReport, after: AnyReport): ReportComparison {
+  if (isDeviceReport(before) !== isDeviceReport(after))
+    throw new ArgumentError(
+      'reports',
+      'two of the processor, or two of a GPU',
+      `${before.schema} and ${after.schema}`,
+    );
   const [old, now] = [samplesOf(before), samplesOf(after)];
   const comparisons = [...old].flatMap(([name, rounds]) => {
     const others = now.get(name);
@@ -37,12 +44,18 @@ export function compareReports(before: RecordedReport, after: RecordedReport): R
       'two that measured the same net, batch size and engine',
       'none in common',
     );
-  const warnings: string[] = [];
-  const differ = (what: string, a: unknown, b: unknown) => {
-    if (a !== b) warnings.push(`${what} differ: ${a} and ${b}`);
-  };
-  differ('processors', before.machine.processor, after.machine.processor);
-  differ('thread counts', before.settings.threads, after.settings.threads);
+  const warnings =
+    isDeviceReport(before) && isDeviceReport(after)
+      ? deviceWarnings(before, after)
+      : processorWarnings(before as RecordedReport, after as RecordedReport);
+  return { comparisons, warnings };
+}
+
+function processorWarnings(before: RecordedReport, after: RecordedReport): string[] {
+  const warnings = [
+    ...differing('processors', before.machine.processor, after.machine.processor),
+    ...differing('thread counts', before.settings.threads, after.settings.threads),
+  ];
   for (const [which, { othersCores }] of [
     ['first', before],
     ['second', after],
@@ -54,25 +67,70 @@ export function compareReports(before: RecordedReport, after: RecordedReport): R
     warnings.push(
       `the machine itself changed: sgemm ${before.sgemmGflops.toFixed(0)} and ${after.sgemmGflops.toFixed(0)} GFLOP/s`,
     );
-  return { comparisons, warnings };
+  return warnings;
 }
 
-function samplesOf({ results, operations }: RecordedReport): Map<string, readonly (readonly number[])[]> {
-  return new Map([
-    ...results.map((result) => [`${titleOf(result)}, ${result.engine}`, result.quiet] as const),
-    ...(operations?.times ?? []).map(
-      ({ name, milliseconds }) =>
-        [`${name}, batch ${operations!.batch}`, milliseconds.map((time) => [time])] as const,
-    ),
-  ]);
+// Two records may describe a machine in different words: what only one of them names is not compared.
+function deviceWarnings(before: DeviceReport, after: DeviceReport): string[] {
+  const named = Object.keys(before.description).filter((name) => name in after.description);
+  const warnings = [
+    ...differing('GPUs', before.device, after.device),
+    ...named.flatMap((name) => differing(name, before.description[name], after.description[name])),
+  ];
+  const [old, now] = [before.copyGigabytes, after.copyGigabytes];
+  if (old !== null && now !== null && Math.abs(now / old - 1) > 0.1)
+    warnings.push(`the machine itself changed: copy ${old.toFixed(0)} and ${now.toFixed(0)} GB/s`);
+  return warnings;
 }
+
+const differing = (what: string, a: unknown, b: unknown): string[] =>
+  a === b ? [] : [`${what} differ: ${a} and ${b}`];
+
+type Rounds = readonly (readonly number[])[];
+
+/** Everything that was timed, by name, in milliseconds. */
+function samplesOf(report: AnyReport): Map<string, Rounds> {
+  const samples = isDeviceReport(report) ? deviceSamples(report) : processorSamples(report);
+  return new Map(samples.filter(([, rounds]) => rounds.length > 0));
+}
+
+const processorSamples = ({ results, operations }: RecordedReport): [string, Rounds][] => [
+  ...results.map((result): [string, Rounds] => [`${titleOf(result)}, ${result.engine}`, result.quiet]),
+  ...(operations?.times ?? []).map(({ name, milliseconds }): [string, Rounds] => [
+    `${name}, batch ${operations!.batch}`,
+    singly(milliseconds),
+  ]),
+];
+
+function deviceSamples({ nets, shapes, batch, precision }: DeviceReport): [string, Rounds][] {
+  return [
+    ...nets.flatMap((net) => {
+      const title = `${titleOf(net)}, ${net.precision}`;
+      return [{ engine: 'resnode', ...net }, ...net.peers].flatMap((each): [string, Rounds][] => [
+        [`${title}, ${each.engine}`, singly(each.milliseconds)],
+        [`${title}, ${each.engine}, throughput`, singly(each.throughputMilliseconds ?? [])],
+      ]);
+    }),
+    ...nets.map((net): [string, Rounds] => [
+      `${titleOf(net)}, ${net.precision}, layer by layer`,
+      singly(net.layerByLayer?.milliseconds ?? []),
+    ]),
+    ...shapes.flatMap(({ name, ways }) =>
+      ways.map((way): [string, Rounds] => [
+        `${name}, batch ${batch}, ${precision}, ${wayName(way)}`,
+        singly(way.microseconds.map((each) => each / 1000)),
+      ]),
+    ),
+  ];
+}
+
+// Which of the candidates a fused convolution takes may change between two runs.
+const wayName = ({ name }: OperationWay): string => (name.startsWith('fused: ') ? 'fused' : name);
+
+const singly = (times: readonly number[]): Rounds => times.map((time) => [time]);
 
 // Rounds, not runs: runs of one process are not independent of each other.
-function compare(
-  name: string,
-  before: readonly (readonly number[])[],
-  after: readonly (readonly number[])[],
-): Comparison {
+function compare(name: string, before: Rounds, after: Rounds): Comparison {
   const [old, now] = [median(before.flat()), median(after.flat())];
   const noise = Math.max(0.02, Math.hypot(spread(before), spread(after)));
   const ratio = now / old;
@@ -81,7 +139,7 @@ function compare(
 }
 
 // Twice the median absolute deviation of the rounds' medians, as a share of the median.
-function spread(rounds: readonly (readonly number[])[]): number {
+function spread(rounds: Rounds): number {
   const medians = rounds.map(median);
   const middle = median(medians);
   return (2 * median(medians.map((each) => Math.abs(each - middle)))) / middle;

@@ -1,13 +1,15 @@
-/** What `bench --device cuda` found, as JSON (`resnode-device-bench/1`) and as lines for people. */
+/** What `bench --device cuda` found, as JSON (`resnode-device-bench/2`) and as lines for people. */
 import type { CaffeTime } from './caffe-time.ts';
+import { titleOf } from './report.ts';
 import { median } from './statistics.ts';
 
 export interface DeviceReport {
-  readonly schema: 'resnode-device-bench/1';
+  readonly schema: 'resnode-device-bench/2';
   readonly date: string;
   readonly commit: string | null;
   readonly device: string;
   readonly description: Readonly<Record<string, string | number>>;
+  /** Of the operations. */
   readonly precision: string;
   /** GB/s of a large copy, read and written; null where no operations were measured. */
   readonly copyGigabytes: number | null;
@@ -47,9 +49,13 @@ export interface NetTimes {
   readonly task: 'forward' | 'training';
   readonly net: string;
   readonly batch: number;
+  readonly precision: string;
   /** From call to result, one run at a time. */
   readonly milliseconds: readonly number[];
-  readonly operations: number;
+  /** A run where the next ones already wait; absent where it was not measured. */
+  readonly throughputMilliseconds?: readonly number[];
+  /** Null where it is not told. */
+  readonly operations: number | null;
   /** The same net with nothing fused (`optimize: false`); forward alone. */
   readonly layerByLayer?: {
     readonly milliseconds: readonly number[];
@@ -62,6 +68,22 @@ export interface NetTimes {
   readonly skippedUpdates?: number;
   /** A real Caffe on the same GPU; null: none was named. */
   readonly caffe: CaffeTime | null;
+  /** Others on the same GPU, weights and input. */
+  readonly peers: readonly PeerTimes[];
+}
+
+/** Another engine, on the same net. */
+export interface PeerTimes {
+  readonly engine: string;
+  /** As `NetTimes.milliseconds`; empty where it was not timed. */
+  readonly milliseconds: readonly number[];
+  readonly throughputMilliseconds?: readonly number[];
+  /** Why it was not timed; null where it was. */
+  readonly refusal: string | null;
+  /** Of outputs or losses, as a share of the largest; null where they cannot be compared. */
+  readonly difference: number | null;
+  readonly losses?: readonly number[];
+  readonly skippedUpdates?: number;
 }
 
 const us = (way: OperationWay) => median(way.microseconds);
@@ -69,11 +91,11 @@ const us = (way: OperationWay) => median(way.microseconds);
 /** The report as lines of text. */
 export function deviceTable(report: DeviceReport): string {
   const about = Object.entries(report.description).map(([name, value]) => `${name} ${value}`);
-  const lines = [`${report.device}: ${about.join(', ')}; ${report.precision}`];
+  const lines = [`${report.device}: ${about.join(', ')}`];
   if (report.copyGigabytes !== null) {
     lines.push(
       '',
-      `operations at batch ${report.batch}, µs by events, inputs rotated beyond the L2 cache; copy ${report.copyGigabytes.toFixed(0)} GB/s (read and written)`,
+      `operations at batch ${report.batch}, ${report.precision}, µs by events, inputs rotated beyond the L2 cache; copy ${report.copyGigabytes.toFixed(0)} GB/s (read and written)`,
       "Caffe's schedule: the kernels and copies of its batch_norm, scale, relu and eltwise layers in float32, written here; cuBLAS's products of rank one as plain kernels",
     );
     for (const { name, count, ways } of report.shapes) {
@@ -92,14 +114,11 @@ export function deviceTable(report: DeviceReport): string {
 
 function netLines(net: NetTimes): string[] {
   const own = median(net.milliseconds);
-  const what = net.task === 'training' ? ', training step' : '';
+  const count = net.operations === null ? '' : `, ${net.operations} operations`;
   const lines = [
-    `${net.net}, batch ${net.batch}${what}: ${((1000 * net.batch) / own).toFixed(1)} images/s, median ${own.toFixed(3)} ms, ${net.operations} operations`,
+    `${titleOf(net)}, ${net.precision}: ${((1000 * net.batch) / own).toFixed(1)} images/s, median ${own.toFixed(3)} ms${count}`,
   ];
-  if (net.losses !== undefined)
-    lines.push(
-      `  first losses ${net.losses.map((loss) => loss.toFixed(4)).join(' ')}; ${net.skippedUpdates} updates skipped`,
-    );
+  if (net.losses !== undefined) lines.push(`  ${lossesText(net)}`);
   if (net.layerByLayer !== undefined) {
     const apart = median(net.layerByLayer.milliseconds);
     lines.push(
@@ -110,7 +129,25 @@ function netLines(net: NetTimes): string[] {
     lines.push(
       `  Caffe: forward ${net.caffe.averageForward.toFixed(2)} ms, backward ${net.caffe.averageBackward.toFixed(2)} ms`,
     );
+  for (const peer of net.peers) lines.push(`  ${peer.engine}: ${peerText(peer, own)}`);
   return lines;
+}
+
+/** The first losses and how many updates were skipped; empty where nothing was trained. */
+export function lossesText({ losses, skippedUpdates }: Pick<NetTimes, 'losses' | 'skippedUpdates'>): string {
+  if (losses === undefined) return '';
+  const skipped = skippedUpdates === undefined ? '' : `; ${skippedUpdates} updates skipped`;
+  return `first losses ${losses.map((loss) => loss.toFixed(4)).join(' ')}${skipped}`;
+}
+
+function peerText(peer: PeerTimes, own: number): string {
+  const times = median(peer.milliseconds);
+  const parts = [
+    peer.refusal ?? `median ${times.toFixed(3)} ms, ${(times / own).toFixed(2)} times resnode's`,
+    peer.difference === null ? '' : `${peer.difference.toExponential(1)} of the largest value apart`,
+    lossesText(peer),
+  ];
+  return parts.filter((part) => part !== '').join('; ');
 }
 
 const percent = (share: number) => `${(100 * share).toFixed(0)}%`;

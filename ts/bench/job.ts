@@ -22,6 +22,10 @@ export interface Job {
   readonly runs: number;
   /** What a run is: a training step with this update; null: the net forward. */
   readonly training: Training | null;
+  /** Of torch: `cpu`, `cuda:0` (…). Everything else runs on the processor. Default `cpu`. */
+  readonly device?: string;
+  /** Of torch. Default `float32`. */
+  readonly precision?: string;
 }
 
 /** What a training step ends with. */
@@ -42,6 +46,8 @@ export interface Answers {
     /** Of the first run; of training the losses of all these runs, one a step. */
     readonly output: readonly number[];
     readonly versions: Readonly<Record<string, string>>;
+    /** Of torch's training: updates that its GradScaler left out in these steps. */
+    readonly skippedUpdates?: number;
   };
   /** `eventLoop`: null where there is none. */
   run: { readonly milliseconds: readonly number[]; readonly eventLoop: EventLoopDelay | null };
@@ -93,7 +99,8 @@ export function measure<What extends keyof Answers>(
   const [command, script] =
     job.python === null ? [process.execPath, measureScript] : [job.python, torchEngine];
   const variant = job.engine.includes('channels_last') ? 'channels_last' : 'plain';
-  return measureProcess(command, [script, JSON.stringify({ ...job, variant })], `${job.engine}, ${job.what}`);
+  const words = { device: 'cpu', precision: 'float32', ...job, variant };
+  return measureProcess(command, [script, JSON.stringify(words)], `${job.engine}, ${job.what}`);
 }
 
 /** The limits of this machine, now: the best of a few runs each. */
@@ -122,12 +129,16 @@ export function measureProcess<Answer>(
   if (child.status !== 0) throw new Error(`${what} failed: ${child.stderr || child.error}`);
   const elapsed = performance.now() - start;
   const busy = cpus().length * elapsed - (idleMilliseconds() - idle);
-  const { answer, processorMilliseconds } = JSON.parse(child.stdout.trim().split('\n').at(-1)!) as {
+  const { answer, processorMilliseconds } = JSON.parse(child.stdout.trim().split('\n').at(-1)!, numbers) as {
     answer: Answer;
     processorMilliseconds: number;
   };
   return { answer, othersCores: Math.max(0, (busy - processorMilliseconds) / elapsed) };
 }
+
+// JSON says null of a value that is no number.
+const numbers = (key: string, value: unknown) =>
+  key === 'output' ? (value as (number | null)[]).map((each) => each ?? Number.NaN) : value;
 
 // Idle time, not busy time: what a hypervisor takes away is in neither, and must not look idle.
 function idleMilliseconds(): number {

@@ -61,8 +61,8 @@ export function prepare(
   });
 }
 
-// As a training begins: steps from the recipe's weights are so steep that rounding decides on the losses after them.
-function initialWeights({ name, parameters }: Graph): WeightsFile {
+/** As a training begins: steps from the recipe's weights are so steep that rounding decides on the losses after them. */
+export function initialWeights({ name, parameters }: Graph): WeightsFile {
   const random = seededRandom(SEED);
   const blobs = new Map<string, Blob[]>();
   for (const { layer, shape, filler } of parameters)

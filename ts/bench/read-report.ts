@@ -1,6 +1,8 @@
 /** Reports of every schema that there has been, as today's. */
 import { readFileSync } from 'node:fs';
 import { ResnodeError } from '../errors.ts';
+import type { DeviceReport } from './device-report.ts';
+import { fromGpuBench, fromGpuCheck, fromGpuCheckStep } from './gpu-records.ts';
 import type { Candidate, OperationTime } from './job.ts';
 import type { CaffeFigures, Report, Result } from './report.ts';
 
@@ -59,26 +61,68 @@ const SCHEMAS: Readonly<Record<string, (report: Fields) => object>> = {
   }),
 };
 
+/** Reports of a GPU, as what `bench --device cuda` writes today. */
+const DEVICE_SCHEMAS: Readonly<Record<string, (report: never) => DeviceReport>> = {
+  'resnode-device-bench/2': (report: DeviceReport) => report,
+  'resnode-device-bench/1': (report: DeviceReport) => ({
+    ...report,
+    schema: 'resnode-device-bench/2',
+    nets: report.nets.map((net) => ({ ...net, precision: report.precision, peers: [] })),
+  }),
+  'resnode-gpu-bench/1': fromGpuBench,
+  'resnode-gpu-check/1': fromGpuCheck,
+  'resnode-gpu-check-step/1': fromGpuCheckStep,
+};
+
+/** Of the processor, or of a GPU. */
+export type AnyReport = RecordedReport | DeviceReport;
+
+export const isDeviceReport = (report: AnyReport): report is DeviceReport =>
+  report.schema === 'resnode-device-bench/2';
+
 /**
- * Reads what `--json` wrote, now or with an earlier schema.
+ * Reads what `--json` wrote, of the processor or of a GPU, now or with an earlier schema; and what bench/gpu.ts and
+ * scripts/gpu-check.sh recorded.
  * @throws ResnodeError `bench/report` where the file is no report of a known schema
  */
-export function readReport(file: string): RecordedReport {
+export function readReport(file: string): AnyReport {
+  const known = [...Object.keys(SCHEMAS), ...Object.keys(DEVICE_SCHEMAS)];
   const fail = (found: string, cause?: unknown): never => {
     throw new ResnodeError(
       'bench/report',
-      `${file}: expected a report of schema ${Object.keys(SCHEMAS).join(', ')}, found ${found}`,
+      `${file}: expected a report of schema ${known.join(', ')}, found ${found}`,
       { cause },
     );
   };
-  let report: (Fields & { readonly schema?: string }) | null;
+  let report: (Fields & { readonly schema?: unknown; readonly format?: unknown }) | null;
   try {
     report = JSON.parse(readFileSync(file, 'utf8'));
   } catch (error) {
     return fail((error as Error).message, error);
   }
-  const schema = report?.schema ?? '';
-  if (!Object.hasOwn(SCHEMAS, schema)) return fail(`schema ${JSON.stringify(report?.schema)}`);
-  if (!Array.isArray(report?.results)) return fail('no results');
-  return SCHEMAS[schema]!(report) as RecordedReport;
+  const schema = report?.schema ?? report?.format;
+  if (typeof schema !== 'string' || !known.includes(schema)) return fail(`schema ${JSON.stringify(schema)}`);
+  if (Object.hasOwn(SCHEMAS, schema) && !Array.isArray(report!.results)) return fail('no results');
+  try {
+    const read = { ...SCHEMAS, ...DEVICE_SCHEMAS }[schema]!(report as never) as AnyReport;
+    checkTimes(read);
+    return read;
+  } catch (error) {
+    return fail(`one that is damaged (${(error as Error).message})`, error);
+  }
+}
+
+// What every reader takes a median of.
+function checkTimes(report: AnyReport): void {
+  const times = isDeviceReport(report)
+    ? [
+        ...report.nets.flatMap((net) => [net, ...net.peers].map(({ milliseconds }) => milliseconds)),
+        ...report.shapes.flatMap(({ ways }) => ways.map(({ microseconds }) => microseconds)),
+      ]
+    : [
+        ...report.results.flatMap(({ quiet }) => quiet),
+        ...(report.operations?.times ?? []).map(({ milliseconds }) => milliseconds),
+      ];
+  if (!times.every((list) => Array.isArray(list) && list.every(Number.isFinite)))
+    throw new TypeError('times that are no numbers');
 }

@@ -2,6 +2,8 @@
 import json
 import os
 
+TYPES = {"float32": "float32", "tf32": "float32", "float16": "float16", "bfloat16": "bfloat16"}
+
 
 def read_floats(path, torch):
     return torch.frombuffer(bytearray(open(path, "rb").read()), dtype=torch.float32)
@@ -13,7 +15,10 @@ class Graph:
         graph = json.load(open(path + ".graph.json"))
         values = read_floats(path + ".weights.f32", torch)
         self.places = graph["parameters"]
-        self.parameters = [values[p["offset"] : p["offset"] + p["count"]].reshape(p["shape"]) for p in self.places]
+        self.device, self.type = job["device"], getattr(torch, TYPES[job["precision"]])
+        self.parameters = [
+            values[p["offset"] : p["offset"] + p["count"]].reshape(p["shape"]).to(self.device) for p in self.places
+        ]
         self.nodes, self.inputs, self.outputs = graph["nodes"], graph["inputs"], graph["outputs"]
         self.layout = torch.channels_last if job.get("variant") == "channels_last" else torch.contiguous_format
 

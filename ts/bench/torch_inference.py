@@ -1,4 +1,4 @@
-"""A net forward: eager, inference mode, BatchNorm folded into the convolutions as a user would with torch.nn.utils.fusion."""
+"""A net forward in the precision that the job names: eager, inference mode, BatchNorm folded into the convolutions as a user would with torch.nn.utils.fusion."""
 from torch_graph import Graph, compute
 
 
@@ -41,6 +41,9 @@ class InferenceNet(Graph):
             kept.append(node)
         for node in kept:
             operation = node["operation"]
+            if operation["kind"] == "innerProduct":
+                node["weights"] = self.parameters[operation["weights"]].to(self.type)
+                node["bias"] = None if operation["bias"] is None else self.parameters[operation["bias"]].to(self.type)
             if operation["kind"] != "convolution":
                 continue
             weights = self.parameters[operation["weights"]].double()
@@ -48,9 +51,12 @@ class InferenceNet(Graph):
             scale, shift = self.affine(operation["affine"])
             if operation["affine"]:
                 weights, bias = weights * scale.reshape(-1, 1, 1, 1), bias * scale + shift
-            node["weights"] = weights.float().contiguous(memory_format=self.layout)
-            node["bias"] = bias.float() if hasattr(bias, "float") else None
+            node["weights"] = weights.to(self.type).contiguous(memory_format=self.layout)
+            node["bias"] = bias.to(self.type) if hasattr(bias, "to") else None
         self.nodes = kept
+
+    def place(self, data):
+        return data.to(self.device, self.type).contiguous(memory_format=self.layout)
 
     def __call__(self, data):
         functional = self.torch.nn.functional
@@ -62,17 +68,16 @@ class InferenceNet(Graph):
                 y = functional.conv2d(x, node["weights"], node["bias"], operation["stride"], operation["pad"], operation["dilation"], operation["group"])
             elif kind == "affine":
                 scale, shift = self.affine(operation["affine"])
-                y = x * scale.float().reshape(-1, 1, 1) + shift.float().reshape(-1, 1, 1)
+                y = x * scale.to(self.type).reshape(-1, 1, 1) + shift.to(self.type).reshape(-1, 1, 1)
             elif kind == "relu":
                 y = functional.relu(x)
             elif kind == "eltwise":
                 y = inputs[0] + inputs[1]
             elif kind == "innerProduct":
-                bias = None if operation["bias"] is None else self.parameters[operation["bias"]]
-                y = functional.linear(x.flatten(1), self.parameters[operation["weights"]], bias)
+                y = functional.linear(x.flatten(1), node["weights"], node["bias"])
             else:
                 y = compute(operation, inputs, self.torch)
             values[node["outputs"][0]] = y
             for value in node["last"]:
                 del values[value]
-        return values[self.outputs[0]]
+        return values[self.outputs[0]].float()

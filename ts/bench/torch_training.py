@@ -1,13 +1,17 @@
 """A training step: gradients forgotten, forward, softmax loss, backward, SGD (foreach, torch's fastest of the ways that a
-CPU has). BatchNorm and Scale are one batch_norm; ReLU and sums are in place where torch.nn.Module's users have them so.
+processor has). In 16 bits by autocast, in float16 with a GradScaler that starts at resnode's 1024 and does not grow. BatchNorm and Scale are one batch_norm; ReLU and sums are in place where torch.nn.Module's users have them so.
 """
+import math
+
 from torch_graph import Graph, compute
+
+SCALE = 1024.0
 
 
 class TrainingNet(Graph):
     def __init__(self, job, labels, torch):
         super().__init__(job, torch)
-        self.torch, self.labels = torch, labels.long()
+        self.torch, self.labels = torch, labels.long().to(self.device)
         update, groups = job["training"]["update"], {}
         if update["type"] != "SGD" or update["regularization_type"] != "L2":
             raise ValueError("torch-engine.py has no " + update["type"] + " with " + update["regularization_type"])
@@ -20,6 +24,9 @@ class TrainingNet(Graph):
         self.optimizer = torch.optim.SGD(
             [{"params": params, "lr": rate * lr, "weight_decay": decay * d} for (lr, d), params in groups.items()],
             lr=rate, momentum=update["momentum"], foreach=True)
+        self.kind = self.device.split(":")[0]
+        self.scaler = torch.amp.GradScaler(
+            self.kind, init_scale=SCALE, growth_interval=2**31 - 1, enabled=self.type == torch.float16)
         self.join_batch_norms()
         self.mark_last_reads()
 
@@ -43,10 +50,19 @@ class TrainingNet(Graph):
     def __call__(self, data):
         """One step. The loss as it was before the update."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.forward(data)
-        loss.backward()
-        self.optimizer.step()
+        with self.torch.autocast(self.kind, dtype=self.type, enabled=self.type != self.torch.float32):
+            loss = self.forward(data)
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         return loss.detach().reshape(1)
+
+    def place(self, data):
+        return data.to(self.device).contiguous(memory_format=self.layout)
+
+    def skipped_updates(self):
+        """Each skipped update halves the scale, which never grows."""
+        return round(math.log2(SCALE / self.scaler.get_scale())) if self.scaler.is_enabled() else 0
 
     def forward(self, data):
         functional = self.torch.nn.functional

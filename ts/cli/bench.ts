@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
 import { benchDevice } from '../bench/bench-device.ts';
 import { compareReports } from '../bench/compare.ts';
+import { devicePage } from '../bench/device-page.ts';
 import { deviceTable } from '../bench/device-report.ts';
 import { benchNetNames } from '../bench/nets.ts';
 import { benchPage } from '../bench/page.ts';
@@ -45,7 +46,7 @@ export function bench(): Command {
     .option('--train', 'a training step instead of a run forward: forward, loss, backward, SGD with momentum')
     .option(
       '--device <kind>',
-      'cpu; or cuda, cuda:1 (…): nets fused and layer by layer on this GPU alone',
+      'cpu; or cuda, cuda:1 (…): nets fused and layer by layer on this GPU, beside torch and Caffe where they are named',
       deviceKind,
       'cpu' as DeviceKind,
     )
@@ -73,7 +74,10 @@ export function bench(): Command {
     .option('--python <path>', 'a Python that has torch')
     .option('--caffe <path>', "a Caffe build's tool")
     .option('--caffe-figures <file>', 'JSON of figures that a Caffe gave before, shown as recorded')
-    .option('--json <file>', 'write the report here (schema resnode-bench/3)')
+    .option(
+      '--json <file>',
+      'write the report here (schema resnode-bench/3; of a GPU resnode-device-bench/2)',
+    )
     .option('--html <file>', 'write it as a page with plots here')
     .addHelpText(
       'after',
@@ -111,13 +115,13 @@ Examples:
   return command.addCommand(compareCommand());
 }
 
-// A GPU is measured by itself: its peers on the same GPU are bench/gpu.ts's in a checkout, but for Caffe.
+// Beside torch as its users begin with it, and Caffe; compiled torch, timm and JAX are bench/gpu.ts's, in a checkout.
 async function benchOnDevice(command: Command, flags: Flags): Promise<void> {
-  const without = { '--python': flags.python, '--busy': flags.busy, '--html': flags.html };
+  const without = { '--busy': flags.busy };
   for (const [flag, value] of Object.entries({ ...without, '--caffe-figures': flags.caffeFigures }))
     if (value !== undefined)
       command.error(
-        `error: ${flag} is for the processor; with --device ${flags.device} resnode is measured alone, or beside --caffe`,
+        `error: ${flag} is for the processor; with --device ${flags.device} resnode is measured alone, or beside --python's torch and --caffe`,
         { exitCode: 2 },
       );
   await using device = await openDevice(flags.device, { cudnn: flags.cudnn });
@@ -129,16 +133,19 @@ async function benchOnDevice(command: Command, flags: Flags): Promise<void> {
     operations: flags.operations ?? false,
     runs: 4 * flags.rounds,
     caffe: flags.caffe ?? null,
+    python: flags.python ?? null,
+    torchDevice: flags.device === 'cuda' ? 'cuda:0' : flags.device,
     onProgress: (text) => console.error(text),
   });
   if (flags.json !== undefined) writeFileAtomically(flags.json, [`${JSON.stringify(report, null, 1)}\n`]);
+  if (flags.html !== undefined) writeFileAtomically(flags.html, [await devicePage(report)]);
   console.log(deviceTable(report));
 }
 
 function compareCommand(): Command {
   return new Command('compare')
     .description('say what is faster or slower in a second report, beyond the noise of both')
-    .argument('<before>', 'a report of `resnode bench --json`')
+    .argument('<before>', 'a report of `resnode bench --json`, of bench/gpu.ts or of gpu-check')
     .argument('<after>', 'another')
     .option('--print-json', 'print JSON')
     .action((before: string, after: string, { printJson }: { printJson?: boolean }) => {
