@@ -123,6 +123,9 @@ export class DeviceError extends ResnodeError {
   }
 }
 
+/** A classifier refuses an image, or its answer is no answer. */
+export class ClassifierError extends ResnodeError {}
+
 function describeLayer(at: { layer?: string; type?: string; position?: Position }): string {
   const name =
     at.layer === undefined ? '' : `layer "${at.layer}"${at.type === undefined ? '' : ` (${at.type})`}`;

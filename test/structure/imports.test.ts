@@ -25,6 +25,7 @@ const TYPESCRIPT = [
   'runtime',
   'features',
   'evaluate',
+  'classify',
   'train',
   'view',
   'parity',

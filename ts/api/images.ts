@@ -1,8 +1,18 @@
 /**
- * `resnode/images`. From image files to classes: decoding, preprocessing, evaluation, features, class activation maps.
+ * `resnode/images`. From image files to classes: classifiers, decoding, preprocessing, evaluation, features, class activation maps.
  * @module
  */
 
+export {
+  type Classification,
+  type Classifier,
+  type ClassifierOptions,
+  type ClassifierStats,
+  type ClassifyOptions,
+  openClassifier,
+} from '../classify/classifier.ts';
+export type { LatencySummary } from '../classify/latencies.ts';
+export { type ClassifierFiles, readModelFolder } from '../classify/model-folder.ts';
 export {
   type DatasetOptions,
   type LabelledFiles,

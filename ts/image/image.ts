@@ -48,6 +48,11 @@ export const anyImage = imageKind<Image | DeepImage>(
   either(instance('a Uint8Array', Uint8Array), instance('a Uint16Array', Uint16Array)),
 );
 
+/** Whether it is pixels, where a file's place or its bytes may stand too. */
+export const isImage = (
+  value: string | URL | ArrayBuffer | Uint8Array | Image | DeepImage,
+): value is Image | DeepImage => typeof value === 'object' && 'width' in value;
+
 /** What decoders give: samples of 8 or 16 bits. */
 export type DecodedPixels = Pick<Image, 'width' | 'height' | 'channels'> & {
   readonly data: Uint8Array | Uint16Array;

@@ -248,7 +248,7 @@ export class Device {
       parameters = await createParameters(this.#native, planned.program, data);
       const held = parameters;
       const first = await compileNet(this.#native, planned, held);
-      return new Model({
+      const model = new Model({
         device: this.name,
         report,
         warnings,
@@ -256,6 +256,13 @@ export class Device {
         first,
         compile: (inputShapes) => this.#compileAgain(net, { ...quantized, inputShapes }, first, held),
       });
+      try {
+        for (const batch of options.batches ?? []) await model.keep(batch);
+      } catch (error) {
+        model.dispose();
+        throw error;
+      }
+      return model;
     } catch (error) {
       parameters?.dispose();
       throw convertError(error, this.name);
@@ -323,7 +330,7 @@ export class Device {
    * What `load` would take and use, without taking it: no weights are read.
    * @throws PrototxtError, GraphError, DeviceError
    */
-  async plan(options: Omit<LoadOptions, 'weights'>): Promise<ModelPlan> {
+  async plan(options: Omit<LoadOptions, 'weights' | 'batches'>): Promise<ModelPlan> {
     PLAN.check(options);
     try {
       const net = readModel(options);
@@ -420,7 +427,7 @@ export class Device {
   /** @param data Null: as if all weights were 1, which changes no size. */
   #quantized(
     lowered: Lowered,
-    options: Omit<LoadOptions, 'weights'>,
+    options: Omit<LoadOptions, 'weights' | 'batches'>,
     data: readonly (ParameterData | null)[] | null,
   ): CompileOptions {
     const { precision, calibration, ...rest } = options;

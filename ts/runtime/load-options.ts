@@ -37,6 +37,10 @@ export interface LoadOptions extends CompileOptions {
   /** Replaces the first dimension of every input. Default: as written. */
   readonly batch?: number;
   /**
+   * More batch sizes, compiled now and kept: else each is compiled when it first occurs, and four are kept. Default none.
+   */
+  readonly batches?: readonly number[];
+  /**
    * Shapes of inputs by blob name. Default: as written; of data layers as their text says (crop_size, MemoryData,
    * DummyData), else as the first record, image or row that they read.
    */
@@ -127,10 +131,15 @@ const planRows = {
 
 export const loadOptions = options<LoadOptions>({
   ...planRows,
+  batches: optional(
+    list(integer(1), { of: 'batch sizes' }),
+    'none',
+    'More batch sizes, compiled now and kept.',
+  ),
   weights: optional(weightsSource, 'the fillers', 'By path, file: URL or bytes, or as they were read.'),
 });
 
-export const planOptions = options<Omit<LoadOptions, 'weights'>>(planRows);
+export const planOptions = options<Omit<LoadOptions, 'weights' | 'batches'>>(planRows);
 
 /**
  * The net, filtered for its state.

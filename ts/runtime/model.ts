@@ -72,7 +72,7 @@ export interface ModelParts {
   readonly compile: (shapes: Shapes) => Promise<Compiled>;
 }
 
-/** Compiled shapes that are kept besides the loaded one; the one used least recently goes first. */
+/** Compiled shapes that are kept besides those that were asked for; the one used least recently goes first. */
 const KEPT_SHAPES = 4;
 
 /** The blobs that a model returns, by name. */
@@ -115,6 +115,8 @@ export class Model {
   readonly warnings: readonly Warning[];
   readonly #parts: ModelParts;
   readonly #others = new Map<string, Promise<Compiled>>();
+  /** Batch sizes that were asked for at loading. */
+  readonly #asked = new Map<string, Compiled>();
   #last: Promise<unknown> | null = null;
   #runs = 0;
   /** Outputs that were said to have values that are not finite. */
@@ -183,6 +185,15 @@ export class Model {
     }
   }
 
+  /** Compiles another batch size and keeps it. @internal */
+  async keep(batch: number): Promise<void> {
+    const sized = Object.entries(this.inputs).map(([name, shape]) => [name, [batch, ...shape.slice(1)]]);
+    const shapes: Shapes = Object.fromEntries(sized);
+    const key = JSON.stringify(shapes);
+    if (sameShapes(shapes, this.inputs) || this.#asked.has(key)) return;
+    this.#asked.set(key, await this.#parts.compile(shapes));
+  }
+
   /** Layers as they run, fused ones in one row, with shapes, parameters and multiply-accumulates. */
   summary(): Summary {
     return summarise(this.#parts.first.graph);
@@ -200,6 +211,7 @@ export class Model {
     release(this);
     this.#parts.first.executable.dispose();
     this.#parts.first.plan.dispose();
+    for (const asked of this.#asked.values()) free(asked);
     for (const other of this.#others.values()) void other.then(free, () => {});
     this.#others.clear();
     this.#parts.parameters.dispose();
@@ -265,8 +277,10 @@ export class Model {
     }
   }
 
-  #compiledFor(shapes: Shapes): Promise<Compiled> {
+  async #compiledFor(shapes: Shapes): Promise<Compiled> {
     const key = JSON.stringify(shapes);
+    const asked = this.#asked.get(key);
+    if (asked !== undefined) return asked;
     const known = this.#others.get(key) ?? this.#parts.compile(shapes);
     known.catch(() => this.#others.delete(key));
     this.#others.delete(key);

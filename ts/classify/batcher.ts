@@ -1,0 +1,107 @@
+/** Dynamic batching: what waits is run together, in the sizes that are compiled. */
+
+/** A batch of one of the sizes → one result an item, in their order. */
+export type RunBatch<Item, Result> = (items: readonly Item[]) => Promise<readonly Result[]>;
+
+export interface BatcherOptions {
+  /** Ascending, from 1. */
+  readonly sizes: readonly number[];
+  /** Milliseconds that an item waits for a batch of the largest size to fill. */
+  readonly maxDelay: number;
+  /** Batches under way at once. */
+  readonly concurrency: number;
+}
+
+interface Job<Item, Result> {
+  readonly item: Item;
+  readonly since: number;
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Items wait until a batch of the largest size is full, or the oldest has waited `maxDelay`; then the largest size that
+ * is waiting is run. While the device is busy more arrive: under load batches grow by themselves, without a delay.
+ */
+export class Batcher<Item, Result> {
+  /** How many batches of each size have run. */
+  readonly batches = new Map<number, number>();
+  readonly #options: BatcherOptions;
+  readonly #run: RunBatch<Item, Result>;
+  #waiting: Job<Item, Result>[] = [];
+  #running = 0;
+  #timer: NodeJS.Timeout | null = null;
+  #closed: Error | null = null;
+
+  constructor(options: BatcherOptions, run: RunBatch<Item, Result>) {
+    this.#options = options;
+    this.#run = run;
+  }
+
+  /** The item's own result. A signal takes it out of the queue; from a batch under way its result is dropped. */
+  add(item: Item, signal?: AbortSignal): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      if (this.#closed !== null) return reject(this.#closed);
+      const abort = () => {
+        this.#waiting = this.#waiting.filter((other) => other !== job);
+        reject(signal!.reason);
+      };
+      const job: Job<Item, Result> = {
+        item,
+        since: performance.now(),
+        resolve: (result) => {
+          signal?.removeEventListener('abort', abort);
+          resolve(result);
+        },
+        reject: (error) => {
+          signal?.removeEventListener('abort', abort);
+          reject(error);
+        },
+      };
+      signal?.addEventListener('abort', abort, { once: true });
+      this.#waiting.push(job);
+      this.#pump();
+    });
+  }
+
+  /** Rejects what waits and what comes; batches under way come to their end. */
+  close(error: Error): void {
+    this.#closed = error;
+    for (const job of this.#waiting.splice(0)) job.reject(error);
+    this.#wake(null);
+  }
+
+  #pump(): void {
+    const { sizes, maxDelay, concurrency } = this.#options;
+    while (this.#running < concurrency && this.#waiting.length > 0) {
+      const left = this.#waiting[0]!.since + maxDelay - performance.now();
+      if (this.#waiting.length < sizes.at(-1)! && left > 0) {
+        this.#wake(left);
+        return;
+      }
+      const size = sizes.findLast((each) => each <= this.#waiting.length)!;
+      void this.#start(this.#waiting.splice(0, size));
+    }
+    this.#wake(null);
+  }
+
+  async #start(jobs: readonly Job<Item, Result>[]): Promise<void> {
+    this.#running++;
+    this.batches.set(jobs.length, (this.batches.get(jobs.length) ?? 0) + 1);
+    try {
+      const results = await this.#run(jobs.map(({ item }) => item));
+      jobs.forEach(({ resolve }, i) => resolve(results[i]!));
+    } catch (error) {
+      for (const { reject } of jobs) reject(error);
+    } finally {
+      this.#running--;
+      this.#pump();
+    }
+  }
+
+  #wake(milliseconds: number | null): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = milliseconds === null ? null : setTimeout(() => this.#pump(), Math.ceil(milliseconds));
+  }
+}

@@ -1,0 +1,40 @@
+/** A door with so many places behind it; who finds them taken waits in line. */
+export class Gate {
+  readonly #waiting: (() => void)[] = [];
+  #free: number;
+
+  constructor(places: number) {
+    this.#free = places;
+  }
+
+  /** Runs the task when there is a place. A signal ends the wait. */
+  async within<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    await this.#enter(signal);
+    try {
+      return await task();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free++;
+      else next();
+    }
+  }
+
+  #enter(signal: AbortSignal | undefined): Promise<void> | undefined {
+    if (this.#free > 0) {
+      this.#free--;
+      return;
+    }
+    return new Promise((resolve, reject) => {
+      const enter = () => {
+        signal?.removeEventListener('abort', abort);
+        resolve();
+      };
+      const abort = () => {
+        this.#waiting.splice(this.#waiting.indexOf(enter), 1);
+        reject(signal!.reason);
+      };
+      this.#waiting.push(enter);
+      signal?.addEventListener('abort', abort, { once: true });
+    });
+  }
+}
