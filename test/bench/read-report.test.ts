@@ -22,7 +22,7 @@ test('a file that is no report is refused with what was found', () => {
   refused('{"schema":"resnode-bench/4"}', /found schema "resnode-bench\/4"/);
   refused('{"schema":"toString","results":[]}', /found schema "toString"/);
   refused('[]', /found schema undefined/);
-  refused('null', /found schema undefined/);
+  refused('null', /this is text; here a JSON file is needed/);
   refused('{"schema":"resnode-bench/1"}', /found no results/);
   refused('{"schema":"resnode-bench/3","results":[{}]}', /found one that is damaged/);
   refused('{"schema":"resnode-device-bench/2","shapes":[]}', /found one that is damaged/);

@@ -234,4 +234,20 @@ test('a solver whose net has a name twice is refused before it trains; one name 
   assert.is(good.status, 0, good.stderr);
 });
 
+test('view --partial-weights says what stayed at its filler, and NaN in weights, without an image too', () => {
+  const filled = resnode('view', 'renamed.prototxt', '--weights', 'net.caffemodel', '--partial-weights');
+  assert.is(filled.status, 0, filled.stderr);
+  assert.match(filled.stderr, /1 of 2 layers took weights; at their fillers: fc2; unused in the file: fc/);
+  const [weights, bias] = [blob(8, 3, 3, 3), blobFromFloats([8], new Float32Array(8).fill(Number.NaN))];
+  writeCaffemodel(path('nan.caffemodel'), {
+    name: 'n',
+    layers: [
+      { name: 'conv', type: 'Convolution', blobs: [weights, bias] },
+      { name: 'fc', type: 'InnerProduct', blobs: [blob(4, 8), blob(4)] },
+    ],
+  });
+  const damaged = resnode('view', 'net.prototxt', '--weights', 'nan.caffemodel');
+  assert.match(damaged.stderr, /layer "conv", blob 1: 8 values are not finite, the first \(NaN\) at 0/);
+});
+
 test.run();

@@ -506,7 +506,11 @@ test('HDF5 files that do not fit are named', async () => {
     /remove transform_param/,
   );
   writeFileSync(join(root, 'files.txt'), join(root, 'files.txt'));
-  await refused(open(hdf5('batch_size: 1'), { folder: root }), 'data/hdf5', /files\.txt: cannot be opened/);
+  await refused(
+    open(hdf5('batch_size: 1'), { folder: root }),
+    'data/wrong-kind',
+    /files\.txt: this is text; here an HDF5 file/,
+  );
   await refused(open(hdf5('batch_size: 1')), 'data/not-found', /files\.txt/);
 });
 

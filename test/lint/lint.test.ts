@@ -185,6 +185,11 @@ layer { name: "r" type: "ReLU" bottom: "a" top: "a" }\nlayer { name: "b" type: "
   ],
   'crop-size': [imageData('crop_size: 9'), 'error 2', imageData('crop_size: 8')],
   'solver-refused': [solver('lr_policy: "steps"'), 'error 3', solver('lr_policy: "fixed"')],
+  'solver-file-missing': [
+    solver('lr_policy: "fixed"').replace('train.', 'none.'),
+    'error 1',
+    solver('lr_policy: "fixed"'),
+  ],
   'solver-hardly-meant': [
     solver('lr_policy: "step" stepsize: 2'),
     'warning 3',
@@ -330,10 +335,28 @@ test('a comment on the line before silences the rules that it names, there alone
   assert.equal(found(`${silenced}${rounding.replaceAll('"a"', '"b"')}`), ['note size-rounding 4']);
 });
 
+test('a solver whose net or weights are missing names its line, the folders searched and what is nearly so called', () => {
+  const missing = (text: string) => lint(text).find(({ rule }) => rule === 'solver-file-missing')!.message;
+  const message = missing(solver('lr_policy: "fixed"').replace('train.', 'trian.'));
+  assert.match(
+    message,
+    /no file "trian\.prototxt".*working folder \(.*\).*beside the solver \(.*resnode-lint-/,
+  );
+  assert.match(message, /did you mean "train\.prototxt"\?/);
+  const fixed = 'lr_policy: "fixed"\n';
+  assert.match(missing(solver(`${fixed}weights: "a.caffemodel"`)), /^weights: there is no file/);
+  assert.match(
+    missing(solver(`${fixed}test_net: "t.prototxt" test_iter: 1 test_interval: 1`)),
+    /^test_net.*"t\.prototxt"/,
+  );
+});
+
 test('a blob, an unreadable mean and a solver without its net are no crash', () => {
   writeFileSync(join(folder, 'broken.binaryproto'), 'nothing');
   assert.match(lint(imageData('mean_file: "broken.binaryproto"'))[0]!.message, /cannot be read/);
-  assert.equal(found(solver('lr_policy: "fixed" iter_size: 2').replace('train.', 'none.')), []);
+  assert.equal(found(solver('lr_policy: "fixed" iter_size: 2').replace('train.', 'none.')), [
+    'error solver-file-missing 1',
+  ]);
   assert.equal(found(''), []);
   assert.equal(found('\u0000'), ['error does-not-parse 1']);
   assert.throws(() => lintFile(join(folder, 'none.prototxt')), /ENOENT/);

@@ -219,7 +219,7 @@ test('what int8 needs and has not is told', async () => {
       ArgumentError,
       /calibration\.json, whose range of a@a is -1/,
     ],
-    [() => device.load({ ...load, calibration: '/nowhere' }), ArgumentError, /nowhere, which cannot be read/],
+    [() => device.load({ ...load, calibration: '/nowhere' }), ArgumentError, /nowhere"; cannot be read/],
     [() => reference.load({ ...load, calibration: other }), DeviceError, /no int8; use the cpu device/],
     [() => calibrate(device, load, []), ArgumentError, /at least one "data"/],
     [

@@ -1,5 +1,5 @@
 /** Reports of every schema that there has been, as today's. */
-import { readFileSync } from 'node:fs';
+import { readJsonFile } from '../caffe/json-file.ts';
 import { ResnodeError } from '../errors.ts';
 import type { DeviceReport } from './device-report.ts';
 import { fromGpuBench, fromGpuCheck, fromGpuCheckStep } from './gpu-records.ts';
@@ -87,19 +87,18 @@ export const isDeviceReport = (report: AnyReport): report is DeviceReport =>
  */
 export function readReport(file: string): AnyReport {
   const known = [...Object.keys(SCHEMAS), ...Object.keys(DEVICE_SCHEMAS)];
-  const fail = (found: string, cause?: unknown): never => {
-    throw new ResnodeError(
+  const refusal = (found: string, cause?: unknown, isWrongKind = false) =>
+    new ResnodeError(
       'bench/report',
-      `${file}: expected a report of schema ${known.join(', ')}, found ${found}`,
+      `${file}: ${isWrongKind ? '' : `expected a report of schema ${known.join(', ')}, found `}${found}`,
       { cause },
     );
+  const fail = (found: string, cause?: unknown): never => {
+    throw refusal(found, cause);
   };
-  let report: (Fields & { readonly schema?: unknown; readonly format?: unknown }) | null;
-  try {
-    report = JSON.parse(readFileSync(file, 'utf8'));
-  } catch (error) {
-    return fail((error as Error).message, error);
-  }
+  const report = readJsonFile(file, 'json', refusal) as
+    | (Fields & { readonly schema?: unknown; readonly format?: unknown })
+    | null;
   const schema = report?.schema ?? report?.format;
   if (typeof schema !== 'string' || !known.includes(schema)) return fail(`schema ${JSON.stringify(schema)}`);
   if (Object.hasOwn(SCHEMAS, schema) && !Array.isArray(report!.results)) return fail('no results');

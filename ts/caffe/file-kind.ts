@@ -4,6 +4,19 @@ import { isSpecial } from '../base/plain-file.ts';
 import { messages } from './schema.ts';
 import { topLevelFields, topLevelWords } from './top-level.ts';
 
+/** JSON files that resnode writes, by the `format` that they begin with: `resnode-KIND/VERSION`. */
+const JSON_KINDS = [
+  'preprocess',
+  'calibration',
+  'evaluation',
+  'evaluation-progress',
+  'solver-state',
+  'training-report',
+  'database',
+  'run',
+] as const;
+type JsonKind = `${(typeof JSON_KINDS)[number]}-json`;
+
 export type FileKind =
   | 'empty'
   | 'zeros'
@@ -16,7 +29,7 @@ export type FileKind =
   | 'label-map'
   | 'list'
   | 'labels'
-  | 'preprocess'
+  | JsonKind
   | 'json'
   | 'html'
   | 'xml'
@@ -152,7 +165,7 @@ function textKind(text: string): FileKind {
   if (begin.startsWith('version https://git-lfs')) return 'lfs-pointer';
   if (/^<(?:!doctype html|html|head|body)\b/i.test(begin)) return 'html';
   if (/^<[?!a-z]/i.test(begin)) return /<html\b/i.test(begin) ? 'html' : 'xml';
-  if (/^[{[]/.test(begin)) return /"resnode-preprocess\//.test(begin) ? 'preprocess' : 'json';
+  if (/^[{[]/.test(begin)) return jsonKind(begin);
   const lines = begin.split(/\r?\n/, 6).filter((line) => line.trim() !== '');
   if (lines.every((line) => /^n\d{8}(?:\s|$)/.test(line))) return 'labels';
   if (
@@ -162,6 +175,12 @@ function textKind(text: string): FileKind {
   )
     return 'list';
   return prototxtKind(begin) ?? 'text';
+}
+
+function jsonKind(text: string): FileKind {
+  const format = /"format":\s*"resnode-([\w-]+)\/\d+"/.exec(text)?.[1];
+  const kind = JSON_KINDS.find((each) => each === format);
+  return kind === undefined ? 'json' : `${kind}-json`;
 }
 
 function prototxtKind(text: string): FileKind | null {

@@ -3,6 +3,7 @@ import { type FileKind, fileKind, fileKindAt } from './file-kind.ts';
 
 const UNPACK = 'unpack it first';
 const CONVERT = 'makes a caffemodel and a prototxt of it';
+const IMAGES = ['jpeg', 'png', 'gif', 'webp', 'tiff', 'bmp', 'pnm'] as const;
 const AN_IMAGE = 'images are arguments of `resnode classify`, or --images of the other commands';
 
 /** What each kind is called, and what to do with it. */
@@ -21,7 +22,20 @@ const KINDS: Readonly<Record<FileKind, readonly [is: string, cure: string]>> = {
   'label-map': ['a label map', 'class names are one a line, --labels'],
   list: ['a list of files', 'it is the source of an ImageData layer, or --images of `resnode evaluate`'],
   labels: ['a list of class names', 'give it as the labels (--labels)'],
-  preprocess: ["resnode's description of preprocessing", 'give it as --preprocess'],
+  'preprocess-json': ["resnode's description of preprocessing", 'give it as --preprocess'],
+  'calibration-json': ['the calibration of a net', 'give it as --calibration'],
+  'evaluation-json': ['the result of an evaluation', '`resnode evaluate --replay` makes it again'],
+  'evaluation-progress-json': ['the progress of an evaluation', 'give it as --resume of `resnode evaluate`'],
+  'solver-state-json': [
+    'what resnode keeps beside a .solverstate',
+    '`resnode train --snapshot` takes the .solverstate itself',
+  ],
+  'training-report-json': ["the data of a training's report", 'give the file that it belongs to'],
+  'database-json': [
+    'what resnode keeps beside the records of a database',
+    'databases are named by their folder',
+  ],
+  'run-json': ['the manifest of a run', 'the blobs lie beside it'],
   json: ['a JSON file', 'give the file that it belongs to'],
   html: [
     'a web page (HTML)',
@@ -84,11 +98,27 @@ const NEEDED = {
   npy: [['npy'], 'a NumPy array (.npy) is needed'],
   safetensors: [['safetensors'], 'a safetensors file is needed'],
   torch: [['torch', 'pickle', 'zip', 'tar'], 'a file of torch.save is needed'],
-  image: [['jpeg', 'png', 'gif', 'webp', 'tiff', 'bmp', 'pnm'], 'an image is needed'],
-  list: [['list', 'text', 'labels', 'utf-16'], 'a list of images ("path label" lines) is needed'],
+  image: [IMAGES, 'an image is needed'],
+  list: [['list', 'text', 'labels', 'utf-16', 'empty'], 'a list of images ("path label" lines) is needed'],
+  'hdf5 list': [['list', 'text', 'labels', 'empty'], 'a list of HDF5 files, a path a line, is needed'],
   labels: [['labels', 'text', 'list', 'utf-16'], 'class names, one a line, are needed'],
-  preprocess: [['preprocess', 'json'], 'a preprocess file (JSON) is needed'],
-  database: [['lmdb', 'leveldb'], 'the folder of a database is needed'],
+  lmdb: [['lmdb', 'lmdb-file', 'leveldb', 'folder'], 'an LMDB database (a folder with data.mdb) is needed'],
+  leveldb: [['leveldb', 'lmdb', 'folder'], 'a LevelDB database (a folder with CURRENT) is needed'],
+  // Zeros are numbers too.
+  floats: [['zeros'], 'raw float32 is needed'],
+  json: [['json'], 'a JSON file is needed'],
+  preprocess: [['preprocess-json', 'json'], 'a preprocess file (JSON) is needed'],
+  calibration: [['calibration-json', 'json'], 'what `resnode quantize` wrote (JSON) is needed'],
+  evaluation: [['evaluation-json', 'json'], 'what `resnode evaluate --output` wrote (JSON) is needed'],
+  'evaluation progress': [
+    ['evaluation-progress-json', 'json'],
+    'the progress of an evaluation (JSON), or a file that is not there yet, is needed',
+  ],
+  times: [['json'], 'what `resnode time --json` printed is needed'],
+  'snapshot state': [
+    ['solver-state-json', 'json'],
+    'what resnode keeps beside a .solverstate (JSON) is needed',
+  ],
 } as const satisfies Record<string, readonly [readonly FileKind[], string]>;
 
 export type NeededKind = keyof typeof NEEDED;
@@ -98,7 +128,12 @@ const CURES: Readonly<Partial<Record<NeededKind, Partial<Record<FileKind, string
   solver: {
     net: 'a solver says how a net is trained and names it ("net: …"); `resnode generate` writes both',
   },
-  database: { 'lmdb-file': 'give the folder that it lies in' },
+  'hdf5 list': { hdf5: 'write its path into a text file, and name that' },
+  floats: {
+    npy: "numpy writes it so: array.astype('<f4').tofile('data.f32')",
+    text: 'write the numbers as they lie in memory, 4 bytes each',
+    ...Object.fromEntries(IMAGES.map((kind) => [kind, '`resnode features` takes images'])),
+  },
   image: { html: 'the download failed or took the page about the image, fetch the image itself' },
 };
 

@@ -1,5 +1,4 @@
 /** `resnode bench` and `resnode bench compare`: measuring against peers on this machine. */
-import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
 import { benchDevice } from '../bench/bench-device.ts';
@@ -12,6 +11,7 @@ import { readReport } from '../bench/read-report.ts';
 import { type CaffeFigures, table } from '../bench/report.ts';
 import { runBench } from '../bench/run-bench.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import { readJsonFile } from '../caffe/json-file.ts';
 import { ArgumentError } from '../errors.ts';
 import { type DeviceKind, openDevice } from '../runtime/device.ts';
 import { deviceKind, integer, names } from './options.ts';
@@ -164,19 +164,19 @@ const FORWARD = { task: 'forward' } as const;
 function readCaffeFigures(file: string): CaffeFigures[] {
   const expected =
     'JSON: [{ "task": "forward" (or "training"), "net", "batch", "recordedOn": "the machine", "time": what `parseCaffeTime` returns }, …]';
-  try {
-    const read = JSON.parse(readFileSync(file, 'utf8')) as CaffeFigures[];
-    const figures = Array.isArray(read) ? read.map((each) => ({ ...FORWARD, ...each })) : null;
-    const isGood = ({ task, net, batch, time, recordedOn }: CaffeFigures) =>
-      ['forward', 'training'].includes(task) &&
-      typeof net === 'string' &&
-      Number.isInteger(batch) &&
-      typeof recordedOn === 'string' &&
-      Number.isFinite(time?.averageForward) &&
-      Number.isFinite(time.averageBackward);
-    if (figures?.every(isGood)) return figures;
-  } catch (error) {
-    throw new ArgumentError('--caffe-figures', expected, `${file}: ${(error as Error).message}`);
-  }
+  const read = readJsonFile(
+    file,
+    'json',
+    (found) => new ArgumentError('--caffe-figures', expected, file, found),
+  );
+  const figures = Array.isArray(read) ? read.map((each: CaffeFigures) => ({ ...FORWARD, ...each })) : null;
+  const isGood = ({ task, net, batch, time, recordedOn }: CaffeFigures) =>
+    ['forward', 'training'].includes(task) &&
+    typeof net === 'string' &&
+    Number.isInteger(batch) &&
+    typeof recordedOn === 'string' &&
+    Number.isFinite(time?.averageForward) &&
+    Number.isFinite(time.averageBackward);
+  if (figures?.every(isGood)) return figures;
   throw new ArgumentError('--caffe-figures', expected, file);
 }

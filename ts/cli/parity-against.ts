@@ -6,6 +6,7 @@ import { checkPlainFile } from '../base/plain-file.ts';
 import { type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { readWeights } from '../caffe/read-weights.ts';
 import { onnxTops } from '../convert/onnx-tops.ts';
+import { checkIsList } from '../data/list-lines.ts';
 import { ArgumentError } from '../errors.ts';
 import { imageInput } from '../features/image-input.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
@@ -178,7 +179,10 @@ async function prepareBeside(
 function listed(path: string): string[] {
   if (!path.endsWith('.txt')) return [path];
   checkPlainFile(path);
-  return readFileSync(path, 'utf8')
+  const bytes = readFileSync(path);
+  checkIsList(bytes, path);
+  return bytes
+    .toString('utf8')
     .replace(/^\uFEFF/, '')
     .split(/\r?\n/)
     .map((line) => line.trim().replace(/\s+\d+$/, ''))

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { checkPlainFile } from '../base/plain-file.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import { wrongKindAt } from '../caffe/wrong-kind.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
 import { ArgumentError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
@@ -123,6 +124,9 @@ function inputFile(text: string, previous: InputFile[]): InputFile[] {
 
 function readFloats(file: string): Float32Array {
   checkPlainFile(file);
+  const wrong = wrongKindAt(file, 'floats');
+  if (wrong !== null)
+    throw new ArgumentError('--input', 'a file of little-endian float32 and nothing else', file, wrong);
   const bytes = readFileSync(file);
   if (bytes.length % 4 !== 0)
     throw new ArgumentError(file, 'raw float32 (a multiple of 4 bytes)', `${bytes.length} bytes`);

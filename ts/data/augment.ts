@@ -2,10 +2,9 @@
  * What the training of residual networks does to its images beyond Caffe's transform_param. A prototxt stays loadable
  * by Caffe: these are options beside it, in code or in a JSON file.
  */
-import { readFileSync } from 'node:fs';
 import { oneOf, path } from '../base/kinds.ts';
-import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
 import { required, signature } from '../base/options.ts';
+import { readJsonFile } from '../caffe/json-file.ts';
 import { ArgumentError } from '../errors.ts';
 
 export interface Augment {
@@ -104,13 +103,11 @@ const READ_AUGMENT = signature('readAugment', {
  */
 export function readAugment(file: string, phase: 'TRAIN' | 'TEST'): Augment {
   READ_AUGMENT.check(file, phase);
-  checkFileSize(file, MAX_JSON_BYTES, 'JSON files');
-  let value: unknown;
-  try {
-    value = JSON.parse(readFileSync(file, 'utf8'));
-  } catch (error) {
-    throw new ArgumentError('augment', `a readable JSON file (${(error as Error).message})`, file);
-  }
+  const value = readJsonFile(
+    file,
+    'json',
+    (found) => new ArgumentError('augment', 'a JSON file with TRAIN and TEST', file, found),
+  );
   const phases = record(value, file, ['TRAIN', 'TEST']);
   const checked = Object.entries(phases).map(([name, augment]) => [
     name,

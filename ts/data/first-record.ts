@@ -1,11 +1,9 @@
 /** The first record of what a data layer reads: its shapes are those of the layer's tops. */
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { checkPlainFile } from '../base/plain-file.ts';
 import { type LayerParameter, positionOf, withDefaults } from '../caffe/net-parameter.ts';
 import { DataError } from '../errors.ts';
-import { hdf5Reader } from './hdf5-reader.ts';
+import { hdf5Reader, readHdf5List } from './hdf5-reader.ts';
 import { readImageList } from './image-list.ts';
 import { databaseReader, listReader } from './image-reader.ts';
 import { isLevelDb } from './leveldb/leveldb.ts';
@@ -55,13 +53,8 @@ async function open(
   const path = find(source);
   const first = { index: 0, seed: 0 };
   if (layer.type === 'HDF5Data') {
-    checkPlainFile(path);
-    const files = (await readFile(path, 'utf8'))
-      .split(/\s+/)
-      .filter((file) => file !== '')
-      .map(find);
-    if (files.length === 0) throw new DataError('data/list', { file: source }, 'the list names no file');
-    return { reader: hdf5Reader({ kind: 'hdf5', files: files.slice(0, 1), tops }), first };
+    const [file] = await readHdf5List(path, name);
+    return { reader: hdf5Reader({ kind: 'hdf5', files: [find(file!)], tops }), first };
   }
   const imageTops = { data: tops[0] ?? name, label: tops[1] ?? null };
   if (layer.type === 'ImageData') {

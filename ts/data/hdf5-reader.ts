@@ -1,9 +1,40 @@
 /** Reads the rows of HDF5 files (hdf5_data_layer.cpp): one dataset a top, one file in memory at a time. */
+import { readFile } from 'node:fs/promises';
+import { checkFileSize, MAX_LIST_BYTES } from '../base/limits.ts';
+import { wrongKind, wrongKindAt } from '../caffe/wrong-kind.ts';
 import { DataError } from '../errors.ts';
 import { Hdf5Dataset } from '../hdf5/dataset.ts';
 import { Hdf5File, type Hdf5Group } from '../hdf5/file.ts';
 import { Hdf5Problem } from '../hdf5/source.ts';
 import type { Reader, ReaderSpec } from './reader.ts';
+
+/**
+ * The files that an HDF5Data layer's source names, one or several a line.
+ * @param layer Named in errors.
+ * @throws DataError `data/wrong-kind`, `data/list` where it names none, `data/not-found`; ResnodeError `file/too-large`
+ */
+export async function readHdf5List(file: string, layer: string): Promise<string[]> {
+  checkFileSize(file, MAX_LIST_BYTES, 'lists of HDF5 files');
+  const fail = (code: string, text: string, cause?: unknown) =>
+    new DataError(code, { layer, file }, text, { cause });
+  let bytes: Buffer | null = null;
+  try {
+    bytes = await readFile(file);
+  } catch (error) {
+    const wrong = wrongKindAt(file, 'hdf5 list');
+    if (wrong !== null) throw fail('data/wrong-kind', wrong, error);
+    throw fail('data/not-found', `the list cannot be read (${(error as NodeJS.ErrnoException).code})`, error);
+  }
+  const files = bytes
+    .toString('utf8')
+    .replace(/^\uFEFF/, '')
+    .split(/\s+/)
+    .filter((name) => name !== '');
+  if (files.length === 0) throw fail('data/list', 'the list is empty; expected names of HDF5 files');
+  const wrong = wrongKind(bytes, 'hdf5 list');
+  if (wrong !== null) throw fail('data/wrong-kind', wrong);
+  return files;
+}
 
 interface Dataset {
   readonly shape: readonly number[];
@@ -61,6 +92,8 @@ async function readDatasets(path: string, tops: readonly string[], values: boole
     return await datasetsOf(file.root, path, tops, values);
   } catch (error) {
     if (error instanceof DataError) throw error;
+    const wrong = wrongKindAt(path, 'hdf5');
+    if (wrong !== null) throw new DataError('data/wrong-kind', { file: path }, wrong, { cause: error });
     const { message } = error as Error;
     if (!(error instanceof Hdf5Problem) || file === null)
       throw new DataError(

@@ -3,7 +3,7 @@ import { boolean, path } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { readLines } from '../base/read-lines.ts';
 import { DataError, ResnodeError } from '../errors.ts';
-import { checkIsUtf8File, readListLine } from './list-lines.ts';
+import { checkIsListFile, readListLine } from './list-lines.ts';
 import type { ListedImage } from './reader.ts';
 
 const READ_IMAGE_LIST = signature('readImageList', {
@@ -31,7 +31,7 @@ export async function readImageList(file: string, options: ImageListOptions = {}
   const images: ListedImage[] = [];
   let line = 0;
   try {
-    await checkIsUtf8File(file);
+    await checkIsListFile(file);
     for await (const text of readLines(file)) {
       line++;
       const read = readListLine(text, negative);

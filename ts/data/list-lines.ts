@@ -1,7 +1,12 @@
 /** The lines of text files that name images. */
 import { open } from 'node:fs/promises';
+import { checkPlainFile } from '../base/plain-file.ts';
+import { wrongKind, wrongKindAt } from '../caffe/wrong-kind.ts';
 import { DataError } from '../errors.ts';
 import { IMAGE_FILE } from '../image/format.ts';
+
+/** What a file is, is seen in so much of it. */
+const HEAD_BYTES = 2 ** 16;
 
 /** What a line says; or, in words, what was expected there. Null: an empty line. */
 export type ListLine =
@@ -40,8 +45,13 @@ export function readListLine(line: string, negative: boolean): ListLine {
   return { path, label: Number(label) };
 }
 
-/** Refuses what is told by its first bytes to be no UTF-8. @throws DataError `data/list` */
-export function checkIsUtf8(head: Uint8Array, file: string): void {
+/**
+ * Refuses what is told by its first bytes to be another kind of file, or no UTF-8.
+ * @throws DataError `data/wrong-kind`, `data/list`
+ */
+export function checkIsList(head: Uint8Array, file: string): void {
+  const wrong = wrongKind(head, 'list');
+  if (wrong !== null) throw new DataError('data/wrong-kind', { file }, wrong);
   const [first, second] = head;
   if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff))
     throw new DataError(
@@ -51,13 +61,16 @@ export function checkIsUtf8(head: Uint8Array, file: string): void {
     );
 }
 
-/** The same of a file. @throws DataError `data/list`; the file system's error */
-export async function checkIsUtf8File(file: string): Promise<void> {
+/** The same of a file. @throws DataError `data/wrong-kind`, `data/list`; the file system's error */
+export async function checkIsListFile(file: string): Promise<void> {
+  checkPlainFile(file);
   const handle = await open(file);
   try {
-    const head = new Uint8Array(2);
-    await handle.read(head, 0, 2, 0);
-    checkIsUtf8(head, file);
+    if ((await handle.stat()).isDirectory())
+      throw new DataError('data/wrong-kind', { file }, wrongKindAt(file, 'list') ?? 'this is a folder');
+    const head = new Uint8Array(HEAD_BYTES);
+    const { bytesRead } = await handle.read(head, 0, HEAD_BYTES, 0);
+    checkIsList(head.subarray(0, bytesRead), file);
   } finally {
     await handle.close();
   }

@@ -8,6 +8,7 @@
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { wrongKindAt } from '../caffe/wrong-kind.ts';
 import { DataError } from '../errors.ts';
 import type { Database, DatabaseRecord } from './database.ts';
 
@@ -218,6 +219,8 @@ function lastAtMost(sorted: readonly number[], value: number): number {
 
 function dataFile(path: string): string {
   const stats = statSync(path, { throwIfNoEntry: false });
+  const wrong = wrongKindAt(path, 'lmdb');
+  if (wrong !== null) throw new DataError('data/wrong-kind', { file: path }, wrong);
   if (stats?.isFile()) return path;
   const file = join(path, 'data.mdb');
   if (stats !== undefined && statSync(file, { throwIfNoEntry: false })?.isFile()) return file;
@@ -230,6 +233,6 @@ function dataFile(path: string): string {
       ? 'there is no such folder; expected an LMDB database (a folder with data.mdb)'
       : isLeveldb
         ? "this is a LevelDB database: in a Data layer write backend: LEVELDB; elsewhere LMDB alone is read, so write the images again (resnode dataset, or Caffe's convert_imageset --backend=lmdb)"
-        : 'there is no data.mdb in it; expected an LMDB database',
+        : 'there is no data.mdb in it; expected an LMDB database (`resnode dataset images` makes one of a folder of images)',
   );
 }

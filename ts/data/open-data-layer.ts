@@ -1,15 +1,14 @@
 /** A data layer of a prototxt → its source. Rules and defaults are those of Caffe's layer of that type. */
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { integer, oneOf, path } from '../base/kinds.ts';
-import { checkFileSize, MAX_LIST_BYTES } from '../base/limits.ts';
 import { fields, optional, required, signature } from '../base/options.ts';
 import { type FillerSpec, fillerProblem } from '../caffe/fillers.ts';
 import { refusalOf } from '../caffe/message.ts';
 import { type LayerParameter, layerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import { DataError } from '../errors.ts';
 import { givenShapes } from './given-shapes.ts';
+import { readHdf5List } from './hdf5-reader.ts';
 import { readImageList } from './image-list.ts';
 import { IteratorSource } from './iterator-source.ts';
 import type { Context, DataLayerOptions } from './layer-context.ts';
@@ -183,23 +182,7 @@ async function hdf5Stream(layer: LayerParameter, context: Context): Promise<Stre
   if (tops.length === 0) throw refuse('has no tops; each names a dataset');
   if (layer.transform_param !== undefined)
     throw refuse('HDF5Data does not transform: remove transform_param');
-  checkFileSize(path(source), MAX_LIST_BYTES, 'lists of HDF5 files');
-  let text: string;
-  try {
-    text = await readFile(path(source), 'utf8');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new DataError(
-      'data/not-found',
-      { layer: context.name, file: source },
-      `the list cannot be read (${code})`,
-    );
-  }
-  const files = text
-    .split(/\s+/)
-    .filter((file) => file !== '')
-    .map(path);
-  if (files.length === 0) throw refuse(`${source} is empty; expected names of HDF5 files`);
+  const files = (await readHdf5List(path(source), context.name)).map(path);
   return {
     ...common(context, batch, options.phase === 'TRAIN'),
     reader: { kind: 'hdf5', files, tops },

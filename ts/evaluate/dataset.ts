@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { integer, list, path, string } from '../base/kinds.ts';
 import { checkFileSize, MAX_LIST_BYTES } from '../base/limits.ts';
 import { fields, optional, required, signature } from '../base/options.ts';
-import { checkIsUtf8, readListLine } from '../data/list-lines.ts';
+import { checkIsList, readListLine } from '../data/list-lines.ts';
 import { ArgumentError } from '../errors.ts';
 import { listImages } from '../image/list-images.ts';
 
@@ -102,7 +102,7 @@ function isFolder(path: string): boolean {
 function readList(list: string, classes: number): LabelledFiles {
   checkFileSize(list, MAX_LIST_BYTES, 'lists of images');
   const bytes = readFileSync(list);
-  checkIsUtf8(bytes, list);
+  checkIsList(bytes, list);
   const files = bytes
     .toString('utf8')
     .replace(/^\uFEFF/, '')

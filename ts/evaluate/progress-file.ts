@@ -1,9 +1,9 @@
 /** An evaluation that was stopped, kept in a file, so that the same command goes on with it. */
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { anything, number, path, record } from '../base/kinds.ts';
-import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
 import { optional, required, signature } from '../base/options.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import { readJsonFile } from '../caffe/json-file.ts';
 import { ArgumentError } from '../errors.ts';
 import { differences } from './differences.ts';
 import type { Progress } from './evaluate-images.ts';
@@ -63,19 +63,16 @@ export function openProgressFile(path: string, identity: object, seconds = 2): P
 
 function readProgress(path: string, identity: object): Progress {
   const misfit = (found: string) =>
-    new ArgumentError('resume', 'the progress of this very evaluation, or no file yet', `${path}, ${found}`);
-  checkFileSize(path, MAX_JSON_BYTES, 'JSON files');
-  let json: Partial<Progress> & { format?: unknown; identity?: object };
-  try {
-    json = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (error) {
-    throw misfit(`which cannot be read (${(error as Error).message})`);
-  }
-  if (json?.format !== FORMAT) throw misfit(`which is no file of format ${FORMAT}`);
+    new ArgumentError('resume', 'the progress of this very evaluation, or no file yet', path, found);
+  const json = readJsonFile(path, 'evaluation progress', misfit) as Partial<Progress> & {
+    format?: unknown;
+    identity?: object;
+  };
+  if (json?.format !== FORMAT) throw misfit(`this is no file of format ${FORMAT}`);
   const [difference] = differences(json.identity, JSON.parse(JSON.stringify(identity)));
-  if (difference !== undefined) throw misfit(`which has ${difference}`);
+  if (difference !== undefined) throw misfit(`it has ${difference}`);
   const { done, outcomes, skipped } = json;
   if (!(Number.isInteger(done) && Array.isArray(outcomes) && Array.isArray(skipped)))
-    throw misfit('which is damaged');
+    throw misfit('it is damaged');
   return { done: done!, outcomes, skipped };
 }

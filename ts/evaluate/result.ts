@@ -1,9 +1,8 @@
 /** The result of an evaluation as it lies in a file: what was found, what made it, and whether another is the same. */
-import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { anything, having, type Kind, list, number } from '../base/kinds.ts';
-import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
 import { fields, required, signature } from '../base/options.ts';
+import { readJsonFile } from '../caffe/json-file.ts';
 import { ArgumentError } from '../errors.ts';
 import { differences } from './differences.ts';
 import type { Evaluated } from './evaluate-images.ts';
@@ -43,17 +42,11 @@ export interface EvaluationResult extends OutcomeSummary, Pick<Evaluated, 'skipp
 /** Reads a result. @throws ArgumentError where the file is none that can be made again */
 export function readResult(file: string): EvaluationResult {
   const misfit = (found: string) =>
-    new ArgumentError('replay', 'what "resnode evaluate --output" wrote', `${file}, ${found}`);
-  checkFileSize(file, MAX_JSON_BYTES, 'JSON files');
-  let json: Partial<EvaluationResult> | null;
-  try {
-    json = JSON.parse(readFileSync(file, 'utf8'));
-  } catch (error) {
-    throw misfit(`which cannot be read (${(error as Error).message})`);
-  }
-  if (json?.format !== RESULT_FORMAT) throw misfit(`whose format is ${JSON.stringify(json?.format)}`);
+    new ArgumentError('replay', 'what "resnode evaluate --output" wrote', file, found);
+  const json = readJsonFile(file, 'evaluation', misfit) as Partial<EvaluationResult> | null;
+  if (json?.format !== RESULT_FORMAT) throw misfit(`its format is ${JSON.stringify(json?.format)}`);
   if (json.recipe?.weights?.sha256 === undefined || json.source?.sha256 === undefined)
-    throw misfit('which does not say what made it');
+    throw misfit('it does not say what made it');
   return json as EvaluationResult;
 }
 

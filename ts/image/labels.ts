@@ -19,7 +19,7 @@ const READ_LABELS = signature('readLabels', {
 export function readLabels(file: string, classes?: number): string[] {
   READ_LABELS.check(file, classes);
   const wrong = wrongKindAt(file, 'labels');
-  if (wrong !== null) throw new ArgumentError('labels', 'class names, one a line', `${file}; ${wrong}`);
+  if (wrong !== null) throw new ArgumentError('labels', 'class names, one a line', file, wrong);
   checkFileSize(file, MAX_LABELS_BYTES, 'label files');
   let text: string;
   try {

@@ -2,13 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { path } from '../base/kinds.ts';
-import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
 import { required, signature } from '../base/options.ts';
 import { checkPlainFile } from '../base/plain-file.ts';
 import { nearest } from '../base/suggest.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { blobFromFloats, toFloat32 } from '../caffe/blob.ts';
 import { readBinaryproto } from '../caffe/caffemodel.ts';
+import { readJsonFile } from '../caffe/json-file.ts';
 import { writeBinaryproto } from '../caffe/write-caffemodel.ts';
 import { wrongKindAt } from '../caffe/wrong-kind.ts';
 import { ImageError } from '../errors.ts';
@@ -59,17 +59,12 @@ export function loadPreprocess(path: string): Preprocess {
       `${where}: expected ${expected}, found ${JSON.stringify(found) ?? 'nothing'}`,
     );
   };
-  checkFileSize(path, MAX_JSON_BYTES, 'JSON files');
-  let json: Record<string, unknown>;
-  try {
-    json = JSON.parse(readFileSync(path, 'utf8').replace(/^\uFEFF/, '')) as Record<string, unknown>;
-  } catch (error) {
-    const wrong = wrongKindAt(path, 'preprocess');
-    if (wrong !== null) throw new ImageError('image/wrong-kind', path, wrong);
-    throw new ImageError('image/preprocess', path, `cannot be read (${(error as Error).message})`, {
-      cause: error,
-    });
-  }
+  const json = readJsonFile(
+    path,
+    'preprocess',
+    (found, cause, isWrongKind) =>
+      new ImageError(isWrongKind ? 'image/wrong-kind' : 'image/preprocess', path, found, { cause }),
+  ) as Record<string, unknown>;
   if (typeof json !== 'object' || json === null || json.format !== FORMAT)
     return fail('format', `"${FORMAT}"`, json?.format);
   checkNames(json, '', FIELDS, fail);

@@ -3,6 +3,7 @@ import { checkSolver } from '../caffe/check-solver.ts';
 import { positionOf } from '../caffe/message.ts';
 import { PrototxtError } from '../errors.ts';
 import { isLiveBatchNorm } from '../graph/learning-faults.ts';
+import { namedFile, solverFile, splitList } from '../train/solver-nets.ts';
 import type { Found, LintSolver, Rule } from './rule.ts';
 import { messageOf } from './rule.ts';
 
@@ -21,6 +22,24 @@ function* warnings({ solver }: LintSolver): Iterable<Found> {
   } catch (error) {
     // The rule above has said it.
     if (!(error instanceof PrototxtError)) throw error;
+  }
+}
+
+// Of all files that a solver names the first that is nowhere.
+function* missingFiles({ solver }: LintSolver): Iterable<Found> {
+  try {
+    const { parameters, train, tests } = checkSolver(solver);
+    const nets = [train, ...tests].flatMap(({ source, field, position }) =>
+      typeof source === 'string' ? [{ path: source, field, position }] : [],
+    );
+    const weights = (parameters.weights ?? [])
+      .flatMap(splitList)
+      .map((path) => ({ path, field: 'weights', position: positionOf(solver, 'weights') }));
+    for (const { path, field, position } of [...nets, ...weights])
+      namedFile(path, field, position, solverFile(solver));
+  } catch (error) {
+    if (!(error instanceof PrototxtError)) throw error;
+    if (error.code === 'solver/file-not-found') yield { position: error.position, message: messageOf(error) };
   }
 }
 
@@ -44,6 +63,15 @@ export const solverRules: readonly Rule[] = [
     why: 'solver.cpp and sgd_solver.cpp check it when the solver is built or at its first step.',
     fix: 'mend it as the message says',
     check: refusal,
+  },
+  {
+    name: 'solver-file-missing',
+    level: 'error',
+    on: 'solver',
+    finds: 'a net or weights that are neither in the working folder nor beside the solver',
+    why: 'io.cpp (ReadProtoFromTextFile) ends Caffe where there is no such file; it looks in the working folder alone.',
+    fix: "write the file's path from the working folder or from the solver's own",
+    check: missingFiles,
   },
   {
     name: 'solver-hardly-meant',

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkPlainFile } from '../base/plain-file.ts';
+import { readJsonFile } from '../caffe/json-file.ts';
 import { ArgumentError, ResnodeError } from '../errors.ts';
 
 /** Raw little-endian float32, row-major. `noise`: what another BLAS changed. */
@@ -119,12 +120,11 @@ const KINDS = ['net', 'weights', 'recipe', 'solver'];
 /** @throws ResnodeError `parity/manifest` where manifest.json is missing, no JSON or of another format */
 export function readGoldenCase(folder: string): GoldenCase {
   const file = join(folder, 'manifest.json');
-  let manifest: { format?: unknown; kind?: unknown };
-  try {
-    manifest = JSON.parse(readFileSync(file, 'utf8')) as typeof manifest;
-  } catch (error) {
-    throw new ResnodeError('parity/manifest', `${file}: ${(error as Error).message}`, { cause: error });
-  }
+  const manifest = (readJsonFile(
+    file,
+    'json',
+    (found, cause) => new ResnodeError('parity/manifest', `${file}: ${found}`, { cause }),
+  ) ?? {}) as { format?: unknown; kind?: unknown };
   if (manifest.format !== 'caffe-golden/1' || !KINDS.includes(manifest.kind as string)) {
     throw new ResnodeError(
       'parity/manifest',

@@ -1,9 +1,8 @@
 /** What int8 needs to know of a net: how large its values are. Made by `calibrate`, kept as a JSON file. */
-import { readFileSync } from 'node:fs';
 import { integer, type Kind, nullOr, number, oneOf, path, record, string } from '../base/kinds.ts';
-import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
 import { fields, required, signature } from '../base/options.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import { readJsonFile } from '../caffe/json-file.ts';
 import { ArgumentError } from '../errors.ts';
 import type { NativeQuantization } from '../native/binding.ts';
 import type { ParameterData } from '../program/program.ts';
@@ -73,18 +72,12 @@ const READ_CALIBRATION = signature('readCalibration', {
 export function readCalibration(path: string): Calibration {
   READ_CALIBRATION.check(path);
   const misfit = (found: string) =>
-    new ArgumentError('calibration', 'a file of "resnode quantize"', `${path}, ${found}`);
-  checkFileSize(path, MAX_JSON_BYTES, 'JSON files');
-  let json: Partial<Calibration> | null;
-  try {
-    json = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (error) {
-    throw misfit(`which cannot be read (${(error as Error).message})`);
-  }
+    new ArgumentError('calibration', 'a file of "resnode quantize"', path, found);
+  const json = readJsonFile(path, 'calibration', misfit) as Partial<Calibration> | null;
   if (json?.format !== FORMAT || typeof json.ranges !== 'object' || json.ranges === null)
-    throw misfit(`whose format is ${JSON.stringify(json?.format) ?? 'none'}`);
+    throw misfit(`its format is ${JSON.stringify(json?.format) ?? 'none'}`);
   for (const [name, range] of Object.entries(json.ranges))
-    if (!(Number.isFinite(range) && range >= 0)) throw misfit(`whose range of ${name} is ${range}`);
+    if (!(Number.isFinite(range) && range >= 0)) throw misfit(`its range of ${name} is ${range}`);
   return json as Calibration;
 }
 

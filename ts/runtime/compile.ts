@@ -1,5 +1,3 @@
-/** NetParameter + weights → executables: one for each set of input shapes, all on the same parameters. */
-import { describeNotFinite, notFiniteBytes } from '../base/not-finite.ts';
 import { warn } from '../base/warn.ts';
 import { breather } from '../breathe.ts';
 import { type Blob, elementCountOf } from '../caffe/blob.ts';
@@ -7,6 +5,7 @@ import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { fillerRandom, filling } from '../caffe/fillers.ts';
 import { type LayerReport, type MatchOptions, matchWeights, noWeights } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
+import { notFiniteWarnings } from '../caffe/weights-warnings.ts';
 import { GraphError } from '../errors.ts';
 import { type GraphOptions, graphFromCaffe, withOutputs } from '../graph/from-caffe.ts';
 import type { Graph } from '../graph/graph.ts';
@@ -130,7 +129,8 @@ export async function fillParameters(
     weights === null
       ? noWeights(parameters)
       : matchWeights(parameters, weights, options, isTraining ? 'train' : 'run');
-  await warnOfWeights(parameters, blobs, weights?.file ?? '');
+  for (const { code, message } of await notFiniteWarnings(parameters, blobs, weights?.file ?? ''))
+    warn(code, message);
   const { seed = 1 } = options;
   const breathe = breather();
   const filled = new Map<number, Blob>();
@@ -149,23 +149,6 @@ export async function fillParameters(
     await breathe();
   }
   return { data, report };
-}
-
-/** NaN spreads through what it touches, so that weights are said to have it before anything is computed. */
-async function warnOfWeights(
-  parameters: Graph['parameters'],
-  blobs: readonly (Blob | null)[],
-  file: string,
-): Promise<void> {
-  for (const [id, blob] of blobs.entries()) {
-    const found = blob === null ? null : await notFiniteBytes(blob.bytes, blob.dtype);
-    if (found === null) continue;
-    const { layer, index } = parameters[id]!;
-    warn(
-      'weights/not-finite',
-      `${file === '' ? '' : `${file}: `}layer "${layer}", blob ${index}: ${describeNotFinite(found)}; what the net computes with it means nothing`,
-    );
-  }
 }
 
 /**

@@ -15,10 +15,9 @@ import {
 import { fields, optional, required, signature } from '../base/options.ts';
 import { type Warning, warn } from '../base/warn.ts';
 import { breather } from '../breathe.ts';
-import type { WeightsFile } from '../caffe/caffemodel.ts';
-import { type LayerReport, matchText } from '../caffe/match-weights.ts';
 import { namesTwiceWarnings } from '../caffe/names-twice.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
+import { partialWarnings } from '../caffe/weights-warnings.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
 import { ArgumentError, DeviceError } from '../errors.ts';
 import type {
@@ -485,7 +484,6 @@ export class Device {
   }
 }
 
-/** Weights were given, and layers of the net took none. */
 /** Read where something learns: most processes only infer. */
 async function trainingRooms() {
   const [{ lowerTraining }, { Trainer }] = await Promise.all([
@@ -493,11 +491,6 @@ async function trainingRooms() {
     import('./trainer.ts'),
   ]);
   return { lowerTraining, Trainer };
-}
-
-function partialWarnings(report: readonly LayerReport[], weights: WeightsFile | null): Warning[] {
-  if (weights === null || !report.some(({ status }) => status === 'missing')) return [];
-  return [{ code: 'weights/partial', message: `${weights.file}: ${matchText(report)}` }];
 }
 
 /** What is hardly meant in a net. */

@@ -3,13 +3,13 @@
  * forgets: where the data was and what it was shuffled with. Caffe begins its data anew when it resumes.
  */
 
-import { readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
 import { breather } from '../breathe.ts';
 import { saveFileAtomically } from '../caffe/atomic-file.ts';
 import { blobFromFloats, toFloat32 } from '../caffe/blob.ts';
 import { writeHdf5Weights } from '../caffe/hdf5-weights.ts';
+import { readJsonFile } from '../caffe/json-file.ts';
 import { readSolverState, saveHdf5SolverState, saveSolverState } from '../caffe/solver-state.ts';
 import { type NetWeights, saveCaffemodel } from '../caffe/write-caffemodel.ts';
 import { WeightsError } from '../errors.ts';
@@ -112,29 +112,18 @@ const extraFile = (state: string) => join(dirname(state), `${basename(state)}.js
 
 function readExtra(state: string, iteration: number): ExtraState | null {
   const file = extraFile(state);
-  checkFileSize(file, MAX_JSON_BYTES, 'JSON files');
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch {
-    return null;
-  }
-  const fail = (reason: string): never => {
-    throw new WeightsError(
+  if (!existsSync(file)) return null;
+  const refusal = (reason: string, cause?: unknown) =>
+    new WeightsError(
       'weights/solver-state',
       { file },
       `${reason}; remove it to begin with the data's first sample`,
+      { cause },
     );
-  };
-  let extra: ExtraState;
-  try {
-    extra = JSON.parse(text);
-  } catch {
-    return fail('this is no JSON');
-  }
+  const extra = readJsonFile(file, 'snapshot state', refusal) as ExtraState;
   if (extra?.format !== 'resnode-solver-state/1' || !Array.isArray(extra.data?.tests))
-    return fail('expected the format resnode-solver-state/1');
+    throw refusal('expected the format resnode-solver-state/1');
   if (extra.iteration !== iteration)
-    return fail(`it is of iteration ${extra.iteration}, the .solverstate beside it of ${iteration}`);
+    throw refusal(`it is of iteration ${extra.iteration}, the .solverstate beside it of ${iteration}`);
   return extra;
 }

@@ -1,7 +1,9 @@
 /** What a layer has learned: its filters as a picture, and the spread of each of its blobs. */
+import { warn } from '../base/warn.ts';
 import { toFloat32 } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { type MatchOptions, matchWeights } from '../caffe/match-weights.ts';
+import { notFiniteWarnings, partialWarnings } from '../caffe/weights-warnings.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { LayerPictures, Picture } from './page-data.ts';
 import { greyText, type Plane, picture, rangeOf } from './tiles.ts';
@@ -21,7 +23,9 @@ export async function filterPictures(
   wanted: (layer: string) => boolean,
   options: MatchOptions = {},
 ): Promise<Map<string, LayerPictures>> {
-  const { blobs } = matchWeights(graph.parameters, weights, options);
+  const { blobs, report } = matchWeights(graph.parameters, weights, options);
+  const notFinite = await notFiniteWarnings(graph.parameters, blobs, weights.file);
+  for (const { code, message } of [...partialWarnings(report, weights), ...notFinite]) warn(code, message);
   const result = new Map<string, LayerPictures>();
   for (const [id, blob] of blobs.entries()) {
     if (blob === null) continue;

@@ -1,8 +1,7 @@
 /** Times of operations from `resnode time --json`, and the roofline (Williams, Waterman, Patterson, CACM 2009). */
-import { readFileSync } from 'node:fs';
 import { path } from '../base/kinds.ts';
-import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
 import { required, signature } from '../base/options.ts';
+import { readJsonFile } from '../caffe/json-file.ts';
 import { ArgumentError } from '../errors.ts';
 import type { Measured, Roofs } from './page-data.ts';
 
@@ -26,13 +25,11 @@ const READ_TIMES = signature('readTimes', { file: required(path, 'Of what `resno
 export function readTimes(file: string): MeasuredTimes {
   READ_TIMES.check(file);
   const expected = 'a file that `resnode time --json` printed';
-  checkFileSize(file, MAX_JSON_BYTES, 'JSON files');
-  let json: { device?: unknown; milliseconds?: { median?: unknown }; operations?: unknown };
-  try {
-    json = JSON.parse(readFileSync(file, 'utf8'));
-  } catch (error) {
-    throw new ArgumentError('time', expected, `${file} (${(error as Error).message})`);
-  }
+  const json = readJsonFile(file, 'times', (found) => new ArgumentError('time', expected, file, found)) as {
+    device?: unknown;
+    milliseconds?: { median?: unknown };
+    operations?: unknown;
+  } | null;
   const isTimed = (each: unknown): each is MeasuredOperation => {
     const { layer, implementation, milliseconds } = (each ?? {}) as Partial<MeasuredOperation>;
     return typeof layer === 'string' && typeof implementation === 'string' && Number.isFinite(milliseconds);
@@ -41,7 +38,7 @@ export function readTimes(file: string): MeasuredTimes {
   const median = json?.milliseconds?.median;
   if (typeof median !== 'number' || !Array.isArray(operations) || !operations.every(isTimed))
     throw new ArgumentError('time', expected, `${file}, which lacks milliseconds.median or operations`);
-  return { device: String(json.device ?? 'a device'), milliseconds: median, operations };
+  return { device: String(json?.device ?? 'a device'), milliseconds: median, operations };
 }
 
 export interface Work {

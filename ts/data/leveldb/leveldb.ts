@@ -4,6 +4,7 @@
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { wrongKindAt } from '../../caffe/wrong-kind.ts';
 import { DataError } from '../../errors.ts';
 import { type Database, type DatabaseRecord, emptyDatabase } from '../database.ts';
 import { damaged } from './checked-bytes.ts';
@@ -77,6 +78,8 @@ async function exists(path: string): Promise<boolean> {
 
 async function checkFolder(path: string): Promise<void> {
   if (await isLevelDb(path)) return;
+  const wrong = wrongKindAt(path, 'leveldb');
+  if (wrong !== null) throw new DataError('data/wrong-kind', { file: path }, wrong);
   const text = !(await exists(path))
     ? 'there is no such folder; expected a LevelDB database (a folder with CURRENT)'
     : (await exists(join(path, 'data.mdb')))

@@ -1,0 +1,174 @@
+/** The wrong kind of file where images, records, numbers or JSON are read: what it is, what is needed, where it belongs. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { readReport } from '../../ts/bench/read-report.ts';
+import { blobFromFloats } from '../../ts/caffe/blob.ts';
+import { readNet } from '../../ts/caffe/net-parameter.ts';
+import { writeNpy } from '../../ts/caffe/npy.ts';
+import { writeBinaryproto, writeCaffemodel } from '../../ts/caffe/write-caffemodel.ts';
+import { readAugment } from '../../ts/data/augment.ts';
+import { readImageList } from '../../ts/data/image-list.ts';
+import { LevelDb } from '../../ts/data/leveldb/leveldb.ts';
+import { openLmdb } from '../../ts/data/lmdb.ts';
+import { openDataLayer } from '../../ts/data/open-data-layer.ts';
+import { readInputShapes } from '../../ts/data/read-shapes.ts';
+import { ResnodeError } from '../../ts/errors.ts';
+import { readLabelledImages } from '../../ts/evaluate/dataset.ts';
+import { openProgressFile } from '../../ts/evaluate/progress-file.ts';
+import { readResult } from '../../ts/evaluate/result.ts';
+import { readLabels } from '../../ts/image/labels.ts';
+import { loadPreprocess, savePreprocess } from '../../ts/image/preprocess-file.ts';
+import { readCalibration, saveCalibration } from '../../ts/runtime/calibration.ts';
+import { readTimes } from '../../ts/view/measured-times.ts';
+import { repositoryFolder } from '../support/golden.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'resnode-wrong-kinds-'));
+test.after(() => rmSync(folder, { recursive: true }));
+const path = (name: string) => join(folder, name);
+const write = (name: string, content: string | Uint8Array) => {
+  writeFileSync(path(name), content);
+  return path(name);
+};
+const blob = blobFromFloats([2, 3], new Float32Array(6).fill(0.5));
+
+const files = {
+  net: write('net.prototxt', 'name: "n"\nlayer { name: "a" type: "ReLU" bottom: "x" top: "x" }\n'),
+  solver: write('solver.prototxt', 'net: "net.prototxt"\nbase_lr: 0.1\nlr_policy: "fixed"\n'),
+  html: write('page', '<!DOCTYPE html><html></html>'),
+  gzip: write('a.gz', Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3)),
+  png: write('a.png', Buffer.from('\x89PNG\r\n\x1a\n', 'latin1')),
+  lfs: write('pointer', 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n'),
+  caffemodel: path('a.caffemodel'),
+  mean: path('mean.binaryproto'),
+  npy: path('a.npy'),
+  preprocess: path('net.preprocess.json'),
+  calibration: path('net.calibration.json'),
+};
+writeCaffemodel(files.caffemodel, { name: 'n', layers: [{ name: 'fc', type: '', blobs: [blob] }] });
+writeBinaryproto(files.mean, blobFromFloats([1, 3, 1, 1], new Float32Array(3)));
+writeNpy(files.npy, blob);
+savePreprocess(files.preprocess, { resize: null, crop: { width: 2, height: 2 }, mean: [0] });
+saveCalibration(files.calibration, {
+  ...{ format: 'resnode-calibration/1', net: 'n', method: 'min-max', percentile: null, images: 1 },
+  ranges: { 'a@a': 1 },
+});
+mkdirSync(path('empty'));
+
+const kinds: Record<keyof typeof files, RegExp> = {
+  net: /this is a net \(prototxt\)/,
+  solver: /this is a solver \(prototxt\)/,
+  html: /this is a web page/,
+  gzip: /this is packed by gzip/,
+  png: /this is an image \(PNG\)/,
+  lfs: /this is a Git LFS pointer/,
+  caffemodel: /this is trained weights/,
+  mean: /this is a mean image/,
+  npy: /this is a NumPy array/,
+  preprocess: /this is resnode's description of preprocessing.*--preprocess/,
+  calibration: /this is the calibration of a net.*--calibration/,
+};
+
+async function refusal(work: () => unknown): Promise<ResnodeError> {
+  try {
+    await work();
+  } catch (error) {
+    assert.instance(error, ResnodeError, String((error as Error).stack));
+    return error as ResnodeError;
+  }
+  return assert.unreachable('was taken') as never;
+}
+
+const layerOf = (type: string, param: string, source: string) =>
+  readNet(
+    `layer { name: "d" type: "${type}" top: "a" top: "b" ${param} { source: "${source}" batch_size: 1 } }`,
+    { file: 'net' },
+  ).layer![0]!;
+const opened = (type: string, param: string) => (source: string) =>
+  openDataLayer(layerOf(type, param, source), { phase: 'TEST' });
+const shaped = (type: string, param: string) => (source: string) =>
+  readInputShapes({ layer: [layerOf(type, param, source)] });
+
+/** Each reader with what it needs and a kind that it takes or refuses in its own words. */
+const readers: Record<string, [read: (file: string) => unknown, needed: RegExp, own?: keyof typeof files]> = {
+  readImageList: [(file) => readImageList(file), /here a list of images/],
+  ImageData: [opened('ImageData', 'image_data_param'), /here a list of images/],
+  'the shapes of ImageData': [shaped('ImageData', 'image_data_param'), /here a list of images/],
+  readLabelledImages: [(file) => readLabelledImages(file, { classes: 2 }), /here a list of images/],
+  readLabels: [(file) => readLabels(file), /here class names/],
+  HDF5Data: [opened('HDF5Data', 'hdf5_data_param'), /here a list of HDF5 files/],
+  'the shapes of HDF5Data': [shaped('HDF5Data', 'hdf5_data_param'), /here a list of HDF5 files/],
+  'a file that HDF5Data lists': [
+    (file) => opened('HDF5Data', 'hdf5_data_param')(write('files.txt', `${file}\n`)),
+    /here an HDF5 file is needed/,
+  ],
+  LMDB: [openLmdb, /here an LMDB database/],
+  LevelDB: [(file) => LevelDb.open(file), /here a LevelDB database/],
+  Data: [opened('Data', 'data_param'), /here an LMDB database/],
+  'the shapes of Data': [shaped('Data', 'data_param'), /here an LMDB database/],
+  'a preprocess file': [(file) => loadPreprocess(file), /here a preprocess file/, 'preprocess'],
+  'a calibration': [(file) => readCalibration(file), /here what `resnode quantize` wrote/, 'calibration'],
+  'a result': [(file) => readResult(file), /here what `resnode evaluate --output` wrote/],
+  progress: [(file) => openProgressFile(file, {}), /here the progress of an evaluation/],
+  augmentation: [(file) => readAugment(file, 'TRAIN'), /here a JSON file/],
+  times: [(file) => readTimes(file), /here what `resnode time --json` printed/],
+  'a report of bench': [(file) => readReport(file), /here a JSON file/],
+};
+const inWorkers = ['Data', 'a file that HDF5Data lists'];
+for (const [name, [read, needed, own]] of Object.entries(readers))
+  test(`${name}: another kind of file is named, with what is needed`, async () => {
+    for (const [kind, is] of Object.entries(kinds)) {
+      // What opens a worker for each file is shown two kinds.
+      if (kind === own || (inWorkers.includes(name) && !['net', 'png'].includes(kind))) continue;
+      const file = files[kind as keyof typeof files];
+      const { message } = await refusal(() => read(file));
+      assert.match(message, is, `${name} from ${kind}`);
+      assert.match(message, needed, `${name} from ${kind}`);
+      assert.match(message, file);
+    }
+  });
+
+test('a folder in place of a list says that it is one', async () => {
+  for (const name of ['readImageList', 'ImageData', 'HDF5Data', 'the shapes of ImageData'])
+    assert.match((await refusal(() => readers[name]![0](path('empty')))).message, /this is a folder/, name);
+});
+
+test('an HDF5 file in place of the list that names it: the cure is a list', async () => {
+  const hdf5 = write('train.h5', Buffer.from('\x89HDF\r\n\x1a\n', 'latin1'));
+  const { message } = await refusal(() => readers.HDF5Data![0](hdf5));
+  assert.match(message, /this is an HDF5 file.*write its path into a text file/);
+});
+
+test('run --input takes raw float32 alone, zeros among them', () => {
+  const net = write(
+    'run.prototxt',
+    'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 256 } } }\nlayer { name: "r" type: "ReLU" bottom: "x" top: "r" }\n',
+  );
+  const main = join(repositoryFolder, 'ts/cli/main.ts');
+  const words = [
+    '--import',
+    import.meta.resolve('tsx'),
+    main,
+    'run',
+    '--model',
+    net,
+    '--output-dir',
+    path('o'),
+  ];
+  const run = (file: string) =>
+    spawnSync(process.execPath, [...words, '--input', `x=${file}`], { encoding: 'utf8' });
+  assert.is(run(write('zeros.f32', new Uint8Array(1024))).status, 0);
+  const cures = { npy: /tofile/, png: /resnode features/, net: /--model/, caffemodel: /--weights/ } as const;
+  for (const [kind, cure] of Object.entries(cures)) {
+    const { status, stderr } = run(files[kind as keyof typeof cures]);
+    assert.is(status, 2, stderr);
+    assert.match(stderr, kinds[kind as keyof typeof cures]);
+    assert.match(stderr, /here raw float32 is needed/);
+    assert.match(stderr, cure);
+  }
+});
+
+test.run();

@@ -1,0 +1,34 @@
+/** What is said of weights that fill a net: what stayed at its filler, and values that are not finite. */
+import { describeNotFinite, notFiniteBytes } from '../base/not-finite.ts';
+import type { Warning } from '../base/warn.ts';
+import type { Blob } from './blob.ts';
+import type { WeightsFile } from './caffemodel.ts';
+import { type LayerReport, type MatchedParameter, matchText } from './match-weights.ts';
+
+/** Weights were given, and layers of the net took none. */
+export function partialWarnings(report: readonly LayerReport[], weights: WeightsFile | null): Warning[] {
+  if (weights === null || !report.some(({ status }) => status === 'missing')) return [];
+  return [{ code: 'weights/partial', message: `${weights.file}: ${matchText(report)}` }];
+}
+
+/**
+ * NaN spreads through what it touches, so that weights are said to have it before anything is computed.
+ * @param blobs Of the parameters, in their order; null: none was given.
+ */
+export async function notFiniteWarnings(
+  parameters: readonly Pick<MatchedParameter, 'layer' | 'index'>[],
+  blobs: readonly (Blob | null)[],
+  file: string,
+): Promise<Warning[]> {
+  const warnings: Warning[] = [];
+  for (const [id, blob] of blobs.entries()) {
+    const found = blob === null ? null : await notFiniteBytes(blob.bytes, blob.dtype);
+    if (found === null) continue;
+    const { layer, index } = parameters[id]!;
+    warnings.push({
+      code: 'weights/not-finite',
+      message: `${file === '' ? '' : `${file}: `}layer "${layer}", blob ${index}: ${describeNotFinite(found)}; what the net computes with it means nothing`,
+    });
+  }
+  return warnings;
+}
