@@ -1,5 +1,6 @@
 /**
- * Runs test files, each in a process of its own, so that one crash cannot hide the others, and counts.
+ * Runs test files, each in a process of its own, so that one crash cannot hide the others, and counts: a line
+ * `skipped: …` that a file prints is a test (or a group of them) that was not run, and why.
  * `npm test -- cuda/device lint` runs the files whose paths hold one of the words.
  */
 import { spawn } from 'node:child_process';
@@ -15,6 +16,8 @@ interface Ran {
   readonly file: string;
   readonly passed: number;
   readonly failed: number;
+  /** Why. */
+  readonly skipped: readonly string[];
   readonly seconds: number;
 }
 
@@ -30,6 +33,12 @@ if (files.length === 0) {
 }
 // What devices measure does not go to the user's cache, and nothing measured before decides what is tested.
 const cache = mkdtempSync(join(tmpdir(), 'resnode-cache-'));
+
+/** What a file says of itself, once each; uvu's dots may stand before it. */
+function told(output: string, what: 'skipped' | 'figures'): string[] {
+  const lines = output.matchAll(new RegExp(`^[•✘ ]*${what}: (.*)$`, 'gm'));
+  return [...new Set([...lines].map(([, text]) => text!))];
+}
 
 function run(file: string): Promise<Ran> {
   const start = performance.now();
@@ -47,14 +56,22 @@ function run(file: string): Promise<Ran> {
     child.on('close', (status, signal) => {
       const total = Number(/Total:\s+(\d+)/.exec(output)?.[1] ?? 0);
       const passed = Number(/Passed:\s+(\d+)/.exec(output)?.[1] ?? 0);
+      const skipped = told(output, 'skipped');
       const crashed = status !== 0 && total === passed;
-      const failed = total - passed + (crashed || total === 0 ? 1 : 0);
+      const isEmpty = total === 0 && skipped.length === 0;
+      const failed = total - passed + (crashed || isEmpty ? 1 : 0);
+      const notes = [
+        ...(skipped.length > 0 ? [`${skipped.length} skipped`] : []),
+        ...(crashed ? [`ended with ${signal ?? status}`] : []),
+        ...(isEmpty ? ['it holds no test'] : []),
+      ];
       console.log(
-        `${relative(process.cwd(), join(folder, file))}: ${passed} of ${total}${crashed ? `, ended with ${signal ?? status}` : ''}`,
+        [`${relative(process.cwd(), join(folder, file))}: ${passed} of ${total}`, ...notes].join(', '),
       );
-      if (status !== 0 || total === 0) console.log(output);
-      for (const line of output.split('\n')) if (/^(skipped|figures):/.test(line)) console.log(`  ${line}`);
-      resolve({ file, passed, failed, seconds: (performance.now() - start) / 1000 });
+      if (status !== 0 || isEmpty) console.log(output);
+      for (const reason of skipped) console.log(`  skipped: ${reason}`);
+      for (const figures of told(output, 'figures')) console.log(`  figures: ${figures}`);
+      resolve({ file, passed, failed, skipped, seconds: (performance.now() - start) / 1000 });
     });
   });
 }
@@ -75,6 +92,14 @@ if (results.length > SLOWEST) {
   console.log('the slowest:');
   for (const { file, seconds } of slowest) console.log(`  ${seconds.toFixed(0).padStart(4)} s  ${file}`);
 }
+const reasons = new Map<string, string[]>();
+for (const { file, skipped } of results)
+  for (const reason of skipped) reasons.set(reason, [...(reasons.get(reason) ?? []), file]);
+if (reasons.size > 0 && results.length > 1) {
+  console.log('skipped:');
+  for (const [reason, where] of reasons) console.log(`  ${reason} (${where.join(', ')})`);
+}
 const sum = (key: 'passed' | 'failed') => results.reduce((total, each) => total + each[key], 0);
-console.log(`${sum('passed')} passed, ${sum('failed')} failed`);
-process.exitCode = sum('failed') === 0 && sum('passed') > 0 ? 0 : 1;
+const skips = results.reduce((total, { skipped }) => total + skipped.length, 0);
+console.log(`${sum('passed')} passed, ${skips} skipped, ${sum('failed')} failed`);
+process.exitCode = sum('failed') === 0 && sum('passed') + skips > 0 ? 0 : 1;

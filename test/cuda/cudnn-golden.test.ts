@@ -14,9 +14,7 @@ import { smallTrainingNet } from '../support/small-training-net.ts';
 
 const fake = emulatedBuild('fake-cudnn-92400');
 const empty = emulatedBuild('empty');
-if (fake === null || empty === null) {
-  test('is skipped where CUDA is not', () => {});
-} else {
+if (fake !== null && empty !== null) {
   const folder = join(dirname(fake), 'fake-cudnn');
   mkdirSync(folder, { recursive: true });
   copyFileSync(fake, join(folder, 'libcudnn.so.9'));

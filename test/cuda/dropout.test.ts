@@ -12,8 +12,7 @@ import { noise } from '../support/run-program.ts';
 
 process.env.RESNODE_EMULATED_STREAMS = 'lazy';
 const device = await openEmulated();
-if (device === null) test('is skipped where CUDA is not', () => {});
-else {
+if (device !== null) {
   const library = process.env.RESNODE_TEST_CUDA === 'hardware' ? null : emulatedBuild('resnode_cuda');
   testDropout(device, library === null ? {} : { libraryFolder: dirname(library) });
   const reference = await openDevice('reference');

@@ -22,9 +22,7 @@ const UNIT: Partial<Record<Precision, number>> = {
 
 const device = await openEmulated();
 const folder = goldenCases('mini-resnet').find((path) => path.endsWith('r50w8'));
-if (device === null || folder === undefined) {
-  test('is skipped where CUDA or the golden data is not', () => {});
-} else {
+if (device !== null && folder !== undefined) {
   const manifest = readJson<Manifest>(join(folder, 'manifest.json'));
   const [pass] = manifest.passes as [Manifest['passes'][0]];
   for (const [precision, unit] of Object.entries(UNIT) as [Precision, number][]) {

@@ -6,8 +6,7 @@ import { batch, open, testTrainer, valuesOf } from '../support/trainer-cases.ts'
 
 process.env.RESNODE_EMULATED_STREAMS = 'lazy';
 const device = await openEmulated();
-if (device === null) test('is skipped where CUDA is not', () => {});
-else {
+if (device !== null) {
   testTrainer(device);
 
   test('a step that was handed over is done, whenever it is aborted', async () => {

@@ -222,11 +222,12 @@ const sameSize = (builder: Builder, from: Blob, output: number): Blob => {
 const normalise: Step = (builder, from) => {
   const { random } = builder;
   const [channels] = from.shape;
-  const factor = random.pick([1, 1, 0.5, 999.982]);
+  // 0: a net that never trained, whose mean and variance are 0 then.
+  const factor = builder.trains ? random.pick([1, 0.5]) : random.pick([1, 1, 1, 0.5, 999.982, 999.982, 0]);
   // The batch's own statistics, where enough values are behind each.
   const isBatch =
     from.shape[1] * from.shape[2] >= 4 && (builder.trains ? !builder.chance(4) : builder.chance(12));
-  const eps = isBatch ? '1e-2' : random.pick(['1e-5', '1e-3']);
+  const eps = isBatch || factor === 0 ? '1e-2' : random.pick(['1e-5', '1e-3']);
   return builder.layer(
     'BatchNorm',
     [from],
@@ -241,17 +242,19 @@ const normalise: Step = (builder, from) => {
   );
 };
 
+/** Of channels, as behind a BatchNorm; now and then along the height. */
 const scale: Step = (builder, from) => {
-  const [channels] = from.shape;
+  const axis = builder.chance(8) ? 2 : 1;
+  const size = from.shape[axis - 1]!;
   const bias = !builder.chance(4);
   return builder.layer(
     'Scale',
     [from],
     from.shape,
-    `${builder.rates(bias ? 2 : 1)} scale_param { bias_term: ${bias} }`,
+    `${builder.rates(bias ? 2 : 1)} scale_param { bias_term: ${bias} axis: ${axis} }`,
     [
-      [[channels], builder.values(channels, -2, 2)],
-      ...(bias ? [[[channels], builder.values(channels, -1, 1)] as const] : []),
+      [[size], builder.values(size, -2, 2)],
+      ...(bias ? [[[size], builder.values(size, -1, 1)] as const] : []),
     ],
     !builder.chance(3),
   );
@@ -399,7 +402,7 @@ const twoBranches: Step = (builder, from) => {
  */
 const projection: Step = (builder, from) => {
   const { random } = builder;
-  const last = builder.chance(3) ? sameSize(builder, from, from.shape[0]) : twoBranches(builder, from);
+  const last = random.pick([convolution, twoBranches, twoBranches, residual])(builder, from);
   const stride = random.pick([2, 2, 3]);
   const output = 1 + random.below(6);
   const project = (by: number, pad: number) =>

@@ -6,12 +6,12 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openDevice } from '../../ts/index.ts';
 import { type Comparison, compareNets, describeFigures } from './random-nets.ts';
-import { allComparisons, openVariants } from './sides.ts';
+import { allComparisons, openVariants, QUIET } from './sides.ts';
 
 const SEED = Number(process.env.RESNODE_FUZZ_SEED ?? 1);
 const NETS = Number(process.env.RESNODE_FUZZ_NETS ?? 200);
 
-const reference = await openDevice('reference');
+const reference = await openDevice('reference', QUIET);
 const { variants, absent } = await openVariants();
 for (const why of absent) console.log(`skipped: ${why}`);
 test.after(() => [reference, ...variants.values()].forEach((device) => device.dispose()));

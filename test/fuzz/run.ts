@@ -8,7 +8,7 @@ import { openDevice } from '../../ts/index.ts';
 import { describe, findings, fuzz } from './fuzz.ts';
 import { compareNets, describeFigures } from './random-nets.ts';
 import { READERS } from './readers.ts';
-import { allComparisons, openVariants } from './sides.ts';
+import { allComparisons, openVariants, QUIET } from './sides.ts';
 
 const { values } = parseArgs({
   options: {
@@ -46,7 +46,7 @@ async function fuzzReaders(): Promise<void> {
 }
 
 async function fuzzNets(): Promise<void> {
-  const reference = await openDevice('reference');
+  const reference = await openDevice('reference', QUIET);
   const { variants, absent } = await openVariants();
   for (const why of absent) console.log(`skipped: ${why}`);
   const comparisons = allComparisons(reference, variants);

@@ -36,6 +36,9 @@ function largestDiff(results: Results): number {
   return largest;
 }
 
+/** Random statistics may be those of a net that never trained. */
+export const QUIET: DeviceOptions = { onWarning: () => {} };
+
 const inputsOf = ({ inputs }: RandomNet) =>
   Object.fromEntries(Object.entries(inputs).map(([name, { data }]) => [name, data]));
 
@@ -129,7 +132,7 @@ export async function openVariants(): Promise<{ variants: Map<string, Device>; a
   const [variants, absent] = [new Map<string, Device>(), [] as string[]];
   for (const [name, more] of Object.entries(options))
     try {
-      variants.set(name, await openDevice('cpu', { threads: 2, ...more }));
+      variants.set(name, await openDevice('cpu', { threads: 2, ...QUIET, ...more }));
     } catch (error) {
       absent.push(`random nets on ${name}: ${(error as Error).message}`);
     }

@@ -151,40 +151,51 @@ test('another batch size of a model whose file was written to since gives an err
   assert.ok(outcome);
 });
 
-test('an output that cannot be allocated is an error with a code, not the end of the process', () => {
-  // 1 GiB of pixels where the process may have some 64 MiB more than it has. Plain JavaScript: a loader needs more.
-  const program = `
+/** A test that needs a command. */
+const having = (command: string) =>
+  spawnSync(command, ['--version']).error === undefined
+    ? test
+    : (name: string) => console.log(`skipped: ${name}: ${command} was not found`);
+
+having('prlimit')(
+  'an output that cannot be allocated is an error with a code, not the end of the process',
+  () => {
+    // 1 GiB of pixels where the process may have some 64 MiB more than it has. Plain JavaScript: a loader needs more.
+    const program = `
     const { resizeImage } = require(${JSON.stringify(loadBinding().path)});
     const size = { width: 1, height: 1, channels: 4, resizedWidth: 16384, resizedHeight: 16384, float: false };
     const kilobytes = Number(/^VmSize:\\s+(\\d+)/m.exec(require('fs').readFileSync('/proc/self/status', 'utf8'))[1]);
     require('child_process').execFileSync('prlimit', ['--pid', String(process.pid), '--as=' + (kilobytes + 65536) * 1024]);
     try { resizeImage(new Uint8Array(4), size); } catch (error) { console.log(error.code); }`;
-  const child = spawnSync(process.execPath, ['-e', program], { encoding: 'utf8' });
-  if (/ENOENT/.test(child.stderr)) return console.log('skipped: prlimit was not found');
-  assert.is(child.status, 0, child.stderr);
-  assert.is(child.stdout.trim(), 'device/out-of-memory');
-});
+    const child = spawnSync(process.execPath, ['-e', program], { encoding: 'utf8' });
+    assert.is(child.status, 0, child.stderr);
+    assert.is(child.stdout.trim(), 'device/out-of-memory');
+  },
+);
 
-test('FIFOs, sockets and devices are refused before they block, whatever they are given as', async () => {
-  const fifo = at('fifo.caffemodel');
-  if (spawnSync('mkfifo', [fifo]).status !== 0) return console.log('skipped: mkfifo was not found');
-  using device = await openDevice('cpu');
-  const { model } = largeNet('plain');
-  for (const path of [fifo, '/dev/zero']) {
-    await refused(() => mapFile(path), 'weights/special-file');
-    await refused(device.load({ model, weights: path }), 'weights/special-file');
-    await refused(() => readNetFile(path), 'file/special');
-    await refused(() => readLabels(path), 'file/special');
-    await refused(() => loadPreprocess(path), 'file/special');
-  }
-  const cli = (...words: string[]) =>
-    spawnSync(process.execPath, ['--import', 'tsx', join(repositoryFolder, 'ts/cli/main.ts'), ...words], {
-      encoding: 'utf8',
-      timeout: 60_000,
-    });
-  const summary = cli('summary', fifo);
-  assert.is(summary.status, 1, summary.stderr);
-  assert.match(summary.stderr, /FIFO/);
-});
+having('mkfifo')(
+  'FIFOs, sockets and devices are refused before they block, whatever they are given as',
+  async () => {
+    const fifo = at('fifo.caffemodel');
+    assert.is(spawnSync('mkfifo', [fifo]).status, 0);
+    using device = await openDevice('cpu');
+    const { model } = largeNet('plain');
+    for (const path of [fifo, '/dev/zero']) {
+      await refused(() => mapFile(path), 'weights/special-file');
+      await refused(device.load({ model, weights: path }), 'weights/special-file');
+      await refused(() => readNetFile(path), 'file/special');
+      await refused(() => readLabels(path), 'file/special');
+      await refused(() => loadPreprocess(path), 'file/special');
+    }
+    const cli = (...words: string[]) =>
+      spawnSync(process.execPath, ['--import', 'tsx', join(repositoryFolder, 'ts/cli/main.ts'), ...words], {
+        encoding: 'utf8',
+        timeout: 60_000,
+      });
+    const summary = cli('summary', fifo);
+    assert.is(summary.status, 1, summary.stderr);
+    assert.match(summary.stderr, /FIFO/);
+  },
+);
 
 test.run();

@@ -1,0 +1,219 @@
+/**
+ * `npm run mutants -- [WORD…]`: breaks what makes nets fast, one small change at a time, in a copy of the tree, and asks
+ * whether the tests notice. Every mutant changes what some net computes; one that survives is a missing test. Exit status 1
+ * where one does.
+ */
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+interface Mutant {
+  readonly name: string;
+  /** File, what it says, what it says then. */
+  readonly edits: readonly (readonly [file: string, from: string, to: string])[];
+}
+
+const mutant = (name: string, ...edits: Mutant['edits']): Mutant => ({ name, edits });
+
+const [FOLD, RESIDUAL, RELU, STRIDES, UNUSED, IDENTITY, REWRITE, ORDER] = [
+  'fold-affine',
+  'fuse-residual',
+  'fuse-relu',
+  'move-strides',
+  'remove-unused',
+  'drop-identity',
+  'rewrite',
+  'index',
+].map((name) => `ts/passes/${name}.ts`) as [string, string, string, string, string, string, string, string];
+const [PACK, TRAINING] = ['ts/program/pack-weights.ts', 'ts/program/fuse-for-training.ts'] as const;
+
+const MUTANTS: readonly Mutant[] = [
+  mutant('drop-identity sees through one Split or Dropout alone', [
+    IDENTITY,
+    'source.set(id, resolve(inputs[0]!))',
+    'source.set(id, inputs[0]!)',
+  ]),
+  mutant('drop-identity forgets that an output may be an identity', [
+    IDENTITY,
+    'outputs: graph.outputs.map(resolve)',
+    'outputs: graph.outputs',
+  ]),
+  mutant('remove-unused drops a BatchNorm that moves its running sums', [
+    UNUSED,
+    "node.operation.kind !== 'batchNorm' && ",
+    '',
+  ]),
+  mutant('remove-unused drops a Slice of which one top is not needed', [
+    UNUSED,
+    '!node.outputs.some(',
+    '!node.outputs.every(',
+  ]),
+  mutant('fold-affine loses what was folded before', [
+    FOLD,
+    '[...operation.affine, ...node.operation.affine]',
+    '[...node.operation.affine]',
+  ]),
+  mutant('fold-affine folds in the wrong order', [
+    FOLD,
+    '[...operation.affine, ...node.operation.affine]',
+    '[...node.operation.affine, ...operation.affine]',
+  ]),
+  mutant('fold-affine ignores another reader', [FOLD, ' || !isPrivate(uses, node.inputs[0]!)', '']),
+  mutant('packing ignores the bias of a folded convolution', [
+    PACK,
+    "recipe.kind === 'folded-bias' ? recipe.bias : null,\n      source",
+    'null,\n      source',
+  ]),
+  mutant('packing forgets to scale the bias', [PACK, 'bias[c]! * (a?.[c] ?? 1)', 'bias[c]!']),
+  mutant('packing ignores eps', [PACK, ' + step.eps', '']),
+  mutant("packing divides by a BatchNorm's factor of 0", [PACK, 'factor === 0 ? 0 : ', '']),
+  mutant('fuse-residual ignores coefficients', [
+    RESIDUAL,
+    'operation.coefficients.some((coefficient) => coefficient !== 1) || ',
+    '',
+  ]),
+  mutant('fuse-residual takes products and maxima for sums', [
+    RESIDUAL,
+    " || operation.operation !== 'sum'",
+    '',
+  ]),
+  mutant('fuse-residual ignores another reader', [RESIDUAL, ' &&\n        isPrivate(uses, id)', '']),
+  mutant(
+    'fuse-residual adds before a ReLU that stands between',
+    [RESIDUAL, '        maker.operation.relu === null &&\n', ''],
+    [ORDER, 'run: fuseResidual }', 'run: fuseRelu }'],
+    [ORDER, "run: fuseRelu },\n  { name: 'move", "run: fuseResidual },\n  { name: 'move"],
+  ),
+  mutant('fuse-relu drops the negative slope', [
+    RELU,
+    'negativeSlope: node.operation.negativeSlope',
+    'negativeSlope: 0',
+  ]),
+  mutant('fuse-relu ignores another reader', [RELU, ' || !isPrivate(uses, node.inputs[0]!)', '']),
+  mutant('fuse-relu overwrites a ReLU', [RELU, ' || operation.relu !== null', '']),
+  mutant('all passes ignore that a value is asked for', [REWRITE, ' || asked.has(id)', '']),
+  mutant('passes take a node that reads a value twice for one that reads it once', [
+    REWRITE,
+    'reader!.inputs.indexOf(id) === reader!.inputs.lastIndexOf(id)',
+    'reader !== undefined',
+  ]),
+  mutant('move-strides ignores pads', [STRIDES, ' && pad.every((size) => size === 0)', ' && pad.length > 0']),
+  mutant('move-strides ignores kernels', [
+    STRIDES,
+    'kernel.every((size) => size === 1) && ',
+    'kernel.length > 0 && ',
+  ]),
+  mutant('move-strides ignores readers that are no convolutions', [
+    STRIDES,
+    "if (operation.kind !== 'convolution' || inputs[0] !== id || inputs[1] === id) return null;",
+    "if (operation.kind !== 'convolution') continue;",
+  ]),
+  mutant('move-strides ignores readers with another stride', [
+    STRIDES,
+    'if (shared !== null && (shared[0] !== stride[0] || shared[1] !== stride[1])) return null;',
+    '',
+  ]),
+  mutant('move-strides ignores that a value is asked for', [STRIDES, ' || this.#uses.asked.has(id)', '']),
+  mutant('move-strides forgets the stride that a convolution has', [
+    STRIDES,
+    '[operation.stride[0] * stride[0], operation.stride[1] * stride[1]]',
+    '[stride[0], stride[1]]',
+  ]),
+  mutant('move-strides forgets the residual', [
+    STRIDES,
+    'else this.#pick(maker, source, residual, stride);',
+    '',
+  ]),
+  mutant('move-strides loses the first of two picks', [
+    STRIDES,
+    '[...(this.#picks.get(node) ?? []), pick]',
+    '[pick]',
+  ]),
+  mutant('training fuses what is asked for', [TRAINING, ' && !visible.has(id)', '']),
+  mutant('training fuses what has another reader', [TRAINING, 'readers.get(id) === 1 && ', '']),
+  mutant('training forgets propagate_down', [TRAINING, ' && operation.propagateDown === undefined', '']),
+  mutant('training drops the negative slope', [
+    TRAINING,
+    'relu: { negativeSlope: operation.negativeSlope }',
+    'relu: { negativeSlope: 0 }',
+  ]),
+  mutant('training fuses a slope below 0', [TRAINING, ' && operation.negativeSlope >= 0', '']),
+  mutant('training overwrites a ReLU', [TRAINING, ' || before.relu !== null', '']),
+  mutant('training drops the bias of a Scale', [TRAINING, 'bias: operation.bias,', 'bias: null,']),
+  mutant('training fuses a Scale of another axis', [TRAINING, 'if (isPerChannel && isFree)', 'if (isFree)']),
+  mutant('training overwrites a Scale', [TRAINING, 'if (isPerChannel && isFree)', 'if (isPerChannel)']),
+];
+
+/** Named tests, then the fuzzer: fewer nets than in `npm test`, on the reference, whose passes are those of all devices. */
+const CHECKS = {
+  'a named test': ['test/passes/rewriting.test.ts', 'test/program/differentiate.test.ts'],
+  'random nets': ['test/fuzz/random-nets.test.ts'],
+} as const;
+const NETS = '120';
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+
+/** A copy of what the checks read; without the CPU's library, so that the reference alone is compared. */
+function copyTree(): string {
+  const copy = mkdtempSync(join(tmpdir(), 'resnode-mutants-'));
+  for (const name of ['ts', 'test', 'scripts', 'examples', 'package.json', 'tsconfig.json'])
+    cpSync(join(root, name), join(copy, name), { recursive: true });
+  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+  mkdirSync(join(copy, 'build/Release'), { recursive: true });
+  for (const name of ['resnode.node', '.built'])
+    cpSync(join(root, 'build/Release', name), join(copy, 'build/Release', name));
+  return copy;
+}
+
+function passes(copy: string, files: readonly string[]): boolean {
+  return files.every((file) => {
+    const { status } = spawnSync(process.execPath, ['--import', 'tsx', join(copy, file)], {
+      cwd: copy,
+      env: { ...process.env, RESNODE_FUZZ_NETS: NETS },
+      // A mutant may run in circles.
+      timeout: 600_000,
+      stdio: 'ignore',
+    });
+    return status === 0;
+  });
+}
+
+function caughtBy(copy: string, { edits }: Mutant): string[] {
+  const before = new Map(edits.map(([file]) => [file, readFileSync(join(copy, file), 'utf8')]));
+  try {
+    for (const [file, from, to] of edits) {
+      const text = readFileSync(join(copy, file), 'utf8');
+      if (text.split(from).length !== 2)
+        throw new Error(`${file} says ${text.split(from).length - 1} times: ${from}`);
+      writeFileSync(
+        join(copy, file),
+        text.replace(from, () => to),
+      );
+    }
+    return Object.entries(CHECKS).flatMap(([name, files]) => (passes(copy, files) ? [] : [name]));
+  } finally {
+    for (const [file, text] of before) writeFileSync(join(copy, file), text);
+  }
+}
+
+const words = process.argv.slice(2);
+const chosen = MUTANTS.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)));
+const copy = copyTree();
+try {
+  for (const [name, files] of Object.entries(CHECKS))
+    if (!passes(copy, files)) throw new Error(`${name} fails without a mutant: ${files.join(', ')}`);
+  let survivors = 0;
+  for (const each of chosen) {
+    const found = caughtBy(copy, each);
+    if (found.length === 0) survivors++;
+    console.log(
+      `${found.length === 0 ? 'SURVIVED' : 'caught  '}  ${each.name}${found.length === 0 ? '' : `: ${found.join(', ')}`}`,
+    );
+  }
+  console.log(`${chosen.length - survivors} of ${chosen.length} mutants caught`);
+  process.exitCode = survivors === 0 ? 0 : 1;
+} finally {
+  rmSync(copy, { recursive: true });
+}

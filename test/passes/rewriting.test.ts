@@ -1,0 +1,180 @@
+/** What each pass rewrites, and what forbids it; that results stay is test/fuzz's part. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { readNet } from '../../ts/caffe/net-parameter.ts';
+import { graphFromCaffe, withOutputs } from '../../ts/graph/from-caffe.ts';
+import type { Graph } from '../../ts/graph/graph.ts';
+import { runPasses } from '../../ts/passes/index.ts';
+
+const INPUT =
+  'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 8 dim: 8 } } }';
+const layer = (type: string, name: string, bottoms: string, more = '') =>
+  `layer { name: "${name}" type: "${type}" top: "${name}" ${bottoms
+    .split(' ')
+    .map((bottom) => `bottom: "${bottom}"`)
+    .join(' ')} ${more} }`;
+const convolution = (name: string, bottom: string, more = 'kernel_size: 1') =>
+  layer('Convolution', name, bottom, `convolution_param { num_output: 3 ${more} }`);
+
+function graphOf(layers: readonly string[], outputs?: readonly string[]): Graph {
+  const graph = graphFromCaffe(readNet([INPUT, ...layers].join('\n'), { file: 'net' }));
+  return outputs === undefined ? graph : withOutputs(graph, outputs);
+}
+
+/** `kind(values that it reads)`, with `/stride` and `+relu`, of each node after all passes. */
+function rewritten(layers: readonly string[], outputs?: readonly string[]): string[] {
+  const { nodes, values } = runPasses(graphOf(layers, outputs));
+  return nodes.map(({ operation, inputs }) => {
+    const stride =
+      operation.kind === 'convolution' && operation.stride[0] > 1 ? `/${operation.stride[0]}` : '';
+    const relu = 'relu' in operation && operation.relu !== null ? '+relu' : '';
+    return `${operation.kind}${stride}(${inputs.map((id) => values[id]!.blob).join(', ')})${relu}`;
+  });
+}
+
+const GLOBAL = 'batch_norm_param { use_global_stats: true }';
+const normalised = (bottom: string) => [
+  layer('BatchNorm', 'bn', bottom, GLOBAL),
+  layer('Scale', 'scale', 'bn', 'scale_param { bias_term: true }'),
+];
+
+test('BatchNorm, Scale and ReLU become the end of a convolution, unless someone reads or asks for what lies between', () => {
+  const layers = [convolution('c', 'data'), ...normalised('c'), layer('ReLU', 'r', 'scale')];
+  assert.equal(rewritten(layers), ['convolution(data)+relu']);
+  assert.equal(rewritten(layers, ['bn', 'r']), ['convolution(data)', 'affine(bn)+relu']);
+  assert.equal(rewritten([...layers, layer('Sigmoid', 'other', 'c')]), [
+    'convolution(data)',
+    'affine(c)+relu',
+    'sigmoid(c)',
+  ]);
+});
+
+test('affine steps are folded in the order in which they run', () => {
+  const [{ operation }] = runPasses(graphOf([convolution('c', 'data'), ...normalised('c')])).nodes as [
+    Graph['nodes'][number],
+  ];
+  assert.ok(operation.kind === 'convolution');
+  assert.equal(
+    operation.affine.map(({ kind }) => kind),
+    ['batchNorm', 'scale'],
+  );
+});
+
+test('a sum of two becomes the end of the later convolution; with coefficients, of one value twice or behind a ReLU it does not', () => {
+  const [a, b] = [convolution('a', 'data'), convolution('b', 'data')];
+  assert.equal(rewritten([a, b, layer('Eltwise', 's', 'a b')]), [
+    'convolution(data)',
+    'convolution(data, a)',
+  ]);
+  assert.equal(rewritten([a, b, layer('Eltwise', 's', 'b a')]), [
+    'convolution(data)',
+    'convolution(data, a)',
+  ]);
+  const plain = ['convolution(data)', 'convolution(data)', 'eltwise(a, b)'];
+  for (const more of ['coeff: 1 coeff: -1', 'operation: PROD', 'operation: MAX'])
+    assert.equal(rewritten([a, b, layer('Eltwise', 's', 'a b', `eltwise_param { ${more} }`)]), plain, more);
+  assert.equal(rewritten([a, layer('Eltwise', 's', 'a a')]), ['convolution(data)', 'eltwise(a, a)']);
+  assert.equal(rewritten([a, layer('ReLU', 'r', 'a'), layer('Eltwise', 's', 'r data')]), [
+    'convolution(data)+relu',
+    'eltwise(r, data)',
+  ]);
+});
+
+test('a ReLU keeps its slope, and what has one takes no second one', () => {
+  const layers = [
+    convolution('c', 'data'),
+    layer('ReLU', 'first', 'c', 'relu_param { negative_slope: 0.25 }'),
+    layer('ReLU', 'second', 'first'),
+  ];
+  const { nodes } = runPasses(graphOf(layers));
+  assert.equal(
+    nodes.map(({ operation }) =>
+      operation.kind === 'relu'
+        ? operation.negativeSlope
+        : 'relu' in operation && operation.relu?.negativeSlope,
+    ),
+    [0.25, 0],
+  );
+});
+
+const STRIDE = 'kernel_size: 1 stride: 2';
+const stage = (one = STRIDE, two = STRIDE) => [
+  convolution('last', 'data', 'kernel_size: 3 pad: 1'),
+  convolution('one', 'last', one),
+  convolution('two', 'last', two),
+];
+
+test('a stride moves up where all readers skip the same pixels', () => {
+  assert.equal(rewritten(stage()), ['convolution/2(data)', 'convolution(last)', 'convolution(last)']);
+});
+
+test('a stride stays where a reader needs the pixels: another stride, a pad, a kernel, another layer, the caller', () => {
+  const stays = (layers: readonly string[], outputs?: readonly string[]) =>
+    assert.is(rewritten(layers, outputs)[0], 'convolution(data)');
+  stays(stage(STRIDE, 'kernel_size: 1 stride: 3'));
+  stays(stage(STRIDE, 'kernel_size: 1'));
+  stays(stage(STRIDE, 'kernel_size: 1 stride: 2 pad: 1'));
+  stays(stage('kernel_size: 1 stride: 2 pad: 1', 'kernel_size: 1 stride: 2 pad: 1'));
+  stays(stage('kernel_size: 2 stride: 2', 'kernel_size: 2 stride: 2'));
+  stays([...stage(), layer('Sigmoid', 'three', 'last')]);
+  stays(stage(), ['last', 'one', 'two']);
+});
+
+test('strides multiply, and what is added to fewer pixels is picked from, as often as a stride moves', () => {
+  const layers = [
+    convolution('a', 'data', 'kernel_size: 3 pad: 1 stride: 2'),
+    layer('Pooling', 'p', 'data', 'pooling_param { kernel_size: 2 stride: 2 }'),
+    layer('Eltwise', 's', 'a p'),
+    convolution('b', 's', STRIDE),
+  ];
+  assert.equal(rewritten(layers), [
+    'pooling(data)',
+    'pooling(p)',
+    'convolution/4(data, p_subsample)',
+    'convolution(s)',
+  ]);
+  const { nodes, values } = runPasses(graphOf([...layers, convolution('c', 'b', STRIDE)]));
+  assert.equal(
+    nodes.map(({ outputs }) => `${values[outputs[0]!]!.blob} ${values[outputs[0]!]!.shape.slice(2)}`),
+    ['p 4,4', 'p_subsample 2,2', 'p_subsample_subsample 1,1', 's 1,1', 'b 1,1', 'c 1,1'],
+  );
+});
+
+test('a convolution that is added to what it read reads that value twice', () => {
+  const layers = [
+    convolution('a', 'data', 'kernel_size: 3 pad: 1'),
+    convolution('b', 'a'),
+    layer('Eltwise', 's', 'b a'),
+    convolution('c', 's', STRIDE),
+  ];
+  assert.equal(rewritten(layers), [
+    'convolution(data)',
+    'pooling(a)',
+    'convolution/2(a, a_subsample)',
+    'convolution(s)',
+  ]);
+});
+
+test('what no output needs is dropped, but for a BatchNorm that moves its running sums', () => {
+  const layers = [
+    convolution('c', 'data'),
+    layer('Sigmoid', 'unused', 'data'),
+    layer('BatchNorm', 'moves', 'data', 'batch_norm_param { use_global_stats: false }'),
+    layer('BatchNorm', 'stands', 'data', GLOBAL),
+  ];
+  assert.equal(rewritten(layers, ['c']), ['convolution(data)', 'batchNorm(data)']);
+});
+
+test('Split and Dropout at inference compute nothing, one behind the other or as outputs too', () => {
+  const layers = [
+    convolution('c', 'data'),
+    layer('Split', 'one', 'c'),
+    layer('Dropout', 'two', 'one'),
+    layer('ReLU', 'r', 'two'),
+  ];
+  assert.equal(rewritten(layers), ['convolution(data)+relu']);
+  const { nodes, outputs } = runPasses(graphOf(layers, ['two']));
+  assert.equal(outputs, nodes[0]!.outputs);
+});
+
+test.run();
