@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Packs what a GPU machine without node, network and build tools needs beside the checkout for scripts/gpu-check.sh, in
-# one file of at most 64 MiB: node, the node_modules that the checks import, the addon, libresnode_cuda.so, the kernel tests,
-# recorded Caffe, and what an earlier run measured of convolutions.
+# Packs what a GPU machine without node, network and build tools needs for scripts/gpu-check.sh, in one file of at most
+# 64 MiB: the sources that the checks run, node, the node_modules that they import, the addon with the libraries that it
+# needs, libresnode_cuda.so, the kernel tests, recorded Caffe, and what an earlier run measured of convolutions. Unpacked in
+# an empty folder it works by itself; in a checkout it adds what the checkout lacks.
 #   scripts/gpu-carry.sh [FILE.tar.xz]             default build/gpu-carry.tar.xz
 #   scripts/gpu-carry.sh --models FILE.tar.xz      the trained models and images of the second call instead
 # Kernel tests and libresnode_cuda.so come from build/gpu (see gpu-check.sh --build), which is built for
-# RESNODE_CUDA_ARCHITECTURES (default 90). oneDNN is not packed: the CPU device works only where it is installed.
+# RESNODE_CUDA_ARCHITECTURES (default 90).
 # RESNODE_GOLDEN and RESNODE_MODELS: where recorded Caffe and models are (default ../shared/golden, ../shared).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -44,7 +45,17 @@ cp build/Release/resnode.node build/Release/libresnode_cpu.so "$stage/build/Rele
 cp build/gpu/cuda/libresnode_cuda.so "$stage/build/Release/"
 cp build/gpu/kernel-tests "$stage/build/gpu/"
 git rev-parse --short HEAD >"$stage/build/carried/commit"
-strip "$stage"/build/carried/node "$stage"/build/Release/*
+# What the CPU device needs and a plain Linux lacks (oneDNN and its like): found beside it by its RPATH.
+ldd build/Release/libresnode_cpu.so | awk '/libdnnl|libOpenCL|libgomp/ { print $3 }' | while read -r library; do
+  cp -L "$library" "$stage/build/Release/"
+done
+chmod u+w "$stage"/build/Release/*
+strip --strip-unneeded "$stage"/build/carried/node "$stage"/build/Release/* "$stage/build/gpu/kernel-tests"
+
+# What the checks run, as it is here now.
+git ls-files -z --cached --others --exclude-standard -- package.json tsconfig.json scripts ts test bench examples |
+  while IFS= read -r -d '' source; do [ ! -f "$source" ] || printf '%s\0' "$source"; done |
+  tar --null -cf - -T - | tar -xf - -C "$stage"
 
 # The packages that resnode, its tests and its benchmark on a GPU import, and what those need.
 node --input-type=module -e '

@@ -5,7 +5,8 @@
 # step, in ${OUT:-build/gpu-check}. Exit status 0: all is well; 1: a step failed; 3: no GPU.
 #
 #   --plan                 print what will run, in which order, for how long at most, and the size of what travels
-#   --pack [FILE]          pack what a machine without node, network and compilers needs (scripts/gpu-carry.sh), at most 64 MiB
+#   --pack [FILE]          pack what a machine without node, network and compilers needs (scripts/gpu-carry.sh), at most 64 MiB:
+#                          unpacked in an empty folder or in a checkout there, this script finds it without a flag
 #   --pack-models [FILE]   pack the trained models and images of the second call, at most 64 MiB
 #   --second               the second call
 #   --carried FILE.tar.xz  what --pack or --pack-models packed; may be given twice
@@ -34,6 +35,7 @@ esac
 
 rest=()
 node=$(command -v node || true)
+[ ! -x build/carried/node ] || node=$PWD/build/carried/node
 while [ $# -gt 0 ]; do
   case $1 in
     --carried) mkdir -p build/carried; unpack "$2" | tar -xf - -C .; node=$PWD/build/carried/node; shift 2 ;;

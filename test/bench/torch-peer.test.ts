@@ -14,12 +14,12 @@ if (python === undefined) {
 } else {
   test('a torch whose steps give NaN is refused; one whose steps are finite says its losses', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'resnode-torch-peer-'));
-    const { peer } = await PythonPeer.start('torch', { seconds: 60, device: 'cpu', python });
+    const { peer } = await PythonPeer.start('torch', { seconds: 600, device: 'cpu', python });
     try {
       writeForTorch(makeNet(50), [1], folder);
       const train = async () => {
         const request = { do: 'train', folder, depth: 50, batch: 1, precision: 'float32', variant: 'amp' };
-        const { output } = await peer.ask(request, 120);
+        const { output } = await peer.ask(request, 600);
         const bytes = readFileSync(output as string);
         const losses = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4).slice();
         const time = async () => [1];
@@ -29,7 +29,10 @@ if (python === undefined) {
       const sound = await train();
       assert.is(sound.losses.length, 5);
       assert.is(sound.compared.refusal, null);
-      assert.is((await peer.ask({ do: 'skipped' }, 10)).skipped, 0);
+      assert.is((await peer.ask({ do: 'skipped' }, 60)).skipped, 0);
+      // A loss scale beyond float16 makes every diff infinite: each step halves it, and none learns.
+      const request = { do: 'train', folder, depth: 50, batch: 1, precision: 'float16', variant: 'amp' };
+      assert.is((await peer.ask({ ...request, scale: 2 ** 60 }, 600)).skipped, 5);
       // A pixel that is no number makes every loss one.
       const image = readFileSync(join(folder, 'input1.f32'));
       image.writeFloatLE(Number.NaN, 0);
@@ -38,6 +41,13 @@ if (python === undefined) {
       assert.ok(poisoned.losses.every(Number.isNaN));
       assert.match(poisoned.compared.refusal!, /^not timed: 5 of its 5 values are not finite/);
       assert.is(poisoned.compared.times, null);
+      // timm's net is another one, so that nothing is compared; what is no number is refused all the same.
+      const timm = { do: 'load', folder, depth: 50, batch: 1, precision: 'float32', variant: 'timm' };
+      await peer.ask(timm, 600).then(
+        () => assert.unreachable(),
+        ({ message }: Error) =>
+          assert.match(message, /^not timed: 1000 of its 1000 values are not finite$|timm/),
+      );
     } finally {
       peer.end();
       rmSync(folder, { recursive: true, force: true });

@@ -15,7 +15,7 @@ import { runPasses } from '../passes/index.ts';
 import type { Device } from '../runtime/device.ts';
 import { SGD_UPDATE } from '../runtime/plan-training.ts';
 import { runCaffeTime } from './caffe-time.ts';
-import { timeTorch, writePeerFiles } from './device-peer.ts';
+import { COMPARED_STEPS, timeTorch, writePeerFiles } from './device-peer.ts';
 import type { DeviceReport, NetTimes, OperationShape, OperationWay, PeerTimes } from './device-report.ts';
 import type { Training } from './job.ts';
 import { commit } from './machine.ts';
@@ -52,8 +52,6 @@ const SEED = 20151210;
 /** How far results in each precision may be from one another, as a share of the largest; operations, of 1 + |value|. */
 const BOUNDS = { float32: 1e-3, tf32: 3e-2, float16: 3e-2, bfloat16: 0.2 } as const;
 const RATE = 1e-6;
-/** Of a training, whose losses are told and compared. */
-const COMPARED_STEPS = 5;
 
 /**
  * Measures on an open CUDA device.

@@ -8,6 +8,9 @@ import type { BenchNet } from './nets.ts';
 import { prepare } from './prepare.ts';
 import { relativeDifference } from './statistics.ts';
 
+/** First steps of a training whose losses are compared. */
+export const COMPARED_STEPS = 5;
+
 /** What both engines load, in a folder that goes with it. */
 export interface PeerFiles extends Disposable {
   readonly folder: string;
@@ -56,6 +59,7 @@ export function timeTorch(folder: string, request: PeerRequest): PeerTimes {
     training,
     device,
     precision,
+    steps: COMPARED_STEPS,
   };
   const untimed = { engine, milliseconds: [] };
   try {

@@ -8,9 +8,6 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { openDevice } from '../runtime/device.ts';
 import type { Answers, Candidate, EventLoopDelay, Job, OperationTime } from './job.ts';
 
-/** First losses of a training that are compared; torch-engine.py has as many. */
-const COMPARED_STEPS = 5;
-
 interface Engine {
   readonly run: () => Promise<Float32Array>;
   readonly versions: Readonly<Record<string, string>>;
@@ -74,7 +71,7 @@ const measurements: { [What in keyof Answers]: (job: Job) => Promise<Answers[Wha
     const output = await run();
     const milliseconds = performance.now() - start;
     const outputs = [output];
-    for (let i = 1; i < COMPARED_STEPS; i++) outputs.push(await run());
+    for (let i = 1; i < job.steps!; i++) outputs.push(await run());
     return {
       loadMilliseconds: opened - start,
       milliseconds,
