@@ -49,6 +49,19 @@ test('every entry point can be imported', () => {
   assert.is(app.node(['all.mjs']).stdout, paths.map((path) => `${path} true\n`).join(''));
 });
 
+test('examples/worker-threads classifies in a worker, and both threads end by themselves', () => {
+  const examples = join(repositoryFolder, 'examples');
+  cpSync(join(examples, 'worker-threads'), join(app.folder, 'worker-threads'), { recursive: true });
+  const fashion = join(examples, 'fashion');
+  const { stdout, stderr, status } = app.node([
+    'worker-threads/main.mjs',
+    fashion,
+    join(fashion, 'images/0000.png'),
+  ]);
+  assert.equal([status, stderr], [0, '']);
+  assert.match(stdout, /0000\.png: Ankle boot \d\.\d{4}\n$/);
+});
+
 test('its internals cannot be imported', () => {
   app.write({ 'deep.mjs': "import 'resnode/dist/errors.js';" });
   assert.match(app.node(['deep.mjs']).stderr, 'ERR_PACKAGE_PATH_NOT_EXPORTED');
