@@ -74,7 +74,7 @@ async function warningsOf(work: () => Promise<unknown>): Promise<string[]> {
   } finally {
     process.removeListener('warning', listen);
   }
-  return seen.filter((text) => text.includes('not-finite'));
+  return seen.filter((text) => text.includes('/not-finite'));
 }
 
 for (const kind of ['cpu', 'reference'] as const) {
@@ -140,6 +140,46 @@ test('a conversion is not right where both sides compute NaN, nor where a blob h
     assert.not.ok((await check(a, b)).ok, `${a} and ${b}`);
   assert.not.ok(compareValues(weightsOf(none), weightsOf(none)).ok);
   assert.ok(compareValues(weightsOf(1), weightsOf(1)).ok);
+});
+
+test('the first layer whose output is not finite is named once, found layer by layer after the run was answered', async () => {
+  const said: { code?: string; message: string }[] = [];
+  const listen = (warning: Error) => said.push(warning as never);
+  process.on('warning', listen);
+  try {
+    await using device = await openDevice('cpu', { threads: 1 });
+    const weights = weightsOf(1);
+    // Finite weights of which 1e30 · 1e30 is infinite; the softmax behind makes NaN of it.
+    const large: WeightsFile = {
+      ...weights,
+      layers: weights.layers.map((layer) => ({
+        ...layer,
+        blobs: [
+          blobFromFloats([2, 2], new Float32Array(4).fill(1e30)),
+          blobFromFloats([2], new Float32Array(2)),
+        ],
+      })),
+    };
+    for (const look of ['run', 'time'] as const) {
+      await using model = await device.load({ model: net(`first by ${look}`), weights: large });
+      await model[look]({ data: Float32Array.of(1, 1) });
+      await model[look]({ data: Float32Array.of(1, 1) });
+    }
+    await using fed = await device.load({ model: net('fed'), weights });
+    await fed.run({ data: Float32Array.of(none, 1) });
+  } finally {
+    await new Promise(setImmediate);
+    process.removeListener('warning', listen);
+  }
+  await new Promise(setImmediate);
+  const first = said.filter(({ code }) => code === 'output/first-not-finite').map(({ message }) => message);
+  for (const look of ['run', 'time']) {
+    const of = first.filter((message) => message.startsWith(`"first by ${look}"`));
+    assert.is(of.length, 1, first.join('\n'));
+    assert.match(of[0]!, /the first layer whose output is not finite is "fc" \(blob "fc": 2 values/);
+  }
+  assert.match(first.join('\n'), /"fed": the input "data" has it already: 1 value/);
+  assert.is(said.filter(({ code }) => code === 'output/not-finite').length, 3);
 });
 
 test.run();

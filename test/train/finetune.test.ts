@@ -1,4 +1,5 @@
 /** Fine-tuning as a whole, on pictures that are drawn here: stripes that lie, and stripes that stand. */
+import { spawn } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -241,5 +242,84 @@ test('images that cannot be read are left out of the split and told, where that 
   assert.is(value.train + value.val, whole.train.length + whole.val.length - 1);
   assert.equal(value.ignored, ['notes.txt']);
 });
+
+test('a stop leaves a snapshot that training goes on from, and no result; before the training its reason is thrown', async () => {
+  await using device = await openDevice('cpu', { threads: 2 });
+  const out = join(folder, 'stopped');
+  const controller = new AbortController();
+  const events: FinetuneEvent[] = [];
+  const options = { ...files, ...{ folder: pictures, out, device, preprocess }, ...recipe };
+  for await (const event of finetune({ ...options, stop: controller.signal })) {
+    events.push(event);
+    if (event.type === 'iteration') controller.abort(new Error('enough'));
+  }
+  const last = events.at(-1)!;
+  assert.is(last.type, 'stopped');
+  if (last.type !== 'stopped') return;
+  assert.ok(last.iteration < 5, String(last.iteration));
+  for (const file of [last.snapshot!.state, last.snapshot!.weights, last.solver, last.augment])
+    assert.ok(existsSync(file), file);
+  assert.not.ok(existsSync(join(out, 'model.caffemodel')));
+  try {
+    for await (const _ of finetune({
+      ...options,
+      stop: AbortSignal.abort(new Error('at once')),
+      onBroken: () => {},
+    }));
+    assert.unreachable('was not stopped');
+  } catch (error) {
+    assert.match((error as Error).message, /at once/);
+  }
+});
+
+// The command itself, since signals come to a process.
+for (const [signal, status] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)
+  test(`resnode finetune ends on ${signal} with a snapshot, says how to go on, and has status ${status}`, async () => {
+    const { child, ended } = command(signal, ['--epochs', '500']);
+    let asked = false;
+    child.stdout.on('data', (text) => {
+      if (!asked && /"type":"iteration"/.test(String(text))) asked = child.kill(signal);
+    });
+    const { code, stdout, stderr } = await ended;
+    assert.is(code, status, stderr);
+    assert.match(stderr, new RegExp(`resnode: ${signal}: ending in order; a second one ends at once`));
+    assert.match(stdout, /"type":"stopped".*"state":".*solverstate"/);
+  });
+
+test('a second signal ends resnode finetune at once', async () => {
+  const { child, ended } = command('twice', ['--epochs', '500']);
+  let asked = false;
+  child.stdout.on('data', (text) => {
+    if (!asked && /"type":"split"/.test(String(text))) asked = child.kill('SIGTERM');
+  });
+  child.stderr.on('data', (text) => {
+    if (/ending in order/.test(String(text))) child.kill('SIGTERM');
+  });
+  const { signal } = await ended;
+  assert.is(signal, 'SIGTERM');
+});
+
+function command(name: string, more: readonly string[]) {
+  const words = ['finetune', pictures, '--model', files.model, '--weights', files.weights, '--json'];
+  const preparation = ['--mean-value', '73', '--resize', '28x28', '--out', join(folder, name)];
+  const main = join(repositoryFolder, 'ts/cli/main.ts');
+  const child = spawn(process.execPath, [
+    ...['--import', import.meta.resolve('tsx'), main, ...words, ...preparation, ...more],
+  ]);
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (text) => {
+    stdout += text;
+  });
+  child.stderr.on('data', (text) => {
+    stderr += text;
+  });
+  const ended = new Promise<{ code: number | null; signal: string | null; stdout: string; stderr: string }>(
+    (resolve) => child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr })),
+  );
+  return { child, ended };
+}
 
 test.run();

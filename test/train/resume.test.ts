@@ -1,5 +1,5 @@
 /** A run that was interrupted and goes on ends with the same bits as one that was not; and what it is like meanwhile. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -136,6 +136,34 @@ test('the event loop stays free while the cpu trains', async () => {
   console.log(
     `figures: a 10 ms timer was late by ${latest.toFixed(1)} ms at most in ${ticks} ticks of a training`,
   );
+});
+
+test('a snapshot of another net whose blobs have equal sizes is refused, with what differs first; of before it is taken', async () => {
+  const events = await train('reference', 'first-net', '', {}, (event, solver) => {
+    if (event.type === 'iteration' && event.iteration === 1) solver.request('stop');
+  });
+  const { state, weights } = ofType(events, 'snapshot')[0]!;
+  const renamed = solverText(join(root, 'first-net', 'other'), '').replaceAll('"ip"', '"head"');
+  await using device = await openDevice('reference', { threads: 1 });
+  const resume = () =>
+    collect(
+      new Solver({
+        solver: readSolver(renamed, { file: 'solver.prototxt' }),
+        ...{ device, data, snapshot: state, partialWeights: true },
+      }),
+      () => {},
+    );
+  try {
+    await resume();
+    assert.unreachable('was resumed');
+  } catch (error) {
+    assert.is((error as { code?: string }).code, 'weights/other-net', String(error));
+    assert.match(String(error), /another net: its history \d is of ip\/0 3×6, this net has head\/0 3×6/);
+    assert.match(String(error), new RegExp(`--weights ${weights}`));
+  }
+  const extra = JSON.parse(readFileSync(`${state}.json`, 'utf8'));
+  writeFileSync(`${state}.json`, JSON.stringify({ ...extra, parameters: undefined }));
+  assert.is(ofType(await resume(), 'done').length, 1);
 });
 
 test.run();

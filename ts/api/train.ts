@@ -67,6 +67,7 @@ export {
   type FinetuneOptions,
   finetune,
   type SplitEvent,
+  type StoppedEvent,
   type WrittenEvent,
 } from '../train/finetune.ts';
 export type { TunedPreprocess } from '../train/finetune-files.ts';

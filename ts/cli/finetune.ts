@@ -23,6 +23,7 @@ import {
   preprocessOptions,
   skipBrokenOption,
 } from './preprocess-options.ts';
+import { stopOnSignals } from './stop-on-signals.ts';
 import { eventJson, eventLines } from './training-log.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
@@ -81,6 +82,7 @@ Example:
       const { crop: _, ...preprocess } = chosen.for({ width, height });
       const broken = new BrokenImages(flags.skipBroken);
       const { onBroken } = broken;
+      using stop = stopOnSignals();
       await using device = await openFlagged(flags);
       for await (const event of run({
         ...{ folder, model, weights, out, device, epochs, batch, rate, headRate, valShare, seed },
@@ -90,11 +92,13 @@ Example:
         preprocess,
         ...limitsOf(flags),
         ...(onBroken === undefined ? {} : { onBroken }),
+        stop: stop.signal,
       })) {
         if (event.type === 'split') {
           sayIgnored(folder, event.ignored);
           broken.end(event.train + event.val + broken.list.length);
         }
+        if (event.type === 'stopped') process.exitCode = stop.status;
         if (flags.json) console.log(eventJson(event));
         else for (const line of lines(event)) (event.type === 'warning' ? console.error : console.log)(line);
       }
@@ -119,6 +123,14 @@ function lines(event: FinetuneEvent): string[] {
         `${formatDuration(event.seconds)}, at most ${(event.peakMemory / 2 ** 30).toFixed(2)} GiB of memory`,
         ...Object.values(event.files).map((file) => `wrote ${file}`),
       ];
+    case 'stopped': {
+      const { iteration, snapshot, solver, augment } = event;
+      return [
+        snapshot === null
+          ? `stopped after ${iteration} iterations; nothing was kept`
+          : `stopped after ${iteration} iterations, not judged; to train on: resnode train --solver ${solver} --snapshot ${snapshot.state} --augment ${augment}`,
+      ];
+    }
     default:
       return eventLines(event);
   }

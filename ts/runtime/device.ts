@@ -20,6 +20,7 @@ import type { NetParameter } from '../caffe/net-parameter.ts';
 import { partialWarnings } from '../caffe/weights-warnings.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
 import { ArgumentError, DeviceError } from '../errors.ts';
+import type { Graph } from '../graph/graph.ts';
 import type {
   NativeDevice,
   NativeOperationBench,
@@ -46,6 +47,7 @@ import {
   planNet,
   sourceBytes,
 } from './compile.ts';
+import { firstNotFinite } from './first-not-finite.ts';
 import { release, watch } from './leaks.ts';
 import { type LoadOptions, loadOptions, planOptions, readGivenWeights, readModel } from './load-options.ts';
 import { localRank } from './local-rank.ts';
@@ -53,6 +55,7 @@ import { availableMemory, type DeviceMemory, largestBatch, outOfMemory } from '.
 import { describePlan, Model, type ModelPlan } from './model.ts';
 import { hasNvidiaGpu } from './nvidia.ts';
 import { type DeviceOptions, deviceOptions, type NativeKind, openNative } from './open-native.ts';
+import type { Inputs } from './tensor.ts';
 import {
   checkTrainOptions,
   planTrainingOptions,
@@ -220,6 +223,11 @@ export class Device {
    */
   async load(options: LoadOptions): Promise<Model> {
     LOAD.check(options);
+    return this.#load(options, true);
+  }
+
+  // A model that is not looked at says nothing, of its weights or of what it computes.
+  async #load(options: LoadOptions, isLookedAt: boolean): Promise<Model> {
     const breathe = breather();
     const net = readModel(options);
     await breathe();
@@ -232,13 +240,14 @@ export class Device {
       const { data, report } = await fillParameters(lowered, weights, options);
       // A trainer's own weights, which have no file, may not have seen a batch yet: its test net says nothing.
       const isRead = weights !== null && weights.file !== '';
-      const warnings = this.#warn([
+      const found = [
         ...warningsOf(lowered),
         ...partialWarnings(report, weights),
         ...(isRead
           ? emptyStatistics(net, weights, { phase: options.phase ?? net.state?.phase ?? 'TEST' })
           : []),
-      ]);
+      ];
+      const warnings = isLookedAt ? this.#warn(found) : found;
       const quantized = this.#quantized(lowered, shaped, data);
       const planned = await this.#plan(lowered, quantized);
       await this.#checkMemory(planned, neededBytes(planned).total + sourceBytes(data), (batch) =>
@@ -254,6 +263,9 @@ export class Device {
         parameters: held,
         first,
         compile: (inputShapes) => this.#compileAgain(net, { ...quantized, inputShapes }, first, held),
+        firstNotFinite: isLookedAt
+          ? (inputs) => this.#firstNotFinite(lowered.written, inputs, { ...options, model: net })
+          : null,
       });
       try {
         for (const batch of options.batches ?? []) await model.keep(batch);
@@ -445,6 +457,19 @@ export class Device {
 
   #plan(lowered: Lowered, options: CompileOptions): Promise<Planned> {
     return planNet(this.#native, lowered, { tune: this.#tune, ...options });
+  }
+
+  #firstNotFinite(
+    graph: Graph,
+    inputs: Inputs,
+    { calibration: _, batches: __, precision, ...options }: LoadOptions,
+  ): Promise<string | null> {
+    return firstNotFinite(graph, inputs, (outputs) =>
+      this.#load(
+        { ...options, outputs, optimize: false, precision: precision === 'int8' ? 'float32' : precision },
+        false,
+      ),
+    );
   }
 
   async #compileAgain(

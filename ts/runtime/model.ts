@@ -70,6 +70,11 @@ export interface ModelParts {
   readonly first: Compiled;
   /** Compiles the same net on the same parameters for other input shapes. */
   readonly compile: (shapes: Shapes) => Promise<Compiled>;
+  /**
+   * Runs the net layer by layer and says in words which blob is the first with a value that is not finite, if one is.
+   * Null: this model's outputs are not looked at.
+   */
+  readonly firstNotFinite: ((inputs: Inputs) => Promise<string | null>) | null;
 }
 
 /** Compiled shapes that are kept besides those that were asked for; the one used least recently goes first. */
@@ -121,6 +126,8 @@ export class Model {
   #runs = 0;
   /** Outputs that were said to have values that are not finite. */
   readonly #saidOf = new Set<string>();
+  /** The search for the first layer that has them: once, at the first such output. */
+  #search: Promise<void> | null = null;
   #disposed = false;
 
   /** Use `device.load`. @internal */
@@ -151,7 +158,7 @@ export class Model {
     MODEL_RUN.check(inputs, options);
     const { compiled, result } = await this.#submit(inputs, false, options);
     const { program, names } = compiled;
-    for (const [i, data] of result.outputs.entries()) if (data !== null) this.#look(compiled, i, data);
+    this.#look(compiled, result.outputs, inputs);
     // Entries, since a blob may be called __proto__.
     return Object.fromEntries(
       result.outputs.flatMap((data, i) =>
@@ -164,6 +171,7 @@ export class Model {
   async time(inputs: Inputs, options: RunOptions = {}): Promise<{ layer: string; milliseconds: number }[]> {
     MODEL_TIME.check(inputs, options);
     const { compiled, result } = await this.#submit(inputs, true, options);
+    this.#look(compiled, result.outputs, inputs);
     return compiled.program.operations.map(({ layer }, i) => ({
       layer,
       milliseconds: result.milliseconds![i]!,
@@ -222,20 +230,26 @@ export class Model {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#search;
     this.dispose();
   }
 
   // Once an output: a stream of images would say it for each.
-  #look({ graph, names }: Compiled, output: number, data: Float32Array): void {
-    const name = names[output]!;
-    const found = this.#saidOf.has(name) ? null : notFinite(data);
-    if (found === null) return;
-    this.#saidOf.add(name);
-    const { layer } = graph.values[graph.outputs[output]!]!;
-    warn(
-      'output/not-finite',
-      `output "${name}" of "${graph.name}", made by layer "${layer}": ${describeNotFinite(found)}; look at the input and, with outputs of earlier layers, for the first that has it`,
-    );
+  #look({ graph, names }: Compiled, outputs: readonly (Float32Array | null)[], inputs: Inputs): void {
+    const { firstNotFinite } = this.#parts;
+    if (firstNotFinite === null) return;
+    for (const [i, data] of outputs.entries()) {
+      const name = names[i]!;
+      const found = data === null || this.#saidOf.has(name) ? null : notFinite(data);
+      if (found === null) continue;
+      this.#saidOf.add(name);
+      const { layer } = graph.values[graph.outputs[i]!]!;
+      warn(
+        'output/not-finite',
+        `output "${name}" of "${graph.name}", made by layer "${layer}": ${describeNotFinite(found)}`,
+      );
+      this.#search ??= findFirst(graph.name, inputs, firstNotFinite);
+    }
   }
 
   async #submit(inputs: Inputs, profile: boolean, { signal, outputs = {}, copyInputs = true }: RunOptions) {
@@ -290,6 +304,23 @@ export class Model {
       this.#others.delete(oldest);
     }
     return known;
+  }
+}
+
+// What the arrays hold now: their owner may write to them as soon as the run is answered.
+async function findFirst(
+  net: string,
+  inputs: Inputs,
+  search: NonNullable<ModelParts['firstNotFinite']>,
+): Promise<void> {
+  const kept = Object.fromEntries(
+    Object.entries(inputs).map(([name, input]) => [name, ArrayBuffer.isView(input) ? input.slice() : input]),
+  );
+  try {
+    const first = await search(kept);
+    if (first !== null) warn('output/first-not-finite', `"${net}": ${first}`);
+  } catch {
+    // The search takes memory beside the model's, and its device may be gone; what was found is said in any case.
   }
 }
 

@@ -1,6 +1,6 @@
 /** Fine-tuning as a whole: from folders of images and a trained net to a net for these classes, judged and described. */
 import { rmSync } from 'node:fs';
-import { basename } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { having, integer, number, oneOf, path, signal } from '../base/kinds.ts';
 import { fields, optional, required, signature } from '../base/options.ts';
 import { writeCaffemodel } from '../caffe/write-caffemodel.ts';
@@ -66,6 +66,11 @@ export interface FinetuneOptions
   readonly seed?: number;
   /** Ends it with its reason thrown. */
   readonly signal?: AbortSignal;
+  /**
+   * Ends it in order: training stops after the iteration under way and leaves a snapshot, the last event is `stopped`,
+   * and nothing is judged or written. Before and after the training, its reason is thrown.
+   */
+  readonly stop?: AbortSignal;
 }
 
 /** The images were split and everything that the training takes was written. */
@@ -98,7 +103,18 @@ export interface WrittenEvent {
   readonly peakMemory: number;
 }
 
-export type FinetuneEvent = SolverEvent | SplitEvent | EvaluatedEvent | WrittenEvent;
+/** The training was stopped before its end: what it came to lies in a snapshot. */
+export interface StoppedEvent {
+  readonly type: 'stopped';
+  readonly iteration: number;
+  /** Paths; `null` where nothing was written. */
+  readonly snapshot: { readonly weights: string; readonly state: string } | null;
+  /** What `resnode train` goes on with. */
+  readonly solver: string;
+  readonly augment: string;
+}
+
+export type FinetuneEvent = SolverEvent | SplitEvent | EvaluatedEvent | WrittenEvent | StoppedEvent;
 
 const FINETUNE = signature('finetune', {
   options: required(
@@ -118,6 +134,7 @@ const FINETUNE = signature('finetune', {
         | 'weightDecay'
         | 'seed'
         | 'signal'
+        | 'stop'
       >
     >('an object with folder, model, weights, out and device', {
       folder: required(path, 'A folder of images for each class.'),
@@ -133,6 +150,7 @@ const FINETUNE = signature('finetune', {
       weightDecay: optional(number({ from: 0 }), '0.0001', 'Of all weights.'),
       seed: optional(integer(), '1', 'Of all randomness.'),
       signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+      stop: optional(signal, 'none', 'Ends it in order, with a snapshot.'),
     }),
     'Files and rates.',
   ),
@@ -145,9 +163,12 @@ const FINETUNE = signature('finetune', {
  * @throws ArgumentError, PrototxtError, WeightsError, ImageError, DeviceError; ResnodeError `train/diverged`; the
  * signal's reason. A report is written then too, if training had begun.
  */
-export async function* finetune(options: FinetuneOptions): AsyncGenerator<FinetuneEvent, void, void> {
-  FINETUNE.check(options);
+export async function* finetune(given: FinetuneOptions): AsyncGenerator<FinetuneEvent, void, void> {
+  FINETUNE.check(given);
   const begin = performance.now();
+  const signals = [given.signal, given.stop].filter((each) => each !== undefined);
+  // Beside the training there is nothing to be kept.
+  const options = signals.length === 0 ? given : { ...given, signal: AbortSignal.any(signals) };
   const { folder, out } = options;
   const recipe = recipeOf(options);
   const broken = await brokenImages(options);
@@ -167,7 +188,12 @@ export async function* finetune(options: FinetuneOptions): AsyncGenerator<Finetu
   const report = openReport(paths.report, `${basename(options.model)} for ${split.classes.length} classes`);
   try {
     report.addSection({ title: 'Images', rows: imageRows(split) });
-    const done = yield* train(options, files, report);
+    const done = yield* train(given, files, report);
+    if (done.reason === 'stopped') {
+      await report.close();
+      yield stopped(done, files);
+      return;
+    }
     await keepWeights(done, files);
     const evaluated = await judge(options, files, split);
     yield evaluated;
@@ -196,7 +222,7 @@ function recipeOf(options: FinetuneOptions): Recipe {
 }
 
 async function* train(
-  { device, weights, signal, precision, lossScale, partialWeights, reshapeWeights }: FinetuneOptions,
+  { device, weights, signal, stop, precision, lossScale, partialWeights, reshapeWeights }: FinetuneOptions,
   { solver: file, augment }: FinetuneFiles,
   report: Report,
 ): AsyncGenerator<SolverEvent, DoneEvent, void> {
@@ -212,12 +238,25 @@ async function* train(
   });
   for await (const event of solver.run(signal === undefined ? {} : { signal })) {
     report.add(event);
+    // Asked for before each iteration: a solver forgets what it was asked for before it ran.
+    if (stop?.aborted) solver.request('stop');
     yield event;
     if (event.type === 'diverged')
       throw new ResnodeError('train/diverged', `${event.message}; a lower rate may mend it`);
     if (event.type === 'done') return event;
   }
   throw new ResnodeError('train/no-end', 'the solver ended without its last event');
+}
+
+function stopped({ iteration, weights }: DoneEvent, { solver }: FinetuneFiles): StoppedEvent {
+  const state = weights?.replace(/caffemodel$/, 'solverstate');
+  return {
+    type: 'stopped',
+    iteration,
+    snapshot: weights === null ? null : { weights, state: state! },
+    solver,
+    augment: join(dirname(solver), 'augment.json'),
+  };
 }
 
 /** The snapshot's weights become the model's; the snapshot itself has served. */

@@ -15,7 +15,7 @@ import type { WarningEvent } from './events.ts';
 import { readInitialWeights } from './initial-weights.ts';
 import { checkLearning } from './learning-check.ts';
 import { Schedule, type ScheduleExtensions } from './schedules.ts';
-import { type Resumed, readSnapshot } from './snapshot.ts';
+import { parameterNames, type Resumed, readSnapshot } from './snapshot.ts';
 import {
   checkSnapshotFolder,
   filesBeside,
@@ -168,6 +168,7 @@ export async function openTraining(
     });
     closing.push(() => trainer.dispose());
     checkFed(trainer, source);
+    if (resumed !== null) checkSameNet(trainer, resumed, options.snapshot!);
     refuseNamesTwice(trainer.learnable, '');
     for (const test of tests) checkTrained(test, trainer);
     const warnings = [
@@ -222,6 +223,21 @@ export function lossWeightsOf(
 ): Record<string, number> {
   const graph = graphFromCaffe(filtered, { phase: state.phase, inputShapes: source.shapes });
   return Object.fromEntries([...graph.lossWeights].map(([id, weight]) => [graph.values[id]!.blob, weight]));
+}
+
+// Histories belong to parameters by their order.
+function checkSameNet(trainer: SolverTrainer, { extra, weights }: Resumed, snapshot: string): void {
+  const wrote = extra?.parameters;
+  if (!Array.isArray(wrote)) return;
+  const own = parameterNames(trainer.learnable);
+  const at = own.findIndex((name, i) => name !== wrote[i]);
+  if (at < 0 && own.length === wrote.length) return;
+  const text = (names: readonly string[]) => names[at < 0 ? own.length : at] ?? 'nothing';
+  throw new WeightsError(
+    'weights/other-net',
+    { file: snapshot },
+    `it is of another net: its history ${at < 0 ? own.length : at} is of ${text(wrote)}, this net has ${text(own)} there; go on with the net that wrote it, or begin with its weights alone (--weights ${weights})`,
+  );
 }
 
 function checkFed(trainer: SolverTrainer, source: DataSource): void {

@@ -24,9 +24,18 @@ export interface ExtraState {
   readonly seed: number;
   /** The solver's type; absent in snapshots of before. */
   readonly rule?: string;
+  /** Of the net that learned, `layer/blob shape` each; absent in snapshots of before. */
+  readonly parameters?: readonly string[];
   /** `DataSource.state()` of the training net and of each test net. */
   readonly data: { readonly train: unknown; readonly tests: readonly unknown[] };
 }
+
+/** What `ExtraState.parameters` holds: Caffe's own state has shapes alone, which another net may have too. */
+export const parameterNames = (learnable: readonly Pick<Learnable, 'shape' | 'places'>[]): string[] =>
+  learnable.map(
+    ({ shape, places }) =>
+      `${places.map(({ layer, index }) => `${layer}/${index}`).join(' = ')} ${shape.join('×')}`,
+  );
 
 /** The files of a snapshot. */
 export interface SnapshotFiles {

@@ -41,7 +41,7 @@ import {
 import { Pace } from './pace.ts';
 import { extensionRows } from './schedules.ts';
 import { SmoothedLoss } from './smoothed-loss.ts';
-import { type SnapshotFiles, saveSnapshot, snapshotFiles } from './snapshot.ts';
+import { parameterNames, type SnapshotFiles, saveSnapshot, snapshotFiles } from './snapshot.ts';
 import { solverData } from './solver-data.ts';
 import { solverFile } from './solver-nets.ts';
 import { outputValues, testNet, weightedLoss } from './test-net.ts';
@@ -405,6 +405,7 @@ class Run {
       iteration,
       seed,
       rule: this.#parameters.type,
+      parameters: parameterNames(trainer.learnable),
       data: { train: source.state(), tests: tests.map((test) => test.source.state()) },
     });
     yield { type: 'snapshot', iteration, ...files, reason, seconds: (performance.now() - begin) / 1000 };
