@@ -9,7 +9,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const LIMIT_MS = 900_000;
+const LIMIT_MS = 1_800_000;
 const SLOWEST = 10;
 
 interface Ran {

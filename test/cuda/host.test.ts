@@ -15,7 +15,7 @@ for (const target of ['host-tests', 'real-cudnn-tests'] as const) {
     });
     continue;
   }
-  const run = spawnSync(build, { encoding: 'utf8', timeout: 400_000, maxBuffer: 1 << 26 });
+  const run = spawnSync(build, { encoding: 'utf8', timeout: 1_700_000, maxBuffer: 1 << 26 });
   const cases = [...run.stdout.matchAll(/^(ok|failed|skipped) ([^\n]*)$/gm)];
   for (const [, outcome, text] of cases) {
     if (outcome === 'skipped') console.log(`skipped: ${text}`);

@@ -9,7 +9,7 @@ import { emulatedBuild } from '../support/emulated.ts';
 
 const build = emulatedBuild('kernel-tests');
 if (build !== null) {
-  const run = spawnSync(build, { encoding: 'utf8', timeout: 800_000, maxBuffer: 1 << 26 });
+  const run = spawnSync(build, { encoding: 'utf8', timeout: 1_700_000, maxBuffer: 1 << 26 });
   const cases = [...run.stdout.matchAll(/^(ok|failed) ([^\n]*)$/gm)];
   for (const [, outcome, text] of cases) {
     test(text!, () => assert.is(outcome, 'ok', text));
