@@ -14,8 +14,15 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { convert } from '../../ts/api/convert.ts';
+import { writeFailure } from '../../ts/base/write-failure.ts';
 import { saveFileAtomically, temporaryFor, writeFileAtomically } from '../../ts/caffe/atomic-file.ts';
-import type { ResnodeError } from '../../ts/index.ts';
+import { blobFromFloats } from '../../ts/caffe/blob.ts';
+import { writeHdf5Weights } from '../../ts/caffe/hdf5-weights.ts';
+import { writeNpy } from '../../ts/caffe/npy.ts';
+import { saveSolverState } from '../../ts/caffe/solver-state.ts';
+import { writeCaffemodel } from '../../ts/caffe/write-caffemodel.ts';
+import { LmdbWriter } from '../../ts/data/write-lmdb.ts';
+import { ResnodeError } from '../../ts/index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-atomic-'));
 test.after(() => rmSync(folder, { recursive: true }));
@@ -50,6 +57,62 @@ test('a link in the place of the target is replaced, and what it leads to is not
   writeFileAtomically(path, ['new']);
   assert.is(readFileSync(secret, 'utf8'), 'mine');
   assert.is(readFileSync(path, 'utf8'), 'new');
+});
+
+const blob = blobFromFloats([2], new Float32Array(2));
+const weights = { name: '', layers: [{ name: 'a', type: '', blobs: [blob] }] };
+const writers: Record<string, (path: string) => unknown> = {
+  npy: (path) => writeNpy(path, blob),
+  caffemodel: (path) => writeCaffemodel(path, weights),
+  'caffemodel.h5': (path) => writeHdf5Weights(path, weights),
+  solverstate: (path) =>
+    saveSolverState(path, { iter: 1, learned_net: 'a', current_step: 0, history: [blob] }),
+  LMDB: (path) => new LmdbWriter(path).abandon(),
+};
+for (const [name, write] of Object.entries(writers))
+  test(`${name}: what cannot be written is an error that names the file, the cause and the cure`, async () => {
+    writeFileSync(join(folder, 'a-file'), '');
+    mkdirSync(join(folder, `${name}-is-a-folder`));
+    const before = readdirSync(folder).length;
+    for (const [path, cure] of [
+      [join(folder, 'none', 'x'), /ENOENT.*there is no folder .*none; make it/],
+      [join(folder, 'a-file', 'x'), /ENOTDIR.*is a file; name a folder/],
+      [join(folder, 'n'.repeat(300)), /ENAMETOOLONG.*choose a shorter one/],
+      ...(name === 'LMDB'
+        ? []
+        : [[join(folder, `${name}-is-a-folder`), /EISDIR.*name a file in it/] as const]),
+    ] as const) {
+      const error = await Promise.resolve()
+        .then(() => write(path))
+        .then(
+          () => assert.unreachable(path) as never,
+          (reason: unknown) => reason as ResnodeError,
+        );
+      assert.instance(error, ResnodeError);
+      assert.is(error.code, 'file/write');
+      assert.ok(error.message.startsWith(`${path}: cannot be written`), error.message);
+      assert.match(error.message, cure);
+    }
+    assert.is(readdirSync(folder).length, before);
+  });
+
+test('a full disk, a read-only one and a folder of others say so', () => {
+  for (const [code, cure] of [
+    ['ENOSPC', /full; make room/],
+    ['EROFS', /read-only/],
+    ['EACCES', /may not write in \/some; change/],
+    ['EPERM', /may not write in \/some; change/],
+    ['EDQUOT', /quota/],
+    ['EXDEV', /as the system says it/],
+  ] as const) {
+    const cause = Object.assign(new Error('as the system says it'), { code, syscall: 'write' });
+    const error = writeFailure('/some/file', cause) as ResnodeError;
+    assert.is(error.code, 'file/write');
+    assert.match(error.message, cure);
+    assert.is(error.cause, cause);
+  }
+  const other = new TypeError('of the program');
+  assert.is(writeFailure('/some/file', other), other);
 });
 
 test('external data behind a link that leads out of the folder of an ONNX model is refused', async () => {

@@ -7,7 +7,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { blobFromFloats, toFloat32 } from '../../ts/caffe/blob.ts';
 import { readHdf5Weights, writeHdf5Weights } from '../../ts/caffe/hdf5-weights.ts';
-import { type ArgumentError, WeightsError } from '../../ts/errors.ts';
+import { type ArgumentError, ResnodeError } from '../../ts/errors.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-hdf5-'));
 test.after(() => rmSync(folder, { recursive: true }));
@@ -18,9 +18,9 @@ const weights = (count: number, name = 'a/b') => {
 };
 const refused = async (work: Promise<void>, message: RegExp) => {
   const error = await work.catch((thrown: unknown) => thrown);
-  assert.instance(error, WeightsError);
-  assert.is((error as WeightsError).code, 'weights/write');
-  assert.match((error as WeightsError).message, message);
+  assert.instance(error, ResnodeError);
+  assert.is((error as ResnodeError).code, 'file/write');
+  assert.match((error as ResnodeError).message, message);
 };
 
 test("the caller's event loop turns while a large blob is written, and the blob stays the caller's", async () => {

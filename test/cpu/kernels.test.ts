@@ -2,13 +2,14 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ArgumentError, type Device, DeviceError, type LayerParameter, openDevice } from '../../ts/index.ts';
+import { cpuLibrary } from '../support/cpu-library.ts';
 
 type Kernels = 'AVX-512' | 'AVX2' | 'oneDNN';
 
 /** Null, and said so, where this processor has no such instructions. */
 async function openKernels(kernels: Kernels, threads = 2, winograd = true): Promise<Device | null> {
   try {
-    return await openDevice('cpu', { kernels, threads, winograd, tune: false });
+    return await openDevice('cpu', { kernels, threads, winograd, tune: false, ...cpuLibrary });
   } catch (error) {
     assert.instance(error, DeviceError);
     assert.match((error as Error).message, kernels);
@@ -270,7 +271,7 @@ test('the number of threads changes no bit, even beyond the number of processors
   const layers = [convolution(problem), sum('data', 'conv'), relu(0)];
   let expected: Float32Array | null = null;
   for (const threads of [1, 2, 3, 16]) {
-    const device = await openDevice('cpu', { threads, tune: false });
+    const device = await openDevice('cpu', { threads, tune: false, ...cpuLibrary });
     for (let repeat = 0; repeat < 20; repeat++) {
       const { values } = await compute(device, layers, problem.input);
       expected ??= values;

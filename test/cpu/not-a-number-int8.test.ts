@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { calibrationOf } from '../../ts/api/convert.ts';
 import { blobFromFloats } from '../../ts/caffe/blob.ts';
 import { DeviceError, openDevice, readNet, type WeightsFile } from '../../ts/index.ts';
+import { cpuLibrary } from '../support/cpu-library.ts';
 import { noise } from '../support/not-a-number-cases.ts';
 
 const layer = (text: string) => `layer { ${text} }\n`;
@@ -49,7 +50,7 @@ const weights = (value = 0, at = '', blob = 0): WeightsFile => ({
   })),
 });
 
-const device = await openDevice('cpu', { threads: 2 });
+const device = await openDevice('cpu', { threads: 2, ...cpuLibrary });
 test.after(() => device.dispose());
 
 async function run(data: Float32Array, file = weights(), calibration = calibrationWithout()) {

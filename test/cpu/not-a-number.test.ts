@@ -1,6 +1,7 @@
 /** Not-a-number and the infinities on every variant of the CPU device, forward and backward. */
 import { test } from 'uvu';
 import { DeviceError, openDevice } from '../../ts/index.ts';
+import { cpuLibrary } from '../support/cpu-library.ts';
 import { testNotANumber } from '../support/not-a-number-cases.ts';
 import { testNotANumberBackward } from '../support/not-a-number-gradients.ts';
 
@@ -15,7 +16,7 @@ const variants = [
 
 for (const [name, options] of variants) {
   try {
-    const device = await openDevice('cpu', { ...options, threads: 2, tune: false });
+    const device = await openDevice('cpu', { ...options, threads: 2, tune: false, ...cpuLibrary });
     test.after(() => device.dispose());
     testNotANumber(name, device, { spreads: !('winograd' in options) });
     testNotANumberBackward(name, device);

@@ -1,25 +1,59 @@
-/**
- * `npm run fuzz -- [--minutes N | --inputs N] [--reader NAME | --nets] [--from I] [--seed S]`: all readers in turn, or
- * random nets on every device against the reference, with fresh inputs until the time is up. Exit status 1 where anything
- * was found.
- */
-import { parseArgs } from 'node:util';
+/** `npm run fuzz`: all readers in turn, or random nets, with fresh inputs until the time is up. */
+import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { openDevice } from '../../ts/index.ts';
 import { describe, findings, fuzz } from './fuzz.ts';
 import { compareNets, describeFigures } from './random-nets.ts';
 import { READERS } from './readers.ts';
 import { allComparisons, openVariants, QUIET } from './sides.ts';
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '10' },
-    inputs: { type: 'string' },
-    reader: { type: 'string' },
-    nets: { type: 'boolean', default: false },
-    from: { type: 'string', default: '0' },
-    seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
-  },
-});
+const USAGE = `npm run fuzz -- [--minutes N | --inputs N] [--reader NAME | --nets] [--from I] [--seed S]
+
+Gives damaged files to the readers, and counts crashes, hangs over 5 s, errors that are none of ours, and memory over 1 GiB;
+or compares random nets on every device with the reference.
+
+  --minutes N     go on for so long (10)
+  --inputs N      so many inputs for each reader, and no more
+  --reader NAME   this reader alone
+  --nets          random nets instead of files
+  --from I        the number of the first input (0)
+  --seed S        a finding is made again by its seed and number (default: another one each time)
+
+Readers: ${READERS.map(({ name }) => name).join(', ')}
+Exit status: 0 where nothing was found, 1 where something was, 2 for a wrong command line.`;
+
+const options = {
+  minutes: { type: 'string', default: '10' },
+  inputs: { type: 'string' },
+  reader: { type: 'string' },
+  nets: { type: 'boolean', default: false },
+  from: { type: 'string', default: '0' },
+  seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
+  help: { type: 'boolean', short: 'h', default: false },
+} satisfies ParseArgsConfig['options'];
+
+function refuse(problem: string): never {
+  console.error(`${problem}\n\n${USAGE}`);
+  process.exit(2);
+}
+
+function readCommandLine() {
+  try {
+    return parseArgs({ options }).values;
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
+}
+
+const values = readCommandLine();
+if (values.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
+for (const name of ['inputs', 'from', 'seed'] as const)
+  if (!/^\d+$/.test(values[name] ?? '0') || (name === 'inputs' && values.inputs === '0'))
+    refuse(`Expected a whole number for --${name} but received "${values[name]}".`);
+if (!(Number(values.minutes) > 0))
+  refuse(`Expected a number above 0 for --minutes but received "${values.minutes}".`);
 const [seed, first] = [Number(values.seed), Number(values.from)];
 const count = values.inputs === undefined ? (values.nets ? 20 : 500) : Number(values.inputs);
 const end = Date.now() + Number(values.minutes) * 60_000;
@@ -33,10 +67,7 @@ function tell(figures: string, from: number, found: readonly string[]): void {
 
 async function fuzzReaders(): Promise<void> {
   const readers = READERS.filter(({ name }) => values.reader === undefined || name === values.reader);
-  if (readers.length === 0) {
-    console.error(`no reader "${values.reader}"; there are: ${READERS.map(({ name }) => name).join(', ')}`);
-    process.exit(2);
-  }
+  if (readers.length === 0) refuse(`There is no reader "${values.reader}".`);
   for (let from = first; from === first || !isOver(); from += count)
     for (const reader of readers) {
       const figures = await fuzz(reader, seed, from, from + count);

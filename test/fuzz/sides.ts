@@ -3,6 +3,7 @@ import { toFloat32 } from '../../ts/caffe/blob.ts';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
 import { type Device, type DeviceOptions, openDevice, type Trainer } from '../../ts/index.ts';
 import { elementCount } from '../../ts/runtime/tensor.ts';
+import { cpuLibrary } from '../support/cpu-library.ts';
 import { Random } from './random.ts';
 import { prototxtOf, type RandomNet, randomNet, randomTrainingNet, values, weightsOf } from './random-net.ts';
 import type { Comparison, Results, Side } from './random-nets.ts';
@@ -132,7 +133,7 @@ export async function openVariants(): Promise<{ variants: Map<string, Device>; a
   const [variants, absent] = [new Map<string, Device>(), [] as string[]];
   for (const [name, more] of Object.entries(options))
     try {
-      variants.set(name, await openDevice('cpu', { threads: 2, ...QUIET, ...more }));
+      variants.set(name, await openDevice('cpu', { threads: 2, ...QUIET, ...more, ...cpuLibrary }));
     } catch (error) {
       absent.push(`random nets on ${name}: ${(error as Error).message}`);
     }

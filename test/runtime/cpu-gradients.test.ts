@@ -2,11 +2,12 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { againstReference } from '../support/against-reference.ts';
+import { cpuLibrary } from '../support/cpu-library.ts';
 import { openNative, type ProgramResult, runProgram } from '../support/run-program.ts';
 import { convolutionStep, trainingOperations } from '../support/training-operations.ts';
 
-const cpu = openNative('cpu');
-const direct = openNative('cpu', { winograd: false });
+const cpu = openNative('cpu', cpuLibrary);
+const direct = openNative('cpu', { winograd: false, ...cpuLibrary });
 test.after(() => [cpu, direct].forEach((device) => device.dispose()));
 
 /** By how a case's name begins: what else is known of its implementations. */

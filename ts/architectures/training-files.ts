@@ -1,8 +1,8 @@
 /** The files of a training as text: prototxts that Caffe takes, and beside them what it has no field for. */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { having, integer, nullOr, number, path } from '../base/kinds.ts';
 import { fields, required, signature } from '../base/options.ts';
+import { makeFolder } from '../base/write-failure.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
@@ -50,7 +50,7 @@ const WRITE_TRAINING_FILES = signature('writeTrainingFiles', {
  * that are there.
  * @param folder Made where it is not there.
  * @returns The paths
- * @throws the file system's error
+ * @throws ResnodeError `file/write`
  */
 export function writeTrainingFiles(folder: string, files: TrainingFiles): string[] {
   WRITE_TRAINING_FILES.check(folder, files);
@@ -60,7 +60,7 @@ export function writeTrainingFiles(folder: string, files: TrainingFiles): string
     `--augment ${path('augment.json')}`,
     ...(warmup === null ? [] : [`--warmup-iterations ${warmup.iterations} --warmup-rate ${warmup.rate}`]),
   ];
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const texts = {
     'deploy.prototxt': printPrototxt(deploy),
     'train_val.prototxt': trainingNetText(net),

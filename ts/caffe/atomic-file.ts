@@ -1,14 +1,15 @@
 /** Files that are there whole or not at all. */
 import { createHash, randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, rename } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { writeFailure } from '../base/write-failure.ts';
 
 /**
  * Writes a file beside its place and renames it, so that a reader never sees half of it.
  * @param chunks Written in order; a generator keeps large files out of memory.
- * @throws the file system's error; nothing is left behind then
+ * @throws ResnodeError `file/write`, which says why and what mends it; nothing is left behind then
  */
 export function writeFileAtomically(path: string, chunks: Iterable<Uint8Array | string>): void {
   const temporary = temporaryFor(path);
@@ -25,8 +26,8 @@ export function writeFileAtomically(path: string, chunks: Iterable<Uint8Array | 
     }
     renameSync(temporary, path);
   } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
+    removeQuietly(temporary);
+    throw writeFailure(path, error);
   }
 }
 
@@ -43,8 +44,8 @@ export async function saveFileAtomically(path: string, chunks: Iterable<Uint8Arr
     }
     await rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
+    removeQuietly(temporary);
+    throw writeFailure(path, error);
   }
 }
 
@@ -56,6 +57,13 @@ export function temporaryFor(path: string): string {
   const [folder, name] = [dirname(path), basename(path)];
   removeLeftovers(folder, name);
   return join(folder, `.${name}.${HOST}-${process.pid}-${randomBytes(6).toString('hex')}.tmp`);
+}
+
+/** Removes what was begun, if it was: the caller is about to throw why it is not whole. */
+export function removeQuietly(temporary: string): void {
+  try {
+    rmSync(temporary, { recursive: true, force: true });
+  } catch {}
 }
 
 // Process ids say nothing of another machine that shares the folder.

@@ -1,5 +1,5 @@
 /** What a file is, seen from its first bytes and its top-level fields, whatever it is called. */
-import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { closeSync, constants, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { isSpecial } from '../base/plain-file.ts';
 import { messages } from './schema.ts';
 import { topLevelFields, topLevelWords } from './top-level.ts';
@@ -130,7 +130,8 @@ export function fileKindAt(path: string): FileKind | null {
       : 'folder';
   }
   const head = Buffer.alloc(HEAD);
-  const descriptor = openSync(path, 'r');
+  // A FIFO may have come into its place since.
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     return fileKind(head.subarray(0, readSync(descriptor, head)));
   } finally {

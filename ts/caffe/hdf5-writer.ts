@@ -1,22 +1,25 @@
 /** HDF5 files written by a thread of their own, so that the event loop stays free. */
 import { once } from 'node:events';
-import { rename, rm } from 'node:fs/promises';
+import { open, rename } from 'node:fs/promises';
 import type { Worker } from 'node:worker_threads';
+import { writeFailure } from '../base/write-failure.ts';
 import { breather } from '../breathe.ts';
 import { WeightsError } from '../errors.ts';
 import { startThread } from '../start-thread.ts';
-import { temporaryFor } from './atomic-file.ts';
+import { removeQuietly, temporaryFor } from './atomic-file.ts';
 import { type Blob, elementCountOf, toFloat32 } from './blob.ts';
 import type { Hdf5Answer, Hdf5Item, Hdf5Job } from './hdf5-thread.ts';
 
 /** A group or dataset by its path in the file; a blob becomes float32. */
 export type Hdf5Entry = Hdf5Item | { readonly dataset: string; readonly blob: Blob };
 
-/** Writes an HDF5 file, whole or not at all. @throws WeightsError `weights/write` */
+/** Writes an HDF5 file, whole or not at all. @throws ResnodeError `file/write`; WeightsError `weights/write` */
 export async function writeHdf5(path: string, entries: Iterable<Hdf5Entry>): Promise<void> {
   const temporary = temporaryFor(path);
   const thread = takeThread();
   try {
+    // Made here: the file system's own words, where the library has one sentence for all.
+    await (await open(temporary, 'wx')).close();
     await ask(thread, { create: temporary });
     for (const entry of entries) await ask(thread, 'blob' in entry ? await itemOf(entry) : entry);
     await ask(thread, { finish: temporary });
@@ -24,7 +27,9 @@ export async function writeHdf5(path: string, entries: Iterable<Hdf5Entry>): Pro
     leaveThread(thread);
   } catch (error) {
     await thread.terminate();
-    await rm(temporary, { force: true });
+    removeQuietly(temporary);
+    const failure = writeFailure(path, error);
+    if (failure !== error) throw failure;
     const reason = `cannot be written (${(error as Error).message})`;
     throw new WeightsError('weights/write', { file: path }, reason, { cause: error });
   }

@@ -70,7 +70,7 @@ const WRITE_NPY = signature('writeNpy', {
   blob: required(blob, 'The values.'),
 });
 
-/** Writes a blob as .npy version 1, whole or not at all. @throws ArgumentError; the file system's error */
+/** Writes a blob as .npy version 1, whole or not at all. @throws ArgumentError; ResnodeError `file/write` */
 export function writeNpy(path: string, array: Blob): void {
   WRITE_NPY.check(path, array);
   const { shape, dtype, bytes } = array;

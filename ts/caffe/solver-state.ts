@@ -76,7 +76,7 @@ const SAVE_SOLVER_STATE = signature('saveSolverState', {
   state: required(solverState, 'What Caffe needs to go on.'),
 });
 
-/** Writes a .solverstate, whole or not at all. @throws the file system's error */
+/** Writes a .solverstate, whole or not at all. @throws ResnodeError `file/write` */
 export async function saveSolverState(path: string, state: SolverState): Promise<void> {
   SAVE_SOLVER_STATE.check(path, state);
   return saveFileAtomically(path, stateChunks(state));

@@ -25,7 +25,7 @@ const WRITE_CAFFEMODEL = signature('writeCaffemodel', {
 
 /**
  * Writes a .caffemodel with V2 layers: name, type and blobs of each, data as packed float32.
- * @throws ArgumentError where a blob's shape does not fit its bytes; WeightsError where two layers have one name; the file system's error
+ * @throws ArgumentError where a blob's shape does not fit its bytes; WeightsError where two layers have one name; ResnodeError `file/write`
  */
 export function writeCaffemodel(path: string, weights: NetWeights): void {
   WRITE_CAFFEMODEL.check(path, weights);

@@ -1,8 +1,9 @@
 /** `resnode run`: raw float32 in and out, the low-level door. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { checkPlainFile } from '../base/plain-file.ts';
+import { makeFolder } from '../base/write-failure.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { wrongKindAt } from '../caffe/wrong-kind.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
@@ -86,7 +87,7 @@ Example:
       });
       const inputs = Object.fromEntries(flags.input.map(({ name, file }) => [name, readFloats(file)]));
       const results = await model.run(inputs);
-      mkdirSync(flags.outputDir, { recursive: true });
+      makeFolder(flags.outputDir);
       const files = Object.entries(results).map(([name, { shape, data }]) => {
         // A blob's name may hold a slash.
         const file = `${encodeURIComponent(name)}.f32`;

@@ -1,7 +1,8 @@
 /** `resnode train`: Caffe's `caffe train`. */
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, openSync, type WriteStream } from 'node:fs';
 import { finished } from 'node:stream/promises';
 import { Command, Option } from 'commander';
+import { writeFailure } from '../base/write-failure.ts';
 import { readSolverFile } from '../caffe/solver-parameter.ts';
 import { openCommunicator } from '../runtime/communicator.ts';
 import type { SolverEvent } from '../train/events.ts';
@@ -153,7 +154,7 @@ Examples:
     const log =
       flags.log === undefined || !isFirst
         ? null
-        : createWriteStream(flags.log, { flags: flags.snapshot === undefined ? 'w' : 'a' });
+        : openLog(flags.log, flags.snapshot === undefined ? 'w' : 'a');
     const print = isFirst ? printer(flags.json === true) : () => {};
     for await (const event of solver.run()) {
       log?.write(`${eventJson(event)}\n`);
@@ -163,9 +164,24 @@ Examples:
         process.exitCode = 1;
       }
     }
-    if (log !== null) await finished(log.end());
+    if (log !== null) await finished(log.end()).catch(() => {}); // said when it happened
     device.dispose();
     await communicator?.finish();
+  });
+}
+
+/** Refused before the training where it cannot be opened; a log that fails later must not end the training. */
+function openLog(path: string, flags: 'w' | 'a'): WriteStream {
+  let fd: number;
+  try {
+    fd = openSync(path, flags);
+  } catch (error) {
+    throw writeFailure(path, error);
+  }
+  return createWriteStream(path, { fd }).on('error', (error) => {
+    console.error(
+      `resnode: ${(writeFailure(path, error) as Error).message}; the training goes on without its log`,
+    );
   });
 }
 

@@ -58,7 +58,7 @@ const WRITE_SAFETENSORS_FILE = signature('writeSafetensorsFile', {
   ),
 });
 
-/** Writes the blobs as they are, and the net where there is one. @throws the file system's error */
+/** Writes the blobs as they are, and the net where there is one. @throws ResnodeError `file/write` */
 export function writeSafetensorsFile(path: string, content: Omit<ReadResult, 'preprocess'>): void {
   WRITE_SAFETENSORS_FILE.check(path, content);
   const { net, weights } = content;

@@ -116,7 +116,7 @@ const isNaturals = (value: unknown): value is number[] =>
 
 /**
  * Writes float32 and float64 blobs as they are, in the order given, whole or not at all.
- * @throws WeightsError where the header would be larger than readers take; the file system's error
+ * @throws WeightsError where the header would be larger than readers take; ResnodeError `file/write`
  */
 export function writeSafetensors(
   path: string,

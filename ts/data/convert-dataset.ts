@@ -79,7 +79,7 @@ const CONVERT_RAW_IMAGES = signature('convertRawImages', {
  * Writes images that are arrays.
  * @param digits Of the key: 8 as convert_mnist_data, 5 as convert_cifar_data.
  * @returns How many records were written.
- * @throws DataError, or the file system's error; nothing is left behind then
+ * @throws DataError; ResnodeError `file/write`; nothing is left behind then
  */
 export async function convertRawImages(
   images: RawImages,

@@ -3,10 +3,11 @@
  * they fill, the branches above them at the end. The layout is that of lmdb-file.ts; limits are those of LMDB 0.9 as
  * it is built everywhere (keys up to 511 bytes, pages of 4096 bytes).
  */
-import { closeSync, existsSync, fsync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { temporaryFor } from '../caffe/atomic-file.ts';
+import { writeFailure } from '../base/write-failure.ts';
+import { removeQuietly, temporaryFor } from '../caffe/atomic-file.ts';
 import { DataError } from '../errors.ts';
 import { BIG_DATA, MAGIC, META, NO_PAGE, NODE_HEADER, PAGE, PAGE_HEADER } from './lmdb-file.ts';
 
@@ -35,15 +36,19 @@ export class LmdbWriter {
 
   /**
    * Begins a database; its folder appears when `finish` has written everything.
-   * @throws DataError `data/exists`; the file system's error
+   * @throws DataError `data/exists`; ResnodeError `file/write`
    */
   constructor(path: string) {
     this.#path = resolve(path);
     if (existsSync(path))
       throw new DataError('data/exists', { file: path }, 'is there already; remove it, or give another name');
     this.#folder = temporaryFor(this.#path);
-    mkdirSync(this.#folder);
-    this.#descriptor = openSync(join(this.#folder, 'data.mdb'), 'wx');
+    try {
+      mkdirSync(this.#folder);
+      this.#descriptor = openSync(join(this.#folder, 'data.mdb'), 'wx');
+    } catch (error) {
+      throw writeFailure(this.#path, error);
+    }
   }
 
   /** Adds a record. @throws DataError `data/key` for a key that is too long, empty or not after the last one */
@@ -70,7 +75,7 @@ export class LmdbWriter {
     this.#count++;
   }
 
-  /** Writes what is left and gives the database its name. @throws the file system's error */
+  /** Writes what is left and gives the database its name. @throws ResnodeError `file/write` */
   async finish(): Promise<void> {
     if (this.#leaf.count > 0) this.#endLeaf();
     const leafPages = this.#leaves.length;
@@ -103,15 +108,19 @@ export class LmdbWriter {
       page.writeBigUInt64LE(BigInt(transaction), META.transaction);
     }
     this.#write(meta, 0);
-    await promisify(fsync)(this.#descriptor!);
-    this.#close();
-    renameSync(this.#folder, this.#path);
+    try {
+      await promisify(fsync)(this.#descriptor!);
+      this.#close();
+      renameSync(this.#folder, this.#path);
+    } catch (error) {
+      throw writeFailure(this.#path, error);
+    }
   }
 
   /** Gives up: nothing is left behind. */
   abandon(): void {
     this.#close();
-    rmSync(this.#folder, { recursive: true, force: true });
+    removeQuietly(this.#folder);
   }
 
   #close(): void {
@@ -167,8 +176,12 @@ export class LmdbWriter {
   }
 
   #write(bytes: Buffer, page: number): void {
-    for (let done = 0; done < bytes.length; )
-      done += writeSync(this.#descriptor!, bytes, done, bytes.length - done, page * PAGE_SIZE + done);
+    try {
+      for (let done = 0; done < bytes.length; )
+        done += writeSync(this.#descriptor!, bytes, done, bytes.length - done, page * PAGE_SIZE + done);
+    } catch (error) {
+      throw writeFailure(this.#path, error);
+    }
   }
 }
 

@@ -25,7 +25,7 @@ const SAVE_PREPROCESS = signature('savePreprocess', {
 /**
  * Writes `path` (and, for a mean image, `path` with `.mean.binaryproto` appended), each whole or not at all.
  * docs/preprocess.md has the fields. Beside `NAME.prototxt`, the commands find it as `NAME.preprocess.json`.
- * @throws the file system's error
+ * @throws ResnodeError `file/write`
  */
 export function savePreprocess(path: string, preprocess: Preprocess): void {
   SAVE_PREPROCESS.check(path, preprocess);

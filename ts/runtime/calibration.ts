@@ -58,7 +58,7 @@ const SAVE_CALIBRATION = signature('saveCalibration', {
   calibration: required(calibration, 'What calibrate made.'),
 });
 
-/** Writes a calibration, whole or not at all. @throws the file system's error */
+/** Writes a calibration, whole or not at all. @throws ResnodeError `file/write` */
 export function saveCalibration(path: string, content: Calibration): void {
   SAVE_CALIBRATION.check(path, content);
   writeFileAtomically(path, [`${JSON.stringify(content, null, 2)}\n`]);

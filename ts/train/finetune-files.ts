@@ -1,11 +1,11 @@
 /** What fine-tuning writes before it trains: split, nets, solver, augmentation. */
-import { mkdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { dataLayers } from '../architectures/data-layers.ts';
 import type { PhaseAugment } from '../architectures/paper-training.ts';
 import { linearSolver } from '../architectures/solver-presets.ts';
 import { solverText, trainingNetText } from '../architectures/training-files.ts';
 import { classifierOf, replaceHead, trainingNet } from '../architectures/training-net.ts';
+import { makeFolder } from '../base/write-failure.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
@@ -62,7 +62,7 @@ type FileAugment = Pick<Augment, 'meanOfCrop' | 'orientation' | 'maxPixels'>;
 /**
  * Reads the net, gives it a head for the split's classes and writes everything that its training takes; images of a
  * class are told from each other at scales up to a quarter larger than what the preprocessing makes.
- * @throws ArgumentError where net and preprocessing do not fit; PrototxtError; the file system's error
+ * @throws ArgumentError where net and preprocessing do not fit; PrototxtError; ResnodeError `file/write`
  */
 export function writeFinetuneFiles(
   out: string,
@@ -105,7 +105,7 @@ export function writeFinetuneFiles(
   const stem = deploy.layer?.find(({ type }) => type === 'Convolution')?.name;
 
   const training = join(out, 'training');
-  mkdirSync(training, { recursive: true });
+  makeFolder(training);
   const inside = (name: string) => join(training, name);
   const paths = {
     model: join(out, 'model.prototxt'),

@@ -18,7 +18,7 @@ export interface Report {
   /**
    * Writes the page and, with its extension replaced by `.json`, the data; each whole or not at all. Draws on the
    * event loop, which takes a fraction of a second: call it when the training is over, and after an error too.
-   * @throws the file system's error
+   * @throws ResnodeError `file/write`
    */
   close(): Promise<ReportData>;
 }

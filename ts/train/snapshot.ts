@@ -57,7 +57,7 @@ export function snapshotFiles(
 /**
  * Writes a snapshot. Each file is written whole or not at all, the .solverstate last: where it is, the others are.
  * @param history As `Trainer.history` gives it.
- * @throws WeightsError; the file system's error
+ * @throws WeightsError; ResnodeError `file/write`
  */
 export async function saveSnapshot(
   files: SnapshotFiles,

@@ -1,0 +1,75 @@
+/**
+ * The CPU device under AddressSanitizer and UBSan: the library alone is built with them (build/sanitized), and the tests of
+ * its kernels and random nets open that one, in a process that begins with their runtime.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { repositoryFolder } from '../support/golden.ts';
+
+const FILES = [
+  'cpu/kernels.test.ts',
+  'cpu/not-a-number-int8.test.ts',
+  'runtime/cpu-gradients.test.ts',
+  'fuzz/random-nets.test.ts',
+];
+const NETS = 20;
+/** What the addon's own build has found already need not be found again. */
+const folder = join(repositoryFolder, 'build/sanitized');
+
+function run(command: string, ...words: string[]): string {
+  const { status, stdout, stderr, error } = spawnSync(command, words, {
+    encoding: 'utf8',
+    maxBuffer: 1 << 26,
+  });
+  assert.is(status, 0, `${command} ${words.join(' ')}:\n${stdout}${stderr}${error?.message ?? ''}`);
+  return stdout.trim();
+}
+
+const runtime = spawnSync('g++', ['-print-file-name=libasan.so'], { encoding: 'utf8' }).stdout?.trim();
+const hasOneDnn = existsSync(join(repositoryFolder, 'build/Release/libresnode_cpu.so'));
+if (!hasOneDnn) console.log('skipped: the CPU device was not built (no oneDNN), and so not with sanitizers');
+// g++ prints the bare name of what it does not have.
+else if (!runtime?.startsWith('/'))
+  console.log('skipped: g++ has no AddressSanitizer (Debian: libasan, with gcc)');
+else {
+  test('the CPU device builds with AddressSanitizer and UBSan', () => {
+    run(
+      'cmake',
+      '-S',
+      repositoryFolder,
+      '-B',
+      folder,
+      '-DRESNODE_SANITIZE=ON',
+      '-DCMAKE_BUILD_TYPE=None',
+      '-DCMAKE_CXX_FLAGS=-g1',
+    );
+    run('cmake', '--build', folder, '--target', 'resnode_cpu', '--parallel', '2');
+  });
+
+  for (const file of FILES)
+    test(`${file} reads and writes no byte that is not its own, and does nothing undefined`, () => {
+      const child = spawnSync(process.execPath, ['--import', 'tsx', join(repositoryFolder, 'test', file)], {
+        encoding: 'utf8',
+        cwd: repositoryFolder,
+        maxBuffer: 1 << 26,
+        env: {
+          ...process.env,
+          LD_PRELOAD: runtime,
+          RESNODE_TEST_CPU: folder,
+          RESNODE_FUZZ_NETS: String(NETS),
+          // V8 and Node leave what the process's end takes; the signal handler of mapped files is ours.
+          ASAN_OPTIONS: 'detect_leaks=0:allow_user_segv_handler=1:abort_on_error=1',
+          UBSAN_OPTIONS: 'print_stacktrace=1',
+        },
+      });
+      const output = `${child.stdout}${child.stderr}`;
+      assert.not.match(output, /AddressSanitizer|runtime error:/);
+      assert.is(child.status, 0, `ended with ${child.signal ?? child.status}:\n${output}`);
+      assert.match(output, /Passed:\s+[1-9]/);
+    });
+}
+
+test.run();

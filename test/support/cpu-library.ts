@@ -1,0 +1,5 @@
+/** Where the tests of the CPU's kernels find the library that they test: test/cpu/sanitized.test.ts names another. */
+import { loadBinding } from '../../ts/native/load.ts';
+
+/** Options of `openDevice('cpu')` and `openNative('cpu')`. */
+export const cpuLibrary = { libraryFolder: process.env.RESNODE_TEST_CPU ?? loadBinding().folder };
