@@ -54,7 +54,13 @@ import { localRank } from './local-rank.ts';
 import { availableMemory, type DeviceMemory, largestBatch, outOfMemory } from './memory.ts';
 import { describePlan, Model, type ModelPlan } from './model.ts';
 import { hasNvidiaGpu } from './nvidia.ts';
-import { type DeviceOptions, deviceOptions, type NativeKind, openNative } from './open-native.ts';
+import {
+  cacheFolderOf,
+  type DeviceOptions,
+  deviceOptions,
+  type NativeKind,
+  openNative,
+} from './open-native.ts';
 import type { Inputs } from './tensor.ts';
 import {
   checkTrainOptions,
@@ -64,6 +70,7 @@ import {
   withHistory,
 } from './train-options.ts';
 import type { Trainer } from './trainer.ts';
+import { warnOfDamagedCache } from './tuning-cache.ts';
 
 export type { LoadOptions } from './load-options.ts';
 export type { DeviceOptions } from './open-native.ts';
@@ -101,6 +108,7 @@ export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptio
     memoryLimit = Number.POSITIVE_INFINITY,
   } = options;
   const { communicator = null, tune = true, onWarning = null } = options;
+  if (tune && family !== 'reference') await warnOfDamagedCache(cacheFolderOf(options));
   const local = ordinal === undefined && (communicator?.size ?? 1) > 1 ? localRank() : null;
   const gpu = Number(ordinal ?? local?.rank ?? 0);
   const open = (chosen: NativeKind, reason: string) => {

@@ -101,6 +101,14 @@ export const deviceOptions = options<DeviceOptions>({
 
 export type NativeKind = 'cpu' | 'cuda' | 'reference';
 
+/** Where measured choices are kept. */
+export function cacheFolderOf({ cacheFolder }: DeviceOptions): string {
+  // https://specifications.freedesktop.org/basedir-spec/latest/: a relative one is ignored.
+  const given = process.env.XDG_CACHE_HOME ?? '';
+  const cache = isAbsolute(given) ? given : join(homedir(), '.cache');
+  return cacheFolder ?? join(cache, 'resnode');
+}
+
 /** @throws DeviceError `device/unavailable` with what was tried */
 export function openNative(
   kind: NativeKind,
@@ -108,9 +116,6 @@ export function openNative(
   options: DeviceOptions & Pick<NativeDeviceOptions, 'threads' | 'winograd' | 'ordinal'>,
 ): NativeDevice {
   const { binding, folder } = loadBinding();
-  // https://specifications.freedesktop.org/basedir-spec/latest/: a relative one is ignored.
-  const given = process.env.XDG_CACHE_HOME ?? '';
-  const cache = isAbsolute(given) ? given : join(homedir(), '.cache');
   try {
     return binding.openDevice(kind, {
       threads: options.threads,
@@ -118,7 +123,7 @@ export function openNative(
       winograd: options.winograd,
       ordinal: options.ordinal,
       libraryFolder: options.libraryFolder ?? folder,
-      cacheFolder: options.cacheFolder ?? join(cache, 'resnode'),
+      cacheFolder: cacheFolderOf(options),
       deterministic: options.deterministic ?? false,
       cudnn: options.cudnn ?? true,
       planMemory: options.gpuMemory ?? 0,
