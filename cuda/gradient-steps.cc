@@ -130,20 +130,20 @@ Step gradientOf(const Scale& scale, const GradientContext& gradient) {
 }
 
 Step gradientOf(const BatchNorm& batchNorm, const GradientContext& gradient) {
-  Step step = gradient.likeOutput(batchNorm.globalStatistics ? "global statistics" : "batch statistics");
+  Step step = gradient.likeOutput(batchNorm.statistics == Statistics::global ? "global statistics" : "batch statistics");
   const ChannelShape shape = channelShape(gradient.y(0));
   step.parameters = {{batchNorm.mean, {}}, {batchNorm.variance, {}}, {batchNorm.factor, {}}};
   if (batchNorm.scale) step.parameters.push_back({*batchNorm.scale, {}});
   if (batchNorm.bias) step.parameters.push_back({*batchNorm.bias, {}});
   step.workspaceBytes = bytesOfFloats(batchNormGradientScratch(shape));
-  const std::shared_ptr<NcclCommunicator> processes = batchNorm.isSynchronised && !batchNorm.globalStatistics ? gradient.context.processes : nullptr;
+  const std::shared_ptr<NcclCommunicator> processes = batchNorm.synchronised && batchNorm.statistics == Statistics::batch ? gradient.context.processes : nullptr;
   step.launch = [=, at = gradient.at](const Bindings& b, cudaStream_t stream) {
     BatchNormGradient of;
     of.behind = behindOf(batchNorm.relu, at, b);
     of.x = at.x(b, 0);
-    of.mean = batchNorm.globalStatistics ? b.parameter<float>(0) : b.floats(at.inputs + 1);
-    of.variance = batchNorm.globalStatistics ? b.parameter<float>(1) : b.floats(at.inputs + 2);
-    of.factor = batchNorm.globalStatistics ? b.parameter<float>(2) : nullptr;
+    of.mean = batchNorm.statistics == Statistics::global ? b.parameter<float>(0) : b.floats(at.inputs + 1);
+    of.variance = batchNorm.statistics == Statistics::global ? b.parameter<float>(1) : b.floats(at.inputs + 2);
+    of.factor = batchNorm.statistics == Statistics::global ? b.parameter<float>(2) : nullptr;
     of.gamma = batchNorm.scale ? b.parameter<float>(3) : nullptr;
     of.beta = batchNorm.bias ? b.parameter<float>(batchNorm.scale ? 4 : 3) : nullptr;
     of.eps = batchNorm.eps;

@@ -18,7 +18,7 @@ ElementType elementTypeOf(Precision precision) {
 bool isShared(const Program& program) {
   return std::any_of(program.operations.begin(), program.operations.end(), [](const Operation& operation) {
     const auto* batchNorm = std::get_if<BatchNorm>(&operation.attributes);
-    return std::holds_alternative<AllMean>(operation.attributes) || (batchNorm && batchNorm->isSynchronised);
+    return std::holds_alternative<AllMean>(operation.attributes) || (batchNorm && batchNorm->synchronised);
   });
 }
 

@@ -145,8 +145,8 @@ Step stepOf(const Scale& scale, const Operation& operation, const StepContext& c
 }
 
 Step stepOf(const BatchNorm& batchNorm, const Operation& operation, const StepContext& context) {
-  const bool isGlobal = batchNorm.globalStatistics, updates = batchNorm.update && !isGlobal;
-  const std::shared_ptr<NcclCommunicator> processes = batchNorm.isSynchronised && !isGlobal ? context.processes : nullptr;
+  const bool isGlobal = batchNorm.statistics == Statistics::global, updates = batchNorm.update && !isGlobal;
+  const std::shared_ptr<NcclCommunicator> processes = batchNorm.synchronised && !isGlobal ? context.processes : nullptr;
   Step step = likeOutput(operation, context, isGlobal ? "global statistics" : "batch statistics");
   const TensorLayout layout = context.output(operation, 0);
   const ChannelView view = channelView(layout);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes a fresh clone ready: system headers, npm packages, the native addon. Quick when there is nothing to do.
-# --with-mpi: also an MPI
+# --with-mpi: also an MPI; --generate: first writes what follows from ts/operations/schema.ts
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -39,4 +39,5 @@ if [ ! -f "$stamp" ] || ! cmp -s package-lock.json "$stamp"; then
   cp package-lock.json "$stamp"
 fi
 
+if [ "${1:-}" = --generate ]; then npx tsx scripts/generate-operations.ts; fi
 node scripts/cmake-build.mjs

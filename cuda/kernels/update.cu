@@ -44,15 +44,15 @@ struct Rule {
         const float now = *history = momentum * old + rate * g;
         return (1 + momentum) * now - momentum * old;
       }
-      case UpdateRule::adaGrad: {
+      case UpdateRule::adagrad: {
         const float now = *history = old + g * g;
         return rate * g / (sqrtf(now) + delta);
       }
-      case UpdateRule::rmsProp: {
+      case UpdateRule::rmsprop: {
         const float now = *history = rmsDecay * old + (1 - rmsDecay) * g * g;
         return rate * g / (sqrtf(now) + delta);
       }
-      case UpdateRule::adaDelta: {
+      case UpdateRule::adadelta: {
         const float now = *history = momentum * old + (1 - momentum) * g * g;
         const float change = g * sqrtf((*second + delta) / (now + delta));
         *second = momentum * *second + (1 - momentum) * change * change;
@@ -162,7 +162,7 @@ void launchUpdate(const Update& update, const std::vector<UpdatedValues>& all, c
   State* state = static_cast<State*>(scratch);
   double* sums = reinterpret_cast<double*>(static_cast<char*>(scratch) + kStateBytes);
   const Rule rule{update.rule, update.momentum, update.momentum2, update.delta, update.rmsDecay,
-                  1.0f / (static_cast<float>(update.iterSize) * update.lossScale), update.lossScale, update.weightDecay, update.regularization == Regularization::l1};
+                  1.0f / (static_cast<float>(update.iterSize) * update.lossScale), update.lossScale, update.weightDecay, update.regularization == Regularization::L1};
   launch(begin, Grid{dim3(1), dim3(1)}, stream, schedule, badLabels, labelChecks, rule, state);
   for (const LossValues& loss : losses) launch(checkLoss, Grid{dim3(1), dim3(kThreads)}, stream, loss, state);
   const auto eachBatch = [&](int64_t blocks, auto visit) {

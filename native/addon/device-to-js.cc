@@ -206,14 +206,14 @@ Napi::Value openDevice(const Napi::CallbackInfo& info) {
   for (const auto& [name, value] : device->thread->description()) description.Set(name, value);
   object.Set("description", description);
   method(object, "prepare", [device](const Napi::CallbackInfo& call) -> Napi::Value {
-    auto program = programFromJs(call[0].As<Napi::Object>(), device->communicator);
+    auto program = programFromJs(call[0], device->communicator);
     const PlanOptions planOptions = planOptionsFromJs(call[1].As<Napi::Object>());
     return submit<std::shared_ptr<Plan>>(call.Env(), device,
         [program, planOptions](Backend& backend) { return backend.plan(program, planOptions); },
         [device](Napi::Env loop, std::shared_ptr<Plan>& plan) { return planToJs(loop, device, plan); });
   });
   method(object, "createParameters", [device](const Napi::CallbackInfo& call) -> Napi::Value {
-    auto program = programFromJs(call[0].As<Napi::Object>(), device->communicator);
+    auto program = programFromJs(call[0], device->communicator);
     auto files = std::make_shared<MappedFiles>();
     auto sources = std::make_shared<std::vector<ParameterSource>>(sourcesFromJs(call[1].As<Napi::Array>(), *program, *files));
     return submit<std::shared_ptr<Parameters>>(call.Env(), device,

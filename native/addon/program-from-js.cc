@@ -1,229 +1,186 @@
 #include "program-from-js.h"
 
-#include <functional>
-#include <map>
+#include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "core/error.h"
-#include "core/plain.h"
+#include "core/verify.h"
 
 namespace resnode {
 namespace {
 
-int64_t integer(const Napi::Object& object, const char* name) { return object.Get(name).ToNumber().Int64Value(); }
-uint32_t word(const Napi::Object& object, const char* name) { return object.Get(name).ToNumber().Uint32Value(); }
-float real(const Napi::Object& object, const char* name) { return object.Get(name).ToNumber().FloatValue(); }
-std::string text(const Napi::Object& object, const char* name) { return object.Get(name).ToString().Utf8Value(); }
-bool boolean(const Napi::Object& object, const char* name) { return object.Get(name).ToBoolean().Value(); }
-bool isNull(const Napi::Value& value) { return value.IsNull() || value.IsUndefined(); }
+// Where a value stands, for messages: of which object, and which field.
+struct Place {
+  const std::string& owner;  // "layer "conv1" (convolution)", "tensor 3", "the program"
+  std::string field;
+};
+
+std::string shown(const Napi::Value& value) {
+  if (value.IsUndefined()) return "missing";
+  if (value.IsString()) return "\"" + value.As<Napi::String>().Utf8Value().substr(0, 60) + "\"";
+  if (value.IsNumber() || value.IsNull() || value.IsBoolean()) return value.ToString().Utf8Value();
+  if (value.IsArray()) return "a list of " + std::to_string(value.As<Napi::Array>().Length());
+  return value.IsFunction() ? "a function" : value.IsObject() ? "an object" : "of another type";
+}
+
+[[noreturn]] void refuse(const Place& place, const std::string& expected, const Napi::Value& value) {
+  throw Error("program/invalid", place.owner + ": " + place.field + " must be " + expected + ", it is " + shown(value));
+}
+
+// An integer that T holds and a double has exactly.
+template <class T>
+T readInteger(const Place& place, const Napi::Value& value) {
+  constexpr double kExact = 9007199254740992.0;  // 2^53
+  const double least = std::max(-kExact, static_cast<double>(std::numeric_limits<T>::min()));
+  const double most = std::min(kExact, static_cast<double>(std::numeric_limits<T>::max()));
+  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
+  if (!(number >= least && number <= most) || number != std::floor(number)) {
+    refuse(place, "an integer of " + std::to_string(std::min<size_t>(sizeof(T) * 8, 53)) + " bits", value);
+  }
+  return static_cast<T>(number);
+}
+
+Napi::Object objectOf(const Place& place, const Napi::Value& value) {
+  if (!value.IsObject() || value.IsArray() || value.IsFunction()) refuse(place, "an object", value);
+  return value.As<Napi::Object>();
+}
+
+void read(const Place& place, const Napi::Value& value, bool& result) {
+  if (!value.IsBoolean()) refuse(place, "true or false", value);
+  result = value.As<Napi::Boolean>().Value();
+}
+void read(const Place& place, const Napi::Value& value, float& result) {
+  if (!value.IsNumber()) refuse(place, "a number", value);
+  result = value.As<Napi::Number>().FloatValue();
+}
+void read(const Place& place, const Napi::Value& value, std::string& result) {
+  if (!value.IsString()) refuse(place, "a string", value);
+  result = value.As<Napi::String>().Utf8Value();
+}
+void read(const Place& place, const Napi::Value& value, int64_t& result) { result = readInteger<int64_t>(place, value); }
+void read(const Place& place, const Napi::Value& value, int32_t& result) { result = readInteger<int32_t>(place, value); }
+void read(const Place& place, const Napi::Value& value, uint32_t& result) { result = readInteger<uint32_t>(place, value); }
+
+void read(const Place& place, const Napi::Value& value, FusedRelu& result);
+template <class T>
+void read(const Place& place, const Napi::Value& value, std::vector<T>& result);
+
+void read(const Place& place, const Napi::Value& value, Pair& result) {
+  std::vector<int64_t> both;
+  if (value.IsArray() && value.As<Napi::Array>().Length() == 2) read(place, value, both);
+  if (both.size() != 2) refuse(place, "two integers", value);
+  result = {both[0], both[1]};
+}
+
+// The word of a choice.
+template <class T>
+std::enable_if_t<std::is_enum_v<T>> read(const Place& place, const Napi::Value& value, T& result) {
+  constexpr auto names = namesOf(T{});
+  const std::string word = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (word == names[i]) return void(result = static_cast<T>(i));
+  }
+  std::string all;
+  for (const char* name : names) all += (all.empty() ? "" : ", ") + std::string(name);
+  refuse(place, "one of " + all, value);
+}
 
 template <class T>
-std::vector<T> numbers(const Napi::Value& value) {
-  const Napi::Array array = value.As<Napi::Array>();
-  std::vector<T> result;
-  for (uint32_t i = 0; i < array.Length(); ++i) result.push_back(static_cast<T>(array.Get(i).ToNumber().DoubleValue()));
-  return result;
+void read(const Place& place, const Napi::Value& value, std::optional<T>& result) {
+  if (value.IsNull()) return result.reset();
+  read(place, value, result.emplace());
 }
 
-Pair pair(const Napi::Object& object, const char* name) {
-  const auto values = numbers<int64_t>(object.Get(name));
-  return {values.at(0), values.at(1)};
-}
-
-std::optional<FusedRelu> relu(const Napi::Object& object) {
-  const Napi::Value value = object.Get("relu");
-  if (isNull(value)) return std::nullopt;
-  return FusedRelu{real(value.As<Napi::Object>(), "negativeSlope")};
-}
-
-std::optional<ParameterId> optionalId(const Napi::Object& object, const char* name) {
-  const Napi::Value value = object.Get(name);
-  if (isNull(value)) return std::nullopt;
-  return value.ToNumber().Int32Value();
-}
-
-ParameterId id(const Napi::Object& object, const char* name) { return object.Get(name).ToNumber().Int32Value(); }
-
-std::optional<int64_t> ignoreLabel(const Napi::Object& object) {
-  const Napi::Value value = object.Get("ignoreLabel");
-  if (isNull(value)) return std::nullopt;
-  return value.ToNumber().Int64Value();
-}
-
-Normalization normalization(const std::string& name) {
-  if (name == "full") return Normalization::full;
-  if (name == "batchSize") return Normalization::batchSize;
-  return name == "none" ? Normalization::none : Normalization::valid;
-}
-
-UpdateRule updateRule(const std::string& name) {
-  if (name == "nesterov") return UpdateRule::nesterov;
-  if (name == "adagrad") return UpdateRule::adaGrad;
-  if (name == "rmsprop") return UpdateRule::rmsProp;
-  if (name == "adadelta") return UpdateRule::adaDelta;
-  return name == "adam" ? UpdateRule::adam : UpdateRule::sgd;
-}
-
-Attributes update(const Napi::Object& object) {
-  Update update{updateRule(text(object, "rule")), real(object, "momentum"), real(object, "momentum2"), real(object, "delta"),
-                real(object, "rmsDecay"), std::nullopt, integer(object, "iterSize"), real(object, "lossScale"), real(object, "weightDecay"),
-                text(object, "regularization") == "L1" ? Regularization::l1 : Regularization::l2, {}};
-  if (!isNull(object.Get("clipGradients"))) update.clipGradients = real(object, "clipGradients");
-  const Napi::Array parameters = object.Get("parameters").As<Napi::Array>();
-  for (uint32_t i = 0; i < parameters.Length(); ++i) {
-    const Napi::Object each = parameters.Get(i).As<Napi::Object>();
-    update.parameters.push_back({id(each, "parameter"), numbers<ParameterId>(each.Get("history")), optionalId(each, "accumulator"),
-                                 real(each, "lrMult"), real(each, "decayMult")});
-  }
-  return update;
-}
-
-using Reader = std::function<Attributes(const Napi::Object&)>;
-
-const std::map<std::string, Reader>& readers() {
-  static const std::map<std::string, Reader> table = {
-      {"convolution",
-       [](const Napi::Object& o) -> Attributes {
-         return Convolution{id(o, "weights"), optionalId(o, "bias"), pair(o, "kernel"), pair(o, "stride"),
-                            pair(o, "pad"), pair(o, "dilation"), integer(o, "group"), relu(o)};
-       }},
-      {"innerProduct",
-       [](const Napi::Object& o) -> Attributes {
-         return InnerProduct{id(o, "weights"), optionalId(o, "bias"), integer(o, "axis"), integer(o, "numOutput"),
-                             boolean(o, "transpose"), relu(o)};
-       }},
-      {"scale",
-       [](const Napi::Object& o) -> Attributes {
-         const std::string operand = text(o, "operand");
-         return Scale{operand == "scale"  ? ScaleOperand::scale
-                      : operand == "bias" ? ScaleOperand::bias
-                                          : ScaleOperand::none,
-                      optionalId(o, "scale"), optionalId(o, "bias"), integer(o, "outer"), integer(o, "channels"),
-                      integer(o, "inner"), relu(o)};
-       }},
-      {"batchNorm",
-       [](const Napi::Object& o) -> Attributes {
-         return BatchNorm{id(o, "mean"), id(o, "variance"), id(o, "factor"), real(o, "eps"), real(o, "movingAverageFraction"),
-                          text(o, "statistics") == "global", boolean(o, "update"), boolean(o, "synchronised"), optionalId(o, "scale"), optionalId(o, "bias"), relu(o)};
-       }},
-      {"relu", [](const Napi::Object& o) -> Attributes { return Relu{real(o, "negativeSlope")}; }},
-      {"elu", [](const Napi::Object& o) -> Attributes { return Elu{real(o, "alpha")}; }},
-      {"sigmoid", [](const Napi::Object&) -> Attributes { return Sigmoid{}; }},
-      {"tanh", [](const Napi::Object&) -> Attributes { return Tanh{}; }},
-      {"absval", [](const Napi::Object&) -> Attributes { return AbsVal{}; }},
-      {"power", [](const Napi::Object& o) -> Attributes { return Power{real(o, "power"), real(o, "scale"), real(o, "shift")}; }},
-      {"prelu", [](const Napi::Object& o) -> Attributes { return PRelu{id(o, "slope"), boolean(o, "channelShared")}; }},
-      {"dropout",
-       [](const Napi::Object& o) -> Attributes {
-         return Dropout{real(o, "ratio"), word(o, "seed"), word(o, "stream"), word(o, "rank")};
-       }},
-      {"eltwise",
-       [](const Napi::Object& o) -> Attributes {
-         const std::string operation = text(o, "operation");
-         return Eltwise{operation == "prod"  ? EltwiseKind::prod
-                        : operation == "max" ? EltwiseKind::max
-                                             : EltwiseKind::sum,
-                        numbers<float>(o.Get("coefficients")), boolean(o, "stableProdGrad"), relu(o)};
-       }},
-      {"pooling",
-       [](const Napi::Object& o) -> Attributes {
-         return Pooling{text(o, "method") == "max" ? PoolingMethod::max : PoolingMethod::average, pair(o, "kernel"),
-                        pair(o, "stride"), pair(o, "pad")};
-       }},
-      {"softmax",
-       [](const Napi::Object& o) -> Attributes { return Softmax{integer(o, "outer"), integer(o, "channels"), integer(o, "inner")}; }},
-      {"softmaxLoss",
-       [](const Napi::Object& o) -> Attributes {
-         return SoftmaxLoss{integer(o, "outer"), integer(o, "channels"), integer(o, "inner"), ignoreLabel(o),
-                            normalization(text(o, "normalization"))};
-       }},
-      {"euclideanLoss", [](const Napi::Object&) -> Attributes { return EuclideanLoss{}; }},
-      {"accuracy",
-       [](const Napi::Object& o) -> Attributes {
-         return Accuracy{integer(o, "topK"), integer(o, "outer"), integer(o, "channels"), integer(o, "inner"), ignoreLabel(o)};
-       }},
-      {"concat", [](const Napi::Object& o) -> Attributes { return Concat{integer(o, "axis")}; }},
-      {"slice", [](const Napi::Object& o) -> Attributes { return Slice{integer(o, "axis")}; }},
-      {"reshape", [](const Napi::Object&) -> Attributes { return Reshape{}; }},
-      {"lrn",
-       [](const Napi::Object& o) -> Attributes {
-         return Lrn{text(o, "region") == "across" ? LrnRegion::across : LrnRegion::within, integer(o, "size"),
-                    real(o, "alpha"), real(o, "beta"), real(o, "k")};
-       }},
-      {"gradient", [](const Napi::Object& o) -> Attributes { return Gradient{id(o, "of")}; }},
-      {"allMean", [](const Napi::Object&) -> Attributes { return AllMean{}; }},
-      {"update", update},
-  };
-  return table;
-}
-
-// `lowest`: −1 where an id may stand for nothing.
-void checkIds(const std::vector<int32_t>& ids, size_t count, const std::string& where, int32_t lowest = 0) {
-  for (int32_t each : ids) {
-    if (each < lowest || each >= static_cast<int64_t>(count)) {
-      throw Error("program/invalid", where + ": id " + std::to_string(each) + " is not below " + std::to_string(count));
+// Nothing that is not listed: a misspelt name would else be a value that nobody reads.
+void refuseUnknown(const std::string& owner, const Napi::Object& object, const std::vector<const char*>& known) {
+  const Napi::Array names = object.GetPropertyNames();
+  for (uint32_t i = 0; i < names.Length(); ++i) {
+    const std::string name = names.Get(i).ToString().Utf8Value();
+    if (std::none_of(known.begin(), known.end(), [&](const char* each) { return name == each; })) {
+      throw Error("program/invalid", owner + ": unknown field \"" + name.substr(0, 60) + "\"");
     }
   }
 }
 
-// A gradient has a place for all that its operation reads and makes, and for every diff.
-void checkPlaces(const Program& program, const Operation& operation) {
-  const auto expect = [&](const char* what, size_t found, size_t expected) {
-    if (found == expected) return;
-    throw Error("program/invalid", operation.layer + ": " + std::to_string(found) + " " + what + " where " + std::to_string(expected) + " belong");
-  };
-  if (const auto* gradient = std::get_if<Gradient>(&operation.attributes)) {
-    checkIds({gradient->of}, program.operations.size(), operation.layer);
-    const Operation& forward = program.operations[gradient->of];
-    expect("inputs", operation.inputs.size(), forward.inputs.size() + 2 * forward.outputs.size());
-    expect("outputs", operation.outputs.size(), forward.inputs.size() + learnedPlaces(forward));
+// All fields of a struct of operations.h; `also`: what stands beside them.
+template <class T>
+void readFields(const std::string& owner, const Napi::Object& object, std::vector<const char*> also, T& result) {
+  T::visitFields(result, [&](Field field, auto& value) {
+    also.push_back(field.name);
+    read({owner, field.name}, object.Get(field.name), value);
+  });
+  refuseUnknown(owner, object, also);
+}
+
+void read(const Place& place, const Napi::Value& value, FusedRelu& result) {
+  const Napi::Object object = objectOf(place, value);
+  read({place.owner, place.field + ".negativeSlope"}, object.Get("negativeSlope"), result.negativeSlope);
+  refuseUnknown(place.owner + ": " + place.field, object, {"negativeSlope"});
+}
+void read(const Place& place, const Napi::Value& value, UpdatedParameter& result) {
+  readFields(place.owner + ": " + place.field, objectOf(place, value), {}, result);
+}
+void read(const Place& place, const Napi::Value& value, Tensor& result) {
+  const Napi::Object object = objectOf(place, value);
+  read({place.owner, place.field + ".name"}, object.Get("name"), result.name);
+  read({place.owner, place.field + ".shape"}, object.Get("shape"), result.shape);
+}
+void read(const Place& place, const Napi::Value& value, Parameter& result) {
+  const Napi::Object object = objectOf(place, value);
+  read({place.owner, place.field + ".name"}, object.Get("name"), result.name);
+  read({place.owner, place.field + ".shape"}, object.Get("shape"), result.shape);
+  read({place.owner, place.field + ".mutable"}, object.Get("mutable"), result.isMutable);
+}
+
+// The kind whose name is `kind`.
+template <size_t i = 0>
+Attributes readAttributes(const std::string& kind, const std::string& owner, const Napi::Object& object) {
+  if constexpr (i == std::variant_size_v<Attributes>) {
+    throw Error("program/invalid", owner + ": unknown operation kind \"" + kind.substr(0, 60) + "\"");
+  } else {
+    using T = std::variant_alternative_t<i, Attributes>;
+    if (kind != T::kKind) return readAttributes<i + 1>(kind, owner, object);
+    T result;
+    readFields(owner, object, {"layer", "kind", "inputs", "outputs", "propagateDown"}, result);
+    return result;
   }
-  if (const auto* update = std::get_if<Update>(&operation.attributes)) {
-    const size_t places = 1 + update->parameters.size();
-    expect("inputs", std::min(operation.inputs.size(), places), places);
-    checkIds({operation.inputs[0]}, program.tensors.size(), operation.layer);
-    checkIds({operation.inputs.begin() + static_cast<std::ptrdiff_t>(places), operation.inputs.end()}, program.tensors.size(), operation.layer);
-    const size_t histories = update->rule == UpdateRule::adam || update->rule == UpdateRule::adaDelta ? 2 : 1;
-    for (const UpdatedParameter& each : update->parameters) expect("histories", each.history.size(), histories);
+}
+
+void read(const Place& place, const Napi::Value& value, Operation& result) {
+  const Napi::Object object = objectOf(place, value);
+  std::string kind;
+  read({place.owner, place.field + ".layer"}, object.Get("layer"), result.layer);
+  read({place.owner, place.field + ".kind"}, object.Get("kind"), kind);
+  const std::string owner = "layer \"" + result.layer + "\" (" + kind.substr(0, 60) + ")";
+  read({owner, "inputs"}, object.Get("inputs"), result.inputs);
+  read({owner, "outputs"}, object.Get("outputs"), result.outputs);
+  result.attributes = readAttributes(kind, owner, object);
+}
+
+template <class T>
+void read(const Place& place, const Napi::Value& value, std::vector<T>& result) {
+  if (!value.IsArray()) refuse(place, "a list", value);
+  const Napi::Array array = value.As<Napi::Array>();
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    read({place.owner, place.field + "[" + std::to_string(i) + "]"}, array.Get(i), result.emplace_back());
   }
 }
 
 }  // namespace
 
-std::shared_ptr<const Program> programFromJs(const Napi::Object& source, std::shared_ptr<Communicator> communicator) {
+std::shared_ptr<const Program> programFromJs(const Napi::Value& source, std::shared_ptr<Communicator> communicator) {
+  const std::string owner = "the program";
   auto program = std::make_shared<Program>();
-  program->name = text(source, "name");
   program->communicator = std::move(communicator);
-  const Napi::Array tensors = source.Get("tensors").As<Napi::Array>();
-  for (uint32_t i = 0; i < tensors.Length(); ++i) {
-    const Napi::Object tensor = tensors.Get(i).As<Napi::Object>();
-    program->tensors.push_back({text(tensor, "name"), numbers<int64_t>(tensor.Get("shape"))});
-  }
-  const Napi::Array parameters = source.Get("parameters").As<Napi::Array>();
-  for (uint32_t i = 0; i < parameters.Length(); ++i) {
-    const Napi::Object parameter = parameters.Get(i).As<Napi::Object>();
-    program->parameters.push_back({text(parameter, "name"), numbers<int64_t>(parameter.Get("shape")), boolean(parameter, "mutable")});
-  }
-  const Napi::Array operations = source.Get("operations").As<Napi::Array>();
-  for (uint32_t i = 0; i < operations.Length(); ++i) {
-    const Napi::Object object = operations.Get(i).As<Napi::Object>();
-    const std::string kind = text(object, "kind");
-    const auto reader = readers().find(kind);
-    if (reader == readers().end()) throw Error("program/invalid", "unknown operation kind \"" + kind + "\"");
-    Operation operation{text(object, "layer"), numbers<TensorId>(object.Get("inputs")),
-                        numbers<TensorId>(object.Get("outputs")), reader->second(object)};
-    checkPlaces(*program, operation);
-    const bool hasGaps = std::holds_alternative<Gradient>(operation.attributes) || std::holds_alternative<AllMean>(operation.attributes) ||
-                         std::holds_alternative<Update>(operation.attributes);
-    const int32_t lowest = hasGaps ? -1 : 0;
-    checkIds(operation.inputs, program->tensors.size(), operation.layer, lowest);
-    checkIds(operation.outputs, program->tensors.size(), operation.layer, lowest);
-    checkIds(parametersOf(*program, operation), program->parameters.size(), operation.layer);
-    program->operations.push_back(std::move(operation));
-  }
-  program->inputs = numbers<TensorId>(source.Get("inputs"));
-  program->outputs = numbers<TensorId>(source.Get("outputs"));
-  checkIds(program->inputs, program->tensors.size(), "inputs");
-  checkIds(program->outputs, program->tensors.size(), "outputs");
+  const Napi::Object object = objectOf({owner, "itself"}, source);
+  read({owner, "name"}, object.Get("name"), program->name);
+  read({owner, "tensors"}, object.Get("tensors"), program->tensors);
+  read({owner, "parameters"}, object.Get("parameters"), program->parameters);
+  read({owner, "operations"}, object.Get("operations"), program->operations);
+  read({owner, "inputs"}, object.Get("inputs"), program->inputs);
+  read({owner, "outputs"}, object.Get("outputs"), program->outputs);
+  verify(*program);
   return program;
 }
 

@@ -76,48 +76,42 @@ void releasePages(const ParameterSource& source, const Shape& shape) {
   if (end > start) madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
 }
 
+namespace {
+
+void addIds(ParameterId id, std::vector<ParameterId>& ids) { ids.push_back(id); }
+void addIds(const std::optional<ParameterId>& id, std::vector<ParameterId>& ids) {
+  if (id) ids.push_back(*id);
+}
+void addIds(const std::vector<ParameterId>& each, std::vector<ParameterId>& ids) { ids.insert(ids.end(), each.begin(), each.end()); }
+
+// Of a struct with fields: what its fields name, in their order.
+template <class T>
+void addFields(const T& fields, std::vector<ParameterId>& ids) {
+  T::visitFields(fields, [&](Field field, const auto& value) {
+    using Value = std::decay_t<decltype(value)>;
+    if constexpr (std::is_same_v<Value, std::vector<UpdatedParameter>>) {
+      for (const UpdatedParameter& each : value) addFields(each, ids);
+    } else if constexpr (std::is_same_v<Value, ParameterId> || std::is_same_v<Value, std::optional<ParameterId>> ||
+                         std::is_same_v<Value, std::vector<ParameterId>>) {
+      if (field.role == Role::parameter || field.role == Role::learned) addIds(value, ids);
+    }
+  });
+}
+
+}  // namespace
+
 std::vector<ParameterId> parametersOf(const Program& program, const Operation& operation) {
+  if (const auto* gradient = std::get_if<Gradient>(&operation.attributes)) return parametersOf(program, program.operations[gradient->of]);
   std::vector<ParameterId> ids;
-  const auto add = [&](const std::optional<ParameterId>& id) {
-    if (id) ids.push_back(*id);
-  };
-  std::visit(
-      [&](const auto& op) {
-        using T = std::decay_t<decltype(op)>;
-        if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct>) {
-          add(op.weights);
-          add(op.bias);
-        } else if constexpr (std::is_same_v<T, Scale>) {
-          add(op.scale);
-          add(op.bias);
-        } else if constexpr (std::is_same_v<T, BatchNorm>) {
-          for (ParameterId id : {op.mean, op.variance, op.factor}) add(id);
-          add(op.scale);
-          add(op.bias);
-        } else if constexpr (std::is_same_v<T, PRelu>) {
-          add(op.slope);
-        } else if constexpr (std::is_same_v<T, Gradient>) {
-          ids = parametersOf(program, program.operations[op.of]);
-        } else if constexpr (std::is_same_v<T, Update>) {
-          for (const UpdatedParameter& each : op.parameters) {
-            add(each.parameter);
-            for (ParameterId id : each.history) add(id);
-            add(each.accumulator);
-          }
-        }
-      },
-      operation.attributes);
+  std::visit([&](const auto& attributes) { addFields(attributes, ids); }, operation.attributes);
   return ids;
 }
 
 size_t learnedPlaces(const Operation& operation) {
-  return std::visit(
-      [](const auto& op) -> size_t {
-        using T = std::decay_t<decltype(op)>;
-        if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct> || std::is_same_v<T, Scale> || std::is_same_v<T, BatchNorm>) return 2;
-        return std::is_same_v<T, PRelu> ? 1 : 0;
-      },
-      operation.attributes);
+  size_t places = 0;
+  const auto count = [&](Field field, const auto&) { places += field.role == Role::learned; };
+  std::visit([&](const auto& attributes) { std::decay_t<decltype(attributes)>::visitFields(attributes, count); }, operation.attributes);
+  return places;
 }
 
 void copyInput(const void* data, DataType type, int64_t count, float* destination) {

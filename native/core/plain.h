@@ -39,8 +39,8 @@ void releasePages(const ParameterSource& source, const Shape& shape);
 // Parameters that an operation reads or writes; of a gradient those of the operation that it differentiates.
 std::vector<ParameterId> parametersOf(const Program& program, const Operation& operation);
 
-// Places for the diffs of an operation's parameters among the outputs of its gradient: weights and bias (Convolution,
-// InnerProduct), scale and bias (Scale, BatchNorm), whether it has both or not, slope (PRelu).
+// Places for the diffs of an operation's parameters among the outputs of its gradient: one for each of its fields that
+// learn, whether it has it or not.
 size_t learnedPlaces(const Operation& operation);
 
 // Copies `count` values of a type to plain float32.

@@ -32,7 +32,7 @@ bool addBatchNorm(StepBuilder& step, const BatchNorm& batchNorm) {
   for (size_t i : {1, 2}) places.push_back(step.hasOutput(i) ? step.writePlain(i) : Place{});
   places.push_back(step.scratch(batchNormScratch(view)));
   for (const Place& place : placesOf(step, batchNorm)) places.push_back(place);
-  Communicator* communicator = batchNorm.isSynchronised ? step.program().communicator.get() : nullptr;
+  Communicator* communicator = batchNorm.synchronised ? step.program().communicator.get() : nullptr;
   step.call(std::move(places), [batchNorm, view, communicator, pool = step.pool()](const std::vector<void*>& addresses, const dnnl::stream&) -> Work {
     const auto at = [&](size_t i) { return static_cast<float*>(addresses[i]); };
     return [=, x = at(0), y = at(1), mean = at(2), variance = at(3), scratch = addresses[4], parameters = parametersAt(addresses, 5)] {
@@ -67,7 +67,7 @@ bool addScale(StepBuilder& step, const Scale& scale) {
 bool addBatchNormGradient(StepBuilder& step, const BatchNorm& batchNorm) {
   const size_t outputs = step.differentiated().outputs.size(), dyIndex = 1 + outputs;
   const bool hasX = step.hasInput(0), hasStatistics = outputs == 3 && step.hasInput(2) && step.hasInput(3);
-  if (!step.hasInput(dyIndex) || (!batchNorm.globalStatistics && !(hasX && hasStatistics))) return false;
+  if (!step.hasInput(dyIndex) || (batchNorm.statistics == Statistics::batch && !(hasX && hasStatistics))) return false;
   if (!hasX && (step.hasOutput(1) || step.hasOutput(2) || (batchNorm.relu && !step.hasInput(1)))) return false;
   const size_t leading = hasX ? 0 : dyIndex;
   const Layout layout = suitableLayout(step, leading);
@@ -80,7 +80,7 @@ bool addBatchNormGradient(StepBuilder& step, const BatchNorm& batchNorm) {
   for (size_t i : {2, 3}) places.push_back(hasStatistics ? step.readPlain(i) : Place{});
   places.push_back(step.hasOutput(0) ? step.writeOver(0, dy, layout) : Place{});
   for (size_t i : {1, 2}) places.push_back(step.hasOutput(i) ? step.writePlain(i) : Place{});
-  Communicator* communicator = batchNorm.isSynchronised ? step.program().communicator.get() : nullptr;
+  Communicator* communicator = batchNorm.synchronised ? step.program().communicator.get() : nullptr;
   step.call(std::move(places), [batchNorm, view, hasX, communicator](const std::vector<void*>& addresses, const dnnl::stream&) -> Work {
     const auto at = [&](size_t i) { return static_cast<float*>(addresses[i]); };
     const BatchNormParameters parameters = parametersAt(addresses, 2);

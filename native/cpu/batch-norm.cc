@@ -95,7 +95,7 @@ void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchN
   const Scratch scratch(view, memory);
   const int64_t processes = communicator ? communicator->size() : 1;
   const int64_t padded = paddedChannels(view), count = view.outer * view.inner * processes;
-  if (!batchNorm.globalStatistics) {
+  if (batchNorm.statistics == Statistics::batch) {
     forEachStrip(pool, view, [&](int64_t image, const Strip& strip) {
       double mean[kStrip], squares[kStrip];
       momentsOf(x, strip, mean, squares);
@@ -114,11 +114,11 @@ void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchN
   }
   const double fraction = batchNorm.movingAverageFraction;
   const double correction = count > 1 ? static_cast<double>(count) / static_cast<double>(count - 1) : 1.0;
-  const bool updates = batchNorm.update && !batchNorm.globalStatistics;
+  const bool updates = batchNorm.update && batchNorm.statistics == Statistics::batch;
   const double inverse = unfactor(parameters);
   for (int64_t c = 0; c < view.channels; ++c) {
-    const double mean = batchNorm.globalStatistics ? parameters.mean[c] * inverse : scratch.partials[c].first;
-    const double variance = batchNorm.globalStatistics ? parameters.variance[c] * inverse : scratch.partials[c].second;
+    const double mean = batchNorm.statistics == Statistics::global ? parameters.mean[c] * inverse : scratch.partials[c].first;
+    const double variance = batchNorm.statistics == Statistics::global ? parameters.variance[c] * inverse : scratch.partials[c].second;
     // batch_norm_layer.cpp: the unbiased variance is summed up, the biased one normalises.
     if (updates) {
       parameters.mean[c] = static_cast<float>(fraction * parameters.mean[c] + mean);
@@ -166,7 +166,7 @@ void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, cons
     const int64_t c = strip.channel;
     return Normalisation{scratch.scales + c, scratch.biases + c, scratch.means + c, slopeOf(batchNorm)};
   };
-  if (!batchNorm.globalStatistics || dScale || dBias) {
+  if (batchNorm.statistics == Statistics::batch || dScale || dBias) {
     forEachStrip(nullptr, view, [&](int64_t image, const Strip& strip) {
       double sum[kStrip], product[kStrip];
       gradientSums(x, dy, strip, constants(strip), sum, product);
@@ -184,8 +184,8 @@ void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, cons
       scratch.partials[c] = {sum, product};
     }
     // The parameters' diffs stay this process's own: they are averaged with all others.
-    if (!batchNorm.globalStatistics) addOver(communicator, scratch.partials, view.channels);
-    for (int64_t c = 0; !batchNorm.globalStatistics && c < view.channels; ++c) {
+    if (batchNorm.statistics == Statistics::batch) addOver(communicator, scratch.partials, view.channels);
+    for (int64_t c = 0; batchNorm.statistics == Statistics::batch && c < view.channels; ++c) {
       scratch.shares[c] = static_cast<float>(scratch.partials[c].first / count);
       scratch.slopes[c] = static_cast<float>(scratch.partials[c].second / ((varianceOf(c) + batchNorm.eps) * count));
     }

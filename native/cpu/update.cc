@@ -144,7 +144,7 @@ void Updater::run(const float* schedule) {
     if (length > *update_.clipGradients) gradient = *update_.clipGradients / length;
   }
   gradient /= static_cast<double>(update_.iterSize) * update_.lossScale;
-  const bool isRmsProp = update_.rule == UpdateRule::rmsProp;
+  const bool isRmsProp = update_.rule == UpdateRule::rmsprop;
   const double momentum = isRmsProp ? update_.rmsDecay : update_.momentum;
   // adam_solver.cpp: t counts from 1.
   const double t = iteration + 1;
@@ -153,9 +153,9 @@ void Updater::run(const float* schedule) {
     switch (update_.rule) {
       case UpdateRule::sgd: return sgd;
       case UpdateRule::nesterov: return nesterov;
-      case UpdateRule::adaGrad: return adaGrad;
-      case UpdateRule::rmsProp: return rmsProp;
-      case UpdateRule::adaDelta: return adaDelta;
+      case UpdateRule::adagrad: return adaGrad;
+      case UpdateRule::rmsprop: return rmsProp;
+      case UpdateRule::adadelta: return adaDelta;
       default: return adam;
     }
   }();
@@ -165,7 +165,7 @@ void Updater::run(const float* schedule) {
     const Updated& each = parameters_[chunk.parameter];
     const Factors by{static_cast<float>(gradient),
                      update_.weightDecay * each.decayMult,
-                     update_.regularization == Regularization::l1,
+                     update_.regularization == Regularization::L1,
                      static_cast<float>(rate * each.lrMult * correction),
                      static_cast<float>(momentum),
                      static_cast<float>(1 - momentum),

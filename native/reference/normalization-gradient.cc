@@ -39,9 +39,9 @@ void gradientOf(const BatchNorm& batchNorm, const GradientArguments& arguments) 
   const Shape& shape = *arguments.x[0].shape;
   const int64_t outer = shape[0], channels = shape.size() > 1 ? shape[1] : 1;
   const int64_t inner = elementCount(shape) / (outer * channels);
-  Communicator* communicator = batchNorm.isSynchronised ? arguments.communicator : nullptr;
+  Communicator* communicator = batchNorm.synchronised ? arguments.communicator : nullptr;
   const double count = static_cast<double>(outer * inner * (communicator ? communicator->size() : 1));
-  const bool isGlobal = batchNorm.globalStatistics;
+  const bool isGlobal = batchNorm.statistics == Statistics::global;
   const float* x = arguments.x[0].data;
   float* dx = arguments.dx[0].data;
   const float factor = arguments.parameters[batchNorm.factor][0];

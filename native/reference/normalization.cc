@@ -33,19 +33,19 @@ void runScale(const Scale& scale, const Arguments& arguments) {
 void runBatchNorm(const BatchNorm& batchNorm, const Arguments& arguments) {
   const Shape& shape = *arguments.inputs[0].shape;
   const int64_t outer = shape[0], channels = shape.size() > 1 ? shape[1] : 1;
-  Communicator* communicator = batchNorm.isSynchronised ? arguments.communicator : nullptr;
+  Communicator* communicator = batchNorm.synchronised ? arguments.communicator : nullptr;
   const int64_t inner = elementCount(shape) / (outer * channels), count = outer * inner * (communicator ? communicator->size() : 1);
   float* means = arguments.parameters[batchNorm.mean];
   float* variances = arguments.parameters[batchNorm.variance];
   float* factor = arguments.parameters[batchNorm.factor];
   const double fraction = batchNorm.movingAverageFraction;
   const double correction = count > 1 ? static_cast<double>(count) / static_cast<double>(count - 1) : 1.0;
-  const bool updates = batchNorm.update && !batchNorm.globalStatistics;
+  const bool updates = batchNorm.update && batchNorm.statistics == Statistics::batch;
   if (updates) factor[0] = static_cast<float>(fraction * factor[0] + 1);
   const double unfactor = factor[0] == 0 ? 0.0 : 1.0 / factor[0];
   for (int64_t c = 0; c < channels; ++c) {
     double mean = means[c] * unfactor, variance = variances[c] * unfactor;
-    if (!batchNorm.globalStatistics) {
+    if (batchNorm.statistics == Statistics::batch) {
       double sum = 0, squares = 0;
       for (int64_t o = 0; o < outer; ++o) {
         const float* x = arguments.inputs[0].data + (o * channels + c) * inner;

@@ -16,13 +16,13 @@ double step(const Update& update, double rate, double iteration, double g, float
     case UpdateRule::nesterov:
       *history = static_cast<float>(momentum * old + rate * g);
       return (1 + momentum) * *history - momentum * old;
-    case UpdateRule::adaGrad:
+    case UpdateRule::adagrad:
       *history = static_cast<float>(old + g * g);
       return rate * g / (std::sqrt(static_cast<double>(*history)) + update.delta);
-    case UpdateRule::rmsProp:
+    case UpdateRule::rmsprop:
       *history = static_cast<float>(update.rmsDecay * old + (1.0 - update.rmsDecay) * g * g);
       return rate * g / (std::sqrt(static_cast<double>(*history)) + update.delta);
-    case UpdateRule::adaDelta: {
+    case UpdateRule::adadelta: {
       *history = static_cast<float>(momentum * old + (1 - momentum) * g * g);
       const double change = g * std::sqrt((*second + static_cast<double>(update.delta)) / (*history + static_cast<double>(update.delta)));
       *second = static_cast<float>(momentum * *second + (1 - momentum) * change * change);
@@ -90,7 +90,7 @@ void runUpdate(const Program& program, const Update& update, const Arguments& ar
     float* second = each.history.size() > 1 ? arguments.parameters[each.history[1]] : nullptr;
     for (int64_t i = 0; i < gradients[k].count; ++i) {
       double g = gradients[k].diff ? gradients[k].diff[i] * clip / (static_cast<double>(update.iterSize) * update.lossScale) : 0.0;
-      g += decay * (update.regularization == Regularization::l1 ? sign(values[i]) : values[i]);
+      g += decay * (update.regularization == Regularization::L1 ? sign(values[i]) : values[i]);
       values[i] = static_cast<float>(values[i] - step(update, localRate, iteration, g, history + i, second ? second + i : nullptr));
     }
   }

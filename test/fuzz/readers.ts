@@ -29,6 +29,7 @@ import { graphFromCaffe, summarise } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
 import { mutateBytes } from './mutate-bytes.ts';
 import { mutateJson, mutateList, mutatePrototxt, mutateWire } from './mutate-fields.ts';
+import { mutateProgram, programSeeds, runMutated } from './programs.ts';
 import type { Random } from './random.ts';
 
 export interface Reader {
@@ -43,6 +44,8 @@ export interface Reader {
   readonly isLenient?: boolean;
   /** Changes that keep the syntax, beside those of any bytes. */
   readonly mutations?: readonly ((bytes: Uint8Array, random: Random) => Uint8Array)[];
+  /** Those changes alone. */
+  readonly keepsSyntax?: boolean;
 }
 
 const fixture = (name: string) => readFileSync(join(repositoryFolder, 'test', name));
@@ -363,11 +366,19 @@ export const READERS: readonly Reader[] = [
       return readIdx(path, labels);
     },
   },
+  {
+    name: 'Program',
+    extension: '.program',
+    seeds: programSeeds,
+    read: (_path, bytes) => runMutated(bytes),
+    mutations: [mutateProgram],
+    keepsSyntax: true,
+  },
 ];
 
 /** An input that follows from its reader's seeds, a seed and its number. */
 export function mutate(reader: Reader, seeds: readonly Uint8Array[], random: Random): Buffer {
   const seed = random.pick(seeds);
-  const all = [mutateBytes, ...(reader.mutations ?? [])];
+  const all = [...(reader.keepsSyntax === true ? [] : [mutateBytes]), ...(reader.mutations ?? [])];
   return Buffer.from(random.pick(all)(seed, random));
 }

@@ -16,6 +16,7 @@ const TYPESCRIPT = [
   'hdf5',
   'caffe',
   'architectures',
+  'operations',
   'graph',
   'passes',
   'program',

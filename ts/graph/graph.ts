@@ -5,6 +5,9 @@
 import { having, instance, integer, type Kind, list, string } from '../base/kinds.ts';
 import { fields, required } from '../base/options.ts';
 import type { Position } from '../errors.ts';
+import type * as Kinds from '../operations/operations.ts';
+
+export type Pair = Kinds.Pair;
 
 /** Index into `Graph.values`. */
 export type ValueId = number;
@@ -47,11 +50,6 @@ export interface Filler {
   readonly variance_norm: 'FAN_IN' | 'FAN_OUT' | 'AVERAGE';
 }
 
-/** y = max(x, 0) + negativeSlope · min(x, 0), as the last step of another operation. */
-export interface FusedRelu {
-  readonly negativeSlope: number;
-}
-
 /**
  * One per-channel affine step, y = a·x + b over axis 1:
  * BatchNorm with global statistics (a = 1/√(variance/factor + eps), b = −a·mean/factor; a factor of 0 makes
@@ -67,138 +65,30 @@ export type AffineStep =
     }
   | { readonly kind: 'scale'; readonly gamma: ParameterId | null; readonly beta: ParameterId | null };
 
-export type Pair = readonly [height: number, width: number];
-
 /**
- * What a node computes. Inputs and outputs are positional and listed with each kind; parameters are named.
- * `outer`, `channels`, `inner` factor a shape around an axis: [outer…, channels…, inner…].
+ * What a node computes: a kind of operations/schema.ts, whose parameters are the net's own blobs, folds not yet
+ * resolved. Inputs and outputs are positional; parameters are named.
  */
 export type Operation =
-  /**
-   * 2-D cross-correlation, output size rounded down. inputs: x, or x and a residual that is added after the
-   * bias and before the ReLU. weights [num_output, C/group, kh, kw], bias [num_output].
-   * `affine` is applied after the bias and folded into weights and bias when they are packed.
-   */
-  | {
-      readonly kind: 'convolution';
-      readonly weights: ParameterId;
-      readonly bias: ParameterId | null;
-      readonly affine: readonly AffineStep[];
-      readonly kernel: Pair;
-      readonly stride: Pair;
-      readonly pad: Pair;
-      readonly dilation: Pair;
-      readonly group: number;
-      readonly relu: FusedRelu | null;
-    }
-  /**
-   * y[m, n] = Σk x[m, k]·w[n, k] + bias[n], x flattened from `axis`. weights [N, K], or [K, N] with transpose.
-   */
-  | {
-      readonly kind: 'innerProduct';
-      readonly weights: ParameterId;
-      readonly bias: ParameterId | null;
-      readonly axis: number;
-      readonly numOutput: number;
-      readonly transpose: boolean;
-      readonly relu: FusedRelu | null;
-    }
+  /** `affine` is applied behind the bias and folded into weights and bias when they are packed. */
+  | (Kinds.Convolution & { readonly affine: readonly AffineStep[] })
   /** Per-channel affine over axis 1: BatchNorm with global statistics, Scale and Bias, alone or merged. */
-  | { readonly kind: 'affine'; readonly affine: readonly AffineStep[]; readonly relu: FusedRelu | null }
-  /** BatchNorm with the batch's own statistics; updates its three parameters (Caffe's running sums). */
   | {
-      readonly kind: 'batchNorm';
-      readonly mean: ParameterId;
-      readonly variance: ParameterId;
-      readonly factor: ParameterId;
-      readonly eps: number;
-      readonly movingAverageFraction: number;
+      readonly kind: 'affine';
+      readonly affine: readonly AffineStep[];
+      readonly relu: Kinds.FusedRelu | null;
     }
-  /**
-   * Scale or Bias in general position: y[o, c, i] = x[o, c, i]·scale[c] + bias[c].
-   * inputs: x, then the scale (or, for Bias, the bias) where it is a second bottom: `operand` says which.
-   */
-  | {
-      readonly kind: 'scale';
-      readonly operand: 'none' | 'scale' | 'bias';
-      readonly scale: ParameterId | null;
-      readonly bias: ParameterId | null;
-      readonly outer: number;
-      readonly channels: number;
-      readonly inner: number;
-    }
-  /** Elementwise functions of one input, Caffe's definitions. power: (shift + scale·x)^power. */
-  | { readonly kind: 'relu'; readonly negativeSlope: number }
-  | { readonly kind: 'elu'; readonly alpha: number }
-  | { readonly kind: 'sigmoid' }
-  | { readonly kind: 'tanh' }
-  | { readonly kind: 'absval' }
-  | { readonly kind: 'power'; readonly power: number; readonly scale: number; readonly shift: number }
-  /** slope [C], or [] (one for all) with channelShared; channels on axis 1. */
-  | { readonly kind: 'prelu'; readonly slope: ParameterId; readonly channelShared: boolean }
-  /** Phase TRAIN: of its input, `ratio` (by chance) becomes 0 and the rest is divided by 1 − ratio. */
-  | { readonly kind: 'dropout'; readonly ratio: number }
-  /** n-ary; coefficients are for sum. Where inputs of max are equal the value is the same whichever wins. */
-  | {
-      readonly kind: 'eltwise';
-      readonly operation: 'sum' | 'prod' | 'max';
-      readonly coefficients: readonly number[];
-      /** Of prod: the diff is the product of the other inputs; else the output over the input, NaN where that is 0. */
-      readonly stableProdGrad: boolean;
-      readonly relu: FusedRelu | null;
-    }
-  /**
-   * outputs: y, or y and mask (max only: the index h·W + w of the maximum in its channel plane, as float).
-   * The output's size is the value's shape (Caffe's ceil and clip rules are the shape rules' affair).
-   * average divides by the window clipped to [−pad, size + pad): Caffe's rule.
-   */
-  | {
-      readonly kind: 'pooling';
-      readonly method: 'max' | 'average';
-      readonly kernel: Pair;
-      readonly stride: Pair;
-      readonly pad: Pair;
-    }
-  | { readonly kind: 'softmax'; readonly outer: number; readonly channels: number; readonly inner: number }
-  /** inputs: scores, label; outputs: loss (scalar, shape []), or loss and probability. */
-  | {
-      readonly kind: 'softmaxLoss';
-      readonly outer: number;
-      readonly channels: number;
-      readonly inner: number;
-      readonly ignoreLabel: number | null;
-      readonly normalization: 'full' | 'valid' | 'batchSize' | 'none';
-    }
-  /** inputs: a, b; output: Σ(a − b)² / (2·N), N the first dimension. */
-  | { readonly kind: 'euclideanLoss' }
-  /** inputs: scores, label; outputs: accuracy (scalar), or accuracy and per-class accuracy [channels]. */
-  | {
-      readonly kind: 'accuracy';
-      readonly topK: number;
-      readonly outer: number;
-      readonly channels: number;
-      readonly inner: number;
-      readonly ignoreLabel: number | null;
-    }
-  | { readonly kind: 'concat'; readonly axis: number }
-  /** One output per slice, in order; sizes are the outputs' shapes. */
-  | { readonly kind: 'slice'; readonly axis: number }
-  /** Same elements, another shape: Flatten, Reshape. */
-  | { readonly kind: 'reshape' }
-  /**
-   * x / (k + alpha/n · Σ x²)^beta. across: n = size channels; within: n = size², average-pooled with Caffe's
-   * padding rule, and k = 1.
-   */
-  | {
-      readonly kind: 'lrn';
-      readonly region: 'across' | 'within';
-      readonly size: number;
-      readonly alpha: number;
-      readonly beta: number;
-      readonly k: number;
-    }
+  /** With the batch's own statistics; what training fuses into it stands behind it. */
+  | Pick<Kinds.BatchNorm, 'kind' | 'mean' | 'variance' | 'factor' | 'eps' | 'movingAverageFraction'>
+  /** Where the scale or the bias is a second input, or the axis is not 1. */
+  | Omit<Kinds.Scale, 'relu'>
+  /** Phase TRAIN. */
+  | Pick<Kinds.Dropout, 'kind' | 'ratio'>
   /** The identity at inference; what becomes of Dropout in phase TEST and of Split. Removed by the first pass. */
-  | { readonly kind: 'identity' };
+  | { readonly kind: 'identity' }
+  | Exclude<Kinds.OperationAttributes, { kind: DifferentHere | TrainingOnly }>;
+type DifferentHere = 'convolution' | 'batchNorm' | 'scale' | 'dropout';
+type TrainingOnly = 'gradient' | 'allMean' | 'update';
 
 export interface Node {
   /** The layer's name; where layers were merged, the first one's. */

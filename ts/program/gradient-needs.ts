@@ -1,20 +1,19 @@
-/** What each kind's gradient needs to know: which parameters have a diff, and which tensors it reads again. */
+/** What each kind's gradient needs, as operations/schema.ts says: which parameters have a diff, and which tensors it reads. */
+import type { Asked, Places, Reads, Row } from '../operations/row.ts';
+import { schema } from '../operations/schema.ts';
 import type { ProgramOperation, ProgramParameterId } from './program.ts';
+
+const rowOf = ({ kind }: ProgramOperation) => schema[kind] as Row<ProgramOperation>;
+
+const isIn = (places: Places, index: number): boolean =>
+  places === 'all' || (places !== 'none' && (places[index] ?? false));
 
 /** The parameters that learn, by their places among the outputs of a gradient; null: the operation has none there. */
 export function learnedParameters(operation: ProgramOperation): readonly (ProgramParameterId | null)[] {
-  switch (operation.kind) {
-    case 'convolution':
-    case 'innerProduct':
-      return [operation.weights, operation.bias];
-    case 'scale':
-    case 'batchNorm':
-      return [operation.scale, operation.bias];
-    case 'prelu':
-      return [operation.slope];
-    default:
-      return [];
-  }
+  const values = operation as unknown as Readonly<Record<string, ProgramParameterId | null>>;
+  return Object.entries(rowOf(operation).fields)
+    .filter(([, { learns }]) => learns)
+    .map(([name]) => values[name]!);
 }
 
 /** Whether a diff of what the operation made has a meaning: labels, ranks and masks have none. */
@@ -23,78 +22,19 @@ export function isDifferentiable(
   place: 'input' | 'output',
   index: number,
 ): boolean {
-  switch (operation.kind) {
-    case 'accuracy':
-    case 'gradient':
-    case 'update':
-      return false;
-    case 'softmaxLoss':
-    case 'dropout':
-      return index === 0;
-    case 'pooling':
-    case 'batchNorm':
-      return place === 'input' || index === 0;
-    default:
-      return true;
-  }
+  const { gradient, differentiable = {} } = rowOf(operation);
+  return gradient !== null && isIn(differentiable[`${place}s`] ?? 'all', index);
 }
 
-/** Which inputs and outputs of an operation its gradient reads. The fewer, the less memory a training step takes. */
+/** Which inputs and outputs of an operation its gradient reads. */
 export function readAgain(
   operation: ProgramOperation,
-  asked: { readonly inputs: readonly boolean[]; readonly parameters: readonly boolean[] },
+  asked: Asked,
 ): { readonly inputs: readonly boolean[]; readonly outputs: readonly boolean[] } {
-  const [dx = false, dSecond = false] = asked.inputs;
-  const [dWeights = false] = asked.parameters;
-  const inputs = (...read: boolean[]) => operation.inputs.map((_, i) => read[i] ?? false);
-  const outputs = (...read: boolean[]) => operation.outputs.map((_, i) => read[i] ?? false);
-  const hasRelu = 'relu' in operation && operation.relu !== null;
-  switch (operation.kind) {
-    case 'convolution':
-    case 'innerProduct':
-      return { inputs: inputs(dWeights), outputs: outputs(hasRelu) };
-    case 'scale': {
-      const isScaled = operation.operand === 'scale';
-      return { inputs: inputs(dWeights || (isScaled && dSecond), isScaled && dx), outputs: outputs(hasRelu) };
-    }
-    case 'batchNorm': {
-      const isBatch = operation.statistics === 'batch';
-      return { inputs: inputs((isBatch && dx) || dWeights), outputs: outputs(hasRelu, isBatch, isBatch) };
-    }
-    // What these made says the sign of what they read.
-    case 'relu':
-      return operation.negativeSlope >= 0
-        ? { inputs: inputs(), outputs: outputs(true) }
-        : { inputs: inputs(true), outputs: outputs() };
-    case 'elu':
-      return operation.alpha >= 0
-        ? { inputs: inputs(), outputs: outputs(true) }
-        : { inputs: inputs(true), outputs: outputs() };
-    case 'sigmoid':
-    case 'tanh':
-    case 'softmax':
-      return { inputs: inputs(), outputs: outputs(true) };
-    case 'power':
-      return {
-        inputs: inputs(operation.power !== 0 && operation.power !== 1 && operation.scale !== 0),
-        outputs: outputs(),
-      };
-    case 'dropout':
-      return { inputs: inputs(false, true), outputs: outputs() };
-    case 'eltwise':
-      return {
-        inputs: operation.inputs.map(() => operation.operation !== 'sum'),
-        outputs: outputs(hasRelu || (operation.operation === 'prod' && !operation.stableProdGrad)),
-      };
-    case 'pooling':
-      return { inputs: inputs(operation.method === 'max'), outputs: outputs() };
-    case 'absval':
-    case 'prelu':
-    case 'lrn':
-    case 'softmaxLoss':
-    case 'euclideanLoss':
-      return { inputs: operation.inputs.map(() => true), outputs: outputs() };
-    default:
-      return { inputs: inputs(), outputs: outputs() };
-  }
+  const { gradient } = rowOf(operation);
+  const reads: Reads = typeof gradient === 'function' ? gradient(operation, asked) : (gradient ?? {});
+  return {
+    inputs: operation.inputs.map((_, i) => isIn(reads.inputs ?? 'none', i)),
+    outputs: operation.outputs.map((_, i) => isIn(reads.outputs ?? 'none', i)),
+  };
 }

@@ -122,7 +122,7 @@ RESNODE_TEST(spatial_gradients, "BatchNorm with Scale and ReLU, over batch and g
       batchNorm.variance = 1;
       batchNorm.factor = 2;
       batchNorm.eps = 1e-2f;
-      batchNorm.globalStatistics = options & 1;
+      batchNorm.statistics = options & 1 ? Statistics::global : Statistics::batch;
       batchNorm.update = false;
       if (options & 2) batchNorm.scale = 3, batchNorm.bias = 4;
       if (options & 4) batchNorm.relu = FusedRelu{0.25f};

@@ -39,8 +39,8 @@ struct Blobs {
 };
 
 Update updateOf(UpdateRule rule, size_t blobs, int64_t iterSize) {
-  Update update{rule, 0.9f, 0.99f, 1e-3f, 0.95f, std::nullopt, iterSize, 1, 0.01f, Regularization::l2, {}};
-  const bool two = rule == UpdateRule::adaDelta || rule == UpdateRule::adam;
+  Update update{rule, 0.9f, 0.99f, 1e-3f, 0.95f, std::nullopt, iterSize, 1, 0.01f, Regularization::L2, {}};
+  const bool two = rule == UpdateRule::adadelta || rule == UpdateRule::adam;
   for (size_t i = 0; i < blobs; ++i) {
     const auto id = static_cast<ParameterId>(4 * i);
     UpdatedParameter each{id, {id + 1}, std::nullopt, i % 3 == 0 ? 2.0f : 1.0f, i % 2 == 0 ? 1.0f : 0.0f};
@@ -101,7 +101,7 @@ void check(const Update& update, const std::vector<float>& schedule, const std::
   }
 }
 
-constexpr UpdateRule kRules[] = {UpdateRule::sgd, UpdateRule::nesterov, UpdateRule::adaGrad, UpdateRule::rmsProp, UpdateRule::adaDelta, UpdateRule::adam};
+constexpr UpdateRule kRules[] = {UpdateRule::sgd, UpdateRule::nesterov, UpdateRule::adagrad, UpdateRule::rmsprop, UpdateRule::adadelta, UpdateRule::adam};
 
 RESNODE_TEST(update, "every rule, decay and clipping, alone and accumulated") {
   for (UpdateRule rule : kRules) {
@@ -110,7 +110,7 @@ RESNODE_TEST(update, "every rule, decay and clipping, alone and accumulated") {
       const bool isPlain = rule == UpdateRule::sgd;
       if ((options & 2) && !isPlain) continue;
       Update update = updateOf(rule, 4, options & 4 ? 3 : 1);
-      if (options & 1) update.regularization = Regularization::l1;
+      if (options & 1) update.regularization = Regularization::L1;
       if (options & 2) update.clipGradients = 0.5f;
       for (float last : {0.0f, 1.0f}) {
         for (float first : {0.0f, 1.0f}) {

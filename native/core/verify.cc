@@ -1,0 +1,457 @@
+#include "verify.h"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "error.h"
+#include "plain.h"
+
+namespace resnode {
+namespace {
+
+constexpr int64_t kMostValues = int64_t{1} << 48;  // of a tensor: bytes and sums of bytes stay far below 2^63
+constexpr size_t kMostAxes = 32;                   // blob.hpp (kMaxBlobAxes)
+
+std::string shown(const Shape& shape) {
+  std::string text;
+  for (int64_t size : shape) text += (text.empty() ? "" : "×") + std::to_string(size);
+  return text.empty() ? "one value" : text;
+}
+
+// At most kMostValues + 1.
+int64_t product(const std::vector<int64_t>& factors) {
+  int64_t result = 1;
+  for (int64_t factor : factors) {
+    if (factor > 0 && result > kMostValues / factor) return kMostValues + 1;
+    result *= factor;
+  }
+  return result;
+}
+
+[[noreturn]] void refuse(const std::string& what, const std::string& layer = {}) { throw Error("program/invalid", what, layer); }
+
+// One operation as its rules see it: everything by position, and refusals that name it.
+class Subject {
+ public:
+  Subject(const Program& program, const Operation& operation, const char* kind) : program(program), operation(operation), kind_(kind) {}
+
+  const Program& program;
+  const Operation& operation;
+
+  size_t inputs() const { return operation.inputs.size(); }
+  size_t outputs() const { return operation.outputs.size(); }
+  const Shape& input(size_t i) const { return program.tensors[operation.inputs[i]].shape; }
+  const Shape& output(size_t i) const { return program.tensors[operation.outputs[i]].shape; }
+
+  [[noreturn]] void fail(const std::string& what) const { refuse("layer \"" + operation.layer + "\" (" + kind_ + "): " + what, operation.layer); }
+  void expect(bool holds, const char* what) const {
+    if (!holds) fail(what);
+  }
+  void places(size_t leastInputs, size_t mostInputs, size_t leastOutputs, size_t mostOutputs) const {
+    const auto count = [&](const char* what, size_t found, size_t least, size_t most) {
+      if (found < least || found > most) fail(std::to_string(found) + " " + what + " where " + std::to_string(least) + (most == least ? "" : " or more") + " belong");
+    };
+    count("inputs", inputs(), leastInputs, mostInputs);
+    count("outputs", outputs(), leastOutputs, mostOutputs);
+  }
+  void shape(const char* what, size_t i, const Shape& found, const Shape& expected) const {
+    if (found != expected) fail(std::string(what) + "[" + std::to_string(i) + "] is " + shown(found) + ", must be " + shown(expected));
+  }
+  void count(const char* what, const Shape& found, int64_t expected) const {
+    if (elementCount(found) != expected) fail(std::string(what) + " has " + std::to_string(elementCount(found)) + " values, must have " + std::to_string(expected));
+  }
+  void parameter(const char* field, const std::optional<ParameterId>& id, int64_t expected) const {
+    if (id) count(field, program.parameters[*id].shape, expected);
+  }
+  void isMutable(const char* field, ParameterId id) const {
+    if (!program.parameters[id].isMutable) fail(std::string(field) + " is written, its parameter must be mutable");
+  }
+  void sameShape() const {
+    places(1, 1, 1, 1);
+    shape("outputs", 0, output(0), input(0));
+  }
+
+ private:
+  const char* kind_;
+};
+
+// The rules of each kind, as ts/operations/schema.ts describes it. Ids are in range, shapes are positive.
+
+int64_t windows(int64_t size, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) {
+  const int64_t last = size + 2 * pad - dilation * (kernel - 1) - 1;
+  return last < 0 ? 0 : last / stride + 1;
+}
+
+void check(const Convolution& convolution, const Subject& of) {
+  of.places(1, 2, 1, 1);
+  const Shape& x = of.input(0);
+  const Shape& y = of.output(0);
+  of.expect(x.size() == 4 && y.size() == 4, "inputs and outputs must be N×C×H×W");
+  const auto& [weights, bias, kernel, stride, pad, dilation, group, relu] = convolution;
+  of.expect(x[1] % group == 0 && y[1] % group == 0, "group must divide the channels of inputs and outputs");
+  of.shape("outputs", 0, y, {x[0], y[1], windows(x[2], kernel.height, stride.height, pad.height, dilation.height),
+                            windows(x[3], kernel.width, stride.width, pad.width, dilation.width)});
+  of.parameter("weights", weights, product({y[1], x[1] / group, kernel.height, kernel.width}));
+  of.parameter("bias", bias, y[1]);
+  if (of.inputs() > 1) of.shape("inputs", 1, of.input(1), y);
+}
+
+void check(const InnerProduct& innerProduct, const Subject& of) {
+  of.places(1, 1, 1, 1);
+  const Shape& x = of.input(0);
+  of.expect(innerProduct.axis < static_cast<int64_t>(x.size()), "axis must be below the number of its input's axes");
+  const auto axis = x.begin() + innerProduct.axis;
+  of.count("outputs[0]", of.output(0), product({product({x.begin(), axis}), innerProduct.numOutput}));
+  of.parameter("weights", innerProduct.weights, product({product({axis, x.end()}), innerProduct.numOutput}));
+  of.parameter("bias", innerProduct.bias, innerProduct.numOutput);
+}
+
+template <class T>
+void checkAround(const T& around, const Subject& of) {
+  of.count("inputs[0]", of.input(0), product({around.outer, around.channels, around.inner}));
+}
+
+void check(const Scale& scale, const Subject& of) {
+  const bool hasOperand = scale.operand != ScaleOperand::none;
+  of.places(hasOperand ? 2 : 1, hasOperand ? 2 : 1, 1, 1);
+  of.shape("outputs", 0, of.output(0), of.input(0));
+  checkAround(scale, of);
+  if (hasOperand) of.count("inputs[1]", of.input(1), scale.channels);
+  of.expect(scale.operand != ScaleOperand::scale || !scale.scale, "scale must be null where the second input is the scale");
+  of.expect(scale.operand != ScaleOperand::bias || !scale.bias, "bias must be null where the second input is the bias");
+  of.parameter("scale", scale.scale, scale.channels);
+  of.parameter("bias", scale.bias, scale.channels);
+}
+
+void check(const BatchNorm& batchNorm, const Subject& of) {
+  of.places(1, 1, 1, 3);
+  of.expect(of.outputs() != 2, "2 outputs where 1 or 3 belong");
+  const Shape& x = of.input(0);
+  of.expect(!x.empty(), "inputs[0] must have an axis");
+  of.shape("outputs", 0, of.output(0), x);
+  const int64_t channels = x.size() > 1 ? x[1] : 1;
+  for (size_t i = 1; i < of.outputs(); ++i) of.count("outputs[1] and outputs[2]", of.output(i), channels);
+  of.parameter("mean", batchNorm.mean, channels);
+  of.parameter("variance", batchNorm.variance, channels);
+  of.parameter("factor", batchNorm.factor, 1);
+  of.parameter("scale", batchNorm.scale, channels);
+  of.parameter("bias", batchNorm.bias, channels);
+  if (batchNorm.statistics == Statistics::global || !batchNorm.update) return;
+  of.isMutable("mean", batchNorm.mean);
+  of.isMutable("variance", batchNorm.variance);
+  of.isMutable("factor", batchNorm.factor);
+}
+
+void check(const PRelu& prelu, const Subject& of) {
+  of.sameShape();
+  of.expect(of.input(0).size() >= 2, "inputs[0] must have two axes or more");
+  of.parameter("slope", prelu.slope, prelu.channelShared ? 1 : of.input(0)[1]);
+}
+
+void check(const Dropout& dropout, const Subject& of) {
+  of.places(2, 2, 1, 1);
+  of.shape("outputs", 0, of.output(0), of.input(0));
+  of.count("inputs[1]", of.input(1), 2);
+  of.expect(dropout.ratio >= 0 && dropout.ratio < 1, "ratio must be from 0 to below 1");
+}
+
+void check(const Eltwise& eltwise, const Subject& of) {
+  of.places(eltwise.operation == EltwiseKind::max ? 2 : 1, SIZE_MAX, 1, 1);
+  for (size_t i = 0; i < of.inputs(); ++i) of.shape("inputs", i, of.input(i), of.output(0));
+  of.expect(eltwise.coefficients.size() == of.inputs(), "coefficients must be one an input");
+}
+
+void check(const Pooling& pooling, const Subject& of) {
+  of.places(1, 1, 1, pooling.method == PoolingMethod::max ? 2 : 1);
+  const Shape& x = of.input(0);
+  const Shape& y = of.output(0);
+  of.expect(x.size() == 4 && y.size() == 4, "inputs and outputs must be N×C×H×W");
+  const auto& [method, kernel, stride, pad] = pooling;
+  of.expect(pad.height < kernel.height && pad.width < kernel.width, "pad must be below kernel");
+  // Sizes round up or down: the last window begins less than a stride behind where it would still be inside.
+  const auto begins = [](int64_t size, int64_t outputs, int64_t kernel, int64_t stride, int64_t pad) {
+    return outputs - 1 <= (size + 2 * pad + stride) / stride && (outputs - 1) * stride < size + 2 * pad - kernel + stride;
+  };
+  of.shape("outputs", 0, y, {x[0], x[1], y[2], y[3]});
+  of.expect(begins(x[2], y[2], kernel.height, stride.height, pad.height) && begins(x[3], y[3], kernel.width, stride.width, pad.width), "a window lies outside of its input");
+  if (of.outputs() > 1) of.shape("outputs", 1, of.output(1), y);
+}
+
+void check(const Softmax& softmax, const Subject& of) {
+  of.sameShape();
+  checkAround(softmax, of);
+}
+
+void check(const SoftmaxLoss& loss, const Subject& of) {
+  of.places(2, 2, 1, 1);
+  checkAround(loss, of);
+  of.count("inputs[1]", of.input(1), product({loss.outer, loss.inner}));
+  of.count("outputs[0]", of.output(0), 1);
+}
+
+void check(const EuclideanLoss&, const Subject& of) {
+  of.places(2, 2, 1, 1);
+  of.expect(!of.input(0).empty(), "inputs[0] must have an axis");
+  of.count("inputs[1]", of.input(1), elementCount(of.input(0)));
+  of.count("outputs[0]", of.output(0), 1);
+}
+
+void check(const Accuracy& accuracy, const Subject& of) {
+  of.places(2, 2, 1, 2);
+  checkAround(accuracy, of);
+  of.count("inputs[1]", of.input(1), product({accuracy.outer, accuracy.inner}));
+  of.count("outputs[0]", of.output(0), 1);
+  if (of.outputs() > 1) of.count("outputs[1]", of.output(1), accuracy.channels);
+}
+
+// Parts that make up a whole along an axis.
+void checkParts(int64_t axis, const Shape& whole, const std::vector<TensorId>& parts, const char* what, const Subject& of) {
+  of.expect(axis < static_cast<int64_t>(whole.size()), "axis must be below the number of axes");
+  int64_t sum = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const Shape& part = of.program.tensors[parts[i]].shape;
+    Shape expected = whole;
+    expected[axis] = part.size() == whole.size() ? part[axis] : 0;
+    of.shape(what, i, part, expected);
+    sum += part[axis];
+  }
+  if (sum != whole[axis]) of.fail(std::string(what) + " have " + std::to_string(sum) + " along axis " + std::to_string(axis) + ", must have " + std::to_string(whole[axis]));
+}
+
+void check(const Concat& concat, const Subject& of) {
+  of.places(1, SIZE_MAX, 1, 1);
+  checkParts(concat.axis, of.output(0), of.operation.inputs, "inputs", of);
+}
+
+void check(const Slice& slice, const Subject& of) {
+  of.places(1, 1, 1, SIZE_MAX);
+  checkParts(slice.axis, of.input(0), of.operation.outputs, "outputs", of);
+}
+
+void check(const Reshape&, const Subject& of) {
+  of.places(1, 1, 1, SIZE_MAX);
+  for (size_t i = 0; i < of.outputs(); ++i) of.count("an output", of.output(i), elementCount(of.input(0)));
+}
+
+void check(const Lrn& lrn, const Subject& of) {
+  of.sameShape();
+  of.expect(of.input(0).size() == 4, "inputs[0] must be N×C×H×W");
+  of.expect(lrn.size % 2 == 1, "size must be odd");
+}
+
+// What a gradient reads of what its operation read (x) and made (y): the twin of `gradient` in ts/operations/schema.ts;
+// test/program/verify.test.ts compares them. `dx`, `dw`: whose diffs are asked for.
+bool readsInput(const Attributes& attributes, size_t i, const std::vector<bool>& dx, const std::vector<bool>& dw) {
+  return std::visit([&](const auto& of) -> bool {
+    using T = std::decay_t<decltype(of)>;
+    if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct>) return i == 0 && dw[0];
+    else if constexpr (std::is_same_v<T, Scale>) {
+      const bool isScaled = of.operand == ScaleOperand::scale;
+      return i == 0 ? dw[0] || (isScaled && dx[1]) : isScaled && dx[0];
+    } else if constexpr (std::is_same_v<T, BatchNorm>) return (of.statistics == Statistics::batch && dx[0]) || dw[0];
+    else if constexpr (std::is_same_v<T, Relu>) return !(of.negativeSlope >= 0);
+    else if constexpr (std::is_same_v<T, Elu>) return !(of.alpha >= 0);
+    else if constexpr (std::is_same_v<T, Power>) return of.power != 0 && of.power != 1 && of.scale != 0;
+    else if constexpr (std::is_same_v<T, Dropout>) return i == 1;
+    else if constexpr (std::is_same_v<T, Eltwise>) return of.operation != EltwiseKind::sum;
+    else if constexpr (std::is_same_v<T, Pooling>) return of.method == PoolingMethod::max;
+    else return std::is_same_v<T, AbsVal> || std::is_same_v<T, PRelu> || std::is_same_v<T, Lrn> || std::is_same_v<T, SoftmaxLoss> || std::is_same_v<T, EuclideanLoss>;
+  }, attributes);
+}
+
+bool readsOutput(const Attributes& attributes, size_t i) {
+  return std::visit([&](const auto& of) -> bool {
+    using T = std::decay_t<decltype(of)>;
+    if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct> || std::is_same_v<T, Scale>) return of.relu.has_value();
+    else if constexpr (std::is_same_v<T, BatchNorm>) return i == 0 ? of.relu.has_value() : of.statistics == Statistics::batch;
+    else if constexpr (std::is_same_v<T, Relu>) return of.negativeSlope >= 0;
+    else if constexpr (std::is_same_v<T, Elu>) return of.alpha >= 0;
+    else if constexpr (std::is_same_v<T, Eltwise>) return of.relu || (of.operation == EltwiseKind::prod && !of.stableProdGrad);
+    else return std::is_same_v<T, Sigmoid> || std::is_same_v<T, Tanh> || std::is_same_v<T, Softmax>;
+  }, attributes);
+}
+
+template <class T>
+constexpr bool kHasGradient = !std::is_same_v<T, Accuracy> && !std::is_same_v<T, Gradient> && !std::is_same_v<T, AllMean> && !std::is_same_v<T, Update>;
+// Labels and the pass of Dropout have no diff.
+template <class T>
+constexpr bool kFirstInputAlone = std::is_same_v<T, Dropout> || std::is_same_v<T, SoftmaxLoss>;
+
+void check(const Gradient& gradient, const Subject& of) {
+  const Operation& forward = of.program.operations[gradient.of];
+  const std::vector<ParameterId> none;
+  std::vector<std::optional<ParameterId>> learned;
+  bool hasGradient = false, isFirstAlone = false, hasStatistics = true;
+  std::visit([&](const auto& attributes) {
+    using T = std::decay_t<decltype(attributes)>;
+    hasGradient = kHasGradient<T>;
+    isFirstAlone = kFirstInputAlone<T>;
+    if constexpr (std::is_same_v<T, BatchNorm>) hasStatistics = attributes.statistics == Statistics::global || forward.outputs.size() == 3;
+    T::visitFields(attributes, [&](Field field, const auto& value) {
+      using Value = std::decay_t<decltype(value)>;
+      if constexpr (std::is_same_v<Value, ParameterId> || std::is_same_v<Value, std::optional<ParameterId>>) {
+        if (field.role == Role::learned) learned.push_back(value);
+      }
+    });
+  }, forward.attributes);
+  if (!hasGradient) of.fail("layer \"" + forward.layer + "\" has no gradient");
+  of.expect(hasStatistics, "its operation must have put out the statistics of its batch");
+  const size_t read = forward.inputs.size(), made = forward.outputs.size();
+  of.places(read + 2 * made, read + 2 * made, read + learned.size(), read + learned.size());
+  std::vector<bool> dx, dw;
+  for (size_t i = 0; i < of.outputs(); ++i) {
+    const bool isAsked = of.operation.outputs[i] >= 0;
+    (i < read ? dx : dw).push_back(isAsked);
+    if (!isAsked) continue;
+    if (i < read) {
+      of.expect(i == 0 || !isFirstAlone, "an input without a diff is asked for");
+      of.shape("outputs", i, of.output(i), of.program.tensors[forward.inputs[i]].shape);
+    } else {
+      of.expect(learned[i - read].has_value(), "the diff of a parameter that is not there is asked for");
+      of.count("the diff of a parameter", of.output(i), elementCount(of.program.parameters[*learned[i - read]].shape));
+    }
+  }
+  dx.resize(std::max<size_t>(dx.size(), 2));
+  dw.resize(2);
+  const bool isAsked = std::any_of(of.operation.outputs.begin(), of.operation.outputs.end(), [](TensorId id) { return id >= 0; });
+  for (size_t i = 0; i < of.inputs(); ++i) {
+    const TensorId stands = i < read ? forward.inputs[i] : forward.outputs[(i - read) % made];
+    if (of.operation.inputs[i] >= 0) of.shape("inputs", i, of.input(i), of.program.tensors[stands].shape);
+    else if (isAsked && i < read + made && (i < read ? readsInput(forward.attributes, i, dx, dw) : readsOutput(forward.attributes, i - read))) {
+      of.fail("inputs[" + std::to_string(i) + "] is needed");
+    }
+  }
+}
+
+void check(const AllMean&, const Subject& of) {
+  of.places(0, SIZE_MAX, of.inputs(), of.inputs());
+  for (size_t i = 0; i < of.inputs(); ++i) {
+    const bool isThere = of.operation.inputs[i] >= 0;
+    of.expect(isThere == (of.operation.outputs[i] >= 0), "inputs and outputs must be there alike");
+    if (isThere) of.shape("outputs", i, of.output(i), of.input(i));
+  }
+}
+
+void check(const Update& update, const Subject& of) {
+  const size_t places = 1 + update.parameters.size();
+  of.places(places, SIZE_MAX, 0, 1);
+  for (size_t i = 0; i < of.inputs(); ++i) of.expect(of.operation.inputs[i] >= 0 || (i > 0 && i < places), "the schedule and losses must be there");
+  of.count("inputs[0]", of.input(0), 4);
+  if (of.outputs() > 0) {
+    of.expect(of.operation.outputs[0] >= 0, "outputs[0] must be there");
+    of.count("outputs[0]", of.output(0), 1);
+  }
+  const size_t histories = update.rule == UpdateRule::adam || update.rule == UpdateRule::adadelta ? 2 : 1;
+  for (size_t k = 0; k < update.parameters.size(); ++k) {
+    const auto& [parameter, history, accumulator, lrMult, decayMult] = update.parameters[k];
+    const int64_t count = elementCount(of.program.parameters[parameter].shape);
+    of.expect(history.size() == histories, "history must be one parameter, or two for adam and adadelta");
+    of.isMutable("parameters[].parameter", parameter);
+    for (ParameterId each : history) {
+      of.parameter("parameters[].history", each, count);
+      of.isMutable("parameters[].history", each);
+    }
+    of.parameter("parameters[].accumulator", accumulator, count);
+    if (accumulator) of.isMutable("parameters[].accumulator", *accumulator);
+    if (of.operation.inputs[k + 1] >= 0) of.count("a parameter's diff", of.input(k + 1), count);
+  }
+}
+
+// Elementwise functions without rules of their own.
+template <class T>
+void check(const T&, const Subject& of) {
+  of.sameShape();
+}
+
+// Bounds and ids of fields, whatever the kind.
+class Fields {
+ public:
+  Fields(const Subject& of, size_t index) : of_(of), index_(index) {}
+
+  void operator()(Field field, int64_t value) const { bounded(field, value); }
+  void operator()(Field field, const std::optional<int64_t>& value) const {
+    if (value) bounded(field, *value);
+  }
+  // windows.ts: Caffe keeps sizes in an int.
+  void operator()(Field field, const Pair& value) const {
+    bounded(field, value.height);
+    bounded(field, value.width);
+    if (std::max(value.height, value.width) > INT32_MAX) of_.fail(std::string(field.name) + " must be below 2^31");
+  }
+  void operator()(Field field, int32_t value) const {
+    const size_t end = field.role == Role::operation ? index_ : of_.program.parameters.size();
+    if (value < 0 || static_cast<size_t>(value) >= end) of_.fail(std::string(field.name) + " is " + std::to_string(value) + ", must be from 0 to below " + std::to_string(end));
+  }
+  void operator()(Field field, const std::optional<int32_t>& value) const {
+    if (value) (*this)(field, *value);
+  }
+  void operator()(Field field, const std::vector<int32_t>& values) const {
+    for (int32_t value : values) (*this)(field, value);
+  }
+  void operator()(Field, const std::vector<UpdatedParameter>& rows) const {
+    for (const UpdatedParameter& row : rows) UpdatedParameter::visitFields(row, *this);
+  }
+  template <class T>
+  void operator()(Field, const T&) const {}
+
+ private:
+  void bounded(Field field, int64_t value) const {
+    if (value < field.least) of_.fail(std::string(field.name) + " is " + std::to_string(value) + ", must be at least " + std::to_string(field.least));
+  }
+  const Subject& of_;
+  size_t index_;
+};
+
+void checkShape(const std::string& what, const Shape& shape) {
+  const bool isPositive = std::all_of(shape.begin(), shape.end(), [](int64_t size) { return size > 0; });
+  if (shape.size() > kMostAxes || !isPositive || product(shape) > kMostValues) refuse(what + ": its shape " + shown(shape) + " is none");
+}
+
+// Every tensor is made once, before it is read.
+class Made {
+ public:
+  explicit Made(const Program& program) : made_(program.tensors.size()) {
+    for (TensorId id : program.inputs) make(id, "inputs", false);
+  }
+  void read(TensorId id, const std::string& where, bool mayBeAbsent) const {
+    if (mayBeAbsent && id == -1) return;
+    inRange(id, where);
+    if (!made_[id]) refuse(where + ": reads tensor " + std::to_string(id) + ", which nothing before it makes");
+  }
+  void make(TensorId id, const std::string& where, bool mayBeAbsent) {
+    if (mayBeAbsent && id == -1) return;
+    inRange(id, where);
+    if (made_[id]) refuse(where + ": makes tensor " + std::to_string(id) + ", which is made already");
+    made_[id] = true;
+  }
+
+ private:
+  void inRange(TensorId id, const std::string& where) const {
+    if (id < 0 || static_cast<size_t>(id) >= made_.size()) refuse(where + ": tensor " + std::to_string(id) + " does not exist, there are " + std::to_string(made_.size()));
+  }
+  std::vector<bool> made_;
+};
+
+}  // namespace
+
+void verify(const Program& program) {
+  for (const Tensor& tensor : program.tensors) checkShape("tensor \"" + tensor.name + "\"", tensor.shape);
+  for (const Parameter& parameter : program.parameters) checkShape("parameter \"" + parameter.name + "\"", parameter.shape);
+  Made made(program);
+  for (size_t i = 0; i < program.operations.size(); ++i) {
+    const Operation& operation = program.operations[i];
+    std::visit([&](const auto& attributes) {
+      using T = std::decay_t<decltype(attributes)>;
+      constexpr bool hasGaps = std::is_same_v<T, Gradient> || std::is_same_v<T, AllMean> || std::is_same_v<T, Update>;
+      const std::string where = "layer \"" + operation.layer + "\" (" + T::kKind + ")";
+      for (TensorId id : operation.inputs) made.read(id, where, hasGaps);
+      for (TensorId id : operation.outputs) made.make(id, where, hasGaps);
+      const Subject subject(program, operation, T::kKind);
+      T::visitFields(attributes, Fields(subject, i));
+      check(attributes, subject);
+    }, operation.attributes);
+  }
+  for (TensorId id : program.outputs) made.read(id, "outputs", false);
+}
+
+}  // namespace resnode

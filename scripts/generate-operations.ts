@@ -1,0 +1,254 @@
+/** Writes what follows from ts/operations/schema.ts: `npm run generate`. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Field, Row } from '../ts/operations/row.ts';
+import { schema } from '../ts/operations/schema.ts';
+
+type Fields = Readonly<Record<string, Field>>;
+
+const kinds = Object.entries(schema) as unknown as [kind: string, row: Row<never>][];
+const ROOT = new URL('../', import.meta.url);
+
+/** The rows of all kinds that have some, by name: structs of their own. */
+const nested = kinds.flatMap(([, { fields }]) => Object.values(fields).filter(({ type }) => type === 'rows'));
+
+/** Lines of at most `width` characters. */
+function wrap(text: string, width: number): string[] {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1)!;
+    if (line !== '' && line.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+  }
+  return lines;
+}
+
+const HEAD = 'Written by `npm run generate` from ts/operations/schema.ts; not to be edited by hand.';
+const sentence = ({ says, shape }: Field) => [says, shape].filter((text) => text !== '').join(' ');
+
+// TypeScript
+
+const TYPESCRIPT_TYPES = {
+  parameter: 'ProgramParameterId',
+  parameters: 'readonly ProgramParameterId[]',
+  operation: 'number',
+  pair: 'Pair',
+  integer: 'number',
+  word: 'number',
+  number: 'number',
+  numbers: 'readonly number[]',
+  boolean: 'boolean',
+  relu: 'FusedRelu',
+};
+
+function typescriptType({ type, values, name }: Field): string {
+  if (type === 'choice') return values.map((value) => `'${value}'`).join(' | ');
+  return type === 'rows' ? `readonly ${name}[]` : TYPESCRIPT_TYPES[type];
+}
+
+const typescriptField = ([name, field]: [string, Field]) => `  /** ${sentence(field)} */
+  readonly ${name}: ${typescriptType(field)}${field.optional ? ' | null' : ''};
+`;
+
+const typescriptInterface = (name: string, comment: string, kind: string, fields: Fields) => `
+/**
+${comment}
+ */
+export interface ${name} {
+${kind}${Object.entries(fields).map(typescriptField).join('')}}
+`;
+
+const commentLines = (text: string) => wrap(text, 106).map((line) => ` * ${line}`);
+
+const typescript = () => `/** ${HEAD} */
+
+export type TensorId = number;
+export type ProgramParameterId = number;
+
+export type Pair = readonly [height: number, width: number];
+
+/** y = max(x, 0) + negativeSlope · min(x, 0), as the last step of another operation. */
+export interface FusedRelu {
+  readonly negativeSlope: number;
+}
+${nested.map(({ name, says, fields }) => typescriptInterface(name, commentLines(says).join('\n'), '', fields)).join('')}${kinds
+  .map(([kind, { name, says, inputs, outputs, fields }]) =>
+    typescriptInterface(
+      name,
+      [says, `inputs: ${inputs}.`, `outputs: ${outputs}.`].flatMap(commentLines).join('\n'),
+      `  readonly kind: '${kind}';\n`,
+      fields,
+    ),
+  )
+  .join('')}
+/** What one operation computes. */
+export type OperationAttributes =
+${kinds.map(([, { name }]) => `  | ${name}`).join('\n')};
+`;
+
+// C++
+
+const CPP_TYPES = {
+  parameter: 'ParameterId',
+  parameters: 'std::vector<ParameterId>',
+  operation: 'int32_t',
+  pair: 'Pair',
+  integer: 'int64_t',
+  word: 'uint32_t',
+  number: 'float',
+  numbers: 'std::vector<float>',
+  boolean: 'bool',
+  relu: 'FusedRelu',
+};
+
+function cppType({ type, name, optional }: Field): string {
+  const plain = type === 'choice' ? name : type === 'rows' ? `std::vector<${name}>` : CPP_TYPES[type];
+  return optional ? `std::optional<${plain}>` : plain;
+}
+
+function cppField([name, field]: [string, Field]): string {
+  const value = field.default === '' ? '' : ` = ${field.default}`;
+  return `  ${cppType(field)} ${name}${value};${field.shape === '' ? '' : `  // ${field.shape}`}\n`;
+}
+
+function cppVisit([name, { type, learns, least }]: [string, Field]): string {
+  const role =
+    type === 'operation'
+      ? 'operation'
+      : !type.startsWith('parameter')
+        ? 'attribute'
+        : learns
+          ? 'learned'
+          : 'parameter';
+  const bound = least === null ? '' : `, ${least}`;
+  return `    visit(Field{"${name}", Role::${role}${bound}}, self.${name});\n`;
+}
+
+const cppComment = (text: string) =>
+  wrap(text, 120)
+    .map((line) => `// ${line}\n`)
+    .join('');
+
+function cppStruct(name: string, says: string, kind: string, fields: Fields): string {
+  const all = Object.entries(fields);
+  const self = all.length === 0 ? '' : ' self';
+  const visit = all.length === 0 ? '' : ' visit';
+  return `
+${cppComment(says)}struct ${name} {
+${kind}${all.map(cppField).join('')}
+  template <class Self, class Visit>
+  static void visitFields(Self&${self}, Visit&&${visit}) {${all.length === 0 ? '' : `\n${all.map(cppVisit).join('')}  `}}
+};
+`;
+}
+
+function cppChoices(fields: Fields): string {
+  return Object.values(fields)
+    .filter(({ type }) => type === 'choice')
+    .map(
+      ({ name, values }) => `
+enum class ${name} { ${values.join(', ')} };
+constexpr std::array<const char*, ${values.length}> namesOf(${name}) { return {{${values.map((value) => `"${value}"`).join(', ')}}}; }
+`,
+    )
+    .join('');
+}
+
+const cpp = () => `// ${HEAD}
+#pragma once
+
+#include <array>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "fields.h"
+
+namespace resnode {
+${nested.map(({ name, says, fields }) => cppStruct(name, says, '', fields)).join('')}${kinds
+  .map(
+    ([kind, { name, says, fields }]) =>
+      cppChoices(fields) +
+      cppStruct(name, says, `  static constexpr const char* kKind = "${kind}";\n`, fields),
+  )
+  .join('')}
+using Attributes = std::variant<
+${wrap(kinds.map(([, { name }]) => name).join(', '), 110)
+  .map((line) => `    ${line}`)
+  .join('\n')}>;
+
+}  // namespace resnode
+`;
+
+// The docs
+
+const DOC_TYPES = {
+  parameter: 'parameter',
+  parameters: 'parameters',
+  operation: 'operation',
+  pair: '[height, width]',
+  integer: 'integer',
+  word: '32 bits',
+  number: 'float32',
+  numbers: 'float32s',
+  boolean: 'boolean',
+  relu: '{ negativeSlope }',
+  rows: 'rows',
+};
+
+function docRow(prefix: string, [name, field]: [string, Field]): string {
+  const { type, optional, least, shape, learns, values, says, fields } = field;
+  const kind = type === 'choice' ? values.map((value) => `\`${value}\``).join(', ') : DOC_TYPES[type];
+  const bound = least !== null && Number.isSafeInteger(least) ? ` from ${least}` : '';
+  const also = [`${kind}${bound}`, shape, learns ? 'learns' : '', optional ? 'may be null' : ''].filter(
+    (text) => text !== '',
+  );
+  return [
+    `| \`${prefix}${name}\` | ${also.join('; ')} | ${says} |`,
+    ...Object.entries(fields).map((each) => docRow(`${name}[].`, each)),
+  ].join('\n');
+}
+
+const docSection = ([kind, { says, inputs, outputs, fields }]: [string, Row<never>]) => `
+## ${kind}
+
+${says}
+
+- inputs: ${inputs}
+- outputs: ${outputs}
+${
+  Object.keys(fields).length === 0
+    ? ''
+    : `
+| field | what | |
+|---|---|---|
+${Object.entries(fields)
+  .map((each) => docRow('', each))
+  .join('\n')}
+`
+}`;
+
+const docs = () => `# Operations
+
+${HEAD.replaceAll('ts/operations/schema.ts', '`ts/operations/schema.ts`')}
+
+What a Program for native code consists of. An operation names its layer, the tensors that it reads and makes, by
+position, its kind, and the fields of its kind, all of them.
+${kinds.map(docSection).join('')}`;
+
+/** Each written file and what stands in it now. */
+export const generated: Readonly<Record<string, string>> = {
+  'ts/operations/operations.ts': typescript(),
+  'native/core/operations.h': cpp(),
+  'docs/operations.md': docs(),
+};
+
+/** Where a written file lies. */
+export const generatedPath = (name: string): string => fileURLToPath(new URL(name, ROOT));
+
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  for (const [name, text] of Object.entries(generated)) {
+    const path = generatedPath(name);
+    // An unchanged file keeps its time, so that nothing is compiled again.
+    if (!existsSync(path) || readFileSync(path, 'utf8') !== text) writeFileSync(path, text);
+  }

@@ -1,0 +1,462 @@
+/** Written by `npm run generate` from ts/operations/schema.ts; not to be edited by hand. */
+
+export type TensorId = number;
+export type ProgramParameterId = number;
+
+export type Pair = readonly [height: number, width: number];
+
+/** y = max(x, 0) + negativeSlope · min(x, 0), as the last step of another operation. */
+export interface FusedRelu {
+  readonly negativeSlope: number;
+}
+
+/**
+ * All that learn.
+ */
+export interface UpdatedParameter {
+  /** What is updated. the parameter's */
+  readonly parameter: ProgramParameterId;
+  /** Of its shape: two for Adam and AdaDelta, else one. */
+  readonly history: readonly ProgramParameterId[];
+  /** Sums diffs over `iterSize` runs. the parameter's */
+  readonly accumulator: ProgramParameterId | null;
+  /** ParamSpec's lr_mult. */
+  readonly lrMult: number;
+  /** ParamSpec's decay_mult. */
+  readonly decayMult: number;
+}
+
+/**
+ * 2-D cross-correlation, its size rounded down. A residual is added behind the bias and before the ReLU.
+ * inputs: x; or x and a residual of the shape of y.
+ * outputs: y.
+ */
+export interface Convolution {
+  readonly kind: 'convolution';
+  /** [num_output, C/group, kh, kw] */
+  readonly weights: ProgramParameterId;
+  /** [num_output] */
+  readonly bias: ProgramParameterId | null;
+  /** The size of its window. */
+  readonly kernel: Pair;
+  /** From one window to the next. */
+  readonly stride: Pair;
+  /** Zeros on each side. */
+  readonly pad: Pair;
+  /** From one of the window's places to the next. */
+  readonly dilation: Pair;
+  /** Channels are cut into so many groups, each with its share of the outputs. */
+  readonly group: number;
+  /** A ReLU behind it. */
+  readonly relu: FusedRelu | null;
+}
+
+/**
+ * y[m, n] = Σk x[m, k]·w[n, k] + bias[n], x flattened from an axis.
+ * inputs: x.
+ * outputs: y.
+ */
+export interface InnerProduct {
+  readonly kind: 'innerProduct';
+  /** [N, K], or [K, N] with transpose */
+  readonly weights: ProgramParameterId;
+  /** [N] */
+  readonly bias: ProgramParameterId | null;
+  /** K is the product of the dimensions from here. */
+  readonly axis: number;
+  /** N. */
+  readonly numOutput: number;
+  /** The weights are [K, N]. */
+  readonly transpose: boolean;
+  /** A ReLU behind it. */
+  readonly relu: FusedRelu | null;
+}
+
+/**
+ * y[o, c, i] = x[o, c, i]·scale[c] + bias[c]. Also what is left of BatchNorm with global statistics, Scale
+ * and Bias where no convolution takes them: scale and bias are computed when weights are packed.
+ * inputs: x; or x and what `operand` names, [channels].
+ * outputs: y, of the shape of x.
+ */
+export interface Scale {
+  readonly kind: 'scale';
+  /** What the second input is. */
+  readonly operand: 'none' | 'scale' | 'bias';
+  /** [channels] */
+  readonly scale: ProgramParameterId | null;
+  /** [channels] */
+  readonly bias: ProgramParameterId | null;
+  /** The product of the dimensions before the axis. */
+  readonly outer: number;
+  /** The axis's size. */
+  readonly channels: number;
+  /** The product of the dimensions behind it. */
+  readonly inner: number;
+  /** A ReLU behind it. */
+  readonly relu: FusedRelu | null;
+}
+
+/**
+ * y = relu(scale · (x − mean) / √(variance + eps) + bias) over axis 1; batch statistics go into the running
+ * sums. The Scale layer behind it is a part of it.
+ * inputs: x.
+ * outputs: y; or y and the mean and the biased variance [C] that it used, which its gradient reads.
+ */
+export interface BatchNorm {
+  readonly kind: 'batchNorm';
+  /** The sum of means. [C] */
+  readonly mean: ProgramParameterId;
+  /** The sum of unbiased variances. [C] */
+  readonly variance: ProgramParameterId;
+  /** What both sums are divided by; 0 makes them 0. [1] */
+  readonly factor: ProgramParameterId;
+  /** Added to the variance. */
+  readonly eps: number;
+  /** What stays of the sums when a batch comes. */
+  readonly movingAverageFraction: number;
+  /** Those of this batch, or the parameters divided by the factor. */
+  readonly statistics: 'batch' | 'global';
+  /** Batch statistics go into the running sums; false where a forward pass is computed again. */
+  readonly update: boolean;
+  /** Batch statistics are those of all processes that train together, whose batches are equally large. */
+  readonly synchronised: boolean;
+  /** [C] */
+  readonly scale: ProgramParameterId | null;
+  /** [C] */
+  readonly bias: ProgramParameterId | null;
+  /** A ReLU behind it. */
+  readonly relu: FusedRelu | null;
+}
+
+/**
+ * max(x, 0) + negativeSlope · min(x, 0).
+ * inputs: x.
+ * outputs: y, of the same shape.
+ */
+export interface Relu {
+  readonly kind: 'relu';
+  /** Caffe's negative_slope. */
+  readonly negativeSlope: number;
+}
+
+/**
+ * x where it is positive, else alpha · (eˣ − 1).
+ * inputs: x.
+ * outputs: y, of the same shape.
+ */
+export interface Elu {
+  readonly kind: 'elu';
+  /** Caffe's alpha. */
+  readonly alpha: number;
+}
+
+/**
+ * 1 / (1 + e⁻ˣ).
+ * inputs: x.
+ * outputs: y, of the same shape.
+ */
+export interface Sigmoid {
+  readonly kind: 'sigmoid';
+}
+
+/**
+ * tanh x.
+ * inputs: x.
+ * outputs: y, of the same shape.
+ */
+export interface Tanh {
+  readonly kind: 'tanh';
+}
+
+/**
+ * |x|.
+ * inputs: x.
+ * outputs: y, of the same shape.
+ */
+export interface AbsVal {
+  readonly kind: 'absval';
+}
+
+/**
+ * (shift + scale·x)^power; 1 where the power is 0.
+ * inputs: x.
+ * outputs: y, of the same shape.
+ */
+export interface Power {
+  readonly kind: 'power';
+  /** The exponent. */
+  readonly power: number;
+  /** Of x. */
+  readonly scale: number;
+  /** Added to it. */
+  readonly shift: number;
+}
+
+/**
+ * max(x, 0) + slope · min(x, 0), channels on axis 1.
+ * inputs: x.
+ * outputs: y, of the same shape.
+ */
+export interface PRelu {
+  readonly kind: 'prelu';
+  /** [C], or one value with channelShared */
+  readonly slope: ProgramParameterId;
+  /** One slope for all channels. */
+  readonly channelShared: boolean;
+}
+
+/**
+ * In training: of x, `ratio` (by chance) becomes 0, and the rest is divided by 1 − ratio. What becomes 0 is
+ * a function of seed, stream, rank, iteration, pass and place alone (Philox4x32-10, native/core/philox.h): a
+ * run that is resumed draws what the whole one would have, and the backward pass draws again what the
+ * forward pass drew.
+ * inputs: x and the pass, [iteration, pass of the iteration], each an integer below 2²⁴.
+ * outputs: y, of the shape of x.
+ */
+export interface Dropout {
+  readonly kind: 'dropout';
+  /** The share that becomes 0. */
+  readonly ratio: number;
+  /** The net's random_seed. */
+  readonly seed: number;
+  /** Which of the net's dropouts. */
+  readonly stream: number;
+  /** Of the processes that train together. */
+  readonly rank: number;
+}
+
+/**
+ * The sum, product or maximum of its inputs. Where inputs of max are equal the value is the same whichever
+ * wins.
+ * inputs: one or more of the same shape.
+ * outputs: y, of their shape.
+ */
+export interface Eltwise {
+  readonly kind: 'eltwise';
+  /** What is done. */
+  readonly operation: 'sum' | 'prod' | 'max';
+  /** Of sum: one an input (all 1 where Caffe gives none). */
+  readonly coefficients: readonly number[];
+  /** Of prod: the diff is the product of the other inputs; else the output over the input, NaN where that is 0. */
+  readonly stableProdGrad: boolean;
+  /** A ReLU behind it. */
+  readonly relu: FusedRelu | null;
+}
+
+/**
+ * The maximum or the mean of windows. The size of y is its shape's (Caffe's ceil and clip rules are the
+ * shape rules' affair). The mean divides by the window clipped to [−pad, size + pad): Caffe's rule.
+ * inputs: x, N×C×H×W.
+ * outputs: y; or y and the mask (max only: the index h·W + w of the maximum in its plane, as float).
+ */
+export interface Pooling {
+  readonly kind: 'pooling';
+  /** What is taken. */
+  readonly method: 'max' | 'average';
+  /** The size of a window. */
+  readonly kernel: Pair;
+  /** From one window to the next. */
+  readonly stride: Pair;
+  /** On each side; below the kernel. */
+  readonly pad: Pair;
+}
+
+/**
+ * eˣ over its sum along the channels.
+ * inputs: x.
+ * outputs: y, of the same shape.
+ */
+export interface Softmax {
+  readonly kind: 'softmax';
+  /** The product of the dimensions before the axis. */
+  readonly outer: number;
+  /** The axis's size. */
+  readonly channels: number;
+  /** The product of the dimensions behind it. */
+  readonly inner: number;
+}
+
+/**
+ * The mean of −log of the probability of each label.
+ * inputs: scores; labels, [outer, inner].
+ * outputs: the loss, one value.
+ */
+export interface SoftmaxLoss {
+  readonly kind: 'softmaxLoss';
+  /** The product of the dimensions before the axis. */
+  readonly outer: number;
+  /** The axis's size. */
+  readonly channels: number;
+  /** The product of the dimensions behind it. */
+  readonly inner: number;
+  /** Places with this label do not count. */
+  readonly ignoreLabel: number | null;
+  /** What the sum is divided by: all places, those that count, outer, or 1. */
+  readonly normalization: 'full' | 'valid' | 'batchSize' | 'none';
+}
+
+/**
+ * Σ(a − b)² / (2·N), N the first dimension.
+ * inputs: a; b, as many values.
+ * outputs: the loss, one value.
+ */
+export interface EuclideanLoss {
+  readonly kind: 'euclideanLoss';
+}
+
+/**
+ * The share of places whose label is among the best scores; a tie counts against the label.
+ * inputs: scores; labels, [outer, inner].
+ * outputs: the accuracy, one value; or it and that of each class, [channels].
+ */
+export interface Accuracy {
+  readonly kind: 'accuracy';
+  /** How many scores may be best. */
+  readonly topK: number;
+  /** The product of the dimensions before the axis. */
+  readonly outer: number;
+  /** The axis's size. */
+  readonly channels: number;
+  /** The product of the dimensions behind it. */
+  readonly inner: number;
+  /** Places with this label do not count. */
+  readonly ignoreLabel: number | null;
+}
+
+/**
+ * Inputs one behind the other.
+ * inputs: one or more, alike but for the axis.
+ * outputs: y.
+ */
+export interface Concat {
+  readonly kind: 'concat';
+  /** Along which. */
+  readonly axis: number;
+}
+
+/**
+ * Its input in parts, whose sizes are the shapes of the outputs.
+ * inputs: x.
+ * outputs: one a part, in order.
+ */
+export interface Slice {
+  readonly kind: 'slice';
+  /** Along which. */
+  readonly axis: number;
+}
+
+/**
+ * The same values in another shape: Flatten, Reshape, Split.
+ * inputs: x.
+ * outputs: one or more, each with all values of x.
+ */
+export interface Reshape {
+  readonly kind: 'reshape';
+}
+
+/**
+ * x / (k + alpha/n · Σ x²)^beta. across: n = size channels; within: n = size², a mean over windows by the
+ * padding rule of pooling, and k = 1.
+ * inputs: x, N×C×H×W.
+ * outputs: y, of the same shape.
+ */
+export interface Lrn {
+  readonly kind: 'lrn';
+  /** Channels, or places of a plane. */
+  readonly region: 'across' | 'within';
+  /** Odd. */
+  readonly size: number;
+  /** Caffe's alpha. */
+  readonly alpha: number;
+  /** Caffe's beta. */
+  readonly beta: number;
+  /** Caffe's k. */
+  readonly k: number;
+}
+
+/**
+ * The gradient of an operation. An id of −1 stands for a tensor that is not there.
+ * inputs: what that operation read (or the same, computed again), what it made, and the diffs of what it
+ * made; each −1 where it is not needed or has none.
+ * outputs: the diffs of that operation's inputs, then of its parameters that learn, a place for each whether
+ * it is there or not; −1 where nobody asks.
+ */
+export interface Gradient {
+  readonly kind: 'gradient';
+  /** Index of the operation. */
+  readonly of: number;
+}
+
+/**
+ * Each input's mean over all processes that train together; this process's own values where there are no
+ * others.
+ * inputs: diffs, −1 where there is none.
+ * outputs: one an input, made in its memory where the device can; −1 where it is not there.
+ */
+export interface AllMean {
+  readonly kind: 'allMean';
+}
+
+/**
+ * Caffe's SGDSolver::ApplyUpdate over all learnable parameters, in place: clip, normalise, regularise, rule.
+ * `first` ≠ 0 empties the accumulators before the diffs are added, `last` = 0 ends after that; a parameter
+ * without an accumulator needs both set. Where a loss is not finite nothing is updated (Caffe would make
+ * every weight NaN): so the weights are still there that the fault can be looked for with.
+ * inputs: the schedule [rate, iteration from 0, first, last]; one diff a parameter (−1: it has none and
+ * counts as 0); losses.
+ * outputs: none; or one [1] that is 1 where the last pass's diffs (accumulated ones together) are not
+ * finite, which updates nothing then, else 0.
+ */
+export interface Update {
+  readonly kind: 'update';
+  /** Caffe's solver type. */
+  readonly rule: 'sgd' | 'nesterov' | 'adagrad' | 'rmsprop' | 'adadelta' | 'adam';
+  /** Caffe's momentum. */
+  readonly momentum: number;
+  /** Adam's. */
+  readonly momentum2: number;
+  /** Added to roots. */
+  readonly delta: number;
+  /** RMSProp's. */
+  readonly rmsDecay: number;
+  /** The greatest L2 norm of all diffs together. */
+  readonly clipGradients: number | null;
+  /** How many passes an iteration sums. */
+  readonly iterSize: number;
+  /** Diffs, and what accumulates, are so many times what they should be. */
+  readonly lossScale: number;
+  /** Caffe's weight_decay. */
+  readonly weightDecay: number;
+  /** Caffe's regularization_type. */
+  readonly regularization: 'L1' | 'L2';
+  /** All that learn. */
+  readonly parameters: readonly UpdatedParameter[];
+}
+
+/** What one operation computes. */
+export type OperationAttributes =
+  | Convolution
+  | InnerProduct
+  | Scale
+  | BatchNorm
+  | Relu
+  | Elu
+  | Sigmoid
+  | Tanh
+  | AbsVal
+  | Power
+  | PRelu
+  | Dropout
+  | Eltwise
+  | Pooling
+  | Softmax
+  | SoftmaxLoss
+  | EuclideanLoss
+  | Accuracy
+  | Concat
+  | Slice
+  | Reshape
+  | Lrn
+  | Gradient
+  | AllMean
+  | Update;
