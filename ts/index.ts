@@ -36,6 +36,8 @@ export type * from './graph/graph.ts';
 export { type ReceptiveField, receptiveFields } from './graph/receptive-field.ts';
 export { type Summary, type SummaryRow, summarise } from './graph/summary.ts';
 export type { DriverMemory, Precision } from './native/binding.ts';
+/** What nodes of a graph compute; docs/operations.md. */
+export type * as Operations from './operations/operations.ts';
 export { type Pass, type PassesOptions, runPasses } from './passes/index.ts';
 export { type BufferShape, type BufferType, DeviceBuffer } from './runtime/buffer.ts';
 export {

@@ -10,10 +10,19 @@
 namespace resnode {
 namespace {
 
-// Where a value stands, for messages: of which object, and which field.
+// Where a value stands; made into text only for a refusal.
 struct Place {
-  const std::string& owner;  // "layer "conv1" (convolution)", "tensor 3", "the program"
-  std::string field;
+  const Place* parent;
+  const char* name = nullptr;  // of a field; null: an item of a list
+  uint32_t index = 0;
+
+  // "layer "conv1" (convolution): relu.negativeSlope", "the program: tensors[3].shape[0]"
+  std::string text() const {
+    if (!parent) return name;
+    const std::string before = parent->text();
+    if (!name) return before + "[" + std::to_string(index) + "]";
+    return before + (parent->parent ? "." : ": ") + name;
+  }
 };
 
 std::string shown(const Napi::Value& value) {
@@ -25,7 +34,7 @@ std::string shown(const Napi::Value& value) {
 }
 
 [[noreturn]] void refuse(const Place& place, const std::string& expected, const Napi::Value& value) {
-  throw Error("program/invalid", place.owner + ": " + place.field + " must be " + expected + ", it is " + shown(value));
+  throw Error("program/invalid", place.text() + " must be " + expected + ", it is " + shown(value));
 }
 
 // An integer that T holds and a double has exactly.
@@ -92,57 +101,65 @@ void read(const Place& place, const Napi::Value& value, std::optional<T>& result
   read(place, value, result.emplace());
 }
 
-// Nothing that is not listed: a misspelt name would else be a value that nobody reads.
-void refuseUnknown(const std::string& owner, const Napi::Object& object, const std::vector<const char*>& known) {
+// Nothing beside the fields that were read, `known` of them: a misspelt name would else be a value that nobody reads.
+template <class Known>
+void refuseUnknown(const Place& place, const Napi::Object& object, uint32_t known, Known isKnown) {
   const Napi::Array names = object.GetPropertyNames();
+  if (names.Length() == known) return;
   for (uint32_t i = 0; i < names.Length(); ++i) {
     const std::string name = names.Get(i).ToString().Utf8Value();
-    if (std::none_of(known.begin(), known.end(), [&](const char* each) { return name == each; })) {
-      throw Error("program/invalid", owner + ": unknown field \"" + name.substr(0, 60) + "\"");
-    }
+    if (!isKnown(name)) throw Error("program/invalid", place.text() + ": unknown field \"" + name.substr(0, 60) + "\"");
   }
 }
 
-// All fields of a struct of operations.h; `also`: what stands beside them.
-template <class T>
-void readFields(const std::string& owner, const Napi::Object& object, std::vector<const char*> also, T& result) {
+// All fields of a struct of operations.h. `beside`: how many others the object has, `isBeside`: which.
+template <class T, class Beside>
+void readFields(const Place& place, const Napi::Object& object, T& result, uint32_t beside, Beside isBeside) {
+  uint32_t known = beside;
   T::visitFields(result, [&](Field field, auto& value) {
-    also.push_back(field.name);
-    read({owner, field.name}, object.Get(field.name), value);
+    ++known;
+    read({&place, field.name}, object.Get(field.name), value);
   });
-  refuseUnknown(owner, object, also);
+  refuseUnknown(place, object, known, [&](const std::string& name) {
+    bool isField = isBeside(name);
+    T::visitFields(result, [&](Field field, auto&) { isField = isField || name == field.name; });
+    return isField;
+  });
 }
 
 void read(const Place& place, const Napi::Value& value, FusedRelu& result) {
   const Napi::Object object = objectOf(place, value);
-  read({place.owner, place.field + ".negativeSlope"}, object.Get("negativeSlope"), result.negativeSlope);
-  refuseUnknown(place.owner + ": " + place.field, object, {"negativeSlope"});
+  read({&place, "negativeSlope"}, object.Get("negativeSlope"), result.negativeSlope);
+  refuseUnknown(place, object, 1, [](const std::string& name) { return name == "negativeSlope"; });
 }
 void read(const Place& place, const Napi::Value& value, UpdatedParameter& result) {
-  readFields(place.owner + ": " + place.field, objectOf(place, value), {}, result);
+  readFields(place, objectOf(place, value), result, 0, [](const std::string&) { return false; });
 }
 void read(const Place& place, const Napi::Value& value, Tensor& result) {
   const Napi::Object object = objectOf(place, value);
-  read({place.owner, place.field + ".name"}, object.Get("name"), result.name);
-  read({place.owner, place.field + ".shape"}, object.Get("shape"), result.shape);
+  read({&place, "name"}, object.Get("name"), result.name);
+  read({&place, "shape"}, object.Get("shape"), result.shape);
 }
 void read(const Place& place, const Napi::Value& value, Parameter& result) {
   const Napi::Object object = objectOf(place, value);
-  read({place.owner, place.field + ".name"}, object.Get("name"), result.name);
-  read({place.owner, place.field + ".shape"}, object.Get("shape"), result.shape);
-  read({place.owner, place.field + ".mutable"}, object.Get("mutable"), result.isMutable);
+  read({&place, "name"}, object.Get("name"), result.name);
+  read({&place, "shape"}, object.Get("shape"), result.shape);
+  read({&place, "mutable"}, object.Get("mutable"), result.isMutable);
 }
 
 // The kind whose name is `kind`.
 template <size_t i = 0>
-Attributes readAttributes(const std::string& kind, const std::string& owner, const Napi::Object& object) {
+Attributes readAttributes(const std::string& kind, const Place& place, const Napi::Object& object) {
   if constexpr (i == std::variant_size_v<Attributes>) {
-    throw Error("program/invalid", owner + ": unknown operation kind \"" + kind.substr(0, 60) + "\"");
+    throw Error("program/invalid", place.text() + ": unknown operation kind \"" + kind.substr(0, 60) + "\"");
   } else {
     using T = std::variant_alternative_t<i, Attributes>;
-    if (kind != T::kKind) return readAttributes<i + 1>(kind, owner, object);
+    if (kind != T::kKind) return readAttributes<i + 1>(kind, place, object);
     T result;
-    readFields(owner, object, {"layer", "kind", "inputs", "outputs", "propagateDown"}, result);
+    const uint32_t beside = object.Has("propagateDown") ? 5 : 4;
+    readFields(place, object, result, beside, [](const std::string& name) {
+      return name == "layer" || name == "kind" || name == "inputs" || name == "outputs" || name == "propagateDown";
+    });
     return result;
   }
 }
@@ -150,12 +167,13 @@ Attributes readAttributes(const std::string& kind, const std::string& owner, con
 void read(const Place& place, const Napi::Value& value, Operation& result) {
   const Napi::Object object = objectOf(place, value);
   std::string kind;
-  read({place.owner, place.field + ".layer"}, object.Get("layer"), result.layer);
-  read({place.owner, place.field + ".kind"}, object.Get("kind"), kind);
-  const std::string owner = "layer \"" + result.layer + "\" (" + kind.substr(0, 60) + ")";
-  read({owner, "inputs"}, object.Get("inputs"), result.inputs);
-  read({owner, "outputs"}, object.Get("outputs"), result.outputs);
-  result.attributes = readAttributes(kind, owner, object);
+  read({&place, "layer"}, object.Get("layer"), result.layer);
+  read({&place, "kind"}, object.Get("kind"), kind);
+  const std::string name = "layer \"" + result.layer + "\" (" + kind.substr(0, 60) + ")";
+  const Place own{nullptr, name.c_str()};
+  read({&own, "inputs"}, object.Get("inputs"), result.inputs);
+  read({&own, "outputs"}, object.Get("outputs"), result.outputs);
+  result.attributes = readAttributes(kind, own, object);
 }
 
 template <class T>
@@ -163,23 +181,23 @@ void read(const Place& place, const Napi::Value& value, std::vector<T>& result) 
   if (!value.IsArray()) refuse(place, "a list", value);
   const Napi::Array array = value.As<Napi::Array>();
   for (uint32_t i = 0; i < array.Length(); ++i) {
-    read({place.owner, place.field + "[" + std::to_string(i) + "]"}, array.Get(i), result.emplace_back());
+    read({&place, nullptr, i}, array.Get(i), result.emplace_back());
   }
 }
 
 }  // namespace
 
 std::shared_ptr<const Program> programFromJs(const Napi::Value& source, std::shared_ptr<Communicator> communicator) {
-  const std::string owner = "the program";
+  const Place place{nullptr, "the program"};
   auto program = std::make_shared<Program>();
   program->communicator = std::move(communicator);
-  const Napi::Object object = objectOf({owner, "itself"}, source);
-  read({owner, "name"}, object.Get("name"), program->name);
-  read({owner, "tensors"}, object.Get("tensors"), program->tensors);
-  read({owner, "parameters"}, object.Get("parameters"), program->parameters);
-  read({owner, "operations"}, object.Get("operations"), program->operations);
-  read({owner, "inputs"}, object.Get("inputs"), program->inputs);
-  read({owner, "outputs"}, object.Get("outputs"), program->outputs);
+  const Napi::Object object = objectOf({&place, "itself"}, source);
+  read({&place, "name"}, object.Get("name"), program->name);
+  read({&place, "tensors"}, object.Get("tensors"), program->tensors);
+  read({&place, "parameters"}, object.Get("parameters"), program->parameters);
+  read({&place, "operations"}, object.Get("operations"), program->operations);
+  read({&place, "inputs"}, object.Get("inputs"), program->inputs);
+  read({&place, "outputs"}, object.Get("outputs"), program->outputs);
   verify(*program);
   return program;
 }

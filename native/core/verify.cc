@@ -402,9 +402,9 @@ class Fields {
   size_t index_;
 };
 
-void checkShape(const std::string& what, const Shape& shape) {
+void checkShape(const char* what, const std::string& name, const Shape& shape) {
   const bool isPositive = std::all_of(shape.begin(), shape.end(), [](int64_t size) { return size > 0; });
-  if (shape.size() > kMostAxes || !isPositive || product(shape) > kMostValues) refuse(what + ": its shape " + shown(shape) + " is none");
+  if (shape.size() > kMostAxes || !isPositive || product(shape) > kMostValues) refuse(std::string(what) + " \"" + name + "\": its shape " + shown(shape) + " is none");
 }
 
 // Every tensor is made once, before it is read.
@@ -435,8 +435,8 @@ class Made {
 }  // namespace
 
 void verify(const Program& program) {
-  for (const Tensor& tensor : program.tensors) checkShape("tensor \"" + tensor.name + "\"", tensor.shape);
-  for (const Parameter& parameter : program.parameters) checkShape("parameter \"" + parameter.name + "\"", parameter.shape);
+  for (const Tensor& tensor : program.tensors) checkShape("tensor", tensor.name, tensor.shape);
+  for (const Parameter& parameter : program.parameters) checkShape("parameter", parameter.name, parameter.shape);
   Made made(program);
   for (size_t i = 0; i < program.operations.size(); ++i) {
     const Operation& operation = program.operations[i];

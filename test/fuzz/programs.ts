@@ -17,7 +17,7 @@ import { elementCount } from '../../ts/runtime/tensor.ts';
 import { noise, openNative } from '../support/run-program.ts';
 import { trainingOperations } from '../support/training-operations.ts';
 import { Random } from './random.ts';
-import { randomNet } from './random-net.ts';
+import { prototxtOf, randomNet, randomTrainingNet } from './random-net.ts';
 
 /** Every kind that a net has, in small. */
 const KINDS = `
@@ -55,7 +55,9 @@ function training(prototxt: string): Program {
 
 /** Small valid programs: random nets fused and their backward passes, and the training operations of every kind. */
 export function programSeeds(): Buffer[] {
-  const nets = Array.from({ length: 8 }, (_, i) => randomNet(new Random(77 + i)).prototxt);
+  const nets = Array.from({ length: 8 }, (_, i) =>
+    prototxtOf((i < 4 ? randomNet : randomTrainingNet)(new Random(77 + i))),
+  );
   const programs = [
     ...nets.map((prototxt) => lower(runPasses(graphFromCaffe(readNet(prototxt, { file: 'net' })))).program),
     ...[KINDS, ...nets].map(training),

@@ -51,14 +51,14 @@ test('what fits is accepted', async () => {
 test('places that are missing, and ids that are not there, are refused', async () => {
   assert.match(await refusal({ ...gradient, inputs: [-1, 1] }), /2 inputs where 3 belong/);
   assert.match(await refusal({ ...gradient, outputs: [] }), /0 outputs where 1 belong/);
-  assert.match(await refusal({ ...gradient, of: 1 }), /id 1 is not below 1/);
-  assert.match(await refusal({ ...gradient, inputs: [-2, 1, 2] }), /id -2/);
-  assert.match(await refusal({ ...update, inputs: [4] }), /1 inputs where 2 belong/);
-  assert.match(await refusal({ ...update, inputs: [-1, -1] }), /id -1/);
+  assert.match(await refusal({ ...gradient, of: 1 }), /of is 1, must be from 0 to below 1/);
+  assert.match(await refusal({ ...gradient, inputs: [-2, 1, 2] }), /tensor -2 does not exist/);
+  assert.match(await refusal({ ...update, inputs: [4] }), /1 inputs where 2 or more belong/);
+  assert.match(await refusal({ ...update, inputs: [-1, -1] }), /the schedule and losses must be there/);
   const [parameter] = update.parameters;
   assert.match(
     await refusal({ ...update, parameters: [{ ...parameter, history: [0] }] }),
-    /1 histories where 2 belong/,
+    /history must be one parameter, or two for adam/,
   );
 });
 

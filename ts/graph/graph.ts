@@ -8,6 +8,7 @@ import type { Position } from '../errors.ts';
 import type * as Kinds from '../operations/operations.ts';
 
 export type Pair = Kinds.Pair;
+export type FusedRelu = Kinds.FusedRelu;
 
 /** Index into `Graph.values`. */
 export type ValueId = number;
@@ -76,7 +77,7 @@ export type Operation =
   | {
       readonly kind: 'affine';
       readonly affine: readonly AffineStep[];
-      readonly relu: Kinds.FusedRelu | null;
+      readonly relu: FusedRelu | null;
     }
   /** With the batch's own statistics; what training fuses into it stands behind it. */
   | Pick<Kinds.BatchNorm, 'kind' | 'mean' | 'variance' | 'factor' | 'eps' | 'movingAverageFraction'>
@@ -86,9 +87,11 @@ export type Operation =
   | Pick<Kinds.Dropout, 'kind' | 'ratio'>
   /** The identity at inference; what becomes of Dropout in phase TEST and of Split. Removed by the first pass. */
   | { readonly kind: 'identity' }
-  | Exclude<Kinds.OperationAttributes, { kind: DifferentHere | TrainingOnly }>;
-type DifferentHere = 'convolution' | 'batchNorm' | 'scale' | 'dropout';
-type TrainingOnly = 'gradient' | 'allMean' | 'update';
+  | Exclude<
+      Kinds.OperationAttributes,
+      // Other here, or only in training programs.
+      { kind: 'convolution' | 'batchNorm' | 'scale' | 'dropout' | 'gradient' | 'allMean' | 'update' }
+    >;
 
 export interface Node {
   /** The layer's name; where layers were merged, the first one's. */
