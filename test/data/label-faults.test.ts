@@ -1,7 +1,8 @@
 /** Labels that no class has are named with their line or record, before and within a training. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import h5wasm from 'h5wasm/node';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -10,9 +11,14 @@ import { writeDatum } from '../../ts/data/datum.ts';
 import { wrongLabels } from '../../ts/data/label-faults.ts';
 import { openNetData } from '../../ts/data/open-net-data.ts';
 import { LmdbWriter } from '../../ts/data/write-lmdb.ts';
-import { DataError, DeviceError } from '../../ts/errors.ts';
+import { DataError, DeviceError, type GraphError } from '../../ts/errors.ts';
 import { lintPrototxt } from '../../ts/lint/lint.ts';
+import { checkLabels } from '../../ts/train/learning-check.ts';
 import { explainLabel } from '../../ts/train/wrong-label.ts';
+import { repositoryFolder } from '../support/golden.ts';
+
+const fixtures = join(repositoryFolder, 'test/data/fixtures');
+const RECORDS = 'raw.leveldb';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-labels-'));
 test.after(() => rmSync(folder, { recursive: true }));
@@ -83,6 +89,44 @@ test('a label that a device refuses is named with the line of its sample', async
   } finally {
     await source.dispose();
   }
+});
+
+test('before a training the labels of LevelDB and HDF5 are looked at too, in test nets as well', async () => {
+  const at = (path: string) => [join(folder, path), join(fixtures, path)].find(existsSync);
+  const check = async (data: string, phase: 'TRAIN' | 'TEST', classes = 3) => {
+    const whole = readNet(net(data).replace('num_output: 3', `num_output: ${classes}`), {
+      file: 'net.prototxt',
+    });
+    const state = { phase, level: 0, stages: [] };
+    const shapes = { data: [2, 4], label: [2] };
+    try {
+      await checkLabels({ filtered: filterNet(whole, state), state }, shapes, at);
+      return null;
+    } catch (error) {
+      return error as GraphError;
+    }
+  };
+  const file = new h5wasm.File(join(folder, 'rows.h5'), 'w');
+  file.create_dataset({ name: 'data', data: new Float32Array(12), shape: [3, 4], dtype: '<f4' });
+  file.create_dataset({ name: 'label', data: Float32Array.of(1, 3, 2), shape: [3], dtype: '<f4' });
+  file.close();
+  writeFileSync(join(folder, 'files.txt'), 'rows.h5\n');
+  const rows =
+    'layer { name: "data" type: "HDF5Data" top: "data" top: "label" hdf5_data_param { source: "files.txt" batch_size: 2 } }';
+  for (const phase of ['TRAIN', 'TEST'] as const) {
+    const error = (await check(rows, phase))!;
+    assert.is(error.code, 'net/label-range');
+    assert.match(error.message, /layer "data" \(HDF5Data\).*the label 3 at row 1 of rows\.h5.*begin at 1/);
+    assert.is(await check(rows, phase, 4), null);
+  }
+  const records = `layer { name: "data" type: "Data" top: "data" top: "label" data_param { source: "${RECORDS}" backend: LEVELDB batch_size: 2 } }`;
+  const error = (await check(records, 'TEST', 1))!;
+  assert.is(error.code, 'net/label-range');
+  assert.match(
+    error.message,
+    new RegExp(`layer "data" \\(Data\\).*the label \\d+ at record ".*" of ${RECORDS}`),
+  );
+  assert.is(await check(records.replace(RECORDS, 'nowhere'), 'TEST', 1), null);
 });
 
 test.run();

@@ -14,31 +14,34 @@ export interface PlacedLabel {
 
 /** So much is looked at, of a list and of a database: enough to see how labels are counted, read in an instant. */
 const LIST_BYTES = 2 ** 22;
-const RECORDS = 1000;
+export const LABELS_LOOKED_AT = 1000;
 
 type Text = Omit<FaultKind, 'check'>;
 export const labelRange: Text = {
   name: 'label-range',
   level: 'error',
   inTests: true,
-  finds: `labels that are no class of the loss, in an image list or the first ${RECORDS} records of an LMDB (where it is there)`,
+  finds: `labels that are no class of the loss, in an image list or the first ${LABELS_LOOKED_AT} records of an LMDB (where it is there); a training looks into LevelDB and HDF5 too`,
   why: 'softmax_loss_layer.cpp reads the probability of class label; beyond num_output − 1 it reads what lies behind.',
   fix: 'count classes from 0, or give num_output the number of classes',
 };
 
 /**
  * @param find Where a file that the net names lies; undefined: it is not there.
+ * @param ahead Labels that were read before, of layers whose formats are read in turns (`labelsAhead`).
  * @returns One fault a data layer, at its source.
  */
 export function labelFaults(
   { layers, shapeOf }: Pick<LearningNet, 'layers' | 'shapeOf'>,
   find: (path: string) => string | undefined,
+  ahead: ReadonlyMap<LayerParameter, readonly PlacedLabel[]> = new Map(),
 ): Fault[] {
   return layers.flatMap((loss) => {
     if (loss.type !== 'SoftmaxWithLoss' && loss.type !== 'Accuracy') return [];
     const [scores, label] = loss.bottom ?? [];
     const source = layers.find(
-      ({ top, type }) => top?.[1] === label && (type === 'ImageData' || type === 'Data'),
+      (layer) =>
+        layer.top?.[1] === label && (layer.type === 'ImageData' || layer.type === 'Data' || ahead.has(layer)),
     );
     const axis =
       ((loss.type === 'Accuracy' ? loss.accuracy_param : loss.softmax_param)?.axis as number | undefined) ??
@@ -48,7 +51,7 @@ export function labelFaults(
     const ignored = (loss.type === 'Accuracy' ? loss.accuracy_param : loss.loss_param)?.ignore_label as
       | number
       | undefined;
-    const message = wrongLabels(labelsOf(source, find), classes, ignored);
+    const message = wrongLabels(ahead.get(source) ?? labelsOf(source, find), classes, ignored);
     return message === null ? [] : [{ layer: source, message: `${message} (layer "${loss.name ?? ''}")` }];
   });
 }
@@ -114,7 +117,7 @@ function* recordedLabels(source: string, folder: string): Iterable<PlacedLabel> 
   let database: ReturnType<typeof openLmdb> | null = null;
   try {
     database = openLmdb(folder);
-    for (let i = 0; i < Math.min(RECORDS, database.count); i++) {
+    for (let i = 0; i < Math.min(LABELS_LOOKED_AT, database.count); i++) {
       const { key, datum } = datumAt(database, i);
       yield { label: datum.label ?? 0, place: `record "${key}" of ${source}` };
     }

@@ -105,6 +105,7 @@ const MODEL_TIME = signature('model.time', {
   inputs: inputsRow,
   options: optional(runOptions, 'none', 'How to run it.'),
 });
+const MODEL_KEEP = signature('model.keep', { batch: required(integer(1), 'A batch size.') });
 const MODEL_PARAMETER = signature('model.parameter', {
   layer: required(string, 'Its name.'),
   index: required(integer(0), 'Of the blob.'),
@@ -195,6 +196,7 @@ export class Model {
 
   /** Compiles another batch size and keeps it. @internal */
   async keep(batch: number): Promise<void> {
+    MODEL_KEEP.check(batch);
     const sized = Object.entries(this.inputs).map(([name, shape]) => [name, [batch, ...shape.slice(1)]]);
     const shapes: Shapes = Object.fromEntries(sized);
     const key = JSON.stringify(shapes);

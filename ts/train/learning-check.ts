@@ -4,6 +4,7 @@ import type { Warning } from '../base/warn.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { positionOf } from '../caffe/message.ts';
 import { labelFaults, labelRange } from '../data/label-faults.ts';
+import { labelsAhead } from '../data/labels-ahead.ts';
 import { formatPosition, GraphError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import {
@@ -23,8 +24,22 @@ export interface LearningCheck {
   readonly frozenBatchNorm: boolean;
   /** Of so many processes BatchNorm's statistics are. */
   readonly processes: number;
-  /** Where a file that the net names lies, to look at its labels; undefined: it is not there. */
-  readonly find?: (path: string) => string | undefined;
+}
+
+/**
+ * Looks at the first labels of a net's data, in its own phase.
+ * @throws GraphError `net/label-range` where no class has one of them
+ */
+export async function checkLabels(
+  { filtered, state }: Pick<ReadNet, 'filtered' | 'state'>,
+  inputShapes: LearningCheck['inputShapes'],
+  find: (path: string) => string | undefined,
+): Promise<void> {
+  const { layer: layers = [] } = filtered;
+  const { blobs, values } = graphFromCaffe(filtered, { phase: state.phase, inputShapes });
+  const shapeOf = (blob: string) => values[blobs.get(blob) ?? -1]?.shape;
+  const [fault] = labelFaults({ layers, shapeOf }, find, await labelsAhead(layers, find));
+  if (fault !== undefined) throw refusal(labelRange, fault);
 }
 
 /**
@@ -33,7 +48,7 @@ export interface LearningCheck {
  */
 export function checkLearning(
   { filtered, state }: Pick<ReadNet, 'filtered' | 'state'>,
-  { inputShapes, weights, frozenBatchNorm, processes, find = () => undefined }: LearningCheck,
+  { inputShapes, weights, frozenBatchNorm, processes }: LearningCheck,
 ): Warning[] {
   const { blobs, values } = graphFromCaffe(filtered, { phase: state.phase, inputShapes, frozenBatchNorm });
   const given = new Set(weights?.layers.filter(({ blobs: own }) => own.length > 0).map(({ name }) => name));
@@ -42,7 +57,6 @@ export function checkLearning(
     hasWeights: (layer) => given.has(layer),
     shapeOf: (blob) => values[blobs.get(blob) ?? -1]?.shape,
   };
-  for (const fault of labelFaults(net, find)) throw refusal(labelRange, fault);
   const warnings: Warning[] = [];
   for (const kind of learningFaults)
     for (const fault of groupFaults(kind.check(net))) {

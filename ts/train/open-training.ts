@@ -13,7 +13,7 @@ import type { TrainOptions, UpdateRule } from '../runtime/trainer.ts';
 import type { Agreement } from './agreement.ts';
 import type { WarningEvent } from './events.ts';
 import { readInitialWeights } from './initial-weights.ts';
-import { checkLearning } from './learning-check.ts';
+import { checkLabels, checkLearning } from './learning-check.ts';
 import { Schedule, type ScheduleExtensions } from './schedules.ts';
 import { parameterNames, type Resumed, readSnapshot } from './snapshot.ts';
 import {
@@ -136,8 +136,10 @@ export async function openTraining(
       weights,
       frozenBatchNorm: frozenBatchNorm ?? false,
       processes: synchronisedBatchNorm ? ranks : 1,
-      find: (path) => [findFile(path, file)].find(existsSync),
     });
+    const find = (path: string) => [findFile(path, file)].find(existsSync);
+    await checkLabels(net, source.shapes, find);
+    for (const test of tests) await checkLabels(test, test.source.shapes, find);
     await agreement.reach();
     const opening = device.train({
       model: net.net,
