@@ -145,8 +145,16 @@ test('a photograph whose data is damaged is refused, not filled with grey, howev
   await imageError(decodeImage(ended), 'image/unreadable', /premature end/i);
   // libvips mixes the messages of its threads: what is refused must not hang on them.
   const odd = Buffer.concat([whole.subarray(0, -2), Buffer.alloc(30, 0x11), whole.subarray(-2)]);
-  const many = Array.from({ length: 24 }, (_, i) => errorOf(decodeImage(i % 2 === 0 ? odd : ended)));
-  for (const error of await Promise.all(many)) assert.instance(error, ImageError);
+  // What has bytes too many, as OpenCV takes it too, is taken each time.
+  const many = Array.from({ length: 24 }, (_, i) =>
+    decodeImage(i % 2 === 0 ? odd : ended).then(
+      () => null,
+      (error: unknown) => error,
+    ),
+  );
+  for (const [i, error] of (await Promise.all(many)).entries())
+    if (i % 2 === 0) assert.is(error, null);
+    else assert.instance(error, ImageError);
 });
 
 for (const name of [

@@ -185,6 +185,14 @@ layer { name: "r" type: "ReLU" bottom: "a" top: "a" }\nlayer { name: "b" type: "
   ],
   'crop-size': [imageData('crop_size: 9'), 'error 2', imageData('crop_size: 8')],
   'solver-refused': [solver('lr_policy: "steps"'), 'error 3', solver('lr_policy: "fixed"')],
+  'deploy-labels': [
+    `${IMAGE}layer { name: "l" type: "Input" top: "label" input_param { shape { dim: 1 } } }
+layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param { num_output: 2 weight_filler { type: "msra" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }`,
+    'note 2',
+    `${IMAGE}layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param { num_output: 2 weight_filler { type: "msra" } } }
+layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }`,
+  ],
   'solver-file-missing': [
     solver('lr_policy: "fixed"').replace('train.', 'none.'),
     'error 1',

@@ -1,11 +1,19 @@
 /** JPEG, PNG, WebP, GIF and TIFF, decoded by libvips through sharp on libuv's threads. */
 import type { Metadata, OutputInfo, Sharp } from 'sharp';
+import { warn } from '../base/warn.ts';
 import { highByte, inPieces, reduced } from './byte-loops.ts';
+import { alone, besideOthers } from './decode-turns.ts';
 import type { ImageFormat } from './format.ts';
 import type { DecodedPixels } from './image.ts';
+import { type MendedJpeg, mendedJpegs } from './mend-jpeg.ts';
 import { hasUnassociatedAlpha } from './tiff.ts';
 
+/** So many different things are mended in one file. */
+const MOST_MENDED = 3;
+
 export interface VipsOptions {
+  /** Named in warnings. */
+  readonly file: string;
   readonly maxPixels: number;
   readonly orientation: 'applied' | 'ignored';
   /** Seconds. */
@@ -26,7 +34,9 @@ export class UnfitPixels extends Error {
 /** An image's header. @throws Error where libvips takes it for another format */
 export async function vipsHeader(bytes: Uint8Array, format: ImageFormat): Promise<Metadata> {
   const { default: sharp } = await import('sharp');
-  const metadata = await sharp(bytes, { failOn: 'error', limitInputPixels: false }).metadata();
+  const metadata = await besideOthers(() =>
+    sharp(bytes, { failOn: 'error', limitInputPixels: false }).metadata(),
+  );
   if (metadata.format !== format.toLowerCase())
     throw new Error(`the decoder takes it for ${metadata.format}`);
   return metadata;
@@ -44,8 +54,10 @@ export async function decodeVips(
   const keepsAlpha = isTiff && space === 'srgb' && header.hasAlpha === true && hasUnassociatedAlpha(bytes);
   // libjpeg fills what damage has taken with grey and calls it a warning. Which warning it was cannot be asked: libvips
   // keeps the texts of all its threads in one place. libtiff warns of every tag that it does not know.
-  const failOn = format === 'JPEG' ? 'warning' : 'error';
-  const { data, info } = await decodeTo(bytes, failOn, space, keepsAlpha, options);
+  const { data, info } =
+    format === 'JPEG'
+      ? await decodeWholeJpeg(bytes, (copy) => decodeTo(copy, 'warning', space, keepsAlpha, options), options)
+      : await besideOthers(() => decodeTo(bytes, 'error', space, keepsAlpha, options));
   const { signal } = options;
   const { width, height } = info;
   if (space === 'cmyk') return { width, height, channels: 3, data: await rgbFromCmyk(data, isTiff, signal) };
@@ -55,6 +67,66 @@ export async function decodeVips(
     throw new UnfitPixels('channels', `it decodes to ${channels} channels; expected grey or RGB`);
   if (!space.endsWith('16')) return { width, height, channels, data };
   return { width, height, channels, data: new Uint16Array(data.buffer, data.byteOffset, data.length / 2) };
+}
+
+/** Mends one thing after the other: libjpeg tells its first warning alone. @throws the first error where that is no way */
+async function decodeWholeJpeg<T>(
+  bytes: Uint8Array,
+  decode: (bytes: Uint8Array) => Promise<T>,
+  { file, signal }: VipsOptions,
+): Promise<T> {
+  let first: unknown;
+  try {
+    return await besideOthers(() => decode(bytes));
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    first = error;
+  }
+  // Alone, so that the warning is this image's.
+  return alone(() => decodeMended(bytes, decode, first, file, signal));
+}
+
+async function decodeMended<T>(
+  bytes: Uint8Array,
+  decode: (bytes: Uint8Array) => Promise<T>,
+  first: unknown,
+  file: string,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  let current = bytes;
+  const mended: string[] = [];
+  for (let round = 0; round <= MOST_MENDED; round++) {
+    try {
+      const decoded = await decode(current);
+      if (mended.length > 0) warn('image/mended', `${file}: the JPEG has ${mended.join(' and ')}`);
+      return decoded;
+    } catch (error) {
+      const next = await nextCopy(current, (error as Error).message, decode);
+      if (next === null) throw first;
+      signal?.throwIfAborted();
+      mended.push(next.what);
+      current = next.bytes;
+    }
+  }
+  throw first;
+}
+
+/** The first copy that decodes, else the first of which another warning is told. */
+async function nextCopy(
+  bytes: Uint8Array,
+  warning: string,
+  decode: (bytes: Uint8Array) => Promise<unknown>,
+): Promise<MendedJpeg | null> {
+  let other: MendedJpeg | null = null;
+  for (const copy of mendedJpegs(bytes, warning)) {
+    try {
+      await decode(copy.bytes);
+      return copy;
+    } catch (error) {
+      if ((error as Error).message !== warning) other ??= copy;
+    }
+  }
+  return other;
 }
 
 /**

@@ -176,6 +176,23 @@ function* repeatedNames({ states }: LintNet): Iterable<Found> {
   }
 }
 
+function* labelInputs({ states }: LintNet): Iterable<Found> {
+  for (const { phase, layers } of states) {
+    if (phase !== 'TEST') continue;
+    for (const layer of layers.filter(({ type }) => type === 'Input'))
+      for (const top of layer.top ?? []) {
+        const readers = layers.filter(({ bottom = [] }) => bottom.includes(top));
+        if (readers.length === 0 || !readers.every(({ type = '' }) => /Loss$|^Accuracy$/.test(type)))
+          continue;
+        const names = readers.map(({ name, type }) => `"${name ?? ''}" (${type})`).join(', ');
+        yield {
+          position: positionOf(layer),
+          message: `the input "${top}" is read by ${names} alone: a deploy net has no labels`,
+        };
+      }
+  }
+}
+
 export const layerRules: readonly Rule[] = [
   {
     name: 'name-twice',
@@ -248,6 +265,16 @@ export const layerRules: readonly Rule[] = [
     why: "The layer's own checks, or net.cpp's (AppendBottom), end the program here.",
     fix: 'mend it as the message says',
     check: unbuilt,
+  },
+  {
+    name: 'deploy-labels',
+    level: 'note',
+    on: 'net',
+    finds:
+      'an input of a net in phase TEST that only losses and Accuracy read: labels, in what may be a deploy net',
+    why: 'net.cpp (Init) makes every Input a blob that the user has to fill; who classifies has no labels.',
+    fix: '`resnode print --deploy` writes the net without them; nothing where labels are given in code',
+    check: labelInputs,
   },
   {
     name: 'size-rounding',

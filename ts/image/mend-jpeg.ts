@@ -1,0 +1,63 @@
+/**
+ * JPEGs that libjpeg reads whole, with a warning. The warning's text is not to be trusted: libvips keeps the texts of all its
+ * threads in one place. So what it says is mended in a copy of the bytes, and the copy decoded again, where every warning
+ * is an error: only a file of which nothing but that was wrong is taken.
+ */
+
+/** A copy with one thing mended, and what that was. */
+export interface MendedJpeg {
+  readonly bytes: Uint8Array;
+  readonly what: string;
+}
+
+interface Marker {
+  readonly code: number;
+  /** Where its 0xFF lies. */
+  readonly at: number;
+}
+
+const [SOS, EOI] = [0xda, 0xd9];
+/** So many copies are tried for one warning; a progressive JPEG has ten scans or so. */
+const MOST = 16;
+
+/**
+ * Copies in which what a warning of libjpeg names is not there (jerror.h: JWRN_EXTRANEOUS_DATA, JWRN_NOT_SEQUENTIAL).
+ * @param warning libjpeg's text, which may be of another image.
+ */
+export function* mendedJpegs(bytes: Uint8Array, warning: string): Iterable<MendedJpeg> {
+  const markers = markersOf(bytes);
+  const extraneous = /(\d+) extraneous bytes before marker 0x([0-9a-f]{2})/i.exec(warning);
+  if (extraneous !== null) {
+    const [count, code] = [Number(extraneous[1]), Number.parseInt(extraneous[2]!, 16)];
+    for (const { at } of markers.filter((each) => each.code === code && each.at - count >= 2).slice(0, MOST))
+      yield {
+        bytes: Buffer.concat([bytes.subarray(0, at - count), bytes.subarray(at)]),
+        what: `${count} bytes too many before marker 0x${extraneous[2]}, which are passed over`,
+      };
+  }
+  if (/Invalid SOS parameters for sequential JPEG/i.test(warning)) {
+    const copy = Uint8Array.from(bytes);
+    for (const { code, at } of markers) {
+      // T.81, B.2.3: behind the components Ss, Se, Ah and Al, which a sequential scan has as 0, 63, 0.
+      const end = at + 2 + ((bytes[at + 2] ?? 0) << 8) + (bytes[at + 3] ?? 0);
+      if (code === SOS && end <= bytes.length) copy.set([0, 63, 0], end - 3);
+    }
+    yield { bytes: copy, what: 'wrong parameters of a scan, which a sequential JPEG has no use for' };
+  }
+}
+
+/** All markers but those within a scan's data, restarts and stuffed zeros. */
+function markersOf(bytes: Uint8Array): Marker[] {
+  const markers: Marker[] = [];
+  for (let at = 2; at + 1 < bytes.length; ) {
+    const code = bytes[at + 1]!;
+    if (bytes[at] !== 0xff || code === 0 || code === 0xff || (code >= 0xd0 && code <= 0xd8)) {
+      at++;
+      continue;
+    }
+    markers.push({ code, at });
+    if (code === EOI) break;
+    at += 2 + ((bytes[at + 2] ?? 0) << 8) + (bytes[at + 3] ?? 0);
+  }
+  return markers;
+}
