@@ -41,7 +41,8 @@ cmake --build build/gpu --parallel "$(nproc)" --target resnode_cuda kernel-tests
 
 mkdir -p "$stage/build/Release" "$stage/build/gpu"
 cp "$(readlink -f "$(command -v node)")" "$stage/build/carried/node"
-cp build/Release/resnode.node build/Release/libresnode_cpu.so "$stage/build/Release/"
+# The stamp says that the build was finished: without it the addon does not count.
+cp build/Release/resnode.node build/Release/.built build/Release/libresnode_cpu.so "$stage/build/Release/"
 cp build/gpu/cuda/libresnode_cuda.so "$stage/build/Release/"
 cp build/gpu/kernel-tests "$stage/build/gpu/"
 git rev-parse --short HEAD >"$stage/build/carried/commit"
@@ -85,4 +86,15 @@ else
   echo "gpu-carry: $golden is not here (RESNODE_GOLDEN): recorded Caffe is left out" >&2
 fi
 if [ -d build/gpu-check/cache/resnode ]; then cp -R build/gpu-check/cache/resnode "$stage/build/carried/tuning-cache"; fi
+
+# On a lent machine it is too late to find out that something is missing: what is packed has to open the CPU device here.
+found=$(cd "$stage" && env -i PATH=/usr/bin:/bin HOME="$stage" build/carried/node --import tsx ts/cli/main.ts doctor --json || true)
+"$stage/build/carried/node" -e '
+const { findings = [] } = JSON.parse(process.argv[1] || "{}");
+const device = findings.find(({ name }) => name === "CPU device");
+if (device?.ok) process.exit(0);
+console.error(`gpu-carry: what was packed does not work by itself: ${device?.found ?? "doctor printed nothing"}`);
+process.exit(1);
+' "$found"
+rm -rf "$stage/.cache"
 pack "$file"

@@ -12,6 +12,8 @@ const python = process.env.RESNODE_TEST_TORCH;
 if (python === undefined) {
   console.log('skipped: RESNODE_TEST_TORCH names no Python that has torch');
 } else {
+  // Compiling takes minutes on a processor, and is not what is looked at.
+  process.env.TORCHDYNAMO_DISABLE = '1';
   test('a torch whose steps give NaN is refused; one whose steps are finite says its losses', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'resnode-torch-peer-'));
     const { peer } = await PythonPeer.start('torch', { seconds: 600, device: 'cpu', python });
@@ -33,6 +35,14 @@ if (python === undefined) {
       // A loss scale beyond float16 makes every diff infinite: each step halves it, and none learns.
       const request = { do: 'train', folder, depth: 50, batch: 1, precision: 'float16', variant: 'amp' };
       assert.is((await peer.ask({ ...request, scale: 2 ** 60 }, 600)).skipped, 5);
+      // timm's net is another one, so that nothing is compared; what is no number is refused all the same.
+      const timm = () =>
+        peer
+          .ask({ do: 'load', folder, depth: 50, batch: 1, precision: 'float32', variant: 'timm' }, 600)
+          .catch(({ message }: Error) => ({ error: message, seconds: undefined }));
+      const { seconds, error } = await timm();
+      const hasTimm = seconds !== undefined;
+      if (!hasTimm) console.log(`skipped: timm cannot be loaded (${error})`);
       // A pixel that is no number makes every loss one.
       const image = readFileSync(join(folder, 'input1.f32'));
       image.writeFloatLE(Number.NaN, 0);
@@ -41,13 +51,7 @@ if (python === undefined) {
       assert.ok(poisoned.losses.every(Number.isNaN));
       assert.match(poisoned.compared.refusal!, /^not timed: 5 of its 5 values are not finite/);
       assert.is(poisoned.compared.times, null);
-      // timm's net is another one, so that nothing is compared; what is no number is refused all the same.
-      const timm = { do: 'load', folder, depth: 50, batch: 1, precision: 'float32', variant: 'timm' };
-      await peer.ask(timm, 600).then(
-        () => assert.unreachable(),
-        ({ message }: Error) =>
-          assert.match(message, /^not timed: 1000 of its 1000 values are not finite$|timm/),
-      );
+      if (hasTimm) assert.is((await timm()).error, 'not timed: 1000 of its 1000 values are not finite');
     } finally {
       peer.end();
       rmSync(folder, { recursive: true, force: true });
