@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { integer, type Kind, list, path, string } from '../base/kinds.ts';
 import { fields, required, signature } from '../base/options.ts';
-import { checkPlainFile } from '../base/plain-file.ts';
+import { checkPlainFile, statsOf } from '../base/plain-file.ts';
 import { breather } from '../breathe.ts';
 import { WeightsError } from '../errors.ts';
 import { Hdf5Dataset } from '../hdf5/dataset.ts';
@@ -59,6 +59,13 @@ export async function readSolverState(path: string): Promise<SolverState> {
   } catch (error) {
     const wrong = wrongKindAt(path, 'state');
     if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file: path }, wrong);
+    if ((error as NodeJS.ErrnoException).code === 'ERR_FS_FILE_TOO_LARGE')
+      throw new WeightsError(
+        'weights/too-large',
+        { file: path },
+        `has ${statsOf(path)?.size} bytes; of a solver's state at most 2 GiB are read. Is it another file?`,
+        { cause: error },
+      );
     throw new WeightsError(
       'weights/not-found',
       { file: path },
