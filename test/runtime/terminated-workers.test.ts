@@ -12,11 +12,11 @@ const MOST = 60e6;
 
 if (!existsSync('/proc/self/status')) console.log('skipped: there is no /proc to read memory from');
 else
-  test('threads that are terminated amid a run, a load, a transfer or image work leave nothing behind', () => {
+  test('threads that are terminated amid a run, a training step, a load, a transfer or image work leave nothing behind', () => {
     const script = fileURLToPath(new URL('../support/terminated-workers.ts', import.meta.url));
     const child = spawnSync(
       process.execPath,
-      ['--expose-gc', '--import', 'tsx', script, 'run,load,upload,image', String(COUNT)],
+      ['--expose-gc', '--import', 'tsx', script, 'run,train,load,upload,image', String(COUNT)],
       { encoding: 'utf8', cwd: repositoryFolder },
     );
     assert.is(child.status, 0, child.stderr);

@@ -10,11 +10,62 @@ import { planMemory } from '../../ts/program/plan-memory.ts';
 import { openNative, ProgramWriter } from './run-program.ts';
 
 /** What a thread does when it is terminated. */
-export const WORK = ['run', 'lent', 'profile', 'buffers', 'load', 'upload', 'image', 'map'] as const;
+export const WORK = [
+  'run',
+  'lent',
+  'profile',
+  'train',
+  'buffers',
+  'load',
+  'upload',
+  'image',
+  'decode',
+  'map',
+] as const;
 export type Work = (typeof WORK)[number];
 
+interface Net {
+  readonly writer: ProgramWriter;
+  readonly output: number;
+}
+
+/** 16 MiB in, 16 MiB of weights with their diff and history: forward, backward and an update in each run. */
+function trainingNet(): Net {
+  const writer = new ProgramWriter();
+  const schedule = writer.input([4], Float32Array.of(1e-3, 0, 1, 1));
+  const data = writer.input([64, 65536]);
+  const weights = writer.parameter([64, 65536], { mutable: true });
+  const [y, dy, dw] = [writer.tensor(64, 64), writer.input([64, 64]), writer.tensor(64, 65536)];
+  const of = writer.operation([data], [y], {
+    kind: 'innerProduct',
+    weights,
+    bias: null,
+    axis: 1,
+    numOutput: 64,
+    transpose: false,
+    relu: null,
+  });
+  writer.operation([data, y, dy], [-1, dw, -1], { kind: 'gradient', of });
+  const zeros = () => writer.parameter([64, 65536], { values: new Float32Array(64 * 65536), mutable: true });
+  writer.operation([schedule, dw], [], {
+    kind: 'update',
+    rule: 'sgd',
+    momentum: 0.9,
+    momentum2: 0.999,
+    delta: 1e-8,
+    rmsDecay: 0.9,
+    clipGradients: null,
+    iterSize: 1,
+    lossScale: 1,
+    weightDecay: 1e-4,
+    regularization: 'L2',
+    parameters: [{ parameter: weights, history: [zeros()], accumulator: null, lrMult: 1, decayMult: 1 }],
+  });
+  return { writer, output: y };
+}
+
 /** 16 MiB in, 16 MiB out, 16 MiB of parameters, and powers, which take long. */
-function net(): ProgramWriter & { output: number } {
+function forwardNet(): Net {
   const writer = new ProgramWriter();
   const data = writer.input([64, 65536]);
   const weights = writer.parameter([64, 65536]);
@@ -33,16 +84,16 @@ function net(): ProgramWriter & { output: number } {
     writer.operation([output], [next], { kind: 'power', power: 1.1, scale: 1, shift: 2 });
     output = next;
   }
-  return Object.assign(writer, { output });
+  return { writer, output };
 }
 
 // Runs in the worker, in plain JavaScript: a TypeScript loader in each would take longer than all else.
 const SCRIPT = `
 const { parentPort, workerData } = require('node:worker_threads');
-const { addon, work, kind, program, parameters, offsets, arena, planOptions, deviceOptions, values, file } = workerData;
+const { addon, work, kind, program, parameters, offsets, arena, planOptions, deviceOptions, values, file, sharp, picture } = workerData;
 const binding = require(addon);
 const data = parameters.map((bytes) => ({ bytes: new Uint8Array(bytes), dtype: 'float32', channelScale: null }));
-const input = new Float32Array(values);
+const inputs = values.map((count) => new Float32Array(count)), [input] = inputs;
 const ready = () => parentPort.postMessage('ready');
 const forever = async (turn) => { for (let last = turn(); ; last = turn()) { ready(); await last; } };
 const all = async () => {
@@ -50,6 +101,10 @@ const all = async () => {
     const size = { width: 1000, height: 700, channels: 3 }, pixels = new Uint8Array(1000 * 700 * 3);
     const prepare = { ...size, resizedWidth: 900, resizedHeight: 600, left: 0, top: 0, cropWidth: 800, cropHeight: 500, outputChannels: 3, bgr: true, float: false, scale: new Float32Array(3).fill(1), mean: new Float32Array(3) };
     return forever(() => Promise.all([binding.prepareImage(pixels, prepare), binding.resizeImage(pixels, { ...size, resizedWidth: 1500, resizedHeight: 1000 })]));
+  }
+  if (work === 'decode') {
+    const decode = () => require(sharp)(Buffer.from(picture)).raw().toBuffer();
+    return forever(() => Promise.all([decode(), decode()]));
   }
   if (work === 'map') return forever(async () => { binding.mapFile(file); new Uint8Array(binding.allocateMemory(1 << 20)).fill(1); });
   const device = binding.openDevice(kind, deviceOptions);
@@ -68,7 +123,7 @@ const all = async () => {
     const [from, to] = [await device.allocateBuffer(input.byteLength), await device.allocateBuffer(input.byteLength)];
     return forever(() => executable.run([{ buffer: from, dtype: 'float32' }], { profile: false, copyInputs: true, outputs: [to] }).done);
   }
-  const run = () => executable.run([input], { profile: work === 'profile', copyInputs: work !== 'lent', outputs: [null] }).done;
+  const run = () => executable.run(inputs, { profile: work === 'profile', copyInputs: work !== 'lent', outputs: [null] }).done;
   return forever(() => Promise.all([run(), run(), held.read(0)]));
 };
 void all();
@@ -76,10 +131,10 @@ void all();
 
 /** Resident bytes before, and after `count` threads were terminated amid `work`. */
 export async function terminate(work: Work, count: number): Promise<{ before: number; after: number }> {
-  const writer = net();
-  const program = writer.program([writer.output]);
+  const { writer, output } = work === 'train' ? trainingNet() : forwardNet();
+  const program = writer.program([output]);
   // The reference device is slow, so that a run is under way when its thread ends.
-  const kind = ['run', 'lent', 'profile'].includes(work) ? 'reference' : 'cpu';
+  const kind = ['run', 'lent', 'profile', 'train'].includes(work) ? 'reference' : 'cpu';
   const device = openNative(kind);
   const planOptions = {
     precision: 'float32',
@@ -111,8 +166,10 @@ export async function terminate(work: Work, count: number): Promise<{ before: nu
       cudnn: false,
       communicator: null,
     },
-    values: writer.inputValues[0]!.length,
+    values: writer.inputValues.map(({ length }) => length),
     file: path,
+    sharp: createRequire(import.meta.url).resolve('sharp'),
+    picture: work === 'decode' ? await picture() : null,
   };
   const one = async () => {
     const worker = new Worker(SCRIPT, { eval: true, workerData });
@@ -126,6 +183,15 @@ export async function terminate(work: Work, count: number): Promise<{ before: nu
   for (let i = 0; i < count; i++) await one();
   globalThis.gc?.();
   return { before, after: residentBytes() };
+}
+
+/** A JPEG of six million pixels, which takes a while. */
+async function picture(): Promise<Buffer> {
+  const { default: sharp } = await import('sharp');
+  const noise = { type: 'gaussian', mean: 128, sigma: 40 } as const;
+  return sharp({ create: { width: 3000, height: 2000, channels: 3, background: 'black', noise } })
+    .jpeg()
+    .toBuffer();
 }
 
 function residentBytes(): number {
