@@ -20,7 +20,7 @@ A value that is \`undefined\` is one that is not given; names that are not liste
 `;
 
 /** Made by functions alone: their constructors are no part of the API. */
-const INTERNAL = ['Communicator', 'Device', 'DeviceBuffer', 'device.benchOperation'];
+const INTERNAL = ['Communicator', 'Device', 'DeviceBuffer', 'device.benchOperation', 'model.keep'];
 
 const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 

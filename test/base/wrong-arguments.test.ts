@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Option, signatures } from '../../ts/base/options.ts';
+import { type Option, signatures, type TableKind } from '../../ts/base/options.ts';
 import { resnode } from '../support/entry-points.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-arguments-'));
@@ -150,6 +150,56 @@ test('a solver, an evaluation and features refuse unknown options with the neare
     assert.instance(error, resnode.ArgumentError);
     assert.match((error as Error).message, `did you mean "${near}"?`);
   }
+});
+
+/** What users get from resnode and hand back, or make their own of: it may hold more than is looked at. */
+const DATA = [
+  'a Blob',
+  'a Blob, { shape, dtype, bytes }',
+  'a CamTail of findCamTail',
+  'a Description of describeNet',
+  'a Graph of graphFromCaffe',
+  'a SingleOperation',
+  'a SolverState',
+  'a Tensor, { shape, data: Float32Array }',
+  'a WeightsFile, { file, name, layers }',
+  'a calibration, which `calibrate` makes',
+  'a mean image, { shape, data }',
+  'a net of a CheckedSolver',
+  'a size, { width, height }',
+  'an Image, { width, height, channels, data, file }',
+  'an Image',
+  'an EvaluationResult',
+  'PageData of describeNet',
+  'RawImages of readIdx or readCifar',
+  'settings of checkSolver',
+  'weights, { name, layers }',
+  'what calibrate found',
+  'what openDevice was given',
+  'what resnetTraining gives',
+  '{ net, weights }',
+  '{ resize, crop }',
+];
+
+test('names that no table has are refused, with the nearest one, by every function that takes options', () => {
+  let tables = 0;
+  for (const { name, parameters } of signatures.values())
+    for (const [parameter, { kind }] of Object.entries(parameters)) {
+      if (!('table' in kind)) continue;
+      const { table, isClosed, expected, mistake } = kind as TableKind<object>;
+      if (!isClosed) {
+        assert.ok(DATA.includes(expected), `${name}: ${expected} is no data`);
+        continue;
+      }
+      tables++;
+      for (const [option, { internal }] of Object.entries(table)) {
+        if (internal) continue;
+        const found = mistake({ [`${option}x`]: 1 });
+        assert.is(found?.path, '{}', `${name}: ${parameter}.${option}x`);
+        assert.match(found?.hint ?? '', 'did you mean "', `${name}: ${parameter}.${option}x`);
+      }
+    }
+  assert.ok(tables > 40, `${tables} tables`);
 });
 
 /** The parameters in a function's own text: what stands between commas outside brackets. */

@@ -70,8 +70,9 @@ test('every layer type gives in ONNX Runtime what Caffe recorded, and again when
   for (const path of goldenCases('layers')) {
     const golden = readGoldenCase(path) as NetCase & { folder: string };
     const name = basename(path);
-    const net = filterNet(readNetFile(join(path, golden.net)), golden);
-    const graph = graphFromCaffe(net, { phase: golden.phase });
+    const { phase, level, stages } = golden;
+    const net = filterNet(readNetFile(join(path, golden.net)), { phase, level, stages });
+    const graph = graphFromCaffe(net, { phase });
     try {
       writeFileAtomically(file, onnxChunks(toOnnx(graph, blobsOf(graph, weightsOf(golden, net)))));
     } catch (error) {

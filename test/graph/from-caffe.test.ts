@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { filterNet, readNet } from '../../ts/caffe/net-parameter.ts';
+import { filterNet, type NetState, readNet } from '../../ts/caffe/net-parameter.ts';
 import { GraphError, PrototxtError } from '../../ts/errors.ts';
 import { graphFromCaffe, resolveOutput } from '../../ts/graph/from-caffe.ts';
 import { goldenCases, goldenFolder, readJson } from '../support/golden.ts';
@@ -18,11 +18,13 @@ interface Manifest {
 const golden = goldenFolder();
 // The recorder wrote a loss, which has no axes, as [] in some cases and as [1] in others.
 const scalarAsOne = (shape: readonly number[]) => (shape.length === 0 ? [1] : shape);
-const build = (path: string, state: { phase?: 'TRAIN' | 'TEST'; level?: number; stages?: string[] } = {}) =>
-  graphFromCaffe(
-    filterNet(readNet(readFileSync(path, 'utf8'), { file: basename(path) }), state),
-    state.phase === undefined ? {} : { phase: state.phase },
+const build = (path: string, manifest: NetState = {}) => {
+  const { phase, level, stages } = manifest;
+  return graphFromCaffe(
+    filterNet(readNet(readFileSync(path, 'utf8'), { file: basename(path) }), { phase, level, stages }),
+    { phase },
   );
+};
 
 for (const group of ['layers', 'rules', 'mini-resnet']) {
   for (const folder of goldenCases(group)) {

@@ -16,7 +16,7 @@ export type { Datum } from '../data/datum.ts';
 export { type ImageListOptions, readImageList } from '../data/image-list.ts';
 export type { DataLayerOptions } from '../data/layer-context.ts';
 export { readLmdb } from '../data/lmdb.ts';
-export { type MeanOfImages, meanOfImages, writeMeanImage } from '../data/mean-image.ts';
+export { type MeanOfImages, type MeanOptions, meanOfImages, writeMeanImage } from '../data/mean-image.ts';
 export { openDataLayer } from '../data/open-data-layer.ts';
 export { type NetDataOptions, openNetData } from '../data/open-net-data.ts';
 export { type RawImages, readCifar, readIdx } from '../data/raw-images.ts';

@@ -41,6 +41,7 @@ export {
   saveHdf5SolverState,
   saveSolverState,
 } from '../caffe/solver-state.ts';
+export type { TunedPreprocess } from '../image/preprocess.ts';
 export { Communicator, openCommunicator } from '../runtime/communicator.ts';
 export {
   averageStatistics,
@@ -70,7 +71,6 @@ export {
   type StoppedEvent,
   type WrittenEvent,
 } from '../train/finetune.ts';
-export type { TunedPreprocess } from '../train/finetune-files.ts';
 export type { OpenData, TrainingOptions } from '../train/open-training.ts';
 export { openReport, type Report } from '../train/report.ts';
 export type { ReportData, ReportSection } from '../train/report-data.ts';

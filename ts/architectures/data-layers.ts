@@ -1,6 +1,7 @@
 /** The pair of data layers of a train_val net: TRAIN with augmentation, TEST without. */
+
 import { boolean, either, integer, list, nullOr, number, oneOf, path, string } from '../base/kinds.ts';
-import { fields, optional, options, required, signature } from '../base/options.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 
 export interface DataLayersOptions {
@@ -46,7 +47,7 @@ const DATA_LAYERS = signature('dataLayers', {
       channels: optional(integer(1), '3', '1: images are read as grey.'),
       rootFolder: optional(string, 'nothing', 'Before the paths of lists.'),
       resize: optional(
-        fields<{ readonly width: number; readonly height: number }>('a size, { width, height }', {
+        options<{ readonly width: number; readonly height: number }>({
           width: required(integer(1), 'In pixels.'),
           height: required(integer(1), 'In pixels.'),
         }),

@@ -1,6 +1,6 @@
 /** How the paper's nets were trained, and how trained ones are tuned, as solver files (He et al., 2015). */
 import { integer, number, oneOf, path } from '../base/kinds.ts';
-import { fields, optional, options, required, signature } from '../base/options.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import type { SolverParameter } from '../caffe/solver-parameter.ts';
 import { ArgumentError } from '../errors.ts';
 
@@ -25,7 +25,7 @@ const targetRows = {
   seed: optional(integer(), '1', 'Of fillers and data.'),
 };
 
-const solverTarget = fields<SolverTarget>('{ net, prefix, testIterations, … }', targetRows);
+const solverTarget = options<SolverTarget>(targetRows);
 
 const IMAGENET_SOLVER = signature('imagenetSolver', { target: required(solverTarget, 'Files and counts.') });
 

@@ -1,6 +1,6 @@
 /** A deploy net → the net that is trained (train_val): data and labels in, fillers, statistics, loss and accuracy. */
 import { callback, integer, list, number, oneOf, string } from '../base/kinds.ts';
-import { fields, optional, options, required, signature } from '../base/options.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import {
   type LayerParameter,
   layerParameter,
@@ -133,7 +133,7 @@ const TRAINING_NET = signature('trainingNet', {
         'lr_mult of a layer.',
       ),
       headFiller: optional(
-        fields<NonNullable<TrainingNetOptions['headFiller']>>('a gaussian filler', {
+        options<NonNullable<TrainingNetOptions['headFiller']>>({
           type: required(oneOf('gaussian'), 'Its type.'),
           std: required(number({ from: 0 }), 'Its deviation.'),
         }),

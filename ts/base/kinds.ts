@@ -10,10 +10,22 @@ export interface Mistake {
   readonly hint?: string | undefined;
 }
 
+/** How values of a kind are written on a command line. */
+export interface Written {
+  /** As in `Expected … for --batch but received x`. */
+  readonly expected: string;
+  /** What a text means; what it cannot mean is refused as any other value is. */
+  readonly read: (text: string) => unknown;
+  /** What a flag means that is given several times; undefined: that may not be. Default: the last one counts. */
+  readonly join?: (before: unknown, value: unknown) => unknown;
+}
+
 /** @typeParam T What values of the kind are; there for the type checker alone. */
 export interface Kind<out T = unknown> {
   /** As in `Expected … for x but received y`. */
   readonly expected: string;
+  /** Absent: the kind has no form on a command line. */
+  readonly written?: Written;
   /** What is wrong with a value; null: nothing. It may throw where a value cannot be read (a Proxy, a getter). */
   readonly mistake: (value: unknown) => Mistake | null;
   readonly type?: T;
@@ -30,6 +42,14 @@ export function kind<T>(
     mistake: (value) => (accepts(value) ? null : { path: '', expected, actual: value, hint: hint?.(value) }),
   };
 }
+
+/** A kind with its form on a command line. @param expected Default: the kind's own words. */
+export const written = <K extends Kind>(
+  kind: K,
+  read: Written['read'],
+  expected: string = kind.expected,
+  join?: Written['join'],
+): K => ({ ...kind, written: { expected, read, ...(join === undefined ? {} : { join }) } });
 
 export const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
@@ -50,7 +70,10 @@ export const readable: Kind<unknown> = kind('a value', (value) => {
 });
 
 export const boolean: Kind<boolean> = kind('true or false', (value) => typeof value === 'boolean');
-export const string: Kind<string> = kind('a string', (value) => typeof value === 'string');
+export const string: Kind<string> = written(
+  kind('a string', (value) => typeof value === 'string'),
+  (text) => text,
+);
 export const callback = <T>(): Kind<T> => kind('a function', (value) => typeof value === 'function');
 export const signal: Kind<AbortSignal> = kind('an AbortSignal', (value) => value instanceof AbortSignal);
 
@@ -62,9 +85,12 @@ export function integer(from = Number.MIN_SAFE_INTEGER, to = Number.MAX_SAFE_INT
       : from > Number.MIN_SAFE_INTEGER
         ? ` of at least ${from}`
         : '';
-  return kind(
-    from === 1 && range === ' of at least 1' ? 'a positive integer' : `an integer${range}`,
-    (value) => Number.isSafeInteger(value) && (value as number) >= from && (value as number) <= to,
+  return written(
+    kind(
+      from === 1 && range === ' of at least 1' ? 'a positive integer' : `an integer${range}`,
+      (value) => Number.isSafeInteger(value) && (value as number) >= from && (value as number) <= to,
+    ),
+    (text) => (/^[+-]?\d+$/.test(text) ? Number(text) : text),
   );
 }
 
@@ -74,38 +100,48 @@ export function number({
   above,
   to,
   infinite = false,
+  not,
 }: {
   readonly from?: number;
   readonly above?: number;
   readonly to?: number;
   readonly infinite?: boolean;
+  readonly not?: number;
 } = {}): Kind<number> {
   const least = above !== undefined ? ` above ${above}` : from !== undefined ? ` of at least ${from}` : '';
   const range =
     to === undefined ? least : above === undefined ? ` from ${from} to ${to}` : `${least} and at most ${to}`;
-  return kind(
-    `a number${range}`,
-    (value) =>
-      typeof value === 'number' &&
-      (infinite ? !Number.isNaN(value) : Number.isFinite(value)) &&
-      (from === undefined || value >= from) &&
-      (above === undefined || value > above) &&
-      (to === undefined || value <= to),
+  return written(
+    kind(
+      `a number${range}${not === undefined ? '' : ` other than ${not}`}`,
+      (value) =>
+        typeof value === 'number' &&
+        (infinite ? !Number.isNaN(value) : Number.isFinite(value)) &&
+        (from === undefined || value >= from) &&
+        (above === undefined || value > above) &&
+        (to === undefined || value <= to) &&
+        value !== not,
+    ),
+    (text) => (/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : text),
   );
 }
 
 export function oneOf<const T extends string | number>(...values: readonly T[]): Kind<T> {
-  return kind(
-    alternatives(values.map((value) => JSON.stringify(value))),
-    (value) => values.includes(value as T),
-    (value) => didYouMean(value, values.map(String)),
+  return written(
+    kind(
+      alternatives(values.map((value) => JSON.stringify(value))),
+      (value) => values.includes(value as T),
+      (value) => didYouMean(value, values.map(String)),
+    ),
+    (text) => values.find((value) => String(value) === text) ?? text,
+    alternatives(values.map(String)),
   );
 }
 
 /** A file's or a folder's path. */
-export const path: Kind<string> = kind(
-  'a path',
-  (value) => typeof value === 'string' && value !== '' && !value.includes('\0'),
+export const path: Kind<string> = written(
+  kind('a path', (value) => typeof value === 'string' && value !== '' && !value.includes('\0')),
+  (text) => text,
 );
 
 /** @param of The items in the plural, e.g. `blob names`. */
@@ -115,7 +151,8 @@ export function list<T>(
 ): Kind<readonly T[]> {
   const items = of === undefined ? `a list, each item ${item.expected}` : `a list of ${of}`;
   const expected = `${items}${atLeast > 0 ? `, ${atLeast} at least` : ''}`;
-  return {
+  const { written: itemWritten } = item;
+  const made: Kind<readonly T[]> = {
     expected,
     mistake(value) {
       if (!Array.isArray(value)) {
@@ -133,12 +170,19 @@ export function list<T>(
       return null;
     },
   };
+  if (itemWritten === undefined) return made;
+  const read = (text: string) => {
+    const parts = text.split(',').map((part) => part.trim());
+    return parts.includes('') ? undefined : parts.map(itemWritten.read);
+  };
+  return written(made, read, `${of ?? `each ${itemWritten.expected},`} with commas between them`);
 }
 
 /** An object of names that the caller chooses. */
 export function record<T>(item: Kind<T>): Kind<Readonly<Record<string, T>>> {
   const expected = `an object, each value ${item.expected}`;
-  return {
+  const { written: itemWritten } = item;
+  const made: Kind<Readonly<Record<string, T>>> = {
     expected,
     mistake(value) {
       if (!isPlain(value)) return { path: '', expected, actual: value };
@@ -149,10 +193,24 @@ export function record<T>(item: Kind<T>): Kind<Readonly<Record<string, T>>> {
       return null;
     },
   };
+  if (itemWritten === undefined) return made;
+  const read = (text: string) => {
+    const [, name, value] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
+    return name === undefined ? undefined : { [name]: itemWritten.read(value!) };
+  };
+  const join = (before: unknown, value: unknown) =>
+    Object.keys(value as object).some((name) => Object.hasOwn(before as object, name))
+      ? undefined
+      : { ...(before as object), ...(value as object) };
+  return written(made, read, `NAME=VALUE, once a name, the value ${itemWritten.expected},`, join);
 }
 
 /** Sizes of a blob, from the outermost on: N×C×H×W. */
-export const shape: Kind<readonly number[]> = list(integer(1), { of: 'positive integers' });
+export const shape: Kind<readonly number[]> = written(
+  list(integer(1), { of: 'positive integers' }),
+  (text) => (/^\d+([x×,]\d+)*$/.test(text) ? text.split(/[x×,]/).map(Number) : text),
+  'such as 1x3x224x224',
+);
 /** Blob → shape. */
 export const shapes: Kind<Readonly<Record<string, readonly number[]>>> = record(shape);
 
@@ -168,6 +226,13 @@ export function having<T>(what: string, ...methods: readonly (keyof T & string)[
       methods.every((name) => typeof (value as Record<string, unknown>)[name] === 'function'),
   );
 }
+
+/** @param of What it gives, in the plural. */
+export const iterable = <T>(of: string): Kind<T> =>
+  kind(
+    `an iterable of ${of}`,
+    (value) => isObject(value) && (Symbol.iterator in value || Symbol.asyncIterator in value),
+  );
 
 /** @param what E.g. `a Float32Array`. */
 export function instance<T>(what: string, type: abstract new (...parameters: never[]) => T): Kind<T> {
@@ -185,6 +250,7 @@ export function nullOr<T>(item: Kind<T>): Kind<T | null> {
   return {
     expected,
     mistake: (value) => (value === null ? null : widened(item.mistake(value), expected)),
+    ...(item.written === undefined ? {} : { written: item.written }),
   };
 }
 
@@ -193,8 +259,18 @@ export function either<const K extends readonly Kind[]>(
   ...kinds: K
 ): Kind<K[number] extends Kind<infer T> ? T : never> {
   const expected = alternatives(kinds.map((each) => each.expected));
+  const forms = kinds.flatMap((each) => (each.written === undefined ? [] : [{ each, form: each.written }]));
+  const form: Written = {
+    expected: alternatives(forms.map(({ form: { expected: words } }) => words)),
+    read(text) {
+      const values = forms.map(({ each, form: { read } }) => ({ each, value: read(text) }));
+      const right = values.find(({ each, value }) => each.mistake(value) === null);
+      return (right ?? values[0])?.value;
+    },
+  };
   return {
     expected,
+    ...(forms.length === 0 ? {} : { written: form }),
     mistake(value) {
       const mistakes: Mistake[] = [];
       for (const each of kinds) {

@@ -31,6 +31,8 @@ export const internal = <T>(kind: Kind<T>): Option<T> => ({ kind, default: '', s
 /** A kind with the table that it was made of. */
 export interface TableKind<out T> extends Kind<T> {
   readonly table: Readonly<Record<string, Option>>;
+  /** Whether names that are no rows are refused. */
+  readonly isClosed: boolean;
 }
 
 /** Options: an object of these names and no others. */
@@ -40,6 +42,7 @@ export function options<T extends object>(table: Table<T>): TableKind<T> {
   return {
     expected,
     table: table as Readonly<Record<string, Option>>,
+    isClosed: true,
     mistake(value) {
       if (!isFields(value)) return { path: '', expected, actual: value };
       for (const name of Object.keys(value))
@@ -55,11 +58,17 @@ export function options<T extends object>(table: Table<T>): TableKind<T> {
   };
 }
 
+/** What of an object is an option of a table, for one that takes fewer than its caller. */
+export function optionsOf<T extends object>({ table }: TableKind<T>, more: T): T {
+  return Object.fromEntries(Object.entries(more).filter(([name]) => Object.hasOwn(table, name))) as T;
+}
+
 /** Data of a known form: fields that are no rows of the table are nobody's business. @param what E.g. `a Tensor`. */
 export function fields<T extends object>(what: string, table: Table<T>): TableKind<T> {
   return {
     expected: what,
     table: table as Readonly<Record<string, Option>>,
+    isClosed: false,
     mistake: (value) =>
       isFields(value) ? mistakeOfRows(table, value) : { path: '', expected: what, actual: value },
   };

@@ -2,6 +2,8 @@
  * Which blob of a weights file fills which parameter of a net: Caffe's Net::CopyTrainedLayersFrom, but that a layer
  * without weights is an error: Caffe leaves it at its filler and computes on.
  */
+import { boolean } from '../base/kinds.ts';
+import { optional, options } from '../base/options.ts';
 import { WeightsError } from '../errors.ts';
 import type { Blob } from './blob.ts';
 import type { WeightsFile, WeightsLayer } from './caffemodel.ts';
@@ -36,6 +38,17 @@ export interface MatchOptions {
    */
   readonly reshapeWeights?: boolean;
 }
+
+/** What matchWeights takes. */
+export const matchOptions = options<MatchOptions>({
+  strict: optional(boolean, 'false', 'Weights without a layer are errors.'),
+  partialWeights: optional(boolean, 'false', 'Layers that the weights lack keep their fillers.'),
+  reshapeWeights: optional(
+    boolean,
+    'false',
+    "An InnerProduct's weights are taken by a Convolution of as many values, and the reverse.",
+  ),
+});
 
 /** What of a file goes where. */
 export interface Match {

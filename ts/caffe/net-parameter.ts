@@ -1,6 +1,6 @@
 /** NetParameter: reading, Caffe's include/exclude rules, defaults. Fields carry caffe.proto's own names. */
 import { callback, integer, type Kind, list, oneOf, path, string } from '../base/kinds.ts';
-import { fields, optional, options, required, signature } from '../base/options.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import { type FileSource, isFileSource, resolveSource } from '../base/sources.ts';
 import { warn } from '../base/warn.ts';
 import { formatPosition, PrototxtError } from '../errors.ts';
@@ -139,13 +139,12 @@ export const netStateRows = {
   stages: optional(list(string, { of: 'stage names' }), 'none', "Caffe's NetState stages."),
 };
 
+/** Caffe's NetState, as options. */
+export const netState = options<NetState>(netStateRows);
+
 const FILTER_NET = signature('filterNet', {
   net: required(netParameter, 'Upgraded, as readNet gives it.'),
-  options: optional(
-    fields<NetState>('a state, { phase, level, stages }', netStateRows),
-    'its own state, else TEST',
-    'What its rules are held to.',
-  ),
+  options: optional(netState, 'its own state, else TEST', 'What its rules are held to.'),
 });
 
 /**

@@ -1,6 +1,6 @@
 /** `resnode bench` and `resnode bench compare`: measuring against peers on this machine. */
 import { availableParallelism } from 'node:os';
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { benchDevice } from '../bench/bench-device.ts';
 import { compareReports } from '../bench/compare.ts';
 import { devicePage } from '../bench/device-page.ts';
@@ -14,7 +14,7 @@ import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { readJsonFile } from '../caffe/json-file.ts';
 import { ArgumentError } from '../errors.ts';
 import { type DeviceKind, openDevice } from '../runtime/device.ts';
-import { deviceKind, integer, names } from './options.ts';
+import { flag, own } from './flag.ts';
 
 interface Flags {
   device: DeviceKind;
@@ -34,54 +34,32 @@ interface Flags {
   html?: string;
 }
 
-const counts = (text: string) => names(text).map(integer(1));
-
 export function bench(): Command {
   const command = new Command('bench')
     .description(
       'measure nets on this machine beside onnxruntime-node, torch and Caffe, where they are there',
     )
-    .option('--nets <names>', `out of ${benchNetNames.join(', ')}`, names, ['ResNet-50'])
-    .option('--batches <list>', 'batch sizes, by commas', counts, [1, 8])
-    .option('--train', 'a training step instead of a run forward: forward, loss, backward, SGD with momentum')
-    .option(
-      '--device <kind>',
-      'cpu; or cuda, cuda:1 (…): nets fused and layer by layer on this GPU, beside torch and Caffe where they are named',
-      deviceKind,
-      'cpu' as DeviceKind,
-    )
-    .addOption(
-      new Option('--precision <type>', 'of a CUDA device (default: "float16")').choices([
-        'float32',
-        'tf32',
-        'float16',
-        'bfloat16',
-      ]),
-    )
-    .option('--no-cudnn', "compute with resnode's own kernels alone on a CUDA device")
-    .option('--threads <n>', 'threads of every engine', integer(1), availableParallelism())
-    .option(
-      '--rounds <n>',
-      'how often the engines take turns; on a CUDA device 4 times as many runs',
-      integer(1),
-      5,
-    )
-    .option('--busy', 'also with one core kept busy by another process')
-    .option(
-      '--operations',
-      'also every different operation by itself; on a CUDA device fused, apart, and as Caffe launches it',
-    )
-    .option('--python <path>', 'a Python that has torch')
-    .option('--caffe <path>', "a Caffe build's tool")
-    .option('--caffe-figures <file>', 'JSON of figures that a Caffe gave before, shown as recorded')
-    .option(
-      '--json <file>',
-      'write the report here (schema resnode-bench/3; of a GPU resnode-device-bench/2)',
-    )
-    .option('--html <file>', 'write it as a page with plots here')
+    .addOption(own('nets', ['ResNet-50']))
+    .addOption(own('benchBatches', [1, 8]))
+    .addOption(own('trainingStep'))
+    .addOption(flag('openDevice', 'kind', '--device <kind>', 'cpu'))
+    .addOption(flag('device.train', 'precision', '--precision <name>'))
+    .addOption(flag('openDevice', 'cudnn', '--no-cudnn'))
+    .addOption(own('benchThreads', availableParallelism()))
+    .addOption(own('rounds', 5))
+    .addOption(own('busy'))
+    .addOption(own('operations'))
+    .addOption(own('python'))
+    .addOption(own('caffe'))
+    .addOption(own('caffeFigures'))
+    .addOption(own('jsonFile'))
+    .addOption(own('htmlFile'))
     .addHelpText(
       'after',
       `
+Nets: ${benchNetNames.join(', ')}. With --device cuda, in float16 where no --precision is given, nets run fused and layer by
+layer on this GPU, beside torch and Caffe where they are named.
+
 Examples:
   resnode bench --nets ResNet-50 --batches 1,8 --threads 2 --json now.json --html now.html
   resnode bench --train --nets CIFAR-20 --batches 128 --python venv/bin/python
@@ -147,7 +125,7 @@ function compareCommand(): Command {
     .description('say what is faster or slower in a second report, beyond the noise of both')
     .argument('<before>', 'a report of `resnode bench --json`, of bench/gpu.ts or of gpu-check')
     .argument('<after>', 'another')
-    .option('--print-json', 'print JSON')
+    .addOption(own('printJson'))
     .action((before: string, after: string, { printJson }: { printJson?: boolean }) => {
       const result = compareReports(readReport(before), readReport(after));
       if (printJson) return console.log(JSON.stringify(result));

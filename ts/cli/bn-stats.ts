@@ -1,4 +1,5 @@
 /** `resnode bn-stats` */
+
 import { Command } from 'commander';
 import { writeHdf5Weights } from '../caffe/hdf5-weights.ts';
 import { filterNet, readNetFile } from '../caffe/net-parameter.ts';
@@ -6,7 +7,8 @@ import { saveCaffemodel } from '../caffe/write-caffemodel.ts';
 import { averageStatistics } from '../train/batch-norm-statistics.ts';
 import { readInitialWeights } from '../train/initial-weights.ts';
 import { solverData } from '../train/solver-data.ts';
-import { type DeviceFlags, deviceOptions, integer, names, openFlagged } from './options.ts';
+import { flag, needed, own } from './flag.ts';
+import { type DeviceFlags, deviceOptions, openFlagged } from './options.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
 interface Flags extends DeviceFlags, WeightsFlags {
@@ -25,14 +27,14 @@ export function bnStats(): Command {
     .description(
       "measure BatchNorm's mean and variance anew: strict averages over batches of the training data",
     )
-    .requiredOption('--model <prototxt>', 'the training net, with data layers')
-    .requiredOption('--weights <caffemodel>', 'its weights')
-    .requiredOption('--iterations <n>', 'how many batches', integer(1))
-    .requiredOption('--out <caffemodel>', 'the new weights (.h5: in the HDF5 form)')
-    .option('--level <n>', "level of the net's state", integer(0), 0)
-    .option('--stage <names>', "stages of the net's state, with commas between them", names, [])
-    .option('--augment <json>', 'what is done to images beside transform_param')
-    .option('--json', 'print JSON')
+    .addOption(needed(own('trainedModel')))
+    .addOption(needed(own('weights')))
+    .addOption(needed(flag('averageStatistics', 'iterations', '--iterations <n>')))
+    .addOption(needed(own('outWeights')))
+    .addOption(flag('averageStatistics', 'level', '--level <n>', 0))
+    .addOption(flag('averageStatistics', 'stages', '--stage <names>', []))
+    .addOption(flag('solverData', 'augment', '--augment <json>'))
+    .addOption(own('json'))
     .addHelpText(
       'after',
       `

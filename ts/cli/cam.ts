@@ -1,4 +1,5 @@
 /** `resnode cam` */
+
 import { Command } from 'commander';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { camOverlay } from '../features/cam-overlay.ts';
@@ -8,7 +9,8 @@ import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { decodeImage } from '../image/decode.ts';
 import { readLabels } from '../image/labels.ts';
 import { decodingOf, preprocessImage } from '../image/preprocess.ts';
-import { type DeviceFlags, deviceOptions, integer, openFlagged, readFilteredNet } from './options.ts';
+import { flag, needed, own } from './flag.ts';
+import { type DeviceFlags, deviceOptions, openFlagged, readFilteredNet } from './options.ts';
 import { choosePreprocess, limitsOf, type PreprocessFlags, preprocessOptions } from './preprocess-options.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
@@ -25,15 +27,12 @@ export function cam(): Command {
   const command = new Command('cam')
     .description('show where in an image a class comes from (class activation map, Zhou et al. 2016)')
     .argument('<image>', 'the image file')
-    .requiredOption(
-      '--model <prototxt>',
-      'the deploy net; it must end in global average pooling → InnerProduct',
-    )
-    .requiredOption('--weights <caffemodel>', 'its weights (.caffemodel or .caffemodel.h5)')
-    .option('--class <n>', 'the class, from 0 (default: the one with the highest score)', integer(0))
-    .option('--labels <file>', 'one class name a line')
-    .requiredOption('--output <png>', 'the part of the image that the net sees, with the map over it')
-    .option('--json', 'print JSON, the map included')
+    .addOption(needed(own('camModel')))
+    .addOption(needed(own('weights')))
+    .addOption(flag('classActivationMap', 'wanted', '--class <n>'))
+    .addOption(own('labels'))
+    .addOption(needed(own('outputPng')))
+    .addOption(own('jsonWithMap'))
     .addHelpText(
       'after',
       `

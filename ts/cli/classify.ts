@@ -1,4 +1,5 @@
 /** `resnode classify` */
+
 import { Command } from 'commander';
 import { imageInput } from '../features/image-input.ts';
 import { IMAGE_FORMATS } from '../image/format.ts';
@@ -8,6 +9,7 @@ import { savePreprocess } from '../image/preprocess-file.ts';
 import type { Model } from '../runtime/model.ts';
 import { elementCount } from '../runtime/tensor.ts';
 import { BrokenImages } from './broken-images.ts';
+import { needed, own } from './flag.ts';
 import {
   type AnyPrecisionFlags,
   anyPrecisionOption,
@@ -15,17 +17,10 @@ import {
   deviceOptions,
   type InputShapeFlags,
   inputShapeOption,
-  integer,
   openFlagged,
   precisionOf,
 } from './options.ts';
-import {
-  choosePreprocess,
-  limitsOf,
-  type PreprocessFlags,
-  preprocessOptions,
-  skipBrokenOption,
-} from './preprocess-options.ts';
+import { choosePreprocess, limitsOf, type PreprocessFlags, preprocessOptions } from './preprocess-options.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
 interface Flags extends DeviceFlags, WeightsFlags, AnyPrecisionFlags, PreprocessFlags, InputShapeFlags {
@@ -42,16 +37,13 @@ export function classify(): Command {
   const command = new Command('classify')
     .description('name what is on images')
     .argument('<image...>', `image files (${IMAGE_FORMATS})`)
-    .requiredOption('--model <prototxt>', 'the deploy net')
-    .requiredOption('--weights <caffemodel>', 'its weights (.caffemodel or .caffemodel.h5)')
-    .option(
-      '--save-preprocess <json>',
-      'keep the preprocessing; as NAME.preprocess.json beside NAME.prototxt it is found by itself',
-    )
-    .option('--labels <file>', 'one class name a line')
-    .option('--top <n>', 'how many classes to show', integer(1), 5)
-    .addOption(skipBrokenOption())
-    .option('--json', 'print JSON')
+    .addOption(needed(own('deployModel')))
+    .addOption(needed(own('weights')))
+    .addOption(own('savePreprocess'))
+    .addOption(own('labels'))
+    .addOption(own('top', 5))
+    .addOption(own('skipBroken'))
+    .addOption(own('json'))
     .addHelpText(
       'after',
       `

@@ -1,7 +1,9 @@
 /** `resnode convert` */
+
 import { Command } from 'commander';
 import { type ConversionCheck, convert as convertFile, pairNames } from '../convert/index.ts';
 import type { Preprocess } from '../image/preprocess.ts';
+import { flag, own } from './flag.ts';
 import { type InputShapeFlags, inputShapeOption } from './options.ts';
 
 interface Flags extends InputShapeFlags {
@@ -17,14 +19,11 @@ export function convert(): Command {
     .description('convert a net and its weights from one format into another, and check the result')
     .argument('<from>', 'the file to read; its content says its format')
     .argument('<to>', 'the file to write')
-    .option('--model <prototxt>', 'the net, where the first file has weights alone')
-    .option(
-      '--output-model <prototxt>',
-      'where a net that was read or merged is written (default: beside the second file)',
-    )
-    .option('--merge', 'fold BatchNorm and Scale into the convolutions')
-    .option('--no-check', 'do not run both on the same inputs')
-    .option('--json', 'print JSON')
+    .addOption(flag('convert', 'options.model', '--model <prototxt>'))
+    .addOption(flag('convert', 'outputModel', '--output-model <prototxt>'))
+    .addOption(flag('convert', 'merge', '--merge'))
+    .addOption(flag('convert', 'check', '--no-check'))
+    .addOption(own('json'))
     .addHelpText(
       'after',
       `

@@ -1,7 +1,8 @@
 /** `resnode dataset`: images → LMDB as Caffe's converters write it, and its mean image. */
+
 import { statSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import {
   type ConvertDatasetOptions,
   type ConvertImagesOptions,
@@ -14,9 +15,9 @@ import { meanOfImages, writeMeanImage } from '../data/mean-image.ts';
 import { type RawImages, readCifar, readIdx } from '../data/raw-images.ts';
 import { listClassFolders, readLabelledImages } from '../evaluate/dataset.ts';
 import { BrokenImages } from './broken-images.ts';
+import { flag, own } from './flag.ts';
 import { sayIgnored } from './image-files.ts';
-import { integer } from './options.ts';
-import { limitsOf, maxPixelsOption, size, skipBrokenOption } from './preprocess-options.ts';
+import { limitsOf, maxPixelsOption } from './preprocess-options.ts';
 
 interface Flags {
   shuffle?: boolean;
@@ -36,7 +37,7 @@ function idx(): Command {
   return converter('idx', "MNIST's or Fashion-MNIST's files (.gz or not)")
     .argument('<images>', 'train-images-idx3-ubyte.gz or the like')
     .argument('<lmdb>', 'the folder to make')
-    .option('--labels <file>', 'default: named as the images, with labels-idx1 for images-idx3')
+    .addOption(own('idxLabels'))
     .addHelpText(
       'after',
       `
@@ -54,12 +55,8 @@ function cifar(): Command {
     "CIFAR-10's binary batches; planes B, G, R, as images have them (convert_cifar_data: --order RGB)",
   )
     .argument('<paths...>', 'data_batch_*.bin and the like; the last one is the folder to make')
-    .addOption(
-      new Option('--order <order>', 'of the planes; it is said in a file beside the records')
-        .choices(['BGR', 'RGB'])
-        .default('BGR'),
-    )
-    .option('--cifar100', 'two labels an image (CIFAR-100); the second one, fine, is taken')
+    .addOption(flag('convertRawImages', 'order', '--order <order>', 'BGR'))
+    .addOption(own('cifar100'))
     .addHelpText(
       'after',
       `
@@ -86,16 +83,14 @@ function images(): Command {
       'a list with "path label" lines, or a folder with a folder for each class (sorted: 0, 1, …)',
     )
     .argument('<lmdb>', 'the folder to make')
-    .option('--root <folder>', "what paths are relative to (default: the list's folder)")
-    .option('--resize <width>x<height>', 'to exactly this size', size)
-    .option('--gray', 'one channel')
-    .option('--encoded', 'keep files as they are, or encode what was changed; else decoded')
+    .addOption(own('root'))
+    .addOption(flag('convertImages', 'resize', '--resize <width>x<height>'))
+    .addOption(flag('convertImages', 'gray', '--gray'))
+    .addOption(flag('convertImages', 'encoded', '--encoded'))
     .addOption(maxPixelsOption())
-    .addOption(skipBrokenOption())
-    .addOption(
-      new Option('--encode-type <type>', 'with --encoded (default: as the file is)').choices(['jpg', 'png']),
-    )
-    .option('--check-size', 'refuse images of different sizes')
+    .addOption(own('skipBroken'))
+    .addOption(flag('convertImages', 'encodeType', '--encode-type <type>'))
+    .addOption(flag('convertImages', 'checkSize', '--check-size'))
     .addHelpText(
       'after',
       `
@@ -141,7 +136,7 @@ function mean(): Command {
     .description("write the mean image of an LMDB, for transform_param's mean_file (compute_image_mean)")
     .argument('<lmdb>', 'a folder with data.mdb')
     .argument('<binaryproto>', 'the file to write')
-    .option('--json', 'print JSON')
+    .addOption(own('json'))
     .addHelpText('after', '\nExample:\n  resnode dataset mean train.lmdb mean.binaryproto')
     .action(async (lmdb: string, output: string, { json }: { json?: boolean }) => {
       const result = await meanOfImages(lmdb, { onProgress });
@@ -159,9 +154,9 @@ function mean(): Command {
 function converter(name: string, description: string): Command {
   return new Command(name)
     .description(description)
-    .option('--shuffle', 'in random order')
-    .option('--seed <n>', 'of --shuffle: the same seed gives the same order', integer(0), 1)
-    .option('--json', 'print JSON');
+    .addOption(own('shuffle'))
+    .addOption(own('shuffleSeed', 1))
+    .addOption(own('json'));
 }
 
 const convertOptions = ({ shuffle, seed }: Flags): ConvertDatasetOptions => ({

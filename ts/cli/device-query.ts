@@ -1,11 +1,14 @@
 /** `resnode device-query`: Caffe's `caffe device_query`. */
+
 import { Command } from 'commander';
 import { DeviceError } from '../errors.ts';
 import { type DeviceInfo, devices } from '../runtime/devices.ts';
 import { formatBytes } from '../runtime/memory.ts';
+import { own } from './flag.ts';
+import type { Gpus } from './own-flags.ts';
 
 interface Flags {
-  gpu: string;
+  gpu: Gpus;
   json?: boolean;
 }
 
@@ -13,8 +16,8 @@ export function deviceQuery(): Command {
   return new Command('device-query')
     .alias('device_query')
     .description('print what the driver says of the GPUs')
-    .option('--gpu <list>', 'their numbers, with commas between them, or all', 'all')
-    .option('--json', 'print JSON')
+    .addOption(own('queriedGpus', 'all'))
+    .addOption(own('json'))
     .addHelpText(
       'after',
       '\nExit status 1 where there is no such GPU: resnode doctor says what is missing.\n\nExample:\n  resnode device-query --gpu 0',
@@ -27,13 +30,13 @@ export function deviceQuery(): Command {
           'cuda',
           `There is no GPU to query: ${problem ?? 'none was found'}`,
         );
-      const chosen = gpu === 'all' ? all : gpu.split(',').map((number) => find(all, number));
+      const chosen = gpu === 'all' ? all : gpu.map((number) => find(all, number));
       console.log(json ? JSON.stringify(chosen) : chosen.map(deviceText).join('\n\n'));
     });
 }
 
-function find(all: readonly DeviceInfo[], number: string): DeviceInfo {
-  const found = all.find(({ device }) => device === `cuda:${number.trim()}`);
+function find(all: readonly DeviceInfo[], number: number): DeviceInfo {
+  const found = all.find(({ device }) => device === `cuda:${number}`);
   if (found === undefined)
     throw new DeviceError(
       'device/unavailable',

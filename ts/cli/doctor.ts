@@ -1,11 +1,13 @@
 /** `resnode doctor` */
+
 import { Command } from 'commander';
 import { type Diagnosis, diagnose } from '../runtime/doctor.ts';
+import { own } from './flag.ts';
 
 export function doctor(): Command {
   return new Command('doctor')
     .description('look at all that resnode needs, and say what mends what is missing')
-    .option('--json', 'print JSON')
+    .addOption(own('json'))
     .addHelpText(
       'after',
       '\nExit status 0 where the CPU device works; a GPU that is not there is no failure.\n\nExample:\n  resnode doctor',

@@ -1,5 +1,6 @@
 /** `resnode evaluate` */
-import { Command, InvalidArgumentError, Option } from 'commander';
+
+import { Command } from 'commander';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { ArgumentError } from '../errors.ts';
 import { defaultBatch, evaluateImages } from '../evaluate/evaluate-images.ts';
@@ -16,16 +17,10 @@ import { readLabels } from '../image/labels.ts';
 import { decodingOf } from '../image/preprocess.ts';
 import { elementCount } from '../runtime/tensor.ts';
 import { type EvaluateFlags, type Job, jobOf, replayJob } from './evaluation-job.ts';
+import { flag, own } from './flag.ts';
 import { sayIgnored } from './image-files.ts';
-import {
-  anyPrecisionOption,
-  deviceOptions,
-  integer,
-  openFlagged,
-  precisionOf,
-  readFilteredNet,
-} from './options.ts';
-import { PREPROCESS_ATTRIBUTES, preprocessOptions, skipBrokenOption } from './preprocess-options.ts';
+import { anyPrecisionOption, deviceOptions, openFlagged, precisionOf, readFilteredNet } from './options.ts';
+import { PREPROCESS_ATTRIBUTES, preprocessOptions } from './preprocess-options.ts';
 import { printComparison, printEvaluation } from './print-evaluation.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
@@ -40,41 +35,19 @@ interface Flags extends EvaluateFlags, WeightsFlags {
 export function evaluate(): Command {
   const command = new Command('evaluate')
     .description('count how often a net is right: top-1 and top-5 error over images whose classes are known')
-    .option('--model <prototxt>', 'the deploy net')
-    .option('--weights <caffemodel>', 'its weights (.caffemodel or .caffemodel.h5)')
-    .option(
-      '--images <path>',
-      'a folder per class, a list ("path label" lines), a folder of n01484850_….JPEG, or an LMDB database',
-    )
+    .addOption(own('deployModel'))
+    .addOption(own('weights'))
+    .addOption(own('labelledImages'))
+    .addOption(flag('readSamples', 'databaseOrder', '--database-order <order>'))
+    .addOption(own('labels'))
+    .addOption(flag('evaluateImages', 'crops', '--crops <n>', 1))
+    .addOption(own('multiScale').preset(PAPER_SCALES.join(',')).conflicts(['crops', 'shorterSide', 'resize']))
+    .addOption(flag('evaluateImages', 'batch', '--batch <n>'))
+    .addOption(own('limit'))
+    .addOption(flag('evaluateImages', 'skipBroken', '--skip-broken'))
+    .addOption(own('resume'))
     .addOption(
-      new Option(
-        '--database-order <order>',
-        "the channels' order of a database's raw images (default: what `resnode dataset` wrote beside them; for nets of order BGR else as they are)",
-      ).choices(['BGR', 'RGB']),
-    )
-    .option('--labels <file>', 'one class name a line, e.g. synset_words.txt')
-    .addOption(new Option('--crops <n>', 'crops of an image').choices(['1', '10']).default('1', 'the centre'))
-    .addOption(
-      new Option(
-        '--multi-scale [sides]',
-        `whole images, fully convolutional, their shorter sides resized to each of these (default: ${PAPER_SCALES})`,
-      )
-        .argParser(sides)
-        .preset(PAPER_SCALES.join(','))
-        .conflicts(['crops', 'shorterSide', 'resize']),
-    )
-    .option('--batch <n>', 'images in one run (default: 8; with ten crops 1)', integer(1))
-    .option('--limit <n>', 'take only the first images', integer(1))
-    .addOption(skipBrokenOption())
-    .option(
-      '--resume <file>',
-      'keep what is done in this file; interrupted, the same command goes on from there',
-    )
-    .addOption(
-      new Option(
-        '--replay <json>',
-        'make a result of --output again and say whether it is the same',
-      ).conflicts([
+      own('replay').conflicts([
         'crops',
         'multiScale',
         'batch',
@@ -84,9 +57,9 @@ export function evaluate(): Command {
         ...PREPROCESS_ATTRIBUTES.filter((name) => name !== 'mean'),
       ]),
     )
-    .option('--output <json>', 'write the result and the recipe that made it')
-    .option('--details', 'print every class, every confusion and the calibration, too')
-    .option('--json', 'print the same JSON')
+    .addOption(own('outputResult'))
+    .addOption(own('details'))
+    .addOption(own('json'))
     .addHelpText(
       'after',
       `
@@ -121,13 +94,6 @@ Examples:
     }
     if (comparison !== null && comparison.equal === 'none') process.exitCode = 1;
   });
-}
-
-function sides(text: string): number[] {
-  const list = text.split(',').map((part) => (/^\d{1,5}$/.test(part.trim()) ? Number(part) : 0));
-  if (list.some((side) => side < 1))
-    throw new InvalidArgumentError('Expected positive integers with commas between them.');
-  return list;
 }
 
 /** Null where it was interrupted. */

@@ -14,7 +14,7 @@ export interface EvaluateFlags extends DeviceFlags, AnyPrecisionFlags, Preproces
   weights?: string;
   images?: string;
   labels?: string;
-  crops: '1' | '10';
+  crops: 1 | 10;
   multiScale?: number[];
   batch?: number;
   limit?: number;
@@ -49,7 +49,7 @@ export function jobOf(flags: EvaluateFlags): Job {
     ...precisionOf(flags),
     model: flags.model!,
     weights: flags.weights!,
-    crops: flags.crops === '10' ? 10 : 1,
+    crops: flags.crops,
     scales: flags.multiScale,
     batch: flags.batch,
     source: {

@@ -1,4 +1,5 @@
 /** `resnode features` */
+
 import { Command } from 'commander';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { blobFromFloats } from '../caffe/blob.ts';
@@ -6,22 +7,16 @@ import { writeNpy } from '../caffe/npy.ts';
 import { extractFeatures } from '../features/extract-features.ts';
 import { imageInput } from '../features/image-input.ts';
 import { BrokenImages } from './broken-images.ts';
+import { flag, needed, own } from './flag.ts';
 import { imageFiles } from './image-files.ts';
 import {
   type DeviceFlags,
   deviceOptions,
   type InputShapeFlags,
   inputShapeOption,
-  integer,
   openFlagged,
 } from './options.ts';
-import {
-  choosePreprocess,
-  limitsOf,
-  type PreprocessFlags,
-  preprocessOptions,
-  skipBrokenOption,
-} from './preprocess-options.ts';
+import { choosePreprocess, limitsOf, type PreprocessFlags, preprocessOptions } from './preprocess-options.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
 interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags, InputShapeFlags {
@@ -38,14 +33,14 @@ interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags, InputShapeFl
 export function features(): Command {
   const command = new Command('features')
     .description('write any blob of a net for many images as one .npy array, images × the blob')
-    .requiredOption('--model <prototxt>', 'the deploy net')
-    .requiredOption('--weights <caffemodel>', 'its weights (.caffemodel or .caffemodel.h5)')
-    .requiredOption('--blob <name>', 'the blob, e.g. pool5; blob@layer: as it is right after that layer')
-    .requiredOption('--images <path...>', 'image files, or folders of them')
-    .option('--batch <n>', 'images in one run', integer(1), 8)
-    .addOption(skipBrokenOption())
-    .requiredOption('--output <npy>', 'the array; the list of images lies beside it, with .txt appended')
-    .option('--json', 'print JSON')
+    .addOption(needed(own('deployModel')))
+    .addOption(needed(own('weights')))
+    .addOption(needed(own('blob')))
+    .addOption(needed(own('images')))
+    .addOption(flag('extractFeatures', 'batch', '--batch <n>', 8))
+    .addOption(own('skipBroken'))
+    .addOption(needed(own('outputNpy')))
+    .addOption(own('json'))
     .addHelpText(
       'after',
       `

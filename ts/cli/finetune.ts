@@ -1,28 +1,22 @@
 /** `resnode finetune` */
-import { Command, Option } from 'commander';
+
+import { Command } from 'commander';
 import { classifierOf } from '../architectures/training-net.ts';
 import { readNetFile } from '../caffe/net-parameter.ts';
 import { formatDuration } from '../train/duration.ts';
 import { type FinetuneEvent, finetune as run } from '../train/finetune.ts';
 import { BrokenImages } from './broken-images.ts';
+import { flag, needed, own } from './flag.ts';
 import { sayIgnored } from './image-files.ts';
 import {
   type DeviceFlags,
   deviceOptions,
-  integer,
   openFlagged,
-  real,
   type TrainingPrecisionFlags,
   trainingPrecisionOf,
   trainingPrecisionOptions,
 } from './options.ts';
-import {
-  choosePreprocess,
-  limitsOf,
-  type PreprocessFlags,
-  preprocessOptions,
-  skipBrokenOption,
-} from './preprocess-options.ts';
+import { choosePreprocess, limitsOf, type PreprocessFlags, preprocessOptions } from './preprocess-options.ts';
 import { stopOnSignals } from './stop-on-signals.ts';
 import { eventJson, eventLines } from './training-log.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
@@ -47,19 +41,19 @@ export function finetune(): Command {
   const command = new Command('finetune')
     .description('train a trained net on for your own classes: a folder of images for each')
     .argument('<folder>', 'folders of images, one a class; or train/ and val/ with such folders')
-    .requiredOption('--model <prototxt>', 'the deploy net')
-    .requiredOption('--weights <caffemodel>', 'its weights (.caffemodel or .caffemodel.h5)')
-    .option('--out <folder>', 'where the result goes', 'finetuned')
-    .option('--epochs <n>', 'how often each image is trained with (default: 10)', integer(1))
-    .option('--batch <n>', 'images an iteration (default: 16)', integer(1))
-    .option('--rate <rate>', 'the rate at the beginning; it falls in a line to 0 (default: 0.002)', real)
-    .option('--head-rate <factor>', 'the new head learns so many times faster (default: 10)', real)
-    .addOption(new Option('--frozen-bn', 'BatchNorm keeps its statistics (default)').conflicts('liveBn'))
-    .option('--live-bn', 'BatchNorm takes the statistics of each batch: for large ones')
-    .option('--val-share <share>', 'share of each class to judge by (default: 0.2, or val/)', real)
-    .option('--seed <n>', 'of the split, the head and the order (default: 1)', integer(0))
-    .addOption(skipBrokenOption())
-    .option('--json', 'print every event as a line of JSON');
+    .addOption(needed(own('deployModel')))
+    .addOption(needed(own('weights')))
+    .addOption(own('outFolder', 'finetuned'))
+    .addOption(flag('finetune', 'epochs', '--epochs <n>'))
+    .addOption(flag('finetune', 'batch', '--batch <n>'))
+    .addOption(flag('finetune', 'rate', '--rate <rate>'))
+    .addOption(flag('finetune', 'headRate', '--head-rate <factor>'))
+    .addOption(own('frozenBn').conflicts('liveBn'))
+    .addOption(own('liveBn'))
+    .addOption(flag('finetune', 'valShare', '--val-share <share>'))
+    .addOption(flag('finetune', 'seed', '--seed <n>'))
+    .addOption(own('skipBroken'))
+    .addOption(own('jsonEvents'));
   preprocessOptions(weightsOptions(command));
   trainingPrecisionOptions(deviceOptions(command));
   return command

@@ -1,13 +1,14 @@
 /** `resnode generate` */
+
 import { join } from 'node:path';
-import { Argument, Command, Option } from 'commander';
+import { Argument, Command } from 'commander';
 import type { ResnetDepth } from '../architectures/resnet.ts';
 import { type ResnetTrainingOptions, resnetTraining } from '../architectures/resnet-training.ts';
 import { writeTrainingFiles } from '../architectures/training-files.ts';
-import { integer, numbers } from './options.ts';
+import { flag, needed, own } from './flag.ts';
 
 interface Flags extends Pick<ResnetTrainingOptions, 'classes' | 'channels' | 'size' | 'batch'> {
-  depth: number;
+  depth: ResnetDepth;
   train?: string;
   test?: string;
   testImages?: number;
@@ -27,40 +28,22 @@ export function generate(): Command {
       "write the nets and the solver of a training, as the paper's, to be trained as they are or changed",
     )
     .addArgument(new Argument('<family>', 'what to train').choices(['resnet']))
-    .requiredOption(
-      '--depth <n>',
-      "18, 34, 50, 101, 152: ImageNet's schedule; 20, 32, 44, 56, 110, 1202: CIFAR's",
-      integer(1),
-    )
-    .requiredOption(
-      '--out <folder>',
-      'where the files go: deploy, train_val, solver .prototxt and augment.json',
-    )
-    .option('--classes <n>', "classes (default: ImageNet's 1000, CIFAR's 10)", integer(1))
-    .option('--train <lmdb>', 'the database that is trained with (default: as the example of Caffe names it)')
-    .option('--test <lmdb>', 'the database that is tested with')
-    .option('--test-images <n>', 'how many images that has (default: 50000, CIFAR 10000)', integer(1))
-    .option('--test-batch <n>', 'images in one pass of a test (default: 50, CIFAR 100)', integer(1))
-    .option(
-      '--batch <n>',
-      "images in one pass; iter_size makes the paper's batch of 256, CIFAR 128",
-      integer(1),
-    )
-    .option('--mean <binaryproto>', 'the mean image to subtract')
-    .option('--mean-value <list>', "or a mean per channel, in the database's order", numbers)
-    .option('--channels <n>', 'channels of the images (default: 3)', integer(1))
-    .option('--size <n>', 'height and width that the net takes (default: 224, CIFAR 32)', integer(1))
-    .addOption(
-      new Option('--resnet-version <version>', "where a bottleneck's stride is").choices(['v1', 'v1.5']),
-    )
-    .addOption(
-      new Option('--resnet-shortcut <kind>', 'shortcuts where the shape changes').choices([
-        'projection',
-        'identity',
-      ]),
-    )
-    .option('--seed <n>', 'of the initial weights and the order of the images', integer(0))
-    .option('--json', 'print the names of the files as JSON')
+    .addOption(needed(flag('resnetTraining', 'depth', '--depth <n>')))
+    .addOption(needed(own('trainingFolder')))
+    .addOption(flag('resnetTraining', 'classes', '--classes <n>'))
+    .addOption(flag('resnetTraining', 'train', '--train <lmdb>'))
+    .addOption(flag('resnetTraining', 'test', '--test <lmdb>'))
+    .addOption(flag('resnetTraining', 'testImages', '--test-images <n>'))
+    .addOption(flag('resnetTraining', 'testBatch', '--test-batch <n>'))
+    .addOption(flag('resnetTraining', 'batch', '--batch <n>'))
+    .addOption(own('meanFile'))
+    .addOption(own('meanOfDatabase'))
+    .addOption(flag('resnetTraining', 'channels', '--channels <n>'))
+    .addOption(flag('resnetTraining', 'size', '--size <n>'))
+    .addOption(flag('resnetTraining', 'version', '--resnet-version <version>'))
+    .addOption(flag('resnetTraining', 'shortcut', '--resnet-shortcut <kind>'))
+    .addOption(flag('resnetTraining', 'seed', '--seed <n>'))
+    .addOption(own('json'))
     .addHelpText(
       'after',
       `
@@ -85,7 +68,7 @@ Examples:
       } = flags;
       const files = resnetTraining({
         ...rest,
-        depth: depth as ResnetDepth,
+        depth,
         version,
         shortcut,
         mean: mean ?? meanValue,

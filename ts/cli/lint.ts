@@ -1,4 +1,5 @@
 /** `resnode lint` */
+
 import { Command } from 'commander';
 import { causeOf, groupBy } from '../base/group-alike.ts';
 import { filterNet, readNetFile } from '../caffe/net-parameter.ts';
@@ -7,6 +8,7 @@ import { formatPosition, ResnodeError } from '../errors.ts';
 import type { Shapes } from '../graph/data-shapes.ts';
 import { type Finding, lintFile } from '../lint/lint.ts';
 import { lintRules } from '../lint/rules.ts';
+import { own } from './flag.ts';
 import { type InputShapeFlags, inputShapeOption } from './options.ts';
 
 interface Flags extends InputShapeFlags {
@@ -19,9 +21,9 @@ export function lint(): Command {
   const command = new Command('lint')
     .description('find the traps in nets and solvers, each with its place and what mends it')
     .argument('[prototxt...]', 'the files')
-    .option('--strict', 'fail for warnings too')
-    .option('--rules', 'list the rules instead: what each finds, and why')
-    .option('--json', 'print JSON')
+    .addOption(own('strict'))
+    .addOption(own('rules'))
+    .addOption(own('json'))
     .addHelpText(
       'after',
       `

@@ -1,7 +1,8 @@
 /** `resnode parity --against`: one net on two sides, layer by layer. */
+
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { checkPlainFile } from '../base/plain-file.ts';
 import { type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { readWeights } from '../caffe/read-weights.ts';
@@ -19,6 +20,7 @@ import { deviceTops, type NetToRun, type TopsSource } from '../parity/against-to
 import { randomInput } from '../parity/random-input.ts';
 import { type DeviceKind, openDevice } from '../runtime/device.ts';
 import type { Shapes, Tensor } from '../runtime/tensor.ts';
+import { flag, own } from './flag.ts';
 import { imageFiles } from './image-files.ts';
 import { type DeviceFlags, openFlagged, type PrecisionFlags } from './options.ts';
 import { limitsOf, type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
@@ -36,17 +38,11 @@ export interface AgainstFlags extends DeviceFlags, PrecisionFlags, PreprocessFla
 /** Adds --model, --weights, --against, --images, --tolerance and how images are prepared. */
 export function againstOptions(command: Command): Command {
   const added = command
-    .option('--model <prototxt>', 'compare this net, layer by layer')
-    .option('--weights <caffemodel>', 'its weights (.caffemodel or .caffemodel.h5)')
-    .option(
-      '--against <what>',
-      'with a device (cpu, reference, cuda, cuda:1 …), with onnx (ONNX Runtime), or with a folder that scripts/caffe-dump.py wrote in a real Caffe',
-    )
-    .option(
-      '--images <path...>',
-      'image files, folders, or lists (.txt) of them (default: random values, or what the dump holds)',
-    )
-    .option('--tolerance <share>', 'of the largest value of a blob (default: 1e-4 in float32)', share);
+    .addOption(own('comparedModel'))
+    .addOption(own('weightsOrFillers'))
+    .addOption(own('against'))
+    .addOption(own('imagesToCompare'))
+    .addOption(flag('compareLayers', 'tolerance', '--tolerance <share>'));
   weightsOptions(added);
   return preprocessOptions(added);
 }
@@ -228,10 +224,4 @@ function imageLines({ image, absolute, mean, tolerance, ok, cause }: InputCompar
     `${ok ? ' ' : '!'} ${image}: prepared here, it differs from the dump's input by ${levels}`,
     ...(cause === null ? [] : [`  likely cause (${cause.name}): ${cause.text}`]),
   ];
-}
-
-function share(text: string): number {
-  const value = Number(text);
-  if (!(value >= 0 && value < 1)) throw new InvalidArgumentError('Expected a number from 0 to 1, e.g. 1e-4.');
-  return value;
 }

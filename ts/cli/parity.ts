@@ -1,9 +1,11 @@
 /** `resnode parity`: replays what a real Caffe recorded. */
+
 import { basename } from 'node:path';
 import { Command } from 'commander';
 import { ResnodeError } from '../errors.ts';
 import { type CaseResult, type Check, checkCase } from '../parity/check-case.ts';
 import { findGoldenCases, type GoldenCase, readGoldenCase } from '../parity/golden-case.ts';
+import { own } from './flag.ts';
 import { deviceOptions, openFlagged, precisionOption } from './options.ts';
 import { type AgainstFlags, againstOptions, parityAgainst } from './parity-against.ts';
 
@@ -17,8 +19,8 @@ export function parity(): Command {
       'compare every array with what Caffe, another device or ONNX Runtime computes, and name why they diverge',
     )
     .argument('[dir...]', 'recorded cases (format caffe-golden/1), or folders of them')
-    .option('--blobs', 'list every blob, not the worst of each case')
-    .option('--json', 'print JSON')
+    .addOption(own('allBlobs'))
+    .addOption(own('json'))
     .addHelpText(
       'after',
       `

@@ -1,11 +1,13 @@
 /** `resnode plan`: the memory that a net will take, before it takes any. */
-import { Command, InvalidArgumentError } from 'commander';
+
+import { Command } from 'commander';
 import { readInputShapes } from '../data/read-shapes.ts';
 import { GraphError } from '../errors.ts';
 import { openDevice } from '../runtime/device.ts';
 import { formatBytes, largestBatch } from '../runtime/memory.ts';
 import type { ModelPlan } from '../runtime/model.ts';
 import { SGD_UPDATE, withLoss } from '../runtime/plan-training.ts';
+import { flag, own } from './flag.ts';
 import {
   type AnyPrecisionFlags,
   anyPrecisionOption,
@@ -48,18 +50,11 @@ export function plan(): Command {
   const command = new Command('plan')
     .description('tell the memory that a net takes on a device, by batch, and the largest batch that fits')
     .argument('<prototxt>', 'the net')
-    .option('--batch <list>', 'first dimensions of the inputs, with commas between them', batches, [1])
-    .option(
-      '--train',
-      'for training with SGD and momentum; a deploy net gets a loss in the place of its Softmax',
-    )
-    .option('--recompute', 'with --train: blocks are computed again in the backward pass')
-    .option(
-      '--gpu-memory <size>',
-      'with --device cuda: plan for a GPU with so much memory that is not here, such as 8GiB',
-      byteCount,
-    )
-    .option('--json', 'print JSON')
+    .addOption(own('batches', [1]))
+    .addOption(own('planTraining'))
+    .addOption(flag('device.train', 'recompute', '--recompute'))
+    .addOption(own('gpuMemory'))
+    .addOption(own('json'))
     .addHelpText(
       'after',
       `
@@ -132,13 +127,6 @@ Examples:
   );
 }
 
-function batches(text: string): number[] {
-  const list = text.split(',').map((part) => (/^\d{1,9}$/.test(part.trim()) ? Number(part) : 0));
-  if (list.some((batch) => batch < 1))
-    throw new InvalidArgumentError('Expected positive integers with commas between them.');
-  return list;
-}
-
 const bytesOf = ({ parameterBytes, arenaBytes, workspaceBytes }: ModelPlan) =>
   parameterBytes + arenaBytes + workspaceBytes;
 
@@ -152,23 +140,6 @@ function rowOf(batch: number, plan: ModelPlan, free: number): Row {
     totalBytes,
     fits: totalBytes <= free,
   };
-}
-
-const UNITS: Readonly<Record<string, number>> = {
-  '': 1,
-  MB: 1e6,
-  MiB: 2 ** 20,
-  GB: 1e9,
-  GiB: 2 ** 30,
-};
-
-/** `8GiB`, `12GB`, `500MB`, or bytes. */
-function byteCount(text: string): number {
-  const [, count, unit] = /^(\d{1,15}(?:\.\d{1,3})?) ?([MG]i?B)?$/.exec(text.trim()) ?? [];
-  const bytes = Math.floor(Number(count) * (UNITS[unit ?? ''] ?? Number.NaN));
-  if (!(bytes >= 1 && bytes <= 2 ** 50))
-    throw new InvalidArgumentError('Expected a size such as 8GiB, 12GB, 500MB, or a number of bytes.');
-  return bytes;
 }
 
 function tableText({

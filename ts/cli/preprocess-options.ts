@@ -1,13 +1,13 @@
 /** How an image becomes a net's input, as options: all given, or from a file; never guessed. */
 import { existsSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Command } from 'commander';
 import { ArgumentError } from '../errors.ts';
 import type { DecodeLimits } from '../image/decode.ts';
 import type { Size } from '../image/geometry.ts';
 import type { Preprocess } from '../image/preprocess.ts';
 import { loadPreprocess, readMeanImage } from '../image/preprocess-file.ts';
-import { integer, numbers } from './options.ts';
+import { flag, own } from './flag.ts';
 
 export interface PreprocessFlags {
   mean?: string;
@@ -20,7 +20,7 @@ export interface PreprocessFlags {
   resize?: Size | false;
   interpolation?: 'bytes' | 'float';
   orientation?: 'applied' | 'ignored';
-  depth?: '8' | '16';
+  depth?: 8 | 16;
   preprocess?: string;
   maxPixels?: number;
 }
@@ -45,64 +45,23 @@ export const PREPROCESS_ATTRIBUTES: string[] = Object.keys(FLAGS);
 /** Adds --mean, --mean-value, --preprocess and all else that says how images are prepared; and --max-pixels. */
 export function preprocessOptions(command: Command): Command {
   return command
-    .option('--mean <file>', 'the mean image to subtract (.binaryproto), or none')
-    .option(
-      '--mean-value <list>',
-      'or a mean of pixels from 0 to 255: one a channel, in the order B,G,R (--order)',
-      numbers,
-    )
-    .option(
-      '--preprocess <json>',
-      'all of this from a file that `resnode classify --save-preprocess` wrote (default: NAME.preprocess.json or preprocess.json beside the model, where no other option of preprocessing is given)',
-    )
-    .addOption(
-      new Option(
-        '--order <order>',
-        "the channels' order, that of --mean-value and --std too (default: BGR)",
-      ).choices(['BGR', 'RGB']),
-    )
-    .option('--scale <factor>', 'multiplied after the mean was subtracted (default: 1)', factor)
-    .option(
-      '--std <list>',
-      'divided by after the mean was subtracted: one value, or one a channel',
-      deviations,
-    )
-    .option(
-      '--shorter-side <n>',
-      "resize the shorter side to this, then crop the centre (default: 256/224 of the net's input, 256 for 224)",
-      integer(1),
-    )
-    .option('--resize <width>x<height>', 'resize to exactly this, aspect lost, then crop the centre', size)
-    .option('--no-resize', 'take images as they are')
-    .addOption(
-      new Option(
-        '--interpolation <kind>',
-        "resize in bytes, as OpenCV, or in floats, as caffe.io's Transformer (default: bytes)",
-      ).choices(['bytes', 'float']),
-    )
-    .addOption(
-      new Option(
-        '--orientation <how>',
-        "whether EXIF's orientation turns an image (default: applied)",
-      ).choices(['applied', 'ignored']),
-    )
-    .addOption(
-      new Option(
-        '--depth <bits>',
-        'of images with 16 bits; 16 needs --interpolation float (default: 8)',
-      ).choices(['8', '16']),
-    )
+    .addOption(own('mean'))
+    .addOption(own('meanValue'))
+    .addOption(own('preprocess'))
+    .addOption(flag('preprocessImage', 'preprocess.order', '--order <order>'))
+    .addOption(flag('preprocessImage', 'preprocess.scale', '--scale <factor>'))
+    .addOption(flag('preprocessImage', 'preprocess.std', '--std <list>'))
+    .addOption(own('shorterSide'))
+    .addOption(own('resize'))
+    .addOption(own('noResize'))
+    .addOption(flag('preprocessImage', 'preprocess.interpolation', '--interpolation <kind>'))
+    .addOption(flag('preprocessImage', 'preprocess.orientation', '--orientation <how>'))
+    .addOption(flag('preprocessImage', 'preprocess.depth', '--depth <bits>'))
     .addOption(maxPixelsOption());
 }
 
-export const maxPixelsOption = (): Option =>
-  new Option('--max-pixels <n>', 'refuse images of more pixels (default: 67108864, 8192×8192)').argParser(
-    integer(1),
-  );
-
-/** Adds --skip-broken. */
-export const skipBrokenOption = (): Option =>
-  new Option('--skip-broken', 'leave out images that cannot be read: each is named, all are counted');
+/** --max-pixels. */
+export const maxPixelsOption = () => flag('decodeImage', 'maxPixels', '--max-pixels <n>');
 
 export const limitsOf = ({ maxPixels }: Pick<PreprocessFlags, 'maxPixels'>): DecodeLimits =>
   maxPixels === undefined ? {} : { maxPixels };
@@ -177,7 +136,7 @@ function preprocessOfFlags(flags: PreprocessFlags, crop: Size, mean: Preprocess[
   const { order, scale, std, shorterSide, resize, interpolation, orientation, depth } = flags;
   if (shorterSide !== undefined && resize !== undefined)
     throw new ArgumentError('the size', 'one of --shorter-side, --resize and --no-resize', 'two of them');
-  if (depth === '16' && interpolation !== 'float')
+  if (depth === 16 && interpolation !== 'float')
     throw new ArgumentError('--depth 16', '--interpolation float', interpolation ?? 'none');
   checkUnits(mean, scale, std);
   return {
@@ -194,7 +153,7 @@ function preprocessOfFlags(flags: PreprocessFlags, crop: Size, mean: Preprocess[
     ...(std === undefined ? {} : { std }),
     ...(interpolation === undefined ? {} : { interpolation }),
     ...(orientation === undefined ? {} : { orientation }),
-    ...(depth === undefined ? {} : { depth: depth === '16' ? 16 : 8 }),
+    ...(depth === undefined ? {} : { depth }),
   };
 }
 
@@ -210,25 +169,4 @@ function checkUnits(mean: Preprocess['mean'], scale = 1, std: readonly number[] 
       `deviations of pixels from 0 to 255 (${of255(std)}?), or --scale 0.00392157 beside it`,
       std,
     );
-}
-
-/** `256x256`. */
-export function size(text: string): Size {
-  const [, width, height] = /^(\d{1,5})[x×](\d{1,5})$/.exec(text)?.map(Number) ?? [];
-  if (!width || !height) throw new InvalidArgumentError('Expected WIDTHxHEIGHT, e.g. 256x256.');
-  return { width, height };
-}
-
-function factor(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value) || value === 0)
-    throw new InvalidArgumentError('Expected a number other than 0.');
-  return value;
-}
-
-function deviations(text: string): number[] {
-  const values = numbers(text);
-  if (!values.every((value) => value > 0 && Number.isFinite(value)))
-    throw new InvalidArgumentError('Expected numbers above 0 with commas between them.');
-  return values;
 }

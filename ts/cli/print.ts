@@ -1,5 +1,6 @@
 /** `resnode print` */
-import { Command, Option } from 'commander';
+
+import { Command } from 'commander';
 import { type ResnetOptions, resnet } from '../architectures/resnet.ts';
 import { toJson } from '../caffe/json.ts';
 import type { Message } from '../caffe/message.ts';
@@ -9,7 +10,8 @@ import { readSolverFile } from '../caffe/solver-parameter.ts';
 import { deployNet } from '../convert/deploy-net.ts';
 import { trainNet } from '../convert/train-net.ts';
 import { refuseForeignLayers } from '../graph/from-caffe.ts';
-import { type InputShapeFlags, inputShapeOption, integer } from './options.ts';
+import { flag, own } from './flag.ts';
+import { type InputShapeFlags, inputShapeOption } from './options.ts';
 
 interface Flags extends InputShapeFlags {
   deploy?: boolean;
@@ -26,24 +28,14 @@ export function print(): Command {
   const command = new Command('print')
     .description('print a prototxt in canonical form, upgraded to the current format')
     .argument('[prototxt]', 'the file')
-    .option('--resnet <depth>', 'write the residual network of this depth instead', integer(1))
-    .option('--classes <n>', "its classes (default: ImageNet's 1000, CIFAR's 10)", integer(1))
-    .addOption(
-      new Option('--resnet-version <version>', "where a bottleneck's stride is").choices(['v1', 'v1.5']),
-    )
-    .addOption(
-      new Option('--resnet-shortcut <kind>', 'its shortcuts where the shape changes').choices([
-        'projection',
-        'identity',
-      ]),
-    )
-    .option(
-      '--deploy',
-      'its deploy net: an Input for its data layers, no losses, accuracies or labels, a Softmax called prob',
-    )
-    .option('--train', 'the reverse: data layers, a loss and an accuracy for a deploy net')
-    .option('--solver <prototxt>', "print a solver's file instead")
-    .option('--json', "print JSON in protobuf's form")
+    .addOption(flag('resnet', 'depth', '--resnet <depth>'))
+    .addOption(flag('resnet', 'classes', '--classes <n>'))
+    .addOption(flag('resnet', 'version', '--resnet-version <version>'))
+    .addOption(flag('resnet', 'shortcut', '--resnet-shortcut <kind>'))
+    .addOption(own('deploy'))
+    .addOption(own('trainVal'))
+    .addOption(own('printedSolver'))
+    .addOption(own('json'))
     .addHelpText(
       'after',
       `

@@ -1,20 +1,16 @@
 /** `resnode quantize` */
-import { Command, InvalidArgumentError, Option } from 'commander';
+
+import { Command } from 'commander';
 import { calibrate } from '../features/calibrate.ts';
 import { imageInput } from '../features/image-input.ts';
 import { readAhead } from '../features/read-ahead.ts';
 import { preprocessFile } from '../image/preprocess.ts';
 import { type CalibrationMethod, saveCalibration } from '../runtime/calibration.ts';
 import { BrokenImages } from './broken-images.ts';
+import { flag, needed, own } from './flag.ts';
 import { imageFiles } from './image-files.ts';
-import { type DeviceFlags, deviceOptions, integer, openFlagged, readFilteredNet } from './options.ts';
-import {
-  choosePreprocess,
-  limitsOf,
-  type PreprocessFlags,
-  preprocessOptions,
-  skipBrokenOption,
-} from './preprocess-options.ts';
+import { type DeviceFlags, deviceOptions, openFlagged, readFilteredNet } from './options.ts';
+import { choosePreprocess, limitsOf, type PreprocessFlags, preprocessOptions } from './preprocess-options.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
 interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags {
@@ -33,23 +29,16 @@ interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags {
 export function quantize(): Command {
   const command = new Command('quantize')
     .description('measure how large the values of a net are, so that it can run in int8')
-    .requiredOption('--model <prototxt>', 'the deploy net')
-    .requiredOption('--weights <caffemodel>', 'its weights (.caffemodel or .caffemodel.h5)')
-    .requiredOption('--images <path...>', 'some images as the net will see them, or folders of them')
-    .option('--limit <n>', 'take so many images, evenly spread over those given', integer(1))
-    .option('--batch <n>', 'images in one run', integer(1), 4)
-    .addOption(
-      new Option(
-        '--method <name>',
-        'how far a range goes: all values, nearly all, or least loss of information',
-      )
-        .choices(['min-max', 'percentile', 'entropy'])
-        .default('entropy'),
-    )
-    .option('--percentile <p>', 'for percentile: percent of the values that are not cut', percent, 99.99)
-    .addOption(skipBrokenOption())
-    .requiredOption('--out <json>', 'the calibration')
-    .option('--json', 'print it, too')
+    .addOption(needed(own('deployModel')))
+    .addOption(needed(own('weights')))
+    .addOption(needed(own('images')))
+    .addOption(own('spreadLimit'))
+    .addOption(own('batch', 4))
+    .addOption(flag('calibrate', 'method', '--method <name>', 'entropy'))
+    .addOption(flag('calibrate', 'percentile', '--percentile <p>', 99.99))
+    .addOption(own('skipBroken'))
+    .addOption(needed(own('outCalibration')))
+    .addOption(own('json'))
     .addHelpText(
       'after',
       `
@@ -109,10 +98,4 @@ Example:
         `${flags.out}: ranges of ${Object.keys(calibration.ranges).length} blobs over ${count - broken.list.length} images by ${flags.method}`,
       );
   });
-}
-
-function percent(text: string): number {
-  const value = Number(text);
-  if (!(value > 50 && value <= 100)) throw new InvalidArgumentError('Expected a number over 50, up to 100.');
-  return value;
 }

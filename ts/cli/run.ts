@@ -1,7 +1,7 @@
 /** `resnode run`: raw float32 in and out, the low-level door. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { checkPlainFile } from '../base/plain-file.ts';
 import { makeFolder } from '../base/write-failure.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
@@ -9,12 +9,12 @@ import { wrongKindAt } from '../caffe/wrong-kind.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
 import { ArgumentError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
+import { needed, own } from './flag.ts';
 import {
   type DeviceFlags,
   deviceOptions,
   type InputShapeFlags,
   inputShapeOption,
-  names,
   openFlagged,
   type PrecisionFlags,
   precisionOption,
@@ -23,13 +23,8 @@ import {
   stateOptions,
   stateUsed,
 } from './options.ts';
+import type { InputFile } from './own-flags.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
-
-interface InputFile {
-  name: string;
-  file: string;
-  shape: number[] | null;
-}
 
 interface Flags extends DeviceFlags, WeightsFlags, PrecisionFlags, StateFlags, InputShapeFlags {
   model: string;
@@ -43,21 +38,12 @@ interface Flags extends DeviceFlags, WeightsFlags, PrecisionFlags, StateFlags, I
 export function run(): Command {
   const command = new Command('run')
     .description('run a net on raw float32 files and write its blobs as raw float32 files')
-    .requiredOption('--model <prototxt>', 'the net')
-    .option('--weights <caffemodel>', 'its weights (default: fillers)')
-    .requiredOption(
-      '--input <name=file[:shape]>',
-      'little-endian float32, row-major; a shape such as 1x3x224x224 replaces the one in the prototxt; once an input',
-      inputFile,
-      [],
-    )
-    .requiredOption('--output-dir <dir>', 'where BLOB.f32 and manifest.json are written')
-    .option(
-      '--blobs <list>',
-      '"all", or names (blob, or blob@layer) with commas between them (default: the outputs)',
-      names,
-    )
-    .option('--json', 'print the manifest')
+    .addOption(needed(own('model')))
+    .addOption(own('weightsOrFillers'))
+    .addOption(needed(own('inputs')))
+    .addOption(needed(own('outputDir')))
+    .addOption(own('blobs'))
+    .addOption(own('json'))
     .addHelpText(
       'after',
       `
@@ -74,7 +60,9 @@ Example:
       const inputShapes = await readInputShapes(net, { ...flags.inputShape, ...Object.fromEntries(given) });
       const state = stateUsed(net);
       const isAll = flags.blobs?.length === 1 && flags.blobs[0] === 'all';
-      const outputs = isAll ? [...graphFromCaffe(net, { ...state, inputShapes }).blobs.keys()] : flags.blobs;
+      const outputs = isAll
+        ? [...graphFromCaffe(net, { phase: state.phase, inputShapes }).blobs.keys()]
+        : flags.blobs;
       await using device = await openFlagged(flags);
       await using model = await device.load({
         model: net,
@@ -113,14 +101,6 @@ Example:
           console.log(`${name.padEnd(28)} ${shape.join('×').padEnd(18)} ${join(flags.outputDir, file)}`);
     },
   );
-}
-
-function inputFile(text: string, previous: InputFile[]): InputFile[] {
-  const [, name, file, dims] = /^([^=]+)=(.+?)(?::(\d+(?:[x,×]\d+)*))?$/.exec(text) ?? [];
-  if (name === undefined || file === undefined)
-    throw new InvalidArgumentError('Expected NAME=FILE or NAME=FILE:SHAPE, e.g. data=image.f32:1x3x224x224.');
-  const shape = dims === undefined ? null : dims.split(/[x,×]/).map(Number);
-  return [...previous, { name, file, shape }];
 }
 
 function readFloats(file: string): Float32Array {

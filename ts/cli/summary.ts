@@ -1,17 +1,19 @@
 /** `resnode summary` */
+
 import { Command } from 'commander';
+import { optionsOf } from '../base/options.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
-import { graphFromCaffe } from '../graph/from-caffe.ts';
+import { graphFromCaffe, graphOptions } from '../graph/from-caffe.ts';
 import { type Summary, summarise } from '../graph/summary.ts';
 import { runPasses } from '../passes/index.ts';
 import { formatBytes } from '../runtime/memory.ts';
 import type { ModelPlan } from '../runtime/model.ts';
+import { flag, own } from './flag.ts';
 import {
   type DeviceFlags,
   deviceOptions,
   type InputShapeFlags,
   inputShapeOption,
-  integer,
   openFlagged,
   readFilteredNet,
   type StateFlags,
@@ -30,10 +32,10 @@ export function summary(): Command {
   const command = new Command('summary')
     .description('list the layers of a net: shapes, parameters, multiply-accumulates, memory')
     .argument('[prototxt]', 'the net')
-    .option('--model <prototxt>', 'the net, as the other commands take it')
-    .option('--batch <n>', 'first dimension of the inputs', integer(1))
-    .option('--fused', 'as it runs, after the passes')
-    .option('--json', 'print JSON')
+    .addOption(own('model'))
+    .addOption(flag('device.load', 'batch', '--batch <n>'))
+    .addOption(own('fused'))
+    .addOption(own('json'))
     .addHelpText('after', '\nExample:\n  resnode summary ResNet-50-deploy.prototxt --fused --batch 8');
   return inputShapeOption(stateOptions(deviceOptions(command))).action(
     async (argument: string | undefined, flags: Flags) => {
@@ -46,7 +48,7 @@ export function summary(): Command {
         inputShapes: await readInputShapes(net, flags.inputShape),
         ...(flags.batch === undefined ? {} : { batch: flags.batch }),
       };
-      const written = graphFromCaffe(net, options);
+      const written = graphFromCaffe(net, optionsOf(graphOptions, options));
       const table = summarise(flags.fused ? runPasses(written) : written);
       await using device = await openFlagged(flags);
       const plan = await device.plan({ model: net, ...options });

@@ -1,15 +1,15 @@
 /** `resnode test`: Caffe's `caffe test`. */
+
 import { Command } from 'commander';
 import { filterNet, readNetFile } from '../caffe/net-parameter.ts';
 import { lossWeightsOf } from '../train/open-training.ts';
 import { solverData } from '../train/solver-data.ts';
 import { testNet } from '../train/test-net.ts';
+import { flag, needed, own } from './flag.ts';
 import {
   type DeviceFlags,
   deviceOptions,
   type GpuFlags,
-  gpuOption,
-  integer,
   netState,
   openFlagged,
   type PrecisionFlags,
@@ -33,12 +33,12 @@ interface Flags extends DeviceFlags, WeightsFlags, GpuFlags, PrecisionFlags, Sta
 export function test(): Command {
   const command = new Command('test')
     .description("run a net's TEST phase over its own data and average what it gives")
-    .requiredOption('--model <prototxt>', 'the net, with data layers')
-    .requiredOption('--weights <caffemodel>', 'its weights (.caffemodel or .caffemodel.h5)')
-    .option('--iterations <n>', 'how many batches', integer(1), 50)
-    .addOption(gpuOption())
-    .option('--augment <json>', 'what is done to images beside transform_param')
-    .option('--json', 'print the averages as JSON')
+    .addOption(needed(own('modelWithData')))
+    .addOption(needed(own('weights')))
+    .addOption(flag('testNet', 'iterations', '--iterations <n>', 50))
+    .addOption(own('gpu'))
+    .addOption(flag('solverData', 'augment', '--augment <json>'))
+    .addOption(own('json'))
     .addHelpText(
       'after',
       '\nExample:\n  resnode test --model train_val.prototxt --weights net_iter_64000.caffemodel --iterations 100',

@@ -1,20 +1,20 @@
 /** `resnode time`: Caffe's `caffe time`. */
+
 import { Command } from 'commander';
 import { median } from '../bench/statistics.ts';
 import { readNetFile } from '../caffe/net-parameter.ts';
 import type { Device } from '../runtime/device.ts';
 import { elementCount, type Shapes } from '../runtime/tensor.ts';
 import type { Schedule } from '../runtime/trainer.ts';
+import { flag, needed, own } from './flag.ts';
 import {
   type AnyPrecisionFlags,
   anyPrecisionOption,
   type DeviceFlags,
   deviceOptions,
   type GpuFlags,
-  gpuOption,
   type InputShapeFlags,
   inputShapeOption,
-  integer,
   netState,
   openFlagged,
   precisionOf,
@@ -53,16 +53,13 @@ interface Operation {
 export function time(): Command {
   const command = new Command('time')
     .description('time a net: the whole, then each operation in runs of its own; forward, or backward too')
-    .requiredOption('--model <prototxt>', 'the net')
-    .option('--weights <caffemodel>', 'its weights (default: fillers)')
-    .option('--iterations <n>', 'how many runs', integer(1), 50)
-    .option('--batch <n>', 'first dimension of the inputs', integer(1))
-    .option(
-      '--backward',
-      "forward and backward as in training, nothing folded, each operation's both passes apart (default phase: TRAIN)",
-    )
-    .addOption(gpuOption())
-    .option('--json', 'print JSON')
+    .addOption(needed(own('model')))
+    .addOption(own('weightsOrFillers'))
+    .addOption(own('iterations', 50))
+    .addOption(flag('device.load', 'batch', '--batch <n>'))
+    .addOption(own('backward'))
+    .addOption(own('gpu'))
+    .addOption(own('json'))
     .addHelpText(
       'after',
       `

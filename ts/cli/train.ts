@@ -1,7 +1,7 @@
 /** `resnode train`: Caffe's `caffe train`. */
 import { createWriteStream, openSync, type WriteStream } from 'node:fs';
 import { finished } from 'node:stream/promises';
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { writeFailure } from '../base/write-failure.ts';
 import { readSolverFile } from '../caffe/solver-parameter.ts';
 import { openCommunicator } from '../runtime/communicator.ts';
@@ -9,18 +9,15 @@ import type { SolverEvent } from '../train/events.ts';
 import { Solver, type SolverRequest } from '../train/solver.ts';
 import { solverData } from '../train/solver-data.ts';
 import { splitList } from '../train/solver-nets.ts';
+import { flag, needed, own } from './flag.ts';
 import {
   type DeviceFlags,
   deviceOptions,
-  type Gpus,
-  gpus,
-  integer,
-  names,
-  real,
   type TrainingPrecisionFlags,
   trainingPrecisionOf,
   trainingPrecisionOptions,
 } from './options.ts';
+import type { Gpus } from './own-flags.ts';
 import { openTrainingDevice, processesOf } from './training-device.ts';
 import { eventJson, eventLines, progressLine } from './training-log.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
@@ -50,41 +47,27 @@ interface Flags extends DeviceFlags, WeightsFlags, TrainingPrecisionFlags {
 }
 
 export function train(): Command {
-  const effect = (flag: string, signal: string, value: Effect) =>
-    new Option(`${flag} <effect>`, `what ${signal} does: stop (with a snapshot), snapshot or none`)
-      .choices(['stop', 'snapshot', 'none'])
-      .default(value);
   const command = new Command('train')
     .description('train a net as its solver says')
-    .requiredOption('--solver <prototxt>', 'the solver')
-    .option(
-      '--weights <files>',
-      'weights to begin with, with commas between them, instead of those of the solver',
-    )
-    .option('--snapshot <solverstate>', 'go on from this snapshot')
-    .option(
-      '--gpu <ids>',
-      "Caffe's flag: the same as --device cuda:<id>; with --mpi one for each process of a machine: 0,1 or all",
-      gpus,
-    )
-    .option('--recompute', 'take less memory and more time: compute blocks again in the backward pass')
-    .option('--frozen-bn', 'every BatchNorm keeps its statistics, as use_global_stats: true')
-    .option('--mpi', 'train in the processes that mpirun started, each with its share of the data')
-    .option('--sync-bn', "with --mpi: BatchNorm's statistics over all processes' batches")
-    .option('--warmup-iterations <n>', 'train so many iterations with --warmup-rate first', integer(1))
-    .option('--warmup-rate <rate>', 'the rate of the warm-up (default: a tenth of base_lr)', real)
-    .option('--cosine', "let the rate fall along a cosine to max_iter, instead of the solver's lr_policy")
-    .option(
-      '--augment <json>',
-      "what is done to images beside transform_param (see the README's data section)",
-    )
-    .option('--level <n>', "level of the training net's state", integer(0))
-    .option('--stage <names>', "stages of the training net's state, with commas between them", names)
-    .addOption(effect('--sigint_effect', 'SIGINT (Ctrl-C)', 'stop'))
-    .addOption(effect('--sigterm_effect', 'SIGTERM', 'stop'))
-    .addOption(effect('--sighup_effect', 'SIGHUP', 'snapshot'))
-    .option('--log <file>', 'write every event as a line of JSON, undisplayed iterations too')
-    .option('--json', 'print events as lines of JSON; of iterations those that `display` names')
+    .addOption(needed(own('solver')))
+    .addOption(flag('Solver', 'weights', '--weights <files>'))
+    .addOption(flag('Solver', 'snapshot', '--snapshot <solverstate>'))
+    .addOption(own('trainingGpus'))
+    .addOption(flag('Solver', 'recompute', '--recompute'))
+    .addOption(flag('Solver', 'frozenBatchNorm', '--frozen-bn'))
+    .addOption(own('mpi'))
+    .addOption(flag('Solver', 'synchronisedBatchNorm', '--sync-bn'))
+    .addOption(flag('Solver', 'warmup.iterations', '--warmup-iterations <n>'))
+    .addOption(flag('Solver', 'warmup.rate', '--warmup-rate <rate>'))
+    .addOption(flag('Solver', 'cosine', '--cosine'))
+    .addOption(flag('solverData', 'augment', '--augment <json>'))
+    .addOption(flag('Solver', 'level', '--level <n>'))
+    .addOption(flag('Solver', 'stages', '--stage <names>'))
+    .addOption(own('sigint', 'stop'))
+    .addOption(own('sigterm', 'stop'))
+    .addOption(own('sighup', 'snapshot'))
+    .addOption(own('log'))
+    .addOption(own('jsonEvents'))
     .addHelpText(
       'after',
       `

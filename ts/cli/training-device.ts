@@ -6,7 +6,8 @@ import type { Communicator } from '../runtime/communicator.ts';
 import type { Device, DeviceKind } from '../runtime/device.ts';
 import { devices } from '../runtime/devices.ts';
 import { ownGpu } from '../runtime/local-rank.ts';
-import { type DeviceFlags, type Gpus, openFlagged } from './options.ts';
+import { type DeviceFlags, openFlagged } from './options.ts';
+import type { Gpus } from './own-flags.ts';
 
 interface Choice {
   readonly device: DeviceKind;

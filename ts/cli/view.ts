@@ -1,6 +1,7 @@
 /** `resnode view` */
+
 import { basename } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { warn } from '../base/warn.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { namesTwiceWarnings } from '../caffe/names-twice.ts';
@@ -18,12 +19,12 @@ import { readTimes } from '../view/measured-times.ts';
 import type { PagePictures } from '../view/page-data.ts';
 import { addActivations, addFilters } from '../view/page-pictures.ts';
 import { pageText } from '../view/write-page.ts';
+import { flag, own } from './flag.ts';
 import {
   type DeviceFlags,
   deviceOptions,
   type InputShapeFlags,
   inputShapeOption,
-  integer,
   netState,
   openFlagged,
   type StateFlags,
@@ -54,27 +55,16 @@ export function view(): Command {
       '[prototxt]',
       'the net; layers that resnode cannot run, and what forks of Caffe added, are drawn and marked',
     )
-    .option('--model <prototxt>', 'the net, as the other commands take it')
-    .option('--weights <caffemodel>', 'show its filters')
-    .option('--image <file>', 'show what becomes of this image (needs --weights)')
-    .option('--labels <file>', 'one class name a line')
-    .option(
-      '--time <json>',
-      'show the times that `resnode time --json` printed, beside their roofline bounds',
-    )
-    .option(
-      '--peak-gflops <n>',
-      "the machine's arithmetic in GFLOP/s (default: the best operation's)",
-      positive,
-    )
-    .option(
-      '--bandwidth <n>',
-      "the machine's memory bandwidth in GB/s (default: the best operation's)",
-      positive,
-    )
-    .option('--batch <n>', 'first dimension of the inputs', integer(1))
-    .option('--output <html>', 'the page (default: the name of the prototxt with .html)')
-    .option('--json', 'print JSON')
+    .addOption(own('model'))
+    .addOption(own('weightsShown'))
+    .addOption(own('image'))
+    .addOption(own('labels'))
+    .addOption(own('times'))
+    .addOption(flag('describeNet', 'roofs.gflops', '--peak-gflops <n>'))
+    .addOption(flag('describeNet', 'roofs.gigabytes', '--bandwidth <n>'))
+    .addOption(flag('describeNet', 'batch', '--batch <n>'))
+    .addOption(own('outputHtml'))
+    .addOption(own('json'))
     .addHelpText(
       'after',
       `
@@ -166,10 +156,4 @@ async function shapesKnown(net: NetParameter, given: Flags['inputShape']) {
     if (!(error instanceof GraphError)) throw error;
     return given;
   }
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!(value > 0) || !Number.isFinite(value)) throw new InvalidArgumentError('Expected a positive number.');
-  return value;
 }

@@ -1,6 +1,7 @@
 /** What commands that take --weights share: what becomes of layers that the file does not fit. */
 import type { Command } from 'commander';
 import type { MatchOptions } from '../caffe/match-weights.ts';
+import { flag } from './flag.ts';
 
 export interface WeightsFlags {
   partialWeights?: boolean;
@@ -10,14 +11,8 @@ export interface WeightsFlags {
 /** Adds --partial-weights and --reshape-weights. */
 export function weightsOptions(command: Command): Command {
   return command
-    .option(
-      '--partial-weights',
-      'layers that the weights lack keep their fillers (default: they are an error)',
-    )
-    .option(
-      '--reshape-weights',
-      "let a 1×1 Convolution take an InnerProduct's weights of as many values, and the reverse",
-    );
+    .addOption(flag('device.load', 'partialWeights', '--partial-weights'))
+    .addOption(flag('device.load', 'reshapeWeights', '--reshape-weights'));
 }
 
 /** The same as load options. */

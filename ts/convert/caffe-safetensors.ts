@@ -3,7 +3,7 @@
  * say: the layers in order with their types, the net's name and, where it is known, its prototxt.
  */
 import { nullOr, path, shapes } from '../base/kinds.ts';
-import { fields, optional, required, signature } from '../base/options.ts';
+import { fields, optional, options, required, signature } from '../base/options.ts';
 import type { Blob } from '../caffe/blob.ts';
 import { type WeightsFile, type WeightsLayer, weightsFile } from '../caffe/caffemodel.ts';
 import { filterNet, type NetParameter, netParameter, readNet } from '../caffe/net-parameter.ts';
@@ -20,13 +20,10 @@ const FORMAT = 'caffe';
 const READ_SAFETENSORS_FILE = signature('readSafetensorsFile', {
   file: required(path, 'A path.'),
   options: optional(
-    fields<{ net?: NetParameter | null; inputShapes?: Readonly<Record<string, readonly number[]>> }>(
-      'an object with net and inputShapes',
-      {
-        net: optional(nullOr(netParameter), 'what the file says', 'The net.'),
-        inputShapes: optional(shapes, 'as the file says', 'Of inputs.'),
-      },
-    ),
+    options<{ net?: NetParameter | null; inputShapes?: Readonly<Record<string, readonly number[]>> }>({
+      net: optional(nullOr(netParameter), 'what the file says', 'The net.'),
+      inputShapes: optional(shapes, 'as the file says', 'Of inputs.'),
+    }),
     'none',
     'The net.',
   ),

@@ -90,14 +90,14 @@ export const formats: readonly Format[] = [
     extensions: ['.pth', '.pt', '.th', '.pth.tar'],
     kind: 'weights',
     holdsNet: true,
-    read: readTorchResnet,
+    read: (path, { inputShapes }) => readTorchResnet(path, { inputShapes }),
   },
   {
     name: 'Keras',
     extensions: ['.h5', '.hdf5'],
     kind: 'weights',
     holdsNet: true,
-    read: readKerasResnet,
+    read: (path, { inputShapes }) => readKerasResnet(path, { inputShapes }),
   },
   {
     name: 'Caffe mean image',

@@ -1,6 +1,6 @@
 /** What every conversion goes through: a net in Caffe's terms and its weights. */
 import { path, shapes } from '../base/kinds.ts';
-import { fields, optional, required } from '../base/options.ts';
+import { optional, options, required } from '../base/options.ts';
 import type { Blob } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { matchWeights } from '../caffe/match-weights.ts';
@@ -27,7 +27,7 @@ export interface ReadResult {
 export const readerParameters = {
   file: required(path, 'A path.'),
   options: optional(
-    fields<{ inputShapes?: Readonly<Record<string, readonly number[]>> }>('an object with inputShapes', {
+    options<{ inputShapes?: Readonly<Record<string, readonly number[]>> }>({
       inputShapes: optional(shapes, 'as the file says', 'Shapes of inputs by name.'),
     }),
     'none',

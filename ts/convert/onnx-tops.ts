@@ -2,28 +2,19 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { callback, nullOr, shapes } from '../base/kinds.ts';
-import { fields, internal, optional, required, signature } from '../base/options.ts';
+import { callback } from '../base/kinds.ts';
+import { internal, required, signature } from '../base/options.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
-import { weightsFile } from '../caffe/caffemodel.ts';
-import { netParameter } from '../caffe/net-parameter.ts';
 import { ResnodeError, WeightsError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
-import { layerTops, type NetToRun, type TopsSource } from '../parity/against-tops.ts';
+import { layerTops, type NetToRun, netToRun, type TopsSource } from '../parity/against-tops.ts';
 import { blobsOf } from './network.ts';
 import { onnxRuntime } from './onnx-files.ts';
 import { onnxChunks } from './onnx-write.ts';
 import { toOnnx } from './to-onnx.ts';
 
 const ONNX_TOPS = signature('onnxTops', {
-  network: required(
-    fields<Omit<NetToRun, 'match'>>('{ net, weights, inputShapes }', {
-      net: required(netParameter, 'The net.'),
-      weights: required(nullOr(weightsFile), 'Null: fillers.'),
-      inputShapes: optional(shapes, 'as written', 'Of inputs.'),
-    }),
-    'What runs.',
-  ),
+  network: required(netToRun, 'What runs.'),
   open: internal(callback<typeof onnxRuntime>()),
 });
 

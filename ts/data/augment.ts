@@ -2,7 +2,7 @@
  * What the training of residual networks does to its images beyond Caffe's transform_param. A prototxt stays loadable
  * by Caffe: these are options beside it, in code or in a JSON file.
  */
-import { oneOf, path } from '../base/kinds.ts';
+import { isObject, type Kind, kind, oneOf, path } from '../base/kinds.ts';
 import { required, signature } from '../base/options.ts';
 import { readJsonFile } from '../caffe/json-file.ts';
 import { ArgumentError } from '../errors.ts';
@@ -32,6 +32,12 @@ export interface Augment {
   /** Database records in random order, another one every epoch; Caffe has this for lists alone (ImageData). */
   readonly shuffle?: boolean;
 }
+
+/** What checkAugment looks into. */
+export const augment: Kind<Augment> = kind(
+  'an object with shorterSide, pad, …',
+  (value) => isObject(value) && !Array.isArray(value),
+);
 
 /** To every pixel, Σ αᵢ·λᵢ·pᵢ is added before the mean is subtracted, αᵢ normal and drawn once an image. */
 export interface Lighting {

@@ -1,10 +1,23 @@
 /** Images → an LMDB of Datums as Caffe's converters write them: convert_mnist_data, convert_cifar_data, convert_imageset. */
-import { callback, instance, integer, type Kind, list, path, signal, string } from '../base/kinds.ts';
-import { fields, optional, required, signature } from '../base/options.ts';
+
+import {
+  boolean,
+  callback,
+  instance,
+  integer,
+  type Kind,
+  list,
+  oneOf,
+  path,
+  signal,
+  string,
+} from '../base/kinds.ts';
+import { fields, optional, options, required, signature } from '../base/options.ts';
 import { breather } from '../breathe.ts';
-import { ArgumentError, DataError, ImageError } from '../errors.ts';
-import { decodeImage, readImageFile } from '../image/decode.ts';
+import { DataError, ImageError } from '../errors.ts';
+import { decodeImage, limitRows, readImageFile } from '../image/decode.ts';
 import { imageFormatOf } from '../image/format.ts';
+import { exactSize } from '../image/geometry.ts';
 import { writeDatabaseOrder } from './database-order.ts';
 import { writeDatum } from './datum.ts';
 import { pixelsOfImage, planesOf, resizePixels } from './pixels.ts';
@@ -53,6 +66,13 @@ export interface ConvertImagesOptions extends ConvertDatasetOptions {
   readonly checkSize?: boolean;
 }
 
+/** Rows of ConvertDatasetOptions. */
+const datasetRows = {
+  shuffle: optional(integer(), 'as they come', 'In random order, by this seed.'),
+  onProgress: optional(callback<(done: number, total: number) => void>(), 'none', 'Told now and then.'),
+  signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+};
+
 const CONVERT_RAW_IMAGES = signature('convertRawImages', {
   images: required(
     fields<Omit<RawImages, 'order'>>('RawImages of readIdx or readCifar', {
@@ -65,10 +85,13 @@ const CONVERT_RAW_IMAGES = signature('convertRawImages', {
   output: required(path, 'Of the database.'),
   digits: required(integer(1, 32), 'Of the key.'),
   options: optional(
-    fields<Pick<ConvertDatasetOptions, 'shuffle' | 'onProgress' | 'signal'>>('an object of options', {
-      shuffle: optional(integer(), 'as they come', 'In random order, by this seed.'),
-      onProgress: optional(callback<(done: number, total: number) => void>(), 'none', 'Told now and then.'),
-      signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+    options<ConvertRawOptions>({
+      ...datasetRows,
+      order: optional(
+        oneOf('BGR', 'RGB'),
+        'BGR',
+        'Of the planes of colours that are written; it is said in a file beside the records.',
+      ),
     }),
     'none',
     'How.',
@@ -90,7 +113,6 @@ export async function convertRawImages(
   CONVERT_RAW_IMAGES.check(images, output, digits, options);
   const [channels, height, width] = images.shape;
   const { order = 'BGR' } = options;
-  if (order !== 'BGR' && order !== 'RGB') throw new ArgumentError('order', '"BGR" or "RGB"', order);
   const isTurned = images.order !== 'grey' && images.order !== order;
   const planes = (i: number) => (isTurned ? planesBackwards(images.image(i), channels) : images.image(i));
   const written = await writeRecords(output, images.labels.length, options, async (i, place) => ({
@@ -123,10 +145,23 @@ const CONVERT_IMAGES = signature('convertImages', {
   ),
   output: required(path, 'Of the database.'),
   options: optional(
-    fields<Pick<ConvertImagesOptions, 'shuffle' | 'onProgress' | 'signal'>>('an object of options', {
-      shuffle: optional(integer(), 'as they come', 'In random order, by this seed.'),
-      onProgress: optional(callback<(done: number, total: number) => void>(), 'none', 'Told now and then.'),
-      signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+    options<ConvertImagesOptions>({
+      ...datasetRows,
+      resize: optional(exactSize, 'as they are', 'To exactly this size, bilinear.'),
+      gray: optional(boolean, 'false', 'One channel.'),
+      encoded: optional(
+        boolean,
+        'false',
+        'Keeps files as they are, or encodes what was changed; else images are stored decoded.',
+      ),
+      encodeType: optional(oneOf('jpg', 'png'), 'as the file is', 'What changed images are encoded as.'),
+      checkSize: optional(boolean, 'false', "All must be of the first one's size."),
+      maxPixels: limitRows.maxPixels,
+      onBroken: optional(
+        callback<(error: ImageError) => void>(),
+        'the first is an error',
+        'Told what cannot be read.',
+      ),
     }),
     'none',
     'How.',

@@ -1,6 +1,6 @@
 /** compute_image_mean: the mean of all images of a database. */
 import { callback, path, signal } from '../base/kinds.ts';
-import { fields, optional, required, signature } from '../base/options.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import { breather } from '../breathe.ts';
 import { blobFromFloats } from '../caffe/blob.ts';
 import { writeBinaryproto } from '../caffe/write-caffemodel.ts';
@@ -18,10 +18,16 @@ export interface MeanOfImages {
   readonly images: number;
 }
 
+export interface MeanOptions {
+  /** Told now and then how many are done. */
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
 const MEAN_OF_IMAGES = signature('meanOfImages', {
   path: required(path, 'A folder with data.mdb.'),
   options: optional(
-    fields<object>('an object of options', {
+    options<MeanOptions>({
       onProgress: optional(
         callback<(done: number, total: number) => void>(),
         'none',
@@ -39,13 +45,7 @@ const MEAN_OF_IMAGES = signature('meanOfImages', {
  * @param path A folder with data.mdb; encoded images are decoded as they are.
  * @throws DataError where there is none, an image is broken, or they differ in size (the record's key is named)
  */
-export async function meanOfImages(
-  path: string,
-  options: {
-    readonly onProgress?: (done: number, total: number) => void;
-    readonly signal?: AbortSignal;
-  } = {},
-): Promise<MeanOfImages> {
+export async function meanOfImages(path: string, options: MeanOptions = {}): Promise<MeanOfImages> {
   MEAN_OF_IMAGES.check(path, options);
   const database = openLmdb(path);
   const breathe = breather();

@@ -1,12 +1,14 @@
 /** A data layer of a prototxt → its source. Rules and defaults are those of Caffe's layer of that type. */
+
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { integer, oneOf, path } from '../base/kinds.ts';
-import { fields, optional, required, signature } from '../base/options.ts';
+import { having, integer, oneOf, path } from '../base/kinds.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import { type FillerSpec, fillerProblem } from '../caffe/fillers.ts';
 import { refusalOf } from '../caffe/message.ts';
 import { type LayerParameter, layerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import { DataError } from '../errors.ts';
+import { augment } from './augment.ts';
 import { givenShapes } from './given-shapes.ts';
 import { readHdf5List } from './hdf5-reader.ts';
 import { readImageList } from './image-list.ts';
@@ -16,21 +18,34 @@ import { isLevelDb } from './leveldb/leveldb.ts';
 import { type Ahead, PrefetchedSource } from './prefetched-source.ts';
 import { mix, shuffled } from './random.ts';
 import type { ListedImage } from './reader.ts';
-import type { DataSource } from './source.ts';
+import type { Batch, DataSource } from './source.ts';
 import type { Stream } from './stream.ts';
 import { transformOf } from './transform-param.ts';
 
 /** The types of layers that openDataLayer takes. */
 export const DATA_LAYERS = ['Data', 'ImageData', 'HDF5Data', 'DummyData', 'MemoryData', 'Input'] as const;
 
+/** Rows that a layer and a net have in common. */
+export const dataRows = {
+  phase: required(oneOf('TRAIN', 'TEST'), 'Whose batches.'),
+  seed: optional(integer(), '1', 'Of all randomness.'),
+  folder: optional(path, 'the working folder', 'What file names are relative to.'),
+  rank: optional(integer(0), '0', 'Of the processes that train together, this one.'),
+  ranks: optional(integer(1), '1', 'How many train together.'),
+  augment: optional(augment, 'none', 'What is done to images beside transform_param.'),
+  workers: optional(integer(1, 64), 'as libuv has', 'Threads.'),
+};
+
 const OPEN_DATA_LAYER = signature('openDataLayer', {
   layer: required(layerParameter, 'A data layer.'),
   options: required(
-    fields<Pick<DataLayerOptions, 'phase' | 'seed' | 'folder' | 'workers'>>('an object with phase, seed, …', {
-      phase: required(oneOf('TRAIN', 'TEST'), 'Whose batches.'),
-      seed: optional(integer(), '1', 'Of all randomness.'),
-      folder: optional(path, 'the working folder', 'What file names are relative to.'),
-      workers: optional(integer(1, 64), 'as libuv has', 'Threads.'),
+    options<DataLayerOptions>({
+      ...dataRows,
+      iterator: optional(
+        having<AsyncIterable<Batch>>('an async iterable'),
+        "the layer's own data",
+        'Makes the batches of an Input or MemoryData layer.',
+      ),
     }),
     'How.',
   ),

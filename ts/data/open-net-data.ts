@@ -1,10 +1,10 @@
 /** All data layers of a net as one source. */
-import { having, integer, oneOf, path, record } from '../base/kinds.ts';
-import { fields, optional, required, signature } from '../base/options.ts';
+import { having, record } from '../base/kinds.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import { type LayerParameter, type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 import { DataError } from '../errors.ts';
 import type { DataLayerOptions } from './layer-context.ts';
-import { DATA_LAYERS, openDataLayer } from './open-data-layer.ts';
+import { DATA_LAYERS, dataRows, openDataLayer } from './open-data-layer.ts';
 import { mix } from './random.ts';
 import type { Batch, DataSource } from './source.ts';
 
@@ -19,20 +19,14 @@ const OTHER_DATA_LAYERS = ['WindowData', 'AnnotatedData'];
 const OPEN_NET_DATA = signature('openNetData', {
   net: required(netParameter, 'Filtered for the phase.'),
   options: required(
-    fields<Pick<NetDataOptions, 'phase' | 'seed' | 'folder' | 'workers' | 'iterators'>>(
-      'an object with phase, seed, …',
-      {
-        phase: required(oneOf('TRAIN', 'TEST'), 'Whose batches.'),
-        seed: optional(integer(), '1', 'Of all randomness.'),
-        folder: optional(path, 'the working folder', 'What file names are relative to.'),
-        workers: optional(integer(1, 64), 'as libuv has', 'Threads.'),
-        iterators: optional(
-          record(having<AsyncIterable<Batch>>('an async iterable')),
-          'none',
-          'Layer → the iterator that makes its batches.',
-        ),
-      },
-    ),
+    options<NetDataOptions>({
+      ...dataRows,
+      iterators: optional(
+        record(having<AsyncIterable<Batch>>('an async iterable')),
+        'none',
+        'Layer → the iterator that makes its batches.',
+      ),
+    }),
     'How.',
   ),
 });

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { integer, list, path, string } from '../base/kinds.ts';
 import { checkFileSize, MAX_LIST_BYTES } from '../base/limits.ts';
-import { fields, optional, required, signature } from '../base/options.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import { checkIsList, readListLine } from '../data/list-lines.ts';
 import { ArgumentError } from '../errors.ts';
 import { listImages } from '../image/list-images.ts';
@@ -25,15 +25,17 @@ export interface DatasetOptions {
   readonly labels?: readonly string[] | undefined;
 }
 
+/** Rows of DatasetOptions. */
+export const datasetRows = {
+  classes: required(integer(1), 'Of the net.'),
+  labels: optional(list(string, { of: 'class names' }), 'none', "In the net's order."),
+};
+
+export const datasetOptions = options<DatasetOptions>(datasetRows);
+
 const READ_LABELLED_IMAGES = signature('readLabelledImages', {
   path: required(path, 'A folder or a list.'),
-  options: required(
-    fields<DatasetOptions>('an object with classes', {
-      classes: required(integer(1), 'Of the net.'),
-      labels: optional(list(string, { of: 'class names' }), 'none', "In the net's order."),
-    }),
-    'The classes.',
-  ),
+  options: required(datasetOptions, 'The classes.'),
 });
 
 /**

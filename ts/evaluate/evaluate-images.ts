@@ -108,7 +108,11 @@ const EVALUATE_IMAGES = signature('evaluateImages', {
       ),
       ...limitRows,
       preprocess: required(preprocess, 'What images go through.'),
-      crops: optional(oneOf<1 | 10>(1, 10), '1', 'Views of an image.'),
+      crops: optional(
+        oneOf<1 | 10>(1, 10),
+        '1',
+        'Views of an image: its centre, or four corners, centre and their mirrors.',
+      ),
       scales: optional(
         list(integer(1), { of: 'sides', atLeast: 1 }),
         'none',

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
-import { having, path } from '../base/kinds.ts';
-import { fields, required, signature } from '../base/options.ts';
+import { having, integer, list, oneOf, path, string } from '../base/kinds.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import { type Preprocess, preprocess } from '../image/preprocess.ts';
 import { ownPackage } from '../own-package.ts';
 import type { Device } from '../runtime/device.ts';
@@ -65,11 +65,16 @@ export interface FileHash {
 
 const EVALUATION_RECIPE = signature('evaluationRecipe', {
   input: required(
-    fields<Pick<RecipeInput, 'model' | 'weights' | 'preprocess' | 'device'>>('a RecipeInput', {
+    options<RecipeInput>({
       model: required(path, 'Of the prototxt.'),
       weights: required(path, 'Of the weights.'),
       preprocess: required(preprocess, 'What images go through.'),
+      crops: required(oneOf<1 | 10>(1, 10), 'Views of an image.'),
+      scales: optional(list(integer(1), { of: 'sides' }), 'none', 'Shorter sides, instead of crops.'),
+      batch: required(integer(1), 'Images in one run.'),
       device: required(having<Device>('a Device'), 'Of openDevice.'),
+      precision: required(string, 'As for device.load.'),
+      calibration: optional(path, 'none', 'For int8.'),
     }),
     'What made the result.',
   ),

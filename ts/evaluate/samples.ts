@@ -2,15 +2,21 @@
 import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { integer, list, path, string } from '../base/kinds.ts';
-import { fields, optional, required, signature } from '../base/options.ts';
+import { oneOf, path } from '../base/kinds.ts';
+import { optional, options, optionsOf, required, signature } from '../base/options.ts';
 import { readDatabaseOrder } from '../data/database-order.ts';
 import type { Datum } from '../data/datum.ts';
 import { datumAt, openLmdb } from '../data/lmdb.ts';
 import { ImageError } from '../errors.ts';
-import { type DecodeOptions, decodeImage } from '../image/decode.ts';
+import { type DecodeOptions, decodeImage, decodeOptions } from '../image/decode.ts';
 import type { Image } from '../image/image.ts';
-import { type DatasetOptions, type MatchedBy, readLabelledImages } from './dataset.ts';
+import {
+  type DatasetOptions,
+  datasetOptions,
+  datasetRows,
+  type MatchedBy,
+  readLabelledImages,
+} from './dataset.ts';
 import type { LazySample, Sample } from './evaluate-images.ts';
 
 export interface Samples {
@@ -38,9 +44,14 @@ const isLmdb = (path: string): boolean =>
 const READ_SAMPLES = signature('readSamples', {
   path: required(path, 'A folder, a list or a database.'),
   options: required(
-    fields<DatasetOptions>('an object with classes', {
-      classes: required(integer(1), 'Of the net.'),
-      labels: optional(list(string, { of: 'class names' }), 'none', "In the net's order."),
+    options<SamplesOptions>({
+      ...datasetRows,
+      databaseOrder: optional(
+        oneOf('BGR', 'RGB'),
+        'what `resnode dataset` wrote beside them; for nets of order BGR else as they are',
+        "The channels' order of a database's raw images.",
+      ),
+      decoding: optional(decodeOptions, 'as decodeImage', 'How encoded Datums are decoded.'),
     }),
     'The classes.',
   ),
@@ -56,7 +67,7 @@ const READ_SAMPLES = signature('readSamples', {
 export function readSamples(path: string, options: SamplesOptions): Samples {
   READ_SAMPLES.check(path, options);
   if (isLmdb(path)) return lmdbSamples(path, options);
-  const { matchedBy, files, ignored } = readLabelledImages(path, options);
+  const { matchedBy, files, ignored } = readLabelledImages(path, optionsOf(datasetOptions, options));
   const root = statSync(path).isDirectory() ? path : dirname(path);
   const lines = files.map(({ image, label }) => `${relative(root, image)} ${label}\n`);
   return { matchedBy, samples: files, sha256: digest(lines.join('')), ignored, close: () => {} };

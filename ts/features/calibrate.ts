@@ -1,14 +1,16 @@
 /** The ranges of a net's values over some images, so that it can run in int8. */
+
 import { setImmediate } from 'node:timers/promises';
-import { callback, isObject, kind, number, oneOf, signal } from '../base/kinds.ts';
-import { fields, optional, options, required, signature } from '../base/options.ts';
+import { callback, iterable, number, oneOf, signal } from '../base/kinds.ts';
+import { optional, options, optionsOf, required, signature } from '../base/options.ts';
 import { type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 import { ArgumentError, GraphError } from '../errors.ts';
-import { graphFromCaffe } from '../graph/from-caffe.ts';
+import { graphFromCaffe, graphOptions } from '../graph/from-caffe.ts';
 import type { Graph, ValueId } from '../graph/graph.ts';
 import { passes, runPasses } from '../passes/index.ts';
 import { type Calibration, type CalibrationMethod, calibrationOf } from '../runtime/calibration.ts';
 import { type Device, deviceLike, type LoadOptions } from '../runtime/device.ts';
+import { loadRows } from '../runtime/load-options.ts';
 import type { Inputs } from '../runtime/tensor.ts';
 import { chooseRange, MagnitudeHistogram } from './value-ranges.ts';
 
@@ -25,18 +27,13 @@ export interface CalibrateOptions {
 const CALIBRATE = signature('calibrate', {
   device: required(deviceLike, 'Of openDevice.'),
   load: required(
-    fields<{ model: NetParameter }>('load options with a NetParameter as model', {
+    options<Omit<LoadOptions, 'outputs'> & { readonly model: NetParameter }>({
+      ...loadRows,
       model: required(netParameter, 'The net.'),
     }),
     'As device.load takes them.',
   ),
-  inputs: required(
-    kind(
-      'an iterable of inputs',
-      (value) => isObject(value) && (Symbol.iterator in value || Symbol.asyncIterator in value),
-    ),
-    'One for each run.',
-  ),
+  inputs: required(iterable<AsyncIterable<Inputs> | Iterable<Inputs>>('inputs'), 'One for each run.'),
   options: optional(
     options<CalibrateOptions>({
       method: optional(oneOf('min-max', 'percentile', 'entropy'), 'entropy', 'How ranges are chosen.'),
@@ -58,14 +55,17 @@ const CALIBRATE = signature('calibrate', {
  */
 export async function calibrate(
   device: Device,
-  load: LoadOptions & { readonly model: NetParameter },
+  load: Omit<LoadOptions, 'outputs'> & { readonly model: NetParameter },
   inputs: AsyncIterable<Inputs> | Iterable<Inputs>,
   options: CalibrateOptions = {},
 ): Promise<Calibration> {
   CALIBRATE.check(device, load, inputs, options);
   const { method = 'entropy', percentile = 99.99, onProgress, signal } = options;
   const histograms = new Map(
-    quantizable(graphFromCaffe(load.model, load)).map((name) => [name, new MagnitudeHistogram()]),
+    quantizable(graphFromCaffe(load.model, optionsOf(graphOptions, load))).map((name) => [
+      name,
+      new MagnitudeHistogram(),
+    ]),
   );
   await using model = await device.load({
     ...load,

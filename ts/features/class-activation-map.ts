@@ -116,7 +116,7 @@ const CLASS_ACTIVATION_MAP = signature('classActivationMap', {
     'Of findCamTail.',
   ),
   inputs: required(record(anything), 'As model.run takes them.'),
-  wanted: optional(integer(0), 'the highest score', 'The class.'),
+  wanted: optional(integer(0), 'the highest score', 'The class, from 0.'),
 });
 
 /**

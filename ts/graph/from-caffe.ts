@@ -1,6 +1,6 @@
 /** NetParameter → Graph, by Caffe's rules (net.cpp, insert_splits.cpp). The only file that knows both worlds. */
 import { boolean, didYouMean, integer, oneOf, shapes } from '../base/kinds.ts';
-import { fields, optional, required, signature } from '../base/options.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import { nearest } from '../base/suggest.ts';
 import { positionOf, refusalOf } from '../caffe/message.ts';
 import {
@@ -82,18 +82,23 @@ export interface GraphOptions {
   readonly frozenBatchNorm?: boolean;
 }
 
+/** Rows of GraphOptions. */
+export const graphRows = {
+  phase: optional(
+    oneOf('TRAIN', 'TEST'),
+    "the net's own, else TEST",
+    "Decides BatchNorm's statistics and Dropout.",
+  ),
+  inputShapes: optional(shapes, 'as written', 'Shapes of inputs by blob name.'),
+  batch: optional(integer(1), 'as written', 'Replaces the first dimension of every input.'),
+  frozenBatchNorm: optional(boolean, 'false', 'Every BatchNorm uses its stored statistics.'),
+};
+
+export const graphOptions = options<GraphOptions>(graphRows);
+
 const GRAPH_FROM_CAFFE = signature('graphFromCaffe', {
   net: required(netParameter, 'Upgraded and filtered.'),
-  options: optional(
-    fields<GraphOptions>('an object of options', {
-      phase: optional(oneOf('TRAIN', 'TEST'), 'TEST', 'Decides statistics and Dropout.'),
-      inputShapes: optional(shapes, 'as written', 'Shapes of inputs by blob name.'),
-      batch: optional(integer(1), 'as written', 'Replaces the first dimension of every input.'),
-      frozenBatchNorm: optional(boolean, 'false', 'Every BatchNorm uses its stored statistics.'),
-    }),
-    'none',
-    'How it is built.',
-  ),
+  options: optional(graphOptions, 'none', 'How it is built.'),
 });
 
 /**

@@ -45,7 +45,7 @@ export const limitRows = {
   timeout: optional(integer(1, 3600), '60', 'Seconds after which decoding is given up.'),
 };
 
-const decodeOptions = options<DecodeOptions>({
+export const decodeOptions = options<DecodeOptions>({
   ...limitRows,
   name: optional(string, 'the path, or `image`', 'What errors call the image.'),
   orientation: optional(

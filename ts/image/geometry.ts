@@ -1,6 +1,6 @@
 /** Sizes of resized images and places of crops. */
-import { either, integer, type Kind, nullOr } from '../base/kinds.ts';
-import { fields, required } from '../base/options.ts';
+import { either, integer, type Kind, nullOr, written } from '../base/kinds.ts';
+import { fields, options, required } from '../base/options.ts';
 
 export interface Size {
   readonly width: number;
@@ -10,19 +10,29 @@ export interface Size {
 /** To a shorter side with the aspect kept, or to exactly width × height; null: as it is. */
 export type Resize = { readonly shorterSide: number } | Size | null;
 
-export const size: Kind<Size> = fields<Size>('a size, { width, height }', {
+const sizeRows = {
   width: required(integer(1), 'In pixels.'),
   height: required(integer(1), 'In pixels.'),
+};
+/** Of an image too. */
+export const size: Kind<Size> = fields<Size>('a size, { width, height }', sizeRows);
+
+const SIZE = /^(\d+)[x×](\d+)$/;
+/** A size and nothing else. */
+export const exactSize: Kind<Size> = written(
+  options<Size>(sizeRows),
+  (text) => {
+    const [, width, height] = SIZE.exec(text)?.map(Number) ?? [];
+    return width === undefined ? text : { width, height };
+  },
+  'WIDTHxHEIGHT, such as 256x256,',
+);
+
+export const shorterSide = options<{ readonly shorterSide: number }>({
+  shorterSide: required(integer(1), 'In pixels; the aspect is kept.'),
 });
 
-export const resize: Kind<Resize> = nullOr(
-  either(
-    size,
-    fields<{ readonly shorterSide: number }>('{ shorterSide }', {
-      shorterSide: required(integer(1), 'In pixels; the aspect is kept.'),
-    }),
-  ),
-);
+export const resize: Kind<Resize> = nullOr(either(exactSize, shorterSide));
 
 /**
  * The size after resizing. The longer side is rounded to the nearest integer (halves up), which keeps the aspect

@@ -4,7 +4,7 @@ import { fields, optional, options, required, signature } from '../base/options.
 import { ArgumentError, ImageError } from '../errors.ts';
 import { loadBinding } from '../native/load.ts';
 import { type DecodeOptions, decodeImage } from './decode.ts';
-import { centreCrop, type Resize, resize, resizedSize, type Size, size } from './geometry.ts';
+import { centreCrop, exactSize, type Resize, resize, resizedSize, type Size } from './geometry.ts';
 import { anyImage, type DeepImage, type Image } from './image.ts';
 
 /** The most pixels that a resized image may have. */
@@ -44,6 +44,9 @@ export interface Preprocess {
   readonly depth?: 8 | 16;
 }
 
+/** How a net sees images: its mean, and what is not as by default. Its input is the crop. */
+export type TunedPreprocess = Pick<Preprocess, 'mean'> & Partial<Omit<Preprocess, 'crop'>>;
+
 export const meanImage: Kind<MeanImage> = fields<MeanImage>('a mean image, { shape, data }', {
   shape: required(list(integer(1), { of: 'positive integers', atLeast: 3 }), 'C×H×W.'),
   data: required(instance('a Float32Array', Float32Array), 'Row-major.'),
@@ -51,13 +54,15 @@ export const meanImage: Kind<MeanImage> = fields<MeanImage>('a mean image, { sha
 
 const mean: Kind<Preprocess['mean']> = either(list(number(), { of: 'numbers', atLeast: 1 }), meanImage);
 
-/** What an image goes through on its way to a net. */
-export const preprocess = options<Preprocess>({
-  resize: required(resize, 'Bilinear; null: as it is.'),
-  crop: required(size, 'Cut from the centre of the resized image.'),
-  mean: required(mean, 'Subtracted: one value a channel, one for all, or a mean image.'),
-  order: optional(oneOf('BGR', 'RGB'), 'BGR', 'Order of the channels.'),
-  scale: optional(number(), '1', 'Multiplied after the mean was subtracted.'),
+const meanRow = required(
+  mean,
+  'Subtracted, of pixels from 0 to 255: one value a channel, one for all, or a mean image.',
+);
+
+/** Rows of what has a default. */
+const optionalRows = {
+  order: optional(oneOf('BGR', 'RGB'), 'BGR', 'Order of the channels, of the mean and std too.'),
+  scale: optional(number({ not: 0 }), '1', 'Multiplied after the mean was subtracted.'),
   std: optional(
     list(number({ above: 0 }), { of: 'numbers above 0', atLeast: 1 }),
     'none',
@@ -68,8 +73,27 @@ export const preprocess = options<Preprocess>({
     'bytes',
     "Resized in bytes, as OpenCV, or in floats, as caffe.io's Transformer.",
   ),
-  orientation: optional(oneOf('applied', 'ignored'), 'applied', 'Of EXIF, for image files.'),
+  orientation: optional(
+    oneOf('applied', 'ignored'),
+    'applied',
+    "Whether EXIF's orientation turns an image file.",
+  ),
   depth: optional(oneOf(8, 16), '8', 'Of image files with 16 bits; 16 needs interpolation float.'),
+};
+
+/** What an image goes through on its way to a net. */
+export const preprocess = options<Preprocess>({
+  resize: required(resize, 'Bilinear; null: as it is.'),
+  crop: required(exactSize, 'Cut from the centre of the resized image.'),
+  mean: meanRow,
+  ...optionalRows,
+});
+
+/** The same for a net whose input is the crop. */
+export const tunedPreprocess = options<TunedPreprocess>({
+  resize: optional(resize, "a shorter side of 256/224 of the net's input", 'Bilinear; null: as it is.'),
+  mean: meanRow,
+  ...optionalRows,
 });
 
 const MSRA_PREPROCESS = signature('msraPreprocess', { mean: required(mean, 'Subtracted.') });
@@ -85,7 +109,7 @@ const PREPROCESS_IMAGE = signature('preprocessImage', {
   preprocess: required(preprocess, 'What it goes through.'),
   channels: required(oneOf(1, 3), 'What the net takes.'),
   corner: optional(
-    fields<{ readonly left: number; readonly top: number }>('{ left, top }', {
+    options<{ readonly left: number; readonly top: number }>({
       left: required(integer(0), 'In pixels.'),
       top: required(integer(0), 'In pixels.'),
     }),

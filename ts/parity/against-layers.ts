@@ -1,8 +1,7 @@
 /** Every layer's tops on a device beside those of another source: how far apart, where first, and why. */
-import { having, nullOr, number } from '../base/kinds.ts';
-import { fields, optional, required, signature } from '../base/options.ts';
-import { weightsFile } from '../caffe/caffemodel.ts';
-import { filterNet, netParameter } from '../caffe/net-parameter.ts';
+import { having, iterable, number, oneOf } from '../base/kinds.ts';
+import { optional, options, required, signature } from '../base/options.ts';
+import { filterNet } from '../caffe/net-parameter.ts';
 import { ResnodeError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { Graph } from '../graph/graph.ts';
@@ -15,6 +14,7 @@ import {
   type LayerTop,
   layerTops,
   type NetToRun,
+  netToRunRows,
   type Tops,
   type TopsSource,
 } from './against-tops.ts';
@@ -68,16 +68,22 @@ export interface CompareOptions extends NetToRun {
 
 const COMPARE_LAYERS = signature('compareLayers', {
   options: required(
-    fields<Pick<CompareOptions, 'net' | 'weights' | 'device' | 'source' | 'tolerance'>>(
-      'an object with net, weights, device, source and inputs',
-      {
-        net: required(netParameter, 'The net.'),
-        weights: required(nullOr(weightsFile), 'Null: fillers.'),
-        device: required(deviceLike, 'What is tested.'),
-        source: required(having<TopsSource>('a TopsSource', 'run', 'dispose'), 'What it is compared with.'),
-        tolerance: optional(number({ from: 0 }), '1e-4', 'What tops may differ by.'),
-      },
-    ),
+    options<CompareOptions>({
+      ...netToRunRows,
+      device: required(deviceLike, 'What is tested.'),
+      source: required(having<TopsSource>('a TopsSource', 'run', 'dispose'), 'What it is compared with.'),
+      inputs: required(iterable<CompareOptions['inputs']>('inputs'), 'One for each run.'),
+      tolerance: optional(
+        number({ from: 0 }),
+        '1e-4 in float32',
+        'What tops may differ by, as a share of their largest value.',
+      ),
+      precision: optional(
+        oneOf('float32', 'tf32', 'float16', 'bfloat16'),
+        'float32',
+        'What the device computes in.',
+      ),
+    }),
     'Both sides.',
   ),
 });

@@ -1,8 +1,10 @@
 /** Every layer's tops of one run, from whatever computed them. */
+
 import { nullOr, oneOf, shapes } from '../base/kinds.ts';
-import { fields, optional, required, signature } from '../base/options.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import { type WeightsFile, weightsFile } from '../caffe/caffemodel.ts';
 import type { MatchOptions } from '../caffe/match-weights.ts';
+import { matchOptions } from '../caffe/match-weights.ts';
 import { type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { Graph, ValueId } from '../graph/graph.ts';
@@ -53,18 +55,21 @@ export function layerTops(graph: Graph): LayerTop[] {
   return [...tops.values()];
 }
 
+/** Rows of NetToRun. */
+export const netToRunRows = {
+  net: required(netParameter, 'The net.'),
+  weights: required(nullOr(weightsFile), 'Null: fillers.'),
+  match: optional(matchOptions, 'all must fit', 'What becomes of layers that the weights do not fit.'),
+  inputShapes: optional(shapes, 'as written', 'Of inputs.'),
+};
+
+export const netToRun = options<NetToRun>(netToRunRows);
+
 const DEVICE_TOPS = signature('deviceTops', {
   device: required(deviceLike, 'Of openDevice.'),
-  network: required(
-    fields<Omit<NetToRun, 'match'>>('{ net, weights, inputShapes }', {
-      net: required(netParameter, 'The net.'),
-      weights: required(nullOr(weightsFile), 'Null: fillers.'),
-      inputShapes: optional(shapes, 'as written', 'Of inputs.'),
-    }),
-    'What runs.',
-  ),
+  network: required(netToRun, 'What runs.'),
   options: optional(
-    fields<Pick<LoadOptions, 'precision'>>('an object with precision', {
+    options<Pick<LoadOptions, 'precision'>>({
       precision: optional(
         oneOf('float32', 'tf32', 'float16', 'bfloat16', 'int8'),
         'float32',

@@ -1,7 +1,9 @@
 /** Replays a recorded case on a device and compares every array. */
+
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { filterNet, readNet } from '../caffe/net-parameter.ts';
+import { optionsOf } from '../base/options.ts';
+import { filterNet, netState, readNet } from '../caffe/net-parameter.ts';
 import { DeviceError } from '../errors.ts';
 import type { Device, LoadOptions } from '../runtime/device.ts';
 import { acrossKinks, type Move } from './across-kinks.ts';
@@ -96,6 +98,9 @@ function withRoundings(checks: readonly Check[], layers: readonly string[], roun
 function layerNames(golden: GoldenCase): string[] {
   if (!('net' in golden)) return [];
   const file = join(golden.folder, golden.net);
-  const net = filterNet(readNet(readFileSync(file, 'utf8'), { file }), golden.kind === 'net' ? golden : {});
+  const net = filterNet(
+    readNet(readFileSync(file, 'utf8'), { file }),
+    golden.kind === 'net' ? optionsOf(netState, golden) : {},
+  );
   return (net.layer ?? []).map(({ name }) => name ?? '');
 }

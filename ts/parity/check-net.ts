@@ -1,7 +1,9 @@
 /** Replays the forward passes of a net, layer by layer as written and fused as it runs by default. */
+
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { filterNet, readNet } from '../caffe/net-parameter.ts';
+import { optionsOf } from '../base/options.ts';
+import { filterNet, netState, readNet } from '../caffe/net-parameter.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { Device } from '../runtime/device.ts';
 import type { Outputs } from '../runtime/model.ts';
@@ -27,7 +29,7 @@ export async function checkNet(
     tops.get(name)!.map((top) => `${top}@${name}`),
   );
   const model = join(folder, golden.net);
-  const net = filterNet(readNet(readFileSync(model, 'utf8'), { file: model }), golden);
+  const net = filterNet(readNet(readFileSync(model, 'utf8'), { file: model }), optionsOf(netState, golden));
   const graph = graphFromCaffe(net, { phase });
   const losses = [...graph.lossWeights].map(([id, weight]) => {
     const { blob, layer } = graph.values[id]!;

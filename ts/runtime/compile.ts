@@ -1,3 +1,5 @@
+/** NetParameter + weights → executables: one for each set of input shapes, all on the same parameters. */
+import { optionsOf } from '../base/options.ts';
 import { warn } from '../base/warn.ts';
 import { breather } from '../breathe.ts';
 import { type Blob, elementCountOf } from '../caffe/blob.ts';
@@ -7,7 +9,7 @@ import { type LayerReport, type MatchOptions, matchWeights, noWeights } from '..
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { notFiniteWarnings } from '../caffe/weights-warnings.ts';
 import { GraphError } from '../errors.ts';
-import { type GraphOptions, graphFromCaffe, withOutputs } from '../graph/from-caffe.ts';
+import { type GraphOptions, graphFromCaffe, graphOptions, withOutputs } from '../graph/from-caffe.ts';
 import type { Graph } from '../graph/graph.ts';
 import type {
   NativeDevice,
@@ -67,7 +69,7 @@ export interface Compiled extends Planned {
 
 /** @throws GraphError */
 export function lowerNet(net: NetParameter, options: CompileOptions): Lowered {
-  const written = graphFromCaffe(net, options);
+  const written = graphFromCaffe(net, optionsOf(graphOptions, options));
   const asked = options.outputs === undefined ? written : askedOf(written, net, options.outputs);
   const phase = options.phase ?? net.state?.phase;
   const graph = (options.optimize ?? phase !== 'TRAIN') ? runPasses(asked) : asked;

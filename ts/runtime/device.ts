@@ -11,6 +11,7 @@ import {
   nullOr,
   number,
   string,
+  written,
 } from '../base/kinds.ts';
 import { fields, optional, required, signature } from '../base/options.ts';
 import { type Warning, warn } from '../base/warn.ts';
@@ -82,10 +83,14 @@ export type { DeviceOptions } from './open-native.ts';
 export type DeviceKind = 'auto' | 'cpu' | 'cuda' | `cuda:${number}` | 'reference';
 const DEVICE_KIND = /^(auto|cpu|cuda|reference)(?::(\d{1,3}))?$/;
 
-export const deviceKind: Kind<DeviceKind> = kind(
-  '"auto", "cpu", "cuda", "cuda:1" (…) or "reference"',
-  (value) => typeof value === 'string' && /^(?:auto|cpu|cuda(?::\d{1,3})?|reference)$/.test(value),
-  (value) => didYouMean(value, ['auto', 'cpu', 'cuda', 'reference']),
+export const deviceKind: Kind<DeviceKind> = written(
+  kind(
+    '"auto", "cpu", "cuda", "cuda:1" (…) or "reference"',
+    (value) => typeof value === 'string' && /^(?:auto|cpu|cuda(?::\d{1,3})?|reference)$/.test(value),
+    (value) => didYouMean(value, ['auto', 'cpu', 'cuda', 'reference']),
+  ),
+  (text) => text,
+  'auto, cpu, cuda, cuda:1 (…) or reference',
 );
 
 const OPEN_DEVICE = signature('openDevice', {

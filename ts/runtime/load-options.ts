@@ -1,4 +1,5 @@
 /** What `Device.load` takes, and the files that it names. */
+
 import {
   anything,
   boolean,
@@ -11,10 +12,11 @@ import {
   shapes,
   string,
 } from '../base/kinds.ts';
-import { internal, optional, options, required } from '../base/options.ts';
+import { internal, type Option, optional, options, optionsOf, required } from '../base/options.ts';
 import { type FileSource, isFileSource, resolveSource } from '../base/sources.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
-import { filterNet, type NetParameter, readNetSource } from '../caffe/net-parameter.ts';
+import { matchOptions } from '../caffe/match-weights.ts';
+import { filterNet, type NetParameter, netState, readNetSource } from '../caffe/net-parameter.ts';
 import { readWeights } from '../caffe/read-weights.ts';
 import { netSource, weightsSource } from '../caffe/source-kinds.ts';
 import { ArgumentError } from '../errors.ts';
@@ -87,25 +89,22 @@ export const netRows = {
 
 /** Rows that `load` and `train` have in common. */
 export const matchRows = {
-  partialWeights: optional(boolean, 'false', 'Layers that the weights lack keep their fillers.'),
-  reshapeWeights: optional(
-    boolean,
-    'false',
-    "An InnerProduct's weights are taken by a Convolution of as many values, and the reverse.",
-  ),
+  partialWeights: matchOptions.table.partialWeights as Option<boolean>,
+  reshapeWeights: matchOptions.table.reshapeWeights as Option<boolean>,
 };
 
-const planRows = {
+const outputs = optional(
+  list(string, { of: 'blob names' }),
+  'those that no layer reads',
+  'Blobs to return: `blob` or `blob@layer`.',
+);
+
+const commonRows = {
   ...netRows,
   phase: optional(
     oneOf('TRAIN', 'TEST'),
     "the net's own, else TEST",
     "Decides BatchNorm's statistics, Dropout and which layers there are.",
-  ),
-  outputs: optional(
-    list(string, { of: 'blob names' }),
-    'those that no layer reads',
-    'Blobs to return: `blob` or `blob@layer`.',
   ),
   strict: optional(boolean, 'false', 'Weights without a layer are errors.'),
   ...matchRows,
@@ -113,7 +112,7 @@ const planRows = {
   precision: optional(
     oneOf('float32', 'tf32', 'float16', 'bfloat16', 'int8'),
     'float32',
-    'What activations and weights are stored and multiplied in.',
+    'What activations and weights are stored and multiplied in: int8 needs the CPU device and a calibration, the others but float32 a CUDA device.',
   ),
   calibration: optional(
     either(path, calibration),
@@ -129,17 +128,20 @@ const planRows = {
   quantization: internal<NativeQuantization>(anything as Kind<NativeQuantization>),
 };
 
-export const loadOptions = options<LoadOptions>({
-  ...planRows,
+/** Rows of what is loaded for outputs that its user knows. */
+export const loadRows = {
+  ...commonRows,
   batches: optional(
     list(integer(1), { of: 'batch sizes' }),
     'none',
     'More batch sizes, compiled now and kept.',
   ),
   weights: optional(weightsSource, 'the fillers', 'By path, file: URL or bytes, or as they were read.'),
-});
+};
 
-export const planOptions = options<Omit<LoadOptions, 'weights' | 'batches'>>(planRows);
+export const loadOptions = options<LoadOptions>({ ...loadRows, outputs });
+
+export const planOptions = options<Omit<LoadOptions, 'weights' | 'batches'>>({ ...commonRows, outputs });
 
 /**
  * The net, filtered for its state.
@@ -151,7 +153,10 @@ export function readModel(
   fallback: 'TRAIN' | 'TEST' = 'TEST',
 ): NetParameter {
   const read = readNetSource(options.model);
-  const net = filterNet(read, { ...options, phase: options.phase ?? read.state?.phase ?? fallback });
+  const net = filterNet(read, {
+    ...optionsOf(netState, options),
+    phase: options.phase ?? read.state?.phase ?? fallback,
+  });
   if ((net.layer ?? []).length === 0)
     throw new ArgumentError('model', 'a net with layers in this phase', net.name ?? 'a net without layers');
   return net;

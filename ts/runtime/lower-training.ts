@@ -1,6 +1,7 @@
 /** NetParameter → the Program of a training step: forward, backward, and the solver's update where there is one. */
+import { optionsOf } from '../base/options.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
-import { type GraphOptions, graphFromCaffe, resolveOutput } from '../graph/from-caffe.ts';
+import { type GraphOptions, graphFromCaffe, graphOptions, resolveOutput } from '../graph/from-caffe.ts';
 import type { Graph, ValueId } from '../graph/graph.ts';
 import { dropIdentity, identitySources } from '../passes/drop-identity.ts';
 import { appendUpdate, historySlots, type UpdateRule } from '../program/append-update.ts';
@@ -77,7 +78,7 @@ export interface LoweredTraining extends Lowered {
 
 /** @throws GraphError */
 export function lowerTraining(net: NetParameter, options: LowerTrainingOptions): LoweredTraining {
-  const written = graphFromCaffe(net, { phase: 'TRAIN', ...options });
+  const written = graphFromCaffe(net, { phase: 'TRAIN', ...optionsOf(graphOptions, options) });
   const graph = dropIdentity(written);
   const named = outputsOf(written, graph, options.outputs ?? []);
   // A loss that is asked for by a second name (`loss@loss`) is one loss.

@@ -197,6 +197,7 @@ export class Model {
   /** Compiles another batch size and keeps it. @internal */
   async keep(batch: number): Promise<void> {
     MODEL_KEEP.check(batch);
+    if (this.#disposed) throw disposedError(this.#parts.device);
     const sized = Object.entries(this.inputs).map(([name, shape]) => [name, [batch, ...shape.slice(1)]]);
     const shapes: Shapes = Object.fromEntries(sized);
     const key = JSON.stringify(shapes);

@@ -78,13 +78,21 @@ export const deviceOptions = options<DeviceOptions>({
     'The most bytes that models may hold on this device.',
   ),
   deterministic: optional(boolean, 'false', 'Only implementations that give the same bits every time.'),
-  cudnn: optional(boolean, 'true', "CUDA: false computes with resnode's own kernels alone."),
+  cudnn: optional(
+    boolean,
+    'true',
+    "Compute with cuDNN on a CUDA device; else with resnode's own kernels alone.",
+  ),
   gpuMemory: optional(
     number({ above: 0 }),
     'a GPU is opened',
     'CUDA: plans for a GPU with so many bytes that is not here; computes nothing.',
   ),
-  tune: optional(boolean, 'true', 'False takes the likely best implementations at once and measures none.'),
+  tune: optional(
+    boolean,
+    'true',
+    'Measure convolutions that are new to this machine; else take the likely best at once.',
+  ),
   cacheFolder: optional(path, "`resnode` in the user's cache folder", 'Where measured choices are kept.'),
   communicator: optional(
     having<Communicator>('a communicator of openCommunicator', 'sum', 'finish'),

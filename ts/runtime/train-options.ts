@@ -1,6 +1,6 @@
 /** What `Device.train` takes, whether that can be, and the history that training begins with. */
 import { boolean, instance, integer, type Kind, list, nullOr, number, oneOf, string } from '../base/kinds.ts';
-import { fields, optional, options, required } from '../base/options.ts';
+import { optional, options, required } from '../base/options.ts';
 import { weightsSource } from '../caffe/source-kinds.ts';
 import { ArgumentError } from '../errors.ts';
 import type { UpdateRule } from '../program/append-update.ts';
@@ -63,7 +63,7 @@ export interface TrainOptions {
   readonly frozenBatchNorm?: boolean;
 }
 
-const updateRule: Kind<UpdateRule> = fields<UpdateRule>('an UpdateRule', {
+const updateRule: Kind<UpdateRule> = options<UpdateRule>({
   type: required(oneOf('SGD', 'Nesterov', 'AdaGrad', 'RMSProp', 'AdaDelta', 'Adam'), "Caffe's solver."),
   momentum: required(number(), "Caffe's momentum."),
   momentum2: required(number(), "Adam's second momentum."),
@@ -80,7 +80,7 @@ export const solverRows = {
   precision: optional(
     oneOf('float32', 'tf32', 'float16', 'bfloat16'),
     'float32',
-    'What feature maps and their diffs are stored and multiplied in.',
+    'What feature maps and their diffs are stored and multiplied in: all but float32 need a CUDA device.',
   ),
   lossScale: optional(
     number({ above: 0 }),

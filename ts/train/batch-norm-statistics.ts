@@ -7,15 +7,17 @@
  * with, m values a channel. Its expectation is the population's variance, which is what inference needs (Ioffe &
  * Szegedy, arXiv 1502.03167, algorithm 2), and it is what Caffe's BatchNorm keeps (batch_norm_layer.cpp).
  */
-import { having, integer } from '../base/kinds.ts';
-import { fields, required, signature } from '../base/options.ts';
+
+import { callback, having, integer, list, signal, string } from '../base/kinds.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import { type Blob, blobFromFloats } from '../caffe/blob.ts';
 import { type WeightsFile, type WeightsLayer, weightsFile } from '../caffe/caffemodel.ts';
 import type { MatchOptions } from '../caffe/match-weights.ts';
+import { matchOptions } from '../caffe/match-weights.ts';
 import { inheritPosition } from '../caffe/message.ts';
 import { filterNet, type LayerParameter, type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 import { type DataSource, dataSource } from '../data/source.ts';
-import { ArgumentError, GraphError } from '../errors.ts';
+import { GraphError } from '../errors.ts';
 import type { Device } from '../runtime/device.ts';
 import { elementCount } from '../runtime/tensor.ts';
 
@@ -46,16 +48,18 @@ export interface Statistics {
 
 const AVERAGE_STATISTICS = signature('averageStatistics', {
   options: required(
-    fields<Pick<StatisticsOptions, 'net' | 'weights' | 'source' | 'iterations' | 'device'>>(
-      'an object with net, weights, source, iterations and device',
-      {
-        net: required(netParameter, 'Unfiltered.'),
-        weights: required(weightsFile, 'Its weights.'),
-        source: required(dataSource, 'Batches of TRAIN.'),
-        iterations: required(integer(1), 'Batches.'),
-        device: required(having<Pick<Device, 'load'>>('a Device of openDevice', 'load'), 'Where.'),
-      },
-    ),
+    options<StatisticsOptions>({
+      net: required(netParameter, 'Unfiltered.'),
+      level: optional(integer(), '0', "Caffe's NetState level."),
+      stages: optional(list(string, { of: 'stage names' }), 'none', "Caffe's NetState stages."),
+      weights: required(weightsFile, 'Its weights.'),
+      match: optional(matchOptions, 'all must fit', 'What becomes of layers that the weights do not fit.'),
+      source: required(dataSource, 'Batches of TRAIN.'),
+      iterations: required(integer(1), 'How many batches.'),
+      device: required(having<Pick<Device, 'load'>>('a Device of openDevice', 'load'), 'Where.'),
+      signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+      onBatch: optional(callback<(done: number) => void>(), 'none', 'Told after each batch.'),
+    }),
     'What is measured.',
   ),
 });
@@ -80,8 +84,6 @@ export async function averageStatistics(options: StatisticsOptions): Promise<Sta
     signal,
     onBatch,
   } = options;
-  if (!(Number.isInteger(iterations) && iterations >= 1))
-    throw new ArgumentError('iterations', 'an integer of at least 1', iterations);
   const filtered = filterNet(net, { phase: 'TRAIN', level, stages });
   const names = (filtered.layer ?? []).filter(hasBatchStatistics).map(({ name }) => name ?? '');
   if (names.length === 0)

@@ -5,10 +5,11 @@
  * A training program keeps no blob longer than it needs it, so the batch is run once more by a trainer of its own that
  * returns everything: for looking into a net, not for speed.
  */
+import { optionsOf } from '../base/options.ts';
 import { toFloat32 } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { Batch } from '../data/source.ts';
-import { graphFromCaffe } from '../graph/from-caffe.ts';
+import { graphFromCaffe, graphOptions } from '../graph/from-caffe.ts';
 import type { TrainOptions } from '../runtime/trainer.ts';
 import type { DebugInfoEvent } from './events.ts';
 import type { ReadNet } from './solver-nets.ts';
@@ -25,7 +26,7 @@ export async function debugInfo(
   },
 ): Promise<DebugInfoEvent> {
   const { iteration, ...rest } = options;
-  const graph = graphFromCaffe(filtered, { phase: 'TRAIN', ...rest });
+  const graph = graphFromCaffe(filtered, { phase: 'TRAIN', ...optionsOf(graphOptions, rest) });
   const given = new Set(graph.inputs.map((id) => graph.values[id]!.blob));
   const blobs = [...graph.blobs.keys()];
   const { level, stages } = state;

@@ -12,7 +12,7 @@ import { printPrototxt } from '../caffe/print.ts';
 import type { SolverParameter } from '../caffe/solver-parameter.ts';
 import type { Augment } from '../data/augment.ts';
 import { ArgumentError } from '../errors.ts';
-import type { Preprocess } from '../image/preprocess.ts';
+import type { Preprocess, TunedPreprocess } from '../image/preprocess.ts';
 import { savePreprocess } from '../image/preprocess-file.ts';
 import type { Split } from './split.ts';
 
@@ -47,9 +47,6 @@ export interface FinetuneSource {
   readonly preprocess: TunedPreprocess;
   readonly maxPixels?: number;
 }
-
-/** How the trained net sees images: its mean, and what is not as by default. Its input is the crop. */
-export type TunedPreprocess = Pick<Preprocess, 'mean'> & Partial<Omit<Preprocess, 'crop'>>;
 
 /** PhaseAugment, and the mean image's place. */
 export interface Augments {

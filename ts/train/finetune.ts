@@ -1,26 +1,25 @@
 /** Fine-tuning as a whole: from folders of images and a trained net to a net for these classes, judged and described. */
+
 import { rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { having, integer, number, oneOf, path, signal } from '../base/kinds.ts';
-import { fields, optional, required, signature } from '../base/options.ts';
+import { callback, having, integer, number, oneOf, path, signal } from '../base/kinds.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import { writeCaffemodel } from '../caffe/write-caffemodel.ts';
 import { openNetData } from '../data/open-net-data.ts';
 import { ArgumentError, ImageError, ResnodeError } from '../errors.ts';
 import { evaluateImages } from '../evaluate/evaluate-images.ts';
 import { type OutcomeSummary, summariseOutcomes } from '../evaluate/statistics.ts';
 import { readAhead } from '../features/read-ahead.ts';
-import { decodeImage } from '../image/decode.ts';
+import { decodeImage, limitRows } from '../image/decode.ts';
 import { listImages } from '../image/list-images.ts';
+import { type TunedPreprocess, tunedPreprocess } from '../image/preprocess.ts';
 import type { Device } from '../runtime/device.ts';
+import { matchRows } from '../runtime/load-options.ts';
+import { solverRows } from '../runtime/train-options.ts';
 import type { TrainOptions } from '../runtime/trainer.ts';
 import { formatDuration } from './duration.ts';
 import type { DoneEvent, SolverEvent } from './events.ts';
-import {
-  type FinetuneFiles,
-  type Recipe,
-  type TunedPreprocess,
-  writeFinetuneFiles,
-} from './finetune-files.ts';
+import { type FinetuneFiles, type Recipe, writeFinetuneFiles } from './finetune-files.ts';
 import { readInitialWeights } from './initial-weights.ts';
 import { openReport, type Report } from './report.ts';
 import { Solver } from './solver.ts';
@@ -118,39 +117,40 @@ export type FinetuneEvent = SolverEvent | SplitEvent | EvaluatedEvent | WrittenE
 
 const FINETUNE = signature('finetune', {
   options: required(
-    fields<
-      Pick<
-        FinetuneOptions,
-        | 'folder'
-        | 'model'
-        | 'weights'
-        | 'out'
-        | 'device'
-        | 'epochs'
-        | 'batch'
-        | 'rate'
-        | 'headRate'
-        | 'batchNorm'
-        | 'weightDecay'
-        | 'seed'
-        | 'signal'
-        | 'stop'
-      >
-    >('an object with folder, model, weights, out and device', {
+    options<FinetuneOptions>({
       folder: required(path, 'A folder of images for each class.'),
       model: required(path, 'The deploy prototxt.'),
       weights: required(path, 'Its weights.'),
       out: required(path, 'Where the result goes.'),
       device: required(having<Device>('a Device of openDevice', 'load', 'train'), 'Where.'),
-      epochs: optional(integer(1), '10', 'Of the training.'),
+      preprocess: required(tunedPreprocess, 'How the net was trained to see images.'),
+      maxPixels: limitRows.maxPixels,
+      onBroken: optional(
+        callback<(error: ImageError) => void>(),
+        'the first is an error',
+        'Told what cannot be read.',
+      ),
+      epochs: optional(integer(1), '10', 'How often each image is trained with.'),
       batch: optional(integer(1), '16', 'Images an iteration.'),
-      rate: optional(number({ above: 0 }), '0.002', 'At the beginning.'),
-      headRate: optional(number({ above: 0 }), '10', 'Times rate.'),
-      batchNorm: optional(oneOf('frozen', 'live'), 'frozen', 'Which statistics.'),
+      rate: optional(number({ above: 0 }), '0.002', 'The rate at the beginning; it falls in a line to 0.'),
+      headRate: optional(number({ above: 0 }), '10', 'The new head learns so many times faster.'),
+      batchNorm: optional(
+        oneOf('frozen', 'live'),
+        'frozen',
+        'Whether BatchNorm keeps its statistics or takes those of each batch, which is for large ones.',
+      ),
       weightDecay: optional(number({ from: 0 }), '0.0001', 'Of all weights.'),
-      seed: optional(integer(), '1', 'Of all randomness.'),
+      valShare: optional(
+        number({ above: 0 }),
+        '0.2, or the folder val',
+        'Share of each class that is kept to judge by.',
+      ),
+      seed: optional(integer(), '1', 'Of the split, the head and the order.'),
       signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
       stop: optional(signal, 'none', 'Ends it in order, with a snapshot.'),
+      ...matchRows,
+      precision: solverRows.precision,
+      lossScale: solverRows.lossScale,
     }),
     'Files and rates.',
   ),

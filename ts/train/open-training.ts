@@ -1,6 +1,8 @@
 /** Everything that a run of a solver needs, opened: nets, data, weights or snapshot, the trainer. */
+
 import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { optionsOf } from '../base/options.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { CheckedSolver, SolverSettings } from '../caffe/check-solver.ts';
 import { refuseNamesTwice } from '../caffe/match-weights.ts';
@@ -14,7 +16,7 @@ import type { Agreement } from './agreement.ts';
 import type { WarningEvent } from './events.ts';
 import { readInitialWeights } from './initial-weights.ts';
 import { checkLabels, checkLearning } from './learning-check.ts';
-import { Schedule, type ScheduleExtensions } from './schedules.ts';
+import { Schedule, type ScheduleExtensions, scheduleExtensions } from './schedules.ts';
 import { parameterNames, type Resumed, readSnapshot } from './snapshot.ts';
 import {
   checkSnapshotFolder,
@@ -99,7 +101,7 @@ export async function openTraining(
   const net = readSolverNet(checked.train, file, options);
   const resumed = options.snapshot === undefined ? null : await readSnapshot(options.snapshot);
   const seed = resumed?.extra?.seed ?? chosen;
-  const schedule = new Schedule(parameters, options, resumed?.currentStep);
+  const schedule = new Schedule(parameters, optionsOf(scheduleExtensions, options), resumed?.currentStep);
 
   const closing: (() => Promise<void> | void)[] = [];
   const close = async () => {

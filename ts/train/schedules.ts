@@ -1,8 +1,7 @@
 /** The learning rate of each iteration: Caffe's policies in its own float32 arithmetic, and two of our own beside them. */
 import { boolean, integer, type Kind, list, number, oneOf } from '../base/kinds.ts';
-import { fields, optional, required, signature } from '../base/options.ts';
+import { fields, optional, options, required, signature } from '../base/options.ts';
 import type { SolverSettings } from '../caffe/check-solver.ts';
-import { ArgumentError } from '../errors.ts';
 
 const { fround } = Math;
 
@@ -26,15 +25,21 @@ export interface ScheduleExtensions {
 /** Rows of ScheduleExtensions. */
 export const extensionRows = {
   warmup: optional(
-    fields<NonNullable<ScheduleExtensions['warmup']>>('{ iterations, rate }', {
-      iterations: required(integer(0), 'So many.'),
-      rate: required(number({ from: 0 }), 'Of them.'),
+    options<NonNullable<ScheduleExtensions['warmup']>>({
+      iterations: required(integer(0), 'How many iterations begin with `rate`.'),
+      rate: required(number({ from: 0 }), 'The learning rate of these iterations.'),
     }),
     'none',
     'A constant rate at first.',
   ),
-  cosine: optional(boolean, 'false', 'Instead of lr_policy.'),
+  cosine: optional(
+    boolean,
+    'false',
+    "The rate falls along a cosine to max_iter, instead of by the solver's lr_policy.",
+  ),
 };
+
+export const scheduleExtensions = options<ScheduleExtensions>(extensionRows);
 
 const SCHEDULE = signature('Schedule', {
   settings: required(
@@ -52,11 +57,7 @@ const SCHEDULE = signature('Schedule', {
     }),
     'Of a solver.',
   ),
-  extensions: optional(
-    fields<ScheduleExtensions>('{ warmup, cosine }', extensionRows),
-    'none',
-    'What Caffe has no policy for.',
-  ),
+  extensions: optional(scheduleExtensions, 'none', 'What Caffe has no policy for.'),
   currentStep: optional(integer(0), '0', 'Of a .solverstate.'),
 });
 /** Gives the rates of a run, one iteration after the other. */
@@ -71,13 +72,6 @@ export class Schedule {
    */
   constructor(settings: ScheduleSettings, extensions: ScheduleExtensions = {}, currentStep = 0) {
     SCHEDULE.check(settings, extensions, currentStep);
-    const { warmup } = extensions;
-    if (warmup !== undefined) {
-      if (!Number.isInteger(warmup.iterations) || warmup.iterations < 0)
-        throw new ArgumentError('warmup.iterations', 'an integer of at least 0', warmup.iterations);
-      if (!(warmup.rate >= 0 && Number.isFinite(warmup.rate)))
-        throw new ArgumentError('warmup.rate', 'a number of at least 0', warmup.rate);
-    }
     this.#settings = settings;
     this.#extensions = extensions;
     this.#step = currentStep;

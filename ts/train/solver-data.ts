@@ -10,7 +10,7 @@ import type { OpenData } from './open-training.ts';
 
 const SOLVER_DATA = signature('solverData', {
   namedIn: optional(path, 'the working folder', 'The solver or the net that is run.'),
-  augment: optional(path, 'none', 'A JSON file.'),
+  augment: optional(path, 'none', 'A JSON file: what is done to images beside transform_param.'),
 });
 
 /**

@@ -71,7 +71,7 @@ const SOLVER = signature('Solver', {
       weights: optional(
         either(path, list(path, { of: 'paths' }), weightsFile),
         "the solver's own",
-        'Weights to begin with.',
+        'Weights to begin with; on a command line several with commas between them.',
       ),
       data: optional(callback<OpenData>(), "the nets' data layers", 'Where batches come from.'),
       level: netRows.level,

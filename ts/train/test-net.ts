@@ -1,6 +1,6 @@
 /** A net run over the batches of its data, outputs averaged: Solver::Test in solver.cpp, test() in caffe.cpp. */
 import { callback, having, integer, number, record, signal } from '../base/kinds.ts';
-import { fields, optional, required, signature } from '../base/options.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import { type DataSource, dataSource } from '../data/source.ts';
 import type { Model, Outputs } from '../runtime/model.ts';
 import type { OutputValue } from './events.ts';
@@ -27,8 +27,8 @@ const TEST_NET = signature('testNet', {
   model: required(having<Pick<Model, 'run'>>('a Model of device.load', 'run'), 'The net.'),
   source: required(dataSource, 'Its batches.'),
   options: required(
-    fields<TestOptions>('an object with iterations and lossWeights', {
-      iterations: required(integer(1), 'Batches.'),
+    options<TestOptions>({
+      iterations: required(integer(1), 'How many batches.'),
       lossWeights: required(record(number()), 'Output → loss_weight.'),
       signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
       onBatch: optional(callback<NonNullable<TestOptions['onBatch']>>(), 'none', 'Called after each batch.'),

@@ -1,6 +1,11 @@
 /** What an image becomes on its way: each layer's first top as a picture. */
+
+import { list, string } from '../base/kinds.ts';
+import { optional, options, required } from '../base/options.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
+import { netParameter } from '../caffe/net-parameter.ts';
 import type { Device, LoadOptions } from '../runtime/device.ts';
+import { loadRows } from '../runtime/load-options.ts';
 import { elementCount, type Inputs, type Tensor } from '../runtime/tensor.ts';
 import type { LayerPictures } from './page-data.ts';
 import { greyText, picture, rangeOf } from './tiles.ts';
@@ -17,6 +22,17 @@ export interface ActivationOptions extends Omit<LoadOptions, 'model' | 'outputs'
   /** One name a class, for the blobs with as many values. */
   readonly labels?: readonly string[];
 }
+
+/** As device.load takes them, but for the outputs, with a read net. */
+export const activationOptions = options<ActivationOptions>({
+  ...loadRows,
+  model: required(netParameter, 'The net.'),
+  labels: optional(
+    list(string, { of: 'class names' }),
+    'none',
+    'One a class, for the blobs with as many values.',
+  ),
+});
 
 /**
  * Runs a net as often as its blobs need to fit in memory and draws the first image's.

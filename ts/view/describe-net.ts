@@ -1,12 +1,14 @@
 /** A net → everything that its page shows, laid out: the only place where the parts meet. */
-import { integer, oneOf, shapes, string } from '../base/kinds.ts';
-import { fields, optional, required, signature } from '../base/options.ts';
+
+import { having, number, string } from '../base/kinds.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import { elementCountOf } from '../caffe/blob.ts';
 import { positionOf } from '../caffe/message.ts';
 import { type LayerParameter, type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
 import { countMacs, countParameters, totalMacs } from '../graph/count.ts';
 import type { GraphOptions } from '../graph/from-caffe.ts';
+import { graphRows } from '../graph/from-caffe.ts';
 import type { Graph, Node, Operation } from '../graph/graph.ts';
 import { receptiveFields } from '../graph/receptive-field.ts';
 import { parametersOf } from '../graph/summary.ts';
@@ -44,11 +46,27 @@ const HEADER_AND_FOOTER = 40;
 const DESCRIBE_NET = signature('describeNet', {
   net: required(netParameter, 'Upgraded and filtered.'),
   options: optional(
-    fields<Pick<DescribeOptions, 'file' | 'inputShapes' | 'batch' | 'phase'>>('an object of options', {
+    options<DescribeOptions>({
+      ...graphRows,
       file: optional(string, 'none', 'What the page calls the file.'),
-      inputShapes: optional(shapes, 'as written', 'Shapes of inputs.'),
-      batch: optional(integer(1), 'as written', 'Replaces the first dimension.'),
-      phase: optional(oneOf('TRAIN', 'TEST'), 'TEST', 'Decides statistics.'),
+      times: optional(having<MeasuredTimes>('times of readTimes'), 'none', 'Of readTimes.'),
+      roofs: optional(
+        options<NonNullable<DescribeOptions['roofs']>>({
+          gflops: optional(
+            number({ above: 0 }),
+            "the best operation's",
+            "The machine's arithmetic in GFLOP/s.",
+          ),
+          gigabytes: optional(
+            number({ above: 0 }),
+            "the best operation's",
+            "The machine's memory bandwidth in GB/s.",
+          ),
+        }),
+        'the highest rates in times',
+        "The machine's.",
+      ),
+      marks: optional(having<ForkMarks>('marks of readNetWithMarks'), 'none', 'Of readNetWithMarks.'),
     }),
     'none',
     'How.',

@@ -1,13 +1,14 @@
 /** All pictures of a page, within a bound: nets of very many layers show one a fused operation. */
-import { anything, boolean, having, list, record } from '../base/kinds.ts';
-import { fields, optional, options, required, signature } from '../base/options.ts';
+
+import { anything, having, list, record } from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
 import { type WeightsFile, weightsFile } from '../caffe/caffemodel.ts';
 import type { MatchOptions } from '../caffe/match-weights.ts';
-import { type NetParameter, netParameter } from '../caffe/net-parameter.ts';
+import { matchOptions } from '../caffe/match-weights.ts';
 import { GraphError } from '../errors.ts';
 import { type Device, deviceLike } from '../runtime/device.ts';
 import type { Inputs } from '../runtime/tensor.ts';
-import { type ActivationOptions, activationPictures } from './activation-pictures.ts';
+import { type ActivationOptions, activationOptions, activationPictures } from './activation-pictures.ts';
 import type { Description } from './describe-net.ts';
 import { filterPictures } from './filter-pictures.ts';
 import type { LayerPictures, PagePictures } from './page-data.ts';
@@ -38,15 +39,7 @@ const ADD_FILTERS = signature('addFilters', {
     'Of describeNet.',
   ),
   weights: required(weightsFile, 'Whose filters.'),
-  options: optional(
-    options<MatchOptions>({
-      strict: optional(boolean, 'false', 'Weights without a layer are errors.'),
-      partialWeights: optional(boolean, 'false', 'Layers without weights keep their fillers.'),
-      reshapeWeights: optional(boolean, 'false', 'Blobs of other dimensions with as many values are taken.'),
-    }),
-    'none',
-    'How the weights fill the net.',
-  ),
+  options: optional(matchOptions, 'none', 'How the weights fill the net.'),
 });
 
 /** Filters of the weights. @throws WeightsError */
@@ -80,12 +73,7 @@ const ADD_ACTIVATIONS = signature('addActivations', {
   ),
   device: required(deviceLike, 'Of openDevice.'),
   inputs: required(record(anything), 'As model.run takes them.'),
-  options: required(
-    fields<{ model: NetParameter }>('load options with a NetParameter as model', {
-      model: required(netParameter, 'The net.'),
-    }),
-    'As device.load takes them.',
-  ),
+  options: required(activationOptions, 'As device.load takes them.'),
 });
 
 /**

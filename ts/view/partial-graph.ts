@@ -2,9 +2,10 @@
  * The graph of a net of which resnode can run only a part: what cannot be built is left out and said, with all that
  * reads it, so that the rest keeps its shapes.
  */
+import { optionsOf } from '../base/options.ts';
 import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
 import { GraphError } from '../errors.ts';
-import { type GraphOptions, graphFromCaffe } from '../graph/from-caffe.ts';
+import { type GraphOptions, graphFromCaffe, graphOptions } from '../graph/from-caffe.ts';
 import type { Graph } from '../graph/graph.ts';
 import { DATA_TYPES } from '../graph/unknown-layer.ts';
 
@@ -36,7 +37,7 @@ export function partialGraph(
     try {
       const graph = graphFromCaffe(
         { ...net, layer: reachable },
-        { ...options, inputShapes: Object.fromEntries(given) },
+        { ...optionsOf(graphOptions, options), inputShapes: Object.fromEntries(given) },
       );
       return { graph, missing, assumed };
     } catch (error) {
