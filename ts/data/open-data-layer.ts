@@ -89,7 +89,7 @@ export async function openDataLayer(layer: LayerParameter, options: DataLayerOpt
     case 'Input':
     case 'MemoryData':
       throw refuse(
-        `${type} has no data of its own; give an iterator of batches (${Object.keys(shapes!).join(', ')})`,
+        `${type} has no data of its own; write a layer that reads in its place (Data, ImageData, HDF5Data), or, in code, give an iterator of batches (${Object.keys(shapes!).join(', ')})`,
       );
     default:
       throw refuse(`${type} is no data layer that is read here; those are ${DATA_LAYERS.join(', ')}`);

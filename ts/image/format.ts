@@ -1,4 +1,5 @@
 /** What an encoded image is, by its first bytes; names say nothing. */
+import { wrongKind } from '../caffe/wrong-kind.ts';
 
 export type ImageFormat = 'JPEG' | 'PNG' | 'WebP' | 'GIF' | 'TIFF' | 'BMP' | 'PNM';
 
@@ -65,8 +66,10 @@ export function describeBytes(bytes: Uint8Array): string {
   const text = new TextDecoder().decode(bytes.subarray(0, HEAD_BYTES));
   const [name] =
     BINARY.find(([, pattern]) => pattern.test(head)) ?? TEXT.find(([, pattern]) => pattern.test(text)) ?? [];
+  const wrong = name === undefined ? wrongKind(bytes, 'image') : null;
   return (
     name ??
+    wrong?.replace(/^this is /, '') ??
     `of no known image format (its first bytes are ${head.slice(0, 16).replaceAll(/..(?=.)/g, '$& ')})`
   );
 }
