@@ -67,11 +67,11 @@ function field(number: number, payload: Buffer): Buffer {
 test('a prototxt has a limit of text, of tokens, of messages, and of what stands without quotes', async () => {
   const net = (text: string) => () => readNet(text, { file });
   const pieces = `name: ${'"a" '.repeat(MAX_PROTOTXT_TOKENS)}`;
-  await refused(net(pieces), 'prototxt/limit', /x:1:\d+: the text has more than 2000000 tokens/);
+  await refused(net(pieces), 'prototxt/limit', /x:1:\d+: the text has more than 1000000 tokens/);
   await refused(
     net('layer{}'.repeat(MAX_PROTOTXT_MESSAGES + 1)),
     'prototxt/limit',
-    /more than 250000 messages/,
+    /more than 60000 messages/,
   );
   await refused(net(`name: "${'\\'.repeat(MAX_PROTOTXT_BYTES)}"`), 'prototxt/limit', /at most 16777216/);
   await refused(

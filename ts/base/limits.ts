@@ -10,9 +10,10 @@ const MIB = 2 ** 20;
 
 /** Text of a prototxt; the deploy net of ResNet-1202 has 0.8 MiB. */
 export const MAX_PROTOTXT_BYTES = 16 * MIB;
-export const MAX_PROTOTXT_TOKENS = 2_000_000;
+/** Parsed on the calling thread in one piece: these two hold it up for about a second at most. */
+export const MAX_PROTOTXT_TOKENS = 1_000_000;
 /** Messages in braces; the deploy net of ResNet-1202 has 9026. */
-export const MAX_PROTOTXT_MESSAGES = 250_000;
+export const MAX_PROTOTXT_MESSAGES = 60_000;
 /** Characters of a name or a number outside of quotes. */
 export const MAX_WORD = 4096;
 
