@@ -49,8 +49,9 @@ Step stepOf(const Gradient& gradient, const Operation& operation, const StepCont
   return std::visit(
       [&](const auto& op) -> Step {
         using T = std::decay_t<decltype(op)>;
-        if constexpr (std::is_same_v<T, Accuracy> || std::is_same_v<T, Gradient> || std::is_same_v<T, Update> || std::is_same_v<T, AllMean>)
+        if constexpr (T::kGradientReads == GradientReads::noGradient)
           throw Error("program/invalid", "layer \"" + forward.layer + "\" has no gradient", forward.layer);
+        else if constexpr (T::kIsElementwise) return elementwiseGradient(op, of);
         else return gradientOf(op, of);
       },
       forward.attributes);

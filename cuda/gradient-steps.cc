@@ -30,14 +30,6 @@ BehindRelu behindOf(const std::optional<FusedRelu>& relu, const GradientPlaces& 
 size_t bytesOfFloats(int64_t count) { return static_cast<size_t>(count) * sizeof(float); }
 float* floatsAt(const Bindings& b, size_t bytes = 0) { return reinterpret_cast<float*>(b.workspace + bytes); }
 
-Step unaryGradient(const Unary& unary, const GradientContext& gradient) {
-  Step step = gradient.likeOutput("elementwise");
-  step.launch = [=, at = gradient.at, layout = gradient.y(0)](const Bindings& b, cudaStream_t stream) {
-    launchUnaryGradient(unary, at.x(b, 0), at.y(b, 0), at.dy(b, 0), at.dx(b, 0), paddedShape(layout), stream);
-  };
-  return step;
-}
-
 }  // namespace
 
 Step gradientOf(const Convolution& convolution, const GradientContext& gradient) {
@@ -161,13 +153,12 @@ Step gradientOf(const BatchNorm& batchNorm, const GradientContext& gradient) {
   return step;
 }
 
-Step gradientOf(const Relu& relu, const GradientContext& gradient) { return unaryGradient({UnaryKind::relu, relu.negativeSlope}, gradient); }
-Step gradientOf(const Elu& elu, const GradientContext& gradient) { return unaryGradient({UnaryKind::elu, elu.alpha}, gradient); }
-Step gradientOf(const Sigmoid&, const GradientContext& gradient) { return unaryGradient({UnaryKind::sigmoid}, gradient); }
-Step gradientOf(const Tanh&, const GradientContext& gradient) { return unaryGradient({UnaryKind::tanh}, gradient); }
-Step gradientOf(const AbsVal&, const GradientContext& gradient) { return unaryGradient({UnaryKind::absval}, gradient); }
-Step gradientOf(const Power& power, const GradientContext& gradient) {
-  return unaryGradient({UnaryKind::power, power.power, power.scale, power.shift}, gradient);
+Step elementwiseGradient(const Elementwise& function, const GradientContext& gradient) {
+  Step step = gradient.likeOutput("elementwise");
+  step.launch = [=, at = gradient.at, layout = gradient.y(0)](const Bindings& b, cudaStream_t stream) {
+    launchUnaryGradient(function, at.x(b, 0), at.y(b, 0), at.dy(b, 0), at.dx(b, 0), paddedShape(layout), stream);
+  };
+  return step;
 }
 
 Step gradientOf(const PRelu& prelu, const GradientContext& gradient) {

@@ -41,12 +41,7 @@ Step gradientOf(const Convolution& convolution, const GradientContext& gradient)
 Step gradientOf(const Pooling& pooling, const GradientContext& gradient);
 Step gradientOf(const Scale& scale, const GradientContext& gradient);
 Step gradientOf(const BatchNorm& batchNorm, const GradientContext& gradient);
-Step gradientOf(const Relu& relu, const GradientContext& gradient);
-Step gradientOf(const Elu& elu, const GradientContext& gradient);
-Step gradientOf(const Sigmoid&, const GradientContext& gradient);
-Step gradientOf(const Tanh&, const GradientContext& gradient);
-Step gradientOf(const AbsVal&, const GradientContext& gradient);
-Step gradientOf(const Power& power, const GradientContext& gradient);
+Step elementwiseGradient(const Elementwise& function, const GradientContext& gradient);
 Step gradientOf(const PRelu& prelu, const GradientContext& gradient);
 Step gradientOf(const Eltwise& eltwise, const GradientContext& gradient);
 Step gradientOf(const Concat& concat, const GradientContext& gradient);

@@ -24,9 +24,7 @@ size_t followedInputs(const Operation& operation, const Shape& shape) {
         using T = std::decay_t<decltype(op)>;
         if constexpr (std::is_same_v<T, Eltwise> || std::is_same_v<T, Concat>) return operation.inputs.size();
         else if constexpr (std::is_same_v<T, Scale>) return isPerChannel(op, shape) ? 1 : 0;
-        else if constexpr (std::is_same_v<T, Relu> || std::is_same_v<T, Elu> || std::is_same_v<T, Sigmoid> || std::is_same_v<T, Tanh> ||
-                           std::is_same_v<T, AbsVal> || std::is_same_v<T, Power> || std::is_same_v<T, PRelu> ||
-                           std::is_same_v<T, BatchNorm> || std::is_same_v<T, Slice> || std::is_same_v<T, Dropout>) return 1;
+        else if constexpr (T::kIsElementwise || std::is_same_v<T, PRelu> || std::is_same_v<T, BatchNorm> || std::is_same_v<T, Slice> || std::is_same_v<T, Dropout>) return 1;
         else return 0;
       },
       operation.attributes);

@@ -168,7 +168,7 @@ std::vector<OperationVariant> batchNormScaleRelu(const OperationBench& bench, cu
   variants.push_back(sets.variant("three launches", 3, 6 * bytes, fill, [&](char* set) {
     launchAffine(normalise, type, set, set, stream);
     launchAffine(scale, type, set, set, stream);
-    launchUnary({UnaryKind::relu}, type, set, set, map.elements(), map.c, map.paddedChannels, stream);
+    launchUnary(Relu{}, type, set, set, map.elements(), map.c, map.paddedChannels, stream);
   }, check));
 
   const Memory scratch = allocate(static_cast<size_t>(caffeScratch(caffe)) * sizeof(float));
@@ -215,7 +215,7 @@ std::vector<OperationVariant> addRelu(const OperationBench& bench, cudaStream_t 
   return {run("fused", type, map.elements(), 1, 3, [&](char* a, char* b, char* out) { sum(a, b, out, true); }),
           run("two launches", type, map.elements(), 2, 5, [&](char* a, char* b, char* out) {
             sum(a, b, out, false);
-            launchUnary({UnaryKind::relu}, type, out, out, map.elements(), map.c, map.paddedChannels, stream);
+            launchUnary(Relu{}, type, out, out, map.elements(), map.c, map.paddedChannels, stream);
           }),
           run("Caffe's schedule, float32", ElementType::float32, planes, kCaffeAddReluLaunches, kCaffeAddReluPasses, [&](char* a, char* b, char* out) {
             launchCaffeAddRelu(planes, reinterpret_cast<float*>(a), reinterpret_cast<float*>(b), reinterpret_cast<float*>(out), stream);
@@ -273,7 +273,7 @@ std::vector<OperationVariant> convolution(const OperationBench& bench, Convoluti
       [&](char* set) {
         enqueue(*alone, false, set);
         launchAffine(batchNorm, type, set + inputBytes, set + inputBytes, stream);
-        launchUnary({UnaryKind::relu}, type, set + inputBytes, set + inputBytes, y.elements(), y.c, y.paddedChannels, stream);
+        launchUnary(Relu{}, type, set + inputBytes, set + inputBytes, y.elements(), y.c, y.paddedChannels, stream);
       },
       [&](char* set) {
         expected = download(set + inputBytes, looked, type, stream);

@@ -25,16 +25,6 @@ Step likeOutput(const Operation& operation, const StepContext& context, const ch
   return step;
 }
 
-Step unaryStep(const Unary& unary, const Operation& operation, const StepContext& context) {
-  Step step = likeOutput(operation, context, "elementwise");
-  const TensorLayout layout = context.output(operation, 0);
-  const int64_t channels = layout.isNhwc ? layout.nhwc.c : 1, padded = layout.isNhwc ? layout.nhwc.paddedChannels : 1;
-  step.launch = [=](const Bindings& b, cudaStream_t stream) {
-    launchUnary(unary, layout.type, b.inputs[0], b.outputs[0], layout.elements(), channels, padded, stream);
-  };
-  return step;
-}
-
 }  // namespace
 
 Packing filterPacking(const ConvolutionProblem& problem) {
@@ -198,23 +188,14 @@ Step stepOf(const BatchNorm& batchNorm, const Operation& operation, const StepCo
   return step;
 }
 
-Step stepOf(const Relu& relu, const Operation& operation, const StepContext& context) {
-  return unaryStep({UnaryKind::relu, relu.negativeSlope}, operation, context);
-}
-Step stepOf(const Elu& elu, const Operation& operation, const StepContext& context) {
-  return unaryStep({UnaryKind::elu, elu.alpha}, operation, context);
-}
-Step stepOf(const Sigmoid&, const Operation& operation, const StepContext& context) {
-  return unaryStep({UnaryKind::sigmoid}, operation, context);
-}
-Step stepOf(const Tanh&, const Operation& operation, const StepContext& context) {
-  return unaryStep({UnaryKind::tanh}, operation, context);
-}
-Step stepOf(const AbsVal&, const Operation& operation, const StepContext& context) {
-  return unaryStep({UnaryKind::absval}, operation, context);
-}
-Step stepOf(const Power& power, const Operation& operation, const StepContext& context) {
-  return unaryStep({UnaryKind::power, power.power, power.scale, power.shift}, operation, context);
+Step elementwiseStep(const Elementwise& function, const Operation& operation, const StepContext& context) {
+  Step step = likeOutput(operation, context, "elementwise");
+  const TensorLayout layout = context.output(operation, 0);
+  const int64_t channels = layout.isNhwc ? layout.nhwc.c : 1, padded = layout.isNhwc ? layout.nhwc.paddedChannels : 1;
+  step.launch = [=](const Bindings& b, cudaStream_t stream) {
+    launchUnary(function, layout.type, b.inputs[0], b.outputs[0], layout.elements(), channels, padded, stream);
+  };
+  return step;
 }
 
 Step stepOf(const PRelu& prelu, const Operation& operation, const StepContext& context) {

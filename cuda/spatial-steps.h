@@ -11,12 +11,7 @@ Step stepOf(const Convolution& convolution, const Operation& operation, const St
 Step stepOf(const Pooling& pooling, const Operation& operation, const StepContext& context);
 Step stepOf(const Scale& scale, const Operation& operation, const StepContext& context);
 Step stepOf(const BatchNorm& batchNorm, const Operation& operation, const StepContext& context);
-Step stepOf(const Relu& relu, const Operation& operation, const StepContext& context);
-Step stepOf(const Elu& elu, const Operation& operation, const StepContext& context);
-Step stepOf(const Sigmoid&, const Operation& operation, const StepContext& context);
-Step stepOf(const Tanh&, const Operation& operation, const StepContext& context);
-Step stepOf(const AbsVal&, const Operation& operation, const StepContext& context);
-Step stepOf(const Power& power, const Operation& operation, const StepContext& context);
+Step elementwiseStep(const Elementwise& function, const Operation& operation, const StepContext& context);
 Step stepOf(const PRelu& prelu, const Operation& operation, const StepContext& context);
 Step stepOf(const Eltwise& eltwise, const Operation& operation, const StepContext& context);
 Step stepOf(const Concat& concat, const Operation& operation, const StepContext& context);

@@ -10,7 +10,10 @@
 namespace resnode::cuda {
 
 Step makeStep(const Operation& operation, const StepContext& context) {
-  return std::visit([&](const auto& op) { return stepOf(op, operation, context); }, operation.attributes);
+  return std::visit([&](const auto& op) {
+    if constexpr (std::decay_t<decltype(op)>::kIsElementwise) return elementwiseStep(op, operation, context);
+    else return stepOf(op, operation, context);
+  }, operation.attributes);
 }
 
 }  // namespace resnode::cuda

@@ -13,6 +13,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../native/core/host-device.h"
+
 namespace resnode::cuda {
 
 enum class ElementType { float32, float16, bfloat16 };
@@ -33,12 +35,6 @@ inline int64_t padChannels(int64_t channels) { return channels <= kImageChannels
 
 // Images of even height and width in blocks of 2×2: [n, h/2, w/2, 2, 2, 4], a block's values being channels of one pixel.
 inline Nhwc foldedImages(const Nhwc& images) { return {images.n, images.h / 2, images.w / 2, 4 * kImageChannels, 4 * kImageChannels}; }
-
-#ifdef __CUDACC__
-#define RESNODE_HOST_DEVICE __host__ __device__ __forceinline__
-#else
-#define RESNODE_HOST_DEVICE inline
-#endif
 
 RESNODE_HOST_DEVICE float toFloat(float value) { return value; }
 RESNODE_HOST_DEVICE float toFloat(__half value) { return __half2float(value); }

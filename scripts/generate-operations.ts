@@ -124,6 +124,22 @@ function cppVisit([name, { type, learns, least }]: [string, Field]): string {
   return `    visit(Field{"${name}", Role::${role}${bound}}, self.${name});\n`;
 }
 
+/** What is plain data of a gradient's reads; the rest is a rule of native/core/verify.cc. */
+function cppReads({ gradient }: Row<never>): string {
+  if (gradient === null) return 'noGradient';
+  if (typeof gradient === 'function') return 'byRule';
+  const { inputs = 'none', outputs = 'none' } = gradient;
+  if (inputs === 'all' && outputs === 'none') return 'inputs';
+  if (inputs === 'none') return outputs === 'all' ? 'outputs' : 'nothing';
+  return 'byRule';
+}
+
+const cppConstants = ([kind, row]: [string, Row<never>]) =>
+  `  static constexpr const char* kKind = "${kind}";
+  static constexpr GradientReads kGradientReads = GradientReads::${cppReads(row)};
+  static constexpr bool kIsElementwise = ${row.isElementwise === true};
+`;
+
 const cppComment = (text: string) =>
   wrap(text, 120)
     .map((line) => `// ${line}\n`)
@@ -167,15 +183,20 @@ const cpp = () => `// ${HEAD}
 namespace resnode {
 ${nested.map(({ name, says, fields }) => cppStruct(name, says, '', fields)).join('')}${kinds
   .map(
-    ([kind, { name, says, fields }]) =>
-      cppChoices(fields) +
-      cppStruct(name, says, `  static constexpr const char* kKind = "${kind}";\n`, fields),
+    ([kind, row]) =>
+      cppChoices(row.fields) + cppStruct(row.name, row.says, cppConstants([kind, row]), row.fields),
   )
   .join('')}
 using Attributes = std::variant<
 ${wrap(kinds.map(([, { name }]) => name).join(', '), 110)
   .map((line) => `    ${line}`)
   .join('\n')}>;
+
+// Functions of each value alone: elementwise.h.
+using Elementwise = std::variant<${kinds
+  .filter(([, { isElementwise }]) => isElementwise)
+  .map(([, { name }]) => name)
+  .join(', ')}>;
 
 }  // namespace resnode
 `;

@@ -7,30 +7,15 @@ namespace resnode::cuda {
 namespace {
 
 // Of dy, y and x.
-template <UnaryKind kind>
+template <class T>
 struct UnaryGradient {
   static constexpr int kMaps = 3;
   using Channel = AnyChannel;
-  Unary unary;
-  bool readsX;
+  T function;
+  bool hasX;
 
   RESNODE_HOST_DEVICE Channel channel(int64_t) const { return {}; }
-  RESNODE_HOST_DEVICE float operator()(const float (&values)[kMaps], const Channel&) const {
-    const float diff = values[0], y = values[1], x = values[2];
-    if constexpr (kind == UnaryKind::relu) return (readsX ? x : y) > 0 ? diff : diff * unary.a;
-    else if constexpr (kind == UnaryKind::elu) {
-      if (readsX) return x > 0 ? diff : diff * unary.a * expf(x);
-      return y > 0 ? diff : diff * (y + unary.a);
-    } else if constexpr (kind == UnaryKind::sigmoid) return diff * y * (1.0f - y);
-    else if constexpr (kind == UnaryKind::tanh) return diff * (1.0f - y * y);
-    else if constexpr (kind == UnaryKind::absval) return x > 0 ? diff : x < 0 ? -diff : 0.0f;
-    else {
-      // power_layer.cpp: a power of 1 reads nothing, one of 0 has no gradient.
-      const float factor = unary.a * unary.b;
-      if (factor == 0 || unary.a == 1) return diff * factor;
-      return diff * factor * powf(unary.c + unary.b * x, unary.a - 1.0f);
-    }
-  }
+  RESNODE_HOST_DEVICE float operator()(const float (&values)[kMaps], const Channel&) const { return diffOf(function, values[0], values[2], values[1], hasX); }
 };
 
 // Of dy and y.
@@ -111,17 +96,8 @@ struct EltwiseGradient {
 
 }  // namespace
 
-void launchUnaryGradient(const Unary& unary, const void* x, const void* y, const void* dy, void* dx, const ChannelShape& shape, cudaStream_t stream) {
-  const auto as = [&](auto step) { launchCombine(step, {{dy, y, x}}, dx, shape, stream); };
-  const bool readsX = x != nullptr;
-  switch (unary.kind) {
-    case UnaryKind::relu: return as(UnaryGradient<UnaryKind::relu>{unary, readsX});
-    case UnaryKind::elu: return as(UnaryGradient<UnaryKind::elu>{unary, readsX});
-    case UnaryKind::sigmoid: return as(UnaryGradient<UnaryKind::sigmoid>{unary, readsX});
-    case UnaryKind::tanh: return as(UnaryGradient<UnaryKind::tanh>{unary, readsX});
-    case UnaryKind::absval: return as(UnaryGradient<UnaryKind::absval>{unary, readsX});
-    case UnaryKind::power: return as(UnaryGradient<UnaryKind::power>{unary, readsX});
-  }
+void launchUnaryGradient(const Elementwise& function, const void* x, const void* y, const void* dy, void* dx, const ChannelShape& shape, cudaStream_t stream) {
+  std::visit([&](const auto& each) { launchCombine(UnaryGradient<std::decay_t<decltype(each)>>{each, x != nullptr}, {{dy, y, x}}, dx, shape, stream); }, function);
 }
 
 void launchBehindRelu(const BehindRelu& behind, void* output, const ChannelShape& shape, cudaStream_t stream) {

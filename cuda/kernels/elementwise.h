@@ -1,22 +1,14 @@
-// One input, one output, one function: ReLU, ELU, Sigmoid, TanH, AbsVal, Power (Caffe's layers of those names).
+// One input, one output, one function: those of native/core/elementwise.h.
 #pragma once
 
+#include "../../native/core/elementwise.h"
 #include "../types.h"
 
 namespace resnode::cuda {
 
-enum class UnaryKind { relu, elu, sigmoid, tanh, absval, power };
-
-struct Unary {
-  UnaryKind kind = UnaryKind::relu;
-  float a = 0;  // relu: negative_slope; elu: alpha; power: power
-  float b = 1;  // power: scale
-  float c = 0;  // power: shift
-};
-
 // output[i] = f(input[i]); in place allowed. plain: `type` is float32. nhwc: pass the shape's channels and
 // paddedChannels, so that padding stays zero; plain: channels = paddedChannels = 1.
-void launchUnary(const Unary& unary, ElementType type, const void* input, void* output, int64_t elements,
+void launchUnary(const Elementwise& function, ElementType type, const void* input, void* output, int64_t elements,
                  int64_t channels, int64_t paddedChannels, cudaStream_t stream);
 
 // PReLU: y = x > 0 ? x : slope·x; `slope` holds one float a channel, or one in all (channelShared).

@@ -26,6 +26,9 @@ enum class Role {
   learned,    // the same, whose diff has a place among the outputs of a gradient
 };
 
+// What the gradient of a kind reads again of what the operation read and made; byRule: it depends on attributes.
+enum class GradientReads { noGradient, nothing, inputs, outputs, byRule };
+
 struct Field {
   const char* name;
   Role role = Role::attribute;

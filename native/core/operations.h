@@ -31,6 +31,8 @@ struct UpdatedParameter {
 // 2-D cross-correlation, its size rounded down. A residual is added behind the bias and before the ReLU.
 struct Convolution {
   static constexpr const char* kKind = "convolution";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = false;
   ParameterId weights = -1;  // [num_output, C/group, kh, kw]
   std::optional<ParameterId> bias;  // [num_output]
   Pair kernel;
@@ -56,6 +58,8 @@ struct Convolution {
 // y[m, n] = Σk x[m, k]·w[n, k] + bias[n], x flattened from an axis.
 struct InnerProduct {
   static constexpr const char* kKind = "innerProduct";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = false;
   ParameterId weights = -1;  // [N, K], or [K, N] with transpose
   std::optional<ParameterId> bias;  // [N]
   int64_t axis = 1;
@@ -81,6 +85,8 @@ constexpr std::array<const char*, 3> namesOf(ScaleOperand) { return {{"none", "s
 // no convolution takes them: scale and bias are computed when weights are packed.
 struct Scale {
   static constexpr const char* kKind = "scale";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = false;
   ScaleOperand operand = ScaleOperand::none;
   std::optional<ParameterId> scale;  // [channels]
   std::optional<ParameterId> bias;  // [channels]
@@ -108,6 +114,8 @@ constexpr std::array<const char*, 2> namesOf(Statistics) { return {{"batch", "gl
 // Scale layer behind it is a part of it.
 struct BatchNorm {
   static constexpr const char* kKind = "batchNorm";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = false;
   ParameterId mean = -1;  // [C]
   ParameterId variance = -1;  // [C]
   ParameterId factor = -1;  // [1]
@@ -139,6 +147,8 @@ struct BatchNorm {
 // max(x, 0) + negativeSlope · min(x, 0).
 struct Relu {
   static constexpr const char* kKind = "relu";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = true;
   float negativeSlope = 0;
 
   template <class Self, class Visit>
@@ -150,6 +160,8 @@ struct Relu {
 // x where it is positive, else alpha · (eˣ − 1).
 struct Elu {
   static constexpr const char* kKind = "elu";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = true;
   float alpha = 1;
 
   template <class Self, class Visit>
@@ -161,6 +173,8 @@ struct Elu {
 // 1 / (1 + e⁻ˣ).
 struct Sigmoid {
   static constexpr const char* kKind = "sigmoid";
+  static constexpr GradientReads kGradientReads = GradientReads::outputs;
+  static constexpr bool kIsElementwise = true;
 
   template <class Self, class Visit>
   static void visitFields(Self&, Visit&&) {}
@@ -169,6 +183,8 @@ struct Sigmoid {
 // tanh x.
 struct Tanh {
   static constexpr const char* kKind = "tanh";
+  static constexpr GradientReads kGradientReads = GradientReads::outputs;
+  static constexpr bool kIsElementwise = true;
 
   template <class Self, class Visit>
   static void visitFields(Self&, Visit&&) {}
@@ -177,6 +193,8 @@ struct Tanh {
 // |x|.
 struct AbsVal {
   static constexpr const char* kKind = "absval";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = true;
 
   template <class Self, class Visit>
   static void visitFields(Self&, Visit&&) {}
@@ -185,6 +203,8 @@ struct AbsVal {
 // (shift + scale·x)^power; 1 where the power is 0.
 struct Power {
   static constexpr const char* kKind = "power";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = true;
   float power = 1;
   float scale = 1;
   float shift = 0;
@@ -200,6 +220,8 @@ struct Power {
 // max(x, 0) + slope · min(x, 0), channels on axis 1.
 struct PRelu {
   static constexpr const char* kKind = "prelu";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = false;
   ParameterId slope = -1;  // [C], or one value with channelShared
   bool channelShared = false;
 
@@ -215,6 +237,8 @@ struct PRelu {
 // what the whole one would have, and the backward pass draws again what the forward pass drew.
 struct Dropout {
   static constexpr const char* kKind = "dropout";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = false;
   float ratio = 0.5f;
   uint32_t seed = 0;
   uint32_t stream = 0;
@@ -235,6 +259,8 @@ constexpr std::array<const char*, 3> namesOf(EltwiseKind) { return {{"sum", "pro
 // The sum, product or maximum of its inputs. Where inputs of max are equal the value is the same whichever wins.
 struct Eltwise {
   static constexpr const char* kKind = "eltwise";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = false;
   EltwiseKind operation = EltwiseKind::sum;
   std::vector<float> coefficients;
   bool stableProdGrad = true;
@@ -256,6 +282,8 @@ constexpr std::array<const char*, 2> namesOf(PoolingMethod) { return {{"max", "a
 // affair). The mean divides by the window clipped to [−pad, size + pad): Caffe's rule.
 struct Pooling {
   static constexpr const char* kKind = "pooling";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = false;
   PoolingMethod method = PoolingMethod::max;
   Pair kernel;
   Pair stride;
@@ -273,6 +301,8 @@ struct Pooling {
 // eˣ over its sum along the channels.
 struct Softmax {
   static constexpr const char* kKind = "softmax";
+  static constexpr GradientReads kGradientReads = GradientReads::outputs;
+  static constexpr bool kIsElementwise = false;
   int64_t outer = 1;
   int64_t channels = 1;
   int64_t inner = 1;
@@ -291,6 +321,8 @@ constexpr std::array<const char*, 4> namesOf(Normalization) { return {{"full", "
 // The mean of −log of the probability of each label.
 struct SoftmaxLoss {
   static constexpr const char* kKind = "softmaxLoss";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = false;
   int64_t outer = 1;
   int64_t channels = 1;
   int64_t inner = 1;
@@ -310,6 +342,8 @@ struct SoftmaxLoss {
 // Σ(a − b)² / (2·N), N the first dimension.
 struct EuclideanLoss {
   static constexpr const char* kKind = "euclideanLoss";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = false;
 
   template <class Self, class Visit>
   static void visitFields(Self&, Visit&&) {}
@@ -318,6 +352,8 @@ struct EuclideanLoss {
 // The share of places whose label is among the best scores; a tie counts against the label.
 struct Accuracy {
   static constexpr const char* kKind = "accuracy";
+  static constexpr GradientReads kGradientReads = GradientReads::noGradient;
+  static constexpr bool kIsElementwise = false;
   int64_t topK = 1;
   int64_t outer = 1;
   int64_t channels = 1;
@@ -337,6 +373,8 @@ struct Accuracy {
 // Inputs one behind the other.
 struct Concat {
   static constexpr const char* kKind = "concat";
+  static constexpr GradientReads kGradientReads = GradientReads::nothing;
+  static constexpr bool kIsElementwise = false;
   int64_t axis = 1;
 
   template <class Self, class Visit>
@@ -348,6 +386,8 @@ struct Concat {
 // Its input in parts, whose sizes are the shapes of the outputs.
 struct Slice {
   static constexpr const char* kKind = "slice";
+  static constexpr GradientReads kGradientReads = GradientReads::nothing;
+  static constexpr bool kIsElementwise = false;
   int64_t axis = 1;
 
   template <class Self, class Visit>
@@ -359,6 +399,8 @@ struct Slice {
 // The same values in another shape: Flatten, Reshape, Split.
 struct Reshape {
   static constexpr const char* kKind = "reshape";
+  static constexpr GradientReads kGradientReads = GradientReads::nothing;
+  static constexpr bool kIsElementwise = false;
 
   template <class Self, class Visit>
   static void visitFields(Self&, Visit&&) {}
@@ -371,6 +413,8 @@ constexpr std::array<const char*, 2> namesOf(LrnRegion) { return {{"across", "wi
 // pooling, and k = 1.
 struct Lrn {
   static constexpr const char* kKind = "lrn";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = false;
   LrnRegion region = LrnRegion::across;
   int64_t size = 5;
   float alpha = 1;
@@ -390,6 +434,8 @@ struct Lrn {
 // The gradient of an operation. An id of −1 stands for a tensor that is not there.
 struct Gradient {
   static constexpr const char* kKind = "gradient";
+  static constexpr GradientReads kGradientReads = GradientReads::noGradient;
+  static constexpr bool kIsElementwise = false;
   int32_t of = -1;
 
   template <class Self, class Visit>
@@ -401,6 +447,8 @@ struct Gradient {
 // Each input's mean over all processes that train together; this process's own values where there are no others.
 struct AllMean {
   static constexpr const char* kKind = "allMean";
+  static constexpr GradientReads kGradientReads = GradientReads::noGradient;
+  static constexpr bool kIsElementwise = false;
 
   template <class Self, class Visit>
   static void visitFields(Self&, Visit&&) {}
@@ -418,6 +466,8 @@ constexpr std::array<const char*, 2> namesOf(Regularization) { return {{"L1", "L
 // still there that the fault can be looked for with.
 struct Update {
   static constexpr const char* kKind = "update";
+  static constexpr GradientReads kGradientReads = GradientReads::noGradient;
+  static constexpr bool kIsElementwise = false;
   UpdateRule rule = UpdateRule::sgd;
   float momentum = 0;
   float momentum2 = 0.999f;
@@ -449,5 +499,8 @@ struct Update {
 using Attributes = std::variant<
     Convolution, InnerProduct, Scale, BatchNorm, Relu, Elu, Sigmoid, Tanh, AbsVal, Power, PRelu, Dropout, Eltwise,
     Pooling, Softmax, SoftmaxLoss, EuclideanLoss, Accuracy, Concat, Slice, Reshape, Lrn, Gradient, AllMean, Update>;
+
+// Functions of each value alone: elementwise.h.
+using Elementwise = std::variant<Relu, Elu, Sigmoid, Tanh, AbsVal, Power>;
 
 }  // namespace resnode

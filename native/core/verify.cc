@@ -239,8 +239,8 @@ void check(const Lrn& lrn, const Subject& of) {
   of.expect(lrn.size % 2 == 1, "size must be odd");
 }
 
-// What a gradient reads of what its operation read (x) and made (y): the twin of `gradient` in ts/operations/schema.ts;
-// test/program/verify.test.ts compares them. `dx`, `dw`: whose diffs are asked for.
+// What a gradient reads of what its operation read (x) and made (y): the twin of the functions in ts/operations/schema.ts
+// (kGradientReads is their data); test/program/verify.test.ts compares them. `dx`, `dw`: whose diffs are asked for.
 bool readsInput(const Attributes& attributes, size_t i, const std::vector<bool>& dx, const std::vector<bool>& dw) {
   return std::visit([&](const auto& of) -> bool {
     using T = std::decay_t<decltype(of)>;
@@ -255,7 +255,7 @@ bool readsInput(const Attributes& attributes, size_t i, const std::vector<bool>&
     else if constexpr (std::is_same_v<T, Dropout>) return i == 1;
     else if constexpr (std::is_same_v<T, Eltwise>) return of.operation != EltwiseKind::sum;
     else if constexpr (std::is_same_v<T, Pooling>) return of.method == PoolingMethod::max;
-    else return std::is_same_v<T, AbsVal> || std::is_same_v<T, PRelu> || std::is_same_v<T, Lrn> || std::is_same_v<T, SoftmaxLoss> || std::is_same_v<T, EuclideanLoss>;
+    else return T::kGradientReads == GradientReads::inputs;
   }, attributes);
 }
 
@@ -267,12 +267,10 @@ bool readsOutput(const Attributes& attributes, size_t i) {
     else if constexpr (std::is_same_v<T, Relu>) return of.negativeSlope >= 0;
     else if constexpr (std::is_same_v<T, Elu>) return of.alpha >= 0;
     else if constexpr (std::is_same_v<T, Eltwise>) return of.relu || (of.operation == EltwiseKind::prod && !of.stableProdGrad);
-    else return std::is_same_v<T, Sigmoid> || std::is_same_v<T, Tanh> || std::is_same_v<T, Softmax>;
+    else return T::kGradientReads == GradientReads::outputs;
   }, attributes);
 }
 
-template <class T>
-constexpr bool kHasGradient = !std::is_same_v<T, Accuracy> && !std::is_same_v<T, Gradient> && !std::is_same_v<T, AllMean> && !std::is_same_v<T, Update>;
 // Labels and the pass of Dropout have no diff.
 template <class T>
 constexpr bool kFirstInputAlone = std::is_same_v<T, Dropout> || std::is_same_v<T, SoftmaxLoss>;
@@ -284,7 +282,7 @@ void check(const Gradient& gradient, const Subject& of) {
   bool hasGradient = false, isFirstAlone = false, hasStatistics = true;
   std::visit([&](const auto& attributes) {
     using T = std::decay_t<decltype(attributes)>;
-    hasGradient = kHasGradient<T>;
+    hasGradient = T::kGradientReads != GradientReads::noGradient;
     isFirstAlone = kFirstInputAlone<T>;
     if constexpr (std::is_same_v<T, BatchNorm>) hasStatistics = attributes.statistics == Statistics::global || forward.outputs.size() == 3;
     T::visitFields(attributes, [&](Field field, const auto& value) {

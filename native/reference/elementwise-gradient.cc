@@ -1,62 +1,8 @@
 #include <algorithm>
-#include <cmath>
 
 #include "gradients.h"
 
 namespace resnode::reference {
-namespace {
-
-// dx = function(dy, where the value lies)
-template <class Function>
-void map(const GradientArguments& arguments, Function function) {
-  if (!arguments.dx[0].data) return;
-  const View& dy = arguments.dy[0];
-  for (int64_t i = 0; i < elementCount(*arguments.x[0].shape); ++i) {
-    arguments.dx[0].data[i] = static_cast<float>(function(dy.data ? static_cast<double>(dy.data[i]) : 0.0, i));
-  }
-}
-
-}  // namespace
-
-// relu_layer.cpp. What it made tells the sign as well where the slope is not negative, and is needed anyway by whoever
-// reads it.
-void gradientOf(const Relu& relu, const GradientArguments& arguments) {
-  const View& sign = arguments.x[0].data ? arguments.x[0] : arguments.y[0];
-  map(arguments, [&](double dy, int64_t i) { return sign.data[i] > 0 ? dy : dy * relu.negativeSlope; });
-}
-
-// elu_layer.cpp; from what it made where alpha is not negative.
-void gradientOf(const Elu& elu, const GradientArguments& arguments) {
-  const float* x = arguments.x[0].data;
-  const float* y = arguments.y[0].data;
-  map(arguments, [&](double dy, int64_t i) {
-    if (x) return x[i] > 0 ? dy : dy * elu.alpha * std::exp(static_cast<double>(x[i]));
-    return y[i] > 0 ? dy : dy * (y[i] + elu.alpha);
-  });
-}
-
-void gradientOf(const Sigmoid&, const GradientArguments& arguments) {
-  map(arguments, [y = arguments.y[0].data](double dy, int64_t i) { return dy * y[i] * (1.0 - y[i]); });
-}
-
-void gradientOf(const Tanh&, const GradientArguments& arguments) {
-  map(arguments, [y = arguments.y[0].data](double dy, int64_t i) { return dy * (1 - static_cast<double>(y[i]) * y[i]); });
-}
-
-// absval_layer.cpp: the sign of 0 is 0.
-void gradientOf(const AbsVal&, const GradientArguments& arguments) {
-  map(arguments, [x = arguments.x[0].data](double dy, int64_t i) { return x[i] > 0 ? dy : x[i] < 0 ? -dy : 0.0; });
-}
-
-// power_layer.cpp; a power of 1 reads nothing, one of 0 has no gradient.
-void gradientOf(const Power& power, const GradientArguments& arguments) {
-  const double factor = static_cast<double>(power.power) * power.scale;
-  map(arguments, [&](double dy, int64_t i) {
-    if (factor == 0 || power.power == 1) return dy * factor;
-    return dy * factor * std::pow(power.shift + static_cast<double>(power.scale) * arguments.x[0].data[i], power.power - 1.0);
-  });
-}
-
 // prelu_layer.cpp
 void gradientOf(const PRelu& prelu, const GradientArguments& arguments) {
   const Shape& shape = *arguments.x[0].shape;
@@ -64,7 +10,7 @@ void gradientOf(const PRelu& prelu, const GradientArguments& arguments) {
   const float* slopes = arguments.parameters[prelu.slope];
   const int64_t channels = shape[1], inner = elementCount(shape) / (shape[0] * channels);
   const auto channel = [&](int64_t i) { return prelu.channelShared ? 0 : i / inner % channels; };
-  map(arguments, [&](double dy, int64_t i) { return x[i] > 0 ? dy : dy * slopes[channel(i)]; });
+  mapDiffs(arguments, [&](double dy, int64_t i) { return x[i] > 0 ? dy : dy * slopes[channel(i)]; });
   if (!arguments.dw[0].data) return;
   std::vector<double> sums(prelu.channelShared ? 1 : channels);
   for (int64_t i = 0; arguments.dy[0].data && i < elementCount(shape); ++i) {
@@ -121,7 +67,7 @@ void gradientOf(const Slice& slice, const GradientArguments& arguments) {
 }
 
 void gradientOf(const Reshape&, const GradientArguments& arguments) {
-  map(arguments, [](double dy, int64_t) { return dy; });
+  mapDiffs(arguments, [](double dy, int64_t) { return dy; });
 }
 
 }  // namespace resnode::reference

@@ -20,8 +20,9 @@ void runGradient(const Program& program, const Gradient& gradient, const Argumen
   std::visit(
       [&](const auto& op) {
         using T = std::decay_t<decltype(op)>;
-        if constexpr (std::is_same_v<T, Accuracy> || std::is_same_v<T, Gradient> || std::is_same_v<T, Update> || std::is_same_v<T, AllMean>)
+        if constexpr (T::kGradientReads == GradientReads::noGradient)
           throw Error("program/invalid", "layer \"" + forward.layer + "\" has no gradient", forward.layer);
+        else if constexpr (T::kIsElementwise) elementwiseGradient(op, parts);
         else if constexpr (std::is_same_v<T, SoftmaxLoss>) gradientOf(op, parts, forward.layer);
         else gradientOf(op, parts);
       },

@@ -2,6 +2,7 @@
 // the diff of this operation alone; where a tensor or a parameter has several readers the program adds them up.
 #pragma once
 
+#include "core/elementwise.h"
 #include "operations.h"
 
 namespace resnode::reference {
@@ -23,18 +24,28 @@ inline double behindRelu(const std::optional<FusedRelu>& relu, const View& y, co
   return relu && !(y.data[i] > 0) ? diff * relu->negativeSlope : diff;
 }
 
+// dx = function(dy, where the value lies)
+template <class Function>
+void mapDiffs(const GradientArguments& arguments, Function function) {
+  if (!arguments.dx[0].data) return;
+  const View& dy = arguments.dy[0];
+  for (int64_t i = 0; i < elementCount(*arguments.x[0].shape); ++i) {
+    arguments.dx[0].data[i] = static_cast<float>(function(dy.data ? static_cast<double>(dy.data[i]) : 0.0, i));
+  }
+}
+
+template <class T>
+void elementwiseGradient(const T& function, const GradientArguments& arguments) {
+  const float *x = arguments.x[0].data, *y = arguments.y[0].data;
+  mapDiffs(arguments, [&](double dy, int64_t i) { return diffOf(function, dy, x ? double{x[i]} : 0.0, y ? double{y[i]} : 0.0, x != nullptr); });
+}
+
 void gradientOf(const Convolution& convolution, const GradientArguments& arguments);
 void gradientOf(const InnerProduct& innerProduct, const GradientArguments& arguments);
 void gradientOf(const Pooling& pooling, const GradientArguments& arguments);
 void gradientOf(const Scale& scale, const GradientArguments& arguments);
 void gradientOf(const BatchNorm& batchNorm, const GradientArguments& arguments);
 void gradientOf(const Lrn& lrn, const GradientArguments& arguments);
-void gradientOf(const Relu& relu, const GradientArguments& arguments);
-void gradientOf(const Elu& elu, const GradientArguments& arguments);
-void gradientOf(const Sigmoid& sigmoid, const GradientArguments& arguments);
-void gradientOf(const Tanh& tanh, const GradientArguments& arguments);
-void gradientOf(const AbsVal& absVal, const GradientArguments& arguments);
-void gradientOf(const Power& power, const GradientArguments& arguments);
 void gradientOf(const PRelu& prelu, const GradientArguments& arguments);
 void gradientOf(const Dropout& dropout, const GradientArguments& arguments);
 void gradientOf(const Eltwise& eltwise, const GradientArguments& arguments);

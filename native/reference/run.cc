@@ -1,6 +1,6 @@
 #include <algorithm>
-#include <cmath>
 
+#include "core/elementwise.h"
 #include "operations.h"
 
 namespace resnode::reference {
@@ -44,20 +44,7 @@ void run(const Program& program, const Operation& operation, const Arguments& ar
         else if constexpr (std::is_same_v<T, InnerProduct>) runInnerProduct(op, arguments);
         else if constexpr (std::is_same_v<T, Scale>) runScale(op, arguments);
         else if constexpr (std::is_same_v<T, BatchNorm>) runBatchNorm(op, arguments);
-        else if constexpr (std::is_same_v<T, Relu>)
-          map(arguments, [&](double x) { return x > 0 ? x : x * op.negativeSlope; });
-        else if constexpr (std::is_same_v<T, Elu>)
-          map(arguments, [&](double x) { return x > 0 ? x : op.alpha * std::expm1(x); });
-        else if constexpr (std::is_same_v<T, Sigmoid>)
-          map(arguments, [](double x) { return 1 / (1 + std::exp(-x)); });
-        else if constexpr (std::is_same_v<T, Tanh>) map(arguments, [](double x) { return std::tanh(x); });
-        else if constexpr (std::is_same_v<T, AbsVal>) map(arguments, [](double x) { return std::fabs(x); });
-        else if constexpr (std::is_same_v<T, Power>)
-          // power_layer.cpp: power 0 is 1 whatever the base, and power 1 skips pow.
-          map(arguments, [&](double x) {
-            const double base = op.shift + op.scale * x;
-            return op.power == 1 ? base : op.power == 0 ? 1.0 : std::pow(base, static_cast<double>(op.power));
-          });
+        else if constexpr (T::kIsElementwise) map(arguments, [&](double x) { return valueOf(op, x); });
         else if constexpr (std::is_same_v<T, PRelu>) runPRelu(op, arguments);
         else if constexpr (std::is_same_v<T, Dropout>) runDropout(op, arguments);
         else if constexpr (std::is_same_v<T, Eltwise>) runEltwise(op, arguments);

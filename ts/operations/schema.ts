@@ -36,7 +36,8 @@ const hasRelu = (of: { readonly relu: object | null }) => of.relu !== null;
 /** Where the output has the input's sign, the output alone is read. */
 const signOf = (slope: number): Reads => (slope >= 0 ? { outputs: 'all' } : { inputs: 'all' });
 
-const elementwise = { inputs: 'x', outputs: 'y, of the same shape' };
+const alike = { inputs: 'x', outputs: 'y, of the same shape' };
+const elementwise = { ...alike, isElementwise: true } as const;
 
 /** One row a kind, in the order of the C++ variant. */
 export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { kind: K }>> } = {
@@ -160,7 +161,7 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   prelu: {
     name: 'PRelu',
     says: 'max(x, 0) + slope · min(x, 0), channels on axis 1.',
-    ...elementwise,
+    ...alike,
     fields: {
       slope: learned('[C], or one value with channelShared'),
       channelShared: boolean(false, 'One slope for all channels.'),
@@ -217,7 +218,7 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   softmax: {
     name: 'Softmax',
     says: 'eˣ over its sum along the channels.',
-    ...elementwise,
+    ...alike,
     fields: around,
     gradient: { outputs: 'all' },
   },

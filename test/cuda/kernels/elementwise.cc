@@ -7,24 +7,24 @@ namespace {
 
 struct UnaryCase {
   const char* name;
-  Unary unary;
+  Elementwise unary;
   Attributes attributes;
   float low = -2;
 };
 
 std::vector<UnaryCase> unaryCases() {
   return {
-      {"relu", {UnaryKind::relu, 0}, Relu{0}},
-      {"leaky relu", {UnaryKind::relu, 0.1f}, Relu{0.1f}},
-      {"elu", {UnaryKind::elu, 0.7f}, Elu{0.7f}},
-      {"sigmoid", {UnaryKind::sigmoid}, Sigmoid{}},
-      {"tanh", {UnaryKind::tanh}, Tanh{}},
-      {"absval", {UnaryKind::absval}, AbsVal{}},
-      {"power 1", {UnaryKind::power, 1, 2, 0.5f}, Power{1, 2, 0.5f}},
-      {"power 0", {UnaryKind::power, 0, 2, 0.5f}, Power{0, 2, 0.5f}},
-      {"power 2", {UnaryKind::power, 2, -1.5f, 0.25f}, Power{2, -1.5f, 0.25f}},
-      {"power 0.5", {UnaryKind::power, 0.5f, 1, 3}, Power{0.5f, 1, 3}},
-      {"power of negatives", {UnaryKind::power, 0.3f, 1, 0}, Power{0.3f, 1, 0}},  // NaN, as Caffe's pow
+      {"relu", Relu{0}, Relu{0}},
+      {"leaky relu", Relu{0.1f}, Relu{0.1f}},
+      {"elu", Elu{0.7f}, Elu{0.7f}},
+      {"sigmoid", Sigmoid{}, Sigmoid{}},
+      {"tanh", Tanh{}, Tanh{}},
+      {"absval", AbsVal{}, AbsVal{}},
+      {"power 1", Power{1, 2, 0.5f}, Power{1, 2, 0.5f}},
+      {"power 0", Power{0, 2, 0.5f}, Power{0, 2, 0.5f}},
+      {"power 2", Power{2, -1.5f, 0.25f}, Power{2, -1.5f, 0.25f}},
+      {"power 0.5", Power{0.5f, 1, 3}, Power{0.5f, 1, 3}},
+      {"power of negatives", Power{0.3f, 1, 0}, Power{0.3f, 1, 0}},  // NaN, as Caffe's pow
   };
 }
 
@@ -54,7 +54,7 @@ RESNODE_TEST(unary, "plain, at sizes around a vector and a block, and none at al
   for (int64_t elements : {0, 1, 3, 4, 5, 31, 33, 1023, 1025}) {
     const auto input = test::randomMemory<float>(static_cast<size_t>(elements), 5);
     auto output = test::nanMemory<float>(input.size());
-    launchUnary({UnaryKind::sigmoid}, ElementType::float32, input.data(), output.data(), elements, 1, 1, nullptr);
+    launchUnary(Sigmoid{}, ElementType::float32, input.data(), output.data(), elements, 1, 1, nullptr);
     test::nearPlain(output, test::reference(Sigmoid{}, {{{elements}, test::floatsOf(input)}}, {elements}), 1e-5, 0, test::sizes(elements));
   }
 }

@@ -195,15 +195,15 @@ RESNODE_TEST(spatial_gradients, "Scale: each diff alone and all together") {
 
 RESNODE_TEST(spatial_gradients, "ReLU, ELU, Sigmoid, TanH, AbsVal, Power: from what their gradients read") {
   struct Case {
-    Unary unary;
+    Elementwise unary;
     Attributes attributes;
     bool readsX, readsY;
   };
-  const std::vector<Case> cases{{{UnaryKind::relu, 0.1f}, Relu{0.1f}, false, true},  {{UnaryKind::relu, -0.1f}, Relu{-0.1f}, true, false},
-                                {{UnaryKind::elu, 0.7f}, Elu{0.7f}, false, true},    {{UnaryKind::elu, -0.7f}, Elu{-0.7f}, true, false},
-                                {{UnaryKind::sigmoid}, Sigmoid{}, false, true},      {{UnaryKind::tanh}, Tanh{}, false, true},
-                                {{UnaryKind::absval}, AbsVal{}, true, false},        {{UnaryKind::power, 3, 0.5f, 2.5f}, Power{3, 0.5f, 2.5f}, true, false},
-                                {{UnaryKind::power, 1, -3, 2}, Power{1, -3, 2}, false, false}, {{UnaryKind::power, 0, 2, 1}, Power{0, 2, 1}, false, false}};
+  const std::vector<Case> cases{{Relu{0.1f}, Relu{0.1f}, false, true},  {Relu{-0.1f}, Relu{-0.1f}, true, false},
+                                {Elu{0.7f}, Elu{0.7f}, false, true},    {Elu{-0.7f}, Elu{-0.7f}, true, false},
+                                {Sigmoid{}, Sigmoid{}, false, true},      {Tanh{}, Tanh{}, false, true},
+                                {AbsVal{}, AbsVal{}, true, false},        {Power{3, 0.5f, 2.5f}, Power{3, 0.5f, 2.5f}, true, false},
+                                {Power{1, -3, 2}, Power{1, -3, 2}, false, false}, {Power{0, 2, 1}, Power{0, 2, 1}, false, false}};
   eachForm([&](const auto& form) {
     for (const Case& each : cases) {
       std::vector<float> x = form.random(10);
@@ -213,7 +213,7 @@ RESNODE_TEST(spatial_gradients, "ReLU, ELU, Sigmoid, TanH, AbsVal, Power: from w
       const auto placedX = form.place(x), placedY = form.place(expected.y[0]);
       auto diff = form.place(dy);
       launchUnaryGradient(each.unary, each.readsX ? placedX.data() : nullptr, each.readsY ? placedY.data() : nullptr, diff.data(), diff.data(), form.channelShape(), nullptr);
-      form.near(diff, expected.dx[0], 1e-5 + form.ofRoundedY(), "kind " + std::to_string(static_cast<int>(each.unary.kind)));
+      form.near(diff, expected.dx[0], 1e-5 + form.ofRoundedY(), "kind " + std::to_string(static_cast<int>(each.unary.index())));
     }
   });
 }

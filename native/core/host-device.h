@@ -1,0 +1,8 @@
+// Functions that a GPU calls too.
+#pragma once
+
+#ifdef __CUDACC__
+#define RESNODE_HOST_DEVICE __host__ __device__ __forceinline__
+#else
+#define RESNODE_HOST_DEVICE inline
+#endif
