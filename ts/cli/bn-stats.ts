@@ -8,10 +8,17 @@ import { averageStatistics } from '../train/batch-norm-statistics.ts';
 import { readInitialWeights } from '../train/initial-weights.ts';
 import { solverData } from '../train/solver-data.ts';
 import { flag, needed, own } from './flag.ts';
-import { type DeviceFlags, deviceOptions, openFlagged } from './options.ts';
+import {
+  checkGivenShapes,
+  type DeviceFlags,
+  deviceOptions,
+  type InputShapeFlags,
+  inputShapeOption,
+  openFlagged,
+} from './options.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends DeviceFlags, WeightsFlags {
+interface Flags extends DeviceFlags, WeightsFlags, InputShapeFlags {
   model: string;
   weights: string;
   iterations: number;
@@ -43,7 +50,7 @@ The variance written is the mean of the batches' unbiased variances, and the fac
 Example:
   resnode bn-stats --model train_val.prototxt --weights net_iter_64000.caffemodel --iterations 200 --out net.caffemodel`,
     );
-  return deviceOptions(weightsOptions(command)).action(async (flags: Flags) => {
+  return inputShapeOption(deviceOptions(weightsOptions(command))).action(async (flags: Flags) => {
     const { level = 0, stage: stages = [], iterations, out } = flags;
     const net = readNetFile(flags.model);
     const weights = (await readInitialWeights([flags.weights]))!;
@@ -51,6 +58,7 @@ Example:
     const filtered = filterNet(net, { phase: 'TRAIN', level, stages });
     const source = await solverData(flags.model, flags.augment)(filtered, { phase: 'TRAIN', seed: 1 });
     try {
+      checkGivenShapes(flags.inputShape, source.shapes, 'the data has');
       const result = await averageStatistics({
         ...{ net, level, stages, weights, source, iterations, device, match: matchOf(flags) },
         onBatch: (done) => {

@@ -10,11 +10,18 @@ import { decodeImage } from '../image/decode.ts';
 import { readLabels } from '../image/labels.ts';
 import { decodingOf, preprocessImage } from '../image/preprocess.ts';
 import { flag, needed, own } from './flag.ts';
-import { type DeviceFlags, deviceOptions, openFlagged, readFilteredNet } from './options.ts';
+import {
+  type DeviceFlags,
+  deviceOptions,
+  type InputShapeFlags,
+  inputShapeOption,
+  openFlagged,
+  readFilteredNet,
+} from './options.ts';
 import { choosePreprocess, limitsOf, type PreprocessFlags, preprocessOptions } from './preprocess-options.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags {
+interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags, InputShapeFlags {
   model: string;
   weights: string;
   class?: number;
@@ -41,37 +48,40 @@ Example:
     --mean ResNet_mean.binaryproto --output cat-cam.png`,
     );
   weightsOptions(command);
-  return deviceOptions(preprocessOptions(command)).action(async (file: string, flags: Flags) => {
-    const net = readFilteredNet(flags.model);
-    const tail = findCamTail(graphFromCaffe(net, { batch: 1 }));
-    const labels = flags.labels === undefined ? null : readLabels(flags.labels, tail.classes);
-    const chosen = choosePreprocess(flags, flags.model);
-    await using device = await openFlagged(flags);
-    await using model = await device.load({
-      model: net,
-      weights: flags.weights,
-      ...matchOf(flags),
-      outputs: [tail.features, tail.scores],
-      batch: 1,
-    });
-    const { name, channels, size } = imageInput(model);
-    const preprocess = chosen.for(size);
-    const decoding = decodingOf(preprocess, limitsOf(flags));
-    const image = await decodeImage(file, decoding);
-    const pixels = await preprocessImage(image, preprocess, channels);
-    const found = await classActivationMap(model, tail, { [name]: pixels }, flags.class);
-    const shown = await decodeImage(file, { ...decoding, depth: 8 });
-    writeFileAtomically(flags.output, [await camOverlay(shown, preprocess, found.map)]);
-    const label = labels?.[found.class] ?? `class ${found.class}`;
-    if (flags.json) {
-      const { shape, data } = found.map;
-      const map = { shape, data: Array.from(data) };
-      console.log(
-        JSON.stringify({ output: flags.output, class: found.class, label, score: found.score, map }),
-      );
-    } else
-      console.log(
-        `${flags.output}: ${label}, score ${found.score.toFixed(4)}, map ${found.map.shape.join('×')}`,
-      );
-  });
+  return inputShapeOption(deviceOptions(preprocessOptions(command))).action(
+    async (file: string, flags: Flags) => {
+      const net = readFilteredNet(flags.model);
+      const tail = findCamTail(graphFromCaffe(net, { batch: 1, inputShapes: flags.inputShape }));
+      const labels = flags.labels === undefined ? null : readLabels(flags.labels, tail.classes);
+      const chosen = choosePreprocess(flags, flags.model);
+      await using device = await openFlagged(flags);
+      await using model = await device.load({
+        model: net,
+        weights: flags.weights,
+        ...matchOf(flags),
+        outputs: [tail.features, tail.scores],
+        batch: 1,
+        inputShapes: flags.inputShape,
+      });
+      const { name, channels, size } = imageInput(model);
+      const preprocess = chosen.for(size);
+      const decoding = decodingOf(preprocess, limitsOf(flags));
+      const image = await decodeImage(file, decoding);
+      const pixels = await preprocessImage(image, preprocess, channels);
+      const found = await classActivationMap(model, tail, { [name]: pixels }, flags.class);
+      const shown = await decodeImage(file, { ...decoding, depth: 8 });
+      writeFileAtomically(flags.output, [await camOverlay(shown, preprocess, found.map)]);
+      const label = labels?.[found.class] ?? `class ${found.class}`;
+      if (flags.json) {
+        const { shape, data } = found.map;
+        const map = { shape, data: Array.from(data) };
+        console.log(
+          JSON.stringify({ output: flags.output, class: found.class, label, score: found.score, map }),
+        );
+      } else
+        console.log(
+          `${flags.output}: ${label}, score ${found.score.toFixed(4)}, map ${found.map.shape.join('×')}`,
+        );
+    },
+  );
 }

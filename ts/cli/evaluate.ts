@@ -19,12 +19,20 @@ import { elementCount } from '../runtime/tensor.ts';
 import { type EvaluateFlags, type Job, jobOf, replayJob } from './evaluation-job.ts';
 import { flag, own } from './flag.ts';
 import { sayIgnored } from './image-files.ts';
-import { anyPrecisionOption, deviceOptions, openFlagged, precisionOf, readFilteredNet } from './options.ts';
+import {
+  anyPrecisionOption,
+  deviceOptions,
+  type InputShapeFlags,
+  inputShapeOption,
+  openFlagged,
+  precisionOf,
+  readFilteredNet,
+} from './options.ts';
 import { PREPROCESS_ATTRIBUTES, preprocessOptions } from './preprocess-options.ts';
 import { printComparison, printEvaluation } from './print-evaluation.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends EvaluateFlags, WeightsFlags {
+interface Flags extends EvaluateFlags, WeightsFlags, InputShapeFlags {
   replay?: string;
   resume?: string;
   output?: string;
@@ -72,7 +80,8 @@ Examples:
   resnode evaluate --replay result.json`,
     );
   weightsOptions(command);
-  return anyPrecisionOption(deviceOptions(preprocessOptions(command))).action(async (flags: Flags) => {
+  const options = inputShapeOption(anyPrecisionOption(deviceOptions(preprocessOptions(command))));
+  return options.action(async (flags: Flags) => {
     const before = flags.replay === undefined ? null : readResult(flags.replay);
     for (const name of ['model', 'weights', 'images'] as const)
       if (before === null && flags[name] === undefined)
@@ -110,6 +119,7 @@ async function run(
     weights,
     ...matchOf(flags),
     batch: scales === undefined ? batch * crops : 2,
+    inputShapes: flags.inputShape,
     ...precisionOf(job),
     // Nearly every image is of another size: none is worth measuring for.
     ...(scales === undefined ? {} : { tune: false }),

@@ -2,10 +2,11 @@
 
 import { Command } from 'commander';
 import { causeOf, groupBy } from '../base/group-alike.ts';
-import { filterNet, readNetFile } from '../caffe/net-parameter.ts';
+import { filterNet, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
 import { formatPosition, ResnodeError } from '../errors.ts';
 import type { Shapes } from '../graph/data-shapes.ts';
+import { checkInputNames, inputNames } from '../graph/input-names.ts';
 import { type Finding, lintFile } from '../lint/lint.ts';
 import { lintRules } from '../lint/rules.ts';
 import { own } from './flag.ts';
@@ -41,9 +42,12 @@ Example:
         console.log(json ? JSON.stringify(lintRules) : lintRules.map(ruleText).join('\n\n'));
         return;
       }
+      const nets = files.map(netsOf);
+      const inputs = nets.flat().flatMap(({ layer = [] }) => inputNames(layer));
+      if (inputs.length > 0) checkInputNames(inputs, inputShape);
       const findings: Finding[] = [];
-      for (const file of files)
-        findings.push(...lintFile(file, { inputShapes: await shapesOf(file, inputShape) }));
+      for (const [i, file] of files.entries())
+        findings.push(...lintFile(file, { inputShapes: await shapesOf(nets[i]!, inputShape) }));
       console.log(
         json
           ? JSON.stringify(findings)
@@ -55,13 +59,23 @@ Example:
   return inputShapeOption(command);
 }
 
+/** The net of each phase; none where the file has no net that can be read, which is what lint then says. */
+function netsOf(file: string): NetParameter[] {
+  try {
+    const { state: _, ...net } = readNetFile(file, { onForkField: () => {} });
+    return (['TRAIN', 'TEST'] as const).map((phase) => filterNet(net, { phase }));
+  } catch (error) {
+    if (!(error instanceof ResnodeError)) throw error;
+    return [];
+  }
+}
+
 // What data layers read says their shapes, where it is there; else rules about shapes see less.
-async function shapesOf(file: string, given: Flags['inputShape']): Promise<Shapes> {
-  let shapes: Shapes = given;
-  for (const phase of ['TRAIN', 'TEST'] as const)
+async function shapesOf(nets: readonly NetParameter[], given: Shapes): Promise<Shapes> {
+  let shapes = given;
+  for (const net of nets)
     try {
-      const { state: _, ...net } = readNetFile(file, { onForkField: () => {} });
-      shapes = await readInputShapes(filterNet(net, { phase }), shapes);
+      shapes = await readInputShapes(net, shapes);
     } catch (error) {
       if (!(error instanceof ResnodeError)) throw error;
     }

@@ -1,9 +1,11 @@
 /** What the commands share: how options are read, and how a device is opened and named. */
 import type { Command } from 'commander';
 import { filterNet, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
-import { DeviceError } from '../errors.ts';
+import { ArgumentError, DeviceError } from '../errors.ts';
+import { checkInputNames } from '../graph/input-names.ts';
 import type { Communicator } from '../runtime/communicator.ts';
 import { type Device, type DeviceKind, type LoadOptions, openDevice } from '../runtime/device.ts';
+import type { Shapes } from '../runtime/tensor.ts';
 import type { TrainOptions } from '../runtime/train-options.ts';
 import { flag } from './flag.ts';
 
@@ -133,6 +135,25 @@ export interface InputShapeFlags {
 /** Adds --input-shape. */
 export function inputShapeOption(command: Command): Command {
   return command.addOption(flag('device.load', 'inputShapes', '--input-shape <name=shape>', {}));
+}
+
+/**
+ * Where data gives the inputs, their shapes can only be the data's own.
+ * @param who E.g. `the data has`.
+ * @throws ArgumentError
+ */
+export function checkGivenShapes(
+  given: Shapes,
+  data: Readonly<Record<string, readonly number[] | { readonly shape: readonly number[] }>>,
+  who: string,
+): void {
+  checkInputNames(Object.keys(data), given);
+  for (const [name, shape] of Object.entries(given)) {
+    const own = data[name]!;
+    const actual = 'shape' in own ? own.shape : own;
+    if (String(shape) !== String(actual))
+      throw new ArgumentError(`--input-shape ${name}`, `${actual.join('x')}, which ${who}`, shape.join('x'));
+  }
 }
 
 /** Reads a prototxt and filters it for a state. */

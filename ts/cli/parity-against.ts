@@ -22,11 +22,23 @@ import { type DeviceKind, openDevice } from '../runtime/device.ts';
 import type { Shapes, Tensor } from '../runtime/tensor.ts';
 import { flag, own } from './flag.ts';
 import { imageFiles } from './image-files.ts';
-import { type DeviceFlags, openFlagged, type PrecisionFlags } from './options.ts';
+import {
+  checkGivenShapes,
+  type DeviceFlags,
+  type InputShapeFlags,
+  inputShapeOption,
+  openFlagged,
+  type PrecisionFlags,
+} from './options.ts';
 import { limitsOf, type PreprocessFlags, preprocessOf, preprocessOptions } from './preprocess-options.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-export interface AgainstFlags extends DeviceFlags, PrecisionFlags, PreprocessFlags, WeightsFlags {
+export interface AgainstFlags
+  extends DeviceFlags,
+    PrecisionFlags,
+    PreprocessFlags,
+    WeightsFlags,
+    InputShapeFlags {
   model?: string;
   weights?: string;
   against?: string;
@@ -44,7 +56,7 @@ export function againstOptions(command: Command): Command {
     .addOption(own('imagesToCompare'))
     .addOption(flag('compareLayers', 'tolerance', '--tolerance <share>'));
   weightsOptions(added);
-  return preprocessOptions(added);
+  return inputShapeOption(preprocessOptions(added));
 }
 
 /** Runs the comparison, prints it and sets the exit status. */
@@ -106,6 +118,7 @@ async function openOther(
         against,
       );
     const dump = readDump(against);
+    checkGivenShapes(flags.inputShape, dump.inputs, 'the dump has');
     const shapes = Object.fromEntries(Object.entries(dump.inputs).map(([name, { shape }]) => [name, shape]));
     const prepared = files === null ? [] : await prepareBeside(dump.inputs, files, flags);
     return { source: dump, shapes, inputs: [dump.inputs], prepared, close: dump.dispose };
@@ -130,7 +143,7 @@ async function openOther(
 
 /** Random values in the shapes as written, or one image a run. */
 function inputsOf(net: NetParameter, files: readonly string[] | null, flags: AgainstFlags) {
-  const graph = graphFromCaffe(net);
+  const graph = graphFromCaffe(net, { inputShapes: flags.inputShape });
   const written = Object.fromEntries(
     graph.inputs.map((id) => [graph.values[id]!.blob, graph.values[id]!.shape]),
   );

@@ -9,11 +9,18 @@ import { type CalibrationMethod, saveCalibration } from '../runtime/calibration.
 import { BrokenImages } from './broken-images.ts';
 import { flag, needed, own } from './flag.ts';
 import { imageFiles } from './image-files.ts';
-import { type DeviceFlags, deviceOptions, openFlagged, readFilteredNet } from './options.ts';
+import {
+  type DeviceFlags,
+  deviceOptions,
+  type InputShapeFlags,
+  inputShapeOption,
+  openFlagged,
+  readFilteredNet,
+} from './options.ts';
 import { choosePreprocess, limitsOf, type PreprocessFlags, preprocessOptions } from './preprocess-options.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags {
+interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags, InputShapeFlags {
   model: string;
   weights: string;
   images: string[];
@@ -49,14 +56,14 @@ Example:
     --mean ResNet_mean.binaryproto --images some-photographs/ --out ResNet-50.int8.json`,
     );
   weightsOptions(command);
-  return deviceOptions(preprocessOptions(command)).action(async (flags: Flags) => {
+  return inputShapeOption(deviceOptions(preprocessOptions(command))).action(async (flags: Flags) => {
     const chosen = choosePreprocess(flags, flags.model);
     const all = imageFiles(flags.images);
     const count = Math.min(flags.limit ?? all.length, all.length);
     const files = Array.from({ length: count }, (_, i) => all[Math.floor((i * all.length) / count)]!);
     const model = readFilteredNet(flags.model);
     await using device = await openFlagged(flags);
-    const plain = await device.load({ model, batch: 1 });
+    const plain = await device.load({ model, batch: 1, inputShapes: flags.inputShape });
     const { name, channels, size } = imageInput(plain);
     plain.dispose();
     const preprocess = chosen.for(size);
@@ -80,7 +87,13 @@ Example:
     }
     const calibration = await calibrate(
       device,
-      { model, weights: flags.weights, ...matchOf(flags), batch: Math.min(flags.batch, count) },
+      {
+        model,
+        weights: flags.weights,
+        ...matchOf(flags),
+        batch: Math.min(flags.batch, count),
+        inputShapes: flags.inputShape,
+      },
       batches(),
       {
         method: flags.method,

@@ -7,9 +7,12 @@ import { solverData } from '../train/solver-data.ts';
 import { testNet } from '../train/test-net.ts';
 import { flag, needed, own } from './flag.ts';
 import {
+  checkGivenShapes,
   type DeviceFlags,
   deviceOptions,
   type GpuFlags,
+  type InputShapeFlags,
+  inputShapeOption,
   netState,
   openFlagged,
   type PrecisionFlags,
@@ -22,7 +25,7 @@ import {
 import { figure } from './training-log.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends DeviceFlags, WeightsFlags, GpuFlags, PrecisionFlags, StateFlags {
+interface Flags extends DeviceFlags, WeightsFlags, GpuFlags, PrecisionFlags, StateFlags, InputShapeFlags {
   model: string;
   weights: string;
   iterations: number;
@@ -44,46 +47,49 @@ export function test(): Command {
       '\nExample:\n  resnode test --model train_val.prototxt --weights net_iter_64000.caffemodel --iterations 100',
     );
   weightsOptions(command);
-  return stateOptions(precisionOption(deviceOptions(command))).action(async (flags: Flags) => {
-    const net = readNetFile(flags.model);
-    const filtered = filterNet(net, { phase: 'TEST', ...netState(flags) });
-    const state = stateUsed(filtered);
-    await using device = await openFlagged(withGpu(flags));
-    const source = await solverData(flags.model, flags.augment)(filtered, { phase: state.phase, seed: 1 });
-    try {
-      await using model = await device.load({
-        model: net,
-        weights: flags.weights,
-        ...matchOf(flags),
-        precision: flags.precision,
-        inputShapes: source.shapes,
-        ...state,
-      });
-      const begin = performance.now();
-      const result = await testNet(model, source, {
-        iterations: flags.iterations,
-        lossWeights: lossWeightsOf({ filtered, state }, source),
-        onBatch: (i, outputs) => {
-          if (!flags.json)
-            for (const { name, values } of outputs)
-              for (const value of values) console.log(`Batch ${i}, ${name} = ${figure(value)}`);
-          return true;
-        },
-      });
-      const { outputs, loss } = result!;
-      const seconds = (performance.now() - begin) / 1000;
-      if (flags.json) {
-        console.log(JSON.stringify({ iterations: flags.iterations, outputs, loss, seconds }));
-        return;
+  return inputShapeOption(stateOptions(precisionOption(deviceOptions(command)))).action(
+    async (flags: Flags) => {
+      const net = readNetFile(flags.model);
+      const filtered = filterNet(net, { phase: 'TEST', ...netState(flags) });
+      const state = stateUsed(filtered);
+      await using device = await openFlagged(withGpu(flags));
+      const source = await solverData(flags.model, flags.augment)(filtered, { phase: state.phase, seed: 1 });
+      try {
+        checkGivenShapes(flags.inputShape, source.shapes, 'the data has');
+        await using model = await device.load({
+          model: net,
+          weights: flags.weights,
+          ...matchOf(flags),
+          precision: flags.precision,
+          inputShapes: source.shapes,
+          ...state,
+        });
+        const begin = performance.now();
+        const result = await testNet(model, source, {
+          iterations: flags.iterations,
+          lossWeights: lossWeightsOf({ filtered, state }, source),
+          onBatch: (i, outputs) => {
+            if (!flags.json)
+              for (const { name, values } of outputs)
+                for (const value of values) console.log(`Batch ${i}, ${name} = ${figure(value)}`);
+            return true;
+          },
+        });
+        const { outputs, loss } = result!;
+        const seconds = (performance.now() - begin) / 1000;
+        if (flags.json) {
+          console.log(JSON.stringify({ iterations: flags.iterations, outputs, loss, seconds }));
+          return;
+        }
+        console.log(`Loss: ${figure(loss)}`);
+        for (const { name, values, lossWeight } of outputs)
+          for (const value of values)
+            console.log(
+              `${name} = ${figure(value)}${lossWeight === 0 ? '' : ` (* ${figure(lossWeight)} = ${figure(lossWeight * value)} loss)`}`,
+            );
+      } finally {
+        await source.dispose();
       }
-      console.log(`Loss: ${figure(loss)}`);
-      for (const { name, values, lossWeight } of outputs)
-        for (const value of values)
-          console.log(
-            `${name} = ${figure(value)}${lossWeight === 0 ? '' : ` (* ${figure(lossWeight)} = ${figure(lossWeight * value)} loss)`}`,
-          );
-    } finally {
-      await source.dispose();
-    }
-  });
+    },
+  );
 }

@@ -1,4 +1,5 @@
 /** A net that is trained or tested (train_val) → the net that is deployed: an image in, probabilities out. */
+
 import { shapes } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -13,6 +14,7 @@ import { readInputShapes } from '../data/read-shapes.ts';
 import { GraphError } from '../errors.ts';
 import { declaredShapes, type Shapes, shapeCure, shapeGiven, textShapes } from '../graph/data-shapes.ts';
 import { refuseForeignLayers } from '../graph/from-caffe.ts';
+import { checkInputNames, inputNames } from '../graph/input-names.ts';
 
 export interface DeployOptions {
   /** Shapes of inputs by blob, where neither the net nor its data says them. The batch becomes 1. */
@@ -53,6 +55,7 @@ const DEPLOY_NET = signature('deployNet', {
 export async function deployNet(net: NetParameter, options: DeployOptions = {}): Promise<NetParameter> {
   DEPLOY_NET.check(net, options);
   const { inputShapes = {} } = options;
+  checkInputNames(inputNames(net.layer ?? []), inputShapes);
   const { state: _, ...stateless } = net;
   const filtered = phaseWithInputs(stateless);
   const layers = filtered.layer ?? [];

@@ -1,5 +1,5 @@
 /** NetParameter → Graph, by Caffe's rules (net.cpp, insert_splits.cpp). The only file that knows both worlds. */
-import { boolean, didYouMean, integer, oneOf, shapes } from '../base/kinds.ts';
+import { boolean, integer, oneOf, shapes } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { nearest } from '../base/suggest.ts';
 import { positionOf, refusalOf } from '../caffe/message.ts';
@@ -9,7 +9,7 @@ import {
   type NetParameter,
   netParameter,
 } from '../caffe/net-parameter.ts';
-import { ArgumentError, GraphError } from '../errors.ts';
+import { GraphError } from '../errors.ts';
 import {
   type BuildState,
   type Built,
@@ -22,6 +22,7 @@ import {
 import { dimsOf, shapeCure, shapeGiven, textShapes } from './data-shapes.ts';
 import * as dense from './dense-layers.ts';
 import type { Graph, Node, Value, ValueId } from './graph.ts';
+import { checkInputNames, inputNames } from './input-names.ts';
 import * as shapeLayers from './shape-layers.ts';
 import * as spatial from './spatial-layers.ts';
 import { DATA_TYPES, explainLayerType } from './unknown-layer.ts';
@@ -120,7 +121,7 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
   const splitBlobs = splitReaders(net);
   const lossWeights = new Map<ValueId, number>();
   const layers = net.layer ?? [];
-  checkInputNames(layers, options.inputShapes ?? {});
+  checkInputNames(inputNames(layers), options.inputShapes ?? {});
 
   layers.forEach((layer, layerIndex) => {
     const bottomNames = layer.bottom ?? [];
@@ -239,21 +240,6 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
 }
 
 /** A shape for a blob that is no input would count for nothing. @throws ArgumentError */
-function checkInputNames(
-  layers: readonly LayerParameter[],
-  shapes: NonNullable<GraphOptions['inputShapes']>,
-) {
-  const inputs = layers.filter(({ bottom = [] }) => bottom.length === 0).flatMap(({ top = [] }) => top);
-  for (const name of Object.keys(shapes))
-    if (!inputs.includes(name))
-      throw new ArgumentError(
-        'inputShapes',
-        `inputs of the net (${inputs.join(', ') || 'it has none'})`,
-        name,
-        didYouMean(name, inputs),
-      );
-}
-
 function checkCount(
   [minimum, maximum]: Count,
   count: number,

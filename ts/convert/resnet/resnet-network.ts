@@ -118,7 +118,8 @@ export function inputShape(
 ): ResidualNet['input'] {
   const { data = [1, channels, size, size], ...others } = given;
   const [unknown] = Object.keys(others);
-  if (unknown !== undefined) throw new ArgumentError('inputShapes', 'only "data", the one input', unknown);
+  if (unknown !== undefined)
+    throw new ArgumentError('inputShapes', 'only "data", the one input', unknown, 'did you mean "data"?');
   if (data.length !== 4 || data[1] !== channels || data.some((dim) => !Number.isInteger(dim) || dim < 1))
     throw new ArgumentError('the shape of data', `batch×${channels}×height×width`, data.join('×'));
   return data as unknown as ResidualNet['input'];
