@@ -6,12 +6,12 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Blob, blobFromFloats, openDevice, writeCaffemodel } from '../../ts/index.ts';
+import { COMMAND } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-'));
-const cli = join(repositoryFolder, 'ts/cli/main.ts');
 const resnode = (...words: string[]) => {
-  const run = spawnSync(process.execPath, ['--import', 'tsx', cli, ...words], {
+  const run = spawnSync(process.execPath, [...COMMAND, ...words], {
     encoding: 'utf8',
     cwd: repositoryFolder,
   });

@@ -8,12 +8,11 @@ import { resnetTraining } from '../../ts/architectures/resnet-training.ts';
 import { readNetFile } from '../../ts/caffe/net-parameter.ts';
 import { printPrototxt } from '../../ts/caffe/print.ts';
 import { readSolverFile } from '../../ts/caffe/solver-parameter.ts';
-import { repositoryFolder } from '../support/golden.ts';
+import { COMMAND } from '../support/command.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-generate-'));
-const main = join(repositoryFolder, 'ts/cli/main.ts');
 const resnode = (...words: string[]) =>
-  spawnSync(process.execPath, ['--import', import.meta.resolve('tsx'), main, ...words], {
+  spawnSync(process.execPath, [...COMMAND, ...words], {
     encoding: 'utf8',
     cwd: folder,
   });

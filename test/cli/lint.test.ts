@@ -5,18 +5,14 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { lintRules } from '../../ts/api/tools.ts';
-import { repositoryFolder } from '../support/golden.ts';
+import { COMMAND } from '../support/command.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-lint-'));
 const lint = (...words: string[]) =>
-  spawnSync(
-    process.execPath,
-    ['--import', import.meta.resolve('tsx'), join(repositoryFolder, 'ts/cli/main.ts'), 'lint', ...words],
-    {
-      encoding: 'utf8',
-      cwd: folder,
-    },
-  );
+  spawnSync(process.execPath, [...COMMAND, 'lint', ...words], {
+    encoding: 'utf8',
+    cwd: folder,
+  });
 writeFileSync(join(folder, 'good.prototxt'), 'layer { name: "r" type: "ReLU" bottom: "a" top: "b" }');
 writeFileSync(join(folder, 'old.prototxt'), '\nlayers { name: "d" type: DATA top: "data" }');
 writeFileSync(join(folder, 'wrong.prototxt'), 'layer { nme: "d" }');

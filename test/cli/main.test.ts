@@ -7,11 +7,12 @@ import * as assert from 'uvu/assert';
 import { resnet } from '../../ts/architectures/resnet.ts';
 import { toJson } from '../../ts/caffe/json.ts';
 import type { Message } from '../../ts/caffe/message.ts';
+import { COMMAND } from '../support/command.ts';
 import { repositoryFolder, sharedFolder } from '../support/golden.ts';
 
 const fashion = join(repositoryFolder, 'examples/fashion');
 const resnode = (...words: string[]) =>
-  spawnSync(process.execPath, ['--import', 'tsx', join(repositoryFolder, 'ts/cli/main.ts'), ...words], {
+  spawnSync(process.execPath, [...COMMAND, ...words], {
     encoding: 'utf8',
     cwd: repositoryFolder,
   });

@@ -7,6 +7,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readNetFile } from '../../ts/caffe/net-parameter.ts';
 import { printPrototxt } from '../../ts/index.ts';
+import { COMMAND } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-parity-'));
@@ -15,11 +16,7 @@ const fashion = join(repositoryFolder, 'examples/fashion');
 const model = join(fashion, 'deploy.prototxt');
 const weights = ['--weights', join(fashion, 'model.caffemodel')];
 const resnode = (...words: string[]) =>
-  spawnSync(
-    process.execPath,
-    ['--import', 'tsx', join(repositoryFolder, 'ts/cli/main.ts'), 'parity', ...words],
-    { encoding: 'utf8', cwd: repositoryFolder },
-  );
+  spawnSync(process.execPath, [...COMMAND, 'parity', ...words], { encoding: 'utf8', cwd: repositoryFolder });
 
 test('photographs, CPU against the reference device: one row a top, all within tolerance', () => {
   const run = resnode(

@@ -11,12 +11,13 @@ import { writeCaffemodel } from '../../ts/caffe/write-caffemodel.ts';
 import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
 import { openDevice } from '../../ts/index.ts';
 import { SGD_UPDATE, withLoss } from '../../ts/runtime/plan-training.ts';
+import { COMMAND } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const model = join(repositoryFolder, 'examples/fashion/deploy.prototxt');
 const weights = join(repositoryFolder, 'examples/fashion/model.caffemodel');
 const resnode = (...words: string[]) =>
-  spawnSync(process.execPath, ['--import', 'tsx', join(repositoryFolder, 'ts/cli/main.ts'), ...words], {
+  spawnSync(process.execPath, [...COMMAND, ...words], {
     encoding: 'utf8',
     cwd: repositoryFolder,
   });

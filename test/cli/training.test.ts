@@ -7,14 +7,13 @@ import { createInterface } from 'node:readline';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readCaffemodel, toFloat32, writeCaffemodel } from '../../ts/index.ts';
-import { repositoryFolder } from '../support/golden.ts';
+import { COMMAND } from '../support/command.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-training-'));
 test.after(() => rmSync(folder, { recursive: true }));
 const path = (name: string) => join(folder, name);
-const command = ['--import', import.meta.resolve('tsx'), join(repositoryFolder, 'ts/cli/main.ts')];
 const resnode = (...words: string[]) =>
-  spawnSync(process.execPath, [...command, ...words], { encoding: 'utf8', cwd: folder });
+  spawnSync(process.execPath, [...COMMAND, ...words], { encoding: 'utf8', cwd: folder });
 
 writeFileSync(
   path('net.prototxt'),
@@ -172,7 +171,7 @@ test('SIGHUP snapshots, SIGINT snapshots and stops; --snapshot goes on from ther
   solver('long', 'base_lr: 0.001 max_iter: 1000000 display: 1');
   const child = spawn(
     process.execPath,
-    [...command, 'train', '--solver', 'long.prototxt', '--device', 'cpu', '--threads', '1', '--json'],
+    [...COMMAND, 'train', '--solver', 'long.prototxt', '--device', 'cpu', '--threads', '1', '--json'],
     { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] },
   );
   const events: { type: string; iteration: number; reason?: string; state: string }[] = [];
@@ -230,7 +229,7 @@ for (const [what, words, asker] of [
 ] as const)
   test(`${what} without a GPU names who asks and what mends it`, () => {
     solver('gpu', 'base_lr: 0.1 max_iter: 1 solver_mode: GPU');
-    const run = spawnSync(process.execPath, [...command, 'train', '--solver', 'gpu.prototxt', ...words], {
+    const run = spawnSync(process.execPath, [...COMMAND, 'train', '--solver', 'gpu.prototxt', ...words], {
       encoding: 'utf8',
       cwd: folder,
       env: { ...process.env, CUDA_VISIBLE_DEVICES: '' },
@@ -245,7 +244,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
     solver(`stop-${signal}`, 'base_lr: 0.0001 max_iter: 10000000 display: 1');
     const child = spawn(
       process.execPath,
-      [...command, 'train', '--solver', `stop-${signal}.prototxt`, '--device', 'cpu'],
+      [...COMMAND, 'train', '--solver', `stop-${signal}.prototxt`, '--device', 'cpu'],
       {
         cwd: folder,
         stdio: ['ignore', 'pipe', 'inherit'],

@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readNpy } from '../../ts/caffe/npy.ts';
+import { COMMAND } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const fashion = join(repositoryFolder, 'examples/fashion');
 const folder = mkdtempSync(join(tmpdir(), 'resnode-'));
 const resnode = (...words: string[]) =>
-  spawnSync(process.execPath, ['--import', 'tsx', join(repositoryFolder, 'ts/cli/main.ts'), ...words], {
+  spawnSync(process.execPath, [...COMMAND, ...words], {
     encoding: 'utf8',
     cwd: repositoryFolder,
   });

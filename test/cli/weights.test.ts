@@ -12,20 +12,16 @@ import {
   type WeightsError,
   writeCaffemodel,
 } from '../../ts/index.ts';
-import { repositoryFolder } from '../support/golden.ts';
+import { COMMAND } from '../support/command.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-fit-'));
 test.after(() => rmSync(folder, { recursive: true }));
 const path = (name: string) => join(folder, name);
 const resnode = (...args: string[]) =>
-  spawnSync(
-    process.execPath,
-    ['--import', import.meta.resolve('tsx'), join(repositoryFolder, 'ts/cli/main.ts'), ...args],
-    {
-      cwd: folder,
-      encoding: 'utf8',
-    },
-  );
+  spawnSync(process.execPath, [...COMMAND, ...args], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
 const blob = (...shape: number[]) =>
   blobFromFloats(
     shape,

@@ -11,6 +11,7 @@ import { readNpy } from '../../ts/caffe/npy.ts';
 import { writeBinaryproto } from '../../ts/caffe/write-caffemodel.ts';
 import { compareRuns, compareValues, resnodeRunner } from '../../ts/convert/check.ts';
 import { ArgumentError, blobFromFloats, readNetFile } from '../../ts/index.ts';
+import { COMMAND } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-convert-'));
@@ -19,14 +20,10 @@ const path = (name: string) => join(folder, name);
 const fashion = join(repositoryFolder, 'examples/fashion');
 const [model, weights] = [join(fashion, 'deploy.prototxt'), join(fashion, 'model.caffemodel')];
 const resnode = (...words: string[]) =>
-  spawnSync(
-    process.execPath,
-    ['--import', import.meta.resolve('tsx'), join(repositoryFolder, 'ts/cli/main.ts'), ...words],
-    {
-      encoding: 'utf8',
-      cwd: folder,
-    },
-  );
+  spawnSync(process.execPath, [...COMMAND, ...words], {
+    encoding: 'utf8',
+    cwd: folder,
+  });
 const read = (file: string) => readCaffemodel(readFileSync(file), { file });
 
 test('a trained net goes to ONNX and back, and each command says how far apart the two are', () => {

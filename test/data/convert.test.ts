@@ -15,6 +15,7 @@ import { readCifar, readIdx } from '../../ts/data/raw-images.ts';
 import { LmdbWriter } from '../../ts/data/write-lmdb.ts';
 import { ResnodeError } from '../../ts/errors.ts';
 import { readMeanImage } from '../../ts/image/preprocess-file.ts';
+import { COMMAND } from '../support/command.ts';
 import { repositoryFolder, sharedFolder } from '../support/golden.ts';
 
 const folder = () => mkdtempSync(join(tmpdir(), 'resnode-'));
@@ -33,7 +34,7 @@ const refused = async (work: Promise<unknown>, code: string, message: RegExp) =>
   assert.match((error as Error).message, message);
 };
 const resnode = (...words: string[]) =>
-  spawnSync(process.execPath, ['--import', 'tsx', join(repositoryFolder, 'ts/cli/main.ts'), ...words], {
+  spawnSync(process.execPath, [...COMMAND, ...words], {
     encoding: 'utf8',
     cwd: repositoryFolder,
   });

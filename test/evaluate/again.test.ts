@@ -16,6 +16,7 @@ import { openProgressFile } from '../../ts/evaluate/progress-file.ts';
 import { compareResults, type EvaluationResult } from '../../ts/evaluate/result.ts';
 import { loadPreprocess } from '../../ts/image/preprocess-file.ts';
 import { openDevice } from '../../ts/runtime/device.ts';
+import { COMMAND } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const fashion = join(repositoryFolder, 'examples/fashion');
@@ -24,9 +25,7 @@ const folder = mkdtempSync(join(tmpdir(), 'resnode-'));
 const inFolder = (name: string) => join(folder, name);
 const net = ['--model', at('deploy.prototxt'), '--weights', at('model.caffemodel')];
 const preprocessed = [...net, '--preprocess', at('preprocess.json')];
-const words = (...more: string[]) => [
-  ...['--import', 'tsx', join(repositoryFolder, 'ts/cli/main.ts'), 'evaluate', '--threads', '2', ...more],
-];
+const words = (...more: string[]) => [...[...COMMAND, 'evaluate', '--threads', '2', ...more]];
 const evaluate = (...more: string[]) =>
   spawnSync(process.execPath, words(...more), { encoding: 'utf8', cwd: repositoryFolder });
 const readResult = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as EvaluationResult;

@@ -17,6 +17,7 @@ import { readLabels } from '../../ts/image/labels.ts';
 import { msraPreprocess } from '../../ts/image/preprocess.ts';
 import { loadPreprocess } from '../../ts/image/preprocess-file.ts';
 import { openDevice } from '../../ts/runtime/device.ts';
+import { COMMAND } from '../support/command.ts';
 import { repositoryFolder, sharedFolder } from '../support/golden.ts';
 
 const fashion = join(repositoryFolder, 'examples/fashion');
@@ -26,11 +27,10 @@ const list = join(fashion, 'images.txt');
 const preprocess = loadPreprocess(join(fashion, 'preprocess.json'));
 const samples = readLabelledImages(list, { classes: 10 }).files;
 const evaluateCommand = (...words: string[]) =>
-  spawnSync(
-    process.execPath,
-    ['--import', 'tsx', join(repositoryFolder, 'ts/cli/main.ts'), 'evaluate', '--device', 'cpu', ...words],
-    { encoding: 'utf8', cwd: repositoryFolder },
-  );
+  spawnSync(process.execPath, [...COMMAND, 'evaluate', '--device', 'cpu', ...words], {
+    encoding: 'utf8',
+    cwd: repositoryFolder,
+  });
 const files = ['--model', model, '--weights', weights, '--preprocess', join(fashion, 'preprocess.json')];
 
 const foreign = join(sharedFolder() ?? '', 'models/fashion-resnet20');

@@ -17,6 +17,7 @@ import { summariseOutcomes } from '../../ts/evaluate/statistics.ts';
 import { decodeImage } from '../../ts/image/decode.ts';
 import { loadPreprocess } from '../../ts/image/preprocess-file.ts';
 import { openDevice } from '../../ts/runtime/device.ts';
+import { COMMAND } from '../support/command.ts';
 import { repositoryFolder, sharedFolder } from '../support/golden.ts';
 
 const fashion = join(repositoryFolder, 'examples/fashion');
@@ -58,7 +59,7 @@ test('raw and encoded Datums give what the files give', async () => {
     close();
   }
   const command = [
-    ...['--import', 'tsx', join(repositoryFolder, 'ts/cli/main.ts'), 'evaluate', '--device', 'cpu', '--json'],
+    ...[...COMMAND, 'evaluate', '--device', 'cpu', '--json'],
     ...['--model', load.model, '--weights', load.weights, '--images', await database(encoded)],
     ...['--preprocess', join(fashion, 'preprocess.json')],
   ];

@@ -7,6 +7,7 @@ import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { blobFromFloats, writeCaffemodel, writeNpy } from '../../ts/index.ts';
+import { COMMAND } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-dump-'));
@@ -28,20 +29,10 @@ const python = (...words: string[]) =>
 const dump = (...words: string[]) =>
   python(join(repositoryFolder, 'scripts/caffe-dump.py'), stub, weights, ...words);
 const parity = (...words: string[]) =>
-  spawnSync(
-    process.execPath,
-    [
-      '--import',
-      'tsx',
-      join(repositoryFolder, 'ts/cli/main.ts'),
-      'parity',
-      '--device',
-      'reference',
-      '--json',
-      ...words,
-    ],
-    { encoding: 'utf8', cwd: repositoryFolder },
-  );
+  spawnSync(process.execPath, [...COMMAND, 'parity', '--device', 'reference', '--json', ...words], {
+    encoding: 'utf8',
+    cwd: repositoryFolder,
+  });
 const net = ['--model', stub, '--weights', weights];
 
 const found = python('-c', 'import numpy');

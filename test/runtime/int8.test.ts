@@ -22,6 +22,7 @@ import { msraPreprocess, type Preprocess, preprocessImage } from '../../ts/image
 import { calibrationOf, readCalibration } from '../../ts/runtime/calibration.ts';
 import { openDevice } from '../../ts/runtime/device.ts';
 import type { Inputs } from '../../ts/runtime/tensor.ts';
+import { COMMAND } from '../support/command.ts';
 import { repositoryFolder, sharedFolder } from '../support/golden.ts';
 
 const layer = (text: string) => `layer { ${text} }\n`;
@@ -268,20 +269,10 @@ if (limit === undefined)
   test('the command: quantize, then classify, evaluate and plan in int8', () => {
     const out = join(mkdtempSync(join(tmpdir(), 'resnode-')), 'fashion.int8.json');
     const resnode = (...words: string[]) => {
-      const run = spawnSync(
-        process.execPath,
-        [
-          '--import',
-          'tsx',
-          join(repositoryFolder, 'ts/cli/main.ts'),
-          ...words,
-          '--device',
-          'cpu',
-          '--threads',
-          '2',
-        ],
-        { encoding: 'utf8', cwd: repositoryFolder },
-      );
+      const run = spawnSync(process.execPath, [...COMMAND, ...words, '--device', 'cpu', '--threads', '2'], {
+        encoding: 'utf8',
+        cwd: repositoryFolder,
+      });
       // A file of the folder that is no image is named.
       assert.match(run.stderr, /^(resnode: 1 of .* is not taken, .*truth\.tsv\n)?$/);
       return run.stdout;

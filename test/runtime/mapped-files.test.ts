@@ -25,7 +25,7 @@ import { readWeights } from '../../ts/caffe/read-weights.ts';
 import { openDevice, ResnodeError, readNetFile, WeightsError, writeCaffemodel } from '../../ts/index.ts';
 import { checkIntact, mapFile } from '../../ts/native/host-memory.ts';
 import { loadBinding } from '../../ts/native/load.ts';
-import { repositoryFolder } from '../support/golden.ts';
+import { COMMAND } from '../support/command.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-mapped-'));
 test.after(() => rmSync(folder, { recursive: true }));
@@ -188,7 +188,7 @@ having('mkfifo')(
       await refused(() => loadPreprocess(path), 'file/special');
     }
     const cli = (...words: string[]) =>
-      spawnSync(process.execPath, ['--import', 'tsx', join(repositoryFolder, 'ts/cli/main.ts'), ...words], {
+      spawnSync(process.execPath, [...COMMAND, ...words], {
         encoding: 'utf8',
         timeout: 60_000,
       });
