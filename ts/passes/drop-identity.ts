@@ -1,6 +1,6 @@
 import type { Graph, ValueId } from '../graph/graph.ts';
 
-/** What each value that an identity makes is: the value that it was made of. */
+/** Maps each value that an identity makes to the value that it was made from. */
 export function identitySources(graph: Graph): (id: ValueId) => ValueId {
   const source = new Map<ValueId, ValueId>();
   const resolve = (id: ValueId) => source.get(id) ?? id;
@@ -9,7 +9,7 @@ export function identitySources(graph: Graph): (id: ValueId) => ValueId {
   return resolve;
 }
 
-/** Dropout at inference and Split compute nothing: their readers read what they read. */
+/** Dropout at inference and Split compute nothing: their readers read their input instead. */
 export function dropIdentity(graph: Graph): Graph {
   const resolve = identitySources(graph);
   const nodes = graph.nodes

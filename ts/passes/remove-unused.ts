@@ -1,6 +1,6 @@
 import type { Graph } from '../graph/graph.ts';
 
-/** Drops what no output needs. BatchNorm with batch statistics stays: it moves its running sums. */
+/** Drops nodes that no output needs. BatchNorm with batch statistics stays: it updates its running sums. */
 export function removeUnused(graph: Graph): Graph {
   const needed = new Set(graph.outputs);
   const nodes = [];

@@ -48,8 +48,8 @@ export interface TrainOptions {
   readonly precision?: TrainPrecision;
   /**
    * The backward pass begins with so many times the losses' diffs, and the update divides by it, so that small diffs do
-   * not become 0 in 16 bits (NVCaffe's global_grad_scale). Default 1024 for `float16`, else 1. In 16 bits an update
-   * whose diffs are not finite is left out.
+   * not become 0 in 16 bits (NVCaffe's global_grad_scale). Default 1024 for `float16`, else 1. In 16 bits updates with
+   * non-finite gradients are skipped.
    */
   readonly lossScale?: number;
   /** Less memory for more time: what lies inside the blocks is computed again in the backward pass. Default false. */

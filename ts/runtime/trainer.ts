@@ -125,9 +125,9 @@ export class Trainer {
   readonly batchNorms: readonly BatchNormMode[];
   /** What became of each layer's weights. */
   readonly report: readonly LayerReport[];
-  /** What works and is hardly meant. */
+  /** What works but is probably not intended. */
   readonly warnings: readonly Warning[];
-  /** Updates that were left out because their diffs were not finite; looked at in 16 bits alone. */
+  /** Updates that were skipped because their gradients were not finite; checked in 16 bits only. */
   skippedUpdates = 0;
   readonly #parts: TrainerParts;
   /** Of the iteration. */

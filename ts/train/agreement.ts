@@ -1,13 +1,13 @@
 /**
- * What processes that train together decide together. At every edge of the solver's loop each says what it was asked for
- * and what befell it, and all go on with what any of them said: they stop, write and fail at the same place, and nobody
- * waits for a process that does not come.
+ * What processes that train together decide together. At every edge of the solver's loop each process announces what it was
+ * asked for and what went wrong, and all act on what any of them announced: they stop, write and fail at the same place, and
+ * none waits for a process that does not come.
  */
 import { DeviceError } from '../errors.ts';
 import type { TrainingDevice } from './training-device.ts';
 
 const WISHES = ['stop', 'snapshot', 'diverged'] as const;
-/** What a process says at an edge. */
+/** What a process announces at an edge. */
 export type Wish = (typeof WISHES)[number];
 
 /** Of each wish the processes that have it; a wish that nobody has is absent. */
@@ -28,13 +28,13 @@ export class Agreement {
     this.size = communicator?.size ?? 1;
   }
 
-  /** The first process tests, writes and is listened to; the others only train. */
+  /** The first process tests, writes and reports; the others only train. */
   get isFirst(): boolean {
     return this.rank === 0;
   }
 
   /**
-   * An edge of the loop: every process comes here, and knows then what the others said.
+   * An edge of the loop: every process reaches it, and then knows what the others announced.
    * @throws DeviceError `communicator/other-failed` where one of them left
    */
   async reach(wishes: ReadonlySet<Wish> = new Set()): Promise<Agreed> {
@@ -42,8 +42,8 @@ export class Agreement {
   }
 
   /**
-   * Work in which processes wait for each other, a training step. Nobody can be told of an error in it: whoever gets one
-   * has to end the process, so that the launcher ends the others.
+   * Work in which processes wait for each other, such as a training step. An error in it cannot be announced: the process
+   * that meets one has to exit, so that the launcher ends the others.
    */
   async together<T>(work: () => Promise<T>): Promise<T> {
     const wasOver = this.#isOver;

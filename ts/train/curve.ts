@@ -1,4 +1,4 @@
-/** A curve of any number of points in bounded memory: neighbours are put together when there are too many. */
+/** A curve of any number of points in bounded memory: neighbours are merged when there are too many. */
 
 /** What lies between two places of x. */
 export interface CurvePoint {

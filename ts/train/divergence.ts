@@ -1,4 +1,4 @@
-/** Training that has gone wrong: seeing it, and finding the layer where it did. */
+/** Detects that training has diverged, and finds the layer where it did. */
 import { notFiniteBytes } from '../base/not-finite.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { Batch } from '../data/source.ts';
@@ -10,11 +10,11 @@ import type { TrainingDevice } from './training-device.ts';
 
 /** −log(FLT_MIN): SoftmaxWithLoss of a batch in which every true class has the probability 0. */
 const PLATEAU = -Math.log(2 ** -126);
-// One batch may be that bad by chance where it is small and the rate is large; five in a row do not come back.
+// A single small batch may be that bad by chance where the rate is large; after five in a row training does not recover.
 const PLATEAU_LENGTH = 5;
-// A loss scale that is too large for a batch now and then is none of them's fault; one that always is never lets it learn.
+// A loss scale may be too large for a batch now and then; one that is always too large never lets the net learn.
 const SKIPPED_LENGTH = 20;
-/** Larger than what a net that learns computes. */
+/** Larger than any value in a net that learns. */
 const EXPLODED = 1e6;
 
 /** Watches the losses of a run. */
@@ -24,7 +24,7 @@ export class DivergenceWatch {
 
   /**
    * What is wrong after an iteration; null: nothing.
-   * @param isSkipped Its update was left out, since its gradients are not finite.
+   * @param isSkipped Its update was skipped, since its gradients are not finite.
    */
   check(outputs: readonly OutputValue[], loss: number, isSkipped = false): DivergedEvent['reason'] | null {
     if (Number.isNaN(loss)) return 'nan';

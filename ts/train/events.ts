@@ -37,7 +37,7 @@ export interface StartEvent {
   /** Samples of one forward pass, and of one iteration (times iter_size). */
   readonly batch: number;
   readonly samplesPerIteration: number;
-  /** Samples of the training data; null where nobody knows. */
+  /** Samples of the training data; null where their number is unknown. */
   readonly epochSize: number | null;
   /** Values that the solver learns. */
   readonly learnable: number;
@@ -123,7 +123,7 @@ export interface DebugInfoEvent {
   };
 }
 
-/** Something that works and is hardly meant. */
+/** Something that works but is probably not intended. */
 export interface WarningEvent {
   readonly type: 'warning';
   /** Stable, e.g. `solver/iter-size-batch-norm`. */
@@ -131,7 +131,7 @@ export interface WarningEvent {
   readonly message: string;
 }
 
-/** Training has no more meaning; it ends without another snapshot, so that the last one stays the last. */
+/** Training diverged. It ends without another snapshot, so that the last one remains the last. */
 export interface DivergedEvent {
   readonly type: 'diverged';
   readonly iteration: number;

@@ -43,8 +43,8 @@ export interface FinetuneOptions
   /** The most pixels of an image. Default 2^26. */
   readonly maxPixels?: number;
   /**
-   * Images that cannot be read are left out and told here: every image is decoded once before the split. Default: the
-   * first one that is met is an error.
+   * Skips images that cannot be read and reports each here: every image is decoded once before the split. Default: the
+   * first such image is an error.
    */
   readonly onBroken?: (error: ImageError) => void;
   /** Default 10. */

@@ -1,4 +1,4 @@
-/** What is said before a training begins: nets that cannot learn, and statistics that are not there. */
+/** Checks before training begins: nets that cannot learn, and statistics that are missing. */
 
 import type { Warning } from '../base/warn.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
@@ -43,7 +43,7 @@ export async function checkLabels(
 }
 
 /**
- * @returns What hardly learns, as warnings.
+ * @returns Warnings about what hardly learns.
  * @throws GraphError for what cannot learn at all
  */
 export function checkLearning(

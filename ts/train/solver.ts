@@ -1,4 +1,4 @@
-/** Caffe's solver (solver.cpp, sgd_solver.cpp): a loop that says what happens as events. */
+/** Caffe's solver (solver.cpp, sgd_solver.cpp): a loop that reports what happens as events. */
 import { callback, either, having, list, oneOf, path, signal } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { weightsFile } from '../caffe/caffemodel.ts';
@@ -294,7 +294,7 @@ class Run {
       yield {
         type: 'warning',
         code: 'solver/update-skipped',
-        message: `iteration ${iteration}: its gradients are not finite, and the update was left out, the ${trainer.skippedUpdates}. so far; lower the loss scale where this comes often`,
+        message: `iteration ${iteration}: its gradients are not finite, and the update was skipped, the ${trainer.skippedUpdates}. so far; lower the loss scale where this comes often`,
       };
     source.recycle?.(batch);
     this.#pace.add(this.#samples, busy + waited, waited);
@@ -430,7 +430,7 @@ class Run {
       const { device, precision } = this.#options;
       return await findCulprit(device, net, await trainer.weights(), batch, source.shapes, precision);
     } catch {
-      // Looking for the layer takes memory beside the trainer's; that training diverged is said in any case.
+      // The search for the layer takes memory beside the trainer's; the divergence is reported in any case.
       return null;
     }
   }
