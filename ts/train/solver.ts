@@ -294,7 +294,7 @@ class Run {
       yield {
         type: 'warning',
         code: 'solver/update-skipped',
-        message: `iteration ${iteration}: its gradients are not finite, and the update was skipped, the ${trainer.skippedUpdates}. so far; lower the loss scale where this comes often`,
+        message: `iteration ${iteration}: the gradients are not finite, so the update was skipped (${trainer.skippedUpdates} so far); lower the loss scale if this happens often`,
       };
     source.recycle?.(batch);
     this.#pace.add(this.#samples, busy + waited, waited);
