@@ -148,7 +148,11 @@ const MUTANTS: readonly Mutant[] = [
 
 /** Named tests, then the fuzzer: fewer nets than in `npm test`, on the reference, whose passes are those of all devices. */
 const CHECKS = {
-  'a named test': ['test/passes/rewriting.test.ts', 'test/program/differentiate.test.ts', 'test/program/pack-weights.test.ts'],
+  'a named test': [
+    'test/passes/rewriting.test.ts',
+    'test/program/differentiate.test.ts',
+    'test/program/pack-weights.test.ts',
+  ],
   'random nets': ['test/fuzz/random-nets.test.ts'],
 } as const;
 const NETS = '120';
