@@ -128,6 +128,15 @@ test('what another layer reads, and a ReLU with a negative slope below 0, are no
   assert.is(backwardOf(negative)[2], 'relu(x0,dy0 → dx0)');
 });
 
+test('a ReLU behind a ReLU stays an operation of its own, with its own slope', () => {
+  const { forward } = train(`${DATA} ${convolution('c1', 'data')}
+    layer { name: "one" type: "ReLU" bottom: "c1" top: "one" }
+    layer { name: "two" type: "ReLU" bottom: "one" top: "two" relu_param { negative_slope: 0.25 } } ${LOSS('two')}`);
+  const [first, second] = forward.operations;
+  assert.ok(first!.kind === 'convolution' && first!.relu?.negativeSlope === 0);
+  assert.ok(second!.kind === 'relu' && second!.negativeSlope === 0.25);
+});
+
 const BLOCK = `${DATA} ${convolution('c1', 'data')} ${convolution('c2', 'c1')} ${convolution('c3', 'c1')}
   layer { name: "sum" type: "Eltwise" bottom: "c3" bottom: "c2" top: "sum" }`;
 
