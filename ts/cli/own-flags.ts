@@ -120,11 +120,7 @@ export const ownFlags = {
   },
   mean: {
     flags: '--mean <file>',
-    row: optional(
-      path,
-      '',
-      'The mean image to subtract, a .binaryproto or a .npy of pycaffe (3×H×W, or 3 values, B,G,R), or none.',
-    ),
+    row: optional(path, '', 'The mean image to subtract (.binaryproto), or none.'),
   },
   meanFile: {
     flags: '--mean <binaryproto>',
