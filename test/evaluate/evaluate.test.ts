@@ -135,7 +135,7 @@ test('the command writes what it prints, with the recipe', () => {
 test('the command refuses what it cannot do in one sentence', () => {
   for (const [words, status, message] of [
     [[...files, '--images', list, '--crops', '10'], 1, /28×28, which leaves no ten different crops/],
-    [[...files, '--images', list, '--crops', '5'], 2, /Allowed choices are 1, 10/],
+    [[...files, '--images', list, '--crops', '5'], 2, /Expected 1 or 10 for --crops/],
     [[...files, '--images', '/nowhere'], 2, /not there/],
     [
       [...files.slice(0, 4), '--images', list, '--crops', '10', '--shorter-side', '28', '--mean', 'none'],
