@@ -74,7 +74,7 @@ const COMPARE_LAYERS = signature('compareLayers', {
       source: required(having<TopsSource>('a TopsSource', 'run', 'dispose'), 'What it is compared with.'),
       inputs: required(iterable<CompareOptions['inputs']>('inputs'), 'One for each run.'),
       tolerance: optional(
-        number({ from: 0 }),
+        number({ from: 0, to: 1 }),
         '1e-4 in float32',
         'What tops may differ by, as a share of their largest value.',
       ),
