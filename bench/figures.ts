@@ -1,4 +1,4 @@
-/** Recorded reports as the README shows them: one paragraph of conditions and one table each. */
+/** Recorded reports as docs/speed.md shows them: one paragraph of conditions and one table each. */
 import { fileURLToPath } from 'node:url';
 import type { DeviceReport } from '../ts/bench/device-report.ts';
 import { isDeviceReport, type RecordedReport, readReport } from '../ts/bench/read-report.ts';
@@ -17,8 +17,8 @@ import {
 import { median } from '../ts/bench/statistics.ts';
 
 const BEGIN =
-  '<!-- Written by `npm run readme-figures` from the files that it names; not to be edited by hand. -->';
-const END = '<!-- The end of what `npm run readme-figures` writes. -->';
+  '<!-- Written by `npm run speed-page` from the files that it names; not to be edited by hand. -->';
+const END = '<!-- The end of what `npm run speed-page` writes. -->';
 
 /** Schemas of a runner that gave each engine weights of its own. */
 const UNCOMPARED = ['resnode-train-bench/1'];

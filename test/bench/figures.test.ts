@@ -1,4 +1,4 @@
-/** The README's figures are those of the recorded reports: no figure of speed is written by hand. */
+/** The figures of docs/speed.md are those of the recorded reports: no figure of speed is written by hand. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,20 +6,20 @@ import { pathToFileURL } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { withFigures } from '../../bench/figures.ts';
-import { readmeWithFigures } from '../../bench/readme-figures.ts';
+import { speedPage } from '../../bench/speed-page.ts';
 import type { CaffeTime } from '../../ts/bench/caffe-time.ts';
 import type { Report, Result } from '../../ts/bench/report.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-figures-'));
 test.after(() => rmSync(folder, { recursive: true }));
 
-const { found, expected } = readmeWithFigures();
-const markers = found.match(/<!-- .*readme-figures.* -->/g)!;
+const { found, expected } = speedPage();
+const markers = found.match(/<!-- .*speed-page.* -->/g)!;
 const empty = `before\n${markers.join('\n')}\nafter\n`;
 
-test('the README is what `npm run readme-figures` writes', () => {
+test('the page is what `npm run speed-page` writes', () => {
   assert.is(markers.length, 2);
-  assert.is(found, expected, 'run `npm run readme-figures`');
+  assert.is(found, expected, 'run `npm run speed-page`');
 });
 
 const result = (engine: string, quiet: number[][], changes: Partial<Result> = {}): Result => ({

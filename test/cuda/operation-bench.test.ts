@@ -185,8 +185,8 @@ async function checkReaders(report: DeviceReport): Promise<void> {
   for (const { name } of report.shapes) assert.ok(page.includes(name.replace(/&/g, '&#38;')), name);
   assert.not.match(page, /<script|NaN|undefined/);
   const begin =
-    '<!-- Written by `npm run readme-figures` from the files that it names; not to be edited by hand. -->';
-  const end = '<!-- The end of what `npm run readme-figures` writes. -->';
+    '<!-- Written by `npm run speed-page` from the files that it names; not to be edited by hand. -->';
+  const end = '<!-- The end of what `npm run speed-page` writes. -->';
   const figures = withFigures(`${begin}\n${end}`, ['gpu.json'], pathToFileURL(`${folder}/`));
   assert.match(figures, /\| CIFAR-20, batch 1, float16 \| resnode \| [\d.]+ \| [\d.]+ \| 1\.00 \|/);
 }

@@ -1,5 +1,5 @@
 /** What a user of the packed package meets: module systems, compilers, bundlers, broken builds. */
-import { cpSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { test } from 'uvu';
@@ -60,6 +60,38 @@ test('examples/worker-threads classifies in a worker, and both threads end by th
   ]);
   assert.equal([status, stderr], [0, '']);
   assert.match(stdout, /0000\.png: Ankle boot \d\.\d{4}\n$/);
+});
+
+const [twoLines, net] = [
+  ...readFileSync(join(repositoryFolder, 'README.md'), 'utf8').matchAll(/```ts\n(.*?)```/gs),
+].map(([, code]) => code!) as [string, string];
+
+test("the README's first lines classify an image as printed", () => {
+  const fashion = join(repositoryFolder, 'examples/fashion');
+  cpSync(fashion, join(app.folder, 'ants-and-bees'), { recursive: true });
+  cpSync(join(fashion, 'images/0000.png'), join(app.folder, 'ant.jpg'));
+  app.write({ 'readme.mts': twoLines });
+  const { stdout, stderr } = app.node(['--import', module('tsx/dist/loader.mjs'), 'readme.mts']);
+  assert.match(stdout, /^Ankle boot 0\.\d+\n$/, stderr);
+});
+
+test("the README's code compiles under noUncheckedIndexedAccess", () => {
+  const given = 'declare const pixels: Float32Array, signal: AbortSignal;\n';
+  app.write({ 'readme.mts': twoLines, 'net.mts': net.replace(/^(import .*\n)/m, `$1${given}`) });
+  const options = [
+    '--noEmit',
+    '--strict',
+    '--noUncheckedIndexedAccess',
+    '--module',
+    'nodenext',
+    '--target',
+    'es2022',
+  ];
+  const types = ['--lib', 'es2022,esnext.disposable', '--typeRoots', module('@types'), '--types', 'node'];
+  assert.is(
+    app.node([module('typescript/bin/tsc'), ...options, ...types, 'readme.mts', 'net.mts']).stdout,
+    '',
+  );
 });
 
 test('its internals cannot be imported', () => {
