@@ -20,7 +20,7 @@ import {
 } from '../../ts/cli/preprocess-options.ts';
 import { quantize } from '../../ts/cli/quantize.ts';
 import { view } from '../../ts/cli/view.ts';
-import { ArgumentError, ImageError } from '../../ts/index.ts';
+import { ArgumentError, blobFromFloats, ImageError, writeNpy } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const fashion = join(repositoryFolder, 'examples/fashion');
@@ -145,6 +145,19 @@ test('what is given is what is done; the default size is 256 for 224, and in pro
       ...{ std: [58, 57, 56], interpolation: 'float', orientation: 'ignored', depth: 16 },
     },
   );
+});
+
+test("--mean takes caffe.io's .npy: an image, or one value a channel; height × width × channels is refused with the cure", () => {
+  const file = join(root, 'mean.npy');
+  const values = Float32Array.from({ length: 3 * 4 * 5 }, (_, i) => i);
+  writeNpy(file, blobFromFloats([3, 4, 5], values));
+  assert.equal(chosen(['--mean', file]).mean, { shape: [3, 4, 5], data: values });
+  writeNpy(file, blobFromFloats([3], Float32Array.of(104, 117, 123)));
+  assert.equal(chosen(['--mean', file]).mean, [104, 117, 123]);
+  writeNpy(file, blobFromFloats([4, 5, 3], values));
+  refused(['--mean', file], /channels × height × width, found 4×5×3: .*transpose\(2, 0, 1\)/);
+  writeNpy(file, blobFromFloats([3], Float32Array.of(0.4, 0.5, 0.6)));
+  refused(['--mean', file], /pixels from 0 to 255/);
 });
 
 test('--skip-broken names and counts what it leaves out, in every command that reads many; without it the first is an error', async () => {

@@ -14,7 +14,7 @@ import { meanOfImages, writeMeanImage } from '../../ts/data/mean-image.ts';
 import { readCifar, readIdx } from '../../ts/data/raw-images.ts';
 import { LmdbWriter } from '../../ts/data/write-lmdb.ts';
 import { ResnodeError } from '../../ts/errors.ts';
-import { readMeanImage } from '../../ts/image/preprocess-file.ts';
+import { readMeanImage } from '../../ts/image/mean-file.ts';
 import { COMMAND } from '../support/command.ts';
 import { repositoryFolder, sharedFolder } from '../support/golden.ts';
 

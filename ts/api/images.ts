@@ -68,5 +68,6 @@ export { type DecodeLimits, type DecodeOptions, decodeImage } from '../image/dec
 export type { Resize, Size } from '../image/geometry.ts';
 export type { DeepImage, Image } from '../image/image.ts';
 export { readLabels } from '../image/labels.ts';
+export { readMeanImage } from '../image/mean-file.ts';
 export { type MeanImage, msraPreprocess, type Preprocess, preprocessImage } from '../image/preprocess.ts';
-export { loadPreprocess, readMeanImage, savePreprocess } from '../image/preprocess-file.ts';
+export { loadPreprocess, savePreprocess } from '../image/preprocess-file.ts';

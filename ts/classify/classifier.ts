@@ -10,14 +10,14 @@ import { type DecodeLimits, decodeImage, limitRows } from '../image/decode.ts';
 import { anyImage, type DeepImage, type Image, isImage } from '../image/image.ts';
 import { readLabels } from '../image/labels.ts';
 import { decodingOf, type Preprocess } from '../image/preprocess.ts';
-import { loadPreprocess } from '../image/preprocess-file.ts';
+import { loadPreprocess, preprocessBeside } from '../image/preprocess-file.ts';
 import { Device, type DeviceKind, deviceKind, openDevice } from '../runtime/device.ts';
 import type { LoadOptions } from '../runtime/load-options.ts';
 import type { Model } from '../runtime/model.ts';
 import { Batcher } from './batcher.ts';
 import { Gate } from './gate.ts';
 import { Latencies, type LatencySummary } from './latencies.ts';
-import { type ClassifierFiles, classifierFiles, preprocessBeside, readModelFolder } from './model-folder.ts';
+import { type ClassifierFiles, classifierFiles, readModelFolder } from './model-folder.ts';
 
 /** How a classifier works. */
 export interface ClassifierOptions extends DecodeLimits {

@@ -1,6 +1,6 @@
 /** A classifier's files, by themselves or in a folder that is passed around: a model folder. */
 import { existsSync, statSync } from 'node:fs';
-import { basename, dirname, extname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { either, type Kind, list, string } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { location, pathOf } from '../base/sources.ts';
@@ -83,11 +83,4 @@ export function readModelFolder(folder: string | URL): ClassifierFiles {
     ...(preprocess === undefined ? {} : { preprocess }),
     ...(calibration === undefined ? {} : { calibration }),
   };
-}
-
-/** The preprocessing that lies beside a net: `NAME.preprocess.json`, or `preprocess.json`; null where there is none. */
-export function preprocessBeside(model: string): string | null {
-  const stem = basename(model, extname(model));
-  const candidates = [`${stem}.preprocess.json`, 'preprocess.json'].map((name) => join(dirname(model), name));
-  return candidates.find((path) => existsSync(path)) ?? null;
 }

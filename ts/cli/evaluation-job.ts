@@ -3,8 +3,9 @@ import { ArgumentError } from '../errors.ts';
 import { fileHash, recordedMean } from '../evaluate/recipe.ts';
 import type { EvaluationResult, EvaluationSource } from '../evaluate/result.ts';
 import type { DecodeLimits } from '../image/decode.ts';
+import { readMean } from '../image/mean-file.ts';
 import type { Preprocess } from '../image/preprocess.ts';
-import { loadPreprocess, readMeanImage } from '../image/preprocess-file.ts';
+import { loadPreprocess } from '../image/preprocess-file.ts';
 import type { DeviceKind } from '../runtime/device.ts';
 import { type AnyPrecisionFlags, type DeviceFlags, precisionOf } from './options.ts';
 import { choosePreprocess, limitsOf, type PreprocessFlags } from './preprocess-options.ts';
@@ -125,8 +126,7 @@ function meanOf(
   places: Pick<EvaluationSource, 'mean' | 'preprocess'>,
 ): Preprocess['mean'] {
   if (!('sha256' in mean)) return mean;
-  const read =
-    places.mean === null ? loadPreprocess(places.preprocess ?? '').mean : readMeanImage(places.mean);
+  const read = places.mean === null ? loadPreprocess(places.preprocess ?? '').mean : readMean(places.mean);
   const found = recordedMean(read);
   if (!('sha256' in found) || found.sha256 !== mean.sha256)
     throw new ArgumentError(

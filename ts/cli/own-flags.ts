@@ -120,7 +120,7 @@ export const ownFlags = {
   },
   mean: {
     flags: '--mean <file>',
-    row: optional(path, '', 'The mean image to subtract (.binaryproto), or none.'),
+    row: optional(path, '', 'The mean to subtract (.binaryproto, or .npy in B,G,R), or none.'),
   },
   meanFile: {
     flags: '--mean <binaryproto>',

@@ -1,12 +1,11 @@
 /** How an image becomes a net's input, as options: all given, or from a file; never guessed. */
-import { existsSync } from 'node:fs';
-import { basename, dirname, extname, join } from 'node:path';
 import type { Command } from 'commander';
 import { ArgumentError } from '../errors.ts';
 import type { DecodeLimits } from '../image/decode.ts';
 import type { Size } from '../image/geometry.ts';
+import { readMean } from '../image/mean-file.ts';
 import type { Preprocess } from '../image/preprocess.ts';
-import { loadPreprocess, readMeanImage } from '../image/preprocess-file.ts';
+import { loadPreprocess, preprocessBeside } from '../image/preprocess-file.ts';
 import { flag, own } from './flag.ts';
 
 export interface PreprocessFlags {
@@ -88,7 +87,7 @@ export function choosePreprocess(flags: PreprocessFlags, model: string): ChosenP
       'either --preprocess, which says all of it, or options',
       `--preprocess with ${given.join(', ')}`,
     );
-  const beside = fileBeside(model);
+  const beside = preprocessBeside(model);
   const file = flags.preprocess ?? (given.length === 0 ? beside : null);
   if (file === null) return { file, for: (crop) => preprocessOfFlags(flags, crop, meanOf(flags, beside)) };
   const preprocess = loadPreprocess(file);
@@ -111,17 +110,11 @@ export function choosePreprocess(flags: PreprocessFlags, model: string): ChosenP
 export const preprocessOf = (flags: PreprocessFlags, crop: Size, model: string): Preprocess =>
   choosePreprocess(flags, model).for(crop);
 
-function fileBeside(model: string): string | null {
-  const stem = basename(model, extname(model));
-  const candidates = [`${stem}.preprocess.json`, 'preprocess.json'].map((name) => join(dirname(model), name));
-  return candidates.find((path) => existsSync(path)) ?? null;
-}
-
 function meanOf({ mean, meanValue }: PreprocessFlags, beside: string | null): Preprocess['mean'] {
   if (mean !== undefined && meanValue !== undefined)
     throw new ArgumentError('the mean', 'either --mean or --mean-value', 'both');
   if (mean === 'none') return [0];
-  if (mean !== undefined) return readMeanImage(mean);
+  if (mean !== undefined) return readMean(mean);
   if (meanValue !== undefined) return meanValue;
   throw new ArgumentError(
     'the mean',

@@ -1,18 +1,16 @@
 /** A Preprocess as a JSON file; a mean image lies beside it as .binaryproto, which Caffe reads too. */
-import { readFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { basename, dirname, extname, join } from 'node:path';
 import { path } from '../base/kinds.ts';
 import { required, signature } from '../base/options.ts';
-import { checkPlainFile } from '../base/plain-file.ts';
 import { nearest } from '../base/suggest.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
-import { blobFromFloats, toFloat32 } from '../caffe/blob.ts';
-import { readBinaryproto } from '../caffe/caffemodel.ts';
+import { blobFromFloats } from '../caffe/blob.ts';
 import { readJsonFile } from '../caffe/json-file.ts';
 import { writeBinaryproto } from '../caffe/write-caffemodel.ts';
-import { wrongKindAt } from '../caffe/wrong-kind.ts';
 import { ImageError } from '../errors.ts';
 import type { Resize, Size } from './geometry.ts';
+import { readMeanImage } from './mean-file.ts';
 import { type Preprocess, preprocess } from './preprocess.ts';
 
 const FORMAT = 'resnode-preprocess/1';
@@ -153,28 +151,9 @@ function readMean(mean: unknown, path: string, fail: Fail): Preprocess['mean'] {
   return readMeanImage(join(dirname(path), file));
 }
 
-const READ_MEAN_IMAGE = signature('readMeanImage', { file: required(path, 'Of a .binaryproto.') });
-
-/** Reads a mean image `[1,] channels × height × width` from a .binaryproto. @throws WeightsError, ImageError */
-export function readMeanImage(file: string): Extract<Preprocess['mean'], { shape: unknown }> {
-  READ_MEAN_IMAGE.check(file);
-  checkPlainFile(file);
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(file);
-  } catch (error) {
-    const wrong = wrongKindAt(file, 'mean');
-    if (wrong !== null) throw new ImageError('image/wrong-kind', file, wrong);
-    throw new ImageError('image/mean', file, `cannot be read (${(error as NodeJS.ErrnoException).code})`, {
-      cause: error,
-    });
-  }
-  const blob = readBinaryproto(bytes, { file });
-  if (blob.shape.length < 3)
-    throw new ImageError(
-      'image/mean',
-      file,
-      `expected channels × height × width, found ${blob.shape.join('×')}`,
-    );
-  return { shape: blob.shape, data: toFloat32(blob) };
+/** The preprocessing that lies beside a net: `NAME.preprocess.json`, or `preprocess.json`; null where there is none. */
+export function preprocessBeside(model: string): string | null {
+  const stem = basename(model, extname(model));
+  const candidates = [`${stem}.preprocess.json`, 'preprocess.json'].map((name) => join(dirname(model), name));
+  return candidates.find((path) => existsSync(path)) ?? null;
 }
