@@ -92,7 +92,7 @@ const effect = (signal: string, fallback: string) =>
 /** Flags, by a name for the commands. */
 export const ownFlags = {
   // Files
-  model: { flags: '--model <prototxt>', row: required(path, 'The net.') },
+  model: { flags: '--model <prototxt>', row: required(path, 'The net, or a model folder.') },
   trainedModel: { flags: '--model <prototxt>', row: required(path, 'The training net, with data layers.') },
   modelWithData: { flags: '--model <prototxt>', row: required(path, 'The net, with data layers.') },
   camModel: {
@@ -103,7 +103,7 @@ export const ownFlags = {
     flags: '--model <prototxt>',
     row: optional(path, '', 'Compares this net, layer by layer.'),
   },
-  deployModel: { flags: '--model <prototxt>', row: required(path, 'The deploy net.') },
+  deployModel: { flags: '--model <prototxt>', row: required(path, 'The deploy net, or a model folder.') },
   weights: {
     flags: '--weights <caffemodel>',
     row: required(path, 'Its weights (.caffemodel or .caffemodel.h5).'),

@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError, type Option } from 'commander';
 import { ArgumentError, ResnodeError } from '../errors.ts';
+import { takeModelFolder } from './model-folder.ts';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 /** Each is loaded when it is run, or when all are to be listed: the whole library takes longer to load than most take to run. */
@@ -44,6 +45,7 @@ export async function programFor(first: string | undefined): Promise<Command> {
     .configureHelp({ sortSubcommands: true });
   const named = first !== undefined && Object.hasOwn(COMMANDS, first) ? [first] : Object.keys(COMMANDS);
   for (const load of named.map((name) => COMMANDS[name]!)) program.addCommand((await load())());
+  for (const command of program.commands) takeModelFolder(command);
   const subcommands = program.commands.flatMap((command) => command.commands);
   for (const command of [program, ...program.commands, ...subcommands])
     command

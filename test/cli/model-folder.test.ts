@@ -1,0 +1,69 @@
+/** --model takes a model folder: net, weights, labels and preprocessing, in every command that has them. */
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { readNpy } from '../../ts/caffe/npy.ts';
+import { programFor } from '../../ts/cli/program.ts';
+import { repositoryFolder } from '../support/golden.ts';
+
+const fashion = join(repositoryFolder, 'examples/fashion');
+const image = join(fashion, 'images/0000.png');
+const folder = mkdtempSync(join(tmpdir(), 'resnode-model-folder-'));
+test.after(() => rmSync(folder, { recursive: true }));
+
+/** In this process, which is quicker than one each. */
+async function resnode(...words: string[]): Promise<string> {
+  const { log, error } = console;
+  let printed = '';
+  console.log = (line: string) => (printed += `${line}\n`);
+  console.error = () => {};
+  try {
+    await (await programFor(words[0])).parseAsync(words, { from: 'user' });
+    return printed;
+  } finally {
+    Object.assign(console, { log, error });
+  }
+}
+const cpu = ['--device', 'cpu', '--threads', '1'];
+
+test('a folder stands for its files', async () => {
+  assert.match(await resnode('classify', image, '--model', fashion, ...cpu), /^ {2}0\.9\d+ {2}Ankle boot$/m);
+  const output = join(folder, 'prob.npy');
+  await resnode(
+    'features',
+    '--model',
+    fashion,
+    '--images',
+    image,
+    '--blob',
+    'prob',
+    '--output',
+    output,
+    ...cpu,
+  );
+  const { shape, bytes } = readNpy(readFileSync(output), { file: output });
+  assert.equal([shape, bytes.length], [[1, 10], 40]);
+});
+
+test('what is given by name takes the place of its file, before the folder or behind it', async () => {
+  const labels = join(folder, 'other.txt');
+  writeFileSync(labels, 'abcdefghij'.split('').join('\n'));
+  for (const words of [
+    ['--labels', labels, '--model', fashion],
+    ['--model', fashion, '--labels', labels],
+  ])
+    assert.match(await resnode('classify', image, ...words, ...cpu), /^ {2}0\.9\d+ {2}j$/m);
+});
+
+test('a folder without weights is refused with the file that it lacks', async () => {
+  copyFileSync(join(fashion, 'deploy.prototxt'), join(folder, 'deploy.prototxt'));
+  const error = await resnode('classify', image, '--model', folder).then(
+    () => null,
+    (thrown: Error) => thrown,
+  );
+  assert.match(error!.message, /which lacks model\.caffemodel/);
+});
+
+test.run();
