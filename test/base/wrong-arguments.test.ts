@@ -9,6 +9,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Option, signatures, type TableKind } from '../../ts/base/options.ts';
 import { resnode } from '../support/entry-points.ts';
+import { repositoryFolder } from '../support/golden.ts';
+import { fakeSolver, fakes } from '../train/fakes.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-arguments-'));
 const before = process.cwd();
@@ -106,6 +108,11 @@ async function tryAll(name: string, call: (...values: unknown[]) => unknown, row
       for (const option of Object.keys(kind.table as object)) {
         const values = Array<unknown>(position).fill(undefined);
         await attempt(`${name}(${option}: value ${i})`, () => call(...values, { [option]: wrong }));
+        const { kind: inner } = (kind.table as Readonly<Record<string, Option>>)[option]!;
+        for (const field of 'table' in inner ? Object.keys(inner.table as object) : [])
+          await attempt(`${name}(${option}.${field}: value ${i})`, () =>
+            call(...values, { [option]: { [field]: wrong } }),
+          );
       }
     }
   }
@@ -253,7 +260,12 @@ test('so it is with the objects that the API returns, disposed ones too', async 
   const trainer = await device.train({ model: Buffer.from(NET), update: null });
   const buffer = await device.buffer(new Float32Array(4));
   let functions = 0;
-  const objects = Object.entries({ model, trainer, buffer, device });
+  const classifier = await resnode.openClassifier(join(repositoryFolder, 'examples/fashion'), {
+    device: 'cpu',
+    threads: 1,
+  });
+  const solver = Object.assign(fakeSolver(fakes(), folder, 'max_iter: 1'), { dispose() {} });
+  const objects = Object.entries({ classifier, solver, model, trainer, buffer, device });
   for (const isDisposed of [false, true]) {
     for (const [name, object] of objects) {
       if (isDisposed) object.dispose();
