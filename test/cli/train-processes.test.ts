@@ -201,7 +201,7 @@ for (const [what, flags, message] of [
     ['--gpu', '0,1'],
     /--gpu 0,1 needs a process a GPU: mpirun -n 2 resnode train --mpi/,
   ],
-  ['one GPU twice', ['--gpu', '1,1', '--mpi'], /Expected every GPU once/],
+  ['one GPU twice', ['--gpu', '1,1', '--mpi'], /GPUs with commas between them, each once/],
 ] as const)
   test(`${what} is a misuse`, () => {
     const words = ['--import', 'tsx', main, 'train', '--solver', 'x', ...flags];
