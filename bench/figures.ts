@@ -1,4 +1,5 @@
 /** Recorded reports as docs/speed.md shows them: one paragraph of conditions and one table each. */
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { DeviceReport } from '../ts/bench/device-report.ts';
 import { isDeviceReport, type RecordedReport, readReport } from '../ts/bench/read-report.ts';
@@ -15,6 +16,7 @@ import {
   titleOf,
 } from '../ts/bench/report.ts';
 import { median } from '../ts/bench/statistics.ts';
+import type { ServingReport } from './serving-report.ts';
 
 const BEGIN =
   '<!-- Written by `npm run speed-page` from the files that it names; not to be edited by hand. -->';
@@ -29,13 +31,43 @@ const UNCOMPARED = ['resnode-train-bench/1'];
  * @throws Error where the text lacks a marker; as `readReport`
  */
 export function withFigures(text: string, files: readonly string[], folder: URL): string {
-  const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)];
-  if (begin < 0 || end < begin) throw new Error(`expected the lines "${BEGIN}" and "${END}", in this order`);
   const sections = files.map((file) => {
     const report = readReport(fileURLToPath(new URL(file, folder)));
     return isDeviceReport(report) ? deviceSection(report, file) : section(report, file);
   });
-  return `${text.slice(0, begin + BEGIN.length)}\n\n${sections.join('\n\n')}\n\n${text.slice(end)}`;
+  return between(text, sections.join('\n\n'));
+}
+
+/** A text with `content` between its two markers. @throws Error where it lacks one */
+function between(text: string, content: string): string {
+  const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)];
+  if (begin < 0 || end < begin) throw new Error(`expected the lines "${BEGIN}" and "${END}", in this order`);
+  return `${text.slice(0, begin + BEGIN.length)}\n\n${content}\n\n${text.slice(end)}`;
+}
+
+/**
+ * A text with the table of a serving report between its markers.
+ * @param file A report of `npm run bench-serving -- --json`, as a path from `folder`.
+ */
+export function withServing(text: string, file: string, folder: URL): string {
+  const report = JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as ServingReport;
+  const { date, processor, cores, node, connections, requests, rounds, servers } = report;
+  const refused = servers.flatMap((server) => server.rounds).reduce((sum, round) => sum + round.refused, 0);
+  const rows = servers.map(({ name, median: m }) => {
+    const cells = [m.requestsPerSecond.toFixed(1), m.cpuMilliseconds.toFixed(1), m.p50, m.p99];
+    return `| ${[name, ...cells, m.eventLoopLateP99.toFixed(0), m.residentMegabytes.toFixed(0)].join(' | ')} |`;
+  });
+  return between(
+    text,
+    [
+      `${date}, ${processor}, ${cores} cores, node ${node}: ResNet-50, JPEGs of 500×375, ${connections} connections, ${requests} requests`,
+      `in each of ${rounds} rounds in turn, medians; ${refused === 0 ? 'none was' : `${refused} were`} refused ([all figures](${file})):`,
+      '',
+      '| server | requests/s | CPU ms a request | p50 ms | p99 ms | event loop late, p99 ms | RSS MB |',
+      '| --- | --: | --: | --: | --: | --: | --: |',
+      ...rows,
+    ].join('\n'),
+  );
 }
 
 /** @param file Where the report lies. */

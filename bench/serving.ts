@@ -15,6 +15,7 @@ import { savePreprocess } from '../ts/api/images.ts';
 import { prepare } from '../ts/bench/prepare.ts';
 import { writeFileAtomically } from '../ts/caffe/atomic-file.ts';
 import { resnet } from '../ts/index.ts';
+import type { ServingReport, ServingRound } from './serving-report.ts';
 
 const CONNECTIONS = 16;
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -24,20 +25,6 @@ const SERVERS = [
   { name: 'onnxruntime-node', file: ORT, env: {} },
   { name: 'onnxruntime-node, allow_spinning 0', file: ORT, env: { ALLOW_SPINNING: '0' } },
 ] as const;
-
-/** What one server did in one round. */
-interface Round {
-  readonly requestsPerSecond: number;
-  /** Of the server's process, user and system, a request. */
-  readonly cpuMilliseconds: number;
-  readonly p50: number;
-  readonly p99: number;
-  /** 99% of the turns of its event loop were no later, in milliseconds. */
-  readonly eventLoopLateP99: number;
-  readonly residentMegabytes: number;
-  /** Answers other than 200. */
-  readonly refused: number;
-}
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -51,14 +38,14 @@ async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'resnode-serving-'));
   try {
     const images = await writeFiles(folder);
-    const all = new Map(SERVERS.map(({ name }) => [name as string, [] as Round[]]));
+    const all = new Map(SERVERS.map(({ name }) => [name as string, [] as ServingRound[]]));
     for (let round = 0; round < rounds; round++)
       for (const server of SERVERS) {
         const measured = await serve(server, folder, images, requests);
         all.get(server.name)!.push(measured);
         console.error(`${server.name}: ${JSON.stringify(measured)}`);
       }
-    const report = {
+    const report: ServingReport = {
       date: new Date().toISOString().slice(0, 10),
       processor: cpus()[0]!.model,
       cores: cpus().length,
@@ -98,7 +85,7 @@ async function serve(
   folder: string,
   { timed, compared }: { readonly timed: Buffer; readonly compared: Buffer },
   requests: number,
-): Promise<Round> {
+): Promise<ServingRound> {
   const child = spawn(process.execPath, ['--import', 'tsx', file, folder], {
     env: { ...process.env, ...env, PORT: '0' },
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -157,12 +144,12 @@ async function metricsOf(url: string): Promise<(name: string) => number> {
   return (name) => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
 }
 
-function medians(rounds: readonly Round[]): Round {
+function medians(rounds: readonly ServingRound[]): ServingRound {
   const middle = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1]!;
-  const names = Object.keys(rounds[0]!) as (keyof Round)[];
+  const names = Object.keys(rounds[0]!) as (keyof ServingRound)[];
   return Object.fromEntries(
     names.map((name) => [name, middle(rounds.map((round) => round[name]))]),
-  ) as unknown as Round;
+  ) as unknown as ServingRound;
 }
 
 await main();

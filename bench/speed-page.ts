@@ -1,8 +1,8 @@
-/** `npm run speed-page`: writes the figures of docs/speed.md from the recorded reports that are named here. */
+/** `npm run speed-page`: writes the figures of docs/speed.md and the README from the recorded reports that are named here. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { writeFileAtomically } from '../ts/caffe/atomic-file.ts';
-import { withFigures } from './figures.ts';
+import { withFigures, withServing } from './figures.ts';
 
 /** What the page shows, in this order: reports of `resnode bench --json`, as paths from its folder. */
 const FILES = [
@@ -11,13 +11,26 @@ const FILES = [
   '../bench/results/2026-11-27-amd-epyc-training-cifar-20.json',
 ];
 
-const docs = new URL('../docs/', import.meta.url);
+/** The README's, as a path from the repository's folder. */
+const SERVING = 'bench/results/2026-11-28-amd-epyc-serving.json';
+
+const repository = new URL('../', import.meta.url);
+const readme = fileURLToPath(new URL('README.md', repository));
+const docs = new URL('docs/', repository);
 const page = fileURLToPath(new URL('speed.md', docs));
 
-/** The page as it is, and as it is to be. */
+/** A page as it is, and as it is to be. */
 export function speedPage(): { readonly found: string; readonly expected: string } {
   const found = readFileSync(page, 'utf8');
   return { found, expected: withFigures(found, FILES, docs) };
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileAtomically(page, [speedPage().expected]);
+export function readmePage(): { readonly found: string; readonly expected: string } {
+  const found = readFileSync(readme, 'utf8');
+  return { found, expected: withServing(found, SERVING, repository) };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  writeFileAtomically(page, [speedPage().expected]);
+  writeFileAtomically(readme, [readmePage().expected]);
+}

@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { withFigures } from '../../bench/figures.ts';
-import { speedPage } from '../../bench/speed-page.ts';
+import { readmePage, speedPage } from '../../bench/speed-page.ts';
 import type { CaffeTime } from '../../ts/bench/caffe-time.ts';
 import type { Report, Result } from '../../ts/bench/report.ts';
 
@@ -20,6 +20,12 @@ const empty = `before\n${markers.join('\n')}\nafter\n`;
 test('the page is what `npm run speed-page` writes', () => {
   assert.is(markers.length, 2);
   assert.is(found, expected, 'run `npm run speed-page`');
+});
+
+test('so is the table of the README', () => {
+  const page = readmePage();
+  assert.is(page.found, page.expected, 'run `npm run speed-page`');
+  assert.match(page.found, /\| onnxruntime-node \| \d/);
 });
 
 const result = (engine: string, quiet: number[][], changes: Partial<Result> = {}): Result => ({
