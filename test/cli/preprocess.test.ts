@@ -189,6 +189,7 @@ test('--skip-broken names and counts what it leaves out, in every command that r
     ],
     ['quantize', '--images', pictures, '--out', join(root, 'q.json'), ...net],
     ['evaluate', '--images', list, '--json', ...net],
+    ['parity', '--against', 'reference', '--images', pictures, ...net],
   ]) {
     const { error, stderr } = await resnode(name!, ...words, ...prepared);
     assert.is(error, null);

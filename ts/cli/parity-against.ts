@@ -20,6 +20,7 @@ import { deviceTops, type NetToRun, type TopsSource } from '../parity/against-to
 import { randomInput } from '../parity/random-input.ts';
 import { type DeviceKind, openDevice } from '../runtime/device.ts';
 import type { Shapes, Tensor } from '../runtime/tensor.ts';
+import { BrokenImages } from './broken-images.ts';
 import { flag, own } from './flag.ts';
 import { imageFiles } from './image-files.ts';
 import {
@@ -43,6 +44,7 @@ export interface AgainstFlags
   weights?: string;
   against?: string;
   images?: string[];
+  skipBroken?: boolean;
   tolerance?: number;
   json?: boolean;
 }
@@ -54,6 +56,7 @@ export function againstOptions(command: Command): Command {
     .addOption(own('weightsOrFillers'))
     .addOption(own('against'))
     .addOption(own('imagesToCompare'))
+    .addOption(own('skipBroken'))
     .addOption(flag('compareLayers', 'tolerance', '--tolerance <share>'));
   weightsOptions(added);
   return inputShapeOption(preprocessOptions(added));
@@ -157,8 +160,12 @@ function inputsOf(net: NetParameter, files: readonly string[] | null, flags: Aga
   const shape = [1, channels, size.height, size.width];
   const preprocess = preprocessOf(flags, size, flags.model!);
   async function* prepared() {
-    for (const file of files!)
-      yield { [name]: { shape, data: await preprocessFile(file, preprocess, channels, limitsOf(flags)) } };
+    const broken = new BrokenImages(flags.skipBroken);
+    for (const file of files!) {
+      const data = await broken.guard(preprocessFile(file, preprocess, channels, limitsOf(flags)));
+      if (data !== null) yield { [name]: { shape, data } };
+    }
+    broken.end(files!.length);
   }
   return { shapes: { [name]: shape }, inputs: prepared() };
 }

@@ -36,7 +36,10 @@ export interface RunOptions {
    * stops where it has not begun, and otherwise its result is dropped.
    */
   readonly signal?: AbortSignal;
-  /** Buffers that take outputs, by name: float32, of the output's size. `run` leaves these out of what it returns. */
+  /**
+   * Buffers that take outputs, by name: float32, of the output's size. `run` leaves these out of what it returns, and does
+   * not look at them for values that are not finite.
+   */
   readonly outputs?: Readonly<Record<string, DeviceBuffer>>;
   /**
    * False: arrays are read when the run's turn comes, and not copied at the call; nobody may write to them or transfer
