@@ -4,7 +4,6 @@
  */
 
 export {
-  type Classification,
   type Classifier,
   type ClassifierOptions,
   type ClassifierStats,
@@ -12,6 +11,7 @@ export {
   openClassifier,
 } from '../classify/classifier.ts';
 export type { LatencySummary } from '../classify/latencies.ts';
+export type { Classification } from '../classify/likeliest.ts';
 export { type ClassifierFiles, readModelFolder } from '../classify/model-folder.ts';
 export {
   type DatasetOptions,

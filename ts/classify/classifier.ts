@@ -17,6 +17,7 @@ import type { Model } from '../runtime/model.ts';
 import { Batcher } from './batcher.ts';
 import { Gate } from './gate.ts';
 import { Latencies, type LatencySummary } from './latencies.ts';
+import { type Classification, likeliest } from './likeliest.ts';
 import { type ClassifierFiles, classifierFiles, readModelFolder } from './model-folder.ts';
 
 /** How a classifier works. */
@@ -43,15 +44,6 @@ export interface ClassifyOptions {
   readonly crops?: 1 | 10;
   /** Gives up with its reason. */
   readonly signal?: AbortSignal;
-}
-
-/** A class of an image. */
-export interface Classification {
-  readonly label: string;
-  /** Of the net's output. */
-  readonly index: number;
-  /** From 0 to 1. */
-  readonly probability: number;
 }
 
 /** What a classifier has done since it was opened. */
@@ -307,15 +299,8 @@ export class Classifier {
     return Promise.all(rows.map((row) => this.#batcher.add(row, signal)));
   }
 
-  async #run(rows: readonly Float32Array[]): Promise<ArrayLike<number>[]> {
-    const { channels, size } = imageInput(this.model);
-    const count = channels * size.width * size.height;
-    const data = new Float32Array(rows.length * count);
-    rows.forEach((row, i) => data.set(row, i * count));
-    const shape = [rows.length, channels, size.height, size.width];
-    const all = await this.#scores.run({ shape, data });
-    const { classes } = this.#scores;
-    return rows.map((_, i) => all.subarray(i * classes, (i + 1) * classes));
+  #run(rows: readonly Float32Array[]): Promise<ArrayLike<number>[]> {
+    return this.#views(1).score(rows.map((row) => [row]));
   }
 
   #average(rows: readonly ArrayLike<number>[]): ArrayLike<number> {
@@ -370,14 +355,4 @@ function labelsOf(labels: ClassifierFiles['labels'], classes: number): readonly 
 function batchSizes(most: number): number[] {
   const powers = Array.from({ length: Math.floor(Math.log2(most)) + 1 }, (_, i) => 2 ** i);
   return powers.at(-1) === most ? powers : [...powers, most];
-}
-
-function likeliest(
-  probabilities: ArrayLike<number>,
-  labels: readonly string[],
-  top: number,
-): Classification[] {
-  return Array.from(probabilities, (probability, index) => ({ label: labels[index]!, index, probability }))
-    .sort((a, b) => b.probability - a.probability)
-    .slice(0, top);
 }

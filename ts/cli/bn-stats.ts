@@ -1,5 +1,4 @@
 /** `resnode bn-stats` */
-
 import { Command } from 'commander';
 import { writeHdf5Weights } from '../caffe/hdf5-weights.ts';
 import { filterNet, readNetFile } from '../caffe/net-parameter.ts';

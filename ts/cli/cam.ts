@@ -1,5 +1,4 @@
 /** `resnode cam` */
-
 import { Command } from 'commander';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { camOverlay } from '../features/cam-overlay.ts';

@@ -1,6 +1,7 @@
 /** `resnode classify` */
 
 import { Command } from 'commander';
+import { likeliest } from '../classify/likeliest.ts';
 import { imageInput } from '../features/image-input.ts';
 import { IMAGE_FORMATS } from '../image/format.ts';
 import { readLabels } from '../image/labels.ts';
@@ -74,13 +75,7 @@ Example:
       const data = await broken.guard(preprocessFile(file, preprocess, channels, limitsOf(flags)));
       if (data === null) continue;
       const probabilities = (await model.run({ [input]: data }))[output]!.data;
-      const top = Array.from(probabilities, (probability, index) => ({
-        index,
-        label: labels?.[index] ?? `class ${index}`,
-        probability,
-      }))
-        .sort((a, b) => b.probability - a.probability)
-        .slice(0, flags.top);
+      const top = likeliest(probabilities, labels, flags.top);
       results.push({ file, top });
       if (flags.json) continue;
       console.log(file);
