@@ -1,6 +1,7 @@
 /** resnode: deep residual networks from Caffe's files, natively in Node.js. What else there is: `resnode/train`, `resnode/data`, `resnode/images`, `resnode/convert`, `resnode/tools`. */
 
 export { type ResnetDepth, type ResnetOptions, resnet } from './architectures/resnet.ts';
+export type { Shape, Shapes } from './base/shape.ts';
 export type { FileSource } from './base/sources.ts';
 export type { Warning } from './base/warn.ts';
 export { type Blob, blobFromFloats, toFloat32, toFloat64 } from './caffe/blob.ts';
@@ -29,12 +30,11 @@ export { type DeployOptions, deployNet } from './convert/deploy-net.ts';
 export { trainNet } from './convert/train-net.ts';
 export { readInputShapes } from './data/read-shapes.ts';
 export * from './errors.ts';
-export type { Shape } from './graph/builder.ts';
-export type { Shapes } from './graph/data-shapes.ts';
 export { type GraphOptions, graphFromCaffe } from './graph/from-caffe.ts';
 export type * from './graph/graph.ts';
 export { type ReceptiveField, receptiveFields } from './graph/receptive-field.ts';
 export { type Summary, type SummaryRow, summarise } from './graph/summary.ts';
+export type * from './layers/operation.ts';
 export type { DriverMemory, Precision } from './native/binding.ts';
 /** What nodes of a graph compute; docs/operations.md. */
 export type * as Operations from './operations/operations.ts';

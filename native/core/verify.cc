@@ -370,7 +370,7 @@ class Fields {
   void operator()(Field field, const std::optional<int64_t>& value) const {
     if (value) bounded(field, *value);
   }
-  // windows.ts: Caffe keeps sizes in an int.
+  // ts/layers/window.ts: Caffe keeps sizes in an int.
   void operator()(Field field, const Pair& value) const {
     bounded(field, value.height);
     bounded(field, value.width);

@@ -1,7 +1,7 @@
 /** BatchNorm and Scale as numbers in a convolution: computed by hand from Caffe's formulas (batch_norm_layer.cpp, scale_layer.cpp). */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { AffineStep } from '../../ts/graph/graph.ts';
+import type { AffineStep } from '../../ts/layers/operation.ts';
 import type { ParameterRecipe } from '../../ts/program/lower.ts';
 import { packWeights, sourcesOf } from '../../ts/program/pack-weights.ts';
 

@@ -1,7 +1,8 @@
 /** Every different operation of the nets, once: what is timed one by one, and what a test runs against the reference. */
 import { countMacs } from '../graph/count.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
-import type { Graph, Node, Pair } from '../graph/graph.ts';
+import type { Graph, Node } from '../graph/graph.ts';
+import type { Pair } from '../layers/operation.ts';
 import { runPasses } from '../passes/index.ts';
 import {
   addRelu,

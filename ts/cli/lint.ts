@@ -2,10 +2,10 @@
 
 import { Command } from 'commander';
 import { causeOf, groupBy } from '../base/group-alike.ts';
+import type { Shapes } from '../base/shape.ts';
 import { filterNet, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
 import { formatPosition, ResnodeError } from '../errors.ts';
-import type { Shapes } from '../graph/data-shapes.ts';
 import { checkInputNames, inputNames } from '../graph/input-names.ts';
 import { type Finding, lintFile } from '../lint/lint.ts';
 import { lintRules } from '../lint/rules.ts';

@@ -15,9 +15,9 @@ import {
 import { printPrototxt } from '../caffe/print.ts';
 import { ArgumentError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
-import { DATA_TYPES } from '../graph/unknown-layer.ts';
 import type { Preprocess } from '../image/preprocess.ts';
 import { savePreprocess } from '../image/preprocess-file.ts';
+import { DATA_TYPES } from '../layers/data.ts';
 import { checkIntact } from '../native/host-memory.ts';
 import { type ConversionCheck, compareRuns, compareValues, resnodeRunner } from './check.ts';
 import { deployNet } from './deploy-net.ts';

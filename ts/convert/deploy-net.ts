@@ -2,6 +2,7 @@
 
 import { shapes } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
+import type { Shapes } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import {
   droppedLayers,
@@ -12,9 +13,9 @@ import {
 } from '../caffe/net-parameter.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
 import { GraphError } from '../errors.ts';
-import { declaredShapes, type Shapes, shapeCure, shapeGiven, textShapes } from '../graph/data-shapes.ts';
 import { refuseForeignLayers } from '../graph/from-caffe.ts';
 import { checkInputNames, inputNames } from '../graph/input-names.ts';
+import { declaredShapes, shapeCure, shapeGiven, textShapes } from '../layers/data.ts';
 
 export interface DeployOptions {
   /** Shapes of inputs by blob, where neither the net nor its data says them. The batch becomes 1. */

@@ -5,8 +5,9 @@ import type { Blob } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { matchWeights } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
-import type { Graph, ParameterId } from '../graph/graph.ts';
+import type { Graph } from '../graph/graph.ts';
 import type { Preprocess } from '../image/preprocess.ts';
+import type { ParameterId } from '../layers/operation.ts';
 
 export interface Network {
   readonly net: NetParameter;

@@ -3,7 +3,7 @@
  * start in the far padding, and divides an average by the window clipped to [−pad, size + pad). ONNX
  * (https://onnx.ai/onnx/operators/onnx__AveragePool.html) divides by the kernel, or by what lies on the input.
  */
-import type { Pair } from '../graph/graph.ts';
+import type { Pair } from '../layers/operation.ts';
 
 export interface CaffePooling {
   readonly method: 'max' | 'average';

@@ -1,5 +1,5 @@
 /** One rule an operation: which ONNX nodes compute exactly what Caffe's layer computes. */
-import type { Operation } from '../graph/graph.ts';
+import type { Operation } from '../layers/operation.ts';
 import type { LayerWriter } from './layer-writer.ts';
 import { poolingToOnnx } from './onnx-pooling.ts';
 import type { OnnxAttribute } from './onnx-proto.ts';

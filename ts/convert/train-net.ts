@@ -5,7 +5,7 @@ import { positionOf } from '../caffe/message.ts';
 import { type LayerParameter, type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 import { GraphError } from '../errors.ts';
 import { graphFromCaffe, refuseForeignLayers } from '../graph/from-caffe.ts';
-import { DATA_TYPES } from '../graph/unknown-layer.ts';
+import { DATA_TYPES } from '../layers/data.ts';
 
 /** Layers whose weights would all be zero without a filler: their parameter, and the filler's field. */
 const FILLED: Readonly<Record<string, `${string}_param`>> = {

@@ -1,6 +1,6 @@
 /** Shapes that the prototxt says, not the data. */
 import type { LayerParameter } from '../caffe/net-parameter.ts';
-import { declaredShapes } from '../graph/data-shapes.ts';
+import { declaredShapes } from '../layers/data.ts';
 import type { Context } from './layer-context.ts';
 
 /** The shapes that a prototxt says; null for a type whose data have them. */

@@ -6,7 +6,8 @@
 import { anything, integer, record, string } from '../base/kinds.ts';
 import { fields, optional, required, signature } from '../base/options.ts';
 import { ArgumentError, GraphError } from '../errors.ts';
-import { type Graph, graph, type Node, type Pair, type ValueId } from '../graph/graph.ts';
+import { type Graph, graph, type Node, type ValueId } from '../graph/graph.ts';
+import type { Pair } from '../layers/operation.ts';
 import { type Model, model } from '../runtime/model.ts';
 import type { Inputs, Tensor } from '../runtime/tensor.ts';
 

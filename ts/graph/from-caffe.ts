@@ -1,6 +1,7 @@
 /** NetParameter → Graph, by Caffe's rules (net.cpp, insert_splits.cpp). The only file that knows both worlds. */
 import { boolean, integer, oneOf, shapes } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
+import { type Shape, showShape } from '../base/shape.ts';
 import { nearest } from '../base/suggest.ts';
 import { positionOf, refusalOf } from '../caffe/message.ts';
 import {
@@ -10,67 +11,15 @@ import {
   netParameter,
 } from '../caffe/net-parameter.ts';
 import { GraphError } from '../errors.ts';
-import {
-  type BuildState,
-  type Built,
-  type LayerContext,
-  ParameterTable,
-  type Shape,
-  shapeProblem,
-  showShape,
-} from './builder.ts';
-import { dimsOf, shapeCure, shapeGiven, textShapes } from './data-shapes.ts';
-import * as dense from './dense-layers.ts';
+import { DATA_TYPES, dimsOf, shapeCure, shapeGiven, textShapes } from '../layers/data.ts';
+import { layerRules, supportedLayerTypes } from '../layers/index.ts';
+import { ANY, type BuildState, type Count, shapeProblem } from '../layers/layer.ts';
 import type { Graph, Node, Value, ValueId } from './graph.ts';
 import { checkInputNames, inputNames } from './input-names.ts';
-import * as shapeLayers from './shape-layers.ts';
-import * as spatial from './spatial-layers.ts';
-import { DATA_TYPES, explainLayerType } from './unknown-layer.ts';
+import { ParameterTable } from './parameter-table.ts';
+import { explainLayerType } from './unknown-layer.ts';
 
-type Count = readonly [minimum: number, maximum: number];
-interface Rule {
-  readonly build: (context: LayerContext) => Built;
-  readonly bottoms: Count;
-  readonly tops: Count;
-  readonly isLoss?: boolean;
-}
-const ANY: Count = [1, Number.POSITIVE_INFINITY];
-const one = (build: Rule['build'], bottoms: Count = [1, 1], tops: Count = [1, 1]): Rule => ({
-  build,
-  bottoms,
-  tops,
-});
-
-/** Every supported layer type: its rule, and how many bottoms and tops it takes. */
-const RULES: Readonly<Record<string, Rule>> = {
-  AbsVal: one(shapeLayers.absval),
-  Accuracy: one(dense.accuracy, [2, 2], [1, 2]),
-  BatchNorm: one(dense.batchNorm),
-  Bias: one(dense.bias, [1, 2]),
-  Concat: one(shapeLayers.concat, ANY),
-  Convolution: one(spatial.convolution, ANY, ANY),
-  Dropout: one(shapeLayers.dropout),
-  ELU: one(shapeLayers.elu),
-  Eltwise: one(shapeLayers.eltwise, [2, Number.POSITIVE_INFINITY]),
-  EuclideanLoss: { ...one(dense.euclideanLoss, [2, 2]), isLoss: true },
-  Flatten: one(shapeLayers.flatten),
-  InnerProduct: one(dense.innerProduct),
-  LRN: one(spatial.lrn),
-  PReLU: one(dense.prelu),
-  Pooling: one(spatial.pooling, [1, 1], [1, 2]),
-  Power: one(shapeLayers.power),
-  ReLU: one(shapeLayers.relu),
-  Reshape: one(shapeLayers.reshape),
-  Scale: one(dense.scale, [1, 2]),
-  Sigmoid: one(shapeLayers.sigmoid),
-  Slice: one(shapeLayers.slice, [1, 1], ANY),
-  Softmax: one(dense.softmax),
-  SoftmaxWithLoss: { ...one(dense.softmaxLoss, [2, 2], [0, 2]), isLoss: true },
-  Split: one(shapeLayers.split, [1, 1], ANY),
-  TanH: one(shapeLayers.tanh),
-};
-/** The layer types that can be built, beside Input, Silence and the data layers. */
-export const supportedLayerTypes: readonly string[] = Object.keys(RULES);
+const ONE: Count = [1, 1];
 
 export interface GraphOptions {
   /** Decides BatchNorm's statistics and Dropout. Default: the net's own state, else TEST. */
@@ -183,12 +132,11 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
       table.context(unknown, state, []).fail(code, text, 'type');
     }
     if (refusal !== undefined) throw refusal;
-    const rule = RULES[type]!;
-    // net.cpp AutoTopBlobs: a loss without a named top gets one.
+    const rule = layerRules[type]!;
     const tops = rule.isLoss && topNames.length === 0 ? [layer.name ?? 'loss'] : topNames;
-    checkCount(rule.bottoms, bottomNames.length, 'bottom', fail);
-    checkCount(rule.tops, tops.length, 'top', fail);
-    if (type === 'Convolution' && bottomNames.length !== tops.length)
+    checkCount(rule.bottoms ?? ONE, bottomNames.length, 'bottom', fail);
+    checkCount(rule.tops ?? ONE, tops.length, 'top', fail);
+    if (rule.eachBottom && bottomNames.length !== tops.length)
       fail('top-count', `needs as many tops as bottoms, found ${tops.length} and ${bottomNames.length}`);
     const context = table.context(
       layer,
@@ -223,8 +171,7 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
       operation: built.operation,
       ...(propagate.length > 0 ? { propagateDown: propagate } : {}),
     };
-    // A convolution over several bottoms is as many convolutions with the same weights.
-    if (type === 'Convolution')
+    if (rule.eachBottom)
       nodes.push(
         ...bottoms.map((id, i) => ({
           ...node,
@@ -257,7 +204,7 @@ function checkCount(
 }
 
 const isKnownType = ({ type = '', bottom = [] }: LayerParameter): boolean =>
-  Object.hasOwn(RULES, type) ||
+  Object.hasOwn(layerRules, type) ||
   ['Input', 'Silence'].includes(type) ||
   (DATA_TYPES.includes(type) && bottom.length === 0);
 
@@ -289,7 +236,7 @@ function inputShapesOf(
   const given = options.inputShapes ?? {};
   const isData = DATA_TYPES.includes(type);
   // A layer of any other type, Python's or a fork's, that nothing feeds is an input where all its tops have shapes.
-  const isOther = !isData && !Object.hasOwn(RULES, type) && tops.length > 0;
+  const isOther = !isData && !Object.hasOwn(layerRules, type) && tops.length > 0;
   if (type !== 'Input' && !isData && !isOther) return null;
   if (bottom.length > 0) return type === 'Input' ? fail('bottom-count', 'takes no bottoms') : null;
   const shapes =
@@ -361,7 +308,7 @@ function unknownBottom(
   const elsewhere = droppedLayers(net).filter(({ top = [] }) => top.includes(name));
   if (elsewhere.length > 0)
     return `${found} in this state; the net has ${[...new Set(elsewhere.map(describeState))].join(', and ')}`;
-  if (RULES[layer.type ?? '']?.isLoss || layer.type === 'Accuracy')
+  if (layerRules[layer.type ?? '']?.isLoss || layer.type === 'Accuracy')
     return `${found}: without labels this is a deploy net, in which a ${layer.type} has no place; remove the layer, or let resnode print --deploy do it`;
   const near = nearest(name, blobs);
   return `${found}${near === undefined ? '' : `; did you mean "${near}"?`}`;

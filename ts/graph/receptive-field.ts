@@ -4,7 +4,8 @@
  * meet, the field is the union of theirs.
  */
 import { required, signature } from '../base/options.ts';
-import { type Graph, graph, type Node, type Operation, type Pair, type ValueId } from './graph.ts';
+import type { Operation, Pair } from '../layers/operation.ts';
+import { type Graph, graph, type Node, type ValueId } from './graph.ts';
 
 /** Position (y, x) of a blob sees the input rows start + y·stride … start + y·stride + size − 1; columns alike. */
 export interface ReceptiveField {

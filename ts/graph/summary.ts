@@ -1,7 +1,8 @@
 /** A net as a table: one row a node. */
 import { required, signature } from '../base/options.ts';
+import type { Operation, ParameterId } from '../layers/operation.ts';
 import { countMacs, countParameters, totalMacs } from './count.ts';
-import { type Graph, graph, type Operation, type ParameterId } from './graph.ts';
+import { type Graph, graph } from './graph.ts';
 
 export interface SummaryRow {
   /** Names of the layers that became this node, in order of execution. */

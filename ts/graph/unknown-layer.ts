@@ -4,17 +4,6 @@ import { nearest } from '../base/suggest.ts';
 import { forkOfLayerType } from '../caffe/fork-fields.ts';
 import { explainV1Name } from '../caffe/layer-forms.ts';
 
-/** Layers that read their tops from outside; their shapes must be given. */
-export const DATA_TYPES: readonly string[] = [
-  'Data',
-  'ImageData',
-  'HDF5Data',
-  'MemoryData',
-  'DummyData',
-  'WindowData',
-  'AnnotatedData',
-];
-
 // The rest of what BVLC's layer factory lists, which is not run here.
 const OTHER_BVLC_TYPES: readonly string[] =
   `ArgMax BNLL BatchReindex Clip ContrastiveLoss Crop Deconvolution Embed

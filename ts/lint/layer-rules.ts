@@ -1,9 +1,10 @@
 /** Rules about layers, their blobs and their sizes. */
 import { positionOf } from '../caffe/message.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
-import { supportedLayerTypes } from '../graph/from-caffe.ts';
 import type { Node } from '../graph/graph.ts';
-import { DATA_TYPES, explainLayerType } from '../graph/unknown-layer.ts';
+import { explainLayerType } from '../graph/unknown-layer.ts';
+import { DATA_TYPES } from '../layers/data.ts';
+import { supportedLayerTypes } from '../layers/index.ts';
 import { type Found, type LintNet, type LintState, nameOf, type Rule } from './rule.ts';
 
 /** For each layer type with an optional bias: its parameter, and whether it has a bias by default. */

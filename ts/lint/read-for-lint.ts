@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { checkPlainFile } from '../base/plain-file.ts';
+import type { Shapes } from '../base/shape.ts';
 import { checkSolver, solverNetState } from '../caffe/check-solver.ts';
 import { inheritPosition, type Message } from '../caffe/message.ts';
 import { filterNet, type LayerParameter, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
@@ -10,7 +11,6 @@ import { wrongPrototxt } from '../caffe/prototxt-file.ts';
 import type { SolverParameter } from '../caffe/solver-parameter.ts';
 import { upgradeNet, upgradeSolver } from '../caffe/upgrade.ts';
 import { PrototxtError, ResnodeError } from '../errors.ts';
-import type { Shapes } from '../graph/data-shapes.ts';
 import { partialGraph } from '../view/partial-graph.ts';
 import type { LintNet, LintSolver, LintState } from './rule.ts';
 

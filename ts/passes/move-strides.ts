@@ -3,7 +3,8 @@
  * pixels in four (design decision 4). The stride moves up to where those pixels would be computed: exact, and a
  * tenth of ResNet-50's arithmetic less.
  */
-import type { Graph, Node, Operation, Pair, Value, ValueId } from '../graph/graph.ts';
+import type { Graph, Node, Value, ValueId } from '../graph/graph.ts';
+import type { Operation, Pair } from '../layers/operation.ts';
 import { isPrivate, type Uses, usesOf } from './rewrite.ts';
 
 export function moveStrides(graph: Graph): Graph {

@@ -1,5 +1,7 @@
 /** Graph → Program: values become tensors, affine chains become parameters that pack-weights.ts computes. */
-import type { AffineStep, Graph, Operation, ParameterId } from '../graph/graph.ts';
+
+import type { Graph } from '../graph/graph.ts';
+import type { AffineStep, Operation, ParameterId } from '../layers/operation.ts';
 import type { Program, ProgramOperation, ProgramParameter, ProgramParameterId, TensorId } from './program.ts';
 
 /** How a program parameter comes from the net's blobs. */

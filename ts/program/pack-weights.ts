@@ -1,5 +1,5 @@
 /** Evaluates the recipes of lower.ts in float64 and rounds once; large weights stay views of the file. */
-import type { AffineStep, ParameterId } from '../graph/graph.ts';
+import type { AffineStep, ParameterId } from '../layers/operation.ts';
 import type { ParameterRecipe } from './lower.ts';
 import type { ParameterData } from './program.ts';
 

@@ -2,8 +2,8 @@
 
 import { didYouMean, instance, integer, isObject, type Kind, list } from '../base/kinds.ts';
 import { fields, required } from '../base/options.ts';
+import type { Shapes } from '../base/shape.ts';
 import { ArgumentError } from '../errors.ts';
-import type { Shapes } from '../graph/data-shapes.ts';
 import { DeviceBuffer } from './buffer.ts';
 
 /** Row-major float32 (N×C×H×W). */

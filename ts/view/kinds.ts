@@ -1,5 +1,5 @@
 /** Layer types by what they do: the page's colours. */
-import { DATA_TYPES } from '../graph/unknown-layer.ts';
+import { DATA_TYPES } from '../layers/data.ts';
 import type { Kind } from './page-data.ts';
 
 const KINDS: readonly (readonly [Kind, readonly string[]])[] = [

@@ -7,7 +7,7 @@ import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
 import { GraphError } from '../errors.ts';
 import { type GraphOptions, graphFromCaffe, graphOptions } from '../graph/from-caffe.ts';
 import type { Graph } from '../graph/graph.ts';
-import { DATA_TYPES } from '../graph/unknown-layer.ts';
+import { DATA_TYPES } from '../layers/data.ts';
 
 export interface PartialGraph {
   readonly graph: Graph;

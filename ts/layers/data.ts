@@ -1,12 +1,21 @@
 /** The shapes that a data layer's own text says (its file's are read by data/read-shapes.ts). */
 
+import type { Shape, Shapes } from '../base/shape.ts';
 import { warn } from '../base/warn.ts';
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
-import type { Shape } from './builder.ts';
 
-/** Shapes of blobs by name: a net's inputs, or what data layers make. */
-export type Shapes = Readonly<Record<string, Shape>>;
 type Fail = (text: string) => Error;
+
+/** Layers that read their tops from outside; their shapes must be given. */
+export const DATA_TYPES: readonly string[] = [
+  'Data',
+  'ImageData',
+  'HDF5Data',
+  'MemoryData',
+  'DummyData',
+  'WindowData',
+  'AnnotatedData',
+];
 
 /** Shapes by the names of blobs that somebody gave; a blob may be called `__proto__`. */
 export const shapeGiven = (shapes: Shapes, name: string): Shape | undefined =>

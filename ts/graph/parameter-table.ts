@@ -1,79 +1,11 @@
-/** What the layer rules build with: values, parameters, refusals, all tied to the layer at hand. */
+/** The parameters of a net: each layer's own, and those that layers share by `param { name }` (net.cpp, AppendParam). */
+import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { fillerProblem } from '../caffe/fillers.ts';
 import { positionOf } from '../caffe/message.ts';
-import type { LayerParameter } from '../caffe/net-parameter.ts';
-import { withDefaults } from '../caffe/net-parameter.ts';
+import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import { GraphError, type Position } from '../errors.ts';
-import type { Filler, Operation, Parameter, ParameterId } from './graph.ts';
-
-/** The dimensions of a blob: N×C×H×W, or fewer. */
-export type Shape = readonly number[];
-
-/** One layer while it is being built. `shapes` are its bottoms'. */
-export interface LayerContext {
-  readonly layer: LayerParameter;
-  readonly state: BuildState;
-  readonly shapes: readonly Shape[];
-  readonly topCount: number;
-  /** Adds (or, by `param { name }`, shares) the layer's next parameter. `statistic`: BatchNorm's, which never learns. */
-  parameter(
-    shape: Shape,
-    filler: object | undefined,
-    options?: { statistic?: boolean; mutable?: boolean },
-  ): ParameterId;
-  /** @param at The layer's field that is wrong, or its place. */
-  fail(code: string, message: string, at?: string | Position): never;
-}
-
-/** What decides how layers compute, besides what they say. */
-export interface BuildState {
-  readonly phase: 'TRAIN' | 'TEST';
-  /** Every BatchNorm uses its global statistics, whatever phase and layer say. */
-  readonly frozenBatchNorm: boolean;
-}
-
-/** A layer's result: the operation and the shapes of its tops. */
-export interface Built {
-  readonly operation: Operation;
-  readonly tops: readonly Shape[];
-}
-
-/** Caffe counts a blob's elements in an int, and its axes up to kMaxBlobAxes (blob.hpp). */
-const MAX_ELEMENTS = 2 ** 31 - 1;
-const MAX_AXES = 32;
-
-/** Why a blob cannot have a shape, by Caffe's own limits; null: it can. */
-export function shapeProblem(shape: Shape): string | null {
-  if (shape.length > MAX_AXES) return `would have ${shape.length} axes, Caffe's blobs have up to ${MAX_AXES}`;
-  return sizeOf(shape) <= MAX_ELEMENTS
-    ? null
-    : `would be ${showShape(shape)}, over Caffe's limit of 2^31 − 1 values`;
-}
-
-export const sizeOf = (shape: Shape): number => shape.reduce((product, dim) => product * dim, 1);
-export const showShape = (shape: Shape): string => (shape.length === 0 ? 'a scalar' : shape.join('×'));
-
-/** Factors a shape around `axis`: [outer, channels, inner]. */
-export function around(shape: Shape, axis: number): { outer: number; channels: number; inner: number } {
-  return {
-    outer: sizeOf(shape.slice(0, axis)),
-    channels: shape[axis] ?? 1,
-    inner: sizeOf(shape.slice(axis + 1)),
-  };
-}
-
-/** A possibly negative axis made canonical. */
-export function canonicalAxis(
-  context: LayerContext,
-  axis: number,
-  dimensions: number,
-  name = 'axis',
-): number {
-  if (!Number.isInteger(axis) || axis < -dimensions || axis >= dimensions) {
-    context.fail('axis', `${name} ${axis} does not exist in a bottom of ${dimensions} dimensions`);
-  }
-  return axis < 0 ? axis + dimensions : axis;
-}
+import { type BuildState, type LayerContext, shapeProblem } from '../layers/layer.ts';
+import type { Filler, Parameter, ParameterId } from '../layers/operation.ts';
 
 /** Collects parameters over a whole net. */
 export class ParameterTable {
@@ -114,7 +46,7 @@ export class ParameterTable {
           const owner = table.all[shared]!;
           const fits =
             spec!.share_mode === 'PERMISSIVE'
-              ? sizeOf(owner.shape) === sizeOf(shape)
+              ? elementCount(owner.shape) === elementCount(shape)
               : showShape(owner.shape) === showShape(shape);
           if (!fits)
             context.fail(

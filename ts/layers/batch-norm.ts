@@ -1,0 +1,44 @@
+/** BatchNorm. */
+import { withDefaults } from '../caffe/net-parameter.ts';
+import type { Built, LayerContext, Layers } from './layer.ts';
+
+export const batchNormLayers: Layers = {
+  BatchNorm: { build: batchNorm },
+};
+
+/** batch_norm_layer.cpp: an explicit use_global_stats beats the phase; frozenBatchNorm, which is ours, beats both. */
+function batchNorm(context: LayerContext): Built {
+  const p = withDefaults<{ use_global_stats?: boolean; moving_average_fraction: number; eps: number }>(
+    'BatchNormParameter',
+    context.layer.batch_norm_param,
+  );
+  const shape = context.shapes[0]!;
+  const specs = context.layer.param ?? [];
+  if (specs.some((spec) => (spec.lr_mult ?? 1) !== 0)) {
+    context.fail(
+      'batch-norm-lr',
+      `BatchNorm's blobs are statistics and do not learn: give three param { lr_mult: 0 }, or none`,
+      'param',
+    );
+  }
+  const { phase, frozenBatchNorm } = context.state;
+  const global = frozenBatchNorm || (p.use_global_stats ?? phase === 'TEST');
+  const channels = shape[1] ?? 1;
+  const zero = { type: 'constant', value: 0 };
+  const [mean, variance, factor] = [[channels], [channels], [1]].map((dims) =>
+    context.parameter(dims, zero, { statistic: true, mutable: !global }),
+  ) as [number, number, number];
+  return {
+    operation: global
+      ? { kind: 'affine', affine: [{ kind: 'batchNorm', mean, variance, factor, eps: p.eps }], relu: null }
+      : {
+          kind: 'batchNorm',
+          mean,
+          variance,
+          factor,
+          eps: p.eps,
+          movingAverageFraction: p.moving_average_fraction,
+        },
+    tops: [shape],
+  };
+}

@@ -1,0 +1,87 @@
+/** A layer's rule, and what it builds with: values, parameters, refusals, all tied to the layer at hand. */
+import { elementCount, type Shape, showShape } from '../base/shape.ts';
+import type { LayerParameter } from '../caffe/net-parameter.ts';
+import type { Position } from '../errors.ts';
+import type { Operation, ParameterId } from './operation.ts';
+
+/** One layer while it is being built. `shapes` are its bottoms'. */
+export interface LayerContext {
+  readonly layer: LayerParameter;
+  readonly state: BuildState;
+  readonly shapes: readonly Shape[];
+  readonly topCount: number;
+  /** Adds (or, by `param { name }`, shares) the layer's next parameter. `statistic`: BatchNorm's, which never learns. */
+  parameter(
+    shape: Shape,
+    filler: object | undefined,
+    options?: { statistic?: boolean; mutable?: boolean },
+  ): ParameterId;
+  /** @param at The layer's field that is wrong, or its place. */
+  fail(code: string, message: string, at?: string | Position): never;
+}
+
+/** What decides how layers compute, besides what they say. */
+export interface BuildState {
+  readonly phase: 'TRAIN' | 'TEST';
+  /** Every BatchNorm uses its global statistics, whatever phase and layer say. */
+  readonly frozenBatchNorm: boolean;
+}
+
+/** A layer's result: the operation and the shapes of its tops. */
+export interface Built {
+  readonly operation: Operation;
+  readonly tops: readonly Shape[];
+}
+
+/** How many bottoms or tops a layer takes. */
+export type Count = readonly [minimum: number, maximum: number];
+export const ANY: Count = [1, Number.POSITIVE_INFINITY];
+
+/** How a layer type becomes an operation. */
+export interface LayerRule {
+  readonly build: (context: LayerContext) => Built;
+  /** Default: one. */
+  readonly bottoms?: Count;
+  /** Default: one. */
+  readonly tops?: Count;
+  /** Its first top counts in the net's loss, and has a name where none is written (net.cpp, AutoTopBlobs). */
+  readonly isLoss?: boolean;
+  /** Each bottom has a top of its own, all with the same weights. */
+  readonly eachBottom?: boolean;
+}
+/** Rules by Caffe's layer type. */
+export type Layers = Readonly<Record<string, LayerRule>>;
+
+/** Caffe counts a blob's elements in an int, and its axes up to kMaxBlobAxes (blob.hpp). */
+const MAX_ELEMENTS = 2 ** 31 - 1;
+const MAX_AXES = 32;
+
+/** Why a blob cannot have a shape, by Caffe's own limits; null: it can. */
+export function shapeProblem(shape: Shape): string | null {
+  if (shape.length > MAX_AXES) return `would have ${shape.length} axes, Caffe's blobs have up to ${MAX_AXES}`;
+  return elementCount(shape) <= MAX_ELEMENTS
+    ? null
+    : `would be ${showShape(shape)}, over Caffe's limit of 2^31 − 1 values`;
+}
+
+/** Factors a shape around `axis`: [outer, channels, inner]. */
+export function around(shape: Shape, axis: number): { outer: number; channels: number; inner: number } {
+  return {
+    outer: elementCount(shape.slice(0, axis)),
+    channels: shape[axis] ?? 1,
+    inner: elementCount(shape.slice(axis + 1)),
+  };
+}
+
+/** A possibly negative axis made canonical. */
+export function canonicalAxis(
+  context: LayerContext,
+  axis: number,
+  dimensions: number,
+  name = 'axis',
+): number {
+  if (!Number.isInteger(axis) || axis < -dimensions || axis >= dimensions) {
+    context.fail('axis', `${name} ${axis} does not exist in a bottom of ${dimensions} dimensions`);
+  }
+  return axis < 0 ? axis + dimensions : axis;
+}

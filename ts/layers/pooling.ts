@@ -1,0 +1,105 @@
+/** Pooling. */
+import { warn } from '../base/warn.ts';
+import { type Message, positionOf } from '../caffe/message.ts';
+import { withDefaults } from '../caffe/net-parameter.ts';
+import type { Built, LayerContext, Layers } from './layer.ts';
+import type { Pair } from './operation.ts';
+import { checkWindow, fourDimensions, type Window } from './window.ts';
+
+export const poolingLayers: Layers = {
+  Pooling: { build: pooling, tops: [1, 2] },
+};
+
+interface PoolingParameter {
+  pool: 'MAX' | 'AVE' | 'STOCHASTIC';
+  global_pooling: boolean;
+  round_mode: 'CEIL' | 'FLOOR';
+}
+
+/** pooling_layer.cpp: the size rounds up, then a window that would start in the far padding is dropped. */
+function pooling(context: LayerContext): Built {
+  const p = withDefaults<PoolingParameter>('PoolingParameter', context.layer.pooling_param);
+  const [n, channels, height, width] = fourDimensions(context) as [number, number, number, number];
+  if (p.pool === 'STOCHASTIC')
+    context.fail('unsupported', 'pool: STOCHASTIC is not supported, only MAX and AVE');
+  const { kernel, stride, pad } = poolingWindow(context, p, [height, width]);
+  checkWindow(context, { kernel, stride, pad, dilation: [1, 1] });
+  if (p.global_pooling && (pad[0] !== 0 || pad[1] !== 0 || stride[0] !== 1 || stride[1] !== 1))
+    context.fail('global-pooling', 'global_pooling takes pad 0 and stride 1');
+  if (pad[0] >= kernel[0] || pad[1] >= kernel[1])
+    context.fail('pad', `pad (${pad.join('×')}) must be smaller than the kernel (${kernel.join('×')})`);
+  const round = p.round_mode === 'FLOOR' ? Math.floor : Math.ceil;
+  let [h, w] = [height, width].map(
+    (length, axis) => round((length + 2 * pad[axis]! - kernel[axis]!) / stride[axis]!) + 1,
+  ) as [number, number];
+  if (pad[0] > 0 || pad[1] > 0) {
+    if ((h - 1) * stride[0] >= height + pad[0]) h--;
+    if ((w - 1) * stride[1] >= width + pad[1]) w--;
+  }
+  if (h < 1 || w < 1)
+    context.fail('too-small', `a ${kernel.join('×')} window does not fit the ${height}×${width} bottom`);
+  const top = [n, channels, h, w];
+  const method = p.pool === 'MAX' ? 'max' : 'average';
+  return {
+    operation: { kind: 'pooling', method, kernel, stride, pad },
+    tops: context.topCount > 1 ? [top, top] : [top],
+  };
+}
+
+/** pooling_layer.cpp (LayerSetUp): its own rules, which differ. @param size Of the bottom. */
+function poolingWindow(
+  context: LayerContext,
+  { global_pooling: isGlobal }: { readonly global_pooling: boolean },
+  size: Pair,
+): Omit<Window, 'dilation'> {
+  const param: Message = context.layer.pooling_param ?? {};
+  const given = (field: string) => param[field] as number | undefined;
+  const at = (...fields: string[]) =>
+    positionOf(
+      param,
+      fields.find((field) => given(field) !== undefined),
+    );
+  const pair = (name: 'stride' | 'pad', missing: number): Pair => {
+    const [h, w] = [given(`${name}_h`), given(`${name}_w`)];
+    if (h === undefined && w === undefined) return [given(name) ?? missing, given(name) ?? missing];
+    if (h === undefined || w === undefined || given(name) !== undefined)
+      context.fail(
+        name,
+        given(name) === undefined
+          ? `gives ${name}_${h === undefined ? 'w' : 'h'} without ${name}_${h === undefined ? 'h' : 'w'}; give both, or ${name}`
+          : `gives both ${name} and ${name}_${h === undefined ? 'w' : 'h'}; give either ${name} or ${name}_h and ${name}_w`,
+        at(`${name}_h`, `${name}_w`),
+      );
+    return [h, w];
+  };
+  return { kernel: kernelOf(), stride: pair('stride', 1), pad: pair('pad', 0) };
+
+  function kernelOf(): Pair {
+    const [whole, h, w] = ['kernel_size', 'kernel_h', 'kernel_w'].map(given);
+    const place = at('kernel_h', 'kernel_w', 'kernel_size');
+    if (isGlobal) {
+      if (whole !== undefined || h !== undefined || w !== undefined)
+        context.fail('kernel', 'global_pooling takes no kernel size; remove it', place);
+      return size;
+    }
+    if (whole !== undefined && h !== undefined && w !== undefined)
+      context.fail('kernel', 'gives both kernel_size and kernel_h and kernel_w; give either', place);
+    if (whole !== undefined) {
+      const ignored = h !== undefined ? 'kernel_h' : w !== undefined ? 'kernel_w' : null;
+      if (ignored !== null)
+        warn(
+          'graph/kernel',
+          `layer "${context.layer.name ?? ''}" (Pooling): ${ignored} beside kernel_size is ignored, as Caffe does; remove it`,
+        );
+      return [whole, whole];
+    }
+    if (h !== undefined && w !== undefined) return [h, w];
+    if (h === undefined && w === undefined)
+      context.fail('kernel', 'expected kernel_size, or kernel_h and kernel_w', 'pooling_param');
+    return context.fail(
+      'kernel',
+      `gives kernel_${h === undefined ? 'w' : 'h'} without kernel_${h === undefined ? 'h' : 'w'}; give both, or kernel_size`,
+      place,
+    );
+  }
+}

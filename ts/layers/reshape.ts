@@ -1,0 +1,63 @@
+/** Flatten and Reshape: other shapes of the same values. */
+import { elementCount, showShape } from '../base/shape.ts';
+import { withDefaults } from '../caffe/net-parameter.ts';
+import { dimsOf } from './data.ts';
+import { type Built, canonicalAxis, type LayerContext, type Layers } from './layer.ts';
+
+export const reshapeLayers: Layers = {
+  Flatten: { build: flatten },
+  Reshape: { build: reshape },
+};
+
+function flatten(context: LayerContext): Built {
+  const p = withDefaults<{ axis: number; end_axis: number }>('FlattenParameter', context.layer.flatten_param);
+  const shape = context.shapes[0]!;
+  const start = canonicalAxis(context, p.axis, shape.length);
+  const end = canonicalAxis(context, p.end_axis, shape.length, 'end_axis');
+  if (end < start) context.fail('axis', `end_axis ${end} lies before axis ${start}`);
+  return {
+    operation: { kind: 'reshape' },
+    tops: [[...shape.slice(0, start), elementCount(shape.slice(start, end + 1)), ...shape.slice(end + 1)]],
+  };
+}
+
+/** reshape_layer.cpp: 0 copies a dimension, −1 is inferred. */
+function reshape(context: LayerContext): Built {
+  const p = withDefaults<{ shape?: { dim?: number[] }; axis: number; num_axes: number }>(
+    'ReshapeParameter',
+    context.layer.reshape_param,
+  );
+  const bottom = context.shapes[0]!;
+  const start = p.axis < 0 ? bottom.length + p.axis + 1 : p.axis;
+  const end = p.num_axes === -1 ? bottom.length : start + p.num_axes;
+  if (start < 0 || start > bottom.length || p.num_axes < -1 || end > bottom.length) {
+    context.fail(
+      'axis',
+      `axis ${p.axis} with num_axes ${p.num_axes} goes beyond the bottom's ${bottom.length} dimensions`,
+    );
+  }
+  const dims = dimsOf(p.shape);
+  const copied = dims.map((dim, i) => {
+    if (dim !== 0) return dim;
+    return (
+      bottom[start + i] ??
+      context.fail('reshape', `dim 0 (copy) at ${i} has no dimension of the bottom to copy`)
+    );
+  });
+  if (copied.some((dim) => dim < -1) || copied.filter((dim) => dim === -1).length > 1)
+    context.fail('reshape', `dims must be positive, 0 or one −1, found ${dims.join(', ')}`);
+  const outside = elementCount([...bottom.slice(0, start), ...bottom.slice(end)]);
+  const known = outside * elementCount(copied.filter((dim) => dim !== -1));
+  const top = [
+    ...bottom.slice(0, start),
+    ...copied.map((dim) => (dim === -1 ? elementCount(bottom) / known : dim)),
+    ...bottom.slice(end),
+  ];
+  if (elementCount(top) !== elementCount(bottom) || top.some((dim) => !Number.isInteger(dim))) {
+    context.fail(
+      'reshape',
+      `${showShape(bottom)} has ${elementCount(bottom)} values and cannot become ${dims.join('×')}`,
+    );
+  }
+  return { operation: { kind: 'reshape' }, tops: [top] };
+}

@@ -1,0 +1,59 @@
+/** What a window over height and width may be, for the layers that slide one. */
+import { type Shape, showShape } from '../base/shape.ts';
+import { type Message, positionOf } from '../caffe/message.ts';
+import type { LayerContext } from './layer.ts';
+import type { Pair } from './operation.ts';
+
+/** Caffe keeps sizes in an int: what is larger becomes negative there. */
+const MAX_INT = 2 ** 31 - 1;
+
+export interface Window {
+  readonly kernel: Pair;
+  readonly stride: Pair;
+  readonly pad: Pair;
+  readonly dilation: Pair;
+}
+
+/** Refuses what no blob can be read by. */
+export function checkWindow(context: LayerContext, window: Window): void {
+  for (const [name, values] of Object.entries(window)) {
+    const least = name === 'pad' ? 0 : 1;
+    if (values.some((value: number) => value < least || value > MAX_INT))
+      context.fail(
+        name,
+        `${name} must be from ${least} to 2^31 − 1, found ${values.join('×')}`,
+        placeOf(context, name),
+      );
+  }
+  const { kernel, pad, dilation } = window;
+  for (const axis of [0, 1] as const)
+    if (dilation[axis] * (kernel[axis] - 1) + 1 + 2 * pad[axis] > MAX_INT)
+      context.fail(
+        'too-large',
+        `a ${kernel.join('×')} kernel (dilation ${dilation.join('×')}, pad ${pad.join('×')}) is over 2^31 − 1 pixels wide or high`,
+      );
+}
+
+function placeOf({ layer }: LayerContext, name: string) {
+  const param = (layer.convolution_param ?? layer.pooling_param ?? {}) as Message;
+  const fields = [name, `${name}_size`, `${name}_h`, `${name}_w`];
+  return positionOf(
+    param,
+    fields.find((field) => param[field] !== undefined),
+  );
+}
+
+/** All bottoms, which must be N×C×H×W and of one shape. */
+export function fourDimensions(context: LayerContext): Shape {
+  for (const shape of context.shapes) {
+    if (shape.length !== 4)
+      context.fail('dimensions', `expected bottoms of 4 dimensions (N×C×H×W), found ${showShape(shape)}`);
+    if (showShape(shape) !== showShape(context.shapes[0]!)) {
+      context.fail(
+        'shape',
+        `all bottoms must have one shape, found ${showShape(context.shapes[0]!)} and ${showShape(shape)}`,
+      );
+    }
+  }
+  return context.shapes[0]!;
+}
