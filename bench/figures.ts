@@ -1,8 +1,8 @@
 /** Recorded reports as docs/speed.md shows them: one paragraph of conditions and one table each. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { DeviceReport } from '../ts/bench/device-report.ts';
-import { isDeviceReport, type RecordedReport, readReport } from '../ts/bench/read-report.ts';
+import type { DeviceReport } from '../ts/tools/bench/device-report.ts';
+import { isDeviceReport, type RecordedReport, readReport } from '../ts/tools/bench/read-report.ts';
 import {
   caffeMilliseconds,
   type Group,
@@ -14,8 +14,8 @@ import {
   shareOfSgemm,
   significant,
   titleOf,
-} from '../ts/bench/report.ts';
-import { median } from '../ts/bench/statistics.ts';
+} from '../ts/tools/bench/report.ts';
+import { median } from '../ts/tools/bench/statistics.ts';
 import type { ServingReport } from './serving-report.ts';
 
 const BEGIN =

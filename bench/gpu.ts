@@ -16,8 +16,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { DeviceKind } from '../ts/device/device.ts';
 import { type Device, openDevice } from '../ts/index.ts';
-import type { DeviceKind } from '../ts/runtime/device.ts';
 import {
   type Ceilings,
   type Depth,

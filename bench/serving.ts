@@ -12,9 +12,9 @@ import { parseArgs } from 'node:util';
 import autocannon from 'autocannon';
 import sharp from 'sharp';
 import { savePreprocess } from '../ts/api/images.ts';
-import { prepare } from '../ts/bench/prepare.ts';
 import { writeFileAtomically } from '../ts/caffe/atomic-file.ts';
 import { resnet } from '../ts/index.ts';
+import { prepare } from '../ts/tools/bench/prepare.ts';
 import type { ServingReport, ServingRound } from './serving-report.ts';
 
 const CONNECTIONS = 16;

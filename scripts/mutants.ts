@@ -27,7 +27,7 @@ const [FOLD, RESIDUAL, RELU, STRIDES, UNUSED, IDENTITY, REWRITE, ORDER] = [
   'rewrite',
   'index',
 ].map((name) => `ts/passes/${name}.ts`) as [string, string, string, string, string, string, string, string];
-const [PACK, TRAINING] = ['ts/program/pack-weights.ts', 'ts/program/fuse-for-training.ts'] as const;
+const [PACK, TRAINING] = ['ts/compile/pack-weights.ts', 'ts/gradient/fuse-for-training.ts'] as const;
 
 const MUTANTS: readonly Mutant[] = [
   mutant('drop-identity sees through one Split or Dropout alone', [
@@ -150,8 +150,8 @@ const MUTANTS: readonly Mutant[] = [
 const CHECKS = {
   'a named test': [
     'test/passes/rewriting.test.ts',
-    'test/program/differentiate.test.ts',
-    'test/program/pack-weights.test.ts',
+    'test/gradient/differentiate.test.ts',
+    'test/compile/pack-weights.test.ts',
   ],
   'random nets': ['test/fuzz/random-nets.test.ts'],
 } as const;

@@ -8,7 +8,7 @@ import '../ts/api/images.ts';
 import '../ts/api/tools.ts';
 import '../ts/api/train.ts';
 import '../ts/index.ts';
-import '../ts/runtime/trainer.ts';
+import '../ts/device/trainer.ts';
 
 /** Where the page lies. */
 export const OPTIONS_PAGE = fileURLToPath(new URL('../docs/options.md', import.meta.url));

@@ -47,7 +47,7 @@ function compileCommand(): { folder: string; environment: NodeJS.ProcessEnv } | 
     { encoding: 'utf8' },
   );
   if (status !== 0) throw new Error(`the command does not compile:\n${stdout}`);
-  cpSync(join(root, 'ts/view/page'), join(out, 'view/page'), { recursive: true });
+  cpSync(join(root, 'ts/tools/view/page'), join(out, 'tools/view/page'), { recursive: true });
   return { folder: out, environment: { RESNODE_TEST_COMMAND: join(out, 'cli/main.js') } };
 }
 const compiled = compileCommand();

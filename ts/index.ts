@@ -1,6 +1,7 @@
 /** resnode: deep residual networks from Caffe's files, natively in Node.js. What else there is: `resnode/train`, `resnode/data`, `resnode/images`, `resnode/convert`, `resnode/tools`. */
 
 export { type ResnetDepth, type ResnetOptions, resnet } from './architectures/resnet.ts';
+export * from './base/errors.ts';
 export type { Shape, Shapes } from './base/shape.ts';
 export type { FileSource } from './base/sources.ts';
 export type { Warning } from './base/warn.ts';
@@ -29,30 +30,20 @@ export {
 export { type DeployOptions, deployNet } from './convert/deploy-net.ts';
 export { trainNet } from './convert/train-net.ts';
 export { readInputShapes } from './data/read-shapes.ts';
-export * from './errors.ts';
-export { type GraphOptions, graphFromCaffe } from './graph/from-caffe.ts';
-export type * from './graph/graph.ts';
-export { type ReceptiveField, receptiveFields } from './graph/receptive-field.ts';
-export { type Summary, type SummaryRow, summarise } from './graph/summary.ts';
-export type * from './layers/operation.ts';
-export type { DriverMemory, Precision } from './native/binding.ts';
-/** What nodes of a graph compute; docs/operations.md. */
-export type * as Operations from './operations/operations.ts';
-export { type Pass, type PassesOptions, runPasses } from './passes/index.ts';
-export { type BufferShape, type BufferType, DeviceBuffer } from './runtime/buffer.ts';
+export { type BufferShape, type BufferType, DeviceBuffer } from './device/buffer.ts';
 export {
   Device,
   type DeviceKind,
   type DeviceOptions,
   type LoadOptions,
   openDevice,
-} from './runtime/device.ts';
-export { type DeviceInfo, type Devices, devices } from './runtime/devices.ts';
-export type { DeviceMemory } from './runtime/memory.ts';
-export type { Model, ModelPlan, Outputs, RunOptions } from './runtime/model.ts';
-export type * from './runtime/ops.ts';
-export { compileOperation, ops } from './runtime/ops.ts';
-export type { Input, InputArray, Inputs, Tensor } from './runtime/tensor.ts';
+} from './device/device.ts';
+export { type DeviceInfo, type Devices, devices } from './device/devices.ts';
+export type { DeviceMemory } from './device/memory.ts';
+export type { Model, ModelPlan, Outputs, RunOptions } from './device/model.ts';
+export type * from './device/ops.ts';
+export { compileOperation, ops } from './device/ops.ts';
+export type { Input, InputArray, Inputs, Tensor } from './device/tensor.ts';
 export type {
   BatchNormMode,
   GradientOptions,
@@ -65,4 +56,13 @@ export type {
   TrainOptions,
   TrainPrecision,
   UpdateRule,
-} from './runtime/trainer.ts';
+} from './device/trainer.ts';
+export { type GraphOptions, graphFromCaffe } from './graph/from-caffe.ts';
+export type * from './graph/graph.ts';
+export { type ReceptiveField, receptiveFields } from './graph/receptive-field.ts';
+export { type Summary, type SummaryRow, summarise } from './graph/summary.ts';
+export type * from './layers/operation.ts';
+export type { DriverMemory, Precision } from './native/binding.ts';
+/** What nodes of a graph compute; docs/operations.md. */
+export type * as Operations from './operations/operations.ts';
+export { type Pass, type PassesOptions, runPasses } from './passes/index.ts';

@@ -7,8 +7,8 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeImage, type Preprocess, preprocessImage, readLabels } from '../../ts/api/images.ts';
+import type { DeviceKind } from '../../ts/device/device.ts';
 import { type Device, openDevice } from '../../ts/index.ts';
-import type { DeviceKind } from '../../ts/runtime/device.ts';
 import { PRECISIONS, type Precision } from './case.ts';
 
 const [shared = '../shared', kind = 'cuda'] = process.argv.slice(2);

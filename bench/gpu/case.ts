@@ -6,7 +6,7 @@ import type { WeightsFile } from '../../ts/caffe/caffemodel.ts';
 import { countMacs } from '../../ts/graph/count.ts';
 import { parametersOf } from '../../ts/graph/summary.ts';
 import { graphFromCaffe, type NetParameter, resnet, runPasses } from '../../ts/index.ts';
-import { recipeInput, recipeWeights } from '../../ts/parity/recipe.ts';
+import { recipeInput, recipeWeights } from '../../ts/tools/parity/recipe.ts';
 
 const SEED = 20151210;
 export type Depth = 50 | 101 | 152;

@@ -4,8 +4,9 @@
  *
  *   tsx bench/gpu/memory.ts [DEVICE]
  */
+
+import type { DeviceKind } from '../../ts/device/device.ts';
 import { type Device, devices, openDevice } from '../../ts/index.ts';
-import type { DeviceKind } from '../../ts/runtime/device.ts';
 import { makeInput, makeNet, PRECISIONS, type Precision } from './case.ts';
 
 const LIMIT = 400e6;

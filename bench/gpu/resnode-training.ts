@@ -1,7 +1,8 @@
 /** resnode's training step as an engine of bench/gpu.ts. Input and labels are on the GPU, as torch has them. */
-import { asTraining } from '../../ts/bench/nets.ts';
+
+import { SGD_UPDATE } from '../../ts/device/plan-training.ts';
 import type { Device, DeviceBuffer, Trainer } from '../../ts/index.ts';
-import { SGD_UPDATE } from '../../ts/runtime/plan-training.ts';
+import { asTraining } from '../../ts/tools/bench/nets.ts';
 import { COMPARED_STEPS, makeInput, makeLabels, type Net, type Precision, RATE } from './case.ts';
 import { allAtOnce, type Engine, oneByOne } from './measure.ts';
 import { countImplementations, type OperationTime, timeOperations } from './resnode.ts';

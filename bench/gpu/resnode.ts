@@ -1,7 +1,7 @@
 /** resnode as an engine of bench/gpu.ts: a model on a device, and its input already there, as torch has it. */
 
-import { median } from '../../ts/bench/statistics.ts';
 import type { Device, DeviceBuffer, Model, ModelPlan } from '../../ts/index.ts';
+import { median } from '../../ts/tools/bench/statistics.ts';
 import { makeInput, type Net, type Precision } from './case.ts';
 import { allAtOnce, type Engine, oneByOne } from './measure.ts';
 

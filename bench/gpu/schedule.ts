@@ -4,10 +4,10 @@
  * measured bandwidth. Each pass over a map counts; caches between operations are left out.
  */
 
-import { asTraining } from '../../ts/bench/nets.ts';
-import type { Program, ProgramOperation } from '../../ts/program/program.ts';
-import { lowerTraining } from '../../ts/runtime/lower-training.ts';
-import { SGD_UPDATE } from '../../ts/runtime/plan-training.ts';
+import { SGD_UPDATE } from '../../ts/device/plan-training.ts';
+import { lowerTraining } from '../../ts/gradient/lower-training.ts';
+import type { Program, ProgramOperation } from '../../ts/operations/program.ts';
+import { asTraining } from '../../ts/tools/bench/nets.ts';
 import type { Ceilings, Net, Precision } from './case.ts';
 
 /** One kernel's work, or that of a few that belong together. */

@@ -13,7 +13,7 @@ inline constexpr napi_type_tag kParametersTag = {0x2f9b7d4c1e8a4063, 0xb1d35e6f7
 
 using MappedFiles = std::vector<std::shared_ptr<const GuardedMap>>;
 
-// ParameterData[] of ts/program/program.ts. Bytes in host-memory.h's memory are held, others are copied. `files`: those
+// ParameterData[] of ts/operations/program.ts. Bytes in host-memory.h's memory are held, others are copied. `files`: those
 // that they are views of.
 std::vector<ParameterSource> sourcesFromJs(const Napi::Array& list, const Program& program, MappedFiles& files);
 

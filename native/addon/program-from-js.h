@@ -8,7 +8,7 @@
 
 namespace resnode {
 
-// ts/program/program.ts → Program, whose processes are `communicator`'s. Throws Error("program/invalid") for a field that is
+// ts/operations/program.ts → Program, whose processes are `communicator`'s. Throws Error("program/invalid") for a field that is
 // missing, unknown or of another type, and for what verify.h refuses.
 std::shared_ptr<const Program> programFromJs(const Napi::Value& program, std::shared_ptr<Communicator> communicator);
 

@@ -1,4 +1,4 @@
-// The Program as native code sees it, plain data; ts/program/program.ts is the same in TypeScript. What an operation
+// The Program as native code sees it, plain data; ts/operations/program.ts is the same in TypeScript. What an operation
 // is, ts/operations/schema.ts says for both.
 #pragma once
 

@@ -240,7 +240,7 @@ void check(const Lrn& lrn, const Subject& of) {
 }
 
 // What a gradient reads of what its operation read (x) and made (y): the twin of the functions in ts/operations/schema.ts
-// (kGradientReads is their data); test/program/verify.test.ts compares them. `dx`, `dw`: whose diffs are asked for.
+// (kGradientReads is their data); test/compile/verify.test.ts compares them. `dx`, `dw`: whose diffs are asked for.
 bool readsInput(const Attributes& attributes, size_t i, const std::vector<bool>& dx, const std::vector<bool>& dw) {
   return std::visit([&](const auto& of) -> bool {
     using T = std::decay_t<decltype(of)>;

@@ -21,7 +21,7 @@ struct Updated {
 class Updater {
  public:
   Updater(const Update& update, std::vector<Updated> parameters);
-  // schedule: rate, iteration from 0, first, last (ts/program/program.ts).
+  // schedule: rate, iteration from 0, first, last (ts/operations/program.ts).
   void run(const float* schedule);
 
  private:

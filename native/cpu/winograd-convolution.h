@@ -1,5 +1,5 @@
 // Winograd's F(4×4, 3×3) (Lavin and Gray, https://arxiv.org/abs/1509.09308): 36 products for the 144 that a tile of 4×4
-// results takes directly. Its sums have larger terms than the result; ts/bench and docs/cpu-kernels.md tell the error.
+// results takes directly. Its sums have larger terms than the result; ts/tools/bench and docs/cpu-kernels.md tell the error.
 #pragma once
 
 #include "direct-convolution.h"

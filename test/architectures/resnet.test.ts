@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type ResnetDepth, type ResnetOptions, resnet } from '../../ts/architectures/resnet.ts';
+import { ArgumentError } from '../../ts/base/errors.ts';
 import { type NetParameter, readNet, readNetFile } from '../../ts/caffe/net-parameter.ts';
 import { printPrototxt } from '../../ts/caffe/print.ts';
-import { ArgumentError } from '../../ts/errors.ts';
+import { openDevice } from '../../ts/device/device.ts';
 import { totalMacs } from '../../ts/graph/count.ts';
 import { graphFromCaffe, resolveOutput } from '../../ts/graph/from-caffe.ts';
-import { recipeInput, recipeWeights } from '../../ts/parity/recipe.ts';
-import { openDevice } from '../../ts/runtime/device.ts';
+import { recipeInput, recipeWeights } from '../../ts/tools/parity/recipe.ts';
 import { goldenFolder, repositoryFolder, sharedFolder } from '../support/golden.ts';
 
 const golden = goldenFolder();

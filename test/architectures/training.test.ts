@@ -9,13 +9,13 @@ import { resnetTraining } from '../../ts/architectures/resnet-training.ts';
 import { linearSolver } from '../../ts/architectures/solver-presets.ts';
 import { trainingNetText, writeTrainingFiles } from '../../ts/architectures/training-files.ts';
 import { classifierOf, replaceHead, trainingNet } from '../../ts/architectures/training-net.ts';
+import { ArgumentError } from '../../ts/base/errors.ts';
 import { checkSolver } from '../../ts/caffe/check-solver.ts';
 import { filterNet, type NetParameter, readNet, readNetFile } from '../../ts/caffe/net-parameter.ts';
 import { printPrototxt } from '../../ts/caffe/print.ts';
 import { readSolverFile } from '../../ts/caffe/solver-parameter.ts';
-import { ArgumentError } from '../../ts/errors.ts';
 import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
-import { lintFile, lintPrototxt } from '../../ts/lint/lint.ts';
+import { lintFile, lintPrototxt } from '../../ts/tools/lint/lint.ts';
 import { repositoryFolder, sharedFolder } from '../support/golden.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-training-'));

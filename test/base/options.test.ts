@@ -1,6 +1,7 @@
 /** Tables of options: what they refuse, and in which words. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { ArgumentError } from '../../ts/base/errors.ts';
 import {
   boolean,
   either,
@@ -14,7 +15,6 @@ import {
   string,
 } from '../../ts/base/kinds.ts';
 import { fields, optional, options, required, Signature } from '../../ts/base/options.ts';
-import { ArgumentError } from '../../ts/errors.ts';
 
 interface Options {
   readonly threads?: number;

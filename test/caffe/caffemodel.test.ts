@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { WeightsError } from '../../ts/base/errors.ts';
 import { toFloat32 } from '../../ts/caffe/blob.ts';
 import { readBinaryproto, readCaffemodel } from '../../ts/caffe/caffemodel.ts';
 import { matchWeights } from '../../ts/caffe/match-weights.ts';
-import { WeightsError } from '../../ts/errors.ts';
 import { goldenFolder, readFloats, readJson, sharedFolder } from '../support/golden.ts';
 
 interface Manifest {

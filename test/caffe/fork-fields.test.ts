@@ -2,8 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { PrototxtError } from '../../ts/base/errors.ts';
 import { parseMessage } from '../../ts/caffe/prototxt.ts';
-import { PrototxtError } from '../../ts/errors.ts';
 import { readJson, sharedFolder } from '../support/golden.ts';
 
 const refusal = (type: string, text: string): PrototxtError => {

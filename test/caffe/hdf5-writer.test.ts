@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { type ArgumentError, ResnodeError } from '../../ts/base/errors.ts';
 import { blobFromFloats, toFloat32 } from '../../ts/caffe/blob.ts';
 import { readHdf5Weights, writeHdf5Weights } from '../../ts/caffe/hdf5-weights.ts';
-import { type ArgumentError, ResnodeError } from '../../ts/errors.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-hdf5-'));
 test.after(() => rmSync(folder, { recursive: true }));

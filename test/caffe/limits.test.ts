@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { ResnodeError } from '../../ts/base/errors.ts';
 import {
   MAX_FIELDS,
   MAX_JSON_BYTES,
@@ -20,16 +21,15 @@ import {
 import { readBinaryproto, readCaffemodel } from '../../ts/caffe/caffemodel.ts';
 import { readNet, readNetFile } from '../../ts/caffe/net-parameter.ts';
 import { readSolverState } from '../../ts/caffe/solver-state.ts';
+import { readCalibration } from '../../ts/compile/calibration.ts';
 import { readOnnx } from '../../ts/convert/onnx-proto.ts';
 import { readSafetensors } from '../../ts/convert/safetensors.ts';
 import { readTorchFile } from '../../ts/convert/torch/torch-file.ts';
 import { readAugment } from '../../ts/data/augment.ts';
 import { readDatum } from '../../ts/data/datum.ts';
 import { readImageList } from '../../ts/data/image-list.ts';
-import { ResnodeError } from '../../ts/errors.ts';
-import { readLabels } from '../../ts/image/labels.ts';
-import { loadPreprocess } from '../../ts/image/preprocess-file.ts';
-import { readCalibration } from '../../ts/runtime/calibration.ts';
+import { readLabels } from '../../ts/images/labels.ts';
+import { loadPreprocess } from '../../ts/images/preprocess-file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-limits-'));
 test.after(() => rmSync(folder, { recursive: true }));

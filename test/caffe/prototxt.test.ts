@@ -2,11 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { PrototxtError } from '../../ts/base/errors.ts';
 import { toJson } from '../../ts/caffe/json.ts';
 import { printPrototxt } from '../../ts/caffe/print.ts';
 import { parseMessage } from '../../ts/caffe/prototxt.ts';
 import { upgradeNet, upgradeSolver } from '../../ts/caffe/upgrade.ts';
-import { PrototxtError } from '../../ts/errors.ts';
 import { goldenFolder, readJson } from '../support/golden.ts';
 
 interface Entry {

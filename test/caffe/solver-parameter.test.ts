@@ -2,11 +2,11 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { ArgumentError, PrototxtError } from '../../ts/base/errors.ts';
 import { checkSolver, solverNetState } from '../../ts/caffe/check-solver.ts';
 import { positionOf } from '../../ts/caffe/message.ts';
 import { filterNet, type NetParameter, readNet } from '../../ts/caffe/net-parameter.ts';
 import { readSolver, readSolverFile } from '../../ts/caffe/solver-parameter.ts';
-import { ArgumentError, PrototxtError } from '../../ts/errors.ts';
 import { goldenFolder, readJson, sharedFolder } from '../support/golden.ts';
 
 const check = (text: string, file = 'solver.prototxt') => checkSolver(readSolver(text, { file }));

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { WeightsError } from '../../ts/base/errors.ts';
 import { blobFromFloats, toFloat32 } from '../../ts/caffe/blob.ts';
 import {
   readSolverState,
@@ -10,7 +11,6 @@ import {
   saveHdf5SolverState,
   saveSolverState,
 } from '../../ts/caffe/solver-state.ts';
-import { WeightsError } from '../../ts/errors.ts';
 import { goldenCases, readFloats, readJson } from '../support/golden.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-state-'));

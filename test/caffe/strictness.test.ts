@@ -3,12 +3,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { GraphError, PrototxtError } from '../../ts/base/errors.ts';
 import { fillerProblem, filling, seededRandom } from '../../ts/caffe/fillers.ts';
 import { forkOfField } from '../../ts/caffe/fork-fields.ts';
 import { filterNet, type NetState, readNet } from '../../ts/caffe/net-parameter.ts';
 import { messages } from '../../ts/caffe/schema.ts';
 import { readSolver } from '../../ts/caffe/solver-parameter.ts';
-import { GraphError, PrototxtError } from '../../ts/errors.ts';
 import { type GraphOptions, graphFromCaffe } from '../../ts/graph/from-caffe.ts';
 import { sharedFolder } from '../support/golden.ts';
 

@@ -2,11 +2,11 @@
 import type { Command } from 'commander';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { ArgumentError } from '../../ts/base/errors.ts';
 import { type Option, signatures } from '../../ts/base/options.ts';
 import { Flag } from '../../ts/cli/flag.ts';
 import { ownFlags } from '../../ts/cli/own-flags.ts';
 import { COMMANDS, failureOf, programFor } from '../../ts/cli/program.ts';
-import { ArgumentError } from '../../ts/errors.ts';
 
 const program = await programFor(undefined);
 const commands = program.commands.flatMap((command) => [command, ...command.commands]);

@@ -8,9 +8,9 @@ import { type Blob, blobFromFloats, elementCountOf } from '../../ts/caffe/blob.t
 import { seededRandom } from '../../ts/caffe/fillers.ts';
 import { readNet, readNetFile } from '../../ts/caffe/net-parameter.ts';
 import { writeCaffemodel } from '../../ts/caffe/write-caffemodel.ts';
+import { SGD_UPDATE, withLoss } from '../../ts/device/plan-training.ts';
 import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
 import { openDevice } from '../../ts/index.ts';
-import { SGD_UPDATE, withLoss } from '../../ts/runtime/plan-training.ts';
 import { COMMAND } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
 

@@ -9,7 +9,7 @@ import * as assert from 'uvu/assert';
 import { blobFromFloats, toFloat32 } from '../../ts/caffe/blob.ts';
 import { readCaffemodel } from '../../ts/caffe/caffemodel.ts';
 import { writeCaffemodel } from '../../ts/caffe/write-caffemodel.ts';
-import { difference } from '../../ts/parity/difference.ts';
+import { difference } from '../../ts/tools/parity/difference.ts';
 import { repositoryFolder } from '../support/golden.ts';
 import { hasMpirun, inProcesses } from '../support/in-processes.ts';
 
@@ -111,7 +111,7 @@ async function inFolder(work: (folder: string) => Promise<void>): Promise<void> 
 }
 
 const WORDS = ['--mpi', '--device', 'cpu', '--threads', '1'];
-const signalled = join(repositoryFolder, 'test/runtime/processes/signalled-cli.ts');
+const signalled = join(repositoryFolder, 'test/device/processes/signalled-cli.ts');
 
 if (hasMpirun()) {
   test('a weight gone infinite at a snapshot ends every process, with the layer named', () =>

@@ -22,7 +22,7 @@ import {
   readNetFile,
   resnet,
 } from '../../ts/index.ts';
-import { recipeInput, recipeWeights } from '../../ts/parity/recipe.ts';
+import { recipeInput, recipeWeights } from '../../ts/tools/parity/recipe.ts';
 import { repositoryFolder, sharedFolder } from '../support/golden.ts';
 
 const SEED = 20151210;

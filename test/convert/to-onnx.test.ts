@@ -24,7 +24,7 @@ import {
   readNetFile,
   type WeightsFile,
 } from '../../ts/index.ts';
-import { type NetCase, readGoldenCase, readRecorded } from '../../ts/parity/golden-case.ts';
+import { type NetCase, readGoldenCase, readRecorded } from '../../ts/tools/parity/golden-case.ts';
 import { goldenCases, goldenFolder } from '../support/golden.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-onnx-'));

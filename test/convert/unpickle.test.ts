@@ -2,10 +2,10 @@
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { WeightsError } from '../../ts/base/errors.ts';
 import { seededRandom } from '../../ts/caffe/fillers.ts';
 import { storageOf, torchGlobals } from '../../ts/convert/torch/torch-objects.ts';
 import { type PickleValue, unpickle } from '../../ts/convert/torch/unpickle.ts';
-import { WeightsError } from '../../ts/errors.ts';
 import { readJson, repositoryFolder } from '../support/golden.ts';
 
 type ByProtocol = Record<string, string>;

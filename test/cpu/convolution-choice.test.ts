@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { calibrationOf } from '../../ts/compile/calibration.ts';
+import { SGD_UPDATE, withLoss } from '../../ts/device/plan-training.ts';
 import { type DeviceOptions, type LayerParameter, type NetParameter, openDevice } from '../../ts/index.ts';
-import { calibrationOf } from '../../ts/runtime/calibration.ts';
-import { SGD_UPDATE, withLoss } from '../../ts/runtime/plan-training.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const net = (batch: number): NetParameter => ({

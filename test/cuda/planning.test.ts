@@ -3,8 +3,8 @@
 import { dirname } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { SGD_UPDATE, withLoss } from '../../ts/device/plan-training.ts';
 import { openDevice, resnet } from '../../ts/index.ts';
-import { SGD_UPDATE, withLoss } from '../../ts/runtime/plan-training.ts';
 import { emulatedBuild, openEmulated } from '../support/emulated.ts';
 
 const GIB = 2 ** 30;

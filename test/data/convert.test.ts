@@ -7,14 +7,14 @@ import { gzipSync } from 'node:zlib';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { ResnodeError } from '../../ts/base/errors.ts';
 import { convertImages, convertRawImages } from '../../ts/data/convert-dataset.ts';
 import { type Datum, writeDatum } from '../../ts/data/datum.ts';
 import { readLmdb } from '../../ts/data/lmdb.ts';
 import { meanOfImages, writeMeanImage } from '../../ts/data/mean-image.ts';
 import { readCifar, readIdx } from '../../ts/data/raw-images.ts';
 import { LmdbWriter } from '../../ts/data/write-lmdb.ts';
-import { ResnodeError } from '../../ts/errors.ts';
-import { readMeanImage } from '../../ts/image/mean-file.ts';
+import { readMeanImage } from '../../ts/images/mean-file.ts';
 import { COMMAND } from '../support/command.ts';
 import { repositoryFolder, sharedFolder } from '../support/golden.ts';
 

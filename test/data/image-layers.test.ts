@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { DataError } from '../../ts/base/errors.ts';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
 import { writeDatum } from '../../ts/data/datum.ts';
 import type { DataLayerOptions } from '../../ts/data/layer-context.ts';
 import { openDataLayer } from '../../ts/data/open-data-layer.ts';
 import { LmdbWriter } from '../../ts/data/write-lmdb.ts';
-import { DataError } from '../../ts/errors.ts';
 
 const top = mkdtempSync(join(tmpdir(), 'resnode-layers-'));
 test.after(() => rmSync(top, { recursive: true }));

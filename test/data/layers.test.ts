@@ -7,6 +7,7 @@ import h5wasm from 'h5wasm/node';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { DataError } from '../../ts/base/errors.ts';
 import { filterNet, readNet } from '../../ts/caffe/net-parameter.ts';
 import type { DataLayerOptions } from '../../ts/data/layer-context.ts';
 import { writeMeanImage } from '../../ts/data/mean-image.ts';
@@ -15,7 +16,6 @@ import { type NetDataOptions, openNetData } from '../../ts/data/open-net-data.ts
 import type { ReaderSpec } from '../../ts/data/reader.ts';
 import type { Batch, DataSource } from '../../ts/data/source.ts';
 import { WorkerPool } from '../../ts/data/worker-pool.ts';
-import { DataError } from '../../ts/errors.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const fixtures = join(repositoryFolder, 'test/data/fixtures');

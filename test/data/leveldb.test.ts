@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { DataError } from '../../ts/base/errors.ts';
 import { seededRandom } from '../../ts/caffe/fillers.ts';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
 import { datumOf } from '../../ts/data/database.ts';
@@ -22,7 +23,6 @@ import { crc32c, maskedCrc } from '../../ts/data/leveldb/checked-bytes.ts';
 import { LevelDb } from '../../ts/data/leveldb/leveldb.ts';
 import { unpackSnappy } from '../../ts/data/leveldb/snappy.ts';
 import { openDataLayer } from '../../ts/data/open-data-layer.ts';
-import { DataError } from '../../ts/errors.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 // A folder of our own for what is made while a database is open.

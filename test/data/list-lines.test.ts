@@ -6,7 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readImageList } from '../../ts/api/data.ts';
 import { readLabelledImages } from '../../ts/api/images.ts';
-import { listClassFolders } from '../../ts/evaluate/dataset.ts';
+import { listClassFolders } from '../../ts/images/evaluate/dataset.ts';
 import { ResnodeError } from '../../ts/index.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'resnode-list-'));

@@ -13,10 +13,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { DataError } from '../../ts/base/errors.ts';
 import { datumAt, openLmdb, readLmdb } from '../../ts/data/lmdb.ts';
 import { LmdbFile } from '../../ts/data/lmdb-file.ts';
 import { LmdbWriter } from '../../ts/data/write-lmdb.ts';
-import { DataError } from '../../ts/errors.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const fixture = (name: string) => join(repositoryFolder, 'test/data/fixtures', `${name}.lmdb`);

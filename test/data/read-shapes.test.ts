@@ -6,14 +6,14 @@ import { fileURLToPath } from 'node:url';
 import h5wasm from 'h5wasm/node';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { GraphError } from '../../ts/base/errors.ts';
 import { filterNet, readNet } from '../../ts/caffe/net-parameter.ts';
 import { readInputShapes } from '../../ts/data/read-shapes.ts';
-import { GraphError } from '../../ts/errors.ts';
+import { openDevice } from '../../ts/device/device.ts';
 import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
-import { openDevice } from '../../ts/runtime/device.ts';
 
 const fixtures = join(dirname(fileURLToPath(import.meta.url)), 'fixtures');
-const images = join(dirname(fixtures), '../image/fixtures/decode');
+const images = join(dirname(fixtures), '../images/fixtures/decode');
 const folder = mkdtempSync(join(tmpdir(), 'resnode-'));
 const write = (name: string, text: string) => {
   writeFileSync(join(folder, name), text);

@@ -1,12 +1,12 @@
 /** transform_param and augment, against values worked out by hand from data_transformer.cpp. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { ArgumentError, DataError } from '../../ts/base/errors.ts';
 import { seededRandom } from '../../ts/caffe/fillers.ts';
 import { type Augment, checkAugment } from '../../ts/data/augment.ts';
 import { pixelsOfDatum, pixelsOfImage, planesOf, resizePixels } from '../../ts/data/pixels.ts';
 import { mix, shuffled } from '../../ts/data/random.ts';
 import { resizeForCrop, type Transform, transformedShape, transformPixels } from '../../ts/data/transform.ts';
-import { ArgumentError, DataError } from '../../ts/errors.ts';
 
 const plain: Transform = {
   phase: 'TEST',

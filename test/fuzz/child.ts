@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ResnodeError } from '../../ts/errors.ts';
+import { ResnodeError } from '../../ts/base/errors.ts';
 import { Random } from './random.ts';
 import { mutate, READERS } from './readers.ts';
 

@@ -4,16 +4,16 @@
  */
 import { deserialize, serialize } from 'node:v8';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
+import { lower } from '../../ts/compile/lower.ts';
+import { planMemory } from '../../ts/compile/plan-memory.ts';
+import { elementCount } from '../../ts/device/tensor.ts';
+import { differentiate } from '../../ts/gradient/differentiate.ts';
+import { shareBetweenProcesses } from '../../ts/gradient/share-between-processes.ts';
 import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
 import type { NativeDevice } from '../../ts/native/binding.ts';
 import { convertError } from '../../ts/native/convert-error.ts';
+import type { Program } from '../../ts/operations/program.ts';
 import { runPasses } from '../../ts/passes/index.ts';
-import { differentiate } from '../../ts/program/differentiate.ts';
-import { lower } from '../../ts/program/lower.ts';
-import { planMemory } from '../../ts/program/plan-memory.ts';
-import type { Program } from '../../ts/program/program.ts';
-import { shareBetweenProcesses } from '../../ts/program/share-between-processes.ts';
-import { elementCount } from '../../ts/runtime/tensor.ts';
 import { noise, openNative } from '../support/run-program.ts';
 import { trainingOperations } from '../support/training-operations.ts';
 import { Random } from './random.ts';

@@ -296,7 +296,7 @@ export const READERS: readonly Reader[] = [
     name: 'image',
     extension: '.jpg',
     seeds: () => {
-      const folder = join(repositoryFolder, 'test/image/fixtures/decode');
+      const folder = join(repositoryFolder, 'test/images/fixtures/decode');
       return readdirSync(folder)
         .filter((name) => /\.(jpe?g|png|webp|gif|tiff?|bmp|pgm|ppm)$/.test(name))
         .map((name) => readFileSync(join(folder, name)))

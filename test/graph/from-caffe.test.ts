@@ -2,8 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { GraphError, PrototxtError } from '../../ts/base/errors.ts';
 import { filterNet, type NetState, readNet } from '../../ts/caffe/net-parameter.ts';
-import { GraphError, PrototxtError } from '../../ts/errors.ts';
 import { graphFromCaffe, resolveOutput } from '../../ts/graph/from-caffe.ts';
 import { goldenCases, goldenFolder, readJson } from '../support/golden.ts';
 

@@ -3,9 +3,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { resnet } from '../../ts/architectures/resnet.ts';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
+import { openDevice } from '../../ts/device/device.ts';
 import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
 import { type ReceptiveField, receptiveFields } from '../../ts/graph/receptive-field.ts';
-import { openDevice } from '../../ts/runtime/device.ts';
 
 function fieldsOf(text: string): (blob: string) => ReceptiveField | null {
   const graph = graphFromCaffe(readNet(text, { file: 'net.prototxt' }));

@@ -95,7 +95,7 @@ test("the README's code compiles under noUncheckedIndexedAccess", () => {
 });
 
 test('its internals cannot be imported', () => {
-  app.write({ 'deep.mjs': "import 'resnode/dist/errors.js';" });
+  app.write({ 'deep.mjs': "import 'resnode/dist/base/errors.js';" });
   assert.match(app.node(['deep.mjs']).stderr, 'ERR_PACKAGE_PATH_NOT_EXPORTED');
 });
 

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
+import { planMemory } from '../../ts/compile/plan-memory.ts';
 import { totalMacs } from '../../ts/graph/count.ts';
 import { graphFromCaffe, withOutputs } from '../../ts/graph/from-caffe.ts';
 import { runPasses } from '../../ts/passes/index.ts';
-import { planMemory } from '../../ts/program/plan-memory.ts';
 import { goldenFolder } from '../support/golden.ts';
 
 const golden = goldenFolder();

@@ -2,10 +2,10 @@
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { difference } from '../../ts/parity/difference.ts';
+import { difference } from '../../ts/tools/parity/difference.ts';
 import { inProcesses } from './in-processes.ts';
 
-const script = fileURLToPath(new URL('../runtime/processes/train.ts', import.meta.url));
+const script = fileURLToPath(new URL('../device/processes/train.ts', import.meta.url));
 
 /** Runs processes/train.ts. */
 export const trainIn = (processes: number, words: readonly string[], environment: NodeJS.ProcessEnv = {}) =>

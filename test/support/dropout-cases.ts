@@ -2,8 +2,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { toFloat32 } from '../../ts/caffe/blob.ts';
+import { SGD_UPDATE } from '../../ts/device/plan-training.ts';
 import { type Device, GraphError, readNet, type Trainer, type TrainOptions } from '../../ts/index.ts';
-import { SGD_UPDATE } from '../../ts/runtime/plan-training.ts';
 import { noise, openNative, ProgramWriter, runProgram } from './run-program.ts';
 
 /** Philox4x32-10 by its definition (Salmon et al. 2011, section 3.3), in integers of any size. */

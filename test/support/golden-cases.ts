@@ -4,8 +4,8 @@ import { basename, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Device } from '../../ts/index.ts';
-import { checkCase } from '../../ts/parity/check-case.ts';
-import { readGoldenCase } from '../../ts/parity/golden-case.ts';
+import { checkCase } from '../../ts/tools/parity/check-case.ts';
+import { readGoldenCase } from '../../ts/tools/parity/golden-case.ts';
 import { goldenCases, readFloats, readJson } from './golden.ts';
 
 interface Recorded {

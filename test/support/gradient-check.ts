@@ -5,8 +5,8 @@
 import * as assert from 'uvu/assert';
 import { blobFromFloats, toFloat32 } from '../../ts/caffe/blob.ts';
 import { seededRandom } from '../../ts/caffe/fillers.ts';
+import { elementCount } from '../../ts/device/tensor.ts';
 import { type Device, readNet, type Trainer, type WeightsFile } from '../../ts/index.ts';
-import { elementCount } from '../../ts/runtime/tensor.ts';
 
 export interface GradientCheck {
   /** Prototxt; every input whose name begins with `label` has no gradient. */

@@ -1,10 +1,10 @@
 /** Programs written by hand, run as they are on a native device: what native code does, with nothing in between. */
 import { join } from 'node:path';
+import { planMemory } from '../../ts/compile/plan-memory.ts';
+import { elementCount } from '../../ts/device/tensor.ts';
 import type { NativeDevice } from '../../ts/native/binding.ts';
 import { loadBinding } from '../../ts/native/load.ts';
-import { planMemory } from '../../ts/program/plan-memory.ts';
-import type { Program, ProgramOperation, ProgramParameterId, TensorId } from '../../ts/program/program.ts';
-import { elementCount } from '../../ts/runtime/tensor.ts';
+import type { Program, ProgramOperation, ProgramParameterId, TensorId } from '../../ts/operations/program.ts';
 
 /** Opens a device without the library around it. */
 export function openNative(

@@ -5,8 +5,8 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
+import { planMemory } from '../../ts/compile/plan-memory.ts';
 import { loadBinding } from '../../ts/native/load.ts';
-import { planMemory } from '../../ts/program/plan-memory.ts';
 import { openNative, ProgramWriter } from './run-program.ts';
 
 /** What a thread does when it is terminated. */

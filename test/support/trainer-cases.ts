@@ -2,6 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { toFloat32 } from '../../ts/caffe/blob.ts';
+import { SGD_UPDATE } from '../../ts/device/plan-training.ts';
 import {
   type ArgumentError,
   type Device,
@@ -12,7 +13,6 @@ import {
   type TrainOptions,
   type UpdateRule,
 } from '../../ts/index.ts';
-import { SGD_UPDATE } from '../../ts/runtime/plan-training.ts';
 import { noise } from './run-program.ts';
 
 const block = (name: string, bottom: string) => `

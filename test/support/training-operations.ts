@@ -1,5 +1,5 @@
 /** Training operations as programs of a few operations, on shapes that the golden cases do not have: a list for every device. */
-import type { TensorId } from '../../ts/program/program.ts';
+import type { TensorId } from '../../ts/operations/program.ts';
 import { noise, ProgramWriter, type runProgram } from './run-program.ts';
 
 export interface TrainingOperation {

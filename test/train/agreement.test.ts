@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { ResnodeError } from '../../ts/errors.ts';
+import type { ResnodeError } from '../../ts/base/errors.ts';
 import type { SolverEvent } from '../../ts/train/events.ts';
 import type { Solver, SolverOptions } from '../../ts/train/solver.ts';
 import { type Fakes, fakeSolver, fakes, ofType } from './fakes.ts';

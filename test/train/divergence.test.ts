@@ -7,8 +7,8 @@ import * as assert from 'uvu/assert';
 import { seededRandom } from '../../ts/caffe/fillers.ts';
 import { readSolver } from '../../ts/caffe/solver-parameter.ts';
 import type { DataSource } from '../../ts/data/source.ts';
-import { openDevice } from '../../ts/runtime/device.ts';
-import { SGD_UPDATE } from '../../ts/runtime/plan-training.ts';
+import { openDevice } from '../../ts/device/device.ts';
+import { SGD_UPDATE } from '../../ts/device/plan-training.ts';
 import { Solver } from '../../ts/train/solver.ts';
 import { collect, ofType } from './fakes.ts';
 

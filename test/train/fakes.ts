@@ -3,7 +3,7 @@ import { blobFromFloats, toFloat32 } from '../../ts/caffe/blob.ts';
 import type { WeightsFile } from '../../ts/caffe/caffemodel.ts';
 import { readSolver } from '../../ts/caffe/solver-parameter.ts';
 import type { DataSource } from '../../ts/data/source.ts';
-import type { TrainOptions } from '../../ts/runtime/trainer.ts';
+import type { TrainOptions } from '../../ts/device/trainer.ts';
 import type { SolverEvent } from '../../ts/train/events.ts';
 import type { OpenData } from '../../ts/train/open-training.ts';
 import { Solver, type SolverOptions } from '../../ts/train/solver.ts';

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { findFashion, SHORT, trainFashion } from '../../examples/fashion-training.ts';
-import { lintFile } from '../../ts/lint/lint.ts';
-import { openDevice } from '../../ts/runtime/device.ts';
+import { openDevice } from '../../ts/device/device.ts';
+import { lintFile } from '../../ts/tools/lint/lint.ts';
 
 const source = findFashion();
 if (source !== null) {

@@ -1,11 +1,11 @@
-/** A net that cannot learn is refused, or warned of, before a training begins; lint has the same rules (test/lint). */
+/** A net that cannot learn is refused, or warned of, before a training begins; lint has the same rules (test/tools/lint). */
 import { tmpdir } from 'node:os';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { GraphError } from '../../ts/base/errors.ts';
 import { blobFromFloats } from '../../ts/caffe/blob.ts';
 import type { WeightsFile } from '../../ts/caffe/caffemodel.ts';
 import { filterNet, readNet } from '../../ts/caffe/net-parameter.ts';
-import { GraphError } from '../../ts/errors.ts';
 import { checkLearning, type LearningCheck } from '../../ts/train/learning-check.ts';
 import { Solver } from '../../ts/train/solver.ts';
 import { fakeSolver, fakes } from './fakes.ts';

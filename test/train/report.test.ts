@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ArgumentError } from '../../ts/errors.ts';
+import { ArgumentError } from '../../ts/base/errors.ts';
 import { Curve } from '../../ts/train/curve.ts';
 import { formatDuration } from '../../ts/train/duration.ts';
 import type { SolverEvent } from '../../ts/train/events.ts';

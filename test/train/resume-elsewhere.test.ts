@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ArgumentError, DataError, type ResnodeError } from '../../ts/errors.ts';
+import { ArgumentError, DataError, type ResnodeError } from '../../ts/base/errors.ts';
 import { collect, type Fakes, fakeSolver, fakes, ofType } from './fakes.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-elsewhere-'));

@@ -11,7 +11,7 @@ import { readSolverState } from '../../ts/caffe/solver-state.ts';
 import { writeDatum } from '../../ts/data/datum.ts';
 import { openNetData } from '../../ts/data/open-net-data.ts';
 import { LmdbWriter } from '../../ts/data/write-lmdb.ts';
-import { openDevice } from '../../ts/runtime/device.ts';
+import { openDevice } from '../../ts/device/device.ts';
 import type { SolverEvent } from '../../ts/train/events.ts';
 import { Solver, type SolverOptions } from '../../ts/train/solver.ts';
 import { collect, ofType } from './fakes.ts';

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { ArgumentError } from '../../ts/base/errors.ts';
 import { checkSolver } from '../../ts/caffe/check-solver.ts';
 import { readSolver, readSolverFile } from '../../ts/caffe/solver-parameter.ts';
-import { ArgumentError } from '../../ts/errors.ts';
 import { Schedule, type ScheduleExtensions } from '../../ts/train/schedules.ts';
 import { goldenCases, readJson } from '../support/golden.ts';
 

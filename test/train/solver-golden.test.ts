@@ -10,8 +10,8 @@ import { type NetParameter, readNetFile } from '../../ts/caffe/net-parameter.ts'
 import { readSolver } from '../../ts/caffe/solver-parameter.ts';
 import { readSolverState } from '../../ts/caffe/solver-state.ts';
 import type { DataSource } from '../../ts/data/source.ts';
-import { difference } from '../../ts/parity/difference.ts';
-import { openDevice } from '../../ts/runtime/device.ts';
+import { openDevice } from '../../ts/device/device.ts';
+import { difference } from '../../ts/tools/parity/difference.ts';
 import { Solver, type SolverOptions } from '../../ts/train/solver.ts';
 import { goldenCases, readFloats, readJson } from '../support/golden.ts';
 import { collect, ofType } from './fakes.ts';

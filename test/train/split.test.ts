@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ArgumentError } from '../../ts/errors.ts';
+import { ArgumentError } from '../../ts/base/errors.ts';
 import { type Split, splitClassFolders } from '../../ts/train/split.ts';
 import { sharedFolder } from '../support/golden.ts';
 

@@ -5,6 +5,13 @@
 
 export { readHdf5Weights, writeHdf5Weights } from '../caffe/hdf5-weights.ts';
 export {
+  type Calibration,
+  type CalibrationMethod,
+  calibrationOf,
+  readCalibration,
+  saveCalibration,
+} from '../compile/calibration.ts';
+export {
   type Conversion,
   type ConversionCheck,
   type ConvertOptions,
@@ -25,11 +32,4 @@ export {
   writeSafetensorsFile,
 } from '../convert/index.ts';
 export { onnxTops } from '../convert/onnx-tops.ts';
-export { type CalibrateOptions, calibrate } from '../features/calibrate.ts';
-export {
-  type Calibration,
-  type CalibrationMethod,
-  calibrationOf,
-  readCalibration,
-  saveCalibration,
-} from '../runtime/calibration.ts';
+export { type CalibrateOptions, calibrate } from '../quantize/calibrate.ts';

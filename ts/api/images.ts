@@ -9,16 +9,17 @@ export {
   type ClassifierStats,
   type ClassifyOptions,
   openClassifier,
-} from '../classify/classifier.ts';
-export type { LatencySummary } from '../classify/latencies.ts';
-export type { Classification } from '../classify/likeliest.ts';
-export { type ClassifierFiles, readModelFolder } from '../classify/model-folder.ts';
+} from '../images/classify/classifier.ts';
+export type { LatencySummary } from '../images/classify/latencies.ts';
+export type { Classification } from '../images/classify/likeliest.ts';
+export { type ClassifierFiles, readModelFolder } from '../images/classify/model-folder.ts';
+export { type DecodeLimits, type DecodeOptions, decodeImage } from '../images/decode.ts';
 export {
   type DatasetOptions,
   type LabelledFiles,
   type MatchedBy,
   readLabelledImages,
-} from '../evaluate/dataset.ts';
+} from '../images/evaluate/dataset.ts';
 export {
   type Evaluated,
   type EvaluateOptions,
@@ -27,23 +28,23 @@ export {
   type Progress,
   type Sample,
   type SkippedImage,
-} from '../evaluate/evaluate-images.ts';
-export { fullyConvolutional } from '../evaluate/fully-convolutional.ts';
-export { openProgressFile, type ProgressFile } from '../evaluate/progress-file.ts';
-export { type PublishedError, type PublishedViews, publishedErrors } from '../evaluate/published.ts';
+} from '../images/evaluate/evaluate-images.ts';
+export { fullyConvolutional } from '../images/evaluate/fully-convolutional.ts';
+export { openProgressFile, type ProgressFile } from '../images/evaluate/progress-file.ts';
+export { type PublishedError, type PublishedViews, publishedErrors } from '../images/evaluate/published.ts';
 export {
   type EvaluationRecipe,
   evaluationRecipe,
   type FileHash,
   type RecipeInput,
-} from '../evaluate/recipe.ts';
+} from '../images/evaluate/recipe.ts';
 export {
   compareResults,
   type EvaluationResult,
   type EvaluationSource,
   type ResultComparison,
-} from '../evaluate/result.ts';
-export { readSamples, type Samples, type SamplesOptions } from '../evaluate/samples.ts';
+} from '../images/evaluate/result.ts';
+export { readSamples, type Samples, type SamplesOptions } from '../images/evaluate/samples.ts';
 export {
   type CalibrationBin,
   type ClassCount,
@@ -54,20 +55,19 @@ export {
   type Share,
   summariseOutcomes,
   wilsonInterval,
-} from '../evaluate/statistics.ts';
-export { tenCropCorners } from '../evaluate/ten-crop.ts';
-export { camOverlay } from '../features/cam-overlay.ts';
+} from '../images/evaluate/statistics.ts';
+export { tenCropCorners } from '../images/evaluate/ten-crop.ts';
+export { camOverlay } from '../images/features/cam-overlay.ts';
 export {
   type CamTail,
   type ClassActivationMap,
   classActivationMap,
   findCamTail,
-} from '../features/class-activation-map.ts';
-export { extractFeatures, type FeatureOptions, type Features } from '../features/extract-features.ts';
-export { type DecodeLimits, type DecodeOptions, decodeImage } from '../image/decode.ts';
-export type { Resize, Size } from '../image/geometry.ts';
-export type { DeepImage, Image } from '../image/image.ts';
-export { readLabels } from '../image/labels.ts';
-export { readMeanImage } from '../image/mean-file.ts';
-export { type MeanImage, msraPreprocess, type Preprocess, preprocessImage } from '../image/preprocess.ts';
-export { loadPreprocess, savePreprocess } from '../image/preprocess-file.ts';
+} from '../images/features/class-activation-map.ts';
+export { extractFeatures, type FeatureOptions, type Features } from '../images/features/extract-features.ts';
+export type { Resize, Size } from '../images/geometry.ts';
+export type { DeepImage, Image } from '../images/image.ts';
+export { readLabels } from '../images/labels.ts';
+export { readMeanImage } from '../images/mean-file.ts';
+export { type MeanImage, msraPreprocess, type Preprocess, preprocessImage } from '../images/preprocess.ts';
+export { loadPreprocess, savePreprocess } from '../images/preprocess-file.ts';

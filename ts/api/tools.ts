@@ -3,26 +3,26 @@
  * @module
  */
 
-export { type Finding, type LintOptions, lintFile, lintPrototxt } from '../lint/lint.ts';
-export type { Level as FindingLevel } from '../lint/rule.ts';
-export { type LintRule, lintRules } from '../lint/rules.ts';
-export type { Cause, CauseName } from '../parity/against-cause.ts';
-export { type Dump, readDump } from '../parity/against-dump.ts';
-export { compareInput, type InputCauseName, type InputComparison } from '../parity/against-input.ts';
+export { type Finding, type LintOptions, lintFile, lintPrototxt } from '../tools/lint/lint.ts';
+export type { Level as FindingLevel } from '../tools/lint/rule.ts';
+export { type LintRule, lintRules } from '../tools/lint/rules.ts';
+export type { Cause, CauseName } from '../tools/parity/against/cause.ts';
+export { type Dump, readDump } from '../tools/parity/against/dump.ts';
+export { compareInput, type InputCauseName, type InputComparison } from '../tools/parity/against/input.ts';
 export {
   type CompareOptions,
   compareLayers,
   type LayerDifference,
   type LayersComparison,
-} from '../parity/against-layers.ts';
-export { deviceTops, type NetToRun, type Tops, type TopsSource } from '../parity/against-tops.ts';
-export type { FloatPrecision } from '../parity/check-case.ts';
-export type { ActivationOptions } from '../view/activation-pictures.ts';
-export { type DescribeOptions, type Description, describeNet } from '../view/describe-net.ts';
-export { type ForkMarks, readNetWithMarks } from '../view/fork-marks.ts';
-export { type MeasuredOperation, type MeasuredTimes, readTimes } from '../view/measured-times.ts';
-export type * from '../view/page-data.ts';
-export { addActivations, addFilters } from '../view/page-pictures.ts';
-export type { PartialGraph } from '../view/partial-graph.ts';
-export type { TracedBlob, TracedLayer } from '../view/trace-layers.ts';
-export { pageText } from '../view/write-page.ts';
+} from '../tools/parity/against/layers.ts';
+export { deviceTops, type NetToRun, type Tops, type TopsSource } from '../tools/parity/against/tops.ts';
+export type { FloatPrecision } from '../tools/parity/check-case.ts';
+export type { ActivationOptions } from '../tools/view/activation-pictures.ts';
+export { type DescribeOptions, type Description, describeNet } from '../tools/view/describe-net.ts';
+export { type ForkMarks, readNetWithMarks } from '../tools/view/fork-marks.ts';
+export { type MeasuredOperation, type MeasuredTimes, readTimes } from '../tools/view/measured-times.ts';
+export type * from '../tools/view/page-data.ts';
+export { addActivations, addFilters } from '../tools/view/page-pictures.ts';
+export type { PartialGraph } from '../tools/view/partial-graph.ts';
+export type { TracedBlob, TracedLayer } from '../tools/view/trace-layers.ts';
+export { pageText } from '../tools/view/write-page.ts';

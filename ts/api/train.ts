@@ -41,8 +41,8 @@ export {
   saveHdf5SolverState,
   saveSolverState,
 } from '../caffe/solver-state.ts';
-export type { TunedPreprocess } from '../image/preprocess.ts';
-export { Communicator, openCommunicator } from '../runtime/communicator.ts';
+export { Communicator, openCommunicator } from '../device/communicator.ts';
+export type { TunedPreprocess } from '../images/preprocess.ts';
 export {
   averageStatistics,
   type Statistics,

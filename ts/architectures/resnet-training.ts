@@ -1,9 +1,10 @@
 /** Everything that training a residual network takes: deploy and train_val nets, solver, augmentation. */
+
+import { ArgumentError } from '../base/errors.ts';
 import { either, integer, list, number, path, string } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { SolverParameter } from '../caffe/solver-parameter.ts';
-import { ArgumentError } from '../errors.ts';
 import { PAPER, type PaperOptions, type PhaseAugment } from './paper-training.ts';
 import { architectureRows, familyOf, type ResnetOptions, resnet } from './resnet.ts';
 

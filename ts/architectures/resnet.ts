@@ -3,10 +3,11 @@
  * for CIFAR. 50, 101 and 152 are as MSRA published them (names, order, and conv1's bias, which only ResNet-50 has);
  * the others, of which MSRA published no files, take the same names.
  */
+
+import { ArgumentError } from '../base/errors.ts';
 import { boolean, either, integer, list, number, oneOf, path, string } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
-import { ArgumentError } from '../errors.ts';
 import { type PaperOptions, paperTrainingNet } from './paper-training.ts';
 import { residualNet } from './residual-net.ts';
 

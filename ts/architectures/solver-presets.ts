@@ -1,8 +1,9 @@
 /** How the paper's nets were trained, and how trained ones are tuned, as solver files (He et al., 2015). */
+
+import { ArgumentError } from '../base/errors.ts';
 import { integer, number, oneOf, path } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import type { SolverParameter } from '../caffe/solver-parameter.ts';
-import { ArgumentError } from '../errors.ts';
 
 /** What every preset takes. */
 export interface SolverTarget {

@@ -1,4 +1,6 @@
 /** A deploy net → the net that is trained (train_val): data and labels in, fillers, statistics, loss and accuracy. */
+
+import { ArgumentError } from '../base/errors.ts';
 import { callback, integer, list, number, oneOf, string } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import {
@@ -7,7 +9,6 @@ import {
   type NetParameter,
   netParameter,
 } from '../caffe/net-parameter.ts';
-import { ArgumentError } from '../errors.ts';
 
 export interface TrainingNetOptions {
   /** The layers that make the net's input and `label`, each with its `include` rule (`imageLayers`, `databaseLayers`). */

@@ -3,7 +3,7 @@
  * empty node, a string of one letter) otherwise take a hundred times theirs. All are far beyond any net; docs/limits.md
  * lists them, with those that belong to one format alone.
  */
-import { ResnodeError } from '../errors.ts';
+import { ResnodeError } from './errors.ts';
 import { isSpecial, specialFile, statsOf } from './plain-file.ts';
 
 const MIB = 2 ** 20;

@@ -1,5 +1,5 @@
 /** Finds NaN and infinities at the speed of reading. */
-import { breather } from '../breathe.ts';
+import { breather } from './yielding.ts';
 
 /** Where the first value lies that is no number or infinite, and how many there are. */
 export interface NotFinite {

@@ -2,7 +2,7 @@
  * One table per public function: what each argument and option must be, its default and a sentence about it. From the
  * tables come all checks of arguments and docs/options.md.
  */
-import { ArgumentError } from '../errors.ts';
+import { ArgumentError } from './errors.ts';
 import { didYouMean, isObject, type Kind, type Mistake, within } from './kinds.ts';
 
 /** A row of a table. */

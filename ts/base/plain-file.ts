@@ -1,6 +1,6 @@
 /** Only plain files are read: a FIFO would hold its reader up until somebody writes, a device until it ends, if it does. */
 import { type Stats, statSync } from 'node:fs';
-import { ResnodeError } from '../errors.ts';
+import { ResnodeError } from './errors.ts';
 
 /**
  * Refuses a FIFO, a socket or a device before it is opened. What is missing, or a folder, is left to the reader.

@@ -1,6 +1,6 @@
 /** The lines of a file, one after the other, none longer than a limit: node:readline joins a line of any length. */
 import { createReadStream } from 'node:fs';
-import { ResnodeError } from '../errors.ts';
+import { ResnodeError } from './errors.ts';
 import { MAX_LINE, MAX_LINES } from './limits.ts';
 
 /**

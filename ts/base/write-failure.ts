@@ -1,7 +1,7 @@
 /** Why a file cannot be written, and what mends it. */
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { ResnodeError } from '../errors.ts';
+import { ResnodeError } from './errors.ts';
 
 const CAUSES: Readonly<Record<string, (path: string) => string>> = {
   ENOENT: (path) => `there is no folder ${dirname(path)}; make it, or name another one`,

@@ -1,9 +1,10 @@
 /** `.caffemodel` (a binary NetParameter) and `.binaryproto` (a binary BlobProto) → named blobs, as views. */
+
+import { WeightsError } from '../base/errors.ts';
 import { fromFloat16 } from '../base/half-floats.ts';
 import { instance, type Kind, list, string } from '../base/kinds.ts';
 import { MAX_DIMENSIONS, MAX_LAYERS } from '../base/limits.ts';
 import { fields, options, required, signature } from '../base/options.ts';
-import { WeightsError } from '../errors.ts';
 import { type Blob, blob } from './blob.ts';
 import { enums } from './schema.ts';
 import { v1TypeName } from './upgrade.ts';

@@ -1,8 +1,9 @@
 /** What Caffe's solvers refuse when they are built and at their first step (solver.cpp, sgd_solver.cpp), beforehand. */
+
+import { type Position, PrototxtError } from '../base/errors.ts';
 import { oneOf } from '../base/kinds.ts';
 import { fields, required, signature } from '../base/options.ts';
 import { nearest } from '../base/suggest.ts';
-import { type Position, PrototxtError } from '../errors.ts';
 import { inheritPosition, type Message, positionOf } from './message.ts';
 import { message } from './message-kind.ts';
 import { type NetParameter, type NetState, netParameter, withDefaults } from './net-parameter.ts';

@@ -2,7 +2,7 @@
  * Forks' own names for how a window is laid: `ceil_mode` (soeaver's, Synopsys's) is BVLC's round_mode, and a pad on each
  * side (Synopsys's) is pad_h and pad_w where opposite sides are equal.
  */
-import { PrototxtError } from '../errors.ts';
+import { PrototxtError } from '../base/errors.ts';
 import { inheritPosition, type Message, positionOf } from './message.ts';
 
 const SIDES = ['pad_l', 'pad_r', 'pad_t', 'pad_b'] as const;

@@ -1,5 +1,5 @@
 /** Weights in HDF5 files: what is wrong with one is a WeightsError. */
-import { WeightsError } from '../errors.ts';
+import { WeightsError } from '../base/errors.ts';
 import type { Hdf5Dataset } from '../hdf5/dataset.ts';
 import { Hdf5File, type Hdf5Group } from '../hdf5/file.ts';
 import { Hdf5Problem } from '../hdf5/source.ts';

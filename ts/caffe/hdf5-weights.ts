@@ -1,10 +1,11 @@
 /**
  * Caffe's HDF5 weights (Net::ToHDF5, Net::CopyTrainedLayersFromHDF5): /data/<layer>/<blob index>.
  */
+
+import { WeightsError } from '../base/errors.ts';
 import { path } from '../base/kinds.ts';
 import { required, signature } from '../base/options.ts';
-import { breather } from '../breathe.ts';
-import { WeightsError } from '../errors.ts';
+import { breather } from '../base/yielding.ts';
 import { Hdf5Dataset } from '../hdf5/dataset.ts';
 import { Hdf5Group } from '../hdf5/file.ts';
 import type { Blob } from './blob.ts';

@@ -2,10 +2,10 @@
 import { once } from 'node:events';
 import { open, rename } from 'node:fs/promises';
 import type { Worker } from 'node:worker_threads';
+import { WeightsError } from '../base/errors.ts';
+import { startThread } from '../base/start-thread.ts';
 import { writeFailure } from '../base/write-failure.ts';
-import { breather } from '../breathe.ts';
-import { WeightsError } from '../errors.ts';
-import { startThread } from '../start-thread.ts';
+import { breather } from '../base/yielding.ts';
 import { removeQuietly, temporaryFor } from './atomic-file.ts';
 import { type Blob, elementCountOf, toFloat32 } from './blob.ts';
 import type { Hdf5Answer, Hdf5Item, Hdf5Job } from './hdf5-thread.ts';

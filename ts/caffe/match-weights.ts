@@ -2,9 +2,10 @@
  * Which blob of a weights file fills which parameter of a net: Caffe's Net::CopyTrainedLayersFrom, but that a layer
  * without weights is an error: Caffe leaves it at its filler and computes on.
  */
+
+import { WeightsError } from '../base/errors.ts';
 import { boolean } from '../base/kinds.ts';
 import { optional, options } from '../base/options.ts';
-import { WeightsError } from '../errors.ts';
 import type { Blob } from './blob.ts';
 import type { WeightsFile, WeightsLayer } from './caffemodel.ts';
 import { missingWeights, type WeightsUse } from './missing-weights.ts';

@@ -2,7 +2,7 @@
  * A parsed message is a plain object with protobuf's own field names; only the fields that were written are
  * set. Where it stood in its file is kept beside it, so that later errors can point there.
  */
-import type { Position } from '../errors.ts';
+import type { Position } from '../base/errors.ts';
 
 export type Message = Record<string, unknown>;
 

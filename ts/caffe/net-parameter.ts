@@ -1,9 +1,10 @@
 /** NetParameter: reading, Caffe's include/exclude rules, defaults. Fields carry caffe.proto's own names. */
+
+import { formatPosition, PrototxtError } from '../base/errors.ts';
 import { callback, integer, type Kind, list, oneOf, path, string } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { type FileSource, isFileSource, resolveSource } from '../base/sources.ts';
 import { warn } from '../base/warn.ts';
-import { formatPosition, PrototxtError } from '../errors.ts';
 import { decodeMessage } from './binary-message.ts';
 import { fileKind } from './file-kind.ts';
 import { inheritPosition, type Message, positionOf } from './message.ts';

@@ -1,7 +1,8 @@
 /** NumPy's .npy, versions 1 to 3: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html */
+
+import { ArgumentError, WeightsError } from '../base/errors.ts';
 import { instance, path, string } from '../base/kinds.ts';
 import { options, required, signature } from '../base/options.ts';
-import { ArgumentError, WeightsError } from '../errors.ts';
 import { writeFileAtomically } from './atomic-file.ts';
 import { type Blob, blob, elementCountOf } from './blob.ts';
 import { wrongKind } from './wrong-kind.ts';

@@ -3,8 +3,8 @@
  * changes a layer is refused when that layer is built (a foreign layer type is then named first), all else at once.
  */
 
+import { formatPosition } from '../base/errors.ts';
 import { warn } from '../base/warn.ts';
-import { formatPosition } from '../errors.ts';
 import { ownersOf } from './fork-fields.ts';
 import { type Message, refuseLater } from './message.ts';
 import { type ForkField, parseMessage } from './prototxt.ts';

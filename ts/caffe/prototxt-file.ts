@@ -1,7 +1,7 @@
 /** Prototxts as files: their text, and what to say of a file that is another than the one needed. */
 import { readFileSync } from 'node:fs';
+import { ArgumentError, PrototxtError } from '../base/errors.ts';
 import { checkFileSize, MAX_PROTOTXT_BYTES } from '../base/limits.ts';
-import { ArgumentError, PrototxtError } from '../errors.ts';
 import type { Message } from './message.ts';
 import { parseWithForks } from './parse-with-forks.ts';
 import { type ForkFieldHandler, parseMessage } from './prototxt.ts';

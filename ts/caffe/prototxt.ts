@@ -1,8 +1,8 @@
 /** protobuf's text format → message, against the schema of caffe.proto. */
 
+import { PrototxtError } from '../base/errors.ts';
 import { MAX_PROTOTXT_MESSAGES } from '../base/limits.ts';
 import { nearest } from '../base/suggest.ts';
-import { PrototxtError } from '../errors.ts';
 import { forkOfEnumValue, forkOfField, isTuningEnumValue, isTuningField } from './fork-fields.ts';
 import { explainLayerField, explainV1Param, explainV1Type, explainV2Type } from './layer-forms.ts';
 import { type Message, recordField, recordMessage } from './message.ts';

@@ -2,7 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { WeightsError } from '../errors.ts';
+import { WeightsError } from '../base/errors.ts';
 import { readCaffemodel, type WeightsFile } from './caffemodel.ts';
 import { fileKind } from './file-kind.ts';
 import { wrongKind, wrongKindAt } from './wrong-kind.ts';

@@ -3,11 +3,11 @@
  * SnapshotSolverStateTo… and RestoreSolverStateFrom… in sgd_solver.cpp). Read and written as Caffe does.
  */
 import { readFile } from 'node:fs/promises';
+import { WeightsError } from '../base/errors.ts';
 import { integer, type Kind, list, path, string } from '../base/kinds.ts';
 import { fields, required, signature } from '../base/options.ts';
 import { checkPlainFile, statsOf } from '../base/plain-file.ts';
-import { breather } from '../breathe.ts';
-import { WeightsError } from '../errors.ts';
+import { breather } from '../base/yielding.ts';
 import { Hdf5Dataset } from '../hdf5/dataset.ts';
 import { Hdf5Group } from '../hdf5/file.ts';
 import { saveFileAtomically } from './atomic-file.ts';

@@ -1,5 +1,5 @@
 /** Old nets to today's form, step by step as Caffe does (upgrade_proto.cpp): V0 → V1 → V2, inputs, BatchNorm (NVIDIA's too). */
-import { PrototxtError } from '../errors.ts';
+import { PrototxtError } from '../base/errors.ts';
 import { renameWindowFields } from './fork-windows.ts';
 import { inheritPosition, type Message, positionOf } from './message.ts';
 import { splitNvidiaLayer } from './nvidia-batch-norm.ts';

@@ -3,8 +3,9 @@
  * list: a 240 MB caffemodel must open without touching its payload.
  * https://protobuf.dev/programming-guides/encoding/
  */
+
+import { WeightsError } from '../base/errors.ts';
 import { MAX_FIELDS } from '../base/limits.ts';
-import { WeightsError } from '../errors.ts';
 
 export interface WireField {
   readonly number: number;

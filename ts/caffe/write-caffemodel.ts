@@ -1,7 +1,8 @@
 /** Weights → files that Caffe reads (Net::ToProto, WriteProtoToBinaryFile); written whole or not at all. */
+
+import { ArgumentError, WeightsError } from '../base/errors.ts';
 import { type Kind, path, string } from '../base/kinds.ts';
 import { fields, required, signature } from '../base/options.ts';
-import { ArgumentError, WeightsError } from '../errors.ts';
 import { saveFileAtomically, writeFileAtomically } from './atomic-file.ts';
 import { type Blob, blob, elementCountOf, toFloat32 } from './blob.ts';
 import { type WeightsLayer, weightsLayers } from './caffemodel.ts';

@@ -1,19 +1,19 @@
 /** `resnode bench` and `resnode bench compare`: measuring against peers on this machine. */
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
-import { benchDevice } from '../bench/bench-device.ts';
-import { compareReports } from '../bench/compare.ts';
-import { devicePage } from '../bench/device-page.ts';
-import { deviceTable } from '../bench/device-report.ts';
-import { benchNetNames } from '../bench/nets.ts';
-import { benchPage } from '../bench/page.ts';
-import { readReport } from '../bench/read-report.ts';
-import { type CaffeFigures, table } from '../bench/report.ts';
-import { runBench } from '../bench/run-bench.ts';
+import { ArgumentError } from '../base/errors.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { readJsonFile } from '../caffe/json-file.ts';
-import { ArgumentError } from '../errors.ts';
-import { type DeviceKind, openDevice } from '../runtime/device.ts';
+import { type DeviceKind, openDevice } from '../device/device.ts';
+import { benchDevice } from '../tools/bench/bench-device.ts';
+import { compareReports } from '../tools/bench/compare.ts';
+import { devicePage } from '../tools/bench/device-page.ts';
+import { deviceTable } from '../tools/bench/device-report.ts';
+import { benchNetNames } from '../tools/bench/nets.ts';
+import { benchPage } from '../tools/bench/page.ts';
+import { readReport } from '../tools/bench/read-report.ts';
+import { type CaffeFigures, table } from '../tools/bench/report.ts';
+import { runBench } from '../tools/bench/run-bench.ts';
 import { flag, own } from './flag.ts';
 
 interface Flags {

@@ -1,5 +1,5 @@
 /** What --skip-broken leaves out. */
-import { ImageError } from '../errors.ts';
+import { ImageError } from '../base/errors.ts';
 
 /** Images that cannot be read: each is named on stderr when it is met, all are counted at the end. */
 export class BrokenImages {

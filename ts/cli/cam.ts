@@ -1,13 +1,13 @@
 /** `resnode cam` */
 import { Command } from 'commander';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
-import { camOverlay } from '../features/cam-overlay.ts';
-import { classActivationMap, findCamTail } from '../features/class-activation-map.ts';
-import { imageInput } from '../features/image-input.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
-import { decodeImage } from '../image/decode.ts';
-import { readLabels } from '../image/labels.ts';
-import { decodingOf, preprocessImage } from '../image/preprocess.ts';
+import { decodeImage } from '../images/decode.ts';
+import { camOverlay } from '../images/features/cam-overlay.ts';
+import { classActivationMap, findCamTail } from '../images/features/class-activation-map.ts';
+import { imageInput } from '../images/features/image-input.ts';
+import { readLabels } from '../images/labels.ts';
+import { decodingOf, preprocessImage } from '../images/preprocess.ts';
 import { flag, needed, own } from './flag.ts';
 import {
   type DeviceFlags,

@@ -1,14 +1,14 @@
 /** `resnode classify` */
 
 import { Command } from 'commander';
-import { likeliest } from '../classify/likeliest.ts';
-import { imageInput } from '../features/image-input.ts';
-import { IMAGE_FORMATS } from '../image/format.ts';
-import { readLabels } from '../image/labels.ts';
-import { preprocessFile } from '../image/preprocess.ts';
-import { savePreprocess } from '../image/preprocess-file.ts';
-import type { Model } from '../runtime/model.ts';
-import { elementCount } from '../runtime/tensor.ts';
+import type { Model } from '../device/model.ts';
+import { elementCount } from '../device/tensor.ts';
+import { likeliest } from '../images/classify/likeliest.ts';
+import { imageInput } from '../images/features/image-input.ts';
+import { IMAGE_FORMATS } from '../images/format.ts';
+import { readLabels } from '../images/labels.ts';
+import { preprocessFile } from '../images/preprocess.ts';
+import { savePreprocess } from '../images/preprocess-file.ts';
 import { BrokenImages } from './broken-images.ts';
 import { needed, own } from './flag.ts';
 import {

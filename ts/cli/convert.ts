@@ -2,7 +2,7 @@
 
 import { Command } from 'commander';
 import { type ConversionCheck, convert as convertFile, pairNames } from '../convert/index.ts';
-import type { Preprocess } from '../image/preprocess.ts';
+import type { Preprocess } from '../images/preprocess.ts';
 import { flag, own } from './flag.ts';
 import { type InputShapeFlags, inputShapeOption } from './options.ts';
 

@@ -13,7 +13,7 @@ import {
 import { readImageList } from '../data/image-list.ts';
 import { meanOfImages, writeMeanImage } from '../data/mean-image.ts';
 import { type RawImages, readCifar, readIdx } from '../data/raw-images.ts';
-import { listClassFolders, readLabelledImages } from '../evaluate/dataset.ts';
+import { listClassFolders, readLabelledImages } from '../images/evaluate/dataset.ts';
 import { BrokenImages } from './broken-images.ts';
 import { flag, own } from './flag.ts';
 import { sayIgnored } from './image-files.ts';

@@ -1,9 +1,9 @@
 /** `resnode device-query`: Caffe's `caffe device_query`. */
 
 import { Command } from 'commander';
-import { DeviceError } from '../errors.ts';
-import { type DeviceInfo, devices } from '../runtime/devices.ts';
-import { formatBytes } from '../runtime/memory.ts';
+import { DeviceError } from '../base/errors.ts';
+import { type DeviceInfo, devices } from '../device/devices.ts';
+import { formatBytes } from '../device/memory.ts';
 import { own } from './flag.ts';
 import type { Gpus } from './own-flags.ts';
 

@@ -1,7 +1,7 @@
 /** `resnode doctor` */
 
 import { Command } from 'commander';
-import { type Diagnosis, diagnose } from '../runtime/doctor.ts';
+import { type Diagnosis, diagnose } from '../tools/doctor.ts';
 import { own } from './flag.ts';
 
 export function doctor(): Command {

@@ -1,21 +1,26 @@
 /** `resnode evaluate` */
 
 import { Command } from 'commander';
+import { ArgumentError } from '../base/errors.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
-import { ArgumentError } from '../errors.ts';
-import { defaultBatch, evaluateImages } from '../evaluate/evaluate-images.ts';
-import { fullyConvolutional } from '../evaluate/fully-convolutional.ts';
-import { openProgressFile, type ProgressFile } from '../evaluate/progress-file.ts';
-import { publishedErrors } from '../evaluate/published.ts';
-import { evaluationRecipe } from '../evaluate/recipe.ts';
-import { compareResults, type EvaluationResult, RESULT_FORMAT, readResult } from '../evaluate/result.ts';
-import { readSamples } from '../evaluate/samples.ts';
-import { summariseOutcomes } from '../evaluate/statistics.ts';
-import { PAPER_SCALES } from '../evaluate/views.ts';
-import { imageInput } from '../features/image-input.ts';
-import { readLabels } from '../image/labels.ts';
-import { decodingOf } from '../image/preprocess.ts';
-import { elementCount } from '../runtime/tensor.ts';
+import { elementCount } from '../device/tensor.ts';
+import { defaultBatch, evaluateImages } from '../images/evaluate/evaluate-images.ts';
+import { fullyConvolutional } from '../images/evaluate/fully-convolutional.ts';
+import { openProgressFile, type ProgressFile } from '../images/evaluate/progress-file.ts';
+import { publishedErrors } from '../images/evaluate/published.ts';
+import { evaluationRecipe } from '../images/evaluate/recipe.ts';
+import {
+  compareResults,
+  type EvaluationResult,
+  RESULT_FORMAT,
+  readResult,
+} from '../images/evaluate/result.ts';
+import { readSamples } from '../images/evaluate/samples.ts';
+import { summariseOutcomes } from '../images/evaluate/statistics.ts';
+import { PAPER_SCALES } from '../images/evaluate/views.ts';
+import { imageInput } from '../images/features/image-input.ts';
+import { readLabels } from '../images/labels.ts';
+import { decodingOf } from '../images/preprocess.ts';
 import { type EvaluateFlags, type Job, jobOf, replayJob } from './evaluation-job.ts';
 import { flag, own } from './flag.ts';
 import { sayIgnored } from './image-files.ts';

@@ -1,12 +1,12 @@
 /** What `resnode evaluate` is to do: from its flags, or from a result that is to be made again. */
-import { ArgumentError } from '../errors.ts';
-import { fileHash, recordedMean } from '../evaluate/recipe.ts';
-import type { EvaluationResult, EvaluationSource } from '../evaluate/result.ts';
-import type { DecodeLimits } from '../image/decode.ts';
-import { readMean } from '../image/mean-file.ts';
-import type { Preprocess } from '../image/preprocess.ts';
-import { loadPreprocess } from '../image/preprocess-file.ts';
-import type { DeviceKind } from '../runtime/device.ts';
+import { ArgumentError } from '../base/errors.ts';
+import type { DeviceKind } from '../device/device.ts';
+import type { DecodeLimits } from '../images/decode.ts';
+import { fileHash, recordedMean } from '../images/evaluate/recipe.ts';
+import type { EvaluationResult, EvaluationSource } from '../images/evaluate/result.ts';
+import { readMean } from '../images/mean-file.ts';
+import type { Preprocess } from '../images/preprocess.ts';
+import { loadPreprocess } from '../images/preprocess-file.ts';
 import { type AnyPrecisionFlags, type DeviceFlags, precisionOf } from './options.ts';
 import { choosePreprocess, limitsOf, type PreprocessFlags } from './preprocess-options.ts';
 

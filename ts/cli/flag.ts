@@ -1,8 +1,8 @@
 /** A flag of a command is a row of a table of options: its kind reads it, its sentence is the help. */
 import { Option } from 'commander';
+import { ArgumentError } from '../base/errors.ts';
 import type { Kind, Written } from '../base/kinds.ts';
 import { type Option as Row, signatures } from '../base/options.ts';
-import { ArgumentError } from '../errors.ts';
 import { type OwnFlag, ownFlags } from './own-flags.ts';
 
 export class Flag extends Option {

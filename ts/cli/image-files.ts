@@ -1,8 +1,8 @@
 /** The image files of a command line. */
 
 import { statSync } from 'node:fs';
-import { ArgumentError } from '../errors.ts';
-import { listImages } from '../image/list-images.ts';
+import { ArgumentError } from '../base/errors.ts';
+import { listImages } from '../images/list-images.ts';
 
 /**
  * Files as they are, folders as the images in them and below, sorted; what lies beside them is named on stderr.

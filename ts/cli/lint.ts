@@ -1,14 +1,14 @@
 /** `resnode lint` */
 
 import { Command } from 'commander';
+import { formatPosition, ResnodeError } from '../base/errors.ts';
 import { causeOf, groupBy } from '../base/group-alike.ts';
 import type { Shapes } from '../base/shape.ts';
 import { filterNet, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
-import { formatPosition, ResnodeError } from '../errors.ts';
 import { checkInputNames, inputNames } from '../graph/input-names.ts';
-import { type Finding, lintFile } from '../lint/lint.ts';
-import { lintRules } from '../lint/rules.ts';
+import { type Finding, lintFile } from '../tools/lint/lint.ts';
+import { lintRules } from '../tools/lint/rules.ts';
 import { own } from './flag.ts';
 import { type InputShapeFlags, inputShapeOption } from './options.ts';
 

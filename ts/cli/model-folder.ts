@@ -1,7 +1,7 @@
 /** A model folder given as --model: its files stand for --weights and --labels where these are not given. */
 import type { Command } from 'commander';
 import { pathOf } from '../base/sources.ts';
-import { isFolder, readModelFolder } from '../classify/model-folder.ts';
+import { isFolder, readModelFolder } from '../images/classify/model-folder.ts';
 
 /** @throws ArgumentError, when the command line is read, for a folder that lacks a file */
 export function takeModelFolder(command: Command): void {

@@ -1,12 +1,12 @@
 /** What the commands share: how options are read, and how a device is opened and named. */
 import type { Command } from 'commander';
+import { ArgumentError, DeviceError } from '../base/errors.ts';
 import { filterNet, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
-import { ArgumentError, DeviceError } from '../errors.ts';
+import type { Communicator } from '../device/communicator.ts';
+import { type Device, type DeviceKind, type LoadOptions, openDevice } from '../device/device.ts';
+import type { Shapes } from '../device/tensor.ts';
+import type { TrainOptions } from '../device/train-options.ts';
 import { checkInputNames } from '../graph/input-names.ts';
-import type { Communicator } from '../runtime/communicator.ts';
-import { type Device, type DeviceKind, type LoadOptions, openDevice } from '../runtime/device.ts';
-import type { Shapes } from '../runtime/tensor.ts';
-import type { TrainOptions } from '../runtime/train-options.ts';
 import { flag } from './flag.ts';
 
 /** Options of every command that computes. */

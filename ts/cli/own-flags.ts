@@ -14,7 +14,7 @@ import {
   written,
 } from '../base/kinds.ts';
 import { type Option, optional, required } from '../base/options.ts';
-import { exactSize } from '../image/geometry.ts';
+import { exactSize } from '../images/geometry.ts';
 
 /** The GPUs of processes that train together, by their places on a machine. */
 export type Gpus = readonly number[] | 'all';

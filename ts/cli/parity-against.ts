@@ -3,23 +3,27 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { ArgumentError } from '../base/errors.ts';
 import { checkPlainFile } from '../base/plain-file.ts';
 import { type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { readWeights } from '../caffe/read-weights.ts';
 import { onnxTops } from '../convert/onnx-tops.ts';
 import { checkIsList } from '../data/list-lines.ts';
-import { ArgumentError } from '../errors.ts';
-import { imageInput } from '../features/image-input.ts';
+import { type DeviceKind, openDevice } from '../device/device.ts';
+import type { Shapes, Tensor } from '../device/tensor.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
-import { preprocessFile } from '../image/preprocess.ts';
+import { imageInput } from '../images/features/image-input.ts';
+import { preprocessFile } from '../images/preprocess.ts';
 import { mapFile } from '../native/host-memory.ts';
-import { readDump } from '../parity/against-dump.ts';
-import { compareInput, type InputComparison } from '../parity/against-input.ts';
-import { compareLayers, type LayerDifference, type LayersComparison } from '../parity/against-layers.ts';
-import { deviceTops, type NetToRun, type TopsSource } from '../parity/against-tops.ts';
-import { randomInput } from '../parity/random-input.ts';
-import { type DeviceKind, openDevice } from '../runtime/device.ts';
-import type { Shapes, Tensor } from '../runtime/tensor.ts';
+import { readDump } from '../tools/parity/against/dump.ts';
+import { compareInput, type InputComparison } from '../tools/parity/against/input.ts';
+import {
+  compareLayers,
+  type LayerDifference,
+  type LayersComparison,
+} from '../tools/parity/against/layers.ts';
+import { deviceTops, type NetToRun, type TopsSource } from '../tools/parity/against/tops.ts';
+import { randomInput } from '../tools/parity/random-input.ts';
 import { BrokenImages } from './broken-images.ts';
 import { flag, own } from './flag.ts';
 import { imageFiles } from './image-files.ts';

@@ -2,9 +2,9 @@
 
 import { basename } from 'node:path';
 import { Command } from 'commander';
-import { ResnodeError } from '../errors.ts';
-import { type CaseResult, type Check, checkCase } from '../parity/check-case.ts';
-import { findGoldenCases, type GoldenCase, readGoldenCase } from '../parity/golden-case.ts';
+import { ResnodeError } from '../base/errors.ts';
+import { type CaseResult, type Check, checkCase } from '../tools/parity/check-case.ts';
+import { findGoldenCases, type GoldenCase, readGoldenCase } from '../tools/parity/golden-case.ts';
 import { own } from './flag.ts';
 import { deviceOptions, openFlagged, precisionOption } from './options.ts';
 import { type AgainstFlags, againstOptions, parityAgainst } from './parity-against.ts';

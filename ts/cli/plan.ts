@@ -1,12 +1,12 @@
 /** `resnode plan`: the memory that a net will take, before it takes any. */
 
 import { Command } from 'commander';
+import { GraphError } from '../base/errors.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
-import { GraphError } from '../errors.ts';
-import { openDevice } from '../runtime/device.ts';
-import { formatBytes, largestBatch } from '../runtime/memory.ts';
-import type { ModelPlan } from '../runtime/model.ts';
-import { SGD_UPDATE, withLoss } from '../runtime/plan-training.ts';
+import { openDevice } from '../device/device.ts';
+import { formatBytes, largestBatch } from '../device/memory.ts';
+import type { ModelPlan } from '../device/model.ts';
+import { SGD_UPDATE, withLoss } from '../device/plan-training.ts';
 import { flag, own } from './flag.ts';
 import {
   type AnyPrecisionFlags,

@@ -1,11 +1,11 @@
 /** How an image becomes a net's input, as options: all given, or from a file; never guessed. */
 import type { Command } from 'commander';
-import { ArgumentError } from '../errors.ts';
-import type { DecodeLimits } from '../image/decode.ts';
-import type { Size } from '../image/geometry.ts';
-import { readMean } from '../image/mean-file.ts';
-import type { Preprocess } from '../image/preprocess.ts';
-import { loadPreprocess, preprocessBeside } from '../image/preprocess-file.ts';
+import { ArgumentError } from '../base/errors.ts';
+import type { DecodeLimits } from '../images/decode.ts';
+import type { Size } from '../images/geometry.ts';
+import { readMean } from '../images/mean-file.ts';
+import type { Preprocess } from '../images/preprocess.ts';
+import { loadPreprocess, preprocessBeside } from '../images/preprocess-file.ts';
 import { flag, own } from './flag.ts';
 
 export interface PreprocessFlags {

@@ -1,6 +1,6 @@
 /** Results of an evaluation, for people. */
-import type { EvaluationResult, ResultComparison } from '../evaluate/result.ts';
-import type { Share } from '../evaluate/statistics.ts';
+import type { EvaluationResult, ResultComparison } from '../images/evaluate/result.ts';
+import type { Share } from '../images/evaluate/statistics.ts';
 
 /** Confusions that are printed unless all are asked for. */
 const MOST = 10;

@@ -1,7 +1,7 @@
 /** The commands as one program, and what becomes of an error. */
 import { createRequire } from 'node:module';
 import { Command, CommanderError, type Option } from 'commander';
-import { ArgumentError, ResnodeError } from '../errors.ts';
+import { ArgumentError, ResnodeError } from '../base/errors.ts';
 import { takeModelFolder } from './model-folder.ts';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };

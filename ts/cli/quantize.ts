@@ -1,11 +1,11 @@
 /** `resnode quantize` */
 
 import { Command } from 'commander';
-import { calibrate } from '../features/calibrate.ts';
-import { imageInput } from '../features/image-input.ts';
-import { readAhead } from '../features/read-ahead.ts';
-import { preprocessFile } from '../image/preprocess.ts';
-import { type CalibrationMethod, saveCalibration } from '../runtime/calibration.ts';
+import { type CalibrationMethod, saveCalibration } from '../compile/calibration.ts';
+import { imageInput } from '../images/features/image-input.ts';
+import { readAhead } from '../images/features/read-ahead.ts';
+import { preprocessFile } from '../images/preprocess.ts';
+import { calibrate } from '../quantize/calibrate.ts';
 import { BrokenImages } from './broken-images.ts';
 import { flag, needed, own } from './flag.ts';
 import { imageFiles } from './image-files.ts';

@@ -2,12 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { ArgumentError } from '../base/errors.ts';
 import { checkPlainFile } from '../base/plain-file.ts';
 import { makeFolder } from '../base/write-failure.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { wrongKindAt } from '../caffe/wrong-kind.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
-import { ArgumentError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { needed, own } from './flag.ts';
 import {

@@ -1,5 +1,5 @@
 /** SIGINT and SIGTERM as a request to end in order; a second one ends the process at once, as without us. */
-import { ResnodeError } from '../errors.ts';
+import { ResnodeError } from '../base/errors.ts';
 
 export interface Stop extends Disposable {
   /** Aborted by the first signal. */

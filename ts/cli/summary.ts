@@ -3,11 +3,11 @@
 import { Command } from 'commander';
 import { optionsOf } from '../base/options.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
+import { formatBytes } from '../device/memory.ts';
+import type { ModelPlan } from '../device/model.ts';
 import { graphFromCaffe, graphOptions } from '../graph/from-caffe.ts';
 import { type Summary, summarise } from '../graph/summary.ts';
 import { runPasses } from '../passes/index.ts';
-import { formatBytes } from '../runtime/memory.ts';
-import type { ModelPlan } from '../runtime/model.ts';
 import { flag, own } from './flag.ts';
 import {
   type DeviceFlags,

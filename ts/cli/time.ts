@@ -1,11 +1,11 @@
 /** `resnode time`: Caffe's `caffe time`. */
 
 import { Command } from 'commander';
-import { median } from '../bench/statistics.ts';
 import { readNetFile } from '../caffe/net-parameter.ts';
-import type { Device } from '../runtime/device.ts';
-import { elementCount, type Shapes } from '../runtime/tensor.ts';
-import type { Schedule } from '../runtime/trainer.ts';
+import type { Device } from '../device/device.ts';
+import { elementCount, type Shapes } from '../device/tensor.ts';
+import type { Schedule } from '../device/trainer.ts';
+import { median } from '../tools/bench/statistics.ts';
 import { flag, needed, own } from './flag.ts';
 import {
   type AnyPrecisionFlags,

@@ -4,7 +4,7 @@ import { finished } from 'node:stream/promises';
 import { Command } from 'commander';
 import { writeFailure } from '../base/write-failure.ts';
 import { readSolverFile } from '../caffe/solver-parameter.ts';
-import { openCommunicator } from '../runtime/communicator.ts';
+import { openCommunicator } from '../device/communicator.ts';
 import type { SolverEvent } from '../train/events.ts';
 import { Solver, type SolverRequest } from '../train/solver.ts';
 import { solverData } from '../train/solver-data.ts';

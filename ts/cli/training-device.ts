@@ -1,11 +1,12 @@
 /** Where `resnode train` computes: as its flags say, else as the solver does, else on what there is. */
+
+import { DeviceError, formatPosition } from '../base/errors.ts';
 import { positionOf } from '../caffe/message.ts';
 import type { SolverParameter } from '../caffe/solver-parameter.ts';
-import { DeviceError, formatPosition } from '../errors.ts';
-import type { Communicator } from '../runtime/communicator.ts';
-import type { Device, DeviceKind } from '../runtime/device.ts';
-import { devices } from '../runtime/devices.ts';
-import { ownGpu } from '../runtime/local-rank.ts';
+import type { Communicator } from '../device/communicator.ts';
+import type { Device, DeviceKind } from '../device/device.ts';
+import { devices } from '../device/devices.ts';
+import { ownGpu } from '../device/local-rank.ts';
 import { type DeviceFlags, openFlagged } from './options.ts';
 import type { Gpus } from './own-flags.ts';
 

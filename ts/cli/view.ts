@@ -2,23 +2,23 @@
 
 import { basename } from 'node:path';
 import { Command } from 'commander';
+import { GraphError } from '../base/errors.ts';
 import { warn } from '../base/warn.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { namesTwiceWarnings } from '../caffe/names-twice.ts';
 import { filterNet, type NetParameter } from '../caffe/net-parameter.ts';
 import { readWeights } from '../caffe/read-weights.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
-import { GraphError } from '../errors.ts';
-import { imageInput } from '../features/image-input.ts';
-import { readLabels } from '../image/labels.ts';
-import { preprocessFile } from '../image/preprocess.ts';
+import { imageInput } from '../images/features/image-input.ts';
+import { readLabels } from '../images/labels.ts';
+import { preprocessFile } from '../images/preprocess.ts';
 import { mapFile } from '../native/host-memory.ts';
-import { type Description, describeNet } from '../view/describe-net.ts';
-import { readNetWithMarks } from '../view/fork-marks.ts';
-import { readTimes } from '../view/measured-times.ts';
-import type { PagePictures } from '../view/page-data.ts';
-import { addActivations, addFilters } from '../view/page-pictures.ts';
-import { pageText } from '../view/write-page.ts';
+import { type Description, describeNet } from '../tools/view/describe-net.ts';
+import { readNetWithMarks } from '../tools/view/fork-marks.ts';
+import { readTimes } from '../tools/view/measured-times.ts';
+import type { PagePictures } from '../tools/view/page-data.ts';
+import { addActivations, addFilters } from '../tools/view/page-pictures.ts';
+import { pageText } from '../tools/view/write-page.ts';
 import { flag, own } from './flag.ts';
 import {
   type DeviceFlags,

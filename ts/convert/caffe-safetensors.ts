@@ -2,6 +2,8 @@
  * Caffe's weights as safetensors: a tensor `layer.index` for each blob, and in the metadata what names alone cannot
  * say: the layers in order with their types, the net's name and, where it is known, its prototxt.
  */
+
+import { WeightsError } from '../base/errors.ts';
 import { nullOr, path, shapes } from '../base/kinds.ts';
 import { fields, optional, options, required, signature } from '../base/options.ts';
 import type { Blob } from '../caffe/blob.ts';
@@ -9,7 +11,6 @@ import { type WeightsFile, type WeightsLayer, weightsFile } from '../caffe/caffe
 import { filterNet, type NetParameter, netParameter, readNet } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
 import { refuseLayersTwice } from '../caffe/write-caffemodel.ts';
-import { WeightsError } from '../errors.ts';
 import { mapFile } from './map-file.ts';
 import type { Network, ReadResult } from './network.ts';
 import { torchResnet } from './resnet/torch-resnet.ts';

@@ -1,10 +1,10 @@
 /** A conversion's own test: the source and the result run on the same inputs, or their values are compared. */
 import { toFloat32 } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
-import { difference } from '../parity/difference.ts';
-import { randomInput } from '../parity/random-input.ts';
-import { openDevice } from '../runtime/device.ts';
-import type { Shapes } from '../runtime/tensor.ts';
+import { openDevice } from '../device/device.ts';
+import type { Shapes } from '../device/tensor.ts';
+import { difference } from '../tools/parity/difference.ts';
+import { randomInput } from '../tools/parity/random-input.ts';
 import type { Network } from './network.ts';
 
 export type RunInputs = Readonly<Record<string, { shape: readonly number[]; data: Float32Array }>>;

@@ -1,5 +1,6 @@
 /** One conversion: read, merge where asked, write, check. */
 import { rm } from 'node:fs/promises';
+import { ArgumentError } from '../base/errors.ts';
 import { boolean, either, path, shapes } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { warn } from '../base/warn.ts';
@@ -13,10 +14,9 @@ import {
   readNetFile,
 } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
-import { ArgumentError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
-import type { Preprocess } from '../image/preprocess.ts';
-import { savePreprocess } from '../image/preprocess-file.ts';
+import type { Preprocess } from '../images/preprocess.ts';
+import { savePreprocess } from '../images/preprocess-file.ts';
 import { DATA_TYPES } from '../layers/data.ts';
 import { checkIntact } from '../native/host-memory.ts';
 import { type ConversionCheck, compareRuns, compareValues, resnodeRunner } from './check.ts';

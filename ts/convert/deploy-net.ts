@@ -1,5 +1,6 @@
 /** A net that is trained or tested (train_val) → the net that is deployed: an image in, probabilities out. */
 
+import { GraphError } from '../base/errors.ts';
 import { shapes } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import type { Shapes } from '../base/shape.ts';
@@ -12,7 +13,6 @@ import {
   netParameter,
 } from '../caffe/net-parameter.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
-import { GraphError } from '../errors.ts';
 import { refuseForeignLayers } from '../graph/from-caffe.ts';
 import { checkInputNames, inputNames } from '../graph/input-names.ts';
 import { declaredShapes, shapeCure, shapeGiven, textShapes } from '../layers/data.ts';

@@ -1,4 +1,6 @@
 /** The formats by extension: one row each. A conversion reads with one row and writes with another. */
+
+import { ArgumentError } from '../base/errors.ts';
 import { readBinaryproto, type WeightsFile } from '../caffe/caffemodel.ts';
 import { type FileKind, fileKindAt } from '../caffe/file-kind.ts';
 import { readHdf5 } from '../caffe/hdf5-file.ts';
@@ -8,7 +10,6 @@ import { readNpy, writeNpy } from '../caffe/npy.ts';
 import { splitNvidiaBlobs } from '../caffe/nvidia-batch-norm.ts';
 import { readWeights } from '../caffe/read-weights.ts';
 import { writeBinaryproto, writeCaffemodel } from '../caffe/write-caffemodel.ts';
-import { ArgumentError } from '../errors.ts';
 import { readSafetensorsFile, writeSafetensorsFile } from './caffe-safetensors.ts';
 import type { Runner } from './check.ts';
 import { mapFile } from './map-file.ts';

@@ -1,8 +1,9 @@
 /** ONNX → NetParameter and weights: nodes become layers of the same names, in place where Caffe would. */
+
+import { ResnodeError, WeightsError } from '../base/errors.ts';
 import type { Blob } from '../caffe/blob.ts';
 import type { WeightsFile, WeightsLayer } from '../caffe/caffemodel.ts';
 import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
-import { ResnodeError, WeightsError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { operators } from './from-onnx-operators.ts';
 import { runInPlace } from './in-place.ts';

@@ -1,6 +1,7 @@
 /** Collects the nodes and initializers of an ONNX graph, layer by layer. */
+
+import { GraphError } from '../base/errors.ts';
 import { type Blob, toFloat32, toFloat64 } from '../caffe/blob.ts';
-import { GraphError } from '../errors.ts';
 import type { Graph, Node } from '../graph/graph.ts';
 import type { ParameterId } from '../layers/operation.ts';
 import { Names } from './names.ts';

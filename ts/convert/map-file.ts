@@ -1,6 +1,7 @@
 /** Files as views. */
+
+import { WeightsError } from '../base/errors.ts';
 import { type NeededKind, wrongKind, wrongKindAt } from '../caffe/wrong-kind.ts';
-import { WeightsError } from '../errors.ts';
 import { mapFile as map } from '../native/host-memory.ts';
 
 /**

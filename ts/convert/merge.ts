@@ -3,12 +3,12 @@ import { fields, required, signature } from '../base/options.ts';
 import { type Blob, blobFromFloats, toFloat32, toFloat64 } from '../caffe/blob.ts';
 import { weightsFile } from '../caffe/caffemodel.ts';
 import { type LayerParameter, netParameter } from '../caffe/net-parameter.ts';
+import { lower } from '../compile/lower.ts';
+import { packWeights } from '../compile/pack-weights.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { Graph, Node } from '../graph/graph.ts';
+import type { ParameterData } from '../operations/program.ts';
 import { runPasses } from '../passes/index.ts';
-import { lower } from '../program/lower.ts';
-import { packWeights } from '../program/pack-weights.ts';
-import type { ParameterData } from '../program/program.ts';
 import { blobsOf, type Network } from './network.ts';
 
 const MERGE_AFFINE = signature('mergeAffine', {

@@ -6,7 +6,7 @@ import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { matchWeights } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { Graph } from '../graph/graph.ts';
-import type { Preprocess } from '../image/preprocess.ts';
+import type { Preprocess } from '../images/preprocess.ts';
 import type { ParameterId } from '../layers/operation.ts';
 
 export interface Network {

@@ -1,12 +1,12 @@
 /** .onnx files on disk, and ONNX Runtime as a second opinion on them. */
 import { existsSync, realpathSync } from 'node:fs';
 import { dirname, isAbsolute, join, normalize, sep } from 'node:path';
+import { WeightsError } from '../base/errors.ts';
 import { path } from '../base/kinds.ts';
 import { fields, required, signature } from '../base/options.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { weightsFile } from '../caffe/caffemodel.ts';
 import { netParameter } from '../caffe/net-parameter.ts';
-import { WeightsError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { Runner } from './check.ts';
 import { fromOnnx } from './from-onnx.ts';

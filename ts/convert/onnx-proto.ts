@@ -3,11 +3,12 @@
  * written as they are made: no second copy of a net lies in memory.
  * Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3
  */
+
+import { WeightsError } from '../base/errors.ts';
 import { elementCountOf } from '../caffe/blob.ts';
 import type { WireField } from '../caffe/wire.ts';
 import { FieldBudget, packedVarints, readFields } from '../caffe/wire.ts';
 import { wrongKind } from '../caffe/wrong-kind.ts';
-import { WeightsError } from '../errors.ts';
 
 export interface OnnxTensor {
   readonly name: string;

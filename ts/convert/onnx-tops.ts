@@ -2,12 +2,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ResnodeError, WeightsError } from '../base/errors.ts';
 import { callback } from '../base/kinds.ts';
 import { internal, required, signature } from '../base/options.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
-import { ResnodeError, WeightsError } from '../errors.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
-import { layerTops, type NetToRun, netToRun, type TopsSource } from '../parity/against-tops.ts';
+import { layerTops, type NetToRun, netToRun, type TopsSource } from '../tools/parity/against/tops.ts';
 import { blobsOf } from './network.ts';
 import { onnxRuntime } from './onnx-files.ts';
 import { onnxChunks } from './onnx-write.ts';

@@ -1,8 +1,8 @@
 /** Named tensors of files that are not Caffe's, as blobs. */
 
+import { WeightsError } from '../base/errors.ts';
 import { fromBfloat16, fromFloat16 } from '../base/half-floats.ts';
 import { type Blob, blobFromFloats, elementCountOf } from '../caffe/blob.ts';
-import { WeightsError } from '../errors.ts';
 
 export interface SourceTensor {
   readonly shape: readonly number[];

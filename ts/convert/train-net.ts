@@ -1,9 +1,9 @@
 /** A deploy net → the net that is trained and tested (train_val): the reverse of `deployNet`, for any net. */
 import { dataLayers } from '../architectures/data-layers.ts';
+import { GraphError } from '../base/errors.ts';
 import { required, signature } from '../base/options.ts';
 import { positionOf } from '../caffe/message.ts';
 import { type LayerParameter, type NetParameter, netParameter } from '../caffe/net-parameter.ts';
-import { GraphError } from '../errors.ts';
 import { graphFromCaffe, refuseForeignLayers } from '../graph/from-caffe.ts';
 import { DATA_TYPES } from '../layers/data.ts';
 

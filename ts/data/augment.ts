@@ -2,10 +2,11 @@
  * What the training of residual networks does to its images beyond Caffe's transform_param. A prototxt stays loadable
  * by Caffe: these are options beside it, in code or in a JSON file.
  */
+
+import { ArgumentError } from '../base/errors.ts';
 import { isObject, type Kind, kind, oneOf, path } from '../base/kinds.ts';
 import { required, signature } from '../base/options.ts';
 import { readJsonFile } from '../caffe/json-file.ts';
-import { ArgumentError } from '../errors.ts';
 
 export interface Augment {
   /**

@@ -1,5 +1,6 @@
 /** Images → an LMDB of Datums as Caffe's converters write them: convert_mnist_data, convert_cifar_data, convert_imageset. */
 
+import { DataError, ImageError } from '../base/errors.ts';
 import {
   boolean,
   callback,
@@ -13,11 +14,10 @@ import {
   string,
 } from '../base/kinds.ts';
 import { fields, optional, options, required, signature } from '../base/options.ts';
-import { breather } from '../breathe.ts';
-import { DataError, ImageError } from '../errors.ts';
-import { decodeImage, limitRows, readImageFile } from '../image/decode.ts';
-import { imageFormatOf } from '../image/format.ts';
-import { exactSize } from '../image/geometry.ts';
+import { breather } from '../base/yielding.ts';
+import { decodeImage, limitRows, readImageFile } from '../images/decode.ts';
+import { imageFormatOf } from '../images/format.ts';
+import { exactSize } from '../images/geometry.ts';
 import { writeDatabaseOrder } from './database-order.ts';
 import { writeDatum } from './datum.ts';
 import { pixelsOfImage, planesOf, resizePixels } from './pixels.ts';

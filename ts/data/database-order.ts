@@ -4,8 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DataError } from '../base/errors.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
-import { DataError } from '../errors.ts';
 
 const NAME = 'resnode-database.json';
 const FORMAT = 'resnode-database/1';

@@ -1,5 +1,5 @@
 /** What a database of images is to its reader: records by their position in the order of the keys, as Caffe's cursor. */
-import { DataError } from '../errors.ts';
+import { DataError } from '../base/errors.ts';
 import { type Datum, readDatum } from './datum.ts';
 
 export interface DatabaseRecord {

@@ -1,8 +1,8 @@
 /** Caffe's Datum: one labelled image in a database. */
 
+import { DataError, WeightsError } from '../base/errors.ts';
 import { readFields } from '../caffe/wire.ts';
 import { bytesField, integerField } from '../caffe/write-wire.ts';
-import { DataError, WeightsError } from '../errors.ts';
 
 export interface Datum {
   /** 0 where an encoded image does not say. */

@@ -1,8 +1,8 @@
 /** The first record of what a data layer reads: its shapes are those of the layer's tops. */
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { DataError } from '../base/errors.ts';
 import { type LayerParameter, positionOf, withDefaults } from '../caffe/net-parameter.ts';
-import { DataError } from '../errors.ts';
 import { hdf5Reader, readHdf5List } from './hdf5-reader.ts';
 import { readImageList } from './image-list.ts';
 import { databaseReader, listReader } from './image-reader.ts';

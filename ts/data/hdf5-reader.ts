@@ -1,8 +1,8 @@
 /** Reads the rows of HDF5 files (hdf5_data_layer.cpp): one dataset a top, one file in memory at a time. */
 import { readFile } from 'node:fs/promises';
+import { DataError } from '../base/errors.ts';
 import { checkFileSize, MAX_LIST_BYTES } from '../base/limits.ts';
 import { wrongKind, wrongKindAt } from '../caffe/wrong-kind.ts';
-import { DataError } from '../errors.ts';
 import { Hdf5Dataset } from '../hdf5/dataset.ts';
 import { Hdf5File, type Hdf5Group } from '../hdf5/file.ts';
 import { Hdf5Problem } from '../hdf5/source.ts';

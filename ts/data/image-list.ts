@@ -1,8 +1,9 @@
 /** Caffe's lists: `path label` a line. */
+
+import { DataError, ResnodeError } from '../base/errors.ts';
 import { boolean, path } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { readLines } from '../base/read-lines.ts';
-import { DataError, ResnodeError } from '../errors.ts';
 import { checkIsListFile, readListLine } from './list-lines.ts';
 import type { ListedImage } from './reader.ts';
 

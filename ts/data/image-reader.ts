@@ -1,7 +1,8 @@
 /** Readers of images: of a database's Datums, and of a list's files. */
+
+import { DataError, ImageError, ResnodeError } from '../base/errors.ts';
 import { seededRandom } from '../caffe/fillers.ts';
-import { DataError, ImageError, ResnodeError } from '../errors.ts';
-import { type DecodeOptions, decodeImage } from '../image/decode.ts';
+import { type DecodeOptions, decodeImage } from '../images/decode.ts';
 import type { Augment } from './augment.ts';
 import { type Database, datumOf } from './database.ts';
 import type { Datum } from './datum.ts';

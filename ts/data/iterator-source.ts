@@ -1,5 +1,5 @@
 /** Batches that the caller's own iterator makes (Input, MemoryData); they are checked and given on, untransformed. */
-import { DataError } from '../errors.ts';
+import { DataError } from '../base/errors.ts';
 import type { Batch, DataSource } from './source.ts';
 import { checkState } from './state.ts';
 import { Turns } from './turns.ts';

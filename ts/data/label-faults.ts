@@ -1,8 +1,8 @@
 /** Labels that no class has, found in what data layers read before anything is trained with them. */
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
+import { ResnodeError } from '../base/errors.ts';
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
-import { ResnodeError } from '../errors.ts';
 import type { Fault, FaultKind, LearningNet } from '../graph/learning-faults.ts';
 import { datumAt, openLmdb } from './lmdb.ts';
 

@@ -1,6 +1,7 @@
 /** Labels of data layers whose formats are read in turns, looked at before a training begins: LevelDB and HDF5. */
+
+import { ResnodeError } from '../base/errors.ts';
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
-import { ResnodeError } from '../errors.ts';
 import { datumOf } from './database.ts';
 import { hdf5Reader, readHdf5List } from './hdf5-reader.ts';
 import { LABELS_LOOKED_AT, type PlacedLabel } from './label-faults.ts';

@@ -1,5 +1,5 @@
 /** A data layer while it is opened. */
-import type { DataError } from '../errors.ts';
+import type { DataError } from '../base/errors.ts';
 import type { Augment } from './augment.ts';
 import type { Batch } from './source.ts';
 

@@ -1,9 +1,9 @@
 /** The lines of text files that name images. */
 import { open } from 'node:fs/promises';
+import { DataError } from '../base/errors.ts';
 import { checkPlainFile } from '../base/plain-file.ts';
 import { wrongKind, wrongKindAt } from '../caffe/wrong-kind.ts';
-import { DataError } from '../errors.ts';
-import { IMAGE_FILE } from '../image/format.ts';
+import { IMAGE_FILE } from '../images/format.ts';
 
 /** What a file is, is seen in so much of it. */
 const HEAD_BYTES = 2 ** 16;

@@ -8,8 +8,8 @@
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { DataError } from '../base/errors.ts';
 import { wrongKindAt } from '../caffe/wrong-kind.ts';
-import { DataError } from '../errors.ts';
 import type { Database, DatabaseRecord } from './database.ts';
 
 export const MAGIC = 0xbeefc0de;

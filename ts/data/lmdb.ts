@@ -1,7 +1,7 @@
 /** The Datums of an LMDB database, as Caffe's cursor gives them. */
 import { path } from '../base/kinds.ts';
 import { required, signature } from '../base/options.ts';
-import { breather } from '../breathe.ts';
+import { breather } from '../base/yielding.ts';
 import { datumOf, emptyDatabase } from './database.ts';
 import type { Datum } from './datum.ts';
 import { LmdbFile } from './lmdb-file.ts';

@@ -1,11 +1,12 @@
 /** compute_image_mean: the mean of all images of a database. */
+
+import { DataError, ResnodeError } from '../base/errors.ts';
 import { callback, path, signal } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
-import { breather } from '../breathe.ts';
+import { breather } from '../base/yielding.ts';
 import { blobFromFloats } from '../caffe/blob.ts';
 import { writeBinaryproto } from '../caffe/write-caffemodel.ts';
-import { DataError, ResnodeError } from '../errors.ts';
-import { meanImage } from '../image/preprocess.ts';
+import { meanImage } from '../images/preprocess.ts';
 import { pixelsOf } from './image-reader.ts';
 import { datumAt, openLmdb } from './lmdb.ts';
 

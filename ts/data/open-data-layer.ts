@@ -2,12 +2,12 @@
 
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { DataError } from '../base/errors.ts';
 import { having, integer, oneOf, path } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { type FillerSpec, fillerProblem } from '../caffe/fillers.ts';
 import { refusalOf } from '../caffe/message.ts';
 import { type LayerParameter, layerParameter, withDefaults } from '../caffe/net-parameter.ts';
-import { DataError } from '../errors.ts';
 import { augment } from './augment.ts';
 import { givenShapes } from './given-shapes.ts';
 import { readHdf5List } from './hdf5-reader.ts';

@@ -1,8 +1,9 @@
 /** All data layers of a net as one source. */
+
+import { DataError } from '../base/errors.ts';
 import { having, record } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { type LayerParameter, type NetParameter, netParameter } from '../caffe/net-parameter.ts';
-import { DataError } from '../errors.ts';
 import type { DataLayerOptions } from './layer-context.ts';
 import { DATA_LAYERS, dataRows, openDataLayer } from './open-data-layer.ts';
 import { mix } from './random.ts';

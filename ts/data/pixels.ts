@@ -1,5 +1,5 @@
 /** Images in memory, whatever the order of their bytes. */
-import type { Image } from '../image/image.ts';
+import type { Image } from '../images/image.ts';
 import { loadBinding } from '../native/load.ts';
 import type { Datum } from './datum.ts';
 

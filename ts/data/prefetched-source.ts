@@ -1,6 +1,6 @@
 /** Batches of one data layer, made by worker threads ahead of their reader. */
 import { availableParallelism } from 'node:os';
-import { DataError } from '../errors.ts';
+import { DataError } from '../base/errors.ts';
 import { mix } from './random.ts';
 import type { Description, Sample } from './reader.ts';
 import { type Batch, buffersOf, type DataSource } from './source.ts';

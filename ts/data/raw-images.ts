@@ -2,10 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
+import { DataError } from '../base/errors.ts';
 import { list, oneOf, path } from '../base/kinds.ts';
 import { optional, required, signature } from '../base/options.ts';
 import { checkPlainFile } from '../base/plain-file.ts';
-import { DataError } from '../errors.ts';
 
 /** Images of one size with their labels: planes of bytes, one image after the other. */
 export interface RawImages {

@@ -1,9 +1,10 @@
 /** The shapes of data layers' tops from what they read: the first record, image or row. */
+
+import { GraphError, ResnodeError } from '../base/errors.ts';
 import { shapes } from '../base/kinds.ts';
 import { optional, required, signature } from '../base/options.ts';
 import type { Shapes } from '../base/shape.ts';
 import { type NetParameter, netParameter, positionOf } from '../caffe/net-parameter.ts';
-import { GraphError, ResnodeError } from '../errors.ts';
 import { shapeCure, textShapes } from '../layers/data.ts';
 
 /** Types of layers whose shapes are in what they read. */

@@ -1,5 +1,5 @@
 /** The state of a source, as it is kept in a snapshot. */
-import { DataError } from '../errors.ts';
+import { DataError } from '../base/errors.ts';
 
 export interface SourceState {
   /** What is read. */

@@ -1,6 +1,6 @@
 /** transform_param and `augment` → what is done to each image. */
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
-import { readMeanImage } from '../image/mean-file.ts';
+import { readMeanImage } from '../images/mean-file.ts';
 import { checkAugment } from './augment.ts';
 import type { Context } from './layer-context.ts';
 import type { Transform } from './transform.ts';

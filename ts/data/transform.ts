@@ -1,8 +1,8 @@
 /** Pixels → one sample of a batch: Caffe's transform_param (data_transformer.cpp), and what `augment` asks for. */
 
-import { DataError } from '../errors.ts';
-import { resizedSize } from '../image/geometry.ts';
-import type { MeanImage } from '../image/preprocess.ts';
+import { DataError } from '../base/errors.ts';
+import { resizedSize } from '../images/geometry.ts';
+import type { MeanImage } from '../images/preprocess.ts';
 import { type Augment, IMAGENET_LIGHTING, type Lighting } from './augment.ts';
 import { type Pixels, resizePixels } from './pixels.ts';
 import { randomInteger, randomNormal } from './random.ts';

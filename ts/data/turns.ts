@@ -1,5 +1,5 @@
 /** The calls of a source's next(): one at a time, none after its end; and how long they have waited, in all. */
-import { DataError } from '../errors.ts';
+import { DataError } from '../base/errors.ts';
 
 export class Turns {
   /** Milliseconds. */

@@ -1,6 +1,6 @@
 /** A thread that reads, decodes and transforms for one data layer. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { DataError } from '../errors.ts';
+import { DataError } from '../base/errors.ts';
 import { dummyReader } from './dummy-reader.ts';
 import { hdf5Reader } from './hdf5-reader.ts';
 import { databaseReader, listReader } from './image-reader.ts';

@@ -6,9 +6,9 @@
 import { closeSync, existsSync, fsync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import { DataError } from '../base/errors.ts';
 import { writeFailure } from '../base/write-failure.ts';
 import { removeQuietly, temporaryFor } from '../caffe/atomic-file.ts';
-import { DataError } from '../errors.ts';
 import { BIG_DATA, MAGIC, META, NO_PAGE, NODE_HEADER, PAGE, PAGE_HEADER } from './lmdb-file.ts';
 
 const PAGE_SIZE = 4096;

@@ -1,4 +1,6 @@
 /** NetParameter → Graph, by Caffe's rules (net.cpp, insert_splits.cpp). The only file that knows both worlds. */
+
+import { GraphError } from '../base/errors.ts';
 import { boolean, integer, oneOf, shapes } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { type Shape, showShape } from '../base/shape.ts';
@@ -10,7 +12,6 @@ import {
   type NetParameter,
   netParameter,
 } from '../caffe/net-parameter.ts';
-import { GraphError } from '../errors.ts';
 import { DATA_TYPES, dimsOf, shapeCure, shapeGiven, textShapes } from '../layers/data.ts';
 import { layerRules, supportedLayerTypes } from '../layers/index.ts';
 import { ANY, type BuildState, type Count, shapeProblem } from '../layers/layer.ts';

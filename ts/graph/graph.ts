@@ -2,9 +2,10 @@
  * The net as a graph in single-assignment form: Caffe's in-place layers become new values, so that a pass
  * never has to ask who wrote a blob last. Knows nothing of prototxt; from-caffe.ts makes it.
  */
+
+import type { Position } from '../base/errors.ts';
 import { having, instance, integer, type Kind, list, string } from '../base/kinds.ts';
 import { fields, required } from '../base/options.ts';
-import type { Position } from '../errors.ts';
 import type { Operation, Parameter } from '../layers/operation.ts';
 
 /** Index into `Graph.values`. */

@@ -1,7 +1,8 @@
 /** Shapes are given by the names of inputs: one that no input has is a slip. */
+
+import { ArgumentError } from '../base/errors.ts';
 import { didYouMean } from '../base/kinds.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
-import { ArgumentError } from '../errors.ts';
 
 /** The blobs of a net that its user or its data gives. */
 export const inputNames = (layers: readonly LayerParameter[]): string[] =>

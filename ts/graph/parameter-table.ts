@@ -1,9 +1,10 @@
 /** The parameters of a net: each layer's own, and those that layers share by `param { name }` (net.cpp, AppendParam). */
+
+import { GraphError, type Position } from '../base/errors.ts';
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { fillerProblem } from '../caffe/fillers.ts';
 import { positionOf } from '../caffe/message.ts';
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
-import { GraphError, type Position } from '../errors.ts';
 import { type BuildState, type LayerContext, shapeProblem } from '../layers/layer.ts';
 import type { Filler, Parameter, ParameterId } from '../layers/operation.ts';
 

@@ -1,7 +1,7 @@
 /** A dataset: its shape, its type and, when they are asked for, its values. */
 
 import { fromFloat16 } from '../base/half-floats.ts';
-import { breather } from '../breathe.ts';
+import { breather } from '../base/yielding.ts';
 import { type Chunk, type ChunkedDataset, chunksOf, gridCount } from './chunks.ts';
 import { readFilters, unfiltered } from './filters.ts';
 import { type Layout, readFill, readLayout } from './layout.ts';

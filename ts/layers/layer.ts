@@ -1,7 +1,8 @@
 /** A layer's rule, and what it builds with: values, parameters, refusals, all tied to the layer at hand. */
+
+import type { Position } from '../base/errors.ts';
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
-import type { Position } from '../errors.ts';
 import type { Operation, ParameterId } from './operation.ts';
 
 /** One layer while it is being built. `shapes` are its bottoms'. */

@@ -3,7 +3,7 @@
  * Every promise settles on the event loop after a device thread did the work. A native error arrives as a
  * plain Error with `code` (see convert-error.ts, which makes a DeviceError or GraphError of it).
  */
-import type { ParameterData, Program } from '../program/program.ts';
+import type { ParameterData, Program } from '../operations/program.ts';
 
 /** One allocation that a plan needs; alive from operation `from` to operation `to`, both included. */
 export interface PlannedBuffer {

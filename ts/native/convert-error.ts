@@ -1,4 +1,4 @@
-import { DeviceError, ResnodeError, WeightsError } from '../errors.ts';
+import { DeviceError, ResnodeError, WeightsError } from '../base/errors.ts';
 
 /** A native error (a plain Error with `code`) as one of ours; anything else as it is. */
 export function convertError(error: unknown, device: string): unknown {

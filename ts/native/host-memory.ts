@@ -1,7 +1,7 @@
 /** Memory that native code holds as it is, so that it copies nothing while the event loop waits. */
 import { constants } from 'node:buffer';
-import type { breather } from '../breathe.ts';
-import { DeviceError, WeightsError } from '../errors.ts';
+import { DeviceError, WeightsError } from '../base/errors.ts';
+import type { breather } from '../base/yielding.ts';
 import { loadBinding } from './load.ts';
 
 const PIECE = 2 ** 20;

@@ -1,8 +1,8 @@
 /** Finds and loads the addon: built here, or prebuilt for this platform. */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { DeviceError } from '../errors.ts';
-import { type OwnPackage, ownPackage } from '../own-package.ts';
+import { DeviceError } from '../base/errors.ts';
+import { type OwnPackage, ownPackage } from '../base/own-package.ts';
 import type { NativeBinding } from './binding.ts';
 
 /** The addon, its file, and the folder that holds it and the backend libraries. */

@@ -3,7 +3,7 @@
  * asked for and what went wrong, and all act on what any of them announced: they stop, write and fail at the same place, and
  * none waits for a process that does not come.
  */
-import { DeviceError } from '../errors.ts';
+import { DeviceError } from '../base/errors.ts';
 import type { TrainingDevice } from './training-device.ts';
 
 const WISHES = ['stop', 'snapshot', 'diverged'] as const;

@@ -8,6 +8,7 @@
  * Szegedy, arXiv 1502.03167, algorithm 2), and it is what Caffe's BatchNorm keeps (batch_norm_layer.cpp).
  */
 
+import { GraphError } from '../base/errors.ts';
 import { callback, having, integer, list, signal, string } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { type Blob, blobFromFloats } from '../caffe/blob.ts';
@@ -17,9 +18,8 @@ import { matchOptions } from '../caffe/match-weights.ts';
 import { inheritPosition } from '../caffe/message.ts';
 import { filterNet, type LayerParameter, type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 import { type DataSource, dataSource } from '../data/source.ts';
-import { GraphError } from '../errors.ts';
-import type { Device } from '../runtime/device.ts';
-import { elementCount } from '../runtime/tensor.ts';
+import type { Device } from '../device/device.ts';
+import { elementCount } from '../device/tensor.ts';
 
 export interface StatisticsOptions {
   /** Unfiltered; its TRAIN phase is run. */

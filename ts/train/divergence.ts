@@ -2,8 +2,8 @@
 import { notFiniteBytes } from '../base/not-finite.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { Batch } from '../data/source.ts';
+import type { TrainPrecision } from '../gradient/training-precision.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
-import type { TrainPrecision } from '../runtime/training-precision.ts';
 import type { DivergedEvent, OutputValue } from './events.ts';
 import type { ReadNet } from './solver-nets.ts';
 import type { TrainingDevice } from './training-device.ts';

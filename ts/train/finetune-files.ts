@@ -5,15 +5,15 @@ import type { PhaseAugment } from '../architectures/paper-training.ts';
 import { linearSolver } from '../architectures/solver-presets.ts';
 import { solverText, trainingNetText } from '../architectures/training-files.ts';
 import { classifierOf, replaceHead, trainingNet } from '../architectures/training-net.ts';
+import { ArgumentError } from '../base/errors.ts';
 import { makeFolder } from '../base/write-failure.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
 import type { SolverParameter } from '../caffe/solver-parameter.ts';
 import type { Augment } from '../data/augment.ts';
-import { ArgumentError } from '../errors.ts';
-import type { Preprocess, TunedPreprocess } from '../image/preprocess.ts';
-import { savePreprocess } from '../image/preprocess-file.ts';
+import type { Preprocess, TunedPreprocess } from '../images/preprocess.ts';
+import { savePreprocess } from '../images/preprocess-file.ts';
 import type { Split } from './split.ts';
 
 /** How it is tuned, with defaults filled in. */

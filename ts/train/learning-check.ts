@@ -1,11 +1,12 @@
 /** Checks before training begins: nets that cannot learn, and statistics that are missing. */
 
+import { formatPosition, GraphError } from '../base/errors.ts';
 import type { Warning } from '../base/warn.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { positionOf } from '../caffe/message.ts';
 import { labelFaults, labelRange } from '../data/label-faults.ts';
 import { labelsAhead } from '../data/labels-ahead.ts';
-import { formatPosition, GraphError } from '../errors.ts';
+import { emptyStatistics } from '../device/batch-norm-modes.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import {
   type Fault,
@@ -15,7 +16,6 @@ import {
   type LearningNet,
   learningFaults,
 } from '../graph/learning-faults.ts';
-import { emptyStatistics } from '../runtime/batch-norm-modes.ts';
 import type { ReadNet } from './solver-nets.ts';
 
 export interface LearningCheck {

@@ -2,6 +2,7 @@
 
 import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { ArgumentError, DataError, GraphError, WeightsError } from '../base/errors.ts';
 import { optionsOf } from '../base/options.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { CheckedSolver, SolverSettings } from '../caffe/check-solver.ts';
@@ -9,9 +10,8 @@ import { refuseNamesTwice } from '../caffe/match-weights.ts';
 import { positionOf } from '../caffe/message.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { DataSource } from '../data/source.ts';
-import { ArgumentError, DataError, GraphError, WeightsError } from '../errors.ts';
+import type { TrainOptions, UpdateRule } from '../device/trainer.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
-import type { TrainOptions, UpdateRule } from '../runtime/trainer.ts';
 import type { Agreement } from './agreement.ts';
 import type { WarningEvent } from './events.ts';
 import { readInitialWeights } from './initial-weights.ts';

@@ -1,6 +1,6 @@
 /** The curves of a training. */
 import type { TopLevelSpec } from 'vega-lite';
-import { CHART_COLOURS, CHART_STYLE, drawSvg } from '../draw-svg.ts';
+import { CHART_COLOURS, CHART_STYLE, drawSvg } from '../pages/draw-svg.ts';
 import type { CurvePoint } from './curve.ts';
 import type { ReportData } from './report-data.ts';
 

@@ -1,6 +1,6 @@
 /** A training's report as one HTML page: tables and curves, no script, nothing from the network. */
 import { causeOf, groupBy } from '../base/group-alike.ts';
-import { escapeHtml, factsTable, htmlPage, numbersTable } from '../html.ts';
+import { escapeHtml, factsTable, htmlPage, numbersTable } from '../pages/html.ts';
 import { formatDuration } from './duration.ts';
 import type { Chart } from './report-charts.ts';
 import type { ReportData, ReportSection } from './report-data.ts';

@@ -1,10 +1,10 @@
 /** The report of a training: one HTML page with its curves, and the same as JSON beside it. */
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { ArgumentError } from '../base/errors.ts';
 import { path, string } from '../base/kinds.ts';
 import { optional, required, signature } from '../base/options.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
-import { ArgumentError } from '../errors.ts';
 import type { SolverEvent } from './events.ts';
 import { drawCharts } from './report-charts.ts';
 import { ReportCollector, type ReportData, type ReportSection } from './report-data.ts';

@@ -5,15 +5,15 @@
 
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { breather } from '../breathe.ts';
+import { WeightsError } from '../base/errors.ts';
+import { breather } from '../base/yielding.ts';
 import { saveFileAtomically } from '../caffe/atomic-file.ts';
 import { blobFromFloats, toFloat32 } from '../caffe/blob.ts';
 import { writeHdf5Weights } from '../caffe/hdf5-weights.ts';
 import { readJsonFile } from '../caffe/json-file.ts';
 import { readSolverState, saveHdf5SolverState, saveSolverState } from '../caffe/solver-state.ts';
 import { type NetWeights, saveCaffemodel } from '../caffe/write-caffemodel.ts';
-import { WeightsError } from '../errors.ts';
-import type { Learnable } from '../runtime/trainer.ts';
+import type { Learnable } from '../device/trainer.ts';
 import { findFile } from './solver-nets.ts';
 
 /** What Caffe's own files do not hold. */

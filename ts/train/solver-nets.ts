@@ -1,12 +1,12 @@
 /** The nets of a solver, read and filtered, and where a solver's files are. */
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { ArgumentError, type Position, PrototxtError } from '../base/errors.ts';
 import { nearest } from '../base/suggest.ts';
 import { type CheckedSolver, type SolverNet, solverNetState } from '../caffe/check-solver.ts';
 import { positionOf } from '../caffe/message.ts';
 import { filterNet, type NetParameter, type NetState, readNetFile } from '../caffe/net-parameter.ts';
 import type { SolverParameter } from '../caffe/solver-parameter.ts';
-import { ArgumentError, type Position, PrototxtError } from '../errors.ts';
 
 /** A net of a solver, ready to be built. */
 export interface ReadNet {

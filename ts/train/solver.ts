@@ -1,4 +1,6 @@
 /** Caffe's solver (solver.cpp, sgd_solver.cpp): a loop that reports what happens as events. */
+
+import { ArgumentError, PrototxtError } from '../base/errors.ts';
 import { callback, either, having, list, oneOf, path, signal } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { weightsFile } from '../caffe/caffemodel.ts';
@@ -7,11 +9,10 @@ import { matchText } from '../caffe/match-weights.ts';
 import { positionOf } from '../caffe/message.ts';
 import { readSolverFile, type SolverParameter, solverParameter } from '../caffe/solver-parameter.ts';
 import type { Batch } from '../data/source.ts';
-import { ArgumentError, PrototxtError } from '../errors.ts';
+import { matchRows, netRows } from '../device/load-options.ts';
+import { elementCount } from '../device/tensor.ts';
+import { solverRows } from '../device/train-options.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
-import { matchRows, netRows } from '../runtime/load-options.ts';
-import { elementCount } from '../runtime/tensor.ts';
-import { solverRows } from '../runtime/train-options.ts';
 import { Agreement, type Wish } from './agreement.ts';
 import { debugInfo } from './debug-info.ts';
 import {

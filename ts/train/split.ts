@@ -1,9 +1,9 @@
 /** Folders of images, one a class → the images to train with and those to judge by. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { ArgumentError } from '../base/errors.ts';
 import { mix, shuffled } from '../data/random.ts';
-import { ArgumentError } from '../errors.ts';
-import { type ClassFolder, type ClassFolders, listClassFolders } from '../evaluate/dataset.ts';
+import { type ClassFolder, type ClassFolders, listClassFolders } from '../images/evaluate/dataset.ts';
 
 export interface LabelledImage {
   readonly image: string;

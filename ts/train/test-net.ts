@@ -2,7 +2,7 @@
 import { callback, having, integer, number, record, signal } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { type DataSource, dataSource } from '../data/source.ts';
-import type { Model, Outputs } from '../runtime/model.ts';
+import type { Model, Outputs } from '../device/model.ts';
 import type { OutputValue } from './events.ts';
 
 const { fround } = Math;

@@ -1,8 +1,8 @@
 /** What training asks of a Device, so that it can be tested without one. */
-import type { Communicator } from '../runtime/communicator.ts';
-import type { LoadOptions } from '../runtime/device.ts';
-import type { Model } from '../runtime/model.ts';
-import type { Trainer, TrainOptions } from '../runtime/trainer.ts';
+import type { Communicator } from '../device/communicator.ts';
+import type { LoadOptions } from '../device/device.ts';
+import type { Model } from '../device/model.ts';
+import type { Trainer, TrainOptions } from '../device/trainer.ts';
 
 /** A Trainer, as a solver uses it. */
 export type SolverTrainer = Pick<

@@ -1,8 +1,9 @@
 /** A label that no class has, found by a device: which sample it is of. */
+
+import { DataError, DeviceError } from '../base/errors.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { wrongLabels } from '../data/label-faults.ts';
 import type { Batch, DataSource } from '../data/source.ts';
-import { DataError, DeviceError } from '../errors.ts';
 
 /**
  * @param error Of a pass over a batch.

@@ -2,9 +2,10 @@
  * Keras's HDF5 weights (legacy layout, Keras 1 and 2, and what Keras 3 writes as .h5 when it saves a whole model): a
  * group a layer, whose attribute `weight_names` says the order. A whole model has them under /model_weights.
  */
+
+import { WeightsError } from '../../base/errors.ts';
 import { type Blob, blobFromFloats, toFloat32 } from '../../caffe/blob.ts';
 import { blobOfDataset, readHdf5 } from '../../caffe/hdf5-file.ts';
-import { WeightsError } from '../../errors.ts';
 import { Hdf5Dataset } from '../../hdf5/dataset.ts';
 import { Hdf5Group } from '../../hdf5/file.ts';
 import type { SourceTensor } from '../source-tensor.ts';

@@ -1,9 +1,9 @@
 /** Keras's ResNet50, 101 and 152 (v1: the port of MSRA's), by the layer names of both generations of Keras Applications. */
 import type { Branch, Convolution, ResidualNet } from '../../architectures/residual-net.ts';
 import { knownResnet } from '../../architectures/resnet.ts';
+import { WeightsError } from '../../base/errors.ts';
 import { signature } from '../../base/options.ts';
-import { WeightsError } from '../../errors.ts';
-import type { Preprocess } from '../../image/preprocess.ts';
+import type { Preprocess } from '../../images/preprocess.ts';
 import { type KerasWeights, readKerasWeights } from '../keras/keras-weights.ts';
 import { type Network, readerParameters } from '../network.ts';
 import { inputShape, resnetNetwork } from './resnet-network.ts';

@@ -5,9 +5,9 @@ import {
   type ResidualNet,
   residualNet,
 } from '../../architectures/residual-net.ts';
+import { ArgumentError, WeightsError } from '../../base/errors.ts';
 import { type Blob, blobFromFloats } from '../../caffe/blob.ts';
 import type { WeightsFile, WeightsLayer } from '../../caffe/caffemodel.ts';
-import { ArgumentError, WeightsError } from '../../errors.ts';
 import type { Network } from '../network.ts';
 import type { SourceTensors } from '../source-tensor.ts';
 

@@ -1,5 +1,5 @@
 /** The tensors of a ResNet by torchvision's names, whatever their file calls them: with a prefix, or as transformers does. */
-import { WeightsError } from '../../errors.ts';
+import { WeightsError } from '../../base/errors.ts';
 import type { SourceTensors } from '../source-tensor.ts';
 
 export interface NamedTensors {

@@ -1,8 +1,8 @@
 /** ResNets by the names that torchvision gave them: its own, timm's, and CIFAR ResNets of the same kind. */
 import type { Branch, Convolution, ResidualNet, Stage } from '../../architectures/residual-net.ts';
 import { knownResnet } from '../../architectures/resnet.ts';
-import { WeightsError } from '../../errors.ts';
-import type { Preprocess } from '../../image/preprocess.ts';
+import { WeightsError } from '../../base/errors.ts';
+import type { Preprocess } from '../../images/preprocess.ts';
 import type { Network } from '../network.ts';
 import type { SourceTensors } from '../source-tensor.ts';
 import { inputShape, resnetNetwork } from './resnet-network.ts';

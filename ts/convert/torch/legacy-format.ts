@@ -2,7 +2,7 @@
  * The form of torch.save before 1.6: pickles of a magic number, a protocol, the machine, the value and the keys of the
  * storages, then each storage as its number of values (int64) and the values (torch/serialization.py, _legacy_save).
  */
-import { WeightsError } from '../../errors.ts';
+import { WeightsError } from '../../base/errors.ts';
 import { type Storage, storageOf, type TorchFile, torchGlobals } from './torch-objects.ts';
 import { type PickleValue, unpickle } from './unpickle.ts';
 

@@ -1,5 +1,5 @@
 /** The arguments of a pickle's opcodes, each checked against the end of the file. */
-import { WeightsError } from '../../errors.ts';
+import { WeightsError } from '../../base/errors.ts';
 
 const MAX_LONG = 1024;
 

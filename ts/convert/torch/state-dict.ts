@@ -1,5 +1,5 @@
 /** The named tensors of a checkpoint, wherever a training script put them. */
-import { WeightsError } from '../../errors.ts';
+import { WeightsError } from '../../base/errors.ts';
 import type { SourceTensors } from '../source-tensor.ts';
 import { isTensor, readTensor, type TorchFile } from './torch-objects.ts';
 import type { PickleValue } from './unpickle.ts';

@@ -1,6 +1,7 @@
 /** .pth and .pt, as torch.save writes them since 1.6 (a zip file) and wrote them before. */
+
+import { WeightsError } from '../../base/errors.ts';
 import { wrongKind } from '../../caffe/wrong-kind.ts';
-import { WeightsError } from '../../errors.ts';
 import { readLegacy } from './legacy-format.ts';
 import type { TorchFile } from './torch-objects.ts';
 import { readZip } from './zip-format.ts';

@@ -3,8 +3,9 @@
  * function of ours or does not have, and then the file is refused by that name. Protocols 0 to 5; opcodes as
  * documented in CPython's Lib/pickletools.py.
  */
+
+import { WeightsError } from '../../base/errors.ts';
 import { MAX_PICKLE_OPCODES } from '../../base/limits.ts';
-import { WeightsError } from '../../errors.ts';
 import { PickleReader } from './pickle-reader.ts';
 
 /** Lists and tuples are arrays, dicts are Maps, bytes are views of the file. */

@@ -1,6 +1,6 @@
 /** What all files of LevelDB share: plain files read in parts, little-endian numbers, masked checksums. */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { DataError } from '../../errors.ts';
+import { DataError } from '../../base/errors.ts';
 
 /** What is wrong with a database. @param file A file of it. */
 export function damaged(file: string, text: string, cause?: unknown): DataError {

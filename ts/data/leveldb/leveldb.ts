@@ -4,8 +4,8 @@
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DataError } from '../../base/errors.ts';
 import { wrongKindAt } from '../../caffe/wrong-kind.ts';
-import { DataError } from '../../errors.ts';
 import { type Database, type DatabaseRecord, emptyDatabase } from '../database.ts';
 import { damaged } from './checked-bytes.ts';
 import { type Records, recordsOf } from './records.ts';

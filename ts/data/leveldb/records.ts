@@ -1,6 +1,7 @@
 /** All records of a database in the order of their keys: the last write of each, unless that was a deletion. */
-import { breather } from '../../breathe.ts';
-import { DataError } from '../../errors.ts';
+
+import { DataError } from '../../base/errors.ts';
+import { breather } from '../../base/yielding.ts';
 import { Coded, damaged, readPart } from './checked-bytes.ts';
 import { logRecords } from './log.ts';
 import { blocksOf, entriesOf, type Handle, MAX_KEY, readBlock } from './table.ts';

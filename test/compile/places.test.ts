@@ -1,0 +1,66 @@
+/** Native code refuses a program whose gradients or update do not have the places that they read and write. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Program, ProgramOperation } from '../../ts/operations/program.ts';
+import { openNative } from '../support/run-program.ts';
+
+const device = openNative('reference');
+const relu: ProgramOperation = { kind: 'relu', negativeSlope: 0, layer: 'relu', inputs: [0], outputs: [1] };
+const program = (...operations: ProgramOperation[]): Program => ({
+  name: 'net',
+  tensors: ['x', 'y', 'dy', 'dx', 'schedule'].map((name) => ({ name, shape: [4] })),
+  parameters: [{ name: 'w', shape: [4], mutable: true }],
+  operations: [relu, ...operations],
+  inputs: [0, 2, 4],
+  outputs: [1],
+});
+const refusal = async (operation: ProgramOperation): Promise<string> => {
+  try {
+    const options = { precision: 'float32', deterministic: false, tune: false, quantization: null } as const;
+    await device.prepare(program(operation), options);
+  } catch (error) {
+    assert.is((error as { code?: string }).code, 'program/invalid');
+    return (error as Error).message;
+  }
+  return 'accepted';
+};
+const gradient = { kind: 'gradient', layer: 'relu', of: 0, inputs: [-1, 1, 2], outputs: [3] } as const;
+const update = {
+  kind: 'update',
+  rule: 'adam',
+  momentum: 0.9,
+  momentum2: 0.999,
+  delta: 1e-8,
+  rmsDecay: 0,
+  clipGradients: null,
+  iterSize: 1,
+  lossScale: 1,
+  weightDecay: 0,
+  regularization: 'L2',
+  layer: 'update',
+  parameters: [{ parameter: 0, history: [0, 0], accumulator: null, lrMult: 1, decayMult: 1 }],
+  inputs: [4, -1],
+  outputs: [],
+} as const;
+
+test('what fits is accepted', async () => {
+  assert.is(await refusal(gradient), 'accepted');
+  assert.is(await refusal(update), 'accepted');
+});
+
+test('places that are missing, and ids that are not there, are refused', async () => {
+  assert.match(await refusal({ ...gradient, inputs: [-1, 1] }), /2 inputs where 3 belong/);
+  assert.match(await refusal({ ...gradient, outputs: [] }), /0 outputs where 1 belong/);
+  assert.match(await refusal({ ...gradient, of: 1 }), /of is 1, must be from 0 to below 1/);
+  assert.match(await refusal({ ...gradient, inputs: [-2, 1, 2] }), /tensor -2 does not exist/);
+  assert.match(await refusal({ ...update, inputs: [4] }), /1 inputs where 2 or more belong/);
+  assert.match(await refusal({ ...update, inputs: [-1, -1] }), /the schedule and losses must be there/);
+  const [parameter] = update.parameters;
+  assert.match(
+    await refusal({ ...update, parameters: [{ ...parameter, history: [0] }] }),
+    /history must be one parameter, or two for adam/,
+  );
+});
+
+test.after(() => device.dispose());
+test.run();

@@ -1,0 +1,53 @@
+/** Several processes, one sum; a process that dies ends the job. */
+import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { DeviceError } from '../../ts/base/errors.ts';
+import { openCommunicator } from '../../ts/device/communicator.ts';
+import { hasMpirun, inProcesses } from '../support/in-processes.ts';
+
+const script = fileURLToPath(new URL('processes/sum.ts', import.meta.url));
+
+if (hasMpirun()) {
+  test('two processes get the same sum of arrays that are longer than one message', async () => {
+    const { status, stdout, stderr } = await inProcesses(2, script);
+    assert.is(status, 0, stderr);
+    const answers = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { rank: number; size: number; first: number[]; same: boolean });
+    assert.equal(answers.map(({ rank }) => rank).sort(), [0, 1]);
+    for (const { size, first, same } of answers) {
+      assert.is(size, 2);
+      assert.equal(first, [0, Math.fround(0.1 + 0.2), Math.fround(Math.fround(0.2) + Math.fround(0.4))]);
+      assert.ok(same);
+    }
+  });
+
+  test('where one process dies, the others are ended, with a message', async () => {
+    const { status, stderr } = await inProcesses(2, script, ['die']);
+    assert.is(status, 3);
+    assert.match(stderr, /rank 1|exit code/i);
+  });
+
+  test('without a launcher it is a world of one, once a process', async () => {
+    const communicator = await openCommunicator();
+    assert.equal([communicator.rank, communicator.size], [0, 1]);
+    assert.equal(await communicator.sum(Float32Array.of(1.5, 2)), Float32Array.of(1.5, 2));
+    await communicator.finish();
+    const error = await openCommunicator().catch((thrown: unknown) => thrown);
+    assert.instance(error, DeviceError);
+    assert.match((error as Error).message, /once a process/);
+    assert.instance(
+      await communicator.sum(Float32Array.of(1)).catch((thrown: unknown) => thrown),
+      DeviceError,
+    );
+  });
+}
+
+test('another kind is refused', async () => {
+  const error = await openCommunicator('tcp' as 'mpi').catch((thrown: unknown) => thrown);
+  assert.match((error as Error).message, /Expected "mpi" for kind/);
+});
+
+test.run();

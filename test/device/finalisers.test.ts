@@ -1,0 +1,116 @@
+/** What nobody disposed: the garbage collector frees it, late, and says so. Run in processes with --expose-gc. */
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { repositoryFolder } from '../support/golden.ts';
+
+const fashion = join(repositoryFolder, 'examples/fashion');
+const prelude = `
+  import { readdirSync } from 'node:fs';
+  import { setTimeout as sleep } from 'node:timers/promises';
+  import { openDevice } from ${JSON.stringify(join(repositoryFolder, 'ts/index.ts'))};
+  const files = { model: ${JSON.stringify(join(fashion, 'deploy.prototxt'))}, weights: ${JSON.stringify(join(fashion, 'model.caffemodel'))} };
+  const collect = async () => { for (let i = 0; i < 8; i++) { globalThis.gc(); await sleep(20); } };
+  const threads = () => readdirSync('/proc/self/task').length;
+`;
+
+function run(program: string) {
+  const child = spawnSync(
+    process.execPath,
+    ['--expose-gc', '--import', 'tsx', '--input-type=module', '-e', prelude + program],
+    {
+      encoding: 'utf8',
+      cwd: repositoryFolder,
+    },
+  );
+  assert.is(child.status, 0, child.stderr);
+  return { result: JSON.parse(child.stdout), stderr: child.stderr };
+}
+
+test('a model that nobody disposed is freed when it is collected, with a warning', () => {
+  const { result, stderr } = run(`
+    const device = await openDevice('cpu');
+    await (async () => { const model = await device.load(files); await model.run({ data: new Float32Array(784) }); })();
+    const held = device.memory().total;
+    await collect();
+    console.log(JSON.stringify({ held, after: device.memory().total }));
+    device.dispose();
+  `);
+  assert.ok(result.held > 0);
+  assert.is(result.after, 0);
+  assert.match(stderr, /RESNODE_LEAK.*was collected without dispose/);
+});
+
+test('a buffer that nobody disposed is freed when it is collected, with a warning', () => {
+  const { result, stderr } = run(`
+    const device = await openDevice('reference');
+    await (async () => { await device.buffer({ shape: [1000] }); })();
+    const held = device.memory().buffers;
+    await collect();
+    console.log(JSON.stringify({ held, after: device.memory().buffers }));
+    device.dispose();
+  `);
+  assert.equal(result, { held: 4000, after: 0 });
+  assert.match(stderr, /RESNODE_LEAK.*a buffer of 4000 bytes on reference was collected without dispose/);
+});
+
+test('a model keeps its device alive, and its device its thread', () => {
+  const { result } = run(`
+    const model = await (async () => (await openDevice('cpu')).load(files))();
+    await collect();
+    const { prob } = await model.run({ data: new Float32Array(784) });
+    model.dispose();
+    console.log(JSON.stringify(prob.data.length));
+  `);
+  assert.is(result, 10);
+});
+
+test('so does a trainer', () => {
+  const { result } = run(`
+    const update = null;
+    const { withLoss } = await import(${JSON.stringify(join(repositoryFolder, 'ts/device/plan-training.ts'))});
+    const { readNetFile } = await import(${JSON.stringify(join(repositoryFolder, 'ts/caffe/net-parameter.ts'))});
+    const model = withLoss(readNetFile(files.model));
+    const trainer = await (async () => (await openDevice('cpu')).train({ model, update }))();
+    await collect();
+    const { outputs } = await trainer.gradients({ data: new Float32Array(784), label: Float32Array.of(3) });
+    trainer.dispose();
+    console.log(JSON.stringify(outputs.loss.data.length));
+  `);
+  assert.is(result, 1);
+});
+
+test('a disposed device gives its thread back, and so does one that was collected', () => {
+  const { result } = run(`
+    await openDevice('reference').then((device) => device.dispose());
+    await collect();
+    const before = threads();
+    for (let i = 0; i < 10; i++) await openDevice('reference').then((device) => device.dispose());
+    await collect();
+    const disposed = threads() - before;
+    await (async () => { for (let i = 0; i < 10; i++) await openDevice('reference'); })();
+    const open = threads() - before;
+    await collect();
+    console.log(JSON.stringify({ disposed, open, collected: threads() - before }));
+  `);
+  assert.equal(result, { disposed: 0, open: 10, collected: 0 });
+});
+
+test('V8 is told of the bytes outside its heap, so that it collects in time without being asked', () => {
+  const { result } = run(`
+    process.removeAllListeners('warning');
+    const device = await openDevice('reference');
+    const [models, held] = [20, []];
+    for (let i = 0; i < models; i++) {
+      await device.load({ ...files, batch: 1000 });
+      await sleep(1);
+      held.push(device.memory().total);
+    }
+    console.log(JSON.stringify({ one: held[0], most: Math.max(...held) }));
+    device.dispose();
+  `);
+  assert.ok(result.most <= 8 * result.one, JSON.stringify(result));
+});
+
+test.run();

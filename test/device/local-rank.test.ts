@@ -1,0 +1,36 @@
+/** Which GPU a process takes that was started beside others. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ArgumentError } from '../../ts/base/errors.ts';
+import { localRank, ownGpu } from '../../ts/device/local-rank.ts';
+
+test('launchers say which of its machine a process is', () => {
+  assert.equal(localRank({ OMPI_COMM_WORLD_LOCAL_RANK: '1' }), {
+    rank: 1,
+    variable: 'OMPI_COMM_WORLD_LOCAL_RANK',
+  });
+  assert.equal(localRank({ MPI_LOCALRANKID: '3' }), { rank: 3, variable: 'MPI_LOCALRANKID' });
+  assert.equal(localRank({ SLURM_LOCALID: '0' }), { rank: 0, variable: 'SLURM_LOCALID' });
+  assert.is(localRank({}), null);
+  assert.is(localRank({ OMPI_COMM_WORLD_LOCAL_RANK: '' }), null);
+});
+
+test('of a list of GPUs each takes the one at its place', () => {
+  assert.is(ownGpu([4, 2], { OMPI_COMM_WORLD_LOCAL_RANK: '1' }), 2);
+  assert.is(ownGpu([4], { OMPI_COMM_WORLD_LOCAL_RANK: '1' }), 4);
+  const refusal = (gpus: number[], environment: NodeJS.ProcessEnv) => {
+    try {
+      return assert.unreachable(`${ownGpu(gpus, environment)}`) as never;
+    } catch (error) {
+      assert.instance(error, ArgumentError);
+      return (error as Error).message;
+    }
+  };
+  assert.match(refusal([4, 2], {}), /no launcher has set OMPI_COMM_WORLD_LOCAL_RANK or .* received "4,2"/);
+  assert.match(
+    refusal([4, 2], { OMPI_COMM_WORLD_LOCAL_RANK: '2' }),
+    /a GPU for each process .*LOCAL_RANK is 2/,
+  );
+});
+
+test.run();

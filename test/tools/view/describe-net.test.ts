@@ -1,0 +1,294 @@
+/** What the page is given: every layer once, true numbers, cards that do not overlap, nets that cannot run. */
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { resnet } from '../../../ts/architectures/resnet.ts';
+import { PrototxtError } from '../../../ts/base/errors.ts';
+import { filterNet, readNet, readNetFile } from '../../../ts/caffe/net-parameter.ts';
+import { DATA_TYPES } from '../../../ts/layers/data.ts';
+import { supportedLayerTypes } from '../../../ts/layers/index.ts';
+import { describeNet } from '../../../ts/tools/view/describe-net.ts';
+import { readNetWithMarks } from '../../../ts/tools/view/fork-marks.ts';
+import { boundOf, findRoofs, readTimes } from '../../../ts/tools/view/measured-times.ts';
+import type { PageData } from '../../../ts/tools/view/page-data.ts';
+import { partialGraph } from '../../../ts/tools/view/partial-graph.ts';
+import { pageText } from '../../../ts/tools/view/write-page.ts';
+import { sharedFolder } from '../../support/golden.ts';
+
+const parse = (text: string) => filterNet(readNet(text, { file: 'net.prototxt' }));
+const layerOf = ({ layers }: PageData, name: string) => layers.find((layer) => layer.name === name)!;
+const cardOf = (data: PageData, name: string) => data.cards[layerOf(data, name).card]!;
+
+function assertSound(data: PageData, what: string): void {
+  const shown = data.cards.flatMap(({ layers }) => layers).sort((a, b) => a - b);
+  assert.equal(
+    shown,
+    data.layers.map((_, i) => i),
+    `${what}: every layer on one card`,
+  );
+  data.layers.forEach(({ card }, i) => assert.ok(data.cards[card]!.layers.includes(i), what));
+  for (const { from, to, points } of data.edges) {
+    assert.ok(data.cards[from]!.y < data.cards[to]!.y, `${what}: an edge goes up`);
+    assert.ok(points.every(Number.isFinite), what);
+  }
+  const sorted = [...data.cards].sort((a, b) => a.y - b.y);
+  sorted.forEach((card, i) => {
+    assert.ok(card.x >= 0 && card.y >= 0, what);
+    assert.ok(card.x + card.width <= data.width && card.y + card.height <= data.height, what);
+    for (let k = i + 1; k < sorted.length && sorted[k]!.y < card.y + card.height; k++) {
+      const other = sorted[k]!;
+      const apart = other.x >= card.x + card.width || other.x + other.width <= card.x;
+      assert.ok(apart, `${what}: cards overlap`);
+    }
+  });
+}
+
+test('ResNet-50: the numbers of the paper, and 4 or 5 layers on the card of a fused convolution', () => {
+  const { data } = describeNet(resnet({ depth: 50 }));
+  assertSound(data, 'ResNet-50');
+  // 25,557,032 learnable (torchvision counts the same net so) + conv1's bias 64 + BatchNorm's 53,120 means and variances + 53 factors.
+  assert.is(data.totals.parameters, 25_557_032 + 64 + 53_120 + 53);
+  assert.is(layerOf(data, 'conv1').macs, 64 * 112 * 112 * 147);
+  assert.equal(
+    cardOf(data, 'res2a').layers.map((index) => data.layers[index]!.name),
+    ['res2a_branch2c', 'bn2a_branch2c', 'scale2a_branch2c', 'res2a', 'res2a_relu'],
+  );
+  const conv1 = layerOf(data, 'conv1');
+  assert.is(conv1.detail, '7×7 /2');
+  assert.equal(conv1.tops[0]!.shape, [1, 64, 112, 112]);
+  assert.equal(
+    conv1.tops[0]!.others.map((index) => data.layers[index]!.name),
+    ['bn_conv1'],
+  );
+  assert.match(cardOf(data, 'res2c').note!, /^Runs as 1×256×28×28, not 1×256×56×56/);
+});
+
+test('ResNet-1202 is drawn whole, in about the time that its size asks for', () => {
+  const { data } = describeNet(resnet({ depth: 1202 }));
+  assertSound(data, 'ResNet-1202');
+  assert.ok(data.cards.length > 1200);
+  // Every block alike: a drift of the layout would widen the page.
+  assert.ok(data.width < 1000, `${data.width} wide`);
+});
+
+test('a layer that cannot run is drawn and says why; what follows it has no shape, the rest has', () => {
+  const { data } = describeNet(
+    parse(`
+    layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
+    layer { name: "a" type: "Convolution" bottom: "data" top: "a" convolution_param { num_output: 4 kernel_size: 3 } }
+    layer { name: "up" type: "Deconvolution" bottom: "a" top: "up" convolution_param { num_output: 4 kernel_size: 2 } }
+    layer { name: "odd" type: "MadeUp" bottom: "up" top: "odd" }
+    layer { name: "b" type: "ReLU" bottom: "a" top: "b" }`),
+  );
+  assertSound(data, 'unknown layers');
+  assert.match(layerOf(data, 'up').problem!, /Deconvolution" of BVLC's Caffe is not run here/);
+  assert.match(layerOf(data, 'odd').problem!, /bottom "up" has no known shape/);
+  assert.is(layerOf(data, 'up').tops[0]!.shape, null);
+  assert.equal(layerOf(data, 'b').tops[0]!.shape, [1, 4, 6, 6]);
+  assert.is(cardOf(data, 'up').runs, false);
+  assert.match(data.remarks[0]!, /^2 of 5 layers/);
+});
+
+test("a data layer's shape is what --input-shape gives, else crop_size, and the page says so", () => {
+  const net = parse(`
+    layer { name: "data" type: "Data" top: "data" top: "label" transform_param { crop_size: 24 } }
+    layer { name: "a" type: "Pooling" bottom: "data" top: "a" pooling_param { kernel_size: 2 stride: 2 } }
+    layer { name: "quiet" type: "Silence" bottom: "label" }`);
+  const assumed = describeNet(net).data;
+  assert.equal(layerOf(assumed, 'a').tops[0]!.shape, [1, 3, 12, 12]);
+  assert.match(assumed.remarks.join(), /assumed from crop_size: data 1×3×24×24, label 1/);
+  const given = describeNet(net, { inputShapes: { data: [2, 1, 8, 8], label: [2] } }).data;
+  assert.equal(layerOf(given, 'a').tops[0]!.shape, [2, 1, 4, 4]);
+  assert.equal(given.remarks, []);
+});
+
+test('layers of one name, in-place layers and Dropout keep their places', () => {
+  const { data } = describeNet(
+    parse(`
+    layer { name: "data" type: "Input" top: "x" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
+    layer { name: "same" type: "Convolution" bottom: "x" top: "y" convolution_param { num_output: 4 kernel_size: 3 } }
+    layer { name: "drop" type: "Dropout" bottom: "y" top: "y" }
+    layer { name: "same" type: "ReLU" bottom: "y" top: "y" }
+    layer { name: "end" type: "Softmax" bottom: "y" top: "z" }`),
+  );
+  assertSound(data, 'one name twice');
+  assert.equal(
+    data.cards.map(({ layers }) => layers),
+    [[0], [1, 2, 3], [4]],
+  );
+  assert.match(data.layers[2]!.remark!, /Computes nothing/);
+  assert.equal(data.layers[4]!.bottoms[0]!.others, [3]);
+});
+
+test('times find their cards; the bound is the slower of the two roofs', () => {
+  const times = {
+    device: 'cpu',
+    milliseconds: 9,
+    operations: [
+      { layer: 'conv1', implementation: 'jit', milliseconds: 4 },
+      { layer: 'pool1', implementation: 'jit', milliseconds: 2 },
+    ],
+  };
+  const net = resnet({ depth: 50 });
+  const given = describeNet(net, { times, roofs: { gflops: 100, gigabytes: 10 } }).data;
+  const { measured, macs, bytes } = cardOf(given, 'conv1');
+  assert.is(macs, 64 * 112 * 112 * 147);
+  // Image, top, weights, bias; BatchNorm's 129 and Scale's 128 values are counted where they lie.
+  assert.is(bytes, 4 * (3 * 224 * 224 + 64 * 112 * 112 + 64 * 147 + 64 + 129 + 128));
+  assert.is(measured!.limit, 'arithmetic');
+  assert.ok(Math.abs(measured!.bound - (2 * macs) / 100e6) < 1e-9);
+  assert.is(cardOf(given, 'pool1').measured!.limit, 'memory');
+  assert.is(cardOf(given, 'res2a').measured, null);
+  // Without given roofs the best operation defines them, so that no time is below its bound.
+  const found = describeNet(net, { times }).data;
+  for (const card of found.cards)
+    if (card.measured) assert.ok(card.measured.bound <= card.measured.milliseconds * (1 + 1e-12));
+  assert.is(findRoofs([{ macs: 5e8, bytes: 1e6, milliseconds: 1 }], {}).gflops, 1000);
+  assert.equal(boundOf({ macs: 0, bytes: 1e7 }, { gflops: 1, gigabytes: 1, source: '' }), {
+    bound: 10,
+    limit: 'memory',
+  });
+});
+
+test('a file of times that is none is refused by name', () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'resnode-')), 'time.json');
+  for (const text of ['', '[]', 'null', '{"milliseconds":{"median":1},"operations":[{"layer":"a"}]}']) {
+    writeFileSync(file, text);
+    assert.throws(() => readTimes(file), /resnode time --json.*time\.json/, text);
+  }
+});
+
+test('names that look like markup stay text', () => {
+  const name = '</script><script>alert(1)</script>';
+  const text = pageText(
+    describeNet(
+      parse(`name: "${name}" layer { name: "${name}" type: "Input" top: "x"
+    input_param { shape { dim: 1 } } }`),
+    ).data,
+  );
+  assert.not.ok(text.includes('<script>alert'));
+  assert.not.match(text, /https?:\/\/(?!www\.w3\.org\/2000\/svg)/);
+});
+
+test('an empty net is a page too', () => {
+  const { data } = describeNet(parse('name: "none"'));
+  assertSound(data, 'empty');
+  assert.ok(pageText(data).includes('none'));
+});
+
+test('a layer in place that cannot run hides what lay before it, so that no layer reads around it', () => {
+  const { data } = describeNet(
+    parse(`
+    layer { name: "data" type: "Input" top: "x" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
+    layer { name: "conv" type: "Convolution" bottom: "x" top: "y" convolution_param { num_output: 4 kernel_size: 3 } }
+    layer { name: "odd" type: "MadeUp" bottom: "y" top: "y" }
+    layer { name: "relu" type: "ReLU" bottom: "y" top: "y" }
+    layer { name: "end" type: "ReLU" bottom: "x" top: "z" }`),
+  );
+  assertSound(data, 'an odd layer in place');
+  assert.match(layerOf(data, 'relu').problem!, /bottom "y" has no known shape/);
+  assert.equal(cardOf(data, 'conv').layers, [1]);
+  assert.is(layerOf(data, 'end').problem, null);
+});
+
+test('a net for a fork of Caffe is drawn without what the fork added, which is marked where it stood', () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'resnode-')), 'fork.prototxt');
+  writeFileSync(
+    file,
+    `default_forward_type: FLOAT16
+layer { name: "data" type: "Input" top: "x" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
+layer { name: "conv" type: "Convolution" bottom: "x" top: "y" forward_type: FLOAT
+  convolution_param { num_output: 4 kernel_size: 3 engine: MKLDNN cudnn_convolution_algo_seeker: [GET, "a" "b"] } }
+layer { name: "pool" type: "Pooling" bottom: "y" top: "z" pooling_param { kernel_size: 2 torch_pooling: true } }
+layer { name: "fork" type: "ReLU" bottom: "y" top: "w" sparsify_param < a { b: -1 } c: 2 > relu_param { negative_slope: 0.5 } }
+layer { name: "end" type: "ReLU" bottom: "y" top: "v" }`,
+  );
+  const { net, marks } = readNetWithMarks(file);
+  const { data } = describeNet(filterNet(net), { marks });
+  assertSound(data, 'a fork');
+  assert.match(data.remarks.join(), /line 1: NetParameter has no field "default_forward_type".*NVIDIA/);
+  const conv = layerOf(data, 'conv');
+  assert.is(conv.problem, null);
+  assert.match(
+    conv.remark!,
+    /"forward_type".*; line 4: "engine" expects .*"MKLDNN".*; line 4: .*algo_seeker/,
+  );
+  assert.match(
+    layerOf(data, 'pool').problem!,
+    /^line 5: PoolingParameter has no field "torch_pooling".*NVIDIA/,
+  );
+  assert.match(layerOf(data, 'fork').problem!, /sparsify_param/);
+  assert.match(layerOf(data, 'fork').text, /negative_slope: 0.5/);
+  assert.equal(layerOf(data, 'end').tops[0]!.shape, [1, 4, 6, 6]);
+  for (const [text, message] of [
+    ['layer { bogus: 1 }', /has no field "bogus"/],
+    ['layer { sparsify_param { a: [1, { b: 2 ]', /expected "\}", found/],
+    ['layer { forward_type:', /expected "a value", found the end of the file/],
+  ] as const) {
+    writeFileSync(file, text);
+    assert.throws(
+      () => readNetWithMarks(file),
+      (error: unknown) => error instanceof PrototxtError && message.test(error.message),
+    );
+  }
+});
+
+const shared = sharedFolder();
+if (shared === null) console.log('skipped: no shared/prototxt-wild; nets from the wild are not drawn');
+else {
+  const folder = join(shared, 'prototxt-wild');
+  const index = (
+    JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8')) as {
+      file: string;
+      kind: string;
+      types: string[];
+      bvlc_parse: string;
+    }[]
+  ).filter(({ kind }) => kind === 'net');
+
+  test('every net from the wild is drawn, those for forks of Caffe with their marks', () => {
+    assert.ok(index.length > 90, `${index.length} nets`);
+    for (const { file, bvlc_parse } of index) {
+      const { net, marks } = readNetWithMarks(join(folder, file));
+      const isForks = marks.problems.size + marks.remarks.size + marks.net.length > 0;
+      // ceil_mode and pads on each side are renamed to BVLC's own words.
+      if (!/"(ceil_mode|pad_l)"/.test(bvlc_parse)) assert.is(isForks, bvlc_parse !== 'ok', file);
+      assertSound(describeNet(filterNet(net), { marks }).data, file);
+    }
+  });
+
+  test('every net from the wild that uses supported layers alone builds, once its inputs have shapes', () => {
+    const known = [...supportedLayerTypes, ...DATA_TYPES, 'Input', 'Silence'];
+    const nets = index.filter(
+      (each) => each.bvlc_parse === 'ok' && each.types.every((type) => known.includes(type)),
+    );
+    assert.ok(nets.length > 40, `${nets.length} nets`);
+    for (const { file } of nets) {
+      const whole = readNetFile(join(folder, file));
+      const inputsOf = (phase: 'TRAIN' | 'TEST') =>
+        (filterNet(whole, { phase }).layer ?? []).filter(({ bottom = [] }) => bottom.length === 0);
+      const phase = inputsOf('TEST').length > 0 ? 'TEST' : 'TRAIN';
+      const side = /cifar/i.test(file) ? 32 : 224;
+      const inputShapes = Object.fromEntries(
+        inputsOf(phase)
+          // Those with a crop_size have a shape.
+          .filter(
+            (layer) =>
+              DATA_TYPES.includes(layer.type!) &&
+              !(layer.transform_param as { crop_size?: number })?.crop_size,
+          )
+          .flatMap(({ top = [] }) => top.map((name, i) => [name, i === 0 ? [1, 3, side, side] : [1]])),
+      );
+      const { missing } = partialGraph(filterNet(whole, { phase }), { phase, inputShapes });
+      assert.equal(
+        [...missing].map(([{ name }, problem]) => `${name}: ${problem}`),
+        [],
+        file,
+      );
+    }
+  });
+}
+
+test.run();

@@ -1,0 +1,46 @@
+/** The package that this code is part of: its folder holds the addon, its libraries, pages and threads. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { DeviceError } from './errors.ts';
+
+export interface OwnPackage {
+  readonly root: string;
+  readonly version: string;
+  /** A clone with its sources, where `npm run build` works; an installed package has none. */
+  readonly isCheckout: boolean;
+}
+
+let found: OwnPackage | undefined;
+
+/** @throws DeviceError `device/bundled` where a bundler has copied the code out of its package */
+export function ownPackage(): OwnPackage {
+  found ??= packageOf(import.meta.url);
+  return found;
+}
+
+/**
+ * @param url Of a file in a folder of the package's `ts` or `dist`; undefined in a bundle that is CommonJS.
+ * @internal
+ */
+export function packageOf(url: string | undefined): OwnPackage {
+  const root = url === undefined ? null : fileURLToPath(new URL('../..', url));
+  const manifest = root === null ? {} : readManifest(join(root, 'package.json'));
+  if (root === null || manifest.name !== 'resnode')
+    throw new DeviceError(
+      'device/bundled',
+      'cpu',
+      `resnode runs from its own folder in node_modules, where its native addon lies, but a bundler has copied its code${
+        root === null ? '' : ` to ${fileURLToPath(url!)}`
+      }. Mark it as external: esbuild --external:resnode, "external: ['resnode']" in Rollup and Vite's build.rollupOptions, "externals: { resnode: 'module resnode' }" in webpack, "serverExternalPackages: ['resnode']" in Next.js`,
+    );
+  return { root, version: manifest.version ?? '', isCheckout: existsSync(join(root, 'ts')) };
+}
+
+function readManifest(file: string): { name?: string; version?: string } {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    return {};
+  }
+}

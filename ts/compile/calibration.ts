@@ -1,0 +1,132 @@
+/** What int8 needs to know of a net: how large its values are. Made by `calibrate`, kept as a JSON file. */
+
+import { ArgumentError } from '../base/errors.ts';
+import { integer, type Kind, nullOr, number, oneOf, path, record, string } from '../base/kinds.ts';
+import { fields, required, signature } from '../base/options.ts';
+import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import { readJsonFile } from '../caffe/json-file.ts';
+import type { NativeQuantization } from '../native/binding.ts';
+import type { ParameterData } from '../operations/program.ts';
+import type { Lowered } from './compile.ts';
+
+const FORMAT = 'resnode-calibration/1';
+
+/** How the range of a value is chosen. */
+export type CalibrationMethod = 'min-max' | 'percentile' | 'entropy';
+
+export interface Calibration {
+  readonly format: typeof FORMAT;
+  /** The net's name. */
+  readonly net: string;
+  readonly method: CalibrationMethod;
+  /** Of the method `percentile`, else null. */
+  readonly percentile: number | null;
+  /** How many images were looked at. */
+  readonly images: number;
+  /** The largest magnitude that is to be represented, by `blob@layer`; larger values are cut to it. */
+  readonly ranges: Readonly<Record<string, number>>;
+}
+
+const calibrationRows = {
+  net: required(string, "The net's name."),
+  method: required(oneOf('min-max', 'percentile', 'entropy'), 'How ranges were chosen.'),
+  percentile: required(nullOr(number({ from: 0, to: 100 })), 'Of the method percentile, else null.'),
+  images: required(integer(0), 'How many images were looked at.'),
+  ranges: required(record(number({ from: 0 })), 'The largest magnitude by `blob@layer`.'),
+};
+
+/** What `calibrate` makes and `saveCalibration` writes. */
+export const calibration: Kind<Calibration> = fields<Calibration>('a calibration, which `calibrate` makes', {
+  format: required(oneOf(FORMAT), 'The format of the file.'),
+  ...calibrationRows,
+});
+
+const CALIBRATION_OF = signature('calibrationOf', {
+  content: required(
+    fields<Omit<Calibration, 'format'>>('what calibrate found', calibrationRows),
+    'The ranges, and what they come from.',
+  ),
+});
+
+/** A calibration of what was found; ranges are by `blob@layer`. */
+export function calibrationOf(content: Omit<Calibration, 'format'>): Calibration {
+  CALIBRATION_OF.check(content);
+  return { format: FORMAT, ...content };
+}
+
+const SAVE_CALIBRATION = signature('saveCalibration', {
+  path: required(path, 'Where it goes.'),
+  calibration: required(calibration, 'What calibrate made.'),
+});
+
+/** Writes a calibration, whole or not at all. @throws ResnodeError `file/write` */
+export function saveCalibration(path: string, content: Calibration): void {
+  SAVE_CALIBRATION.check(path, content);
+  writeFileAtomically(path, [`${JSON.stringify(content, null, 2)}\n`]);
+}
+
+const READ_CALIBRATION = signature('readCalibration', {
+  path: required(path, 'Of a file that saveCalibration wrote.'),
+});
+
+/** Reads what `saveCalibration` wrote. @throws ArgumentError naming the file and what is wrong */
+export function readCalibration(path: string): Calibration {
+  READ_CALIBRATION.check(path);
+  const misfit = (found: string) =>
+    new ArgumentError('calibration', 'a file of "resnode quantize"', path, found);
+  const json = readJsonFile(path, 'calibration', misfit) as Partial<Calibration> | null;
+  if (json?.format !== FORMAT || typeof json.ranges !== 'object' || json.ranges === null)
+    throw misfit(`its format is ${JSON.stringify(json?.format) ?? 'none'}`);
+  for (const [name, range] of Object.entries(json.ranges))
+    if (!(Number.isFinite(range) && range >= 0)) throw misfit(`its range of ${name} is ${range}`);
+  return json as Calibration;
+}
+
+/**
+ * The ranges of a program's tensors, from a calibration, and of its weights, from themselves: one an output channel.
+ * @param data Null: ranges of 1.
+ * @throws ArgumentError where the calibration knows no blob of the net
+ * @internal
+ */
+export function quantizationOf(
+  { graph, program, names }: Pick<Lowered, 'graph' | 'program' | 'names'>,
+  calibration: Calibration,
+  data: readonly (ParameterData | null)[] | null,
+): NativeQuantization {
+  const nameOf = ({ blob, layer }: { readonly blob: string; readonly layer: string }) => `${blob}@${layer}`;
+  const tensors = Float32Array.from(graph.values, (value) => calibration.ranges[nameOf(value)] ?? 0);
+  // Pooling makes nothing larger: what a pass made of a part of a value has that value's range.
+  for (const { operation, inputs, outputs } of graph.nodes)
+    if (operation.kind === 'pooling') tensors[outputs[0]!] ||= tensors[inputs[0]!]!;
+  if (!tensors.some((range) => range > 0))
+    throw new ArgumentError(
+      'calibration',
+      `ranges of this net's blobs, as ${nameOf(graph.values[graph.nodes[0]!.outputs[0]!]!)} (outputs ${names.join(', ')})`,
+      `those of ${calibration.net}`,
+    );
+  const biases = new Map(
+    program.operations.flatMap((each) => (each.kind === 'convolution' ? [[each.weights, each.bias]] : [])),
+  );
+  const parameters = program.parameters.map(({ shape }, i) => {
+    const bias = biases.get(i);
+    if (bias === undefined) return null;
+    if (data === null) return new Float32Array(shape[0]!).fill(1);
+    const ranges = channelRanges(data[i]!, shape[0]!);
+    // Of a NaN or an infinity comes one here, which leaves the layer in float32.
+    const most = bias === null ? 0 : channelRanges(data[bias]!, 1)[0]!;
+    return Number.isFinite(most) ? ranges : ranges.fill(Number.NaN);
+  });
+  return { tensors, parameters };
+}
+
+/** The largest magnitude of each index of axis 0. */
+function channelRanges({ bytes, dtype, channelScale }: ParameterData, channels: number): Float32Array {
+  const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+  const values = dtype === 'float64' ? new Float64Array(buffer) : new Float32Array(buffer);
+  const each = values.length / channels;
+  return Float32Array.from({ length: channels }, (_, channel) => {
+    let most = 0;
+    for (let i = channel * each; i < (channel + 1) * each; i++) most = Math.max(most, Math.abs(values[i]!));
+    return most * Math.abs(channelScale?.[channel] ?? 1);
+  });
+}

@@ -1,0 +1,197 @@
+/** NetParameter + weights → executables: one for each set of input shapes, all on the same parameters. */
+
+import { GraphError } from '../base/errors.ts';
+import { optionsOf } from '../base/options.ts';
+import { warn } from '../base/warn.ts';
+import { breather } from '../base/yielding.ts';
+import { type Blob, elementCountOf } from '../caffe/blob.ts';
+import type { WeightsFile } from '../caffe/caffemodel.ts';
+import { fillerRandom, filling } from '../caffe/fillers.ts';
+import { type LayerReport, type MatchOptions, matchWeights, noWeights } from '../caffe/match-weights.ts';
+import type { NetParameter } from '../caffe/net-parameter.ts';
+import { notFiniteWarnings } from '../caffe/weights-warnings.ts';
+import { type GraphOptions, graphFromCaffe, graphOptions, withOutputs } from '../graph/from-caffe.ts';
+import type { Graph } from '../graph/graph.ts';
+import type {
+  NativeDevice,
+  NativeExecutable,
+  NativeParameters,
+  NativePlan,
+  NativePlanOptions,
+  NativeQuantization,
+  Precision,
+} from '../native/binding.ts';
+import { allocateMemory, inHeldMemory, isOfFile } from '../native/host-memory.ts';
+import type { ParameterData, Program, TensorId } from '../operations/program.ts';
+import { runPasses } from '../passes/index.ts';
+import { removeUnused } from '../passes/remove-unused.ts';
+import { lower, type ParameterRecipe } from './lower.ts';
+import { packWeights, sourcesOf } from './pack-weights.ts';
+import { type MemoryPlan, planMemory } from './plan-memory.ts';
+
+export interface CompileOptions extends GraphOptions, MatchOptions {
+  readonly outputs?: readonly string[];
+  readonly optimize?: boolean;
+  readonly precision?: Precision;
+  readonly deterministic?: boolean;
+  readonly tune?: boolean;
+  /** Of the fillers and of Dropout. Default 1. */
+  readonly seed?: number;
+  /** Made of a calibration and the weights. @internal */
+  readonly quantization?: NativeQuantization;
+}
+
+/** A net lowered for one set of input shapes; nothing of it lies on a device yet. */
+export interface Lowered {
+  /** As written, without the passes. */
+  readonly written: Graph;
+  /** As it runs. */
+  readonly graph: Graph;
+  readonly program: Program;
+  readonly recipes: readonly ParameterRecipe[];
+  /** The input of Dropout that says which pass it is, behind the net's own; null: there is none. */
+  readonly pass: TensorId | null;
+  /** Names of `program.outputs`. */
+  readonly names: readonly string[];
+}
+
+/** A lowered net with its device's choices and memory plan. */
+export interface Planned extends Lowered {
+  readonly plan: NativePlan;
+  /** What it was planned with. */
+  readonly options: NativePlanOptions;
+  readonly memory: MemoryPlan;
+}
+
+/** Ready to run. */
+export interface Compiled extends Planned {
+  readonly executable: NativeExecutable;
+}
+
+/** @throws GraphError */
+export function lowerNet(net: NetParameter, options: CompileOptions): Lowered {
+  const written = graphFromCaffe(net, optionsOf(graphOptions, options));
+  const asked = options.outputs === undefined ? written : askedOf(written, net, options.outputs);
+  const phase = options.phase ?? net.state?.phase;
+  const graph = (options.optimize ?? phase !== 'TRAIN') ? runPasses(asked) : asked;
+  const names = options.outputs ?? written.outputs.map((id) => written.values[id]!.blob);
+  return { written, graph, names, ...lower(graph, options) };
+}
+
+// Of what data layers give, a label say, only what the outputs need has to be given.
+function askedOf(written: Graph, net: NetParameter, outputs: readonly string[]): Graph {
+  const asked = withOutputs(written, outputs);
+  const fed = new Set(
+    (net.layer ?? []).filter(({ type }) => type !== 'Input').flatMap(({ top = [] }) => top),
+  );
+  const needed = removeUnused(asked);
+  const read = new Set([...needed.outputs, ...needed.nodes.flatMap(({ inputs }) => inputs)]);
+  const inputs = asked.inputs.filter((id) => read.has(id) || !fed.has(asked.values[id]!.blob));
+  return inputs.length === asked.inputs.length ? asked : { ...needed, inputs };
+}
+
+/** Chooses implementations and lays out the memory; takes none of it. @throws DeviceError */
+export async function planNet(
+  device: NativeDevice,
+  lowered: Lowered,
+  {
+    precision = 'float32',
+    deterministic = false,
+    tune = true,
+    quantization = null,
+  }: Partial<NativePlanOptions>,
+): Promise<Planned> {
+  const options = { precision, deterministic, tune, quantization };
+  const plan = await device.prepare(lowered.program, options);
+  return { ...lowered, plan, options, memory: planMemory(plan.buffers, plan) };
+}
+
+/** Bytes that `compileNet` will take, without and with the parameters. */
+export function neededBytes({ plan, memory }: Planned): { activations: number; total: number } {
+  const activations = memory.bytes + plan.workspaceBytes;
+  return { activations, total: activations + plan.parameterBytes };
+}
+
+/** Bytes that parameters take beside their packed form: a filler's, an HDF5 file's. A caffemodel's own are its reader's. */
+export function sourceBytes(data: readonly (ParameterData | null)[]): number {
+  return data.reduce((sum, each) => sum + (each === null || isOfFile(each.bytes) ? 0 : each.bytes.length), 0);
+}
+
+/**
+ * The parameters' bytes, from the weights (views) or, where they have none, from the fillers; others have their turns.
+ * @throws WeightsError; an Error with code `device/out-of-memory`
+ */
+export async function fillParameters(
+  lowered: Lowered,
+  weights: WeightsFile | null,
+  options: MatchOptions & { readonly seed?: number },
+  isTraining = false,
+): Promise<{ data: (ParameterData | null)[]; report: LayerReport[] }> {
+  const { parameters } = lowered.written;
+  const { blobs, report } =
+    weights === null
+      ? noWeights(parameters)
+      : matchWeights(parameters, weights, options, isTraining ? 'train' : 'run');
+  for (const { code, message } of await notFiniteWarnings(parameters, blobs, weights?.file ?? ''))
+    warn(code, message);
+  const { seed = 1 } = options;
+  const breathe = breather();
+  const filled = new Map<number, Blob>();
+  for (const id of sourcesOf(lowered.recipes)) {
+    if (blobs[id] != null) continue;
+    const { filler, shape, layer, index } = parameters[id]!;
+    const random = fillerRandom(seed, layer, index);
+    const count = elementCountOf(shape);
+    const bytes = allocateMemory(4 * count, `layer "${layer}": blob ${index}, ${shape.join('×')},`);
+    for (const _ of filling(filler, shape, random, new Float32Array(bytes.buffer, 0, count))) await breathe();
+    filled.set(id, { shape, dtype: 'float32', bytes });
+  }
+  const data: (ParameterData | null)[] = [];
+  for (const recipe of lowered.recipes) {
+    data.push(...packWeights([recipe], (id) => blobs[id] ?? filled.get(id)!));
+    await breathe();
+  }
+  return { data, report };
+}
+
+/**
+ * Gives parameters to a device; others have their turns while what lies in JavaScript's memory is copied.
+ * @throws DeviceError
+ */
+export async function createParameters(
+  device: NativeDevice,
+  program: Program,
+  data: readonly (ParameterData | null)[],
+): Promise<NativeParameters> {
+  const breathe = breather();
+  const held: (ParameterData | null)[] = [];
+  for (const each of data)
+    held.push(each === null ? null : { ...each, bytes: await inHeldMemory(each.bytes, breathe) });
+  return device.createParameters(program, held);
+}
+
+/** Takes the memory and packs the parameters. @throws DeviceError */
+export async function compileNet(
+  device: NativeDevice,
+  planned: Planned,
+  parameters: NativeParameters,
+): Promise<Compiled> {
+  const { plan, memory } = planned;
+  return {
+    ...planned,
+    executable: await device.compile(plan, parameters, memory.offsets, memory.bytes),
+  };
+}
+
+/** Parameters are shared between shapes: a shape that needs others is refused. @throws GraphError */
+export function checkSameParameters(first: Program, other: Program): void {
+  const describe = ({ parameters }: Program) => parameters.map(({ name, shape }) => `${name} ${shape}`);
+  const expected = describe(first);
+  const different = describe(other).find((text, i) => text !== expected[i]);
+  if (different !== undefined || first.parameters.length !== other.parameters.length)
+    throw new GraphError(
+      'graph/other-parameters',
+      {},
+      `these input shapes need other parameters (${different ?? 'fewer'}) than the loaded ones; load the net again with inputShapes`,
+    );
+}

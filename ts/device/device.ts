@@ -1,0 +1,538 @@
+/** A device: where models live and run. */
+import { availableParallelism } from 'node:os';
+import { ArgumentError, DeviceError } from '../base/errors.ts';
+import {
+  boolean,
+  callback,
+  didYouMean,
+  either,
+  having,
+  type Kind,
+  kind,
+  nullOr,
+  number,
+  string,
+  written,
+} from '../base/kinds.ts';
+import { fields, optional, required, signature } from '../base/options.ts';
+import { type Warning, warn } from '../base/warn.ts';
+import { breather } from '../base/yielding.ts';
+import { namesTwiceWarnings } from '../caffe/names-twice.ts';
+import type { NetParameter } from '../caffe/net-parameter.ts';
+import { partialWarnings } from '../caffe/weights-warnings.ts';
+import { quantizationOf, readCalibration } from '../compile/calibration.ts';
+import {
+  type Compiled,
+  type CompileOptions,
+  checkSameParameters,
+  compileNet,
+  createParameters,
+  fillParameters,
+  type Lowered,
+  lowerNet,
+  neededBytes,
+  type Planned,
+  planNet,
+  sourceBytes,
+} from '../compile/compile.ts';
+import { readInputShapes } from '../data/read-shapes.ts';
+import type { Graph } from '../graph/graph.ts';
+import type {
+  NativeDevice,
+  NativeOperationBench,
+  NativeOperationVariant,
+  NativeParameters,
+} from '../native/binding.ts';
+import { convertError } from '../native/convert-error.ts';
+import type { ParameterData } from '../operations/program.ts';
+import { emptyStatistics } from './batch-norm-modes.ts';
+import { type BufferShape, bufferShape, checkBufferShape, DeviceBuffer } from './buffer.ts';
+import type { Communicator } from './communicator.ts';
+import { firstNotFinite } from './first-not-finite.ts';
+import { release, watch } from './leaks.ts';
+import { type LoadOptions, loadOptions, planOptions, readGivenWeights, readModel } from './load-options.ts';
+import { localRank } from './local-rank.ts';
+import { availableMemory, type DeviceMemory, largestBatch, outOfMemory } from './memory.ts';
+import { describePlan, Model, type ModelPlan } from './model.ts';
+import { hasNvidiaGpu } from './nvidia.ts';
+import {
+  cacheFolderOf,
+  type DeviceOptions,
+  deviceOptions,
+  type NativeKind,
+  openNative,
+} from './open-native.ts';
+import type { Inputs } from './tensor.ts';
+import {
+  checkTrainOptions,
+  planTrainingOptions,
+  type TrainOptions,
+  trainOptions,
+  withHistory,
+} from './train-options.ts';
+import type { Trainer } from './trainer.ts';
+import { warnOfDamagedCache } from './tuning-cache.ts';
+
+export type { LoadOptions } from './load-options.ts';
+export type { DeviceOptions } from './open-native.ts';
+
+/**
+ * `cpu`: resnode's own loops and oneDNN. `reference`: naive loops, the definition of right. `cuda`: the first NVIDIA GPU, `cuda:1` the second.
+ * `auto`: `cuda`, else `cpu`.
+ */
+export type DeviceKind = 'auto' | 'cpu' | 'cuda' | `cuda:${number}` | 'reference';
+const DEVICE_KIND = /^(auto|cpu|cuda|reference)(?::(\d{1,3}))?$/;
+
+export const deviceKind: Kind<DeviceKind> = written(
+  kind(
+    '"auto", "cpu", "cuda", "cuda:1" (…) or "reference"',
+    (value) => typeof value === 'string' && /^(?:auto|cpu|cuda(?::\d{1,3})?|reference)$/.test(value),
+    (value) => didYouMean(value, ['auto', 'cpu', 'cuda', 'reference']),
+  ),
+  (text) => text,
+  'auto, cpu, cuda, cuda:1 (…) or reference',
+);
+
+const OPEN_DEVICE = signature('openDevice', {
+  kind: optional(deviceKind, 'auto', 'Where to compute.'),
+  options: optional(deviceOptions, 'none', 'How to open it.'),
+});
+
+/**
+ * Opens a device.
+ * @param kind Default `auto`; `device.reason` says what it chose and why. Others never fall back. With a communicator of
+ * several processes `cuda` is the GPU of the process's place on its machine: `cuda:1` in the second.
+ * @throws DeviceError `device/unavailable` with what was tried; ArgumentError
+ */
+export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptions = {}): Promise<Device> {
+  OPEN_DEVICE.check(kind, options);
+  const [, family, ordinal] = DEVICE_KIND.exec(kind)!;
+  const {
+    threads = availableParallelism(),
+    winograd = true,
+    memoryLimit = Number.POSITIVE_INFINITY,
+  } = options;
+  const { communicator = null, tune = true, onWarning = null } = options;
+  if (tune && family !== 'reference') await warnOfDamagedCache(cacheFolderOf(options));
+  const local = ordinal === undefined && (communicator?.size ?? 1) > 1 ? localRank() : null;
+  const gpu = Number(ordinal ?? local?.rank ?? 0);
+  const open = (chosen: NativeKind, reason: string) => {
+    const name = chosen === 'cuda' ? `cuda:${gpu}` : chosen;
+    const native = openNative(chosen, name, { ...options, threads, winograd, ordinal: gpu });
+    return new Device(native, name, reason, { memoryLimit, tune, communicator, onWarning });
+  };
+  const place = local === null ? '' : `, and ${local.variable} is ${local.rank}`;
+  if (family !== 'auto')
+    return open(family as NativeKind, `${kind} was asked for${family === 'cuda' ? place : ''}`);
+  try {
+    return open('cuda', `a CUDA device is there${place}`);
+  } catch (error) {
+    if (!(error instanceof DeviceError)) throw error;
+    const here = { root: '/', environment: process.env };
+    return open(
+      'cpu',
+      hasNvidiaGpu(here) ? `no CUDA device: ${error.message}` : 'this machine has no NVIDIA GPU',
+    );
+  }
+}
+
+const LOAD = signature('device.load', { options: required(loadOptions, 'The net and how to run it.') });
+const PLAN = signature('device.plan', { options: required(planOptions, 'As for device.load.') });
+
+const TRAIN = signature('device.train', {
+  options: required(trainOptions, 'The net and how it learns.'),
+});
+const PLAN_TRAINING = signature('device.planTraining', {
+  options: required(planTrainingOptions, 'As for device.train.'),
+});
+const BENCH_OPERATION = signature('device.benchOperation', {
+  bench: required(
+    kind<NativeOperationBench>(
+      'an operation to time',
+      (value) => typeof (value as NativeOperationBench | null)?.kind === 'string',
+    ),
+    'For benchmarks.',
+  ),
+});
+const BUFFER = signature('device.buffer', {
+  content: required(
+    either(
+      kind<Float32Array | Uint8Array>(
+        'a Float32Array or Uint8Array',
+        (value) => value instanceof Float32Array || value instanceof Uint8Array,
+      ),
+      bufferShape,
+    ),
+    'Values, or a shape and a type.',
+  ),
+});
+const DEVICE = signature('Device', {
+  native: required(
+    having<NativeDevice>('a native device (use openDevice)', 'memory', 'dispose'),
+    'Of the addon.',
+  ),
+  name: required(string, 'E.g. `cuda:0`.'),
+  reason: required(string, 'Why it is this device.'),
+  parts: required(
+    fields<DeviceParts>('what openDevice was given', {
+      memoryLimit: required(number({ above: 0, infinite: true }), 'In bytes.'),
+      tune: required(boolean, 'Whether convolutions are measured.'),
+      communicator: required(
+        nullOr(having<Communicator>('a communicator', 'sum')),
+        'Null: this process is alone.',
+      ),
+      onWarning: required(nullOr(callback<(warning: Warning) => void>()), 'Null: Node prints them.'),
+    }),
+    'How it was opened.',
+  ),
+});
+
+interface DeviceParts {
+  readonly memoryLimit: number;
+  readonly tune: boolean;
+  readonly communicator: Communicator | null;
+  readonly onWarning: ((warning: Warning) => void) | null;
+}
+
+/** A Device, or what stands for it. */
+export const deviceLike: Kind<Device> = having<Device>('a Device of openDevice', 'load');
+
+export class Device {
+  /** `cpu`, `cuda` or `reference`. */
+  readonly kind: string;
+  /** The same with its number where there may be several: `cuda:0`. */
+  readonly name: string;
+  /** Why it is this device. */
+  readonly reason: string;
+  /** What it is: threads, library versions, instruction set. */
+  readonly description: Readonly<Record<string, string | number>>;
+  /** The processes that its nets are trained with; null: this one is alone. */
+  readonly communicator: Communicator | null;
+  readonly #native: NativeDevice;
+  readonly #limit: number;
+  readonly #tune: boolean;
+  readonly #onWarning: ((warning: Warning) => void) | null;
+
+  /** Use `openDevice`. @internal */
+  constructor(native: NativeDevice, name: string, reason: string, parts: DeviceParts) {
+    DEVICE.check(native, name, reason, parts);
+    const { memoryLimit, tune, communicator, onWarning } = parts;
+    this.#native = native;
+    this.#tune = tune;
+    this.#onWarning = onWarning;
+    this.communicator = communicator;
+    this.name = name;
+    this.#limit = memoryLimit;
+    this.kind = native.kind;
+    this.reason = reason;
+    this.description = native.description;
+    watch(this, `the ${this.name} device`);
+  }
+
+  /**
+   * Reads a net and its weights, compiles it and takes its memory.
+   * @throws PrototxtError, GraphError, WeightsError, ArgumentError; DeviceError, `device/out-of-memory` before
+   * anything was taken
+   */
+  async load(options: LoadOptions): Promise<Model> {
+    LOAD.check(options);
+    return this.#load(options, true);
+  }
+
+  // A model that is not looked at says nothing, of its weights or of what it computes.
+  async #load(options: LoadOptions, isLookedAt: boolean): Promise<Model> {
+    const breathe = breather();
+    const net = readModel(options);
+    await breathe();
+    const shaped = { ...options, inputShapes: await readInputShapes(net, options.inputShapes) };
+    const lowered = lowerNet(net, shaped);
+    await breathe();
+    const weights = await readGivenWeights(options.weights);
+    let parameters: NativeParameters | null = null;
+    try {
+      const { data, report } = await fillParameters(lowered, weights, options);
+      // A trainer's own weights, which have no file, may not have seen a batch yet: its test net says nothing.
+      const isRead = weights !== null && weights.file !== '';
+      const found = [
+        ...warningsOf(lowered),
+        ...partialWarnings(report, weights),
+        ...(isRead
+          ? emptyStatistics(net, weights, { phase: options.phase ?? net.state?.phase ?? 'TEST' })
+          : []),
+      ];
+      const warnings = isLookedAt ? this.#warn(found) : found;
+      const quantized = this.#quantized(lowered, shaped, data);
+      const planned = await this.#plan(lowered, quantized);
+      await this.#checkMemory(planned, neededBytes(planned).total + sourceBytes(data), (batch) =>
+        lowerNet(net, { ...shaped, batch }),
+      );
+      parameters = await createParameters(this.#native, planned.program, data);
+      const held = parameters;
+      const first = await compileNet(this.#native, planned, held);
+      const model = new Model({
+        device: this.name,
+        report,
+        warnings,
+        parameters: held,
+        first,
+        compile: (inputShapes) => this.#compileAgain(net, { ...quantized, inputShapes }, first, held),
+        firstNotFinite: isLookedAt
+          ? (inputs) => this.#firstNotFinite(lowered.written, inputs, { ...options, model: net })
+          : null,
+      });
+      try {
+        for (const batch of options.batches ?? []) await model.keep(batch);
+      } catch (error) {
+        model.dispose();
+        throw error;
+      }
+      return model;
+    } catch (error) {
+      parameters?.dispose();
+      throw convertError(error, this.name);
+    }
+  }
+
+  /**
+   * Reads a net and its weights and makes it ready to learn: TRAIN phase, nothing folded, BatchNorm and Scale apart.
+   * @throws PrototxtError, GraphError, WeightsError, ArgumentError; DeviceError: `device/unsupported` where the device
+   * does not train, `device/out-of-memory` before anything was taken
+   */
+  async train(options: TrainOptions): Promise<Trainer> {
+    TRAIN.check(options);
+    checkTrainOptions(options);
+    const breathe = breather();
+    const { net, asked } = await this.#trainingNet(options);
+    await breathe();
+    const { lowerTraining, Trainer } = await trainingRooms();
+    const lowered = lowerTraining(net, asked);
+    await breathe();
+    const weights = await readGivenWeights(options.weights);
+    let parameters: NativeParameters | null = null;
+    try {
+      const { data, report } = await fillParameters(lowered, weights, options, true);
+      const isNone = report.every(({ status }) => status !== 'matched' && status !== 'reshaped');
+      const warnings = this.#warn([
+        ...warningsOf(lowered),
+        // What begins at its filler is usual where a net is fine-tuned, and its solver says it.
+        ...(isNone ? partialWarnings(report, weights) : []),
+      ]);
+      const values = withHistory(data, lowered, options.history);
+      const planned = { ...lowered, ...(await this.#plan(lowered, precisionOf(options))) };
+      await this.#checkMemory(planned, neededBytes(planned).total, (batch) =>
+        lowerTraining(net, { ...asked, batch }),
+      );
+      parameters = await createParameters(this.#native, planned.program, values);
+      const compiled = { ...planned, ...(await compileNet(this.#native, planned, parameters)) };
+      const { name: device } = this;
+      return new Trainer({ device, owner: this, net, options, report, warnings, parameters, compiled });
+    } catch (error) {
+      parameters?.dispose();
+      throw convertError(error, this.name);
+    }
+  }
+
+  /** What `train` would take and use, without taking it: no weights are read. @throws as `plan` */
+  async planTraining(options: Omit<TrainOptions, 'weights' | 'history'>): Promise<ModelPlan> {
+    PLAN_TRAINING.check(options);
+    checkTrainOptions(options);
+    try {
+      const { net, asked } = await this.#trainingNet(options);
+      const { lowerTraining } = await trainingRooms();
+      const lowered = lowerTraining(net, asked);
+      this.#warn(warningsOf(lowered));
+      const planned = await this.#plan(lowered, precisionOf(options));
+      const description = describePlan(planned);
+      planned.plan.dispose();
+      return description;
+    } catch (error) {
+      throw convertError(error, this.name);
+    }
+  }
+
+  /**
+   * What `load` would take and use, without taking it: no weights are read.
+   * @throws PrototxtError, GraphError, DeviceError
+   */
+  async plan(options: Omit<LoadOptions, 'weights' | 'batches'>): Promise<ModelPlan> {
+    PLAN.check(options);
+    try {
+      const net = readModel(options);
+      const shaped = { ...options, inputShapes: await readInputShapes(net, options.inputShapes) };
+      const lowered = lowerNet(net, shaped);
+      this.#warn(warningsOf(lowered));
+      const planned = await this.#plan(lowered, this.#quantized(lowered, shaped, null));
+      const description = describePlan(planned);
+      planned.plan.dispose();
+      return description;
+    } catch (error) {
+      throw convertError(error, this.name);
+    }
+  }
+
+  /** Times an operation in several ways; for benchmarks. @throws DeviceError @internal */
+  async benchOperation(bench: NativeOperationBench): Promise<readonly NativeOperationVariant[]> {
+    BENCH_OPERATION.check(bench);
+    try {
+      return await this.#native.benchOperation(bench);
+    } catch (error) {
+      throw convertError(error, this.name);
+    }
+  }
+
+  /**
+   * Takes memory on the device.
+   * @param content Values to begin with (Float32Array or Uint8Array; one dimension, as long as it is), or a shape and a
+   * type, which begin as zeros.
+   * @throws ArgumentError; DeviceError, `device/out-of-memory`
+   */
+  async buffer(content: Float32Array | Uint8Array | BufferShape): Promise<DeviceBuffer> {
+    BUFFER.check(content);
+    const values = ArrayBuffer.isView(content) ? content : null;
+    const dtype = values instanceof Uint8Array ? 'uint8' : 'float32';
+    const {
+      shape,
+      dtype: type,
+      bytes,
+    } = checkBufferShape(values === null ? (content as BufferShape) : { shape: [values.length], dtype });
+    const { free } = this.memory();
+    if (bytes > free) throw outOfMemory(this.name, bytes, free, null);
+    try {
+      const buffer = new DeviceBuffer(await this.#native.allocateBuffer(bytes), shape, type, this.name);
+      if (values !== null) await buffer.upload(values);
+      return buffer;
+    } catch (error) {
+      throw convertError(error, this.name);
+    }
+  }
+
+  /** Bytes now held by the models and buffers of this device, and what is left. */
+  memory(): DeviceMemory {
+    const held = this.#native.memory();
+    const total = held.parameters + held.activations + held.workspace + held.buffers;
+    return { ...held, total, free: Math.min(this.#limit - total, held.driver?.free ?? availableMemory()) };
+  }
+
+  /** Closes the device behind the work already queued; models loaded on it reject from then on. */
+  dispose(): void {
+    release(this);
+    this.#native.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.dispose();
+  }
+
+  async #trainingNet(options: Omit<TrainOptions, 'weights' | 'history'>) {
+    const net = readModel(options, 'TRAIN');
+    const inputShapes = await readInputShapes(net, options.inputShapes);
+    return {
+      net,
+      asked: { ...options, phase: net.state?.phase ?? 'TEST', inputShapes, ...this.#rank } as const,
+    };
+  }
+
+  /** Hands warnings on to who opened the device, else to Node, which prints each once. */
+  #warn(warnings: readonly Warning[]): readonly Warning[] {
+    for (const warning of warnings)
+      if (this.#onWarning === null) warn(warning.code, warning.message);
+      else this.#onWarning(warning);
+    return warnings;
+  }
+
+  get #rank(): { readonly rank?: number } {
+    return this.communicator === null ? {} : { rank: this.communicator.rank };
+  }
+
+  /** @param data Null: as if all weights were 1, which changes no size. */
+  #quantized(
+    lowered: Lowered,
+    options: Omit<LoadOptions, 'weights' | 'batches'>,
+    data: readonly (ParameterData | null)[] | null,
+  ): CompileOptions {
+    const { precision, calibration, ...rest } = options;
+    if (precision !== 'int8') return options;
+    if (this.kind !== 'cpu')
+      throw new DeviceError(
+        'device/unsupported',
+        this.name,
+        `The ${this.name} device has no int8; use the cpu device`,
+      );
+    if (calibration === undefined)
+      throw new ArgumentError('calibration', 'a file of "resnode quantize", which int8 needs', calibration);
+    const table = typeof calibration === 'string' ? readCalibration(calibration) : calibration;
+    return { ...rest, precision, quantization: quantizationOf(lowered, table, data) };
+  }
+
+  #plan(lowered: Lowered, options: CompileOptions): Promise<Planned> {
+    return planNet(this.#native, lowered, { tune: this.#tune, ...options });
+  }
+
+  #firstNotFinite(
+    graph: Graph,
+    inputs: Inputs,
+    { calibration: _, batches: __, precision, ...options }: LoadOptions,
+  ): Promise<string | null> {
+    return firstNotFinite(graph, inputs, (outputs) =>
+      this.#load(
+        { ...options, outputs, optimize: false, precision: precision === 'int8' ? 'float32' : precision },
+        false,
+      ),
+    );
+  }
+
+  async #compileAgain(
+    net: NetParameter,
+    options: CompileOptions,
+    first: Compiled,
+    parameters: NativeParameters,
+  ): Promise<Compiled> {
+    const { batch: _, ...shaped } = options;
+    const lowered = lowerNet(net, shaped);
+    checkSameParameters(first.program, lowered.program);
+    const planned = await this.#plan(lowered, shaped);
+    await this.#checkMemory(planned, neededBytes(planned).activations, (batch) =>
+      lowerNet(net, { ...shaped, batch }),
+    );
+    return compileNet(this.#native, planned, parameters);
+  }
+
+  // Refuses what does not fit, naming the largest batch that would. `lowerBatch`: the same net for another batch.
+  async #checkMemory(planned: Planned, need: number, lowerBatch: (batch: number) => Lowered) {
+    const { free } = this.memory();
+    if (need <= free) return;
+    const batch = planned.program.tensors[planned.program.inputs[0] ?? -1]?.shape[0];
+    const fits =
+      batch === undefined
+        ? null
+        : await largestBatch(batch, free, async (smaller) => {
+            const other = await planNet(this.#native, lowerBatch(smaller), {
+              ...planned.options,
+              tune: false,
+            });
+            other.plan.dispose();
+            return need - neededBytes(planned).activations + neededBytes(other).activations;
+          });
+    planned.plan.dispose();
+    throw outOfMemory(this.name, need, free, fits);
+  }
+}
+
+/** Read where something learns: most processes only infer. */
+async function trainingRooms() {
+  const [{ lowerTraining }, { Trainer }] = await Promise.all([
+    import('../gradient/lower-training.ts'),
+    import('./trainer.ts'),
+  ]);
+  return { lowerTraining, Trainer };
+}
+
+/** What is hardly meant in a net. */
+const warningsOf = ({ written }: Lowered): Warning[] => namesTwiceWarnings(written.parameters);
+
+const precisionOf = ({ precision }: Pick<TrainOptions, 'precision'>) =>
+  precision === undefined ? {} : { precision };

@@ -1,0 +1,54 @@
+/** Whether something fits, asked before the first byte is taken. */
+import { freemem } from 'node:os';
+import { DeviceError } from '../base/errors.ts';
+import type { NativeMemory } from '../native/binding.ts';
+
+/** Bytes held on a device by its models and buffers. */
+export interface DeviceMemory extends NativeMemory {
+  /** parameters + activations + workspace + buffers. */
+  readonly total: number;
+  /** What may still be taken: within `memoryLimit` and what the system, or a GPU's driver, has left. */
+  readonly free: number;
+}
+
+/** Bytes of main memory that this process can still take, within its control group where there is one. */
+export function availableMemory(): number {
+  const { availableMemory: query } = process as { availableMemory?: () => number };
+  // 0 where there is no /proc to ask: the kernel itself answers then.
+  return query?.call(process) || freemem();
+}
+
+/** `18.2 GiB`. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), units.length - 1);
+  return `${(bytes / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
+}
+
+/**
+ * The largest batch whose need is at most `free`; 0 where none is.
+ * @param need Bytes for a batch; grows with it.
+ */
+export async function largestBatch(
+  below: number,
+  free: number,
+  need: (batch: number) => Promise<number>,
+): Promise<number> {
+  let [fits, tooLarge] = [0, below];
+  while (tooLarge - fits > 1) {
+    const middle = (fits + tooLarge) >> 1;
+    if ((await need(middle)) <= free) fits = middle;
+    else tooLarge = middle;
+  }
+  return fits;
+}
+
+/** @throws DeviceError `device/out-of-memory` naming need, free and the largest batch that fits */
+export function outOfMemory(device: string, need: number, free: number, batch: number | null): DeviceError {
+  const advice = batch === null ? '' : batch === 0 ? '; no batch size fits' : `; batch ${batch} fits`;
+  return new DeviceError(
+    'device/out-of-memory',
+    device,
+    `Out of memory on ${device}: needs ${formatBytes(need)}, ${formatBytes(Math.max(0, free))} free${advice}`,
+  );
+}

@@ -1,0 +1,391 @@
+/** A net compiled for a device. Runs are queued and answered in order. */
+
+import { ArgumentError, DeviceError } from '../base/errors.ts';
+import {
+  boolean,
+  having,
+  instance,
+  integer,
+  type Kind,
+  readable,
+  record,
+  signal,
+  string,
+} from '../base/kinds.ts';
+import { describeNotFinite, notFinite } from '../base/not-finite.ts';
+import { internal, optional, options, required, signature } from '../base/options.ts';
+import { type Warning, warn } from '../base/warn.ts';
+import type { LayerReport } from '../caffe/match-weights.ts';
+import type { Compiled } from '../compile/compile.ts';
+import { type Summary, summarise } from '../graph/summary.ts';
+import type { NativeParameters, NativeRun } from '../native/binding.ts';
+import { convertError } from '../native/convert-error.ts';
+import { DeviceBuffer } from './buffer.ts';
+import { release, watch } from './leaks.ts';
+import {
+  elementCount,
+  type InputArray,
+  type Inputs,
+  resolveInputs,
+  type Shapes,
+  type Tensor,
+} from './tensor.ts';
+
+export interface RunOptions {
+  /**
+   * Rejects with its reason; the device stops before the next operation. A GPU runs a net as one piece: there a run
+   * stops where it has not begun, and otherwise its result is dropped.
+   */
+  readonly signal?: AbortSignal;
+  /**
+   * Buffers that take outputs, by name: float32, of the output's size. `run` leaves these out of what it returns, and does
+   * not look at them for values that are not finite.
+   */
+  readonly outputs?: Readonly<Record<string, DeviceBuffer>>;
+  /**
+   * False: arrays are read when the run's turn comes, and not copied at the call; nobody may write to them or transfer
+   * them until the promise settles. Default true. @internal
+   */
+  readonly copyInputs?: boolean;
+}
+
+/** What a model takes, in bytes, and what it computes. */
+export interface ModelPlan {
+  /** Parameters as the device packs them. */
+  readonly parameterBytes: number;
+  /** The arena that all activations share. */
+  readonly arenaBytes: number;
+  /** What activations would take in buffers of their own. */
+  readonly separateBytes: number;
+  /** Scratch of the operations. */
+  readonly workspaceBytes: number;
+  /** Multiply-accumulates of one run. */
+  readonly macs: number;
+  /** One an operation: its layers and what computes it, e.g. `jit:avx512_core`. */
+  readonly operations: readonly { readonly layer: string; readonly implementation: string }[];
+}
+
+/** What `Device.load` hands over. @internal */
+export interface ModelParts {
+  readonly device: string;
+  readonly report: readonly LayerReport[];
+  readonly warnings: readonly Warning[];
+  readonly parameters: NativeParameters;
+  readonly first: Compiled;
+  /** Compiles the same net on the same parameters for other input shapes. */
+  readonly compile: (shapes: Shapes) => Promise<Compiled>;
+  /**
+   * Runs the net layer by layer and says in words which blob is the first with a value that is not finite, if one is.
+   * Null: this model's outputs are not looked at.
+   */
+  readonly firstNotFinite: ((inputs: Inputs) => Promise<string | null>) | null;
+}
+
+/** Compiled shapes that are kept besides those that were asked for; the one used least recently goes first. */
+const KEPT_SHAPES = 4;
+
+/** The blobs that a model returns, by name. */
+export type Outputs = Record<string, Tensor>;
+
+/** A Model, or what stands for it. */
+export const model: Kind<Model> = having<Model>('a Model of device.load', 'run');
+
+const runOptions = options<RunOptions>({
+  signal: optional(signal, 'none', 'Stops the run; its reason is thrown.'),
+  outputs: optional(
+    record(instance('a DeviceBuffer', DeviceBuffer)),
+    'none',
+    'Buffers that take outputs, by name.',
+  ),
+  copyInputs: internal(boolean),
+});
+const inputsRow = required(readable, 'One array per input blob, by name.');
+
+const MODEL_RUN = signature('model.run', {
+  inputs: inputsRow,
+  options: optional(runOptions, 'none', 'How to run it.'),
+});
+const MODEL_TIME = signature('model.time', {
+  inputs: inputsRow,
+  options: optional(runOptions, 'none', 'How to run it.'),
+});
+const MODEL_KEEP = signature('model.keep', { batch: required(integer(1), 'A batch size.') });
+const MODEL_PARAMETER = signature('model.parameter', {
+  layer: required(string, 'Its name.'),
+  index: required(integer(0), 'Of the blob.'),
+});
+export class Model {
+  /** Input blobs by name, with the shapes that the model was loaded with. */
+  readonly inputs: Shapes;
+  /** Blobs that `run` returns by name, with their shapes for the loaded inputs. */
+  readonly outputs: Shapes;
+  /** What became of each layer's weights. */
+  readonly report: readonly LayerReport[];
+  /** What works and is hardly meant, e.g. `weights/partial`. */
+  readonly warnings: readonly Warning[];
+  readonly #parts: ModelParts;
+  readonly #others = new Map<string, Promise<Compiled>>();
+  /** Batch sizes that were asked for at loading. */
+  readonly #asked = new Map<string, Compiled>();
+  #last: Promise<unknown> | null = null;
+  #runs = 0;
+  /** Outputs that were said to have values that are not finite. */
+  readonly #saidOf = new Set<string>();
+  /** The search for the first layer that has them: once, at the first such output. */
+  #search: Promise<void> | null = null;
+  #disposed = false;
+
+  /** Use `device.load`. @internal */
+  constructor(parts: ModelParts) {
+    this.#parts = parts;
+    this.report = parts.report;
+    this.warnings = parts.warnings;
+    const { program, names } = parts.first;
+    const shape = (id: number) => program.tensors[id]!.shape;
+    const given = program.inputs.filter((id) => id !== parts.first.pass);
+    this.inputs = Object.fromEntries(given.map((id) => [program.tensors[id]!.name, shape(id)]));
+    this.outputs = Object.fromEntries(program.outputs.map((id, i) => [names[i]!, shape(id)]));
+    watch(this, `model "${parts.first.graph.name}"`);
+  }
+
+  /**
+   * Runs the net once; in phase TRAIN a Dropout drops others each time. Inputs are copied at the call, so their arrays may be reused at once.
+   * @param inputs One array per input blob: Float32Array, or Uint8Array whose values count as 0–255. Of the loaded
+   * shape, of another batch size (the length decides), or `{ shape, data }`. A new shape is compiled when it first
+   * occurs; the four used last are kept and share the parameters. A DeviceBuffer is read when the run's turn comes, in
+   * its own shape where that has as many dimensions as the blob, else its length decides.
+   * Values that are not finite are a process warning (`output/not-finite`), once an output.
+   * @returns The outputs by name, in plain row-major float32, without those that `options.outputs` takes.
+   * @throws ArgumentError for a missing, unknown or wrongly sized input; the signal's reason; GraphError for a shape
+   * that the net cannot take; DeviceError
+   */
+  async run(inputs: Inputs, options: RunOptions = {}): Promise<Outputs> {
+    MODEL_RUN.check(inputs, options);
+    const { compiled, result } = await this.#submit(inputs, false, options);
+    const { program, names } = compiled;
+    this.#look(compiled, result.outputs, inputs);
+    // Entries, since a blob may be called __proto__.
+    return Object.fromEntries(
+      result.outputs.flatMap((data, i) =>
+        data === null ? [] : [[names[i]!, { shape: program.tensors[program.outputs[i]!]!.shape, data }]],
+      ),
+    );
+  }
+
+  /** Milliseconds of each operation in one run, by layer name. Inputs and errors are those of `run`. */
+  async time(inputs: Inputs, options: RunOptions = {}): Promise<{ layer: string; milliseconds: number }[]> {
+    MODEL_TIME.check(inputs, options);
+    const { compiled, result } = await this.#submit(inputs, true, options);
+    this.#look(compiled, result.outputs, inputs);
+    return compiled.program.operations.map(({ layer }, i) => ({
+      layer,
+      milliseconds: result.milliseconds![i]!,
+    }));
+  }
+
+  /**
+   * The current values of a layer's blob, e.g. BatchNorm's running mean; null where passes folded it away.
+   * @throws DeviceError
+   */
+  async parameter(layer: string, index: number): Promise<Float32Array | null> {
+    MODEL_PARAMETER.check(layer, index);
+    const { program } = this.#parts.first;
+    const id = program.parameters.findIndex(({ name }) => name === `${layer}/${index}`);
+    try {
+      return id < 0 ? null : await this.#parts.parameters.read(id);
+    } catch (error) {
+      throw convertError(error, this.#parts.device);
+    }
+  }
+
+  /** Compiles another batch size and keeps it. @internal */
+  async keep(batch: number): Promise<void> {
+    MODEL_KEEP.check(batch);
+    if (this.#disposed) throw disposedError(this.#parts.device);
+    const sized = Object.entries(this.inputs).map(([name, shape]) => [name, [batch, ...shape.slice(1)]]);
+    const shapes: Shapes = Object.fromEntries(sized);
+    const key = JSON.stringify(shapes);
+    if (sameShapes(shapes, this.inputs) || this.#asked.has(key)) return;
+    this.#asked.set(key, await this.#parts.compile(shapes));
+  }
+
+  /** Layers as they run, fused ones in one row, with shapes, parameters and multiply-accumulates. */
+  summary(): Summary {
+    return summarise(this.#parts.first.graph);
+  }
+
+  /** Bytes and implementations of the loaded shapes. */
+  plan(): ModelPlan {
+    return describePlan(this.#parts.first);
+  }
+
+  /** Frees the model behind the runs already queued; safe to call twice. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    release(this);
+    this.#parts.first.executable.dispose();
+    this.#parts.first.plan.dispose();
+    for (const asked of this.#asked.values()) free(asked);
+    for (const other of this.#others.values()) void other.then(free, () => {});
+    this.#others.clear();
+    this.#parts.parameters.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#search;
+    this.dispose();
+  }
+
+  // Once an output: a stream of images would say it for each.
+  #look({ graph, names }: Compiled, outputs: readonly (Float32Array | null)[], inputs: Inputs): void {
+    const { firstNotFinite } = this.#parts;
+    if (firstNotFinite === null) return;
+    for (const [i, data] of outputs.entries()) {
+      const name = names[i]!;
+      const found = data === null || this.#saidOf.has(name) ? null : notFinite(data);
+      if (found === null) continue;
+      this.#saidOf.add(name);
+      const { layer } = graph.values[graph.outputs[i]!]!;
+      warn(
+        'output/not-finite',
+        `output "${name}" of "${graph.name}", made by layer "${layer}": ${describeNotFinite(found)}`,
+      );
+      this.#search ??= findFirst(graph.name, inputs, firstNotFinite);
+    }
+  }
+
+  async #submit(inputs: Inputs, profile: boolean, { signal, outputs = {}, copyInputs = true }: RunOptions) {
+    signal?.throwIfAborted();
+    const { shapes, arrays: given } = resolveInputs(this.inputs, inputs);
+    if (this.#disposed) throw disposedError(this.#parts.device);
+    for (const name of Object.keys(outputs))
+      if (!Object.hasOwn(this.outputs, name))
+        throw new ArgumentError('outputs', `the names ${Object.keys(this.outputs).join(', ')}`, name);
+    const { first, device } = this.#parts;
+    const arrays = first.pass === null ? given : [...given, Float32Array.of(this.#runs++, 0)];
+    try {
+      if (this.#last === null && sameShapes(shapes, this.inputs))
+        return {
+          compiled: first,
+          result: await settled(start(first, arrays, outputs, { profile, copyInputs }), signal),
+        };
+      // Behind whatever is being compiled, so that runs keep their order.
+      const copies = arrays.map((array) => (array instanceof DeviceBuffer ? array : array.slice()));
+      const run = (this.#last ?? Promise.resolve()).then(async () => {
+        const compiled = sameShapes(shapes, this.inputs) ? first : await this.#compiledFor(shapes);
+        signal?.throwIfAborted();
+        if (this.#disposed) throw disposedError(device);
+        return { compiled, running: start(compiled, copies, outputs, { profile, copyInputs: false }) };
+      });
+      const settledLast = run.then(
+        () => {},
+        () => {},
+      );
+      this.#last = settledLast;
+      void settledLast.then(() => {
+        if (this.#last === settledLast) this.#last = null;
+      });
+      const { compiled, running } = await run;
+      return { compiled, result: await settled(running, signal) };
+    } catch (error) {
+      if ((error as { code?: string }).code === 'aborted' && signal?.aborted) throw signal.reason;
+      throw convertError(error, device);
+    }
+  }
+
+  async #compiledFor(shapes: Shapes): Promise<Compiled> {
+    const key = JSON.stringify(shapes);
+    const asked = this.#asked.get(key);
+    if (asked !== undefined) return asked;
+    const known = this.#others.get(key) ?? this.#parts.compile(shapes);
+    known.catch(() => this.#others.delete(key));
+    this.#others.delete(key);
+    this.#others.set(key, known);
+    for (const oldest of [...this.#others.keys()].slice(0, -KEPT_SHAPES)) {
+      void this.#others.get(oldest)!.then(free, () => {});
+      this.#others.delete(oldest);
+    }
+    return known;
+  }
+}
+
+// What the arrays hold now: their owner may write to them as soon as the run is answered.
+async function findFirst(
+  net: string,
+  inputs: Inputs,
+  search: NonNullable<ModelParts['firstNotFinite']>,
+): Promise<void> {
+  const kept = Object.fromEntries(
+    Object.entries(inputs).map(([name, input]) => [name, ArrayBuffer.isView(input) ? input.slice() : input]),
+  );
+  try {
+    const first = await search(kept);
+    if (first !== null) warn('output/first-not-finite', `"${net}": ${first}`);
+  } catch {
+    // The search takes memory beside the model's, and its device may be gone; what was found is said in any case.
+  }
+}
+
+/** @internal */
+export function describePlan({ plan, memory, program, graph }: Omit<Compiled, 'executable'>): ModelPlan {
+  return {
+    parameterBytes: plan.parameterBytes,
+    arenaBytes: memory.bytes,
+    separateBytes: memory.separate,
+    workspaceBytes: plan.workspaceBytes,
+    macs: summarise(graph).macs,
+    operations: program.operations.map(({ layer }, i) => ({
+      layer,
+      implementation: plan.implementations[i]!,
+    })),
+  };
+}
+
+function sameShapes(a: Shapes, b: Shapes): boolean {
+  return Object.keys(a).every((name) => String(a[name]) === String(b[name]));
+}
+
+function start(
+  { executable, program, names }: Compiled,
+  arrays: readonly InputArray[],
+  outputs: Readonly<Record<string, DeviceBuffer>>,
+  how: { readonly profile: boolean; readonly copyInputs: boolean },
+): NativeRun {
+  const buffers = program.outputs.map((id, i) => {
+    const buffer = Object.hasOwn(outputs, names[i]!) ? outputs[names[i]!] : undefined;
+    if (buffer === undefined) return null;
+    const bytes = 4 * elementCount(program.tensors[id]!.shape);
+    if (!(buffer instanceof DeviceBuffer) || buffer.dtype !== 'float32' || buffer.bytes !== bytes)
+      throw new ArgumentError(`output "${names[i]}"`, `a float32 DeviceBuffer of ${bytes} bytes`, buffer);
+    return buffer.native;
+  });
+  const inputs = arrays.map((array) =>
+    array instanceof DeviceBuffer ? { buffer: array.native, dtype: array.dtype } : array,
+  );
+  return executable.run(inputs, { ...how, outputs: buffers });
+}
+
+/** The run's result; the signal cancels it. @internal */
+export async function settled(run: NativeRun, signal: AbortSignal | undefined) {
+  const cancel = () => run.cancel();
+  signal?.addEventListener('abort', cancel, { once: true });
+  try {
+    return await run.done;
+  } finally {
+    signal?.removeEventListener('abort', cancel);
+  }
+}
+
+function free({ executable, plan }: Compiled): void {
+  executable.dispose();
+  plan.dispose();
+}
+
+function disposedError(device: string): DeviceError {
+  return new DeviceError('device/disposed', device, 'The model was disposed; load it again to run it');
+}

@@ -1,0 +1,138 @@
+/** What goes in and comes out: arrays with a shape. */
+
+import { ArgumentError } from '../base/errors.ts';
+import { didYouMean, instance, integer, isObject, type Kind, list } from '../base/kinds.ts';
+import { fields, required } from '../base/options.ts';
+import type { Shapes } from '../base/shape.ts';
+import { DeviceBuffer } from './buffer.ts';
+
+/** Row-major float32 (N×C×H×W). */
+export interface Tensor {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+export type { Shapes };
+
+/** Values of an input blob; uint8 values count as 0–255. With `shape`, other shapes than the loaded one. */
+export type InputArray = Float32Array | Uint8Array | DeviceBuffer;
+export type Input = InputArray | { readonly shape: readonly number[]; readonly data: InputArray };
+export type Inputs = Readonly<Record<string, Input>>;
+
+const tensorFields = fields<Tensor>('a Tensor, { shape, data: Float32Array }', {
+  shape: required(list(integer(1), { of: 'positive integers' }), 'N×C×H×W.'),
+  data: required(instance('a Float32Array', Float32Array), 'Row-major.'),
+});
+
+/** As many values as its shape says. */
+export const tensor: Kind<Tensor> = {
+  ...tensorFields,
+  mistake(value) {
+    const mistake = tensorFields.mistake(value);
+    if (mistake !== null) return mistake;
+    const { shape, data } = value as Tensor;
+    if (data.length === elementCount(shape)) return null;
+    return { path: '.data', expected: `${elementCount(shape)} values (${shape.join('×')})`, actual: data };
+  },
+};
+
+/** Elements of a shape; 1 for a scalar. */
+export const elementCount = (shape: readonly number[]): number =>
+  shape.reduce((product, dim) => product * dim, 1);
+
+/**
+ * Checks inputs against the shapes that a model was loaded with.
+ * An array without a shape is of the loaded one, or of another batch size: its length decides.
+ * @returns The shapes to run with and the arrays in the order of `loaded`.
+ * @throws ArgumentError naming the input, what was expected and what was found
+ */
+export function resolveInputs(loaded: Shapes, inputs: Inputs): { shapes: Shapes; arrays: InputArray[] } {
+  const names = Object.keys(loaded);
+  checkNames(names, inputs);
+  const resolved = names.map((name) =>
+    resolveInput(name, loaded[name]!, Object.hasOwn(inputs, name) ? inputs[name] : undefined),
+  );
+  const growths = new Set(resolved.map(({ growth }) => growth).filter((growth) => growth !== null));
+  if (growths.size > 1)
+    throw new ArgumentError(
+      'inputs',
+      'the same batch size for every input',
+      resolved.map(({ shape }, i) => `${names[i]} ${shape.join('×')}`).join(', '),
+    );
+  return {
+    shapes: Object.fromEntries(names.map((name, i) => [name, resolved[i]!.shape])),
+    arrays: resolved.map(({ data }) => data),
+  };
+}
+
+/** Inputs are an object of the net's own names; an array alone does not say whose it is. */
+function checkNames(names: readonly string[], inputs: unknown): void {
+  const example = `{ ${names.map((name) => `${/^[\w$]+$/.test(name) ? name : JSON.stringify(name)}: Float32Array`).join(', ')} }`;
+  const isArrayAlone = isArray(inputs) || Array.isArray(inputs) || ArrayBuffer.isView(inputs);
+  if (!isObject(inputs) || isArrayAlone || inputs instanceof ArrayBuffer)
+    throw new ArgumentError('inputs', `the input blobs by name, ${example},`, inputs);
+  for (const name of Object.keys(inputs))
+    if (!names.includes(name))
+      throw new ArgumentError('inputs', `the names ${names.join(', ')}`, name, didYouMean(name, names));
+}
+
+function resolveInput(name: string, loaded: readonly number[], input: Input | undefined) {
+  if (input instanceof DeviceBuffer && input.shape.length === loaded.length)
+    return { shape: [...input.shape], data: input, growth: null };
+  if (isArray(input)) {
+    const image = elementCount(loaded.slice(1));
+    const batch = lengthOf(input) / image;
+    // How many images a file's bytes are, or those of float32 values, their number does not say.
+    if (Buffer.isBuffer(input) && input.length !== elementCount(loaded)) throw expected(name, loaded, input);
+    if (Number.isInteger(batch) && batch >= 1 && (loaded.length > 0 || batch === 1))
+      return {
+        shape: [batch, ...loaded.slice(1)].slice(0, loaded.length),
+        data: unshared(input),
+        growth: batch / (loaded[0] ?? 1),
+      };
+    throw expected(name, loaded, input);
+  }
+  const { shape, data } = (input ?? {}) as { shape?: readonly number[]; data?: InputArray };
+  if (!isArray(data) || !Array.isArray(shape)) throw expected(name, loaded, input);
+  if (!shape.every((dim) => Number.isInteger(dim) && dim >= 1) || elementCount(shape) !== lengthOf(data))
+    throw new ArgumentError(
+      `input "${name}"`,
+      `as many values as its shape ${shape.join('×')} has, ${elementCount(shape)}`,
+      data,
+    );
+  return { shape: [...(shape as number[])], data: unshared(data), growth: null };
+}
+
+const isArray = (value: unknown): value is InputArray =>
+  value instanceof Float32Array || value instanceof Uint8Array || value instanceof DeviceBuffer;
+
+/** Memory that another thread may write to meanwhile is copied. */
+function unshared(array: InputArray): InputArray {
+  if (array instanceof DeviceBuffer || !(array.buffer instanceof SharedArrayBuffer)) return array;
+  return array instanceof Float32Array ? new Float32Array(array) : new Uint8Array(array);
+}
+
+/** What makes of a value an input. */
+function cureOf(actual: unknown, count: number): string | undefined {
+  if (Array.isArray(actual)) return 'numbers become an input by Float32Array.from(numbers)';
+  if (Buffer.isBuffer(actual)) {
+    if (actual.length === 4 * count)
+      return 'float32 values are read by new Float32Array(buffer.buffer, buffer.byteOffset, buffer.length / 4)';
+    return 'the bytes of an image file become an input by decodeImage and preprocessImage';
+  }
+  if (actual instanceof ArrayBuffer) return 'give a view of it, new Float32Array(buffer)';
+  if (ArrayBuffer.isView(actual) && !isArray(actual)) return 'Float32Array.from(values) converts them';
+  return undefined;
+}
+
+const lengthOf = (array: InputArray): number =>
+  array instanceof DeviceBuffer ? elementCount(array.shape) : array.length;
+
+function expected(name: string, loaded: readonly number[], actual: unknown): ArgumentError {
+  return new ArgumentError(
+    `input "${name}"`,
+    `a Float32Array, Uint8Array or DeviceBuffer of ${loaded.join('×')} = ${elementCount(loaded)} values (or a multiple, for another batch size), or { shape, data }`,
+    actual,
+    cureOf(actual, elementCount(loaded)),
+  );
+}

@@ -1,0 +1,382 @@
+/** A net that learns: forward, backward and the solver's update as one native call a pass. */
+
+import { ArgumentError, DeviceError } from '../base/errors.ts';
+import { boolean, instance, integer, number, readable, record, signal } from '../base/kinds.ts';
+import { internal, optional, options, required, signature } from '../base/options.ts';
+import type { Warning } from '../base/warn.ts';
+import { blobFromFloats } from '../caffe/blob.ts';
+import type { WeightsFile } from '../caffe/caffemodel.ts';
+import { type LayerReport, refuseNamesTwice } from '../caffe/match-weights.ts';
+import type { NetParameter } from '../caffe/net-parameter.ts';
+import type { Compiled } from '../compile/compile.ts';
+import type { DiffPlace, Learnable, LoweredTraining } from '../gradient/lower-training.ts';
+import type { NativeInput, NativeParameters, NativeRunResult } from '../native/binding.ts';
+import { convertError } from '../native/convert-error.ts';
+import { type BatchNormMode, batchNormModes } from './batch-norm-modes.ts';
+import { DeviceBuffer } from './buffer.ts';
+import { release, watch } from './leaks.ts';
+import { describePlan, type ModelPlan, type Outputs, type RunOptions, settled } from './model.ts';
+import { elementCount, type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
+import type { TrainOptions } from './train-options.ts';
+
+export type { UpdateRule } from '../gradient/append-update.ts';
+export type { Learnable } from '../gradient/lower-training.ts';
+export type { BatchNormMode } from './batch-norm-modes.ts';
+export type { TrainOptions, TrainPrecision } from './train-options.ts';
+
+/** What one pass needs to know of the solver. */
+export interface Schedule {
+  /** The learning rate, before lr_mult. */
+  readonly rate: number;
+  /** From 0. Adam and Dropout read it. */
+  readonly iteration: number;
+  /** The iteration's first pass: accumulated diffs begin at 0. Default true. */
+  readonly first?: boolean;
+  /** The iteration's last pass: the update follows. Default true; others need an iter_size above 1. */
+  readonly last?: boolean;
+}
+
+/** One operation of a pass. */
+export interface TimedOperation {
+  readonly layer: string;
+  readonly milliseconds: number;
+  readonly pass: 'forward' | 'backward' | 'update';
+}
+
+export type PassOptions = Pick<RunOptions, 'signal' | 'copyInputs'>;
+
+export interface GradientOptions {
+  /** Diffs of the net's outputs that are no losses, by name. Default: zeros. */
+  readonly topDiffs?: Readonly<Record<string, Float32Array>>;
+  /** By which Dropout draws, as the first pass of `step` does. Default 0. */
+  readonly iteration?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface Gradients {
+  /** What `step` returns. */
+  readonly outputs: Outputs;
+  /** Diffs of the blobs that `diffs` asked for; zeros where nothing flows. */
+  readonly blobs: Readonly<Record<string, Tensor>>;
+  /** Diffs of `learnable`, in its order; null where there is none: it does not learn, or contributes to no loss. */
+  readonly parameters: readonly (Tensor | null)[];
+}
+
+/** What `Device.train` hands over. @internal */
+export interface TrainerParts {
+  readonly device: string;
+  /** The device itself: one that nobody holds any more closes, and its trainers with it. */
+  readonly owner: object;
+  /** Filtered. */
+  readonly net: NetParameter;
+  readonly options: TrainOptions;
+  readonly report: readonly LayerReport[];
+  readonly warnings: readonly Warning[];
+  readonly parameters: NativeParameters;
+  readonly compiled: Compiled & LoweredTraining;
+}
+
+const scheduleOptions = options<Schedule>({
+  rate: required(number(), 'The learning rate, before lr_mult.'),
+  iteration: required(integer(0), 'From 0. Adam and Dropout read it.'),
+  first: optional(boolean, 'true', "The iteration's first pass."),
+  last: optional(boolean, 'true', "The iteration's last pass."),
+});
+const passOptions = options<PassOptions>({
+  signal: optional(signal, 'none', 'Stops the pass; its reason is thrown.'),
+  copyInputs: internal(boolean),
+});
+const stepRows = {
+  inputs: required(readable, 'One array per input blob, by name.'),
+  schedule: required(scheduleOptions, 'What the pass needs to know of the solver.'),
+  options: optional(passOptions, 'none', 'How to run it.'),
+};
+
+const TRAINER_STEP = signature('trainer.step', { ...stepRows });
+const TRAINER_TIME = signature('trainer.time', {
+  ...stepRows,
+  schedule: optional(scheduleOptions, 'needed where there is an update', 'As for trainer.step.'),
+});
+const TRAINER_GRADIENTS = signature('trainer.gradients', {
+  inputs: stepRows.inputs,
+  options: optional(
+    options<GradientOptions>({
+      topDiffs: optional(
+        record(instance('a Float32Array', Float32Array)),
+        'zeros',
+        "Diffs of the net's outputs that are no losses, by name.",
+      ),
+      iteration: optional(integer(0), '0', 'By which Dropout draws.'),
+      signal: optional(signal, 'none', 'Stops the pass; its reason is thrown.'),
+    }),
+    'none',
+    'Where the backward pass begins.',
+  ),
+});
+export class Trainer {
+  /** Input blobs by name, with their shapes; a pass takes no others. */
+  readonly inputs: Shapes;
+  /** Blobs that a pass returns: the net's outputs (sorted by name, as Caffe's), losses that a layer reads, `outputs`. */
+  readonly outputs: Shapes;
+  /** Output → loss_weight: the loss is Σ weight · Σ values. */
+  readonly lossWeights: Readonly<Record<string, number>>;
+  /** Caffe's learnable_params in its order, which a .solverstate follows: every blob of the net once. */
+  readonly learnable: readonly Learnable[];
+  /** Which statistics each BatchNorm normalises with, and why. */
+  readonly batchNorms: readonly BatchNormMode[];
+  /** What became of each layer's weights. */
+  readonly report: readonly LayerReport[];
+  /** What works but is probably not intended. */
+  readonly warnings: readonly Warning[];
+  /** Updates that were skipped because their gradients were not finite; checked in 16 bits only. */
+  skippedUpdates = 0;
+  readonly #parts: TrainerParts;
+  /** Of the iteration. */
+  #pass = 0;
+  #disposed = false;
+
+  /** Use `device.train`. @internal */
+  constructor(parts: TrainerParts) {
+    this.#parts = parts;
+    const { program, names, learnable, lossWeights, written } = parts.compiled;
+    const shape = (id: number) => program.tensors[id]!.shape;
+    const named = program.inputs.slice(0, written.inputs.length);
+    this.inputs = Object.fromEntries(named.map((id) => [program.tensors[id]!.name, shape(id)]));
+    this.outputs = Object.fromEntries(names.map((name, i) => [name, shape(program.outputs[i]!)]));
+    this.lossWeights = lossWeights;
+    this.learnable = learnable;
+    this.report = parts.report;
+    this.warnings = parts.warnings;
+    this.batchNorms = batchNormModes(parts.net, parts.options);
+    watch(this, `trainer of "${parts.compiled.graph.name}"`);
+  }
+
+  /**
+   * One forward and backward pass, and behind the last one of an iteration the update. Passes run in the order of their
+   * calls; inputs are copied at the call.
+   * @param inputs As `Model.run` takes them, of the shapes in `inputs`.
+   * @param options.signal Stops the pass before its next operation: nothing was updated then, but BatchNorm may have
+   * counted the batch already.
+   * @param options.copyInputs As for `Model.run`. @internal
+   * @returns The outputs, as they were before the update.
+   * @throws ArgumentError; the signal's reason; DeviceError, `label/invalid` for a label that no class has
+   */
+  async step(inputs: Inputs, schedule: Schedule, options: PassOptions = {}): Promise<Outputs> {
+    TRAINER_STEP.check(inputs, schedule, options);
+    return this.#outputs((await this.#step(inputs, schedule, false, options)).outputs);
+  }
+
+  /**
+   * Milliseconds of each operation of one `step`, which learns as any other, or, with `update: null`, of one pass of
+   * `gradients`: by layer name, those of the forward pass, then gradients, then the update. A CUDA device launches them
+   * one by one for it.
+   * @param schedule Not looked at with `update: null`.
+   * @throws as `step`
+   */
+  async time(inputs: Inputs, schedule: Schedule, options: PassOptions = {}): Promise<TimedOperation[]> {
+    TRAINER_TIME.check(inputs, schedule, options);
+    if (this.#parts.options.update !== null) TRAINER_STEP.check(inputs, schedule, options);
+    const { milliseconds } =
+      this.#parts.options.update === null
+        ? await this.#run(inputs, [0, 0], this.#seeds({}), true, options)
+        : await this.#step(inputs, schedule, true, options);
+    const { program, forwardOperations } = this.#parts.compiled;
+    return program.operations.map(({ layer, kind }, i) => ({
+      layer,
+      milliseconds: milliseconds![i]!,
+      pass: i < forwardOperations ? 'forward' : kind === 'update' ? 'update' : 'backward',
+    }));
+  }
+
+  /**
+   * One forward and backward pass that changes nothing but BatchNorm's running statistics.
+   * @throws as `step`
+   */
+  async gradients(inputs: Inputs, options: GradientOptions = {}): Promise<Gradients> {
+    TRAINER_GRADIENTS.check(inputs, options);
+    if (this.#parts.options.update !== null)
+      throw new ArgumentError('gradients', 'a trainer that was opened with update: null', 'an update');
+    const { topDiffs = {}, iteration = 0, ...runOptions } = options;
+    const at = [iteration, 0] as const;
+    const { outputs: results } = await this.#run(inputs, at, this.#seeds(topDiffs), false, runOptions);
+    const { diffs, lossScale } = this.#parts.compiled;
+    const { blobs, parameters } = diffs;
+    const unscaled = (diff: Float32Array) =>
+      lossScale === 1 ? diff : diff.map((value) => value / lossScale);
+    const tensor = ({ output, shape }: DiffPlace): Tensor => ({
+      shape,
+      data: output === null ? new Float32Array(elementCount(shape)) : unscaled(results[output]!),
+    });
+    return {
+      outputs: this.#outputs(results),
+      blobs: Object.fromEntries([...blobs].map(([name, place]) => [name, tensor(place)])),
+      parameters: parameters.map((place) => (place.output === null ? null : tensor(place))),
+    };
+  }
+
+  /**
+   * All layers with their blobs as they are behind the passes called so far (Net::ToProto): shared ones with each layer
+   * that has them.
+   * @throws WeightsError `weights/names-twice` where two layers would be one in a file; DeviceError
+   */
+  async weights(): Promise<WeightsFile> {
+    const { net, compiled } = this.#parts;
+    refuseNamesTwice(compiled.written.parameters, '');
+    const values = await this.#read(compiled.parameters);
+    const blobs = new Map<string, Float32Array[]>();
+    this.learnable.forEach(({ places }, i) => {
+      for (const { layer, index } of places) {
+        if (!blobs.has(layer)) blobs.set(layer, []);
+        blobs.get(layer)![index] = values[i]!;
+      }
+    });
+    const shapes = new Map(
+      this.learnable.flatMap(({ places, shape }) =>
+        places.map(({ layer, index }) => [`${layer}/${index}`, shape] as const),
+      ),
+    );
+    const layers = (net.layer ?? []).map(({ name = '', type = '' }) => ({
+      name,
+      type,
+      blobs: (blobs.get(name) ?? []).map((data, i) => blobFromFloats(shapes.get(`${name}/${i}`)!, data)),
+    }));
+    return { file: '', name: net.name ?? '', layers };
+  }
+
+  /**
+   * What the update remembers, in the order of a .solverstate: slot 0 of all learnable blobs, then slot 1 (AdaDelta,
+   * Adam). Empty without an update.
+   * @throws DeviceError
+   */
+  async history(): Promise<Float32Array[]> {
+    const { history } = this.#parts.compiled;
+    const slots = history.find((each) => each !== null)?.length ?? (history.length === 0 ? 0 : 1);
+    const ids = Array.from({ length: slots }, (_, slot) =>
+      history.map((each) => each?.[slot] ?? null),
+    ).flat();
+    const values = await this.#read(ids.filter((id) => id !== null));
+    return ids.map((id, i) =>
+      id === null
+        ? new Float32Array(elementCount(this.learnable[i % this.learnable.length]!.shape))
+        : values.shift()!,
+    );
+  }
+
+  /** Bytes and implementations of a pass. */
+  plan(): ModelPlan {
+    return describePlan(this.#parts.compiled);
+  }
+
+  /** Frees everything behind the passes already called; safe to call twice. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    release(this);
+    const { compiled, parameters } = this.#parts;
+    compiled.executable.dispose();
+    compiled.plan.dispose();
+    parameters.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.dispose();
+  }
+
+  async #step(
+    inputs: Inputs,
+    { rate, iteration, first = true, last = true }: Schedule,
+    profile: boolean,
+    options: PassOptions,
+  ): Promise<NativeRunResult> {
+    const { update } = this.#parts.options;
+    if (update === null)
+      throw new ArgumentError('step', 'a trainer that was given an update', 'update: null');
+    if (update.iter_size === 1 && !(first && last))
+      throw new ArgumentError('first and last', 'true for both where iter_size is 1', { first, last });
+    const schedule = Float32Array.of(rate, iteration, first ? 1 : 0, last ? 1 : 0);
+    this.#pass = first ? 0 : this.#pass + 1;
+    const at = [iteration, this.#pass] as const;
+    const result = await this.#run(inputs, at, [...this.#seeds({}), schedule], profile, options);
+    const { skipped } = this.#parts.compiled;
+    if (skipped !== null) this.skippedUpdates += result.outputs[skipped]![0]!;
+    return result;
+  }
+
+  // The diff that each seed gives.
+  #seeds(topDiffs: Readonly<Record<string, Float32Array>>): Float32Array[] {
+    const { seeds, lossScale } = this.#parts.compiled;
+    const free = seeds.filter(({ weight }) => weight === 0).map(({ blob }) => blob);
+    for (const name of Object.keys(topDiffs))
+      if (!free.includes(name))
+        throw new ArgumentError(
+          'topDiffs',
+          `outputs that are no losses (${free.join(', ') || 'none'})`,
+          name,
+        );
+    return seeds.map(({ blob, shape, weight }) => {
+      const count = elementCount(shape);
+      const given = weight === 0 && Object.hasOwn(topDiffs, blob) ? topDiffs[blob] : undefined;
+      if (given !== undefined && !(given instanceof Float32Array && given.length === count))
+        throw new ArgumentError(`the diff of "${blob}"`, `a Float32Array of ${count} values`, given);
+      return (given ?? new Float32Array(count).fill(weight)).map((value) => value * lossScale);
+    });
+  }
+
+  async #run(
+    inputs: Inputs,
+    pass: readonly [iteration: number, pass: number],
+    more: readonly Float32Array[],
+    profile: boolean,
+    { signal, copyInputs = true }: PassOptions,
+  ): Promise<NativeRunResult> {
+    signal?.throwIfAborted();
+    const { shapes, arrays } = resolveInputs(this.inputs, inputs);
+    for (const [name, shape] of Object.entries(this.inputs))
+      if (String(shapes[name]) !== String(shape))
+        throw new ArgumentError(
+          `input "${name}"`,
+          `the shape ${shape.join('×')} that the trainer was opened with`,
+          shapes[name],
+        );
+    if (this.#disposed) throw this.#disposedError();
+    const { compiled, device } = this.#parts;
+    const native = arrays.map(
+      (array): NativeInput =>
+        array instanceof DeviceBuffer ? { buffer: array.native, dtype: array.dtype } : array,
+    );
+    try {
+      const outputs = compiled.program.outputs.map(() => null);
+      const drawn = compiled.pass === null ? [] : [Float32Array.from(pass)];
+      const run = compiled.executable.run([...native, ...drawn, ...more], { profile, copyInputs, outputs });
+      return await settled(run, signal);
+    } catch (error) {
+      if ((error as { code?: string }).code === 'aborted' && signal?.aborted) throw signal.reason;
+      throw convertError(error, device);
+    }
+  }
+
+  #outputs(results: readonly (Float32Array | null)[]): Outputs {
+    return Object.fromEntries(
+      Object.entries(this.outputs).map(([name, shape], i) => [name, { shape, data: results[i]! }]),
+    );
+  }
+
+  // All reads are queued at once, so that no pass comes between them.
+  async #read(ids: readonly number[]): Promise<Float32Array[]> {
+    if (this.#disposed) throw this.#disposedError();
+    const { parameters, device } = this.#parts;
+    try {
+      return await Promise.all(ids.map((id) => parameters.read(id)));
+    } catch (error) {
+      throw convertError(error, device);
+    }
+  }
+
+  #disposedError(): DeviceError {
+    return new DeviceError('device/disposed', this.#parts.device, 'The trainer was disposed; open it again');
+  }
+}

@@ -1,0 +1,132 @@
+/** The last operation of a training step: what the solver does with the diffs. */
+import type { ParameterRecipe } from '../compile/lower.ts';
+import type {
+  Program,
+  ProgramOperation,
+  ProgramParameter,
+  ProgramParameterId,
+  TensorId,
+} from '../operations/program.ts';
+
+/** The fields of SolverParameter that the update itself reads. */
+export interface UpdateRule {
+  readonly type: 'SGD' | 'Nesterov' | 'AdaGrad' | 'RMSProp' | 'AdaDelta' | 'Adam';
+  readonly momentum: number;
+  readonly momentum2: number;
+  readonly delta: number;
+  readonly rms_decay: number;
+  /** The greatest L2 norm of all diffs together; null: any. */
+  readonly clip_gradients: number | null;
+  readonly iter_size: number;
+  readonly weight_decay: number;
+  readonly regularization_type: 'L1' | 'L2';
+}
+
+/** A blob that the update is about; in Caffe's order all of the net's are, BatchNorm's too. */
+export interface Updated {
+  readonly parameter: ProgramParameterId;
+  readonly lrMult: number;
+  readonly decayMult: number;
+  /** Whether it begins with a history that is not 0. */
+  readonly hasHistory: boolean;
+}
+
+type Kind = Extract<ProgramOperation, { kind: 'update' }>;
+const RULES: Readonly<Record<UpdateRule['type'], Kind['rule']>> = {
+  SGD: 'sgd',
+  Nesterov: 'nesterov',
+  AdaGrad: 'adagrad',
+  RMSProp: 'rmsprop',
+  AdaDelta: 'adadelta',
+  Adam: 'adam',
+};
+
+/** How many values a rule remembers for each of a parameter. */
+export const historySlots = ({ type }: Pick<UpdateRule, 'type'>): number =>
+  type === 'Adam' || type === 'AdaDelta' ? 2 : 1;
+
+/**
+ * Appends the update, its schedule input and what it remembers.
+ * @param losses Where one is not finite, nothing is updated.
+ * @param lossScale Diffs are so many times what they should be.
+ * @param checksDiffs Whether nothing is updated where a diff is not finite either; `skipped` then says so.
+ * @returns `history[i]` are the slots of `updated[i]`; null where it can never be anything but 0: with SGD and Nesterov
+ * that of a blob with lr_mult 0 and no diff, such as BatchNorm's or a frozen layer's.
+ */
+export function appendUpdate(
+  { program, recipes }: { readonly program: Program; readonly recipes: readonly ParameterRecipe[] },
+  parameterDiffs: ReadonlyMap<ProgramParameterId, TensorId>,
+  updated: readonly Updated[],
+  rule: UpdateRule,
+  losses: readonly TensorId[],
+  { lossScale, checksDiffs }: { readonly lossScale: number; readonly checksDiffs: boolean },
+): {
+  readonly program: Program;
+  readonly recipes: readonly ParameterRecipe[];
+  readonly history: readonly (readonly ProgramParameterId[] | null)[];
+  /** Which of the program's outputs is 1 where diffs were not finite; null: they are not looked at. */
+  readonly skipped: number | null;
+} {
+  const parameters: ProgramParameter[] = [...program.parameters];
+  const moreRecipes = [...recipes];
+  const addLike = (id: ProgramParameterId, what: string): ProgramParameterId => {
+    moreRecipes.push({ kind: 'zeros' });
+    const { name, shape } = program.parameters[id]!;
+    return parameters.push({ name: `${name} ${what}`, shape, mutable: true }) - 1;
+  };
+  const isPlainRule = rule.type === 'SGD' || rule.type === 'Nesterov';
+  const history = updated.map(({ parameter, lrMult, hasHistory }) =>
+    isPlainRule && lrMult === 0 && !hasHistory && !parameterDiffs.has(parameter)
+      ? null
+      : Array.from({ length: historySlots(rule) }, (_, slot) => addLike(parameter, `history ${slot}`)),
+  );
+  const schedule = program.tensors.length;
+  const skipped = checksDiffs ? [schedule + 1] : [];
+  const diffs: TensorId[] = [];
+  const list: Kind['parameters'][number][] = [];
+  for (const [i, { parameter, lrMult, decayMult }] of updated.entries()) {
+    const slots = history[i]!;
+    if (slots === null) continue;
+    const diff = parameterDiffs.get(parameter);
+    const accumulator =
+      rule.iter_size > 1 && diff !== undefined ? addLike(parameter, 'accumulated diff') : null;
+    diffs.push(diff ?? -1);
+    list.push({ parameter, history: slots, accumulator, lrMult, decayMult });
+    // A history that is not 0 moves even what has a rate of 0.
+    if (isPlainRule) parameters[parameter] = { ...parameters[parameter]!, mutable: true };
+  }
+  const update: ProgramOperation = {
+    kind: 'update',
+    layer: 'update',
+    rule: RULES[rule.type],
+    momentum: rule.momentum,
+    momentum2: rule.momentum2,
+    delta: rule.delta,
+    rmsDecay: rule.rms_decay,
+    clipGradients: rule.clip_gradients,
+    iterSize: rule.iter_size,
+    lossScale,
+    weightDecay: rule.weight_decay,
+    regularization: rule.regularization_type,
+    parameters: list,
+    inputs: [schedule, ...diffs, ...losses],
+    outputs: skipped,
+  };
+  return {
+    program: {
+      ...program,
+      tensors: [
+        ...program.tensors,
+        { name: 'schedule', shape: [4] },
+        ...skipped.map(() => ({ name: 'skipped', shape: [1] })),
+      ],
+      parameters,
+      operations: [...program.operations, update],
+      inputs: [...program.inputs, schedule],
+      outputs: [...program.outputs, ...skipped],
+    },
+    recipes: moreRecipes,
+    history,
+    skipped: checksDiffs ? program.outputs.length : null,
+  };
+}

@@ -1,0 +1,212 @@
+/** NetParameter → the Program of a training step: forward, backward, and the solver's update where there is one. */
+import { optionsOf } from '../base/options.ts';
+import type { NetParameter } from '../caffe/net-parameter.ts';
+import type { Lowered } from '../compile/compile.ts';
+import { lower, type ParameterRecipe } from '../compile/lower.ts';
+import { type GraphOptions, graphFromCaffe, graphOptions, resolveOutput } from '../graph/from-caffe.ts';
+import type { Graph, ValueId } from '../graph/graph.ts';
+import type { Program, ProgramParameterId, TensorId } from '../operations/program.ts';
+import { dropIdentity, identitySources } from '../passes/drop-identity.ts';
+import { appendUpdate, historySlots, type UpdateRule } from './append-update.ts';
+import { differentiate } from './differentiate.ts';
+import { fuseForTraining } from './fuse-for-training.ts';
+import { keepsBlockEnds } from './recompute.ts';
+import { shareBetweenProcesses } from './share-between-processes.ts';
+import { isNarrow, lossScaleOf, type TrainPrecision } from './training-precision.ts';
+
+export interface LowerTrainingOptions extends GraphOptions {
+  readonly outputs?: readonly string[];
+  readonly update: UpdateRule | null;
+  readonly history?: readonly Float32Array[];
+  readonly diffs?: readonly string[];
+  readonly recompute?: boolean;
+  readonly synchronisedBatchNorm?: boolean;
+  readonly precision?: TrainPrecision;
+  readonly lossScale?: number;
+  /** Of the processes that train the same net. Default: this one is alone. */
+  readonly rank?: number;
+  readonly seed?: number;
+}
+
+/** One of Caffe's learnable_params: every blob of the net once, BatchNorm's statistics too. */
+export interface Learnable {
+  readonly layer: string;
+  readonly index: number;
+  readonly shape: readonly number[];
+  /** 0: it does not learn. */
+  readonly lrMult: number;
+  readonly decayMult: number;
+  /** All layers that have it: its own first, then those that share it by `param { name }`. */
+  readonly places: readonly { readonly layer: string; readonly index: number }[];
+}
+
+/** Where the backward pass begins: a diff that goes in. */
+export interface Seed {
+  readonly blob: string;
+  readonly shape: readonly number[];
+  /** loss_weight; 0 where the blob is no loss. */
+  readonly weight: number;
+}
+
+/** A diff that comes out: which of the program's outputs it is; null: nothing flows there, it is 0. */
+export interface DiffPlace {
+  readonly output: number | null;
+  readonly shape: readonly number[];
+}
+
+export interface LoweredTraining extends Lowered {
+  /** So many of the program's operations, from the first on, are the forward pass. */
+  readonly forwardOperations: number;
+  readonly learnable: readonly Learnable[];
+  /** The parameter of each learnable. */
+  readonly parameters: readonly ProgramParameterId[];
+  /** The history of each learnable, slot by slot; null: always 0. Empty without an update. */
+  readonly history: readonly (readonly ProgramParameterId[] | null)[];
+  /** The program's inputs after the net's and the pass, in order; then comes the schedule, where there is an update. */
+  readonly seeds: readonly Seed[];
+  readonly lossWeights: Readonly<Record<string, number>>;
+  /** Diffs that go in and come out are so many times what they should be. */
+  readonly lossScale: number;
+  /** Which of the program's outputs says that an update was left out; null: none. */
+  readonly skipped: number | null;
+  /** Without an update: diffs of `learnable`, and those asked for. */
+  readonly diffs: {
+    readonly parameters: readonly DiffPlace[];
+    readonly blobs: ReadonlyMap<string, DiffPlace>;
+  };
+}
+
+/** @throws GraphError */
+export function lowerTraining(net: NetParameter, options: LowerTrainingOptions): LoweredTraining {
+  const written = graphFromCaffe(net, { phase: 'TRAIN', ...optionsOf(graphOptions, options) });
+  const graph = dropIdentity(written);
+  const named = outputsOf(written, graph, options.outputs ?? []);
+  // A loss that is asked for by a second name (`loss@loss`) is one loss.
+  const firstName = new Map([...named].toReversed().map(([blob, id]) => [id, blob]));
+  const seeds = [...named]
+    .map(([blob, id]) => ({ id, blob, weight: graph.lossWeights.get(id) ?? 0 }))
+    .filter(
+      ({ id, blob, weight }, i) =>
+        (weight !== 0 && firstName.get(id) === blob) ||
+        (options.update === null && i < written.outputs.length),
+    );
+  const wanted = (options.diffs ?? []).map((name) => ({ name, ...diffSource(written, name) }));
+
+  const { seed, rank } = options;
+  const { program: plain, recipes, pass } = lower(graph, { training: true, seed, rank });
+  const stay = [...named.values(), ...seeds.map(({ id }) => id), ...wanted.map(({ id }) => id)];
+  const forward = fuseForTraining({ ...plain, outputs: [...named.values()] }, new Set(stay));
+  const parameters = parametersOf(graph, recipes);
+  const learning = graph.parameters.flatMap(({ lrMult }, i) =>
+    lrMult !== 0 || net.force_backward === true ? [parameters[i]!] : [],
+  );
+  const { program, parameterDiffs, tensorDiffs } = differentiate(forward, {
+    seeds: seeds.map(({ id }) => id),
+    parameters: new Set(learning),
+    tensors: wanted.map(({ id }) => id),
+    ...(options.recompute ? { isKept: keepsBlockEnds(forward) } : {}),
+  });
+  const common = {
+    forwardOperations: forward.operations.length,
+    written,
+    graph,
+    names: [...named.keys()],
+    pass,
+    learnable: graph.parameters.map(({ layer, index, shape, lrMult, decayMult, places }) => ({
+      ...{ layer, index, shape, lrMult, decayMult, places },
+    })),
+    parameters,
+    seeds: seeds.map(({ id, blob, weight }) => ({ blob, weight, shape: graph.values[id]!.shape })),
+    lossWeights: Object.fromEntries(
+      seeds.filter(({ weight }) => weight !== 0).map(({ blob, weight }) => [blob, weight]),
+    ),
+    lossScale: lossScaleOf(options),
+    skipped: null,
+  };
+  if (options.update !== null) {
+    const updating = withUpdate(
+      graph,
+      { program, recipes },
+      parameters,
+      parameterDiffs,
+      options.update,
+      seeds.map(({ id }) => id),
+      options,
+    );
+    const step =
+      rank !== undefined
+        ? shareBetweenProcesses(updating.program, options.synchronisedBatchNorm ?? false)
+        : updating.program;
+    return { ...common, ...updating, program: step, diffs: { parameters: [], blobs: new Map() } };
+  }
+  const results: TensorId[] = [...program.outputs];
+  const place = (id: TensorId | null | undefined, shape: readonly number[]): DiffPlace =>
+    id == null ? { output: null, shape } : { output: results.push(id) - 1, shape };
+  const blobs = new Map(
+    wanted.map(({ name, id, reader }) => {
+      const { whole, byReader } = tensorDiffs.get(id)!;
+      return [name, place(reader === null ? whole : byReader[reader], graph.values[id]!.shape)];
+    }),
+  );
+  const ofParameters = graph.parameters.map(({ shape }, i) =>
+    place(parameterDiffs.get(parameters[i]!), shape),
+  );
+  return {
+    ...common,
+    program: { ...program, outputs: results },
+    recipes,
+    history: [],
+    diffs: { parameters: ofParameters, blobs },
+  };
+}
+
+// The net's own outputs, losses that a layer reads, what else was asked for.
+function outputsOf(written: Graph, graph: Graph, more: readonly string[]): Map<string, ValueId> {
+  const named = new Map(written.outputs.map((id, i) => [written.values[id]!.blob, graph.outputs[i]!]));
+  const losses = [...graph.lossWeights.keys()].filter((id) => !graph.outputs.includes(id));
+  for (const id of losses) named.set(graph.values[id]!.blob, id);
+  const resolve = identitySources(written);
+  for (const name of more) named.set(name, resolve(resolveOutput(written, name)));
+  return named;
+}
+
+// In-place layers share one diff in Caffe, which is in the end that of the first; a split's copy has its reader's part.
+function diffSource(written: Graph, name: string): { id: ValueId; reader: number | null } {
+  const resolve = identitySources(written);
+  const first = written.values.findIndex(({ blob }) => blob === name);
+  if (first >= 0) return { id: resolve(first), reader: null };
+  const reader = /_split_(\d+)$/.exec(name)?.[1];
+  return {
+    id: resolve(resolveOutput(written, name)),
+    reader: reader === undefined ? null : Number(reader),
+  };
+}
+
+function parametersOf(graph: Graph, recipes: readonly ParameterRecipe[]): ProgramParameterId[] {
+  const found = new Map(
+    recipes.flatMap((recipe, id) => (recipe.kind === 'blob' ? [[recipe.parameter, id] as const] : [])),
+  );
+  return graph.parameters.map((_, id) => found.get(id)!);
+}
+
+function withUpdate(
+  graph: Graph,
+  lowered: { program: Program; recipes: readonly ParameterRecipe[] },
+  parameters: readonly ProgramParameterId[],
+  diffs: ReadonlyMap<ProgramParameterId, TensorId>,
+  rule: UpdateRule,
+  losses: readonly TensorId[],
+  { history = [], ...options }: LowerTrainingOptions,
+) {
+  const slots = Array.from({ length: historySlots(rule) }, (_, slot) => slot);
+  const updated = graph.parameters.map(({ lrMult, decayMult }, i) => ({
+    parameter: parameters[i]!,
+    lrMult,
+    decayMult,
+    hasHistory: slots.some((slot) => history[slot * parameters.length + i]?.some((value) => value !== 0)),
+  }));
+  return appendUpdate(lowered, diffs, updated, rule, losses, {
+    lossScale: lossScaleOf(options),
+    checksDiffs: isNarrow(options.precision),
+  });
+}

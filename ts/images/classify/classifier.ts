@@ -1,0 +1,359 @@
+/** From images to class names: decoding, preprocessing and a net behind one call, requests batched by themselves. */
+
+import { ArgumentError, ClassifierError } from '../../base/errors.ts';
+import { bytes, either, instance, integer, type Kind, number, oneOf, signal } from '../../base/kinds.ts';
+import { optional, options, required, signature } from '../../base/options.ts';
+import { location, pathOf } from '../../base/sources.ts';
+import { Device, type DeviceKind, deviceKind, openDevice } from '../../device/device.ts';
+import type { LoadOptions } from '../../device/load-options.ts';
+import type { Model } from '../../device/model.ts';
+import { type DecodeLimits, decodeImage, limitRows } from '../decode.ts';
+import { averaged, type Scores, scoresOf } from '../evaluate/scores.ts';
+import { cropViews, type Views } from '../evaluate/views.ts';
+import { imageInput } from '../features/image-input.ts';
+import { anyImage, type DeepImage, type Image, isImage } from '../image.ts';
+import { readLabels } from '../labels.ts';
+import { decodingOf, type Preprocess } from '../preprocess.ts';
+import { loadPreprocess, preprocessBeside } from '../preprocess-file.ts';
+import { Batcher } from './batcher.ts';
+import { Gate } from './gate.ts';
+import { Latencies, type LatencySummary } from './latencies.ts';
+import { type Classification, likeliest } from './likeliest.ts';
+import { type ClassifierFiles, classifierFiles, readModelFolder } from './model-folder.ts';
+
+/** How a classifier works. */
+export interface ClassifierOptions extends DecodeLimits {
+  /** Where to compute: what `openDevice` takes, or a Device, which stays the caller's. Default `auto`. */
+  readonly device?: DeviceKind | Device;
+  /** Threads of a CPU device that the classifier opens. Default: as many as the process may use. */
+  readonly threads?: number;
+  /** As for `device.load`. Default `float32`. */
+  readonly precision?: LoadOptions['precision'];
+  /** The most images of a run, 1 to 256: 1, 2, 4, … up to it are compiled at opening. Default 8. */
+  readonly maxBatch?: number;
+  /** Milliseconds that an image waits for a full batch. Default 0: what waits is run as soon as the device is free. */
+  readonly maxDelay?: number;
+  /** Images that may wait or be under way; one more is refused with `classifier/busy`. Default 256. */
+  readonly maxQueue?: number;
+}
+
+/** How one image is classified. */
+export interface ClassifyOptions {
+  /** How many classes to return, likeliest first. Default 5. */
+  readonly top?: number;
+  /** 10: the mean of the four corners, the centre and their mirrors (Krizhevsky et al. 2012). Default 1, the centre. */
+  readonly crops?: 1 | 10;
+  /** Gives up with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a classifier has done since it was opened. */
+export interface ClassifierStats {
+  readonly served: number;
+  /** Images that could not be decoded or computed. */
+  readonly failed: number;
+  readonly aborted: number;
+  /** Refused with `classifier/busy`. */
+  readonly refused: number;
+  readonly pending: number;
+  /** How many runs there were of each batch size. */
+  readonly batches: Readonly<Record<number, number>>;
+  /** Of the last 4,096 images served, in milliseconds from call to answer. */
+  readonly latency: LatencySummary;
+}
+
+const classifierOptions = options<ClassifierOptions>({
+  ...limitRows,
+  device: optional(
+    either(deviceKind, instance<Device>('a Device', Device)),
+    'auto',
+    "Where to compute: openDevice's kinds, or a Device.",
+  ),
+  threads: optional(integer(1, 1024), 'as many as the process may use', 'Threads of the CPU device.'),
+  precision: optional(
+    oneOf('float32', 'tf32', 'float16', 'bfloat16', 'int8'),
+    'float32',
+    'What activations and weights are stored and multiplied in.',
+  ),
+  maxBatch: optional(integer(1, 256), '8', 'The most images of a run.'),
+  maxDelay: optional(number({ from: 0 }), '0', 'Milliseconds that an image waits for a full batch.'),
+  maxQueue: optional(integer(1), '256', 'Images that may wait or be under way.'),
+});
+
+const classifyOptions = options<ClassifyOptions>({
+  top: optional(integer(1), '5', 'How many classes to return, likeliest first.'),
+  crops: optional(oneOf(1, 10), '1', '10: the mean of four corners, the centre and their mirrors.'),
+  signal: optional(signal, 'none', 'Gives up with its reason.'),
+});
+
+const source: Kind<string | URL | ClassifierFiles> = {
+  ...either(location, classifierFiles),
+  expected: 'a model folder, or { model, weights, labels, preprocess, calibration }',
+};
+
+const OPEN_CLASSIFIER = signature('openClassifier', {
+  source: required(source, 'A model folder, or its files.'),
+  options: optional(classifierOptions, 'none', 'How it works.'),
+});
+const CLASSIFY = signature('classifier.classify', {
+  image: required(
+    either(location, bytes, anyImage),
+    'A path, a file: URL, bytes of an image file, or pixels.',
+  ),
+  options: optional(classifyOptions, 'none', 'How it is classified.'),
+});
+
+/**
+ * Opens a classifier and warms it up: all batch sizes are compiled and have run once.
+ * @param source A model folder, as `resnode finetune` writes it (`readModelFolder`), or its files.
+ * @throws ArgumentError where a file is missing or does not fit, `preprocess` among them: how images were prepared for
+ * training cannot be guessed; what `openDevice`, `device.load` and `loadPreprocess` throw
+ * @example
+ * await using classifier = await openClassifier('ants-and-bees');
+ * const [best] = await classifier.classify('ant.jpg');
+ */
+export async function openClassifier(
+  source: string | URL | ClassifierFiles,
+  options: ClassifierOptions = {},
+): Promise<Classifier> {
+  OPEN_CLASSIFIER.check(source, options);
+  const files = typeof source === 'string' || source instanceof URL ? readModelFolder(source) : source;
+  const { device: where = 'auto', maxBatch = 8, threads, precision } = options;
+  const preprocess = preprocessOf(files);
+  const sizes = batchSizes(maxBatch);
+  const device =
+    where instanceof Device ? where : await openDevice(where, threads === undefined ? {} : { threads });
+  let model: Model | null = null;
+  try {
+    model = await device.load({
+      model: files.model,
+      weights: files.weights,
+      batch: 1,
+      batches: sizes,
+      ...(precision === undefined ? {} : { precision }),
+      ...(precision === 'int8' && files.calibration !== undefined
+        ? { calibration: pathOf(files.calibration) }
+        : {}),
+    });
+    const classifier = new Classifier({
+      model,
+      device,
+      ownsDevice: !(where instanceof Device),
+      preprocess: cropped(preprocess, imageInput(model).size),
+      labels: files.labels,
+      options,
+      sizes,
+    });
+    await classifier.warm();
+    return classifier;
+  } catch (error) {
+    model?.dispose();
+    if (!(where instanceof Device)) device.dispose();
+    throw error;
+  }
+}
+
+interface ClassifierParts {
+  readonly model: Model;
+  readonly device: Device;
+  readonly ownsDevice: boolean;
+  readonly preprocess: Preprocess;
+  readonly labels: ClassifierFiles['labels'];
+  readonly options: ClassifierOptions;
+  readonly sizes: readonly number[];
+}
+
+/** Names what is on images; made by `openClassifier`. Safe to call many times at once: that is what it is for. */
+export class Classifier {
+  /** Class names in the order of the net's outputs. */
+  readonly labels: readonly string[];
+  /** The model that it runs, with its plan, warnings and report. */
+  readonly model: Model;
+  readonly #parts: ClassifierParts;
+  readonly #scores: Scores;
+  readonly #views: (crops: 1 | 10) => Views<Float32Array[]>;
+  readonly #batcher: Batcher<Float32Array, ArrayLike<number>>;
+  readonly #gate: Gate;
+  readonly #latencies = new Latencies();
+  readonly #counts = { served: 0, failed: 0, aborted: 0, refused: 0 };
+  #pending = 0;
+  #closed = false;
+  #drained: (() => void)[] = [];
+
+  /** Use `openClassifier`. @internal */
+  constructor(parts: ClassifierParts) {
+    const { model, device, preprocess, sizes, options } = parts;
+    this.#parts = parts;
+    this.model = model;
+    const input = imageInput(model);
+    this.#scores = scoresOf(model, input.name);
+    this.labels = labelsOf(parts.labels, this.#scores.classes);
+    this.#views = (crops) => cropViews(input, this.#scores, preprocess, crops);
+    const { maxDelay = 0 } = options;
+    // A GPU computes a batch while the next is copied; a CPU has nothing left to overlap.
+    const concurrency = device.kind === 'cuda' ? 2 : 1;
+    this.#batcher = new Batcher({ sizes, maxDelay, concurrency }, (rows) => this.#run(rows));
+    this.#gate = new Gate(2 * sizes.at(-1)! * concurrency);
+  }
+
+  /** Images that wait or are under way. */
+  get pending(): number {
+    return this.#pending;
+  }
+
+  /**
+   * Names what is on an image.
+   * @param image A path, a `file:` URL, the bytes of an image file, or decoded pixels.
+   * @returns The likeliest classes, likeliest first
+   * @throws ClassifierError: `classifier/busy` where `maxQueue` images wait already, `classifier/closed`,
+   * `classifier/not-finite` where a probability is NaN; ImageError as `decodeImage`; the signal's reason
+   * @example const [{ label, probability }] = await classifier.classify(request.body, { top: 1 });
+   */
+  async classify(
+    image: string | URL | Uint8Array | ArrayBuffer | Image | DeepImage,
+    options: ClassifyOptions = {},
+  ): Promise<Classification[]> {
+    CLASSIFY.check(image, options);
+    const { top = 5, crops = 1, signal } = options;
+    signal?.throwIfAborted();
+    this.#refuse();
+    const started = performance.now();
+    this.#pending++;
+    try {
+      const rows = await this.#gate.within(() => this.#rowsOf(image, crops, signal), signal);
+      const probabilities = this.#average(rows);
+      this.#counts.served++;
+      this.#latencies.add(performance.now() - started);
+      return likeliest(probabilities, this.labels, top);
+    } catch (error) {
+      this.#counts[signal?.aborted ? 'aborted' : 'failed']++;
+      throw error;
+    } finally {
+      if (--this.#pending === 0) for (const resolve of this.#drained.splice(0)) resolve();
+    }
+  }
+
+  /** Counts, batch sizes and latencies since it was opened. */
+  stats(): ClassifierStats {
+    return {
+      ...this.#counts,
+      pending: this.#pending,
+      batches: Object.fromEntries(this.#batcher.batches),
+      latency: this.#latencies.summary(),
+    };
+  }
+
+  /** Takes no more images, answers those that wait, and frees everything; safe to call twice. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#pending > 0) await new Promise<void>((resolve) => this.#drained.push(resolve));
+    this.#free();
+  }
+
+  /** Frees everything behind the run that is under way; images that wait are rejected with `classifier/closed`. */
+  dispose(): void {
+    this.#closed = true;
+    this.#batcher.close(closedError());
+    this.#free();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Runs every batch size once. @internal */
+  async warm(): Promise<void> {
+    const { channels, size } = imageInput(this.model);
+    const row = new Float32Array(channels * size.width * size.height);
+    for (const batch of this.#parts.sizes) await this.#run(Array<Float32Array>(batch).fill(row));
+  }
+
+  #refuse(): void {
+    if (this.#closed) throw closedError();
+    const { maxQueue = 256 } = this.#parts.options;
+    if (this.#pending < maxQueue) return;
+    this.#counts.refused++;
+    throw new ClassifierError(
+      'classifier/busy',
+      `${this.#pending} images wait or are under way, as many as maxQueue allows; try again later (a server answers 503)`,
+    );
+  }
+
+  async #rowsOf(
+    image: string | URL | Uint8Array | ArrayBuffer | Image | DeepImage,
+    crops: 1 | 10,
+    signal: AbortSignal | undefined,
+  ): Promise<ArrayLike<number>[]> {
+    const { preprocess, options } = this.#parts;
+    const { maxPixels, timeout } = options;
+    const limits = {
+      ...(maxPixels === undefined ? {} : { maxPixels }),
+      ...(timeout === undefined ? {} : { timeout }),
+      ...(signal === undefined ? {} : { signal }),
+    };
+    const pixels = isImage(image) ? image : await decodeImage(image, decodingOf(preprocess, limits));
+    const rows = await this.#views(crops).prepare(pixels);
+    return Promise.all(rows.map((row) => this.#batcher.add(row, signal)));
+  }
+
+  #run(rows: readonly Float32Array[]): Promise<ArrayLike<number>[]> {
+    return this.#views(1).score(rows.map((row) => [row]));
+  }
+
+  #average(rows: readonly ArrayLike<number>[]): ArrayLike<number> {
+    const { classes } = this.#scores;
+    const all = new Float64Array(rows.length * classes);
+    rows.forEach((row, i) => all.set(row, i * classes));
+    const mean = averaged(all, classes);
+    if (mean.every((value) => Number.isFinite(value))) return mean;
+    throw new ClassifierError(
+      'classifier/not-finite',
+      'a probability is NaN: weights or statistics of the net are not finite, or it was given values far from those that it was trained with',
+    );
+  }
+
+  #free(): void {
+    this.model.dispose();
+    if (this.#parts.ownsDevice) this.#parts.device.dispose();
+  }
+}
+
+const closedError = () => new ClassifierError('classifier/closed', 'the classifier is closed');
+
+function preprocessOf({ model, preprocess }: ClassifierFiles): Preprocess {
+  if (typeof preprocess === 'object' && !(preprocess instanceof URL)) return preprocess;
+  const file = preprocess === undefined ? preprocessBeside(pathOf(model)) : pathOf(preprocess);
+  if (file !== null) return loadPreprocess(file);
+  throw new ArgumentError(
+    'preprocess',
+    'how images are prepared, e.g. msraPreprocess(mean), or a file that `resnode classify --save-preprocess` wrote',
+    undefined,
+    `none lies beside ${pathOf(model)} either`,
+  );
+}
+
+function cropped(preprocess: Preprocess, size: Preprocess['crop']): Preprocess {
+  const { width, height } = preprocess.crop;
+  if (width === size.width && height === size.height) return preprocess;
+  throw new ArgumentError(
+    'preprocess.crop',
+    `${size.width}×${size.height}, the net's input,`,
+    `${width}×${height}`,
+  );
+}
+
+function labelsOf(labels: ClassifierFiles['labels'], classes: number): readonly string[] {
+  if (labels === undefined) return Array.from({ length: classes }, (_, i) => `class ${i}`);
+  if (typeof labels === 'string' || labels instanceof URL) return readLabels(pathOf(labels), classes);
+  if (labels.length === classes) return labels;
+  throw new ArgumentError('labels', `${classes} names, as many as the net has classes`, labels);
+}
+
+function batchSizes(most: number): number[] {
+  const powers = Array.from({ length: Math.floor(Math.log2(most)) + 1 }, (_, i) => 2 ** i);
+  return powers.at(-1) === most ? powers : [...powers, most];
+}

@@ -1,0 +1,207 @@
+/** Image files → pixels. */
+import { open, stat } from 'node:fs/promises';
+import { ImageError } from '../base/errors.ts';
+import { bytes, either, integer, oneOf, signal, string } from '../base/kinds.ts';
+import { optional, options, required, signature } from '../base/options.ts';
+import { location, resolveSource } from '../base/sources.ts';
+import { decodeBmp, readBmpHeader } from './bmp.ts';
+import { decodeVips, reduceDepth, UnfitPixels, vipsHeader } from './decode-vips.ts';
+import { describeBytes, HEAD_BYTES, IMAGE_FORMATS, type ImageFormat, imageFormatOf } from './format.ts';
+import type { DecodedPixels, DeepImage, Image } from './image.ts';
+import { decodeNetpbm, readNetpbmHeader } from './netpbm.ts';
+import { withDeadline } from './with-deadline.ts';
+
+export interface DecodeOptions {
+  /** What errors call the image. Default: its path, or `image`. */
+  readonly name?: string;
+  /** The most pixels, width × height, that are decoded. Default 2^26, 8192×8192; decoded to RGB they take 192 MiB. */
+  readonly maxPixels?: number;
+  /** `applied` turns the image as its EXIF data says, as OpenCV does since 3.1. Default `applied`. */
+  readonly orientation?: 'applied' | 'ignored';
+  /** 16: samples of 16 bits keep them; images of 8 bits stay so. Default 8: as OpenCV reduces them. */
+  readonly depth?: 8 | 16;
+  /** Gives up with its reason; a thread of libuv may work on until `timeout`. */
+  readonly signal?: AbortSignal;
+  /** Seconds after which decoding is given up, 1 to 3600. Default 60. */
+  readonly timeout?: number;
+}
+
+/** What bounds the decoding of many images. */
+export type DecodeLimits = Pick<DecodeOptions, 'maxPixels' | 'timeout'>;
+
+export const DEFAULT_MAX_PIXELS = 2 ** 26;
+
+const DEFAULTS = {
+  name: 'image',
+  maxPixels: DEFAULT_MAX_PIXELS,
+  orientation: 'applied',
+  depth: 8,
+  timeout: 60,
+} as const;
+
+/** Rows of DecodeLimits. */
+export const limitRows = {
+  maxPixels: optional(integer(1, 2 ** 30), '2^26', 'The most pixels, width × height, that are decoded.'),
+  timeout: optional(integer(1, 3600), '60', 'Seconds after which decoding is given up.'),
+};
+
+export const decodeOptions = options<DecodeOptions>({
+  ...limitRows,
+  name: optional(string, 'the path, or `image`', 'What errors call the image.'),
+  orientation: optional(
+    oneOf('applied', 'ignored'),
+    'applied',
+    'Whether the image is turned as its EXIF data says.',
+  ),
+  depth: optional(oneOf(8, 16), '8', '16: samples of 16 bits keep them.'),
+  signal: optional(signal, 'none', 'Gives up with its reason.'),
+});
+
+const DECODE_IMAGE = signature('decodeImage', {
+  source: required(either(location, bytes), 'A path, a file: URL, or the bytes of an encoded image.'),
+  options: optional(decodeOptions, 'none', 'How to decode it.'),
+});
+
+/**
+ * Decodes an image off the event loop to the bytes that OpenCV gives Caffe: colour profiles are ignored, EXIF
+ * orientation is applied, alpha is dropped, 16-bit samples are reduced, CMYK becomes RGB by OpenCV's product. Of an
+ * animation or a TIFF of several pages the first counts. docs/decode-parity.md has what was measured.
+ *
+ * What a file is, its first bytes say: JPEG, PNG, WebP, GIF, TIFF, BMP, PBM, PGM or PPM. No other bytes reach a decoder.
+ * @param source A path, a `file:` URL, or the bytes of an encoded image.
+ * @returns `width`, `height`, `channels` (1 of a grey image, else 3: R, G, B) and `data`, height × width × channels
+ * @throws ImageError naming the file: `image/not-found`, `image/not-a-file`, `image/unreadable` (another format, cut
+ * short, damaged), `image/too-large`, `image/depth` (float samples), `image/channels`, `image/timeout`; ArgumentError;
+ * the signal's reason
+ * @example const image = await decodeImage('cat.jpg', { maxPixels: 1e7, signal: AbortSignal.timeout(2000) });
+ */
+export async function decodeImage(
+  source: string | URL | Uint8Array | ArrayBuffer,
+  options?: DecodeOptions & { readonly depth?: 8 },
+): Promise<Image>;
+export async function decodeImage(
+  source: string | URL | Uint8Array | ArrayBuffer,
+  options: DecodeOptions,
+): Promise<Image | DeepImage>;
+export async function decodeImage(
+  source: string | URL | Uint8Array | ArrayBuffer,
+  options: DecodeOptions = {},
+): Promise<Image | DeepImage> {
+  DECODE_IMAGE.check(source, options);
+  const { maxPixels = DEFAULTS.maxPixels, timeout = DEFAULTS.timeout, signal } = options;
+  const { orientation = DEFAULTS.orientation, depth = DEFAULTS.depth } = options;
+  signal?.throwIfAborted();
+  const path = resolveSource(source);
+  const file = options.name ?? (typeof path === 'string' ? path : DEFAULTS.name);
+  const seconds = timeout;
+  const work = async (): Promise<Image | DeepImage> => {
+    const bytes = typeof path === 'string' ? await readImageFile(path, file, maxPixels) : path;
+    const format = imageFormatOf(bytes);
+    if (format === null) throw unreadable(file, `cannot be decoded: it is ${describeBytes(bytes)}`);
+    const decoded = await decodeBytes(bytes, format, {
+      file,
+      maxPixels,
+      orientation,
+      timeout: seconds,
+      signal,
+    });
+    const { data } = decoded;
+    if (data instanceof Uint8Array) return { ...decoded, data, file };
+    if (depth === 16) return { ...decoded, data, file };
+    const isColourTiff = format === 'TIFF' && decoded.channels === 3;
+    return { ...decoded, data: await reduceDepth(data, isColourTiff, signal), file };
+  };
+  const late = () =>
+    new ImageError(
+      'image/timeout',
+      file,
+      `is not decoded after ${seconds} s; give a larger timeout, or a smaller image`,
+    );
+  return withDeadline(work(), { seconds, signal, late });
+}
+
+interface Work extends Required<Omit<DecodeOptions, 'name' | 'depth' | 'signal'>> {
+  readonly file: string;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function decodeBytes(bytes: Uint8Array, format: ImageFormat, work: Work): Promise<DecodedPixels> {
+  const { file, maxPixels, signal } = work;
+  try {
+    if (format === 'BMP' || format === 'PNM') {
+      const [readHeader, decode] =
+        format === 'BMP' ? [readBmpHeader, decodeBmp] : [readNetpbmHeader, decodeNetpbm];
+      checkSize(file, readHeader(bytes), maxPixels);
+      return await decode(bytes, signal);
+    }
+    const header = await vipsHeader(bytes, format);
+    checkSize(file, header, maxPixels);
+    return await decodeVips(bytes, format, header, work);
+  } catch (error) {
+    if (error instanceof ImageError || (signal?.aborted && error === signal.reason)) throw error;
+    const message = (error as Error).message.trim().split('\n')[0]!;
+    if (error instanceof UnfitPixels)
+      throw new ImageError(`image/${error.kind}`, file, message, { cause: error });
+    if (/^timeout:/i.test(message)) throw new ImageError('image/timeout', file, message, { cause: error });
+    throw unreadable(file, `cannot be decoded (${message})`, error, format);
+  }
+}
+
+function checkSize(
+  file: string,
+  { width, height }: { width: number; height: number },
+  maxPixels: number,
+): void {
+  if (width * height > maxPixels)
+    throw new ImageError(
+      'image/too-large',
+      file,
+      `is ${width}×${height}, ${width * height} pixels; at most ${maxPixels} are decoded: raise maxPixels (--max-pixels) where you trust it, or make it smaller`,
+    );
+}
+
+const unreadable = (file: string, what: string, cause?: unknown, format?: ImageFormat): ImageError =>
+  new ImageError(
+    'image/unreadable',
+    file,
+    `${what}; expected a whole ${format === undefined ? `image: ${IMAGE_FORMATS}` : `${format === 'PNM' ? 'PBM, PGM or PPM' : format} file`}`,
+    { cause },
+  );
+
+/** Even in float samples with alpha an image has no more bytes a pixel; the rest is for what lies beside the pixels. */
+const bytesFor = (maxPixels: number): number => Math.min(16 * maxPixels + 2 ** 26, 2 ** 31 - 1);
+
+/** A regular file's bytes; its first ones alone where they are no image's. @throws ImageError */
+export async function readImageFile(
+  path: string,
+  file = path,
+  maxPixels = DEFAULT_MAX_PIXELS,
+): Promise<Uint8Array> {
+  try {
+    // Opening a pipe would wait for its writer.
+    const stats = await stat(path);
+    if (!stats.isFile()) throw new ImageError('image/not-a-file', file, 'this is no file');
+    const handle = await open(path);
+    try {
+      const head = new Uint8Array(HEAD_BYTES);
+      const { bytesRead } = await handle.read(head, 0, HEAD_BYTES, 0);
+      const begin = head.subarray(0, bytesRead);
+      if (imageFormatOf(begin) === null) return begin;
+      if (stats.size > bytesFor(maxPixels))
+        throw new ImageError(
+          'image/too-large',
+          file,
+          `has ${stats.size} bytes, more than an image of ${maxPixels} pixels (maxPixels, --max-pixels) can need`,
+        );
+      return await handle.readFile();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (error instanceof ImageError) throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw code === 'ENOENT' || code === 'ENOTDIR'
+      ? new ImageError('image/not-found', file, 'there is no such file', { cause: error })
+      : new ImageError('image/unreadable', file, `cannot be read (${code ?? message})`, { cause: error });
+  }
+}

@@ -1,0 +1,97 @@
+/** The result of an evaluation as it lies in a file: what was found, what made it, and whether another is the same. */
+import { isDeepStrictEqual } from 'node:util';
+import { ArgumentError } from '../../base/errors.ts';
+import { anything, having, type Kind, list, number } from '../../base/kinds.ts';
+import { fields, required, signature } from '../../base/options.ts';
+import { readJsonFile } from '../../caffe/json-file.ts';
+import { differences } from './differences.ts';
+import type { Evaluated } from './evaluate-images.ts';
+import type { PublishedError } from './published.ts';
+import type { EvaluationRecipe } from './recipe.ts';
+import type { Samples } from './samples.ts';
+import type { OutcomeSummary } from './statistics.ts';
+
+export const RESULT_FORMAT = 'resnode-evaluation/1';
+
+/** Where the images, their classes and the mean were read. Paths as they were given. */
+export interface EvaluationSource {
+  readonly images: string;
+  readonly matchedBy: Samples['matchedBy'];
+  readonly sha256: string;
+  readonly limit: number | null;
+  readonly skipBroken: boolean;
+  readonly labels: string | null;
+  readonly mean: string | null;
+  readonly preprocess: string | null;
+  /** Given for raw images of a database; null: what is said beside them. */
+  readonly databaseOrder: 'BGR' | 'RGB' | null;
+}
+
+export interface EvaluationResult extends OutcomeSummary, Pick<Evaluated, 'skipped'> {
+  readonly format: typeof RESULT_FORMAT;
+  /** Null where the net is none of MSRA's, or was looked at in another way. */
+  readonly published: PublishedError | null;
+  /** Names of the classes. */
+  readonly labels: readonly string[] | null;
+  readonly source: EvaluationSource;
+  /** Of the images that this run looked at; all else is the same every time. */
+  readonly imagesPerSecond: number;
+  readonly recipe: EvaluationRecipe;
+}
+
+/** Reads a result. @throws ArgumentError where the file is none that can be made again */
+export function readResult(file: string): EvaluationResult {
+  const misfit = (found: string) =>
+    new ArgumentError('replay', 'what "resnode evaluate --output" wrote', file, found);
+  const json = readJsonFile(file, 'evaluation', misfit) as Partial<EvaluationResult> | null;
+  if (json?.format !== RESULT_FORMAT) throw misfit(`its format is ${JSON.stringify(json?.format)}`);
+  if (json.recipe?.weights?.sha256 === undefined || json.source?.sha256 === undefined)
+    throw misfit('it does not say what made it');
+  return json as EvaluationResult;
+}
+
+export interface ResultComparison {
+  /** `bits`: everything; `counts`: which images were right and what they were taken for; `none`. */
+  readonly equal: 'bits' | 'counts' | 'none';
+  /** How far the expected calibration error moved. */
+  readonly calibrationDifference: number;
+  /** Parts that differ, as `top1`. */
+  readonly differing: readonly string[];
+  /** Recipe entries that differ, as `versions.sharp: 0.34.1, now 0.34.5`: what may be the reason. */
+  readonly changes: readonly string[];
+}
+
+const result = fields<Pick<EvaluationResult, 'calibration' | 'recipe'>>('an EvaluationResult', {
+  calibration: required(
+    fields<EvaluationResult['calibration']>('a calibration', {
+      expectedError: required(number(), 'Of the confidences.'),
+      bins: required(
+        list(anything as Kind<EvaluationResult['calibration']['bins'][number]>),
+        'Of equal width.',
+      ),
+    }),
+    'Of the confidences.',
+  ),
+  recipe: required(having<EvaluationResult['recipe']>('an object'), 'What made it.'),
+});
+
+const COMPARE_RESULTS = signature('compareResults', {
+  before: required(result, 'A result.'),
+  after: required(result, 'Another.'),
+});
+
+/** Whether two results are the same, speed aside. */
+export function compareResults(before: EvaluationResult, after: EvaluationResult): ResultComparison {
+  COMPARE_RESULTS.check(before, after);
+  const parts = ['images', 'top1', 'top5', 'classes', 'confusions', 'skipped'] as const;
+  const plain = (value: unknown) => JSON.parse(JSON.stringify(value));
+  const differs = (part: keyof EvaluationResult) =>
+    !isDeepStrictEqual(plain(before[part]), plain(after[part]));
+  const differing = [...parts, 'calibration' as const].filter(differs);
+  return {
+    equal: differing.length === 0 ? 'bits' : parts.some(differs) ? 'none' : 'counts',
+    calibrationDifference: Math.abs(before.calibration.expectedError - after.calibration.expectedError),
+    differing,
+    changes: differences(plain(before.recipe), plain(after.recipe)),
+  };
+}

@@ -1,0 +1,59 @@
+/** The rows of class scores that a model gives, as probabilities. */
+import { GraphError } from '../../base/errors.ts';
+import type { Model } from '../../device/model.ts';
+import { elementCount, type Tensor } from '../../device/tensor.ts';
+
+export interface Scores {
+  readonly classes: number;
+  /** Scores of a run's rows; of a net that does not end in Softmax they go through one here. */
+  run(input: Tensor, signal?: AbortSignal): Promise<Float32Array | Float64Array>;
+}
+
+/**
+ * @param input The model's only one.
+ * @throws GraphError where the model's last output is no row of scores an image
+ */
+export function scoresOf(model: Model, input: string): Scores {
+  const [output, shape] = Object.entries(model.outputs).at(-1)!;
+  const images = model.inputs[input]![0]!;
+  const classes = elementCount(shape.slice(1));
+  if (shape[0] !== images || classes < 2)
+    throw new GraphError(
+      'evaluate/no-scores',
+      {},
+      `expected an output images × classes, found "${output}" ${shape.join('×')} for ${images} images; give a deploy prototxt that ends in a classifier`,
+    );
+  const isSoftmax = model.summary().layers.at(-1)!.type === 'Softmax';
+  return {
+    classes,
+    run: async (tensor, signal) => {
+      const outputs = await model.run({ [input]: tensor }, signal === undefined ? {} : { signal });
+      const rows = outputs[output]!.data;
+      return isSoftmax ? rows : softmax(rows, classes);
+    },
+  };
+}
+
+/** The mean of the rows. */
+export function averaged(rows: Float32Array | Float64Array, classes: number): Float32Array | Float64Array {
+  if (rows.length === classes) return rows;
+  const mean = new Float64Array(classes);
+  for (let i = 0; i < rows.length; i++) mean[i % classes]! += (rows[i]! * classes) / rows.length;
+  return mean;
+}
+
+function softmax(rows: Float32Array, classes: number): Float64Array {
+  const result = Float64Array.from(rows);
+  for (let at = 0; at < result.length; at += classes) {
+    const row = result.subarray(at, at + classes);
+    const most = row.reduce((a, b) => Math.max(a, b));
+    row.forEach((value, i) => {
+      row[i] = Math.exp(value - most);
+    });
+    const sum = row.reduce((a, b) => a + b);
+    row.forEach((value, i) => {
+      row[i] = value / sum;
+    });
+  }
+  return result;
+}

@@ -1,0 +1,188 @@
+/** Scores and true classes → how often a net is right, how sure that is, and where it is wrong. */
+
+import { ArgumentError } from '../../base/errors.ts';
+import { anything, integer, kind, list, number } from '../../base/kinds.ts';
+import { fields, optional, required, signature } from '../../base/options.ts';
+
+/** What became of one image. */
+export interface Outcome {
+  /** The true class. */
+  readonly label: number;
+  /** The class with the highest score; where the true class only ties, the other one. */
+  readonly predicted: number;
+  /** The highest score, a probability. */
+  readonly confidence: number;
+  /** How many other classes score as high as the true one or higher: 0 is a top-1 hit, under 5 a top-5 hit. */
+  readonly rank: number;
+}
+
+/** A count of images as a share of all, with what the count says of images not seen. */
+export interface Share {
+  readonly correct: number;
+  /** 1 − correct / images. */
+  readonly error: number;
+  /** Wilson's 95% interval of the error. */
+  readonly interval: readonly [number, number];
+}
+
+export interface ClassCount {
+  readonly label: number;
+  readonly images: number;
+  readonly top1: number;
+  readonly top5: number;
+}
+
+export interface Confusion {
+  readonly label: number;
+  readonly predicted: number;
+  readonly count: number;
+}
+
+/** Images whose confidence lies in (from, to]. */
+export interface CalibrationBin {
+  readonly from: number;
+  readonly to: number;
+  readonly images: number;
+  readonly confidence: number;
+  readonly accuracy: number;
+}
+
+export interface OutcomeSummary {
+  readonly images: number;
+  readonly top1: Share;
+  readonly top5: Share;
+  /** Classes that occur, in their order. */
+  readonly classes: readonly ClassCount[];
+  /** Pairs of true and predicted class that differ, the most frequent first. */
+  readonly confusions: readonly Confusion[];
+  /** Guo et al., "On Calibration of Modern Neural Networks" (2017), section 2: 15 bins of equal width. */
+  readonly calibration: { readonly expectedError: number; readonly bins: readonly CalibrationBin[] };
+}
+
+const OUTCOME_OF = signature('outcomeOf', {
+  scores: required(
+    kind(
+      'a list of numbers or a typed array',
+      (value) => Array.isArray(value) || (ArrayBuffer.isView(value) && 'length' in value),
+    ),
+    'One a class.',
+  ),
+  label: required(anything, 'The true class, an integer.'),
+});
+
+/**
+ * Ranks one image. Ties count against the true class, as in Caffe's accuracy_layer.cpp; unlike there, where a NaN
+ * counts as a hit, scores must be finite.
+ * @throws ArgumentError
+ */
+export function outcomeOf(scores: ArrayLike<number>, label: number): Outcome {
+  OUTCOME_OF.check(scores, label);
+  if (!(Number.isInteger(label) && label >= 0 && label < scores.length))
+    throw new ArgumentError('label', `a class from 0 to ${scores.length - 1}`, label);
+  const own = scores[label]!;
+  let other = -1;
+  let rank = 0;
+  for (let i = 0; i < scores.length; i++) {
+    const score = scores[i]!;
+    if (!Number.isFinite(score)) throw new ArgumentError(`the score of class ${i}`, 'a finite number', score);
+    if (i === label) continue;
+    if (score >= own) rank++;
+    if (other < 0 || score > scores[other]!) other = i;
+  }
+  const predicted = rank === 0 ? label : other;
+  return { label, predicted, confidence: scores[predicted]!, rank };
+}
+
+const outcome = fields<Outcome>('an outcome of outcomeOf', {
+  label: required(integer(0), 'The true class.'),
+  predicted: required(integer(0), 'The class with the highest score.'),
+  confidence: required(number(), 'The highest score.'),
+  rank: required(integer(0), 'How many classes score as high.'),
+});
+
+const SUMMARISE_OUTCOMES = signature('summariseOutcomes', {
+  outcomes: required(list(outcome, { of: 'outcomes' }), 'Of outcomeOf.'),
+});
+
+/** Counts outcomes. @throws ArgumentError for none */
+export function summariseOutcomes(outcomes: readonly Outcome[]): OutcomeSummary {
+  SUMMARISE_OUTCOMES.check(outcomes);
+  const images = outcomes.length;
+  if (images === 0) throw new ArgumentError('outcomes', 'at least one image', 'none');
+  const within = (limit: number, some: readonly Outcome[] = outcomes) =>
+    some.filter(({ rank }) => rank < limit).length;
+  const share = (correct: number): Share => ({
+    correct,
+    error: (images - correct) / images,
+    interval: wilsonInterval(images - correct, images),
+  });
+  const classes = [...groups(outcomes, ({ label }) => label)]
+    .sort(([a], [b]) => a - b)
+    .map(([label, own]) => ({ label, images: own.length, top1: within(1, own), top5: within(5, own) }));
+  const wrong = outcomes.filter(({ rank }) => rank > 0);
+  const confusions = [...groups(wrong, ({ label, predicted }) => `${label} ${predicted}`).values()]
+    .map((own) => ({ label: own[0]!.label, predicted: own[0]!.predicted, count: own.length }))
+    .sort((a, b) => b.count - a.count || a.label - b.label || a.predicted - b.predicted);
+  return {
+    images,
+    top1: share(within(1)),
+    top5: share(within(5)),
+    classes,
+    confusions,
+    calibration: calibrate(outcomes),
+  };
+}
+
+const WILSON_INTERVAL = signature('wilsonInterval', {
+  count: required(number({ from: 0 }), 'Of total.'),
+  total: required(number({ above: 0 }), 'Of images.'),
+  z: optional(number({ from: 0 }), '1.96: 95%', 'Of the normal distribution.'),
+});
+
+/**
+ * The score interval for a proportion (Wilson 1927), which stays sensible for few images and for shares near 0 and 1.
+ * @param z 1.96 is 95%.
+ */
+export function wilsonInterval(count: number, total: number, z = 1.959963984540054): [number, number] {
+  WILSON_INTERVAL.check(count, total, z);
+  if (!(total > 0 && count >= 0 && count <= total))
+    throw new ArgumentError('count and total', '0 ≤ count ≤ total, total over 0', `${count} of ${total}`);
+  const share = count / total;
+  const scale = 1 + z ** 2 / total;
+  const centre = (share + z ** 2 / (2 * total)) / scale;
+  const half = (z / scale) * Math.sqrt((share * (1 - share)) / total + z ** 2 / (4 * total ** 2));
+  return [count === 0 ? 0 : centre - half, count === total ? 1 : centre + half];
+}
+
+const BINS = 15;
+
+function calibrate(outcomes: readonly Outcome[]): OutcomeSummary['calibration'] {
+  const binOf = ({ confidence }: Outcome) =>
+    Math.min(BINS - 1, Math.max(0, Math.ceil(confidence * BINS) - 1));
+  const bins = [...groups(outcomes, binOf)]
+    .sort(([a], [b]) => a - b)
+    .map(([bin, own]) => ({
+      from: bin / BINS,
+      to: (bin + 1) / BINS,
+      images: own.length,
+      confidence: own.reduce((sum, { confidence }) => sum + confidence, 0) / own.length,
+      accuracy: own.filter(({ rank }) => rank === 0).length / own.length,
+    }));
+  const expectedError = bins.reduce(
+    (sum, { images, confidence, accuracy }) =>
+      sum + (images / outcomes.length) * Math.abs(accuracy - confidence),
+    0,
+  );
+  return { expectedError, bins };
+}
+
+function groups<Item, Key>(items: readonly Item[], keyOf: (item: Item) => Key): Map<Key, Item[]> {
+  const found = new Map<Key, Item[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    const group = found.get(key);
+    if (group === undefined) found.set(key, [item]);
+    else group.push(item);
+  }
+  return found;
+}

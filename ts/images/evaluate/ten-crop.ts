@@ -1,0 +1,73 @@
+/** The ten crops of Krizhevsky et al. (2012, section 4.1), with which MSRA's 10-crop errors were measured. */
+
+import { ArgumentError, ImageError } from '../../base/errors.ts';
+import { required, signature } from '../../base/options.ts';
+import { centreCrop, resizedSize, type Size, size } from '../geometry.ts';
+import type { DeepImage, Image } from '../image.ts';
+import { type Preprocess, preprocessImage } from '../preprocess.ts';
+
+const TEN_CROP_CORNERS = signature('tenCropCorners', {
+  image: required(size, 'Of the image.'),
+  crop: required(size, 'Of the crop.'),
+});
+
+/** Left and top of the four corners and the centre, row by row. */
+export function tenCropCorners(image: Size, crop: Size): { left: number; top: number }[] {
+  TEN_CROP_CORNERS.check(image, crop);
+  const [right, bottom] = [image.width - crop.width, image.height - crop.height];
+  return [
+    { left: 0, top: 0 },
+    { left: right, top: 0 },
+    { left: 0, top: bottom },
+    { left: right, top: bottom },
+    centreCrop(image, crop),
+  ];
+}
+
+/**
+ * Refuses a resize that leaves nothing to crop from.
+ * @throws ArgumentError saying why; images that are not resized are checked one by one, in `tenCrops`
+ */
+export function checkTenCrop({ resize, crop }: Preprocess): void {
+  if (resize === null) return;
+  const { width, height } =
+    'width' in resize ? resize : { width: resize.shorterSide, height: resize.shorterSide };
+  if (width <= crop.width || height <= crop.height)
+    throw new ArgumentError(
+      'resize with 10 crops',
+      `more than the crop, ${crop.width}×${crop.height}: else corners and centre coincide, and the ten crops are fewer (MSRA takes 224 of a shorter side of 256)`,
+      `${width}×${height}`,
+    );
+}
+
+/**
+ * The five crops, then the five mirrored, each as `preprocessImage` gives one; of a mean image its centre is taken
+ * for all of them.
+ * @throws as that; ImageError where the image leaves no ten different crops
+ */
+export async function tenCrops(
+  image: Image | DeepImage,
+  preprocess: Preprocess,
+  channels: 1 | 3,
+): Promise<Float32Array[]> {
+  const { crop } = preprocess;
+  const size = resizedSize(image, preprocess.resize);
+  if (size.width === crop.width || size.height === crop.height)
+    throw new ImageError(
+      'image/too-small',
+      image.file,
+      `is ${size.width}×${size.height}, which leaves no ten different crops of ${crop.width}×${crop.height}`,
+    );
+  const corners = tenCropCorners(size, crop);
+  const crops = await Promise.all(
+    corners.map((corner) => preprocessImage(image, preprocess, channels, corner)),
+  );
+  return [...crops, ...crops.map((pixels) => mirrored(pixels, crop.width))];
+}
+
+/** Every row backwards; the mean was subtracted before, as in data_transformer.cpp. */
+export function mirrored(pixels: Float32Array, width: number): Float32Array {
+  const result = pixels.slice();
+  for (let at = 0; at < result.length; at += width) result.subarray(at, at + width).reverse();
+  return result;
+}

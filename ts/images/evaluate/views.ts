@@ -1,0 +1,112 @@
+/** The ways to look at an image: one crop, ten crops, or whole at several scales. */
+import { ArgumentError } from '../../base/errors.ts';
+import type { ImageInput } from '../features/image-input.ts';
+import { readAhead } from '../features/read-ahead.ts';
+import { resizedSize, type Size } from '../geometry.ts';
+import type { DeepImage, Image } from '../image.ts';
+import { type Preprocess, preprocessImage } from '../preprocess.ts';
+import { averaged, type Scores } from './scores.ts';
+import { checkTenCrop, mirrored, tenCrops } from './ten-crop.ts';
+
+/** What is kept of an image until its batch runs, and how a batch becomes a row of scores an image. */
+export interface Views<Ready> {
+  prepare(image: Image | DeepImage): Promise<Ready>;
+  score(images: readonly Ready[], signal?: AbortSignal): Promise<ArrayLike<number>[]>;
+}
+
+/** The shorter sides of He et al. (2015), section 3.4. */
+export const PAPER_SCALES: readonly number[] = [224, 256, 384, 480, 640];
+
+/** The centre, or ten crops, all of a batch in one run. @throws ArgumentError for a resize without room for ten */
+export function cropViews(
+  { channels, size }: ImageInput,
+  scores: Scores,
+  preprocess: Preprocess,
+  crops: 1 | 10,
+): Views<Float32Array[]> {
+  if (crops === 10) checkTenCrop(preprocess);
+  const count = channels * size.height * size.width;
+  return {
+    prepare: async (image) =>
+      crops === 10
+        ? tenCrops(image, preprocess, channels)
+        : [await preprocessImage(image, preprocess, channels)],
+    score: async (images, signal) => {
+      const rows = images.flat();
+      const data = new Float32Array(rows.length * count);
+      rows.forEach((row, i) => {
+        data.set(row, i * count);
+      });
+      const shape = [rows.length, channels, size.height, size.width];
+      const all = await scores.run({ shape, data }, signal);
+      const each = crops * scores.classes;
+      return images.map((_, i) => averaged(all.subarray(i * each, (i + 1) * each), scores.classes));
+    },
+  };
+}
+
+/**
+ * Whole images and their mirrors through a `fullyConvolutional` net, the shorter side resized to each scale in turn;
+ * of a mean image, which has no larger form, its channel means are subtracted. Images of one size follow each other,
+ * so that few shapes are compiled.
+ * @throws ArgumentError for scales that are smaller than the net's input
+ */
+export function scaleViews(
+  { channels, size }: ImageInput,
+  scores: Scores,
+  preprocess: Preprocess,
+  scales: readonly number[],
+): Views<Image | DeepImage> {
+  checkScales(scales, size);
+  const mean = channelMeans(preprocess.mean, channels);
+  const pixelsOf = async ({ image, whole }: { readonly image: Image | DeepImage; readonly whole: Size }) => {
+    const pixels = await preprocessImage(
+      image,
+      { ...preprocess, resize: whole, crop: whole, mean },
+      channels,
+    );
+    const data = new Float32Array(2 * pixels.length);
+    data.set(pixels);
+    data.set(mirrored(pixels, whole.width), pixels.length);
+    return { shape: [2, channels, whole.height, whole.width], data };
+  };
+  return {
+    prepare: async (image) => image,
+    score: async (images, signal) => {
+      const jobs = scales.flatMap((shorterSide) =>
+        images
+          .map((image, at) => ({ image, at, whole: resizedSize(image, { shorterSide }) }))
+          .sort((a, b) => a.whole.width - b.whole.width || a.whole.height - b.whole.height),
+      );
+      const sums = images.map(() => new Float64Array(scores.classes));
+      const prepare = ([job]: readonly (typeof jobs)[number][]) => pixelsOf(job!);
+      for await (const { begin, batch } of readAhead(jobs, 1, prepare, signal)) {
+        const sum = sums[jobs[begin]!.at]!;
+        averaged(await scores.run(batch, signal), scores.classes).forEach((score, k) => {
+          sum[k]! += score / scales.length;
+        });
+      }
+      return sums;
+    },
+  };
+}
+
+function checkScales(scales: readonly number[], { width, height }: Size): void {
+  const least = Math.max(width, height);
+  const wrong = scales.find((scale) => !Number.isInteger(scale) || scale < least);
+  if (scales.length === 0 || wrong !== undefined)
+    throw new ArgumentError(
+      'scales',
+      `integers from ${least} up: the net's input is ${width}×${height}, and its last average needs as much`,
+      wrong ?? 'none',
+    );
+}
+
+function channelMeans(mean: Preprocess['mean'], channels: number): Preprocess['mean'] {
+  if (!('shape' in mean) || mean.shape.at(-3) !== channels) return mean;
+  const area = mean.data.length / channels;
+  return Array.from(
+    { length: channels },
+    (_, c) => mean.data.subarray(c * area, (c + 1) * area).reduce((sum, value) => sum + value, 0) / area,
+  );
+}

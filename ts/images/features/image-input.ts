@@ -1,0 +1,26 @@
+/** What a net that takes one image at a time looks like from outside. */
+import { GraphError } from '../../base/errors.ts';
+import type { Model } from '../../device/model.ts';
+import type { Size } from '../geometry.ts';
+
+export interface ImageInput {
+  /** Its blob. */
+  readonly name: string;
+  readonly channels: 1 | 3;
+  readonly size: Size;
+}
+
+/** The single N×3×H×W or N×1×H×W input of a model. @throws GraphError `graph/no-classifier` where it has another */
+export function imageInput(model: Pick<Model, 'inputs'>): ImageInput {
+  const [[name, shape], ...others] = Object.entries(model.inputs) as [[string, number[]]];
+  const [, channels, height, width] = shape;
+  if (others.length > 0 || shape.length !== 4 || (channels !== 1 && channels !== 3))
+    throw new GraphError(
+      'graph/no-classifier',
+      {},
+      `expected a net with one input N×3×H×W or N×1×H×W, found ${Object.entries(model.inputs)
+        .map(([blob, dims]) => `${blob} ${dims.join('×')}`)
+        .join(', ')}; give a deploy prototxt (resnode print --deploy makes it)`,
+    );
+  return { name, channels, size: { width: width!, height: height! } };
+}

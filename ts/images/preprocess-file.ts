@@ -1,0 +1,159 @@
+/** A Preprocess as a JSON file; a mean image lies beside it as .binaryproto, which Caffe reads too. */
+import { existsSync } from 'node:fs';
+import { basename, dirname, extname, join } from 'node:path';
+import { ImageError } from '../base/errors.ts';
+import { path } from '../base/kinds.ts';
+import { required, signature } from '../base/options.ts';
+import { nearest } from '../base/suggest.ts';
+import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import { blobFromFloats } from '../caffe/blob.ts';
+import { readJsonFile } from '../caffe/json-file.ts';
+import { writeBinaryproto } from '../caffe/write-caffemodel.ts';
+import type { Resize, Size } from './geometry.ts';
+import { readMeanImage } from './mean-file.ts';
+import { type Preprocess, preprocess } from './preprocess.ts';
+
+const FORMAT = 'resnode-preprocess/1';
+
+const SAVE_PREPROCESS = signature('savePreprocess', {
+  path: required(path, 'Where it goes.'),
+  preprocess: required(preprocess, 'To be kept.'),
+});
+
+/**
+ * Writes `path` (and, for a mean image, `path` with `.mean.binaryproto` appended), each whole or not at all.
+ * docs/preprocess.md has the fields. Beside `NAME.prototxt`, the commands find it as `NAME.preprocess.json`.
+ * @throws ResnodeError `file/write`
+ */
+export function savePreprocess(path: string, preprocess: Preprocess): void {
+  SAVE_PREPROCESS.check(path, preprocess);
+  const { resize, crop, mean, order = 'BGR', scale = 1 } = preprocess;
+  const { interpolation, std, orientation, depth } = preprocess;
+  const meanFile = `${path}.mean.binaryproto`;
+  const isImage = 'shape' in mean;
+  if (isImage) {
+    const shape = [...Array<number>(Math.max(0, 4 - mean.shape.length)).fill(1), ...mean.shape];
+    writeBinaryproto(meanFile, blobFromFloats(shape, mean.data));
+  }
+  const content = {
+    ...{ format: FORMAT, resize, interpolation, crop },
+    mean: isImage ? { file: basename(meanFile) } : mean,
+    ...{ order, scale, std, orientation, depth },
+  };
+  writeFileAtomically(path, [`${JSON.stringify(content, null, 2)}\n`]);
+}
+
+type Fail = (where: string, expected: string, found: unknown) => never;
+
+const LOAD_PREPROCESS = signature('loadPreprocess', { path: required(path, 'A path.') });
+
+/** Reads what savePreprocess wrote. @throws ImageError naming the file, the field, what was found and expected */
+export function loadPreprocess(path: string): Preprocess {
+  LOAD_PREPROCESS.check(path);
+  const fail: Fail = (where, expected, found) => {
+    throw new ImageError(
+      'image/preprocess',
+      path,
+      `${where}: expected ${expected}, found ${JSON.stringify(found) ?? 'nothing'}`,
+    );
+  };
+  const json = readJsonFile(
+    path,
+    'preprocess',
+    (found, cause, isWrongKind) =>
+      new ImageError(isWrongKind ? 'image/wrong-kind' : 'image/preprocess', path, found, { cause }),
+  ) as Record<string, unknown>;
+  if (typeof json !== 'object' || json === null || json.format !== FORMAT)
+    return fail('format', `"${FORMAT}"`, json?.format);
+  checkNames(json, '', FIELDS, fail);
+  const choice = <T>(name: string, values: readonly T[]): { [key: string]: T } =>
+    json[name] === undefined
+      ? {}
+      : values.includes(json[name] as T)
+        ? { [name]: json[name] as T }
+        : fail(name, values.map((value) => JSON.stringify(value)).join(' or '), json[name]);
+  const { order = 'BGR', scale = 1, std } = json;
+  const preprocess: Preprocess = {
+    resize: json.resize === null ? null : readResize(json.resize, fail),
+    crop: readSize('crop', json.crop, fail),
+    mean: readMean(json.mean, path, fail),
+    order: order === 'BGR' || order === 'RGB' ? order : fail('order', '"BGR" or "RGB"', order),
+    scale: isNumber(scale) && scale !== 0 ? scale : fail('scale', 'a finite number but 0', scale),
+    ...(std === undefined ? {} : { std: readStd(std, fail) }),
+    ...choice('interpolation', ['bytes', 'float']),
+    ...choice('orientation', ['applied', 'ignored']),
+    ...choice('depth', [8, 16]),
+  };
+  if (preprocess.depth === 16 && preprocess.interpolation !== 'float')
+    return fail('interpolation', '"float" where depth is 16', json.interpolation);
+  return preprocess;
+}
+
+const FIELDS = [
+  ...['format', 'resize', 'interpolation', 'crop', 'mean', 'order', 'scale', 'std', 'orientation', 'depth'],
+] as const;
+
+const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
+
+/** @param path Of the object within the file, with a dot behind; empty: the file itself. */
+function checkNames(json: object, path: string, names: readonly string[], fail: Fail): void {
+  for (const name of Object.keys(json)) {
+    if (names.includes(name)) continue;
+    const hint = nearest(name, names);
+    fail(`${path}${name}`, `${hint === undefined ? '' : `"${hint}"? `}one of ${names.join(', ')}`, name);
+  }
+}
+
+function readSize(where: string, value: unknown, fail: Fail): Size {
+  const side = (name: 'width' | 'height'): number => {
+    const length = ((value ?? {}) as Partial<Size>)[name];
+    return isSide(length) ? length : fail(`${where}.${name}`, 'an integer from 1 to 1048576', length);
+  };
+  const size = { width: side('width'), height: side('height') };
+  checkNames(value as object, `${where}.`, ['width', 'height'], fail);
+  return size;
+}
+
+const isSide = (value: unknown): value is number =>
+  Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 1 << 20;
+
+function readResize(value: unknown, fail: Fail): Resize {
+  if (typeof value !== 'object' || value === null)
+    return fail('resize', '{ "shorterSide": N }, { "width": N, "height": N } or null', value);
+  if (!('shorterSide' in value)) return readSize('resize', value, fail);
+  checkNames(value, 'resize.', ['shorterSide'], fail);
+  const { shorterSide } = value;
+  return isSide(shorterSide)
+    ? { shorterSide }
+    : fail('resize.shorterSide', 'an integer from 1 to 1048576', shorterSide);
+}
+
+function readStd(std: unknown, fail: Fail): number[] {
+  if (!Array.isArray(std) || (std.length !== 1 && std.length !== 3)) return fail('std', '1 or 3 values', std);
+  std.forEach((value, i) => {
+    if (!isNumber(value) || value <= 0) fail(`std[${i}]`, 'a number above 0', value);
+  });
+  return std as number[];
+}
+
+function readMean(mean: unknown, path: string, fail: Fail): Preprocess['mean'] {
+  if (Array.isArray(mean)) {
+    mean.forEach((value, i) => {
+      if (!Number.isFinite(value)) fail(`mean[${i}]`, 'a finite number', value);
+    });
+    if (mean.length !== 1 && mean.length !== 3) fail('mean', '1 or 3 values', mean);
+    return mean as number[];
+  }
+  const { file } = (mean ?? {}) as { file?: unknown };
+  if (typeof file !== 'string' || file !== basename(file))
+    return fail('mean', 'numbers, or { "file": NAME } of a .binaryproto in the same folder', mean);
+  checkNames(mean as object, 'mean.', ['file'], fail);
+  return readMeanImage(join(dirname(path), file));
+}
+
+/** The preprocessing that lies beside a net: `NAME.preprocess.json`, or `preprocess.json`; null where there is none. */
+export function preprocessBeside(model: string): string | null {
+  const stem = basename(model, extname(model));
+  const candidates = [`${stem}.preprocess.json`, 'preprocess.json'].map((name) => join(dirname(model), name));
+  return candidates.find((path) => existsSync(path)) ?? null;
+}

@@ -1,0 +1,230 @@
+/** Pixels → a net's input, as data that can be kept beside a model (preprocess-file.ts). */
+
+import { ArgumentError, ImageError } from '../base/errors.ts';
+import { either, instance, integer, type Kind, list, number, oneOf } from '../base/kinds.ts';
+import { fields, optional, options, required, signature } from '../base/options.ts';
+import { loadBinding } from '../native/load.ts';
+import { type DecodeOptions, decodeImage } from './decode.ts';
+import { centreCrop, exactSize, type Resize, resize, resizedSize, type Size } from './geometry.ts';
+import { anyImage, type DeepImage, type Image } from './image.ts';
+
+/** The most pixels that a resized image may have. */
+const MAX_RESIZED_PIXELS = 2 ** 27;
+
+/** C×H×W, row-major. */
+export interface MeanImage {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+/** docs/preprocess.md has the same as a file. */
+export interface Preprocess {
+  /** Before the crop; null: images are taken in their own size. */
+  readonly resize: Resize;
+  /**
+   * `bytes`: bilinear exactly as OpenCV's INTER_LINEAR on uint8. `float`: bilinear without rounding, as the
+   * Transformer of caffe.io, grey by scikit-image's weights. Default `bytes`.
+   */
+  readonly interpolation?: 'bytes' | 'float';
+  /** Cut from the centre of the resized image. */
+  readonly crop: Size;
+  /**
+   * Subtracted: one value per channel (or one for all; [0]: nothing), or a mean image, of which the centre is used. In
+   * `order`, of pixels from 0 to 255.
+   */
+  readonly mean: readonly number[] | MeanImage;
+  /** Order of the channels. Default BGR, as OpenCV gives them to Caffe. */
+  readonly order?: 'BGR' | 'RGB';
+  /** Multiplied after the mean was subtracted (Caffe's transform_param.scale). Default 1. */
+  readonly scale?: number;
+  /** Divided by, after the mean was subtracted: one value per channel or one for all, in `order`. Default none. */
+  readonly std?: readonly number[];
+  /** As in DecodeOptions, for image files. Default `applied`. */
+  readonly orientation?: 'applied' | 'ignored';
+  /** As in DecodeOptions; 16 needs interpolation `float`: samples then count as 0 to 255 with their fractions. Default 8. */
+  readonly depth?: 8 | 16;
+}
+
+/** How a net sees images: its mean, and what is not as by default. Its input is the crop. */
+export type TunedPreprocess = Pick<Preprocess, 'mean'> & Partial<Omit<Preprocess, 'crop'>>;
+
+export const meanImage: Kind<MeanImage> = fields<MeanImage>('a mean image, { shape, data }', {
+  shape: required(list(integer(1), { of: 'positive integers', atLeast: 3 }), 'C×H×W.'),
+  data: required(instance('a Float32Array', Float32Array), 'Row-major.'),
+});
+
+const mean: Kind<Preprocess['mean']> = either(list(number(), { of: 'numbers', atLeast: 1 }), meanImage);
+
+const meanRow = required(
+  mean,
+  'Subtracted, of pixels from 0 to 255: one value a channel, one for all, or a mean image.',
+);
+
+/** Rows of what has a default. */
+const optionalRows = {
+  order: optional(oneOf('BGR', 'RGB'), 'BGR', 'Order of the channels, of the mean and std too.'),
+  scale: optional(number({ not: 0 }), '1', 'Multiplied after the mean was subtracted.'),
+  std: optional(
+    list(number({ above: 0 }), { of: 'numbers above 0', atLeast: 1 }),
+    'none',
+    'Divided by after the mean was subtracted: one value a channel, or one for all.',
+  ),
+  interpolation: optional(
+    oneOf('bytes', 'float'),
+    'bytes',
+    "Resized in bytes, as OpenCV, or in floats, as caffe.io's Transformer.",
+  ),
+  orientation: optional(
+    oneOf('applied', 'ignored'),
+    'applied',
+    "Whether EXIF's orientation turns an image file.",
+  ),
+  depth: optional(oneOf(8, 16), '8', 'Of image files with 16 bits; 16 needs interpolation float.'),
+};
+
+/** What an image goes through on its way to a net. */
+export const preprocess = options<Preprocess>({
+  resize: required(resize, 'Bilinear; null: as it is.'),
+  crop: required(exactSize, 'Cut from the centre of the resized image.'),
+  mean: meanRow,
+  ...optionalRows,
+});
+
+/** The same for a net whose input is the crop. */
+export const tunedPreprocess = options<TunedPreprocess>({
+  resize: optional(resize, "a shorter side of 256/224 of the net's input", 'Bilinear; null: as it is.'),
+  mean: meanRow,
+  ...optionalRows,
+});
+
+const MSRA_PREPROCESS = signature('msraPreprocess', { mean: required(mean, 'Subtracted.') });
+
+/** MSRA's for ResNet-50/101/152: BGR 0–255, shorter side 256, centre crop 224, minus the mean. */
+export function msraPreprocess(mean: Preprocess['mean']): Preprocess {
+  MSRA_PREPROCESS.check(mean);
+  return { resize: { shorterSide: 256 }, crop: { width: 224, height: 224 }, mean };
+}
+
+const PREPROCESS_IMAGE = signature('preprocessImage', {
+  image: required(anyImage, 'Decoded pixels.'),
+  preprocess: required(preprocess, 'What it goes through.'),
+  channels: required(oneOf(1, 3), 'What the net takes.'),
+  corner: optional(
+    options<{ readonly left: number; readonly top: number }>({
+      left: required(integer(0), 'In pixels.'),
+      top: required(integer(0), 'In pixels.'),
+    }),
+    'centred',
+    'Of the crop.',
+  ),
+});
+
+/**
+ * One image as channels × crop height × crop width float32, computed off the event loop.
+ * @param channels What the net takes: 3, or 1 for grey (ITU-R BT.601).
+ * @param corner Left and top of the crop in the resized image. Default: centred.
+ * @throws ImageError where the crop is larger than the image, or the resized image over 2^27 pixels;
+ * ArgumentError where the mean does not fit
+ */
+export async function preprocessImage(
+  image: Image | DeepImage,
+  preprocess: Preprocess,
+  channels: 1 | 3,
+  corner?: { readonly left: number; readonly top: number },
+): Promise<Float32Array> {
+  PREPROCESS_IMAGE.check(image, preprocess, channels, corner);
+  const { crop, order = 'BGR', interpolation = 'bytes' } = preprocess;
+  if (image.data instanceof Uint16Array && interpolation !== 'float')
+    throw new ArgumentError(
+      'interpolation',
+      '"float", which alone takes images of 16 bits (--interpolation float)',
+      interpolation,
+    );
+  const { width, height } = resizedSize(image, preprocess.resize);
+  const { file } = image;
+  if (width * height > MAX_RESIZED_PIXELS)
+    throw new ImageError(
+      'image/too-large',
+      file,
+      `is ${image.width}×${image.height} and would be resized to ${width}×${height}; at most 2^27 pixels are taken`,
+    );
+  const { left, top } = corner ?? centreCrop({ width, height }, crop);
+  if (crop.width > width || crop.height > height)
+    throw new ImageError(
+      'image/too-small',
+      file,
+      `is ${width}×${height}${preprocess.resize === null ? '' : ' when resized'}, smaller than the crop ${crop.width}×${crop.height}`,
+    );
+  const mean = meanValues(preprocess.mean, channels, crop);
+  return loadBinding().binding.prepareImage(image.data, {
+    width: image.width,
+    height: image.height,
+    channels: image.channels,
+    resizedWidth: width,
+    resizedHeight: height,
+    left,
+    top,
+    cropWidth: crop.width,
+    cropHeight: crop.height,
+    outputChannels: channels,
+    bgr: order === 'BGR',
+    float: interpolation === 'float',
+    scale: scaleValues(preprocess, channels),
+    mean,
+  });
+}
+
+/**
+ * One image file, or the bytes of one, as `preprocessImage` makes it.
+ * @throws what decodeImage and preprocessImage throw
+ */
+export async function preprocessFile(
+  source: string | Uint8Array,
+  preprocess: Preprocess,
+  channels: 1 | 3,
+  options: DecodeOptions = {},
+): Promise<Float32Array> {
+  return preprocessImage(await decodeImage(source, decodingOf(preprocess, options)), preprocess, channels);
+}
+
+/** How image files of such a preprocessing are decoded. */
+export function decodingOf({ orientation, depth }: Preprocess, options: DecodeOptions = {}): DecodeOptions {
+  return {
+    ...options,
+    ...(orientation === undefined ? {} : { orientation }),
+    ...(depth === undefined ? {} : { depth }),
+  };
+}
+
+function scaleValues({ scale = 1, std = [1] }: Preprocess, channels: number): Float32Array {
+  if (!Number.isFinite(scale) || scale === 0)
+    throw new ArgumentError('scale', 'a finite number but 0', scale);
+  if ((std.length !== 1 && std.length !== channels) || !std.every((value) => value > 0 && value < Infinity))
+    throw new ArgumentError('std', `1 or ${channels} numbers above 0, one per channel`, std);
+  return Float32Array.from({ length: channels }, (_, c) => scale / (std[c] ?? std[0]!));
+}
+
+// data_transformer.cpp takes the mean image at the crop's own place; a mean image of the crop's size is used whole.
+function meanValues(mean: Preprocess['mean'], channels: number, crop: Size): Float32Array {
+  if (!('shape' in mean)) {
+    if (mean.length !== 1 && mean.length !== channels)
+      throw new ArgumentError('mean', `1 or ${channels} values, one per channel`, mean);
+    return Float32Array.from({ length: channels }, (_, c) => mean[c] ?? mean[0]!);
+  }
+  const [meanChannels, height, width] = mean.shape.slice(-3) as [number, number, number];
+  const { left, top } = centreCrop({ width, height }, crop);
+  if (meanChannels !== channels || left < 0 || top < 0 || mean.data.length !== channels * height * width)
+    throw new ArgumentError(
+      'mean',
+      `a mean image of ${channels} channels and at least ${crop.width}×${crop.height}`,
+      mean.shape.join('×'),
+    );
+  const values = new Float32Array(channels * crop.height * crop.width);
+  for (let c = 0, at = 0; c < channels; c++) {
+    for (let y = 0; y < crop.height; y++, at += crop.width) {
+      const from = (c * height + y + top) * width + left;
+      values.set(mean.data.subarray(from, from + crop.width), at);
+    }
+  }
+  return values;
+}

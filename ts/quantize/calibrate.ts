@@ -1,0 +1,123 @@
+/** The ranges of a net's values over some images, so that it can run in int8. */
+
+import { setImmediate } from 'node:timers/promises';
+import { ArgumentError, GraphError } from '../base/errors.ts';
+import { callback, iterable, number, oneOf, signal } from '../base/kinds.ts';
+import { optional, options, optionsOf, required, signature } from '../base/options.ts';
+import { type NetParameter, netParameter } from '../caffe/net-parameter.ts';
+import { type Calibration, type CalibrationMethod, calibrationOf } from '../compile/calibration.ts';
+import { type Device, deviceLike, type LoadOptions } from '../device/device.ts';
+import { loadRows } from '../device/load-options.ts';
+import type { Inputs } from '../device/tensor.ts';
+import { graphFromCaffe, graphOptions } from '../graph/from-caffe.ts';
+import type { Graph, ValueId } from '../graph/graph.ts';
+import { passes, runPasses } from '../passes/index.ts';
+import { chooseRange, MagnitudeHistogram } from './value-ranges.ts';
+
+export interface CalibrateOptions {
+  /** Default `entropy`. */
+  readonly method?: CalibrationMethod;
+  /** Of the method `percentile`: percent of the values that are not cut, over 50 to 100. Default 99.99. */
+  readonly percentile?: number;
+  /** Told after each run how many images are done. */
+  readonly onProgress?: (done: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+const CALIBRATE = signature('calibrate', {
+  device: required(deviceLike, 'Of openDevice.'),
+  load: required(
+    options<Omit<LoadOptions, 'outputs'> & { readonly model: NetParameter }>({
+      ...loadRows,
+      model: required(netParameter, 'The net.'),
+    }),
+    'As device.load takes them.',
+  ),
+  inputs: required(iterable<AsyncIterable<Inputs> | Iterable<Inputs>>('inputs'), 'One for each run.'),
+  options: optional(
+    options<CalibrateOptions>({
+      method: optional(oneOf('min-max', 'percentile', 'entropy'), 'entropy', 'How ranges are chosen.'),
+      percentile: optional(number({ above: 50, to: 100 }), '99.99', 'Of the method percentile.'),
+      onProgress: optional(callback<(done: number) => void>(), 'none', 'Told after each run.'),
+      signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+    }),
+    'none',
+    'How.',
+  ),
+});
+
+/**
+ * Runs a net in float32 over some inputs (a hundred images say enough for a ResNet) and chooses the range of each blob
+ * that int8 convolutions read and make: the largest magnitude, a percentile, or the range of least loss of information.
+ * Nets' inputs have none, so that the first layer stays float32.
+ * @param inputs One for each run, as `model.run` takes them.
+ * @throws ArgumentError; GraphError where the net has no convolutions that could run in int8; what load and run throw
+ */
+export async function calibrate(
+  device: Device,
+  load: Omit<LoadOptions, 'outputs'> & { readonly model: NetParameter },
+  inputs: AsyncIterable<Inputs> | Iterable<Inputs>,
+  options: CalibrateOptions = {},
+): Promise<Calibration> {
+  CALIBRATE.check(device, load, inputs, options);
+  const { method = 'entropy', percentile = 99.99, onProgress, signal } = options;
+  const histograms = new Map(
+    quantizable(graphFromCaffe(load.model, optionsOf(graphOptions, load))).map((name) => [
+      name,
+      new MagnitudeHistogram(),
+    ]),
+  );
+  await using model = await device.load({
+    ...load,
+    precision: 'float32',
+    outputs: [...histograms.keys()],
+  });
+  const [input] = Object.keys(model.inputs);
+  let images = 0;
+  for await (const each of inputs) {
+    const outputs = await model.run(each, signal === undefined ? {} : { signal });
+    for (const [name, { data }] of Object.entries(outputs)) {
+      try {
+        histograms.get(name)!.add(data);
+      } catch (error) {
+        throw new ArgumentError('inputs', `such that "${name}" is finite`, (error as Error).message);
+      }
+      await setImmediate();
+    }
+    images += Object.values(outputs)[0]!.shape[0]!;
+    onProgress?.(images);
+  }
+  if (images === 0) throw new ArgumentError('inputs', `at least one "${input}"`, 'none');
+  const ranges = new Map<string, number>();
+  for (const [name, histogram] of histograms) {
+    ranges.set(name, chooseRange(histogram, method, percentile));
+    await setImmediate();
+  }
+  return calibrationOf({
+    net: load.model.name ?? '',
+    method,
+    percentile: method === 'percentile' ? percentile : null,
+    images,
+    ranges: Object.fromEntries(ranges),
+  });
+}
+
+/**
+ * What convolutions read and make in the net as it runs, without its inputs: `blob@layer`. Strides are not moved: that
+ * makes values of parts of others, whose ranges hold for them.
+ */
+function quantizable(written: Graph): string[] {
+  const only = passes.map(({ name }) => name).filter((name) => name !== 'move-strides');
+  const graph = runPasses(written, { only });
+  const found = new Set<ValueId>();
+  for (const { operation, inputs, outputs } of graph.nodes)
+    if (operation.kind === 'convolution') for (const id of [...inputs, ...outputs]) found.add(id);
+  for (const id of graph.inputs) found.delete(id);
+  if (found.size === 0)
+    throw new GraphError(
+      'calibrate/no-convolutions',
+      {},
+      'the net has no convolutions that could run in int8',
+    );
+  return [...found].map((id) => `${graph.values[id]!.blob}@${graph.values[id]!.layer}`);
+}

@@ -1,0 +1,129 @@
+/** A GPU's report as one HTML page: plots and tables, no script, nothing from the network. */
+import { escapeHtml, factsTable, htmlPage, numbersTable } from '../../pages/html.ts';
+import { throughputChart } from './charts.ts';
+import { type DeviceReport, lossesText, type NetTimes, type OperationShape } from './device-report.ts';
+import { STYLE, section } from './page-parts.ts';
+import { titleOf } from './report.ts';
+import { median } from './statistics.ts';
+
+/** The page. Drawing takes about a second. */
+export async function devicePage(report: DeviceReport): Promise<string> {
+  const { date, device, description, commit, copyGigabytes, batch, precision, shapes } = report;
+  const sections: string[] = [];
+  for (const net of report.nets)
+    sections.push(section(`${titleOf(net)}, ${net.precision}`, await netPart(net)));
+  if (shapes.length > 0)
+    sections.push(
+      section(
+        `Operations at batch ${batch}, ${precision}`,
+        `<p class="lead">Times are taken by events on the GPU; inputs are rotated beyond its L2 cache. A large copy reaches ${copyGigabytes?.toFixed(0) ?? 'unknown'} GB/s, read and written. Caffe's schedule is written here from its layers, in float32.</p>
+${shapeTable(shapes)}`,
+      ),
+    );
+  const facts: [string, string][] = [
+    ['GPU', device],
+    ...Object.entries(description).map(([name, value]): [string, string] => [name, String(value)]),
+    ['commit', commit ?? 'not in a checkout'],
+  ];
+  return htmlPage({
+    title: `resnode bench, ${date.slice(0, 10)}`,
+    style: STYLE,
+    body: `<h1>resnode bench</h1>
+<p class="lead">${escapeHtml(date.slice(0, 16).replace('T', ' '))} UTC, ${escapeHtml(device)}. Inputs and weights are on the GPU, results are fetched.</p>
+<main>
+${sections.join('\n')}
+${section('How it was measured', factsTable(facts))}
+</main>`,
+  });
+}
+
+interface Line {
+  readonly engine: string;
+  readonly milliseconds: readonly number[];
+  readonly throughputMilliseconds?: readonly number[];
+  readonly remark: string;
+}
+
+async function netPart(net: NetTimes): Promise<string> {
+  const own: Line = { engine: 'resnode', ...net, remark: lossesText(net) };
+  const apart: Line[] =
+    net.layerByLayer === undefined
+      ? []
+      : [
+          {
+            engine: 'resnode, layer by layer',
+            milliseconds: net.layerByLayer.milliseconds,
+            remark: `${net.layerByLayer.operations} operations where fused there are ${net.operations}`,
+          },
+        ];
+  const peers = net.peers.map((peer): Line => {
+    const difference =
+      peer.difference === null ? '' : `${peer.difference.toExponential(1)} of the largest value apart`;
+    return { ...peer, remark: [peer.refusal, difference, lossesText(peer)].filter(Boolean).join('; ') };
+  });
+  const lines = [own, ...apart, ...peers];
+  const timed = lines.filter(({ milliseconds }) => milliseconds.length > 0);
+  const results = timed.map(({ engine, milliseconds }) => ({
+    engine,
+    quiet: milliseconds.map((each) => [each]),
+    busy: null,
+  }));
+  return `<figure>${await throughputChart({ batch: net.batch, results })}<figcaption>Bars are medians of the runs, one at a time; lines go from the slowest to the fastest.</figcaption></figure>
+${numbersTable(
+  ['engine', 'images/s', 'median ms', 'least', 'most', 'throughput ms', "time over resnode's", 'remark'],
+  [...lines.map((line) => cells(line, net)), ...caffeRow(net)],
+)}`;
+}
+
+function cells({ engine, milliseconds, throughputMilliseconds = [], remark }: Line, net: NetTimes): string[] {
+  if (milliseconds.length === 0) return [engine, '', '', '', '', '', '', remark];
+  const middle = median(milliseconds);
+  return [
+    engine,
+    ((1000 * net.batch) / middle).toFixed(1),
+    middle.toFixed(3),
+    Math.min(...milliseconds).toFixed(3),
+    Math.max(...milliseconds).toFixed(3),
+    throughputMilliseconds.length === 0 ? '' : median(throughputMilliseconds).toFixed(3),
+    (middle / median(net.milliseconds)).toFixed(2),
+    remark,
+  ];
+}
+
+function caffeRow({ caffe, batch, task }: NetTimes): string[][] {
+  if (caffe === null) return [];
+  const middle = task === 'training' ? caffe.averageForwardBackward : caffe.averageForward;
+  const what = task === 'training' ? 'forward and backward without an update' : 'forward';
+  const speed = ((1000 * batch) / middle).toFixed(1);
+  return [['Caffe', speed, middle.toFixed(3), '', '', '', '', `mean of ${what}`]];
+}
+
+function shapeTable(shapes: readonly OperationShape[]): string {
+  return numbersTable(
+    [
+      'operation',
+      'in the nets',
+      'way',
+      'launches',
+      'median µs',
+      'GB/s',
+      'of copy',
+      'time over the first way',
+    ],
+    shapes.flatMap(({ name, count, ways }) =>
+      ways.map((way, i) => {
+        const middle = median(way.microseconds);
+        return [
+          i === 0 ? name : '',
+          i === 0 ? String(count) : '',
+          way.name,
+          String(way.launches),
+          middle.toFixed(2),
+          way.gigabytes.toFixed(0),
+          `${(100 * way.ofCopy).toFixed(0)}%`,
+          (middle / median(ways[0]!.microseconds)).toFixed(2),
+        ];
+      }),
+    ),
+  );
+}

@@ -1,0 +1,200 @@
+/**
+ * One measurement of one engine, in a process of its own: `node measure.js JOB`, JOB and answer in JSON (job.ts). It runs
+ * from dist/, as a user has it, so that no compiler's memory is counted; what an engine does not need is not loaded.
+ */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { openDevice } from '../../device/device.ts';
+import type { Answers, Candidate, EventLoopDelay, Job, OperationTime } from './job.ts';
+
+interface Engine {
+  readonly run: () => Promise<Float32Array>;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+const engines: Readonly<Record<string, (job: Job, data: Float32Array) => Promise<Engine>>> = {
+  async resnode({ folder, net, batch, threads }, data) {
+    const { openDevice } = await library();
+    const device = await openDevice('cpu', { threads });
+    const [model, weights] = [`${folder}/${net}.prototxt`, `${folder}/${net}.caffemodel`];
+    const loaded = await device.load({ model, weights, batch });
+    return {
+      run: async () => (await loaded.run({ data })).prob!.data,
+      versions: { oneDNN: String(device.description.oneDNN) },
+    };
+  },
+  async 'onnxruntime-node'({ folder, net, batch, threads, input }, data) {
+    type Values = Readonly<Record<string, { readonly data: Float32Array }>>;
+    // Its types are a development dependency's, and it may be absent.
+    const { InferenceSession, Tensor } = createRequire(import.meta.url)('onnxruntime-node') as {
+      InferenceSession: {
+        create(
+          path: string,
+          options: object,
+        ): Promise<{ inputNames: string[]; outputNames: string[]; run(feeds: object): Promise<Values> }>;
+      };
+      Tensor: new (type: string, data: Float32Array, dims: readonly number[]) => object;
+    };
+    const session = await InferenceSession.create(`${folder}/${net}-${batch}.onnx`, {
+      intraOpNumThreads: threads,
+      graphOptimizationLevel: 'all',
+    });
+    const feeds = { [session.inputNames[0]!]: new Tensor('float32', data, [batch, ...input]) };
+    return { run: async () => (await session.run(feeds))[session.outputNames[0]!]!.data, versions: {} };
+  },
+};
+
+const trainers: typeof engines = {
+  async resnode({ folder, net, batch, threads, training }, data) {
+    const { openDevice } = await library();
+    const device = await openDevice('cpu', { threads });
+    const [model, weights] = [`${folder}/${net}.prototxt`, `${folder}/${net}.caffemodel`];
+    const { rate, update } = training!;
+    const trainer = await device.train({ model, weights, batch, update });
+    const label = readFloats(`${folder}/${net}-${batch}.labels.f32`);
+    let iteration = 0;
+    return {
+      run: async () => (await trainer.step({ data, label }, { rate, iteration: iteration++ })).loss!.data,
+      versions: { oneDNN: String(device.description.oneDNN) },
+    };
+  },
+};
+
+const measurements: { [What in keyof Answers]: (job: Job) => Promise<Answers[What]> } = {
+  // From nothing to the first answer: the engine's own import, its device, the net and weights from disk, one run.
+  async firstAnswer(job) {
+    const data = readInput(job);
+    const start = performance.now();
+    const { run, versions } = await open(job, data);
+    const opened = performance.now();
+    const output = await run();
+    const milliseconds = performance.now() - start;
+    const outputs = [output];
+    for (let i = 1; i < job.steps!; i++) outputs.push(await run());
+    return {
+      loadMilliseconds: opened - start,
+      milliseconds,
+      peakBytes: peakBytes(),
+      output: job.training === null ? [...output] : outputs.flatMap((losses) => [...losses]),
+      versions,
+    };
+  },
+
+  async run(job) {
+    const { run } = await open(job, readInput(job));
+    for (let i = 0; i < 3; i++) await run();
+    const milliseconds: number[] = [];
+    for (let i = 0; i < job.runs; i++) {
+      const start = performance.now();
+      await run();
+      milliseconds.push(performance.now() - start);
+    }
+    return { milliseconds, eventLoop: await eventLoopDelay(run, job.runs) };
+  },
+
+  // Arithmetic: the inner product of oneDNN on 2048³. Memory: a copy of 256 MiB, which is larger than any cache.
+  async ceilings({ threads, runs }) {
+    const { openDevice } = await library();
+    // The same for all kernels of ours that are measured beside it.
+    await using device = await openDevice('cpu', { threads, kernels: 'oneDNN' });
+    const { compileOperation, innerProduct, addRelu } = await singleOperations();
+    const best = async (operation: Parameters<typeof compileOperation>[1]) => {
+      await using model = await compileOperation(device, operation);
+      const inputs = Object.fromEntries(
+        Object.entries(operation.inputs).map(([name, { data }]) => [name, data]),
+      );
+      const times: number[] = [];
+      for (let i = 0; i < runs; i++) times.push((await model.time(inputs))[0]!.milliseconds);
+      return Math.min(...times);
+    };
+    const square = { shape: [2048, 2048], data: new Float32Array(2048 ** 2).fill(1) };
+    const large = { shape: [1, 2 ** 24], data: new Float32Array(2 ** 24).fill(1) };
+    const product = await best(innerProduct({ input: square, weights: square }));
+    const sum = await best(addRelu({ inputs: [large, large], relu: false }));
+    return { gflops: (2 * 2048 ** 3) / product / 1e6, bandwidth: (3 * 4 * 2 ** 24) / sum / 1e6 };
+  },
+
+  // On one device after the other, so that no device's threads wait beside another's.
+  async operations({ net, batch, threads, runs }) {
+    const { openDevice } = await library();
+    const { compileOperation } = await singleOperations();
+    const { caseList, benchNet } = await cases();
+    const all = caseList(net.split(',').map(benchNet), batch);
+    const timed = all.map((): Candidate[] => []);
+    for (const options of [{}, { kernels: 'oneDNN' }] as const) {
+      await using device = await openDevice('cpu', { threads, ...options });
+      for (const [i, { make, macs }] of all.entries()) {
+        // Whose kernels are asked for matters to products alone.
+        if ('kernels' in options && macs === 0) continue;
+        const operation = make();
+        await using model = await compileOperation(device, operation);
+        const inputs = Object.fromEntries(
+          Object.entries(operation.inputs).map(([name, { data }]) => [name, data]),
+        );
+        const implementations = new Set(model.plan().operations.map((each) => each.implementation));
+        const implementation = [...implementations].join(' + ');
+        if (timed[i]!.some((each) => each.implementation === implementation)) continue;
+        const rounds: number[] = [];
+        // The sum of all steps: a conversion of the layout is a part of what it takes.
+        for (let run = 0; run < runs + 2; run++)
+          rounds.push((await model.time(inputs)).reduce((sum, { milliseconds }) => sum + milliseconds, 0));
+        timed[i]!.push({ implementation, milliseconds: rounds.slice(2) });
+      }
+    }
+    return all.map(
+      ({ make: _, ...item }, i): OperationTime => ({ ...item, ...timed[i]![0]!, candidates: timed[i]! }),
+    );
+  },
+};
+
+// Not inside functions with `await using`: TypeScript 6.0 does not rewrite a dynamic import's extension there.
+// As a user has it: the whole package.
+const library = () =>
+  import(new URL('../../index.js', import.meta.url).href) as Promise<{ openDevice: typeof openDevice }>;
+const singleOperations = () => import('../../device/ops.ts');
+const cases = async () => ({ ...(await import('./case-list.ts')), ...(await import('./nets.ts')) });
+
+function open(job: Job, data: Float32Array): Promise<Engine> {
+  const engine = (job.training === null ? engines : trainers)[job.engine];
+  if (engine === undefined) throw new Error(`there is no engine "${job.engine}" for this`);
+  return engine(job, data);
+}
+
+const readInput = ({ folder, net, batch }: Job) => readFloats(`${folder}/${net}-${batch}.f32`);
+
+function readFloats(path: string): Float32Array {
+  const bytes = readFileSync(path);
+  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+}
+
+// How much later than asked a timer fires while the engine runs: what a server's other requests would feel.
+async function eventLoopDelay(run: () => Promise<unknown>, runs: number): Promise<EventLoopDelay> {
+  const resolution = 1;
+  const histogram = monitorEventLoopDelay({ resolution });
+  histogram.enable();
+  for (let i = 0; i < runs; i++) await run();
+  histogram.disable();
+  const delay = (nanoseconds: number) => Math.max(0, nanoseconds / 1e6 - resolution);
+  return {
+    median: delay(histogram.percentile(50)),
+    p99: delay(histogram.percentile(99)),
+    max: delay(histogram.max),
+  };
+}
+
+// Not getrusage's ru_maxrss: Linux hands that from parent to child across exec (mm_struct's high-water mark is new).
+function peakBytes(): number | null {
+  try {
+    const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+    return kilobytes === undefined ? null : Number(kilobytes) * 1024;
+  } catch {
+    return null;
+  }
+}
+
+const job = JSON.parse(process.argv[2] ?? '{}') as Job;
+const answer = await measurements[job.what](job);
+const { user, system } = process.cpuUsage();
+console.log(JSON.stringify({ answer, processorMilliseconds: (user + system) / 1000 }));
+process.exit(0);

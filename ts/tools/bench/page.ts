@@ -1,0 +1,164 @@
+/** A report as one HTML page: plots and tables, no script, nothing from the network. */
+import { escapeHtml, factsTable, htmlPage, numbersTable } from '../../pages/html.ts';
+import { memoryChart, rooflineChart, throughputChart } from './charts.ts';
+import { STYLE, section } from './page-parts.ts';
+import {
+  type CaffeFigures,
+  caffeMilliseconds,
+  candidatesText,
+  type Group,
+  groupsOf,
+  imagesPerSecond,
+  type Report,
+  type Result,
+  ratio,
+  shareOfPeak,
+  shareOfSgemm,
+} from './report.ts';
+import { median } from './statistics.ts';
+
+/** The page. Drawing takes about a second. */
+export async function benchPage(report: Report): Promise<string> {
+  const { machine, settings, versions, othersCores } = report;
+  const sections: string[] = [];
+  for (const group of groupsOf(report)) {
+    const parts = group.results.length === 0 ? [] : await figures(group, settings.rounds);
+    sections.push(section(group.title, [...parts, resultTable(report, group), ...notes(group)].join('\n')));
+  }
+  if (report.operations !== null)
+    sections.push(
+      section(
+        `Operations at batch ${report.operations.batch}`,
+        `<figure>${await rooflineChart(report)}<figcaption>Each point is an operation of the nets; the line is what sgemm and memory bandwidth allow here. Winograd's algorithms multiply less often than the direct count, so they may lie above it.</figcaption></figure>
+${operationTable(report)}`,
+      ),
+    );
+  const facts: [string, string][] = [
+    [
+      'Machine',
+      `${machine.processor}, ${machine.cores} cores, ${(machine.memoryBytes / 2 ** 30).toFixed(1)} GiB, ${machine.system}`,
+    ],
+    ['Instruction sets', machine.flags.join(' ')],
+    ['Load before', `${machine.load.toFixed(2)}; governor ${machine.governor ?? 'not told'}`],
+    [
+      'Others',
+      `other processes took ${othersCores.mean.toFixed(2)} cores on average, ${othersCores.max.toFixed(2)} at worst`,
+    ],
+    ['Threads, precision', `${settings.threads}, ${settings.precision}, the same for all`],
+    [
+      'Limits measured',
+      `sgemm ${report.sgemmGflops.toFixed(0)} GFLOP/s, memory ${report.bandwidth.toFixed(1)} GB/s`,
+    ],
+    [
+      'Versions',
+      Object.entries(versions)
+        .map(([name, version]) => `${name} ${version}`)
+        .join(', '),
+    ],
+    ['Absent', report.absent.map(({ engine, reason }) => `${engine}: ${reason}`).join('; ') || 'nobody'],
+    ['Commit', report.commit ?? 'not in a checkout'],
+  ];
+  return htmlPage({
+    title: `resnode bench, ${report.date.slice(0, 10)}`,
+    style: STYLE,
+    body: `<h1>resnode bench</h1>
+<p class="lead">${escapeHtml(report.date.slice(0, 16).replace('T', ' '))} UTC, ${escapeHtml(machine.processor)}. Every measurement ran in a process of its own; engines took turns; outputs were compared before anything was timed.</p>
+${othersCores.max > 0.2 ? '<p class="problem">Other processes were busy during this run; its figures are noisy.</p>\n' : ''}<main>
+${sections.join('\n')}
+${section('How it was measured', factsTable(facts))}
+</main>`,
+  });
+}
+
+async function figures(group: Group, rounds: number): Promise<string[]> {
+  return [
+    `<figure>${await throughputChart(group)}<figcaption>Bars are medians of ${rounds} rounds, lines from the slowest round to the fastest.</figcaption></figure>`,
+    `<figure>${await memoryChart(group)}<figcaption>The whole process's resident memory at its highest, interpreter included.</figcaption></figure>`,
+  ];
+}
+
+function notes({ task, caffe }: Group): string[] {
+  const lines = [
+    ...(task === 'training' ? ['A step is forward, loss, backward and update.'] : []),
+    ...(caffe.length === 0
+      ? []
+      : [
+          `Caffe's figures are means of <code>caffe time</code>${task === 'training' ? ', forward and backward without an update' : ', which goes backward too; compared is its forward'}.`,
+        ]),
+  ];
+  return lines.length === 0 ? [] : [`<p class="lead">${lines.join(' ')}</p>`];
+}
+
+function resultTable(report: Report, { task, batch, results, caffe }: Group): string {
+  const own = results[0];
+  const ofResult = (result: Result): string[] => {
+    const times = result.quiet.flat();
+    return [
+      result.engine,
+      imagesPerSecond(result.quiet, batch).toFixed(1),
+      median(times).toFixed(2),
+      Math.min(...times).toFixed(2),
+      Math.max(...times).toFixed(2),
+      percent(shareOfSgemm(result, report)),
+      result.firstAnswer.length === 0 ? '' : median(result.firstAnswer).toFixed(0),
+      result.peakBytes === null ? '' : (result.peakBytes / 1e6).toFixed(0),
+      result.eventLoop === null ? '' : result.eventLoop.p99.toFixed(2),
+      ratio(result, own!).toFixed(2),
+    ];
+  };
+  const ofCaffe = (figures: CaffeFigures): string[] => {
+    const { time, recordedOn } = figures;
+    const milliseconds = caffeMilliseconds(figures);
+    // The iterations' own times are of forward and backward together.
+    const ends = task === 'training' ? [Math.min, Math.max].map((end) => end(...time.forwardBackward)) : [];
+    const isHere = recordedOn === null && own !== undefined;
+    return [
+      `Caffe (${time.device ?? 'device not said'}), ${recordedOn === null ? 'in this run' : `recorded on ${recordedOn}`}`,
+      ((1000 * batch) / milliseconds).toFixed(1),
+      milliseconds.toFixed(2),
+      ends[0]?.toFixed(2) ?? '',
+      ends[1]?.toFixed(2) ?? '',
+      ...['', '', '', ''],
+      isHere ? (milliseconds / median(own.quiet.flat())).toFixed(2) : '',
+      time.averageForward.toFixed(1),
+      time.averageBackward.toFixed(1),
+    ];
+  };
+  const rows = [...results.map(ofResult), ...caffe.map(ofCaffe)];
+  return numbersTable(
+    [
+      'engine',
+      'images/s',
+      'median ms',
+      'least',
+      'most',
+      'of sgemm',
+      'first answer ms',
+      'peak MB',
+      'event loop p99 ms',
+      "time over resnode's",
+      ...(caffe.length === 0 ? [] : ['forward ms', 'backward ms']),
+    ],
+    rows,
+  );
+}
+
+function operationTable(report: Report): string {
+  return numbersTable(
+    ['operation', 'median ms', 'GFLOP/s', 'GB/s', 'of its limit', 'implementation', 'in'],
+    report.operations!.times.map((time) => {
+      const milliseconds = median(time.milliseconds);
+      return [
+        time.name,
+        milliseconds.toFixed(3),
+        time.macs === 0 ? '' : ((2 * time.macs) / milliseconds / 1e6).toFixed(0),
+        (time.bytes / milliseconds / 1e6).toFixed(1),
+        percent(shareOfPeak(time, report)),
+        candidatesText(time),
+        time.nets.join(', '),
+      ];
+    }),
+  );
+}
+
+const percent = (share: number) => `${(100 * share).toFixed(0)}%`;

@@ -1,0 +1,105 @@
+/** The files that the engines load: nets with the recipe's weights (for training the fillers'), as Caffe's files, as ONNX and for torch-engine.py. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Blob, blobFromFloats, toFloat32 } from '../../caffe/blob.ts';
+import type { WeightsFile } from '../../caffe/caffemodel.ts';
+import { fill, seededRandom } from '../../caffe/fillers.ts';
+import { printPrototxt } from '../../caffe/print.ts';
+import { writeCaffemodel } from '../../caffe/write-caffemodel.ts';
+import { onnxChunks } from '../../convert/onnx-write.ts';
+import { toOnnx } from '../../convert/to-onnx.ts';
+import { graphFromCaffe } from '../../graph/from-caffe.ts';
+import type { Graph } from '../../graph/graph.ts';
+import { summarise } from '../../graph/summary.ts';
+import { runPasses } from '../../passes/index.ts';
+import { recipeInput, recipeWeights } from '../parity/recipe.ts';
+import type { BenchNet } from './nets.ts';
+
+const SEED = 20151210;
+
+/** Multiply-accumulates of one run: as the net is written, and after resnode's rewrites (none where it trains). */
+export interface Arithmetic {
+  readonly written: number;
+  readonly rewritten: number;
+}
+
+/**
+ * Writes into `folder` for a net NAME: NAME.prototxt, NAME.caffemodel, NAME.graph.json and NAME.weights.f32, and for each
+ * batch size N NAME-N.f32, the input, with NAME-N.onnx or, for training, NAME-N.labels.f32.
+ * @param net In TRAIN phase as `asTraining` makes it.
+ * @returns The arithmetic of each batch size.
+ */
+export function prepare(
+  { name, net, input }: BenchNet,
+  batches: readonly number[],
+  folder: string,
+  phase: 'TRAIN' | 'TEST',
+): Arithmetic[] {
+  const file = (suffix: string) => join(folder, `${name}${suffix}`);
+  const full = graphFromCaffe(net, { phase });
+  const weights = phase === 'TRAIN' ? initialWeights(full) : recipeWeights(full, SEED);
+  const blobs = new Map(
+    weights.layers.flatMap(({ name: layer, blobs: list }) =>
+      list.map((blob, i) => [`${layer}/${i}`, blob] as const),
+    ),
+  );
+  const blobOf = (graph: Graph) => (id: number) =>
+    blobs.get(`${graph.parameters[id]!.layer}/${graph.parameters[id]!.index}`)!;
+  writeFileSync(file('.prototxt'), printPrototxt(net));
+  writeCaffemodel(file('.caffemodel'), weights);
+  writeForTorch(full, blobOf(full), file);
+  return batches.map((batch) => {
+    const graph = graphFromCaffe(net, { phase, batch });
+    writeFileSync(file(`-${batch}.f32`), new Uint8Array(recipeInput([batch, ...input], SEED).buffer));
+    if (phase === 'TRAIN') {
+      writeFileSync(file(`-${batch}.labels.f32`), new Uint8Array(labels(graph, batch).buffer));
+      return { written: stepMacs(graph), rewritten: stepMacs(graph) };
+    }
+    // As written: ONNX Runtime folds BatchNormalization into convolutions itself.
+    writeFileSync(file(`-${batch}.onnx`), Buffer.concat([...onnxChunks(toOnnx(graph, blobOf(graph)))]));
+    return { written: summarise(graph).macs, rewritten: summarise(runPasses(graph)).macs };
+  });
+}
+
+/** As a training begins: steps from the recipe's weights are so steep that rounding decides on the losses after them. */
+export function initialWeights({ name, parameters }: Graph): WeightsFile {
+  const random = seededRandom(SEED);
+  const blobs = new Map<string, Blob[]>();
+  for (const { layer, shape, filler } of parameters)
+    blobs.set(layer, [...(blobs.get(layer) ?? []), blobFromFloats(shape, fill(filler, shape, random))]);
+  return {
+    file: 'fillers',
+    name,
+    layers: [...blobs].map(([layer, list]) => ({ name: layer, type: '', blobs: list })),
+  };
+}
+
+// Forward, and twice as much backward: for data and for weights; the image's own gradient is not computed.
+function stepMacs(graph: Graph): number {
+  const { layers, macs } = summarise(graph);
+  return 3 * macs - layers.find((layer) => layer.macs > 0)!.macs;
+}
+
+function labels(graph: Graph, batch: number): Float32Array {
+  const loss = graph.nodes.find(({ operation }) => operation.kind === 'softmaxLoss')!;
+  const [, classes] = graph.values[loss.inputs[0]!]!.shape as [number, number];
+  return Float32Array.from({ length: batch }, (_, i) => (7 * i) % classes);
+}
+
+// The graph as it is: nodes with their operations; a parameter is its place in the file of floats.
+function writeForTorch(graph: Graph, source: (id: number) => Blob, file: (suffix: string) => string): void {
+  let offset = 0;
+  const chunks: Uint8Array[] = [];
+  const parameters = graph.parameters.map(({ shape, lrMult, decayMult }, id) => {
+    const values = toFloat32(source(id));
+    chunks.push(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    offset += values.length;
+    return { shape, lrMult, decayMult, offset: offset - values.length, count: values.length };
+  });
+  writeFileSync(file('.weights.f32'), Buffer.concat(chunks));
+  const nodes = graph.nodes.map(({ operation, inputs, outputs }) => ({ operation, inputs, outputs }));
+  writeFileSync(
+    file('.graph.json'),
+    JSON.stringify({ parameters, nodes, inputs: graph.inputs, outputs: graph.outputs }),
+  );
+}

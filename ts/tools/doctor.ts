@@ -1,0 +1,246 @@
+/** What resnode finds of all it needs, and what mends what is missing. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { ResnodeError } from '../base/errors.ts';
+import { ownPackage } from '../base/own-package.ts';
+import { type DeviceKind, openDevice } from '../device/device.ts';
+import { type Devices, devices } from '../device/devices.ts';
+import { formatBytes } from '../device/memory.ts';
+import { findDriver, type Machine } from '../device/nvidia.ts';
+import { loadBinding, rebuildCommand } from '../native/load.ts';
+
+/** One thing that was looked at. */
+export interface Finding {
+  readonly name: string;
+  readonly ok: boolean;
+  /** What is there, or what is not, in one line. */
+  readonly found: string;
+  /** Versions, paths and sizes, for programs. */
+  readonly details?: Readonly<Record<string, string | number | boolean | null>>;
+  /** Every path that was looked at, where it was looked for. */
+  readonly tried?: readonly string[];
+  /** The command, or the one step, that mends it. Absent where nothing is broken. */
+  readonly mend?: string;
+}
+
+export interface Diagnosis {
+  /** The CPU device works. */
+  readonly ok: boolean;
+  /** A CUDA device works. */
+  readonly cuda: boolean;
+  readonly version: string;
+  readonly findings: readonly Finding[];
+}
+
+const OLDEST_NODE = 20;
+/**
+ * The first drivers that run libresnode_cuda.so (CUDA 13) and libresnode_cuda11.so (CUDA 11.8):
+ * https://docs.nvidia.com/deploy/cuda-compatibility/
+ */
+const OLDEST_DRIVER = 580;
+const OLDEST_DRIVER_CUDA11 = 450;
+
+/** Looks at everything; throws nothing. */
+export async function diagnose(): Promise<Diagnosis> {
+  const { version } = ownPackage();
+  const machine: Machine = { root: '/', environment: process.env };
+  const cpu = await checkCpu();
+  const driver = checkDriver(machine, oldestDriver());
+  const list = listDevices();
+  const gpu = checkGpus(list, await describeDevice('cuda'));
+  const findings = [
+    checkNode(process.versions.node),
+    checkGlibc(),
+    checkAddon(version),
+    cpu,
+    driver,
+    checkCudaLibrary(list),
+    checkCudnn(list),
+    gpu,
+  ];
+  return { ok: cpu.ok, cuda: gpu.ok, version, findings };
+}
+
+/** @internal */
+export function checkNode(version: string): Finding {
+  const ok = Number(version.split('.')[0]) >= OLDEST_NODE;
+  return {
+    name: 'Node.js',
+    ok,
+    found: version,
+    details: { version },
+    ...(ok ? {} : { mend: `nvm install ${OLDEST_NODE}` }),
+  };
+}
+
+function checkGlibc(): Finding {
+  const report = process.report.getReport() as unknown as { header: { glibcVersionRuntime?: string } };
+  const version = report.header.glibcVersionRuntime;
+  const ok = version !== undefined;
+  return {
+    name: 'glibc',
+    ok,
+    found: version ?? 'none: another C library (musl?), for which there is no prebuilt addon',
+    details: { version: version ?? null },
+    ...(ok ? {} : { mend: rebuildCommand() }),
+  };
+}
+
+function checkAddon(expected: string): Finding {
+  try {
+    const { binding, broken, folder, path } = loadBinding();
+    const isPrebuilt = folder.includes(`${join('/', 'prebuilds')}/`);
+    const ok = binding.version === expected;
+    const origin = isPrebuilt ? 'prebuilt' : 'built from source';
+    const notes = [
+      ...(ok ? [] : [`the package is ${expected}`]),
+      ...broken.map((each) => `${each.path} does not load (${each.reason})`),
+    ];
+    return {
+      name: 'addon',
+      ok,
+      found: [`${binding.version}, ${origin}, ${path}`, ...notes].join('; '),
+      details: { version: binding.version, prebuilt: isPrebuilt, path },
+      ...(ok ? {} : { mend: rebuildCommand() }),
+    };
+  } catch (error) {
+    return { name: 'addon', ok: false, found: (error as Error).message, mend: rebuildCommand() };
+  }
+}
+
+async function checkCpu(): Promise<Finding> {
+  const opened = await describeDevice('cpu');
+  return opened instanceof ResnodeError
+    ? {
+        name: 'CPU device',
+        ok: false,
+        found: opened.message,
+        mend: `apt-get install libdnnl-dev && ${rebuildCommand()}`,
+      }
+    : { name: 'CPU device', ok: true, found: pairs(opened), details: opened };
+}
+
+// By the libraries that are here.
+function oldestDriver(): number {
+  try {
+    const { folder } = loadBinding();
+    return existsSync(join(folder, 'libresnode_cuda11.so')) ? OLDEST_DRIVER_CUDA11 : OLDEST_DRIVER;
+  } catch {
+    return OLDEST_DRIVER;
+  }
+}
+
+/** @param oldest The first driver that will do. @internal */
+export function checkDriver(machine: Machine, oldest = OLDEST_DRIVER): Finding {
+  const { path, tried, version, gpus } = findDriver(machine);
+  const details = { version, path, gpus };
+  const major = Number(version?.split('.')[0] ?? oldest);
+  const [found, mend] =
+    path === null
+      ? version === null
+        ? gpus === 0
+          ? ['none, and no NVIDIA GPU on the PCI bus', null]
+          : [`none, for ${gpus} NVIDIA GPU(s) on the PCI bus`, installDriver(oldest)]
+        : [`kernel module ${version}, but libcuda.so.1 is not here`, INSTALL_LIBCUDA]
+      : [`${version ?? 'version unknown'}, ${path}`, major < oldest ? tooOld(oldest) : null];
+  return {
+    name: 'NVIDIA driver',
+    ok: path !== null && major >= oldest,
+    found: path !== null && major < oldest ? `${found}: too old` : found,
+    details,
+    ...(path === null ? { tried } : {}),
+    ...(mend === null ? {} : { mend }),
+  };
+}
+
+const installDriver = (oldest: number) =>
+  `install NVIDIA's driver ${oldest} or later: https://www.nvidia.com/drivers`;
+// A checkout can have the other library; building it takes no GPU and no root.
+const tooOld = (oldest: number) =>
+  oldest === OLDEST_DRIVER
+    ? `${installDriver(oldest)}; or, for drivers from ${OLDEST_DRIVER_CUDA11} on, build libresnode_cuda11.so in a checkout: scripts/build-cuda11.sh`
+    : installDriver(oldest);
+const INSTALL_LIBCUDA = 'in a container: docker run --gpus all …; else: apt-get install libcuda1';
+
+function checkCudaLibrary(list: Devices | null): Finding {
+  const name = 'CUDA library';
+  if (list === null)
+    return { name, ok: false, found: 'not looked for: there is no addon', mend: rebuildCommand() };
+  const path = join(loadBinding().folder, 'libresnode_cuda.so');
+  if (!existsSync(path) && !existsSync(path.replace('.so', '11.so')))
+    return {
+      name,
+      ok: false,
+      found: 'not built',
+      tried: [path],
+      mend: `install nvcc (CUDA 13), then ${rebuildCommand()}`,
+    };
+  if (list.runtime === null)
+    return { name, ok: false, found: `${path} cannot be used: ${list.problem}`, mend: rebuildCommand() };
+  const opened = list.library ?? path;
+  const needs = Number.parseInt(list.runtime, 10) < 12 ? OLDEST_DRIVER_CUDA11 : OLDEST_DRIVER;
+  return {
+    name,
+    ok: true,
+    found: `CUDA runtime ${list.runtime} inside, for driver ${needs} and later, ${opened}`,
+    details: { path: opened, runtime: list.runtime },
+  };
+}
+
+/** @internal */
+export function checkCudnn(
+  list: (Pick<Devices, 'cudnn' | 'cudnnTried'> & Partial<Pick<Devices, 'driver' | 'runtime'>>) | null,
+): Finding {
+  const name = 'cuDNN';
+  // One that is there but lacks a companion says which.
+  const told = /pip install [\w-]+/.exec(list?.cudnnTried.map(([, outcome]) => outcome).join('\n') ?? '');
+  const major = Number.parseInt(list?.driver ?? list?.runtime ?? '13', 10);
+  const mend = told?.[0] ?? `pip install nvidia-cudnn-cu${Math.min(13, Math.max(11, major))}`;
+  if (list === null) return { name, ok: false, found: 'not looked for: there is no addon' };
+  const { cudnn, cudnnTried } = list;
+  if (cudnn !== null)
+    return { name, ok: true, found: `${cudnn.version}, ${cudnn.path}`, details: { ...cudnn } };
+  if (cudnnTried.length === 0)
+    return { name, ok: false, found: 'not looked for: the CUDA library cannot be used' };
+  return { name, ok: false, found: 'none', tried: cudnnTried.map((pair) => pair.join(': ')), mend };
+}
+
+/** @internal */
+export function checkGpus(list: Pick<Devices, 'devices' | 'problem'> | null, opened: Opened): Finding {
+  const name = 'CUDA device';
+  const found = (list?.devices ?? [])
+    .map(
+      ({ device, name: gpu, computeCapability, memory }) =>
+        `${device} ${gpu}, compute capability ${computeCapability}, ${formatBytes(memory.total)}, ${formatBytes(memory.free)} free`,
+    )
+    .join('; ');
+  if (!(opened instanceof ResnodeError)) return { name, ok: true, found, details: opened };
+  // The first line; every place where cuDNN was looked for is told beside cuDNN.
+  const reason = opened.message.split('\n')[0]!.replace(/ Tried:$/, '');
+  return { name, ok: false, found: found === '' ? reason : `${found}; but: ${reason}` };
+}
+
+type Opened = Awaited<ReturnType<typeof describeDevice>>;
+
+function listDevices(): Devices | null {
+  try {
+    return devices();
+  } catch {
+    return null;
+  }
+}
+
+async function describeDevice(kind: DeviceKind) {
+  try {
+    await using device = await openDevice(kind);
+    return device.description;
+  } catch (error) {
+    if (error instanceof ResnodeError) return error;
+    throw error;
+  }
+}
+
+const pairs = (description: Readonly<Record<string, string | number>>) =>
+  Object.entries(description)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(', ');

@@ -1,0 +1,51 @@
+/** A folder that scripts/caffe-dump.py wrote in a real Caffe: its inputs, and every layer's tops. */
+
+import { ResnodeError } from '../../../base/errors.ts';
+import { path } from '../../../base/kinds.ts';
+import { required, signature } from '../../../base/options.ts';
+import type { Tensor } from '../../../device/tensor.ts';
+import { type RecordedArray, readGoldenCase, readRecorded } from '../golden-case.ts';
+import type { TopsSource } from './tops.ts';
+
+export interface Dump extends TopsSource {
+  /** What the net was given there, by blob. */
+  readonly inputs: Readonly<Record<string, Tensor>>;
+}
+
+const READ_DUMP = signature('readDump', { folder: required(path, 'Of caffe-dump.py.') });
+
+/**
+ * Reads a dump (format "caffe-golden/1", kind "net") of phase TEST; its last pass counts.
+ * Of blobs of which only the final values were recorded, the last layer that made them is known.
+ * @throws ResnodeError `parity/manifest`, `parity/array`
+ */
+export function readDump(folder: string): Dump {
+  READ_DUMP.check(folder);
+  const golden = readGoldenCase(folder);
+  if (golden.kind !== 'net' || golden.phase !== 'TEST')
+    throw new ResnodeError(
+      'parity/manifest',
+      `${folder}: expected a net run in phase TEST, found kind "${golden.kind}"${golden.kind === 'net' ? ` in phase ${golden.phase}` : ''}; write one with scripts/caffe-dump.py`,
+    );
+  const { inputs = {}, blobs = {}, layers = {} } = golden.passes?.at(-1) ?? {};
+  const read = (recorded: RecordedArray): Tensor => ({
+    shape: recorded.shape,
+    data: readRecorded(folder, recorded),
+  });
+  const run = async () => {
+    const tops = new Map<string, Tensor>();
+    const last = new Map(golden.structure.layers.flatMap(({ name, top }) => top.map((blob) => [blob, name])));
+    for (const { name, top } of golden.structure.layers)
+      for (const [i, blob] of top.entries()) {
+        const recorded = layers[name]?.[i] ?? (last.get(blob) === name ? blobs[blob] : undefined);
+        if (recorded !== undefined) tops.set(`${blob}@${name}`, read(recorded));
+      }
+    return tops;
+  };
+  return {
+    by: `the dump ${folder}`,
+    inputs: Object.fromEntries(Object.entries(inputs).map(([name, recorded]) => [name, read(recorded)])),
+    run,
+    dispose: () => {},
+  };
+}

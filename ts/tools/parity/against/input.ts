@@ -1,0 +1,198 @@
+/** A net's input as it is prepared here from an image, beside what another program gave the net. */
+import { integer, path } from '../../../base/kinds.ts';
+import { optional, options, required, signature } from '../../../base/options.ts';
+import { type Tensor, tensor } from '../../../device/tensor.ts';
+import { type DecodeLimits, decodeImage, limitRows } from '../../../images/decode.ts';
+import {
+  decodingOf,
+  type MeanImage,
+  type Preprocess,
+  preprocess,
+  preprocessImage,
+} from '../../../images/preprocess.ts';
+
+/** How two preparations of one image may differ: what other decoders and resizers make of it, in grey levels. */
+export const GREY_LEVELS = 1;
+
+export interface InputComparison {
+  readonly image: string;
+  /** Largest difference, in the units of the input. */
+  readonly absolute: number;
+  /** Mean difference, in grey levels (of 255, before Preprocess.scale). */
+  readonly mean: number;
+  /** What `mean` may be. */
+  readonly tolerance: number;
+  readonly ok: boolean;
+  /** What the other program did, where it could be computed; null where the input agrees. */
+  readonly cause: { readonly name: InputCauseName; readonly text: string } | null;
+}
+
+export type InputCauseName = 'channel-order' | 'mean' | 'scale' | 'resize' | 'several' | 'unknown';
+
+const COMPARE_INPUT = signature('compareInput', {
+  file: required(path, 'An image.'),
+  preprocess: required(preprocess, 'What it goes through.'),
+  recorded: required(tensor, 'N×C×H×W.'),
+  index: required(integer(0), 'Of the image in it.'),
+  limits: optional(options<DecodeLimits>(limitRows), 'none', 'What bounds the decoding.'),
+});
+
+/**
+ * Prepares an image and compares it with image `index` of a recorded N×C×H×W input. Beyond the tolerance, the order of
+ * the channels, the mean, the scale and the resizing are tried otherwise, alone and together.
+ * @throws ImageError, ArgumentError
+ */
+export async function compareInput(
+  file: string,
+  preprocess: Preprocess,
+  recorded: Tensor,
+  index: number,
+  limits: DecodeLimits = {},
+): Promise<InputComparison> {
+  COMPARE_INPUT.check(file, preprocess, recorded, index, limits);
+  const image = await decodeImage(file, decodingOf(preprocess, limits));
+  const size = recorded.data.length / recorded.shape[0]!;
+  const theirs = recorded.data.subarray(index * size, (index + 1) * size);
+  const channels = recorded.shape[1] === 1 ? 1 : 3;
+  const apart = async (option: Preprocess) =>
+    differenceOf(await preprocessImage(image, option, channels), theirs, option.scale ?? 1);
+  const found = await apart(preprocess);
+  const result = { image: file, ...found, tolerance: GREY_LEVELS, ok: found.mean <= GREY_LEVELS };
+  if (result.ok) return { ...result, cause: null };
+  for (const { changes, option } of alternatives(preprocess, channels)) {
+    if ((await apart(option)).mean > GREY_LEVELS) continue;
+    const name = changes.length === 1 ? changes[0]!.name : ('several' as const);
+    return { ...result, cause: { name, text: changes.map(({ text }) => text).join(', and ') } };
+  }
+  const constant = constantMean(
+    await preprocessImage(image, preprocess, channels),
+    theirs,
+    channels,
+    preprocess.scale ?? 1,
+  );
+  return {
+    ...result,
+    cause:
+      constant === null
+        ? {
+            name: 'unknown',
+            text: 'no other order of channels, mean, scale or resizing explains it: is it the same image, and the same crop?',
+          }
+        : { name: 'mean', text: `another mean is subtracted there: ${constant}` },
+  };
+}
+
+interface Change {
+  readonly name: Exclude<InputCauseName, 'several' | 'unknown'>;
+  readonly text: string;
+  readonly change: Partial<Preprocess>;
+}
+
+/** The preprocessing with one or more changes, those with the fewest first. */
+function alternatives(preprocess: Preprocess, channels: number): { changes: Change[]; option: Preprocess }[] {
+  const { order = 'BGR', scale = 1, crop } = preprocess;
+  const other = order === 'BGR' ? 'RGB' : 'BGR';
+  const choices: Change[][] = [
+    channels === 3
+      ? [
+          {
+            name: 'channel-order',
+            text: `the channels are in the order ${other} there`,
+            change: { order: other },
+          },
+        ]
+      : [],
+    meanChanges(preprocess.mean),
+    [1, 1 / 255, 1 / 256, 1 / 128, 0.017]
+      .filter((each) => Math.abs(each - scale) > 1e-6)
+      .map((each) => ({
+        name: 'scale' as const,
+        text: `values are multiplied by ${Number(each.toPrecision(4))} there, here by ${Number(scale.toPrecision(4))}`,
+        change: { scale: each },
+      })),
+    [
+      {
+        name: 'resize',
+        text: 'the whole image is resized to the crop there, its aspect lost',
+        change: { resize: crop },
+      },
+      {
+        name: 'resize',
+        text: 'the image is resized to 256×256 there, its aspect lost (convert_imageset --resize_height=256 --resize_width=256), then cropped',
+        change: { resize: { width: 256, height: 256 } },
+      },
+    ],
+  ];
+  const fits = ({ resize }: Preprocess) =>
+    resize === null || !('width' in resize) || (resize.width >= crop.width && resize.height >= crop.height);
+  let combinations: Change[][] = [[]];
+  for (const some of choices)
+    combinations = combinations.flatMap((list) => [list, ...some.map((each) => [...list, each])]);
+  return combinations
+    .filter((changes) => changes.length > 0)
+    .sort((a, b) => a.length - b.length)
+    .map((changes) => ({
+      changes,
+      option: Object.assign({}, preprocess, ...changes.map(({ change }) => change)) as Preprocess,
+    }))
+    .filter(({ option }) => fits(option));
+}
+
+function meanChanges(mean: Preprocess['mean']): Change[] {
+  const given = 'shape' in mean ? pixelOf(mean) : mean;
+  const list: Change[] = [{ name: 'mean', text: 'no mean is subtracted there', change: { mean: [0] } }];
+  if ('shape' in mean)
+    list.push({
+      name: 'mean',
+      text: "the mean image's average of each channel is subtracted there, not the image",
+      change: { mean: given },
+    });
+  if (given.length === 3)
+    list.push({
+      name: 'mean',
+      text: 'the mean is subtracted in the other order of channels there',
+      change: { mean: [...given].reverse() },
+    });
+  return given.every((value) => value === 0) ? list.slice(1) : list;
+}
+
+/** The average of each channel. */
+function pixelOf({ shape, data }: MeanImage): number[] {
+  const channels = shape.at(-3)!;
+  const plane = data.length / channels;
+  return Array.from(
+    { length: channels },
+    (_, c) => data.subarray(c * plane, (c + 1) * plane).reduce((sum, value) => sum + value, 0) / plane,
+  );
+}
+
+function differenceOf(ours: Float32Array, theirs: Float32Array, scale: number) {
+  if (ours.length !== theirs.length)
+    return { absolute: Number.POSITIVE_INFINITY, mean: Number.POSITIVE_INFINITY };
+  let [absolute, sum] = [0, 0];
+  for (let i = 0; i < ours.length; i++) {
+    const apart = Math.abs(ours[i]! - theirs[i]!);
+    absolute = Math.max(absolute, apart);
+    sum += apart;
+  }
+  return { absolute, mean: sum / ours.length / scale };
+}
+
+/** What they subtract more, where that is one value a channel (to the grey level), in words; else null. */
+function constantMean(
+  ours: Float32Array,
+  theirs: Float32Array,
+  channels: number,
+  scale: number,
+): string | null {
+  if (ours.length !== theirs.length) return null;
+  const plane = ours.length / channels;
+  const more = Array.from({ length: channels }, (_, c) => {
+    let sum = 0;
+    for (let i = c * plane; i < (c + 1) * plane; i++) sum += ours[i]! - theirs[i]!;
+    return sum / plane;
+  });
+  const rest = ours.map((value, i) => value - more[Math.floor(i / plane)]!);
+  if (differenceOf(rest, theirs, scale).mean > GREY_LEVELS) return null;
+  return `${more.map((value) => (value / scale).toFixed(2)).join(', ')} more by channel than here`;
+}

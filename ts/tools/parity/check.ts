@@ -1,0 +1,74 @@
+/** One comparison, and how it is made. */
+import type { Model } from '../../device/model.ts';
+import { type Difference, difference } from './difference.ts';
+import { type NetCase, type Parameters, type RecordedArray, readRecorded } from './golden-case.ts';
+
+/** One array, or one expectation about a file. */
+export interface Check extends Difference {
+  /** The blob, `blob@layer`, or `layer, blob i`. */
+  readonly name: string;
+  /** The layer to look at when it diverges. */
+  readonly layer: string;
+  /** `layer by layer` as written, `fused` as it runs by default, or the weights file. */
+  readonly mode: string;
+  readonly pass: number;
+}
+
+/** What a check is about. */
+export type Label = Pick<Check, 'name' | 'layer' | 'mode' | 'pass'>;
+
+/** Compares an array with what was recorded. */
+export function compare(folder: string, recorded: RecordedArray, actual: Float32Array, label: Label): Check {
+  return { ...label, ...difference(actual, readRecorded(folder, recorded), recorded.noise) };
+}
+
+/** A check of something that is no array, or must be exact. */
+export function expectation(ok: boolean, label: Label): Check {
+  const apart = ok ? 0 : Number.POSITIVE_INFINITY;
+  return { ...label, absolute: apart, relative: apart, tolerance: 0, ok };
+}
+
+/** The recorded inputs of a pass. */
+export function readInputs(
+  folder: string,
+  inputs: Readonly<Record<string, RecordedArray>>,
+): Record<string, Float32Array> {
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, recorded]) => [name, readRecorded(folder, recorded)]),
+  );
+}
+
+/** Compares the blobs of layers with what they are on the device. */
+export async function checkParameters(
+  model: Model,
+  folder: string,
+  recorded: NetCase['params_before'],
+  label: (name: string, layer: string, pass: number) => Label,
+  pass: number,
+): Promise<Check[]> {
+  const checks: Check[] = [];
+  for (const [layer, list] of Object.entries(recorded ?? {})) {
+    for (const [i, array] of list.entries()) {
+      // Null where the layer shares another's blob, or a pass folded it away.
+      const values = await model.parameter(layer, i);
+      if (values !== null)
+        checks.push(compare(folder, array, values, label(`${layer}, blob ${i}`, layer, pass)));
+    }
+  }
+  return checks;
+}
+
+/** Compares recorded blobs of layers with values by `layer/index`. */
+export function compareParameters(
+  folder: string,
+  recorded: Parameters,
+  values: ReadonlyMap<string, Float32Array>,
+  label: (name: string, layer: string) => Label,
+): Check[] {
+  return Object.entries(recorded).flatMap(([layer, list]) =>
+    list.map((array, i) => {
+      const actual = values.get(`${layer}/${i}`) ?? new Float32Array();
+      return compare(folder, array, actual, label(`${layer}, blob ${i}`, layer));
+    }),
+  );
+}

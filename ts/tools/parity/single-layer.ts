@@ -1,0 +1,45 @@
+/** One layer of a net alone, on given bottoms. */
+
+import { GraphError } from '../../base/errors.ts';
+import type { Blob } from '../../caffe/blob.ts';
+import type { LayerParameter } from '../../caffe/net-parameter.ts';
+import type { Device } from '../../device/device.ts';
+import { compileOperation } from '../../device/ops.ts';
+import type { Tensor } from '../../device/tensor.ts';
+
+/** What a layer computes, from what. */
+export interface SingleLayer {
+  readonly layer: LayerParameter;
+  readonly bottoms: readonly Tensor[];
+  readonly blobs: readonly Blob[];
+  /** How many tops it has; `top` is the one that is looked at. */
+  readonly tops: number;
+  readonly top: number;
+}
+
+// What ties a layer to its net: shared parameters, phases, losses.
+const TIES = { param: [], include: [], exclude: [], loss_weight: [], propagate_down: [] };
+
+/** Runs it. @returns Its top, or null where the layer cannot be built so. @throws DeviceError */
+export async function runSingleLayer(device: Device, single: SingleLayer): Promise<Tensor | null> {
+  const { layer, bottoms, blobs, tops, top } = single;
+  const alone = {
+    ...layer,
+    ...TIES,
+    name: 'layer',
+    bottom: bottoms.map((_, i) => `bottom${i}`),
+    top: Array.from({ length: tops }, (_, i) => `top${i}`),
+  };
+  try {
+    await using model = await compileOperation(device, {
+      layers: [alone],
+      weights: blobs.length === 0 ? [] : [{ name: 'layer', type: '', blobs: [...blobs] }],
+      inputs: Object.fromEntries(bottoms.map((tensor, i) => [`bottom${i}`, tensor])),
+    });
+    const inputs = Object.fromEntries(bottoms.map(({ data }, i) => [`bottom${i}`, data]));
+    return (await model.run(inputs))[`top${top}`]!;
+  } catch (error) {
+    if (error instanceof GraphError) return null;
+    throw error;
+  }
+}

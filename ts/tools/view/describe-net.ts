@@ -1,0 +1,254 @@
+/** A net → everything that its page shows, laid out: the only place where the parts meet. */
+
+import { having, number, string } from '../../base/kinds.ts';
+import { optional, options, required, signature } from '../../base/options.ts';
+import { elementCountOf } from '../../caffe/blob.ts';
+import { positionOf } from '../../caffe/message.ts';
+import { type LayerParameter, type NetParameter, netParameter } from '../../caffe/net-parameter.ts';
+import { printPrototxt } from '../../caffe/print.ts';
+import { countMacs, countParameters, totalMacs } from '../../graph/count.ts';
+import type { GraphOptions } from '../../graph/from-caffe.ts';
+import { graphRows } from '../../graph/from-caffe.ts';
+import type { Graph, Node } from '../../graph/graph.ts';
+import { receptiveFields } from '../../graph/receptive-field.ts';
+import { parametersOf } from '../../graph/summary.ts';
+import { DATA_TYPES } from '../../layers/data.ts';
+import type { Operation } from '../../layers/operation.ts';
+import { type Card, type Fused, fuseIntoCards, workOf } from './cards.ts';
+import type { ForkMarks } from './fork-marks.ts';
+import { kindOf } from './kinds.ts';
+import { placeCards } from './layout.ts';
+import { boundOf, findRoofs, type MeasuredTimes } from './measured-times.ts';
+import type { Measured, PageBlob, PageCard, PageData, PageLayer, PageParameter, Roofs } from './page-data.ts';
+import { type PartialGraph, partialGraph } from './partial-graph.ts';
+import { type TracedBlob, type TracedLayer, traceLayers } from './trace-layers.ts';
+
+export interface DescribeOptions extends GraphOptions {
+  /** What the page calls the file. */
+  readonly file?: string;
+  /** Measured with the same input shapes. */
+  readonly times?: MeasuredTimes;
+  /** The machine's roofs in GFLOP/s and GB/s. Default: the highest rates in `times`. */
+  readonly roofs?: { readonly gflops?: number; readonly gigabytes?: number };
+  /** What was left out of a net for a fork of Caffe (readNetWithMarks). */
+  readonly marks?: ForkMarks;
+}
+
+export interface Description {
+  readonly data: PageData;
+  readonly layers: readonly TracedLayer[];
+  readonly partial: PartialGraph;
+}
+
+const CARD_WIDTH = 288;
+const ROW = 19;
+const HEADER_AND_FOOTER = 40;
+
+const DESCRIBE_NET = signature('describeNet', {
+  net: required(netParameter, 'Upgraded and filtered.'),
+  options: optional(
+    options<DescribeOptions>({
+      ...graphRows,
+      file: optional(string, 'none', 'What the page calls the file.'),
+      times: optional(having<MeasuredTimes>('times of readTimes'), 'none', 'Of readTimes.'),
+      roofs: optional(
+        options<NonNullable<DescribeOptions['roofs']>>({
+          gflops: optional(
+            number({ above: 0 }),
+            "the best operation's",
+            "The machine's arithmetic in GFLOP/s.",
+          ),
+          gigabytes: optional(
+            number({ above: 0 }),
+            "the best operation's",
+            "The machine's memory bandwidth in GB/s.",
+          ),
+        }),
+        'the highest rates in times',
+        "The machine's.",
+      ),
+      marks: optional(having<ForkMarks>('marks of readNetWithMarks'), 'none', 'Of readNetWithMarks.'),
+    }),
+    'none',
+    'How.',
+  ),
+});
+
+/**
+ * Describes an upgraded, filtered net for its page. Layers that resnode cannot run are drawn and marked.
+ * @throws GraphError where no graph can be made of the rest
+ */
+export function describeNet(net: NetParameter, options: DescribeOptions = {}): Description {
+  DESCRIBE_NET.check(net, options);
+  const partial = partialGraph(net, options, options.marks?.problems);
+  const layers = traceLayers(net, partial);
+  const fused = fuseIntoCards(layers, partial);
+  const sizes = fused.cards.map((card) => ({
+    width: CARD_WIDTH,
+    height: HEADER_AND_FOOTER + ROW * card.layers.length,
+  }));
+  const placed = placeCards(sizes, edgesBetween(layers, fused.cardOf));
+  const { measured, roofs } = measure(fused, options);
+  const cards = fused.cards.map((card, i) => ({
+    ...placed.cards[i]!,
+    ...describeCard(card, layers, partial.graph, fused.graph),
+    measured: measured.get(card) ?? null,
+  }));
+  const data: PageData = {
+    title: net.name || options.file || 'a net',
+    file: options.file ?? '',
+    version: 'resnode-view/1',
+    totals: {
+      layers: layers.length,
+      operations: fused.graph.nodes.length,
+      parameters: countParameters(partial.graph),
+      macs: totalMacs(partial.graph),
+      activationBytes: 4 * partial.graph.values.reduce((sum, { shape }) => sum + elementCountOf(shape), 0),
+      milliseconds: options.times?.milliseconds ?? null,
+    },
+    remarks: [...remarksOn(layers, partial), ...(options.marks?.net ?? [])],
+    roofs,
+    width: placed.width,
+    height: placed.height,
+    layers: describeLayers(layers, fused, partial, options.marks),
+    cards,
+    edges: placed.edges,
+  };
+  return { data, layers, partial };
+}
+
+function remarksOn(layers: readonly TracedLayer[], { assumed }: PartialGraph): string[] {
+  const problems = layers.filter(({ problem }) => problem !== null);
+  const data = problems.find(({ layer }) => DATA_TYPES.includes(layer.type ?? ''));
+  return [
+    ...(problems.length === 0
+      ? []
+      : [
+          `${problems.length} of ${layers.length} layers cannot be run or have no known shape; their line is broken.`,
+        ]),
+    ...(data === undefined
+      ? []
+      : [
+          `Give the shape of ${data.layer.top?.join(' and ')} (resnode view --input-shape) to see the others.`,
+        ]),
+    ...(assumed.length === 0 ? [] : [`Shapes assumed from crop_size: ${assumed.join(', ')}.`]),
+  ];
+}
+
+function edgesBetween(layers: readonly TracedLayer[], cardOf: readonly number[]): [number, number][] {
+  const edges = new Map<string, [number, number]>();
+  layers.forEach(({ bottoms }, index) => {
+    for (const { maker } of bottoms) {
+      if (maker === null || cardOf[maker] === cardOf[index]) continue;
+      edges.set(`${cardOf[maker]} ${cardOf[index]}`, [cardOf[maker]!, cardOf[index]!]);
+    }
+  });
+  return [...edges.values()];
+}
+
+function describeCard(card: Card, layers: readonly TracedLayer[], written: Graph, graph: Graph) {
+  const last = layers[card.layers.at(-1)!]!.tops[0];
+  const first = layers[card.layers[0]!]!;
+  const output = card.node?.outputs[0];
+  const before = output === undefined ? '' : written.values[output]?.shape.join('×');
+  const after = output === undefined ? '' : graph.values[output]!.shape.join('×');
+  return {
+    layers: card.layers,
+    runs: first.problem === null,
+    kind: kindOf(first.layer.type ?? ''),
+    shape: last?.shape?.slice(1).join('×') ?? '',
+    note:
+      before === after
+        ? null
+        : `Runs as ${after}, not ${before}: a later stride moved up to where it saves work.`,
+    ...(card.node === null ? { macs: 0, bytes: 0 } : workOf(graph, card.node)),
+  } satisfies Partial<PageCard>;
+}
+
+function measure({ graph, cards }: Fused, { times, roofs: given }: DescribeOptions) {
+  const measured = new Map<Card, Measured>();
+  if (times === undefined) return { measured, roofs: null };
+  const byName = new Map<string, { milliseconds: number; implementation: string }>();
+  for (const { layer, milliseconds, implementation } of times.operations)
+    byName.set(layer, {
+      milliseconds: milliseconds + (byName.get(layer)?.milliseconds ?? 0),
+      implementation,
+    });
+  const timed = cards.flatMap((card) => {
+    const time = card.node === null ? undefined : byName.get(card.node.name);
+    return time === undefined ? [] : [{ card, ...time, ...workOf(graph, card.node!) }];
+  });
+  const roofs: Roofs = findRoofs(timed, given ?? {});
+  for (const { card, milliseconds, implementation, ...work } of timed)
+    measured.set(card, { milliseconds, implementation, ...boundOf(work, roofs) });
+  return { measured, roofs };
+}
+
+function describeLayers(
+  layers: readonly TracedLayer[],
+  { cardOf }: Fused,
+  { graph }: PartialGraph,
+  marks: ForkMarks | undefined,
+): PageLayer[] {
+  const fields = receptiveFields(graph);
+  const makers = new Map<number, Node>(
+    graph.nodes.flatMap((node) => node.outputs.map((id) => [id, node] as const)),
+  );
+  return layers.map(({ layer, bottoms, tops, problem }, index) => {
+    const value = tops[0]?.value ?? null;
+    const node = value === null ? undefined : makers.get(value);
+    return {
+      name: layer.name ?? '',
+      type: layer.type ?? '',
+      detail: node === undefined ? '' : windowText(node.operation),
+      line: positionOf(layer)?.line ?? null,
+      card: cardOf[index]!,
+      bottoms: bottoms.map((blob) => pageBlob(blob, blob.maker === null ? [] : [blob.maker])),
+      tops: tops.map((blob) => pageBlob(blob, blob.readers)),
+      parameters: node === undefined ? [] : pageParameters(graph, node),
+      macs: node === undefined ? 0 : countMacs(graph, node),
+      field: value === null ? null : fields[value]!,
+      text: printPrototxt(layer, 'LayerParameter'),
+      problem,
+      remark: marks?.remarks.get(layer) ?? remarkOn(layer, node),
+    };
+  });
+}
+
+const pageBlob = ({ name, shape }: TracedBlob, others: readonly number[]): PageBlob => ({
+  name,
+  shape,
+  others,
+});
+
+function pageParameters(graph: Graph, node: Node): PageParameter[] {
+  return parametersOf(node.operation).map((id) => {
+    const { shape, layer } = graph.parameters[id]!;
+    return { shape, sharedWith: layer === node.name ? null : layer };
+  });
+}
+
+/** `3×3 /2`: kernel and stride, then what is unusual. */
+function windowText(operation: Operation): string {
+  if (operation.kind !== 'convolution' && operation.kind !== 'pooling') return '';
+  const both = ([height, width]: readonly [number, number]) =>
+    height === width ? `${height}` : `${height}×${width}`;
+  const { kernel, stride } = operation;
+  return [
+    kernel.join('×'),
+    stride[0] * stride[1] > 1 ? `/${both(stride)}` : '',
+    'dilation' in operation && operation.dilation[0] * operation.dilation[1] > 1
+      ? `d${both(operation.dilation)}`
+      : '',
+    'group' in operation && operation.group > 1 ? `g${operation.group}` : '',
+  ]
+    .filter((part) => part !== '')
+    .join(' ');
+}
+
+function remarkOn(layer: LayerParameter, node: Node | undefined): string | null {
+  if (layer.type === 'Silence') return 'Reads its bottoms and does nothing.';
+  return node?.operation.kind === 'identity'
+    ? 'Computes nothing when testing; its bottom is read instead.'
+    : null;
+}

@@ -1,0 +1,91 @@
+/** What a layer has learned: its filters as a picture, and the spread of each of its blobs. */
+import { warn } from '../../base/warn.ts';
+import { toFloat32 } from '../../caffe/blob.ts';
+import type { WeightsFile } from '../../caffe/caffemodel.ts';
+import { type MatchOptions, matchWeights } from '../../caffe/match-weights.ts';
+import { notFiniteWarnings, partialWarnings } from '../../caffe/weights-warnings.ts';
+import type { Graph } from '../../graph/graph.ts';
+import type { LayerPictures, Picture } from './page-data.ts';
+import { greyText, type Plane, picture, rangeOf } from './tiles.ts';
+
+const FILTERS = 8; // outputs and inputs shown of a k×k convolution
+const COLOURED = 64; // filters shown where the inputs are an image's channels
+const MATRIX = 64; // outputs and inputs shown of a matrix
+
+/**
+ * Pictures of the filters of every layer that the weights fill, by layer name.
+ * @param wanted Layers whose pictures are made; the others get their statistics only.
+ * @throws WeightsError where the weights do not fit the net
+ */
+export async function filterPictures(
+  graph: Graph,
+  weights: WeightsFile,
+  wanted: (layer: string) => boolean,
+  options: MatchOptions = {},
+): Promise<Map<string, LayerPictures>> {
+  const { blobs, report } = matchWeights(graph.parameters, weights, options);
+  const notFinite = await notFiniteWarnings(graph.parameters, blobs, weights.file);
+  for (const { code, message } of [...partialWarnings(report, weights), ...notFinite]) warn(code, message);
+  const result = new Map<string, LayerPictures>();
+  for (const [id, blob] of blobs.entries()) {
+    if (blob === null) continue;
+    const { layer, index, shape } = graph.parameters[id]!;
+    const values = toFloat32(blob);
+    const before = result.get(layer) ?? {};
+    const filters = index === 0 && wanted(layer) ? await filterPicture(shape, values) : null;
+    result.set(layer, {
+      ...before,
+      ...(filters === null ? {} : { filters }),
+      statistics: [...(before.statistics ?? []), `Blob ${index} (${shape.join('×')}): ${spread(values)}`],
+    });
+    // Sums over millions of values: let others have the event loop in between.
+    await new Promise(setImmediate);
+  }
+  return result;
+}
+
+async function filterPicture(shape: readonly number[], values: Float32Array): Promise<Picture | null> {
+  const range = rangeOf(values);
+  const greys = greyText(range);
+  const [outputs = 0, inputs = 0, height = 1, width = 1] = shape;
+  if (shape.length === 2 || (shape.length === 4 && height * width === 1)) {
+    const plane: Plane = {
+      height: Math.min(outputs, MATRIX),
+      width: Math.min(inputs, MATRIX),
+      at: (y, x) => values[y * inputs + x]!,
+    };
+    const caption = `Rows: outputs 0 to ${plane.height - 1} of ${outputs}; columns: inputs 0 to ${plane.width - 1} of ${inputs}; ${greys}.`;
+    return picture([plane], 1, range, caption);
+  }
+  if (shape.length !== 4) return null;
+  const kernel = (output: number, input: number): Plane => ({
+    width,
+    height,
+    at: (y, x) => values[((output * inputs + input) * height + y) * width + x]!,
+  });
+  const list = (count: number) => Array.from({ length: count }, (_, i) => i);
+  if (inputs <= 3) {
+    const shown = Math.min(outputs, COLOURED);
+    const planes = list(shown).flatMap((output) => list(inputs).map((input) => kernel(output, input)));
+    const columns = inputs * Math.min(shown, inputs === 1 ? 8 : 4);
+    return picture(
+      planes,
+      columns,
+      range,
+      `Filters 0 to ${shown - 1} of ${outputs}, ${inputs === 1 ? '' : `${inputs} channels side by side, `}${greys}.`,
+    );
+  }
+  const rows = Math.min(outputs, FILTERS);
+  const columns = Math.min(inputs, FILTERS);
+  const planes = list(rows).flatMap((output) => list(columns).map((input) => kernel(output, input)));
+  const caption = `Rows: filters 0 to ${rows - 1} of ${outputs}; columns: channels 0 to ${columns - 1} of ${inputs}; ${greys}.`;
+  return picture(planes, columns, range, caption);
+}
+
+function spread(values: Float32Array): string {
+  const { minimum, maximum } = rangeOf(values);
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
+  const show = (value: number) => String(Number(value.toPrecision(4)));
+  return `${show(minimum)} to ${show(maximum)}, mean ${show(mean)}, standard deviation ${show(deviation)}`;
+}

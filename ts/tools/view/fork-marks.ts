@@ -1,0 +1,51 @@
+/** Nets for forks of Caffe, to be looked at: read without what the forks added, which is said where it stood. */
+import { path } from '../../base/kinds.ts';
+import { required, signature } from '../../base/options.ts';
+import {
+  type LayerParameter,
+  type NetParameter,
+  positionOf,
+  readNetFile,
+} from '../../caffe/net-parameter.ts';
+import type { ForkField } from '../../caffe/prototxt.ts';
+
+export interface ForkMarks {
+  /** Layers that a fork computes otherwise, and how that is written. */
+  readonly problems: ReadonlyMap<LayerParameter, string>;
+  /** Layers that mean the same without what was left out. */
+  readonly remarks: ReadonlyMap<LayerParameter, string>;
+  /** About the net itself. */
+  readonly net: readonly string[];
+}
+
+const READ_NET_WITH_MARKS = signature('readNetWithMarks', { file: required(path, 'Of a prototxt.') });
+
+/**
+ * Reads a prototxt; what known forks of Caffe added is left out and marked.
+ * @throws PrototxtError for anything else that BVLC's Caffe refuses; ArgumentError where it cannot be read
+ */
+export function readNetWithMarks(file: string): { readonly net: NetParameter; readonly marks: ForkMarks } {
+  READ_NET_WITH_MARKS.check(file);
+  const found: ForkField[] = [];
+  const net = readNetFile(file, { onForkField: (field) => found.push(field) });
+  const layers = (net.layer ?? []).flatMap((layer) => {
+    const position = positionOf(layer);
+    return position === undefined ? [] : [{ layer, position }];
+  });
+  const marks = { problems: new Map<LayerParameter, string>(), remarks: new Map(), net: [] as string[] };
+  for (const { refusal, type, tunes } of found) {
+    const { line, column } = refusal.position;
+    const text = `line ${line}: ${refusal.message.slice(refusal.message.indexOf(': ') + 2)}`;
+    const owner = layers.findLast(
+      ({ position }) => position.line < line || (position.line === line && position.column <= column),
+    );
+    if (type === 'NetParameter' || owner === undefined) {
+      marks.net.push(text);
+      continue;
+    }
+    const list = tunes ? marks.remarks : marks.problems;
+    const before = list.get(owner.layer);
+    list.set(owner.layer, before === undefined ? text : `${before}; ${text}`);
+  }
+  return { net, marks };
+}

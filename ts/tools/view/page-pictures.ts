@@ -1,0 +1,108 @@
+/** All pictures of a page, within a bound: nets of very many layers show one a fused operation. */
+
+import { GraphError } from '../../base/errors.ts';
+import { anything, having, list, record } from '../../base/kinds.ts';
+import { fields, optional, required, signature } from '../../base/options.ts';
+import { type WeightsFile, weightsFile } from '../../caffe/caffemodel.ts';
+import type { MatchOptions } from '../../caffe/match-weights.ts';
+import { matchOptions } from '../../caffe/match-weights.ts';
+import { type Device, deviceLike } from '../../device/device.ts';
+import type { Inputs } from '../../device/tensor.ts';
+import { type ActivationOptions, activationOptions, activationPictures } from './activation-pictures.ts';
+import type { Description } from './describe-net.ts';
+import { filterPictures } from './filter-pictures.ts';
+import type { LayerPictures, PagePictures } from './page-data.ts';
+
+/** Layers with a picture of their own; a picture is 2 to 20 KB, so that a page stays under some 15 MB. */
+const MOST = 800;
+
+/**
+ * Which layers get a picture: all, or the last of each card where that would be too many, or of evenly spread cards.
+ * Layers that make no known blob get none.
+ */
+export function picturedLayers({ data, layers }: Description): number[] {
+  const isKnown = (index: number) => layers[index]!.tops[0]?.value != null;
+  const all = layers.map((_, index) => index).filter(isKnown);
+  if (all.length <= MOST) return all;
+  const ends = data.cards.map((card) => card.layers.at(-1)!).filter(isKnown);
+  const step = Math.ceil(ends.length / MOST);
+  return ends.filter((_, i) => i % step === 0 || i === ends.length - 1);
+}
+
+const ADD_FILTERS = signature('addFilters', {
+  description: required(
+    fields<Description>('a Description of describeNet', {
+      data: required(having<Description['data']>('an object'), 'Of the page.'),
+      layers: required(list(having<Description['layers'][number]>('a layer')), 'Traced.'),
+      partial: required(having<Description['partial']>('an object'), 'The graph.'),
+    }),
+    'Of describeNet.',
+  ),
+  weights: required(weightsFile, 'Whose filters.'),
+  options: optional(matchOptions, 'none', 'How the weights fill the net.'),
+});
+
+/** Filters of the weights. @throws WeightsError */
+export async function addFilters(
+  description: Description,
+  weights: WeightsFile,
+  options: MatchOptions = {},
+): Promise<PagePictures> {
+  ADD_FILTERS.check(description, weights, options);
+  const { layers, partial } = description;
+  const withFilters = layers.filter(({ layer }) => /Convolution|InnerProduct/.test(layer.type ?? ''));
+  const step = Math.ceil(withFilters.length / MOST);
+  const wanted = new Set(withFilters.filter((_, i) => i % step === 0).map(({ layer }) => layer.name ?? ''));
+  const byName = await filterPictures(partial.graph, weights, (name) => wanted.has(name), options);
+  const entries = layers.flatMap(({ layer }, index) => {
+    const found = byName.get(layer.name ?? '');
+    return found === undefined ? [] : [[index, found] as const];
+  });
+  return Object.fromEntries(entries);
+}
+
+const ADD_ACTIVATIONS = signature('addActivations', {
+  pictures: required(having<PagePictures>('pictures'), 'That are there.'),
+  description: required(
+    fields<Description>('a Description of describeNet', {
+      data: required(having<Description['data']>('an object'), 'Of the page.'),
+      layers: required(list(having<Description['layers'][number]>('a layer')), 'Traced.'),
+      partial: required(having<Description['partial']>('an object'), 'The graph.'),
+    }),
+    'Of describeNet.',
+  ),
+  device: required(deviceLike, 'Of openDevice.'),
+  inputs: required(record(anything), 'As model.run takes them.'),
+  options: required(activationOptions, 'As device.load takes them.'),
+});
+
+/**
+ * Activations of one image, added to pictures that are there.
+ * @throws GraphError `view/not-runnable` where a layer cannot be run
+ */
+export async function addActivations(
+  pictures: PagePictures,
+  description: Description,
+  device: Device,
+  inputs: Inputs,
+  options: ActivationOptions,
+): Promise<PagePictures> {
+  ADD_ACTIVATIONS.check(pictures, description, device, inputs, options);
+  const problem = description.layers.find((layer) => layer.problem !== null);
+  if (problem !== undefined)
+    throw new GraphError(
+      'view/not-runnable',
+      { ...(problem.layer.name === undefined ? {} : { layer: problem.layer.name }) },
+      `activations need a net that can be run, but ${problem.problem}; leave out --image`,
+    );
+  const wanted = picturedLayers(description);
+  const drawn = await activationPictures(device, description.layers, wanted, inputs, options);
+  const result: Record<number, LayerPictures> = { ...pictures };
+  for (const [index, { statistics = [], ...rest }] of drawn)
+    result[index] = {
+      ...result[index],
+      ...rest,
+      statistics: [...statistics, ...(result[index]?.statistics ?? [])],
+    };
+  return result;
+}

@@ -1,0 +1,61 @@
+/** One self-contained HTML page: the template, style and scripts of page/ with the data put in. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { having, list, string } from '../../base/kinds.ts';
+import { fields, optional, required, signature } from '../../base/options.ts';
+import { escapeHtml } from '../../pages/html.ts';
+import type { PageData, PagePictures } from './page-data.ts';
+
+/** In the order in which they must run; each imports only those before it. */
+const SCRIPTS = [
+  'elements.js',
+  'net.js',
+  'selection.js',
+  'viewport.js',
+  'drawing.js',
+  'overview.js',
+  'panel.js',
+  'search.js',
+  'keyboard.js',
+  'main.js',
+];
+
+const read = (name: string) =>
+  readFileSync(fileURLToPath(new URL(`./page/${name}`, import.meta.url)), 'utf8');
+
+const PAGE_TEXT = signature('pageText', {
+  data: required(
+    fields<Pick<PageData, 'title' | 'layers'>>('PageData of describeNet', {
+      title: required(string, 'Of the page.'),
+      layers: required(list(having<PageData['layers'][number]>('a layer')), 'Its layers.'),
+    }),
+    'Of describeNet.',
+  ),
+  pictures: optional(having<PagePictures>('pictures'), 'none', 'By index of the layer.'),
+});
+
+/** The page as text. It asks the network for nothing, and its policy forbids it to. */
+export function pageText(data: PageData, pictures: PagePictures = {}): string {
+  PAGE_TEXT.check(data, pictures);
+  const parts: Record<string, string> = {
+    title: escapeHtml(data.title),
+    style: read('page.css'),
+    data: escapeJson(data),
+    pictures: escapeJson(pictures),
+    script: SCRIPTS.map((name) => withoutModules(read(name))).join('\n'),
+  };
+  return read('page.html').replace(
+    /(<[^>]* data-part="(\w+)"[^>]*>)/g,
+    (_, element: string, name: string) => `${element}${parts[name]!}`,
+  );
+}
+
+/** A module becomes a function whose exports are constants of the page; imports find them by the same names. */
+function withoutModules(script: string): string {
+  const names = [...script.matchAll(/^export (?:const|function) (\w+)/gm)].map(([, name]) => name);
+  const body = script.replace(/^import [^;]*;\n/gm, '').replace(/^export /gm, '');
+  return `const { ${names.join(', ')} } = (() => {\n${body}return { ${names.join(', ')} };\n})();`;
+}
+
+/** Inside a script element nothing may look like its end. */
+const escapeJson = (value: unknown) => JSON.stringify(value).replaceAll('<', '\\u003c');
