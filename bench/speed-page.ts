@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { writeFileAtomically } from '../ts/caffe/atomic-file.ts';
 import { withFigures, withServing } from './figures.ts';
 
-/** What the page shows, in this order: reports of `resnode bench --json`, as paths from its folder. */
+/** What the page shows, in this order: reports of `resnode bench --out`, as paths from its folder. */
 const FILES = [
   './results/2026-11-27-amd-epyc-forward.json',
   './results/2026-11-27-amd-epyc-training-resnet-50.json',

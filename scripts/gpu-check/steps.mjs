@@ -336,7 +336,7 @@ const operations = {
   skip: lacksModules,
   async run({ options }, limit) {
     const file = join(options.out, 'operations-report.json');
-    const words = ['bench', '--device', 'cuda', '--operations', '--batches', '32', '--json', file];
+    const words = ['bench', '--device', 'cuda', '--operations', '--batches', '32', '--out', file];
     const outcome = await run(cli(...words), { limit });
     const why = failure(outcome, limit);
     const report = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : null;

@@ -187,7 +187,7 @@ test('a mean image, a solver state, HDF5, .npy, ONNX, safetensors and .pth are n
     }
   assert.match(
     (await refusal(() => readMeanImage(files.npy!))).message,
-    /resnode convert mean\.npy mean\.binaryproto/,
+    /resnode convert mean\.npy --out mean\.binaryproto/,
   );
   assert.match((await refusal(() => readMeanImage(files.folder!))).message, /this is a folder/);
   assert.match((await refusal(() => convert(files.html!, path('b.npy')))).message, /extension|web page/);

@@ -40,7 +40,7 @@ test('summary and plan take it, in training too, and time runs both passes apart
 });
 
 test('view draws it, convert writes its deploy net, and print makes that and the way back', async () => {
-  resnode('view', net, '--output', join(folder, 'net.html'));
+  resnode('view', net, '--out', join(folder, 'net.html'));
   using device = await openDevice('cpu', { threads: 1 });
   using trainer = await device.train({ model: net, batch: 1, update: null });
   const weights = join(folder, 'w.caffemodel');
@@ -54,7 +54,7 @@ test('view draws it, convert writes its deploy net, and print makes that and the
       layer.type === 'BatchNorm' ? { ...layer, blobs: layer.blobs.map(stored) } : layer,
     ),
   });
-  resnode('convert', weights, join(folder, 'w.onnx'), '--model', net);
+  resnode('convert', weights, '--out', join(folder, 'w.onnx'), '--model', net);
   const deploy = join(folder, 'made.prototxt');
   writeFileSync(deploy, resnode('print', '--deploy', net));
   assert.match(readFileSync(deploy, 'utf8'), /type: "Input".*name: "prob"\n {2}type: "Softmax"/s);
@@ -68,18 +68,7 @@ test('run takes shapes on the command line, and no label where no output needs i
   writeFileSync(join(folder, 'x.f32'), new Uint8Array(4 * 3 * 32 * 32));
   const words = ['--input', `data=${join(folder, 'x.f32')}`, '--input-shape', 'data=1x3x32x32'];
   const out = join(folder, 'out');
-  const printed = resnode(
-    'run',
-    '--model',
-    net,
-    ...words,
-    '--blobs',
-    'fc10',
-    '--output-dir',
-    out,
-    '--json',
-    ...cpu,
-  );
+  const printed = resnode('run', '--model', net, ...words, '--blobs', 'fc10', '--out', out, '--json', ...cpu);
   assert.equal(JSON.parse(printed).blobs.fc10.shape, [1, 10]);
 });
 

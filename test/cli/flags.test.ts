@@ -4,11 +4,13 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ArgumentError } from '../../ts/base/errors.ts';
 import { type Option, signatures } from '../../ts/base/options.ts';
+import { COMMANDS } from '../../ts/cli/commands.ts';
 import { Flag } from '../../ts/cli/flag.ts';
 import { ownFlags } from '../../ts/cli/own-flags.ts';
-import { COMMANDS, failureOf, programFor } from '../../ts/cli/program.ts';
+import { failureOf, runProgram, wholeProgram } from '../../ts/cli/program.ts';
+import { ArgumentError } from '../../ts/base/errors.ts';
 
-const program = await programFor(undefined);
+const program = await wholeProgram();
 const commands = program.commands.flatMap((command) => [command, ...command.commands]);
 const nameOf = (command: Command) =>
   command.parent === program ? command.name() : `${command.parent!.name()} ${command.name()}`;
@@ -190,7 +192,7 @@ test('on the command line it is a sentence and exit status 2, before anything is
 });
 
 const refusal = async (...words: string[]): Promise<string> =>
-  (await programFor(words[0])).parseAsync(words, { from: 'user' }).then(
+  runProgram(words).then(
     () => 'taken',
     (error: unknown) => failureOf(error).text ?? 'said',
   );

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { failureOf, programFor } from '../../ts/cli/program.ts';
+import { failureOf, runProgram } from '../../ts/cli/program.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-shapes-'));
@@ -18,25 +18,25 @@ const pixels = ['--mean-value', '73', '--no-resize'];
 const out = (name: string) => join(folder, name);
 
 const refusal = async (words: readonly string[]): Promise<string> =>
-  (await programFor(words[0])).parseAsync(words as string[], { from: 'user' }).then(
+  runProgram(words).then(
     () => 'taken',
     (error: unknown) => failureOf(error).text ?? 'said',
   );
 
 const COMMANDS: Readonly<Record<string, readonly string[]>> = {
-  cam: [image, ...net, ...pixels, '--output', out('cam.png')],
+  cam: [image, ...net, ...pixels, '--out', out('cam.png')],
   classify: [image, ...net, ...pixels],
   evaluate: [...net, ...pixels, '--images', join(fashion, 'images')],
-  features: [...net, ...pixels, '--images', image, '--blob', 'pool5', '--output', out('pool5.npy')],
+  features: [...net, ...pixels, '--images', image, '--blob', 'pool5', '--out', out('pool5.npy')],
   lint: [model],
   parity: ['--model', model, '--weights', weights, '--against', 'reference', '--device', 'reference'],
   plan: [model, '--device', 'reference'],
   print: ['--deploy', model],
   quantize: [...net, ...pixels, '--images', image, '--out', out('int8.json')],
-  run: [...net, '--input', `data=${image}`, '--output-dir', out('run')],
+  run: [...net, '--input', `data=${image}`, '--out', out('run')],
   summary: [model, '--device', 'reference'],
   time: [...net, '--iterations', '1'],
-  view: [model, '--output', out('page.html')],
+  view: [model, '--out', out('page.html')],
 };
 
 for (const [command, words] of Object.entries(COMMANDS))

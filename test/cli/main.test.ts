@@ -48,6 +48,42 @@ test('misuse exits with 2, a failure with 1 and one sentence', () => {
   assert.match(failed.stderr, /^resnode: none\.png: there is no such file\n$/);
 });
 
+test('a name that a flag had before is refused with its new one, and so is an output without --out', () => {
+  for (const [words, cure] of [
+    [
+      ['features', ...files, '--output', 'x.npy'],
+      /Expected --out, .* for resnode features but received "--output"/,
+    ],
+    [['cam', 'x.png', ...files, '--output=x.png'], /Expected --out,/],
+    [['view', files[1]!, '--output', 'x.html'], /Expected --out,/],
+    [['run', ...files.slice(0, 2), '--output-dir', 'x'], /Expected --out,/],
+    [['evaluate', '--output', 'x.json'], /Expected --out,/],
+    [['convert', 'x.pth', '--out', 'x.caffemodel', '--output-model', 'x'], /Expected --out-model,/],
+    [['bench', 'compare', 'a', 'b', '--print-json'], /Expected --json,/],
+    [['bench', '--json', 'x.json'], /too many arguments.*; what it writes is named by --out/],
+    [
+      ['convert', 'x.pth', 'x.caffemodel', '--out', 'x'],
+      /too many arguments.*; what it writes is named by --out/,
+    ],
+    [['dataset', 'mean', 'x', 'y', '--out', 'z'], /too many arguments.*; what it writes is named by --out/],
+  ] as const) {
+    const { status, stderr } = resnode(...words);
+    assert.is(status, 2, stderr);
+    assert.match(stderr, /^resnode: [^\n]+\n$/);
+    assert.match(stderr, cure);
+  }
+});
+
+test('--help lists every command in its group, and a word before --help that of the command', () => {
+  const { stdout } = resnode('--help');
+  for (const group of ['Classify and compute:', 'Train:', 'Convert:', 'Look into nets:', 'This machine:'])
+    assert.match(stdout, new RegExp(`^${group}$`, 'm'));
+  assert.match(stdout, /^ {2}classify .* name what is on images$/m);
+  const help = resnode('help', 'device_query').stdout;
+  assert.match(help, /--gpu <list>/);
+  assert.is(resnode('device-query', '--help').stdout, help);
+});
+
 test('every misuse is one sentence that begins with the command, and summary takes its net either way', () => {
   for (const words of [
     ['bogus'],

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readNpy } from '../../ts/caffe/npy.ts';
-import { programFor } from '../../ts/cli/program.ts';
+import { runProgram } from '../../ts/cli/program.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const fashion = join(repositoryFolder, 'examples/fashion');
@@ -20,7 +20,7 @@ async function resnode(...words: string[]): Promise<string> {
   console.log = (line: string) => (printed += `${line}\n`);
   console.error = () => {};
   try {
-    await (await programFor(words[0])).parseAsync(words, { from: 'user' });
+    await runProgram(words);
     return printed;
   } finally {
     Object.assign(console, { log, error });
@@ -31,18 +31,7 @@ const cpu = ['--device', 'cpu', '--threads', '1'];
 test('a folder stands for its files', async () => {
   assert.match(await resnode('classify', image, '--model', fashion, ...cpu), /^ {2}0\.9\d+ {2}Ankle boot$/m);
   const output = join(folder, 'prob.npy');
-  await resnode(
-    'features',
-    '--model',
-    fashion,
-    '--images',
-    image,
-    '--blob',
-    'prob',
-    '--output',
-    output,
-    ...cpu,
-  );
+  await resnode('features', '--model', fashion, '--images', image, '--blob', 'prob', '--out', output, ...cpu);
   const { shape, bytes } = readNpy(readFileSync(output), { file: output });
   assert.equal([shape, bytes.length], [[1, 10], 40]);
 });

@@ -71,11 +71,11 @@ const refused = (words: string[], message: RegExp, of = model) => {
 for (const [command, ...words] of [
   ['classify', boot],
   ['evaluate', '--images', join(fashion, 'images.txt')],
-  ['features', '--images', boot, '--blob', 'prob', '--output', join(root, 'x.npy')],
-  ['cam', boot, '--output', join(root, 'x.png')],
+  ['features', '--images', boot, '--blob', 'prob', '--out', join(root, 'x.npy')],
+  ['cam', boot, '--out', join(root, 'x.png')],
   ['quantize', '--images', boot, '--out', join(root, 'x.json')],
   ['finetune', fashion, '--out', join(root, 'x')],
-  ['view', '--image', boot, '--output', join(root, 'x.html')],
+  ['view', '--image', boot, '--out', join(root, 'x.html')],
   ['parity', '--against', 'reference', '--images', boot],
 ] as const)
   test(`${command} demands the mean that the net was trained with`, async () => {
@@ -181,7 +181,7 @@ test('--skip-broken names and counts what it leaves out, in every command that r
       pictures,
       '--blob',
       'prob',
-      '--output',
+      '--out',
       join(root, 'f.npy'),
       '--batch',
       '2',
@@ -197,7 +197,7 @@ test('--skip-broken names and counts what it leaves out, in every command that r
     assert.match(stderr, /resnode: left out 1 of \d images/, name);
   }
   assert.is(readFileSync(join(root, 'f.npy.txt'), 'utf8').trim().split('\n').length, 4);
-  const made = await resnode('dataset', 'images', pictures, join(root, 'p.lmdb'), '--skip-broken');
+  const made = await resnode('dataset', 'images', pictures, '--out', join(root, 'p.lmdb'), '--skip-broken');
   assert.match(made.stderr, /left out 1 of 5 images/);
   assert.match(made.stdout, /4 images\n {2}class 0 a: 3 images\n {2}class 1 b: 2 images\n$/);
   const strict = await resnode(
@@ -223,7 +223,7 @@ test('no file of a folder is dropped in silence; --max-pixels holds', async () =
     place,
     '--blob',
     'prob',
-    '--output',
+    '--out',
     join(root, 'm.npy'),
     '--mean',
     'none',

@@ -32,7 +32,7 @@ test('view writes one page with times, filters and activations', () => {
     image,
     '--time',
     time,
-    '--output',
+    '--out',
     output,
     '--json',
   );
@@ -48,11 +48,11 @@ test("view's misuse and failures are one sentence and leave no page", () => {
   const output = join(folder, 'none.html');
   for (const [status, words] of [
     [2, ['view']],
-    [2, ['view', model, '--image', image, '--output', output]],
-    [2, ['view', model, '--input-shape', 'data', '--output', output]],
-    [1, ['view', 'none.prototxt', '--output', output]],
-    [1, ['view', model, '--weights', 'none.caffemodel', '--output', output]],
-    [2, ['view', model, '--time', model, '--output', output]],
+    [2, ['view', model, '--image', image, '--out', output]],
+    [2, ['view', model, '--input-shape', 'data', '--out', output]],
+    [1, ['view', 'none.prototxt', '--out', output]],
+    [1, ['view', model, '--weights', 'none.caffemodel', '--out', output]],
+    [2, ['view', model, '--time', model, '--out', output]],
   ] as const) {
     const run = resnode(...words);
     if (words[1] === 'none.prototxt') assert.ok(run.status !== 0);
@@ -73,7 +73,7 @@ test('features writes the array and the list of its images', () => {
     'prob',
     '--images',
     images,
-    '--output',
+    '--out',
     output,
   );
   assert.is(run.status, 0, run.stderr);
@@ -83,7 +83,7 @@ test('features writes the array and the list of its images', () => {
   const list = readFileSync(`${output}.txt`, 'utf8').trimEnd().split('\n');
   assert.is(list.length, count);
   assert.is(list[0], join(images, '0000.png'));
-  const empty = resnode('features', ...files, '--blob', 'prob', '--images', folder, '--output', output);
+  const empty = resnode('features', ...files, '--blob', 'prob', '--images', folder, '--out', output);
   assert.match(empty.stderr, /^resnode: Expected image files/);
   const unknown = resnode(
     'features',
@@ -93,7 +93,7 @@ test('features writes the array and the list of its images', () => {
     'prop',
     '--images',
     image,
-    '--output',
+    '--out',
     output,
   );
   assert.is(unknown.stderr, 'resnode: the net has no blob "prop"; did you mean "prob"?\n');
@@ -106,7 +106,7 @@ test('cam writes an overlay and says what it shows', () => {
     image,
     ...files,
     ...prepared,
-    '--output',
+    '--out',
     output,
     '--labels',
     join(fashion, 'labels.txt'),

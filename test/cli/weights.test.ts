@@ -65,9 +65,9 @@ writeFileSync(image, Buffer.concat([Buffer.from('P6\n8 8\n255\n'), Buffer.alloc(
 const CPU = ['--device', 'cpu', '--threads', '1'];
 const MEAN = ['--mean-value', '104,117,123'];
 const commands: Record<string, readonly string[]> = {
-  run: ['run', '--model', 'renamed.prototxt', '--input', 'data=data.f32', '--output-dir', 'out', ...CPU],
+  run: ['run', '--model', 'renamed.prototxt', '--input', 'data=data.f32', '--out', 'out', ...CPU],
   time: ['time', '--model', 'renamed.prototxt', '--iterations', '1', ...CPU],
-  view: ['view', 'renamed.prototxt', '--output', 'page.html'],
+  view: ['view', 'renamed.prototxt', '--out', 'page.html'],
   test: ['test', '--model', 'data.prototxt', '--iterations', '1', ...CPU],
   'bn-stats': ['bn-stats', '--model', 'data.prototxt', '--iterations', '1', '--out', 'bn.caffemodel', ...CPU],
   classify: ['classify', image, '--model', 'renamed.prototxt', ...MEAN, ...CPU],
@@ -79,12 +79,12 @@ const commands: Record<string, readonly string[]> = {
     'pool',
     '--images',
     image,
-    '--output',
+    '--out',
     'f.npy',
     ...MEAN,
     ...CPU,
   ],
-  cam: ['cam', image, '--model', 'renamed.prototxt', '--output', 'cam.png', ...MEAN, ...CPU],
+  cam: ['cam', image, '--model', 'renamed.prototxt', '--out', 'cam.png', ...MEAN, ...CPU],
   quantize: [
     'quantize',
     '--model',
@@ -121,7 +121,14 @@ for (const name of ['run', 'classify', 'bn-stats'])
   });
 
 test('convert refuses before it writes', () => {
-  const { status, stderr } = resnode('convert', 'net.caffemodel', 'net.onnx', '--model', 'renamed.prototxt');
+  const { status, stderr } = resnode(
+    'convert',
+    'net.caffemodel',
+    '--out',
+    'net.onnx',
+    '--model',
+    'renamed.prototxt',
+  );
   assert.is(status, 1);
   assert.match(stderr, /"fc" 4×8, 4: renamed\?/);
   assert.not.ok(existsSync(path('net.onnx')));
@@ -183,7 +190,7 @@ test('a net with a name twice: lint refuses it, every command warns, weights are
     ['summary', 'twice.prototxt', ...CPU],
     ['plan', 'twice.prototxt', ...CPU],
     ['time', '--model', 'twice.prototxt', '--iterations', '1', ...CPU],
-    ['view', 'twice.prototxt', '--output', 'twice.html'],
+    ['view', 'twice.prototxt', '--out', 'twice.html'],
   ]) {
     const { status, stderr } = resnode(...words);
     assert.is(status, 0, stderr);

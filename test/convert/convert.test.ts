@@ -27,13 +27,13 @@ const resnode = (...words: string[]) =>
 const read = (file: string) => readCaffemodel(readFileSync(file), { file });
 
 test('a trained net goes to ONNX and back, and each command says how far apart the two are', () => {
-  const there = resnode('convert', weights, 'net.onnx', '--model', model);
+  const there = resnode('convert', weights, '--out', 'net.onnx', '--model', model);
   assert.is(there.status, 0, there.stderr);
   assert.match(
     there.stdout,
     /^wrote net\.onnx\nlargest difference of outputs: \d\.\d\de-\d+, \d\.\d\de-\d+ of the largest value \(prob; resnode on the CPU, layer by layer against onnxruntime-node [\d.]+\)\n$/,
   );
-  const back = resnode('convert', 'net.onnx', 'net.caffemodel', '--json');
+  const back = resnode('convert', 'net.onnx', '--out', 'net.caffemodel', '--json');
   assert.is(back.status, 0, back.stderr);
   const result = JSON.parse(back.stdout);
   assert.equal(result.files, ['net.caffemodel', 'net.prototxt']);
@@ -73,7 +73,7 @@ test('--help names every pair, and every other pair is refused by name', async (
   for (const [from, to, options, message] of [
     [weights, path('x.npy'), {}, /Caffe → NumPy/],
     [weights, path('x.tflite'), {}, /an extension of \.caffemodel, .*x\.tflite/],
-    [weights, path('x.caffemodel'), {}, /two formats \(or --merge, or --output-model to rewrite/],
+    [weights, path('x.caffemodel'), {}, /two formats \(or --merge, or --out-model to rewrite/],
     [weights, path('x.onnx'), {}, /--model net\.prototxt\): ONNX needs it, Caffe does not say it/],
     [weights, path('x.caffemodel'), { merge: true }, /merging needs it/],
     [weights, path('x.caffemodel'), { outputModel: path('x.prototxt') }, /rewriting needs it/],
@@ -93,12 +93,15 @@ test('--help names every pair, and every other pair is refused by name', async (
     assert.match(error?.message ?? 'nothing was thrown', message);
   }
   assert.is(readdirSync(folder).length, before);
-  const misuse = resnode('convert', weights, 'x.npy');
+  const misuse = resnode('convert', weights, '--out', 'x.npy');
   assert.is(misuse.status, 2);
   assert.match(misuse.stderr, /^resnode: Expected one of [^\n]+\n$/);
-  assert.is(resnode('convert', weights, 'x.onnx', '--model', model, '--input-shape', 'data').status, 2);
+  assert.is(
+    resnode('convert', weights, '--out', 'x.onnx', '--model', model, '--input-shape', 'data').status,
+    2,
+  );
   writeFileSync(path('text.onnx'), 'not ONNX at all');
-  const failed = resnode('convert', 'text.onnx', 'x.caffemodel');
+  const failed = resnode('convert', 'text.onnx', '--out', 'x.caffemodel');
   assert.is(failed.status, 1);
   assert.match(failed.stderr, /^resnode: text\.onnx: [^\n]+\n$/);
   assert.not.ok(existsSync(path('x.caffemodel')));

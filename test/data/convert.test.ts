@@ -236,20 +236,27 @@ test('resnode dataset converts, tells how many, and refuses in one sentence', as
   const root = idxFolder();
   const images = join(root, 't-images-idx3-ubyte.gz');
   const out = join(root, 'out.lmdb');
-  const run = resnode('dataset', 'idx', images, out, '--shuffle', '--seed', '3', '--json');
-  assert.equal(JSON.parse(run.stdout), { output: out, images: 5 }, run.stderr);
-  const mean = resnode('dataset', 'mean', out, join(root, 'mean.binaryproto'));
+  const run = resnode('dataset', 'idx', images, '--out', out, '--shuffle', '--seed', '3', '--json');
+  assert.equal(JSON.parse(run.stdout), { out, images: 5 }, run.stderr);
+  const mean = resnode('dataset', 'mean', out, '--out', join(root, 'mean.binaryproto'));
   assert.match(mean.stdout, /mean\.binaryproto: 1×2×3, of 5 images; mean of each channel 116\.000\n$/);
   assert.ok(existsSync(join(root, 'mean.binaryproto')));
-  const again = resnode('dataset', 'idx', images, out);
+  const again = resnode('dataset', 'idx', images, '--out', out);
   assert.is(again.status, 1);
   assert.match(again.stderr, /^resnode: .*out\.lmdb: is there already[^\n]*\n$/);
-  const few = resnode('dataset', 'cifar', out);
+  const few = resnode('dataset', 'cifar', '--out', out);
   assert.is(few.status, 2);
-  assert.match(few.stderr, /^resnode: missing required argument 'lmdb'[^\n]*\n$/);
-  assert.is(resnode('dataset', 'images', 'x', 'y', '--resize', '5').status, 2);
+  assert.match(few.stderr, /^resnode: missing required argument 'batches'[^\n]*\n$/);
+  assert.is(resnode('dataset', 'images', 'x', '--out', 'y', '--resize', '5').status, 2);
   const photos = await imageFolder();
-  const list = resnode('dataset', 'images', join(photos, 'list.txt'), join(photos, 'l'), '--encoded');
+  const list = resnode(
+    'dataset',
+    'images',
+    join(photos, 'list.txt'),
+    '--out',
+    join(photos, 'l'),
+    '--encoded',
+  );
   assert.is(
     list.stdout,
     `${join(photos, 'l')}: 2 images\n  class 5: 1 image\n  class 6: 1 image\n`,
@@ -264,7 +271,7 @@ test('resnode dataset converts, tells how many, and refuses in one sentence', as
     mkdirSync(join(classes, name));
     writeFileSync(join(classes, name, 'a.png'), readFileSync(join(photos, name, 'one.png')));
   }
-  assert.is(resnode('dataset', 'images', classes, join(photos, 'f')).status, 0);
+  assert.is(resnode('dataset', 'images', classes, '--out', join(photos, 'f')).status, 0);
   assert.equal(
     (await all(join(photos, 'f'))).map(({ key, datum }) => [key, datum.label]),
     [

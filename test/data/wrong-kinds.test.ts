@@ -111,7 +111,7 @@ const readers: Record<string, [read: (file: string) => unknown, needed: RegExp, 
   'the shapes of Data': [shaped('Data', 'data_param'), /here an LMDB database/],
   'a preprocess file': [(file) => loadPreprocess(file), /here a preprocess file/, 'preprocess'],
   'a calibration': [(file) => readCalibration(file), /here what `resnode quantize` wrote/, 'calibration'],
-  'a result': [(file) => readResult(file), /here what `resnode evaluate --output` wrote/],
+  'a result': [(file) => readResult(file), /here what `resnode evaluate --out` wrote/],
   progress: [(file) => openProgressFile(file, {}), /here the progress of an evaluation/],
   augmentation: [(file) => readAugment(file, 'TRAIN'), /here a JSON file/],
   times: [(file) => readTimes(file), /here what `resnode time --json` printed/],
@@ -148,16 +148,7 @@ test('run --input takes raw float32 alone, zeros among them', () => {
     'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 256 } } }\nlayer { name: "r" type: "ReLU" bottom: "x" top: "r" }\n',
   );
   const main = join(repositoryFolder, 'ts/cli/main.ts');
-  const words = [
-    '--import',
-    import.meta.resolve('tsx'),
-    main,
-    'run',
-    '--model',
-    net,
-    '--output-dir',
-    path('o'),
-  ];
+  const words = ['--import', import.meta.resolve('tsx'), main, 'run', '--model', net, '--out', path('o')];
   const run = (file: string) =>
     spawnSync(process.execPath, [...words, '--input', `x=${file}`], { encoding: 'utf8' });
   assert.is(run(write('zeros.f32', new Uint8Array(1024))).status, 0);

@@ -52,18 +52,24 @@ const KINDS: Readonly<Record<FileKind, readonly [is: string, cure: string]>> = {
   ],
   mean: ['a mean image (.binaryproto)', 'give it as the mean (--mean)'],
   datum: ['one image of a database (a Datum)', 'give the database itself'],
-  onnx: ['an ONNX model', `\`resnode convert net.onnx net.caffemodel\` ${CONVERT}`],
+  onnx: ['an ONNX model', `\`resnode convert net.onnx --out net.caffemodel\` ${CONVERT}`],
   hdf5: [
     'an HDF5 file',
     'weights (--weights), solver states (--snapshot) and the data of HDF5Data layers have this form',
   ],
-  npy: ['a NumPy array', '`resnode convert mean.npy mean.binaryproto` makes a mean image of it'],
+  npy: ['a NumPy array', '`resnode convert mean.npy --out mean.binaryproto` makes a mean image of it'],
   safetensors: [
     'a safetensors file',
-    '`resnode convert net.safetensors net.caffemodel` makes a caffemodel of it',
+    '`resnode convert net.safetensors --out net.caffemodel` makes a caffemodel of it',
   ],
-  torch: ['a PyTorch file', `\`resnode convert net.pth net.caffemodel\` ${CONVERT} where it holds a ResNet`],
-  pickle: ['a Python pickle', 'where torch.save wrote it, `resnode convert net.pth net.caffemodel` reads it'],
+  torch: [
+    'a PyTorch file',
+    `\`resnode convert net.pth --out net.caffemodel\` ${CONVERT} where it holds a ResNet`,
+  ],
+  pickle: [
+    'a Python pickle',
+    'where torch.save wrote it, `resnode convert net.pth --out net.caffemodel` reads it',
+  ],
   zip: ['a zip archive', `${UNPACK} (unzip)`],
   gzip: ['packed by gzip', `${UNPACK} (gunzip, or tar -xzf)`],
   bzip2: ['packed by bzip2', `${UNPACK} (bunzip2, or tar -xjf)`],
@@ -109,7 +115,7 @@ const NEEDED = {
   json: [['json'], 'a JSON file is needed'],
   preprocess: [['preprocess-json', 'json'], 'a preprocess file (JSON) is needed'],
   calibration: [['calibration-json', 'json'], 'what `resnode quantize` wrote (JSON) is needed'],
-  evaluation: [['evaluation-json', 'json'], 'what `resnode evaluate --output` wrote (JSON) is needed'],
+  evaluation: [['evaluation-json', 'json'], 'what `resnode evaluate --out` wrote (JSON) is needed'],
   'evaluation progress': [
     ['evaluation-progress-json', 'json'],
     'the progress of an evaluation (JSON), or a file that is not there yet, is needed',

@@ -30,15 +30,13 @@ interface Flags {
   python?: string;
   caffe?: string;
   caffeFigures?: string;
-  json?: string;
+  out?: string;
+  json?: boolean;
   html?: string;
 }
 
 export function bench(): Command {
-  const command = new Command('bench')
-    .description(
-      'measure nets on this machine beside onnxruntime-node, torch and Caffe, where they are there',
-    )
+  const command = new Command()
     .addOption(own('nets', ['ResNet-50']))
     .addOption(own('benchBatches', [1, 8]))
     .addOption(own('trainingStep'))
@@ -52,7 +50,8 @@ export function bench(): Command {
     .addOption(own('python'))
     .addOption(own('caffe'))
     .addOption(own('caffeFigures'))
-    .addOption(own('jsonFile'))
+    .addOption(own('outReport'))
+    .addOption(own('json'))
     .addOption(own('htmlFile'))
     .addHelpText(
       'after',
@@ -61,10 +60,10 @@ Nets: ${benchNetNames.join(', ')}. With --device cuda, in float16 where no --pre
 layer on this GPU, beside torch and Caffe where they are named.
 
 Examples:
-  resnode bench --nets ResNet-50 --batches 1,8 --threads 2 --json now.json --html now.html
+  resnode bench --nets ResNet-50 --batches 1,8 --threads 2 --out now.json --html now.html
   resnode bench --train --nets CIFAR-20 --batches 128 --python venv/bin/python
   resnode bench --python venv/bin/python --caffe caffe/build/tools/caffe
-  resnode bench --device cuda --operations --batches 32 --json gpu.json
+  resnode bench --device cuda --operations --batches 32 --out gpu.json
   resnode bench compare before.json now.json`,
     )
     .action(async (flags: Flags) => {
@@ -86,9 +85,9 @@ Examples:
         caffeFigures: flags.caffeFigures === undefined ? [] : readCaffeFigures(flags.caffeFigures),
         onProgress: (text) => console.error(text),
       });
-      if (flags.json !== undefined) writeFileAtomically(flags.json, [`${JSON.stringify(report, null, 1)}\n`]);
+      if (flags.out !== undefined) writeFileAtomically(flags.out, [`${JSON.stringify(report, null, 1)}\n`]);
       if (flags.html !== undefined) writeFileAtomically(flags.html, [await benchPage(report)]);
-      console.log(table(report));
+      console.log(flags.json ? JSON.stringify(report) : table(report));
     });
   return command.addCommand(compareCommand());
 }
@@ -115,20 +114,20 @@ async function benchOnDevice(command: Command, flags: Flags): Promise<void> {
     torchDevice: flags.device === 'cuda' ? 'cuda:0' : flags.device,
     onProgress: (text) => console.error(text),
   });
-  if (flags.json !== undefined) writeFileAtomically(flags.json, [`${JSON.stringify(report, null, 1)}\n`]);
+  if (flags.out !== undefined) writeFileAtomically(flags.out, [`${JSON.stringify(report, null, 1)}\n`]);
   if (flags.html !== undefined) writeFileAtomically(flags.html, [await devicePage(report)]);
-  console.log(deviceTable(report));
+  console.log(flags.json ? JSON.stringify(report) : deviceTable(report));
 }
 
 function compareCommand(): Command {
   return new Command('compare')
     .description('say what is faster or slower in a second report, beyond the noise of both')
-    .argument('<before>', 'a report of `resnode bench --json`, of bench/gpu.ts or of gpu-check')
+    .argument('<before>', 'a report of `resnode bench --out`, of bench/gpu.ts or of gpu-check')
     .argument('<after>', 'another')
-    .addOption(own('printJson'))
-    .action((before: string, after: string, { printJson }: { printJson?: boolean }) => {
+    .addOption(own('json'))
+    .action((before: string, after: string, { json }: { json?: boolean }) => {
       const result = compareReports(readReport(before), readReport(after));
-      if (printJson) return console.log(JSON.stringify(result));
+      if (json) return console.log(JSON.stringify(result));
       for (const warning of result.warnings) console.log(`warning: ${warning}`);
       for (const { name, before: old, after: now, ratio, noise, verdict } of result.comparisons)
         console.log(

@@ -29,10 +29,7 @@ interface Flags extends DeviceFlags, WeightsFlags, InputShapeFlags {
 }
 
 export function bnStats(): Command {
-  const command = new Command('bn-stats')
-    .description(
-      "measure BatchNorm's mean and variance anew: strict averages over batches of the training data",
-    )
+  const command = new Command()
     .addOption(needed(own('trainedModel')))
     .addOption(needed(own('weights')))
     .addOption(needed(flag('averageStatistics', 'iterations', '--iterations <n>')))

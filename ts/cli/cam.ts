@@ -25,26 +25,25 @@ interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags, InputShapeFl
   weights: string;
   class?: number;
   labels?: string;
-  output: string;
+  out: string;
   json?: boolean;
 }
 
 export function cam(): Command {
-  const command = new Command('cam')
-    .description('show where in an image a class comes from (class activation map, Zhou et al. 2016)')
+  const command = new Command()
     .argument('<image>', 'the image file')
     .addOption(needed(own('camModel')))
     .addOption(needed(own('weights')))
     .addOption(flag('classActivationMap', 'wanted', '--class <n>'))
     .addOption(own('labels'))
-    .addOption(needed(own('outputPng')))
+    .addOption(needed(own('outPng')))
     .addOption(own('jsonWithMap'))
     .addHelpText(
       'after',
       `
 Example:
   resnode cam cat.jpg --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\
-    --mean ResNet_mean.binaryproto --output cat-cam.png`,
+    --mean ResNet_mean.binaryproto --out cat-cam.png`,
     );
   weightsOptions(command);
   return inputShapeOption(deviceOptions(preprocessOptions(command))).action(
@@ -69,17 +68,15 @@ Example:
       const pixels = await preprocessImage(image, preprocess, channels);
       const found = await classActivationMap(model, tail, { [name]: pixels }, flags.class);
       const shown = await decodeImage(file, { ...decoding, depth: 8 });
-      writeFileAtomically(flags.output, [await camOverlay(shown, preprocess, found.map)]);
+      writeFileAtomically(flags.out, [await camOverlay(shown, preprocess, found.map)]);
       const label = labels?.[found.class] ?? `class ${found.class}`;
       if (flags.json) {
         const { shape, data } = found.map;
         const map = { shape, data: Array.from(data) };
-        console.log(
-          JSON.stringify({ output: flags.output, class: found.class, label, score: found.score, map }),
-        );
+        console.log(JSON.stringify({ out: flags.out, class: found.class, label, score: found.score, map }));
       } else
         console.log(
-          `${flags.output}: ${label}, score ${found.score.toFixed(4)}, map ${found.map.shape.join('×')}`,
+          `${flags.out}: ${label}, score ${found.score.toFixed(4)}, map ${found.map.shape.join('×')}`,
         );
     },
   );

@@ -35,8 +35,7 @@ interface Flags extends DeviceFlags, WeightsFlags, AnyPrecisionFlags, Preprocess
 }
 
 export function classify(): Command {
-  const command = new Command('classify')
-    .description('name what is on images')
+  const command = new Command()
     .argument('<image...>', `image files (${IMAGE_FORMATS})`)
     .addOption(needed(own('deployModel')))
     .addOption(needed(own('weights')))

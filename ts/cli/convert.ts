@@ -3,24 +3,24 @@
 import { Command } from 'commander';
 import { type ConversionCheck, convert as convertFile, pairNames } from '../convert/index.ts';
 import type { Preprocess } from '../images/preprocess.ts';
-import { flag, own } from './flag.ts';
+import { flag, needed, own } from './flag.ts';
 import { type InputShapeFlags, inputShapeOption } from './options.ts';
 
 interface Flags extends InputShapeFlags {
   model?: string;
-  outputModel?: string;
+  out: string;
+  outModel?: string;
   merge?: boolean;
   check: boolean;
   json?: boolean;
 }
 
 export function convert(): Command {
-  const command = new Command('convert')
-    .description('convert a net and its weights from one format into another, and check the result')
+  const command = new Command()
     .argument('<from>', 'the file to read; its content says its format')
-    .argument('<to>', 'the file to write')
+    .addOption(needed(own('outConverted')))
     .addOption(flag('convert', 'options.model', '--model <prototxt>'))
-    .addOption(flag('convert', 'outputModel', '--output-model <prototxt>'))
+    .addOption(flag('convert', 'outputModel', '--out-model <prototxt>'))
     .addOption(flag('convert', 'merge', '--merge'))
     .addOption(flag('convert', 'check', '--no-check'))
     .addOption(own('json'))
@@ -40,17 +40,17 @@ outputs; an .onnx is run by onnxruntime-node where that is installed. Exit statu
 1e-4 of the largest value.
 
 Examples:
-  resnode convert ResNet-50-model.caffemodel resnet50.onnx --model ResNet-50-deploy.prototxt
-  resnode convert resnet50.onnx resnet50.caffemodel --output-model resnet50.prototxt
-  resnode convert resnet50.pth resnet50.caffemodel
-  resnode convert net.caffemodel net.safetensors --model net.prototxt
-  resnode convert nvidia.caffemodel bvlc.caffemodel --model nvidia.prototxt --output-model bvlc.prototxt
-  resnode convert net.caffemodel merged.caffemodel --merge --model net.prototxt --output-model merged.prototxt
-  resnode convert mean.binaryproto mean.npy`,
+  resnode convert ResNet-50-model.caffemodel --out resnet50.onnx --model ResNet-50-deploy.prototxt
+  resnode convert resnet50.onnx --out resnet50.caffemodel --out-model resnet50.prototxt
+  resnode convert resnet50.pth --out resnet50.caffemodel
+  resnode convert net.caffemodel --out net.safetensors --model net.prototxt
+  resnode convert nvidia.caffemodel --out bvlc.caffemodel --model nvidia.prototxt --out-model bvlc.prototxt
+  resnode convert net.caffemodel --out merged.caffemodel --merge --model net.prototxt --out-model merged.prototxt
+  resnode convert mean.binaryproto --out mean.npy`,
     );
-  return inputShapeOption(command).action(async (from: string, to: string, flags: Flags) => {
-    const { model, outputModel, merge = false, inputShape: inputShapes, check, json } = flags;
-    const result = await convertFile(from, to, {
+  return inputShapeOption(command).action(async (from: string, flags: Flags) => {
+    const { model, outModel: outputModel, merge = false, inputShape: inputShapes, check, json } = flags;
+    const result = await convertFile(from, flags.out, {
       merge,
       inputShapes,
       check,

@@ -15,20 +15,19 @@ import { meanOfImages, writeMeanImage } from '../data/mean-image.ts';
 import { type RawImages, readCifar, readIdx } from '../data/raw-images.ts';
 import { listClassFolders, readLabelledImages } from '../images/evaluate/dataset.ts';
 import { BrokenImages } from './broken-images.ts';
-import { flag, own } from './flag.ts';
+import { flag, needed, own } from './flag.ts';
 import { sayIgnored } from './image-files.ts';
 import { limitsOf, maxPixelsOption } from './preprocess-options.ts';
 
 interface Flags {
   shuffle?: boolean;
   seed: number;
+  out: string;
   json?: boolean;
 }
 
 export function dataset(): Command {
-  const command = new Command('dataset').description(
-    "write images as an LMDB that Caffe's Data layer reads, or the mean of one",
-  );
+  const command = new Command();
   for (const sub of [idx(), cifar(), images(), mean()]) command.addCommand(sub);
   return command;
 }
@@ -36,16 +35,16 @@ export function dataset(): Command {
 function idx(): Command {
   return converter('idx', "MNIST's or Fashion-MNIST's files (.gz or not)")
     .argument('<images>', 'train-images-idx3-ubyte.gz or the like')
-    .argument('<lmdb>', 'the folder to make')
+    .addOption(needed(own('outLmdb')))
     .addOption(own('idxLabels'))
     .addHelpText(
       'after',
       `
 Example:
-  resnode dataset idx /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz train.lmdb --shuffle`,
+  resnode dataset idx /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz --out train.lmdb --shuffle`,
     )
-    .action(async (images: string, lmdb: string, flags: Flags & { labels?: string }) =>
-      writeRaw(await readIdx(images, flags.labels), lmdb, 8, flags),
+    .action(async (images: string, flags: Flags & { labels?: string }) =>
+      writeRaw(await readIdx(images, flags.labels), flags.out, 8, flags),
     );
 }
 
@@ -54,25 +53,18 @@ function cifar(): Command {
     'cifar',
     "CIFAR-10's binary batches; planes B, G, R, as images have them (convert_cifar_data: --order RGB)",
   )
-    .argument('<paths...>', 'data_batch_*.bin and the like; the last one is the folder to make')
+    .argument('<batches...>', 'data_batch_*.bin and the like')
+    .addOption(needed(own('outLmdb')))
     .addOption(flag('convertRawImages', 'order', '--order <order>', 'BGR'))
     .addOption(own('cifar100'))
     .addHelpText(
       'after',
       `
 Example:
-  resnode dataset cifar data_batch_1.bin data_batch_2.bin data_batch_3.bin data_batch_4.bin data_batch_5.bin train.lmdb`,
+  resnode dataset cifar data_batch_1.bin data_batch_2.bin data_batch_3.bin data_batch_4.bin data_batch_5.bin --out train.lmdb`,
     )
-    .action(
-      async (
-        paths: string[],
-        flags: Flags & { cifar100?: boolean; order: 'BGR' | 'RGB' },
-        command: Command,
-      ) => {
-        const lmdb = paths.pop()!;
-        if (paths.length === 0) command.error("error: missing required argument 'lmdb', after the batches");
-        return writeRaw(await readCifar(paths, flags.cifar100 ? 2 : 1), lmdb, 5, flags, flags.order);
-      },
+    .action(async (batches: string[], flags: Flags & { cifar100?: boolean; order: 'BGR' | 'RGB' }) =>
+      writeRaw(await readCifar(batches, flags.cifar100 ? 2 : 1), flags.out, 5, flags, flags.order),
     );
 }
 
@@ -82,7 +74,7 @@ function images(): Command {
       '<list>',
       'a list with "path label" lines, or a folder with a folder for each class (sorted: 0, 1, …)',
     )
-    .argument('<lmdb>', 'the folder to make')
+    .addOption(needed(own('outLmdb')))
     .addOption(own('root'))
     .addOption(flag('convertImages', 'resize', '--resize <width>x<height>'))
     .addOption(flag('convertImages', 'gray', '--gray'))
@@ -95,10 +87,11 @@ function images(): Command {
       'after',
       `
 Examples:
-  resnode dataset images train.txt train.lmdb --root ILSVRC2012/train/ --shuffle --encoded
-  resnode dataset images photos/train train.lmdb --resize 256x256 --shuffle`,
+  resnode dataset images train.txt --out train.lmdb --root ILSVRC2012/train/ --shuffle --encoded
+  resnode dataset images photos/train --out train.lmdb --resize 256x256 --shuffle`,
     )
-    .action(async (list: string, lmdb: string, flags: ImagesFlags) => {
+    .action(async (list: string, flags: ImagesFlags) => {
+      const { out: lmdb } = flags;
       const { resize, gray = false, encoded = false, encodeType, checkSize = false } = flags;
       const broken = new BrokenImages(flags.skipBroken);
       const { onBroken } = broken;
@@ -135,18 +128,18 @@ function mean(): Command {
   return new Command('mean')
     .description("write the mean image of an LMDB, for transform_param's mean_file (compute_image_mean)")
     .argument('<lmdb>', 'a folder with data.mdb')
-    .argument('<binaryproto>', 'the file to write')
+    .addOption(needed(own('outMean')))
     .addOption(own('json'))
-    .addHelpText('after', '\nExample:\n  resnode dataset mean train.lmdb mean.binaryproto')
-    .action(async (lmdb: string, output: string, { json }: { json?: boolean }) => {
+    .addHelpText('after', '\nExample:\n  resnode dataset mean train.lmdb --out mean.binaryproto')
+    .action(async (lmdb: string, { out, json }: { out: string; json?: boolean }) => {
       const result = await meanOfImages(lmdb, { onProgress });
       endProgress();
-      writeMeanImage(output, result);
+      writeMeanImage(out, result);
       const { shape, channels, images: count } = result;
-      if (json) console.log(JSON.stringify({ output, shape, channels, images: count }));
+      if (json) console.log(JSON.stringify({ out, shape, channels, images: count }));
       else
         console.log(
-          `${output}: ${shape.join('×')}, of ${count} images; mean of each channel ${channels.map((value) => value.toFixed(3)).join(', ')}`,
+          `${out}: ${shape.join('×')}, of ${count} images; mean of each channel ${channels.map((value) => value.toFixed(3)).join(', ')}`,
         );
     });
 }
@@ -178,9 +171,7 @@ async function writeRaw(
 function report(count: number, lmdb: string, { json }: Flags, classes?: readonly FoundClass[]): void {
   endProgress();
   if (json) {
-    console.log(
-      JSON.stringify({ output: lmdb, images: count, ...(classes === undefined ? {} : { classes }) }),
-    );
+    console.log(JSON.stringify({ out: lmdb, images: count, ...(classes === undefined ? {} : { classes }) }));
     return;
   }
   console.log(`${lmdb}: ${count} images`);

@@ -13,9 +13,7 @@ interface Flags {
 }
 
 export function deviceQuery(): Command {
-  return new Command('device-query')
-    .alias('device_query')
-    .description('print what the driver says of the GPUs')
+  return new Command()
     .addOption(own('queriedGpus', 'all'))
     .addOption(own('json'))
     .addHelpText(

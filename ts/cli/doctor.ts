@@ -5,8 +5,7 @@ import { type Diagnosis, diagnose } from '../tools/doctor.ts';
 import { own } from './flag.ts';
 
 export function doctor(): Command {
-  return new Command('doctor')
-    .description('look at all that resnode needs, and say what mends what is missing')
+  return new Command()
     .addOption(own('json'))
     .addHelpText(
       'after',

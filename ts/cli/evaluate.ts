@@ -40,14 +40,13 @@ import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts
 interface Flags extends EvaluateFlags, WeightsFlags, InputShapeFlags {
   replay?: string;
   resume?: string;
-  output?: string;
+  out?: string;
   details?: boolean;
   json?: boolean;
 }
 
 export function evaluate(): Command {
-  const command = new Command('evaluate')
-    .description('count how often a net is right: top-1 and top-5 error over images whose classes are known')
+  const command = new Command()
     .addOption(own('deployModel'))
     .addOption(own('weights'))
     .addOption(own('labelledImages'))
@@ -70,7 +69,7 @@ export function evaluate(): Command {
         ...PREPROCESS_ATTRIBUTES.filter((name) => name !== 'mean'),
       ]),
     )
-    .addOption(own('outputResult'))
+    .addOption(own('outResult'))
     .addOption(own('details'))
     .addOption(own('json'))
     .addHelpText(
@@ -81,7 +80,7 @@ is another place; their contents must be the same. Exit status 1 where the resul
 
 Examples:
   resnode evaluate --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\
-    --mean ResNet_mean.binaryproto --images ILSVRC2012_val/ --labels synset_words.txt --output result.json
+    --mean ResNet_mean.binaryproto --images ILSVRC2012_val/ --labels synset_words.txt --out result.json
   resnode evaluate --replay result.json`,
     );
   weightsOptions(command);
@@ -97,8 +96,7 @@ Examples:
     const job = before === null ? jobOf(flags) : await replayJob(before, flags);
     const result = await run(job, flags, before);
     if (result === null) return;
-    if (flags.output !== undefined)
-      writeFileAtomically(flags.output, [`${JSON.stringify(result, null, 2)}\n`]);
+    if (flags.out !== undefined) writeFileAtomically(flags.out, [`${JSON.stringify(result, null, 2)}\n`]);
     const comparison = before === null ? null : compareResults(before, result);
     if (flags.json)
       console.log(JSON.stringify(comparison === null ? result : { ...result, replay: comparison }));

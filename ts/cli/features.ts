@@ -26,27 +26,26 @@ interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags, InputShapeFl
   images: string[];
   batch: number;
   skipBroken?: boolean;
-  output: string;
+  out: string;
   json?: boolean;
 }
 
 export function features(): Command {
-  const command = new Command('features')
-    .description('write any blob of a net for many images as one .npy array, images × the blob')
+  const command = new Command()
     .addOption(needed(own('deployModel')))
     .addOption(needed(own('weights')))
     .addOption(needed(own('blob')))
     .addOption(needed(own('images')))
     .addOption(flag('extractFeatures', 'batch', '--batch <n>', 8))
     .addOption(own('skipBroken'))
-    .addOption(needed(own('outputNpy')))
+    .addOption(needed(own('outNpy')))
     .addOption(own('json'))
     .addHelpText(
       'after',
       `
 Example:
   resnode features --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\
-    --mean ResNet_mean.binaryproto --blob pool5 --images photos/ --output pool5.npy`,
+    --mean ResNet_mean.binaryproto --blob pool5 --images photos/ --out pool5.npy`,
     );
   weightsOptions(command);
   return inputShapeOption(deviceOptions(preprocessOptions(command))).action(async (flags: Flags) => {
@@ -75,13 +74,13 @@ Example:
     if (process.stderr.isTTY) process.stderr.write('\n');
     broken.end(files.length);
     const { shape, data } = features;
-    const list = `${flags.output}.txt`;
-    writeNpy(flags.output, blobFromFloats(shape, data));
+    const list = `${flags.out}.txt`;
+    writeNpy(flags.out, blobFromFloats(shape, data));
     writeFileAtomically(
       list,
       features.files.map((file) => `${file}\n`),
     );
-    if (flags.json) console.log(JSON.stringify({ output: flags.output, list, blob: flags.blob, shape }));
-    else console.log(`${flags.output}: ${flags.blob}, ${shape.join('×')}; images in ${list}`);
+    if (flags.json) console.log(JSON.stringify({ out: flags.out, list, blob: flags.blob, shape }));
+    else console.log(`${flags.out}: ${flags.blob}, ${shape.join('×')}; images in ${list}`);
   });
 }

@@ -38,8 +38,7 @@ interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags, TrainingPrec
 }
 
 export function finetune(): Command {
-  const command = new Command('finetune')
-    .description('train a trained net on for your own classes: a folder of images for each')
+  const command = new Command()
     .argument('<folder>', 'folders of images, one a class; or train/ and val/ with such folders')
     .addOption(needed(own('deployModel')))
     .addOption(needed(own('weights')))

@@ -23,10 +23,7 @@ interface Flags extends Pick<ResnetTrainingOptions, 'classes' | 'channels' | 'si
 }
 
 export function generate(): Command {
-  return new Command('generate')
-    .description(
-      "write the nets and the solver of a training, as the paper's, to be trained as they are or changed",
-    )
+  return new Command()
     .addArgument(new Argument('<family>', 'what to train').choices(['resnet']))
     .addOption(needed(flag('resnetTraining', 'depth', '--depth <n>')))
     .addOption(needed(own('trainingFolder')))

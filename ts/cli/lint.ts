@@ -19,8 +19,7 @@ interface Flags extends InputShapeFlags {
 }
 
 export function lint(): Command {
-  const command = new Command('lint')
-    .description('find the traps in nets and solvers, each with its place and what mends it')
+  const command = new Command()
     .argument('[prototxt...]', 'the files')
     .addOption(own('strict'))
     .addOption(own('rules'))

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The command line: thin over the library, one file a command. Exit status 2 for misuse, 1 for failure. */
 import { printWarningsPlainly } from '../base/warn.ts';
-import { failureOf, programFor, wordsOf } from './program.ts';
+import { failureOf, runProgram, wordsOf } from './program.ts';
 
 printWarningsPlainly();
 // A reader that has seen enough (`resnode print … | head`) is no error.
@@ -10,9 +10,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit();
 });
 
-const words = wordsOf(process.argv.slice(2));
 try {
-  await (await programFor(words[0])).parseAsync(words, { from: 'user' });
+  await runProgram(wordsOf(process.argv.slice(2)));
 } catch (error) {
   const { text, status } = failureOf(error);
   if (text !== null) console.error(text);

@@ -1,21 +1,46 @@
-/** A model folder given as --model: its files stand for --weights and --labels where these are not given. */
+/** A model folder in the place of a prototxt: its files stand for --weights, --labels and --calibration where these are not given. */
+import type { EventEmitter } from 'node:events';
 import type { Command } from 'commander';
-import { pathOf } from '../base/sources.ts';
-import { isFolder, readModelFolder } from '../images/classify/model-folder.ts';
+import { filesOfModelFolder, isFolder } from '../caffe/model-folder.ts';
+import { own } from './flag.ts';
 
-/** @throws ArgumentError, when the command line is read, for a folder that lacks a file */
-export function takeModelFolder(command: Command): void {
-  const takes = (name: string) => command.options.some((option) => option.attributeName() === name);
-  if (!takes('model') || !takes('weights')) return;
-  command.on('option:model', (folder: string) => {
-    if (!isFolder(folder)) return;
-    const { model, weights, labels } = readModelFolder(folder);
-    command.setOptionValueWithSource('model', pathOf(model), 'cli');
-    for (const [name, file] of Object.entries({ weights, labels }))
-      if (takes(name) && typeof file === 'string' && !isGiven(command, name))
-        command.setOptionValueWithSource(name, file, 'implied');
-  });
+/** Adds the net as an argument and as --model, of which one is to be given; it is then in `flags.model`. */
+export function netArgument(command: Command): Command {
+  return command
+    .argument('[net]', 'the prototxt, or a model folder')
+    .addOption(own('model'))
+    .hook('preAction', () => {
+      const [net] = command.processedArgs as [string | undefined];
+      if ((net === undefined) === (command.getOptionValue('model') === undefined))
+        command.error('error: expected one net, as an argument or as --model', { exitCode: 2 });
+      // As if it had been written behind --model; commander's types do not say that a Command is an EventEmitter.
+      if (net !== undefined) (command as unknown as EventEmitter).emit('option:model', net);
+    });
 }
 
-/** Before the folder; what is given behind it takes the place of the folder's file by itself. */
-const isGiven = (command: Command, name: string) => command.getOptionValueSource(name) === 'cli';
+/** The prototxt of a model folder; any other path as it is. @throws ArgumentError */
+export const prototxtOf = (path: string): string =>
+  isFolder(path) ? filesOfModelFolder(path, ['model']).model : path;
+
+/** Has the --model of a command take a folder. @throws ArgumentError for a folder that lacks what the command needs */
+export function takeModelFolder(command: Command): void {
+  const takes = (name: string) => command.options.some((option) => option.attributeName() === name);
+  const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
+  if (!takes('model')) return;
+  let ranges: string | undefined;
+  // What is given behind the folder takes the place of its file by itself.
+  command.on('option:model', (folder: string) => {
+    if (!isFolder(folder)) return;
+    const needed = takes('weights') ? (['model', 'weights'] as const) : (['model'] as const);
+    const { model, weights, labels, calibration } = filesOfModelFolder(folder, needed);
+    command.setOptionValueWithSource('model', model, 'cli');
+    for (const [name, file] of Object.entries({ weights, labels }))
+      if (takes(name) && file !== undefined && !isGiven(name))
+        command.setOptionValueWithSource(name, file, 'implied');
+    ranges = calibration;
+  });
+  command.hook('preAction', () => {
+    if (ranges !== undefined && command.getOptionValue('precision') === 'int8' && !isGiven('calibration'))
+      command.setOptionValueWithSource('calibration', ranges, 'implied');
+  });
+}

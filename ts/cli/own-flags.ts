@@ -92,18 +92,18 @@ const effect = (signal: string, fallback: string) =>
 /** Flags, by a name for the commands. */
 export const ownFlags = {
   // Files
-  model: { flags: '--model <prototxt>', row: required(path, 'The net, or a model folder.') },
-  trainedModel: { flags: '--model <prototxt>', row: required(path, 'The training net, with data layers.') },
-  modelWithData: { flags: '--model <prototxt>', row: required(path, 'The net, with data layers.') },
+  model: { flags: '--model <net>', row: required(path, 'The net, or a model folder.') },
+  trainedModel: { flags: '--model <net>', row: required(path, 'The training net, with data layers.') },
+  modelWithData: { flags: '--model <net>', row: required(path, 'The net, with data layers.') },
   camModel: {
-    flags: '--model <prototxt>',
+    flags: '--model <net>',
     row: required(path, 'The deploy net; it must end in global average pooling → InnerProduct.'),
   },
   comparedModel: {
-    flags: '--model <prototxt>',
+    flags: '--model <net>',
     row: optional(path, '', 'Compares this net, layer by layer.'),
   },
-  deployModel: { flags: '--model <prototxt>', row: required(path, 'The deploy net, or a model folder.') },
+  deployModel: { flags: '--model <net>', row: required(path, 'The deploy net, or a model folder.') },
   weights: {
     flags: '--weights <caffemodel>',
     row: required(path, 'Its weights (.caffemodel or .caffemodel.h5).'),
@@ -188,6 +188,12 @@ export const ownFlags = {
     row: optional(path, '', 'Shows what becomes of this image (needs --weights).'),
   },
   outCalibration: { flags: '--out <json>', row: required(path, 'The calibration.') },
+  outConverted: {
+    flags: '--out <path>',
+    row: required(path, 'The file to write; its ending says its format.'),
+  },
+  outLmdb: { flags: '--out <lmdb>', row: required(path, 'The folder to make.') },
+  outMean: { flags: '--out <binaryproto>', row: required(path, 'The file to write.') },
   outWeights: {
     flags: '--out <caffemodel>',
     row: required(path, 'The new weights (.h5: in the HDF5 form).'),
@@ -197,24 +203,24 @@ export const ownFlags = {
     flags: '--out <folder>',
     row: required(path, 'Where the files go: deploy, train_val, solver .prototxt and augment.json.'),
   },
-  outputPng: {
-    flags: '--output <png>',
+  outPng: {
+    flags: '--out <png>',
     row: required(path, 'The part of the image that the net sees, with the map over it.'),
   },
-  outputNpy: {
-    flags: '--output <npy>',
+  outNpy: {
+    flags: '--out <npy>',
     row: required(path, 'The array; the list of images lies beside it, with .txt appended.'),
   },
-  outputHtml: {
-    flags: '--output <html>',
+  outHtml: {
+    flags: '--out <html>',
     row: optional(path, 'the name of the prototxt with .html', 'The page.'),
   },
-  outputResult: {
-    flags: '--output <json>',
+  outResult: {
+    flags: '--out <json>',
     row: optional(path, '', 'Writes the result and the recipe that made it.'),
   },
-  outputDir: {
-    flags: '--output-dir <dir>',
+  outRun: {
+    flags: '--out <folder>',
     row: required(path, 'Where BLOB.f32 and manifest.json are written.'),
   },
   log: {
@@ -229,8 +235,8 @@ export const ownFlags = {
     flags: '--json',
     row: onOff('Prints events as lines of JSON; of iterations those that `display` names.'),
   },
-  jsonFile: {
-    flags: '--json <file>',
+  outReport: {
+    flags: '--out <json>',
     row: optional(
       path,
       '',
@@ -238,7 +244,6 @@ export const ownFlags = {
     ),
   },
   htmlFile: { flags: '--html <file>', row: optional(path, '', 'Writes it as a page with plots here.') },
-  printJson: { flags: '--print-json', row: onOff('Prints JSON.') },
   details: {
     flags: '--details',
     row: onOff('Prints every class, every confusion and the calibration, too.'),
@@ -351,7 +356,7 @@ export const ownFlags = {
   },
   replay: {
     flags: '--replay <json>',
-    row: optional(path, '', 'Makes a result of --output again and says whether it is the same.'),
+    row: optional(path, '', 'Makes a result of --out again and says whether it is the same.'),
   },
   against: {
     flags: '--against <what>',

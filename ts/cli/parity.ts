@@ -14,10 +14,7 @@ interface Flags extends AgainstFlags {
 }
 
 export function parity(): Command {
-  const command = new Command('parity')
-    .description(
-      'compare every array with what Caffe, another device or ONNX Runtime computes, and name why they diverge',
-    )
+  const command = new Command()
     .argument('[dir...]', 'recorded cases (format caffe-golden/1), or folders of them')
     .addOption(own('allBlobs'))
     .addOption(own('json'))

@@ -8,6 +8,7 @@ import { formatBytes, largestBatch } from '../device/memory.ts';
 import type { ModelPlan } from '../device/model.ts';
 import { SGD_UPDATE, withLoss } from '../device/plan-training.ts';
 import { flag, own } from './flag.ts';
+import { netArgument } from './model-folder.ts';
 import {
   type AnyPrecisionFlags,
   anyPrecisionOption,
@@ -24,6 +25,7 @@ import {
 } from './options.ts';
 
 interface Flags extends DeviceFlags, AnyPrecisionFlags, StateFlags, InputShapeFlags {
+  model: string;
   batch: number[];
   train?: boolean;
   recompute?: boolean;
@@ -47,9 +49,7 @@ const CUDNN_WORKSPACE = 512 * 2 ** 20;
 const MOST = 4096;
 
 export function plan(): Command {
-  const command = new Command('plan')
-    .description('tell the memory that a net takes on a device, by batch, and the largest batch that fits')
-    .argument('<prototxt>', 'the net')
+  const command = netArgument(new Command())
     .addOption(own('batches', [1]))
     .addOption(own('planTraining'))
     .addOption(flag('device.train', 'recompute', '--recompute'))
@@ -67,13 +67,13 @@ Examples:
   resnode plan ResNet-50-deploy.prototxt --device cuda --gpu-memory 8GiB --precision float16`,
     );
   return inputShapeOption(stateOptions(anyPrecisionOption(deviceOptions(command)))).action(
-    async (file: string, flags: Flags) => {
+    async (_: string | undefined, flags: Flags) => {
       if (flags.recompute && !flags.train) command.error('error: --recompute needs --train', { exitCode: 2 });
       const { precision } = flags;
       if (flags.train && precision === 'int8')
         command.error('error: no net is trained in int8; take another --precision', { exitCode: 2 });
       const read = readFilteredNet(
-        file,
+        flags.model,
         flags.train && flags.phase === undefined ? { ...flags, phase: 'TRAIN' } : flags,
       );
       const model = flags.train ? withLoss(read) : read;

@@ -25,8 +25,7 @@ interface Flags extends InputShapeFlags {
 }
 
 export function print(): Command {
-  const command = new Command('print')
-    .description('print a prototxt in canonical form, upgraded to the current format')
+  const command = new Command()
     .argument('[prototxt]', 'the file')
     .addOption(flag('resnet', 'depth', '--resnet <depth>'))
     .addOption(flag('resnet', 'classes', '--classes <n>'))

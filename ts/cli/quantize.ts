@@ -34,8 +34,7 @@ interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags, InputShapeFl
 }
 
 export function quantize(): Command {
-  const command = new Command('quantize')
-    .description('measure how large the values of a net are, so that it can run in int8')
+  const command = new Command()
     .addOption(needed(own('deployModel')))
     .addOption(needed(own('weights')))
     .addOption(needed(own('images')))

@@ -30,18 +30,17 @@ interface Flags extends DeviceFlags, WeightsFlags, PrecisionFlags, StateFlags, I
   model: string;
   weights?: string;
   input: InputFile[];
-  outputDir: string;
+  out: string;
   blobs?: string[];
   json?: boolean;
 }
 
 export function run(): Command {
-  const command = new Command('run')
-    .description('run a net on raw float32 files and write its blobs as raw float32 files')
+  const command = new Command()
     .addOption(needed(own('model')))
     .addOption(own('weightsOrFillers'))
     .addOption(needed(own('inputs')))
-    .addOption(needed(own('outputDir')))
+    .addOption(needed(own('outRun')))
     .addOption(own('blobs'))
     .addOption(own('json'))
     .addHelpText(
@@ -49,7 +48,7 @@ export function run(): Command {
       `
 Example:
   resnode run --model net.prototxt --weights net.caffemodel --input data=image.f32:1x3x224x224 \\
-    --output-dir out --blobs conv1,prob`,
+    --out out --blobs conv1,prob`,
     );
   return inputShapeOption(stateOptions(precisionOption(deviceOptions(weightsOptions(command))))).action(
     async (flags: Flags) => {
@@ -75,11 +74,11 @@ Example:
       });
       const inputs = Object.fromEntries(flags.input.map(({ name, file }) => [name, readFloats(file)]));
       const results = await model.run(inputs);
-      makeFolder(flags.outputDir);
+      makeFolder(flags.out);
       const files = Object.entries(results).map(([name, { shape, data }]) => {
         // A blob's name may hold a slash.
         const file = `${encodeURIComponent(name)}.f32`;
-        writeFileAtomically(join(flags.outputDir, file), [new Uint8Array(data.buffer)]);
+        writeFileAtomically(join(flags.out, file), [new Uint8Array(data.buffer)]);
         return [name, { file, shape }] as const;
       });
       const manifest = {
@@ -94,11 +93,11 @@ Example:
         blobs: Object.fromEntries(files),
       };
       const text = `${JSON.stringify(manifest, null, 2)}\n`;
-      writeFileAtomically(join(flags.outputDir, 'manifest.json'), [text]);
+      writeFileAtomically(join(flags.out, 'manifest.json'), [text]);
       if (flags.json) process.stdout.write(text);
       else
         for (const [name, { file, shape }] of files)
-          console.log(`${name.padEnd(28)} ${shape.join('×').padEnd(18)} ${join(flags.outputDir, file)}`);
+          console.log(`${name.padEnd(28)} ${shape.join('×').padEnd(18)} ${join(flags.out, file)}`);
     },
   );
 }

@@ -9,6 +9,7 @@ import { graphFromCaffe, graphOptions } from '../graph/from-caffe.ts';
 import { type Summary, summarise } from '../graph/summary.ts';
 import { runPasses } from '../passes/index.ts';
 import { flag, own } from './flag.ts';
+import { netArgument } from './model-folder.ts';
 import {
   type DeviceFlags,
   deviceOptions,
@@ -22,27 +23,21 @@ import {
 } from './options.ts';
 
 interface Flags extends DeviceFlags, StateFlags, InputShapeFlags {
-  model?: string;
+  model: string;
   batch?: number;
   fused?: boolean;
   json?: boolean;
 }
 
 export function summary(): Command {
-  const command = new Command('summary')
-    .description('list the layers of a net: shapes, parameters, multiply-accumulates, memory')
-    .argument('[prototxt]', 'the net')
-    .addOption(own('model'))
+  const command = netArgument(new Command())
     .addOption(flag('device.load', 'batch', '--batch <n>'))
     .addOption(own('fused'))
     .addOption(own('json'))
     .addHelpText('after', '\nExample:\n  resnode summary ResNet-50-deploy.prototxt --fused --batch 8');
   return inputShapeOption(stateOptions(deviceOptions(command))).action(
-    async (argument: string | undefined, flags: Flags) => {
-      const file = argument ?? flags.model;
-      if (file === undefined || (argument !== undefined && flags.model !== undefined))
-        return command.error('error: expected one prototxt', { exitCode: 2 });
-      const net = readFilteredNet(file, flags);
+    async (_: string | undefined, flags: Flags) => {
+      const net = readFilteredNet(flags.model, flags);
       const options = {
         ...stateUsed(net),
         inputShapes: await readInputShapes(net, flags.inputShape),

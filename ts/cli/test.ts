@@ -34,8 +34,7 @@ interface Flags extends DeviceFlags, WeightsFlags, GpuFlags, PrecisionFlags, Sta
 }
 
 export function test(): Command {
-  const command = new Command('test')
-    .description("run a net's TEST phase over its own data and average what it gives")
+  const command = new Command()
     .addOption(needed(own('modelWithData')))
     .addOption(needed(own('weights')))
     .addOption(flag('testNet', 'iterations', '--iterations <n>', 50))

@@ -51,8 +51,7 @@ interface Operation {
 }
 
 export function time(): Command {
-  const command = new Command('time')
-    .description('time a net: the whole, then each operation in runs of its own; forward, or backward too')
+  const command = new Command()
     .addOption(needed(own('model')))
     .addOption(own('weightsOrFillers'))
     .addOption(own('iterations', 50))

@@ -47,8 +47,7 @@ interface Flags extends DeviceFlags, WeightsFlags, TrainingPrecisionFlags {
 }
 
 export function train(): Command {
-  const command = new Command('train')
-    .description('train a net as its solver says')
+  const command = new Command()
     .addOption(needed(own('solver')))
     .addOption(flag('Solver', 'weights', '--weights <files>'))
     .addOption(flag('Solver', 'snapshot', '--snapshot <solverstate>'))

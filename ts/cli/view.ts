@@ -20,6 +20,7 @@ import type { PagePictures } from '../tools/view/page-data.ts';
 import { addActivations, addFilters } from '../tools/view/page-pictures.ts';
 import { pageText } from '../tools/view/write-page.ts';
 import { flag, own } from './flag.ts';
+import { netArgument } from './model-folder.ts';
 import {
   type DeviceFlags,
   deviceOptions,
@@ -34,7 +35,7 @@ import { limitsOf, type PreprocessFlags, preprocessOf, preprocessOptions } from 
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
 interface Flags extends DeviceFlags, WeightsFlags, StateFlags, InputShapeFlags, PreprocessFlags {
-  model?: string;
+  model: string;
   weights?: string;
   image?: string;
   labels?: string;
@@ -42,20 +43,12 @@ interface Flags extends DeviceFlags, WeightsFlags, StateFlags, InputShapeFlags, 
   peakGflops?: number;
   bandwidth?: number;
   batch?: number;
-  output?: string;
+  out?: string;
   json?: boolean;
 }
 
 export function view(): Command {
-  const command = new Command('view')
-    .description(
-      'draw a net as one HTML page that needs no network: shapes, costs, times, filters, activations',
-    )
-    .argument(
-      '[prototxt]',
-      'the net; layers that resnode cannot run, and what forks of Caffe added, are drawn and marked',
-    )
-    .addOption(own('model'))
+  const command = netArgument(new Command())
     .addOption(own('weightsShown'))
     .addOption(own('image'))
     .addOption(own('labels'))
@@ -63,22 +56,22 @@ export function view(): Command {
     .addOption(flag('describeNet', 'roofs.gflops', '--peak-gflops <n>'))
     .addOption(flag('describeNet', 'roofs.gigabytes', '--bandwidth <n>'))
     .addOption(flag('describeNet', 'batch', '--batch <n>'))
-    .addOption(own('outputHtml'))
+    .addOption(own('outHtml'))
     .addOption(own('json'))
     .addHelpText(
       'after',
       `
+Layers that resnode cannot run, and what forks of Caffe added, are drawn and marked.
+
 Example:
   resnode time --model ResNet-50-deploy.prototxt --json > time.json
   resnode view ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel --image cat.jpg \\
-    --mean ResNet_mean.binaryproto --time time.json --output ResNet-50.html`,
+    --mean ResNet_mean.binaryproto --time time.json --out ResNet-50.html`,
     );
   weightsOptions(command);
   return inputShapeOption(stateOptions(deviceOptions(preprocessOptions(command)))).action(
-    async (argument: string | undefined, flags: Flags) => {
-      const file = argument ?? flags.model;
-      if (file === undefined || (argument !== undefined && flags.model !== undefined))
-        return command.error('error: expected one prototxt', { exitCode: 2 });
+    async (_: string | undefined, flags: Flags) => {
+      const { model: file } = flags;
       if (flags.image !== undefined && flags.weights === undefined)
         return command.error('error: --image needs --weights', { exitCode: 2 });
       const { net: whole, marks } = readNetWithMarks(file);
@@ -97,17 +90,16 @@ Example:
       });
       for (const { code, message } of namesTwiceWarnings(description.partial.graph.parameters))
         warn(code, message);
-      const output = flags.output ?? `${basename(file).replace(/\.(prototxt|pt)$/, '')}.html`;
-      const text = pageText(description.data, await picturesOf(net, description, { ...flags, model: file }));
-      writeFileAtomically(output, [text]);
+      const out = flags.out ?? `${basename(file).replace(/\.(prototxt|pt)$/, '')}.html`;
+      const text = pageText(description.data, await picturesOf(net, description, flags));
+      writeFileAtomically(out, [text]);
       const { layers, operations } = description.data.totals;
       const problems = description.layers.filter(({ problem }) => problem !== null).length;
       const bytes = Buffer.byteLength(text);
-      if (flags.json)
-        console.log(JSON.stringify({ output, bytes, layers, operations, notRunnable: problems }));
+      if (flags.json) console.log(JSON.stringify({ out, bytes, layers, operations, notRunnable: problems }));
       else
         console.log(
-          `${output}: ${layers} layers as ${operations} operations${problems === 0 ? '' : `, ${problems} layers that resnode cannot run`}, ${Math.ceil(bytes / 1024)} KiB`,
+          `${out}: ${layers} layers as ${operations} operations${problems === 0 ? '' : `, ${problems} layers that resnode cannot run`}, ${Math.ceil(bytes / 1024)} KiB`,
         );
     },
   );
@@ -126,7 +118,7 @@ async function picturesOf(net: NetParameter, description: Description, flags: Fl
   const { name, channels, size } = imageInput({ inputs: shapes });
   const pixels = await preprocessFile(
     flags.image,
-    preprocessOf(flags, size, flags.model!),
+    preprocessOf(flags, size, flags.model),
     channels,
     limitsOf(flags),
   );

@@ -86,7 +86,7 @@ export async function convert(from: string, to: string, options: ConvertOptions 
       'the pair of files',
       pair === undefined
         ? `one of ${pairNames()}`
-        : 'two formats (or --merge, or --output-model to rewrite an old net)',
+        : 'two formats (or --merge, or --out-model to rewrite an old net)',
       `${source.name} → ${target.name}`,
     );
   if (from === to) throw new ArgumentError('the target', 'another file than the source', to);
@@ -153,7 +153,7 @@ export function pairNames(): string {
   return conversions()
     .map(
       ({ from, to, onlyMerged }) =>
-        `${from.extensions[0]} → ${to.extensions[0]}${onlyMerged ? (to.holdsNet ? ' (--merge)' : ' (--merge or --output-model)') : ''}`,
+        `${from.extensions[0]} → ${to.extensions[0]}${onlyMerged ? (to.holdsNet ? ' (--merge)' : ' (--merge or --out-model)') : ''}`,
     )
     .join(', ');
 }

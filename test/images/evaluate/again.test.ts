@@ -64,17 +64,7 @@ test('interrupted, the same command goes on and ends with the same result', asyn
       .join(''),
   );
   const [kept, output] = [inFolder('kept.json'), inFolder('result.json')];
-  const command = [
-    ...preprocessed,
-    '--images',
-    list,
-    '--device',
-    'cpu',
-    '--resume',
-    kept,
-    '--output',
-    output,
-  ];
+  const command = [...preprocessed, '--images', list, '--device', 'cpu', '--resume', kept, '--out', output];
   const run = spawn(process.execPath, words(...command), { cwd: repositoryFolder });
   let said = '';
   run.stderr.on('data', (text) => {
@@ -137,7 +127,7 @@ test('a result is made again to the bit, its mean image too; other files and oth
   writeBinaryproto(mean, blobFromFloats([1, 1, 28, 28], new Float32Array(784).fill(73)));
   const output = inFolder('replayed.json');
   const images = ['--images', at('images.txt'), '--device', 'cpu'];
-  const made = evaluate(...net, ...images, '--mean', mean, '--no-resize', '--batch', '7', '--output', output);
+  const made = evaluate(...net, ...images, '--mean', mean, '--no-resize', '--batch', '7', '--out', output);
   assert.equal([made.status, made.stderr], [0, '']);
   const again = evaluate('--replay', output, '--json');
   assert.is(again.status, 0);
@@ -168,7 +158,7 @@ test('a result is made again to the bit, its mean image too; other files and oth
     assert.match(run.stderr, message);
     assert.match(run.stderr, /^resnode: [^\n]+\n$/);
   }
-  assert.match(evaluate('--replay', at('labels.txt')).stderr, /"resnode evaluate --output" wrote/);
+  assert.match(evaluate('--replay', at('labels.txt')).stderr, /"resnode evaluate --out" wrote/);
   assert.match(
     evaluate('--model', 'x').stderr,
     /^resnode: required option '--weights <caffemodel>' not spec/,

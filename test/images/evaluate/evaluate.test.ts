@@ -118,7 +118,7 @@ test('a broken image is an error with its name, or left out and listed; an abort
 test('the command writes what it prints, with the recipe', () => {
   const output = join(mkdtempSync(join(tmpdir(), 'resnode-')), 'result.json');
   const labels = join(fashion, 'labels.txt');
-  const run = evaluateCommand(...files, '--images', list, '--labels', labels, '--output', output, '--json');
+  const run = evaluateCommand(...files, '--images', list, '--labels', labels, '--out', output, '--json');
   assert.is(run.stderr, '');
   const result = JSON.parse(run.stdout);
   assert.equal(JSON.parse(readFileSync(output, 'utf8')), result);

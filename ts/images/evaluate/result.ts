@@ -42,7 +42,7 @@ export interface EvaluationResult extends OutcomeSummary, Pick<Evaluated, 'skipp
 /** Reads a result. @throws ArgumentError where the file is none that can be made again */
 export function readResult(file: string): EvaluationResult {
   const misfit = (found: string) =>
-    new ArgumentError('replay', 'what "resnode evaluate --output" wrote', file, found);
+    new ArgumentError('replay', 'what "resnode evaluate --out" wrote', file, found);
   const json = readJsonFile(file, 'evaluation', misfit) as Partial<EvaluationResult> | null;
   if (json?.format !== RESULT_FORMAT) throw misfit(`its format is ${JSON.stringify(json?.format)}`);
   if (json.recipe?.weights?.sha256 === undefined || json.source?.sha256 === undefined)
