@@ -11,7 +11,10 @@ const expected = new Map(
     .map((line) => line.split('\t'))
     .map(([file, , top, probability]) => [file, { top: Number(top), probability: Number(probability) }]),
 );
-const results = JSON.parse(classified);
+const results = classified
+  .trim()
+  .split('\n')
+  .map((line) => JSON.parse(line));
 const wrong = results.filter(({ file, top: [first] }) => {
   const { top, probability } = expected.get(basename(file));
   return first.index !== top || Math.abs(first.probability - probability) > 1e-5;

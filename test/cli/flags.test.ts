@@ -8,7 +8,6 @@ import { COMMANDS } from '../../ts/cli/commands.ts';
 import { Flag } from '../../ts/cli/flag.ts';
 import { ownFlags } from '../../ts/cli/own-flags.ts';
 import { failureOf, runProgram, wholeProgram } from '../../ts/cli/program.ts';
-import { ArgumentError } from '../../ts/base/errors.ts';
 
 const program = await wholeProgram();
 const commands = program.commands.flatMap((command) => [command, ...command.commands]);

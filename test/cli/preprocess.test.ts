@@ -20,7 +20,7 @@ import {
 } from '../../ts/cli/preprocess-options.ts';
 import { quantize } from '../../ts/cli/quantize.ts';
 import { view } from '../../ts/cli/view.ts';
-import { ArgumentError, blobFromFloats, ImageError, writeNpy } from '../../ts/index.ts';
+import { ArgumentError, blobFromFloats, writeNpy } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const fashion = join(repositoryFolder, 'examples/fashion');
@@ -37,17 +37,18 @@ const commands: Record<string, () => Command> = {
 
 /** In this process, which is quicker than one each; what it throws is what the command would end with. */
 async function resnode(name: string, ...words: string[]) {
-  const said = { stdout: '', stderr: '' };
+  const said = { stdout: '', stderr: '', status: 0 };
   const { log, error } = console;
   console.log = (line: string) => (said.stdout += `${line}\n`);
   console.error = (line: string) => (said.stderr += `${line}\n`);
   const command = commands[name]!().exitOverride();
   try {
     await command.parseAsync(words, { from: 'user' });
-    return { ...said, error: null };
+    return { ...said, status: Number(process.exitCode ?? 0), error: null };
   } catch (thrown) {
     return { ...said, error: thrown as Error };
   } finally {
+    process.exitCode = 0;
     Object.assign(console, { log, error });
   }
 }
@@ -94,7 +95,7 @@ test('the file beside the model is used by name and named; one of the same name 
   copyFileSync(join(fashion, 'preprocess.json'), join(place, 'preprocess.json'));
   const run = await resnode('classify', boot, '--model', beside, '--weights', weights, '--json');
   assert.is(run.stderr, `resnode: images are prepared as ${join(place, 'preprocess.json')} says\n`);
-  assert.ok(JSON.parse(run.stdout)[0].top[0].probability > 0.9);
+  assert.ok(JSON.parse(run.stdout).top[0].probability > 0.9);
   savePreprocess(join(place, 'deploy.preprocess.json'), msraPreprocess([5]));
   assert.equal(chosen([], beside).mean, [5]);
   assert.equal(chosen(['--mean-value', '7'], beside).mean, [7]);
@@ -160,14 +161,14 @@ test("--mean takes caffe.io's .npy: an image, or one value a channel; height × 
   refused(['--mean', file], /pixels from 0 to 255/);
 });
 
-test('--skip-broken names and counts what it leaves out, in every command that reads many; without it the first is an error', async () => {
+test('an image that cannot be read costs a line and exit status 1 at the end, or none with --skip-broken, in every command that reads many', async () => {
   const pictures = join(root, 'pictures');
   for (const name of ['a', 'b']) {
     mkdirSync(join(pictures, name), { recursive: true });
     for (const number of [0, 1]) copyFileSync(boot, join(pictures, name, `${number}.png`));
   }
   writeFileSync(join(pictures, 'a/torn.png'), readFileSync(boot).subarray(0, 60));
-  const prepared = ['--mean-value', '73', '--no-resize', '--skip-broken'];
+  const prepared = ['--mean-value', '73', '--no-resize'];
   const list = join(root, 'list.txt');
   writeFileSync(
     list,
@@ -191,25 +192,33 @@ test('--skip-broken names and counts what it leaves out, in every command that r
     ['evaluate', '--images', list, '--json', ...net],
     ['parity', '--against', 'reference', '--images', pictures, ...net],
   ]) {
-    const { error, stderr } = await resnode(name!, ...words, ...prepared);
-    assert.is(error, null);
-    assert.match(stderr, /resnode: left out: .*torn\.png: cannot be decoded/);
-    assert.match(stderr, /resnode: left out 1 of \d images/, name);
+    for (const more of [[], ['--skip-broken']]) {
+      const { error, stderr, status } = await resnode(name!, ...words, ...prepared, ...more);
+      assert.is(error, null, name);
+      assert.is(status, more.length === 0 ? 1 : 0, name);
+      assert.match(stderr, /^resnode: (left out: )?.*torn\.png: cannot be decoded/m, name);
+      assert.match(stderr, /resnode: left out 1 of \d images/, name);
+    }
   }
   assert.is(readFileSync(join(root, 'f.npy.txt'), 'utf8').trim().split('\n').length, 4);
   const made = await resnode('dataset', 'images', pictures, '--out', join(root, 'p.lmdb'), '--skip-broken');
   assert.match(made.stderr, /left out 1 of 5 images/);
   assert.match(made.stdout, /4 images\n {2}class 0 a: 3 images\n {2}class 1 b: 2 images\n$/);
-  const strict = await resnode(
-    'classify',
-    boot,
-    join(pictures, 'a/torn.png'),
-    ...net,
-    ...prepared.slice(0, 3),
-  );
-  assert.instance(strict.error, ImageError);
-  const none = await resnode('classify', join(pictures, 'a/torn.png'), ...net, ...prepared);
-  assert.match(none.error!.message, /no image is left/);
+  const torn = join(pictures, 'a/torn.png');
+  const lines = await resnode('classify', torn, boot, ...net, ...prepared, '--json');
+  const [first, second] = lines.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  assert.equal([first.file, first.error.code, second.file], [torn, 'image/unreadable', boot]);
+  assert.is(second.top.length, 5);
+  for (const more of [[], ['--skip-broken']]) {
+    const one = await resnode('classify', torn, ...net, ...prepared, ...more);
+    assert.equal([one.error, one.status], [null, 1]);
+    assert.match(one.stderr, /^resnode: .*torn\.png: [^\n]+\n$/);
+    const none = await resnode('classify', torn, torn, ...net, ...prepared, ...more);
+    assert.match(none.error!.message, /no image is left/);
+  }
 });
 
 test('no file of a folder is dropped in silence; --max-pixels holds', async () => {

@@ -15,9 +15,10 @@ import {
   inputShapeOption,
   openFlagged,
 } from './options.ts';
+import { Progress, type ProgressFlags } from './progress.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends DeviceFlags, WeightsFlags, InputShapeFlags {
+interface Flags extends DeviceFlags, WeightsFlags, InputShapeFlags, ProgressFlags {
   model: string;
   weights: string;
   iterations: number;
@@ -37,6 +38,7 @@ export function bnStats(): Command {
     .addOption(flag('averageStatistics', 'level', '--level <n>', 0))
     .addOption(flag('averageStatistics', 'stages', '--stage <names>', []))
     .addOption(flag('solverData', 'augment', '--augment <json>'))
+    .addOption(own('progress'))
     .addOption(own('json'))
     .addHelpText(
       'after',
@@ -55,13 +57,12 @@ Example:
     const source = await solverData(flags.model, flags.augment)(filtered, { phase: 'TRAIN', seed: 1 });
     try {
       checkGivenShapes(flags.inputShape, source.shapes, 'the data has');
+      const progress = new Progress('batches', iterations, flags);
       const result = await averageStatistics({
         ...{ net, level, stages, weights, source, iterations, device, match: matchOf(flags) },
-        onBatch: (done) => {
-          if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${iterations} batches`);
-        },
+        onBatch: progress.update,
       });
-      if (process.stderr.isTTY) process.stderr.write('\n');
+      progress.end();
       await (out.endsWith('.h5') ? writeHdf5Weights : saveCaffemodel)(out, result.weights);
       const { layers, samples } = result;
       if (flags.json) console.log(JSON.stringify({ layers, iterations, samples, out }));

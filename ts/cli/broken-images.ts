@@ -1,41 +1,47 @@
-/** What --skip-broken leaves out. */
+/** Images that cannot be read: each costs a line, and all of them exit status 1 at the end. */
 import { ImageError } from '../base/errors.ts';
 
-/** Images that cannot be read: each is named on stderr when it is met, all are counted at the end. */
+export interface BrokenFlags {
+  /** They cost no exit status. */
+  readonly skipBroken?: boolean;
+}
+
 export class BrokenImages {
   readonly list: { readonly file: string; readonly reason: string }[] = [];
-  readonly #skip: boolean;
+  readonly #isStatusKept: boolean;
+  readonly #tell: (error: ImageError) => void;
 
-  constructor(skip: boolean | undefined) {
-    this.#skip = skip ?? false;
+  /** @param tell Says one at once. Default: on stderr. */
+  constructor({ skipBroken = false }: BrokenFlags, tell?: (error: ImageError) => void) {
+    this.#isStatusKept = skipBroken;
+    this.#tell = tell ?? ((error) => console.error(`resnode: left out: ${error.message}`));
   }
 
-  /** For options of the library; undefined: the first one is an error. */
-  get onBroken(): ((error: ImageError) => void) | undefined {
-    return this.#skip ? (error) => this.#add(error) : undefined;
-  }
+  /** For options of the library. */
+  readonly onBroken = (error: ImageError): void => {
+    this.list.push({ file: error.file ?? '', reason: error.message });
+    this.#tell(error);
+  };
 
   /** What `work` gives; null where its image is left out. @throws what `work` throws else */
   async guard<T>(work: Promise<T>): Promise<T | null> {
     try {
       return await work;
     } catch (error) {
-      if (!this.#skip || !(error instanceof ImageError)) throw error;
-      this.#add(error);
+      if (!(error instanceof ImageError)) throw error;
+      this.onBroken(error);
       return null;
     }
   }
 
-  /** @param total Of all images. @throws ImageError where none is left */
+  /** Counts them on stderr and sets the exit status. @param total Of all images. @throws ImageError where none is left */
   end(total: number): void {
     const { length } = this.list;
     if (length === 0) return;
+    const isNoneLeft = length >= total;
+    if (!this.#isStatusKept || isNoneLeft) process.exitCode = 1;
+    if (total === 1) return;
     console.error(`resnode: left out ${length} of ${total} images, which cannot be read`);
-    if (length >= total) throw new ImageError('image/none-left', undefined, 'no image is left; see above');
-  }
-
-  #add(error: ImageError): void {
-    console.error(`resnode: left out: ${error.message}`);
-    this.list.push({ file: error.file ?? '', reason: error.message });
+    if (isNoneLeft) throw new ImageError('image/none-left', undefined, 'no image is left; see above');
   }
 }

@@ -1,5 +1,7 @@
 /** `resnode cam` */
+import { basename, extname, join } from 'node:path';
 import { Command } from 'commander';
+import { makeFolder } from '../base/write-failure.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { decodeImage } from '../images/decode.ts';
@@ -8,7 +10,9 @@ import { classActivationMap, findCamTail } from '../images/features/class-activa
 import { imageInput } from '../images/features/image-input.ts';
 import { readLabels } from '../images/labels.ts';
 import { decodingOf, preprocessImage } from '../images/preprocess.ts';
+import { BrokenImages } from './broken-images.ts';
 import { flag, needed, own } from './flag.ts';
+import { IMAGES, imageSources } from './image-files.ts';
 import {
   type DeviceFlags,
   deviceOptions,
@@ -26,17 +30,19 @@ interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags, InputShapeFl
   class?: number;
   labels?: string;
   out: string;
+  skipBroken?: boolean;
   json?: boolean;
 }
 
 export function cam(): Command {
   const command = new Command()
-    .argument('<image>', 'the image file')
+    .argument('<image...>', IMAGES)
     .addOption(needed(own('camModel')))
     .addOption(needed(own('weights')))
     .addOption(flag('classActivationMap', 'wanted', '--class <n>'))
     .addOption(own('labels'))
     .addOption(needed(own('outPng')))
+    .addOption(own('skipBroken'))
     .addOption(own('jsonWithMap'))
     .addHelpText(
       'after',
@@ -47,7 +53,10 @@ Example:
     );
   weightsOptions(command);
   return inputShapeOption(deviceOptions(preprocessOptions(command))).action(
-    async (file: string, flags: Flags) => {
+    async (words: string[], flags: Flags) => {
+      const sources = await imageSources(words, 'the images');
+      const isFolder = sources.length > 1;
+      const broken = new BrokenImages(flags);
       const net = readFilteredNet(flags.model);
       const tail = findCamTail(graphFromCaffe(net, { batch: 1, inputShapes: flags.inputShape }));
       const labels = flags.labels === undefined ? null : readLabels(flags.labels, tail.classes);
@@ -63,21 +72,31 @@ Example:
       });
       const { name, channels, size } = imageInput(model);
       const preprocess = chosen.for(size);
-      const decoding = decodingOf(preprocess, limitsOf(flags));
-      const image = await decodeImage(file, decoding);
-      const pixels = await preprocessImage(image, preprocess, channels);
-      const found = await classActivationMap(model, tail, { [name]: pixels }, flags.class);
-      const shown = await decodeImage(file, { ...decoding, depth: 8 });
-      writeFileAtomically(flags.out, [await camOverlay(shown, preprocess, found.map)]);
-      const label = labels?.[found.class] ?? `class ${found.class}`;
-      if (flags.json) {
+      if (isFolder) makeFolder(flags.out);
+      for (const [i, { file, source }] of sources.entries()) {
+        const decoding = { ...decodingOf(preprocess, limitsOf(flags)), name: file };
+        const image = await broken.guard(decodeImage(source, decoding));
+        if (image === null) continue;
+        const pixels = await broken.guard(preprocessImage(image, preprocess, channels));
+        if (pixels === null) continue;
+        const found = await classActivationMap(model, tail, { [name]: pixels }, flags.class);
+        const shown = await decodeImage(source, { ...decoding, depth: 8 });
+        const out = isFolder ? join(flags.out, pictureName(file, i)) : flags.out;
+        writeFileAtomically(out, [await camOverlay(shown, preprocess, found.map)]);
+        const label = labels?.[found.class] ?? `class ${found.class}`;
         const { shape, data } = found.map;
         const map = { shape, data: Array.from(data) };
-        console.log(JSON.stringify({ out: flags.out, class: found.class, label, score: found.score, map }));
-      } else
         console.log(
-          `${flags.out}: ${label}, score ${found.score.toFixed(4)}, map ${found.map.shape.join('×')}`,
+          flags.json
+            ? JSON.stringify({ file, out, class: found.class, label, score: found.score, map })
+            : `${out}: ${label}, score ${found.score.toFixed(4)}, map ${shape.join('×')}`,
         );
+      }
+      broken.end(sources.length);
     },
   );
 }
+
+/** Files of one name may lie in several folders: their place in the row divides them. */
+const pictureName = (file: string, place: number) =>
+  `${String(place + 1).padStart(5, '0')}-${basename(file, extname(file))}.png`;

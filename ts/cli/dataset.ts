@@ -18,8 +18,9 @@ import { BrokenImages } from './broken-images.ts';
 import { flag, needed, own } from './flag.ts';
 import { sayIgnored } from './image-files.ts';
 import { limitsOf, maxPixelsOption } from './preprocess-options.ts';
+import { Progress, type ProgressFlags } from './progress.ts';
 
-interface Flags {
+interface Flags extends ProgressFlags {
   shuffle?: boolean;
   seed: number;
   out: string;
@@ -93,21 +94,19 @@ Examples:
     .action(async (list: string, flags: ImagesFlags) => {
       const { out: lmdb } = flags;
       const { resize, gray = false, encoded = false, encodeType, checkSize = false } = flags;
-      const broken = new BrokenImages(flags.skipBroken);
-      const { onBroken } = broken;
-      const options: ConvertImagesOptions = {
-        ...convertOptions(flags),
+      const broken = new BrokenImages(flags);
+      const options = (onProgress: ShowProgress): ConvertImagesOptions => ({
+        ...convertOptions(flags, onProgress),
         ...limitsOf(flags),
-        ...(onBroken === undefined ? {} : { onBroken }),
+        onBroken: broken.onBroken,
         gray,
         encoded,
         checkSize,
         ...(resize === undefined ? {} : { resize }),
         ...(encodeType === undefined ? {} : { encodeType }),
-      };
+      });
       const { images, classes } = await listedImages(list, flags.root);
-      const written = await convertImages(images, lmdb, options);
-      endProgress();
+      const written = await shown(flags, (onProgress) => convertImages(images, lmdb, options(onProgress)));
       broken.end(images.length);
       report(written, lmdb, flags, classes);
     });
@@ -129,11 +128,12 @@ function mean(): Command {
     .description("write the mean image of an LMDB, for transform_param's mean_file (compute_image_mean)")
     .argument('<lmdb>', 'a folder with data.mdb')
     .addOption(needed(own('outMean')))
+    .addOption(own('progress'))
     .addOption(own('json'))
     .addHelpText('after', '\nExample:\n  resnode dataset mean train.lmdb --out mean.binaryproto')
-    .action(async (lmdb: string, { out, json }: { out: string; json?: boolean }) => {
-      const result = await meanOfImages(lmdb, { onProgress });
-      endProgress();
+    .action(async (lmdb: string, flags: ProgressFlags & { out: string; json?: boolean }) => {
+      const { out, json } = flags;
+      const result = await shown(flags, (onProgress) => meanOfImages(lmdb, { onProgress }));
       writeMeanImage(out, result);
       const { shape, channels, images: count } = result;
       if (json) console.log(JSON.stringify({ out, shape, channels, images: count }));
@@ -149,13 +149,29 @@ function converter(name: string, description: string): Command {
     .description(description)
     .addOption(own('shuffle'))
     .addOption(own('shuffleSeed', 1))
+    .addOption(own('progress'))
     .addOption(own('json'));
 }
 
-const convertOptions = ({ shuffle, seed }: Flags): ConvertDatasetOptions => ({
+const convertOptions = ({ shuffle, seed }: Flags, onProgress: ShowProgress): ConvertDatasetOptions => ({
   onProgress,
   ...(shuffle ? { shuffle: seed } : {}),
 });
+
+type ShowProgress = (done: number, total: number) => void;
+
+/** What `work` gives, its progress shown while it goes on. */
+async function shown<T>(flags: ProgressFlags, work: (onProgress: ShowProgress) => Promise<T>): Promise<T> {
+  let progress: Progress | null = null;
+  try {
+    return await work((done, total) => {
+      progress ??= new Progress('images', total, flags);
+      progress.update(done);
+    });
+  } finally {
+    (progress as Progress | null)?.end();
+  }
+}
 
 async function writeRaw(
   images: RawImages,
@@ -164,12 +180,16 @@ async function writeRaw(
   flags: Flags,
   order?: 'BGR' | 'RGB',
 ): Promise<void> {
-  const options = { ...convertOptions(flags), ...(order === undefined ? {} : { order }) };
-  report(await convertRawImages(images, lmdb, digits, options), lmdb, flags);
+  const count = await shown(flags, (onProgress) =>
+    convertRawImages(images, lmdb, digits, {
+      ...convertOptions(flags, onProgress),
+      ...(order === undefined ? {} : { order }),
+    }),
+  );
+  report(count, lmdb, flags);
 }
 
 function report(count: number, lmdb: string, { json }: Flags, classes?: readonly FoundClass[]): void {
-  endProgress();
   if (json) {
     console.log(JSON.stringify({ out: lmdb, images: count, ...(classes === undefined ? {} : { classes }) }));
     return;
@@ -217,12 +237,4 @@ async function listedImages(
       .map(([label, images]) => ({ label, name: null, images }))
       .sort((one, other) => one.label - other.label),
   };
-}
-
-function onProgress(done: number, total: number): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${total} images`);
-}
-
-function endProgress(): void {
-  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
 }

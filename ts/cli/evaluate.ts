@@ -35,9 +35,10 @@ import {
 } from './options.ts';
 import { PREPROCESS_ATTRIBUTES, preprocessOptions } from './preprocess-options.ts';
 import { printComparison, printEvaluation } from './print-evaluation.ts';
+import { Progress, type ProgressFlags } from './progress.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends EvaluateFlags, WeightsFlags, InputShapeFlags {
+interface Flags extends EvaluateFlags, WeightsFlags, InputShapeFlags, ProgressFlags {
   replay?: string;
   resume?: string;
   out?: string;
@@ -56,7 +57,8 @@ export function evaluate(): Command {
     .addOption(own('multiScale').preset(PAPER_SCALES.join(',')).conflicts(['crops', 'shorterSide', 'resize']))
     .addOption(flag('evaluateImages', 'batch', '--batch <n>'))
     .addOption(own('limit'))
-    .addOption(flag('evaluateImages', 'skipBroken', '--skip-broken'))
+    .addOption(own('skipBroken'))
+    .addOption(own('progress'))
     .addOption(own('resume'))
     .addOption(
       own('replay').conflicts([
@@ -165,36 +167,35 @@ async function run(
     const begin = performance.now();
     const first = kept?.resume?.done ?? 0;
     const perSecond = (done: number) => (1000 * (done - first)) / (performance.now() - begin);
+    const progress = new Progress('images', samples.length, flags, first);
     const evaluated = await interruptible(kept, samples.length, (signal) =>
       evaluateImages(loaded, samples, {
         preprocess,
         ...job.limits,
         ...(scales === undefined ? { crops } : { scales }),
         batch,
-        skipBroken: source.skipBroken,
+        skipBroken: true,
         ...(kept?.resume ? { resume: kept.resume } : {}),
         ...(signal === undefined ? {} : { signal }),
         onProgress: (done, soFar) => {
           kept?.update({ done, ...soFar });
-          if (process.stderr.isTTY)
-            process.stderr.write(
-              `\r${done} of ${samples.length} images, ${perSecond(done).toFixed(1)} a second`,
-            );
+          progress.update(done);
         },
       }),
     );
-    if (process.stderr.isTTY) process.stderr.write('\n');
+    progress.end();
     if (evaluated === null) return null;
-    for (const { reason } of evaluated.skipped) console.error(`resnode: left out: ${reason}`);
-    if (evaluated.skipped.length > 0)
-      console.error(
-        `resnode: left out ${evaluated.skipped.length} of ${samples.length} images, which cannot be read`,
-      );
+    const { skipped } = evaluated;
+    for (const { reason } of skipped) console.error(`resnode: left out: ${reason}`);
+    if (skipped.length > 0) {
+      console.error(`resnode: left out ${skipped.length} of ${samples.length} images, which cannot be read`);
+      if (!source.skipBroken) process.exitCode = 1;
+    }
     const isPaper = scales === undefined || String(scales) === String(PAPER_SCALES);
     const result: EvaluationResult = {
       format: RESULT_FORMAT,
       ...summariseOutcomes(evaluated.outcomes),
-      skipped: evaluated.skipped,
+      skipped,
       published: isPaper ? publishedErrors(net, scales === undefined ? crops : 'multi-scale') : null,
       labels: labels ?? null,
       imagesPerSecond: perSecond(samples.length),

@@ -8,7 +8,7 @@ import { extractFeatures } from '../images/features/extract-features.ts';
 import { imageInput } from '../images/features/image-input.ts';
 import { BrokenImages } from './broken-images.ts';
 import { flag, needed, own } from './flag.ts';
-import { imageFiles } from './image-files.ts';
+import { imageSources, STDIN } from './image-files.ts';
 import {
   type DeviceFlags,
   deviceOptions,
@@ -17,9 +17,10 @@ import {
   openFlagged,
 } from './options.ts';
 import { choosePreprocess, limitsOf, type PreprocessFlags, preprocessOptions } from './preprocess-options.ts';
+import { Progress, type ProgressFlags } from './progress.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags, InputShapeFlags {
+interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags, InputShapeFlags, ProgressFlags {
   model: string;
   weights: string;
   blob: string;
@@ -38,6 +39,7 @@ export function features(): Command {
     .addOption(needed(own('images')))
     .addOption(flag('extractFeatures', 'batch', '--batch <n>', 8))
     .addOption(own('skipBroken'))
+    .addOption(own('progress'))
     .addOption(needed(own('outNpy')))
     .addOption(own('json'))
     .addHelpText(
@@ -50,9 +52,9 @@ Example:
   weightsOptions(command);
   return inputShapeOption(deviceOptions(preprocessOptions(command))).action(async (flags: Flags) => {
     const chosen = choosePreprocess(flags, flags.model);
-    const files = imageFiles(flags.images);
-    const broken = new BrokenImages(flags.skipBroken);
-    const { onBroken } = broken;
+    const sources = await imageSources(flags.images, '--images');
+    const broken = new BrokenImages(flags);
+    const progress = new Progress('images', sources.length, flags);
     await using device = await openFlagged(flags);
     await using model = await device.load({
       model: flags.model,
@@ -60,25 +62,27 @@ Example:
       ...matchOf(flags),
       outputs: [flags.blob],
       inputShapes: flags.inputShape,
-      batch: Math.min(flags.batch, files.length),
+      batch: Math.min(flags.batch, sources.length),
     });
-    const features = await extractFeatures(model, files, {
-      preprocess: chosen.for(imageInput(model).size),
-      ...limitsOf(flags),
-      ...(onBroken === undefined ? {} : { onBroken }),
-      batch: flags.batch,
-      onProgress: (done) => {
-        if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${files.length} images`);
+    const features = await extractFeatures(
+      model,
+      sources.map(({ source }) => source),
+      {
+        preprocess: chosen.for(imageInput(model).size),
+        ...limitsOf(flags),
+        onBroken: broken.onBroken,
+        batch: flags.batch,
+        onProgress: progress.update,
       },
-    });
-    if (process.stderr.isTTY) process.stderr.write('\n');
-    broken.end(files.length);
+    );
+    progress.end();
+    broken.end(sources.length);
     const { shape, data } = features;
     const list = `${flags.out}.txt`;
     writeNpy(flags.out, blobFromFloats(shape, data));
     writeFileAtomically(
       list,
-      features.files.map((file) => `${file}\n`),
+      features.files.map((file) => `${file === 'image' ? STDIN : file}\n`),
     );
     if (flags.json) console.log(JSON.stringify({ out: flags.out, list, blob: flags.blob, shape }));
     else console.log(`${flags.out}: ${flags.blob}, ${shape.join('×')}; images in ${list}`);

@@ -73,8 +73,7 @@ Example:
       const chosen = choosePreprocess(flags, model);
       const [, , height, width] = classifierOf(readNetFile(model)).shape as [number, number, number, number];
       const { crop: _, ...preprocess } = chosen.for({ width, height });
-      const broken = new BrokenImages(flags.skipBroken);
-      const { onBroken } = broken;
+      const broken = new BrokenImages(flags);
       using stop = stopOnSignals();
       await using device = await openFlagged(flags);
       for await (const event of run({
@@ -84,7 +83,7 @@ Example:
         batchNorm: flags.liveBn ? 'live' : 'frozen',
         preprocess,
         ...limitsOf(flags),
-        ...(onBroken === undefined ? {} : { onBroken }),
+        onBroken: broken.onBroken,
         stop: stop.signal,
       })) {
         if (event.type === 'split') {

@@ -1,30 +1,112 @@
-/** The image files of a command line. */
-
-import { statSync } from 'node:fs';
+/** The images of a command line: files, folders, lists, patterns, and what comes by the standard input. */
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { ArgumentError } from '../base/errors.ts';
+import { glob, isGlob } from '../base/glob.ts';
+import { checkPlainFile } from '../base/plain-file.ts';
+import { isFolder } from '../caffe/model-folder.ts';
+import { checkIsList } from '../data/list-lines.ts';
+import { imageFormatOf } from '../images/format.ts';
 import { listImages } from '../images/list-images.ts';
 
+/** What --help says of them. */
+export const IMAGES =
+  'image files, folders, lists of paths (.txt), quoted patterns; -: paths or an image by stdin';
+
+/** An image, and what it is called where it is told of. */
+export interface ImageSource {
+  readonly file: string;
+  readonly source: string | Uint8Array;
+}
+
+/** The name of an image that came by the standard input. */
+export const STDIN = '-';
+
 /**
- * Files as they are, folders as the images in them and below, sorted; what lies beside them is named on stderr.
- * @throws ArgumentError where there are none
+ * Files as they are; folders as the images in them and below, sorted, what lies beside them named on stderr; a .txt, .lst
+ * or .list as the paths in its lines, relative to it, a label behind them not read; `**` and other patterns as what
+ * they match; `-` as one image where the standard input begins as one, else as a list of paths.
+ * @param where The argument or flag, for errors.
+ * @throws ArgumentError where there are none; DataError for a list that is none
  */
-export function imageFiles(paths: readonly string[]): string[] {
-  const found = paths.map((path) =>
-    statSync(path, { throwIfNoEntry: false })?.isDirectory()
-      ? { path, ...listImages(path) }
-      : { path, files: [path], ignored: [] },
-  );
-  const files = found.flatMap((each) => each.files);
-  if (files.length === 0) {
-    const ignored = found.flatMap((each) => each.ignored);
-    throw new ArgumentError(
-      'images',
-      'image files, or folders with some',
-      `${paths.join(', ')}${ignored.length === 0 ? '' : ` with ${ignored.length} files that are by name no images (${ignored.slice(0, 3).join(', ')})`}`,
-    );
+export async function imageSources(words: readonly string[], where: string): Promise<ImageSource[]> {
+  const found: ImageSource[] = [];
+  const beside: string[] = [];
+  for (const word of words) {
+    const { images, ignored } = await sourcesOf(word, where);
+    for (const each of images) found.push(each);
+    for (const each of ignored) beside.push(each);
+    sayIgnored(word, ignored);
   }
-  for (const { path, ignored } of found) sayIgnored(path, ignored);
-  return files;
+  if (found.length > 0) return found;
+  throw new ArgumentError(
+    where,
+    'image files, folders with some, or lists of them',
+    `${words.join(', ')}${beside.length === 0 ? '' : ` with ${beside.length} files that are by name no images (${beside.slice(0, 3).join(', ')})`}`,
+  );
+}
+
+/** The same where there is one alone. @throws ArgumentError */
+export async function imageSource(word: string, where: string): Promise<ImageSource> {
+  const [first, ...others] = await imageSources([word], where);
+  if (others.length === 0) return first!;
+  throw new ArgumentError(where, 'one image', `${word} with ${others.length + 1}`);
+}
+
+/** Paths alone. @throws ArgumentError also where an image came by the standard input */
+export async function imageFiles(words: readonly string[], where: string): Promise<string[]> {
+  return (await imageSources(words, where)).map(({ source }) => {
+    if (typeof source === 'string') return source;
+    throw new ArgumentError(where, 'paths by the standard input (-)', 'the bytes of an image');
+  });
+}
+
+interface Found {
+  readonly images: readonly ImageSource[];
+  readonly ignored: readonly string[];
+}
+
+const NONE: readonly string[] = [];
+const sourceOf = (path: string): ImageSource => ({ file: path, source: path });
+
+async function sourcesOf(word: string, where: string): Promise<Found> {
+  if (word === STDIN) return { images: await standardInput(where), ignored: NONE };
+  if (isFolder(word)) {
+    const { files, ignored } = listImages(word);
+    return { images: files.map(sourceOf), ignored };
+  }
+  if (/\.(txt|lst|list)$/i.test(word)) return { images: listed(word).map(sourceOf), ignored: NONE };
+  if (existsSync(word) || !isGlob(word)) return { images: [sourceOf(word)], ignored: NONE };
+  const matched = glob(word);
+  if (matched.length === 0) throw new ArgumentError(where, 'a pattern that some file matches', word);
+  const parts = [];
+  for (const path of matched) parts.push(await sourcesOf(path, where));
+  return { images: parts.flatMap(({ images }) => images), ignored: parts.flatMap(({ ignored }) => ignored) };
+}
+
+async function standardInput(where: string): Promise<ImageSource[]> {
+  const bytes = await buffer(process.stdin);
+  if (bytes.length === 0)
+    throw new ArgumentError(where, 'paths or an image by the standard input (-)', 'nothing');
+  if (imageFormatOf(bytes) !== null) return [{ file: STDIN, source: bytes }];
+  return linesOf(bytes, STDIN).map(sourceOf);
+}
+
+function listed(path: string): string[] {
+  checkPlainFile(path);
+  return linesOf(readFileSync(path), path).map((line) => resolve(dirname(path), line));
+}
+
+/** @throws DataError where they are no list */
+function linesOf(bytes: Uint8Array, file: string): string[] {
+  checkIsList(bytes, file);
+  return Buffer.from(bytes)
+    .toString('utf8')
+    .replace(/^\uFEFF/, '')
+    .split(/\r?\n/)
+    .map((line) => line.trim().replace(/\s+-?\d+$/, ''))
+    .filter((line) => line !== '');
 }
 
 /** Says on stderr what of a folder is not taken. */

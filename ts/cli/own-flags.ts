@@ -167,13 +167,16 @@ export const ownFlags = {
       'Keeps the preprocessing; as NAME.preprocess.json beside NAME.prototxt it is found by itself.',
     ),
   },
-  images: { flags: '--images <path...>', row: required(path, 'Image files, or folders of them.') },
+  images: {
+    flags: '--images <path...>',
+    row: required(path, 'Image files, folders, lists of paths (.txt), quoted patterns; -: by stdin.'),
+  },
   imagesToCompare: {
     flags: '--images <path...>',
     row: optional(
       path,
       'random values, or what the dump holds',
-      'Image files, folders, or lists (.txt) of them.',
+      'Image files, folders, lists of paths (.txt), quoted patterns; -: by stdin.',
     ),
   },
   labelledImages: {
@@ -205,7 +208,10 @@ export const ownFlags = {
   },
   outPng: {
     flags: '--out <png>',
-    row: required(path, 'The part of the image that the net sees, with the map over it.'),
+    row: required(
+      path,
+      'The part of the image that the net sees, with the map over it; of several images a folder.',
+    ),
   },
   outNpy: {
     flags: '--out <npy>',
@@ -229,8 +235,10 @@ export const ownFlags = {
   },
 
   // What is printed
-  jsonWithMap: { flags: '--json', row: onOff('Prints JSON, the map included.') },
+  jsonWithMap: { flags: '--json', row: onOff('Prints a line of JSON an image, the map included.') },
   json: { flags: '--json', row: onOff('Prints JSON.') },
+  jsonLines: { flags: '--json', row: onOff('Prints a line of JSON an image.') },
+  progress: { flags: '--progress', row: onOff('Shows progress on stderr, on a terminal or not.') },
   jsonEvents: {
     flags: '--json',
     row: onOff('Prints events as lines of JSON; of iterations those that `display` names.'),
@@ -260,7 +268,7 @@ export const ownFlags = {
   },
   skipBroken: {
     flags: '--skip-broken',
-    row: onOff('Leaves out images that cannot be read: each is named, all are counted.'),
+    row: onOff('Images that cannot be read, which are named and left out, cost no exit status.'),
   },
   batch: { flags: '--batch <n>', row: optional(integer(1), '4', 'Images in one run.') },
   batches: {

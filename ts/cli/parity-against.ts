@@ -1,14 +1,11 @@
 /** `resnode parity --against`: one net on two sides, layer by layer. */
 
-import { readFileSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { statSync } from 'node:fs';
 import type { Command } from 'commander';
 import { ArgumentError } from '../base/errors.ts';
-import { checkPlainFile } from '../base/plain-file.ts';
 import { type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { readWeights } from '../caffe/read-weights.ts';
 import { onnxTops } from '../convert/onnx-tops.ts';
-import { checkIsList } from '../data/list-lines.ts';
 import { type DeviceKind, openDevice } from '../device/device.ts';
 import type { Shapes, Tensor } from '../device/tensor.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
@@ -75,7 +72,7 @@ export async function parityAgainst(command: Command, flags: AgainstFlags): Prom
     });
   const net = readNetFile(file);
   const weights = flags.weights === undefined ? null : await readWeights(flags.weights, mapFile);
-  const files = images === undefined ? null : imageFiles(images.flatMap(listed));
+  const files = images === undefined ? null : await imageFiles(images, '--images');
   const other = await openOther(against, { net, weights, match: matchOf(flags) }, files, flags);
   try {
     await using device = await openFlagged(flags);
@@ -164,7 +161,7 @@ function inputsOf(net: NetParameter, files: readonly string[] | null, flags: Aga
   const shape = [1, channels, size.height, size.width];
   const preprocess = preprocessOf(flags, size, flags.model!);
   async function* prepared() {
-    const broken = new BrokenImages(flags.skipBroken);
+    const broken = new BrokenImages(flags);
     for (const file of files!) {
       const data = await broken.guard(preprocessFile(file, preprocess, channels, limitsOf(flags)));
       if (data !== null) yield { [name]: { shape, data } };
@@ -193,21 +190,6 @@ async function prepareBeside(
   for (const [i, file] of files.entries())
     results.push(await compareInput(file, preprocess, recorded, i, limitsOf(flags)));
   return results;
-}
-
-/** The paths in a list, one image a line, relative to it; a label behind is not read. */
-function listed(path: string): string[] {
-  if (!path.endsWith('.txt')) return [path];
-  checkPlainFile(path);
-  const bytes = readFileSync(path);
-  checkIsList(bytes, path);
-  return bytes
-    .toString('utf8')
-    .replace(/^\uFEFF/, '')
-    .split(/\r?\n/)
-    .map((line) => line.trim().replace(/\s+\d+$/, ''))
-    .filter((line) => line !== '')
-    .map((line) => resolve(dirname(path), line));
 }
 
 function comparisonText(result: LayersComparison & { readonly images: readonly InputComparison[] }): string {

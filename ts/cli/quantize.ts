@@ -8,7 +8,7 @@ import { preprocessFile } from '../images/preprocess.ts';
 import { calibrate } from '../quantize/calibrate.ts';
 import { BrokenImages } from './broken-images.ts';
 import { flag, needed, own } from './flag.ts';
-import { imageFiles } from './image-files.ts';
+import { type ImageSource, imageSources } from './image-files.ts';
 import {
   type DeviceFlags,
   deviceOptions,
@@ -18,9 +18,10 @@ import {
   readFilteredNet,
 } from './options.ts';
 import { choosePreprocess, limitsOf, type PreprocessFlags, preprocessOptions } from './preprocess-options.ts';
+import { Progress, type ProgressFlags } from './progress.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags, InputShapeFlags {
+interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags, InputShapeFlags, ProgressFlags {
   model: string;
   weights: string;
   images: string[];
@@ -43,6 +44,7 @@ export function quantize(): Command {
     .addOption(flag('calibrate', 'method', '--method <name>', 'entropy'))
     .addOption(flag('calibrate', 'percentile', '--percentile <p>', 99.99))
     .addOption(own('skipBroken'))
+    .addOption(own('progress'))
     .addOption(needed(own('outCalibration')))
     .addOption(own('json'))
     .addHelpText(
@@ -57,7 +59,7 @@ Example:
   weightsOptions(command);
   return inputShapeOption(deviceOptions(preprocessOptions(command))).action(async (flags: Flags) => {
     const chosen = choosePreprocess(flags, flags.model);
-    const all = imageFiles(flags.images);
+    const all = await imageSources(flags.images, '--images');
     const count = Math.min(flags.limit ?? all.length, all.length);
     const files = Array.from({ length: count }, (_, i) => all[Math.floor((i * all.length) / count)]!);
     const model = readFilteredNet(flags.model);
@@ -66,11 +68,13 @@ Example:
     const { name, channels, size } = imageInput(plain);
     plain.dispose();
     const preprocess = chosen.for(size);
-    const broken = new BrokenImages(flags.skipBroken);
+    const broken = new BrokenImages(flags);
     const area = channels * size.height * size.width;
-    const prepare = async (part: readonly string[]) => {
+    const prepare = async (part: readonly ImageSource[]) => {
       const pixels = await Promise.all(
-        part.map((file) => broken.guard(preprocessFile(file, preprocess, channels, limitsOf(flags)))),
+        part.map(({ file, source }) =>
+          broken.guard(preprocessFile(source, preprocess, channels, { ...limitsOf(flags), name: file })),
+        ),
       );
       const images = pixels.filter((image) => image !== null);
       const data = new Float32Array(images.length * area);
@@ -84,6 +88,7 @@ Example:
         if (batch[name]!.data.length > 0) yield batch;
       broken.end(count);
     }
+    const progress = new Progress('images', count, flags);
     const calibration = await calibrate(
       device,
       {
@@ -97,12 +102,10 @@ Example:
       {
         method: flags.method,
         percentile: flags.percentile,
-        onProgress: (done) => {
-          if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${count} images`);
-        },
+        onProgress: progress.update,
       },
     );
-    if (process.stderr.isTTY) process.stderr.write('\n');
+    progress.end();
     saveCalibration(flags.out, calibration);
     if (flags.json) console.log(JSON.stringify(calibration));
     else

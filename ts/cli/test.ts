@@ -22,10 +22,18 @@ import {
   stateUsed,
   withGpu,
 } from './options.ts';
+import { Progress, type ProgressFlags } from './progress.ts';
 import { figure } from './training-log.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends DeviceFlags, WeightsFlags, GpuFlags, PrecisionFlags, StateFlags, InputShapeFlags {
+interface Flags
+  extends DeviceFlags,
+    WeightsFlags,
+    GpuFlags,
+    PrecisionFlags,
+    StateFlags,
+    InputShapeFlags,
+    ProgressFlags {
   model: string;
   weights: string;
   iterations: number;
@@ -40,6 +48,7 @@ export function test(): Command {
     .addOption(flag('testNet', 'iterations', '--iterations <n>', 50))
     .addOption(own('gpu'))
     .addOption(flag('solverData', 'augment', '--augment <json>'))
+    .addOption(own('progress'))
     .addOption(own('json'))
     .addHelpText(
       'after',
@@ -63,17 +72,20 @@ export function test(): Command {
           inputShapes: source.shapes,
           ...state,
         });
+        const progress = new Progress('batches', flags.iterations, flags);
         const begin = performance.now();
         const result = await testNet(model, source, {
           iterations: flags.iterations,
           lossWeights: lossWeightsOf({ filtered, state }, source),
           onBatch: (i, outputs) => {
-            if (!flags.json)
+            if (flags.json) progress.update(i + 1);
+            else
               for (const { name, values } of outputs)
                 for (const value of values) console.log(`Batch ${i}, ${name} = ${figure(value)}`);
             return true;
           },
         });
+        progress.end();
         const { outputs, loss } = result!;
         const seconds = (performance.now() - begin) / 1000;
         if (flags.json) {

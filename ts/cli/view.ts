@@ -20,6 +20,7 @@ import type { PagePictures } from '../tools/view/page-data.ts';
 import { addActivations, addFilters } from '../tools/view/page-pictures.ts';
 import { pageText } from '../tools/view/write-page.ts';
 import { flag, own } from './flag.ts';
+import { imageSource } from './image-files.ts';
 import { netArgument } from './model-folder.ts';
 import {
   type DeviceFlags,
@@ -116,12 +117,9 @@ async function picturesOf(net: NetParameter, description: Description, flags: Fl
     graph.inputs.map((id) => [graph.values[id]!.blob, [1, ...graph.values[id]!.shape.slice(1)]]),
   );
   const { name, channels, size } = imageInput({ inputs: shapes });
-  const pixels = await preprocessFile(
-    flags.image,
-    preprocessOf(flags, size, flags.model),
-    channels,
-    limitsOf(flags),
-  );
+  const { file, source } = await imageSource(flags.image, '--image');
+  const preprocess = preprocessOf(flags, size, flags.model);
+  const pixels = await preprocessFile(source, preprocess, channels, { ...limitsOf(flags), name: file });
   await using device = await openFlagged(flags);
   // Awaited here: the device closes when this function ends.
   return await addActivations(

@@ -1,8 +1,9 @@
 /** One blob for many images: features for search, clustering or another classifier. */
 
 import { ArgumentError, GraphError, ImageError } from '../../base/errors.ts';
-import { callback, integer, list, path, signal } from '../../base/kinds.ts';
+import { bytes, callback, either, integer, list, signal } from '../../base/kinds.ts';
 import { optional, options, required, signature } from '../../base/options.ts';
+import { location, pathOf } from '../../base/sources.ts';
 import { availableMemory, formatBytes } from '../../device/memory.ts';
 import { type Model, model } from '../../device/model.ts';
 import { elementCount, type Tensor } from '../../device/tensor.ts';
@@ -13,7 +14,7 @@ import { readAhead } from './read-ahead.ts';
 
 /** One row an image. */
 export interface Features extends Tensor {
-  /** The image of each row. */
+  /** The image of each row: its path; `image` where it was given as bytes. */
   readonly files: readonly string[];
 }
 
@@ -30,7 +31,7 @@ export interface FeatureOptions extends DecodeLimits {
 
 const EXTRACT_FEATURES = signature('extractFeatures', {
   model: required(model, 'Loaded with outputs: [blob].'),
-  files: required(list(path, { of: 'paths' }), 'Images.'),
+  files: required(list(either(location, bytes), { of: 'paths, or bytes of image files' }), 'Images.'),
   options: required(
     options<FeatureOptions>({
       preprocess: required(preprocess, 'What images go through.'),
@@ -55,13 +56,14 @@ const EXTRACT_FEATURES = signature('extractFeatures', {
 /**
  * The model's first output for every image, in the order of the files; images of the next batch are decoded while one
  * runs. Load the model with `outputs: [blob]`.
- * @returns images × the blob's other dimensions, and the files of the rows
+ * @param files Paths, `file:` URLs, or the bytes of image files.
+ * @returns images × the blob's other dimensions, and the files of the rows (`image`: given as bytes)
  * @throws ImageError naming the file; GraphError where the model takes no image, or the blob has no row an image;
  * ArgumentError where all of it would not fit in memory
  */
 export async function extractFeatures(
   model: Model,
-  files: readonly string[],
+  files: readonly (string | URL | Uint8Array)[],
   options: FeatureOptions,
 ): Promise<Features> {
   EXTRACT_FEATURES.check(model, files, options);
@@ -77,8 +79,7 @@ export async function extractFeatures(
       `blob "${blob}" is ${loaded.join('×') || 'a scalar'} for ${images} images; features need a blob whose first dimension counts images`,
     );
   const row = elementCount(loaded.slice(1));
-  const bytes = 4 * row * files.length;
-  if (bytes > availableMemory())
+  if (4 * row * files.length > availableMemory())
     throw new ArgumentError(
       'files',
       `so few images that "${blob}" (${formatBytes(4 * row)} an image) fits in memory`,
@@ -91,16 +92,22 @@ export async function extractFeatures(
     ...(timeout === undefined ? {} : { timeout }),
     ...(signal === undefined ? {} : { signal }),
   };
-  const read = async (file: string) => {
+  const read = async (file: string | URL | Uint8Array) => {
     try {
-      return { file, image: await preprocessFile(file, preprocess, input.channels, decoding) };
+      const image = await preprocessFile(
+        file instanceof URL ? pathOf(file) : file,
+        preprocess,
+        input.channels,
+        decoding,
+      );
+      return { file: file instanceof Uint8Array ? 'image' : pathOf(file), image };
     } catch (error) {
       if (onBroken === undefined || !(error instanceof ImageError)) throw error;
       onBroken(error);
       return null;
     }
   };
-  const prepare = async (part: readonly string[]) => {
+  const prepare = async (part: readonly (string | URL | Uint8Array)[]) => {
     const whole = (await Promise.all(part.map(read))).filter((each) => each !== null);
     const values = new Float32Array(whole.length * pixels);
     for (const [i, { image }] of whole.entries()) values.set(image, i * pixels);
