@@ -31,15 +31,14 @@ export const STDIN = '-';
  * @throws ArgumentError where there are none; DataError for a list that is none
  */
 export async function imageSources(words: readonly string[], where: string): Promise<ImageSource[]> {
-  const found: ImageSource[] = [];
-  const beside: string[] = [];
-  for (const word of words) {
-    const { images, ignored } = await sourcesOf(word, where);
-    for (const each of images) found.push(each);
-    for (const each of ignored) beside.push(each);
-    sayIgnored(word, ignored);
+  const parts: (Found & { readonly word: string })[] = [];
+  for (const word of words) parts.push({ word, ...(await sourcesOf(word, where)) });
+  const found = parts.flatMap(({ images }) => images);
+  if (found.length > 0) {
+    for (const { word, ignored } of parts) sayIgnored(word, ignored);
+    return found;
   }
-  if (found.length > 0) return found;
+  const beside = parts.flatMap(({ ignored }) => ignored);
   throw new ArgumentError(
     where,
     'image files, folders with some, or lists of them',
