@@ -62,9 +62,8 @@ git ls-files -z --cached --others --exclude-standard -- package.json tsconfig.js
 node --input-type=module -e '
 import { cpSync, existsSync, readFileSync } from "node:fs";
 const [target] = process.argv.slice(1);
-const building = ["cmake-js", "node-addon-api"];
 const own = Object.keys(JSON.parse(readFileSync("package.json", "utf8")).dependencies);
-const wanted = [...own.filter((name) => !building.includes(name)), "tsx", "uvu"];
+const wanted = [...own, "h5wasm", "@dagrejs/dagre", "uplot", "tsx", "uvu"];
 const folders = new Set();
 for (const name of wanted) {
   const folder = `node_modules/${name}`;

@@ -47,7 +47,8 @@ function compileCommand(): { folder: string; environment: NodeJS.ProcessEnv } | 
     { encoding: 'utf8' },
   );
   if (status !== 0) throw new Error(`the command does not compile:\n${stdout}`);
-  cpSync(join(root, 'ts/tools/view/page'), join(out, 'tools/view/page'), { recursive: true });
+  for (const page of ['tools/view/page', 'pages/charts'])
+    cpSync(join(root, 'ts', page), join(out, page), { recursive: true });
   return { folder: out, environment: { RESNODE_TEST_COMMAND: join(out, 'cli/main.js') } };
 }
 const compiled = compileCommand();

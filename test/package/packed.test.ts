@@ -94,6 +94,20 @@ test("the README's code compiles under noUncheckedIndexedAccess", () => {
   );
 });
 
+test('it draws a net and a report with nothing else installed', () => {
+  const net = join(repositoryFolder, 'examples/fashion/deploy.prototxt');
+  const view = app.node([join(app.package, 'dist/cli/main.js'), 'view', net, '--output', 'net.html']);
+  assert.equal([view.status, view.stderr], [0, '']);
+  app.write({
+    'report.mjs': `import { openReport } from 'resnode/train';
+const report = openReport('report.html');
+report.add({ type: 'iteration', iteration: 1, loss: 2, rate: 0.1, outputs: [] });
+await report.close();`,
+  });
+  assert.is(app.node(['report.mjs']).stderr, '');
+  assert.match(readFileSync(join(app.folder, 'report.html'), 'utf8'), 'leeoniya/uPlot');
+});
+
 test('its internals cannot be imported', () => {
   app.write({ 'deep.mjs': "import 'resnode/dist/base/errors.js';" });
   assert.match(app.node(['deep.mjs']).stderr, 'ERR_PACKAGE_PATH_NOT_EXPORTED');
@@ -154,7 +168,7 @@ for (const format of ['esm', 'cjs'] as const)
         platform: 'node',
         format,
         outfile,
-        external: ['sharp', 'vega', ...external],
+        external: ['sharp', ...external],
         logLevel: 'error',
         logOverride: { 'empty-import-meta': 'silent' },
       });

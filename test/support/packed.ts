@@ -50,17 +50,8 @@ export function packedApp(): PackedApp {
     cpSync(join(repositoryFolder, name), join(stage, name), { recursive: true });
   }
   const bin = (name: string) => join(repositoryFolder, 'node_modules', name);
-  execFileSync(
-    process.execPath,
-    [
-      bin('typescript/bin/tsc'),
-      '-p',
-      join(repositoryFolder, 'tsconfig.build.json'),
-      '--outDir',
-      join(stage, 'dist'),
-    ],
-    { stdio: 'inherit' },
-  );
+  const build = join(repositoryFolder, 'scripts/build-dist.mjs');
+  execFileSync(process.execPath, [build, join(stage, 'dist')], { stdio: 'inherit' });
   const release = join(repositoryFolder, 'build/Release');
   const prebuilds = join(stage, 'prebuilds/linux-x64');
   mkdirSync(prebuilds, { recursive: true });

@@ -9,6 +9,8 @@ import { Curve } from '../../ts/train/curve.ts';
 import { formatDuration } from '../../ts/train/duration.ts';
 import type { SolverEvent } from '../../ts/train/events.ts';
 import { openReport } from '../../ts/train/report.ts';
+import { reportCharts } from '../../ts/train/report-charts.ts';
+import { ReportCollector } from '../../ts/train/report-data.ts';
 import { findChromium, startBrowser } from '../support/browser.ts';
 import { trainingEvents } from '../support/training-events.ts';
 
@@ -56,10 +58,10 @@ test('a report has its curves, its results and the sections beside them, and a J
     'BatchNorm',
     'Snapshots',
   ]);
-  assert.is([...page.matchAll(/<svg/g)].length, 5);
+  assert.is([...page.matchAll(/<div class="chart">/g)].length, 5);
   assert.match(page, /ants &#38; &#60;bees&#62;/);
   assert.match(page, /batch statistics \(phase TRAIN\)<\/th><td>2 layers/);
-  assert.not.match(page, /<made up>|<script|https?:\/\/(?!www\.w3\.org\/)/);
+  assert.not.match(page, /<made up>|https?:\/\/(?!github\.com\/leeoniya\/uPlot )/);
   assert.equal(
     JSON.parse(readFileSync(file.replace('.html', '.json'), 'utf8')),
     JSON.parse(JSON.stringify(data)),
@@ -97,7 +99,19 @@ test('a training that diverged, ended with an error or never began is still repo
   assert.not.match(diverged.page, /ended with an error/);
   const empty = await reportOf('empty', []);
   assert.match(empty.page, /Nothing was trained/);
-  assert.not.match(empty.page, /<svg/);
+  assert.not.match(empty.page, /class="chart"|<script/);
+});
+
+test('a loss that falls over a decade is drawn by ratios, so that its end is seen, and one that hardly falls is not', () => {
+  const axisOf = (last: number) => {
+    const loss = [2.3, last].map((mean, x) => ({ x, mean, low: mean, high: mean }));
+    const curves = { loss, rate: [], throughput: [], waiting: [] };
+    return reportCharts({ ...new ReportCollector().data(), curves })[0]!.y;
+  };
+  assert.equal(
+    [0.05, 0.2, 0.3, 0, -1].map((last) => axisOf(last).log ?? false),
+    [true, true, false, false, false],
+  );
 });
 
 test('where a report cannot go is said before the training', () => {
@@ -142,16 +156,24 @@ if (chromium !== null)
           // What the page's policy would forbid to evaluate inside, playwright evaluates from outside.
           const seen = (await page.evaluate(`({
             overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-            widths: [...document.querySelectorAll('svg')].map((svg) => svg.getBoundingClientRect().width),
-            stroke: getComputedStyle(document.querySelector('svg .mark-line path')).stroke,
-          })`)) as { overflow: number; widths: number[]; stroke: string };
+            widths: [...document.querySelectorAll('canvas')].map((each) => each.getBoundingClientRect().width),
+          })`)) as { overflow: number; widths: number[] };
           assert.is(seen.overflow, 0);
           assert.ok(
-            seen.widths.every((svg) => svg > 250 && svg <= width),
+            seen.widths.length === 5 && seen.widths.every((each) => each > 250 && each <= width),
             `${seen.widths}`,
           );
-          assert.is(seen.stroke, scheme === 'light' ? 'rgb(31, 87, 195)' : 'rgb(141, 181, 255)');
         }
+        // The page's --first, as red, green, blue, opaque in a little-endian word.
+        const first = scheme === 'light' ? 0xffc3571f : 0xffffb58d;
+        assert.ok(
+          await page.evaluate(`new Uint32Array(document.querySelector('canvas').getContext('2d')
+            .getImageData(0, 0, 400, 200).data.buffer).includes(${first})`),
+          'the curve is drawn in its colour',
+        );
+        await page.hover('.u-over >> nth=1');
+        const [, underCursor] = await page.locator('.chart >> nth=1').locator('.u-value').allTextContents();
+        assert.match(underCursor!, /^\d\d(\.\d+)?%$/, 'the accuracy under the cursor');
         assert.equal(complaints, []);
       } finally {
         await browser.close();

@@ -86,7 +86,7 @@ Examples:
         onProgress: (text) => console.error(text),
       });
       if (flags.out !== undefined) writeFileAtomically(flags.out, [`${JSON.stringify(report, null, 1)}\n`]);
-      if (flags.html !== undefined) writeFileAtomically(flags.html, [await benchPage(report)]);
+      if (flags.html !== undefined) writeFileAtomically(flags.html, [benchPage(report)]);
       console.log(flags.json ? JSON.stringify(report) : table(report));
     });
   return command.addCommand(compareCommand());
@@ -115,7 +115,7 @@ async function benchOnDevice(command: Command, flags: Flags): Promise<void> {
     onProgress: (text) => console.error(text),
   });
   if (flags.out !== undefined) writeFileAtomically(flags.out, [`${JSON.stringify(report, null, 1)}\n`]);
-  if (flags.html !== undefined) writeFileAtomically(flags.html, [await devicePage(report)]);
+  if (flags.html !== undefined) writeFileAtomically(flags.html, [devicePage(report)]);
   console.log(flags.json ? JSON.stringify(report) : deviceTable(report));
 }
 

@@ -1,32 +1,41 @@
-/** The parts of which reports are made: pages without scripts that load nothing. */
+/** The parts of which reports are made: pages that load nothing. */
+import { createHash } from 'node:crypto';
 
 /** Text in an HTML page, between tags or inside a quoted attribute. */
 export const escapeHtml = (text: string): string =>
   text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 
-/** A whole page; nothing in it may run or be fetched. `body` and `style` are as they are to stand there. */
+/** A whole page. Nothing may be fetched, and nothing but `script` may run. The parts are as they are to stand there. */
 export function htmlPage({
   title,
   style,
   body,
+  script,
 }: {
   readonly title: string;
   readonly style: string;
   readonly body: string;
+  /** Runs when the body is there; free of `</script`. */
+  readonly script?: string;
 }): string {
+  // https://www.w3.org/TR/CSP3/#external-hash: the script with this text alone.
+  const scripts =
+    script === undefined
+      ? ''
+      : `; script-src 'sha256-${createHash('sha256').update(script).digest('base64')}'`;
   return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'${scripts}">
 <meta name="color-scheme" content="light dark">
 <title>${escapeHtml(title)}</title>
 <style>${style}</style>
 </head>
 <body>
 ${body}
-</body>
+${script === undefined ? '' : `<script>${script}</script>\n`}</body>
 </html>
 `;
 }

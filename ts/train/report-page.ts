@@ -1,14 +1,16 @@
-/** A training's report as one HTML page: tables and curves, no script, nothing from the network. */
+/** A training's report as one HTML page: tables and curves, nothing from the network. */
 import { causeOf, groupBy } from '../base/group-alike.ts';
+import { chartHtml, chartsScript, chartsStyle } from '../pages/chart.ts';
 import { escapeHtml, factsTable, htmlPage, numbersTable } from '../pages/html.ts';
 import { formatDuration } from './duration.ts';
-import type { Chart } from './report-charts.ts';
+import { reportCharts } from './report-charts.ts';
 import type { ReportData, ReportSection } from './report-data.ts';
 
 type Rows = ReportSection['rows'];
 
 /** @param title In the page's heading, e.g. the net's name. */
-export function reportPage(data: ReportData, charts: readonly Chart[], title: string): string {
+export function reportPage(data: ReportData, title: string): string {
+  const charts = reportCharts(data);
   const sections: ReportSection[] = [
     { title: 'Result', rows: resultOf(data) },
     ...data.sections,
@@ -26,16 +28,13 @@ export function reportPage(data: ReportData, charts: readonly Chart[], title: st
   ];
   return htmlPage({
     title: `${title}: training`,
-    style: STYLE,
+    style: `${charts.length > 0 ? chartsStyle() : ''}${STYLE}`,
+    ...(charts.length > 0 ? { script: chartsScript() } : {}),
     body: `<h1>${escapeHtml(title)}</h1>
 <p class="lead">${escapeHtml(leadOf(data))}</p>
 ${problems.map((text) => `<p class="problem">${escapeHtml(text)}</p>\n`).join('')}<main>
-${charts.map(figure).join('')}${testTable(data)}${sections.map(sectionOf).join('')}</main>`,
+${charts.map(chartHtml).join('\n')}${testTable(data)}${sections.map(sectionOf).join('')}</main>`,
   });
-}
-
-function figure({ title, summary, svg }: Chart): string {
-  return `<figure><h2>${escapeHtml(title)}</h2>${svg}<figcaption>${escapeHtml(summary)}</figcaption></figure>\n`;
 }
 
 function sectionOf({ title, rows }: ReportSection): string {
@@ -151,7 +150,6 @@ h2 { margin: 0 0 .5rem; font-size: 1.05rem; }
 main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 34rem), 1fr)); gap: 1rem; align-items: start; }
 figure, section { margin: 0; padding: 1rem 1.1rem; border: 1px solid var(--line); border-radius: .5rem;
   background: var(--surface); min-width: 0; }
-svg { display: block; width: 100%; height: auto; }
 figcaption { margin-top: .4rem; color: var(--muted); font-size: .85rem; }
 .scroll { overflow: auto; max-height: 24rem; }
 table { width: 100%; border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }

@@ -6,7 +6,6 @@ import { path, string } from '../base/kinds.ts';
 import { optional, required, signature } from '../base/options.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import type { SolverEvent } from './events.ts';
-import { drawCharts } from './report-charts.ts';
 import { ReportCollector, type ReportData, type ReportSection } from './report-data.ts';
 import { reportPage } from './report-page.ts';
 
@@ -16,8 +15,8 @@ export interface Report {
   /** A table beside the training's own. */
   addSection(section: ReportSection): void;
   /**
-   * Writes the page and, with its extension replaced by `.json`, the data; each whole or not at all. Draws on the
-   * event loop, which takes a fraction of a second: call it when the training is over, and after an error too.
+   * Writes the page and, with its extension replaced by `.json`, the data; each whole or not at all. Call it
+   * when the training is over, and after an error too.
    * @throws ResnodeError `file/write`
    */
   close(): Promise<ReportData>;
@@ -44,7 +43,7 @@ export function openReport(file: string, title?: string): Report {
     addSection: (section) => collector.addSection(section),
     close: async () => {
       const data = collector.data();
-      const page = reportPage(data, await drawCharts(data), title ?? data.start?.net ?? 'Training');
+      const page = reportPage(data, title ?? data.start?.net ?? 'Training');
       writeFileAtomically(file, [page]);
       writeFileAtomically(file.replace(/\.html?$/i, '.json'), [`${JSON.stringify(data, null, 1)}\n`]);
       return data;

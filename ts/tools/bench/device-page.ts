@@ -1,17 +1,16 @@
 /** A GPU's report as one HTML page: plots and tables, no script, nothing from the network. */
+import { barsHtml } from '../../pages/bars.ts';
 import { escapeHtml, factsTable, htmlPage, numbersTable } from '../../pages/html.ts';
-import { throughputChart } from './charts.ts';
+import { throughputBars } from './charts.ts';
 import { type DeviceReport, lossesText, type NetTimes, type OperationShape } from './device-report.ts';
 import { STYLE, section } from './page-parts.ts';
 import { titleOf } from './report.ts';
 import { median } from './statistics.ts';
 
-/** The page. Drawing takes about a second. */
-export async function devicePage(report: DeviceReport): Promise<string> {
+export function devicePage(report: DeviceReport): string {
   const { date, device, description, commit, copyGigabytes, batch, precision, shapes } = report;
   const sections: string[] = [];
-  for (const net of report.nets)
-    sections.push(section(`${titleOf(net)}, ${net.precision}`, await netPart(net)));
+  for (const net of report.nets) sections.push(section(`${titleOf(net)}, ${net.precision}`, netPart(net)));
   if (shapes.length > 0)
     sections.push(
       section(
@@ -44,7 +43,7 @@ interface Line {
   readonly remark: string;
 }
 
-async function netPart(net: NetTimes): Promise<string> {
+function netPart(net: NetTimes): string {
   const own: Line = { engine: 'resnode', ...net, remark: lossesText(net) };
   const apart: Line[] =
     net.layerByLayer === undefined
@@ -68,7 +67,7 @@ async function netPart(net: NetTimes): Promise<string> {
     quiet: milliseconds.map((each) => [each]),
     busy: null,
   }));
-  return `<figure>${await throughputChart({ batch: net.batch, results })}<figcaption>Bars are medians of the runs, one at a time; lines go from the slowest to the fastest.</figcaption></figure>
+  return `<figure>${barsHtml(throughputBars({ batch: net.batch, results }))}<figcaption>Bars are medians of the runs, one at a time; lines go from the slowest to the fastest.</figcaption></figure>
 ${numbersTable(
   ['engine', 'images/s', 'median ms', 'least', 'most', 'throughput ms', "time over resnode's", 'remark'],
   [...lines.map((line) => cells(line, net)), ...caffeRow(net)],

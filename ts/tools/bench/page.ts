@@ -1,6 +1,8 @@
-/** A report as one HTML page: plots and tables, no script, nothing from the network. */
+/** A report as one HTML page: plots and tables, nothing from the network. */
+import { barsHtml } from '../../pages/bars.ts';
+import { chartHtml, chartsScript, chartsStyle } from '../../pages/chart.ts';
 import { escapeHtml, factsTable, htmlPage, numbersTable } from '../../pages/html.ts';
-import { memoryChart, rooflineChart, throughputChart } from './charts.ts';
+import { memoryBars, rooflineChart, throughputBars } from './charts.ts';
 import { STYLE, section } from './page-parts.ts';
 import {
   type CaffeFigures,
@@ -17,19 +19,18 @@ import {
 } from './report.ts';
 import { median } from './statistics.ts';
 
-/** The page. Drawing takes about a second. */
-export async function benchPage(report: Report): Promise<string> {
+export function benchPage(report: Report): string {
   const { machine, settings, versions, othersCores } = report;
   const sections: string[] = [];
   for (const group of groupsOf(report)) {
-    const parts = group.results.length === 0 ? [] : await figures(group, settings.rounds);
+    const parts = group.results.length === 0 ? [] : figures(group, settings.rounds);
     sections.push(section(group.title, [...parts, resultTable(report, group), ...notes(group)].join('\n')));
   }
   if (report.operations !== null)
     sections.push(
       section(
         `Operations at batch ${report.operations.batch}`,
-        `<figure>${await rooflineChart(report)}<figcaption>Each point is an operation of the nets; the line is what sgemm and memory bandwidth allow here. Winograd's algorithms multiply less often than the direct count, so they may lie above it.</figcaption></figure>
+        `${chartHtml(rooflineChart(report))}
 ${operationTable(report)}`,
       ),
     );
@@ -60,7 +61,8 @@ ${operationTable(report)}`,
   ];
   return htmlPage({
     title: `resnode bench, ${report.date.slice(0, 10)}`,
-    style: STYLE,
+    style: `${report.operations === null ? '' : chartsStyle()}${STYLE}`,
+    ...(report.operations === null ? {} : { script: chartsScript() }),
     body: `<h1>resnode bench</h1>
 <p class="lead">${escapeHtml(report.date.slice(0, 16).replace('T', ' '))} UTC, ${escapeHtml(machine.processor)}. Every measurement ran in a process of its own; engines took turns; outputs were compared before anything was timed.</p>
 ${othersCores.max > 0.2 ? '<p class="problem">Other processes were busy during this run; its figures are noisy.</p>\n' : ''}<main>
@@ -70,10 +72,10 @@ ${section('How it was measured', factsTable(facts))}
   });
 }
 
-async function figures(group: Group, rounds: number): Promise<string[]> {
+function figures(group: Group, rounds: number): string[] {
   return [
-    `<figure>${await throughputChart(group)}<figcaption>Bars are medians of ${rounds} rounds, lines from the slowest round to the fastest.</figcaption></figure>`,
-    `<figure>${await memoryChart(group)}<figcaption>The whole process's resident memory at its highest, interpreter included.</figcaption></figure>`,
+    `<figure>${barsHtml(throughputBars(group))}<figcaption>Bars are medians of ${rounds} rounds, lines from the slowest round to the fastest.</figcaption></figure>`,
+    `<figure>${barsHtml(memoryBars(group))}<figcaption>The whole process's resident memory at its highest, interpreter included.</figcaption></figure>`,
   ];
 }
 

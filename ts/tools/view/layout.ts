@@ -4,6 +4,7 @@
  * piece laid out alone: equal blocks look equal, and a thousand of them take time in proportion, not squared.
  */
 import { createRequire } from 'node:module';
+import { carried } from '../../base/carried.ts';
 import type { PageEdge } from './page-data.ts';
 
 interface Size {
@@ -85,7 +86,7 @@ function inOrder(count: number, edges: readonly Edge[]): number[] {
 function layOut(cards: readonly number[], sizes: readonly Size[], edges: readonly Edge[]) {
   // Loaded here: whoever draws no net does not wait for it.
   const require = createRequire(import.meta.url);
-  const { Graph, layout } = require('@dagrejs/dagre') as typeof import('@dagrejs/dagre');
+  const { Graph, layout } = require(carried('@dagrejs/dagre')) as typeof import('@dagrejs/dagre');
   const graph = new Graph();
   graph.setGraph({ rankdir: 'TB', nodesep: 40, edgesep: 28, ranksep: 36, ranker: 'longest-path' });
   graph.setDefaultEdgeLabel(() => ({}));
