@@ -17,50 +17,47 @@ interface Mutant {
 
 const mutant = (name: string, ...edits: Mutant['edits']): Mutant => ({ name, edits });
 
-const [FOLD, RESIDUAL, RELU, STRIDES, UNUSED, IDENTITY, REWRITE, ORDER] = [
-  'fold-affine',
-  'fuse-residual',
-  'fuse-relu',
-  'move-strides',
-  'remove-unused',
-  'drop-identity',
-  'rewrite',
-  'index',
-].map((name) => `ts/passes/${name}.ts`) as [string, string, string, string, string, string, string, string];
+const [SIMPLIFY, STRIDES, REWRITE, ORDER] = ['simplify', 'move-strides', 'rewrite', 'index'].map(
+  (name) => `ts/passes/${name}.ts`,
+) as [string, string, string, string];
 const [PACK, TRAINING] = ['ts/compile/pack-weights.ts', 'ts/gradient/fuse-for-training.ts'] as const;
 
 const MUTANTS: readonly Mutant[] = [
   mutant('drop-identity sees through one Split or Dropout alone', [
-    IDENTITY,
+    SIMPLIFY,
     'source.set(id, resolve(inputs[0]!))',
     'source.set(id, inputs[0]!)',
   ]),
   mutant('drop-identity forgets that an output may be an identity', [
-    IDENTITY,
+    SIMPLIFY,
     'outputs: graph.outputs.map(resolve)',
     'outputs: graph.outputs',
   ]),
   mutant('remove-unused drops a BatchNorm that moves its running sums', [
-    UNUSED,
+    SIMPLIFY,
     "node.operation.kind !== 'batchNorm' && ",
     '',
   ]),
   mutant('remove-unused drops a Slice of which one top is not needed', [
-    UNUSED,
+    SIMPLIFY,
     '!node.outputs.some(',
     '!node.outputs.every(',
   ]),
   mutant('fold-affine loses what was folded before', [
-    FOLD,
+    SIMPLIFY,
     '[...operation.affine, ...node.operation.affine]',
     '[...node.operation.affine]',
   ]),
   mutant('fold-affine folds in the wrong order', [
-    FOLD,
+    SIMPLIFY,
     '[...operation.affine, ...node.operation.affine]',
     '[...node.operation.affine, ...operation.affine]',
   ]),
-  mutant('fold-affine ignores another reader', [FOLD, ' || !isPrivate(uses, node.inputs[0]!)', '']),
+  mutant('fold-affine ignores another reader', [
+    SIMPLIFY,
+    ' || !isPrivate(uses, node.inputs[0]!)) return null;\n    const { operation } = before;\n    if (\n',
+    ') return null;\n    const { operation } = before;\n    if (\n',
+  ]),
   mutant('packing ignores the bias of a folded convolution', [
     PACK,
     "recipe.kind === 'folded-bias' ? recipe.bias : null,\n      source",
@@ -70,29 +67,33 @@ const MUTANTS: readonly Mutant[] = [
   mutant('packing ignores eps', [PACK, ' + step.eps', '']),
   mutant("packing divides by a BatchNorm's factor of 0", [PACK, 'factor === 0 ? 0 : ', '']),
   mutant('fuse-residual ignores coefficients', [
-    RESIDUAL,
+    SIMPLIFY,
     'operation.coefficients.some((coefficient) => coefficient !== 1) || ',
     '',
   ]),
   mutant('fuse-residual takes products and maxima for sums', [
-    RESIDUAL,
+    SIMPLIFY,
     " || operation.operation !== 'sum'",
     '',
   ]),
-  mutant('fuse-residual ignores another reader', [RESIDUAL, ' &&\n        isPrivate(uses, id)', '']),
+  mutant('fuse-residual ignores another reader', [SIMPLIFY, ' &&\n        isPrivate(uses, id)', '']),
   mutant(
     'fuse-residual adds before a ReLU that stands between',
-    [RESIDUAL, '        maker.operation.relu === null &&\n', ''],
+    [SIMPLIFY, '        maker.operation.relu === null &&\n', ''],
     [ORDER, 'run: fuseResidual }', 'run: fuseRelu }'],
     [ORDER, "run: fuseRelu },\n  { name: 'move", "run: fuseResidual },\n  { name: 'move"],
   ),
   mutant('fuse-relu drops the negative slope', [
-    RELU,
+    SIMPLIFY,
     'negativeSlope: node.operation.negativeSlope',
     'negativeSlope: 0',
   ]),
-  mutant('fuse-relu ignores another reader', [RELU, ' || !isPrivate(uses, node.inputs[0]!)', '']),
-  mutant('fuse-relu overwrites a ReLU', [RELU, ' || operation.relu !== null', '']),
+  mutant('fuse-relu ignores another reader', [
+    SIMPLIFY,
+    " || !isPrivate(uses, node.inputs[0]!)) return null;\n    const { operation } = before;\n    if (!('relu'",
+    ") return null;\n    const { operation } = before;\n    if (!('relu'",
+  ]),
+  mutant('fuse-relu overwrites a ReLU', [SIMPLIFY, ' || operation.relu !== null', '']),
   mutant('all passes ignore that a value is asked for', [REWRITE, ' || asked.has(id)', '']),
   mutant('passes take a node that reads a value twice for one that reads it once', [
     REWRITE,

@@ -7,8 +7,8 @@ import { ArgumentError } from '../../ts/base/errors.ts';
 import { type NetParameter, readNet, readNetFile } from '../../ts/caffe/net-parameter.ts';
 import { printPrototxt } from '../../ts/caffe/print.ts';
 import { openDevice } from '../../ts/device/device.ts';
-import { totalMacs } from '../../ts/graph/count.ts';
 import { graphFromCaffe, resolveOutput } from '../../ts/graph/from-caffe.ts';
+import { totalMacs } from '../../ts/graph/summary.ts';
 import { recipeInput, recipeWeights } from '../../ts/tools/parity/recipe.ts';
 import { goldenFolder, repositoryFolder, sharedFolder } from '../support/golden.ts';
 

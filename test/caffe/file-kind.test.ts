@@ -11,8 +11,8 @@ import { readSolverFile, readSolverState } from '../../ts/api/train.ts';
 import { type FileKind, fileKind, fileKindAt } from '../../ts/caffe/file-kind.ts';
 import { saveSolverState } from '../../ts/caffe/solver-state.ts';
 import { readOnnxFile } from '../../ts/convert/onnx-files.ts';
+import { readTorchFile } from '../../ts/convert/resnet/read-torch-resnet.ts';
 import { readSafetensors, writeSafetensors } from '../../ts/convert/safetensors.ts';
-import { readTorchFile } from '../../ts/convert/torch/torch-file.ts';
 import {
   blobFromFloats,
   openDevice,
@@ -34,6 +34,7 @@ const write = (name: string, content: string | Uint8Array) => {
   writeFileSync(path(name), content);
   return path(name);
 };
+
 const blob = (...shape: number[]) =>
   blobFromFloats(shape, new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(0.5));
 
@@ -114,6 +115,7 @@ const refusal = async (work: () => unknown): Promise<ResnodeError> => {
   }
   return assert.unreachable('was taken') as never;
 };
+
 const bytes = (file: string) => readFileSync(file);
 
 test('a net is needed: whatever else comes is named, with where it belongs', async () => {

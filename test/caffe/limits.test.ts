@@ -23,8 +23,8 @@ import { readNet, readNetFile } from '../../ts/caffe/net-parameter.ts';
 import { readSolverState } from '../../ts/caffe/solver-state.ts';
 import { readCalibration } from '../../ts/compile/calibration.ts';
 import { readOnnx } from '../../ts/convert/onnx-proto.ts';
+import { readTorchFile } from '../../ts/convert/resnet/read-torch-resnet.ts';
 import { readSafetensors } from '../../ts/convert/safetensors.ts';
-import { readTorchFile } from '../../ts/convert/torch/torch-file.ts';
 import { readAugment } from '../../ts/data/augment.ts';
 import { readDatum } from '../../ts/data/datum.ts';
 import { readImageList } from '../../ts/data/image-list.ts';
@@ -40,6 +40,7 @@ function sparse(name: string, bytes: number, head = ''): string {
   truncateSync(path(name), bytes);
   return path(name);
 }
+
 async function refused(work: () => unknown, code: string, message: RegExp): Promise<void> {
   let error: unknown;
   try {

@@ -8,7 +8,7 @@ import { convert } from '../../ts/api/convert.ts';
 import { toFloat32 } from '../../ts/caffe/blob.ts';
 import { readCaffemodel } from '../../ts/caffe/caffemodel.ts';
 import { readNet, readNetFile } from '../../ts/caffe/net-parameter.ts';
-import { bytesField, integerField } from '../../ts/caffe/write-wire.ts';
+import { bytesField, integerField } from '../../ts/caffe/wire.ts';
 import { openDevice, printPrototxt, WeightsError } from '../../ts/index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-nvidia-'));

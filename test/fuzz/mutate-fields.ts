@@ -2,7 +2,7 @@
  * Damage that keeps the syntax: one to three fields of a valid file get another value, vanish, come twice or change
  * places. Most random damage ends in a reader's first check; this reaches what comes behind it.
  */
-import { bytesField, integerField, varint } from '../../ts/caffe/write-wire.ts';
+import { bytesField, integerField, varint } from '../../ts/caffe/wire.ts';
 import { AWKWARD, type Random } from './random.ts';
 
 type FieldMutation = (bytes: Uint8Array, random: Random) => Uint8Array;

@@ -8,7 +8,7 @@ import { lower } from '../../ts/compile/lower.ts';
 import { planMemory } from '../../ts/compile/plan-memory.ts';
 import { elementCount } from '../../ts/device/tensor.ts';
 import { differentiate } from '../../ts/gradient/differentiate.ts';
-import { shareBetweenProcesses } from '../../ts/gradient/share-between-processes.ts';
+import { shareBetweenProcesses } from '../../ts/gradient/lower-training.ts';
 import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
 import type { NativeDevice } from '../../ts/native/binding.ts';
 import { convertError } from '../../ts/native/convert-error.ts';

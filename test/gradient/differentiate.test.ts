@@ -7,7 +7,7 @@ import { type Differentiated, type DiffRequest, differentiate } from '../../ts/g
 import { fuseForTraining } from '../../ts/gradient/fuse-for-training.ts';
 import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
 import type { Program } from '../../ts/operations/program.ts';
-import { dropIdentity } from '../../ts/passes/drop-identity.ts';
+import { dropIdentity } from '../../ts/passes/simplify.ts';
 
 const DATA = `
   layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 6 dim: 6 } } }

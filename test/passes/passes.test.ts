@@ -4,8 +4,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
 import { planMemory } from '../../ts/compile/plan-memory.ts';
-import { totalMacs } from '../../ts/graph/count.ts';
 import { graphFromCaffe, withOutputs } from '../../ts/graph/from-caffe.ts';
+import { totalMacs } from '../../ts/graph/summary.ts';
 import { runPasses } from '../../ts/passes/index.ts';
 import { goldenFolder } from '../support/golden.ts';
 

@@ -3,6 +3,7 @@
  * @module
  */
 
+export type { LatencySummary } from '../images/classify/batcher.ts';
 export {
   type Classifier,
   type ClassifierOptions,
@@ -10,7 +11,6 @@ export {
   type ClassifyOptions,
   openClassifier,
 } from '../images/classify/classifier.ts';
-export type { LatencySummary } from '../images/classify/latencies.ts';
 export type { Classification } from '../images/classify/likeliest.ts';
 export { type ClassifierFiles, readModelFolder } from '../images/classify/model-folder.ts';
 export { type DecodeLimits, type DecodeOptions, decodeImage } from '../images/decode.ts';

@@ -1,7 +1,8 @@
-/** The package that this code is part of: its folder holds the addon, its libraries, pages and threads. */
+/** The package that this code is part of: its folder holds the addon, its libraries, pages and the files that threads run. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { DeviceError } from './errors.ts';
 
 export interface OwnPackage {
@@ -43,4 +44,20 @@ function readManifest(file: string): { name?: string; version?: string } {
   } catch {
     return {};
   }
+}
+
+/**
+ * Starts a thread.
+ * @param entry The file that it runs, without its ending: `./worker`.
+ * @param from `import.meta.url` of who starts it.
+ * @param workerData Plain data.
+ * @throws DeviceError `device/bundled`: a bundle has no files to start a thread from
+ */
+export function startThread(entry: string, from: string, workerData: unknown): Worker {
+  ownPackage();
+  if (!from.endsWith('.ts')) return new Worker(new URL(`${entry}.js`, from), { workerData });
+  // Run as source, in tests: tsx's own hooks do not reach into worker threads.
+  const [tsx, source] = [import.meta.resolve('tsx/esm/api'), new URL(`${entry}.ts`, from).href];
+  const script = `import('${tsx}').then(({ register }) => (register(), import('${source}')))`;
+  return new Worker(script, { eval: true, workerData });
 }

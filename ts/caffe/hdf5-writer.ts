@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { open, rename } from 'node:fs/promises';
 import type { Worker } from 'node:worker_threads';
 import { WeightsError } from '../base/errors.ts';
-import { startThread } from '../base/start-thread.ts';
+import { startThread } from '../base/own-package.ts';
 import { writeFailure } from '../base/write-failure.ts';
 import { breather } from '../base/yielding.ts';
 import { removeQuietly, temporaryFor } from './atomic-file.ts';

@@ -1,6 +1,11 @@
-/** Messages as JSON in the form of protobuf's json_format: original names, 64-bit integers as strings. */
+/** JSON: files of it, and messages in the form of protobuf's json_format (original names, 64-bit integers as strings). */
+
+import { readFileSync } from 'node:fs';
+import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
+import { fileKind } from './file-kind.ts';
 import type { Message } from './message.ts';
 import { messages } from './schema.ts';
+import { type NeededKind, wrongKind, wrongKindAt } from './wrong-kind.ts';
 
 /** The shortest decimal that reads back as the same float32, as protobuf prints it. */
 export function shortestFloat(value: number): number {
@@ -31,4 +36,32 @@ function valueToJson(type: string, value: unknown): unknown {
   if (typeof value !== 'number') return value;
   if (!Number.isFinite(value)) return String(value);
   return type === 'float' ? shortestFloat(value) : value;
+}
+
+/**
+ * Reads a JSON file; a byte-order mark before it is passed over.
+ * @param refuse Makes the reader's own error of what is wrong, e.g. `cannot be read (ENOENT)`; whether it is another kind of file.
+ * @throws what `refuse` makes; ResnodeError `file/too-large`, `file/special`
+ */
+export function readJsonFile(
+  file: string,
+  needed: NeededKind,
+  refuse: (found: string, cause?: unknown, isWrongKind?: boolean) => Error,
+): unknown {
+  checkFileSize(file, MAX_JSON_BYTES, 'JSON files');
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(file);
+  } catch (error) {
+    const wrong = wrongKindAt(file, needed);
+    const { code } = error as NodeJS.ErrnoException;
+    throw refuse(wrong ?? `cannot be read (${code})`, error, wrong !== null);
+  }
+  const wrong = wrongKind(fileKind(bytes), needed);
+  if (wrong !== null) throw refuse(wrong, undefined, true);
+  try {
+    return JSON.parse(bytes.toString('utf8').replace(/^\uFEFF/, ''));
+  } catch (error) {
+    throw refuse(`cannot be read (${(error as Error).message})`, error);
+  }
 }

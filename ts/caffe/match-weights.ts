@@ -9,9 +9,9 @@ import { optional, options } from '../base/options.ts';
 import type { Blob } from './blob.ts';
 import type { WeightsFile, WeightsLayer } from './caffemodel.ts';
 import { missingWeights, type WeightsUse } from './missing-weights.ts';
-import { namesTwice } from './names-twice.ts';
 import { splitNvidiaBlobs } from './nvidia-batch-norm.ts';
 import { isReshaped, mismatchOf } from './weights-mismatch.ts';
+import { namesTwice } from './weights-warnings.ts';
 
 export interface LayerReport {
   readonly layer: string;

@@ -16,9 +16,8 @@ import { readBlob } from './caffemodel.ts';
 import { fileKind } from './file-kind.ts';
 import { blobOfDataset, hdf5Holds, readHdf5 } from './hdf5-file.ts';
 import { type Hdf5Entry, writeHdf5 } from './hdf5-writer.ts';
-import { FieldBudget, readFields } from './wire.ts';
+import { bytesField, FieldBudget, integerField, lengthDelimited, readFields } from './wire.ts';
 import { blobChunks } from './write-caffemodel.ts';
-import { bytesField, integerField, lengthDelimited } from './write-wire.ts';
 import { wrongKind, wrongKindAt } from './wrong-kind.ts';
 
 /** caffe.proto's SolverState. */

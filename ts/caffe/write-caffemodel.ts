@@ -6,7 +6,7 @@ import { fields, required, signature } from '../base/options.ts';
 import { saveFileAtomically, writeFileAtomically } from './atomic-file.ts';
 import { type Blob, blob, elementCountOf, toFloat32 } from './blob.ts';
 import { type WeightsLayer, weightsLayers } from './caffemodel.ts';
-import { bytesField, lengthDelimited as tag, varint } from './write-wire.ts';
+import { bytesField, lengthDelimited as tag, varint } from './wire.ts';
 
 /** What a caffemodel holds. */
 export interface NetWeights {

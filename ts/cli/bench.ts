@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { ArgumentError } from '../base/errors.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
-import { readJsonFile } from '../caffe/json-file.ts';
+import { readJsonFile } from '../caffe/json.ts';
 import { type DeviceKind, openDevice } from '../device/device.ts';
 import { benchDevice } from '../tools/bench/bench-device.ts';
 import { compareReports } from '../tools/bench/compare.ts';

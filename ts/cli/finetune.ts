@@ -3,8 +3,8 @@
 import { Command } from 'commander';
 import { classifierOf } from '../architectures/training-net.ts';
 import { readNetFile } from '../caffe/net-parameter.ts';
-import { formatDuration } from '../train/duration.ts';
 import { type FinetuneEvent, finetune as run } from '../train/finetune.ts';
+import { formatDuration } from '../train/pace.ts';
 import { BrokenImages } from './broken-images.ts';
 import { flag, needed, own } from './flag.ts';
 import { sayIgnored } from './image-files.ts';

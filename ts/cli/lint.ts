@@ -6,7 +6,7 @@ import { causeOf, groupBy } from '../base/group-alike.ts';
 import type { Shapes } from '../base/shape.ts';
 import { filterNet, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
-import { checkInputNames, inputNames } from '../graph/input-names.ts';
+import { checkInputNames, inputNames } from '../layers/data.ts';
 import { type Finding, lintFile } from '../tools/lint/lint.ts';
 import { lintRules } from '../tools/lint/rules.ts';
 import { own } from './flag.ts';

@@ -6,7 +6,7 @@ import type { Communicator } from '../device/communicator.ts';
 import { type Device, type DeviceKind, type LoadOptions, openDevice } from '../device/device.ts';
 import type { Shapes } from '../device/tensor.ts';
 import type { TrainOptions } from '../device/train-options.ts';
-import { checkInputNames } from '../graph/input-names.ts';
+import { checkInputNames } from '../layers/data.ts';
 import { flag } from './flag.ts';
 
 /** Options of every command that computes. */

@@ -1,6 +1,7 @@
 /** What a solver's events look like on a terminal. */
-import { formatDuration } from '../train/duration.ts';
+
 import type { LayerBatchNorm, OutputValue, SolverEvent } from '../train/events.ts';
+import { formatDuration } from '../train/pace.ts';
 
 /** One line of JSON; what JSON has no number for is a string, as in protobuf's. */
 export const eventJson = (event: object): string =>

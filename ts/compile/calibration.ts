@@ -4,7 +4,7 @@ import { ArgumentError } from '../base/errors.ts';
 import { integer, type Kind, nullOr, number, oneOf, path, record, string } from '../base/kinds.ts';
 import { fields, required, signature } from '../base/options.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
-import { readJsonFile } from '../caffe/json-file.ts';
+import { readJsonFile } from '../caffe/json.ts';
 import type { NativeQuantization } from '../native/binding.ts';
 import type { ParameterData } from '../operations/program.ts';
 import type { Lowered } from './compile.ts';

@@ -24,7 +24,7 @@ import type {
 import { allocateMemory, inHeldMemory, isOfFile } from '../native/host-memory.ts';
 import type { ParameterData, Program, TensorId } from '../operations/program.ts';
 import { runPasses } from '../passes/index.ts';
-import { removeUnused } from '../passes/remove-unused.ts';
+import { removeUnused } from '../passes/simplify.ts';
 import { lower, type ParameterRecipe } from './lower.ts';
 import { packWeights, sourcesOf } from './pack-weights.ts';
 import { type MemoryPlan, planMemory } from './plan-memory.ts';

@@ -14,8 +14,14 @@ import {
 } from '../caffe/net-parameter.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
 import { refuseForeignLayers } from '../graph/from-caffe.ts';
-import { checkInputNames, inputNames } from '../graph/input-names.ts';
-import { declaredShapes, shapeCure, shapeGiven, textShapes } from '../layers/data.ts';
+import {
+  checkInputNames,
+  declaredShapes,
+  inputNames,
+  shapeCure,
+  shapeGiven,
+  textShapes,
+} from '../layers/data.ts';
 
 export interface DeployOptions {
   /** Shapes of inputs by blob, where neither the net nor its data says them. The batch becomes 1. */

@@ -1,5 +1,5 @@
 /** ONNX models → chunks of a file. Lengths are known before any weights are made, which happens one tensor at a time. */
-import { bytesField, integerField, lengthDelimited, varint } from '../caffe/write-wire.ts';
+import { bytesField, integerField, lengthDelimited, varint } from '../caffe/wire.ts';
 import {
   elementType,
   type OnnxAttribute,
@@ -26,6 +26,7 @@ const message = (field: number, ...parts: Part[]): Part => {
   const body = join(parts);
   return join([plain(lengthDelimited(field, body.length)), body]);
 };
+
 const integer = (field: number, value: number) => plain(integerField(field, value));
 const text = (field: number, value: string) => plain(bytesField(field, value));
 const packed = (field: number, values: readonly number[]) =>

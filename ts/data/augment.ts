@@ -6,7 +6,7 @@
 import { ArgumentError } from '../base/errors.ts';
 import { isObject, type Kind, kind, oneOf, path } from '../base/kinds.ts';
 import { required, signature } from '../base/options.ts';
-import { readJsonFile } from '../caffe/json-file.ts';
+import { readJsonFile } from '../caffe/json.ts';
 
 export interface Augment {
   /**

@@ -1,8 +1,7 @@
 /** Caffe's Datum: one labelled image in a database. */
 
 import { DataError, WeightsError } from '../base/errors.ts';
-import { readFields } from '../caffe/wire.ts';
-import { bytesField, integerField } from '../caffe/write-wire.ts';
+import { bytesField, integerField, readFields } from '../caffe/wire.ts';
 
 export interface Datum {
   /** 0 where an encoded image does not say. */

@@ -1,9 +1,8 @@
 /** Batches that the caller's own iterator makes (Input, MemoryData); they are checked and given on, untransformed. */
 import { DataError } from '../base/errors.ts';
 import type { Batch, DataSource } from './source.ts';
-import { checkState } from './state.ts';
-import { Turns } from './turns.ts';
-import { unlessAborted } from './unless-aborted.ts';
+import { checkState } from './source.ts';
+import { Turns, unlessAborted } from './turns.ts';
 
 export class IteratorSource implements DataSource {
   readonly shapes: DataSource['shapes'];

@@ -8,8 +8,8 @@ import { optional, options, required, signature } from '../base/options.ts';
 import { type FillerSpec, fillerProblem } from '../caffe/fillers.ts';
 import { refusalOf } from '../caffe/message.ts';
 import { type LayerParameter, layerParameter, withDefaults } from '../caffe/net-parameter.ts';
+import { declaredShapes } from '../layers/data.ts';
 import { augment } from './augment.ts';
-import { givenShapes } from './given-shapes.ts';
 import { readHdf5List } from './hdf5-reader.ts';
 import { readImageList } from './image-list.ts';
 import { IteratorSource } from './iterator-source.ts';
@@ -261,4 +261,13 @@ function common(
     images: null,
     workers,
   };
+}
+
+/** The shapes that a prototxt says; null for a type whose data have them. */
+export function givenShapes(
+  layer: LayerParameter,
+  { tops, refuse }: Context,
+): Record<string, readonly number[]> | null {
+  const shapes = declaredShapes(layer, refuse);
+  return shapes && Object.fromEntries(tops.map((top, i) => [top, shapes[i]!]));
 }

@@ -3,11 +3,9 @@ import { availableParallelism } from 'node:os';
 import { DataError } from '../base/errors.ts';
 import { mix } from './random.ts';
 import type { Description, Sample } from './reader.ts';
-import { type Batch, buffersOf, type DataSource } from './source.ts';
-import { checkState } from './state.ts';
+import { type Batch, buffersOf, checkState, type DataSource } from './source.ts';
 import type { Stream } from './stream.ts';
-import { Turns } from './turns.ts';
-import { unlessAborted } from './unless-aborted.ts';
+import { Turns, unlessAborted } from './turns.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 /** Images are decoded and resized by libuv's threads: more of ours than there are of those would wait for them. */

@@ -1,7 +1,7 @@
 /** Worker threads for one data layer, a job at a time each. */
 import type { Worker } from 'node:worker_threads';
 import { DataError } from '../base/errors.ts';
-import { startThread } from '../base/start-thread.ts';
+import { startThread } from '../base/own-package.ts';
 import type { Description, ReaderSpec, Sample } from './reader.ts';
 import { type Batch, buffersOf } from './source.ts';
 import type { Answer, Job } from './worker.ts';

@@ -1,9 +1,10 @@
 /** A thread that reads, decodes and transforms for one data layer. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { DataError } from '../base/errors.ts';
-import { dummyReader } from './dummy-reader.ts';
+import { fill, seededRandom } from '../caffe/fillers.ts';
 import { hdf5Reader } from './hdf5-reader.ts';
 import { databaseReader, listReader } from './image-reader.ts';
+import { mix } from './random.ts';
 import type { Description, Reader, ReaderSpec, Sample } from './reader.ts';
 import { type Batch, buffersOf } from './source.ts';
 
@@ -78,3 +79,18 @@ port.on('message', (job: Job | null) => {
     port.close();
   });
 });
+
+/** DummyData (dummy_data_layer.cpp): fillers draw anew for each batch, so that constants alone stay what they are. */
+export function dummyReader({ tops }: Extract<ReaderSpec, { kind: 'dummy' }>): Reader {
+  return {
+    describe: async () => ({
+      shapes: Object.fromEntries(tops.map(({ name, shape }) => [name, shape])),
+    }),
+    // A whole batch is one sample: fillers look at the whole shape.
+    read: async ([sample], _shapes, output) => {
+      for (const [i, { name, shape, filler }] of tops.entries())
+        output[name]!.set(fill(filler, shape, seededRandom(mix(sample!.seed, i))));
+    },
+    close: () => {},
+  };
+}

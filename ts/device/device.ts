@@ -17,9 +17,8 @@ import {
 import { fields, optional, required, signature } from '../base/options.ts';
 import { type Warning, warn } from '../base/warn.ts';
 import { breather } from '../base/yielding.ts';
-import { namesTwiceWarnings } from '../caffe/names-twice.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
-import { partialWarnings } from '../caffe/weights-warnings.ts';
+import { namesTwiceWarnings, partialWarnings } from '../caffe/weights-warnings.ts';
 import { quantizationOf, readCalibration } from '../compile/calibration.ts';
 import {
   type Compiled,

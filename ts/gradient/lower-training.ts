@@ -5,13 +5,11 @@ import type { Lowered } from '../compile/compile.ts';
 import { lower, type ParameterRecipe } from '../compile/lower.ts';
 import { type GraphOptions, graphFromCaffe, graphOptions, resolveOutput } from '../graph/from-caffe.ts';
 import type { Graph, ValueId } from '../graph/graph.ts';
-import type { Program, ProgramParameterId, TensorId } from '../operations/program.ts';
-import { dropIdentity, identitySources } from '../passes/drop-identity.ts';
+import type { Program, ProgramOperation, ProgramParameterId, TensorId } from '../operations/program.ts';
+import { dropIdentity, identitySources } from '../passes/simplify.ts';
 import { appendUpdate, historySlots, type UpdateRule } from './append-update.ts';
 import { differentiate } from './differentiate.ts';
 import { fuseForTraining } from './fuse-for-training.ts';
-import { keepsBlockEnds } from './recompute.ts';
-import { shareBetweenProcesses } from './share-between-processes.ts';
 import { isNarrow, lossScaleOf, type TrainPrecision } from './training-precision.ts';
 
 export interface LowerTrainingOptions extends GraphOptions {
@@ -209,4 +207,50 @@ function withUpdate(
     lossScale: lossScaleOf(options),
     checksDiffs: isNarrow(options.precision),
   });
+}
+
+/**
+ * Keeps what blocks begin and end with: sums of branches, what several operations read, outputs, and everything behind
+ * the last sum, which is needed at once. What lies between is computed again, a block at a time, as in Chen et al.,
+ * "Training Deep Nets with Sublinear Memory Cost", 2016, section 4.1. A net without branches keeps all.
+ */
+export function keepsBlockEnds({ operations, outputs }: Program): (tensor: TensorId) => boolean {
+  const kept = new Set(outputs);
+  const seen = new Set<TensorId>();
+  const lastSum = operations.findLastIndex(({ kind }) => kind === 'eltwise');
+  for (const [index, operation] of operations.entries()) {
+    for (const id of new Set(operation.inputs)) {
+      if (seen.has(id)) kept.add(id);
+      seen.add(id);
+    }
+    if (operation.kind === 'eltwise' || index > lastSum) for (const id of operation.outputs) kept.add(id);
+  }
+  return (tensor) => kept.has(tensor);
+}
+
+/**
+ * Puts the mean of all processes' diffs before the update, as Caffe's P2PSync does; every process then makes the same
+ * update. BatchNorm's batch statistics stay each process's own, as Caffe's, or are those of all batches together.
+ */
+export function shareBetweenProcesses(program: Program, synchronisedBatchNorm: boolean): Program {
+  const tensors = [...program.tensors];
+  const operations = program.operations.flatMap((operation): ProgramOperation[] => {
+    if (operation.kind === 'batchNorm')
+      return [{ ...operation, synchronised: synchronisedBatchNorm && operation.statistics === 'batch' }];
+    if (operation.kind !== 'update') return [operation];
+    const [schedule, ...all] = operation.inputs as [TensorId, ...TensorId[]];
+    // The losses are averaged too: where one process has none that is finite, no process updates.
+    const shared = all.filter((id) => id >= 0);
+    const means = new Map(shared.map((id) => [id, tensors.push({ ...tensors[id]! }) - 1]));
+    return [
+      {
+        kind: 'allMean',
+        layer: 'all processes',
+        inputs: shared,
+        outputs: shared.map((id) => means.get(id)!),
+      },
+      { ...operation, inputs: [schedule, ...all.map((id) => means.get(id) ?? id)] },
+    ];
+  });
+  return { ...program, tensors, operations };
 }

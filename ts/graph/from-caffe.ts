@@ -12,13 +12,19 @@ import {
   type NetParameter,
   netParameter,
 } from '../caffe/net-parameter.ts';
-import { DATA_TYPES, dimsOf, shapeCure, shapeGiven, textShapes } from '../layers/data.ts';
-import { layerRules, supportedLayerTypes } from '../layers/index.ts';
+import {
+  checkInputNames,
+  DATA_TYPES,
+  dimsOf,
+  inputNames,
+  shapeCure,
+  shapeGiven,
+  textShapes,
+} from '../layers/data.ts';
+import { explainLayerType, layerRules, supportedLayerTypes } from '../layers/index.ts';
 import { ANY, type BuildState, type Count, shapeProblem } from '../layers/layer.ts';
 import type { Graph, Node, Value, ValueId } from './graph.ts';
-import { checkInputNames, inputNames } from './input-names.ts';
 import { ParameterTable } from './parameter-table.ts';
-import { explainLayerType } from './unknown-layer.ts';
 
 const ONE: Count = [1, 1];
 

@@ -1,8 +1,7 @@
 /** A net as a table: one row a node. */
 import { required, signature } from '../base/options.ts';
 import type { Operation, ParameterId } from '../layers/operation.ts';
-import { countMacs, countParameters, totalMacs } from './count.ts';
-import { type Graph, graph } from './graph.ts';
+import { type Graph, graph, type Node } from './graph.ts';
 
 export interface SummaryRow {
   /** Names of the layers that became this node, in order of execution. */
@@ -66,4 +65,25 @@ export function parametersOf(operation: Operation): ParameterId[] {
     }
   })();
   return [...own, ...steps].filter((id) => id !== null);
+}
+const product = (values: readonly number[]) => values.reduce((result, value) => result * value, 1);
+
+/** Learnable and statistics values of the whole net. */
+export function countParameters(graph: Graph): number {
+  return graph.parameters.reduce((sum, parameter) => sum + product(parameter.shape), 0);
+}
+
+/** Multiply-accumulates of one node; only convolutions and inner products count, as the literature does. */
+export function countMacs(graph: Graph, node: Node): number {
+  const { operation } = node;
+  if (operation.kind !== 'convolution' && operation.kind !== 'innerProduct') return 0;
+  const output = product(graph.values[node.outputs[0]!]!.shape);
+  const weights = graph.parameters[operation.weights]!.shape;
+  const outputs = operation.kind === 'convolution' ? weights[0]! : operation.numOutput;
+  return output * (product(weights) / outputs);
+}
+
+/** Of the whole graph. */
+export function totalMacs(graph: Graph): number {
+  return graph.nodes.reduce((sum, node) => sum + countMacs(graph, node), 0);
 }

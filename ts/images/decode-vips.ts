@@ -2,11 +2,9 @@
 import type { Metadata, OutputInfo, Sharp } from 'sharp';
 import { warn } from '../base/warn.ts';
 import { highByte, inPieces, reduced } from './byte-loops.ts';
-import { alone, besideOthers } from './decode-turns.ts';
 import type { ImageFormat } from './format.ts';
 import type { DecodedPixels } from './image.ts';
 import { type MendedJpeg, mendedJpegs } from './mend-jpeg.ts';
-import { hasUnassociatedAlpha } from './tiff.ts';
 
 /** So many different things are mended in one file. */
 const MOST_MENDED = 3;
@@ -210,4 +208,64 @@ async function rgbFromCmyk(
     }
   });
   return rgb;
+}
+
+/** Decoding at the same time as others, or alone: libvips keeps the texts of all its threads' errors in one place. */
+let running = 0;
+let whenIdle: () => void = () => {};
+let soleTurn: Promise<void> | null = null;
+
+/** Beside others, but not beside what runs alone. */
+export async function besideOthers<T>(work: () => Promise<T>): Promise<T> {
+  while (soleTurn !== null) await soleTurn;
+  running++;
+  try {
+    return await work();
+  } finally {
+    running--;
+    if (running === 0) whenIdle();
+  }
+}
+
+/** When all others are done; those that come meanwhile wait. Of this thread alone, other threads know nothing of it. */
+export async function alone<T>(work: () => Promise<T>): Promise<T> {
+  while (soleTurn !== null) await soleTurn;
+  let end = () => {};
+  soleTurn = new Promise((resolve) => {
+    end = resolve;
+  });
+  try {
+    if (running > 0)
+      await new Promise<void>((resolve) => {
+        whenIdle = resolve;
+      });
+    return await work();
+  } finally {
+    soleTurn = null;
+    end();
+  }
+}
+
+/** What libvips does not tell of a TIFF: TIFF 6.0, section 2. */
+/** Tag 338 says of a fourth sample whether colours were multiplied by it (1) or not (2). */
+const EXTRA_SAMPLES = 338;
+const UNASSOCIATED = 2;
+
+/** Whether the first image has an alpha by which its colours were not multiplied yet. */
+export function hasUnassociatedAlpha(bytes: Uint8Array): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const isLittle = bytes[0] === 0x49;
+  const short = (at: number) => (at + 2 <= bytes.length ? view.getUint16(at, isLittle) : 0);
+  const long = (at: number) => (at + 4 <= bytes.length ? view.getUint32(at, isLittle) : 0);
+  // BigTIFF has counts and offsets of 8 bytes; the upper halves of those within a buffer are 0.
+  const isBig = short(2) === 43;
+  const offset = (at: number) => (isBig && !isLittle ? long(at + 4) : long(at));
+  const directory = offset(isBig ? 8 : 4);
+  const count = isBig ? offset(directory) : short(directory);
+  const [head, entry, value] = isBig ? [8, 20, 12] : [2, 12, 8];
+  for (let i = 0; i < Math.min(count, 4096); i++) {
+    const at = directory + head + i * entry;
+    if (short(at) === EXTRA_SAMPLES) return short(at + value) === UNASSOCIATED;
+  }
+  return false;
 }

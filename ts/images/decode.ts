@@ -9,7 +9,6 @@ import { decodeVips, reduceDepth, UnfitPixels, vipsHeader } from './decode-vips.
 import { describeBytes, HEAD_BYTES, IMAGE_FORMATS, type ImageFormat, imageFormatOf } from './format.ts';
 import type { DecodedPixels, DeepImage, Image } from './image.ts';
 import { decodeNetpbm, readNetpbmHeader } from './netpbm.ts';
-import { withDeadline } from './with-deadline.ts';
 
 export interface DecodeOptions {
   /** What errors call the image. Default: its path, or `image`. */
@@ -204,4 +203,25 @@ export async function readImageFile(
       ? new ImageError('image/not-found', file, 'there is no such file', { cause: error })
       : new ImageError('image/unreadable', file, `cannot be read (${code ?? message})`, { cause: error });
   }
+}
+
+/**
+ * Waits for `work` at most so many seconds, and no longer than until the signal. What cannot be stopped works on, and
+ * what becomes of it is lost.
+ * @param late Makes the error of a deadline that passed.
+ * @throws what `work` throws, or `late()`, or the signal's reason
+ */
+export function withDeadline<Result>(
+  work: Promise<Result>,
+  { seconds, signal, late }: { seconds: number; signal: AbortSignal | undefined; late: () => Error },
+): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal!.reason);
+    const timer = setTimeout(() => reject(late()), 1000 * seconds);
+    signal?.addEventListener('abort', abort, { once: true });
+    work.then(resolve, reject).finally(() => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
+    });
+  });
 }

@@ -7,7 +7,7 @@ import { required, signature } from '../base/options.ts';
 import { nearest } from '../base/suggest.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { blobFromFloats } from '../caffe/blob.ts';
-import { readJsonFile } from '../caffe/json-file.ts';
+import { readJsonFile } from '../caffe/json.ts';
 import { writeBinaryproto } from '../caffe/write-caffemodel.ts';
 import type { Resize, Size } from './geometry.ts';
 import { readMeanImage } from './mean-file.ts';

@@ -1,5 +1,7 @@
 /** The shapes that a data layer's own text says (its file's are read by data/read-shapes.ts). */
 
+import { ArgumentError } from '../base/errors.ts';
+import { didYouMean } from '../base/kinds.ts';
 import type { Shape, Shapes } from '../base/shape.ts';
 import { warn } from '../base/warn.ts';
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
@@ -126,3 +128,19 @@ export const shapeCure = ({ top: tops = [] }: LayerParameter): string =>
   `give ${tops.length > 1 ? 'them' : 'it'}: ${tops
     .map((top, i) => `--input-shape ${top}=${i === 0 ? '1x3x224x224' : '1'}`)
     .join(' ')} (in code: inputShapes)`;
+
+/** The blobs of a net that its user or its data gives. */
+export const inputNames = (layers: readonly LayerParameter[]): string[] =>
+  layers.filter(({ bottom = [] }) => bottom.length === 0).flatMap(({ top = [] }) => top);
+
+/** @throws ArgumentError for shapes of blobs that are no inputs, with the nearest one */
+export function checkInputNames(inputs: readonly string[], shapes: object): void {
+  for (const name of Object.keys(shapes))
+    if (!inputs.includes(name))
+      throw new ArgumentError(
+        'inputShapes',
+        `inputs of the net (${[...new Set(inputs)].join(', ') || 'it has none'})`,
+        name,
+        didYouMean(name, inputs),
+      );
+}

@@ -2,12 +2,8 @@
 import { callback, list, string } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { type Graph, graph } from '../graph/graph.ts';
-import { dropIdentity } from './drop-identity.ts';
-import { foldAffine } from './fold-affine.ts';
-import { fuseRelu } from './fuse-relu.ts';
-import { fuseResidual } from './fuse-residual.ts';
 import { moveStrides } from './move-strides.ts';
-import { removeUnused } from './remove-unused.ts';
+import { dropIdentity, foldAffine, fuseRelu, fuseResidual, removeUnused } from './simplify.ts';
 
 export interface Pass {
   readonly name: string;

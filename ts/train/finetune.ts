@@ -17,10 +17,10 @@ import { type OutcomeSummary, summariseOutcomes } from '../images/evaluate/stati
 import { readAhead } from '../images/features/read-ahead.ts';
 import { listImages } from '../images/list-images.ts';
 import { type TunedPreprocess, tunedPreprocess } from '../images/preprocess.ts';
-import { formatDuration } from './duration.ts';
 import type { DoneEvent, SolverEvent } from './events.ts';
 import { type FinetuneFiles, type Recipe, writeFinetuneFiles } from './finetune-files.ts';
 import { readInitialWeights } from './initial-weights.ts';
+import { formatDuration } from './pace.ts';
 import { openReport, type Report } from './report.ts';
 import { Solver } from './solver.ts';
 import { type Split, splitClassFolders } from './split.ts';

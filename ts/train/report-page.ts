@@ -2,7 +2,7 @@
 import { causeOf, groupBy } from '../base/group-alike.ts';
 import { chartHtml, chartsScript, chartsStyle } from '../pages/chart.ts';
 import { escapeHtml, factsTable, htmlPage, numbersTable } from '../pages/html.ts';
-import { formatDuration } from './duration.ts';
+import { formatDuration } from './pace.ts';
 import { reportCharts } from './report-charts.ts';
 import type { ReportData, ReportSection } from './report-data.ts';
 

@@ -10,7 +10,7 @@ import { breather } from '../base/yielding.ts';
 import { saveFileAtomically } from '../caffe/atomic-file.ts';
 import { blobFromFloats, toFloat32 } from '../caffe/blob.ts';
 import { writeHdf5Weights } from '../caffe/hdf5-weights.ts';
-import { readJsonFile } from '../caffe/json-file.ts';
+import { readJsonFile } from '../caffe/json.ts';
 import { readSolverState, saveHdf5SolverState, saveSolverState } from '../caffe/solver-state.ts';
 import { type NetWeights, saveCaffemodel } from '../caffe/write-caffemodel.ts';
 import type { Learnable } from '../device/trainer.ts';

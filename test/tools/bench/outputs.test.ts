@@ -1,7 +1,7 @@
 /** Losses as torch 2.13 and resnode gave them for steps of ResNet-50 (batch 2, rate 10⁻⁵), and what they must not be. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { findDifference } from '../../../ts/tools/bench/outputs.ts';
+import { findDifference } from '../../../ts/tools/bench/run-bench.ts';
 
 const resnode = [9.63151, 8.889062, 8.057856, 7.649467];
 const torch = [9.631516, 8.887527, 8.053629, 7.588662];

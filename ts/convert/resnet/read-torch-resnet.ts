@@ -1,9 +1,13 @@
 /** A ResNet from a file of torch.save. */
+import { WeightsError } from '../../base/errors.ts';
 import { signature } from '../../base/options.ts';
+import { wrongKind } from '../../caffe/wrong-kind.ts';
 import { mapFile } from '../map-file.ts';
 import { readerParameters } from '../network.ts';
+import { readLegacy } from '../torch/legacy-format.ts';
 import { stateDict } from '../torch/state-dict.ts';
-import { readTorchFile } from '../torch/torch-file.ts';
+import type { TorchFile } from '../torch/torch-objects.ts';
+import { readZip } from '../torch/zip-format.ts';
 import { torchResnet } from './torch-resnet.ts';
 
 const READ_TORCH_RESNET = signature('readTorchResnet', readerParameters);
@@ -21,4 +25,23 @@ export async function readTorchResnet(
   const { inputShapes = {} } = options;
   const tensors = stateDict(await readTorchFile(mapFile(file, 'torch'), file), file);
   return torchResnet(tensors, { file, inputShapes });
+}
+
+/**
+ * Reads a file of torch.save as data; nothing in it is executed.
+ * @param bytes The file, mapped; only what is needed of it is touched.
+ * @throws WeightsError `torch/global` for a name that is not tensors and dicts; `torch/…`
+ */
+export async function readTorchFile(bytes: Uint8Array, file: string): Promise<TorchFile> {
+  const head = Buffer.from(bytes.subarray(0, 265)).toString('latin1');
+  if (head.startsWith('PK')) return readZip(bytes, file);
+  if (head.slice(257, 262) === 'ustar')
+    throw new WeightsError(
+      'torch/format',
+      { file },
+      'this is the tar file of torch before 0.1.10; load it with torch and save it again',
+    );
+  const wrong = wrongKind(bytes, 'torch');
+  if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file }, wrong);
+  return readLegacy(bytes, file);
 }

@@ -15,9 +15,8 @@ import { anyImage, type DeepImage, type Image, isImage } from '../image.ts';
 import { readLabels } from '../labels.ts';
 import { decodingOf, type Preprocess } from '../preprocess.ts';
 import { loadPreprocess, preprocessBeside } from '../preprocess-file.ts';
-import { Batcher } from './batcher.ts';
+import { Batcher, Latencies, type LatencySummary } from './batcher.ts';
 import { Gate } from './gate.ts';
-import { Latencies, type LatencySummary } from './latencies.ts';
 import { type Classification, likeliest } from './likeliest.ts';
 import { type ClassifierFiles, classifierFiles, readModelFolder } from './model-folder.ts';
 

@@ -4,9 +4,9 @@ import { ArgumentError } from '../../base/errors.ts';
 import { anything, number, path, record } from '../../base/kinds.ts';
 import { optional, required, signature } from '../../base/options.ts';
 import { writeFileAtomically } from '../../caffe/atomic-file.ts';
-import { readJsonFile } from '../../caffe/json-file.ts';
-import { differences } from './differences.ts';
+import { readJsonFile } from '../../caffe/json.ts';
 import type { Progress } from './evaluate-images.ts';
+import { differences } from './result.ts';
 
 const FORMAT = 'resnode-evaluation-progress/1';
 

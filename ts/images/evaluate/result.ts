@@ -3,8 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { ArgumentError } from '../../base/errors.ts';
 import { anything, having, type Kind, list, number } from '../../base/kinds.ts';
 import { fields, required, signature } from '../../base/options.ts';
-import { readJsonFile } from '../../caffe/json-file.ts';
-import { differences } from './differences.ts';
+import { readJsonFile } from '../../caffe/json.ts';
 import type { Evaluated } from './evaluate-images.ts';
 import type { PublishedError } from './published.ts';
 import type { EvaluationRecipe } from './recipe.ts';
@@ -94,4 +93,16 @@ export function compareResults(before: EvaluationResult, after: EvaluationResult
     differing,
     changes: differences(plain(before.recipe), plain(after.recipe)),
   };
+}
+
+/** Every leaf that differs between two JSON values. */
+export function differences(before: unknown, after: unknown, path = ''): string[] {
+  if (isDeepStrictEqual(before, after)) return [];
+  const isObject = (value: unknown): value is Record<string, unknown> =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  const text = (value: unknown) => (JSON.stringify(value) ?? 'nothing').slice(0, 200);
+  if (!isObject(before) || !isObject(after)) return [`${path}: ${text(before)}, now ${text(after)}`];
+  return [...new Set([...Object.keys(before), ...Object.keys(after)])].flatMap((key) =>
+    differences(before[key], after[key], path === '' ? key : `${path}.${key}`),
+  );
 }

@@ -10,9 +10,9 @@ import {
   softmax,
 } from '../../device/ops.ts';
 import { elementCount, type Tensor } from '../../device/tensor.ts';
-import { countMacs } from '../../graph/count.ts';
 import { graphFromCaffe } from '../../graph/from-caffe.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
+import { countMacs } from '../../graph/summary.ts';
 import type { Pair } from '../../layers/operation.ts';
 import { runPasses } from '../../passes/index.ts';
 import type { BenchNet } from './nets.ts';

@@ -1,7 +1,7 @@
 /** Reports of every schema that there has been, as today's. */
 
 import { ResnodeError } from '../../base/errors.ts';
-import { readJsonFile } from '../../caffe/json-file.ts';
+import { readJsonFile } from '../../caffe/json.ts';
 import type { DeviceReport } from './device-report.ts';
 import { fromGpuBench, fromGpuCheck, fromGpuCheckStep } from './gpu-records.ts';
 import type { Candidate, OperationTime } from './job.ts';

@@ -2,9 +2,8 @@
 import { positionOf } from '../../caffe/message.ts';
 import type { LayerParameter } from '../../caffe/net-parameter.ts';
 import type { Node } from '../../graph/graph.ts';
-import { explainLayerType } from '../../graph/unknown-layer.ts';
 import { DATA_TYPES } from '../../layers/data.ts';
-import { supportedLayerTypes } from '../../layers/index.ts';
+import { explainLayerType, supportedLayerTypes } from '../../layers/index.ts';
 import { type Found, type LintNet, type LintState, nameOf, type Rule } from './rule.ts';
 
 /** For each layer type with an optional bias: its parameter, and whether it has a bias by default. */

@@ -1,5 +1,7 @@
 /** How far two arrays are apart. */
 
+import type { Tensor } from '../../device/tensor.ts';
+
 export interface Difference {
   /** Largest |actual − expected|; Infinity where only one of them is a number, or the lengths differ. */
   readonly absolute: number;
@@ -29,4 +31,13 @@ export function difference(actual: Float32Array, expected: Float32Array, noise =
   }
   const relative = absolute === 0 ? 0 : absolute / maximum;
   return { absolute, relative, tolerance, ok: absolute <= tolerance };
+}
+
+/** As `difference`, but `tolerance` is for `relative`; other shapes and lone NaNs are infinitely far apart. */
+export function apartBy(actual: Tensor, expected: Tensor, tolerance: number): Difference {
+  const isSame = String(actual.shape) === String(expected.shape);
+  const { absolute, relative } = difference(actual.data, expected.data);
+  if (!isSame || Number.isNaN(relative))
+    return { absolute: Number.POSITIVE_INFINITY, relative: Number.POSITIVE_INFINITY, tolerance, ok: false };
+  return { absolute, relative, tolerance, ok: relative <= tolerance };
 }

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ArgumentError, ResnodeError } from '../../base/errors.ts';
 import { checkPlainFile } from '../../base/plain-file.ts';
-import { readJsonFile } from '../../caffe/json-file.ts';
+import { readJsonFile } from '../../caffe/json.ts';
 
 /** Raw little-endian float32, row-major. `noise`: what another BLAS changed. */
 export interface RecordedArray {

@@ -1,8 +1,7 @@
 /** Which layers run as one operation: one card each, from the graph as the passes leave it. */
 import { elementCountOf } from '../../caffe/blob.ts';
-import { countMacs } from '../../graph/count.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
-import { parametersOf } from '../../graph/summary.ts';
+import { countMacs, parametersOf } from '../../graph/summary.ts';
 import { runPasses } from '../../passes/index.ts';
 import type { PartialGraph } from './partial-graph.ts';
 import type { TracedLayer } from './trace-layers.ts';

@@ -6,20 +6,27 @@ import { elementCountOf } from '../../caffe/blob.ts';
 import { positionOf } from '../../caffe/message.ts';
 import { type LayerParameter, type NetParameter, netParameter } from '../../caffe/net-parameter.ts';
 import { printPrototxt } from '../../caffe/print.ts';
-import { countMacs, countParameters, totalMacs } from '../../graph/count.ts';
 import type { GraphOptions } from '../../graph/from-caffe.ts';
 import { graphRows } from '../../graph/from-caffe.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
 import { receptiveFields } from '../../graph/receptive-field.ts';
-import { parametersOf } from '../../graph/summary.ts';
+import { countMacs, countParameters, parametersOf, totalMacs } from '../../graph/summary.ts';
 import { DATA_TYPES } from '../../layers/data.ts';
 import type { Operation } from '../../layers/operation.ts';
 import { type Card, type Fused, fuseIntoCards, workOf } from './cards.ts';
 import type { ForkMarks } from './fork-marks.ts';
-import { kindOf } from './kinds.ts';
 import { placeCards } from './layout.ts';
 import { boundOf, findRoofs, type MeasuredTimes } from './measured-times.ts';
-import type { Measured, PageBlob, PageCard, PageData, PageLayer, PageParameter, Roofs } from './page-data.ts';
+import type {
+  Kind,
+  Measured,
+  PageBlob,
+  PageCard,
+  PageData,
+  PageLayer,
+  PageParameter,
+  Roofs,
+} from './page-data.ts';
 import { type PartialGraph, partialGraph } from './partial-graph.ts';
 import { type TracedBlob, type TracedLayer, traceLayers } from './trace-layers.ts';
 
@@ -251,4 +258,22 @@ function remarkOn(layer: LayerParameter, node: Node | undefined): string | null 
   return node?.operation.kind === 'identity'
     ? 'Computes nothing when testing; its bottom is read instead.'
     : null;
+}
+const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
+  ['data', ['Input', ...DATA_TYPES]],
+  ['convolution', ['Convolution', 'ConvolutionDepthwise', 'DepthwiseConvolution', 'Deconvolution']],
+  ['product', ['InnerProduct', 'Embed', 'LSTM', 'RNN']],
+  ['pooling', ['Pooling', 'ROIPooling', 'PSROIPooling', 'SPP']],
+  ['normalisation', ['BatchNorm', 'BN', 'Scale', 'Bias', 'LRN', 'MVN', 'Normalize', 'Power']],
+  [
+    'activation',
+    ['ReLU', 'PReLU', 'ELU', 'Sigmoid', 'TanH', 'AbsVal', 'BNLL', 'ReLU6', 'Softmax', 'Dropout'],
+  ],
+  ['combination', ['Eltwise', 'Concat', 'Axpy']],
+  ['shape', ['Split', 'Slice', 'Flatten', 'Reshape', 'Crop', 'Permute', 'Tile', 'Silence']],
+];
+
+export function kindOf(type: string): Kind {
+  const found = KINDS.find(([, types]) => types.includes(type));
+  return found?.[0] ?? (/Loss|Accuracy/.test(type) ? 'loss' : 'unknown');
 }

@@ -3,7 +3,7 @@
 import { ArgumentError } from '../../base/errors.ts';
 import { path } from '../../base/kinds.ts';
 import { required, signature } from '../../base/options.ts';
-import { readJsonFile } from '../../caffe/json-file.ts';
+import { readJsonFile } from '../../caffe/json.ts';
 import type { Measured, Roofs } from './page-data.ts';
 
 /** One operation of the net. */

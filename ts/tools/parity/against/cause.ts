@@ -7,8 +7,8 @@ import type { Device } from '../../../device/device.ts';
 import type { Tensor } from '../../../device/tensor.ts';
 import type { Graph, Node } from '../../../graph/graph.ts';
 import { parametersOf } from '../../../graph/summary.ts';
+import { apartBy } from '../difference.ts';
 import { runSingleLayer, type SingleLayer } from '../single-layer.ts';
-import { apartBy } from './difference.ts';
 import { type CauseName, type Hypothesis, hypotheses } from './hypotheses.ts';
 import type { LayerTop, Tops } from './tops.ts';
 

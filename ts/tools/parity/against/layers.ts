@@ -10,8 +10,8 @@ import { graphFromCaffe } from '../../../graph/from-caffe.ts';
 import type { Graph } from '../../../graph/graph.ts';
 import { type FloatPrecision, ROUNDINGS } from '../check-case.ts';
 import type { Difference } from '../difference.ts';
+import { apartBy } from '../difference.ts';
 import { type Cause, findCause } from './cause.ts';
-import { apartBy } from './difference.ts';
 import {
   deviceTops,
   type LayerTop,
