@@ -3,8 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { toFloat64 } from '../../ts/caffe/blob.ts';
 import type { WeightsFile } from '../../ts/caffe/caffemodel.ts';
-import { countMacs } from '../../ts/graph/summary.ts';
-import { parametersOf } from '../../ts/graph/summary.ts';
+import { countMacs, parametersOf } from '../../ts/graph/summary.ts';
 import { graphFromCaffe, type NetParameter, resnet, runPasses } from '../../ts/index.ts';
 import { recipeInput, recipeWeights } from '../../ts/tools/parity/recipe.ts';
 

@@ -1,5 +1,5 @@
 /** How far a long command has come, in one line on stderr: on a terminal, or where --progress asks for it. */
-import { formatDuration } from '../train/duration.ts';
+import { formatDuration } from '../train/pace.ts';
 
 export interface ProgressFlags {
   readonly progress?: boolean;
