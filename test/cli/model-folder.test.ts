@@ -1,5 +1,5 @@
 /** --model takes a model folder: net, weights, labels and preprocessing, in every command that has them. */
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -34,6 +34,50 @@ test('a folder stands for its files', async () => {
   await resnode('features', '--model', fashion, '--images', image, '--blob', 'prob', '--out', output, ...cpu);
   const { shape, bytes } = readNpy(readFileSync(output), { file: output });
   assert.equal([shape, bytes.length], [[1, 10], 40]);
+});
+
+test('every command that reads a net takes a folder in its place', async () => {
+  for (const words of [
+    ['summary', fashion, '--json'],
+    ['summary', '--model', fashion, '--json'],
+    ['plan', fashion, '--json', ...cpu],
+    ['lint', fashion, '--json'],
+    ['time', '--model', fashion, '--iterations', '1', '--json', ...cpu],
+  ])
+    assert.ok(JSON.parse(await resnode(...words)) !== null, words.join(' '));
+  const page = join(folder, 'page.html');
+  await resnode('view', fashion, '--image', image, '--out', page, ...cpu);
+  assert.match(readFileSync(page, 'utf8'), /Ankle boot/);
+  const write = process.stdout.write;
+  let printed = '';
+  process.stdout.write = (text) => {
+    printed += text;
+    return true;
+  };
+  await resnode('print', fashion).finally(() => {
+    process.stdout.write = write;
+  });
+  assert.match(printed, /^name: /);
+});
+
+test('the calibration of a folder is taken for int8 alone', async () => {
+  const whole = join(folder, 'whole');
+  cpSync(fashion, whole, { recursive: true });
+  await resnode(
+    'quantize',
+    '--model',
+    whole,
+    '--images',
+    image,
+    '--out',
+    join(whole, 'calibration.json'),
+    ...cpu,
+  );
+  for (const precision of ['float32', 'int8'])
+    assert.match(
+      await resnode('classify', image, '--model', whole, '--precision', precision, ...cpu),
+      /Ankle boot/,
+    );
 });
 
 test('what is given by name takes the place of its file, before the folder or behind it', async () => {

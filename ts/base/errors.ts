@@ -39,10 +39,21 @@ export class ResnodeError extends Error {
 
 /** An argument of a public function is not what the function takes. */
 export class ArgumentError extends ResnodeError {
+  /** Its name, with the place in it: `options.batch`. */
+  readonly argument: string;
+  /** In words. */
+  readonly expected: string;
+  readonly actual: unknown;
+  readonly hint: string | undefined;
+
   /** @param hint A name that was probably meant, or what mends it. */
   constructor(argument: string, expected: string, actual: unknown, hint?: string) {
     const end = hint === undefined ? '' : `; ${hint}`;
     super('argument/invalid', `Expected ${expected} for ${argument} but received ${describe(actual)}${end}`);
+    this.argument = argument;
+    this.expected = expected;
+    this.actual = actual;
+    this.hint = hint;
   }
 }
 

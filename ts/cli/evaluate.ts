@@ -1,7 +1,7 @@
 /** `resnode evaluate` */
 
 import { Command } from 'commander';
-import { ArgumentError } from '../base/errors.ts';
+import { ArgumentError, ImageError } from '../base/errors.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { elementCount } from '../device/tensor.ts';
 import { defaultBatch, evaluateImages } from '../images/evaluate/evaluate-images.ts';
@@ -190,6 +190,8 @@ async function run(
     if (skipped.length > 0) {
       console.error(`resnode: left out ${skipped.length} of ${samples.length} images, which cannot be read`);
       if (!source.skipBroken) process.exitCode = 1;
+      if (skipped.length === samples.length)
+        throw new ImageError('image/none-left', undefined, 'no image is left; see above');
     }
     const isPaper = scales === undefined || String(scales) === String(PAPER_SCALES);
     const result: EvaluationResult = {

@@ -7,13 +7,17 @@ import { type OwnFlag, ownFlags } from './own-flags.ts';
 
 export class Flag extends Option {
   readonly row: Row;
+  /** Of the library's option that it is; null: it is the command's own. */
+  readonly option: string | null;
 
   /**
    * @param flags As commander takes them: `--batch <n>`, `--images <path...>`, `--no-tune`, `--json`.
    * @param value Where it is not given. Default: undefined, the library's own default counts.
+   * @param option The library's name for it. Default null.
    */
-  constructor(flags: string, row: Row, value?: unknown) {
+  constructor(flags: string, row: Row, value?: unknown, option: string | null = null) {
     super(flags, sentenceOf(flags, row, value));
+    this.option = option;
     this.row = row;
     if (value !== undefined) this.default(value);
     const { written } = row.kind;
@@ -65,7 +69,7 @@ export function flag(name: string, option: string, flags: string, value?: unknow
   const rows = signatures.get(name)?.parameters ?? {};
   const row = rowAt(rows, option.split('.'));
   if (row === undefined) throw new Error(`no table has the row ${name} ${option}`);
-  return new Flag(flags, row, value);
+  return new Flag(flags, row, value, option);
 }
 
 function rowAt(rows: Readonly<Record<string, Row>>, [name, ...rest]: readonly string[]): Row | undefined {

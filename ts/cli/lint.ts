@@ -10,6 +10,7 @@ import { checkInputNames, inputNames } from '../layers/data.ts';
 import { type Finding, lintFile } from '../tools/lint/lint.ts';
 import { lintRules } from '../tools/lint/rules.ts';
 import { own } from './flag.ts';
+import { prototxtOf } from './model-folder.ts';
 import { type InputShapeFlags, inputShapeOption } from './options.ts';
 
 interface Flags extends InputShapeFlags {
@@ -20,7 +21,7 @@ interface Flags extends InputShapeFlags {
 
 export function lint(): Command {
   const command = new Command()
-    .argument('[prototxt...]', 'the files')
+    .argument('[prototxt...]', 'nets, solvers or model folders')
     .addOption(own('strict'))
     .addOption(own('rules'))
     .addOption(own('json'))
@@ -34,7 +35,8 @@ A comment silences rules in the line after it:  # resnode-lint: disable=size-rou
 Example:
   resnode lint train_val.prototxt solver.prototxt --strict`,
     )
-    .action(async (files: string[], { strict, rules, json, inputShape }: Flags) => {
+    .action(async (given: string[], { strict, rules, json, inputShape }: Flags) => {
+      const files = given.map(prototxtOf);
       if ((files.length === 0) !== (rules === true))
         command.error('error: expected prototxts, or --rules', { exitCode: 2 });
       if (rules) {

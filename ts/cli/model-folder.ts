@@ -1,6 +1,8 @@
 /** A model folder in the place of a prototxt: its files stand for --weights, --labels and --calibration where these are not given. */
 import type { EventEmitter } from 'node:events';
+import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import { ArgumentError } from '../base/errors.ts';
 import { filesOfModelFolder, isFolder } from '../caffe/model-folder.ts';
 import { own } from './flag.ts';
 
@@ -25,11 +27,15 @@ export const prototxtOf = (path: string): string =>
 /** Has the --model of a command take a folder. @throws ArgumentError for a folder that lacks what the command needs */
 export function takeModelFolder(command: Command): void {
   const takes = (name: string) => command.options.some((option) => option.attributeName() === name);
+  const isMandatory = (name: string) =>
+    command.options.some((option) => option.attributeName() === name && option.mandatory);
   const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
   if (!takes('model')) return;
   let ranges: string | undefined;
   // What is given behind the folder takes the place of its file by itself.
   command.on('option:model', (folder: string) => {
+    if (!existsSync(folder) && isMandatory('weights') && !isGiven('weights'))
+      throw new ArgumentError('--model', 'a prototxt or a model folder', `${folder}, which is not there`);
     if (!isFolder(folder)) return;
     const needed = takes('weights') ? (['model', 'weights'] as const) : (['model'] as const);
     const { model, weights, labels, calibration } = filesOfModelFolder(folder, needed);

@@ -75,6 +75,8 @@ export function anyPrecisionOption(command: Command): Command {
 
 /** The same as load options. */
 export function precisionOf({ precision, calibration }: AnyPrecisionFlags) {
+  if (calibration !== undefined && precision !== 'int8')
+    throw new ArgumentError('--precision', 'int8, which alone is computed with --calibration,', precision);
   return calibration === undefined ? { precision } : { precision, calibration };
 }
 

@@ -11,6 +11,7 @@ import { deployNet } from '../convert/deploy-net.ts';
 import { trainNet } from '../convert/train-net.ts';
 import { refuseForeignLayers } from '../graph/from-caffe.ts';
 import { flag, own } from './flag.ts';
+import { prototxtOf } from './model-folder.ts';
 import { type InputShapeFlags, inputShapeOption } from './options.ts';
 
 interface Flags extends InputShapeFlags {
@@ -26,7 +27,7 @@ interface Flags extends InputShapeFlags {
 
 export function print(): Command {
   const command = new Command()
-    .argument('[prototxt]', 'the file')
+    .argument('[net]', 'the prototxt, or a model folder')
     .addOption(flag('resnet', 'depth', '--resnet <depth>'))
     .addOption(flag('resnet', 'classes', '--classes <n>'))
     .addOption(flag('resnet', 'version', '--resnet-version <version>'))
@@ -69,7 +70,7 @@ Examples:
             await formed(
               file === undefined
                 ? resnet({ depth, ...Object.fromEntries(options) } as ResnetOptions)
-                : readNetFile(file),
+                : readNetFile(prototxtOf(file)),
             ),
           ];
     process.stdout.write(

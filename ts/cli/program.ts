@@ -56,7 +56,19 @@ async function prepared(make: () => Command): Promise<Command> {
 /** @throws CommanderError for misuse that commander has printed; what the command throws */
 export async function runProgram(words: readonly string[]): Promise<void> {
   refuseOldNames(words);
-  await (await programFor(words)).parseAsync(words, { from: 'user' });
+  const program = await programFor(words);
+  try {
+    await program.parseAsync(words, { from: 'user' });
+  } catch (error) {
+    const { inOwnWords } = await import('./own-words.ts');
+    throw inOwnWords(error, commandOf(program, words));
+  }
+}
+
+/** The innermost command that the first words name. */
+function commandOf(command: Command, [word, ...words]: readonly string[]): Command {
+  const named = command.commands.find((each) => each.name() === word || each.aliases().includes(word ?? ''));
+  return named === undefined ? command : commandOf(named, words);
 }
 
 /** What a failure is said in, null where commander has said it, and the exit status: 2 for misuse, 1 for failure. */

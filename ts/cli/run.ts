@@ -8,6 +8,7 @@ import { makeFolder } from '../base/write-failure.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { wrongKindAt } from '../caffe/wrong-kind.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
+import { elementCount } from '../device/tensor.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { needed, own } from './flag.ts';
 import {
@@ -72,7 +73,9 @@ Example:
         ...matchOf(flags),
         ...(outputs === undefined ? {} : { outputs }),
       });
-      const inputs = Object.fromEntries(flags.input.map(({ name, file }) => [name, readFloats(file)]));
+      const inputs = Object.fromEntries(
+        flags.input.map(({ name, file }) => [name, readFloats(file, name, model.inputs[name])]),
+      );
       const results = await model.run(inputs);
       makeFolder(flags.out);
       const files = Object.entries(results).map(([name, { shape, data }]) => {
@@ -102,13 +105,19 @@ Example:
   );
 }
 
-function readFloats(file: string): Float32Array {
+/** @param shape What the net takes; undefined: it has no such input, which the run says. */
+function readFloats(file: string, name: string, shape: readonly number[] | undefined): Float32Array {
   checkPlainFile(file);
   const wrong = wrongKindAt(file, 'floats');
   if (wrong !== null)
     throw new ArgumentError('--input', 'a file of little-endian float32 and nothing else', file, wrong);
   const bytes = readFileSync(file);
-  if (bytes.length % 4 !== 0)
-    throw new ArgumentError(file, 'raw float32 (a multiple of 4 bytes)', `${bytes.length} bytes`);
+  const image = shape === undefined ? 4 : 4 * elementCount(shape.slice(1));
+  if (bytes.length % image !== 0)
+    throw new ArgumentError(
+      `--input ${name}`,
+      `float32 of ${shape?.join('×') ?? 'the shape'}, ${4 * elementCount(shape ?? [1])} bytes, or of another batch size,`,
+      `${file} with ${bytes.length} bytes`,
+    );
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
 }

@@ -200,7 +200,13 @@ function scaleValues({ scale = 1, std = [1] }: Preprocess, channels: number): Fl
   if (!Number.isFinite(scale) || scale === 0)
     throw new ArgumentError('scale', 'a finite number but 0', scale);
   if ((std.length !== 1 && std.length !== channels) || !std.every((value) => value > 0 && value < Infinity))
-    throw new ArgumentError('std', `1 or ${channels} numbers above 0, one per channel`, std);
+    throw new ArgumentError(
+      'std',
+      channels === 1
+        ? 'one number above 0, as the net takes grey images,'
+        : '1 or 3 numbers above 0, one per channel,',
+      std,
+    );
   return Float32Array.from({ length: channels }, (_, c) => scale / (std[c] ?? std[0]!));
 }
 
@@ -208,7 +214,11 @@ function scaleValues({ scale = 1, std = [1] }: Preprocess, channels: number): Fl
 function meanValues(mean: Preprocess['mean'], channels: number, crop: Size): Float32Array {
   if (!('shape' in mean)) {
     if (mean.length !== 1 && mean.length !== channels)
-      throw new ArgumentError('mean', `1 or ${channels} values, one per channel`, mean);
+      throw new ArgumentError(
+        'mean',
+        channels === 1 ? 'one value, as the net takes grey images,' : '1 or 3 values, one per channel,',
+        mean,
+      );
     return Float32Array.from({ length: channels }, (_, c) => mean[c] ?? mean[0]!);
   }
   const [meanChannels, height, width] = mean.shape.slice(-3) as [number, number, number];

@@ -1,0 +1,56 @@
+/** Errors of the library in the words of the command line: its options by their flags, missing files by their names. */
+import type { Command } from 'commander';
+import { ArgumentError, ResnodeError } from '../base/errors.ts';
+import { Flag } from './flag.ts';
+
+/** Options of functions whose flag has another name and another row. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  batches: '--batch',
+  file: '--model',
+  inputs: '--input',
+  inputShapes: '--input-shape',
+  outputModel: '--out-model',
+  scales: '--multi-scale',
+  stages: '--stage',
+};
+
+/** Why a file cannot be read, as the system says it. */
+const CAUSES: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file or folder',
+  ENOTDIR: 'a part of its path is no folder',
+  EISDIR: 'this is a folder; expected a file',
+  EACCES: 'this user may not read it',
+  EPERM: 'this user may not read it',
+};
+
+/** The error as this command's user should read it. */
+export function inOwnWords(error: unknown, command: Command): unknown {
+  if (error instanceof ArgumentError) {
+    const { expected, actual, hint } = error;
+    const flag = flagOf(error.argument, command);
+    return flag === null ? error : new ArgumentError(flag, expected, actual ?? 'nothing', hint);
+  }
+  const { code, path, syscall } = error as NodeJS.ErrnoException;
+  if (error instanceof ResnodeError || path === undefined || syscall === undefined) return error;
+  const cause = CAUSES[code ?? ''];
+  return cause === undefined
+    ? error
+    : new ResnodeError('file/unreadable', `${path}: ${cause}`, { cause: error });
+}
+
+/** `labels` → `--labels`, `warmup.rate` → `--warmup-rate`; null: it is no flag of this command, or is one already. */
+function flagOf(argument: string, command: Command): string | null {
+  const flags = command.options.filter((option) => option instanceof Flag);
+  const path = /^[a-z]\w*(?:\.\w+)*/i.exec(argument)?.[0];
+  if (path === undefined || /\s/.test(argument)) return null;
+  const name = path.split('.').at(-1)!;
+  const isGiven = (flag: Flag) => command.getOptionValueSource(flag.attributeName()) === 'cli';
+  // A mean is said by either.
+  if (name === 'mean' && flags.some((flag) => flag.long === '--mean-value' && isGiven(flag)))
+    return '--mean-value';
+  const found =
+    flags.find((flag) => flag.option === path || flag.option === name) ??
+    flags.find((flag) => flag.attributeName() === name || flag.long === OTHER_NAMES[name]);
+  if (found !== undefined) return found.long!;
+  return name === 'model' || name === 'file' ? 'the prototxt' : null;
+}
