@@ -1,6 +1,8 @@
 /** One net at one batch size: its files for torch, its arithmetic, and the least time that the measured ceilings allow. */
+
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { elementCount } from '../../ts/base/shape.ts';
 import { toFloat64 } from '../../ts/caffe/blob.ts';
 import type { WeightsFile } from '../../ts/caffe/caffemodel.ts';
 import { countMacs, parametersOf } from '../../ts/graph/summary.ts';
@@ -110,12 +112,11 @@ export function rooflineSeconds(
 ): number {
   const graph = runPasses(graphFromCaffe(net, { batch }));
   const size = precision === 'float16' || precision === 'bfloat16' ? 2 : 4;
-  const count = (shape: readonly number[]) => shape.reduce((product, dim) => product * dim, 1);
   const peak = ceilings[`${precision} TFLOP/s`]! * 1e12;
   const bandwidth = ceilings['bandwidth GB/s']! * 1e9;
   return graph.nodes.reduce((sum, node) => {
-    const values = [...node.inputs, ...node.outputs].map((id) => count(graph.values[id]!.shape));
-    const parameters = parametersOf(node.operation).map((id) => count(graph.parameters[id]!.shape));
+    const values = [...node.inputs, ...node.outputs].map((id) => elementCount(graph.values[id]!.shape));
+    const parameters = parametersOf(node.operation).map((id) => elementCount(graph.parameters[id]!.shape));
     const bytes = size * [...values, ...parameters].reduce((total, each) => total + each, 0);
     return sum + Math.max((2 * countMacs(graph, node)) / peak, bytes / bandwidth);
   }, 0);

@@ -4,6 +4,7 @@
  * measured bandwidth. Each pass over a map counts; caches between operations are left out.
  */
 
+import { elementCount } from '../../ts/base/shape.ts';
 import { SGD_UPDATE } from '../../ts/device/plan-training.ts';
 import { lowerTraining } from '../../ts/gradient/lower-training.ts';
 import type { Program, ProgramOperation } from '../../ts/operations/program.ts';
@@ -25,8 +26,6 @@ export interface StepLimit {
   readonly byWork: Readonly<Record<string, number>>;
 }
 
-const elements = (shape: readonly number[]) => shape.reduce((product, dim) => product * dim, 1);
-
 /** The step of `ResnodeTraining`: forward, loss, backward, SGD with momentum. */
 export function stepLimit({ net }: Net, batch: number, precision: Precision, ceilings: Ceilings): StepLimit {
   const { net: model } = asTraining({ name: net.name!, net, input: [3, 224, 224] });
@@ -46,9 +45,9 @@ export function stepLimit({ net }: Net, batch: number, precision: Precision, cei
 function workOf(program: Program, precision: Precision): Work[] {
   const isNarrow = precision === 'float16' || precision === 'bfloat16';
   const width = isNarrow ? 2 : 4;
-  const count = (id: number) => elements(program.tensors[id]!.shape);
+  const count = (id: number) => elementCount(program.tensors[id]!.shape);
   const map = (id: number) => width * count(id);
-  const parameter = (id: number) => elements(program.parameters[id]!.shape);
+  const parameter = (id: number) => elementCount(program.parameters[id]!.shape);
   const firstGradient = program.operations.findIndex(({ kind }) => kind === 'gradient');
 
   // Arithmetic of a convolution or an inner product.

@@ -4,6 +4,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type ResnetDepth, type ResnetOptions, resnet } from '../../ts/architectures/resnet.ts';
 import { ArgumentError } from '../../ts/base/errors.ts';
+import { elementCount } from '../../ts/base/shape.ts';
 import { type NetParameter, readNet, readNetFile } from '../../ts/caffe/net-parameter.ts';
 import { printPrototxt } from '../../ts/caffe/print.ts';
 import { openDevice } from '../../ts/device/device.ts';
@@ -55,7 +56,7 @@ function learnable(net: NetParameter): number {
   const statistics = new Set(net.layer!.filter(({ type }) => type === 'BatchNorm').map(({ name }) => name));
   return graphFromCaffe(net)
     .parameters.filter(({ layer }) => !statistics.has(layer))
-    .reduce((sum, { shape }) => sum + shape.reduce((product, dim) => product * dim, 1), 0);
+    .reduce((sum, { shape }) => sum + elementCount(shape), 0);
 }
 
 // ImageNet's parameters are those of torchvision's models (50's with MSRA's 64 biases of conv1 more), its

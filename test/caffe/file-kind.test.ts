@@ -1,4 +1,5 @@
 /** The wrong kind of file: every reader says what it got, what it needs, and where the file belongs. */
+
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { convert, readHdf5Weights, writeHdf5Weights } from '../../ts/api/convert
 import { readMeanImage } from '../../ts/api/images.ts';
 import { lintFile } from '../../ts/api/tools.ts';
 import { readSolverFile, readSolverState } from '../../ts/api/train.ts';
+import { elementCount } from '../../ts/base/shape.ts';
 import { type FileKind, fileKind, fileKindAt } from '../../ts/caffe/file-kind.ts';
 import { saveSolverState } from '../../ts/caffe/solver-state.ts';
 import { readOnnxFile } from '../../ts/convert/onnx-files.ts';
@@ -35,8 +37,7 @@ const write = (name: string, content: string | Uint8Array) => {
   return path(name);
 };
 
-const blob = (...shape: number[]) =>
-  blobFromFloats(shape, new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(0.5));
+const blob = (...shape: number[]) => blobFromFloats(shape, new Float32Array(elementCount(shape)).fill(0.5));
 
 const NET = `name: "n"
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }

@@ -1,4 +1,5 @@
 /** A ResNet-152's 240 MB of weights: opened without reading them, packed without a second copy. */
+
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,20 +7,20 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { elementCountOf } from '../../ts/caffe/blob.ts';
+import { elementCount } from '../../ts/base/shape.ts';
 import { blobFromFloats, graphFromCaffe, resnet, writeCaffemodel } from '../../ts/index.ts';
 
 const MB = 1e6;
 
 function writeZeroWeights(path: string): void {
   const { name, parameters } = graphFromCaffe(resnet({ depth: 152 }));
-  const zeros = new Float32Array(Math.max(...parameters.map(({ shape }) => elementCountOf(shape))));
+  const zeros = new Float32Array(Math.max(...parameters.map(({ shape }) => elementCount(shape))));
   const layers = [...new Set(parameters.map(({ layer }) => layer))].map((layer) => ({
     name: layer,
     type: '',
     blobs: parameters
       .filter((each) => each.layer === layer)
-      .map(({ shape }) => blobFromFloats(shape, zeros.subarray(0, elementCountOf(shape)))),
+      .map(({ shape }) => blobFromFloats(shape, zeros.subarray(0, elementCount(shape)))),
   }));
   writeCaffemodel(path, { name, layers });
 }

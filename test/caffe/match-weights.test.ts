@@ -1,13 +1,15 @@
 /** Weights that do not fit a net: each refusal names layer, cause and cure; nothing stays at its filler in silence. */
+
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { elementCount } from '../../ts/base/shape.ts';
 import { matchText, matchWeights } from '../../ts/caffe/match-weights.ts';
 import { blobFromFloats, WeightsError } from '../../ts/index.ts';
 
 const layer = (name: string, type: string, ...shapes: number[][]) => ({
   name,
   type,
-  blobs: shapes.map((shape) => blobFromFloats(shape, new Float32Array(shape.reduce((a, b) => a * b, 1)))),
+  blobs: shapes.map((shape) => blobFromFloats(shape, new Float32Array(elementCount(shape)))),
 });
 const file = (...layers: ReturnType<typeof layer>[]) => ({ file: 'w.caffemodel', name: 'other', layers });
 const parameters = (layers: Record<string, number[][]>) =>

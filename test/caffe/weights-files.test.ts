@@ -1,10 +1,12 @@
 /** The other forms of weights: written caffemodels, HDF5, .npy. */
+
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readHdf5Weights, writeHdf5Weights } from '../../ts/api/convert.ts';
+import { elementCount } from '../../ts/base/shape.ts';
 import { toFloat64 } from '../../ts/caffe/blob.ts';
 import {
   ArgumentError,
@@ -26,7 +28,7 @@ const path = (name: string) => join(folder, name);
 const values = (...shape: number[]) =>
   blobFromFloats(
     shape,
-    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.fround(Math.sin(i) * 100)),
+    Float32Array.from({ length: elementCount(shape) }, (_, i) => Math.fround(Math.sin(i) * 100)),
   );
 const net = {
   name: 'net',

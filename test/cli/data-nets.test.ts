@@ -1,10 +1,12 @@
 /** The train_val net that `generate` writes works in every command that takes a net. */
+
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { elementCount } from '../../ts/base/shape.ts';
 import { type Blob, blobFromFloats, openDevice, writeCaffemodel } from '../../ts/index.ts';
 import { COMMAND } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
@@ -46,8 +48,7 @@ test('view draws it, convert writes its deploy net, and print makes that and the
   const weights = join(folder, 'w.caffemodel');
   // Without stored statistics BatchNorm multiplies by 1/√eps, layer after layer, to NaN.
   const { layers, ...rest } = await trainer.weights();
-  const stored = ({ shape }: Blob) =>
-    blobFromFloats(shape, new Float32Array(shape.reduce((product, size) => product * size, 1)).fill(1));
+  const stored = ({ shape }: Blob) => blobFromFloats(shape, new Float32Array(elementCount(shape)).fill(1));
   writeCaffemodel(weights, {
     ...rest,
     layers: layers.map((layer) =>

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Blob, blobFromFloats, elementCountOf } from '../../ts/caffe/blob.ts';
+import { elementCount } from '../../ts/base/shape.ts';
+import { type Blob, blobFromFloats } from '../../ts/caffe/blob.ts';
 import { seededRandom } from '../../ts/caffe/fillers.ts';
 import { readNet, readNetFile } from '../../ts/caffe/net-parameter.ts';
 import { writeCaffemodel } from '../../ts/caffe/write-caffemodel.ts';
@@ -70,7 +71,7 @@ test('a plan is exact for shared weights, computed parameters and layers without
   const random = seededRandom(7);
   const layers = new Map<string, { name: string; type: string; blobs: Blob[] }>();
   for (const { layer, shape } of graphFromCaffe(net).parameters) {
-    const values = Float32Array.from({ length: elementCountOf(shape) }, () => 0.5 + random());
+    const values = Float32Array.from({ length: elementCount(shape) }, () => 0.5 + random());
     if (!layers.has(layer)) layers.set(layer, { name: layer, type: '', blobs: [] });
     layers.get(layer)!.blobs.push(blobFromFloats(shape, values));
   }

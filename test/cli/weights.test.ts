@@ -1,10 +1,12 @@
 /** Weights that do not fit, and files of another kind, through every command that takes weights. */
+
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { elementCount } from '../../ts/base/shape.ts';
 import {
   blobFromFloats,
   openDevice,
@@ -25,7 +27,7 @@ const resnode = (...args: string[]) =>
 const blob = (...shape: number[]) =>
   blobFromFloats(
     shape,
-    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(i)),
+    Float32Array.from({ length: elementCount(shape) }, (_, i) => Math.sin(i)),
   );
 
 const net = (head: string, classes = 4) => `name: "n"

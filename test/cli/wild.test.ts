@@ -2,15 +2,16 @@
  * Which nets from public repositories build, and why the others do not: `lint`, `summary` and `plan` over all of them,
  * and with `--time` (it takes minutes) a run of each. Prints the table.
  */
+
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ResnodeError } from '../../ts/base/errors.ts';
+import { elementCount } from '../../ts/base/shape.ts';
 import { filterNet, type NetParameter, readNetFile } from '../../ts/caffe/net-parameter.ts';
 import { readInputShapes } from '../../ts/data/read-shapes.ts';
 import { type Device, openDevice } from '../../ts/device/device.ts';
-import { elementCount } from '../../ts/device/tensor.ts';
 import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
 import { summarise } from '../../ts/graph/summary.ts';
 import { supportedLayerTypes } from '../../ts/layers/index.ts';

@@ -1,10 +1,12 @@
 /** torch.save's files and safetensors → Caffe: what torch itself wrote (fixtures/make_torch.py), refusals, damage. */
+
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { convert, type Network, type ReadResult } from '../../ts/api/convert.ts';
+import { elementCount } from '../../ts/base/shape.ts';
 import { toFloat32 } from '../../ts/caffe/blob.ts';
 import { seededRandom } from '../../ts/caffe/fillers.ts';
 import { formatOf } from '../../ts/convert/formats.ts';
@@ -209,7 +211,7 @@ const stateDict = (shapes: Record<string, number[]>, kind: FloatType | null = 'f
         'torch.LongStorage',
         kind,
         dims,
-        () => new Uint8Array(4 * dims.reduce((a, b) => a * b, 1)),
+        () => new Uint8Array(4 * elementCount(dims)),
       ),
     ]),
   );

@@ -1,6 +1,8 @@
 /** The CPU device's own convolutions, poolings and inner products, for each instruction set, against the reference loops. */
+
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { elementCount } from '../../ts/base/shape.ts';
 import { ArgumentError, type Device, DeviceError, type LayerParameter, openDevice } from '../../ts/index.ts';
 import { cpuLibrary } from '../support/cpu-library.ts';
 
@@ -46,7 +48,7 @@ async function compute(
     input_param: { shape: [{ dim: [...input] }] },
   };
   await using model = await device.load({ model: { layer: [source, ...layers] } });
-  const data = Float32Array.from({ length: input.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(i * i));
+  const data = Float32Array.from({ length: elementCount(input) }, (_, i) => Math.sin(i * i));
   spoil(data);
   const [output] = Object.values(await model.run({ data }));
   return {

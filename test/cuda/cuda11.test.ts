@@ -2,12 +2,14 @@
  * The CUDA library for older drivers: which of the two is opened, and, where CUDA 11.8's headers are (build/cuda-11.8 of
  * scripts/install-cuda-11.8.sh, or RESNODE_CUDA11_INCLUDE), the same sources compiled against them for the emulated runtime.
  */
+
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { elementCount } from '../../ts/base/shape.ts';
 import { devices, openDevice } from '../../ts/index.ts';
 import { loadBinding } from '../../ts/native/load.ts';
 import { repositoryFolder } from '../support/golden.ts';
@@ -80,7 +82,7 @@ if (!existsSync(join(include, 'cuda_runtime_api.h'))) {
     using model = await device.load({ model: join(repositoryFolder, 'examples/fashion/deploy.prototxt') });
     const [name] = Object.keys(model.inputs);
     const shape = model.inputs[name!]!;
-    const input = new Float32Array(shape.reduce((product, dim) => product * dim, 1)).fill(0.5);
+    const input = new Float32Array(elementCount(shape)).fill(0.5);
     const [output] = Object.values(await model.run({ [name!]: input }));
     const sum = output!.data.reduce((total, value) => total + value, 0);
     assert.ok(Math.abs(sum - 1) < 1e-4, String(sum));

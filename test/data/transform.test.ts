@@ -1,7 +1,9 @@
 /** transform_param and augment, against values worked out by hand from data_transformer.cpp. */
+
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ArgumentError, DataError } from '../../ts/base/errors.ts';
+import { elementCount } from '../../ts/base/shape.ts';
 import { seededRandom } from '../../ts/caffe/fillers.ts';
 import { type Augment, checkAugment } from '../../ts/data/augment.ts';
 import { pixelsOfDatum, pixelsOfImage, planesOf, resizePixels } from '../../ts/data/pixels.ts';
@@ -35,7 +37,7 @@ const planes = (channels: number, height: number, width: number) =>
 const run = (pixels: ReturnType<typeof planes>, options: Partial<Transform>, random = seededRandom(1)) => {
   const transform = { ...plain, ...options };
   const shape = transformedShape(pixels, transform);
-  const output = new Float32Array(shape.reduce((product, dim) => product * dim, 1)).fill(Number.NaN);
+  const output = new Float32Array(elementCount(shape)).fill(Number.NaN);
   transformPixels(pixels, transform, random, shape, output, 0);
   return [...output];
 };

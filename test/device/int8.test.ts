@@ -1,4 +1,5 @@
 /** int8: against the same integers computed here, against float32 within what rounding allows, and on trained nets. */
+
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,7 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ArgumentError, DeviceError } from '../../ts/base/errors.ts';
-import { blobFromFloats, elementCountOf } from '../../ts/caffe/blob.ts';
+import { elementCount } from '../../ts/base/shape.ts';
+import { blobFromFloats } from '../../ts/caffe/blob.ts';
 import type { WeightsFile } from '../../ts/caffe/caffemodel.ts';
 import { seededRandom } from '../../ts/caffe/fillers.ts';
 import { type NetParameter, readNet, readNetFile } from '../../ts/caffe/net-parameter.ts';
@@ -43,7 +45,7 @@ function weightsOf(net: NetParameter, ones: readonly string[] = []): WeightsFile
     { name: string; type: string; blobs: ReturnType<typeof blobFromFloats>[] }
   >();
   for (const { layer: name, shape } of graphFromCaffe(net).parameters) {
-    const values = Float32Array.from({ length: elementCountOf(shape) }, () =>
+    const values = Float32Array.from({ length: elementCount(shape) }, () =>
       ones.includes(name) ? 1 : 2 * random() - 1,
     );
     if (!layers.has(name)) layers.set(name, { name, type: '', blobs: [] });

@@ -1,6 +1,8 @@
 /** Single operations on every device against loops in float64 that are written here. */
+
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { elementCount } from '../../ts/base/shape.ts';
 import { compileOperation, convolution } from '../../ts/device/ops.ts';
 import { type Device, GraphError, openDevice, ops, type Tensor, WeightsError } from '../../ts/index.ts';
 
@@ -10,7 +12,7 @@ test.after(() => devices.forEach((device) => device.dispose()));
 let seed = 1;
 const tensor = (...shape: number[]): Tensor => ({
   shape,
-  data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => {
+  data: Float32Array.from({ length: elementCount(shape) }, () => {
     seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
     return seed / 2 ** 31 - 1;
   }),

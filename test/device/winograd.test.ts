@@ -1,6 +1,8 @@
 /** Winograd's algorithms on the CPU: where they are used, how far they are from the reference, switched off. */
+
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { elementCount } from '../../ts/base/shape.ts';
 import { ArgumentError, type LayerParameter, openDevice } from '../../ts/index.ts';
 
 const layer = (inputs: number, outputs: number, size: number): LayerParameter[] => [
@@ -29,7 +31,7 @@ async function compute(kind: 'cpu' | 'reference', winograd: boolean, net: LayerP
   await using device = await openDevice(kind, { winograd, tune: false });
   await using model = await device.load({ model: { layer: net } });
   const [shape] = Object.values(model.inputs);
-  const data = Float32Array.from({ length: shape!.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(i * i));
+  const data = Float32Array.from({ length: elementCount(shape!) }, (_, i) => Math.sin(i * i));
   const { conv } = await model.run({ data });
   return { values: conv!.data, implementation: model.plan().operations[0]!.implementation };
 }

@@ -2,11 +2,12 @@
  * Programs as the border takes them, damaged field by field: what native code accepts is run on the reference and the CPU.
  * A program travels in V8's own serialisation, which keeps undefined, NaN and infinities.
  */
+
 import { deserialize, serialize } from 'node:v8';
+import { elementCount } from '../../ts/base/shape.ts';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
 import { lower } from '../../ts/compile/lower.ts';
 import { planMemory } from '../../ts/compile/plan-memory.ts';
-import { elementCount } from '../../ts/device/tensor.ts';
 import { differentiate } from '../../ts/gradient/differentiate.ts';
 import { shareBetweenProcesses } from '../../ts/gradient/lower-training.ts';
 import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';

@@ -2,6 +2,7 @@
  * Small random nets with weights: what the passes rewrite comes often, in every order, and now and then something that
  * forbids it: another reader, an output that is asked for, a pad, a coefficient.
  */
+import { elementCount } from '../../ts/base/shape.ts';
 import { blobFromFloats } from '../../ts/caffe/blob.ts';
 import type { WeightsFile } from '../../ts/caffe/caffemodel.ts';
 import type { Random } from './random.ts';
@@ -484,7 +485,7 @@ function body(builder: Builder, most: number): Blob {
 
 function finished(builder: Builder, batch: number, labels: RandomNet['inputs'] = {}): RandomNet {
   const shape = [batch, ...builder.blobs[0]!.shape];
-  const count = shape.reduce((product, size) => product * size, 1);
+  const count = elementCount(shape);
   return {
     inputs: { data: { shape, data: builder.values(count, -2, 2) }, ...labels },
     layers: builder.layers,

@@ -1,7 +1,7 @@
 /** What computes a random net: a device with all passes, or layer by layer; a training step, fused or not. */
+import { elementCount } from '../../ts/base/shape.ts';
 import { toFloat32 } from '../../ts/caffe/blob.ts';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
-import { elementCount } from '../../ts/device/tensor.ts';
 import { type Device, type DeviceOptions, openDevice, type Trainer } from '../../ts/index.ts';
 import { cpuLibrary } from '../support/cpu-library.ts';
 import { Random } from './random.ts';

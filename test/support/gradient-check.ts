@@ -2,10 +2,11 @@
  * Caffe's GradientChecker (test_gradient_check_util.hpp) for whole nets: the analytic gradient of Σ diff · output + loss
  * against central differences, for every input blob and every learnable blob.
  */
+
 import * as assert from 'uvu/assert';
+import { elementCount } from '../../ts/base/shape.ts';
 import { blobFromFloats, toFloat32 } from '../../ts/caffe/blob.ts';
 import { seededRandom } from '../../ts/caffe/fillers.ts';
-import { elementCount } from '../../ts/device/tensor.ts';
 import { type Device, readNet, type Trainer, type WeightsFile } from '../../ts/index.ts';
 
 export interface GradientCheck {

@@ -1,6 +1,8 @@
 /** What becomes of not-a-number and the infinities: on every device what the reference device, and so Caffe, makes of them. */
+
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { elementCount } from '../../ts/base/shape.ts';
 import {
   type Device,
   type LayerParameter,
@@ -183,7 +185,7 @@ export function spoiled(shape: readonly number[]): Float32Array {
 
 /** Finite values, the same every time. */
 export const noise = (shape: readonly number[]) =>
-  Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(i * i));
+  Float32Array.from({ length: elementCount(shape) }, (_, i) => Math.sin(i * i));
 
 const kindOf = (value: number) => (Number.isFinite(value) ? 'finite' : String(value));
 

@@ -1,7 +1,8 @@
 /** Programs written by hand, run as they are on a native device: what native code does, with nothing in between. */
+
 import { join } from 'node:path';
+import { elementCount } from '../../ts/base/shape.ts';
 import { planMemory } from '../../ts/compile/plan-memory.ts';
-import { elementCount } from '../../ts/device/tensor.ts';
 import type { NativeDevice } from '../../ts/native/binding.ts';
 import { loadBinding } from '../../ts/native/load.ts';
 import type { Program, ProgramOperation, ProgramParameterId, TensorId } from '../../ts/operations/program.ts';

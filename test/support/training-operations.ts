@@ -1,4 +1,5 @@
 /** Training operations as programs of a few operations, on shapes that the golden cases do not have: a list for every device. */
+import { elementCount } from '../../ts/base/shape.ts';
 import type { TensorId } from '../../ts/operations/program.ts';
 import { noise, ProgramWriter, type runProgram } from './run-program.ts';
 
@@ -122,7 +123,7 @@ for (const [shape, transpose, relu] of [
     write: () => {
       const writer = new ProgramWriter();
       const [x, y] = [writer.input(shape), writer.tensor(shape[0], 9)];
-      const inputs = shape.slice(1).reduce<number>((product, dim) => product * dim, 1);
+      const inputs = elementCount(shape.slice(1));
       const weights = transpose ? [inputs, 9] : [9, inputs];
       const of = writer.operation([x], [y], {
         kind: 'innerProduct',
@@ -452,7 +453,7 @@ for (const rule of rules)
           writer.operation([x, y, dy], [-1, dw, db], { kind: 'gradient', of });
           const zeros = (dims: readonly number[]) =>
             writer.parameter(dims, {
-              values: new Float32Array(dims.reduce((product, dim) => product * dim, 1)),
+              values: new Float32Array(elementCount(dims)),
               mutable: true,
             });
           const histories = rule === 'adam' || rule === 'adadelta' ? 2 : 1;

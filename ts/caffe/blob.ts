@@ -1,16 +1,14 @@
 /** A blob of weights: a shape and a view of its bytes, wherever they lie. */
+
 import { instance, integer, type Kind, list, oneOf } from '../base/kinds.ts';
 import { fields, required, signature } from '../base/options.ts';
+import { elementCount } from '../base/shape.ts';
 export interface Blob {
   readonly shape: readonly number[];
   readonly dtype: 'float32' | 'float64';
   /** Little-endian, any alignment; usually a view of a mapped file, never to be written. */
   readonly bytes: Uint8Array;
 }
-
-/** Elements of a shape; 1 for a scalar. */
-export const elementCountOf = (shape: readonly number[]): number =>
-  shape.reduce((product, dim) => product * dim, 1);
 
 const blobFields = fields<Blob>('a Blob, { shape, dtype, bytes }', {
   shape: required(list(integer(0), { of: 'dimensions' }), 'Dimensions, the outermost first.'),
@@ -25,7 +23,7 @@ export const blob: Kind<Blob> = {
     const mistake = blobFields.mistake(value);
     if (mistake !== null) return mistake;
     const { shape: dims, dtype, bytes } = value as Blob;
-    const expected = elementCountOf(dims) * (dtype === 'float64' ? 8 : 4);
+    const expected = elementCount(dims) * (dtype === 'float64' ? 8 : 4);
     if (bytes.length === expected) return null;
     return { path: '.bytes', expected: `${expected} bytes (${dims.join('×')} of ${dtype})`, actual: bytes };
   },

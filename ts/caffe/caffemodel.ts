@@ -5,6 +5,7 @@ import { fromFloat16 } from '../base/half-floats.ts';
 import { instance, type Kind, list, string } from '../base/kinds.ts';
 import { MAX_DIMENSIONS, MAX_LAYERS } from '../base/limits.ts';
 import { fields, options, required, signature } from '../base/options.ts';
+import { elementCount } from '../base/shape.ts';
 import { type Blob, blob } from './blob.ts';
 import { enums } from './schema.ts';
 import { v1TypeName } from './upgrade.ts';
@@ -203,7 +204,7 @@ export function readBlob(bytes: Uint8Array, file: string, what: string, budget =
   }
   // Legacy 4-D dims win over shape in Caffe (Blob::FromProto) when any is set.
   const dims = hasLegacy ? legacy : (shape ?? []);
-  const count = dims.reduce((product, dim) => product * dim, 1);
+  const count = elementCount(dims);
   if (!dims.every((dim) => Number.isInteger(dim) && dim >= 0) || !(count <= MAX_ELEMENTS)) {
     throw new WeightsError(
       'weights/shape',

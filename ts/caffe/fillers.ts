@@ -1,7 +1,7 @@
 /** Caffe's weight fillers (include/caffe/filler.hpp), from a seeded generator: same seed, same bits. */
 
+import { elementCount } from '../base/shape.ts';
 import { nearest } from '../base/suggest.ts';
-import { elementCountOf } from './blob.ts';
 
 export interface FillerSpec {
   readonly type: string;
@@ -83,7 +83,7 @@ const PIECE = 2 ** 15;
 
 /** Values for a blob of `shape` [outputs, inputs, …]. Filler types: constant, uniform, gaussian, xavier, msra, positive_unitball, bilinear. */
 export function fill(filler: FillerSpec, shape: readonly number[], random: () => number): Float32Array {
-  const values = new Float32Array(elementCountOf(shape));
+  const values = new Float32Array(elementCount(shape));
   for (const _ of filling(filler, shape, random, values));
   return values;
 }
@@ -117,7 +117,7 @@ function valuesOf(
   shape: readonly number[],
   random: () => number,
 ): (index: number) => number {
-  const count = elementCountOf(shape);
+  const count = elementCount(shape);
   const fanIn = count / (shape[0] ?? 1);
   const fanOut = count / (shape[1] ?? 1);
   const fan = { FAN_IN: fanIn, FAN_OUT: fanOut, AVERAGE: (fanIn + fanOut) / 2 }[filler.variance_norm];

@@ -1,13 +1,15 @@
 /** HDF5 files written by a thread of their own, so that the event loop stays free. */
+
 import { once } from 'node:events';
 import { open, rename } from 'node:fs/promises';
 import type { Worker } from 'node:worker_threads';
 import { WeightsError } from '../base/errors.ts';
 import { startThread } from '../base/own-package.ts';
+import { elementCount } from '../base/shape.ts';
 import { writeFailure } from '../base/write-failure.ts';
 import { breather } from '../base/yielding.ts';
 import { removeQuietly, temporaryFor } from './atomic-file.ts';
-import { type Blob, elementCountOf, toFloat32 } from './blob.ts';
+import { type Blob, toFloat32 } from './blob.ts';
 import type { Hdf5Answer, Hdf5Item, Hdf5Job } from './hdf5-thread.ts';
 
 /** A group or dataset by its path in the file; a blob becomes float32. */
@@ -96,7 +98,7 @@ async function itemOf({ dataset, blob }: { dataset: string; blob: Blob }): Promi
     data.set(toFloat32({ dtype, bytes: bytes.subarray(at, at + PIECE) }), at / size);
     await breathe();
   }
-  if (data.length !== elementCountOf(shape))
+  if (data.length !== elementCount(shape))
     throw new Error(`${dataset}: ${data.length} values do not fit the shape ${shape.join('×')}`);
   return { dataset, shape, dtype: '<f4', data };
 }

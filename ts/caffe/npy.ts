@@ -3,8 +3,9 @@
 import { ArgumentError, WeightsError } from '../base/errors.ts';
 import { instance, path, string } from '../base/kinds.ts';
 import { options, required, signature } from '../base/options.ts';
+import { elementCount } from '../base/shape.ts';
 import { writeFileAtomically } from './atomic-file.ts';
-import { type Blob, blob, elementCountOf } from './blob.ts';
+import { type Blob, blob } from './blob.ts';
 import { wrongKind } from './wrong-kind.ts';
 
 const MAGIC = '\x93NUMPY';
@@ -60,7 +61,7 @@ export function readNpy(bytes: Uint8Array, options: { file: string }): Blob {
     );
   const shape = (dims.match(/\d+/g) ?? []).map(Number);
   const data = bytes.subarray(start + length);
-  const needed = elementCountOf(shape) * (dtype === 'float64' ? 8 : 4);
+  const needed = elementCount(shape) * (dtype === 'float64' ? 8 : 4);
   if (data.length !== needed)
     fail('data-size', `shape (${shape.join(', ')}) needs ${needed} bytes, the file has ${data.length}`);
   return { shape, dtype, bytes: data };
@@ -75,7 +76,7 @@ const WRITE_NPY = signature('writeNpy', {
 export function writeNpy(path: string, array: Blob): void {
   WRITE_NPY.check(path, array);
   const { shape, dtype, bytes } = array;
-  const needed = elementCountOf(shape) * (dtype === 'float64' ? 8 : 4);
+  const needed = elementCount(shape) * (dtype === 'float64' ? 8 : 4);
   if (bytes.length !== needed)
     throw new ArgumentError('blob', `${needed} bytes for the shape ${shape.join('×')}`, bytes);
   const tuple = shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(', ')})`;

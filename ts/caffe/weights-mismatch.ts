@@ -1,4 +1,5 @@
 /** Weights whose number or shape is not the net's: what made them so, and what mends it. */
+import { elementCount } from '../base/shape.ts';
 import type { WeightsLayer } from './caffemodel.ts';
 
 type Shape = readonly number[];
@@ -73,7 +74,7 @@ export function sameShape(source: Shape, target: Shape): boolean {
 
 /** Whether other dimensions hold the same values in the same order: an InnerProduct's and a Convolution's matrix. */
 export function isReshaped(source: Shape, target: Shape): boolean {
-  if (sameShape(source, target) || size(source) !== size(target)) return false;
+  if (sameShape(source, target) || elementCount(source) !== elementCount(target)) return false;
   const withoutOnes = (shape: Shape) => String(shape.filter((dim) => dim !== 1));
   const isMatrix = source.length === 2 || target.length === 2;
   return withoutOnes(source) === withoutOnes(target) || (isMatrix && source[0] === target[0]);
@@ -151,5 +152,4 @@ function outputs(source: Shape, target: Shape, isTraining: boolean): string {
     : `it has ${from} outputs or classes in the file and ${to} here, write num_output: ${from}; other classes need training (resnode finetune)`;
 }
 
-const size = (shape: Shape): number => shape.reduce((product, dim) => product * dim, 1);
 const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? '' : 's'}`;

@@ -3,8 +3,9 @@
 import { ArgumentError, WeightsError } from '../base/errors.ts';
 import { type Kind, path, string } from '../base/kinds.ts';
 import { fields, required, signature } from '../base/options.ts';
+import { elementCount } from '../base/shape.ts';
 import { saveFileAtomically, writeFileAtomically } from './atomic-file.ts';
-import { type Blob, blob, elementCountOf, toFloat32 } from './blob.ts';
+import { type Blob, blob, toFloat32 } from './blob.ts';
 import { type WeightsLayer, weightsLayers } from './caffemodel.ts';
 import { bytesField, lengthDelimited as tag, varint } from './wire.ts';
 
@@ -99,7 +100,7 @@ function* netChunks({ name, layers }: NetWeights): Generator<Uint8Array> {
  * order of fields is free. @internal
  */
 export function blobChunks(blob: Blob, isLegacy: boolean): { head: Uint8Array; data: Uint8Array } {
-  const count = elementCountOf(blob.shape);
+  const count = elementCount(blob.shape);
   const size = blob.dtype === 'float64' ? 8 : 4;
   if (blob.bytes.length !== count * size)
     throw new ArgumentError('blob', `${count} values for the shape ${blob.shape.join('×')}`, blob.bytes);

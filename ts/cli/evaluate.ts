@@ -2,8 +2,8 @@
 
 import { Command } from 'commander';
 import { ArgumentError, ImageError } from '../base/errors.ts';
+import { elementCount } from '../base/shape.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
-import { elementCount } from '../device/tensor.ts';
 import { defaultBatch, evaluateImages } from '../images/evaluate/evaluate-images.ts';
 import { fullyConvolutional } from '../images/evaluate/fully-convolutional.ts';
 import { openProgressFile, type ProgressFile } from '../images/evaluate/progress-file.ts';

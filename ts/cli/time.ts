@@ -1,9 +1,10 @@
 /** `resnode time`: Caffe's `caffe time`. */
 
 import { Command } from 'commander';
+import { elementCount } from '../base/shape.ts';
 import { readNetFile } from '../caffe/net-parameter.ts';
 import type { Device } from '../device/device.ts';
-import { elementCount, type Shapes } from '../device/tensor.ts';
+import type { Shapes } from '../device/tensor.ts';
 import type { Schedule } from '../device/trainer.ts';
 import { median } from '../tools/bench/statistics.ts';
 import { flag, needed, own } from './flag.ts';

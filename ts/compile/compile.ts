@@ -2,9 +2,10 @@
 
 import { GraphError } from '../base/errors.ts';
 import { optionsOf } from '../base/options.ts';
+import { elementCount } from '../base/shape.ts';
 import { warn } from '../base/warn.ts';
 import { breather } from '../base/yielding.ts';
-import { type Blob, elementCountOf } from '../caffe/blob.ts';
+import type { Blob } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { fillerRandom, filling } from '../caffe/fillers.ts';
 import { type LayerReport, type MatchOptions, matchWeights, noWeights } from '../caffe/match-weights.ts';
@@ -141,7 +142,7 @@ export async function fillParameters(
     if (blobs[id] != null) continue;
     const { filler, shape, layer, index } = parameters[id]!;
     const random = fillerRandom(seed, layer, index);
-    const count = elementCountOf(shape);
+    const count = elementCount(shape);
     const bytes = allocateMemory(4 * count, `layer "${layer}": blob ${index}, ${shape.join('×')},`);
     for (const _ of filling(filler, shape, random, new Float32Array(bytes.buffer, 0, count))) await breathe();
     filled.set(id, { shape, dtype: 'float32', bytes });

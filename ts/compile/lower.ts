@@ -1,5 +1,6 @@
 /** Graph → Program: values become tensors, affine chains become parameters that pack-weights.ts computes. */
 
+import { elementCount } from '../base/shape.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { AffineStep, Operation, ParameterId } from '../layers/operation.ts';
 import type {
@@ -106,7 +107,7 @@ export function lower(
         const around = {
           outer: shape[0]!,
           channels,
-          inner: shape.slice(2).reduce((product, dim) => product * dim, 1),
+          inner: elementCount(shape.slice(2)),
         };
         const [step] = affine;
         if (training && step?.kind === 'batchNorm')

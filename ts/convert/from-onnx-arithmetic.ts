@@ -1,5 +1,6 @@
 /** Sums, products and matrices → Eltwise, Scale, Bias, Power and InnerProduct. */
-import { type Blob, blobFromFloats, elementCountOf, toFloat32 } from '../caffe/blob.ts';
+import { elementCount } from '../base/shape.ts';
+import { type Blob, blobFromFloats, toFloat32 } from '../caffe/blob.ts';
 import type { Activation, NodeContext } from './node-context.ts';
 import { blobOfTensor } from './onnx-constants.ts';
 import type { OnnxTensor } from './onnx-proto.ts';
@@ -103,7 +104,7 @@ function eltwiseLayer(node: NodeContext, operation: 'SUM' | 'PROD' | 'MAX', coef
 function broadcastLayer(node: NodeContext, type: 'Scale' | 'Bias'): boolean {
   const [a, b] = [node.activation(0), node.activation(1)];
   if (isSame(a.shape, b.shape)) return false;
-  const [large, small] = elementCountOf(a.shape) >= elementCountOf(b.shape) ? [a, b] : [b, a];
+  const [large, small] = elementCount(a.shape) >= elementCount(b.shape) ? [a, b] : [b, a];
   const { axis, dims } = run(node, large.shape, small.shape, true);
   let operand = small.name;
   if (!isSame(dims, small.shape)) {

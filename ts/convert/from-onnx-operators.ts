@@ -1,5 +1,6 @@
 /** One rule an ONNX operator: which layers of Caffe compute it. Windows and arithmetic are in files of their own. */
-import { type Blob, blobFromFloats, elementCountOf, toFloat32 } from '../caffe/blob.ts';
+import { elementCount } from '../base/shape.ts';
+import { type Blob, blobFromFloats, toFloat32 } from '../caffe/blob.ts';
 import * as arithmetic from './from-onnx-arithmetic.ts';
 import * as windows from './from-onnx-windows.ts';
 import type { NodeContext } from './node-context.ts';
@@ -179,7 +180,7 @@ function lrn(node: NodeContext) {
 function prelu(node: NodeContext) {
   const { shape } = node.activation(0);
   const slope = node.constant(1) ?? node.fail('its slope is no constant');
-  const count = elementCountOf(slope.shape);
+  const count = elementCount(slope.shape);
   const isPerChannel = count === shape[1] && slope.shape.at(-(shape.length - 1)) === count;
   if (count !== 1 && !isPerChannel)
     node.fail(`its slope is ${slope.shape.join('×')}; Caffe has one for each channel, or one for all`);
@@ -221,7 +222,7 @@ function flatten(node: NodeContext) {
   const { shape } = node.activation(0);
   const axis = node.integer('axis', 1);
   const first = axis < 0 ? axis + shape.length : axis;
-  const rows = elementCountOf(shape.slice(0, first));
+  const rows = elementCount(shape.slice(0, first));
   if (first === 1) node.layer({ name: node.layerName(), type: 'Flatten' });
   else reshapeLayer(node, [rows, -1]);
 }
@@ -234,7 +235,7 @@ function reshape(node: NodeContext) {
     node.fail('a dimension of 0 is not possible in Caffe');
   const { shape } = node.activation(0);
   const isFlat = dims.length === 2 && shape.length > 2 && (dims[0] === 0 || dims[0] === shape[0]);
-  const rest = elementCountOf(shape.slice(1));
+  const rest = elementCount(shape.slice(1));
   if (isFlat && (dims[1] === -1 || dims[1] === rest)) node.layer({ name: node.layerName(), type: 'Flatten' });
   else reshapeLayer(node, dims);
 }

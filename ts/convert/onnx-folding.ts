@@ -2,7 +2,7 @@
  * Operators that exporters write to compute shapes and paddings from shapes and constants, computed before the net runs:
  * small tensors of integers. https://onnx.ai/onnx/operators/
  */
-import { elementCountOf } from '../caffe/blob.ts';
+import { elementCount } from '../base/shape.ts';
 import { floatConstant, integerConstant, integersOf } from './onnx-constants.ts';
 import type { OnnxAttribute, OnnxTensor } from './onnx-proto.ts';
 
@@ -38,7 +38,7 @@ export function foldConstants(
     return integerConstant(name, [part.length], part);
   }
   const integers = inputs.map((input) =>
-    input === null || !(elementCountOf(input.shape) <= MAX_INTEGERS) ? null : integersIn(input),
+    input === null || !(elementCount(input.shape) <= MAX_INTEGERS) ? null : integersIn(input),
   );
   if (!integers[0]) return null;
   if (type === 'Cast' && [1, 10, 11].includes(integer(attributes, 'to') ?? 0))
@@ -52,7 +52,7 @@ export function foldConstants(
 
 function integersIn(tensor: OnnxTensor): Integers | null {
   const values = integersOf(tensor);
-  return values === null || values.length !== elementCountOf(tensor.shape)
+  return values === null || values.length !== elementCount(tensor.shape)
     ? null
     : { shape: tensor.shape, values };
 }
@@ -70,11 +70,11 @@ const integersAt = (attributes: Attributes, name: string): readonly number[] | u
 function filled(name: string, shape: OnnxTensor, attributes: Attributes): OnnxTensor | null {
   const dims = integersOf(shape);
   if (dims === null || shape.shape.length > 1 || !dims.every((dim) => dim >= 0)) return null;
-  const count = elementCountOf(dims);
+  const count = elementCount(dims);
   if (!(count <= MAX_FILLED)) return null;
   const value = attributes.get('value');
   if (value === undefined) return floatConstant(name, dims, new Array<number>(count).fill(0));
-  if (value.type !== 'tensor' || elementCountOf(value.value.shape) !== 1) return null;
+  if (value.type !== 'tensor' || elementCount(value.value.shape) !== 1) return null;
   const { type, bytes } = value.value;
   const one = bytes();
   const whole = new Uint8Array(count * one.length);
@@ -105,8 +105,8 @@ function broadcast(
     return dims[0] ?? 1;
   });
   if (padded.some((dims) => dims.some((dim, axis) => dim !== 1 && dim !== shape[axis]))) return null;
-  if (!(elementCountOf(shape) <= MAX_INTEGERS)) return null;
-  const values = Array.from({ length: elementCountOf(shape) }, (_, index) => {
+  if (!(elementCount(shape) <= MAX_INTEGERS)) return null;
+  const values = Array.from({ length: elementCount(shape) }, (_, index) => {
     const place = placeOf(index, shape);
     return compute(
       inputs.map(
@@ -141,8 +141,8 @@ function picked(
   shape: readonly number[],
   source: (place: readonly number[]) => number[],
 ): Integers | null {
-  if (!(elementCountOf(shape) <= MAX_INTEGERS)) return null;
-  const values = Array.from({ length: elementCountOf(shape) }, (_, index) => {
+  if (!(elementCount(shape) <= MAX_INTEGERS)) return null;
+  const values = Array.from({ length: elementCount(shape) }, (_, index) => {
     return from.values[indexOf(source(placeOf(index, shape)), from.shape)]!;
   });
   return values.every((value) => value !== undefined) ? { shape, values } : null;
@@ -194,11 +194,11 @@ const concat: Rule = (inputs, attributes) => {
   const axis = fromEnd(integer(attributes, 'axis') ?? 0, first.shape.length);
   const fits = parts.every(({ shape }) => shape.every((dim, i) => i === axis || dim === first.shape[i]));
   if (first.shape[axis] === undefined || !fits) return null;
-  const outer = elementCountOf(first.shape.slice(0, axis));
+  const outer = elementCount(first.shape.slice(0, axis));
   const values: number[] = [];
   for (let row = 0; row < outer; row++)
     for (const part of parts) {
-      const run = elementCountOf(part.shape.slice(axis));
+      const run = elementCount(part.shape.slice(axis));
       values.push(...part.values.slice(row * run, (row + 1) * run));
       if (values.length > MAX_INTEGERS) return null;
     }
@@ -234,10 +234,9 @@ const reshape: Rule = ([from, target], attributes) => {
   if (!from || !target) return null;
   const keepsZero = integer(attributes, 'allowzero') === 1;
   const dims = target.values.map((dim, i) => (dim === 0 && !keepsZero ? (from.shape[i] ?? 0) : dim));
-  const known = elementCountOf(dims.filter((dim) => dim !== -1));
+  const known = elementCount(dims.filter((dim) => dim !== -1));
   const shape = dims.map((dim) => (dim === -1 ? from.values.length / (known || 1) : dim));
-  return elementCountOf(shape) === from.values.length &&
-    shape.every((dim) => Number.isInteger(dim) && dim >= 0)
+  return elementCount(shape) === from.values.length && shape.every((dim) => Number.isInteger(dim) && dim >= 0)
     ? { shape, values: from.values }
     : null;
 };
@@ -255,9 +254,9 @@ const transpose: Rule = ([from], attributes) => {
 };
 
 const expand: Rule = ([from, target]) =>
-  from && target && elementCountOf(target.values) <= MAX_INTEGERS && target.values.every((dim) => dim >= 0)
+  from && target && elementCount(target.values) <= MAX_INTEGERS && target.values.every((dim) => dim >= 0)
     ? broadcast(
-        [from, { shape: target.values, values: new Array<number>(elementCountOf(target.values)).fill(0) }],
+        [from, { shape: target.values, values: new Array<number>(elementCount(target.values)).fill(0) }],
         ([value]) => value!,
       )
     : null;
@@ -275,7 +274,7 @@ const product: Rule = ([from], attributes) => {
   const isAll = integersAt(attributes, 'axes') === undefined || from?.shape.length === 1;
   if (!from || !isAll) return null;
   const keeps = (integer(attributes, 'keepdims') ?? 1) === 1;
-  return { shape: keeps ? from.shape.map(() => 1) : [], values: [elementCountOf(from.values)] };
+  return { shape: keeps ? from.shape.map(() => 1) : [], values: [elementCount(from.values)] };
 };
 
 const RULES: Readonly<Record<string, Rule>> = {

@@ -5,7 +5,7 @@
  */
 
 import { WeightsError } from '../base/errors.ts';
-import { elementCountOf } from '../caffe/blob.ts';
+import { elementCount } from '../base/shape.ts';
 import type { WireField } from '../caffe/wire.ts';
 import { FieldBudget, packedVarints, readFields } from '../caffe/wire.ts';
 import { wrongKind } from '../caffe/wrong-kind.ts';
@@ -176,7 +176,7 @@ function readTensor(tensor: Fields, external: ExternalData): OnnxTensor {
   const type = typeNamed(tensor.integer(2));
   const { size } = elementType(type);
   const shape = tensor.integers(1);
-  const count = elementCountOf(shape);
+  const count = elementCount(shape);
   if (!shape.every((dim) => dim >= 0) || !(count <= MAX_ELEMENTS))
     throw new WeightsError(
       'onnx/shape',

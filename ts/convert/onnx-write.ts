@@ -1,4 +1,5 @@
 /** ONNX models → chunks of a file. Lengths are known before any weights are made, which happens one tensor at a time. */
+import { elementCount } from '../base/shape.ts';
 import { bytesField, integerField, lengthDelimited, varint } from '../caffe/wire.ts';
 import {
   elementType,
@@ -82,7 +83,7 @@ function attribute({ type, value: content }: OnnxAttribute): Part[] {
 
 function tensor(field: number, { name, shape, type, bytes }: OnnxTensor): Part {
   const { number, size } = elementType(type);
-  const length = shape.reduce((product, dim) => product * dim, size);
+  const length = size * elementCount(shape);
   const data: Part = { length, chunks: [bytes] };
   return message(
     field,

@@ -2,7 +2,8 @@
 
 import { WeightsError } from '../base/errors.ts';
 import { fromBfloat16, fromFloat16 } from '../base/half-floats.ts';
-import { type Blob, blobFromFloats, elementCountOf } from '../caffe/blob.ts';
+import { elementCount } from '../base/shape.ts';
+import { type Blob, blobFromFloats } from '../caffe/blob.ts';
 
 export interface SourceTensor {
   readonly shape: readonly number[];
@@ -44,4 +45,4 @@ export function sourceTensor(
 }
 
 /** Bytes of a shape's values. */
-export const byteCountOf = (shape: readonly number[], size: number): number => elementCountOf(shape) * size;
+export const byteCountOf = (shape: readonly number[], size: number): number => elementCount(shape) * size;

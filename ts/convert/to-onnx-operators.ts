@@ -1,4 +1,5 @@
 /** One rule an operation: which ONNX nodes compute exactly what Caffe's layer computes. */
+import { elementCount } from '../base/shape.ts';
 import type { Operation } from '../layers/operation.ts';
 import type { LayerWriter } from './layer-writer.ts';
 import { poolingToOnnx } from './onnx-pooling.ts';
@@ -10,7 +11,6 @@ type Shape = readonly number[];
 const int = (value: number): OnnxAttribute => ({ type: 'int', value });
 const ints = (value: Shape): OnnxAttribute => ({ type: 'ints', value });
 const float = (value: number): OnnxAttribute => ({ type: 'float', value });
-const product = (shape: Shape) => shape.reduce((result, dim) => result * dim, 1);
 const ones = (count: number) => Array.from({ length: count }, () => 1);
 const isSame = (a: Shape, b: Shape) => a.length === b.length && a.every((dim, i) => dim === b[i]);
 
@@ -85,7 +85,7 @@ function innerProduct(layer: LayerWriter) {
     { transB: int(p.transpose ? 0 : 1) },
   ] as const;
   if (p.axis === 1) layer.emit(...gemm, layer.outputs);
-  else reshapeTo(layer, layer.emit(...gemm), [product(bottom.slice(0, p.axis)), p.numOutput]);
+  else reshapeTo(layer, layer.emit(...gemm), [elementCount(bottom.slice(0, p.axis)), p.numOutput]);
 }
 
 /** BatchNorm with global statistics, alone or with its Scale: BatchNormalization. A Scale alone: Mul and Add. */
@@ -154,7 +154,8 @@ function scale(layer: LayerWriter) {
   const own = p.scale ?? p.bias;
   const operand = layer.bottoms[1] ?? (own === null ? [] : layer.parameterShape(own));
   const axis = bottom.findIndex(
-    (_, i) => product(bottom.slice(0, i)) === p.outer && isSame(bottom.slice(i, i + operand.length), operand),
+    (_, i) =>
+      elementCount(bottom.slice(0, i)) === p.outer && isSame(bottom.slice(i, i + operand.length), operand),
   );
   const trailing = bottom.length - Math.max(axis, 0) - operand.length;
   const shape = [...operand, ...ones(operand.length === 0 ? 0 : trailing)];
@@ -252,7 +253,7 @@ function pooling(layer: LayerWriter) {
 function softmax(layer: LayerWriter) {
   const { outer, channels } = layer.node.operation as Of<'softmax'>;
   const shape = layer.bottoms[0]!;
-  const axis = shape.findIndex((dim, i) => dim === channels && product(shape.slice(0, i)) === outer);
+  const axis = shape.findIndex((dim, i) => dim === channels && elementCount(shape.slice(0, i)) === outer);
   layer.emit('Softmax', layer.inputs, { axis: int(axis) }, layer.outputs);
 }
 

@@ -1,7 +1,9 @@
 /** Reads the rows of HDF5 files (hdf5_data_layer.cpp): one dataset a top, one file in memory at a time. */
+
 import { readFile } from 'node:fs/promises';
 import { DataError } from '../base/errors.ts';
 import { checkFileSize, MAX_LIST_BYTES } from '../base/limits.ts';
+import { elementCount } from '../base/shape.ts';
 import { wrongKind, wrongKindAt } from '../caffe/wrong-kind.ts';
 import { Hdf5Dataset } from '../hdf5/dataset.ts';
 import { Hdf5File, type Hdf5Group } from '../hdf5/file.ts';
@@ -69,7 +71,7 @@ export function hdf5Reader({ files, tops }: Extract<ReaderSpec, { kind: 'hdf5' }
       };
     },
     async read(samples, shapes, output) {
-      const sizes = tops.map((top) => shapes[top]!.reduce((product, dim) => product * dim, 1));
+      const sizes = tops.map((top) => elementCount(shapes[top]!));
       for (const [i, { index }] of samples.entries()) {
         const file = starts.findLastIndex((start) => start <= index);
         if (loaded?.file !== file) loaded = { file, datasets: await readDatasets(files[file]!, tops, true) };

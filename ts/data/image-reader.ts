@@ -1,6 +1,7 @@
 /** Readers of images: of a database's Datums, and of a list's files. */
 
 import { DataError, ImageError, ResnodeError } from '../base/errors.ts';
+import { elementCount } from '../base/shape.ts';
 import { seededRandom } from '../caffe/fillers.ts';
 import { type DecodeOptions, decodeImage } from '../images/decode.ts';
 import type { Augment } from './augment.ts';
@@ -92,7 +93,7 @@ function imageReader(
     async describe(first): Promise<Description> {
       const { pixels, name, random } = await prepare(first);
       const shape = transformedShape(pixels, transform);
-      const count = shape.reduce((product, dim) => product * dim, 1);
+      const count = elementCount(shape);
       // What would be refused in the first batch is refused when the source is opened.
       await named(file, name, () =>
         transformPixels(pixels, transform, random, shape, new Float32Array(count), 0),
@@ -103,7 +104,7 @@ function imageReader(
     },
     async read(samples, shapes, output, stopped) {
       const shape = shapes[tops.data]!;
-      const count = shape.reduce((product, dim) => product * dim, 1);
+      const count = elementCount(shape);
       const data = output[tops.data] as Float32Array;
       for (const [i, sample] of samples.entries()) {
         if (stopped()) break;

@@ -1,5 +1,7 @@
 /** Batches that the caller's own iterator makes (Input, MemoryData); they are checked and given on, untransformed. */
+
 import { DataError } from '../base/errors.ts';
+import { elementCount } from '../base/shape.ts';
 import type { Batch, DataSource } from './source.ts';
 import { checkState } from './source.ts';
 import { Turns, unlessAborted } from './turns.ts';
@@ -81,7 +83,7 @@ export class IteratorSource implements DataSource {
     for (const [top, shape] of Object.entries(this.shapes)) {
       const array: unknown = batch?.[top];
       const isArray = array instanceof Float32Array || array instanceof Uint8Array;
-      const count = shape.reduce((product, dim) => product * dim, 1);
+      const count = elementCount(shape);
       if (!isArray || array.length !== count)
         throw new DataError(
           'data/batch',

@@ -1,6 +1,7 @@
 /** Labels of data layers whose formats are read in turns, looked at before a training begins: LevelDB and HDF5. */
 
 import { ResnodeError } from '../base/errors.ts';
+import { elementCount } from '../base/shape.ts';
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import { datumOf } from './database.ts';
 import { hdf5Reader, readHdf5List } from './hdf5-reader.ts';
@@ -60,7 +61,7 @@ async function recordedLabels(source: string, folder: string): Promise<PlacedLab
 async function rowLabels(name: string, file: string, top: string): Promise<PlacedLabel[] | null> {
   const reader = hdf5Reader({ kind: 'hdf5', files: [file], tops: [top] });
   const { shapes, rows } = await reader.describe({ index: 0, seed: 0 });
-  const size = shapes[top]!.reduce((product, dim) => product * dim, 1);
+  const size = elementCount(shapes[top]!);
   const count = Math.min(LABELS_LOOKED_AT, rows![0]!);
   if (size * count > 2 ** 24) return null;
   const values = new Float32Array(size * count);

@@ -1,4 +1,5 @@
 /** Plain arrays of images: MNIST's IDX files and CIFAR's binary batches. */
+
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
@@ -6,6 +7,7 @@ import { DataError } from '../base/errors.ts';
 import { list, oneOf, path } from '../base/kinds.ts';
 import { optional, required, signature } from '../base/options.ts';
 import { checkPlainFile } from '../base/plain-file.ts';
+import { elementCount } from '../base/shape.ts';
 
 /** Images of one size with their labels: planes of bytes, one image after the other. */
 export interface RawImages {
@@ -63,7 +65,7 @@ async function readIdxArray(
       `expected an IDX file of ${dimensions === 1 ? 'labels' : 'images'} (magic ${0x800 + dimensions}), found ${magic ?? `${bytes.length} bytes`}`,
     );
   const shape = Array.from({ length: dimensions }, (_, i) => bytes.readUInt32BE(4 + 4 * i));
-  const count = shape.reduce((product, dim) => product * dim, 1);
+  const count = elementCount(shape);
   if (count === 0 || bytes.length - head !== count)
     throw new DataError(
       'data/idx',

@@ -1,6 +1,8 @@
 /** A thread that reads, decodes and transforms for one data layer. */
+
 import { parentPort, workerData } from 'node:worker_threads';
 import { DataError } from '../base/errors.ts';
+import { elementCount } from '../base/shape.ts';
 import { fill, seededRandom } from '../caffe/fillers.ts';
 import { hdf5Reader } from './hdf5-reader.ts';
 import { databaseReader, listReader } from './image-reader.ts';
@@ -39,10 +41,7 @@ function openReader(spec: ReaderSpec): Reader | Promise<Reader> {
 
 function newBatch(count: number, shapes: Description['shapes']): Batch {
   return Object.fromEntries(
-    Object.entries(shapes).map(([top, shape]) => [
-      top,
-      new Float32Array(shape.reduce((product, dim) => product * dim, count)),
-    ]),
+    Object.entries(shapes).map(([top, shape]) => [top, new Float32Array(count * elementCount(shape))]),
   );
 }
 

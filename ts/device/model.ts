@@ -14,6 +14,7 @@ import {
 } from '../base/kinds.ts';
 import { describeNotFinite, notFinite } from '../base/not-finite.ts';
 import { internal, optional, options, required, signature } from '../base/options.ts';
+import { elementCount } from '../base/shape.ts';
 import { type Warning, warn } from '../base/warn.ts';
 import type { LayerReport } from '../caffe/match-weights.ts';
 import type { Compiled } from '../compile/compile.ts';
@@ -22,14 +23,7 @@ import type { NativeParameters, NativeRun } from '../native/binding.ts';
 import { convertError } from '../native/convert-error.ts';
 import { DeviceBuffer } from './buffer.ts';
 import { release, watch } from './leaks.ts';
-import {
-  elementCount,
-  type InputArray,
-  type Inputs,
-  resolveInputs,
-  type Shapes,
-  type Tensor,
-} from './tensor.ts';
+import { type InputArray, type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
 
 export interface RunOptions {
   /**

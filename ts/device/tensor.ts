@@ -3,7 +3,7 @@
 import { ArgumentError } from '../base/errors.ts';
 import { didYouMean, instance, integer, isObject, type Kind, list } from '../base/kinds.ts';
 import { fields, required } from '../base/options.ts';
-import type { Shapes } from '../base/shape.ts';
+import { elementCount, type Shapes } from '../base/shape.ts';
 import { DeviceBuffer } from './buffer.ts';
 
 /** Row-major float32 (N×C×H×W). */
@@ -35,10 +35,6 @@ export const tensor: Kind<Tensor> = {
     return { path: '.data', expected: `${elementCount(shape)} values (${shape.join('×')})`, actual: data };
   },
 };
-
-/** Elements of a shape; 1 for a scalar. */
-export const elementCount = (shape: readonly number[]): number =>
-  shape.reduce((product, dim) => product * dim, 1);
 
 /**
  * Checks inputs against the shapes that a model was loaded with.

@@ -3,13 +3,14 @@
 import { ArgumentError } from '../base/errors.ts';
 import { boolean, instance, integer, type Kind, list, nullOr, number, oneOf, string } from '../base/kinds.ts';
 import { optional, options, required } from '../base/options.ts';
+import { elementCount } from '../base/shape.ts';
 import { weightsSource } from '../caffe/source-kinds.ts';
 import type { UpdateRule } from '../gradient/append-update.ts';
 import type { LoweredTraining } from '../gradient/lower-training.ts';
 import type { TrainPrecision } from '../gradient/training-precision.ts';
 import type { ParameterData } from '../operations/program.ts';
 import { type LoadOptions, matchRows, netRows } from './load-options.ts';
-import { elementCount, type Shapes } from './tensor.ts';
+import type { Shapes } from './tensor.ts';
 
 export type { TrainPrecision } from '../gradient/training-precision.ts';
 

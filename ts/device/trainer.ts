@@ -3,6 +3,7 @@
 import { ArgumentError, DeviceError } from '../base/errors.ts';
 import { boolean, instance, integer, number, readable, record, signal } from '../base/kinds.ts';
 import { internal, optional, options, required, signature } from '../base/options.ts';
+import { elementCount } from '../base/shape.ts';
 import type { Warning } from '../base/warn.ts';
 import { blobFromFloats } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
@@ -16,7 +17,7 @@ import { type BatchNormMode, batchNormModes } from './batch-norm-modes.ts';
 import { DeviceBuffer } from './buffer.ts';
 import { release, watch } from './leaks.ts';
 import { describePlan, type ModelPlan, type Outputs, type RunOptions, settled } from './model.ts';
-import { elementCount, type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
+import { type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
 import type { TrainOptions } from './train-options.ts';
 
 export type { UpdateRule } from '../gradient/append-update.ts';

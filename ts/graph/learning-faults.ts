@@ -2,6 +2,7 @@
  * What keeps a net from learning, or its BatchNorm from working, though Caffe trains it without a word. `lint` and the
  * start of a training say the same.
  */
+import { elementCount } from '../base/shape.ts';
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import { hadRatesZeroed } from '../caffe/upgrade.ts';
 
@@ -48,8 +49,6 @@ export interface FaultKind {
 const FEW = 16;
 
 const nameOf = ({ name = '', type = '' }: LayerParameter): string => `layer "${name}" (${type})`;
-const sizeOf = (shape: readonly number[]): number => shape.reduce((product, dim) => product * dim, 1);
-
 const NAMED = 4;
 
 /** Faults of one kind, those that say the same of several layers as one that names them. */
@@ -80,7 +79,7 @@ function* fewValues({ layers, phase, shapeOf, frozenBatchNorm, processes }: Lear
   for (const layer of layers) {
     const shape = isLiveBatchNorm(layer, phase) ? shapeOf(layer.bottom?.[0] ?? '') : undefined;
     if (shape === undefined || shape.length < 2) continue;
-    const [samples, places] = [(batch ?? shape[0]!) * processes, sizeOf(shape.slice(2))];
+    const [samples, places] = [(batch ?? shape[0]!) * processes, elementCount(shape.slice(2))];
     const values = samples * places;
     if (values === 1)
       yield {

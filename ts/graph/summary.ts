@@ -1,5 +1,7 @@
 /** A net as a table: one row a node. */
+
 import { required, signature } from '../base/options.ts';
+import { elementCount } from '../base/shape.ts';
 import type { Operation, ParameterId } from '../layers/operation.ts';
 import { type Graph, graph, type Node } from './graph.ts';
 
@@ -28,7 +30,7 @@ const SUMMARISE = signature('summarise', { graph: required(graph, 'As graphFromC
 /** One row a node, and the totals. Shared parameters count once in the totals. */
 export function summarise(graph: Graph): Summary {
   SUMMARISE.check(graph);
-  const sizes = graph.parameters.map(({ shape }) => shape.reduce((product, dim) => product * dim, 1));
+  const sizes = graph.parameters.map(({ shape }) => elementCount(shape));
   return {
     name: graph.name,
     layers: graph.nodes.map((node) => ({
@@ -66,21 +68,19 @@ export function parametersOf(operation: Operation): ParameterId[] {
   })();
   return [...own, ...steps].filter((id) => id !== null);
 }
-const product = (values: readonly number[]) => values.reduce((result, value) => result * value, 1);
-
 /** Learnable and statistics values of the whole net. */
 export function countParameters(graph: Graph): number {
-  return graph.parameters.reduce((sum, parameter) => sum + product(parameter.shape), 0);
+  return graph.parameters.reduce((sum, parameter) => sum + elementCount(parameter.shape), 0);
 }
 
 /** Multiply-accumulates of one node; only convolutions and inner products count, as the literature does. */
 export function countMacs(graph: Graph, node: Node): number {
   const { operation } = node;
   if (operation.kind !== 'convolution' && operation.kind !== 'innerProduct') return 0;
-  const output = product(graph.values[node.outputs[0]!]!.shape);
+  const output = elementCount(graph.values[node.outputs[0]!]!.shape);
   const weights = graph.parameters[operation.weights]!.shape;
   const outputs = operation.kind === 'convolution' ? weights[0]! : operation.numOutput;
-  return output * (product(weights) / outputs);
+  return output * (elementCount(weights) / outputs);
 }
 
 /** Of the whole graph. */

@@ -1,4 +1,5 @@
 /** Attributes of groups (IV.A.2.m); those of text are read, which is what Keras writes. */
+import { elementCount } from '../base/shape.ts';
 import { newTree } from './b-trees.ts';
 import { FractalHeap, globalHeapObject } from './heaps.ts';
 import { MESSAGE, type ObjectHeader } from './object-header.ts';
@@ -53,7 +54,7 @@ function readAttribute(header: ObjectHeader, cursor: Cursor): [string, Attribute
 /** The values of an attribute of text, in order; null where it has others. */
 export function textsOf(source: Source, { shape, type, data: bytes }: Attribute): string[] | null {
   const data = new Cursor(bytes, source);
-  const count = shape.reduce((product, dim) => product * dim, 1);
+  const count = elementCount(shape);
   if (count === 0) return [];
   if (!(count <= MAX_TEXTS)) throw new Hdf5Problem('limit', `an attribute has more than ${MAX_TEXTS} values`);
   if (type.kind === 'string') return Array.from({ length: count }, () => data.text(type.size).trimEnd());

@@ -1,4 +1,5 @@
 /** The chunks of a dataset, by each kind of index (III.A.1, III.A.2, VII). */
+import { elementCount } from '../base/shape.ts';
 import { newTree, oldTree } from './b-trees.ts';
 import type { Layout } from './layout.ts';
 import { type Cursor, damaged, type Source } from './source.ts';
@@ -51,8 +52,7 @@ const gridOf = ({ shape, layout }: ChunkedDataset): number[] =>
   shape.map((dim, i) => Math.ceil(dim / layout.chunk[i]!));
 
 /** How many chunks the dataset has, written or not. */
-export const gridCount = (dataset: ChunkedDataset): number =>
-  gridOf(dataset).reduce((product, dim) => product * dim, 1);
+export const gridCount = (dataset: ChunkedDataset): number => elementCount(gridOf(dataset));
 
 function place(index: number, dataset: ChunkedDataset): number[] {
   const grid = gridOf(dataset);

@@ -1,6 +1,7 @@
 /** A dataset: its shape, its type and, when they are asked for, its values. */
 
 import { fromFloat16 } from '../base/half-floats.ts';
+import { elementCount } from '../base/shape.ts';
 import { breather } from '../base/yielding.ts';
 import { type Chunk, type ChunkedDataset, chunksOf, gridCount } from './chunks.ts';
 import { readFilters, unfiltered } from './filters.ts';
@@ -57,7 +58,7 @@ export class Hdf5Dataset {
   }
 
   get count(): number {
-    return this.shape.reduce((product, dim) => product * dim, 1);
+    return elementCount(this.shape);
   }
 
   /** Numbers in row-major order, in memory of their own. @throws Hdf5Problem, also where they are no numbers */

@@ -11,6 +11,7 @@
 import { GraphError } from '../base/errors.ts';
 import { callback, having, integer, list, signal, string } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
+import { elementCount } from '../base/shape.ts';
 import { type Blob, blobFromFloats } from '../caffe/blob.ts';
 import { type WeightsFile, type WeightsLayer, weightsFile } from '../caffe/caffemodel.ts';
 import type { MatchOptions } from '../caffe/match-weights.ts';
@@ -19,7 +20,6 @@ import { inheritPosition } from '../caffe/message.ts';
 import { filterNet, type LayerParameter, type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 import { type DataSource, dataSource } from '../data/source.ts';
 import type { Device } from '../device/device.ts';
-import { elementCount } from '../device/tensor.ts';
 
 export interface StatisticsOptions {
   /** Unfiltered; its TRAIN phase is run. */

@@ -3,6 +3,7 @@
 import { ArgumentError, PrototxtError } from '../base/errors.ts';
 import { callback, either, having, list, oneOf, path, signal } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
+import { elementCount } from '../base/shape.ts';
 import { weightsFile } from '../caffe/caffemodel.ts';
 import { type CheckedSolver, checkSolver, type SolverSettings } from '../caffe/check-solver.ts';
 import { matchText } from '../caffe/match-weights.ts';
@@ -10,7 +11,6 @@ import { positionOf } from '../caffe/message.ts';
 import { readSolverFile, type SolverParameter, solverParameter } from '../caffe/solver-parameter.ts';
 import type { Batch } from '../data/source.ts';
 import { matchRows, netRows } from '../device/load-options.ts';
-import { elementCount } from '../device/tensor.ts';
 import { solverRows } from '../device/train-options.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { Agreement, type Wish } from './agreement.ts';

@@ -1,4 +1,5 @@
 /** What torch.save pickles: the few names that tensors are made of, and where a tensor's values lie. */
+import { elementCount } from '../../base/shape.ts';
 import { type FloatType, type SourceTensor, sourceTensor } from '../source-tensor.ts';
 import type { Global, Made, PickleValue } from './unpickle.ts';
 
@@ -125,7 +126,7 @@ function rebuildTensor([storage, offset, shape, strides]: PickleValue[]): TorchT
     shape: shape.map((dim) => natural(dim, 'a dimension')),
     strides: strides.map((stride) => natural(stride, 'a stride')),
   };
-  const count = tensor.shape.reduce((product, dim) => product * dim, 1);
+  const count = elementCount(tensor.shape);
   const last = tensor.shape.reduce((at, dim, i) => at + (dim - 1) * tensor.strides[i]!, tensor.offset);
   // An expanded tensor has more values than are stored; a small file could ask for any amount of memory with it.
   if (count > storage.count || (count > 0 && last >= storage.count))
@@ -173,10 +174,7 @@ export function readTensor(
     const start = (storage.offset + offset) * size;
     const bytes = bytesOf(storage).subarray(start);
     return isDense(shape, strides)
-      ? bytes.subarray(
-          0,
-          shape.reduce((product, dim) => product * dim, size),
-        )
+      ? bytes.subarray(0, size * elementCount(shape))
       : gather(bytes, size, shape, strides);
   });
 }
@@ -197,7 +195,7 @@ function gather(
   shape: readonly number[],
   strides: readonly number[],
 ): Uint8Array {
-  const result = new Uint8Array(shape.reduce((product, dim) => product * dim, size));
+  const result = new Uint8Array(size * elementCount(shape));
   let to = 0;
   const visit = (axis: number, from: number): void => {
     if (axis === shape.length) {

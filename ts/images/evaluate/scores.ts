@@ -1,7 +1,9 @@
 /** The rows of class scores that a model gives, as probabilities. */
+
 import { GraphError } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
 import type { Model } from '../../device/model.ts';
-import { elementCount, type Tensor } from '../../device/tensor.ts';
+import type { Tensor } from '../../device/tensor.ts';
 
 export interface Scores {
   readonly classes: number;

@@ -3,10 +3,11 @@
 import { ArgumentError, GraphError, ImageError } from '../../base/errors.ts';
 import { bytes, callback, either, integer, list, signal } from '../../base/kinds.ts';
 import { optional, options, required, signature } from '../../base/options.ts';
+import { elementCount } from '../../base/shape.ts';
 import { location, pathOf } from '../../base/sources.ts';
 import { availableMemory, formatBytes } from '../../device/memory.ts';
 import { type Model, model } from '../../device/model.ts';
-import { elementCount, type Tensor } from '../../device/tensor.ts';
+import type { Tensor } from '../../device/tensor.ts';
 import { type DecodeLimits, limitRows } from '../decode.ts';
 import { type Preprocess, preprocess, preprocessFile } from '../preprocess.ts';
 import { imageInput } from './image-input.ts';

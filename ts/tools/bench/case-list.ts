@@ -1,5 +1,6 @@
 /** Every different operation of the nets, once: what is timed one by one, and what a test runs against the reference. */
 
+import { elementCount } from '../../base/shape.ts';
 import {
   addRelu,
   batchNormScaleRelu,
@@ -9,7 +10,7 @@ import {
   type SingleOperation,
   softmax,
 } from '../../device/ops.ts';
-import { elementCount, type Tensor } from '../../device/tensor.ts';
+import type { Tensor } from '../../device/tensor.ts';
 import { graphFromCaffe } from '../../graph/from-caffe.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
 import { countMacs } from '../../graph/summary.ts';

@@ -1,6 +1,8 @@
 /** Replays the backward pass of a net: diffs of blobs and of parameters. */
+
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { elementCount } from '../../base/shape.ts';
 import { readCaffemodel, type WeightsFile } from '../../caffe/caffemodel.ts';
 import { readNet } from '../../caffe/net-parameter.ts';
 import type { Device } from '../../device/device.ts';
@@ -62,7 +64,7 @@ export function diffsByPlace(
 ): ReadonlyMap<string, Float32Array> {
   return new Map(
     learnable.flatMap(({ places, shape }, i) => {
-      const values = diffs[i]?.data ?? new Float32Array(shape.reduce((product, dim) => product * dim, 1));
+      const values = diffs[i]?.data ?? new Float32Array(elementCount(shape));
       return places.map(({ layer, index }) => [`${layer}/${index}`, values] as const);
     }),
   );

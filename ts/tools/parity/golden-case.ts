@@ -1,8 +1,10 @@
 /** A folder that a real Caffe recorded, format "caffe-golden/1": what was run and what came out. */
+
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ArgumentError, ResnodeError } from '../../base/errors.ts';
 import { checkPlainFile } from '../../base/plain-file.ts';
+import { elementCount } from '../../base/shape.ts';
 import { readJsonFile } from '../../caffe/json.ts';
 
 /** Raw little-endian float32, row-major. `noise`: what another BLAS changed. */
@@ -162,7 +164,7 @@ export function findGoldenCases(folder: string): string[] {
 export function readRecorded(folder: string, { file, shape }: Omit<RecordedArray, 'noise'>): Float32Array {
   checkPlainFile(join(folder, file));
   const bytes = readFileSync(join(folder, file));
-  const count = shape.reduce((product, dim) => product * dim, 1);
+  const count = elementCount(shape);
   if (bytes.length !== 4 * count)
     throw new ResnodeError(
       'parity/array',

@@ -1,5 +1,5 @@
 /** Reproducible inputs for nets of which no image is at hand. */
-import { elementCountOf } from '../../caffe/blob.ts';
+import { elementCount } from '../../base/shape.ts';
 import { seededRandom } from '../../caffe/fillers.ts';
 import { recipeInput } from './recipe.ts';
 
@@ -10,5 +10,5 @@ export function randomInput(shape: readonly number[], scale = 1): Float32Array {
   if (shape.length === 4)
     return recipeInput(shape as [number, number, number, number], SEED).map((value) => value * scale);
   const random = seededRandom(SEED);
-  return Float32Array.from({ length: elementCountOf(shape) }, () => (random() - 0.5) * 256 * scale);
+  return Float32Array.from({ length: elementCount(shape) }, () => (random() - 0.5) * 256 * scale);
 }

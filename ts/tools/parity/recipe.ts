@@ -1,4 +1,5 @@
 /** The `recipe/1` weights and inputs of golden/recipe/recipe.md: reproducible numbers for full-size nets. */
+import { elementCount } from '../../base/shape.ts';
 import { blobFromFloats } from '../../caffe/blob.ts';
 import type { WeightsFile } from '../../caffe/caffemodel.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
@@ -48,7 +49,7 @@ export function recipeWeights(graph: Graph, seed: number): WeightsFile {
     const blobs = graph.parameters
       .filter((parameter) => parameter.layer === name)
       .map(({ shape, index }) => {
-        const count = shape.reduce((product, dim) => product * dim, 1);
+        const count = elementCount(shape);
         const values = new Float32Array(count);
         const u = uniform(seed, layer, index);
         const fanIn = count / shape[0]!;

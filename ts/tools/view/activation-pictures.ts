@@ -2,11 +2,12 @@
 
 import { list, string } from '../../base/kinds.ts';
 import { optional, options, required } from '../../base/options.ts';
+import { elementCount } from '../../base/shape.ts';
 import type { NetParameter } from '../../caffe/net-parameter.ts';
 import { netParameter } from '../../caffe/net-parameter.ts';
 import type { Device, LoadOptions } from '../../device/device.ts';
 import { loadRows } from '../../device/load-options.ts';
-import { elementCount, type Inputs, type Tensor } from '../../device/tensor.ts';
+import type { Inputs, Tensor } from '../../device/tensor.ts';
 import type { LayerPictures } from './page-data.ts';
 import { greyText, picture, rangeOf } from './tiles.ts';
 import type { TracedLayer } from './trace-layers.ts';

@@ -1,5 +1,5 @@
 /** Which layers run as one operation: one card each, from the graph as the passes leave it. */
-import { elementCountOf } from '../../caffe/blob.ts';
+import { elementCount } from '../../base/shape.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
 import { countMacs, parametersOf } from '../../graph/summary.ts';
 import { runPasses } from '../../passes/index.ts';
@@ -53,8 +53,8 @@ export function fuseIntoCards(layers: readonly TracedLayer[], { graph: written }
 
 /** What an operation does at least: multiply-accumulates, and bytes read and written once each (float32). */
 export function workOf(graph: Graph, node: Node): { macs: number; bytes: number } {
-  const values = [...node.inputs, ...node.outputs].map((id) => elementCountOf(graph.values[id]!.shape));
-  const parameters = parametersOf(node.operation).map((id) => elementCountOf(graph.parameters[id]!.shape));
+  const values = [...node.inputs, ...node.outputs].map((id) => elementCount(graph.values[id]!.shape));
+  const parameters = parametersOf(node.operation).map((id) => elementCount(graph.parameters[id]!.shape));
   return {
     macs: countMacs(graph, node),
     bytes: 4 * [...values, ...parameters].reduce((sum, count) => sum + count, 0),

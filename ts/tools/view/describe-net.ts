@@ -2,7 +2,7 @@
 
 import { having, number, string } from '../../base/kinds.ts';
 import { optional, options, required, signature } from '../../base/options.ts';
-import { elementCountOf } from '../../caffe/blob.ts';
+import { elementCount } from '../../base/shape.ts';
 import { positionOf } from '../../caffe/message.ts';
 import { type LayerParameter, type NetParameter, netParameter } from '../../caffe/net-parameter.ts';
 import { printPrototxt } from '../../caffe/print.ts';
@@ -110,7 +110,7 @@ export function describeNet(net: NetParameter, options: DescribeOptions = {}): D
       operations: fused.graph.nodes.length,
       parameters: countParameters(partial.graph),
       macs: totalMacs(partial.graph),
-      activationBytes: 4 * partial.graph.values.reduce((sum, { shape }) => sum + elementCountOf(shape), 0),
+      activationBytes: 4 * partial.graph.values.reduce((sum, { shape }) => sum + elementCount(shape), 0),
       milliseconds: options.times?.milliseconds ?? null,
     },
     remarks: [...remarksOn(layers, partial), ...(options.marks?.net ?? [])],

@@ -1,4 +1,5 @@
 /** Why two sources diverge: the first layer that differs alone, and what makes it agree when it is computed so. */
+import { elementCount } from '../../../base/shape.ts';
 import type { Blob } from '../../../caffe/blob.ts';
 import type { WeightsFile } from '../../../caffe/caffemodel.ts';
 import { matchWeights, noWeights } from '../../../caffe/match-weights.ts';
@@ -169,7 +170,7 @@ function otherBottoms({ graph, expected }: Divergence, node: Node, single: Singl
 function constantPerChannel(ours: Tensor, theirs: Tensor): string | null {
   if (String(ours.shape) !== String(theirs.shape) || ours.shape.length < 2) return null;
   const channels = ours.shape[1]!;
-  const inner = ours.shape.slice(2).reduce((product, dim) => product * dim, 1);
+  const inner = elementCount(ours.shape.slice(2));
   const largest = theirs.data.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   const added = Array.from({ length: channels }, (_, c) => theirs.data[c * inner]! - ours.data[c * inner]!);
   const isConstant = theirs.data.every((value, i) => {
