@@ -142,7 +142,7 @@ function inputValues(source: number, target: number): string {
     return 'it reads three times as many values in the file, as of colour images; give the net an input of 3 channels (force_color: true or is_color: true in a data layer)';
   if (target === 3 * source)
     return 'it reads a third as many values in the file, as of grey images; give the net an input of 1 channel (force_gray: true or is_color: false in a data layer)';
-  return `it reads ${source} values in the file and ${target} here; the input (or crop_size) has another size, or a layer before it differs`;
+  return `it reads ${source} values in the file and ${target} here; the input (or crop_size) has another elementCount, or a layer before it differs`;
 }
 
 function outputs(source: Shape, target: Shape, isTraining: boolean): string {

@@ -1,14 +1,15 @@
 /** `resnode run`: raw float32 in and out, the low-level door. */
+
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { ArgumentError } from '../base/errors.ts';
 import { checkPlainFile } from '../base/plain-file.ts';
+import { elementCount } from '../base/shape.ts';
 import { makeFolder } from '../base/write-failure.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { wrongKindAt } from '../caffe/wrong-kind.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
-import { elementCount } from '../device/tensor.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { needed, own } from './flag.ts';
 import {
