@@ -58,6 +58,11 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "run a net's TEST phase over its own data and average its outputs",
     load: async () => (await import('./test.ts')).test,
   },
+  plot: {
+    group: TRAIN,
+    summary: "draw the curves of trainings from their logs, resnode's own and Caffe's, in one page or as SVG",
+    load: async () => (await import('./plot.ts')).plot,
+  },
   generate: {
     group: TRAIN,
     summary:

@@ -229,9 +229,34 @@ export const ownFlags = {
     flags: '--out <folder>',
     row: required(path, 'Where BLOB.f32 and manifest.json are written.'),
   },
+  outPlot: {
+    flags: '--out <file>',
+    row: optional(path, 'training.html', 'The page (.html), or the charts alone (.svg).'),
+  },
+  title: { flags: '--title <text>', row: optional(text, "the logs' names", 'The heading of the page.') },
+  report: {
+    flags: '--report <html>',
+    row: optional(
+      path,
+      '',
+      'Writes the curves, the tests and what was trained as a page, and its data as .json beside it.',
+    ),
+  },
   log: {
     flags: '--log <file>',
-    row: optional(path, '', 'Writes every event as a line of JSON, undisplayed iterations too.'),
+    row: optional(
+      path,
+      '',
+      'Writes every event as a line of JSON, undisplayed iterations too (--log-format).',
+    ),
+  },
+  logFormat: {
+    flags: '--log-format <name>',
+    row: optional(
+      oneOf('json', 'caffe'),
+      'json',
+      "What --log writes: lines of JSON, or Caffe's lines (glog), which its parse_log.py reads.",
+    ),
   },
 
   // What is printed

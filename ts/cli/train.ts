@@ -6,6 +6,8 @@ import { writeFailure } from '../base/write-failure.ts';
 import { readSolverFile } from '../caffe/solver-parameter.ts';
 import { openCommunicator } from '../device/communicator.ts';
 import type { SolverEvent } from '../train/events.ts';
+import { caffeLogHead, caffeLogLines } from '../train/logs/caffe-log.ts';
+import { openReport } from '../train/report.ts';
 import { Solver, type SolverRequest } from '../train/solver.ts';
 import { solverData } from '../train/solver-data.ts';
 import { splitList } from '../train/solver-nets.ts';
@@ -43,6 +45,8 @@ interface Flags extends DeviceFlags, WeightsFlags, TrainingPrecisionFlags {
   sigterm_effect: Effect;
   sighup_effect: Effect;
   log?: string;
+  logFormat?: 'json' | 'caffe';
+  report?: string;
   json?: boolean;
 }
 
@@ -65,7 +69,9 @@ export function train(): Command {
     .addOption(own('sigint', 'stop'))
     .addOption(own('sigterm', 'stop'))
     .addOption(own('sighup', 'snapshot'))
+    .addOption(own('report'))
     .addOption(own('log'))
+    .addOption(own('logFormat'))
     .addOption(own('jsonEvents'))
     .addHelpText(
       'after',
@@ -75,7 +81,7 @@ Status 0: finished, or stopped by a signal with a snapshot. 1: diverged, or fail
 next one ends at once. Of several processes any may get the signal: all stop, or write, together.
 
 Examples:
-  resnode train --solver solver.prototxt --log log.jsonl
+  resnode train --solver solver.prototxt --log log.jsonl --report report.html
   resnode train --solver solver.prototxt --weights ResNet-50-model.caffemodel --device cpu --threads 2
   resnode train --solver solver.prototxt --snapshot resnet_iter_5000.solverstate
   resnode train --solver solver.prototxt --gpu 0 --precision float16
@@ -89,6 +95,7 @@ Examples:
       fail('expected --weights to begin with or --snapshot to go on from, not both');
     if (flags.warmupRate !== undefined && flags.warmupIterations === undefined)
       fail('--warmup-rate needs --warmup-iterations');
+    if (flags.logFormat !== undefined && flags.log === undefined) fail('--log-format needs --log');
     if (flags.syncBn && !flags.mpi) fail('--sync-bn needs --mpi');
     const processes = processesOf(flags.gpu);
     if (processes > 1 && !flags.mpi)
@@ -137,15 +144,25 @@ Examples:
       flags.log === undefined || !isFirst
         ? null
         : openLog(flags.log, flags.snapshot === undefined ? 'w' : 'a');
+    const report = flags.report === undefined || !isFirst ? null : openReport(flags.report);
+    const logged =
+      flags.logFormat === 'caffe' ? caffeLogLines : (event: SolverEvent) => `${eventJson(event)}\n`;
+    if (flags.logFormat === 'caffe') log?.write(caffeLogHead());
     const print = isFirst ? printer(flags.json === true) : () => {};
-    for await (const event of solver.run()) {
-      log?.write(`${eventJson(event)}\n`);
-      print(event);
-      if (event.type === 'diverged') {
-        console.error(`resnode: ${event.message}`);
-        process.exitCode = 1;
+    try {
+      for await (const event of solver.run()) {
+        log?.write(logged(event));
+        report?.add(event);
+        print(event);
+        if (event.type === 'diverged') {
+          console.error(`resnode: ${event.message}`);
+          process.exitCode = 1;
+        }
       }
+    } finally {
+      await report?.close();
     }
+    if (report !== null && !flags.json) console.log(`wrote ${flags.report}`);
     if (log !== null) await finished(log.end()).catch(() => {}); // said when it happened
     device.dispose();
     await communicator?.finish();

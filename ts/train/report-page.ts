@@ -28,7 +28,7 @@ export function reportPage(data: ReportData, title: string): string {
   ];
   return htmlPage({
     title: `${title}: training`,
-    style: `${charts.length > 0 ? chartsStyle() : ''}${STYLE}`,
+    style: `${charts.length > 0 ? chartsStyle() : ''}${REPORT_STYLE}`,
     ...(charts.length > 0 ? { script: chartsScript() } : {}),
     body: `<h1>${escapeHtml(title)}</h1>
 <p class="lead">${escapeHtml(leadOf(data))}</p>
@@ -133,7 +133,8 @@ function batchNormsOf({ start }: ReportData): Rows {
   return [...counts].map(([name, count]) => [name, `${count} layers`]);
 }
 
-const STYLE = `
+/** Of reports of trainings. */
+export const REPORT_STYLE = `
 :root { --ground: #f4f5f3; --surface: #fff; --text: #1b222c; --muted: #56606d; --line: #d5d9dd; --edge: #8d97a3;
   --first: #1f57c3; --second: #b3322a; --third: #267a36; --fourth: #966000; --problem: #8a4b00; --soft: #fdf0dc; }
 @media (prefers-color-scheme: dark) { :root { --ground: #14171b; --surface: #1e232a; --text: #e7eaee; --muted: #a3adb9;
