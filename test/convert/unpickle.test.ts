@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { WeightsError } from '../../ts/base/errors.ts';
-import { seededRandom } from '../../ts/caffe/fillers.ts';
+import { seededRandom } from '../../ts/base/random.ts';
 import { storageOf, torchGlobals } from '../../ts/convert/torch/torch-objects.ts';
 import { type PickleValue, unpickle } from '../../ts/convert/torch/unpickle.ts';
 import { readJson, repositoryFolder } from '../support/golden.ts';

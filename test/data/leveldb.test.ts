@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DataError } from '../../ts/base/errors.ts';
-import { seededRandom } from '../../ts/caffe/fillers.ts';
+import { seededRandom } from '../../ts/base/random.ts';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
 import { datumOf } from '../../ts/data/database.ts';
 import type { DataLayerOptions } from '../../ts/data/layer-context.ts';

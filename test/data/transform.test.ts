@@ -3,11 +3,10 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ArgumentError, DataError } from '../../ts/base/errors.ts';
+import { mix, seededRandom, shuffled } from '../../ts/base/random.ts';
 import { elementCount } from '../../ts/base/shape.ts';
-import { seededRandom } from '../../ts/caffe/fillers.ts';
 import { type Augment, checkAugment } from '../../ts/data/augment.ts';
 import { pixelsOfDatum, pixelsOfImage, planesOf, resizePixels } from '../../ts/data/pixels.ts';
-import { mix, shuffled } from '../../ts/data/random.ts';
 import { resizeForCrop, type Transform, transformedShape, transformPixels } from '../../ts/data/transform.ts';
 
 const plain: Transform = {

@@ -1,7 +1,7 @@
 /** The gradient of every layer type against central differences, on random shapes, as Caffe's own tests do. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { seededRandom } from '../../ts/caffe/fillers.ts';
+import { seededRandom } from '../../ts/base/random.ts';
 import { type Device, openDevice, readNet } from '../../ts/index.ts';
 import { apart, checkGradients, type GradientCheck, uniform } from '../support/gradient-check.ts';
 

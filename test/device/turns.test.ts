@@ -1,7 +1,7 @@
 /** What takes long before a net runs lets others have their turns; counted in turns, which no load on the machine lowers. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { breather } from '../../ts/base/yielding.ts';
+import { yielding } from '../../ts/base/yielding.ts';
 import { blobFromFloats } from '../../ts/caffe/blob.ts';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
 import { fillParameters, lowerNet } from '../../ts/compile/compile.ts';
@@ -51,12 +51,12 @@ test('while weights are searched for what is not finite', async () => {
 
 test('bytes that native code holds are not copied again, others are', async () => {
   const mapped = mapFile(process.execPath);
-  assert.is(await inHeldMemory(mapped, breather()), mapped);
+  assert.is(await inHeldMemory(mapped, yielding()), mapped);
   const bytes = new Uint8Array(noise(COUNT, 2).buffer);
-  const copy = await inHeldMemory(bytes, breather());
+  const copy = await inHeldMemory(bytes, yielding());
   assert.is.not(copy.buffer, bytes.buffer);
   assert.is(Buffer.compare(copy, bytes), 0);
-  assert.is(await inHeldMemory(copy, breather()), copy);
+  assert.is(await inHeldMemory(copy, yielding()), copy);
 });
 
 test('weights may be changed once the net is loaded', async () => {

@@ -1,5 +1,5 @@
 /** Draws that follow from a seed, for inputs that can be made again. */
-import { seededRandom } from '../../ts/caffe/fillers.ts';
+import { seededRandom } from '../../ts/base/random.ts';
 
 export class Random {
   readonly #next: () => number;

@@ -6,7 +6,7 @@ import { gunzipSync } from 'node:zlib';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DataError, ResnodeError, WeightsError } from '../../ts/base/errors.ts';
-import { seededRandom } from '../../ts/caffe/fillers.ts';
+import { seededRandom } from '../../ts/base/random.ts';
 import { readHdf5Weights } from '../../ts/caffe/hdf5-weights.ts';
 import { readSolverState } from '../../ts/caffe/solver-state.ts';
 import { hdf5Reader } from '../../ts/data/hdf5-reader.ts';

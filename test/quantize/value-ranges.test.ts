@@ -1,7 +1,7 @@
 /** Ranges for 8-bit integers, on distributions whose answer is known. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { seededRandom } from '../../ts/caffe/fillers.ts';
+import { seededRandom } from '../../ts/base/random.ts';
 import { chooseRange, entropyBin, MagnitudeHistogram } from '../../ts/quantize/value-ranges.ts';
 
 const histogramOf = (...batches: Float32Array[]) => {

@@ -4,9 +4,9 @@
  */
 
 import * as assert from 'uvu/assert';
+import { seededRandom } from '../../ts/base/random.ts';
 import { elementCount } from '../../ts/base/shape.ts';
 import { blobFromFloats, toFloat32 } from '../../ts/caffe/blob.ts';
-import { seededRandom } from '../../ts/caffe/fillers.ts';
 import { type Device, readNet, type Trainer, type WeightsFile } from '../../ts/index.ts';
 
 export interface GradientCheck {

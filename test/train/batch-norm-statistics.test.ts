@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { seededRandom } from '../../ts/base/random.ts';
 import { toFloat32 } from '../../ts/caffe/blob.ts';
-import { seededRandom } from '../../ts/caffe/fillers.ts';
 import type { DataSource } from '../../ts/data/source.ts';
 import { GraphError, openDevice, readNet, type WeightsFile } from '../../ts/index.ts';
 import { averageStatistics } from '../../ts/train/batch-norm-statistics.ts';

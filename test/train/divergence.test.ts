@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { seededRandom } from '../../ts/caffe/fillers.ts';
+import { seededRandom } from '../../ts/base/random.ts';
 import { readSolver } from '../../ts/caffe/solver-parameter.ts';
 import type { DataSource } from '../../ts/data/source.ts';
 import { openDevice } from '../../ts/device/device.ts';

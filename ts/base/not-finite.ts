@@ -1,5 +1,5 @@
 /** Finds NaN and infinities at the speed of reading. */
-import { breather } from './yielding.ts';
+import { yielding } from './yielding.ts';
 
 /** Where the first value lies that is no number or infinite, and how many there are. */
 export interface NotFinite {
@@ -41,7 +41,7 @@ export async function notFiniteBytes(
   bytes: Uint8Array,
   dtype: 'float32' | 'float64',
 ): Promise<NotFinite | null> {
-  const breathe = breather();
+  const yieldIfDue = yielding();
   let found = null as NotFinite | null;
   const size = dtype === 'float32' ? 4 : 8;
   for (let at = 0; at < bytes.length; at += PIECE) {
@@ -59,7 +59,7 @@ export async function notFiniteBytes(
         value: found?.value ?? here.value,
         count: (found?.count ?? 0) + here.count,
       };
-    await breathe();
+    await yieldIfDue();
   }
   return found;
 }

@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 
 /** A function to await in a loop; it returns at once unless `milliseconds` have passed since the loop last let go. */
-export function breather(milliseconds = 4): () => Promise<void> | undefined {
+export function yielding(milliseconds = 4): () => Promise<void> | undefined {
   let since = performance.now();
   return () => {
     if (performance.now() - since < milliseconds) return undefined;

@@ -1,5 +1,6 @@
 /** Caffe's weight fillers (include/caffe/filler.hpp), from a seeded generator: same seed, same bits. */
 
+import { mix, seededRandom } from '../base/random.ts';
 import { elementCount } from '../base/shape.ts';
 import { nearest } from '../base/suggest.ts';
 
@@ -46,30 +47,6 @@ export function fillerProblem(
       text: `the bilinear filler takes 4 axes and a square kernel, this blob is ${shape.join('×') || 'a scalar'}`,
     };
   return null;
-}
-
-/** A uniform generator on [0, 1) (splitmix32). @param seed Any integer. */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x9e3779b9) >>> 0;
-    let hash = state;
-    hash = Math.imul(hash ^ (hash >>> 16), 0x21f0aaad);
-    hash = Math.imul(hash ^ (hash >>> 15), 0x735a2d97);
-    return ((hash ^ (hash >>> 15)) >>> 0) / 2 ** 32;
-  };
-}
-
-/** A 32-bit hash of integers from 0 to 2^53 − 1 (chained rounds of MurmurHash3's finaliser). */
-export function mix(...values: readonly number[]): number {
-  let hash = 0x9e3779b9;
-  for (const value of values)
-    for (const half of [value >>> 0, Math.floor(value / 2 ** 32)]) {
-      hash = Math.imul(hash ^ half, 0x85ebca6b);
-      hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-      hash ^= hash >>> 16;
-    }
-  return hash >>> 0;
 }
 
 /**

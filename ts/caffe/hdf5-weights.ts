@@ -5,7 +5,7 @@
 import { WeightsError } from '../base/errors.ts';
 import { path } from '../base/kinds.ts';
 import { required, signature } from '../base/options.ts';
-import { breather } from '../base/yielding.ts';
+import { yielding } from '../base/yielding.ts';
 import { Hdf5Dataset } from '../hdf5/dataset.ts';
 import { Hdf5Group } from '../hdf5/file.ts';
 import type { Blob } from './blob.ts';
@@ -34,7 +34,7 @@ export async function readHdf5Weights(path: string): Promise<WeightsFile> {
         `there is no group /data, expected the HDF5 form of Caffe weights; ${hdf5Holds(file)}`,
       );
     const layers: WeightsLayer[] = [];
-    const breathe = breather();
+    const yieldIfDue = yielding();
     const visit = async (group: Hdf5Group, name: string, above: readonly number[]): Promise<void> => {
       if (above.includes(group.address))
         throw new WeightsError('weights/hdf5', { file: path }, `the group /data/${name} lies in itself`);
@@ -47,7 +47,7 @@ export async function readHdf5Weights(path: string): Promise<WeightsFile> {
       const blobs: [number, Blob][] = [];
       for (const key of group.names()) {
         const entry = group.get(key);
-        await breathe();
+        await yieldIfDue();
         if (entry instanceof Hdf5Group)
           await visit(entry, name === '' ? key : `${name}/${key}`, [...above, group.address]);
         else if (entry instanceof Hdf5Dataset && /^\d+$/.test(key))

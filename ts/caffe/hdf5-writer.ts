@@ -7,7 +7,7 @@ import { WeightsError } from '../base/errors.ts';
 import { startThread } from '../base/own-package.ts';
 import { elementCount } from '../base/shape.ts';
 import { writeFailure } from '../base/write-failure.ts';
-import { breather } from '../base/yielding.ts';
+import { yielding } from '../base/yielding.ts';
 import { removeQuietly, temporaryFor } from './atomic-file.ts';
 import { type Blob, toFloat32 } from './blob.ts';
 import type { Hdf5Answer, Hdf5Item, Hdf5Job } from './hdf5-thread.ts';
@@ -93,10 +93,10 @@ async function itemOf({ dataset, blob }: { dataset: string; blob: Blob }): Promi
   const { shape, dtype, bytes } = blob;
   const size = dtype === 'float32' ? 4 : 8;
   const data = new Float32Array(bytes.length / size);
-  const breathe = breather();
+  const yieldIfDue = yielding();
   for (let at = 0; at < bytes.length; at += PIECE) {
     data.set(toFloat32({ dtype, bytes: bytes.subarray(at, at + PIECE) }), at / size);
-    await breathe();
+    await yieldIfDue();
   }
   if (data.length !== elementCount(shape))
     throw new Error(`${dataset}: ${data.length} values do not fit the shape ${shape.join('×')}`);

@@ -7,7 +7,7 @@ import { WeightsError } from '../base/errors.ts';
 import { integer, type Kind, list, path, string } from '../base/kinds.ts';
 import { fields, required, signature } from '../base/options.ts';
 import { checkPlainFile, statsOf } from '../base/plain-file.ts';
-import { breather } from '../base/yielding.ts';
+import { yielding } from '../base/yielding.ts';
 import { Hdf5Dataset } from '../hdf5/dataset.ts';
 import { Hdf5Group } from '../hdf5/file.ts';
 import { saveFileAtomically } from './atomic-file.ts';
@@ -173,7 +173,7 @@ function readHdf5State(path: string): Promise<SolverState> {
       .map(Number)
       .sort((a, b) => a - b);
     const blobs: Blob[] = [];
-    const breathe = breather();
+    const yieldIfDue = yielding();
     for (const i of indices) {
       const blob = history.get(String(i));
       if (!(blob instanceof Hdf5Dataset))
@@ -183,7 +183,7 @@ function readHdf5State(path: string): Promise<SolverState> {
           `the members of /history are no blobs 0, 1, 2, … but ${history.names().slice(0, 3).join(', ')}`,
         );
       blobs.push(await blobOfDataset(blob, { file: path, layer: 'history' }, `blob ${i}`));
-      await breathe();
+      await yieldIfDue();
     }
     return checked(
       {

@@ -4,7 +4,7 @@ import { GraphError } from '../base/errors.ts';
 import { optionsOf } from '../base/options.ts';
 import { elementCount } from '../base/shape.ts';
 import { warn } from '../base/warn.ts';
-import { breather } from '../base/yielding.ts';
+import { yielding } from '../base/yielding.ts';
 import type { Blob } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { fillerRandom, filling } from '../caffe/fillers.ts';
@@ -136,7 +136,7 @@ export async function fillParameters(
   for (const { code, message } of await notFiniteWarnings(parameters, blobs, weights?.file ?? ''))
     warn(code, message);
   const { seed = 1 } = options;
-  const breathe = breather();
+  const yieldIfDue = yielding();
   const filled = new Map<number, Blob>();
   for (const id of sourcesOf(lowered.recipes)) {
     if (blobs[id] != null) continue;
@@ -144,13 +144,14 @@ export async function fillParameters(
     const random = fillerRandom(seed, layer, index);
     const count = elementCount(shape);
     const bytes = allocateMemory(4 * count, `layer "${layer}": blob ${index}, ${shape.join('×')},`);
-    for (const _ of filling(filler, shape, random, new Float32Array(bytes.buffer, 0, count))) await breathe();
+    for (const _ of filling(filler, shape, random, new Float32Array(bytes.buffer, 0, count)))
+      await yieldIfDue();
     filled.set(id, { shape, dtype: 'float32', bytes });
   }
   const data: (ParameterData | null)[] = [];
   for (const recipe of lowered.recipes) {
     data.push(...packWeights([recipe], (id) => blobs[id] ?? filled.get(id)!));
-    await breathe();
+    await yieldIfDue();
   }
   return { data, report };
 }
@@ -164,10 +165,10 @@ export async function createParameters(
   program: Program,
   data: readonly (ParameterData | null)[],
 ): Promise<NativeParameters> {
-  const breathe = breather();
+  const yieldIfDue = yielding();
   const held: (ParameterData | null)[] = [];
   for (const each of data)
-    held.push(each === null ? null : { ...each, bytes: await inHeldMemory(each.bytes, breathe) });
+    held.push(each === null ? null : { ...each, bytes: await inHeldMemory(each.bytes, yieldIfDue) });
   return device.createParameters(program, held);
 }
 

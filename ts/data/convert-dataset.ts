@@ -14,14 +14,14 @@ import {
   string,
 } from '../base/kinds.ts';
 import { fields, optional, options, required, signature } from '../base/options.ts';
-import { breather } from '../base/yielding.ts';
+import { shuffled } from '../base/random.ts';
+import { yielding } from '../base/yielding.ts';
 import { decodeImage, limitRows, readImageFile } from '../images/decode.ts';
 import { imageFormatOf } from '../images/format.ts';
 import { exactSize } from '../images/geometry.ts';
 import { writeDatabaseOrder } from './database-order.ts';
 import { writeDatum } from './datum.ts';
 import { pixelsOfImage, planesOf, resizePixels } from './pixels.ts';
-import { shuffled } from './random.ts';
 import type { RawImages } from './raw-images.ts';
 import { LmdbWriter } from './write-lmdb.ts';
 
@@ -252,7 +252,7 @@ async function writeRecords(
 ): Promise<number> {
   const order = shuffle === undefined ? null : await shuffled(count, shuffle);
   const writer = new LmdbWriter(output);
-  const breathe = breather();
+  const yieldIfDue = yielding();
   let written = 0;
   try {
     for (let place = 0; place < count; place++) {
@@ -263,7 +263,7 @@ async function writeRecords(
         written++;
       }
       if ((place + 1) % 1000 === 0) onProgress?.(place + 1, count);
-      await breathe();
+      await yieldIfDue();
     }
     if (written === 0 && count > 0)
       throw new ImageError('image/none-left', undefined, 'no image can be read; nothing is written');

@@ -1,8 +1,8 @@
 /** Readers of images: of a database's Datums, and of a list's files. */
 
 import { DataError, ImageError, ResnodeError } from '../base/errors.ts';
+import { seededRandom } from '../base/random.ts';
 import { elementCount } from '../base/shape.ts';
-import { seededRandom } from '../caffe/fillers.ts';
 import { type DecodeOptions, decodeImage } from '../images/decode.ts';
 import type { Augment } from './augment.ts';
 import { type Database, datumOf } from './database.ts';

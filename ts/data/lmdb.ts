@@ -1,7 +1,7 @@
 /** The Datums of an LMDB database, as Caffe's cursor gives them. */
 import { path } from '../base/kinds.ts';
 import { required, signature } from '../base/options.ts';
-import { breather } from '../base/yielding.ts';
+import { yielding } from '../base/yielding.ts';
 import { datumOf, emptyDatabase } from './database.ts';
 import type { Datum } from './datum.ts';
 import { LmdbFile } from './lmdb-file.ts';
@@ -35,10 +35,10 @@ export async function* readLmdb(
 ): AsyncGenerator<{ readonly key: string; readonly datum: Datum }, void> {
   READ_LMDB.check(path);
   const database = openLmdb(path);
-  const breathe = breather();
+  const yieldIfDue = yielding();
   try {
     for (let i = 0; i < database.count; i++) {
-      await breathe(); // reading is synchronous
+      await yieldIfDue(); // reading is synchronous
       yield datumAt(database, i);
     }
   } finally {

@@ -3,7 +3,7 @@
 import { DataError, ResnodeError } from '../base/errors.ts';
 import { callback, path, signal } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
-import { breather } from '../base/yielding.ts';
+import { yielding } from '../base/yielding.ts';
 import { blobFromFloats } from '../caffe/blob.ts';
 import { writeBinaryproto } from '../caffe/write-caffemodel.ts';
 import { meanImage } from '../images/preprocess.ts';
@@ -49,7 +49,7 @@ const MEAN_OF_IMAGES = signature('meanOfImages', {
 export async function meanOfImages(path: string, options: MeanOptions = {}): Promise<MeanOfImages> {
   MEAN_OF_IMAGES.check(path, options);
   const database = openLmdb(path);
-  const breathe = breather();
+  const yieldIfDue = yielding();
   let shape: number[] = [];
   let sums = new Float64Array(0);
   try {
@@ -77,7 +77,7 @@ export async function meanOfImages(path: string, options: MeanOptions = {}): Pro
           for (let x = 0, from = offset + y * rowStride; x < width; x++, from += pixelStride)
             sums[at++]! += data[from]!;
       if ((i + 1) % 1000 === 0) options.onProgress?.(i + 1, database.count);
-      await breathe();
+      await yieldIfDue();
     }
     const area = shape[1]! * shape[2]!;
     const mean = sums.map((sum) => sum / database.count);

@@ -3,10 +3,10 @@
 import { DataError } from '../base/errors.ts';
 import { having, record } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
+import { mix } from '../base/random.ts';
 import { type LayerParameter, type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 import type { DataLayerOptions } from './layer-context.ts';
 import { DATA_LAYERS, dataRows, openDataLayer } from './open-data-layer.ts';
-import { mix } from './random.ts';
 import type { Batch, DataSource } from './source.ts';
 
 export interface NetDataOptions extends Omit<DataLayerOptions, 'iterator'> {

@@ -1,7 +1,7 @@
 /** Batches of one data layer, made by worker threads ahead of their reader. */
 import { availableParallelism } from 'node:os';
 import { DataError } from '../base/errors.ts';
-import { mix } from './random.ts';
+import { mix } from '../base/random.ts';
 import type { Description, Sample } from './reader.ts';
 import { type Batch, buffersOf, checkState, type DataSource } from './source.ts';
 import type { Stream } from './stream.ts';

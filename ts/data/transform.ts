@@ -1,11 +1,11 @@
 /** Pixels → one sample of a batch: Caffe's transform_param (data_transformer.cpp), and what `augment` asks for. */
 
 import { DataError } from '../base/errors.ts';
+import { randomInteger, randomNormal } from '../base/random.ts';
 import { resizedSize } from '../images/geometry.ts';
 import type { MeanImage } from '../images/preprocess.ts';
 import { type Augment, IMAGENET_LIGHTING, type Lighting } from './augment.ts';
 import { type Pixels, resizePixels } from './pixels.ts';
-import { randomInteger, randomNormal } from './random.ts';
 
 /** Plain data, for a worker. */
 export interface Transform {

@@ -2,11 +2,11 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { DataError } from '../base/errors.ts';
+import { mix, seededRandom } from '../base/random.ts';
 import { elementCount } from '../base/shape.ts';
-import { fill, seededRandom } from '../caffe/fillers.ts';
+import { fill } from '../caffe/fillers.ts';
 import { hdf5Reader } from './hdf5-reader.ts';
 import { databaseReader, listReader } from './image-reader.ts';
-import { mix } from './random.ts';
 import type { Description, Reader, ReaderSpec, Sample } from './reader.ts';
 import { type Batch, buffersOf } from './source.ts';
 

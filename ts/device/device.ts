@@ -16,7 +16,7 @@ import {
 } from '../base/kinds.ts';
 import { fields, optional, required, signature } from '../base/options.ts';
 import { type Warning, warn } from '../base/warn.ts';
-import { breather } from '../base/yielding.ts';
+import { yielding } from '../base/yielding.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { namesTwiceWarnings, partialWarnings } from '../caffe/weights-warnings.ts';
 import { quantizationOf, readCalibration } from '../compile/calibration.ts';
@@ -240,12 +240,12 @@ export class Device {
 
   // A model that is not looked at says nothing, of its weights or of what it computes.
   async #load(options: LoadOptions, isLookedAt: boolean): Promise<Model> {
-    const breathe = breather();
+    const yieldIfDue = yielding();
     const net = readModel(options);
-    await breathe();
+    await yieldIfDue();
     const shaped = { ...options, inputShapes: await readInputShapes(net, options.inputShapes) };
     const lowered = lowerNet(net, shaped);
-    await breathe();
+    await yieldIfDue();
     const weights = await readGivenWeights(options.weights);
     let parameters: NativeParameters | null = null;
     try {
@@ -300,12 +300,12 @@ export class Device {
   async train(options: TrainOptions): Promise<Trainer> {
     TRAIN.check(options);
     checkTrainOptions(options);
-    const breathe = breather();
+    const yieldIfDue = yielding();
     const { net, asked } = await this.#trainingNet(options);
-    await breathe();
+    await yieldIfDue();
     const { lowerTraining, Trainer } = await trainingRooms();
     const lowered = lowerTraining(net, asked);
-    await breathe();
+    await yieldIfDue();
     const weights = await readGivenWeights(options.weights);
     let parameters: NativeParameters | null = null;
     try {

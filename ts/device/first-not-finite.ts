@@ -1,6 +1,6 @@
 /** The first blob of a net with a value that is not finite, by one run in which every layer's blobs are outputs. */
 import { describeNotFinite, notFinite } from '../base/not-finite.ts';
-import { breather } from '../base/yielding.ts';
+import { yielding } from '../base/yielding.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { Model } from './model.ts';
 import type { Inputs } from './tensor.ts';
@@ -24,12 +24,12 @@ export async function firstNotFinite(
   const names = [...new Set(made.map(({ blob, layer }) => `${blob}@${layer}`))];
   await using model = await load(names);
   const outputs = await model.run(inputs);
-  const breathe = breather();
+  const yieldIfDue = yielding();
   for (const { blob, layer } of made) {
     const found = notFinite(outputs[`${blob}@${layer}`]!.data);
     if (found !== null)
       return `the first layer whose output is not finite is "${layer}" (blob "${blob}": ${describeNotFinite(found)}); look at its weights and its input`;
-    await breathe();
+    await yieldIfDue();
   }
   return null;
 }

@@ -2,7 +2,7 @@
 
 import { fromFloat16 } from '../base/half-floats.ts';
 import { elementCount } from '../base/shape.ts';
-import { breather } from '../base/yielding.ts';
+import { yielding } from '../base/yielding.ts';
 import { type Chunk, type ChunkedDataset, chunksOf, gridCount } from './chunks.ts';
 import { readFilters, unfiltered } from './filters.ts';
 import { type Layout, readFill, readLayout } from './layout.ts';
@@ -112,11 +112,11 @@ export class Hdf5Dataset {
     const chunkBytes = layout.chunk.reduce((product, dim) => product * dim, type.size);
     const dataset: ChunkedDataset = { layout, shape, chunkBytes, isFiltered: filters.length > 0 };
     const most = gridCount(dataset);
-    const breathe = breather();
+    const yieldIfDue = yielding();
     let count = 0;
     for (const chunk of chunksOf(source, dataset)) {
       if (++count > most) throw damaged(`there are more than ${most} chunks`);
-      await breathe();
+      await yieldIfDue();
       source.take(chunkBytes);
       if (filters.length === 0 && chunk.bytes !== chunkBytes)
         throw damaged(`a chunk has ${chunk.bytes} bytes`);

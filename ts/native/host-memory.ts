@@ -1,7 +1,7 @@
 /** Memory that native code holds as it is, so that it copies nothing while the event loop waits. */
 import { constants } from 'node:buffer';
 import { DeviceError, WeightsError } from '../base/errors.ts';
-import type { breather } from '../base/yielding.ts';
+import type { yielding } from '../base/yielding.ts';
 import { loadBinding } from './load.ts';
 
 const PIECE = 2 ** 20;
@@ -77,13 +77,13 @@ const tooLarge = (message: string): string =>
 /** The bytes where native code can hold them: as they are, or copied with turns for others in between. */
 export async function inHeldMemory(
   bytes: Uint8Array,
-  breathe: ReturnType<typeof breather>,
+  yieldIfDue: ReturnType<typeof yielding>,
 ): Promise<Uint8Array> {
   if (bytes.length < FEW || held.has(bytes.buffer)) return bytes;
   const copy = allocateMemory(bytes.length);
   for (let at = 0; at < bytes.length; at += PIECE) {
     copy.set(bytes.subarray(at, at + PIECE), at);
-    await breathe();
+    await yieldIfDue();
   }
   return copy;
 }

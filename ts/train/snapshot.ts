@@ -6,7 +6,7 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { WeightsError } from '../base/errors.ts';
-import { breather } from '../base/yielding.ts';
+import { yielding } from '../base/yielding.ts';
 import { saveFileAtomically } from '../caffe/atomic-file.ts';
 import { blobFromFloats, toFloat32 } from '../caffe/blob.ts';
 import { writeHdf5Weights } from '../caffe/hdf5-weights.ts';
@@ -102,11 +102,11 @@ export async function readSnapshot(path: string): Promise<Resumed> {
       'it names no weights (learned_net) to go on with',
     );
   const found = findFile(learned_net, path);
-  const breathe = breather();
+  const yieldIfDue = yielding();
   const values: Float32Array[] = [];
   for (const blob of history) {
     values.push(toFloat32(blob));
-    await breathe();
+    await yieldIfDue();
   }
   return {
     iteration: iter,

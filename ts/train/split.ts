@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ArgumentError } from '../base/errors.ts';
-import { mix, shuffled } from '../data/random.ts';
+import { mix, shuffled } from '../base/random.ts';
 import { type ClassFolder, type ClassFolders, listClassFolders } from '../images/evaluate/dataset.ts';
 
 export interface LabelledImage {

@@ -1,7 +1,7 @@
 /** All records of a database in the order of their keys: the last write of each, unless that was a deletion. */
 
 import { DataError } from '../../base/errors.ts';
-import { breather } from '../../base/yielding.ts';
+import { yielding } from '../../base/yielding.ts';
 import { Coded, damaged, readPart } from './checked-bytes.ts';
 import { logRecords } from './log.ts';
 import { blocksOf, entriesOf, type Handle, MAX_KEY, readBlock } from './table.ts';
@@ -23,7 +23,7 @@ const MAX_LOG = 2 ** 30;
 
 export async function recordsOf(folder: string): Promise<Records> {
   const { tables, logs } = readVersion(folder);
-  const breathe = breather();
+  const yieldIfDue = yielding();
   // A write a row. Numbers are kept apart from texts: an ImageNet has a million.
   const keys: string[] = [];
   const sequences: number[] = [];
@@ -46,7 +46,7 @@ export async function recordsOf(folder: string): Promise<Records> {
   };
   for (const file of tables)
     for (const handle of blocksOf(file)) {
-      await breathe();
+      await yieldIfDue();
       const block = readBlock(file, handle);
       readBytes += handle.size;
       const place = { file, handle };
@@ -60,7 +60,7 @@ export async function recordsOf(folder: string): Promise<Records> {
     });
     readBytes += bytes.length;
     for (const batch of logRecords(bytes, file)) {
-      await breathe();
+      await yieldIfDue();
       for (const { key, sequence, value } of batchWrites(batch, file)) add(key, sequence, value);
     }
   }

@@ -1,9 +1,10 @@
 /** The files that the engines load: nets with the recipe's weights (for training the fillers'), as Caffe's files, as ONNX and for torch-engine.py. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { seededRandom } from '../../base/random.ts';
 import { type Blob, blobFromFloats, toFloat32 } from '../../caffe/blob.ts';
 import type { WeightsFile } from '../../caffe/caffemodel.ts';
-import { fill, seededRandom } from '../../caffe/fillers.ts';
+import { fill } from '../../caffe/fillers.ts';
 import { printPrototxt } from '../../caffe/print.ts';
 import { writeCaffemodel } from '../../caffe/write-caffemodel.ts';
 import { onnxChunks } from '../../convert/onnx-write.ts';

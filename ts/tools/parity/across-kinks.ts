@@ -4,9 +4,10 @@
  * therefore run again with every weight moved by about a rounding, and stands where one whole run is within the tolerance
  * that holds for all: checks of different runs together prove nothing. What is wrong stays wrong in each of them.
  */
+
+import { seededRandom } from '../../base/random.ts';
 import { blobFromFloats, toFloat32 } from '../../caffe/blob.ts';
 import type { WeightsFile } from '../../caffe/caffemodel.ts';
-import { seededRandom } from '../../caffe/fillers.ts';
 import type { Check } from './check.ts';
 
 /** Makes other weights of the recorded ones. */

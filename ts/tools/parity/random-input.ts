@@ -1,6 +1,7 @@
 /** Reproducible inputs for nets of which no image is at hand. */
+
+import { seededRandom } from '../../base/random.ts';
 import { elementCount } from '../../base/shape.ts';
-import { seededRandom } from '../../caffe/fillers.ts';
 import { recipeInput } from './recipe.ts';
 
 const SEED = 1;

@@ -1,12 +1,33 @@
 /**
- * Randomness that depends on a place, not on a time: what is drawn for a sample follows from the seed and the sample's
+ * Random streams that depend on a place, not on a time: what is drawn for a sample follows from the seed and the sample's
  * position in the stream. So a batch is the same whichever worker makes it and whenever, and a stream is resumed by its
  * position alone.
  */
 import { setImmediate } from 'node:timers/promises';
-import { seededRandom } from '../caffe/fillers.ts';
 
-export { mix } from '../caffe/fillers.ts';
+/** A uniform generator on [0, 1) (splitmix32). @param seed Any integer. */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x9e3779b9) >>> 0;
+    let hash = state;
+    hash = Math.imul(hash ^ (hash >>> 16), 0x21f0aaad);
+    hash = Math.imul(hash ^ (hash >>> 15), 0x735a2d97);
+    return ((hash ^ (hash >>> 15)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** A 32-bit hash of integers from 0 to 2^53 − 1 (chained rounds of MurmurHash3's finaliser). */
+export function mix(...values: readonly number[]): number {
+  let hash = 0x9e3779b9;
+  for (const value of values)
+    for (const half of [value >>> 0, Math.floor(value / 2 ** 32)]) {
+      hash = Math.imul(hash ^ half, 0x85ebca6b);
+      hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+      hash ^= hash >>> 16;
+    }
+  return hash >>> 0;
+}
 
 /** An integer from 0 to `count` − 1. */
 export function randomInteger(random: () => number, count: number): number {
