@@ -163,7 +163,7 @@ test('a solver, an evaluation and features refuse unknown options with the neare
 const DATA = [
   'a Blob',
   'a Blob, { shape, dtype, bytes }',
-  'a CamTail of findCamTail',
+  'a CamHead of findCamHead',
   'a Description of describeNet',
   'a Graph of graphFromCaffe',
   'a SingleOperation',

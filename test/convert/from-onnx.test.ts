@@ -9,9 +9,9 @@ import { seededRandom } from '../../ts/base/random.ts';
 import { toFloat32 } from '../../ts/caffe/blob.ts';
 import { fromOnnx } from '../../ts/convert/from-onnx.ts';
 import { runInPlace } from '../../ts/convert/in-place.ts';
+import { computeConstant } from '../../ts/convert/onnx-constant-operators.ts';
 import { integerConstant, integersOf } from '../../ts/convert/onnx-constants.ts';
 import { onnxRuntime } from '../../ts/convert/onnx-files.ts';
-import { foldConstants } from '../../ts/convert/onnx-folding.ts';
 import {
   type OnnxAttribute,
   type OnnxModel,
@@ -77,13 +77,13 @@ test('paddings and shapes that the graph computes, ConstantOfShape among them, a
 
 const integers = (shape: number[], ...values: number[]) => integerConstant('', shape, values);
 const folded = (type: string, inputs: OnnxTensor[], attributes: Record<string, OnnxAttribute> = {}) => {
-  const result = foldConstants(type, 'y', inputs, new Map(Object.entries(attributes)));
+  const result = computeConstant(type, 'y', inputs, new Map(Object.entries(attributes)));
   return result === null ? null : [result.shape, integersOf(result) ?? result.type];
 };
 
 test('small integers are folded as ONNX defines each operator', () => {
   const [two, row] = [integers([2, 3], 1, 2, 3, 4, 5, 6), integers([3], 7, 8, 9)];
-  const equalToEight = foldConstants('Equal', '', [row, integers([], 8)], new Map())!;
+  const equalToEight = computeConstant('Equal', '', [row, integers([], 8)], new Map())!;
   const axis = (value: number) => ({ axis: int(value) });
   assert.equal(folded('ConstantOfShape', [integers([2], 2, 1)]), [[2, 1], 'float32']);
   const seven = { value: { type: 'tensor', value: integers([1], 7) } } as const;

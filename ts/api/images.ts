@@ -31,7 +31,7 @@ export {
 } from '../images/evaluate/evaluate-images.ts';
 export { fullyConvolutional } from '../images/evaluate/fully-convolutional.ts';
 export { openProgressFile, type ProgressFile } from '../images/evaluate/progress-file.ts';
-export { type PublishedError, type PublishedViews, publishedErrors } from '../images/evaluate/published.ts';
+export { type PublishedCrops, type PublishedError, publishedErrors } from '../images/evaluate/published.ts';
 export {
   type EvaluationRecipe,
   evaluationRecipe,
@@ -59,10 +59,10 @@ export {
 export { tenCropCorners } from '../images/evaluate/ten-crop.ts';
 export { camOverlay } from '../images/features/cam-overlay.ts';
 export {
-  type CamTail,
+  type CamHead,
   type ClassActivationMap,
   classActivationMap,
-  findCamTail,
+  findCamHead,
 } from '../images/features/class-activation-map.ts';
 export { extractFeatures, type FeatureOptions, type Features } from '../images/features/extract-features.ts';
 export type { Resize, Size } from '../images/geometry.ts';

@@ -4,7 +4,7 @@
  * lists them, with those that belong to one format alone.
  */
 import { ResnodeError } from './errors.ts';
-import { isSpecial, specialFile, statsOf } from './plain-file.ts';
+import { isSpecial, specialFile, statsOf } from './regular-file.ts';
 
 const MIB = 2 ** 20;
 

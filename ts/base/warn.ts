@@ -21,7 +21,7 @@ export function warn(code: string, message: string): void {
 }
 
 /** Prints these warnings in the form of the command line's errors, and all others as Node does. */
-export function printWarningsPlainly(): void {
+export function printWarningsToStderr(): void {
   const others = process.listeners('warning');
   process.removeAllListeners('warning');
   process.on('warning', (warning) => {

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { WeightsError } from '../base/errors.ts';
 import { integer, type Kind, list, path, string } from '../base/kinds.ts';
 import { fields, required, signature } from '../base/options.ts';
-import { checkPlainFile, statsOf } from '../base/plain-file.ts';
+import { checkRegularFile, statsOf } from '../base/regular-file.ts';
 import { yielding } from '../base/yielding.ts';
 import { Hdf5Dataset } from '../hdf5/dataset.ts';
 import { Hdf5Group } from '../hdf5/file.ts';
@@ -51,7 +51,7 @@ const READ_SOLVER_STATE = signature('readSolverState', {
  */
 export async function readSolverState(path: string): Promise<SolverState> {
   READ_SOLVER_STATE.check(path);
-  checkPlainFile(path);
+  checkRegularFile(path);
   let bytes: Uint8Array;
   try {
     bytes = await readFile(path);

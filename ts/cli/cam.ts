@@ -6,7 +6,7 @@ import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { decodeImage } from '../images/decode.ts';
 import { camOverlay } from '../images/features/cam-overlay.ts';
-import { classActivationMap, findCamTail } from '../images/features/class-activation-map.ts';
+import { classActivationMap, findCamHead } from '../images/features/class-activation-map.ts';
 import { imageInput } from '../images/features/image-input.ts';
 import { readLabels } from '../images/labels.ts';
 import { decodingOf, preprocessImage } from '../images/preprocess.ts';
@@ -58,15 +58,15 @@ Example:
       const isFolder = sources.length > 1;
       const broken = new BrokenImages(flags);
       const net = readFilteredNet(flags.model);
-      const tail = findCamTail(graphFromCaffe(net, { batch: 1, inputShapes: flags.inputShape }));
-      const labels = flags.labels === undefined ? null : readLabels(flags.labels, tail.classes);
+      const head = findCamHead(graphFromCaffe(net, { batch: 1, inputShapes: flags.inputShape }));
+      const labels = flags.labels === undefined ? null : readLabels(flags.labels, head.classes);
       const chosen = choosePreprocess(flags, flags.model);
       await using device = await openFlagged(flags);
       await using model = await device.load({
         model: net,
         weights: flags.weights,
         ...matchOf(flags),
-        outputs: [tail.features, tail.scores],
+        outputs: [head.features, head.scores],
         batch: 1,
         inputShapes: flags.inputShape,
       });
@@ -79,7 +79,7 @@ Example:
         if (image === null) continue;
         const pixels = await broken.guard(preprocessImage(image, preprocess, channels));
         if (pixels === null) continue;
-        const found = await classActivationMap(model, tail, { [name]: pixels }, flags.class);
+        const found = await classActivationMap(model, head, { [name]: pixels }, flags.class);
         const shown = await decodeImage(source, { ...decoding, depth: 8 });
         const out = isFolder ? join(flags.out, pictureName(file, i)) : flags.out;
         writeFileAtomically(out, [await camOverlay(shown, preprocess, found.map)]);

@@ -4,8 +4,8 @@ import { Command } from 'commander';
 import { type Classification, likeliest } from '../images/classify/likeliest.ts';
 import { decodeImage } from '../images/decode.ts';
 import { defaultBatch } from '../images/evaluate/evaluate-images.ts';
+import { scoreCrops } from '../images/evaluate/image-scorers.ts';
 import { scoresOf } from '../images/evaluate/scores.ts';
-import { cropViews } from '../images/evaluate/views.ts';
 import { imageInput } from '../images/features/image-input.ts';
 import { readAhead } from '../images/features/read-ahead.ts';
 import { readLabels } from '../images/labels.ts';
@@ -91,7 +91,7 @@ Examples:
     const preprocess = chosen.for(input.size);
     if (flags.savePreprocess !== undefined) savePreprocess(flags.savePreprocess, preprocess);
     const labels = flags.labels === undefined ? null : readLabels(flags.labels, scores.classes);
-    const views = cropViews(input, scores, preprocess, crops);
+    const scorer = scoreCrops(input, scores, preprocess, crops);
     const decoding = decodingOf(preprocess, limitsOf(flags));
     // Results in a terminal show by themselves how far it has come.
     const progress =
@@ -104,14 +104,14 @@ Examples:
     const prepare = async (part: readonly ImageSource[]) => {
       const read = part.map(async ({ file, source }) => {
         const image = await decodeImage(source, { ...decoding, name: file });
-        return { file, ready: await views.prepare(image) };
+        return { file, ready: await scorer.prepare(image) };
       });
       // In the order of the images, whichever is read first.
       return Promise.allSettled(read);
     };
     for await (const { end, batch: read } of readAhead(sources, batch, prepare)) {
       const ready = read.flatMap((each) => (each.status === 'fulfilled' ? [each.value.ready] : []));
-      const rows = ready.length === 0 ? [] : await views.score(ready);
+      const rows = ready.length === 0 ? [] : await scorer.score(ready);
       for (const each of read) {
         if (each.status === 'rejected') await broken.guard(Promise.reject(each.reason));
         else print(each.value.file, likeliest(rows.shift()!, labels, flags.top), flags);

@@ -6,6 +6,7 @@ import { elementCount } from '../base/shape.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { defaultBatch, evaluateImages } from '../images/evaluate/evaluate-images.ts';
 import { fullyConvolutional } from '../images/evaluate/fully-convolutional.ts';
+import { PAPER_SCALES } from '../images/evaluate/image-scorers.ts';
 import { openProgressFile, type ProgressFile } from '../images/evaluate/progress-file.ts';
 import { publishedErrors } from '../images/evaluate/published.ts';
 import { evaluationRecipe } from '../images/evaluate/recipe.ts';
@@ -17,7 +18,6 @@ import {
 } from '../images/evaluate/result.ts';
 import { readSamples } from '../images/evaluate/samples.ts';
 import { summariseOutcomes } from '../images/evaluate/statistics.ts';
-import { PAPER_SCALES } from '../images/evaluate/views.ts';
 import { imageInput } from '../images/features/image-input.ts';
 import { readLabels } from '../images/labels.ts';
 import { decodingOf } from '../images/preprocess.ts';

@@ -4,7 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { ArgumentError } from '../base/errors.ts';
 import { glob, isGlob } from '../base/glob.ts';
-import { checkPlainFile } from '../base/plain-file.ts';
+import { checkRegularFile } from '../base/regular-file.ts';
 import { isFolder } from '../caffe/model-folder.ts';
 import { checkIsList } from '../data/list-lines.ts';
 import { imageFormatOf } from '../images/format.ts';
@@ -93,7 +93,7 @@ async function standardInput(where: string): Promise<ImageSource[]> {
 }
 
 function listed(path: string): string[] {
-  checkPlainFile(path);
+  checkRegularFile(path);
   return linesOf(readFileSync(path), path).map((line) => resolve(dirname(path), line));
 }
 

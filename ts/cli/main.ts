@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /** The command line: thin over the library, one file a command. Exit status 2 for misuse, 1 for failure. */
-import { printWarningsPlainly } from '../base/warn.ts';
+import { printWarningsToStderr } from '../base/warn.ts';
 import { failureOf, runProgram, wordsOf } from './program.ts';
 
-printWarningsPlainly();
+printWarningsToStderr();
 // A reader that has seen enough (`resnode print … | head`) is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { ArgumentError } from '../base/errors.ts';
-import { checkPlainFile } from '../base/plain-file.ts';
+import { checkRegularFile } from '../base/regular-file.ts';
 import { elementCount } from '../base/shape.ts';
 import { makeFolder } from '../base/write-failure.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
@@ -108,7 +108,7 @@ Example:
 
 /** @param shape What the net takes; undefined: it has no such input, which the run says. */
 function readFloats(file: string, name: string, shape: readonly number[] | undefined): Float32Array {
-  checkPlainFile(file);
+  checkRegularFile(file);
   const wrong = wrongKindAt(file, 'floats');
   if (wrong !== null)
     throw new ArgumentError('--input', 'a file of little-endian float32 and nothing else', file, wrong);

@@ -9,8 +9,8 @@ import { operators } from './from-onnx-operators.ts';
 import { runInPlace } from './in-place.ts';
 import { Names } from './names.ts';
 import type { Activation, NodeContext } from './node-context.ts';
+import { computeConstant } from './onnx-constant-operators.ts';
 import { integerConstant } from './onnx-constants.ts';
-import { foldConstants } from './onnx-folding.ts';
 import type { OnnxAttribute, OnnxModel, OnnxNode, OnnxTensor } from './onnx-proto.ts';
 
 export interface FromOnnxOptions {
@@ -98,7 +98,7 @@ class NetBuilder {
       const part = shape.slice(context.integer('start', 0), context.integer('end', shape.length));
       return context.define(integerConstant(node.outputs[0] ?? '', [part.length], part));
     }
-    const folded = foldConstants(node.type, node.outputs[0] ?? '', constants, node.attributes);
+    const folded = computeConstant(node.type, node.outputs[0] ?? '', constants, node.attributes);
     if (folded !== null) return context.define(folded);
     const rule = Object.hasOwn(operators, node.type) ? operators[node.type]! : null;
     if (rule === null)

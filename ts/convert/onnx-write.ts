@@ -18,22 +18,22 @@ interface Part {
   readonly chunks: readonly (Uint8Array | (() => Uint8Array))[];
 }
 
-const plain = (bytes: Uint8Array): Part => ({ length: bytes.length, chunks: [bytes] });
+const bytePart = (bytes: Uint8Array): Part => ({ length: bytes.length, chunks: [bytes] });
 const join = (parts: readonly Part[]): Part => ({
   length: parts.reduce((sum, { length }) => sum + length, 0),
   chunks: parts.flatMap(({ chunks }) => chunks),
 });
 const message = (field: number, ...parts: Part[]): Part => {
   const body = join(parts);
-  return join([plain(lengthDelimited(field, body.length)), body]);
+  return join([bytePart(lengthDelimited(field, body.length)), body]);
 };
 
-const integer = (field: number, value: number) => plain(integerField(field, value));
-const text = (field: number, value: string) => plain(bytesField(field, value));
+const integer = (field: number, value: number) => bytePart(integerField(field, value));
+const text = (field: number, value: string) => bytePart(bytesField(field, value));
 const packed = (field: number, values: readonly number[]) =>
-  plain(bytesField(field, Buffer.concat(values.map(varint))));
+  bytePart(bytesField(field, Buffer.concat(values.map(varint))));
 const float = (field: number, value: number) =>
-  plain(Buffer.concat([varint(field * 8 + 5), Buffer.from(Float32Array.of(value).buffer)]));
+  bytePart(Buffer.concat([varint(field * 8 + 5), Buffer.from(Float32Array.of(value).buffer)]));
 
 /** The file, chunk by chunk. */
 export function* onnxChunks(model: OnnxModel): Generator<Uint8Array> {
@@ -90,7 +90,7 @@ function tensor(field: number, { name, shape, type, bytes }: OnnxTensor): Part {
     packed(1, shape),
     integer(2, number),
     text(8, name),
-    join([plain(lengthDelimited(9, length)), data]),
+    join([bytePart(lengthDelimited(9, length)), data]),
   );
 }
 

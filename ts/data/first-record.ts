@@ -67,14 +67,14 @@ async function open(
     const [line] = await readImageList(path);
     const resize = param.new_height === 0 ? null : { width: param.new_width, height: param.new_height };
     const image = { ...line!, path: find(param.root_folder + line!.path) };
-    const transform = plain(layer, param.is_color);
+    const transform = untransformed(layer, param.is_color);
     return {
       reader: listReader({ kind: 'images', list: source, tops: imageTops, resize, transform }),
       first: { ...first, image },
     };
   }
   const { force_color: colour, force_gray: grey } = (layer.transform_param ?? {}) as Record<string, boolean>;
-  const transform = plain(
+  const transform = untransformed(
     layer,
     (colour ?? layer.data_param?.force_encoded_color) ? true : grey ? false : null,
   );
@@ -84,7 +84,7 @@ async function open(
 }
 
 /** What of a transformation changes a shape. */
-function plain(layer: LayerParameter, colour: boolean | null): Transform {
+function untransformed(layer: LayerParameter, colour: boolean | null): Transform {
   const { crop_size: cropSize } = withDefaults<{ crop_size: number }>(
     'TransformationParameter',
     layer.transform_param,

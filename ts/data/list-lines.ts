@@ -1,7 +1,7 @@
 /** The lines of text files that name images. */
 import { open } from 'node:fs/promises';
 import { DataError } from '../base/errors.ts';
-import { checkPlainFile } from '../base/plain-file.ts';
+import { checkRegularFile } from '../base/regular-file.ts';
 import { wrongKind, wrongKindAt } from '../caffe/wrong-kind.ts';
 import { IMAGE_FILE } from '../images/format.ts';
 
@@ -63,7 +63,7 @@ export function checkIsList(head: Uint8Array, file: string): void {
 
 /** The same of a file. @throws DataError `data/wrong-kind`, `data/list`; the file system's error */
 export async function checkIsListFile(file: string): Promise<void> {
-  checkPlainFile(file);
+  checkRegularFile(file);
   const handle = await open(file);
   try {
     if ((await handle.stat()).isDirectory())

@@ -6,7 +6,7 @@ import { gunzip } from 'node:zlib';
 import { DataError } from '../base/errors.ts';
 import { list, oneOf, path } from '../base/kinds.ts';
 import { optional, required, signature } from '../base/options.ts';
-import { checkPlainFile } from '../base/plain-file.ts';
+import { checkRegularFile } from '../base/regular-file.ts';
 import { elementCount } from '../base/shape.ts';
 
 /** Images of one size with their labels: planes of bytes, one image after the other. */
@@ -109,7 +109,7 @@ export async function readCifar(files: readonly string[], labelBytes: 1 | 2 = 1)
 }
 
 async function readBytes(file: string): Promise<Buffer> {
-  checkPlainFile(file);
+  checkRegularFile(file);
   try {
     const bytes = await readFile(file);
     return bytes[0] === 0x1f && bytes[1] === 0x8b ? await promisify(gunzip)(bytes) : bytes;

@@ -80,7 +80,7 @@ class BackwardPass {
       parameters: learned.map((id) => id !== null && this.#learns.has(id)),
     };
     if (dy.every((id) => id === null) || ![...asked.inputs, ...asked.parameters].includes(true)) return;
-    if (isPlainSum(operation) && operation.relu === null) {
+    if (isUnscaledSum(operation) && operation.relu === null) {
       // It hands its diff on as it is, to all its inputs.
       asked.inputs.forEach((is, i) => is && this.#give(index, i, dy[0]!));
       return;
@@ -154,7 +154,7 @@ class BackwardPass {
     let last = -1;
     return operation.inputs.map((id, i) => {
       if (!asked[i]) return -1;
-      const isShared = isPlainSum(operation) && last !== -1;
+      const isShared = isUnscaledSum(operation) && last !== -1;
       if (!isShared) last = this.#diffLike(id);
       this.#give(index, i, last);
       return isShared ? -1 : last;
@@ -201,7 +201,7 @@ class BackwardPass {
   }
 }
 
-function isPlainSum(
+function isUnscaledSum(
   operation: ProgramOperation,
 ): operation is Extract<ProgramOperation, { kind: 'eltwise' }> {
   return (

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { ImageError } from '../base/errors.ts';
 import { path } from '../base/kinds.ts';
 import { required, signature } from '../base/options.ts';
-import { checkPlainFile } from '../base/plain-file.ts';
+import { checkRegularFile } from '../base/regular-file.ts';
 import { type Blob, toFloat32 } from '../caffe/blob.ts';
 import { readBinaryproto } from '../caffe/caffemodel.ts';
 import { fileKindAt } from '../caffe/file-kind.ts';
@@ -16,7 +16,7 @@ const READ_MEAN_IMAGE = signature('readMeanImage', { file: required(path, 'Of a 
 /** Reads a mean image `[1,] channels × height × width` from a .binaryproto. @throws WeightsError, ImageError */
 export function readMeanImage(file: string): MeanImage {
   READ_MEAN_IMAGE.check(file);
-  checkPlainFile(file);
+  checkRegularFile(file);
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(file);

@@ -40,10 +40,10 @@ export async function decodeNetpbm(bytes: Uint8Array, signal?: AbortSignal): Pro
   const { kind, width, height, most, begin } = readNetpbmHeader(bytes);
   const channels = kind % 3 === 0 ? 3 : 1;
   const count = width * height * channels;
-  const isPlain = kind <= 3;
+  const isAscii = kind <= 3;
   const isBitmap = most === 1 && (kind === 1 || kind === 4);
   const sampleBytes = most > 255 ? 2 : 1;
-  const needed = isPlain
+  const needed = isAscii
     ? isBitmap
       ? count
       : 2 * count - 1
@@ -56,8 +56,8 @@ export async function decodeNetpbm(bytes: Uint8Array, signal?: AbortSignal): Pro
     );
   const data = most > 255 ? new Uint16Array(count) : new Uint8Array(count);
   const top = most > 255 ? 65535 : 255;
-  const next = isPlain
-    ? plainSamples(bytes, begin, isBitmap)
+  const next = isAscii
+    ? asciiSamples(bytes, begin, isBitmap)
     : rawSamples(bytes, begin, isBitmap ? width : null, sampleBytes);
   await inPieces(count, signal, (from, to) => {
     for (let i = from; i < to; i++) {
@@ -83,7 +83,7 @@ function rawSamples(bytes: Uint8Array, begin: number, bitWidth: number | null, s
     : (i: number): number => (bytes[begin + 2 * i]! << 8) | bytes[begin + 2 * i + 1]!;
 }
 
-function plainSamples(bytes: Uint8Array, begin: number, isBitmap: boolean) {
+function asciiSamples(bytes: Uint8Array, begin: number, isBitmap: boolean) {
   let at = begin;
   return (): number => {
     at = skipSpace(bytes, at);

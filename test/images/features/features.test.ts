@@ -11,7 +11,7 @@ import { openDevice } from '../../../ts/device/device.ts';
 import { graphFromCaffe } from '../../../ts/graph/from-caffe.ts';
 import { decodeImage } from '../../../ts/images/decode.ts';
 import { camOverlay } from '../../../ts/images/features/cam-overlay.ts';
-import { classActivationMap, findCamTail } from '../../../ts/images/features/class-activation-map.ts';
+import { classActivationMap, findCamHead } from '../../../ts/images/features/class-activation-map.ts';
 import { extractFeatures } from '../../../ts/images/features/extract-features.ts';
 import { preprocessImage } from '../../../ts/images/preprocess.ts';
 import { loadPreprocess } from '../../../ts/images/preprocess-file.ts';
@@ -79,21 +79,21 @@ test('a broken image among many is named; a blob without a row an image is refus
 });
 
 test("the map's mean plus the bias is the class's score: the definition of Zhou et al.", async () => {
-  const tail = findCamTail(graphFromCaffe(readNetFile(model), { batch: 1 }));
+  const head = findCamHead(graphFromCaffe(readNetFile(model), { batch: 1 }));
   await using device = await openDevice('cpu', { threads: 2 });
-  await using loaded = await device.load({ model, weights, outputs: [tail.features, tail.scores] });
+  await using loaded = await device.load({ model, weights, outputs: [head.features, head.scores] });
   const data = await pixelsOf(images[0]!);
-  const bias = (await loaded.parameter(tail.layer, 1))!;
-  for (let wanted = 0; wanted < tail.classes; wanted++) {
-    const { score, map } = await classActivationMap(loaded, tail, { data }, wanted);
+  const bias = (await loaded.parameter(head.layer, 1))!;
+  for (let wanted = 0; wanted < head.classes; wanted++) {
+    const { score, map } = await classActivationMap(loaded, head, { data }, wanted);
     assert.equal(map.shape, [7, 7]);
     const mean = map.data.reduce((sum, value) => sum + value, 0) / map.data.length;
     assert.ok(Math.abs(mean + bias[wanted]! - score) < 1e-4, `class ${wanted}: ${mean} and ${score}`);
   }
-  const best = await classActivationMap(loaded, tail, { data });
+  const best = await classActivationMap(loaded, head, { data });
   assert.is(best.class, 9, 'an ankle boot');
   try {
-    await classActivationMap(loaded, tail, { data }, 10);
+    await classActivationMap(loaded, head, { data }, 10);
     assert.unreachable();
   } catch (error) {
     assert.match((error as Error).message, /0 to 9/);
@@ -101,26 +101,26 @@ test("the map's mean plus the bias is the class's score: the definition of Zhou 
 });
 
 test('a net that does not end in a global average is refused, with the layer that is in the way', () => {
-  const head = `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 2 dim: 6 dim: 6 } } }`;
+  const front = `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 2 dim: 6 dim: 6 } } }`;
   const product = (bottom: string) =>
     `layer { name: "fc" type: "InnerProduct" bottom: "${bottom}" top: "fc" inner_product_param { num_output: 3 } }`;
   const pool = (settings: string) =>
     `layer { name: "pool" type: "Pooling" bottom: "data" top: "pool" pooling_param { ${settings} } }`;
-  const tail = (text: string) => findCamTail(graphFromCaffe(readNet(text, { file: 'net.prototxt' })));
+  const head = (text: string) => findCamHead(graphFromCaffe(readNet(text, { file: 'net.prototxt' })));
   const refused = (text: string, pattern: RegExp) =>
     assert.throws(
-      () => tail(text),
+      () => head(text),
       (error: GraphError) =>
         error instanceof GraphError && error.code === 'cam/no-global-average' && pattern.test(error.message),
     );
-  refused(`${head}${product('data')}`, /found the input "data"/);
+  refused(`${front}${product('data')}`, /found the input "data"/);
   refused(
-    `${head}${pool('pool: MAX global_pooling: true')}${product('pool')}`,
+    `${front}${pool('pool: MAX global_pooling: true')}${product('pool')}`,
     /layer "pool".*average over all/,
   );
-  refused(`${head}${pool('pool: AVE kernel_size: 3 stride: 3')}${product('pool')}`, /layer "pool".*6×6/);
-  refused(`${head}${pool('pool: AVE global_pooling: true')}`, /layer "pool".*expected an InnerProduct/);
-  const found = tail(`${head}${pool('pool: AVE kernel_size: 6')}
+  refused(`${front}${pool('pool: AVE kernel_size: 3 stride: 3')}${product('pool')}`, /layer "pool".*6×6/);
+  refused(`${front}${pool('pool: AVE global_pooling: true')}`, /layer "pool".*expected an InnerProduct/);
+  const found = head(`${front}${pool('pool: AVE kernel_size: 6')}
     layer { name: "flat" type: "Flatten" bottom: "pool" top: "flat" }
     layer { name: "drop" type: "Dropout" bottom: "flat" top: "flat" }
     ${product('flat')} layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }`);
@@ -161,16 +161,16 @@ else {
   test('on photographs of ImageNet the map of the labelled class peaks inside the image and adds up', async () => {
     const folder = join(shared, 'models/imagenet-resnet18');
     const net = readNetFile(join(folder, 'deploy.prototxt'));
-    const tail = findCamTail(graphFromCaffe(net, { batch: 1 }));
+    const head = findCamHead(graphFromCaffe(net, { batch: 1 }));
     const synsets = readFileSync(join(shared, 'data/synset_words.txt'), 'utf8').trim().split('\n');
     const files = readdirSync(join(shared, 'data/imagenet-samples')).filter((name) => /\.jpe?g$/i.test(name));
     await using device = await openDevice('cpu', { threads: 2 });
     await using loaded = await device.load({
       model: net,
       weights: join(folder, 'model.caffemodel'),
-      outputs: [tail.features, tail.scores],
+      outputs: [head.features, head.scores],
     });
-    const bias = (await loaded.parameter(tail.layer, 1))!;
+    const bias = (await loaded.parameter(head.layer, 1))!;
     const settings = {
       resize: { shorterSide: 256 },
       crop: { width: 224, height: 224 },
@@ -181,7 +181,7 @@ else {
     for (const name of sample) {
       const image = await decodeImage(join(shared, 'data/imagenet-samples', name));
       const data = await preprocessImage(image, settings, 3);
-      const { class: found, score, map } = await classActivationMap(loaded, tail, { data });
+      const { class: found, score, map } = await classActivationMap(loaded, head, { data });
       if (synsets[found]!.startsWith(name.slice(0, 9))) right++;
       const mean = map.data.reduce((sum, value) => sum + value, 0) / map.data.length;
       assert.ok(Math.abs(mean + bias[found]! - score) < 1e-3 * Math.max(1, score), name);

@@ -8,8 +8,8 @@ import { Device, type DeviceKind, deviceKind, openDevice } from '../../device/de
 import type { LoadOptions } from '../../device/load-options.ts';
 import type { Model } from '../../device/model.ts';
 import { type DecodeLimits, decodeImage, limitRows } from '../decode.ts';
+import { type ImageScorer, scoreCrops } from '../evaluate/image-scorers.ts';
 import { averaged, type Scores, scoresOf } from '../evaluate/scores.ts';
-import { cropViews, type Views } from '../evaluate/views.ts';
 import { imageInput } from '../features/image-input.ts';
 import { anyImage, type DeepImage, type Image, isImage } from '../image.ts';
 import { readLabels } from '../labels.ts';
@@ -170,7 +170,7 @@ export class Classifier {
   readonly model: Model;
   readonly #parts: ClassifierParts;
   readonly #scores: Scores;
-  readonly #views: (crops: 1 | 10) => Views<Float32Array[]>;
+  readonly #scorers: (crops: 1 | 10) => ImageScorer<Float32Array[]>;
   readonly #batcher: Batcher<Float32Array, ArrayLike<number>>;
   readonly #gate: Gate;
   readonly #latencies = new Latencies();
@@ -187,7 +187,7 @@ export class Classifier {
     const input = imageInput(model);
     this.#scores = scoresOf(model, input.name);
     this.labels = labelsOf(parts.labels, this.#scores.classes);
-    this.#views = (crops) => cropViews(input, this.#scores, preprocess, crops);
+    this.#scorers = (crops) => scoreCrops(input, this.#scores, preprocess, crops);
     const { maxDelay = 0 } = options;
     // A GPU computes a batch while the next is copied; a CPU has nothing left to overlap.
     const concurrency = device.kind === 'cuda' ? 2 : 1;
@@ -295,12 +295,12 @@ export class Classifier {
       ...(signal === undefined ? {} : { signal }),
     };
     const pixels = isImage(image) ? image : await decodeImage(image, decodingOf(preprocess, limits));
-    const rows = await this.#views(crops).prepare(pixels);
+    const rows = await this.#scorers(crops).prepare(pixels);
     return Promise.all(rows.map((row) => this.#batcher.add(row, signal)));
   }
 
   #run(rows: readonly Float32Array[]): Promise<ArrayLike<number>[]> {
-    return this.#views(1).score(rows.map((row) => [row]));
+    return this.#scorers(1).score(rows.map((row) => [row]));
   }
 
   #average(rows: readonly ArrayLike<number>[]): ArrayLike<number> {

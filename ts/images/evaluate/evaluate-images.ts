@@ -21,9 +21,9 @@ import { imageInput } from '../features/image-input.ts';
 import { readAhead } from '../features/read-ahead.ts';
 import { anyImage, type DeepImage, type Image } from '../image.ts';
 import { decodingOf, type Preprocess, preprocess } from '../preprocess.ts';
+import { type ImageScorer, scoreCrops, scoreScales } from './image-scorers.ts';
 import { scoresOf } from './scores.ts';
 import { type Outcome, outcomeOf } from './statistics.ts';
-import { cropViews, scaleViews, type Views } from './views.ts';
 
 export interface Sample {
   /** A path, or pixels. */
@@ -167,8 +167,8 @@ export async function evaluateImages(
     typeof sample === 'function' ? async () => checked(await sample()) : checked(sample),
   );
   return scales === undefined
-    ? evaluateViews(cropViews(input, scores, preprocess, crops), all, options)
-    : evaluateViews(scaleViews(input, scores, preprocess, scales), all, options);
+    ? evaluateWith(scoreCrops(input, scores, preprocess, crops), all, options)
+    : evaluateWith(scoreScales(input, scores, preprocess, scales), all, options);
 }
 
 const unknownOrder = (image: Sample['image']): DataError =>
@@ -180,8 +180,8 @@ const unknownOrder = (image: Sample['image']): DataError =>
 
 type Read<Ready> = { readonly label: number; readonly ready: Ready } | SkippedImage;
 
-async function evaluateViews<Ready>(
-  views: Views<Ready>,
+async function evaluateWith<Ready>(
+  scorer: ImageScorer<Ready>,
   samples: readonly (Sample | LazySample)[],
   options: EvaluateOptions,
 ): Promise<Evaluated> {
@@ -212,7 +212,7 @@ async function evaluateViews<Ready>(
       const { image, label } = typeof sample === 'function' ? await sample() : sample;
       return {
         label,
-        ready: await views.prepare(typeof image === 'string' ? await decodeImage(image, decoding) : image),
+        ready: await scorer.prepare(typeof image === 'string' ? await decodeImage(image, decoding) : image),
       };
     } catch (error) {
       if (!(skipBroken && error instanceof ImageError)) throw error;
@@ -225,7 +225,7 @@ async function evaluateViews<Ready>(
     skipped.push(...results.flatMap((result) => ('reason' in result ? [result] : [])));
     const images = results.flatMap((result) => ('ready' in result ? [result] : []));
     if (images.length > 0) {
-      const rows = await views.score(
+      const rows = await scorer.score(
         images.map(({ ready }) => ready),
         signal,
       );

@@ -7,7 +7,7 @@
 import { required, signature } from '../../base/options.ts';
 import { type LayerParameter, type NetParameter, netParameter } from '../../caffe/net-parameter.ts';
 import { graphFromCaffe } from '../../graph/from-caffe.ts';
-import { findCamTail } from '../features/class-activation-map.ts';
+import { findCamHead } from '../features/class-activation-map.ts';
 
 const FULLY_CONVOLUTIONAL = signature('fullyConvolutional', { net: required(netParameter, 'A deploy net.') });
 
@@ -20,7 +20,7 @@ const FULLY_CONVOLUTIONAL = signature('fullyConvolutional', { net: required(netP
  */
 export function fullyConvolutional(net: NetParameter): NetParameter {
   FULLY_CONVOLUTIONAL.check(net);
-  const { pooling: name, window } = findCamTail(graphFromCaffe(net), 'fully convolutional evaluation');
+  const { pooling: name, window } = findCamHead(graphFromCaffe(net), 'fully convolutional evaluation');
   const layers = net.layer ?? [];
   const at = layers.findLastIndex((layer) => layer.name === name && layer.type === 'Pooling');
   const written = layers[at]!;

@@ -6,12 +6,12 @@ import { required, signature } from '../../base/options.ts';
 import { type NetParameter, netParameter } from '../../caffe/net-parameter.ts';
 
 /** How images were looked at: crops, or fully convolutional at the scales of He et al. (2015), section 3.4. */
-export type PublishedViews = 1 | 10 | 'multi-scale';
+export type PublishedCrops = 1 | 10 | 'multi-scale';
 
 /** Shares of the 50,000 images of ILSVRC 2012's validation set. */
 export interface PublishedError {
   readonly net: string;
-  readonly crops: PublishedViews;
+  readonly crops: PublishedCrops;
   readonly top1: number;
   readonly top5: number;
   readonly source: string;
@@ -29,11 +29,11 @@ const PAPER = 'https://arxiv.org/abs/1512.03385';
 
 const PUBLISHED_ERRORS = signature('publishedErrors', {
   net: required(netParameter, 'A deploy net.'),
-  crops: required(oneOf<PublishedViews>(1, 10, 'multi-scale'), 'How images were looked at.'),
+  crops: required(oneOf<PublishedCrops>(1, 10, 'multi-scale'), 'How images were looked at.'),
 });
 
 /** What was published for this net, or null where it is none of `resnet({ depth: 50 | 101 | 152 })`, inputs aside. */
-export function publishedErrors(net: NetParameter, crops: PublishedViews): PublishedError | null {
+export function publishedErrors(net: NetParameter, crops: PublishedCrops): PublishedError | null {
   PUBLISHED_ERRORS.check(net, crops);
   const layers = ({ layer = [] }: NetParameter) => layer.filter(({ type }) => type !== 'Input');
   for (const depth of [50, 101, 152] as const) {

@@ -83,15 +83,15 @@ const COMPARE_RESULTS = signature('compareResults', {
 export function compareResults(before: EvaluationResult, after: EvaluationResult): ResultComparison {
   COMPARE_RESULTS.check(before, after);
   const parts = ['images', 'top1', 'top5', 'classes', 'confusions', 'skipped'] as const;
-  const plain = (value: unknown) => JSON.parse(JSON.stringify(value));
+  const asJson = (value: unknown) => JSON.parse(JSON.stringify(value));
   const differs = (part: keyof EvaluationResult) =>
-    !isDeepStrictEqual(plain(before[part]), plain(after[part]));
+    !isDeepStrictEqual(asJson(before[part]), asJson(after[part]));
   const differing = [...parts, 'calibration' as const].filter(differs);
   return {
     equal: differing.length === 0 ? 'bits' : parts.some(differs) ? 'none' : 'counts',
     calibrationDifference: Math.abs(before.calibration.expectedError - after.calibration.expectedError),
     differing,
-    changes: differences(plain(before.recipe), plain(after.recipe)),
+    changes: differences(asJson(before.recipe), asJson(after.recipe)),
   };
 }
 

@@ -13,7 +13,7 @@ import { type Graph, graph, type Node, type ValueId } from '../../graph/graph.ts
 import type { Pair } from '../../layers/operation.ts';
 
 /** The end of a net that class activation maps can be made of. */
-export interface CamTail {
+export interface CamHead {
   /** The blob that is averaged, as `blob@layer`. */
   readonly features: string;
   /** The scores before a softmax, as `blob@layer`. */
@@ -29,7 +29,7 @@ export interface CamTail {
   readonly hasBias: boolean;
 }
 
-const FIND_CAM_TAIL = signature('findCamTail', {
+const FIND_CAM_TAIL = signature('findCamHead', {
   graph: required(graph, 'As written: graphFromCaffe.'),
   purpose: optional(string, 'a class activation map', 'What needs such an end.'),
 });
@@ -40,7 +40,7 @@ const FIND_CAM_TAIL = signature('findCamTail', {
  * @param purpose What needs such an end, for the error.
  * @throws GraphError `cam/no-global-average` naming the layer that is in the way
  */
-export function findCamTail(graph: Graph, purpose = 'a class activation map'): CamTail {
+export function findCamHead(graph: Graph, purpose = 'a class activation map'): CamHead {
   FIND_CAM_TAIL.check(graph, purpose);
   const maker = new Map<ValueId, Node>(
     graph.nodes.flatMap((node) => node.outputs.map((id) => [id, node] as const)),
@@ -103,10 +103,10 @@ export interface ClassActivationMap {
 }
 
 const CLASS_ACTIVATION_MAP = signature('classActivationMap', {
-  model: required(model, 'Loaded with outputs: [tail.features, tail.scores].'),
-  tail: required(
-    fields<Pick<CamTail, 'features' | 'scores' | 'layer' | 'classes' | 'channels'>>(
-      'a CamTail of findCamTail',
+  model: required(model, 'Loaded with outputs: [head.features, head.scores].'),
+  head: required(
+    fields<Pick<CamHead, 'features' | 'scores' | 'layer' | 'classes' | 'channels'>>(
+      'a CamHead of findCamHead',
       {
         features: required(string, 'Blob.'),
         scores: required(string, 'Blob.'),
@@ -115,7 +115,7 @@ const CLASS_ACTIVATION_MAP = signature('classActivationMap', {
         channels: required(integer(1), 'Of the features.'),
       },
     ),
-    'Of findCamTail.',
+    'Of findCamHead.',
   ),
   inputs: required(record(anything), 'As model.run takes them.'),
   wanted: optional(integer(0), 'the highest score', 'The class, from 0.'),
@@ -123,26 +123,26 @@ const CLASS_ACTIVATION_MAP = signature('classActivationMap', {
 
 /**
  * The map of one class for the first image of a batch.
- * @param model Loaded with `outputs: [tail.features, tail.scores]`.
+ * @param model Loaded with `outputs: [head.features, head.scores]`.
  * @param wanted The class; default: the one with the highest score.
  * @throws ArgumentError for a class that the net does not have
  */
 export async function classActivationMap(
   model: Model,
-  tail: CamTail,
+  head: CamHead,
   inputs: Inputs,
   wanted?: number,
 ): Promise<ClassActivationMap> {
-  CLASS_ACTIVATION_MAP.check(model, tail, inputs, wanted);
-  const { classes, channels, transpose } = tail;
+  CLASS_ACTIVATION_MAP.check(model, head, inputs, wanted);
+  const { classes, channels, transpose } = head;
   if (wanted !== undefined && !(Number.isInteger(wanted) && wanted >= 0 && wanted < classes))
     throw new ArgumentError('class', `an integer from 0 to ${classes - 1}`, wanted);
   const outputs = await model.run(inputs);
-  const scores = outputs[tail.scores]!.data.subarray(0, classes);
+  const scores = outputs[head.scores]!.data.subarray(0, classes);
   const chosen = wanted ?? scores.reduce((best, score, i) => (score > scores[best]! ? i : best), 0);
-  const [, , height, width] = outputs[tail.features]!.shape as [number, number, number, number];
-  const features = outputs[tail.features]!.data;
-  const weights = (await model.parameter(tail.layer, 0))!;
+  const [, , height, width] = outputs[head.features]!.shape as [number, number, number, number];
+  const features = outputs[head.features]!.data;
+  const weights = (await model.parameter(head.layer, 0))!;
   const data = new Float32Array(height * width);
   for (let k = 0; k < channels; k++) {
     const weight = weights[transpose ? k * classes + chosen : chosen * channels + k]!;

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { PrototxtError, ResnodeError } from '../../base/errors.ts';
-import { checkPlainFile } from '../../base/plain-file.ts';
+import { checkRegularFile } from '../../base/regular-file.ts';
 import type { Shapes } from '../../base/shape.ts';
 import { checkSolver, solverNetState } from '../../caffe/check-solver.ts';
 import { inheritPosition, type Message } from '../../caffe/message.ts';
@@ -66,7 +66,7 @@ function lintNet(written: Message, file: string, inputShapes: Shapes): LintNet {
   const read = (path: string) => {
     const found = find(path, file);
     try {
-      if (found !== undefined) checkPlainFile(found);
+      if (found !== undefined) checkRegularFile(found);
       return found === undefined ? undefined : new Uint8Array(readFileSync(found));
     } catch {
       return undefined;

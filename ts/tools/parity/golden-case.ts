@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ArgumentError, ResnodeError } from '../../base/errors.ts';
-import { checkPlainFile } from '../../base/plain-file.ts';
+import { checkRegularFile } from '../../base/regular-file.ts';
 import { elementCount } from '../../base/shape.ts';
 import { readJsonFile } from '../../caffe/json.ts';
 
@@ -162,7 +162,7 @@ export function findGoldenCases(folder: string): string[] {
 
 /** @throws ResnodeError `parity/array` where the file's size does not fit its shape */
 export function readRecorded(folder: string, { file, shape }: Omit<RecordedArray, 'noise'>): Float32Array {
-  checkPlainFile(join(folder, file));
+  checkRegularFile(join(folder, file));
   const bytes = readFileSync(join(folder, file));
   const count = elementCount(shape);
   if (bytes.length !== 4 * count)

@@ -13,9 +13,9 @@ import { receptiveFields } from '../../graph/receptive-field.ts';
 import { countMacs, countParameters, parametersOf, totalMacs } from '../../graph/summary.ts';
 import { DATA_TYPES } from '../../layers/data.ts';
 import type { Operation } from '../../layers/operation.ts';
-import { type Card, type Fused, fuseIntoCards, workOf } from './cards.ts';
+import { type Card, type Fused, groupIntoBoxes, workOf } from './boxes.ts';
 import type { ForkMarks } from './fork-marks.ts';
-import { placeCards } from './layout.ts';
+import { placeBoxes } from './layout.ts';
 import { boundOf, findRoofs, type MeasuredTimes } from './measured-times.ts';
 import type {
   Kind,
@@ -89,12 +89,12 @@ export function describeNet(net: NetParameter, options: DescribeOptions = {}): D
   DESCRIBE_NET.check(net, options);
   const partial = partialGraph(net, options, options.marks?.problems);
   const layers = traceLayers(net, partial);
-  const fused = fuseIntoCards(layers, partial);
+  const fused = groupIntoBoxes(layers, partial);
   const sizes = fused.cards.map((card) => ({
     width: CARD_WIDTH,
     height: HEADER_AND_FOOTER + ROW * card.layers.length,
   }));
-  const placed = placeCards(sizes, edgesBetween(layers, fused.cardOf));
+  const placed = placeBoxes(sizes, edgesBetween(layers, fused.cardOf));
   const { measured, roofs } = measure(fused, options);
   const cards = fused.cards.map((card, i) => ({
     ...placed.cards[i]!,

@@ -24,7 +24,7 @@ type Point = { x: number; y: number };
 const MARGIN = 32;
 
 /** @param edges Pairs of card indices, each once, without cycles. */
-export function placeCards(sizes: readonly Size[], edges: readonly Edge[]): Layout {
+export function placeBoxes(sizes: readonly Size[], edges: readonly Edge[]): Layout {
   const centres: Point[] = sizes.map(() => ({ x: 0, y: 0 }));
   const routes = new Map<Edge, readonly Point[]>();
   let waist: number | null = null;

@@ -6,7 +6,7 @@ import { ResnodeError } from './errors.ts';
  * Refuses a FIFO, a socket or a device before it is opened. What is missing, or a folder, is left to the reader.
  * @throws ResnodeError `file/special`
  */
-export function checkPlainFile(file: string): void {
+export function checkRegularFile(file: string): void {
   const stats = statsOf(file);
   if (stats !== null && isSpecial(stats)) throw specialFile(file);
 }

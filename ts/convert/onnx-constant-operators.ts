@@ -22,7 +22,7 @@ type Attributes = ReadonlyMap<string, OnnxAttribute>;
  * @param inputs Null where the input is left out, or is no constant.
  * @returns null where it is no such operator, or its inputs are not of this kind
  */
-export function foldConstants(
+export function computeConstant(
   type: string,
   name: string,
   inputs: readonly (OnnxTensor | null)[],

@@ -9,7 +9,7 @@ import { averaged, type Scores } from './scores.ts';
 import { checkTenCrop, mirrored, tenCrops } from './ten-crop.ts';
 
 /** What is kept of an image until its batch runs, and how a batch becomes a row of scores an image. */
-export interface Views<Ready> {
+export interface ImageScorer<Ready> {
   prepare(image: Image | DeepImage): Promise<Ready>;
   score(images: readonly Ready[], signal?: AbortSignal): Promise<ArrayLike<number>[]>;
 }
@@ -18,12 +18,12 @@ export interface Views<Ready> {
 export const PAPER_SCALES: readonly number[] = [224, 256, 384, 480, 640];
 
 /** The centre, or ten crops, all of a batch in one run. @throws ArgumentError for a resize without room for ten */
-export function cropViews(
+export function scoreCrops(
   { channels, size }: ImageInput,
   scores: Scores,
   preprocess: Preprocess,
   crops: 1 | 10,
-): Views<Float32Array[]> {
+): ImageScorer<Float32Array[]> {
   if (crops === 10) checkTenCrop(preprocess);
   const count = channels * size.height * size.width;
   return {
@@ -51,12 +51,12 @@ export function cropViews(
  * so that few shapes are compiled.
  * @throws ArgumentError for scales that are smaller than the net's input
  */
-export function scaleViews(
+export function scoreScales(
   { channels, size }: ImageInput,
   scores: Scores,
   preprocess: Preprocess,
   scales: readonly number[],
-): Views<Image | DeepImage> {
+): ImageScorer<Image | DeepImage> {
   checkScales(scales, size);
   const mean = channelMeans(preprocess.mean, channels);
   const pixelsOf = async ({ image, whole }: { readonly image: Image | DeepImage; readonly whole: Size }) => {

@@ -22,7 +22,7 @@ export interface Fused {
 }
 
 /** Every layer is on exactly one card, in the order of each card's first layer. */
-export function fuseIntoCards(layers: readonly TracedLayer[], { graph: written }: PartialGraph): Fused {
+export function groupIntoBoxes(layers: readonly TracedLayer[], { graph: written }: PartialGraph): Fused {
   const graph = runPasses(written);
   const indices = new Map<string, number[]>();
   layers.forEach(({ layer, problem }, index) => {
