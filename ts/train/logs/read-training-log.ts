@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import { DataError } from '../../base/errors.ts';
 import { path } from '../../base/kinds.ts';
 import { required, signature } from '../../base/options.ts';
-import { checkPlainFile } from '../../base/plain-file.ts';
+import { checkRegularFile } from '../../base/regular-file.ts';
 import type { OutputValue, SolverEvent } from '../events.ts';
 
 /** Values by iteration, in its order. */
@@ -40,7 +40,7 @@ const READ_TRAINING_LOG = signature('readTrainingLog', {
  */
 export async function readTrainingLog(file: string): Promise<TrainingLog> {
   READ_TRAINING_LOG.check(file);
-  checkPlainFile(file);
+  checkRegularFile(file);
   return readLines(file, createReadStream(file));
 }
 
