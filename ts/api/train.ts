@@ -71,6 +71,12 @@ export {
   type StoppedEvent,
   type WrittenEvent,
 } from '../train/finetune.ts';
+export {
+  type LogCurve,
+  type LogOutput,
+  readTrainingLog,
+  type TrainingLog,
+} from '../train/logs/read-training-log.ts';
 export type { OpenData, TrainingOptions } from '../train/open-training.ts';
 export { openReport, type Report } from '../train/report.ts';
 export type { ReportData, ReportSection } from '../train/report-data.ts';

@@ -145,7 +145,7 @@ test('a result is made again to the bit, its mean image too; other files and oth
   for (const [more, message] of [
     [
       [],
-      /the mean image of the result, SHA-256 [0-9a-f]{64} for mean but received .*mean\.binaryproto, another/,
+      /the mean image of the result, SHA-256 [0-9a-f]{64} for --mean but received .*mean\.binaryproto, another/,
     ],
     [
       ['--weights', at('deploy.prototxt')],

@@ -134,7 +134,6 @@ test('the command writes what it prints, with the recipe', () => {
 
 test('the command refuses what it cannot do in one sentence', () => {
   for (const [words, status, message] of [
-    [[...files, '--images', list, '--crops', '10'], 1, /28×28, which leaves no ten different crops/],
     [[...files, '--images', list, '--crops', '5'], 2, /Expected 1 or 10 for --crops/],
     [[...files, '--images', '/nowhere'], 2, /not there/],
     [
@@ -148,6 +147,11 @@ test('the command refuses what it cannot do in one sentence', () => {
     assert.match(run.stderr, /^resnode: [^\n]+\n$/);
     assert.is(run.status, status);
   }
+  const none = evaluateCommand(...files, '--images', list, '--crops', '10');
+  assert.is(none.status, 1);
+  const lines = none.stderr.trimEnd().split('\n');
+  assert.is(lines.filter((line) => line.includes('28×28, which leaves no ten different crops')).length, 30);
+  assert.is(lines.at(-1), 'resnode: no image is left; see above');
 });
 
 const shared = sharedFolder() ?? '';
