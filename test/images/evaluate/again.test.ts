@@ -149,7 +149,7 @@ test('a result is made again to the bit, its mean image too; other files and oth
     ],
     [
       ['--weights', at('deploy.prototxt')],
-      /SHA-256 [0-9a-f]{64} for weights but received .*deploy\.prototxt/,
+      /SHA-256 [0-9a-f]{64} for --weights but received .*deploy\.prototxt/,
     ],
     [['--crops', '10'], /'--replay <json>' cannot be used with option '--crops <n>'/],
   ] as const) {
