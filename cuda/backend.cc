@@ -2,13 +2,13 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "convolution/chooser.h"
-#include "core/error.h"
-#include "executable.h"
-#include "list-devices.h"
-#include "nccl/communicator.h"
-#include "operation-bench.h"
-#include "planning-backend.h"
+#include "cuda/convolution/chooser.h"
+#include "cuda/executable.h"
+#include "cuda/list-devices.h"
+#include "cuda/nccl/communicator.h"
+#include "cuda/operation-bench.h"
+#include "cuda/planning-backend.h"
+#include "native/core/error.h"
 
 namespace resnode::cuda {
 namespace {
@@ -24,8 +24,11 @@ std::shared_ptr<CudnnHandle> openCudnn() {
 class CudaBackend final : public Backend {
  public:
   explicit CudaBackend(const BackendOptions& options)
-      : options_(options), device_(std::make_shared<Device>(options.ordinal)), transfer_(std::make_shared<Transfer>(device_)),
-        cudnn_(options.cudnn ? openCudnn() : nullptr), chooser_(device_, cudnn_, options.cacheFolder) {
+      : options_(options),
+        device_(std::make_shared<Device>(options.ordinal)),
+        transfer_(std::make_shared<Transfer>(device_)),
+        cudnn_(options.cudnn ? openCudnn() : nullptr),
+        chooser_(device_, cudnn_, options.cacheFolder) {
     if (cudnn_) cudnn_->setStream(device_->compute());
   }
   // Whoever destroys it last: what its members free is of this device.
@@ -50,23 +53,27 @@ class CudaBackend final : public Backend {
     device_->use();
     TuneBudget budget;
     // A convolution that learns is three problems.
-    const bool trains = std::any_of(program->operations.begin(), program->operations.end(),
-                                    [](const Operation& operation) { return std::holds_alternative<Gradient>(operation.attributes); });
+    const bool trains =
+        std::any_of(program->operations.begin(), program->operations.end(),
+                    [](const Operation& operation) { return std::holds_alternative<Gradient>(operation.attributes); });
     if (trains) budget.netSeconds *= 3;
     const bool deterministic = options.deterministic || options_.deterministic;
-    const auto choose = [&](const ConvolutionProblem& problem) { return chooser_.choose(problem, deterministic, options.tune, budget); };
+    const auto choose = [&](const ConvolutionProblem& problem) {
+      return chooser_.choose(problem, deterministic, options.tune, budget);
+    };
     auto processes = processesOf(program->communicator);
     auto plan = std::make_shared<CudaPlan>(std::move(program), options.precision, choose, std::move(processes));
     chooser_.save();
     return plan;
   }
 
-  std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources) override {
+  std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program> program,
+                                               std::vector<ParameterSource> sources) override {
     return std::make_shared<CudaParameters>(transfer_, std::move(program), std::move(sources));
   }
 
-  std::shared_ptr<Executable> compile(std::shared_ptr<Plan> plan, std::shared_ptr<Parameters> parameters, const std::vector<size_t>& offsets,
-                                      size_t arenaBytes) override {
+  std::shared_ptr<Executable> compile(std::shared_ptr<Plan> plan, std::shared_ptr<Parameters> parameters,
+                                      const std::vector<size_t>& offsets, size_t arenaBytes) override {
     device_->use();
     return std::make_shared<CudaExecutable>(transfer_, std::static_pointer_cast<CudaPlan>(plan),
                                             std::static_pointer_cast<CudaParameters>(parameters), offsets, arenaBytes);
@@ -79,7 +86,9 @@ class CudaBackend final : public Backend {
 
   DriverMemory driverMemory() const override { return device_->memory(); }
 
-  std::vector<OperationVariant> benchOperation(const OperationBench& bench) override { return resnode::cuda::benchOperation(bench, *device_, chooser_); }
+  std::vector<OperationVariant> benchOperation(const OperationBench& bench) override {
+    return resnode::cuda::benchOperation(bench, *device_, chooser_);
+  }
 
  private:
   // Those of a communicator, one NCCL world for all programs; null: this process is alone.
@@ -107,7 +116,8 @@ void checkAbi(int abi) {
 // Within a major version of CUDA the oldest driver does (https://docs.nvidia.com/deploy/cuda-compatibility/).
 extern "C" __attribute__((visibility("default"))) int resnode_needed_driver() { return CUDART_VERSION / 1000 * 1000; }
 
-extern "C" __attribute__((visibility("default"))) resnode::Backend* resnode_create_backend(int abi, const resnode::BackendOptions& options) {
+extern "C" __attribute__((visibility("default"))) resnode::Backend* resnode_create_backend(
+    int abi, const resnode::BackendOptions& options) {
   resnode::cuda::checkAbi(abi);
   if (options.planMemory > 0) return resnode::cuda::createPlanningBackend(options.planMemory);
   return new resnode::cuda::CudaBackend(options);

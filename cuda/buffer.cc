@@ -1,4 +1,4 @@
-#include "buffer.h"
+#include "cuda/buffer.h"
 
 #include <algorithm>
 #include <cstring>
@@ -18,7 +18,8 @@ void Transfer::upload(void* target, const void* source, size_t bytes) {
     Piece& through = piece(index);
     RESNODE_CUDA(cudaEventSynchronize(through.moved.get()));
     std::memcpy(through.memory.get(), static_cast<const char*>(source) + at, size);
-    RESNODE_CUDA(cudaMemcpyAsync(static_cast<char*>(target) + at, through.memory.get(), size, cudaMemcpyHostToDevice, stream));
+    RESNODE_CUDA(
+        cudaMemcpyAsync(static_cast<char*>(target) + at, through.memory.get(), size, cudaMemcpyHostToDevice, stream));
     through.moved.record(stream);
   }
   RESNODE_CUDA(cudaStreamSynchronize(stream));
@@ -28,8 +29,8 @@ void Transfer::download(void* target, const void* source, size_t bytes) {
   const cudaStream_t stream = device_->compute();
   const auto begin = [&](size_t at, size_t index) {
     Piece& through = piece(index);
-    RESNODE_CUDA(cudaMemcpyAsync(through.memory.get(), static_cast<const char*>(source) + at, std::min(kPieceBytes, bytes - at),
-                                 cudaMemcpyDeviceToHost, stream));
+    RESNODE_CUDA(cudaMemcpyAsync(through.memory.get(), static_cast<const char*>(source) + at,
+                                 std::min(kPieceBytes, bytes - at), cudaMemcpyDeviceToHost, stream));
     through.moved.record(stream);
   };
   if (bytes > 0) begin(0, 0);

@@ -3,8 +3,8 @@
 
 #include <memory>
 
-#include "core/buffer.h"
-#include "memory.h"
+#include "cuda/memory.h"
+#include "native/core/buffer.h"
 
 namespace resnode::cuda {
 

@@ -1,8 +1,8 @@
-#include "check.h"
+#include "cuda/check.h"
 
 #include <cstring>
 
-#include "core/error.h"
+#include "native/core/error.h"
 
 namespace resnode::cuda {
 namespace {
@@ -23,10 +23,8 @@ bool isSticky(cudaError_t status) {
     case cudaErrorECCUncorrectable:
     case cudaErrorNvlinkUncorrectable:
     case cudaErrorContextIsDestroyed:
-    case cudaErrorExternalDevice:
-      return true;
-    default:
-      return false;
+    case cudaErrorExternalDevice: return true;
+    default: return false;
   }
 }
 
@@ -61,8 +59,8 @@ void fail(cudaError_t status, const char* statement, const char* file, int line)
   cudaGetLastError();  // what is no sticky error shall not be reported again by the next launch
   Health* health = currentHealth();
   const std::string message = std::string(statement) + " failed" + (health ? " on " + health->device() : "") + ": " +
-                              cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ", " + shortened(file) + ":" +
-                              std::to_string(line) + ")";
+                              cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ", " + shortened(file) +
+                              ":" + std::to_string(line) + ")";
   if (isSticky(status)) {
     if (health) health->lose(message);
     throw Error("device/lost", message);

@@ -35,8 +35,8 @@ Health*& currentHealth();
 
 }  // namespace resnode::cuda
 
-#define RESNODE_CUDA(statement)                                                                     \
-  do {                                                                                              \
-    const cudaError_t status_ = (statement);                                                        \
-    if (status_ != cudaSuccess) ::resnode::cuda::fail(status_, #statement, __FILE__, __LINE__);      \
+#define RESNODE_CUDA(statement)                                                                 \
+  do {                                                                                          \
+    const cudaError_t status_ = (statement);                                                    \
+    if (status_ != cudaSuccess) ::resnode::cuda::fail(status_, #statement, __FILE__, __LINE__); \
   } while (false)

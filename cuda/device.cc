@@ -1,6 +1,6 @@
-#include "device.h"
+#include "cuda/device.h"
 
-#include "core/error.h"
+#include "native/core/error.h"
 
 namespace resnode::cuda {
 namespace {
@@ -11,7 +11,8 @@ std::string modelOf(int ordinal) {
   int count = 0;
   RESNODE_CUDA(cudaGetDeviceCount(&count));
   if (ordinal >= count) {
-    throw Error("device/unavailable", "There is no cuda:" + std::to_string(ordinal) + ": the driver shows " + std::to_string(count) +
+    throw Error("device/unavailable", "There is no cuda:" + std::to_string(ordinal) + ": the driver shows " +
+                                          std::to_string(count) +
                                           (count == 1 ? " GPU, cuda:0" : " GPUs, from cuda:0 on") +
                                           " (CUDA_VISIBLE_DEVICES limits what it shows)");
   }
@@ -28,7 +29,9 @@ int attribute(cudaDeviceAttr which, int ordinal) {
 
 }  // namespace
 
-std::string versionText(int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); }
+std::string versionText(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
 
 std::string driverProblem() {
   int driver = 0, count = 0;
@@ -45,16 +48,18 @@ std::string driverProblem() {
     return "the NVIDIA driver is for CUDA " + versionText(driver) + ", which is too old: install " + needed;
   }
   if (status == cudaErrorNoDevice || status == cudaSuccess) {
-    return "the NVIDIA driver (CUDA " + versionText(driver) + ") shows no GPU: see nvidia-smi, and CUDA_VISIBLE_DEVICES where it is set";
+    return "the NVIDIA driver (CUDA " + versionText(driver) +
+           ") shows no GPU: see nvidia-smi, and CUDA_VISIBLE_DEVICES where it is set";
   }
-  return std::string("the NVIDIA driver (CUDA ") + versionText(driver) + ") does not start: " + cudaGetErrorString(status) + " (" +
-         cudaGetErrorName(status) + "); see nvidia-smi";
+  return std::string("the NVIDIA driver (CUDA ") + versionText(driver) +
+         ") does not start: " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + "); see nvidia-smi";
 }
 
 Device::Device(int ordinal)
     : ordinal_(ordinal), model_(modelOf(ordinal)), health_("cuda:" + std::to_string(ordinal) + " (" + model_ + ")") {
   use();
-  computeCapability_ = 10 * attribute(cudaDevAttrComputeCapabilityMajor, ordinal) + attribute(cudaDevAttrComputeCapabilityMinor, ordinal);
+  computeCapability_ = 10 * attribute(cudaDevAttrComputeCapabilityMajor, ordinal) +
+                       attribute(cudaDevAttrComputeCapabilityMinor, ordinal);
   // Non-blocking: the default stream, which other libraries of the process may use, is not waited for.
   RESNODE_CUDA(cudaStreamCreateWithFlags(&compute_, cudaStreamNonBlocking));
   const cudaError_t status = cudaStreamCreateWithFlags(&upload_, cudaStreamNonBlocking);

@@ -6,8 +6,8 @@
 #include <memory>
 #include <string>
 
-#include "check.h"
-#include "core/backend.h"
+#include "cuda/check.h"
+#include "native/core/backend.h"
 
 namespace resnode::cuda {
 
@@ -26,9 +26,9 @@ class Device {
   Device& operator=(const Device&) = delete;
 
   int ordinal() const { return ordinal_; }
-  const std::string& model() const { return model_; }             // NVIDIA H200
-  const std::string& name() const { return health_.device(); }    // cuda:0 (NVIDIA H200)
-  int computeCapability() const { return computeCapability_; }    // 90
+  const std::string& model() const { return model_; }           // NVIDIA H200
+  const std::string& name() const { return health_.device(); }  // cuda:0 (NVIDIA H200)
+  int computeCapability() const { return computeCapability_; }  // 90
   cudaStream_t compute() const { return compute_; }
   cudaStream_t upload() const { return upload_; }
 

@@ -1,9 +1,9 @@
-#include "executable.h"
+#include "cuda/executable.h"
 
 #include <cstring>
 
-#include "kernels/convert.h"
-#include "nccl/communicator.h"
+#include "cuda/kernels/convert.h"
+#include "cuda/nccl/communicator.h"
 
 namespace resnode::cuda {
 namespace {
@@ -13,7 +13,9 @@ Error at(const Error& error, const std::string& place, const std::string& layer)
   return Error(error.code(), place + ": " + error.what(), layer);
 }
 
-size_t floatBytes(const Program& program, TensorId id) { return elementCount(program.tensors[id].shape) * sizeof(float); }
+size_t floatBytes(const Program& program, TensorId id) {
+  return elementCount(program.tensors[id].shape) * sizeof(float);
+}
 
 }  // namespace
 
@@ -35,9 +37,13 @@ class CudaExecutable::Run final : public StartedRun {
   int slot_;
 };
 
-CudaExecutable::CudaExecutable(std::shared_ptr<Transfer> transfer, std::shared_ptr<CudaPlan> plan, std::shared_ptr<CudaParameters> parameters,
-                               const std::vector<size_t>& offsets, size_t arenaBytes)
-    : transfer_(std::move(transfer)), device_(transfer_->device()), plan_(std::move(plan)), parameters_(std::move(parameters)),
+CudaExecutable::CudaExecutable(std::shared_ptr<Transfer> transfer, std::shared_ptr<CudaPlan> plan,
+                               std::shared_ptr<CudaParameters> parameters, const std::vector<size_t>& offsets,
+                               size_t arenaBytes)
+    : transfer_(std::move(transfer)),
+      device_(transfer_->device()),
+      plan_(std::move(plan)),
+      parameters_(std::move(parameters)),
       arena_(device_, arenaBytes, "the activations of \"" + plan_->program().name + "\"") {
   parameters_->require(plan_->parameters());
   if (plan_->processes()) plan_->processes()->open();
@@ -77,12 +83,14 @@ void CudaExecutable::bind(const PlannedStep& planned) {
     bound.bindings.inputs[conversion.index] = target;
   }
   for (TensorId id : planned.outputs) bound.bindings.outputs.push_back(dataOf(id));
-  for (const PackedParameter& parameter : planned.step.parameters) bound.bindings.parameters.push_back(parameters_->get(parameter));
+  for (const PackedParameter& parameter : planned.step.parameters)
+    bound.bindings.parameters.push_back(parameters_->get(parameter));
   if (planned.workspace >= 0) bound.bindings.workspace = buffer(planned.workspace);
   if (planned.labelCheck >= 0) {
     bound.bindings.badLabel = reinterpret_cast<int*>(buffer(plan_->labelBuffer())) + planned.labelCheck;
     const auto* loss = std::get_if<SoftmaxLoss>(&operation.attributes);
-    labelChecks_.emplace_back(loss ? loss->channels : std::get<Accuracy>(operation.attributes).channels, static_cast<int>(index));
+    labelChecks_.emplace_back(loss ? loss->channels : std::get<Accuracy>(operation.attributes).channels,
+                              static_cast<int>(index));
   }
   if (planned.step.updates && plan_->labelBuffer() >= 0) {
     bound.bindings.badLabel = reinterpret_cast<int*>(buffer(plan_->labelBuffer()));
@@ -169,7 +177,8 @@ void CudaExecutable::enqueue(const RunRequest& request, int slot) {
   }
 }
 
-void CudaExecutable::launchAll(const InputTypes& types, int slot, const RunRequest* request, std::vector<Event>* events) {
+void CudaExecutable::launchAll(const InputTypes& types, int slot, const RunRequest* request,
+                               std::vector<Event>* events) {
   const Program& program = plan_->program();
   const cudaStream_t stream = device_->compute();
   for (size_t i = 0; i < types.size(); ++i) {
@@ -177,9 +186,12 @@ void CudaExecutable::launchAll(const InputTypes& types, int slot, const RunReque
     const TensorLayout& layout = plan_->layout(id);
     const char* source = buffer(plan_->staging()[slot][i]);
     const SourceType type = types[i] ? SourceType::uint8 : SourceType::float32;
-    if (layout.isFolded) launchNchwToFolded(type, source, layout.type, data(id), nhwcLayout(layout.shape, layout.type).nhwc, stream);
+    if (layout.isFolded)
+      launchNchwToFolded(type, source, layout.type, data(id), nhwcLayout(layout.shape, layout.type).nhwc, stream);
     else if (layout.isNhwc) launchNchwToNhwc(type, source, layout.type, data(id), layout.nhwc, stream);
-    else if (types[i]) launchBytesToFloat(reinterpret_cast<const uint8_t*>(source), reinterpret_cast<float*>(data(id)), layout.elements(), stream);
+    else if (types[i])
+      launchBytesToFloat(reinterpret_cast<const uint8_t*>(source), reinterpret_cast<float*>(data(id)),
+                         layout.elements(), stream);
     else RESNODE_CUDA(cudaMemcpyAsync(data(id), source, layout.bytes(), cudaMemcpyDeviceToDevice, stream));
   }
   const auto mark = [&] {
@@ -241,12 +253,13 @@ void CudaExecutable::download(const RunRequest& request, int index) {
       char* target = static_cast<CudaBuffer&>(*request.outputs[i].buffer).data();
       RESNODE_CUDA(cudaMemcpyAsync(target, sources[i], bytes, cudaMemcpyDeviceToDevice, stream));
     } else {
-      RESNODE_CUDA(cudaMemcpyAsync(slots_[index]->pinned.get() + pinnedOutputs_[i], sources[i], bytes, cudaMemcpyDeviceToHost, stream));
+      RESNODE_CUDA(cudaMemcpyAsync(slots_[index]->pinned.get() + pinnedOutputs_[i], sources[i], bytes,
+                                   cudaMemcpyDeviceToHost, stream));
     }
   }
   if (!labelChecks_.empty()) {
-    RESNODE_CUDA(cudaMemcpyAsync(slots_[index]->pinned.get() + pinnedLabels_, buffer(plan_->labelBuffer()), labelChecks_.size() * sizeof(int),
-                                 cudaMemcpyDeviceToHost, stream));
+    RESNODE_CUDA(cudaMemcpyAsync(slots_[index]->pinned.get() + pinnedLabels_, buffer(plan_->labelBuffer()),
+                                 labelChecks_.size() * sizeof(int), cudaMemcpyDeviceToHost, stream));
   }
 }
 
@@ -267,12 +280,15 @@ void CudaExecutable::deliver(const RunRequest& request, int index) {
   for (size_t i = 0; i < labelChecks_.size(); ++i) {
     if (bad[i] == 0) continue;
     const std::string& layer = program.operations[labelChecks_[i].second].layer;
-    throw Error("label/invalid", "layer \"" + layer + "\": label number " + std::to_string(bad[i] - 1) + " is no integer from 0 to " +
-                                     std::to_string(labelChecks_[i].first - 1), layer);
+    throw Error("label/invalid",
+                "layer \"" + layer + "\": label number " + std::to_string(bad[i] - 1) + " is no integer from 0 to " +
+                    std::to_string(labelChecks_[i].first - 1),
+                layer);
   }
   for (size_t i = 0; i < program.outputs.size(); ++i) {
     if (request.outputs[i].buffer) continue;
-    std::memcpy(request.outputs[i].data, slot.pinned.get() + pinnedOutputs_[i], floatBytes(program, program.outputs[i]));
+    std::memcpy(request.outputs[i].data, slot.pinned.get() + pinnedOutputs_[i],
+                floatBytes(program, program.outputs[i]));
   }
 }
 

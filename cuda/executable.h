@@ -10,15 +10,15 @@
 #include <set>
 #include <vector>
 
-#include "buffer.h"
-#include "plan.h"
+#include "cuda/buffer.h"
+#include "cuda/plan.h"
 
 namespace resnode::cuda {
 
 class CudaExecutable final : public Executable, public std::enable_shared_from_this<CudaExecutable> {
  public:
-  CudaExecutable(std::shared_ptr<Transfer> transfer, std::shared_ptr<CudaPlan> plan, std::shared_ptr<CudaParameters> parameters,
-                 const std::vector<size_t>& offsets, size_t arenaBytes);
+  CudaExecutable(std::shared_ptr<Transfer> transfer, std::shared_ptr<CudaPlan> plan,
+                 std::shared_ptr<CudaParameters> parameters, const std::vector<size_t>& offsets, size_t arenaBytes);
   ~CudaExecutable() override;
 
   std::unique_ptr<StartedRun> start(const RunRequest& request) override;

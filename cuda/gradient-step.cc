@@ -1,6 +1,7 @@
-#include "core/error.h"
-#include "dropout-steps.h"
-#include "gradient-steps.h"
+#include "cuda/gradient-step.h"
+
+#include "cuda/steps.h"
+#include "native/core/error.h"
 
 namespace resnode::cuda {
 namespace {
@@ -31,7 +32,8 @@ Step GradientContext::likeOutput(const char* implementation) const {
   if (!y(0).isNhwc) return step;
   const auto isNhwc = [&](TensorId id, size_t input) { return isNhwcPlace(forward, input, context.layouts[id].shape); };
   for (size_t i = 0; i < at.inputs; ++i) step.nhwcInputs[i] = isNhwc(forward.inputs[i], i);
-  for (size_t i = 0; i < at.outputs; ++i) step.nhwcInputs[at.inputs + i] = step.nhwcInputs[at.inputs + at.outputs + i] = isNhwc(forward.outputs[i], 0);
+  for (size_t i = 0; i < at.outputs; ++i)
+    step.nhwcInputs[at.inputs + i] = step.nhwcInputs[at.inputs + at.outputs + i] = isNhwc(forward.outputs[i], 0);
   return step;
 }
 
@@ -42,10 +44,20 @@ Step GradientContext::plain(const char* implementation) const {
   return step;
 }
 
+ChannelShape channelShape(const TensorLayout& layout) {
+  const ChannelView view = channelView(layout);
+  return {view.outer, {view.channels, view.paddedChannels, view.inner}, layout.type};
+}
+
+BehindRelu behindOf(const std::optional<FusedRelu>& relu, const GradientPlaces& at, const Bindings& b) {
+  return relu ? BehindRelu{at.dy(b, 0), at.y(b, 0), relu->negativeSlope} : BehindRelu{at.dy(b, 0)};
+}
+
 Step stepOf(const Gradient& gradient, const Operation& operation, const StepContext& context) {
   const Operation& forward = context.program.operations[gradient.of];
   const GradientContext of{operation, forward, context, {forward.inputs.size(), forward.outputs.size()}};
-  if (operation.inputs[of.at.inputs + of.at.outputs] < 0 && !std::holds_alternative<Slice>(forward.attributes)) return zeroStep(of);
+  if (operation.inputs[of.at.inputs + of.at.outputs] < 0 && !std::holds_alternative<Slice>(forward.attributes))
+    return zeroStep(of);
   return std::visit(
       [&](const auto& op) -> Step {
         using T = std::decay_t<decltype(op)>;

@@ -9,15 +9,15 @@
 //   - no assumption on the order of threads between two barriers.
 #pragma once
 
-#include "check.h"
-#include "types.h"
+#include "cuda/check.h"
+#include "cuda/types.h"
 
 #ifdef RESNODE_EMULATE
-#include "emulator/emulator.h"
+#include "test/cuda/emulator/emulator.h"
 #else
 
 #define RESNODE_SHARED(type, name, extents) __shared__ type name extents
-#define RESNODE_DYNAMIC_SHARED(type, name)                     \
+#define RESNODE_DYNAMIC_SHARED(type, name)                      \
   extern __shared__ __align__(16) unsigned char name##_bytes[]; \
   type* name = reinterpret_cast<type*>(name##_bytes)
 

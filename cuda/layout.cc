@@ -1,20 +1,21 @@
-#include "layout.h"
+#include "cuda/layout.h"
 
 #include <algorithm>
 
-#include "folding.h"
+#include "cuda/space-to-depth.h"
 
 namespace resnode::cuda {
 namespace {
 
 bool isSpatial(const Operation& operation) {
-  return std::holds_alternative<Convolution>(operation.attributes) || std::holds_alternative<Pooling>(operation.attributes);
+  return std::holds_alternative<Convolution>(operation.attributes) ||
+         std::holds_alternative<Pooling>(operation.attributes);
 }
 
 // What has places without a tensor, and takes what it reads as it comes.
 bool isOfTraining(const Operation& operation) {
-  return std::holds_alternative<Gradient>(operation.attributes) || std::holds_alternative<AllMean>(operation.attributes) ||
-         std::holds_alternative<Update>(operation.attributes);
+  return std::holds_alternative<Gradient>(operation.attributes) ||
+         std::holds_alternative<AllMean>(operation.attributes) || std::holds_alternative<Update>(operation.attributes);
 }
 
 // Inputs that decide the layout of what follows them: 0, 1, or all.
@@ -24,7 +25,9 @@ size_t followedInputs(const Operation& operation, const Shape& shape) {
         using T = std::decay_t<decltype(op)>;
         if constexpr (std::is_same_v<T, Eltwise> || std::is_same_v<T, Concat>) return operation.inputs.size();
         else if constexpr (std::is_same_v<T, Scale>) return isPerChannel(op, shape) ? 1 : 0;
-        else if constexpr (T::kIsElementwise || std::is_same_v<T, PRelu> || std::is_same_v<T, BatchNorm> || std::is_same_v<T, Slice> || std::is_same_v<T, Dropout>) return 1;
+        else if constexpr (T::kIsElementwise || std::is_same_v<T, PRelu> || std::is_same_v<T, BatchNorm> ||
+                           std::is_same_v<T, Slice> || std::is_same_v<T, Dropout>)
+          return 1;
         else return 0;
       },
       operation.attributes);
@@ -37,7 +40,8 @@ bool isReadFolded(const Program& program, TensorId id) {
     const auto reads = std::count(operation.inputs.begin(), operation.inputs.end(), id);
     if (reads == 0) continue;
     const auto* convolution = std::get_if<Convolution>(&operation.attributes);
-    if (!convolution || reads > 1 || operation.inputs[0] != id || !isFoldable(*convolution, program.tensors[id].shape)) return false;
+    if (!convolution || reads > 1 || operation.inputs[0] != id || !isFoldable(*convolution, program.tensors[id].shape))
+      return false;
     isRead = true;
   }
   return isRead && std::count(program.outputs.begin(), program.outputs.end(), id) == 0;
@@ -61,12 +65,14 @@ bool isNhwcPlace(const Operation& operation, size_t i, const Shape& shape) {
 
 ChannelView channelView(const TensorLayout& layout) {
   if (layout.isNhwc) return {layout.nhwc.pixels(), layout.nhwc.c, layout.nhwc.paddedChannels, 1};
-  const int64_t outer = layout.shape.empty() ? 1 : layout.shape[0], channels = layout.shape.size() > 1 ? layout.shape[1] : 1;
+  const int64_t outer = layout.shape.empty() ? 1 : layout.shape[0],
+                channels = layout.shape.size() > 1 ? layout.shape[1] : 1;
   return {outer, channels, channels, elementCount(layout.shape) / (outer * channels)};
 }
 
 bool isPerChannel(const Scale& scale, const Shape& shape) {
-  return shape.size() == 4 && scale.outer == shape[0] && scale.channels == shape[1] && scale.inner == shape[2] * shape[3];
+  return shape.size() == 4 && scale.outer == shape[0] && scale.channels == shape[1] &&
+         scale.inner == shape[2] * shape[3];
 }
 
 std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type) {
@@ -99,7 +105,8 @@ std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type
     for (size_t k = 0; k < followed; ++k) makes = makes || has[operation.inputs[k]];
     for (size_t k = 0; k < operation.outputs.size(); ++k) {
       // A pooling's second output, the mask, holds indices.
-      has[operation.outputs[k]] = makes && shapeOf(operation.outputs[k]).size() == 4 && !(isSpatial(operation) && k > 0);
+      has[operation.outputs[k]] =
+          makes && shapeOf(operation.outputs[k]).size() == 4 && !(isSpatial(operation) && k > 0);
     }
   }
   std::vector<TensorLayout> layouts;

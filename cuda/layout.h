@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "core/program.h"
-#include "types.h"
+#include "cuda/types.h"
+#include "native/core/program.h"
 
 namespace resnode::cuda {
 
@@ -13,7 +13,7 @@ struct TensorLayout {
   ElementType type = ElementType::float32;  // plain: float32
   Nhwc nhwc;                                // of nhwc tensors: as it lies in memory
   Shape shape;                              // as the program has it
-  bool isFolded = false;                    // nhwc: images in blocks of 2×2 (folding.h)
+  bool isFolded = false;                    // nhwc: images in blocks of 2×2 (space-to-depth.h)
 
   int64_t elements() const { return isNhwc ? nhwc.elements() : elementCount(shape); }
   size_t bytes() const { return static_cast<size_t>(elements()) * bytesOf(type); }

@@ -1,9 +1,9 @@
-#include "list-devices.h"
+#include "cuda/list-devices.h"
 
 #include <dlfcn.h>
 
-#include "cudnn/library.h"
-#include "device.h"
+#include "cuda/cudnn/library.h"
+#include "cuda/device.h"
 
 namespace resnode::cuda {
 namespace {
@@ -35,8 +35,8 @@ class Nvml {
     struct {
       unsigned long long total, free, used;
     } info{};
-    if (!ready_ || cudaDeviceGetPCIBusId(bus, sizeof bus, ordinal) != cudaSuccess || handleByPciBusId_(bus, &device) != 0 ||
-        memoryInfo_(device, &info) != 0) {
+    if (!ready_ || cudaDeviceGetPCIBusId(bus, sizeof bus, ordinal) != cudaSuccess ||
+        handleByPciBusId_(bus, &device) != 0 || memoryInfo_(device, &info) != 0) {
       return false;
     }
     memory = {static_cast<size_t>(info.free), static_cast<size_t>(info.total)};
@@ -45,7 +45,9 @@ class Nvml {
 
  private:
   template <class Function>
-  void load(Function& function, const char* name) { function = reinterpret_cast<Function>(dlsym(library_, name)); }
+  void load(Function& function, const char* name) {
+    function = reinterpret_cast<Function>(dlsym(library_, name));
+  }
 
   void* library_ = nullptr;
   bool ready_ = false;
@@ -123,7 +125,8 @@ DeviceList listDevices() {
   if (cudaDriverGetVersion(&driver) == cudaSuccess && driver > 0) list.driver = versionText(driver);
   list.runtime = versionText(CUDART_VERSION);  // CUDA 11's cudaRuntimeGetVersion knows none where there is no driver
   const CudnnLookup& cudnn = cudnnOfThisProcess();
-  for (const CudnnLookup::Attempt& attempt : cudnn.attempts) list.cudnnTried.emplace_back(attempt.path, attempt.outcome);
+  for (const CudnnLookup::Attempt& attempt : cudnn.attempts)
+    list.cudnnTried.emplace_back(attempt.path, attempt.outcome);
   if (cudnn.library) {
     list.cudnnVersion = cudnn.library->versionText();
     list.cudnnPath = cudnn.library->path;

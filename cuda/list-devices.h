@@ -1,7 +1,7 @@
 // What GPUs there are, and what they need beside them, without opening any.
 #pragma once
 
-#include "core/backend.h"
+#include "native/core/backend.h"
 
 namespace resnode::cuda {
 

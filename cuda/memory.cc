@@ -1,8 +1,8 @@
-#include "memory.h"
+#include "cuda/memory.h"
 
 #include <cstdio>
 
-#include "core/error.h"
+#include "native/core/error.h"
 
 namespace resnode::cuda {
 namespace {
@@ -19,14 +19,15 @@ std::string sizeText(size_t bytes) {
 
 }  // namespace
 
-DeviceMemory::DeviceMemory(std::shared_ptr<Device> device, size_t bytes, const std::string& what) : device_(std::move(device)), bytes_(bytes) {
+DeviceMemory::DeviceMemory(std::shared_ptr<Device> device, size_t bytes, const std::string& what)
+    : device_(std::move(device)), bytes_(bytes) {
   if (bytes == 0) return;
   void* memory = nullptr;
   const cudaError_t status = cudaMalloc(&memory, bytes);
   if (status == cudaErrorMemoryAllocation) {
     cudaGetLastError();
-    throw Error("device/out-of-memory", "Out of memory on " + device_->name() + ": " + what + " needs " + sizeText(bytes) + ", " +
-                                            sizeText(device_->memory().free) + " free");
+    throw Error("device/out-of-memory", "Out of memory on " + device_->name() + ": " + what + " needs " +
+                                            sizeText(bytes) + ", " + sizeText(device_->memory().free) + " free");
   }
   RESNODE_CUDA(status);
   memory_ = static_cast<char*>(memory);
@@ -51,7 +52,8 @@ PinnedMemory::PinnedMemory(std::shared_ptr<Device> device, size_t bytes) : devic
   const cudaError_t status = cudaMallocHost(&memory, bytes);
   if (status == cudaErrorMemoryAllocation) {
     cudaGetLastError();
-    throw Error("device/out-of-memory", "Not enough main memory to lock " + sizeText(bytes) + " of it for transfers to " + device_->name());
+    throw Error("device/out-of-memory",
+                "Not enough main memory to lock " + sizeText(bytes) + " of it for transfers to " + device_->name());
   }
   RESNODE_CUDA(status);
   memory_ = static_cast<char*>(memory);

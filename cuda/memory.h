@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "device.h"
+#include "cuda/device.h"
 
 namespace resnode::cuda {
 

@@ -1,15 +1,15 @@
-#include "operation-bench.h"
+#include "cuda/operation-bench.h"
 
 #include <algorithm>
 #include <cmath>
 #include <functional>
 
-#include "core/error.h"
-#include "kernels/affine.h"
-#include "kernels/caffe-schedule.h"
-#include "kernels/elementwise.h"
-#include "kernels/eltwise.h"
-#include "kernels/trial.h"
+#include "cuda/kernels/caffe-schedule.h"
+#include "cuda/kernels/trial.h"
+#include "cuda/operations/elementwise/elementwise.h"
+#include "cuda/operations/eltwise/eltwise.h"
+#include "cuda/operations/scale/affine.h"
+#include "native/core/error.h"
 
 namespace resnode::cuda {
 namespace {
@@ -38,7 +38,9 @@ constexpr size_t kSet = 256;  // cudaMalloc's alignment
 size_t aligned256(size_t bytes) { return (bytes + kSet - 1) / kSet * kSet; }
 
 ElementType typeOf(Precision precision) {
-  return precision == Precision::float16 ? ElementType::float16 : precision == Precision::bfloat16 ? ElementType::bfloat16 : ElementType::float32;
+  return precision == Precision::float16    ? ElementType::float16
+         : precision == Precision::bfloat16 ? ElementType::bfloat16
+                                            : ElementType::float32;
 }
 
 std::vector<float> download(const void* from, int64_t count, ElementType type, cudaStream_t stream) {
@@ -57,7 +59,8 @@ std::vector<float> download(const void* from, int64_t count, ElementType type, c
 double worstOf(const std::vector<float>& actual, const std::function<double(int64_t)>& expected) {
   double worst = 0;
   for (size_t i = 0; i < actual.size(); ++i) {
-    const double wanted = expected(static_cast<int64_t>(i)), difference = std::abs(actual[i] - wanted) / (1 + std::abs(wanted));
+    const double wanted = expected(static_cast<int64_t>(i)),
+                 difference = std::abs(actual[i] - wanted) / (1 + std::abs(wanted));
     if (!(difference <= worst)) worst = std::isnan(difference) ? HUGE_VAL : difference;
   }
   return worst;
@@ -67,11 +70,13 @@ double worstOf(const std::vector<float>& actual, const std::function<double(int6
 // so that each launch finds its inputs in memory as it would in a net.
 class Sets {
  public:
-  Sets(const OperationBench& bench, size_t setBytes, cudaStream_t stream) : bench_(bench), stride_(aligned256(setBytes)), stream_(stream) {
+  Sets(const OperationBench& bench, size_t setBytes, cudaStream_t stream)
+      : bench_(bench), stride_(aligned256(setBytes)), stream_(stream) {
     int device = 0, l2Bytes = 0;
     RESNODE_CUDA(cudaGetDevice(&device));
     RESNODE_CUDA(cudaDeviceGetAttribute(&l2Bytes, cudaDevAttrL2CacheSize, device));
-    const size_t wanted = bench.rotatedBytes > 0 ? bench.rotatedBytes : 2 * static_cast<size_t>(std::max(l2Bytes, 1 << 20));
+    const size_t wanted =
+        bench.rotatedBytes > 0 ? bench.rotatedBytes : 2 * static_cast<size_t>(std::max(l2Bytes, 1 << 20));
     count_ = std::clamp<size_t>((wanted + stride_ - 1) / stride_, 1, 512);
     memory_ = allocate(count_ * stride_);
   }
@@ -109,7 +114,9 @@ class Sets {
 struct Channels {
   std::vector<float> mean, variance, gamma, beta, inverse, spread, shift;
   Memory memory;
-  const float* at(int which) const { return reinterpret_cast<const float*>(memory.get()) + which * static_cast<int64_t>(mean.size()); }
+  const float* at(int which) const {
+    return reinterpret_cast<const float*>(memory.get()) + which * static_cast<int64_t>(mean.size());
+  }
 };
 enum { kMean, kVariance, kGamma, kBeta, kInverse, kSpread, kZero, kOne, kLists };
 constexpr float kEps = 1e-5f;
@@ -128,7 +135,8 @@ Channels makeChannels(int64_t count, cudaStream_t stream) {
     channels.beta.push_back(beta);
   }
   channels.memory = allocate(all.size() * sizeof(float));
-  RESNODE_CUDA(cudaMemcpyAsync(channels.memory.get(), all.data(), all.size() * sizeof(float), cudaMemcpyHostToDevice, stream));
+  RESNODE_CUDA(
+      cudaMemcpyAsync(channels.memory.get(), all.data(), all.size() * sizeof(float), cudaMemcpyHostToDevice, stream));
   RESNODE_CUDA(cudaStreamSynchronize(stream));
   return channels;
 }
@@ -138,7 +146,8 @@ std::vector<OperationVariant> batchNormScaleRelu(const OperationBench& bench, cu
   const Nhwc map{bench.n, bench.h, bench.w, bench.c, padChannels(bench.c)};
   const CaffeMap caffe{bench.n, bench.c, bench.h * bench.w};
   const Channels channels = makeChannels(bench.c, stream);
-  const double bytes = static_cast<double>(map.elements() * bytesOf(type)), caffeBytes = 4.0 * static_cast<double>(caffe.count());
+  const double bytes = static_cast<double>(map.elements() * bytesOf(type)),
+               caffeBytes = 4.0 * static_cast<double>(caffe.count());
   Affine fused{map.pixels(), map.c, 1, map.paddedChannels};
   fused.center = channels.at(kMean);
   Affine normalise = fused;
@@ -152,8 +161,12 @@ std::vector<OperationVariant> batchNormScaleRelu(const OperationBench& bench, cu
 
   const int64_t firstImage = map.h * map.w * map.paddedChannels, firstPlanes = caffe.channels * caffe.spatial;
   std::vector<float> first, planes;
-  const auto valueOf = [&](float x, int64_t c) { return std::max(0.0, (static_cast<double>(x) - channels.mean[c]) * channels.spread[c] + channels.beta[c]); };
-  const auto fill = [&](char* set) { launchNoise(type, set, {map.pixels(), map.c, map.pixels(), map.paddedChannels}, 2, 1, stream); };
+  const auto valueOf = [&](float x, int64_t c) {
+    return std::max(0.0, (static_cast<double>(x) - channels.mean[c]) * channels.spread[c] + channels.beta[c]);
+  };
+  const auto fill = [&](char* set) {
+    launchNoise(type, set, {map.pixels(), map.c, map.pixels(), map.paddedChannels}, 2, 1, stream);
+  };
   const auto check = [&](char* set) {
     return worstOf(download(set, firstImage, type, stream), [&](int64_t i) {
       const int64_t c = i % map.paddedChannels;
@@ -164,23 +177,35 @@ std::vector<OperationVariant> batchNormScaleRelu(const OperationBench& bench, cu
   fill(sets.set(0));
   first = download(sets.set(0), firstImage, type, stream);
   std::vector<OperationVariant> variants;
-  variants.push_back(sets.variant("fused", 1, 2 * bytes, fill, [&](char* set) { launchAffine(fused, type, set, set, stream); }, check));
-  variants.push_back(sets.variant("three launches", 3, 6 * bytes, fill, [&](char* set) {
-    launchAffine(normalise, type, set, set, stream);
-    launchAffine(scale, type, set, set, stream);
-    launchUnary(Relu{}, type, set, set, map.elements(), map.c, map.paddedChannels, stream);
-  }, check));
+  variants.push_back(sets.variant(
+      "fused", 1, 2 * bytes, fill, [&](char* set) { launchAffine(fused, type, set, set, stream); }, check));
+  variants.push_back(sets.variant(
+      "three launches", 3, 6 * bytes, fill,
+      [&](char* set) {
+        launchAffine(normalise, type, set, set, stream);
+        launchAffine(scale, type, set, set, stream);
+        launchUnary(Relu{}, type, set, set, map.elements(), map.c, map.paddedChannels, stream);
+      },
+      check));
 
   const Memory scratch = allocate(static_cast<size_t>(caffeScratch(caffe)) * sizeof(float));
   const CaffeChannels of{channels.at(kMean), channels.at(kVariance), channels.at(kGamma), channels.at(kBeta), kEps};
-  const auto fillPlanes = [&](char* set) { launchNoise(ElementType::float32, set, {1, caffe.count(), 1, caffe.count()}, 2, 1, stream); };
+  const auto fillPlanes = [&](char* set) {
+    launchNoise(ElementType::float32, set, {1, caffe.count(), 1, caffe.count()}, 2, 1, stream);
+  };
   const Sets caffeSets(bench, static_cast<size_t>(caffeBytes), stream);
   fillPlanes(caffeSets.set(0));
   planes = download(caffeSets.set(0), firstPlanes, ElementType::float32, stream);
-  variants.push_back(caffeSets.variant("Caffe's schedule, float32", kCaffeBatchNormScaleReluLaunches, kCaffeBatchNormScaleReluPasses * caffeBytes, fillPlanes,
-      [&](char* set) { launchCaffeBatchNormScaleRelu(caffe, of, reinterpret_cast<float*>(set), reinterpret_cast<float*>(scratch.get()), stream); },
+  variants.push_back(caffeSets.variant(
+      "Caffe's schedule, float32", kCaffeBatchNormScaleReluLaunches, kCaffeBatchNormScaleReluPasses * caffeBytes,
+      fillPlanes,
       [&](char* set) {
-        return worstOf(download(set, firstPlanes, ElementType::float32, stream), [&](int64_t i) { return valueOf(planes[i], i / caffe.spatial); });
+        launchCaffeBatchNormScaleRelu(caffe, of, reinterpret_cast<float*>(set), reinterpret_cast<float*>(scratch.get()),
+                                      stream);
+      },
+      [&](char* set) {
+        return worstOf(download(set, firstPlanes, ElementType::float32, stream),
+                       [&](int64_t i) { return valueOf(planes[i], i / caffe.spatial); });
       }));
   return variants;
 }
@@ -189,11 +214,13 @@ std::vector<OperationVariant> addRelu(const OperationBench& bench, cudaStream_t 
   const ElementType type = typeOf(bench.precision);
   const Nhwc map{bench.n, bench.h, bench.w, bench.c, padChannels(bench.c)};
   const int64_t planes = bench.n * bench.c * bench.h * bench.w;
-  const auto run = [&](const std::string& name, ElementType of, int64_t elements, int launches, int passes, const auto& launch) {
+  const auto run = [&](const std::string& name, ElementType of, int64_t elements, int launches, int passes,
+                       const auto& launch) {
     const size_t bytes = aligned256(static_cast<size_t>(elements) * bytesOf(of));
     const Sets sets(bench, 3 * bytes, stream);
     const int64_t looked = std::min<int64_t>(elements, 1 << 20);
-    return sets.variant(name, launches, static_cast<double>(passes) * static_cast<double>(elements * bytesOf(of)),
+    return sets.variant(
+        name, launches, static_cast<double>(passes) * static_cast<double>(elements * bytesOf(of)),
         [&](char* set) {
           launchNoise(of, set, {1, elements, 1, elements}, 2, 1, stream);
           launchNoise(of, set + bytes, {1, elements, 1, elements}, 2, 2, stream);
@@ -201,7 +228,8 @@ std::vector<OperationVariant> addRelu(const OperationBench& bench, cudaStream_t 
         [&](char* set) { launch(set, set + bytes, set + 2 * bytes); },
         [&](char* set) {
           const std::vector<float> a = download(set, looked, of, stream), b = download(set + bytes, looked, of, stream);
-          return worstOf(download(set + 2 * bytes, looked, of, stream), [&](int64_t i) { return std::max(0.0, static_cast<double>(a[i]) + b[i]); });
+          return worstOf(download(set + 2 * bytes, looked, of, stream),
+                         [&](int64_t i) { return std::max(0.0, static_cast<double>(a[i]) + b[i]); });
         });
   };
   const auto sum = [&](char* a, char* b, char* out, bool relu) {
@@ -213,17 +241,21 @@ std::vector<OperationVariant> addRelu(const OperationBench& bench, cudaStream_t 
     launchEltwise(eltwise, type, out, map.elements(), stream);
   };
   return {run("fused", type, map.elements(), 1, 3, [&](char* a, char* b, char* out) { sum(a, b, out, true); }),
-          run("two launches", type, map.elements(), 2, 5, [&](char* a, char* b, char* out) {
-            sum(a, b, out, false);
-            launchUnary(Relu{}, type, out, out, map.elements(), map.c, map.paddedChannels, stream);
-          }),
-          run("Caffe's schedule, float32", ElementType::float32, planes, kCaffeAddReluLaunches, kCaffeAddReluPasses, [&](char* a, char* b, char* out) {
-            launchCaffeAddRelu(planes, reinterpret_cast<float*>(a), reinterpret_cast<float*>(b), reinterpret_cast<float*>(out), stream);
-          })};
+          run("two launches", type, map.elements(), 2, 5,
+              [&](char* a, char* b, char* out) {
+                sum(a, b, out, false);
+                launchUnary(Relu{}, type, out, out, map.elements(), map.c, map.paddedChannels, stream);
+              }),
+          run("Caffe's schedule, float32", ElementType::float32, planes, kCaffeAddReluLaunches, kCaffeAddReluPasses,
+              [&](char* a, char* b, char* out) {
+                launchCaffeAddRelu(planes, reinterpret_cast<float*>(a), reinterpret_cast<float*>(b),
+                                   reinterpret_cast<float*>(out), stream);
+              })};
 }
 
 // BatchNorm is folded into the weights, so that fused there is a bias and a ReLU; apart the convolution has neither.
-std::vector<OperationVariant> convolution(const OperationBench& bench, ConvolutionChooser& chooser, cudaStream_t stream) {
+std::vector<OperationVariant> convolution(const OperationBench& bench, ConvolutionChooser& chooser,
+                                          cudaStream_t stream) {
   ConvolutionProblem fused;
   fused.type = typeOf(bench.precision);
   fused.tf32 = bench.precision == Precision::tf32;
@@ -237,16 +269,21 @@ std::vector<OperationVariant> convolution(const OperationBench& bench, Convoluti
   ConvolutionProblem bare = fused;
   bare.bias = bare.relu = false;
   TuneBudget budget;
-  const auto whole = chooser.choose(fused, false, bench.tune, budget), alone = chooser.choose(bare, false, bench.tune, budget);
+  const auto whole = chooser.choose(fused, false, bench.tune, budget),
+             alone = chooser.choose(bare, false, bench.tune, budget);
 
   const ElementType type = fused.type;
   const Nhwc &x = fused.input, &y = fused.output;
-  const size_t inputBytes = aligned256(static_cast<size_t>(x.elements()) * bytesOf(type)), outputBytes = aligned256(static_cast<size_t>(y.elements()) * bytesOf(type));
+  const size_t inputBytes = aligned256(static_cast<size_t>(x.elements()) * bytesOf(type)),
+               outputBytes = aligned256(static_cast<size_t>(y.elements()) * bytesOf(type));
   const double weightBytes = static_cast<double>(fused.weightElements() * bytesOf(type));
-  const Memory weights = allocate(fused.weightElements() * bytesOf(type)), workspace = allocate(std::max(whole->workspaceBytes(), alone->workspaceBytes()));
-  const Memory bias = allocate(y.paddedChannels * sizeof(float)), narrowBias = allocate(y.paddedChannels * bytesOf(type));
+  const Memory weights = allocate(fused.weightElements() * bytesOf(type)),
+               workspace = allocate(std::max(whole->workspaceBytes(), alone->workspaceBytes()));
+  const Memory bias = allocate(y.paddedChannels * sizeof(float)),
+               narrowBias = allocate(y.paddedChannels * bytesOf(type));
   const int64_t taps = bench.kernel * bench.kernel;
-  launchNoise(type, weights.get(), {y.c * taps, x.c, y.paddedChannels * taps, fused.weightChannels()}, 1.0f / std::sqrt(static_cast<float>(taps * x.c)), 2, stream);
+  launchNoise(type, weights.get(), {y.c * taps, x.c, y.paddedChannels * taps, fused.weightChannels()},
+              1.0f / std::sqrt(static_cast<float>(taps * x.c)), 2, stream);
   launchNoise(ElementType::float32, bias.get(), {1, y.c, 1, y.paddedChannels}, 1, 3, stream);
   launchNoise(type, narrowBias.get(), {1, y.c, 1, y.paddedChannels}, 1, 3, stream);
   const auto enqueue = [&](ConvolutionImplementation& implementation, bool hasBias, char* set) {
@@ -268,8 +305,10 @@ std::vector<OperationVariant> convolution(const OperationBench& bench, Convoluti
     launchNoise(type, set, {x.pixels(), x.c, x.pixels(), x.paddedChannels}, 1, 1, stream);
     RESNODE_CUDA(cudaMemsetAsync(set + inputBytes, 0, outputBytes, stream));
   };
-  const double moved = static_cast<double>(x.elements() + y.elements()) * bytesOf(type) + weightBytes, pass = static_cast<double>(y.elements() * bytesOf(type));
-  OperationVariant apart = sets.variant("apart: " + alone->name() + ", affine, relu", 3, moved + 4 * pass, fill,
+  const double moved = static_cast<double>(x.elements() + y.elements()) * bytesOf(type) + weightBytes,
+               pass = static_cast<double>(y.elements() * bytesOf(type));
+  OperationVariant apart = sets.variant(
+      "apart: " + alone->name() + ", affine, relu", 3, moved + 4 * pass, fill,
       [&](char* set) {
         enqueue(*alone, false, set);
         launchAffine(batchNorm, type, set + inputBytes, set + inputBytes, stream);
@@ -279,8 +318,12 @@ std::vector<OperationVariant> convolution(const OperationBench& bench, Convoluti
         expected = download(set + inputBytes, looked, type, stream);
         return 0.0;
       });
-  OperationVariant together = sets.variant("fused: " + whole->name(), 1, moved, fill, [&](char* set) { enqueue(*whole, true, set); },
-      [&](char* set) { return worstOf(download(set + inputBytes, looked, type, stream), [&](int64_t i) { return static_cast<double>(expected[i]); }); });
+  OperationVariant together = sets.variant(
+      "fused: " + whole->name(), 1, moved, fill, [&](char* set) { enqueue(*whole, true, set); },
+      [&](char* set) {
+        return worstOf(download(set + inputBytes, looked, type, stream),
+                       [&](int64_t i) { return static_cast<double>(expected[i]); });
+      });
   return {std::move(together), std::move(apart)};
 }
 
@@ -288,8 +331,11 @@ std::vector<OperationVariant> convolution(const OperationBench& bench, Convoluti
 std::vector<OperationVariant> copy(const OperationBench& bench, cudaStream_t stream) {
   const size_t bytes = static_cast<size_t>(bench.n);
   const Sets sets(bench, 2 * aligned256(bytes), stream);
-  return {sets.variant("copy", 1, 2.0 * static_cast<double>(bytes), [](char*) {},
-      [&](char* set) { RESNODE_CUDA(cudaMemcpyAsync(set + aligned256(bytes), set, bytes, cudaMemcpyDeviceToDevice, stream)); },
+  return {sets.variant(
+      "copy", 1, 2.0 * static_cast<double>(bytes), [](char*) {},
+      [&](char* set) {
+        RESNODE_CUDA(cudaMemcpyAsync(set + aligned256(bytes), set, bytes, cudaMemcpyDeviceToDevice, stream));
+      },
       [](char*) { return 0.0; })};
 }
 

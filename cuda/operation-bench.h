@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "convolution/chooser.h"
-#include "core/backend.h"
+#include "cuda/convolution/chooser.h"
+#include "native/core/backend.h"
 
 namespace resnode::cuda {
 

@@ -1,4 +1,4 @@
-#include "packing.h"
+#include "cuda/packing.h"
 
 #include <algorithm>
 #include <cstring>
@@ -59,8 +59,11 @@ size_t packedBytes(const Packing& packing, const Shape& shape) {
   switch (packing.form) {
     case Packing::Form::plain: return elementCount(shape) * bytes;
     case Packing::Form::padded: return packing.rows * bytes;
-    case Packing::Form::filters: return packing.rows * packing.channels * (elementCount(shape) / (shape[0] * shape[1])) * bytes;
-    case Packing::Form::foldedFilters: return packing.rows * packing.channels * blocksOf(shape[2], packing.top) * blocksOf(shape[3], packing.left) * bytes;
+    case Packing::Form::filters:
+      return packing.rows * packing.channels * (elementCount(shape) / (shape[0] * shape[1])) * bytes;
+    case Packing::Form::foldedFilters:
+      return packing.rows * packing.channels * blocksOf(shape[2], packing.top) * blocksOf(shape[3], packing.left) *
+             bytes;
     case Packing::Form::innerProduct: return packing.rows * packing.pixels * packing.channels * bytes;
   }
   return 0;
@@ -76,11 +79,16 @@ void pack(const Packing& packing, const Shape& shape, const float* values, void*
         std::transform(values, values + elementCount(shape), static_cast<T*>(target), fromFloat<T>);
       });
     case Packing::Form::filters:
-      return dispatch(packing.type, [&](auto zero) { packFilters(packing, shape, values, static_cast<decltype(zero)*>(target)); });
+      return dispatch(packing.type,
+                      [&](auto zero) { packFilters(packing, shape, values, static_cast<decltype(zero)*>(target)); });
     case Packing::Form::foldedFilters:
-      return dispatch(packing.type, [&](auto zero) { packFoldedFilters(packing, shape, values, static_cast<decltype(zero)*>(target)); });
+      return dispatch(packing.type, [&](auto zero) {
+        packFoldedFilters(packing, shape, values, static_cast<decltype(zero)*>(target));
+      });
     case Packing::Form::innerProduct:
-      return dispatch(packing.type, [&](auto zero) { packInnerProduct(packing, shape, values, static_cast<decltype(zero)*>(target)); });
+      return dispatch(packing.type, [&](auto zero) {
+        packInnerProduct(packing, shape, values, static_cast<decltype(zero)*>(target));
+      });
   }
 }
 

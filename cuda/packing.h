@@ -5,18 +5,18 @@
 #include <tuple>
 #include <vector>
 
-#include "core/program.h"
-#include "types.h"
+#include "cuda/types.h"
+#include "native/core/program.h"
 
 namespace resnode::cuda {
 
 struct Packing {
   enum class Form {
-    plain,         // float32 as it is
-    padded,        // a vector, zeros up to `rows`
-    filters,       // [K, C, R, S] → [rows, R, S, channels], zeros where there is no K or C
-    foldedFilters, // [K, C, R, S] → [rows, blocks of R, blocks of S, 2, 2, 4]: filters of 2×2 blocks (folding.h)
-    innerProduct,  // [N, C·pixels] (or transposed) → [N, pixels, channels]: the order of an nhwc input
+    plain,          // float32 as it is
+    padded,         // a vector, zeros up to `rows`
+    filters,        // [K, C, R, S] → [rows, R, S, channels], zeros where there is no K or C
+    foldedFilters,  // [K, C, R, S] → [rows, blocks of R, blocks of S, 2, 2, 4]: filters of 2×2 blocks (space-to-depth.h)
+    innerProduct,   // [N, C·pixels] (or transposed) → [N, pixels, channels]: the order of an nhwc input
   };
   Form form = Form::plain;
   ElementType type = ElementType::float32;

@@ -1,10 +1,11 @@
-#include "parameters.h"
+#include "cuda/parameters.h"
 
 #include <set>
 
 namespace resnode::cuda {
 
-CudaParameters::CudaParameters(std::shared_ptr<Transfer> transfer, std::shared_ptr<const Program> program, std::vector<ParameterSource> sources)
+CudaParameters::CudaParameters(std::shared_ptr<Transfer> transfer, std::shared_ptr<const Program> program,
+                               std::vector<ParameterSource> sources)
     : transfer_(std::move(transfer)), program_(std::move(program)), sources_(std::move(sources)) {
   for (size_t i = 0; i < sources_.size(); ++i) hostBytes_ += sourceBytes(static_cast<ParameterId>(i));
 }
@@ -12,16 +13,20 @@ CudaParameters::CudaParameters(std::shared_ptr<Transfer> transfer, std::shared_p
 size_t CudaParameters::sourceBytes(ParameterId id) const {
   const ParameterSource& source = sources_[id];
   if (!source.bytes || source.ofFile) return 0;
-  return elementCount(program_->parameters[id].shape) * (source.type == DataType::float64 ? sizeof(double) : sizeof(float));
+  return elementCount(program_->parameters[id].shape) *
+         (source.type == DataType::float64 ? sizeof(double) : sizeof(float));
 }
 
-bool CudaParameters::learnsThere(ParameterId id) const { return program_->parameters[id].isMutable && packed_.count({id, Packing{}}) > 0; }
+bool CudaParameters::learnsThere(ParameterId id) const {
+  return program_->parameters[id].isMutable && packed_.count({id, Packing{}}) > 0;
+}
 
 void CudaParameters::require(const std::vector<PackedParameter>& wanted) {
   std::set<PackedParameter> missing;
   size_t bytes = 0;
   for (const PackedParameter& each : wanted) {
-    if (packed_.count(each) == 0 && missing.insert(each).second) bytes += aligned(packedBytes(each.packing, program_->parameters[each.id].shape));
+    if (packed_.count(each) == 0 && missing.insert(each).second)
+      bytes += aligned(packedBytes(each.packing, program_->parameters[each.id].shape));
   }
   if (missing.empty()) return;
   DeviceMemory block(transfer_->device(), bytes, "the parameters of \"" + program_->name + "\"");

@@ -4,21 +4,24 @@
 #include <map>
 #include <vector>
 
-#include "buffer.h"
-#include "core/plain.h"
-#include "packing.h"
+#include "cuda/buffer.h"
+#include "cuda/packing.h"
+#include "native/core/plain.h"
 
 namespace resnode::cuda {
 
 struct PackedParameter {
   ParameterId id = -1;
   Packing packing;
-  bool operator<(const PackedParameter& other) const { return std::tie(id, packing) < std::tie(other.id, other.packing); }
+  bool operator<(const PackedParameter& other) const {
+    return std::tie(id, packing) < std::tie(other.id, other.packing);
+  }
 };
 
 class CudaParameters final : public Parameters {
  public:
-  CudaParameters(std::shared_ptr<Transfer> transfer, std::shared_ptr<const Program> program, std::vector<ParameterSource> sources);
+  CudaParameters(std::shared_ptr<Transfer> transfer, std::shared_ptr<const Program> program,
+                 std::vector<ParameterSource> sources);
 
   // Packs and uploads what is not there yet, in one allocation. Throws Error("device/out-of-memory") and changes nothing.
   void require(const std::vector<PackedParameter>& wanted);

@@ -1,4 +1,4 @@
-#include "places.h"
+#include "cuda/places.h"
 
 #include <cuda_runtime_api.h>
 
@@ -87,8 +87,8 @@ std::vector<std::string> withoutRepetition(std::vector<std::string> places) {
 }
 
 // `chosen`: what the user says, a file or a folder; `package`: NVIDIA's of pip.
-std::vector<std::string> placesOf(const LibraryEnvironment& environment, const std::string& chosen, const std::string& file,
-                                  const std::string& package) {
+std::vector<std::string> placesOf(const LibraryEnvironment& environment, const std::string& chosen,
+                                  const std::string& file, const std::string& package) {
   if (!chosen.empty()) {
     std::error_code ignored;
     if (!fs::is_directory(chosen, ignored)) return {chosen};
@@ -98,7 +98,8 @@ std::vector<std::string> placesOf(const LibraryEnvironment& environment, const s
   if (environment.loader) places.push_back(file);
   for (const std::string& folder : environment.systemFolders) places.push_back(folder + "/" + file);
   if (!environment.condaPrefix.empty()) places.push_back(environment.condaPrefix + "/lib/" + file);
-  for (const std::string& folder : packageFolders(environment)) places.push_back(folder + "/nvidia/" + package + "/lib/" + file);
+  for (const std::string& folder : packageFolders(environment))
+    places.push_back(folder + "/nvidia/" + package + "/lib/" + file);
   return withoutRepetition(std::move(places));
 }
 
@@ -121,17 +122,22 @@ LibraryEnvironment LibraryEnvironment::ofThisProcess() {
 #else
   const std::string machine = "x86_64-linux-gnu", target = "x86_64-linux";
 #endif
-  environment.systemFolders = {"/usr/lib/" + machine, "/usr/lib64", "/usr/local/lib", "/usr/local/cuda/lib64",
-                               "/usr/local/cuda/targets/" + target + "/lib", "/opt/cuda/lib64"};
+  environment.systemFolders = {"/usr/lib/" + machine,
+                               "/usr/lib64",
+                               "/usr/local/lib",
+                               "/usr/local/cuda/lib64",
+                               "/usr/local/cuda/targets/" + target + "/lib",
+                               "/opt/cuda/lib64"};
   environment.systemPrefixes = {"/usr/local", "/usr"};
   return environment;
 }
 
 std::string installCommand(const LibraryEnvironment& environment, const std::string& package) {
   std::string upper = package;
-  std::transform(upper.begin(), upper.end(), upper.begin(), [](unsigned char letter) { return static_cast<char>(std::toupper(letter)); });
-  return "pip install nvidia-" + package + "-cu" + std::to_string(std::clamp(environment.cudaMajor, 11, 13)) + " (or set RESNODE_" + upper +
-         " to the file or its folder)";
+  std::transform(upper.begin(), upper.end(), upper.begin(),
+                 [](unsigned char letter) { return static_cast<char>(std::toupper(letter)); });
+  return "pip install nvidia-" + package + "-cu" + std::to_string(std::clamp(environment.cudaMajor, 11, 13)) +
+         " (or set RESNODE_" + upper + " to the file or its folder)";
 }
 
 std::vector<std::string> cudnnPlaces(const LibraryEnvironment& environment) {
@@ -142,7 +148,8 @@ std::vector<std::string> ncclPlaces(const LibraryEnvironment& environment) {
   return placesOf(environment, environment.nccl, kNcclFile, "nccl");
 }
 
-std::vector<std::string> companionPlaces(const LibraryEnvironment& environment, const std::string& cudnnFolder, const std::string& file) {
+std::vector<std::string> companionPlaces(const LibraryEnvironment& environment, const std::string& cudnnFolder,
+                                         const std::string& file) {
   // nvidia-cublas-cu12 and its kin unpack to cublas/lib, cuda_nvrtc/lib; those for CUDA 13 share cu13/lib.
   const char* const kPackages[] = {"/cu13/lib/", "/cublas/lib/", "/cuda_nvrtc/lib/"};
   std::vector<std::string> places{cudnnFolder + "/" + file};

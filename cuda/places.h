@@ -12,13 +12,13 @@ inline constexpr const char* kNcclFile = "libnccl.so.2";
 
 // What the search depends on; tests make their own.
 struct LibraryEnvironment {
-  std::string cudnn, nccl;                 // RESNODE_CUDNN, RESNODE_NCCL: a file or a folder, and then nothing else is tried
-  std::string virtualEnv, condaPrefix;     // VIRTUAL_ENV, CONDA_PREFIX
-  std::string pyenvRoot, home, path;       // PYENV_ROOT, HOME, PATH
-  int cudaMajor = 13;                      // the newest CUDA that the driver runs; without one, that of our library
-  bool loader = true;                      // ask the loader for the bare name (ldconfig, LD_LIBRARY_PATH)
-  std::vector<std::string> systemFolders;  // of libraries: CUDA's, the distribution's
-  std::vector<std::string> systemPrefixes; // of pythons: /usr/local, /usr
+  std::string cudnn, nccl;  // RESNODE_CUDNN, RESNODE_NCCL: a file or a folder, and then nothing else is tried
+  std::string virtualEnv, condaPrefix;      // VIRTUAL_ENV, CONDA_PREFIX
+  std::string pyenvRoot, home, path;        // PYENV_ROOT, HOME, PATH
+  int cudaMajor = 13;                       // the newest CUDA that the driver runs; without one, that of our library
+  bool loader = true;                       // ask the loader for the bare name (ldconfig, LD_LIBRARY_PATH)
+  std::vector<std::string> systemFolders;   // of libraries: CUDA's, the distribution's
+  std::vector<std::string> systemPrefixes;  // of pythons: /usr/local, /usr
 
   static LibraryEnvironment ofThisProcess();
 };
@@ -33,6 +33,7 @@ std::vector<std::string> ncclPlaces(const LibraryEnvironment& environment);
 
 // What cuDNN itself opens at run time: `file` (libnvrtc.so.13) in NVIDIA's pip packages beside cuDNN, in CUDA's folders,
 // in the pythons' folders.
-std::vector<std::string> companionPlaces(const LibraryEnvironment& environment, const std::string& cudnnFolder, const std::string& file);
+std::vector<std::string> companionPlaces(const LibraryEnvironment& environment, const std::string& cudnnFolder,
+                                         const std::string& file);
 
 }  // namespace resnode::cuda

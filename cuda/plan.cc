@@ -1,9 +1,9 @@
-#include "plan.h"
+#include "cuda/plan.h"
 
 #include <algorithm>
 #include <set>
 
-#include "tail-fusion.h"
+#include "cuda/operations/classifier-head/match.h"
 
 namespace resnode::cuda {
 namespace {
@@ -24,9 +24,13 @@ bool isShared(const Program& program) {
 
 }  // namespace
 
-CudaPlan::CudaPlan(std::shared_ptr<const Program> program, Precision precision, Chooser choose, std::shared_ptr<NcclCommunicator> processes)
-    : program_(std::move(program)), type_(elementTypeOf(precision)), layouts_(chooseLayouts(*program_, type_)),
-      lifetimes_(tensorLifetimes(*program_)), processes_(isShared(*program_) ? std::move(processes) : nullptr) {
+CudaPlan::CudaPlan(std::shared_ptr<const Program> program, Precision precision, Chooser choose,
+                   std::shared_ptr<NcclCommunicator> processes)
+    : program_(std::move(program)),
+      type_(elementTypeOf(precision)),
+      layouts_(chooseLayouts(*program_, type_)),
+      lifetimes_(tensorLifetimes(*program_)),
+      processes_(isShared(*program_) ? std::move(processes) : nullptr) {
   const auto formsOf = [this](ParameterId id) {
     std::set<PackedParameter> forms;
     for (const PackedParameter& each : parameters()) {
@@ -34,9 +38,11 @@ CudaPlan::CudaPlan(std::shared_ptr<const Program> program, Precision precision, 
     }
     return std::vector<PackedParameter>(forms.begin(), forms.end());
   };
-  const bool trains = std::any_of(program_->operations.begin(), program_->operations.end(),
-                                  [](const Operation& operation) { return std::holds_alternative<Gradient>(operation.attributes); });
-  const StepContext context{*program_, layouts_, type_, precision == Precision::tf32, trains, processes_, std::move(choose), formsOf};
+  const bool trains =
+      std::any_of(program_->operations.begin(), program_->operations.end(),
+                  [](const Operation& operation) { return std::holds_alternative<Gradient>(operation.attributes); });
+  const StepContext context{*program_,  layouts_,          type_,  precision == Precision::tf32, trains,
+                            processes_, std::move(choose), formsOf};
   const int last = std::max(0, static_cast<int>(program_->operations.size()) - 1);
   description_.alignment = kAlignment;
   description_.tensorBuffers.assign(program_->tensors.size(), -1);
@@ -71,25 +77,29 @@ CudaPlan::CudaPlan(std::shared_ptr<const Program> program, Precision precision, 
     } else {
       const Operation& pooling = program_->operations[tail->pooling];
       const Operation& innerProduct = program_->operations[tail->innerProduct];
-      addStep(i, makeTailStep(pooling, innerProduct, context), pooling.inputs, {innerProduct.outputs[0], operation.outputs[0]});
+      addStep(i, makeTailStep(pooling, innerProduct, context), pooling.inputs,
+              {innerProduct.outputs[0], operation.outputs[0]});
     }
     description_.implementations.push_back(steps_.back().step.implementation);
   }
   for (size_t i = 0; i < program_->outputs.size(); ++i) {
     const TensorId id = program_->outputs[i];
     if (!layouts_[id].isNhwc) continue;
-    outputs_.push_back({i, addBuffer(program_->tensors[id].name + " output", plainLayout(layouts_[id].shape).bytes(), last, last)});
+    outputs_.push_back(
+        {i, addBuffer(program_->tensors[id].name + " output", plainLayout(layouts_[id].shape).bytes(), last, last)});
   }
   if (labelChecks_ > 0) labelBuffer_ = addBuffer("label checks", labelChecks_ * sizeof(int), 0, last);
   std::set<PackedParameter> seen;
   for (const PackedParameter& each : parameters()) {
-    if (seen.insert(each).second) description_.parameterBytes += aligned(packedBytes(each.packing, program_->parameters[each.id].shape));
+    if (seen.insert(each).second)
+      description_.parameterBytes += aligned(packedBytes(each.packing, program_->parameters[each.id].shape));
   }
 }
 
 std::vector<PackedParameter> CudaPlan::parameters() const {
   std::vector<PackedParameter> all;
-  for (const PlannedStep& planned : steps_) all.insert(all.end(), planned.step.parameters.begin(), planned.step.parameters.end());
+  for (const PlannedStep& planned : steps_)
+    all.insert(all.end(), planned.step.parameters.begin(), planned.step.parameters.end());
   return all;
 }
 
@@ -101,7 +111,8 @@ int CudaPlan::addBuffer(const std::string& name, size_t bytes, int from, int to)
 
 void CudaPlan::placeTensor(TensorId id) {
   if (description_.tensorBuffers[id] >= 0 || lifetimes_[id].from < 0) return;
-  const int buffer = addBuffer(program_->tensors[id].name, layouts_[id].bytes(), lifetimes_[id].from, lifetimes_[id].to);
+  const int buffer =
+      addBuffer(program_->tensors[id].name, layouts_[id].bytes(), lifetimes_[id].from, lifetimes_[id].to);
   description_.tensorBuffers[id] = buffer;
   returned_[buffer] = std::count(program_->outputs.begin(), program_->outputs.end(), id) > 0;
 }
@@ -144,7 +155,8 @@ void CudaPlan::addStep(int index, Step step, std::vector<TensorId> inputs, std::
   for (TensorId id : planned.outputs) {
     if (id >= 0) placeTensor(id);
   }
-  if (planned.step.workspaceBytes > 0) planned.workspace = addBuffer(layer + " workspace", planned.step.workspaceBytes, index, index);
+  if (planned.step.workspaceBytes > 0)
+    planned.workspace = addBuffer(layer + " workspace", planned.step.workspaceBytes, index, index);
   if (planned.step.checksLabels) planned.labelCheck = labelChecks_++;
   updates_ = updates_ || planned.step.updates;
   steps_.push_back(std::move(planned));

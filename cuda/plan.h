@@ -4,8 +4,8 @@
 #include <memory>
 #include <vector>
 
-#include "core/plain.h"
-#include "step.h"
+#include "cuda/step.h"
+#include "native/core/plain.h"
 
 namespace resnode::cuda {
 
@@ -30,7 +30,8 @@ class CudaPlan final : public Plan {
  public:
   using Chooser = std::function<std::shared_ptr<ConvolutionImplementation>(const ConvolutionProblem&)>;
   // `processes`: those of the program's communicator; null: this one is alone.
-  CudaPlan(std::shared_ptr<const Program> program, Precision precision, Chooser choose, std::shared_ptr<NcclCommunicator> processes = nullptr);
+  CudaPlan(std::shared_ptr<const Program> program, Precision precision, Chooser choose,
+           std::shared_ptr<NcclCommunicator> processes = nullptr);
 
   const Program& program() const override { return *program_; }
   const PlanDescription& description() const override { return description_; }

@@ -1,8 +1,8 @@
-#include "planning-backend.h"
+#include "cuda/planning-backend.h"
 
-#include "convolution/chooser.h"
-#include "core/error.h"
-#include "plan.h"
+#include "cuda/convolution/chooser.h"
+#include "cuda/plan.h"
+#include "native/core/error.h"
 
 namespace resnode::cuda {
 namespace {
@@ -24,19 +24,26 @@ class PlanningBackend final : public Backend {
   explicit PlanningBackend(size_t memory) : memory_(memory) {}
 
   std::vector<std::pair<std::string, std::string>> describe() const override {
-    return {{"GPU", "none: plans for one with " + std::to_string(memory_) + " bytes"}, {"cuDNN", "not asked: resnode's own kernels"}};
+    return {{"GPU", "none: plans for one with " + std::to_string(memory_) + " bytes"},
+            {"cuDNN", "not asked: resnode's own kernels"}};
   }
   std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program, const PlanOptions& options) override {
     return std::make_shared<CudaPlan>(std::move(program), options.precision, likelyBest);
   }
-  std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program>, std::vector<ParameterSource>) override { refuse(); }
-  std::shared_ptr<Executable> compile(std::shared_ptr<Plan>, std::shared_ptr<Parameters>, const std::vector<size_t>&, size_t) override { refuse(); }
+  std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program>, std::vector<ParameterSource>) override {
+    refuse();
+  }
+  std::shared_ptr<Executable> compile(std::shared_ptr<Plan>, std::shared_ptr<Parameters>, const std::vector<size_t>&,
+                                      size_t) override {
+    refuse();
+  }
   std::shared_ptr<Buffer> allocateBuffer(size_t) override { refuse(); }
   DriverMemory driverMemory() const override { return {memory_, memory_}; }
 
  private:
   [[noreturn]] static void refuse() {
-    throw Error("device/unsupported", "This device plans for a GPU that is not here (gpuMemory); it holds and computes nothing");
+    throw Error("device/unsupported",
+                "This device plans for a GPU that is not here (gpuMemory); it holds and computes nothing");
   }
 
   size_t memory_;

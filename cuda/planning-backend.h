@@ -1,7 +1,7 @@
 // Plans for a GPU that is not here: what a net would take, by the rules of resnode's own kernels. Needs no driver.
 #pragma once
 
-#include "core/backend.h"
+#include "native/core/backend.h"
 
 namespace resnode::cuda {
 

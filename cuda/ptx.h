@@ -9,7 +9,7 @@
 //   d[0], d[1] row group, columns 2t and 2t + 1                  d[2], d[3] row group + 8, the same columns
 #pragma once
 
-#include "launch.h"
+#include "cuda/launch.h"
 
 // mma.sync of these shapes and types, and cp.async, want sm_80. Kernels of tensor cores leave their bodies empty below
 // it (and are refused there); copies become plain ones.
@@ -20,7 +20,7 @@
 #endif
 
 #ifdef RESNODE_EMULATE
-#include "emulator/ptx.h"
+#include "test/cuda/emulator/ptx.h"
 #else
 #ifdef __CUDACC__
 
@@ -43,7 +43,8 @@ __device__ __forceinline__ void copyAsync(SharedAddress to, const void* from, bo
   if constexpr (bytes == 16) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(read) : "memory");
   } else {
-    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(to), "l"(from), "n"(bytes), "r"(read) : "memory");
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(to), "l"(from), "n"(bytes), "r"(read)
+                 : "memory");
   }
 #else
   const uint32_t* words = static_cast<const uint32_t*>(from);
@@ -85,12 +86,12 @@ __device__ __forceinline__ void loadMatrices(uint32_t (&r)[4], SharedAddress row
 template <class T>
 __device__ __forceinline__ void multiplyAdd(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 
-#define RESNODE_MMA(type, name)                                                                                         \
-  template <>                                                                                                           \
-  __device__ __forceinline__ void multiplyAdd<type>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {    \
-    asm volatile("mma.sync.aligned." name " {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"            \
-                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])                                                       \
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));                                   \
+#define RESNODE_MMA(type, name)                                                                                      \
+  template <>                                                                                                        \
+  __device__ __forceinline__ void multiplyAdd<type>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { \
+    asm volatile("mma.sync.aligned." name " {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"         \
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])                                                    \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));                                \
   }
 #if RESNODE_HAS_MMA
 RESNODE_MMA(__half, "m16n8k16.row.col.f32.f16.f16.f32")

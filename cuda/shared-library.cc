@@ -1,4 +1,4 @@
-#include "shared-library.h"
+#include "cuda/shared-library.h"
 
 #include <link.h>
 

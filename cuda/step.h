@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "convolution/problem.h"
-#include "layout.h"
-#include "parameters.h"
+#include "cuda/convolution/problem.h"
+#include "cuda/layout.h"
+#include "cuda/parameters.h"
 
 namespace resnode::cuda {
 
@@ -21,11 +21,13 @@ struct Bindings {
   std::vector<void*> outputs;
   std::vector<void*> parameters;
   char* workspace = nullptr;
-  int* badLabel = nullptr;      // of steps that check labels; of an update all of theirs
-  int64_t labelChecks = 0;      // of an update
+  int* badLabel = nullptr;  // of steps that check labels; of an update all of theirs
+  int64_t labelChecks = 0;  // of an update
 
   template <class T>
-  T* parameter(size_t i) const { return static_cast<T*>(parameters[i]); }
+  T* parameter(size_t i) const {
+    return static_cast<T*>(parameters[i]);
+  }
   const float* floats(size_t i) const { return static_cast<const float*>(inputs[i]); }
   // Null: not wanted, or not there.
   float* floatsOut(size_t i) const { return i < outputs.size() ? static_cast<float*>(outputs[i]) : nullptr; }
@@ -34,16 +36,16 @@ struct Bindings {
 using LaunchFunction = std::function<void(const Bindings&, cudaStream_t)>;
 
 struct Step {
-  std::vector<bool> nhwcInputs;              // the form that each input must have
+  std::vector<bool> nhwcInputs;  // the form that each input must have
   std::vector<PackedParameter> parameters;
-  std::vector<size_t> inPlace;               // inputs that the first output may overwrite
-  bool eachOverItsInput = false;             // each output may overwrite the input at its place
+  std::vector<size_t> inPlace;    // inputs that the first output may overwrite
+  bool eachOverItsInput = false;  // each output may overwrite the input at its place
   size_t workspaceBytes = 0;
-  std::optional<size_t> aliasOf;             // the first output is this input's memory, where that is allowed
+  std::optional<size_t> aliasOf;  // the first output is this input's memory, where that is allowed
   bool checksLabels = false;
-  bool updates = false;                      // changes what learns, unless a label is wrong
+  bool updates = false;  // changes what learns, unless a label is wrong
   std::string implementation;
-  LaunchFunction launch;                     // null: another step does this one's work
+  LaunchFunction launch;  // null: another step does this one's work
 };
 
 struct StepContext {
@@ -51,7 +53,7 @@ struct StepContext {
   const std::vector<TensorLayout>& layouts;  // of the program's tensors
   ElementType type;
   bool tf32;
-  bool trains;                               // the program has a backward pass
+  bool trains;                                  // the program has a backward pass
   std::shared_ptr<NcclCommunicator> processes;  // that train together; null: this one is alone
   // Chooses what computes a convolution.
   std::function<std::shared_ptr<ConvolutionImplementation>(const ConvolutionProblem&)> choose;
@@ -61,6 +63,15 @@ struct StepContext {
   const TensorLayout& input(const Operation& operation, size_t i) const { return layouts[operation.inputs[i]]; }
   const TensorLayout& output(const Operation& operation, size_t i) const { return layouts[operation.outputs[i]]; }
 };
+
+// A step whose inputs have its output's layout.
+Step likeOutput(const Operation& operation, const StepContext& context, const char* implementation);
+// A step on plain tensors.
+Step plainStep(const Operation& operation, const char* implementation);
+
+// Scratch memory of a step, as floats.
+inline size_t bytesOfFloats(int64_t count) { return static_cast<size_t>(count) * sizeof(float); }
+inline float* floatsAt(const Bindings& b, size_t bytes = 0) { return reinterpret_cast<float*>(b.workspace + bytes); }
 
 Step makeStep(const Operation& operation, const StepContext& context);
 

@@ -13,7 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "../native/core/host-device.h"
+#include "native/core/host-device.h"
 
 namespace resnode::cuda {
 
@@ -31,10 +31,14 @@ struct Nhwc {
 // Up to 4 channels become 4 (images: 8-byte pixels in 16 bits), more a multiple of 8 (16-byte vectors in 16 bits, and
 // what tensor cores want).
 inline constexpr int64_t kImageChannels = 4;
-inline int64_t padChannels(int64_t channels) { return channels <= kImageChannels ? kImageChannels : (channels + 7) / 8 * 8; }
+inline int64_t padChannels(int64_t channels) {
+  return channels <= kImageChannels ? kImageChannels : (channels + 7) / 8 * 8;
+}
 
 // Images of even height and width in blocks of 2×2: [n, h/2, w/2, 2, 2, 4], a block's values being channels of one pixel.
-inline Nhwc foldedImages(const Nhwc& images) { return {images.n, images.h / 2, images.w / 2, 4 * kImageChannels, 4 * kImageChannels}; }
+inline Nhwc foldedImages(const Nhwc& images) {
+  return {images.n, images.h / 2, images.w / 2, 4 * kImageChannels, 4 * kImageChannels};
+}
 
 RESNODE_HOST_DEVICE float toFloat(float value) { return value; }
 RESNODE_HOST_DEVICE float toFloat(__half value) { return __half2float(value); }
@@ -43,11 +47,17 @@ RESNODE_HOST_DEVICE float toFloat(__nv_bfloat16 value) { return __bfloat162float
 template <class T>
 RESNODE_HOST_DEVICE T fromFloat(float value);
 template <>
-RESNODE_HOST_DEVICE float fromFloat<float>(float value) { return value; }
+RESNODE_HOST_DEVICE float fromFloat<float>(float value) {
+  return value;
+}
 template <>
-RESNODE_HOST_DEVICE __half fromFloat<__half>(float value) { return __float2half_rn(value); }
+RESNODE_HOST_DEVICE __half fromFloat<__half>(float value) {
+  return __float2half_rn(value);
+}
 template <>
-RESNODE_HOST_DEVICE __nv_bfloat16 fromFloat<__nv_bfloat16>(float value) { return __float2bfloat16_rn(value); }
+RESNODE_HOST_DEVICE __nv_bfloat16 fromFloat<__nv_bfloat16>(float value) {
+  return __float2bfloat16_rn(value);
+}
 
 // Calls function(T{}) with the C++ type of an element type.
 template <class Function>

@@ -178,7 +178,7 @@ const cpp = () => `// ${HEAD}
 #include <variant>
 #include <vector>
 
-#include "fields.h"
+#include "native/core/fields.h"
 
 namespace resnode {
 ${nested.map(({ name, says, fields }) => cppStruct(name, says, '', fields)).join('')}${kinds
@@ -192,7 +192,7 @@ ${wrap(kinds.map(([, { name }]) => name).join(', '), 110)
   .map((line) => `    ${line}`)
   .join('\n')}>;
 
-// Functions of each value alone: elementwise.h.
+// Functions of each value alone: native/operations/elementwise/elementwise.h.
 using Elementwise = std::variant<${kinds
   .filter(([, { isElementwise }]) => isElementwise)
   .map(([, { name }]) => name)

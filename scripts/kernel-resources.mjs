@@ -51,7 +51,9 @@ function demangle(names) {
 
 /** Every kernel of a build folder whose source is still there. */
 export function kernelResources(folder) {
-  const sources = readdirSync(fileURLToPath(new URL('../cuda/kernels', import.meta.url)));
+  const sources = readdirSync(fileURLToPath(new URL('../cuda', import.meta.url)), { recursive: true })
+    .filter((name) => name.endsWith('.cu'))
+    .map((name) => basename(name));
   const logs = readdirSync(folder, { recursive: true }).filter(
     (name) => name.endsWith('.o.ptxas') && sources.includes(basename(name).replace(/\.o\.ptxas$/, '')),
   );

@@ -1,12 +1,12 @@
-#include "chooser.h"
+#include "cuda/convolution/chooser.h"
 
 #include <algorithm>
 #include <iterator>
 
-#include "../cudnn/convolution.h"
-#include "core/backend.h"
-#include "core/error.h"
-#include "measure.h"
+#include "cuda/convolution/measure.h"
+#include "cuda/cudnn/convolution.h"
+#include "native/core/backend.h"
+#include "native/core/error.h"
 
 namespace resnode::cuda {
 namespace {
@@ -14,13 +14,15 @@ namespace {
 std::vector<std::string> machineOf(const Device& device, const CudnnHandle* cudnn) {
   int driver = 0;
   cudaDriverGetVersion(&driver);
-  return {device.model() + " " + std::to_string(device.computeCapability()), versionText(driver), cudnn ? cudnn->library().versionText() : "",
+  return {device.model() + " " + std::to_string(device.computeCapability()), versionText(driver),
+          cudnn ? cudnn->library().versionText() : "",
           // The library for older drivers is compiled by another nvcc.
           kVersion + (CUDART_VERSION < 12000 ? std::string(" cuda11") : "")};
 }
 
 // Nothing is run: the one that the cache knows, else the first that can be made.
-std::unique_ptr<ConvolutionImplementation> likelyBest(const TuningCache& cache, const std::string& key, const ConvolutionOptions& options) {
+std::unique_ptr<ConvolutionImplementation> likelyBest(const TuningCache& cache, const std::string& key,
+                                                      const ConvolutionOptions& options) {
   std::string refusals;
   const auto attempt = [&](const ConvolutionOption& option) -> std::unique_ptr<ConvolutionImplementation> {
     try {
@@ -47,13 +49,15 @@ std::unique_ptr<ConvolutionImplementation> likelyBest(const TuningCache& cache, 
 
 }  // namespace
 
-ConvolutionChooser::ConvolutionChooser(std::shared_ptr<Device> device, std::shared_ptr<CudnnHandle> cudnn, const std::string& cacheFolder)
+ConvolutionChooser::ConvolutionChooser(std::shared_ptr<Device> device, std::shared_ptr<CudnnHandle> cudnn,
+                                       const std::string& cacheFolder)
     : device_(std::move(device)), cudnn_(std::move(cudnn)), cache_(cacheFolder, machineOf(*device_, cudnn_.get())) {}
 
 ConvolutionOptions ConvolutionChooser::optionsFor(const ConvolutionProblem& problem, bool deterministic) {
   ConvolutionOptions options;
   // A bias in 16 bits is given beside the float32 one: see CudnnWishes.
-  if (cudnn_) options = cudnnOptions(*cudnn_, problem, {deterministic, problem.bias && problem.type != ElementType::float32});
+  if (cudnn_)
+    options = cudnnOptions(*cudnn_, problem, {deterministic, problem.bias && problem.type != ElementType::float32});
   // cuDNN's first proposal, then ours, which are ready at once, then cuDNN's others, many of which must be compiled first
   // (half a second each); our slowest, which takes every problem, comes last.
   ConvolutionOptions own = optionsOf(ownCandidates(problem, device_->computeCapability()));
@@ -65,8 +69,9 @@ ConvolutionOptions ConvolutionChooser::optionsFor(const ConvolutionProblem& prob
   return options;
 }
 
-std::shared_ptr<ConvolutionImplementation> ConvolutionChooser::choose(const ConvolutionProblem& problem, bool deterministic, bool tune,
-                                                                       TuneBudget& budget) {
+std::shared_ptr<ConvolutionImplementation> ConvolutionChooser::choose(const ConvolutionProblem& problem,
+                                                                      bool deterministic, bool tune,
+                                                                      TuneBudget& budget) {
   const ConvolutionOptions options = optionsFor(problem, deterministic);
   const std::string key = keyOf(problem) + (deterministic ? " deterministic" : "");
   std::unique_ptr<ConvolutionImplementation> chosen;

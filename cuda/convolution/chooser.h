@@ -3,9 +3,9 @@
 
 #include <memory>
 
-#include "../cudnn/descriptors.h"
-#include "../device.h"
-#include "tune.h"
+#include "cuda/convolution/tune.h"
+#include "cuda/cudnn/descriptors.h"
+#include "cuda/device.h"
 
 namespace resnode::cuda {
 
@@ -15,10 +15,12 @@ inline constexpr size_t kWorkspaceLimit = size_t{512} << 20;
 class ConvolutionChooser {
  public:
   // cudnn: null for our own kernels alone.
-  ConvolutionChooser(std::shared_ptr<Device> device, std::shared_ptr<CudnnHandle> cudnn, const std::string& cacheFolder);
+  ConvolutionChooser(std::shared_ptr<Device> device, std::shared_ptr<CudnnHandle> cudnn,
+                     const std::string& cacheFolder);
 
   // `budget` is shared by the problems of a net. Without `tune` nothing runs: what is remembered, or the likely best.
-  std::shared_ptr<ConvolutionImplementation> choose(const ConvolutionProblem& problem, bool deterministic, bool tune, TuneBudget& budget);
+  std::shared_ptr<ConvolutionImplementation> choose(const ConvolutionProblem& problem, bool deterministic, bool tune,
+                                                    TuneBudget& budget);
   // What was chosen since is kept for later processes.
   void save() { cache_.save(); }
 

@@ -1,11 +1,11 @@
-#include "measure.h"
+#include "cuda/convolution/measure.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 
-#include "../check.h"
-#include "../kernels/trial.h"
+#include "cuda/check.h"
+#include "cuda/kernels/trial.h"
 
 namespace resnode::cuda {
 namespace {
@@ -35,7 +35,11 @@ Event makeEvent() {
 class DeviceMeasure final : public ConvolutionMeasure {
  public:
   DeviceMeasure(const ConvolutionProblem& problem, ConvolutionImplementation& reference, cudaStream_t stream)
-      : problem_(problem), stream_(stream), start_(makeEvent()), stop_(makeEvent()), worst_(allocateOnDevice(sizeof(float))) {
+      : problem_(problem),
+        stream_(stream),
+        start_(makeEvent()),
+        stop_(makeEvent()),
+        worst_(allocateOnDevice(sizeof(float))) {
     int device = 0, l2Bytes = 0;
     RESNODE_CUDA(cudaGetDevice(&device));
     RESNODE_CUDA(cudaDeviceGetAttribute(&l2Bytes, cudaDevAttrL2CacheSize, device));
@@ -50,12 +54,13 @@ class DeviceMeasure final : public ConvolutionMeasure {
   std::string check(ConvolutionImplementation& implementation) override {
     cudaGetLastError();  // what a candidate that failed before may have left behind
     // Where there is a residual it is the output itself, as the planner may place it; otherwise NaN shows what stays unwritten.
-    if (problem_.residual) RESNODE_CUDA(cudaMemcpyAsync(output_.get(), residual_.get(), outputBytes(), cudaMemcpyDeviceToDevice, stream_));
+    if (problem_.residual)
+      RESNODE_CUDA(cudaMemcpyAsync(output_.get(), residual_.get(), outputBytes(), cudaMemcpyDeviceToDevice, stream_));
     else RESNODE_CUDA(cudaMemsetAsync(output_.get(), 0xff, outputBytes(), stream_));
     enqueue(implementation, output_.get(), problem_.residual ? output_.get() : nullptr);
     const ConvolutionTolerance tolerance = toleranceOf(problem_);
-    launchDifference(problem_.resultType(), output_.get(), expected_.get(), problem_.resultElements(), tolerance.relative, tolerance.absolute,
-                     static_cast<float*>(worst_.get()), stream_);
+    launchDifference(problem_.resultType(), output_.get(), expected_.get(), problem_.resultElements(),
+                     tolerance.relative, tolerance.absolute, static_cast<float*>(worst_.get()), stream_);
     float worst = 0;
     RESNODE_CUDA(cudaMemcpyAsync(&worst, worst_.get(), sizeof worst, cudaMemcpyDeviceToHost, stream_));
     RESNODE_CUDA(cudaStreamSynchronize(stream_));
@@ -74,7 +79,9 @@ class DeviceMeasure final : public ConvolutionMeasure {
     return milliseconds * 1000.0;
   }
 
-  double now() override { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+  double now() override {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  }
 
  private:
   size_t outputBytes() const { return problem_.resultElements() * bytesOf(problem_.resultType()); }
@@ -98,7 +105,9 @@ class DeviceMeasure final : public ConvolutionMeasure {
     }
     if (problem_.pass != ConvolutionPass::forward) {
       // A sum over pixels has the order of one where they are small.
-      const float size = problem_.pass == ConvolutionPass::dataGradient ? 1 : 1.0f / std::sqrt(static_cast<float>(std::max<int64_t>(y.pixels(), 1)));
+      const float size = problem_.pass == ConvolutionPass::dataGradient
+                             ? 1
+                             : 1.0f / std::sqrt(static_cast<float>(std::max<int64_t>(y.pixels(), 1)));
       diff_ = allocateOnDevice(y.elements() * bytesOf(type));
       launchNoise(type, diff_.get(), {y.pixels(), y.c, y.pixels(), y.paddedChannels}, size, 5, stream_);
     }
@@ -128,7 +137,9 @@ class DeviceMeasure final : public ConvolutionMeasure {
     arguments.workspace = workspace_.get();
     implementation.enqueue(arguments, stream_);
   }
-  void enqueue(ConvolutionImplementation& implementation, void* output) { enqueue(implementation, output, residual_.get()); }
+  void enqueue(ConvolutionImplementation& implementation, void* output) {
+    enqueue(implementation, output, residual_.get());
+  }
 
   ConvolutionProblem problem_;
   cudaStream_t stream_;
@@ -144,13 +155,17 @@ ConvolutionTolerance toleranceOf(const ConvolutionProblem& problem) {
   const float depth = static_cast<float>(problem.reductionDepth());
   const float sums = std::max(1e-5f, 3e-7f * std::sqrt(depth));
   switch (problem.type) {
-    case ElementType::float16: return {1.0f / 512, 1.0f / 1024 + sums};   // two roundings to 11 bits and the bias's; twice that
-    case ElementType::bfloat16: return {1.0f / 64, 1.0f / 128 + sums};    // the same with 8 bits
-    default: return problem.tf32 ? ConvolutionTolerance{1.0f / 256, 1.0f / 256} : ConvolutionTolerance{1e-5f, sums};  // factors of 11 bits
+    case ElementType::float16:
+      return {1.0f / 512, 1.0f / 1024 + sums};  // two roundings to 11 bits and the bias's; twice that
+    case ElementType::bfloat16: return {1.0f / 64, 1.0f / 128 + sums};  // the same with 8 bits
+    default:
+      return problem.tf32 ? ConvolutionTolerance{1.0f / 256, 1.0f / 256}
+                          : ConvolutionTolerance{1e-5f, sums};  // factors of 11 bits
   }
 }
 
-std::unique_ptr<ConvolutionMeasure> measureOnDevice(const ConvolutionProblem& problem, ConvolutionImplementation& reference, cudaStream_t stream) {
+std::unique_ptr<ConvolutionMeasure> measureOnDevice(const ConvolutionProblem& problem,
+                                                    ConvolutionImplementation& reference, cudaStream_t stream) {
   return std::make_unique<DeviceMeasure>(problem, reference, stream);
 }
 

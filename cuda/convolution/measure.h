@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "tune.h"
+#include "cuda/convolution/tune.h"
 
 namespace resnode::cuda {
 
@@ -16,6 +16,7 @@ ConvolutionTolerance toleranceOf(const ConvolutionProblem& problem);
 
 // Takes memory for the problem's tensors, a second output and twice the L2 cache; gives it back when destroyed. Throws Error
 // (device/out-of-memory). `reference` computes what others are compared with.
-std::unique_ptr<ConvolutionMeasure> measureOnDevice(const ConvolutionProblem& problem, ConvolutionImplementation& reference, cudaStream_t stream);
+std::unique_ptr<ConvolutionMeasure> measureOnDevice(const ConvolutionProblem& problem,
+                                                    ConvolutionImplementation& reference, cudaStream_t stream);
 
 }  // namespace resnode::cuda

@@ -4,12 +4,12 @@
 
 #include <functional>
 
-#include "problem.h"
+#include "cuda/convolution/problem.h"
 
 namespace resnode::cuda {
 
 struct ConvolutionOption {
-  std::string name;  // of what `make` makes
+  std::string name;                                                  // of what `make` makes
   std::function<std::unique_ptr<ConvolutionImplementation>()> make;  // once; throws Error where it cannot
 };
 

@@ -1,10 +1,10 @@
 #include <sstream>
 
-#include "../kernels/convolution-direct.h"
-#include "../kernels/convolution-gradient.h"
-#include "../kernels/convolution-mma.h"
-#include "../kernels/convolution-simt.h"
-#include "problem.h"
+#include "cuda/convolution/problem.h"
+#include "cuda/operations/convolution/convolution-direct.h"
+#include "cuda/operations/convolution/convolution-gradient.h"
+#include "cuda/operations/convolution/convolution-mma.h"
+#include "cuda/operations/convolution/convolution-simt.h"
 
 namespace resnode::cuda {
 
@@ -30,13 +30,17 @@ class OwnGradient : public ConvolutionImplementation {
   explicit OwnGradient(const ConvolutionProblem& problem) : problem_(problem) {}
   const std::string& name() const override { return name_; }
   size_t workspaceBytes() const override {
-    return sizeof(float) * (problem_.pass == ConvolutionPass::dataGradient ? dataGradientScratch(problem_) : weightGradientScratch(problem_));
+    return sizeof(float) * (problem_.pass == ConvolutionPass::dataGradient ? dataGradientScratch(problem_)
+                                                                           : weightGradientScratch(problem_));
   }
   bool deterministic() const override { return true; }
   void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) override {
     float* scratch = static_cast<float*>(arguments.workspace);
-    if (problem_.pass == ConvolutionPass::dataGradient) launchDataGradient(problem_, arguments.diff, arguments.weights, arguments.output, scratch, stream);
-    else launchWeightGradient(problem_, arguments.input, arguments.diff, static_cast<float*>(arguments.output), scratch, stream);
+    if (problem_.pass == ConvolutionPass::dataGradient)
+      launchDataGradient(problem_, arguments.diff, arguments.weights, arguments.output, scratch, stream);
+    else
+      launchWeightGradient(problem_, arguments.input, arguments.diff, static_cast<float*>(arguments.output), scratch,
+                           stream);
   }
 
  private:
@@ -116,7 +120,8 @@ ConvolutionCandidates ownCandidates(const ConvolutionProblem& problem, int compu
         tilesOf(problem.output.pixels(), tile.pixels) * tilesOf(problem.output.paddedChannels, tile.filters);
     for (tile.splits = 1; tile.splits <= 16; tile.splits *= 2) {
       if (tile.splits > 1 && blocks * tile.splits > kBlocksWanted) break;
-      if (mmaRefusal(problem, tile, computeCapability).empty()) candidates.push_back(std::make_unique<Mma>(problem, tile));
+      if (mmaRefusal(problem, tile, computeCapability).empty())
+        candidates.push_back(std::make_unique<Mma>(problem, tile));
     }
   }
   return candidates;
@@ -137,7 +142,8 @@ std::string keyOf(const ConvolutionProblem& problem) {
   key << " > ";
   shape(problem.output);
   key << " kernel " << problem.r << "x" << problem.s << " stride " << problem.strideH << "x" << problem.strideW;
-  key << " pad " << problem.padH << "x" << problem.padW << " dilation " << problem.dilationH << "x" << problem.dilationW;
+  key << " pad " << problem.padH << "x" << problem.padW << " dilation " << problem.dilationH << "x"
+      << problem.dilationW;
   key << " group " << problem.group;
   if (problem.bias) key << " bias";
   if (problem.residual) key << " residual";
@@ -145,7 +151,8 @@ std::string keyOf(const ConvolutionProblem& problem) {
     key.precision(9);  // every float32 apart from its neighbours
     key << " relu " << problem.negativeSlope;
   }
-  if (problem.pass != ConvolutionPass::forward) key << (problem.pass == ConvolutionPass::dataGradient ? " data gradient" : " weight gradient");
+  if (problem.pass != ConvolutionPass::forward)
+    key << (problem.pass == ConvolutionPass::dataGradient ? " data gradient" : " weight gradient");
   if (!problem.winograd) key << " direct";
   return key.str();
 }

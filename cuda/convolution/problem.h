@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "../types.h"
+#include "cuda/types.h"
 
 namespace resnode::cuda {
 
@@ -51,12 +51,12 @@ std::string keyOf(const ConvolutionProblem& problem);
 struct ConvolutionArguments {
   const void* input = nullptr;
   const void* weights = nullptr;
-  const float* bias = nullptr;      // null where the problem has none
-  const void* narrowBias = nullptr; // the same rounded to the element type, where cudnnOptions was told that it comes
-  const void* residual = nullptr;   // of the output's layout; may be the output itself
-  const void* diff = nullptr;       // of gradients: dy, of the output's layout
-  void* output = nullptr;           // what the pass makes: y, dx or dw
-  void* workspace = nullptr;        // workspaceBytes(), 256-byte aligned
+  const float* bias = nullptr;       // null where the problem has none
+  const void* narrowBias = nullptr;  // the same rounded to the element type, where cudnnOptions was told that it comes
+  const void* residual = nullptr;    // of the output's layout; may be the output itself
+  const void* diff = nullptr;        // of gradients: dy, of the output's layout
+  void* output = nullptr;            // what the pass makes: y, dx or dw
+  void* workspace = nullptr;         // workspaceBytes(), 256-byte aligned
 };
 
 // A way to compute one problem. Made on the device's thread, enqueued there.

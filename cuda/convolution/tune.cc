@@ -1,8 +1,8 @@
-#include "tune.h"
+#include "cuda/convolution/tune.h"
 
 #include <algorithm>
 
-#include "core/error.h"
+#include "native/core/error.h"
 
 namespace resnode::cuda {
 namespace {
@@ -17,7 +17,9 @@ double median(std::vector<double> values) {
 class Contest {
  public:
   Contest(ConvolutionMeasure& measure, const TuneBudget& budget, size_t workspaceLimit)
-      : measure_(measure), budget_(budget), workspaceLimit_(workspaceLimit),
+      : measure_(measure),
+        budget_(budget),
+        workspaceLimit_(workspaceLimit),
         end_(measure.now() + std::min(budget.problemSeconds, budget.netSeconds)) {}
 
   Trial attempt(const ConvolutionOption& option) {
@@ -57,7 +59,9 @@ class Contest {
     }
     if (!runs.empty()) trial.microseconds = median(std::move(runs));
     else trial.note = "right, but no time left to time it";
-    const bool fastest = !choice.implementation || (trial.microseconds >= 0 && (choice.microseconds < 0 || trial.microseconds < choice.microseconds));
+    const bool fastest =
+        !choice.implementation ||
+        (trial.microseconds >= 0 && (choice.microseconds < 0 || trial.microseconds < choice.microseconds));
     if (!fastest) return;
     choice.microseconds = trial.microseconds;
     choice.implementation = std::move(implementation);
@@ -82,7 +86,8 @@ ConvolutionOptions optionsOf(ConvolutionCandidates candidates) {
   return options;
 }
 
-Choice choose(const ConvolutionOptions& options, ConvolutionMeasure& measure, TuneBudget& budget, size_t workspaceLimit) {
+Choice choose(const ConvolutionOptions& options, ConvolutionMeasure& measure, TuneBudget& budget,
+              size_t workspaceLimit) {
   const double start = measure.now();
   Contest contest(measure, budget, workspaceLimit);
   std::vector<Trial> trials;
@@ -96,7 +101,8 @@ Choice choose(const ConvolutionOptions& options, ConvolutionMeasure& measure, Tu
 }
 
 Choice recallOrChoose(TuningCache& cache, const std::string& key, const ConvolutionOptions& options,
-                      const std::function<std::unique_ptr<ConvolutionMeasure>()>& measure, TuneBudget& budget, size_t workspaceLimit) {
+                      const std::function<std::unique_ptr<ConvolutionMeasure>()>& measure, TuneBudget& budget,
+                      size_t workspaceLimit) {
   if (const std::optional<TuningCache::Winner> winner = cache.find(key)) {
     for (const ConvolutionOption& option : options) {
       if (option.name != winner->name) continue;

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "core/tuning-cache.h"
-#include "option.h"
+#include "cuda/convolution/option.h"
+#include "native/core/tuning-cache.h"
 
 namespace resnode::cuda {
 
@@ -25,8 +25,8 @@ class ConvolutionMeasure {
 struct TuneBudget {
   double netSeconds = 60;
   double problemSeconds = 3;
-  int runs = 5;          // of a candidate; the median counts
-  double hopeless = 1.5; // a first run slower than this × the best median ends a candidate
+  int runs = 5;           // of a candidate; the median counts
+  double hopeless = 1.5;  // a first run slower than this × the best median ends a candidate
 };
 
 // What became of one option.
@@ -38,8 +38,8 @@ struct Trial {
 
 struct Choice {
   std::unique_ptr<ConvolutionImplementation> implementation;  // never null
-  double microseconds = -1;  // −1: not timed, there was no time left
-  bool remembered = false;   // by the cache: nothing was run
+  double microseconds = -1;                                   // −1: not timed, there was no time left
+  bool remembered = false;                                    // by the cache: nothing was run
   std::vector<Trial> trials;
 };
 
@@ -48,11 +48,13 @@ ConvolutionOptions optionsOf(ConvolutionCandidates candidates);
 
 // `options` in the order of their promise: where time is up, the first that is right wins untimed. Options that want more
 // than `workspaceLimit` bytes are left out. Throws Error where none works, with what became of each.
-Choice choose(const ConvolutionOptions& options, ConvolutionMeasure& measure, TuneBudget& budget, size_t workspaceLimit);
+Choice choose(const ConvolutionOptions& options, ConvolutionMeasure& measure, TuneBudget& budget,
+              size_t workspaceLimit);
 
 // The winner that the cache remembers for `key`, where it is still among the options; otherwise chosen and stored.
 // `measure` is called only then: it takes device memory.
 Choice recallOrChoose(TuningCache& cache, const std::string& key, const ConvolutionOptions& options,
-                      const std::function<std::unique_ptr<ConvolutionMeasure>()>& measure, TuneBudget& budget, size_t workspaceLimit);
+                      const std::function<std::unique_ptr<ConvolutionMeasure>()>& measure, TuneBudget& budget,
+                      size_t workspaceLimit);
 
 }  // namespace resnode::cuda

@@ -1,13 +1,13 @@
-#include "convolution.h"
+#include "cuda/cudnn/convolution.h"
 
 #include <set>
 
-#include "../check.h"
-#include "../kernels/convert.h"
-#include "../memory.h"
-#include "core/error.h"
-#include "excluded.h"
-#include "graph.h"
+#include "cuda/check.h"
+#include "cuda/cudnn/excluded.h"
+#include "cuda/cudnn/graph.h"
+#include "cuda/kernels/convert.h"
+#include "cuda/memory.h"
+#include "native/core/error.h"
 
 namespace resnode::cuda {
 
@@ -45,19 +45,23 @@ struct EngineConfiguration {
 // "cudnn-engine-38[2:5,13:1]": the engine's index, then knob types and values in the order of the types.
 std::string describe(int64_t engine, const std::set<std::pair<int, int64_t>>& knobs) {
   std::string text = "cudnn-engine-" + std::to_string(engine) + "[";
-  for (const auto& [type, value] : knobs) text += (text.back() == '[' ? "" : ",") + std::to_string(type) + ":" + std::to_string(value);
+  for (const auto& [type, value] : knobs)
+    text += (text.back() == '[' ? "" : ",") + std::to_string(type) + ":" + std::to_string(value);
   return text + "]";
 }
 
 EngineConfiguration readConfiguration(std::shared_ptr<const CudnnConvolutionGraph> graph, CudnnDescriptor descriptor) {
-  std::vector<CudnnDescriptor> engines = descriptor.descriptors(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, 1, "an engine");
+  std::vector<CudnnDescriptor> engines =
+      descriptor.descriptors(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, 1, "an engine");
   if (engines.empty()) throw Error("device/failed", "cuDNN proposes a configuration without an engine");
   const CudnnDescriptor& engine = engines.front();
   EngineNotes notes{engine.list<cudnnBackendNumericalNote_t>(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, kMaxNotes),
                     engine.list<cudnnBackendBehaviorNote_t>(CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, kMaxNotes)};
   std::set<std::pair<int, int64_t>> knobs;
-  for (const CudnnDescriptor& knob : descriptor.descriptors(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, kMaxKnobs, "a knob")) {
-    knobs.emplace(knob.get<cudnnBackendKnobType_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE), knob.get<int64_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE));
+  for (const CudnnDescriptor& knob : descriptor.descriptors(
+           CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, kMaxKnobs, "a knob")) {
+    knobs.emplace(knob.get<cudnnBackendKnobType_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE),
+                  knob.get<int64_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE));
   }
   std::string name = describe(engine.get<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX), knobs);
   return {std::move(graph), std::move(descriptor), std::move(notes), std::move(name)};
@@ -65,8 +69,11 @@ EngineConfiguration readConfiguration(std::shared_ptr<const CudnnConvolutionGrap
 
 class CudnnConvolution final : public ConvolutionImplementation {
  public:
-  CudnnConvolution(CudnnHandle& handle, std::shared_ptr<EngineConfiguration> configuration, const ConvolutionProblem& problem)
-      : handle_(handle), configuration_(std::move(configuration)), problem_(problem),
+  CudnnConvolution(CudnnHandle& handle, std::shared_ptr<EngineConfiguration> configuration,
+                   const ConvolutionProblem& problem)
+      : handle_(handle),
+        configuration_(std::move(configuration)),
+        problem_(problem),
         plan_(handle.library(), CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "the plan of " + configuration_->name) {
     if (handle.get()) plan_.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, handle.get());
     if (handle.properties()) plan_.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *handle.properties());
@@ -77,20 +84,24 @@ class CudnnConvolution final : public ConvolutionImplementation {
 
   const std::string& name() const override { return configuration_->name; }
   size_t workspaceBytes() const override {
-    return configuration_->narrowResult ? aligned(planBytes_) + problem_.resultElements() * bytesOf(problem_.type) : planBytes_;
+    return configuration_->narrowResult ? aligned(planBytes_) + problem_.resultElements() * bytesOf(problem_.type)
+                                        : planBytes_;
   }
   bool deterministic() const override { return !configuration_->notes.has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC); }
 
   void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) override {
-    const bool isData = problem_.pass == ConvolutionPass::dataGradient, isWeight = problem_.pass == ConvolutionPass::weightGradient;
+    const bool isData = problem_.pass == ConvolutionPass::dataGradient,
+               isWeight = problem_.pass == ConvolutionPass::weightGradient;
     const bool isNarrow = configuration_->narrowResult;
     void* made = isNarrow ? static_cast<char*>(arguments.workspace) + aligned(planBytes_) : arguments.output;
     std::vector<int64_t> ids{kInputId, kWeightsId, kOutputId};
-    std::vector<void*> pointers{isData ? made : const_cast<void*>(arguments.input), isWeight ? made : const_cast<void*>(arguments.weights),
+    std::vector<void*> pointers{isData ? made : const_cast<void*>(arguments.input),
+                                isWeight ? made : const_cast<void*>(arguments.weights),
                                 isData || isWeight ? const_cast<void*>(arguments.diff) : made};
     if (problem_.bias) {
       ids.push_back(kBiasId);
-      pointers.push_back(configuration_->narrowBias ? const_cast<void*>(arguments.narrowBias) : const_cast<float*>(arguments.bias));
+      pointers.push_back(configuration_->narrowBias ? const_cast<void*>(arguments.narrowBias)
+                                                    : const_cast<float*>(arguments.bias));
     }
     if (problem_.residual) {
       ids.push_back(kResidualId);
@@ -106,7 +117,8 @@ class CudnnConvolution final : public ConvolutionImplementation {
     handle_.setStream(stream);
     const cudnnStatus_t status = handle_.library().call.cudnnBackendExecute(handle_.get(), plan_.get(), pack.get());
     if (status != CUDNN_STATUS_SUCCESS) checkCudnn(handle_.library(), status, "running " + name());
-    if (isNarrow) launchToFloat(problem_.type, made, static_cast<float*>(arguments.output), problem_.resultElements(), stream);
+    if (isNarrow)
+      launchToFloat(problem_.type, made, static_cast<float*>(arguments.output), problem_.resultElements(), stream);
   }
 
  private:
@@ -115,7 +127,8 @@ class CudnnConvolution final : public ConvolutionImplementation {
     if (problem_.group == 1) return;
     const Nhwc& made = problem_.pass == ConvolutionPass::dataGradient ? problem_.input : problem_.output;
     const bool isWeight = problem_.pass == ConvolutionPass::weightGradient;  // whole filters are padding
-    const size_t bytes = bytesOf(configuration_->narrowResult ? problem_.type : problem_.resultType()) * (isWeight ? problem_.r * problem_.s * problem_.weightChannels() : 1);
+    const size_t bytes = bytesOf(configuration_->narrowResult ? problem_.type : problem_.resultType()) *
+                         (isWeight ? problem_.r * problem_.s * problem_.weightChannels() : 1);
     if (made.c == made.paddedChannels) return;
     RESNODE_CUDA(cudaMemset2DAsync(static_cast<char*>(output) + made.c * bytes, made.paddedChannels * bytes, 0,
                                    (made.paddedChannels - made.c) * bytes, isWeight ? 1 : made.pixels(), stream));
@@ -142,7 +155,8 @@ ConvolutionOptions cudnnOptions(CudnnHandle& handle, const ConvolutionProblem& p
                                 std::vector<std::string>* refusals) {
   ConvolutionOptions options;
   std::set<std::string> seen;
-  const auto consider = [&](const std::shared_ptr<const CudnnConvolutionGraph>& graph, CudnnDescriptor descriptor, EpilogueForm form) {
+  const auto consider = [&](const std::shared_ptr<const CudnnConvolutionGraph>& graph, CudnnDescriptor descriptor,
+                            EpilogueForm form) {
     auto configuration = std::make_shared<EngineConfiguration>(readConfiguration(graph, std::move(descriptor)));
     // The forms' engines are numbered apart.
     if (form == EpilogueForm::classic && !formsAgree(problem)) configuration->name += "-classic";
@@ -151,9 +165,10 @@ ConvolutionOptions cudnnOptions(CudnnHandle& handle, const ConvolutionProblem& p
     if (!seen.insert(configuration->name).second) return;
     const std::string why = exclusionOf(configuration->notes, problem, wishes.deterministic, handle.library());
     if (!why.empty()) return refuse(refusals, configuration->name + ": " + why);
-    options.push_back({configuration->name, [&handle, configuration, problem]() -> std::unique_ptr<ConvolutionImplementation> {
-                         return std::make_unique<CudnnConvolution>(handle, configuration, problem);
-                       }});
+    options.push_back(
+        {configuration->name, [&handle, configuration, problem]() -> std::unique_ptr<ConvolutionImplementation> {
+           return std::make_unique<CudnnConvolution>(handle, configuration, problem);
+         }});
   };
 
   // Classic first: most of its engines need no compiling.
@@ -173,14 +188,15 @@ ConvolutionOptions cudnnOptions(CudnnHandle& handle, const ConvolutionProblem& p
       const size_t end = options.size() + wantedOf(mode, problem.pass, before, options.size() - before);
       if (end == options.size()) continue;
       try {
-        CudnnDescriptor heuristic(handle.library(), CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, std::string("heuristic ") + nameOf(mode));
+        CudnnDescriptor heuristic(handle.library(), CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR,
+                                  std::string("heuristic ") + nameOf(mode));
         heuristic.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph->graph());
         heuristic.set(CUDNN_ATTR_ENGINEHEUR_MODE, mode);
         if (handle.properties()) heuristic.set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, *handle.properties());
         heuristic.finalize();
         const int64_t proposals = heuristic.count(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR);
-        for (CudnnDescriptor& descriptor :
-             heuristic.descriptors(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, proposals, "a configuration")) {
+        for (CudnnDescriptor& descriptor : heuristic.descriptors(
+                 CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, proposals, "a configuration")) {
           if (options.size() == end) break;
           consider(graph, std::move(descriptor), form);
         }

@@ -2,8 +2,8 @@
 // excluded.h refuses.
 #pragma once
 
-#include "../convolution/option.h"
-#include "descriptors.h"
+#include "cuda/convolution/option.h"
+#include "cuda/cudnn/descriptors.h"
 
 namespace resnode::cuda {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "library.h"
+#include "cuda/cudnn/library.h"
 
 namespace resnode::cuda {
 
@@ -29,7 +29,8 @@ class CudnnDescriptor {
   cudnn::cudnnBackendDescriptor_t get() const { return descriptor_; }
   const CudnnLibrary& library() const { return *library_; }
 
-  void set(cudnn::cudnnBackendAttributeName_t name, cudnn::cudnnBackendAttributeType_t type, int64_t count, const void* values);
+  void set(cudnn::cudnnBackendAttributeName_t name, cudnn::cudnnBackendAttributeType_t type, int64_t count,
+           const void* values);
   template <class T>
   void set(cudnn::cudnnBackendAttributeName_t name, const T& value) {
     set(name, CudnnTypeOf<T>::value, 1, &value);
@@ -57,11 +58,13 @@ class CudnnDescriptor {
   // How many descriptors there are (some attributes tell; an engine's knobs do not).
   int64_t count(cudnn::cudnnBackendAttributeName_t name, cudnn::cudnnBackendAttributeType_t type) const;
   // cuDNN fills descriptors that the caller has made: at most `limit`.
-  std::vector<CudnnDescriptor> descriptors(cudnn::cudnnBackendAttributeName_t name, cudnn::cudnnBackendDescriptorType_t type, int64_t limit,
+  std::vector<CudnnDescriptor> descriptors(cudnn::cudnnBackendAttributeName_t name,
+                                           cudnn::cudnnBackendDescriptorType_t type, int64_t limit,
                                            const std::string& what) const;
 
  private:
-  int64_t getInto(cudnn::cudnnBackendAttributeName_t name, cudnn::cudnnBackendAttributeType_t type, int64_t limit, void* values) const;
+  int64_t getInto(cudnn::cudnnBackendAttributeName_t name, cudnn::cudnnBackendAttributeType_t type, int64_t limit,
+                  void* values) const;
 
   const CudnnLibrary* library_;
   cudnn::cudnnBackendDescriptor_t descriptor_ = nullptr;
@@ -91,10 +94,10 @@ class CudnnHandle {
   std::unique_ptr<CudnnDescriptor> properties_;
 };
 
-#define RESNODE_CUDNN_TYPE(type, name)                                              \
-  template <>                                                                       \
-  struct CudnnTypeOf<type> {                                                        \
-    static constexpr cudnn::cudnnBackendAttributeType_t value = cudnn::name;        \
+#define RESNODE_CUDNN_TYPE(type, name)                                       \
+  template <>                                                                \
+  struct CudnnTypeOf<type> {                                                 \
+    static constexpr cudnn::cudnnBackendAttributeType_t value = cudnn::name; \
   };
 RESNODE_CUDNN_TYPE(bool, CUDNN_TYPE_BOOLEAN)
 RESNODE_CUDNN_TYPE(char, CUDNN_TYPE_CHAR)

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "../convolution/problem.h"
-#include "library.h"
+#include "cuda/convolution/problem.h"
+#include "cuda/cudnn/library.h"
 
 namespace resnode::cuda {
 
@@ -14,12 +14,17 @@ struct EngineNotes {
   std::vector<cudnn::cudnnBackendNumericalNote_t> numerical;
   std::vector<cudnn::cudnnBackendBehaviorNote_t> behaviour;
 
-  bool has(cudnn::cudnnBackendNumericalNote_t note) const { return std::find(numerical.begin(), numerical.end(), note) != numerical.end(); }
-  bool has(cudnn::cudnnBackendBehaviorNote_t note) const { return std::find(behaviour.begin(), behaviour.end(), note) != behaviour.end(); }
+  bool has(cudnn::cudnnBackendNumericalNote_t note) const {
+    return std::find(numerical.begin(), numerical.end(), note) != numerical.end();
+  }
+  bool has(cudnn::cudnnBackendBehaviorNote_t note) const {
+    return std::find(behaviour.begin(), behaviour.end(), note) != behaviour.end();
+  }
 };
 
 // Empty: the engine may be used. Otherwise the note and the reason.
-inline std::string exclusionOf(const EngineNotes& notes, const ConvolutionProblem& problem, bool deterministic, const CudnnLibrary& library) {
+inline std::string exclusionOf(const EngineNotes& notes, const ConvolutionProblem& problem, bool deterministic,
+                               const CudnnLibrary& library) {
   using namespace cudnn;
   const bool trueFloat32 = problem.type == ElementType::float32 && !problem.tf32;
   const bool narrow = problem.type != ElementType::float32 || problem.tf32;
@@ -34,7 +39,8 @@ inline std::string exclusionOf(const EngineNotes& notes, const ConvolutionProble
       {true, CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION, "sums are float32 always"},
       {trueFloat32, CUDNN_NUMERICAL_NOTE_TENSOR_CORE, "on float32 data it means tf32, which was not asked for"},
       {true, CUDNN_NUMERICAL_NOTE_FFT, "its error follows the largest value of a tile, not the result's"},
-      {narrow, CUDNN_NUMERICAL_NOTE_WINOGRAD, "its transforms cancel digits that 16-bit and tf32 do not have (Lavin & Gray, arXiv:1509.09308)"},
+      {narrow, CUDNN_NUMERICAL_NOTE_WINOGRAD,
+       "its transforms cancel digits that 16-bit and tf32 do not have (Lavin & Gray, arXiv:1509.09308)"},
       {!problem.winograd, CUDNN_NUMERICAL_NOTE_WINOGRAD, "with other roundings it is not Caffe's training"},
       {true, CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_6x6, "larger tiles lose more than 1e-5 in float32"},
       {true, CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13, "larger tiles lose more than 1e-5 in float32"},

@@ -1,4 +1,4 @@
-#include "graph.h"
+#include "cuda/cudnn/graph.h"
 
 namespace resnode::cuda {
 
@@ -22,18 +22,27 @@ struct OperationNames {
   cudnnBackendAttributeName_t settings, x, w, y, alpha, beta;
 };
 const OperationNames& namesOf(ConvolutionPass pass) {
-  static const OperationNames forward{CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
-                                      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
-                                      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
+  static const OperationNames forward{CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
+                                      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
+                                      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
+                                      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
+                                      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,
+                                      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
                                       CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA};
-  static const OperationNames data{CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
-                                   CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
-                                   CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
+  static const OperationNames data{CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
+                                   CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
+                                   CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
+                                   CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+                                   CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
+                                   CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
                                    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA};
   static const OperationNames filter{CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
-                                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
-                                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
-                                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA};
+                                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
+                                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
+                                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
+                                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
+                                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
+                                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA};
   return pass == ConvolutionPass::forward ? forward : pass == ConvolutionPass::dataGradient ? data : filter;
 }
 
@@ -47,8 +56,9 @@ std::vector<int64_t> strides(const Nhwc& tensor) {
   return {tensor.h * tensor.w * tensor.paddedChannels, 1, tensor.w * tensor.paddedChannels, tensor.paddedChannels};
 }
 
-// Behind the input: as before it, unless the output is smaller than that makes it (folding.h).
-int64_t postPadding(int64_t input, int64_t output, int64_t kernel, int64_t stride, int64_t prePadding, int64_t dilation) {
+// Behind the input: as before it, unless the output is smaller than that makes it (space-to-depth.h).
+int64_t postPadding(int64_t input, int64_t output, int64_t kernel, int64_t stride, int64_t prePadding,
+                    int64_t dilation) {
   const int64_t span = (kernel - 1) * dilation + 1;
   const bool isSymmetric = (input + 2 * prePadding - span) / stride + 1 == output;
   return isSymmetric ? prePadding : (output - 1) * stride + span - input - prePadding;
@@ -61,10 +71,12 @@ bool formsAgree(const ConvolutionProblem& problem) {
   return !problem.bias || (!problem.residual && problem.type == ElementType::float32);
 }
 
-CudnnConvolutionGraph::CudnnConvolutionGraph(CudnnHandle& handle, const ConvolutionProblem& problem, EpilogueForm form) : handle_(handle) {
+CudnnConvolutionGraph::CudnnConvolutionGraph(CudnnHandle& handle, const ConvolutionProblem& problem, EpilogueForm form)
+    : handle_(handle) {
   parts_.reserve(kMaxParts);
   const cudnnDataType_t type = dataType(problem.type);
-  const std::vector<int64_t> yDimensions = dimensions(problem.output, problem.group), yStrides = strides(problem.output);
+  const std::vector<int64_t> yDimensions = dimensions(problem.output, problem.group),
+                             yStrides = strides(problem.output);
   const int64_t filters = yDimensions[1], depth = problem.weightChannels();
 
   int left = problem.bias + problem.residual + problem.relu;  // of the epilogue
@@ -75,16 +87,19 @@ CudnnConvolutionGraph::CudnnConvolutionGraph(CudnnHandle& handle, const Convolut
   };
   std::vector<cudnnBackendDescriptor_t> operations;
 
-  const CudnnDescriptor& x = tensor("the input", kInputId, type, dimensions(problem.input, problem.group), strides(problem.input), false);
+  const CudnnDescriptor& x =
+      tensor("the input", kInputId, type, dimensions(problem.input, problem.group), strides(problem.input), false);
   const bool isWideResult = form == EpilogueForm::free && problem.pass == ConvolutionPass::weightGradient;
-  const CudnnDescriptor& w = tensor("the weights", kWeightsId, isWideResult ? CUDNN_DATA_FLOAT : type, {filters, depth, problem.r, problem.s},
-                                    {problem.r * problem.s * depth, 1, problem.s * depth, depth}, false);
+  const CudnnDescriptor& w =
+      tensor("the weights", kWeightsId, isWideResult ? CUDNN_DATA_FLOAT : type, {filters, depth, problem.r, problem.s},
+             {problem.r * problem.s * depth, 1, problem.s * depth, depth}, false);
   const CudnnDescriptor* last = &result();
   operations.push_back(convolution(problem, x, w, *last).get());
 
   const auto addBias = [&] {
     if (!problem.bias) return;
-    const CudnnDescriptor& bias = tensor("the bias", kBiasId, form == EpilogueForm::classic ? type : CUDNN_DATA_FLOAT, {1, filters, 1, 1}, {filters, 1, filters, filters}, false);
+    const CudnnDescriptor& bias = tensor("the bias", kBiasId, form == EpilogueForm::classic ? type : CUDNN_DATA_FLOAT,
+                                         {1, filters, 1, 1}, {filters, 1, filters, filters}, false);
     const CudnnDescriptor& y = result();
     operations.push_back(pointwise("+ bias", CUDNN_POINTWISE_ADD, *last, &bias, y).get());
     last = &y;
@@ -104,12 +119,14 @@ CudnnConvolutionGraph::CudnnConvolutionGraph(CudnnHandle& handle, const Convolut
     addBias();
   }
   if (problem.relu) {
-    operations.push_back(pointwise("the ReLU", CUDNN_POINTWISE_RELU_FWD, *last, nullptr, result(), problem.negativeSlope).get());
+    operations.push_back(
+        pointwise("the ReLU", CUDNN_POINTWISE_RELU_FWD, *last, nullptr, result(), problem.negativeSlope).get());
   }
 
   CudnnDescriptor& graph = add(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, "the operation graph");
   if (handle.get()) graph.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, handle.get());
-  graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, static_cast<int64_t>(operations.size()), operations.data());
+  graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, static_cast<int64_t>(operations.size()),
+            operations.data());
   graph.finalize();
 }
 
@@ -117,7 +134,8 @@ CudnnDescriptor& CudnnConvolutionGraph::add(cudnnBackendDescriptorType_t type, c
   return parts_.emplace_back(handle_.library(), type, what);
 }
 
-const CudnnDescriptor& CudnnConvolutionGraph::tensor(const char* what, int64_t id, cudnnDataType_t type, const std::vector<int64_t>& dimensions,
+const CudnnDescriptor& CudnnConvolutionGraph::tensor(const char* what, int64_t id, cudnnDataType_t type,
+                                                     const std::vector<int64_t>& dimensions,
                                                      const std::vector<int64_t>& strides, bool isVirtual) {
   CudnnDescriptor& tensor = add(CUDNN_BACKEND_TENSOR_DESCRIPTOR, what);
   tensor.set(CUDNN_ATTR_TENSOR_UNIQUE_ID, id);
@@ -130,11 +148,12 @@ const CudnnDescriptor& CudnnConvolutionGraph::tensor(const char* what, int64_t i
   return tensor;
 }
 
-const CudnnDescriptor& CudnnConvolutionGraph::convolution(const ConvolutionProblem& problem, const CudnnDescriptor& x, const CudnnDescriptor& w,
-                                                          const CudnnDescriptor& y) {
+const CudnnDescriptor& CudnnConvolutionGraph::convolution(const ConvolutionProblem& problem, const CudnnDescriptor& x,
+                                                          const CudnnDescriptor& w, const CudnnDescriptor& y) {
   const std::vector<int64_t> pads{problem.padH, problem.padW};
-  const std::vector<int64_t> postPads{postPadding(problem.input.h, problem.output.h, problem.r, problem.strideH, problem.padH, problem.dilationH),
-                                      postPadding(problem.input.w, problem.output.w, problem.s, problem.strideW, problem.padW, problem.dilationW)};
+  const std::vector<int64_t> postPads{
+      postPadding(problem.input.h, problem.output.h, problem.r, problem.strideH, problem.padH, problem.dilationH),
+      postPadding(problem.input.w, problem.output.w, problem.s, problem.strideW, problem.padW, problem.dilationW)};
   CudnnDescriptor& settings = add(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, "the convolution's settings");
   settings.set(CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, int64_t{2});
   settings.set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_DATA_FLOAT);
@@ -157,8 +176,9 @@ const CudnnDescriptor& CudnnConvolutionGraph::convolution(const ConvolutionProbl
   return operation;
 }
 
-const CudnnDescriptor& CudnnConvolutionGraph::pointwise(const char* what, cudnnPointwiseMode_t mode, const CudnnDescriptor& x,
-                                                        const CudnnDescriptor* b, const CudnnDescriptor& y, float negativeSlope) {
+const CudnnDescriptor& CudnnConvolutionGraph::pointwise(const char* what, cudnnPointwiseMode_t mode,
+                                                        const CudnnDescriptor& x, const CudnnDescriptor* b,
+                                                        const CudnnDescriptor& y, float negativeSlope) {
   CudnnDescriptor& settings = add(CUDNN_BACKEND_POINTWISE_DESCRIPTOR, what);
   settings.set(CUDNN_ATTR_POINTWISE_MODE, mode);
   settings.set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);

@@ -2,8 +2,8 @@
 // them virtual and float32. Of a gradient one operation: the ids say which tensor has that shape, x or dx, w or dw, y or dy.
 #pragma once
 
-#include "../convolution/problem.h"
-#include "descriptors.h"
+#include "cuda/convolution/problem.h"
+#include "cuda/cudnn/descriptors.h"
 
 namespace resnode::cuda {
 
@@ -25,10 +25,11 @@ class CudnnConvolutionGraph {
   const CudnnDescriptor& graph() const { return parts_.back(); }
 
  private:
-  const CudnnDescriptor& tensor(const char* what, int64_t id, cudnn::cudnnDataType_t type, const std::vector<int64_t>& dimensions,
-                                const std::vector<int64_t>& strides, bool isVirtual);
-  const CudnnDescriptor& convolution(const ConvolutionProblem& problem, const CudnnDescriptor& x, const CudnnDescriptor& w,
-                                     const CudnnDescriptor& y);
+  const CudnnDescriptor& tensor(const char* what, int64_t id, cudnn::cudnnDataType_t type,
+                                const std::vector<int64_t>& dimensions, const std::vector<int64_t>& strides,
+                                bool isVirtual);
+  const CudnnDescriptor& convolution(const ConvolutionProblem& problem, const CudnnDescriptor& x,
+                                     const CudnnDescriptor& w, const CudnnDescriptor& y);
   // y = mode(x, b); b null: of x alone.
   const CudnnDescriptor& pointwise(const char* what, cudnn::cudnnPointwiseMode_t mode, const CudnnDescriptor& x,
                                    const CudnnDescriptor* b, const CudnnDescriptor& y, float negativeSlope = 0);

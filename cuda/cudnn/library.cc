@@ -1,8 +1,8 @@
-#include "library.h"
+#include "cuda/cudnn/library.h"
 
 #include <filesystem>
 
-#include "../shared-library.h"
+#include "cuda/shared-library.h"
 
 namespace resnode::cuda {
 namespace {
@@ -59,7 +59,8 @@ std::string tryToOpen(const std::string& path, CudnnLibrary& result) {
 }  // namespace
 
 std::string CudnnLibrary::versionText() const {
-  return std::to_string(version / 10000) + "." + std::to_string(version / 100 % 100) + "." + std::to_string(version % 100);
+  return std::to_string(version / 10000) + "." + std::to_string(version / 100 % 100) + "." +
+         std::to_string(version % 100);
 }
 
 std::string CudnnLookup::summary() const {
@@ -75,15 +76,16 @@ CudnnLookup lookUpCudnn(const LibraryEnvironment& environment) {
     auto library = std::make_shared<CudnnLibrary>();
     std::string why = tryToOpen(place, *library);
     if (why.empty() && library->cudaMajor > environment.cudaMajor) {
-      why = "it is for CUDA " + std::to_string(library->cudaMajor) + ", and the driver runs CUDA " + std::to_string(environment.cudaMajor) +
-            " at most: " + lookup.install;
+      why = "it is for CUDA " + std::to_string(library->cudaMajor) + ", and the driver runs CUDA " +
+            std::to_string(environment.cudaMajor) + " at most: " + lookup.install;
     }
     if (why.empty()) {
       const std::string folder = std::filesystem::path(library->path).parent_path().string();
       const std::string major = std::to_string(library->cudaMajor);
       const std::string suffix = library->cudaMajor >= 13 ? "" : "-cu" + major;  // of NVIDIA's pip packages
       library->hasNvrtc = openCompanion(environment, folder, "libnvrtc.so." + major);
-      if (!library->hasNvrtc) lookup.missing = "libnvrtc.so." + major + " was not found: pip install nvidia-cuda-nvrtc" + suffix;
+      if (!library->hasNvrtc)
+        lookup.missing = "libnvrtc.so." + major + " was not found: pip install nvidia-cuda-nvrtc" + suffix;
       // Without it cuDNN 9.24 aborts the process at the first heuristic: "Cannot load symbol cublasLtGetVersion".
       if (!openCompanion(environment, folder, "libcublasLt.so." + major)) {
         why = "it needs libcublasLt.so." + major + ", which was not found: pip install nvidia-cublas" + suffix;
@@ -98,7 +100,8 @@ CudnnLookup lookUpCudnn(const LibraryEnvironment& environment) {
 }
 
 const CudnnLookup& cudnnOfThisProcess() {
-  static const CudnnLookup* lookup = new CudnnLookup(lookUpCudnn(LibraryEnvironment::ofThisProcess()));  // never destroyed
+  static const CudnnLookup* lookup =
+      new CudnnLookup(lookUpCudnn(LibraryEnvironment::ofThisProcess()));  // never destroyed
   return *lookup;
 }
 

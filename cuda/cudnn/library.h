@@ -5,17 +5,17 @@
 #include <string>
 #include <vector>
 
-#include "api.h"
-#include "places.h"
+#include "cuda/cudnn/api.h"
+#include "cuda/places.h"
 
 namespace resnode::cuda {
 
 // An opened library. Never closed: cuDNN's threads and caches outlive what we know of.
 struct CudnnLibrary {
   cudnn::Functions call{};
-  std::string path;    // of the file that the loader took
-  size_t version = 0;  // 92400 is 9.24.0
-  int cudaMajor = 0;   // of the CUDA that it was built for
+  std::string path;       // of the file that the loader took
+  size_t version = 0;     // 92400 is 9.24.0
+  int cudaMajor = 0;      // of the CUDA that it was built for
   bool hasNvrtc = false;  // false: engines that compile at run time are left out (excluded.h)
 
   std::string versionText() const;

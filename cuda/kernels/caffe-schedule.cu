@@ -1,6 +1,6 @@
-#include "caffe-schedule.h"
+#include "cuda/kernels/caffe-schedule.h"
 
-#include "../launch.h"
+#include "cuda/launch.h"
 
 namespace resnode::cuda {
 namespace {
@@ -36,7 +36,8 @@ __global__ void divided(int64_t count, const float* by, float* to) {
 }
 
 // ScaleBiasForward
-__global__ void scaleBias(int64_t count, const float* from, const float* scale, const float* bias, int64_t channels, int64_t spatial, float* to) {
+__global__ void scaleBias(int64_t count, const float* from, const float* scale, const float* bias, int64_t channels,
+                          int64_t spatial, float* to) {
   if (const int64_t i = place(); i < count) {
     const int64_t channel = i / spatial % channels;
     to[i] = from[i] * scale[channel] + bias[channel];
@@ -64,10 +65,12 @@ Grid grid(int64_t count) { return gridFor(count, kThreads); }
 
 int64_t caffeScratch(const CaffeMap& map) { return 2 * map.count() + 2 * map.channels + map.n * map.channels; }
 
-void launchCaffeBatchNormScaleRelu(const CaffeMap& map, const CaffeChannels& of, float* data, float* scratch, cudaStream_t stream) {
+void launchCaffeBatchNormScaleRelu(const CaffeMap& map, const CaffeChannels& of, float* data, float* scratch,
+                                   cudaStream_t stream) {
   const int64_t count = map.count(), channels = map.channels, images = map.n * channels;
   if (count == 0) return;
-  float *temp = scratch, *kept = temp + count, *mean = kept + count, *variance = mean + channels, *numByChans = variance + channels;
+  float *temp = scratch, *kept = temp + count, *mean = kept + count, *variance = mean + channels,
+        *numByChans = variance + channels;
   // BatchNorm: mean and variance over scale_factor, x − mean, the deviation of every place, their quotient, its copy.
   launch(scaled, grid(channels), stream, channels, 1.0f, of.mean, mean);
   launch(scaled, grid(channels), stream, channels, 1.0f, of.variance, variance);
@@ -81,7 +84,8 @@ void launchCaffeBatchNormScaleRelu(const CaffeMap& map, const CaffeChannels& of,
   copy(count, data, kept, stream);
   // Scale: its bottom is kept because it is computed in place.
   copy(count, data, temp, stream);
-  launch(scaleBias, grid(count), stream, count, static_cast<const float*>(data), of.gamma, of.beta, channels, map.spatial, data);
+  launch(scaleBias, grid(count), stream, count, static_cast<const float*>(data), of.gamma, of.beta, channels,
+         map.spatial, data);
   launch(relu, grid(count), stream, count, data);
 }
 

@@ -4,7 +4,7 @@
 // kernel moves the same bytes here, which is at least as quick.
 #pragma once
 
-#include "../types.h"
+#include "cuda/types.h"
 
 namespace resnode::cuda {
 
@@ -23,7 +23,8 @@ struct CaffeChannels {
 int64_t caffeScratch(const CaffeMap& map);
 
 // BatchNorm, Scale and ReLU, each in place on `data`: 13 launches, 14 passes over the map.
-void launchCaffeBatchNormScaleRelu(const CaffeMap& map, const CaffeChannels& channels, float* data, float* scratch, cudaStream_t stream);
+void launchCaffeBatchNormScaleRelu(const CaffeMap& map, const CaffeChannels& channels, float* data, float* scratch,
+                                   cudaStream_t stream);
 inline constexpr int kCaffeBatchNormScaleReluLaunches = 13, kCaffeBatchNormScaleReluPasses = 14;
 
 // Eltwise SUM of two maps, then ReLU in place on the sum.

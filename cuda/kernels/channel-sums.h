@@ -4,9 +4,9 @@
 // Terms is as a Step of combine.h, but returns a SumPair: what a place gives.
 #pragma once
 
-#include "channels.h"
-#include "combine.h"
-#include "reduce.h"
+#include "cuda/kernels/channels.h"
+#include "cuda/kernels/combine.h"
+#include "cuda/kernels/reduce.h"
 
 namespace resnode::cuda {
 
@@ -29,12 +29,15 @@ struct AddPairs {
 
 // inner = 1: blocks (slices of channels, chunks of rows); a thread owns n neighbouring channels.
 template <class T, int n, int columns, int rows, class Terms>
-__global__ void __launch_bounds__(columns / n * rows) sumRows(const Terms terms, const Maps<Terms::kMaps> maps, const ChannelShape shape, int64_t perChunk, SumPair* parts) {
+__global__ void __launch_bounds__(columns / n * rows)
+    sumRows(const Terms terms, const Maps<Terms::kMaps> maps, const ChannelShape shape, int64_t perChunk,
+            SumPair* parts) {
   constexpr int kAcross = columns / n;
   RESNODE_SHARED(SumPair, sums, [rows][columns]);
   const int x = threadIdx.x % kAcross * n, y = threadIdx.x / kAcross;
   const int64_t slice = static_cast<int64_t>(blockIdx.x) * columns, first = blockIdx.y * perChunk;
-  const int64_t end = first + perChunk < shape.outer ? first + perChunk : shape.outer, channels = shape.channels.channels;
+  const int64_t end = first + perChunk < shape.outer ? first + perChunk : shape.outer,
+                channels = shape.channels.channels;
   SumPair mine[n];
   typename Terms::Channel own[n];
 #pragma unroll
@@ -55,7 +58,8 @@ __global__ void __launch_bounds__(columns / n * rows) sumRows(const Terms terms,
     for (int64_t row = first + y; row < end; row += 2 * rows) {
       const bool isLast = row + rows >= end;
       const Neighbours<T, n, Terms::kMaps> neighbours(maps, row * shape.channels.stored + slice + x);
-      const Neighbours<T, n, Terms::kMaps> others(maps, (isLast ? row : row + rows) * shape.channels.stored + slice + x);
+      const Neighbours<T, n, Terms::kMaps> others(maps,
+                                                  (isLast ? row : row + rows) * shape.channels.stored + slice + x);
       add(neighbours);
       if (!isLast) add(others);
     }
@@ -72,7 +76,8 @@ __global__ void __launch_bounds__(columns / n * rows) sumRows(const Terms terms,
 
 // inner > 1, which is plain: blocks (channels, chunks of the channel's outer × inner values).
 template <class Terms>
-__global__ void __launch_bounds__(kThreads) sumPlanes(const Terms terms, const Maps<Terms::kMaps> maps, const ChannelShape shape, int64_t perChunk, SumPair* parts) {
+__global__ void __launch_bounds__(kThreads) sumPlanes(const Terms terms, const Maps<Terms::kMaps> maps,
+                                                      const ChannelShape shape, int64_t perChunk, SumPair* parts) {
   const int64_t channel = blockIdx.x, inner = shape.channels.inner, count = shape.outer * inner;
   const int64_t first = blockIdx.y * perChunk, end = first + perChunk < count ? first + perChunk : count;
   const typename Terms::Channel own = terms.channel(channel);
@@ -80,7 +85,8 @@ __global__ void __launch_bounds__(kThreads) sumPlanes(const Terms terms, const M
   for (int64_t at = first + threadIdx.x; at < end; at += kThreads) {
     const int64_t o = quotient(at, inner);
     float values[Terms::kMaps];
-    Neighbours<float, 1, Terms::kMaps>(maps, (o * shape.channels.channels + channel) * inner + at - o * inner).valuesOf(0, values);
+    Neighbours<float, 1, Terms::kMaps>(maps, (o * shape.channels.channels + channel) * inner + at - o * inner)
+        .valuesOf(0, values);
     mine.add(terms(values, own));
   }
   mine = blockReduce(mine, SumPair{0, 0}, AddPairs());
@@ -104,8 +110,8 @@ __global__ void addChunks(const Pair* parts, int64_t chunks, int64_t channels, f
 
 // first and second: [channels] float32, null where not wanted. `scratch`: channelSumsScratch() floats.
 template <class Terms>
-void launchChannelSums(const Terms& terms, const Maps<Terms::kMaps>& maps, const ChannelShape& shape, float* first, float* second, float* scratch,
-                       cudaStream_t stream) {
+void launchChannelSums(const Terms& terms, const Maps<Terms::kMaps>& maps, const ChannelShape& shape, float* first,
+                       float* second, float* scratch, cudaStream_t stream) {
   using namespace channel_sums;
   const int64_t channels = shape.channels.channels;
   if (channels == 0) return;
@@ -113,7 +119,8 @@ void launchChannelSums(const Terms& terms, const Maps<Terms::kMaps>& maps, const
   SumPair* parts = reinterpret_cast<SumPair*>(scratch);
   const auto run = [&](auto kernel, int columns, int threads) {
     const auto blocks = static_cast<unsigned>((channels + columns - 1) / columns);
-    launch(kernel, Grid{dim3(blocks, static_cast<unsigned>(chunks.count)), dim3(static_cast<unsigned>(threads))}, stream, terms, maps, shape, chunks.size, parts);
+    launch(kernel, Grid{dim3(blocks, static_cast<unsigned>(chunks.count)), dim3(static_cast<unsigned>(threads))},
+           stream, terms, maps, shape, chunks.size, parts);
   };
   const bool isFloat = shape.type == ElementType::float32;
   if (shape.channels.inner > 1) {
@@ -128,8 +135,10 @@ void launchChannelSums(const Terms& terms, const Maps<Terms::kMaps>& maps, const
       else run(sumRows<T, 1, kTile.columns, kTile.rows, Terms>, kTile.columns, kTile.columns * kTile.rows);
     });
   }
-  if (isFloat) launch(addChunks<1, SumPair>, gridFor(channels, 128), stream, parts, chunks.count, channels, first, second);
-  else launch(addChunks<32, SumPair>, gridFor(channels * 32, 128), stream, parts, chunks.count, channels, first, second);
+  if (isFloat)
+    launch(addChunks<1, SumPair>, gridFor(channels, 128), stream, parts, chunks.count, channels, first, second);
+  else
+    launch(addChunks<32, SumPair>, gridFor(channels * 32, 128), stream, parts, chunks.count, channels, first, second);
 }
 
 }  // namespace resnode::cuda

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "../types.h"
+#include "cuda/types.h"
 
 namespace resnode::cuda {
 
@@ -49,9 +49,11 @@ struct Chunks {
 inline Chunks chunksOf(const ChannelShape& shape) {
   const auto& [channels, stored, inner] = shape.channels;
   const Tile tile = tileOf(shape);
-  const int64_t values = shape.outer * inner, blocks = inner > 1 ? channels : (channels + tile.columns - 1) / tile.columns;
+  const int64_t values = shape.outer * inner,
+                blocks = inner > 1 ? channels : (channels + tile.columns - 1) / tile.columns;
   const int64_t least = 16 * (inner > 1 ? kThreads : tile.rows);
-  const int64_t wanted = std::clamp<int64_t>(values / least, 1, std::max<int64_t>(1024 / std::max<int64_t>(blocks, 1), 1));
+  const int64_t wanted =
+      std::clamp<int64_t>(values / least, 1, std::max<int64_t>(1024 / std::max<int64_t>(blocks, 1), 1));
   const int64_t size = std::max<int64_t>((values + wanted - 1) / wanted, 1);
   return {std::max<int64_t>((values + size - 1) / size, 1), size};
 }

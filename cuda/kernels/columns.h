@@ -2,8 +2,8 @@
 // global averages, moments batch statistics.
 #pragma once
 
-#include "reduce.h"
-#include "vector.h"
+#include "cuda/kernels/reduce.h"
+#include "cuda/kernels/vector.h"
 
 namespace resnode::cuda {
 
@@ -20,7 +20,9 @@ inline unsigned slicesOf(int64_t columns, int V) {
 struct ColumnSum {
   float sum;
   __device__ __forceinline__ void add(float value, float) { sum += value; }
-  __device__ __forceinline__ void addFour(const float (&values)[4], float) { sum += (values[0] + values[1]) + (values[2] + values[3]); }
+  __device__ __forceinline__ void addFour(const float (&values)[4], float) {
+    sum += (values[0] + values[1]) + (values[2] + values[3]);
+  }
   __device__ __forceinline__ void merge(const ColumnSum& other) { sum += other.sum; }
 };
 
@@ -57,8 +59,8 @@ struct Moments {
 // V): thread t < 8·V returns column slice·8·V + t, the others nothing of use. A thread takes every 32nd row in turn, four
 // at a time; then the block's partial results are merged in one fixed order.
 template <int V, class T, class Part>
-__device__ __forceinline__ Part reduceColumns(const T* input, int64_t first, int64_t end, int64_t stride, int64_t columns, unsigned slice,
-                                              Part neutral) {
+__device__ __forceinline__ Part reduceColumns(const T* input, int64_t first, int64_t end, int64_t stride,
+                                              int64_t columns, unsigned slice, Part neutral) {
   constexpr int kWarps = kSliceThreads / 32;
   RESNODE_SHARED(Part, parts, [kWarps][kSliceVectors * V]);
   const int thread = threadIdx.x, vector = thread % kSliceVectors;
@@ -76,7 +78,8 @@ __device__ __forceinline__ Part reduceColumns(const T* input, int64_t first, int
       const float share = 4 / (count += 4);
 #pragma unroll
       for (int v = 0; v < V; ++v) {
-        const float values[4] = {toFloat(rows[0].values[v]), toFloat(rows[1].values[v]), toFloat(rows[2].values[v]), toFloat(rows[3].values[v])};
+        const float values[4] = {toFloat(rows[0].values[v]), toFloat(rows[1].values[v]), toFloat(rows[2].values[v]),
+                                 toFloat(rows[3].values[v])};
         mine[v].addFour(values, share);
       }
     }

@@ -7,7 +7,7 @@
 //   float operator()(const float (&values)[kMaps], const Channel&) const
 #pragma once
 
-#include "vector.h"
+#include "cuda/kernels/vector.h"
 
 namespace resnode::cuda {
 
@@ -27,7 +27,8 @@ struct Neighbours {
 
   __device__ __forceinline__ Neighbours(const Maps<count>& maps, int64_t i) {
 #pragma unroll
-    for (int k = 0; k < count; ++k) packs[k] = maps.at[k] ? load<T, n>(static_cast<const T*>(maps.at[k]) + i) : Pack<T, n>{};
+    for (int k = 0; k < count; ++k)
+      packs[k] = maps.at[k] ? load<T, n>(static_cast<const T*>(maps.at[k]) + i) : Pack<T, n>{};
   }
   __device__ __forceinline__ void valuesOf(int j, float (&values)[count]) const {
 #pragma unroll
@@ -37,12 +38,14 @@ struct Neighbours {
 
 // Channels last: threadIdx.x owns n neighbouring channels and goes down the rows.
 template <class T, int n, class Step>
-__global__ void combineRows(const Step step, const Maps<Step::kMaps> maps, T* output, int64_t rows, const Channels channels) {
+__global__ void combineRows(const Step step, const Maps<Step::kMaps> maps, T* output, int64_t rows,
+                            const Channels channels) {
   const int64_t first = (static_cast<int64_t>(blockIdx.y) * blockDim.x + threadIdx.x) * n;
   if (first >= channels.stored) return;
   typename Step::Channel own[n];
 #pragma unroll
-  for (int j = 0; j < n; ++j) own[j] = first + j < channels.channels ? step.channel(first + j) : typename Step::Channel{};
+  for (int j = 0; j < n; ++j)
+    own[j] = first + j < channels.channels ? step.channel(first + j) : typename Step::Channel{};
   const auto make = [&](int64_t i, const Neighbours<T, n, Step::kMaps>& neighbours) {
     Pack<T, n> made;
 #pragma unroll
@@ -63,7 +66,8 @@ __global__ void combineRows(const Step step, const Maps<Step::kMaps> maps, T* ou
 
 // Any shape, an element a thread.
 template <class T, class Step>
-__global__ void combineEach(const Step step, const Maps<Step::kMaps> maps, T* output, int64_t elements, const Channels channels) {
+__global__ void combineEach(const Step step, const Maps<Step::kMaps> maps, T* output, int64_t elements,
+                            const Channels channels) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= elements) return;
   const ChannelCursor cursor(channels, i);
@@ -81,14 +85,16 @@ bool areAligned(const Maps<count>& maps) {
 }
 
 template <class Step>
-void launchCombine(const Step& step, const Maps<Step::kMaps>& maps, void* output, const ChannelShape& shape, cudaStream_t stream) {
+void launchCombine(const Step& step, const Maps<Step::kMaps>& maps, void* output, const ChannelShape& shape,
+                   cudaStream_t stream) {
   if (shape.elements() == 0) return;
   dispatch(shape.type, [&](auto element) {
     using T = decltype(element);
     constexpr int n = kPackOf<T>;
     T* to = static_cast<T*>(output);
     if (shape.channels.inner != 1 || shape.channels.stored % n != 0 || !alignedTo(16, output) || !areAligned(maps)) {
-      return launch(combineEach<T, Step>, gridFor(shape.elements()), stream, step, maps, to, shape.elements(), shape.channels);
+      return launch(combineEach<T, Step>, gridFor(shape.elements()), stream, step, maps, to, shape.elements(),
+                    shape.channels);
     }
     const int64_t packs = shape.channels.stored / n;
     unsigned across = 1;
@@ -96,7 +102,8 @@ void launchCombine(const Step& step, const Maps<Step::kMaps>& maps, void* output
     const unsigned down = 256 / across;
     const auto columns = static_cast<unsigned>((packs + across - 1) / across);
     const int64_t rows = std::min<int64_t>((shape.outer + down - 1) / down, std::max<unsigned>(2048 / columns, 1));
-    launch(combineRows<T, n, Step>, {dim3(static_cast<unsigned>(rows), columns), dim3(across, down)}, stream, step, maps, to, shape.outer, shape.channels);
+    launch(combineRows<T, n, Step>, {dim3(static_cast<unsigned>(rows), columns), dim3(across, down)}, stream, step,
+           maps, to, shape.outer, shape.channels);
   });
 }
 

@@ -1,16 +1,18 @@
-#include "convert.h"
+#include "cuda/kernels/convert.h"
 
-#include "vector.h"
+#include "cuda/kernels/vector.h"
 
 namespace resnode::cuda {
 namespace {
 
-constexpr int kTile = 32;       // pixels and channels of a transposed tile
-constexpr int kTileRows = 8;    // a block of 32 × 8 threads moves it in four steps
+constexpr int kTile = 32;                     // pixels and channels of a transposed tile
+constexpr int kTileRows = 8;                  // a block of 32 × 8 threads moves it in four steps
 constexpr int kFewChannels = kImageChannels;  // a thread a pixel, without a tile
 
 template <class Source>
-RESNODE_HOST_DEVICE float numberOf(Source value) { return static_cast<float>(value); }
+RESNODE_HOST_DEVICE float numberOf(Source value) {
+  return static_cast<float>(value);
+}
 
 // [N, C, pixels] → [N, pixels, 4].
 template <class Source, class T>
@@ -28,7 +30,8 @@ __global__ void fewChannelsToNhwcKernel(const Source* source, T* target, int64_t
 
 // [N, C, h, w] → [N, h/2, w/2, 2, 2, 4]. Neighbouring threads write neighbouring pixels of blocks.
 template <class Source, class T>
-__global__ void fewChannelsToFoldedKernel(const Source* source, T* target, int64_t pixels, int64_t height, int64_t width, int channels) {
+__global__ void fewChannelsToFoldedKernel(const Source* source, T* target, int64_t pixels, int64_t height,
+                                          int64_t width, int channels) {
   const int64_t pixel = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (pixel >= pixels) return;
   const int64_t block = pixel / 4, place = pixel % 4;
@@ -37,7 +40,8 @@ __global__ void fewChannelsToFoldedKernel(const Source* source, T* target, int64
   Pack<T, kFewChannels> pack;
 #pragma unroll
   for (int c = 0; c < kFewChannels; ++c) {
-    pack.values[c] = fromFloat<T>(c < channels ? numberOf(source[((image * channels + c) * height + y) * width + x]) : 0.0f);
+    pack.values[c] =
+        fromFloat<T>(c < channels ? numberOf(source[((image * channels + c) * height + y) * width + x]) : 0.0f);
   }
   store<T, kFewChannels>(target + pixel * kFewChannels, pack);
 }
@@ -53,8 +57,8 @@ RESNODE_HOST_DEVICE TilePlace tileOf(int64_t block, int64_t pixelTiles, int64_t 
 
 // Both ways through a tile whose rows are one float longer than 32, so that a column is in 32 banks.
 template <class Source, class T>
-__global__ void nchwToNhwcKernel(const Source* source, T* target, int64_t plane, int64_t channels, int64_t paddedChannels,
-                                 int64_t pixelTiles, int64_t channelTiles) {
+__global__ void nchwToNhwcKernel(const Source* source, T* target, int64_t plane, int64_t channels,
+                                 int64_t paddedChannels, int64_t pixelTiles, int64_t channelTiles) {
   RESNODE_SHARED(float, tile, [kTile][kTile + 1]);
   const TilePlace place = tileOf(blockIdx.x, pixelTiles, channelTiles);
   const int64_t pixel = place.firstPixel + threadIdx.x;
@@ -67,14 +71,15 @@ __global__ void nchwToNhwcKernel(const Source* source, T* target, int64_t plane,
   const int64_t channel = place.firstChannel + threadIdx.x;
   for (int p = threadIdx.y; p < kTile; p += kTileRows) {
     if (place.firstPixel + p < plane && channel < paddedChannels) {
-      target[(place.image * plane + place.firstPixel + p) * paddedChannels + channel] = fromFloat<T>(tile[threadIdx.x][p]);
+      target[(place.image * plane + place.firstPixel + p) * paddedChannels + channel] =
+          fromFloat<T>(tile[threadIdx.x][p]);
     }
   }
 }
 
 template <class T>
-__global__ void nhwcToNchwKernel(const T* source, float* target, int64_t plane, int64_t channels, int64_t paddedChannels,
-                                 int64_t pixelTiles, int64_t channelTiles) {
+__global__ void nhwcToNchwKernel(const T* source, float* target, int64_t plane, int64_t channels,
+                                 int64_t paddedChannels, int64_t pixelTiles, int64_t channelTiles) {
   RESNODE_SHARED(float, tile, [kTile][kTile + 1]);
   const TilePlace place = tileOf(blockIdx.x, pixelTiles, channelTiles);
   const int64_t channel = place.firstChannel + threadIdx.x;
@@ -125,7 +130,8 @@ __global__ void imageToNhwcKernel(ImageConversion conversion, const uint8_t* sou
   const int64_t image = quotient(row, shape.h), y = row - image * shape.h;
   const int64_t x = conversion.mirror ? shape.w - 1 - column : column;  // in the crop, before it is mirrored
   const uint8_t* from = source + ((image * conversion.sourceHeight + conversion.cropTop + y) * conversion.sourceWidth +
-                                  conversion.cropLeft + x) * shape.c;
+                                  conversion.cropLeft + x) *
+                                     shape.c;
   for (int64_t first = 0; first < shape.paddedChannels; first += 4) {
     Pack<T, 4> pack;
 #pragma unroll
@@ -151,16 +157,19 @@ void launchToNhwc(const void* source, void* target, const Nhwc& shape, cudaStrea
   T* to = static_cast<T*>(target);
   const int64_t plane = shape.h * shape.w, pixelTiles = tilesOf(plane), channelTiles = tilesOf(shape.paddedChannels);
   if (shape.paddedChannels == kFewChannels && alignedTo(sizeof(T) * kFewChannels, target)) {
-    launch(fewChannelsToNhwcKernel<Source, T>, gridFor(shape.pixels()), stream, from, to, shape.n, plane, static_cast<int>(shape.c));
+    launch(fewChannelsToNhwcKernel<Source, T>, gridFor(shape.pixels()), stream, from, to, shape.n, plane,
+           static_cast<int>(shape.c));
   } else {
-    launch(nchwToNhwcKernel<Source, T>, {dim3(static_cast<unsigned>(shape.n * pixelTiles * channelTiles)), dim3(kTile, kTileRows)}, stream,
-           from, to, plane, shape.c, shape.paddedChannels, pixelTiles, channelTiles);
+    launch(nchwToNhwcKernel<Source, T>,
+           {dim3(static_cast<unsigned>(shape.n * pixelTiles * channelTiles)), dim3(kTile, kTileRows)}, stream, from, to,
+           plane, shape.c, shape.paddedChannels, pixelTiles, channelTiles);
   }
 }
 
 }  // namespace
 
-void launchNchwToNhwc(SourceType sourceType, const void* source, ElementType type, void* target, const Nhwc& shape, cudaStream_t stream) {
+void launchNchwToNhwc(SourceType sourceType, const void* source, ElementType type, void* target, const Nhwc& shape,
+                      cudaStream_t stream) {
   if (shape.elements() == 0) return;
   dispatch(type, [&](auto element) {
     using T = decltype(element);
@@ -169,13 +178,14 @@ void launchNchwToNhwc(SourceType sourceType, const void* source, ElementType typ
   });
 }
 
-void launchNchwToFolded(SourceType sourceType, const void* source, ElementType type, void* target, const Nhwc& images, cudaStream_t stream) {
+void launchNchwToFolded(SourceType sourceType, const void* source, ElementType type, void* target, const Nhwc& images,
+                        cudaStream_t stream) {
   if (images.elements() == 0) return;
   const auto launchFrom = [&](auto from, auto element) {
     using T = decltype(element);
     using Source = decltype(from);
-    launch(fewChannelsToFoldedKernel<Source, T>, gridFor(images.pixels()), stream, static_cast<const Source*>(source), static_cast<T*>(target),
-           images.pixels(), images.h, images.w, static_cast<int>(images.c));
+    launch(fewChannelsToFoldedKernel<Source, T>, gridFor(images.pixels()), stream, static_cast<const Source*>(source),
+           static_cast<T*>(target), images.pixels(), images.h, images.w, static_cast<int>(images.c));
   };
   dispatch(type, [&](auto element) {
     if (sourceType == SourceType::uint8) launchFrom(uint8_t{}, element);
@@ -188,14 +198,16 @@ void launchNhwcToNchw(ElementType type, const void* source, const Nhwc& shape, f
   const int64_t plane = shape.h * shape.w, pixelTiles = tilesOf(plane), channelTiles = tilesOf(shape.c);
   dispatch(type, [&](auto element) {
     using T = decltype(element);
-    launch(nhwcToNchwKernel<T>, {dim3(static_cast<unsigned>(shape.n * pixelTiles * channelTiles)), dim3(kTile, kTileRows)}, stream,
+    launch(nhwcToNchwKernel<T>,
+           {dim3(static_cast<unsigned>(shape.n * pixelTiles * channelTiles)), dim3(kTile, kTileRows)}, stream,
            static_cast<const T*>(source), target, plane, shape.c, shape.paddedChannels, pixelTiles, channelTiles);
   });
 }
 
 void launchBytesToFloat(const uint8_t* source, float* target, int64_t count, cudaStream_t stream) {
   if (count == 0) return;
-  if (alignedTo(4, source) && alignedTo(16, target)) launch(bytesToFloatKernel, gridFor((count + 3) / 4), stream, source, target, count);
+  if (alignedTo(4, source) && alignedTo(16, target))
+    launch(bytesToFloatKernel, gridFor((count + 3) / 4), stream, source, target, count);
   else launch(unalignedBytesToFloatKernel, gridFor(count), stream, source, target, count);
 }
 
@@ -207,8 +219,8 @@ void launchToFloat(ElementType type, const void* source, float* target, int64_t 
   });
 }
 
-void launchImageToNhwc(const ImageConversion& conversion, const uint8_t* source, ElementType type, void* target, const Nhwc& shape,
-                       cudaStream_t stream) {
+void launchImageToNhwc(const ImageConversion& conversion, const uint8_t* source, ElementType type, void* target,
+                       const Nhwc& shape, cudaStream_t stream) {
   if (shape.elements() == 0) return;
   dispatch(type, [&](auto element) {
     using T = decltype(element);

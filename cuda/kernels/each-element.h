@@ -2,7 +2,7 @@
 // is for what does not). Step (plain data, passed to the kernel) has float operator()(int64_t i, int64_t channel).
 #pragma once
 
-#include "vector.h"
+#include "cuda/kernels/vector.h"
 
 namespace resnode::cuda {
 
@@ -15,7 +15,8 @@ __global__ void eachElement(const Step step, float* output, int64_t elements, co
 }
 
 template <class Step>
-void launchEachElement(const Step& step, float* output, int64_t elements, const Channels& channels, cudaStream_t stream) {
+void launchEachElement(const Step& step, float* output, int64_t elements, const Channels& channels,
+                       cudaStream_t stream) {
   if (elements > 0) launch(eachElement<Step>, gridFor(elements), stream, step, output, elements, channels);
 }
 

@@ -2,15 +2,15 @@
 // that a batch of one still fills many processors, and a sum has one order.
 #pragma once
 
-#include "columns.h"
+#include "cuda/kernels/columns.h"
 
 namespace resnode::cuda {
 
 // output[image·outputStride + channel] = Σ pixels / area; channels from input.c to outputStride are written as zero.
 template <int V, class T, class Out>
 __global__ void __launch_bounds__(kSliceThreads)
-    globalAverage(const T* input, Out* output, int64_t pixels, int64_t channels, int64_t paddedChannels, int64_t outputStride, float area,
-                  unsigned slices) {
+    globalAverage(const T* input, Out* output, int64_t pixels, int64_t channels, int64_t paddedChannels,
+                  int64_t outputStride, float area, unsigned slices) {
   const int64_t image = blockIdx.x / slices;
   const unsigned slice = blockIdx.x % slices;
   const T* plane = input + image * pixels * paddedChannels;
@@ -22,12 +22,13 @@ __global__ void __launch_bounds__(kSliceThreads)
 }
 
 template <class T, class Out>
-void launchGlobalAverage(const Nhwc& shape, const T* input, Out* output, int64_t outputStride, float area, cudaStream_t stream) {
+void launchGlobalAverage(const Nhwc& shape, const T* input, Out* output, int64_t outputStride, float area,
+                         cudaStream_t stream) {
   const bool vectors = alignedTo(16, input) && shape.paddedChannels % kPackOf<T> == 0;
   const unsigned slices = slicesOf(shape.paddedChannels, vectors ? kPackOf<T> : 1);
   const Grid grid{dim3(static_cast<unsigned>(shape.n) * slices), dim3(kSliceThreads)};
-  launch(vectors ? globalAverage<kPackOf<T>, T, Out> : globalAverage<1, T, Out>, grid, stream, input, output, shape.h * shape.w, shape.c,
-         shape.paddedChannels, outputStride, area, slices);
+  launch(vectors ? globalAverage<kPackOf<T>, T, Out> : globalAverage<1, T, Out>, grid, stream, input, output,
+         shape.h * shape.w, shape.c, shape.paddedChannels, outputStride, area, slices);
 }
 
 }  // namespace resnode::cuda

@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "../launch.h"
+#include "cuda/launch.h"
 
 namespace resnode::cuda {
 
@@ -50,7 +50,9 @@ __device__ __forceinline__ T blockReduce(T value, T neutral, Combine combine) {
 
 struct Add {
   template <class T>
-  __device__ __forceinline__ T operator()(T a, T b) const { return a + b; }
+  __device__ __forceinline__ T operator()(T a, T b) const {
+    return a + b;
+  }
 };
 
 // NaN loses, as fmaxf has it.

@@ -1,9 +1,9 @@
-#include "repack.h"
+#include "cuda/kernels/repack.h"
 
 #include <algorithm>
 
-#include "../../native/core/error.h"
-#include "vector.h"
+#include "cuda/kernels/vector.h"
+#include "native/core/error.h"
 
 namespace resnode::cuda {
 namespace {
@@ -15,8 +15,8 @@ struct Item {
   void* target;
   ElementType type;
   int64_t elements;
-  int64_t stored, pixels;    // channels of the target, pixels of both
-  int64_t rows, channels;    // of the values
+  int64_t stored, pixels;  // channels of the target, pixels of both
+  int64_t rows, channels;  // of the values
   int64_t rowStep, pixelStep, channelStep;
 
   RESNODE_HOST_DEVICE float at(int64_t i) const {
@@ -35,7 +35,8 @@ template <class T>
 __device__ __forceinline__ void repackAs(const Item& item) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
   T* target = static_cast<T*>(item.target);
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < item.elements; i += step) target[i] = fromFloat<T>(item.at(i));
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < item.elements; i += step)
+    target[i] = fromFloat<T>(item.at(i));
 }
 
 // Blocks (a share of an item, items).
@@ -53,7 +54,17 @@ Item itemOf(const Repacking& repacking) {
   const auto& [packing, shape, values, target] = repacking;
   if (packing.form == Packing::Form::foldedFilters) throw Error("device/unsupported", "Folded filters do not learn");
   const int64_t count = elementCount(shape);
-  Item item{values, target, packing.type, static_cast<int64_t>(packedBytes(packing, shape) / bytesOf(packing.type)), 1, 1, count, 1, 1, 0, 0};
+  Item item{values,
+            target,
+            packing.type,
+            static_cast<int64_t>(packedBytes(packing, shape) / bytesOf(packing.type)),
+            1,
+            1,
+            count,
+            1,
+            1,
+            0,
+            0};
   if (packing.form == Packing::Form::filters) {
     item.stored = packing.channels;
     item.rows = shape[0];

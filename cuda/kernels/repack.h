@@ -4,15 +4,15 @@
 
 #include <vector>
 
-#include "../packing.h"
+#include "cuda/packing.h"
 
 namespace resnode::cuda {
 
 struct Repacking {
   Packing packing;
-  Shape shape;           // of the parameter
-  const float* values;   // plain
-  void* target;          // packedBytes(), of the packing's type
+  Shape shape;          // of the parameter
+  const float* values;  // plain
+  void* target;         // packedBytes(), of the packing's type
 };
 
 // All of them, where *proceeds is not 0.

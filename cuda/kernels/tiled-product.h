@@ -13,7 +13,7 @@
 
 #include <algorithm>
 
-#include "../launch.h"
+#include "cuda/launch.h"
 
 namespace resnode::cuda {
 
@@ -84,7 +84,8 @@ __global__ void __launch_bounds__(kThreads) product(const Problem problem, const
     for (int j = 0; j < kSums; ++j) {
       const int m = firstRow + y + i, c = firstColumn + x + j;
       if (m >= problem.rows || c >= problem.columns) continue;
-      if (split.parts) split.parts[(static_cast<int64_t>(blockIdx.z) * problem.rows + m) * problem.columns + c] = sums[i][j];
+      if (split.parts)
+        split.parts[(static_cast<int64_t>(blockIdx.z) * problem.rows + m) * problem.columns + c] = sums[i][j];
       else problem.store(group, m, c, sums[i][j]);
     }
   }
@@ -92,12 +93,14 @@ __global__ void __launch_bounds__(kThreads) product(const Problem problem, const
 
 template <class Problem>
 __global__ void addParts(const Problem problem, const Split split) {
-  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x, each = static_cast<int64_t>(problem.rows) * problem.columns;
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x,
+                each = static_cast<int64_t>(problem.rows) * problem.columns;
   if (i >= each * problem.groups) return;
   const int64_t group = i / each, at = i - group * each;
   float sum = 0;
   for (int part = 0; part < split.count; ++part) sum += split.parts[(group * split.count + part) * each + at];
-  problem.store(static_cast<int>(group), static_cast<int>(at / problem.columns), static_cast<int>(at % problem.columns), sum);
+  problem.store(static_cast<int>(group), static_cast<int>(at / problem.columns), static_cast<int>(at % problem.columns),
+                sum);
 }
 
 inline int64_t tiles(int64_t count) { return (count + kTile - 1) / kTile; }
@@ -125,11 +128,14 @@ void launchTiledProduct(const Problem& problem, float* scratch, cudaStream_t str
   if (problem.rows == 0 || problem.columns == 0 || problem.groups == 0) return;
   tiled::Split split = tiled::splitOf(problem.rows, problem.columns, problem.depth, problem.groups);
   if (split.count > 1) split.parts = scratch;
-  const Grid grid{dim3(static_cast<unsigned>(tiled::tiles(problem.rows)), static_cast<unsigned>(tiled::tiles(problem.columns)),
-                       static_cast<unsigned>(problem.groups * split.count)),
-                  dim3(tiled::kThreads)};
+  const Grid grid{
+      dim3(static_cast<unsigned>(tiled::tiles(problem.rows)), static_cast<unsigned>(tiled::tiles(problem.columns)),
+           static_cast<unsigned>(problem.groups * split.count)),
+      dim3(tiled::kThreads)};
   launch(tiled::product<Problem>, grid, stream, problem, split);
-  if (split.parts) launch(tiled::addParts<Problem>, gridFor(static_cast<int64_t>(problem.groups) * problem.rows * problem.columns), stream, problem, split);
+  if (split.parts)
+    launch(tiled::addParts<Problem>, gridFor(static_cast<int64_t>(problem.groups) * problem.rows * problem.columns),
+           stream, problem, split);
 }
 
 }  // namespace resnode::cuda

@@ -1,13 +1,14 @@
-#include "trial.h"
+#include "cuda/kernels/trial.h"
 
-#include "../launch.h"
+#include "cuda/launch.h"
 
 namespace resnode::cuda {
 namespace {
 
 // PCG's output permutation (O'Neill 2014) as a hash of the place.
 RESNODE_HOST_DEVICE uint32_t hash(uint64_t place, uint32_t seed) {
-  uint32_t state = static_cast<uint32_t>(place) * 747796405u + static_cast<uint32_t>(place >> 32) * 2891336453u + seed * 277803737u + 2891336453u;
+  uint32_t state = static_cast<uint32_t>(place) * 747796405u + static_cast<uint32_t>(place >> 32) * 2891336453u +
+                   seed * 277803737u + 2891336453u;
   const uint32_t word = ((state >> ((state >> 28) + 4)) ^ state) * 277803737u;
   return (word >> 22) ^ word;
 }
@@ -15,9 +16,11 @@ RESNODE_HOST_DEVICE uint32_t hash(uint64_t place, uint32_t seed) {
 template <class T>
 __global__ void noise(T* target, NoiseShape shape, float scale, uint32_t seed) {
   const int64_t elements = shape.allRows * shape.pitch;
-  for (int64_t i = blockIdx.x * static_cast<int64_t>(blockDim.x) + threadIdx.x; i < elements; i += static_cast<int64_t>(gridDim.x) * blockDim.x) {
+  for (int64_t i = blockIdx.x * static_cast<int64_t>(blockDim.x) + threadIdx.x; i < elements;
+       i += static_cast<int64_t>(gridDim.x) * blockDim.x) {
     const bool inside = i / shape.pitch < shape.rows && i % shape.pitch < shape.columns;
-    const float unit = static_cast<float>(static_cast<int32_t>(hash(static_cast<uint64_t>(i), seed))) * (1.0f / 2147483648.0f);
+    const float unit =
+        static_cast<float>(static_cast<int32_t>(hash(static_cast<uint64_t>(i), seed))) * (1.0f / 2147483648.0f);
     target[i] = fromFloat<T>(inside ? unit * scale : 0.0f);
   }
 }
@@ -32,7 +35,8 @@ RESNODE_HOST_DEVICE float excess(float a, float b, float relative, float absolut
 template <class T>
 __global__ void difference(const T* a, const T* b, int64_t elements, float relative, float absolute, int* worst) {
   float mine = 0;
-  for (int64_t i = blockIdx.x * static_cast<int64_t>(blockDim.x) + threadIdx.x; i < elements; i += static_cast<int64_t>(gridDim.x) * blockDim.x) {
+  for (int64_t i = blockIdx.x * static_cast<int64_t>(blockDim.x) + threadIdx.x; i < elements;
+       i += static_cast<int64_t>(gridDim.x) * blockDim.x) {
     mine = fmaxf(mine, excess(toFloat(a[i]), toFloat(b[i]), relative, absolute));
   }
   for (int offset = 16; offset > 0; offset /= 2) mine = fmaxf(mine, __shfl_xor_sync(0xffffffffu, mine, offset));
@@ -43,20 +47,22 @@ constexpr int64_t kBlocks = 4096;
 
 }  // namespace
 
-void launchNoise(ElementType type, void* target, const NoiseShape& shape, float scale, uint32_t seed, cudaStream_t stream) {
+void launchNoise(ElementType type, void* target, const NoiseShape& shape, float scale, uint32_t seed,
+                 cudaStream_t stream) {
   dispatch(type, [&](auto element) {
     using T = decltype(element);
-    launch(noise<T>, gridFor(shape.allRows * shape.pitch, 256, kBlocks), stream, static_cast<T*>(target), shape, scale, seed);
+    launch(noise<T>, gridFor(shape.allRows * shape.pitch, 256, kBlocks), stream, static_cast<T*>(target), shape, scale,
+           seed);
   });
 }
 
-void launchDifference(ElementType type, const void* a, const void* b, int64_t elements, float relative, float absolute, float* worst,
-                      cudaStream_t stream) {
+void launchDifference(ElementType type, const void* a, const void* b, int64_t elements, float relative, float absolute,
+                      float* worst, cudaStream_t stream) {
   RESNODE_CUDA(cudaMemsetAsync(worst, 0, sizeof(float), stream));
   dispatch(type, [&](auto element) {
     using T = decltype(element);
-    launch(difference<T>, gridFor(elements, 256, kBlocks), stream, static_cast<const T*>(a), static_cast<const T*>(b), elements, relative,
-           absolute, reinterpret_cast<int*>(worst));
+    launch(difference<T>, gridFor(elements, 256, kBlocks), stream, static_cast<const T*>(a), static_cast<const T*>(b),
+           elements, relative, absolute, reinterpret_cast<int*>(worst));
   });
 }
 

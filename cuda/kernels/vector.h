@@ -1,8 +1,8 @@
 // Sixteen bytes at a time, and which channel an element has: what the elementwise kernels share.
 #pragma once
 
-#include "../launch.h"
-#include "channels.h"
+#include "cuda/kernels/channels.h"
+#include "cuda/launch.h"
 
 namespace resnode::cuda {
 
@@ -78,7 +78,8 @@ __global__ void mapKernel(Step step, const T* input, T* output, int64_t elements
 }
 
 template <class T, class Step>
-void launchMap(const Step& step, const void* input, void* output, int64_t elements, const Channels& channels, cudaStream_t stream) {
+void launchMap(const Step& step, const void* input, void* output, int64_t elements, const Channels& channels,
+               cudaStream_t stream) {
   if (elements == 0) return;
   const T* from = static_cast<const T*>(input);
   T* to = static_cast<T*>(output);

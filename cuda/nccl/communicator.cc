@@ -1,20 +1,20 @@
-#include "nccl/communicator.h"
+#include "cuda/nccl/communicator.h"
 
 #include <chrono>
 #include <cstring>
 #include <thread>
 
-#include "core/error.h"
-#include "core/plain.h"
+#include "native/core/error.h"
+#include "native/core/plain.h"
 
 namespace resnode::cuda {
 namespace {
 
 // What every process tells all others before NCCL is asked for anything: it would wait for those that cannot come.
 struct Introduction {
-  int version = 0;                 // of NCCL; 0: none
-  unsigned char gpu[16] = {};      // its UUID
-  nccl::ncclUniqueId world{};      // the first process's counts
+  int version = 0;             // of NCCL; 0: none
+  unsigned char gpu[16] = {};  // its UUID
+  nccl::ncclUniqueId world{};  // the first process's counts
 };
 
 std::string processName(size_t rank) { return "process " + std::to_string(rank); }
@@ -45,12 +45,16 @@ std::vector<Introduction> introduce(const Introduction& self, Communicator& proc
 void requireNcclEverywhere(const std::vector<Introduction>& all, size_t rank) {
   if (all[rank].version == 0) {
     const NcclLookup& lookup = ncclOfThisProcess();
-    if (lookup.library) throw Error("communicator/failed", std::string("ncclGetUniqueId failed: ") + lookup.library->call.ncclGetLastError(nullptr));
-    throw Error("communicator/unavailable", std::string("Several processes train on CUDA devices by NCCL, which was not found. To install it: ") +
-                                                installCommand(LibraryEnvironment::ofThisProcess(), "nccl") + ". Tried:" + lookup.tried);
+    if (lookup.library)
+      throw Error("communicator/failed",
+                  std::string("ncclGetUniqueId failed: ") + lookup.library->call.ncclGetLastError(nullptr));
+    throw Error("communicator/unavailable",
+                std::string("Several processes train on CUDA devices by NCCL, which was not found. To install it: ") +
+                    installCommand(LibraryEnvironment::ofThisProcess(), "nccl") + ". Tried:" + lookup.tried);
   }
   for (size_t other = 0; other < all.size(); ++other) {
-    if (all[other].version == 0) throw Error("communicator/unavailable", "NCCL is missing in " + processName(other) + ", whose message says more");
+    if (all[other].version == 0)
+      throw Error("communicator/unavailable", "NCCL is missing in " + processName(other) + ", whose message says more");
   }
 }
 
@@ -60,9 +64,10 @@ void requireGpuEach(const std::vector<Introduction>& all, const Device& device, 
     for (size_t other = one + 1; other < all.size(); ++other) {
       if (std::memcmp(all[one].gpu, all[other].gpu, sizeof all[one].gpu) != 0) continue;
       const std::string gpu = rank == one || rank == other ? device.name() : "the same GPU";
-      throw Error("communicator/unavailable", "Processes " + std::to_string(one) + " and " + std::to_string(other) + " both have " + gpu +
-                                                  ", and each needs one of its own. Start no more processes on a machine than it has GPUs, and let "
-                                                  "each take that of its place there: --device cuda, or --gpu 0,1");
+      throw Error("communicator/unavailable",
+                  "Processes " + std::to_string(one) + " and " + std::to_string(other) + " both have " + gpu +
+                      ", and each needs one of its own. Start no more processes on a machine than it has GPUs, and let "
+                      "each take that of its place there: --device cuda, or --gpu 0,1");
     }
   }
 }
@@ -81,7 +86,8 @@ void NcclCommunicator::open() {
   if (communicator_) return;
   library_ = ncclOfThisProcess().library;
   const auto rank = static_cast<size_t>(processes_->rank());
-  const std::vector<Introduction> all = introduce(introductionOf(library_.get(), *device_, processes_->rank()), *processes_);
+  const std::vector<Introduction> all =
+      introduce(introductionOf(library_.get(), *device_, processes_->rank()), *processes_);
   requireNcclEverywhere(all, rank);
   requireGpuEach(all, *device_, rank);
   require(library_->call.ncclCommInitRank(&communicator_, size_, all[0].world, processes_->rank()), "ncclCommInitRank");
@@ -94,7 +100,8 @@ void NcclCommunicator::mean(const std::vector<Values>& arrays, cudaStream_t stre
   nccl::ncclResult_t status = nccl::ncclSuccess;
   for (const Values& each : arrays) {
     if (each.count == 0 || status != nccl::ncclSuccess) continue;
-    status = library_->call.ncclAllReduce(each.from, each.to, each.count, nccl::ncclFloat32, nccl::ncclAvg, communicator_, stream);
+    status = library_->call.ncclAllReduce(each.from, each.to, each.count, nccl::ncclFloat32, nccl::ncclAvg,
+                                          communicator_, stream);
   }
   const nccl::ncclResult_t ended = library_->call.ncclGroupEnd();
   require(status, "ncclAllReduce");
@@ -103,7 +110,8 @@ void NcclCommunicator::mean(const std::vector<Values>& arrays, cudaStream_t stre
 
 void NcclCommunicator::require(nccl::ncclResult_t status, const char* call) {
   if (status == nccl::ncclSuccess) return;
-  std::string message = std::string(call) + " failed on " + device_->name() + ": " + library_->call.ncclGetErrorString(status);
+  std::string message =
+      std::string(call) + " failed on " + device_->name() + ": " + library_->call.ncclGetErrorString(status);
   const char* more = library_->call.ncclGetLastError(communicator_);
   if (more && *more) message += std::string(" (") + more + ")";
   throw Error("communicator/failed", message + ". NCCL_DEBUG=INFO makes NCCL say more");
@@ -116,9 +124,11 @@ void NcclCommunicator::check() {
     if (asked != nccl::ncclSuccess) state = asked;
     if (state != nccl::ncclSuccess && state != nccl::ncclInProgress) {
       const char* more = library_->call.ncclGetLastError(communicator_);
-      failure_ = "The processes that train with " + device_->name() + " lost each other: " + library_->call.ncclGetErrorString(state) +
+      failure_ = "The processes that train with " + device_->name() +
+                 " lost each other: " + library_->call.ncclGetErrorString(state) +
                  (more && *more ? std::string(" (") + more + ")" : "") +
-                 ". A process has ended, or its connection has; see its own messages. Go on from the last snapshot, in new processes";
+                 ". A process has ended, or its connection has; see its own messages. Go on from the last snapshot, in "
+                 "new processes";
       library_->call.ncclCommAbort(communicator_);  // its kernels on the GPU end
       communicator_ = nullptr;
     }

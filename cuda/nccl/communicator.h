@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "core/communicator.h"
-#include "device.h"
-#include "library.h"
+#include "cuda/device.h"
+#include "cuda/nccl/library.h"
+#include "native/core/communicator.h"
 
 namespace resnode::cuda {
 

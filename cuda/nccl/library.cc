@@ -1,6 +1,6 @@
-#include "nccl/library.h"
+#include "cuda/nccl/library.h"
 
-#include "shared-library.h"
+#include "cuda/shared-library.h"
 
 namespace resnode::cuda {
 namespace {
@@ -26,7 +26,8 @@ std::string loadAll(void* library, nccl::Functions& call) {
 }
 
 std::string textOf(int version) {
-  return std::to_string(version / 10000) + "." + std::to_string(version / 100 % 100) + "." + std::to_string(version % 100);
+  return std::to_string(version / 10000) + "." + std::to_string(version / 100 % 100) + "." +
+         std::to_string(version % 100);
 }
 
 // Empty: opened. Otherwise why not.
@@ -36,7 +37,8 @@ std::string tryToOpen(const std::string& path, NcclLibrary& result) {
   const std::string missing = loadAll(library, result.call);
   if (!missing.empty()) why = "it has no " + missing;
   else if (result.call.ncclGetVersion(&result.version) != nccl::ncclSuccess) why = "it does not say its version";
-  else if (result.version < kLeastVersion) why = "it is version " + textOf(result.version) + ", and " + textOf(kLeastVersion) + " or later is wanted";
+  else if (result.version < kLeastVersion)
+    why = "it is version " + textOf(result.version) + ", and " + textOf(kLeastVersion) + " or later is wanted";
   if (!why.empty()) {
     dlclose(library);
     return why;

@@ -4,11 +4,10 @@
 #include <memory>
 #include <string>
 
-#include "api.h"
-#include "places.h"
+#include "cuda/nccl/api.h"
+#include "cuda/places.h"
 
 namespace resnode::cuda {
-
 
 // An opened library. Never closed: NCCL has threads.
 struct NcclLibrary {

@@ -2,10 +2,10 @@
 // pointers; dispose() only lets go.
 #include <napi.h>
 
-#include "communicator-to-js.h"
-#include "device-to-js.h"
-#include "host-memory.h"
-#include "image-from-js.h"
+#include "native/addon/communicator-to-js.h"
+#include "native/addon/device-to-js.h"
+#include "native/addon/host-memory.h"
+#include "native/addon/image-from-js.h"
 
 namespace resnode {
 namespace {

@@ -1,4 +1,4 @@
-#include "buffer-to-js.h"
+#include "native/addon/buffer-to-js.h"
 
 namespace resnode {
 namespace {
@@ -6,11 +6,13 @@ namespace {
 size_t sizeArgument(const Napi::Value& value) { return static_cast<size_t>(value.ToNumber().DoubleValue()); }
 
 void checkRange(const Buffer& buffer, size_t offset, size_t bytes) {
-  if (offset > buffer.bytes() || bytes > buffer.bytes() - offset) throw Error("argument/invalid", "A range reaches past the end of the buffer");
+  if (offset > buffer.bytes() || bytes > buffer.bytes() - offset)
+    throw Error("argument/invalid", "A range reaches past the end of the buffer");
 }
 
 Napi::Promise submitVoid(Napi::Env env, const std::shared_ptr<Device>& device, std::function<void()> work) {
-  return submit<int>(env, device,
+  return submit<int>(
+      env, device,
       [work = std::move(work)](Backend&) {
         work();
         return 0;
@@ -18,21 +20,25 @@ Napi::Promise submitVoid(Napi::Env env, const std::shared_ptr<Device>& device, s
       [](Napi::Env loop, int&) -> Napi::Value { return loop.Undefined(); });
 }
 
-Napi::Value upload(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& device, std::shared_ptr<Buffer> buffer) {
+Napi::Value upload(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& device,
+                   std::shared_ptr<Buffer> buffer) {
   const Napi::Uint8Array source = info[0].As<Napi::Uint8Array>();
   const size_t offset = sizeArgument(info[1]);
   checkRange(*buffer, offset, source.ByteLength());
   // Copied here, so that the caller may reuse, transfer or free its array at once.
   auto bytes = std::make_shared<std::vector<uint8_t>>(source.Data(), source.Data() + source.ByteLength());
-  return submitVoid(info.Env(), device, [buffer, bytes, offset] { buffer->upload(bytes->data(), offset, bytes->size()); });
+  return submitVoid(info.Env(), device,
+                    [buffer, bytes, offset] { buffer->upload(bytes->data(), offset, bytes->size()); });
 }
 
-Napi::Value download(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& device, std::shared_ptr<Buffer> buffer) {
+Napi::Value download(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& device,
+                     std::shared_ptr<Buffer> buffer) {
   const size_t offset = sizeArgument(info[0]), bytes = sizeArgument(info[1]);
   checkRange(*buffer, offset, bytes);
   auto array = newArray<Napi::Uint8Array>(info.Env(), bytes);
   auto target = std::make_shared<Napi::Reference<Napi::Uint8Array>>(Napi::Persistent(array));
-  return submit<int>(info.Env(), device,
+  return submit<int>(
+      info.Env(), device,
       [buffer, data = array.Data(), offset, bytes](Backend&) {
         buffer->download(data, offset, bytes);
         return 0;
@@ -44,21 +50,27 @@ Napi::Value download(const Napi::CallbackInfo& info, const std::shared_ptr<Devic
 
 Napi::Value bufferToJs(Napi::Env env, const std::shared_ptr<Device>& device, const std::shared_ptr<Buffer>& buffer) {
   Napi::Object object = Napi::Object::New(env);
-  const auto handle = holdOn(device, object, std::make_shared<OwnedBuffer>(OwnedBuffer{buffer, device.get()}), kBufferTag);
+  const auto handle =
+      holdOn(device, object, std::make_shared<OwnedBuffer>(OwnedBuffer{buffer, device.get()}), kBufferTag);
   handle->report(env, static_cast<int64_t>(buffer->hostBytes()));
   remember(device->buffers, handle);
   object.Set("bytes", static_cast<double>(buffer->bytes()));
-  const auto mine = [](const Napi::CallbackInfo& info) { return held<OwnedBuffer>(info.This(), kBufferTag, "buffer")->buffer; };
+  const auto mine = [](const Napi::CallbackInfo& info) {
+    return held<OwnedBuffer>(info.This(), kBufferTag, "buffer")->buffer;
+  };
   method(object, "upload", [device, mine](const Napi::CallbackInfo& info) { return upload(info, device, mine(info)); });
-  method(object, "download", [device, mine](const Napi::CallbackInfo& info) { return download(info, device, mine(info)); });
+  method(object, "download",
+         [device, mine](const Napi::CallbackInfo& info) { return download(info, device, mine(info)); });
   method(object, "copy", [device, mine](const Napi::CallbackInfo& info) -> Napi::Value {
     const auto target = mine(info);
     const auto source = held<OwnedBuffer>(info[0], kBufferTag, "source");
-    if (source->device != device.get()) throw Error("argument/invalid", "A buffer of another device cannot be used here");
+    if (source->device != device.get())
+      throw Error("argument/invalid", "A buffer of another device cannot be used here");
     const size_t sourceOffset = sizeArgument(info[1]), offset = sizeArgument(info[2]), bytes = sizeArgument(info[3]);
     checkRange(*source->buffer, sourceOffset, bytes);
     checkRange(*target, offset, bytes);
-    return submitVoid(info.Env(), device, [=, from = source->buffer] { target->copy(*from, sourceOffset, offset, bytes); });
+    return submitVoid(info.Env(), device,
+                      [=, from = source->buffer] { target->copy(*from, sourceOffset, offset, bytes); });
   });
   method(object, "fill", [device, mine](const Napi::CallbackInfo& info) -> Napi::Value {
     const auto target = mine(info);

@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "device.h"
+#include "native/addon/device.h"
 
 namespace resnode {
 

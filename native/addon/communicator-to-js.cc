@@ -1,9 +1,9 @@
-#include "communicator-to-js.h"
+#include "native/addon/communicator-to-js.h"
 
 #include <functional>
 
-#include "device/load-communicator.h"
-#include "objects.h"
+#include "native/addon/objects.h"
+#include "native/device/load-communicator.h"
 
 namespace resnode {
 namespace {
@@ -19,7 +19,10 @@ struct Communicators {
 class Worker final : public Napi::AsyncWorker {
  public:
   Worker(Napi::Env env, std::function<void()> work, std::function<Napi::Value(Napi::Env)> finish)
-      : Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)), work_(std::move(work)), finish_(std::move(finish)) {}
+      : Napi::AsyncWorker(env),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        work_(std::move(work)),
+        finish_(std::move(finish)) {}
   Napi::Promise start() {
     const Napi::Promise promise = deferred_.Promise();
     Queue();
@@ -34,7 +37,9 @@ class Worker final : public Napi::AsyncWorker {
     }
   }
   void OnOK() override { deferred_.Resolve(finish_(Env())); }
-  void OnError(const Napi::Error& error) override { deferred_.Reject(toJsError(Env(), code_, error.Message(), "").Value()); }
+  void OnError(const Napi::Error& error) override {
+    deferred_.Reject(toJsError(Env(), code_, error.Message(), "").Value());
+  }
 
  private:
   Napi::Promise::Deferred deferred_;
@@ -53,17 +58,21 @@ Napi::Value communicatorToJs(Napi::Env env, const std::shared_ptr<Communicators>
     if (!pointer) throw Error("communicator/failed", "The communicator was disposed");
     const auto values = call[0].As<Napi::Float32Array>();
     const auto copy = std::make_shared<std::vector<float>>(values.Data(), values.Data() + values.ElementLength());
-    return (new Worker(call.Env(), [pointer, copy] { pointer->own->sum(copy->data(), copy->size()); },
-                       [copy](Napi::Env loop) -> Napi::Value {
-                         auto result = newArray<Napi::Float32Array>(loop, copy->size());
-                         std::copy(copy->begin(), copy->end(), result.Data());
-                         return result;
-                       }))->start();
+    return (new Worker(
+                call.Env(), [pointer, copy] { pointer->own->sum(copy->data(), copy->size()); },
+                [copy](Napi::Env loop) -> Napi::Value {
+                  auto result = newArray<Napi::Float32Array>(loop, copy->size());
+                  std::copy(copy->begin(), copy->end(), result.Data());
+                  return result;
+                }))
+        ->start();
   });
   method(object, "finish", [handle](const Napi::CallbackInfo& call) -> Napi::Value {
     const auto pointer = handle->pointer;
     if (!pointer) throw Error("communicator/failed", "The communicator was disposed");
-    return (new Worker(call.Env(), [pointer] { pointer->own->finish(); }, [](Napi::Env loop) { return loop.Undefined(); }))->start();
+    return (new Worker(
+                call.Env(), [pointer] { pointer->own->finish(); }, [](Napi::Env loop) { return loop.Undefined(); }))
+        ->start();
   });
   return object;
 }
@@ -73,12 +82,14 @@ Napi::Value communicatorToJs(Napi::Env env, const std::shared_ptr<Communicators>
 Napi::Value openCommunicator(const Napi::CallbackInfo& info) {
   const std::string kind = info[0].ToString().Utf8Value(), folder = info[1].ToString().Utf8Value();
   const auto both = std::make_shared<Communicators>();
-  return (new Worker(info.Env(),
-                     [both, kind, folder] {
-                       both->own = loadCommunicator(kind, folder);
-                       both->device = both->own->duplicate();
-                     },
-                     [both](Napi::Env loop) { return communicatorToJs(loop, both); }))->start();
+  return (new Worker(
+              info.Env(),
+              [both, kind, folder] {
+                both->own = loadCommunicator(kind, folder);
+                both->device = both->own->duplicate();
+              },
+              [both](Napi::Env loop) { return communicatorToJs(loop, both); }))
+      ->start();
 }
 
 std::shared_ptr<Communicator> communicatorFromJs(const Napi::Value& value) {

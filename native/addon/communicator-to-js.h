@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "core/communicator.h"
+#include "native/core/communicator.h"
 
 namespace resnode {
 

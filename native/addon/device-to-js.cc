@@ -1,17 +1,17 @@
-#include "device-to-js.h"
+#include "native/addon/device-to-js.h"
 
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
 
-#include "buffer-to-js.h"
-#include "communicator-to-js.h"
-#include "device/load-backend.h"
-#include "executable-to-js.h"
-#include "parameters-to-js.h"
-#include "plan-to-js.h"
-#include "program-from-js.h"
-#include "reference/backend.h"
+#include "native/addon/buffer-to-js.h"
+#include "native/addon/communicator-to-js.h"
+#include "native/addon/executable-to-js.h"
+#include "native/addon/parameters-to-js.h"
+#include "native/addon/plan-to-js.h"
+#include "native/addon/program-from-js.h"
+#include "native/device/load-backend.h"
+#include "native/reference/backend.h"
 
 namespace resnode {
 namespace {
@@ -39,7 +39,9 @@ Napi::Value driverMemoryToJs(Napi::Env env, const DriverMemory& memory) {
 
 void rememberFiles(Device& device, const std::shared_ptr<Parameters>& parameters, const MappedFiles& files) {
   auto& list = device.files;
-  list.erase(std::remove_if(list.begin(), list.end(), [](const auto& each) { return each.first.expired() || each.second.expired(); }), list.end());
+  list.erase(std::remove_if(list.begin(), list.end(),
+                            [](const auto& each) { return each.first.expired() || each.second.expired(); }),
+             list.end());
   for (const auto& file : files) list.emplace_back(parameters, file);
 }
 
@@ -94,9 +96,10 @@ OperationBench operationBenchFromJs(const Napi::Object& options) {
   OperationBench bench;
   bench.kind = options.Get("kind").ToString().Utf8Value();
   bench.precision = precisionFromJs(options);
-  for (const auto& [name, place] : {std::pair("n", &bench.n), std::pair("c", &bench.c), std::pair("h", &bench.h), std::pair("w", &bench.w),
-                                    std::pair("outputs", &bench.outputs), std::pair("kernel", &bench.kernel), std::pair("stride", &bench.stride),
-                                    std::pair("pad", &bench.pad)}) {
+  for (const auto& [name, place] :
+       {std::pair("n", &bench.n), std::pair("c", &bench.c), std::pair("h", &bench.h), std::pair("w", &bench.w),
+        std::pair("outputs", &bench.outputs), std::pair("kernel", &bench.kernel), std::pair("stride", &bench.stride),
+        std::pair("pad", &bench.pad)}) {
     *place = integer(name);
   }
   bench.runs = static_cast<int>(integer("runs"));
@@ -123,8 +126,8 @@ Napi::Value operationVariantsToJs(Napi::Env env, const std::vector<OperationVari
 }
 
 PlanOptions planOptionsFromJs(const Napi::Object& options) {
-  return {precisionFromJs(options),
-          options.Get("deterministic").ToBoolean(), options.Get("tune").ToBoolean(), quantizationFromJs(options.Get("quantization"))};
+  return {precisionFromJs(options), options.Get("deterministic").ToBoolean(), options.Get("tune").ToBoolean(),
+          quantizationFromJs(options.Get("quantization"))};
 }
 
 }  // namespace
@@ -162,8 +165,10 @@ Napi::Value listDevices(const Napi::CallbackInfo& info) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("devices", devices);
   object.Set("cudnnTried", pairsToJs(env, list.cudnnTried));
-  for (const auto& [name, value] : {std::pair("driver", list.driver), std::pair("runtime", list.runtime), std::pair("cudnnVersion", list.cudnnVersion),
-                                    std::pair("cudnnPath", list.cudnnPath), std::pair("problem", list.problem), std::pair("library", list.library)}) {
+  for (const auto& [name, value] :
+       {std::pair("driver", list.driver), std::pair("runtime", list.runtime),
+        std::pair("cudnnVersion", list.cudnnVersion), std::pair("cudnnPath", list.cudnnPath),
+        std::pair("problem", list.problem), std::pair("library", list.library)}) {
     object.Set(name, value.empty() ? env.Null() : Napi::String::New(env, value).As<Napi::Value>());
   }
   return object;
@@ -189,18 +194,20 @@ Napi::Value openDevice(const Napi::CallbackInfo& info) {
   device->thread = std::make_unique<DeviceThread>([kind, folder, backendOptions] {
     return kind == "reference" ? reference::createBackend() : loadBackend(kind, folder, backendOptions);
   });
-  device->settle = Napi::ThreadSafeFunction::New(env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "resnode device", 0, 1);
+  device->settle = Napi::ThreadSafeFunction::New(env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}),
+                                                 "resnode device", 0, 1);
   device->settle.Unref(env);
   env.GetInstanceData<Environment>()->devices.insert(device);
 
   Napi::Object object = Napi::Object::New(env);
-  napi_wrap(env, object, new std::shared_ptr<Device>(device),
-            [](napi_env, void* data, void*) {
-              auto* wrapped = static_cast<std::shared_ptr<Device>*>(data);
-              close(*wrapped);
-              delete wrapped;
-            },
-            nullptr, nullptr);
+  napi_wrap(
+      env, object, new std::shared_ptr<Device>(device),
+      [](napi_env, void* data, void*) {
+        auto* wrapped = static_cast<std::shared_ptr<Device>*>(data);
+        close(*wrapped);
+        delete wrapped;
+      },
+      nullptr, nullptr);
   object.Set("kind", kind);
   Napi::Object description = Napi::Object::New(env);
   for (const auto& [name, value] : device->thread->description()) description.Set(name, value);
@@ -208,15 +215,17 @@ Napi::Value openDevice(const Napi::CallbackInfo& info) {
   method(object, "prepare", [device](const Napi::CallbackInfo& call) -> Napi::Value {
     auto program = programFromJs(call[0], device->communicator);
     const PlanOptions planOptions = planOptionsFromJs(call[1].As<Napi::Object>());
-    return submit<std::shared_ptr<Plan>>(call.Env(), device,
-        [program, planOptions](Backend& backend) { return backend.plan(program, planOptions); },
+    return submit<std::shared_ptr<Plan>>(
+        call.Env(), device, [program, planOptions](Backend& backend) { return backend.plan(program, planOptions); },
         [device](Napi::Env loop, std::shared_ptr<Plan>& plan) { return planToJs(loop, device, plan); });
   });
   method(object, "createParameters", [device](const Napi::CallbackInfo& call) -> Napi::Value {
     auto program = programFromJs(call[0], device->communicator);
     auto files = std::make_shared<MappedFiles>();
-    auto sources = std::make_shared<std::vector<ParameterSource>>(sourcesFromJs(call[1].As<Napi::Array>(), *program, *files));
-    return submit<std::shared_ptr<Parameters>>(call.Env(), device,
+    auto sources =
+        std::make_shared<std::vector<ParameterSource>>(sourcesFromJs(call[1].As<Napi::Array>(), *program, *files));
+    return submit<std::shared_ptr<Parameters>>(
+        call.Env(), device,
         [program, sources, files](Backend& backend) {
           auto parameters = backend.createParameters(program, std::move(*sources));
           checkIntact(*files);
@@ -237,10 +246,12 @@ Napi::Value openDevice(const Napi::CallbackInfo& info) {
     const auto& buffers = plan->description().buffers;
     const size_t alignment = plan->description().alignment;
     bool fits = offsets.size() == buffers.size();
-    for (size_t i = 0; fits && i < buffers.size(); ++i) fits = offsets[i] % alignment == 0 && offsets[i] + buffers[i].bytes <= arenaBytes;
+    for (size_t i = 0; fits && i < buffers.size(); ++i)
+      fits = offsets[i] % alignment == 0 && offsets[i] + buffers[i].bytes <= arenaBytes;
     if (!fits) throw Error("argument/invalid", "The offsets do not fit the plan");
     auto program = std::shared_ptr<const Program>(plan, &plan->program());
-    return submit<std::shared_ptr<Executable>>(call.Env(), device,
+    return submit<std::shared_ptr<Executable>>(
+        call.Env(), device,
         [plan, parameters, offsets, arenaBytes, files = filesOf(*device, parameters)](Backend& backend) {
           auto executable = backend.compile(plan, parameters, offsets, arenaBytes);
           checkIntact(files);
@@ -254,20 +265,23 @@ Napi::Value openDevice(const Napi::CallbackInfo& info) {
   });
   method(object, "allocateBuffer", [device](const Napi::CallbackInfo& call) -> Napi::Value {
     const size_t bytes = static_cast<size_t>(call[0].ToNumber().DoubleValue());
-    return submit<std::shared_ptr<Buffer>>(call.Env(), device, [bytes](Backend& backend) { return backend.allocateBuffer(bytes); },
+    return submit<std::shared_ptr<Buffer>>(
+        call.Env(), device, [bytes](Backend& backend) { return backend.allocateBuffer(bytes); },
         [device](Napi::Env loop, std::shared_ptr<Buffer>& buffer) { return bufferToJs(loop, device, buffer); });
   });
   method(object, "benchOperation", [device](const Napi::CallbackInfo& call) -> Napi::Value {
     const Napi::Object options = call[0].As<Napi::Object>();
     const OperationBench bench = operationBenchFromJs(options);
-    return submit<std::vector<OperationVariant>>(call.Env(), device, [bench](Backend& backend) { return backend.benchOperation(bench); },
+    return submit<std::vector<OperationVariant>>(
+        call.Env(), device, [bench](Backend& backend) { return backend.benchOperation(bench); },
         [](Napi::Env loop, std::vector<OperationVariant>& variants) { return operationVariantsToJs(loop, variants); });
   });
   method(object, "memory", [device](const Napi::CallbackInfo& call) -> Napi::Value {
     const auto sum = [](const auto& handles, auto bytesOf) {
       double total = 0;
       for (const auto& weak : handles) {
-        if (const auto handle = weak.lock(); handle && handle->pointer) total += static_cast<double>(bytesOf(*handle->pointer));
+        if (const auto handle = weak.lock(); handle && handle->pointer)
+          total += static_cast<double>(bytesOf(*handle->pointer));
       }
       return total;
     };

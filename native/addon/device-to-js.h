@@ -5,7 +5,7 @@
 #include <memory>
 #include <set>
 
-#include "device.h"
+#include "native/addon/device.h"
 
 namespace resnode {
 

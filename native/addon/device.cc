@@ -1,4 +1,4 @@
-#include "device.h"
+#include "native/addon/device.h"
 
 namespace resnode {
 namespace {
@@ -23,11 +23,13 @@ class SettlingRun final : public StartedRun {
 
 }  // namespace
 
-Napi::Promise submitRun(Napi::Env env, const std::shared_ptr<Device>& device, std::function<std::unique_ptr<StartedRun>()> start,
-                        std::function<void()> cancel, std::function<void()> after, std::function<Napi::Value(Napi::Env)> finish) {
+Napi::Promise submitRun(Napi::Env env, const std::shared_ptr<Device>& device,
+                        std::function<std::unique_ptr<StartedRun>()> start, std::function<void()> cancel,
+                        std::function<void()> after, std::function<Napi::Value(Napi::Env)> finish) {
   const auto state = std::make_shared<Settlement<int>>(
       env, device, [finish = std::move(finish)](Napi::Env loop, int&) { return finish(loop); }, std::move(cancel));
-  const bool taken = device->thread->postRun([mine = state, start = std::move(start), after = std::move(after)](Backend&) mutable -> std::unique_ptr<StartedRun> {
+  const bool taken = device->thread->postRun([mine = state, start = std::move(start), after = std::move(after)](
+                                                 Backend&) mutable -> std::unique_ptr<StartedRun> {
     std::unique_ptr<StartedRun> run;
     mine->attempt([&] { run = std::exchange(start, nullptr)(); });
     if (run) return std::make_unique<SettlingRun>(std::move(run), std::move(mine), std::move(after));

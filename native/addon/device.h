@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "core/guarded-map.h"
-#include "device/device-thread.h"
-#include "objects.h"
+#include "native/addon/objects.h"
+#include "native/core/guarded-map.h"
+#include "native/device/device-thread.h"
 
 namespace resnode {
 
@@ -59,8 +59,8 @@ void remember(std::vector<std::weak_ptr<T>>& list, const std::shared_ptr<T>& val
 // hold() for what a backend made: it is let go on the device's thread, behind the work that is queued, because a GPU's
 // memory cannot be freed anywhere else without waiting for it.
 template <class T>
-std::shared_ptr<Handle<T>> holdOn(const std::shared_ptr<Device>& device, const Napi::Object& object, std::shared_ptr<T> value,
-                                  const napi_type_tag& tag) {
+std::shared_ptr<Handle<T>> holdOn(const std::shared_ptr<Device>& device, const Napi::Object& object,
+                                  std::shared_ptr<T> value, const napi_type_tag& tag) {
   return hold<T>(object, std::move(value), tag, [device](std::shared_ptr<T> last) {
     device->thread->post([last = std::move(last)](Backend&) mutable { last.reset(); });
   });
@@ -69,8 +69,12 @@ std::shared_ptr<Handle<T>> holdOn(const std::shared_ptr<Device>& device, const N
 // A promise with what will settle it: filled on the device's thread, settled on the event loop.
 template <class Result>
 struct Settlement final : Pending {
-  Settlement(Napi::Env env, std::shared_ptr<Device> owner, std::function<Napi::Value(Napi::Env, Result&)> finishing, std::function<void()> cancelling)
-      : deferred(Napi::Promise::Deferred::New(env)), device(std::move(owner)), finish(std::move(finishing)), stop(std::move(cancelling)) {}
+  Settlement(Napi::Env env, std::shared_ptr<Device> owner, std::function<Napi::Value(Napi::Env, Result&)> finishing,
+             std::function<void()> cancelling)
+      : deferred(Napi::Promise::Deferred::New(env)),
+        device(std::move(owner)),
+        finish(std::move(finishing)),
+        stop(std::move(cancelling)) {}
 
   Napi::Promise::Deferred deferred;
   std::shared_ptr<Device> device;
@@ -158,7 +162,8 @@ Napi::Promise submit(Napi::Env env, const std::shared_ptr<Device>& device, std::
 
 // The same for a run that `start` begins and `cancel` makes end soon; `after` is called on the device thread when it is
 // over, however it ended.
-Napi::Promise submitRun(Napi::Env env, const std::shared_ptr<Device>& device, std::function<std::unique_ptr<StartedRun>()> start,
-                        std::function<void()> cancel, std::function<void()> after, std::function<Napi::Value(Napi::Env)> finish);
+Napi::Promise submitRun(Napi::Env env, const std::shared_ptr<Device>& device,
+                        std::function<std::unique_ptr<StartedRun>()> start, std::function<void()> cancel,
+                        std::function<void()> after, std::function<Napi::Value(Napi::Env)> finish);
 
 }  // namespace resnode

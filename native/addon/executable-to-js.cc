@@ -1,8 +1,8 @@
-#include "executable-to-js.h"
+#include "native/addon/executable-to-js.h"
 
 #include <atomic>
 
-#include "buffer-to-js.h"
+#include "native/addon/buffer-to-js.h"
 
 namespace resnode {
 namespace {
@@ -21,12 +21,14 @@ struct RunState {
 std::shared_ptr<Buffer> bufferArgument(const Napi::Value& value, const std::shared_ptr<Device>& device, size_t bytes) {
   const auto owned = held<OwnedBuffer>(value, kBufferTag, "buffer");
   if (owned->device != device.get()) throw Error("argument/invalid", "A buffer of another device cannot be used here");
-  if (owned->buffer->bytes() < bytes) throw Error("argument/invalid", "Expected a buffer of at least " + std::to_string(bytes) + " bytes");
+  if (owned->buffer->bytes() < bytes)
+    throw Error("argument/invalid", "Expected a buffer of at least " + std::to_string(bytes) + " bytes");
   return owned->buffer;
 }
 
 // A Float32Array or Uint8Array, or { buffer, dtype }.
-RunInput inputFromJs(const Napi::Value& value, size_t count, size_t index, bool copies, const std::shared_ptr<Device>& device, RunState& state) {
+RunInput inputFromJs(const Napi::Value& value, size_t count, size_t index, bool copies,
+                     const std::shared_ptr<Device>& device, RunState& state) {
   if (value.IsTypedArray()) {
     const Napi::TypedArray array = value.As<Napi::TypedArray>();
     const bool isBytes = array.TypedArrayType() == napi_uint8_array;
@@ -44,20 +46,23 @@ RunInput inputFromJs(const Napi::Value& value, size_t count, size_t index, bool 
   } else if (value.IsObject()) {
     const Napi::Object object = value.As<Napi::Object>();
     const bool isBytes = object.Get("dtype").ToString().Utf8Value() == "uint8";
-    return {nullptr, isBytes ? DataType::uint8 : DataType::float32, bufferArgument(object.Get("buffer"), device, isBytes ? count : count * sizeof(float))};
+    return {nullptr, isBytes ? DataType::uint8 : DataType::float32,
+            bufferArgument(object.Get("buffer"), device, isBytes ? count : count * sizeof(float))};
   }
-  throw Error("argument/invalid", "Expected a Float32Array or Uint8Array of " + std::to_string(count) + " values for input " + std::to_string(index));
+  throw Error("argument/invalid", "Expected a Float32Array or Uint8Array of " + std::to_string(count) +
+                                      " values for input " + std::to_string(index));
 }
 
-Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& device, const std::shared_ptr<const Program>& program,
-                const std::shared_ptr<Handle<Executable>>& handle) {
+Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& device,
+                const std::shared_ptr<const Program>& program, const std::shared_ptr<Handle<Executable>>& handle) {
   const Napi::Env env = info.Env();
   const auto executable = held<Executable>(info.This(), kExecutableTag, "model");
   auto state = std::make_shared<RunState>();
   const Napi::Array inputs = info[0].As<Napi::Array>();
   const Napi::Object options = info[1].As<Napi::Object>();
   const bool copies = options.Get("copyInputs").ToBoolean();
-  if (inputs.Length() != program->inputs.size()) throw Error("argument/invalid", "The number of inputs does not fit the program");
+  if (inputs.Length() != program->inputs.size())
+    throw Error("argument/invalid", "The number of inputs does not fit the program");
   for (uint32_t i = 0; i < inputs.Length(); ++i) {
     const size_t count = elementCount(program->tensors[program->inputs[i]].shape);
     state->request.inputs.push_back(inputFromJs(inputs.Get(i), count, i, copies, device, *state));
@@ -77,7 +82,8 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
   }
   state->request.cancelled = &state->cancelled;
   if (options.Get("profile").ToBoolean()) state->request.milliseconds = &state->milliseconds;
-  const Napi::Promise done = submitRun(env, device,
+  const Napi::Promise done = submitRun(
+      env, device,
       [state, executable] {
         if (state->cancelled) throw Aborted();
         return executable->start(state->request);
@@ -92,7 +98,8 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
         if (handle->pointer) handle->report(loop, static_cast<int64_t>(handle->pointer->hostBytes()));
         Napi::Object result = Napi::Object::New(loop);
         Napi::Array outputs = Napi::Array::New(loop, state->outputs.size());
-        for (uint32_t i = 0; i < state->outputs.size(); ++i) outputs.Set(i, state->outputs[i].IsEmpty() ? loop.Null() : state->outputs[i].Value().As<Napi::Value>());
+        for (uint32_t i = 0; i < state->outputs.size(); ++i)
+          outputs.Set(i, state->outputs[i].IsEmpty() ? loop.Null() : state->outputs[i].Value().As<Napi::Value>());
         result.Set("outputs", outputs);
         if (state->request.milliseconds) {
           auto times = newArray<Napi::Float64Array>(loop, state->milliseconds.size());
@@ -114,7 +121,8 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
 
 }  // namespace
 
-Napi::Value executableToJs(Napi::Env env, const std::shared_ptr<Device>& device, const std::shared_ptr<const Program>& program,
+Napi::Value executableToJs(Napi::Env env, const std::shared_ptr<Device>& device,
+                           const std::shared_ptr<const Program>& program,
                            const std::shared_ptr<Executable>& executable) {
   Napi::Object object = Napi::Object::New(env);
   const auto handle = holdOn(device, object, executable, kExecutableTag);

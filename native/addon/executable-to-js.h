@@ -4,12 +4,13 @@
 
 #include <memory>
 
-#include "device.h"
+#include "native/addon/device.h"
 
 namespace resnode {
 
 // NativeExecutable of ts/native/binding.ts.
-Napi::Value executableToJs(Napi::Env env, const std::shared_ptr<Device>& device, const std::shared_ptr<const Program>& program,
+Napi::Value executableToJs(Napi::Env env, const std::shared_ptr<Device>& device,
+                           const std::shared_ptr<const Program>& program,
                            const std::shared_ptr<Executable>& executable);
 
 }  // namespace resnode

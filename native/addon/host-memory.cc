@@ -1,4 +1,4 @@
-#include "host-memory.h"
+#include "native/addon/host-memory.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -9,8 +9,8 @@
 #include <map>
 #include <mutex>
 
-#include "core/plain.h"
-#include "objects.h"
+#include "native/addon/objects.h"
+#include "native/core/plain.h"
 
 namespace resnode {
 namespace {
@@ -82,7 +82,8 @@ Napi::Value regionToJs(Napi::Env env, const std::shared_ptr<Region>& region) {
   const uintptr_t owner = owners().add(region);
   napi_value buffer = nullptr;
   const napi_status status = napi_create_external_arraybuffer(
-      env, region->address(), region->length, [](napi_env, void*, void* hint) { owners().drop(reinterpret_cast<uintptr_t>(hint)); },
+      env, region->address(), region->length,
+      [](napi_env, void*, void* hint) { owners().drop(reinterpret_cast<uintptr_t>(hint)); },
       reinterpret_cast<void*>(owner), &buffer);
   if (status == napi_ok) return Napi::Value(env, buffer);
   owners().drop(owner);
@@ -116,7 +117,7 @@ Napi::Value mapFile(const Napi::CallbackInfo& info) {
   // A FIFO would wait for its writer, a terminal become the process's own.
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (file < 0) throw fileError(env, path, errno);
-  struct stat status {};
+  struct stat status{};
   if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
     const int number = errno;
     close(file);

@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "core/guarded-map.h"
+#include "native/core/guarded-map.h"
 
 namespace resnode {
 

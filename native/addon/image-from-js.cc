@@ -1,12 +1,12 @@
 // Image work on libuv's pool, where decoding happens too; the device's thread stays free for nets.
-#include "image-from-js.h"
+#include "native/addon/image-from-js.h"
 
 #include <functional>
 #include <memory>
 #include <string>
 
-#include "image/prepare.h"
-#include "objects.h"
+#include "native/addon/objects.h"
+#include "native/image/prepare.h"
 
 namespace resnode {
 namespace {
@@ -18,7 +18,10 @@ class ImageWorker final : public Napi::AsyncWorker {
   using Fill = std::function<void(typename std::remove_reference<decltype(*std::declval<Array>().Data())>::type*)>;
 
   ImageWorker(Napi::Env env, Napi::TypedArray pixels, size_t count, Fill fill)
-      : Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)), pixels_(Napi::Persistent(pixels)), fill_(std::move(fill)) {
+      : Napi::AsyncWorker(env),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        pixels_(Napi::Persistent(pixels)),
+        fill_(std::move(fill)) {
     Array output = newArray<Array>(env, count);
     data_ = output.Data();
     output_ = Napi::Persistent(output);
@@ -39,7 +42,8 @@ class ImageWorker final : public Napi::AsyncWorker {
 int integer(const Napi::Object& options, const char* name, int minimum, int maximum) {
   const double value = options.Get(name).ToNumber().DoubleValue();
   if (!(value >= minimum && value <= maximum) || value != static_cast<int>(value)) {
-    throw Napi::RangeError::New(options.Env(), "Expected an integer from " + std::to_string(minimum) + " to " + std::to_string(maximum) + " for " + name);
+    throw Napi::RangeError::New(options.Env(), "Expected an integer from " + std::to_string(minimum) + " to " +
+                                                   std::to_string(maximum) + " for " + name);
   }
   return static_cast<int>(value);
 }
@@ -53,8 +57,10 @@ void checkArea(Napi::Env env, int64_t width, int64_t height) {
 
 image::Pixels pixelsFrom(const Napi::TypedArray& array, const Napi::Object& options) {
   const bool isDeep = array.TypedArrayType() == napi_uint16_array;
-  const image::Pixels pixels{isDeep ? nullptr : array.As<Napi::Uint8Array>().Data(), integer(options, "width", 1, kMaxSide), integer(options, "height", 1, kMaxSide),
-                             integer(options, "channels", 1, 4), isDeep ? array.As<Napi::Uint16Array>().Data() : nullptr};
+  const image::Pixels pixels{isDeep ? nullptr : array.As<Napi::Uint8Array>().Data(),
+                             integer(options, "width", 1, kMaxSide), integer(options, "height", 1, kMaxSide),
+                             integer(options, "channels", 1, 4),
+                             isDeep ? array.As<Napi::Uint16Array>().Data() : nullptr};
   checkArea(array.Env(), pixels.width, pixels.height);
   if (array.ElementLength() != static_cast<size_t>(pixels.width) * pixels.height * pixels.channels) {
     throw Napi::RangeError::New(array.Env(), "The pixels do not fit width × height × channels");
@@ -79,13 +85,15 @@ Napi::Value prepareImage(const Napi::CallbackInfo& info) {
   preparation.channels = integer(options, "outputChannels", 1, 3);
   preparation.bgr = options.Get("bgr").ToBoolean();
   preparation.isFloat = options.Get("float").ToBoolean();
-  if (pixels.deep != nullptr && !preparation.isFloat) throw Napi::RangeError::New(info.Env(), "16 bits are prepared in floats alone");
+  if (pixels.deep != nullptr && !preparation.isFloat)
+    throw Napi::RangeError::New(info.Env(), "16 bits are prepared in floats alone");
   const auto scale = options.Get("scale").As<Napi::Float32Array>();
   preparation.scale.assign(scale.Data(), scale.Data() + scale.ElementLength());
   const auto mean = options.Get("mean").As<Napi::Float32Array>();
   preparation.mean.assign(mean.Data(), mean.Data() + mean.ElementLength());
   const size_t channels = preparation.channels, count = channels * preparation.width * preparation.height;
-  if (channels == 2 || preparation.scale.size() != channels || (preparation.mean.size() != channels && preparation.mean.size() != count)) {
+  if (channels == 2 || preparation.scale.size() != channels ||
+      (preparation.mean.size() != channels && preparation.mean.size() != count)) {
     throw Napi::RangeError::New(info.Env(), "The scale or the mean does not fit the channels, nor the mean the crop");
   }
   auto* worker = new ImageWorker<Napi::Float32Array>(info.Env(), array, count, [pixels, preparation](float* output) {
@@ -104,10 +112,12 @@ Napi::Value resizeImage(const Napi::CallbackInfo& info) {
   const auto array = info[0].As<Napi::Uint8Array>();
   const auto options = info[1].As<Napi::Object>();
   const image::Pixels pixels = pixelsFrom(array, options);
-  const int width = integer(options, "resizedWidth", 1, kMaxSide), height = integer(options, "resizedHeight", 1, kMaxSide);
+  const int width = integer(options, "resizedWidth", 1, kMaxSide),
+            height = integer(options, "resizedHeight", 1, kMaxSide);
   checkArea(info.Env(), width, height);
   const size_t count = static_cast<size_t>(width) * height * pixels.channels;
-  auto* worker = new ImageWorker<Napi::Uint8Array>(info.Env(), array, count, [=](uint8_t* output) { image::resizeLinear(pixels, width, height, output); });
+  auto* worker = new ImageWorker<Napi::Uint8Array>(
+      info.Env(), array, count, [=](uint8_t* output) { image::resizeLinear(pixels, width, height, output); });
   const Napi::Promise promise = worker->promise();
   worker->Queue();
   return promise;

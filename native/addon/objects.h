@@ -10,11 +10,12 @@
 #include <string>
 #include <type_traits>
 
-#include "core/error.h"
+#include "native/core/error.h"
 
 namespace resnode {
 
-inline Napi::Error toJsError(Napi::Env env, const std::string& code, const std::string& message, const std::string& layer) {
+inline Napi::Error toJsError(Napi::Env env, const std::string& code, const std::string& message,
+                             const std::string& layer) {
   Napi::Error error = Napi::Error::New(env, message);
   error.Set("code", code);
   if (!layer.empty()) error.Set("layer", layer);
@@ -39,18 +40,26 @@ auto withJsErrors(Napi::Env env, Work work) {
 
 template <class Function>
 void method(const Napi::Object& object, const char* name, Function function) {
-  object.Set(name, Napi::Function::New(object.Env(), [function](const Napi::CallbackInfo& info) -> Napi::Value {
-    return withJsErrors(info.Env(), [&]() -> Napi::Value { return function(info); });
-  }, name));
+  object.Set(name, Napi::Function::New(
+                       object.Env(),
+                       [function](const Napi::CallbackInfo& info) -> Napi::Value {
+                         return withJsErrors(info.Env(), [&]() -> Napi::Value { return function(info); });
+                       },
+                       name));
 }
 
 // A typed array by JavaScript's own constructor, which throws where there is no memory; napi_create_arraybuffer ends the
 // process then. Throws Error("device/out-of-memory").
 template <class Array>
 Array newArray(Napi::Env env, size_t length) {
-  constexpr bool isBytes = std::is_same_v<Array, Napi::Uint8Array>, isDouble = std::is_same_v<Array, Napi::Float64Array>;
+  constexpr bool isBytes = std::is_same_v<Array, Napi::Uint8Array>,
+                 isDouble = std::is_same_v<Array, Napi::Float64Array>;
   static_assert(isBytes || isDouble || std::is_same_v<Array, Napi::Float32Array>);
-  const Napi::Function constructor = env.Global().Get(isBytes ? "Uint8Array" : isDouble ? "Float64Array" : "Float32Array").As<Napi::Function>();
+  const Napi::Function constructor = env.Global()
+                                         .Get(isBytes    ? "Uint8Array"
+                                              : isDouble ? "Float64Array"
+                                                         : "Float32Array")
+                                         .As<Napi::Function>();
   try {
     return constructor.New({Napi::Number::New(env, static_cast<double>(length))}).template As<Array>();
   } catch (const Napi::Error&) {
@@ -60,8 +69,9 @@ Array newArray(Napi::Env env, size_t length) {
 
 template <class Function>
 void getter(const Napi::Object& object, const char* name, Function function) {
-  object.DefineProperty(Napi::PropertyDescriptor::Accessor(object.Env(), object, name,
-      [function](const Napi::CallbackInfo& info) { return function(info); }, napi_enumerable));
+  object.DefineProperty(Napi::PropertyDescriptor::Accessor(
+      object.Env(), object, name, [function](const Napi::CallbackInfo& info) { return function(info); },
+      napi_enumerable));
 }
 
 template <class T>
@@ -91,13 +101,14 @@ std::shared_ptr<Handle<T>> hold(const Napi::Object& object, std::shared_ptr<T> v
   handle->pointer = std::move(value);
   handle->discard = std::move(discard);
   auto* owner = new std::shared_ptr<Handle<T>>(handle);
-  const napi_status status = napi_wrap(object.Env(), object, owner,
-                                       [](napi_env env, void* data, void*) {
-                                         auto* wrapped = static_cast<std::shared_ptr<Handle<T>>*>(data);
-                                         (*wrapped)->release(env);
-                                         delete wrapped;
-                                       },
-                                       nullptr, nullptr);
+  const napi_status status = napi_wrap(
+      object.Env(), object, owner,
+      [](napi_env env, void* data, void*) {
+        auto* wrapped = static_cast<std::shared_ptr<Handle<T>>*>(data);
+        (*wrapped)->release(env);
+        delete wrapped;
+      },
+      nullptr, nullptr);
   if (status != napi_ok) {  // a thread that is being terminated takes no more objects
     delete owner;
     if (handle->discard) handle->discard(std::move(handle->pointer));

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "device.h"
+#include "native/addon/device.h"
 
 namespace resnode {
 
@@ -21,7 +21,8 @@ std::vector<ParameterSource> sourcesFromJs(const Napi::Array& list, const Progra
 void checkIntact(const MappedFiles& files);
 
 // NativeParameters of ts/native/binding.ts.
-Napi::Value parametersToJs(Napi::Env env, const std::shared_ptr<Device>& device, const std::shared_ptr<const Program>& program,
+Napi::Value parametersToJs(Napi::Env env, const std::shared_ptr<Device>& device,
+                           const std::shared_ptr<const Program>& program,
                            const std::shared_ptr<Parameters>& parameters);
 
 }  // namespace resnode

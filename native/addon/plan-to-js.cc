@@ -1,4 +1,4 @@
-#include "plan-to-js.h"
+#include "native/addon/plan-to-js.h"
 
 namespace resnode {
 
@@ -16,7 +16,8 @@ Napi::Value planToJs(Napi::Env env, const std::shared_ptr<Device>& device, const
     buffers.Set(i, each);
   }
   for (uint32_t i = 0; i < description.tensorBuffers.size(); ++i) tensors.Set(i, description.tensorBuffers[i]);
-  for (uint32_t i = 0; i < description.implementations.size(); ++i) implementations.Set(i, description.implementations[i]);
+  for (uint32_t i = 0; i < description.implementations.size(); ++i)
+    implementations.Set(i, description.implementations[i]);
   object.Set("buffers", buffers);
   object.Set("tensorBuffers", tensors);
   object.Set("implementations", implementations);

@@ -1,11 +1,11 @@
-#include "program-from-js.h"
+#include "native/addon/program-from-js.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "core/error.h"
-#include "core/verify.h"
+#include "native/core/error.h"
+#include "native/core/verify.h"
 
 namespace resnode {
 namespace {
@@ -67,9 +67,15 @@ void read(const Place& place, const Napi::Value& value, std::string& result) {
   if (!value.IsString()) refuse(place, "a string", value);
   result = value.As<Napi::String>().Utf8Value();
 }
-void read(const Place& place, const Napi::Value& value, int64_t& result) { result = readInteger<int64_t>(place, value); }
-void read(const Place& place, const Napi::Value& value, int32_t& result) { result = readInteger<int32_t>(place, value); }
-void read(const Place& place, const Napi::Value& value, uint32_t& result) { result = readInteger<uint32_t>(place, value); }
+void read(const Place& place, const Napi::Value& value, int64_t& result) {
+  result = readInteger<int64_t>(place, value);
+}
+void read(const Place& place, const Napi::Value& value, int32_t& result) {
+  result = readInteger<int32_t>(place, value);
+}
+void read(const Place& place, const Napi::Value& value, uint32_t& result) {
+  result = readInteger<uint32_t>(place, value);
+}
 
 void read(const Place& place, const Napi::Value& value, FusedRelu& result);
 template <class T>

@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "core/program.h"
+#include "native/core/program.h"
 
 namespace resnode {
 

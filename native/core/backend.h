@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "buffer.h"
-#include "error.h"
-#include "program.h"
+#include "native/core/buffer.h"
+#include "native/core/error.h"
+#include "native/core/program.h"
 
 namespace resnode {
 
@@ -99,8 +99,8 @@ struct RunOutput {
 };
 
 struct RunRequest {
-  std::vector<RunInput> inputs;     // program.inputs order
-  std::vector<RunOutput> outputs;   // program.outputs order
+  std::vector<RunInput> inputs;                  // program.inputs order
+  std::vector<RunOutput> outputs;                // program.outputs order
   const std::atomic<bool>* cancelled = nullptr;  // polled between operations; Aborted is thrown when set
   std::vector<double>* milliseconds = nullptr;   // one an operation, when profiling
 };
@@ -149,8 +149,8 @@ struct OperationBench {
 struct OperationVariant {
   std::string name;
   int launches = 1;
-  double bytes = 0;  // that its launches read and write
-  double worst = 0;  // the largest error of its result, as a share of 1 + |value|
+  double bytes = 0;                  // that its launches read and write
+  double worst = 0;                  // the largest error of its result, as a share of 1 + |value|
   std::vector<double> microseconds;  // of each run, by the device's own clock
 };
 
@@ -204,16 +204,17 @@ struct DeviceInfo {
   int ordinal = 0;
   std::string name, computeCapability;
   DriverMemory memory;
-  std::vector<std::pair<std::string, std::string>> properties;  // for people, as Caffe's device_query: {"warp size", "32"}, ...
+  std::vector<std::pair<std::string, std::string>>
+      properties;  // for people, as Caffe's device_query: {"warp size", "32"}, ...
 };
 
 struct DeviceList {
   std::vector<DeviceInfo> devices;
-  std::string driver, runtime;           // versions; empty: not found
-  std::string library;                   // the path of the backend library; empty: none could be opened
-  std::string cudnnVersion, cudnnPath;   // empty: not found
+  std::string driver, runtime;          // versions; empty: not found
+  std::string library;                  // the path of the backend library; empty: none could be opened
+  std::string cudnnVersion, cudnnPath;  // empty: not found
   std::vector<std::pair<std::string, std::string>> cudnnTried;  // every place looked at: {path, "opened" or why not}
-  std::string problem;                   // why there are no devices, or why they cannot be opened; empty: they can
+  std::string problem;  // why there are no devices, or why they cannot be opened; empty: they can
 };
 
 // A library may have this one too.

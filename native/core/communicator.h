@@ -48,7 +48,8 @@ class Communicator {
     std::copy(bytes.begin(), bytes.end(), all.begin() + static_cast<std::ptrdiff_t>(length) * rank());
     sum(all.data(), all.size());
     std::vector<std::vector<unsigned char>> said;
-    for (auto at = all.begin(); at != all.end(); at += static_cast<std::ptrdiff_t>(length)) said.emplace_back(at, at + static_cast<std::ptrdiff_t>(length));
+    for (auto at = all.begin(); at != all.end(); at += static_cast<std::ptrdiff_t>(length))
+      said.emplace_back(at, at + static_cast<std::ptrdiff_t>(length));
     return said;
   }
   // Another one of the same processes, for another thread.

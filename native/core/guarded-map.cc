@@ -1,4 +1,4 @@
-#include "guarded-map.h"
+#include "native/core/guarded-map.h"
 
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -21,13 +21,13 @@ struct Place {
 constexpr size_t kPlaces = 4096;
 Place places[kPlaces];
 uintptr_t pageSize = 4096;
-struct sigaction previous {};
+struct sigaction previous{};
 
 // Not ours: what was installed before, or the default, which ends the process when the instruction runs again.
 void passOn(int signal, siginfo_t* info, void* context) {
   if (previous.sa_flags & SA_SIGINFO) return previous.sa_sigaction(signal, info, context);
   if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) return previous.sa_handler(signal);
-  struct sigaction standard {};
+  struct sigaction standard{};
   standard.sa_handler = SIG_DFL;
   sigaction(signal, &standard, nullptr);
 }
@@ -39,7 +39,8 @@ void onBusError(int signal, siginfo_t* info, void* context) {
     const uintptr_t begin = place.begin.load(), end = place.end.load();
     if (address < begin || address >= end) continue;
     const uintptr_t page = address / pageSize * pageSize;
-    void* const zeros = mmap(reinterpret_cast<void*>(page), end - page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    void* const zeros =
+        mmap(reinterpret_cast<void*>(page), end - page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     if (zeros == MAP_FAILED) break;
     place.lost.store(true);
     return;
@@ -51,7 +52,7 @@ void installHandler() {
   static std::once_flag once;
   std::call_once(once, [] {
     pageSize = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_sigaction = onBusError;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     sigemptyset(&action.sa_mask);
@@ -70,14 +71,20 @@ std::shared_ptr<GuardedMap> GuardedMap::make(int file, size_t length, std::strin
       places[i].taken.store(false);
       break;
     }
-    return std::shared_ptr<GuardedMap>(new GuardedMap(file, static_cast<const char*>(address), length, i, std::move(path)));
+    return std::shared_ptr<GuardedMap>(
+        new GuardedMap(file, static_cast<const char*>(address), length, i, std::move(path)));
   }
   close(file);
   return nullptr;
 }
 
 GuardedMap::GuardedMap(int file, const char* address, size_t length, size_t place, std::string path)
-    : file_(file), address_(address), length_(length), place_(place), version_(versionOf(file)), path_(std::move(path)) {
+    : file_(file),
+      address_(address),
+      length_(length),
+      place_(place),
+      version_(versionOf(file)),
+      path_(std::move(path)) {
   const auto begin = reinterpret_cast<uintptr_t>(address);
   places[place].lost.store(false);
   places[place].end.store((begin + length + pageSize - 1) / pageSize * pageSize);
@@ -97,7 +104,7 @@ bool GuardedMap::intact() const {
 }
 
 GuardedMap::Version GuardedMap::versionOf(int file) {
-  struct stat status {};
+  struct stat status{};
   if (fstat(file, &status) != 0) return {};
 #ifdef __APPLE__
   const timespec& time = status.st_mtimespec;

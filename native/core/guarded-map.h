@@ -29,7 +29,9 @@ class GuardedMap {
   GuardedMap(int file, const char* address, size_t length, size_t place, std::string path);
   struct Version {
     int64_t size = -1, seconds = -1, nanoseconds = -1;
-    bool operator==(const Version& other) const { return size == other.size && seconds == other.seconds && nanoseconds == other.nanoseconds; }
+    bool operator==(const Version& other) const {
+      return size == other.size && seconds == other.seconds && nanoseconds == other.nanoseconds;
+    }
   };
   static Version versionOf(int file);
 

@@ -1,19 +1,23 @@
 // Buffers of the devices that compute in main memory.
 #pragma once
 
-#include "buffer.h"
-#include "plain.h"
+#include "native/core/buffer.h"
+#include "native/core/plain.h"
 
 namespace resnode {
 
 class HostBuffer final : public Buffer {
  public:
-  explicit HostBuffer(size_t bytes) : size_(bytes), memory_(allocate(bytes, "a buffer")) { std::memset(memory_.get(), 0, bytes); }
+  explicit HostBuffer(size_t bytes) : size_(bytes), memory_(allocate(bytes, "a buffer")) {
+    std::memset(memory_.get(), 0, bytes);
+  }
   char* data() const { return memory_.get(); }
   size_t bytes() const override { return size_; }
   size_t hostBytes() const override { return size_; }
   void upload(const void* source, size_t offset, size_t bytes) override { std::memcpy(data() + offset, source, bytes); }
-  void download(void* destination, size_t offset, size_t bytes) const override { std::memcpy(destination, data() + offset, bytes); }
+  void download(void* destination, size_t offset, size_t bytes) const override {
+    std::memcpy(destination, data() + offset, bytes);
+  }
   void copy(const Buffer& source, size_t sourceOffset, size_t offset, size_t bytes) override {
     std::memmove(data() + offset, static_cast<const HostBuffer&>(source).data() + sourceOffset, bytes);
   }

@@ -6,7 +6,7 @@
 #include <variant>
 #include <vector>
 
-#include "fields.h"
+#include "native/core/fields.h"
 
 namespace resnode {
 
@@ -500,7 +500,7 @@ using Attributes = std::variant<
     Convolution, InnerProduct, Scale, BatchNorm, Relu, Elu, Sigmoid, Tanh, AbsVal, Power, PRelu, Dropout, Eltwise,
     Pooling, Softmax, SoftmaxLoss, EuclideanLoss, Accuracy, Concat, Slice, Reshape, Lrn, Gradient, AllMean, Update>;
 
-// Functions of each value alone: elementwise.h.
+// Functions of each value alone: native/operations/elementwise/elementwise.h.
 using Elementwise = std::variant<Relu, Elu, Sigmoid, Tanh, AbsVal, Power>;
 
 }  // namespace resnode

@@ -1,4 +1,4 @@
-#include "plain.h"
+#include "native/core/plain.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -35,7 +35,8 @@ AlignedBytes allocate(size_t bytes, const std::string& what) {
   const size_t alignment = bytes >= kHugePage / 2 ? kHugePage : 64;
   void* memory = nullptr;
   if (posix_memalign(&memory, alignment, std::max<size_t>(bytes, 1)) != 0) {
-    throw Error("device/out-of-memory", "Not enough memory for " + what + ": needs " + std::to_string(bytes >> 20) + " MiB");
+    throw Error("device/out-of-memory",
+                "Not enough memory for " + what + ": needs " + std::to_string(bytes >> 20) + " MiB");
   }
 #ifdef MADV_HUGEPAGE
   if (alignment == kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);  // advice: may be refused
@@ -82,7 +83,9 @@ void addIds(ParameterId id, std::vector<ParameterId>& ids) { ids.push_back(id); 
 void addIds(const std::optional<ParameterId>& id, std::vector<ParameterId>& ids) {
   if (id) ids.push_back(*id);
 }
-void addIds(const std::vector<ParameterId>& each, std::vector<ParameterId>& ids) { ids.insert(ids.end(), each.begin(), each.end()); }
+void addIds(const std::vector<ParameterId>& each, std::vector<ParameterId>& ids) {
+  ids.insert(ids.end(), each.begin(), each.end());
+}
 
 // Of a struct with fields: what its fields name, in their order.
 template <class T>
@@ -101,7 +104,8 @@ void addFields(const T& fields, std::vector<ParameterId>& ids) {
 }  // namespace
 
 std::vector<ParameterId> parametersOf(const Program& program, const Operation& operation) {
-  if (const auto* gradient = std::get_if<Gradient>(&operation.attributes)) return parametersOf(program, program.operations[gradient->of]);
+  if (const auto* gradient = std::get_if<Gradient>(&operation.attributes))
+    return parametersOf(program, program.operations[gradient->of]);
   std::vector<ParameterId> ids;
   std::visit([&](const auto& attributes) { addFields(attributes, ids); }, operation.attributes);
   return ids;
@@ -110,7 +114,8 @@ std::vector<ParameterId> parametersOf(const Program& program, const Operation& o
 size_t learnedPlaces(const Operation& operation) {
   size_t places = 0;
   const auto count = [&](Field field, const auto&) { places += field.role == Role::learned; };
-  std::visit([&](const auto& attributes) { std::decay_t<decltype(attributes)>::visitFields(attributes, count); }, operation.attributes);
+  std::visit([&](const auto& attributes) { std::decay_t<decltype(attributes)>::visitFields(attributes, count); },
+             operation.attributes);
   return places;
 }
 
@@ -121,7 +126,10 @@ void copyInput(const void* data, DataType type, int64_t count, float* destinatio
 
 void requireFloat32(const PlanOptions& options, const char* device) {
   if (options.precision == Precision::float32) return;
-  throw Error("device/unsupported", std::string("The ") + device + " device computes in float32 only; tf32, float16 and bfloat16 need a CUDA device, int8 the cpu device");
+  throw Error(
+      "device/unsupported",
+      std::string("The ") + device +
+          " device computes in float32 only; tf32, float16 and bfloat16 need a CUDA device, int8 the cpu device");
 }
 
 }  // namespace resnode

@@ -9,8 +9,8 @@
 #include <memory>
 #include <new>
 
-#include "backend.h"
-#include "error.h"
+#include "native/core/backend.h"
+#include "native/core/error.h"
 
 namespace resnode {
 

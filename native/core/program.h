@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "operations.h"
+#include "native/core/operations.h"
 
 namespace resnode {
 

@@ -1,4 +1,4 @@
-#include "tuning-cache.h"
+#include "native/core/tuning-cache.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -47,7 +47,9 @@ struct Parsed {
 };
 std::optional<Parsed> parse(const std::string& line) {
   const size_t proof = line.rfind('\t');
-  if (line.size() > kMaxLineBytes || proof == std::string::npos || line.substr(proof + 1) != proofOf(line.substr(0, proof))) return std::nullopt;
+  if (line.size() > kMaxLineBytes || proof == std::string::npos ||
+      line.substr(proof + 1) != proofOf(line.substr(0, proof)))
+    return std::nullopt;
   if (proof == 0) return std::nullopt;
   const size_t time = line.rfind('\t', proof - 1);
   if (time == std::string::npos || time == 0) return std::nullopt;
@@ -71,8 +73,10 @@ std::string lineOf(const std::string& key, const TuningCache::Winner& winner) {
 // and at worst a winner is measured again.
 class Lock {
  public:
-  explicit Lock(const std::string& path) : file_(open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644)) {
-    for (int i = 0; file_ >= 0 && flock(file_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK && i < 5000; ++i) usleep(2000);
+  explicit Lock(const std::string& path)
+      : file_(open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644)) {
+    for (int i = 0; file_ >= 0 && flock(file_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK && i < 5000; ++i)
+      usleep(2000);
   }
   ~Lock() {
     if (file_ >= 0) close(file_);
@@ -86,13 +90,15 @@ class Lock {
 
 std::string userCacheFolder() {
   const char* xdg = std::getenv("XDG_CACHE_HOME");
-  if (xdg && xdg[0] == '/') return std::string(xdg) + "/resnode";  // a relative one counts as unset (XDG Base Directory)
+  if (xdg && xdg[0] == '/')
+    return std::string(xdg) + "/resnode";  // a relative one counts as unset (XDG Base Directory)
   const char* home = std::getenv("HOME");
   if (home && home[0] == '/') return std::string(home) + "/.cache/resnode";
   return {};
 }
 
-TuningCache::TuningCache(std::string folder, const std::vector<std::string>& machine, size_t maxLines) : maxLines_(maxLines) {
+TuningCache::TuningCache(std::string folder, const std::vector<std::string>& machine, size_t maxLines)
+    : maxLines_(maxLines) {
   for (const std::string& each : machine) machine_ += field(each) + "\t";
   if (folder.empty()) folder = userCacheFolder();
   if (folder.empty()) {
@@ -115,7 +121,8 @@ TuningCache::~TuningCache() { save(); }
 TuningCache::Lines TuningCache::read(size_t& age) const {
   Lines lines;
   std::error_code error;
-  if (!fs::is_regular_file(path_, error) || fs::file_size(path_, error) > kMaxFileBytes || error) return lines;  // none, or not of our making
+  if (!fs::is_regular_file(path_, error) || fs::file_size(path_, error) > kMaxFileBytes || error)
+    return lines;  // none, or not of our making
   std::ifstream file(path_, std::ios::binary);
   for (std::string line; std::getline(file, line);) {
     if (std::optional<Parsed> parsed = parse(line)) lines[parsed->key] = {line, age++};

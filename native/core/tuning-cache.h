@@ -47,7 +47,7 @@ class TuningCache {
 
   std::string path_, note_, machine_;
   size_t maxLines_;
-  Lines lines_;             // all machines'
+  Lines lines_;                          // all machines'
   std::map<std::string, Winner> fresh_;  // stored and not saved
 };
 

@@ -1,10 +1,10 @@
-#include "verify.h"
+#include "native/core/verify.h"
 
 #include <algorithm>
 #include <type_traits>
 
-#include "error.h"
-#include "plain.h"
+#include "native/core/error.h"
+#include "native/core/plain.h"
 
 namespace resnode {
 namespace {
@@ -28,12 +28,15 @@ int64_t product(const std::vector<int64_t>& factors) {
   return result;
 }
 
-[[noreturn]] void refuse(const std::string& what, const std::string& layer = {}) { throw Error("program/invalid", what, layer); }
+[[noreturn]] void refuse(const std::string& what, const std::string& layer = {}) {
+  throw Error("program/invalid", what, layer);
+}
 
 // One operation as its rules see it: everything by position, and refusals that name it.
 class Subject {
  public:
-  Subject(const Program& program, const Operation& operation, const char* kind) : program(program), operation(operation), kind_(kind) {}
+  Subject(const Program& program, const Operation& operation, const char* kind)
+      : program(program), operation(operation), kind_(kind) {}
 
   const Program& program;
   const Operation& operation;
@@ -43,22 +46,29 @@ class Subject {
   const Shape& input(size_t i) const { return program.tensors[operation.inputs[i]].shape; }
   const Shape& output(size_t i) const { return program.tensors[operation.outputs[i]].shape; }
 
-  [[noreturn]] void fail(const std::string& what) const { refuse("layer \"" + operation.layer + "\" (" + kind_ + "): " + what, operation.layer); }
+  [[noreturn]] void fail(const std::string& what) const {
+    refuse("layer \"" + operation.layer + "\" (" + kind_ + "): " + what, operation.layer);
+  }
   void expect(bool holds, const char* what) const {
     if (!holds) fail(what);
   }
   void places(size_t leastInputs, size_t mostInputs, size_t leastOutputs, size_t mostOutputs) const {
     const auto count = [&](const char* what, size_t found, size_t least, size_t most) {
-      if (found < least || found > most) fail(std::to_string(found) + " " + what + " where " + std::to_string(least) + (most == least ? "" : " or more") + " belong");
+      if (found < least || found > most)
+        fail(std::to_string(found) + " " + what + " where " + std::to_string(least) +
+             (most == least ? "" : " or more") + " belong");
     };
     count("inputs", inputs(), leastInputs, mostInputs);
     count("outputs", outputs(), leastOutputs, mostOutputs);
   }
   void shape(const char* what, size_t i, const Shape& found, const Shape& expected) const {
-    if (found != expected) fail(std::string(what) + "[" + std::to_string(i) + "] is " + shown(found) + ", must be " + shown(expected));
+    if (found != expected)
+      fail(std::string(what) + "[" + std::to_string(i) + "] is " + shown(found) + ", must be " + shown(expected));
   }
   void count(const char* what, const Shape& found, int64_t expected) const {
-    if (elementCount(found) != expected) fail(std::string(what) + " has " + std::to_string(elementCount(found)) + " values, must have " + std::to_string(expected));
+    if (elementCount(found) != expected)
+      fail(std::string(what) + " has " + std::to_string(elementCount(found)) + " values, must have " +
+           std::to_string(expected));
   }
   void parameter(const char* field, const std::optional<ParameterId>& id, int64_t expected) const {
     if (id) count(field, program.parameters[*id].shape, expected);
@@ -89,8 +99,9 @@ void check(const Convolution& convolution, const Subject& of) {
   of.expect(x.size() == 4 && y.size() == 4, "inputs and outputs must be N×C×H×W");
   const auto& [weights, bias, kernel, stride, pad, dilation, group, relu] = convolution;
   of.expect(x[1] % group == 0 && y[1] % group == 0, "group must divide the channels of inputs and outputs");
-  of.shape("outputs", 0, y, {x[0], y[1], windows(x[2], kernel.height, stride.height, pad.height, dilation.height),
-                            windows(x[3], kernel.width, stride.width, pad.width, dilation.width)});
+  of.shape("outputs", 0, y,
+           {x[0], y[1], windows(x[2], kernel.height, stride.height, pad.height, dilation.height),
+            windows(x[3], kernel.width, stride.width, pad.width, dilation.width)});
   of.parameter("weights", weights, product({y[1], x[1] / group, kernel.height, kernel.width}));
   of.parameter("bias", bias, y[1]);
   if (of.inputs() > 1) of.shape("inputs", 1, of.input(1), y);
@@ -117,7 +128,8 @@ void check(const Scale& scale, const Subject& of) {
   of.shape("outputs", 0, of.output(0), of.input(0));
   checkAround(scale, of);
   if (hasOperand) of.count("inputs[1]", of.input(1), scale.channels);
-  of.expect(scale.operand != ScaleOperand::scale || !scale.scale, "scale must be null where the second input is the scale");
+  of.expect(scale.operand != ScaleOperand::scale || !scale.scale,
+            "scale must be null where the second input is the scale");
   of.expect(scale.operand != ScaleOperand::bias || !scale.bias, "bias must be null where the second input is the bias");
   of.parameter("scale", scale.scale, scale.channels);
   of.parameter("bias", scale.bias, scale.channels);
@@ -170,10 +182,13 @@ void check(const Pooling& pooling, const Subject& of) {
   of.expect(pad.height < kernel.height && pad.width < kernel.width, "pad must be below kernel");
   // Sizes round up or down: the last window begins less than a stride behind where it would still be inside.
   const auto begins = [](int64_t size, int64_t outputs, int64_t kernel, int64_t stride, int64_t pad) {
-    return outputs - 1 <= (size + 2 * pad + stride) / stride && (outputs - 1) * stride < size + 2 * pad - kernel + stride;
+    return outputs - 1 <= (size + 2 * pad + stride) / stride &&
+           (outputs - 1) * stride < size + 2 * pad - kernel + stride;
   };
   of.shape("outputs", 0, y, {x[0], x[1], y[2], y[3]});
-  of.expect(begins(x[2], y[2], kernel.height, stride.height, pad.height) && begins(x[3], y[3], kernel.width, stride.width, pad.width), "a window lies outside of its input");
+  of.expect(begins(x[2], y[2], kernel.height, stride.height, pad.height) &&
+                begins(x[3], y[3], kernel.width, stride.width, pad.width),
+            "a window lies outside of its input");
   if (of.outputs() > 1) of.shape("outputs", 1, of.output(1), y);
 }
 
@@ -205,7 +220,8 @@ void check(const Accuracy& accuracy, const Subject& of) {
 }
 
 // Parts that make up a whole along an axis.
-void checkParts(int64_t axis, const Shape& whole, const std::vector<TensorId>& parts, const char* what, const Subject& of) {
+void checkParts(int64_t axis, const Shape& whole, const std::vector<TensorId>& parts, const char* what,
+                const Subject& of) {
   of.expect(axis < static_cast<int64_t>(whole.size()), "axis must be below the number of axes");
   int64_t sum = 0;
   for (size_t i = 0; i < parts.size(); ++i) {
@@ -215,7 +231,9 @@ void checkParts(int64_t axis, const Shape& whole, const std::vector<TensorId>& p
     of.shape(what, i, part, expected);
     sum += part[axis];
   }
-  if (sum != whole[axis]) of.fail(std::string(what) + " have " + std::to_string(sum) + " along axis " + std::to_string(axis) + ", must have " + std::to_string(whole[axis]));
+  if (sum != whole[axis])
+    of.fail(std::string(what) + " have " + std::to_string(sum) + " along axis " + std::to_string(axis) +
+            ", must have " + std::to_string(whole[axis]));
 }
 
 void check(const Concat& concat, const Subject& of) {
@@ -242,33 +260,41 @@ void check(const Lrn& lrn, const Subject& of) {
 // What a gradient reads of what its operation read (x) and made (y): the twin of the functions in ts/operations/schema.ts
 // (kGradientReads is their data); test/compile/verify.test.ts compares them. `dx`, `dw`: whose diffs are asked for.
 bool readsInput(const Attributes& attributes, size_t i, const std::vector<bool>& dx, const std::vector<bool>& dw) {
-  return std::visit([&](const auto& of) -> bool {
-    using T = std::decay_t<decltype(of)>;
-    if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct>) return i == 0 && dw[0];
-    else if constexpr (std::is_same_v<T, Scale>) {
-      const bool isScaled = of.operand == ScaleOperand::scale;
-      return i == 0 ? dw[0] || (isScaled && dx[1]) : isScaled && dx[0];
-    } else if constexpr (std::is_same_v<T, BatchNorm>) return (of.statistics == Statistics::batch && dx[0]) || dw[0];
-    else if constexpr (std::is_same_v<T, Relu>) return !(of.negativeSlope >= 0);
-    else if constexpr (std::is_same_v<T, Elu>) return !(of.alpha >= 0);
-    else if constexpr (std::is_same_v<T, Power>) return of.power != 0 && of.power != 1 && of.scale != 0;
-    else if constexpr (std::is_same_v<T, Dropout>) return i == 1;
-    else if constexpr (std::is_same_v<T, Eltwise>) return of.operation != EltwiseKind::sum;
-    else if constexpr (std::is_same_v<T, Pooling>) return of.method == PoolingMethod::max;
-    else return T::kGradientReads == GradientReads::inputs;
-  }, attributes);
+  return std::visit(
+      [&](const auto& of) -> bool {
+        using T = std::decay_t<decltype(of)>;
+        if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct>) return i == 0 && dw[0];
+        else if constexpr (std::is_same_v<T, Scale>) {
+          const bool isScaled = of.operand == ScaleOperand::scale;
+          return i == 0 ? dw[0] || (isScaled && dx[1]) : isScaled && dx[0];
+        } else if constexpr (std::is_same_v<T, BatchNorm>)
+          return (of.statistics == Statistics::batch && dx[0]) || dw[0];
+        else if constexpr (std::is_same_v<T, Relu>) return !(of.negativeSlope >= 0);
+        else if constexpr (std::is_same_v<T, Elu>) return !(of.alpha >= 0);
+        else if constexpr (std::is_same_v<T, Power>) return of.power != 0 && of.power != 1 && of.scale != 0;
+        else if constexpr (std::is_same_v<T, Dropout>) return i == 1;
+        else if constexpr (std::is_same_v<T, Eltwise>) return of.operation != EltwiseKind::sum;
+        else if constexpr (std::is_same_v<T, Pooling>) return of.method == PoolingMethod::max;
+        else return T::kGradientReads == GradientReads::inputs;
+      },
+      attributes);
 }
 
 bool readsOutput(const Attributes& attributes, size_t i) {
-  return std::visit([&](const auto& of) -> bool {
-    using T = std::decay_t<decltype(of)>;
-    if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct> || std::is_same_v<T, Scale>) return of.relu.has_value();
-    else if constexpr (std::is_same_v<T, BatchNorm>) return i == 0 ? of.relu.has_value() : of.statistics == Statistics::batch;
-    else if constexpr (std::is_same_v<T, Relu>) return of.negativeSlope >= 0;
-    else if constexpr (std::is_same_v<T, Elu>) return of.alpha >= 0;
-    else if constexpr (std::is_same_v<T, Eltwise>) return of.relu || (of.operation == EltwiseKind::prod && !of.stableProdGrad);
-    else return T::kGradientReads == GradientReads::outputs;
-  }, attributes);
+  return std::visit(
+      [&](const auto& of) -> bool {
+        using T = std::decay_t<decltype(of)>;
+        if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct> || std::is_same_v<T, Scale>)
+          return of.relu.has_value();
+        else if constexpr (std::is_same_v<T, BatchNorm>)
+          return i == 0 ? of.relu.has_value() : of.statistics == Statistics::batch;
+        else if constexpr (std::is_same_v<T, Relu>) return of.negativeSlope >= 0;
+        else if constexpr (std::is_same_v<T, Elu>) return of.alpha >= 0;
+        else if constexpr (std::is_same_v<T, Eltwise>)
+          return of.relu || (of.operation == EltwiseKind::prod && !of.stableProdGrad);
+        else return T::kGradientReads == GradientReads::outputs;
+      },
+      attributes);
 }
 
 // Labels and the pass of Dropout have no diff.
@@ -280,18 +306,21 @@ void check(const Gradient& gradient, const Subject& of) {
   const std::vector<ParameterId> none;
   std::vector<std::optional<ParameterId>> learned;
   bool hasGradient = false, isFirstAlone = false, hasStatistics = true;
-  std::visit([&](const auto& attributes) {
-    using T = std::decay_t<decltype(attributes)>;
-    hasGradient = T::kGradientReads != GradientReads::noGradient;
-    isFirstAlone = kFirstInputAlone<T>;
-    if constexpr (std::is_same_v<T, BatchNorm>) hasStatistics = attributes.statistics == Statistics::global || forward.outputs.size() == 3;
-    T::visitFields(attributes, [&](Field field, const auto& value) {
-      using Value = std::decay_t<decltype(value)>;
-      if constexpr (std::is_same_v<Value, ParameterId> || std::is_same_v<Value, std::optional<ParameterId>>) {
-        if (field.role == Role::learned) learned.push_back(value);
-      }
-    });
-  }, forward.attributes);
+  std::visit(
+      [&](const auto& attributes) {
+        using T = std::decay_t<decltype(attributes)>;
+        hasGradient = T::kGradientReads != GradientReads::noGradient;
+        isFirstAlone = kFirstInputAlone<T>;
+        if constexpr (std::is_same_v<T, BatchNorm>)
+          hasStatistics = attributes.statistics == Statistics::global || forward.outputs.size() == 3;
+        T::visitFields(attributes, [&](Field field, const auto& value) {
+          using Value = std::decay_t<decltype(value)>;
+          if constexpr (std::is_same_v<Value, ParameterId> || std::is_same_v<Value, std::optional<ParameterId>>) {
+            if (field.role == Role::learned) learned.push_back(value);
+          }
+        });
+      },
+      forward.attributes);
   if (!hasGradient) of.fail("layer \"" + forward.layer + "\" has no gradient");
   of.expect(hasStatistics, "its operation must have put out the statistics of its batch");
   const size_t read = forward.inputs.size(), made = forward.outputs.size();
@@ -311,11 +340,13 @@ void check(const Gradient& gradient, const Subject& of) {
   }
   dx.resize(std::max<size_t>(dx.size(), 2));
   dw.resize(2);
-  const bool isAsked = std::any_of(of.operation.outputs.begin(), of.operation.outputs.end(), [](TensorId id) { return id >= 0; });
+  const bool isAsked =
+      std::any_of(of.operation.outputs.begin(), of.operation.outputs.end(), [](TensorId id) { return id >= 0; });
   for (size_t i = 0; i < of.inputs(); ++i) {
     const TensorId stands = i < read ? forward.inputs[i] : forward.outputs[(i - read) % made];
     if (of.operation.inputs[i] >= 0) of.shape("inputs", i, of.input(i), of.program.tensors[stands].shape);
-    else if (isAsked && i < read + made && (i < read ? readsInput(forward.attributes, i, dx, dw) : readsOutput(forward.attributes, i - read))) {
+    else if (isAsked && i < read + made &&
+             (i < read ? readsInput(forward.attributes, i, dx, dw) : readsOutput(forward.attributes, i - read))) {
       of.fail("inputs[" + std::to_string(i) + "] is needed");
     }
   }
@@ -333,7 +364,8 @@ void check(const AllMean&, const Subject& of) {
 void check(const Update& update, const Subject& of) {
   const size_t places = 1 + update.parameters.size();
   of.places(places, SIZE_MAX, 0, 1);
-  for (size_t i = 0; i < of.inputs(); ++i) of.expect(of.operation.inputs[i] >= 0 || (i > 0 && i < places), "the schedule and losses must be there");
+  for (size_t i = 0; i < of.inputs(); ++i)
+    of.expect(of.operation.inputs[i] >= 0 || (i > 0 && i < places), "the schedule and losses must be there");
   of.count("inputs[0]", of.input(0), 4);
   if (of.outputs() > 0) {
     of.expect(of.operation.outputs[0] >= 0, "outputs[0] must be there");
@@ -378,7 +410,9 @@ class Fields {
   }
   void operator()(Field field, int32_t value) const {
     const size_t end = field.role == Role::operation ? index_ : of_.program.parameters.size();
-    if (value < 0 || static_cast<size_t>(value) >= end) of_.fail(std::string(field.name) + " is " + std::to_string(value) + ", must be from 0 to below " + std::to_string(end));
+    if (value < 0 || static_cast<size_t>(value) >= end)
+      of_.fail(std::string(field.name) + " is " + std::to_string(value) + ", must be from 0 to below " +
+               std::to_string(end));
   }
   void operator()(Field field, const std::optional<int32_t>& value) const {
     if (value) (*this)(field, *value);
@@ -394,7 +428,9 @@ class Fields {
 
  private:
   void bounded(Field field, int64_t value) const {
-    if (value < field.least) of_.fail(std::string(field.name) + " is " + std::to_string(value) + ", must be at least " + std::to_string(field.least));
+    if (value < field.least)
+      of_.fail(std::string(field.name) + " is " + std::to_string(value) + ", must be at least " +
+               std::to_string(field.least));
   }
   const Subject& of_;
   size_t index_;
@@ -402,7 +438,8 @@ class Fields {
 
 void checkShape(const char* what, const std::string& name, const Shape& shape) {
   const bool isPositive = std::all_of(shape.begin(), shape.end(), [](int64_t size) { return size > 0; });
-  if (shape.size() > kMostAxes || !isPositive || product(shape) > kMostValues) refuse(std::string(what) + " \"" + name + "\": its shape " + shown(shape) + " is none");
+  if (shape.size() > kMostAxes || !isPositive || product(shape) > kMostValues)
+    refuse(std::string(what) + " \"" + name + "\": its shape " + shown(shape) + " is none");
 }
 
 // Every tensor is made once, before it is read.
@@ -425,7 +462,8 @@ class Made {
 
  private:
   void inRange(TensorId id, const std::string& where) const {
-    if (id < 0 || static_cast<size_t>(id) >= made_.size()) refuse(where + ": tensor " + std::to_string(id) + " does not exist, there are " + std::to_string(made_.size()));
+    if (id < 0 || static_cast<size_t>(id) >= made_.size())
+      refuse(where + ": tensor " + std::to_string(id) + " does not exist, there are " + std::to_string(made_.size()));
   }
   std::vector<bool> made_;
 };
@@ -438,16 +476,19 @@ void verify(const Program& program) {
   Made made(program);
   for (size_t i = 0; i < program.operations.size(); ++i) {
     const Operation& operation = program.operations[i];
-    std::visit([&](const auto& attributes) {
-      using T = std::decay_t<decltype(attributes)>;
-      constexpr bool hasGaps = std::is_same_v<T, Gradient> || std::is_same_v<T, AllMean> || std::is_same_v<T, Update>;
-      const std::string where = "layer \"" + operation.layer + "\" (" + T::kKind + ")";
-      for (TensorId id : operation.inputs) made.read(id, where, hasGaps);
-      for (TensorId id : operation.outputs) made.make(id, where, hasGaps);
-      const Subject subject(program, operation, T::kKind);
-      T::visitFields(attributes, Fields(subject, i));
-      check(attributes, subject);
-    }, operation.attributes);
+    std::visit(
+        [&](const auto& attributes) {
+          using T = std::decay_t<decltype(attributes)>;
+          constexpr bool hasGaps =
+              std::is_same_v<T, Gradient> || std::is_same_v<T, AllMean> || std::is_same_v<T, Update>;
+          const std::string where = "layer \"" + operation.layer + "\" (" + T::kKind + ")";
+          for (TensorId id : operation.inputs) made.read(id, where, hasGaps);
+          for (TensorId id : operation.outputs) made.make(id, where, hasGaps);
+          const Subject subject(program, operation, T::kKind);
+          T::visitFields(attributes, Fields(subject, i));
+          check(attributes, subject);
+        },
+        operation.attributes);
   }
   for (TensorId id : program.outputs) made.read(id, "outputs", false);
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "program.h"
+#include "native/core/program.h"
 
 namespace resnode {
 

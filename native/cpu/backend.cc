@@ -1,10 +1,10 @@
 // The CPU backend on oneDNN (API of 2.x): https://oneapi-src.github.io/oneDNN/v2.6/
-#include <dnnl.hpp>
 #include <omp.h>
+#include <dnnl.hpp>
 
-#include "convolution-choice.h"
-#include "core/host-buffer.h"
-#include "executable.h"
+#include "native/core/host-buffer.h"
+#include "native/cpu/executable.h"
+#include "native/operations/convolution/cpu-choice.h"
 
 namespace resnode::cpu {
 namespace {
@@ -37,11 +37,16 @@ const char* instructionSet() {
 
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(const BackendOptions& options) : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_), winograd_(options.winograd), deterministic_(options.deterministic) {
+  explicit CpuBackend(const BackendOptions& options)
+      : engine_(dnnl::engine::kind::cpu, 0),
+        stream_(engine_),
+        winograd_(options.winograd),
+        deterministic_(options.deterministic) {
     if (options.threads > 0) omp_set_num_threads(options.threads);
     if (options.kernels != "oneDNN") kernels_ = tileKernels(options.kernels.c_str());
     if (!kernels_ && !options.kernels.empty() && options.kernels != "oneDNN") {
-      throw Error("device/unavailable", "This processor has no " + options.kernels + ", which was asked for with kernels: \"" + options.kernels + "\"");
+      throw Error("device/unavailable", "This processor has no " + options.kernels +
+                                            ", which was asked for with kernels: \"" + options.kernels + "\"");
     }
     pool_ = std::make_unique<ThreadPool>(omp_get_max_threads());
     choice_ = std::make_unique<ConvolutionChoice>(*pool_, options.cacheFolder);
@@ -49,7 +54,8 @@ class CpuBackend final : public Backend {
   std::vector<std::pair<std::string, std::string>> describe() const override {
     const dnnl_version_t* version = dnnl_version();
     return {{"threads", std::to_string(omp_get_max_threads())},
-            {"oneDNN", std::to_string(version->major) + "." + std::to_string(version->minor) + "." + std::to_string(version->patch)},
+            {"oneDNN", std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
+                           std::to_string(version->patch)},
             {"instruction set", instructionSet()},
             {"kernels", kernels_ ? std::string("resnode, ") + kernels_->name : std::string("oneDNN")}};
   }
@@ -58,20 +64,23 @@ class CpuBackend final : public Backend {
     if (!isInt8) requireFloat32(options, "cpu");
     const bool measures = options.tune && !options.deterministic && !deterministic_;
     return guarded("plan", [&] {
-      auto plan = std::make_shared<CpuPlan>(std::move(program), engine_, *pool_, kernels_, winograd_, measures ? choice_.get() : nullptr,
-                                            isInt8 ? options.quantization : Quantization{});
+      auto plan =
+          std::make_shared<CpuPlan>(std::move(program), engine_, *pool_, kernels_, winograd_,
+                                    measures ? choice_.get() : nullptr, isInt8 ? options.quantization : Quantization{});
       choice_->save();
       return plan;
     });
   }
-  std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources) override {
+  std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program> program,
+                                               std::vector<ParameterSource> sources) override {
     return std::make_shared<CpuParameters>(std::move(program), std::move(sources), stream_);
   }
   std::shared_ptr<Executable> compile(std::shared_ptr<Plan> plan, std::shared_ptr<Parameters> parameters,
                                       const std::vector<size_t>& offsets, size_t arenaBytes) override {
     return guarded("compile", [&] {
-      return std::make_shared<CpuExecutable>(std::static_pointer_cast<CpuPlan>(plan), std::static_pointer_cast<CpuParameters>(parameters),
-                                             stream_, offsets, arenaBytes);
+      return std::make_shared<CpuExecutable>(std::static_pointer_cast<CpuPlan>(plan),
+                                             std::static_pointer_cast<CpuParameters>(parameters), stream_, offsets,
+                                             arenaBytes);
     });
   }
   std::shared_ptr<Buffer> allocateBuffer(size_t bytes) override { return std::make_shared<HostBuffer>(bytes); }
@@ -88,7 +97,9 @@ class CpuBackend final : public Backend {
 }  // namespace
 }  // namespace resnode::cpu
 
-extern "C" __attribute__((visibility("default"))) resnode::Backend* resnode_create_backend(int abi, const resnode::BackendOptions& options) {
-  if (abi != resnode::kBackendAbi) throw resnode::Error("device/unavailable", "libresnode_cpu.so is of another version than the addon");
+extern "C" __attribute__((visibility("default"))) resnode::Backend* resnode_create_backend(
+    int abi, const resnode::BackendOptions& options) {
+  if (abi != resnode::kBackendAbi)
+    throw resnode::Error("device/unavailable", "libresnode_cpu.so is of another version than the addon");
   return new resnode::cpu::CpuBackend(options);
 }

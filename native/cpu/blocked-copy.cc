@@ -1,8 +1,9 @@
-#include "blocked-copy.h"
+#include "native/cpu/blocked-copy.h"
 
 #include <algorithm>
 
-#include "vectorised.h"
+#include "native/cpu/parallel.h"
+#include "native/cpu/vectorised.h"
 
 namespace resnode::cpu {
 namespace {
@@ -29,7 +30,8 @@ void forEachRow(ThreadPool& pool, int64_t rows, int64_t columns, Function functi
   const int64_t blocks = ceiling(columns, kLanes);
   pool.run(blocks, ThreadPool::grain(rows * kLanes * 4), [&](int64_t block) {
     const int64_t channels = std::min(kLanes, columns - block * kLanes);
-    for (int64_t row = 0; row < rows; ++row) function(row * columns + block * kLanes, (block * rows + row) * kLanes, channels);
+    for (int64_t row = 0; row < rows; ++row)
+      function(row * columns + block * kLanes, (block * rows + row) * kLanes, channels);
   });
 }
 
@@ -42,7 +44,8 @@ void matrixToBlocks(ThreadPool& pool, int64_t rows, int64_t columns, const float
 }
 
 void blocksToMatrix(ThreadPool& pool, int64_t rows, int64_t columns, const float* blocks, float* matrix) {
-  forEachRow(pool, rows, columns, [=](int64_t to, int64_t from, int64_t channels) { std::copy_n(blocks + from, channels, matrix + to); });
+  forEachRow(pool, rows, columns,
+             [=](int64_t to, int64_t from, int64_t channels) { std::copy_n(blocks + from, channels, matrix + to); });
 }
 
 std::optional<BlockedCopy> BlockedCopy::describe(const Layout& from, const Layout& to) {
@@ -63,11 +66,18 @@ void BlockedCopy::run(ThreadPool& pool, const float* from, float* to) const {
   const int64_t blocks = ceiling(channels_, kLanes), parts = ceiling(pixels_, kPixels);
   pool.run(images_ * blocks * parts, ThreadPool::grain(std::min(kPixels, pixels_) * kLanes * 4), [&](int64_t unit) {
     const int64_t image = unit / (blocks * parts), block = unit / parts % blocks, first = unit % parts * kPixels;
-    const int64_t plain = (image * channels_ + block * kLanes) * pixels_ + first, blocked = ((image * blocks + block) * pixels_ + first) * kLanes;
+    const int64_t plain = (image * channels_ + block * kLanes) * pixels_ + first,
+                  blocked = ((image * blocks + block) * pixels_ + first) * kLanes;
     const int64_t channels = std::min(kLanes, channels_ - block * kLanes), pixels = std::min(kPixels, pixels_ - first);
     if (toBlocked_) toBlocks(from + plain, pixels_, channels, pixels, to + blocked);
     else toPlain(from + blocked, pixels_, channels, pixels, to + plain);
   });
+}
+
+void copyRows(ThreadPool* pool, const float* from, int64_t fromStep, float* to, int64_t toStep, int64_t outer,
+              int64_t length) {
+  parallelFor(pool, outer, ThreadPool::grain(length),
+              [&](int64_t row) { std::copy_n(from + row * fromStep, length, to + row * toStep); });
 }
 
 }  // namespace resnode::cpu

@@ -3,8 +3,8 @@
 
 #include <optional>
 
-#include "layout.h"
-#include "thread-pool.h"
+#include "native/cpu/layout.h"
+#include "native/cpu/thread-pool.h"
 
 namespace resnode::cpu {
 
@@ -22,5 +22,9 @@ class BlockedCopy {
 // Between [rows][columns] and [blocks][rows][16], the last block filled up with zeros.
 void matrixToBlocks(ThreadPool& pool, int64_t rows, int64_t columns, const float* matrix, float* blocks);
 void blocksToMatrix(ThreadPool& pool, int64_t rows, int64_t columns, const float* blocks, float* matrix);
+
+// Copies `length` values for each of `outer` rows; rows begin `fromStep` and `toStep` values apart.
+void copyRows(ThreadPool* pool, const float* from, int64_t fromStep, float* to, int64_t toStep, int64_t outer,
+              int64_t length);
 
 }  // namespace resnode::cpu

@@ -1,13 +1,16 @@
-#include "executable.h"
+#include "native/cpu/executable.h"
 
-#include "blocked-copy.h"
-#include "core/host-buffer.h"
+#include "native/core/host-buffer.h"
+#include "native/cpu/blocked-copy.h"
 
 namespace resnode::cpu {
 
-CpuExecutable::CpuExecutable(std::shared_ptr<CpuPlan> plan, std::shared_ptr<CpuParameters> parameters, dnnl::stream stream,
-                             const std::vector<size_t>& offsets, size_t arenaBytes)
-    : plan_(std::move(plan)), parameters_(std::move(parameters)), stream_(std::move(stream)), arenaBytes_(arenaBytes),
+CpuExecutable::CpuExecutable(std::shared_ptr<CpuPlan> plan, std::shared_ptr<CpuParameters> parameters,
+                             dnnl::stream stream, const std::vector<size_t>& offsets, size_t arenaBytes)
+    : plan_(std::move(plan)),
+      parameters_(std::move(parameters)),
+      stream_(std::move(stream)),
+      arenaBytes_(arenaBytes),
       arena_(allocate(arenaBytes, "the activations of \"" + plan_->program().name + "\"")) {
   for (size_t offset : offsets) buffers_.push_back(arena_.get() + offset);
   for (const Step& step : plan_->steps()) {
@@ -29,7 +32,9 @@ CpuExecutable::Delivery CpuExecutable::delivery(TensorId id) const {
   if (has == plain) return [from, bytes = plain.get_size()](void* to) { std::memcpy(to, from, bytes); };
   const auto copy = BlockedCopy::describe(has, plain);
   if (copy && plan_->pool()) {
-    return [copy = *copy, pool = plan_->pool(), from](void* to) { copy.run(*pool, static_cast<const float*>(from), static_cast<float*>(to)); };
+    return [copy = *copy, pool = plan_->pool(), from](void* to) {
+      copy.run(*pool, static_cast<const float*>(from), static_cast<float*>(to));
+    };
   }
   dnnl::memory source(has, stream_.get_engine(), data(id)), target(plain, stream_.get_engine(), nullptr);
   return [source, target, reorder = dnnl::reorder(source, target), stream = stream_](void* to) mutable {
@@ -52,7 +57,8 @@ std::unique_ptr<StartedRun> CpuExecutable::start(const RunRequest& request) {
   const Program& program = plan_->program();
   for (size_t i = 0; i < program.inputs.size(); ++i) {
     const TensorId id = program.inputs[i];
-    copyInput(hostData(request.inputs[i]), request.inputs[i].type, elementCount(program.tensors[id].shape), reinterpret_cast<float*>(data(id)));
+    copyInput(hostData(request.inputs[i]), request.inputs[i].type, elementCount(program.tensors[id].shape),
+              reinterpret_cast<float*>(data(id)));
   }
   for (const std::vector<Work>& step : steps_) {
     throwIfCancelled(request);

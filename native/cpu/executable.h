@@ -1,16 +1,16 @@
 // A plan with memory: binds every call once, runs them in order.
 #pragma once
 
-#include "core/plain.h"
-#include "parameters.h"
-#include "plan.h"
+#include "native/core/plain.h"
+#include "native/cpu/parameters.h"
+#include "native/cpu/plan.h"
 
 namespace resnode::cpu {
 
 class CpuExecutable final : public Executable {
  public:
-  CpuExecutable(std::shared_ptr<CpuPlan> plan, std::shared_ptr<CpuParameters> parameters, dnnl::stream stream, const std::vector<size_t>& offsets,
-                size_t arenaBytes);
+  CpuExecutable(std::shared_ptr<CpuPlan> plan, std::shared_ptr<CpuParameters> parameters, dnnl::stream stream,
+                const std::vector<size_t>& offsets, size_t arenaBytes);
   std::unique_ptr<StartedRun> start(const RunRequest& request) override;
   size_t arenaBytes() const override { return arenaBytes_; }
   size_t workspaceBytes() const override { return 0; }  // scratch lies in the arena

@@ -1,11 +1,11 @@
-#include "int8.h"
+#include "native/cpu/int8.h"
 
 #include <algorithm>
 #include <atomic>
 #include <cmath>
 
-#include "core/error.h"
-#include "parallel.h"
+#include "native/core/error.h"
+#include "native/cpu/parallel.h"
 
 namespace resnode::cpu {
 
@@ -36,8 +36,8 @@ std::vector<bool> nonNegative(const Program& program) {
     const bool isIt = std::visit(
         [&](const auto& op) {
           using T = std::decay_t<decltype(op)>;
-          if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct> || std::is_same_v<T, Eltwise> ||
-                        std::is_same_v<T, Scale> || std::is_same_v<T, BatchNorm>) {
+          if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct> ||
+                        std::is_same_v<T, Eltwise> || std::is_same_v<T, Scale> || std::is_same_v<T, BatchNorm>) {
             return isRelu(op.relu);
           } else if constexpr (std::is_same_v<T, Relu>) {
             return op.negativeSlope == 0;
@@ -83,7 +83,8 @@ bool isInt8Convolution(const Program& program, const Operation& operation, const
   const auto isMutable = [&](ParameterId id) { return program.parameters[id].isMutable; };
   if (isMutable(convolution->weights) || (convolution->bias && isMutable(*convolution->bias))) return false;
   const std::vector<float>& ranges = quantization.parameters[convolution->weights];
-  return !ranges.empty() && std::all_of(ranges.begin(), ranges.end(), [](float range) { return std::isfinite(range); }) &&
+  return !ranges.empty() &&
+         std::all_of(ranges.begin(), ranges.end(), [](float range) { return std::isfinite(range); }) &&
          isKnown(quantization.tensors[operation.inputs[0]]);
 }
 

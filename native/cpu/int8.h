@@ -5,15 +5,16 @@
 #include <string>
 #include <vector>
 
-#include "core/backend.h"
-#include "layout.h"
+#include "native/core/backend.h"
+#include "native/cpu/layout.h"
 
 namespace resnode::cpu {
 
 struct Quantized {
   float scale = 0;  // 0: its range is not known
   dnnl::memory::data_type type = dnnl::memory::data_type::s8;
-  bool isMade = false;  // where it is made it becomes int8: a convolution reads it so, and no user of the program sees it
+  bool isMade =
+      false;  // where it is made it becomes int8: a convolution reads it so, and no user of the program sees it
 
   // What turns values as they lie in one layout into those of another.
   float factor(const Layout& from, const Layout& to) const;
@@ -32,6 +33,8 @@ void refuseNotFinite(const float* from, int64_t count, const std::string& tensor
 bool isInt8(const Layout& layout);
 // The same order of elements with another type.
 Layout withType(const Layout& layout, dnnl::memory::data_type type);
-inline Layout inFloat32(const Layout& layout) { return isInt8(layout) ? withType(layout, dnnl::memory::data_type::f32) : layout; }
+inline Layout inFloat32(const Layout& layout) {
+  return isInt8(layout) ? withType(layout, dnnl::memory::data_type::f32) : layout;
+}
 
 }  // namespace resnode::cpu

@@ -1,4 +1,4 @@
-#include "layout.h"
+#include "native/cpu/layout.h"
 
 #include <algorithm>
 

@@ -4,8 +4,8 @@
 #include <dnnl.hpp>
 #include <optional>
 
-#include "core/program.h"
-#include "tile.h"
+#include "native/core/program.h"
+#include "native/cpu/tile.h"
 
 namespace resnode::cpu {
 
@@ -24,6 +24,7 @@ Layout blocked(const Dims& dims, const std::vector<std::pair<int, int64_t>>& blo
 // What our convolutions read and leave: [N][blocks of 16][...][16].
 Layout blockedLayout(const Shape& shape);
 Layout strided(const Dims& dims, const Dims& strides);
+inline int64_t floatsIn(const Layout& layout) { return static_cast<int64_t>(layout.get_size() / sizeof(float)); }
 
 // Whether a layout holds the values and nothing else, each at one place: what an elementwise update may run through.
 bool isDense(const Layout& layout);

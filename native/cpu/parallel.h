@@ -1,7 +1,7 @@
 // A loop over independent units, on the threads that the program has.
 #pragma once
 
-#include "thread-pool.h"
+#include "native/cpu/thread-pool.h"
 
 namespace resnode::cpu {
 

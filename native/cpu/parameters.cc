@@ -1,10 +1,11 @@
-#include "parameters.h"
+#include "native/cpu/parameters.h"
 
 #include <algorithm>
 
 namespace resnode::cpu {
 
-CpuParameters::CpuParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources, dnnl::stream stream)
+CpuParameters::CpuParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources,
+                             dnnl::stream stream)
     : program_(std::move(program)), sources_(std::move(sources)), stream_(std::move(stream)) {
   // Copies that the addon made count too; what is of a weights file does not.
   for (size_t i = 0; i < sources_.size(); ++i) bytes_ += sourceBytes(static_cast<ParameterId>(i));
@@ -12,7 +13,8 @@ CpuParameters::CpuParameters(std::shared_ptr<const Program> program, std::vector
 
 size_t CpuParameters::sourceBytes(ParameterId id) const {
   if (!sources_[id].bytes || sources_[id].ofFile) return 0;
-  return elementCount(program_->parameters[id].shape) * (sources_[id].type == DataType::float64 ? sizeof(double) : sizeof(float));
+  return elementCount(program_->parameters[id].shape) *
+         (sources_[id].type == DataType::float64 ? sizeof(double) : sizeof(float));
 }
 
 bool CpuParameters::isSource(const Pack& pack) const {
@@ -42,11 +44,13 @@ AlignedBytes CpuParameters::pack(const Pack& pack) {
     pack.transform(values(staging_), values(bytes));
     return bytes;
   }
-  dnnl::memory source(pack.plain, stream_.get_engine(), staging_.get()), target(pack.layout, stream_.get_engine(), bytes.get());
+  dnnl::memory source(pack.plain, stream_.get_engine(), staging_.get()),
+      target(pack.layout, stream_.get_engine(), bytes.get());
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   // Output channels are the first dimension, or the first two where there are groups.
-  if (!pack.factors.empty()) attributes.set_output_scales(pack.plain.dims().size() > parameter.shape.size() ? 3 : 1, pack.factors);
+  if (!pack.factors.empty())
+    attributes.set_output_scales(pack.plain.dims().size() > parameter.shape.size() ? 3 : 1, pack.factors);
   const dnnl::reorder::primitive_desc reorder(source, target, attributes);
   const size_t needed = reorder.scratchpad_desc().get_size();
   if (needed > scratchBytes_) {
@@ -55,7 +59,8 @@ AlignedBytes CpuParameters::pack(const Pack& pack) {
     scratchBytes_ = needed;
   }
   dnnl::memory scratch(reorder.scratchpad_desc(), stream_.get_engine(), scratch_.get());
-  dnnl::reorder(reorder).execute(stream_, {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, target}, {DNNL_ARG_SCRATCHPAD, scratch}});
+  dnnl::reorder(reorder).execute(stream_,
+                                 {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, target}, {DNNL_ARG_SCRATCHPAD, scratch}});
   stream_.wait();
   return bytes;
 }
@@ -79,8 +84,9 @@ void* CpuParameters::master(const Pack& wanted) {
     }
   }
   if (!(found->second.pack.layout == wanted.layout)) {
-    throw Error("device/unsupported", "parameter \"" + program_->parameters[wanted.id].name +
-                                          "\" is learned in a layout that these input shapes cannot use; load the net again with them");
+    throw Error("device/unsupported",
+                "parameter \"" + program_->parameters[wanted.id].name +
+                    "\" is learned in a layout that these input shapes cannot use; load the net again with them");
   }
   return found->second.bytes.get();
 }

@@ -5,8 +5,8 @@
 #include <map>
 #include <vector>
 
-#include "core/plain.h"
-#include "step.h"
+#include "native/core/plain.h"
+#include "native/cpu/step.h"
 
 namespace resnode::cpu {
 

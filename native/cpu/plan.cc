@@ -1,10 +1,10 @@
-#include "plan.h"
+#include "native/cpu/plan.h"
 
 #include <algorithm>
 #include <numeric>
 
-#include "direct-convolution.h"
-#include "steps.h"
+#include "native/cpu/steps.h"
+#include "native/operations/convolution/cpu-direct.h"
 
 namespace resnode::cpu {
 namespace {
@@ -21,14 +21,16 @@ std::vector<size_t> unreadInputs(const Program& program, const Operation& gradie
         if (gradient.inputs[y + of.outputs.size()] < 0) return {};  // no diff: left to the reference
         if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct>) {
           if (y != 1) return {};
-          const bool wantsParameters = std::any_of(gradient.outputs.begin() + 1, gradient.outputs.end(), [](TensorId id) { return id >= 0; });
+          const bool wantsParameters =
+              std::any_of(gradient.outputs.begin() + 1, gradient.outputs.end(), [](TensorId id) { return id >= 0; });
           std::vector<size_t> unread;
           if (!wantsParameters) unread.push_back(0);
           if (!op.relu) unread.push_back(y);
           return unread;
         } else if constexpr (std::is_same_v<T, Pooling>) {
           if (of.outputs.size() > 1) return {};
-          const bool onlyDiffs = poolingGradientReadsOnlyDiffs(op, program.tensors[of.inputs[0]].shape, program.tensors[of.outputs[0]].shape);
+          const bool onlyDiffs = poolingGradientReadsOnlyDiffs(op, program.tensors[of.inputs[0]].shape,
+                                                               program.tensors[of.outputs[0]].shape);
           return onlyDiffs ? std::vector<size_t>{0, y} : std::vector<size_t>{};
         } else if constexpr (std::is_same_v<T, BatchNorm>) {
           return gradient.inputs[0] >= 0 ? std::vector<size_t>{y} : std::vector<size_t>{};
@@ -52,7 +54,8 @@ std::shared_ptr<const Program> withoutUnread(const std::shared_ptr<const Program
   for (Operation& operation : copy->operations) {
     const auto* gradient = std::get_if<Gradient>(&operation.attributes);
     if (!gradient) continue;
-    for (size_t input : unreadInputs(*program, operation, program->operations[gradient->of])) operation.inputs[input] = -1;
+    for (size_t input : unreadInputs(*program, operation, program->operations[gradient->of]))
+      operation.inputs[input] = -1;
   }
   return copy;
 }
@@ -62,7 +65,8 @@ std::vector<bool> sharedParameters(const Program& program) {
   std::vector<std::optional<std::pair<size_t, int64_t>>> users(program.parameters.size());
   std::vector<bool> shared(program.parameters.size(), false);
   for (const Operation& operation : program.operations) {
-    if (std::holds_alternative<Gradient>(operation.attributes) || std::holds_alternative<Update>(operation.attributes)) continue;
+    if (std::holds_alternative<Gradient>(operation.attributes) || std::holds_alternative<Update>(operation.attributes))
+      continue;
     const auto* convolution = std::get_if<Convolution>(&operation.attributes);
     const std::pair<size_t, int64_t> user(operation.attributes.index(), convolution ? convolution->group : 0);
     for (ParameterId id : parametersOf(program, operation)) {
@@ -76,9 +80,10 @@ std::vector<bool> sharedParameters(const Program& program) {
 // Whether our tiles can do every convolution: threads of two kinds get in each other's way.
 bool hasTiles(const Program& program, const TileKernels* kernels) {
   return kernels && std::all_of(program.operations.begin(), program.operations.end(), [&](const Operation& operation) {
-    const auto* convolution = std::get_if<Convolution>(&operation.attributes);
-    return !convolution || (!program.parameters[convolution->weights].isMutable && DirectConvolution::suits(*convolution));
-  });
+           const auto* convolution = std::get_if<Convolution>(&operation.attributes);
+           return !convolution ||
+                  (!program.parameters[convolution->weights].isMutable && DirectConvolution::suits(*convolution));
+         });
 }
 
 bool addGradient(StepBuilder& step, const Operation& of) {
@@ -103,7 +108,9 @@ bool addOperation(StepBuilder& step) {
   return std::visit(
       [&](const auto& op) {
         using T = std::decay_t<decltype(op)>;
-        if constexpr (std::is_same_v<T, Convolution>) return addInt8Convolution(step, op) || addWinogradConvolution(step, op) || addDirectConvolution(step, op) || addConvolution(step, op);
+        if constexpr (std::is_same_v<T, Convolution>)
+          return addInt8Convolution(step, op) || addWinogradConvolution(step, op) || addDirectConvolution(step, op) ||
+                 addConvolution(step, op);
         else if constexpr (std::is_same_v<T, InnerProduct>) return addInnerProduct(step, op);
         else if constexpr (std::is_same_v<T, Pooling>) return addPooling(step, op);
         else if constexpr (std::is_same_v<T, BatchNorm>) return addBatchNorm(step, op);
@@ -123,8 +130,8 @@ bool addOperation(StepBuilder& step) {
 
 }  // namespace
 
-CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, ThreadPool& pool, const TileKernels* kernels, bool winograd,
-                 ConvolutionChoice* choice, Quantization quantization)
+CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, ThreadPool& pool,
+                 const TileKernels* kernels, bool winograd, ConvolutionChoice* choice, Quantization quantization)
     : original_(std::move(program)) {
   state_.program = withoutUnread(original_);
   state_.engine = engine;
@@ -132,7 +139,9 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& eng
   state_.choice = choice;
   // Not for training: Winograd's roundings, ten times the direct algorithm's, turn the sign of values near 0 that a ReLU
   // then passes or not, and a training run is no longer Caffe's.
-  const auto isGradient = [](const Operation& operation) { return std::holds_alternative<Gradient>(operation.attributes); };
+  const auto isGradient = [](const Operation& operation) {
+    return std::holds_alternative<Gradient>(operation.attributes);
+  };
   const auto& operations = original_->operations;
   state_.winograd = winograd && std::none_of(operations.begin(), operations.end(), isGradient);
   state_.quantization = std::move(quantization);
@@ -145,16 +154,19 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& eng
   state_.gradientOf.assign(pruned.operations.size(), -1);
   const int count = static_cast<int>(pruned.operations.size());
   for (int i = 0; i < count; ++i) {
-    if (const auto* gradient = std::get_if<Gradient>(&pruned.operations[i].attributes)) state_.gradientOf[gradient->of] = i;
+    if (const auto* gradient = std::get_if<Gradient>(&pruned.operations[i].attributes))
+      state_.gradientOf[gradient->of] = i;
   }
-  state_.isTraining = std::any_of(state_.gradientOf.begin(), state_.gradientOf.end(), [](int each) { return each >= 0; });
+  state_.isTraining =
+      std::any_of(state_.gradientOf.begin(), state_.gradientOf.end(), [](int each) { return each >= 0; });
   state_.isShared = sharedParameters(pruned);
   if (!state_.isTraining && state_.quantization.tensors.empty() && hasTiles(pruned, kernels)) state_.pool = &pool;
   state_.description.tensorBuffers.assign(pruned.tensors.size(), -1);
   for (TensorId id : pruned.inputs) {
     if (state_.description.tensorBuffers[id] >= 0) continue;
     state_.description.tensorBuffers[id] = static_cast<int>(state_.description.buffers.size());
-    state_.description.buffers.push_back({pruned.tensors[id].name, state_.layouts[id].get_size(), 0, state_.lifetimes[id].to});
+    state_.description.buffers.push_back(
+        {pruned.tensors[id].name, state_.layouts[id].get_size(), 0, state_.lifetimes[id].to});
     state_.isPinned.push_back(true);
   }
   for (int i = 0; i < count; ++i) {
@@ -162,7 +174,8 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& eng
     try {
       if (!addOperation(builder)) addReference(builder);
     } catch (const dnnl::error& error) {
-      throw Error("device/failed", "oneDNN: layer \"" + pruned.operations[i].layer + "\": " + error.what(), pruned.operations[i].layer);
+      throw Error("device/failed", "oneDNN: layer \"" + pruned.operations[i].layer + "\": " + error.what(),
+                  pruned.operations[i].layer);
     }
     quantizeOutputs(builder);
     state_.description.implementations.push_back(builder.implementation());

@@ -4,11 +4,11 @@
 #include <map>
 #include <memory>
 
-#include "core/plain.h"
-#include "int8.h"
-#include "step.h"
-#include "thread-pool.h"
-#include "tile.h"
+#include "native/core/plain.h"
+#include "native/cpu/int8.h"
+#include "native/cpu/step.h"
+#include "native/cpu/thread-pool.h"
+#include "native/cpu/tile.h"
 
 namespace resnode::cpu {
 
@@ -18,21 +18,21 @@ class ConvolutionChoice;
 struct PlanState {
   std::shared_ptr<const Program> program;
   dnnl::engine engine;
-  ThreadPool* pool = nullptr;          // null: OpenMP's threads, and convolutions by oneDNN
+  ThreadPool* pool = nullptr;            // null: OpenMP's threads, and convolutions by oneDNN
   const TileKernels* kernels = nullptr;  // null: this processor has none, or oneDNN was asked for
   bool winograd = true;
   ConvolutionChoice* choice = nullptr;  // null: nothing is measured, a rule decides
-  Quantization quantization;           // empty: float32
+  Quantization quantization;            // empty: float32
 
-  std::vector<Lifetime> lifetimes;     // per tensor
-  std::vector<Layout> layouts;         // per tensor, as its maker leaves it
-  std::vector<Layout> plainLayouts;    // per tensor, row-major in the same dimensions
-  std::vector<Quantized> quantized;    // per tensor, as it is where int8 is read or made
-  std::vector<bool> isPinned;          // per buffer: a program's input or output, not to be written over
+  std::vector<Lifetime> lifetimes;           // per tensor
+  std::vector<Layout> layouts;               // per tensor, as its maker leaves it
+  std::vector<Layout> plainLayouts;          // per tensor, row-major in the same dimensions
+  std::vector<Quantized> quantized;          // per tensor, as it is where int8 is read or made
+  std::vector<bool> isPinned;                // per buffer: a program's input or output, not to be written over
   std::vector<std::optional<Pack>> masters;  // per mutable parameter that was used
-  std::vector<bool> isShared;          // per parameter: by operations that see it in different dimensions
-  bool isTraining = false;             // there are gradients
-  std::vector<int> gradientOf;         // per operation: the last gradient that differentiates it, −1
+  std::vector<bool> isShared;                // per parameter: by operations that see it in different dimensions
+  bool isTraining = false;                   // there are gradients
+  std::vector<int> gradientOf;               // per operation: the last gradient that differentiates it, −1
   std::vector<Pack> packs;
   // What a pooling remembers for its gradient, by operation.
   struct Kept {
@@ -45,8 +45,9 @@ struct PlanState {
 
 class CpuPlan final : public Plan {
  public:
-  CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, ThreadPool& pool, const TileKernels* kernels, bool winograd,
-          ConvolutionChoice* choice = nullptr, Quantization quantization = {});
+  CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, ThreadPool& pool,
+          const TileKernels* kernels, bool winograd, ConvolutionChoice* choice = nullptr,
+          Quantization quantization = {});
   const Program& program() const override { return *original_; }
   const PlanDescription& description() const override { return state_.description; }
   const std::vector<Step>& steps() const { return steps_; }

@@ -1,9 +1,9 @@
-#include "step-builder.h"
+#include "native/cpu/step-builder.h"
 
 #include <algorithm>
 
-#include "blocked-copy.h"
-#include "core/error.h"
+#include "native/core/error.h"
+#include "native/cpu/blocked-copy.h"
 
 namespace resnode::cpu {
 
@@ -69,7 +69,8 @@ Place StepBuilder::write(size_t output, const Layout& layout, const Layout& plai
 }
 
 bool StepBuilder::dies(const Place& place) const {
-  return place.in == Place::In::buffer && !state_.isPinned[place.index] && state_.description.buffers[place.index].to == index_;
+  return place.in == Place::In::buffer && !state_.isPinned[place.index] &&
+         state_.description.buffers[place.index].to == index_;
 }
 
 Place StepBuilder::share(size_t output, const Place& place, const Layout& layout, const Layout& plain) {
@@ -124,13 +125,16 @@ Place StepBuilder::plainParameter(ParameterId id) {
 void StepBuilder::call(const dnnl::primitive& primitive, std::vector<Argument> arguments) {
   std::vector<Place> places;
   for (const Argument& each : arguments) places.push_back(each.place);
-  call(std::move(places), [primitive, arguments = std::move(arguments)](const std::vector<void*>& addresses, const dnnl::stream& stream) -> Work {
-    std::unordered_map<int, dnnl::memory> memories;
-    for (size_t i = 0; i < arguments.size(); ++i) {
-      memories.emplace(arguments[i].argument, dnnl::memory(arguments[i].layout, stream.get_engine(), addresses[i]));
-    }
-    return [primitive, memories = std::move(memories), stream] { primitive.execute(stream, memories); };
-  });
+  call(std::move(places),
+       [primitive, arguments = std::move(arguments)](const std::vector<void*>& addresses,
+                                                     const dnnl::stream& stream) -> Work {
+         std::unordered_map<int, dnnl::memory> memories;
+         for (size_t i = 0; i < arguments.size(); ++i) {
+           memories.emplace(arguments[i].argument,
+                            dnnl::memory(arguments[i].layout, stream.get_engine(), addresses[i]));
+         }
+         return [primitive, memories = std::move(memories), stream] { primitive.execute(stream, memories); };
+       });
 }
 
 void StepBuilder::convert(size_t output, const Layout& layout) {
@@ -144,14 +148,17 @@ void StepBuilder::convert(size_t output, const Layout& layout) {
 void StepBuilder::requantize(TensorId id, const Place& from, const Layout& has, const Place& to, const Layout& wanted) {
   if (!isInt8(has) && isInt8(wanted)) {
     const auto count = static_cast<int64_t>(has.get_size() / sizeof(float));
-    call({from}, [count, tensor = program().tensors[id].name, layer = operation().layer](const std::vector<void*>& at, const dnnl::stream&) -> Work {
-      return [=, values = static_cast<const float*>(at[0])] { refuseNotFinite(values, count, tensor, layer); };
-    });
+    call({from},
+         [count, tensor = program().tensors[id].name, layer = operation().layer](const std::vector<void*>& at,
+                                                                                 const dnnl::stream&) -> Work {
+           return [=, values = static_cast<const float*>(at[0])] { refuseNotFinite(values, count, tensor, layer); };
+         });
   }
   reorder(from, has, to, wanted, state_.quantized[id].factor(has, wanted));
 }
 
-void StepBuilder::reorder(const Place& from, const Layout& fromLayout, const Place& to, const Layout& toLayout, float factor) {
+void StepBuilder::reorder(const Place& from, const Layout& fromLayout, const Place& to, const Layout& toLayout,
+                          float factor) {
   const auto copy = BlockedCopy::describe(fromLayout, toLayout);
   if (copy && pool() && factor == 1) {
     return call({from, to}, [copy = *copy, pool = pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
@@ -161,9 +168,10 @@ void StepBuilder::reorder(const Place& from, const Layout& fromLayout, const Pla
   dnnl::primitive_attr attr = attributes();
   if (factor != 1) attr.set_output_scales(0, {factor});
   const dnnl::reorder::primitive_desc primitive(engine(), fromLayout, engine(), toLayout, attr);
-  call(dnnl::reorder(primitive), {{DNNL_ARG_FROM, from, fromLayout},
-                                  {DNNL_ARG_TO, to, toLayout},
-                                  {DNNL_ARG_SCRATCHPAD, scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()}});
+  call(dnnl::reorder(primitive),
+       {{DNNL_ARG_FROM, from, fromLayout},
+        {DNNL_ARG_TO, to, toLayout},
+        {DNNL_ARG_SCRATCHPAD, scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()}});
 }
 
 }  // namespace resnode::cpu

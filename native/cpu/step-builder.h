@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "plan.h"
+#include "native/cpu/plan.h"
 
 namespace resnode::cpu {
 
@@ -44,12 +44,18 @@ class StepBuilder {
   Layout layout(size_t input) const { return inFloat32(state_.layouts[operation().inputs[input]]); }
   // Row-major in the same dimensions.
   const Layout& plain(size_t input) const { return state_.plainLayouts[operation().inputs[input]]; }
+  // As its maker left it where loops over channels can run through that (layout.h), else the plain one.
+  Layout channelwiseLayout(size_t input) const { return channelView(layout(input)) ? layout(input) : plain(input); }
   // What is differentiated by this gradient.
-  const Operation& differentiated() const { return program().operations[std::get<Gradient>(operation().attributes).of]; }
+  const Operation& differentiated() const {
+    return program().operations[std::get<Gradient>(operation().attributes).of];
+  }
   const Shape& shape(TensorId id) const { return program().tensors[id].shape; }
   bool isDifferentiated() const { return state_.gradientOf[index_] >= 0; }
   // One for all of a program, so that all its layouts go together: what is computed again is not differentiated itself.
-  dnnl::prop_kind forwardKind() const { return state_.isTraining ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference; }
+  dnnl::prop_kind forwardKind() const {
+    return state_.isTraining ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
+  }
 
   // An input in a layout, converted first where its maker left another one.
   // `plain`: row-major in the dimensions of `wanted`, where those are not the tensor's own.
@@ -64,15 +70,21 @@ class StepBuilder {
   // Whether nobody needs what lies at a place that was read, once this operation is over.
   bool dies(const Place& place) const;
   // Whether a sum may be computed in the buffer of its residual, the second input: nobody needs that afterwards.
-  bool mayOverwriteResidual(const Place& residual) const { return operation().inputs[0] != operation().inputs[1] && dies(residual); }
+  bool mayOverwriteResidual(const Place& residual) const {
+    return operation().inputs[0] != operation().inputs[1] && dies(residual);
+  }
   // An output in the same memory as what was read: in place, or the same values under another name.
   Place share(size_t output, const Place& place, const Layout& layout, const Layout& plain);
-  Place share(size_t output, const Place& place, const Layout& layout) { return share(output, place, layout, plainOfOutput(output)); }
+  Place share(size_t output, const Place& place, const Layout& layout) {
+    return share(output, place, layout, plainOfOutput(output));
+  }
   // In place where that is allowed.
   Place writeOver(size_t output, const Place& place, const Layout& layout, const Layout& plain) {
     return dies(place) ? share(output, place, layout, plain) : write(output, layout, plain);
   }
-  Place writeOver(size_t output, const Place& place, const Layout& layout) { return writeOver(output, place, layout, plainOfOutput(output)); }
+  Place writeOver(size_t output, const Place& place, const Layout& layout) {
+    return writeOver(output, place, layout, plainOfOutput(output));
+  }
 
   // A parameter in a layout; `plain` is row-major in the same dimensions. A mutable one is kept in the layout of the
   // forward pass, `isForward`, where that is possible, and converted for whoever wants another one.

@@ -1,7 +1,7 @@
 // One function for each kind of operation that does better than the reference loops. False: left to them.
 #pragma once
 
-#include "step-builder.h"
+#include "native/cpu/step-builder.h"
 
 namespace resnode::cpu {
 

@@ -1,4 +1,4 @@
-#include "thread-pool.h"
+#include "native/cpu/thread-pool.h"
 
 #include <chrono>
 #if defined(__linux__)
@@ -83,7 +83,8 @@ void ThreadPool::keepOffCallersProcessor() {
   const int own = currentProcessor();
   if (own == keptOff_) return;
   cpu_set_t allowed;
-  if (own < 0 || own >= CPU_SETSIZE || sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < 2) return;
+  if (own < 0 || own >= CPU_SETSIZE || sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < 2)
+    return;
   CPU_CLR(own, &allowed);
   for (std::thread& worker : workers_) pthread_setaffinity_np(worker.native_handle(), sizeof allowed, &allowed);
   slots_[0].processor.store(own, std::memory_order_relaxed);

@@ -40,15 +40,18 @@ class ThreadPool {
       }
     };
     using F = decltype(several);
-    call((units + grain - 1) / grain, [](const void* context, int64_t unit, int thread) { (*static_cast<const F*>(context))(unit, thread); }, &several);
+    call((units + grain - 1) / grain,
+         [](const void* context, int64_t unit, int thread) { (*static_cast<const F*>(context))(unit, thread); },
+         &several);
   }
 
  private:
   using Call = void (*)(const void* context, int64_t unit, int thread);
   // What one thread has of a job, on a cache line of its own.
   struct alignas(64) Slot {
-    std::atomic<uint64_t> ticket{0};  // the end << 32 | the next unit: whoever takes one knows with it that there was one
-    std::atomic<int> processor{-1};   // where the thread was last seen; −1: asleep
+    std::atomic<uint64_t> ticket{
+        0};  // the end << 32 | the next unit: whoever takes one knows with it that there was one
+    std::atomic<int> processor{-1};  // where the thread was last seen; −1: asleep
   };
 
   void call(int64_t units, Call call, const void* context);

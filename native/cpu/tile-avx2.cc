@@ -19,9 +19,15 @@ inline void store(float* to, const Vector& x) {
   _mm256_storeu_ps(to, x.low);
   _mm256_storeu_ps(to + 8, x.high);
 }
-inline Vector add(const Vector& a, const Vector& b) { return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)}; }
-inline Vector subtract(const Vector& a, const Vector& b) { return {_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high)}; }
-inline Vector multiply(const Vector& a, const Vector& b) { return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)}; }
+inline Vector add(const Vector& a, const Vector& b) {
+  return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
+}
+inline Vector subtract(const Vector& a, const Vector& b) {
+  return {_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high)};
+}
+inline Vector multiply(const Vector& a, const Vector& b) {
+  return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)};
+}
 // a + b · c
 inline Vector multiplyAdd(const Vector& a, const Vector& b, const Vector& c) {
   return {_mm256_fmadd_ps(b.low, c.low, a.low), _mm256_fmadd_ps(b.high, c.high, a.high)};
@@ -29,13 +35,17 @@ inline Vector multiplyAdd(const Vector& a, const Vector& b, const Vector& c) {
 inline Vector multiplyAdd(const Vector& a, const Scalar& b, const Vector& c) {
   return {_mm256_fmadd_ps(b, c.low, a.low), _mm256_fmadd_ps(b, c.high, a.high)};
 }
-inline Vector maximum(const Vector& a, const Vector& b) { return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)}; }
-inline Vector minimum(const Vector& a, const Vector& b) { return {_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)}; }
+inline Vector maximum(const Vector& a, const Vector& b) {
+  return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)};
+}
+inline Vector minimum(const Vector& a, const Vector& b) {
+  return {_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)};
+}
 
 }  // namespace
 }  // namespace resnode::cpu
 
-#include "tile-loops.h"
+#include "native/cpu/tile-loops.h"
 
 namespace resnode::cpu {
 

@@ -25,7 +25,7 @@ inline Vector minimum(const Vector& a, const Vector& b) { return _mm512_min_ps(a
 }  // namespace
 }  // namespace resnode::cpu
 
-#include "tile-loops.h"
+#include "native/cpu/tile-loops.h"
 
 namespace resnode::cpu {
 

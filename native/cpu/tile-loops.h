@@ -3,8 +3,8 @@
 // on processors that have none.
 #pragma once
 
-#include "tile.h"
-#include "vectorised.h"
+#include "native/cpu/tile.h"
+#include "native/cpu/vectorised.h"
 
 namespace resnode::cpu {
 namespace {
@@ -76,7 +76,8 @@ RESNODE_INLINE void transformSource(const Vector x[6], Vector y[6]) {
 
 // Aᵀ x: four of six.
 RESNODE_INLINE void transformResult(const Vector x[6], Vector y[4]) {
-  const Vector sumA = add(x[1], x[2]), differenceA = subtract(x[1], x[2]), sumB = add(x[3], x[4]), differenceB = subtract(x[3], x[4]);
+  const Vector sumA = add(x[1], x[2]), differenceA = subtract(x[1], x[2]), sumB = add(x[3], x[4]),
+               differenceB = subtract(x[3], x[4]);
   y[0] = add(add(x[0], sumA), sumB);
   y[1] = multiplyAdd(multiply(broadcast(kA), differenceA), broadcast(kB), differenceB);
   y[2] = multiplyAdd(multiply(broadcast(kA2), sumA), broadcast(kB2), sumB);

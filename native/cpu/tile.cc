@@ -1,4 +1,4 @@
-#include "tile.h"
+#include "native/cpu/tile.h"
 
 #include <cstring>
 
@@ -9,10 +9,13 @@ extern const TileKernels kTileKernelsAvx2, kTileKernelsAvx512;
 #endif
 
 const TileKernels* tileKernels(const char* name) {
-  const auto isAskedFor = [name](const TileKernels& kernels) { return *name == 0 || std::strcmp(name, kernels.name) == 0; };
+  const auto isAskedFor = [name](const TileKernels& kernels) {
+    return *name == 0 || std::strcmp(name, kernels.name) == 0;
+  };
 #if defined(__x86_64__)
   if (isAskedFor(kTileKernelsAvx512) && __builtin_cpu_supports("avx512f")) return &kTileKernelsAvx512;
-  if (isAskedFor(kTileKernelsAvx2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &kTileKernelsAvx2;
+  if (isAskedFor(kTileKernelsAvx2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    return &kTileKernelsAvx2;
 #else
   (void)isAskedFor;
 #endif

@@ -10,19 +10,19 @@ constexpr int64_t kLanes = 16;
 
 // A few neighbouring pixels of the result, of one block of channels or two.
 struct TileArguments {
-  const float* source;         // of the first pixel, block and tap
-  const float* weights;        // [blocks][all taps][16 channels, or 1 where the source is plain][16 × blocks of the result]
-  const float* bias;           // null: none
-  const float* residual;       // where the result's pixels have theirs; null: none
+  const float* source;    // of the first pixel, block and tap
+  const float* weights;   // [blocks][all taps][16 channels, or 1 where the source is plain][16 × blocks of the result]
+  const float* bias;      // null: none
+  const float* residual;  // where the result's pixels have theirs; null: none
   float* result;
-  int64_t blocks;              // of the source; where it is plain, its channels
-  int64_t blockStride;         // floats from one of them to the next
-  int64_t taps;                // that lie inside of the plane
-  const int64_t* tapOffsets;   // floats from the first tap of all
-  int64_t weightsSkipped;      // floats of the other taps, from a block's last tap to the next block's first
-  int64_t resultBlockStride;   // floats between the result's blocks, and the residual's
+  int64_t blocks;             // of the source; where it is plain, its channels
+  int64_t blockStride;        // floats from one of them to the next
+  int64_t taps;               // that lie inside of the plane
+  const int64_t* tapOffsets;  // floats from the first tap of all
+  int64_t weightsSkipped;     // floats of the other taps, from a block's last tap to the next block's first
+  int64_t resultBlockStride;  // floats between the result's blocks, and the residual's
   bool relu;
-  float slope;                 // of the ReLU, below 0
+  float slope;  // of the ReLU, below 0
 };
 using Tile = void (*)(const TileArguments&);
 
@@ -36,28 +36,28 @@ constexpr float kWinogradA = 0.625f, kWinogradB = 1.5f;
 // One tile of Winograd's F(4×4, 3×3), 16 channels: its 6×6 pixels of the source, or the 4×4 that it makes.
 // Transformed values lie `step` floats apart.
 struct WinogradSource {
-  const float* source;      // its first pixel, which may lie outside of the plane
-  int64_t rowStride;        // floats from row to row
+  const float* source;           // its first pixel, which may lie outside of the plane
+  int64_t rowStride;             // floats from row to row
   int top, bottom, left, right;  // the rows and columns of the tile that are inside: top ≤ i < bottom
-  float* transformed;       // [36]
+  float* transformed;            // [36]
   int64_t step;
 };
 struct WinogradResult {
   const float* transformed;
   int64_t step;
-  const float* bias;        // null: none
-  const float* residual;    // null: none
+  const float* bias;      // null: none
+  const float* residual;  // null: none
   float* result;
-  int64_t rowStride;        // of the result and the residual
-  int rows, columns;        // how many of its four are inside
+  int64_t rowStride;  // of the result and the residual
+  int rows, columns;  // how many of its four are inside
   bool relu;
   float slope;
 };
 
 struct TileKernels {
-  const char* name;                    // of the instruction set
-  int mostPixels;                      // of a tile
-  int mostBlocks;                      // of the result's, in a tile: 1 or 2
+  const char* name;  // of the instruction set
+  int mostPixels;    // of a tile
+  int mostBlocks;    // of the result's, in a tile: 1 or 2
   // By form, blocks − 1 and pixels − 1.
   Tile tiles[kTileForms][2][14];
   void (*winogradSource)(const WinogradSource&);

@@ -3,7 +3,8 @@
 
 #include <features.h>
 
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__)
 #define RESNODE_VECTORISED __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define RESNODE_VECTORISED

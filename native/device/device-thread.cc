@@ -1,8 +1,8 @@
-#include "device-thread.h"
+#include "native/device/device-thread.h"
 
 #include <future>
 
-#include "core/plain.h"
+#include "native/core/plain.h"
 
 namespace resnode {
 

@@ -8,7 +8,7 @@
 #include <mutex>
 #include <thread>
 
-#include "core/backend.h"
+#include "native/core/backend.h"
 
 namespace resnode {
 
@@ -38,7 +38,7 @@ class DeviceThread {
 
  private:
   struct Task {
-    Job job;             // one of the two
+    Job job;  // one of the two
     RunJob run;
   };
   bool push(Task task);

@@ -1,11 +1,11 @@
-#include "load-backend.h"
+#include "native/device/load-backend.h"
 
 #include <dlfcn.h>
 #include <unistd.h>
 
 #include <cstdlib>
 
-#include "core/error.h"
+#include "native/core/error.h"
 
 namespace resnode {
 namespace {
@@ -55,7 +55,8 @@ std::string pathOf(const std::string& kind, const std::string& folder) {
 
 }  // namespace
 
-std::unique_ptr<Backend> loadBackend(const std::string& kind, const std::string& folder, const BackendOptions& options) {
+std::unique_ptr<Backend> loadBackend(const std::string& kind, const std::string& folder,
+                                     const BackendOptions& options) {
   const std::string path = pathOf(kind, folder);
   const auto create = reinterpret_cast<CreateBackend>(dlsym(openLibrary(kind, path), kCreateBackendSymbol));
   if (!create) throw Error("device/unavailable", path + " is no resnode backend: it has no " + kCreateBackendSymbol);

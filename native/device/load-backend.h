@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "core/backend.h"
+#include "native/core/backend.h"
 
 namespace resnode {
 

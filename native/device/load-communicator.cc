@@ -1,8 +1,8 @@
-#include "load-communicator.h"
+#include "native/device/load-communicator.h"
 
 #include <dlfcn.h>
 
-#include "core/error.h"
+#include "native/core/error.h"
 
 namespace resnode {
 

@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "core/communicator.h"
+#include "native/core/communicator.h"
 
 namespace resnode {
 

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "prepare.h"
+#include "native/image/prepare.h"
 
 namespace resnode::image {
 namespace {
@@ -11,7 +11,12 @@ template <class Sample>
 class Source {
  public:
   Source(const Sample* data, const Pixels& pixels, const Preparation& preparation)
-      : data_(data), width_(pixels.width), channels_(pixels.channels), isGrey_(pixels.channels < 3), toGrey_(preparation.channels == 1), bgr_(preparation.bgr) {}
+      : data_(data),
+        width_(pixels.width),
+        channels_(pixels.channels),
+        isGrey_(pixels.channels < 3),
+        toGrey_(preparation.channels == 1),
+        bgr_(preparation.bgr) {}
 
   double at(int y, int x, int channel) const {
     const Sample* from = data_ + (static_cast<int64_t>(y) * width_ + x) * channels_;
@@ -44,7 +49,8 @@ Place placeOf(int position, int source, int target) {
 template <class Sample>
 void prepareFrom(const Sample* data, const Pixels& pixels, const Preparation& preparation, float* output) {
   const Source<Sample> source(data, pixels, preparation);
-  const auto& [resizedWidth, resizedHeight, left, top, width, height, channels, bgr, isFloat, scale, mean] = preparation;
+  const auto& [resizedWidth, resizedHeight, left, top, width, height, channels, bgr, isFloat, scale, mean] =
+      preparation;
   const bool isResized = resizedWidth != pixels.width || resizedHeight != pixels.height;
   // caffe.io.resize_image maps the image to 0 to 1 before it resizes: what skimage's mode "constant" takes for the pixels
   // beyond the edge, 0, is the image's least value.
@@ -61,7 +67,8 @@ void prepareFrom(const Sample* data, const Pixels& pixels, const Preparation& pr
     return y < 0 || x < 0 || y >= pixels.height || x >= pixels.width ? least : source.at(y, x, c);
   };
   std::vector<Place> columns(width);
-  for (int x = 0; x < width; ++x) columns[x] = isResized ? placeOf(x + left, pixels.width, resizedWidth) : Place{x + left, 0};
+  for (int x = 0; x < width; ++x)
+    columns[x] = isResized ? placeOf(x + left, pixels.width, resizedWidth) : Place{x + left, 0};
   const bool isImage = mean.size() > static_cast<size_t>(channels);
   int64_t at = 0;
   for (int c = 0; c < channels; ++c) {
@@ -72,7 +79,8 @@ void prepareFrom(const Sample* data, const Pixels& pixels, const Preparation& pr
         const auto along = [&](int line) {
           return inside(line, column.low, c) * (1 - column.part) + inside(line, column.low + 1, c) * column.part;
         };
-        const auto value = static_cast<float>(row.part == 0 ? along(row.low) : along(row.low) * (1 - row.part) + along(row.low + 1) * row.part);
+        const auto value = static_cast<float>(
+            row.part == 0 ? along(row.low) : along(row.low) * (1 - row.part) + along(row.low + 1) * row.part);
         output[at] = (value - (isImage ? mean[at] : mean[c])) * scale[c];
       }
     }

@@ -1,4 +1,4 @@
-#include "prepare.h"
+#include "native/image/prepare.h"
 
 #include <algorithm>
 #include <cmath>
@@ -24,7 +24,8 @@ std::vector<Tap> taps(int source, int target, bool clampWeights) {
     // OpenCV drops the fraction at the left and right edge, but not at the top and bottom.
     if (clampWeights && (low < 0 || low >= source - 1)) offset = 0;
     const auto weigh = [](float weight) { return static_cast<int>(std::nearbyint(weight * kOne)); };
-    result[i] = {std::clamp(low, 0, source - 1), std::clamp(low + 1, 0, source - 1), weigh(1.0f - offset), weigh(offset)};
+    result[i] = {std::clamp(low, 0, source - 1), std::clamp(low + 1, 0, source - 1), weigh(1.0f - offset),
+                 weigh(offset)};
   }
   return result;
 }
@@ -44,7 +45,8 @@ void resizeRow(const uint8_t* from, const std::vector<Tap>& columns, int16_t* __
 
 // Of two such rows. The intermediate truncations are OpenCV's own. A byte may alias anything: without __restrict nothing
 // here is computed eight at a time.
-void blendRows(const int16_t* __restrict upper, const int16_t* __restrict lower, const Tap& row, int count, uint8_t* __restrict target) {
+void blendRows(const int16_t* __restrict upper, const int16_t* __restrict lower, const Tap& row, int count,
+               uint8_t* __restrict target) {
   const auto weightLow = static_cast<int16_t>(row.weightLow), weightHigh = static_cast<int16_t>(row.weightHigh);
   for (int i = 0; i < count; ++i) {
     const int sum = ((weightLow * upper[i]) >> 16) + ((weightHigh * lower[i]) >> 16);
@@ -59,7 +61,8 @@ void halve(const Pixels& source, uint8_t* target) {
     for (int x = 0; x < source.width / 2; ++x) {
       for (int c = 0; c < channels; ++c) {
         const int at = 2 * x * channels + c;
-        *target++ = static_cast<uint8_t>((upper[at] + upper[at + channels] + upper[at + row] + upper[at + row + channels] + 2) >> 2);
+        *target++ = static_cast<uint8_t>(
+            (upper[at] + upper[at + channels] + upper[at + row] + upper[at + row + channels] + 2) >> 2);
       }
     }
   }
@@ -93,7 +96,10 @@ void resizeLinear(const Pixels& source, int width, int height, uint8_t* target) 
   const int channels = source.channels;
   const auto columns = taps(source.width, width, true);
   const auto rows = taps(source.height, height, false);
-  const auto resize = channels == 1 ? resizeRow<1> : channels == 2 ? resizeRow<2> : channels == 3 ? resizeRow<3> : resizeRow<4>;
+  const auto resize = channels == 1   ? resizeRow<1>
+                      : channels == 2 ? resizeRow<2>
+                      : channels == 3 ? resizeRow<3>
+                                      : resizeRow<4>;
   const auto horizontal = [&](int y, std::vector<int16_t>& line) {
     resize(source.data + static_cast<int64_t>(y) * source.width * channels, columns, line.data());
   };
@@ -112,11 +118,13 @@ void resizeLinear(const Pixels& source, int width, int height, uint8_t* target) 
 }
 
 void prepare(const Pixels& source, const Preparation& preparation, float* output) {
-  const auto& [resizedWidth, resizedHeight, left, top, width, height, channels, bgr, isFloat, scale, mean] = preparation;
+  const auto& [resizedWidth, resizedHeight, left, top, width, height, channels, bgr, isFloat, scale, mean] =
+      preparation;
   std::vector<uint8_t> converted = convertColour(source, channels, bgr);
   if (resizedWidth != source.width || resizedHeight != source.height) {
     std::vector<uint8_t> resized(static_cast<size_t>(resizedWidth) * resizedHeight * channels);
-    resizeLinear({converted.data(), source.width, source.height, channels}, resizedWidth, resizedHeight, resized.data());
+    resizeLinear({converted.data(), source.width, source.height, channels}, resizedWidth, resizedHeight,
+                 resized.data());
     converted.swap(resized);
   }
   const bool isImage = mean.size() > static_cast<size_t>(channels);

@@ -20,13 +20,13 @@ struct Pixels {
 void resizeLinear(const Pixels& source, int width, int height, uint8_t* target);
 
 struct Preparation {
-  int resizedWidth = 0, resizedHeight = 0;  // equal to the source's: no resize
+  int resizedWidth = 0, resizedHeight = 0;       // equal to the source's: no resize
   int left = 0, top = 0, width = 0, height = 0;  // crop of the resized image
-  int channels = 3;  // 3, or 1 for grey by ITU-R BT.601 weights
+  int channels = 3;                              // 3, or 1 for grey by ITU-R BT.601 weights
   bool bgr = true;
-  bool isFloat = false;     // prepareFloat
-  std::vector<float> scale; // [channels], applied after the mean, as data_transformer.cpp does
-  std::vector<float> mean;  // [channels], or [channels, height, width]
+  bool isFloat = false;      // prepareFloat
+  std::vector<float> scale;  // [channels], applied after the mean, as data_transformer.cpp does
+  std::vector<float> mean;   // [channels], or [channels, height, width]
 };
 
 // source: RGB(A) or grey(A) of 8 bits. output: [channels, height, width].

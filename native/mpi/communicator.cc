@@ -1,5 +1,5 @@
 // libresnode_mpi.so: the processes that mpirun started. MPI 3.1, https://www.mpi-forum.org/docs/
-#include "core/communicator.h"
+#include "native/core/communicator.h"
 
 #include <dlfcn.h>
 #include <mpi.h>
@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <string>
 
-#include "core/error.h"
+#include "native/core/error.h"
 
 namespace resnode {
 namespace {
@@ -48,7 +48,8 @@ class MpiCommunicator final : public Communicator {
     for (size_t start = 0; start < count; start += kPiece) {
       T* piece = values + start;
       const int length = static_cast<int>(std::min(kPiece, count - start));
-      check(MPI_Reduce(rank_ == 0 ? MPI_IN_PLACE : piece, piece, length, type, MPI_SUM, 0, communicator_), "MPI_Reduce");
+      check(MPI_Reduce(rank_ == 0 ? MPI_IN_PLACE : piece, piece, length, type, MPI_SUM, 0, communicator_),
+            "MPI_Reduce");
       check(MPI_Bcast(piece, length, type, 0, communicator_), "MPI_Bcast");
     }
   }
@@ -62,15 +63,20 @@ class MpiCommunicator final : public Communicator {
 
 extern "C" __attribute__((visibility("default"))) resnode::Communicator* resnode_open_communicator(int abi) {
   using resnode::Error;
-  if (abi != resnode::kCommunicatorAbi) throw Error("communicator/unavailable", "libresnode_mpi.so is of another version than the addon");
+  if (abi != resnode::kCommunicatorAbi)
+    throw Error("communicator/unavailable", "libresnode_mpi.so is of another version than the addon");
   // Open MPI's plugins look for its symbols in the process, and this library was opened privately.
   Dl_info info;
-  if (dladdr(reinterpret_cast<void*>(&MPI_Init_thread), &info)) dlopen(info.dli_fname, RTLD_NOW | RTLD_GLOBAL | RTLD_NOLOAD);
+  if (dladdr(reinterpret_cast<void*>(&MPI_Init_thread), &info))
+    dlopen(info.dli_fname, RTLD_NOW | RTLD_GLOBAL | RTLD_NOLOAD);
   int isInitialised = 0, isFinalised = 0, provided = MPI_THREAD_SINGLE;
   MPI_Initialized(&isInitialised);
   MPI_Finalized(&isFinalised);
-  if (isInitialised || isFinalised) throw Error("communicator/unavailable", "MPI can be entered once a process, and this one has entered it before");
+  if (isInitialised || isFinalised)
+    throw Error("communicator/unavailable", "MPI can be entered once a process, and this one has entered it before");
   resnode::check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
-  if (provided < MPI_THREAD_MULTIPLE) throw Error("communicator/unavailable", "This MPI has no MPI_THREAD_MULTIPLE, which a device thread beside Node.js needs");
+  if (provided < MPI_THREAD_MULTIPLE)
+    throw Error("communicator/unavailable",
+                "This MPI has no MPI_THREAD_MULTIPLE, which a device thread beside Node.js needs");
   return new resnode::MpiCommunicator(MPI_COMM_WORLD);
 }

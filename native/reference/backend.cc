@@ -1,9 +1,9 @@
-#include "backend.h"
+#include "native/reference/backend.h"
 
 #include <algorithm>
 
-#include "core/host-buffer.h"
-#include "operations.h"
+#include "native/core/host-buffer.h"
+#include "native/reference/operations.h"
 
 namespace resnode::reference {
 namespace {
@@ -19,7 +19,8 @@ class PlainPlan final : public Plan {
       }
       const Tensor& tensor = program_->tensors[i];
       description_.tensorBuffers.push_back(static_cast<int>(description_.buffers.size()));
-      description_.buffers.push_back({tensor.name, elementCount(tensor.shape) * sizeof(float), lifetimes[i].from, lifetimes[i].to});
+      description_.buffers.push_back(
+          {tensor.name, elementCount(tensor.shape) * sizeof(float), lifetimes[i].from, lifetimes[i].to});
     }
     for (const Parameter& parameter : program_->parameters) {
       description_.parameterBytes += elementCount(parameter.shape) * sizeof(float);
@@ -57,7 +58,9 @@ class PlainExecutable final : public Executable {
  public:
   PlainExecutable(std::shared_ptr<Plan> plan, std::shared_ptr<PlainParameters> parameters,
                   const std::vector<size_t>& offsets, size_t arenaBytes)
-      : plan_(std::move(plan)), parameters_(std::move(parameters)), arenaBytes_(arenaBytes),
+      : plan_(std::move(plan)),
+        parameters_(std::move(parameters)),
+        arenaBytes_(arenaBytes),
         arena_(allocate(arenaBytes, "the activations of \"" + plan_->program().name + "\"")) {
     for (int buffer : plan_->description().tensorBuffers) {
       tensors_.push_back(buffer < 0 ? nullptr : reinterpret_cast<float*>(arena_.get() + offsets[buffer]));
@@ -68,7 +71,8 @@ class PlainExecutable final : public Executable {
     const Program& program = plan_->program();
     for (size_t i = 0; i < program.inputs.size(); ++i) {
       const TensorId id = program.inputs[i];
-      copyInput(hostData(request.inputs[i]), request.inputs[i].type, elementCount(program.tensors[id].shape), tensors_[id]);
+      copyInput(hostData(request.inputs[i]), request.inputs[i].type, elementCount(program.tensors[id].shape),
+                tensors_[id]);
     }
     Arguments arguments;
     for (auto& values : parameters_->values) arguments.parameters.push_back(values.data());

@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "core/backend.h"
+#include "native/core/backend.h"
 
 namespace resnode::reference {
 

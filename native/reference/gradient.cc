@@ -1,6 +1,6 @@
-#include "gradients.h"
+#include "native/reference/gradients.h"
 
-#include "core/error.h"
+#include "native/core/error.h"
 
 namespace resnode::reference {
 

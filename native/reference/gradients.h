@@ -2,18 +2,18 @@
 // the diff of this operation alone; where a tensor or a parameter has several readers the program adds them up.
 #pragma once
 
-#include "core/elementwise.h"
-#include "operations.h"
+#include "native/operations/elementwise/elementwise.h"
+#include "native/reference/operations.h"
 
 namespace resnode::reference {
 
 // The places of a gradient by what they mean. Without data: not needed, not there, or not asked for.
 struct GradientArguments {
-  std::vector<View> x, y;                    // what the operation read and made
-  std::vector<View> dy;                      // diffs of what it made; without data they are 0
-  std::vector<View> dx;                      // diffs of what it read
-  std::vector<View> dw;                      // diffs of its parameters: two places, PReLU's one, or none
-  const std::vector<float*>& parameters;     // as in Arguments
+  std::vector<View> x, y;                 // what the operation read and made
+  std::vector<View> dy;                   // diffs of what it made; without data they are 0
+  std::vector<View> dx;                   // diffs of what it read
+  std::vector<View> dw;                   // diffs of its parameters: two places, PReLU's one, or none
+  const std::vector<float*>& parameters;  // as in Arguments
   Communicator* communicator;
 };
 
@@ -37,8 +37,26 @@ void mapDiffs(const GradientArguments& arguments, Function function) {
 template <class T>
 void elementwiseGradient(const T& function, const GradientArguments& arguments) {
   const float *x = arguments.x[0].data, *y = arguments.y[0].data;
-  mapDiffs(arguments, [&](double dy, int64_t i) { return diffOf(function, dy, x ? double{x[i]} : 0.0, y ? double{y[i]} : 0.0, x != nullptr); });
+  mapDiffs(arguments, [&](double dy, int64_t i) {
+    return diffOf(function, dy, x ? double{x[i]} : 0.0, y ? double{y[i]} : 0.0, x != nullptr);
+  });
 }
+
+// Sums in float64, rounded once into a diff; of no size where nobody asks.
+class Sums {
+ public:
+  Sums(const View& diff, int64_t count) : diff_(diff.data), values_(diff.data ? count : 0) {}
+  explicit operator bool() const { return diff_ != nullptr; }
+  double* data() { return values_.data(); }
+  void write(int64_t at = 0) {
+    if (diff_) std::copy(values_.begin(), values_.end(), diff_ + at);
+    std::fill(values_.begin(), values_.end(), 0);
+  }
+
+ private:
+  float* diff_;
+  std::vector<double> values_;
+};
 
 void gradientOf(const Convolution& convolution, const GradientArguments& arguments);
 void gradientOf(const InnerProduct& innerProduct, const GradientArguments& arguments);

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "core/program.h"
+#include "native/core/program.h"
 
 namespace resnode::reference {
 
@@ -44,6 +44,7 @@ void runSoftmax(const Softmax& softmax, const Arguments& arguments);
 void runSoftmaxLoss(const SoftmaxLoss& loss, const std::string& layer, const Arguments& arguments);
 void runEuclideanLoss(const Arguments& arguments);
 void runAccuracy(const Accuracy& accuracy, const std::string& layer, const Arguments& arguments);
+void runReshape(const Arguments& arguments);
 // gradients.h
 void runGradient(const Program& program, const Gradient& gradient, const Arguments& arguments);
 void runAllMean(const Arguments& arguments);
@@ -64,7 +65,8 @@ void alongAxis(const std::vector<View>& parts, const Shape& whole, int64_t axis,
   for (size_t i = axis + 1; i < whole.size(); ++i) inner *= whole[i];
   for (const View& part : parts) {
     const int64_t length = (*part.shape)[axis] * inner;
-    for (int64_t o = 0; part.data && o < outer; ++o) copy(part.data + o * length, (o * whole[axis] * inner) + start, length);
+    for (int64_t o = 0; part.data && o < outer; ++o)
+      copy(part.data + o * length, (o * whole[axis] * inner) + start, length);
     start += length;
   }
 }

@@ -1,7 +1,7 @@
 #include <algorithm>
 
-#include "core/elementwise.h"
-#include "operations.h"
+#include "native/operations/elementwise/elementwise.h"
+#include "native/reference/operations.h"
 
 namespace resnode::reference {
 namespace {
@@ -28,7 +28,8 @@ void bind(const Program& program, const Operation& operation, const std::vector<
   }
   const auto views = [&](const std::vector<TensorId>& ids, const std::vector<float*>& data) {
     std::vector<View> result;
-    for (size_t i = 0; i < ids.size(); ++i) result.push_back({data[i], ids[i] < 0 ? nullptr : &program.tensors[ids[i]].shape});
+    for (size_t i = 0; i < ids.size(); ++i)
+      result.push_back({data[i], ids[i] < 0 ? nullptr : &program.tensors[ids[i]].shape});
     return result;
   };
   arguments.inputs = views(read, inputs);
@@ -59,9 +60,7 @@ void run(const Program& program, const Operation& operation, const Arguments& ar
         else if constexpr (std::is_same_v<T, Gradient>) runGradient(program, op, arguments);
         else if constexpr (std::is_same_v<T, AllMean>) runAllMean(arguments);
         else if constexpr (std::is_same_v<T, Update>) runUpdate(program, op, arguments);
-        else if constexpr (std::is_same_v<T, Reshape>)
-          for (const View& output : arguments.outputs)
-            std::copy_n(arguments.inputs[0].data, elementCount(*arguments.inputs[0].shape), output.data);
+        else if constexpr (std::is_same_v<T, Reshape>) runReshape(arguments);
       },
       operation.attributes);
 }

@@ -1,5 +1,5 @@
 // The CPU device's threads under ThreadSanitizer: each line of output is a case.
-#include "../../native/cpu/thread-pool.h"
+#include "native/cpu/thread-pool.h"
 
 #include <chrono>
 #include <cstdio>
@@ -8,7 +8,9 @@ using resnode::cpu::ThreadPool;
 
 namespace {
 
-void report(bool ok, const char* what, int threads) { std::printf("%s %s, %d threads\n", ok ? "ok" : "failed", what, threads); }
+void report(bool ok, const char* what, int threads) {
+  std::printf("%s %s, %d threads\n", ok ? "ok" : "failed", what, threads);
+}
 
 // Jobs of many sizes, back to back and after pauses that let the workers sleep.
 bool doesEveryUnitOnce(ThreadPool& pool) {

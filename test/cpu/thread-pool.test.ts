@@ -15,7 +15,19 @@ const program = join(folder, 'thread-pool');
 const sources = ['thread-pool.cc', '../../native/cpu/thread-pool.cc'].map((name) => join(here, name));
 const compiled = spawnSync(
   'c++',
-  ['-std=c++17', '-O1', '-g', '-Wall', '-Wextra', '-fsanitize=thread', '-o', program, ...sources, '-pthread'],
+  [
+    '-std=c++17',
+    '-O1',
+    '-g',
+    '-Wall',
+    '-Wextra',
+    '-fsanitize=thread',
+    `-I${join(here, '../..')}`,
+    '-o',
+    program,
+    ...sources,
+    '-pthread',
+  ],
   { encoding: 'utf8' },
 );
 

@@ -1,5 +1,6 @@
 /** Data flows one way: each folder imports only those before it, and no file imports its importer. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -60,12 +61,18 @@ function imports(
 const typescript = imports('ts', /\.ts$/, /(?:from|import\()\s*'(\.[^']*)'/g, (file, path) =>
   join(dirname(file), path),
 );
-const native = imports('native', /\.(cc|h)$/, /#include "([^"]*)"/g, (file, path) =>
-  path.includes('/') ? join(repositoryFolder, 'native', path) : join(dirname(file), path),
-);
+const included = (folder: string) =>
+  imports(folder, /\.(cc|cu|h)$/, /#include "([^"]*)"/g, (_, path) => join(repositoryFolder, path));
+const [native, cuda] = [included('native'), included('cuda')];
+
 /** The place in `order` of the innermost folder (or file) that is listed; −1: none is. */
 function placeOf(file: string, order: string[]): number {
-  for (let path = file.replace(/\.ts$/, ''); path !== '.'; path = dirname(path))
+  // A kind of operation has files of two rooms: its reference loops, and what the CPU device does better.
+  const room = file
+    .replace(/\.ts$/, '')
+    .replace(/^operations\/[\w-]+\/cpu-/, 'cpu/')
+    .replace(/^operations\/[\w-]+\/(?=.*\.(cc|h)$)/, 'reference/');
+  for (let path = room; path !== '.'; path = dirname(path))
     if (order.includes(path)) return order.indexOf(path);
   return -1;
 }
@@ -105,6 +112,7 @@ test('native folders include only what stands before them', () => {
 test('no file imports its importer', () => {
   assert.equal(cycles(typescript), []);
   assert.equal(cycles(native), []);
+  assert.equal(cycles(cuda), []);
 });
 
 test('the checks see a wrong direction and a cycle', () => {
@@ -119,6 +127,24 @@ test('the checks see a wrong direction and a cycle', () => {
     'images/c.ts imports nowhere/e.ts',
   ]);
   assert.is(cycles(wrong).length, 1);
+});
+
+test('every #include names a path from the root of the repository', () => {
+  for (const folder of ['native', 'cuda', 'test/cuda', 'test/cpu']) {
+    for (const name of readdirSync(join(repositoryFolder, folder), { recursive: true }) as string[]) {
+      if (!/\.(cc|cu|h)$/.test(name)) continue;
+      const text = readFileSync(join(repositoryFolder, folder, name), 'utf8');
+      for (const [, path] of text.matchAll(/#include "([^"]*)"/g))
+        assert.ok(existsSync(join(repositoryFolder, path!)), `${folder}/${name} includes ${path}`);
+    }
+  }
+});
+
+test('C++ and CUDA sources are formatted as .clang-format says', () => {
+  const run = spawnSync(process.execPath, [join(repositoryFolder, 'scripts/format-native.mjs'), '--check'], {
+    encoding: 'utf8',
+  });
+  assert.is(run.status, 0, run.stderr);
 });
 
 test('N-API stays in native/addon, and CUDA out of native/', () => {

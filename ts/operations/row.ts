@@ -109,7 +109,7 @@ export interface Row<Operation> {
   /** By position. */
   readonly inputs: string;
   readonly outputs: string;
-  /** A function of each value alone: native/core/elementwise.h has it, with its derivative. */
+  /** A function of each value alone: native/operations/elementwise/elementwise.h has it, with its derivative. */
   readonly isElementwise?: true;
   /** In order; parameters have a place of their own among the outputs of a gradient in this order. */
   readonly fields: Readonly<Record<string, Field>>;

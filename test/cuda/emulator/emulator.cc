@@ -1,4 +1,4 @@
-#include "emulator.h"
+#include "test/cuda/emulator/emulator.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -9,7 +9,7 @@
 #include <random>
 #include <vector>
 
-#include "fibers.h"
+#include "test/cuda/emulator/fibers.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -47,7 +47,8 @@ std::vector<unsigned> permutation(size_t count, unsigned salt) {
   std::vector<unsigned> order(count);
   std::iota(order.begin(), order.end(), 0u);
   if (orderSetting().order == Order::reverse) std::reverse(order.begin(), order.end());
-  if (orderSetting().order == Order::shuffled) std::shuffle(order.begin(), order.end(), std::mt19937(orderSetting().seed + salt));
+  if (orderSetting().order == Order::shuffled)
+    std::shuffle(order.begin(), order.end(), std::mt19937(orderSetting().seed + salt));
   return order;
 }
 
@@ -60,7 +61,8 @@ struct SharedMemory {
     std::memset(memory, garbage, bytes);
     __asan_poison_memory_region(allocation, padding / 8 * 8);
   }
-  SharedMemory(SharedMemory&& other) noexcept : padding(other.padding), allocation(std::exchange(other.allocation, nullptr)), memory(other.memory) {}
+  SharedMemory(SharedMemory&& other) noexcept
+      : padding(other.padding), allocation(std::exchange(other.allocation, nullptr)), memory(other.memory) {}
   ~SharedMemory() {
     if (allocation) __asan_unpoison_memory_region(allocation, padding / 8 * 8);
     std::free(allocation);
@@ -91,7 +93,7 @@ struct Block {
   size_t started = 0;  // in that order
   unsigned current = 0;
   unsigned atBarrier = 0;
-  Site barrier{};  // where those are
+  Site barrier{};                    // where those are
   std::vector<SharedMemory> shared;  // [0]: the dynamic one
   size_t staticSharedBytes = 0;
   std::exception_ptr error;
@@ -170,8 +172,8 @@ void requireThread(const char* operation, Site site) {
     if (++listed <= 6) message += " " + std::to_string(count) + " at " + place + ";";
   }
   message += " " + std::to_string(ended) + " of " + std::to_string(block.threads.size()) + " have ended";
-  throw Misuse("emulator/divergence", message + ", in block (" + std::to_string(blockIdx.x) + ", " + std::to_string(blockIdx.y) + ", " +
-                                          std::to_string(blockIdx.z) + ")");
+  throw Misuse("emulator/divergence", message + ", in block (" + std::to_string(blockIdx.x) + ", " +
+                                          std::to_string(blockIdx.y) + ", " + std::to_string(blockIdx.z) + ")");
 }
 
 void runBlock() {
@@ -220,8 +222,8 @@ void runBlock() {
 void misuse(const char* code, const std::string& message, Site site) {
   std::string place = " (" + describe(site);
   if (Fiber::running()) {
-    place += ", thread " + std::to_string(block.current) + " of block (" + std::to_string(blockIdx.x) + ", " + std::to_string(blockIdx.y) +
-             ", " + std::to_string(blockIdx.z) + ")";
+    place += ", thread " + std::to_string(block.current) + " of block (" + std::to_string(blockIdx.x) + ", " +
+             std::to_string(blockIdx.y) + ", " + std::to_string(blockIdx.z) + ")";
   }
   throw Misuse(code, message + place + ")");
 }
@@ -231,7 +233,9 @@ void setOrder(Order order, unsigned seed) { orderSetting() = {order, seed}; }
 void checkLaunch(const Launch& launch, size_t optInBytes) {
   const auto refuse = [](const std::string& message) { throw Misuse("emulator/configuration", message); };
   const dim3 &blocks = launch.blocks, &threads = launch.threads;
-  const auto text = [](const dim3& d) { return std::to_string(d.x) + "×" + std::to_string(d.y) + "×" + std::to_string(d.z); };
+  const auto text = [](const dim3& d) {
+    return std::to_string(d.x) + "×" + std::to_string(d.y) + "×" + std::to_string(d.z);
+  };
   const uint64_t count = static_cast<uint64_t>(threads.x) * threads.y * threads.z;
   if (count < 1 || count > 1024 || threads.z > 64) refuse("a block of " + text(threads) + " threads");
   if (blocks.x < 1 || blocks.y < 1 || blocks.z < 1 || blocks.x > 0x7fffffff || blocks.y > 65535 || blocks.z > 65535) {
@@ -295,7 +299,9 @@ void waitForBlock(Site site) {
 Meeting* meet(unsigned mask, const void* value, size_t size, const char* operation, Site site) {
   requireThread(operation, site);
   const int lane = laneOfThread();
-  if (!(mask >> lane & 1)) misuse("emulator/lane", std::string(operation) + " by lane " + std::to_string(lane) + ", which its mask leaves out", site);
+  if (!(mask >> lane & 1))
+    misuse("emulator/lane", std::string(operation) + " by lane " + std::to_string(lane) + ", which its mask leaves out",
+           site);
   auto& meetings = block.warps[block.current / 32];
   Meeting *meeting = nullptr, *free = nullptr;
   for (const auto& candidate : meetings) {
@@ -333,8 +339,10 @@ void* sharedArray(SharedSlot& slot, size_t bytes, size_t alignment, Site site) {
   requireThread("__shared__", site);
   if (slot.block == blockCount) return slot.memory;
   block.staticSharedBytes += bytes;
-  if (block.staticSharedBytes > kStaticSharedBytes) misuse("emulator/shared-memory", "more than 48 KB of __shared__ arrays", site);
-  if (block.staticSharedBytes + launch->sharedBytes > kMaxSharedBytes) misuse("emulator/shared-memory", "more than 227 KB of shared memory", site);
+  if (block.staticSharedBytes > kStaticSharedBytes)
+    misuse("emulator/shared-memory", "more than 48 KB of __shared__ arrays", site);
+  if (block.staticSharedBytes + launch->sharedBytes > kMaxSharedBytes)
+    misuse("emulator/shared-memory", "more than 227 KB of shared memory", site);
   const unsigned char garbage = orderSetting().order == Order::forward ? 0xff : 0x7b;
   block.shared.emplace_back(bytes, alignment, garbage);
   slot = {blockCount, block.shared.back().memory};

@@ -22,7 +22,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/error.h"
+#include "native/core/error.h"
 
 namespace resnode::emulator {
 
@@ -83,7 +83,8 @@ class Lanes {
   ~Lanes() { --meeting_->readers; }
   T operator[](int lane) const {
     if (lane < 0 || lane > 31 || !(meeting_->mask >> lane & 1)) {
-      misuse("emulator/lane", std::string(meeting_->operation) + " reads lane " + std::to_string(lane) + ", which its mask leaves out",
+      misuse("emulator/lane",
+             std::string(meeting_->operation) + " reads lane " + std::to_string(lane) + ", which its mask leaves out",
              meeting_->site);
     }
     T value;
@@ -99,8 +100,8 @@ class Lanes {
 // everybody's. Shuffles, votes and the host versions of tensor-core instructions are made of it:
 //   const auto lanes = warpExchange(0xffffffff, fragment);  ... lanes[7].a[0] ...
 template <class T>
-Lanes<T> warpExchange(unsigned mask, const T& value, const char* operation = "warpExchange", const char* file = __builtin_FILE(),
-                      int line = __builtin_LINE()) {
+Lanes<T> warpExchange(unsigned mask, const T& value, const char* operation = "warpExchange",
+                      const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
   static_assert(std::is_trivially_copyable_v<T>, "lanes exchange plain data");
   return Lanes<T>(meet(mask, &value, sizeof(T), operation, {file, line}));
 }
@@ -114,9 +115,11 @@ void* sharedArray(SharedSlot& slot, size_t bytes, size_t alignment, Site site);
 void* dynamicShared();
 
 template <class T>
-T shuffle(unsigned mask, T value, int width, const char* operation, Site site, int (*source)(int lane, int operand, int width), int operand) {
+T shuffle(unsigned mask, T value, int width, const char* operation, Site site,
+          int (*source)(int lane, int operand, int width), int operand) {
   if (width < 1 || width > 32 || (width & (width - 1)) != 0) {
-    misuse("emulator/lane", std::string(operation) + ": a width of " + std::to_string(width) + " is no power of two up to 32", site);
+    misuse("emulator/lane",
+           std::string(operation) + ": a width of " + std::to_string(width) + " is no power of two up to 32", site);
   }
   const Lanes<T> lanes = warpExchange(mask, value, operation, site.file, site.line);
   const int lane = laneOfThread();
@@ -125,10 +128,10 @@ T shuffle(unsigned mask, T value, int width, const char* operation, Site site, i
 
 }  // namespace resnode::emulator
 
-#define RESNODE_SHARED(type, name, extents)                                                                                  \
-  [[maybe_unused]] static type name##_declared extents;                                                                       \
-  static ::resnode::emulator::SharedSlot name##_slot;                                                                         \
-  auto& name = *static_cast<decltype(name##_declared)*>(::resnode::emulator::sharedArray(                                     \
+#define RESNODE_SHARED(type, name, extents)                                               \
+  [[maybe_unused]] static type name##_declared extents;                                   \
+  static ::resnode::emulator::SharedSlot name##_slot;                                     \
+  auto& name = *static_cast<decltype(name##_declared)*>(::resnode::emulator::sharedArray( \
       name##_slot, sizeof name##_declared, __alignof__(name##_declared), {__FILE__, __LINE__}))
 #define RESNODE_DYNAMIC_SHARED(type, name) type* name = static_cast<type*>(::resnode::emulator::dynamicShared())
 
@@ -152,7 +155,8 @@ inline void __threadfence_block() {}
 template <class T>
 T __shfl_sync(unsigned mask, T value, int lane, int width = 32, RESNODE_SITE) {
   return resnode::emulator::shuffle(
-      mask, value, width, "__shfl_sync", {file, line}, [](int self, int from, int w) { return (self & ~(w - 1)) | (from & (w - 1)); }, lane);
+      mask, value, width, "__shfl_sync", {file, line},
+      [](int self, int from, int w) { return (self & ~(w - 1)) | (from & (w - 1)); }, lane);
 }
 template <class T>
 T __shfl_xor_sync(unsigned mask, T value, int bits, int width = 32, RESNODE_SITE) {
@@ -169,8 +173,8 @@ T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32, RESNO
 template <class T>
 T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32, RESNODE_SITE) {
   return resnode::emulator::shuffle(
-      mask, value, width, "__shfl_up_sync", {file, line}, [](int self, int d, int w) { return (self & (w - 1)) >= d ? self - d : self; },
-      static_cast<int>(delta));
+      mask, value, width, "__shfl_up_sync", {file, line},
+      [](int self, int d, int w) { return (self & (w - 1)) >= d ? self - d : self; }, static_cast<int>(delta));
 }
 
 inline unsigned __ballot_sync(unsigned mask, int predicate, RESNODE_SITE) {
@@ -181,8 +185,12 @@ inline unsigned __ballot_sync(unsigned mask, int predicate, RESNODE_SITE) {
   }
   return votes;
 }
-inline int __any_sync(unsigned mask, int predicate, RESNODE_SITE) { return __ballot_sync(mask, predicate, file, line) != 0; }
-inline int __all_sync(unsigned mask, int predicate, RESNODE_SITE) { return __ballot_sync(mask, predicate, file, line) == mask; }
+inline int __any_sync(unsigned mask, int predicate, RESNODE_SITE) {
+  return __ballot_sync(mask, predicate, file, line) != 0;
+}
+inline int __all_sync(unsigned mask, int predicate, RESNODE_SITE) {
+  return __ballot_sync(mask, predicate, file, line) == mask;
+}
 
 #undef RESNODE_SITE
 
@@ -219,15 +227,25 @@ T atomicCAS(T* address, std::common_type_t<T> expected, std::common_type_t<T> va
 
 // Loads and stores with cache hints.
 template <class T>
-T __ldg(const T* address) { return *address; }
+T __ldg(const T* address) {
+  return *address;
+}
 template <class T>
-T __ldcg(const T* address) { return *address; }
+T __ldcg(const T* address) {
+  return *address;
+}
 template <class T>
-T __ldcs(const T* address) { return *address; }
+T __ldcs(const T* address) {
+  return *address;
+}
 template <class T>
-void __stcs(T* address, std::common_type_t<T> value) { *address = value; }
+void __stcs(T* address, std::common_type_t<T> value) {
+  *address = value;
+}
 template <class T>
-void __stcg(T* address, std::common_type_t<T> value) { *address = value; }
+void __stcg(T* address, std::common_type_t<T> value) {
+  *address = value;
+}
 
 // Arithmetic. Macros where the C library declares the name for itself.
 #define __expf(x) expf(x)

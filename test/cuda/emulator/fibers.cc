@@ -1,4 +1,4 @@
-#include "fibers.h"
+#include "test/cuda/emulator/fibers.h"
 
 #include <sys/mman.h>
 
@@ -86,7 +86,8 @@ void enter() {
 }  // namespace
 
 Fiber::Fiber(void (*body)()) : context_(new Context) {
-  void* memory = mmap(nullptr, kGuardBytes + kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* memory = mmap(nullptr, kGuardBytes + kStackBytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED || mprotect(memory, kGuardBytes, PROT_NONE) != 0) throw std::bad_alloc();
   context_->memory = static_cast<char*>(memory);
   context_->stack = context_->memory + kGuardBytes;

@@ -5,7 +5,7 @@
 #include <deque>
 #include <vector>
 
-#include "emulator/emulator.h"
+#include "test/cuda/emulator/emulator.h"
 
 namespace resnode::emulator {
 
@@ -36,7 +36,9 @@ inline PendingCopies& pendingCopies() {
 
 inline void requireAligned(const void* address, size_t bytes, const char* operation) {
   if (reinterpret_cast<uintptr_t>(address) % bytes != 0) {
-    misuse("emulator/alignment", std::string(operation) + " of " + std::to_string(bytes) + " bytes at an address that is no multiple", {__FILE__, __LINE__});
+    misuse("emulator/alignment",
+           std::string(operation) + " of " + std::to_string(bytes) + " bytes at an address that is no multiple",
+           {__FILE__, __LINE__});
   }
 }
 

@@ -1,19 +1,19 @@
 // cuDNN's convolutions on the cuDNN for tests (libraries/fake-cudnn.cc), against native/reference.
-#include "cudnn/convolution.h"
+#include "cuda/cudnn/convolution.h"
 
 #include <algorithm>
 
-#include "convolution/measure.h"
-#include "core/error.h"
-#include "cudnn/excluded.h"
-#include "kernels/convolution-check.h"
-#include "main.h"
+#include "cuda/convolution/measure.h"
+#include "cuda/cudnn/excluded.h"
+#include "native/core/error.h"
+#include "test/cuda/host/main.h"
+#include "test/cuda/kernels/convolution-check.h"
 
 namespace resnode::cuda {
 namespace {
 
-using test::same;
 using test::expect;
+using test::same;
 
 std::shared_ptr<const CudnnLibrary> fakeLibrary() {
   static const test::TemporaryFolder folder;
@@ -43,12 +43,13 @@ ConvolutionProblem problem(ElementType type, bool bias, bool residual, bool tf32
 RESNODE_TEST(cudnn, "every proposal once, in the heuristics' order, named by engine and knobs") {
   CudnnHandle handle(fakeLibrary());
   same(namesOf(cudnnOptions(handle, problem(ElementType::float16, false, false), {})),
-        "cudnn-engine-1[2:5] cudnn-engine-2[] cudnn-engine-0[]", "one form");
+       "cudnn-engine-1[2:5] cudnn-engine-2[] cudnn-engine-0[]", "one form");
   same(namesOf(cudnnOptions(handle, problem(ElementType::float16, true, false), {false, true})),
-        "cudnn-engine-1[2:5]-classic cudnn-engine-2[]-classic cudnn-engine-0[]-classic cudnn-engine-1[2:5] cudnn-engine-2[] cudnn-engine-0[]",
-        "the bias in the data's type, then in float32");
-  same(namesOf(cudnnOptions(handle, problem(ElementType::float16, true, false), {})), "cudnn-engine-1[2:5] cudnn-engine-2[] cudnn-engine-0[]",
-        "no narrow bias, no classic form");
+       "cudnn-engine-1[2:5]-classic cudnn-engine-2[]-classic cudnn-engine-0[]-classic cudnn-engine-1[2:5] "
+       "cudnn-engine-2[] cudnn-engine-0[]",
+       "the bias in the data's type, then in float32");
+  same(namesOf(cudnnOptions(handle, problem(ElementType::float16, true, false), {})),
+       "cudnn-engine-1[2:5] cudnn-engine-2[] cudnn-engine-0[]", "no narrow bias, no classic form");
 }
 
 RESNODE_TEST(cudnn, "the gradient by 16-bit weights is float32, made so or rounded first and widened") {
@@ -56,10 +57,12 @@ RESNODE_TEST(cudnn, "the gradient by 16-bit weights is float32, made so or round
   ConvolutionProblem p = test::problemOf({"", 1, 8, 5, 5, 16, 3, 3, 1, 1, 1, 1}, ElementType::bfloat16);
   p.pass = ConvolutionPass::weightGradient;
   // Fallbacks (engine 0) take long to compile here and are asked only where nothing else is proposed.
-  same(namesOf(cudnnOptions(handle, p, {})), "cudnn-engine-1[2:5]-classic cudnn-engine-2[]-classic cudnn-engine-1[2:5] cudnn-engine-2[]", "both");
+  same(namesOf(cudnnOptions(handle, p, {})),
+       "cudnn-engine-1[2:5]-classic cudnn-engine-2[]-classic cudnn-engine-1[2:5] cudnn-engine-2[]", "both");
   for (const auto& candidate : cudnnCandidates(handle, p, {})) {
     const bool isRounded = candidate->name().find("-classic") != std::string::npos;
-    expect(candidate->workspaceBytes() == (isRounded ? 256 + 2 * static_cast<size_t>(p.weightElements()) : 64), candidate->name() + ": workspace");
+    expect(candidate->workspaceBytes() == (isRounded ? 256 + 2 * static_cast<size_t>(p.weightElements()) : 64),
+           candidate->name() + ": workspace");
   }
   p.pass = ConvolutionPass::dataGradient;
   same(namesOf(cudnnOptions(handle, p, {})), "cudnn-engine-1[2:5] cudnn-engine-2[] cudnn-engine-0[]", "dx is 16-bit");
@@ -68,14 +71,18 @@ RESNODE_TEST(cudnn, "the gradient by 16-bit weights is float32, made so or round
 RESNODE_TEST(cudnn, "engines are refused by their notes, with the reason") {
   CudnnHandle handle(fakeLibrary());
   std::vector<std::string> refusals;
-  same(namesOf(cudnnOptions(handle, problem(ElementType::float16, false, false), {true, false}, &refusals)), "cudnn-engine-1[2:5] cudnn-engine-0[]",
-        "deterministic");
-  same(refusals.at(0), "cudnn-engine-2[]: CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC: deterministic results were asked for", "reason");
+  same(namesOf(cudnnOptions(handle, problem(ElementType::float16, false, false), {true, false}, &refusals)),
+       "cudnn-engine-1[2:5] cudnn-engine-0[]", "deterministic");
+  same(refusals.at(0), "cudnn-engine-2[]: CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC: deterministic results were asked for",
+       "reason");
   refusals.clear();
-  same(namesOf(cudnnOptions(handle, problem(ElementType::float32, false, false), {}, &refusals)), "cudnn-engine-1[2:5] cudnn-engine-0[]", "float32");
-  same(refusals.at(0), "cudnn-engine-2[]: CUDNN_NUMERICAL_NOTE_TENSOR_CORE: on float32 data it means tf32, which was not asked for", "reason");
-  same(namesOf(cudnnOptions(handle, problem(ElementType::float32, false, false, true), {})), "cudnn-engine-1[2:5] cudnn-engine-2[] cudnn-engine-0[]",
-        "tf32");
+  same(namesOf(cudnnOptions(handle, problem(ElementType::float32, false, false), {}, &refusals)),
+       "cudnn-engine-1[2:5] cudnn-engine-0[]", "float32");
+  same(refusals.at(0),
+       "cudnn-engine-2[]: CUDNN_NUMERICAL_NOTE_TENSOR_CORE: on float32 data it means tf32, which was not asked for",
+       "reason");
+  same(namesOf(cudnnOptions(handle, problem(ElementType::float32, false, false, true), {})),
+       "cudnn-engine-1[2:5] cudnn-engine-2[] cudnn-engine-0[]", "tf32");
   ConvolutionProblem trained = problem(ElementType::float32, false, false);
   const EngineNotes winograd{{cudnn::CUDNN_NUMERICAL_NOTE_WINOGRAD}, {}};
   expect(exclusionOf(winograd, trained, false, handle.library()).empty(), "Winograd in float32");
@@ -93,7 +100,9 @@ RESNODE_TEST(cudnn, "an error tells which attribute of what, and cuDNN's reason"
   try {
     tensor.set(cudnn::CUDNN_ATTR_TENSOR_DIMENSIONS, 1.0f);
   } catch (const Error& error) {
-    return same(error.what(), "cuDNN 9.24.0: CUDNN_ATTR_TENSOR_DIMENSIONS of the input: CUDNN_STATUS_BAD_PARAM (type 3, not 4)", "message");
+    return same(error.what(),
+                "cuDNN 9.24.0: CUDNN_ATTR_TENSOR_DIMENSIONS of the input: CUDNN_STATUS_BAD_PARAM (type 3, not 4)",
+                "message");
   }
   throw test::Failure("nothing was thrown");
 }
@@ -103,11 +112,14 @@ template <class Run>
 void withOutputOnDevice(const ConvolutionProblem& problem, ConvolutionArguments arguments, Run run) {
   const size_t bytes = problem.output.elements() * bytesOf(problem.type);
   void *host = arguments.output, *device = nullptr;
-  expect(cudaMalloc(&device, bytes) == cudaSuccess && cudaMemcpy(device, host, bytes, cudaMemcpyHostToDevice) == cudaSuccess, "device memory");
+  expect(cudaMalloc(&device, bytes) == cudaSuccess &&
+             cudaMemcpy(device, host, bytes, cudaMemcpyHostToDevice) == cudaSuccess,
+         "device memory");
   if (arguments.residual == host) arguments.residual = device;
   arguments.output = device;
   run(arguments);
-  expect(cudaMemcpy(host, device, bytes, cudaMemcpyDeviceToHost) == cudaSuccess && cudaFree(device) == cudaSuccess, "back");
+  expect(cudaMemcpy(host, device, bytes, cudaMemcpyDeviceToHost) == cudaSuccess && cudaFree(device) == cudaSuccess,
+         "back");
 }
 
 void check(const std::vector<test::ConvolutionCase>& cases) {
@@ -115,11 +127,13 @@ void check(const std::vector<test::ConvolutionCase>& cases) {
   for (const test::ConvolutionCase& shape : cases) {
     for (const test::ConvolutionExtras& extras : test::allExtras()) {
       test::eachType([&](auto element, ElementType type) {
-        test::checkConvolution<decltype(element)>(shape, type, false, extras, 64, [&](const auto& problem, const auto& arguments) {
-          const ConvolutionCandidates candidates = cudnnCandidates(handle, problem, {});
-          expect(!candidates.empty(), "there are candidates");
-          withOutputOnDevice(problem, arguments, [&](const auto& onDevice) { candidates.front()->enqueue(onDevice, nullptr); });
-        });
+        test::checkConvolution<decltype(element)>(
+            shape, type, false, extras, 64, [&](const auto& problem, const auto& arguments) {
+              const ConvolutionCandidates candidates = cudnnCandidates(handle, problem, {});
+              expect(!candidates.empty(), "there are candidates");
+              withOutputOnDevice(problem, arguments,
+                                 [&](const auto& onDevice) { candidates.front()->enqueue(onDevice, nullptr); });
+            });
       });
     }
   }
@@ -131,13 +145,15 @@ RESNODE_TEST(cudnn, "groups: true channels only, and the padding's zeros written
 
 // Adds what it should not.
 struct Wrong final : ConvolutionImplementation {
-  Wrong(std::unique_ptr<ConvolutionImplementation> right, int64_t at, const ConvolutionProblem& problem) : right_(std::move(right)), at_(at), problem_(problem) {}
+  Wrong(std::unique_ptr<ConvolutionImplementation> right, int64_t at, const ConvolutionProblem& problem)
+      : right_(std::move(right)), at_(at), problem_(problem) {}
   const std::string& name() const override { return right_->name(); }
   size_t workspaceBytes() const override { return right_->workspaceBytes(); }
   bool deterministic() const override { return true; }
   void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) override {
     right_->enqueue(arguments, stream);
-    cudaMemsetAsync(static_cast<char*>(arguments.output) + at_ * bytesOf(problem_.resultType()), 0x4f, bytesOf(problem_.resultType()), stream);
+    cudaMemsetAsync(static_cast<char*>(arguments.output) + at_ * bytesOf(problem_.resultType()), 0x4f,
+                    bytesOf(problem_.resultType()), stream);
   }
   std::unique_ptr<ConvolutionImplementation> right_;
   int64_t at_;
@@ -147,8 +163,10 @@ struct Wrong final : ConvolutionImplementation {
 RESNODE_TEST(cudnn, "the measure on the device takes every right candidate, in either form, and no wrong one") {
   CudnnHandle handle(fakeLibrary());
   cudaStream_t stream = nullptr;
-  for (const test::ConvolutionCase& shape : {test::ConvolutionCase{"3x3", 1, 9, 3, 4, 17, 3, 3, 1, 1, 1, 1}, {"grouped", 1, 9, 2, 3, 6, 3, 3, 1, 1, 1, 3}}) {
-    for (const test::ConvolutionExtras& extras : {test::ConvolutionExtras{true, true, false, true, 0}, {false, false, false, false, 0}}) {
+  for (const test::ConvolutionCase& shape :
+       {test::ConvolutionCase{"3x3", 1, 9, 3, 4, 17, 3, 3, 1, 1, 1, 1}, {"grouped", 1, 9, 2, 3, 6, 3, 3, 1, 1, 1, 3}}) {
+    for (const test::ConvolutionExtras& extras :
+         {test::ConvolutionExtras{true, true, false, true, 0}, {false, false, false, false, 0}}) {
       test::eachType([&](auto, ElementType type) {
         const ConvolutionProblem p = test::problemOf(shape, type, false, extras);
         const auto direct = std::move(ownCandidates(p, 90).front());
@@ -176,7 +194,8 @@ RESNODE_TEST(cudnn, "gradients by the input and by the weights, as our own kerne
           p.pass = pass;
           const auto own = std::move(ownCandidates(p, 90).front());
           const auto measure = measureOnDevice(p, *own, nullptr);
-          const std::string where = std::string(shape.name) + " " + test::nameOf(type) + (pass == ConvolutionPass::dataGradient ? " dx " : " dw ");
+          const std::string where = std::string(shape.name) + " " + test::nameOf(type) +
+                                    (pass == ConvolutionPass::dataGradient ? " dx " : " dw ");
           const ConvolutionCandidates candidates = cudnnCandidates(handle, p, {});
           expect(!candidates.empty(), where + "there are candidates");
           for (const auto& candidate : candidates) same(measure->check(*candidate), "", where + candidate->name());

@@ -1,14 +1,14 @@
-#include "cudnn/library.h"
+#include "cuda/cudnn/library.h"
 
 #include <algorithm>
 
-#include "main.h"
+#include "test/cuda/host/main.h"
 
 namespace resnode::cuda {
 namespace {
 
-using test::same;
 using test::expect;
+using test::same;
 namespace fs = std::filesystem;
 
 void put(const char* library, const std::string& path) {
@@ -74,13 +74,14 @@ RESNODE_TEST(library, "its version, and what goes with it") {
   fs::remove(packages(folder.path) + "/cu13/lib/libnvrtc.so.13");
   const CudnnLookup without = lookUpCudnn(environment);
   expect(without.library && !without.library->hasNvrtc, "it works without NVRTC");
-  expect(without.summary().find("libnvrtc.so.13 was not found: pip install nvidia-cuda-nvrtc") != std::string::npos, without.summary());
+  expect(without.summary().find("libnvrtc.so.13 was not found: pip install nvidia-cuda-nvrtc") != std::string::npos,
+         without.summary());
 
   fs::remove(packages(folder.path) + "/cu13/lib/libcublasLt.so.13");
   const CudnnLookup broken = lookUpCudnn(environment);
   expect(!broken.library, "without cuBLASLt it would abort the process");
   same(outcomeOf(broken, packages(folder.path) + "/cudnn/lib/libcudnn.so.9"),
-        "it needs libcublasLt.so.13, which was not found: pip install nvidia-cublas", "outcome");
+       "it needs libcublasLt.so.13, which was not found: pip install nvidia-cublas", "outcome");
 
   put(EMPTY_LIBRARY, folder.path + "/cuda/libcublasLt.so.13");
   environment.systemFolders = {folder.path + "/cuda"};
@@ -92,17 +93,21 @@ RESNODE_TEST(library, "one that the driver is too old for is passed over, and th
   LibraryEnvironment environment = nowhere();
   environment.virtualEnv = folder.path;
   putCudnn(folder.path);
-  for (const auto& [major, package] : {std::pair{12, "nvidia-cudnn-cu12"}, std::pair{11, "nvidia-cudnn-cu11"}, std::pair{10, "nvidia-cudnn-cu11"}}) {
+  for (const auto& [major, package] :
+       {std::pair{12, "nvidia-cudnn-cu12"}, std::pair{11, "nvidia-cudnn-cu11"}, std::pair{10, "nvidia-cudnn-cu11"}}) {
     environment.cudaMajor = major;
     const CudnnLookup lookup = lookUpCudnn(environment);
     expect(!lookup.library, "a cuDNN for CUDA 13 beside an older driver");
     const std::string why = outcomeOf(lookup, packages(folder.path) + "/cudnn/lib/libcudnn.so.9");
-    expect(why.find("it is for CUDA 13, and the driver runs CUDA " + std::to_string(major) + " at most: pip install " + package) == 0, why);
+    expect(why.find("it is for CUDA 13, and the driver runs CUDA " + std::to_string(major) + " at most: pip install " +
+                    package) == 0,
+           why);
     expect(lookup.summary().find(std::string("pip install ") + package) != std::string::npos, lookup.summary());
   }
   environment.cudaMajor = 14;
   expect(lookUpCudnn(environment).library != nullptr, "a newer driver runs it");
-  same(installCommand(environment, "nccl"), "pip install nvidia-nccl-cu13 (or set RESNODE_NCCL to the file or its folder)", "NCCL's");
+  same(installCommand(environment, "nccl"),
+       "pip install nvidia-nccl-cu13 (or set RESNODE_NCCL to the file or its folder)", "NCCL's");
 }
 
 RESNODE_TEST(library, "RESNODE_CUDNN is a file or a folder, and then nothing else is tried") {
@@ -129,7 +134,8 @@ RESNODE_TEST(library, "RESNODE_CUDNN is a file or a folder, and then nothing els
 RESNODE_TEST(library, "what is no cuDNN 9 is passed over with its reason") {
   const test::TemporaryFolder folder;
   LibraryEnvironment environment = nowhere();
-  for (const char* name : {"/text", "/empty", "/eight", "/nine"}) environment.systemFolders.push_back(folder.path + name);
+  for (const char* name : {"/text", "/empty", "/eight", "/nine"})
+    environment.systemFolders.push_back(folder.path + name);
   test::writeFile(folder.path + "/text/libcudnn.so.9", "not a library");
   put(EMPTY_LIBRARY, folder.path + "/empty/libcudnn.so.9");
   put(FAKE_CUDNN_8, folder.path + "/eight/libcudnn.so.9");

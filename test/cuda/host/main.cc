@@ -1,6 +1,6 @@
 // Runs the host's cases (cuda/convolution, cuda/cudnn; no kernels' order matters here) whose names contain the argument:
 // "ok NAME", "failed NAME: why" or "skipped NAME: why".
-#include "main.h"
+#include "test/cuda/host/main.h"
 
 #include <cstdio>
 #include <exception>

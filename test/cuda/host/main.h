@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "kernels/harness.h"
+#include "test/cuda/kernels/harness.h"
 
 namespace resnode::test {
 

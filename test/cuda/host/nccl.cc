@@ -1,8 +1,8 @@
-#include "nccl/library.h"
+#include "cuda/nccl/library.h"
 
 #include <filesystem>
 
-#include "main.h"
+#include "test/cuda/host/main.h"
 
 namespace resnode::cuda {
 namespace {
@@ -41,8 +41,9 @@ RESNODE_TEST(nccl, "it is found in every python's packages, the user's choice fi
 RESNODE_TEST(nccl, "one that is too old, and what is no NCCL, are passed by with the reason") {
   const test::TemporaryFolder folder;
   LibraryEnvironment environment = nowhere();
-  for (const auto& [name, library, reason] : {std::tuple{"old", NCCL_STUB_OLD, "it is version 2.12.10, and 2.13.0 or later is wanted"},
-                                              std::tuple{"empty", EMPTY_LIBRARY, "it has no ncclGetVersion"}}) {
+  for (const auto& [name, library, reason] :
+       {std::tuple{"old", NCCL_STUB_OLD, "it is version 2.12.10, and 2.13.0 or later is wanted"},
+        std::tuple{"empty", EMPTY_LIBRARY, "it has no ncclGetVersion"}}) {
     environment.systemFolders.push_back(folder.path + "/" + name);
     put(library, folder.path + "/" + name + "/libnccl.so.2");
     const NcclLookup lookup = lookUpNccl(environment);
@@ -51,7 +52,8 @@ RESNODE_TEST(nccl, "one that is too old, and what is no NCCL, are passed by with
     test::expect(lookup.tried.find(said) != std::string::npos, lookup.tried);
   }
   environment.nccl = folder.path + "/nothing.so";
-  test::same(lookUpNccl(environment).tried, "\n  " + folder.path + "/nothing.so: no such file", "RESNODE_NCCL alone is tried");
+  test::same(lookUpNccl(environment).tried, "\n  " + folder.path + "/nothing.so: no such file",
+             "RESNODE_NCCL alone is tried");
 }
 
 }  // namespace

@@ -1,15 +1,15 @@
-#include "convolution/tune.h"
+#include "cuda/convolution/tune.h"
 
 #include <map>
 
-#include "core/error.h"
-#include "main.h"
+#include "native/core/error.h"
+#include "test/cuda/host/main.h"
 
 namespace resnode::cuda {
 namespace {
 
-using test::same;
 using test::expect;
+using test::same;
 
 struct Fake final : ConvolutionImplementation {
   Fake(std::string name, size_t workspace) : name_(std::move(name)), workspace_(workspace) {}
@@ -92,8 +92,10 @@ RESNODE_TEST(tune, "what cannot be made or run, or wants too much memory, is pas
   measure.times = {{"good", {10}}};
   measure.failing = {{"failing", "device/failed"}};
   TuneBudget budget;
-  const ConvolutionOption unmakeable{"unmakeable", []() -> std::unique_ptr<ConvolutionImplementation> { throw Error("device/failed", "no plan"); }};
-  const Choice choice = choose({unmakeable, option("failing"), option("hungry", 1001), option("good", 1000)}, measure, budget, 1000);
+  const ConvolutionOption unmakeable{
+      "unmakeable", []() -> std::unique_ptr<ConvolutionImplementation> { throw Error("device/failed", "no plan"); }};
+  const Choice choice =
+      choose({unmakeable, option("failing"), option("hungry", 1001), option("good", 1000)}, measure, budget, 1000);
   same(choice.implementation->name(), "good", "winner");
   same(noteOf(choice, "unmakeable"), "no plan", "unmakeable");
   same(noteOf(choice, "failing"), "it fails", "failing");
@@ -139,7 +141,8 @@ RESNODE_TEST(tune, "where none works the error tells each one's reason") {
   try {
     choose({option("a"), option("b", 5)}, measure, budget, 1);
   } catch (const Error& error) {
-    return same(error.what(), "No implementation of a convolution works:\n  a: wrong\n  b: wants 5 bytes of workspace", "message");
+    return same(error.what(), "No implementation of a convolution works:\n  a: wrong\n  b: wants 5 bytes of workspace",
+                "message");
   }
   throw test::Failure("nothing was thrown");
 }
@@ -171,9 +174,12 @@ RESNODE_TEST(tune, "a remembered winner is made alone, and nothing is measured")
   same(recallOrChoose(cache, "key", options, measure, budget, 10).implementation->name(), "b", "chosen");
   const Choice again = recallOrChoose(cache, "key", options, measure, budget, 10);
   same(again.implementation->name(), "b", "remembered");
-  expect(again.remembered && again.microseconds == 1 && measures == 1 && madeA == 1 && madeB == 2, "made alone, measured once");
-  same(recallOrChoose(cache, "key", options, measure, budget, 5).implementation->name(), "a", "too little workspace for b: chosen anew");
-  same(recallOrChoose(cache, "key", {option("c")}, measure, budget, 5).implementation->name(), "c", "a is no option any more: chosen anew");
+  expect(again.remembered && again.microseconds == 1 && measures == 1 && madeA == 1 && madeB == 2,
+         "made alone, measured once");
+  same(recallOrChoose(cache, "key", options, measure, budget, 5).implementation->name(), "a",
+       "too little workspace for b: chosen anew");
+  same(recallOrChoose(cache, "key", {option("c")}, measure, budget, 5).implementation->name(), "c",
+       "a is no option any more: chosen anew");
   expect(measures == 3, "measured three times");
 }
 

@@ -1,17 +1,17 @@
-#include "core/tuning-cache.h"
+#include "native/core/tuning-cache.h"
 
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 
-#include "main.h"
+#include "test/cuda/host/main.h"
 
 namespace resnode {
 namespace {
 
-using test::same;
 using test::expect;
+using test::same;
 
 const std::vector<std::string> kMachine{"NVIDIA H200 9.0", "580.1", "9.24.0", "0.1.0"};
 
@@ -68,7 +68,8 @@ RESNODE_TEST(cache, "every damage to the file costs the damaged lines and nothin
     int found = 0;
     for (int i = 0; i < 3; ++i) {
       const std::string winner = winnerOf(cache, "key" + std::to_string(i));
-      expect(winner == "none" || winner == "winner" + std::to_string(i), "damage at " + std::to_string(at) + ": " + winner);
+      expect(winner == "none" || winner == "winner" + std::to_string(i),
+             "damage at " + std::to_string(at) + ": " + winner);
       found += winner != "none";
     }
     return found;
@@ -79,7 +80,8 @@ RESNODE_TEST(cache, "every damage to the file costs the damaged lines and nothin
     flipped[i] = static_cast<char>(flipped[i] ^ 4);
     expect(check(flipped, i) >= (whole[i] == '\n' ? 1 : 2), "one flipped bit costs one line, a line's end two");
   }
-  expect(check("\t\t\t\n\n\t\n" + whole + std::string(10000, 'x') + "\n" + std::string("\0\xff\x80\n", 4), 0) == 3, "rubbish around");
+  expect(check("\t\t\t\n\n\t\n" + whole + std::string(10000, 'x') + "\n" + std::string("\0\xff\x80\n", 4), 0) == 3,
+         "rubbish around");
   // Rewritten without the rubbish.
   {
     TuningCache cache(folder.path, kMachine);
@@ -117,7 +119,8 @@ RESNODE_TEST(cache, "eight processes that write at once all keep theirs, and lea
   for (pid_t pid : children) waitpid(pid, nullptr, 0);
   const TuningCache cache(folder.path, kMachine);
   for (int child = 0; child < 8; ++child) {
-    for (int i = 0; i < 20; ++i) same(winnerOf(cache, "key-" + std::to_string(child) + "-" + std::to_string(i)), "w", "kept");
+    for (int i = 0; i < 20; ++i)
+      same(winnerOf(cache, "key-" + std::to_string(child) + "-" + std::to_string(i)), "w", "kept");
   }
   int files = 0;
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder.path)) ++files;
@@ -128,14 +131,16 @@ RESNODE_TEST(cache, "the oldest go when it is full") {
   const test::TemporaryFolder folder;
   for (int i = 0; i < 5; ++i) TuningCache(folder.path, kMachine, 3).store("key" + std::to_string(i), {"w", 1});
   const TuningCache cache(folder.path, kMachine, 3);
-  for (int i = 0; i < 5; ++i) same(winnerOf(cache, "key" + std::to_string(i)), i < 2 ? "none" : "w", "key" + std::to_string(i));
+  for (int i = 0; i < 5; ++i)
+    same(winnerOf(cache, "key" + std::to_string(i)), i < 2 ? "none" : "w", "key" + std::to_string(i));
 }
 
 RESNODE_TEST(cache, "where nothing can be written there is no cache, and it says so once") {
   const test::TemporaryFolder folder;
   test::writeFile(folder.path + "/file", "not a folder");
   TuningCache cache(folder.path + "/file", kMachine);
-  expect(cache.path().empty() && cache.note().find(folder.path + "/file") != std::string::npos, "note: " + cache.note());
+  expect(cache.path().empty() && cache.note().find(folder.path + "/file") != std::string::npos,
+         "note: " + cache.note());
   cache.store("3x3", {"direct", 1});
   cache.save();
   same(winnerOf(cache, "3x3"), "direct", "still remembered by this one");
@@ -149,7 +154,8 @@ RESNODE_TEST(cache, "where nothing can be written there is no cache, and it says
 }
 
 RESNODE_TEST(cache, "the user's folder: XDG_CACHE_HOME where absolute, else ~/.cache, else none") {
-  const std::string home = getenv("HOME") ? getenv("HOME") : "", xdg = getenv("XDG_CACHE_HOME") ? getenv("XDG_CACHE_HOME") : "";
+  const std::string home = getenv("HOME") ? getenv("HOME") : "",
+                    xdg = getenv("XDG_CACHE_HOME") ? getenv("XDG_CACHE_HOME") : "";
   setenv("HOME", "/home/u", 1);
   setenv("XDG_CACHE_HOME", "/x", 1);
   const std::string absolute = userCacheFolder();

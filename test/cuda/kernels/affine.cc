@@ -1,16 +1,19 @@
-#include "kernels/affine.h"
+#include "cuda/operations/scale/affine.h"
 
-#include "reference.h"
+#include "test/cuda/kernels/reference.h"
 
 namespace resnode::cuda {
 namespace {
 
 // The specification: less the center, Scale, then SUM with the residual, then ReLU; in float64 with one rounding, as the kernel in float32.
-std::vector<float> expectedOf(const std::vector<float>& input, const std::vector<float>& residual, const Affine& affine, int64_t inner) {
+std::vector<float> expectedOf(const std::vector<float>& input, const std::vector<float>& residual, const Affine& affine,
+                              int64_t inner) {
   std::vector<float> result(input.size());
   for (size_t i = 0; i < input.size(); ++i) {
     const int64_t channel = static_cast<int64_t>(i) / inner % affine.channels;
-    double value = (static_cast<double>(input[i]) - (affine.center ? affine.center[channel] : 0.0f)) * (affine.scale ? affine.scale[channel] : 1.0f) + (affine.bias ? affine.bias[channel] : 0.0f);
+    double value = (static_cast<double>(input[i]) - (affine.center ? affine.center[channel] : 0.0f)) *
+                       (affine.scale ? affine.scale[channel] : 1.0f) +
+                   (affine.bias ? affine.bias[channel] : 0.0f);
     if (!residual.empty()) value += residual[i];
     if (affine.relu && value < 0) value *= affine.negativeSlope;
     result[i] = static_cast<float>(value);
@@ -24,7 +27,8 @@ RESNODE_TEST(affine, "nhwc: center, scale, bias, residual and ReLU in every comb
   test::eachType([&](auto element, ElementType type) {
     using T = decltype(element);
     for (const Nhwc& shape : test::oddShapes()) {
-      const auto scale = test::randomMemory<float>(static_cast<size_t>(shape.c), 21), bias = test::randomMemory<float>(static_cast<size_t>(shape.c), 22);
+      const auto scale = test::randomMemory<float>(static_cast<size_t>(shape.c), 21),
+                 bias = test::randomMemory<float>(static_cast<size_t>(shape.c), 22);
       const auto center = test::randomMemory<float>(static_cast<size_t>(shape.c), 28);
       for (int options = 0; options < 32; ++options) {
         for (Into into : {Into::output, Into::input, Into::residual}) {
@@ -40,11 +44,13 @@ RESNODE_TEST(affine, "nhwc: center, scale, bias, residual and ReLU in every comb
           affine.relu = options & 8;
           affine.negativeSlope = shape.c % 2 ? 0.0f : 0.25f;
           const auto expected = expectedOf(test::plainOf(input, shape).values,
-                                           options & 4 ? test::plainOf(residual, shape).values : std::vector<float>(), affine, shape.h * shape.w);
+                                           options & 4 ? test::plainOf(residual, shape).values : std::vector<float>(),
+                                           affine, shape.h * shape.w);
           auto& target = into == Into::output ? output : into == Into::input ? input : residual;
           launchAffine(affine, type, input.data(), target.data(), nullptr);
           test::nearNhwc(target, shape, expected, test::relativeOf(type), 1e-5,
-                         test::describe(shape, type) + " options " + std::to_string(options) + " into " + std::to_string(static_cast<int>(into)));
+                         test::describe(shape, type) + " options " + std::to_string(options) + " into " +
+                             std::to_string(static_cast<int>(into)));
         }
       }
     }
@@ -54,7 +60,8 @@ RESNODE_TEST(affine, "nhwc: center, scale, bias, residual and ReLU in every comb
 RESNODE_TEST(affine, "plain with an inner dimension and without, equals Caffe's Scale") {
   for (const Shape& shape : {Shape{1, 1, 1}, Shape{3, 31, 1}, Shape{2, 33, 31}, Shape{5, 8, 3}, Shape{1, 1, 1025}}) {
     auto values = test::randomMemory<float>(static_cast<size_t>(elementCount(shape)), 25);
-    const auto scale = test::randomMemory<float>(static_cast<size_t>(shape[1]), 26), bias = test::randomMemory<float>(static_cast<size_t>(shape[1]), 27);
+    const auto scale = test::randomMemory<float>(static_cast<size_t>(shape[1]), 26),
+               bias = test::randomMemory<float>(static_cast<size_t>(shape[1]), 27);
     Scale layer;
     layer.scale = 0;
     layer.bias = 1;
@@ -62,7 +69,8 @@ RESNODE_TEST(affine, "plain with an inner dimension and without, equals Caffe's 
     layer.channels = shape[1];
     layer.inner = shape[2];
     layer.relu = FusedRelu{0.1f};
-    const auto expected = test::reference(layer, {{shape, test::floatsOf(values)}}, shape, {test::floatsOf(scale), test::floatsOf(bias)});
+    const auto expected =
+        test::reference(layer, {{shape, test::floatsOf(values)}}, shape, {test::floatsOf(scale), test::floatsOf(bias)});
     Affine affine{shape[0], shape[1], shape[2], shape[1], nullptr, scale.data(), bias.data(), nullptr, true, 0.1f};
     launchAffine(affine, ElementType::float32, values.data(), values.data(), nullptr);
     test::nearPlain(values, expected, 1e-5, 1e-6, test::sizes(shape[0], shape[1], shape[2]));
@@ -76,8 +84,8 @@ RESNODE_TEST(affine, "more rows than a grid has, and more channels than a block"
     auto output = test::nanMemory<__half>(input.size());
     const Affine affine{shape.pixels(), shape.c, 1, shape.paddedChannels, scale.data()};
     launchAffine(affine, ElementType::float16, input.data(), output.data(), nullptr);
-    test::nearNhwc(output, shape, expectedOf(test::plainOf(input, shape).values, {}, affine, shape.h * shape.w), 1.0 / 1024, 1e-5,
-                   test::describe(shape, ElementType::float16));
+    test::nearNhwc(output, shape, expectedOf(test::plainOf(input, shape).values, {}, affine, shape.h * shape.w),
+                   1.0 / 1024, 1e-5, test::describe(shape, ElementType::float16));
   }
 }
 

@@ -1,8 +1,8 @@
-#include "kernels/batch-statistics.h"
+#include "cuda/operations/batch-norm/batch-statistics.h"
 
 #include <algorithm>
 
-#include "reference.h"
+#include "test/cuda/kernels/reference.h"
 
 namespace resnode::cuda {
 namespace {
@@ -32,24 +32,28 @@ Statistics statisticsOf(int64_t outer, int64_t channels, int64_t inner, At at) {
 
 // With scratch and without; within the bound that the header states.
 template <class T>
-void check(ElementType type, const test::Memory<T>& input, int64_t outer, int64_t channels, int64_t padded, int64_t inner, const std::string& what) {
+void check(ElementType type, const test::Memory<T>& input, int64_t outer, int64_t channels, int64_t padded,
+           int64_t inner, const std::string& what) {
   const Statistics expected = statisticsOf(outer, channels, inner, [&](int64_t o, int64_t c, int64_t i) {
     return static_cast<double>(toFloat(input[static_cast<size_t>((o * padded + c) * inner + i)]));
   });
   const int64_t floats = batchStatisticsScratch(type, outer, channels, padded, inner), count = outer * inner;
   auto scratch = test::nanMemory<float>(static_cast<size_t>(floats));
   for (bool withScratch : {true, false}) {
-    auto mean = test::nanMemory<float>(static_cast<size_t>(channels)), variance = test::nanMemory<float>(static_cast<size_t>(channels));
+    auto mean = test::nanMemory<float>(static_cast<size_t>(channels)),
+         variance = test::nanMemory<float>(static_cast<size_t>(channels));
     launchBatchStatistics(type, input.data(), outer, channels, padded, inner, mean.data(), variance.data(), nullptr,
                           withScratch && floats > 0 ? scratch.data() : nullptr);
     const double taken = withScratch ? 16 + 16 : static_cast<double>(count) / (inner > 1 ? 256 : 32) + 16;
     for (int64_t c = 0; c < channels; ++c) {
       const auto at = static_cast<size_t>(c);
       const std::string which = what + (withScratch ? "" : " without scratch") + " channel " + std::to_string(c);
-      const double unit = 4 * taken * 0x1p-24, deviation = std::sqrt(expected.variance[at]), size = std::fabs(expected.mean[at]);
+      const double unit = 4 * taken * 0x1p-24, deviation = std::sqrt(expected.variance[at]),
+                   size = std::fabs(expected.mean[at]);
       test::near(mean[at], expected.mean[at], 0, unit * (size + deviation), which + " mean");
       // A variance of nothing is that of the mean's rounding.
-      test::near(variance[at], expected.variance[at], 0, unit * (expected.variance[at] + size * deviation) + unit * unit * size * size, which + " variance");
+      test::near(variance[at], expected.variance[at], 0,
+                 unit * (expected.variance[at] + size * deviation) + unit * unit * size * size, which + " variance");
     }
   }
 }
@@ -70,7 +74,8 @@ RESNODE_TEST(batch_statistics, "nhwc at odd sizes, padding left alone") {
 RESNODE_TEST(batch_statistics, "plain with and without an inner dimension") {
   test::eachType([](auto element, ElementType type) {
     using T = decltype(element);
-    for (const Shape& shape : {Shape{1, 1, 1}, Shape{1, 3, 31}, Shape{3, 5, 33}, Shape{4, 1, 1000}, Shape{33, 2, 7}, Shape{300, 2, 2}, Shape{31, 33, 1}, Shape{2, 3, 256}}) {
+    for (const Shape& shape : {Shape{1, 1, 1}, Shape{1, 3, 31}, Shape{3, 5, 33}, Shape{4, 1, 1000}, Shape{33, 2, 7},
+                               Shape{300, 2, 2}, Shape{31, 33, 1}, Shape{2, 3, 256}}) {
       const auto input = test::randomMemory<T>(static_cast<size_t>(elementCount(shape)), 42);
       check(type, input, shape[0], shape[1], shape[1], shape[2], test::sizes(shape[0], shape[1], shape[2]));
     }
@@ -106,21 +111,29 @@ RESNODE_TEST(batch_statistics, "normalisation and moving sums equal Caffe's Batc
     auto blob0 = test::randomMemory<float>(size, 47), blob1 = test::randomMemory<float>(size, 48, 0, 3);
     auto factor = test::randomMemory<float>(1, 49, 1, 900);
     BatchNorm batchNorm{0, 1, 2, 1e-3f, 0.95f};
-    std::vector<float> x = test::floatsOf(values), y(x.size()), mean0 = test::floatsOf(blob0), variance0 = test::floatsOf(blob1), factor0 = test::floatsOf(factor);
-    resnode::reference::Arguments arguments{{{x.data(), &shape}}, {{y.data(), &shape}}, {mean0.data(), variance0.data(), factor0.data()}};
+    std::vector<float> x = test::floatsOf(values), y(x.size()), mean0 = test::floatsOf(blob0),
+                       variance0 = test::floatsOf(blob1), factor0 = test::floatsOf(factor);
+    resnode::reference::Arguments arguments{
+        {{x.data(), &shape}}, {{y.data(), &shape}}, {mean0.data(), variance0.data(), factor0.data()}};
     resnode::reference::runBatchNorm(batchNorm, arguments);
 
-    auto mean = test::nanMemory<float>(size), variance = test::nanMemory<float>(size), center = test::nanMemory<float>(size), scale = test::nanMemory<float>(size), bias = test::nanMemory<float>(size);
-    launchBatchStatistics(ElementType::float32, values.data(), shape[0], channels, channels, inner, mean.data(), variance.data(), nullptr);
-    launchNormalisation({mean.data(), variance.data(), nullptr, nullptr, nullptr, batchNorm.eps}, channels, center.data(), scale.data(), bias.data(), nullptr);
-    launchMovingStatistics(mean.data(), variance.data(), batchNorm.movingAverageFraction, m, channels, blob0.data(), blob1.data(), factor.data(), nullptr);
+    auto mean = test::nanMemory<float>(size), variance = test::nanMemory<float>(size),
+         center = test::nanMemory<float>(size), scale = test::nanMemory<float>(size),
+         bias = test::nanMemory<float>(size);
+    launchBatchStatistics(ElementType::float32, values.data(), shape[0], channels, channels, inner, mean.data(),
+                          variance.data(), nullptr);
+    launchNormalisation({mean.data(), variance.data(), nullptr, nullptr, nullptr, batchNorm.eps}, channels,
+                        center.data(), scale.data(), bias.data(), nullptr);
+    launchMovingStatistics(mean.data(), variance.data(), batchNorm.movingAverageFraction, m, channels, blob0.data(),
+                           blob1.data(), factor.data(), nullptr);
     const std::string what = test::sizes(shape[0], shape[1], shape[2], shape[3]);
     test::nearPlain(blob0, mean0, 1e-5, 1e-6, what + " blob0");
     test::nearPlain(blob1, variance0, 1e-5, 1e-6, what + " blob1");
     test::near(factor[0], factor0[0], 1e-6, 0, what + " factor");
     for (size_t i = 0; i < y.size(); ++i) {
       const size_t c = i / static_cast<size_t>(inner) % size;
-      test::near((x[i] - center[c]) * scale[c] + bias[c], y[i], 1e-5, 1e-5 * std::max(1.0f, scale[c]), what + " normalised");
+      test::near((x[i] - center[c]) * scale[c] + bias[c], y[i], 1e-5, 1e-5 * std::max(1.0f, scale[c]),
+                 what + " normalised");
     }
   }
 }

@@ -1,6 +1,6 @@
-#include "kernels/convert.h"
+#include "cuda/kernels/convert.h"
 
-#include "reference.h"
+#include "test/cuda/kernels/reference.h"
 
 namespace resnode::cuda {
 namespace {
@@ -23,8 +23,8 @@ RESNODE_TEST(convert, "row-major float32 and bytes to nhwc, with zeros in the pa
       for (size_t i = 0; i < count; ++i) bytes[i] = static_cast<uint8_t>(i * 151 + 3);
       auto output = test::nanMemory<T>(static_cast<size_t>(shape.elements()));
       launchNchwToNhwc(SourceType::float32, floats.data(), type, output.data(), shape, nullptr);
-      test::nearNhwc(output, shape, test::floatsOf(floats), type == ElementType::float32 ? 0 : test::relativeOf(type), 1e-6,
-                     test::describe(shape, type));
+      test::nearNhwc(output, shape, test::floatsOf(floats), type == ElementType::float32 ? 0 : test::relativeOf(type),
+                     1e-6, test::describe(shape, type));
       auto fromBytes = test::nanMemory<T>(static_cast<size_t>(shape.elements()), 1);  // where four do not fit one store
       launchNchwToNhwc(SourceType::uint8, bytes.data(), type, fromBytes.data(), shape, nullptr);
       std::vector<float> expected(count);
@@ -76,26 +76,33 @@ RESNODE_TEST(convert, "images: crop, mirror, order of channels, mean and scale a
         conversion.reverseChannels = options & 2;
         conversion.meanIsImage = options & 4;
         conversion.scale = options & 8 ? 0.25f : 1.0f;
-        const auto mean = test::randomMemory<float>(static_cast<size_t>(shape.c * (conversion.meanIsImage ? shape.h * shape.w : 1)), 53, 90, 130);
+        const auto mean = test::randomMemory<float>(
+            static_cast<size_t>(shape.c * (conversion.meanIsImage ? shape.h * shape.w : 1)), 53, 90, 130);
         if (options != 3) conversion.mean = mean.data();
-        test::Memory<uint8_t> source(static_cast<size_t>(shape.n * conversion.sourceHeight * conversion.sourceWidth * shape.c));
+        test::Memory<uint8_t> source(
+            static_cast<size_t>(shape.n * conversion.sourceHeight * conversion.sourceWidth * shape.c));
         for (size_t i = 0; i < source.size(); ++i) source[i] = static_cast<uint8_t>(i * 89 + 7);
         std::vector<float> expected(static_cast<size_t>(shape.pixels() * shape.c));
         for (int64_t n = 0; n < shape.n; ++n) {
           for (int64_t c = 0; c < shape.c; ++c) {
             for (int64_t y = 0; y < shape.h; ++y) {
               for (int64_t x = 0; x < shape.w; ++x) {
-                const int64_t from = conversion.reverseChannels ? shape.c - 1 - c : c, to = conversion.mirror ? shape.w - 1 - x : x;
-                double value = source[static_cast<size_t>(((n * conversion.sourceHeight + y + 2) * conversion.sourceWidth + x + 1) * shape.c + from)];
-                if (conversion.mean) value -= mean[static_cast<size_t>(conversion.meanIsImage ? (c * shape.h + y) * shape.w + x : c)];
-                expected[static_cast<size_t>(((n * shape.c + c) * shape.h + y) * shape.w + to)] = static_cast<float>(value * conversion.scale);
+                const int64_t from = conversion.reverseChannels ? shape.c - 1 - c : c,
+                              to = conversion.mirror ? shape.w - 1 - x : x;
+                double value = source[static_cast<size_t>(
+                    ((n * conversion.sourceHeight + y + 2) * conversion.sourceWidth + x + 1) * shape.c + from)];
+                if (conversion.mean)
+                  value -= mean[static_cast<size_t>(conversion.meanIsImage ? (c * shape.h + y) * shape.w + x : c)];
+                expected[static_cast<size_t>(((n * shape.c + c) * shape.h + y) * shape.w + to)] =
+                    static_cast<float>(value * conversion.scale);
               }
             }
           }
         }
         auto output = test::nanMemory<T>(static_cast<size_t>(shape.elements()));
         launchImageToNhwc(conversion, source.data(), type, output.data(), shape, nullptr);
-        test::nearNhwc(output, shape, expected, test::relativeOf(type), 1e-5, test::describe(shape, type) + " options " + std::to_string(options));
+        test::nearNhwc(output, shape, expected, test::relativeOf(type), 1e-5,
+                       test::describe(shape, type) + " options " + std::to_string(options));
       }
     }
   });

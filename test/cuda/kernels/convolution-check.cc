@@ -1,8 +1,9 @@
-#include "convolution-check.h"
+#include "test/cuda/kernels/convolution-check.h"
 
 namespace resnode::test {
 
-cuda::ConvolutionProblem problemOf(const ConvolutionCase& shape, cuda::ElementType type, bool tf32, const ConvolutionExtras& extras) {
+cuda::ConvolutionProblem problemOf(const ConvolutionCase& shape, cuda::ElementType type, bool tf32,
+                                   const ConvolutionExtras& extras) {
   cuda::ConvolutionProblem problem;
   problem.type = type;
   problem.tf32 = tf32;
@@ -17,8 +18,8 @@ cuda::ConvolutionProblem problemOf(const ConvolutionCase& shape, cuda::ElementTy
   problem.group = shape.group;
   problem.input = {shape.n, shape.h, shape.w, shape.c, cuda::padChannels(shape.c)};
   problem.output = {shape.n, (shape.h + 2 * problem.padH - problem.dilationH * (shape.r - 1) - 1) / problem.strideH + 1,
-                    (shape.w + 2 * problem.padW - problem.dilationW * (shape.s - 1) - 1) / problem.strideW + 1, shape.filters,
-                    cuda::padChannels(shape.filters)};
+                    (shape.w + 2 * problem.padW - problem.dilationW * (shape.s - 1) - 1) / problem.strideW + 1,
+                    shape.filters, cuda::padChannels(shape.filters)};
   problem.bias = extras.bias;
   problem.residual = extras.residual;
   problem.relu = extras.relu;
@@ -37,8 +38,9 @@ Convolution convolutionOf(const cuda::ConvolutionProblem& problem) {
   return convolution;
 }
 
-std::vector<float> referenceConvolution(const cuda::ConvolutionProblem& problem, std::vector<float> input, std::vector<float> weights,
-                                        std::vector<float> bias, std::vector<float> residual) {
+std::vector<float> referenceConvolution(const cuda::ConvolutionProblem& problem, std::vector<float> input,
+                                        std::vector<float> weights, std::vector<float> bias,
+                                        std::vector<float> residual) {
   Convolution convolution = convolutionOf(problem);
   if (problem.bias) convolution.bias = 1;
   if (problem.relu) convolution.relu = FusedRelu{problem.negativeSlope};

@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "convolution/problem.h"
-#include "harness.h"
-#include "reference/operations.h"
+#include "cuda/convolution/problem.h"
+#include "native/reference/operations.h"
+#include "test/cuda/kernels/harness.h"
 
 namespace resnode::test {
 
@@ -26,10 +26,11 @@ struct ConvolutionCase {
 
 // What ResNets are made of, small; then what else Caffe's layer takes.
 inline const std::vector<ConvolutionCase>& residualNetCases() {
-  static const std::vector<ConvolutionCase> cases{
-      {"1×1", 2, 32, 5, 7, 48, 1, 1, 1, 0, 1, 1},          {"1×1 stride 2", 1, 40, 7, 5, 72, 1, 1, 2, 0, 1, 1},
-      {"3×3 pad 1", 1, 24, 7, 6, 33, 3, 3, 1, 1, 1, 1},     {"3×3 stride 2 pad 1", 3, 16, 9, 5, 24, 3, 3, 2, 1, 1, 1},
-      {"7×7 stride 2 pad 3", 1, 3, 17, 19, 40, 7, 7, 2, 3, 1, 1}};
+  static const std::vector<ConvolutionCase> cases{{"1×1", 2, 32, 5, 7, 48, 1, 1, 1, 0, 1, 1},
+                                                  {"1×1 stride 2", 1, 40, 7, 5, 72, 1, 1, 2, 0, 1, 1},
+                                                  {"3×3 pad 1", 1, 24, 7, 6, 33, 3, 3, 1, 1, 1, 1},
+                                                  {"3×3 stride 2 pad 1", 3, 16, 9, 5, 24, 3, 3, 2, 1, 1, 1},
+                                                  {"7×7 stride 2 pad 3", 1, 3, 17, 19, 40, 7, 7, 2, 3, 1, 1}};
   return cases;
 }
 inline const std::vector<ConvolutionCase>& oddCases() {
@@ -43,10 +44,11 @@ inline const std::vector<ConvolutionCase>& oddCases() {
   return cases;
 }
 inline const std::vector<ConvolutionCase>& groupedCases() {
-  static const std::vector<ConvolutionCase> cases{
-      {"32 groups of 4", 1, 128, 4, 5, 128, 3, 3, 1, 1, 1, 32}, {"groups of 8", 2, 16, 5, 3, 24, 3, 3, 2, 1, 1, 2},
-      {"groups of 3", 1, 9, 4, 4, 6, 3, 3, 1, 1, 1, 3},         {"depthwise", 1, 33, 5, 4, 33, 3, 3, 1, 1, 1, 33},
-      {"few filters", 1, 12, 4, 5, 3, 3, 3, 1, 1, 2, 1}};
+  static const std::vector<ConvolutionCase> cases{{"32 groups of 4", 1, 128, 4, 5, 128, 3, 3, 1, 1, 1, 32},
+                                                  {"groups of 8", 2, 16, 5, 3, 24, 3, 3, 2, 1, 1, 2},
+                                                  {"groups of 3", 1, 9, 4, 4, 6, 3, 3, 1, 1, 1, 3},
+                                                  {"depthwise", 1, 33, 5, 4, 33, 3, 3, 1, 1, 1, 33},
+                                                  {"few filters", 1, 12, 4, 5, 3, 3, 3, 1, 1, 2, 1}};
   return cases;
 }
 
@@ -60,13 +62,15 @@ struct ConvolutionExtras {
 
 // Plain, and with everything at once.
 inline const std::vector<ConvolutionExtras>& allExtras() {
-  static const std::vector<ConvolutionExtras> extras{{}, {true, false, false, true, 0}, {true, true, true, true, 0.25f}};
+  static const std::vector<ConvolutionExtras> extras{
+      {}, {true, false, false, true, 0}, {true, true, true, true, 0.25f}};
   return extras;
 }
 
 using ConvolutionLaunch = std::function<void(const cuda::ConvolutionProblem&, const cuda::ConvolutionArguments&)>;
 
-cuda::ConvolutionProblem problemOf(const ConvolutionCase& shape, cuda::ElementType type, bool tf32 = false, const ConvolutionExtras& extras = {});
+cuda::ConvolutionProblem problemOf(const ConvolutionCase& shape, cuda::ElementType type, bool tf32 = false,
+                                   const ConvolutionExtras& extras = {});
 
 // The values that T rounds to, so that the reference computes with what the kernel is given.
 template <class T>
@@ -79,35 +83,41 @@ std::vector<float> randomPlain(int64_t count, unsigned seed) {
 
 // [outer, channels, height·width] ⇄ [outer, height·width, padded], zeros between.
 template <class T>
-Memory<T> toPadded(const std::vector<float>& plain, int64_t outer, int64_t channels, int64_t inner, int64_t padded, int64_t paddedOuter) {
+Memory<T> toPadded(const std::vector<float>& plain, int64_t outer, int64_t channels, int64_t inner, int64_t padded,
+                   int64_t paddedOuter) {
   Memory<T> memory(paddedOuter * inner * padded);
   for (size_t i = 0; i < memory.size(); ++i) memory[i] = cuda::fromFloat<T>(0);
   for (int64_t o = 0; o < outer; ++o) {
     for (int64_t c = 0; c < channels; ++c) {
-      for (int64_t i = 0; i < inner; ++i) memory[(o * inner + i) * padded + c] = cuda::fromFloat<T>(plain[(o * channels + c) * inner + i]);
+      for (int64_t i = 0; i < inner; ++i)
+        memory[(o * inner + i) * padded + c] = cuda::fromFloat<T>(plain[(o * channels + c) * inner + i]);
     }
   }
   return memory;
 }
 
-std::vector<float> referenceConvolution(const cuda::ConvolutionProblem& problem, std::vector<float> input, std::vector<float> weights,
-                                        std::vector<float> bias, std::vector<float> residual);
+std::vector<float> referenceConvolution(const cuda::ConvolutionProblem& problem, std::vector<float> input,
+                                        std::vector<float> weights, std::vector<float> bias,
+                                        std::vector<float> residual);
 std::vector<float> absolute(std::vector<float> values);
 
 template <class T>
-void checkConvolution(const ConvolutionCase& shape, cuda::ElementType type, bool tf32, const ConvolutionExtras& extras, size_t workspaceBytes,
-                      const ConvolutionLaunch& launch) {
+void checkConvolution(const ConvolutionCase& shape, cuda::ElementType type, bool tf32, const ConvolutionExtras& extras,
+                      size_t workspaceBytes, const ConvolutionLaunch& launch) {
   const cuda::ConvolutionProblem problem = problemOf(shape, type, tf32, extras);
   const cuda::Nhwc &in = problem.input, &out = problem.output;
   const int64_t weightInputs = in.c / shape.group, window = shape.r * shape.s;
-  const auto input = randomPlain<T>(in.n * in.c * in.h * in.w, 1), weights = randomPlain<T>(out.c * weightInputs * window, 2);
+  const auto input = randomPlain<T>(in.n * in.c * in.h * in.w, 1),
+             weights = randomPlain<T>(out.c * weightInputs * window, 2);
   const auto residual = randomPlain<T>(extras.residual ? out.n * out.c * out.h * out.w : 0, 3);
   const auto bias = randomPlain<float>(extras.bias ? out.c : 0, 4);
 
   const auto deviceInput = toPadded<T>(input, in.n, in.c, in.h * in.w, in.paddedChannels, in.n);
-  const auto deviceWeights = toPadded<T>(weights, out.c, weightInputs, window, problem.weightChannels(), out.paddedChannels);
+  const auto deviceWeights =
+      toPadded<T>(weights, out.c, weightInputs, window, problem.weightChannels(), out.paddedChannels);
   const auto deviceBias = toPadded<float>(bias, extras.bias ? 1 : 0, out.c, 1, out.paddedChannels, 1);
-  auto deviceResidual = toPadded<T>(residual, extras.residual ? out.n : 0, out.c, out.h * out.w, out.paddedChannels, out.n);
+  auto deviceResidual =
+      toPadded<T>(residual, extras.residual ? out.n : 0, out.c, out.h * out.w, out.paddedChannels, out.n);
   auto separate = nanMemory<T>(out.elements());
   auto workspace = nanMemory<float>(workspaceBytes / sizeof(float));
   Memory<T>& output = extras.inPlace ? deviceResidual : separate;
@@ -122,7 +132,8 @@ void checkConvolution(const ConvolutionCase& shape, cuda::ElementType type, bool
   launch(problem, arguments);
 
   const auto expected = referenceConvolution(problem, input, weights, bias, residual);
-  const auto sizes = referenceConvolution(problem, absolute(input), absolute(weights), absolute(bias), absolute(residual));
+  const auto sizes =
+      referenceConvolution(problem, absolute(input), absolute(weights), absolute(bias), absolute(residual));
   const double precision = type == cuda::ElementType::float32 ? 24 : type == cuda::ElementType::float16 ? 11 : 8;
   const double perSize = (weightInputs * window + 3) * std::ldexp(1, -23) + (tf32 ? 2 * std::ldexp(1, -11) : 0);
   const double subnormal = type == cuda::ElementType::float16 ? std::ldexp(1, -25) : 0;

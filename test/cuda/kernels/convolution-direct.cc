@@ -1,6 +1,6 @@
-#include "kernels/convolution-direct.h"
+#include "cuda/operations/convolution/convolution-direct.h"
 
-#include "convolution-check.h"
+#include "test/cuda/kernels/convolution-check.h"
 
 namespace resnode::test {
 namespace {
@@ -9,9 +9,10 @@ void check(const std::vector<ConvolutionCase>& cases) {
   for (const ConvolutionCase& shape : cases) {
     for (const ConvolutionExtras& extras : allExtras()) {
       eachType([&](auto element, cuda::ElementType type) {
-        checkConvolution<decltype(element)>(shape, type, false, extras, 0, [](const auto& problem, const auto& arguments) {
-          cuda::launchConvolutionDirect(problem, arguments, nullptr);
-        });
+        checkConvolution<decltype(element)>(shape, type, false, extras, 0,
+                                            [](const auto& problem, const auto& arguments) {
+                                              cuda::launchConvolutionDirect(problem, arguments, nullptr);
+                                            });
       });
     }
   }

@@ -1,7 +1,7 @@
-#include "kernels/convolution-mma.h"
+#include "cuda/operations/convolution/convolution-mma.h"
 
-#include "convolution-check.h"
-#include "kernels/implicit-gemm.h"
+#include "cuda/operations/convolution/implicit-gemm.h"
+#include "test/cuda/kernels/convolution-check.h"
 
 namespace resnode::test {
 namespace {
@@ -9,13 +9,14 @@ namespace {
 constexpr int kCapability = 90;
 
 template <class T>
-int checkTile(const cuda::MmaTile& tile, const ConvolutionCase& shape, cuda::ElementType type, const ConvolutionExtras& extras) {
+int checkTile(const cuda::MmaTile& tile, const ConvolutionCase& shape, cuda::ElementType type,
+              const ConvolutionExtras& extras) {
   const bool tf32 = type == cuda::ElementType::float32;
   const cuda::ConvolutionProblem problem = problemOf(shape, type, tf32, extras);
   if (!cuda::mmaRefusal(problem, tile, kCapability).empty()) return 0;
-  checkConvolution<T>(shape, type, tf32, extras, cuda::mmaWorkspaceBytes(problem, tile), [&](const auto& same, const auto& arguments) {
-    cuda::launchConvolutionMma(same, tile, arguments, nullptr);
-  });
+  checkConvolution<T>(
+      shape, type, tf32, extras, cuda::mmaWorkspaceBytes(problem, tile),
+      [&](const auto& same, const auto& arguments) { cuda::launchConvolutionMma(same, tile, arguments, nullptr); });
   return 1;
 }
 
@@ -61,7 +62,8 @@ RESNODE_TEST(convolution_mma, "several blocks each way") {
 }
 
 RESNODE_TEST(convolution_mma, "split reductions") {
-  const ConvolutionCase shape{"3×3 of 56 channels", 1, 56, 3, 5, 40, 3, 3, 1, 1, 1, 1};  // 504: 16 stages of 32, the last cut
+  const ConvolutionCase shape{
+      "3×3 of 56 channels", 1, 56, 3, 5, 40, 3, 3, 1, 1, 1, 1};  // 504: 16 stages of 32, the last cut
   for (const int splits : {2, 3, 8, 16}) {
     const cuda::MmaTile tile{64, 64, 32, 4, splits};
     eachType([&](auto element, cuda::ElementType type) {
@@ -72,7 +74,8 @@ RESNODE_TEST(convolution_mma, "split reductions") {
   expect(checkTile<float>({64, 32, 32, 4, 4}, shape, cuda::ElementType::float32, {}) == 1, "refused in tf32");
   const auto problem = problemOf(shape, cuda::ElementType::float16);
   expect(!cuda::mmaRefusal(problem, {64, 64, 32, 4, 17}, kCapability).empty(), "17 splits of 16 stages");
-  expect(!cuda::mmaRefusal(problem, {64, 64, 32, 4, 15}, kCapability).empty(), "15 splits of 16 stages: the last 7 would be empty");
+  expect(!cuda::mmaRefusal(problem, {64, 64, 32, 4, 15}, kCapability).empty(),
+         "15 splits of 16 stages: the last 7 would be empty");
 }
 
 // 8 neighbouring rows, the same chunk: 8 different sixteen-byte parts of the 128 bytes that shared memory gives at once.
@@ -102,7 +105,8 @@ RESNODE_TEST(convolution_mma, "what it refuses, and says so") {
   const auto half = problemOf(shape, cuda::ElementType::float16);
   expect(refusal(half, tile).empty(), "float16: " + refusal(half, tile));
   expect(refusal(half, tile, 75).find("8.0") != std::string::npos, "sm_75");
-  expect(refusal(problemOf(shape, cuda::ElementType::float32), {64, 32, 32, 4}).find("float32") != std::string::npos, "IEEE float32");
+  expect(refusal(problemOf(shape, cuda::ElementType::float32), {64, 32, 32, 4}).find("float32") != std::string::npos,
+         "IEEE float32");
   expect(refusal(problemOf(groupedCases()[1], cuda::ElementType::float16), tile) == "groups", "groups");
   expect(!refusal(problemOf(groupedCases()[4], cuda::ElementType::float16), tile).empty(), "3 filters");
   expect(!refusal(half, {64, 64, 31, 4}).empty(), "a tile that does not exist");

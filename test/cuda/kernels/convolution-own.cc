@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <set>
 
-#include "convolution-check.h"
+#include "test/cuda/kernels/convolution-check.h"
 
 namespace resnode::test {
 namespace {
@@ -33,8 +33,9 @@ RESNODE_TEST(convolution_own, "every candidate computes its problem") {
     size_t splits = 0;
     for (const auto& candidate : cuda::ownCandidates(problemOf(shape, type, tf32, extras), 90)) {
       splits += candidate->workspaceBytes() > 0;
-      checkConvolution<decltype(element)>(shape, type, tf32, extras, candidate->workspaceBytes(),
-                                          [&](const auto&, const auto& arguments) { candidate->enqueue(arguments, nullptr); });
+      checkConvolution<decltype(element)>(
+          shape, type, tf32, extras, candidate->workspaceBytes(),
+          [&](const auto&, const auto& arguments) { candidate->enqueue(arguments, nullptr); });
     }
     expect(splits > 2, "no split reductions were offered");
   });
@@ -44,18 +45,21 @@ RESNODE_TEST(convolution_own, "which kernels are offered") {
   using cuda::ElementType;
   const auto half = namesOf(kDeep, ElementType::float16, false, 90);
   expect(half.count("mma-64x64x64-stages4-splits8") == 1, "the deep layers of ResNet-50 want split reductions");
-  expect(!any(half, "mma-128x") && !any(half, "mma-256x") && !any(half, "simt"), "49 pixels need no tile of 128; simt is for float32");
+  expect(!any(half, "mma-128x") && !any(half, "mma-256x") && !any(half, "simt"),
+         "49 pixels need no tile of 128; simt is for float32");
   expect(namesOf(kDeep, ElementType::float16, false, 75).size() == 1, "sm_75 has direct alone in 16 bits");
   const auto single = namesOf(kDeep, ElementType::float32, false, 90);
   expect(any(single, "simt-64x64") && !any(single, "mma"), "float32 means float32");
   expect(any(namesOf(kDeep, ElementType::float32, true, 90), "mma"), "tf32 has tensor cores");
   expect(namesOf(kDeep, ElementType::float32, false, 75) == single, "float32 needs no new GPU");
-  for (const ConvolutionCase& shape : groupedCases()) expect(namesOf(shape, ElementType::float16, false, 90).size() == 1, shape.name);
+  for (const ConvolutionCase& shape : groupedCases())
+    expect(namesOf(shape, ElementType::float16, false, 90).size() == 1, shape.name);
 }
 
 RESNODE_TEST(convolution_own, "keys tell problems apart") {
   auto problem = problemOf(kDeep, cuda::ElementType::float16);
-  expect(cuda::keyOf(problem) == "float16 1x7x7x512 > 1x7x7x512 kernel 3x3 stride 1x1 pad 1x1 dilation 1x1 group 1", cuda::keyOf(problem));
+  expect(cuda::keyOf(problem) == "float16 1x7x7x512 > 1x7x7x512 kernel 3x3 stride 1x1 pad 1x1 dilation 1x1 group 1",
+         cuda::keyOf(problem));
   std::set<std::string> keys{cuda::keyOf(problem)};
   const auto differs = [&](auto change) {
     cuda::ConvolutionProblem changed = problem;
@@ -67,11 +71,13 @@ RESNODE_TEST(convolution_own, "keys tell problems apart") {
   differs([](P& p) { p.type = cuda::ElementType::float32; });
   differs([](P& p) { p.type = cuda::ElementType::float32, p.tf32 = true; });
   for (cuda::Nhwc P::* tensor : {&P::input, &P::output}) {
-    for (int64_t cuda::Nhwc::* size : {&cuda::Nhwc::n, &cuda::Nhwc::h, &cuda::Nhwc::w, &cuda::Nhwc::c, &cuda::Nhwc::paddedChannels}) {
+    for (int64_t cuda::Nhwc::* size :
+         {&cuda::Nhwc::n, &cuda::Nhwc::h, &cuda::Nhwc::w, &cuda::Nhwc::c, &cuda::Nhwc::paddedChannels}) {
       differs([&](P& p) { p.*tensor.*size += 8; });
     }
   }
-  for (int64_t P::* number : {&P::r, &P::s, &P::strideH, &P::strideW, &P::padH, &P::padW, &P::dilationH, &P::dilationW, &P::group}) {
+  for (int64_t P::* number :
+       {&P::r, &P::s, &P::strideH, &P::strideW, &P::padH, &P::padW, &P::dilationH, &P::dilationW, &P::group}) {
     differs([&](P& p) { p.*number += 1; });
   }
   for (bool P::* flag : {&P::bias, &P::residual, &P::relu}) differs([&](P& p) { p.*flag = true; });

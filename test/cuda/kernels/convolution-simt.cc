@@ -1,6 +1,6 @@
-#include "kernels/convolution-simt.h"
+#include "cuda/operations/convolution/convolution-simt.h"
 
-#include "convolution-check.h"
+#include "test/cuda/kernels/convolution-check.h"
 
 namespace resnode::test {
 
@@ -11,9 +11,10 @@ RESNODE_TEST(convolution_simt, "every tile, every shape") {
         for (const ConvolutionExtras& extras : allExtras()) {
           const std::string refusal = cuda::simtRefusal(problemOf(shape, cuda::ElementType::float32), tile);
           expect(refusal.empty(), std::string(shape.name) + ": " + refusal);
-          checkConvolution<float>(shape, cuda::ElementType::float32, false, extras, 0, [&](const auto& problem, const auto& arguments) {
-            cuda::launchConvolutionSimt(problem, tile, arguments, nullptr);
-          });
+          checkConvolution<float>(shape, cuda::ElementType::float32, false, extras, 0,
+                                  [&](const auto& problem, const auto& arguments) {
+                                    cuda::launchConvolutionSimt(problem, tile, arguments, nullptr);
+                                  });
         }
       }
     }
@@ -24,14 +25,17 @@ RESNODE_TEST(convolution_simt, "several blocks each way") {
   const ConvolutionCase shape{"3×3 of 9·17 pixels", 1, 8, 9, 17, 136, 3, 3, 1, 1, 1, 1};
   for (const cuda::SimtTile& tile : cuda::simtTiles()) {
     checkConvolution<float>(shape, cuda::ElementType::float32, false, {true, true, true, true, 0.25f}, 0,
-                            [&](const auto& problem, const auto& arguments) { cuda::launchConvolutionSimt(problem, tile, arguments, nullptr); });
+                            [&](const auto& problem, const auto& arguments) {
+                              cuda::launchConvolutionSimt(problem, tile, arguments, nullptr);
+                            });
   }
 }
 
 RESNODE_TEST(convolution_simt, "what it refuses") {
   expect(!cuda::simtRefusal(problemOf(residualNetCases()[0], cuda::ElementType::float16), {64, 64}).empty(), "float16");
   expect(cuda::simtRefusal(problemOf(groupedCases()[1], cuda::ElementType::float32), {64, 64}) == "groups", "groups");
-  expect(!cuda::simtRefusal(problemOf(residualNetCases()[0], cuda::ElementType::float32), {64, 65}).empty(), "a tile that does not exist");
+  expect(!cuda::simtRefusal(problemOf(residualNetCases()[0], cuda::ElementType::float32), {64, 65}).empty(),
+         "a tile that does not exist");
 }
 
 }  // namespace resnode::test

@@ -1,14 +1,15 @@
-#include "kernels/copy.h"
+#include "cuda/operations/concat/copy.h"
 
-#include "reference.h"
+#include "test/cuda/kernels/reference.h"
 
 namespace resnode::cuda {
 namespace {
 
 // Rows of random bytes to a target of 0x5a, from and to `offset` bytes past an aligned address.
-void copies(int64_t sourceStride, int64_t targetStride, int64_t rows, int64_t bytes, size_t sourceOffset, size_t targetOffset) {
-  const std::string what = "rows " + test::sizes(rows, bytes) + ", strides " + test::sizes(sourceStride, targetStride) + ", offsets " +
-                           test::sizes(sourceOffset, targetOffset);
+void copies(int64_t sourceStride, int64_t targetStride, int64_t rows, int64_t bytes, size_t sourceOffset,
+            size_t targetOffset) {
+  const std::string what = "rows " + test::sizes(rows, bytes) + ", strides " + test::sizes(sourceStride, targetStride) +
+                           ", offsets " + test::sizes(sourceOffset, targetOffset);
   const auto length = [&](int64_t stride) { return static_cast<size_t>(rows == 0 ? 0 : stride * (rows - 1) + bytes); };
   test::Memory<uint8_t> source(length(sourceStride), sourceOffset), target(length(targetStride), targetOffset);
   for (size_t i = 0; i < source.size(); ++i) source[i] = static_cast<uint8_t>(i * 37 + 11);
@@ -44,7 +45,8 @@ RESNODE_TEST(copy, "nhwc tensors concatenate along their channels as Caffe's Con
     const auto bytes = static_cast<int64_t>(sizeof(T));
     launchCopyRows(first.data(), 8 * bytes, output.data(), 32 * bytes, a.pixels(), 8 * bytes, nullptr);
     launchCopyRows(second.data(), 24 * bytes, output.data() + 8, 32 * bytes, b.pixels(), 24 * bytes, nullptr);
-    const auto expected = test::reference(Concat{1}, {test::plainOf(first, a), test::plainOf(second, b)}, {2, 32, 3, 5});
+    const auto expected =
+        test::reference(Concat{1}, {test::plainOf(first, a), test::plainOf(second, b)}, {2, 32, 3, 5});
     test::nearNhwc(output, whole, expected, 0, 0, test::describe(whole, type));
   });
 }

@@ -1,8 +1,8 @@
 // Inner products, losses, Softmax and LRN: gradients on plain tensors.
-#include "gradients.h"
-#include "kernels/inner-product-gradient.h"
-#include "kernels/loss-gradient.h"
-#include "kernels/lrn-gradient.h"
+#include "cuda/operations/inner-product/inner-product-gradient.h"
+#include "cuda/operations/losses/loss-gradient.h"
+#include "cuda/operations/lrn/lrn-gradient.h"
+#include "test/cuda/kernels/gradients.h"
 
 namespace resnode::cuda {
 namespace {
@@ -13,16 +13,19 @@ RESNODE_TEST(dense_gradients, "inner product, as the weights lie and transposed"
   for (const Shape& s : {Shape{1, 1, 1}, Shape{3, 31, 5}, Shape{33, 70, 65}, Shape{700, 3, 2}, Shape{2, 4, 900}}) {
     for (bool transposed : {false, true}) {
       const InnerProductShape shape{s[0], s[1], s[2], transposed};
-      const auto x = test::randomMemory<float>(static_cast<size_t>(s[0] * s[1]), 1), dy = test::randomMemory<float>(static_cast<size_t>(s[0] * s[2]), 2);
+      const auto x = test::randomMemory<float>(static_cast<size_t>(s[0] * s[1]), 1),
+                 dy = test::randomMemory<float>(static_cast<size_t>(s[0] * s[2]), 2);
       const auto weights = test::randomMemory<float>(static_cast<size_t>(s[1] * s[2]), 3);
       InnerProduct layer;
       layer.weights = 0;
       layer.numOutput = s[2];
       layer.transpose = transposed;
       const Shape weightShape = transposed ? Shape{s[1], s[2]} : Shape{s[2], s[1]};
-      const auto expected = test::referenceGradients(layer, {{{s[0], s[1]}, floatsOf(x)}}, {{s[0], s[2]}}, {floatsOf(dy)}, {floatsOf(weights)}, {weightShape, {s[2]}});
+      const auto expected = test::referenceGradients(layer, {{{s[0], s[1]}, floatsOf(x)}}, {{s[0], s[2]}},
+                                                     {floatsOf(dy)}, {floatsOf(weights)}, {weightShape, {s[2]}});
       auto dx = test::nanMemory<float>(x.size()), dw = test::nanMemory<float>(weights.size());
-      auto dataScratch = test::scratchOf(innerProductDataScratch(shape)), weightScratch = test::scratchOf(innerProductWeightScratch(shape));
+      auto dataScratch = test::scratchOf(innerProductDataScratch(shape)),
+           weightScratch = test::scratchOf(innerProductWeightScratch(shape));
       launchInnerProductDataGradient(shape, dy.data(), weights.data(), dx.data(), dataScratch.data(), nullptr);
       launchInnerProductWeightGradient(shape, x.data(), dy.data(), dw.data(), weightScratch.data(), nullptr);
       const std::string what = test::sizes(s[0], s[1], s[2]) + (transposed ? " transposed" : "");
@@ -48,13 +51,15 @@ RESNODE_TEST(dense_gradients, "Softmax, in place on dy") {
 
 RESNODE_TEST(dense_gradients, "SoftmaxWithLoss in every normalisation, with ignored labels; no class, no diff") {
   for (const Shape& s : kScores) {
-    for (auto normalization : {Normalization::full, Normalization::valid, Normalization::batchSize, Normalization::none}) {
+    for (auto normalization :
+         {Normalization::full, Normalization::valid, Normalization::batchSize, Normalization::none}) {
       for (bool ignores : {false, true}) {
         const auto scores = test::randomMemory<float>(static_cast<size_t>(elementCount(s)), 6, -4, 4);
         auto labels = test::randomMemory<float>(static_cast<size_t>(s[0] * s[2]), 7, 0, static_cast<float>(s[1]));
         for (size_t i = 0; i < labels.size(); ++i) labels[i] = ignores && i % 3 == 0 ? 255 : std::floor(labels[i]);
         const SoftmaxLoss loss{s[0], s[1], s[2], ignores ? std::optional<int64_t>(255) : std::nullopt, normalization};
-        const auto expected = test::referenceGradients(loss, {{s, floatsOf(scores)}, {{s[0], s[2]}, floatsOf(labels)}}, {{1}}, {{0.75f}});
+        const auto expected =
+            test::referenceGradients(loss, {{s, floatsOf(scores)}, {{s[0], s[2]}, floatsOf(labels)}}, {{1}}, {{0.75f}});
         test::Memory<float> dy(1);
         dy[0] = 0.75f;
         auto dx = test::nanMemory<float>(scores.size()), scratch = test::scratchOf(1);
@@ -62,7 +67,8 @@ RESNODE_TEST(dense_gradients, "SoftmaxWithLoss in every normalisation, with igno
         test::nearPlain(dx, expected.dx[0], 1e-5, 1e-7, test::sizes(s[0], s[1], s[2]));
         labels[0] = static_cast<float>(s[1]) + 0.5f;
         launchSoftmaxLossGradient(loss, scores.data(), labels.data(), dy.data(), dx.data(), scratch.data(), nullptr);
-        for (int64_t c = 0; c < s[1]; ++c) test::expect(dx[static_cast<size_t>(c * s[2])] == 0, "no class has this label");
+        for (int64_t c = 0; c < s[1]; ++c)
+          test::expect(dx[static_cast<size_t>(c * s[2])] == 0, "no class has this label");
       }
     }
   }
@@ -70,13 +76,16 @@ RESNODE_TEST(dense_gradients, "SoftmaxWithLoss in every normalisation, with igno
 
 RESNODE_TEST(dense_gradients, "EuclideanLoss, either side or both") {
   for (const Shape& s : {Shape{1, 1}, Shape{3, 31}, Shape{5, 300}}) {
-    const auto a = test::randomMemory<float>(static_cast<size_t>(elementCount(s)), 8), b = test::randomMemory<float>(a.size(), 9);
-    const auto expected = test::referenceGradients(EuclideanLoss{}, {{s, floatsOf(a)}, {s, floatsOf(b)}}, {{1}}, {{1.5f}});
+    const auto a = test::randomMemory<float>(static_cast<size_t>(elementCount(s)), 8),
+               b = test::randomMemory<float>(a.size(), 9);
+    const auto expected =
+        test::referenceGradients(EuclideanLoss{}, {{s, floatsOf(a)}, {s, floatsOf(b)}}, {{1}}, {{1.5f}});
     test::Memory<float> dy(1);
     dy[0] = 1.5f;
     for (int wanted = 1; wanted < 4; ++wanted) {
       auto da = test::nanMemory<float>(a.size()), db = test::nanMemory<float>(a.size());
-      launchEuclideanLossGradient(a.data(), b.data(), dy.data(), wanted & 1 ? da.data() : nullptr, wanted & 2 ? db.data() : nullptr, s[0], elementCount(s), nullptr);
+      launchEuclideanLossGradient(a.data(), b.data(), dy.data(), wanted & 1 ? da.data() : nullptr,
+                                  wanted & 2 ? db.data() : nullptr, s[0], elementCount(s), nullptr);
       if (wanted & 1) test::nearPlain(da, expected.dx[0], 1e-5, 1e-6, "da");
       if (wanted & 2) test::nearPlain(db, expected.dx[1], 1e-5, 1e-6, "db");
     }
@@ -87,7 +96,8 @@ RESNODE_TEST(dense_gradients, "LRN across channels and within one") {
   for (const Shape& s : {Shape{1, 1, 1, 1}, Shape{2, 7, 3, 5}, Shape{1, 3, 9, 4}}) {
     for (LrnRegion region : {LrnRegion::across, LrnRegion::within}) {
       for (int64_t size : {1, 3, 5}) {
-        const auto x = test::randomMemory<float>(static_cast<size_t>(elementCount(s)), 10), dy = test::randomMemory<float>(x.size(), 11);
+        const auto x = test::randomMemory<float>(static_cast<size_t>(elementCount(s)), 10),
+                   dy = test::randomMemory<float>(x.size(), 11);
         const Lrn lrn{region, size, 0.7f, 0.75f, 2};
         const auto expected = test::referenceGradients(lrn, {{s, floatsOf(x)}}, {s}, {floatsOf(dy)});
         auto dx = test::nanMemory<float>(x.size()), scratch = test::scratchOf(elementCount(s));

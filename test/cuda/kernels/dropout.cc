@@ -1,14 +1,16 @@
 // Dropout: the bits of the reference loops in both layouts, so that a run may change its device.
-#include "kernels/dropout.h"
+#include "cuda/operations/dropout/dropout.h"
 
 #include <algorithm>
 
-#include "gradients.h"
+#include "test/cuda/kernels/gradients.h"
 
 namespace resnode::cuda {
 namespace {
 
-std::vector<Dropout> cases() { return {{0.5f, 0, 0, 0}, {0.3f, 0xfedcba98, 3, 2}, {0, 7, 1, 0}, {0.999999940395355f, 7, 1, 0}}; }
+std::vector<Dropout> cases() {
+  return {{0.5f, 0, 0, 0}, {0.3f, 0xfedcba98, 3, 2}, {0, 7, 1, 0}, {0.999999940395355f, 7, 1, 0}};
+}
 
 const std::vector<float> kPass = {16777215, 5};  // iteration, pass
 

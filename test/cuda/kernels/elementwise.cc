@@ -1,6 +1,6 @@
-#include "kernels/elementwise.h"
+#include "cuda/operations/elementwise/elementwise.h"
 
-#include "reference.h"
+#include "test/cuda/kernels/reference.h"
 
 namespace resnode::cuda {
 namespace {
@@ -34,15 +34,18 @@ RESNODE_TEST(unary, "each function on nhwc, padding stays zero, in place and mis
       using T = decltype(element);
       for (const Nhwc& shape : test::oddShapes()) {
         for (size_t misaligned : {0, 1}) {
-          const std::string what = std::string(c.name) + " " + test::describe(shape, type) + " misaligned by " + std::to_string(misaligned);
+          const std::string what =
+              std::string(c.name) + " " + test::describe(shape, type) + " misaligned by " + std::to_string(misaligned);
           auto input = test::randomNhwc<T>(shape, 11, -2, 2, misaligned);
           auto output = test::nanMemory<T>(input.size());
           const test::Plain plain = test::plainOf(input, shape);
           const auto expected = test::reference(c.attributes, {plain}, plain.shape);
           const double relative = test::relativeOf(type);
-          launchUnary(c.unary, type, input.data(), output.data(), shape.elements(), shape.c, shape.paddedChannels, nullptr);
+          launchUnary(c.unary, type, input.data(), output.data(), shape.elements(), shape.c, shape.paddedChannels,
+                      nullptr);
           test::nearNhwc(output, shape, expected, relative, 1e-6, what);
-          launchUnary(c.unary, type, input.data(), input.data(), shape.elements(), shape.c, shape.paddedChannels, nullptr);
+          launchUnary(c.unary, type, input.data(), input.data(), shape.elements(), shape.c, shape.paddedChannels,
+                      nullptr);
           test::nearNhwc(input, shape, expected, relative, 1e-6, what + " in place");
         }
       }
@@ -55,7 +58,8 @@ RESNODE_TEST(unary, "plain, at sizes around a vector and a block, and none at al
     const auto input = test::randomMemory<float>(static_cast<size_t>(elements), 5);
     auto output = test::nanMemory<float>(input.size());
     launchUnary(Sigmoid{}, ElementType::float32, input.data(), output.data(), elements, 1, 1, nullptr);
-    test::nearPlain(output, test::reference(Sigmoid{}, {{{elements}, test::floatsOf(input)}}, {elements}), 1e-5, 0, test::sizes(elements));
+    test::nearPlain(output, test::reference(Sigmoid{}, {{{elements}, test::floatsOf(input)}}, {elements}), 1e-5, 0,
+                    test::sizes(elements));
   }
 }
 
@@ -79,10 +83,12 @@ RESNODE_TEST(prelu, "a slope a channel or one in all, nhwc") {
         const auto input = test::randomNhwc<T>(shape, 3);
         const auto slope = test::randomMemory<float>(static_cast<size_t>(shared ? 1 : shape.c), 4);
         auto output = test::nanMemory<T>(input.size());
-        launchPRelu(type, input.data(), slope.data(), shared, output.data(), shape.pixels(), shape.c, shape.paddedChannels, 1, nullptr);
+        launchPRelu(type, input.data(), slope.data(), shared, output.data(), shape.pixels(), shape.c,
+                    shape.paddedChannels, 1, nullptr);
         const test::Plain plain = test::plainOf(input, shape);
         const auto expected = test::reference(PRelu{0, shared}, {plain}, plain.shape, {test::floatsOf(slope)});
-        test::nearNhwc(output, shape, expected, test::relativeOf(type), 1e-6, test::describe(shape, type) + (shared ? " shared" : ""));
+        test::nearNhwc(output, shape, expected, test::relativeOf(type), 1e-6,
+                       test::describe(shape, type) + (shared ? " shared" : ""));
       }
     }
   });
@@ -93,8 +99,10 @@ RESNODE_TEST(prelu, "plain with an inner dimension, in place and misaligned") {
     for (size_t misaligned : {0, 1}) {
       auto values = test::randomMemory<float>(static_cast<size_t>(elementCount(shape)), 6, -2, 2, misaligned);
       const auto slope = test::randomMemory<float>(static_cast<size_t>(shape[1]), 7);
-      const auto expected = test::reference(PRelu{0, false}, {{shape, test::floatsOf(values)}}, shape, {test::floatsOf(slope)});
-      launchPRelu(ElementType::float32, values.data(), slope.data(), false, values.data(), shape[0], shape[1], shape[1], shape[2], nullptr);
+      const auto expected =
+          test::reference(PRelu{0, false}, {{shape, test::floatsOf(values)}}, shape, {test::floatsOf(slope)});
+      launchPRelu(ElementType::float32, values.data(), slope.data(), false, values.data(), shape[0], shape[1], shape[1],
+                  shape[2], nullptr);
       test::nearPlain(values, expected, 1e-5, 0, test::sizes(shape[0], shape[1], shape[2]));
     }
   }

@@ -1,19 +1,21 @@
-#include "kernels/eltwise.h"
+#include "cuda/operations/eltwise/eltwise.h"
 
-#include "core/error.h"
-#include "reference.h"
+#include "native/core/error.h"
+#include "test/cuda/kernels/reference.h"
 
 namespace resnode::cuda {
 namespace {
 
 template <class T>
-void compare(EltwiseOperation operation, ElementType type, int count, int64_t elements, bool coefficients, bool relu, int into, size_t misaligned) {
+void compare(EltwiseOperation operation, ElementType type, int count, int64_t elements, bool coefficients, bool relu,
+             int into, size_t misaligned) {
   std::vector<test::Memory<T>> inputs;
   std::vector<const void*> pointers;
   std::vector<test::Plain> plain;
   std::vector<float> factors;
   for (int k = 0; k < count; ++k) {
-    inputs.push_back(test::randomMemory<T>(static_cast<size_t>(elements), static_cast<unsigned>(31 + k), -1.5f, 1.5f, k == 1 ? misaligned : 0));
+    inputs.push_back(test::randomMemory<T>(static_cast<size_t>(elements), static_cast<unsigned>(31 + k), -1.5f, 1.5f,
+                                           k == 1 ? misaligned : 0));
     pointers.push_back(inputs.back().data());
     plain.push_back({{elements}, test::floatsOf(inputs.back())});
     factors.push_back(coefficients ? 0.5f - static_cast<float>(k) : 1.0f);
@@ -21,14 +23,18 @@ void compare(EltwiseOperation operation, ElementType type, int count, int64_t el
   auto separate = test::nanMemory<T>(static_cast<size_t>(elements));
   auto& output = into < 0 ? separate : inputs[static_cast<size_t>(into)];
   Eltwise layer;
-  layer.operation = operation == EltwiseOperation::sum ? EltwiseKind::sum : operation == EltwiseOperation::prod ? EltwiseKind::prod : EltwiseKind::max;
+  layer.operation = operation == EltwiseOperation::sum    ? EltwiseKind::sum
+                    : operation == EltwiseOperation::prod ? EltwiseKind::prod
+                                                          : EltwiseKind::max;
   layer.coefficients = factors;
   if (relu) layer.relu = FusedRelu{0.25f};
   const auto expected = test::reference(layer, plain, {elements});
-  launchEltwise({operation, count, pointers.data(), coefficients ? factors.data() : nullptr, relu, 0.25f}, type, output.data(), elements, nullptr);
+  launchEltwise({operation, count, pointers.data(), coefficients ? factors.data() : nullptr, relu, 0.25f}, type,
+                output.data(), elements, nullptr);
   test::nearPlain(output, expected, test::relativeOf(type), 1e-6 * count * count,
                   std::string(test::nameOf(type)) + " operation " + std::to_string(static_cast<int>(operation)) + ", " +
-                      std::to_string(count) + " inputs of " + std::to_string(elements) + ", into " + std::to_string(into));
+                      std::to_string(count) + " inputs of " + std::to_string(elements) + ", into " +
+                      std::to_string(into));
 }
 
 RESNODE_TEST(eltwise, "sum, prod and max of 2 to 9 inputs, in place on any of them, misaligned") {
@@ -71,11 +77,12 @@ RESNODE_TEST(eltwise, "one tensor given twice; NaN where the specification has i
     Eltwise layer{operation == EltwiseOperation::sum    ? EltwiseKind::sum
                   : operation == EltwiseOperation::prod ? EltwiseKind::prod
                                                         : EltwiseKind::max,
-                  {1, 1, 1}, {}};
+                  {1, 1, 1},
+                  {}};
     const auto values = test::floatsOf(a);
     launchEltwise({operation, 3, pointers}, ElementType::float32, output.data(), 4, nullptr);
-    test::nearPlain(output, test::reference(layer, {{{4}, values}, {{4}, test::floatsOf(b)}, {{4}, values}}, {4}), 1e-6, 0,
-                    "operation " + std::to_string(static_cast<int>(operation)));
+    test::nearPlain(output, test::reference(layer, {{{4}, values}, {{4}, test::floatsOf(b)}, {{4}, values}}, {4}), 1e-6,
+                    0, "operation " + std::to_string(static_cast<int>(operation)));
   }
 }
 

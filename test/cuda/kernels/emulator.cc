@@ -1,7 +1,7 @@
 // The emulator itself: what right kernels may rely on, and that wrong ones are found.
-#include "launch.h"
+#include "cuda/launch.h"
 
-#include "harness.h"
+#include "test/cuda/kernels/harness.h"
 
 namespace resnode::cuda {
 namespace {
@@ -14,7 +14,8 @@ void expectMisuse(const std::string& code, const std::string& words, Function fu
     function();
   } catch (const Misuse& error) {
     test::expect(error.code() == code, "code " + error.code() + ", expected " + code + ": " + error.what());
-    test::expect(std::string(error.what()).find(words) != std::string::npos, std::string(error.what()) + " lacks: " + words);
+    test::expect(std::string(error.what()).find(words) != std::string::npos,
+                 std::string(error.what()) + " lacks: " + words);
     return;
   }
   throw test::Failure("nothing was found, expected " + code);
@@ -133,18 +134,23 @@ RESNODE_TEST(emulator, "halves of a warp meet apart") {
 
 RESNODE_TEST(emulator, "finds divergence") {
   int out[32];
-  expectMisuse("emulator/divergence", "1 of 64 have ended", [] { launch(exitBeforeBarrier, {dim3(1), dim3(64)}, nullptr); });
+  expectMisuse("emulator/divergence", "1 of 64 have ended",
+               [] { launch(exitBeforeBarrier, {dim3(1), dim3(64)}, nullptr); });
   expectMisuse("emulator/divergence", "while others wait", [] { launch(twoBarriers, {dim3(1), dim3(64)}, nullptr); });
-  expectMisuse("emulator/divergence", "16 at __syncthreads", [&] { launch(barrierAgainstShuffle, {dim3(1), dim3(32)}, nullptr, out); });
-  expectMisuse("emulator/divergence", "16 of 32 have ended", [&] { launch(shuffleHalfAWarp, {dim3(1), dim3(32)}, nullptr, out, ~0u, 0); });
+  expectMisuse("emulator/divergence", "16 at __syncthreads",
+               [&] { launch(barrierAgainstShuffle, {dim3(1), dim3(32)}, nullptr, out); });
+  expectMisuse("emulator/divergence", "16 of 32 have ended",
+               [&] { launch(shuffleHalfAWarp, {dim3(1), dim3(32)}, nullptr, out, ~0u, 0); });
   launch(shuffleHalfAWarp, {dim3(1), dim3(32)}, nullptr, out, 0xffffu, 3);
   test::expect(out[15] == 3, "the emulator works after an error");
 }
 
 RESNODE_TEST(emulator, "finds lanes outside the mask") {
   int out[32];
-  expectMisuse("emulator/lane", "reads lane 20", [&] { launch(shuffleHalfAWarp, {dim3(1), dim3(32)}, nullptr, out, 0xffffu, 20); });
-  expectMisuse("emulator/lane", "which its mask leaves out", [&] { launch(shuffleHalfAWarp, {dim3(1), dim3(32)}, nullptr, out, 0xffu, 0); });
+  expectMisuse("emulator/lane", "reads lane 20",
+               [&] { launch(shuffleHalfAWarp, {dim3(1), dim3(32)}, nullptr, out, 0xffffu, 20); });
+  expectMisuse("emulator/lane", "which its mask leaves out",
+               [&] { launch(shuffleHalfAWarp, {dim3(1), dim3(32)}, nullptr, out, 0xffu, 0); });
 }
 
 RESNODE_TEST(emulator, "finds launches past the limits") {
@@ -171,7 +177,8 @@ RESNODE_TEST(emulator, "shared memory starts as garbage, in every block") {
   test::Memory<float> out(32);
   for (int i = 0; i < 2; ++i) {
     launch(readUnwritten, {dim3(1), dim3(32)}, nullptr, out.data());
-    for (float value : {out[0], out[31]}) test::expect(std::isnan(value) || value > 1e30f, "unwritten shared memory reads " + std::to_string(value));
+    for (float value : {out[0], out[31]})
+      test::expect(std::isnan(value) || value > 1e30f, "unwritten shared memory reads " + std::to_string(value));
   }
 }
 

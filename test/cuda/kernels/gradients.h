@@ -1,7 +1,7 @@
 // The specification of gradients (native/reference/gradients.h) for kernel tests.
 #pragma once
 
-#include "reference.h"
+#include "test/cuda/kernels/reference.h"
 
 namespace resnode::test {
 
@@ -34,7 +34,8 @@ inline Gradients referenceGradients(Attributes attributes, std::vector<Plain> x,
   for (const Shape& shape : outputs) forward.outputs.push_back(made(result.y, shape));
   gradient.inputs = forward.inputs;
   gradient.inputs.insert(gradient.inputs.end(), forward.outputs.begin(), forward.outputs.end());
-  for (size_t i = 0; i < outputs.size(); ++i) gradient.inputs.push_back(i < dy.size() && !dy[i].empty() ? tensor(outputs[i], dy[i].data()) : -1);
+  for (size_t i = 0; i < outputs.size(); ++i)
+    gradient.inputs.push_back(i < dy.size() && !dy[i].empty() ? tensor(outputs[i], dy[i].data()) : -1);
   for (const Plain& each : x) gradient.outputs.push_back(made(result.dx, each.shape));
   for (const Shape& shape : learned) gradient.outputs.push_back(made(result.dw, shape));
   program.operations = {forward, gradient};
@@ -67,7 +68,8 @@ Memory<T> nhwcOf(const std::vector<float>& plain, const cuda::Nhwc& shape) {
   const int64_t plane = shape.h * shape.w;
   for (int64_t i = 0; i < shape.elements(); ++i) {
     const int64_t pixel = i / shape.paddedChannels, channel = i % shape.paddedChannels, image = pixel / plane;
-    memory[static_cast<size_t>(i)] = cuda::fromFloat<T>(channel < shape.c ? plain[static_cast<size_t>((image * shape.c + channel) * plane + pixel % plane)] : 0.0f);
+    memory[static_cast<size_t>(i)] = cuda::fromFloat<T>(
+        channel < shape.c ? plain[static_cast<size_t>((image * shape.c + channel) * plane + pixel % plane)] : 0.0f);
   }
   return memory;
 }

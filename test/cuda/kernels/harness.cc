@@ -1,6 +1,6 @@
 // Runs the cases whose names contain the argument (all without one; with --from N those from the Nth on), each in three orders of threads and blocks, and
 // prints a line a case: "ok NAME" or "failed NAME: why". kernels.test.ts reads them.
-#include "harness.h"
+#include "test/cuda/kernels/harness.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -8,9 +8,9 @@
 #include <utility>
 
 #ifdef RESNODE_EMULATE
-#include "emulator/emulator.h"
+#include "test/cuda/emulator/emulator.h"
 #else
-#include "check.h"
+#include "cuda/check.h"
 #endif
 
 namespace resnode::test {
@@ -29,8 +29,9 @@ std::vector<Case>& cases() {
 
 // What went wrong, empty where nothing did.
 std::string run(const Case& test) {
-  for (const auto& [order, name] : {std::pair(emulator::Order::forward, "forward"), std::pair(emulator::Order::reverse, "reverse"),
-                                    std::pair(emulator::Order::shuffled, "shuffled")}) {
+  for (const auto& [order, name] :
+       {std::pair(emulator::Order::forward, "forward"), std::pair(emulator::Order::reverse, "reverse"),
+        std::pair(emulator::Order::shuffled, "shuffled")}) {
     emulator::setOrder(order, 7);
     try {
       test.run();

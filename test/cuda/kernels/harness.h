@@ -13,7 +13,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "types.h"
+#include "cuda/types.h"
 
 namespace resnode::test {
 
@@ -74,7 +74,10 @@ struct SharedDeleter {
 template <class T>
 class Memory {
  public:
-  explicit Memory(size_t count, size_t misaligned = 0) : count_(count), misaligned_(misaligned), all_(static_cast<T*>(allocateShared((count + misaligned) * sizeof(T)))) {}
+  explicit Memory(size_t count, size_t misaligned = 0)
+      : count_(count),
+        misaligned_(misaligned),
+        all_(static_cast<T*>(allocateShared((count + misaligned) * sizeof(T)))) {}
   T* data() { return all_.get() + misaligned_; }
   const T* data() const { return all_.get() + misaligned_; }
   size_t size() const { return count_; }
@@ -116,8 +119,8 @@ void eachType(Function function) {
 
 #define RESNODE_TEST_NAME2(group, line) group##_case_##line
 #define RESNODE_TEST_NAME(group, line) RESNODE_TEST_NAME2(group, line)
-#define RESNODE_TEST(group, name)                                                                                        \
-  static void RESNODE_TEST_NAME(group, __LINE__)();                                                                        \
-  static const ::resnode::test::Registration RESNODE_TEST_NAME(group##_registration, __LINE__)(#group ": " name,            \
-                                                                                     RESNODE_TEST_NAME(group, __LINE__)); \
+#define RESNODE_TEST(group, name)                                                               \
+  static void RESNODE_TEST_NAME(group, __LINE__)();                                             \
+  static const ::resnode::test::Registration RESNODE_TEST_NAME(group##_registration, __LINE__)( \
+      #group ": " name, RESNODE_TEST_NAME(group, __LINE__));                                    \
   static void RESNODE_TEST_NAME(group, __LINE__)()

@@ -1,6 +1,6 @@
-#include "kernels/inner-product.h"
+#include "cuda/operations/inner-product/inner-product.h"
 
-#include "reference.h"
+#include "test/cuda/kernels/reference.h"
 
 namespace resnode::cuda {
 namespace {
@@ -13,7 +13,8 @@ struct Options {
 
 // |error| ≤ (what one lane or thread adds up in turn + 16)·2⁻²⁴·Σ|x·w|; values are up to 2, so k·4 bounds the sum.
 template <class In, class Weight>
-void check(ElementType inputType, ElementType weightsType, int64_t rows, int64_t k, int64_t outputs, const Options& options) {
+void check(ElementType inputType, ElementType weightsType, int64_t rows, int64_t k, int64_t outputs,
+           const Options& options) {
   const int64_t stride = k + options.gap;
   auto input = test::randomMemory<In>(static_cast<size_t>(rows * stride), 51, -2, 2, options.misaligned);
   const auto weights = test::randomMemory<Weight>(static_cast<size_t>(outputs * k), 52, -2, 2, options.misaligned);
@@ -28,14 +29,16 @@ void check(ElementType inputType, ElementType weightsType, int64_t rows, int64_t
   layer.numOutput = outputs;
   if (options.bias) layer.bias = 1;
   if (options.relu) layer.relu = FusedRelu{0.25f};
-  const auto expected = test::reference(layer, {{{rows, k}, dense}}, {rows, outputs}, {test::floatsOf(weights), test::floatsOf(bias)});
+  const auto expected =
+      test::reference(layer, {{{rows, k}, dense}}, {rows, outputs}, {test::floatsOf(weights), test::floatsOf(bias)});
   auto output = test::nanMemory<float>(static_cast<size_t>(rows * outputs));
-  launchInnerProduct(inputType, weightsType, input.data(), stride, weights.data(), options.bias ? bias.data() : nullptr, options.relu, 0.25f,
-                     output.data(), rows, k, outputs, nullptr);
+  launchInnerProduct(inputType, weightsType, input.data(), stride, weights.data(), options.bias ? bias.data() : nullptr,
+                     options.relu, 0.25f, output.data(), rows, k, outputs, nullptr);
   const double bound = (static_cast<double>(k) / 4 + 16) * 0x1p-24 * (4 * static_cast<double>(k) + 2);
   test::nearPlain(output, expected, 1e-6, bound < 1e-4 ? bound : 1e-4,
-                  std::string(test::nameOf(inputType)) + " × " + test::nameOf(weightsType) + " " + test::sizes(rows, k, outputs) + " gap " +
-                      std::to_string(options.gap) + " misaligned " + std::to_string(options.misaligned));
+                  std::string(test::nameOf(inputType)) + " × " + test::nameOf(weightsType) + " " +
+                      test::sizes(rows, k, outputs) + " gap " + std::to_string(options.gap) + " misaligned " +
+                      std::to_string(options.misaligned));
 }
 
 RESNODE_TEST(inner_product, "few rows: a warp an output") {

@@ -1,8 +1,8 @@
 // Memory that the host and kernels both reach: pinned and mapped on a real GPU, plain under the emulator.
-#include "harness.h"
+#include "test/cuda/kernels/harness.h"
 
 #ifndef RESNODE_EMULATE
-#include "check.h"
+#include "cuda/check.h"
 #else
 #include <new>
 #endif

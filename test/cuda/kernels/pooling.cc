@@ -1,9 +1,9 @@
-#include "kernels/pooling.h"
+#include "cuda/operations/pooling/pooling.h"
 
 #include <cfloat>
 #include <limits>
 
-#include "reference.h"
+#include "test/cuda/kernels/reference.h"
 
 namespace resnode::cuda {
 namespace {
@@ -31,7 +31,8 @@ struct Expected {
 
 Expected expectedOf(PoolingMethod method, const PoolingShape& shape, test::Plain input) {
   const Shape output{shape.output.n, shape.output.c, shape.output.h, shape.output.w};
-  Expected expected{std::vector<float>(static_cast<size_t>(elementCount(output))), std::vector<float>(static_cast<size_t>(elementCount(output)))};
+  Expected expected{std::vector<float>(static_cast<size_t>(elementCount(output))),
+                    std::vector<float>(static_cast<size_t>(elementCount(output)))};
   Pooling pooling{method, {shape.kernelH, shape.kernelW}, {shape.strideH, shape.strideW}, {shape.padH, shape.padW}};
   resnode::reference::Arguments arguments;
   arguments.inputs = {{input.values.data(), &input.shape}};
@@ -59,17 +60,20 @@ void checkMaximum(const PoolingShape& shape, ElementType type, const test::Memor
 }
 
 template <class T>
-void checkAverage(const PoolingShape& shape, ElementType type, const test::Memory<T>& input, double absolute, const std::string& what) {
+void checkAverage(const PoolingShape& shape, ElementType type, const test::Memory<T>& input, double absolute,
+                  const std::string& what) {
   const Expected expected = expectedOf(PoolingMethod::average, shape, test::plainOf(input, shape.input));
   auto output = test::nanMemory<T>(static_cast<size_t>(shape.output.elements()));
   launchAveragePooling(shape, type, input.data(), output.data(), nullptr);
   test::nearNhwc(output, shape.output, expected.values, test::relativeOf(type), absolute, what);
 }
 
-const std::vector<Windows> kWindows = {{3, 3, 2, 2, 0, 0}, {3, 3, 2, 2, 1, 1}, {2, 2, 2, 2, 0, 0}, {3, 2, 1, 3, 1, 0}, {1, 1, 1, 1, 0, 0}, {5, 4, 3, 2, 2, 1}};
+const std::vector<Windows> kWindows = {{3, 3, 2, 2, 0, 0}, {3, 3, 2, 2, 1, 1}, {2, 2, 2, 2, 0, 0},
+                                       {3, 2, 1, 3, 1, 0}, {1, 1, 1, 1, 0, 0}, {5, 4, 3, 2, 2, 1}};
 
 std::string describe(const PoolingShape& shape, ElementType type) {
-  return test::describe(shape.input, type) + " windows " + test::sizes(shape.kernelH, shape.kernelW, shape.strideH, shape.strideW, shape.padH, shape.padW);
+  return test::describe(shape.input, type) + " windows " +
+         test::sizes(shape.kernelH, shape.kernelW, shape.strideH, shape.strideW, shape.padH, shape.padW);
 }
 
 template <class Check>
@@ -92,7 +96,8 @@ RESNODE_TEST(pooling, "MAX equals Caffe's, mask and ties included") {
     using T = decltype(element);
     eachShape([&](const PoolingShape& shape) {
       auto input = test::randomNhwc<T>(shape.input, 3, -3, 3);
-      for (size_t i = 0; i < input.size(); ++i) input[i] = fromFloat<T>(std::round(toFloat(input[i])));  // 7 values: many ties
+      for (size_t i = 0; i < input.size(); ++i)
+        input[i] = fromFloat<T>(std::round(toFloat(input[i])));  // 7 values: many ties
       checkMaximum(shape, type, input, describe(shape, type));
     });
   });
@@ -117,7 +122,8 @@ RESNODE_TEST(pooling, "MAX never takes NaN, nor −inf or what nothing exceeds: 
         for (size_t i = 0; i < input.size(); ++i) {
           if (i % 8 < 5 && i / 8 % every == 0) input[i] = fromFloat<T>(special);
         }
-        checkMaximum(shape, type, input, describe(shape, type) + " with " + std::to_string(special) + " every " + std::to_string(every));
+        checkMaximum(shape, type, input,
+                     describe(shape, type) + " with " + std::to_string(special) + " every " + std::to_string(every));
         checkAverage(shape, type, input, 1e-6, describe(shape, type) + " average with " + std::to_string(special));
       }
     }
@@ -143,7 +149,8 @@ RESNODE_TEST(pooling, "AVE over the whole plane: a reduction, with padding and o
     for (const Nhwc& input : test::oddShapes()) {
       for (int64_t pad : {0, 1}) {
         const int64_t over = pad == 0 ? 0 : 2;
-        const PoolingShape shape{input, {input.n, 1, 1, input.c, input.paddedChannels}, input.h + over, input.w + 2 * over, 1, 1, pad, pad};
+        const PoolingShape shape{
+            input, {input.n, 1, 1, input.c, input.paddedChannels}, input.h + over, input.w + 2 * over, 1, 1, pad, pad};
         const size_t misaligned = input.c == 31 ? 1 : 0;
         // Sums of values around 1, so that what is lost in adding shows against the result.
         checkAverage(shape, type, test::randomNhwc<T>(input, 9, 0.5, 1.5, misaligned), 0, describe(shape, type));

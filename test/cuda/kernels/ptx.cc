@@ -1,11 +1,11 @@
 // The host versions of cuda/ptx.h against what the PTX ISA says of the instructions; its tables are written out here, since
 // ptx.h and emulator/ptx.h see the same layouts as words.
-#include "ptx.h"
+#include "cuda/ptx.h"
 
 #include <array>
 #include <cstring>
 
-#include "harness.h"
+#include "test/cuda/kernels/harness.h"
 
 namespace resnode::test {
 namespace {
@@ -17,7 +17,9 @@ struct Place {
 // "Matrix Fragments for mma.m16n8k16 with floating point type": element i of lane groupID·4 + threadID_in_group.
 struct Half16 {
   static constexpr int depth = 16, aElements = 8, bElements = 4;
-  static Place a(int group, int t, int i) { return {i < 2 || (4 <= i && i < 6) ? group : group + 8, i < 4 ? t * 2 + (i & 1) : t * 2 + (i & 1) + 8}; }
+  static Place a(int group, int t, int i) {
+    return {i < 2 || (4 <= i && i < 6) ? group : group + 8, i < 4 ? t * 2 + (i & 1) : t * 2 + (i & 1) + 8};
+  }
   static Place b(int group, int t, int i) { return {i < 2 ? t * 2 + (i & 1) : t * 2 + (i & 1) + 8, group}; }
 };
 
@@ -82,11 +84,13 @@ void checkMultiply(bool tf32) {
       const Place place = accumulator(lane >> 2, lane % 4, i);
       double sum = c[place.row * 8 + place.column], size = std::fabs(sum);
       for (int k = 0; k < Layout::depth; ++k) {
-        const double product = double(cuda::toFloat(a[place.row * Layout::depth + k])) * cuda::toFloat(b[k * 8 + place.column]);
+        const double product =
+            double(cuda::toFloat(a[place.row * Layout::depth + k])) * cuda::toFloat(b[k * 8 + place.column]);
         sum += product;
         size += std::fabs(product);
       }
-      near(d[lane * 4 + i], sum, 0, (Layout::depth + 1) * std::ldexp(size, -23), sizes("row", place.row, "column", place.column));
+      near(d[lane * 4 + i], sum, 0, (Layout::depth + 1) * std::ldexp(size, -23),
+           sizes("row", place.row, "column", place.column));
     }
   }
 }
@@ -102,7 +106,8 @@ __global__ void loadRows(const uint32_t* words, const int* rows, uint32_t* out) 
 }
 
 template <int bytes>
-__global__ void copyTwice(const unsigned char* from, unsigned char* early, unsigned char* middle, unsigned char* late, int valid) {
+__global__ void copyTwice(const unsigned char* from, unsigned char* early, unsigned char* middle, unsigned char* late,
+                          int valid) {
   RESNODE_DYNAMIC_SHARED(unsigned char, memory);
   const int at = threadIdx.x * bytes, second = at + 32 * bytes;
   cuda::copyAsync<bytes>(cuda::sharedAddress(memory + at), from + at, static_cast<int>(threadIdx.x) < valid);
@@ -121,8 +126,8 @@ void checkCopies() {
   const int half = 32 * bytes, valid = 20;
   Memory<unsigned char> from(2 * half), early(2 * half), middle(2 * half), late(2 * half);
   for (int i = 0; i < 2 * half; ++i) from[i] = static_cast<unsigned char>(i % 251);
-  cuda::launch(copyTwice<bytes>, {dim3(1), dim3(32), 2 * static_cast<size_t>(half)}, nullptr, from.data(), early.data(), middle.data(),
-               late.data(), valid);
+  cuda::launch(copyTwice<bytes>, {dim3(1), dim3(32), 2 * static_cast<size_t>(half)}, nullptr, from.data(), early.data(),
+               middle.data(), late.data(), valid);
   for (int i = 0; i < half; ++i) {
     const std::string what = sizes("copy of", bytes, "byte", i);
 #ifdef RESNODE_EMULATE  // a GPU may be early
@@ -165,9 +170,11 @@ RESNODE_TEST(ptx, "cp.async: zeros, groups, waits") {
 
 // cvt.rna: nearest, ties away from zero.
 RESNODE_TEST(ptx, "rounding to tf32") {
-  const std::vector<std::array<uint32_t, 2>> cases{
-      {0x3f800fff, 0x3f800000}, {0x3f801000, 0x3f802000}, {0xbf801000, 0xbf802000}, {0x3f803000, 0x3f804000}, {0x3fffffff, 0x40000000},
-      {0x7f7fffff, 0x7f800000}, {0x7f800000, 0x7f800000}, {0xff800000, 0xff800000}, {0x80000000, 0x80000000}, {0, 0}};
+  const std::vector<std::array<uint32_t, 2>> cases{{0x3f800fff, 0x3f800000}, {0x3f801000, 0x3f802000},
+                                                   {0xbf801000, 0xbf802000}, {0x3f803000, 0x3f804000},
+                                                   {0x3fffffff, 0x40000000}, {0x7f7fffff, 0x7f800000},
+                                                   {0x7f800000, 0x7f800000}, {0xff800000, 0xff800000},
+                                                   {0x80000000, 0x80000000}, {0, 0}};
   Memory<uint32_t> in(cases.size()), out(cases.size());
   for (size_t i = 0; i < cases.size(); ++i) in[i] = cases[i][0];
   cuda::launch(roundWords, {dim3(1), dim3(static_cast<unsigned>(cases.size()))}, nullptr, in.data(), out.data());

@@ -1,6 +1,6 @@
-#include "kernels/reduce.h"
+#include "cuda/kernels/reduce.h"
 
-#include "harness.h"
+#include "test/cuda/kernels/harness.h"
 
 namespace resnode::cuda {
 namespace {
@@ -10,7 +10,9 @@ struct Line {
   unsigned factor, offset;
 };
 struct Compose {
-  RESNODE_HOST_DEVICE Line operator()(const Line& a, const Line& b) const { return {a.factor * b.factor, b.factor * a.offset + b.offset}; }
+  RESNODE_HOST_DEVICE Line operator()(const Line& a, const Line& b) const {
+    return {a.factor * b.factor, b.factor * a.offset + b.offset};
+  }
 };
 
 // Several in a row, as softmax has them: each must leave the last one's parts alone until all have read them.
@@ -26,15 +28,17 @@ RESNODE_TEST(reduce, "every thread gets the composition in the order of threads,
     const int times = 3;
     std::mt19937 generator(71);
     test::Memory<Line> lines(threads * times), results(threads * times);
-    for (size_t i = 0; i < lines.size(); ++i) lines[i] = {static_cast<unsigned>(generator()) | 1, static_cast<unsigned>(generator())};
+    for (size_t i = 0; i < lines.size(); ++i)
+      lines[i] = {static_cast<unsigned>(generator()) | 1, static_cast<unsigned>(generator())};
     launch(composeRepeatedly, Grid{dim3(1), dim3(threads)}, nullptr, lines.data(), results.data(), times);
     for (int i = 0; i < times; ++i) {
       Line expected{1, 0};
       for (unsigned t = 0; t < threads; ++t) expected = Compose()(expected, lines[i * threads + t]);
       for (unsigned t = 0; t < threads; ++t) {
         const Line& result = results[i * threads + t];
-        test::expect(result.factor == expected.factor && result.offset == expected.offset,
-                     std::to_string(threads) + " threads, reduction " + std::to_string(i) + ", thread " + std::to_string(t));
+        test::expect(
+            result.factor == expected.factor && result.offset == expected.offset,
+            std::to_string(threads) + " threads, reduction " + std::to_string(i) + ", thread " + std::to_string(t));
       }
     }
   }

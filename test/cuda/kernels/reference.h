@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "harness.h"
-#include "reference/operations.h"
+#include "native/reference/operations.h"
+#include "test/cuda/kernels/harness.h"
 
 namespace resnode::test {
 
@@ -48,33 +48,38 @@ Memory<T> randomNhwc(const cuda::Nhwc& shape, unsigned seed, float low = -2, flo
 // nhwc → row-major N×C×H×W.
 template <class T>
 Plain plainOf(const Memory<T>& memory, const cuda::Nhwc& shape) {
-  Plain plain{{shape.n, shape.c, shape.h, shape.w}, std::vector<float>(static_cast<size_t>(shape.n * shape.c * shape.h * shape.w))};
+  Plain plain{{shape.n, shape.c, shape.h, shape.w},
+              std::vector<float>(static_cast<size_t>(shape.n * shape.c * shape.h * shape.w))};
   const int64_t plane = shape.h * shape.w;
   for (int64_t i = 0; i < static_cast<int64_t>(plain.values.size()); ++i) {
     const int64_t image = i / (shape.c * plane), channel = i / plane % shape.c, pixel = image * plane + i % plane;
-    plain.values[static_cast<size_t>(i)] = cuda::toFloat(memory[static_cast<size_t>(pixel * shape.paddedChannels + channel)]);
+    plain.values[static_cast<size_t>(i)] =
+        cuda::toFloat(memory[static_cast<size_t>(pixel * shape.paddedChannels + channel)]);
   }
   return plain;
 }
 
 // Compares nhwc with row-major N×C×H×W, and its padding with zero.
 template <class T>
-void nearNhwc(const Memory<T>& actual, const cuda::Nhwc& shape, const std::vector<float>& expected, double relative, double absolute,
-              const std::string& what) {
+void nearNhwc(const Memory<T>& actual, const cuda::Nhwc& shape, const std::vector<float>& expected, double relative,
+              double absolute, const std::string& what) {
   const int64_t plane = shape.h * shape.w;
   for (int64_t i = 0; i < shape.elements(); ++i) {
     const int64_t pixel = i / shape.paddedChannels, channel = i % shape.paddedChannels, image = pixel / plane;
     const double value = cuda::toFloat(actual[static_cast<size_t>(i)]);
-    const double wanted = channel < shape.c ? expected[static_cast<size_t>((image * shape.c + channel) * plane + pixel % plane)] : 0;
+    const double wanted =
+        channel < shape.c ? expected[static_cast<size_t>((image * shape.c + channel) * plane + pixel % plane)] : 0;
     const bool padding = channel >= shape.c;
     near(value, wanted, relative, padding ? 0 : absolute, [&] {
-      return what + (padding ? " padding" : "") + " at pixel " + std::to_string(pixel) + ", channel " + std::to_string(channel);
+      return what + (padding ? " padding" : "") + " at pixel " + std::to_string(pixel) + ", channel " +
+             std::to_string(channel);
     });
   }
 }
 
 template <class T>
-void nearPlain(const Memory<T>& actual, const std::vector<float>& expected, double relative, double absolute, const std::string& what) {
+void nearPlain(const Memory<T>& actual, const std::vector<float>& expected, double relative, double absolute,
+               const std::string& what) {
   expect(actual.size() == expected.size(), what + ": sizes differ");
   for (size_t i = 0; i < expected.size(); ++i) {
     near(cuda::toFloat(actual[i]), expected[i], relative, absolute, [&] { return what + " at " + std::to_string(i); });
@@ -82,7 +87,8 @@ void nearPlain(const Memory<T>& actual, const std::vector<float>& expected, doub
 }
 
 inline std::string describe(const cuda::Nhwc& shape, cuda::ElementType type) {
-  return std::string(nameOf(type)) + " " + sizes(shape.n, shape.h, shape.w, shape.c) + " in " + std::to_string(shape.paddedChannels);
+  return std::string(nameOf(type)) + " " + sizes(shape.n, shape.h, shape.w, shape.c) + " in " +
+         std::to_string(shape.paddedChannels);
 }
 
 // Shapes with every kind of remainder: channels that are no multiple of 8, images of 3 in 4, a single pixel.

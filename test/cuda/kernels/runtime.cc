@@ -1,8 +1,8 @@
 // The emulated CUDA runtime: that it refuses what CUDA refuses, and that its lazy streams show a missing wait.
 #include <cstdlib>
 
-#include "harness.h"
-#include "launch.h"
+#include "cuda/launch.h"
+#include "test/cuda/kernels/harness.h"
 
 namespace resnode::cuda {
 namespace {
@@ -44,8 +44,12 @@ struct Setup {
     cudaStreamDestroy(b);
     cudaGetLastError();
   }
-  void up(cudaStream_t stream) { RESNODE_CUDA(cudaMemcpyAsync(device, host, n * sizeof(int), cudaMemcpyHostToDevice, stream)); }
-  void down(cudaStream_t stream) { RESNODE_CUDA(cudaMemcpyAsync(host, device, n * sizeof(int), cudaMemcpyDeviceToHost, stream)); }
+  void up(cudaStream_t stream) {
+    RESNODE_CUDA(cudaMemcpyAsync(device, host, n * sizeof(int), cudaMemcpyHostToDevice, stream));
+  }
+  void down(cudaStream_t stream) {
+    RESNODE_CUDA(cudaMemcpyAsync(host, device, n * sizeof(int), cudaMemcpyDeviceToHost, stream));
+  }
   void add(cudaStream_t stream) { launch(addOne, gridFor(n), stream, device, n); }
 };
 
@@ -92,7 +96,8 @@ RESNODE_TEST(runtime, "streams in order; events order two of them, and a lazy st
       s.down(s.b);
       if (std::string(mode) == "lazy") test::expect(s.host[1] == 1, "nothing ran before somebody waited");
       RESNODE_CUDA(cudaStreamSynchronize(s.b));
-      test::expect((s.host[7] == 9) == (wait || std::string(mode) == "eager"), std::string(mode) + " host[7] is " + std::to_string(s.host[7]));
+      test::expect((s.host[7] == 9) == (wait || std::string(mode) == "eager"),
+                   std::string(mode) + " host[7] is " + std::to_string(s.host[7]));
       returns(cudaEventSynchronize(s.event), cudaSuccess, "event");
     }
   }
@@ -113,7 +118,8 @@ RESNODE_TEST(runtime, "a captured graph runs when launched, as often as launched
     s.add(s.b);
     RESNODE_CUDA(cudaEventRecord(back, s.b));
     if (joined) RESNODE_CUDA(cudaStreamWaitEvent(s.a, back, 0));
-    returns(cudaStreamEndCapture(s.a, &graph), joined ? cudaSuccess : cudaErrorStreamCaptureUnjoined, "end of the capture");
+    returns(cudaStreamEndCapture(s.a, &graph), joined ? cudaSuccess : cudaErrorStreamCaptureUnjoined,
+            "end of the capture");
   }
   size_t nodes = 0;
   RESNODE_CUDA(cudaGraphGetNodes(graph, nullptr, &nodes));
@@ -147,7 +153,8 @@ RESNODE_TEST(runtime, "what may not happen while a stream captures loses the cap
   captured(unsupported, lost, "cudaStreamSynchronize", [&] { return cudaStreamSynchronize(s.a); });
   captured(unsupported, lost, "cudaDeviceSynchronize", [&] { return cudaDeviceSynchronize(); });
   captured(unsupported, lost, "cudaMemcpy", [&] { return cudaMemcpy(s.device, s.host, 4, cudaMemcpyHostToDevice); });
-  captured(unsupported, cudaSuccess, "pageable memory", [&] { return cudaMemcpyAsync(s.device, pageable, 4, cudaMemcpyHostToDevice, s.a); });
+  captured(unsupported, cudaSuccess, "pageable memory",
+           [&] { return cudaMemcpyAsync(s.device, pageable, 4, cudaMemcpyHostToDevice, s.a); });
   captured(cudaSuccess, cudaSuccess, "another stream's wait", [&] { return cudaStreamSynchronize(s.b); });
 }
 

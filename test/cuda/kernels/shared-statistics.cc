@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <array>
 
-#include "gradients.h"
-#include "kernels/batch-norm-gradient.h"
-#include "kernels/batch-statistics.h"
+#include "cuda/operations/batch-norm/batch-norm-gradient.h"
+#include "cuda/operations/batch-norm/batch-statistics.h"
+#include "test/cuda/kernels/gradients.h"
 
 namespace resnode::cuda {
 namespace {
@@ -22,7 +22,8 @@ test::Memory<float> memoryOf(const std::vector<float>& values) {
   return memory;
 }
 
-RESNODE_TEST(shared_statistics, "two halves of a batch have its statistics and its gradient; their parameters' diffs add up") {
+RESNODE_TEST(shared_statistics,
+             "two halves of a batch have its statistics and its gradient; their parameters' diffs add up") {
   for (int64_t c : {1, 3, 5, 8, 33}) {
     const Nhwc half{2, 3, 5, c, padChannels(c)};
     const Shape whole{4, c, 3, 5};
@@ -30,21 +31,26 @@ RESNODE_TEST(shared_statistics, "two halves of a batch have its statistics and i
     // Halves whose means differ.
     std::vector<float> x = test::floatsOf(test::randomMemory<float>(2 * count, 1));
     for (size_t i = count; i < 2 * count; ++i) x[i] += 3;
-    const std::vector<float> dy = test::floatsOf(test::randomMemory<float>(2 * count, 2)), gamma = test::floatsOf(test::randomMemory<float>(channels, 3));
+    const std::vector<float> dy = test::floatsOf(test::randomMemory<float>(2 * count, 2)),
+                             gamma = test::floatsOf(test::randomMemory<float>(channels, 3));
     BatchNorm batchNorm;
     batchNorm.mean = 0, batchNorm.variance = 1, batchNorm.factor = 2, batchNorm.scale = 3, batchNorm.bias = 4;
     batchNorm.update = false;
     const std::vector<float> zeros(channels);
-    const auto expected = test::referenceGradients(batchNorm, {{whole, x}}, {whole, {c}, {c}}, {dy}, {zeros, zeros, {1.0f}, gamma, zeros}, {{c}, {c}});
+    const auto expected = test::referenceGradients(batchNorm, {{whole, x}}, {whole, {c}, {c}}, {dy},
+                                                   {zeros, zeros, {1.0f}, gamma, zeros}, {{c}, {c}});
 
     const auto halfOf = [&](const std::vector<float>& all, size_t i) {
-      return test::nhwcOf<float>({all.begin() + static_cast<ptrdiff_t>(i * count), all.begin() + static_cast<ptrdiff_t>((i + 1) * count)}, half);
+      return test::nhwcOf<float>(
+          {all.begin() + static_cast<ptrdiff_t>(i * count), all.begin() + static_cast<ptrdiff_t>((i + 1) * count)},
+          half);
     };
     const test::Memory<float> halves[] = {halfOf(x, 0), halfOf(x, 1)};
     auto mean = memoryOf(zeros), other = memoryOf(zeros);
     test::Memory<float> own[] = {memoryOf(zeros), memoryOf(zeros)}, variance[] = {memoryOf(zeros), memoryOf(zeros)};
     for (size_t i = 0; i < 2; ++i) {
-      launchBatchStatistics(ElementType::float32, halves[i].data(), half.pixels(), c, half.paddedChannels, 1, own[i].data(), variance[i].data(), nullptr);
+      launchBatchStatistics(ElementType::float32, halves[i].data(), half.pixels(), c, half.paddedChannels, 1,
+                            own[i].data(), variance[i].data(), nullptr);
       std::copy_n(own[i].data(), channels, i == 0 ? mean.data() : other.data());
     }
     average(mean.data(), other.data(), channels);
@@ -83,7 +89,8 @@ RESNODE_TEST(shared_statistics, "two halves of a batch have its statistics and i
         };
         launchBatchNormGradient(of, shape, scratch.data(), nullptr);
         if (!isShared) continue;
-        const std::vector<float> expectedDx(expected.dx[0].begin() + static_cast<ptrdiff_t>(i * count), expected.dx[0].begin() + static_cast<ptrdiff_t>((i + 1) * count));
+        const std::vector<float> expectedDx(expected.dx[0].begin() + static_cast<ptrdiff_t>(i * count),
+                                            expected.dx[0].begin() + static_cast<ptrdiff_t>((i + 1) * count));
         test::nearNhwc(dx, half, expectedDx, 1e-4, 1e-5, what + ": dx of half " + std::to_string(i));
         diffs[i] = {test::floatsOf(dScale), test::floatsOf(dBias)};
       }

@@ -1,6 +1,6 @@
-#include "kernels/softmax.h"
+#include "cuda/operations/softmax/softmax.h"
 
-#include "reference.h"
+#include "test/cuda/kernels/reference.h"
 
 namespace resnode::cuda {
 namespace {
@@ -8,7 +8,8 @@ namespace {
 // exp(score − maximum) is off by its own rounding and by half an ulp of the difference (at most 88): 1e-5 of it.
 void check(test::Memory<float>& scores, int64_t outer, int64_t channels, int64_t inner, const std::string& what) {
   const Shape shape{outer, channels, inner};
-  const std::vector<float> expected = test::reference(Softmax{outer, channels, inner}, {{shape, test::floatsOf(scores)}}, shape);
+  const std::vector<float> expected =
+      test::reference(Softmax{outer, channels, inner}, {{shape, test::floatsOf(scores)}}, shape);
   auto output = test::nanMemory<float>(scores.size());
   launchSoftmax(scores.data(), output.data(), outer, channels, inner, nullptr);
   test::nearPlain(output, expected, 1e-5, 1e-37, what);

@@ -1,11 +1,11 @@
 // Pooling, BatchNorm, Scale and what works element by element: gradients on nhwc and on plain tensors.
 #include <algorithm>
 
-#include "gradients.h"
-#include "kernels/affine-gradient.h"
-#include "kernels/batch-norm-gradient.h"
-#include "kernels/elementwise-gradient.h"
-#include "kernels/pooling-gradient.h"
+#include "cuda/operations/batch-norm/batch-norm-gradient.h"
+#include "cuda/operations/elementwise/elementwise-gradient.h"
+#include "cuda/operations/pooling/pooling-gradient.h"
+#include "cuda/operations/scale/affine-gradient.h"
+#include "test/cuda/kernels/gradients.h"
 
 namespace resnode::cuda {
 namespace {
@@ -26,7 +26,8 @@ struct Form {
 
   Shape shape() const { return {nhwc.n, nhwc.c, nhwc.h, nhwc.w}; }
   ChannelShape channelShape() const {
-    return isNhwc ? ChannelShape{nhwc.pixels(), {nhwc.c, nhwc.paddedChannels, 1}, type} : ChannelShape{nhwc.n, {nhwc.c, nhwc.c, nhwc.h * nhwc.w}};
+    return isNhwc ? ChannelShape{nhwc.pixels(), {nhwc.c, nhwc.paddedChannels, 1}, type}
+                  : ChannelShape{nhwc.n, {nhwc.c, nhwc.c, nhwc.h * nhwc.w}};
   }
   std::vector<float> random(unsigned seed, float low = -2, float high = 2) const {
     return floatsOf(test::randomMemory<T>(static_cast<size_t>(elementCount(shape())), seed, low, high));
@@ -39,7 +40,8 @@ struct Form {
   }
   test::Memory<T> result() const { return test::nanMemory<T>(static_cast<size_t>(channelShape().elements())); }
   // One rounding of what was computed in float32.
-  void near(const test::Memory<T>& actual, const std::vector<float>& expected, double absolute, const std::string& what) const {
+  void near(const test::Memory<T>& actual, const std::vector<float>& expected, double absolute,
+            const std::string& what) const {
     const std::string where = what + ", " + test::describe(nhwc, type) + (isNhwc ? "" : " plain");
     if (isNhwc) test::nearNhwc(actual, nhwc, expected, test::relativeOf(type), absolute, where);
     else test::nearPlain(actual, expected, test::relativeOf(type), absolute, where);
@@ -49,7 +51,8 @@ struct Form {
 };
 
 const std::vector<Nhwc>& narrowShapes() {
-  static const std::vector<Nhwc> shapes{{2, 3, 5, 3, 4}, {2, 3, 5, 5, 8}, {2, 3, 5, 33, 40}, {3, 7, 7, 257, 264}, {1, 60, 70, 5, 8}};
+  static const std::vector<Nhwc> shapes{
+      {2, 3, 5, 3, 4}, {2, 3, 5, 5, 8}, {2, 3, 5, 33, 40}, {3, 7, 7, 257, 264}, {1, 60, 70, 5, 8}};
   return shapes;
 }
 
@@ -73,13 +76,20 @@ void eachForm(Check check) {
 }
 
 template <class T>
-T* dataOf(test::Memory<T>& memory, bool wanted) { return wanted ? memory.data() : nullptr; }
+T* dataOf(test::Memory<T>& memory, bool wanted) {
+  return wanted ? memory.data() : nullptr;
+}
 
 RESNODE_TEST(spatial_gradients, "MAX and AVE pooling: ties, overlapping windows, windows in the padding") {
   struct Windows {
     int64_t kernelH, kernelW, strideH, strideW, padH, padW;
   };
-  for (const Windows& w : {Windows{3, 3, 2, 2, 0, 0}, {3, 3, 2, 2, 1, 1}, {2, 2, 2, 2, 0, 0}, {3, 2, 1, 3, 1, 0}, {1, 1, 2, 2, 0, 0}, {7, 7, 1, 1, 0, 0}}) {
+  for (const Windows& w : {Windows{3, 3, 2, 2, 0, 0},
+                           {3, 3, 2, 2, 1, 1},
+                           {2, 2, 2, 2, 0, 0},
+                           {3, 2, 1, 3, 1, 0},
+                           {1, 1, 2, 2, 0, 0},
+                           {7, 7, 1, 1, 0, 0}}) {
     for (int64_t size : {1, 3, 7, 12}) {
       for (int64_t c : {1, 5, 8}) {
         const Nhwc in{2, size, size + 1, c, padChannels(c)};
@@ -92,22 +102,25 @@ RESNODE_TEST(spatial_gradients, "MAX and AVE pooling: ties, overlapping windows,
         out.h = pooled(in.h, w.kernelH, w.strideH, w.padH);
         out.w = pooled(in.w, w.kernelW, w.strideW, w.padW);
         test::eachType([&](auto element, ElementType type) {
-        using T = decltype(element);
-        const PoolingShape shape{in, out, w.kernelH, w.kernelW, w.strideH, w.strideW, w.padH, w.padW};
-        const Form<T> from{type, in, true}, to{type, out, true};
-        std::vector<float> x = from.random(1, -3, 3);
-        for (float& value : x) value = std::round(value);
-        const std::vector<float> dy = to.random(2);
-        const auto placedX = from.place(x), placedDy = to.place(dy);
-        for (PoolingMethod method : {PoolingMethod::max, PoolingMethod::average}) {
-          const Pooling pooling{method, {w.kernelH, w.kernelW}, {w.strideH, w.strideW}, {w.padH, w.padW}};
-          const auto expected = test::referenceGradients(pooling, Plains{{from.shape(), x}}, Shapes{to.shape()}, Values{dy});
-          auto dx = from.result();
-          test::Memory<int> scratch(static_cast<size_t>(out.elements()));
-          if (method == PoolingMethod::max) launchMaxPoolingGradient(shape, type, placedX.data(), placedDy.data(), dx.data(), scratch.data(), nullptr);
-          else launchAveragePoolingGradient(shape, type, placedDy.data(), dx.data(), nullptr);
-          from.near(dx, expected.dx[0], 1e-5, method == PoolingMethod::max ? "max" : "average");
-        }
+          using T = decltype(element);
+          const PoolingShape shape{in, out, w.kernelH, w.kernelW, w.strideH, w.strideW, w.padH, w.padW};
+          const Form<T> from{type, in, true}, to{type, out, true};
+          std::vector<float> x = from.random(1, -3, 3);
+          for (float& value : x) value = std::round(value);
+          const std::vector<float> dy = to.random(2);
+          const auto placedX = from.place(x), placedDy = to.place(dy);
+          for (PoolingMethod method : {PoolingMethod::max, PoolingMethod::average}) {
+            const Pooling pooling{method, {w.kernelH, w.kernelW}, {w.strideH, w.strideW}, {w.padH, w.padW}};
+            const auto expected =
+                test::referenceGradients(pooling, Plains{{from.shape(), x}}, Shapes{to.shape()}, Values{dy});
+            auto dx = from.result();
+            test::Memory<int> scratch(static_cast<size_t>(out.elements()));
+            if (method == PoolingMethod::max)
+              launchMaxPoolingGradient(shape, type, placedX.data(), placedDy.data(), dx.data(), scratch.data(),
+                                       nullptr);
+            else launchAveragePoolingGradient(shape, type, placedDy.data(), dx.data(), nullptr);
+            from.near(dx, expected.dx[0], 1e-5, method == PoolingMethod::max ? "max" : "average");
+          }
         });
       }
     }
@@ -128,11 +141,15 @@ RESNODE_TEST(spatial_gradients, "BatchNorm with Scale and ReLU, over batch and g
       if (options & 4) batchNorm.relu = FusedRelu{0.25f};
       const int64_t channels = form.nhwc.c;
       const auto size = static_cast<size_t>(channels);
-      const auto each = [&](unsigned seed, float low, float high) { return floatsOf(test::randomMemory<float>(size, seed, low, high)); };
-      const std::vector<std::vector<float>> parameters{each(1, -1, 1), each(2, 3, 9), {3.0f}, each(3, -2, 2), each(4, -1, 1)};
+      const auto each = [&](unsigned seed, float low, float high) {
+        return floatsOf(test::randomMemory<float>(size, seed, low, high));
+      };
+      const std::vector<std::vector<float>> parameters{
+          each(1, -1, 1), each(2, 3, 9), {3.0f}, each(3, -2, 2), each(4, -1, 1)};
       const std::vector<float> x = form.random(5, -1, 3), dy = form.random(6);
-      const auto expected = test::referenceGradients(batchNorm, Plains{{form.shape(), x}}, Shapes{form.shape(), Shape{channels}, Shape{channels}}, Values{dy}, parameters,
-                                                     vectors(2, channels));
+      const auto expected = test::referenceGradients(batchNorm, Plains{{form.shape(), x}},
+                                                     Shapes{form.shape(), Shape{channels}, Shape{channels}}, Values{dy},
+                                                     parameters, vectors(2, channels));
       const auto at = [&](const std::vector<float>& values) {
         test::Memory<float> memory(values.size());
         std::copy(values.begin(), values.end(), memory.data());
@@ -140,7 +157,8 @@ RESNODE_TEST(spatial_gradients, "BatchNorm with Scale and ReLU, over batch and g
       };
       const auto placedX = form.place(x), placedY = form.place(expected.y[0]);
       auto diff = form.place(dy);
-      const auto mean = at(options & 1 ? parameters[0] : expected.y[1]), variance = at(options & 1 ? parameters[1] : expected.y[2]);
+      const auto mean = at(options & 1 ? parameters[0] : expected.y[1]),
+                 variance = at(options & 1 ? parameters[1] : expected.y[2]);
       const auto factor = at(parameters[2]), gamma = at(parameters[3]), beta = at(parameters[4]);
       auto dScale = test::nanMemory<float>(size), dBias = test::nanMemory<float>(size);
       BatchNormGradient of;
@@ -176,14 +194,20 @@ RESNODE_TEST(spatial_gradients, "Scale: each diff alone and all together") {
     scale.outer = form.nhwc.n;
     scale.channels = form.nhwc.c;
     scale.inner = form.nhwc.h * form.nhwc.w;
-    const auto expected = test::referenceGradients(scale, Plains{{form.shape(), x}}, Shapes{form.shape()}, Values{dy},
-                                                   Values{test::floatsOf(factors), std::vector<float>(size)}, vectors(2, form.nhwc.c));
+    const auto expected =
+        test::referenceGradients(scale, Plains{{form.shape(), x}}, Shapes{form.shape()}, Values{dy},
+                                 Values{test::floatsOf(factors), std::vector<float>(size)}, vectors(2, form.nhwc.c));
     const auto placedX = form.place(x), placedDy = form.place(dy);
     for (int wanted = 1; wanted < 8; ++wanted) {
       auto dx = form.result();
       auto dScale = test::nanMemory<float>(size), dBias = test::nanMemory<float>(size);
       auto scratch = test::scratchOf(channelSumsScratch(form.channelShape()));
-      launchAffineGradient({{placedDy.data()}, wanted & 2 ? placedX.data() : nullptr, factors.data(), dataOf(dx, wanted & 1), dataOf(dScale, wanted & 2), dataOf(dBias, wanted & 4)},
+      launchAffineGradient({{placedDy.data()},
+                            wanted & 2 ? placedX.data() : nullptr,
+                            factors.data(),
+                            dataOf(dx, wanted & 1),
+                            dataOf(dScale, wanted & 2),
+                            dataOf(dBias, wanted & 4)},
                            form.channelShape(), scratch.data(), nullptr);
       const std::string what = "wanted " + std::to_string(wanted);
       if (wanted & 1) form.near(dx, expected.dx[0], 1e-6, what + " dx");
@@ -199,21 +223,29 @@ RESNODE_TEST(spatial_gradients, "ReLU, ELU, Sigmoid, TanH, AbsVal, Power: from w
     Attributes attributes;
     bool readsX, readsY;
   };
-  const std::vector<Case> cases{{Relu{0.1f}, Relu{0.1f}, false, true},  {Relu{-0.1f}, Relu{-0.1f}, true, false},
-                                {Elu{0.7f}, Elu{0.7f}, false, true},    {Elu{-0.7f}, Elu{-0.7f}, true, false},
-                                {Sigmoid{}, Sigmoid{}, false, true},      {Tanh{}, Tanh{}, false, true},
-                                {AbsVal{}, AbsVal{}, true, false},        {Power{3, 0.5f, 2.5f}, Power{3, 0.5f, 2.5f}, true, false},
-                                {Power{1, -3, 2}, Power{1, -3, 2}, false, false}, {Power{0, 2, 1}, Power{0, 2, 1}, false, false}};
+  const std::vector<Case> cases{{Relu{0.1f}, Relu{0.1f}, false, true},
+                                {Relu{-0.1f}, Relu{-0.1f}, true, false},
+                                {Elu{0.7f}, Elu{0.7f}, false, true},
+                                {Elu{-0.7f}, Elu{-0.7f}, true, false},
+                                {Sigmoid{}, Sigmoid{}, false, true},
+                                {Tanh{}, Tanh{}, false, true},
+                                {AbsVal{}, AbsVal{}, true, false},
+                                {Power{3, 0.5f, 2.5f}, Power{3, 0.5f, 2.5f}, true, false},
+                                {Power{1, -3, 2}, Power{1, -3, 2}, false, false},
+                                {Power{0, 2, 1}, Power{0, 2, 1}, false, false}};
   eachForm([&](const auto& form) {
     for (const Case& each : cases) {
       std::vector<float> x = form.random(10);
       x[0] = 0;
       const std::vector<float> dy = form.random(11);
-      const auto expected = test::referenceGradients(each.attributes, Plains{{form.shape(), x}}, Shapes{form.shape()}, Values{dy});
+      const auto expected =
+          test::referenceGradients(each.attributes, Plains{{form.shape(), x}}, Shapes{form.shape()}, Values{dy});
       const auto placedX = form.place(x), placedY = form.place(expected.y[0]);
       auto diff = form.place(dy);
-      launchUnaryGradient(each.unary, each.readsX ? placedX.data() : nullptr, each.readsY ? placedY.data() : nullptr, diff.data(), diff.data(), form.channelShape(), nullptr);
-      form.near(diff, expected.dx[0], 1e-5 + form.ofRoundedY(), "kind " + std::to_string(static_cast<int>(each.unary.index())));
+      launchUnaryGradient(each.unary, each.readsX ? placedX.data() : nullptr, each.readsY ? placedY.data() : nullptr,
+                          diff.data(), diff.data(), form.channelShape(), nullptr);
+      form.near(diff, expected.dx[0], 1e-5 + form.ofRoundedY(),
+                "kind " + std::to_string(static_cast<int>(each.unary.index())));
     }
   });
 }
@@ -224,11 +256,14 @@ RESNODE_TEST(spatial_gradients, "PReLU, a slope a channel and one for all") {
       const auto count = shared ? 1 : form.nhwc.c;
       const auto slope = test::randomMemory<float>(static_cast<size_t>(count), 12);
       const std::vector<float> x = form.random(13), dy = form.random(14);
-      const auto expected = test::referenceGradients(PRelu{0, shared}, Plains{{form.shape(), x}}, Shapes{form.shape()}, Values{dy}, Values{floatsOf(slope)}, vectors(1, count));
+      const auto expected = test::referenceGradients(PRelu{0, shared}, Plains{{form.shape(), x}}, Shapes{form.shape()},
+                                                     Values{dy}, Values{floatsOf(slope)}, vectors(1, count));
       const auto placedX = form.place(x), placedDy = form.place(dy);
       auto dx = form.result();
-      auto dSlope = test::nanMemory<float>(slope.size()), scratch = test::scratchOf(preluGradientScratch(form.channelShape(), shared));
-      launchPReluGradient(placedX.data(), placedDy.data(), slope.data(), shared, dx.data(), dSlope.data(), form.channelShape(), scratch.data(), nullptr);
+      auto dSlope = test::nanMemory<float>(slope.size()),
+           scratch = test::scratchOf(preluGradientScratch(form.channelShape(), shared));
+      launchPReluGradient(placedX.data(), placedDy.data(), slope.data(), shared, dx.data(), dSlope.data(),
+                          form.channelShape(), scratch.data(), nullptr);
       form.near(dx, expected.dx[0], 1e-6, "dx");
       test::nearPlain(dSlope, expected.dw[0], 1e-4, 1e-2, shared ? "one slope" : "slopes");
     }
@@ -238,39 +273,45 @@ RESNODE_TEST(spatial_gradients, "PReLU, a slope a channel and one for all") {
 RESNODE_TEST(spatial_gradients, "Eltwise SUM, PROD and MAX with ReLU: ties as Caffe's") {
   const Nhwc nhwc{2, 3, 5, 5, 8};
   test::eachType([&](auto element, ElementType type) {
-  using T = decltype(element);
-  const Form<T> form{type, nhwc, true};
-  for (EltwiseKind kind : {EltwiseKind::sum, EltwiseKind::prod, EltwiseKind::max}) {
-    for (int count : {2, 3, 8}) {
-      for (bool relu : {false, true}) {
-        const bool isStable = !(relu && kind == EltwiseKind::prod);
-        Eltwise eltwise;
-        eltwise.operation = kind;
-        eltwise.stableProdGrad = isStable;
-        if (relu) eltwise.relu = FusedRelu{0.25f};
-        std::vector<test::Plain> plain;
-        std::vector<test::Memory<T>> inputs;
-        std::vector<const void*> pointers;
-        for (int k = 0; k < count; ++k) {
-          eltwise.coefficients.push_back(0.5f - static_cast<float>(k));
-          std::vector<float> values = form.random(static_cast<unsigned>(15 + k), -1.5f, 1.5f);
-          if (kind == EltwiseKind::max) for (float& value : values) value = std::round(value);
-          inputs.push_back(form.place(values));
-          pointers.push_back(inputs.back().data());
-          plain.push_back({form.shape(), values});
-        }
-        const std::vector<float> dy = form.random(30);
-        const auto expected = test::referenceGradients(eltwise, plain, Shapes{form.shape()}, Values{dy});
-        const auto diff = form.place(dy), y = form.place(expected.y[0]);
-        const auto operation = kind == EltwiseKind::sum ? EltwiseOperation::sum : kind == EltwiseKind::prod ? EltwiseOperation::prod : EltwiseOperation::max;
-        for (int k = 0; k < count; ++k) {
-          auto dx = form.result();
-          launchEltwiseGradient({operation, count, pointers.data(), eltwise.coefficients.data()}, k, {diff.data(), relu ? y.data() : nullptr, 0.25f}, isStable ? nullptr : y.data(), dx.data(), form.channelShape(), nullptr);
-          form.near(dx, expected.dx[static_cast<size_t>(k)], 1e-6 + form.ofRoundedY(), "input " + std::to_string(k) + " of " + std::to_string(count));
+    using T = decltype(element);
+    const Form<T> form{type, nhwc, true};
+    for (EltwiseKind kind : {EltwiseKind::sum, EltwiseKind::prod, EltwiseKind::max}) {
+      for (int count : {2, 3, 8}) {
+        for (bool relu : {false, true}) {
+          const bool isStable = !(relu && kind == EltwiseKind::prod);
+          Eltwise eltwise;
+          eltwise.operation = kind;
+          eltwise.stableProdGrad = isStable;
+          if (relu) eltwise.relu = FusedRelu{0.25f};
+          std::vector<test::Plain> plain;
+          std::vector<test::Memory<T>> inputs;
+          std::vector<const void*> pointers;
+          for (int k = 0; k < count; ++k) {
+            eltwise.coefficients.push_back(0.5f - static_cast<float>(k));
+            std::vector<float> values = form.random(static_cast<unsigned>(15 + k), -1.5f, 1.5f);
+            if (kind == EltwiseKind::max)
+              for (float& value : values) value = std::round(value);
+            inputs.push_back(form.place(values));
+            pointers.push_back(inputs.back().data());
+            plain.push_back({form.shape(), values});
+          }
+          const std::vector<float> dy = form.random(30);
+          const auto expected = test::referenceGradients(eltwise, plain, Shapes{form.shape()}, Values{dy});
+          const auto diff = form.place(dy), y = form.place(expected.y[0]);
+          const auto operation = kind == EltwiseKind::sum    ? EltwiseOperation::sum
+                                 : kind == EltwiseKind::prod ? EltwiseOperation::prod
+                                                             : EltwiseOperation::max;
+          for (int k = 0; k < count; ++k) {
+            auto dx = form.result();
+            launchEltwiseGradient({operation, count, pointers.data(), eltwise.coefficients.data()}, k,
+                                  {diff.data(), relu ? y.data() : nullptr, 0.25f}, isStable ? nullptr : y.data(),
+                                  dx.data(), form.channelShape(), nullptr);
+            form.near(dx, expected.dx[static_cast<size_t>(k)], 1e-6 + form.ofRoundedY(),
+                      "input " + std::to_string(k) + " of " + std::to_string(count));
+          }
         }
       }
     }
-  }
   });
 }
 

@@ -1,8 +1,8 @@
-#include "kernels/trial.h"
+#include "cuda/kernels/trial.h"
 
 #include <algorithm>
 
-#include "harness.h"
+#include "test/cuda/kernels/harness.h"
 
 namespace resnode::test {
 namespace {
@@ -14,7 +14,9 @@ float difference(cuda::ElementType type, const Memory<T>& a, const Memory<T>& b,
   expect(cudaMalloc(reinterpret_cast<void**>(&worst), sizeof(float)) == cudaSuccess, "device memory");
   cuda::launchDifference(type, a.data(), b.data(), static_cast<int64_t>(a.size()), relative, absolute, worst, nullptr);
   float result = -1;
-  expect(cudaMemcpy(&result, worst, sizeof result, cudaMemcpyDeviceToHost) == cudaSuccess && cudaFree(worst) == cudaSuccess, "back");
+  expect(cudaMemcpy(&result, worst, sizeof result, cudaMemcpyDeviceToHost) == cudaSuccess &&
+             cudaFree(worst) == cudaSuccess,
+         "back");
   return result;
 }
 

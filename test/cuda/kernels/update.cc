@@ -1,9 +1,9 @@
-#include "kernels/update.h"
+#include "cuda/operations/update/update.h"
 
 #include <algorithm>
 
-#include "kernels/repack.h"
-#include "reference.h"
+#include "cuda/kernels/repack.h"
+#include "test/cuda/kernels/reference.h"
 
 namespace resnode::cuda {
 namespace {
@@ -31,7 +31,8 @@ struct Blobs {
     std::vector<UpdatedValues> all;
     for (size_t i = 0; i < counts.size(); ++i) {
       const UpdatedParameter& each = update.parameters[i];
-      all.push_back({values[i].data(), i == 2 ? nullptr : diffs[i].data(), each.accumulator ? accumulators[i].data() : nullptr, histories[i].data(),
+      all.push_back({values[i].data(), i == 2 ? nullptr : diffs[i].data(),
+                     each.accumulator ? accumulators[i].data() : nullptr, histories[i].data(),
                      each.history.size() > 1 ? seconds[i].data() : nullptr, counts[i], each.lrMult, each.decayMult});
     }
     return all;
@@ -52,7 +53,8 @@ Update updateOf(UpdateRule rule, size_t blobs, int64_t iterSize) {
 }
 
 // Whether it was skipped for its diffs.
-float runReference(const Update& update, Blobs& blobs, std::vector<float> schedule, std::vector<float> loss, bool checksDiffs) {
+float runReference(const Update& update, Blobs& blobs, std::vector<float> schedule, std::vector<float> loss,
+                   bool checksDiffs) {
   Program program;
   float skipped = NAN;
   resnode::reference::Arguments arguments;
@@ -64,7 +66,8 @@ float runReference(const Update& update, Blobs& blobs, std::vector<float> schedu
       arguments.parameters.push_back((*each)[i].data());
     }
   }
-  for (size_t i = 0; i < blobs.counts.size(); ++i) arguments.inputs.push_back({i == 2 ? nullptr : blobs.diffs[i].data(), &program.parameters[4 * i].shape});
+  for (size_t i = 0; i < blobs.counts.size(); ++i)
+    arguments.inputs.push_back({i == 2 ? nullptr : blobs.diffs[i].data(), &program.parameters[4 * i].shape});
   arguments.inputs.push_back({loss.data(), &one});
   if (checksDiffs) arguments.outputs.push_back({&skipped, &one});
   resnode::reference::runUpdate(program, update, arguments);
@@ -72,8 +75,8 @@ float runReference(const Update& update, Blobs& blobs, std::vector<float> schedu
 }
 
 // `wrongDiff`: the last value of the last blob's diff, where diffs are looked at.
-void check(const Update& update, const std::vector<float>& schedule, const std::vector<float>& loss, int badLabel, const std::string& what,
-           std::optional<float> wrongDiff = std::nullopt) {
+void check(const Update& update, const std::vector<float>& schedule, const std::vector<float>& loss, int badLabel,
+           const std::string& what, std::optional<float> wrongDiff = std::nullopt) {
   Blobs expected(update.parameters.size()), actual(update.parameters.size());
   for (Blobs* blobs : {&expected, &actual}) {
     if (wrongDiff) blobs->diffs.back()[blobs->diffs.back().size() - 1] = *wrongDiff;
@@ -88,12 +91,17 @@ void check(const Update& update, const std::vector<float>& schedule, const std::
   labels[0] = 0;
   labels[1] = badLabel;
   test::Memory<double> scratch(updateScratchBytes(update) / sizeof(double));
-  launchUpdate(update, actual.items(update), at.data(), {{losses.data(), static_cast<int64_t>(loss.size())}}, labels.data(), 2, wrongDiff ? skipped.data() : nullptr, scratch.data(), nullptr);
+  launchUpdate(update, actual.items(update), at.data(), {{losses.data(), static_cast<int64_t>(loss.size())}},
+               labels.data(), 2, wrongDiff ? skipped.data() : nullptr, scratch.data(), nullptr);
   if (wrongDiff) test::expect(skipped[0] == expectedSkipped, what + ": whether it was skipped");
-  const bool isSound = !(wrongDiff && expectedSkipped != 0) && badLabel == 0 && std::all_of(loss.begin(), loss.end(), [](float value) { return std::isfinite(value); });
-  test::expect(*reinterpret_cast<int*>(scratch.data()) == (isSound && schedule[3] != 0), what + ": whether values changed");
+  const bool isSound = !(wrongDiff && expectedSkipped != 0) && badLabel == 0 &&
+                       std::all_of(loss.begin(), loss.end(), [](float value) { return std::isfinite(value); });
+  test::expect(*reinterpret_cast<int*>(scratch.data()) == (isSound && schedule[3] != 0),
+               what + ": whether values changed");
   for (size_t i = 0; i < expected.counts.size(); ++i) {
-    const auto near = [&](const auto& now, const auto& wanted, const char* which) { test::nearPlain(now[i], floatsOf(wanted[i]), 1e-5, 1e-6, what + " " + which + " " + std::to_string(i)); };
+    const auto near = [&](const auto& now, const auto& wanted, const char* which) {
+      test::nearPlain(now[i], floatsOf(wanted[i]), 1e-5, 1e-6, what + " " + which + " " + std::to_string(i));
+    };
     near(actual.values, expected.values, "values");
     near(actual.histories, expected.histories, "history");
     near(actual.seconds, expected.seconds, "second history");
@@ -101,7 +109,8 @@ void check(const Update& update, const std::vector<float>& schedule, const std::
   }
 }
 
-constexpr UpdateRule kRules[] = {UpdateRule::sgd, UpdateRule::nesterov, UpdateRule::adagrad, UpdateRule::rmsprop, UpdateRule::adadelta, UpdateRule::adam};
+constexpr UpdateRule kRules[] = {UpdateRule::sgd,     UpdateRule::nesterov, UpdateRule::adagrad,
+                                 UpdateRule::rmsprop, UpdateRule::adadelta, UpdateRule::adam};
 
 RESNODE_TEST(update, "every rule, decay and clipping, alone and accumulated") {
   for (UpdateRule rule : kRules) {
@@ -115,7 +124,8 @@ RESNODE_TEST(update, "every rule, decay and clipping, alone and accumulated") {
       for (float last : {0.0f, 1.0f}) {
         for (float first : {0.0f, 1.0f}) {
           if (!(isPlain && (options & 4)) && !(first == 1 && last == 1)) continue;
-          check(update, {0.05f, 3, first, last}, {1, 2}, 0, "rule " + std::to_string(static_cast<int>(rule)) + " options " + std::to_string(options));
+          check(update, {0.05f, 3, first, last}, {1, 2}, 0,
+                "rule " + std::to_string(static_cast<int>(rule)) + " options " + std::to_string(options));
         }
       }
     }
@@ -157,7 +167,9 @@ RESNODE_TEST(update, "diffs are what they are over the loss scale, clipped and a
   }
 }
 
-RESNODE_TEST(update, "diffs that are not finite change nothing where they are looked at, but for accumulators until the first pass") {
+RESNODE_TEST(
+    update,
+    "diffs that are not finite change nothing where they are looked at, but for accumulators until the first pass") {
   for (int64_t iterSize : {1, 2}) {
     const Update update = updateOf(UpdateRule::adam, 35, iterSize);
     for (float value : {1.0f, NAN, INFINITY, -INFINITY}) {
@@ -167,7 +179,8 @@ RESNODE_TEST(update, "diffs that are not finite change nothing where they are lo
     check(update, {0.05f, 0, 1, 0}, {1}, 0, "a first pass", INFINITY);
     check(update, {0.05f, 0, 0, 1}, {1}, 0, "a last pass", INFINITY);
   }
-  check(updateOf(UpdateRule::sgd, 4, 1), {0.05f, 0, 1, 1}, {NAN}, 0, "a loss that is none is said of the loss", INFINITY);
+  check(updateOf(UpdateRule::sgd, 4, 1), {0.05f, 0, 1, 1}, {NAN}, 0, "a loss that is none is said of the loss",
+        INFINITY);
 }
 
 RESNODE_TEST(update, "repacking gives the bytes that packing gives, and only where values changed") {
@@ -189,7 +202,8 @@ RESNODE_TEST(update, "repacking gives the bytes that packing gives, and only whe
     std::vector<test::Memory<char>> targets;
     std::vector<Repacking> all;
     for (const Case& each : cases) {
-      values.push_back(test::randomMemory<float>(static_cast<size_t>(elementCount(each.shape)), static_cast<unsigned>(values.size())));
+      values.push_back(test::randomMemory<float>(static_cast<size_t>(elementCount(each.shape)),
+                                                 static_cast<unsigned>(values.size())));
       targets.emplace_back(packedBytes(each.packing, each.shape));
       std::fill_n(targets.back().data(), targets.back().size(), '\xff');
       all.push_back({each.packing, each.shape, values.back().data(), targets.back().data()});
@@ -203,7 +217,8 @@ RESNODE_TEST(update, "repacking gives the bytes that packing gives, and only whe
     for (size_t i = 0; i < cases.size(); ++i) {
       std::vector<char> expected(targets[i].size());
       pack(cases[i].packing, cases[i].shape, values[i].data(), expected.data());
-      test::expect(std::equal(expected.begin(), expected.end(), targets[i].data()), std::string(test::nameOf(type)) + " form " + std::to_string(i));
+      test::expect(std::equal(expected.begin(), expected.end(), targets[i].data()),
+                   std::string(test::nameOf(type)) + " form " + std::to_string(i));
     }
   }
 }

@@ -1,7 +1,7 @@
 // Stream capture, and graphs: the captured operations in the order in which they came.
 #include <algorithm>
 
-#include "state.h"
+#include "test/cuda/emulator/runtime/state.h"
 
 namespace resnode::emulator {
 
@@ -53,7 +53,8 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
     if (!stream || !stream->capture) return cudaErrorIllegalState;
     const std::shared_ptr<Capture> capture = stream->capture;
     if (capture->origin != stream) return cudaErrorStreamCaptureUnmatched;
-    if (capture->mode != cudaStreamCaptureModeRelaxed && capture->thread != std::this_thread::get_id()) return cudaErrorStreamCaptureWrongThread;
+    if (capture->mode != cudaStreamCaptureModeRelaxed && capture->thread != std::this_thread::get_id())
+      return cudaErrorStreamCaptureWrongThread;
     leave(capture);
     if (capture->invalid) return cudaErrorStreamCaptureInvalidated;
     if (!capture->unjoined.empty()) return cudaErrorStreamCaptureUnjoined;
@@ -65,7 +66,9 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
   return call([&] {
     const auto& capture = resolve(stream)->capture;
-    *status = !capture ? cudaStreamCaptureStatusNone : capture->invalid ? cudaStreamCaptureStatusInvalidated : cudaStreamCaptureStatusActive;
+    *status = !capture           ? cudaStreamCaptureStatusNone
+              : capture->invalid ? cudaStreamCaptureStatusInvalidated
+                                 : cudaStreamCaptureStatusActive;
     return cudaSuccess;
   });
 }

@@ -2,7 +2,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "state.h"
+#include "test/cuda/emulator/runtime/state.h"
 
 namespace resnode::emulator {
 
@@ -39,7 +39,8 @@ cudaError_t give(void* memory, bool onDevice) {
   if (!memory) return cudaSuccess;
   const auto found = state().allocations.find(reinterpret_cast<uintptr_t>(memory));
   if (found == state().allocations.end() || found->second.onDevice != onDevice) return cudaErrorInvalidValue;
-  if (const cudaError_t status = finishDevice(found->second.device); status != cudaSuccess) return status;  // waits for the device
+  if (const cudaError_t status = finishDevice(found->second.device); status != cudaSuccess)
+    return status;  // waits for the device
   if (onDevice) state().devices[found->second.device].used -= found->second.bytes;
   state().allocations.erase(found);
   std::free(memory);
@@ -130,8 +131,8 @@ cudaError_t cudaMemcpy(void* target, const void* source, size_t bytes, cudaMemcp
     return status == cudaSuccess ? finishStream(nullptr) : status;
   });
 }
-cudaError_t cudaMemcpy2DAsync(void* target, size_t targetPitch, const void* source, size_t sourcePitch, size_t width, size_t height,
-                              cudaMemcpyKind kind, cudaStream_t stream) {
+cudaError_t cudaMemcpy2DAsync(void* target, size_t targetPitch, const void* source, size_t sourcePitch, size_t width,
+                              size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
   return call([&] {
     for (size_t row = 0; row < height; ++row) {
       const cudaError_t status = copyAsync(static_cast<char*>(target) + row * targetPitch,
@@ -161,7 +162,9 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const vo
   return call([&] {
     *attributes = {};
     const Allocation* allocation = allocationOf(memory, 1);
-    attributes->type = !allocation ? cudaMemoryTypeUnregistered : allocation->onDevice ? cudaMemoryTypeDevice : cudaMemoryTypeHost;
+    attributes->type = !allocation            ? cudaMemoryTypeUnregistered
+                       : allocation->onDevice ? cudaMemoryTypeDevice
+                                              : cudaMemoryTypeHost;
     attributes->device = allocation ? allocation->device : -2;  // cudaInvalidDeviceId
     attributes->devicePointer = allocation ? const_cast<void*>(memory) : nullptr;
     attributes->hostPointer = allocation && allocation->onDevice ? nullptr : const_cast<void*>(memory);

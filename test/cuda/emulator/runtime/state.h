@@ -63,8 +63,8 @@ struct Device {
 struct State {
   std::recursive_mutex mutex;
   std::map<int, Device> devices;
-  std::map<uintptr_t, Allocation> allocations;     // by their first byte
-  std::map<const void*, size_t> sharedByKernel;    // cudaFuncSetAttribute
+  std::map<uintptr_t, Allocation> allocations;   // by their first byte
+  std::map<const void*, size_t> sharedByKernel;  // cudaFuncSetAttribute
   std::set<std::shared_ptr<Capture>> captures;
 };
 State& state();
@@ -105,7 +105,7 @@ cudaError_t enqueue(cudaStream_t stream, Operation operation);
 cudaError_t finishStream(cudaStream_t stream);  // runs all that it was given
 cudaError_t finishMark(Mark& mark);             // runs the stream as far as the mark
 cudaError_t finishDevice(int device);
-cudaStream_t resolve(cudaStream_t stream);      // null: the device's default stream
+cudaStream_t resolve(cudaStream_t stream);  // null: the device's default stream
 bool isCapturing(cudaStream_t stream);
 
 }  // namespace resnode::emulator

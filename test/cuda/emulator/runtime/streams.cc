@@ -3,9 +3,9 @@
 #include <cstdlib>
 #include <string>
 
-#include "../emulator.h"
-#include "check.h"
-#include "state.h"
+#include "cuda/check.h"
+#include "test/cuda/emulator/emulator.h"
+#include "test/cuda/emulator/runtime/state.h"
 
 namespace resnode::emulator {
 namespace {
@@ -129,7 +129,9 @@ cudaError_t finishMark(Mark& mark) {
 }
 
 cudaError_t enqueueUntilDone(cudaStream_t stream, std::function<bool()> isDone) {
-  return call([&] { return enqueue(stream, [isDone = std::move(isDone)] { return isDone() ? cudaSuccess : cudaErrorNotReady; }); });
+  return call([&] {
+    return enqueue(stream, [isDone = std::move(isDone)] { return isDone() ? cudaSuccess : cudaErrorNotReady; });
+  });
 }
 
 bool isOnDevice(const void* memory, size_t bytes) {
@@ -156,8 +158,12 @@ cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, i
     return cudaSuccess;
   });
 }
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) { return cudaStreamCreateWithPriority(stream, flags, 0); }
-cudaError_t cudaStreamCreate(cudaStream_t* stream) { return cudaStreamCreateWithPriority(stream, cudaStreamDefault, 0); }
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
+  return cudaStreamCreateWithPriority(stream, flags, 0);
+}
+cudaError_t cudaStreamCreate(cudaStream_t* stream) {
+  return cudaStreamCreateWithPriority(stream, cudaStreamDefault, 0);
+}
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   const std::lock_guard<std::recursive_mutex> lock(state().mutex);  // works on a lost device, and says that it is lost
@@ -234,7 +240,9 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t given) {
     });
   });
 }
-cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, unsigned) { return cudaEventRecord(event, stream); }
+cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, unsigned) {
+  return cudaEventRecord(event, stream);
+}
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t given, cudaEvent_t event, unsigned) {
   return call([&]() -> cudaError_t {
@@ -274,7 +282,8 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
   return call([&]() -> cudaError_t {
-    if (!start || !end || !start->mark || !end->mark || !start->timing || !end->timing) return cudaErrorInvalidResourceHandle;
+    if (!start || !end || !start->mark || !end->mark || !start->timing || !end->timing)
+      return cudaErrorInvalidResourceHandle;
     if (start->capture || end->capture) return cudaErrorCapturedEvent;
     if (!start->mark->done || !end->mark->done) return cudaErrorNotReady;
     *milliseconds = std::chrono::duration<float, std::milli>(end->mark->time - start->mark->time).count();

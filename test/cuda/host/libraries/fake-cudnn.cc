@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "cudnn/api.h"
-#include "types.h"
+#include "cuda/cudnn/api.h"
+#include "cuda/types.h"
 
 namespace {
 
@@ -39,9 +39,13 @@ struct Descriptor {
   std::map<int, Value> values;
 
   template <class T>
-  T one(int name) const { return values.at(name).as<T>().at(0); }
+  T one(int name) const {
+    return values.at(name).as<T>().at(0);
+  }
   template <class T>
-  std::vector<T> all(int name) const { return values.at(name).as<T>(); }
+  std::vector<T> all(int name) const {
+    return values.at(name).as<T>();
+  }
   const Descriptor& at(int name) const { return *one<Descriptor*>(name); }
   template <class T>
   void put(int name, cudnnBackendAttributeType_t valueType, std::vector<T> list) {
@@ -57,8 +61,13 @@ void demand(bool condition, const std::string& what) {
 
 size_t sizeOf(cudnnBackendAttributeType_t type) {
   switch (type) {
-    case CUDNN_TYPE_BOOLEAN: case CUDNN_TYPE_CHAR: return 1;
-    case CUDNN_TYPE_HANDLE: case CUDNN_TYPE_VOID_PTR: case CUDNN_TYPE_BACKEND_DESCRIPTOR: case CUDNN_TYPE_INT64: case CUDNN_TYPE_DOUBLE: return 8;
+    case CUDNN_TYPE_BOOLEAN:
+    case CUDNN_TYPE_CHAR: return 1;
+    case CUDNN_TYPE_HANDLE:
+    case CUDNN_TYPE_VOID_PTR:
+    case CUDNN_TYPE_BACKEND_DESCRIPTOR:
+    case CUDNN_TYPE_INT64:
+    case CUDNN_TYPE_DOUBLE: return 8;
     default: return 4;
   }
 }
@@ -87,34 +96,58 @@ const Rule kRules[] = {
     {CUDNN_BACKEND_POINTWISE_DESCRIPTOR, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, true},
     {CUDNN_BACKEND_POINTWISE_DESCRIPTOR, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1, true},
     {CUDNN_BACKEND_POINTWISE_DESCRIPTOR, CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE, CUDNN_TYPE_FLOAT, 1, false},
-    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_TYPE_FLOAT, 1, true},
-    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, CUDNN_TYPE_FLOAT, 1, true},
-    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
-    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
-    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
-    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
-    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA, CUDNN_TYPE_FLOAT, 1, true},
-    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA, CUDNN_TYPE_FLOAT, 1, true},
-    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
-    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
-    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
-    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
-    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA, CUDNN_TYPE_FLOAT, 1, true},
-    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA, CUDNN_TYPE_FLOAT, 1, true},
-    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
-    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
-    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
-    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
-    {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
-    {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
-    {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, false},
-    {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
+     CUDNN_TYPE_FLOAT, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA,
+     CUDNN_TYPE_FLOAT, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
+     CUDNN_TYPE_FLOAT, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA,
+     CUDNN_TYPE_FLOAT, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
+     CUDNN_TYPE_FLOAT, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA,
+     CUDNN_TYPE_FLOAT, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+     1, true},
+    {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+     1, false},
+    {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+     1, true},
     {CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, true},
     {CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, 100, true},
-    {CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
+     true},
     {CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, true},
     {CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, true},
-    {CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
+     true},
     {CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, 100, true},
     {CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, 100, true},
     {CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, true},
@@ -129,7 +162,8 @@ Descriptor* make(cudnnBackendDescriptorType_t type) {
   return all.back().get();
 }
 
-Descriptor* proposal(const Descriptor* graph, int64_t engine, std::vector<cudnnBackendNumericalNote_t> notes, bool knob) {
+Descriptor* proposal(const Descriptor* graph, int64_t engine, std::vector<cudnnBackendNumericalNote_t> notes,
+                     bool knob) {
   Descriptor* e = make(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
   e->put(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, std::vector<int64_t>{engine});
   e->put(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, std::move(notes));
@@ -153,18 +187,22 @@ Descriptor* proposal(const Descriptor* graph, int64_t engine, std::vector<cudnnB
 
 void finalise(Descriptor& d) {
   for (const Rule& rule : kRules) {
-    if (rule.descriptor == d.type) demand(!rule.required || d.values.count(rule.name), std::string("it lacks ") + nameOf(rule.name));
+    if (rule.descriptor == d.type)
+      demand(!rule.required || d.values.count(rule.name), std::string("it lacks ") + nameOf(rule.name));
   }
   if (d.type == CUDNN_BACKEND_TENSOR_DESCRIPTOR) {
-    const auto sizes = d.all<int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS), strides = d.all<int64_t>(CUDNN_ATTR_TENSOR_STRIDES);
-    demand(sizes.size() == 4 && strides.size() == 4 && *std::min_element(sizes.begin(), sizes.end()) > 0, "four dimensions and strides");
+    const auto sizes = d.all<int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS),
+               strides = d.all<int64_t>(CUDNN_ATTR_TENSOR_STRIDES);
+    demand(sizes.size() == 4 && strides.size() == 4 && *std::min_element(sizes.begin(), sizes.end()) > 0,
+           "four dimensions and strides");
   }
   if (d.type == CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR) {
     const Descriptor* graph = d.one<Descriptor*>(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
     std::vector<Descriptor*> list;
     switch (d.one<cudnnBackendHeurMode_t>(CUDNN_ATTR_ENGINEHEUR_MODE)) {
       case CUDNN_HEUR_MODE_A:
-        list = {proposal(graph, 1, {}, true), proposal(graph, 2, {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC}, false)};
+        list = {proposal(graph, 1, {}, true),
+                proposal(graph, 2, {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC}, false)};
         break;
       case CUDNN_HEUR_MODE_B: list = {proposal(graph, 1, {}, true)}; break;
       case CUDNN_HEUR_MODE_FALLBACK: list = {proposal(graph, 0, {}, false)}; break;
@@ -189,7 +227,9 @@ struct Tensor {
   void* memory = nullptr;
   std::vector<float> own;
 
-  int64_t place(int64_t n, int64_t c, int64_t h, int64_t w) const { return n * strides[0] + c * strides[1] + h * strides[2] + w * strides[3]; }
+  int64_t place(int64_t n, int64_t c, int64_t h, int64_t w) const {
+    return n * strides[0] + c * strides[1] + h * strides[2] + w * strides[3];
+  }
   float get(int64_t n, int64_t c, int64_t h, int64_t w) const {
     const int64_t at = place(n, c, h, w);
     switch (type) {
@@ -217,7 +257,8 @@ struct Tensor {
 
 // A convolution's tensors, and which of them meet.
 struct Products {
-  Products(const Descriptor& operation, cudnnBackendAttributeName_t settingsName, Tensor& x, Tensor& w, Tensor& y) : x(x), w(w), y(y) {
+  Products(const Descriptor& operation, cudnnBackendAttributeName_t settingsName, Tensor& x, Tensor& w, Tensor& y)
+      : x(x), w(w), y(y) {
     const Descriptor& settings = operation.at(settingsName);
     demand(settings.one<int>(CUDNN_ATTR_CONVOLUTION_CONV_MODE) == CUDNN_CROSS_CORRELATION, "cross-correlation");
     pad = settings.all<int64_t>(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS);
@@ -225,7 +266,8 @@ struct Products {
     dilation = settings.all<int64_t>(CUDNN_ATTR_CONVOLUTION_DILATIONS);
     depth = w.sizes[1];
     groups = x.sizes[1] / depth;
-    demand(x.sizes[1] % depth == 0 && w.sizes[0] % groups == 0 && w.sizes[0] == y.sizes[1], "channels divide into groups");
+    demand(x.sizes[1] % depth == 0 && w.sizes[0] % groups == 0 && w.sizes[0] == y.sizes[1],
+           "channels divide into groups");
   }
 
   // visit(c, r, s, channel, h, w) for every product of output (k, p, q).
@@ -256,11 +298,15 @@ class Run {
   }
 
   void convolve(const Descriptor& operation) {
-    const Products of(operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, tensor(operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X)),
-                      tensor(operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W)), tensor(operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y)));
+    const Products of(operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
+                      tensor(operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X)),
+                      tensor(operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W)),
+                      tensor(operation.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y)));
     of.y.fill([&](int64_t n, int64_t k, int64_t p, int64_t q) {
       float sum = 0;
-      of.eachOfOutput(k, p, q, [&](int64_t c, int64_t r, int64_t s, int64_t channel, int64_t h, int64_t v) { sum += of.x.get(n, channel, h, v) * of.w.get(k, c, r, s); });
+      of.eachOfOutput(k, p, q, [&](int64_t c, int64_t r, int64_t s, int64_t channel, int64_t h, int64_t v) {
+        sum += of.x.get(n, channel, h, v) * of.w.get(k, c, r, s);
+      });
       return sum;
     });
   }
@@ -268,14 +314,20 @@ class Run {
   // Every product of the forward pass, seen from one of its factors.
   void convolveBackward(const Descriptor& operation) {
     const bool isData = operation.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR;
-    const auto at = [&](cudnnBackendAttributeName_t data, cudnnBackendAttributeName_t filter) -> Tensor& { return tensor(operation.at(isData ? data : filter)); };
-    const Products of(operation, isData ? CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC : CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
+    const auto at = [&](cudnnBackendAttributeName_t data, cudnnBackendAttributeName_t filter) -> Tensor& {
+      return tensor(operation.at(isData ? data : filter));
+    };
+    const Products of(operation,
+                      isData ? CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC
+                             : CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
                       at(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X),
                       at(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW),
                       at(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY));
     Tensor& made = isData ? of.x : of.w;
     std::map<int64_t, float> sums;  // by place
-    const auto add = [&](float value, int64_t a, int64_t b, int64_t c, int64_t d) { sums[made.place(a, b, c, d)] += value; };
+    const auto add = [&](float value, int64_t a, int64_t b, int64_t c, int64_t d) {
+      sums[made.place(a, b, c, d)] += value;
+    };
     for (int64_t n = 0; n < of.y.sizes[0]; ++n)
       for (int64_t k = 0; k < of.y.sizes[1]; ++k)
         for (int64_t p = 0; p < of.y.sizes[2]; ++p)
@@ -291,8 +343,11 @@ class Run {
   void pointwise(const Descriptor& operation) {
     const Descriptor& settings = operation.at(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR);
     const bool add = settings.one<int>(CUDNN_ATTR_POINTWISE_MODE) == CUDNN_POINTWISE_ADD;
-    demand(add == (operation.values.count(CUDNN_ATTR_OPERATION_POINTWISE_BDESC) == 1), "two operands are added, one is clipped");
-    const float slope = settings.values.count(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE) ? settings.one<float>(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE) : 0;
+    demand(add == (operation.values.count(CUDNN_ATTR_OPERATION_POINTWISE_BDESC) == 1),
+           "two operands are added, one is clipped");
+    const float slope = settings.values.count(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE)
+                            ? settings.one<float>(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE)
+                            : 0;
     const Tensor& x = tensor(operation.at(CUDNN_ATTR_OPERATION_POINTWISE_XDESC));
     Tensor& y = tensor(operation.at(CUDNN_ATTR_OPERATION_POINTWISE_YDESC));
     if (!add) {
@@ -304,7 +359,9 @@ class Run {
     }
     const Tensor& b = tensor(operation.at(CUDNN_ATTR_OPERATION_POINTWISE_BDESC));  // a size of 1: the same for all
     const auto at = [&](int axis, int64_t i) { return b.sizes[axis] == 1 ? 0 : i; };
-    y.fill([&](int64_t n, int64_t c, int64_t h, int64_t w) { return x.get(n, c, h, w) + b.get(at(0, n), at(1, c), at(2, h), at(3, w)); });
+    y.fill([&](int64_t n, int64_t c, int64_t h, int64_t w) {
+      return x.get(n, c, h, w) + b.get(at(0, n), at(1, c), at(2, h), at(3, w));
+    });
   }
 
  private:
@@ -318,13 +375,17 @@ class Run {
     tensor.type = descriptor.one<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE);
     if (descriptor.values.count(CUDNN_ATTR_TENSOR_IS_VIRTUAL) && descriptor.one<char>(CUDNN_ATTR_TENSOR_IS_VIRTUAL)) {
       demand(tensor.type == CUDNN_DATA_FLOAT, "intermediates are float32");
-      tensor.own.assign(static_cast<size_t>(tensor.place(tensor.sizes[0] - 1, tensor.sizes[1] - 1, tensor.sizes[2] - 1, tensor.sizes[3] - 1)) + 1, NAN);
+      tensor.own.assign(static_cast<size_t>(tensor.place(tensor.sizes[0] - 1, tensor.sizes[1] - 1, tensor.sizes[2] - 1,
+                                                         tensor.sizes[3] - 1)) +
+                            1,
+                        NAN);
       tensor.memory = tensor.own.data();
       return tensor;
     }
     tensor.memory = pointers_.count(id) ? pointers_.at(id) : nullptr;
     demand(tensor.memory != nullptr, "tensor " + std::to_string(id) + " has memory");
-    demand(reinterpret_cast<uintptr_t>(tensor.memory) % descriptor.one<int64_t>(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT) == 0, "memory is aligned as promised");
+    demand(reinterpret_cast<uintptr_t>(tensor.memory) % descriptor.one<int64_t>(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT) == 0,
+           "memory is aligned as promised");
     return tensor;
   }
 
@@ -352,7 +413,9 @@ cudnnStatus_t call(Function function) {
 #endif
 EXPORT size_t cudnnGetVersion() { return FAKE_CUDNN_VERSION; }
 EXPORT size_t cudnnGetCudartVersion() { return 13000; }
-EXPORT const char* cudnnGetErrorString(cudnnStatus_t status) { return status == CUDNN_STATUS_SUCCESS ? "CUDNN_STATUS_SUCCESS" : "CUDNN_STATUS_BAD_PARAM"; }
+EXPORT const char* cudnnGetErrorString(cudnnStatus_t status) {
+  return status == CUDNN_STATUS_SUCCESS ? "CUDNN_STATUS_SUCCESS" : "CUDNN_STATUS_BAD_PARAM";
+}
 EXPORT void cudnnGetLastErrorString(char* text, size_t size) { std::snprintf(text, size, "%s", lastError.c_str()); }
 EXPORT cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) {
   *handle = reinterpret_cast<cudnnHandle_t>(new int(1));
@@ -363,7 +426,8 @@ EXPORT cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) {
   return CUDNN_STATUS_SUCCESS;
 }
 EXPORT cudnnStatus_t cudnnSetStream(cudnnHandle_t, cudaStream_t) { return CUDNN_STATUS_SUCCESS; }
-EXPORT cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type, cudnnBackendDescriptor_t* descriptor) {
+EXPORT cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type,
+                                                  cudnnBackendDescriptor_t* descriptor) {
   *descriptor = make(type);
   return CUDNN_STATUS_SUCCESS;
 }
@@ -375,31 +439,37 @@ EXPORT cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
     finalise(d);
   });
 }
-EXPORT cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
-                                              int64_t count, const void* values) {
+EXPORT cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t name,
+                                              cudnnBackendAttributeType_t type, int64_t count, const void* values) {
   return call([&] {
     Descriptor& d = *static_cast<Descriptor*>(descriptor);
     demand(!d.final, "attributes are set before finalising");
-    const Rule* rule = std::find_if(std::begin(kRules), std::end(kRules), [&](const Rule& r) { return r.descriptor == d.type && r.name == name; });
+    const Rule* rule = std::find_if(std::begin(kRules), std::end(kRules),
+                                    [&](const Rule& r) { return r.descriptor == d.type && r.name == name; });
     demand(rule != std::end(kRules), "this descriptor has no such attribute");
     demand(rule->type == type, "type " + std::to_string(rule->type) + ", not " + std::to_string(type));
-    demand(count >= 1 && count <= rule->most && values, "1 to " + std::to_string(rule->most) + " values, not " + std::to_string(count));
+    demand(count >= 1 && count <= rule->most && values,
+           "1 to " + std::to_string(rule->most) + " values, not " + std::to_string(count));
     if (type == CUDNN_TYPE_BACKEND_DESCRIPTOR) {
-      for (int64_t i = 0; i < count; ++i) demand(static_cast<Descriptor* const*>(values)[i]->final, "descriptors are finalised before they are used");
+      for (int64_t i = 0; i < count; ++i)
+        demand(static_cast<Descriptor* const*>(values)[i]->final, "descriptors are finalised before they are used");
     }
     const char* bytes = static_cast<const char*>(values);
     d.values[name] = {type, std::vector<char>(bytes, bytes + count * static_cast<int64_t>(sizeOf(type)))};
   });
 }
-EXPORT cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
-                                              int64_t requested, int64_t* count, void* values) {
+EXPORT cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t name,
+                                              cudnnBackendAttributeType_t type, int64_t requested, int64_t* count,
+                                              void* values) {
   return call([&] {
     const Descriptor& d = *static_cast<Descriptor*>(descriptor);
     demand(d.final, "attributes are read after finalising");
     demand(d.values.count(name) == 1 && d.values.at(name).type == type, "there is such an attribute of this type");
     const Value& value = d.values.at(name);
     const int64_t available = static_cast<int64_t>(value.bytes.size() / sizeOf(type));
-    *count = name == CUDNN_ATTR_ENGINECFG_KNOB_CHOICES && requested == 0 ? 0 : available;  // as cuDNN 9.24: knobs are not counted
+    *count = name == CUDNN_ATTR_ENGINECFG_KNOB_CHOICES && requested == 0
+                 ? 0
+                 : available;  // as cuDNN 9.24: knobs are not counted
     const int64_t given = std::min(available, requested);
     if (type != CUDNN_TYPE_BACKEND_DESCRIPTOR) {
       if (given > 0) std::memcpy(values, value.bytes.data(), static_cast<size_t>(given) * sizeOf(type));
@@ -413,13 +483,17 @@ EXPORT cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descripto
     }
   });
 }
-EXPORT cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan, cudnnBackendDescriptor_t pack) {
+EXPORT cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan,
+                                         cudnnBackendDescriptor_t pack) {
   return call([&] {
     const Descriptor &p = *static_cast<Descriptor*>(plan), &v = *static_cast<Descriptor*>(pack);
-    demand(handle && p.final && v.final && p.type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR && v.type == CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, "a plan and a pack");
+    demand(handle && p.final && v.final && p.type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR &&
+               v.type == CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR,
+           "a plan and a pack");
     demand(v.one<void*>(CUDNN_ATTR_VARIANT_PACK_WORKSPACE), "a workspace");
     std::memset(v.one<void*>(CUDNN_ATTR_VARIANT_PACK_WORKSPACE), 0xee, 64);
-    const Descriptor& graph = p.at(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG).at(CUDNN_ATTR_ENGINECFG_ENGINE).at(kGraphOfEngine);
+    const Descriptor& graph =
+        p.at(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG).at(CUDNN_ATTR_ENGINECFG_ENGINE).at(kGraphOfEngine);
     Run run(v);
     for (const Descriptor* operation : graph.all<Descriptor*>(CUDNN_ATTR_OPERATIONGRAPH_OPS)) {
       if (operation->type == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR) run.pointwise(*operation);

@@ -16,8 +16,8 @@
 #include <thread>
 #include <vector>
 
-#include "emulator/runtime/state.h"
-#include "nccl/api.h"
+#include "cuda/nccl/api.h"
+#include "test/cuda/emulator/runtime/state.h"
 
 using namespace resnode::cuda::nccl;
 
@@ -148,13 +148,15 @@ API ncclResult_t ncclGetVersion(int* version) {
 
 API ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
   static OwnBoards own;
-  std::snprintf(id->internal, sizeof id->internal, "%s/resnode-%d-%zu", kMagic, static_cast<int>(getpid()), own.names.size());
+  std::snprintf(id->internal, sizeof id->internal, "%s/resnode-%d-%zu", kMagic, static_cast<int>(getpid()),
+                own.names.size());
   own.names.emplace_back(id->internal + sizeof kMagic - 1);
   return openBoard(own.names.back().c_str(), true) ? ncclSuccess : refuse(ncclResult_t{2}, "no shared memory");
 }
 
 API ncclResult_t ncclCommInitRank(ncclComm_t* result, int size, ncclUniqueId id, int rank) {
-  if (std::strncmp(id.internal, kMagic, sizeof kMagic - 1) != 0) return refuse(ncclInvalidArgument, "this is no unique id");
+  if (std::strncmp(id.internal, kMagic, sizeof kMagic - 1) != 0)
+    return refuse(ncclInvalidArgument, "this is no unique id");
   if (size < 1 || size > kMostRanks || rank < 0 || rank >= size) return refuse(ncclInvalidArgument, "no such rank");
   auto comm = std::make_unique<ncclComm>();
   comm->board = openBoard(id.internal + sizeof kMagic - 1, false);
@@ -192,7 +194,9 @@ API ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* error) {
   return ncclSuccess;
 }
 
-API const char* ncclGetErrorString(ncclResult_t status) { return status == ncclRemoteError ? "remote process exited" : "an error"; }
+API const char* ncclGetErrorString(ncclResult_t status) {
+  return status == ncclRemoteError ? "remote process exited" : "an error";
+}
 API const char* ncclGetLastError(ncclComm_t) { return lastError.c_str(); }
 
 API ncclResult_t ncclGroupStart() {
@@ -205,13 +209,15 @@ API ncclResult_t ncclGroupEnd() {
   return --groups == 0 ? enqueueGrouped() : ncclSuccess;
 }
 
-API ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataType_t type, ncclRedOp_t operation, ncclComm_t comm,
-                               cudaStream_t stream) {
+API ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataType_t type, ncclRedOp_t operation,
+                               ncclComm_t comm, cudaStream_t stream) {
   if (!comm || comm->isAborted) return refuse(ncclInvalidArgument, "no communicator");
-  if (type != ncclFloat32 || operation != ncclAvg) return refuse(ncclInvalidArgument, "only averages of float32 are known here");
+  if (type != ncclFloat32 || operation != ncclAvg)
+    return refuse(ncclInvalidArgument, "only averages of float32 are known here");
   if (count == 0 || count > kMostValues) return refuse(ncclInvalidArgument, "a count of " + std::to_string(count));
   for (const void* memory : {from, static_cast<const void*>(to)}) {
-    if (!resnode::emulator::isOnDevice(memory, count * sizeof(float))) return refuse(ncclInvalidArgument, "memory that is not the GPU's");
+    if (!resnode::emulator::isOnDevice(memory, count * sizeof(float)))
+      return refuse(ncclInvalidArgument, "memory that is not the GPU's");
   }
   grouped.push_back({comm, {static_cast<const float*>(from), static_cast<float*>(to), count, stream}});
   return groups > 0 ? ncclSuccess : enqueueGrouped();

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "core/error.h"
-#include "cudnn/convolution.h"
-#include "../main.h"
+#include "cuda/cudnn/convolution.h"
+#include "native/core/error.h"
+#include "test/cuda/host/main.h"
 
 namespace resnode::cuda {
 namespace {
@@ -25,7 +25,9 @@ constexpr const char* kH100 = R"({
 std::shared_ptr<const CudnnLibrary> realLibrary() {
   const CudnnLookup& lookup = cudnnOfThisProcess();
   if (!lookup.library) throw test::Skip{"cuDNN: " + lookup.summary()};
-  if (lookup.library->version < 90800) throw test::Skip{"cuDNN " + lookup.library->versionText() + " needs a GPU to be asked anything; 9.8 and later do not"};
+  if (lookup.library->version < 90800)
+    throw test::Skip{"cuDNN " + lookup.library->versionText() +
+                     " needs a GPU to be asked anything; 9.8 and later do not"};
   // Engines that compile want a driver to load what they compiled into. Once open it is found under its soname.
   if (!dlopen("libcuda.so.1", RTLD_NOW) && !dlopen(FAKE_DRIVER, RTLD_NOW)) throw test::Failure(dlerror());
   return lookup.library;
@@ -89,8 +91,8 @@ ConvolutionProblem gradientOf(const Layer& layer, int64_t batch, const Precision
 
 std::string nameOf(const ConvolutionProblem& problem, const Precision& precision) {
   return std::string(precision.name) + " " + test::sizes(problem.input.n, problem.input.h, problem.input.c) + " to " +
-         std::to_string(problem.output.c) + ", " + test::sizes(problem.r, problem.s) + " stride " + std::to_string(problem.strideH) +
-         (problem.residual ? " + residual" : "");
+         std::to_string(problem.output.c) + ", " + test::sizes(problem.r, problem.s) + " stride " +
+         std::to_string(problem.strideH) + (problem.residual ? " + residual" : "");
 }
 
 std::string join(const std::vector<std::string>& lines) {
@@ -100,7 +102,8 @@ std::string join(const std::vector<std::string>& lines) {
 }
 
 bool mentions(const std::vector<std::string>& refusals, const std::string& what) {
-  return std::any_of(refusals.begin(), refusals.end(), [&](const std::string& refusal) { return refusal.find(what) != std::string::npos; });
+  return std::any_of(refusals.begin(), refusals.end(),
+                     [&](const std::string& refusal) { return refusal.find(what) != std::string::npos; });
 }
 
 RESNODE_TEST(cudnn_real, "takes our graphs of every convolution of ResNet-50 and proposes engines for an H100") {
@@ -116,13 +119,15 @@ RESNODE_TEST(cudnn_real, "takes our graphs of every convolution of ResNet-50 and
         // Refused are engines, for their notes; never a descriptor of ours.
         for (const std::string& refusal : refusals) expect(refusal.find("cudnn-engine-") == 0, what + ": " + refusal);
         const bool trueFloat32 = precision.type == ElementType::float32 && !precision.tf32;
-        expect(mentions(refusals, "CUDNN_NUMERICAL_NOTE_TENSOR_CORE") == trueFloat32, what + ": tensor cores are refused for float32 alone");
+        expect(mentions(refusals, "CUDNN_NUMERICAL_NOTE_TENSOR_CORE") == trueFloat32,
+               what + ": tensor cores are refused for float32 alone");
       }
     }
   }
 }
 
-RESNODE_TEST(cudnn_real, "takes our graphs of every gradient of ResNet-50's convolutions and proposes engines for an H100") {
+RESNODE_TEST(cudnn_real,
+             "takes our graphs of every gradient of ResNet-50's convolutions and proposes engines for an H100") {
   CudnnHandle handle(realLibrary(), std::string(kH100));
   for (const Layer& layer : resnet50()) {
     for (const Precision& precision : kPrecisions) {
@@ -149,7 +154,8 @@ RESNODE_TEST(cudnn_real, "makes plans for an H100, with their workspaces") {
         try {
           const auto implementation = option.make();
           expect(implementation->name() == option.name && implementation->deterministic(), option.name);
-          expect(implementation->workspaceBytes() < size_t{1} << 31, option.name + " wants " + std::to_string(implementation->workspaceBytes()) + " bytes");
+          expect(implementation->workspaceBytes() < size_t{1} << 31,
+                 option.name + " wants " + std::to_string(implementation->workspaceBytes()) + " bytes");
           made = true;
           break;
         } catch (const Error& error) {
@@ -195,12 +201,15 @@ RESNODE_TEST(cudnn_real, "takes groups, dilation, leaky ReLU and no epilogue at 
     leaky.negativeSlope = 0.1f;
     ConvolutionProblem bare = problemOf({28, 128, 128, 3, 1, false, false}, 4, precision);
     bare.bias = false;
-    for (const auto& [name, problem] : {std::pair("grouped", grouped), std::pair("grouped, odd", odd), std::pair("dilated", dilated),
-                                        std::pair("leaky", leaky), std::pair("bare", bare)}) {
+    for (const auto& [name, problem] :
+         {std::pair("grouped", grouped), std::pair("grouped, odd", odd), std::pair("dilated", dilated),
+          std::pair("leaky", leaky), std::pair("bare", bare)}) {
       std::vector<std::string> refusals;
       const size_t count = cudnnOptions(handle, problem, {false, true}, &refusals).size();
-      for (const std::string& refusal : refusals) expect(refusal.find("cudnn-engine-") == 0, std::string(name) + " " + precision.name + ": " + refusal);
-      std::printf("  cuDNN %s, %s %s: %zu options\n", handle.library().versionText().c_str(), precision.name, name, count);
+      for (const std::string& refusal : refusals)
+        expect(refusal.find("cudnn-engine-") == 0, std::string(name) + " " + precision.name + ": " + refusal);
+      std::printf("  cuDNN %s, %s %s: %zu options\n", handle.library().versionText().c_str(), precision.name, name,
+                  count);
     }
   }
 }

@@ -1,0 +1,70 @@
+// Steps of the backward pass: native/reference/gradients.h is the specification. Diffs of feature maps have the maps' type,
+// those of parameters are float32.
+#pragma once
+
+#include "cuda/kernels/channels.h"
+#include "cuda/step.h"
+
+namespace resnode::cuda {
+
+// The places of a gradient by what they mean, in its step's bindings; null: not needed, not there, or not asked for.
+struct GradientPlaces {
+  size_t inputs, outputs;  // of the operation that it differentiates
+
+  const void* x(const Bindings& b, size_t i) const { return b.inputs[i]; }
+  const void* y(const Bindings& b, size_t i) const { return b.inputs[inputs + i]; }
+  const void* dy(const Bindings& b, size_t i) const { return b.inputs[inputs + outputs + i]; }
+  void* dx(const Bindings& b, size_t i) const { return b.outputs[i]; }
+  float* dw(const Bindings& b, size_t i) const { return b.floatsOut(inputs + i); }
+};
+
+struct GradientContext {
+  const Operation& operation;  // the gradient
+  const Operation& forward;    // what it differentiates
+  const StepContext& context;
+  GradientPlaces at;
+
+  const TensorLayout& x(size_t i) const { return context.layouts[forward.inputs[i]]; }
+  const TensorLayout& y(size_t i) const { return context.layouts[forward.outputs[i]]; }
+  bool wantsDx(size_t i) const { return operation.outputs[i] >= 0; }
+  bool wantsDw(size_t i) const { return operation.outputs[at.inputs + i] >= 0; }
+
+  // A step whose feature maps have the form of what the operation made; its first diff may replace dy.
+  Step likeOutput(const char* implementation) const;
+  // A step on plain tensors.
+  Step plain(const char* implementation) const;
+  // A tensor that is worked on in the form of what the operation made.
+  TensorLayout inForm(const Shape& shape) const;
+};
+
+ChannelShape channelShape(const TensorLayout& layout);
+// Of elementwise steps: the padding of nhwc alone matters.
+inline ChannelShape paddedShape(const TensorLayout& layout) {
+  return layout.isNhwc ? channelShape(layout) : ChannelShape{layout.elements(), {}};
+}
+
+BehindRelu behindOf(const std::optional<FusedRelu>& relu, const GradientPlaces& at, const Bindings& b);
+
+// What is plain is float32.
+inline const float* floats(const void* values) { return static_cast<const float*>(values); }
+inline float* floats(void* values) { return static_cast<float*>(values); }
+
+Step gradientOf(const Convolution& convolution, const GradientContext& gradient);
+Step gradientOf(const Pooling& pooling, const GradientContext& gradient);
+Step gradientOf(const Scale& scale, const GradientContext& gradient);
+Step gradientOf(const BatchNorm& batchNorm, const GradientContext& gradient);
+Step elementwiseGradient(const Elementwise& function, const GradientContext& gradient);
+Step gradientOf(const PRelu& prelu, const GradientContext& gradient);
+Step gradientOf(const Eltwise& eltwise, const GradientContext& gradient);
+Step gradientOf(const Concat& concat, const GradientContext& gradient);
+Step gradientOf(const Slice& slice, const GradientContext& gradient);
+Step gradientOf(const InnerProduct& innerProduct, const GradientContext& gradient);
+Step gradientOf(const Softmax& softmax, const GradientContext& gradient);
+Step gradientOf(const SoftmaxLoss& loss, const GradientContext& gradient);
+Step gradientOf(const EuclideanLoss&, const GradientContext& gradient);
+Step gradientOf(const Reshape&, const GradientContext& gradient);
+Step gradientOf(const Lrn& lrn, const GradientContext& gradient);
+
+Step gradientOf(const Dropout& dropout, const GradientContext& gradient);
+
+}  // namespace resnode::cuda

@@ -1,0 +1,98 @@
+#include "cuda/gradient-step.h"
+#include "cuda/nccl/communicator.h"
+#include "cuda/operations/batch-norm/batch-norm-gradient.h"
+#include "cuda/operations/batch-norm/batch-statistics.h"
+#include "cuda/steps.h"
+
+namespace resnode::cuda {
+
+Step stepOf(const BatchNorm& batchNorm, const Operation& operation, const StepContext& context) {
+  const bool isGlobal = batchNorm.statistics == Statistics::global, updates = batchNorm.update && !isGlobal;
+  const std::shared_ptr<NcclCommunicator> processes = batchNorm.synchronised && !isGlobal ? context.processes : nullptr;
+  Step step = likeOutput(operation, context, isGlobal ? "global statistics" : "batch statistics");
+  const TensorLayout layout = context.output(operation, 0);
+  const ChannelView view = channelView(layout);
+  step.parameters = {{batchNorm.mean, {}}, {batchNorm.variance, {}}, {batchNorm.factor, {}}};
+  if (batchNorm.scale) step.parameters.push_back({*batchNorm.scale, {}});
+  if (batchNorm.bias) step.parameters.push_back({*batchNorm.bias, {}});
+  const size_t floats = aligned(view.channels * sizeof(float)) / sizeof(float);
+  const int64_t scratch =
+      isGlobal ? 0 : batchStatisticsScratch(layout.type, view.outer, view.channels, view.paddedChannels, view.inner);
+  step.workspaceBytes = (6 * floats + scratch) * sizeof(float);
+  step.launch = [=](const Bindings& b, cudaStream_t stream) {
+    float* scale = reinterpret_cast<float*>(b.workspace);  // [channels] each, one after the other
+    float *bias = scale + floats, *center = bias + floats;
+    // Where they are asked for, they are what the gradient reads.
+    float* mean = b.floatsOut(1) ? b.floatsOut(1) : scale + 3 * floats;
+    float* variance = b.floatsOut(2) ? b.floatsOut(2) : scale + 4 * floats;
+    float* own = processes ? scale + 5 * floats : mean;  // this process's
+    Normalisation normalisation{mean, variance};
+    if (isGlobal) {
+      normalisation = {b.parameter<float>(0), b.parameter<float>(1), b.parameter<float>(2)};
+      launchGlobalStatistics(normalisation, view.channels, b.floatsOut(1), b.floatsOut(2), stream);
+    } else {
+      launchBatchStatistics(layout.type, b.inputs[0], view.outer, view.channels, view.paddedChannels, view.inner, own,
+                            variance, stream, scratch > 0 ? scale + 6 * floats : nullptr);
+    }
+    if (processes) {
+      // All have as many values: the mean of means, and of each one's variance around it.
+      const auto channels = static_cast<size_t>(view.channels);
+      processes->mean({{own, mean, channels}}, stream);
+      launchVarianceAround(mean, own, variance, view.channels, stream);
+      processes->mean({{variance, variance, channels}}, stream);
+    }
+    if (updates) {
+      const int64_t values = view.outer * view.inner * (processes ? processes->size() : 1);
+      launchMovingStatistics(mean, variance, batchNorm.movingAverageFraction, values, view.channels,
+                             b.parameter<float>(0), b.parameter<float>(1), b.parameter<float>(2), stream);
+    }
+    if (batchNorm.scale) normalisation.gamma = b.parameter<float>(3);
+    if (batchNorm.bias) normalisation.beta = b.parameter<float>(batchNorm.scale ? 4 : 3);
+    normalisation.eps = batchNorm.eps;
+    launchNormalisation(normalisation, view.channels, center, scale, bias, stream);
+    Affine affine = affineOver(view);
+    affine.center = center;
+    affine.scale = scale;
+    affine.bias = bias;
+    affine.relu = batchNorm.relu.has_value();
+    affine.negativeSlope = affine.relu ? batchNorm.relu->negativeSlope : 0;
+    launchAffine(affine, layout.type, b.inputs[0], b.outputs[0], stream);
+  };
+  return step;
+}
+
+Step gradientOf(const BatchNorm& batchNorm, const GradientContext& gradient) {
+  Step step =
+      gradient.likeOutput(batchNorm.statistics == Statistics::global ? "global statistics" : "batch statistics");
+  const ChannelShape shape = channelShape(gradient.y(0));
+  step.parameters = {{batchNorm.mean, {}}, {batchNorm.variance, {}}, {batchNorm.factor, {}}};
+  if (batchNorm.scale) step.parameters.push_back({*batchNorm.scale, {}});
+  if (batchNorm.bias) step.parameters.push_back({*batchNorm.bias, {}});
+  step.workspaceBytes = bytesOfFloats(batchNormGradientScratch(shape));
+  const std::shared_ptr<NcclCommunicator> processes =
+      batchNorm.synchronised && batchNorm.statistics == Statistics::batch ? gradient.context.processes : nullptr;
+  step.launch = [=, at = gradient.at](const Bindings& b, cudaStream_t stream) {
+    BatchNormGradient of;
+    of.behind = behindOf(batchNorm.relu, at, b);
+    of.x = at.x(b, 0);
+    of.mean = batchNorm.statistics == Statistics::global ? b.parameter<float>(0) : b.floats(at.inputs + 1);
+    of.variance = batchNorm.statistics == Statistics::global ? b.parameter<float>(1) : b.floats(at.inputs + 2);
+    of.factor = batchNorm.statistics == Statistics::global ? b.parameter<float>(2) : nullptr;
+    of.gamma = batchNorm.scale ? b.parameter<float>(3) : nullptr;
+    of.beta = batchNorm.bias ? b.parameter<float>(batchNorm.scale ? 4 : 3) : nullptr;
+    of.eps = batchNorm.eps;
+    of.dx = at.dx(b, 0);
+    of.dScale = at.dw(b, 0);
+    of.dBias = at.dw(b, 1);
+    if (processes) {
+      const auto channels = static_cast<size_t>(shape.channels.channels);
+      of.share = [&, channels](const float* sum, const float* product, float* shared) {
+        processes->mean({{sum, shared, channels}, {product, shared + channels, channels}}, stream);
+      };
+    }
+    launchBatchNormGradient(of, shape, floatsAt(b), stream);
+  };
+  return step;
+}
+
+}  // namespace resnode::cuda

@@ -1,0 +1,167 @@
+// A convolution as a matrix product whose operands are never laid out: rows are output pixels, columns are filters, the
+// reduction runs over (r, s, c) as the weights lie. What the tensor-core and the SIMT kernels share: who loads what into
+// shared memory.
+//
+// A stage holds `depthBytes` (64 or 128) of the reduction for each pixel and then for each filter of the tile, in rows of
+// 16-byte chunks whose order depends on the row. Banks: 8 chunks are one pass over all 32 banks of 4 bytes.
+//   128-byte rows: chunk ^ (row % 8). 8 neighbouring rows, read at the same chunk, lie in 8 different eighths of a pass; 8
+//                  lanes that write one row fill one pass.
+//   64-byte rows:  chunk ^ (row / 2 % 4). Two rows are a pass: row % 2 picks its half, row / 2 % 4 the quarter of the
+//                  half, so 8 neighbouring rows are again 8 different eighths; 8 lanes write two whole rows.
+// So ldmatrix, cp.async and the 16-byte loads of the SIMT kernel are free of bank conflicts.
+#pragma once
+
+#include "cuda/convolution/problem.h"
+#include "cuda/ptx.h"
+
+namespace resnode::cuda {
+
+// How the reduction is found in the input.
+enum class Gather {
+  pointwise,  // 1×1 without padding, any stride: a row is contiguous and always inside
+  window,     // 16-byte vectors of channels, each inside the image or zero
+  narrow,     // pixels of 8 bytes (4 channels in 16 bits), copied one by one
+};
+
+// Counts in vectors of 16 bytes (narrow: 8), in 31 bits: 2^30 of them are 16 GB.
+struct ImplicitGemm {
+  const char* input;
+  const char* weights;
+  int pixels, filters;  // of the output; filters with padding
+  int outHeight, outWidth, height, width;
+  int s, strideH, strideW, padH, padW, dilationH, dilationW;
+  int channelVectors;    // of an input pixel
+  int reductionVectors;  // r·s·channelVectors: of a filter
+  int filterTiles;
+  int stages, stagesOfSplit;  // of the reduction, in all and a blockIdx.y
+};
+
+template <int depthBytes>
+RESNODE_HOST_DEVICE int rowPhase(int row) {
+  return depthBytes == 64 ? row / 2 % 4 : row % 8;
+}
+
+// The share of one thread in filling stages: one chunk (narrow: half a chunk) of every kRowStep-th row.
+template <int tilePixels, int tileFilters, int depthBytes, int threads, Gather gather>
+class StageLoader {
+  static_assert(depthBytes == 64 || depthBytes == 128, "what rowPhase knows");
+  static constexpr int kVector = gather == Gather::narrow ? 8 : 16;
+  static constexpr int kLanes = depthBytes / kVector;  // threads beside each other on a row
+  static constexpr int kRowStep = threads / kLanes;
+  static constexpr int kPixelRows = tilePixels / kRowStep, kFilterRows = tileFilters / kRowStep;
+  static_assert(kRowStep % 8 == 0, "all rows of a thread share their phase");
+  static_assert(kPixelRows * kRowStep == tilePixels && kFilterRows * kRowStep == tileFilters,
+                "threads share rows evenly");
+
+ public:
+  static constexpr int kStageBytes = (tilePixels + tileFilters) * depthBytes;
+
+  __device__ StageLoader(const ImplicitGemm& gemm, int firstPixel, int firstFilter, int firstStage) : gemm_(gemm) {
+    const int row = threadIdx.x / kLanes, lane = threadIdx.x % kLanes;
+    const int byte = lane * kVector;
+    target_ = row * depthBytes + ((byte / 16) ^ rowPhase<depthBytes>(row)) * 16 + byte % 16;
+    vector_ = firstStage * kLanes + lane;
+    if constexpr (gather != Gather::pointwise) {
+      const int position = vector_ / gemm.channelVectors;
+      c_ = vector_ % gemm.channelVectors;
+      r_ = position / gemm.s;
+      s_ = position % gemm.s;
+    }
+    // Once a block: from a pixel's number to where its window starts. Rows that no pixel has start above every image.
+    for (int i = 0; i < kPixelRows; ++i) {
+      const int pixel = firstPixel + row + i * kRowStep;
+      const int line = pixel / gemm.outWidth, n = line / gemm.outHeight;
+      const int top = (line - n * gemm.outHeight) * gemm.strideH - gemm.padH;
+      const int left = (pixel - line * gemm.outWidth) * gemm.strideW - gemm.padW;
+      pixelStart_[i] = ((n * gemm.height + top) * gemm.width + left) * gemm.channelVectors;
+      top_[i] = pixel < gemm.pixels ? top : kOutside;
+      left_[i] = left;
+    }
+    filter_ = gemm.weights + (static_cast<int64_t>(firstFilter + row) * gemm.reductionVectors + vector_) * kVector;
+    filtersLeft_ = gemm.filters - firstFilter - row;
+  }
+
+  // Fills the stage at `stage` with the next part of the reduction, zeros past its end, and moves on.
+  __device__ void load(SharedAddress stage) {
+    const bool inside = vector_ < gemm_.reductionVectors;
+    int offset = vector_;
+    int h = 0, w = 0;
+    if constexpr (gather != Gather::pointwise) {
+      h = r_ * gemm_.dilationH;
+      w = s_ * gemm_.dilationW;
+      offset = (h * gemm_.width + w) * gemm_.channelVectors + c_;
+    }
+    const SharedAddress to = stage + target_;
+#pragma unroll
+    for (int i = 0; i < kPixelRows; ++i) {
+      bool valid = inside && top_[i] != kOutside;
+      if constexpr (gather != Gather::pointwise) {
+        // As unsigned numbers, what lies above or left of the image is past its end.
+        valid = inside && static_cast<unsigned>(top_[i] + h) < static_cast<unsigned>(gemm_.height) &&
+                static_cast<unsigned>(left_[i] + w) < static_cast<unsigned>(gemm_.width);
+      }
+      const int64_t vector = valid ? pixelStart_[i] + offset : 0;
+      copyAsync<kVector>(to + i * kRowStep * depthBytes, gemm_.input + vector * kVector, valid);
+    }
+    const char* filter = filter_;
+#pragma unroll
+    for (int i = 0; i < kFilterRows; ++i) {
+      const bool valid = inside && i * kRowStep < filtersLeft_;
+      copyAsync<kVector>(to + (tilePixels + i * kRowStep) * depthBytes, valid ? filter : gemm_.weights, valid);
+      filter += static_cast<int64_t>(kRowStep) * gemm_.reductionVectors * kVector;
+    }
+    vector_ += kLanes;
+    filter_ += depthBytes;
+    if constexpr (gather != Gather::pointwise) {
+      for (c_ += kLanes; c_ >= gemm_.channelVectors; c_ -= gemm_.channelVectors) {
+        if (++s_ == gemm_.s) s_ = 0, ++r_;
+      }
+    }
+  }
+
+ private:
+  static constexpr int kOutside = -(1 << 30);
+
+  const ImplicitGemm& gemm_;
+  int target_;              // in a stage
+  int vector_, r_, s_, c_;  // where in the reduction
+  int pixelStart_[kPixelRows], top_[kPixelRows], left_[kPixelRows];
+  const char* filter_;
+  int filtersLeft_;
+};
+
+// The pipeline: stages − 1 of them are under way while one is computed, one barrier a stage. compute(where that one lies,
+// in bytes from `memory` on).
+template <int stages, class Loader, class Compute>
+__device__ __forceinline__ void forEachStage(Loader& loader, SharedAddress memory, int count, Compute compute) {
+  for (int i = 0; i < stages - 1; ++i) {
+    if (i < count) loader.load(memory + i * Loader::kStageBytes);
+    commitCopies();
+  }
+  int reading = 0, writing = stages - 1;
+  for (int i = 0; i < count; ++i) {
+    waitForCopies<stages - 2>();
+    __syncthreads();  // stage i is there for all, and all are done with the one that is overwritten now
+    if (i + stages - 1 < count) loader.load(memory + writing * Loader::kStageBytes);
+    commitCopies();
+    compute(reading * Loader::kStageBytes);
+    reading = reading + 1 == stages ? 0 : reading + 1;
+    writing = writing + 1 == stages ? 0 : writing + 1;
+  }
+  waitForCopies<0>();
+  __syncthreads();
+}
+
+// Empty: the problem has this form. Otherwise why not.
+std::string implicitGemmRefusal(const ConvolutionProblem& problem);
+
+Gather gatherOf(const ConvolutionProblem& problem);
+
+// Of the reduction, in tiles of `depthBytes`.
+int stagesOf(const ConvolutionProblem& problem, int depthBytes);
+
+// For tiles of `tileFilters` filters and `depthBytes`, `stagesOfSplit` stages a block.
+ImplicitGemm implicitGemmOf(const ConvolutionProblem& problem, const ConvolutionArguments& arguments, int tileFilters,
+                            int depthBytes, int stagesOfSplit);
+
+}  // namespace resnode::cuda

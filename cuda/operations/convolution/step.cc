@@ -1,0 +1,128 @@
+#include <algorithm>
+
+#include "cuda/gradient-step.h"
+#include "cuda/operations/convolution/convolution-gradient.h"
+#include "cuda/operations/elementwise/elementwise-gradient.h"
+#include "cuda/operations/scale/affine-gradient.h"
+#include "cuda/space-to-depth.h"
+#include "cuda/steps.h"
+
+namespace resnode::cuda {
+
+Packing filterPacking(const ConvolutionProblem& problem) {
+  return {Packing::Form::filters, problem.type, problem.output.paddedChannels, problem.weightChannels()};
+}
+
+ConvolutionProblem problemOf(const Convolution& convolution, const Operation& operation, const StepContext& context) {
+  ConvolutionProblem problem;
+  problem.type = context.type;
+  problem.tf32 = context.tf32;
+  problem.winograd = !context.trains;
+  problem.input = nhwcLayout(context.input(operation, 0).shape, context.type).nhwc;
+  problem.output = context.output(operation, 0).nhwc;
+  problem.r = convolution.kernel.height;
+  problem.s = convolution.kernel.width;
+  problem.strideH = convolution.stride.height;
+  problem.strideW = convolution.stride.width;
+  problem.padH = convolution.pad.height;
+  problem.padW = convolution.pad.width;
+  problem.dilationH = convolution.dilation.height;
+  problem.dilationW = convolution.dilation.width;
+  problem.group = convolution.group;
+  problem.bias = convolution.bias.has_value();
+  problem.residual = operation.inputs.size() > 1;
+  problem.relu = convolution.relu.has_value();
+  problem.negativeSlope = problem.relu ? convolution.relu->negativeSlope : 0;
+  return problem;
+}
+
+Step stepOf(const Convolution& convolution, const Operation& operation, const StepContext& context) {
+  const ConvolutionProblem whole = problemOf(convolution, operation, context);
+  const bool isFolded = context.input(operation, 0).isFolded;
+  const ConvolutionProblem problem = isFolded ? foldedProblem(whole) : whole;
+  const std::shared_ptr<ConvolutionImplementation> chosen = context.choose(problem);
+
+  Step step;
+  step.nhwcInputs.assign(operation.inputs.size(), true);
+  step.parameters.push_back({convolution.weights, isFolded ? foldedPacking(whole) : filterPacking(problem)});
+  const bool narrowBias = convolution.bias && context.type != ElementType::float32;
+  if (convolution.bias)
+    step.parameters.push_back(
+        {*convolution.bias, {Packing::Form::padded, ElementType::float32, problem.output.paddedChannels}});
+  if (narrowBias)
+    step.parameters.push_back(
+        {*convolution.bias, {Packing::Form::padded, context.type, problem.output.paddedChannels}});
+  if (problem.residual && operation.inputs[0] != operation.inputs[1]) step.inPlace = {1};
+  step.workspaceBytes = chosen->workspaceBytes();
+  step.implementation = chosen->name();
+  step.launch = [problem, chosen, narrowBias](const Bindings& b, cudaStream_t stream) {
+    ConvolutionArguments arguments;
+    arguments.input = b.inputs[0];
+    arguments.weights = b.parameters[0];
+    if (problem.bias) arguments.bias = b.parameter<float>(1);
+    if (narrowBias) arguments.narrowBias = b.parameters[2];
+    if (problem.residual) arguments.residual = b.inputs[1];
+    arguments.output = b.outputs[0];
+    arguments.workspace = b.workspace;
+    chosen->enqueue(arguments, stream);
+  };
+  return step;
+}
+
+Step gradientOf(const Convolution& convolution, const GradientContext& gradient) {
+  ConvolutionProblem problem = problemOf(convolution, gradient.forward, gradient.context);
+  problem.bias = problem.residual = problem.relu = false;
+  const auto choose = [&](bool isWanted, ConvolutionPass pass) -> std::shared_ptr<ConvolutionImplementation> {
+    problem.pass = pass;
+    return isWanted ? gradient.context.choose(problem) : nullptr;
+  };
+  const auto data = choose(gradient.wantsDx(0), ConvolutionPass::dataGradient),
+             weight = choose(gradient.wantsDw(0), ConvolutionPass::weightGradient);
+  Step step = gradient.likeOutput("");
+  for (const auto& each : {data, weight}) {
+    if (each) step.implementation += (step.implementation.empty() ? "" : ", ") + each->name();
+  }
+  if (step.implementation.empty()) step.implementation = "sums";
+  step.inPlace.clear();
+  step.parameters = {{convolution.weights, filterPacking(problem)}};
+  const TensorLayout output = gradient.y(0);
+  const ChannelShape channels = channelShape(output);
+  const bool wantsResidual = gradient.at.inputs > 1 && gradient.wantsDx(1);
+  // dy as it is behind the ReLU: in memory of its own where no residual's diff is the same.
+  const size_t behindBytes = convolution.relu && !wantsResidual ? aligned(output.bytes()) : 0;
+  const bool unpacks = weight && !hasPlainWeights(problem);
+  const size_t weightBytes = unpacks ? aligned(bytesOfFloats(problem.weightElements())) : 0;
+  size_t scratch = gradient.wantsDw(1) ? bytesOfFloats(channelSumsScratch(channels)) : 0;
+  for (const auto& each : {data, weight}) scratch = std::max(scratch, each ? each->workspaceBytes() : 0);
+  step.workspaceBytes = behindBytes + weightBytes + scratch;
+  step.launch = [=, relu = convolution.relu, at = gradient.at](const Bindings& b, cudaStream_t stream) {
+    ConvolutionArguments arguments;
+    arguments.diff = at.dy(b, 0);
+    if (relu || wantsResidual) {
+      void* behind = wantsResidual ? at.dx(b, 1) : b.workspace;
+      launchBehindRelu(behindOf(relu, at, b), behind, paddedShape(output), stream);
+      arguments.diff = behind;
+    }
+    arguments.input = at.x(b, 0);
+    arguments.weights = b.parameters[0];
+    arguments.workspace = b.workspace + behindBytes + weightBytes;
+    if (data) {
+      arguments.output = at.dx(b, 0);
+      data->enqueue(arguments, stream);
+    }
+    if (weight) {
+      arguments.output = unpacks ? floatsAt(b, behindBytes) : at.dw(b, 0);
+      weight->enqueue(arguments, stream);
+      if (unpacks) launchPlainWeights(problem, floatsAt(b, behindBytes), at.dw(b, 0), stream);
+    }
+    if (at.dw(b, 1)) {
+      AffineGradient sums;
+      sums.behind.dy = arguments.diff;
+      sums.dBias = at.dw(b, 1);
+      launchAffineGradient(sums, channels, static_cast<float*>(arguments.workspace), stream);
+    }
+  };
+  return step;
+}
+
+}  // namespace resnode::cuda

@@ -1,0 +1,26 @@
+#include "cuda/gradient-step.h"
+#include "cuda/operations/elementwise/elementwise-gradient.h"
+#include "cuda/operations/elementwise/elementwise.h"
+#include "cuda/steps.h"
+
+namespace resnode::cuda {
+
+Step elementwiseStep(const Elementwise& function, const Operation& operation, const StepContext& context) {
+  Step step = likeOutput(operation, context, "elementwise");
+  const TensorLayout layout = context.output(operation, 0);
+  const int64_t channels = layout.isNhwc ? layout.nhwc.c : 1, padded = layout.isNhwc ? layout.nhwc.paddedChannels : 1;
+  step.launch = [=](const Bindings& b, cudaStream_t stream) {
+    launchUnary(function, layout.type, b.inputs[0], b.outputs[0], layout.elements(), channels, padded, stream);
+  };
+  return step;
+}
+
+Step elementwiseGradient(const Elementwise& function, const GradientContext& gradient) {
+  Step step = gradient.likeOutput("elementwise");
+  step.launch = [=, at = gradient.at, layout = gradient.y(0)](const Bindings& b, cudaStream_t stream) {
+    launchUnaryGradient(function, at.x(b, 0), at.y(b, 0), at.dy(b, 0), at.dx(b, 0), paddedShape(layout), stream);
+  };
+  return step;
+}
+
+}  // namespace resnode::cuda

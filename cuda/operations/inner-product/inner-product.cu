@@ -1,0 +1,197 @@
+#include "cuda/operations/inner-product/inner-product.h"
+
+#include "cuda/kernels/reduce.h"
+#include "cuda/kernels/vector.h"
+
+namespace resnode::cuda {
+namespace {
+
+template <class In, class Weight>
+struct InnerProductOf {
+  const In* input;        // [rows, rowStride]
+  const Weight* weights;  // [outputs, k]
+  const float* bias;      // [outputs] or null
+  float* output;          // [rows, outputs]
+  int64_t rowStride, rows, k, outputs;
+  bool relu;
+  float negativeSlope;
+
+  __device__ void write(int64_t row, int64_t n, float sum) const {
+    if (bias) sum += bias[n];
+    output[row * outputs + n] = relu && sum < 0 ? sum * negativeSlope : sum;
+  }
+};
+
+// Values [at, at + 8) of a row of k, zeros past its end.
+template <bool kAligned, class T>
+__device__ __forceinline__ void load8(const T* row, int64_t at, int64_t k, float (&values)[8]) {
+  if (kAligned && at + 8 <= k) {
+#pragma unroll
+    for (int first = 0; first < 8; first += kPackOf<T>) {
+      const Pack<T, kPackOf<T>> pack = load<T, kPackOf<T>>(row + at + first);
+#pragma unroll
+      for (int i = 0; i < kPackOf<T>; ++i) values[first + i] = toFloat(pack.values[i]);
+    }
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < 8; ++i) values[i] = at + i < k ? toFloat(row[at + i]) : 0;
+}
+
+// Few rows: all of the time goes into reading the weights, once. A warp an output, its lanes along k.
+template <int kRows, bool kAligned, class In, class Weight>
+__global__ void __launch_bounds__(256) innerProductOfFewRows(const InnerProductOf<In, Weight> problem) {
+  const int64_t n = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / 32;
+  if (n >= problem.outputs) return;
+  float sums[kRows] = {};
+  for (int64_t at = threadIdx.x % 32 * 8; at < problem.k; at += 32 * 8) {
+    float weights[8];
+    load8<kAligned>(problem.weights + n * problem.k, at, problem.k, weights);
+#pragma unroll
+    for (int row = 0; row < kRows; ++row) {
+      if (row >= problem.rows) break;
+      float inputs[8];
+      load8<kAligned>(problem.input + row * problem.rowStride, at, problem.k, inputs);
+#pragma unroll
+      for (int i = 0; i < 8; ++i) sums[row] += inputs[i] * weights[i];
+    }
+  }
+#pragma unroll
+  for (int row = 0; row < kRows; ++row) {
+    const float sum = warpReduce(sums[row], Add());
+    if (threadIdx.x % 32 == 0 && row < problem.rows) problem.write(row, n, sum);
+  }
+}
+
+// Many rows: tiles of 32 rows × 32 outputs, 64 of k at a time. Four groups of 64 threads take 16 of those k each, a
+// thread 4 × 4 products, and the groups' sums are added in their order.
+constexpr int kTile = 32, kDepth = 64, kGroups = 4, kQuads = kTile / 4;
+
+using Quad = Pack<float, 4>;
+using Tile =
+    Quad[kQuads + 1];  // [kDepth] of them: by k, so that a thread's 4 values are neighbours; + 1 against bank conflicts
+
+__device__ __forceinline__ void store8(Tile* tile, int line, int at, const float (&values)[8]) {
+#pragma unroll
+  for (int i = 0; i < 8; ++i) tile[at + i][line / 4].values[line % 4] = values[i];
+}
+
+template <bool kAligned, class In, class Weight>
+__global__ void __launch_bounds__(256) innerProductOfTiles(const InnerProductOf<In, Weight> problem) {
+  RESNODE_SHARED(Tile, inputs, [kDepth]);
+  RESNODE_SHARED(Tile, weights, [kDepth]);
+  const int64_t firstRow = static_cast<int64_t>(blockIdx.x) * kTile,
+                firstOutput = static_cast<int64_t>(blockIdx.y) * kTile;
+
+  // Each thread carries 8 values of one row of the input and of one row of the weights; the next ones while it computes.
+  const int line = threadIdx.x % kTile, at = threadIdx.x / kTile * 8;
+  const bool hasRow = firstRow + line < problem.rows, hasOutput = firstOutput + line < problem.outputs;
+  const In* inputRow = problem.input + (hasRow ? (firstRow + line) * problem.rowStride : 0);
+  const Weight* weightRow = problem.weights + (hasOutput ? (firstOutput + line) * problem.k : 0);
+  float nextInputs[8], nextWeights[8];
+  const auto load = [&](int64_t depth) {
+    load8<kAligned>(inputRow, depth + at, hasRow ? problem.k : 0, nextInputs);
+    load8<kAligned>(weightRow, depth + at, hasOutput ? problem.k : 0, nextWeights);
+  };
+
+  const int group = threadIdx.x / 64, rowQuad = threadIdx.x % 64 / kQuads, outputQuad = threadIdx.x % kQuads;
+  float sums[4][4] = {};
+  load(0);
+  for (int64_t depth = 0; depth < problem.k; depth += kDepth) {
+    store8(inputs, line, at, nextInputs);
+    store8(weights, line, at, nextWeights);
+    __syncthreads();
+    if (depth + kDepth < problem.k) load(depth + kDepth);
+#pragma unroll
+    for (int k = 0; k < kDepth / kGroups; ++k) {
+      const Quad a = inputs[group * (kDepth / kGroups) + k][rowQuad],
+                 b = weights[group * (kDepth / kGroups) + k][outputQuad];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) sums[i][j] += a.values[i] * b.values[j];
+      }
+    }
+    __syncthreads();
+  }
+
+  Quad* passed = inputs[0];  // [4][64] quads of 576
+  for (int giver = 1; giver < kGroups; ++giver) {
+    if (group == giver) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        passed[i * 64 + threadIdx.x % 64] = {{sums[i][0], sums[i][1], sums[i][2], sums[i][3]}};
+    }
+    __syncthreads();
+    if (group == 0) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) sums[i][j] += passed[i * 64 + threadIdx.x].values[j];
+      }
+    }
+    __syncthreads();
+  }
+  if (group > 0) return;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const int64_t row = firstRow + rowQuad * 4 + i, n = firstOutput + outputQuad * 4 + j;
+      if (row < problem.rows && n < problem.outputs) problem.write(row, n, sums[i][j]);
+    }
+  }
+}
+
+// kAligned: 8 neighbours of either operand are whole 16-byte vectors.
+template <bool kAligned, class In, class Weight>
+void launchProduct(const InnerProductOf<In, Weight>& problem, cudaStream_t stream) {
+  if (problem.rows > 8) {
+    const auto tiles = [](int64_t count) { return static_cast<unsigned>((count + kTile - 1) / kTile); };
+    const Grid grid{dim3(tiles(problem.rows), tiles(problem.outputs)), dim3(256)};
+    return launch(innerProductOfTiles<kAligned, In, Weight>, grid, stream, problem);
+  }
+  const auto kernel = problem.rows == 1   ? innerProductOfFewRows<1, kAligned, In, Weight>
+                      : problem.rows == 2 ? innerProductOfFewRows<2, kAligned, In, Weight>
+                      : problem.rows <= 4 ? innerProductOfFewRows<4, kAligned, In, Weight>
+                                          : innerProductOfFewRows<8, kAligned, In, Weight>;
+  launch(kernel, gridFor(problem.outputs * 32), stream, problem);
+}
+
+}  // namespace
+
+void launchInnerProduct(ElementType type, const void* input, int64_t rowStride, const void* weights, const float* bias,
+                        bool relu, float negativeSlope, float* output, int64_t rows, int64_t k, int64_t outputs,
+                        cudaStream_t stream) {
+  launchInnerProduct(type, type, input, rowStride, weights, bias, relu, negativeSlope, output, rows, k, outputs,
+                     stream);
+}
+
+void launchInnerProduct(ElementType inputType, ElementType weightsType, const void* input, int64_t rowStride,
+                        const void* weights, const float* bias, bool relu, float negativeSlope, float* output,
+                        int64_t rows, int64_t k, int64_t outputs, cudaStream_t stream) {
+  if (rows * outputs == 0) return;
+  dispatch(weightsType, [&](auto weight) {
+    using Weight = decltype(weight);
+    const auto with = [&](auto element) {
+      using In = decltype(element);
+      const bool aligned = alignedTo(16, input, weights) && rowStride % kPackOf<In> == 0 && k % 8 == 0;
+      const InnerProductOf<In, Weight> problem{static_cast<const In*>(input),
+                                               static_cast<const Weight*>(weights),
+                                               bias,
+                                               output,
+                                               rowStride,
+                                               rows,
+                                               k,
+                                               outputs,
+                                               relu,
+                                               negativeSlope};
+      if (aligned) launchProduct<true>(problem, stream);
+      else launchProduct<false>(problem, stream);
+    };
+    if (inputType == weightsType) with(Weight{});
+    else with(float{});
+  });
+}
+
+}  // namespace resnode::cuda

@@ -1,0 +1,19 @@
+// y = x·Wᵀ + b: rows of a plain or pooled (1×1) input times rows of the weights.
+#pragma once
+
+#include "cuda/types.h"
+
+namespace resnode::cuda {
+
+// input [rows, rowStride] of `type`, of which k count; weights [outputs, k] of `type`; bias [outputs] float32, null: none;
+// output [rows, outputs] float32. float32 accumulation.
+void launchInnerProduct(ElementType type, const void* input, int64_t rowStride, const void* weights, const float* bias,
+                        bool relu, float negativeSlope, float* output, int64_t rows, int64_t k, int64_t outputs,
+                        cudaStream_t stream);
+
+// The same with weights of another type than the input's; one of the two is float32 where they differ (tail.h).
+void launchInnerProduct(ElementType inputType, ElementType weightsType, const void* input, int64_t rowStride,
+                        const void* weights, const float* bias, bool relu, float negativeSlope, float* output,
+                        int64_t rows, int64_t k, int64_t outputs, cudaStream_t stream);
+
+}  // namespace resnode::cuda

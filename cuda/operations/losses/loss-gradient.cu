@@ -1,0 +1,113 @@
+#include "cuda/operations/losses/loss-gradient.h"
+
+#include "cuda/kernels/each-element.h"
+#include "cuda/operations/losses/labels.h"
+#include "cuda/operations/softmax/softmax-row.h"
+
+namespace resnode::cuda {
+namespace {
+
+constexpr int kCountThreads = 256;
+
+// The scores of a position lie `inner` apart from here on.
+RESNODE_HOST_DEVICE int64_t startOf(int64_t position, int64_t channels, int64_t inner) {
+  const int64_t outer = inner == 1 ? position : quotient(position, inner);
+  return outer * channels * inner + position - outer * inner;
+}
+
+template <class Team>
+__device__ int64_t positionOf(const Team& team) {
+  return (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / team.step();
+}
+
+// A team (a warp or a thread) a position.
+template <class Team>
+__global__ void softmaxGradient(const float* y, const float* dy, float* dx, int64_t positions, int64_t channels,
+                                int64_t inner) {
+  const Team team;
+  const int64_t position = positionOf(team);
+  if (position >= positions) return;
+  const int64_t start = startOf(position, channels, inner);
+  float sum = 0;
+  for (int64_t c = team.first(); c < channels; c += team.step()) sum += dy[start + c * inner] * y[start + c * inner];
+  sum = team.reduce(sum, 0.0f, Add());
+  for (int64_t c = team.first(); c < channels; c += team.step()) {
+    const int64_t at = start + c * inner;
+    dx[at] = y[at] * (dy[at] - sum);
+  }
+}
+
+// One block: dy / normaliser.
+__global__ void __launch_bounds__(kCountThreads)
+    lossWeight(const Labels labels, int64_t outer, int64_t inner, Normalization normalization, const float* dy,
+               float* weight) {
+  int64_t valid = 0;
+  for (int64_t position = threadIdx.x; position < outer * inner; position += kCountThreads)
+    valid += !labels.isIgnored(position);
+  valid = blockReduce(valid, int64_t{0}, Add());
+  if (threadIdx.x == 0)
+    *weight = static_cast<float>(static_cast<double>(*dy) /
+                                 static_cast<double>(normalizerOf(normalization, outer, inner, valid)));
+}
+
+template <class Team>
+__global__ void softmaxLossGradient(const float* scores, const Labels labels, const float* weight, float* dx,
+                                    int64_t positions, int64_t inner) {
+  const Team team;
+  const int64_t position = positionOf(team);
+  if (position >= positions) return;
+  const int64_t channels = labels.channels, start = startOf(position, channels, inner);
+  const int64_t target = labels.isIgnored(position) ? -1 : labels.classAt(position);
+  if (target < 0) {
+    for (int64_t c = team.first(); c < channels; c += team.step()) dx[start + c * inner] = 0;
+    return;
+  }
+  const SoftmaxRow row = softmaxOf(scores + start, channels, inner, team);
+  for (int64_t c = team.first(); c < channels; c += team.step()) {
+    const int64_t at = start + c * inner;
+    dx[at] = *weight * (row.probability(scores[at]) - (c == target ? 1.0f : 0.0f));
+  }
+}
+
+struct EuclideanGradient {
+  const float *a, *b, *dy;
+  float factor;  // ±1 / batch
+  RESNODE_HOST_DEVICE float operator()(int64_t i, int64_t) const { return *dy * factor * (a[i] - b[i]); }
+};
+
+}  // namespace
+
+void launchSoftmaxGradient(const Softmax& softmax, const float* y, const float* dy, float* dx, cudaStream_t stream) {
+  const int64_t positions = softmax.outer * softmax.inner;
+  if (positions * softmax.channels == 0) return;
+  if (softmax.inner == 1)
+    launch(softmaxGradient<OneWarp>, gridFor(positions * 32, 128), stream, y, dy, dx, positions, softmax.channels,
+           softmax.inner);
+  else
+    launch(softmaxGradient<OneThread>, gridFor(positions, 128), stream, y, dy, dx, positions, softmax.channels,
+           softmax.inner);
+}
+
+void launchSoftmaxLossGradient(const SoftmaxLoss& loss, const float* scores, const float* labels, const float* dy,
+                               float* dx, float* scratch, cudaStream_t stream) {
+  const int64_t positions = loss.outer * loss.inner;
+  if (positions * loss.channels == 0) return;
+  const Labels all = labelsOf(labels, loss.channels, loss.ignoreLabel);
+  launch(lossWeight, Grid{dim3(1), dim3(kCountThreads)}, stream, all, loss.outer, loss.inner, loss.normalization, dy,
+         scratch);
+  if (loss.inner == 1)
+    launch(softmaxLossGradient<OneWarp>, gridFor(positions * 32, 128), stream, scores, all, scratch, dx, positions,
+           loss.inner);
+  else
+    launch(softmaxLossGradient<OneThread>, gridFor(positions, 128), stream, scores, all, scratch, dx, positions,
+           loss.inner);
+}
+
+void launchEuclideanLossGradient(const float* a, const float* b, const float* dy, float* da, float* db, int64_t batch,
+                                 int64_t count, cudaStream_t stream) {
+  const float share = 1.0f / static_cast<float>(batch);
+  if (da) launchEachElement(EuclideanGradient{a, b, dy, share}, da, count, {}, stream);
+  if (db) launchEachElement(EuclideanGradient{a, b, dy, -share}, db, count, {}, stream);
+}
+
+}  // namespace resnode::cuda

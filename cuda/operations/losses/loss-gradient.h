@@ -1,0 +1,21 @@
+// Gradients of losses and of Softmax, in float32 on plain tensors.
+#pragma once
+
+#include "native/core/program.h"
+
+#include "cuda/types.h"
+
+namespace resnode::cuda {
+
+// dx = y·(dy − Σ dy·y), over the channels of each position. In place on dy allowed.
+void launchSoftmaxGradient(const Softmax& softmax, const float* y, const float* dy, float* dx, cudaStream_t stream);
+
+// dx = (p − 1 at the label) · dy / normaliser, 0 where the label is ignored or no class has it. `dy` is one number. `scratch`: one float.
+void launchSoftmaxLossGradient(const SoftmaxLoss& loss, const float* scores, const float* labels, const float* dy,
+                               float* dx, float* scratch, cudaStream_t stream);
+
+// da = (a − b) · dy / batch, db = −da; null where not wanted. `dy` is one number.
+void launchEuclideanLossGradient(const float* a, const float* b, const float* dy, float* da, float* db, int64_t batch,
+                                 int64_t count, cudaStream_t stream);
+
+}  // namespace resnode::cuda

@@ -1,0 +1,162 @@
+#include "cuda/operations/pooling/pooling-gradient.h"
+
+#include <cfloat>
+
+#include "cuda/kernels/vector.h"
+
+namespace resnode::cuda {
+namespace {
+
+RESNODE_HOST_DEVICE int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
+RESNODE_HOST_DEVICE int64_t greater(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// One axis: what window number `output` covers. `length` also counts padding, not what hangs over it.
+struct Axis {
+  int64_t size, outputs, kernel, stride, pad;
+
+  RESNODE_HOST_DEVICE int64_t start(int64_t output) const { return output * stride - pad; }
+  RESNODE_HOST_DEVICE int64_t paddedEnd(int64_t output) const { return lesser(start(output) + kernel, size + pad); }
+  RESNODE_HOST_DEVICE int64_t first(int64_t output) const { return greater(start(output), 0); }
+  RESNODE_HOST_DEVICE int64_t end(int64_t output) const { return lesser(paddedEnd(output), size); }
+  RESNODE_HOST_DEVICE int64_t length(int64_t output) const { return paddedEnd(output) - start(output); }
+  // The windows that `at` lies in: [firstWindow, endWindow).
+  RESNODE_HOST_DEVICE int64_t firstWindow(int64_t at) const {
+    return at + pad < kernel ? 0 : quotient(at + pad - kernel, stride) + 1;
+  }
+  RESNODE_HOST_DEVICE int64_t endWindow(int64_t at) const { return lesser(quotient(at + pad, stride) + 1, outputs); }
+};
+
+struct Plane {
+  Axis rows, columns;
+  int64_t stored;  // channels of a pixel
+};
+
+Plane planeOf(const PoolingShape& shape) {
+  return {{shape.input.h, shape.output.h, shape.kernelH, shape.strideH, shape.padH},
+          {shape.input.w, shape.output.w, shape.kernelW, shape.strideW, shape.padW},
+          shape.input.paddedChannels};
+}
+
+// n neighbouring channels of a pixel, each thread's own.
+struct Place {
+  int64_t image, row, column, channel;
+};
+RESNODE_HOST_DEVICE Place placeOf(int64_t i, const Plane& plane, int64_t rows, int64_t columns) {
+  const int64_t pixel = quotient(i, plane.stored), line = quotient(pixel, columns), image = quotient(line, rows);
+  return {image, line - image * rows, pixel - line * columns, i - pixel * plane.stored};
+}
+
+// Integers go 16 bytes at a time too.
+template <int n>
+__device__ __forceinline__ void loadPositions(const int* from, int (&positions)[n]) {
+  constexpr int kInts = n < 4 ? n : 4;
+#pragma unroll
+  for (int j = 0; j < n; j += kInts) {
+    const Pack<int, kInts> pack = load<int, kInts>(from + j);
+#pragma unroll
+    for (int k = 0; k < kInts; ++k) positions[j + k] = pack.values[k];
+  }
+}
+template <int n>
+__device__ __forceinline__ void storePositions(int* to, const int (&positions)[n]) {
+  constexpr int kInts = n < 4 ? n : 4;
+#pragma unroll
+  for (int j = 0; j < n; j += kInts) {
+    Pack<int, kInts> pack;
+#pragma unroll
+    for (int k = 0; k < kInts; ++k) pack.values[k] = positions[j + k];
+    store<int, kInts>(to + j, pack);
+  }
+}
+
+// Where each window's maximum lies, as pixel of its image; −1: nowhere.
+template <class T, int n>
+__global__ void findMaxima(const Plane plane, const T* x, int* positions, int64_t elements) {
+  const int64_t i = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * n;
+  if (i >= elements) return;
+  const Place at = placeOf(i, plane, plane.rows.outputs, plane.columns.outputs);
+  const T* values = x + at.image * plane.rows.size * plane.columns.size * plane.stored + at.channel;
+  float maxima[n];
+  int found[n];
+#pragma unroll
+  for (int j = 0; j < n; ++j) maxima[j] = -FLT_MAX, found[j] = -1;
+  for (int64_t h = plane.rows.first(at.row); h < plane.rows.end(at.row); ++h) {
+    for (int64_t w = plane.columns.first(at.column); w < plane.columns.end(at.column); ++w) {
+      const int64_t pixel = h * plane.columns.size + w;
+      const Pack<T, n> pack = load<T, n>(values + pixel * plane.stored);
+#pragma unroll
+      for (int j = 0; j < n; ++j) {
+        const float value = toFloat(pack.values[j]);
+        if (value > maxima[j]) maxima[j] = value, found[j] = static_cast<int>(pixel);
+      }
+    }
+  }
+  storePositions<n>(positions + i, found);
+}
+
+// dx; of maxima where `positions` is there, else of averages.
+template <class T, int n>
+__global__ void gather(const Plane plane, const T* dy, const int* positions, T* dx, int64_t elements,
+                       int64_t channels) {
+  const int64_t i = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * n;
+  if (i >= elements) return;
+  const Place at = placeOf(i, plane, plane.rows.size, plane.columns.size);
+  const int own = static_cast<int>(at.row * plane.columns.size + at.column);
+  float sums[n] = {};
+  for (int64_t p = plane.rows.firstWindow(at.row); p < plane.rows.endWindow(at.row); ++p) {
+    for (int64_t q = plane.columns.firstWindow(at.column); q < plane.columns.endWindow(at.column); ++q) {
+      const int64_t from =
+          ((at.image * plane.rows.outputs + p) * plane.columns.outputs + q) * plane.stored + at.channel;
+      const Pack<T, n> pack = load<T, n>(dy + from);
+      const auto length = static_cast<float>(plane.rows.length(p) * plane.columns.length(q));
+      int maxima[n];
+      if (positions) loadPositions<n>(positions + from, maxima);
+#pragma unroll
+      for (int j = 0; j < n; ++j) {
+        if (!positions) sums[j] += toFloat(pack.values[j]) / length;
+        else if (maxima[j] == own) sums[j] += toFloat(pack.values[j]);
+      }
+    }
+  }
+  Pack<T, n> made;
+#pragma unroll
+  for (int j = 0; j < n; ++j) made.values[j] = fromFloat<T>(at.channel + j < channels ? sums[j] : 0.0f);
+  store<T, n>(dx + i, made);
+}
+
+template <class T, int n>
+void launchBoth(const PoolingShape& shape, const void* x, const void* dy, void* dx, int* positions,
+                cudaStream_t stream) {
+  const int64_t made = shape.output.elements(), read = shape.input.elements();
+  if (positions && made > 0)
+    launch(findMaxima<T, n>, gridFor(made / n), stream, planeOf(shape), static_cast<const T*>(x), positions, made);
+  if (read > 0)
+    launch(gather<T, n>, gridFor(read / n), stream, planeOf(shape), static_cast<const T*>(dy), positions,
+           static_cast<T*>(dx), read, shape.input.c);
+}
+
+// `positions` null: averages.
+void launchGradient(const PoolingShape& shape, ElementType type, const void* x, const void* dy, void* dx,
+                    int* positions, cudaStream_t stream) {
+  dispatch(type, [&](auto element) {
+    using T = decltype(element);
+    constexpr int n = kPackOf<T>;
+    if (shape.input.paddedChannels % n == 0 && alignedTo(16, x, dy, dx, positions))
+      launchBoth<T, n>(shape, x, dy, dx, positions, stream);
+    else launchBoth<T, 1>(shape, x, dy, dx, positions, stream);
+  });
+}
+
+}  // namespace
+
+void launchMaxPoolingGradient(const PoolingShape& shape, ElementType type, const void* x, const void* dy, void* dx,
+                              int* scratch, cudaStream_t stream) {
+  launchGradient(shape, type, x, dy, dx, scratch, stream);
+}
+
+void launchAveragePoolingGradient(const PoolingShape& shape, ElementType type, const void* dy, void* dx,
+                                  cudaStream_t stream) {
+  launchGradient(shape, type, nullptr, dy, dx, nullptr, stream);
+}
+
+}  // namespace resnode::cuda

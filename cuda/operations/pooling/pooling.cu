@@ -1,0 +1,139 @@
+#include "cuda/operations/pooling/pooling.h"
+
+#include <algorithm>
+#include <cfloat>
+
+#include "cuda/kernels/global-average.h"
+
+namespace resnode::cuda {
+namespace {
+
+// A shape in the kernels' own integers: whatever the tensor's size, one row of it has fewer than 2³¹ elements.
+struct Window {
+  int inputH, inputW, outputH, outputW, channels, paddedChannels;
+  int kernelH, kernelW, strideH, strideW, padH, padW;
+};
+
+// [first, end) is inside the plane; `length` also counts padding, not what hangs over it (pooling_layer.cpp).
+struct Span {
+  int first, end, length;
+};
+RESNODE_HOST_DEVICE Span spanOf(int output, int size, int kernel, int stride, int pad) {
+  const int start = output * stride - pad;
+  const int paddedEnd = start + kernel < size + pad ? start + kernel : size + pad;
+  return {start > 0 ? start : 0, paddedEnd < size ? paddedEnd : size, paddedEnd - start};
+}
+
+// The maximum and where it was first seen: strict >, so that NaN is never one (pooling_layer.cpp).
+struct MaximumOf {
+  float value = -FLT_MAX;
+  int position = -1;
+  RESNODE_HOST_DEVICE void add(float candidate, int at) {
+    if (candidate > value) {
+      value = candidate;
+      position = at;
+    }
+  }
+  RESNODE_HOST_DEVICE float result(float) const { return value; }
+};
+
+struct AverageOf {
+  float sum = 0;
+  RESNODE_HOST_DEVICE void add(float value, int) { sum += value; }
+  RESNODE_HOST_DEVICE float result(float area) const { return sum / area; }
+};
+
+// A block (x) an output row, a thread an output pixel's vector of V channels; blocks (y) share long rows.
+template <class Method, bool kMask, int V, class T>
+__global__ void __launch_bounds__(256) poolWindows(const Window window, const T* input, T* output, float* mask) {
+  const int image = blockIdx.x / window.outputH, p = blockIdx.x % window.outputH;
+  const Span rows = spanOf(p, window.inputH, window.kernelH, window.strideH, window.padH);
+  const int vectors = window.paddedChannels / V, items = window.outputW * vectors;
+  const T* plane = input + static_cast<int64_t>(image) * window.inputH * window.inputW * window.paddedChannels;
+  T* outputRow = output + static_cast<int64_t>(blockIdx.x) * window.outputW * window.paddedChannels;
+  for (int item = blockIdx.y * blockDim.x + threadIdx.x; item < items; item += gridDim.y * blockDim.x) {
+    const int q = item / vectors, channel = item % vectors * V;
+    const Span columns = spanOf(q, window.inputW, window.kernelW, window.strideW, window.padW);
+    Method methods[V];
+    for (int h = rows.first; h < rows.end; ++h) {
+      const T* row = plane + static_cast<int64_t>(h) * window.inputW * window.paddedChannels + channel;
+      for (int w = columns.first; w < columns.end; ++w) {
+        const Pack<T, V> values = load<T, V>(row + w * window.paddedChannels);
+#pragma unroll
+        for (int v = 0; v < V; ++v) methods[v].add(toFloat(values.values[v]), h * window.inputW + w);
+      }
+    }
+    Pack<T, V> results;
+    const float area = static_cast<float>(rows.length) * static_cast<float>(columns.length);
+#pragma unroll
+    for (int v = 0; v < V; ++v) {  // an empty window's result is not zero, padding is
+      results.values[v] = fromFloat<T>(channel + v < window.channels ? methods[v].result(area) : 0);
+    }
+    store(outputRow + static_cast<int64_t>(q) * window.paddedChannels + channel, results);
+    if constexpr (kMask) {
+#pragma unroll
+      for (int v = 0; v < V; ++v) {
+        if (channel + v >= window.channels) continue;
+        const int64_t row = (static_cast<int64_t>(image) * window.channels + channel + v) * window.outputH + p;
+        mask[row * window.outputW + q] = static_cast<float>(methods[v].position);
+      }
+    }
+  }
+}
+
+Window windowOf(const PoolingShape& shape) {
+  const auto narrow = [](int64_t value) { return static_cast<int>(value); };
+  return {narrow(shape.input.h),  narrow(shape.input.w), narrow(shape.output.h),
+          narrow(shape.output.w), narrow(shape.input.c), narrow(shape.input.paddedChannels),
+          narrow(shape.kernelH),  narrow(shape.kernelW), narrow(shape.strideH),
+          narrow(shape.strideW),  narrow(shape.padH),    narrow(shape.padW)};
+}
+
+template <class Method, bool kMask, class T>
+void launchWindows(const PoolingShape& shape, const T* input, T* output, float* mask, cudaStream_t stream) {
+  if (shape.output.elements() == 0) return;
+  constexpr int V = kPackOf<T>;
+  const bool vectors = alignedTo(16, input, output) && shape.input.paddedChannels % kPackOf<T> == 0;
+  const int64_t items = shape.output.w * shape.output.paddedChannels / (vectors ? V : 1);
+  const unsigned threads = items <= 128 ? 128 : 256;
+  const unsigned share = static_cast<unsigned>(std::min<int64_t>((items + threads - 1) / threads, 65535));
+  const Grid grid{dim3(static_cast<unsigned>(shape.output.n * shape.output.h), share), dim3(threads)};
+  launch(vectors ? poolWindows<Method, kMask, V, T> : poolWindows<Method, kMask, 1, T>, grid, stream, windowOf(shape),
+         input, output, mask);
+}
+
+// One window that holds the whole plane.
+bool isGlobal(const PoolingShape& shape) {
+  return shape.output.h == 1 && shape.output.w == 1 && shape.kernelH - shape.padH >= shape.input.h &&
+         shape.kernelW - shape.padW >= shape.input.w;
+}
+
+}  // namespace
+
+void launchMaxPooling(const PoolingShape& shape, ElementType type, const void* input, void* output, float* mask,
+                      cudaStream_t stream) {
+  dispatch(type, [&](auto element) {
+    using T = decltype(element);
+    const T* x = static_cast<const T*>(input);
+    if (mask) launchWindows<MaximumOf, true>(shape, x, static_cast<T*>(output), mask, stream);
+    else launchWindows<MaximumOf, false>(shape, x, static_cast<T*>(output), mask, stream);
+  });
+}
+
+void launchAveragePooling(const PoolingShape& shape, ElementType type, const void* input, void* output,
+                          cudaStream_t stream) {
+  dispatch(type, [&](auto element) {
+    using T = decltype(element);
+    const T* x = static_cast<const T*>(input);
+    T* y = static_cast<T*>(output);
+    if (!isGlobal(shape)) return launchWindows<AverageOf, false>(shape, x, y, nullptr, stream);
+    if (shape.output.elements() == 0) return;
+    const Window window = windowOf(shape);
+    const Span rows = spanOf(0, window.inputH, window.kernelH, window.strideH, window.padH);
+    const Span columns = spanOf(0, window.inputW, window.kernelW, window.strideW, window.padW);
+    const float area = static_cast<float>(rows.length) * static_cast<float>(columns.length);
+    launchGlobalAverage(shape.input, x, y, shape.output.paddedChannels, area, stream);
+  });
+}
+
+}  // namespace resnode::cuda

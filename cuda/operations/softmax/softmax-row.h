@@ -1,0 +1,61 @@
+// One softmax, shared by the kernels that need one: softmax_layer.cu's shift by the maximum, in two passes over a row.
+#pragma once
+
+#include "cuda/kernels/reduce.h"
+
+namespace resnode::cuda {
+
+// p[c] = exp(x[c] − maximum) / sum. A NaN makes all of a row NaN, as does a row of nothing but −inf.
+struct SoftmaxRow {
+  float maximum, sum;
+  RESNODE_HOST_DEVICE float probability(float score) const { return expf(score - maximum) / sum; }
+};
+
+// Who shares a row.
+struct OneThread {
+  __device__ __forceinline__ int64_t first() const { return 0; }
+  __device__ __forceinline__ int64_t step() const { return 1; }
+  template <class T, class Combine>
+  __device__ __forceinline__ T reduce(T value, T, Combine) const {
+    return value;
+  }
+};
+struct OneWarp {
+  __device__ __forceinline__ int64_t first() const { return threadIdx.x % 32; }
+  __device__ __forceinline__ int64_t step() const { return 32; }
+  template <class T, class Combine>
+  __device__ __forceinline__ T reduce(T value, T, Combine combine) const {
+    return warpReduce(value, combine);
+  }
+};
+struct OneBlock {
+  __device__ __forceinline__ int64_t first() const { return threadIdx.x; }
+  __device__ __forceinline__ int64_t step() const { return blockDim.x; }
+  template <class T, class Combine>
+  __device__ __forceinline__ T reduce(T value, T neutral, Combine combine) const {
+    return blockReduce(value, neutral, combine);
+  }
+};
+
+// Of `channels` scores, `stride` apart; every thread of the team comes here with the same row and gets the same result.
+template <class Team>
+__device__ __forceinline__ SoftmaxRow softmaxOf(const float* scores, int64_t channels, int64_t stride,
+                                                const Team& team) {
+  SoftmaxRow row{-INFINITY, 0};
+  for (int64_t c = team.first(); c < channels; c += team.step()) row.maximum = fmaxf(row.maximum, scores[c * stride]);
+  row.maximum = team.reduce(row.maximum, -INFINITY, Maximum());
+  for (int64_t c = team.first(); c < channels; c += team.step()) row.sum += expf(scores[c * stride] - row.maximum);
+  row.sum = team.reduce(row.sum, 0.0f, Add());
+  return row;
+}
+
+// The same, and then the probabilities; in place allowed.
+template <class Team>
+__device__ __forceinline__ void writeSoftmax(const float* scores, float* probabilities, int64_t channels,
+                                             int64_t stride, const Team& team) {
+  const SoftmaxRow row = softmaxOf(scores, channels, stride, team);
+  for (int64_t c = team.first(); c < channels; c += team.step())
+    probabilities[c * stride] = row.probability(scores[c * stride]);
+}
+
+}  // namespace resnode::cuda

@@ -1,0 +1,208 @@
+#include "cuda/operations/update/update.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "cuda/kernels/reduce.h"
+
+namespace resnode::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kItems = 32;         // blobs a launch: kernel parameters are up to 4 KB
+constexpr int64_t kBlocks = 512;   // that share a blob
+constexpr int kSquareBlocks = 64;  // whose sums make the norm
+
+// What the kernels of one update share.
+struct State {
+  int proceeds;  // the values change: all is finite, and this is the last pass of an iteration
+  int isSound;   // losses are finite and labels are classes
+  int isFirst, isLast;
+  float rate;  // Adam: with its correction of the moments
+  float clip;  // diffs are multiplied by it
+};
+
+struct Batch {
+  UpdatedValues items[kItems];
+};
+
+// The rule's constants as the kernels want them.
+struct Rule {
+  UpdateRule rule;
+  float momentum, momentum2, delta, rmsDecay;
+  float share;  // 1 / (iter_size · loss scale)
+  float lossScale;
+  float weightDecay;
+  bool l1;
+
+  // What the value loses for a gradient g.
+  RESNODE_HOST_DEVICE float step(float rate, float g, float* history, float* second) const {
+    const float old = *history;
+    switch (rule) {
+      case UpdateRule::sgd: return *history = momentum * old + rate * g;
+      case UpdateRule::nesterov: {
+        const float now = *history = momentum * old + rate * g;
+        return (1 + momentum) * now - momentum * old;
+      }
+      case UpdateRule::adagrad: {
+        const float now = *history = old + g * g;
+        return rate * g / (sqrtf(now) + delta);
+      }
+      case UpdateRule::rmsprop: {
+        const float now = *history = rmsDecay * old + (1 - rmsDecay) * g * g;
+        return rate * g / (sqrtf(now) + delta);
+      }
+      case UpdateRule::adadelta: {
+        const float now = *history = momentum * old + (1 - momentum) * g * g;
+        const float change = g * sqrtf((*second + delta) / (now + delta));
+        *second = momentum * *second + (1 - momentum) * change * change;
+        return rate * change;
+      }
+      case UpdateRule::adam: {
+        const float now = *history = momentum * old + (1 - momentum) * g;
+        const float squares = *second = momentum2 * *second + (1 - momentum2) * g * g;
+        return rate * now / (sqrtf(squares) + delta);
+      }
+    }
+    return 0;
+  }
+};
+
+__global__ void begin(const float* schedule, const int* badLabels, int64_t labelChecks, Rule rule, State* state) {
+  State begun{0, 1, schedule[2] != 0, schedule[3] != 0, schedule[0], 1};
+  for (int64_t i = 0; i < labelChecks; ++i) begun.isSound = begun.isSound && badLabels[i] == 0;
+  if (rule.rule == UpdateRule::adam) {
+    const double time = static_cast<double>(schedule[1]) + 1;
+    begun.rate *= static_cast<float>(sqrt(1 - pow(static_cast<double>(rule.momentum2), time)) /
+                                     (1 - pow(static_cast<double>(rule.momentum), time)));
+  }
+  begun.proceeds = begun.isSound && begun.isLast;
+  *state = begun;
+}
+
+// One block.
+__global__ void checkLoss(const LossValues loss, State* state) {
+  int sound = 1;
+  for (int64_t i = threadIdx.x; i < loss.count; i += blockDim.x) sound = sound && isfinite(loss.values[i]);
+  sound = blockReduce(sound, 1, [](int a, int b) { return a && b; });
+  if (threadIdx.x == 0 && !sound) state->isSound = state->proceeds = 0;
+}
+
+// The kernels over blobs: blocks (a share of a blob, blobs).
+template <class Visit>
+__device__ __forceinline__ void eachValue(const UpdatedValues& item, Visit visit) {
+  const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < item.count; i += step) visit(i);
+}
+
+__global__ void accumulate(const Batch batch, const State* state) {
+  const UpdatedValues& item = batch.items[blockIdx.y];
+  if (!state->isSound || !item.accumulator) return;
+  eachValue(item, [&](int64_t i) {
+    item.accumulator[i] = (state->isFirst ? 0.0f : item.accumulator[i]) + (item.diff ? item.diff[i] : 0.0f);
+  });
+}
+
+RESNODE_HOST_DEVICE float gradientOf(const UpdatedValues& item, int64_t i) {
+  return item.accumulator ? item.accumulator[i] : item.diff ? item.diff[i] : 0.0f;
+}
+
+__global__ void notSkipped(float* skipped) { *skipped = 0; }
+
+// All threads that find something write the same.
+__global__ void checkDiffs(const Batch batch, State* state, float* skipped) {
+  if (!state->isSound || !state->isLast) return;
+  const UpdatedValues& item = batch.items[blockIdx.y];
+  bool isFinite = true;
+  eachValue(item, [&](int64_t i) { isFinite = isFinite && isfinite(gradientOf(item, i)); });
+  if (isFinite) return;
+  state->proceeds = 0;
+  *skipped = 1;
+}
+
+// float64, as the sum is over all blobs: one addition a value.
+__global__ void __launch_bounds__(kThreads) squares(const Batch batch, const State* state, double* sums) {
+  if (!state->proceeds) return;
+  const UpdatedValues& item = batch.items[blockIdx.y];
+  double sum = 0;
+  eachValue(item, [&](int64_t i) { sum += static_cast<double>(gradientOf(item, i)) * gradientOf(item, i); });
+  sum = blockReduce(sum, 0.0, Add());
+  if (threadIdx.x == 0) sums[blockIdx.y * kSquareBlocks + blockIdx.x] = sum;
+}
+
+// One block.
+__global__ void __launch_bounds__(kThreads)
+    clip(const double* sums, int64_t count, float limit, float lossScale, State* state) {
+  if (!state->proceeds) return;
+  double sum = 0;
+  for (int64_t i = threadIdx.x; i < count; i += kThreads) sum += sums[i];
+  const double norm = sqrt(blockReduce(sum, 0.0, Add())) / static_cast<double>(lossScale);
+  if (threadIdx.x == 0 && norm > limit) state->clip = static_cast<float>(limit / norm);
+}
+
+__global__ void __launch_bounds__(kThreads) apply(const Batch batch, const Rule rule, const State* state) {
+  if (!state->proceeds) return;
+  const UpdatedValues& item = batch.items[blockIdx.y];
+  const float rate = state->rate * item.lrMult, decay = rule.weightDecay * item.decayMult,
+              share = state->clip * rule.share;
+  eachValue(item, [&](int64_t i) {
+    const float value = item.values[i];
+    float g = gradientOf(item, i) * share;
+    g += decay * (!rule.l1 ? value : value > 0 ? 1.0f : value < 0 ? -1.0f : 0.0f);  // caffe_sign: that of 0 is 0
+    item.values[i] = value - rule.step(rate, g, item.history + i, item.second ? item.second + i : nullptr);
+  });
+}
+
+size_t sumsOf(const Update& update) { return update.clipGradients ? update.parameters.size() * kSquareBlocks : 0; }
+
+constexpr size_t kStateBytes = 64;
+static_assert(sizeof(State) <= kStateBytes, "the sums come behind it");
+
+}  // namespace
+
+size_t updateScratchBytes(const Update& update) { return kStateBytes + sumsOf(update) * sizeof(double); }
+
+void launchUpdate(const Update& update, const std::vector<UpdatedValues>& all, const float* schedule,
+                  const std::vector<LossValues>& losses, const int* badLabels, int64_t labelChecks, float* skipped,
+                  void* scratch, cudaStream_t stream) {
+  State* state = static_cast<State*>(scratch);
+  double* sums = reinterpret_cast<double*>(static_cast<char*>(scratch) + kStateBytes);
+  const Rule rule{update.rule,      update.momentum,    update.momentum2,
+                  update.delta,     update.rmsDecay,    1.0f / (static_cast<float>(update.iterSize) * update.lossScale),
+                  update.lossScale, update.weightDecay, update.regularization == Regularization::L1};
+  launch(begin, Grid{dim3(1), dim3(1)}, stream, schedule, badLabels, labelChecks, rule, state);
+  for (const LossValues& loss : losses) launch(checkLoss, Grid{dim3(1), dim3(kThreads)}, stream, loss, state);
+  const auto eachBatch = [&](int64_t blocks, auto visit) {
+    for (size_t first = 0; first < all.size(); first += kItems) {
+      const size_t count = std::min<size_t>(kItems, all.size() - first);
+      Batch batch{};
+      std::copy_n(all.begin() + static_cast<int64_t>(first), count, batch.items);
+      int64_t largest = 0;
+      for (const UpdatedValues& item : batch.items) largest = std::max(largest, item.count);
+      Grid grid =
+          blocks > 0 ? Grid{dim3(static_cast<unsigned>(blocks)), dim3(kThreads)} : gridFor(largest, kThreads, kBlocks);
+      grid.blocks.y = static_cast<unsigned>(count);
+      visit(batch, grid, first);
+    }
+  };
+  const bool accumulates =
+      std::any_of(all.begin(), all.end(), [](const UpdatedValues& item) { return item.accumulator != nullptr; });
+  if (accumulates)
+    eachBatch(0, [&](const Batch& batch, const Grid& grid, size_t) { launch(accumulate, grid, stream, batch, state); });
+  if (skipped) {
+    launch(notSkipped, Grid{dim3(1), dim3(1)}, stream, skipped);
+    eachBatch(0, [&](const Batch& batch, const Grid& grid, size_t) {
+      launch(checkDiffs, grid, stream, batch, state, skipped);
+    });
+  }
+  if (update.clipGradients && !all.empty()) {
+    eachBatch(kSquareBlocks, [&](const Batch& batch, const Grid& grid, size_t first) {
+      launch(squares, grid, stream, batch, state, sums + first * kSquareBlocks);
+    });
+    launch(clip, Grid{dim3(1), dim3(kThreads)}, stream, sums, static_cast<int64_t>(all.size() * kSquareBlocks),
+           *update.clipGradients, update.lossScale, state);
+  }
+  eachBatch(0, [&](const Batch& batch, const Grid& grid, size_t) { launch(apply, grid, stream, batch, rule, state); });
+}
+
+}  // namespace resnode::cuda

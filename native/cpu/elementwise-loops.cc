@@ -1,0 +1,78 @@
+#include "native/cpu/elementwise-loops.h"
+
+#include <algorithm>
+
+#include "native/cpu/parallel.h"
+#include "native/cpu/vectorised.h"
+
+namespace resnode::cpu {
+namespace {
+
+// Elements that a thread takes at a time: 64 KiB, which stays in a cache while more operands are added.
+constexpr int64_t kChunk = 1 << 14;
+
+RESNODE_VECTORISED void reluOf(const float* x, float* y, int64_t count, float slope) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) y[i] = x[i] > 0 ? x[i] : x[i] * slope;
+}
+
+RESNODE_VECTORISED void reluGradientOf(const float* y, const float* dy, float* dx, int64_t count, float slope,
+                                       float factor) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) dx[i] = factor * (y[i] > 0 ? dy[i] : dy[i] * slope);
+}
+
+RESNODE_VECTORISED void scaled(const float* x, float* y, int64_t count, float factor) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) y[i] = factor * x[i];
+}
+
+RESNODE_VECTORISED void sumOfTwo(const float* a, const float* b, float* y, int64_t count, float first, float second,
+                                 float slope) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) {
+    const float total = first * a[i] + second * b[i];
+    y[i] = total > 0 ? total : total * slope;
+  }
+}
+
+template <class Function>
+void inChunks(ThreadPool* pool, int64_t count, Function function) {
+  parallelFor(pool, (count + kChunk - 1) / kChunk, 1,
+              [&](int64_t chunk) { function(chunk * kChunk, std::min(kChunk, count - chunk * kChunk)); });
+}
+
+}  // namespace
+
+void relu(ThreadPool* pool, const float* x, float* y, int64_t count, float slope) {
+  inChunks(pool, count, [=](int64_t begin, int64_t size) { reluOf(x + begin, y + begin, size, slope); });
+}
+
+void reluGradient(ThreadPool* pool, const float* y, const float* dy, float* dx, int64_t count, float slope,
+                  float factor) {
+  inChunks(pool, count, [=](int64_t begin, int64_t size) {
+    reluGradientOf(y + begin, dy + begin, dx + begin, size, slope, factor);
+  });
+}
+
+void multiply(ThreadPool* pool, const float* dy, float* dx, int64_t count, float factor) {
+  inChunks(pool, count, [=](int64_t begin, int64_t size) { scaled(dy + begin, dx + begin, size, factor); });
+}
+
+void sum(ThreadPool* pool, const std::vector<const float*>& x, const std::vector<float>& coefficients, float* y,
+         int64_t count, float slope) {
+  inChunks(pool, count, [&](int64_t begin, int64_t size) {
+    const size_t last = x.size() - 1;
+    if (last == 0) {
+      scaled(x[0] + begin, y + begin, size, coefficients[0]);
+      return reluOf(y + begin, y + begin, size, slope);
+    }
+    for (size_t k = 1; k <= last; ++k) {
+      const float* first = k == 1 ? x[0] : y;
+      sumOfTwo(first + begin, x[k] + begin, y + begin, size, k == 1 ? coefficients[0] : 1.f, coefficients[k],
+               k == last ? slope : 1.f);
+    }
+  });
+}
+
+}  // namespace resnode::cpu

@@ -1,0 +1,27 @@
+// Elementwise operations: any layout will do, as long as all operands share it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "native/cpu/thread-pool.h"
+
+namespace resnode::cpu {
+
+// `pool`: as parallel.h says.
+
+// y = x > 0 ? x : slope · x. y may be x.
+void relu(ThreadPool* pool, const float* x, float* y, int64_t count, float slope);
+
+// dx = factor · (y > 0 ? dy : slope · dy). dx may be dy.
+void reluGradient(ThreadPool* pool, const float* y, const float* dy, float* dx, int64_t count, float slope,
+                  float factor);
+
+// dx = factor · dy.
+void multiply(ThreadPool* pool, const float* dy, float* dx, int64_t count, float factor);
+
+// y = relu(Σ coefficient · x); a slope of 1 is no ReLU. y may be the first x.
+void sum(ThreadPool* pool, const std::vector<const float*>& x, const std::vector<float>& coefficients, float* y,
+         int64_t count, float slope);
+
+}  // namespace resnode::cpu

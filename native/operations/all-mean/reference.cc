@@ -1,0 +1,21 @@
+#include <algorithm>
+
+#include "native/core/communicator.h"
+#include "native/reference/operations.h"
+
+namespace resnode::reference {
+
+// parallel.cpp (P2PSync::on_gradients_ready) and solver.cpp: the sum of all solvers' diffs, over their number.
+void runAllMean(const Arguments& arguments) {
+  std::vector<Communicator::Values> diffs;
+  for (size_t i = 0; i < arguments.inputs.size(); ++i) {
+    if (!arguments.inputs[i].data) continue;
+    const int64_t count = elementCount(*arguments.inputs[i].shape);
+    float* mean = arguments.outputs[i].data;
+    if (mean != arguments.inputs[i].data) std::copy_n(arguments.inputs[i].data, count, mean);
+    diffs.push_back({mean, static_cast<size_t>(count)});
+  }
+  if (arguments.communicator) arguments.communicator->mean(diffs);
+}
+
+}  // namespace resnode::reference

@@ -1,0 +1,225 @@
+#include "native/operations/batch-norm/cpu-batch-norm.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "native/cpu/parallel.h"
+#include "native/operations/batch-norm/cpu-loops.h"
+
+namespace resnode::cpu {
+namespace {
+
+// Channels with their padding up to whole strips.
+int64_t paddedChannels(const ChannelView& view) {
+  return view.lanes == 1 ? view.channels : (view.blocks - 1) * view.lanes + (view.lanes + kStrip - 1) / kStrip * kStrip;
+}
+
+// Sums of each image and channel: the order of additions does not depend on the threads.
+struct Partial {
+  double first, second;
+};
+
+struct Scratch {
+  Partial* partials;               // [outer, padded channels]
+  double *scales, *biases;         // [padded channels]
+  float *means, *shares, *slopes;  // [padded channels]
+  Scratch(const ChannelView& view, void* memory) : partials(static_cast<Partial*>(memory)) {
+    const int64_t padded = paddedChannels(view);
+    scales = reinterpret_cast<double*>(partials + view.outer * padded);
+    biases = scales + padded;
+    means = reinterpret_cast<float*>(biases + padded);
+    shares = means + padded;
+    slopes = shares + padded;
+    std::fill_n(scales, 2 * padded, 0.0);
+    std::fill_n(means, 3 * padded, 0.f);
+  }
+};
+
+// Of equally large batches in several processes, all together.
+void addOver(Communicator* communicator, Partial* partials, int64_t channels) {
+  if (communicator) communicator->sum(&partials->first, 2 * channels);
+}
+
+// Calls function(image, strip) for every strip of every image, in parallel.
+template <class Function>
+void forEachStrip(ThreadPool* pool, const ChannelView& view, Function function) {
+  const int64_t perBlock = view.lanes == 1 ? 1 : (view.lanes + kStrip - 1) / kStrip;
+  const int64_t strips = view.blocks * perBlock;
+  parallelFor(pool, view.outer * strips, ThreadPool::grain(view.inner * std::min<int64_t>(kStrip, view.lanes)),
+              [&](int64_t i) {
+                const int64_t image = i / strips, block = i % strips / perBlock, first = i % perBlock * kStrip;
+                Strip strip;
+                strip.offset = (image * view.blocks + block) * view.inner * view.lanes + first;
+                strip.rows = view.inner;
+                strip.stride = view.lanes;
+                strip.lanes = std::min<int64_t>(kStrip, view.lanes - first);
+                strip.channel = block * view.lanes + first;
+                function(image, strip);
+              });
+}
+
+// batch_norm_layer.cpp: sums divided by the factor that counts them; a factor of 0 makes them 0.
+double unfactor(const BatchNormParameters& parameters) {
+  return parameters.factor[0] == 0 ? 0 : 1 / static_cast<double>(parameters.factor[0]);
+}
+
+// scale / √(variance + eps)
+double scaleOf(const BatchNorm& batchNorm, const BatchNormParameters& parameters, double variance, int64_t channel) {
+  return (parameters.scale ? parameters.scale[channel] : 1.0) / std::sqrt(variance + batchNorm.eps);
+}
+
+// The images' means and squares about them → the batch's mean and variance in the first row: the images' variances about
+// their own means, and that of their means; all are equally large.
+void poolImages(Partial* partials, const ChannelView& view, int64_t padded) {
+  const double images = static_cast<double>(view.outer);
+  for (int64_t c = 0; c < view.channels; ++c) {
+    double mean = 0, between = 0, within = 0;
+    for (int64_t n = 0; n < view.outer; ++n) mean += partials[n * padded + c].first;
+    mean /= images;
+    for (int64_t n = 0; n < view.outer; ++n) {
+      const Partial& partial = partials[n * padded + c];
+      between += (partial.first - mean) * (partial.first - mean);
+      within += partial.second;
+    }
+    partials[c] = {mean, (within / static_cast<double>(view.inner) + between) / images};
+  }
+}
+
+float slopeOf(const BatchNorm& batchNorm) { return batchNorm.relu ? batchNorm.relu->negativeSlope : 1.f; }
+
+}  // namespace
+
+size_t batchNormScratch(const ChannelView& view) {
+  return paddedChannels(view) * (view.outer * sizeof(Partial) + 2 * sizeof(double) + 3 * sizeof(float));
+}
+
+void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters,
+               const float* x, float* y, float* savedMean, float* savedVariance, void* memory,
+               Communicator* communicator, ThreadPool* pool) {
+  const Scratch scratch(view, memory);
+  const int64_t processes = communicator ? communicator->size() : 1;
+  const int64_t padded = paddedChannels(view), count = view.outer * view.inner * processes;
+  if (batchNorm.statistics == Statistics::batch) {
+    forEachStrip(pool, view, [&](int64_t image, const Strip& strip) {
+      double mean[kStrip], squares[kStrip];
+      momentsOf(x, strip, mean, squares);
+      for (int64_t l = 0; l < strip.lanes; ++l)
+        scratch.partials[image * padded + strip.channel + l] = {mean[l], squares[l]};
+    });
+    poolImages(scratch.partials, view, padded);
+    if (communicator) {
+      // As mean and mean of squares, which add up; in float64 their difference keeps enough.
+      for (int64_t c = 0; c < view.channels; ++c)
+        scratch.partials[c].second += scratch.partials[c].first * scratch.partials[c].first;
+      addOver(communicator, scratch.partials, view.channels);
+      for (int64_t c = 0; c < view.channels; ++c) {
+        const double mean = scratch.partials[c].first / static_cast<double>(processes);
+        scratch.partials[c] = {
+            mean, std::max(0.0, scratch.partials[c].second / static_cast<double>(processes) - mean * mean)};
+      }
+    }
+  }
+  const double fraction = batchNorm.movingAverageFraction;
+  const double correction = count > 1 ? static_cast<double>(count) / static_cast<double>(count - 1) : 1.0;
+  const bool updates = batchNorm.update && batchNorm.statistics == Statistics::batch;
+  const double inverse = unfactor(parameters);
+  for (int64_t c = 0; c < view.channels; ++c) {
+    const double mean =
+        batchNorm.statistics == Statistics::global ? parameters.mean[c] * inverse : scratch.partials[c].first;
+    const double variance =
+        batchNorm.statistics == Statistics::global ? parameters.variance[c] * inverse : scratch.partials[c].second;
+    // batch_norm_layer.cpp: the unbiased variance is summed up, the biased one normalises.
+    if (updates) {
+      parameters.mean[c] = static_cast<float>(fraction * parameters.mean[c] + mean);
+      parameters.variance[c] = static_cast<float>(fraction * parameters.variance[c] + variance * correction);
+    }
+    // As the gradient will see them.
+    scratch.means[c] = static_cast<float>(mean);
+    scratch.scales[c] = scaleOf(batchNorm, parameters, static_cast<float>(variance), c);
+    scratch.biases[c] = parameters.bias ? parameters.bias[c] : 0.0;
+    if (savedMean) savedMean[c] = scratch.means[c];
+    if (savedVariance) savedVariance[c] = static_cast<float>(variance);
+  }
+  if (updates) parameters.factor[0] = static_cast<float>(fraction * parameters.factor[0] + 1);
+  forEachStrip(pool, view, [&](int64_t, const Strip& strip) {
+    const int64_t c = strip.channel;
+    normalise(x, y, strip, {scratch.scales + c, scratch.biases + c, scratch.means + c, slopeOf(batchNorm)});
+  });
+}
+
+void scaleChannels(ThreadPool* pool, const ChannelView& view, const float* scale, const float* bias, float slope,
+                   const float* x, float* y, void* memory) {
+  const Scratch scratch(view, memory);
+  for (int64_t c = 0; c < view.channels; ++c) {
+    scratch.scales[c] = scale[c];
+    scratch.biases[c] = bias ? bias[c] : 0.0;
+  }
+  forEachStrip(pool, view, [&](int64_t, const Strip& strip) {
+    const int64_t c = strip.channel;
+    normalise(x, y, strip, {scratch.scales + c, scratch.biases + c, scratch.means + c, slope});
+  });
+}
+
+void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters,
+                       const float* x, const float* mean, const float* variance, const float* dy, float* dx,
+                       float* dScale, float* dBias, void* memory, Communicator* communicator) {
+  const Scratch scratch(view, memory);
+  const int64_t padded = paddedChannels(view);
+  const double count = static_cast<double>(view.outer * view.inner * (communicator ? communicator->size() : 1));
+  const double inverse = unfactor(parameters);
+  const auto varianceOf = [&](int64_t c) -> double {
+    return variance ? variance[c] : static_cast<float>(parameters.variance[c] * inverse);
+  };
+  for (int64_t c = 0; c < view.channels; ++c) {
+    scratch.means[c] = mean ? mean[c] : static_cast<float>(parameters.mean[c] * inverse);
+    scratch.scales[c] = scaleOf(batchNorm, parameters, varianceOf(c), c);
+    scratch.biases[c] = parameters.bias ? parameters.bias[c] : 0.0;
+  }
+  const auto constants = [&](const Strip& strip) {
+    const int64_t c = strip.channel;
+    return Normalisation{scratch.scales + c, scratch.biases + c, scratch.means + c, slopeOf(batchNorm)};
+  };
+  if (batchNorm.statistics == Statistics::batch || dScale || dBias) {
+    forEachStrip(nullptr, view, [&](int64_t image, const Strip& strip) {
+      double sum[kStrip], product[kStrip];
+      gradientSums(x, dy, strip, constants(strip), sum, product);
+      for (int64_t l = 0; l < strip.lanes; ++l)
+        scratch.partials[image * padded + strip.channel + l] = {sum[l], product[l]};
+    });
+    for (int64_t c = 0; c < view.channels; ++c) {
+      double sum = 0, product = 0;  // Σ dy and Σ dy · (x − mean), dy behind the ReLU
+      for (int64_t n = 0; n < view.outer; ++n) {
+        sum += scratch.partials[n * padded + c].first;
+        product += scratch.partials[n * padded + c].second;
+      }
+      const double squared = varianceOf(c) + batchNorm.eps;
+      if (dScale) dScale[c] = static_cast<float>(product / std::sqrt(squared));
+      if (dBias) dBias[c] = static_cast<float>(sum);
+      scratch.partials[c] = {sum, product};
+    }
+    // The parameters' diffs stay this process's own: they are averaged with all others.
+    if (batchNorm.statistics == Statistics::batch) addOver(communicator, scratch.partials, view.channels);
+    for (int64_t c = 0; batchNorm.statistics == Statistics::batch && c < view.channels; ++c) {
+      scratch.shares[c] = static_cast<float>(scratch.partials[c].first / count);
+      scratch.slopes[c] = static_cast<float>(scratch.partials[c].second / ((varianceOf(c) + batchNorm.eps) * count));
+    }
+  }
+  if (!dx) return;
+  forEachStrip(nullptr, view, [&](int64_t, const Strip& strip) {
+    inputGradient(x, dy, dx, strip, constants(strip), scratch.shares + strip.channel, scratch.slopes + strip.channel);
+  });
+}
+
+void frozenBatchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters,
+                             const float* y, const float* dy, float* dx, void* memory) {
+  float* scales = Scratch(view, memory).means;
+  const double inverse = unfactor(parameters);
+  for (int64_t c = 0; c < view.channels; ++c)
+    scales[c] =
+        static_cast<float>(scaleOf(batchNorm, parameters, static_cast<float>(parameters.variance[c] * inverse), c));
+  forEachStrip(nullptr, view, [&](int64_t, const Strip& strip) {
+    scaledGradient(y ? y : dy, dy, dx, strip, scales + strip.channel, y ? slopeOf(batchNorm) : 1.f);
+  });
+}
+
+}  // namespace resnode::cpu

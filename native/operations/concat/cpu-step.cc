@@ -1,0 +1,101 @@
+// Concatenation of channels without leaving a blocked layout, as long as no block is shared by two inputs.
+#include <algorithm>
+
+#include "native/cpu/blocked-copy.h"
+#include "native/cpu/steps.h"
+
+namespace resnode::cpu {
+namespace {
+
+// A tensor of four dimensions in the layout that another one has; nothing where blocks would not be full.
+std::optional<Layout> likeIt(const Layout& layout, const Shape& shape) {
+  if (shape.size() != 4 || layout.data.ndims != 4) return std::nullopt;
+  if (layout == plainLayout(layout.dims())) return plainLayout(shape);
+  const std::pair<int64_t, dnnl::memory::format_tag> blocked[] = {{16, dnnl::memory::format_tag::nChw16c},
+                                                                  {8, dnnl::memory::format_tag::nChw8c}};
+  for (const auto& [lanes, tag] : blocked) {
+    const auto of = [tag = tag](const Shape& dims) { return Layout(dims, dnnl::memory::data_type::f32, tag); };
+    if (layout == of(layout.dims()) && shape[1] % lanes == 0) return of(shape);
+  }
+  return std::nullopt;
+}
+
+// The layout for a whole and its parts, by index: that of the first tensor that a convolution laid out, if it suits all.
+struct Layouts {
+  Layout whole;
+  std::vector<Layout> parts;
+};
+Layouts choose(StepBuilder& step, const std::vector<size_t>& inputs, const Shape& whole,
+               const std::vector<Shape>& parts) {
+  for (size_t i : inputs) {
+    if (step.layout(i) == step.plain(i)) continue;
+    const auto wholeLayout = likeIt(step.layout(i), whole);
+    Layouts layouts;
+    for (const Shape& part : parts) {
+      if (const auto layout = likeIt(step.layout(i), part)) layouts.parts.push_back(*layout);
+    }
+    if (wholeLayout && layouts.parts.size() == parts.size()) return {*wholeLayout, layouts.parts};
+  }
+  Layouts plain{plainLayout(whole), {}};
+  for (const Shape& part : parts) plain.parts.push_back(plainLayout(part));
+  return plain;
+}
+
+int64_t rowOf(const Shape& shape) { return elementCount(shape) / shape[0]; }
+
+}  // namespace
+
+bool addConcat(StepBuilder& step, const Concat& concat) {
+  const Shape& whole = step.outputShape(0);
+  if (concat.axis != 1) return false;
+  std::vector<size_t> inputs;
+  std::vector<Shape> parts;
+  for (size_t i = 0; i < step.operation().inputs.size(); ++i) {
+    inputs.push_back(i);
+    parts.push_back(step.inputShape(i));
+  }
+  const Layouts layouts = choose(step, inputs, whole, parts);
+  const Place output = step.write(0, layouts.whole);
+  int64_t at = 0;
+  for (size_t i : inputs) {
+    step.call({step.read(i, layouts.parts[i]), output},
+              [pool = step.pool(), at, row = rowOf(parts[i]), step = rowOf(whole), outer = whole[0]](
+                  const std::vector<void*>& address, const dnnl::stream&) -> Work {
+                return [=, from = static_cast<float*>(address[0]), to = static_cast<float*>(address[1]) + at] {
+                  copyRows(pool, from, row, to, step, outer, row);
+                };
+              });
+    at += rowOf(parts[i]);
+  }
+  step.describe("loops");
+  return true;
+}
+
+// inputs: the parts, the whole (neither is read), its diff; outputs: the parts' diffs.
+bool addConcatGradient(StepBuilder& step, const Concat& concat) {
+  const Operation& forward = step.differentiated();
+  const size_t dy = forward.inputs.size() + 1;
+  if (concat.axis != 1 || !step.hasInput(dy)) return false;
+  std::vector<Shape> parts;
+  for (TensorId id : forward.inputs) parts.push_back(step.shape(id));
+  const Shape& whole = step.inputShape(dy);
+  const Layouts layouts = choose(step, {dy}, whole, parts);
+  const Place diff = step.read(dy, layouts.whole);
+  int64_t at = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const int64_t begin = at;
+    at += rowOf(parts[i]);
+    if (!step.hasOutput(i)) continue;
+    step.call({diff, step.write(i, layouts.parts[i])},
+              [pool = step.pool(), begin, row = rowOf(parts[i]), step = rowOf(whole), outer = whole[0]](
+                  const std::vector<void*>& address, const dnnl::stream&) -> Work {
+                return [=, from = static_cast<float*>(address[0]) + begin, to = static_cast<float*>(address[1])] {
+                  copyRows(pool, from, step, to, row, outer, row);
+                };
+              });
+  }
+  step.describe("loops");
+  return true;
+}
+
+}  // namespace resnode::cpu

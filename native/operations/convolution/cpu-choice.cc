@@ -1,0 +1,144 @@
+#include "native/operations/convolution/cpu-choice.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
+
+#include "native/core/plain.h"
+#include "native/operations/convolution/cpu-winograd.h"
+
+namespace resnode::cpu {
+namespace {
+
+constexpr const char* kWinograd = "Winograd 4×4";
+constexpr const char* kDirect = "direct";
+
+// More images are more of the same: they are measured, and remembered, as so many.
+constexpr int64_t kMostImages = 8;
+// Only an algorithm's fastest run counts: the first one wakes threads and touches memory, and others are disturbed.
+constexpr int kFewestRounds = 2, kMostRounds = 5;
+// No further round begins after so long, nor where one algorithm takes so many times as long as the other.
+constexpr double kMilliseconds = 40, kClearly = 1.5;
+
+// "AMD EPYC 9654 96-Core Processor": the brand string of CPUID's leaves 0x80000002 to 0x80000004.
+std::string processorModel() {
+#if defined(__x86_64__)
+  std::array<unsigned, 12> words{};
+  for (unsigned i = 0; i < 3; ++i)
+    __get_cpuid(0x80000002 + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2], &words[4 * i + 3]);
+  const char* text = reinterpret_cast<const char*>(words.data());
+  return {text, std::find(text, text + sizeof words, '\0')};
+#else
+  return {};
+#endif
+}
+
+// In a net, all other layers' weights went through the caches since the last run.
+void leaveCaches(const float* values, size_t bytes) {
+#if defined(__x86_64__)
+  const char* at = reinterpret_cast<const char*>(values);
+  for (size_t i = 0; i < bytes; i += 64) _mm_clflush(at + i);
+  _mm_mfence();
+#else
+  (void)values, (void)bytes;
+#endif
+}
+
+std::string keyOf(const TileKernels& kernels, int threads, const Convolution& convolution, bool hasResidual,
+                  const Shape& in, const Shape& out) {
+  const auto list = [](std::initializer_list<int64_t> values) {
+    std::string text;
+    for (int64_t each : values) text += (text.empty() ? "" : "x") + std::to_string(each);
+    return text;
+  };
+  const auto pair = [&](const Pair& values) { return list({values.height, values.width}); };
+  return std::string(kernels.name) + " threads " + std::to_string(threads) + " " + list({in[0], in[1], in[2], in[3]}) +
+         " to " + list({out[1], out[2], out[3]}) + " kernel " + pair(convolution.kernel) + " stride " +
+         pair(convolution.stride) + " pad " + pair(convolution.pad) + " dilation " + pair(convolution.dilation) +
+         (convolution.bias ? " bias" : "") + (hasResidual ? " residual" : "") + (convolution.relu ? " relu" : "");
+}
+
+// Memory of one problem, and the time of what computes it there.
+class Measurement {
+ public:
+  Measurement(ThreadPool& pool, const Convolution& convolution, bool hasResidual, const DirectConvolution& direct,
+              const WinogradConvolution& winograd)
+      : pool_(pool),
+        weightsBytes_(
+            std::max(direct.weights().get_size(), sizeof(float) * static_cast<size_t>(winograd.weightsFloats()))) {
+    operands_.source = take(direct.source().get_size());
+    operands_.weights = take(weightsBytes_);
+    operands_.result = take(direct.result().get_size());
+    if (convolution.bias) operands_.bias = take((direct.result().dims()[1] + kLanes) * sizeof(float));
+    if (hasResidual) operands_.residual = take(direct.result().get_size());
+    operands_.scratch = take(std::max(direct.scratchBytes(pool.threads()), winograd.scratchBytes(pool.threads())));
+    if (convolution.relu) {
+      operands_.relu = true;
+      operands_.slope = convolution.relu->negativeSlope;
+    }
+  }
+
+  template <class Algorithm>
+  double milliseconds(const Algorithm& algorithm) {
+    leaveCaches(operands_.weights, weightsBytes_);
+    const Stopwatch watch;
+    algorithm.run(pool_, operands_);
+    return watch.milliseconds();
+  }
+
+ private:
+  // Of values that are neither 0 nor so small that processors are slow with them.
+  float* take(size_t bytes) {
+    memory_.push_back(allocate(bytes, "a measurement"));
+    float* values = reinterpret_cast<float*>(memory_.back().get());
+    std::fill_n(values, bytes / sizeof(float), 0.01f);
+    return values;
+  }
+
+  ThreadPool& pool_;
+  size_t weightsBytes_;
+  std::vector<AlignedBytes> memory_;
+  ConvolutionOperands operands_{};
+};
+
+Shape fewImages(Shape shape) {
+  shape[0] = std::min(shape[0], kMostImages);
+  return shape;
+}
+
+TuningCache::Winner measure(ThreadPool& pool, const Convolution& convolution, bool hasResidual,
+                            const DirectConvolution& direct, const WinogradConvolution& winograd) {
+  Measurement measurement(pool, convolution, hasResidual, direct, winograd);
+  double directTime = std::numeric_limits<double>::infinity(), winogradTime = directTime;
+  const auto isClear = [&] {
+    return std::max(directTime, winogradTime) > kClearly * std::min(directTime, winogradTime);
+  };
+  const Stopwatch watch;
+  for (int round = 0;
+       round < kFewestRounds || (round < kMostRounds && !isClear() && watch.milliseconds() < kMilliseconds); ++round) {
+    directTime = std::min(directTime, measurement.milliseconds(direct));
+    winogradTime = std::min(winogradTime, measurement.milliseconds(winograd));
+  }
+  return {winogradTime < directTime ? kWinograd : kDirect, 1000 * std::min(directTime, winogradTime)};
+}
+
+}  // namespace
+
+bool ConvolutionChoice::prefersWinograd(const TileKernels& kernels, const Convolution& convolution, bool hasResidual,
+                                        const Shape& allIn, const Shape& allOut) {
+  const Shape in = fewImages(allIn), out = fewImages(allOut);
+  if (!cache_) cache_.emplace(cacheFolder_, std::vector<std::string>{"cpu", processorModel(), kVersion});
+  const std::string key = keyOf(kernels, pool_.threads(), convolution, hasResidual, in, out);
+  if (const auto known = cache_->find(key)) return known->name == kWinograd;
+  const DirectConvolution direct(kernels, convolution, in, out);
+  const WinogradConvolution winograd(kernels, convolution, in, out);
+  const TuningCache::Winner winner = measure(pool_, convolution, hasResidual, direct, winograd);
+  cache_->store(key, winner);
+  return winner.name == kWinograd;
+}
+
+}  // namespace resnode::cpu

@@ -1,0 +1,31 @@
+// Which of our algorithms computes a convolution: the faster one, measured once on this machine and remembered.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "native/core/tuning-cache.h"
+#include "native/operations/convolution/cpu-direct.h"
+
+namespace resnode::cpu {
+
+class ConvolutionChoice {
+ public:
+  // Nothing is read or written before the first question.
+  ConvolutionChoice(ThreadPool& pool, std::string cacheFolder) : pool_(pool), cacheFolder_(std::move(cacheFolder)) {}
+
+  // Whether Winograd's algorithm is faster than the direct one, where both can compute it.
+  bool prefersWinograd(const TileKernels& kernels, const Convolution& convolution, bool hasResidual, const Shape& in,
+                       const Shape& out);
+  // What was measured since is kept for later processes.
+  void save() {
+    if (cache_) cache_->save();
+  }
+
+ private:
+  ThreadPool& pool_;
+  std::string cacheFolder_;
+  std::optional<TuningCache> cache_;
+};
+
+}  // namespace resnode::cpu

@@ -1,0 +1,165 @@
+// Convolutions and their gradients by oneDNN; activations stay in the layouts that it asks for.
+#include "native/cpu/steps.h"
+
+namespace resnode::cpu {
+namespace {
+
+using Forward = dnnl::convolution_forward;
+using BackwardData = dnnl::convolution_backward_data;
+using BackwardWeights = dnnl::convolution_backward_weights;
+constexpr auto kDirect = dnnl::algorithm::convolution_direct;
+constexpr auto kWinograd = dnnl::algorithm::convolution_winograd;
+
+// A convolution as oneDNN describes it.
+struct Problem {
+  Shape in, out;
+  Dims weights;
+  Layout plainWeights;
+  Dims strides, dilates, left, right;
+  bool hasBias;
+
+  Problem(const Convolution& convolution, const Shape& input, const Shape& output)
+      : in(input), out(output), hasBias(convolution.bias.has_value()) {
+    const Pair& kernel = convolution.kernel;
+    weights = {out[1], in[1] / convolution.group, kernel.height, kernel.width};
+    if (convolution.group > 1)
+      weights = {convolution.group, out[1] / convolution.group, weights[1], kernel.height, kernel.width};
+    plainWeights = plainLayout(weights);
+    strides = {convolution.stride.height, convolution.stride.width};
+    dilates = {convolution.dilation.height - 1, convolution.dilation.width - 1};
+    left = {convolution.pad.height, convolution.pad.width};
+    const int64_t reach[] = {(kernel.height - 1) * convolution.dilation.height + 1,
+                             (kernel.width - 1) * convolution.dilation.width + 1};
+    for (int axis : {0, 1})
+      right.push_back((out[axis + 2] - 1) * strides[axis] + reach[axis] - in[axis + 2] - left[axis]);
+  }
+  Layout anyWeights() const { return anyLayout(weights); }
+  Layout bias() const { return plainLayout({out[1]}); }
+
+  // Empty where oneDNN has no such algorithm for this problem and processor.
+  Forward::primitive_desc forward(dnnl::prop_kind kind, dnnl::algorithm algorithm, const dnnl::primitive_attr& attr,
+                                  const dnnl::engine& engine) const {
+    const auto desc = hasBias ? Forward::desc(kind, algorithm, anyLayout(in), anyWeights(), bias(), anyLayout(out),
+                                              strides, dilates, left, right)
+                              : Forward::desc(kind, algorithm, anyLayout(in), anyWeights(), anyLayout(out), strides,
+                                              dilates, left, right);
+    return Forward::primitive_desc(desc, attr, engine, algorithm != kDirect);
+  }
+};
+
+// What `make` makes with the first algorithm that there is.
+template <class Make>
+auto choose(bool winograd, Make make) {
+  auto primitive = winograd ? make(kWinograd) : decltype(make(kDirect))();
+  return primitive ? primitive : make(kDirect);
+}
+
+}  // namespace
+
+// Winograd's algorithms (https://arxiv.org/abs/1509.09308) multiply half to a quarter as often for a 3×3 kernel, but
+// hold 16 or 36 numbers for each 9 of the weights: a layer of 512×512 channels would take 17 or 38 MB for 9. With few
+// input channels the transforms cost more than they save (3 channels: four times as long).
+bool winogradPays(const Convolution& convolution, const Shape& in, const Shape& out) {
+  const bool is3x3 = convolution.kernel.height == 3 && convolution.kernel.width == 3;
+  const bool isDense = convolution.stride.height == 1 && convolution.stride.width == 1 &&
+                       convolution.dilation.height == 1 && convolution.dilation.width == 1 && convolution.group == 1;
+  return is3x3 && isDense && in[1] >= 16 && in[1] * out[1] <= 256 * 256;
+}
+
+bool addConvolution(StepBuilder& step, const Convolution& convolution) {
+  const Problem problem(convolution, step.inputShape(0), step.outputShape(0));
+  const bool hasResidual = step.operation().inputs.size() > 1;
+  dnnl::post_ops operations;
+  if (hasResidual) operations.append_sum(1.f);
+  const auto kind = step.forwardKind();
+  const auto primitive =
+      choose(step.winograd() && winogradPays(convolution, problem.in, problem.out), [&](dnnl::algorithm algorithm) {
+        return problem.forward(kind, algorithm, attributes(operations), step.engine());
+      });
+  const Layout source = primitive.src_desc(), result = primitive.dst_desc();
+  Place output;
+  std::vector<Argument> arguments{{DNNL_ARG_SRC, step.read(0, source), source}};
+  arguments.push_back({DNNL_ARG_WEIGHTS,
+                       step.parameter(convolution.weights, problem.plainWeights, primitive.weights_desc(), true),
+                       primitive.weights_desc()});
+  if (convolution.bias)
+    arguments.push_back(
+        {DNNL_ARG_BIAS, step.parameter(*convolution.bias, problem.bias(), problem.bias()), problem.bias()});
+  if (hasResidual) {
+    const Place residual = step.read(1, result);
+    const bool isOwn = step.mayOverwriteResidual(residual);
+    output = isOwn ? step.share(0, residual, result) : step.write(0, result);
+    if (!isOwn) step.reorder(residual, result, output, result);
+  } else {
+    output = step.write(0, result);
+  }
+  arguments.push_back({DNNL_ARG_DST, output, result});
+  arguments.push_back(
+      {DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()});
+  step.call(Forward(primitive), std::move(arguments));
+  addReluOver(step, convolution.relu, output, result);
+  step.describe(primitive.impl_info_str());
+  return true;
+}
+
+// inputs: x, y, dy; outputs: dx, dweights, dbias.
+bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution) {
+  const Operation& forward = step.differentiated();
+  if (forward.inputs.size() != 1 || !step.hasInput(2)) return false;
+  const size_t x = 0, dy = 2, dx = 0, dWeights = 1, dBias = 2;
+  if (step.hasOutput(dBias) && !step.hasOutput(dWeights)) return false;  // a sum over dy alone; x is not there
+  const Problem problem(convolution, step.shape(forward.inputs[0]), step.shape(forward.outputs[0]));
+  DiffBehindRelu diff(step, convolution.relu, 1, dy);
+  const dnnl::primitive_attr attr = attributes();
+  const bool winograd = step.winograd() && winogradPays(convolution, problem.in, problem.out);
+  const auto hint = [&](dnnl::algorithm algorithm) {
+    return problem.forward(dnnl::prop_kind::forward_training, algorithm, attr, step.engine());
+  };
+  std::string implementation;
+
+  if (step.hasOutput(dWeights)) {
+    const bool hasBias = convolution.bias && step.hasOutput(dBias);
+    const auto primitive = choose(winograd, [&](dnnl::algorithm algorithm) {
+      const auto forward = hint(algorithm);
+      if (!forward) return BackwardWeights::primitive_desc();
+      const auto desc = hasBias ? BackwardWeights::desc(algorithm, anyLayout(problem.in), problem.anyWeights(),
+                                                        problem.bias(), anyLayout(problem.out), problem.strides,
+                                                        problem.dilates, problem.left, problem.right)
+                                : BackwardWeights::desc(algorithm, anyLayout(problem.in), problem.anyWeights(),
+                                                        anyLayout(problem.out), problem.strides, problem.dilates,
+                                                        problem.left, problem.right);
+      return BackwardWeights::primitive_desc(desc, attr, step.engine(), forward, algorithm != kDirect);
+    });
+    const Layout weights = primitive.diff_weights_desc();
+    std::vector<Argument> arguments{{DNNL_ARG_SRC, step.read(x, primitive.src_desc()), primitive.src_desc()},
+                                    {DNNL_ARG_DIFF_DST, diff.in(primitive.diff_dst_desc()), primitive.diff_dst_desc()}};
+    arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, step.write(dWeights, weights, problem.plainWeights), weights});
+    if (hasBias) arguments.push_back({DNNL_ARG_DIFF_BIAS, step.write(dBias, problem.bias()), problem.bias()});
+    arguments.push_back(
+        {DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()});
+    step.call(BackwardWeights(primitive), std::move(arguments));
+    implementation = std::string("weights ") + primitive.impl_info_str();
+  }
+  if (step.hasOutput(dx)) {
+    const auto primitive = choose(winograd, [&](dnnl::algorithm algorithm) {
+      const auto forward = hint(algorithm);
+      if (!forward) return BackwardData::primitive_desc();
+      const BackwardData::desc desc(algorithm, anyLayout(problem.in), problem.anyWeights(), anyLayout(problem.out),
+                                    problem.strides, problem.dilates, problem.left, problem.right);
+      return BackwardData::primitive_desc(desc, attr, step.engine(), forward, algorithm != kDirect);
+    });
+    const Layout weights = primitive.weights_desc(), result = primitive.diff_src_desc();
+    const Place place = diff.in(primitive.diff_dst_desc());
+    step.call(
+        BackwardData(primitive),
+        {{DNNL_ARG_DIFF_DST, place, primitive.diff_dst_desc()},
+         {DNNL_ARG_WEIGHTS, step.parameter(convolution.weights, problem.plainWeights, weights), weights},
+         {DNNL_ARG_DIFF_SRC, step.write(dx, result), result},
+         {DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()}});
+    implementation += std::string(implementation.empty() ? "data " : ", data ") + primitive.impl_info_str();
+  }
+  step.describe(implementation);
+  return true;
+}
+
+}  // namespace resnode::cpu

@@ -1,0 +1,75 @@
+// Convolutions by our own tiles, directly or by Winograd's algorithm.
+#include <algorithm>
+
+#include "native/cpu/steps.h"
+#include "native/operations/convolution/cpu-choice.h"
+#include "native/operations/convolution/cpu-winograd.h"
+
+namespace resnode::cpu {
+
+Place biasInBlocks(StepBuilder& step, ParameterId id, int64_t outputs) {
+  const Place bias = step.plainParameter(id);
+  if (outputs % kLanes == 0) return bias;
+  const Place padded = step.temporary(blockedLayout({outputs}));
+  step.call({bias, padded}, [outputs](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+    return [=, from = static_cast<float*>(at[0]), to = static_cast<float*>(at[1])] {
+      std::fill_n(std::copy_n(from, outputs, to), kLanes - outputs % kLanes, 0.f);
+    };
+  });
+  return padded;
+}
+
+namespace {
+
+// Adds the call of either kind of convolution, whose weights were placed.
+template <class Algorithm>
+void addCall(StepBuilder& step, const Algorithm& algorithm, const Convolution& convolution, Place weights) {
+  const Place source = step.read(0, algorithm.source());
+  const Layout& layout = algorithm.result();
+  Place bias, residual;
+  if (convolution.bias) bias = biasInBlocks(step, *convolution.bias, step.outputShape(0)[1]);
+  const bool hasResidual = step.operation().inputs.size() > 1;
+  if (hasResidual) residual = step.read(1, layout);
+  const Place result =
+      hasResidual && step.mayOverwriteResidual(residual) ? step.share(0, residual, layout) : step.write(0, layout);
+  step.call({source, weights, bias, residual, result, step.scratch(algorithm.scratchBytes(step.pool()->threads()))},
+            [algorithm, relu = convolution.relu, pool = step.pool()](const std::vector<void*>& at,
+                                                                     const dnnl::stream&) -> Work {
+              const auto floats = [&](size_t i) { return static_cast<float*>(at[i]); };
+              const ConvolutionOperands operands{
+                  floats(0), floats(1), floats(2),        floats(3),
+                  floats(4), floats(5), relu.has_value(), relu ? relu->negativeSlope : 0};
+              return [algorithm, operands, pool] { algorithm.run(*pool, operands); };
+            });
+}
+
+}  // namespace
+
+bool addDirectConvolution(StepBuilder& step, const Convolution& convolution) {
+  if (!step.pool()) return false;
+  const DirectConvolution direct(*step.kernels(), convolution, step.inputShape(0), step.outputShape(0));
+  const Place weights = step.parameter(
+      convolution.weights, plainLayout(step.program().parameters[convolution.weights].shape), direct.weights());
+  addCall(step, direct, convolution, weights);
+  step.describe(std::string("direct ") + direct.instructionSet());
+  return true;
+}
+
+bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution) {
+  if (!step.pool() || !step.winograd()) return false;
+  const Shape &in = step.inputShape(0), &out = step.outputShape(0);
+  if (!winogradPays(convolution, in, out)) return false;
+  const bool hasResidual = step.operation().inputs.size() > 1;
+  if (step.choice() && !step.choice()->prefersWinograd(*step.kernels(), convolution, hasResidual, in, out))
+    return false;
+  const WinogradConvolution winograd(*step.kernels(), convolution, in, out);
+  const auto transform = [winograd](const float* plain, float* packed) { winograd.transformWeights(plain, packed); };
+  const Layout plain = plainLayout(step.program().parameters[convolution.weights].shape);
+  const Place weights = step.packedParameter(
+      {convolution.weights, plain, plainLayout({winograd.weightsFloats()}), {}, transform, "Winograd 4×4"});
+  addCall(step, winograd, convolution, weights);
+  step.describe(std::string("Winograd 4×4 ") + winograd.instructionSet());
+  return true;
+}
+
+}  // namespace resnode::cpu

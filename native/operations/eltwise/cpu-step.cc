@@ -1,0 +1,98 @@
+// Sums: in the layout that their operands share, in place where that is allowed.
+#include <algorithm>
+
+#include "native/cpu/elementwise-loops.h"
+#include "native/cpu/steps.h"
+
+namespace resnode::cpu {
+namespace {
+
+// The first of these inputs that a convolution laid out decides for all.
+size_t leading(StepBuilder& step, size_t begin, size_t end) {
+  for (size_t i = begin; i < end; ++i) {
+    if (step.hasInput(i) && !(step.layout(i) == step.plain(i))) return i;
+  }
+  return begin;
+}
+
+float slopeOf(const std::optional<FusedRelu>& relu) { return relu ? relu->negativeSlope : 1.f; }
+
+}  // namespace
+
+bool addEltwise(StepBuilder& step, const Eltwise& eltwise) {
+  if (eltwise.operation != EltwiseKind::sum) return false;
+  const size_t count = step.operation().inputs.size(), first = leading(step, 0, count);
+  const Layout layout = step.layout(first), plain = step.plain(first);
+  std::vector<Place> places;
+  for (size_t i = 0; i < count; ++i) places.push_back(step.read(i, layout, plain));
+  // In place over any operand that nobody needs: it is then the first one, which the loops read before they write.
+  std::vector<float> coefficients = eltwise.coefficients;
+  for (size_t i = 0; i < count; ++i) {
+    const bool isUsedOnce =
+        std::count(step.operation().inputs.begin(), step.operation().inputs.end(), step.operation().inputs[i]) == 1;
+    if (!isUsedOnce || !step.dies(places[i])) continue;
+    std::swap(places[0], places[i]);
+    std::swap(coefficients[0], coefficients[i]);
+    break;
+  }
+  const bool isInPlace = std::count_if(places.begin(), places.end(),
+                                       [&](const Place& each) { return each.index == places[0].index; }) == 1;
+  places.push_back(isInPlace ? step.writeOver(0, places[0], layout, plain) : step.write(0, layout, plain));
+  step.call(std::move(places),
+            [=, pool = step.pool(), size = floatsIn(layout), slope = slopeOf(eltwise.relu)](
+                const std::vector<void*>& at, const dnnl::stream&) -> Work {
+              std::vector<const float*> inputs;
+              for (size_t i = 0; i < count; ++i) inputs.push_back(static_cast<const float*>(at[i]));
+              return [=, y = static_cast<float*>(at[count])] { sum(pool, inputs, coefficients, y, size, slope); };
+            });
+  step.describe("loops");
+  return true;
+}
+
+// inputs: the operands (not read), y, dy; outputs: the operands' diffs. Equal coefficients make equal diffs: one buffer.
+bool addEltwiseGradient(StepBuilder& step, const Eltwise& eltwise) {
+  const size_t count = step.differentiated().inputs.size(), y = count, dy = count + 1;
+  const bool hasRelu = eltwise.relu.has_value();
+  if (eltwise.operation != EltwiseKind::sum || !step.hasInput(dy)) return false;
+  if (hasRelu && (eltwise.relu->negativeSlope < 0 || !step.hasInput(y))) return false;
+  const size_t lead = hasRelu ? leading(step, y, dy + 1) : dy;
+  const Layout layout = step.layout(lead), plain = step.plain(lead);
+  const Place from = step.read(dy, layout, plain), sign = hasRelu ? step.read(y, layout, plain) : Place{};
+  struct Made {
+    float coefficient;
+    Place place;
+  };
+  std::vector<Made> made;
+  if (!hasRelu) made.push_back({1.f, from});  // the diff itself
+  std::vector<size_t> wanted;
+  for (size_t i = 0; i < count; ++i) {
+    if (step.hasOutput(i)) wanted.push_back(i);
+  }
+  for (size_t i : wanted) {
+    const float coefficient = eltwise.coefficients[i];
+    const auto same =
+        std::find_if(made.begin(), made.end(), [&](const Made& each) { return each.coefficient == coefficient; });
+    if (same != made.end()) {
+      step.share(i, same->place, layout, plain);
+      continue;
+    }
+    // Only the last to be computed may take the diff's own place.
+    const bool isLast = std::all_of(wanted.begin(), wanted.end(),
+                                    [&](size_t k) { return k <= i || eltwise.coefficients[k] == coefficient; });
+    const Place to = isLast ? step.writeOver(i, from, layout, plain) : step.write(i, layout, plain);
+    made.push_back({coefficient, to});
+    step.call({sign, from, to},
+              [pool = step.pool(), size = floatsIn(layout), coefficient, slope = slopeOf(eltwise.relu)](
+                  const std::vector<void*>& at, const dnnl::stream&) -> Work {
+                return [=, y = static_cast<float*>(at[0]), dy = static_cast<float*>(at[1]),
+                        dx = static_cast<float*>(at[2])] {
+                  if (y) reluGradient(pool, y, dy, dx, size, slope, coefficient);
+                  else multiply(pool, dy, dx, size, coefficient);
+                };
+              });
+  }
+  step.describe("loops");
+  return true;
+}
+
+}  // namespace resnode::cpu

@@ -1,0 +1,149 @@
+// Inner products and their gradients by oneDNN.
+#include "native/cpu/blocked-copy.h"
+#include "native/cpu/steps.h"
+#include "native/operations/convolution/cpu-direct.h"
+
+namespace resnode::cpu {
+namespace {
+
+using Forward = dnnl::inner_product_forward;
+using BackwardData = dnnl::inner_product_backward_data;
+using BackwardWeights = dnnl::inner_product_backward_weights;
+
+struct Problem {
+  Shape in, out;
+  Dims weights;
+  Layout plainWeights;
+  bool hasBias;
+
+  Problem(const InnerProduct& innerProduct, const Shape& input)
+      : in(input), out{input[0], innerProduct.numOutput}, weights(input), hasBias(innerProduct.bias.has_value()) {
+    weights[0] = innerProduct.numOutput;
+    Dims strides(weights.size(), 1);
+    for (size_t i = weights.size() - 1; i > 1; --i) strides[i - 1] = strides[i] * weights[i];
+    strides[0] = strides[1] * weights[1];
+    if (innerProduct.transpose) {  // stored [K, N]: the output index is the fastest
+      for (size_t i = 1; i < strides.size(); ++i) strides[i] *= innerProduct.numOutput;
+      strides[0] = 1;
+    }
+    plainWeights = strided(weights, strides);
+  }
+  static bool suits(const InnerProduct& innerProduct, const Shape& in) {
+    return innerProduct.axis == 1 && (in.size() == 2 || in.size() == 4);
+  }
+  Layout bias() const { return plainLayout({out[1]}); }
+
+  // What learns stays row-major: the layouts that oneDNN likes are padded, and reordering takes longer than multiplying.
+  Layout weightsFor(bool learns) const { return learns ? plainWeights : anyLayout(weights); }
+
+  Forward::primitive_desc forward(bool learns, dnnl::prop_kind kind, const dnnl::primitive_attr& attr,
+                                  const dnnl::engine& engine) const {
+    const auto desc = hasBias ? Forward::desc(kind, anyLayout(in), weightsFor(learns), bias(), plainLayout(out))
+                              : Forward::desc(kind, anyLayout(in), weightsFor(learns), plainLayout(out));
+    return Forward::primitive_desc(desc, attr, engine);
+  }
+};
+
+// As a pointwise convolution by our tiles, whose pixels are the images.
+bool addTiledInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
+  const Shape in = step.inputShape(0);
+  const int64_t images = in[0], inputs = elementCount(in) / in[0], outputs = innerProduct.numOutput;
+  if (!step.pool() || step.program().parameters[innerProduct.weights].isMutable) return false;
+  const Convolution convolution{innerProduct.weights, innerProduct.bias, {}, {}, {0, 0}, {}, 1, innerProduct.relu};
+  const DirectConvolution direct(*step.kernels(), convolution, {1, inputs, 1, images}, {1, outputs, 1, images});
+  if (direct.source() == plainLayout({1, inputs, 1, images})) return false;
+  // Channels of one pixel each lie in both layouts alike; of one image alone also in the convolution's.
+  const bool isBlocked =
+      in.size() == 4 && in[2] * in[3] == 1 && in[1] % kLanes == 0 && step.layout(0) == blockedLayout(in);
+  const Place x = isBlocked ? step.read(0, step.layout(0)) : step.readPlain(0), y = step.writePlain(0);
+  const bool suitsIn = images == 1 && inputs % kLanes == 0, suitsOut = images == 1 && outputs % kLanes == 0;
+  const Place source = suitsIn ? x : step.temporary(direct.source()),
+              result = suitsOut ? y : step.temporary(direct.result());
+  const Layout plainWeights =
+      strided({outputs, inputs, 1, 1}, innerProduct.transpose ? Dims{1, outputs, 1, 1} : Dims{inputs, 1, 1, 1});
+  const Place weights = step.parameter(innerProduct.weights, plainWeights, direct.weights());
+  const Place bias = innerProduct.bias ? biasInBlocks(step, *innerProduct.bias, outputs) : Place{};
+  step.call(
+      {x, source, weights, bias, result, y},
+      [=, relu = innerProduct.relu, pool = step.pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+        const auto floats = [&](size_t i) { return static_cast<float*>(at[i]); };
+        const ConvolutionOperands operands{floats(1), floats(2), floats(3),        nullptr,
+                                           floats(4), nullptr,   relu.has_value(), relu ? relu->negativeSlope : 0};
+        return [=, x = floats(0), source = floats(1), y = floats(5)] {
+          if (!suitsIn) matrixToBlocks(*pool, images, inputs, x, source);
+          direct.run(*pool, operands);
+          if (!suitsOut) blocksToMatrix(*pool, images, outputs, operands.result, y);
+        };
+      });
+  step.describe(std::string("direct ") + direct.instructionSet());
+  return true;
+}
+
+}  // namespace
+
+bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
+  if (!Problem::suits(innerProduct, step.inputShape(0))) return false;
+  if (addTiledInnerProduct(step, innerProduct)) return true;
+  const Problem problem(innerProduct, step.inputShape(0));
+  const auto kind = step.forwardKind();
+  const bool learns = step.program().parameters[innerProduct.weights].isMutable;
+  const auto primitive = problem.forward(learns, kind, attributes(), step.engine());
+  const Layout weights = primitive.weights_desc();
+  std::vector<Argument> arguments{
+      {DNNL_ARG_SRC, step.read(0, primitive.src_desc()), primitive.src_desc()},
+      {DNNL_ARG_WEIGHTS, step.parameter(innerProduct.weights, problem.plainWeights, weights, true), weights}};
+  if (innerProduct.bias)
+    arguments.push_back(
+        {DNNL_ARG_BIAS, step.parameter(*innerProduct.bias, problem.bias(), problem.bias()), problem.bias()});
+  const Place output = step.writePlain(0);
+  arguments.push_back({DNNL_ARG_DST, output, plainLayout(problem.out)});
+  arguments.push_back(
+      {DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()});
+  step.call(Forward(primitive), std::move(arguments));
+  addReluOver(step, innerProduct.relu, output, plainLayout(problem.out));
+  step.describe(primitive.impl_info_str());
+  return true;
+}
+
+// inputs: x, y, dy; outputs: dx, dweights, dbias.
+bool addInnerProductGradient(StepBuilder& step, const InnerProduct& innerProduct) {
+  const Shape& in = step.shape(step.differentiated().inputs[0]);
+  if (!step.hasInput(2) || !Problem::suits(innerProduct, in)) return false;
+  if (step.hasOutput(2) && !step.hasOutput(1)) return false;  // a sum over dy alone; x is not there
+  const Problem problem(innerProduct, in);
+  const dnnl::primitive_attr attr = attributes();
+  const bool learns = step.program().parameters[innerProduct.weights].isMutable;
+  const auto forward = problem.forward(learns, dnnl::prop_kind::forward_training, attr, step.engine());
+  const Layout dy = plainLayout(problem.out);
+  DiffBehindRelu diff(step, innerProduct.relu, 1, 2);
+  if (step.hasOutput(1)) {
+    const bool hasBias = innerProduct.bias && step.hasOutput(2);
+    const auto desc = hasBias ? BackwardWeights::desc(anyLayout(problem.in), forward.weights_desc(), problem.bias(), dy)
+                              : BackwardWeights::desc(anyLayout(problem.in), forward.weights_desc(), dy);
+    const BackwardWeights::primitive_desc primitive(desc, attr, step.engine(), forward);
+    const Layout weights = primitive.diff_weights_desc();
+    std::vector<Argument> arguments{{DNNL_ARG_SRC, step.read(0, primitive.src_desc()), primitive.src_desc()},
+                                    {DNNL_ARG_DIFF_DST, diff.in(dy), dy}};
+    arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, step.write(1, weights, problem.plainWeights), weights});
+    if (hasBias) arguments.push_back({DNNL_ARG_DIFF_BIAS, step.write(2, problem.bias()), problem.bias()});
+    arguments.push_back(
+        {DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()});
+    step.call(BackwardWeights(primitive), std::move(arguments));
+    step.describe(primitive.impl_info_str());
+  }
+  if (step.hasOutput(0)) {
+    const BackwardData::primitive_desc primitive(
+        BackwardData::desc(anyLayout(problem.in), problem.weightsFor(learns), dy), attr, step.engine(), forward);
+    const Layout weights = primitive.weights_desc(), result = primitive.diff_src_desc();
+    step.call(
+        BackwardData(primitive),
+        {{DNNL_ARG_DIFF_DST, diff.in(dy), dy},
+         {DNNL_ARG_WEIGHTS, step.parameter(innerProduct.weights, problem.plainWeights, weights), weights},
+         {DNNL_ARG_DIFF_SRC, step.write(0, result), result},
+         {DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()}});
+    step.describe(primitive.impl_info_str());
+  }
+  return true;
+}
+
+}  // namespace resnode::cpu

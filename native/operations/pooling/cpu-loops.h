@@ -1,0 +1,13 @@
+// Pooling in a blocked layout, by Caffe's rules at the edges.
+#pragma once
+
+#include "native/core/program.h"
+#include "native/cpu/thread-pool.h"
+
+namespace resnode::cpu {
+
+// x: [planes][H][W][16]; y: [planes][outH][outW][16]. A window that lies in padding alone is not expected.
+void poolBlocked(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
+                 const float* x, float* y);
+
+}  // namespace resnode::cpu

@@ -1,0 +1,194 @@
+// Pooling and its gradient by oneDNN, where its windows are Caffe's.
+#include "native/cpu/steps.h"
+#include "native/operations/pooling/cpu-loops.h"
+#include "native/operations/pooling/cpu-sampling.h"
+
+namespace resnode::cpu {
+namespace {
+
+using Forward = dnnl::pooling_forward;
+
+using Backward = dnnl::pooling_backward;
+
+struct Problem {
+  dnnl::algorithm algorithm;
+  Dims kernel, strides, left, right;
+};
+
+// Caffe's average divides by the window inside the padded plane: oneDNN's exclude_padding where there is no padding,
+// its include_padding where no window hangs over; nothing for the rest.
+std::optional<Problem> describe(const Pooling& pooling, const Shape& in, const Shape& out) {
+  Problem problem{dnnl::algorithm::pooling_max,
+                  {pooling.kernel.height, pooling.kernel.width},
+                  {pooling.stride.height, pooling.stride.width},
+                  {pooling.pad.height, pooling.pad.width},
+                  {0, 0}};
+  bool overhangs = false;
+  for (int axis = 0; axis < 2; ++axis) {
+    const int64_t lastStart = (out[axis + 2] - 1) * problem.strides[axis] - problem.left[axis];
+    problem.right[axis] = lastStart + problem.kernel[axis] - in[axis + 2];
+    overhangs = overhangs || problem.right[axis] > problem.left[axis];
+    // A stride beyond the kernel leaves pixels unread at the far edge; a window may also lie in padding alone.
+    if (problem.right[axis] < 0 || problem.right[axis] >= problem.kernel[axis] || lastStart >= in[axis + 2])
+      return std::nullopt;
+  }
+  if (pooling.method == PoolingMethod::average) {
+    const bool padded = problem.left[0] > 0 || problem.left[1] > 0;
+    if (padded && overhangs) return std::nullopt;
+    problem.algorithm =
+        padded ? dnnl::algorithm::pooling_avg_include_padding : dnnl::algorithm::pooling_avg_exclude_padding;
+  }
+  return problem;
+}
+
+// Empty where oneDNN has nothing for this layout.
+Forward::primitive_desc forward(const Problem& problem, dnnl::prop_kind kind, const Layout& source,
+                                const Layout& result, const dnnl::engine& engine) {
+  const Forward::desc desc(kind, problem.algorithm, source, result, problem.strides, problem.kernel, problem.left,
+                           problem.right);
+  return Forward::primitive_desc(desc, attributes(), engine, true);
+}
+
+// Windows of one pixel: nothing is compared or averaged, and no pixel is read twice. Caffe's rounding up may add one that
+// lies outside.
+bool isSampling(const Pooling& pooling, const Shape& in, const Shape& out) {
+  return pooling.kernel.height == 1 && pooling.kernel.width == 1 && pooling.pad.height == 0 && pooling.pad.width == 0 &&
+         (out[2] - 1) * pooling.stride.height < in[2] && (out[3] - 1) * pooling.stride.width < in[3];
+}
+
+// The same layout for another size of the plane; nothing where our loops cannot run through it.
+std::optional<Layout> resized(const Layout& layout, const Shape& shape) {
+  using Tag = dnnl::memory::format_tag;
+  for (Tag tag : {Tag::nchw, Tag::nChw16c, Tag::nChw8c, Tag::nhwc}) {
+    const auto of = [&](const Dims& dims) { return Layout(dims, layout.data_type(), tag); };
+    if (layout == of(layout.dims())) return of(shape);
+  }
+  return std::nullopt;
+}
+
+// `layout`: of the larger tensor, which says most about both.
+Sampling samplingOf(const Pooling& pooling, const Layout& layout, const Shape& in, const Shape& out) {
+  const ChannelView view = *channelView(layout);
+  return {view.outer * view.blocks * view.inner / (in[2] * in[3]),
+          in[2],
+          in[3],
+          out[2],
+          out[3],
+          pooling.stride.height,
+          pooling.stride.width,
+          view.lanes};
+}
+
+bool addSampling(StepBuilder& step, const Pooling& pooling) {
+  const Shape &in = step.inputShape(0), &out = step.outputShape(0);
+  const Layout wanted = pooledLayout(step, pooling);
+  const bool suits = resized(wanted, out).has_value();
+  const Layout source = suits ? wanted : step.plain(0), result = *resized(source, out);
+  const Sampling sampling = samplingOf(pooling, source, in, out);
+  const bool isFloat = source.data_type() == dnnl::memory::data_type::f32;
+  step.call({step.read(0, source), step.write(0, result)},
+            [sampling, isFloat, pool = step.pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+              return [=, x = static_cast<char*>(at[0]), y = static_cast<char*>(at[1])] {
+                sample(pool, sampling, isFloat ? sizeof(float) : 1, x, y);
+              };
+            });
+  step.describe(isFloat ? "loops" : "loops int8");
+  return true;
+}
+
+// On our threads by our loops, in the layout of our convolutions.
+bool addBlockedPooling(StepBuilder& step, const Pooling& pooling) {
+  const Shape in = step.inputShape(0), out = step.outputShape(0);
+  if (!step.pool() || in.size() != 4) return false;
+  const bool isLastInside = (out[2] - 1) * pooling.stride.height - pooling.pad.height < in[2] &&
+                            (out[3] - 1) * pooling.stride.width - pooling.pad.width < in[3];
+  if (!isLastInside) return false;
+  const Layout result = blockedLayout(out);
+  const int64_t planes = channelView(result)->outer * channelView(result)->blocks;
+  step.call({step.read(0, blockedLayout(in)), step.write(0, result)},
+            [=, pool = step.pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+              return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] {
+                poolBlocked(*pool, pooling, in, out, planes, x, y);
+              };
+            });
+  step.describe("loops");
+  return true;
+}
+
+bool addSamplingGradient(StepBuilder& step, const Pooling& pooling) {
+  const Shape &in = step.outputShape(0), &out = step.inputShape(2);
+  const bool suits = resized(step.layout(2), in).has_value();
+  const Layout source = suits ? step.layout(2) : step.plain(2), result = *resized(source, in);
+  const Sampling sampling = samplingOf(pooling, result, in, out);
+  step.call({step.read(2, source), step.write(0, result)},
+            [sampling](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+              return [=, dy = static_cast<float*>(at[0]), dx = static_cast<float*>(at[1])] {
+                sampleGradient(sampling, dy, dx);
+              };
+            });
+  step.describe("loops");
+  return true;
+}
+
+}  // namespace
+
+bool addPooling(StepBuilder& step, const Pooling& pooling) {
+  const Shape& out = step.outputShape(0);
+  if (step.operation().outputs.size() > 1) return false;
+  if (isSampling(pooling, step.inputShape(0), out)) return addSampling(step, pooling);
+  if (addBlockedPooling(step, pooling)) return true;
+  const auto problem = describe(pooling, step.inputShape(0), out);
+  if (!problem) return false;
+  const auto kind = step.isDifferentiated() ? dnnl::prop_kind::forward_training
+                                            : dnnl::prop_kind::forward_inference;  // training keeps a workspace
+  Layout source = pooledLayout(step, pooling);
+  auto primitive = forward(*problem, kind, source, withType(anyLayout(out), source.data_type()), step.engine());
+  if (!primitive) {
+    source = plainLayout(step.inputShape(0));
+    primitive = forward(*problem, kind, source, plainLayout(out), step.engine());
+  }
+  const Layout result = primitive.dst_desc();
+  std::vector<Argument> arguments{
+      {DNNL_ARG_SRC, step.read(0, source), source},
+      {DNNL_ARG_DST, step.write(0, result), result},
+      {DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()}};
+  if (step.isDifferentiated()) {
+    PlanState::Kept kept{{}, source, result, primitive.workspace_desc()};
+    if (kept.workspace.get_size() > 0) {
+      kept.place = step.keep(kept.workspace);
+      arguments.push_back({DNNL_ARG_WORKSPACE, kept.place, kept.workspace});
+    }
+    step.state().kept.emplace(step.index(), kept);
+  }
+  step.call(Forward(primitive), std::move(arguments));
+  step.describe(primitive.impl_info_str());
+  return true;
+}
+
+// inputs: x, y, dy (x and y are not read); outputs: dx.
+bool addPoolingGradient(StepBuilder& step, const Pooling& pooling) {
+  if (step.differentiated().outputs.size() > 1 || !step.hasInput(2)) return false;
+  if (isSampling(pooling, step.outputShape(0), step.inputShape(2))) return addSamplingGradient(step, pooling);
+  const auto found = step.state().kept.find(std::get<Gradient>(step.operation().attributes).of);
+  if (found == step.state().kept.end()) return false;
+  const PlanState::Kept& kept = found->second;
+  const auto problem = describe(pooling, kept.source.dims(), kept.result.dims());
+  const auto hint = forward(*problem, dnnl::prop_kind::forward_training, kept.source, kept.result, step.engine());
+  const Backward::desc desc(problem->algorithm, kept.source, kept.result, problem->strides, problem->kernel,
+                            problem->left, problem->right);
+  const Backward::primitive_desc primitive(desc, attributes(), step.engine(), hint);
+  std::vector<Argument> arguments{
+      {DNNL_ARG_DIFF_DST, step.read(2, kept.result), kept.result},
+      {DNNL_ARG_DIFF_SRC, step.write(0, kept.source), kept.source},
+      {DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()}};
+  if (kept.workspace.get_size() > 0) arguments.push_back({DNNL_ARG_WORKSPACE, kept.place, kept.workspace});
+  step.call(Backward(primitive), std::move(arguments));
+  step.describe(primitive.impl_info_str());
+  return true;
+}
+
+bool poolingGradientReadsOnlyDiffs(const Pooling& pooling, const Shape& in, const Shape& out) {
+  return isSampling(pooling, in, out) || describe(pooling, in, out).has_value();
+}
+
+}  // namespace resnode::cpu

@@ -1,0 +1,34 @@
+#include <algorithm>
+
+#include "native/reference/gradients.h"
+
+namespace resnode::reference {
+
+void runPRelu(const PRelu& prelu, const Arguments& arguments) {
+  const Shape& shape = *arguments.inputs[0].shape;
+  const float* slopes = arguments.parameters[prelu.slope];
+  const int64_t channels = shape[1], inner = elementCount(shape) / (shape[0] * channels);
+  for (int64_t i = 0; i < elementCount(shape); ++i) {
+    const float value = arguments.inputs[0].data[i];
+    const float slope = slopes[prelu.channelShared ? 0 : i / inner % channels];
+    arguments.outputs[0].data[i] = value > 0 ? value : value * slope;
+  }
+}
+
+// prelu_layer.cpp
+void gradientOf(const PRelu& prelu, const GradientArguments& arguments) {
+  const Shape& shape = *arguments.x[0].shape;
+  const float* x = arguments.x[0].data;
+  const float* slopes = arguments.parameters[prelu.slope];
+  const int64_t channels = shape[1], inner = elementCount(shape) / (shape[0] * channels);
+  const auto channel = [&](int64_t i) { return prelu.channelShared ? 0 : i / inner % channels; };
+  mapDiffs(arguments, [&](double dy, int64_t i) { return x[i] > 0 ? dy : dy * slopes[channel(i)]; });
+  if (!arguments.dw[0].data) return;
+  std::vector<double> sums(prelu.channelShared ? 1 : channels);
+  for (int64_t i = 0; arguments.dy[0].data && i < elementCount(shape); ++i) {
+    if (!(x[i] > 0)) sums[channel(i)] += static_cast<double>(arguments.dy[0].data[i]) * x[i];
+  }
+  std::copy(sums.begin(), sums.end(), arguments.dw[0].data);
+}
+
+}  // namespace resnode::reference

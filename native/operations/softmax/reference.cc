@@ -1,0 +1,50 @@
+#include <algorithm>
+#include <cmath>
+
+#include "native/reference/gradients.h"
+
+namespace resnode::reference {
+
+// softmax_layer.cpp. Every step is stored in float32 as there: the gradient of a class that has nearly everything is a
+// difference of numbers that are nearly 1, in which one rounding shows.
+void runSoftmax(const Softmax& softmax, const Arguments& arguments) {
+  for (int64_t o = 0; o < softmax.outer; ++o) {
+    for (int64_t i = 0; i < softmax.inner; ++i) {
+      const int64_t base = o * softmax.channels * softmax.inner + i;
+      const float* x = arguments.inputs[0].data + base;
+      float* y = arguments.outputs[0].data + base;
+      float maximum = -INFINITY;
+      double sum = 0;
+      for (int64_t c = 0; c < softmax.channels; ++c) maximum = std::max(maximum, x[c * softmax.inner]);
+      for (int64_t c = 0; c < softmax.channels; ++c) {
+        const float below = x[c * softmax.inner] - maximum;
+        y[c * softmax.inner] = static_cast<float>(std::exp(static_cast<double>(below)));
+        sum += y[c * softmax.inner];
+      }
+      const float total = static_cast<float>(sum);
+      for (int64_t c = 0; c < softmax.channels; ++c) y[c * softmax.inner] /= total;
+    }
+  }
+}
+
+// softmax_layer.cpp; products and sum are stored in float32 as there, see runSoftmax.
+void gradientOf(const Softmax& softmax, const GradientArguments& arguments) {
+  if (!arguments.dx[0].data || !arguments.dy[0].data) return;
+  for (int64_t o = 0; o < softmax.outer; ++o) {
+    for (int64_t i = 0; i < softmax.inner; ++i) {
+      const int64_t base = o * softmax.channels * softmax.inner + i;
+      const float* y = arguments.y[0].data + base;
+      const float* dy = arguments.dy[0].data + base;
+      double sum = 0;
+      for (int64_t c = 0; c < softmax.channels; ++c)
+        sum += static_cast<float>(dy[c * softmax.inner] * y[c * softmax.inner]);
+      const float product = static_cast<float>(sum);
+      for (int64_t c = 0; c < softmax.channels; ++c) {
+        const int64_t at = c * softmax.inner;
+        arguments.dx[0].data[base + at] = y[at] * (dy[at] - product);
+      }
+    }
+  }
+}
+
+}  // namespace resnode::reference

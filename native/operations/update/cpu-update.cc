@@ -1,0 +1,188 @@
+#include "native/operations/update/cpu-update.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "native/cpu/vectorised.h"
+
+namespace resnode::cpu {
+namespace {
+
+constexpr int64_t kChunk = 1 << 15;
+
+// What the rule needs for one parameter, computed once.
+struct Factors {
+  float gradient;  // clipping and 1 / iter_size
+  float decay;
+  bool isL1;
+  float rate;
+  float momentum, complement;  // momentum and 1 − momentum, or rms_decay's
+  float momentum2, complement2;
+  float delta;
+};
+
+// The diff as the rule sees it: scaled, with the decay added (sgd_solver.cpp: Normalize, Regularize; L1's sign of 0 is 0).
+RESNODE_INLINE float regularised(float diff, float value, const Factors& by) {
+  const float sign = static_cast<float>(value > 0) - static_cast<float>(value < 0);
+  return diff * by.gradient + by.decay * (by.isL1 ? sign : value);
+}
+
+#define RESNODE_RULE(name)                                                                                \
+  RESNODE_VECTORISED void name(float* w, const float* diff, float* first, [[maybe_unused]] float* second, \
+                               int64_t count, const Factors by)
+
+RESNODE_RULE(sgd) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) {
+    first[i] = by.momentum * first[i] + by.rate * regularised(diff[i], w[i], by);
+    w[i] -= first[i];
+  }
+}
+
+RESNODE_RULE(nesterov) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) {
+    const float before = first[i];
+    first[i] = by.momentum * before + by.rate * regularised(diff[i], w[i], by);
+    w[i] -= (1 + by.momentum) * first[i] - by.momentum * before;
+  }
+}
+
+RESNODE_RULE(adaGrad) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) {
+    const float g = regularised(diff[i], w[i], by);
+    first[i] += g * g;
+    w[i] -= by.rate * (g / (std::sqrt(first[i]) + by.delta));
+  }
+}
+
+RESNODE_RULE(rmsProp) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) {
+    const float g = regularised(diff[i], w[i], by);
+    first[i] = by.momentum * first[i] + by.complement * g * g;
+    w[i] -= by.rate * (g / (std::sqrt(first[i]) + by.delta));
+  }
+}
+
+RESNODE_RULE(adaDelta) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) {
+    const float g = regularised(diff[i], w[i], by);
+    first[i] = by.momentum * first[i] + by.complement * g * g;
+    const float step = g * std::sqrt((second[i] + by.delta) / (first[i] + by.delta));
+    second[i] = by.momentum * second[i] + by.complement * step * step;
+    w[i] -= by.rate * step;
+  }
+}
+
+RESNODE_RULE(adam) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) {
+    const float g = regularised(diff[i], w[i], by);
+    first[i] = by.momentum * first[i] + by.complement * g;
+    second[i] = by.momentum2 * second[i] + by.complement2 * g * g;
+    w[i] -= by.rate * (first[i] / (std::sqrt(second[i]) + by.delta));
+  }
+}
+
+RESNODE_VECTORISED void add(const float* diff, float* accumulator, int64_t count) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) accumulator[i] += diff[i];
+}
+
+RESNODE_VECTORISED double squaresOf(const float* values, int64_t count) {
+  double total = 0;
+#pragma omp simd reduction(+ : total)
+  for (int64_t i = 0; i < count; ++i) total += static_cast<double>(values[i]) * values[i];
+  return total;
+}
+
+const float kZeros[kChunk] = {};
+
+}  // namespace
+
+Updater::Updater(const Update& update, std::vector<Updated> parameters)
+    : update_(update), parameters_(std::move(parameters)) {
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    for (int64_t begin = 0; begin < parameters_[i].count; begin += kChunk)
+      chunks_.push_back({i, begin, std::min(kChunk, parameters_[i].count - begin)});
+  }
+  squares_.resize(chunks_.size());
+}
+
+void Updater::accumulate(bool isFirst) {
+#pragma omp parallel for schedule(static)
+  for (size_t i = 0; i < chunks_.size(); ++i) {
+    const Chunk& chunk = chunks_[i];
+    const Updated& each = parameters_[chunk.parameter];
+    if (!each.accumulator) continue;
+    float* to = each.accumulator + chunk.begin;
+    const float* diff = each.diff ? each.diff + chunk.begin : kZeros;
+    if (isFirst) std::copy_n(diff, chunk.count, to);
+    else add(diff, to, chunk.count);
+  }
+}
+
+double Updater::norm() {
+#pragma omp parallel for schedule(static)
+  for (size_t i = 0; i < chunks_.size(); ++i) {
+    const Chunk& chunk = chunks_[i];
+    const Updated& each = parameters_[chunk.parameter];
+    const float* diff = each.accumulator ? each.accumulator : each.diff;
+    squares_[i] = diff ? squaresOf(diff + chunk.begin, chunk.count) : 0;
+  }
+  double total = 0;
+  for (double each : squares_) total += each;
+  return std::sqrt(total);
+}
+
+void Updater::run(const float* schedule) {
+  const double rate = schedule[0], iteration = schedule[1];
+  accumulate(schedule[2] != 0);
+  if (schedule[3] == 0) return;
+  double gradient = 1;
+  if (update_.clipGradients) {
+    const double length = norm() / update_.lossScale;
+    if (length > *update_.clipGradients) gradient = *update_.clipGradients / length;
+  }
+  gradient /= static_cast<double>(update_.iterSize) * update_.lossScale;
+  const bool isRmsProp = update_.rule == UpdateRule::rmsprop;
+  const double momentum = isRmsProp ? update_.rmsDecay : update_.momentum;
+  // adam_solver.cpp: t counts from 1.
+  const double t = iteration + 1;
+  const double correction =
+      update_.rule == UpdateRule::adam
+          ? std::sqrt(1 - std::pow(static_cast<double>(update_.momentum2), t)) / (1 - std::pow(momentum, t))
+          : 1;
+  const auto apply = [&] {
+    switch (update_.rule) {
+      case UpdateRule::sgd: return sgd;
+      case UpdateRule::nesterov: return nesterov;
+      case UpdateRule::adagrad: return adaGrad;
+      case UpdateRule::rmsprop: return rmsProp;
+      case UpdateRule::adadelta: return adaDelta;
+      default: return adam;
+    }
+  }();
+#pragma omp parallel for schedule(static)
+  for (size_t i = 0; i < chunks_.size(); ++i) {
+    const Chunk& chunk = chunks_[i];
+    const Updated& each = parameters_[chunk.parameter];
+    const Factors by{static_cast<float>(gradient),
+                     update_.weightDecay * each.decayMult,
+                     update_.regularization == Regularization::L1,
+                     static_cast<float>(rate * each.lrMult * correction),
+                     static_cast<float>(momentum),
+                     static_cast<float>(1 - momentum),
+                     update_.momentum2,
+                     1 - update_.momentum2,
+                     update_.delta};
+    const auto at = [&](float* array) { return array ? array + chunk.begin : nullptr; };
+    const float* diff = each.accumulator ? at(each.accumulator) : each.diff ? at(each.diff) : kZeros;
+    apply(at(each.values), diff, at(each.history[0]), at(each.history[1]), chunk.count, by);
+  }
+}
+
+}  // namespace resnode::cpu

@@ -1,0 +1,43 @@
+// Caffe's SGDSolver::ApplyUpdate over all learnable parameters, in place and in parallel.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "native/core/program.h"
+
+namespace resnode::cpu {
+
+// One learnable parameter; all arrays have the same layout.
+struct Updated {
+  float* values;
+  float* diff;         // null: none, counts as 0
+  float* accumulator;  // null: none
+  float* history[2];   // as the rule needs them
+  int64_t count;
+  float lrMult, decayMult;
+};
+
+class Updater {
+ public:
+  Updater(const Update& update, std::vector<Updated> parameters);
+  // schedule: rate, iteration from 0, first, last (ts/operations/program.ts).
+  void run(const float* schedule);
+
+ private:
+  // Elements that a thread takes at a time.
+  struct Chunk {
+    size_t parameter;
+    int64_t begin, count;
+  };
+  void accumulate(bool isFirst);
+  // The L2 norm of all diffs together.
+  double norm();
+
+  Update update_;
+  std::vector<Updated> parameters_;
+  std::vector<Chunk> chunks_;
+  std::vector<double> squares_;  // one a chunk: the order of additions does not depend on the threads
+};
+
+}  // namespace resnode::cpu

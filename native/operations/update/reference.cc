@@ -1,0 +1,105 @@
+#include <algorithm>
+#include <cmath>
+
+#include "native/core/plain.h"
+#include "native/reference/operations.h"
+
+namespace resnode::reference {
+namespace {
+
+// What w loses for a gradient g; moves the history. sgd_solver.cpp and its neighbours, Caffe's order of operations.
+double step(const Update& update, double rate, double iteration, double g, float* history, float* second) {
+  const double momentum = update.momentum, old = *history;
+  switch (update.rule) {
+    case UpdateRule::sgd: return *history = static_cast<float>(momentum * old + rate * g);
+    case UpdateRule::nesterov:
+      *history = static_cast<float>(momentum * old + rate * g);
+      return (1 + momentum) * *history - momentum * old;
+    case UpdateRule::adagrad:
+      *history = static_cast<float>(old + g * g);
+      return rate * g / (std::sqrt(static_cast<double>(*history)) + update.delta);
+    case UpdateRule::rmsprop:
+      *history = static_cast<float>(update.rmsDecay * old + (1.0 - update.rmsDecay) * g * g);
+      return rate * g / (std::sqrt(static_cast<double>(*history)) + update.delta);
+    case UpdateRule::adadelta: {
+      *history = static_cast<float>(momentum * old + (1 - momentum) * g * g);
+      const double change =
+          g * std::sqrt((*second + static_cast<double>(update.delta)) / (*history + static_cast<double>(update.delta)));
+      *second = static_cast<float>(momentum * *second + (1 - momentum) * change * change);
+      return rate * change;
+    }
+    case UpdateRule::adam: {
+      const double second2 = update.momentum2, time = iteration + 1;
+      *history = static_cast<float>(momentum * old + (1 - momentum) * g);
+      *second = static_cast<float>(second2 * *second + (1 - second2) * g * g);
+      const double correction = std::sqrt(1 - std::pow(second2, time)) / (1 - std::pow(momentum, time));
+      return rate * correction * *history / (std::sqrt(static_cast<double>(*second)) + update.delta);
+    }
+  }
+  return 0;
+}
+
+// math_functions.hpp (caffe_sign): the sign of 0 is 0.
+double sign(double value) { return value > 0 ? 1 : value < 0 ? -1 : 0; }
+
+}  // namespace
+
+// SGDSolver::ApplyUpdate: clip by the L2 norm of all diffs that were accumulated, divide by iter_size, add the decay,
+// then the rule, then w −= what it says. Diffs count as what they are over the loss scale.
+void runUpdate(const Program& program, const Update& update, const Arguments& arguments) {
+  if (!arguments.outputs.empty()) *arguments.outputs[0].data = 0;
+  for (size_t k = 1 + update.parameters.size(); k < arguments.inputs.size(); ++k) {
+    const View& loss = arguments.inputs[k];
+    if (!allFinite(loss.data, elementCount(*loss.shape))) return;
+  }
+  const float* schedule = arguments.inputs[0].data;
+  const double rate = schedule[0], iteration = schedule[1];
+  const bool isFirst = schedule[2] != 0, isLast = schedule[3] != 0;
+  struct Gradient {
+    const float* diff;
+    int64_t count;
+  };
+  std::vector<Gradient> gradients;
+  double squares = 0;
+  for (size_t k = 0; k < update.parameters.size(); ++k) {
+    const UpdatedParameter& each = update.parameters[k];
+    const View& diff = arguments.inputs[k + 1];
+    const int64_t count = elementCount(program.parameters[each.parameter].shape);
+    const float* gradient = diff.data;
+    if (each.accumulator) {
+      float* sum = arguments.parameters[*each.accumulator];
+      if (isFirst) std::fill_n(sum, count, 0.f);
+      for (int64_t i = 0; diff.data && i < count; ++i) sum[i] += diff.data[i];
+      gradient = sum;
+    }
+    gradients.push_back({gradient, count});
+    for (int64_t i = 0; update.clipGradients && gradient && i < count; ++i)
+      squares += static_cast<double>(gradient[i]) * gradient[i];
+  }
+  if (!isLast) return;
+  const double norm = std::sqrt(squares) / update.lossScale;
+  if (!arguments.outputs.empty()) {
+    const bool isFinite = std::all_of(gradients.begin(), gradients.end(), [](const Gradient& each) {
+      return !each.diff || allFinite(each.diff, each.count);
+    });
+    if (!isFinite) return void(*arguments.outputs[0].data = 1);
+  }
+  const double clip = update.clipGradients && norm > *update.clipGradients ? *update.clipGradients / norm : 1.0;
+  for (size_t k = 0; k < update.parameters.size(); ++k) {
+    const UpdatedParameter& each = update.parameters[k];
+    const double decay = static_cast<double>(update.weightDecay) * each.decayMult, localRate = rate * each.lrMult;
+    float* values = arguments.parameters[each.parameter];
+    float* history = arguments.parameters[each.history[0]];
+    float* second = each.history.size() > 1 ? arguments.parameters[each.history[1]] : nullptr;
+    for (int64_t i = 0; i < gradients[k].count; ++i) {
+      double g = gradients[k].diff
+                     ? gradients[k].diff[i] * clip / (static_cast<double>(update.iterSize) * update.lossScale)
+                     : 0.0;
+      g += decay * (update.regularization == Regularization::L1 ? sign(values[i]) : values[i]);
+      values[i] = static_cast<float>(values[i] -
+                                     step(update, localRate, iteration, g, history + i, second ? second + i : nullptr));
+    }
+  }
+}
+
+}  // namespace resnode::reference

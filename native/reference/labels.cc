@@ -1,0 +1,23 @@
+#include <cmath>
+
+#include "native/core/error.h"
+#include "native/reference/operations.h"
+
+namespace resnode::reference {
+
+// Caffe's release build reads outside its arrays for a wrong label; here it is named.
+int64_t checkedLabel(float label, int64_t channels, const std::string& layer) {
+  if (!(label >= 0 && label < static_cast<float>(channels)) || label != std::floor(label)) {
+    throw Error("label/invalid",
+                "layer \"" + layer + "\": label " + std::to_string(label) + " is no integer from 0 to " +
+                    std::to_string(channels - 1),
+                layer);
+  }
+  return static_cast<int64_t>(label);
+}
+
+bool isIgnored(float label, const std::optional<int64_t>& ignored) {
+  return ignored && label == static_cast<float>(*ignored);
+}
+
+}  // namespace resnode::reference

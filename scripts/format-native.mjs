@@ -1,0 +1,22 @@
+// Formats the C++ and CUDA sources as .clang-format says; with --check only names those that are not.
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const sources = ['native', 'cuda', 'test'].flatMap((folder) =>
+  readdirSync(join(root, folder), { recursive: true })
+    .filter((name) => /\.(cc|cu|h)$/.test(name))
+    .map((name) => join(folder, name)),
+);
+const how = process.argv.includes('--check') ? ['--dry-run', '--Werror', '--ferror-limit=1'] : ['-i'];
+const command = [
+  join(root, 'node_modules/clang-format-node/build/cli.js'),
+  '--style=file',
+  ...how,
+  ...sources,
+];
+const { status } = spawnSync(process.execPath, command, { cwd: root, stdio: 'inherit' });
+if (status !== 0) console.error('`npm run format` mends this');
+process.exit(status ?? 1);
