@@ -1,13 +1,18 @@
-// Builds the native parts with cmake-js where a source is newer than the last build. Takes cmake-js's --out and --CD…
+#!/usr/bin/env node
+// Builds the native parts with cmake-js where a source is newer than the last build. Takes cmake-js's --out and --CD…, or
+// what prebuildify asks of its --node-gyp: `rebuild --target=…`, which is a build for every GPU in the folder it looks at.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const options = process.argv.slice(2);
+const options =
+  process.argv[2] === 'rebuild'
+    ? ['--out', relative(root, join(process.cwd(), 'build')), '--CDRESNODE_CUDA_ARCHITECTURES=all']
+    : process.argv.slice(2);
 const out = join(root, options.includes('--out') ? options[options.indexOf('--out') + 1] : 'build');
 const stamp = join(out, 'Release/.built');
 
@@ -33,6 +38,7 @@ const sources = Math.max(
 const hasNvcc = spawnSync('nvcc', ['--version']).status === 0;
 const gains = (has, library) => has && existsSync(stamp) && !existsSync(join(out, 'Release', library));
 const gainsLibrary =
+  gains(true, 'resnode.node') ||
   gains(hasNvcc, 'libresnode_cuda.so') ||
   gains(spawnSync('mpicc', ['--version']).status === 0, 'libresnode_mpi.so');
 if (!existsSync(stamp) || statSync(stamp).mtimeMs < sources || gainsLibrary) {

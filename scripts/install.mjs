@@ -1,5 +1,6 @@
 // npm's install script. A prebuilt addon that loads is left as it is (so that `npm install --ignore-scripts` gives the
-// same); without one the addon is built, and what that needs and is missing is said in one go.
+// same); without one the addon is built, and what that needs and is missing is said in one go. Nobody else needs cmake-js and
+// node-addon-api, so that they are optional peers: who builds from source installs them.
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -20,6 +21,19 @@ function whyNoAddon() {
     }
   }
   return reason;
+}
+
+/** What builds, from npm: found below this package, or beside it. */
+function missingPackages() {
+  const require = createRequire(import.meta.url);
+  const isThere = (name) => {
+    try {
+      return Boolean(require.resolve(`${name}/package.json`));
+    } catch {
+      return false;
+    }
+  };
+  return ['cmake-js', 'node-addon-api'].filter((name) => !isThere(name));
 }
 
 const outputOf = (command, args, input = '') => {
@@ -59,8 +73,17 @@ if (reason !== null) {
       `resnode: building it from source needs what is not here: ${missing.map(([what]) => what).join('; ')}`,
     );
     console.error(`resnode: on Debian 12: apt-get install ${missing.map(([, , name]) => name).join(' ')}`);
-    process.exit(1);
   }
+  const packages = missingPackages();
+  if (packages.length > 0) {
+    // A failed install leaves nothing behind; only `npm rebuild` finds resnode where it is.
+    const command =
+      process.env.npm_command === 'install'
+        ? `npm install resnode ${packages.join(' ')}`
+        : `npm install ${packages.join(' ')} && npm rebuild resnode`;
+    console.error(`resnode: building it from source takes ${packages.join(' and ')}: ${command}`);
+  }
+  if (missing.length > 0 || packages.length > 0) process.exit(1);
   // For the GPU that is here; all architectures take a quarter of an hour.
   const architectures =
     process.env.RESNODE_CUDA_ARCHITECTURES ?? (outputOf('nvidia-smi', ['-L']) === null ? null : 'native');

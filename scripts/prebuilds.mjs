@@ -1,6 +1,6 @@
-// Makes prebuilds/linux-x64: the addon, the backend libraries and the libraries that those need and a plain system
-// lacks, side by side; then proves of every file what an installation relies on. prebuildify would only copy and strip.
-import { execFileSync, spawnSync } from 'node:child_process';
+// Makes prebuilds/linux-x64: prebuildify builds, strips and names the addon and the backend libraries; beside them come the
+// libraries that those need and a plain system lacks. Then proves of every file what an installation relies on.
+import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
   existsSync,
@@ -13,9 +13,10 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import prebuildify from 'prebuildify';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const built = join(root, 'build/package/Release');
 const target = join(root, 'prebuilds/linux-x64');
 const GLIBC_LIMIT = '2.36'; // Debian 12
 const BYTES_LIMIT = 95e6; // of the 100 MB that a package should unpack to
@@ -31,25 +32,26 @@ function fail(message) {
   process.exit(1);
 }
 
-function build() {
-  const script = join(root, 'scripts/cmake-build.mjs');
-  const options = ['--out', 'build/package', '--CDRESNODE_CUDA_ARCHITECTURES=all'];
-  if (spawnSync(process.execPath, [script, ...options], { stdio: 'inherit' }).status !== 0)
-    fail('the build failed');
-}
+const BACKENDS = ['libresnode_cpu.so', 'libresnode_cuda.so'];
 
-function gather() {
+// As `prebuildify --napi --strip --tag-libc --node-gyp scripts/cmake-build.mjs` in a build folder of its own.
+async function build() {
+  const cwd = join(root, 'build/package');
   rmSync(target, { recursive: true, force: true });
-  mkdirSync(target, { recursive: true });
-  const backends = ['libresnode_cpu.so', 'libresnode_cuda.so'];
-  const absent = backends.filter((name) => !existsSync(join(built, name)));
+  mkdirSync(cwd, { recursive: true });
+  await promisify(prebuildify)({
+    ...{ cwd, out: root, name: 'resnode', napi: true, strip: true, tagLibc: true },
+    targets: [process.versions.node],
+    nodeGyp: join(root, 'scripts/cmake-build.mjs'),
+  });
+  const absent = BACKENDS.filter((name) => !existsSync(join(target, name)));
   if (absent.length > 0 && !process.argv.includes('--partial'))
     fail(
       `${absent.join(' and ')} not built: oneDNN's headers or nvcc are missing (--partial packs what there is)`,
     );
-  copyFileSync(join(built, 'resnode.node'), join(target, 'resnode.napi.glibc.node'));
-  for (const name of backends.filter((each) => !absent.includes(each)))
-    copyFileSync(join(built, name), join(target, name));
+  // An MPI is the system's own: its library is built where it is used.
+  for (const name of readdirSync(target))
+    if (name.endsWith('.so') && !BACKENDS.includes(name)) rmSync(join(target, name));
 }
 
 // What a file needs, and what that needs, from where the loader finds it here.
@@ -65,6 +67,7 @@ function bundle(notices) {
       const path = found.get(wanted) ?? fail(`${name} needs ${wanted}, which is not on this machine`);
       checkNotice(notices, wanted, realpathSync(path));
       copyFileSync(path, join(target, wanted));
+      execFileSync('strip', ['--strip-unneeded', join(target, wanted)]);
       names.add(wanted);
     }
   }
@@ -103,10 +106,8 @@ function check() {
   return rows;
 }
 
-build();
-gather();
+await build();
 bundle(readFileSync(join(root, 'THIRD-PARTY-NOTICES.md'), 'utf8'));
-for (const name of readdirSync(target)) execFileSync('strip', ['--strip-unneeded', join(target, name)]);
 const rows = check();
 const bytes = rows.reduce((sum, row) => sum + row.bytes, 0);
 const floor = (key) =>

@@ -1,5 +1,5 @@
 /** What a user of the packed package meets: module systems, compilers, bundlers, broken builds. */
-import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { test } from 'uvu';
@@ -96,7 +96,7 @@ test("the README's code compiles under noUncheckedIndexedAccess", () => {
 
 test('it draws a net and a report with nothing else installed', () => {
   const net = join(repositoryFolder, 'examples/fashion/deploy.prototxt');
-  const view = app.node([join(app.package, 'dist/cli/main.js'), 'view', net, '--output', 'net.html']);
+  const view = app.node([join(app.package, 'dist/cli/main.js'), 'view', net, '--out', 'net.html']);
   assert.equal([view.status, view.stderr], [0, '']);
   app.write({
     'report.mjs': `import { openReport } from 'resnode/train';
@@ -106,6 +106,21 @@ await report.close();`,
   });
   assert.is(app.node(['report.mjs']).stderr, '');
   assert.match(readFileSync(join(app.folder, 'report.html'), 'utf8'), 'leeoniya/uPlot');
+});
+
+test('without h5wasm, HDF5 is read, and writing it names the command that installs what it needs', () => {
+  const weights = join(repositoryFolder, 'examples/fashion/model.caffemodel');
+  app.write({
+    'hdf5.mjs': `import { readFileSync } from 'node:fs';
+import { readCaffemodel } from 'resnode';
+import { writeHdf5Weights } from 'resnode/convert';
+await writeHdf5Weights('weights.h5', readCaffemodel(readFileSync(${JSON.stringify(weights)}), { file: 'model' })).catch(({ code, message }) => console.log(code, message));`,
+  });
+  assert.match(
+    app.node(['hdf5.mjs']).stdout,
+    /^package\/missing Writing HDF5 files needs .*: npm install h5wasm@0\.10\n$/,
+  );
+  assert.not.ok(readdirSync(app.folder).some((name) => name.includes('weights.h5')));
 });
 
 test('its internals cannot be imported', () => {
@@ -128,7 +143,7 @@ test('a build that was interrupted, or does not load, never shadows the prebuilt
 });
 
 test('a build that is finished is taken before the prebuilt addon', () => {
-  cpSync(join(app.package, 'prebuilds/linux-x64/resnode.napi.glibc.node'), join(release, 'resnode.node'));
+  cpSync(join(app.package, 'prebuilds/linux-x64/resnode.glibc.node'), join(release, 'resnode.node'));
   cpSync(join(app.package, 'prebuilds/linux-x64/libresnode_cpu.so'), join(release, 'libresnode_cpu.so'));
   writeFileSync(join(release, '.built'), '');
   const doctor = app.node([join(app.package, 'dist/cli/main.js'), 'doctor', '--json']);
@@ -142,6 +157,12 @@ test('without an addon that fits, the error and doctor name a command that works
   renameSync(prebuilds, `${prebuilds}-away`);
   try {
     const said = use();
+    const install = app.node([join(app.package, 'scripts/install.mjs')], { npm_command: 'install' });
+    assert.is(install.status, 1);
+    assert.match(
+      install.stderr,
+      'takes cmake-js and node-addon-api: npm install resnode cmake-js node-addon-api\n',
+    );
     assert.match(said, /^device\/addon-missing\n/);
     assert.match(said, /linux-x64 with Node \d+.*npm rebuild resnode/);
     assert.not.match(said, 'npm run build');
@@ -149,8 +170,8 @@ test('without an addon that fits, the error and doctor name a command that works
     assert.match(doctor.stdout + doctor.stderr, 'npm rebuild resnode');
     assert.not.match(doctor.stdout + doctor.stderr, 'npm run build');
     mkdirSync(join(prebuilds, 'linux-x64'), { recursive: true });
-    writeFileSync(join(prebuilds, 'linux-x64/resnode.napi.glibc.node'), 'cut short');
-    assert.match(use(), /^device\/addon-missing\n.*resnode\.napi\.glibc\.node.*npm rebuild resnode/);
+    writeFileSync(join(prebuilds, 'linux-x64/resnode.glibc.node'), 'cut short');
+    assert.match(use(), /^device\/addon-missing\n.*resnode\.glibc\.node.*npm rebuild resnode/);
   } finally {
     rmSync(prebuilds, { recursive: true, force: true });
     renameSync(`${prebuilds}-away`, prebuilds);

@@ -55,7 +55,7 @@ export function packedApp(): PackedApp {
   const release = join(repositoryFolder, 'build/Release');
   const prebuilds = join(stage, 'prebuilds/linux-x64');
   mkdirSync(prebuilds, { recursive: true });
-  copyFileSync(join(release, 'resnode.node'), join(prebuilds, 'resnode.napi.glibc.node'));
+  copyFileSync(join(release, 'resnode.node'), join(prebuilds, 'resnode.glibc.node'));
   for (const name of ['libresnode_cpu.so', 'libresnode_cuda.so'])
     if (existsSync(join(release, name))) copyFileSync(join(release, name), join(prebuilds, name));
   execFileSync('npm', ['pack', '--ignore-scripts', '--loglevel=error'], { cwd: stage, stdio: 'ignore' });

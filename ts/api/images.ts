@@ -58,6 +58,7 @@ export {
 } from '../images/evaluate/statistics.ts';
 export { tenCropCorners } from '../images/evaluate/ten-crop.ts';
 export { camOverlay } from '../images/features/cam-overlay.ts';
+export { camPicture } from '../images/features/cam-picture.ts';
 export {
   type CamHead,
   type ClassActivationMap,

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { open, rename } from 'node:fs/promises';
 import type { Worker } from 'node:worker_threads';
 import { WeightsError } from '../base/errors.ts';
+import { needPackage } from '../base/optional-package.ts';
 import { startThread } from '../base/own-package.ts';
 import { elementCount } from '../base/shape.ts';
 import { writeFailure } from '../base/write-failure.ts';
@@ -15,8 +16,12 @@ import type { Hdf5Answer, Hdf5Item, Hdf5Job } from './hdf5-thread.ts';
 /** A group or dataset by its path in the file; a blob becomes float32. */
 export type Hdf5Entry = Hdf5Item | { readonly dataset: string; readonly blob: Blob };
 
-/** Writes an HDF5 file, whole or not at all. @throws ResnodeError `file/write`; WeightsError `weights/write` */
+/** @throws ResnodeError `package/missing` where what writes HDF5 is not installed: before work of which the file is the end */
+export const needHdf5Writer = (): void => needPackage('h5wasm/node', 'Writing HDF5 files');
+
+/** Writes an HDF5 file, whole or not at all. @throws ResnodeError `file/write`, `package/missing`; WeightsError `weights/write` */
 export async function writeHdf5(path: string, entries: Iterable<Hdf5Entry>): Promise<void> {
+  needHdf5Writer();
   const temporary = temporaryFor(path);
   const thread = takeThread();
   try {

@@ -1,6 +1,7 @@
 /** `resnode bn-stats` */
 import { Command } from 'commander';
 import { writeHdf5Weights } from '../caffe/hdf5-weights.ts';
+import { needHdf5Writer } from '../caffe/hdf5-writer.ts';
 import { filterNet, readNetFile } from '../caffe/net-parameter.ts';
 import { saveCaffemodel } from '../caffe/write-caffemodel.ts';
 import { averageStatistics } from '../train/batch-norm-statistics.ts';
@@ -50,6 +51,7 @@ Example:
     );
   return inputShapeOption(deviceOptions(weightsOptions(command))).action(async (flags: Flags) => {
     const { level = 0, stage: stages = [], iterations, out } = flags;
+    if (out.endsWith('.h5')) needHdf5Writer();
     const net = readNetFile(flags.model);
     const weights = (await readInitialWeights([flags.weights]))!;
     await using device = await openFlagged(flags);

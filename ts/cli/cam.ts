@@ -5,7 +5,7 @@ import { makeFolder } from '../base/write-failure.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { decodeImage } from '../images/decode.ts';
-import { camOverlay } from '../images/features/cam-overlay.ts';
+import { camPicture } from '../images/features/cam-picture.ts';
 import { classActivationMap, findCamHead } from '../images/features/class-activation-map.ts';
 import { imageInput } from '../images/features/image-input.ts';
 import { readLabels } from '../images/labels.ts';
@@ -82,8 +82,9 @@ Example:
         const found = await classActivationMap(model, head, { [name]: pixels }, flags.class);
         const shown = await decodeImage(source, { ...decoding, depth: 8 });
         const out = isFolder ? join(flags.out, pictureName(file, i)) : flags.out;
-        writeFileAtomically(out, [await camOverlay(shown, preprocess, found.map)]);
         const label = labels?.[found.class] ?? `class ${found.class}`;
+        const caption = `${basename(file)}: ${label}, score ${found.score.toFixed(4)}`;
+        writeFileAtomically(out, [await camPicture(shown, preprocess, found.map, caption)]);
         const { shape, data } = found.map;
         const map = { shape, data: Array.from(data) };
         console.log(

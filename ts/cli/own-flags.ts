@@ -210,7 +210,7 @@ export const ownFlags = {
     flags: '--out <png>',
     row: required(
       path,
-      'The part of the image that the net sees, with the map over it; of several images a folder.',
+      'The part of the image that the net sees, beside it the same under the map, with the scale of colours and a caption; of several images a folder.',
     ),
   },
   outNpy: {

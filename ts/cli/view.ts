@@ -109,8 +109,8 @@ Example:
 async function picturesOf(net: NetParameter, description: Description, flags: Flags): Promise<PagePictures> {
   if (flags.weights === undefined) return {};
   const weights = await readWeights(flags.weights, mapFile);
-  const filters = await addFilters(description, weights, matchOf(flags));
-  if (flags.image === undefined) return filters;
+  const order = flags.order === undefined ? {} : { order: flags.order };
+  if (flags.image === undefined) return addFilters(description, weights, { ...matchOf(flags), ...order });
   const labels = flags.labels === undefined ? {} : { labels: readLabels(flags.labels) };
   const { graph } = description.partial;
   const shapes = Object.fromEntries(
@@ -120,6 +120,10 @@ async function picturesOf(net: NetParameter, description: Description, flags: Fl
   const { file, source } = await imageSource(flags.image, '--image');
   const preprocess = preprocessOf(flags, size, flags.model);
   const pixels = await preprocessFile(source, preprocess, channels, { ...limitsOf(flags), name: file });
+  const filters = await addFilters(description, weights, {
+    ...matchOf(flags),
+    ...(preprocess.order === undefined ? {} : { order: preprocess.order }),
+  });
   await using device = await openFlagged(flags);
   // Awaited here: the device closes when this function ends.
   return await addActivations(

@@ -6,6 +6,7 @@ import { ArgumentError, DataError, GraphError, WeightsError } from '../base/erro
 import { optionsOf } from '../base/options.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { CheckedSolver, SolverSettings } from '../caffe/check-solver.ts';
+import { needHdf5Writer } from '../caffe/hdf5-writer.ts';
 import { refuseNamesTwice } from '../caffe/match-weights.ts';
 import { positionOf } from '../caffe/message.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
@@ -96,8 +97,10 @@ export async function openTraining(
   const { device, recompute, frozenBatchNorm, synchronisedBatchNorm, precision, lossScale } = options;
   const { rank, size: ranks } = agreement;
   const chosen = await seedOf(parameters.random_seed, agreement);
-  if (parameters.snapshot > 0 || parameters.snapshot_after_train)
+  if (parameters.snapshot > 0 || parameters.snapshot_after_train) {
     checkSnapshotFolder(parameters.snapshot_prefix);
+    if (parameters.snapshot_format === 'HDF5') needHdf5Writer();
+  }
   const net = readSolverNet(checked.train, file, options);
   const resumed = options.snapshot === undefined ? null : await readSnapshot(options.snapshot);
   const seed = resumed?.extra?.seed ?? chosen;

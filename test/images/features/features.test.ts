@@ -11,6 +11,7 @@ import { openDevice } from '../../../ts/device/device.ts';
 import { graphFromCaffe } from '../../../ts/graph/from-caffe.ts';
 import { decodeImage } from '../../../ts/images/decode.ts';
 import { camOverlay } from '../../../ts/images/features/cam-overlay.ts';
+import { camPicture } from '../../../ts/images/features/cam-picture.ts';
 import { classActivationMap, findCamHead } from '../../../ts/images/features/class-activation-map.ts';
 import { extractFeatures } from '../../../ts/images/features/extract-features.ts';
 import { preprocessImage } from '../../../ts/images/preprocess.ts';
@@ -153,6 +154,30 @@ test('the overlay lies where the map says: a hot corner is changed, a cold one i
     (await sharp(flat).raw().toBuffer()).every((value) => value === 120),
     'an empty map changes nothing',
   );
+});
+
+test('the picture of a map has the original beside it, the scale of colours, and a caption that wraps', async () => {
+  const image = await decodeImage(images[0]!);
+  const shown = { resize: null, crop: { width: 28, height: 28 } };
+  const map = { shape: [2, 2], data: Float32Array.of(0, 4, -3, 0) };
+  const png = await camPicture(image, shown, map, 'a <boot>');
+  const { data, info } = await sharp(png).raw().toBuffer({ resolveWithObject: true });
+  assert.is(info.width, 2 * 224 + 3 * 8);
+  const at = (x: number, y: number) => [
+    ...data.subarray((y * info.width + x) * 3, (y * info.width + x) * 3 + 3),
+  ];
+  const overlay = await sharp(await camOverlay(image, shown, map))
+    .raw()
+    .toBuffer();
+  assert.equal(at(8 + 224 + 8 + 200, 8 + 20), [
+    ...overlay.subarray((20 * 224 + 200) * 3, (20 * 224 + 200) * 3 + 3),
+  ]);
+  const [red, green, blue] = at(8 + 200, 8 + 20);
+  assert.ok(red === green && green === blue, 'grey as it was');
+  const [from, to] = [at(242, 8 + 224 + 15), at(460, 8 + 224 + 15)];
+  assert.ok(Math.min(...from) > 240 && to[0]! > 200 && to[2]! < 150, `clear to bright: ${from}, ${to}`);
+  const long = await sharp(await camPicture(image, shown, map, 'many words '.repeat(40))).metadata();
+  assert.ok(long.height! > info.height + 5 * 18 && long.width === info.width);
 });
 
 const shared = sharedFolder();

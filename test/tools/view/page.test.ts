@@ -1,9 +1,10 @@
 /** The page in a real browser: it loads, finds, walks, opens; nothing is asked of the network, nothing is complained of. */
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Page } from 'playwright-core';
+import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { resnet } from '../../../ts/architectures/resnet.ts';
@@ -192,10 +193,101 @@ if (chromium !== null) {
       [true, 6 * 28 + 5, 3 * 28 + 2],
       [true, 8 * 3 + 7, 2 * 3 + 1],
     ]);
+    // The last tile, 28 pixels, as it is shown: its brightest grey by its own scale, and beside the other tiles.
+    const brightest = () =>
+      page.evaluate<number>(`(() => {
+        const image = document.querySelector('#panel img');
+        const canvas = document.createElement('canvas');
+        canvas.width = canvas.height = 28;
+        const context = canvas.getContext('2d', { willReadFrequently: true });
+        context.drawImage(image, 0, 0, 28, 28, 0, 0, 28, 28);
+        return Math.max(...context.getImageData(0, 0, 28, 28).data.filter((_, i) => i % 4 === 0).map((grey) => Math.abs(grey - 131)));
+      })()`);
+    const own = await brightest();
+    const { share, caption } = await page.evaluate<{ share: number; caption: string }>(
+      `(({ activation: { scales } }) => ({ share: scales.shares[0], caption: scales.caption }))(JSON.parse(
+        document.getElementById('pictures').textContent)[${description.layers.findIndex(({ layer }) => layer.name === 'conv1')}])`,
+    );
+    assert.ok(own > 115, `by its own scale the tile reaches ${own}`);
+    await page.check('#panel input[type="checkbox"]');
+    await until(async () => (await panelText(page)).includes(caption), 'the caption says the scale');
+    await until(async () => Math.abs((await brightest()) - own * share) < 3, 'scaled to its share');
     await page.fill('#search', 'softmax');
     await page.keyboard.press('Enter');
     assert.is(await page.textContent('#panel table td'), 'label 9', 'an ankle boot');
+    const lines = await page
+      .locator('#panel td:last-child')
+      .evaluateAll((cells) => cells.map((cell) => cell.getClientRects().length && cell.clientHeight < 30));
+    assert.ok(lines.length === 10 && lines.every(Boolean), 'numbers stand on one line');
     assert.equal(complaints, []);
+    await page.close();
+  });
+
+  test('filters of three channels are in colour, blue first as Caffe has them, unless the order is RGB', async () => {
+    const net = readNet(
+      `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
+       layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 1 kernel_size: 2 } }`,
+      { file: 'net.prototxt' },
+    );
+    const bytes = new Uint8Array(new Float32Array([1, 1, 1, 1, 0, 0, 0, 0, -1, -1, -1, -1]).buffer);
+    const blobs = [
+      { shape: [1, 3, 2, 2], dtype: 'float32', bytes },
+      { shape: [1], dtype: 'float32', bytes: new Uint8Array(4) },
+    ] as const;
+    const weights = {
+      file: 'made',
+      name: '',
+      layers: [{ name: 'conv', type: 'Convolution', blobs }],
+    } as const;
+    for (const order of ['BGR', 'RGB'] as const) {
+      const [, { filters }] = Object.entries(await addFilters(describeNet(net), weights, { order }))[0]!;
+      const { data, info } = await sharp(Buffer.from(filters!.png, 'base64'))
+        .raw()
+        .toBuffer({ resolveWithObject: true });
+      const pixel = [...data.subarray(0, 3)];
+      assert.is(info.channels, 3);
+      assert.equal(
+        pixel.map((value) => Math.round(value / 128)),
+        order === 'BGR' ? [0, 1, 2] : [2, 1, 0],
+      );
+    }
+  });
+
+  test('the overview names the stages, the legend covers no card, and a phone shows the layer that is open', async () => {
+    const page = await open(pageText(describeNet(resnet({ depth: 50 })).data));
+    assert.is(
+      await page.getAttribute('#overview', 'aria-label'),
+      'Overview; res2: 3 blocks at 56×56; res3: 4 blocks at 28×28; res4: 6 blocks at 14×14; res5: 3 blocks at 7×7',
+    );
+    const [legend, graph] = [
+      await page.locator('#legend').boundingBox(),
+      await page.locator('#graph').boundingBox(),
+    ];
+    assert.ok(legend!.y >= graph!.y + graph!.height, 'below the graph');
+    await page.setViewportSize({ width: 390, height: 844 });
+    await page.fill('#search', 'res5c');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('[data-layer="res5c"].chosen');
+    const [card, panel] = [
+      await page.locator('.card.chosen').boundingBox(),
+      await page.locator('#panel').boundingBox(),
+    ];
+    assert.ok(card!.y + card!.height <= panel!.y, 'the panel stands below the card');
+    assert.is(await page.evaluate('document.documentElement.scrollWidth'), 390);
+    assert.equal(complaints, []);
+    await page.close();
+  });
+
+  test('the whole net is saved as an SVG that needs no page', async () => {
+    const page = await open(pageText(describeNet(resnet({ depth: 50 })).data));
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click('#export')]);
+    assert.match(download.suggestedFilename(), /\.svg$/);
+    const text = readFileSync(await download.path(), 'utf8');
+    assert.is([...text.matchAll(/class="card"/g)].length, 58);
+    assert.match(text, 'res5c_branch2c');
+    assert.not.match(text, /var\(--/);
+    const { width, height } = await sharp(Buffer.from(text), { unlimited: true }).metadata();
+    assert.ok(width! > 300 && height! > 5000, `${width}×${height}`);
     await page.close();
   });
 

@@ -38,6 +38,18 @@ export async function camOverlay(
 ): Promise<Uint8Array> {
   CAM_OVERLAY.check(image, shown, map);
   const { default: sharp } = await import('sharp');
+  const { width, height, overlay } = await shownWithMap(image, shown, map);
+  return sharp(overlay, { raw: { width, height, channels: 3 } })
+    .png()
+    .toBuffer();
+}
+
+/**
+ * What the net saw, without and with the map over it, as RGB.
+ * @internal
+ */
+export async function shownWithMap(image: Image, shown: { resize: Resize; crop: Size }, map: Tensor) {
+  const { default: sharp } = await import('sharp');
   const region = regionOf(image, shown);
   const scale = Math.min(
     Math.max(1, SMALLEST / Math.min(region.width, region.height)),
@@ -54,7 +66,8 @@ export async function camOverlay(
     .toBuffer({ resolveWithObject: true });
   const { channels } = pixels.info;
   const maximum = map.data.reduce((most, value) => Math.max(most, value), 0);
-  const blended = new Uint8Array(width * height * 3);
+  const original = new Uint8Array(width * height * 3);
+  const overlay = new Uint8Array(width * height * 3);
   for (let y = 0, at = 0; y < height; y++)
     for (let x = 0; x < width; x++, at++) {
       const value =
@@ -63,12 +76,11 @@ export async function camOverlay(
       const opacity = 0.75 * Math.min(value, 1);
       for (let c = 0; c < 3; c++) {
         const below = pixels.data[at * channels + (channels >= 3 ? c : 0)]!;
-        blended[at * 3 + c] = Math.round(below * (1 - opacity) + colour[c]! * opacity);
+        original[at * 3 + c] = below;
+        overlay[at * 3 + c] = Math.round(below * (1 - opacity) + colour[c]! * opacity);
       }
     }
-  return sharp(blended, { raw: { width, height, channels: 3 } })
-    .png()
-    .toBuffer();
+  return { width, height, original, overlay, maximum };
 }
 
 /** The crop's place in the image's own pixels. */
@@ -100,7 +112,8 @@ function sample({ shape, data }: Tensor, y: number, x: number): number {
   return along(row.low) * (1 - row.part) + along(row.high) * row.part;
 }
 
-function heat(value: number): number[] {
+/** The colour of a share of the maximum. @internal */
+export function heat(value: number): number[] {
   const place = Math.min(value, 1) * (HEAT.length - 1);
   const low = Math.min(Math.floor(place), HEAT.length - 2);
   return HEAT[low]!.map((from, c) => from + (HEAT[low + 1]![c]! - from) * (place - low));

@@ -9,7 +9,7 @@ import type { Device, LoadOptions } from '../../device/device.ts';
 import { loadRows } from '../../device/load-options.ts';
 import type { Inputs, Tensor } from '../../device/tensor.ts';
 import type { LayerPictures } from './page-data.ts';
-import { greyText, picture, rangeOf } from './tiles.ts';
+import { rangeOf, scaledPicture } from './tiles.ts';
 import type { TracedLayer } from './trace-layers.ts';
 
 const CHANNELS = 36;
@@ -90,8 +90,8 @@ async function draw({ shape, data }: Tensor, labels: readonly string[] | undefin
     height,
     at: (y: number, x: number) => first[(c * height + y) * width + x]!,
   }));
-  const caption = `Channels 0 to ${shown - 1} of ${channels}, ${height}×${width} each; ${greyText(range)}.`;
-  return { statistics, activation: await picture(planes, Math.min(shown, COLUMNS), range, caption) };
+  const what = `Channels 0 to ${shown - 1} of ${channels}, ${height}×${width} each`;
+  return { statistics, activation: await scaledPicture(planes, Math.min(shown, COLUMNS), range, what) };
 }
 
 function largest(values: Float32Array, labels: readonly string[] | undefined) {

@@ -1,12 +1,27 @@
 /** What a layer has learned: its filters as a picture, and the spread of each of its blobs. */
+import { oneOf } from '../../base/kinds.ts';
+import { type Option, optional, options } from '../../base/options.ts';
 import { warn } from '../../base/warn.ts';
 import { toFloat32 } from '../../caffe/blob.ts';
 import type { WeightsFile } from '../../caffe/caffemodel.ts';
-import { type MatchOptions, matchWeights } from '../../caffe/match-weights.ts';
+import { type MatchOptions, matchOptions, matchWeights } from '../../caffe/match-weights.ts';
 import { notFiniteWarnings, partialWarnings } from '../../caffe/weights-warnings.ts';
 import type { Graph } from '../../graph/graph.ts';
 import type { LayerPictures, Picture } from './page-data.ts';
-import { greyText, type Plane, picture, rangeOf } from './tiles.ts';
+import { type ColourPlane, greyText, type Plane, picture, rangeOf } from './tiles.ts';
+
+export interface FilterOptions extends MatchOptions {
+  /** Of the channels of an image; filters of three channels are shown in colour by it. Default `BGR`. */
+  readonly order?: 'BGR' | 'RGB';
+}
+
+/** How the weights fill the net, and what the channels of its images are. */
+export const filterOptions = options<FilterOptions>({
+  strict: matchOptions.table.strict as Option<boolean>,
+  partialWeights: matchOptions.table.partialWeights as Option<boolean>,
+  reshapeWeights: matchOptions.table.reshapeWeights as Option<boolean>,
+  order: optional(oneOf('BGR', 'RGB'), 'BGR', 'Of the channels of an image, by which filters are coloured.'),
+});
 
 const FILTERS = 8; // outputs and inputs shown of a k×k convolution
 const COLOURED = 64; // filters shown where the inputs are an image's channels
@@ -21,7 +36,7 @@ export async function filterPictures(
   graph: Graph,
   weights: WeightsFile,
   wanted: (layer: string) => boolean,
-  options: MatchOptions = {},
+  { order = 'BGR', ...options }: FilterOptions = {},
 ): Promise<Map<string, LayerPictures>> {
   const { blobs, report } = matchWeights(graph.parameters, weights, options);
   const notFinite = await notFiniteWarnings(graph.parameters, blobs, weights.file);
@@ -32,7 +47,7 @@ export async function filterPictures(
     const { layer, index, shape } = graph.parameters[id]!;
     const values = toFloat32(blob);
     const before = result.get(layer) ?? {};
-    const filters = index === 0 && wanted(layer) ? await filterPicture(shape, values) : null;
+    const filters = index === 0 && wanted(layer) ? await filterPicture(shape, values, order) : null;
     result.set(layer, {
       ...before,
       ...(filters === null ? {} : { filters }),
@@ -44,7 +59,11 @@ export async function filterPictures(
   return result;
 }
 
-async function filterPicture(shape: readonly number[], values: Float32Array): Promise<Picture | null> {
+async function filterPicture(
+  shape: readonly number[],
+  values: Float32Array,
+  order: 'BGR' | 'RGB',
+): Promise<Picture | null> {
   const range = rangeOf(values);
   const greys = greyText(range);
   const [outputs = 0, inputs = 0, height = 1, width = 1] = shape;
@@ -64,7 +83,19 @@ async function filterPicture(shape: readonly number[], values: Float32Array): Pr
     at: (y, x) => values[((output * inputs + input) * height + y) * width + x]!,
   });
   const list = (count: number) => Array.from({ length: count }, (_, i) => i);
-  if (inputs <= 3) {
+  if (inputs === 3) {
+    const shown = Math.min(outputs, COLOURED);
+    const channels = order === 'RGB' ? [0, 1, 2] : [2, 1, 0];
+    const planes = list(shown).map(
+      (output) => channels.map((input) => kernel(output, input)) as unknown as ColourPlane,
+    );
+    const { minimum, maximum } = range;
+    const most = Number(Math.max(-minimum, maximum).toPrecision(3));
+    const caption = `Filters 0 to ${shown - 1} of ${outputs} in colour, channels as ${order === 'RGB' ? 'red, green, blue' : 'blue, green, red'}; middle grey is 0, a colour is full at ${most}.`;
+    // Grey where nothing is learned, whatever the signs.
+    return picture(planes, Math.min(shown, 8), { minimum: -most, maximum: most }, caption);
+  }
+  if (inputs < 3) {
     const shown = Math.min(outputs, COLOURED);
     const planes = list(shown).flatMap((output) => list(inputs).map((input) => kernel(output, input)));
     const columns = inputs * Math.min(shown, inputs === 1 ? 8 : 4);

@@ -127,6 +127,22 @@ export interface Picture {
   readonly height: number;
   /** What is seen: which channels, what grey means. */
   readonly caption: string;
+  /** Tiles that have a scale of their own; the page can show them on one. */
+  readonly scales?: Scales;
+}
+
+/** How the tiles of a picture that are scaled one by one become comparable. */
+export interface Scales {
+  readonly columns: number;
+  /** A tile's size; a pixel lies between two. */
+  readonly width: number;
+  readonly height: number;
+  /** Of each tile, the largest value as a share of the largest of all. */
+  readonly shares: readonly number[];
+  /** The grey of 0: black, or the middle where there are negative values. */
+  readonly zero: number;
+  /** The caption where all have one scale. */
+  readonly caption: string;
 }
 
 /** A layer's pictures; kept apart from `PageData`, because the page reads them only when a layer is opened. */

@@ -4,13 +4,11 @@ import { GraphError } from '../../base/errors.ts';
 import { anything, having, list, record } from '../../base/kinds.ts';
 import { fields, optional, required, signature } from '../../base/options.ts';
 import { type WeightsFile, weightsFile } from '../../caffe/caffemodel.ts';
-import type { MatchOptions } from '../../caffe/match-weights.ts';
-import { matchOptions } from '../../caffe/match-weights.ts';
 import { type Device, deviceLike } from '../../device/device.ts';
 import type { Inputs } from '../../device/tensor.ts';
 import { type ActivationOptions, activationOptions, activationPictures } from './activation-pictures.ts';
 import type { Description } from './describe-net.ts';
-import { filterPictures } from './filter-pictures.ts';
+import { type FilterOptions, filterOptions, filterPictures } from './filter-pictures.ts';
 import type { LayerPictures, PagePictures } from './page-data.ts';
 
 /** Layers with a picture of their own; a picture is 2 to 20 KB, so that a page stays under some 15 MB. */
@@ -39,14 +37,14 @@ const ADD_FILTERS = signature('addFilters', {
     'Of describeNet.',
   ),
   weights: required(weightsFile, 'Whose filters.'),
-  options: optional(matchOptions, 'none', 'How the weights fill the net.'),
+  options: optional(filterOptions, 'none', 'How the weights fill the net, and the order of colours.'),
 });
 
 /** Filters of the weights. @throws WeightsError */
 export async function addFilters(
   description: Description,
   weights: WeightsFile,
-  options: MatchOptions = {},
+  options: FilterOptions = {},
 ): Promise<PagePictures> {
   ADD_FILTERS.check(description, weights, options);
   const { layers, partial } = description;

@@ -1,5 +1,5 @@
 /** Draws the cards and edges that are in sight, and only those: a net of a thousand layers stays quick. */
-import { byId, svg } from './elements.js';
+import { byId, html, svg } from './elements.js';
 import { count, milliseconds, net } from './net.js';
 import { choose, chosenLayer, onChoice } from './selection.js';
 import { endsDrag, onMove, visible } from './viewport.js';
@@ -165,6 +165,39 @@ function draw() {
   byId('zoom').textContent = `${Math.round(view.scale * 100) || '<1'}%`;
   markChosen();
 }
+
+/** The whole net as a file of its own: every card with its text, the page's colours as they are now. */
+export function wholeNet() {
+  const { width, height } = net;
+  const before = wasLegible;
+  wasLegible = true;
+  const rules = [...document.styleSheets]
+    .flatMap(({ cssRules }) => [...cssRules])
+    .filter(({ selectorText }) => /^(\.card|\.edge|#arrow)/.test(selectorText ?? ''))
+    .map(({ cssText }) => cssText);
+  const drawing = svg(
+    'svg',
+    { viewBox: `0 0 ${width} ${height}`, width, height },
+    svg('title', {}, net.title),
+    svg('style', {}, `text { font-family: system-ui, sans-serif; }\n${rules.join('\n')}`),
+    byId('arrow').closest('defs').cloneNode(true),
+    svg('rect', { width, height, fill: 'var(--ground)' }),
+    ...net.edges.map(drawEdge),
+    ...net.cards.map(drawCard),
+  );
+  wasLegible = before;
+  // Other programs than browsers know no variables.
+  const style = getComputedStyle(document.documentElement);
+  return new XMLSerializer()
+    .serializeToString(drawing)
+    .replace(/var\((--[\w-]+)\)/g, (_, name) => style.getPropertyValue(name).trim());
+}
+
+byId('export').addEventListener('click', () => {
+  const address = URL.createObjectURL(new Blob([wholeNet()], { type: 'image/svg+xml' }));
+  html('a', { href: address, download: `${net.title}.svg` }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+});
 
 onMove(draw);
 onChoice(markChosen);

@@ -100,17 +100,45 @@ function timing(card, { milliseconds: time, implementation, bound, limit }) {
   ];
 }
 
+function picture(title, shown) {
+  if (shown === undefined) return [];
+  const source = `data:image/png;base64,${shown.png}`;
+  const image = html('img', { src: source, alt: `${title}: ${shown.caption}` });
+  const caption = html('p', { class: 'muted' }, shown.caption);
+  if (shown.scales === undefined) return [html('h3', {}, title), image, caption];
+  const show = () => {
+    const isShared = box.checked;
+    scaleIsShared = isShared;
+    image.src = isShared ? onOneScale(original, shown.scales) : source;
+    caption.textContent = isShared ? shown.scales.caption : shown.caption;
+    image.alt = `${title}: ${caption.textContent}`;
+  };
+  const original = html('img', { src: source, onload: () => scaleIsShared && show() });
+  const box = html('input', { type: 'checkbox', checked: scaleIsShared, onchange: show });
+  return [html('h3', {}, title), image, html('label', {}, box, ' one scale for all tiles'), caption];
+}
+
+/** Stays as it was chosen from layer to layer. */
+let scaleIsShared = false;
+
+/** The picture with every tile as bright as its values are beside those of the others. */
+function onOneScale(image, { columns, width, height, shares, zero }) {
+  const canvas = html('canvas', { width: image.naturalWidth, height: image.naturalHeight });
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  context.drawImage(image, 0, 0);
+  shares.forEach((share, i) => {
+    const [left, top] = [(i % columns) * (width + 1), Math.floor(i / columns) * (height + 1)];
+    const tile = context.getImageData(left, top, width, height);
+    for (let at = 0; at < tile.data.length; at += 4)
+      tile.data.fill(zero + share * (tile.data[at] - zero), at, at + 3);
+    context.putImageData(tile, left, top);
+  });
+  return canvas.toDataURL();
+}
+
 function pictures(index) {
   const found = picturesOf(index);
   if (found === undefined) return [];
-  const picture = (title, shown) =>
-    shown === undefined
-      ? []
-      : [
-          html('h3', {}, title),
-          html('img', { src: `data:image/png;base64,${shown.png}`, alt: `${title}: ${shown.caption}` }),
-          html('p', { class: 'muted' }, shown.caption),
-        ];
   const largest = found.largest ?? [];
   return [
     ...picture('Activation', found.activation),

@@ -1,0 +1,18 @@
+/** Packages that only some need, and that they install themselves (`peerDependencies` of package.json). */
+import { ResnodeError } from './errors.ts';
+
+/** The command that installs each. */
+const COMMANDS = { 'h5wasm/node': 'npm install h5wasm@0.10' } as const;
+
+/**
+ * @param what What needs it, as the sentence begins.
+ * @throws ResnodeError `package/missing` with the command that installs it
+ */
+export function needPackage(name: keyof typeof COMMANDS, what: string): void {
+  try {
+    import.meta.resolve(name);
+  } catch (cause) {
+    const message = `${what} needs the package ${name.split('/')[0]}, which is not installed; install it: ${COMMANDS[name]}`;
+    throw new ResnodeError('package/missing', message, { cause });
+  }
+}
