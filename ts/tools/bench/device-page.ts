@@ -3,22 +3,20 @@ import { barsHtml } from '../../pages/bars.ts';
 import { escapeHtml, factsTable, htmlPage, numbersTable } from '../../pages/html.ts';
 import { throughputBars } from './charts.ts';
 import { type DeviceReport, lossesText, type NetTimes, type OperationShape } from './device-report.ts';
-import { STYLE, section } from './page-parts.ts';
+import { type Section, STYLE, sectionsHtml, summaryTable } from './page-parts.ts';
 import { titleOf } from './report.ts';
 import { median } from './statistics.ts';
 
 export function devicePage(report: DeviceReport): string {
   const { date, device, description, commit, copyGigabytes, batch, precision, shapes } = report;
-  const sections: string[] = [];
-  for (const net of report.nets) sections.push(section(`${titleOf(net)}, ${net.precision}`, netPart(net)));
+  const sections: Section[] = [];
+  for (const net of report.nets) sections.push({ title: netTitle(net), body: netPart(net) });
   if (shapes.length > 0)
-    sections.push(
-      section(
-        `Operations at batch ${batch}, ${precision}`,
-        `<p class="lead">Times are taken by events on the GPU; inputs are rotated beyond its L2 cache. A large copy reaches ${copyGigabytes?.toFixed(0) ?? 'unknown'} GB/s, read and written. Caffe's schedule is written here from its layers, in float32.</p>
+    sections.push({
+      title: `Operations at batch ${batch}, ${precision}`,
+      body: `<p class="lead">Times are taken by events on the GPU; inputs are rotated beyond its L2 cache. A large copy reaches ${copyGigabytes?.toFixed(0) ?? 'unknown'} GB/s, read and written. Caffe's schedule is written here from its layers, in float32.</p>
 ${shapeTable(shapes)}`,
-      ),
-    );
+    });
   const facts: [string, string][] = [
     ['GPU', device],
     ...Object.entries(description).map(([name, value]): [string, string] => [name, String(value)]),
@@ -29,12 +27,23 @@ ${shapeTable(shapes)}`,
     style: STYLE,
     body: `<h1>resnode bench</h1>
 <p class="lead">${escapeHtml(date.slice(0, 16).replace('T', ' '))} UTC, ${escapeHtml(device)}. Inputs and weights are on the GPU, results are fetched.</p>
-<main>
-${sections.join('\n')}
-${section('How it was measured', factsTable(facts))}
-</main>`,
+${summaryTable(report.nets.map(summaryOf))}
+${sectionsHtml([...sections, { title: 'How it was measured', body: factsTable(facts) }])}`,
   });
 }
+
+const netTitle = (net: NetTimes) => `${titleOf(net)}, ${net.precision}`;
+
+const summaryOf = (net: NetTimes) => {
+  const timed = [{ engine: 'resnode', milliseconds: net.milliseconds }, ...net.peers].filter(
+    ({ milliseconds }) => milliseconds.length > 0,
+  );
+  const speedOf = (milliseconds: readonly number[]) => (1000 * net.batch) / median(milliseconds);
+  return {
+    title: netTitle(net),
+    speeds: new Map(timed.map(({ engine, milliseconds }) => [engine, speedOf(milliseconds)])),
+  };
+};
 
 interface Line {
   readonly engine: string;

@@ -3,7 +3,7 @@ import { barsHtml } from '../../pages/bars.ts';
 import { chartHtml, chartsScript, chartsStyle } from '../../pages/chart.ts';
 import { escapeHtml, factsTable, htmlPage, numbersTable } from '../../pages/html.ts';
 import { memoryBars, rooflineChart, throughputBars } from './charts.ts';
-import { STYLE, section } from './page-parts.ts';
+import { type Section, STYLE, sectionsHtml, summaryTable } from './page-parts.ts';
 import {
   type CaffeFigures,
   caffeMilliseconds,
@@ -21,19 +21,18 @@ import { median } from './statistics.ts';
 
 export function benchPage(report: Report): string {
   const { machine, settings, versions, othersCores } = report;
-  const sections: string[] = [];
-  for (const group of groupsOf(report)) {
+  const groups = groupsOf(report);
+  const sections: Section[] = [];
+  for (const group of groups) {
     const parts = group.results.length === 0 ? [] : figures(group, settings.rounds);
-    sections.push(section(group.title, [...parts, resultTable(report, group), ...notes(group)].join('\n')));
+    const body = [...parts, resultTable(report, group), ...notes(group)].join('\n');
+    sections.push({ title: group.title, body });
   }
   if (report.operations !== null)
-    sections.push(
-      section(
-        `Operations at batch ${report.operations.batch}`,
-        `${chartHtml(rooflineChart(report))}
-${operationTable(report)}`,
-      ),
-    );
+    sections.push({
+      title: `Operations at batch ${report.operations.batch}`,
+      body: `${chartHtml(rooflineChart(report))}\n${operationTable(report)}`,
+    });
   const facts: [string, string][] = [
     [
       'Machine',
@@ -65,17 +64,20 @@ ${operationTable(report)}`,
     ...(report.operations === null ? {} : { script: chartsScript() }),
     body: `<h1>resnode bench</h1>
 <p class="lead">${escapeHtml(report.date.slice(0, 16).replace('T', ' '))} UTC, ${escapeHtml(machine.processor)}. Every measurement ran in a process of its own; engines took turns; outputs were compared before anything was timed.</p>
-${othersCores.max > 0.2 ? '<p class="problem">Other processes were busy during this run; its figures are noisy.</p>\n' : ''}<main>
-${sections.join('\n')}
-${section('How it was measured', factsTable(facts))}
-</main>`,
+${othersCores.max > 0.2 ? '<p class="problem">Other processes were busy during this run; its figures are noisy.</p>\n' : ''}${summaryTable(groups.map(summaryOf))}
+${sectionsHtml([...sections, { title: 'How it was measured', body: factsTable(facts) }])}`,
   });
 }
 
+const summaryOf = ({ title, batch, results }: Group) => ({
+  title,
+  speeds: new Map(results.map(({ engine, quiet }) => [engine, imagesPerSecond(quiet, batch)])),
+});
+
 function figures(group: Group, rounds: number): string[] {
   return [
-    `<figure>${barsHtml(throughputBars(group))}<figcaption>Bars are medians of ${rounds} rounds, lines from the slowest round to the fastest.</figcaption></figure>`,
-    `<figure>${barsHtml(memoryBars(group))}<figcaption>The whole process's resident memory at its highest, interpreter included.</figcaption></figure>`,
+    `<div class="figures"><figure>${barsHtml(throughputBars(group))}<figcaption>Bars are medians of ${rounds} rounds, lines from the slowest round to the fastest.</figcaption></figure>`,
+    `<figure>${barsHtml(memoryBars(group))}<figcaption>The whole process's resident memory at its highest, interpreter included.</figcaption></figure></div>`,
   ];
 }
 
