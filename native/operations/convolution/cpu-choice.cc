@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -23,6 +25,11 @@ constexpr int64_t kMostImages = 8;
 constexpr int kFewestRounds = 2, kMostRounds = 5;
 // No further round begins after so long, nor where one algorithm takes so many times as long as the other.
 constexpr double kMilliseconds = 40, kClearly = 1.5;
+// A measurement is disturbed if the process's threads waited for cores for more than this part of its time; on a quiet
+// machine they wait only for being woken.
+constexpr double kDisturbedPart = 0.05;
+// Marks a winner of a disturbed measurement: the next process measures again.
+const std::string kDisturbed = " (disturbed)";
 
 // "AMD EPYC 9654 96-Core Processor": the brand string of CPUID's leaves 0x80000002 to 0x80000004.
 std::string processorModel() {
@@ -46,6 +53,18 @@ void leaveCaches(const float* values, size_t bytes) {
 #else
   (void)values, (void)bytes;
 #endif
+}
+
+// For how long threads of this process were ready to run and had no core: the second figure of each one's schedstat
+// (Linux, Documentation/scheduler/sched-stats.rst). 0 where the system does not say.
+double millisecondsWithoutCore() {
+  double sum = 0;
+  std::error_code none;
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task", none)) {
+    double ran = 0, waited = 0;
+    if (std::ifstream(thread.path() / "schedstat") >> ran >> waited) sum += waited / 1e6;
+  }
+  return sum;
 }
 
 std::string keyOf(const TileKernels& kernels, int threads, const Convolution& convolution, bool hasResidual,
@@ -105,6 +124,8 @@ class Measurement {
   ConvolutionOperands operands_{};
 };
 
+bool wasDisturbed(const TuningCache::Winner& winner) { return winner.name.find(kDisturbed) != std::string::npos; }
+
 Shape fewImages(Shape shape) {
   shape[0] = std::min(shape[0], kMostImages);
   return shape;
@@ -117,13 +138,19 @@ TuningCache::Winner measure(ThreadPool& pool, const Convolution& convolution, bo
   const auto isClear = [&] {
     return std::max(directTime, winogradTime) > kClearly * std::min(directTime, winogradTime);
   };
+  const double waitedBefore = millisecondsWithoutCore();
   const Stopwatch watch;
-  for (int round = 0;
-       round < kFewestRounds || (round < kMostRounds && !isClear() && watch.milliseconds() < kMilliseconds); ++round) {
+  const auto isDisturbed = [&] {
+    return millisecondsWithoutCore() - waitedBefore > kDisturbedPart * watch.milliseconds();
+  };
+  for (int round = 0; round < kFewestRounds ||
+                      (round < kMostRounds && (!isClear() || isDisturbed()) && watch.milliseconds() < kMilliseconds);
+       ++round) {
     directTime = std::min(directTime, measurement.milliseconds(direct));
     winogradTime = std::min(winogradTime, measurement.milliseconds(winograd));
   }
-  return {winogradTime < directTime ? kWinograd : kDirect, 1000 * std::min(directTime, winogradTime)};
+  const std::string winner = winogradTime < directTime ? kWinograd : kDirect;
+  return {winner + (isDisturbed() ? kDisturbed : ""), 1000 * std::min(directTime, winogradTime)};
 }
 
 }  // namespace
@@ -133,12 +160,15 @@ bool ConvolutionChoice::prefersWinograd(const TileKernels& kernels, const Convol
   const Shape in = fewImages(allIn), out = fewImages(allOut);
   if (!cache_) cache_.emplace(cacheFolder_, std::vector<std::string>{"cpu", processorModel(), kVersion});
   const std::string key = keyOf(kernels, pool_.threads(), convolution, hasResidual, in, out);
-  if (const auto known = cache_->find(key)) return known->name == kWinograd;
+  const auto isWinograd = [](const TuningCache::Winner& winner) { return winner.name.find(kWinograd) == 0; };
+  const auto known = cache_->find(key);
+  if (known && (measured_.count(key) != 0 || !wasDisturbed(*known))) return isWinograd(*known);
   const DirectConvolution direct(kernels, convolution, in, out);
   const WinogradConvolution winograd(kernels, convolution, in, out);
   const TuningCache::Winner winner = measure(pool_, convolution, hasResidual, direct, winograd);
   cache_->store(key, winner);
-  return winner.name == kWinograd;
+  measured_.insert(key);
+  return isWinograd(winner);
 }
 
 }  // namespace resnode::cpu

@@ -1,7 +1,9 @@
-// Which of our algorithms computes a convolution: the faster one, measured once on this machine and remembered.
+// Which of our algorithms computes a convolution: the faster one, measured once on this machine and remembered. What was
+// measured while other processes wanted the cores holds for this process; the next one measures again.
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 
 #include "native/core/tuning-cache.h"
@@ -26,6 +28,7 @@ class ConvolutionChoice {
   ThreadPool& pool_;
   std::string cacheFolder_;
   std::optional<TuningCache> cache_;
+  std::set<std::string> measured_;  // by this process: a choice does not change between two plans
 };
 
 }  // namespace resnode::cpu
