@@ -1,6 +1,7 @@
 /** resnode: deep residual networks from Caffe's files, natively in Node.js. What else there is: `resnode/train`, `resnode/data`, `resnode/images`, `resnode/convert`, `resnode/tools`. */
 
 export { type ResnetDepth, type ResnetOptions, resnet } from './architectures/resnet.ts';
+export type { ErrorCode } from './base/error-codes.ts';
 export * from './base/errors.ts';
 export type { Shape, Shapes } from './base/shape.ts';
 export type { FileSource } from './base/sources.ts';

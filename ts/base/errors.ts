@@ -3,6 +3,8 @@
  * reading the message, and a message that says where, what was found, what was expected and what mends it.
  */
 
+import type { ErrorCode } from './error-codes.ts';
+
 /** A place in a text file; line and column count from 1, a column is a UTF-16 unit (a tab is one column). */
 export interface Position {
   readonly file: string;
@@ -28,9 +30,9 @@ function isPosition(value: unknown): value is Position {
 
 /** The base of all errors here. `code` is `area/what`, e.g. `prototxt/unknown-field`. */
 export class ResnodeError extends Error {
-  readonly code: string;
+  readonly code: ErrorCode;
 
-  constructor(code: string, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = new.target.name;
     this.code = code;
@@ -61,7 +63,7 @@ export class ArgumentError extends ResnodeError {
 export class PrototxtError extends ResnodeError {
   readonly position: Position;
 
-  constructor(code: string, position: Position, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, position: Position, message: string, options?: ErrorOptions) {
     super(code, `${formatPosition(position)}: ${message}`, options);
     this.position = position;
   }
@@ -74,7 +76,7 @@ export class GraphError extends ResnodeError {
   readonly position: Position | undefined;
 
   constructor(
-    code: string,
+    code: ErrorCode,
     at: { layer?: string; type?: string; position?: Position },
     message: string,
     options?: ErrorOptions,
@@ -91,7 +93,12 @@ export class WeightsError extends ResnodeError {
   readonly file: string | undefined;
   readonly layer: string | undefined;
 
-  constructor(code: string, at: { file?: string; layer?: string }, message: string, options?: ErrorOptions) {
+  constructor(
+    code: ErrorCode,
+    at: { file?: string; layer?: string },
+    message: string,
+    options?: ErrorOptions,
+  ) {
     super(code, at.file === undefined ? message : `${at.file}: ${message}`, options);
     this.file = at.file;
     this.layer = at.layer;
@@ -102,7 +109,7 @@ export class WeightsError extends ResnodeError {
 export class ImageError extends ResnodeError {
   readonly file: string | undefined;
 
-  constructor(code: string, file: string | undefined, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, file: string | undefined, message: string, options?: ErrorOptions) {
     super(code, file === undefined ? message : `${file}: ${message}`, options);
     this.file = file;
   }
@@ -113,7 +120,12 @@ export class DataError extends ResnodeError {
   readonly file: string | undefined;
   readonly layer: string | undefined;
 
-  constructor(code: string, at: { file?: string; layer?: string }, message: string, options?: ErrorOptions) {
+  constructor(
+    code: ErrorCode,
+    at: { file?: string; layer?: string },
+    message: string,
+    options?: ErrorOptions,
+  ) {
     const place = [
       at.layer === undefined ? [] : [`layer "${at.layer}"`],
       at.file === undefined ? [] : [at.file],
@@ -128,7 +140,7 @@ export class DataError extends ResnodeError {
 export class DeviceError extends ResnodeError {
   readonly device: string;
 
-  constructor(code: string, device: string, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, device: string, message: string, options?: ErrorOptions) {
     super(code, message, options);
     this.device = device;
   }

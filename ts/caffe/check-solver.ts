@@ -1,5 +1,6 @@
 /** What Caffe's solvers refuse when they are built and at their first step (solver.cpp, sgd_solver.cpp), beforehand. */
 
+import type { CodeOf } from '../base/error-codes.ts';
 import { type Position, PrototxtError } from '../base/errors.ts';
 import { oneOf } from '../base/kinds.ts';
 import { fields, required, signature } from '../base/options.ts';
@@ -142,7 +143,12 @@ export function solverNetState(solverNet: Pick<SolverNet, 'phase' | 'state'>, ne
   };
 }
 
-function refuse(solver: SolverParameter, field: string | undefined, code: string, text: string): never {
+function refuse(
+  solver: SolverParameter,
+  field: string | undefined,
+  code: CodeOf<'solver'>,
+  text: string,
+): never {
   const position = positionOf(solver, field) ?? { file: '<message>', line: 1, column: 1 };
   throw new PrototxtError(`solver/${code}`, position, text);
 }

@@ -2,6 +2,7 @@
  * Forks' own names for how a window is laid: `ceil_mode` (soeaver's, Synopsys's) is BVLC's round_mode, and a pad on each
  * side (Synopsys's) is pad_h and pad_w where opposite sides are equal.
  */
+import type { CodeOf } from '../base/error-codes.ts';
 import { PrototxtError } from '../base/errors.ts';
 import { inheritPosition, type Message, positionOf } from './message.ts';
 
@@ -24,7 +25,7 @@ export function renameWindowFields(layer: Message): Message {
   return layer;
 }
 
-function refuse(param: Message, field: string, code: string, text: string): PrototxtError {
+function refuse(param: Message, field: string, code: CodeOf<'prototxt'>, text: string): PrototxtError {
   return new PrototxtError(
     `prototxt/${code}`,
     positionOf(param, field) ?? { file: '<message>', line: 1, column: 1 },

@@ -1,5 +1,6 @@
 /** NumPy's .npy, versions 1 to 3: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html */
 
+import type { CodeOf } from '../base/error-codes.ts';
 import { ArgumentError, WeightsError } from '../base/errors.ts';
 import { instance, path, string } from '../base/kinds.ts';
 import { options, required, signature } from '../base/options.ts';
@@ -27,7 +28,7 @@ const READ_NPY = signature('readNpy', {
  */
 export function readNpy(bytes: Uint8Array, options: { file: string }): Blob {
   READ_NPY.check(bytes, options);
-  const fail = (code: string, message: string): never => {
+  const fail = (code: CodeOf<'weights'>, message: string): never => {
     throw new WeightsError(`weights/${code}`, options, message);
   };
   const text = (from: number, to: number) => Buffer.from(bytes.subarray(from, to)).toString('latin1');

@@ -1,5 +1,6 @@
 /** protobuf's text format → message, against the schema of caffe.proto. */
 
+import type { CodeOf } from '../base/error-codes.ts';
 import { PrototxtError } from '../base/errors.ts';
 import { MAX_PROTOTXT_MESSAGES } from '../base/limits.ts';
 import { nearest } from '../base/suggest.ts';
@@ -87,7 +88,7 @@ export function parseMessage(
   return message;
 }
 
-function fail(tokens: Tokens, code: string, text: string, token: Token = tokens.current): never {
+function fail(tokens: Tokens, code: CodeOf<'prototxt'>, text: string, token: Token = tokens.current): never {
   throw new PrototxtError(`prototxt/${code}`, tokens.position(token), text);
 }
 

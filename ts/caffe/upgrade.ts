@@ -1,4 +1,5 @@
 /** Old nets to today's form, step by step as Caffe does (upgrade_proto.cpp): V0 → V1 → V2, inputs, BatchNorm (NVIDIA's too). */
+import type { CodeOf } from '../base/error-codes.ts';
 import { PrototxtError } from '../base/errors.ts';
 import { renameWindowFields } from './fork-windows.ts';
 import { inheritPosition, type Message, positionOf } from './message.ts';
@@ -67,7 +68,7 @@ function strings(value: unknown): string[] {
   return (value ?? []) as string[];
 }
 
-function refuse(at: Message, code: string, text: string): PrototxtError {
+function refuse(at: Message, code: CodeOf<'prototxt'>, text: string): PrototxtError {
   return new PrototxtError(
     `prototxt/${code}`,
     positionOf(at) ?? { file: '<message>', line: 1, column: 1 },

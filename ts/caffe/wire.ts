@@ -4,6 +4,7 @@
  * https://protobuf.dev/programming-guides/encoding/
  */
 
+import type { CodeOf } from '../base/error-codes.ts';
 import { WeightsError } from '../base/errors.ts';
 import { MAX_FIELDS } from '../base/limits.ts';
 
@@ -45,7 +46,7 @@ const NONE = new Uint8Array(0);
  */
 export function* readFields(bytes: Uint8Array, context: WireContext): Generator<WireField> {
   const budget = context.budget ?? new FieldBudget();
-  const fail = (code: string, at: number, text: string): never => {
+  const fail = (code: CodeOf<'weights'>, at: number, text: string): never => {
     throw new WeightsError(
       `weights/${code}`,
       { file: context.file },

@@ -1,6 +1,7 @@
 /** Reads the rows of HDF5 files (hdf5_data_layer.cpp): one dataset a top, one file in memory at a time. */
 
 import { readFile } from 'node:fs/promises';
+import type { ErrorCode } from '../base/error-codes.ts';
 import { DataError } from '../base/errors.ts';
 import { checkFileSize, MAX_LIST_BYTES } from '../base/limits.ts';
 import { elementCount } from '../base/shape.ts';
@@ -17,7 +18,7 @@ import type { Reader, ReaderSpec } from './reader.ts';
  */
 export async function readHdf5List(file: string, layer: string): Promise<string[]> {
   checkFileSize(file, MAX_LIST_BYTES, 'lists of HDF5 files');
-  const fail = (code: string, text: string, cause?: unknown) =>
+  const fail = (code: ErrorCode, text: string, cause?: unknown) =>
     new DataError(code, { layer, file }, text, { cause });
   let bytes: Buffer | null = null;
   try {

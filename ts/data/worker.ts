@@ -1,6 +1,7 @@
 /** A thread that reads, decodes and transforms for one data layer. */
 
 import { parentPort, workerData } from 'node:worker_threads';
+import type { ErrorCode } from '../base/error-codes.ts';
 import { DataError } from '../base/errors.ts';
 import { mix, seededRandom } from '../base/random.ts';
 import { elementCount } from '../base/shape.ts';
@@ -23,7 +24,7 @@ export type Job =
 /** From a worker, one a job: what it made, or what DataError takes. */
 export type Answer =
   | { readonly result: unknown }
-  | { readonly code: string; readonly file: string | undefined; readonly text: string };
+  | { readonly code: ErrorCode; readonly file: string | undefined; readonly text: string };
 
 function openReader(spec: ReaderSpec): Reader | Promise<Reader> {
   switch (spec.kind) {
@@ -60,7 +61,8 @@ async function answer(job: Job): Promise<void> {
       port.postMessage({ result: batch } satisfies Answer, buffersOf(batch));
     }
   } catch (error) {
-    const { code, file } = error instanceof DataError ? error : { code: 'data/worker', file: undefined };
+    const { code, file } =
+      error instanceof DataError ? error : { code: 'data/worker' as const, file: undefined };
     const message = error instanceof DataError ? error.message : String((error as Error).stack);
     const text = file === undefined ? message : message.slice(file.length + 2);
     port.postMessage({ code, file, text } satisfies Answer);

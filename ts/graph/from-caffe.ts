@@ -1,5 +1,6 @@
 /** NetParameter → Graph, by Caffe's rules (net.cpp, insert_splits.cpp). The only file that knows both worlds. */
 
+import type { CodeOf } from '../base/error-codes.ts';
 import { GraphError } from '../base/errors.ts';
 import { boolean, integer, oneOf, shapes } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
@@ -83,7 +84,7 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
     const bottomNames = layer.bottom ?? [];
     const topNames = layer.top ?? [];
     const state = stateOf(layer);
-    const fail = (code: string, text: string, field?: string): never =>
+    const fail = (code: CodeOf<'graph'>, text: string, field?: string): never =>
       table.context(layer, state, []).fail(code, text, field);
     const addTop = (name: string, shape: Shape): ValueId => {
       const inPlace = bottomNames.includes(name) && !splitBlobs.has(`${layerIndex}/${name}`);
@@ -197,8 +198,8 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
 function checkCount(
   [minimum, maximum]: Count,
   count: number,
-  what: string,
-  fail: (code: string, text: string) => never,
+  what: 'bottom' | 'top',
+  fail: (code: CodeOf<'graph'>, text: string) => never,
 ): void {
   if (count >= minimum && count <= maximum) return;
   const expected =
@@ -231,7 +232,7 @@ export function refuseForeignLayers(layers: readonly LayerParameter[]): void {
   }
 }
 
-type Fail = (code: string, text: string, field?: string) => never;
+type Fail = (code: CodeOf<'graph'>, text: string, field?: string) => never;
 
 /** The shapes of the tops of a layer that nothing feeds; null: it is no input. */
 function inputShapesOf(

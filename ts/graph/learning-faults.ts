@@ -2,6 +2,7 @@
  * What keeps a net from learning, or its BatchNorm from working, though Caffe trains it without a word. `lint` and the
  * start of a training say the same.
  */
+import type { CodeOf } from '../base/error-codes.ts';
 import { elementCount } from '../base/shape.ts';
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import { hadRatesZeroed } from '../caffe/upgrade.ts';
@@ -34,7 +35,7 @@ export interface Fault {
 
 export interface FaultKind {
   /** As lint's rules and the codes of warnings have it. */
-  readonly name: string;
+  readonly name: CodeOf<'net'>;
   /** error: such a training is refused. */
   readonly level: 'error' | 'warning';
   readonly finds: string;

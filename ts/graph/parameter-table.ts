@@ -1,5 +1,6 @@
 /** The parameters of a net: each layer's own, and those that layers share by `param { name }` (net.cpp, AppendParam). */
 
+import type { CodeOf } from '../base/error-codes.ts';
 import { GraphError, type Position } from '../base/errors.ts';
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { fillerProblem } from '../caffe/fillers.ts';
@@ -28,7 +29,7 @@ export class ParameterTable {
       shapes,
       topCount: layer.top?.length ?? 0,
       used: 0,
-      fail(code: string, message: string, at?: string | Position): never {
+      fail(code: CodeOf<'graph'>, message: string, at?: string | Position): never {
         throw new GraphError(
           `graph/${code}`,
           { layer: name, ...(layer.type === undefined ? {} : { type: layer.type }), ...place(layer, at) },

@@ -1,4 +1,5 @@
 /** Every layer type that is built, beside Input, Silence and the data layers: one file for each type or close family. */
+import type { CodeOf } from '../base/error-codes.ts';
 import { nearest } from '../base/suggest.ts';
 import { forkOfLayerType } from '../caffe/fork-fields.ts';
 import { explainV1Name } from '../caffe/layer-forms.ts';
@@ -45,7 +46,10 @@ const OTHER_BVLC_TYPES: readonly string[] =
  * The code and the sentence for a layer type that has no rule.
  * @param supported The types that have a rule.
  */
-export function explainLayerType(type: string, supported: readonly string[]): { code: string; text: string } {
+export function explainLayerType(
+  type: string,
+  supported: readonly string[],
+): { code: CodeOf<'graph'>; text: string } {
   const list = `(supported: Input, ${supported.join(', ')})`;
   const fork = forkOfLayerType(type);
   if (fork !== undefined)

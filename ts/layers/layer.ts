@@ -1,5 +1,6 @@
 /** A layer's rule, and what it builds with: values, parameters, refusals, all tied to the layer at hand. */
 
+import type { CodeOf } from '../base/error-codes.ts';
 import type { Position } from '../base/errors.ts';
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
@@ -18,7 +19,7 @@ export interface LayerContext {
     options?: { statistic?: boolean; mutable?: boolean },
   ): ParameterId;
   /** @param at The layer's field that is wrong, or its place. */
-  fail(code: string, message: string, at?: string | Position): never;
+  fail(code: CodeOf<'graph'>, message: string, at?: string | Position): never;
 }
 
 /** What decides how layers compute, besides what they say. */

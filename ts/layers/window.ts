@@ -16,7 +16,7 @@ export interface Window {
 
 /** Refuses what no blob can be read by. */
 export function checkWindow(context: LayerContext, window: Window): void {
-  for (const [name, values] of Object.entries(window)) {
+  for (const [name, values] of Object.entries(window) as [keyof Window, Pair][]) {
     const least = name === 'pad' ? 0 : 1;
     if (values.some((value: number) => value < least || value > MAX_INT))
       context.fail(

@@ -1,5 +1,7 @@
 /** Memory that native code holds as it is, so that it copies nothing while the event loop waits. */
+
 import { constants } from 'node:buffer';
+import type { CodeOf } from '../base/error-codes.ts';
 import { DeviceError, WeightsError } from '../base/errors.ts';
 import type { yielding } from '../base/yielding.ts';
 import { loadBinding } from './load.ts';
@@ -20,7 +22,7 @@ export function mapFile(path: string): Uint8Array {
     return hold(binding.mapFile(path));
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    const refuse = (what: string, text: string): never => {
+    const refuse = (what: CodeOf<'weights'>, text: string): never => {
       throw new WeightsError(`weights/${what}`, { file: path }, text, { cause: error });
     };
     if (code === 'file/special')

@@ -2,6 +2,7 @@
  * The form of torch.save before 1.6: pickles of a magic number, a protocol, the machine, the value and the keys of the
  * storages, then each storage as its number of values (int64) and the values (torch/serialization.py, _legacy_save).
  */
+import type { CodeOf } from '../../base/error-codes.ts';
 import { WeightsError } from '../../base/errors.ts';
 import { type Storage, storageOf, type TorchFile, torchGlobals } from './torch-objects.ts';
 import { type PickleValue, unpickle } from './unpickle.ts';
@@ -11,7 +12,7 @@ const PROTOCOL = 1001;
 
 /** Storages stay views of `bytes`. @throws WeightsError */
 export function readLegacy(bytes: Uint8Array, file: string): TorchFile {
-  const fail = (code: string, message: string): never => {
+  const fail = (code: CodeOf<'torch'>, message: string): never => {
     throw new WeightsError(`torch/${code}`, { file }, message);
   };
   let position = 0;
