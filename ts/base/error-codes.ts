@@ -434,6 +434,10 @@ export const errorCodes = {
   ],
   'onnx/runtime': ['ONNX Runtime refuses a model.', 'Its own message follows.'],
   'onnx/shape': ['A tensor has an impossible shape.', 'Export the model again.'],
+  'package/missing': [
+    'A package that only this needs is not installed.',
+    'Install it beside resnode by the command that the message names.',
+  ],
   'parity/array': [
     'A recorded array has not as many bytes as its shape needs.',
     'Record it again with scripts/caffe-dump.py.',
