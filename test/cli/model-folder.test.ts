@@ -1,11 +1,23 @@
 /** --model takes a model folder: net, weights, labels and preprocessing, in every command that has them. */
-import { copyFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { loadPreprocess } from '../../ts/api/images.ts';
 import { readNpy } from '../../ts/caffe/npy.ts';
 import { runProgram } from '../../ts/cli/program.ts';
+import { openDevice } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const fashion = join(repositoryFolder, 'examples/fashion');
@@ -58,6 +70,109 @@ test('every command that reads a net takes a folder in its place', async () => {
     process.stdout.write = write;
   });
   assert.match(printed, /^name: /);
+});
+
+test('device.load takes a folder, as itself and among options, and so does device.plan', async () => {
+  using device = await openDevice('cpu', { threads: 1 });
+  for (const load of [
+    () => device.load(fashion),
+    () => device.load(pathToFileURL(fashion), { outputs: ['prob'] }),
+    () => device.load({ model: fashion, batch: 2 }),
+  ]) {
+    using model = await load();
+    assert.ok(model.report.every(({ status }) => status === 'matched'));
+    assert.equal(Object.keys(model.outputs), ['prob']);
+  }
+  assert.ok((await device.plan({ model: fashion })).parameterBytes > 0);
+  const error = await device.load(folder).then(
+    () => null,
+    (thrown: Error) => thrown,
+  );
+  assert.match(error!.message, /which lacks model\.prototxt/);
+});
+
+test('convert writes a folder of a pair or another folder, and what lies beside them goes along', async () => {
+  const copy = join(folder, 'copy');
+  await resnode('convert', fashion, '--out', copy);
+  assert.equal(readdirSync(copy).sort(), [
+    'README.md',
+    'labels.txt',
+    'model.caffemodel',
+    'model.prototxt',
+    'preprocess.json',
+  ]);
+  assert.match(await resnode('classify', image, '--model', copy, ...cpu), /Ankle boot/);
+  const onnx = join(folder, 'fashion.onnx');
+  await resnode('convert', copy, '--out', onnx);
+  const back = join(folder, 'back');
+  await resnode('convert', onnx, '--out', `${back}/`);
+  assert.match(
+    await resnode('classify', image, '--model', back, '--mean-value', '73', '--no-resize', ...cpu),
+    /class 9/,
+  );
+  assert.match(readFileSync(join(back, 'README.md'), 'utf8'), /Nothing here says how images are prepared/);
+});
+
+test('a folder that holds something is refused by every command that writes one, and written over where that is asked for', async () => {
+  const full = join(folder, 'full');
+  mkdirSync(full);
+  writeFileSync(join(full, 'thesis.txt'), 'mine');
+  const solver = join(folder, 'solver.prototxt');
+  writeFileSync(solver, 'net: "none.prototxt" base_lr: 1 lr_policy: "fixed" max_iter: 1');
+  for (const words of [
+    ['convert', fashion, '--out', full],
+    ['generate', 'resnet', '--depth', '20', '--out', full],
+    ['finetune', folder, '--model', fashion, '--out', full, ...cpu],
+    ['train', '--solver', solver, '--out', full, ...cpu],
+  ]) {
+    const error = await resnode(...words).then(
+      () => null,
+      (thrown: Error) => thrown,
+    );
+    assert.match(
+      error!.message,
+      /a folder that is not there yet, or is empty .*full, which holds thesis\.txt.; name another one, or .*--overwrite/,
+      words[0],
+    );
+    assert.equal(readdirSync(full), ['thesis.txt'], words[0]);
+  }
+  await resnode('generate', 'resnet', '--depth', '20', '--out', full, '--overwrite');
+  await resnode('convert', fashion, '--out', full, '--overwrite');
+  assert.is(readFileSync(join(full, 'thesis.txt'), 'utf8'), 'mine');
+  assert.ok(readdirSync(full).includes('model.caffemodel'));
+});
+
+test('train --out leaves the deploy net, its weights, names and preprocessing; what it could not is refused before', async () => {
+  const at = (name: string) => join(folder, name);
+  writeFileSync(at('list.txt'), '0000.png 0\n0001.png 1\n');
+  writeFileSync(at('two.txt'), 'boot\npullover\n');
+  writeFileSync(
+    at('train_val.prototxt'),
+    `name: "two"
+layer { name: "data" type: "ImageData" top: "data" top: "label" transform_param { mean_value: 73 scale: 0.5 }
+  image_data_param { source: "${at('list.txt')}" root_folder: "${join(fashion, 'images')}/" batch_size: 2 is_color: false
+    new_height: 28 new_width: 28 } }
+layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+  inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+`,
+  );
+  writeFileSync(
+    at('two.prototxt'),
+    `net: "${at('train_val.prototxt')}" base_lr: 0.0001 lr_policy: "fixed" max_iter: 20 snapshot_prefix: "${at('two')}"
+solver_mode: CPU random_seed: 1`,
+  );
+  const train = ['train', '--solver', at('two.prototxt'), '--labels', at('two.txt')];
+  const said = await resnode(...train, '--out', at('trained'));
+  assert.match(said, /^wrote .*trained\/model\.prototxt$/m);
+  assert.match(await resnode('classify', image, '--model', at('trained'), '--top', '1', ...cpu), /boot/);
+  const { scale, mean, resize } = loadPreprocess(at('trained/preprocess.json'));
+  assert.equal({ scale, mean, resize }, { scale: 0.5, mean: [73], resize: { width: 28, height: 28 } });
+  const useless = await resnode(...train).then(
+    () => null,
+    (thrown: Error) => thrown,
+  );
+  assert.match(useless!.message, /nothing without --out for --labels/);
 });
 
 test('the calibration of a folder is taken for int8 alone', async () => {

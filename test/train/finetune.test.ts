@@ -171,6 +171,7 @@ test('a net that knew clothes tells lying from standing stripes, and all that de
     .outputs.find(({ name }) => name === 'top-1')!.values[0]!;
   assert.ok(Math.abs(tested - summary.top1.correct / 12) < 1e-6);
   assert.equal(readdirSync(out).sort(), [
+    'README.md',
     'labels.txt',
     'model.caffemodel',
     'model.prototxt',
@@ -181,11 +182,28 @@ test('a net that knew clothes tells lying from standing stripes, and all that de
   ]);
   assert.equal(readdirSync(join(out, 'training')).sort(), [
     'augment.json',
+    'snapshot_iter_18.caffemodel',
+    'snapshot_iter_18.solverstate',
+    'snapshot_iter_18.solverstate.json',
     'solver.prototxt',
     'train.txt',
     'train_val.prototxt',
     'val.txt',
   ]);
+  // What was told on the way is there afterwards.
+  const told = events.flatMap((event) =>
+    event.type === 'snapshot'
+      ? [event.weights, event.state]
+      : event.type === 'written'
+        ? Object.values(event.files)
+        : [],
+  );
+  assert.ok(told.length >= 8);
+  for (const file of told) assert.ok(existsSync(file), file);
+  assert.match(readFileSync(join(out, 'README.md'), 'utf8'), /openClassifier/);
+  const again = await collect({ out }).catch((error: unknown) => error);
+  assert.instance(again, ArgumentError);
+  assert.match((again as Error).message, /which holds .* more.; name another one, or write over/);
   const page = readFileSync(join(out, 'report.html'), 'utf8');
   assert.match(page, /of 12: /);
   assert.match(page, /48 to train with, 12 to judge by/);

@@ -1,9 +1,10 @@
 /** The files of a training as text: prototxts that Caffe takes, and beside them what it has no field for. */
 import { join } from 'node:path';
 import { having, integer, nullOr, number, path } from '../base/kinds.ts';
-import { fields, required, signature } from '../base/options.ts';
+import { fields, optional, required, signature, options as tableOf } from '../base/options.ts';
 import { makeFolder } from '../base/write-failure.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import { checkNewFolder, overwrite } from '../caffe/model-folder.ts';
 import { type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
 import { type SolverParameter, solverParameter } from '../caffe/solver-parameter.ts';
@@ -43,17 +44,22 @@ const WRITE_TRAINING_FILES = signature('writeTrainingFiles', {
     }),
     'Of resnetTraining.',
   ),
+  options: optional(tableOf<{ readonly overwrite?: boolean }>({ overwrite }), 'none', 'How.'),
 });
 
 /**
- * Writes deploy.prototxt, train_val.prototxt, solver.prototxt and augment.json, each whole or not at all, over those
- * that are there.
+ * Writes deploy.prototxt, train_val.prototxt, solver.prototxt and augment.json, each whole or not at all.
  * @param folder Made where it is not there.
  * @returns The paths
- * @throws ResnodeError `file/write`
+ * @throws ArgumentError for a folder that holds something, without `overwrite`; ResnodeError `file/write`
  */
-export function writeTrainingFiles(folder: string, files: TrainingFiles): string[] {
-  WRITE_TRAINING_FILES.check(folder, files);
+export function writeTrainingFiles(
+  folder: string,
+  files: TrainingFiles,
+  options: { readonly overwrite?: boolean } = {},
+): string[] {
+  WRITE_TRAINING_FILES.check(folder, files, options);
+  checkNewFolder(folder, options.overwrite, 'folder');
   const { deploy, net, solver, augment, warmup } = files;
   const path = (name: string) => join(folder, name);
   const flags = [

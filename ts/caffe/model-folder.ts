@@ -1,7 +1,11 @@
 /** A model folder: a net with all that belongs to it, as one thing to pass around. */
-import { existsSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
 import { ArgumentError } from '../base/errors.ts';
+import { boolean } from '../base/kinds.ts';
+import { optional } from '../base/options.ts';
+import { ownPackage } from '../base/own-package.ts';
+import { writeFileAtomically } from './atomic-file.ts';
 
 /** Names of its files, the first one's before the second's: Caffe's users call the net deploy.prototxt. */
 export const MODEL_FILES = {
@@ -41,4 +45,76 @@ export function filesOfModelFolder<Needed extends ModelFile>(
         `${path}, which ${isFolder(path) ? `lacks ${MODEL_FILES[name].join(' or ')}` : 'is no folder'}`,
       );
   return files as ReturnType<typeof filesOfModelFolder<Needed>>;
+}
+
+/** A row of every function that writes a folder. */
+export const overwrite = optional(
+  boolean,
+  'false',
+  'Writes into a folder that holds files already, over those of the same names.',
+);
+
+/**
+ * Refuses a folder that holds something, before anything is done.
+ * @param argument Its name for the error.
+ * @throws ArgumentError
+ */
+export function checkNewFolder(folder: string, isOverwritten = false, argument = 'out'): void {
+  if (isOverwritten || !isFolder(folder)) return;
+  const [first, ...others] = readdirSync(folder);
+  if (first === undefined) return;
+  throw new ArgumentError(
+    argument,
+    'a folder that is not there yet, or is empty',
+    `${folder}, which holds ${first}${others.length === 0 ? '' : ` and ${others.length} more`}`,
+    'name another one, or write over what is there (overwrite, --overwrite)',
+  );
+}
+
+/** What made a model folder, and what else is to be known of it. */
+export interface ModelFacts {
+  readonly title: string;
+  /** E.g. `resnode finetune`. */
+  readonly madeBy: string;
+  readonly facts: readonly (readonly [name: string, value: string])[];
+}
+
+const CONTENT: Readonly<Record<ModelFile, string>> = {
+  model: 'the deploy net',
+  weights: 'its weights',
+  labels: 'class names, one a line, in the order of its outputs',
+  preprocess: 'how images are prepared',
+  calibration: 'ranges for --precision int8',
+};
+
+/** Writes README.md: what the folder holds, and how it is used. @throws ResnodeError `file/write` */
+export function writeModelReadme(folder: string, { title, madeBy, facts }: ModelFacts): string {
+  const files = Object.entries(filesOfModelFolder(folder, [])).map(
+    ([name, file]) => `| \`${basename(file!)}\` | ${CONTENT[name as ModelFile]} |`,
+  );
+  const isWhole = filesOfModelFolder(folder, []).preprocess !== undefined;
+  const text = `# ${title}
+
+Made by \`${madeBy}\` of resnode ${ownPackage().version}.
+
+| file | |
+|---|---|
+${files.join('\n')}
+${facts.length === 0 ? '' : `\n${facts.map(([name, value]) => `- ${name}: ${value}`).join('\n')}\n`}
+    npx resnode classify IMAGE.jpg --model .${isWhole ? '' : ' --mean-value B,G,R'}
+${
+  isWhole
+    ? `
+\`\`\`ts
+import { openClassifier } from 'resnode/images';
+
+await using classifier = await openClassifier(import.meta.dirname);
+console.log(await classifier.classify('IMAGE.jpg'));
+\`\`\`
+`
+    : '\nNothing here says how images are prepared: `resnode classify … --save-preprocess preprocess.json` keeps it.\n'
+}`;
+  const path = join(folder, 'README.md');
+  writeFileAtomically(path, [text]);
+  return path;
 }

@@ -10,6 +10,7 @@ interface Flags extends InputShapeFlags {
   model?: string;
   out: string;
   outModel?: string;
+  overwrite?: boolean;
   merge?: boolean;
   check: boolean;
   json?: boolean;
@@ -17,8 +18,9 @@ interface Flags extends InputShapeFlags {
 
 export function convert(): Command {
   const command = new Command()
-    .argument('<from>', 'the file to read; its content says its format')
+    .argument('<from>', 'the file to read; its content says its format; or a model folder')
     .addOption(needed(own('outConverted')))
+    .addOption(own('overwrite'))
     .addOption(flag('convert', 'options.model', '--model <prototxt>'))
     .addOption(flag('convert', 'outputModel', '--out-model <prototxt>'))
     .addOption(flag('convert', 'merge', '--merge'))
@@ -42,18 +44,28 @@ outputs; an .onnx is run by onnxruntime-node where that is installed. Exit statu
 Examples:
   resnode convert ResNet-50-model.caffemodel --out resnet50.onnx --model ResNet-50-deploy.prototxt
   resnode convert resnet50.onnx --out resnet50.caffemodel --out-model resnet50.prototxt
-  resnode convert resnet50.pth --out resnet50.caffemodel
+  resnode convert resnet50.pth --out resnet50/
+  resnode convert resnet50/ --out resnet50.onnx
   resnode convert net.caffemodel --out net.safetensors --model net.prototxt
   resnode convert nvidia.caffemodel --out bvlc.caffemodel --model nvidia.prototxt --out-model bvlc.prototxt
   resnode convert net.caffemodel --out merged.caffemodel --merge --model net.prototxt --out-model merged.prototxt
   resnode convert mean.binaryproto --out mean.npy`,
     );
   return inputShapeOption(command).action(async (from: string, flags: Flags) => {
-    const { model, outModel: outputModel, merge = false, inputShape: inputShapes, check, json } = flags;
+    const {
+      model,
+      outModel: outputModel,
+      merge = false,
+      inputShape: inputShapes,
+      check,
+      overwrite = false,
+      json,
+    } = flags;
     const result = await convertFile(from, flags.out, {
       merge,
       inputShapes,
       check,
+      overwrite,
       ...(model === undefined ? {} : { model }),
       ...(outputModel === undefined ? {} : { outputModel }),
     });

@@ -25,6 +25,7 @@ interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags, TrainingPrec
   model: string;
   weights: string;
   out: string;
+  overwrite?: boolean;
   epochs?: number;
   batch?: number;
   rate?: number;
@@ -43,6 +44,7 @@ export function finetune(): Command {
     .addOption(needed(own('deployModel')))
     .addOption(needed(own('weights')))
     .addOption(own('outFolder', 'finetuned'))
+    .addOption(own('overwrite'))
     .addOption(flag('finetune', 'epochs', '--epochs <n>'))
     .addOption(flag('finetune', 'batch', '--batch <n>'))
     .addOption(flag('finetune', 'rate', '--rate <rate>'))
@@ -59,14 +61,13 @@ export function finetune(): Command {
     .addHelpText(
       'after',
       `
-The result: model.prototxt, model.caffemodel, labels.txt, preprocess.json, report.html and report.json; the lists of
-the split and what it was trained with are in training/.
+The result is a model folder, which every command takes as --model, with report.html and report.json; the lists of the
+split, what it was trained with and the last snapshot are in training/.
 
 Example:
   resnode finetune hymenoptera --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\
     --mean ResNet_mean.binaryproto --out ants-and-bees
-  resnode classify ant.jpg --model ants-and-bees/model.prototxt --weights ants-and-bees/model.caffemodel \\
-    --labels ants-and-bees/labels.txt --preprocess ants-and-bees/preprocess.json`,
+  resnode classify ant.jpg --model ants-and-bees`,
     )
     .action(async (folder: string, flags: Flags) => {
       const { model, weights, out, epochs, batch, rate, headRate, valShare, seed } = flags;
@@ -85,6 +86,7 @@ Example:
         ...limitsOf(flags),
         onBroken: broken.onBroken,
         stop: stop.signal,
+        overwrite: flags.overwrite ?? false,
       })) {
         if (event.type === 'split') {
           sayIgnored(folder, event.ignored);

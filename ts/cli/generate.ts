@@ -19,6 +19,7 @@ interface Flags extends Pick<ResnetTrainingOptions, 'classes' | 'channels' | 'si
   resnetShortcut?: 'projection' | 'identity';
   seed?: number;
   out: string;
+  overwrite?: boolean;
   json?: boolean;
 }
 
@@ -27,6 +28,7 @@ export function generate(): Command {
     .addArgument(new Argument('<family>', 'what to train').choices(['resnet']))
     .addOption(needed(flag('resnetTraining', 'depth', '--depth <n>')))
     .addOption(needed(own('trainingFolder')))
+    .addOption(own('overwrite'))
     .addOption(flag('resnetTraining', 'classes', '--classes <n>'))
     .addOption(flag('resnetTraining', 'train', '--train <lmdb>'))
     .addOption(flag('resnetTraining', 'test', '--test <lmdb>'))
@@ -60,6 +62,7 @@ Examples:
         resnetVersion: version,
         resnetShortcut: shortcut,
         out,
+        overwrite = false,
         json,
         ...rest
       } = flags;
@@ -72,7 +75,7 @@ Examples:
         net: join(out, 'train_val.prototxt'),
         prefix: join(out, `resnet${depth}`),
       });
-      const paths = writeTrainingFiles(out, files);
+      const paths = writeTrainingFiles(out, files, { overwrite });
       if (json) console.log(JSON.stringify({ files: paths }));
       else for (const path of paths) console.log(`wrote ${path}`);
     });

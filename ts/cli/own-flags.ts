@@ -14,6 +14,7 @@ import {
   written,
 } from '../base/kinds.ts';
 import { type Option, optional, required } from '../base/options.ts';
+import { overwrite } from '../caffe/model-folder.ts';
 import { exactSize } from '../images/geometry.ts';
 
 /** The GPUs of processes that train together, by their places on a machine. */
@@ -193,7 +194,10 @@ export const ownFlags = {
   outCalibration: { flags: '--out <json>', row: required(path, 'The calibration.') },
   outConverted: {
     flags: '--out <path>',
-    row: required(path, 'The file to write; its ending says its format.'),
+    row: required(
+      path,
+      'The file to write, its ending says its format; or, without an ending, a model folder.',
+    ),
   },
   outLmdb: { flags: '--out <lmdb>', row: required(path, 'The folder to make.') },
   outMean: { flags: '--out <binaryproto>', row: required(path, 'The file to write.') },
@@ -201,7 +205,20 @@ export const ownFlags = {
     flags: '--out <caffemodel>',
     row: required(path, 'The new weights (.h5: in the HDF5 form).'),
   },
-  outFolder: { flags: '--out <folder>', row: optional(path, 'finetuned', 'Where the result goes.') },
+  outFolder: { flags: '--out <folder>', row: optional(path, 'finetuned', 'The model folder to write.') },
+  overwrite: { flags: '--overwrite', row: overwrite },
+  outTrained: {
+    flags: '--out <folder>',
+    row: optional(
+      path,
+      '',
+      'Writes the trained net as a model folder in the end: deploy net, weights, preprocessing.',
+    ),
+  },
+  labelsToKeep: {
+    flags: '--labels <file>',
+    row: optional(path, '', 'With --out: class names, one a line, kept in the folder.'),
+  },
   trainingFolder: {
     flags: '--out <folder>',
     row: required(path, 'Where the files go: deploy, train_val, solver .prototxt and augment.json.'),

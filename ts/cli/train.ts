@@ -3,9 +3,10 @@ import { createWriteStream, openSync, type WriteStream } from 'node:fs';
 import { finished } from 'node:stream/promises';
 import { Command } from 'commander';
 import { writeFailure } from '../base/write-failure.ts';
+import { checkNewFolder } from '../caffe/model-folder.ts';
 import { readSolverFile } from '../caffe/solver-parameter.ts';
 import { openCommunicator } from '../device/communicator.ts';
-import type { SolverEvent } from '../train/events.ts';
+import type { DoneEvent, SolverEvent } from '../train/events.ts';
 import { caffeLogHead, caffeLogLines } from '../train/logs/caffe-log.ts';
 import { openReport } from '../train/report.ts';
 import { Solver, type SolverRequest } from '../train/solver.ts';
@@ -20,6 +21,7 @@ import {
   trainingPrecisionOptions,
 } from './options.ts';
 import type { Gpus } from './own-flags.ts';
+import { checkOutFlags, plannedModel, writeTrainedModel } from './trained-model.ts';
 import { openTrainingDevice, processesOf } from './training-device.ts';
 import { eventJson, eventLines, progressLine } from './training-log.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
@@ -47,6 +49,9 @@ interface Flags extends DeviceFlags, WeightsFlags, TrainingPrecisionFlags {
   log?: string;
   logFormat?: 'json' | 'caffe';
   report?: string;
+  out?: string;
+  labels?: string;
+  overwrite?: boolean;
   json?: boolean;
 }
 
@@ -69,6 +74,9 @@ export function train(): Command {
     .addOption(own('sigint', 'stop'))
     .addOption(own('sigterm', 'stop'))
     .addOption(own('sighup', 'snapshot'))
+    .addOption(own('outTrained'))
+    .addOption(own('labelsToKeep'))
+    .addOption(own('overwrite'))
     .addOption(own('report'))
     .addOption(own('log'))
     .addOption(own('logFormat'))
@@ -84,6 +92,7 @@ Examples:
   resnode train --solver solver.prototxt --log log.jsonl --report report.html
   resnode train --solver solver.prototxt --weights ResNet-50-model.caffemodel --device cpu --threads 2
   resnode train --solver solver.prototxt --snapshot resnet_iter_5000.solverstate
+  resnode train --solver solver.prototxt --out trained --labels names.txt
   resnode train --solver solver.prototxt --gpu 0 --precision float16
   mpirun -n 2 resnode train --solver solver.prototxt --mpi --threads 1
   mpirun -n 2 resnode train --solver solver.prototxt --mpi --gpu 0,1
@@ -102,7 +111,12 @@ Examples:
       fail(
         `--gpu ${flags.gpu} needs a process a GPU: mpirun -n ${processes} resnode train --mpi … (on processors: --device cpu instead of --gpu)`,
       );
+    checkOutFlags(flags);
+    if (flags.out !== undefined) checkNewFolder(flags.out, flags.overwrite, '--out');
     const parameter = readSolverFile(flags.solver);
+    const { out, labels, augment } = flags;
+    const model = out === undefined ? null : { out, solver: parameter, augment, labels };
+    const planned = model === null ? null : await plannedModel(model);
     const isDeviceGiven = command.getOptionValueSource('device') !== 'default';
     const communicator = flags.mpi ? await openCommunicator() : null;
     const isFirst = (communicator?.rank ?? 0) === 0;
@@ -148,11 +162,13 @@ Examples:
     const logged =
       flags.logFormat === 'caffe' ? caffeLogLines : (event: SolverEvent) => `${eventJson(event)}\n`;
     if (flags.logFormat === 'caffe') log?.write(caffeLogHead());
+    let done: DoneEvent | null = null as DoneEvent | null;
     const print = isFirst ? printer(flags.json === true) : () => {};
     try {
       for await (const event of solver.run()) {
         log?.write(logged(event));
         report?.add(event);
+        if (event.type === 'done') done = event;
         print(event);
         if (event.type === 'diverged') {
           console.error(`resnode: ${event.message}`);
@@ -162,7 +178,10 @@ Examples:
     } finally {
       await report?.close();
     }
-    if (report !== null && !flags.json) console.log(`wrote ${flags.report}`);
+    const written = report === null ? [] : [flags.report!];
+    if (model !== null && isFirst && done !== null && done.reason !== 'diverged')
+      written.push(...(await writeTrainedModel(model, planned!, done)));
+    if (!flags.json) for (const file of written) console.log(`wrote ${file}`);
     if (log !== null) await finished(log.end()).catch(() => {}); // said when it happened
     device.dispose();
     await communicator?.finish();

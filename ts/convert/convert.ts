@@ -1,11 +1,21 @@
 /** One conversion: read, merge where asked, write, check. */
+import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
+import { basename, extname, join, resolve } from 'node:path';
 import { ArgumentError } from '../base/errors.ts';
 import { boolean, either, path, shapes } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { warn } from '../base/warn.ts';
+import { makeFolder } from '../base/write-failure.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
+import {
+  checkNewFolder,
+  filesOfModelFolder,
+  isFolder,
+  overwrite,
+  writeModelReadme,
+} from '../caffe/model-folder.ts';
 import {
   filterNet,
   type LayerParameter,
@@ -16,7 +26,7 @@ import {
 import { printPrototxt } from '../caffe/print.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { Preprocess } from '../images/preprocess.ts';
-import { savePreprocess } from '../images/preprocess-file.ts';
+import { loadPreprocess, savePreprocess } from '../images/preprocess-file.ts';
 import { DATA_TYPES } from '../layers/data.ts';
 import { checkIntact } from '../native/host-memory.ts';
 import { type ConversionCheck, compareRuns, compareValues, resnodeRunner } from './check.ts';
@@ -39,6 +49,8 @@ export interface ConvertOptions {
   readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
   /** Run source and result on the same inputs. Default true. */
   readonly check?: boolean;
+  /** Writes into a folder that holds files already, where the target is one. Default false: it is an error. */
+  readonly overwrite?: boolean;
 }
 
 export interface Conversion {
@@ -64,6 +76,7 @@ const CONVERT = signature('convert', {
       merge: optional(boolean, 'false', 'Fold BatchNorm and Scale into the convolutions.'),
       inputShapes: optional(shapes, 'as the source says', 'Shapes of inputs by name.'),
       check: optional(boolean, 'true', 'Run source and result on the same inputs.'),
+      overwrite,
     }),
     'none',
     'How.',
@@ -72,10 +85,57 @@ const CONVERT = signature('convert', {
 
 /**
  * Converts a file into another format: the source's is seen from its content, the target's from its extension, see `formats`.
+ * @param from A file, or a model folder, which says its net.
+ * @param to A file; or a path without an extension, or a folder: a model folder of the net, its weights in Caffe's format,
+ * and how images are prepared where that is known.
  * @throws ArgumentError for a pair that does not exist, or a net that is missing; WeightsError, GraphError, PrototxtError
  */
 export async function convert(from: string, to: string, options: ConvertOptions = {}): Promise<Conversion> {
   CONVERT.check(from, to, options);
+  const source = isFolder(from) ? filesOfModelFolder(from, ['model', 'weights']) : null;
+  const isFolderMade = isFolder(to) || extname(to) === '';
+  const whole = source === null ? options : { model: source.model, ...options };
+  if (!isFolderMade) return convertFile(source?.weights ?? from, to, whole);
+  checkNewFolder(to, options.overwrite, 'the target');
+  return convertToFolder(source ?? { weights: from }, to, whole);
+}
+
+/** A net and its weights as a model folder; what another folder has beside them goes along. */
+async function convertToFolder(
+  source: { readonly weights: string; readonly labels?: string; readonly preprocess?: string },
+  folder: string,
+  options: ConvertOptions,
+): Promise<Conversion> {
+  const at = (name: string) => join(folder, name);
+  makeFolder(folder);
+  const made = await convertFile(source.weights, at('model.caffemodel'), {
+    ...options,
+    outputModel: at('model.prototxt'),
+    preprocessFile: at('preprocess.json'),
+  });
+  const files = [...made.files];
+  if (source.preprocess !== undefined && made.preprocess === null) {
+    savePreprocess(at('preprocess.json'), loadPreprocess(source.preprocess));
+    files.push(at('preprocess.json'));
+  }
+  if (source.labels !== undefined) {
+    writeFileAtomically(at('labels.txt'), [readFileSync(source.labels)]);
+    files.push(at('labels.txt'));
+  }
+  const readme = writeModelReadme(folder, {
+    title: basename(resolve(folder)),
+    madeBy: 'resnode convert',
+    facts: [['source', basename(source.weights)], ...made.notes.map((note) => ['note', note] as const)],
+  });
+  return { ...made, files: [...files, readme] };
+}
+
+interface FileOptions extends ConvertOptions {
+  /** Default: the target's name with .preprocess.json. */
+  readonly preprocessFile?: string;
+}
+
+async function convertFile(from: string, to: string, options: FileOptions): Promise<Conversion> {
   const { model, merge = false, inputShapes = {}, check = true } = options;
   const source = await formatOfFile(from);
   const { format: target, extension } = formatOf(to);
@@ -104,7 +164,8 @@ export async function convert(from: string, to: string, options: ConvertOptions 
   const stem = to.slice(0, to.length - extension.length);
   const isNewNet = result.net !== null && (result.net !== given || options.outputModel !== undefined);
   const outputModel = isNewNet && !target.holdsNet ? (options.outputModel ?? `${stem}.prototxt`) : null;
-  const preprocessFile = read.preprocess === undefined ? null : `${stem}.preprocess.json`;
+  const preprocessFile =
+    read.preprocess === undefined ? null : (options.preprocessFile ?? `${stem}.preprocess.json`);
   if (outputModel !== null && outputModel === model)
     throw new ArgumentError('outputModel', 'another file than the model', outputModel);
   // What the check would refuse is refused before anything is written.

@@ -49,7 +49,14 @@ import { type BufferShape, bufferShape, checkBufferShape, DeviceBuffer } from '.
 import type { Communicator } from './communicator.ts';
 import { firstNotFinite } from './first-not-finite.ts';
 import { release, watch } from './leaks.ts';
-import { type LoadOptions, loadOptions, planOptions, readGivenWeights, readModel } from './load-options.ts';
+import {
+  type LoadOptions,
+  loadOptions,
+  planOptions,
+  readGivenWeights,
+  readModel,
+  withFolder,
+} from './load-options.ts';
 import { localRank } from './local-rank.ts';
 import { availableMemory, type DeviceMemory, largestBatch, outOfMemory } from './memory.ts';
 import { describePlan, Model, type ModelPlan } from './model.ts';
@@ -230,12 +237,17 @@ export class Device {
 
   /**
    * Reads a net and its weights, compiles it and takes its memory.
+   * @param source A model folder (or a prototxt, whose parameters keep their fillers); or all options.
+   * @param options Beside a folder or a prototxt.
    * @throws PrototxtError, GraphError, WeightsError, ArgumentError; DeviceError, `device/out-of-memory` before
    * anything was taken
+   * @example using model = await device.load('ants-and-bees', { batch: 8 });
    */
-  async load(options: LoadOptions): Promise<Model> {
-    LOAD.check(options);
-    return this.#load(options, true);
+  async load(source: string | URL | LoadOptions, options: Omit<LoadOptions, 'model'> = {}): Promise<Model> {
+    const whole =
+      typeof source === 'string' || source instanceof URL ? { ...options, model: source } : source;
+    LOAD.check(whole);
+    return this.#load(withFolder(whole, ['model', 'weights']), true);
   }
 
   // A model that is not looked at says nothing, of its weights or of what it computes.
@@ -356,8 +368,9 @@ export class Device {
   async plan(options: Omit<LoadOptions, 'weights' | 'batches'>): Promise<ModelPlan> {
     PLAN.check(options);
     try {
-      const net = readModel(options);
-      const shaped = { ...options, inputShapes: await readInputShapes(net, options.inputShapes) };
+      const asked = withFolder(options, ['model']);
+      const net = readModel(asked);
+      const shaped = { ...asked, inputShapes: await readInputShapes(net, options.inputShapes) };
       const lowered = lowerNet(net, shaped);
       this.#warn(warningsOf(lowered));
       const planned = await this.#plan(lowered, this.#quantized(lowered, shaped, null));

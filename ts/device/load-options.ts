@@ -14,9 +14,10 @@ import {
   string,
 } from '../base/kinds.ts';
 import { internal, type Option, optional, options, optionsOf, required } from '../base/options.ts';
-import { type FileSource, isFileSource, resolveSource } from '../base/sources.ts';
+import { type FileSource, isFileSource, pathOf, resolveSource } from '../base/sources.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { matchOptions } from '../caffe/match-weights.ts';
+import { filesOfModelFolder, isFolder } from '../caffe/model-folder.ts';
 import { filterNet, type NetParameter, netState, readNetSource } from '../caffe/net-parameter.ts';
 import { readWeights } from '../caffe/read-weights.ts';
 import { netSource, weightsSource } from '../caffe/source-kinds.ts';
@@ -27,7 +28,10 @@ import { mapFile } from '../native/host-memory.ts';
 import type { Shapes } from './tensor.ts';
 
 export interface LoadOptions extends CompileOptions {
-  /** A prototxt by its path, `file:` URL or bytes (a binary NetParameter too), or a NetParameter. */
+  /**
+   * A prototxt by its path, `file:` URL or bytes (a binary NetParameter too), or a NetParameter; or a model folder, whose
+   * weights and, for int8, calibration are taken where none are given.
+   */
   readonly model: FileSource | NetParameter;
   /**
    * A .caffemodel or .caffemodel.h5 by its path, `file:` URL or bytes, or one that was read. Without it parameters keep
@@ -78,7 +82,10 @@ export interface LoadOptions extends CompileOptions {
 
 /** Rows that `load`, `plan`, `train` and `planTraining` have in common. */
 export const netRows = {
-  model: required(netSource, 'The net: a prototxt by path, file: URL or bytes, or a NetParameter.'),
+  model: required(
+    netSource,
+    'The net: a prototxt by path, file: URL or bytes, a NetParameter; for load and plan a model folder too.',
+  ),
   level: optional(integer(), "the net's own, else 0", "Caffe's NetState level."),
   stages: optional(list(string, { of: 'stage names' }), "the net's own", "Caffe's NetState stages."),
   inputShapes: optional(shapes, 'as written, or as data layers read', 'Shapes of inputs by blob name.'),
@@ -142,6 +149,28 @@ export const loadRows = {
 export const loadOptions = options<LoadOptions>({ ...loadRows, outputs });
 
 export const planOptions = options<Omit<LoadOptions, 'weights' | 'batches'>>({ ...commonRows, outputs });
+
+/**
+ * Options whose model is a model folder, with its files.
+ * @param needed What the folder must have.
+ * @throws ArgumentError naming what it lacks
+ */
+export function withFolder<T extends Pick<LoadOptions, 'model'> & Partial<LoadOptions>>(
+  options: T,
+  needed: readonly ('model' | 'weights')[],
+): T {
+  const { model } = options;
+  if (!(typeof model === 'string' || model instanceof URL) || !isFolder(pathOf(model))) return options;
+  const files = filesOfModelFolder(pathOf(model), options.weights === undefined ? needed : ['model']);
+  return {
+    ...options,
+    model: files.model,
+    ...(options.weights === undefined && needed.includes('weights') ? { weights: files.weights } : {}),
+    ...(options.precision === 'int8' && options.calibration === undefined && files.calibration !== undefined
+      ? { calibration: files.calibration }
+      : {}),
+  };
+}
 
 /**
  * The net, filtered for its state.

@@ -36,7 +36,9 @@ export interface FinetuneFiles {
   readonly augment: Augments;
   readonly preprocess: Preprocess;
   /** In `out`, for use; the rest is in `out/training`. */
-  readonly paths: Readonly<Record<'model' | 'weights' | 'labels' | 'preprocess' | 'report', string>>;
+  readonly paths: Readonly<
+    Record<'model' | 'weights' | 'labels' | 'preprocess' | 'report' | 'readme', string>
+  >;
 }
 
 /** What is tuned, with what. */
@@ -110,6 +112,7 @@ export function writeFinetuneFiles(
     labels: join(out, 'labels.txt'),
     preprocess: join(out, 'preprocess.json'),
     report: join(out, 'report.html'),
+    readme: join(out, 'README.md'),
   };
   const { resize, mean, scale = 1 } = preprocess;
   const testBatch = testBatchOf(split.val.length, recipe.batch);

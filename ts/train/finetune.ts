@@ -1,10 +1,10 @@
 /** Fine-tuning as a whole: from folders of images and a trained net to a net for these classes, judged and described. */
 
-import { rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { ArgumentError, ImageError, ResnodeError } from '../base/errors.ts';
 import { callback, having, integer, number, oneOf, path, signal } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
+import { checkNewFolder, overwrite, writeModelReadme } from '../caffe/model-folder.ts';
 import { writeCaffemodel } from '../caffe/write-caffemodel.ts';
 import { openNetData } from '../data/open-net-data.ts';
 import type { Device } from '../device/device.ts';
@@ -34,6 +34,8 @@ export interface FinetuneOptions
   readonly weights: string;
   /** Where the result goes; made where it is not there. */
   readonly out: string;
+  /** Writes into a folder that holds files already. Default false: it is an error. */
+  readonly overwrite?: boolean;
   readonly device: Device;
   /**
    * How the net was trained to see images: its mean ([0]: none), and what differs from a shorter side of 256/224 of the
@@ -122,6 +124,7 @@ const FINETUNE = signature('finetune', {
       model: required(path, 'The deploy prototxt.'),
       weights: required(path, 'Its weights.'),
       out: required(path, 'Where the result goes.'),
+      overwrite,
       device: required(having<Device>('a Device of openDevice', 'load', 'train'), 'Where.'),
       preprocess: required(tunedPreprocess, 'How the net was trained to see images.'),
       maxPixels: limitRows.maxPixels,
@@ -157,8 +160,9 @@ const FINETUNE = signature('finetune', {
 });
 
 /**
- * Splits, replaces the head, trains, judges, and writes to `out`: model.prototxt, model.caffemodel, labels.txt,
- * preprocess.json, report.html and .json; what was trained with lies in `out/training`. The same options, files and
+ * Splits, replaces the head, trains, judges, and writes the model folder `out`: model.prototxt, model.caffemodel,
+ * labels.txt, preprocess.json and README.md, with report.html and .json; what was trained with, and the last snapshot, lie
+ * in `out/training`. The same options, files and
  * device give the same split and order.
  * @throws ArgumentError, PrototxtError, WeightsError, ImageError, DeviceError; ResnodeError `train/diverged`; the
  * signal's reason. A report is written then too, if training had begun.
@@ -170,6 +174,7 @@ export async function* finetune(given: FinetuneOptions): AsyncGenerator<Finetune
   // Beside the training there is nothing to be kept.
   const options = signals.length === 0 ? given : { ...given, signal: AbortSignal.any(signals) };
   const { folder, out } = options;
+  checkNewFolder(out, options.overwrite);
   const recipe = recipeOf(options);
   const broken = await brokenImages(options);
   const split = await splitClassFolders(folder, { valShare: options.valShare, seed: recipe.seed, broken });
@@ -204,6 +209,11 @@ export async function* finetune(given: FinetuneOptions): AsyncGenerator<Finetune
       rows: [...resultRows(evaluated, split.classes), ...costRows(seconds, peakMemory)],
     });
     await report.close();
+    writeModelReadme(out, {
+      title: `${basename(options.model)} for ${split.classes.join(', ')}`,
+      madeBy: 'resnode finetune',
+      facts: [...imageRows(split), ...resultRows(evaluated, split.classes)],
+    });
     yield { type: 'written', files: paths, seconds, peakMemory };
   } catch (error) {
     await report.close();
@@ -259,13 +269,11 @@ function stopped({ iteration, weights }: DoneEvent, { solver }: FinetuneFiles): 
   };
 }
 
-/** The snapshot's weights become the model's; the snapshot itself has served. */
+/** The snapshot's weights become the model's; the snapshot stays, to be trained on. */
 async function keepWeights({ weights }: DoneEvent, { deploy, paths }: FinetuneFiles): Promise<void> {
   const trained = (await readInitialWeights([weights!]))!;
   const layers = trained.layers.filter(({ blobs }) => blobs.length > 0);
   writeCaffemodel(paths.weights, { name: deploy.name ?? '', layers });
-  for (const extension of ['caffemodel', 'solverstate', 'solverstate.json'])
-    rmSync(weights!.replace(/caffemodel$/, extension), { force: true });
 }
 
 async function judge(

@@ -4,15 +4,17 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { optionsOf } from '../../base/options.ts';
 import { filterNet, netState, readNet } from '../../caffe/net-parameter.ts';
-import type { Device } from '../../device/device.ts';
-import type { Outputs } from '../../device/model.ts';
+import type { LoadOptions } from '../../device/load-options.ts';
+import type { Model, Outputs } from '../../device/model.ts';
 import { graphFromCaffe } from '../../graph/from-caffe.ts';
 import { type Check, checkParameters, compare, readInputs } from './check.ts';
 import { difference } from './difference.ts';
 import type { NetCase } from './golden-case.ts';
 
 /** What loads the nets of a case. */
-export type Loader = Pick<Device, 'load'>;
+export interface Loader {
+  load(options: LoadOptions): Promise<Model>;
+}
 
 /** @throws as Device.load and Model.run */
 export async function checkNet(

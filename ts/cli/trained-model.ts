@@ -1,0 +1,147 @@
+/** What `resnode train --out` leaves: the net that was trained as a model folder. */
+import { readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { ArgumentError, ResnodeError } from '../base/errors.ts';
+import { makeFolder } from '../base/write-failure.ts';
+import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import { checkSolver } from '../caffe/check-solver.ts';
+import { writeModelReadme } from '../caffe/model-folder.ts';
+import { filterNet, type LayerParameter, type NetParameter, withDefaults } from '../caffe/net-parameter.ts';
+import { printPrototxt } from '../caffe/print.ts';
+import { readWeights } from '../caffe/read-weights.ts';
+import type { SolverParameter } from '../caffe/solver-parameter.ts';
+import { saveCaffemodel } from '../caffe/write-caffemodel.ts';
+import { deployNet } from '../convert/deploy-net.ts';
+import { type Augment, readAugment } from '../data/augment.ts';
+import { readDatabaseOrder } from '../data/database-order.ts';
+import { readMean } from '../images/mean-file.ts';
+import type { Preprocess } from '../images/preprocess.ts';
+import { savePreprocess } from '../images/preprocess-file.ts';
+import { mapFile } from '../native/host-memory.ts';
+import type { DoneEvent } from '../train/events.ts';
+import { findFile, readSolverNet, solverFile } from '../train/solver-nets.ts';
+
+export interface TrainedModel {
+  readonly out: string;
+  readonly solver: SolverParameter;
+  readonly augment: string | undefined;
+  readonly labels: string | undefined;
+}
+
+/** The deploy net of a training, before it begins: what cannot be deployed is refused before hours of work. */
+export async function plannedModel({ solver, augment, labels }: TrainedModel): Promise<{
+  readonly deploy: NetParameter;
+  readonly preprocess: Preprocess | null;
+}> {
+  const { net } = readSolverNet(checkSolver(solver).train, solverFile(solver));
+  const deploy = await deployNet(net);
+  if (labels !== undefined) readFileSync(labels);
+  const [, , height, width] = inputShape(deploy);
+  if (height === undefined || width === undefined) return { deploy, preprocess: null };
+  const tested = filterNet(net, { phase: 'TEST' });
+  const how = augment === undefined ? {} : readAugment(augment, 'TEST');
+  return { deploy, preprocess: preprocessOf(tested, how, { width, height }, solverFile(solver)) };
+}
+
+/** Of the first Input layer; empty where it has none. */
+function inputShape({ layer = [] }: NetParameter): readonly number[] {
+  const { shape = [] } = (layer.find(({ type }) => type === 'Input')?.input_param ?? {}) as {
+    shape?: readonly { dim?: readonly (number | bigint)[] }[];
+  };
+  return (shape[0]?.dim ?? []).map(Number);
+}
+
+/** Writes the folder, from the last snapshot. @returns Its files @throws ResnodeError `file/write` */
+export async function writeTrainedModel(
+  { out, labels, solver }: TrainedModel,
+  { deploy, preprocess }: Awaited<ReturnType<typeof plannedModel>>,
+  { weights, iteration, smoothedLoss }: DoneEvent,
+): Promise<string[]> {
+  if (weights === null)
+    throw new ResnodeError(
+      'train/no-weights',
+      `no snapshot was written, so that ${out} has no weights to hold`,
+    );
+  makeFolder(out);
+  const at = (name: string) => join(out, name);
+  const wanted = new Set(deploy.layer?.map(({ name }) => name));
+  const { layers } = await readWeights(weights, mapFile);
+  await saveCaffemodel(at('model.caffemodel'), {
+    name: deploy.name ?? '',
+    layers: layers.filter(({ name, blobs }) => wanted.has(name) && blobs.length > 0),
+  });
+  writeFileAtomically(at('model.prototxt'), [printPrototxt(deploy)]);
+  if (preprocess !== null) savePreprocess(at('preprocess.json'), preprocess);
+  if (labels !== undefined) writeFileAtomically(at('labels.txt'), [readFileSync(labels)]);
+  const readme = writeModelReadme(out, {
+    title: deploy.name ?? basename(out),
+    madeBy: 'resnode train',
+    facts: [
+      ['solver', basename(solverFile(solver) ?? 'of code')],
+      ['iterations', `${iteration}`],
+      ...(smoothedLoss === null ? [] : [['loss', String(Number(smoothedLoss.toPrecision(4)))] as const]),
+    ],
+  });
+  const files = ['model.prototxt', 'model.caffemodel', ...(preprocess === null ? [] : ['preprocess.json'])];
+  return [...files.map(at), ...(labels === undefined ? [] : [at('labels.txt')]), readme];
+}
+
+/**
+ * What a test net does to its images, where it says all of it: a list's images, or a database whose images are as large as
+ * the net's input. Null: a part of it happened before the data was written.
+ */
+function preprocessOf(
+  net: NetParameter,
+  augment: Augment,
+  crop: Preprocess['crop'],
+  namedIn: string | undefined,
+): Preprocess | null {
+  const layer = (net.layer ?? []).find(({ type }) => type === 'ImageData' || type === 'Data');
+  if (layer === undefined || augment.pad !== undefined || Array.isArray(augment.shorterSide)) return null;
+  const { scale, crop_size: cropSize, mean_file: file, mean_value: values = [] } = transformOf(layer);
+  const resize = resizeOf(layer, augment, crop, cropSize);
+  if (resize === undefined) return null;
+  const database = (layer.data_param as { source?: string } | undefined)?.source;
+  const order = database === undefined ? null : readDatabaseOrder(findFile(database, namedIn));
+  return {
+    resize,
+    crop,
+    mean: file !== undefined ? readMean(findFile(file, namedIn)) : values.length === 0 ? [0] : values,
+    scale,
+    ...(order === null ? {} : { order }),
+    ...(augment.orientation === undefined ? {} : { orientation: augment.orientation }),
+  };
+}
+
+const transformOf = (layer: LayerParameter) =>
+  withDefaults<{ scale: number; crop_size: number; mean_file?: string; mean_value?: number[] }>(
+    'TransformationParameter',
+    layer.transform_param,
+  );
+
+/** Undefined: it is not said. */
+function resizeOf(
+  layer: LayerParameter,
+  { shorterSide }: Augment,
+  crop: Preprocess['crop'],
+  cropSize: number,
+): Preprocess['resize'] | undefined {
+  if (typeof shorterSide === 'number') return { shorterSide };
+  if (layer.type === 'Data') return cropSize === 0 ? crop : undefined;
+  const { new_width: width, new_height: height } = withDefaults<{ new_width: number; new_height: number }>(
+    'ImageDataParameter',
+    layer.image_data_param,
+  );
+  return width > 0 && height > 0 ? { width, height } : null;
+}
+
+/** @throws ArgumentError for flags that have no use without --out */
+export function checkOutFlags(flags: {
+  readonly out?: string;
+  readonly labels?: string;
+  readonly overwrite?: boolean;
+}): void {
+  if (flags.out !== undefined) return;
+  for (const name of ['labels', 'overwrite'] as const)
+    if (flags[name] !== undefined) throw new ArgumentError(`--${name}`, 'nothing without --out', flags[name]);
+}
