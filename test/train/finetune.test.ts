@@ -147,7 +147,8 @@ const collect = async (options: Partial<FinetuneOptions>) => {
   using device = await openDevice('cpu', { threads: 2 });
   const events: FinetuneEvent[] = [];
   const given = { ...files, folder: pictures, preprocess, device, epochs: 3, batch: 8, rate: 0.005 };
-  for await (const event of finetune({ ...given, out: join(folder, 'out'), ...options })) events.push(event);
+  for await (const event of finetune({ ...given, out: mkdtempSync(join(folder, 'out-')), ...options }))
+    events.push(event);
   return events;
 };
 
@@ -281,6 +282,7 @@ test('a stop leaves a snapshot that training goes on from, and no result; before
   try {
     for await (const _ of finetune({
       ...options,
+      overwrite: true,
       stop: AbortSignal.abort(new Error('at once')),
       onBroken: () => {},
     }));

@@ -29,6 +29,15 @@ export const fileSource: Kind<FileSource> = {
   expected: 'a path, a file: URL or the bytes of a file (Buffer, Uint8Array, ArrayBuffer)',
 };
 
+/** Whether a value names a file, be it what it will: a Proxy may throw where it is looked at. */
+export function isLocation(value: unknown): value is string | URL {
+  try {
+    return typeof value === 'string' || value instanceof URL;
+  } catch {
+    return false;
+  }
+}
+
 export const isFileSource = (value: unknown): value is FileSource =>
   typeof value === 'string' ||
   value instanceof URL ||

@@ -15,6 +15,7 @@ import {
   written,
 } from '../base/kinds.ts';
 import { fields, optional, required, signature } from '../base/options.ts';
+import { isLocation } from '../base/sources.ts';
 import { type Warning, warn } from '../base/warn.ts';
 import { yielding } from '../base/yielding.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
@@ -244,8 +245,7 @@ export class Device {
    * @example using model = await device.load('ants-and-bees', { batch: 8 });
    */
   async load(source: string | URL | LoadOptions, options: Omit<LoadOptions, 'model'> = {}): Promise<Model> {
-    const whole =
-      typeof source === 'string' || source instanceof URL ? { ...options, model: source } : source;
+    const whole = isLocation(source) ? { ...options, model: source } : source;
     LOAD.check(whole);
     return this.#load(withFolder(whole, ['model', 'weights']), true);
   }

@@ -1,7 +1,7 @@
 /** Logs of trainings → curves: resnode's own, as lines of JSON or as a terminal shows them, and Caffe's (glog). */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { DataError } from '../../base/errors.ts';
+import { DataError, ResnodeError } from '../../base/errors.ts';
 import { path } from '../../base/kinds.ts';
 import { required, signature } from '../../base/options.ts';
 import { checkRegularFile } from '../../base/regular-file.ts';
@@ -35,13 +35,20 @@ const READ_TRAINING_LOG = signature('readTrainingLog', {
  * Reads a training's log, line by line, so that its size does not matter: what `resnode train --log` writes, what
  * `resnode train` prints, with --json or without, or what `caffe train` writes. Where a run was resumed behind a snapshot,
  * the later values of an iteration count.
- * @throws DataError `data/log` where no iteration is in it; the file system's error
+ * @throws DataError `data/log` where it cannot be read, or no iteration is in it
  * @example const { loss, outputs } = await readTrainingLog('log.jsonl');
  */
 export async function readTrainingLog(file: string): Promise<TrainingLog> {
   READ_TRAINING_LOG.check(file);
-  checkRegularFile(file);
-  return readLines(file, createReadStream(file));
+  try {
+    checkRegularFile(file);
+    return await readLines(file, createReadStream(file));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (error instanceof ResnodeError || code === undefined) throw error;
+    const found = code === 'ENOENT' ? 'there is no such file' : `cannot be read (${code})`;
+    throw new DataError('data/log', { file }, found, { cause: error });
+  }
 }
 
 /** The same of what a stream gives. @param name What errors call it. */
