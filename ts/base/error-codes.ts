@@ -556,6 +556,10 @@ export const errorCodes = {
   'torch/zip': ['A zip file of torch cannot be read.', 'Get it again.'],
   'train/diverged': ['Training diverged.', 'Lower `base_lr`, or warm it up.'],
   'train/no-end': ['The solver ended without saying so.', 'It is an error of resnode; report it.'],
+  'train/no-weights': [
+    'A model folder was asked for of a training that wrote no snapshot.',
+    'Set `snapshot_after_train: true`, or a `snapshot` interval.',
+  ],
   'train/stopped': ['Training was stopped by a signal.', 'Go on from the snapshot that it wrote.'],
   'view/not-runnable': [
     'A page with activations needs a net that can run.',

@@ -35,7 +35,9 @@ export function inOwnWords(error: unknown, command: Command): unknown {
   const cause = CAUSES[code ?? ''];
   return cause === undefined
     ? error
-    : new ResnodeError('file/unreadable', `${path}: ${cause}`, { cause: error });
+    : new ResnodeError(code === 'ENOENT' ? 'file/not-found' : 'file/unreadable', `${path}: ${cause}`, {
+        cause: error,
+      });
 }
 
 /** `labels` → `--labels`, `warmup.rate` → `--warmup-rate`; null: it is no flag of this command, or is one already. */
