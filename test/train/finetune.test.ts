@@ -207,6 +207,9 @@ test('a net that knew clothes tells lying from standing stripes, and all that de
   assert.match((again as Error).message, /which holds .* more.; name another one, or write over/);
   const page = readFileSync(join(out, 'report.html'), 'utf8');
   assert.match(page, /of 12: /);
+  assert.match(page, /<table class="confusions">/);
+  const wrong = 12 - summary.top1.correct;
+  assert.is([...page.matchAll(/<img src="data:image\/jpeg/g)].length, wrong);
   assert.match(page, /48 to train with, 12 to judge by/);
 });
 

@@ -74,6 +74,39 @@ test('a report has its curves, its results and the sections beside them, and a J
   );
 });
 
+test('a section may have a confusion matrix and pictures; no fact of the training stands twice', async () => {
+  const file = join(folder, 'sections.html');
+  const report = openReport(file, 'ResNet-20 <made up>');
+  for (const event of trainingEvents(100)) report.add(event);
+  const confusions = {
+    labels: ['ant', '<bee>'],
+    counts: [
+      [7, 3],
+      [0, 9],
+    ],
+  };
+  report.addSection({
+    title: 'Judged',
+    rows: [],
+    confusions,
+    pictures: [{ jpeg: 'AAAA', caption: 'an <ant>' }],
+  });
+  const { sections } = await report.close();
+  assert.equal(sections[0]!.confusions, confusions);
+  const page = readFileSync(file, 'utf8');
+  assert.match(
+    page,
+    /<th scope="row">ant<\/th><td class="right" style="--share:70%">7<\/td><td class="wrong" style="--share:30%">3<\/td>/,
+  );
+  assert.match(page, /<th scope="row">&#60;bee&#62;<\/th><td class="wrong" style="--share:0%"><\/td>/);
+  assert.match(page, /<img src="data:image\/jpeg;base64,AAAA" alt=""><p>an &#60;ant&#62;<\/p>/);
+  const tables = page
+    .slice(page.indexOf('<main>'))
+    .replace(/<script[\s\S]*?<\/script>|<figcaption>.*?<\/figcaption>/g, '');
+  for (const fact of ['Nesterov', 'cpu', '25.0 s', 'fashion_iter.caffemodel', 'made up', '512.0', '1.2%'])
+    assert.ok(tables.split(fact).length <= 2, `${fact} stands ${tables.split(fact).length - 1} times`);
+});
+
 test('a training that diverged, ended with an error or never began is still reported', async () => {
   const events = [...trainingEvents(100)];
   const cut = events.slice(0, 9);

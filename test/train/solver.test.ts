@@ -83,6 +83,20 @@ test('test_initialization: false leaves the first test out; without an interval 
   assert.is(ofType(none, 'warning')[0]!.code, 'solver/no-snapshot');
 });
 
+test('finalTest tests the weights that are kept, once', async () => {
+  for (const [iterations, tests] of [
+    [3, ['test 2', 'test 3']],
+    [4, ['test 2', 'test 4']],
+  ] as const) {
+    const text = `max_iter: ${iterations} test_iter: 1 test_interval: 2 test_initialization: false`;
+    const events = await collect(fakeSolver(fakes(), newFolder(), text, { finalTest: true }));
+    assert.equal(
+      outline(events).filter((each) => each.startsWith('test')),
+      tests,
+    );
+  }
+});
+
 test('a test averages its outputs over test_iter batches and has the weights of that iteration', async () => {
   const world = fakes();
   const events = await collect(

@@ -79,7 +79,7 @@ export {
 } from '../train/logs/read-training-log.ts';
 export type { OpenData, TrainingOptions } from '../train/open-training.ts';
 export { openReport, type Report } from '../train/report.ts';
-export type { ReportData, ReportSection } from '../train/report-data.ts';
+export type { ConfusionMatrix, ReportData, ReportPicture, ReportSection } from '../train/report-data.ts';
 export { Schedule, type ScheduleExtensions, type ScheduleSettings } from '../train/schedules.ts';
 export { Solver, type SolverOptions, type SolverRequest } from '../train/solver.ts';
 export { solverData } from '../train/solver-data.ts';

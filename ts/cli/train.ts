@@ -135,6 +135,8 @@ Examples:
       frozenBatchNorm: flags.frozenBn ?? false,
       synchronisedBatchNorm: flags.syncBn ?? false,
       cosine: flags.cosine ?? false,
+      // A report ends with what the trained net is worth.
+      finalTest: flags.report !== undefined,
       ...(flags.weights === undefined ? {} : { weights: splitList(flags.weights) }),
       ...(flags.snapshot === undefined ? {} : { snapshot: flags.snapshot }),
       ...(flags.level === undefined ? {} : { level: flags.level }),

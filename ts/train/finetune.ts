@@ -13,13 +13,14 @@ import { solverRows } from '../device/train-options.ts';
 import type { TrainOptions } from '../device/trainer.ts';
 import { decodeImage, limitRows } from '../images/decode.ts';
 import { evaluateImages } from '../images/evaluate/evaluate-images.ts';
-import { type OutcomeSummary, summariseOutcomes } from '../images/evaluate/statistics.ts';
+import { type Outcome, type OutcomeSummary, summariseOutcomes } from '../images/evaluate/statistics.ts';
 import { readAhead } from '../images/features/read-ahead.ts';
 import { listImages } from '../images/list-images.ts';
 import { type TunedPreprocess, tunedPreprocess } from '../images/preprocess.ts';
 import type { DoneEvent, SolverEvent } from './events.ts';
 import { type FinetuneFiles, type Recipe, writeFinetuneFiles } from './finetune-files.ts';
 import { readInitialWeights } from './initial-weights.ts';
+import { confusionMatrix, MOST_CLASSES, worstMistakes } from './mistakes.ts';
 import { formatDuration } from './pace.ts';
 import { openReport, type Report } from './report.ts';
 import { Solver } from './solver.ts';
@@ -200,14 +201,19 @@ export async function* finetune(given: FinetuneOptions): AsyncGenerator<Finetune
       return;
     }
     await keepWeights(done, files);
-    const evaluated = await judge(options, files, split);
+    const { evaluated, outcomes } = await judge(options, files, split);
     yield evaluated;
     const seconds = (performance.now() - begin) / 1000;
     const peakMemory = process.resourceUsage().maxRSS * 1024;
     report.addSection({
       title: 'Images that were not trained with',
       rows: [...resultRows(evaluated, split.classes), ...costRows(seconds, peakMemory)],
+      ...(split.classes.length > MOST_CLASSES
+        ? {}
+        : { confusions: confusionMatrix(outcomes, split.classes) }),
     });
+    const pictures = await worstMistakes(outcomes, split.val, split.classes, options.maxPixels);
+    if (pictures.length > 0) report.addSection({ title: 'The surest mistakes', rows: [], pictures });
     await report.close();
     writeModelReadme(out, {
       title: `${basename(options.model)} for ${split.classes.join(', ')}`,
@@ -280,7 +286,7 @@ async function judge(
   { device, maxPixels, signal }: FinetuneOptions,
   { paths, preprocess }: FinetuneFiles,
   { val }: Split,
-): Promise<EvaluatedEvent> {
+): Promise<{ evaluated: EvaluatedEvent; outcomes: readonly Outcome[] }> {
   const batch = Math.min(8, val.length);
   await using model = await device.load({ model: paths.model, weights: paths.weights, batch });
   const begin = performance.now();
@@ -291,7 +297,10 @@ async function judge(
     ...(signal === undefined ? {} : { signal }),
   });
   const imagesPerSecond = (1000 * val.length) / (performance.now() - begin);
-  return { type: 'evaluated', summary: summariseOutcomes(outcomes), imagesPerSecond };
+  return {
+    evaluated: { type: 'evaluated', summary: summariseOutcomes(outcomes), imagesPerSecond },
+    outcomes,
+  };
 }
 
 /** Decodes all images of the folder, where they may be left out. */
@@ -336,9 +345,8 @@ function resultRows({ summary }: EvaluatedEvent, classes: readonly string[]) {
       'right',
       `${top1.correct} of ${images}: ${percent(1 - top1.error)} (95% interval ${percent(1 - high)} to ${percent(1 - low)})`,
     ] as const,
-    ...summary.classes.map((each) => [classes[each.label]!, `${each.top1} of ${each.images}`] as const),
-    ...summary.confusions
-      .slice(0, 10)
+    ...(classes.length > MOST_CLASSES ? summary.confusions : [])
+      .slice(0, 20)
       .map(
         ({ label, predicted, count }) =>
           [`${classes[label]} taken for ${classes[predicted]}`, `${count}`] as const,

@@ -61,6 +61,8 @@ export interface TrainingOptions
   readonly frozenBatchNorm?: boolean;
   /** BatchNorm's batch statistics over all processes' batches. Default false: each process's own, as Caffe's. */
   readonly synchronisedBatchNorm?: boolean;
+  /** Tests after the last iteration too where `test_interval` does not divide it; Caffe then does not. Default false. */
+  readonly finalTest?: boolean;
 }
 
 /** A test net with its data, to be loaded when it is needed. */

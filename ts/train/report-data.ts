@@ -14,6 +14,23 @@ import type {
 export interface ReportSection {
   readonly title: string;
   readonly rows: readonly (readonly [name: string, value: string])[];
+  /** How often images of a class (row) were taken for each class (column). */
+  readonly confusions?: ConfusionMatrix;
+  /** Pictures with a line each, e.g. of images that were taken for what they are not. */
+  readonly pictures?: readonly ReportPicture[];
+}
+
+export interface ConfusionMatrix {
+  /** Names of the classes. */
+  readonly labels: readonly string[];
+  /** By true class, then by the class it was taken for. */
+  readonly counts: readonly (readonly number[])[];
+}
+
+export interface ReportPicture {
+  /** Base64. */
+  readonly jpeg: string;
+  readonly caption: string;
 }
 
 export interface ReportData {

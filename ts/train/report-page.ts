@@ -4,7 +4,7 @@ import { chartHtml, chartsScript, chartsStyle } from '../pages/chart.ts';
 import { escapeHtml, factsTable, htmlPage, numbersTable } from '../pages/html.ts';
 import { formatDuration } from './pace.ts';
 import { reportCharts } from './report-charts.ts';
-import type { ReportData, ReportSection } from './report-data.ts';
+import type { ConfusionMatrix, ReportData, ReportPicture, ReportSection } from './report-data.ts';
 
 type Rows = ReportSection['rows'];
 
@@ -14,7 +14,7 @@ export function reportPage(data: ReportData, title: string): string {
   const sections: ReportSection[] = [
     { title: 'Result', rows: resultOf(data) },
     ...data.sections,
-    { title: 'Training', rows: trainingOf(data) },
+    { title: 'Training', rows: trainingOf(data, title) },
     { title: 'BatchNorm', rows: batchNormsOf(data) },
     { title: 'Snapshots', rows: data.snapshots.map(({ iteration, weights }) => [`${iteration}`, weights]) },
   ];
@@ -37,10 +37,31 @@ ${charts.map(chartHtml).join('\n')}${testTable(data)}${sections.map(sectionOf).j
   });
 }
 
-function sectionOf({ title, rows }: ReportSection): string {
-  if (rows.length === 0) return '';
-  return `<section><h2>${escapeHtml(title)}</h2>${factsTable(rows)}</section>\n`;
+function sectionOf({ title, rows, confusions, pictures = [] }: ReportSection): string {
+  const parts = [
+    ...(rows.length === 0 ? [] : [factsTable(rows)]),
+    ...(confusions === undefined ? [] : [confusionTable(confusions)]),
+    ...(pictures.length === 0 ? [] : [`<div class="pictures">${pictures.map(pictureOf).join('')}</div>`]),
+  ];
+  return parts.length === 0 ? '' : `<section><h2>${escapeHtml(title)}</h2>${parts.join('')}</section>\n`;
 }
+
+/** True classes down, what they were taken for across; a cell is as dark as its share of the class. */
+function confusionTable({ labels, counts }: ConfusionMatrix): string {
+  const head = labels.map((label) => `<th scope="col"><span>${escapeHtml(label)}</span></th>`);
+  const rows = counts.map((row, label) => {
+    const total = row.reduce((sum, count) => sum + count, 0) || 1;
+    const cells = row.map((count, other) => {
+      const shade = `style="--share:${((100 * count) / total).toFixed(0)}%"`;
+      return `<td class="${label === other ? 'right' : 'wrong'}" ${shade}>${count === 0 ? '' : count}</td>`;
+    });
+    return `<tr><th scope="row">${escapeHtml(labels[label]!)}</th>${cells.join('')}</tr>`;
+  });
+  return `<div class="across"><table class="confusions"><caption>rows: what images are; columns: what they were taken for</caption><thead><tr><td></td>${head.join('')}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
+}
+
+const pictureOf = ({ jpeg, caption }: ReportPicture) =>
+  `<div><img src="data:image/jpeg;base64,${jpeg}" alt=""><p>${escapeHtml(caption)}</p></div>`;
 
 function testTable({ tests }: ReportData): string {
   const single = tests.map(({ iteration, net, seconds, outputs }) => ({
@@ -65,48 +86,36 @@ function testTable({ tests }: ReportData): string {
   return `<section><h2>Tests</h2>${numbersTable(head, rows)}</section>\n`;
 }
 
+/** What was found, and how long it took. */
 function leadOf({ start, done, tests }: ReportData): string {
   if (start === null) return 'Nothing was trained.';
-  const { device, rule, samplesPerIteration } = start;
-  const how = `${rule}, ${samplesPerIteration} samples an iteration, on ${device}`;
-  if (done === null) return how;
+  if (done === null) return `Trained on ${start.device}.`;
   const scores = (tests.at(-1)?.outputs ?? []).flatMap(({ name, values, lossWeight }) =>
     lossWeight === 0 && values.length === 1 ? [`${name} ${values[0]!.toFixed(4)}`] : [],
   );
   const result = scores.length === 0 ? '' : ` Last test: ${scores.join(', ')}.`;
-  return `${done.iteration.toLocaleString('en')} iterations in ${formatDuration(done.seconds)}: ${how}.${result}`;
+  return `Trained for ${formatDuration(done.seconds)} on ${start.device}.${result}`;
 }
 
-function resultOf({ done, tests }: ReportData): Rows {
-  const last = tests.filter(({ iteration }) => iteration === tests.at(-1)!.iteration);
+/** What no chart, no table of tests and no snapshot says. */
+function resultOf({ done }: ReportData): Rows {
+  if (done === null) return [];
   return [
-    ...last.flatMap(({ outputs }) =>
-      outputs
-        .filter(({ values }) => values.length === 1)
-        .map(({ name, values }) => [`${name}, last test`, values[0]!.toFixed(4)] as const),
-    ),
-    ...(done === null
-      ? []
-      : ([
-          ['ended', done.reason],
-          ...(done.smoothedLoss === null ? [] : [['training loss', done.smoothedLoss.toFixed(4)] as const]),
-          ['time', formatDuration(done.seconds)],
-          ['images a second', done.imagesPerSecond.toFixed(1)],
-          ['waiting for data', `${(100 * done.waiting).toFixed(1)}% of the time`],
-          ...(done.weights === null ? [] : [['weights', done.weights] as const]),
-        ] as const)),
+    ['ended', `${done.reason}, after ${done.iteration.toLocaleString('en')} iterations`],
+    ...(done.smoothedLoss === null ? [] : [['training loss', done.smoothedLoss.toFixed(4)] as const]),
+    ['images a second', done.imagesPerSecond.toFixed(1)],
+    ['waiting for data', `${(100 * done.waiting).toFixed(1)}% of the time`],
   ];
 }
 
-function trainingOf({ start }: ReportData): Rows {
+function trainingOf({ start }: ReportData, title: string): Rows {
   if (start === null) return [];
-  const { net, solver, device, rule, policy, warmup, iteration, maxIterations } = start;
+  const { net, solver, rule, policy, warmup, iteration, maxIterations } = start;
   const { batch, samplesPerIteration, epochSize, learnable, seed, loaded, filled } = start;
   const epochs = epochSize === null ? null : ((maxIterations - iteration) * samplesPerIteration) / epochSize;
   return [
-    ['net', net],
+    ...(net === title ? [] : [['net', net] as const]),
     ...(solver === null ? [] : [['solver', solver] as const]),
-    ['device', device],
     ['update', rule],
     [
       'rate',
@@ -153,6 +162,15 @@ figure, section { margin: 0; padding: 1rem 1.1rem; border: 1px solid var(--line)
   background: var(--surface); min-width: 0; }
 figcaption { margin-top: .4rem; color: var(--muted); font-size: .85rem; }
 .scroll { overflow: auto; max-height: 24rem; }
+.across { overflow-x: auto; }
+.confusions { width: auto; font-size: .85rem; } .confusions caption { margin: .6rem 0 .3rem; color: var(--muted); text-align: left; }
+.confusions thead th { vertical-align: bottom; } .confusions thead span { writing-mode: vertical-rl; transform: rotate(180deg); }
+.confusions tbody th { padding-right: .6rem; text-align: right; white-space: nowrap; }
+.confusions td { min-width: 2.2rem; padding: .25rem; text-align: center; }
+.confusions td.right { background: color-mix(in srgb, var(--third) calc(var(--share) * .6), transparent); }
+.confusions td.wrong { background: color-mix(in srgb, var(--second) var(--share), transparent); }
+.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(7rem, 1fr)); gap: .75rem; }
+.pictures img { display: block; width: 100%; border-radius: .3rem; } .pictures p { margin: .25rem 0 0; font-size: .8rem; overflow-wrap: anywhere; }
 table { width: 100%; border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .5rem .25rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top;
   overflow-wrap: anywhere; }

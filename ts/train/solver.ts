@@ -1,7 +1,7 @@
 /** Caffe's solver (solver.cpp, sgd_solver.cpp): a loop that reports what happens as events. */
 
 import { ArgumentError, PrototxtError } from '../base/errors.ts';
-import { callback, either, having, list, oneOf, path, signal } from '../base/kinds.ts';
+import { boolean, callback, either, having, list, oneOf, path, signal } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { elementCount } from '../base/shape.ts';
 import { weightsFile } from '../caffe/caffemodel.ts';
@@ -78,6 +78,11 @@ const SOLVER = signature('Solver', {
       level: netRows.level,
       stages: netRows.stages,
       frozenBatchNorm: netRows.frozenBatchNorm,
+      finalTest: optional(
+        boolean,
+        'false',
+        'Tests after the last iteration too, where test_interval does not divide it.',
+      ),
       ...matchRows,
       ...solverRows,
       ...extensionRows,
@@ -238,7 +243,8 @@ class Run {
     const isStopped = this.#isStopped;
     const isKept = this.#isDiverged || this.#lastSnapshot?.iteration === this.#iteration;
     if (snapshot_after_train && !isKept) yield* this.#snapshot('end');
-    if (!this.#isDiverged && !isStopped && this.#isTestDue()) yield* this.#tests();
+    const isTested = this.#isTestDue() || this.#options.finalTest === true;
+    if (!this.#isDiverged && !isStopped && isTested) yield* this.#tests();
     await this.#agreement.finish();
     yield this.#doneEvent(this.#isDiverged ? 'diverged' : isStopped ? 'stopped' : 'finished');
   }
