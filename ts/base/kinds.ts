@@ -18,6 +18,8 @@ export interface Written {
   readonly read: (text: string) => unknown;
   /** What a flag means that is given several times; undefined: that may not be. Default: the last one counts. */
   readonly join?: (before: unknown, value: unknown) => unknown;
+  /** The only texts that there are, where they can be listed. */
+  readonly choices?: readonly string[];
 }
 
 /** @typeParam T What values of the kind are; there for the type checker alone. */
@@ -127,15 +129,14 @@ export function number({
 }
 
 export function oneOf<const T extends string | number>(...values: readonly T[]): Kind<T> {
-  return written(
-    kind(
-      alternatives(values.map((value) => JSON.stringify(value))),
-      (value) => values.includes(value as T),
-      (value) => didYouMean(value, values.map(String)),
-    ),
-    (text) => values.find((value) => String(value) === text) ?? text,
-    alternatives(values.map(String)),
+  const choices = values.map(String);
+  const made = kind<T>(
+    alternatives(values.map((value) => JSON.stringify(value))),
+    (value) => values.includes(value as T),
+    (value) => didYouMean(value, choices),
   );
+  const read = (text: string) => values.find((value) => String(value) === text) ?? text;
+  return { ...made, written: { expected: alternatives(choices), read, choices } };
 }
 
 /** A file's or a folder's path. */

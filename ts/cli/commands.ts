@@ -6,7 +6,8 @@ export interface CommandEntry {
   readonly summary: string;
   /** Caffe's own name for it. */
   readonly alias?: string;
-  readonly load: () => Promise<() => Command>;
+  /** What makes it, given how the program with all commands is made. */
+  readonly load: () => Promise<(whole: () => Promise<Command>) => Command>;
 }
 
 const COMPUTE = 'Classify and compute:';
@@ -134,6 +135,11 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     group: MACHINE,
     summary: 'look at all that resnode needs, and say what mends what is missing',
     load: async () => (await import('./doctor.ts')).doctor,
+  },
+  completion: {
+    group: MACHINE,
+    summary: 'print what completes commands and flags in bash, zsh or fish',
+    load: async () => (await import('./completion.ts')).completion,
   },
   'device-query': {
     group: MACHINE,

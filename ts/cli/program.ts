@@ -46,9 +46,9 @@ async function assemble(isLoaded: (name: string, alias?: string) => boolean): Pr
   return program;
 }
 
-async function prepared(make: () => Command): Promise<Command> {
+async function prepared(make: (whole: typeof wholeProgram) => Command): Promise<Command> {
   const { takeModelFolder } = await import('./model-folder.ts');
-  const command = make();
+  const command = make(wholeProgram);
   takeModelFolder(command);
   return command;
 }
