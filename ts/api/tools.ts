@@ -19,6 +19,7 @@ export { deviceTops, type NetToRun, type Tops, type TopsSource } from '../tools/
 export type { FloatPrecision } from '../tools/parity/check-case.ts';
 export type { ActivationOptions } from '../tools/view/activation-pictures.ts';
 export { type DescribeOptions, type Description, describeNet } from '../tools/view/describe-net.ts';
+export type { FilterOptions } from '../tools/view/filter-pictures.ts';
 export { type ForkMarks, readNetWithMarks } from '../tools/view/fork-marks.ts';
 export { type MeasuredOperation, type MeasuredTimes, readTimes } from '../tools/view/measured-times.ts';
 export type * from '../tools/view/page-data.ts';
