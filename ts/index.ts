@@ -28,6 +28,7 @@ export {
   writeBinaryproto,
   writeCaffemodel,
 } from './caffe/write-caffemodel.ts';
+export type { ModelPlan } from './compile/compile.ts';
 export { type DeployOptions, deployNet } from './convert/deploy-net.ts';
 export { trainNet } from './convert/train-net.ts';
 export { readInputShapes } from './data/read-shapes.ts';
@@ -41,7 +42,7 @@ export {
 } from './device/device.ts';
 export { type DeviceInfo, type Devices, devices } from './device/devices.ts';
 export type { DeviceMemory } from './device/memory.ts';
-export type { Model, ModelPlan, Outputs, RunOptions } from './device/model.ts';
+export type { Model, Outputs, RunOptions } from './device/model.ts';
 export type * from './device/ops.ts';
 export { compileOperation, ops } from './device/ops.ts';
 export type { Input, InputArray, Inputs, Tensor } from './device/tensor.ts';

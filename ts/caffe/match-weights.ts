@@ -11,7 +11,6 @@ import type { WeightsFile, WeightsLayer } from './caffemodel.ts';
 import { missingWeights, type WeightsUse } from './missing-weights.ts';
 import { splitNvidiaBlobs } from './nvidia-batch-norm.ts';
 import { isReshaped, mismatchOf } from './weights-mismatch.ts';
-import { namesTwice } from './weights-warnings.ts';
 
 export interface LayerReport {
   readonly layer: string;
@@ -201,4 +200,16 @@ function reportOf(
       return { layer, status: detail === undefined ? 'matched' : 'reshaped', detail: detail ?? '' };
     }),
   ];
+}
+
+/** Names that several layers with parameters of their own have; blobs shared by `param { name }` are one blob. */
+export function namesTwice(parameters: readonly Pick<MatchedParameter, 'layer' | 'index'>[]): string[] {
+  const seen = new Set<string>();
+  const twice = new Set<string>();
+  for (const { layer, index } of parameters) {
+    const key = `${index}/${layer}`;
+    if (seen.has(key)) twice.add(layer);
+    seen.add(key);
+  }
+  return [...twice];
 }

@@ -3,7 +3,7 @@ import { describeNotFinite, notFiniteBytes } from '../base/not-finite.ts';
 import type { Warning } from '../base/warn.ts';
 import type { Blob } from './blob.ts';
 import type { WeightsFile } from './caffemodel.ts';
-import { type LayerReport, type MatchedParameter, matchText } from './match-weights.ts';
+import { type LayerReport, type MatchedParameter, matchText, namesTwice } from './match-weights.ts';
 
 /** Weights were given, and layers of the net took none. */
 export function partialWarnings(report: readonly LayerReport[], weights: WeightsFile | null): Warning[] {
@@ -33,25 +33,10 @@ export async function notFiniteWarnings(
   return warnings;
 }
 
-interface Parameter {
-  readonly layer: string;
-  readonly index: number;
-}
-
-/** Names that several layers with parameters of their own have; blobs shared by `param { name }` are one blob. */
-export function namesTwice(parameters: readonly Parameter[]): string[] {
-  const seen = new Set<string>();
-  const twice = new Set<string>();
-  for (const { layer, index } of parameters) {
-    const key = `${index}/${layer}`;
-    if (seen.has(key)) twice.add(layer);
-    seen.add(key);
-  }
-  return [...twice];
-}
-
 /** One for each such name. */
-export function namesTwiceWarnings(parameters: readonly Parameter[]): Warning[] {
+export function namesTwiceWarnings(
+  parameters: readonly Pick<MatchedParameter, 'layer' | 'index'>[],
+): Warning[] {
   return namesTwice(parameters).map((name) => ({
     code: 'net/names-twice',
     message: `several layers with parameters are named "${name}": weights are kept by name, so that files hold one set for all of them and the net cannot be saved or loaded; give each layer a name of its own`,

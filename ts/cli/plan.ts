@@ -2,10 +2,10 @@
 
 import { Command } from 'commander';
 import { GraphError } from '../base/errors.ts';
+import type { ModelPlan } from '../compile/compile.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
 import { openDevice } from '../device/device.ts';
 import { formatBytes, largestBatch } from '../device/memory.ts';
-import type { ModelPlan } from '../device/model.ts';
 import { SGD_UPDATE, withLoss } from '../device/plan-training.ts';
 import { flag, own } from './flag.ts';
 import { netArgument } from './model-folder.ts';

@@ -2,9 +2,9 @@
 
 import { Command } from 'commander';
 import { optionsOf } from '../base/options.ts';
+import type { ModelPlan } from '../compile/compile.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
 import { formatBytes } from '../device/memory.ts';
-import type { ModelPlan } from '../device/model.ts';
 import { graphFromCaffe, graphOptions } from '../graph/from-caffe.ts';
 import { type Summary, summarise } from '../graph/summary.ts';
 import { runPasses } from '../passes/index.ts';

@@ -1,4 +1,7 @@
-/** NetParameter + weights → executables: one for each set of input shapes, all on the same parameters. */
+/**
+ * The stages from a net to what runs, and what is known at each: Lowered → (its parameters' bytes) → Planned → Compiled.
+ * `L` is what lowering for runs, or for training, knows; device/compiler.ts takes a net through all of them.
+ */
 
 import { GraphError } from '../base/errors.ts';
 import { optionsOf } from '../base/options.ts';
@@ -9,10 +12,12 @@ import type { Blob } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { fillerRandom, filling } from '../caffe/fillers.ts';
 import { type LayerReport, type MatchOptions, matchWeights, noWeights } from '../caffe/match-weights.ts';
+import type { WeightsUse } from '../caffe/missing-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { notFiniteWarnings } from '../caffe/weights-warnings.ts';
 import { type GraphOptions, graphFromCaffe, graphOptions, withOutputs } from '../graph/from-caffe.ts';
 import type { Graph } from '../graph/graph.ts';
+import { summarise } from '../graph/summary.ts';
 import type {
   NativeDevice,
   NativeExecutable,
@@ -57,17 +62,15 @@ export interface Lowered {
 }
 
 /** A lowered net with its device's choices and memory plan. */
-export interface Planned extends Lowered {
+export type Planned<L extends Lowered = Lowered> = L & {
   readonly plan: NativePlan;
   /** What it was planned with. */
   readonly options: NativePlanOptions;
   readonly memory: MemoryPlan;
-}
+};
 
 /** Ready to run. */
-export interface Compiled extends Planned {
-  readonly executable: NativeExecutable;
-}
+export type Compiled<L extends Lowered = Lowered> = Planned<L> & { readonly executable: NativeExecutable };
 
 /** @throws GraphError */
 export function lowerNet(net: NetParameter, options: CompileOptions): Lowered {
@@ -92,19 +95,50 @@ function askedOf(written: Graph, net: NetParameter, outputs: readonly string[]):
 }
 
 /** Chooses implementations and lays out the memory; takes none of it. @throws DeviceError */
-export async function planNet(
+export async function planNet<L extends Lowered>(
   device: NativeDevice,
-  lowered: Lowered,
+  lowered: L,
   {
     precision = 'float32',
     deterministic = false,
     tune = true,
     quantization = null,
   }: Partial<NativePlanOptions>,
-): Promise<Planned> {
+): Promise<Planned<L>> {
   const options = { precision, deterministic, tune, quantization };
   const plan = await device.prepare(lowered.program, options);
   return { ...lowered, plan, options, memory: planMemory(plan.buffers, plan) };
+}
+
+/** What a model takes, in bytes, and what it computes. */
+export interface ModelPlan {
+  /** Parameters as the device packs them. */
+  readonly parameterBytes: number;
+  /** The arena that all activations share. */
+  readonly arenaBytes: number;
+  /** What activations would take in buffers of their own. */
+  readonly separateBytes: number;
+  /** Scratch of the operations. */
+  readonly workspaceBytes: number;
+  /** Multiply-accumulates of one run. */
+  readonly macs: number;
+  /** One an operation: its layers and what computes it, e.g. `jit:avx512_core`. */
+  readonly operations: readonly { readonly layer: string; readonly implementation: string }[];
+}
+
+/** What a plan says to people. */
+export function describePlan({ plan, memory, program, graph }: Planned): ModelPlan {
+  return {
+    parameterBytes: plan.parameterBytes,
+    arenaBytes: memory.bytes,
+    separateBytes: memory.separate,
+    workspaceBytes: plan.workspaceBytes,
+    macs: summarise(graph).macs,
+    operations: program.operations.map(({ layer }, i) => ({
+      layer,
+      implementation: plan.implementations[i]!,
+    })),
+  };
 }
 
 /** Bytes that `compileNet` will take, without and with the parameters. */
@@ -125,17 +159,13 @@ export function sourceBytes(data: readonly (ParameterData | null)[]): number {
 export async function fillParameters(
   lowered: Lowered,
   weights: WeightsFile | null,
-  options: MatchOptions & { readonly seed?: number },
-  isTraining = false,
+  { seed = 1, use = 'run', ...options }: MatchOptions & { readonly seed?: number; readonly use?: WeightsUse },
 ): Promise<{ data: (ParameterData | null)[]; report: LayerReport[] }> {
   const { parameters } = lowered.written;
   const { blobs, report } =
-    weights === null
-      ? noWeights(parameters)
-      : matchWeights(parameters, weights, options, isTraining ? 'train' : 'run');
+    weights === null ? noWeights(parameters) : matchWeights(parameters, weights, options, use);
   for (const { code, message } of await notFiniteWarnings(parameters, blobs, weights?.file ?? ''))
     warn(code, message);
-  const { seed = 1 } = options;
   const yieldIfDue = yielding();
   const filled = new Map<number, Blob>();
   for (const id of sourcesOf(lowered.recipes)) {
@@ -173,11 +203,11 @@ export async function createParameters(
 }
 
 /** Takes the memory and packs the parameters. @throws DeviceError */
-export async function compileNet(
+export async function compileNet<L extends Lowered>(
   device: NativeDevice,
-  planned: Planned,
+  planned: Planned<L>,
   parameters: NativeParameters,
-): Promise<Compiled> {
+): Promise<Compiled<L>> {
   const { plan, memory } = planned;
   return {
     ...planned,

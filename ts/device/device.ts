@@ -1,6 +1,6 @@
 /** A device: where models live and run. */
 import { availableParallelism } from 'node:os';
-import { ArgumentError, DeviceError } from '../base/errors.ts';
+import { DeviceError } from '../base/errors.ts';
 import {
   boolean,
   callback,
@@ -17,50 +17,18 @@ import {
 import { fields, optional, required, signature } from '../base/options.ts';
 import { isLocation } from '../base/sources.ts';
 import { type Warning, warn } from '../base/warn.ts';
-import { yielding } from '../base/yielding.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
-import { namesTwiceWarnings, partialWarnings } from '../caffe/weights-warnings.ts';
-import { quantizationOf, readCalibration } from '../compile/calibration.ts';
-import {
-  type Compiled,
-  type CompileOptions,
-  checkSameParameters,
-  compileNet,
-  createParameters,
-  fillParameters,
-  type Lowered,
-  lowerNet,
-  neededBytes,
-  type Planned,
-  planNet,
-  sourceBytes,
-} from '../compile/compile.ts';
-import { readInputShapes } from '../data/read-shapes.ts';
-import type { Graph } from '../graph/graph.ts';
-import type {
-  NativeDevice,
-  NativeOperationBench,
-  NativeOperationVariant,
-  NativeParameters,
-} from '../native/binding.ts';
+import type { ModelPlan } from '../compile/compile.ts';
+import type { NativeDevice, NativeOperationBench, NativeOperationVariant } from '../native/binding.ts';
 import { convertError } from '../native/convert-error.ts';
-import type { ParameterData } from '../operations/program.ts';
-import { emptyStatistics } from './batch-norm-modes.ts';
 import { type BufferShape, bufferShape, checkBufferShape, DeviceBuffer } from './buffer.ts';
 import type { Communicator } from './communicator.ts';
-import { firstNotFinite } from './first-not-finite.ts';
+import { Compiler, type Say } from './compiler.ts';
 import { release, watch } from './leaks.ts';
-import {
-  type LoadOptions,
-  loadOptions,
-  planOptions,
-  readGivenWeights,
-  readModel,
-  withFolder,
-} from './load-options.ts';
+import { type LoadOptions, loadOptions, planOptions, withFolder } from './load-options.ts';
 import { localRank } from './local-rank.ts';
-import { availableMemory, type DeviceMemory, largestBatch, outOfMemory } from './memory.ts';
-import { describePlan, Model, type ModelPlan } from './model.ts';
+import { availableMemory, type DeviceMemory, outOfMemory } from './memory.ts';
+import { Model } from './model.ts';
 import { hasNvidiaGpu } from './nvidia.ts';
 import {
   cacheFolderOf,
@@ -69,14 +37,8 @@ import {
   type NativeKind,
   openNative,
 } from './open-native.ts';
-import type { Inputs } from './tensor.ts';
-import {
-  checkTrainOptions,
-  planTrainingOptions,
-  type TrainOptions,
-  trainOptions,
-  withHistory,
-} from './train-options.ts';
+import { readForRuns, readForTraining } from './read-net.ts';
+import { checkTrainOptions, planTrainingOptions, type TrainOptions, trainOptions } from './train-options.ts';
 import type { Trainer } from './trainer.ts';
 import { warnOfDamagedCache } from './tuning-cache.ts';
 
@@ -204,6 +166,8 @@ interface DeviceParts {
 /** A Device, or what stands for it. */
 export const deviceLike: Kind<Device> = having<Device>('a Device of openDevice', 'load');
 
+type LoadLayerByLayer = (net: NetParameter, outputs: readonly string[]) => Promise<Model>;
+
 export class Device {
   /** `cpu`, `cuda` or `reference`. */
   readonly kind: string;
@@ -217,15 +181,22 @@ export class Device {
   readonly communicator: Communicator | null;
   readonly #native: NativeDevice;
   readonly #limit: number;
-  readonly #tune: boolean;
+  readonly #compiler: Compiler;
   readonly #onWarning: ((warning: Warning) => void) | null;
+  /** Hands warnings on to who opened the device, else to Node, which prints each once. */
+  readonly #say: Say = (warnings) => {
+    for (const warning of warnings)
+      if (this.#onWarning === null) warn(warning.code, warning.message);
+      else this.#onWarning(warning);
+    return warnings;
+  };
 
   /** Use `openDevice`. @internal */
   constructor(native: NativeDevice, name: string, reason: string, parts: DeviceParts) {
     DEVICE.check(native, name, reason, parts);
     const { memoryLimit, tune, communicator, onWarning } = parts;
     this.#native = native;
-    this.#tune = tune;
+    this.#compiler = new Compiler(native, { device: name, tune, memory: () => this.memory() });
     this.#onWarning = onWarning;
     this.communicator = communicator;
     this.name = name;
@@ -247,59 +218,16 @@ export class Device {
   async load(source: string | URL | LoadOptions, options: Omit<LoadOptions, 'model'> = {}): Promise<Model> {
     const whole = isLocation(source) ? { ...options, model: source } : source;
     LOAD.check(whole);
-    return this.#load(withFolder(whole, ['model', 'weights']), true);
-  }
-
-  // A model that is not looked at says nothing, of its weights or of what it computes.
-  async #load(options: LoadOptions, isLookedAt: boolean): Promise<Model> {
-    const yieldIfDue = yielding();
-    const net = readModel(options);
-    await yieldIfDue();
-    const shaped = { ...options, inputShapes: await readInputShapes(net, options.inputShapes) };
-    const lowered = lowerNet(net, shaped);
-    await yieldIfDue();
-    const weights = await readGivenWeights(options.weights);
-    let parameters: NativeParameters | null = null;
+    const asked = withFolder(whole, ['model', 'weights']);
+    const model = await this.#load(asked, {
+      say: this.#say,
+      loadLayerByLayer: (net, outputs) => this.#loadLayerByLayer({ ...asked, model: net }, outputs),
+    });
     try {
-      const { data, report } = await fillParameters(lowered, weights, options);
-      // A trainer's own weights, which have no file, may not have seen a batch yet: its test net says nothing.
-      const isRead = weights !== null && weights.file !== '';
-      const found = [
-        ...warningsOf(lowered),
-        ...partialWarnings(report, weights),
-        ...(isRead
-          ? emptyStatistics(net, weights, { phase: options.phase ?? net.state?.phase ?? 'TEST' })
-          : []),
-      ];
-      const warnings = isLookedAt ? this.#warn(found) : found;
-      const quantized = this.#quantized(lowered, shaped, data);
-      const planned = await this.#plan(lowered, quantized);
-      await this.#checkMemory(planned, neededBytes(planned).total + sourceBytes(data), (batch) =>
-        lowerNet(net, { ...shaped, batch }),
-      );
-      parameters = await createParameters(this.#native, planned.program, data);
-      const held = parameters;
-      const first = await compileNet(this.#native, planned, held);
-      const model = new Model({
-        device: this.name,
-        report,
-        warnings,
-        parameters: held,
-        first,
-        compile: (inputShapes) => this.#compileAgain(net, { ...quantized, inputShapes }, first, held),
-        firstNotFinite: isLookedAt
-          ? (inputs) => this.#firstNotFinite(lowered.written, inputs, { ...options, model: net })
-          : null,
-      });
-      try {
-        for (const batch of options.batches ?? []) await model.keep(batch);
-      } catch (error) {
-        model.dispose();
-        throw error;
-      }
+      for (const batch of asked.batches ?? []) await model.keep(batch);
       return model;
     } catch (error) {
-      parameters?.dispose();
+      model.dispose();
       throw convertError(error, this.name);
     }
   }
@@ -312,53 +240,19 @@ export class Device {
   async train(options: TrainOptions): Promise<Trainer> {
     TRAIN.check(options);
     checkTrainOptions(options);
-    const yieldIfDue = yielding();
-    const { net, asked } = await this.#trainingNet(options);
-    await yieldIfDue();
-    const { lowerTraining, Trainer } = await trainingRooms();
-    const lowered = lowerTraining(net, asked);
-    await yieldIfDue();
-    const weights = await readGivenWeights(options.weights);
-    let parameters: NativeParameters | null = null;
-    try {
-      const { data, report } = await fillParameters(lowered, weights, options, true);
-      const isNone = report.every(({ status }) => status !== 'matched' && status !== 'reshaped');
-      const warnings = this.#warn([
-        ...warningsOf(lowered),
-        // What begins at its filler is usual where a net is fine-tuned, and its solver says it.
-        ...(isNone ? partialWarnings(report, weights) : []),
-      ]);
-      const values = withHistory(data, lowered, options.history);
-      const planned = { ...lowered, ...(await this.#plan(lowered, precisionOf(options))) };
-      await this.#checkMemory(planned, neededBytes(planned).total, (batch) =>
-        lowerTraining(net, { ...asked, batch }),
-      );
-      parameters = await createParameters(this.#native, planned.program, values);
-      const compiled = { ...planned, ...(await compileNet(this.#native, planned, parameters)) };
-      const { name: device } = this;
-      return new Trainer({ device, owner: this, net, options, report, warnings, parameters, compiled });
-    } catch (error) {
-      parameters?.dispose();
-      throw convertError(error, this.name);
-    }
+    const read = await readForTraining(options, this.#rank);
+    // Read where something learns: most processes only infer.
+    const { Trainer } = await import('./trainer.ts');
+    const opened = await this.#compiler.open(read, this.#say);
+    return new Trainer({ device: this.name, owner: this, net: read.net, options, opened });
   }
 
   /** What `train` would take and use, without taking it: no weights are read. @throws as `plan` */
   async planTraining(options: Omit<TrainOptions, 'weights' | 'history'>): Promise<ModelPlan> {
     PLAN_TRAINING.check(options);
     checkTrainOptions(options);
-    try {
-      const { net, asked } = await this.#trainingNet(options);
-      const { lowerTraining } = await trainingRooms();
-      const lowered = lowerTraining(net, asked);
-      this.#warn(warningsOf(lowered));
-      const planned = await this.#plan(lowered, precisionOf(options));
-      const description = describePlan(planned);
-      planned.plan.dispose();
-      return description;
-    } catch (error) {
-      throw convertError(error, this.name);
-    }
+    const read = await readForTraining(options, this.#rank);
+    return this.#compiler.describe(read, this.#say);
   }
 
   /**
@@ -367,19 +261,8 @@ export class Device {
    */
   async plan(options: Omit<LoadOptions, 'weights' | 'batches'>): Promise<ModelPlan> {
     PLAN.check(options);
-    try {
-      const asked = withFolder(options, ['model']);
-      const net = readModel(asked);
-      const shaped = { ...asked, inputShapes: await readInputShapes(net, options.inputShapes) };
-      const lowered = lowerNet(net, shaped);
-      this.#warn(warningsOf(lowered));
-      const planned = await this.#plan(lowered, this.#quantized(lowered, shaped, null));
-      const description = describePlan(planned);
-      planned.plan.dispose();
-      return description;
-    } catch (error) {
-      throw convertError(error, this.name);
-    }
+    const read = await readForRuns(withFolder(options, ['model']), this);
+    return this.#compiler.describe(read, this.#say);
   }
 
   /** Times an operation in several ways; for benchmarks. @throws DeviceError @internal */
@@ -439,112 +322,34 @@ export class Device {
     this.dispose();
   }
 
-  async #trainingNet(options: Omit<TrainOptions, 'weights' | 'history'>) {
-    const net = readModel(options, 'TRAIN');
-    const inputShapes = await readInputShapes(net, options.inputShapes);
-    return {
-      net,
-      asked: { ...options, phase: net.state?.phase ?? 'TEST', inputShapes, ...this.#rank } as const,
-    };
+  async #load(
+    options: LoadOptions,
+    { say, loadLayerByLayer }: { readonly say: Say; readonly loadLayerByLayer: LoadLayerByLayer | null },
+  ): Promise<Model> {
+    const read = await readForRuns(options, this);
+    const opened = await this.#compiler.open(read, say);
+    return new Model({
+      device: this.name,
+      owner: this,
+      opened,
+      compile: (shapes) => this.#compiler.reshape(read, opened, shapes),
+      loadLayerByLayer: loadLayerByLayer === null ? null : (outputs) => loadLayerByLayer(read.net, outputs),
+    });
   }
 
-  /** Hands warnings on to who opened the device, else to Node, which prints each once. */
-  #warn(warnings: readonly Warning[]): readonly Warning[] {
-    for (const warning of warnings)
-      if (this.#onWarning === null) warn(warning.code, warning.message);
-      else this.#onWarning(warning);
-    return warnings;
-  }
-
-  get #rank(): { readonly rank?: number } {
-    return this.communicator === null ? {} : { rank: this.communicator.rank };
-  }
-
-  /** @param data Null: as if all weights were 1, which changes no size. */
-  #quantized(
-    lowered: Lowered,
-    options: Omit<LoadOptions, 'weights' | 'batches'>,
-    data: readonly (ParameterData | null)[] | null,
-  ): CompileOptions {
-    const { precision, calibration, ...rest } = options;
-    if (precision !== 'int8') return options;
-    if (this.kind !== 'cpu')
-      throw new DeviceError(
-        'device/unsupported',
-        this.name,
-        `The ${this.name} device has no int8; use the cpu device`,
-      );
-    if (calibration === undefined)
-      throw new ArgumentError('calibration', 'a file of "resnode quantize", which int8 needs', calibration);
-    const table = typeof calibration === 'string' ? readCalibration(calibration) : calibration;
-    return { ...rest, precision, quantization: quantizationOf(lowered, table, data) };
-  }
-
-  #plan(lowered: Lowered, options: CompileOptions): Promise<Planned> {
-    return planNet(this.#native, lowered, { tune: this.#tune, ...options });
-  }
-
-  #firstNotFinite(
-    graph: Graph,
-    inputs: Inputs,
+  // A model to look for the first value that is not finite, which says nothing of its weights and is not looked at itself.
+  #loadLayerByLayer(
     { calibration: _, batches: __, precision, ...options }: LoadOptions,
-  ): Promise<string | null> {
-    return firstNotFinite(graph, inputs, (outputs) =>
-      this.#load(
-        { ...options, outputs, optimize: false, precision: precision === 'int8' ? 'float32' : precision },
-        false,
-      ),
+    outputs: readonly string[],
+  ): Promise<Model> {
+    const exact = precision === 'int8' ? 'float32' : precision;
+    return this.#load(
+      { ...options, outputs, optimize: false, precision: exact },
+      { say: (warnings) => warnings, loadLayerByLayer: null },
     );
   }
 
-  async #compileAgain(
-    net: NetParameter,
-    options: CompileOptions,
-    first: Compiled,
-    parameters: NativeParameters,
-  ): Promise<Compiled> {
-    const { batch: _, ...shaped } = options;
-    const lowered = lowerNet(net, shaped);
-    checkSameParameters(first.program, lowered.program);
-    const planned = await this.#plan(lowered, shaped);
-    await this.#checkMemory(planned, neededBytes(planned).activations, (batch) =>
-      lowerNet(net, { ...shaped, batch }),
-    );
-    return compileNet(this.#native, planned, parameters);
-  }
-
-  // Refuses what does not fit, naming the largest batch that would. `lowerBatch`: the same net for another batch.
-  async #checkMemory(planned: Planned, need: number, lowerBatch: (batch: number) => Lowered) {
-    const { free } = this.memory();
-    if (need <= free) return;
-    const batch = planned.program.tensors[planned.program.inputs[0] ?? -1]?.shape[0];
-    const fits =
-      batch === undefined
-        ? null
-        : await largestBatch(batch, free, async (smaller) => {
-            const other = await planNet(this.#native, lowerBatch(smaller), {
-              ...planned.options,
-              tune: false,
-            });
-            other.plan.dispose();
-            return need - neededBytes(planned).activations + neededBytes(other).activations;
-          });
-    planned.plan.dispose();
-    throw outOfMemory(this.name, need, free, fits);
+  get #rank(): number | undefined {
+    return this.communicator?.rank;
   }
 }
-
-/** Read where something learns: most processes only infer. */
-async function trainingRooms() {
-  const [{ lowerTraining }, { Trainer }] = await Promise.all([
-    import('../gradient/lower-training.ts'),
-    import('./trainer.ts'),
-  ]);
-  return { lowerTraining, Trainer };
-}
-
-/** What is hardly meant in a net. */
-const warningsOf = ({ written }: Lowered): Warning[] => namesTwiceWarnings(written.parameters);
-
-const precisionOf = ({ precision }: Pick<TrainOptions, 'precision'>) =>
-  precision === undefined ? {} : { precision };

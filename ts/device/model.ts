@@ -1,6 +1,6 @@
 /** A net compiled for a device. Runs are queued and answered in order. */
 
-import { ArgumentError, DeviceError } from '../base/errors.ts';
+import { ArgumentError } from '../base/errors.ts';
 import {
   boolean,
   having,
@@ -14,16 +14,17 @@ import {
 } from '../base/kinds.ts';
 import { describeNotFinite, notFinite } from '../base/not-finite.ts';
 import { internal, optional, options, required, signature } from '../base/options.ts';
-import { elementCount } from '../base/shape.ts';
 import { type Warning, warn } from '../base/warn.ts';
+import { yielding } from '../base/yielding.ts';
 import type { LayerReport } from '../caffe/match-weights.ts';
-import type { Compiled } from '../compile/compile.ts';
+import { type Compiled, describePlan, type Lowered, type ModelPlan } from '../compile/compile.ts';
+import type { Graph } from '../graph/graph.ts';
 import { type Summary, summarise } from '../graph/summary.ts';
-import type { NativeParameters, NativeRun } from '../native/binding.ts';
-import { convertError } from '../native/convert-error.ts';
 import { DeviceBuffer } from './buffer.ts';
+import type { OpenedNet } from './compiler.ts';
 import { release, watch } from './leaks.ts';
-import { type InputArray, type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
+import { free, type RunMode, Runner } from './runner.ts';
+import { type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
 
 export interface RunOptions {
   /**
@@ -43,37 +44,23 @@ export interface RunOptions {
   readonly copyInputs?: boolean;
 }
 
-/** What a model takes, in bytes, and what it computes. */
-export interface ModelPlan {
-  /** Parameters as the device packs them. */
-  readonly parameterBytes: number;
-  /** The arena that all activations share. */
-  readonly arenaBytes: number;
-  /** What activations would take in buffers of their own. */
-  readonly separateBytes: number;
-  /** Scratch of the operations. */
-  readonly workspaceBytes: number;
-  /** Multiply-accumulates of one run. */
-  readonly macs: number;
-  /** One an operation: its layers and what computes it, e.g. `jit:avx512_core`. */
-  readonly operations: readonly { readonly layer: string; readonly implementation: string }[];
-}
-
 /** What `Device.load` hands over. @internal */
 export interface ModelParts {
   readonly device: string;
-  readonly report: readonly LayerReport[];
-  readonly warnings: readonly Warning[];
-  readonly parameters: NativeParameters;
-  readonly first: Compiled;
+  readonly owner: object;
+  readonly opened: OpenedNet<Lowered>;
   /** Compiles the same net on the same parameters for other input shapes. */
   readonly compile: (shapes: Shapes) => Promise<Compiled>;
   /**
-   * Runs the net layer by layer and says in words which blob is the first with a value that is not finite, if one is.
-   * Null: this model's outputs are not looked at.
+   * The same net with these outputs, nothing fused: where a value of an output is not finite, it finds the first blob
+   * that has one. Null: this model's outputs are not looked at.
    */
-  readonly firstNotFinite: ((inputs: Inputs) => Promise<string | null>) | null;
+  readonly loadLayerByLayer: ((outputs: readonly string[]) => Promise<Model>) | null;
 }
+
+type LoadLayerByLayer = NonNullable<ModelParts['loadLayerByLayer']>;
+/** A run, and whether each operation is timed. */
+type Submission = RunOptions & Pick<RunMode, 'profile'>;
 
 /** Compiled shapes that are kept besides those that were asked for; the one used least recently goes first. */
 const KEPT_SHAPES = 4;
@@ -118,6 +105,7 @@ export class Model {
   /** What works and is hardly meant, e.g. `weights/partial`. */
   readonly warnings: readonly Warning[];
   readonly #parts: ModelParts;
+  readonly #runner: Runner;
   readonly #others = new Map<string, Promise<Compiled>>();
   /** Batch sizes that were asked for at loading. */
   readonly #asked = new Map<string, Compiled>();
@@ -127,19 +115,21 @@ export class Model {
   readonly #saidOf = new Set<string>();
   /** The search for the first layer that has them: once, at the first such output. */
   #search: Promise<void> | null = null;
-  #disposed = false;
 
   /** Use `device.load`. @internal */
   constructor(parts: ModelParts) {
     this.#parts = parts;
-    this.report = parts.report;
-    this.warnings = parts.warnings;
-    const { program, names } = parts.first;
+    const { report, warnings, compiled } = parts.opened;
+    const disposed = 'The model was disposed; load it again to run it';
+    this.#runner = new Runner({ ...parts, disposed });
+    this.report = report;
+    this.warnings = warnings;
+    const { program, names } = compiled;
     const shape = (id: number) => program.tensors[id]!.shape;
-    const given = program.inputs.filter((id) => id !== parts.first.pass);
+    const given = program.inputs.filter((id) => id !== compiled.pass);
     this.inputs = Object.fromEntries(given.map((id) => [program.tensors[id]!.name, shape(id)]));
     this.outputs = Object.fromEntries(program.outputs.map((id, i) => [names[i]!, shape(id)]));
-    watch(this, `model "${parts.first.graph.name}"`);
+    watch(this, `model "${compiled.graph.name}"`);
   }
 
   /**
@@ -155,7 +145,7 @@ export class Model {
    */
   async run(inputs: Inputs, options: RunOptions = {}): Promise<Outputs> {
     MODEL_RUN.check(inputs, options);
-    const { compiled, result } = await this.#submit(inputs, false, options);
+    const { compiled, result } = await this.#submit(inputs, options);
     const { program, names } = compiled;
     this.#look(compiled, result.outputs, inputs);
     // Entries, since a blob may be called __proto__.
@@ -169,7 +159,7 @@ export class Model {
   /** Milliseconds of each operation in one run, by layer name. Inputs and errors are those of `run`. */
   async time(inputs: Inputs, options: RunOptions = {}): Promise<{ layer: string; milliseconds: number }[]> {
     MODEL_TIME.check(inputs, options);
-    const { compiled, result } = await this.#submit(inputs, true, options);
+    const { compiled, result } = await this.#submit(inputs, { ...options, profile: true });
     this.#look(compiled, result.outputs, inputs);
     return compiled.program.operations.map(({ layer }, i) => ({
       layer,
@@ -183,19 +173,15 @@ export class Model {
    */
   async parameter(layer: string, index: number): Promise<Float32Array | null> {
     MODEL_PARAMETER.check(layer, index);
-    const { program } = this.#parts.first;
+    const { program } = this.#runner.compiled;
     const id = program.parameters.findIndex(({ name }) => name === `${layer}/${index}`);
-    try {
-      return id < 0 ? null : await this.#parts.parameters.read(id);
-    } catch (error) {
-      throw convertError(error, this.#parts.device);
-    }
+    return id < 0 ? null : (await this.#runner.read([id]))[0]!;
   }
 
   /** Compiles another batch size and keeps it. @internal */
   async keep(batch: number): Promise<void> {
     MODEL_KEEP.check(batch);
-    if (this.#disposed) throw disposedError(this.#parts.device);
+    this.#runner.checkOpen();
     const sized = Object.entries(this.inputs).map(([name, shape]) => [name, [batch, ...shape.slice(1)]]);
     const shapes: Shapes = Object.fromEntries(sized);
     const key = JSON.stringify(shapes);
@@ -205,25 +191,21 @@ export class Model {
 
   /** Layers as they run, fused ones in one row, with shapes, parameters and multiply-accumulates. */
   summary(): Summary {
-    return summarise(this.#parts.first.graph);
+    return summarise(this.#runner.compiled.graph);
   }
 
   /** Bytes and implementations of the loaded shapes. */
   plan(): ModelPlan {
-    return describePlan(this.#parts.first);
+    return describePlan(this.#runner.compiled);
   }
 
   /** Frees the model behind the runs already queued; safe to call twice. */
   dispose(): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
+    if (!this.#runner.dispose()) return;
     release(this);
-    this.#parts.first.executable.dispose();
-    this.#parts.first.plan.dispose();
     for (const asked of this.#asked.values()) free(asked);
     for (const other of this.#others.values()) void other.then(free, () => {});
     this.#others.clear();
-    this.#parts.parameters.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -237,8 +219,8 @@ export class Model {
 
   // Once an output: a stream of images would say it for each.
   #look({ graph, names }: Compiled, outputs: readonly (Float32Array | null)[], inputs: Inputs): void {
-    const { firstNotFinite } = this.#parts;
-    if (firstNotFinite === null) return;
+    const { loadLayerByLayer } = this.#parts;
+    if (loadLayerByLayer === null) return;
     for (const [i, data] of outputs.entries()) {
       const name = names[i]!;
       const found = data === null || this.#saidOf.has(name) ? null : notFinite(data);
@@ -249,32 +231,32 @@ export class Model {
         'output/not-finite',
         `output "${name}" of "${graph.name}", made by layer "${layer}": ${describeNotFinite(found)}`,
       );
-      this.#search ??= findFirst(graph.name, inputs, firstNotFinite);
+      this.#search ??= sayFirstNotFinite(this.#runner.compiled.written, inputs, loadLayerByLayer);
     }
   }
 
-  async #submit(inputs: Inputs, profile: boolean, { signal, outputs = {}, copyInputs = true }: RunOptions) {
-    signal?.throwIfAborted();
-    const { shapes, arrays: given } = resolveInputs(this.inputs, inputs);
-    if (this.#disposed) throw disposedError(this.#parts.device);
-    for (const name of Object.keys(outputs))
-      if (!Object.hasOwn(this.outputs, name))
-        throw new ArgumentError('outputs', `the names ${Object.keys(this.outputs).join(', ')}`, name);
-    const { first, device } = this.#parts;
-    const arrays = first.pass === null ? given : [...given, Float32Array.of(this.#runs++, 0)];
-    try {
-      if (this.#last === null && sameShapes(shapes, this.inputs))
-        return {
-          compiled: first,
-          result: await settled(start(first, arrays, outputs, { profile, copyInputs }), signal),
-        };
+  #submit(inputs: Inputs, { signal, outputs = {}, copyInputs = true, profile = false }: Submission) {
+    return this.#runner.guard(signal, async () => {
+      signal?.throwIfAborted();
+      const { shapes, arrays: given } = resolveInputs(this.inputs, inputs);
+      const runner = this.#runner;
+      runner.checkOpen();
+      for (const name of Object.keys(outputs))
+        if (!Object.hasOwn(this.outputs, name))
+          throw new ArgumentError('outputs', `the names ${Object.keys(this.outputs).join(', ')}`, name);
+      const first = runner.compiled;
+      const arrays = first.pass === null ? given : [...given, Float32Array.of(this.#runs++, 0)];
+      if (this.#last === null && sameShapes(shapes, this.inputs)) {
+        const running = runner.start(first, arrays, { profile, copyInputs, outputs });
+        return { compiled: first, result: await runner.settle(running, signal) };
+      }
       // Behind whatever is being compiled, so that runs keep their order.
       const copies = arrays.map((array) => (array instanceof DeviceBuffer ? array : array.slice()));
       const run = (this.#last ?? Promise.resolve()).then(async () => {
         const compiled = sameShapes(shapes, this.inputs) ? first : await this.#compiledFor(shapes);
         signal?.throwIfAborted();
-        if (this.#disposed) throw disposedError(device);
-        return { compiled, running: start(compiled, copies, outputs, { profile, copyInputs: false }) };
+        runner.checkOpen();
+        return { compiled, running: runner.start(compiled, copies, { profile, copyInputs: false, outputs }) };
       });
       const settledLast = run.then(
         () => {},
@@ -285,11 +267,8 @@ export class Model {
         if (this.#last === settledLast) this.#last = null;
       });
       const { compiled, running } = await run;
-      return { compiled, result: await settled(running, signal) };
-    } catch (error) {
-      if ((error as { code?: string }).code === 'aborted' && signal?.aborted) throw signal.reason;
-      throw convertError(error, device);
-    }
+      return { compiled, result: await runner.settle(running, signal) };
+    });
   }
 
   async #compiledFor(shapes: Shapes): Promise<Compiled> {
@@ -309,77 +288,44 @@ export class Model {
 }
 
 // What the arrays hold now: their owner may write to them as soon as the run is answered.
-async function findFirst(
-  net: string,
-  inputs: Inputs,
-  search: NonNullable<ModelParts['firstNotFinite']>,
-): Promise<void> {
+async function sayFirstNotFinite(graph: Graph, inputs: Inputs, load: LoadLayerByLayer): Promise<void> {
   const kept = Object.fromEntries(
     Object.entries(inputs).map(([name, input]) => [name, ArrayBuffer.isView(input) ? input.slice() : input]),
   );
   try {
-    const first = await search(kept);
-    if (first !== null) warn('output/first-not-finite', `"${net}": ${first}`);
+    const first = await firstNotFinite(graph, kept, load);
+    if (first !== null) warn('output/first-not-finite', `"${graph.name}": ${first}`);
   } catch {
     // The search takes memory beside the model's, and its device may be gone; what was found is said in any case.
   }
 }
 
-/** @internal */
-export function describePlan({ plan, memory, program, graph }: Omit<Compiled, 'executable'>): ModelPlan {
-  return {
-    parameterBytes: plan.parameterBytes,
-    arenaBytes: memory.bytes,
-    separateBytes: memory.separate,
-    workspaceBytes: plan.workspaceBytes,
-    macs: summarise(graph).macs,
-    operations: program.operations.map(({ layer }, i) => ({
-      layer,
-      implementation: plan.implementations[i]!,
-    })),
-  };
+/**
+ * The first blob with a value that is not finite, by one run in which every layer's blobs are outputs.
+ * @param graph As written, in the order in which it is computed.
+ * @param load The same net and weights with these outputs, nothing fused.
+ * @returns A sentence that names the input or the layer; null where all is finite in this run.
+ */
+async function firstNotFinite(graph: Graph, inputs: Inputs, load: LoadLayerByLayer): Promise<string | null> {
+  for (const [name, input] of Object.entries(inputs)) {
+    const data = input instanceof Float32Array ? input : (input as { data?: unknown }).data;
+    const found = data instanceof Float32Array ? notFinite(data) : null;
+    if (found !== null) return `the input "${name}" has it already: ${describeNotFinite(found)}`;
+  }
+  const made = graph.nodes.flatMap(({ outputs }) => outputs.map((id) => graph.values[id]!));
+  const names = [...new Set(made.map(({ blob, layer }) => `${blob}@${layer}`))];
+  await using model = await load(names);
+  const outputs = await model.run(inputs);
+  const yieldIfDue = yielding();
+  for (const { blob, layer } of made) {
+    const found = notFinite(outputs[`${blob}@${layer}`]!.data);
+    if (found !== null)
+      return `the first layer whose output is not finite is "${layer}" (blob "${blob}": ${describeNotFinite(found)}); look at its weights and its input`;
+    await yieldIfDue();
+  }
+  return null;
 }
 
 function sameShapes(a: Shapes, b: Shapes): boolean {
   return Object.keys(a).every((name) => String(a[name]) === String(b[name]));
-}
-
-function start(
-  { executable, program, names }: Compiled,
-  arrays: readonly InputArray[],
-  outputs: Readonly<Record<string, DeviceBuffer>>,
-  how: { readonly profile: boolean; readonly copyInputs: boolean },
-): NativeRun {
-  const buffers = program.outputs.map((id, i) => {
-    const buffer = Object.hasOwn(outputs, names[i]!) ? outputs[names[i]!] : undefined;
-    if (buffer === undefined) return null;
-    const bytes = 4 * elementCount(program.tensors[id]!.shape);
-    if (!(buffer instanceof DeviceBuffer) || buffer.dtype !== 'float32' || buffer.bytes !== bytes)
-      throw new ArgumentError(`output "${names[i]}"`, `a float32 DeviceBuffer of ${bytes} bytes`, buffer);
-    return buffer.native;
-  });
-  const inputs = arrays.map((array) =>
-    array instanceof DeviceBuffer ? { buffer: array.native, dtype: array.dtype } : array,
-  );
-  return executable.run(inputs, { ...how, outputs: buffers });
-}
-
-/** The run's result; the signal cancels it. @internal */
-export async function settled(run: NativeRun, signal: AbortSignal | undefined) {
-  const cancel = () => run.cancel();
-  signal?.addEventListener('abort', cancel, { once: true });
-  try {
-    return await run.done;
-  } finally {
-    signal?.removeEventListener('abort', cancel);
-  }
-}
-
-function free({ executable, plan }: Compiled): void {
-  executable.dispose();
-  plan.dispose();
-}
-
-function disposedError(device: string): DeviceError {
-  return new DeviceError('device/disposed', device, 'The model was disposed; load it again to run it');
 }

@@ -1,6 +1,6 @@
 /** A net that learns: forward, backward and the solver's update as one native call a pass. */
 
-import { ArgumentError, DeviceError } from '../base/errors.ts';
+import { ArgumentError } from '../base/errors.ts';
 import { boolean, instance, integer, number, readable, record, signal } from '../base/kinds.ts';
 import { internal, optional, options, required, signature } from '../base/options.ts';
 import { elementCount } from '../base/shape.ts';
@@ -9,14 +9,14 @@ import { blobFromFloats } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { type LayerReport, refuseNamesTwice } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
-import type { Compiled } from '../compile/compile.ts';
+import { describePlan, type ModelPlan } from '../compile/compile.ts';
 import type { DiffPlace, Learnable, LoweredTraining } from '../gradient/lower-training.ts';
-import type { NativeInput, NativeParameters, NativeRunResult } from '../native/binding.ts';
-import { convertError } from '../native/convert-error.ts';
+import type { NativeRunResult } from '../native/binding.ts';
 import { type BatchNormMode, batchNormModes } from './batch-norm-modes.ts';
-import { DeviceBuffer } from './buffer.ts';
+import type { OpenedNet } from './compiler.ts';
 import { release, watch } from './leaks.ts';
-import { describePlan, type ModelPlan, type Outputs, type RunOptions, settled } from './model.ts';
+import type { Outputs, RunOptions } from './model.ts';
+import { type RunMode, Runner } from './runner.ts';
 import { type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
 import type { TrainOptions } from './train-options.ts';
 
@@ -46,6 +46,9 @@ export interface TimedOperation {
 
 export type PassOptions = Pick<RunOptions, 'signal' | 'copyInputs'>;
 
+/** A pass, and whether each operation is timed. */
+type ProfiledPass = PassOptions & Pick<RunMode, 'profile'>;
+
 export interface GradientOptions {
   /** Diffs of the net's outputs that are no losses, by name. Default: zeros. */
   readonly topDiffs?: Readonly<Record<string, Float32Array>>;
@@ -66,15 +69,11 @@ export interface Gradients {
 /** What `Device.train` hands over. @internal */
 export interface TrainerParts {
   readonly device: string;
-  /** The device itself: one that nobody holds any more closes, and its trainers with it. */
   readonly owner: object;
   /** Filtered. */
   readonly net: NetParameter;
   readonly options: TrainOptions;
-  readonly report: readonly LayerReport[];
-  readonly warnings: readonly Warning[];
-  readonly parameters: NativeParameters;
-  readonly compiled: Compiled & LoweredTraining;
+  readonly opened: OpenedNet<LoweredTraining>;
 }
 
 const scheduleOptions = options<Schedule>({
@@ -131,25 +130,29 @@ export class Trainer {
   readonly warnings: readonly Warning[];
   /** Updates that were skipped because their gradients were not finite; checked in 16 bits only. */
   skippedUpdates = 0;
-  readonly #parts: TrainerParts;
+  readonly #net: NetParameter;
+  readonly #update: TrainOptions['update'];
+  readonly #runner: Runner<LoweredTraining>;
   /** Of the iteration. */
   #pass = 0;
-  #disposed = false;
 
   /** Use `device.train`. @internal */
-  constructor(parts: TrainerParts) {
-    this.#parts = parts;
-    const { program, names, learnable, lossWeights, written } = parts.compiled;
+  constructor({ net, options, ...parts }: TrainerParts) {
+    this.#net = net;
+    this.#update = options.update;
+    this.#runner = new Runner({ ...parts, disposed: 'The trainer was disposed; open it again' });
+    const { report, warnings, compiled } = parts.opened;
+    const { program, names, learnable, lossWeights, written } = compiled;
     const shape = (id: number) => program.tensors[id]!.shape;
     const named = program.inputs.slice(0, written.inputs.length);
     this.inputs = Object.fromEntries(named.map((id) => [program.tensors[id]!.name, shape(id)]));
     this.outputs = Object.fromEntries(names.map((name, i) => [name, shape(program.outputs[i]!)]));
     this.lossWeights = lossWeights;
     this.learnable = learnable;
-    this.report = parts.report;
-    this.warnings = parts.warnings;
-    this.batchNorms = batchNormModes(parts.net, parts.options);
-    watch(this, `trainer of "${parts.compiled.graph.name}"`);
+    this.report = report;
+    this.warnings = warnings;
+    this.batchNorms = batchNormModes(net, options);
+    watch(this, `trainer of "${compiled.graph.name}"`);
   }
 
   /**
@@ -164,7 +167,7 @@ export class Trainer {
    */
   async step(inputs: Inputs, schedule: Schedule, options: PassOptions = {}): Promise<Outputs> {
     TRAINER_STEP.check(inputs, schedule, options);
-    return this.#outputs((await this.#step(inputs, schedule, false, options)).outputs);
+    return this.#outputs((await this.#step(inputs, schedule, options)).outputs);
   }
 
   /**
@@ -176,12 +179,13 @@ export class Trainer {
    */
   async time(inputs: Inputs, schedule: Schedule, options: PassOptions = {}): Promise<TimedOperation[]> {
     TRAINER_TIME.check(inputs, schedule, options);
-    if (this.#parts.options.update !== null) TRAINER_STEP.check(inputs, schedule, options);
+    if (this.#update !== null) TRAINER_STEP.check(inputs, schedule, options);
+    const profiled = { ...options, profile: true };
     const { milliseconds } =
-      this.#parts.options.update === null
-        ? await this.#run(inputs, [0, 0], this.#seeds({}), true, options)
-        : await this.#step(inputs, schedule, true, options);
-    const { program, forwardOperations } = this.#parts.compiled;
+      this.#update === null
+        ? await this.#run(inputs, [0, 0], this.#seeds({}), profiled)
+        : await this.#step(inputs, schedule, profiled);
+    const { program, forwardOperations } = this.#runner.compiled;
     return program.operations.map(({ layer, kind }, i) => ({
       layer,
       milliseconds: milliseconds![i]!,
@@ -195,12 +199,12 @@ export class Trainer {
    */
   async gradients(inputs: Inputs, options: GradientOptions = {}): Promise<Gradients> {
     TRAINER_GRADIENTS.check(inputs, options);
-    if (this.#parts.options.update !== null)
+    if (this.#update !== null)
       throw new ArgumentError('gradients', 'a trainer that was opened with update: null', 'an update');
     const { topDiffs = {}, iteration = 0, ...runOptions } = options;
     const at = [iteration, 0] as const;
-    const { outputs: results } = await this.#run(inputs, at, this.#seeds(topDiffs), false, runOptions);
-    const { diffs, lossScale } = this.#parts.compiled;
+    const { outputs: results } = await this.#run(inputs, at, this.#seeds(topDiffs), runOptions);
+    const { diffs, lossScale } = this.#runner.compiled;
     const { blobs, parameters } = diffs;
     const unscaled = (diff: Float32Array) =>
       lossScale === 1 ? diff : diff.map((value) => value / lossScale);
@@ -221,9 +225,9 @@ export class Trainer {
    * @throws WeightsError `weights/names-twice` where two layers would be one in a file; DeviceError
    */
   async weights(): Promise<WeightsFile> {
-    const { net, compiled } = this.#parts;
+    const { compiled } = this.#runner;
     refuseNamesTwice(compiled.written.parameters, '');
-    const values = await this.#read(compiled.parameters);
+    const values = await this.#runner.read(compiled.parameters);
     const blobs = new Map<string, Float32Array[]>();
     this.learnable.forEach(({ places }, i) => {
       for (const { layer, index } of places) {
@@ -236,12 +240,12 @@ export class Trainer {
         places.map(({ layer, index }) => [`${layer}/${index}`, shape] as const),
       ),
     );
-    const layers = (net.layer ?? []).map(({ name = '', type = '' }) => ({
+    const layers = (this.#net.layer ?? []).map(({ name = '', type = '' }) => ({
       name,
       type,
       blobs: (blobs.get(name) ?? []).map((data, i) => blobFromFloats(shapes.get(`${name}/${i}`)!, data)),
     }));
-    return { file: '', name: net.name ?? '', layers };
+    return { file: '', name: this.#net.name ?? '', layers };
   }
 
   /**
@@ -250,12 +254,12 @@ export class Trainer {
    * @throws DeviceError
    */
   async history(): Promise<Float32Array[]> {
-    const { history } = this.#parts.compiled;
+    const { history } = this.#runner.compiled;
     const slots = history.find((each) => each !== null)?.length ?? (history.length === 0 ? 0 : 1);
     const ids = Array.from({ length: slots }, (_, slot) =>
       history.map((each) => each?.[slot] ?? null),
     ).flat();
-    const values = await this.#read(ids.filter((id) => id !== null));
+    const values = await this.#runner.read(ids.filter((id) => id !== null));
     return ids.map((id, i) =>
       id === null
         ? new Float32Array(elementCount(this.learnable[i % this.learnable.length]!.shape))
@@ -265,18 +269,12 @@ export class Trainer {
 
   /** Bytes and implementations of a pass. */
   plan(): ModelPlan {
-    return describePlan(this.#parts.compiled);
+    return describePlan(this.#runner.compiled);
   }
 
   /** Frees everything behind the passes already called; safe to call twice. */
   dispose(): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    release(this);
-    const { compiled, parameters } = this.#parts;
-    compiled.executable.dispose();
-    compiled.plan.dispose();
-    parameters.dispose();
+    if (this.#runner.dispose()) release(this);
   }
 
   [Symbol.dispose](): void {
@@ -290,10 +288,9 @@ export class Trainer {
   async #step(
     inputs: Inputs,
     { rate, iteration, first = true, last = true }: Schedule,
-    profile: boolean,
-    options: PassOptions,
+    options: ProfiledPass,
   ): Promise<NativeRunResult> {
-    const { update } = this.#parts.options;
+    const update = this.#update;
     if (update === null)
       throw new ArgumentError('step', 'a trainer that was given an update', 'update: null');
     if (update.iter_size === 1 && !(first && last))
@@ -301,15 +298,15 @@ export class Trainer {
     const schedule = Float32Array.of(rate, iteration, first ? 1 : 0, last ? 1 : 0);
     this.#pass = first ? 0 : this.#pass + 1;
     const at = [iteration, this.#pass] as const;
-    const result = await this.#run(inputs, at, [...this.#seeds({}), schedule], profile, options);
-    const { skipped } = this.#parts.compiled;
+    const result = await this.#run(inputs, at, [...this.#seeds({}), schedule], options);
+    const { skipped } = this.#runner.compiled;
     if (skipped !== null) this.skippedUpdates += result.outputs[skipped]![0]!;
     return result;
   }
 
   // The diff that each seed gives.
   #seeds(topDiffs: Readonly<Record<string, Float32Array>>): Float32Array[] {
-    const { seeds, lossScale } = this.#parts.compiled;
+    const { seeds, lossScale } = this.#runner.compiled;
     const free = seeds.filter(({ weight }) => weight === 0).map(({ blob }) => blob);
     for (const name of Object.keys(topDiffs))
       if (!free.includes(name))
@@ -327,57 +324,32 @@ export class Trainer {
     });
   }
 
-  async #run(
+  #run(
     inputs: Inputs,
     pass: readonly [iteration: number, pass: number],
     more: readonly Float32Array[],
-    profile: boolean,
-    { signal, copyInputs = true }: PassOptions,
+    { signal, ...mode }: ProfiledPass,
   ): Promise<NativeRunResult> {
-    signal?.throwIfAborted();
-    const { shapes, arrays } = resolveInputs(this.inputs, inputs);
-    for (const [name, shape] of Object.entries(this.inputs))
-      if (String(shapes[name]) !== String(shape))
-        throw new ArgumentError(
-          `input "${name}"`,
-          `the shape ${shape.join('×')} that the trainer was opened with`,
-          shapes[name],
-        );
-    if (this.#disposed) throw this.#disposedError();
-    const { compiled, device } = this.#parts;
-    const native = arrays.map(
-      (array): NativeInput =>
-        array instanceof DeviceBuffer ? { buffer: array.native, dtype: array.dtype } : array,
-    );
-    try {
-      const outputs = compiled.program.outputs.map(() => null);
+    return this.#runner.guard(signal, async () => {
+      signal?.throwIfAborted();
+      const { shapes, arrays } = resolveInputs(this.inputs, inputs);
+      for (const [name, shape] of Object.entries(this.inputs))
+        if (String(shapes[name]) !== String(shape))
+          throw new ArgumentError(
+            `input "${name}"`,
+            `the shape ${shape.join('×')} that the trainer was opened with`,
+            shapes[name],
+          );
+      this.#runner.checkOpen();
+      const { compiled } = this.#runner;
       const drawn = compiled.pass === null ? [] : [Float32Array.from(pass)];
-      const run = compiled.executable.run([...native, ...drawn, ...more], { profile, copyInputs, outputs });
-      return await settled(run, signal);
-    } catch (error) {
-      if ((error as { code?: string }).code === 'aborted' && signal?.aborted) throw signal.reason;
-      throw convertError(error, device);
-    }
+      return this.#runner.settle(this.#runner.start(compiled, [...arrays, ...drawn, ...more], mode), signal);
+    });
   }
 
   #outputs(results: readonly (Float32Array | null)[]): Outputs {
     return Object.fromEntries(
       Object.entries(this.outputs).map(([name, shape], i) => [name, { shape, data: results[i]! }]),
     );
-  }
-
-  // All reads are queued at once, so that no pass comes between them.
-  async #read(ids: readonly number[]): Promise<Float32Array[]> {
-    if (this.#disposed) throw this.#disposedError();
-    const { parameters, device } = this.#parts;
-    try {
-      return await Promise.all(ids.map((id) => parameters.read(id)));
-    } catch (error) {
-      throw convertError(error, device);
-    }
-  }
-
-  #disposedError(): DeviceError {
-    return new DeviceError('device/disposed', this.#parts.device, 'The trainer was disposed; open it again');
   }
 }

@@ -1,0 +1,108 @@
+/** What the options of `load` and `train` name, read: a net that a Compiler takes to the device. */
+import { ArgumentError, DeviceError } from '../base/errors.ts';
+import type { Warning } from '../base/warn.ts';
+import { yielding } from '../base/yielding.ts';
+import { namesTwiceWarnings, partialWarnings } from '../caffe/weights-warnings.ts';
+import { quantizationOf, readCalibration } from '../compile/calibration.ts';
+import { type Lowered, lowerNet, sourceBytes } from '../compile/compile.ts';
+import { readInputShapes } from '../data/read-shapes.ts';
+import type { LoweredTraining } from '../gradient/lower-training.ts';
+import type { NativePlanOptions } from '../native/binding.ts';
+import { emptyStatistics } from './batch-norm-modes.ts';
+import type { ParameterValues, ReadNet } from './compiler.ts';
+import { type LoadOptions, readModel } from './load-options.ts';
+import { type TrainOptions, withHistory } from './train-options.ts';
+
+/** What is asked of the device that a net is read for. */
+interface Place {
+  readonly kind: string;
+  readonly name: string;
+}
+
+/** A net to run. @throws PrototxtError, ArgumentError, GraphError */
+export async function readForRuns(options: LoadOptions, device: Place): Promise<ReadNet<Lowered>> {
+  const net = await readInTurns(() => readModel(options));
+  const inputShapes = await readInputShapes(net, options.inputShapes);
+  const { weights, strict, partialWeights, reshapeWeights, seed } = options;
+  const { deterministic, tune, quantization } = options;
+  return {
+    net,
+    weights,
+    filling: { strict, partialWeights, reshapeWeights, seed, use: 'run' },
+    // Shapes that are given count as they are: no batch replaces their first dimension, but one that is given with them.
+    lower: (change = {}) => {
+      const batch = change.inputShapes === undefined ? options.batch : undefined;
+      return lowerNet(net, { ...options, inputShapes, batch, ...change });
+    },
+    planning: (lowered, values) =>
+      options.precision === 'int8'
+        ? { deterministic, tune, ...quantized(lowered, options, device, values) }
+        : { deterministic, tune, precision: options.precision, quantization },
+    warnings: (lowered, given, report) => [
+      ...warningsOf(lowered),
+      ...partialWarnings(report, given),
+      // A trainer's own weights, which have no file, may not have seen a batch yet: its test net says nothing.
+      ...(given !== null && given.file !== ''
+        ? emptyStatistics(net, given, { phase: options.phase ?? net.state?.phase ?? 'TEST' })
+        : []),
+    ],
+    complete: (_, values) => values,
+    heldBytes: sourceBytes,
+  };
+}
+
+/**
+ * A net to learn.
+ * @param rank Of the processes that train the same net; undefined: this one is alone.
+ * @throws PrototxtError, ArgumentError, GraphError
+ */
+export async function readForTraining(
+  options: TrainOptions,
+  rank: number | undefined,
+): Promise<ReadNet<LoweredTraining>> {
+  const net = await readInTurns(() => readModel(options, 'TRAIN'));
+  const inputShapes = await readInputShapes(net, options.inputShapes);
+  // Read where something learns: most processes only infer.
+  const { lowerTraining } = await import('../gradient/lower-training.ts');
+  const { weights, partialWeights, reshapeWeights, seed, precision, history } = options;
+  const phase = net.state?.phase ?? 'TEST';
+  return {
+    net,
+    weights,
+    filling: { partialWeights, reshapeWeights, seed, use: 'train' },
+    lower: (change) => lowerTraining(net, { ...options, phase, inputShapes, rank, ...change }),
+    planning: () => ({ precision }),
+    warnings: (lowered, given, report) => {
+      const isNone = report.every(({ status }) => status !== 'matched' && status !== 'reshaped');
+      // What begins at its filler is usual where a net is fine-tuned, and its solver says it.
+      return [...warningsOf(lowered), ...(isNone ? partialWarnings(report, given) : [])];
+    },
+    complete: (lowered, values) => withHistory(values, lowered, history),
+    heldBytes: () => 0,
+  };
+}
+
+/** Others have their turn behind the reading of a large prototxt. */
+async function readInTurns<T>(read: () => T): Promise<T> {
+  const yieldIfDue = yielding();
+  const result = read();
+  await yieldIfDue();
+  return result;
+}
+
+/** What is hardly meant in a net. */
+const warningsOf = ({ written }: Lowered): Warning[] => namesTwiceWarnings(written.parameters);
+
+function quantized(
+  lowered: Lowered,
+  { calibration }: LoadOptions,
+  { kind, name }: Place,
+  values: ParameterValues | null,
+): Pick<NativePlanOptions, 'precision' | 'quantization'> {
+  if (kind !== 'cpu')
+    throw new DeviceError('device/unsupported', name, `The ${name} device has no int8; use the cpu device`);
+  if (calibration === undefined)
+    throw new ArgumentError('calibration', 'a file of "resnode quantize", which int8 needs', calibration);
+  const table = typeof calibration === 'string' ? readCalibration(calibration) : calibration;
+  return { precision: 'int8', quantization: quantizationOf(lowered, table, values) };
+}
