@@ -17,7 +17,12 @@ what cures them.
 \`\`\`ts
 import { ResnodeError } from 'resnode';
 
-if (error instanceof ResnodeError && error.code === 'device/out-of-memory') retryWithSmallerBatch();
+const load = (batch: number) => device.load('ants-and-bees', { batch });
+const model = await load(64).catch((error: unknown) => {
+  if (error instanceof ResnodeError && error.code === 'device/out-of-memory') return load(8);
+  throw error;
+});
+console.log(model.inputs);
 \`\`\`
 `;
 

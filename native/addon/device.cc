@@ -25,9 +25,11 @@ class SettlingRun final : public StartedRun {
 
 Napi::Promise submitRun(Napi::Env env, const std::shared_ptr<Device>& device,
                         std::function<std::unique_ptr<StartedRun>()> start, std::function<void()> cancel,
-                        std::function<void()> after, std::function<Napi::Value(Napi::Env)> finish) {
+                        std::function<void()> after, std::function<void(Napi::Env)> settled,
+                        std::function<Napi::Value(Napi::Env)> finish) {
   const auto state = std::make_shared<Settlement<int>>(
       env, device, [finish = std::move(finish)](Napi::Env loop, int&) { return finish(loop); }, std::move(cancel));
+  state->settled = std::move(settled);
   const bool taken = device->thread->postRun([mine = state, start = std::move(start), after = std::move(after)](
                                                  Backend&) mutable -> std::unique_ptr<StartedRun> {
     std::unique_ptr<StartedRun> run;

@@ -80,6 +80,7 @@ struct Settlement final : Pending {
   std::shared_ptr<Device> device;
   std::function<Napi::Value(Napi::Env, Result&)> finish;
   std::function<void()> stop;  // empty: what it waits for is not stopped
+  std::function<void(Napi::Env)> settled;  // told on the event loop, however it ended; may be empty
   Result result{};
   bool failed = false;
   std::string code, message, layer;
@@ -108,6 +109,7 @@ struct Settlement final : Pending {
   }
   // Resolves or rejects.
   void conclude(Napi::Env loop) {
+    if (settled) settled(loop);
     try {
       if (failed) deferred.Reject(toJsError(loop, code, message, layer).Value());
       else deferred.Resolve(withJsErrors(loop, [&] { return finish(loop, result); }));
@@ -118,6 +120,7 @@ struct Settlement final : Pending {
   void abandon() override {
     finish = nullptr;
     stop = nullptr;
+    settled = nullptr;
     result = {};
   }
   // On the device's thread, which has done with `self`. An environment that is going away takes no calls any more and
@@ -139,6 +142,7 @@ struct Settlement final : Pending {
   static Napi::Promise promise(Napi::Env env, const std::shared_ptr<Settlement>& self, bool taken) {
     Device& device = *self->device;
     if (!taken) {
+      if (self->settled) self->settled(env);
       self->deferred.Reject(toJsError(env, "device/closed", "The " + device.kind + " device is closed", "").Value());
     } else {
       if (device.pending.empty()) device.settle.Ref(env);
@@ -161,9 +165,10 @@ Napi::Promise submit(Napi::Env env, const std::shared_ptr<Device>& device, std::
 }
 
 // The same for a run that `start` begins and `cancel` makes end soon; `after` is called on the device thread when it is
-// over, however it ended.
+// over, and `settled` on the event loop, however it ended.
 Napi::Promise submitRun(Napi::Env env, const std::shared_ptr<Device>& device,
                         std::function<std::unique_ptr<StartedRun>()> start, std::function<void()> cancel,
-                        std::function<void()> after, std::function<Napi::Value(Napi::Env)> finish);
+                        std::function<void()> after, std::function<void(Napi::Env)> settled,
+                        std::function<Napi::Value(Napi::Env)> finish);
 
 }  // namespace resnode

@@ -215,7 +215,10 @@ export class Device {
    * anything was taken
    * @example using model = await device.load('ants-and-bees', { batch: 8 });
    */
-  async load(source: string | URL | LoadOptions, options: Omit<LoadOptions, 'model'> = {}): Promise<Model> {
+  async load<const Name extends string = string>(
+    source: string | URL | (LoadOptions & { readonly outputs?: readonly Name[] }),
+    options: Omit<LoadOptions, 'model'> & { readonly outputs?: readonly Name[] } = {},
+  ): Promise<Model<Name>> {
     const whole = isLocation(source) ? { ...options, model: source } : source;
     LOAD.check(whole);
     const asked = withFolder(whole, ['model', 'weights']);
@@ -225,7 +228,8 @@ export class Device {
     });
     try {
       for (const batch of asked.batches ?? []) await model.keep(batch);
-      return model;
+      // What `outputs` names is what the model returns.
+      return model as unknown as Model<Name>;
     } catch (error) {
       model.dispose();
       throw convertError(error, this.name);

@@ -13,7 +13,7 @@ import {
   string,
 } from '../base/kinds.ts';
 import { describeNotFinite, notFinite } from '../base/not-finite.ts';
-import { internal, optional, options, required, signature } from '../base/options.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import { type Warning, warn } from '../base/warn.ts';
 import { yielding } from '../base/yielding.ts';
 import type { LayerReport } from '../caffe/match-weights.ts';
@@ -38,8 +38,10 @@ export interface RunOptions {
    */
   readonly outputs?: Readonly<Record<string, DeviceBuffer>>;
   /**
-   * False: arrays are read when the run's turn comes, and not copied at the call; nobody may write to them or transfer
-   * them until the promise settles. Default true. @internal
+   * False: arrays are read in place when the run's turn comes, and not copied at the call: they belong to the run until its
+   * promise settles, however it does. Who writes to them before that gets an answer for either content, or for a mixture;
+   * who transfers them (`postMessage`, `structuredClone`) ends the process in the worst case. Aborting the run, and
+   * disposing of the model or the device, are safe: the promise settles when nothing reads them any more. Default true.
    */
   readonly copyInputs?: boolean;
 }
@@ -66,7 +68,7 @@ type Submission = RunOptions & Pick<RunMode, 'profile'>;
 const KEPT_SHAPES = 4;
 
 /** The blobs that a model returns, by name. */
-export type Outputs = Record<string, Tensor>;
+export type Outputs<Name extends string = string> = Record<Name, Tensor>;
 
 /** A Model, or what stands for it. */
 export const model: Kind<Model> = having<Model>('a Model of device.load', 'run');
@@ -78,7 +80,11 @@ const runOptions = options<RunOptions>({
     'none',
     'Buffers that take outputs, by name.',
   ),
-  copyInputs: internal(boolean),
+  copyInputs: optional(
+    boolean,
+    'true',
+    'False: arrays are read in place; they belong to the run until its promise settles.',
+  ),
 });
 const inputsRow = required(readable, 'One array per input blob, by name.');
 
@@ -95,11 +101,12 @@ const MODEL_PARAMETER = signature('model.parameter', {
   layer: required(string, 'Its name.'),
   index: required(integer(0), 'Of the blob.'),
 });
-export class Model {
+/** @typeParam Name Of its outputs, where `device.load` was given them in the code. */
+export class Model<Name extends string = string> {
   /** Input blobs by name, with the shapes that the model was loaded with. */
   readonly inputs: Shapes;
   /** Blobs that `run` returns by name, with their shapes for the loaded inputs. */
-  readonly outputs: Shapes;
+  readonly outputs: Readonly<Record<Name, readonly number[]>>;
   /** What became of each layer's weights. */
   readonly report: readonly LayerReport[];
   /** What works and is hardly meant, e.g. `weights/partial`. */
@@ -128,7 +135,8 @@ export class Model {
     const shape = (id: number) => program.tensors[id]!.shape;
     const given = program.inputs.filter((id) => id !== compiled.pass);
     this.inputs = Object.fromEntries(given.map((id) => [program.tensors[id]!.name, shape(id)]));
-    this.outputs = Object.fromEntries(program.outputs.map((id, i) => [names[i]!, shape(id)]));
+    const outputs = Object.fromEntries(program.outputs.map((id, i) => [names[i]!, shape(id)]));
+    this.outputs = outputs as Model<Name>['outputs'];
     watch(this, `model "${compiled.graph.name}"`);
   }
 
@@ -143,7 +151,12 @@ export class Model {
    * @throws ArgumentError for a missing, unknown or wrongly sized input; the signal's reason; GraphError for a shape
    * that the net cannot take; DeviceError
    */
-  async run(inputs: Inputs, options: RunOptions = {}): Promise<Outputs> {
+  async run(
+    inputs: Inputs,
+    options: RunOptions & { readonly outputs: object },
+  ): Promise<Partial<Outputs<Name>>>;
+  async run(inputs: Inputs, options?: RunOptions): Promise<Outputs<Name>>;
+  async run(inputs: Inputs, options: RunOptions = {}): Promise<Partial<Outputs<Name>>> {
     MODEL_RUN.check(inputs, options);
     const { compiled, result } = await this.#submit(inputs, options);
     const { program, names } = compiled;
@@ -153,7 +166,7 @@ export class Model {
       result.outputs.flatMap((data, i) =>
         data === null ? [] : [[names[i]!, { shape: program.tensors[program.outputs[i]!]!.shape, data }]],
       ),
-    );
+    ) as Outputs<Name>;
   }
 
   /** Milliseconds of each operation in one run, by layer name. Inputs and errors are those of `run`. */

@@ -1,0 +1,3 @@
+const { contextBridge, ipcRenderer } = require('electron');
+
+contextBridge.exposeInMainWorld('resnode', { classify: () => ipcRenderer.invoke('classify') });

@@ -1,0 +1,53 @@
+/** Inputs: their copies are freed with their runs, and those that are not copied are read in place. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { openDevice, readNet } from '../../ts/index.ts';
+
+const side = 512;
+const net = readNet(
+  `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 1 dim: ${side} dim: ${side} } } }
+layer { name: "power" type: "Power" bottom: "data" top: "power" power_param { shift: 1 } }`,
+  { file: 'power' },
+);
+const pooling = readNet(
+  `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 1 dim: 1024 dim: 1024 } } }
+layer { name: "pool" type: "Pooling" bottom: "data" top: "pool" pooling_param { pool: AVE global_pooling: true } }`,
+  { file: 'pooling' },
+);
+/** Of 4 MiB each. */
+const RUNS = 150;
+
+test('the copy of an input goes when its run is over, and not when V8 collects garbage', async () => {
+  using device = await openDevice('cpu', { threads: 1 });
+  using model = await device.load({ model: pooling });
+  const data = new Float32Array(1024 * 1024);
+  await model.run({ data });
+  const before = process.memoryUsage.rss();
+  for (let i = 0; i < RUNS; i++) await model.run({ data });
+  const oneByOne = process.memoryUsage.rss() - before;
+  assert.ok(oneByOne < 0.4 * RUNS * data.byteLength, `${oneByOne} of ${RUNS * data.byteLength}`);
+  await Promise.all(Array.from({ length: RUNS }, () => model.run({ data })));
+  const afterwards = process.memoryUsage.rss() - before;
+  assert.ok(afterwards < 0.4 * RUNS * data.byteLength, `${afterwards} of ${RUNS * data.byteLength}`);
+});
+
+test('with copyInputs: false arrays are read in place, and can be used again when the promise has settled', async () => {
+  using device = await openDevice('cpu', { threads: 1 });
+  const model = await device.load({ model: net, outputs: ['power'] });
+  const data = new Float32Array(side * side).fill(1);
+  const first = await model.run({ data }, { copyInputs: false });
+  data.fill(5);
+  const second = await model.run({ data }, { copyInputs: false });
+  assert.equal([first.power.data[7], second.power.data[7]], [2, 6]);
+  // Disposal and abortion while runs wait: every promise settles, and nothing is read behind it.
+  const controller = new AbortController();
+  const runs = Array.from({ length: 8 }, () =>
+    model.run({ data }, { copyInputs: false, signal: controller.signal }),
+  );
+  controller.abort(new Error('enough'));
+  model.dispose();
+  for (const { status, reason } of (await Promise.allSettled(runs)) as PromiseRejectedResult[])
+    assert.ok(status !== 'rejected' || /enough|disposed/.test(String(reason)), String(reason));
+});
+
+test.run();
