@@ -88,9 +88,7 @@ void CudaExecutable::bind(const PlannedStep& planned) {
   if (planned.workspace >= 0) bound.bindings.workspace = buffer(planned.workspace);
   if (planned.labelCheck >= 0) {
     bound.bindings.badLabel = reinterpret_cast<int*>(buffer(plan_->labelBuffer())) + planned.labelCheck;
-    const auto* loss = std::get_if<SoftmaxLoss>(&operation.attributes);
-    labelChecks_.emplace_back(loss ? loss->channels : std::get<Accuracy>(operation.attributes).channels,
-                              static_cast<int>(index));
+    labelChecks_.emplace_back(planned.step.labelClasses, static_cast<int>(index));
   }
   if (planned.step.updates && plan_->labelBuffer() >= 0) {
     bound.bindings.badLabel = reinterpret_cast<int*>(buffer(plan_->labelBuffer()));

@@ -1,5 +1,7 @@
 #include "cuda/gradient-step.h"
 
+#include <algorithm>
+
 #include "cuda/steps.h"
 #include "native/core/error.h"
 
@@ -56,14 +58,18 @@ BehindRelu behindOf(const std::optional<FusedRelu>& relu, const GradientPlaces& 
 Step stepOf(const Gradient& gradient, const Operation& operation, const StepContext& context) {
   const Operation& forward = context.program.operations[gradient.of];
   const GradientContext of{operation, forward, context, {forward.inputs.size(), forward.outputs.size()}};
-  if (operation.inputs[of.at.inputs + of.at.outputs] < 0 && !std::holds_alternative<Slice>(forward.attributes))
-    return zeroStep(of);
+  const auto from = operation.inputs.begin() + of.at.inputs + of.at.outputs;
+  const bool isAny = std::any_of(from, operation.inputs.end(), [](TensorId id) { return id >= 0; });
+  const bool takesAny =
+      std::holds_alternative<Slice>(forward.attributes) || std::holds_alternative<LstmUnit>(forward.attributes);
+  if (takesAny ? !isAny : *from < 0) return zeroStep(of);
   return std::visit(
       [&](const auto& op) -> Step {
         using T = std::decay_t<decltype(op)>;
         if constexpr (T::kGradientReads == GradientReads::noGradient)
           throw Error("program/invalid", "layer \"" + forward.layer + "\" has no gradient", forward.layer);
         else if constexpr (T::kIsElementwise) return elementwiseGradient(op, of);
+        else if constexpr (T::kIsPortable) return portableGradient(op, of);
         else return gradientOf(op, of);
       },
       forward.attributes);

@@ -53,6 +53,7 @@ Step gradientOf(const Convolution& convolution, const GradientContext& gradient)
 Step gradientOf(const Pooling& pooling, const GradientContext& gradient);
 Step gradientOf(const Scale& scale, const GradientContext& gradient);
 Step gradientOf(const BatchNorm& batchNorm, const GradientContext& gradient);
+Step portableGradient(const Portable& portable, const GradientContext& gradient);
 Step elementwiseGradient(const Elementwise& function, const GradientContext& gradient);
 Step gradientOf(const PRelu& prelu, const GradientContext& gradient);
 Step gradientOf(const Eltwise& eltwise, const GradientContext& gradient);

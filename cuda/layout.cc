@@ -83,7 +83,7 @@ std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type
     const Operation& operation = program.operations[i];
     if (isOfTraining(operation)) continue;
     bool wants = isSpatial(operation);
-    const size_t followed = followedInputs(operation, shapeOf(operation.inputs[0]));
+    const size_t followed = operation.inputs.empty() ? 0 : followedInputs(operation, shapeOf(operation.inputs[0]));
     for (TensorId id : operation.outputs) wants = wants || (followed > 0 && wanted[id]);
     const size_t count = isSpatial(operation) ? operation.inputs.size() : followed;
     for (size_t k = 0; wants && k < count; ++k) wanted[operation.inputs[k]] = true;
@@ -101,7 +101,7 @@ std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type
     }
     if (isOfTraining(operation)) continue;
     bool makes = isSpatial(operation);
-    const size_t followed = followedInputs(operation, shapeOf(operation.inputs[0]));
+    const size_t followed = operation.inputs.empty() ? 0 : followedInputs(operation, shapeOf(operation.inputs[0]));
     for (size_t k = 0; k < followed; ++k) makes = makes || has[operation.inputs[k]];
     for (size_t k = 0; k < operation.outputs.size(); ++k) {
       // A pooling's second output, the mask, holds indices.

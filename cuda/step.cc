@@ -22,6 +22,7 @@ Step makeStep(const Operation& operation, const StepContext& context) {
   return std::visit(
       [&](const auto& op) {
         if constexpr (std::decay_t<decltype(op)>::kIsElementwise) return elementwiseStep(op, operation, context);
+        else if constexpr (std::decay_t<decltype(op)>::kIsPortable) return portableStep(op, operation, context);
         else return stepOf(op, operation, context);
       },
       operation.attributes);

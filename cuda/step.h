@@ -43,7 +43,8 @@ struct Step {
   size_t workspaceBytes = 0;
   std::optional<size_t> aliasOf;  // the first output is this input's memory, where that is allowed
   bool checksLabels = false;
-  bool updates = false;  // changes what learns, unless a label is wrong
+  int64_t labelClasses = 0;  // of a step that checks labels
+  bool updates = false;      // changes what learns, unless a label is wrong
   std::string implementation;
   LaunchFunction launch;  // null: another step does this one's work
 };

@@ -12,6 +12,7 @@ Step stepOf(const Convolution& convolution, const Operation& operation, const St
 Step stepOf(const Pooling& pooling, const Operation& operation, const StepContext& context);
 Step stepOf(const Scale& scale, const Operation& operation, const StepContext& context);
 Step stepOf(const BatchNorm& batchNorm, const Operation& operation, const StepContext& context);
+Step portableStep(const Portable& portable, const Operation& operation, const StepContext& context);
 Step elementwiseStep(const Elementwise& function, const Operation& operation, const StepContext& context);
 Step stepOf(const PRelu& prelu, const Operation& operation, const StepContext& context);
 Step stepOf(const Eltwise& eltwise, const Operation& operation, const StepContext& context);

@@ -34,6 +34,7 @@ const TYPESCRIPT_TYPES = {
   operation: 'number',
   pair: 'Pair',
   integer: 'number',
+  integers: 'readonly number[]',
   word: 'number',
   number: 'number',
   numbers: 'readonly number[]',
@@ -94,6 +95,7 @@ const CPP_TYPES = {
   operation: 'int32_t',
   pair: 'Pair',
   integer: 'int64_t',
+  integers: 'std::vector<int64_t>',
   word: 'uint32_t',
   number: 'float',
   numbers: 'std::vector<float>',
@@ -138,6 +140,7 @@ const cppConstants = ([kind, row]: [string, Row<never>]) =>
   `  static constexpr const char* kKind = "${kind}";
   static constexpr GradientReads kGradientReads = GradientReads::${cppReads(row)};
   static constexpr bool kIsElementwise = ${row.isElementwise === true};
+  static constexpr bool kIsPortable = ${row.isPortable === true};
 `;
 
 const cppComment = (text: string) =>
@@ -158,9 +161,15 @@ ${kind}${all.map(cppField).join('')}
 `;
 }
 
-function cppChoices(fields: Fields): string {
+/** A choice that several kinds share is one enum, which stands before the first of them. */
+const firstKindOf = new Map<string, string>();
+for (const [kind, { fields }] of kinds)
+  for (const { type, name } of Object.values(fields) as Field[])
+    if (type === 'choice' && !firstKindOf.has(name)) firstKindOf.set(name, kind);
+
+function cppChoices(kind: string, fields: Fields): string {
   return Object.values(fields)
-    .filter(({ type }) => type === 'choice')
+    .filter(({ type, name }) => type === 'choice' && firstKindOf.get(name) === kind)
     .map(
       ({ name, values }) => `
 enum class ${name} { ${values.join(', ')} };
@@ -169,6 +178,12 @@ constexpr std::array<const char*, ${values.length}> namesOf(${name}) { return {{
     )
     .join('');
 }
+
+const namesOf = (has: (row: Row<never>) => true | undefined) =>
+  kinds
+    .filter(([, row]) => has(row))
+    .map(([, { name }]) => name)
+    .join(', ');
 
 const cpp = () => `// ${HEAD}
 #pragma once
@@ -184,7 +199,7 @@ namespace resnode {
 ${nested.map(({ name, says, fields }) => cppStruct(name, says, '', fields)).join('')}${kinds
   .map(
     ([kind, row]) =>
-      cppChoices(row.fields) + cppStruct(row.name, row.says, cppConstants([kind, row]), row.fields),
+      cppChoices(kind, row.fields) + cppStruct(row.name, row.says, cppConstants([kind, row]), row.fields),
   )
   .join('')}
 using Attributes = std::variant<
@@ -193,12 +208,24 @@ ${wrap(kinds.map(([, { name }]) => name).join(', '), 110)
   .join('\n')}>;
 
 // Functions of each value alone: native/operations/elementwise/elementwise.h.
-using Elementwise = std::variant<${kinds
-  .filter(([, { isElementwise }]) => isElementwise)
-  .map(([, { name }]) => name)
-  .join(', ')}>;
+using Elementwise = std::variant<${namesOf(({ isElementwise }) => isElementwise)}>;
+
+// Written once for all devices: native/core/portable.h.
+using Portable = std::variant<${namesOf(({ isPortable }) => isPortable)}>;
 
 }  // namespace resnode
+`;
+
+const inKebab = (kind: string) => kind.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+const cppPortable = () => `// ${HEAD}
+#pragma once
+
+${kinds
+  .filter(([, { isPortable }]) => isPortable)
+  .map(([kind]) => `#include "native/operations/${inKebab(kind)}/${inKebab(kind)}.h"`)
+  .sort()
+  .join('\n')}
 `;
 
 // The docs
@@ -209,6 +236,7 @@ const DOC_TYPES = {
   operation: 'operation',
   pair: '[height, width]',
   integer: 'integer',
+  integers: 'integers',
   word: '32 bits',
   number: 'float32',
   numbers: 'float32s',
@@ -261,6 +289,7 @@ ${kinds.map(docSection).join('')}`;
 export const generated: Readonly<Record<string, string>> = {
   'ts/operations/operations.ts': typescript(),
   'native/core/operations.h': cpp(),
+  'native/reference/portable-kinds.h': cppPortable(),
   'docs/operations.md': docs(),
 };
 

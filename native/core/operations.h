@@ -33,6 +33,7 @@ struct Convolution {
   static constexpr const char* kKind = "convolution";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
   static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = false;
   ParameterId weights = -1;  // [num_output, C/group, kh, kw]
   std::optional<ParameterId> bias;  // [num_output]
   Pair kernel;
@@ -60,6 +61,7 @@ struct InnerProduct {
   static constexpr const char* kKind = "innerProduct";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
   static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = false;
   ParameterId weights = -1;  // [N, K], or [K, N] with transpose
   std::optional<ParameterId> bias;  // [N]
   int64_t axis = 1;
@@ -87,6 +89,7 @@ struct Scale {
   static constexpr const char* kKind = "scale";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
   static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = false;
   ScaleOperand operand = ScaleOperand::none;
   std::optional<ParameterId> scale;  // [channels]
   std::optional<ParameterId> bias;  // [channels]
@@ -116,6 +119,7 @@ struct BatchNorm {
   static constexpr const char* kKind = "batchNorm";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
   static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = false;
   ParameterId mean = -1;  // [C]
   ParameterId variance = -1;  // [C]
   ParameterId factor = -1;  // [1]
@@ -149,6 +153,7 @@ struct Relu {
   static constexpr const char* kKind = "relu";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
   static constexpr bool kIsElementwise = true;
+  static constexpr bool kIsPortable = false;
   float negativeSlope = 0;
 
   template <class Self, class Visit>
@@ -162,6 +167,7 @@ struct Elu {
   static constexpr const char* kKind = "elu";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
   static constexpr bool kIsElementwise = true;
+  static constexpr bool kIsPortable = false;
   float alpha = 1;
 
   template <class Self, class Visit>
@@ -175,6 +181,7 @@ struct Sigmoid {
   static constexpr const char* kKind = "sigmoid";
   static constexpr GradientReads kGradientReads = GradientReads::outputs;
   static constexpr bool kIsElementwise = true;
+  static constexpr bool kIsPortable = false;
 
   template <class Self, class Visit>
   static void visitFields(Self&, Visit&&) {}
@@ -185,6 +192,7 @@ struct Tanh {
   static constexpr const char* kKind = "tanh";
   static constexpr GradientReads kGradientReads = GradientReads::outputs;
   static constexpr bool kIsElementwise = true;
+  static constexpr bool kIsPortable = false;
 
   template <class Self, class Visit>
   static void visitFields(Self&, Visit&&) {}
@@ -195,6 +203,7 @@ struct AbsVal {
   static constexpr const char* kKind = "absval";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
   static constexpr bool kIsElementwise = true;
+  static constexpr bool kIsPortable = false;
 
   template <class Self, class Visit>
   static void visitFields(Self&, Visit&&) {}
@@ -205,6 +214,7 @@ struct Power {
   static constexpr const char* kKind = "power";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
   static constexpr bool kIsElementwise = true;
+  static constexpr bool kIsPortable = false;
   float power = 1;
   float scale = 1;
   float shift = 0;
@@ -217,11 +227,108 @@ struct Power {
   }
 };
 
+// ln(1 + eˣ).
+struct Bnll {
+  static constexpr const char* kKind = "bnll";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = true;
+  static constexpr bool kIsPortable = false;
+  bool inPlace = false;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"inPlace", Role::attribute}, self.inPlace);
+  }
+};
+
+// max(min, min(x, max)): min where min > max. The diff passes at exactly min and max.
+struct Clip {
+  static constexpr const char* kKind = "clip";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = true;
+  static constexpr bool kIsPortable = false;
+  float min = 0;
+  float max = 0;
+  bool inPlace = false;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"min", Role::attribute}, self.min);
+    visit(Field{"max", Role::attribute}, self.max);
+    visit(Field{"inPlace", Role::attribute}, self.inPlace);
+  }
+};
+
+// outer · e^(inner·x).
+struct Exp {
+  static constexpr const char* kKind = "exp";
+  static constexpr GradientReads kGradientReads = GradientReads::outputs;
+  static constexpr bool kIsElementwise = true;
+  static constexpr bool kIsPortable = false;
+  float inner = 1;
+  float outer = 1;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"inner", Role::attribute}, self.inner);
+    visit(Field{"outer", Role::attribute}, self.outer);
+  }
+};
+
+// factor · ln(scale·x + shift).
+struct Log {
+  static constexpr const char* kKind = "log";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = true;
+  static constexpr bool kIsPortable = false;
+  float scale = 1;
+  float shift = 0;
+  float factor = 1;
+  bool inPlace = false;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"scale", Role::attribute}, self.scale);
+    visit(Field{"shift", Role::attribute}, self.shift);
+    visit(Field{"factor", Role::attribute}, self.factor);
+    visit(Field{"inPlace", Role::attribute}, self.inPlace);
+  }
+};
+
+// 1 where x > threshold, else 0.
+struct Threshold {
+  static constexpr const char* kKind = "threshold";
+  static constexpr GradientReads kGradientReads = GradientReads::noGradient;
+  static constexpr bool kIsElementwise = true;
+  static constexpr bool kIsPortable = false;
+  float threshold = 0;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"threshold", Role::attribute}, self.threshold);
+  }
+};
+
+// x / (1 + e^(−beta·x)).
+struct Swish {
+  static constexpr const char* kKind = "swish";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = true;
+  static constexpr bool kIsPortable = false;
+  float beta = 1;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"beta", Role::attribute}, self.beta);
+  }
+};
+
 // max(x, 0) + slope · min(x, 0), channels on axis 1.
 struct PRelu {
   static constexpr const char* kKind = "prelu";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
   static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = false;
   ParameterId slope = -1;  // [C], or one value with channelShared
   bool channelShared = false;
 
@@ -239,6 +346,7 @@ struct Dropout {
   static constexpr const char* kKind = "dropout";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
   static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = false;
   float ratio = 0.5f;
   uint32_t seed = 0;
   uint32_t stream = 0;
@@ -261,6 +369,7 @@ struct Eltwise {
   static constexpr const char* kKind = "eltwise";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
   static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = false;
   EltwiseKind operation = EltwiseKind::sum;
   std::vector<float> coefficients;
   bool stableProdGrad = true;
@@ -284,6 +393,7 @@ struct Pooling {
   static constexpr const char* kKind = "pooling";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
   static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = false;
   PoolingMethod method = PoolingMethod::max;
   Pair kernel;
   Pair stride;
@@ -303,6 +413,7 @@ struct Softmax {
   static constexpr const char* kKind = "softmax";
   static constexpr GradientReads kGradientReads = GradientReads::outputs;
   static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = false;
   int64_t outer = 1;
   int64_t channels = 1;
   int64_t inner = 1;
@@ -323,6 +434,7 @@ struct SoftmaxLoss {
   static constexpr const char* kKind = "softmaxLoss";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
   static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = false;
   int64_t outer = 1;
   int64_t channels = 1;
   int64_t inner = 1;
@@ -344,6 +456,7 @@ struct EuclideanLoss {
   static constexpr const char* kKind = "euclideanLoss";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
   static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = false;
 
   template <class Self, class Visit>
   static void visitFields(Self&, Visit&&) {}
@@ -354,6 +467,7 @@ struct Accuracy {
   static constexpr const char* kKind = "accuracy";
   static constexpr GradientReads kGradientReads = GradientReads::noGradient;
   static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = false;
   int64_t topK = 1;
   int64_t outer = 1;
   int64_t channels = 1;
@@ -375,6 +489,7 @@ struct Concat {
   static constexpr const char* kKind = "concat";
   static constexpr GradientReads kGradientReads = GradientReads::nothing;
   static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = false;
   int64_t axis = 1;
 
   template <class Self, class Visit>
@@ -388,6 +503,7 @@ struct Slice {
   static constexpr const char* kKind = "slice";
   static constexpr GradientReads kGradientReads = GradientReads::nothing;
   static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = false;
   int64_t axis = 1;
 
   template <class Self, class Visit>
@@ -401,6 +517,7 @@ struct Reshape {
   static constexpr const char* kKind = "reshape";
   static constexpr GradientReads kGradientReads = GradientReads::nothing;
   static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = false;
 
   template <class Self, class Visit>
   static void visitFields(Self&, Visit&&) {}
@@ -415,6 +532,7 @@ struct Lrn {
   static constexpr const char* kKind = "lrn";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
   static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = false;
   LrnRegion region = LrnRegion::across;
   int64_t size = 5;
   float alpha = 1;
@@ -431,11 +549,361 @@ struct Lrn {
   }
 };
 
+// The transpose of a 2-D convolution: y has stride·(H − 1) + dilation·(kh − 1) + 1 − 2·pad rows. Places that nothing
+// reaches hold the bias.
+struct Deconvolution {
+  static constexpr const char* kKind = "deconvolution";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  ParameterId weights = -1;  // [C, num_output/group, kh, kw]
+  std::optional<ParameterId> bias;  // [num_output]
+  Pair kernel;
+  Pair stride;
+  Pair pad;
+  Pair dilation;
+  int64_t group = 1;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"weights", Role::learned}, self.weights);
+    visit(Field{"bias", Role::learned}, self.bias);
+    visit(Field{"kernel", Role::attribute, 1}, self.kernel);
+    visit(Field{"stride", Role::attribute, 1}, self.stride);
+    visit(Field{"pad", Role::attribute, 0}, self.pad);
+    visit(Field{"dilation", Role::attribute, 1}, self.dilation);
+    visit(Field{"group", Role::attribute, 1}, self.group);
+  }
+};
+
+// A region of x, of the size of y.
+struct Crop {
+  static constexpr const char* kKind = "crop";
+  static constexpr GradientReads kGradientReads = GradientReads::nothing;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  std::vector<int64_t> offset;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"offset", Role::attribute, 0}, self.offset);
+  }
+};
+
+// Axes in another order: axis i of y is axis order[i] of x.
+struct Permute {
+  static constexpr const char* kKind = "permute";
+  static constexpr GradientReads kGradientReads = GradientReads::nothing;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  std::vector<int64_t> order;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"order", Role::attribute, 0}, self.order);
+  }
+};
+
+// The windows of an image as columns, [outer, channels · Πkernel, windows…]; or, toImage, the image of which each value is
+// the sum of all that columns hold for it: the transpose of the former.
+struct Im2col {
+  static constexpr const char* kKind = "im2col";
+  static constexpr GradientReads kGradientReads = GradientReads::nothing;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  bool toImage = false;
+  int64_t outer = 1;
+  int64_t channels = 1;
+  std::vector<int64_t> size;
+  std::vector<int64_t> kernel;
+  std::vector<int64_t> stride;
+  std::vector<int64_t> pad;
+  std::vector<int64_t> dilation;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"toImage", Role::attribute}, self.toImage);
+    visit(Field{"outer", Role::attribute, 1}, self.outer);
+    visit(Field{"channels", Role::attribute, 1}, self.channels);
+    visit(Field{"size", Role::attribute, 1}, self.size);
+    visit(Field{"kernel", Role::attribute, 1}, self.kernel);
+    visit(Field{"stride", Role::attribute, 1}, self.stride);
+    visit(Field{"pad", Role::attribute, 0}, self.pad);
+    visit(Field{"dilation", Role::attribute, 1}, self.dilation);
+  }
+};
+
+// Items of x in the order of the indices, some not at all, some several times.
+struct BatchReindex {
+  static constexpr const char* kKind = "batchReindex";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+
+  template <class Self, class Visit>
+  static void visitFields(Self&, Visit&&) {}
+};
+
+// The row of the weights that each index names, truncated to an integer, and the bias.
+struct Embed {
+  static constexpr const char* kKind = "embed";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  ParameterId weights = -1;  // [K, N]
+  std::optional<ParameterId> bias;  // [N]
+  int64_t inputDim = 1;
+  int64_t numOutput = 1;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"weights", Role::learned}, self.weights);
+    visit(Field{"bias", Role::learned}, self.bias);
+    visit(Field{"inputDim", Role::attribute, 1}, self.inputDim);
+    visit(Field{"numOutput", Role::attribute, 1}, self.numOutput);
+  }
+};
+
+// A learnable blob as a tensor.
+struct ParameterBlob {
+  static constexpr const char* kKind = "parameter";
+  static constexpr GradientReads kGradientReads = GradientReads::nothing;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  ParameterId blob = -1;  // that of y
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"blob", Role::learned}, self.blob);
+  }
+};
+
+// Its first input; what it reads is kept in parameters for the next run.
+struct Remember {
+  static constexpr const char* kKind = "remember";
+  static constexpr GradientReads kGradientReads = GradientReads::nothing;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  ParameterId first = -1;  // that of x
+  std::optional<ParameterId> second;  // that of the second input
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"first", Role::parameter}, self.first);
+    visit(Field{"second", Role::parameter}, self.second);
+  }
+};
+
+// A value of each window, drawn in proportion to the values, which are not negative; or, without drawing, their mean
+// weighted by themselves, Σx²/Σx. What is drawn is a function of seed, stream, rank, iteration, pass and place alone, as
+// dropout's is.
+struct StochasticPooling {
+  static constexpr const char* kKind = "stochasticPooling";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  Pair kernel;
+  Pair stride;
+  bool draws = true;
+  uint32_t seed = 0;
+  uint32_t stream = 0;
+  uint32_t rank = 0;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"kernel", Role::attribute, 1}, self.kernel);
+    visit(Field{"stride", Role::attribute, 1}, self.stride);
+    visit(Field{"draws", Role::attribute}, self.draws);
+    visit(Field{"seed", Role::attribute}, self.seed);
+    visit(Field{"stream", Role::attribute}, self.stream);
+    visit(Field{"rank", Role::attribute}, self.rank);
+  }
+};
+
+enum class ArgMaxResult { indices, values, both };
+constexpr std::array<const char*, 3> namesOf(ArgMaxResult) { return {{"indices", "values", "both"}}; }
+
+// The topK largest along the channels, the largest first; of equal ones the later channel comes first.
+struct ArgMax {
+  static constexpr const char* kKind = "argMax";
+  static constexpr GradientReads kGradientReads = GradientReads::noGradient;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  int64_t outer = 1;
+  int64_t channels = 1;
+  int64_t inner = 1;
+  int64_t topK = 1;
+  ArgMaxResult what = ArgMaxResult::indices;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"outer", Role::attribute, 0}, self.outer);
+    visit(Field{"channels", Role::attribute, 0}, self.channels);
+    visit(Field{"inner", Role::attribute, 0}, self.inner);
+    visit(Field{"topK", Role::attribute, 1}, self.topK);
+    visit(Field{"what", Role::attribute}, self.what);
+  }
+};
+
+enum class ReductionMethod { sum, asum, sumsq };
+constexpr std::array<const char*, 3> namesOf(ReductionMethod) { return {{"sum", "asum", "sumsq"}}; }
+
+// coefficient · the sum of the values of each row, of their magnitudes, or of their squares.
+struct Reduction {
+  static constexpr const char* kKind = "reduction";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  ReductionMethod method = ReductionMethod::sum;
+  float coefficient = 1;
+  int64_t outer = 1;
+  int64_t inner = 1;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"method", Role::attribute}, self.method);
+    visit(Field{"coefficient", Role::attribute}, self.coefficient);
+    visit(Field{"outer", Role::attribute, 1}, self.outer);
+    visit(Field{"inner", Role::attribute, 1}, self.inner);
+  }
+};
+
+// (x − mean) / (√variance + eps) of each row, the variance biased; or x − mean. Its gradient is Caffe's, which leaves eps
+// out of account.
+struct Mvn {
+  static constexpr const char* kKind = "mvn";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  int64_t outer = 1;
+  int64_t inner = 1;
+  bool normalizeVariance = true;
+  float eps = 1e-9f;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"outer", Role::attribute, 1}, self.outer);
+    visit(Field{"inner", Role::attribute, 1}, self.inner);
+    visit(Field{"normalizeVariance", Role::attribute}, self.normalizeVariance);
+    visit(Field{"eps", Role::attribute}, self.eps);
+  }
+};
+
+// The mean of −Σₗ H[label, l] · ln(max(pₗ, 1e-20)), p the softmax of the scores.
+struct InfogainLoss {
+  static constexpr const char* kKind = "infogainLoss";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  int64_t outer = 1;
+  int64_t channels = 1;
+  int64_t inner = 1;
+  std::optional<int64_t> ignoreLabel;
+  Normalization normalization = Normalization::valid;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"outer", Role::attribute, 0}, self.outer);
+    visit(Field{"channels", Role::attribute, 0}, self.channels);
+    visit(Field{"inner", Role::attribute, 0}, self.inner);
+    visit(Field{"ignoreLabel", Role::attribute, -9007199254740992}, self.ignoreLabel);
+    visit(Field{"normalization", Role::attribute}, self.normalization);
+  }
+};
+
+// The mean of −t·ln σ(x) − (1 − t)·ln(1 − σ(x)). A target is truncated before it is compared with ignoreLabel.
+struct SigmoidCrossEntropyLoss {
+  static constexpr const char* kKind = "sigmoidCrossEntropyLoss";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  int64_t outer = 1;
+  std::optional<int64_t> ignoreLabel;
+  Normalization normalization = Normalization::valid;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"outer", Role::attribute, 1}, self.outer);
+    visit(Field{"ignoreLabel", Role::attribute, -9007199254740992}, self.ignoreLabel);
+    visit(Field{"normalization", Role::attribute}, self.normalization);
+  }
+};
+
+// −Σ ln(max(p[label], 1e-20)) / outer.
+struct MultinomialLogisticLoss {
+  static constexpr const char* kKind = "multinomialLogisticLoss";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  int64_t outer = 1;
+  int64_t channels = 1;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"outer", Role::attribute, 1}, self.outer);
+    visit(Field{"channels", Role::attribute, 1}, self.channels);
+  }
+};
+
+enum class HingeNorm { L1, L2 };
+constexpr std::array<const char*, 2> namesOf(HingeNorm) { return {{"L1", "L2"}}; }
+
+// Σ max(0, 1 ± x) / outer, or of the squares: − for the class of the label, + for the others.
+struct HingeLoss {
+  static constexpr const char* kKind = "hingeLoss";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  int64_t outer = 1;
+  int64_t channels = 1;
+  HingeNorm norm = HingeNorm::L1;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"outer", Role::attribute, 1}, self.outer);
+    visit(Field{"channels", Role::attribute, 1}, self.channels);
+    visit(Field{"norm", Role::attribute}, self.norm);
+  }
+};
+
+// Σ / (2·outer) of d² for a pair with a label that is not 0 (truncated), else max(margin − d, 0)², or max(margin − d², 0)
+// in the legacy version; d is the distance of a and b.
+struct ContrastiveLoss {
+  static constexpr const char* kKind = "contrastiveLoss";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  int64_t outer = 1;
+  int64_t channels = 1;
+  float margin = 1;
+  bool legacy = false;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"outer", Role::attribute, 1}, self.outer);
+    visit(Field{"channels", Role::attribute, 1}, self.channels);
+    visit(Field{"margin", Role::attribute}, self.margin);
+    visit(Field{"legacy", Role::attribute}, self.legacy);
+  }
+};
+
+// c = cont·σ(f)·c₋₁ + σ(i)·tanh(g), h = σ(o)·tanh(c).
+struct LstmUnit {
+  static constexpr const char* kKind = "lstmUnit";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+
+  template <class Self, class Visit>
+  static void visitFields(Self&, Visit&&) {}
+};
+
 // The gradient of an operation. An id of −1 stands for a tensor that is not there.
 struct Gradient {
   static constexpr const char* kKind = "gradient";
   static constexpr GradientReads kGradientReads = GradientReads::noGradient;
   static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = false;
   int32_t of = -1;
 
   template <class Self, class Visit>
@@ -449,6 +917,7 @@ struct AllMean {
   static constexpr const char* kKind = "allMean";
   static constexpr GradientReads kGradientReads = GradientReads::noGradient;
   static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = false;
 
   template <class Self, class Visit>
   static void visitFields(Self&, Visit&&) {}
@@ -468,6 +937,7 @@ struct Update {
   static constexpr const char* kKind = "update";
   static constexpr GradientReads kGradientReads = GradientReads::noGradient;
   static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = false;
   UpdateRule rule = UpdateRule::sgd;
   float momentum = 0;
   float momentum2 = 0.999f;
@@ -497,10 +967,16 @@ struct Update {
 };
 
 using Attributes = std::variant<
-    Convolution, InnerProduct, Scale, BatchNorm, Relu, Elu, Sigmoid, Tanh, AbsVal, Power, PRelu, Dropout, Eltwise,
-    Pooling, Softmax, SoftmaxLoss, EuclideanLoss, Accuracy, Concat, Slice, Reshape, Lrn, Gradient, AllMean, Update>;
+    Convolution, InnerProduct, Scale, BatchNorm, Relu, Elu, Sigmoid, Tanh, AbsVal, Power, Bnll, Clip, Exp, Log,
+    Threshold, Swish, PRelu, Dropout, Eltwise, Pooling, Softmax, SoftmaxLoss, EuclideanLoss, Accuracy, Concat,
+    Slice, Reshape, Lrn, Deconvolution, Crop, Permute, Im2col, BatchReindex, Embed, ParameterBlob, Remember,
+    StochasticPooling, ArgMax, Reduction, Mvn, InfogainLoss, SigmoidCrossEntropyLoss, MultinomialLogisticLoss,
+    HingeLoss, ContrastiveLoss, LstmUnit, Gradient, AllMean, Update>;
 
 // Functions of each value alone: native/operations/elementwise/elementwise.h.
-using Elementwise = std::variant<Relu, Elu, Sigmoid, Tanh, AbsVal, Power>;
+using Elementwise = std::variant<Relu, Elu, Sigmoid, Tanh, AbsVal, Power, Bnll, Clip, Exp, Log, Threshold, Swish>;
+
+// Written once for all devices: native/core/portable.h.
+using Portable = std::variant<Deconvolution, Crop, Permute, Im2col, BatchReindex, Embed, ParameterBlob, Remember, StochasticPooling, ArgMax, Reduction, Mvn, InfogainLoss, SigmoidCrossEntropyLoss, MultinomialLogisticLoss, HingeLoss, ContrastiveLoss, LstmUnit>;
 
 }  // namespace resnode

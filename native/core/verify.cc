@@ -5,6 +5,7 @@
 
 #include "native/core/error.h"
 #include "native/core/plain.h"
+#include "native/core/portable.h"
 
 namespace resnode {
 namespace {
@@ -257,13 +258,186 @@ void check(const Lrn& lrn, const Subject& of) {
   of.expect(lrn.size % 2 == 1, "size must be odd");
 }
 
+void check(const Deconvolution& deconvolution, const Subject& of) {
+  of.places(1, 1, 1, 1);
+  const Shape& x = of.input(0);
+  const Shape& y = of.output(0);
+  of.expect(x.size() == 4 && y.size() == 4, "inputs and outputs must be N×C×H×W");
+  const auto& [weights, bias, kernel, stride, pad, dilation, group] = deconvolution;
+  of.expect(x[1] % group == 0 && y[1] % group == 0, "group must divide the channels of inputs and outputs");
+  const auto size = [](int64_t size, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) {
+    return stride * (size - 1) + dilation * (kernel - 1) + 1 - 2 * pad;
+  };
+  of.shape("outputs", 0, y,
+           {x[0], y[1], size(x[2], kernel.height, stride.height, pad.height, dilation.height),
+            size(x[3], kernel.width, stride.width, pad.width, dilation.width)});
+  of.parameter("weights", weights, product({x[1], y[1] / group, kernel.height, kernel.width}));
+  of.parameter("bias", bias, y[1]);
+}
+
+void checkWalked(const Subject& of) {
+  of.places(1, 1, 1, 1);
+  of.expect(of.input(0).size() == of.output(0).size(), "inputs and outputs must have as many axes");
+  of.expect(of.input(0).size() <= kMostPortableAxes, "there may be 8 axes at most");
+}
+
+void check(const Crop& crop, const Subject& of) {
+  checkWalked(of);
+  of.expect(crop.offset.size() == of.input(0).size(), "offset must be one an axis");
+  for (size_t i = 0; i < crop.offset.size(); ++i) {
+    of.expect(crop.offset[i] <= of.input(0)[i] && of.output(0)[i] <= of.input(0)[i] - crop.offset[i],
+              "the region lies outside of its input");
+  }
+}
+
+void check(const Permute& permute, const Subject& of) {
+  checkWalked(of);
+  const size_t axes = of.input(0).size();
+  std::vector<bool> seen(axes, false);
+  of.expect(permute.order.size() == axes, "order must be one an axis");
+  for (size_t i = 0; i < axes; ++i) {
+    const int64_t axis = permute.order[i];
+    of.expect(axis < static_cast<int64_t>(axes) && !seen[axis], "order must name every axis once");
+    seen[axis] = true;
+    of.expect(of.output(0)[i] == of.input(0)[axis], "outputs[0] must have the axes of inputs[0] in their order");
+  }
+}
+
+void check(const Im2col& columns, const Subject& of) {
+  of.places(1, 1, 1, 1);
+  const auto& [toImage, outer, channels, size, kernel, stride, pad, dilation] = columns;
+  of.expect(size.size() <= kMostSpatialAxes, "there may be 6 spatial axes at most");
+  for (const auto& list : {kernel, stride, pad, dilation})
+    of.expect(list.size() == size.size(), "each list must have one a spatial axis");
+  std::vector<int64_t> image{outer, channels}, made{outer, channels};
+  for (size_t i = 0; i < size.size(); ++i) {
+    for (int64_t each : {size[i], kernel[i], stride[i], pad[i], dilation[i]})
+      of.expect(each <= INT32_MAX, "sizes must be below 2^31");
+    image.push_back(size[i]);
+    made.push_back(kernel[i]);
+    made.push_back(windows(size[i], kernel[i], stride[i], pad[i], dilation[i]));
+    of.expect(made.back() > 0, "a window does not fit its image");
+  }
+  of.count("the image", toImage ? of.output(0) : of.input(0), product(image));
+  of.count("the columns", toImage ? of.input(0) : of.output(0), product(made));
+}
+
+void check(const BatchReindex&, const Subject& of) {
+  of.places(2, 2, 1, 1);
+  of.expect(!of.input(0).empty() && of.input(1).size() == 1, "inputs[0] must have an axis, inputs[1] one");
+  Shape expected = of.input(0);
+  expected[0] = of.input(1)[0];
+  of.shape("outputs", 0, of.output(0), expected);
+}
+
+void check(const Embed& embed, const Subject& of) {
+  of.places(1, 1, 1, 1);
+  of.count("outputs[0]", of.output(0), product({elementCount(of.input(0)), embed.numOutput}));
+  of.parameter("weights", embed.weights, product({embed.inputDim, embed.numOutput}));
+  of.parameter("bias", embed.bias, embed.numOutput);
+}
+
+void check(const ParameterBlob& parameter, const Subject& of) {
+  of.places(0, 0, 1, 1);
+  of.parameter("blob", parameter.blob, elementCount(of.output(0)));
+}
+
+void check(const Remember& remember, const Subject& of) {
+  const size_t kept = remember.second ? 2 : 1;
+  of.places(kept, kept, 1, 1);
+  of.shape("outputs", 0, of.output(0), of.input(0));
+  of.parameter("first", remember.first, elementCount(of.input(0)));
+  of.isMutable("first", remember.first);
+  if (!remember.second) return;
+  of.parameter("second", remember.second, elementCount(of.input(1)));
+  of.isMutable("second", *remember.second);
+}
+
+void check(const StochasticPooling& pooling, const Subject& of) {
+  of.places(pooling.draws ? 2 : 1, pooling.draws ? 2 : 1, 1, 1);
+  const Shape& x = of.input(0);
+  const Shape& y = of.output(0);
+  of.expect(x.size() == 4 && y.size() == 4, "inputs and outputs must be N×C×H×W");
+  of.shape("outputs", 0, y, {x[0], x[1], y[2], y[3]});
+  of.expect((y[2] - 1) <= x[2] / pooling.stride.height && (y[2] - 1) * pooling.stride.height < x[2] &&
+                (y[3] - 1) <= x[3] / pooling.stride.width && (y[3] - 1) * pooling.stride.width < x[3],
+            "a window lies outside of its input");
+  if (pooling.draws) of.count("inputs[1]", of.input(1), 2);
+}
+
+void check(const ArgMax& argMax, const Subject& of) {
+  of.places(1, 1, 1, 1);
+  checkAround(argMax, of);
+  of.expect(argMax.topK <= argMax.channels, "topK must be at most channels");
+  of.count("outputs[0]", of.output(0),
+           product({argMax.outer, argMax.what == ArgMaxResult::both ? 2 : 1, argMax.topK, argMax.inner}));
+}
+
+template <class T>
+void checkRows(const T& rows, const Subject& of) {
+  of.places(1, 1, 1, 1);
+  of.count("inputs[0]", of.input(0), product({rows.outer, rows.inner}));
+}
+
+void check(const Reduction& reduction, const Subject& of) {
+  checkRows(reduction, of);
+  of.count("outputs[0]", of.output(0), reduction.outer);
+}
+
+void check(const Mvn& mvn, const Subject& of) {
+  checkRows(mvn, of);
+  of.count("outputs[0]", of.output(0), elementCount(of.input(0)));
+}
+
+void check(const InfogainLoss& loss, const Subject& of) {
+  of.places(3, 3, 1, 1);
+  checkAround(loss, of);
+  of.count("inputs[1]", of.input(1), product({loss.outer, loss.inner}));
+  of.count("inputs[2]", of.input(2), product({loss.channels, loss.channels}));
+  of.count("outputs[0]", of.output(0), 1);
+}
+
+void check(const SigmoidCrossEntropyLoss& loss, const Subject& of) {
+  of.places(2, 2, 1, 1);
+  of.count("inputs[1]", of.input(1), elementCount(of.input(0)));
+  of.expect(elementCount(of.input(0)) % loss.outer == 0, "outer must divide the values of inputs[0]");
+  of.count("outputs[0]", of.output(0), 1);
+}
+
+template <class T>
+void checkClassified(const T& loss, size_t inputs, const Subject& of) {
+  of.places(inputs, inputs, 1, 1);
+  for (size_t i = 0; i + 1 < inputs; ++i) of.count("inputs[0]", of.input(i), product({loss.outer, loss.channels}));
+  of.count("labels", of.input(inputs - 1), loss.outer);
+  of.count("outputs[0]", of.output(0), 1);
+}
+
+void check(const MultinomialLogisticLoss& loss, const Subject& of) { checkClassified(loss, 2, of); }
+void check(const HingeLoss& loss, const Subject& of) { checkClassified(loss, 2, of); }
+void check(const ContrastiveLoss& loss, const Subject& of) { checkClassified(loss, 3, of); }
+
+void check(const LstmUnit&, const Subject& of) {
+  of.places(3, 3, 2, 2);
+  const Shape& c = of.input(0);
+  of.expect(!c.empty(), "inputs[0] must have an axis");
+  of.count("inputs[1]", of.input(1), product({4, elementCount(c)}));
+  of.count("inputs[2]", of.input(2), elementCount(c) / c.back());
+  for (size_t i = 0; i < 2; ++i) of.shape("outputs", i, of.output(i), c);
+}
+
 // What a gradient reads of what its operation read (x) and made (y): the twin of the functions in ts/operations/schema.ts
 // (kGradientReads is their data); test/compile/verify.test.ts compares them. `dx`, `dw`: whose diffs are asked for.
+// Their gradients read what was read, or what was made where they work in place.
+template <class T>
+constexpr bool kReadsOwn = std::is_same_v<T, Bnll> || std::is_same_v<T, Clip> || std::is_same_v<T, Log>;
+
 bool readsInput(const Attributes& attributes, size_t i, const std::vector<bool>& dx, const std::vector<bool>& dw) {
   return std::visit(
       [&](const auto& of) -> bool {
         using T = std::decay_t<decltype(of)>;
-        if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct>) return i == 0 && dw[0];
+        if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct> ||
+                      std::is_same_v<T, Deconvolution> || std::is_same_v<T, Embed>)
+          return i == 0 && dw[0];
         else if constexpr (std::is_same_v<T, Scale>) {
           const bool isScaled = of.operand == ScaleOperand::scale;
           return i == 0 ? dw[0] || (isScaled && dx[1]) : isScaled && dx[0];
@@ -272,7 +446,10 @@ bool readsInput(const Attributes& attributes, size_t i, const std::vector<bool>&
         else if constexpr (std::is_same_v<T, Relu>) return !(of.negativeSlope >= 0);
         else if constexpr (std::is_same_v<T, Elu>) return !(of.alpha >= 0);
         else if constexpr (std::is_same_v<T, Power>) return of.power != 0 && of.power != 1 && of.scale != 0;
-        else if constexpr (std::is_same_v<T, Dropout>) return i == 1;
+        else if constexpr (std::is_same_v<T, Dropout> || std::is_same_v<T, BatchReindex>) return i == 1;
+        else if constexpr (std::is_same_v<T, Reduction>) return of.method != ReductionMethod::sum;
+        else if constexpr (std::is_same_v<T, Mvn>) return of.normalizeVariance;
+        else if constexpr (kReadsOwn<T>) return !of.inPlace;
         else if constexpr (std::is_same_v<T, Eltwise>) return of.operation != EltwiseKind::sum;
         else if constexpr (std::is_same_v<T, Pooling>) return of.method == PoolingMethod::max;
         else return T::kGradientReads == GradientReads::inputs;
@@ -289,6 +466,7 @@ bool readsOutput(const Attributes& attributes, size_t i) {
         else if constexpr (std::is_same_v<T, BatchNorm>)
           return i == 0 ? of.relu.has_value() : of.statistics == Statistics::batch;
         else if constexpr (std::is_same_v<T, Relu>) return of.negativeSlope >= 0;
+        else if constexpr (kReadsOwn<T>) return of.inPlace;
         else if constexpr (std::is_same_v<T, Elu>) return of.alpha >= 0;
         else if constexpr (std::is_same_v<T, Eltwise>)
           return of.relu || (of.operation == EltwiseKind::prod && !of.stableProdGrad);
@@ -297,20 +475,29 @@ bool readsOutput(const Attributes& attributes, size_t i) {
       attributes);
 }
 
-// Labels and the pass of Dropout have no diff.
+// How many inputs have a diff: labels, indices and the pass of Dropout have none.
 template <class T>
-constexpr bool kFirstInputAlone = std::is_same_v<T, Dropout> || std::is_same_v<T, SoftmaxLoss>;
+constexpr size_t kInputsWithDiff =
+    std::is_same_v<T, Embed>                                            ? 0
+    : std::is_same_v<T, ContrastiveLoss> || std::is_same_v<T, LstmUnit> ? 2
+    : std::is_same_v<T, Dropout> || std::is_same_v<T, SoftmaxLoss> || std::is_same_v<T, InfogainLoss> ||
+            std::is_same_v<T, SigmoidCrossEntropyLoss> || std::is_same_v<T, MultinomialLogisticLoss> ||
+            std::is_same_v<T, HingeLoss> || std::is_same_v<T, BatchReindex> || std::is_same_v<T, Remember> ||
+            std::is_same_v<T, StochasticPooling>
+        ? 1
+        : SIZE_MAX;
 
 void check(const Gradient& gradient, const Subject& of) {
   const Operation& forward = of.program.operations[gradient.of];
   const std::vector<ParameterId> none;
   std::vector<std::optional<ParameterId>> learned;
-  bool hasGradient = false, isFirstAlone = false, hasStatistics = true;
+  bool hasGradient = false, hasStatistics = true;
+  size_t withDiff = 0;
   std::visit(
       [&](const auto& attributes) {
         using T = std::decay_t<decltype(attributes)>;
         hasGradient = T::kGradientReads != GradientReads::noGradient;
-        isFirstAlone = kFirstInputAlone<T>;
+        withDiff = kInputsWithDiff<T>;
         if constexpr (std::is_same_v<T, BatchNorm>)
           hasStatistics = attributes.statistics == Statistics::global || forward.outputs.size() == 3;
         T::visitFields(attributes, [&](Field field, const auto& value) {
@@ -331,7 +518,7 @@ void check(const Gradient& gradient, const Subject& of) {
     (i < read ? dx : dw).push_back(isAsked);
     if (!isAsked) continue;
     if (i < read) {
-      of.expect(i == 0 || !isFirstAlone, "an input without a diff is asked for");
+      of.expect(i < withDiff, "an input without a diff is asked for");
       of.shape("outputs", i, of.output(i), of.program.tensors[forward.inputs[i]].shape);
     } else {
       of.expect(learned[i - read].has_value(), "the diff of a parameter that is not there is asked for");
@@ -401,6 +588,9 @@ class Fields {
   void operator()(Field field, int64_t value) const { bounded(field, value); }
   void operator()(Field field, const std::optional<int64_t>& value) const {
     if (value) bounded(field, *value);
+  }
+  void operator()(Field field, const std::vector<int64_t>& values) const {
+    for (int64_t value : values) bounded(field, value);
   }
   // ts/layers/window.ts: Caffe keeps sizes in an int.
   void operator()(Field field, const Pair& value) const {

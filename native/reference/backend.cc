@@ -79,7 +79,7 @@ class PlainExecutable final : public Executable {
     for (const Operation& operation : program.operations) {
       throwIfCancelled(request);
       const Stopwatch watch;
-      bind(program, operation, memoryOf(operation.inputs), memoryOf(operation.outputs), arguments);
+      reference::bind(program, operation, memoryOf(operation.inputs), memoryOf(operation.outputs), arguments);
       reference::run(program, operation, arguments);
       if (request.milliseconds) request.milliseconds->push_back(watch.milliseconds());
     }

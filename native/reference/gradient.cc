@@ -1,6 +1,7 @@
 #include "native/reference/gradients.h"
 
 #include "native/core/error.h"
+#include "native/reference/portable.h"
 
 namespace resnode::reference {
 
@@ -16,13 +17,15 @@ void runGradient(const Program& program, const Gradient& gradient, const Argumen
                                 part(arguments.outputs, 0, inputs),
                                 part(arguments.outputs, inputs, arguments.outputs.size() - inputs),
                                 arguments.parameters,
-                                arguments.communicator};
+                                arguments.communicator,
+                                arguments.spread};
   std::visit(
       [&](const auto& op) {
         using T = std::decay_t<decltype(op)>;
         if constexpr (T::kGradientReads == GradientReads::noGradient)
           throw Error("program/invalid", "layer \"" + forward.layer + "\" has no gradient", forward.layer);
         else if constexpr (T::kIsElementwise) elementwiseGradient(op, parts);
+        else if constexpr (T::kIsPortable) portableBackward(op, forward.layer, parts, parameterSizes(op, program));
         else if constexpr (std::is_same_v<T, SoftmaxLoss>) gradientOf(op, parts, forward.layer);
         else gradientOf(op, parts);
       },

@@ -15,6 +15,7 @@ struct GradientArguments {
   std::vector<View> dw;                   // diffs of its parameters: two places, PReLU's one, or none
   const std::vector<float*>& parameters;  // as in Arguments
   Communicator* communicator;
+  const Spread& spread;  // as in Arguments
 };
 
 // dy behind a ReLU that is the operation's last step, seen from what it made: y > 0 only where its own input was
@@ -29,9 +30,9 @@ template <class Function>
 void mapDiffs(const GradientArguments& arguments, Function function) {
   if (!arguments.dx[0].data) return;
   const View& dy = arguments.dy[0];
-  for (int64_t i = 0; i < elementCount(*arguments.x[0].shape); ++i) {
+  forEach(arguments.spread, elementCount(*arguments.x[0].shape), 1024, [&](int64_t i) {
     arguments.dx[0].data[i] = static_cast<float>(function(dy.data ? static_cast<double>(dy.data[i]) : 0.0, i));
-  }
+  });
 }
 
 template <class T>

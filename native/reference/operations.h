@@ -2,6 +2,7 @@
 // The reference backend runs these; other backends are tested against them and use them for rare layers.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "native/core/program.h"
@@ -13,13 +14,27 @@ struct View {
   const Shape* shape = nullptr;
 };
 
+// Calls function(from, to) for parts of 0 … count that make up the whole, `grain` long or so, in any order and on any thread.
+using Spread =
+    std::function<void(int64_t count, int64_t grain, const std::function<void(int64_t from, int64_t to)>& function)>;
+
 // Everything one operation reads and writes. `parameters` is indexed by ParameterId; plain float32.
 struct Arguments {
   std::vector<View> inputs;
   std::vector<View> outputs;
   std::vector<float*> parameters;
   Communicator* communicator = nullptr;  // null: this process is alone
+  Spread spread = {};                    // none: all on this thread
 };
+
+template <class Function>
+void forEach(const Spread& spread, int64_t count, int64_t grain, const Function& function) {
+  const auto part = [&function](int64_t from, int64_t to) {
+    for (int64_t i = from; i < to; ++i) function(i);
+  };
+  if (spread) spread(count, grain, part);
+  else part(0, count);
+}
 
 // Fills inputs and outputs from the memory at each place of the operation, null where its id is −1. What is not there
 // still has the shape of what it stands for, but for the diff of a parameter.

@@ -2,6 +2,7 @@
 
 #include "native/operations/elementwise/elementwise.h"
 #include "native/reference/operations.h"
+#include "native/reference/portable.h"
 
 namespace resnode::reference {
 namespace {
@@ -11,7 +12,8 @@ void map(const Arguments& arguments, Function function) {
   const float* x = arguments.inputs[0].data;
   float* y = arguments.outputs[0].data;
   const int64_t count = elementCount(*arguments.inputs[0].shape);
-  for (int64_t i = 0; i < count; ++i) y[i] = static_cast<float>(function(static_cast<double>(x[i])));
+  forEach(arguments.spread, count, 1024,
+          [&](int64_t i) { y[i] = static_cast<float>(function(static_cast<double>(x[i]))); });
 }
 
 }  // namespace
@@ -46,6 +48,7 @@ void run(const Program& program, const Operation& operation, const Arguments& ar
         else if constexpr (std::is_same_v<T, Scale>) runScale(op, arguments);
         else if constexpr (std::is_same_v<T, BatchNorm>) runBatchNorm(op, arguments);
         else if constexpr (T::kIsElementwise) map(arguments, [&](double x) { return valueOf(op, x); });
+        else if constexpr (T::kIsPortable) portableForward(op, operation.layer, arguments);
         else if constexpr (std::is_same_v<T, PRelu>) runPRelu(op, arguments);
         else if constexpr (std::is_same_v<T, Dropout>) runDropout(op, arguments);
         else if constexpr (std::is_same_v<T, Eltwise>) runEltwise(op, arguments);

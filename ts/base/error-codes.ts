@@ -220,6 +220,10 @@ export const errorCodes = {
     'A layer names an axis that its bottom does not have, or names it twice.',
     'Give an axis of the bottom.',
   ],
+  'graph/base': [
+    'The `base` of Exp or Log has no logarithm.',
+    'Give a number above 0 (for Log not 1), or −1 for e.',
+  ],
   'graph/batch-norm-lr': [
     "BatchNorm's blobs are given a learning rate.",
     'Write `param { lr_mult: 0 }` three times, or none.',
@@ -228,17 +232,27 @@ export const errorCodes = {
     'A layer has more or fewer bottoms than its type takes.',
     'Give as many as the message says.',
   ],
+  'graph/clip': ['`clip_param` lacks a bound.', 'Give both `min` and `max`.'],
   'graph/coefficients': [
     "Eltwise's `coeff` does not fit its bottoms or its operation.",
     'Give one for each bottom of a SUM, or none.',
   ],
+  'graph/crop': ['A crop goes beyond its bottom.', 'Use a smaller `offset`, or a smaller second bottom.'],
   'graph/dilation': ['A `dilation` is impossible.', 'Give 1 or more, once or for height and width.'],
   'graph/dimensions': [
     'A bottom has the wrong number of dimensions.',
     'Feed the layer a blob N×C×H×W, or reshape it.',
   ],
   'graph/dropout-ratio': ['`dropout_ratio` is not at least 0 and below 1.', 'Write a share, such as 0.5.'],
+  'graph/file': [
+    'A file that a layer names cannot be read, or holds something else.',
+    'Put it into the working folder or beside the prototxt.',
+  ],
   'graph/filler': ['A filler cannot fill its blob.', 'Change the field that the message names.'],
+  'graph/force-backward': [
+    '`force_backward` asks for a diff that a layer does not have.',
+    'Remove `force_backward`.',
+  ],
   'graph/fork-type': [
     'A layer type belongs to a fork of Caffe.',
     "Replace it by BVLC's layers, if they can say the same.",
@@ -248,6 +262,11 @@ export const errorCodes = {
     '`group` does not divide the channels.',
     "Choose a divisor of the bottom's channels and of `num_output`.",
   ],
+  'graph/infogain-source': [
+    'InfogainLoss has no matrix H.',
+    'Give a third bottom, or `infogain_loss_param { source }`.',
+  ],
+  'graph/input-dim': ["Embed's `input_dim` is missing or below 1.", 'Give the number of rows.'],
   'graph/input-shape': [
     'The shape of an input is not known or impossible.',
     'Give `input_param { shape { … } }`, or `--input-shape` (`inputShapes`).',
@@ -276,8 +295,13 @@ export const errorCodes = {
   ],
   'graph/no-deploy': ['The net has no deploy form.', 'The message names the layer that prevents it.'],
   'graph/no-train': ['The net has no training form.', 'The message says what was expected of it.'],
+  'graph/normalize': ['InfogainLoss takes no `normalize`.', 'Write `normalization`.'],
   'graph/num-axes': ["`num_axes` goes beyond the bottom's dimensions.", 'Give fewer, or −1 for all.'],
   'graph/num-output': ['`num_output` is missing or below 1.', 'Give the number of outputs.'],
+  'graph/offset': [
+    'Crop has another number of `offset` than cropped axes.',
+    'Give one, or one for each axis.',
+  ],
   'graph/other-parameters': [
     'Other input shapes would need other weights.',
     'Load the net again with `inputShapes`.',
@@ -291,6 +315,7 @@ export const errorCodes = {
     '`propagate_down` is not given once for each bottom.',
     'Give as many as there are bottoms, or none.',
   ],
+  'graph/pyramid-height': ["SPP's `pyramid_height` is impossible.", 'Give the number of levels, from 1 on.'],
   'graph/reshape': [
     'Values cannot take the shape that Reshape asks for.',
     'Write dims whose product is that of the bottom, one of them −1 at most.',
@@ -312,6 +337,7 @@ export const errorCodes = {
     'Give one fewer than tops, rising.',
   ],
   'graph/stride': ['A stride is impossible or given twice.', 'Give 1 or more, once or for height and width.'],
+  'graph/tiles': ["Tile's `tiles` is missing or below 1.", 'Give how often it repeats.'],
   'graph/too-large': ["A blob would be larger than Caffe's limits.", 'Use a smaller batch or image.'],
   'graph/too-small': ['A window does not fit its bottom.', 'Use a larger image, a smaller kernel, or a pad.'],
   'graph/top-count': [

@@ -2,14 +2,16 @@
  * The stages from a net to what runs, and what is known at each: Lowered → (its parameters' bytes) → Planned → Compiled.
  * `L` is what lowering for runs, or for training, knows; device/compiler.ts takes a net through all of them.
  */
-
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { GraphError } from '../base/errors.ts';
 import { optionsOf } from '../base/options.ts';
 import { elementCount } from '../base/shape.ts';
 import { warn } from '../base/warn.ts';
 import { yielding } from '../base/yielding.ts';
 import type { Blob } from '../caffe/blob.ts';
-import type { WeightsFile } from '../caffe/caffemodel.ts';
+import { readBinaryproto, type WeightsFile } from '../caffe/caffemodel.ts';
 import { fillerRandom, filling } from '../caffe/fillers.ts';
 import { type LayerReport, type MatchOptions, matchWeights, noWeights } from '../caffe/match-weights.ts';
 import type { WeightsUse } from '../caffe/missing-weights.ts';
@@ -179,11 +181,30 @@ export async function fillParameters(
     filled.set(id, { shape, dtype: 'float32', bytes });
   }
   const data: (ParameterData | null)[] = [];
-  for (const recipe of lowered.recipes) {
-    data.push(...packWeights([recipe], (id) => blobs[id] ?? filled.get(id)!));
+  for (const [i, recipe] of lowered.recipes.entries()) {
+    if (recipe.kind === 'file') data.push(await readBlobOf(recipe, lowered.program.parameters[i]!.shape));
+    else data.push(...packWeights([recipe], (id) => blobs[id] ?? filled.get(id)!));
     await yieldIfDue();
   }
   return { data, report };
+}
+
+/** @throws GraphError `graph/file`; WeightsError */
+async function readBlobOf(
+  { file: name, net, layer }: Extract<ParameterRecipe, { kind: 'file' }>,
+  shape: readonly number[],
+): Promise<ParameterData> {
+  const refuse = (text: string): never => {
+    throw new GraphError('graph/file', { layer }, `${name}: ${text}`);
+  };
+  const file = existsSync(name) ? name : join(dirname(net), name);
+  const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) =>
+    refuse(`cannot be read (${error.code}); expected a BlobProto of ${shape.join('×')} values`),
+  );
+  const blob = readBinaryproto(bytes, { file });
+  if (elementCount(blob.shape) !== elementCount(shape))
+    refuse(`expected ${shape.join('×')} values, found ${blob.shape.join('×')}`);
+  return { bytes: blob.bytes, dtype: blob.dtype, channelScale: null };
 }
 
 /**

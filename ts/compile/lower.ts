@@ -22,8 +22,25 @@ export type ParameterRecipe =
       readonly channels: number;
     }
   | { readonly kind: 'affine-scale'; readonly affine: readonly AffineStep[]; readonly channels: number }
+  /** A BlobProto that the net names, of as many values: in the working folder, or beside the net's file. */
+  | { readonly kind: 'file'; readonly file: string; readonly net: string; readonly layer: string }
   /** What training keeps beside the net's blobs; see append-update.ts. */
   | { readonly kind: 'zeros' };
+
+type Filtering = Extract<Operation, { kind: 'convolution' | 'deconvolution' }>;
+
+/** Filters of any number of spatial axes as those over two, of which the others are channels or 1. */
+function filterShape(graph: Graph, { weights, kernel }: Filtering): readonly number[] {
+  const { shape } = graph.parameters[weights]!;
+  if (shape.length === 4) return shape;
+  const [first] = shape as [number];
+  const values = shape.reduce((product, dim) => product * dim, 1);
+  return [first, values / (first * kernel[0] * kernel[1]), ...kernel];
+}
+
+/** Whether an operation draws by chance, anew in each pass. */
+const readsPass = (operation: Operation): boolean =>
+  operation.kind === 'dropout' || (operation.kind === 'stochasticPooling' && operation.draws);
 
 /**
  * Lowers a graph; recipes[i] says how to make program.parameters[i].
@@ -49,15 +66,23 @@ export function lower(
     return parameters.push({ name, shape, mutable }) - 1;
   };
   const plain = new Map<ParameterId, ProgramParameterId>();
-  const blob = (id: ParameterId): ProgramParameterId => {
+  const blob = (id: ParameterId, as?: readonly number[]): ProgramParameterId => {
     const { layer, index, shape, mutable, lrMult } = graph.parameters[id]!;
     if (!plain.has(id)) {
       const changes = mutable || (training && lrMult !== 0);
-      plain.set(id, add({ kind: 'blob', parameter: id }, `${layer}/${index}`, shape, changes));
+      plain.set(id, add({ kind: 'blob', parameter: id }, `${layer}/${index}`, as ?? shape, changes));
     }
     return plain.get(id)!;
   };
-  let dropouts = 0;
+  /** Of layers that draw by chance. */
+  let streams = 0;
+  const drawn = () => ({ seed: seed >>> 0, stream: streams++, rank });
+  const memories = new Map<string, ProgramParameterId>();
+  const memory = (name: string, of: readonly number[]): ProgramParameterId => {
+    if (!memories.has(name)) memories.set(name, add({ kind: 'zeros' }, name, of, true));
+    return memories.get(name)!;
+  };
+  const filters = (operation: Filtering) => blob(operation.weights, filterShape(graph, operation));
   const maybe = (id: ParameterId | null) => (id === null ? null : blob(id));
 
   const batchNorm = (
@@ -81,13 +106,18 @@ export function lower(
     relu: null,
   });
 
-  const convert = (operation: Operation, layer: string, shape: readonly number[]) => {
+  /** @param shape Of the first input. @param made Of the first output. */
+  const convert = (
+    operation: Operation,
+    layer: string,
+    shape: readonly number[],
+    made: readonly number[],
+  ) => {
     switch (operation.kind) {
       case 'convolution': {
         const { affine, ...rest } = operation;
-        if (affine.length === 0)
-          return { ...rest, weights: blob(operation.weights), bias: maybe(operation.bias) };
-        const { shape: weights } = graph.parameters[operation.weights]!;
+        if (affine.length === 0) return { ...rest, weights: filters(operation), bias: maybe(operation.bias) };
+        const weights = filterShape(graph, operation);
         const channels = weights[0]!;
         return {
           ...rest,
@@ -139,7 +169,32 @@ export function lower(
       case 'prelu':
         return { ...operation, slope: blob(operation.slope) };
       case 'dropout':
-        return { ...operation, seed: seed >>> 0, stream: dropouts++, rank };
+        return { ...operation, ...drawn() };
+      case 'stochasticPooling':
+        return { ...operation, ...(operation.draws ? drawn() : { seed: 0, stream: 0, rank: 0 }) };
+      case 'file': {
+        const { file, net } = operation;
+        return {
+          kind: 'parameter' as const,
+          blob: add({ kind: 'file', file, net, layer }, `${layer} ${file}`, made),
+        };
+      }
+      case 'recall':
+        return { kind: 'parameter' as const, blob: memory(operation.memory, made) };
+      case 'remember': {
+        const [first, second] = operation.memories;
+        return {
+          kind: 'remember' as const,
+          first: memory(first!, shape),
+          second: second === undefined ? null : memory(second, shape),
+        };
+      }
+      case 'deconvolution':
+        return { ...operation, weights: filters(operation), bias: maybe(operation.bias) };
+      case 'embed':
+        return { ...operation, weights: blob(operation.weights), bias: maybe(operation.bias) };
+      case 'parameter':
+        return { ...operation, blob: blob(operation.blob) };
       case 'identity':
         return { kind: 'reshape' as const };
       default:
@@ -148,15 +203,20 @@ export function lower(
   };
   const operations = graph.nodes.map(
     (node): ProgramOperation => ({
-      ...convert(node.operation, node.name, graph.values[node.inputs[0]!]!.shape),
+      ...convert(
+        node.operation,
+        node.name,
+        graph.values[node.inputs[0]!]?.shape ?? [],
+        graph.values[node.outputs[0]!]!.shape,
+      ),
       layer: node.name,
-      inputs: node.operation.kind === 'dropout' ? [...node.inputs, graph.values.length] : node.inputs,
+      inputs: readsPass(node.operation) ? [...node.inputs, graph.values.length] : node.inputs,
       outputs: node.outputs,
       ...(node.propagateDown === undefined ? {} : { propagateDown: node.propagateDown }),
     }),
   );
   const tensors = graph.values.map(({ blob: name, shape }) => ({ name, shape }));
-  const pass = dropouts === 0 ? null : tensors.push({ name: 'pass', shape: [2] }) - 1;
+  const pass = streams === 0 ? null : tensors.push({ name: 'pass', shape: [2] }) - 1;
   return {
     program: {
       name: graph.name,

@@ -12,7 +12,7 @@ export type BlobSource = (parameter: ParameterId) => {
 /** The net's blobs that recipes are made of, in the order in which packWeights reads them first. */
 export function sourcesOf(recipes: readonly ParameterRecipe[]): ReadonlySet<ParameterId> {
   const ids = recipes.flatMap((recipe): (ParameterId | null)[] => {
-    if (recipe.kind === 'zeros') return [];
+    if (recipe.kind === 'zeros' || recipe.kind === 'file') return [];
     if (recipe.kind === 'blob') return [recipe.parameter];
     const first =
       recipe.kind === 'folded-weights' ? recipe.weights : recipe.kind === 'folded-bias' ? recipe.bias : null;
@@ -24,13 +24,13 @@ export function sourcesOf(recipes: readonly ParameterRecipe[]): ReadonlySet<Para
   return new Set(ids.filter((id) => id !== null));
 }
 
-/** One ParameterData per recipe; null: zeros. */
+/** One ParameterData per recipe; null: zeros, or what stands in a file of its own, which compile.ts reads. */
 export function packWeights(
   recipes: readonly ParameterRecipe[],
   source: BlobSource,
 ): (ParameterData | null)[] {
   return recipes.map((recipe) => {
-    if (recipe.kind === 'zeros') return null;
+    if (recipe.kind === 'zeros' || recipe.kind === 'file') return null;
     if (recipe.kind === 'blob') return { ...source(recipe.parameter), channelScale: null };
     if (recipe.kind === 'folded-weights') {
       const { bytes, dtype } = source(recipe.weights);

@@ -4,12 +4,15 @@ import type { Operation } from '../layers/operation.ts';
 import type { LayerWriter } from './layer-writer.ts';
 import { poolingToOnnx } from './onnx-pooling.ts';
 import type { OnnxAttribute } from './onnx-proto.ts';
+import { rareOperators } from './to-onnx-rare.ts';
 
 type Of<Kind extends Operation['kind']> = Extract<Operation, { kind: Kind }>;
 type Shape = readonly number[];
 
 const int = (value: number): OnnxAttribute => ({ type: 'int', value });
 const ints = (value: Shape): OnnxAttribute => ({ type: 'ints', value });
+/** TensorProto.DataType FLOAT. */
+const FLOAT = 1;
 const float = (value: number): OnnxAttribute => ({ type: 'float', value });
 const ones = (count: number) => Array.from({ length: count }, () => 1);
 const isSame = (a: Shape, b: Shape) => a.length === b.length && a.every((dim, i) => dim === b[i]);
@@ -46,6 +49,13 @@ export const operators: Readonly<Record<Operation['kind'], (layer: LayerWriter) 
     for (const output of layer.outputs) layer.emit('Identity', layer.inputs, {}, [output]);
   },
   euclideanLoss,
+  bnll: simple('Softplus'),
+  clip,
+  exp,
+  log,
+  swish,
+  threshold,
+  ...rareOperators,
   dropout: refused('Dropout in phase TRAIN drops something else each time; use phase TEST'),
   batchNorm: refused(
     "BatchNorm with the batch's own statistics changes its blobs as it runs; use phase TEST",
@@ -59,9 +69,10 @@ export const operators: Readonly<Record<Operation['kind'], (layer: LayerWriter) 
 function convolution(layer: LayerWriter) {
   const p = layer.node.operation as Of<'convolution'>;
   const bias = p.bias === null ? [] : [layer.parameter(p.bias, 'bias')];
+  const shape = [layer.tops[0]![1]!, layer.bottoms[0]![1]! / p.group, ...p.kernel];
   layer.emit(
     'Conv',
-    [layer.inputs[0]!, layer.parameter(p.weights, 'weight'), ...bias],
+    [layer.inputs[0]!, layer.parameter(p.weights, 'weight', shape), ...bias],
     {
       kernel_shape: ints(p.kernel),
       strides: ints(p.stride),
@@ -189,6 +200,41 @@ function power(layer: LayerWriter) {
   if (p.shift !== 0) parts.push(['Add', layer.scalar('shift', p.shift)]);
   if (p.power !== 1) parts.push(['Pow', layer.scalar('power', p.power)]);
   chain(layer, layer.inputs[0]!, parts);
+}
+
+/** max(min, min(x, max)): ONNX's own Clip gives max where min lies above it, Caffe min. */
+function clip(layer: LayerWriter) {
+  const { min, max } = layer.node.operation as Of<'clip'>;
+  chain(layer, layer.inputs[0]!, [
+    ['Min', layer.scalar('max', max)],
+    ['Max', layer.scalar('min', min)],
+  ]);
+}
+
+function exp(layer: LayerWriter) {
+  const { inner, outer } = layer.node.operation as Of<'exp'>;
+  const power = layer.emit('Exp', [layer.emit('Mul', [layer.inputs[0]!, layer.scalar('inner', inner)])]);
+  layer.emit('Mul', [power, layer.scalar('outer', outer)], {}, layer.outputs);
+}
+
+function log(layer: LayerWriter) {
+  const { scale, shift, factor } = layer.node.operation as Of<'log'>;
+  const scaled = layer.emit('Mul', [layer.inputs[0]!, layer.scalar('scale', scale)]);
+  const logarithm = layer.emit('Log', [layer.emit('Add', [scaled, layer.scalar('shift', shift)])]);
+  layer.emit('Mul', [logarithm, layer.scalar('factor', factor)], {}, layer.outputs);
+}
+
+function swish(layer: LayerWriter) {
+  const { beta } = layer.node.operation as Of<'swish'>;
+  const [x] = layer.inputs as [string];
+  const gate = layer.emit('Sigmoid', [layer.emit('Mul', [x, layer.scalar('beta', beta)])]);
+  layer.emit('Mul', [x, gate], {}, layer.outputs);
+}
+
+function threshold(layer: LayerWriter) {
+  const p = layer.node.operation as Of<'threshold'>;
+  const above = layer.emit('Greater', [layer.inputs[0]!, layer.scalar('threshold', p.threshold)]);
+  layer.emit('Cast', [above], { to: int(FLOAT) }, layer.outputs);
 }
 
 function prelu(layer: LayerWriter) {

@@ -88,8 +88,14 @@ export function appendUpdate(
     const slots = history[i]!;
     if (slots === null) continue;
     const diff = parameterDiffs.get(parameter);
+    // parameter_layer.hpp: its top shares the blob's diff, which each pass overwrites, so that the last one alone counts.
+    const isOverwritten = program.operations.some(
+      (operation) => operation.kind === 'parameter' && operation.blob === parameter,
+    );
     const accumulator =
-      rule.iter_size > 1 && diff !== undefined ? addLike(parameter, 'accumulated diff') : null;
+      rule.iter_size > 1 && diff !== undefined && !isOverwritten
+        ? addLike(parameter, 'accumulated diff')
+        : null;
     diffs.push(diff ?? -1);
     list.push({ parameter, history: slots, accumulator, lrMult, decayMult });
     // A history that is not 0 moves even what has a rate of 0.

@@ -68,7 +68,11 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
   const phase = options.phase ?? net.state?.phase ?? 'TEST';
   const frozenBatchNorm = options.frozenBatchNorm ?? false;
   // net.cpp (Init): a layer's own phase beats the net's.
-  const stateOf = (layer: LayerParameter): BuildState => ({ phase: layer.phase ?? phase, frozenBatchNorm });
+  const stateOf = (layer: LayerParameter): BuildState => ({
+    phase: layer.phase ?? phase,
+    frozenBatchNorm,
+    forceBackward: net.force_backward === true,
+  });
   const table = new ParameterTable();
   const values: Value[] = [];
   const nodes: Node[] = [];
@@ -157,13 +161,15 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
     const weights = layer.loss_weight ?? [];
     if (weights.length > 0 && weights.length !== tops.length)
       fail('loss-weight', 'loss_weight must be given once per top or not at all');
-    // loss_layer.cpp gives a loss one loss_weight of its own, so that this Caffe refuses a second top whatever is written.
-    if (rule.isLoss && tops.length > 1)
+    // loss_layer.cpp gives a loss without a loss_weight a single one, which layer.hpp then refuses for two tops.
+    if (rule.isLoss && tops.length > 1 && weights.length === 0)
       fail(
         'loss-tops',
-        `a second top on ${type} is refused by Caffe; add a Softmax layer for the probabilities`,
+        `a second top on ${type} takes two loss_weight, such as 1 and 0: Caffe gives a loss one of its own; or add a Softmax layer for the probabilities`,
       );
-    const outputs = built.tops.map((shape, i) => addTop(tops[i]!, shape));
+    const made = 'steps' in built ? built.made.map((index) => built.shapes[index]!) : built.tops;
+    const topShapes = rule.eachBottom ? tops.map(() => made[0]!) : made;
+    const outputs = topShapes.map((shape, i) => addTop(tops[i]!, shape));
     outputs.forEach((id, i) => {
       const weight = weights[i] ?? (rule.isLoss && i === 0 ? 1 : 0);
       if (weight !== 0) lossWeights.set(id, weight);
@@ -176,23 +182,46 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
       type,
       position: positionOf(layer),
       layers: [layer.name ?? ''],
-      operation: built.operation,
-      ...(propagate.length > 0 ? { propagateDown: propagate } : {}),
+    };
+    /** One layer on some of its bottoms. */
+    const addNodes = (ins: readonly ValueId[], outs: readonly ValueId[], down: readonly boolean[]) => {
+      if (!('steps' in built)) {
+        const { operation } = built;
+        nodes.push({ ...node, operation, ...propagated(down), inputs: ins, outputs: outs });
+        return;
+      }
+      const ids = built.shapes.map((shape, index): ValueId => {
+        if (index < ins.length) return ins[index]!;
+        const top = built.made.indexOf(index);
+        if (top >= 0) return outs[top]!;
+        const problem = shapeProblem(shape);
+        if (problem !== null) fail('too-large', `what it computes on the way ${problem}`);
+        return values.push({ blob: `${node.name} part ${index}`, layer: node.name, shape, isPart: true }) - 1;
+      });
+      for (const step of built.steps) {
+        const goesDown = step.inputs.map(
+          (index, i) => (step.propagateDown?.[i] ?? true) && (index >= ins.length || (down[index] ?? true)),
+        );
+        nodes.push({
+          ...node,
+          operation: step.operation,
+          ...propagated(goesDown.includes(false) ? goesDown : []),
+          inputs: step.inputs.map((index) => ids[index]!),
+          outputs: step.outputs.map((index) => ids[index]!),
+        });
+      }
     };
     if (rule.eachBottom)
-      nodes.push(
-        ...bottoms.map((id, i) => ({
-          ...node,
-          ...(propagate.length > 0 ? { propagateDown: [propagate[i]!] } : {}),
-          inputs: [id],
-          outputs: [outputs[i]!],
-        })),
-      );
-    else nodes.push({ ...node, inputs: bottoms, outputs });
+      bottoms.forEach((id, i) => {
+        addNodes([id], [outputs[i]!], propagate.slice(i, i + 1));
+      });
+    else addNodes(bottoms, outputs, propagate);
   });
   const outputs = [...unread].sort().map((name) => blobs.get(name)!);
   return { name: net.name ?? '', values, parameters: table.all, nodes, inputs, outputs, blobs, lossWeights };
 }
+
+const propagated = (propagateDown: readonly boolean[]) => (propagateDown.length > 0 ? { propagateDown } : {});
 
 /** A shape for a blob that is no input would count for nothing. @throws ArgumentError */
 function checkCount(

@@ -4,8 +4,8 @@
  */
 
 import type { Position } from '../base/errors.ts';
-import { having, instance, integer, type Kind, list, string } from '../base/kinds.ts';
-import { fields, required } from '../base/options.ts';
+import { boolean, having, instance, integer, type Kind, list, string } from '../base/kinds.ts';
+import { fields, optional, required } from '../base/options.ts';
 import type { Operation, Parameter } from '../layers/operation.ts';
 
 /** Index into `Graph.values`. */
@@ -17,6 +17,8 @@ export interface Value {
   /** The layer that made it; for a net input the layer (or the legacy `input`) that declares it. */
   readonly layer: string;
   readonly shape: readonly number[];
+  /** It is no blob of the net but something on the way, of a layer that is several operations. */
+  readonly isPart?: true;
 }
 
 export interface Node {
@@ -49,6 +51,8 @@ export interface Graph {
   readonly lossWeights: ReadonlyMap<ValueId, number>;
 }
 
+/** Absent where it does not hold. */
+const yes = boolean as Kind<true>;
 const ids = list(integer(0), { of: 'indices' });
 
 /** @internal What graphFromCaffe and runPasses make. */
@@ -60,6 +64,7 @@ export const graph: Kind<Graph> = fields<Graph>('a Graph of graphFromCaffe', {
         blob: required(string, "Caffe's blob."),
         layer: required(string, 'Which made it.'),
         shape: required(list(integer(0), { of: 'dimensions' }), 'N×C×H×W.'),
+        isPart: optional(yes, 'a blob', 'On the way of a layer of several operations.'),
       }),
     ),
     'Tensors.',

@@ -13,13 +13,15 @@ export interface ReceptiveField {
   readonly input: string;
   /** Input pixels, those in the padding counted. */
   readonly size: Pair;
-  /** Input pixels from one position to the next: the effective stride. */
+  /** Input pixels from one position to the next: the effective stride; below 1 where a deconvolution goes beyond the input. */
   readonly stride: Pair;
   /** The first row and column that position (0, 0) sees; negative inside the padding. */
   readonly start: Pair;
 }
 
 interface Window {
+  /** Positions of its output lie between those of its input: a deconvolution's. */
+  readonly isTransposed?: true;
   readonly kernel: Pair;
   readonly stride: Pair;
   readonly pad: Pair;
@@ -61,6 +63,17 @@ function through(field: ReceptiveField, window: Window | null): ReceptiveField {
   if (window === null) return field;
   const { kernel, stride, pad, dilation } = window;
   const both = (of: (axis: 0 | 1) => number): Pair => [of(0), of(1)];
+  const extent = (axis: 0 | 1) => dilation[axis] * (kernel[axis] - 1);
+  if (window.isTransposed)
+    return {
+      input: field.input,
+      size: both((axis) => field.size[axis] + Math.floor(extent(axis) / stride[axis]) * field.stride[axis]),
+      stride: both((axis) => field.stride[axis] / stride[axis]),
+      start: both(
+        (axis) =>
+          field.start[axis] + Math.ceil((pad[axis] - extent(axis)) / stride[axis]) * field.stride[axis],
+      ),
+    };
   return {
     input: field.input,
     size: both((axis) => field.size[axis] + dilation[axis] * (kernel[axis] - 1) * field.stride[axis]),
@@ -83,7 +96,13 @@ function windowOf(graph: Graph, node: Node, id: ValueId): Window | null {
   // A fused residual is added position by position.
   if (id !== node.inputs[0] && operation.kind === 'convolution') return null;
   if (operation.kind === 'convolution') return operation;
+  if (operation.kind === 'deconvolution') return { ...operation, isTransposed: true };
+  if (operation.kind === 'crop' && operation.offset.length === 4) {
+    const [, , top, left] = operation.offset as [number, number, number, number];
+    return { kernel: [1, 1], stride: [1, 1], pad: [-top, -left], dilation: [1, 1] };
+  }
   if (operation.kind === 'pooling') return { ...operation, dilation: [1, 1] };
+  if (operation.kind === 'stochasticPooling') return { ...operation, pad: [0, 0], dilation: [1, 1] };
   if (operation.kind === 'lrn' && operation.region === 'within')
     return {
       kernel: square(operation.size),
@@ -108,10 +127,20 @@ function givesUpPositions(
     case 'softmaxLoss':
     case 'euclideanLoss':
     case 'accuracy':
+    case 'infogainLoss':
+    case 'sigmoidCrossEntropyLoss':
+    case 'multinomialLogisticLoss':
+    case 'hingeLoss':
+    case 'contrastiveLoss':
+    case 'reduction':
+    case 'embed':
       return true;
     case 'reshape':
     case 'concat':
     case 'slice':
+    case 'permute':
+    case 'im2col':
+    case 'argMax':
       return input[2] !== output[2] || input[3] !== output[3];
     default:
       return false;

@@ -54,6 +54,8 @@ export function parametersOf(operation: Operation): ParameterId[] {
   const own = (() => {
     switch (operation.kind) {
       case 'convolution':
+      case 'deconvolution':
+      case 'embed':
       case 'innerProduct':
         return [operation.weights, operation.bias];
       case 'batchNorm':
@@ -62,6 +64,8 @@ export function parametersOf(operation: Operation): ParameterId[] {
         return [operation.scale, operation.bias];
       case 'prelu':
         return [operation.slope];
+      case 'parameter':
+        return [operation.blob];
       default:
         return [];
     }
@@ -73,9 +77,14 @@ export function countParameters(graph: Graph): number {
   return graph.parameters.reduce((sum, parameter) => sum + elementCount(parameter.shape), 0);
 }
 
-/** Multiply-accumulates of one node; only convolutions and inner products count, as the literature does. */
+/** Multiply-accumulates of one node; only convolutions, their transposes and inner products count, as the literature does. */
 export function countMacs(graph: Graph, node: Node): number {
   const { operation } = node;
+  // The transpose of a convolution multiplies what that one would, backwards.
+  if (operation.kind === 'deconvolution') {
+    const weights = graph.parameters[operation.weights]!.shape;
+    return (elementCount(graph.values[node.inputs[0]!]!.shape) * elementCount(weights)) / weights[0]!;
+  }
   if (operation.kind !== 'convolution' && operation.kind !== 'innerProduct') return 0;
   const output = elementCount(graph.values[node.outputs[0]!]!.shape);
   const weights = graph.parameters[operation.weights]!.shape;

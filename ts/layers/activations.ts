@@ -1,5 +1,6 @@
-/** Functions of one value: ReLU, PReLU, ELU, Sigmoid, TanH, AbsVal, Power. */
+/** Functions of one value: ReLU, PReLU, ELU, Sigmoid, TanH, AbsVal, Power, BNLL, Clip, Exp, Log, Swish, Threshold. */
 import { showShape } from '../base/shape.ts';
+import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 import type { Operation } from './operation.ts';
@@ -12,6 +13,12 @@ export const activationLayers: Layers = {
   TanH: { build: same({ kind: 'tanh' }) },
   AbsVal: { build: same({ kind: 'absval' }) },
   Power: { build: power },
+  BNLL: { build: (context) => same({ kind: 'bnll', inPlace: isInPlace(context) })(context) },
+  Clip: { build: clip },
+  Exp: { build: exp },
+  Log: { build: log },
+  Swish: { build: swish },
+  Threshold: { build: threshold },
 };
 
 function relu(context: LayerContext): Built {
@@ -46,6 +53,67 @@ function power(context: LayerContext): Built {
     context.layer.power_param,
   );
   return same({ kind: 'power', power: p.power, scale: p.scale, shift: p.shift })(context);
+}
+
+const isInPlace = ({ layer }: LayerContext): boolean => layer.top?.[0] === layer.bottom?.[0];
+
+/** clip_layer.cpp: without clip_param both bounds are protobuf's 0. */
+function clip(context: LayerContext): Built {
+  const written: { min?: number; max?: number } | undefined = context.layer.clip_param;
+  const missing = (['min', 'max'] as const).find(
+    (field) => written !== undefined && written[field] === undefined,
+  );
+  if (missing !== undefined)
+    context.fail('clip', `clip_param needs min and max, ${missing} is missing`, 'clip_param');
+  const { min = 0, max = 0 } = written ?? {};
+  return same({ kind: 'clip', min, max, inPlace: isInPlace(context) })(context);
+}
+
+interface Logarithmic {
+  base: number;
+  scale: number;
+  shift: number;
+}
+
+/** Caffe's base −1 stands for e. */
+const lnOfBase = (base: number): number => (base === -1 ? 1 : Math.log(base));
+
+function checkBase(context: LayerContext, base: number, field: 'exp_param' | 'log_param'): void {
+  if (base !== -1 && !(base > 0))
+    context.fail(
+      'base',
+      `base must be above 0, or −1 for e, found ${base}`,
+      positionOf(context.layer[field], 'base'),
+    );
+}
+
+/** exp_layer.cpp: base^(shift + scale·x) = base^shift · e^(scale·ln(base)·x) */
+function exp(context: LayerContext): Built {
+  const { base, scale, shift } = withDefaults<Logarithmic>('ExpParameter', context.layer.exp_param);
+  checkBase(context, base, 'exp_param');
+  const ln = lnOfBase(base);
+  return same({ kind: 'exp', inner: scale * ln, outer: Math.exp(shift * ln) })(context);
+}
+
+/** log_layer.cpp: log_base(scale·x + shift) */
+function log(context: LayerContext): Built {
+  const { base, scale, shift } = withDefaults<Logarithmic>('LogParameter', context.layer.log_param);
+  checkBase(context, base, 'log_param');
+  if (base === 1)
+    context.fail('base', 'base 1 has no logarithm: ln(1) is 0', positionOf(context.layer.log_param, 'base'));
+  return same({ kind: 'log', scale, shift, factor: 1 / lnOfBase(base), inPlace: isInPlace(context) })(
+    context,
+  );
+}
+
+function swish(context: LayerContext): Built {
+  const { beta } = withDefaults<{ beta: number }>('SwishParameter', context.layer.swish_param);
+  return same({ kind: 'swish', beta })(context);
+}
+
+function threshold(context: LayerContext): Built {
+  const p = withDefaults<{ threshold: number }>('ThresholdParameter', context.layer.threshold_param);
+  return same({ kind: 'threshold', threshold: p.threshold })(context);
 }
 
 function same(operation: Operation) {

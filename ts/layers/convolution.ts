@@ -1,12 +1,14 @@
-/** Convolution. */
-import { type Message, positionOf } from '../caffe/message.ts';
+/** Convolution and Deconvolution, over any number of spatial axes. */
+import { elementCount, type Shape } from '../base/shape.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
+import { Composition, type Part } from './compose.ts';
 import { ANY, type Built, type LayerContext, type Layers } from './layer.ts';
-import type { Pair } from './operation.ts';
-import { checkWindow, fourDimensions } from './window.ts';
+import type { Operation, Pair, ParameterId } from './operation.ts';
+import { type AroundChannels, columnsOf, type SpatialWindow, spatialWindow } from './spatial-window.ts';
 
 export const convolutionLayers: Layers = {
   Convolution: { build: convolution, bottoms: ANY, tops: ANY, eachBottom: true },
+  Deconvolution: { build: deconvolution, bottoms: ANY, tops: ANY, eachBottom: true },
 };
 
 interface ConvolutionParameter {
@@ -15,89 +17,177 @@ interface ConvolutionParameter {
   group: number;
   weight_filler?: object;
   bias_filler?: object;
-  axis: number;
 }
 
-/** base_conv_layer.cpp; sizes round down. */
-function convolution(context: LayerContext): Built {
+/** A layer's window and its parameters. */
+interface Layer extends SpatialWindow, AroundChannels {
+  readonly outputs: number;
+  readonly group: number;
+  readonly weights: ParameterId;
+  readonly bias: ParameterId | null;
+}
+
+/** base_conv_layer.cpp. @param weights The shape of the weights before the kernel. */
+function read(
+  context: LayerContext,
+  weights: (outputs: number, channels: number, group: number) => Shape,
+): Layer {
   const p = withDefaults<ConvolutionParameter>('ConvolutionParameter', context.layer.convolution_param);
-  const [n, channels, height, width] = fourDimensions(context) as [number, number, number, number];
-  if (p.axis !== 1) context.fail('unsupported', `axis ${p.axis} is not supported, only 1`);
-  const kernel = convolutionPair(context, 'kernel', null);
-  const stride = convolutionPair(context, 'stride', 1);
-  const pad = convolutionPair(context, 'pad', 0);
-  const dilation = convolutionPair(context, 'dilation', 1);
-  checkWindow(context, { kernel, stride, pad, dilation });
+  const window = spatialWindow(context);
+  const { channels, kernel } = window;
   const outputs = p.num_output ?? 0;
   if (outputs < 1) context.fail('num-output', 'num_output must be given and at least 1');
   if (p.group < 1 || channels % p.group !== 0)
     context.fail('group', `the bottom has ${channels} channels, which group ${p.group} does not divide`);
   if (outputs % p.group !== 0)
     context.fail('group', `num_output is ${outputs}, which group ${p.group} does not divide`);
-  const size = (length: number, axis: 0 | 1) =>
-    Math.floor((length + 2 * pad[axis] - dilation[axis] * (kernel[axis] - 1) - 1) / stride[axis]) + 1;
-  const top = [n, outputs, size(height, 0), size(width, 1)];
-  if (top[2]! < 1 || top[3]! < 1) {
-    context.fail(
-      'too-small',
-      `a ${kernel.join('×')} kernel (dilation ${dilation.join('×')}, pad ${pad.join('×')}) does not fit the ${height}×${width} bottom`,
-    );
-  }
-  const weights = context.parameter([outputs, channels / p.group, ...kernel], p.weight_filler);
-  const bias = p.bias_term ? context.parameter([outputs], p.bias_filler) : null;
   return {
-    operation: {
-      kind: 'convolution',
-      weights,
-      bias,
-      affine: [],
-      kernel,
-      stride,
-      pad,
-      dilation,
-      group: p.group,
-      relu: null,
-    },
-    tops: context.shapes.map(() => top),
+    ...window,
+    outputs,
+    group: p.group,
+    weights: context.parameter([...weights(outputs, channels, p.group), ...kernel], p.weight_filler),
+    bias: p.bias_term ? context.parameter([outputs], p.bias_filler) : null,
   };
 }
 
-/**
- * base_conv_layer.cpp (LayerSetUp): `name` once or once an axis, or name_h and name_w, never both kinds.
- * @param missing Where nothing is written; null: something must be.
- */
-function convolutionPair(
-  context: LayerContext,
-  name: 'kernel' | 'stride' | 'pad' | 'dilation',
-  missing: number | null,
-): Pair {
-  const param: Message = context.layer.convolution_param ?? {};
-  const field = name === 'kernel' ? 'kernel_size' : name;
-  const list = (param[field] ?? []) as number[];
-  const [h, w] = [param[`${name}_h`], param[`${name}_w`]] as (number | undefined)[];
-  if (h !== undefined || w !== undefined) {
-    const side = h === undefined ? `${name}_w` : `${name}_h`;
-    if (list.length > 0)
-      context.fail(
-        name,
-        `gives both ${field} and ${side}; give either ${field} or ${name}_h and ${name}_w`,
-        positionOf(param, side),
-      );
-    // Without a default of its own the other one would be 0, which a pad may be.
-    if ((h === undefined || w === undefined) && missing !== 0)
-      context.fail(
-        name,
-        `gives ${side} without ${h === undefined ? `${name}_h` : `${name}_w`}; give both, or ${field}`,
-        positionOf(param, side),
-      );
-    return [h ?? 0, w ?? 0];
-  }
-  if (list.length === 0 && missing !== null) return [missing, missing];
-  if (list.length !== 1 && list.length !== 2)
-    context.fail(
-      name,
-      `${field} must be given once, or once for height and once for width; it is given ${list.length} times`,
-      list.length === 0 ? undefined : positionOf(param, field),
+/** Sizes round down. */
+function convolution(context: LayerContext): Built {
+  const { windows } = columnsOf(context, spatialWindow(context));
+  const layer = read(context, (outputs, channels, group) => [outputs, channels / group]);
+  const { before, outputs, sizes, channels } = layer;
+  const top = [...before, outputs, ...windows];
+  if (before.length === 1 && sizes.length === 2)
+    return { operation: planar('convolution', layer, layer.bias), tops: context.shapes.map(() => top) };
+  const made = new Composition(context.shapes.slice(0, 1));
+  if (sizes.length <= 2) {
+    const planes = asPlanes(made, made.bottoms[0]!, layer);
+    const [h, w] = pairOf(windows, 1);
+    const result = made.one(
+      planar('convolution', layer, layer.bias),
+      [planes],
+      [planes.shape[0]!, outputs, h, w],
     );
-  return [list[0]!, list[1] ?? list[0]!];
+    return made.built([made.reshape(result, top)]);
+  }
+  // Over more axes: the windows along the outer ones become channels, in whose order the weights lie, too.
+  const outer = outerAxes(layer);
+  const items = elementCount(before);
+  const [h, w] = sizes.slice(-2) as [number, number];
+  const { operation, windows: depths } = columnsOf(context, outer);
+  const places = elementCount(outer.kernel);
+  const depth = elementCount(depths) / (h * w);
+  const columns = made.one(operation, [made.bottoms[0]!], [items, channels * places, depth, h * w]);
+  const slices = made.reshape(made.permute(columns, [0, 2, 1, 3]), [items * depth, channels * places, h, w]);
+  const [tall, wide] = windows.slice(-2) as [number, number];
+  const result = made.one(
+    planar('convolution', layer, layer.bias),
+    [slices],
+    [items * depth, outputs, tall, wide],
+  );
+  const apart = made.permute(made.reshape(result, [items, depth, outputs, tall * wide]), [0, 2, 1, 3]);
+  return made.built([made.reshape(apart, top)]);
+}
+
+/** deconv_layer.cpp: the transpose of a convolution. */
+function deconvolution(context: LayerContext): Built {
+  const layer = read(context, (outputs, channels, group) => [channels, outputs / group]);
+  const { before, outputs, sizes, kernel, stride, pad, dilation, bias, channels } = layer;
+  const large = sizes.map(
+    (size, i) => stride[i]! * (size - 1) + dilation[i]! * (kernel[i]! - 1) + 1 - 2 * pad[i]!,
+  );
+  if (large.some((size) => size < 1))
+    context.fail(
+      'pad',
+      `pad ${pad.join('×')} cuts all of the top: it would be ${large.join('×')}`,
+      'convolution_param',
+    );
+  const top = [...before, outputs, ...large];
+  if (before.length === 1 && sizes.length === 2)
+    return { operation: planar('deconvolution', layer, bias), tops: context.shapes.map(() => top) };
+  const made = new Composition(context.shapes.slice(0, 1));
+  if (sizes.length <= 2) {
+    const planes = asPlanes(made, made.bottoms[0]!, layer);
+    const [h, w] = pairOf(large, 1);
+    const result = made.one(
+      planar('deconvolution', layer, bias),
+      [planes],
+      [planes.shape[0]!, outputs, h, w],
+    );
+    return made.built([made.reshape(result, top)]);
+  }
+  // Over more axes: the places of the windows along the outer ones come out as channels, which are added up in the image.
+  const items = elementCount(before);
+  const [h, w] = sizes.slice(-2) as [number, number];
+  const [tall, wide] = large.slice(-2) as [number, number];
+  const outer = outerAxes({ ...layer, channels: outputs, sizes: large });
+  const places = elementCount(outer.kernel);
+  const depth = elementCount(sizes.slice(0, -2));
+  const apart = made.permute(made.reshape(made.bottoms[0]!, [items, channels, depth, h * w]), [0, 2, 1, 3]);
+  const slices = made.reshape(apart, [items * depth, channels, h, w]);
+  const columns = made.one(
+    planar('deconvolution', layer, null),
+    [slices],
+    [items * depth, outputs * places, tall, wide],
+  );
+  const joined = made.permute(
+    made.reshape(columns, [items, depth, outputs * places, tall * wide]),
+    [0, 2, 1, 3],
+  );
+  const { operation } = columnsOf(context, outer);
+  const image = made.one({ ...operation, toImage: true } as Operation, [joined], top);
+  if (bias === null) return made.built([image]);
+  const added = made.one(
+    {
+      kind: 'scale',
+      operand: 'none',
+      scale: null,
+      bias,
+      outer: items,
+      channels: outputs,
+      inner: elementCount(large),
+    },
+    [image],
+    top,
+  );
+  return made.built([added]);
+}
+
+/** The operation over the last two spatial axes; where there is one, or none, over axes of 1 before it. */
+function planar(kind: 'convolution' | 'deconvolution', layer: Layer, bias: ParameterId | null): Operation {
+  const fields = {
+    weights: layer.weights,
+    bias,
+    kernel: pairOf(layer.kernel, 1),
+    stride: pairOf(layer.stride, 1),
+    pad: pairOf(layer.pad, 0),
+    dilation: pairOf(layer.dilation, 1),
+    group: layer.group,
+  };
+  return kind === 'convolution' ? { kind, ...fields, affine: [], relu: null } : { kind, ...fields };
+}
+
+/** The last two of a list; `missing` stands for what it lacks. */
+function pairOf(list: readonly number[], missing: number): Pair {
+  const [h, w] = [missing, missing, ...list].slice(-2) as [number, number];
+  return [h, w];
+}
+
+/** A bottom of up to two spatial axes as N×C×H×W. */
+function asPlanes(made: Composition, bottom: Part, { before, channels, sizes }: AroundChannels): Part {
+  return made.reshape(bottom, [elementCount(before), channels, ...pairOf(sizes, 1)]);
+}
+
+/** A window over all spatial axes but the last two, which are one axis that it leaves alone. */
+function outerAxes(layer: Layer): SpatialWindow & AroundChannels {
+  const [h, w] = layer.sizes.slice(-2) as [number, number];
+  const outer = (list: readonly number[], last: number) => [...list.slice(0, -2), last];
+  return {
+    before: layer.before,
+    channels: layer.channels,
+    sizes: outer(layer.sizes, h * w),
+    kernel: outer(layer.kernel, 1),
+    stride: outer(layer.stride, 1),
+    pad: outer(layer.pad, 0),
+    dilation: outer(layer.dilation, 1),
+  };
 }

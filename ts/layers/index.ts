@@ -7,13 +7,17 @@ import { activationLayers } from './activations.ts';
 import { batchNormLayers } from './batch-norm.ts';
 import { concatLayers } from './concat.ts';
 import { convolutionLayers } from './convolution.ts';
+import { cropLayers } from './crop.ts';
 import { dropoutLayers } from './dropout.ts';
 import { eltwiseLayers } from './eltwise.ts';
+import { embedLayers } from './embed.ts';
 import { innerProductLayers } from './inner-product.ts';
 import type { Layers } from './layer.ts';
 import { lossLayers } from './losses.ts';
 import { lrnLayers } from './lrn.ts';
 import { poolingLayers } from './pooling.ts';
+import { recurrentLayers } from './recurrent.ts';
+import { reductionLayers } from './reductions.ts';
 import { reshapeLayers } from './reshape.ts';
 import { scaleLayers } from './scale.ts';
 import { softmaxLayers } from './softmax.ts';
@@ -23,12 +27,16 @@ export const layerRules: Layers = {
   ...batchNormLayers,
   ...concatLayers,
   ...convolutionLayers,
+  ...cropLayers,
   ...dropoutLayers,
   ...eltwiseLayers,
+  ...embedLayers,
   ...innerProductLayers,
   ...lossLayers,
   ...lrnLayers,
   ...poolingLayers,
+  ...recurrentLayers,
+  ...reductionLayers,
   ...reshapeLayers,
   ...scaleLayers,
   ...softmaxLayers,

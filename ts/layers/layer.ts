@@ -27,12 +27,28 @@ export interface BuildState {
   readonly phase: 'TRAIN' | 'TEST';
   /** Every BatchNorm uses its global statistics, whatever phase and layer say. */
   readonly frozenBatchNorm: boolean;
+  /** The net asks for the diffs of all its blobs. */
+  readonly forceBackward?: boolean;
 }
 
-/** A layer's result: the operation and the shapes of its tops. */
-export interface Built {
+/** A layer's result: the operation and the shapes of its tops; or several operations, which compose.ts puts together. */
+export type Built =
+  | { readonly operation: Operation; readonly tops: readonly Shape[] }
+  | {
+      readonly steps: readonly Step[];
+      /** Of what the steps read and make: the layer's bottoms first, then in the order in which it is made. */
+      readonly shapes: readonly Shape[];
+      /** Which of them are the tops. */
+      readonly made: readonly number[];
+    };
+
+/** One of the operations that a layer becomes; inputs and outputs are indices into `shapes`. */
+export interface Step {
   readonly operation: Operation;
-  readonly tops: readonly Shape[];
+  readonly inputs: readonly number[];
+  readonly outputs: readonly number[];
+  /** Whether a diff goes down to each input; default: to all. */
+  readonly propagateDown?: readonly boolean[];
 }
 
 /** How many bottoms or tops a layer takes. */

@@ -1,13 +1,29 @@
-/** Layers that compare scores with labels: SoftmaxWithLoss, EuclideanLoss, Accuracy. */
+/** Layers that compare scores with labels. */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
+import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
+import { Composition, type Part } from './compose.ts';
 import { around, type Built, canonicalAxis, type LayerContext, type Layers } from './layer.ts';
+import type { Operation } from './operation.ts';
 
 export const lossLayers: Layers = {
   SoftmaxWithLoss: { build: softmaxLoss, bottoms: [2, 2], tops: [0, 2], isLoss: true },
   EuclideanLoss: { build: euclideanLoss, bottoms: [2, 2], isLoss: true },
+  InfogainLoss: { build: infogainLoss, bottoms: [2, 3], tops: [0, 2], isLoss: true },
+  SigmoidCrossEntropyLoss: { build: sigmoidCrossEntropyLoss, bottoms: [2, 2], isLoss: true },
+  MultinomialLogisticLoss: { build: multinomialLogisticLoss, bottoms: [2, 2], isLoss: true },
+  HingeLoss: { build: hingeLoss, bottoms: [2, 2], isLoss: true },
+  ContrastiveLoss: { build: contrastiveLoss, bottoms: [3, 3], isLoss: true },
   Accuracy: { build: accuracy, bottoms: [2, 2], tops: [1, 2] },
 };
+
+const NORMALIZATIONS = { FULL: 'full', VALID: 'valid', BATCH_SIZE: 'batchSize', NONE: 'none' } as const;
+
+interface LossParameter {
+  ignore_label?: number;
+  normalization: keyof typeof NORMALIZATIONS;
+  normalize?: boolean;
+}
 
 /** softmax_loss_layer.cpp; the legacy `normalize: false` means BATCH_SIZE. */
 function softmaxLoss(context: LayerContext): Built {
@@ -23,18 +39,17 @@ function softmaxLoss(context: LayerContext): Built {
         ? 'VALID'
         : 'BATCH_SIZE'
       : p.normalization;
-  const normalization = ({ FULL: 'full', VALID: 'valid', BATCH_SIZE: 'batchSize', NONE: 'none' } as const)[
-    name as 'FULL'
-  ];
-  return {
-    operation: {
-      kind: 'softmaxLoss',
-      ...labels(context, axis),
-      ignoreLabel: p.ignore_label ?? null,
-      normalization,
-    },
-    tops: context.topCount > 1 ? [[], context.shapes[0]!] : [[]],
+  const normalization = NORMALIZATIONS[name as 'FULL'];
+  const sizes = labels(context, axis);
+  const operation: Operation = {
+    kind: 'softmaxLoss',
+    ...sizes,
+    ignoreLabel: p.ignore_label ?? null,
+    normalization,
   };
+  if (context.topCount < 2) return { operation, tops: [[]] };
+  const layer = new Composition(context.shapes);
+  return layer.built([layer.one(operation, layer.bottoms, []), ...probabilities(context, layer, sizes)]);
 }
 
 function euclideanLoss(context: LayerContext): Built {
@@ -42,6 +57,140 @@ function euclideanLoss(context: LayerContext): Built {
   if (elementCount(a) !== elementCount(b))
     context.fail('shape', `inputs differ: ${showShape(a)} and ${showShape(b)}`);
   return { operation: { kind: 'euclideanLoss' }, tops: [[]] };
+}
+
+/** infogain_loss_layer.cpp */
+function infogainLoss(context: LayerContext): Built {
+  const p = withDefaults<LossParameter>('LossParameter', context.layer.loss_param);
+  const { axis, source } = withDefaults<{ axis: number; source?: string }>(
+    'InfogainLossParameter',
+    context.layer.infogain_loss_param,
+  );
+  if (p.normalize !== undefined)
+    context.fail(
+      'normalize',
+      'normalize is refused by InfogainLoss in Caffe; write normalization: VALID (normalize: true) or BATCH_SIZE',
+      positionOf(context.layer.loss_param, 'normalize'),
+    );
+  const sizes = labels(context, axis);
+  const { channels } = sizes;
+  const matrix = context.shapes[2];
+  if (matrix === undefined && source === undefined)
+    context.fail(
+      'infogain-source',
+      'needs the matrix H: a third bottom, or infogain_loss_param { source: FILE }, a BlobProto',
+      'infogain_loss_param',
+    );
+  if (matrix !== undefined && elementCount(matrix) !== channels * channels)
+    context.fail(
+      'shape',
+      `H must be ${channels}×${channels}, of ${channels} classes, found ${showShape(matrix)}`,
+    );
+  if (matrix !== undefined && context.state.forceBackward)
+    context.fail(
+      'force-backward',
+      'force_backward asks for the diff of H, the third bottom, which has none; remove it from the net',
+    );
+  const layer = new Composition(context.shapes);
+  const [scores, label] = layer.bottoms as [Part, Part];
+  const gains =
+    layer.bottoms[2] ??
+    layer.one(
+      { kind: 'file', file: source!, net: positionOf(context.layer)?.file ?? '' },
+      [],
+      [channels, channels],
+    );
+  const loss = layer.one(
+    {
+      kind: 'infogainLoss',
+      ...sizes,
+      ignoreLabel: p.ignore_label ?? null,
+      normalization: NORMALIZATIONS[p.normalization],
+    },
+    [scores, label, gains],
+    [],
+  );
+  return layer.built([loss, ...probabilities(context, layer, sizes)]);
+}
+
+/** The second top of a loss over a softmax, where there is one: no diff goes down from it. */
+function probabilities(
+  context: LayerContext,
+  layer: Composition,
+  sizes: { outer: number; channels: number; inner: number },
+): Part[] {
+  if (context.topCount < 2) return [];
+  const [scores] = layer.bottoms as [Part];
+  return [layer.one({ kind: 'softmax', ...sizes }, [scores], scores.shape, [false])];
+}
+
+/** loss_layer.cpp: both bottoms have as many items. */
+function items(context: LayerContext): number {
+  const [a, b] = context.shapes as [Shape, Shape];
+  if (a.length === 0 || a[0] !== b[0])
+    context.fail('shape', `bottoms need as many items (axis 0), found ${showShape(a)} and ${showShape(b)}`);
+  return a[0]!;
+}
+
+/** sigmoid_cross_entropy_loss_layer.cpp: BATCH_SIZE unless something else is written, whatever caffe.proto's default says. */
+function sigmoidCrossEntropyLoss(context: LayerContext): Built {
+  const p: Partial<LossParameter> = context.layer.loss_param ?? {};
+  const outer = items(context);
+  const [a, b] = context.shapes as [Shape, Shape];
+  if (elementCount(a) !== elementCount(b))
+    context.fail('shape', `needs a target for each score, found ${showShape(b)} for ${showShape(a)}`);
+  return {
+    operation: {
+      kind: 'sigmoidCrossEntropyLoss',
+      outer,
+      ignoreLabel: p.ignore_label ?? null,
+      normalization: NORMALIZATIONS[p.normalization ?? (p.normalize ? 'VALID' : 'BATCH_SIZE')],
+    },
+    tops: [[]],
+  };
+}
+
+/** One label an item, whatever axes of 1 stand behind it. */
+function oneLabelEach(context: LayerContext, index: number): { outer: number; channels: number } {
+  const outer = items(context);
+  const label = context.shapes[index]!;
+  if (elementCount(label) !== outer)
+    context.fail(
+      'label-count',
+      `${outer} items need ${outer} labels, the label bottom is ${showShape(label)}`,
+    );
+  return { outer, channels: elementCount(context.shapes[0]!) / outer };
+}
+
+/** multinomial_logistic_loss_layer.cpp */
+function multinomialLogisticLoss(context: LayerContext): Built {
+  return { operation: { kind: 'multinomialLogisticLoss', ...oneLabelEach(context, 1) }, tops: [[]] };
+}
+
+/** hinge_loss_layer.cpp */
+function hingeLoss(context: LayerContext): Built {
+  const { norm } = withDefaults<{ norm: 'L1' | 'L2' }>('HingeLossParameter', context.layer.hinge_loss_param);
+  return { operation: { kind: 'hingeLoss', ...oneLabelEach(context, 1), norm }, tops: [[]] };
+}
+
+/** contrastive_loss_layer.cpp */
+function contrastiveLoss(context: LayerContext): Built {
+  const p = withDefaults<{ margin: number; legacy_version: boolean }>(
+    'ContrastiveLossParameter',
+    context.layer.contrastive_loss_param,
+  );
+  const [a, b] = context.shapes as [Shape, Shape];
+  if (elementCount(a) !== elementCount(b) || a.slice(2).some((size) => size !== 1))
+    context.fail('shape', `compares vectors, N×C, found ${showShape(a)} and ${showShape(b)}`);
+  return {
+    operation: {
+      kind: 'contrastiveLoss',
+      ...oneLabelEach(context, 2),
+      margin: p.margin,
+      legacy: p.legacy_version,
+    },
+    tops: [[]],
+  };
 }
 
 function accuracy(context: LayerContext): Built {

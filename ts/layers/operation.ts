@@ -69,10 +69,28 @@ export type Operation =
   | Omit<Kinds.Scale, 'relu'>
   /** Phase TRAIN. */
   | Pick<Kinds.Dropout, 'kind' | 'ratio'>
+  /** What stands in a file, a BlobProto, which lies in the working folder or beside the net's. */
+  | { readonly kind: 'file'; readonly file: string; readonly net: string }
+  /** What `remember` kept when the net last ran, zeros at first; by the name that both give it. */
+  | { readonly kind: 'recall'; readonly memory: string }
+  /** Its first input. All inputs are kept for the next run, under as many names. */
+  | { readonly kind: 'remember'; readonly memories: readonly string[] }
+  | Pick<Kinds.StochasticPooling, 'kind' | 'kernel' | 'stride' | 'draws'>
   /** The identity at inference; what becomes of Dropout in phase TEST and of Split. Removed by the first pass. */
   | { readonly kind: 'identity' }
   | Exclude<
       Kinds.OperationAttributes,
       // Other here, or only in training programs.
-      { kind: 'convolution' | 'batchNorm' | 'scale' | 'dropout' | 'gradient' | 'allMean' | 'update' }
+      {
+        kind:
+          | 'convolution'
+          | 'batchNorm'
+          | 'scale'
+          | 'dropout'
+          | 'remember'
+          | 'stochasticPooling'
+          | 'gradient'
+          | 'allMean'
+          | 'update';
+      }
     >;

@@ -1,13 +1,16 @@
-/** Pooling. */
+/** Pooling and SPP. */
+import { elementCount, type Shape } from '../base/shape.ts';
 import { warn } from '../base/warn.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
+import { Composition } from './compose.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
-import type { Pair } from './operation.ts';
-import { checkWindow, fourDimensions, type Window } from './window.ts';
+import type { Operation, Pair } from './operation.ts';
+import { checkSizes, fourDimensions, type Window } from './window.ts';
 
 export const poolingLayers: Layers = {
   Pooling: { build: pooling, tops: [1, 2] },
+  SPP: { build: spp },
 };
 
 interface PoolingParameter {
@@ -16,34 +19,76 @@ interface PoolingParameter {
   round_mode: 'CEIL' | 'FLOOR';
 }
 
-/** pooling_layer.cpp: the size rounds up, then a window that would start in the far padding is dropped. */
 function pooling(context: LayerContext): Built {
   const p = withDefaults<PoolingParameter>('PoolingParameter', context.layer.pooling_param);
-  const [n, channels, height, width] = fourDimensions(context) as [number, number, number, number];
-  if (p.pool === 'STOCHASTIC')
-    context.fail('unsupported', 'pool: STOCHASTIC is not supported, only MAX and AVE');
-  const { kernel, stride, pad } = poolingWindow(context, p, [height, width]);
-  checkWindow(context, { kernel, stride, pad, dilation: [1, 1] });
-  if (p.global_pooling && (pad[0] !== 0 || pad[1] !== 0 || stride[0] !== 1 || stride[1] !== 1))
+  const shape = fourDimensions(context);
+  const window = poolingWindow(context, p, [shape[2]!, shape[3]!]);
+  if (
+    p.global_pooling &&
+    ![...window.pad, ...window.stride.map((each) => each - 1)].every((each) => each === 0)
+  )
     context.fail('global-pooling', 'global_pooling takes pad 0 and stride 1');
+  const { operation, top } = pooled(context, shape, p.pool, window, p.round_mode);
+  if (operation.kind === 'stochasticPooling' && context.topCount > 1)
+    context.fail('top-count', 'pool: STOCHASTIC has no mask: it takes one top, found 2');
+  return { operation, tops: context.topCount > 1 ? [top, top] : [top] };
+}
+
+/** pooling_layer.cpp: the size rounds up, then a window that would start in the far padding is dropped. */
+function pooled(
+  context: LayerContext,
+  [n, channels, height, width]: Shape,
+  pool: PoolingParameter['pool'],
+  { kernel, stride, pad }: Omit<Window, 'dilation'>,
+  rounding: 'CEIL' | 'FLOOR',
+): { readonly operation: Operation; readonly top: Shape } {
+  if (pool === 'STOCHASTIC' && pad.some((each) => each !== 0))
+    context.fail('pad', 'pool: STOCHASTIC takes no pad, as in Caffe', 'pooling_param');
+  checkSizes(context, { kernel, stride, pad, dilation: [1, 1] });
   if (pad[0] >= kernel[0] || pad[1] >= kernel[1])
     context.fail('pad', `pad (${pad.join('×')}) must be smaller than the kernel (${kernel.join('×')})`);
-  const round = p.round_mode === 'FLOOR' ? Math.floor : Math.ceil;
-  let [h, w] = [height, width].map(
+  const round = rounding === 'FLOOR' ? Math.floor : Math.ceil;
+  let [h, w] = [height!, width!].map(
     (length, axis) => round((length + 2 * pad[axis]! - kernel[axis]!) / stride[axis]!) + 1,
   ) as [number, number];
   if (pad[0] > 0 || pad[1] > 0) {
-    if ((h - 1) * stride[0] >= height + pad[0]) h--;
-    if ((w - 1) * stride[1] >= width + pad[1]) w--;
+    if ((h - 1) * stride[0] >= height! + pad[0]) h--;
+    if ((w - 1) * stride[1] >= width! + pad[1]) w--;
   }
   if (h < 1 || w < 1)
     context.fail('too-small', `a ${kernel.join('×')} window does not fit the ${height}×${width} bottom`);
-  const top = [n, channels, h, w];
-  const method = p.pool === 'MAX' ? 'max' : 'average';
-  return {
-    operation: { kind: 'pooling', method, kernel, stride, pad },
-    tops: context.topCount > 1 ? [top, top] : [top],
-  };
+  if (pool === 'STOCHASTIC') {
+    const draws = context.state.phase === 'TRAIN';
+    return { operation: { kind: 'stochasticPooling', kernel, stride, draws }, top: [n!, channels!, h, w] };
+  }
+  const method = pool === 'MAX' ? 'max' : 'average';
+  return { operation: { kind: 'pooling', method, kernel, stride, pad }, top: [n!, channels!, h, w] };
+}
+
+/** spp_layer.cpp: at level l the bottom is pooled to 2^l × 2^l; the levels are joined. */
+function spp(context: LayerContext): Built {
+  const p = withDefaults<{ pyramid_height?: number; pool: PoolingParameter['pool'] }>(
+    'SPPParameter',
+    context.layer.spp_param,
+  );
+  const shape = fourDimensions(context);
+  const height = p.pyramid_height ?? 0;
+  if (height < 1) context.fail('pyramid-height', 'pyramid_height must be given and at least 1', 'spp_param');
+  // 2^31 windows are more than any blob has pixels.
+  if (height > 31) context.fail('pyramid-height', `pyramid_height ${height} is over 31`, 'spp_param');
+  const layer = new Composition(context.shapes);
+  const levels = Array.from({ length: height }, (_, level) => {
+    const bins = 2 ** level;
+    const sizes = [shape[2]!, shape[3]!] as const;
+    const kernel = sizes.map((size) => Math.ceil(size / bins)) as [number, number];
+    const pad = sizes.map((size, i) => Math.floor((kernel[i]! * bins - size + 1) / 2)) as [number, number];
+    const { operation, top } = pooled(context, shape, p.pool, { kernel, stride: kernel, pad }, 'CEIL');
+    const part = layer.one(operation, layer.bottoms, top);
+    return height === 1 ? part : layer.reshape(part, [top[0]!, elementCount(top.slice(1))]);
+  });
+  if (height === 1) return layer.built(levels);
+  const top = [shape[0]!, levels.reduce((sum, { shape: [, size] }) => sum + size!, 0)];
+  return layer.built([layer.one({ kind: 'concat', axis: 1 }, levels, top)]);
 }
 
 /** pooling_layer.cpp (LayerSetUp): its own rules, which differ. @param size Of the bottom. */

@@ -14,9 +14,12 @@ export interface Window {
   readonly dilation: Pair;
 }
 
-/** Refuses what no blob can be read by. */
-export function checkWindow(context: LayerContext, window: Window): void {
-  for (const [name, values] of Object.entries(window) as [keyof Window, Pair][]) {
+/** Refuses what no blob can be read by; lists have one entry for each spatial axis. */
+export function checkSizes(
+  context: LayerContext,
+  window: Readonly<Record<keyof Window, readonly number[]>>,
+): void {
+  for (const [name, values] of Object.entries(window) as [keyof Window, readonly number[]][]) {
     const least = name === 'pad' ? 0 : 1;
     if (values.some((value: number) => value < least || value > MAX_INT))
       context.fail(
@@ -26,8 +29,8 @@ export function checkWindow(context: LayerContext, window: Window): void {
       );
   }
   const { kernel, pad, dilation } = window;
-  for (const axis of [0, 1] as const)
-    if (dilation[axis] * (kernel[axis] - 1) + 1 + 2 * pad[axis] > MAX_INT)
+  for (const axis of kernel.keys())
+    if (dilation[axis]! * (kernel[axis]! - 1) + 1 + 2 * pad[axis]! > MAX_INT)
       context.fail(
         'too-large',
         `a ${kernel.join('×')} kernel (dilation ${dilation.join('×')}, pad ${pad.join('×')}) is over 2^31 − 1 pixels wide or high`,

@@ -193,6 +193,84 @@ export interface Power {
 }
 
 /**
+ * ln(1 + eˣ).
+ * inputs: x.
+ * outputs: y, of the same shape.
+ */
+export interface Bnll {
+  readonly kind: 'bnll';
+  /** Whether its gradient takes what was made for what was read, as Caffe does in place. */
+  readonly inPlace: boolean;
+}
+
+/**
+ * max(min, min(x, max)): min where min > max. The diff passes at exactly min and max.
+ * inputs: x.
+ * outputs: y, of the same shape.
+ */
+export interface Clip {
+  readonly kind: 'clip';
+  /** The least value. */
+  readonly min: number;
+  /** The greatest. */
+  readonly max: number;
+  /** Whether its gradient takes what was made for what was read, as Caffe does in place. */
+  readonly inPlace: boolean;
+}
+
+/**
+ * outer · e^(inner·x).
+ * inputs: x.
+ * outputs: y, of the same shape.
+ */
+export interface Exp {
+  readonly kind: 'exp';
+  /** Caffe's scale · ln(base). */
+  readonly inner: number;
+  /** Caffe's base^shift. */
+  readonly outer: number;
+}
+
+/**
+ * factor · ln(scale·x + shift).
+ * inputs: x.
+ * outputs: y, of the same shape.
+ */
+export interface Log {
+  readonly kind: 'log';
+  /** Of x. */
+  readonly scale: number;
+  /** Added to it. */
+  readonly shift: number;
+  /** 1 / ln(base). */
+  readonly factor: number;
+  /** Whether its gradient takes what was made for what was read, as Caffe does in place. */
+  readonly inPlace: boolean;
+}
+
+/**
+ * 1 where x > threshold, else 0.
+ * inputs: x.
+ * outputs: y, of the same shape.
+ */
+export interface Threshold {
+  readonly kind: 'threshold';
+  /** Caffe's threshold. */
+  readonly threshold: number;
+}
+
+/**
+ * x / (1 + e^(−beta·x)).
+ * inputs: x.
+ * outputs: y, of the same shape.
+ */
+export interface Swish {
+  readonly kind: 'swish';
+  /** Caffe's beta. */
+  readonly beta: number;
+}
+
+/**
  * max(x, 0) + slope · min(x, 0), channels on axis 1.
  * inputs: x.
  * outputs: y, of the same shape.
@@ -375,6 +453,295 @@ export interface Lrn {
 }
 
 /**
+ * The transpose of a 2-D convolution: y has stride·(H − 1) + dilation·(kh − 1) + 1 − 2·pad rows. Places that
+ * nothing reaches hold the bias.
+ * inputs: x, N×C×H×W.
+ * outputs: y.
+ */
+export interface Deconvolution {
+  readonly kind: 'deconvolution';
+  /** [C, num_output/group, kh, kw] */
+  readonly weights: ProgramParameterId;
+  /** [num_output] */
+  readonly bias: ProgramParameterId | null;
+  /** The size of its window. */
+  readonly kernel: Pair;
+  /** From one window to the next, in y. */
+  readonly stride: Pair;
+  /** Cut from each side of y. */
+  readonly pad: Pair;
+  /** From one of the window's places to the next. */
+  readonly dilation: Pair;
+  /** Channels are cut into so many groups, each with its share of the outputs. */
+  readonly group: number;
+}
+
+/**
+ * A region of x, of the size of y.
+ * inputs: x.
+ * outputs: y, of as many axes as x, 8 at most.
+ */
+export interface Crop {
+  readonly kind: 'crop';
+  /** Where the region begins, along each axis. */
+  readonly offset: readonly number[];
+}
+
+/**
+ * Axes in another order: axis i of y is axis order[i] of x.
+ * inputs: x.
+ * outputs: y, of as many axes as x, 8 at most.
+ */
+export interface Permute {
+  readonly kind: 'permute';
+  /** Every axis of x once. */
+  readonly order: readonly number[];
+}
+
+/**
+ * The windows of an image as columns, [outer, channels · Πkernel, windows…]; or, toImage, the image of which
+ * each value is the sum of all that columns hold for it: the transpose of the former.
+ * inputs: an image, [outer, channels, size…]; or columns.
+ * outputs: columns; or an image.
+ */
+export interface Im2col {
+  readonly kind: 'im2col';
+  /** From columns to an image. */
+  readonly toImage: boolean;
+  /** The product of the dimensions before the channels. */
+  readonly outer: number;
+  /** Of the image. */
+  readonly channels: number;
+  /** The image's spatial axes, 6 at most. */
+  readonly size: readonly number[];
+  /** The size of a window along each spatial axis. */
+  readonly kernel: readonly number[];
+  /** From one window to the next. */
+  readonly stride: readonly number[];
+  /** Zeros on each side. */
+  readonly pad: readonly number[];
+  /** From one of a window's places to the next. */
+  readonly dilation: readonly number[];
+}
+
+/**
+ * Items of x in the order of the indices, some not at all, some several times.
+ * inputs: x; indices, [M].
+ * outputs: y, [M, …].
+ */
+export interface BatchReindex {
+  readonly kind: 'batchReindex';
+}
+
+/**
+ * The row of the weights that each index names, truncated to an integer, and the bias.
+ * inputs: indices.
+ * outputs: y, [indices…, N].
+ */
+export interface Embed {
+  readonly kind: 'embed';
+  /** [K, N] */
+  readonly weights: ProgramParameterId;
+  /** [N] */
+  readonly bias: ProgramParameterId | null;
+  /** K: indices are from 0 to below it. */
+  readonly inputDim: number;
+  /** N. */
+  readonly numOutput: number;
+}
+
+/**
+ * A learnable blob as a tensor.
+ * inputs: none.
+ * outputs: y, of its shape.
+ */
+export interface ParameterBlob {
+  readonly kind: 'parameter';
+  /** that of y */
+  readonly blob: ProgramParameterId;
+}
+
+/**
+ * Its first input; what it reads is kept in parameters for the next run.
+ * inputs: x; or x and another value to be kept.
+ * outputs: y, of the shape of x.
+ */
+export interface Remember {
+  readonly kind: 'remember';
+  /** Becomes x. that of x */
+  readonly first: ProgramParameterId;
+  /** Becomes the second input. that of the second input */
+  readonly second: ProgramParameterId | null;
+}
+
+/**
+ * A value of each window, drawn in proportion to the values, which are not negative; or, without drawing,
+ * their mean weighted by themselves, Σx²/Σx. What is drawn is a function of seed, stream, rank, iteration,
+ * pass and place alone, as dropout's is.
+ * inputs: x, N×C×H×W; where it draws also the pass, [iteration, pass of the iteration].
+ * outputs: y.
+ */
+export interface StochasticPooling {
+  readonly kind: 'stochasticPooling';
+  /** The size of a window. */
+  readonly kernel: Pair;
+  /** From one window to the next. */
+  readonly stride: Pair;
+  /** Phase TRAIN. */
+  readonly draws: boolean;
+  /** The net's random_seed. */
+  readonly seed: number;
+  /** Which of the layers that draw. */
+  readonly stream: number;
+  /** Of the processes that train together. */
+  readonly rank: number;
+}
+
+/**
+ * The topK largest along the channels, the largest first; of equal ones the later channel comes first.
+ * inputs: x.
+ * outputs: y, [outer, topK, inner], or [outer, 2, topK, inner] with both.
+ */
+export interface ArgMax {
+  readonly kind: 'argMax';
+  /** The product of the dimensions before the axis. */
+  readonly outer: number;
+  /** The axis's size. */
+  readonly channels: number;
+  /** The product of the dimensions behind it. */
+  readonly inner: number;
+  /** How many. */
+  readonly topK: number;
+  /** What is put out. */
+  readonly what: 'indices' | 'values' | 'both';
+}
+
+/**
+ * coefficient · the sum of the values of each row, of their magnitudes, or of their squares.
+ * inputs: x, [outer, inner].
+ * outputs: y, [outer].
+ */
+export interface Reduction {
+  readonly kind: 'reduction';
+  /** What is summed. */
+  readonly method: 'sum' | 'asum' | 'sumsq';
+  /** Of the sum. */
+  readonly coefficient: number;
+  /** Rows. */
+  readonly outer: number;
+  /** Values of a row. */
+  readonly inner: number;
+}
+
+/**
+ * (x − mean) / (√variance + eps) of each row, the variance biased; or x − mean. Its gradient is Caffe's,
+ * which leaves eps out of account.
+ * inputs: x, [outer, inner].
+ * outputs: y, as many values.
+ */
+export interface Mvn {
+  readonly kind: 'mvn';
+  /** Rows. */
+  readonly outer: number;
+  /** Values of a row. */
+  readonly inner: number;
+  /** Whether it divides. */
+  readonly normalizeVariance: boolean;
+  /** Added to the deviation. */
+  readonly eps: number;
+}
+
+/**
+ * The mean of −Σₗ H[label, l] · ln(max(pₗ, 1e-20)), p the softmax of the scores.
+ * inputs: scores; labels, [outer, inner]; H, [channels, channels].
+ * outputs: the loss, one value.
+ */
+export interface InfogainLoss {
+  readonly kind: 'infogainLoss';
+  /** The product of the dimensions before the axis. */
+  readonly outer: number;
+  /** The axis's size. */
+  readonly channels: number;
+  /** The product of the dimensions behind it. */
+  readonly inner: number;
+  /** Places with this label do not count. */
+  readonly ignoreLabel: number | null;
+  /** What the sum is divided by: all places, those that count, outer, or 1. */
+  readonly normalization: 'full' | 'valid' | 'batchSize' | 'none';
+}
+
+/**
+ * The mean of −t·ln σ(x) − (1 − t)·ln(1 − σ(x)). A target is truncated before it is compared with
+ * ignoreLabel.
+ * inputs: x; targets, as many.
+ * outputs: the loss, one value.
+ */
+export interface SigmoidCrossEntropyLoss {
+  readonly kind: 'sigmoidCrossEntropyLoss';
+  /** The first dimension of x. */
+  readonly outer: number;
+  /** Places with this label do not count. */
+  readonly ignoreLabel: number | null;
+  /** What the sum is divided by: all places, those that count, outer, or 1. */
+  readonly normalization: 'full' | 'valid' | 'batchSize' | 'none';
+}
+
+/**
+ * −Σ ln(max(p[label], 1e-20)) / outer.
+ * inputs: probabilities, [outer, channels]; labels, [outer].
+ * outputs: the loss, one value.
+ */
+export interface MultinomialLogisticLoss {
+  readonly kind: 'multinomialLogisticLoss';
+  /** Items. */
+  readonly outer: number;
+  /** Classes. */
+  readonly channels: number;
+}
+
+/**
+ * Σ max(0, 1 ± x) / outer, or of the squares: − for the class of the label, + for the others.
+ * inputs: scores, [outer, channels]; labels, [outer].
+ * outputs: the loss, one value.
+ */
+export interface HingeLoss {
+  readonly kind: 'hingeLoss';
+  /** Items. */
+  readonly outer: number;
+  /** Classes. */
+  readonly channels: number;
+  /** Of the margins. */
+  readonly norm: 'L1' | 'L2';
+}
+
+/**
+ * Σ / (2·outer) of d² for a pair with a label that is not 0 (truncated), else max(margin − d, 0)², or
+ * max(margin − d², 0) in the legacy version; d is the distance of a and b.
+ * inputs: a, [outer, channels]; b, alike; labels, [outer].
+ * outputs: the loss, one value.
+ */
+export interface ContrastiveLoss {
+  readonly kind: 'contrastiveLoss';
+  /** Pairs. */
+  readonly outer: number;
+  /** Values of each. */
+  readonly channels: number;
+  /** Caffe's margin. */
+  readonly margin: number;
+  /** Caffe's legacy_version. */
+  readonly legacy: boolean;
+}
+
+/**
+ * c = cont·σ(f)·c₋₁ + σ(i)·tanh(g), h = σ(o)·tanh(c).
+ * inputs: c₋₁, [1, N, D]; the gates i, f, o, g, [1, N, 4·D]; cont, [1, N].
+ * outputs: c; h, each of the shape of c₋₁.
+ */
+export interface LstmUnit {
+  readonly kind: 'lstmUnit';
+}
+
+/**
  * The gradient of an operation. An id of −1 stands for a tensor that is not there.
  * inputs: what that operation read (or the same, computed again), what it made, and the diffs of what it
  * made; each −1 where it is not needed or has none.
@@ -445,6 +812,12 @@ export type OperationAttributes =
   | Tanh
   | AbsVal
   | Power
+  | Bnll
+  | Clip
+  | Exp
+  | Log
+  | Threshold
+  | Swish
   | PRelu
   | Dropout
   | Eltwise
@@ -457,6 +830,24 @@ export type OperationAttributes =
   | Slice
   | Reshape
   | Lrn
+  | Deconvolution
+  | Crop
+  | Permute
+  | Im2col
+  | BatchReindex
+  | Embed
+  | ParameterBlob
+  | Remember
+  | StochasticPooling
+  | ArgMax
+  | Reduction
+  | Mvn
+  | InfogainLoss
+  | SigmoidCrossEntropyLoss
+  | MultinomialLogisticLoss
+  | HingeLoss
+  | ContrastiveLoss
+  | LstmUnit
   | Gradient
   | AllMean
   | Update;

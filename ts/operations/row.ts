@@ -8,6 +8,7 @@ export interface Field {
     | 'operation'
     | 'pair'
     | 'integer'
+    | 'integers'
     | 'word'
     | 'number'
     | 'numbers'
@@ -20,7 +21,7 @@ export interface Field {
   readonly optional: boolean;
   /** What a C++ struct begins with. */
   readonly default: string;
-  /** Of integers and pairs. */
+  /** Of integers, lists of them and pairs. */
   readonly least: number | null;
   /** Of a parameter: whether its diff has a place among the outputs of a gradient. */
   readonly learns: boolean;
@@ -63,6 +64,8 @@ export const pair = (least: number, says: string): Field => field('pair', says, 
 /** Up to 2^53. */
 export const integer = (least: number, fallback: number, says: string): Field =>
   field('integer', says, { least, default: String(fallback) });
+/** A list, up to 2^53 each. */
+export const integers = (least: number, says: string): Field => field('integers', says, { least });
 /** 32 bits, unsigned. */
 export const word = (says: string): Field => field('word', says, { default: '0' });
 /** A float32 in native code; may be infinite or not a number. */
@@ -111,6 +114,8 @@ export interface Row<Operation> {
   readonly outputs: string;
   /** A function of each value alone: native/operations/elementwise/elementwise.h has it, with its derivative. */
   readonly isElementwise?: true;
+  /** Its loops are written once for all devices: native/operations/<kind>/<kind>.h (native/core/portable.h says how). */
+  readonly isPortable?: true;
   /** In order; parameters have a place of their own among the outputs of a gradient in this order. */
   readonly fields: Readonly<Record<string, Field>>;
   /** Reads as little as it can: the less, the less memory a training step takes. Null: there is none. */

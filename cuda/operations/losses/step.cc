@@ -8,6 +8,7 @@ namespace resnode::cuda {
 Step stepOf(const SoftmaxLoss& loss, const Operation& operation, const StepContext&) {
   Step step = plainStep(operation, "softmax loss");
   step.checksLabels = true;
+  step.labelClasses = loss.channels;
   step.launch = [loss](const Bindings& b, cudaStream_t stream) {
     launchSoftmaxLoss(loss, b.floats(0), b.floats(1), b.floatsOut(1), b.floatsOut(0), b.badLabel, stream);
   };

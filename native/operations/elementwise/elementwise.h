@@ -71,4 +71,68 @@ RESNODE_HOST_DEVICE Real diffOf(const Power& power, Real dy, Real x, Real, bool)
   return dy * factor * std::pow(power.shift + power.scale * x, power.power - Real(1));
 }
 
+// bnll_layer.cpp: in the form that does not overflow; its gradient holds e^x at e^50.
+template <class Real>
+RESNODE_HOST_DEVICE Real valueOf(const Bnll&, Real x) {
+  return x > 0 ? x + std::log(Real(1) + std::exp(-x)) : std::log(Real(1) + std::exp(x));
+}
+template <class Real>
+RESNODE_HOST_DEVICE Real diffOf(const Bnll&, Real dy, Real read, Real y, bool hasX) {
+  const Real x = hasX ? read : y;
+  const Real power = std::exp(x > 50 ? Real(50) : x);
+  return dy * power / (power + Real(1));
+}
+
+// clip_layer.cpp: max(min, min(x, max)), of which not-a-number becomes min.
+template <class Real>
+RESNODE_HOST_DEVICE Real valueOf(const Clip& clip, Real x) {
+  const Real below = clip.max < x ? Real(clip.max) : x;
+  return clip.min < below ? below : Real(clip.min);
+}
+template <class Real>
+RESNODE_HOST_DEVICE Real diffOf(const Clip& clip, Real dy, Real read, Real y, bool hasX) {
+  const Real x = hasX ? read : y;
+  return x >= clip.min && x <= clip.max ? dy : Real(0);
+}
+
+template <class Real>
+RESNODE_HOST_DEVICE Real valueOf(const Exp& exp, Real x) {
+  return exp.outer * std::exp(exp.inner * x);
+}
+template <class Real>
+RESNODE_HOST_DEVICE Real diffOf(const Exp& exp, Real dy, Real, Real y, bool) {
+  return dy * y * exp.inner;
+}
+
+template <class Real>
+RESNODE_HOST_DEVICE Real valueOf(const Log& log, Real x) {
+  return log.factor * std::log(log.scale * x + log.shift);
+}
+template <class Real>
+RESNODE_HOST_DEVICE Real diffOf(const Log& log, Real dy, Real read, Real y, bool hasX) {
+  const Real x = hasX ? read : y;
+  return dy * log.factor * log.scale / (log.scale * x + log.shift);
+}
+
+// threshold_layer.cpp: no gradient.
+template <class Real>
+RESNODE_HOST_DEVICE Real valueOf(const Threshold& threshold, Real x) {
+  return x > threshold.threshold ? Real(1) : Real(0);
+}
+template <class Real>
+RESNODE_HOST_DEVICE Real diffOf(const Threshold&, Real, Real, Real, bool) {
+  return Real(0);
+}
+
+// swish_layer.cpp
+template <class Real>
+RESNODE_HOST_DEVICE Real valueOf(const Swish& swish, Real x) {
+  return x / (Real(1) + std::exp(-swish.beta * x));
+}
+template <class Real>
+RESNODE_HOST_DEVICE Real diffOf(const Swish& swish, Real dy, Real x, Real, bool) {
+  const Real gate = Real(1) / (Real(1) + std::exp(-swish.beta * x));
+  return dy * (gate + swish.beta * x * gate * (Real(1) - gate));
+}
+
 }  // namespace resnode

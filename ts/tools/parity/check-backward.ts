@@ -8,8 +8,8 @@ import { readNet } from '../../caffe/net-parameter.ts';
 import type { Device } from '../../device/device.ts';
 import type { Gradients, Learnable } from '../../device/trainer.ts';
 import type { Move } from './across-kinks.ts';
-import { type Check, compare, compareParameters, readInputs } from './check.ts';
-import type { NetCase } from './golden-case.ts';
+import { type Check, compare, compareParameters, largest, readInputs } from './check.ts';
+import { type NetCase, readRecorded } from './golden-case.ts';
 
 type BackwardCase = NetCase & {
   readonly folder: string;
@@ -39,6 +39,9 @@ export async function checkBackward(device: Device, golden: BackwardCase, move: 
       ...{ model, phase, level, stages, diffs, update: null },
       ...(weights === null ? {} : { weights: move(readWeightsAt(join(folder, weights))) }),
     });
+    // What a recurrent layer carries on from run to run.
+    for (const { inputs: earlier } of passes.slice(0, -1))
+      await trainer.gradients(readInputs(folder, earlier), { topDiffs });
     const result = await trainer.gradients(inputs, { topDiffs });
     for (const blob of diffs) {
       const layer = makers.get(blob) ?? blob;
@@ -52,9 +55,23 @@ export async function checkBackward(device: Device, golden: BackwardCase, move: 
       mode,
       pass: passes.length - 1,
     });
-    checks.push(...compareParameters(folder, backward.param_diffs, values, label));
+    checks.push(...compareParameters(folder, backward.param_diffs, values, label, summedIn(golden)));
   }
   return checks;
+}
+
+/** The largest of what a layer's diffs of parameters are sums of, where its tops' diffs are recorded. */
+function summedIn({ folder, structure, backward }: BackwardCase): (layer: string) => number {
+  const recorded = { ...backward.blob_diffs, ...backward.top_diffs };
+  return (layer) => {
+    const tops = structure.layers.find(({ name }) => name === layer)?.top ?? [];
+    return Math.max(
+      0,
+      ...tops.flatMap((top) =>
+        recorded[top] === undefined ? [] : [largest(readRecorded(folder, recorded[top]))],
+      ),
+    );
+  };
 }
 
 /** Diffs by `layer/index`, a shared blob's under each layer that has it; zeros where there is none, as in Caffe. */

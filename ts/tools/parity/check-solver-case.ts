@@ -54,10 +54,16 @@ class Replay {
   async firstDiffs(recorded: Parameters): Promise<Check[]> {
     await using trainer = await this.#train({ update: null });
     const sums = new Map<string, Float32Array>();
+    const parameterLayers = new Set(
+      (this.#golden.structure?.layers ?? []).flatMap(({ name, type }) =>
+        type === 'Parameter' ? [name] : [],
+      ),
+    );
     for (let pass = 0; pass < this.#solver.iter_size; pass++) {
       const { parameters } = await trainer.gradients(this.#batch(pass));
       for (const [place, diff] of diffsByPlace(trainer.learnable, parameters)) {
-        const before = sums.get(place);
+        // A Parameter layer's diff is overwritten by each pass (append-update.ts).
+        const before = parameterLayers.has(place.replace(/\/\d+$/, '')) ? undefined : sums.get(place);
         sums.set(place, before === undefined ? diff : diff.map((value, i) => value + before[i]!));
       }
     }

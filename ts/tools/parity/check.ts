@@ -17,10 +17,35 @@ export interface Check extends Difference {
 /** What a check is about. */
 export type Label = Pick<Check, 'name' | 'layer' | 'mode' | 'pass'>;
 
-/** Compares an array with what was recorded. */
-export function compare(folder: string, recorded: RecordedArray, actual: Float32Array, label: Label): Check {
-  return { ...label, ...difference(actual, readRecorded(folder, recorded), recorded.noise) };
+/** A single value, a loss say, is the sum of many, which Caffe adds up in float32, one after the other. */
+const SINGLE_VALUE = 1e-5;
+
+/**
+ * Compares an array with what was recorded.
+ * @param summed The largest of what its values are sums of: sums that are 0 but for roundings may be other roundings.
+ */
+export function compare(
+  folder: string,
+  recorded: RecordedArray,
+  actual: Float32Array,
+  label: Label,
+  summed = 0,
+): Check {
+  const expected = readRecorded(folder, recorded);
+  const apart = difference(actual, expected, recorded.noise);
+  const rounding = 1e-6 * summed;
+  const isRounding = largest(expected) <= rounding;
+  const tolerance = Math.max(
+    apart.tolerance,
+    isRounding ? rounding : 0,
+    expected.length === 1 ? SINGLE_VALUE * Math.abs(expected[0]!) : 0,
+  );
+  return { ...label, ...apart, tolerance, ok: apart.absolute <= tolerance };
 }
+
+/** The largest magnitude. */
+export const largest = (values: Float32Array): number =>
+  values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 
 /** A check of something that is no array, or must be exact. */
 export function expectation(ok: boolean, label: Label): Check {
@@ -58,17 +83,18 @@ export async function checkParameters(
   return checks;
 }
 
-/** Compares recorded blobs of layers with values by `layer/index`. */
+/** Compares recorded blobs of layers with values by `layer/index`. @param summed As of `compare`, by layer. */
 export function compareParameters(
   folder: string,
   recorded: Parameters,
   values: ReadonlyMap<string, Float32Array>,
   label: (name: string, layer: string) => Label,
+  summed: (layer: string) => number = () => 0,
 ): Check[] {
   return Object.entries(recorded).flatMap(([layer, list]) =>
     list.map((array, i) => {
       const actual = values.get(`${layer}/${i}`) ?? new Float32Array();
-      return compare(folder, array, actual, label(`${layer}, blob ${i}`, layer));
+      return compare(folder, array, actual, label(`${layer}, blob ${i}`, layer), summed(layer));
     }),
   );
 }

@@ -75,6 +75,7 @@ export interface RecipeCase {
 /** A run of a solver, some of them resumed from its .solverstate. */
 export interface SolverCase {
   readonly kind: 'solver';
+  readonly structure?: { readonly layers: readonly { readonly name: string; readonly type: string }[] };
   readonly net: string;
   readonly solver: string;
   readonly weights: string;

@@ -204,16 +204,17 @@ function describeLayers(
   return layers.map(({ layer, bottoms, tops, problem }, index) => {
     const value = tops[0]?.value ?? null;
     const node = value === null ? undefined : makers.get(value);
+    const nodes = node === undefined ? [] : nodesOf(graph, node);
     return {
       name: layer.name ?? '',
       type: layer.type ?? '',
-      detail: node === undefined ? '' : windowText(node.operation),
+      detail: nodes.map(({ operation }) => windowText(operation)).find((text) => text !== '') ?? '',
       line: positionOf(layer)?.line ?? null,
       card: cardOf[index]!,
       bottoms: bottoms.map((blob) => pageBlob(blob, blob.maker === null ? [] : [blob.maker])),
       tops: tops.map((blob) => pageBlob(blob, blob.readers)),
-      parameters: node === undefined ? [] : pageParameters(graph, node),
-      macs: node === undefined ? 0 : countMacs(graph, node),
+      parameters: nodes.flatMap((each) => pageParameters(graph, each)),
+      macs: nodes.reduce((sum, each) => sum + countMacs(graph, each), 0),
       field: value === null ? null : fields[value]!,
       text: printPrototxt(layer, 'LayerParameter'),
       problem,
@@ -221,6 +222,10 @@ function describeLayers(
     };
   });
 }
+
+/** All nodes of a layer: some are several operations. */
+const nodesOf = (graph: Graph, node: Node): readonly Node[] =>
+  graph.nodes.filter(({ name, position }) => name === node.name && position === node.position);
 
 const pageBlob = ({ name, shape }: TracedBlob, others: readonly number[]): PageBlob => ({
   name,
@@ -235,9 +240,16 @@ function pageParameters(graph: Graph, node: Node): PageParameter[] {
   });
 }
 
+type Windowed = Extract<
+  Operation,
+  { kind: 'convolution' | 'deconvolution' | 'pooling' | 'stochasticPooling' }
+>;
+const isWindow = (operation: Operation): operation is Windowed =>
+  ['convolution', 'deconvolution', 'pooling', 'stochasticPooling'].includes(operation.kind);
+
 /** `3×3 /2`: kernel and stride, then what is unusual. */
 function windowText(operation: Operation): string {
-  if (operation.kind !== 'convolution' && operation.kind !== 'pooling') return '';
+  if (!isWindow(operation)) return '';
   const both = ([height, width]: readonly [number, number]) =>
     height === width ? `${height}` : `${height}×${width}`;
   const { kernel, stride } = operation;
@@ -267,10 +279,28 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
   ['normalisation', ['BatchNorm', 'BN', 'Scale', 'Bias', 'LRN', 'MVN', 'Normalize', 'Power']],
   [
     'activation',
-    ['ReLU', 'PReLU', 'ELU', 'Sigmoid', 'TanH', 'AbsVal', 'BNLL', 'ReLU6', 'Softmax', 'Dropout'],
+    [
+      ...['ReLU', 'PReLU', 'ELU', 'Sigmoid', 'TanH', 'AbsVal', 'BNLL', 'ReLU6', 'Softmax', 'Dropout'],
+      ...['Clip', 'Exp', 'Log', 'Swish', 'Threshold', 'LSTMUnit'],
+    ],
   ],
-  ['combination', ['Eltwise', 'Concat', 'Axpy']],
-  ['shape', ['Split', 'Slice', 'Flatten', 'Reshape', 'Crop', 'Permute', 'Tile', 'Silence']],
+  ['combination', ['Eltwise', 'Concat', 'Axpy', 'ArgMax', 'Reduction']],
+  [
+    'shape',
+    [
+      'Split',
+      'Slice',
+      'Flatten',
+      'Reshape',
+      'Crop',
+      'Permute',
+      'Tile',
+      'Im2col',
+      'BatchReindex',
+      'Parameter',
+      'Silence',
+    ],
+  ],
 ];
 
 export function kindOf(type: string): Kind {

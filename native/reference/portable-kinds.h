@@ -1,0 +1,21 @@
+// Written by `npm run generate` from ts/operations/schema.ts; not to be edited by hand.
+#pragma once
+
+#include "native/operations/arg-max/arg-max.h"
+#include "native/operations/batch-reindex/batch-reindex.h"
+#include "native/operations/contrastive-loss/contrastive-loss.h"
+#include "native/operations/crop/crop.h"
+#include "native/operations/deconvolution/deconvolution.h"
+#include "native/operations/embed/embed.h"
+#include "native/operations/hinge-loss/hinge-loss.h"
+#include "native/operations/im2col/im2col.h"
+#include "native/operations/infogain-loss/infogain-loss.h"
+#include "native/operations/lstm-unit/lstm-unit.h"
+#include "native/operations/multinomial-logistic-loss/multinomial-logistic-loss.h"
+#include "native/operations/mvn/mvn.h"
+#include "native/operations/parameter/parameter.h"
+#include "native/operations/permute/permute.h"
+#include "native/operations/reduction/reduction.h"
+#include "native/operations/remember/remember.h"
+#include "native/operations/sigmoid-cross-entropy-loss/sigmoid-cross-entropy-loss.h"
+#include "native/operations/stochastic-pooling/stochastic-pooling.h"

@@ -1,0 +1,223 @@
+/** As to-onnx-operators.ts, for layers that few ResNets have: which ONNX nodes compute exactly what Caffe's layer computes. */
+import type { Operation } from '../layers/operation.ts';
+import type { LayerWriter } from './layer-writer.ts';
+import type { OnnxAttribute } from './onnx-proto.ts';
+
+type Of<Kind extends Operation['kind']> = Extract<Operation, { kind: Kind }>;
+type Shape = readonly number[];
+
+const int = (value: number): OnnxAttribute => ({ type: 'int', value });
+const ints = (value: Shape): OnnxAttribute => ({ type: 'ints', value });
+/** TensorProto.DataType. */
+const [FLOAT, INT64] = [1, 7];
+
+const refused = (reason: string) => (layer: LayerWriter) => layer.fail(reason);
+const noLoss = refused("ONNX has no loss that clamps and normalises as Caffe's; use the deploy prototxt");
+const state = refused(
+  'its state goes on from one run to the next, which an ONNX graph does not keep; use expose_hidden',
+);
+
+export const rareOperators = {
+  deconvolution,
+  crop,
+  permute: (layer: LayerWriter) => {
+    const { order } = layer.node.operation as Of<'permute'>;
+    layer.emit('Transpose', layer.inputs, { perm: ints(order) }, layer.outputs);
+  },
+  im2col,
+  batchReindex: (layer: LayerWriter) => {
+    const [x, indices] = layer.inputs as [string, string];
+    layer.emit(
+      'Gather',
+      [x, layer.emit('Cast', [indices], { to: int(INT64) })],
+      { axis: int(0) },
+      layer.outputs,
+    );
+  },
+  embed,
+  parameter: (layer: LayerWriter) => {
+    const { blob } = layer.node.operation as Of<'parameter'>;
+    layer.emit('Identity', [layer.parameter(blob, 'weight')], {}, layer.outputs);
+  },
+  argMax,
+  reduction,
+  mvn,
+  lstmUnit,
+  file: noLoss,
+  recall: state,
+  remember: state,
+  stochasticPooling: refused('ONNX has no stochastic pooling'),
+  infogainLoss: noLoss,
+  sigmoidCrossEntropyLoss: noLoss,
+  multinomialLogisticLoss: noLoss,
+  hingeLoss: noLoss,
+  contrastiveLoss: noLoss,
+};
+
+function deconvolution(layer: LayerWriter) {
+  const p = layer.node.operation as Of<'deconvolution'>;
+  const bias = p.bias === null ? [] : [layer.parameter(p.bias, 'bias')];
+  const shape = [layer.bottoms[0]![1]!, layer.tops[0]![1]! / p.group, ...p.kernel];
+  layer.emit(
+    'ConvTranspose',
+    [layer.inputs[0]!, layer.parameter(p.weights, 'weight', shape), ...bias],
+    {
+      kernel_shape: ints(p.kernel),
+      strides: ints(p.stride),
+      pads: ints([...p.pad, ...p.pad]),
+      dilations: ints(p.dilation),
+      group: int(p.group),
+    },
+    layer.outputs,
+  );
+}
+
+/** The axes that are cut; the batch stays whatever it is. */
+function crop(layer: LayerWriter) {
+  const { offset } = layer.node.operation as Of<'crop'>;
+  const [from, to] = [layer.bottoms[0]!, layer.tops[0]!];
+  const axes = [...offset.keys()].filter((axis) => from[axis] !== to[axis]);
+  if (axes.length === 0) return layer.emit('Identity', layer.inputs, {}, layer.outputs);
+  return layer.emit(
+    'Slice',
+    [
+      layer.inputs[0]!,
+      layer.integers(
+        'starts',
+        axes.map((axis) => offset[axis]!),
+      ),
+      layer.integers(
+        'ends',
+        axes.map((axis) => offset[axis]! + to[axis]!),
+      ),
+      layer.integers('axes', axes),
+    ],
+    {},
+    layer.outputs,
+  );
+}
+
+/** A convolution (or its transpose) whose filters hold a single 1 each. */
+function im2col(layer: LayerWriter) {
+  const p = layer.node.operation as Of<'im2col'>;
+  const places = p.kernel.reduce((product, size) => product * size, 1);
+  const windows = p.size.map(
+    (size, i) =>
+      Math.floor((size + 2 * p.pad[i]! - p.dilation[i]! * (p.kernel[i]! - 1) - 1) / p.stride[i]!) + 1,
+  );
+  const filters = p.channels * places;
+  const weights = layer.computed('columns', [filters, 1, ...p.kernel], () => {
+    const values = new Float32Array(filters * places);
+    for (let filter = 0; filter < filters; filter++) values[filter * places + (filter % places)] = 1;
+    return values;
+  });
+  const source = p.toImage ? [-1, filters, ...windows] : [-1, p.channels, ...p.size];
+  const shaped = layer.emit('Reshape', [layer.inputs[0]!, layer.integers('source', source)]);
+  const made = layer.emit(p.toImage ? 'ConvTranspose' : 'Conv', [shaped, weights], {
+    kernel_shape: ints(p.kernel),
+    strides: ints(p.stride),
+    pads: ints([...p.pad, ...p.pad]),
+    dilations: ints(p.dilation),
+    group: int(p.channels),
+    // What no window reaches is 0.
+    ...(p.toImage ? { output_padding: ints(outputPadding(p, windows)) } : {}),
+  });
+  shapedAsTop(layer, made);
+}
+
+const outputPadding = (p: Of<'im2col'>, windows: Shape) =>
+  p.size.map(
+    (size, i) =>
+      size - ((windows[i]! - 1) * p.stride[i]! + p.dilation[i]! * (p.kernel[i]! - 1) + 1 - 2 * p.pad[i]!),
+  );
+
+/** The last node of a layer: what was computed, in the top's shape; 0 copies the batch. */
+function shapedAsTop(layer: LayerWriter, made: string) {
+  const [top, bottom] = [layer.tops[0]!, layer.bottoms[0]!];
+  const dims = top.map((size, i) => (i === 0 && size === bottom[0] ? -1 : size));
+  layer.emit('Reshape', [made, layer.integers('shape', dims)], {}, layer.outputs);
+}
+
+/** Casting to an integer truncates, as Embed does. */
+function embed(layer: LayerWriter) {
+  const p = layer.node.operation as Of<'embed'>;
+  const indices = layer.emit('Cast', [layer.inputs[0]!], { to: int(INT64) });
+  const inputs = [layer.parameter(p.weights, 'weight'), indices];
+  if (p.bias === null) return layer.emit('Gather', inputs, { axis: int(0) }, layer.outputs);
+  const rows = layer.emit('Gather', inputs, { axis: int(0) });
+  return layer.emit('Add', [rows, layer.parameter(p.bias, 'bias')], {}, layer.outputs);
+}
+
+/** Of equal values ONNX can take the last, too; but of several best ones its TopK takes the first. */
+function argMax(layer: LayerWriter) {
+  const p = layer.node.operation as Of<'argMax'>;
+  if (p.topK > 1) layer.fail('of equal values ONNX takes the first ones, ArgMax with top_k takes the last');
+  const rows = layer.emit('Reshape', [layer.inputs[0]!, layer.integers('rows', [-1, p.channels, p.inner])]);
+  const axis = { axis: int(1), keepdims: int(1) };
+  const indices = () =>
+    layer.emit('Cast', [layer.emit('ArgMax', [rows], { ...axis, select_last_index: int(1) })], {
+      to: int(FLOAT),
+    });
+  const values = () => layer.emit('ReduceMax', [rows], { axes: ints([1]), keepdims: int(1) });
+  const made =
+    p.what === 'indices'
+      ? indices()
+      : p.what === 'values'
+        ? values()
+        : layer.emit('Concat', [indices(), values()], { axis: int(1) });
+  shapedAsTop(layer, made);
+}
+
+/** Σ over the last axis of [rows, inner], which stays as 1. */
+const rowSum = (layer: LayerWriter, rows: string) =>
+  layer.emit('ReduceSum', [rows, layer.integers('last', [1])], { keepdims: int(1) });
+
+const inRows = (layer: LayerWriter, inner: number) =>
+  layer.emit('Reshape', [layer.inputs[0]!, layer.integers('rows', [-1, inner])]);
+
+function reduction(layer: LayerWriter) {
+  const p = layer.node.operation as Of<'reduction'>;
+  const rows = inRows(layer, p.inner);
+  const terms =
+    p.method === 'sum'
+      ? rows
+      : p.method === 'asum'
+        ? layer.emit('Abs', [rows])
+        : layer.emit('Mul', [rows, rows]);
+  const sum = layer.emit('Mul', [rowSum(layer, terms), layer.scalar('coefficient', p.coefficient)]);
+  shapedAsTop(layer, sum);
+}
+
+function mvn(layer: LayerWriter) {
+  const p = layer.node.operation as Of<'mvn'>;
+  const rows = inRows(layer, p.inner);
+  const mean = (values: string) =>
+    layer.emit('Mul', [rowSum(layer, values), layer.scalar('share', 1 / p.inner)]);
+  const apart = layer.emit('Sub', [rows, mean(rows)]);
+  if (!p.normalizeVariance) return shapedAsTop(layer, apart);
+  const deviation = layer.emit('Sqrt', [mean(layer.emit('Mul', [apart, apart]))]);
+  const divisor = layer.emit('Add', [deviation, layer.scalar('eps', p.eps)]);
+  return shapedAsTop(layer, layer.emit('Div', [apart, divisor]));
+}
+
+function lstmUnit(layer: LayerWriter) {
+  const [before, gates, cont] = layer.inputs as [string, string, string];
+  const size = layer.bottoms[0]!.at(-1)!;
+  const part = (index: number) =>
+    layer.emit('Slice', [
+      gates,
+      layer.integers('start', [index * size]),
+      layer.integers('end', [(index + 1) * size]),
+      layer.integers('axis', [2]),
+    ]);
+  const gate = (index: number) => layer.emit('Sigmoid', [part(index)]);
+  const forget = layer.emit('Mul', [
+    gate(1),
+    layer.emit('Reshape', [cont, layer.integers('cont', [1, -1, 1])]),
+  ]);
+  const kept = layer.emit('Mul', [forget, before]);
+  const added = layer.emit('Mul', [gate(0), layer.emit('Tanh', [part(3)])]);
+  const [c, h] = layer.outputs as [string, string];
+  layer.emit('Add', [kept, added], {}, [c]);
+  layer.emit('Mul', [gate(2), layer.emit('Tanh', [c])], {}, [h]);
+}

@@ -1,0 +1,86 @@
+/** Crop, Tile, BatchReindex and Im2col: values of a blob in other places. */
+import { type Shape, showShape } from '../base/shape.ts';
+import { positionOf } from '../caffe/message.ts';
+import { withDefaults } from '../caffe/net-parameter.ts';
+import { Composition } from './compose.ts';
+import { type Built, canonicalAxis, type LayerContext, type Layers } from './layer.ts';
+import { columnsOf, spatialWindow } from './spatial-window.ts';
+
+export const cropLayers: Layers = {
+  Crop: { build: crop, bottoms: [2, 2] },
+  Tile: { build: tile },
+  BatchReindex: { build: batchReindex, bottoms: [2, 2] },
+  Im2col: { build: im2col },
+};
+
+/** What a crop walks over is counted in native code by up to so many axes. */
+const MAX_WALKED_AXES = 8;
+
+/** crop_layer.cpp: axes from `axis` on take the second bottom's size, which is all that is read of it. */
+function crop(context: LayerContext): Built {
+  const p = withDefaults<{ axis: number; offset?: number[] }>('CropParameter', context.layer.crop_param);
+  const [bottom, reference] = context.shapes as [Shape, Shape];
+  const axis = canonicalAxis(context, p.axis, bottom.length);
+  if (bottom.length > MAX_WALKED_AXES)
+    context.fail('dimensions', `takes up to ${MAX_WALKED_AXES} axes, found ${showShape(bottom)}`);
+  if (reference.length !== bottom.length)
+    context.fail(
+      'shape',
+      `needs two bottoms of as many axes, found ${showShape(bottom)} and ${showShape(reference)}`,
+    );
+  const offsets = p.offset ?? [];
+  const cropped = bottom.length - axis;
+  if (offsets.length > 1 && offsets.length !== cropped)
+    context.fail(
+      'offset',
+      `${cropped} axes are cropped (from axis ${axis} on), which takes ${cropped} offsets, or one for all; found ${offsets.length}`,
+      positionOf(context.layer.crop_param, 'offset'),
+    );
+  const offset = bottom.map((_, i) => (i < axis ? 0 : (offsets[offsets.length > 1 ? i - axis : 0] ?? 0)));
+  const top = bottom.map((size, i) => (i < axis ? size : reference[i]!));
+  const outside = top.findIndex((size, i) => offset[i]! + size > bottom[i]!);
+  if (outside >= 0)
+    context.fail(
+      'crop',
+      `axis ${outside} has ${bottom[outside]}, of which ${top[outside]} are taken from ${offset[outside]} on: ${offset[outside]! + top[outside]! - bottom[outside]!} too many`,
+      positionOf(context.layer.crop_param, 'offset'),
+    );
+  const layer = new Composition(context.shapes);
+  return layer.built([layer.one({ kind: 'crop', offset }, [layer.bottoms[0]!], top)]);
+}
+
+/** tile_layer.cpp: the blob beside itself, which Concat does. */
+function tile(context: LayerContext): Built {
+  const p = withDefaults<{ axis: number; tiles?: number }>('TileParameter', context.layer.tile_param);
+  const shape = context.shapes[0]!;
+  const axis = canonicalAxis(context, p.axis, shape.length);
+  const { tiles = 0 } = p;
+  if (tiles < 1)
+    context.fail(
+      'tiles',
+      `tiles must be given and at least 1${p.tiles === undefined ? '' : `, found ${tiles}`}`,
+      'tile_param',
+    );
+  const layer = new Composition(context.shapes);
+  const top = shape.map((size, i) => (i === axis ? size * tiles : size));
+  const copies = Array.from({ length: tiles }, () => layer.bottoms[0]!);
+  return layer.built([tiles === 1 ? copies[0]! : layer.one({ kind: 'concat', axis }, copies, top)]);
+}
+
+/** batch_reindex_layer.cpp */
+function batchReindex(context: LayerContext): Built {
+  const [shape, indices] = context.shapes as [Shape, Shape];
+  if (indices.length !== 1)
+    context.fail('shape', `the second bottom, the indices, must have one axis, found ${showShape(indices)}`);
+  if (shape.length === 0) context.fail('dimensions', 'the first bottom has no axis of items');
+  return { operation: { kind: 'batchReindex' }, tops: [[indices[0]!, ...shape.slice(1)]] };
+}
+
+/** im2col_layer.cpp: what Convolution multiplies; reads convolution_param. */
+function im2col(context: LayerContext): Built {
+  const window = spatialWindow(context);
+  const { before, channels, sizes } = window;
+  const { operation, windows } = columnsOf(context, window);
+  const places = window.kernel.reduce((product, size) => product * size, 1);
+  return { operation, tops: [[...before, channels * places, ...(sizes.length === 0 ? [] : windows)]] };
+}
