@@ -123,6 +123,23 @@ await writeHdf5Weights('weights.h5', readCaffemodel(readFileSync(${JSON.stringif
   assert.not.ok(readdirSync(app.folder).some((name) => name.includes('weights.h5')));
 });
 
+test('without h5wasm, a training whose snapshots are HDF5 does not begin', () => {
+  app.write({
+    'solver.prototxt': `base_lr: 0.1 lr_policy: "fixed" max_iter: 1 snapshot: 1 snapshot_format: HDF5 snapshot_prefix: "./s"
+net_param { layer { name: "data" type: "DummyData" top: "x" top: "y" dummy_data_param { shape { dim: 2 dim: 3 } shape { dim: 2 } } }
+  layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc" inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }
+  layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "y" top: "loss" } }`,
+  });
+  const main = join(app.package, 'dist/cli/main.js');
+  const refused = app.node([main, 'train', '--solver', 'solver.prototxt', '--device', 'cpu']);
+  assert.is(refused.status, 1);
+  assert.match(
+    refused.stderr,
+    /resnode: Writing HDF5 files needs the package h5wasm, .*npm install h5wasm@0\.10/,
+  );
+  assert.not.match(refused.stdout, /iteration 0/);
+});
+
 test('its internals cannot be imported', () => {
   app.write({ 'deep.mjs': "import 'resnode/dist/base/errors.js';" });
   assert.match(app.node(['deep.mjs']).stderr, 'ERR_PACKAGE_PATH_NOT_EXPORTED');
@@ -209,9 +226,12 @@ export async function main(): Promise<Float32Array> {
   const outputs: Outputs = await model.run({ data: new Float32Array(3) });
   for await (const event of new Solver({ solver: 's.prototxt', device }).run())
     if (event.type === 'test') console.log(event.iteration);
-  if (outputs.prob === undefined) throw new ResnodeError('app/none', 'no prob');
+  if (outputs.prob === undefined) throw new Error('no prob');
   return outputs.prob.data;
 }
+export const isBusy = (error: unknown) => error instanceof ResnodeError && error.code === 'classifier/busy';
+// @ts-expect-error: no error has this code
+export const isLazy = (error: ResnodeError) => error.code === 'classifier/lazy';
 // @ts-expect-error: a device has no such name
 void openDevice('gpu');
 `;

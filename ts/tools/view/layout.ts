@@ -83,10 +83,12 @@ function inOrder(count: number, edges: readonly Edge[]): number[] {
   return order;
 }
 
+// Loaded when it is needed: whoever draws no net does not wait for it.
+let dagre: typeof import('@dagrejs/dagre') | undefined;
+
 function layOut(cards: readonly number[], sizes: readonly Size[], edges: readonly Edge[]) {
-  // Loaded here: whoever draws no net does not wait for it.
-  const require = createRequire(import.meta.url);
-  const { Graph, layout } = require(carried('@dagrejs/dagre')) as typeof import('@dagrejs/dagre');
+  dagre ??= createRequire(import.meta.url)(carried('@dagrejs/dagre')) as typeof import('@dagrejs/dagre');
+  const { Graph, layout } = dagre;
   const graph = new Graph();
   graph.setGraph({ rankdir: 'TB', nodesep: 40, edgesep: 28, ranksep: 36, ranker: 'longest-path' });
   graph.setDefaultEdgeLabel(() => ({}));
