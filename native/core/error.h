@@ -1,4 +1,4 @@
-// Errors carry the stable code that TypeScript turns into a typed error (ts/native/convert-error.ts).
+// Errors carry the stable code that TypeScript turns into a typed error (ts/native/load.ts).
 #pragma once
 
 #include <stdexcept>

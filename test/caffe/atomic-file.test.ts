@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { convert } from '../../ts/api/convert.ts';
-import { writeFailure } from '../../ts/base/write-failure.ts';
+import { writeFailure } from '../../ts/base/files.ts';
 import { saveFileAtomically, temporaryFor, writeFileAtomically } from '../../ts/caffe/atomic-file.ts';
 import { blobFromFloats } from '../../ts/caffe/blob.ts';
 import { writeHdf5Weights } from '../../ts/caffe/hdf5-weights.ts';

@@ -17,7 +17,7 @@ import {
   MAX_PROTOTXT_MESSAGES,
   MAX_PROTOTXT_TOKENS,
   MAX_SAFETENSORS_HEADER,
-} from '../../ts/base/limits.ts';
+} from '../../ts/base/files.ts';
 import { readBinaryproto, readCaffemodel } from '../../ts/caffe/caffemodel.ts';
 import { readNet, readNetFile } from '../../ts/caffe/net-parameter.ts';
 import { readSolverState } from '../../ts/caffe/solver-state.ts';

@@ -12,7 +12,7 @@ import { differentiate } from '../../ts/gradient/differentiate.ts';
 import { shareBetweenProcesses } from '../../ts/gradient/lower-training.ts';
 import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
 import type { NativeDevice } from '../../ts/native/binding.ts';
-import { convertError } from '../../ts/native/convert-error.ts';
+import { convertError } from '../../ts/native/load.ts';
 import type { Program } from '../../ts/operations/program.ts';
 import { runPasses } from '../../ts/passes/index.ts';
 import { noise, openNative } from '../support/run-program.ts';

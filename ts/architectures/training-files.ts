@@ -1,8 +1,8 @@
 /** The files of a training as text: prototxts that Caffe takes, and beside them what it has no field for. */
 import { join } from 'node:path';
+import { makeFolder } from '../base/files.ts';
 import { having, integer, nullOr, number, path } from '../base/kinds.ts';
 import { fields, optional, required, signature, options as tableOf } from '../base/options.ts';
-import { makeFolder } from '../base/write-failure.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { checkNewFolder, overwrite } from '../caffe/model-folder.ts';
 import { type NetParameter, netParameter } from '../caffe/net-parameter.ts';

@@ -4,7 +4,7 @@ import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeS
 import { open, rename } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { writeFailure } from '../base/write-failure.ts';
+import { writeFailure } from '../base/files.ts';
 
 /**
  * Writes a file beside its place and renames it, so that a reader never sees half of it.

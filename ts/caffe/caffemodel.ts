@@ -1,9 +1,9 @@
 /** `.caffemodel` (a binary NetParameter) and `.binaryproto` (a binary BlobProto) → named blobs, as views. */
 
 import { WeightsError } from '../base/errors.ts';
+import { MAX_DIMENSIONS, MAX_LAYERS } from '../base/files.ts';
 import { fromFloat16 } from '../base/half-floats.ts';
 import { instance, type Kind, list, string } from '../base/kinds.ts';
-import { MAX_DIMENSIONS, MAX_LAYERS } from '../base/limits.ts';
 import { fields, options, required, signature } from '../base/options.ts';
 import { elementCount } from '../base/shape.ts';
 import { type Blob, blob } from './blob.ts';
@@ -54,6 +54,7 @@ const BLOB = {
   rawType: 10,
   raw: 12,
 };
+
 // NVIDIA's Caffe stores blobs as plain bytes of its enum Type: DOUBLE, FLOAT, FLOAT16.
 const RAW_TYPES = ['float64', 'float32', 'float16'] as const;
 const MAX_ELEMENTS = 2 ** 31 - 1; // Caffe counts elements in an int.

@@ -1,6 +1,6 @@
 /** What a file is, seen from its first bytes and its top-level fields, whatever it is called. */
 import { closeSync, constants, openSync, readdirSync, readSync, statSync } from 'node:fs';
-import { isSpecial } from '../base/regular-file.ts';
+import { isSpecial } from '../base/files.ts';
 import { messages } from './schema.ts';
 import { topLevelFields, topLevelWords } from './top-level.ts';
 

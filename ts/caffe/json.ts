@@ -1,7 +1,7 @@
 /** JSON: files of it, and messages in the form of protobuf's json_format (original names, 64-bit integers as strings). */
 
 import { readFileSync } from 'node:fs';
-import { checkFileSize, MAX_JSON_BYTES } from '../base/limits.ts';
+import { checkFileSize, MAX_JSON_BYTES } from '../base/files.ts';
 import { fileKind } from './file-kind.ts';
 import type { Message } from './message.ts';
 import { messages } from './schema.ts';

@@ -8,9 +8,8 @@ import { boolean } from '../base/kinds.ts';
 import { optional, options } from '../base/options.ts';
 import type { Blob } from './blob.ts';
 import type { WeightsFile, WeightsLayer } from './caffemodel.ts';
-import { missingWeights, type WeightsUse } from './missing-weights.ts';
 import { splitNvidiaBlobs } from './nvidia-batch-norm.ts';
-import { isReshaped, mismatchOf } from './weights-mismatch.ts';
+import { isReshaped, mismatchOf, missingWeights, type WeightsUse } from './weights-mismatch.ts';
 
 export interface LayerReport {
   readonly layer: string;
@@ -30,7 +29,10 @@ export interface MatchedParameter {
 export interface MatchOptions {
   /** Weights without a layer are errors too. Default false. */
   readonly strict?: boolean;
-  /** Layers that the file has no weights for keep their fillers. Default false: they are an error. */
+  /**
+   * Layers that the file has no weights for keep their fillers, which the report and a warning name. Default false: they
+   * are an error.
+   */
   readonly partialWeights?: boolean;
   /**
    * Blobs of other dimensions with the same values in the same order are taken: an InnerProduct's by a 1×1 Convolution

@@ -1,7 +1,7 @@
 /** Prototxts as files: their text, and what to say of a file that is another than the one needed. */
 import { readFileSync } from 'node:fs';
 import { ArgumentError, formatPosition, PrototxtError } from '../base/errors.ts';
-import { checkFileSize, MAX_PROTOTXT_BYTES } from '../base/limits.ts';
+import { checkFileSize, MAX_PROTOTXT_BYTES } from '../base/files.ts';
 import { warn } from '../base/warn.ts';
 import { ownersOf } from './fork-fields.ts';
 import { type Message, refuseLater } from './message.ts';

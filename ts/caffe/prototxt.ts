@@ -2,7 +2,7 @@
 
 import type { CodeOf } from '../base/error-codes.ts';
 import { PrototxtError } from '../base/errors.ts';
-import { MAX_PROTOTXT_MESSAGES } from '../base/limits.ts';
+import { MAX_PROTOTXT_MESSAGES } from '../base/files.ts';
 import { nearest } from '../base/suggest.ts';
 import { forkOfEnumValue, forkOfField, isTuningEnumValue, isTuningField } from './fork-fields.ts';
 import { explainLayerField, explainV1Param, explainV1Type, explainV2Type } from './layer-forms.ts';
@@ -18,6 +18,7 @@ const INTEGER_RANGES: Readonly<Record<string, readonly [bigint, bigint]>> = {
   int64: [-(2n ** 63n), 2n ** 63n - 1n],
   uint64: [0n, 2n ** 64n - 1n],
 };
+
 const BOOLS: Readonly<Record<string, boolean>> = {
   true: true,
   True: true,
@@ -42,6 +43,7 @@ export interface ForkField {
   /** The layer (V2 or V1) that it stands in; null: none. */
   readonly layer: Message | null;
 }
+
 export type ForkFieldHandler = (field: ForkField) => void;
 
 /** Tokens, and what becomes of the fields of forks. */

@@ -4,9 +4,9 @@
  */
 import { readFile } from 'node:fs/promises';
 import { WeightsError } from '../base/errors.ts';
+import { checkRegularFile, statsOf } from '../base/files.ts';
 import { integer, type Kind, list, path, string } from '../base/kinds.ts';
 import { fields, required, signature } from '../base/options.ts';
-import { checkRegularFile, statsOf } from '../base/regular-file.ts';
 import { yielding } from '../base/yielding.ts';
 import { Hdf5Dataset } from '../hdf5/dataset.ts';
 import { Hdf5Group } from '../hdf5/file.ts';

@@ -1,7 +1,7 @@
 /** Tokens of protobuf's text format (google/protobuf/io/tokenizer.h), each with its place. */
 
 import { type Position, PrototxtError } from '../base/errors.ts';
-import { MAX_PROTOTXT_BYTES, MAX_PROTOTXT_TOKENS, MAX_WORD } from '../base/limits.ts';
+import { MAX_PROTOTXT_BYTES, MAX_PROTOTXT_TOKENS, MAX_WORD } from '../base/files.ts';
 
 export interface Token {
   readonly kind: 'identifier' | 'integer' | 'float' | 'string' | 'symbol' | 'end';

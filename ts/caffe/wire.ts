@@ -6,7 +6,7 @@
 
 import type { CodeOf } from '../base/error-codes.ts';
 import { WeightsError } from '../base/errors.ts';
-import { MAX_FIELDS } from '../base/limits.ts';
+import { MAX_FIELDS } from '../base/files.ts';
 
 export interface WireField {
   readonly number: number;

@@ -1,7 +1,7 @@
 /** `resnode cam` */
 import { basename, extname, join } from 'node:path';
 import { Command } from 'commander';
-import { makeFolder } from '../base/write-failure.ts';
+import { makeFolder } from '../base/files.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { decodeImage } from '../images/decode.ts';

@@ -2,7 +2,7 @@
 import { createWriteStream, openSync, type WriteStream } from 'node:fs';
 import { finished } from 'node:stream/promises';
 import { Command } from 'commander';
-import { writeFailure } from '../base/write-failure.ts';
+import { writeFailure } from '../base/files.ts';
 import { checkNewFolder } from '../caffe/model-folder.ts';
 import { readSolverFile } from '../caffe/solver-parameter.ts';
 import { openCommunicator } from '../device/communicator.ts';

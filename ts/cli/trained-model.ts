@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { ArgumentError, ResnodeError } from '../base/errors.ts';
-import { makeFolder } from '../base/write-failure.ts';
+import { makeFolder } from '../base/files.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { checkSolver } from '../caffe/check-solver.ts';
 import { writeModelReadme } from '../caffe/model-folder.ts';

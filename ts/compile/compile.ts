@@ -14,8 +14,8 @@ import type { Blob } from '../caffe/blob.ts';
 import { readBinaryproto, type WeightsFile } from '../caffe/caffemodel.ts';
 import { fillerRandom, filling } from '../caffe/fillers.ts';
 import { type LayerReport, type MatchOptions, matchWeights, noWeights } from '../caffe/match-weights.ts';
-import type { WeightsUse } from '../caffe/missing-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
+import type { WeightsUse } from '../caffe/weights-mismatch.ts';
 import { notFiniteWarnings } from '../caffe/weights-warnings.ts';
 import { type GraphOptions, graphFromCaffe, graphOptions, withOutputs } from '../graph/from-caffe.ts';
 import type { Graph } from '../graph/graph.ts';
@@ -38,10 +38,19 @@ import { packWeights, sourcesOf } from './pack-weights.ts';
 import { type MemoryPlan, planMemory } from './plan-memory.ts';
 
 export interface CompileOptions extends GraphOptions, MatchOptions {
+  /** Blobs to return: `blob` or `blob@layer`. Default: those that no layer reads, as Caffe. */
   readonly outputs?: readonly string[];
+  /** Run the fusing passes. Default: in phase TEST; false (and phase TRAIN) runs layer by layer as written. */
   readonly optimize?: boolean;
+  /**
+   * What activations and weights are stored and multiplied in. Default `float32`, which is IEEE float32; `int8` needs
+   * the CPU device and a calibration, the others a CUDA device, and sums stay float32 in all of them. What is no
+   * feature map (scores, labels, losses) stays float32 too.
+   */
   readonly precision?: Precision;
+  /** Only implementations that give the same bits every time. Default: as the device was opened. */
   readonly deterministic?: boolean;
+  /** Measure convolutions that are new to this machine. Default: as the device was opened. */
   readonly tune?: boolean;
   /** Of the fillers and of Dropout. Default 1. */
   readonly seed?: number;

@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { basename, extname, join, resolve } from 'node:path';
 import { ArgumentError } from '../base/errors.ts';
+import { makeFolder } from '../base/files.ts';
 import { boolean, either, path, shapes } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { warn } from '../base/warn.ts';
-import { makeFolder } from '../base/write-failure.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import {

@@ -1,7 +1,7 @@
 /** The safetensors format: https://github.com/huggingface/safetensors#format: header length, JSON header, values. */
 
 import { WeightsError } from '../base/errors.ts';
-import { MAX_DIMENSIONS, MAX_SAFETENSORS_HEADER, MAX_TENSORS } from '../base/limits.ts';
+import { MAX_DIMENSIONS, MAX_SAFETENSORS_HEADER, MAX_TENSORS } from '../base/files.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import type { Blob } from '../caffe/blob.ts';
 import { wrongKind } from '../caffe/wrong-kind.ts';

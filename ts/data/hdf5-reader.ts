@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import type { ErrorCode } from '../base/error-codes.ts';
 import { DataError } from '../base/errors.ts';
-import { checkFileSize, MAX_LIST_BYTES } from '../base/limits.ts';
+import { checkFileSize, MAX_LIST_BYTES } from '../base/files.ts';
 import { elementCount } from '../base/shape.ts';
 import { wrongKind, wrongKindAt } from '../caffe/wrong-kind.ts';
 import { Hdf5Dataset } from '../hdf5/dataset.ts';

@@ -2,8 +2,8 @@
 
 import { createReadStream } from 'node:fs';
 import { DataError, ResnodeError } from '../base/errors.ts';
+import { MAX_LINE, MAX_LINES } from '../base/files.ts';
 import { boolean, path } from '../base/kinds.ts';
-import { MAX_LINE, MAX_LINES } from '../base/limits.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { checkIsListFile, readListLine } from './list-lines.ts';
 import type { ListedImage } from './reader.ts';

@@ -1,7 +1,7 @@
 /** The lines of text files that name images. */
 import { open } from 'node:fs/promises';
 import { DataError } from '../base/errors.ts';
-import { checkRegularFile } from '../base/regular-file.ts';
+import { checkRegularFile } from '../base/files.ts';
 import { wrongKind, wrongKindAt } from '../caffe/wrong-kind.ts';
 import { IMAGE_FILE } from '../images/format.ts';
 

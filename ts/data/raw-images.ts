@@ -4,9 +4,9 @@ import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { DataError } from '../base/errors.ts';
+import { checkRegularFile } from '../base/files.ts';
 import { list, oneOf, path } from '../base/kinds.ts';
 import { optional, required, signature } from '../base/options.ts';
-import { checkRegularFile } from '../base/regular-file.ts';
 import { elementCount } from '../base/shape.ts';
 
 /** Images of one size with their labels: planes of bytes, one image after the other. */

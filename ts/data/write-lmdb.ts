@@ -7,7 +7,7 @@ import { closeSync, existsSync, fsync, mkdirSync, openSync, renameSync, writeSyn
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { DataError } from '../base/errors.ts';
-import { writeFailure } from '../base/write-failure.ts';
+import { writeFailure } from '../base/files.ts';
 import { removeQuietly, temporaryFor } from '../caffe/atomic-file.ts';
 import { BIG_DATA, MAGIC, META, NO_PAGE, NODE_HEADER, PAGE, PAGE_HEADER } from './lmdb-file.ts';
 

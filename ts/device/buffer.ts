@@ -4,8 +4,8 @@ import { ArgumentError, DeviceError } from '../base/errors.ts';
 import { having, integer, kind, oneOf, shape, string } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import type { NativeBuffer } from '../native/binding.ts';
-import { convertError } from '../native/convert-error.ts';
-import { release, watch } from './leaks.ts';
+import { convertError } from '../native/load.ts';
+import { release, watch } from './memory.ts';
 
 /** Values of a buffer; those of `uint8` count as 0–255 when a net reads them. */
 export type BufferType = 'float32' | 'uint8';

@@ -5,8 +5,7 @@ import { DeviceError } from '../base/errors.ts';
 import { having, instance, oneOf } from '../base/kinds.ts';
 import { optional, required, signature } from '../base/options.ts';
 import type { NativeCommunicator } from '../native/binding.ts';
-import { convertError } from '../native/convert-error.ts';
-import { loadBinding } from '../native/load.ts';
+import { convertError, loadBinding } from '../native/load.ts';
 
 const INSTALL =
   'install an MPI (Debian: apt-get install libopenmpi-dev openmpi-bin) and build resnode from source';

@@ -7,8 +7,8 @@ import type { Warning } from '../base/warn.ts';
 import { yielding } from '../base/yielding.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { LayerReport, MatchOptions } from '../caffe/match-weights.ts';
-import type { WeightsUse } from '../caffe/missing-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
+import type { WeightsUse } from '../caffe/weights-mismatch.ts';
 import {
   type Compiled,
   checkSameParameters,
@@ -23,7 +23,7 @@ import {
   planNet,
 } from '../compile/compile.ts';
 import type { NativeDevice, NativeParameters, NativePlanOptions } from '../native/binding.ts';
-import { convertError } from '../native/convert-error.ts';
+import { convertError } from '../native/load.ts';
 import type { ParameterData } from '../operations/program.ts';
 import { type LoadOptions, readGivenWeights } from './load-options.ts';
 import { type DeviceMemory, largestBatch, outOfMemory } from './memory.ts';

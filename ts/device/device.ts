@@ -20,14 +20,13 @@ import { type Warning, warn } from '../base/warn.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { ModelPlan } from '../compile/compile.ts';
 import type { NativeDevice, NativeOperationBench, NativeOperationVariant } from '../native/binding.ts';
-import { convertError } from '../native/convert-error.ts';
+import { convertError } from '../native/load.ts';
 import { type BufferShape, bufferShape, checkBufferShape, DeviceBuffer } from './buffer.ts';
 import type { Communicator } from './communicator.ts';
 import { Compiler, type Say } from './compiler.ts';
-import { release, watch } from './leaks.ts';
 import { type LoadOptions, loadOptions, planOptions, withFolder } from './load-options.ts';
 import { localRank } from './local-rank.ts';
-import { availableMemory, type DeviceMemory, outOfMemory } from './memory.ts';
+import { availableMemory, type DeviceMemory, outOfMemory, release, watch } from './memory.ts';
 import { Model } from './model.ts';
 import { hasNvidiaGpu } from './nvidia.ts';
 import {

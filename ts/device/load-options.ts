@@ -6,6 +6,7 @@ import {
   boolean,
   either,
   integer,
+  isObject,
   type Kind,
   list,
   oneOf,
@@ -14,70 +15,86 @@ import {
   string,
 } from '../base/kinds.ts';
 import { internal, type Option, optional, options, optionsOf, required } from '../base/options.ts';
-import { type FileSource, isFileSource, pathOf, resolveSource } from '../base/sources.ts';
-import type { WeightsFile } from '../caffe/caffemodel.ts';
+import { type FileSource, fileSource, isFileSource, pathOf, resolveSource } from '../base/sources.ts';
+import { type WeightsFile, weightsFile } from '../caffe/caffemodel.ts';
 import { matchOptions } from '../caffe/match-weights.ts';
 import { filesOfModelFolder, isFolder } from '../caffe/model-folder.ts';
-import { filterNet, type NetParameter, netState, readNetSource } from '../caffe/net-parameter.ts';
+import {
+  filterNet,
+  type NetParameter,
+  netParameter,
+  netState,
+  readNetSource,
+} from '../caffe/net-parameter.ts';
 import { readWeights } from '../caffe/read-weights.ts';
-import { netSource, weightsSource } from '../caffe/source-kinds.ts';
 import { type Calibration, calibration } from '../compile/calibration.ts';
 import type { CompileOptions } from '../compile/compile.ts';
-import type { NativeQuantization, Precision } from '../native/binding.ts';
+import type { NativeQuantization } from '../native/binding.ts';
 import { mapFile } from '../native/host-memory.ts';
 import type { Shapes } from './tensor.ts';
 
-export interface LoadOptions extends CompileOptions {
-  /**
-   * A prototxt by its path, `file:` URL or bytes (a binary NetParameter too), or a NetParameter; or a model folder, whose
-   * weights and, for int8, calibration are taken where none are given.
-   */
+/** What a net is read from. */
+export interface NetOptions {
+  /** A prototxt by its path, `file:` URL or bytes (a binary NetParameter too), or a NetParameter. */
   readonly model: FileSource | NetParameter;
-  /**
-   * A .caffemodel or .caffemodel.h5 by its path, `file:` URL or bytes, or one that was read. Without it parameters keep
-   * their fillers (`seed`).
-   */
-  readonly weights?: FileSource | WeightsFile;
-  /** Blobs to return: `blob` or `blob@layer`. Default: those that no layer reads, as Caffe. */
-  readonly outputs?: readonly string[];
-  /** Replaces the first dimension of every input. Default: as written. */
-  readonly batch?: number;
-  /**
-   * More batch sizes, compiled now and kept: else each is compiled when it first occurs, and four are kept. Default none.
-   */
-  readonly batches?: readonly number[];
+  /** Caffe's NetState level. Default: the net's own state, else 0. */
+  readonly level?: number;
+  /** Caffe's NetState stages. Default: the net's own state, else none. */
+  readonly stages?: readonly string[];
   /**
    * Shapes of inputs by blob name. Default: as written; of data layers as their text says (crop_size, MemoryData,
    * DummyData), else as the first record, image or row that they read.
    */
   readonly inputShapes?: Shapes;
+  /**
+   * A .caffemodel or .caffemodel.h5 by its path, `file:` URL or bytes, or one that was read. Without it parameters keep
+   * their fillers (`seed`).
+   */
+  readonly weights?: FileSource | WeightsFile;
+}
+
+export interface LoadOptions extends NetOptions, CompileOptions {
+  /** As NetOptions has it, or a model folder, whose weights and, for int8, calibration are taken where none are given. */
+  readonly model: FileSource | NetParameter;
+  /**
+   * More batch sizes, compiled now and kept: else each is compiled when it first occurs, and four are kept. Default none.
+   */
+  readonly batches?: readonly number[];
   /** Decides BatchNorm's statistics, Dropout and which layers there are. Default: the net's own state, else TEST. */
   readonly phase?: 'TRAIN' | 'TEST';
-  /** Caffe's NetState level. Default: the net's own state, else 0. */
-  readonly level?: number;
-  /** Caffe's NetState stages. Default: the net's own state, else none. */
-  readonly stages?: readonly string[];
-  /** Weights without a layer are errors too. Default false. */
-  readonly strict?: boolean;
-  /**
-   * Layers that the weights lack keep their fillers, which `model.report` and a warning name. Default false: they are an
-   * error.
-   */
-  readonly partialWeights?: boolean;
-  /** An InnerProduct's weights are taken by a Convolution of as many values, and the reverse. Default false. */
-  readonly reshapeWeights?: boolean;
-  /** Run the fusing passes. Default: in phase TEST; false (and phase TRAIN) runs layer by layer as written. */
-  readonly optimize?: boolean;
-  /**
-   * What activations and weights are stored and multiplied in. Default `float32`, which is IEEE float32; `int8` needs
-   * the CPU device and a calibration, the others a CUDA device, and sums stay float32 in all of them. What is no
-   * feature map (scores, labels, losses) stays float32 too.
-   */
-  readonly precision?: Precision;
   /** For int8: path of a file that `resnode quantize` wrote, or what `calibrate` made. */
   readonly calibration?: string | Calibration;
-  /** Only implementations that give the same bits every time. Default: as the device was opened. */
-  readonly deterministic?: boolean;
+}
+
+const looksLikePrototxt = (value: unknown) =>
+  typeof value === 'string' && /[\n{]|^\s*(?:name|layers?|input)\s*:/.test(value);
+const TEXT_HINT =
+  'this is the text of a prototxt: give Buffer.from(text), or readNet(text, { file }) with a name for errors';
+
+/** A prototxt as a file, or a net that was read. */
+export const netSource: Kind<FileSource | NetParameter> = sourceOr(
+  netParameter,
+  looksLikePrototxt,
+  TEXT_HINT,
+);
+
+/** Weights as a file, or ones that were read. */
+export const weightsSource: Kind<FileSource | WeightsFile> = sourceOr(weightsFile, () => false, '');
+
+function sourceOr<T>(read: Kind<T>, isText: (value: unknown) => boolean, hint: string): Kind<FileSource | T> {
+  const { expected } = either(fileSource, read);
+  return {
+    expected,
+    mistake(value) {
+      if (isText(value)) return { path: '', expected, actual: value, hint };
+      const isFile =
+        !isObject(value) || value instanceof URL || ArrayBuffer.isView(value) || value instanceof ArrayBuffer;
+      const mistake = (isFile ? fileSource : read).mistake(value);
+      return mistake?.path === '' && !mistake.expected.startsWith('the fields')
+        ? { ...mistake, expected }
+        : mistake;
+    },
+  };
 }
 
 /** Rows that `load`, `plan`, `train` and `planTraining` have in common. */

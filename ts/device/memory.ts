@@ -1,4 +1,4 @@
-/** Whether something fits, asked before the first byte is taken. */
+/** Memory of a device: whether something fits, asked before the first byte is taken, and what was never disposed. */
 import { freemem } from 'node:os';
 import { DeviceError } from '../base/errors.ts';
 import type { NativeMemory } from '../native/binding.ts';
@@ -51,4 +51,20 @@ export function outOfMemory(device: string, need: number, free: number, batch: n
     device,
     `Out of memory on ${device}: needs ${formatBytes(need)}, ${formatBytes(Math.max(0, free))} free${advice}`,
   );
+}
+
+/** Warns of native objects that were collected without dispose(). Their memory is freed all the same, but late. */
+const registry = new FinalizationRegistry<string>((what) => {
+  process.emitWarning(`${what} was collected without dispose(); its memory was held for longer than needed`, {
+    code: 'RESNODE_LEAK',
+  });
+});
+
+/** Watches `object` until `release`. @param what What the warning names, e.g. `model "ResNet-50"`. */
+export function watch(object: object, what: string): void {
+  registry.register(object, what, object);
+}
+
+export function release(object: object): void {
+  registry.unregister(object);
 }

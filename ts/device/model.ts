@@ -22,7 +22,7 @@ import type { Graph } from '../graph/graph.ts';
 import { type Summary, summarise } from '../graph/summary.ts';
 import { DeviceBuffer } from './buffer.ts';
 import type { OpenedNet } from './compiler.ts';
-import { release, watch } from './leaks.ts';
+import { release, watch } from './memory.ts';
 import { free, type RunMode, Runner } from './runner.ts';
 import { type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
 

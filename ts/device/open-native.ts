@@ -5,8 +5,7 @@ import { boolean, callback, having, integer, number, oneOf, path } from '../base
 import { internal, optional, options } from '../base/options.ts';
 import type { Warning } from '../base/warn.ts';
 import type { NativeDevice, NativeDeviceOptions } from '../native/binding.ts';
-import { convertError } from '../native/convert-error.ts';
-import { loadBinding } from '../native/load.ts';
+import { convertError, loadBinding } from '../native/load.ts';
 import type { Communicator } from './communicator.ts';
 
 export const KERNELS = ['AVX-512', 'AVX2', 'oneDNN'] as const;

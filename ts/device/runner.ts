@@ -3,7 +3,7 @@ import { ArgumentError, DeviceError } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
 import type { Compiled, Lowered } from '../compile/compile.ts';
 import type { NativeRun, NativeRunResult } from '../native/binding.ts';
-import { convertError } from '../native/convert-error.ts';
+import { convertError } from '../native/load.ts';
 import { DeviceBuffer } from './buffer.ts';
 import type { OpenedNet } from './compiler.ts';
 import type { InputArray } from './tensor.ts';

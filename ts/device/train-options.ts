@@ -4,65 +4,24 @@ import { ArgumentError } from '../base/errors.ts';
 import { boolean, instance, integer, type Kind, list, nullOr, number, oneOf, string } from '../base/kinds.ts';
 import { optional, options, required } from '../base/options.ts';
 import { elementCount } from '../base/shape.ts';
-import { weightsSource } from '../caffe/source-kinds.ts';
+import type { MatchOptions } from '../caffe/match-weights.ts';
 import type { UpdateRule } from '../gradient/append-update.ts';
-import type { LoweredTraining } from '../gradient/lower-training.ts';
-import type { TrainPrecision } from '../gradient/training-precision.ts';
+import type { LoweredTraining, LowerTrainingOptions } from '../gradient/lower-training.ts';
 import type { ParameterData } from '../operations/program.ts';
-import { type LoadOptions, matchRows, netRows } from './load-options.ts';
-import type { Shapes } from './tensor.ts';
+import { matchRows, type NetOptions, netRows, weightsSource } from './load-options.ts';
 
 export type { TrainPrecision } from '../gradient/training-precision.ts';
 
-export interface TrainOptions {
-  /** As for `load`; not filtered yet. */
-  readonly model: LoadOptions['model'];
-  /** Default: the net's own state, else TRAIN. */
+export interface TrainOptions
+  extends NetOptions,
+    Omit<LowerTrainingOptions, 'rank' | 'inputShapes'>,
+    Pick<MatchOptions, 'reshapeWeights'> {
+  /** Decides BatchNorm's statistics, Dropout and which layers there are. Default: the net's own state, else TRAIN. */
   readonly phase?: 'TRAIN' | 'TEST';
-  /** Caffe's NetState level. Default 0. */
-  readonly level?: number;
-  /** Caffe's NetState stages. Default none. */
-  readonly stages?: readonly string[];
   /** Matched by layer name as at `load`; layers that they lack begin at their fillers, but one must match. */
-  readonly weights?: LoadOptions['weights'];
+  readonly weights?: NetOptions['weights'];
   /** Weights of which nothing matches are taken too. Default false. */
   readonly partialWeights?: boolean;
-  /** An InnerProduct's weights are taken by a Convolution of as many values, and the reverse. Default false. */
-  readonly reshapeWeights?: boolean;
-  /** Shapes of inputs by blob name. Default: as for `Device.load`. */
-  readonly inputShapes?: Shapes;
-  /** Replaces the first dimension of every input. Default: as written. */
-  readonly batch?: number;
-  /** What becomes of the diffs; null: nothing, `gradients` returns them. */
-  readonly update: UpdateRule | null;
-  /** Of a .solverstate, in its order: slot 0 of all learnable blobs, then slot 1. Default: zeros. */
-  readonly history?: readonly Float32Array[];
-  /** Of the fillers and of Dropout. Default 1. */
-  readonly seed?: number;
-  /** Blobs that a step returns besides the net's outputs: `blob` or `blob@layer`. Each is kept to the step's end. */
-  readonly outputs?: readonly string[];
-  /** Blobs whose diffs `gradients` returns besides those of the parameters; with `update: null`. */
-  readonly diffs?: readonly string[];
-  /**
-   * What feature maps and their diffs are stored and multiplied in; all but `float32` (the default) need a CUDA device.
-   * Weights, their diffs, histories, BatchNorm's statistics, losses and every sum are float32 in all of them.
-   */
-  readonly precision?: TrainPrecision;
-  /**
-   * The backward pass begins with so many times the losses' diffs, and the update divides by it, so that small diffs do
-   * not become 0 in 16 bits (NVCaffe's global_grad_scale). Default 1024 for `float16`, else 1. In 16 bits updates with
-   * non-finite gradients are skipped.
-   */
-  readonly lossScale?: number;
-  /** Less memory for more time: what lies inside the blocks is computed again in the backward pass. Default false. */
-  readonly recompute?: boolean;
-  /**
-   * With a communicator on the device: BatchNorm's batch statistics are those of all processes' batches together, which
-   * must be equally large. Default false: each process's own, as Caffe's.
-   */
-  readonly synchronisedBatchNorm?: boolean;
-  /** Every BatchNorm uses its stored statistics, whatever the layer says. Default false. */
-  readonly frozenBatchNorm?: boolean;
 }
 
 const updateRule: Kind<UpdateRule> = options<UpdateRule>({

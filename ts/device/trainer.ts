@@ -14,7 +14,7 @@ import type { DiffPlace, Learnable, LoweredTraining } from '../gradient/lower-tr
 import type { NativeRunResult } from '../native/binding.ts';
 import { type BatchNormMode, batchNormModes } from './batch-norm-modes.ts';
 import type { OpenedNet } from './compiler.ts';
-import { release, watch } from './leaks.ts';
+import { release, watch } from './memory.ts';
 import type { Outputs, RunOptions } from './model.ts';
 import { type RunMode, Runner } from './runner.ts';
 import { type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';

@@ -13,16 +13,35 @@ import { fuseForTraining } from './fuse-for-training.ts';
 import { isNarrow, lossScaleOf, type TrainPrecision } from './training-precision.ts';
 
 export interface LowerTrainingOptions extends GraphOptions {
+  /** Blobs that a step returns besides the net's outputs: `blob` or `blob@layer`. Each is kept to the step's end. */
   readonly outputs?: readonly string[];
+  /** What becomes of the diffs; null: nothing, `gradients` returns them. */
   readonly update: UpdateRule | null;
+  /** Of a .solverstate, in its order: slot 0 of all learnable blobs, then slot 1. Default: zeros. */
   readonly history?: readonly Float32Array[];
+  /** Blobs whose diffs `gradients` returns besides those of the parameters; with `update: null`. */
   readonly diffs?: readonly string[];
+  /** Less memory for more time: what lies inside the blocks is computed again in the backward pass. Default false. */
   readonly recompute?: boolean;
+  /**
+   * With a communicator on the device: BatchNorm's batch statistics are those of all processes' batches together, which
+   * must be equally large. Default false: each process's own, as Caffe's.
+   */
   readonly synchronisedBatchNorm?: boolean;
+  /**
+   * What feature maps and their diffs are stored and multiplied in; all but `float32` (the default) need a CUDA device.
+   * Weights, their diffs, histories, BatchNorm's statistics, losses and every sum are float32 in all of them.
+   */
   readonly precision?: TrainPrecision;
+  /**
+   * The backward pass begins with so many times the losses' diffs, and the update divides by it, so that small diffs do
+   * not become 0 in 16 bits (NVCaffe's global_grad_scale). Default 1024 for `float16`, else 1. In 16 bits updates with
+   * non-finite gradients are skipped.
+   */
   readonly lossScale?: number;
   /** Of the processes that train the same net. Default: this one is alone. */
   readonly rank?: number;
+  /** Of the fillers and of Dropout. Default 1. */
   readonly seed?: number;
 }
 

@@ -34,7 +34,7 @@ export interface GraphOptions {
   readonly phase?: 'TRAIN' | 'TEST';
   /** Shapes that replace (or, for data layers, give) those of inputs, by blob name. */
   readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
-  /** Replaces the first dimension of every input. */
+  /** Replaces the first dimension of every input. Default: as written. */
   readonly batch?: number;
   /** Every BatchNorm uses its global statistics, whatever phase and layer say. Default false. */
   readonly frozenBatchNorm?: boolean;

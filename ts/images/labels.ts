@@ -1,8 +1,8 @@
 /** Class names: one a line, in the order of the net's outputs. */
 import { readFileSync } from 'node:fs';
 import { ArgumentError } from '../base/errors.ts';
+import { checkFileSize, MAX_LABELS_BYTES } from '../base/files.ts';
 import { integer, path } from '../base/kinds.ts';
-import { checkFileSize, MAX_LABELS_BYTES } from '../base/limits.ts';
 import { optional, required, signature } from '../base/options.ts';
 import { wrongKindAt } from '../caffe/wrong-kind.ts';
 

@@ -1,9 +1,9 @@
 /** Means as files: Caffe's .binaryproto, and the .npy that users of caffe.io have. */
 import { readFileSync } from 'node:fs';
 import { ImageError } from '../base/errors.ts';
+import { checkRegularFile } from '../base/files.ts';
 import { path } from '../base/kinds.ts';
 import { required, signature } from '../base/options.ts';
-import { checkRegularFile } from '../base/regular-file.ts';
 import { type Blob, toFloat32 } from '../caffe/blob.ts';
 import { readBinaryproto } from '../caffe/caffemodel.ts';
 import { fileKindAt } from '../caffe/file-kind.ts';

@@ -1,7 +1,7 @@
 /**
- * The typed contract of the native addon. Nothing here computes; runtime/ is its only user.
+ * The typed contract of the native addon. Nothing here computes; device/ is its only user.
  * Every promise settles on the event loop after a device thread did the work. A native error arrives as a
- * plain Error with `code` (see convert-error.ts, which makes a DeviceError or GraphError of it).
+ * plain Error with `code` (see load.ts, which makes a DeviceError or GraphError of it).
  */
 import type { ParameterData, Program } from '../operations/program.ts';
 

@@ -1,7 +1,8 @@
-/** Finds and loads the addon: built here, or prebuilt for this platform. */
+/** Finds and loads the addon, built here or prebuilt for this platform; its errors become ours. */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { DeviceError } from '../base/errors.ts';
+import type { ErrorCode } from '../base/error-codes.ts';
+import { DeviceError, ResnodeError, WeightsError } from '../base/errors.ts';
 import { type OwnPackage, ownPackage } from '../base/own-package.ts';
 import type { NativeBinding } from './binding.ts';
 
@@ -58,4 +59,33 @@ function cure(own: OwnPackage): string {
     'builds it from source and names the tools that this needs. Install in the system that runs it: a node_modules folder ' +
     'copied from another operating system does not fit'
   );
+}
+
+/** A native error (a plain Error with `code`) as one of ours; anything else as it is. */
+export function convertError(error: unknown, device: string): unknown {
+  // What V8 says of typed arrays that are too long, or that there is no memory for.
+  if (
+    error instanceof RangeError &&
+    /allocation failed|^Invalid (typed )?array (buffer )?length/.test(error.message)
+  )
+    return new DeviceError(
+      'device/out-of-memory',
+      device,
+      `Not enough memory on ${device}: ${error.message}`,
+      {
+        cause: error,
+      },
+    );
+  const code = (error as { code?: unknown } | undefined)?.code;
+  if (
+    error instanceof ResnodeError ||
+    !(error instanceof Error) ||
+    typeof code !== 'string' ||
+    !code.includes('/')
+  )
+    return error;
+  // test/structure compares the codes of native code with the table.
+  const known = code as ErrorCode;
+  if (code.startsWith('weights/')) return new WeightsError(known, {}, error.message, { cause: error });
+  return new DeviceError(known, device, error.message, { cause: error });
 }

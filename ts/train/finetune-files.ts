@@ -6,7 +6,7 @@ import { linearSolver } from '../architectures/solver-presets.ts';
 import { solverText, trainingNetText } from '../architectures/training-files.ts';
 import { classifierOf, replaceHead, trainingNet } from '../architectures/training-net.ts';
 import { ArgumentError } from '../base/errors.ts';
-import { makeFolder } from '../base/write-failure.ts';
+import { makeFolder } from '../base/files.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';

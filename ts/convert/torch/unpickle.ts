@@ -5,7 +5,7 @@
  */
 
 import { WeightsError } from '../../base/errors.ts';
-import { MAX_PICKLE_OPCODES } from '../../base/limits.ts';
+import { MAX_PICKLE_OPCODES } from '../../base/files.ts';
 import { PickleReader } from './pickle-reader.ts';
 
 /** Lists and tuples are arrays, dicts are Maps, bytes are views of the file. */

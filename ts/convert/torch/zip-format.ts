@@ -1,7 +1,7 @@
 /** The zip form of torch.save: <name>/data.pkl, and a storage each in <name>/data/<key>, all stored, none packed. */
 import type { Entry } from 'yauzl';
 import { WeightsError } from '../../base/errors.ts';
-import { MAX_TENSORS } from '../../base/limits.ts';
+import { MAX_TENSORS } from '../../base/files.ts';
 import { type Storage, storageOf, type TorchFile, torchGlobals } from './torch-objects.ts';
 import { unpickle } from './unpickle.ts';
 

@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { ArgumentError } from '../../base/errors.ts';
+import { checkFileSize, MAX_LIST_BYTES } from '../../base/files.ts';
 import { integer, list, path, string } from '../../base/kinds.ts';
-import { checkFileSize, MAX_LIST_BYTES } from '../../base/limits.ts';
 import { optional, options, required, signature } from '../../base/options.ts';
 import { checkIsList, readListLine } from '../../data/list-lines.ts';
 import { listImages } from '../list-images.ts';

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { PrototxtError, ResnodeError } from '../../base/errors.ts';
-import { checkRegularFile } from '../../base/regular-file.ts';
+import { checkRegularFile } from '../../base/files.ts';
 import type { Shapes } from '../../base/shape.ts';
 import { checkSolver, solverNetState } from '../../caffe/check-solver.ts';
 import { inheritPosition, type Message } from '../../caffe/message.ts';

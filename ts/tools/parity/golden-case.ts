@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ArgumentError, ResnodeError } from '../../base/errors.ts';
-import { checkRegularFile } from '../../base/regular-file.ts';
+import { checkRegularFile } from '../../base/files.ts';
 import { elementCount } from '../../base/shape.ts';
 import { readJsonFile } from '../../caffe/json.ts';
 

@@ -2,9 +2,9 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { DataError, ResnodeError } from '../../base/errors.ts';
+import { checkRegularFile } from '../../base/files.ts';
 import { path } from '../../base/kinds.ts';
 import { required, signature } from '../../base/options.ts';
-import { checkRegularFile } from '../../base/regular-file.ts';
 import type { OutputValue, SolverEvent } from '../events.ts';
 
 /** Values by iteration, in its order. */

@@ -1,0 +1,120 @@
+/** Files: what is read of them at most, which are read at all, and why one cannot be written. */
+import { mkdirSync, type Stats, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { ResnodeError } from './errors.ts';
+
+const MIB = 2 ** 20;
+
+// So much is read of one file at most, so that it takes memory in proportion to its size: the smallest items of a format (an
+// empty node, a string of one letter) otherwise take a hundred times theirs. All are far beyond any net; docs/limits.md lists
+// them, with those that belong to one format alone.
+
+/** Text of a prototxt; the deploy net of ResNet-1202 has 0.8 MiB. */
+export const MAX_PROTOTXT_BYTES = 16 * MIB;
+/** Parsed on the calling thread in one piece: these two hold it up for about a second at most. */
+export const MAX_PROTOTXT_TOKENS = 1_000_000;
+/** Messages in braces; the deploy net of ResNet-1202 has 9026. */
+export const MAX_PROTOTXT_MESSAGES = 60_000;
+/** Characters of a name or a number outside of quotes. */
+export const MAX_WORD = 4096;
+
+/** Fields of all messages of one binary file, weights counted as one each. */
+export const MAX_FIELDS = 1_000_000;
+export const MAX_LAYERS = 100_000;
+/** NumPy's limit is 64; Caffe's and ours is 32. */
+export const MAX_DIMENSIONS = 64;
+
+/** Tensors of a safetensors file, entries of a zip file. */
+export const MAX_TENSORS = 100_000;
+export const MAX_SAFETENSORS_HEADER = 16 * MIB;
+export const MAX_PICKLE_OPCODES = 2_000_000;
+
+/** A line of a list: a path has at most 4096 bytes on Linux, labels follow. */
+export const MAX_LINE = 64 * 1024;
+export const MAX_LINES = 20_000_000;
+/** Lists that are read in one piece. */
+export const MAX_LIST_BYTES = 256 * MIB;
+export const MAX_LABELS_BYTES = 16 * MIB;
+export const MAX_JSON_BYTES = 64 * MIB;
+
+/**
+ * Refuses a file that is larger than its kind can be, or is none, before it is read. What cannot be looked at is left to its reader.
+ * @param what In the plural, e.g. `label files`.
+ * @throws ResnodeError `file/too-large`; `file/special` for what is no regular file
+ */
+export function checkFileSize(file: string, most: number, what: string): void {
+  const stats = statsOf(file);
+  if (stats !== null && isSpecial(stats)) throw specialFile(file);
+  const size = stats?.size ?? 0;
+  if (size > most)
+    throw new ResnodeError(
+      'file/too-large',
+      `${file}: has ${size} bytes; ${what} have at most ${most}. Is it another file?`,
+    );
+}
+
+/**
+ * Refuses a FIFO, which would hold its reader up until somebody writes, a socket, or a device, which ends late or never,
+ * before it is opened. What is missing, or a folder, is left to the reader.
+ * @throws ResnodeError `file/special`
+ */
+export function checkRegularFile(file: string): void {
+  const stats = statsOf(file);
+  if (stats !== null && isSpecial(stats)) throw specialFile(file);
+}
+
+/** Whether reading may wait for ever, or never end. */
+export const isSpecial = (stats: Stats): boolean => !stats.isFile() && !stats.isDirectory();
+
+export const specialFile = (file: string): ResnodeError =>
+  new ResnodeError(
+    'file/special',
+    `${file}: this is a FIFO, a socket or a device, which is not read; write what it gives to a file, and give that`,
+  );
+
+/** Null where nothing can be looked at. */
+export function statsOf(file: string): Stats | null {
+  try {
+    return statSync(file);
+  } catch {
+    return null;
+  }
+}
+
+const CAUSES: Readonly<Record<string, (path: string) => string>> = {
+  ENOENT: (path) => `there is no folder ${dirname(path)}; make it, or name another one`,
+  ENOTDIR: (path) => `a part of ${dirname(path)} is a file; name a folder`,
+  EISDIR: () => 'it is a folder; name a file in it',
+  ENOTEMPTY: () => 'it is a folder; name a file in it',
+  EEXIST: () => 'a file of this name is in its place; remove it, or name another one',
+  EACCES: (path) =>
+    `this user may not write in ${dirname(path)}; change its permissions, or name another folder`,
+  EPERM: (path) =>
+    `this user may not write in ${dirname(path)}; change its permissions, or name another folder`,
+  EROFS: (path) => `${dirname(path)} is on a read-only file system; name another folder`,
+  ENOSPC: (path) => `the disk of ${dirname(path)} is full; make room, or name another folder`,
+  EDQUOT: (path) =>
+    `this user's quota on the disk of ${dirname(path)} is used up; make room, or name another folder`,
+  EFBIG: () => 'it would be larger than its file system or the limit of the process (ulimit -f) allows',
+  ENAMETOOLONG: () => 'its name is longer than its file system allows; choose a shorter one',
+  ELOOP: () => 'the links in its path lead in a circle',
+  EMFILE: () => 'the process has as many files open as it may (ulimit -n)',
+  EIO: () => 'the disk reports an error; its data may be damaged',
+};
+
+/** The file system's error as one that names the file and the cure; anything else as it is. */
+export function writeFailure(path: string, error: unknown): unknown {
+  const { code, syscall, message } = error as NodeJS.ErrnoException;
+  if (!(error instanceof Error) || code === undefined || syscall === undefined) return error;
+  const why = CAUSES[code]?.(path) ?? message;
+  return new ResnodeError('file/write', `${path}: cannot be written (${code}): ${why}`, { cause: error });
+}
+
+/** Makes a folder and those above it. @throws ResnodeError `file/write` */
+export function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw writeFailure(path, error);
+  }
+}
