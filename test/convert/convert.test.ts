@@ -122,8 +122,8 @@ test('a check sees one weight that is wrong, in the outputs and in the values', 
   assert.is(compareValues(source, wrong).largest.name, 'conv1/0');
   assert.not.ok(compareValues(source, { ...source, layers: layers.slice(0, -1) }).ok);
   const runners = [
-    await resnodeRunner({ net, weights: source }, false),
-    await resnodeRunner({ net, weights: wrong }, true),
+    await resnodeRunner({ net, weights: source }, { optimize: false }),
+    await resnodeRunner({ net, weights: wrong }, { optimize: true }),
   ] as const;
   const check = await compareRuns(...runners, runners[0].inputs);
   assert.not.ok(check.ok, JSON.stringify(check));

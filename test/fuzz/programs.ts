@@ -64,7 +64,7 @@ export function programSeeds(): Buffer[] {
     ...[KINDS, ...nets].map(training),
     ...trainingOperations.map(({ write }) => {
       const [writer, outputs] = write();
-      return shareBetweenProcesses(writer.program(outputs), true);
+      return shareBetweenProcesses(writer.program(outputs), { synchronisedBatchNorm: true });
     }),
   ];
   return programs.filter((program) => valuesOf(program) < 200_000).map((program) => serialize(program));

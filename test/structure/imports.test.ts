@@ -115,6 +115,22 @@ test('no file imports its importer', () => {
   assert.equal(cycles(cuda), []);
 });
 
+test('files and functions are named by subject', () => {
+  const vague = /plain|folding|tail(?!s|ed)|regions|views|cards|breathe/i;
+  const named = [...typescript.keys()].flatMap((file) => {
+    const text = readFileSync(join(repositoryFolder, 'ts', file), 'utf8');
+    const functions = [
+      ...text.matchAll(/^export (?:async )?(?:function|const|class|interface|type) (\w+)/gm),
+    ];
+    return [file, ...functions.map(([, name]) => name!)];
+  });
+  assert.ok(named.length > 1000);
+  assert.equal(
+    named.filter((name) => vague.test(name.replace(/explain/gi, ''))),
+    [],
+  );
+});
+
 test('the checks see a wrong direction and a cycle', () => {
   const wrong = new Map([
     ['caffe/a.ts', ['device/b.ts']],

@@ -55,8 +55,8 @@ function residual(block: Block, outputs: number, branch2: LayerParameter[]): Lay
   const { name, bottom, stride, shortcut } = block;
   const branch1 = {
     projection: () => branch(block, '1', bottom, { outputs, kernel: 1, stride }),
-    identity: () => paddedIdentity(`res${name}_branch1`, bottom, stride, false),
-    'centred-identity': () => paddedIdentity(`res${name}_branch1`, bottom, stride, true),
+    identity: () => paddedIdentity(`res${name}_branch1`, bottom, stride, { centred: false }),
+    'centred-identity': () => paddedIdentity(`res${name}_branch1`, bottom, stride, { centred: true }),
     none: () => [],
   }[shortcut ?? 'none']();
   return [
@@ -73,7 +73,12 @@ function residual(block: Block, outputs: number, branch2: LayerParameter[]): Lay
 }
 
 // Option A of the paper: every other pixel, and as many channels of zeros again; no parameters.
-function paddedIdentity(name: string, bottom: string, stride: number, isCentred: boolean): LayerParameter[] {
+function paddedIdentity(
+  name: string,
+  bottom: string,
+  stride: number,
+  { centred }: { readonly centred: boolean },
+): LayerParameter[] {
   const [pool, zeros] = [`${name}_pool`, `${name}_zeros`];
   const halves = [`${zeros}_before`, `${zeros}_after`] as const;
   return [
@@ -86,8 +91,8 @@ function paddedIdentity(name: string, bottom: string, stride: number, isCentred:
       pooling_param: { pool: 'MAX', kernel_size: 1, stride, round_mode: 'FLOOR' },
     },
     { name: zeros, type: 'Power', bottom: [pool], top: [zeros], power_param: { scale: 0 } },
-    ...(isCentred ? [{ name: `${zeros}_slice`, type: 'Slice', bottom: [zeros], top: [...halves] }] : []),
-    { name, type: 'Concat', bottom: isCentred ? [halves[0], pool, halves[1]] : [pool, zeros], top: [name] },
+    ...(centred ? [{ name: `${zeros}_slice`, type: 'Slice', bottom: [zeros], top: [...halves] }] : []),
+    { name, type: 'Concat', bottom: centred ? [halves[0], pool, halves[1]] : [pool, zeros], top: [name] },
   ];
 }
 

@@ -201,7 +201,7 @@ function* stateChunks({ iter, learned_net, current_step, history }: SolverState)
   yield integerField(FIELD.iter, iter);
   if (learned_net !== '') yield bytesField(FIELD.learned_net, learned_net);
   for (const blob of history) {
-    const { head, data } = blobChunks(blob, false);
+    const { head, data } = blobChunks(blob);
     yield lengthDelimited(FIELD.history, head.length + data.length);
     yield head;
     yield data;

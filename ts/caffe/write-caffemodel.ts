@@ -53,7 +53,7 @@ const WRITE_BINARYPROTO = signature('writeBinaryproto', {
 /** Writes one blob as a BlobProto, e.g. a mean image `[1, channels, height, width]`. Throws as writeCaffemodel. */
 export function writeBinaryproto(path: string, values: Blob): void {
   WRITE_BINARYPROTO.check(path, values);
-  const { head, data } = blobChunks(values, true);
+  const { head, data } = blobChunks(values, { legacy: true });
   writeFileAtomically(path, [head, data]);
 }
 
@@ -76,7 +76,7 @@ function* netChunks({ name, layers }: NetWeights): Generator<Uint8Array> {
   refuseLayersTwice(layers);
   yield bytesField(1, name);
   for (const layer of layers) {
-    const blobs = layer.blobs.map((blob) => blobChunks(blob, false));
+    const blobs = layer.blobs.map((blob) => blobChunks(blob));
     const head = Buffer.concat([bytesField(1, layer.name), bytesField(2, layer.type)]);
     const parts = blobs.map(({ head: shape, data }) => {
       const length = shape.length + data.length;
@@ -99,7 +99,7 @@ function* netChunks({ name, layers }: NetWeights): Generator<Uint8Array> {
  * A BlobProto in two pieces: num, channels, height, width 1–4 (what tools for mean images read), data 5, shape 7; the
  * order of fields is free. @internal
  */
-export function blobChunks(blob: Blob, isLegacy: boolean): { head: Uint8Array; data: Uint8Array } {
+export function blobChunks(blob: Blob, { legacy = false } = {}): { head: Uint8Array; data: Uint8Array } {
   const count = elementCount(blob.shape);
   const size = blob.dtype === 'float64' ? 8 : 4;
   if (blob.bytes.length !== count * size)
@@ -107,7 +107,7 @@ export function blobChunks(blob: Blob, isLegacy: boolean): { head: Uint8Array; d
   const data = blob.dtype === 'float32' ? blob.bytes : new Uint8Array(toFloat32(blob).buffer);
   const dims = Buffer.concat(blob.shape.map(varint));
   const shape =
-    isLegacy && blob.shape.length === 4
+    legacy && blob.shape.length === 4
       ? Buffer.concat(blob.shape.map((dim, i) => Buffer.concat([varint((i + 1) << 3), varint(dim)])))
       : Buffer.concat([tag(7, tag(1, dims.length).length + dims.length), tag(1, dims.length), dims]);
   return { head: Buffer.concat([shape, tag(5, data.length)]), data };

@@ -37,10 +37,10 @@ export interface ConversionCheck {
 /** What two programs that sum in other orders may differ by, of the largest value. */
 const TOLERANCE = 1e-4;
 
-/** resnode's CPU device; @param optimize false runs layer by layer, as written. */
+/** resnode's CPU device. @param options.optimize False runs layer by layer, as written. */
 export async function resnodeRunner(
   { net, weights }: Network,
-  optimize: boolean,
+  { optimize }: { readonly optimize: boolean },
 ): Promise<Runner & { inputs: Shapes }> {
   const device = await openDevice('cpu');
   const model = await device.load({ model: net, weights, optimize });

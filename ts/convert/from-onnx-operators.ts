@@ -155,7 +155,7 @@ function dropout(node: NodeContext) {
 function identity(node: NodeContext) {
   const known = node.constant(0);
   if (known !== null) return node.define(known);
-  const value = node.activation(0, true);
+  const value = node.activation(0, { takesZeros: true });
   const output = node.node.outputs[0]!;
   if (node.isOutput(output) && value.zeros[0] + value.zeros[1] === 0) copyOf(node);
   else node.alias(value);

@@ -16,7 +16,7 @@ function two(node: NodeContext, name: string, missing: Two | null): Two {
 }
 
 function imageOf(node: NodeContext) {
-  const value = node.activation(0, true);
+  const value = node.activation(0, { takesZeros: true });
   if (value.shape.length !== 4) node.fail(`its input is ${value.shape.join('×')}; only N×C×H×W is converted`);
   return { ...value, size: [value.shape[2]!, value.shape[3]!] as Two };
 }
@@ -130,7 +130,7 @@ function pool(node: NodeContext, method: 'max' | 'average') {
 }
 
 export function maxPool(node: NodeContext) {
-  const { zeros } = node.activation(0, true);
+  const { zeros } = node.activation(0, { takesZeros: true });
   if (zeros[0] + zeros[1] > 0) node.fail('a Pad node put zeros before it; Caffe pads a maximum with nothing');
   if (node.node.outputs.length > 1 && node.node.outputs[1] !== '')
     node.fail("its indices count over the whole blob, Caffe's mask within a channel");

@@ -146,7 +146,7 @@ class NetBuilder {
       text: (key, missing) => attribute<string>(key, 'string') ?? missing,
       tensor: (key) => attribute<OnnxTensor>(key, 'tensor'),
       constant,
-      activation: (input, takesZeros = false) => {
+      activation: (input, { takesZeros = false } = {}) => {
         const value = this.#values.get(inputs[input] ?? '');
         if (value === undefined)
           return fail(

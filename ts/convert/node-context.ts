@@ -24,8 +24,8 @@ export interface NodeContext {
   tensor(name: string): OnnxTensor | null;
   /** The constant at an input; null where the input is left out or computed. */
   constant(input: number): OnnxTensor | null;
-  /** The computed value at an input. @param takesZeros The rule takes zeros of a Pad along. */
-  activation(input: number, takesZeros?: boolean): Activation;
+  /** The computed value at an input. @param options.takesZeros The rule takes zeros of a Pad along. */
+  activation(input: number, options?: { readonly takesZeros?: boolean }): Activation;
   /** A name for a layer, from that of its weights (`conv1.weight`), else the node's. */
   layerName(constant?: OnnxTensor | null): string;
   /** Adds a layer. Bottoms: default the first input; tops: default the node's outputs. */

@@ -53,7 +53,7 @@ export function hdf5Reader({ files, tops }: Extract<ReaderSpec, { kind: 'hdf5' }
       let first: readonly Dataset[] = [];
       const rows: number[] = [];
       for (const [i, file] of files.entries()) {
-        const datasets = await readDatasets(file, tops, false);
+        const datasets = await readDatasets(file, tops, { values: false });
         if (i === 0) first = datasets;
         datasets.forEach(({ shape }, top) => {
           if (shape.slice(1).join('×') !== first[top]!.shape.slice(1).join('×'))
@@ -75,7 +75,8 @@ export function hdf5Reader({ files, tops }: Extract<ReaderSpec, { kind: 'hdf5' }
       const sizes = tops.map((top) => elementCount(shapes[top]!));
       for (const [i, { index }] of samples.entries()) {
         const file = starts.findLastIndex((start) => start <= index);
-        if (loaded?.file !== file) loaded = { file, datasets: await readDatasets(files[file]!, tops, true) };
+        if (loaded?.file !== file)
+          loaded = { file, datasets: await readDatasets(files[file]!, tops, { values: true }) };
         const row = index - starts[file]!;
         for (const [top, size] of sizes.entries())
           output[tops[top]!]!.set(
@@ -88,11 +89,15 @@ export function hdf5Reader({ files, tops }: Extract<ReaderSpec, { kind: 'hdf5' }
   };
 }
 
-async function readDatasets(path: string, tops: readonly string[], values: boolean): Promise<Dataset[]> {
+async function readDatasets(
+  path: string,
+  tops: readonly string[],
+  options: { readonly values: boolean },
+): Promise<Dataset[]> {
   let file: Hdf5File | null = null;
   try {
     file = await Hdf5File.open(path);
-    return await datasetsOf(file.root, path, tops, values);
+    return await datasetsOf(file.root, path, tops, options);
   } catch (error) {
     if (error instanceof DataError) throw error;
     const wrong = wrongKindAt(path, 'hdf5');
@@ -120,7 +125,7 @@ async function datasetsOf(
   root: Hdf5Group,
   file: string,
   tops: readonly string[],
-  values: boolean,
+  { values }: { readonly values: boolean },
 ): Promise<Dataset[]> {
   const refuse = (text: string): DataError => new DataError('data/hdf5', { file }, text);
   const datasets: Dataset[] = [];

@@ -36,7 +36,7 @@ export async function readImageList(file: string, options: ImageListOptions = {}
     await checkIsListFile(file);
     for await (const text of readLines(file)) {
       line++;
-      const read = readListLine(text, negative);
+      const read = readListLine(text, { negative });
       if (read === null) continue;
       if ('expected' in read)
         throw new DataError(

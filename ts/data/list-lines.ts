@@ -16,9 +16,9 @@ export type ListLine =
 
 /**
  * Caffe's `path label`: the last space divides, so paths may hold others.
- * @param negative Whether labels may be below 0.
+ * @param options.negative Whether labels may be below 0.
  */
-export function readListLine(line: string, negative: boolean): ListLine {
+export function readListLine(line: string, { negative }: { readonly negative: boolean }): ListLine {
   const text = line.trim();
   if (text === '') return null;
   const fail = (cure: string) => ({ expected: `"path label" with a whole number for the label: ${cure}` });

@@ -150,10 +150,7 @@ export function lowerTraining(net: NetParameter, options: LowerTrainingOptions):
       seeds.map(({ id }) => id),
       options,
     );
-    const step =
-      rank !== undefined
-        ? shareBetweenProcesses(updating.program, options.synchronisedBatchNorm ?? false)
-        : updating.program;
+    const step = rank !== undefined ? shareBetweenProcesses(updating.program, options) : updating.program;
     return { ...common, ...updating, program: step, diffs: { parameters: [], blobs: new Map() } };
   }
   const results: TensorId[] = [...program.outputs];
@@ -251,7 +248,10 @@ export function keepsBlockEnds({ operations, outputs }: Program): (tensor: Tenso
  * Puts the mean of all processes' diffs before the update, as Caffe's P2PSync does; every process then makes the same
  * update. BatchNorm's batch statistics stay each process's own, as Caffe's, or are those of all batches together.
  */
-export function shareBetweenProcesses(program: Program, synchronisedBatchNorm: boolean): Program {
+export function shareBetweenProcesses(
+  program: Program,
+  { synchronisedBatchNorm = false }: Pick<LowerTrainingOptions, 'synchronisedBatchNorm'>,
+): Program {
   const tensors = [...program.tensors];
   const operations = program.operations.flatMap((operation): ProgramOperation[] => {
     if (operation.kind === 'batchNorm')

@@ -12,7 +12,7 @@ export function* oldTree(
   const walk = function* (node: number, level: number | null): Generator<{ key: Cursor; child: number }> {
     if (seen.has(node)) throw damaged('a B-tree has a node twice');
     seen.add(node);
-    const head = source.block(node, 'TREE', headBytes, false);
+    const head = source.block(node, 'TREE', headBytes);
     if (head.u8() !== type) throw damaged('a B-tree is of the wrong kind');
     const found = head.u8();
     if (level !== null && found !== level) throw damaged('a B-tree has a node on the wrong level');
@@ -33,7 +33,7 @@ const NODE_OVERHEAD = 10; // signature, version, type, checksum
 
 /** The records of a version 2 tree; nodes hold records too. */
 export function* newTree(source: Source, address: number, type: number): Generator<Cursor> {
-  const head = source.block(address, 'BTHD', 22 + source.offsetSize + source.lengthSize, true);
+  const head = source.checkedBlock(address, 'BTHD', 22 + source.offsetSize + source.lengthSize);
   head.checkVersion('B-trees', 0);
   if (head.u8() !== type) throw damaged('a B-tree is of the wrong kind');
   const nodeBytes = head.u32();
@@ -64,7 +64,7 @@ export function* newTree(source: Source, address: number, type: number): Generat
     const pointers = level === 0 ? 0 : (count + 1) * pointerBytes(level);
     const bytes = NODE_OVERHEAD + count * recordBytes + pointers;
     if (bytes > nodeBytes) throw damaged('a node of a B-tree is fuller than it can be');
-    const cursor = source.block(node, level === 0 ? 'BTLF' : 'BTIN', bytes, true);
+    const cursor = source.checkedBlock(node, level === 0 ? 'BTLF' : 'BTIN', bytes);
     cursor.skip(2);
     const records = Array.from({ length: count }, () => cursor.sub(recordBytes));
     if (level === 0) return yield* records;

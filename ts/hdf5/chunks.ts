@@ -84,7 +84,7 @@ function* inNewTree(source: Source, address: number, dataset: ChunkedDataset): G
 }
 
 function* inFixedArray(source: Source, address: number, dataset: ChunkedDataset): Generator<Chunk> {
-  const head = source.block(address, 'FAHD', 12 + source.lengthSize + source.offsetSize, true);
+  const head = source.checkedBlock(address, 'FAHD', 12 + source.lengthSize + source.offsetSize);
   head.checkVersion('fixed arrays', 0);
   const isFiltered = head.u8() === 1;
   const entryBytes = head.u8();
@@ -109,7 +109,7 @@ function* inFixedArray(source: Source, address: number, dataset: ChunkedDataset)
     return { offset: place(index, dataset), address: at, bytes, mask };
   };
   if (count <= perPage) {
-    const entries = source.block(block, 'FADB', blockHead + count * entryBytes + 4, true);
+    const entries = source.checkedBlock(block, 'FADB', blockHead + count * entryBytes + 4);
     entries.at = blockHead;
     for (let i = 0; i < count; i++) {
       const chunk = entry(entries, i);
@@ -120,7 +120,7 @@ function* inFixedArray(source: Source, address: number, dataset: ChunkedDataset)
   // A bit for each page says whether it was written; each page ends with a checksum of its own.
   const pages = Math.ceil(count / perPage);
   const bitmapBytes = Math.ceil(pages / 8);
-  const bitmap = source.block(block, 'FADB', blockHead + bitmapBytes + 4, true).bytes.subarray(blockHead);
+  const bitmap = source.checkedBlock(block, 'FADB', blockHead + bitmapBytes + 4).bytes.subarray(blockHead);
   const pageBytes = perPage * entryBytes + 4;
   for (let page = 0; page < pages; page++) {
     if ((bitmap[page >> 3]! & (0x80 >> (page & 7))) === 0) continue;

@@ -135,7 +135,7 @@ function rootOf(source: Source): number {
   } else {
     sizes(head);
     head.skip(1);
-    const checked = source.block(at, SIGNATURE.slice(0, 4), 16 + 4 * source.offsetSize, true);
+    const checked = source.checkedBlock(at, SIGNATURE.slice(0, 4), 16 + 4 * source.offsetSize);
     checked.at = 12;
     source.base = checked.definedAddress('the file');
     checked.address();

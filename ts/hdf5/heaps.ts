@@ -3,7 +3,7 @@ import { type Cursor, damaged, type Source, unsupported } from './source.ts';
 
 /** The names of an old group. */
 export function localHeap(source: Source, address: number): (offset: number) => string {
-  const head = source.block(address, 'HEAP', 8 + 2 * source.lengthSize + source.offsetSize, false);
+  const head = source.block(address, 'HEAP', 8 + 2 * source.lengthSize + source.offsetSize);
   head.checkVersion('local heaps', 0);
   head.skip(3);
   const size = head.length();
@@ -19,12 +19,11 @@ export function localHeap(source: Source, address: number): (offset: number) => 
 /** An object of a collection, such as a text of variable length. */
 export function globalHeapObject(source: Source, address: number, index: number): Buffer {
   const headBytes = 8 + source.lengthSize;
-  const size = source.block(address, 'GCOL', headBytes, false).bytes.subarray(8);
+  const size = source.block(address, 'GCOL', headBytes).bytes.subarray(8);
   const collection = source.block(
     address,
     'GCOL',
     size.reduceRight((sum, byte) => sum * 256 + byte, 0),
-    false,
   );
   collection.checkVersion('global heaps', 1);
   collection.at = headBytes;
@@ -55,7 +54,7 @@ export class FractalHeap {
   constructor(source: Source, address: number) {
     this.#source = source;
     const { offsetSize, lengthSize } = source;
-    const head = source.block(address, 'FRHP', 26 + 3 * offsetSize + 12 * lengthSize, true);
+    const head = source.checkedBlock(address, 'FRHP', 26 + 3 * offsetSize + 12 * lengthSize);
     head.checkVersion('fractal heaps', 0);
     head.u16(); // bytes of an id
     if (head.u16() !== 0) throw unsupported('it compresses its names');

@@ -51,7 +51,7 @@ function* oldLinks(
 ): Generator<[string, Link]> {
   const entryBytes = 24 + 2 * source.offsetSize;
   for (const { child } of oldTree(source, tree, { type: 0, keyBytes: source.lengthSize })) {
-    const head = source.block(child, 'SNOD', 8, false);
+    const head = source.block(child, 'SNOD', 8);
     head.checkVersion('symbol tables', 1);
     head.skip(1);
     const count = head.u16();

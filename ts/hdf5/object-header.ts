@@ -99,7 +99,7 @@ function* newMessages(source: Source, address: number): Generator<Message> {
   const blocks: [number, number][] = [[address, before + sizeBytes + first.uint(sizeBytes) + 4]];
   for (let i = 0; i < blocks.length; i++) {
     const [at, length] = blocks[i]!;
-    const block = source.block(at, i === 0 ? 'OHDR' : 'OCHK', length, true);
+    const block = source.checkedBlock(at, i === 0 ? 'OHDR' : 'OCHK', length);
     if (i === 0) block.at = before + sizeBytes;
     const headBytes = flags & 4 ? 6 : 4;
     while (block.left >= headBytes) {

@@ -85,14 +85,23 @@ export class Source {
     return new Cursor(this.read(address, length), this);
   }
 
-  /** A structure that begins with a signature and, from the format of HDF5 1.8 on, ends with a checksum. */
-  block(address: number, signature: string, length: number, checksum: boolean): Cursor {
+  /** A structure that begins with a signature. */
+  block(address: number, signature: string, length: number): Cursor {
+    return this.#behind(signature, address, this.read(address, length));
+  }
+
+  /** A structure of the format of HDF5 1.8 or later, which ends with a checksum too. */
+  checkedBlock(address: number, signature: string, length: number): Cursor {
     const bytes = this.read(address, length);
+    const cursor = this.#behind(signature, address, bytes.subarray(0, -4));
+    if (!hasChecksum(bytes)) throw damaged(`the checksum of ${signature} at byte ${address} is wrong`);
+    return cursor;
+  }
+
+  #behind(signature: string, address: number, bytes: Buffer): Cursor {
     if (bytes.toString('latin1', 0, 4) !== signature)
       throw damaged(`there is no ${signature} at byte ${address}`);
-    if (checksum && !hasChecksum(bytes))
-      throw damaged(`the checksum of ${signature} at byte ${address} is wrong`);
-    const cursor = new Cursor(checksum ? bytes.subarray(0, -4) : bytes, this);
+    const cursor = new Cursor(bytes, this);
     cursor.skip(4);
     return cursor;
   }

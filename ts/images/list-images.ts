@@ -12,10 +12,10 @@ export interface FoundImages {
 
 /**
  * Images by their names, those in the folders below too.
- * @param recursive Default true; false: folders are neither looked into nor named.
+ * @param options.recursive Default true; false: folders are neither looked into nor named.
  * @throws the file system's error
  */
-export function listImages(folder: string, recursive = true): FoundImages {
+export function listImages(folder: string, { recursive = true } = {}): FoundImages {
   const names: string[] = [];
   const ignored: string[] = [];
   const walk = (below: string): void => {

@@ -53,7 +53,7 @@ export function readLabelledImages(path: string, options: DatasetOptions): Label
     throw new ArgumentError('images', 'a folder or a list', `${path}, which is not there`);
   if (!stats.isDirectory()) return readList(path, options.classes);
   const { folders, ignored } = listClassFolders(path);
-  const { files: loose } = listImages(path, false);
+  const { files: loose } = listImages(path, { recursive: false });
   if (folders.length > 0 && loose.length > 0)
     throw new ArgumentError(
       'images',
@@ -84,7 +84,7 @@ export interface ClassFolders {
 
 /** The folders in `path`, a class each. @throws the file system's error */
 export function listClassFolders(path: string): ClassFolders {
-  const ignored: string[] = [...listImages(path, false).ignored];
+  const ignored: string[] = [...listImages(path, { recursive: false }).ignored];
   const folders: ClassFolder[] = [];
   for (const entry of readdirSync(path, { withFileTypes: true })) {
     const { name } = entry;
@@ -110,7 +110,7 @@ function readList(list: string, classes: number): LabelledFiles {
     .replace(/^\uFEFF/, '')
     .split(/\r?\n/)
     .flatMap((line, i) => {
-      const read = readListLine(line, false);
+      const read = readListLine(line, { negative: false });
       if (read === null) return [];
       if ('expected' in read) throw new ArgumentError(`${list}:${i + 1}`, read.expected, line.slice(0, 200));
       const { path, label } = read;
