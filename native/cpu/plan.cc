@@ -68,7 +68,9 @@ std::vector<bool> sharedParameters(const Program& program) {
     if (std::holds_alternative<Gradient>(operation.attributes) || std::holds_alternative<Update>(operation.attributes))
       continue;
     const auto* convolution = std::get_if<Convolution>(&operation.attributes);
-    const std::pair<size_t, int64_t> user(operation.attributes.index(), convolution ? convolution->group : 0);
+    const auto* deconvolution = std::get_if<Deconvolution>(&operation.attributes);
+    const std::pair<size_t, int64_t> user(
+        operation.attributes.index(), convolution ? convolution->group : deconvolution ? deconvolution->group : 0);
     for (ParameterId id : parametersOf(program, operation)) {
       if (users[id] && *users[id] != user) shared[id] = true;
       users[id] = user;
@@ -77,9 +79,11 @@ std::vector<bool> sharedParameters(const Program& program) {
   return shared;
 }
 
-// Whether our tiles can do every convolution: threads of two kinds get in each other's way.
+// Whether our tiles can do every convolution, and nothing else is oneDNN's: threads of two kinds get in each other's way.
 bool hasTiles(const Program& program, const TileKernels* kernels) {
   return kernels && std::all_of(program.operations.begin(), program.operations.end(), [&](const Operation& operation) {
+           const auto* deconvolution = std::get_if<Deconvolution>(&operation.attributes);
+           if (deconvolution && isDense(*deconvolution, program.tensors[operation.inputs[0]].shape)) return false;
            const auto* convolution = std::get_if<Convolution>(&operation.attributes);
            return !convolution ||
                   (!program.parameters[convolution->weights].isMutable && DirectConvolution::suits(*convolution));
@@ -91,6 +95,7 @@ bool addGradient(StepBuilder& step, const Operation& of) {
       [&](const auto& op) {
         using T = std::decay_t<decltype(op)>;
         if constexpr (std::is_same_v<T, Convolution>) return addConvolutionGradient(step, op);
+        else if constexpr (std::is_same_v<T, Deconvolution>) return addDeconvolutionGradient(step, op);
         else if constexpr (std::is_same_v<T, InnerProduct>) return addInnerProductGradient(step, op);
         else if constexpr (std::is_same_v<T, Pooling>) return addPoolingGradient(step, op);
         else if constexpr (std::is_same_v<T, BatchNorm>) return addBatchNormGradient(step, op);
@@ -111,6 +116,7 @@ bool addOperation(StepBuilder& step) {
         if constexpr (std::is_same_v<T, Convolution>)
           return addInt8Convolution(step, op) || addWinogradConvolution(step, op) || addDirectConvolution(step, op) ||
                  addConvolution(step, op);
+        else if constexpr (std::is_same_v<T, Deconvolution>) return addDeconvolution(step, op);
         else if constexpr (std::is_same_v<T, InnerProduct>) return addInnerProduct(step, op);
         else if constexpr (std::is_same_v<T, Pooling>) return addPooling(step, op);
         else if constexpr (std::is_same_v<T, BatchNorm>) return addBatchNorm(step, op);

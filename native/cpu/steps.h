@@ -10,6 +10,10 @@ bool addDirectConvolution(StepBuilder& step, const Convolution& convolution);
 bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution);
 bool addConvolution(StepBuilder& step, const Convolution& convolution);
 bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution);
+bool addDeconvolution(StepBuilder& step, const Deconvolution& deconvolution);
+bool addDeconvolutionGradient(StepBuilder& step, const Deconvolution& deconvolution);
+// Whether a deconvolution adds up several channels: oneDNN's affair, on OpenMP's threads.
+bool isDense(const Deconvolution& deconvolution, const Shape& in);
 bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct);
 bool addInnerProductGradient(StepBuilder& step, const InnerProduct& innerProduct);
 bool addPooling(StepBuilder& step, const Pooling& pooling);

@@ -127,7 +127,13 @@ test('an unknown layer type says whose it is', () => {
       'graph/fork-type',
       "SegNet's fork of Caffe (alexgkendall/caffe-segnet, also in ENet's) or yjxiong's",
     ],
-    ['Python', 'graph/unsupported-type', 'layer type "Python" of BVLC\'s Caffe is not run here'],
+    [
+      'Python',
+      'graph/unsupported-type',
+      'is not run here: it is code in a module of its own; replace it by layers',
+    ],
+    ['Filter', 'graph/unsupported-type', 'take the items by BatchReindex'],
+    ['HDF5Output', 'graph/unsupported-type', 'is not run here: remove it'],
     ['Convolutoin', 'graph/unknown-type', 'did you mean "Convolution"?'],
   ] as const) {
     const error = refusal(type);

@@ -1,6 +1,6 @@
 /** What real Caffe recorded, as one list for every device: forward passes, layer by layer and fused; training. */
 import { existsSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Device } from '../../ts/index.ts';
@@ -40,12 +40,15 @@ function compare(actual: Float32Array, folder: string, recorded: Recorded, what:
   assert.ok(worst <= tolerance, `${what}: differs by ${worst}, tolerance ${tolerance}`);
 }
 
-/** A layer whose tops' sizes depend on values is not run. */
-const isNotBuilt = (folder: string) => basename(folder).startsWith('filter_');
+/** Of forks only layers that are rewritten into others; Filter, whose tops' sizes depend on values, is not run. */
+const isNotBuilt = (folder: string) =>
+  basename(dirname(folder)) === 'forks'
+    ? !/^(axpy|crelu|dwconv|hardswish|mish)/.test(basename(folder))
+    : basename(folder).startsWith('filter_');
 
 /** Registers a test for every case on a device, in float32. @param repeat How often a fused net runs before it is compared. */
 export function testGoldenCases(device: Device, { repeat = 1 } = {}): void {
-  for (const group of ['layers', 'rules', 'mini-resnet', 'layers2', 'nets2']) {
+  for (const group of ['layers', 'rules', 'mini-resnet', 'layers2', 'nets2', 'forks']) {
     for (const folder of goldenCases(group)) {
       const manifest = readJson<Manifest>(join(folder, 'manifest.json'));
       if (manifest.kind !== 'net' || isNotBuilt(folder)) continue;
@@ -106,7 +109,7 @@ export function testGoldenCases(device: Device, { repeat = 1 } = {}): void {
 /** Registers a test for every backward pass and every run of a solver on a device. @param groups Of the golden data. */
 export function testTrainingCases(
   device: Device,
-  groups = ['layers', 'mini-resnet', 'solver', 'train', 'layers2', 'nets2'],
+  groups = ['layers', 'mini-resnet', 'solver', 'train', 'layers2', 'nets2', 'forks'],
 ): void {
   for (const group of groups)
     for (const folder of goldenCases(group)) {

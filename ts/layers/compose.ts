@@ -79,6 +79,16 @@ export class Composition {
     );
   }
 
+  /** The product of parts of one shape. */
+  product(parts: readonly Part[]): Part {
+    const coefficients = parts.map(() => 1);
+    return this.one(
+      { kind: 'eltwise', operation: 'prod', coefficients, stableProdGrad: true, relu: null },
+      parts,
+      parts[0]!.shape,
+    );
+  }
+
   /** The layer, whose tops are these parts. */
   built(tops: readonly Part[]): Built {
     // A top is made by the layer, once.

@@ -8,6 +8,10 @@ import { type AroundChannels, columnsOf, type SpatialWindow, spatialWindow } fro
 
 export const convolutionLayers: Layers = {
   Convolution: { build: convolution, bottoms: ANY, tops: ANY, eachBottom: true },
+  // yonghenglh6/DepthwiseConvolution: a Convolution, whose group is written, by kernels of its own.
+  DepthwiseConvolution: { build: convolution, bottoms: ANY, tops: ANY, eachBottom: true },
+  // BVLC/caffe#5665: each channel is a group, whatever is written.
+  ConvolutionDepthwise: { build: convolution, bottoms: ANY, tops: ANY, eachBottom: true },
   Deconvolution: { build: deconvolution, bottoms: ANY, tops: ANY, eachBottom: true },
 };
 
@@ -36,16 +40,17 @@ function read(
   const window = spatialWindow(context);
   const { channels, kernel } = window;
   const outputs = p.num_output ?? 0;
+  const group = context.layer.type === 'ConvolutionDepthwise' ? channels : p.group;
   if (outputs < 1) context.fail('num-output', 'num_output must be given and at least 1');
-  if (p.group < 1 || channels % p.group !== 0)
-    context.fail('group', `the bottom has ${channels} channels, which group ${p.group} does not divide`);
-  if (outputs % p.group !== 0)
-    context.fail('group', `num_output is ${outputs}, which group ${p.group} does not divide`);
+  if (group < 1 || channels % group !== 0)
+    context.fail('group', `the bottom has ${channels} channels, which group ${group} does not divide`);
+  if (outputs % group !== 0)
+    context.fail('group', `num_output is ${outputs}, which group ${group} does not divide`);
   return {
     ...window,
     outputs,
-    group: p.group,
-    weights: context.parameter([...weights(outputs, channels, p.group), ...kernel], p.weight_filler),
+    group,
+    weights: context.parameter([...weights(outputs, channels, group), ...kernel], p.weight_filler),
     bias: p.bias_term ? context.parameter([outputs], p.bias_filler) : null,
   };
 }

@@ -11,6 +11,7 @@ import { cropLayers } from './crop.ts';
 import { dropoutLayers } from './dropout.ts';
 import { eltwiseLayers } from './eltwise.ts';
 import { embedLayers } from './embed.ts';
+import { forkLayers } from './forks.ts';
 import { innerProductLayers } from './inner-product.ts';
 import type { Layers } from './layer.ts';
 import { lossLayers } from './losses.ts';
@@ -31,6 +32,7 @@ export const layerRules: Layers = {
   ...dropoutLayers,
   ...eltwiseLayers,
   ...embedLayers,
+  ...forkLayers,
   ...innerProductLayers,
   ...lossLayers,
   ...lrnLayers,
@@ -44,11 +46,14 @@ export const layerRules: Layers = {
 
 /** The layer types that can be built, beside Input, Silence and the data layers. */
 export const supportedLayerTypes: readonly string[] = Object.keys(layerRules).sort();
-// The rest of what BVLC's layer factory lists, which is not run here.
-const OTHER_BVLC_TYPES: readonly string[] =
-  `ArgMax BNLL BatchReindex Clip ContrastiveLoss Crop Deconvolution Embed
-  Exp Filter HDF5Output HingeLoss Im2col InfogainLoss LSTM LSTMUnit Log MVN MultinomialLogisticLoss Parameter Python
-  RNN Reduction SPP SigmoidCrossEntropyLoss Swish Threshold Tile`.split(/\s+/);
+// The rest of what BVLC's layer factory lists, which is not run here, and what does instead.
+const OTHER_BVLC_TYPES: Readonly<Record<string, string>> = {
+  Filter:
+    'its tops have as many items as its selector names, which is not known before it runs; take the items by BatchReindex, whose indices are an input',
+  HDF5Output: 'remove it: every run gives the blobs that are asked for, which the features command writes',
+  Python:
+    'it is code in a module of its own; replace it by layers, or cut the net there: where nothing feeds it, its tops are inputs once their shapes are given (--input-shape)',
+};
 
 /**
  * The code and the sentence for a layer type that has no rule.
@@ -62,8 +67,12 @@ export function explainLayerType(
   const fork = forkOfLayerType(type);
   if (fork !== undefined)
     return { code: 'fork-type', text: `layer type "${type}" is not in BVLC's Caffe: ${fork} ${list}` };
-  if (OTHER_BVLC_TYPES.includes(type))
-    return { code: 'unsupported-type', text: `layer type "${type}" of BVLC's Caffe is not run here ${list}` };
+  const instead = Object.hasOwn(OTHER_BVLC_TYPES, type) ? OTHER_BVLC_TYPES[type] : undefined;
+  if (instead !== undefined)
+    return {
+      code: 'unsupported-type',
+      text: `layer type "${type}" of BVLC's Caffe is not run here: ${instead} ${list}`,
+    };
   const slip = explainV1Name(type);
   if (slip !== undefined) return { code: 'unknown-type', text: `layer type ${slip}` };
   const near = nearest(type, supported);

@@ -96,7 +96,7 @@ layer { name: "r" type: "ReLU" bottom: "a" top: "a" }\nlayer { name: "s" type: "
     `${IMAGE}${convolution('kernel_size: 1 bias_term: false')}\nparam { lr_mult: 1 } }`,
   ],
   'fork-layer': [
-    `${IMAGE}layer { name: "a" type: "Axpy" bottom: "data" top: "a" }`,
+    `${IMAGE}layer { name: "a" type: "ReLU6" bottom: "data" top: "a" }`,
     'error 2',
     `${IMAGE}layer { name: "a" type: "ReLU" bottom: "data" top: "a" }`,
   ],
