@@ -53,6 +53,7 @@ const RESNET_TRAINING = signature('resnetTraining', {
  * The paper's training for a depth: ImageNet's for 18 to 152, CIFAR's for the others. A `batch` below the paper's
  * becomes iter_size passes an update, which gives the paper's batch to the gradients, and not to BatchNorm.
  * @throws ArgumentError as resnet, and for a batch that does not divide the paper's, or a testBatch the images
+ * @example writeTrainingFiles('runs/resnet20', resnetTraining({ depth: 20, net: 'runs/resnet20/train_val.prototxt', prefix: 'runs/resnet20/resnet20' }));
  */
 export function resnetTraining(options: ResnetTrainingOptions): TrainingFiles {
   RESNET_TRAINING.check(options);

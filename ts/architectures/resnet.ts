@@ -133,6 +133,7 @@ const RESNET = signature('resnet', {
  * without further options equal to the published prototxt. With `train` its train_val net: LMDB data layers, fillers,
  * BatchNorm that follows the phase, `loss`, and in TEST `top-1` and `top-5`; `resnetTraining` gives its solver too.
  * @throws ArgumentError for an unknown depth and for options that do not fit it.
+ * @example const net = resnet({ depth: 50, classes: 12 });
  */
 export function resnet(options: ResnetOptions): NetParameter {
   RESNET.check(options);

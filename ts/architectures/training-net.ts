@@ -89,6 +89,7 @@ const REPLACE_HEAD = signature('replaceHead', {
  * has its blobs: Caffe matches weights by the layer's name.
  * @param name Default `fc<classes>`, with `_new` where the old head has that name.
  * @throws ArgumentError as classifierOf, and for a name that another layer or blob has
+ * @example const net = replaceHead(readNetFile('ResNet-50-deploy.prototxt'), 12);
  */
 export function replaceHead(deploy: NetParameter, classes: number, name?: string): NetParameter {
   REPLACE_HEAD.check(deploy, classes, name);

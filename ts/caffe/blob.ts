@@ -34,7 +34,10 @@ const BLOB_FROM_FLOATS = signature('blobFromFloats', {
   values: required(instance('a Float32Array', Float32Array), 'As many values.'),
 });
 
-/** A blob over (not a copy of) a Float32Array. */
+/**
+ * A blob over (not a copy of) a Float32Array.
+ * @example const bias = blobFromFloats([10], new Float32Array(10));
+ */
 export function blobFromFloats(shape: readonly number[], values: Float32Array): Blob {
   BLOB_FROM_FLOATS.check(shape, values);
   return {
@@ -72,7 +75,10 @@ const TO_FLOAT32 = signature('toFloat32', {
   ),
 });
 
-/** The values as float32; double data is rounded once, as Caffe does on reading. */
+/**
+ * The values as float32; double data is rounded once, as Caffe does on reading.
+ * @example const [weights, bias] = layer.blobs.map(toFloat32);
+ */
 export function toFloat32(blob: Pick<Blob, 'dtype' | 'bytes'>): Float32Array {
   TO_FLOAT32.check(blob);
   return blob.dtype === 'float32'

@@ -72,6 +72,7 @@ const READ_CAFFEMODEL = signature('readCaffemodel', {
  * @param bytes The file, mapped or read.
  * @param options.file Named in errors.
  * @throws WeightsError with the byte offset, or the layer and blob, at fault.
+ * @example const { layers } = readCaffemodel(readFileSync(file), { file });
  */
 export function readCaffemodel(bytes: Uint8Array, options: { file: string }): WeightsFile {
   READ_CAFFEMODEL.check(bytes, options);

@@ -104,6 +104,7 @@ const CHECK_SOLVER = signature('checkSolver', {
 /**
  * Checks a solver without opening its nets; the solver given is not changed.
  * @throws PrototxtError (`solver/…`) at the field, with what was found, what is expected and what mends it.
+ * @example const { parameters, warnings } = checkSolver(readSolverFile('solver.prototxt'));
  */
 export function checkSolver(solver: SolverParameter): CheckedSolver {
   CHECK_SOLVER.check(solver);

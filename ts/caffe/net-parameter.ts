@@ -70,6 +70,7 @@ const READ_NET = signature('readNet', {
  * when that layer is built, printed or its data read; all else is refused here.
  * @param options.onForkField Where given, what a known fork added is left out and handed to it instead.
  * @throws PrototxtError with file:line:column.
+ * @example const net = readNet(text, { file: 'net.prototxt' });
  */
 export function readNet(
   text: string,
@@ -94,7 +95,11 @@ const READ_NET_FILE = signature('readNetFile', {
   ),
 });
 
-/** Reads and upgrades the prototxt at a path. @throws PrototxtError; ArgumentError where it cannot be read */
+/**
+ * Reads and upgrades the prototxt at a path.
+ * @throws PrototxtError; ArgumentError where it cannot be read
+ * @example const net = readNetFile('ResNet-50-deploy.prototxt');
+ */
 export function readNetFile(file: string, options: { onForkField?: ForkFieldHandler } = {}): NetParameter {
   READ_NET_FILE.check(file, options);
   return readNet(readPrototxtFile(file, 'net', 'model'), { file, ...options });
@@ -152,6 +157,7 @@ const FILTER_NET = signature('filterNet', {
  * Keeps the layers whose include/exclude rules fit a state (net.cpp, FilterNet). What is given beats the net's own
  * `state`, with a warning where their phases differ; the result's state is the one that was used.
  * @throws PrototxtError
+ * @example const tested = filterNet(readNetFile('train_val.prototxt'), { phase: 'TEST' });
  */
 export function filterNet(net: NetParameter, state: NetState = {}): NetParameter {
   FILTER_NET.check(net, state);

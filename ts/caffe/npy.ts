@@ -25,6 +25,7 @@ const READ_NPY = signature('readNpy', {
  * Reads an array as a blob whose bytes are a view into `bytes`.
  * @param options.file Named in errors.
  * @throws WeightsError for anything but little-endian float32 or float64 in C order, with the call that mends it
+ * @example const { shape, bytes } = readNpy(readFileSync(file), { file });
  */
 export function readNpy(bytes: Uint8Array, options: { file: string }): Blob {
   READ_NPY.check(bytes, options);

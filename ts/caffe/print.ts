@@ -12,7 +12,11 @@ const PRINT_PROTOTXT = signature('printPrototxt', {
   type: optional(oneOf(...Object.keys(messages)), 'NetParameter', 'Its name in caffe.proto.'),
 });
 
-/** Prints a message in canonical form: schema order, two spaces, one field a line. @param type e.g. `NetParameter`. */
+/**
+ * Prints a message in canonical form: schema order, two spaces, one field a line.
+ * @param type e.g. `NetParameter`.
+ * @example writeFileSync('net.prototxt', printPrototxt(readNetFile('old-net.prototxt')));
+ */
 export function printPrototxt(message: object, type = 'NetParameter'): string {
   PRINT_PROTOTXT.check(message, type);
   const rows = { message: required(messageKind(type), 'Of that type.') };

@@ -76,7 +76,11 @@ export function readSolver(text: string, options: { file: string }): SolverParam
 
 const READ_SOLVER_FILE = signature('readSolverFile', { file: required(path, 'Of a prototxt.') });
 
-/** Reads the solver's prototxt at a path. @throws PrototxtError; ArgumentError where it cannot be read */
+/**
+ * Reads the solver's prototxt at a path.
+ * @throws PrototxtError; ArgumentError where it cannot be read
+ * @example const solver = readSolverFile('solver.prototxt');
+ */
 export function readSolverFile(file: string): SolverParameter {
   READ_SOLVER_FILE.check(file);
   return readSolver(readPrototxtFile(file, 'solver', 'solver'), { file });

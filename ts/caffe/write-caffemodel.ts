@@ -28,6 +28,7 @@ const WRITE_CAFFEMODEL = signature('writeCaffemodel', {
 /**
  * Writes a .caffemodel with V2 layers: name, type and blobs of each, data as packed float32.
  * @throws ArgumentError where a blob's shape does not fit its bytes; WeightsError where two layers have one name; ResnodeError `file/write`
+ * @example writeCaffemodel('net.caffemodel', { name: 'net', layers });
  */
 export function writeCaffemodel(path: string, weights: NetWeights): void {
   WRITE_CAFFEMODEL.check(path, weights);
@@ -39,7 +40,10 @@ const SAVE_CAFFEMODEL = signature('saveCaffemodel', {
   weights: required(netWeights, 'Layers with their blobs.'),
 });
 
-/** Writes a .caffemodel beside a running event loop. Throws as writeCaffemodel. */
+/**
+ * Writes a .caffemodel beside a running event loop. Throws as writeCaffemodel.
+ * @example await saveCaffemodel('net.caffemodel', { name: 'net', layers });
+ */
 export async function saveCaffemodel(path: string, weights: NetWeights): Promise<void> {
   SAVE_CAFFEMODEL.check(path, weights);
   return saveFileAtomically(path, netChunks(weights));

@@ -69,7 +69,11 @@ const READ_CALIBRATION = signature('readCalibration', {
   path: required(path, 'Of a file that saveCalibration wrote.'),
 });
 
-/** Reads what `saveCalibration` wrote. @throws ArgumentError naming the file and what is wrong */
+/**
+ * Reads what `saveCalibration` wrote.
+ * @throws ArgumentError naming the file and what is wrong
+ * @example const { ranges } = readCalibration('calibration.json');
+ */
 export function readCalibration(path: string): Calibration {
   READ_CALIBRATION.check(path);
   const misfit = (found: string) =>

@@ -89,6 +89,7 @@ const CONVERT = signature('convert', {
  * @param to A file; or a path without an extension, or a folder: a model folder of the net, its weights in Caffe's format,
  * and how images are prepared where that is known.
  * @throws ArgumentError for a pair that does not exist, or a net that is missing; WeightsError, GraphError, PrototxtError
+ * @example const { files, check } = await convert('resnet50.pth', 'resnet50');
  */
 export async function convert(from: string, to: string, options: ConvertOptions = {}): Promise<Conversion> {
   CONVERT.check(from, to, options);

@@ -168,7 +168,11 @@ const CONVERT_IMAGES = signature('convertImages', {
   ),
 });
 
-/** Writes images from files; else as convertRawImages. @throws DataError, ImageError naming the file */
+/**
+ * Writes images from files; else as convertRawImages.
+ * @throws DataError, ImageError naming the file
+ * @example await convertImages([{ path: 'a.png', name: 'a.png', label: 0 }], 'train.lmdb', { shuffle: 1 });
+ */
 export async function convertImages(
   images: readonly NamedImage[],
   output: string,

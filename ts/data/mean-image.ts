@@ -45,6 +45,7 @@ const MEAN_OF_IMAGES = signature('meanOfImages', {
  * The mean image of a database, summed in float64 and rounded once (Caffe sums in float32).
  * @param path A folder with data.mdb; encoded images are decoded as they are.
  * @throws DataError where there is none, an image is broken, or they differ in size (the record's key is named)
+ * @example writeMeanImage('mean.binaryproto', await meanOfImages('train.lmdb'));
  */
 export async function meanOfImages(path: string, options: MeanOptions = {}): Promise<MeanOfImages> {
   MEAN_OF_IMAGES.check(path, options);

@@ -71,6 +71,7 @@ const OPEN_DEVICE = signature('openDevice', {
  * @param kind Default `auto`; `device.reason` says what it chose and why. Others never fall back. With a communicator of
  * several processes `cuda` is the GPU of the process's place on its machine: `cuda:1` in the second.
  * @throws DeviceError `device/unavailable` with what was tried; ArgumentError
+ * @example await using device = await openDevice('cpu', { threads: 2 });
  */
 export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptions = {}): Promise<Device> {
   OPEN_DEVICE.check(kind, options);

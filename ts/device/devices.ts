@@ -40,7 +40,10 @@ const DEVICES = signature('devices', {
   ),
 });
 
-/** Looks for GPUs; opens nothing, and never throws for what is missing. */
+/**
+ * Looks for GPUs; opens nothing, and never throws for what is missing.
+ * @example for (const { device, name, memory } of devices().devices) console.log(device, name, memory.free);
+ */
 export function devices(options: { /** @internal */ readonly libraryFolder?: string } = {}): Devices {
   DEVICES.check(options);
   const { binding, folder } = loadBinding();

@@ -15,6 +15,7 @@ const READ_LABELS = signature('readLabels', {
  * Reads a label file, e.g. `synset_words.txt`; lines are kept as they are (`n01440764 tench, Tinca tinca`).
  * @param classes How many the net has; another count is an error. Default: any.
  * @throws ArgumentError naming the file and both counts
+ * @example const labels = readLabels('synset_words.txt', 1000);
  */
 export function readLabels(file: string, classes?: number): string[] {
   READ_LABELS.check(file, classes);

@@ -24,6 +24,7 @@ const SAVE_PREPROCESS = signature('savePreprocess', {
  * Writes `path` (and, for a mean image, `path` with `.mean.binaryproto` appended), each whole or not at all.
  * docs/preprocess.md has the fields. Beside `NAME.prototxt`, the commands find it as `NAME.preprocess.json`.
  * @throws ResnodeError `file/write`
+ * @example savePreprocess('ResNet-50-deploy.preprocess.json', msraPreprocess([103.063, 115.903, 123.152]));
  */
 export function savePreprocess(path: string, preprocess: Preprocess): void {
   SAVE_PREPROCESS.check(path, preprocess);
@@ -47,7 +48,11 @@ type Fail = (where: string, expected: string, found: unknown) => never;
 
 const LOAD_PREPROCESS = signature('loadPreprocess', { path: required(path, 'A path.') });
 
-/** Reads what savePreprocess wrote. @throws ImageError naming the file, the field, what was found and expected */
+/**
+ * Reads what savePreprocess wrote.
+ * @throws ImageError naming the file, the field, what was found and expected
+ * @example const preprocess = loadPreprocess('ants-and-bees/preprocess.json');
+ */
 export function loadPreprocess(path: string): Preprocess {
   LOAD_PREPROCESS.check(path);
   const fail: Fail = (where, expected, found) => {

@@ -99,7 +99,10 @@ export const tunedPreprocess = options<TunedPreprocess>({
 
 const MSRA_PREPROCESS = signature('msraPreprocess', { mean: required(mean, 'Subtracted.') });
 
-/** MSRA's for ResNet-50/101/152: BGR 0–255, shorter side 256, centre crop 224, minus the mean. */
+/**
+ * MSRA's for ResNet-50/101/152: BGR 0–255, shorter side 256, centre crop 224, minus the mean.
+ * @example const preprocess = msraPreprocess([103.063, 115.903, 123.152]);
+ */
 export function msraPreprocess(mean: Preprocess['mean']): Preprocess {
   MSRA_PREPROCESS.check(mean);
   return { resize: { shorterSide: 256 }, crop: { width: 224, height: 224 }, mean };
@@ -125,6 +128,7 @@ const PREPROCESS_IMAGE = signature('preprocessImage', {
  * @param corner Left and top of the crop in the resized image. Default: centred.
  * @throws ImageError where the crop is larger than the image, or the resized image over 2^27 pixels;
  * ArgumentError where the mean does not fit
+ * @example const pixels = await preprocessImage(await decodeImage('cat.jpg'), msraPreprocess([103, 116, 123]), 3);
  */
 export async function preprocessImage(
   image: Image | DeepImage,

@@ -52,6 +52,7 @@ const CALIBRATE = signature('calibrate', {
  * Nets' inputs have none, so that the first layer stays float32.
  * @param inputs One for each run, as `model.run` takes them.
  * @throws ArgumentError; GraphError where the net has no convolutions that could run in int8; what load and run throw
+ * @example saveCalibration('calibration.json', await calibrate(device, { model, weights }, batches));
  */
 export async function calibrate(
   device: Device,

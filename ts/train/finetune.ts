@@ -167,6 +167,7 @@ const FINETUNE = signature('finetune', {
  * device give the same split and order.
  * @throws ArgumentError, PrototxtError, WeightsError, ImageError, DeviceError; ResnodeError `train/diverged`; the
  * signal's reason. A report is written then too, if training had begun.
+ * @example for await (const event of finetune({ folder, model, weights, out, device, preprocess: { mean: [104, 117, 123] } })) console.log(event);
  */
 export async function* finetune(given: FinetuneOptions): AsyncGenerator<FinetuneEvent, void, void> {
   FINETUNE.check(given);

@@ -31,6 +31,10 @@ const OPEN_REPORT = signature('openReport', {
  * @param file Where the page goes, e.g. `runs/report.html`.
  * @param title The page's heading. Default: the net's name.
  * @throws ArgumentError where the name does not end in .html or its folder is not there: before hours of training
+ * @example
+ * const report = openReport('report.html');
+ * for await (const event of solver.run()) report.add(event);
+ * await report.close();
  */
 export function openReport(file: string, title?: string): Report {
   OPEN_REPORT.check(file, title);

@@ -18,6 +18,7 @@ const SOLVER_DATA = signature('solverData', {
  * there, to the folder of the file given.
  * @param namedIn The solver or the net that is run.
  * @param augment A JSON file: what is done to images beside transform_param.
+ * @example const solver = new Solver({ solver: 'solver.prototxt', device, data: solverData('solver.prototxt', 'augment.json') });
  */
 export function solverData(namedIn: string | undefined, augment?: string): OpenData {
   SOLVER_DATA.check(namedIn, augment);

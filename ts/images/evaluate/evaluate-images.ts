@@ -138,6 +138,7 @@ const EVALUATE_IMAGES = signature('evaluateImages', {
  * @throws ImageError naming the file; GraphError where the model takes no image or gives no row of scores an image;
  * ArgumentError for a label that is no class, a crop that is not the net's input, ten crops without room for them,
  * scales below the net's input, or scores that are not finite; the signal's reason
+ * @example const { outcomes } = await evaluateImages(model, samples, { preprocess, crops: 10 });
  */
 export async function evaluateImages(
   model: Model,

@@ -61,6 +61,7 @@ const EXTRACT_FEATURES = signature('extractFeatures', {
  * @returns images × the blob's other dimensions, and the files of the rows (`image`: given as bytes)
  * @throws ImageError naming the file; GraphError where the model takes no image, or the blob has no row an image;
  * ArgumentError where all of it would not fit in memory
+ * @example const { shape, data, files } = await extractFeatures(model, ['cat.jpg', 'dog.jpg'], { preprocess });
  */
 export async function extractFeatures(
   model: Model,

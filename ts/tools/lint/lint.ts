@@ -75,7 +75,11 @@ const LINT_FILE = signature('lintFile', {
   ),
 });
 
-/** Lints the prototxt at a path; a file that is none is a finding. @throws ArgumentError where it cannot be read */
+/**
+ * Lints the prototxt at a path; a file that is none is a finding.
+ * @throws ArgumentError where it cannot be read
+ * @example for (const { level, rule, message, fix } of lintFile('train_val.prototxt')) console.log(level, rule, message, fix);
+ */
 export function lintFile(file: string, options: Omit<LintOptions, 'file'> = {}): Finding[] {
   LINT_FILE.check(file, options);
   let text: string;
