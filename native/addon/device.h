@@ -79,7 +79,7 @@ struct Settlement final : Pending {
   Napi::Promise::Deferred deferred;
   std::shared_ptr<Device> device;
   std::function<Napi::Value(Napi::Env, Result&)> finish;
-  std::function<void()> stop;  // empty: what it waits for is not stopped
+  std::function<void()> stop;              // empty: what it waits for is not stopped
   std::function<void(Napi::Env)> settled;  // told on the event loop, however it ended; may be empty
   Result result{};
   bool failed = false;

@@ -69,8 +69,9 @@ std::vector<bool> sharedParameters(const Program& program) {
       continue;
     const auto* convolution = std::get_if<Convolution>(&operation.attributes);
     const auto* deconvolution = std::get_if<Deconvolution>(&operation.attributes);
-    const std::pair<size_t, int64_t> user(
-        operation.attributes.index(), convolution ? convolution->group : deconvolution ? deconvolution->group : 0);
+    const std::pair<size_t, int64_t> user(operation.attributes.index(), convolution     ? convolution->group
+                                                                        : deconvolution ? deconvolution->group
+                                                                                        : 0);
     for (ParameterId id : parametersOf(program, operation)) {
       if (users[id] && *users[id] != user) shared[id] = true;
       users[id] = user;

@@ -90,9 +90,10 @@ bool addDeconvolutionGradient(StepBuilder& step, const Deconvolution& op) {
                                         problem.strides, problem.dilates, problem.left, problem.right);
     const BackwardWeights::primitive_desc primitive(desc, attributes(), step.engine(), hint);
     const Layout weights = primitive.diff_weights_desc();
-    std::vector<Argument> arguments{{DNNL_ARG_SRC, step.read(x, primitive.src_desc()), primitive.src_desc()},
-                                    {DNNL_ARG_DIFF_DST, step.read(dy, primitive.diff_dst_desc()), primitive.diff_dst_desc()},
-                                    {DNNL_ARG_DIFF_WEIGHTS, step.write(dWeights, weights, problem.plainWeights), weights}};
+    std::vector<Argument> arguments{
+        {DNNL_ARG_SRC, step.read(x, primitive.src_desc()), primitive.src_desc()},
+        {DNNL_ARG_DIFF_DST, step.read(dy, primitive.diff_dst_desc()), primitive.diff_dst_desc()},
+        {DNNL_ARG_DIFF_WEIGHTS, step.write(dWeights, weights, problem.plainWeights), weights}};
     if (hasBias) arguments.push_back({DNNL_ARG_DIFF_BIAS, step.write(dBias, problem.bias()), problem.bias()});
     arguments.push_back(scratchOf(step, primitive));
     step.call(BackwardWeights(primitive), std::move(arguments));
