@@ -6,9 +6,9 @@ import { withFigures, withServing } from './figures.ts';
 
 /** What the page shows, in this order: reports of `resnode bench --out`, as paths from its folder. */
 const FILES = [
-  './results/2026-11-27-amd-epyc-forward.json',
-  './results/2026-11-27-amd-epyc-training-resnet-50.json',
-  './results/2026-11-27-amd-epyc-training-cifar-20.json',
+  '../bench/results/2026-11-27-amd-epyc-forward.json',
+  '../bench/results/2026-11-27-amd-epyc-training-resnet-50.json',
+  '../bench/results/2026-11-27-amd-epyc-training-cifar-20.json',
 ];
 
 /** The README's, as a path from the repository's folder. */
