@@ -1,5 +1,5 @@
 /** A flag of a command is a row of a table of options: its kind reads it, its sentence is the help. */
-import { Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { ArgumentError } from '../base/errors.ts';
 import type { Kind, Written } from '../base/kinds.ts';
 import { type Option as Row, signatures } from '../base/options.ts';
@@ -85,6 +85,12 @@ const tableOf = ({ kind }: Row): Readonly<Record<string, Row>> =>
 export function own(name: OwnFlag, value?: unknown): Flag {
   const { flags, row } = ownFlags[name];
   return new Flag(flags, row, value);
+}
+
+/** Adds flags under a heading of --help. */
+export function group(command: Command, heading: string, ...flags: readonly Flag[]): Command {
+  for (const each of flags) command.addOption(each.helpGroup(heading));
+  return command;
 }
 
 /** The same, to be given always. */

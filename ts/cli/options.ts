@@ -7,7 +7,11 @@ import { type Device, type DeviceKind, type LoadOptions, openDevice } from '../d
 import type { Shapes } from '../device/tensor.ts';
 import type { TrainOptions } from '../device/train-options.ts';
 import { checkInputNames } from '../layers/data.ts';
-import { flag } from './flag.ts';
+import { flag, group } from './flag.ts';
+
+/** Headings of --help. */
+const DEVICE = 'Device:';
+export const NET = 'How the net is read:';
 
 /** Options of every command that computes. */
 export interface DeviceFlags {
@@ -19,11 +23,14 @@ export interface DeviceFlags {
 
 /** Adds --device, --threads, --no-cudnn and --no-tune. */
 export function deviceOptions(command: Command): Command {
-  return command
-    .addOption(flag('openDevice', 'kind', '--device <kind>', 'auto'))
-    .addOption(flag('openDevice', 'threads', '--threads <n>'))
-    .addOption(flag('openDevice', 'cudnn', '--no-cudnn'))
-    .addOption(flag('openDevice', 'tune', '--no-tune'));
+  return group(
+    command,
+    DEVICE,
+    flag('openDevice', 'kind', '--device <kind>', 'auto'),
+    flag('openDevice', 'threads', '--threads <n>'),
+    flag('openDevice', 'cudnn', '--no-cudnn'),
+    flag('openDevice', 'tune', '--no-tune'),
+  );
 }
 
 /** Caffe's flag. */
@@ -47,7 +54,7 @@ export interface PrecisionFlags {
 
 /** Adds --precision and --loss-scale. */
 export function trainingPrecisionOptions(command: Command): Command {
-  return precisionOption(command).addOption(flag('device.train', 'lossScale', '--loss-scale <factor>'));
+  return group(precisionOption(command), DEVICE, flag('device.train', 'lossScale', '--loss-scale <factor>'));
 }
 
 /** What nets are trained in, as train options. */
@@ -57,7 +64,7 @@ export function trainingPrecisionOf({ precision, lossScale }: TrainingPrecisionF
 
 /** Adds --precision. */
 export function precisionOption(command: Command): Command {
-  return command.addOption(flag('device.train', 'precision', '--precision <name>', 'float32'));
+  return group(command, DEVICE, flag('device.train', 'precision', '--precision <name>', 'float32'));
 }
 
 /** The same with int8. */
@@ -68,9 +75,12 @@ export interface AnyPrecisionFlags {
 
 /** Adds --precision and --calibration. */
 export function anyPrecisionOption(command: Command): Command {
-  return command
-    .addOption(flag('device.load', 'precision', '--precision <name>', 'float32'))
-    .addOption(flag('device.load', 'calibration', '--calibration <json>'));
+  return group(
+    command,
+    DEVICE,
+    flag('device.load', 'precision', '--precision <name>', 'float32'),
+    flag('device.load', 'calibration', '--calibration <json>'),
+  );
 }
 
 /** The same as load options. */
@@ -109,10 +119,13 @@ export interface StateFlags {
 
 /** Adds Caffe's --phase, --level and --stage. */
 export function stateOptions(command: Command): Command {
-  return command
-    .addOption(flag('device.load', 'phase', '--phase <phase>'))
-    .addOption(flag('device.load', 'level', '--level <n>'))
-    .addOption(flag('device.load', 'stages', '--stage <names>'));
+  return group(
+    command,
+    NET,
+    flag('device.load', 'phase', '--phase <phase>'),
+    flag('device.load', 'level', '--level <n>'),
+    flag('device.load', 'stages', '--stage <names>'),
+  );
 }
 
 /** The same as load options. */
@@ -136,7 +149,7 @@ export interface InputShapeFlags {
 
 /** Adds --input-shape. */
 export function inputShapeOption(command: Command): Command {
-  return command.addOption(flag('device.load', 'inputShapes', '--input-shape <name=shape>', {}));
+  return group(command, NET, flag('device.load', 'inputShapes', '--input-shape <name=shape>', {}));
 }
 
 /**

@@ -6,7 +6,7 @@ import type { Size } from '../images/geometry.ts';
 import { readMean } from '../images/mean-file.ts';
 import type { Preprocess } from '../images/preprocess.ts';
 import { loadPreprocess, preprocessBeside } from '../images/preprocess-file.ts';
-import { flag, own } from './flag.ts';
+import { flag, group, own } from './flag.ts';
 
 export interface PreprocessFlags {
   mean?: string;
@@ -43,20 +43,23 @@ export const PREPROCESS_ATTRIBUTES: string[] = Object.keys(FLAGS);
 
 /** Adds --mean, --mean-value, --preprocess and all else that says how images are prepared; and --max-pixels. */
 export function preprocessOptions(command: Command): Command {
-  return command
-    .addOption(own('mean'))
-    .addOption(own('meanValue'))
-    .addOption(own('preprocess'))
-    .addOption(flag('preprocessImage', 'preprocess.order', '--order <order>'))
-    .addOption(flag('preprocessImage', 'preprocess.scale', '--scale <factor>'))
-    .addOption(flag('preprocessImage', 'preprocess.std', '--std <list>'))
-    .addOption(own('shorterSide'))
-    .addOption(own('resize'))
-    .addOption(own('noResize'))
-    .addOption(flag('preprocessImage', 'preprocess.interpolation', '--interpolation <kind>'))
-    .addOption(flag('preprocessImage', 'preprocess.orientation', '--orientation <how>'))
-    .addOption(flag('preprocessImage', 'preprocess.depth', '--depth <bits>'))
-    .addOption(maxPixelsOption());
+  return group(
+    command,
+    'How images are prepared:',
+    own('mean'),
+    own('meanValue'),
+    own('preprocess'),
+    flag('preprocessImage', 'preprocess.order', '--order <order>'),
+    flag('preprocessImage', 'preprocess.scale', '--scale <factor>'),
+    flag('preprocessImage', 'preprocess.std', '--std <list>'),
+    own('shorterSide'),
+    own('resize'),
+    own('noResize'),
+    flag('preprocessImage', 'preprocess.interpolation', '--interpolation <kind>'),
+    flag('preprocessImage', 'preprocess.orientation', '--orientation <how>'),
+    flag('preprocessImage', 'preprocess.depth', '--depth <bits>'),
+    maxPixelsOption(),
+  );
 }
 
 /** --max-pixels. */

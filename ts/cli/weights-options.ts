@@ -1,7 +1,8 @@
 /** What commands that take --weights share: what becomes of layers that the file does not fit. */
 import type { Command } from 'commander';
 import type { MatchOptions } from '../caffe/match-weights.ts';
-import { flag } from './flag.ts';
+import { flag, group } from './flag.ts';
+import { NET } from './options.ts';
 
 export interface WeightsFlags {
   partialWeights?: boolean;
@@ -10,9 +11,12 @@ export interface WeightsFlags {
 
 /** Adds --partial-weights and --reshape-weights. */
 export function weightsOptions(command: Command): Command {
-  return command
-    .addOption(flag('device.load', 'partialWeights', '--partial-weights'))
-    .addOption(flag('device.load', 'reshapeWeights', '--reshape-weights'));
+  return group(
+    command,
+    NET,
+    flag('device.load', 'partialWeights', '--partial-weights'),
+    flag('device.load', 'reshapeWeights', '--reshape-weights'),
+  );
 }
 
 /** The same as load options. */
