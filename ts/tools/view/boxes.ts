@@ -32,7 +32,10 @@ export function groupIntoBoxes(layers: readonly TracedLayer[], { graph: written 
   const owner = new Map<number, Card>();
   for (const node of graph.nodes) {
     // Of several layers of one name each belongs to one node, in order.
-    const found = node.layers.flatMap((name) => indices.get(name)?.shift() ?? []);
+    // A layer of several operations belongs to the one that makes its top.
+    const made = graph.values[node.outputs[0]!]!;
+    const names = node.layers.filter((name) => !(made.isPart && name === made.layer));
+    const found = names.flatMap((name) => indices.get(name)?.shift() ?? []);
     const card: Card = { layers: found, node };
     for (const index of found) owner.set(index, card);
   }

@@ -26,7 +26,8 @@ export interface TracedLayer {
 /** Follows the blobs through the layers in the order of the file. */
 export function traceLayers(net: NetParameter, { graph, missing }: PartialGraph): TracedLayer[] {
   const current = new Map<string, TracedBlob>();
-  let next: ValueId = 0;
+  const blobs = [...graph.values.keys()].filter((id) => !graph.values[id]!.isPart);
+  let next = 0;
   return (net.layer ?? []).map((layer, index) => {
     const problem = missing.get(layer) ?? null;
     const bottoms = (layer.bottom ?? []).map((name) => {
@@ -36,9 +37,10 @@ export function traceLayers(net: NetParameter, { graph, missing }: PartialGraph)
     });
     // The graph's values stand in the order of the layers that make them; a loss may make one that it does not name.
     const isInGraph = problem === null && layer.type !== 'Silence';
-    const unnamed = isInGraph && graph.values[next]?.layer === layer.name ? [graph.values[next]!.blob] : [];
+    const following = graph.values[blobs[next] ?? -1];
+    const unnamed = isInGraph && following?.layer === layer.name ? [following!.blob] : [];
     const tops = (layer.top?.length ? layer.top : unnamed).map((name) => {
-      const value = isInGraph ? next++ : null;
+      const value: ValueId | null = isInGraph ? blobs[next++]! : null;
       const shape = value === null ? null : graph.values[value]!.shape;
       const blob: TracedBlob = { name, value, shape, maker: index, readers: [] };
       current.set(name, blob);
