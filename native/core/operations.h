@@ -241,7 +241,7 @@ struct Bnll {
   }
 };
 
-// max(min, min(x, max)): min where min > max. The diff passes at exactly min and max.
+// max(min, min(x, max)): min where min > max.
 struct Clip {
   static constexpr const char* kKind = "clip";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
@@ -249,12 +249,14 @@ struct Clip {
   static constexpr bool kIsPortable = false;
   float min = 0;
   float max = 0;
+  bool passesBounds = true;
   bool inPlace = false;
 
   template <class Self, class Visit>
   static void visitFields(Self& self, Visit&& visit) {
     visit(Field{"min", Role::attribute}, self.min);
     visit(Field{"max", Role::attribute}, self.max);
+    visit(Field{"passesBounds", Role::attribute}, self.passesBounds);
     visit(Field{"inPlace", Role::attribute}, self.inPlace);
   }
 };
@@ -321,6 +323,28 @@ struct Swish {
   static void visitFields(Self& self, Visit&& visit) {
     visit(Field{"beta", Role::attribute}, self.beta);
   }
+};
+
+// x · tanh(ln(1 + eˣ)).
+struct Mish {
+  static constexpr const char* kKind = "mish";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = true;
+  static constexpr bool kIsPortable = false;
+
+  template <class Self, class Visit>
+  static void visitFields(Self&, Visit&&) {}
+};
+
+// x · max(0, min(6, x + 3)) / 6.
+struct HardSwish {
+  static constexpr const char* kKind = "hardSwish";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = true;
+  static constexpr bool kIsPortable = false;
+
+  template <class Self, class Visit>
+  static void visitFields(Self&, Visit&&) {}
 };
 
 // max(x, 0) + slope · min(x, 0), channels on axis 1.
@@ -720,6 +744,245 @@ struct StochasticPooling {
   }
 };
 
+// scale · x / √(Σx² + eps), the sum over all values of an item or over its channels at each place; the scale is one, or
+// one a channel. Its gradient is the one of SSD, which multiplies by the scale last.
+struct Normalize {
+  static constexpr const char* kKind = "normalize";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  ParameterId scale = -1;  // [1] or [C]
+  bool acrossSpatial = true;
+  bool channelShared = true;
+  float eps = 1e-10f;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"scale", Role::learned}, self.scale);
+    visit(Field{"acrossSpatial", Role::attribute}, self.acrossSpatial);
+    visit(Field{"channelShared", Role::attribute}, self.channelShared);
+    visit(Field{"eps", Role::attribute}, self.eps);
+  }
+};
+
+// scale · (x − mean) / √(variance + eps) + shift over axis 1, with the mean and the biased variance of the batch. Where it
+// has running statistics, they become momentum · running + (1 − momentum) · of the batch.
+struct Bn {
+  static constexpr const char* kKind = "bn";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  ParameterId scale = -1;  // [C]
+  ParameterId shift = -1;  // [C]
+  std::optional<ParameterId> mean;  // [C]
+  std::optional<ParameterId> variance;  // [C]
+  float eps = 0.00001f;
+  float momentum = 0.9f;
+  bool update = true;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"scale", Role::learned}, self.scale);
+    visit(Field{"shift", Role::learned}, self.shift);
+    visit(Field{"mean", Role::parameter}, self.mean);
+    visit(Field{"variance", Role::parameter}, self.variance);
+    visit(Field{"eps", Role::attribute}, self.eps);
+    visit(Field{"momentum", Role::attribute}, self.momentum);
+    visit(Field{"update", Role::attribute}, self.update);
+  }
+};
+
+enum class ResizeMethod { aligned, nearest, bilinear };
+constexpr std::array<const char*, 3> namesOf(ResizeMethod) { return {{"aligned", "nearest", "bilinear"}}; }
+
+// Planes of another size. aligned: bilinear, the corners on the corners; nearest: the value at the place times the ratio
+// of the sizes, rounded down; bilinear: at the place times that ratio.
+struct Resize {
+  static constexpr const char* kKind = "resize";
+  static constexpr GradientReads kGradientReads = GradientReads::nothing;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  ResizeMethod method = ResizeMethod::aligned;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"method", Role::attribute}, self.method);
+  }
+};
+
+// The values of x where the mask says, the others 0; of several at one place the last.
+struct Unpool {
+  static constexpr const char* kKind = "unpool";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+
+  template <class Self, class Visit>
+  static void visitFields(Self&, Visit&&) {}
+};
+
+// Boxes around the cells of a feature map, [x1, y1, x2, y2] as shares of an image; behind them the variances of each.
+struct PriorBoxes {
+  static constexpr const char* kKind = "priorBoxes";
+  static constexpr GradientReads kGradientReads = GradientReads::noGradient;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  std::vector<float> widths;
+  std::vector<float> heights;
+  std::vector<float> variances;
+  int64_t height = 1;
+  int64_t width = 1;
+  float imageHeight = 1;
+  float imageWidth = 1;
+  float stepHeight = 1;
+  float stepWidth = 1;
+  float offset = 0.5f;
+  bool clip = false;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"widths", Role::attribute}, self.widths);
+    visit(Field{"heights", Role::attribute}, self.heights);
+    visit(Field{"variances", Role::attribute}, self.variances);
+    visit(Field{"height", Role::attribute, 1}, self.height);
+    visit(Field{"width", Role::attribute, 1}, self.width);
+    visit(Field{"imageHeight", Role::attribute}, self.imageHeight);
+    visit(Field{"imageWidth", Role::attribute}, self.imageWidth);
+    visit(Field{"stepHeight", Role::attribute}, self.stepHeight);
+    visit(Field{"stepWidth", Role::attribute}, self.stepWidth);
+    visit(Field{"offset", Role::attribute}, self.offset);
+    visit(Field{"clip", Role::attribute}, self.clip);
+  }
+};
+
+enum class BoxCode { corner, centerSize, cornerSize };
+constexpr std::array<const char*, 3> namesOf(BoxCode) { return {{"corner", "centerSize", "cornerSize"}}; }
+
+// Decodes the boxes, drops those that overlap better ones of their class (non-maximum suppression) and keeps the best of
+// each image. Rows that no detection takes are −1; where there is none at all, row i is image i and −1.
+struct DetectionOutput {
+  static constexpr const char* kKind = "detectionOutput";
+  static constexpr GradientReads kGradientReads = GradientReads::noGradient;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  int64_t classes = 1;
+  int64_t background = 0;
+  bool shareLocation = true;
+  BoxCode code = BoxCode::corner;
+  bool varianceInTarget = false;
+  bool clip = false;
+  float scoreThreshold = 0;
+  float nmsThreshold = 0.3f;
+  float eta = 1;
+  std::optional<int64_t> topK;
+  std::optional<int64_t> keepTopK;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"classes", Role::attribute, 1}, self.classes);
+    visit(Field{"background", Role::attribute, -1}, self.background);
+    visit(Field{"shareLocation", Role::attribute}, self.shareLocation);
+    visit(Field{"code", Role::attribute}, self.code);
+    visit(Field{"varianceInTarget", Role::attribute}, self.varianceInTarget);
+    visit(Field{"clip", Role::attribute}, self.clip);
+    visit(Field{"scoreThreshold", Role::attribute}, self.scoreThreshold);
+    visit(Field{"nmsThreshold", Role::attribute}, self.nmsThreshold);
+    visit(Field{"eta", Role::attribute}, self.eta);
+    visit(Field{"topK", Role::attribute, 0}, self.topK);
+    visit(Field{"keepTopK", Role::attribute, 0}, self.keepTopK);
+  }
+};
+
+// Regions of interest: anchors moved by the deltas, cut at the image, those that are too small dropped, then by score,
+// without those that overlap better ones. Rows that no region takes are −1.
+struct Proposal {
+  static constexpr const char* kKind = "proposal";
+  static constexpr GradientReads kGradientReads = GradientReads::noGradient;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  std::vector<float> anchors;
+  float stride = 16;
+  float minSize = 16;
+  int64_t beforeNms = 6000;
+  float nmsThreshold = 0.7f;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"anchors", Role::attribute}, self.anchors);
+    visit(Field{"stride", Role::attribute}, self.stride);
+    visit(Field{"minSize", Role::attribute}, self.minSize);
+    visit(Field{"beforeNms", Role::attribute, 1}, self.beforeNms);
+    visit(Field{"nmsThreshold", Role::attribute}, self.nmsThreshold);
+  }
+};
+
+// The maximum of each bin of each region; an empty bin is 0. A region of image −1 is none: 0.
+struct RoiPooling {
+  static constexpr const char* kKind = "roiPooling";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  float spatialScale = 1;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"spatialScale", Role::attribute}, self.spatialScale);
+  }
+};
+
+// The mean of each bin of each region, of a channel of its own: (out · group + row) · group + column. An empty bin is 0. A
+// region of image −1 is none: 0.
+struct PsRoiPooling {
+  static constexpr const char* kKind = "psRoiPooling";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  float spatialScale = 1;
+  int64_t group = 1;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"spatialScale", Role::attribute}, self.spatialScale);
+    visit(Field{"group", Role::attribute, 1}, self.group);
+  }
+};
+
+// Bilinear samples of regions at the corners of their bins. A region of image −1 is none: 0.
+struct RoiAlign {
+  static constexpr const char* kKind = "roiAlign";
+  static constexpr GradientReads kGradientReads = GradientReads::noGradient;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  float spatialScale = 1;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"spatialScale", Role::attribute}, self.spatialScale);
+  }
+};
+
+// The sum of outside · f(inside · (a − b)) over a number, f(d) = σ²d²/2 where |d| < 1/σ², else |d| − 0.5/σ².
+struct SmoothL1Loss {
+  static constexpr const char* kKind = "smoothL1Loss";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  float sigma = 1;
+  float divisor = 1;
+  int64_t outer = 1;
+  int64_t channels = 1;
+  int64_t inner = 1;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"sigma", Role::attribute}, self.sigma);
+    visit(Field{"divisor", Role::attribute}, self.divisor);
+    visit(Field{"outer", Role::attribute, 0}, self.outer);
+    visit(Field{"channels", Role::attribute, 0}, self.channels);
+    visit(Field{"inner", Role::attribute, 0}, self.inner);
+  }
+};
+
 enum class ArgMaxResult { indices, values, both };
 constexpr std::array<const char*, 3> namesOf(ArgMaxResult) { return {{"indices", "values", "both"}}; }
 
@@ -968,15 +1231,17 @@ struct Update {
 
 using Attributes = std::variant<
     Convolution, InnerProduct, Scale, BatchNorm, Relu, Elu, Sigmoid, Tanh, AbsVal, Power, Bnll, Clip, Exp, Log,
-    Threshold, Swish, PRelu, Dropout, Eltwise, Pooling, Softmax, SoftmaxLoss, EuclideanLoss, Accuracy, Concat,
-    Slice, Reshape, Lrn, Deconvolution, Crop, Permute, Im2col, BatchReindex, Embed, ParameterBlob, Remember,
-    StochasticPooling, ArgMax, Reduction, Mvn, InfogainLoss, SigmoidCrossEntropyLoss, MultinomialLogisticLoss,
-    HingeLoss, ContrastiveLoss, LstmUnit, Gradient, AllMean, Update>;
+    Threshold, Swish, Mish, HardSwish, PRelu, Dropout, Eltwise, Pooling, Softmax, SoftmaxLoss, EuclideanLoss,
+    Accuracy, Concat, Slice, Reshape, Lrn, Deconvolution, Crop, Permute, Im2col, BatchReindex, Embed,
+    ParameterBlob, Remember, StochasticPooling, Normalize, Bn, Resize, Unpool, PriorBoxes, DetectionOutput,
+    Proposal, RoiPooling, PsRoiPooling, RoiAlign, SmoothL1Loss, ArgMax, Reduction, Mvn, InfogainLoss,
+    SigmoidCrossEntropyLoss, MultinomialLogisticLoss, HingeLoss, ContrastiveLoss, LstmUnit, Gradient, AllMean,
+    Update>;
 
 // Functions of each value alone: native/operations/elementwise/elementwise.h.
-using Elementwise = std::variant<Relu, Elu, Sigmoid, Tanh, AbsVal, Power, Bnll, Clip, Exp, Log, Threshold, Swish>;
+using Elementwise = std::variant<Relu, Elu, Sigmoid, Tanh, AbsVal, Power, Bnll, Clip, Exp, Log, Threshold, Swish, Mish, HardSwish>;
 
 // Written once for all devices: native/core/portable.h.
-using Portable = std::variant<Deconvolution, Crop, Permute, Im2col, BatchReindex, Embed, ParameterBlob, Remember, StochasticPooling, ArgMax, Reduction, Mvn, InfogainLoss, SigmoidCrossEntropyLoss, MultinomialLogisticLoss, HingeLoss, ContrastiveLoss, LstmUnit>;
+using Portable = std::variant<Deconvolution, Crop, Permute, Im2col, BatchReindex, Embed, ParameterBlob, Remember, StochasticPooling, Normalize, Bn, Resize, Unpool, PriorBoxes, DetectionOutput, Proposal, RoiPooling, PsRoiPooling, RoiAlign, SmoothL1Loss, ArgMax, Reduction, Mvn, InfogainLoss, SigmoidCrossEntropyLoss, MultinomialLogisticLoss, HingeLoss, ContrastiveLoss, LstmUnit>;
 
 }  // namespace resnode

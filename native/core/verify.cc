@@ -365,6 +365,120 @@ void check(const StochasticPooling& pooling, const Subject& of) {
   if (pooling.draws) of.count("inputs[1]", of.input(1), 2);
 }
 
+void check(const Normalize& normalize, const Subject& of) {
+  of.places(1, 1, 1, 1);
+  of.expect(of.input(0).size() >= 2, "inputs must have two axes at least");
+  of.shape("outputs", 0, of.output(0), of.input(0));
+  of.parameter("scale", normalize.scale, normalize.channelShared ? 1 : of.input(0)[1]);
+}
+
+void check(const Bn& bn, const Subject& of) {
+  of.places(1, 1, 1, 1);
+  of.expect(of.input(0).size() >= 2, "inputs must have two axes at least");
+  of.shape("outputs", 0, of.output(0), of.input(0));
+  const int64_t channels = of.input(0)[1];
+  of.parameter("scale", bn.scale, channels);
+  of.parameter("shift", bn.shift, channels);
+  of.expect(bn.mean.has_value() == bn.variance.has_value(), "mean and variance must be there alike");
+  if (!bn.mean) return;
+  of.parameter("mean", bn.mean, channels);
+  of.parameter("variance", bn.variance, channels);
+  of.isMutable("mean", *bn.mean);
+  of.isMutable("variance", *bn.variance);
+}
+
+// Planes of another size.
+void checkPlanes(size_t inputs, const Subject& of) {
+  of.places(inputs, inputs, 1, 1);
+  const Shape& x = of.input(0);
+  const Shape& y = of.output(0);
+  of.expect(x.size() == 4 && y.size() == 4, "inputs and outputs must be N×C×H×W");
+  of.shape("outputs", 0, y, {x[0], x[1], y[2], y[3]});
+}
+
+void check(const Resize&, const Subject& of) { checkPlanes(1, of); }
+
+void check(const Unpool&, const Subject& of) {
+  checkPlanes(2, of);
+  of.count("inputs[1]", of.input(1), elementCount(of.input(0)));
+}
+
+void check(const PriorBoxes& priors, const Subject& of) {
+  of.places(0, 0, 1, 1);
+  const int64_t boxes = static_cast<int64_t>(priors.widths.size());
+  of.expect(boxes > 0 && boxes <= kMostBoxesOfCell && priors.heights.size() == priors.widths.size(),
+            "a cell has 1 to 64 boxes, each a width and a height");
+  of.expect(priors.variances.size() == 4, "there must be four variances");
+  of.count("outputs[0]", of.output(0), product({2, 4, boxes, priors.height, priors.width}));
+}
+
+void check(const DetectionOutput& detection, const Subject& of) {
+  of.places(3, 3, 1, 1);
+  const int64_t images = of.input(0).empty() ? 0 : of.input(0)[0], priors = elementCount(of.input(2)) / 8;
+  of.expect(images > 0 && priors > 0 && priors <= INT32_MAX && detection.background < detection.classes,
+            "there must be images, priors and a background among the classes");
+  of.count("inputs[0]", of.input(0), product({images, priors, detection.shareLocation ? 1 : detection.classes, 4}));
+  of.count("inputs[1]", of.input(1), product({images, priors, detection.classes}));
+  of.count("inputs[2]", of.input(2), priors * 8);
+  // Rows for all that may be kept, and for an image each where nothing is.
+  const int64_t kept = product(
+      {std::min(detection.topK.value_or(priors), priors), detection.classes - (detection.background >= 0 ? 1 : 0)});
+  const int64_t most = product({images, std::min(kept, detection.keepTopK.value_or(kept))});
+  const int64_t rows = elementCount(of.output(0)) / 7;
+  of.count("outputs[0]", of.output(0), product({rows, 7}));
+  of.expect(rows >= most && rows >= images, "there must be a row for each detection, and for each image");
+}
+
+void check(const Proposal& proposal, const Subject& of) {
+  of.places(3, 3, 1, 2);
+  const int64_t anchors = static_cast<int64_t>(proposal.anchors.size()) / 4;
+  of.expect(anchors > 0 && anchors <= kMostAnchors && proposal.anchors.size() % 4 == 0,
+            "there must be 1 to 64 anchors of four sides");
+  const Shape& deltas = of.input(1);
+  of.expect(deltas.size() == 4 && deltas[0] == 1 && deltas[1] == 4 * anchors, "inputs[1] must be 1×4·anchors×H×W");
+  of.expect(product({anchors, deltas[2], deltas[3]}) <= INT32_MAX, "there are too many anchors");
+  of.count("inputs[0]", of.input(0), product({2, anchors, deltas[2], deltas[3]}));
+  of.expect(elementCount(of.input(2)) >= 3, "inputs[2] must be [height, width, scale]");
+  of.expect(!of.output(0).empty(), "outputs[0] must have rows");
+  of.count("outputs[0]", of.output(0), product({of.output(0)[0], 5}));
+  if (of.outputs() > 1) of.count("outputs[1]", of.output(1), of.output(0)[0]);
+}
+
+// @returns y, [R, …].
+const Shape& checkRegions(const Subject& of) {
+  of.places(2, 2, 1, 1);
+  const Shape &x = of.input(0), &regions = of.input(1), &y = of.output(0);
+  of.expect(x.size() == 4 && y.size() == 4, "inputs[0] and outputs[0] must have four axes");
+  of.expect(!regions.empty(), "inputs[1] must have rows");
+  of.count("inputs[1]", regions, product({regions[0], 5}));
+  of.expect(y[0] == regions[0], "outputs[0] must have a row for each region");
+  return y;
+}
+
+void check(const RoiPooling&, const Subject& of) {
+  of.expect(checkRegions(of)[1] == of.input(0)[1], "outputs must have as many channels as inputs[0]");
+}
+void check(const RoiAlign&, const Subject& of) {
+  const Shape& y = checkRegions(of);
+  of.expect(y[1] == of.input(0)[1], "outputs must have as many channels as inputs[0]");
+  of.expect(y[2] > 1 && y[3] > 1, "a grid has two lines at least");
+}
+void check(const PsRoiPooling& pooling, const Subject& of) {
+  const Shape& y = checkRegions(of);
+  of.expect(y[2] == pooling.group && y[3] == pooling.group, "outputs must have group bins a side");
+  of.expect(of.input(0)[1] == product({y[1], pooling.group, pooling.group}),
+            "inputs[0] must have a channel for each bin");
+}
+
+void check(const SmoothL1Loss& loss, const Subject& of) {
+  of.places(2, 4, 1, 2);
+  of.expect(of.inputs() != 3, "inside and outside weights must be there alike");
+  const int64_t count = product({loss.outer, loss.channels, loss.inner});
+  for (size_t i = 0; i < of.inputs(); ++i) of.count("an input", of.input(i), count);
+  of.count("outputs[0]", of.output(0), 1);
+  if (of.outputs() > 1) of.count("outputs[1]", of.output(1), product({loss.outer, loss.inner}));
+}
+
 void check(const ArgMax& argMax, const Subject& of) {
   of.places(1, 1, 1, 1);
   checkAround(argMax, of);
@@ -446,7 +560,9 @@ bool readsInput(const Attributes& attributes, size_t i, const std::vector<bool>&
         else if constexpr (std::is_same_v<T, Relu>) return !(of.negativeSlope >= 0);
         else if constexpr (std::is_same_v<T, Elu>) return !(of.alpha >= 0);
         else if constexpr (std::is_same_v<T, Power>) return of.power != 0 && of.power != 1 && of.scale != 0;
-        else if constexpr (std::is_same_v<T, Dropout> || std::is_same_v<T, BatchReindex>) return i == 1;
+        else if constexpr (std::is_same_v<T, Dropout> || std::is_same_v<T, BatchReindex> || std::is_same_v<T, Unpool> ||
+                           std::is_same_v<T, PsRoiPooling>)
+          return i == 1;
         else if constexpr (std::is_same_v<T, Reduction>) return of.method != ReductionMethod::sum;
         else if constexpr (std::is_same_v<T, Mvn>) return of.normalizeVariance;
         else if constexpr (kReadsOwn<T>) return !of.inPlace;
@@ -478,12 +594,13 @@ bool readsOutput(const Attributes& attributes, size_t i) {
 // How many inputs have a diff: labels, indices and the pass of Dropout have none.
 template <class T>
 constexpr size_t kInputsWithDiff =
-    std::is_same_v<T, Embed>                                            ? 0
-    : std::is_same_v<T, ContrastiveLoss> || std::is_same_v<T, LstmUnit> ? 2
+    std::is_same_v<T, Embed>                                                                               ? 0
+    : std::is_same_v<T, ContrastiveLoss> || std::is_same_v<T, LstmUnit> || std::is_same_v<T, SmoothL1Loss> ? 2
     : std::is_same_v<T, Dropout> || std::is_same_v<T, SoftmaxLoss> || std::is_same_v<T, InfogainLoss> ||
             std::is_same_v<T, SigmoidCrossEntropyLoss> || std::is_same_v<T, MultinomialLogisticLoss> ||
             std::is_same_v<T, HingeLoss> || std::is_same_v<T, BatchReindex> || std::is_same_v<T, Remember> ||
-            std::is_same_v<T, StochasticPooling>
+            std::is_same_v<T, StochasticPooling> || std::is_same_v<T, Unpool> || std::is_same_v<T, RoiPooling> ||
+            std::is_same_v<T, PsRoiPooling>
         ? 1
         : SIZE_MAX;
 

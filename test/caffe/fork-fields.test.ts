@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { PrototxtError } from '../../ts/base/errors.ts';
+import { decodeMessage } from '../../ts/caffe/binary-message.ts';
 import { parseMessage } from '../../ts/caffe/prototxt.ts';
+import { messages } from '../../ts/caffe/schema.ts';
 import { readJson, sharedFolder } from '../support/golden.ts';
 
 const refusal = (type: string, text: string): PrototxtError => {
@@ -44,6 +46,28 @@ test('a slip that no fork has keeps its hint', () => {
   assert.is(refusal('SolverParameter', 'constructor: 1').code, 'prototxt/unknown-field');
 });
 
+test('a number that forks use for different fields is read by the type of its layer', () => {
+  const tagged = (number: number, ...bytes: number[]) => {
+    const key = number * 8 + 2;
+    return [(key & 127) | 128, key >> 7, bytes.length, ...bytes];
+  };
+  const layer = (type: string, ...field: number[]) => {
+    const name = [...Buffer.from(type)];
+    return decodeMessage(
+      'LayerParameter',
+      Uint8Array.of(18, name.length, ...name, ...field),
+      'net.caffemodel',
+    );
+  };
+  const one = [8, 7];
+  assert.equal(layer('Permute', ...tagged(148, ...one)).permute_param, { order: [7] });
+  assert.equal(layer('Permute', ...tagged(202, ...one)).permute_param, { order: [7] });
+  assert.equal(layer('Interp', ...tagged(143, ...one)).interp_param, { height: 7 });
+  assert.equal(layer('Upsample', ...tagged(147, ...one)).upsample_param, { scale: 7 });
+  assert.equal(layer('BN', ...tagged(45, 24, 1)).bn_param, { bn_mode: 'INFERENCE' });
+  assert.is(layer('Clip', ...tagged(148)).permute_param, undefined);
+});
+
 // Nets found in public repositories, each with what BVLC's protobuf said of it.
 const wild = join(sharedFolder() ?? '', 'prototxt-wild');
 if (!existsSync(join(wild, 'index.json'))) {
@@ -64,6 +88,16 @@ if (!existsSync(join(wild, 'index.json'))) {
     const [, type, field] = /type "caffe\.(\w+)" has no field named "(\w+)"/.exec(bvlc_parse)!;
     // These the upgrade renames to BVLC's own words.
     if (['ceil_mode', 'pad_l'].includes(field!)) continue;
+    if (Object.hasOwn(messages[type!]!, field!)) {
+      test(`${file}: a field of a fork whose layers are run is read; what else a fork added is refused`, () => {
+        try {
+          parseMessage(typeOf[kind], text, { file });
+        } catch (error) {
+          assert.match((error as PrototxtError).code, /^prototxt\/fork-(field|enum)$/);
+        }
+      });
+      continue;
+    }
     test(`${file} is refused for the field that BVLC's protobuf names, with its fork`, () => {
       const { code, message } = refusal(typeOf[kind], text);
       assert.is(code, 'prototxt/fork-field');

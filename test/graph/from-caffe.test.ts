@@ -120,12 +120,12 @@ test('an unknown layer type says whose it is', () => {
     return assert.unreachable('it was accepted') as never;
   };
   for (const [type, code, words] of [
-    ['PriorBox', 'graph/fork-type', "it belongs to SSD's fork"],
-    ['ROIPooling', 'graph/fork-type', 'it belongs to the R-CNN fork'],
+    ['MultiBoxLoss', 'graph/fork-type', "it belongs to SSD's fork"],
+    ['BoxAnnotatorOHEM', 'graph/fork-type', 'it belongs to the R-FCN fork'],
     [
-      'BN',
+      'DenseImageData',
       'graph/fork-type',
-      "SegNet's fork of Caffe (alexgkendall/caffe-segnet, also in ENet's) or yjxiong's",
+      "SegNet's fork of Caffe (alexgkendall/caffe-segnet, also in ENet's)",
     ],
     [
       'Python',

@@ -126,3 +126,20 @@ export function testTrainingCases(
       });
     }
 }
+
+/** Registers a test for every case of a fork's layer: forward, fused and layer by layer, and backward where it has one. */
+export function testForkCases(device: Device): void {
+  for (const folder of goldenCases('forks')) {
+    const name = basename(folder);
+    if (name === 'roialign_maskrcnn') {
+      console.log(`skipped: forks/${name}: the ROIAlign of Mask R-CNN is not run`);
+      continue;
+    }
+    test(`forks/${name} on ${device.kind}`, async () => {
+      const { checks, firstDivergence, notChecked } = await checkCase(device, readGoldenCase(folder));
+      assert.ok(checks.length > 0);
+      assert.equal(notChecked, []);
+      assert.is(firstDivergence, null, JSON.stringify(firstDivergence));
+    });
+  }
+}

@@ -228,6 +228,7 @@ export const errorCodes = {
     "BatchNorm's blobs are given a learning rate.",
     'Write `param { lr_mult: 0 }` three times, or none.',
   ],
+  'graph/bn': ["BN has words of SegNet's layer and of PSPNet's.", 'Keep the words of one.'],
   'graph/bottom-count': [
     'A layer has more or fewer bottoms than its type takes.',
     'Give as many as the message says.',
@@ -238,6 +239,10 @@ export const errorCodes = {
     'Give one for each bottom of a SUM, or none.',
   ],
   'graph/crop': ['A crop goes beyond its bottom.', 'Use a smaller `offset`, or a smaller second bottom.'],
+  'graph/detection-output': [
+    "DetectionOutput's parameters, or its bottoms, do not fit each other.",
+    'Change what the message names; locations, scores and priors belong to the same boxes.',
+  ],
   'graph/dilation': ['A `dilation` is impossible.', 'Give 1 or more, once or for height and width.'],
   'graph/dimensions': [
     'A bottom has the wrong number of dimensions.',
@@ -311,14 +316,27 @@ export const errorCodes = {
     'Give a pad that is smaller than the kernel.',
   ],
   'graph/param-count': ['A layer has more `param` than blobs.', 'Remove those beyond its blobs.'],
+  'graph/prior-box': [
+    'A size, ratio, step or variance of PriorBox is impossible.',
+    'Change the field that the message names.',
+  ],
+  'graph/proposal': [
+    'What a proposal layer says of its anchors is impossible.',
+    'Change what the message names.',
+  ],
   'graph/propagate-down': [
     '`propagate_down` is not given once for each bottom.',
     'Give as many as there are bottoms, or none.',
   ],
   'graph/pyramid-height': ["SPP's `pyramid_height` is impossible.", 'Give the number of levels, from 1 on.'],
+  'graph/regions': ['A pooling of regions lacks a size.', 'Give the fields that the message names.'],
   'graph/reshape': [
     'Values cannot take the shape that Reshape asks for.',
     'Write dims whose product is that of the bottom, one of them −1 at most.',
+  ],
+  'graph/resize': [
+    'Interp or Upsample has no size, or an impossible one.',
+    'Give the factor or the size that the message names.',
   ],
   'graph/shape': [
     'Bottoms of one layer have shapes that do not fit.',
@@ -336,6 +354,7 @@ export const errorCodes = {
     "Slice's `slice_point` do not cut its axis into its tops.",
     'Give one fewer than tops, rising.',
   ],
+  'graph/smooth-l1': ["SmoothL1Loss's `sigma` is not above 0.", 'Give a number above 0, such as 1.'],
   'graph/stride': ['A stride is impossible or given twice.', 'Give 1 or more, once or for height and width.'],
   'graph/tiles': ["Tile's `tiles` is missing or below 1.", 'Give how often it repeats.'],
   'graph/too-large': ["A blob would be larger than Caffe's limits.", 'Use a smaller batch or image.'],

@@ -1,4 +1,5 @@
 /** A message in protobuf's wire form, by the schema; weights in it are passed over (`caffemodel.ts` reads them). */
+import { forkFieldOf } from './fork-schema.ts';
 import { type Message, recordMessage } from './message.ts';
 import { enums, messages } from './schema.ts';
 import { FieldBudget, packedVarints, readFields, type WireContext, type WireField } from './wire.ts';
@@ -19,8 +20,12 @@ export function decodeMessage(
   );
   const message: Message = {};
   recordMessage(message, { file, line: 1, column: 1 });
-  for (const field of readFields(bytes, { file, what: type, budget })) {
-    const known = byNumber.get(field.number);
+  const read = readFields(bytes, { file, what: type, budget });
+  // Forks take the same number for different fields: the layer's type says which.
+  const fields = type === 'LayerParameter' ? [...read] : read;
+  const layerType = type === 'LayerParameter' ? typeOf(fields) : '';
+  for (const field of fields) {
+    const known = forkFieldOf(layerType, field.number) ?? byNumber.get(field.number);
     if (known === undefined || known.definition.endsWith('message:BlobProto') || depth > MAX_DEPTH) continue;
     const { name, definition } = known;
     const repeated = /^[*+]/.test(definition);
@@ -36,6 +41,15 @@ export function decodeMessage(
     } else if (values.length > 0) message[name] = values.at(-1);
   }
   return message;
+}
+
+/** A layer's type, as its last field of that number says. */
+function typeOf(fields: Iterable<WireField>): string {
+  let found = '';
+  const [number] = messages.LayerParameter!.type!;
+  for (const field of fields)
+    if (field.number === number && field.wireType === 2) found = Buffer.from(field.bytes).toString('utf8');
+  return found;
 }
 
 function valuesOf(type: string, field: WireField, context: WireContext, depth: number): unknown[] {

@@ -2,11 +2,9 @@
  * The schema of caffe.proto (BVLC Caffe 9b891540) as a table: field name → number, type, default.
  * A type is a protobuf scalar, `enum:NAME` or `message:NAME`; a leading `*` means repeated, `+` repeated and packed.
  */
-export type FieldDefinition = readonly [
-  number: number,
-  type: string,
-  defaultValue?: number | boolean | string,
-];
+import { type FieldDefinition, forkEnums, forkLayerFields, forkMessages } from './fork-schema.ts';
+
+export type { FieldDefinition };
 
 export const enums: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   'FillerParameter.VarianceNorm': { FAN_IN: 0, FAN_OUT: 1, AVERAGE: 2 },
@@ -76,6 +74,7 @@ export const enums: Readonly<Record<string, Readonly<Record<string, number>>>> =
   },
   'V1LayerParameter.DimCheckMode': { STRICT: 0, PERMISSIVE: 1 },
   'V0LayerParameter.PoolMethod': { MAX: 0, AVE: 1, STOCHASTIC: 2 },
+  ...forkEnums,
 };
 
 export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefinition>>>> = {
@@ -255,6 +254,7 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     threshold_param: [128, 'message:ThresholdParameter'],
     tile_param: [138, 'message:TileParameter'],
     window_data_param: [129, 'message:WindowDataParameter'],
+    ...forkLayerFields,
   },
   TransformationParameter: {
     scale: [1, 'float', 1],
@@ -643,4 +643,5 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     filler: [1, 'message:FillerParameter'],
     channel_shared: [2, 'bool', false],
   },
+  ...forkMessages,
 };

@@ -68,7 +68,7 @@ export interface Lowered {
   readonly recipes: readonly ParameterRecipe[];
   /** The input of Dropout that says which pass it is, behind the net's own; null: there is none. */
   readonly pass: TensorId | null;
-  /** Names of `program.outputs`. */
+  /** Names of the first of `program.outputs`; those behind say how many rows of others count (Value.rows). */
   readonly names: readonly string[];
 }
 
@@ -86,11 +86,17 @@ export type Compiled<L extends Lowered = Lowered> = Planned<L> & { readonly exec
 /** @throws GraphError */
 export function lowerNet(net: NetParameter, options: CompileOptions): Lowered {
   const written = graphFromCaffe(net, optionsOf(graphOptions, options));
-  const asked = options.outputs === undefined ? written : askedOf(written, net, options.outputs);
+  const asked = withRows(options.outputs === undefined ? written : askedOf(written, net, options.outputs));
   const phase = options.phase ?? net.state?.phase;
   const graph = (options.optimize ?? phase !== 'TRAIN') ? runPasses(asked) : asked;
   const names = options.outputs ?? written.outputs.map((id) => written.values[id]!.blob);
   return { written, graph, names, ...lower(graph, options) };
+}
+
+/** What says how many rows of an output count is an output, too, behind those that have names. */
+function withRows(graph: Graph): Graph {
+  const rows = graph.outputs.flatMap((id) => graph.values[id]!.rows ?? []);
+  return { ...graph, outputs: [...graph.outputs, ...new Set(rows)] };
 }
 
 // Of what data layers give, a label say, only what the outputs need has to be given.

@@ -24,6 +24,8 @@ export type ParameterRecipe =
   | { readonly kind: 'affine-scale'; readonly affine: readonly AffineStep[]; readonly channels: number }
   /** A BlobProto that the net names, of as many values: in the working folder, or beside the net's file. */
   | { readonly kind: 'file'; readonly file: string; readonly net: string; readonly layer: string }
+  /** One value of 1. */
+  | { readonly kind: 'one' }
   /** What training keeps beside the net's blobs; see append-update.ts. */
   | { readonly kind: 'zeros' };
 
@@ -86,18 +88,17 @@ export function lower(
   const maybe = (id: ParameterId | null) => (id === null ? null : blob(id));
 
   const batchNorm = (
-    from: Pick<
-      Extract<Operation, { kind: 'batchNorm' }>,
-      'mean' | 'variance' | 'factor' | 'eps' | 'movingAverageFraction'
-    >,
+    from: Extract<AffineStep, { kind: 'batchNorm' }>,
+    movingAverageFraction: number,
     statistics: 'batch' | 'global',
+    layer: string,
   ) => ({
     kind: 'batchNorm' as const,
     mean: blob(from.mean),
     variance: blob(from.variance),
-    factor: blob(from.factor),
+    factor: from.factor === null ? add({ kind: 'one' }, `${layer}/factor`, [1]) : blob(from.factor),
     eps: from.eps,
-    movingAverageFraction: from.movingAverageFraction,
+    movingAverageFraction,
     statistics,
     update: statistics === 'batch',
     synchronised: false,
@@ -140,8 +141,7 @@ export function lower(
           inner: elementCount(shape.slice(2)),
         };
         const [step] = affine;
-        if (training && step?.kind === 'batchNorm')
-          return batchNorm({ ...step, movingAverageFraction: 0 }, 'global');
+        if (training && step?.kind === 'batchNorm') return batchNorm(step, 0, 'global', layer);
         if (training && step?.kind === 'scale')
           return {
             kind: 'scale' as const,
@@ -165,7 +165,7 @@ export function lower(
       case 'scale':
         return { ...operation, scale: maybe(operation.scale), bias: maybe(operation.bias), relu: null };
       case 'batchNorm':
-        return batchNorm(operation, 'batch');
+        return batchNorm(operation, operation.movingAverageFraction, 'batch', layer);
       case 'prelu':
         return { ...operation, slope: blob(operation.slope) };
       case 'dropout':
@@ -193,6 +193,16 @@ export function lower(
         return { ...operation, weights: filters(operation), bias: maybe(operation.bias) };
       case 'embed':
         return { ...operation, weights: blob(operation.weights), bias: maybe(operation.bias) };
+      case 'normalize':
+        return { ...operation, scale: blob(operation.scale) };
+      case 'bn':
+        return {
+          ...operation,
+          scale: blob(operation.scale),
+          shift: blob(operation.shift),
+          mean: maybe(operation.mean),
+          variance: maybe(operation.variance),
+        };
       case 'parameter':
         return { ...operation, blob: blob(operation.blob) };
       case 'identity':

@@ -12,7 +12,7 @@ export type BlobSource = (parameter: ParameterId) => {
 /** The net's blobs that recipes are made of, in the order in which packWeights reads them first. */
 export function sourcesOf(recipes: readonly ParameterRecipe[]): ReadonlySet<ParameterId> {
   const ids = recipes.flatMap((recipe): (ParameterId | null)[] => {
-    if (recipe.kind === 'zeros' || recipe.kind === 'file') return [];
+    if (recipe.kind === 'zeros' || recipe.kind === 'one' || recipe.kind === 'file') return [];
     if (recipe.kind === 'blob') return [recipe.parameter];
     const first =
       recipe.kind === 'folded-weights' ? recipe.weights : recipe.kind === 'folded-bias' ? recipe.bias : null;
@@ -31,6 +31,8 @@ export function packWeights(
 ): (ParameterData | null)[] {
   return recipes.map((recipe) => {
     if (recipe.kind === 'zeros' || recipe.kind === 'file') return null;
+    if (recipe.kind === 'one')
+      return { bytes: new Uint8Array(Float32Array.of(1).buffer), dtype: 'float32', channelScale: null };
     if (recipe.kind === 'blob') return { ...source(recipe.parameter), channelScale: null };
     if (recipe.kind === 'folded-weights') {
       const { bytes, dtype } = source(recipe.weights);
@@ -76,7 +78,7 @@ function normalisation(
   step: Extract<AffineStep, { kind: 'batchNorm' }>,
   source: BlobSource,
 ): [Float64Array, Float64Array] {
-  const factor = values(step.factor, source)[0]!;
+  const factor = step.factor === null ? 1 : values(step.factor, source)[0]!;
   const inverse = factor === 0 ? 0 : 1 / factor;
   const a = values(step.variance, source).map((variance) => 1 / Math.sqrt(variance * inverse + step.eps));
   const b = values(step.mean, source).map((mean, c) => -mean * inverse * a[c]!);

@@ -115,7 +115,7 @@ function affine(layer: LayerWriter) {
   const owner = layer.scale?.name ?? layer.node.name;
   // batch_norm_layer.cpp: a factor of 0 (a net that never trained) makes mean and variance 0.
   const statistic = (parameter: number) => () => {
-    const factor = layer.float64(step.factor)[0]!;
+    const factor = step.factor === null ? 1 : layer.float64(step.factor)[0]!;
     return Float32Array.from(layer.float64(parameter), (value) => (factor === 0 ? 0 : value / factor));
   };
   layer.emit(

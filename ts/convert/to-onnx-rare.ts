@@ -13,6 +13,7 @@ const [FLOAT, INT64] = [1, 7];
 
 const refused = (reason: string) => (layer: LayerWriter) => layer.fail(reason);
 const noLoss = refused("ONNX has no loss that clamps and normalises as Caffe's; use the deploy prototxt");
+const noDetection = refused('this layer of a fork of Caffe is not written to ONNX');
 const state = refused(
   'its state goes on from one run to the next, which an ONNX graph does not keep; use expose_hidden',
 );
@@ -43,6 +44,30 @@ export const rareOperators = {
   reduction,
   mvn,
   lstmUnit,
+  mish: (layer: LayerWriter) => {
+    const gate = layer.emit('Tanh', [layer.emit('Softplus', layer.inputs)]);
+    layer.emit('Mul', [layer.inputs[0]!, gate], {}, layer.outputs);
+  },
+  hardSwish: (layer: LayerWriter) => {
+    const gate = layer.emit('HardSigmoid', layer.inputs, {
+      alpha: { type: 'float', value: 1 / 6 },
+      beta: { type: 'float', value: 0.5 },
+    });
+    layer.emit('Mul', [layer.inputs[0]!, gate], {}, layer.outputs);
+  },
+  normalize: noDetection,
+  bn: refused(
+    "BN with the batch's own statistics changes its blobs as it runs; use phase TEST, or bn_mode: INFERENCE",
+  ),
+  resize: noDetection,
+  unpool: noDetection,
+  priorBoxes: noDetection,
+  detectionOutput: noDetection,
+  proposal: noDetection,
+  roiPooling: noDetection,
+  psRoiPooling: noDetection,
+  roiAlign: noDetection,
+  smoothL1Loss: noLoss,
   file: noLoss,
   recall: state,
   remember: state,

@@ -135,7 +135,7 @@ export class Model<Name extends string = string> {
     const shape = (id: number) => program.tensors[id]!.shape;
     const given = program.inputs.filter((id) => id !== compiled.pass);
     this.inputs = Object.fromEntries(given.map((id) => [program.tensors[id]!.name, shape(id)]));
-    const outputs = Object.fromEntries(program.outputs.map((id, i) => [names[i]!, shape(id)]));
+    const outputs = Object.fromEntries(names.map((name, i) => [name, shape(program.outputs[i]!)]));
     this.outputs = outputs as Model<Name>['outputs'];
     watch(this, `model "${compiled.graph.name}"`);
   }
@@ -163,9 +163,12 @@ export class Model<Name extends string = string> {
     this.#look(compiled, result.outputs, inputs);
     // Entries, since a blob may be called __proto__.
     return Object.fromEntries(
-      result.outputs.flatMap((data, i) =>
-        data === null ? [] : [[names[i]!, { shape: program.tensors[program.outputs[i]!]!.shape, data }]],
-      ),
+      names.flatMap((name, i) => {
+        const data = result.outputs[i]!;
+        if (data === null) return [];
+        const { shape } = program.tensors[program.outputs[i]!]!;
+        return [[name, countedRows(compiled, i, { shape, data }, result.outputs)]];
+      }),
     ) as Outputs<Name>;
   }
 
@@ -234,8 +237,8 @@ export class Model<Name extends string = string> {
   #look({ graph, names }: Compiled, outputs: readonly (Float32Array | null)[], inputs: Inputs): void {
     const { loadLayerByLayer } = this.#parts;
     if (loadLayerByLayer === null) return;
-    for (const [i, data] of outputs.entries()) {
-      const name = names[i]!;
+    for (const [i, name] of names.entries()) {
+      const data = outputs[i]!;
       const found = data === null || this.#saidOf.has(name) ? null : notFinite(data);
       if (found === null) continue;
       this.#saidOf.add(name);
@@ -341,4 +344,27 @@ async function firstNotFinite(graph: Graph, inputs: Inputs, load: LoadLayerByLay
 
 function sameShapes(a: Shapes, b: Shapes): boolean {
   return Object.keys(a).every((name) => String(a[name]) === String(b[name]));
+}
+
+/** An output without the rows that do not count, which begin with −1. */
+function countedRows(
+  { graph }: Compiled,
+  output: number,
+  tensor: Tensor,
+  outputs: readonly (Float32Array | null)[],
+): Tensor {
+  const { rows } = graph.values[graph.outputs[output]!]!;
+  if (rows === undefined) return tensor;
+  const by = outputs[graph.outputs.lastIndexOf(rows)]!;
+  const axis = Math.max(
+    tensor.shape.findIndex((size) => size !== 1),
+    0,
+  );
+  const all = tensor.shape[axis] ?? 1;
+  const width = by.length / all;
+  let count = all;
+  while (count > 0 && by[(count - 1) * width] === -1) count--;
+  if (count === all) return tensor;
+  const shape = tensor.shape.map((size, i) => (i === axis ? count : size));
+  return { shape, data: tensor.data.slice(0, (tensor.data.length / all) * count) };
 }

@@ -265,7 +265,7 @@ function recomputation(
         add(`${tensors[output]!.name} again`, tensors[output]!.shape),
       );
       maker.outputs.forEach((output, i) => again.set(output, made[i]!));
-      const still = maker.kind === 'batchNorm' ? { ...maker, update: false } : maker;
+      const still = maker.kind === 'batchNorm' || maker.kind === 'bn' ? { ...maker, update: false } : maker;
       backward.push({ ...still, inputs: read, outputs: made });
     }
     return again.get(id)!;

@@ -22,7 +22,7 @@ import {
   shapeGiven,
   textShapes,
 } from '../layers/data.ts';
-import { explainLayerType, layerRules, supportedLayerTypes } from '../layers/index.ts';
+import { explainLayerType, layerRules, ruleOf, supportedLayerTypes } from '../layers/index.ts';
 import { ANY, type BuildState, type Count, shapeProblem } from '../layers/layer.ts';
 import type { Graph, Node, Value, ValueId } from './graph.ts';
 import { ParameterTable } from './parameter-table.ts';
@@ -144,7 +144,7 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
       table.context(unknown, state, []).fail(code, text, 'type');
     }
     if (refusal !== undefined) throw refusal;
-    const rule = layerRules[type]!;
+    const rule = ruleOf(layer)!;
     const tops = rule.isLoss && topNames.length === 0 ? [layer.name ?? 'loss'] : topNames;
     checkCount(rule.bottoms ?? ONE, bottomNames.length, 'bottom', fail);
     checkCount(rule.tops ?? ONE, tops.length, 'top', fail);
@@ -170,6 +170,15 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
     const made = 'steps' in built ? built.made.map((index) => built.shapes[index]!) : built.tops;
     const topShapes = rule.eachBottom ? tops.map(() => made[0]!) : made;
     const outputs = topShapes.map((shape, i) => addTop(tops[i]!, shape));
+    const counted = rowsOf(
+      built,
+      outputs,
+      bottoms.map((id) => values[id]!),
+    );
+    if (counted !== undefined)
+      for (const id of outputs)
+        if (leadingRows(values[id]!.shape) === leadingRows(values[counted]!.shape))
+          values[id] = { ...values[id]!, rows: counted };
     outputs.forEach((id, i) => {
       const weight = weights[i] ?? (rule.isLoss && i === 0 ? 1 : 0);
       if (weight !== 0) lossWeights.set(id, weight);
@@ -221,6 +230,19 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
   return { name: net.name ?? '', values, parameters: table.all, nodes, inputs, outputs, blobs, lossWeights };
 }
 
+/** How many rows a blob has: its first size, or the first that is not 1. */
+const leadingRows = (shape: Shape): number => shape.find((size) => size !== 1) ?? 1;
+
+/** The value whose rows say how many rows of a layer's tops count: its own, or the one of a bottom. */
+const rowsOf = (
+  built: { readonly rows?: number } | object,
+  outputs: readonly ValueId[],
+  bottoms: readonly Value[],
+): ValueId | undefined =>
+  'rows' in built && built.rows !== undefined
+    ? outputs[built.rows]
+    : bottoms.find(({ rows }) => rows !== undefined)?.rows;
+
 const propagated = (propagateDown: readonly boolean[]) => (propagateDown.length > 0 ? { propagateDown } : {});
 
 /** A shape for a blob that is no input would count for nothing. @throws ArgumentError */
@@ -240,10 +262,10 @@ function checkCount(
   fail(`${what}-count`, `takes ${expected} ${what}${expected === '1' ? '' : 's'}, found ${count}`);
 }
 
-const isKnownType = ({ type = '', bottom = [] }: LayerParameter): boolean =>
-  Object.hasOwn(layerRules, type) ||
-  ['Input', 'Silence'].includes(type) ||
-  (DATA_TYPES.includes(type) && bottom.length === 0);
+const isKnownType = (layer: LayerParameter): boolean =>
+  ruleOf(layer) !== undefined ||
+  ['Input', 'Silence'].includes(layer.type ?? '') ||
+  (DATA_TYPES.includes(layer.type ?? '') && (layer.bottom ?? []).length === 0);
 
 /**
  * Refuses a net of which a fork's fields were left out, before it is written anew without them: a foreign layer by its
@@ -273,7 +295,7 @@ function inputShapesOf(
   const given = options.inputShapes ?? {};
   const isData = DATA_TYPES.includes(type);
   // A layer of any other type, Python's or a fork's, that nothing feeds is an input where all its tops have shapes.
-  const isOther = !isData && !Object.hasOwn(layerRules, type) && tops.length > 0;
+  const isOther = !isData && ruleOf(layer) === undefined && tops.length > 0;
   if (type !== 'Input' && !isData && !isOther) return null;
   if (bottom.length > 0) return type === 'Input' ? fail('bottom-count', 'takes no bottoms') : null;
   const shapes =

@@ -17,6 +17,8 @@ export interface Value {
   /** The layer that made it; for a net input the layer (or the legacy `input`) that declares it. */
   readonly layer: string;
   readonly shape: readonly number[];
+  /** Only its first rows mean something: as many as those of this value that do not begin with −1. */
+  readonly rows?: ValueId;
   /** It is no blob of the net but something on the way, of a layer that is several operations. */
   readonly isPart?: true;
 }
@@ -64,6 +66,7 @@ export const graph: Kind<Graph> = fields<Graph>('a Graph of graphFromCaffe', {
         blob: required(string, "Caffe's blob."),
         layer: required(string, 'Which made it.'),
         shape: required(list(integer(0), { of: 'dimensions' }), 'N×C×H×W.'),
+        rows: optional(integer(0), 'all rows count', 'Whose rows say how many of its own count.'),
         isPart: optional(yes, 'a blob', 'On the way of a layer of several operations.'),
       }),
     ),

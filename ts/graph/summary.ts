@@ -66,6 +66,10 @@ export function parametersOf(operation: Operation): ParameterId[] {
         return [operation.slope];
       case 'parameter':
         return [operation.blob];
+      case 'normalize':
+        return [operation.scale];
+      case 'bn':
+        return [operation.scale, operation.shift, operation.mean, operation.variance];
       default:
         return [];
     }

@@ -55,7 +55,7 @@ function power(context: LayerContext): Built {
   return same({ kind: 'power', power: p.power, scale: p.scale, shift: p.shift })(context);
 }
 
-const isInPlace = ({ layer }: LayerContext): boolean => layer.top?.[0] === layer.bottom?.[0];
+export const isInPlace = ({ layer }: LayerContext): boolean => layer.top?.[0] === layer.bottom?.[0];
 
 /** clip_layer.cpp: without clip_param both bounds are protobuf's 0. */
 function clip(context: LayerContext): Built {
@@ -66,7 +66,7 @@ function clip(context: LayerContext): Built {
   if (missing !== undefined)
     context.fail('clip', `clip_param needs min and max, ${missing} is missing`, 'clip_param');
   const { min = 0, max = 0 } = written ?? {};
-  return same({ kind: 'clip', min, max, inPlace: isInPlace(context) })(context);
+  return same({ kind: 'clip', min, max, passesBounds: true, inPlace: isInPlace(context) })(context);
 }
 
 interface Logarithmic {
@@ -116,6 +116,6 @@ function threshold(context: LayerContext): Built {
   return same({ kind: 'threshold', threshold: p.threshold })(context);
 }
 
-function same(operation: Operation) {
+export function same(operation: Operation) {
   return (context: LayerContext): Built => ({ operation, tops: [context.shapes[0]!] });
 }

@@ -3,46 +3,64 @@ import type { CodeOf } from '../base/error-codes.ts';
 import { nearest } from '../base/suggest.ts';
 import { forkOfLayerType } from '../caffe/fork-fields.ts';
 import { explainV1Name } from '../caffe/layer-forms.ts';
+import type { LayerParameter } from '../caffe/net-parameter.ts';
 import { activationLayers } from './activations.ts';
 import { batchNormLayers } from './batch-norm.ts';
+import { bnLayers } from './bn.ts';
 import { concatLayers } from './concat.ts';
 import { convolutionLayers } from './convolution.ts';
 import { cropLayers } from './crop.ts';
+import { detectionLayers } from './detection.ts';
+import { detectionLosses } from './detection-losses.ts';
 import { dropoutLayers } from './dropout.ts';
 import { eltwiseLayers } from './eltwise.ts';
 import { embedLayers } from './embed.ts';
-import { forkLayers } from './forks.ts';
 import { innerProductLayers } from './inner-product.ts';
-import type { Layers } from './layer.ts';
+import type { LayerRule, Layers } from './layer.ts';
 import { lossLayers } from './losses.ts';
 import { lrnLayers } from './lrn.ts';
+import { mobileLayers } from './mobile.ts';
 import { poolingLayers } from './pooling.ts';
 import { recurrentLayers } from './recurrent.ts';
 import { reductionLayers } from './reductions.ts';
+import { isProposalLayer, pythonProposal, regionLayers } from './regions.ts';
 import { reshapeLayers } from './reshape.ts';
+import { resizeLayers } from './resize.ts';
 import { scaleLayers } from './scale.ts';
 import { softmaxLayers } from './softmax.ts';
 
 export const layerRules: Layers = {
   ...activationLayers,
   ...batchNormLayers,
+  ...bnLayers,
   ...concatLayers,
   ...convolutionLayers,
   ...cropLayers,
+  ...detectionLayers,
+  ...detectionLosses,
   ...dropoutLayers,
   ...eltwiseLayers,
   ...embedLayers,
-  ...forkLayers,
   ...innerProductLayers,
   ...lossLayers,
   ...lrnLayers,
+  ...mobileLayers,
   ...poolingLayers,
   ...recurrentLayers,
   ...reductionLayers,
+  ...regionLayers,
   ...reshapeLayers,
+  ...resizeLayers,
   ...scaleLayers,
   ...softmaxLayers,
 };
+
+/** The rule of a layer: by its type, and by its module where that is Python's; undefined: none. */
+export function ruleOf({ type = '', python_param }: LayerParameter): LayerRule | undefined {
+  if (type === 'Python') return isProposalLayer(python_param) ? PYTHON_PROPOSAL : undefined;
+  return Object.hasOwn(layerRules, type) ? layerRules[type] : undefined;
+}
+const PYTHON_PROPOSAL: LayerRule = { build: pythonProposal, bottoms: [3, 3], tops: [1, 2] };
 
 /** The layer types that can be built, beside Input, Silence and the data layers. */
 export const supportedLayerTypes: readonly string[] = Object.keys(layerRules).sort();

@@ -33,7 +33,12 @@ export interface BuildState {
 
 /** A layer's result: the operation and the shapes of its tops; or several operations, which compose.ts puts together. */
 export type Built =
-  | { readonly operation: Operation; readonly tops: readonly Shape[] }
+  | {
+      readonly operation: Operation;
+      readonly tops: readonly Shape[];
+      /** The top of which only the first rows mean something: those that do not begin with −1. */
+      readonly rows?: number;
+    }
   | {
       readonly steps: readonly Step[];
       /** Of what the steps read and make: the layer's bottoms first, then in the order in which it is made. */

@@ -45,7 +45,8 @@ export type AffineStep =
       readonly kind: 'batchNorm';
       readonly mean: ParameterId;
       readonly variance: ParameterId;
-      readonly factor: ParameterId;
+      /** Null: 1. */
+      readonly factor: ParameterId | null;
       readonly eps: number;
     }
   | { readonly kind: 'scale'; readonly gamma: ParameterId | null; readonly beta: ParameterId | null };

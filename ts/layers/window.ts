@@ -60,3 +60,16 @@ export function fourDimensions(context: LayerContext): Shape {
   }
   return context.shapes[0]!;
 }
+
+/** The shape of the first bottom, which must be N×C×H×W whatever the others are. */
+export function planesOf(
+  context: LayerContext,
+): [n: number, channels: number, height: number, width: number] {
+  const [shape] = context.shapes as [Shape];
+  if (shape.length !== 4)
+    context.fail(
+      'dimensions',
+      `expected a first bottom of 4 dimensions (N×C×H×W), found ${showShape(shape)}`,
+    );
+  return shape as readonly number[] as [number, number, number, number];
+}

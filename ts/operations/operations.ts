@@ -204,7 +204,7 @@ export interface Bnll {
 }
 
 /**
- * max(min, min(x, max)): min where min > max. The diff passes at exactly min and max.
+ * max(min, min(x, max)): min where min > max.
  * inputs: x.
  * outputs: y, of the same shape.
  */
@@ -214,6 +214,8 @@ export interface Clip {
   readonly min: number;
   /** The greatest. */
   readonly max: number;
+  /** The diff passes at exactly min and max. */
+  readonly passesBounds: boolean;
   /** Whether its gradient takes what was made for what was read, as Caffe does in place. */
   readonly inPlace: boolean;
 }
@@ -268,6 +270,24 @@ export interface Swish {
   readonly kind: 'swish';
   /** Caffe's beta. */
   readonly beta: number;
+}
+
+/**
+ * x · tanh(ln(1 + eˣ)).
+ * inputs: x.
+ * outputs: y, of the same shape.
+ */
+export interface Mish {
+  readonly kind: 'mish';
+}
+
+/**
+ * x · max(0, min(6, x + 3)) / 6.
+ * inputs: x.
+ * outputs: y, of the same shape.
+ */
+export interface HardSwish {
+  readonly kind: 'hardSwish';
 }
 
 /**
@@ -598,6 +618,211 @@ export interface StochasticPooling {
 }
 
 /**
+ * scale · x / √(Σx² + eps), the sum over all values of an item or over its channels at each place; the scale
+ * is one, or one a channel. Its gradient is the one of SSD, which multiplies by the scale last.
+ * inputs: x, [N, C, …].
+ * outputs: y, of the same shape.
+ */
+export interface Normalize {
+  readonly kind: 'normalize';
+  /** [1] or [C] */
+  readonly scale: ProgramParameterId;
+  /** The sum is over all of an item. */
+  readonly acrossSpatial: boolean;
+  /** One scale for all channels. */
+  readonly channelShared: boolean;
+  /** Added to the sum. */
+  readonly eps: number;
+}
+
+/**
+ * scale · (x − mean) / √(variance + eps) + shift over axis 1, with the mean and the biased variance of the
+ * batch. Where it has running statistics, they become momentum · running + (1 − momentum) · of the batch.
+ * inputs: x.
+ * outputs: y, of the same shape.
+ */
+export interface Bn {
+  readonly kind: 'bn';
+  /** [C] */
+  readonly scale: ProgramParameterId;
+  /** [C] */
+  readonly shift: ProgramParameterId;
+  /** Running. [C] */
+  readonly mean: ProgramParameterId | null;
+  /** Running. [C] */
+  readonly variance: ProgramParameterId | null;
+  /** Added to the variance. */
+  readonly eps: number;
+  /** What stays of the running statistics. */
+  readonly momentum: number;
+  /** False where a forward pass is computed again. */
+  readonly update: boolean;
+}
+
+/**
+ * Planes of another size. aligned: bilinear, the corners on the corners; nearest: the value at the place
+ * times the ratio of the sizes, rounded down; bilinear: at the place times that ratio.
+ * inputs: x, N×C×H×W.
+ * outputs: y, N×C×….
+ */
+export interface Resize {
+  readonly kind: 'resize';
+  /** What a value becomes. */
+  readonly method: 'aligned' | 'nearest' | 'bilinear';
+}
+
+/**
+ * The values of x where the mask says, the others 0; of several at one place the last.
+ * inputs: x, N×C×H×W; a mask, of as many values: each the index in its plane of y.
+ * outputs: y, N×C×….
+ */
+export interface Unpool {
+  readonly kind: 'unpool';
+}
+
+/**
+ * Boxes around the cells of a feature map, [x1, y1, x2, y2] as shares of an image; behind them the variances
+ * of each.
+ * inputs: none.
+ * outputs: y, [1, 2, height · width · boxes · 4].
+ */
+export interface PriorBoxes {
+  readonly kind: 'priorBoxes';
+  /** Of the boxes of a cell, in pixels; 64 at most. */
+  readonly widths: readonly number[];
+  /** As many. */
+  readonly heights: readonly number[];
+  /** Four. */
+  readonly variances: readonly number[];
+  /** Of the feature map. */
+  readonly height: number;
+  /** Of the feature map. */
+  readonly width: number;
+  /** In pixels. */
+  readonly imageHeight: number;
+  /** In pixels. */
+  readonly imageWidth: number;
+  /** From one cell to the next. */
+  readonly stepHeight: number;
+  /** From one cell to the next. */
+  readonly stepWidth: number;
+  /** Of a box's centre in its cell. */
+  readonly offset: number;
+  /** Boxes end at the image. */
+  readonly clip: boolean;
+}
+
+/**
+ * Decodes the boxes, drops those that overlap better ones of their class (non-maximum suppression) and keeps
+ * the best of each image. Rows that no detection takes are −1; where there is none at all, row i is image i
+ * and −1.
+ * inputs: locations, [N, priors · L · 4], L 1 or classes; scores, [N, priors · classes]; priors, [1, 2,
+ * priors · 4].
+ * outputs: rows, [1, 1, most, 7]: image, class, score, x1, y1, x2, y2.
+ */
+export interface DetectionOutput {
+  readonly kind: 'detectionOutput';
+  /** How many. */
+  readonly classes: number;
+  /** The class that is none; −1: all are. */
+  readonly background: number;
+  /** One box for all classes. */
+  readonly shareLocation: boolean;
+  /** What locations say. */
+  readonly code: 'corner' | 'centerSize' | 'cornerSize';
+  /** Locations are not multiplied by the variances. */
+  readonly varianceInTarget: boolean;
+  /** Boxes end at the image. */
+  readonly clip: boolean;
+  /** Scores must be above it. */
+  readonly scoreThreshold: number;
+  /** The largest overlap that is kept. */
+  readonly nmsThreshold: number;
+  /** The threshold is multiplied by it after each box while it is above 0.5. */
+  readonly eta: number;
+  /** Of each class before boxes are dropped. */
+  readonly topK: number | null;
+  /** Of each image. */
+  readonly keepTopK: number | null;
+}
+
+/**
+ * Regions of interest: anchors moved by the deltas, cut at the image, those that are too small dropped, then
+ * by score, without those that overlap better ones. Rows that no region takes are −1.
+ * inputs: scores, [1, 2·A, H, W], of objects behind those of background; deltas, [1, 4·A, H, W]; the image,
+ * [height, width, scale, …].
+ * outputs: regions, [most, 5]: 0, x1, y1, x2, y2; or these and their scores, [most, 1].
+ */
+export interface Proposal {
+  readonly kind: 'proposal';
+  /** A times x1, y1, x2, y2, in pixels; 64 at most. */
+  readonly anchors: readonly number[];
+  /** Pixels from one cell to the next. */
+  readonly stride: number;
+  /** In pixels of the image as it was; times its scale. */
+  readonly minSize: number;
+  /** How many of the best are compared. */
+  readonly beforeNms: number;
+  /** The largest overlap that is kept. */
+  readonly nmsThreshold: number;
+}
+
+/**
+ * The maximum of each bin of each region; an empty bin is 0. A region of image −1 is none: 0.
+ * inputs: x, N×C×H×W; regions, [R, 5]: image, x1, y1, x2, y2.
+ * outputs: y, [R, C, …].
+ */
+export interface RoiPooling {
+  readonly kind: 'roiPooling';
+  /** Of regions, to those of x. */
+  readonly spatialScale: number;
+}
+
+/**
+ * The mean of each bin of each region, of a channel of its own: (out · group + row) · group + column. An
+ * empty bin is 0. A region of image −1 is none: 0.
+ * inputs: x, N×C×H×W; regions, [R, 5]: image, x1, y1, x2, y2.
+ * outputs: y, [R, C/group², group, group].
+ */
+export interface PsRoiPooling {
+  readonly kind: 'psRoiPooling';
+  /** Of regions, to those of x. */
+  readonly spatialScale: number;
+  /** Bins along a side. */
+  readonly group: number;
+}
+
+/**
+ * Bilinear samples of regions at the corners of their bins. A region of image −1 is none: 0.
+ * inputs: x, N×C×H×W; regions, [R, 5]: image, x1, y1, x2, y2.
+ * outputs: y, [R, C, …].
+ */
+export interface RoiAlign {
+  readonly kind: 'roiAlign';
+  /** Of regions, to those of x. */
+  readonly spatialScale: number;
+}
+
+/**
+ * The sum of outside · f(inside · (a − b)) over a number, f(d) = σ²d²/2 where |d| < 1/σ², else |d| − 0.5/σ².
+ * inputs: a; b; or these, inside and outside; each of as many values.
+ * outputs: the loss, one value; or it and the sum at each place, [outer, inner].
+ */
+export interface SmoothL1Loss {
+  readonly kind: 'smoothL1Loss';
+  /** σ. */
+  readonly sigma: number;
+  /** What the sum is divided by. */
+  readonly divisor: number;
+  /** The product of the dimensions before the axis. */
+  readonly outer: number;
+  /** The axis's size. */
+  readonly channels: number;
+  /** The product of the dimensions behind it. */
+  readonly inner: number;
+}
+
+/**
  * The topK largest along the channels, the largest first; of equal ones the later channel comes first.
  * inputs: x.
  * outputs: y, [outer, topK, inner], or [outer, 2, topK, inner] with both.
@@ -818,6 +1043,8 @@ export type OperationAttributes =
   | Log
   | Threshold
   | Swish
+  | Mish
+  | HardSwish
   | PRelu
   | Dropout
   | Eltwise
@@ -839,6 +1066,17 @@ export type OperationAttributes =
   | ParameterBlob
   | Remember
   | StochasticPooling
+  | Normalize
+  | Bn
+  | Resize
+  | Unpool
+  | PriorBoxes
+  | DetectionOutput
+  | Proposal
+  | RoiPooling
+  | PsRoiPooling
+  | RoiAlign
+  | SmoothL1Loss
   | ArgMax
   | Reduction
   | Mvn

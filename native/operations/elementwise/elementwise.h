@@ -92,7 +92,8 @@ RESNODE_HOST_DEVICE Real valueOf(const Clip& clip, Real x) {
 template <class Real>
 RESNODE_HOST_DEVICE Real diffOf(const Clip& clip, Real dy, Real read, Real y, bool hasX) {
   const Real x = hasX ? read : y;
-  return x >= clip.min && x <= clip.max ? dy : Real(0);
+  const bool passes = clip.passesBounds ? x >= clip.min && x <= clip.max : x > clip.min && x < clip.max;
+  return passes ? dy : Real(0);
 }
 
 template <class Real>
@@ -133,6 +134,30 @@ template <class Real>
 RESNODE_HOST_DEVICE Real diffOf(const Swish& swish, Real dy, Real x, Real, bool) {
   const Real gate = Real(1) / (Real(1) + std::exp(-swish.beta * x));
   return dy * (gate + swish.beta * x * gate * (Real(1) - gate));
+}
+
+// mish_layer.cpp of Synopsys's fork (github.com/foss-for-synopsys-dwc-arc-processors/synopsys-caffe; arXiv:1908.08681): the
+// softplus is x from 20 up and eˣ from −20 down.
+template <class Real>
+RESNODE_HOST_DEVICE Real valueOf(const Mish&, Real x) {
+  const Real soft = x > 20 ? x : x < -20 ? std::exp(x) : std::log(std::exp(x) + Real(1));
+  return x * std::tanh(soft);
+}
+template <class Real>
+RESNODE_HOST_DEVICE Real diffOf(const Mish&, Real dy, Real x, Real, bool) {
+  const Real soft = x > 20 ? x : std::log1p(std::exp(x)), t = std::tanh(soft);
+  return dy * (t + x * (Real(1) - t * t) / (Real(1) + std::exp(-x)));
+}
+
+// hard_swish_layer.cpp of the same fork (arXiv:1905.02244, section 5.2), which has no gradient.
+template <class Real>
+RESNODE_HOST_DEVICE Real valueOf(const HardSwish&, Real x) {
+  const Real gate = x + Real(3) < 0 ? Real(0) : x + Real(3) > 6 ? Real(6) : x + Real(3);
+  return x * gate / Real(6);
+}
+template <class Real>
+RESNODE_HOST_DEVICE Real diffOf(const HardSwish&, Real dy, Real x, Real, bool) {
+  return x <= -3 ? Real(0) : x >= 3 ? dy : dy * (Real(2) * x + Real(3)) / Real(6);
 }
 
 }  // namespace resnode

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { optionsOf } from '../../base/options.ts';
-import { filterNet, netState, readNet } from '../../caffe/net-parameter.ts';
+import { filterNet, type NetParameter, netState, readNet } from '../../caffe/net-parameter.ts';
 import type { LoadOptions } from '../../device/load-options.ts';
 import type { Model, Outputs } from '../../device/model.ts';
 import { graphFromCaffe } from '../../graph/from-caffe.ts';
@@ -31,7 +31,10 @@ export async function checkNet(
     tops.get(name)!.map((top) => `${top}@${name}`),
   );
   const model = join(folder, golden.net);
-  const net = filterNet(readNet(readFileSync(model, 'utf8'), { file: model }), optionsOf(netState, golden));
+  const net = withConfiguration(
+    filterNet(readNet(readFileSync(model, 'utf8'), { file: model }), optionsOf(netState, golden)),
+    golden.spec?.cfg,
+  );
   const graph = graphFromCaffe(net, { phase });
   const losses = [...graph.lossWeights].map(([id, weight]) => {
     const { blob, layer } = graph.values[id]!;
@@ -75,6 +78,21 @@ export async function checkNet(
     }
   }
   return checks;
+}
+
+/** The net whose Python layers are told the configuration in their param_str. */
+function withConfiguration(net: NetParameter, config: Readonly<Record<string, number>> = {}): NetParameter {
+  const entries = Object.entries(config).map(([name, value]) => `'${name}': ${value}`);
+  if (entries.length === 0) return net;
+  const layer = (net.layer ?? []).map((each) => {
+    if (each.type !== 'Python') return each;
+    const written = String(each.python_param?.param_str ?? '').replace(/\}\s*$/, '');
+    return {
+      ...each,
+      python_param: { ...each.python_param, param_str: [written, ...entries].join(', ') },
+    };
+  });
+  return { ...net, layer };
 }
 
 // Net::Forward: the loss is Σ loss_weight · Σ top; its noise is that of its tops.

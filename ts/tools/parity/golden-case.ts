@@ -37,6 +37,8 @@ export interface NetCase {
     readonly layers?: Parameters;
     readonly params_after?: Parameters;
   }[];
+  /** The configuration of py-faster-rcnn, which a Python layer reads beside its net. */
+  readonly spec?: { readonly cfg?: Readonly<Record<string, number>> };
   /** After the last pass. */
   readonly backward?: {
     /** Of the outputs that are no losses. */

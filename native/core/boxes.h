@@ -1,0 +1,69 @@
+// Sorting and overlap of boxes, for detection: plain functions of one thread.
+#pragma once
+
+#include <cstdint>
+
+#include "native/core/host-device.h"
+
+namespace resnode {
+
+// Whether candidate a comes before b: by score downwards, and by index where scores are equal.
+RESNODE_HOST_DEVICE bool isBetter(const float* scores, int64_t stride, int32_t a, int32_t b) {
+  const float left = scores[a * stride], right = scores[b * stride];
+  return left > right || (left == right && a < b);
+}
+
+// Sorts indices, the best first: a heap whose top is the worst.
+RESNODE_HOST_DEVICE void sortByScore(int32_t* list, int64_t count, const float* scores, int64_t stride) {
+  const auto sift = [&](int64_t from, int64_t end) {
+    const int32_t moved = list[from];
+    for (int64_t child = 2 * from + 1; child < end; child = 2 * from + 1) {
+      if (child + 1 < end && isBetter(scores, stride, list[child], list[child + 1])) ++child;
+      if (!isBetter(scores, stride, moved, list[child])) break;
+      list[from] = list[child];
+      from = child;
+    }
+    list[from] = moved;
+  };
+  for (int64_t i = count / 2; i-- > 0;) sift(i, count);
+  for (int64_t end = count; end-- > 1;) {
+    const int32_t worst = list[0];
+    list[0] = list[end];
+    list[end] = worst;
+    sift(0, end);
+  }
+}
+
+// The area of a box over that of both; `one` is added to lengths where the last pixel belongs to a box.
+template <class Real>
+RESNODE_HOST_DEVICE Real overlapOf(const float* a, const float* b, Real one) {
+  const auto size = [one](Real x1, Real y1, Real x2, Real y2) {
+    const Real width = x2 - x1 + one, height = y2 - y1 + one;
+    return width > 0 && height > 0 ? width * height : Real(0);
+  };
+  const auto larger = [](float x, float y) { return Real(x > y ? x : y); };
+  const auto smaller = [](float x, float y) { return Real(x < y ? x : y); };
+  const Real both = size(larger(a[0], b[0]), larger(a[1], b[1]), smaller(a[2], b[2]), smaller(a[3], b[3]));
+  return both == 0 ? Real(0) : both / (size(a[0], a[1], a[2], a[3]) + size(b[0], b[1], b[2], b[3]) - both);
+}
+
+// Non-maximum suppression: keeps, in order and in place, what overlaps nothing better by more than the threshold. `eta`
+// shrinks the threshold after each box that is kept, while it is above 0.5. @returns How many it keeps, `most` at most.
+template <class Real>
+RESNODE_HOST_DEVICE int64_t suppress(int32_t* list, int64_t count, int64_t most, const float* boxes, float threshold,
+                                     float eta, float one) {
+  int64_t kept = 0;
+  float limit = threshold;
+  for (int64_t i = 0; i < count && kept < most; ++i) {
+    bool keeps = true;
+    for (int64_t k = 0; k < kept && keeps; ++k) {
+      keeps = overlapOf<Real>(boxes + 4 * int64_t{list[i]}, boxes + 4 * int64_t{list[k]}, Real(one)) <= Real(limit);
+    }
+    if (!keeps) continue;
+    list[kept++] = list[i];
+    if (eta < 1 && limit > 0.5f) limit *= eta;
+  }
+  return kept;
+}
+
+}  // namespace resnode

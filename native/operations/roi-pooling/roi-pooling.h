@@ -1,0 +1,88 @@
+// roi_pooling_layer.cpp and .cu of Fast R-CNN (github.com/rbgirshick/caffe-fast-rcnn; arXiv:1504.08083, section 2.1).
+#pragma once
+
+#include "native/core/regions.h"
+
+namespace resnode {
+
+inline int64_t scratchFloats(const RoiPooling&, const Shapes& inputs) { return inputs[1][0]; }
+
+struct RegionBins {
+  const float *x, *regions;
+  int64_t images, channels, height, width, tall, wide;
+  float scale;
+
+  RESNODE_HOST_DEVICE Bin bin(float from, float to, int64_t index, int64_t bins, int64_t size) const {
+    const int64_t start = static_cast<int64_t>(std::round(from * scale)),
+                  end = static_cast<int64_t>(std::round(to * scale));
+    const int64_t length = end - start + 1 > 1 ? end - start + 1 : 1;
+    const float each = static_cast<float>(length) / static_cast<float>(bins);
+    return {between(static_cast<int64_t>(std::floor(static_cast<float>(index) * each)) + start, size),
+            between(static_cast<int64_t>(std::ceil(static_cast<float>(index + 1) * each)) + start, size)};
+  }
+  // Where in x the maximum of a value of y stands; −1: its bin is empty.
+  RESNODE_HOST_DEVICE int64_t maximum(int64_t i) const {
+    const int64_t column = i % wide, row = i / wide % tall, channel = i / (wide * tall) % channels;
+    const float* region = regions + i / (wide * tall * channels) * 5;
+    const int64_t image = static_cast<int64_t>(region[0]);
+    if (!(region[0] >= 0) || image >= images) return -1;
+    const Bin rows = bin(region[2], region[4], row, tall, height),
+              columns = bin(region[1], region[3], column, wide, width);
+    const int64_t plane = (image * channels + channel) * height * width;
+    int64_t found = -1;
+    for (int64_t h = rows.start; h < rows.end; ++h) {
+      for (int64_t w = columns.start; w < columns.end; ++w) {
+        const int64_t at = plane + h * width + w;
+        if (found < 0 || x[at] > x[found]) found = at;
+      }
+    }
+    return found;
+  }
+  template <class Real>
+  RESNODE_HOST_DEVICE float value(int64_t i) const {
+    const int64_t at = maximum(i);
+    return at < 0 ? 0.0f : x[at];
+  }
+};
+
+// A channel of dx, of all images.
+struct RegionBinsDiff {
+  RegionBins of;
+  const float* dy;
+  float* dx;
+  int64_t count;
+
+  template <class Real>
+  RESNODE_HOST_DEVICE void item(int64_t channel) const {
+    const int64_t plane = of.height * of.width, bins = of.tall * of.wide;
+    for (int64_t image = 0; image < of.images; ++image) {
+      for (int64_t i = 0; i < plane; ++i) dx[(image * of.channels + channel) * plane + i] = 0;
+    }
+    for (int64_t region = 0; region < count; ++region) {
+      for (int64_t bin = 0; bin < bins; ++bin) {
+        const int64_t i = (region * of.channels + channel) * bins + bin, at = of.maximum(i);
+        if (at >= 0) dx[at] += dy[i];
+      }
+    }
+  }
+};
+
+inline RegionBins regionBins(const RoiPooling& op, const std::vector<const float*>& x, const Shapes& xs,
+                             const Shape& y) {
+  return {x[0], x[1], xs[0][0], xs[0][1], xs[0][2], xs[0][3], y[2], y[3], op.spatialScale};
+}
+
+template <class Run>
+void forward(const RoiPooling& op, const Forward& at, Run& run) {
+  checkRegions(at.x[1], at.xShape[1][0], at.xShape[0][0], at.scratch, run);
+  run.map(at.y[0], elementCount(at.yShape[0]), regionBins(op, at.x, at.xShape, at.yShape[0]));
+}
+
+template <class Run>
+void backward(const RoiPooling& op, const Backward& at, Run& run) {
+  if (!at.dx[0]) return;
+  run.each(at.xShape[0][1],
+           RegionBinsDiff{regionBins(op, at.x, at.xShape, at.yShape[0]), at.dy[0], at.dx[0], at.xShape[1][0]});
+}
+
+}  // namespace resnode

@@ -1,0 +1,200 @@
+/**
+ * What forks of Caffe add to caffe.proto and is built here, as schema.ts has BVLC's own: messages, enums, and the fields of
+ * LayerParameter. Each says whose it is; where forks have the same message with fewer or more fields, it has them all.
+ *
+ * Forks take the same numbers for different fields (147 has five meanings). The number here is that of the fork that a
+ * layer comes from where BVLC leaves it free, else another fork's; `forkFieldOf` knows them all, by layer type.
+ */
+export type FieldDefinition = readonly [
+  number: number,
+  type: string,
+  defaultValue?: number | boolean | string,
+];
+type Messages = Readonly<Record<string, Readonly<Record<string, FieldDefinition>>>>;
+
+export const forkEnums: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  'PriorBoxParameter.CodeType': { CORNER: 1, CENTER_SIZE: 2, CORNER_SIZE: 3 },
+  'BNParameter.BNMode': { LEARN: 0, INFERENCE: 1 },
+  'BNParameter.Engine': { DEFAULT: 0, CAFFE: 1, CUDNN: 2 },
+  'ReLU6Parameter.Engine': { DEFAULT: 0, CAFFE: 1, CUDNN: 2 },
+};
+
+export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
+  // weiliu89/caffe, branch ssd
+  permute_param: [202, 'message:PermuteParameter'],
+  prior_box_param: [203, 'message:PriorBoxParameter'],
+  detection_output_param: [204, 'message:DetectionOutputParameter'],
+  norm_param: [206, 'message:NormalizeParameter'],
+  // chuanqi305/ssd
+  relu6_param: [208, 'message:ReLU6Parameter'],
+  // rbgirshick/caffe-fast-rcnn, daijifeng001/caffe-rfcn, chuanqi305/caffe-fast-rcnn
+  roi_pooling_param: [8266711, 'message:ROIPoolingParameter'],
+  smooth_l1_loss_param: [8266712, 'message:SmoothL1LossParameter'],
+  roi_align_param: [8266713, 'message:ROIAlignParameter'],
+  box_annotator_ohem_param: [10000, 'message:BoxAnnotatorOHEMParameter'],
+  psroi_pooling_param: [10001, 'message:PSROIPoolingParameter'],
+  // hszhao/PSPNet, alexgkendall/caffe-segnet; interp_param and upsample_param by Synopsys's numbers
+  bn_param: [152, 'message:BNParameter'],
+  interp_param: [163, 'message:InterpParameter'],
+  upsample_param: [177, 'message:UpsampleParameter'],
+  // farmingyard/ShuffleNet
+  shuffle_channel_param: [164, 'message:ShuffleChannelParameter'],
+  // OpenCV's reader
+  proposal_param: [212, 'message:ProposalParameter'],
+};
+
+export const forkMessages: Messages = {
+  PermuteParameter: { order: [1, '*uint32'] },
+  NormalizeParameter: {
+    across_spatial: [1, 'bool', true],
+    scale_filler: [2, 'message:FillerParameter'],
+    channel_shared: [3, 'bool', true],
+    eps: [4, 'float', 1e-10],
+  },
+  PriorBoxParameter: {
+    min_size: [1, '*float'],
+    max_size: [2, '*float'],
+    aspect_ratio: [3, '*float'],
+    flip: [4, 'bool', true],
+    clip: [5, 'bool', false],
+    variance: [6, '*float'],
+    img_size: [7, 'uint32'],
+    img_h: [8, 'uint32'],
+    img_w: [9, 'uint32'],
+    step: [10, 'float'],
+    step_h: [11, 'float'],
+    step_w: [12, 'float'],
+    offset: [13, 'float', 0.5],
+  },
+  DetectionOutputParameter: {
+    num_classes: [1, 'uint32'],
+    share_location: [2, 'bool', true],
+    background_label_id: [3, 'int32', 0],
+    nms_param: [4, 'message:NonMaximumSuppressionParameter'],
+    save_output_param: [5, 'message:SaveOutputParameter'],
+    code_type: [6, 'enum:PriorBoxParameter.CodeType', 'CORNER'],
+    keep_top_k: [7, 'int32', -1],
+    variance_encoded_in_target: [8, 'bool', false],
+    confidence_threshold: [9, 'float'],
+    visualize: [10, 'bool', false],
+    visualize_threshold: [11, 'float'],
+    save_file: [12, 'string'],
+    clip: [1000, 'bool', false],
+  },
+  NonMaximumSuppressionParameter: {
+    nms_threshold: [1, 'float', 0.3],
+    top_k: [2, 'int32'],
+    eta: [3, 'float', 1],
+  },
+  SaveOutputParameter: {
+    output_directory: [1, 'string'],
+    output_name_prefix: [2, 'string'],
+    output_format: [3, 'string'],
+    label_map_file: [4, 'string'],
+    name_size_file: [5, 'string'],
+    num_test_image: [6, 'uint32'],
+  },
+  ReLU6Parameter: { engine: [2, 'enum:ReLU6Parameter.Engine', 'DEFAULT'] },
+  ROIPoolingParameter: {
+    pooled_h: [1, 'uint32', 0],
+    pooled_w: [2, 'uint32', 0],
+    spatial_scale: [3, 'float', 1],
+  },
+  ROIAlignParameter: {
+    pooled_h: [1, 'uint32', 0],
+    pooled_w: [2, 'uint32', 0],
+    spatial_scale: [3, 'float', 1],
+  },
+  PSROIPoolingParameter: {
+    spatial_scale: [1, 'float'],
+    output_dim: [2, 'int32'],
+    group_size: [3, 'int32'],
+  },
+  SmoothL1LossParameter: { sigma: [1, 'float', 1] },
+  BoxAnnotatorOHEMParameter: {
+    roi_per_img: [1, 'uint32'],
+    ignore_label: [2, 'int32', -1],
+  },
+  BNParameter: {
+    slope_filler: [1, 'message:FillerParameter'],
+    bias_filler: [2, 'message:FillerParameter'],
+    momentum: [3, 'float', 0.9],
+    eps: [4, 'float', 1e-5],
+    frozen: [5, 'bool', false],
+    engine: [6, 'enum:BNParameter.Engine', 'DEFAULT'],
+    scale_filler: [7, 'message:FillerParameter'],
+    shift_filler: [8, 'message:FillerParameter'],
+    bn_mode: [9, 'enum:BNParameter.BNMode', 'LEARN'],
+  },
+  /** SegNet's numbers of what it calls BNParameter. */
+  SegNetBNParameter: {
+    scale_filler: [1, 'message:FillerParameter'],
+    shift_filler: [2, 'message:FillerParameter'],
+    bn_mode: [3, 'enum:BNParameter.BNMode', 'LEARN'],
+  },
+  InterpParameter: {
+    height: [1, 'int32', 0],
+    width: [2, 'int32', 0],
+    zoom_factor: [3, 'int32', 1],
+    shrink_factor: [4, 'int32', 1],
+    pad_beg: [5, 'int32', 0],
+    pad_end: [6, 'int32', 0],
+  },
+  UpsampleParameter: {
+    scale: [1, 'uint32'],
+    scale_h: [2, 'uint32'],
+    scale_w: [3, 'uint32'],
+    pad_out_h: [4, 'bool', false],
+    pad_out_w: [5, 'bool', false],
+    upsample_h: [6, 'uint32'],
+    upsample_w: [7, 'uint32'],
+  },
+  ShuffleChannelParameter: { group: [1, 'uint32', 1] },
+  ProposalParameter: {
+    feat_stride: [1, 'uint32', 16],
+    base_size: [2, 'uint32', 16],
+    min_size: [3, 'uint32', 16],
+    ratio: [4, '*float'],
+    scale: [5, '*float'],
+    pre_nms_topn: [6, 'uint32', 6000],
+    post_nms_topn: [7, 'uint32', 300],
+    nms_thresh: [8, 'float', 0.7],
+  },
+};
+
+/** Layer type → its field, and every number that a fork gives it. */
+const NUMBERS: Readonly<Record<string, readonly [field: string, numbers: readonly number[]]>> = {
+  Permute: ['permute_param', [148, 202]],
+  Normalize: ['norm_param', [149, 206]],
+  PriorBox: ['prior_box_param', [150, 203]],
+  DetectionOutput: ['detection_output_param', [147, 204]],
+  ROIPooling: ['roi_pooling_param', [147, 154, 8266711]],
+  PSROIPooling: ['psroi_pooling_param', [148, 153, 10001, 10002]],
+  ROIAlign: ['roi_align_param', [247, 8266713]],
+  SmoothL1Loss: ['smooth_l1_loss_param', [148, 149, 150, 8266712]],
+  SmoothL1LossOHEM: ['smooth_l1_loss_param', [148, 149, 150, 8266712]],
+  BoxAnnotatorOHEM: ['box_annotator_ohem_param', [151, 152, 10000]],
+  BN: ['bn_param', [45, 152]],
+  Interp: ['interp_param', [143, 163]],
+  Upsample: ['upsample_param', [137, 147, 149, 150, 177]],
+  ReLU6: ['relu6_param', [208, 211]],
+  ShuffleChannel: ['shuffle_channel_param', [164, 166]],
+  Proposal: ['proposal_param', [201, 212]],
+};
+
+/**
+ * What a number in a binary LayerParameter means to the fork that the layer's type comes from; undefined: what it means
+ * to BVLC, if anything.
+ */
+export function forkFieldOf(
+  layerType: string,
+  number: number,
+): { readonly name: string; readonly definition: string } | undefined {
+  const known = Object.hasOwn(NUMBERS, layerType) ? NUMBERS[layerType] : undefined;
+  if (!known?.[1].includes(number)) return undefined;
+  const [name] = known;
+  const isSegnets = name === 'bn_param' && number === SEGNET_BN;
+  return { name, definition: isSegnets ? 'message:SegNetBNParameter' : forkLayerFields[name]![1] };
+}
+
+const SEGNET_BN = 45;

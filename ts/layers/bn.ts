@@ -1,0 +1,116 @@
+/**
+ * BN, which is two layers of one name. SegNet's (github.com/alexgkendall/caffe-segnet, also in ENet's fork) has two
+ * blobs, scale and shift, and either the statistics of the batch, in whatever phase, or none. PSPNet's
+ * (github.com/hszhao/PSPNet, from yjxiong's fork) has four: slope, bias and running statistics.
+ */
+import { showShape } from '../base/shape.ts';
+import { type Message, positionOf } from '../caffe/message.ts';
+import { withDefaults } from '../caffe/net-parameter.ts';
+import { Composition } from './compose.ts';
+import type { Built, LayerContext, Layers } from './layer.ts';
+
+export const bnLayers: Layers = {
+  BN: { build: bn },
+};
+
+/** Words that only one of the two layers has. */
+const SEGNET = ['scale_filler', 'shift_filler', 'bn_mode'] as const;
+const PSPNET = ['slope_filler', 'bias_filler', 'momentum', 'eps', 'frozen'] as const;
+
+interface BnParameter {
+  readonly scale_filler?: object;
+  readonly shift_filler?: object;
+  readonly slope_filler?: object;
+  readonly bias_filler?: object;
+  readonly bn_mode: 'LEARN' | 'INFERENCE';
+  readonly momentum: number;
+  readonly eps: number;
+  readonly frozen: boolean;
+}
+
+const ONE = { type: 'constant', value: 1 };
+
+/** The words that are written decide; where there are none, four `param` are PSPNet's. */
+function bn(context: LayerContext): Built {
+  const shape = context.shapes[0]!;
+  if (shape.length < 2)
+    context.fail('dimensions', `expected a bottom of at least 2 dimensions, found ${showShape(shape)}`);
+  const written: Message = context.layer.bn_param ?? {};
+  const [segnet, pspnet] = [SEGNET, PSPNET].map((words) => words.find((word) => written[word] !== undefined));
+  if (segnet !== undefined && pspnet !== undefined)
+    context.fail(
+      'bn',
+      `${segnet} is of SegNet's BN, ${pspnet} of PSPNet's; keep the words of one`,
+      positionOf(written, pspnet),
+    );
+  const p = withDefaults<BnParameter>('BNParameter', written);
+  const isSegnet = segnet !== undefined || (pspnet === undefined && (context.layer.param?.length ?? 0) < 3);
+  return isSegnet ? segnetBn(context, p) : pspnetBn(context, p);
+}
+
+/** A blob of a value a channel, as both forks shape it. */
+const blobShape = (context: LayerContext) => [1, context.shapes[0]![1]!, 1, 1];
+
+/** bn_layer.cpp of SegNet. */
+function segnetBn(context: LayerContext, p: BnParameter): Built {
+  const gamma = context.parameter(blobShape(context), p.scale_filler ?? ONE);
+  const beta = context.parameter(blobShape(context), p.shift_filler);
+  const shape = context.shapes[0]!;
+  return {
+    operation:
+      p.bn_mode === 'INFERENCE'
+        ? { kind: 'affine', affine: [{ kind: 'scale', gamma, beta }], relu: null }
+        : {
+            kind: 'bn',
+            scale: gamma,
+            shift: beta,
+            mean: null,
+            variance: null,
+            eps: 1e-9,
+            momentum: 0,
+            update: false,
+          },
+    tops: [shape],
+  };
+}
+
+/** bn_layer.cpp of PSPNet: stored statistics in phase TEST, or where it is frozen. */
+function pspnetBn(context: LayerContext, p: BnParameter): Built {
+  const isGlobal = p.frozen || context.state.frozenBatchNorm || context.state.phase === 'TEST';
+  const shape = context.shapes[0]!;
+  const gamma = context.parameter(blobShape(context), p.slope_filler ?? ONE);
+  const beta = context.parameter(blobShape(context), p.bias_filler);
+  const [mean, variance] = [undefined, isGlobal ? ONE : undefined].map((filler) =>
+    context.parameter(blobShape(context), filler, { statistic: true, mutable: !isGlobal }),
+  ) as [number, number];
+  if (!isGlobal)
+    return {
+      operation: {
+        kind: 'bn',
+        scale: gamma,
+        shift: beta,
+        mean,
+        variance,
+        eps: p.eps,
+        momentum: p.momentum,
+        update: true,
+      },
+      tops: [shape],
+    };
+  const layer = new Composition(context.shapes);
+  const normalised = layer.one(
+    {
+      kind: 'affine',
+      affine: [{ kind: 'batchNorm', mean, variance, factor: null, eps: p.eps }],
+      relu: null,
+    },
+    [layer.bottoms[0]!],
+    shape,
+  );
+  const scaled = layer.one(
+    { kind: 'affine', affine: [{ kind: 'scale', gamma, beta }], relu: null },
+    [normalised],
+    shape,
+  );
+  return layer.built([scaled]);
+}

@@ -1,0 +1,295 @@
+/** SSD's layers (github.com/weiliu89/caffe, branch ssd; arXiv:1512.02325): Permute, Normalize, PriorBox, DetectionOutput. */
+import { elementCount, showShape } from '../base/shape.ts';
+import { type Message, positionOf } from '../caffe/message.ts';
+import { withDefaults } from '../caffe/net-parameter.ts';
+import { Composition } from './compose.ts';
+import type { Built, LayerContext, Layers } from './layer.ts';
+import { planesOf } from './window.ts';
+
+export const detectionLayers: Layers = {
+  Permute: { build: permute },
+  Normalize: { build: normalize },
+  PriorBox: { build: priorBox, bottoms: [2, 2] },
+  DetectionOutput: { build: detectionOutput, bottoms: [3, 3] },
+};
+
+/** permute_layer.cpp: axes that are not named follow in their order. */
+function permute(context: LayerContext): Built {
+  const shape = context.shapes[0]!;
+  const { order: named = [] }: { order?: number[] } = context.layer.permute_param ?? {};
+  const at = positionOf(context.layer.permute_param, 'order');
+  named.forEach((axis, i) => {
+    if (axis >= shape.length)
+      context.fail('axis', `order ${axis} does not exist in a bottom of ${shape.length} dimensions`, at);
+    if (named.indexOf(axis) < i) context.fail('axis', `order names axis ${axis} twice`, at);
+  });
+  const order = [...named, ...shape.map((_, axis) => axis).filter((axis) => !named.includes(axis))];
+  if (order.length > 8) context.fail('dimensions', `takes up to 8 axes, found ${showShape(shape)}`);
+  if (order.every((axis, i) => axis === i)) return { operation: { kind: 'identity' }, tops: [shape] };
+  return { operation: { kind: 'permute', order }, tops: [order.map((axis) => shape[axis]!)] };
+}
+
+/** normalize_layer.cpp */
+function normalize(context: LayerContext): Built {
+  const p = withDefaults<{
+    across_spatial: boolean;
+    scale_filler?: object;
+    channel_shared: boolean;
+    eps: number;
+  }>('NormalizeParameter', context.layer.norm_param);
+  const shape = context.shapes[0]!;
+  if (shape.length < 2)
+    context.fail('dimensions', `expected a bottom of at least 2 dimensions, found ${showShape(shape)}`);
+  const scale = context.parameter(
+    p.channel_shared ? [] : [shape[1]!],
+    p.scale_filler ?? { type: 'constant', value: 1 },
+  );
+  return {
+    operation: {
+      kind: 'normalize',
+      scale,
+      acrossSpatial: p.across_spatial,
+      channelShared: p.channel_shared,
+      eps: p.eps,
+    },
+    tops: [shape],
+  };
+}
+
+interface PriorBoxParameter {
+  readonly min_size?: readonly number[];
+  readonly max_size?: readonly number[];
+  readonly aspect_ratio?: readonly number[];
+  readonly flip: boolean;
+  readonly clip: boolean;
+  readonly variance?: readonly number[];
+  readonly img_size?: number;
+  readonly img_h?: number;
+  readonly img_w?: number;
+  readonly step?: number;
+  readonly step_h?: number;
+  readonly step_w?: number;
+  readonly offset: number;
+}
+
+/** The most boxes of a cell (native/operations/prior-boxes). */
+const MOST_BOXES = 64;
+
+/** prior_box_layer.cpp: only the sizes of its bottoms matter, the feature map's and the image's. */
+function priorBox(context: LayerContext): Built {
+  const [, , height, width] = planesOf(context);
+  const image = context.shapes[1]!;
+  if (image.length !== 4)
+    context.fail('dimensions', `the second bottom must be an image, N×C×H×W, found ${showShape(image)}`);
+  const p = withDefaults<PriorBoxParameter>('PriorBoxParameter', context.layer.prior_box_param);
+  const { widths, heights } = boxesOfCell(context, p);
+  const [imageHeight, imageWidth] = sides(context, p, ['img_size', 'img_h', 'img_w']) ?? [
+    image[2]!,
+    image[3]!,
+  ];
+  const [stepHeight, stepWidth] = sides(context, p, ['step', 'step_h', 'step_w']) ?? [
+    imageHeight / height,
+    imageWidth / width,
+  ];
+  const layer = new Composition(context.shapes);
+  const top = layer.one(
+    {
+      kind: 'priorBoxes',
+      widths,
+      heights,
+      variances: variancesOf(context, p),
+      height,
+      width,
+      imageHeight,
+      imageWidth,
+      stepHeight,
+      stepWidth,
+      offset: p.offset,
+      clip: p.clip,
+    },
+    [],
+    [1, 2, height * width * widths.length * 4],
+  );
+  return layer.built([top]);
+}
+
+/** For each min_size its square, the square between it and max_size, and one box for each aspect ratio. */
+function boxesOfCell(context: LayerContext, p: PriorBoxParameter): { widths: number[]; heights: number[] } {
+  const param: Message = context.layer.prior_box_param ?? {};
+  const { min_size: least = [], max_size: most = [] } = p;
+  if (least.length === 0) context.fail('prior-box', 'min_size must be given', 'prior_box_param');
+  for (const [i, size] of least.entries()) {
+    if (!(size > 0))
+      context.fail('prior-box', `min_size must be above 0, found ${size}`, positionOf(param, 'min_size'));
+    if (most.length > 0 && !(Math.trunc(most[i] ?? Number.POSITIVE_INFINITY) > Math.trunc(size)))
+      context.fail(
+        'prior-box',
+        `max_size must be greater than its min_size (${size}), found ${most[i]}`,
+        positionOf(param, 'max_size'),
+      );
+  }
+  if (most.length > 0 && most.length !== least.length)
+    context.fail(
+      'prior-box',
+      `needs as many max_size as min_size, found ${most.length} and ${least.length}`,
+      positionOf(param, 'max_size'),
+    );
+  const ratios = [1];
+  for (const ratio of p.aspect_ratio ?? []) {
+    if (!(ratio > 0))
+      context.fail(
+        'prior-box',
+        `aspect_ratio must be above 0, found ${ratio}`,
+        positionOf(param, 'aspect_ratio'),
+      );
+    if (ratios.some((known) => Math.abs(known - ratio) < 1e-6)) continue;
+    ratios.push(ratio, ...(p.flip ? [1 / ratio] : []));
+  }
+  const boxes = least.flatMap((size, i) => {
+    // SSD keeps sizes as integers.
+    const side = Math.trunc(size);
+    const between = most.length === 0 ? [] : [Math.sqrt(side * Math.trunc(most[i]!))];
+    return [
+      [side, side],
+      ...between.map((length) => [length, length]),
+      ...ratios.slice(1).map((ratio) => [side * Math.sqrt(ratio), side / Math.sqrt(ratio)]),
+    ] as [number, number][];
+  });
+  if (boxes.length > MOST_BOXES)
+    context.fail(
+      'prior-box',
+      `a cell has ${boxes.length} boxes, ${MOST_BOXES} at most are run`,
+      'prior_box_param',
+    );
+  return { widths: boxes.map(([width]) => width), heights: boxes.map(([, height]) => height) };
+}
+
+/** One number for both sides, or one each; null: none is given. */
+function sides(
+  context: LayerContext,
+  p: PriorBoxParameter,
+  names: readonly ['img_size', 'img_h', 'img_w'] | readonly ['step', 'step_h', 'step_w'],
+): [number, number] | null {
+  const [both, h, w] = names.map((name) => p[name]) as [number?, number?, number?];
+  const at = positionOf(context.layer.prior_box_param, names[0]);
+  if (both !== undefined && (h !== undefined || w !== undefined))
+    context.fail('prior-box', `gives both ${names[0]} and ${names[1]}/${names[2]}; keep one kind`, at);
+  const [height, width] = both === undefined ? [h, w] : [both, both];
+  if (height === undefined && width === undefined) return null;
+  if (height === undefined || width === undefined)
+    return context.fail('prior-box', `needs both ${names[1]} and ${names[2]}`, 'prior_box_param');
+  if (!(height > 0 && width > 0))
+    context.fail('prior-box', `${names[0]} must be above 0, found ${height} and ${width}`, 'prior_box_param');
+  return [height, width];
+}
+
+function variancesOf(context: LayerContext, p: PriorBoxParameter): number[] {
+  const { variance = [] } = p;
+  if (![0, 1, 4].includes(variance.length))
+    context.fail(
+      'prior-box',
+      `needs four variance, one or none, found ${variance.length}`,
+      positionOf(context.layer.prior_box_param, 'variance'),
+    );
+  if (variance.some((each) => !(each > 0)))
+    context.fail(
+      'prior-box',
+      `variance must be above 0, found ${variance.join(', ')}`,
+      positionOf(context.layer.prior_box_param, 'variance'),
+    );
+  return variance.length === 4 ? [...variance] : Array.from({ length: 4 }, () => variance[0] ?? 0.1);
+}
+
+interface DetectionOutputParameter {
+  readonly num_classes?: number;
+  readonly share_location: boolean;
+  readonly background_label_id: number;
+  readonly nms_param?: object;
+  readonly code_type: keyof typeof CODES;
+  readonly keep_top_k: number;
+  readonly variance_encoded_in_target: boolean;
+  readonly confidence_threshold?: number;
+  readonly clip: boolean;
+}
+
+const CODES = { CORNER: 'corner', CENTER_SIZE: 'centerSize', CORNER_SIZE: 'cornerSize' } as const;
+/** Above it is every float. */
+const NO_THRESHOLD = -3.4028234663852886e38;
+
+/** detection_output_layer.cpp */
+function detectionOutput(context: LayerContext): Built {
+  const param = context.layer.detection_output_param;
+  const p = withDefaults<DetectionOutputParameter>('DetectionOutputParameter', param);
+  const nms = withDefaults<{ nms_threshold: number; top_k?: number; eta: number }>(
+    'NonMaximumSuppressionParameter',
+    p.nms_param,
+  );
+  const [locations, scores, priors] = context.shapes.map((shape) => elementCount(shape)) as [
+    number,
+    number,
+    number,
+  ];
+  const classes = p.num_classes ?? 0;
+  const background = p.background_label_id;
+  if (classes < 1)
+    context.fail('detection-output', 'num_classes must be given and at least 1', 'detection_output_param');
+  if (!(nms.eta > 0 && nms.eta <= 1))
+    context.fail(
+      'detection-output',
+      `eta must be above 0 and up to 1, found ${nms.eta}`,
+      positionOf(p.nms_param, 'eta'),
+    );
+  if (!(nms.nms_threshold >= 0))
+    context.fail(
+      'detection-output',
+      `nms_threshold must be at least 0, found ${nms.nms_threshold}`,
+      positionOf(p.nms_param, 'nms_threshold'),
+    );
+  if (background >= classes || background < -1)
+    context.fail(
+      'detection-output',
+      `background_label_id must be a class, from 0 to ${classes - 1}, or -1 for none, found ${background}`,
+      positionOf(param, 'background_label_id'),
+    );
+  if (background === -1 && p.share_location)
+    context.fail(
+      'detection-output',
+      'background_label_id: -1 takes share_location: false: SSD looks for the locations of class -1 otherwise, and ends',
+      positionOf(param, 'background_label_id'),
+    );
+  const images = context.shapes[0]![0] ?? 1;
+  const boxes = priors / 8;
+  const sets = p.share_location ? 1 : classes;
+  if (!Number.isInteger(boxes) || locations !== images * boxes * sets * 4)
+    context.fail(
+      'detection-output',
+      `${boxes} priors need ${images}×${boxes * sets * 4} locations, the first bottom is ${showShape(context.shapes[0]!)}`,
+    );
+  if (scores !== images * boxes * classes)
+    context.fail(
+      'detection-output',
+      `${boxes} priors of ${classes} classes need ${images}×${boxes * classes} scores, the second bottom is ${showShape(context.shapes[1]!)}`,
+    );
+  const topK = nms.top_k === undefined || nms.top_k < 0 ? null : nms.top_k;
+  const keepTopK = p.keep_top_k < 0 ? null : p.keep_top_k;
+  const found = (classes - (background >= 0 ? 1 : 0)) * Math.min(topK ?? boxes, boxes);
+  const most = Math.max(1, Math.min(keepTopK ?? found, found));
+  return {
+    operation: {
+      kind: 'detectionOutput',
+      classes,
+      background,
+      shareLocation: p.share_location,
+      code: CODES[p.code_type],
+      varianceInTarget: p.variance_encoded_in_target,
+      clip: p.clip,
+      scoreThreshold: p.confidence_threshold ?? NO_THRESHOLD,
+      nmsThreshold: nms.nms_threshold,
+      eta: nms.eta,
+      topK,
+      keepTopK,
+    },
+    tops: [[1, 1, images * most, 7]],
+    rows: 0,
+  };
+}

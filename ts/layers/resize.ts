@@ -1,0 +1,124 @@
+/**
+ * Planes of another size: Interp (DeepLab's and PSPNet's forks), Upsample (SegNet's with a mask, MobileNet-YOLO's without),
+ * ResizeBilinear's neighbours of Synopsys's fork.
+ */
+import { showShape } from '../base/shape.ts';
+import { positionOf } from '../caffe/message.ts';
+import { withDefaults } from '../caffe/net-parameter.ts';
+import { Composition } from './compose.ts';
+import type { Built, LayerContext, Layers } from './layer.ts';
+import { planesOf } from './window.ts';
+
+export const resizeLayers: Layers = {
+  Interp: { build: interp },
+  Upsample: { build: upsample, bottoms: [1, 2] },
+};
+
+interface InterpParameter {
+  height: number;
+  width: number;
+  zoom_factor: number;
+  shrink_factor: number;
+  pad_beg: number;
+  pad_end: number;
+}
+
+/** interp_layer.cpp: bilinear, the corners on the corners; zoom and shrink win over height and width. */
+function interp(context: LayerContext): Built {
+  const { layer } = context;
+  const p = withDefaults<InterpParameter>('InterpParameter', layer.interp_param);
+  const given = (name: keyof InterpParameter) => layer.interp_param?.[name] !== undefined;
+  const at = (name: keyof InterpParameter) => positionOf(layer.interp_param, name);
+  const [n, channels, ...sizes] = planesOf(context);
+  for (const name of ['pad_beg', 'pad_end'] as const)
+    if (p[name] > 0)
+      context.fail('pad', `${name} must be 0 or below, which cuts: found ${p[name]}`, at(name));
+  for (const name of ['zoom_factor', 'shrink_factor'] as const)
+    if (p[name] < 1) context.fail('resize', `${name} must be at least 1, found ${p[name]}`, at(name));
+  const cut = sizes.map((size) => size + p.pad_beg + p.pad_end);
+  if (cut.some((size) => size < 1))
+    context.fail('pad', `pad_beg and pad_end cut all of the ${sizes.join('×')} bottom`, 'interp_param');
+  const hasFactor = given('zoom_factor') || given('shrink_factor');
+  const shrunk = (size: number) => Math.floor((size - 1) / p.shrink_factor) + 1;
+  const zoomed = (size: number) => size + (size - 1) * (p.zoom_factor - 1);
+  const made = hasFactor
+    ? cut.map((size) =>
+        given('zoom_factor') ? zoomed(given('shrink_factor') ? shrunk(size) : size) : shrunk(size),
+      )
+    : [p.height, p.width];
+  if (made.some((size) => size < 1))
+    context.fail(
+      'resize',
+      'expected zoom_factor, shrink_factor, or height and width, each at least 1',
+      'interp_param',
+    );
+  const composed = new Composition(context.shapes);
+  const start = -p.pad_beg;
+  const inner = [n, channels, ...cut];
+  const cropped =
+    p.pad_beg === 0 && p.pad_end === 0
+      ? composed.bottoms[0]!
+      : composed.one({ kind: 'crop', offset: [0, 0, start, start] }, [composed.bottoms[0]!], inner);
+  const top = [n, channels, ...made];
+  return composed.built([
+    showShape(top) === showShape(inner)
+      ? cropped
+      : composed.one({ kind: 'resize', method: 'aligned' }, [cropped], top),
+  ]);
+}
+
+interface UpsampleParameter {
+  scale?: number;
+  scale_h?: number;
+  scale_w?: number;
+  pad_out_h: boolean;
+  pad_out_w: boolean;
+  upsample_h?: number;
+  upsample_w?: number;
+}
+
+/** Two layers of one name: a second bottom is SegNet's mask. */
+function upsample(context: LayerContext): Built {
+  const [n, channels, height, width] = planesOf(context);
+  const p = withDefaults<UpsampleParameter>('UpsampleParameter', context.layer.upsample_param);
+  const at = (name: keyof UpsampleParameter) => positionOf(context.layer.upsample_param, name);
+  if (context.shapes.length === 1) {
+    const segnet = (['scale_h', 'scale_w', 'upsample_h', 'upsample_w'] as const).find(
+      (name) => p[name] !== undefined,
+    );
+    if (segnet !== undefined)
+      context.fail(
+        'bottom-count',
+        `${segnet} is of SegNet's Upsample, which takes a second bottom, the mask of a max pooling; with one bottom it is MobileNet-YOLO's, which takes scale`,
+        at(segnet),
+      );
+    const { scale = 1 } = p;
+    if (scale < 1) context.fail('resize', `scale must be at least 1, found ${scale}`, at('scale'));
+    return {
+      operation: { kind: 'resize', method: 'nearest' },
+      tops: [[n, channels, height * scale, width * scale]],
+    };
+  }
+  const mask = context.shapes[1]!;
+  if (showShape(mask) !== showShape(context.shapes[0]!))
+    context.fail(
+      'shape',
+      `the mask must be as large as the bottom: ${showShape(context.shapes[0]!)}, found ${showShape(mask)}`,
+    );
+  const [tall, wide] = (['h', 'w'] as const).map((side) => {
+    const asked = p[`upsample_${side}`];
+    if (asked !== undefined) return asked;
+    const scale = p[`scale_${side}`] ?? p.scale ?? 2;
+    const pads = p[`pad_out_${side}`];
+    if (scale < 1) context.fail('resize', `the scale must be at least 1, found ${scale}`, 'upsample_param');
+    if (pads && scale !== 2)
+      context.fail(
+        'resize',
+        `pad_out_${side} needs a scale of 2, found ${scale}: otherwise the size is not determined`,
+        at(`pad_out_${side}`),
+      );
+    return (side === 'h' ? height : width) * scale - (pads ? 1 : 0);
+  }) as [number, number];
+  if (tall < 1 || wide < 1) context.fail('resize', `the top would be ${tall}×${wide}`, 'upsample_param');
+  return { operation: { kind: 'unpool' }, tops: [[n, channels, tall, wide]] };
+}
