@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { elementCount } from '../../ts/base/shape.ts';
 import { blobFromFloats, toFloat32 } from '../../ts/caffe/blob.ts';
 import { readCaffemodel } from '../../ts/caffe/caffemodel.ts';
 import { writeCaffemodel } from '../../ts/caffe/write-caffemodel.ts';
@@ -121,7 +122,7 @@ layer { name: "silence" type: "Silence" bottom: "side" }`;
       const solver = writeDummy(folder, 'max_iter: 6 snapshot: 2 random_seed: 1', 1, unused);
       const weights = join(folder, 'infinite.caffemodel');
       const blob = (shape: number[], value: number) =>
-        blobFromFloats(shape, new Float32Array(shape.reduce((a, b) => a * b)).fill(value));
+        blobFromFloats(shape, new Float32Array(elementCount(shape)).fill(value));
       writeCaffemodel(weights, {
         name: '',
         layers: [

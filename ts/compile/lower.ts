@@ -36,7 +36,7 @@ function filterShape(graph: Graph, { weights, kernel }: Filtering): readonly num
   const { shape } = graph.parameters[weights]!;
   if (shape.length === 4) return shape;
   const [first] = shape as [number];
-  const values = shape.reduce((product, dim) => product * dim, 1);
+  const values = elementCount(shape);
   return [first, values / (first * kernel[0] * kernel[1]), ...kernel];
 }
 

@@ -1,4 +1,5 @@
 /** As to-onnx-operators.ts, for layers that few ResNets have: which ONNX nodes compute exactly what Caffe's layer computes. */
+import { elementCount } from '../base/shape.ts';
 import type { Operation } from '../layers/operation.ts';
 import type { LayerWriter } from './layer-writer.ts';
 import type { OnnxAttribute } from './onnx-proto.ts';
@@ -125,7 +126,7 @@ function crop(layer: LayerWriter) {
 /** A convolution (or its transpose) whose filters hold a single 1 each. */
 function im2col(layer: LayerWriter) {
   const p = layer.node.operation as Of<'im2col'>;
-  const places = p.kernel.reduce((product, size) => product * size, 1);
+  const places = elementCount(p.kernel);
   const windows = p.size.map(
     (size, i) =>
       Math.floor((size + 2 * p.pad[i]! - p.dilation[i]! * (p.kernel[i]! - 1) - 1) / p.stride[i]!) + 1,

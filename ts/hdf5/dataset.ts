@@ -109,7 +109,7 @@ export class Hdf5Dataset {
     const filters = readFilters(this.#header);
     if (layout.chunk.length !== shape.length || !layout.chunk.every((dim) => dim > 0))
       throw damaged(`chunks of ${layout.chunk.join('×')} do not fit ${shape.join('×')}`);
-    const chunkBytes = layout.chunk.reduce((product, dim) => product * dim, type.size);
+    const chunkBytes = type.size * elementCount(layout.chunk);
     const dataset: ChunkedDataset = { layout, shape, chunkBytes, isFiltered: filters.length > 0 };
     const most = gridCount(dataset);
     const yieldIfDue = yielding();

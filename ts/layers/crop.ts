@@ -1,5 +1,5 @@
 /** Crop, Tile, BatchReindex and Im2col: values of a blob in other places. */
-import { type Shape, showShape } from '../base/shape.ts';
+import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition } from './compose.ts';
@@ -81,6 +81,6 @@ function im2col(context: LayerContext): Built {
   const window = spatialWindow(context);
   const { before, channels, sizes } = window;
   const { operation, windows } = columnsOf(context, window);
-  const places = window.kernel.reduce((product, size) => product * size, 1);
+  const places = elementCount(window.kernel);
   return { operation, tops: [[...before, channels * places, ...(sizes.length === 0 ? [] : windows)]] };
 }
