@@ -23,9 +23,9 @@ import { mobileLayers } from './mobile.ts';
 import { poolingLayers } from './pooling.ts';
 import { recurrentLayers } from './recurrent.ts';
 import { reductionLayers } from './reductions.ts';
-import { isProposalLayer, pythonProposal, regionLayers } from './regions.ts';
 import { reshapeLayers } from './reshape.ts';
 import { resizeLayers } from './resize.ts';
+import { isProposalLayer, pythonProposal, regionLayers } from './roi.ts';
 import { scaleLayers } from './scale.ts';
 import { softmaxLayers } from './softmax.ts';
 
