@@ -4,14 +4,11 @@
  */
 import { test } from 'uvu';
 import { openEmulated } from '../support/emulated.ts';
-import { testForkCases, testGoldenCases } from '../support/golden-cases.ts';
+import { testGoldenCases } from '../support/golden-cases.ts';
 
 process.env.RESNODE_EMULATED_STREAMS = 'lazy';
 const device = await openEmulated();
-if (device !== null) {
-  testGoldenCases(device, { repeat: 3 });
-  testForkCases(device);
-}
+if (device !== null) testGoldenCases(device, { repeat: 3 });
 
 test.after(() => device?.dispose());
 test.run();

@@ -1,6 +1,5 @@
 /**
- * Planes of another size: Interp (DeepLab's and PSPNet's forks), Upsample (SegNet's with a mask, MobileNet-YOLO's without),
- * ResizeBilinear's neighbours of Synopsys's fork.
+ * Planes of another size: Interp (DeepLab's and PSPNet's forks) and Upsample (SegNet's with a mask, MobileNet-YOLO's without).
  */
 import { showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
