@@ -320,13 +320,13 @@ export const errorCodes = {
     'A size, ratio, step or variance of PriorBox is impossible.',
     'Change the field that the message names.',
   ],
-  'graph/proposal': [
-    'What a proposal layer says of its anchors is impossible.',
-    'Change what the message names.',
-  ],
   'graph/propagate-down': [
     '`propagate_down` is not given once for each bottom.',
     'Give as many as there are bottoms, or none.',
+  ],
+  'graph/proposal': [
+    'What a proposal layer says of its anchors is impossible.',
+    'Change what the message names.',
   ],
   'graph/pyramid-height': ["SPP's `pyramid_height` is impossible.", 'Give the number of levels, from 1 on.'],
   'graph/regions': ['A pooling of regions lacks a size.', 'Give the fields that the message names.'],
