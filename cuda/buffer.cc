@@ -7,7 +7,7 @@ namespace resnode::cuda {
 
 Transfer::Piece& Transfer::piece(size_t index) {
   auto& piece = pieces_[index % 2];
-  if (!piece) piece.reset(new Piece{PinnedMemory(device_, kPieceBytes), Event()});
+  if (!piece) piece.reset(new Piece{allocatePinned(device_, kPieceBytes), Event()});
   return *piece;
 }
 
@@ -42,7 +42,7 @@ void Transfer::download(void* target, const void* source, size_t bytes) {
 }
 
 CudaBuffer::CudaBuffer(std::shared_ptr<Transfer> transfer, size_t bytes)
-    : transfer_(std::move(transfer)), memory_(transfer_->device(), bytes, "a buffer") {
+    : transfer_(std::move(transfer)), memory_(allocateOnDevice(transfer_->device(), bytes, "a buffer")) {
   fill(0, 0, bytes);
 }
 

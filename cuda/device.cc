@@ -108,18 +108,4 @@ DeviceScope::~DeviceScope() {
   if (before_ >= 0) cudaSetDevice(before_);
 }
 
-Event::Event(unsigned flags) { RESNODE_CUDA(cudaEventCreateWithFlags(&event_, flags)); }
-
-Event::~Event() {
-  if (event_) cudaEventDestroy(event_);
-}
-
-void Event::record(cudaStream_t stream) { RESNODE_CUDA(cudaEventRecord(event_, stream)); }
-
-bool Event::isDone() const {
-  const bool done = cudaEventQuery(event_) != cudaErrorNotReady;
-  cudaGetLastError();
-  return done;
-}
-
 }  // namespace resnode::cuda

@@ -60,20 +60,4 @@ class DeviceScope {
   int before_ = -1;  // −1: nothing to restore
 };
 
-class Event {
- public:
-  explicit Event(unsigned flags = cudaEventDisableTiming);
-  ~Event();
-  Event(Event&& other) noexcept : event_(other.event_) { other.event_ = nullptr; }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-  cudaEvent_t get() const { return event_; }
-  void record(cudaStream_t stream);
-  // Whether all before it is done. Errors count as done: whoever waits for it will be told.
-  bool isDone() const;
-
- private:
-  cudaEvent_t event_ = nullptr;
-};
-
 }  // namespace resnode::cuda

@@ -44,7 +44,7 @@ CudaExecutable::CudaExecutable(std::shared_ptr<Transfer> transfer, std::shared_p
       device_(transfer_->device()),
       plan_(std::move(plan)),
       parameters_(std::move(parameters)),
-      arena_(device_, arenaBytes, "the activations of \"" + plan_->program().name + "\"") {
+      arena_(allocateOnDevice(device_, arenaBytes, "the activations of \"" + plan_->program().name + "\"")) {
   parameters_->require(plan_->parameters());
   if (plan_->processes()) plan_->processes()->open();
   for (size_t offset : offsets) buffers_.push_back(arena_.get() + offset);
@@ -58,11 +58,6 @@ CudaExecutable::CudaExecutable(std::shared_ptr<Transfer> transfer, std::shared_p
   for (TensorId id : program.inputs) pinnedInputs_.push_back(place(floatBytes(program, id)));
   for (TensorId id : program.outputs) pinnedOutputs_.push_back(place(floatBytes(program, id)));
   pinnedLabels_ = place(plan_->labelChecks() * sizeof(int));
-}
-
-CudaExecutable::~CudaExecutable() {
-  const DeviceScope scope(*device_);
-  for (auto& [key, graph] : graphs_) cudaGraphExecDestroy(graph);
 }
 
 void CudaExecutable::bind(const PlannedStep& planned) {
@@ -120,7 +115,7 @@ int CudaExecutable::freeSlot() {
   for (size_t i = 0; i < kSlots; ++i) {
     if (!slots_[i]) {
       slots_[i] = std::make_unique<Slot>(device_, pinnedBytes_);
-      hostBytes_ += pinnedBytes_;
+      heldPinnedBytes_ += pinnedBytes_;
     }
     if (!slots_[i]->busy) return static_cast<int>(i);
   }
@@ -170,7 +165,7 @@ void CudaExecutable::enqueue(const RunRequest& request, int slot) {
     warm_.insert(types);
   } else {
     const auto found = graphs_.find({slot, types});
-    const cudaGraphExec_t graph = found != graphs_.end() ? found->second : capture(types, slot);
+    const cudaGraphExec_t graph = found != graphs_.end() ? found->second.get() : capture(types, slot);
     RESNODE_CUDA(cudaGraphLaunch(graph, device_->compute()));
   }
 }
@@ -235,7 +230,7 @@ cudaGraphExec_t CudaExecutable::capture(const InputTypes& types, int slot) {
   const cudaError_t status = cudaGraphInstantiateWithFlags(&executable, graph, 0);
   cudaGraphDestroy(graph);
   RESNODE_CUDA(status);
-  graphs_[{slot, types}] = executable;
+  graphs_.emplace(std::make_pair(slot, types), GraphExecutable(executable, device_));
   return executable;
 }
 

@@ -19,19 +19,19 @@ class CudaExecutable final : public Executable, public std::enable_shared_from_t
  public:
   CudaExecutable(std::shared_ptr<Transfer> transfer, std::shared_ptr<CudaPlan> plan,
                  std::shared_ptr<CudaParameters> parameters, const std::vector<size_t>& offsets, size_t arenaBytes);
-  ~CudaExecutable() override;
 
   std::unique_ptr<StartedRun> start(const RunRequest& request) override;
   size_t arenaBytes() const override { return arena_.bytes(); }
   size_t workspaceBytes() const override { return 0; }  // workspaces lie in the arena
-  size_t hostBytes() const override { return hostBytes_; }
+  size_t hostBytes() const override { return heldPinnedBytes_; }
+  size_t pinnedBytes() const override { return heldPinnedBytes_; }
 
  private:
   class Run;
   // Of each input, whether it is uint8.
   using InputTypes = std::vector<bool>;
   struct Slot {
-    explicit Slot(std::shared_ptr<Device> device, size_t pinnedBytes) : pinned(std::move(device), pinnedBytes) {}
+    explicit Slot(const std::shared_ptr<Device>& device, size_t bytes) : pinned(allocatePinned(device, bytes)) {}
     PinnedMemory pinned;  // inputs, outputs, label checks
     Event uploaded, finished;
     bool busy = false;
@@ -66,8 +66,8 @@ class CudaExecutable final : public Executable, public std::enable_shared_from_t
   size_t pinnedLabels_ = 0, pinnedBytes_ = 0;
   std::unique_ptr<Slot> slots_[kSlots];  // made at first use
   std::set<InputTypes> warm_;            // ran directly once: what a first launch loads is there
-  std::map<std::pair<int, InputTypes>, cudaGraphExec_t> graphs_;
-  std::atomic<size_t> hostBytes_{0};
+  std::map<std::pair<int, InputTypes>, GraphExecutable> graphs_;
+  std::atomic<size_t> heldPinnedBytes_{0};  // of all slots
 };
 
 }  // namespace resnode::cuda

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "cuda/steps.h"
 #include "native/core/error.h"
 
 namespace resnode::cuda {
@@ -55,24 +54,23 @@ BehindRelu behindOf(const std::optional<FusedRelu>& relu, const GradientPlaces& 
   return relu ? BehindRelu{at.dy(b, 0), at.y(b, 0), relu->negativeSlope} : BehindRelu{at.dy(b, 0)};
 }
 
-Step stepOf(const Gradient& gradient, const Operation& operation, const StepContext& context) {
+namespace {
+
+Step forward(const Gradient& gradient, const Operation& operation, const StepContext& context) {
   const Operation& forward = context.program.operations[gradient.of];
   const GradientContext of{operation, forward, context, {forward.inputs.size(), forward.outputs.size()}};
+  const KindSteps& steps = kindSteps().of(forward.attributes);
+  if (!steps.backward) throw Error("program/invalid", "layer \"" + forward.layer + "\" has no gradient", forward.layer);
   const auto from = operation.inputs.begin() + of.at.inputs + of.at.outputs;
   const bool isAny = std::any_of(from, operation.inputs.end(), [](TensorId id) { return id >= 0; });
   const bool takesAny =
       std::holds_alternative<Slice>(forward.attributes) || std::holds_alternative<LstmUnit>(forward.attributes);
   if (takesAny ? !isAny : *from < 0) return zeroStep(of);
-  return std::visit(
-      [&](const auto& op) -> Step {
-        using T = std::decay_t<decltype(op)>;
-        if constexpr (T::kGradientReads == GradientReads::noGradient)
-          throw Error("program/invalid", "layer \"" + forward.layer + "\" has no gradient", forward.layer);
-        else if constexpr (T::kIsElementwise) return elementwiseGradient(op, of);
-        else if constexpr (T::kIsPortable) return portableGradient(op, of);
-        else return gradientOf(op, of);
-      },
-      forward.attributes);
+  return steps.backward(forward.attributes, of);
 }
+
+const Steps<Gradient> kGradient{forward};
+
+}  // namespace
 
 }  // namespace resnode::cuda

@@ -49,23 +49,4 @@ BehindRelu behindOf(const std::optional<FusedRelu>& relu, const GradientPlaces& 
 inline const float* floats(const void* values) { return static_cast<const float*>(values); }
 inline float* floats(void* values) { return static_cast<float*>(values); }
 
-Step gradientOf(const Convolution& convolution, const GradientContext& gradient);
-Step gradientOf(const Pooling& pooling, const GradientContext& gradient);
-Step gradientOf(const Scale& scale, const GradientContext& gradient);
-Step gradientOf(const BatchNorm& batchNorm, const GradientContext& gradient);
-Step portableGradient(const Portable& portable, const GradientContext& gradient);
-Step elementwiseGradient(const Elementwise& function, const GradientContext& gradient);
-Step gradientOf(const PRelu& prelu, const GradientContext& gradient);
-Step gradientOf(const Eltwise& eltwise, const GradientContext& gradient);
-Step gradientOf(const Concat& concat, const GradientContext& gradient);
-Step gradientOf(const Slice& slice, const GradientContext& gradient);
-Step gradientOf(const InnerProduct& innerProduct, const GradientContext& gradient);
-Step gradientOf(const Softmax& softmax, const GradientContext& gradient);
-Step gradientOf(const SoftmaxLoss& loss, const GradientContext& gradient);
-Step gradientOf(const EuclideanLoss&, const GradientContext& gradient);
-Step gradientOf(const Reshape&, const GradientContext& gradient);
-Step gradientOf(const Lrn& lrn, const GradientContext& gradient);
-
-Step gradientOf(const Dropout& dropout, const GradientContext& gradient);
-
 }  // namespace resnode::cuda

@@ -19,57 +19,44 @@ std::string sizeText(size_t bytes) {
 
 }  // namespace
 
-DeviceMemory::DeviceMemory(std::shared_ptr<Device> device, size_t bytes, const std::string& what)
-    : device_(std::move(device)), bytes_(bytes) {
-  if (bytes == 0) return;
+DeviceMemory allocateOnDevice(const std::shared_ptr<Device>& device, size_t bytes, const std::string& what) {
   void* memory = nullptr;
+  if (bytes == 0) return {};
   const cudaError_t status = cudaMalloc(&memory, bytes);
   if (status == cudaErrorMemoryAllocation) {
     cudaGetLastError();
-    throw Error("device/out-of-memory", "Out of memory on " + device_->name() + ": " + what + " needs " +
-                                            sizeText(bytes) + ", " + sizeText(device_->memory().free) + " free");
+    throw Error("device/out-of-memory", "Out of memory on " + device->name() + ": " + what + " needs " +
+                                            sizeText(bytes) + ", " + sizeText(device->memory().free) + " free");
   }
   RESNODE_CUDA(status);
-  memory_ = static_cast<char*>(memory);
+  return {memory, bytes, device};
 }
 
-DeviceMemory::~DeviceMemory() {
-  if (!memory_) return;
-  const DeviceScope scope(*device_);
-  cudaFree(memory_);  // waits for what uses it; on a lost device there is nothing to say about its error
-}
-
-DeviceMemory& DeviceMemory::operator=(DeviceMemory&& other) noexcept {
-  std::swap(device_, other.device_);
-  std::swap(memory_, other.memory_);
-  std::swap(bytes_, other.bytes_);
-  return *this;
-}
-
-PinnedMemory::PinnedMemory(std::shared_ptr<Device> device, size_t bytes) : device_(std::move(device)), bytes_(bytes) {
-  if (bytes == 0) return;
+PinnedMemory allocatePinned(const std::shared_ptr<Device>& device, size_t bytes) {
   void* memory = nullptr;
+  if (bytes == 0) return {};
   const cudaError_t status = cudaMallocHost(&memory, bytes);
   if (status == cudaErrorMemoryAllocation) {
     cudaGetLastError();
     throw Error("device/out-of-memory",
-                "Not enough main memory to lock " + sizeText(bytes) + " of it for transfers to " + device_->name());
+                "Not enough main memory to lock " + sizeText(bytes) + " of it for transfers to " + device->name());
   }
   RESNODE_CUDA(status);
-  memory_ = static_cast<char*>(memory);
+  return {memory, bytes, device};
 }
 
-PinnedMemory::~PinnedMemory() {
-  if (!memory_) return;
-  const DeviceScope scope(*device_);
-  cudaFreeHost(memory_);
+Event::Event(unsigned flags) {
+  cudaEvent_t event = nullptr;
+  RESNODE_CUDA(cudaEventCreateWithFlags(&event, flags));
+  event_ = Owned<cudaEvent_t, cudaEventDestroy>(event);
 }
 
-PinnedMemory& PinnedMemory::operator=(PinnedMemory&& other) noexcept {
-  std::swap(device_, other.device_);
-  std::swap(memory_, other.memory_);
-  std::swap(bytes_, other.bytes_);
-  return *this;
+void Event::record(cudaStream_t stream) { RESNODE_CUDA(cudaEventRecord(event_.get(), stream)); }
+
+bool Event::isDone() const {
+  const bool done = cudaEventQuery(event_.get()) != cudaErrorNotReady;
+  cudaGetLastError();
+  return done;
 }
 
 }  // namespace resnode::cuda

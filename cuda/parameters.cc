@@ -29,7 +29,7 @@ void CudaParameters::require(const std::vector<PackedParameter>& wanted) {
       bytes += aligned(packedBytes(each.packing, program_->parameters[each.id].shape));
   }
   if (missing.empty()) return;
-  DeviceMemory block(transfer_->device(), bytes, "the parameters of \"" + program_->name + "\"");
+  DeviceMemory block = allocateOnDevice(transfer_->device(), bytes, "the parameters of \"" + program_->name + "\"");
   std::map<PackedParameter, char*> placed;
   std::vector<float> values;
   std::vector<char> packed;

@@ -6,7 +6,7 @@
 
 #include "cuda/buffer.h"
 #include "cuda/packing.h"
-#include "native/core/plain.h"
+#include "native/core/backend-support.h"
 
 namespace resnode::cuda {
 

@@ -47,14 +47,14 @@ CudaPlan::CudaPlan(std::shared_ptr<const Program> program, Precision precision, 
   description_.alignment = kAlignment;
   description_.tensorBuffers.assign(program_->tensors.size(), -1);
 
-  // A tail runs in the place of its softmax: the feature map lives until then, what was pooled never does.
-  std::vector<const TailMatch*> tailAt(program_->operations.size(), nullptr);
-  const std::vector<TailMatch> tails = findTails(*program_, layouts_);
-  for (const TailMatch& tail : tails) {
-    for (int index : {tail.pooling, tail.innerProduct, tail.softmax}) tailAt[index] = &tail;
-    Lifetime& map = lifetimes_[program_->operations[tail.pooling].inputs[0]];
-    map.to = std::max(map.to, tail.softmax);
-    lifetimes_[program_->operations[tail.innerProduct].outputs[0]].from = tail.softmax;
+  // A classifier head runs in the place of its softmax: the feature map lives until then, what was pooled never does.
+  std::vector<const ClassifierHeadMatch*> headAt(program_->operations.size(), nullptr);
+  const std::vector<ClassifierHeadMatch> heads = findClassifierHeads(*program_, layouts_);
+  for (const ClassifierHeadMatch& head : heads) {
+    for (int index : {head.pooling, head.innerProduct, head.softmax}) headAt[index] = &head;
+    Lifetime& map = lifetimes_[program_->operations[head.pooling].inputs[0]];
+    map.to = std::max(map.to, head.softmax);
+    lifetimes_[program_->operations[head.innerProduct].outputs[0]].from = head.softmax;
   }
 
   for (TensorId id : program_->inputs) placeTensor(id);
@@ -68,16 +68,16 @@ CudaPlan::CudaPlan(std::shared_ptr<const Program> program, Precision precision, 
   }
   for (int i = 0; i <= last && i < static_cast<int>(program_->operations.size()); ++i) {
     const Operation& operation = program_->operations[i];
-    const TailMatch* tail = tailAt[i];
-    if (!tail) {
+    const ClassifierHeadMatch* head = headAt[i];
+    if (!head) {
       addStep(i, makeStep(operation, context), operation.inputs, operation.outputs);
-    } else if (i != tail->softmax) {
+    } else if (i != head->softmax) {
       addStep(i, {}, {}, {});
-      steps_.back().step.implementation = "in the tail";
+      steps_.back().step.implementation = "in the classifier head";
     } else {
-      const Operation& pooling = program_->operations[tail->pooling];
-      const Operation& innerProduct = program_->operations[tail->innerProduct];
-      addStep(i, makeTailStep(pooling, innerProduct, context), pooling.inputs,
+      const Operation& pooling = program_->operations[head->pooling];
+      const Operation& innerProduct = program_->operations[head->innerProduct];
+      addStep(i, makeClassifierHeadStep(pooling, innerProduct, context), pooling.inputs,
               {innerProduct.outputs[0], operation.outputs[0]});
     }
     description_.implementations.push_back(steps_.back().step.implementation);

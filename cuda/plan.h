@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "cuda/step.h"
-#include "native/core/plain.h"
+#include "native/core/backend-support.h"
 
 namespace resnode::cuda {
 

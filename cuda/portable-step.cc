@@ -1,7 +1,6 @@
 // Steps of portable kinds (native/core/portable.h), all on plain tensors.
 #include "cuda/gradient-step.h"
 #include "cuda/kernels/portable.h"
-#include "cuda/steps.h"
 #include "native/reference/portable-kinds.h"
 
 namespace resnode::cuda {
@@ -45,8 +44,6 @@ Shapes shapesOf(const std::vector<TensorId>& ids, const StepContext& context) {
 size_t scratchBytes(const Portable& operation, const Shapes& inputs) {
   return std::visit([&](const auto& op) { return scratchFloats(op, inputs); }, operation) * sizeof(float);
 }
-
-}  // namespace
 
 Step portableStep(const Portable& portable, const Operation& operation, const StepContext& context) {
   Step step = plainStep(operation, "portable");
@@ -95,4 +92,25 @@ Step portableGradient(const Portable& portable, const GradientContext& gradient)
   return step;
 }
 
+template <class Kind>
+Step forward(const Kind& kind, const Operation& operation, const StepContext& context) {
+  return portableStep(kind, operation, context);
+}
+template <class Kind>
+Step backward(const Kind& kind, const GradientContext& gradient) {
+  return portableGradient(kind, gradient);
+}
+
+const bool kAreRegistered = [] {
+  forEachKind([](auto kind) {
+    using Kind = decltype(kind);
+    if constexpr (Kind::kIsPortable) {
+      if constexpr (Kind::kGradientReads == GradientReads::noGradient) Steps<Kind>{forward<Kind>};
+      else Steps<Kind>{forward<Kind>, backward<Kind>};
+    }
+  });
+  return true;
+}();
+
+}  // namespace
 }  // namespace resnode::cuda

@@ -1,6 +1,6 @@
 #include "cuda/step.h"
 
-#include "cuda/steps.h"
+#include "native/core/error.h"
 
 namespace resnode::cuda {
 
@@ -18,14 +18,22 @@ Step plainStep(const Operation& operation, const char* implementation) {
   return step;
 }
 
+KindTable<KindSteps>& kindSteps() {
+  static KindTable<KindSteps> table;
+  return table;
+}
+
 Step makeStep(const Operation& operation, const StepContext& context) {
-  return std::visit(
-      [&](const auto& op) {
-        if constexpr (std::decay_t<decltype(op)>::kIsElementwise) return elementwiseStep(op, operation, context);
-        else if constexpr (std::decay_t<decltype(op)>::kIsPortable) return portableStep(op, operation, context);
-        else return stepOf(op, operation, context);
-      },
-      operation.attributes);
+  const KindSteps& steps = kindSteps().of(operation.attributes);
+  if (!steps.forward) {
+    const char* kind =
+        std::visit([](const auto& of) { return std::decay_t<decltype(of)>::kKind; }, operation.attributes);
+    throw Error(
+        "device/unsupported",
+        "layer \"" + operation.layer + "\": the CUDA device does not compute " + kind + " yet; the cpu device does",
+        operation.layer);
+  }
+  return steps.forward(operation.attributes, operation, context);
 }
 
 }  // namespace resnode::cuda

@@ -10,6 +10,7 @@
 #include "cuda/convolution/problem.h"
 #include "cuda/layout.h"
 #include "cuda/parameters.h"
+#include "native/core/kind-table.h"
 
 namespace resnode::cuda {
 
@@ -74,10 +75,34 @@ Step plainStep(const Operation& operation, const char* implementation);
 inline size_t bytesOfFloats(int64_t count) { return static_cast<size_t>(count) * sizeof(float); }
 inline float* floatsAt(const Bindings& b, size_t bytes = 0) { return reinterpret_cast<float*>(b.workspace + bytes); }
 
+// The step of an operation. Throws Error("device/unsupported") where its kind has none.
 Step makeStep(const Operation& operation, const StepContext& context);
 
-// Global average pooling → inner product → softmax as one step in the place of the softmax; `inputs` of its bindings is the
-// pooling's, `outputs` the scores and the probabilities.
-Step makeTailStep(const Operation& pooling, const Operation& innerProduct, const StepContext& context);
+struct GradientContext;
+
+struct KindSteps {
+  std::function<Step(const Attributes&, const Operation&, const StepContext&)> forward;
+  std::function<Step(const Attributes&, const GradientContext&)> backward;
+};
+KindTable<KindSteps>& kindSteps();
+
+// The steps of a kind, registered where they stand (cuda/operations/<kind>/step.cc):
+// const Steps<Pooling> kPooling{forward, backward};
+template <class Kind>
+class Steps {
+ public:
+  using Forward = Step (*)(const Kind&, const Operation&, const StepContext&);
+  using Backward = Step (*)(const Kind&, const GradientContext&);
+  explicit Steps(Forward forward, Backward backward = nullptr) {
+    KindSteps& steps = kindSteps().of<Kind>();
+    steps.forward = [forward](const Attributes& kind, const Operation& operation, const StepContext& context) {
+      return forward(std::get<Kind>(kind), operation, context);
+    };
+    if (backward)
+      steps.backward = [backward](const Attributes& kind, const GradientContext& gradient) {
+        return backward(std::get<Kind>(kind), gradient);
+      };
+  }
+};
 
 }  // namespace resnode::cuda

@@ -4,32 +4,17 @@
 #include <chrono>
 #include <cmath>
 
-#include "cuda/check.h"
 #include "cuda/kernels/trial.h"
+#include "cuda/memory.h"
 
 namespace resnode::cuda {
 namespace {
 
-struct FreeOnDevice {
-  void operator()(void* memory) const { cudaFree(memory); }
-};
-using DeviceMemory = std::unique_ptr<void, FreeOnDevice>;
-
+// On the calling thread's device, which outlives it.
 DeviceMemory allocateOnDevice(size_t bytes) {
   void* memory = nullptr;
   RESNODE_CUDA(cudaMalloc(&memory, std::max<size_t>(bytes, 1)));
-  return DeviceMemory(memory);
-}
-
-struct DestroyEvent {
-  void operator()(cudaEvent_t event) const { cudaEventDestroy(event); }
-};
-using Event = std::unique_ptr<CUevent_st, DestroyEvent>;
-
-Event makeEvent() {
-  cudaEvent_t event = nullptr;
-  RESNODE_CUDA(cudaEventCreate(&event));
-  return Event(event);
+  return {memory, bytes, nullptr};
 }
 
 class DeviceMeasure final : public ConvolutionMeasure {
@@ -37,8 +22,8 @@ class DeviceMeasure final : public ConvolutionMeasure {
   DeviceMeasure(const ConvolutionProblem& problem, ConvolutionImplementation& reference, cudaStream_t stream)
       : problem_(problem),
         stream_(stream),
-        start_(makeEvent()),
-        stop_(makeEvent()),
+        start_(cudaEventDefault),
+        stop_(cudaEventDefault),
         worst_(allocateOnDevice(sizeof(float))) {
     int device = 0, l2Bytes = 0;
     RESNODE_CUDA(cudaGetDevice(&device));
@@ -60,7 +45,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
     enqueue(implementation, output_.get(), problem_.residual ? output_.get() : nullptr);
     const ConvolutionTolerance tolerance = toleranceOf(problem_);
     launchDifference(problem_.resultType(), output_.get(), expected_.get(), problem_.resultElements(),
-                     tolerance.relative, tolerance.absolute, static_cast<float*>(worst_.get()), stream_);
+                     tolerance.relative, tolerance.absolute, reinterpret_cast<float*>(worst_.get()), stream_);
     float worst = 0;
     RESNODE_CUDA(cudaMemcpyAsync(&worst, worst_.get(), sizeof worst, cudaMemcpyDeviceToHost, stream_));
     RESNODE_CUDA(cudaStreamSynchronize(stream_));
@@ -121,7 +106,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
 
   void enqueue(ConvolutionImplementation& implementation, void* output, const void* residual) {
     if (implementation.workspaceBytes() > workspaceBytes_) {
-      workspace_.reset();
+      workspace_ = {};
       workspaceBytes_ = 0;
       workspace_ = allocateOnDevice(implementation.workspaceBytes());
       workspaceBytes_ = implementation.workspaceBytes();
@@ -129,7 +114,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
     ConvolutionArguments arguments;
     arguments.input = input_.get();
     arguments.weights = weights_.get();
-    arguments.bias = static_cast<const float*>(bias_.get());
+    arguments.bias = reinterpret_cast<const float*>(bias_.get());
     arguments.narrowBias = narrowBias_.get();
     arguments.residual = residual;
     arguments.diff = diff_.get();

@@ -1,3 +1,4 @@
+#include <functional>
 #include <sstream>
 
 #include "cuda/convolution/problem.h"
@@ -10,83 +11,33 @@ namespace resnode::cuda {
 
 namespace {
 
-class Direct : public ConvolutionImplementation {
+// One of our kernels; all of them are deterministic.
+class Own final : public ConvolutionImplementation {
  public:
-  explicit Direct(const ConvolutionProblem& problem) : problem_(problem) {}
+  using Launch = std::function<void(const ConvolutionArguments&, cudaStream_t)>;
+  Own(std::string name, size_t workspaceBytes, Launch launch)
+      : name_(std::move(name)), workspaceBytes_(workspaceBytes), launch_(std::move(launch)) {}
   const std::string& name() const override { return name_; }
-  size_t workspaceBytes() const override { return 0; }
+  size_t workspaceBytes() const override { return workspaceBytes_; }
   bool deterministic() const override { return true; }
-  void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) override {
-    launchConvolutionDirect(problem_, arguments, stream);
-  }
+  void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) override { launch_(arguments, stream); }
 
  private:
-  ConvolutionProblem problem_;
-  std::string name_ = "direct";
-};
-
-class OwnGradient : public ConvolutionImplementation {
- public:
-  explicit OwnGradient(const ConvolutionProblem& problem) : problem_(problem) {}
-  const std::string& name() const override { return name_; }
-  size_t workspaceBytes() const override {
-    return sizeof(float) * (problem_.pass == ConvolutionPass::dataGradient ? dataGradientScratch(problem_)
-                                                                           : weightGradientScratch(problem_));
-  }
-  bool deterministic() const override { return true; }
-  void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) override {
-    float* scratch = static_cast<float*>(arguments.workspace);
-    if (problem_.pass == ConvolutionPass::dataGradient)
-      launchDataGradient(problem_, arguments.diff, arguments.weights, arguments.output, scratch, stream);
-    else
-      launchWeightGradient(problem_, arguments.input, arguments.diff, static_cast<float*>(arguments.output), scratch,
-                           stream);
-  }
-
- private:
-  ConvolutionProblem problem_;
-  std::string name_ = "own-gradient";
-};
-
-class Simt : public ConvolutionImplementation {
- public:
-  Simt(const ConvolutionProblem& problem, const SimtTile& tile)
-      : problem_(problem),
-        tile_(tile),
-        name_("simt-" + std::to_string(tile.pixels) + "x" + std::to_string(tile.filters)) {}
-  const std::string& name() const override { return name_; }
-  size_t workspaceBytes() const override { return 0; }
-  bool deterministic() const override { return true; }
-  void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) override {
-    launchConvolutionSimt(problem_, tile_, arguments, stream);
-  }
-
- private:
-  ConvolutionProblem problem_;
-  SimtTile tile_;
   std::string name_;
+  size_t workspaceBytes_;
+  Launch launch_;
 };
 
-class Mma : public ConvolutionImplementation {
- public:
-  Mma(const ConvolutionProblem& problem, const MmaTile& tile) : problem_(problem), tile_(tile) {
-    std::ostringstream name;
-    name << "mma-" << tile.pixels << "x" << tile.filters << "x" << tile.depth << "-stages" << tile.stages;
-    if (tile.splits > 1) name << "-splits" << tile.splits;
-    name_ = name.str();
-  }
-  const std::string& name() const override { return name_; }
-  size_t workspaceBytes() const override { return mmaWorkspaceBytes(problem_, tile_); }
-  bool deterministic() const override { return true; }
-  void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) override {
-    launchConvolutionMma(problem_, tile_, arguments, stream);
-  }
+std::string nameOf(const SimtTile& tile) {
+  return "simt-" + std::to_string(tile.pixels) + "x" + std::to_string(tile.filters);
+}
 
- private:
-  ConvolutionProblem problem_;
-  MmaTile tile_;
-  std::string name_;
-};
+std::string nameOf(const MmaTile& tile) {
+  std::ostringstream name;
+  name << "mma-" << tile.pixels << "x" << tile.filters << "x" << tile.depth << "-stages" << tile.stages;
+  if (tile.splits > 1) name << "-splits" << tile.splits;
+  return name.str();
+}
 
 int64_t tilesOf(int64_t size, int64_t tile) { return (size + tile - 1) / tile; }
 
@@ -105,14 +56,28 @@ constexpr int64_t kBlocksWanted = 256;
 
 ConvolutionCandidates ownCandidates(const ConvolutionProblem& problem, int computeCapability) {
   ConvolutionCandidates candidates;
-  if (problem.pass != ConvolutionPass::forward) {
-    candidates.push_back(std::make_unique<OwnGradient>(problem));
+  const auto add = [&](std::string name, size_t workspaceBytes, Own::Launch launch) {
+    candidates.push_back(std::make_unique<Own>(std::move(name), workspaceBytes, std::move(launch)));
+  };
+  using Arguments = ConvolutionArguments;
+  if (problem.pass == ConvolutionPass::dataGradient) {
+    add("own-gradient", sizeof(float) * dataGradientScratch(problem), [=](const Arguments& a, cudaStream_t stream) {
+      launchDataGradient(problem, a.diff, a.weights, a.output, static_cast<float*>(a.workspace), stream);
+    });
     return candidates;
   }
-  candidates.push_back(std::make_unique<Direct>(problem));
+  if (problem.pass == ConvolutionPass::weightGradient) {
+    add("own-gradient", sizeof(float) * weightGradientScratch(problem), [=](const Arguments& a, cudaStream_t stream) {
+      launchWeightGradient(problem, a.input, a.diff, static_cast<float*>(a.output), static_cast<float*>(a.workspace),
+                           stream);
+    });
+    return candidates;
+  }
+  add("direct", 0, [=](const Arguments& a, cudaStream_t stream) { launchConvolutionDirect(problem, a, stream); });
   for (const SimtTile& tile : simtTiles()) {
     if (oversized(problem, tile) || !simtRefusal(problem, tile).empty()) continue;
-    candidates.push_back(std::make_unique<Simt>(problem, tile));
+    add(nameOf(tile), 0,
+        [=](const Arguments& a, cudaStream_t stream) { launchConvolutionSimt(problem, tile, a, stream); });
   }
   for (MmaTile tile : mmaTiles()) {
     if (oversized(problem, tile)) continue;
@@ -120,8 +85,9 @@ ConvolutionCandidates ownCandidates(const ConvolutionProblem& problem, int compu
         tilesOf(problem.output.pixels(), tile.pixels) * tilesOf(problem.output.paddedChannels, tile.filters);
     for (tile.splits = 1; tile.splits <= 16; tile.splits *= 2) {
       if (tile.splits > 1 && blocks * tile.splits > kBlocksWanted) break;
-      if (mmaRefusal(problem, tile, computeCapability).empty())
-        candidates.push_back(std::make_unique<Mma>(problem, tile));
+      if (!mmaRefusal(problem, tile, computeCapability).empty()) continue;
+      add(nameOf(tile), mmaWorkspaceBytes(problem, tile),
+          [=](const Arguments& a, cudaStream_t stream) { launchConvolutionMma(problem, tile, a, stream); });
     }
   }
   return candidates;

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "cuda/cudnn/api.h"
-#include "cuda/places.h"
+#include "cuda/library-paths.h"
 
 namespace resnode::cuda {
 

@@ -4,8 +4,8 @@
 #include <cstring>
 #include <thread>
 
+#include "native/core/backend-support.h"
 #include "native/core/error.h"
-#include "native/core/plain.h"
 
 namespace resnode::cuda {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "cuda/device.h"
+#include "cuda/memory.h"
 #include "cuda/nccl/library.h"
 #include "native/core/communicator.h"
 

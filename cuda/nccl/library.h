@@ -4,8 +4,8 @@
 #include <memory>
 #include <string>
 
+#include "cuda/library-paths.h"
 #include "cuda/nccl/api.h"
-#include "cuda/places.h"
 
 namespace resnode::cuda {
 

@@ -3,7 +3,7 @@
 #include <functional>
 
 #include "native/addon/objects.h"
-#include "native/device/load-communicator.h"
+#include "native/device/load-libraries.h"
 
 namespace resnode {
 namespace {

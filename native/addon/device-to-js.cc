@@ -10,7 +10,7 @@
 #include "native/addon/parameters-to-js.h"
 #include "native/addon/plan-to-js.h"
 #include "native/addon/program-from-js.h"
-#include "native/device/load-backend.h"
+#include "native/device/load-libraries.h"
 #include "native/reference/backend.h"
 
 namespace resnode {
@@ -290,6 +290,7 @@ Napi::Value openDevice(const Napi::CallbackInfo& info) {
     memory.Set("activations", sum(device->executables, [](const Executable& each) { return each.arenaBytes(); }));
     memory.Set("workspace", sum(device->executables, [](const Executable& each) { return each.workspaceBytes(); }));
     memory.Set("buffers", sum(device->buffers, [](const OwnedBuffer& each) { return each.buffer->bytes(); }));
+    memory.Set("pinned", sum(device->executables, [](const Executable& each) { return each.pinnedBytes(); }));
     const auto backend = device->thread->backend();
     const DriverMemory driver = backend ? backend->driverMemory() : DriverMemory{};
     memory.Set("driver", driver.total == 0 ? call.Env().Null() : driverMemoryToJs(call.Env(), driver));

@@ -10,7 +10,7 @@
 #include <mutex>
 
 #include "native/addon/objects.h"
-#include "native/core/plain.h"
+#include "native/core/backend-support.h"
 
 namespace resnode {
 namespace {

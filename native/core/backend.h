@@ -125,6 +125,8 @@ class Executable {
   virtual size_t workspaceBytes() const = 0;
   // Bytes held in the process's own memory. Called from any thread.
   virtual size_t hostBytes() const { return arenaBytes() + workspaceBytes(); }
+  // Of these, page-locked for transfers to a GPU. Called from any thread.
+  virtual size_t pinnedBytes() const { return 0; }
 };
 
 // Two: one computes while the next uploads.

@@ -1,8 +1,8 @@
 // Buffers of the devices that compute in main memory.
 #pragma once
 
+#include "native/core/backend-support.h"
 #include "native/core/buffer.h"
-#include "native/core/plain.h"
 
 namespace resnode {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "native/core/backend-support.h"
 #include "native/core/error.h"
-#include "native/core/plain.h"
 #include "native/core/portable.h"
 
 namespace resnode {

@@ -1,7 +1,7 @@
 // A plan with memory: binds every call once, runs them in order.
 #pragma once
 
-#include "native/core/plain.h"
+#include "native/core/backend-support.h"
 #include "native/cpu/parameters.h"
 #include "native/cpu/plan.h"
 

@@ -1,6 +1,6 @@
-// A ReLU that is the last step of another operation, where our loops compute it or its gradient.
+#include "native/cpu/fused-relu.h"
+
 #include "native/cpu/elementwise-loops.h"
-#include "native/cpu/steps.h"
 
 namespace resnode::cpu {
 

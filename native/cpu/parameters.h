@@ -5,7 +5,7 @@
 #include <map>
 #include <vector>
 
-#include "native/core/plain.h"
+#include "native/core/backend-support.h"
 #include "native/cpu/step.h"
 
 namespace resnode::cpu {

@@ -1,51 +1,22 @@
 #include "native/cpu/plan.h"
 
 #include <algorithm>
-#include <numeric>
 
-#include "native/cpu/steps.h"
+#include "native/cpu/kind-steps.h"
+#include "native/cpu/parallel.h"
 #include "native/operations/convolution/cpu-direct.h"
+#include "native/operations/deconvolution/cpu-step.h"
+#include "native/reference/operations.h"
 
 namespace resnode::cpu {
 namespace {
 
-// Whether the slope leaves the sign of what it multiplies: the ReLU's result then shows where it was cut.
-bool keepsSign(const std::optional<FusedRelu>& relu) { return !relu || relu->negativeSlope >= 0; }
-
 // Inputs of a gradient that our steps do not read, so that their tensors need not live as long.
 std::vector<size_t> unreadInputs(const Program& program, const Operation& gradient, const Operation& of) {
-  return std::visit(
-      [&](const auto& op) -> std::vector<size_t> {
-        using T = std::decay_t<decltype(op)>;
-        const size_t y = of.inputs.size();
-        if (gradient.inputs[y + of.outputs.size()] < 0) return {};  // no diff: left to the reference
-        if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct>) {
-          if (y != 1) return {};
-          const bool wantsParameters =
-              std::any_of(gradient.outputs.begin() + 1, gradient.outputs.end(), [](TensorId id) { return id >= 0; });
-          std::vector<size_t> unread;
-          if (!wantsParameters) unread.push_back(0);
-          if (!op.relu) unread.push_back(y);
-          return unread;
-        } else if constexpr (std::is_same_v<T, Pooling>) {
-          if (of.outputs.size() > 1) return {};
-          const bool onlyDiffs = poolingGradientReadsOnlyDiffs(op, program.tensors[of.inputs[0]].shape,
-                                                               program.tensors[of.outputs[0]].shape);
-          return onlyDiffs ? std::vector<size_t>{0, y} : std::vector<size_t>{};
-        } else if constexpr (std::is_same_v<T, BatchNorm>) {
-          return gradient.inputs[0] >= 0 ? std::vector<size_t>{y} : std::vector<size_t>{};
-        } else if constexpr (std::is_same_v<T, Relu>) {
-          return op.negativeSlope >= 0 && gradient.inputs[y] >= 0 ? std::vector<size_t>{0} : std::vector<size_t>{};
-        } else if constexpr (std::is_same_v<T, Eltwise>) {
-          if (op.operation != EltwiseKind::sum || !keepsSign(op.relu)) return {};
-          std::vector<size_t> unread(op.relu ? y : y + 1);
-          std::iota(unread.begin(), unread.end(), size_t{0});
-          return unread;
-        } else {
-          return {};
-        }
-      },
-      of.attributes);
+  const GradientOf both{program, gradient, of};
+  if (gradient.inputs[both.y() + of.outputs.size()] < 0) return {};  // no diff: left to the reference
+  const KindSteps& steps = kindSteps().of(of.attributes);
+  return steps.unread ? steps.unread(of.attributes, both) : std::vector<size_t>{};
 }
 
 // The program without the inputs of gradients that no step reads.
@@ -69,9 +40,8 @@ std::vector<bool> sharedParameters(const Program& program) {
       continue;
     const auto* convolution = std::get_if<Convolution>(&operation.attributes);
     const auto* deconvolution = std::get_if<Deconvolution>(&operation.attributes);
-    const std::pair<size_t, int64_t> user(operation.attributes.index(), convolution     ? convolution->group
-                                                                        : deconvolution ? deconvolution->group
-                                                                                        : 0);
+    const int64_t group = convolution ? convolution->group : deconvolution ? deconvolution->group : 0;
+    const std::pair<size_t, int64_t> user(operation.attributes.index(), group);
     for (ParameterId id : parametersOf(program, operation)) {
       if (users[id] && *users[id] != user) shared[id] = true;
       users[id] = user;
@@ -91,51 +61,74 @@ bool hasTiles(const Program& program, const TileKernels* kernels) {
          });
 }
 
-bool addGradient(StepBuilder& step, const Operation& of) {
-  return std::visit(
-      [&](const auto& op) {
-        using T = std::decay_t<decltype(op)>;
-        if constexpr (std::is_same_v<T, Convolution>) return addConvolutionGradient(step, op);
-        else if constexpr (std::is_same_v<T, Deconvolution>) return addDeconvolutionGradient(step, op);
-        else if constexpr (std::is_same_v<T, InnerProduct>) return addInnerProductGradient(step, op);
-        else if constexpr (std::is_same_v<T, Pooling>) return addPoolingGradient(step, op);
-        else if constexpr (std::is_same_v<T, BatchNorm>) return addBatchNormGradient(step, op);
-        else if constexpr (std::is_same_v<T, Relu>) return addReluGradient(step, op);
-        else if constexpr (std::is_same_v<T, Eltwise>) return addEltwiseGradient(step, op);
-        else if constexpr (std::is_same_v<T, Concat>) return addConcatGradient(step, op);
-        else if constexpr (std::is_same_v<T, Power>) return addPowerGradient(step, op);
-        else if constexpr (std::is_same_v<T, Reshape>) return addReshapeGradient(step);
-        else return false;
-      },
-      of.attributes);
+// False: the kind has no step of its own, or none for this operation.
+bool addOperation(StepBuilder& step) {
+  const Attributes& attributes = step.operation().attributes;
+  const bool isGradient = std::holds_alternative<Gradient>(attributes);
+  const Attributes& kind = isGradient ? step.differentiated().attributes : attributes;
+  const KindSteps& steps = kindSteps().of(kind);
+  const auto& add = isGradient ? steps.backward : steps.forward;
+  return add && add(step, kind);
 }
 
-bool addOperation(StepBuilder& step) {
-  return std::visit(
-      [&](const auto& op) {
-        using T = std::decay_t<decltype(op)>;
-        if constexpr (std::is_same_v<T, Convolution>)
-          return addInt8Convolution(step, op) || addWinogradConvolution(step, op) || addDirectConvolution(step, op) ||
-                 addConvolution(step, op);
-        else if constexpr (std::is_same_v<T, Deconvolution>) return addDeconvolution(step, op);
-        else if constexpr (std::is_same_v<T, InnerProduct>) return addInnerProduct(step, op);
-        else if constexpr (std::is_same_v<T, Pooling>) return addPooling(step, op);
-        else if constexpr (std::is_same_v<T, BatchNorm>) return addBatchNorm(step, op);
-        else if constexpr (std::is_same_v<T, Scale>) return addScale(step, op);
-        else if constexpr (std::is_same_v<T, Relu>) return addRelu(step, op);
-        else if constexpr (std::is_same_v<T, Eltwise>) return addEltwise(step, op);
-        else if constexpr (std::is_same_v<T, Concat>) return addConcat(step, op);
-        else if constexpr (std::is_same_v<T, Power>) return addPower(step, op);
-        else if constexpr (std::is_same_v<T, Reshape>) return addReshape(step);
-        else if constexpr (std::is_same_v<T, Gradient>) return addGradient(step, step.program().operations[op.of]);
-        else if constexpr (std::is_same_v<T, AllMean>) return addAllMean(step);
-        else if constexpr (std::is_same_v<T, Update>) return addUpdate(step, op);
-        else return false;
-      },
-      step.operation().attributes);
+// Loops on the threads that the program has.
+reference::Spread onThreads(ThreadPool* pool) {
+  return [pool](int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& function) {
+    parallelFor(pool, (count + grain - 1) / grain, 1,
+                [&](int64_t part) { function(part * grain, std::min(count, (part + 1) * grain)); });
+  };
+}
+
+// The reference loops on plain data, for what is rare or small: on all threads where values do not depend on each other.
+void addReference(StepBuilder& step) {
+  const Operation& operation = step.operation();
+  const Program& program = step.program();
+  std::vector<Place> places;
+  for (size_t i = 0; i < operation.inputs.size(); ++i) places.push_back(step.hasInput(i) ? step.readPlain(i) : Place{});
+  for (size_t i = 0; i < operation.outputs.size(); ++i)
+    places.push_back(step.hasOutput(i) ? step.writePlain(i) : Place{});
+  const std::vector<ParameterId> parameters = parametersOf(program, operation);
+  for (ParameterId id : parameters) places.push_back(step.plainParameter(id));
+  step.call(std::move(places),
+            [&program, &operation, parameters, pool = step.pool()](const std::vector<void*>& addresses,
+                                                                   const dnnl::stream&) -> Work {
+              auto next = addresses.begin();
+              const auto take = [&](size_t count) {
+                std::vector<float*> list;
+                for (size_t i = 0; i < count; ++i) list.push_back(static_cast<float*>(*next++));
+                return list;
+              };
+              const std::vector<float*> inputs = take(operation.inputs.size()),
+                                        outputs = take(operation.outputs.size());
+              reference::Arguments arguments;
+              reference::bindArguments(program, operation, inputs, outputs, arguments);
+              arguments.spread = onThreads(pool);
+              arguments.parameters.assign(program.parameters.size(), nullptr);
+              for (ParameterId id : parameters) arguments.parameters[id] = static_cast<float*>(*next++);
+              return [arguments] { reference::run(arguments); };
+            });
+}
+
+// Float32 outputs that int8 convolutions read, converted once for all of them.
+void quantizeOutputs(StepBuilder& step) {
+  const PlanState& state = step.state();
+  for (size_t i = 0; i < step.operation().outputs.size(); ++i) {
+    if (!step.hasOutput(i)) continue;
+    const TensorId id = step.operation().outputs[i];
+    const int buffer = state.description.tensorBuffers[id];
+    if (!state.quantized[id].isMade || isInt8(state.layouts[id]) || step.outputShape(i).size() != 4) continue;
+    // A buffer that is shared with what came before may still be read under that name.
+    if (buffer < 0 || state.description.buffers[buffer].from != step.index() || state.isPinned[buffer]) continue;
+    step.convert(i, Layout(step.outputShape(i), state.quantized[id].type, dnnl::memory::format_tag::nhwc));
+  }
 }
 
 }  // namespace
+
+KindTable<KindSteps>& kindSteps() {
+  static KindTable<KindSteps> table;
+  return table;
+}
 
 CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, ThreadPool& pool,
                  const TileKernels* kernels, bool winograd, ConvolutionChoice* choice, Quantization quantization)

@@ -4,7 +4,7 @@
 #include <map>
 #include <memory>
 
-#include "native/core/plain.h"
+#include "native/core/backend-support.h"
 #include "native/cpu/int8.h"
 #include "native/cpu/step.h"
 #include "native/cpu/thread-pool.h"

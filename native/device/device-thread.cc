@@ -2,7 +2,7 @@
 
 #include <future>
 
-#include "native/core/plain.h"
+#include "native/core/backend-support.h"
 
 namespace resnode {
 

@@ -79,8 +79,8 @@ class PlainExecutable final : public Executable {
     for (const Operation& operation : program.operations) {
       throwIfCancelled(request);
       const Stopwatch watch;
-      reference::bind(program, operation, memoryOf(operation.inputs), memoryOf(operation.outputs), arguments);
-      reference::run(program, operation, arguments);
+      bindArguments(program, operation, memoryOf(operation.inputs), memoryOf(operation.outputs), arguments);
+      reference::run(arguments);
       if (request.milliseconds) request.milliseconds->push_back(watch.milliseconds());
     }
     for (size_t i = 0; i < program.outputs.size(); ++i) {

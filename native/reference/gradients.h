@@ -2,7 +2,6 @@
 // the diff of this operation alone; where a tensor or a parameter has several readers the program adds them up.
 #pragma once
 
-#include "native/operations/elementwise/elementwise.h"
 #include "native/reference/operations.h"
 
 namespace resnode::reference {
@@ -15,7 +14,9 @@ struct GradientArguments {
   std::vector<View> dw;                   // diffs of its parameters: two places, PReLU's one, or none
   const std::vector<float*>& parameters;  // as in Arguments
   Communicator* communicator;
+  const std::string& layer;
   const Spread& spread;  // as in Arguments
+  const Program& program;
 };
 
 // dy behind a ReLU that is the operation's last step, seen from what it made: y > 0 only where its own input was
@@ -35,14 +36,6 @@ void mapDiffs(const GradientArguments& arguments, Function function) {
   });
 }
 
-template <class T>
-void elementwiseGradient(const T& function, const GradientArguments& arguments) {
-  const float *x = arguments.x[0].data, *y = arguments.y[0].data;
-  mapDiffs(arguments, [&](double dy, int64_t i) {
-    return diffOf(function, dy, x ? double{x[i]} : 0.0, y ? double{y[i]} : 0.0, x != nullptr);
-  });
-}
-
 // Sums in float64, rounded once into a diff; of no size where nobody asks.
 class Sums {
  public:
@@ -58,21 +51,5 @@ class Sums {
   float* diff_;
   std::vector<double> values_;
 };
-
-void gradientOf(const Convolution& convolution, const GradientArguments& arguments);
-void gradientOf(const InnerProduct& innerProduct, const GradientArguments& arguments);
-void gradientOf(const Pooling& pooling, const GradientArguments& arguments);
-void gradientOf(const Scale& scale, const GradientArguments& arguments);
-void gradientOf(const BatchNorm& batchNorm, const GradientArguments& arguments);
-void gradientOf(const Lrn& lrn, const GradientArguments& arguments);
-void gradientOf(const PRelu& prelu, const GradientArguments& arguments);
-void gradientOf(const Dropout& dropout, const GradientArguments& arguments);
-void gradientOf(const Eltwise& eltwise, const GradientArguments& arguments);
-void gradientOf(const Concat& concat, const GradientArguments& arguments);
-void gradientOf(const Slice& slice, const GradientArguments& arguments);
-void gradientOf(const Reshape& reshape, const GradientArguments& arguments);
-void gradientOf(const Softmax& softmax, const GradientArguments& arguments);
-void gradientOf(const SoftmaxLoss& loss, const GradientArguments& arguments, const std::string& layer);
-void gradientOf(const EuclideanLoss& loss, const GradientArguments& arguments);
 
 }  // namespace resnode::reference

@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "native/core/kind-table.h"
 #include "native/core/program.h"
 
 namespace resnode::reference {
@@ -24,7 +25,9 @@ struct Arguments {
   std::vector<View> outputs;
   std::vector<float*> parameters;
   Communicator* communicator = nullptr;  // null: this process is alone
-  Spread spread = {};                    // none: all on this thread
+  const Program* program = nullptr;
+  const Operation* operation = nullptr;
+  Spread spread = {};  // none: all on this thread
 };
 
 template <class Function>
@@ -38,38 +41,41 @@ void forEach(const Spread& spread, int64_t count, int64_t grain, const Function&
 
 // Fills inputs and outputs from the memory at each place of the operation, null where its id is −1. What is not there
 // still has the shape of what it stands for, but for the diff of a parameter.
-void bind(const Program& program, const Operation& operation, const std::vector<float*>& inputs,
-          const std::vector<float*>& outputs, Arguments& arguments);
+void bindArguments(const Program& program, const Operation& operation, const std::vector<float*>& inputs,
+                   const std::vector<float*>& outputs, Arguments& arguments);
 
-// Runs one operation of a program. Throws Error("label/invalid", ..., layer) for labels that no class has.
-void run(const Program& program, const Operation& operation, const Arguments& arguments);
+// Runs the operation that the arguments were bound to. Throws Error("label/invalid", ..., layer) for labels that no class has.
+void run(const Arguments& arguments);
 
-void runConvolution(const Convolution& convolution, const Arguments& arguments);
-void runInnerProduct(const InnerProduct& innerProduct, const Arguments& arguments);
-void runPooling(const Pooling& pooling, const Arguments& arguments);
-void runScale(const Scale& scale, const Arguments& arguments);
-void runBatchNorm(const BatchNorm& batchNorm, const Arguments& arguments);
-void runLrn(const Lrn& lrn, const Arguments& arguments);
-void runPRelu(const PRelu& prelu, const Arguments& arguments);
-void runDropout(const Dropout& dropout, const Arguments& arguments);
-void runEltwise(const Eltwise& eltwise, const Arguments& arguments);
-void runConcat(const Concat& concat, const Arguments& arguments);
-void runSlice(const Slice& slice, const Arguments& arguments);
-void runSoftmax(const Softmax& softmax, const Arguments& arguments);
-void runSoftmaxLoss(const SoftmaxLoss& loss, const std::string& layer, const Arguments& arguments);
-void runEuclideanLoss(const Arguments& arguments);
-void runAccuracy(const Accuracy& accuracy, const std::string& layer, const Arguments& arguments);
-void runReshape(const Arguments& arguments);
-// gradients.h
-void runGradient(const Program& program, const Gradient& gradient, const Arguments& arguments);
-void runAllMean(const Arguments& arguments);
-void runUpdate(const Program& program, const Update& update, const Arguments& arguments);
+struct GradientArguments;
+
+struct KindLoops {
+  std::function<void(const Attributes&, const Arguments&)> forward;
+  std::function<void(const Attributes&, const GradientArguments&)> backward;
+};
+KindTable<KindLoops>& kindLoops();
+
+// The loops of a kind, registered where they stand: const Loops<Pooling> kLoops{pool, poolGradient};
+template <class Kind>
+class Loops {
+ public:
+  using Forward = void (*)(const Kind&, const Arguments&);
+  using Backward = void (*)(const Kind&, const GradientArguments&);
+  explicit Loops(Forward forward, Backward backward = nullptr) {
+    KindLoops& loops = kindLoops().of<Kind>();
+    loops.forward = [forward](const Attributes& kind, const Arguments& arguments) {
+      forward(std::get<Kind>(kind), arguments);
+    };
+    if (!backward) return;
+    loops.backward = [backward](const Attributes& kind, const GradientArguments& arguments) {
+      backward(std::get<Kind>(kind), arguments);
+    };
+  }
+};
 
 // An integer from 0 to channels − 1, or Error("label/invalid").
 int64_t checkedLabel(float label, int64_t channels, const std::string& layer);
 bool isIgnored(float label, const std::optional<int64_t>& ignored);
-// What the sum of losses is divided by; `valid`: labels that are not ignored.
-double lossNormalizer(const SoftmaxLoss& loss, int64_t valid);
 
 // Slice and Concat are the same copy in two directions: copy(part's data, where it lies in the whole, length). Parts
 // without data are passed over.

@@ -1,25 +1,43 @@
 #include <algorithm>
 
-#include "native/operations/elementwise/elementwise.h"
-#include "native/reference/operations.h"
-#include "native/reference/portable.h"
+#include "native/core/error.h"
+#include "native/reference/gradients.h"
 
 namespace resnode::reference {
 namespace {
 
-template <class Function>
-void map(const Arguments& arguments, Function function) {
-  const float* x = arguments.inputs[0].data;
-  float* y = arguments.outputs[0].data;
-  const int64_t count = elementCount(*arguments.inputs[0].shape);
-  forEach(arguments.spread, count, 1024,
-          [&](int64_t i) { y[i] = static_cast<float>(function(static_cast<double>(x[i]))); });
+void runGradient(const Gradient& gradient, const Arguments& arguments) {
+  const Operation& forward = arguments.program->operations[gradient.of];
+  const size_t inputs = forward.inputs.size(), outputs = forward.outputs.size();
+  const auto part = [](const std::vector<View>& views, size_t from, size_t count) {
+    return std::vector<View>(views.begin() + from, views.begin() + from + count);
+  };
+  const GradientArguments parts{part(arguments.inputs, 0, inputs),
+                                part(arguments.inputs, inputs, outputs),
+                                part(arguments.inputs, inputs + outputs, outputs),
+                                part(arguments.outputs, 0, inputs),
+                                part(arguments.outputs, inputs, arguments.outputs.size() - inputs),
+                                arguments.parameters,
+                                arguments.communicator,
+                                forward.layer,
+                                arguments.spread,
+                                *arguments.program};
+  const KindLoops& loops = kindLoops().of(forward.attributes);
+  if (!loops.backward) throw Error("program/invalid", "layer \"" + forward.layer + "\" has no gradient", forward.layer);
+  loops.backward(forward.attributes, parts);
 }
+
+const Loops<Gradient> kGradient{runGradient};
 
 }  // namespace
 
-void bind(const Program& program, const Operation& operation, const std::vector<float*>& inputs,
-          const std::vector<float*>& outputs, Arguments& arguments) {
+KindTable<KindLoops>& kindLoops() {
+  static KindTable<KindLoops> table;
+  return table;
+}
+
+void bindArguments(const Program& program, const Operation& operation, const std::vector<float*>& inputs,
+                   const std::vector<float*>& outputs, Arguments& arguments) {
   // What stands at each place, −1 or not.
   std::vector<TensorId> read = operation.inputs, written = operation.outputs;
   if (const auto* gradient = std::get_if<Gradient>(&operation.attributes)) {
@@ -37,35 +55,16 @@ void bind(const Program& program, const Operation& operation, const std::vector<
   arguments.inputs = views(read, inputs);
   arguments.outputs = views(written, outputs);
   arguments.communicator = program.communicator.get();
+  arguments.program = &program;
+  arguments.operation = &operation;
 }
 
-void run(const Program& program, const Operation& operation, const Arguments& arguments) {
-  std::visit(
-      [&](const auto& op) {
-        using T = std::decay_t<decltype(op)>;
-        if constexpr (std::is_same_v<T, Convolution>) runConvolution(op, arguments);
-        else if constexpr (std::is_same_v<T, InnerProduct>) runInnerProduct(op, arguments);
-        else if constexpr (std::is_same_v<T, Scale>) runScale(op, arguments);
-        else if constexpr (std::is_same_v<T, BatchNorm>) runBatchNorm(op, arguments);
-        else if constexpr (T::kIsElementwise) map(arguments, [&](double x) { return valueOf(op, x); });
-        else if constexpr (T::kIsPortable) portableForward(op, operation.layer, arguments);
-        else if constexpr (std::is_same_v<T, PRelu>) runPRelu(op, arguments);
-        else if constexpr (std::is_same_v<T, Dropout>) runDropout(op, arguments);
-        else if constexpr (std::is_same_v<T, Eltwise>) runEltwise(op, arguments);
-        else if constexpr (std::is_same_v<T, Pooling>) runPooling(op, arguments);
-        else if constexpr (std::is_same_v<T, Softmax>) runSoftmax(op, arguments);
-        else if constexpr (std::is_same_v<T, SoftmaxLoss>) runSoftmaxLoss(op, operation.layer, arguments);
-        else if constexpr (std::is_same_v<T, EuclideanLoss>) runEuclideanLoss(arguments);
-        else if constexpr (std::is_same_v<T, Accuracy>) runAccuracy(op, operation.layer, arguments);
-        else if constexpr (std::is_same_v<T, Concat>) runConcat(op, arguments);
-        else if constexpr (std::is_same_v<T, Slice>) runSlice(op, arguments);
-        else if constexpr (std::is_same_v<T, Lrn>) runLrn(op, arguments);
-        else if constexpr (std::is_same_v<T, Gradient>) runGradient(program, op, arguments);
-        else if constexpr (std::is_same_v<T, AllMean>) runAllMean(arguments);
-        else if constexpr (std::is_same_v<T, Update>) runUpdate(program, op, arguments);
-        else if constexpr (std::is_same_v<T, Reshape>) runReshape(arguments);
-      },
-      operation.attributes);
+void run(const Arguments& arguments) {
+  const Operation& operation = *arguments.operation;
+  const KindLoops& loops = kindLoops().of(operation.attributes);
+  if (!loops.forward)
+    throw Error("program/invalid", "layer \"" + operation.layer + "\" is of a kind without loops", operation.layer);
+  loops.forward(operation.attributes, arguments);
 }
 
 }  // namespace resnode::reference

@@ -130,6 +130,28 @@ for (const streams of ['lazy', 'uneven'])
     });
   });
 
+emulated('a run that is asked for while another is under way has pinned memory of its own', async () => {
+  await within({ RESNODE_EMULATED_STREAMS: 'lazy' }, async () => {
+    await using device = await open();
+    await using model = await device.load(files);
+    assert.is(device.memory().pinned, 0);
+    const expected = (await model.run({ data: pixels(0) })).prob!.data;
+    const { pinned } = device.memory();
+    assert.ok(pinned > 0);
+    await model.run({ data: pixels(1) });
+    assert.is(device.memory().pinned, pinned, 'one after the other they need one slot');
+    // The first is not done before the second was asked for.
+    await within({ RESNODE_EMULATED_PATIENCE: '20000' }, async () => {
+      const [first, second] = await Promise.all([
+        model.run({ data: pixels(0) }),
+        model.run({ data: pixels(0) }),
+      ]);
+      assert.equal([first.prob!.data, second.prob!.data], [expected, expected]);
+    });
+    assert.is(device.memory().pinned, 2 * pinned);
+  });
+});
+
 emulated('a buffer that a run writes is what the next run reads, though both are under way', async () => {
   await within({ RESNODE_EMULATED_STREAMS: 'lazy' }, async () => {
     await using device = await open();
@@ -260,48 +282,53 @@ emulated('disposing while runs are under way lets them finish', async () => {
   });
 });
 
-emulated('a tail runs in the place of its softmax: its feature map is kept until then', async () => {
-  const layer = (name: string, type: string, bottom: string, rest: object) => ({
-    name,
-    type,
-    bottom: [bottom],
-    top: [name],
-    ...rest,
-  });
-  const filled = { weight_filler: { type: 'xavier' } };
-  const convolution = { convolution_param: { num_output: 16, kernel_size: [3], pad: [1], ...filled } };
-  const net: NetParameter = {
-    name: 'tail',
-    layer: [
-      { name: 'data', type: 'Input', top: ['data'], input_param: { shape: [{ dim: [2, 8, 6, 6] }] } },
-      layer('map', 'Convolution', 'data', convolution),
-      layer('pool', 'Pooling', 'map', { pooling_param: { pool: 'AVE', global_pooling: true } }),
-      layer('fc', 'InnerProduct', 'pool', { inner_product_param: { num_output: 5, ...filled } }),
-      layer('other', 'Convolution', 'data', convolution),
-      layer('prob', 'Softmax', 'fc', {}),
-    ],
-  };
-  const data = Float32Array.from({ length: 576 }, (_, i) => 3 * Math.sin(i));
-  await using reference = await openDevice('reference');
-  await using device = await open();
-  for (const outputs of [
-    ['prob', 'other'],
-    ['prob', 'other', 'fc'],
-    ['prob', 'other', 'fc', 'pool', 'map'],
-  ]) {
-    const results = [];
-    for (const each of [reference, device]) {
-      await using model = await each.load({ model: net, outputs });
-      const fused = model.plan().operations.some(({ implementation }) => implementation.startsWith('tail'));
-      assert.is(fused, each === device && !outputs.includes('pool'));
-      results.push(await model.run({ data }));
+emulated(
+  'a classifier head runs in the place of its softmax: its feature map is kept until then',
+  async () => {
+    const layer = (name: string, type: string, bottom: string, rest: object) => ({
+      name,
+      type,
+      bottom: [bottom],
+      top: [name],
+      ...rest,
+    });
+    const filled = { weight_filler: { type: 'xavier' } };
+    const convolution = { convolution_param: { num_output: 16, kernel_size: [3], pad: [1], ...filled } };
+    const net: NetParameter = {
+      name: 'head',
+      layer: [
+        { name: 'data', type: 'Input', top: ['data'], input_param: { shape: [{ dim: [2, 8, 6, 6] }] } },
+        layer('map', 'Convolution', 'data', convolution),
+        layer('pool', 'Pooling', 'map', { pooling_param: { pool: 'AVE', global_pooling: true } }),
+        layer('fc', 'InnerProduct', 'pool', { inner_product_param: { num_output: 5, ...filled } }),
+        layer('other', 'Convolution', 'data', convolution),
+        layer('prob', 'Softmax', 'fc', {}),
+      ],
+    };
+    const data = Float32Array.from({ length: 576 }, (_, i) => 3 * Math.sin(i));
+    await using reference = await openDevice('reference');
+    await using device = await open();
+    for (const outputs of [
+      ['prob', 'other'],
+      ['prob', 'other', 'fc'],
+      ['prob', 'other', 'fc', 'pool', 'map'],
+    ]) {
+      const results = [];
+      for (const each of [reference, device]) {
+        await using model = await each.load({ model: net, outputs });
+        const fused = model
+          .plan()
+          .operations.some(({ implementation }) => implementation.startsWith('classifier head'));
+        assert.is(fused, each === device && !outputs.includes('pool'));
+        results.push(await model.run({ data }));
+      }
+      for (const name of outputs) {
+        const [expected, actual] = results.map((each) => each[name]!.data) as [Float32Array, Float32Array];
+        for (const [i, value] of expected.entries()) assert.ok(Math.abs(actual[i]! - value) < 1e-5, name);
+      }
     }
-    for (const name of outputs) {
-      const [expected, actual] = results.map((each) => each[name]!.data) as [Float32Array, Float32Array];
-      for (const [i, value] of expected.entries()) assert.ok(Math.abs(actual[i]! - value) < 1e-5, name);
-    }
-  }
-});
+  },
+);
 
 emulated('measuring chooses among what gives the same result', async () => {
   await using device = await open();

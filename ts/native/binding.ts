@@ -103,6 +103,8 @@ export interface NativeMemory {
   readonly workspace: number;
   /** Buffers that the user holds, bytes. */
   readonly buffers: number;
+  /** Of main memory, page-locked for runs on a GPU, bytes. */
+  readonly pinned: number;
   /** Null for devices that compute in main memory. */
   readonly driver: DriverMemory | null;
 }

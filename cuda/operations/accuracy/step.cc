@@ -1,9 +1,10 @@
-#include "cuda/operations/losses/losses.h"
-#include "cuda/steps.h"
+#include "cuda/step.h"
+#include "cuda/operations/accuracy/accuracy.h"
 
 namespace resnode::cuda {
+namespace {
 
-Step stepOf(const Accuracy& accuracy, const Operation& operation, const StepContext&) {
+Step forward(const Accuracy& accuracy, const Operation& operation, const StepContext&) {
   Step step = plainStep(operation, "accuracy");
   step.checksLabels = true;
   step.labelClasses = accuracy.channels;
@@ -13,4 +14,7 @@ Step stepOf(const Accuracy& accuracy, const Operation& operation, const StepCont
   return step;
 }
 
+const Steps<Accuracy> kAccuracy{forward};
+
+}  // namespace
 }  // namespace resnode::cuda

@@ -1,10 +1,11 @@
-#include "cuda/steps.h"
+#include "cuda/step.h"
 
 #include "cuda/nccl/communicator.h"
 
 namespace resnode::cuda {
+namespace {
 
-Step stepOf(const AllMean&, const Operation& operation, const StepContext& context) {
+Step forward(const AllMean&, const Operation& operation, const StepContext& context) {
   Step step;
   step.nhwcInputs.assign(operation.inputs.size(), false);
   step.eachOverItsInput = true;
@@ -26,4 +27,7 @@ Step stepOf(const AllMean&, const Operation& operation, const StepContext& conte
   return step;
 }
 
+const Steps<AllMean> kAllMean{forward};
+
+}  // namespace
 }  // namespace resnode::cuda

@@ -1,12 +1,13 @@
+#include "cuda/operations/scale/step.h"
 #include "cuda/gradient-step.h"
 #include "cuda/nccl/communicator.h"
 #include "cuda/operations/batch-norm/batch-norm-gradient.h"
 #include "cuda/operations/batch-norm/batch-statistics.h"
-#include "cuda/steps.h"
 
 namespace resnode::cuda {
+namespace {
 
-Step stepOf(const BatchNorm& batchNorm, const Operation& operation, const StepContext& context) {
+Step forward(const BatchNorm& batchNorm, const Operation& operation, const StepContext& context) {
   const bool isGlobal = batchNorm.statistics == Statistics::global, updates = batchNorm.update && !isGlobal;
   const std::shared_ptr<NcclCommunicator> processes = batchNorm.synchronised && !isGlobal ? context.processes : nullptr;
   Step step = likeOutput(operation, context, isGlobal ? "global statistics" : "batch statistics");
@@ -61,7 +62,7 @@ Step stepOf(const BatchNorm& batchNorm, const Operation& operation, const StepCo
   return step;
 }
 
-Step gradientOf(const BatchNorm& batchNorm, const GradientContext& gradient) {
+Step backward(const BatchNorm& batchNorm, const GradientContext& gradient) {
   Step step =
       gradient.likeOutput(batchNorm.statistics == Statistics::global ? "global statistics" : "batch statistics");
   const ChannelShape shape = channelShape(gradient.y(0));
@@ -95,4 +96,7 @@ Step gradientOf(const BatchNorm& batchNorm, const GradientContext& gradient) {
   return step;
 }
 
+const Steps<BatchNorm> kBatchNorm{forward, backward};
+
+}  // namespace
 }  // namespace resnode::cuda

@@ -58,20 +58,20 @@ __global__ void __launch_bounds__(256)
 
 }  // namespace
 
-void launchTail(const Tail& tail, ElementType type, const void* input, cudaStream_t stream) {
-  const Nhwc& shape = tail.input;
-  if (shape.n * tail.classes == 0) return;
+void launchClassifierHead(const ClassifierHead& head, ElementType type, const void* input, cudaStream_t stream) {
+  const Nhwc& shape = head.input;
+  if (shape.n * head.classes == 0) return;
   dispatch(type, [&](auto element) {
     using T = decltype(element);
-    launchGlobalAverage(shape, static_cast<const T*>(input), tail.pooled, shape.c,
+    launchGlobalAverage(shape, static_cast<const T*>(input), head.pooled, shape.c,
                         static_cast<float>(shape.h * shape.w), stream);
   });
-  launchInnerProduct(ElementType::float32, type, tail.pooled, shape.c, tail.weights, tail.bias, false, 0, tail.scores,
-                     shape.n, shape.c, tail.classes, stream);
-  if (!tail.prob && tail.topK == 0) return;
-  const unsigned threads = tail.classes <= 128 ? 64 : 256;
-  launch(softmaxAndTopK, Grid{dim3(static_cast<unsigned>(shape.n)), dim3(threads)}, stream, tail.scores, tail.prob,
-         static_cast<int>(tail.classes), tail.topK, tail.topIndices, tail.topValues);
+  launchInnerProduct(ElementType::float32, type, head.pooled, shape.c, head.weights, head.bias, false, 0, head.scores,
+                     shape.n, shape.c, head.classes, stream);
+  if (!head.prob && head.topK == 0) return;
+  const unsigned threads = head.classes <= 128 ? 64 : 256;
+  launch(softmaxAndTopK, Grid{dim3(static_cast<unsigned>(shape.n)), dim3(threads)}, stream, head.scores, head.prob,
+         static_cast<int>(head.classes), head.topK, head.topIndices, head.topValues);
 }
 
 }  // namespace resnode::cuda

@@ -5,7 +5,7 @@
 
 namespace resnode::cuda {
 
-struct Tail {
+struct ClassifierHead {
   Nhwc input;  // the last feature map
   int64_t classes = 0;
   const void* weights = nullptr;  // [classes, input.c] of the input's type
@@ -19,6 +19,6 @@ struct Tail {
       nullptr;  // [n, topK]: probabilities where prob is wanted, else scores; −1 and NaN past the classes
 };
 
-void launchTail(const Tail& tail, ElementType type, const void* input, cudaStream_t stream);
+void launchClassifierHead(const ClassifierHead& head, ElementType type, const void* input, cudaStream_t stream);
 
 }  // namespace resnode::cuda

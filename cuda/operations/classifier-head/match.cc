@@ -28,15 +28,15 @@ bool isGlobalAverage(const Operation& operation, const std::vector<TensorLayout>
 
 }  // namespace
 
-std::vector<TailMatch> findTails(const Program& program, const std::vector<TensorLayout>& layouts) {
-  std::vector<TailMatch> tails;
+std::vector<ClassifierHeadMatch> findClassifierHeads(const Program& program, const std::vector<TensorLayout>& layouts) {
+  std::vector<ClassifierHeadMatch> heads;
   for (size_t i = 0; i < program.operations.size(); ++i) {
     if (!isGlobalAverage(program.operations[i], layouts)) continue;
     const int second = onlyReader(program, program.operations[i].outputs[0]);
     if (second < 0) continue;
     const auto* product = std::get_if<InnerProduct>(&program.operations[second].attributes);
     if (!product || product->axis != 1 || product->relu) continue;
-    // The scores may be asked for: the tail writes them anyway.
+    // The scores may be asked for: the step writes them anyway.
     const TensorId scores = program.operations[second].outputs[0];
     for (size_t k = second + 1; k < program.operations.size(); ++k) {
       const Operation& operation = program.operations[k];
@@ -47,11 +47,11 @@ std::vector<TailMatch> findTails(const Program& program, const std::vector<Tenso
       const bool readBefore = std::any_of(
           program.operations.begin() + second + 1, program.operations.begin() + k,
           [&](const Operation& each) { return std::count(each.inputs.begin(), each.inputs.end(), scores) > 0; });
-      if (!readBefore) tails.push_back({static_cast<int>(i), second, static_cast<int>(k)});
+      if (!readBefore) heads.push_back({static_cast<int>(i), second, static_cast<int>(k)});
       break;
     }
   }
-  return tails;
+  return heads;
 }
 
 }  // namespace resnode::cuda

@@ -3,14 +3,18 @@
 
 #include <vector>
 
-#include "cuda/layout.h"
+#include "cuda/step.h"
 
 namespace resnode::cuda {
 
-struct TailMatch {
+struct ClassifierHeadMatch {
   int pooling, innerProduct, softmax;  // indices of operations
 };
 
-std::vector<TailMatch> findTails(const Program& program, const std::vector<TensorLayout>& layouts);
+std::vector<ClassifierHeadMatch> findClassifierHeads(const Program& program, const std::vector<TensorLayout>& layouts);
+
+// Global average pooling → inner product → softmax as one step in the place of the softmax; `inputs` of its bindings is the
+// pooling's, `outputs` the scores and the probabilities.
+Step makeClassifierHeadStep(const Operation& pooling, const Operation& innerProduct, const StepContext& context);
 
 }  // namespace resnode::cuda

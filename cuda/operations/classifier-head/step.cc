@@ -1,26 +1,27 @@
+#include "cuda/operations/inner-product/step.h"
 #include "cuda/operations/classifier-head/classifier-head.h"
-#include "cuda/steps.h"
+#include "cuda/operations/classifier-head/match.h"
 
 namespace resnode::cuda {
 
-Step makeTailStep(const Operation& pooling, const Operation& innerProduct, const StepContext& context) {
+Step makeClassifierHeadStep(const Operation& pooling, const Operation& innerProduct, const StepContext& context) {
   const InnerProduct& product = std::get<InnerProduct>(innerProduct.attributes);
   Step step;
   const Nhwc input = context.input(pooling, 0).nhwc;
   step.nhwcInputs = {true};
   step.parameters = innerProductParameters(product, context.output(pooling, 0));
   step.workspaceBytes = input.n * input.c * sizeof(float);
-  step.implementation = "tail: average pooling, inner product, softmax";
+  step.implementation = "classifier head: average pooling, inner product, softmax";
   step.launch = [=, type = context.type, classes = product.numOutput](const Bindings& b, cudaStream_t stream) {
-    Tail tail;
-    tail.input = input;
-    tail.classes = classes;
-    tail.weights = b.parameters[0];
-    if (b.parameters.size() > 1) tail.bias = b.parameter<float>(1);
-    tail.pooled = reinterpret_cast<float*>(b.workspace);
-    tail.scores = b.floatsOut(0);
-    tail.prob = b.floatsOut(1);
-    launchTail(tail, type, b.inputs[0], stream);
+    ClassifierHead head;
+    head.input = input;
+    head.classes = classes;
+    head.weights = b.parameters[0];
+    if (b.parameters.size() > 1) head.bias = b.parameter<float>(1);
+    head.pooled = reinterpret_cast<float*>(b.workspace);
+    head.scores = b.floatsOut(0);
+    head.prob = b.floatsOut(1);
+    launchClassifierHead(head, type, b.inputs[0], stream);
   };
   return step;
 }

@@ -1,11 +1,11 @@
 #include "cuda/gradient-step.h"
 #include "cuda/operations/concat/axis-copies.h"
 #include "cuda/operations/concat/copy.h"
-#include "cuda/steps.h"
 
 namespace resnode::cuda {
+namespace {
 
-Step stepOf(const Concat& concat, const Operation& operation, const StepContext& context) {
+Step forward(const Concat& concat, const Operation& operation, const StepContext& context) {
   Step step = likeOutput(operation, context, "copy");
   step.inPlace.clear();
   const TensorLayout whole = context.output(operation, 0);
@@ -26,7 +26,7 @@ Step stepOf(const Concat& concat, const Operation& operation, const StepContext&
   return step;
 }
 
-Step stepOf(const Slice& slice, const Operation& operation, const StepContext& context) {
+Step forward(const Slice& slice, const Operation& operation, const StepContext& context) {
   Step step = likeOutput(operation, context, "copy");
   step.inPlace.clear();
   const Shape& shape = context.input(operation, 0).shape;
@@ -45,7 +45,7 @@ Step stepOf(const Slice& slice, const Operation& operation, const StepContext& c
   return step;
 }
 
-Step gradientOf(const Concat& concat, const GradientContext& gradient) {
+Step backward(const Concat& concat, const GradientContext& gradient) {
   Step step = gradient.likeOutput("copy");
   step.inPlace.clear();
   const TensorLayout whole = gradient.y(0);
@@ -64,7 +64,7 @@ Step gradientOf(const Concat& concat, const GradientContext& gradient) {
   return step;
 }
 
-Step gradientOf(const Slice& slice, const GradientContext& gradient) {
+Step backward(const Slice& slice, const GradientContext& gradient) {
   Step step = gradient.likeOutput("copy");
   step.inPlace.clear();
   const TensorLayout whole = gradient.inForm(gradient.x(0).shape);
@@ -87,4 +87,8 @@ Step gradientOf(const Slice& slice, const GradientContext& gradient) {
   return step;
 }
 
+const Steps<Concat> kConcat{forward, backward};
+const Steps<Slice> kSlice{forward, backward};
+
+}  // namespace
 }  // namespace resnode::cuda

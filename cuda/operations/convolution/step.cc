@@ -1,13 +1,13 @@
 #include <algorithm>
 
 #include "cuda/gradient-step.h"
+#include "cuda/kernels/behind-relu.h"
 #include "cuda/operations/convolution/convolution-gradient.h"
-#include "cuda/operations/elementwise/elementwise-gradient.h"
 #include "cuda/operations/scale/affine-gradient.h"
 #include "cuda/space-to-depth.h"
-#include "cuda/steps.h"
 
 namespace resnode::cuda {
+namespace {
 
 Packing filterPacking(const ConvolutionProblem& problem) {
   return {Packing::Form::filters, problem.type, problem.output.paddedChannels, problem.weightChannels()};
@@ -36,7 +36,7 @@ ConvolutionProblem problemOf(const Convolution& convolution, const Operation& op
   return problem;
 }
 
-Step stepOf(const Convolution& convolution, const Operation& operation, const StepContext& context) {
+Step forward(const Convolution& convolution, const Operation& operation, const StepContext& context) {
   const ConvolutionProblem whole = problemOf(convolution, operation, context);
   const bool isFolded = context.input(operation, 0).isFolded;
   const ConvolutionProblem problem = isFolded ? foldedProblem(whole) : whole;
@@ -69,7 +69,7 @@ Step stepOf(const Convolution& convolution, const Operation& operation, const St
   return step;
 }
 
-Step gradientOf(const Convolution& convolution, const GradientContext& gradient) {
+Step backward(const Convolution& convolution, const GradientContext& gradient) {
   ConvolutionProblem problem = problemOf(convolution, gradient.forward, gradient.context);
   problem.bias = problem.residual = problem.relu = false;
   const auto choose = [&](bool isWanted, ConvolutionPass pass) -> std::shared_ptr<ConvolutionImplementation> {
@@ -125,4 +125,7 @@ Step gradientOf(const Convolution& convolution, const GradientContext& gradient)
   return step;
 }
 
+const Steps<Convolution> kConvolution{forward, backward};
+
+}  // namespace
 }  // namespace resnode::cuda

@@ -1,5 +1,4 @@
 #include "cuda/gradient-step.h"
-#include "cuda/steps.h"
 
 #include "cuda/operations/dropout/dropout.h"
 
@@ -13,9 +12,7 @@ void drop(const Dropout& dropout, const TensorLayout& layout, const float* pass,
     launchDropout(dropout, pass, static_cast<const float*>(from), static_cast<float*>(to), layout.elements(), stream);
 }
 
-}  // namespace
-
-Step stepOf(const Dropout& dropout, const Operation& operation, const StepContext& context) {
+Step forward(const Dropout& dropout, const Operation& operation, const StepContext& context) {
   Step step;
   const TensorLayout layout = context.output(operation, 0);
   step.nhwcInputs = {layout.isNhwc, false};
@@ -28,7 +25,7 @@ Step stepOf(const Dropout& dropout, const Operation& operation, const StepContex
 }
 
 // The mask is drawn again, so that nothing is kept for it.
-Step gradientOf(const Dropout& dropout, const GradientContext& gradient) {
+Step backward(const Dropout& dropout, const GradientContext& gradient) {
   Step step = gradient.likeOutput("dropout");
   step.launch = [=, layout = gradient.y(0), at = gradient.at](const Bindings& b, cudaStream_t stream) {
     if (at.dx(b, 0)) drop(dropout, layout, b.floats(1), at.dy(b, 0), at.dx(b, 0), stream);
@@ -36,4 +33,7 @@ Step gradientOf(const Dropout& dropout, const GradientContext& gradient) {
   return step;
 }
 
+const Steps<Dropout> kDropout{forward, backward};
+
+}  // namespace
 }  // namespace resnode::cuda

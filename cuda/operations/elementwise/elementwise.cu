@@ -11,14 +11,6 @@ struct UnaryStep {
   RESNODE_HOST_DEVICE float operator()(float x, int64_t) const { return valueOf(function, x); }
 };
 
-struct PReluStep {
-  const float* slope;
-  bool channelShared;
-  RESNODE_HOST_DEVICE float operator()(float x, int64_t channel) const {
-    return x > 0 ? x : x * slope[channelShared ? 0 : channel];
-  }
-};
-
 }  // namespace
 
 void launchUnary(const Elementwise& function, ElementType type, const void* input, void* output, int64_t elements,
@@ -31,14 +23,6 @@ void launchUnary(const Elementwise& function, ElementType type, const void* inpu
                                        stream);
         },
         function);
-  });
-}
-
-void launchPRelu(ElementType type, const void* input, const float* slope, bool channelShared, void* output,
-                 int64_t outer, int64_t channels, int64_t paddedChannels, int64_t inner, cudaStream_t stream) {
-  dispatch(type, [&](auto element) {
-    launchMap<decltype(element)>(PReluStep{slope, channelShared}, input, output, outer * paddedChannels * inner,
-                                 {channels, paddedChannels, inner}, stream);
   });
 }
 

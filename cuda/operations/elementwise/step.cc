@@ -1,9 +1,9 @@
 #include "cuda/gradient-step.h"
 #include "cuda/operations/elementwise/elementwise-gradient.h"
 #include "cuda/operations/elementwise/elementwise.h"
-#include "cuda/steps.h"
 
 namespace resnode::cuda {
+namespace {
 
 Step elementwiseStep(const Elementwise& function, const Operation& operation, const StepContext& context) {
   Step step = likeOutput(operation, context, "elementwise");
@@ -23,4 +23,22 @@ Step elementwiseGradient(const Elementwise& function, const GradientContext& gra
   return step;
 }
 
+template <class Kind>
+Step forward(const Kind& function, const Operation& operation, const StepContext& context) {
+  return elementwiseStep(function, operation, context);
+}
+template <class Kind>
+Step backward(const Kind& function, const GradientContext& gradient) {
+  return elementwiseGradient(function, gradient);
+}
+
+const bool kAreRegistered = [] {
+  forEachKind([](auto kind) {
+    using Kind = decltype(kind);
+    if constexpr (Kind::kIsElementwise) Steps<Kind>{forward<Kind>, backward<Kind>};
+  });
+  return true;
+}();
+
+}  // namespace
 }  // namespace resnode::cuda

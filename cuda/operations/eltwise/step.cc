@@ -1,10 +1,10 @@
 #include <algorithm>
 
 #include "cuda/gradient-step.h"
-#include "cuda/operations/elementwise/elementwise-gradient.h"
-#include "cuda/steps.h"
+#include "cuda/operations/eltwise/eltwise-gradient.h"
 
 namespace resnode::cuda {
+namespace {
 
 EltwiseOperation operationOf(const Eltwise& eltwise) {
   return eltwise.operation == EltwiseKind::sum    ? EltwiseOperation::sum
@@ -12,7 +12,7 @@ EltwiseOperation operationOf(const Eltwise& eltwise) {
                                                   : EltwiseOperation::max;
 }
 
-Step stepOf(const Eltwise& eltwise, const Operation& operation, const StepContext& context) {
+Step forward(const Eltwise& eltwise, const Operation& operation, const StepContext& context) {
   Step step = likeOutput(operation, context, "eltwise");
   const TensorLayout layout = context.output(operation, 0);
   // Accumulation in several launches writes the output before it has read all inputs: only few may share memory with it.
@@ -32,7 +32,7 @@ Step stepOf(const Eltwise& eltwise, const Operation& operation, const StepContex
   return step;
 }
 
-Step gradientOf(const Eltwise& eltwise, const GradientContext& gradient) {
+Step backward(const Eltwise& eltwise, const GradientContext& gradient) {
   Step step = gradient.likeOutput("eltwise");
   // The other diffs are made from dy too.
   if (std::count_if(gradient.operation.outputs.begin(), gradient.operation.outputs.end(),
@@ -54,4 +54,7 @@ Step gradientOf(const Eltwise& eltwise, const GradientContext& gradient) {
   return step;
 }
 
+const Steps<Eltwise> kEltwise{forward, backward};
+
+}  // namespace
 }  // namespace resnode::cuda

@@ -1,28 +1,19 @@
 #include <algorithm>
 
 #include "cuda/gradient-step.h"
-#include "cuda/operations/elementwise/elementwise-gradient.h"
+#include "cuda/kernels/behind-relu.h"
 #include "cuda/operations/inner-product/inner-product-gradient.h"
 #include "cuda/operations/inner-product/inner-product.h"
+#include "cuda/operations/inner-product/step.h"
 #include "cuda/operations/scale/affine-gradient.h"
-#include "cuda/steps.h"
 
 namespace resnode::cuda {
-
-std::vector<PackedParameter> innerProductParameters(const InnerProduct& innerProduct, const TensorLayout& input) {
-  std::vector<PackedParameter> parameters{{innerProduct.weights, innerProductPacking(innerProduct, input)}};
-  if (innerProduct.bias) parameters.push_back({*innerProduct.bias, {}});
-  return parameters;
-}
-
 namespace {
 
 // A feature map is read as it lies: its weights were packed in the same order.
 bool readsFeatureMap(const InnerProduct& innerProduct, const TensorLayout& input) {
   return input.isNhwc && innerProduct.axis == 1;
 }
-
-}  // namespace
 
 Packing innerProductPacking(const InnerProduct& innerProduct, const TensorLayout& input) {
   Packing packing;
@@ -40,7 +31,17 @@ Packing innerProductPacking(const InnerProduct& innerProduct, const TensorLayout
   return packing;
 }
 
-Step stepOf(const InnerProduct& innerProduct, const Operation& operation, const StepContext& context) {
+}  // namespace
+
+std::vector<PackedParameter> innerProductParameters(const InnerProduct& innerProduct, const TensorLayout& input) {
+  std::vector<PackedParameter> parameters{{innerProduct.weights, innerProductPacking(innerProduct, input)}};
+  if (innerProduct.bias) parameters.push_back({*innerProduct.bias, {}});
+  return parameters;
+}
+
+namespace {
+
+Step forward(const InnerProduct& innerProduct, const Operation& operation, const StepContext& context) {
   Step step = plainStep(operation, "inner product");
   const TensorLayout& input = context.input(operation, 0);
   const bool featureMap = readsFeatureMap(innerProduct, input);
@@ -61,7 +62,7 @@ Step stepOf(const InnerProduct& innerProduct, const Operation& operation, const 
 }
 
 // On plain matrices, with the weights as they are updated: small beside the convolutions that come before.
-Step gradientOf(const InnerProduct& innerProduct, const GradientContext& gradient) {
+Step backward(const InnerProduct& innerProduct, const GradientContext& gradient) {
   Step step = gradient.plain("inner product");
   const Shape& in = gradient.x(0).shape;
   InnerProductShape shape{1, 1, innerProduct.numOutput, innerProduct.transpose};
@@ -96,4 +97,7 @@ Step gradientOf(const InnerProduct& innerProduct, const GradientContext& gradien
   return step;
 }
 
+const Steps<InnerProduct> kInnerProduct{forward, backward};
+
+}  // namespace
 }  // namespace resnode::cuda

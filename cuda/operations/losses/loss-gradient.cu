@@ -1,41 +1,13 @@
 #include "cuda/operations/losses/loss-gradient.h"
 
 #include "cuda/kernels/each-element.h"
-#include "cuda/operations/losses/labels.h"
+#include "cuda/kernels/labels.h"
 #include "cuda/operations/softmax/softmax-row.h"
 
 namespace resnode::cuda {
 namespace {
 
 constexpr int kCountThreads = 256;
-
-// The scores of a position lie `inner` apart from here on.
-RESNODE_HOST_DEVICE int64_t startOf(int64_t position, int64_t channels, int64_t inner) {
-  const int64_t outer = inner == 1 ? position : quotient(position, inner);
-  return outer * channels * inner + position - outer * inner;
-}
-
-template <class Team>
-__device__ int64_t positionOf(const Team& team) {
-  return (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / team.step();
-}
-
-// A team (a warp or a thread) a position.
-template <class Team>
-__global__ void softmaxGradient(const float* y, const float* dy, float* dx, int64_t positions, int64_t channels,
-                                int64_t inner) {
-  const Team team;
-  const int64_t position = positionOf(team);
-  if (position >= positions) return;
-  const int64_t start = startOf(position, channels, inner);
-  float sum = 0;
-  for (int64_t c = team.first(); c < channels; c += team.step()) sum += dy[start + c * inner] * y[start + c * inner];
-  sum = team.reduce(sum, 0.0f, Add());
-  for (int64_t c = team.first(); c < channels; c += team.step()) {
-    const int64_t at = start + c * inner;
-    dx[at] = y[at] * (dy[at] - sum);
-  }
-}
 
 // One block: dy / normaliser.
 __global__ void __launch_bounds__(kCountThreads)
@@ -50,6 +22,7 @@ __global__ void __launch_bounds__(kCountThreads)
                                  static_cast<double>(normalizerOf(normalization, outer, inner, valid)));
 }
 
+// A team (a warp or a thread) a position.
 template <class Team>
 __global__ void softmaxLossGradient(const float* scores, const Labels labels, const float* weight, float* dx,
                                     int64_t positions, int64_t inner) {
@@ -76,17 +49,6 @@ struct EuclideanGradient {
 };
 
 }  // namespace
-
-void launchSoftmaxGradient(const Softmax& softmax, const float* y, const float* dy, float* dx, cudaStream_t stream) {
-  const int64_t positions = softmax.outer * softmax.inner;
-  if (positions * softmax.channels == 0) return;
-  if (softmax.inner == 1)
-    launch(softmaxGradient<OneWarp>, gridFor(positions * 32, 128), stream, y, dy, dx, positions, softmax.channels,
-           softmax.inner);
-  else
-    launch(softmaxGradient<OneThread>, gridFor(positions, 128), stream, y, dy, dx, positions, softmax.channels,
-           softmax.inner);
-}
 
 void launchSoftmaxLossGradient(const SoftmaxLoss& loss, const float* scores, const float* labels, const float* dy,
                                float* dx, float* scratch, cudaStream_t stream) {

@@ -1,4 +1,4 @@
-// Gradients of losses and of Softmax, in float32 on plain tensors.
+// Gradients of losses, in float32 on plain tensors.
 #pragma once
 
 #include "native/core/program.h"
@@ -6,9 +6,6 @@
 #include "cuda/types.h"
 
 namespace resnode::cuda {
-
-// dx = y·(dy − Σ dy·y), over the channels of each position. In place on dy allowed.
-void launchSoftmaxGradient(const Softmax& softmax, const float* y, const float* dy, float* dx, cudaStream_t stream);
 
 // dx = (p − 1 at the label) · dy / normaliser, 0 where the label is ignored or no class has it. `dy` is one number. `scratch`: one float.
 void launchSoftmaxLossGradient(const SoftmaxLoss& loss, const float* scores, const float* labels, const float* dy,

@@ -1,4 +1,4 @@
-// SoftmaxWithLoss, EuclideanLoss and Accuracy on plain float32; native/operations/losses/reference.cc is the specification.
+// SoftmaxWithLoss and EuclideanLoss on plain float32; native/operations/losses/reference.cc is the specification.
 #pragma once
 
 #include <optional>
@@ -17,9 +17,5 @@ void launchSoftmaxLoss(const SoftmaxLoss& loss, const float* scores, const float
 // Σ (a − b)² / (2·batch).
 void launchEuclideanLoss(const float* a, const float* b, float* result, int64_t batch, int64_t count,
                          cudaStream_t stream);
-
-// Ties count against the true class. perClass: [channels], null: not wanted.
-void launchAccuracy(const Accuracy& accuracy, const float* scores, const float* labels, float* result, float* perClass,
-                    int* badLabel, cudaStream_t stream);
 
 }  // namespace resnode::cuda

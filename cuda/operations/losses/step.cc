@@ -1,11 +1,11 @@
 #include "cuda/gradient-step.h"
 #include "cuda/operations/losses/loss-gradient.h"
 #include "cuda/operations/losses/losses.h"
-#include "cuda/steps.h"
 
 namespace resnode::cuda {
+namespace {
 
-Step stepOf(const SoftmaxLoss& loss, const Operation& operation, const StepContext&) {
+Step forward(const SoftmaxLoss& loss, const Operation& operation, const StepContext&) {
   Step step = plainStep(operation, "softmax loss");
   step.checksLabels = true;
   step.labelClasses = loss.channels;
@@ -15,7 +15,7 @@ Step stepOf(const SoftmaxLoss& loss, const Operation& operation, const StepConte
   return step;
 }
 
-Step stepOf(const EuclideanLoss&, const Operation& operation, const StepContext& context) {
+Step forward(const EuclideanLoss&, const Operation& operation, const StepContext& context) {
   Step step = plainStep(operation, "euclidean loss");
   const Shape& shape = context.input(operation, 0).shape;
   step.launch = [batch = shape.empty() ? 1 : shape[0], count = elementCount(shape)](const Bindings& b,
@@ -25,7 +25,7 @@ Step stepOf(const EuclideanLoss&, const Operation& operation, const StepContext&
   return step;
 }
 
-Step gradientOf(const SoftmaxLoss& loss, const GradientContext& gradient) {
+Step backward(const SoftmaxLoss& loss, const GradientContext& gradient) {
   Step step = gradient.plain("softmax loss");
   step.workspaceBytes = sizeof(float);
   step.launch = [loss, at = gradient.at](const Bindings& b, cudaStream_t stream) {
@@ -36,7 +36,7 @@ Step gradientOf(const SoftmaxLoss& loss, const GradientContext& gradient) {
   return step;
 }
 
-Step gradientOf(const EuclideanLoss&, const GradientContext& gradient) {
+Step backward(const EuclideanLoss&, const GradientContext& gradient) {
   Step step = gradient.plain("euclidean loss");
   const Shape& shape = gradient.x(0).shape;
   step.launch = [batch = shape.empty() ? 1 : shape[0], count = elementCount(shape), at = gradient.at](
@@ -47,4 +47,8 @@ Step gradientOf(const EuclideanLoss&, const GradientContext& gradient) {
   return step;
 }
 
+const Steps<SoftmaxLoss> kSoftmaxLoss{forward, backward};
+const Steps<EuclideanLoss> kEuclideanLoss{forward, backward};
+
+}  // namespace
 }  // namespace resnode::cuda

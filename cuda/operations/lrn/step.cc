@@ -1,11 +1,11 @@
 #include "cuda/gradient-step.h"
 #include "cuda/operations/lrn/lrn-gradient.h"
 #include "cuda/operations/lrn/lrn.h"
-#include "cuda/steps.h"
 
 namespace resnode::cuda {
+namespace {
 
-Step stepOf(const Lrn& lrn, const Operation& operation, const StepContext& context) {
+Step forward(const Lrn& lrn, const Operation& operation, const StepContext& context) {
   Step step = plainStep(operation, "lrn");
   const Shape shape = context.input(operation, 0).shape;
   step.launch = [lrn, shape](const Bindings& b, cudaStream_t stream) {
@@ -14,7 +14,7 @@ Step stepOf(const Lrn& lrn, const Operation& operation, const StepContext& conte
   return step;
 }
 
-Step gradientOf(const Lrn& lrn, const GradientContext& gradient) {
+Step backward(const Lrn& lrn, const GradientContext& gradient) {
   Step step = gradient.plain("lrn");
   const Shape shape = gradient.x(0).shape;
   step.workspaceBytes = elementCount(shape) * sizeof(float);
@@ -26,4 +26,7 @@ Step gradientOf(const Lrn& lrn, const GradientContext& gradient) {
   return step;
 }
 
+const Steps<Lrn> kLrn{forward, backward};
+
+}  // namespace
 }  // namespace resnode::cuda

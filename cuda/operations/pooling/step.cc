@@ -1,8 +1,8 @@
 #include "cuda/gradient-step.h"
 #include "cuda/operations/pooling/pooling-gradient.h"
-#include "cuda/steps.h"
 
 namespace resnode::cuda {
+namespace {
 
 PoolingShape shapeOf(const Pooling& pooling, const Operation& operation, const StepContext& context) {
   PoolingShape shape;
@@ -17,7 +17,7 @@ PoolingShape shapeOf(const Pooling& pooling, const Operation& operation, const S
   return shape;
 }
 
-Step stepOf(const Pooling& pooling, const Operation& operation, const StepContext& context) {
+Step forward(const Pooling& pooling, const Operation& operation, const StepContext& context) {
   const PoolingShape shape = shapeOf(pooling, operation, context);
   Step step;
   step.nhwcInputs = {true};
@@ -29,7 +29,7 @@ Step stepOf(const Pooling& pooling, const Operation& operation, const StepContex
   return step;
 }
 
-Step gradientOf(const Pooling& pooling, const GradientContext& gradient) {
+Step backward(const Pooling& pooling, const GradientContext& gradient) {
   const bool isMax = pooling.method == PoolingMethod::max;
   Step step = gradient.likeOutput(isMax ? "max pooling" : "average pooling");
   step.inPlace.clear();
@@ -45,4 +45,7 @@ Step gradientOf(const Pooling& pooling, const GradientContext& gradient) {
   return step;
 }
 
+const Steps<Pooling> kPooling{forward, backward};
+
+}  // namespace
 }  // namespace resnode::cuda

@@ -1,11 +1,10 @@
 #include "cuda/gradient-step.h"
-#include "cuda/operations/elementwise/elementwise-gradient.h"
-#include "cuda/operations/elementwise/elementwise.h"
-#include "cuda/steps.h"
+#include "cuda/operations/prelu/prelu.h"
 
 namespace resnode::cuda {
+namespace {
 
-Step stepOf(const PRelu& prelu, const Operation& operation, const StepContext& context) {
+Step forward(const PRelu& prelu, const Operation& operation, const StepContext& context) {
   Step step = likeOutput(operation, context, "prelu");
   const TensorLayout layout = context.output(operation, 0);
   const ChannelView view = channelView(layout);
@@ -17,7 +16,7 @@ Step stepOf(const PRelu& prelu, const Operation& operation, const StepContext& c
   return step;
 }
 
-Step gradientOf(const PRelu& prelu, const GradientContext& gradient) {
+Step backward(const PRelu& prelu, const GradientContext& gradient) {
   Step step = gradient.likeOutput("prelu");
   const ChannelShape shape = channelShape(gradient.y(0));
   step.parameters = {{prelu.slope, {}}};
@@ -29,4 +28,7 @@ Step gradientOf(const PRelu& prelu, const GradientContext& gradient) {
   return step;
 }
 
+const Steps<PRelu> kPRelu{forward, backward};
+
+}  // namespace
 }  // namespace resnode::cuda

@@ -1,11 +1,11 @@
 #include "cuda/gradient-step.h"
 #include "cuda/kernels/convert.h"
-#include "cuda/steps.h"
 
 namespace resnode::cuda {
+namespace {
 
 // A feature map becomes plain on the way; what is plain already is the same memory.
-Step stepOf(const Reshape&, const Operation& operation, const StepContext& context) {
+Step forward(const Reshape&, const Operation& operation, const StepContext& context) {
   Step step = plainStep(operation, "reshape");
   const TensorLayout input = context.input(operation, 0);
   step.nhwcInputs = {input.isNhwc};
@@ -19,7 +19,7 @@ Step stepOf(const Reshape&, const Operation& operation, const StepContext& conte
 }
 
 // The same numbers: the diff of what was made is that of what was read.
-Step gradientOf(const Reshape&, const GradientContext& gradient) {
+Step backward(const Reshape&, const GradientContext& gradient) {
   Step step = gradient.plain("reshape");
   step.aliasOf = gradient.at.inputs + gradient.at.outputs;
   step.launch = [bytes = elementCount(gradient.x(0).shape) * sizeof(float), at = gradient.at](const Bindings& b,
@@ -30,4 +30,7 @@ Step gradientOf(const Reshape&, const GradientContext& gradient) {
   return step;
 }
 
+const Steps<Reshape> kReshape{forward, backward};
+
+}  // namespace
 }  // namespace resnode::cuda

@@ -1,12 +1,11 @@
+#include "cuda/operations/scale/step.h"
 #include "cuda/gradient-step.h"
 #include "cuda/operations/scale/affine-gradient.h"
-#include "cuda/steps.h"
 
 namespace resnode::cuda {
+namespace {
 
-Affine affineOver(const ChannelView& view) { return {view.outer, view.channels, view.inner, view.paddedChannels}; }
-
-Step stepOf(const Scale& scale, const Operation& operation, const StepContext& context) {
+Step forward(const Scale& scale, const Operation& operation, const StepContext& context) {
   Step step = likeOutput(operation, context, "affine");
   const TensorLayout layout = context.output(operation, 0);
   Affine affine{scale.outer, scale.channels, scale.inner, scale.channels};
@@ -32,7 +31,7 @@ Step stepOf(const Scale& scale, const Operation& operation, const StepContext& c
   return step;
 }
 
-Step gradientOf(const Scale& scale, const GradientContext& gradient) {
+Step backward(const Scale& scale, const GradientContext& gradient) {
   Step step = gradient.likeOutput("affine");
   const TensorLayout layout = gradient.y(0);
   const ChannelShape shape =
@@ -54,4 +53,7 @@ Step gradientOf(const Scale& scale, const GradientContext& gradient) {
   return step;
 }
 
+const Steps<Scale> kScale{forward, backward};
+
+}  // namespace
 }  // namespace resnode::cuda

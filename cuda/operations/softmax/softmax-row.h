@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cuda/kernels/reduce.h"
+#include "cuda/kernels/vector.h"
 
 namespace resnode::cuda {
 
@@ -56,6 +57,17 @@ __device__ __forceinline__ void writeSoftmax(const float* scores, float* probabi
   const SoftmaxRow row = softmaxOf(scores, channels, stride, team);
   for (int64_t c = team.first(); c < channels; c += team.step())
     probabilities[c * stride] = row.probability(scores[c * stride]);
+}
+
+// The scores of a position lie `inner` apart from here on.
+RESNODE_HOST_DEVICE int64_t startOf(int64_t position, int64_t channels, int64_t inner) {
+  const int64_t outer = inner == 1 ? position : quotient(position, inner);
+  return outer * channels * inner + position - outer * inner;
+}
+
+template <class Team>
+__device__ int64_t positionOf(const Team& team) {
+  return (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / team.step();
 }
 
 }  // namespace resnode::cuda

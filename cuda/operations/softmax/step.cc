@@ -1,11 +1,11 @@
 #include "cuda/gradient-step.h"
-#include "cuda/operations/losses/loss-gradient.h"
+#include "cuda/operations/softmax/softmax-gradient.h"
 #include "cuda/operations/softmax/softmax.h"
-#include "cuda/steps.h"
 
 namespace resnode::cuda {
+namespace {
 
-Step stepOf(const Softmax& softmax, const Operation& operation, const StepContext&) {
+Step forward(const Softmax& softmax, const Operation& operation, const StepContext&) {
   Step step = plainStep(operation, "softmax");
   step.inPlace = {0};
   step.launch = [softmax](const Bindings& b, cudaStream_t stream) {
@@ -14,7 +14,7 @@ Step stepOf(const Softmax& softmax, const Operation& operation, const StepContex
   return step;
 }
 
-Step gradientOf(const Softmax& softmax, const GradientContext& gradient) {
+Step backward(const Softmax& softmax, const GradientContext& gradient) {
   Step step = gradient.plain("softmax");
   step.launch = [softmax, at = gradient.at](const Bindings& b, cudaStream_t stream) {
     if (at.dx(b, 0))
@@ -23,4 +23,7 @@ Step gradientOf(const Softmax& softmax, const GradientContext& gradient) {
   return step;
 }
 
+const Steps<Softmax> kSoftmax{forward, backward};
+
+}  // namespace
 }  // namespace resnode::cuda

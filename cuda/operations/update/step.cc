@@ -1,4 +1,4 @@
-#include "cuda/steps.h"
+#include "cuda/step.h"
 
 #include "cuda/kernels/repack.h"
 #include "cuda/operations/update/update.h"
@@ -16,9 +16,7 @@ struct FormPlaces {
   int values, target;
 };
 
-}  // namespace
-
-Step stepOf(const Update& update, const Operation& operation, const StepContext& context) {
+Step forward(const Update& update, const Operation& operation, const StepContext& context) {
   Step step;
   step.nhwcInputs.assign(operation.inputs.size(), false);
   step.implementation = "update";
@@ -66,4 +64,7 @@ Step stepOf(const Update& update, const Operation& operation, const StepContext&
   return step;
 }
 
+const Steps<Update> kUpdate{forward};
+
+}  // namespace
 }  // namespace resnode::cuda

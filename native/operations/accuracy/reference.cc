@@ -1,16 +1,17 @@
 #include "native/reference/operations.h"
 
 namespace resnode::reference {
+namespace {
 
 // accuracy_layer.cpp: a tie counts against the true class, which is itself among those counted.
-void runAccuracy(const Accuracy& accuracy, const std::string& layer, const Arguments& arguments) {
+void forward(const Accuracy& accuracy, const Arguments& arguments) {
   std::vector<int64_t> hits(accuracy.channels), seen(accuracy.channels);
   int64_t right = 0, count = 0;
   for (int64_t o = 0; o < accuracy.outer; ++o) {
     for (int64_t i = 0; i < accuracy.inner; ++i) {
       const float label = arguments.inputs[1].data[o * accuracy.inner + i];
       if (isIgnored(label, accuracy.ignoreLabel)) continue;
-      const int64_t target = checkedLabel(label, accuracy.channels, layer);
+      const int64_t target = checkedLabel(label, accuracy.channels, arguments.operation->layer);
       const float* x = arguments.inputs[0].data + o * accuracy.channels * accuracy.inner + i;
       int64_t better = -1;
       for (int64_t c = 0; c < accuracy.channels && better < accuracy.topK; ++c) {
@@ -32,4 +33,7 @@ void runAccuracy(const Accuracy& accuracy, const std::string& layer, const Argum
   }
 }
 
+const Loops<Accuracy> kAccuracy{forward};
+
+}  // namespace
 }  // namespace resnode::reference

@@ -2,9 +2,10 @@
 #include <cstring>
 
 #include "native/core/communicator.h"
-#include "native/cpu/steps.h"
+#include "native/cpu/kind-steps.h"
 
 namespace resnode::cpu {
+namespace {
 
 bool addAllMean(StepBuilder& step) {
   const Operation& operation = step.operation();
@@ -35,4 +36,7 @@ bool addAllMean(StepBuilder& step) {
   return true;
 }
 
+const Steps<AllMean> kAllMean{[](StepBuilder& step, const AllMean&) { return addAllMean(step); }};
+
+}  // namespace
 }  // namespace resnode::cpu

@@ -4,9 +4,10 @@
 #include "native/reference/operations.h"
 
 namespace resnode::reference {
+namespace {
 
 // parallel.cpp (P2PSync::on_gradients_ready) and solver.cpp: the sum of all solvers' diffs, over their number.
-void runAllMean(const Arguments& arguments) {
+void forward(const AllMean&, const Arguments& arguments) {
   std::vector<Communicator::Values> diffs;
   for (size_t i = 0; i < arguments.inputs.size(); ++i) {
     if (!arguments.inputs[i].data) continue;
@@ -18,4 +19,7 @@ void runAllMean(const Arguments& arguments) {
   if (arguments.communicator) arguments.communicator->mean(diffs);
 }
 
+const Loops<AllMean> kAllMean{forward};
+
+}  // namespace
 }  // namespace resnode::reference

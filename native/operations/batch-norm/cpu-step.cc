@@ -1,5 +1,5 @@
 // Batch normalisation in whatever layout its input has.
-#include "native/cpu/steps.h"
+#include "native/cpu/kind-steps.h"
 #include "native/operations/batch-norm/cpu-batch-norm.h"
 
 namespace resnode::cpu {
@@ -18,8 +18,6 @@ BatchNormParameters parametersAt(const std::vector<void*>& addresses, size_t fir
   const auto at = [&](size_t i) { return static_cast<float*>(addresses[first + i]); };
   return {at(0), at(1), at(2), at(3), at(4)};
 }
-
-}  // namespace
 
 bool addBatchNorm(StepBuilder& step, const BatchNorm& batchNorm) {
   const Layout layout = step.channelwiseLayout(0);
@@ -78,4 +76,12 @@ bool addBatchNormGradient(StepBuilder& step, const BatchNorm& batchNorm) {
   return true;
 }
 
+// With x there, y is not read: the ReLU is told from what is normalised again.
+std::vector<size_t> unread(const BatchNorm&, const GradientOf& of) {
+  return of.gradient.inputs[0] >= 0 ? std::vector<size_t>{of.y()} : std::vector<size_t>{};
+}
+
+const Steps<BatchNorm> kBatchNorm{addBatchNorm, addBatchNormGradient, unread};
+
+}  // namespace
 }  // namespace resnode::cpu

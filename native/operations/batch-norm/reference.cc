@@ -4,10 +4,11 @@
 #include "native/reference/gradients.h"
 
 namespace resnode::reference {
+namespace {
 
 // batch_norm_layer.cpp: the biased variance normalises, the unbiased one is accumulated, and the running sums have no
 // (1 − fraction): factor counts them. Global statistics are the sums divided by the factor; a factor of 0 makes them 0.
-void runBatchNorm(const BatchNorm& batchNorm, const Arguments& arguments) {
+void forward(const BatchNorm& batchNorm, const Arguments& arguments) {
   const Shape& shape = *arguments.inputs[0].shape;
   const int64_t outer = shape[0], channels = shape.size() > 1 ? shape[1] : 1;
   Communicator* communicator = batchNorm.synchronised ? arguments.communicator : nullptr;
@@ -63,7 +64,7 @@ void runBatchNorm(const BatchNorm& batchNorm, const Arguments& arguments) {
 
 // batch_norm_layer.cpp with the Scale behind it: with x̂ the normalised value and g = dy · gamma,
 // dx = (g − mean(g) − x̂ · mean(g · x̂)) / √(variance + eps) over batch statistics, g / √(variance + eps) over global ones.
-void gradientOf(const BatchNorm& batchNorm, const GradientArguments& arguments) {
+void backward(const BatchNorm& batchNorm, const GradientArguments& arguments) {
   const Shape& shape = *arguments.x[0].shape;
   const int64_t outer = shape[0], channels = shape.size() > 1 ? shape[1] : 1;
   const int64_t inner = elementCount(shape) / (outer * channels);
@@ -111,4 +112,7 @@ void gradientOf(const BatchNorm& batchNorm, const GradientArguments& arguments) 
   }
 }
 
+const Loops<BatchNorm> kBatchNorm{forward, backward};
+
+}  // namespace
 }  // namespace resnode::reference

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "native/cpu/blocked-copy.h"
-#include "native/cpu/steps.h"
+#include "native/cpu/kind-steps.h"
 
 namespace resnode::cpu {
 namespace {
@@ -42,8 +42,6 @@ Layouts choose(StepBuilder& step, const std::vector<size_t>& inputs, const Shape
 }
 
 int64_t rowOf(const Shape& shape) { return elementCount(shape) / shape[0]; }
-
-}  // namespace
 
 bool addConcat(StepBuilder& step, const Concat& concat) {
   const Shape& whole = step.outputShape(0);
@@ -98,4 +96,7 @@ bool addConcatGradient(StepBuilder& step, const Concat& concat) {
   return true;
 }
 
+const Steps<Concat> kConcat{addConcat, addConcatGradient};
+
+}  // namespace
 }  // namespace resnode::cpu

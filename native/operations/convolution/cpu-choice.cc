@@ -10,7 +10,7 @@
 #include <immintrin.h>
 #endif
 
-#include "native/core/plain.h"
+#include "native/core/backend-support.h"
 #include "native/operations/convolution/cpu-winograd.h"
 
 namespace resnode::cpu {

@@ -1,6 +1,7 @@
 // Convolutions on 8-bit integers by oneDNN, sums in 32 bits; between them activations stay int8, channels last.
 // https://oneapi-src.github.io/oneDNN/v2.6/dev_guide_int8_computations.html
-#include "native/cpu/steps.h"
+#include "native/cpu/fused-relu.h"
+#include "native/operations/convolution/cpu-steps.h"
 
 namespace resnode::cpu {
 namespace {

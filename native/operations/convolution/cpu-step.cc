@@ -1,5 +1,7 @@
 // Convolutions and their gradients by oneDNN; activations stay in the layouts that it asks for.
-#include "native/cpu/steps.h"
+#include "native/cpu/fused-relu.h"
+#include "native/cpu/kind-steps.h"
+#include "native/operations/convolution/cpu-steps.h"
 
 namespace resnode::cpu {
 namespace {
@@ -52,18 +54,6 @@ template <class Make>
 auto choose(bool winograd, Make make) {
   auto primitive = winograd ? make(kWinograd) : decltype(make(kDirect))();
   return primitive ? primitive : make(kDirect);
-}
-
-}  // namespace
-
-// Winograd's algorithms (https://arxiv.org/abs/1509.09308) multiply half to a quarter as often for a 3×3 kernel, but
-// hold 16 or 36 numbers for each 9 of the weights: a layer of 512×512 channels would take 17 or 38 MB for 9. With few
-// input channels the transforms cost more than they save (3 channels: four times as long).
-bool winogradPays(const Convolution& convolution, const Shape& in, const Shape& out) {
-  const bool is3x3 = convolution.kernel.height == 3 && convolution.kernel.width == 3;
-  const bool isDense = convolution.stride.height == 1 && convolution.stride.width == 1 &&
-                       convolution.dilation.height == 1 && convolution.dilation.width == 1 && convolution.group == 1;
-  return is3x3 && isDense && in[1] >= 16 && in[1] * out[1] <= 256 * 256;
 }
 
 bool addConvolution(StepBuilder& step, const Convolution& convolution) {
@@ -160,6 +150,25 @@ bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution) {
   }
   step.describe(implementation);
   return true;
+}
+
+bool addForward(StepBuilder& step, const Convolution& convolution) {
+  return addInt8Convolution(step, convolution) || addWinogradConvolution(step, convolution) ||
+         addDirectConvolution(step, convolution) || addConvolution(step, convolution);
+}
+
+const Steps<Convolution> kConvolution{addForward, addConvolutionGradient, unreadByProduct};
+
+}  // namespace
+
+// Winograd's algorithms (https://arxiv.org/abs/1509.09308) multiply half to a quarter as often for a 3×3 kernel, but
+// hold 16 or 36 numbers for each 9 of the weights: a layer of 512×512 channels would take 17 or 38 MB for 9. With few
+// input channels the transforms cost more than they save (3 channels: four times as long).
+bool winogradPays(const Convolution& convolution, const Shape& in, const Shape& out) {
+  const bool is3x3 = convolution.kernel.height == 3 && convolution.kernel.width == 3;
+  const bool isDense = convolution.stride.height == 1 && convolution.stride.width == 1 &&
+                       convolution.dilation.height == 1 && convolution.dilation.width == 1 && convolution.group == 1;
+  return is3x3 && isDense && in[1] >= 16 && in[1] * out[1] <= 256 * 256;
 }
 
 }  // namespace resnode::cpu

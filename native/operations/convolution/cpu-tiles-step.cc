@@ -1,8 +1,8 @@
 // Convolutions by our own tiles, directly or by Winograd's algorithm.
 #include <algorithm>
 
-#include "native/cpu/steps.h"
 #include "native/operations/convolution/cpu-choice.h"
+#include "native/operations/convolution/cpu-steps.h"
 #include "native/operations/convolution/cpu-winograd.h"
 
 namespace resnode::cpu {

@@ -1,9 +1,10 @@
 #include "native/reference/gradients.h"
 
 namespace resnode::reference {
+namespace {
 
 // base_conv_layer.cpp: cross-correlation; [out = (in + 2·pad − dilation·(kernel − 1) − 1) / stride + 1], rounded down.
-void runConvolution(const Convolution& convolution, const Arguments& arguments) {
+void forward(const Convolution& convolution, const Arguments& arguments) {
   const Shape& in = *arguments.inputs[0].shape;    // [N, C, H, W]
   const Shape& out = *arguments.outputs[0].shape;  // [N, K, P, Q]
   const float* x = arguments.inputs[0].data;
@@ -46,7 +47,7 @@ void runConvolution(const Convolution& convolution, const Arguments& arguments) 
 
 // conv_layer.cpp and base_conv_layer.cpp: every product of the forward pass, seen from its two factors. With a second
 // input, a residual: its diff is the output's own.
-void gradientOf(const Convolution& convolution, const GradientArguments& arguments) {
+void backward(const Convolution& convolution, const GradientArguments& arguments) {
   const Shape& in = *arguments.x[0].shape;
   const Shape& out = *arguments.y[0].shape;
   const float* x = arguments.x[0].data;
@@ -90,4 +91,7 @@ void gradientOf(const Convolution& convolution, const GradientArguments& argumen
   db.write();
 }
 
+const Loops<Convolution> kConvolution{forward, backward};
+
+}  // namespace
 }  // namespace resnode::reference

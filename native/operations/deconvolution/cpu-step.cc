@@ -1,6 +1,9 @@
 // Deconvolutions over several channels by oneDNN, with their gradients. A channel by itself, which bilinear upsampling
 // is, has a few terms a place: the portable loops visit those alone.
-#include "native/cpu/steps.h"
+#include "native/operations/deconvolution/cpu-step.h"
+
+#include "native/cpu/fused-relu.h"
+#include "native/cpu/kind-steps.h"
 
 namespace resnode::cpu {
 namespace {
@@ -116,4 +119,9 @@ bool addDeconvolutionGradient(StepBuilder& step, const Deconvolution& op) {
   return true;
 }
 
+namespace {
+
+const Steps<Deconvolution> kDeconvolution{addDeconvolution, addDeconvolutionGradient};
+
+}  // namespace
 }  // namespace resnode::cpu

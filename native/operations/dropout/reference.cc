@@ -21,14 +21,12 @@ void drop(const Dropout& dropout, const View& pass, const float* from, float* to
   }
 }
 
-}  // namespace
-
-void runDropout(const Dropout& dropout, const Arguments& arguments) {
+void forward(const Dropout& dropout, const Arguments& arguments) {
   const View& x = arguments.inputs[0];
   drop(dropout, arguments.inputs[1], x.data, arguments.outputs[0].data, elementCount(*x.shape));
 }
 
-void gradientOf(const Dropout& dropout, const GradientArguments& arguments) {
+void backward(const Dropout& dropout, const GradientArguments& arguments) {
   float* dx = arguments.dx[0].data;
   const float* dy = arguments.dy[0].data;
   const int64_t count = elementCount(*arguments.x[0].shape);
@@ -37,4 +35,7 @@ void gradientOf(const Dropout& dropout, const GradientArguments& arguments) {
   else std::fill_n(dx, count, 0.f);
 }
 
+const Loops<Dropout> kDropout{forward, backward};
+
+}  // namespace
 }  // namespace resnode::reference

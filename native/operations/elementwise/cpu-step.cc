@@ -1,8 +1,9 @@
 // Functions of each value: in whatever layout their input has, in place where that is allowed.
 #include "native/cpu/elementwise-loops.h"
-#include "native/cpu/steps.h"
+#include "native/cpu/kind-steps.h"
 
 namespace resnode::cpu {
+namespace {
 
 bool addRelu(StepBuilder& step, const Relu& relu) {
   const Layout layout = step.layout(0);
@@ -67,4 +68,12 @@ bool addPowerGradient(StepBuilder& step, const Power& power) {
   return true;
 }
 
+std::vector<size_t> unreadByRelu(const Relu& relu, const GradientOf& of) {
+  return relu.negativeSlope >= 0 && of.gradient.inputs[of.y()] >= 0 ? std::vector<size_t>{0} : std::vector<size_t>{};
+}
+
+const Steps<Relu> kRelu{addRelu, addReluGradient, unreadByRelu};
+const Steps<Power> kPower{addPower, addPowerGradient};
+
+}  // namespace
 }  // namespace resnode::cpu

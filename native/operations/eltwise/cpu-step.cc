@@ -1,8 +1,9 @@
 // Sums: in the layout that their operands share, in place where that is allowed.
 #include <algorithm>
+#include <numeric>
 
 #include "native/cpu/elementwise-loops.h"
-#include "native/cpu/steps.h"
+#include "native/cpu/kind-steps.h"
 
 namespace resnode::cpu {
 namespace {
@@ -16,8 +17,6 @@ size_t leading(StepBuilder& step, size_t begin, size_t end) {
 }
 
 float slopeOf(const std::optional<FusedRelu>& relu) { return relu ? relu->negativeSlope : 1.f; }
-
-}  // namespace
 
 bool addEltwise(StepBuilder& step, const Eltwise& eltwise) {
   if (eltwise.operation != EltwiseKind::sum) return false;
@@ -95,4 +94,16 @@ bool addEltwiseGradient(StepBuilder& step, const Eltwise& eltwise) {
   return true;
 }
 
+std::vector<size_t> unread(const Eltwise& eltwise, const GradientOf& of) {
+  // A slope below 0 changes signs: what was made does not show where the ReLU cut.
+  const bool keepsSign = !eltwise.relu || eltwise.relu->negativeSlope >= 0;
+  if (eltwise.operation != EltwiseKind::sum || !keepsSign) return {};
+  std::vector<size_t> unread(eltwise.relu ? of.y() : of.y() + 1);
+  std::iota(unread.begin(), unread.end(), size_t{0});
+  return unread;
+}
+
+const Steps<Eltwise> kEltwise{addEltwise, addEltwiseGradient, unread};
+
+}  // namespace
 }  // namespace resnode::cpu

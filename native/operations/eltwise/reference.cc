@@ -1,8 +1,9 @@
 #include "native/reference/gradients.h"
 
 namespace resnode::reference {
+namespace {
 
-void runEltwise(const Eltwise& eltwise, const Arguments& arguments) {
+void forward(const Eltwise& eltwise, const Arguments& arguments) {
   float* y = arguments.outputs[0].data;
   for (int64_t i = 0; i < elementCount(*arguments.outputs[0].shape); ++i) {
     double result = arguments.inputs[0].data[i];
@@ -22,7 +23,7 @@ void runEltwise(const Eltwise& eltwise, const Arguments& arguments) {
 // eltwise_layer.cpp. The diff of a product is the product of the others or, where it need not be stable, what was made
 // over what was read: not a number where that is 0. Of equal maxima the second of the first two takes the diff, a later
 // input only where it is greater.
-void gradientOf(const Eltwise& eltwise, const GradientArguments& arguments) {
+void backward(const Eltwise& eltwise, const GradientArguments& arguments) {
   const size_t inputs = arguments.x.size();
   const auto winner = [&](int64_t i) {
     size_t best = arguments.x[0].data[i] > arguments.x[1].data[i] ? 0 : 1;
@@ -50,4 +51,7 @@ void gradientOf(const Eltwise& eltwise, const GradientArguments& arguments) {
   }
 }
 
+const Loops<Eltwise> kEltwise{forward, backward};
+
+}  // namespace
 }  // namespace resnode::reference

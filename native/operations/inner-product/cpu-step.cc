@@ -1,7 +1,9 @@
 // Inner products and their gradients by oneDNN.
 #include "native/cpu/blocked-copy.h"
-#include "native/cpu/steps.h"
+#include "native/cpu/fused-relu.h"
+#include "native/cpu/kind-steps.h"
 #include "native/operations/convolution/cpu-direct.h"
+#include "native/operations/convolution/cpu-steps.h"
 
 namespace resnode::cpu {
 namespace {
@@ -79,8 +81,6 @@ bool addTiledInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
   return true;
 }
 
-}  // namespace
-
 bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
   if (!Problem::suits(innerProduct, step.inputShape(0))) return false;
   if (addTiledInnerProduct(step, innerProduct)) return true;
@@ -146,4 +146,7 @@ bool addInnerProductGradient(StepBuilder& step, const InnerProduct& innerProduct
   return true;
 }
 
+const Steps<InnerProduct> kInnerProduct{addInnerProduct, addInnerProductGradient, unreadByProduct};
+
+}  // namespace
 }  // namespace resnode::cpu

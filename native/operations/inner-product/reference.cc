@@ -1,8 +1,9 @@
 #include "native/reference/gradients.h"
 
 namespace resnode::reference {
+namespace {
 
-void runInnerProduct(const InnerProduct& innerProduct, const Arguments& arguments) {
+void forward(const InnerProduct& innerProduct, const Arguments& arguments) {
   const Shape& in = *arguments.inputs[0].shape;
   int64_t rows = 1, depth = 1;
   for (size_t i = 0; i < in.size(); ++i) (static_cast<int64_t>(i) < innerProduct.axis ? rows : depth) *= in[i];
@@ -24,7 +25,7 @@ void runInnerProduct(const InnerProduct& innerProduct, const Arguments& argument
 }
 
 // inner_product_layer.cpp
-void gradientOf(const InnerProduct& innerProduct, const GradientArguments& arguments) {
+void backward(const InnerProduct& innerProduct, const GradientArguments& arguments) {
   const Shape& in = *arguments.x[0].shape;
   int64_t rows = 1, depth = 1;
   for (size_t i = 0; i < in.size(); ++i) (static_cast<int64_t>(i) < innerProduct.axis ? rows : depth) *= in[i];
@@ -49,4 +50,7 @@ void gradientOf(const InnerProduct& innerProduct, const GradientArguments& argum
   db.write();
 }
 
+const Loops<InnerProduct> kInnerProduct{forward, backward};
+
+}  // namespace
 }  // namespace resnode::reference

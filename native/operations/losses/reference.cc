@@ -5,6 +5,7 @@
 #include "native/reference/gradients.h"
 
 namespace resnode::reference {
+namespace {
 
 double lossNormalizer(const SoftmaxLoss& loss, int64_t valid) {
   double normalizer = 1;
@@ -15,7 +16,7 @@ double lossNormalizer(const SoftmaxLoss& loss, int64_t valid) {
 }
 
 // softmax_loss_layer.cpp: −log(max(p, FLT_MIN)), the normaliser at least 1.
-void runSoftmaxLoss(const SoftmaxLoss& loss, const std::string& layer, const Arguments& arguments) {
+void forward(const SoftmaxLoss& loss, const Arguments& arguments) {
   const float* labels = arguments.inputs[1].data;
   double total = 0;
   int64_t valid = 0;
@@ -23,7 +24,7 @@ void runSoftmaxLoss(const SoftmaxLoss& loss, const std::string& layer, const Arg
     for (int64_t i = 0; i < loss.inner; ++i) {
       const float label = labels[o * loss.inner + i];
       if (isIgnored(label, loss.ignoreLabel)) continue;
-      const int64_t target = checkedLabel(label, loss.channels, layer);
+      const int64_t target = checkedLabel(label, loss.channels, arguments.operation->layer);
       const float* x = arguments.inputs[0].data + o * loss.channels * loss.inner + i;
       double maximum = -INFINITY, sum = 0;
       for (int64_t c = 0; c < loss.channels; ++c) maximum = std::max<double>(maximum, x[c * loss.inner]);
@@ -36,7 +37,7 @@ void runSoftmaxLoss(const SoftmaxLoss& loss, const std::string& layer, const Arg
   arguments.outputs[0].data[0] = static_cast<float>(total / lossNormalizer(loss, valid));
 }
 
-void runEuclideanLoss(const Arguments& arguments) {
+void forward(const EuclideanLoss&, const Arguments& arguments) {
   const Shape& shape = *arguments.inputs[0].shape;
   double sum = 0;
   for (int64_t i = 0; i < elementCount(shape); ++i) {
@@ -48,7 +49,7 @@ void runEuclideanLoss(const Arguments& arguments) {
 
 // softmax_loss_layer.cpp: (p − 1 at the label) · the loss's diff / normaliser, 0 where the label is ignored. Labels have
 // no diff.
-void gradientOf(const SoftmaxLoss& loss, const GradientArguments& arguments, const std::string& layer) {
+void backward(const SoftmaxLoss& loss, const GradientArguments& arguments) {
   float* dx = arguments.dx[0].data;
   if (!dx) return;
   const float* labels = arguments.x[1].data;
@@ -63,7 +64,7 @@ void gradientOf(const SoftmaxLoss& loss, const GradientArguments& arguments, con
         for (int64_t c = 0; c < loss.channels; ++c) dx[base + c * loss.inner] = 0;
         continue;
       }
-      const int64_t target = checkedLabel(label, loss.channels, layer);
+      const int64_t target = checkedLabel(label, loss.channels, arguments.layer);
       const float* x = arguments.x[0].data + base;
       double maximum = -INFINITY, sum = 0;
       for (int64_t c = 0; c < loss.channels; ++c) maximum = std::max<double>(maximum, x[c * loss.inner]);
@@ -77,7 +78,7 @@ void gradientOf(const SoftmaxLoss& loss, const GradientArguments& arguments, con
 }
 
 // euclidean_loss_layer.cpp: ±(a − b) · the loss's diff / N.
-void gradientOf(const EuclideanLoss&, const GradientArguments& arguments) {
+void backward(const EuclideanLoss&, const GradientArguments& arguments) {
   const Shape& shape = *arguments.x[0].shape;
   const double weight = (arguments.dy[0].data ? arguments.dy[0].data[0] : 0.0) / static_cast<double>(shape[0]);
   for (int64_t i = 0; i < elementCount(shape); ++i) {
@@ -87,4 +88,8 @@ void gradientOf(const EuclideanLoss&, const GradientArguments& arguments) {
   }
 }
 
+const Loops<SoftmaxLoss> kSoftmaxLoss{forward, backward};
+const Loops<EuclideanLoss> kEuclideanLoss{forward, backward};
+
+}  // namespace
 }  // namespace resnode::reference

@@ -4,10 +4,11 @@
 #include "native/reference/gradients.h"
 
 namespace resnode::reference {
+namespace {
 
 // lrn_layer.cpp. WITHIN_CHANNEL is a net of square, average pool and power there: the window's divisor is the
 // pooling layer's (clipped to the padded plane), and k is 1.
-void runLrn(const Lrn& lrn, const Arguments& arguments) {
+void forward(const Lrn& lrn, const Arguments& arguments) {
   const Shape& shape = *arguments.inputs[0].shape;  // [N, C, H, W]
   const float* x = arguments.inputs[0].data;
   float* y = arguments.outputs[0].data;
@@ -45,8 +46,6 @@ void runLrn(const Lrn& lrn, const Arguments& arguments) {
   }
 }
 
-namespace {
-
 // The values that are squared and summed for one value: where they lie, and what alpha is divided by.
 template <class Visit>
 int64_t visitWindow(const Lrn& lrn, const Shape& shape, int64_t n, int64_t c, int64_t h, int64_t w, Visit visit) {
@@ -67,11 +66,9 @@ int64_t visitWindow(const Lrn& lrn, const Shape& shape, int64_t n, int64_t c, in
   return (bottom - top) * (right - left);
 }
 
-}  // namespace
-
 // lrn_layer.cpp: y = x · s^−beta with s = k + alpha/n · Σ x²; each x counts in its own y and, through s, in those of
 // every window that it lies in.
-void gradientOf(const Lrn& lrn, const GradientArguments& arguments) {
+void backward(const Lrn& lrn, const GradientArguments& arguments) {
   if (!arguments.dx[0].data || !arguments.dy[0].data) return;
   const Shape& shape = *arguments.x[0].shape;
   const float* x = arguments.x[0].data;
@@ -97,4 +94,7 @@ void gradientOf(const Lrn& lrn, const GradientArguments& arguments) {
   std::copy(dx.begin(), dx.end(), arguments.dx[0].data);
 }
 
+const Loops<Lrn> kLrn{forward, backward};
+
+}  // namespace
 }  // namespace resnode::reference

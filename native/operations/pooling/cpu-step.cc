@@ -1,5 +1,5 @@
 // Pooling and its gradient by oneDNN, where its windows are Caffe's.
-#include "native/cpu/steps.h"
+#include "native/cpu/kind-steps.h"
 #include "native/operations/pooling/cpu-loops.h"
 #include "native/operations/pooling/cpu-sampling.h"
 
@@ -79,6 +79,16 @@ Sampling samplingOf(const Pooling& pooling, const Layout& layout, const Shape& i
           view.lanes};
 }
 
+// What a pooling reads: int8 where only a maximum is taken of it and the result is read as int8, too.
+Layout pooledLayout(const StepBuilder& step, const Pooling& pooling) {
+  const PlanState& state = step.state();
+  const TensorId in = step.operation().inputs[0];
+  const Quantized &source = state.quantized[in], &result = state.quantized[step.operation().outputs[0]];
+  const bool keeps = pooling.method == PoolingMethod::max && result.isMade && result.scale == source.scale &&
+                     result.type == source.type;
+  return keeps && isInt8(state.layouts[in]) ? state.layouts[in] : step.layout(0);
+}
+
 bool addSampling(StepBuilder& step, const Pooling& pooling) {
   const Shape &in = step.inputShape(0), &out = step.outputShape(0);
   const Layout wanted = pooledLayout(step, pooling);
@@ -129,8 +139,6 @@ bool addSamplingGradient(StepBuilder& step, const Pooling& pooling) {
   step.describe("loops");
   return true;
 }
-
-}  // namespace
 
 bool addPooling(StepBuilder& step, const Pooling& pooling) {
   const Shape& out = step.outputShape(0);
@@ -187,8 +195,14 @@ bool addPoolingGradient(StepBuilder& step, const Pooling& pooling) {
   return true;
 }
 
-bool poolingGradientReadsOnlyDiffs(const Pooling& pooling, const Shape& in, const Shape& out) {
-  return isSampling(pooling, in, out) || describe(pooling, in, out).has_value();
+std::vector<size_t> unread(const Pooling& pooling, const GradientOf& of) {
+  if (of.forward.outputs.size() > 1) return {};
+  const Shape &in = of.shape(of.forward.inputs[0]), &out = of.shape(of.forward.outputs[0]);
+  const bool readsOnlyDiffs = isSampling(pooling, in, out) || describe(pooling, in, out).has_value();
+  return readsOnlyDiffs ? std::vector<size_t>{0, of.y()} : std::vector<size_t>{};
 }
 
+const Steps<Pooling> kPooling{addPooling, addPoolingGradient, unread};
+
+}  // namespace
 }  // namespace resnode::cpu

@@ -4,10 +4,11 @@
 #include "native/reference/gradients.h"
 
 namespace resnode::reference {
+namespace {
 
 // pooling_layer.cpp: max takes the first maximum in row-major order; average divides by the window clipped to
 // [−pad, size + pad), so padding counts and the overhang of the rounded-up size does not.
-void runPooling(const Pooling& pooling, const Arguments& arguments) {
+void forward(const Pooling& pooling, const Arguments& arguments) {
   const Shape& in = *arguments.inputs[0].shape;
   const Shape& out = *arguments.outputs[0].shape;
   float* mask = arguments.outputs.size() > 1 ? arguments.outputs[1].data : nullptr;
@@ -47,7 +48,7 @@ void runPooling(const Pooling& pooling, const Arguments& arguments) {
 
 // pooling_layer.cpp: the first maximum in row-major order takes the whole diff, the average spreads it over the part of
 // its window that lies in the plane, divided as in the forward pass. A mask (second output) has no gradient.
-void gradientOf(const Pooling& pooling, const GradientArguments& arguments) {
+void backward(const Pooling& pooling, const GradientArguments& arguments) {
   if (!arguments.dx[0].data) return;
   const Shape& in = *arguments.x[0].shape;
   const Shape& out = *arguments.y[0].shape;
@@ -84,4 +85,7 @@ void gradientOf(const Pooling& pooling, const GradientArguments& arguments) {
   }
 }
 
+const Loops<Pooling> kPooling{forward, backward};
+
+}  // namespace
 }  // namespace resnode::reference

@@ -3,8 +3,9 @@
 #include "native/reference/gradients.h"
 
 namespace resnode::reference {
+namespace {
 
-void runPRelu(const PRelu& prelu, const Arguments& arguments) {
+void forward(const PRelu& prelu, const Arguments& arguments) {
   const Shape& shape = *arguments.inputs[0].shape;
   const float* slopes = arguments.parameters[prelu.slope];
   const int64_t channels = shape[1], inner = elementCount(shape) / (shape[0] * channels);
@@ -16,7 +17,7 @@ void runPRelu(const PRelu& prelu, const Arguments& arguments) {
 }
 
 // prelu_layer.cpp
-void gradientOf(const PRelu& prelu, const GradientArguments& arguments) {
+void backward(const PRelu& prelu, const GradientArguments& arguments) {
   const Shape& shape = *arguments.x[0].shape;
   const float* x = arguments.x[0].data;
   const float* slopes = arguments.parameters[prelu.slope];
@@ -31,4 +32,7 @@ void gradientOf(const PRelu& prelu, const GradientArguments& arguments) {
   std::copy(sums.begin(), sums.end(), arguments.dw[0].data);
 }
 
+const Loops<PRelu> kPRelu{forward, backward};
+
+}  // namespace
 }  // namespace resnode::reference

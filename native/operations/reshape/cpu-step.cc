@@ -1,9 +1,10 @@
 // The same values under another shape.
 #include <algorithm>
 
-#include "native/cpu/steps.h"
+#include "native/cpu/kind-steps.h"
 
 namespace resnode::cpu {
+namespace {
 
 bool addReshape(StepBuilder& step) {
   const Operation& operation = step.operation();
@@ -29,4 +30,8 @@ bool addReshapeGradient(StepBuilder& step) {
   return true;
 }
 
+const Steps<Reshape> kReshape{[](StepBuilder& step, const Reshape&) { return addReshape(step); },
+                              [](StepBuilder& step, const Reshape&) { return addReshapeGradient(step); }};
+
+}  // namespace
 }  // namespace resnode::cpu

@@ -1,8 +1,9 @@
 // Scale and bias of channels in whatever layout the input has.
-#include "native/cpu/steps.h"
+#include "native/cpu/kind-steps.h"
 #include "native/operations/batch-norm/cpu-batch-norm.h"
 
 namespace resnode::cpu {
+namespace {
 
 // Of channels, by parameters: a BatchNorm that nothing took in.
 bool addScale(StepBuilder& step, const Scale& scale) {
@@ -27,4 +28,7 @@ bool addScale(StepBuilder& step, const Scale& scale) {
   return true;
 }
 
+const Steps<Scale> kScale{addScale};
+
+}  // namespace
 }  // namespace resnode::cpu

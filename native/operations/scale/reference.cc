@@ -3,8 +3,9 @@
 #include "native/reference/gradients.h"
 
 namespace resnode::reference {
+namespace {
 
-void runScale(const Scale& scale, const Arguments& arguments) {
+void forward(const Scale& scale, const Arguments& arguments) {
   const float* operand = arguments.inputs.size() > 1 ? arguments.inputs[1].data : nullptr;
   const float* factors = scale.operand == ScaleOperand::scale ? operand
                          : scale.scale                        ? arguments.parameters[*scale.scale]
@@ -28,7 +29,7 @@ void runScale(const Scale& scale, const Arguments& arguments) {
 
 // scale_layer.cpp, bias_layer.cpp: dx = dy · scale, dscale = Σ dy · x, dbias = Σ dy; a second bottom is a scale or a bias
 // whose diff is that of an input.
-void gradientOf(const Scale& scale, const GradientArguments& arguments) {
+void backward(const Scale& scale, const GradientArguments& arguments) {
   const bool hasOperand = scale.operand != ScaleOperand::none;
   const float* factors = scale.operand == ScaleOperand::scale ? arguments.x[1].data
                          : scale.scale                        ? arguments.parameters[*scale.scale]
@@ -53,4 +54,7 @@ void gradientOf(const Scale& scale, const GradientArguments& arguments) {
   if (biasDiff) std::copy(biasSums.begin(), biasSums.end(), biasDiff);
 }
 
+const Loops<Scale> kScale{forward, backward};
+
+}  // namespace
 }  // namespace resnode::reference

@@ -4,10 +4,11 @@
 #include "native/reference/gradients.h"
 
 namespace resnode::reference {
+namespace {
 
 // softmax_layer.cpp. Every step is stored in float32 as there: the gradient of a class that has nearly everything is a
 // difference of numbers that are nearly 1, in which one rounding shows.
-void runSoftmax(const Softmax& softmax, const Arguments& arguments) {
+void forward(const Softmax& softmax, const Arguments& arguments) {
   for (int64_t o = 0; o < softmax.outer; ++o) {
     for (int64_t i = 0; i < softmax.inner; ++i) {
       const int64_t base = o * softmax.channels * softmax.inner + i;
@@ -28,7 +29,7 @@ void runSoftmax(const Softmax& softmax, const Arguments& arguments) {
 }
 
 // softmax_layer.cpp; products and sum are stored in float32 as there, see runSoftmax.
-void gradientOf(const Softmax& softmax, const GradientArguments& arguments) {
+void backward(const Softmax& softmax, const GradientArguments& arguments) {
   if (!arguments.dx[0].data || !arguments.dy[0].data) return;
   for (int64_t o = 0; o < softmax.outer; ++o) {
     for (int64_t i = 0; i < softmax.inner; ++i) {
@@ -47,4 +48,7 @@ void gradientOf(const Softmax& softmax, const GradientArguments& arguments) {
   }
 }
 
+const Loops<Softmax> kSoftmax{forward, backward};
+
+}  // namespace
 }  // namespace resnode::reference

@@ -1,10 +1,11 @@
 // The solver's update; diffs come in the layouts in which the parameters are kept.
+#include "native/core/backend-support.h"
 #include "native/core/error.h"
-#include "native/core/plain.h"
-#include "native/cpu/steps.h"
+#include "native/cpu/kind-steps.h"
 #include "native/operations/update/cpu-update.h"
 
 namespace resnode::cpu {
+namespace {
 
 bool addUpdate(StepBuilder& step, const Update& update) {
   std::vector<Place> places{step.readPlain(0)};
@@ -56,4 +57,7 @@ bool addUpdate(StepBuilder& step, const Update& update) {
   return true;
 }
 
+const Steps<Update> kUpdate{addUpdate};
+
+}  // namespace
 }  // namespace resnode::cpu

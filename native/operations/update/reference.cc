@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "native/core/plain.h"
+#include "native/core/backend-support.h"
 #include "native/reference/operations.h"
 
 namespace resnode::reference {
@@ -42,11 +42,9 @@ double step(const Update& update, double rate, double iteration, double g, float
 // math_functions.hpp (caffe_sign): the sign of 0 is 0.
 double sign(double value) { return value > 0 ? 1 : value < 0 ? -1 : 0; }
 
-}  // namespace
-
 // SGDSolver::ApplyUpdate: clip by the L2 norm of all diffs that were accumulated, divide by iter_size, add the decay,
 // then the rule, then w −= what it says. Diffs count as what they are over the loss scale.
-void runUpdate(const Program& program, const Update& update, const Arguments& arguments) {
+void forward(const Update& update, const Arguments& arguments) {
   if (!arguments.outputs.empty()) *arguments.outputs[0].data = 0;
   for (size_t k = 1 + update.parameters.size(); k < arguments.inputs.size(); ++k) {
     const View& loss = arguments.inputs[k];
@@ -64,7 +62,7 @@ void runUpdate(const Program& program, const Update& update, const Arguments& ar
   for (size_t k = 0; k < update.parameters.size(); ++k) {
     const UpdatedParameter& each = update.parameters[k];
     const View& diff = arguments.inputs[k + 1];
-    const int64_t count = elementCount(program.parameters[each.parameter].shape);
+    const int64_t count = elementCount(arguments.program->parameters[each.parameter].shape);
     const float* gradient = diff.data;
     if (each.accumulator) {
       float* sum = arguments.parameters[*each.accumulator];
@@ -102,4 +100,7 @@ void runUpdate(const Program& program, const Update& update, const Arguments& ar
   }
 }
 
+const Loops<Update> kUpdate{forward};
+
+}  // namespace
 }  // namespace resnode::reference

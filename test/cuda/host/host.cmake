@@ -1,7 +1,7 @@
 # host-tests: what chooses, remembers and drives convolutions (cuda/convolution, cuda/cudnn), and the libraries that it opens.
 file(GLOB HOST_TEST_SOURCES CONFIGURE_DEPENDS host/*.cc)
-file(GLOB CUDNN_SOURCES CONFIGURE_DEPENDS ${ROOT}/cuda/cudnn/*.cc ${ROOT}/cuda/places.cc ${ROOT}/cuda/shared-library.cc)
-set(CHOOSING_SOURCES ${ROOT}/cuda/convolution/measure.cc ${ROOT}/cuda/convolution/tune.cc)
+file(GLOB CUDNN_SOURCES CONFIGURE_DEPENDS ${ROOT}/cuda/cudnn/*.cc ${ROOT}/cuda/library-paths.cc ${ROOT}/cuda/shared-library.cc)
+set(CHOOSING_SOURCES ${ROOT}/cuda/device.cc ${ROOT}/cuda/memory.cc ${ROOT}/cuda/convolution/measure.cc ${ROOT}/cuda/convolution/tune.cc)
 add_executable(host-tests ${HOST_TEST_SOURCES} kernels/convolution-check.cc kernels/memory.cc ${CUDNN_SOURCES} ${ROOT}/cuda/nccl/library.cc ${CHOOSING_SOURCES} $<TARGET_OBJECTS:kernels>)
 target_link_libraries(host-tests PRIVATE sanitized)
 

@@ -115,7 +115,7 @@ RESNODE_TEST(batch_statistics, "normalisation and moving sums equal Caffe's Batc
                        variance0 = test::floatsOf(blob1), factor0 = test::floatsOf(factor);
     resnode::reference::Arguments arguments{
         {{x.data(), &shape}}, {{y.data(), &shape}}, {mean0.data(), variance0.data(), factor0.data()}};
-    resnode::reference::runBatchNorm(batchNorm, arguments);
+    test::runReference(batchNorm, arguments);
 
     auto mean = test::nanMemory<float>(size), variance = test::nanMemory<float>(size),
          center = test::nanMemory<float>(size), scale = test::nanMemory<float>(size),

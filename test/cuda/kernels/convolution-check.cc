@@ -52,7 +52,7 @@ std::vector<float> referenceConvolution(const cuda::ConvolutionProblem& problem,
   if (problem.residual) arguments.inputs.push_back({residual.data(), &out});
   arguments.outputs.push_back({output.data(), &out});
   arguments.parameters = {weights.data(), bias.data()};
-  reference::runConvolution(convolution, arguments);
+  runReference(convolution, arguments);
   return output;
 }
 

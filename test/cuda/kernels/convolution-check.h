@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "cuda/convolution/problem.h"
-#include "native/reference/operations.h"
 #include "test/cuda/kernels/harness.h"
+#include "test/cuda/kernels/reference.h"
 
 namespace resnode::test {
 

@@ -2,6 +2,7 @@
 #include "cuda/operations/inner-product/inner-product-gradient.h"
 #include "cuda/operations/losses/loss-gradient.h"
 #include "cuda/operations/lrn/lrn-gradient.h"
+#include "cuda/operations/softmax/softmax-gradient.h"
 #include "test/cuda/kernels/gradients.h"
 
 namespace resnode::cuda {

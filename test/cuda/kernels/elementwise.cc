@@ -1,4 +1,5 @@
 #include "cuda/operations/elementwise/elementwise.h"
+#include "cuda/operations/prelu/prelu.h"
 
 #include "test/cuda/kernels/reference.h"
 

@@ -47,8 +47,8 @@ inline Gradients referenceGradients(Attributes attributes, std::vector<Plain> x,
     return data;
   };
   for (const Operation& operation : program.operations) {
-    resnode::reference::bind(program, operation, of(operation.inputs), of(operation.outputs), arguments);
-    resnode::reference::run(program, operation, arguments);
+    resnode::reference::bindArguments(program, operation, of(operation.inputs), of(operation.outputs), arguments);
+    resnode::reference::run(arguments);
   }
   return result;
 }

@@ -1,4 +1,5 @@
 #include "cuda/operations/losses/losses.h"
+#include "cuda/operations/accuracy/accuracy.h"
 
 #include "native/core/error.h"
 #include "test/cuda/kernels/reference.h"
@@ -161,7 +162,7 @@ RESNODE_TEST(losses, "Accuracy: ties count against the true class, top-k, classe
         resnode::reference::Arguments arguments;
         arguments.inputs = {{x.values.data(), &x.shape}, {y.values.data(), &y.shape}};
         arguments.outputs = {{expected.data(), &one}, {expectedPerClass.data(), &classes}};
-        resnode::reference::runAccuracy(accuracy, "accuracy", arguments);
+        test::runReference(accuracy, arguments);
         for (bool apart : {true, false}) {
           if (apart && (topK == 2 || sizes.channels == 1000)) continue;  // a block a class is slow here
           auto result = test::nanMemory<float>(1),

@@ -37,7 +37,7 @@ Expected expectedOf(PoolingMethod method, const PoolingShape& shape, test::Plain
   resnode::reference::Arguments arguments;
   arguments.inputs = {{input.values.data(), &input.shape}};
   arguments.outputs = {{expected.values.data(), &output}, {expected.mask.data(), &output}};
-  resnode::reference::runPooling(pooling, arguments);
+  test::runReference(pooling, arguments);
   return expected;
 }
 

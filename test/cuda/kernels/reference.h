@@ -14,17 +14,24 @@ struct Plain {
   std::vector<float> values;
 };
 
+// Runs one operation on arguments whose views are set.
+inline void runReference(Attributes attributes, resnode::reference::Arguments arguments, const Program& program = {}) {
+  Operation operation;
+  operation.attributes = std::move(attributes);
+  arguments.program = &program;
+  arguments.operation = &operation;
+  resnode::reference::run(arguments);
+}
+
 // Runs one operation; parameters in the order of their ParameterIds.
 inline std::vector<float> reference(Attributes attributes, std::vector<Plain> inputs, const Shape& output,
                                     std::vector<std::vector<float>> parameters = {}) {
-  Operation operation;
-  operation.attributes = std::move(attributes);
   std::vector<float> result(static_cast<size_t>(elementCount(output)));
   resnode::reference::Arguments arguments;
   for (Plain& input : inputs) arguments.inputs.push_back({input.values.data(), &input.shape});
   arguments.outputs.push_back({result.data(), &output});
   for (std::vector<float>& parameter : parameters) arguments.parameters.push_back(parameter.data());
-  resnode::reference::run({}, operation, arguments);
+  runReference(std::move(attributes), std::move(arguments));
   return result;
 }
 

@@ -1,9 +1,12 @@
 // Pooling, BatchNorm, Scale and what works element by element: gradients on nhwc and on plain tensors.
 #include <algorithm>
 
+#include "cuda/kernels/behind-relu.h"
 #include "cuda/operations/batch-norm/batch-norm-gradient.h"
 #include "cuda/operations/elementwise/elementwise-gradient.h"
+#include "cuda/operations/eltwise/eltwise-gradient.h"
 #include "cuda/operations/pooling/pooling-gradient.h"
+#include "cuda/operations/prelu/prelu.h"
 #include "cuda/operations/scale/affine-gradient.h"
 #include "test/cuda/kernels/gradients.h"
 

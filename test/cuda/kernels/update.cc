@@ -70,7 +70,7 @@ float runReference(const Update& update, Blobs& blobs, std::vector<float> schedu
     arguments.inputs.push_back({i == 2 ? nullptr : blobs.diffs[i].data(), &program.parameters[4 * i].shape});
   arguments.inputs.push_back({loss.data(), &one});
   if (checksDiffs) arguments.outputs.push_back({&skipped, &one});
-  resnode::reference::runUpdate(program, update, arguments);
+  test::runReference(update, arguments, program);
   return skipped;
 }
 

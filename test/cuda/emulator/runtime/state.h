@@ -8,6 +8,7 @@
 //   RESNODE_EMULATED_STREAMS      eager (at once), or lazy: what a stream was given runs when somebody waits for it, and
 //                                 no sooner, so that a missing wait shows as old data; or uneven: every second stream of
 //                                 a device eager, the others lazy, so that what runs ahead too far shows as new data
+//   RESNODE_EMULATED_PATIENCE     n: an event is asked n times whether it is done before a lazy stream goes on for it (0)
 //   RESNODE_EMULATED_FAIL_LAUNCH  n: the n-th kernel from when it was set ends in an illegal memory access
 //   RESNODE_EMULATED_ORDER        the order of threads (emulator.h)
 #pragma once
@@ -34,6 +35,7 @@ using Clock = std::chrono::steady_clock;
 struct Mark {
   cudaStream_t stream = nullptr;  // null: the stream is gone, and was finished before
   bool done = false;
+  int64_t looks = 0;  // of cudaEventQuery
   Clock::time_point time;
 };
 

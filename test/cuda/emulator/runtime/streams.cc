@@ -275,6 +275,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
     if (!event) return cudaErrorInvalidResourceHandle;
     if (event->capture) return cudaErrorCapturedEvent;
     if (!event->mark || event->mark->done || !exists(event->mark->stream)) return cudaSuccess;
+    if (event->mark->looks++ < fromEnvironment("RESNODE_EMULATED_PATIENCE", 0)) return cudaErrorNotReady;
     const cudaError_t status = runOne(event->mark->stream);
     return status == cudaSuccess ? cudaErrorNotReady : status;
   });

@@ -39,17 +39,17 @@ void check(ElementType type, const Nhwc& shape, int64_t classes, int topK, bool 
        values = test::nanMemory<float>(static_cast<size_t>(shape.n * topK));
   test::Memory<int> indices(static_cast<size_t>(shape.n * topK));
   std::fill_n(indices.data(), indices.size(), -7);
-  Tail tail{shape,
-            classes,
-            weights.data(),
-            bias ? biases.data() : nullptr,
-            pooled.data(),
-            scores.data(),
-            wantsProb ? prob.data() : nullptr,
-            topK};
-  tail.topIndices = topK > 0 ? indices.data() : nullptr;
-  tail.topValues = topK > 0 ? values.data() : nullptr;
-  launchTail(tail, type, input.data(), nullptr);
+  ClassifierHead head{shape,
+                      classes,
+                      weights.data(),
+                      bias ? biases.data() : nullptr,
+                      pooled.data(),
+                      scores.data(),
+                      wantsProb ? prob.data() : nullptr,
+                      topK};
+  head.topIndices = topK > 0 ? indices.data() : nullptr;
+  head.topValues = topK > 0 ? values.data() : nullptr;
+  launchClassifierHead(head, type, input.data(), nullptr);
 
   test::nearPlain(pooled, pooledExpected, 1e-5, 1e-6, what + " pooled");
   test::nearPlain(scores, scoresExpected, 1e-5, 2e-6 * static_cast<double>(shape.c), what + " scores");
@@ -71,7 +71,7 @@ void check(ElementType type, const Nhwc& shape, int64_t classes, int topK, bool 
   }
 }
 
-RESNODE_TEST(tail, "pool, product, softmax and top-k at odd sizes") {
+RESNODE_TEST(head, "pool, product, softmax and top-k at odd sizes") {
   test::eachType([](auto element, ElementType type) {
     using T = decltype(element);
     int turn = 0;
@@ -90,7 +90,7 @@ RESNODE_TEST(tail, "pool, product, softmax and top-k at odd sizes") {
   });
 }
 
-RESNODE_TEST(tail, "equal scores rank by index; infinities before and NaN after all others") {
+RESNODE_TEST(head, "equal scores rank by index; infinities before and NaN after all others") {
   test::eachType([](auto element, ElementType type) {
     using T = decltype(element);
     const Nhwc shape{2, 1, 1, 1, 4};

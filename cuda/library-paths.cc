@@ -1,4 +1,4 @@
-#include "cuda/places.h"
+#include "cuda/library-paths.h"
 
 #include <cuda_runtime_api.h>
 

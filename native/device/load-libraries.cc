@@ -1,4 +1,4 @@
-#include "native/device/load-backend.h"
+#include "native/device/load-libraries.h"
 
 #include <dlfcn.h>
 #include <unistd.h>
@@ -24,10 +24,14 @@ int driverVersion() {
 
 bool exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
+std::string libraryPath(const std::string& name, const std::string& folder) {
+  return folder + "/libresnode_" + name + ".so";
+}
+
 // CUDA has a library for today's drivers and, where it was built or installed, one for older ones: the first, unless the
 // driver is too old for it and the second is there. (Where it is not, the first says which driver it needs.)
 std::string cudaPath(const std::string& folder) {
-  const std::string current = folder + "/libresnode_cuda.so", older = folder + "/libresnode_cuda11.so";
+  const std::string current = libraryPath("cuda", folder), older = libraryPath("cuda11", folder);
   if (!exists(older)) return current;
   void* library = exists(current) ? dlopen(current.c_str(), RTLD_NOW | RTLD_LOCAL) : nullptr;
   if (!library) return older;
@@ -38,43 +42,54 @@ std::string cudaPath(const std::string& folder) {
   return isTooNew ? older : current;
 }
 
-void* openLibrary(const std::string& kind, const std::string& path) {
+// The function that a library exports; never unloaded. Throws Error(code, `refusal` and why).
+template <class Function>
+Function load(const std::string& path, const char* symbol, const char* code, const std::string& refusal) {
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!library) throw Error(code, refusal + ": " + dlerror());
+  const auto function = reinterpret_cast<Function>(dlsym(library, symbol));
+  if (!function) throw Error(code, path + " is no library of resnode's: it has no " + symbol);
+  return function;
+}
+
+template <class Function>
+Function loadOfBackend(const std::string& kind, const std::string& path, const char* symbol) {
   // libgomp reads this once, when it is loaded with the library below. Spinning threads collapse beside a busy
   // neighbour; passive ones do not (docs/decisions/0001-cpu-backend-library.md).
   // A short spin still saves the wake-up between two operations.
   setenv("OMP_WAIT_POLICY", "passive", 0);
   setenv("GOMP_SPINCOUNT", "3000", 0);
-  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!library) throw Error("device/unavailable", "The " + kind + " device cannot be opened: " + dlerror());
-  return library;
+  return load<Function>(path, symbol, "device/unavailable", "The " + kind + " device cannot be opened");
 }
 
-std::string pathOf(const std::string& kind, const std::string& folder) {
-  return kind == "cuda" ? cudaPath(folder) : folder + "/libresnode_" + kind + ".so";
+std::string backendPath(const std::string& kind, const std::string& folder) {
+  return kind == "cuda" ? cudaPath(folder) : libraryPath(kind, folder);
 }
 
 }  // namespace
 
 std::unique_ptr<Backend> loadBackend(const std::string& kind, const std::string& folder,
                                      const BackendOptions& options) {
-  const std::string path = pathOf(kind, folder);
-  const auto create = reinterpret_cast<CreateBackend>(dlsym(openLibrary(kind, path), kCreateBackendSymbol));
-  if (!create) throw Error("device/unavailable", path + " is no resnode backend: it has no " + kCreateBackendSymbol);
+  const auto create = loadOfBackend<CreateBackend>(kind, backendPath(kind, folder), kCreateBackendSymbol);
   return std::unique_ptr<Backend>(create(kBackendAbi, options));
 }
 
 DeviceList listDevices(const std::string& kind, const std::string& folder) {
   DeviceList list;
   try {
-    const std::string path = pathOf(kind, folder);
-    const auto fill = reinterpret_cast<ListDevices>(dlsym(openLibrary(kind, path), kListDevicesSymbol));
-    if (fill) fill(kBackendAbi, list);
-    else list.problem = path + " has no " + kListDevicesSymbol;
+    const std::string path = backendPath(kind, folder);
+    loadOfBackend<ListDevices>(kind, path, kListDevicesSymbol)(kBackendAbi, list);
     list.library = path;
   } catch (const Error& error) {
     list.problem = error.what();
   }
   return list;
+}
+
+std::shared_ptr<Communicator> loadCommunicator(const std::string& kind, const std::string& folder) {
+  const auto open = load<OpenCommunicator>(libraryPath(kind, folder), kOpenCommunicatorSymbol,
+                                           "communicator/unavailable", kind + " cannot be used");
+  return std::shared_ptr<Communicator>(open(kCommunicatorAbi));
 }
 
 }  // namespace resnode

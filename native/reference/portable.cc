@@ -1,12 +1,11 @@
 // Portable kinds (core/portable.h) on the host: loops in float64, and what an operation's places are to them.
-#pragma once
-
 #include <algorithm>
 
 #include "native/reference/gradients.h"
 #include "native/reference/portable-kinds.h"
 
 namespace resnode::reference {
+namespace {
 
 class PortableLoops {
  public:
@@ -58,7 +57,7 @@ std::vector<float*> portableParameters(const T& op, const std::vector<float*>& p
   return list;
 }
 
-inline Shapes shapesOf(const std::vector<View>& views) {
+Shapes shapesOf(const std::vector<View>& views) {
   Shapes shapes;
   for (const View& view : views) shapes.push_back(*view.shape);
   return shapes;
@@ -71,8 +70,22 @@ std::vector<Pointer> pointersOf(const std::vector<View>& views) {
   return pointers;
 }
 
+// Sizes of the diffs of an operation's parameters, in the order of their places; 0: not there.
 template <class T>
-void portableForward(const T& op, const std::string& layer, const Arguments& arguments) {
+std::vector<int64_t> parameterSizes(const T& op, const Program& program) {
+  std::vector<int64_t> sizes;
+  T::visitFields(op, [&](Field field, const auto& value) {
+    using Value = std::decay_t<decltype(value)>;
+    if constexpr (std::is_same_v<Value, ParameterId> || std::is_same_v<Value, std::optional<ParameterId>>) {
+      const std::optional<ParameterId> id = value;
+      if (field.role == Role::learned) sizes.push_back(id ? elementCount(program.parameters[*id].shape) : 0);
+    }
+  });
+  return sizes;
+}
+
+template <class T>
+void portableForward(const T& op, const Arguments& arguments) {
   Forward at;
   at.xShape = shapesOf(arguments.inputs);
   at.yShape = shapesOf(arguments.outputs);
@@ -81,17 +94,16 @@ void portableForward(const T& op, const std::string& layer, const Arguments& arg
   at.w = portableParameters(op, arguments.parameters);
   std::vector<float> scratch(scratchFloats(op, at.xShape));
   at.scratch = scratch.data();
-  PortableLoops loops(layer, arguments.spread);
+  PortableLoops loops(arguments.operation->layer, arguments.spread);
   forward(op, at, loops);
 }
 
-// `sizes`: of the diffs of parameters.
 template <class T>
-void portableBackward(const T& op, const std::string& layer, const GradientArguments& arguments,
-                      const std::vector<int64_t>& sizes) {
+void portableBackward(const T& op, const GradientArguments& arguments) {
   const auto isThere = [](const View& view) { return view.data != nullptr; };
-  PortableLoops loops(layer, arguments.spread);
+  PortableLoops loops(arguments.layer, arguments.spread);
   if (std::none_of(arguments.dy.begin(), arguments.dy.end(), isThere)) {
+    const std::vector<int64_t> sizes = parameterSizes(op, arguments.program);
     for (const View& dx : arguments.dx) loops.map(dx.data, elementCount(*dx.shape), Fill{0});
     for (size_t i = 0; i < arguments.dw.size(); ++i) loops.map(arguments.dw[i].data, sizes[i], Fill{0});
     return;
@@ -110,18 +122,16 @@ void portableBackward(const T& op, const std::string& layer, const GradientArgum
   backward(op, at, loops);
 }
 
-// Sizes of the diffs of an operation's parameters, in the order of their places; 0: not there.
-template <class T>
-std::vector<int64_t> parameterSizes(const T& op, const Program& program) {
-  std::vector<int64_t> sizes;
-  T::visitFields(op, [&](Field field, const auto& value) {
-    using Value = std::decay_t<decltype(value)>;
-    if constexpr (std::is_same_v<Value, ParameterId> || std::is_same_v<Value, std::optional<ParameterId>>) {
-      const std::optional<ParameterId> id = value;
-      if (field.role == Role::learned) sizes.push_back(id ? elementCount(program.parameters[*id].shape) : 0);
+const bool kAreRegistered = [] {
+  forEachKind([](auto kind) {
+    using Kind = decltype(kind);
+    if constexpr (Kind::kIsPortable) {
+      if constexpr (Kind::kGradientReads == GradientReads::noGradient) Loops<Kind>{portableForward<Kind>};
+      else Loops<Kind>{portableForward<Kind>, portableBackward<Kind>};
     }
   });
-  return sizes;
-}
+  return true;
+}();
 
+}  // namespace
 }  // namespace resnode::reference

@@ -1,4 +1,4 @@
-#include "native/core/plain.h"
+#include "native/core/backend-support.h"
 
 #include <sys/mman.h>
 #include <unistd.h>

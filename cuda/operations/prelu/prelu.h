@@ -1,0 +1,18 @@
+#pragma once
+
+#include "cuda/kernels/channels.h"
+
+namespace resnode::cuda {
+
+// PReLU: y = x > 0 ? x : slope·x; `slope` holds one float a channel, or one in all (channelShared).
+// plain: [outer, channels, inner]; nhwc: outer = pixels, inner = 1, paddedChannels as the shape has.
+void launchPRelu(ElementType type, const void* input, const float* slope, bool channelShared, void* output,
+                 int64_t outer, int64_t channels, int64_t paddedChannels, int64_t inner, cudaStream_t stream);
+
+// dx, and the slopes' diff (one, or one a channel); null where not wanted. `scratch`: preluGradientScratch() floats,
+// where the slopes' is.
+void launchPReluGradient(const void* x, const void* dy, const float* slope, bool channelShared, void* dx, float* dSlope,
+                         const ChannelShape& shape, float* scratch, cudaStream_t stream);
+int64_t preluGradientScratch(const ChannelShape& shape, bool channelShared);
+
+}  // namespace resnode::cuda
