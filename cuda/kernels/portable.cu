@@ -37,8 +37,9 @@ __global__ void sumByThread(const Function function, float* target, int64_t coun
   target[i] = function.template finish<float>(all, i);
 }
 
+// At least one block a multiprocessor: without the figure ptxas holds some of these to 32 registers and spills.
 template <class Function>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 1)
     sumByBlock(const Function function, float* target, int64_t count, int64_t terms) {
   for (int64_t i = blockIdx.x; i < count; i += gridDim.x) {
     Totals mine{0, 0};
