@@ -8,7 +8,8 @@ import { schema } from '../../ts/operations/schema.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const kinds = (Object.values(schema) as unknown as Row<never>[]).filter(
-  ({ name, isElementwise, isPortable }) => isElementwise !== true && isPortable !== true && name !== 'Gradient',
+  ({ name, isElementwise, isPortable }) =>
+    isElementwise !== true && isPortable !== true && name !== 'Gradient',
 );
 
 function textOf(folder: string, file: string): string {
