@@ -172,6 +172,16 @@ if (hasOwnKernels && !taskset) console.log('skipped: taskset, which gives two th
   },
 );
 
+measured('a second measurement that agrees with a disturbed one counts as undisturbed', async () => {
+  for (const winner of ['direct', 'Winograd 4×4']) {
+    const folder = newFolder();
+    await implementation(folder);
+    elect(`${winner} (disturbed)`, folder);
+    await implementation(folder);
+    assert.is.not(linesIn(folder)[0]!.split('\t').at(-3), `${winner} (disturbed)`);
+  }
+});
+
 measured('more than 8 images are measured as 8', async () => {
   const folder = newFolder();
   for (const batch of [8, 9, 64]) await implementation(folder, {}, batch);

@@ -1,5 +1,5 @@
 // Which of our algorithms computes a convolution: the faster one, measured once on this machine and remembered. What was
-// measured while other processes wanted the cores holds for this process; the next one measures again.
+// measured while other processes wanted the cores holds for this process; the next one measures again, until two agree.
 #pragma once
 
 #include <optional>
