@@ -792,11 +792,11 @@ struct Bn {
   }
 };
 
-enum class ResizeMethod { aligned, nearest, bilinear };
-constexpr std::array<const char*, 3> namesOf(ResizeMethod) { return {{"aligned", "nearest", "bilinear"}}; }
+enum class ResizeMethod { aligned, nearest };
+constexpr std::array<const char*, 2> namesOf(ResizeMethod) { return {{"aligned", "nearest"}}; }
 
 // Planes of another size. aligned: bilinear, the corners on the corners; nearest: the value at the place times the ratio
-// of the sizes, rounded down; bilinear: at the place times that ratio.
+// of the sizes, rounded down.
 struct Resize {
   static constexpr const char* kKind = "resize";
   static constexpr GradientReads kGradientReads = GradientReads::nothing;

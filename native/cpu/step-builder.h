@@ -100,6 +100,11 @@ class StepBuilder {
   Place temporary(const Layout& layout) { return temporary(layout.get_size(), " conversion"); }
   // The same memory for every call of the step.
   Place scratch(size_t bytes);
+  // What a primitive of oneDNN takes as scratch memory.
+  template <class Primitive>
+  Argument scratchOf(const Primitive& primitive) {
+    return {DNNL_ARG_SCRATCHPAD, scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()};
+  }
   // Memory that lives from here to this operation's gradient.
   Place keep(const Layout& layout);
 

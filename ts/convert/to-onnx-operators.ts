@@ -2,15 +2,13 @@
 import { elementCount } from '../base/shape.ts';
 import type { Operation } from '../layers/operation.ts';
 import type { LayerWriter } from './layer-writer.ts';
+import { int, ints, type Of, refused, windowAttributes } from './onnx-attributes.ts';
 import { poolingToOnnx } from './onnx-pooling.ts';
 import type { OnnxAttribute } from './onnx-proto.ts';
 import { rareOperators } from './to-onnx-rare.ts';
 
-type Of<Kind extends Operation['kind']> = Extract<Operation, { kind: Kind }>;
 type Shape = readonly number[];
 
-const int = (value: number): OnnxAttribute => ({ type: 'int', value });
-const ints = (value: Shape): OnnxAttribute => ({ type: 'ints', value });
 /** TensorProto.DataType FLOAT. */
 const FLOAT = 1;
 const float = (value: number): OnnxAttribute => ({ type: 'float', value });
@@ -23,7 +21,6 @@ const simple =
   (layer: LayerWriter): void => {
     layer.emit(type, layer.inputs, attributes(layer.node.operation as never), layer.outputs);
   };
-const refused = (reason: string) => (layer: LayerWriter) => layer.fail(reason);
 
 /** By the operation's kind. */
 export const operators: Readonly<Record<Operation['kind'], (layer: LayerWriter) => unknown>> = {
@@ -73,13 +70,7 @@ function convolution(layer: LayerWriter) {
   layer.emit(
     'Conv',
     [layer.inputs[0]!, layer.parameter(p.weights, 'weight', shape), ...bias],
-    {
-      kernel_shape: ints(p.kernel),
-      strides: ints(p.stride),
-      pads: ints([...p.pad, ...p.pad]),
-      dilations: ints(p.dilation),
-      group: int(p.group),
-    },
+    windowAttributes(p),
     layer.outputs,
   );
 }

@@ -1,18 +1,13 @@
 /** As to-onnx-operators.ts, for layers that few ResNets have: which ONNX nodes compute exactly what Caffe's layer computes. */
 import { elementCount } from '../base/shape.ts';
-import type { Operation } from '../layers/operation.ts';
 import type { LayerWriter } from './layer-writer.ts';
-import type { OnnxAttribute } from './onnx-proto.ts';
+import { int, ints, type Of, refused, windowAttributes } from './onnx-attributes.ts';
 
-type Of<Kind extends Operation['kind']> = Extract<Operation, { kind: Kind }>;
 type Shape = readonly number[];
 
-const int = (value: number): OnnxAttribute => ({ type: 'int', value });
-const ints = (value: Shape): OnnxAttribute => ({ type: 'ints', value });
 /** TensorProto.DataType. */
 const [FLOAT, INT64] = [1, 7];
 
-const refused = (reason: string) => (layer: LayerWriter) => layer.fail(reason);
 const noLoss = refused("ONNX has no loss that clamps and normalises as Caffe's; use the deploy prototxt");
 const noDetection = refused('this layer of a fork of Caffe is not written to ONNX');
 const state = refused(
@@ -87,13 +82,7 @@ function deconvolution(layer: LayerWriter) {
   layer.emit(
     'ConvTranspose',
     [layer.inputs[0]!, layer.parameter(p.weights, 'weight', shape), ...bias],
-    {
-      kernel_shape: ints(p.kernel),
-      strides: ints(p.stride),
-      pads: ints([...p.pad, ...p.pad]),
-      dilations: ints(p.dilation),
-      group: int(p.group),
-    },
+    windowAttributes(p),
     layer.outputs,
   );
 }

@@ -661,14 +661,14 @@ export interface Bn {
 
 /**
  * Planes of another size. aligned: bilinear, the corners on the corners; nearest: the value at the place
- * times the ratio of the sizes, rounded down; bilinear: at the place times that ratio.
+ * times the ratio of the sizes, rounded down.
  * inputs: x, N×C×H×W.
  * outputs: y, N×C×….
  */
 export interface Resize {
   readonly kind: 'resize';
   /** What a value becomes. */
-  readonly method: 'aligned' | 'nearest' | 'bilinear';
+  readonly method: 'aligned' | 'nearest';
 }
 
 /**

@@ -534,11 +534,11 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   },
   resize: {
     name: 'Resize',
-    says: 'Planes of another size. aligned: bilinear, the corners on the corners; nearest: the value at the place times the ratio of the sizes, rounded down; bilinear: at the place times that ratio.',
+    says: 'Planes of another size. aligned: bilinear, the corners on the corners; nearest: the value at the place times the ratio of the sizes, rounded down.',
     inputs: 'x, N×C×H×W',
     outputs: 'y, N×C×…',
     isPortable: true,
-    fields: { method: choice('ResizeMethod', ['aligned', 'nearest', 'bilinear'], 'What a value becomes.') },
+    fields: { method: choice('ResizeMethod', ['aligned', 'nearest'], 'What a value becomes.') },
     gradient: {},
   },
   unpool: {

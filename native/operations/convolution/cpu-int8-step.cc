@@ -91,8 +91,7 @@ bool addInt8Convolution(StepBuilder& step, const Convolution& convolution) {
     output = step.write(0, target);
   }
   arguments.push_back({DNNL_ARG_DST, output, target});
-  arguments.push_back(
-      {DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()});
+  arguments.push_back(step.scratchOf(primitive));
   step.call(Forward(primitive), std::move(arguments));
   if (!isMade) addReluOver(step, convolution.relu, output, target);
   step.describe(std::string("int8 ") + primitive.impl_info_str());

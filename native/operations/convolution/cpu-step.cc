@@ -84,8 +84,7 @@ bool addConvolution(StepBuilder& step, const Convolution& convolution) {
     output = step.write(0, result);
   }
   arguments.push_back({DNNL_ARG_DST, output, result});
-  arguments.push_back(
-      {DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()});
+  arguments.push_back(step.scratchOf(primitive));
   step.call(Forward(primitive), std::move(arguments));
   addReluOver(step, convolution.relu, output, result);
   step.describe(primitive.impl_info_str());
@@ -125,8 +124,7 @@ bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution) {
                                     {DNNL_ARG_DIFF_DST, diff.in(primitive.diff_dst_desc()), primitive.diff_dst_desc()}};
     arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, step.write(dWeights, weights, problem.plainWeights), weights});
     if (hasBias) arguments.push_back({DNNL_ARG_DIFF_BIAS, step.write(dBias, problem.bias()), problem.bias()});
-    arguments.push_back(
-        {DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()});
+    arguments.push_back(step.scratchOf(primitive));
     step.call(BackwardWeights(primitive), std::move(arguments));
     implementation = std::string("weights ") + primitive.impl_info_str();
   }
@@ -140,12 +138,11 @@ bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution) {
     });
     const Layout weights = primitive.weights_desc(), result = primitive.diff_src_desc();
     const Place place = diff.in(primitive.diff_dst_desc());
-    step.call(
-        BackwardData(primitive),
-        {{DNNL_ARG_DIFF_DST, place, primitive.diff_dst_desc()},
-         {DNNL_ARG_WEIGHTS, step.parameter(convolution.weights, problem.plainWeights, weights), weights},
-         {DNNL_ARG_DIFF_SRC, step.write(dx, result), result},
-         {DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()}});
+    step.call(BackwardData(primitive),
+              {{DNNL_ARG_DIFF_DST, place, primitive.diff_dst_desc()},
+               {DNNL_ARG_WEIGHTS, step.parameter(convolution.weights, problem.plainWeights, weights), weights},
+               {DNNL_ARG_DIFF_SRC, step.write(dx, result), result},
+               step.scratchOf(primitive)});
     implementation += std::string(implementation.empty() ? "data " : ", data ") + primitive.impl_info_str();
   }
   step.describe(implementation);

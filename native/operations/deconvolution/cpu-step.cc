@@ -49,11 +49,6 @@ struct Problem {
   }
 };
 
-template <class Primitive>
-Argument scratchOf(StepBuilder& step, const Primitive& primitive) {
-  return {DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()};
-}
-
 }  // namespace
 
 bool isDense(const Deconvolution& op, const Shape& in) { return op.group < in[1]; }
@@ -68,7 +63,7 @@ bool addDeconvolution(StepBuilder& step, const Deconvolution& op) {
   if (op.bias)
     arguments.push_back({DNNL_ARG_BIAS, step.parameter(*op.bias, problem.bias(), problem.bias()), problem.bias()});
   arguments.push_back({DNNL_ARG_DST, step.write(0, result), result});
-  arguments.push_back(scratchOf(step, primitive));
+  arguments.push_back(step.scratchOf(primitive));
   step.call(Forward(primitive), std::move(arguments));
   step.describe(primitive.impl_info_str());
   return true;
@@ -98,7 +93,7 @@ bool addDeconvolutionGradient(StepBuilder& step, const Deconvolution& op) {
         {DNNL_ARG_DIFF_DST, step.read(dy, primitive.diff_dst_desc()), primitive.diff_dst_desc()},
         {DNNL_ARG_DIFF_WEIGHTS, step.write(dWeights, weights, problem.plainWeights), weights}};
     if (hasBias) arguments.push_back({DNNL_ARG_DIFF_BIAS, step.write(dBias, problem.bias()), problem.bias()});
-    arguments.push_back(scratchOf(step, primitive));
+    arguments.push_back(step.scratchOf(primitive));
     step.call(BackwardWeights(primitive), std::move(arguments));
     implementation = std::string("weights ") + primitive.impl_info_str();
   }
@@ -112,7 +107,7 @@ bool addDeconvolutionGradient(StepBuilder& step, const Deconvolution& op) {
               {{DNNL_ARG_DIFF_DST, step.read(dy, primitive.diff_dst_desc()), primitive.diff_dst_desc()},
                {DNNL_ARG_WEIGHTS, step.parameter(op.weights, problem.plainWeights, weights), weights},
                {DNNL_ARG_DIFF_SRC, step.write(dx, result), result},
-               scratchOf(step, primitive)});
+               step.scratchOf(primitive)});
     implementation += std::string(implementation.empty() ? "data " : ", data ") + primitive.impl_info_str();
   }
   step.describe(implementation);

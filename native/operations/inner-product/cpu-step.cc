@@ -97,8 +97,7 @@ bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
         {DNNL_ARG_BIAS, step.parameter(*innerProduct.bias, problem.bias(), problem.bias()), problem.bias()});
   const Place output = step.writePlain(0);
   arguments.push_back({DNNL_ARG_DST, output, plainLayout(problem.out)});
-  arguments.push_back(
-      {DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()});
+  arguments.push_back(step.scratchOf(primitive));
   step.call(Forward(primitive), std::move(arguments));
   addReluOver(step, innerProduct.relu, output, plainLayout(problem.out));
   step.describe(primitive.impl_info_str());
@@ -126,8 +125,7 @@ bool addInnerProductGradient(StepBuilder& step, const InnerProduct& innerProduct
                                     {DNNL_ARG_DIFF_DST, diff.in(dy), dy}};
     arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, step.write(1, weights, problem.plainWeights), weights});
     if (hasBias) arguments.push_back({DNNL_ARG_DIFF_BIAS, step.write(2, problem.bias()), problem.bias()});
-    arguments.push_back(
-        {DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()});
+    arguments.push_back(step.scratchOf(primitive));
     step.call(BackwardWeights(primitive), std::move(arguments));
     step.describe(primitive.impl_info_str());
   }
@@ -135,12 +133,11 @@ bool addInnerProductGradient(StepBuilder& step, const InnerProduct& innerProduct
     const BackwardData::primitive_desc primitive(
         BackwardData::desc(anyLayout(problem.in), problem.weightsFor(learns), dy), attr, step.engine(), forward);
     const Layout weights = primitive.weights_desc(), result = primitive.diff_src_desc();
-    step.call(
-        BackwardData(primitive),
-        {{DNNL_ARG_DIFF_DST, diff.in(dy), dy},
-         {DNNL_ARG_WEIGHTS, step.parameter(innerProduct.weights, problem.plainWeights, weights), weights},
-         {DNNL_ARG_DIFF_SRC, step.write(0, result), result},
-         {DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()}});
+    step.call(BackwardData(primitive),
+              {{DNNL_ARG_DIFF_DST, diff.in(dy), dy},
+               {DNNL_ARG_WEIGHTS, step.parameter(innerProduct.weights, problem.plainWeights, weights), weights},
+               {DNNL_ARG_DIFF_SRC, step.write(0, result), result},
+               step.scratchOf(primitive)});
     step.describe(primitive.impl_info_str());
   }
   return true;

@@ -156,10 +156,9 @@ bool addPooling(StepBuilder& step, const Pooling& pooling) {
     primitive = forward(*problem, kind, source, plainLayout(out), step.engine());
   }
   const Layout result = primitive.dst_desc();
-  std::vector<Argument> arguments{
-      {DNNL_ARG_SRC, step.read(0, source), source},
-      {DNNL_ARG_DST, step.write(0, result), result},
-      {DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()}};
+  std::vector<Argument> arguments{{DNNL_ARG_SRC, step.read(0, source), source},
+                                  {DNNL_ARG_DST, step.write(0, result), result},
+                                  step.scratchOf(primitive)};
   if (step.isDifferentiated()) {
     PlanState::Kept kept{{}, source, result, primitive.workspace_desc()};
     if (kept.workspace.get_size() > 0) {
@@ -185,10 +184,9 @@ bool addPoolingGradient(StepBuilder& step, const Pooling& pooling) {
   const Backward::desc desc(problem->algorithm, kept.source, kept.result, problem->strides, problem->kernel,
                             problem->left, problem->right);
   const Backward::primitive_desc primitive(desc, attributes(), step.engine(), hint);
-  std::vector<Argument> arguments{
-      {DNNL_ARG_DIFF_DST, step.read(2, kept.result), kept.result},
-      {DNNL_ARG_DIFF_SRC, step.write(0, kept.source), kept.source},
-      {DNNL_ARG_SCRATCHPAD, step.scratch(primitive.scratchpad_desc().get_size()), primitive.scratchpad_desc()}};
+  std::vector<Argument> arguments{{DNNL_ARG_DIFF_DST, step.read(2, kept.result), kept.result},
+                                  {DNNL_ARG_DIFF_SRC, step.write(0, kept.source), kept.source},
+                                  step.scratchOf(primitive)};
   if (kept.workspace.get_size() > 0) arguments.push_back({DNNL_ARG_WORKSPACE, kept.place, kept.workspace});
   step.call(Backward(primitive), std::move(arguments));
   step.describe(primitive.impl_info_str());

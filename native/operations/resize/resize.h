@@ -1,5 +1,5 @@
 // Interp of DeepLab and PSPNet (interp_layer.cpp, util/interp.cpp: caffe_cpu_interp2, corners on corners); upsample_layer.cpp
-// of MobileNet-YOLO (nearest); ResizeBilinear of Synopsys's fork, which is TensorFlow's resize_bilinear without corners.
+// of MobileNet-YOLO (nearest).
 #pragma once
 
 #include "native/core/portable.h"
@@ -23,10 +23,7 @@ struct Resizing {
       const int64_t found = place * from / to;
       return {found, found, 0};
     }
-    const bool aligned = method == ResizeMethod::aligned;
-    const float ratio = !aligned ? static_cast<float>(from) / static_cast<float>(to)
-                        : to > 1 ? static_cast<float>(from - 1) / static_cast<float>(to - 1)
-                                 : 0.0f;
+    const float ratio = to > 1 ? static_cast<float>(from - 1) / static_cast<float>(to - 1) : 0.0f;
     const float at = ratio * static_cast<float>(place);
     int64_t first = static_cast<int64_t>(at);
     if (first > from - 1) first = from - 1;

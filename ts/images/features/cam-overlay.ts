@@ -14,7 +14,8 @@ const HEAT: readonly (readonly [red: number, green: number, blue: number])[] = [
   [255, 230, 80],
 ];
 
-const CAM_OVERLAY = signature('camOverlay', {
+/** Rows of what a map is drawn from. */
+export const DRAWN = {
   image: required(image, 'Decoded pixels.'),
   shown: required(
     fields<{ resize: Resize; crop: Size }>('{ resize, crop }', {
@@ -24,7 +25,9 @@ const CAM_OVERLAY = signature('camOverlay', {
     'What the net saw.',
   ),
   map: required(tensor, 'H×W.'),
-});
+};
+
+const CAM_OVERLAY = signature('camOverlay', DRAWN);
 
 /**
  * Only what speaks for the class is shown, from 0 (clear) to the map's maximum (bright).

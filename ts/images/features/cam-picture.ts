@@ -1,11 +1,11 @@
 /** A class activation map as a figure: what the net saw, the same with the map over it, the scale of colours, a caption. */
 import { string } from '../../base/kinds.ts';
-import { fields, required, signature } from '../../base/options.ts';
-import { type Tensor, tensor } from '../../device/tensor.ts';
+import { required, signature } from '../../base/options.ts';
+import type { Tensor } from '../../device/tensor.ts';
 import { escapeHtml } from '../../pages/html.ts';
-import { type Resize, resize, type Size, size } from '../geometry.ts';
-import { type Image, image } from '../image.ts';
-import { heat, shownWithMap } from './cam-overlay.ts';
+import type { Resize, Size } from '../geometry.ts';
+import type { Image } from '../image.ts';
+import { DRAWN, heat, shownWithMap } from './cam-overlay.ts';
 
 const GAP = 8;
 const SCALE = 14;
@@ -14,15 +14,7 @@ const LINE = 18;
 const LETTER = 6.8;
 
 const CAM_PICTURE = signature('camPicture', {
-  image: required(image, 'Decoded pixels.'),
-  shown: required(
-    fields<{ resize: Resize; crop: Size }>('{ resize, crop }', {
-      resize: required(resize, 'What the net saw.'),
-      crop: required(size, 'What the net saw.'),
-    }),
-    'What the net saw.',
-  ),
-  map: required(tensor, 'H×W.'),
+  ...DRAWN,
   caption: required(string, 'Stands below, e.g. the class and its score.'),
 });
 

@@ -27,15 +27,17 @@ export function picturedLayers({ data, layers }: Description): number[] {
   return ends.filter((_, i) => i % step === 0 || i === ends.length - 1);
 }
 
+const DESCRIPTION = required(
+  fields<Description>('a Description of describeNet', {
+    data: required(having<Description['data']>('an object'), 'Of the page.'),
+    layers: required(list(having<Description['layers'][number]>('a layer')), 'Traced.'),
+    partial: required(having<Description['partial']>('an object'), 'The graph.'),
+  }),
+  'Of describeNet.',
+);
+
 const ADD_FILTERS = signature('addFilters', {
-  description: required(
-    fields<Description>('a Description of describeNet', {
-      data: required(having<Description['data']>('an object'), 'Of the page.'),
-      layers: required(list(having<Description['layers'][number]>('a layer')), 'Traced.'),
-      partial: required(having<Description['partial']>('an object'), 'The graph.'),
-    }),
-    'Of describeNet.',
-  ),
+  description: DESCRIPTION,
   weights: required(weightsFile, 'Whose filters.'),
   options: optional(filterOptions, 'none', 'How the weights fill the net, and the order of colours.'),
 });
@@ -61,14 +63,7 @@ export async function addFilters(
 
 const ADD_ACTIVATIONS = signature('addActivations', {
   pictures: required(having<PagePictures>('pictures'), 'That are there.'),
-  description: required(
-    fields<Description>('a Description of describeNet', {
-      data: required(having<Description['data']>('an object'), 'Of the page.'),
-      layers: required(list(having<Description['layers'][number]>('a layer')), 'Traced.'),
-      partial: required(having<Description['partial']>('an object'), 'The graph.'),
-    }),
-    'Of describeNet.',
-  ),
+  description: DESCRIPTION,
   device: required(deviceLike, 'Of openDevice.'),
   inputs: required(record(anything), 'As model.run takes them.'),
   options: required(activationOptions, 'As device.load takes them.'),

@@ -1,0 +1,27 @@
+/** What the rules of to-onnx-operators.ts and its neighbours write operators with. */
+import type { Operation } from '../layers/operation.ts';
+import type { LayerWriter } from './layer-writer.ts';
+import type { OnnxAttribute } from './onnx-proto.ts';
+
+export type Of<Kind extends Operation['kind']> = Extract<Operation, { kind: Kind }>;
+
+export const int = (value: number): OnnxAttribute => ({ type: 'int', value });
+export const ints = (value: readonly number[]): OnnxAttribute => ({ type: 'ints', value });
+
+/** A rule that says why ONNX cannot say it. */
+export const refused = (reason: string) => (layer: LayerWriter) => layer.fail(reason);
+
+/** Of Conv and ConvTranspose. */
+export const windowAttributes = ({
+  kernel,
+  stride,
+  pad,
+  dilation,
+  group,
+}: Of<'convolution'> | Of<'deconvolution'>): Record<string, OnnxAttribute> => ({
+  kernel_shape: ints(kernel),
+  strides: ints(stride),
+  pads: ints([...pad, ...pad]),
+  dilations: ints(dilation),
+  group: int(group),
+});
