@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { Page } from 'playwright-core';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ArgumentError } from '../../ts/base/errors.ts';
@@ -169,6 +170,25 @@ test('durations are said in the two units that matter', () => {
   ]);
 });
 
+/**
+ * Waits until the charts have followed a new width: their observer speaks in a later frame, seconds later beside a
+ * busy neighbour. What the page's policy would forbid to evaluate inside, playwright evaluates from outside.
+ */
+async function chartsFollow(page: Page, width: number): Promise<void> {
+  await page.evaluate(`new Promise((resolve, reject) => {
+    const deadline = performance.now() + 30_000;
+    const look = () => {
+      const fit = innerWidth === ${width} && [...document.querySelectorAll('.chart')].every(
+        (chart) => chart.querySelector('.uplot').getBoundingClientRect().width === chart.clientWidth,
+      );
+      if (fit) resolve();
+      else if (performance.now() > deadline) reject(new Error('the charts do not follow the width'));
+      else requestAnimationFrame(look);
+    };
+    look();
+  })`);
+}
+
 const chromium = findChromium();
 if (chromium !== null)
   for (const scheme of ['light', 'dark'] as const)
@@ -186,7 +206,7 @@ if (chromium !== null)
         await page.goto(pathToFileURL(file).href);
         for (const width of [1440, 400]) {
           await page.setViewportSize({ width, height: 900 });
-          // What the page's policy would forbid to evaluate inside, playwright evaluates from outside.
+          await chartsFollow(page, width);
           const seen = (await page.evaluate(`({
             overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
             widths: [...document.querySelectorAll('canvas')].map((each) => each.getBoundingClientRect().width),
