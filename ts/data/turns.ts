@@ -1,5 +1,6 @@
 /** The calls of a source's next(): one at a time, none after its end; and how long they have waited, in all. */
 import { DataError } from '../base/errors.ts';
+import { onAbort } from '../base/on-abort.ts';
 
 export class Turns {
   /** Milliseconds. */
@@ -42,14 +43,13 @@ export class Turns {
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return work;
   signal.throwIfAborted();
-  let abort = () => {};
+  let withdraw = () => {};
   const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
+    withdraw = onAbort(signal, () => reject(signal.reason));
   });
   try {
     return await Promise.race([work, aborted]);
   } finally {
-    signal.removeEventListener('abort', abort);
+    withdraw();
   }
 }

@@ -1,5 +1,6 @@
 /** A net on a device: what a Model, which runs it, and a Trainer, which teaches it, are faces of. */
 import { ArgumentError, DeviceError } from '../base/errors.ts';
+import { onAbort } from '../base/on-abort.ts';
 import { elementCount } from '../base/shape.ts';
 import type { Compiled, Lowered } from '../compile/compile.ts';
 import type { NativeRun, NativeRunResult } from '../native/binding.ts';
@@ -71,12 +72,11 @@ export class Runner<L extends Lowered = Lowered> {
 
   /** The run's result; the signal cancels it. */
   async settle(run: NativeRun, signal: AbortSignal | undefined): Promise<NativeRunResult> {
-    const cancel = () => run.cancel();
-    signal?.addEventListener('abort', cancel, { once: true });
+    const withdraw = onAbort(signal, () => run.cancel());
     try {
       return await run.done;
     } finally {
-      signal?.removeEventListener('abort', cancel);
+      withdraw();
     }
   }
 

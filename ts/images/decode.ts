@@ -2,6 +2,7 @@
 import { open, stat } from 'node:fs/promises';
 import { ImageError } from '../base/errors.ts';
 import { bytes, either, integer, oneOf, signal, string } from '../base/kinds.ts';
+import { onAbort } from '../base/on-abort.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { location, resolveSource } from '../base/sources.ts';
 import { decodeBmp, readBmpHeader } from './bmp.ts';
@@ -216,12 +217,11 @@ export function withDeadline<Result>(
   { seconds, signal, late }: { seconds: number; signal: AbortSignal | undefined; late: () => Error },
 ): Promise<Result> {
   return new Promise((resolve, reject) => {
-    const abort = () => reject(signal!.reason);
+    const withdraw = onAbort(signal, () => reject(signal!.reason));
     const timer = setTimeout(() => reject(late()), 1000 * seconds);
-    signal?.addEventListener('abort', abort, { once: true });
     work.then(resolve, reject).finally(() => {
       clearTimeout(timer);
-      signal?.removeEventListener('abort', abort);
+      withdraw();
     });
   });
 }

@@ -1,4 +1,5 @@
 /** Dynamic batching: what waits is run together, in the sizes that are compiled. */
+import { onAbort } from '../../base/on-abort.ts';
 
 /** A batch of one of the sizes → one result an item, in their order. */
 export type RunBatch<Item, Result> = (items: readonly Item[]) => Promise<readonly Result[]>;
@@ -43,23 +44,22 @@ export class Batcher<Item, Result> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
       if (this.#closed !== null) return reject(this.#closed);
-      const abort = () => {
+      const withdraw = onAbort(signal, () => {
         this.#waiting = this.#waiting.filter((other) => other !== job);
         reject(signal!.reason);
-      };
+      });
       const job: Job<Item, Result> = {
         item,
         since: performance.now(),
         resolve: (result) => {
-          signal?.removeEventListener('abort', abort);
+          withdraw();
           resolve(result);
         },
         reject: (error) => {
-          signal?.removeEventListener('abort', abort);
+          withdraw();
           reject(error);
         },
       };
-      signal?.addEventListener('abort', abort, { once: true });
       this.#waiting.push(job);
       this.#pump();
     });

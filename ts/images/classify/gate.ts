@@ -1,3 +1,5 @@
+import { onAbort } from '../../base/on-abort.ts';
+
 /** A door with so many places behind it; who finds them taken waits in line. */
 export class Gate {
   readonly #waiting: (() => void)[] = [];
@@ -26,15 +28,14 @@ export class Gate {
     }
     return new Promise((resolve, reject) => {
       const enter = () => {
-        signal?.removeEventListener('abort', abort);
+        withdraw();
         resolve();
       };
-      const abort = () => {
+      const withdraw = onAbort(signal, () => {
         this.#waiting.splice(this.#waiting.indexOf(enter), 1);
         reject(signal!.reason);
-      };
+      });
       this.#waiting.push(enter);
-      signal?.addEventListener('abort', abort, { once: true });
     });
   }
 }
