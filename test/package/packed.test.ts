@@ -1,4 +1,5 @@
 /** What a user of the packed package meets: module systems, compilers, bundlers, broken builds. */
+import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
@@ -11,6 +12,8 @@ import { packedApp } from '../support/packed.ts';
 const app = packedApp();
 test.after(() => app.remove());
 
+/** Major versions, as README and package.json have them. */
+const SUPPORTED = [20, 22, 24];
 const module = (name: string) => join(repositoryFolder, 'node_modules', name);
 const open = `openDevice('cpu', { threads: 1 }).then(
   (device) => { console.log('opened ' + device.kind); device.dispose(); },
@@ -74,6 +77,30 @@ test("the README's first lines classify an image as printed", () => {
   const { stdout, stderr } = app.node(['--import', module('tsx/dist/loader.mjs'), 'readme.mts']);
   assert.match(stdout, /^Ankle boot 0\.\d+\n$/, stderr);
 });
+
+for (const version of SUPPORTED.filter((each) => each !== major)) {
+  const installed = spawnSync('bash', [join(repositoryFolder, 'scripts/install-node.sh'), `${version}`], {
+    encoding: 'utf8',
+  });
+  if (installed.status !== 0) {
+    console.log(`skipped: Node ${version} was not installed (${installed.stderr.trim().split('\n')[0]})`);
+    continue;
+  }
+  const node = (args: readonly string[]) => app.node(args, {}, installed.stdout.trim());
+  test(`Node ${version} opens it as a module of both kinds, and its command classifies`, () => {
+    assert.match(node(['--version']).stdout, new RegExp(`^v${version}\\.`));
+    use(); // Writes both.
+    for (const name of ['use.mjs', 'use.cjs'])
+      assert.equal(node([name]), { status: 0, stdout: 'opened cpu\n', stderr: '' });
+    const fashion = join(repositoryFolder, 'examples/fashion');
+    const { stdout, stderr, status } = node([
+      'node_modules/resnode/dist/cli/main.js',
+      ...['classify', join(fashion, 'images/0000.png'), '--model', fashion, '--top', '1', '--json'],
+    ]);
+    assert.is(status, 0, stderr);
+    assert.match(stdout, /"Ankle boot"/);
+  });
+}
 
 test("the README's code compiles under noUncheckedIndexedAccess", () => {
   const given = 'declare const pixels: Float32Array, signal: AbortSignal;\n';

@@ -22,8 +22,8 @@ export interface PackedApp {
   readonly package: string;
   /** Writes files, by their names. */
   write(files: Readonly<Record<string, string>>): void;
-  /** Runs Node.js in the application's folder. */
-  node(args: readonly string[], env?: Readonly<Record<string, string>>): Ran;
+  /** Runs Node.js in the application's folder; by default the one that runs the tests. */
+  node(args: readonly string[], env?: Readonly<Record<string, string>>, executable?: string): Ran;
   remove(): void;
 }
 
@@ -80,8 +80,8 @@ export function packedApp(): PackedApp {
         writeFileSync(join(app, name), text);
       }
     },
-    node(args, env = {}) {
-      const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+    node(args, env = {}, executable = process.execPath) {
+      const { status, stdout, stderr } = spawnSync(executable, args, {
         cwd: app,
         encoding: 'utf8',
         env: { ...process.env, ...env },
