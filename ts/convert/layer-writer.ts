@@ -28,6 +28,8 @@ export interface LayerWriter {
   computed(role: string, shape: readonly number[], make: () => Float32Array, layer?: string): string;
   scalar(role: string, value: number): string;
   integers(role: string, values: readonly number[]): string;
+  /** A name for a value of its own, where a node makes several. */
+  value(role: string): string;
   /** Adds a node; without `outputs` it makes a value of its own, whose name is returned. */
   emit(
     type: string,
@@ -97,6 +99,7 @@ export class OnnxWriter {
         add(`${node.name}.${role}`, 'int64', [list.length], () =>
           bytesOf(BigInt64Array.from(list, (value) => BigInt(value))),
         ),
+      value: (role) => this.#values.take(`${node.name}/${role}`),
       emit: (type, inputs, attributes = {}, made) => {
         const helper = `${node.name}/${type}`;
         const produced = made ?? [this.#values.take(helper)];

@@ -6,7 +6,12 @@ import type { OnnxAttribute } from './onnx-proto.ts';
 export type Of<Kind extends Operation['kind']> = Extract<Operation, { kind: Kind }>;
 
 export const int = (value: number): OnnxAttribute => ({ type: 'int', value });
+export const float = (value: number): OnnxAttribute => ({ type: 'float', value });
+export const text = (value: string): OnnxAttribute => ({ type: 'string', value });
 export const ints = (value: readonly number[]): OnnxAttribute => ({ type: 'ints', value });
+
+/** TensorProto.DataType. */
+export const [FLOAT, INT64, DOUBLE] = [1, 7, 11];
 
 /** A rule that says why ONNX cannot say it. */
 export const refused = (reason: string) => (layer: LayerWriter) => layer.fail(reason);

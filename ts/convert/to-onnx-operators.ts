@@ -2,16 +2,15 @@
 import { elementCount } from '../base/shape.ts';
 import type { Operation } from '../layers/operation.ts';
 import type { LayerWriter } from './layer-writer.ts';
-import { int, ints, type Of, refused, windowAttributes } from './onnx-attributes.ts';
+import { FLOAT, float, int, ints, type Of, refused, windowAttributes } from './onnx-attributes.ts';
 import { poolingToOnnx } from './onnx-pooling.ts';
 import type { OnnxAttribute } from './onnx-proto.ts';
+import { detectionOperators } from './to-onnx-detection.ts';
+import { planeOperators } from './to-onnx-planes.ts';
 import { rareOperators } from './to-onnx-rare.ts';
 
 type Shape = readonly number[];
 
-/** TensorProto.DataType FLOAT. */
-const FLOAT = 1;
-const float = (value: number): OnnxAttribute => ({ type: 'float', value });
 const ones = (count: number) => Array.from({ length: count }, () => 1);
 const isSame = (a: Shape, b: Shape) => a.length === b.length && a.every((dim, i) => dim === b[i]);
 
@@ -53,6 +52,8 @@ export const operators: Readonly<Record<Operation['kind'], (layer: LayerWriter) 
   swish,
   threshold,
   ...rareOperators,
+  ...planeOperators,
+  ...detectionOperators,
   dropout: refused('Dropout in phase TRAIN drops something else each time; use phase TEST'),
   batchNorm: refused(
     "BatchNorm with the batch's own statistics changes its blobs as it runs; use phase TEST",
@@ -115,10 +116,10 @@ function affine(layer: LayerWriter) {
       layer.inputs[0]!,
       scale.gamma === null
         ? layer.computed('weight', [channels], constant(1), owner)
-        : layer.parameter(scale.gamma, 'weight'),
+        : layer.parameter(scale.gamma, 'weight', [channels]),
       scale.beta === null
         ? layer.computed('bias', [channels], constant(0), owner)
-        : layer.parameter(scale.beta, 'bias'),
+        : layer.parameter(scale.beta, 'bias', [channels]),
       layer.computed('running_mean', [channels], statistic(step.mean)),
       layer.computed('running_var', [channels], statistic(step.variance)),
     ],
@@ -149,29 +150,29 @@ function chain(
   );
 }
 
-/** Scale and Bias in general position: the operand lies from some axis on, later axes are ones. */
+/** Scale and Bias in general position: the operand lies from some axis on, over one axis or several; later axes are ones. */
 function scale(layer: LayerWriter) {
   const p = layer.node.operation as Of<'scale'>;
   const bottom = layer.bottoms[0]!;
-  const own = p.scale ?? p.bias;
-  const operand = layer.bottoms[1] ?? (own === null ? [] : layer.parameterShape(own));
-  const axis = bottom.findIndex(
-    (_, i) =>
-      elementCount(bottom.slice(0, i)) === p.outer && isSame(bottom.slice(i, i + operand.length), operand),
+  const before = bottom.findIndex((_, axis) => elementCount(bottom.slice(0, axis)) === p.outer);
+  const axis = Math.max(before, 0);
+  const behind = bottom.findIndex(
+    (_, end) => end >= axis && elementCount(bottom.slice(axis, end)) === p.channels,
   );
-  const trailing = bottom.length - Math.max(axis, 0) - operand.length;
-  const shape = [...operand, ...ones(operand.length === 0 ? 0 : trailing)];
+  const dims = bottom.slice(axis, behind < 0 ? undefined : behind);
+  const trailing = p.channels === 1 ? 0 : bottom.length - axis - dims.length;
+  const shape = [...(p.channels === 1 ? [] : dims), ...ones(trailing)];
   if (p.operand === 'none') return multiplyAdd(layer, p.scale, p.bias, shape);
-  const second =
-    trailing === 0 || operand.length === 0
-      ? layer.inputs[1]!
-      : layer.emit('Reshape', [
-          layer.inputs[1]!,
-          layer.integers('shape', [
-            ...operand.map((dim, i) => (axis === 0 && i === 0 ? 0 : dim)),
-            ...ones(trailing),
-          ]),
-        ]);
+  const second = isSame(layer.bottoms[1]!, shape)
+    ? layer.inputs[1]!
+    : layer.emit('Reshape', [
+        layer.inputs[1]!,
+        // 0 copies the batch.
+        layer.integers(
+          'shape',
+          shape.map((dim, i) => (axis === 0 && i === 0 && layer.bottoms[1]![0] === dim ? 0 : dim)),
+        ),
+      ]);
   const parts: [string, string][] = [[p.operand === 'scale' ? 'Mul' : 'Add', second]];
   if (p.bias !== null) parts.push(['Add', layer.parameter(p.bias, 'bias', shape)]);
   chain(layer, layer.inputs[0]!, parts);
@@ -254,26 +255,32 @@ function eltwise(layer: LayerWriter) {
   layer.emit(terms.length === 2 ? 'Add' : 'Sum', terms, {}, outputs);
 }
 
+/** A window of the whole plane. */
+const wholePlane = ({ kernel }: Of<'pooling'>) => ({
+  zeros: [0, 0],
+  window: { kernel, strides: [1, 1], pads: [0, 0, 0, 0], countIncludePad: false },
+});
+
 function pooling(layer: LayerWriter) {
   const p = layer.node.operation as Of<'pooling'>;
-  if (layer.outputs.length > 1)
-    layer.fail("its mask counts within a channel, the indices of ONNX's MaxPool over the whole blob");
   const sides = (shape: Shape) => [shape[2]!, shape[3]!] as const;
   const result = poolingToOnnx(p, sides(layer.bottoms[0]!), sides(layer.tops[0]!));
   if (result.kind === 'refused') return layer.fail(result.reason);
-  if (result.kind === 'global')
+  const hasMask = layer.outputs.length > 1;
+  if (result.kind === 'global' && !hasMask)
     return layer.emit(
       p.method === 'max' ? 'GlobalMaxPool' : 'GlobalAveragePool',
       layer.inputs,
       {},
       layer.outputs,
     );
-  const { zeros, window } = result;
+  const { zeros, window } = result.kind === 'global' ? wholePlane(p) : result;
   const [h, w] = zeros;
   const source =
     h + w === 0
       ? layer.inputs[0]!
       : layer.emit('Pad', [layer.inputs[0]!, layer.integers('pads', [0, 0, h, w, 0, 0, h, w])]);
+  const indices = hasMask ? layer.value('indices') : '';
   layer.emit(
     p.method === 'max' ? 'MaxPool' : 'AveragePool',
     [source],
@@ -283,8 +290,12 @@ function pooling(layer: LayerWriter) {
       pads: ints(window.pads),
       ...(p.method === 'average' ? { count_include_pad: int(window.countIncludePad ? 1 : 0) } : {}),
     },
-    layer.outputs,
+    hasMask ? [layer.outputs[0]!, indices] : layer.outputs,
   );
+  if (!hasMask) return;
+  // ONNX counts over the whole blob, Caffe within a plane.
+  const plane = layer.integers('plane', [elementCount(layer.bottoms[0]!.slice(2))]);
+  layer.emit('Cast', [layer.emit('Mod', [indices, plane])], { to: int(FLOAT) }, [layer.outputs[1]!]);
 }
 
 function softmax(layer: LayerWriter) {

@@ -1,15 +1,11 @@
 /** As to-onnx-operators.ts, for layers that few ResNets have: which ONNX nodes compute exactly what Caffe's layer computes. */
 import { elementCount } from '../base/shape.ts';
 import type { LayerWriter } from './layer-writer.ts';
-import { int, ints, type Of, refused, windowAttributes } from './onnx-attributes.ts';
+import { FLOAT, INT64, int, ints, type Of, refused, windowAttributes } from './onnx-attributes.ts';
 
 type Shape = readonly number[];
 
-/** TensorProto.DataType. */
-const [FLOAT, INT64] = [1, 7];
-
 const noLoss = refused("ONNX has no loss that clamps and normalises as Caffe's; use the deploy prototxt");
-const noDetection = refused('this layer of a fork of Caffe is not written to ONNX');
 const state = refused(
   'its state goes on from one run to the next, which an ONNX graph does not keep; use expose_hidden',
 );
@@ -51,18 +47,9 @@ export const rareOperators = {
     });
     layer.emit('Mul', [layer.inputs[0]!, gate], {}, layer.outputs);
   },
-  normalize: noDetection,
   bn: refused(
     "BN with the batch's own statistics changes its blobs as it runs; use phase TEST, or bn_mode: INFERENCE",
   ),
-  resize: noDetection,
-  unpool: noDetection,
-  priorBoxes: noDetection,
-  detectionOutput: noDetection,
-  proposal: noDetection,
-  roiPooling: noDetection,
-  psRoiPooling: noDetection,
-  roiAlign: noDetection,
   smoothL1Loss: noLoss,
   file: noLoss,
   recall: state,

@@ -63,7 +63,11 @@ function scaleAfter(uses: Uses, node: Node): Node | null {
   return isScale ? next! : null;
 }
 
+/** What makes rows of its own, whatever the batch is, or is written for one size of it. */
+const OWN_ROWS = ['parameter', 'priorBoxes', 'detectionOutput', 'proposal'];
+
 function freeBatch(graph: Graph): number | null {
+  if (graph.nodes.some(({ operation }) => OWN_ROWS.includes(operation.kind))) return null;
   const batch = graph.values[graph.inputs[0] ?? -1]?.shape[0];
   return batch !== undefined && graph.values.every(({ shape }) => shape[0] === batch) ? batch : null;
 }

@@ -81,7 +81,10 @@ export async function checkNet(
 }
 
 /** The net whose Python layers are told the configuration in their param_str. */
-function withConfiguration(net: NetParameter, config: Readonly<Record<string, number>> = {}): NetParameter {
+export function withConfiguration(
+  net: NetParameter,
+  config: Readonly<Record<string, number>> = {},
+): NetParameter {
   const entries = Object.entries(config).map(([name, value]) => `'${name}': ${value}`);
   if (entries.length === 0) return net;
   const layer = (net.layer ?? []).map((each) => {
