@@ -214,7 +214,8 @@ Napi::Value openDevice(const Napi::CallbackInfo& info) {
   object.Set("description", description);
   method(object, "prepare", [device](const Napi::CallbackInfo& call) -> Napi::Value {
     auto program = programFromJs(call[0], device->communicator);
-    const PlanOptions planOptions = planOptionsFromJs(call[1].As<Napi::Object>());
+    PlanOptions planOptions = planOptionsFromJs(call[1].As<Napi::Object>());
+    if (call[2].IsObject()) planOptions.like = held<Plan>(call[2], kPlanTag, "plan");
     return submit<std::shared_ptr<Plan>>(
         call.Env(), device, [program, planOptions](Backend& backend) { return backend.plan(program, planOptions); },
         [device](Napi::Env loop, std::shared_ptr<Plan>& plan) { return planToJs(loop, device, plan); });

@@ -28,11 +28,15 @@ struct Quantization {
   std::vector<std::vector<float>> parameters;  // of each parameter, one an index of axis 0
 };
 
+class Plan;
+
 struct PlanOptions {
   Precision precision = Precision::float32;
   bool deterministic = false;  // only implementations that give the same bits every time
   bool tune = true;            // measure where there are several; false: take the likely best, at once
   Quantization quantization;   // for int8
+  // Of the same parameters for other shapes: what it chose holds, so that nothing is measured, nor packed anew.
+  std::shared_ptr<const Plan> like = nullptr;
 };
 
 // One allocation of a plan; alive from operation `from` to operation `to`, both included.

@@ -62,11 +62,12 @@ class CpuBackend final : public Backend {
   std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program, const PlanOptions& options) override {
     const bool isInt8 = options.precision == Precision::int8;
     if (!isInt8) requireFloat32(options, "cpu");
-    const bool measures = options.tune && !options.deterministic && !deterministic_;
+    const auto* like = static_cast<const CpuPlan*>(options.like.get());
+    const bool measures = options.tune && !options.deterministic && !deterministic_ && !like;
     return guarded("plan", [&] {
-      auto plan =
-          std::make_shared<CpuPlan>(std::move(program), engine_, *pool_, kernels_, winograd_,
-                                    measures ? choice_.get() : nullptr, isInt8 ? options.quantization : Quantization{});
+      auto plan = std::make_shared<CpuPlan>(std::move(program), engine_, *pool_, kernels_, winograd_,
+                                            measures ? choice_.get() : nullptr, like,
+                                            isInt8 ? options.quantization : Quantization{});
       choice_->save();
       return plan;
     });

@@ -131,12 +131,14 @@ KindTable<KindSteps>& kindSteps() {
 }
 
 CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, ThreadPool& pool,
-                 const TileKernels* kernels, bool winograd, ConvolutionChoice* choice, Quantization quantization)
+                 const TileKernels* kernels, bool winograd, ConvolutionChoice* choice, const CpuPlan* like,
+                 Quantization quantization)
     : original_(std::move(program)) {
   state_.program = withoutUnread(original_);
   state_.engine = engine;
   state_.kernels = kernels;
   state_.choice = choice;
+  if (like) state_.like = &like->packs();
   // Not for training: Winograd's roundings, ten times the direct algorithm's, turn the sign of values near 0 that a ReLU
   // then passes or not, and a training run is no longer Caffe's.
   const auto isGradient = [](const Operation& operation) {
@@ -181,6 +183,7 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& eng
     state_.description.implementations.push_back(builder.implementation());
     steps_.push_back(builder.take());
   }
+  state_.like = nullptr;
 }
 
 }  // namespace resnode::cpu

@@ -21,8 +21,9 @@ struct PlanState {
   ThreadPool* pool = nullptr;            // null: OpenMP's threads, and convolutions by oneDNN
   const TileKernels* kernels = nullptr;  // null: this processor has none, or oneDNN was asked for
   bool winograd = true;
-  ConvolutionChoice* choice = nullptr;  // null: nothing is measured, a rule decides
-  Quantization quantization;            // empty: float32
+  ConvolutionChoice* choice = nullptr;      // null: nothing is measured, a rule decides
+  const std::vector<Pack>* like = nullptr;  // of a plan for other shapes, which this one shall share; null: none
+  Quantization quantization;                // empty: float32
 
   std::vector<Lifetime> lifetimes;           // per tensor
   std::vector<Layout> layouts;               // per tensor, as its maker leaves it
@@ -46,7 +47,7 @@ struct PlanState {
 class CpuPlan final : public Plan {
  public:
   CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, ThreadPool& pool,
-          const TileKernels* kernels, bool winograd, ConvolutionChoice* choice = nullptr,
+          const TileKernels* kernels, bool winograd, ConvolutionChoice* choice = nullptr, const CpuPlan* like = nullptr,
           Quantization quantization = {});
   const Program& program() const override { return *original_; }
   const PlanDescription& description() const override { return state_.description; }

@@ -29,6 +29,8 @@ class StepBuilder {
   bool winograd() const { return state_.winograd; }
   // Null where nothing is to be measured.
   ConvolutionChoice* choice() const { return state_.choice; }
+  // Packed parameters of a plan for other shapes, which shall be shared. Null: there are none.
+  const std::vector<Pack>* like() const { return state_.like; }
   // Null where the program computes on OpenMP's threads.
   ThreadPool* pool() const { return state_.pool; }
   // Null where there is no pool.

@@ -111,7 +111,12 @@ function askedOf(written: Graph, net: NetParameter, outputs: readonly string[]):
   return inputs.length === asked.inputs.length ? asked : { ...needed, inputs };
 }
 
-/** Chooses implementations and lays out the memory; takes none of it. @throws DeviceError */
+/**
+ * Chooses implementations and lays out the memory; takes none of it.
+ * @param like The same net's plan for other shapes, whose choices hold for these: nothing is measured, and parameters
+ * are used as that plan packs them. Null: none.
+ * @throws DeviceError
+ */
 export async function planNet<L extends Lowered>(
   device: NativeDevice,
   lowered: L,
@@ -121,9 +126,10 @@ export async function planNet<L extends Lowered>(
     tune = true,
     quantization = null,
   }: Partial<NativePlanOptions>,
+  like: NativePlan | null = null,
 ): Promise<Planned<L>> {
   const options = { precision, deterministic, tune, quantization };
-  const plan = await device.prepare(lowered.program, options);
+  const plan = await device.prepare(lowered.program, { ...options, tune: tune && like === null }, like);
   return { ...lowered, plan, options, memory: planMemory(plan.buffers, plan) };
 }
 

@@ -114,18 +114,31 @@ export class Compiler {
     }
   }
 
-  /** The same net on the same parameters for other input shapes. @throws GraphError, DeviceError */
+  /**
+   * The same net on the same parameters for other input shapes.
+   * @param options.measured Whether convolutions may be measured, and parameters packed once more for those that win.
+   * Otherwise each is computed as the opened net computes it, on what that has packed, which takes milliseconds.
+   * @param options.makeRoom Frees what is needed least, where memory is short; false: there is no more.
+   * @throws GraphError, DeviceError
+   */
   async reshape<L extends Lowered>(
     read: ReadNet<L>,
     { compiled, parameters }: OpenedNet<L>,
     inputShapes: Shapes,
+    { measured, makeRoom }: { readonly measured: boolean; readonly makeRoom: () => boolean },
   ): Promise<Compiled<L>> {
     const reshaped: Pick<ReadNet<L>, 'lower'> = {
       lower: (change) => read.lower({ inputShapes, ...change }),
     };
     const lowered = reshaped.lower();
     checkSameParameters(compiled.program, lowered.program);
-    const planned = await planNet(this.#native, lowered, compiled.options);
+    const plan = () => planNet(this.#native, lowered, compiled.options, measured ? null : compiled.plan);
+    let planned = await plan();
+    while (neededBytes(planned).activations > this.#parts.memory().free && makeRoom()) {
+      planned.plan.dispose();
+      // What was given up is freed behind the runs that are queued, and so is this behind that.
+      planned = await plan();
+    }
     await this.#checkMemory(planned, reshaped, neededBytes(planned).activations);
     return compileNet(this.#native, planned, parameters);
   }

@@ -336,14 +336,15 @@ export class Device {
       device: this.name,
       owner: this,
       opened,
-      compile: (shapes) => this.#compiler.reshape(read, opened, shapes),
+      keptShapes: options.keptShapes,
+      compile: (shapes, how) => this.#compiler.reshape(read, opened, shapes, how),
       loadLayerByLayer: loadLayerByLayer === null ? null : (outputs) => loadLayerByLayer(read.net, outputs),
     });
   }
 
   // A model to look for the first value that is not finite, which says nothing of its weights and is not looked at itself.
   #loadLayerByLayer(
-    { calibration: _, batches: __, precision, ...options }: LoadOptions,
+    { calibration: _, batches: __, keptShapes: ___, precision, ...options }: LoadOptions,
     outputs: readonly string[],
   ): Promise<Model> {
     const exact = precision === 'int8' ? 'float32' : precision;

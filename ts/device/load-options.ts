@@ -57,9 +57,16 @@ export interface LoadOptions extends NetOptions, CompileOptions {
   /** As NetOptions has it, or a model folder, whose weights and, for int8, calibration are taken where none are given. */
   readonly model: FileSource | NetParameter;
   /**
-   * More batch sizes, compiled now and kept: else each is compiled when it first occurs, and four are kept. Default none.
+   * More batch sizes, measured and compiled now and kept: else each is compiled when it first occurs, as `keptShapes` says.
+   * Default none.
    */
   readonly batches?: readonly number[];
+  /**
+   * How many shapes are kept compiled, besides those that were asked for, when inputs of other shapes are run: each holds
+   * the memory of its activations, and the one used least recently goes first. All share the parameters, and their
+   * convolutions are computed as those of the loaded shape. Default 4.
+   */
+  readonly keptShapes?: number;
   /** Decides BatchNorm's statistics, Dropout and which layers there are. Default: the net's own state, else TEST. */
   readonly phase?: 'TRAIN' | 'TEST';
   /** For int8: path of a file that `resnode quantize` wrote, or what `calibrate` made. */
@@ -158,14 +165,22 @@ export const loadRows = {
   batches: optional(
     list(integer(1), { of: 'batch sizes' }),
     'none',
-    'More batch sizes, compiled now and kept.',
+    'More batch sizes, measured and compiled now and kept.',
+  ),
+  keptShapes: optional(
+    integer(1),
+    '4',
+    'How many other input shapes that were run stay compiled; the one used least recently goes first.',
   ),
   weights: optional(weightsSource, 'the fillers', 'By path, file: URL or bytes, or as they were read.'),
 };
 
 export const loadOptions = options<LoadOptions>({ ...loadRows, outputs });
 
-export const planOptions = options<Omit<LoadOptions, 'weights' | 'batches'>>({ ...commonRows, outputs });
+export const planOptions = options<Omit<LoadOptions, 'weights' | 'batches' | 'keptShapes'>>({
+  ...commonRows,
+  outputs,
+});
 
 /**
  * Options whose model is a model folder, with its files.

@@ -51,8 +51,13 @@ export interface ModelParts {
   readonly device: string;
   readonly owner: object;
   readonly opened: OpenedNet<Lowered>;
+  /** Shapes that are kept besides those that were asked for. Default 4. */
+  readonly keptShapes?: number;
   /** Compiles the same net on the same parameters for other input shapes. */
-  readonly compile: (shapes: Shapes) => Promise<Compiled>;
+  readonly compile: (
+    shapes: Shapes,
+    how: { readonly measured: boolean; readonly makeRoom: () => boolean },
+  ) => Promise<Compiled>;
   /**
    * The same net with these outputs, nothing fused: where a value of an output is not finite, it finds the first blob
    * that has one. Null: this model's outputs are not looked at.
@@ -63,9 +68,6 @@ export interface ModelParts {
 type LoadLayerByLayer = NonNullable<ModelParts['loadLayerByLayer']>;
 /** A run, and whether each operation is timed. */
 type Submission = RunOptions & Pick<RunMode, 'profile'>;
-
-/** Compiled shapes that are kept besides those that were asked for; the one used least recently goes first. */
-const KEPT_SHAPES = 4;
 
 /** The blobs that a model returns, by name. */
 export type Outputs<Name extends string = string> = Record<Name, Tensor>;
@@ -113,7 +115,8 @@ export class Model<Name extends string = string> {
   readonly warnings: readonly Warning[];
   readonly #parts: ModelParts;
   readonly #runner: Runner;
-  readonly #others = new Map<string, Promise<Compiled>>();
+  /** Others that were run, the one used least recently first. */
+  readonly #others = new Map<string, Compiled>();
   /** Batch sizes that were asked for at loading. */
   readonly #asked = new Map<string, Compiled>();
   #last: Promise<unknown> | null = null;
@@ -144,7 +147,7 @@ export class Model<Name extends string = string> {
    * Runs the net once; in phase TRAIN a Dropout drops others each time. Inputs are copied at the call, so their arrays may be reused at once.
    * @param inputs One array per input blob: Float32Array, or Uint8Array whose values count as 0–255. Of the loaded
    * shape, of another batch size (the length decides), or `{ shape, data }`. A new shape is compiled when it first
-   * occurs; the four used last are kept and share the parameters. A DeviceBuffer is read when the run's turn comes, in
+   * occurs, without measuring; those used last are kept (`keptShapes`) and share the parameters. A DeviceBuffer is read when the run's turn comes, in
    * its own shape where that has as many dimensions as the blob, else its length decides.
    * Values that are not finite are a process warning (`output/not-finite`), once an output.
    * @returns The outputs by name, in plain row-major float32, without those that `options.outputs` takes.
@@ -202,7 +205,7 @@ export class Model<Name extends string = string> {
     const shapes: Shapes = Object.fromEntries(sized);
     const key = JSON.stringify(shapes);
     if (sameShapes(shapes, this.inputs) || this.#asked.has(key)) return;
-    this.#asked.set(key, await this.#parts.compile(shapes));
+    this.#asked.set(key, await this.#parts.compile(shapes, { measured: true, makeRoom: this.#giveUpOldest }));
   }
 
   /** Layers as they run, fused ones in one row, with shapes, parameters and multiply-accumulates. */
@@ -220,7 +223,7 @@ export class Model<Name extends string = string> {
     if (!this.#runner.dispose()) return;
     release(this);
     for (const asked of this.#asked.values()) free(asked);
-    for (const other of this.#others.values()) void other.then(free, () => {});
+    for (const other of this.#others.values()) free(other);
     this.#others.clear();
   }
 
@@ -291,16 +294,25 @@ export class Model<Name extends string = string> {
     const key = JSON.stringify(shapes);
     const asked = this.#asked.get(key);
     if (asked !== undefined) return asked;
-    const known = this.#others.get(key) ?? this.#parts.compile(shapes);
-    known.catch(() => this.#others.delete(key));
+    const { keptShapes = 4, compile } = this.#parts;
+    const known = this.#others.get(key);
     this.#others.delete(key);
-    this.#others.set(key, known);
-    for (const oldest of [...this.#others.keys()].slice(0, -KEPT_SHAPES)) {
-      void this.#others.get(oldest)!.then(free, () => {});
-      this.#others.delete(oldest);
-    }
-    return known;
+    while (this.#others.size >= keptShapes) this.#giveUpOldest();
+    const compiled = known ?? (await compile(shapes, { measured: false, makeRoom: this.#giveUpOldest }));
+    if (this.#runner.isDisposed) free(compiled);
+    this.#runner.checkOpen();
+    this.#others.set(key, compiled);
+    return compiled;
   }
+
+  /** False: no shape is kept that was not asked for. */
+  readonly #giveUpOldest = (): boolean => {
+    const [oldest] = this.#others;
+    if (oldest === undefined) return false;
+    this.#others.delete(oldest[0]);
+    free(oldest[1]);
+    return true;
+  };
 }
 
 // What the arrays hold now: their owner may write to them as soon as the run is answered.

@@ -40,6 +40,10 @@ export class Runner<L extends Lowered = Lowered> {
     this.compiled = parts.opened.compiled;
   }
 
+  get isDisposed(): boolean {
+    return this.#isDisposed;
+  }
+
   /** @throws DeviceError `device/disposed` */
   checkOpen(): void {
     const { device, disposed } = this.#parts;

@@ -134,8 +134,12 @@ export interface NativeDevice {
   readonly kind: string;
   /** What a person wants to read: processor or GPU name, threads, library versions, instruction set. */
   readonly description: Readonly<Record<string, string | number>>;
-  /** Chooses primitives and layouts for every operation; allocates nothing that lasts. */
-  prepare(program: Program, options: NativePlanOptions): Promise<NativePlan>;
+  /**
+   * Chooses primitives and layouts for every operation; allocates nothing that lasts.
+   * @param like The plan of a program with the same parameters for other shapes, as which each operation is computed:
+   * nothing is measured or packed anew. Null: none.
+   */
+  prepare(program: Program, options: NativePlanOptions, like?: NativePlan | null): Promise<NativePlan>;
   /**
    * Takes the parameters' bytes: views of a mapped file or of `allocateMemory` are held and must not change any more,
    * anything else is copied at the call; null: zeros.

@@ -21,6 +21,14 @@ Place biasInBlocks(StepBuilder& step, ParameterId id, int64_t outputs) {
 
 namespace {
 
+const std::string kWinograd = "Winograd 4×4";
+
+// Whether a plan packs these weights for Winograd's algorithm.
+bool isTransformed(const std::vector<Pack>& packs, ParameterId weights) {
+  return std::any_of(packs.begin(), packs.end(),
+                     [&](const Pack& pack) { return pack.id == weights && pack.transformName == kWinograd; });
+}
+
 // Adds the call of either kind of convolution, whose weights were placed.
 template <class Algorithm>
 void addCall(StepBuilder& step, const Algorithm& algorithm, const Convolution& convolution, Place weights) {
@@ -60,13 +68,14 @@ bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution) {
   const Shape &in = step.inputShape(0), &out = step.outputShape(0);
   if (!winogradPays(convolution, in, out)) return false;
   const bool hasResidual = step.operation().inputs.size() > 1;
+  if (step.like() && !isTransformed(*step.like(), convolution.weights)) return false;
   if (step.choice() && !step.choice()->prefersWinograd(*step.kernels(), convolution, hasResidual, in, out))
     return false;
   const WinogradConvolution winograd(*step.kernels(), convolution, in, out);
   const auto transform = [winograd](const float* plain, float* packed) { winograd.transformWeights(plain, packed); };
   const Layout plain = plainLayout(step.program().parameters[convolution.weights].shape);
   const Place weights = step.packedParameter(
-      {convolution.weights, plain, plainLayout({winograd.weightsFloats()}), {}, transform, "Winograd 4×4"});
+      {convolution.weights, plain, plainLayout({winograd.weightsFloats()}), {}, transform, kWinograd});
   addCall(step, winograd, convolution, weights);
   step.describe(std::string("Winograd 4×4 ") + winograd.instructionSet());
   return true;
