@@ -24,6 +24,7 @@ import { readSolver } from '../../ts/caffe/solver-parameter.ts';
 import { readSolverState, saveHdf5SolverState, saveSolverState } from '../../ts/caffe/solver-state.ts';
 import { writeBinaryproto, writeCaffemodel } from '../../ts/caffe/write-caffemodel.ts';
 import { mapFile } from '../../ts/convert/map-file.ts';
+import { readMatConvNet } from '../../ts/convert/matconvnet/read-matconvnet.ts';
 import { LevelDb } from '../../ts/data/leveldb/leveldb.ts';
 import { graphFromCaffe, summarise } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
@@ -281,6 +282,15 @@ export const READERS: readonly Reader[] = [
     seeds: () =>
       ['old', 'new', 'whole'].map((name) => gunzipSync(fixture(`convert/fixtures/keras-${name}.h5.gz`))),
     read: async (path) => readAll((await readKerasResnet(path)).weights),
+  },
+  {
+    name: 'MatConvNet',
+    extension: '.mat',
+    seeds: () => [
+      ...['dagnn.mat', 'dagnn-packed.mat', 'simplenn.mat'].map((name) => fixture(`convert/fixtures/${name}`)),
+      gunzipSync(fixture('convert/fixtures/dagnn-7.3.mat.gz')),
+    ],
+    read: async (path) => readAll((await readMatConvNet(path)).weights),
   },
   {
     name: 'LMDB',

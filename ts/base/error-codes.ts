@@ -51,6 +51,18 @@ export const errorCodes = {
     'MPI or NCCL, by which several processes train together, cannot be opened.',
     'Install it by the command that the message names.',
   ],
+  'convert/layer': [
+    'A layer of another framework has no equal in Caffe.',
+    'Change the layer as the message says, or export the net as ONNX and convert that.',
+  ],
+  'convert/matconvnet': [
+    'A MAT-file holds no net of MatConvNet that can be converted.',
+    "Save the net's structure: `s = net.saveobj(); save('net.mat', '-struct', 's')`.",
+  ],
+  'convert/matconvnet-layer': [
+    'A layer cannot be written for MatConvNet.',
+    "Change the layer as the message says, or keep the net in Caffe's format.",
+  ],
   'convert/missing': [
     'The target format holds weights, and the net has none.',
     'Give the net its caffemodel.',
@@ -430,6 +442,14 @@ export const errorCodes = {
   'label/invalid': [
     'A label is no class of the net.',
     'Count classes from 0, or give `num_output` the number of classes.',
+  ],
+  'matlab/format': [
+    'A MAT-file is damaged, or of a form that is not read.',
+    'Save it again with -v7 or -v7.3.',
+  ],
+  'matlab/limit': [
+    'A MAT-file is larger or deeper than what is read, or would be larger than MATLAB reads.',
+    'Save it without packing (-v6), or the net alone.',
   ],
   'memory/too-large': ['An array is larger than this Node can hold.', 'Use Node 22 or later.'],
   'net/batch-norm-few-values': [

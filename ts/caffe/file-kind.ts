@@ -55,6 +55,7 @@ export type FileKind =
   | 'rar'
   | 'tar'
   | 'matlab'
+  | 'matlab-7.3'
   | 'tflite'
   | 'pdf'
   | 'jpeg'
@@ -80,6 +81,7 @@ const SIGNATURES: readonly (readonly [FileKind, string, offset?: number])[] = [
   ['rar', 'Rar!\x1a\x07'],
   ['tar', 'ustar', 257],
   ['matlab', 'MATLAB 5.0 MAT-file'],
+  ['matlab-7.3', 'MATLAB 7.3 MAT-file'],
   ['tflite', 'TFL3', 4],
   ['pdf', '%PDF-'],
   ['jpeg', '\xff\xd8\xff'],

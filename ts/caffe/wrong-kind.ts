@@ -3,6 +3,7 @@ import { type FileKind, fileKind, fileKindAt } from './file-kind.ts';
 
 const UNPACK = 'unpack it first';
 const CONVERT = 'makes a caffemodel and a prototxt of it';
+const MATLAB = `\`resnode convert net.mat --out net.caffemodel\` ${CONVERT} where it holds a net of MatConvNet; save an array as .npy (scipy.io.loadmat, numpy.save)`;
 const IMAGES = ['jpeg', 'png', 'gif', 'webp', 'tiff', 'bmp', 'pnm'] as const;
 const AN_IMAGE = 'images are arguments of `resnode classify`, or --images of the other commands';
 
@@ -78,7 +79,8 @@ const KINDS: Readonly<Record<FileKind, readonly [is: string, cure: string]>> = {
   '7z': ['a 7z archive', `${UNPACK} (7z x)`],
   rar: ['a rar archive', `${UNPACK} (unrar x)`],
   tar: ['a tar archive', `${UNPACK} (tar -xf)`],
-  matlab: ['a MATLAB file', 'save its array as .npy (scipy.io.loadmat, numpy.save)'],
+  matlab: ['a MATLAB file', MATLAB],
+  'matlab-7.3': ['a MATLAB file', MATLAB],
   tflite: ['a TensorFlow Lite model', 'export the net as ONNX and convert that'],
   pdf: ['a PDF', 'give the file itself'],
   jpeg: ['an image (JPEG)', AN_IMAGE],
@@ -99,7 +101,8 @@ const NEEDED = {
   weights: [['caffemodel', 'hdf5'], 'weights (.caffemodel or .caffemodel.h5) are needed'],
   state: [['solver-state', 'hdf5'], 'a solver state (.solverstate or .solverstate.h5) is needed'],
   mean: [['mean'], 'a mean image (.binaryproto) is needed'],
-  hdf5: [['hdf5'], 'an HDF5 file is needed'],
+  hdf5: [['hdf5', 'matlab-7.3'], 'an HDF5 file is needed'],
+  matlab: [['matlab', 'matlab-7.3'], 'a MAT-file (.mat) is needed'],
   onnx: [['onnx'], 'an ONNX model is needed'],
   npy: [['npy'], 'a NumPy array (.npy) is needed'],
   safetensors: [['safetensors'], 'a safetensors file is needed'],

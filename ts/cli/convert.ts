@@ -35,7 +35,7 @@ A .pth (a state dict; its pickle is read as data, never executed), a .safetensor
 hold a ResNet, which is recognised by the names and shapes of its tensors: torchvision's, timm's and transformers' of any
 depth and width, CIFAR's, Keras's ResNet50, 101 and 152. What differs without a tensor of its own (a dilated net, timm's resnetaa and
 resnetblur) looks like a plain one there: export it as ONNX and convert that. What the input must be is written beside the result as .preprocess.json,
-for --preprocess. Another .safetensors holds Caffe's blobs, named layer.index, and the net where it was known.
+for --preprocess. A .mat holds a net of MatConvNet (DagNN or SimpleNN), with its layers. Another .safetensors holds Caffe's blobs, named layer.index, and the net where it was known.
 
 The check runs the first file and the second on the same random inputs and prints the largest difference of their
 outputs; an .onnx is run by onnxruntime-node where that is installed. Exit status 1 where they differ by more than
@@ -45,6 +45,7 @@ Examples:
   resnode convert ResNet-50-model.caffemodel --out resnet50.onnx --model ResNet-50-deploy.prototxt
   resnode convert resnet50.onnx --out resnet50.caffemodel --out-model resnet50.prototxt
   resnode convert resnet50.pth --out resnet50/
+  resnode convert imagenet-resnet-50-dag.mat --out resnet50/
   resnode convert resnet50/ --out resnet50.onnx
   resnode convert net.caffemodel --out net.safetensors --model net.prototxt
   resnode convert nvidia.caffemodel --out bvlc.caffemodel --model nvidia.prototxt --out-model bvlc.prototxt

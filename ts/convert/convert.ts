@@ -96,7 +96,11 @@ export async function convert(from: string, to: string, options: ConvertOptions 
   const source = isFolder(from) ? filesOfModelFolder(from, ['model', 'weights']) : null;
   const isFolderMade = isFolder(to) || extname(to) === '';
   const whole = source === null ? options : { model: source.model, ...options };
-  if (!isFolderMade) return convertFile(source?.weights ?? from, to, whole);
+  if (!isFolderMade)
+    return convertFile(source?.weights ?? from, to, {
+      ...whole,
+      ...(source?.preprocess === undefined ? {} : { sourcePreprocess: source.preprocess }),
+    });
   checkNewFolder(to, options.overwrite, 'the target');
   return convertToFolder(source ?? { weights: from }, to, whole);
 }
@@ -134,6 +138,8 @@ async function convertToFolder(
 interface FileOptions extends ConvertOptions {
   /** Default: the target's name with .preprocess.json. */
   readonly preprocessFile?: string;
+  /** What a model folder says of its images, for formats that hold it. */
+  readonly sourcePreprocess?: string;
 }
 
 async function convertFile(from: string, to: string, options: FileOptions): Promise<Conversion> {
@@ -171,7 +177,9 @@ async function convertFile(from: string, to: string, options: FileOptions): Prom
     throw new ArgumentError('outputModel', 'another file than the model', outputModel);
   // What the check would refuse is refused before anything is written.
   if (check && read.net !== null) blobsOf(graphFromCaffe(read.net), read.weights);
-  await target.write!(to, result);
+  const known =
+    options.sourcePreprocess === undefined ? {} : { preprocess: loadPreprocess(options.sourcePreprocess) };
+  await target.write!(to, { ...known, ...result });
   await removeIfChanged(to, from, read.weights);
   if (outputModel !== null) writeFileAtomically(outputModel, [printPrototxt(result.net!)]);
   if (preprocessFile !== null) savePreprocess(preprocessFile, read.preprocess!);

@@ -101,6 +101,16 @@ export const formats: readonly Format[] = [
     read: (path, { inputShapes }) => readKerasResnet(path, { inputShapes }),
   },
   {
+    name: 'MatConvNet',
+    extensions: ['.mat'],
+    kind: 'weights',
+    holdsNet: true,
+    read: async (path, { inputShapes }) =>
+      (await import('./matconvnet/read-matconvnet.ts')).readMatConvNet(path, { inputShapes }),
+    write: async (path, result) =>
+      (await import('./matconvnet/write-matconvnet.ts')).writeMatConvNet(path, result as Network),
+  },
+  {
     name: 'Caffe mean image',
     extensions: ['.binaryproto'],
     kind: 'array',
@@ -137,6 +147,8 @@ const BY_CONTENT: Readonly<Partial<Record<FileKind, string>>> = {
   torch: 'PyTorch',
   zip: 'PyTorch',
   pickle: 'PyTorch',
+  matlab: 'MatConvNet',
+  'matlab-7.3': 'MatConvNet',
   mean: 'Caffe mean image',
   npy: 'NumPy',
 };

@@ -1,9 +1,10 @@
 /** Graph → ONNX, layer by layer as written: one node a layer where ONNX has such a node, names of blobs kept. */
 import type { Graph, Node, ValueId } from '../graph/graph.ts';
-import { isPrivate, type Uses, usesOf } from '../passes/rewrite.ts';
+import { usesOf } from '../passes/rewrite.ts';
 import { type BlobOf, OnnxWriter } from './layer-writer.ts';
 import { Names } from './names.ts';
 import type { OnnxModel, OnnxValue } from './onnx-proto.ts';
+import { scaleAfter } from './scale-after.ts';
 import { operators } from './to-onnx-operators.ts';
 
 /** Opset 17: what onnxruntime and the browsers' runtimes have read since 2022. */
@@ -48,19 +49,6 @@ function valueNames(graph: Graph): string[] {
   const last = new Map([...graph.blobs].map(([name, id]) => [id, name]));
   const taken = new Names(graph.blobs.keys());
   return graph.values.map(({ blob, layer }, id) => last.get(id) ?? taken.take(`${blob}@${layer}`));
-}
-
-// The pair BatchNorm, Scale is one BatchNormalization, where nobody else sees what lies between.
-function scaleAfter(uses: Uses, node: Node): Node | null {
-  const { operation, outputs } = node;
-  if (operation.kind !== 'affine' || operation.affine.length > 1) return null;
-  if (operation.affine[0]?.kind !== 'batchNorm' || !isPrivate(uses, outputs[0]!)) return null;
-  const [next] = uses.readers.get(outputs[0]!)!;
-  const isScale =
-    next!.operation.kind === 'affine' &&
-    next!.operation.affine.length === 1 &&
-    next!.operation.affine[0]!.kind === 'scale';
-  return isScale ? next! : null;
 }
 
 /** What makes rows of its own, whatever the batch is, or is written for one size of it. */

@@ -3,6 +3,7 @@
 import { fromFloat16 } from '../base/half-floats.ts';
 import { elementCount } from '../base/shape.ts';
 import { yielding } from '../base/yielding.ts';
+import { attributesOf, textsOf } from './attributes.ts';
 import { type Chunk, type ChunkedDataset, chunksOf, gridCount } from './chunks.ts';
 import { readFilters, unfiltered } from './filters.ts';
 import { type Layout, readFill, readLayout } from './layout.ts';
@@ -72,6 +73,24 @@ export class Hdf5Dataset {
     const prefix = type.kind === 'float' ? 'float' : type.signed ? 'int' : 'uint';
     const ArrayType = ARRAYS[`${prefix}${type.size}` as keyof typeof ARRAYS];
     return new ArrayType(bytes.buffer as ArrayBuffer, 0, this.count);
+  }
+
+  /** Whether it holds references to other objects of the file (IV.A.2.d, class 7, objects' addresses). */
+  get isReferences(): boolean {
+    return this.type.kind === 'reference';
+  }
+
+  /** Addresses of objects, for `Hdf5Group.at`; null for a reference to nothing. @throws Hdf5Problem */
+  async references(): Promise<(number | null)[]> {
+    if (this.type.kind !== 'reference') throw unsupported(`it has ${this.typeName}, no references`);
+    const cursor = new Cursor(Buffer.from((await this.#bytes()).buffer), this.#header.source);
+    return Array.from({ length: this.count }, () => cursor.sub(8).uint(8) || null);
+  }
+
+  /** The texts of an attribute; null where it has other values, undefined where there is none. */
+  texts(attribute: string): string[] | null | undefined {
+    const found = attributesOf(this.#header).get(attribute);
+    return found && textsOf(this.#header.source, found);
   }
 
   /** The text of a scalar (or the first of several). */

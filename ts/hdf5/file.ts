@@ -98,7 +98,12 @@ export class Hdf5Group {
       if (softLinks >= MAX_SOFT_LINKS) throw damaged(`the link "${name}" leads in a circle`);
       return this.#resolve(link.path, softLinks + 1);
     }
-    const header = new ObjectHeader(this.#header.source, link.address);
+    return this.at(link.address);
+  }
+
+  /** What a reference leads to; null where that is neither a group nor a dataset. */
+  at(address: number): Hdf5Object | null {
+    const header = new ObjectHeader(this.#header.source, address);
     if (header.has(MESSAGE.layout)) return new Hdf5Dataset(header);
     if (header.has(MESSAGE.symbolTable) || header.has(MESSAGE.linkInfo))
       return new Hdf5Group(header, this.#root);

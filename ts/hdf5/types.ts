@@ -12,6 +12,8 @@ export type Hdf5Type =
   /** Of a fixed number of bytes. */
   | { readonly kind: 'string'; readonly size: number }
   | { readonly kind: 'variable string'; readonly size: number }
+  /** To an object of the file. */
+  | { readonly kind: 'reference'; readonly size: 8 }
   | { readonly kind: 'other'; readonly size: number; readonly name: string };
 
 const NAMES: Readonly<Record<number, string>> = {
@@ -54,6 +56,8 @@ export function readDatatype(cursor: Cursor): Hdf5Type {
     }
     case 3:
       return { kind: 'string', size };
+    case 7:
+      return (bits & 15) === 0 && size === 8 ? { kind: 'reference', size } : other(NAMES[7]!);
     case 8:
       return readDatatype(cursor); // an enumeration's values are those of its base type
     case 9:
@@ -70,6 +74,8 @@ export function typeName(type: Hdf5Type): string {
       return `float${8 * type.size}`;
     case 'integer':
       return `${type.signed ? '' : 'u'}int${8 * type.size}`;
+    case 'reference':
+      return NAMES[7]!;
     case 'other':
       return type.name;
     default:

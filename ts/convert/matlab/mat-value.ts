@@ -1,0 +1,43 @@
+/** Values of a MAT-file, of whichever version: arrays in MATLAB's order, the first dimension fastest. */
+import { WeightsError } from '../../base/errors.ts';
+
+export type MatValue =
+  | { readonly kind: 'numeric'; readonly dims: readonly number[]; readonly values: () => ArrayLike<number> }
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'cell'; readonly items: readonly MatValue[] }
+  /** Its elements, an entry a field. */
+  | { readonly kind: 'struct'; readonly items: readonly MatFields[] }
+  /** Sparse matrices, function handles, objects: nothing of them is read. */
+  | { readonly kind: 'other'; readonly what: string };
+
+export type MatFields = ReadonlyMap<string, MatValue>;
+
+/** Of a MAT-file: nesting, and values of all kinds together. */
+export const MAX_MAT_DEPTH = 32;
+export const MAX_MAT_VALUES = 1_000_000;
+
+export function matError(file: string, message: string): WeightsError {
+  return new WeightsError('matlab/format', { file }, message);
+}
+
+export function matLimit(file: string, message: string): WeightsError {
+  return new WeightsError('matlab/limit', { file }, message);
+}
+
+/** A text, or null. */
+export const textOf = (value: MatValue | undefined): string | null =>
+  value?.kind === 'text' ? value.text : null;
+
+/** The texts of a cell, or a text alone; empty where there is none. */
+export function textsOf(value: MatValue | undefined): string[] {
+  if (value?.kind === 'text') return value.text === '' ? [] : [value.text];
+  return value?.kind === 'cell' ? value.items.flatMap((item) => textsOf(item)) : [];
+}
+
+/** A few numbers; null where it is no array of numbers. */
+export const numbersOf = (value: MatValue | undefined): number[] | null =>
+  value?.kind === 'numeric' ? Array.from(value.values()) : null;
+
+/** The fields of a struct of one element. */
+export const fieldsOf = (value: MatValue | undefined): MatFields | null =>
+  value?.kind === 'struct' ? (value.items[0] ?? null) : null;
