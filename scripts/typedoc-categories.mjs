@@ -22,6 +22,7 @@ const CATEGORIES = {
   layers: 'Nets',
   native: 'Devices and models',
   operations: 'Single operations',
+  pages: 'Pages',
   passes: 'Nets',
   quantize: 'Eight-bit integers',
   'tools/bench': 'Measurements',

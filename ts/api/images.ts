@@ -14,6 +14,7 @@ export {
 export type { Classification } from '../images/classify/likeliest.ts';
 export { type ClassifierFiles, readModelFolder } from '../images/classify/model-folder.ts';
 export { type DecodeLimits, type DecodeOptions, decodeImage } from '../images/decode.ts';
+export type { Balance, ClassFigures } from '../images/evaluate/balance.ts';
 export {
   type DatasetOptions,
   type LabelledFiles,
@@ -30,6 +31,7 @@ export {
   type SkippedImage,
 } from '../images/evaluate/evaluate-images.ts';
 export { fullyConvolutional } from '../images/evaluate/fully-convolutional.ts';
+export { type Outcome, outcomeOf } from '../images/evaluate/outcome.ts';
 export { openProgressFile, type ProgressFile } from '../images/evaluate/progress-file.ts';
 export { type PublishedCrops, type PublishedError, publishedErrors } from '../images/evaluate/published.ts';
 export {
@@ -44,14 +46,19 @@ export {
   type EvaluationSource,
   type ResultComparison,
 } from '../images/evaluate/result.ts';
+export {
+  type BinaryFigures,
+  type BinaryOptions,
+  binaryFigures,
+  type OperatingPoint,
+  type ThresholdPoint,
+} from '../images/evaluate/roc.ts';
 export { readSamples, type Samples, type SamplesOptions } from '../images/evaluate/samples.ts';
 export {
   type CalibrationBin,
   type ClassCount,
   type Confusion,
-  type Outcome,
   type OutcomeSummary,
-  outcomeOf,
   type Share,
   summariseOutcomes,
   wilsonInterval,

@@ -43,6 +43,7 @@ export {
 } from '../caffe/solver-state.ts';
 export { Communicator, openCommunicator } from '../device/communicator.ts';
 export type { TunedPreprocess } from '../images/preprocess.ts';
+export type { Axis, Chart, ChartPoint, Series } from '../pages/chart.ts';
 export {
   averageStatistics,
   type Statistics,

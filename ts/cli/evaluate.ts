@@ -1,5 +1,6 @@
 /** `resnode evaluate` */
 
+import { basename } from 'node:path';
 import { Command } from 'commander';
 import { ArgumentError, ImageError } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
@@ -21,6 +22,8 @@ import { summariseOutcomes } from '../images/evaluate/statistics.ts';
 import { imageInput } from '../images/features/image-input.ts';
 import { readLabels } from '../images/labels.ts';
 import { decodingOf } from '../images/preprocess.ts';
+import { writeEvaluationReport } from '../train/evaluation-report.ts';
+import { checkReportFile } from '../train/report.ts';
 import { type EvaluateFlags, type Job, jobOf, replayJob } from './evaluation-job.ts';
 import { flag, own } from './flag.ts';
 import { sayIgnored } from './image-files.ts';
@@ -42,6 +45,8 @@ interface Flags extends EvaluateFlags, WeightsFlags, InputShapeFlags, ProgressFl
   replay?: string;
   resume?: string;
   out?: string;
+  report?: string;
+  specificity?: number[];
   details?: boolean;
   json?: boolean;
 }
@@ -72,6 +77,8 @@ export function evaluate(): Command {
       ]),
     )
     .addOption(own('outResult'))
+    .addOption(own('evaluationReport'))
+    .addOption(flag('summariseOutcomes', 'specificities', '--specificity <shares>'))
     .addOption(own('details'))
     .addOption(own('json'))
     .addHelpText(
@@ -83,11 +90,13 @@ is another place; their contents must be the same. Exit status 1 where the resul
 Examples:
   resnode evaluate --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\
     --mean ResNet_mean.binaryproto --images ILSVRC2012_val/ --labels synset_words.txt --out result.json
+  resnode evaluate --model lesions --images held-out/ --report report.html --specificity 0.95,0.99
   resnode evaluate --replay result.json`,
     );
   weightsOptions(command);
   const options = inputShapeOption(anyPrecisionOption(deviceOptions(preprocessOptions(command))));
   return options.action(async (flags: Flags) => {
+    if (flags.report !== undefined) checkReportFile(flags.report);
     const before = flags.replay === undefined ? null : readResult(flags.replay);
     for (const name of ['model', 'weights', 'images'] as const)
       if (before === null && flags[name] === undefined)
@@ -193,10 +202,19 @@ async function run(
       if (skipped.length === samples.length)
         throw new ImageError('image/none-left', undefined, 'no image is left; see above');
     }
+    const { outcomes } = evaluated;
+    const { specificity: specificities } = flags;
+    const summary = summariseOutcomes(outcomes, specificities === undefined ? {} : { specificities });
+    if (flags.report !== undefined)
+      await writeEvaluationReport(flags.report, net.name ?? basename(model), {
+        ...{ summary, outcomes, images: samples },
+        classes: labels ?? Array.from({ length: classes }, (_, label) => `class ${label}`),
+        maxPixels: job.limits.maxPixels,
+      });
     const isPaper = scales === undefined || String(scales) === String(PAPER_SCALES);
     const result: EvaluationResult = {
       format: RESULT_FORMAT,
-      ...summariseOutcomes(evaluated.outcomes),
+      ...summary,
       skipped,
       published: isPaper ? publishedErrors(net, scales === undefined ? crops : 'multi-scale') : null,
       labels: labels ?? null,

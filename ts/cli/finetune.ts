@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { classifierOf } from '../architectures/training-net.ts';
 import { readNetFile } from '../caffe/net-parameter.ts';
+import { balanceFacts } from '../images/evaluate/balance-text.ts';
 import { type FinetuneEvent, finetune as run } from '../train/finetune.ts';
 import { formatDuration } from '../train/pace.ts';
 import { BrokenImages } from './broken-images.ts';
@@ -75,6 +76,7 @@ Example:
       const [, , height, width] = classifierOf(readNetFile(model)).shape as [number, number, number, number];
       const { crop: _, ...preprocess } = chosen.for({ width, height });
       const broken = new BrokenImages(flags);
+      let classes: readonly string[] = [];
       using stop = stopOnSignals();
       await using device = await openFlagged(flags);
       for await (const event of run({
@@ -89,28 +91,28 @@ Example:
         overwrite: flags.overwrite ?? false,
       })) {
         if (event.type === 'split') {
+          ({ classes } = event);
           sayIgnored(folder, event.ignored);
           broken.end(event.train + event.val + broken.list.length);
         }
         if (event.type === 'stopped') process.exitCode = stop.status;
         if (flags.json) console.log(eventJson(event));
-        else for (const line of lines(event)) (event.type === 'warning' ? console.error : console.log)(line);
+        else
+          for (const line of lines(event, classes))
+            (event.type === 'warning' ? console.error : console.log)(line);
       }
     });
 }
 
-function lines(event: FinetuneEvent): string[] {
+function lines(event: FinetuneEvent, classes: readonly string[]): string[] {
   switch (event.type) {
     case 'split':
       return [
         `${event.classes.length} classes: ${event.train} images to train with, ${event.val} to judge by; new head ${event.head}`,
       ];
     case 'evaluated': {
-      const { top1, images } = event.summary;
-      const [low, high] = top1.interval.map((error) => (100 * (1 - error)).toFixed(1));
-      return [
-        `${top1.correct} of ${images} right: ${(100 * (1 - top1.error)).toFixed(1)}% (95% interval ${high}% to ${low}%)`,
-      ];
+      const name = (label: number) => classes[label] ?? `class ${label}`;
+      return balanceFacts(event.summary, name).map(([title, value]) => `${title}: ${value}`);
     }
     case 'written':
       return [

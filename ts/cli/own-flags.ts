@@ -294,6 +294,10 @@ export const ownFlags = {
     ),
   },
   htmlFile: { flags: '--html <file>', row: optional(path, '', 'Writes it as a page with plots here.') },
+  evaluationReport: {
+    flags: '--report <html>',
+    row: optional(path, '', 'Writes figures, curves and the misses as pictures as a page here.'),
+  },
   details: {
     flags: '--details',
     row: onOff('Prints every class, every confusion and the calibration, too.'),

@@ -1,4 +1,11 @@
 /** Results of an evaluation, for people. */
+import {
+  aucText,
+  averagePrecisionText,
+  balanceFacts,
+  percent,
+  sensitivityText,
+} from '../images/evaluate/balance-text.ts';
 import type { EvaluationResult, ResultComparison } from '../images/evaluate/result.ts';
 import type { Share } from '../images/evaluate/statistics.ts';
 
@@ -21,6 +28,7 @@ export function printEvaluation(result: EvaluationResult, details: boolean): voi
         ? '1 crop'
         : '10 crops';
   console.log(`${images} images, ${views}, ${result.imagesPerSecond.toFixed(1)} a second`);
+  for (const [title, value] of balanceFacts(result, name)) console.log(`${title}: ${value}`);
   row('top-1', top1, published?.top1);
   row('top-5', top5, published?.top5);
   if (published !== null)
@@ -34,7 +42,10 @@ export function printEvaluation(result: EvaluationResult, details: boolean): voi
   for (const { reason } of skipped) console.log(`  ${reason}`);
 }
 
-function printTables({ classes, calibration }: EvaluationResult, name: (label: number) => string): void {
+function printTables(
+  { classes, balance, calibration }: EvaluationResult,
+  name: (label: number) => string,
+): void {
   const line = (...cells: readonly (string | number)[]) =>
     console.log(
       `  ${cells.map((cell, i) => (i === cells.length - 1 ? cell : String(cell).padStart(11))).join(' ')}`,
@@ -42,6 +53,15 @@ function printTables({ classes, calibration }: EvaluationResult, name: (label: n
   console.log('by class:');
   line('images', 'top-1 right', 'top-5 right', 'class');
   for (const { label, images, top1, top5 } of classes) line(images, top1, top5, name(label));
+  line('recall', 'precision', 'F1', 'class');
+  for (const { label, recall, precision, f1 } of balance.classes)
+    line(percent(recall), precision === null ? '–' : percent(precision), f1.toFixed(3), name(label));
+  if (balance.auc !== null) console.log('by class, against the others:');
+  for (const { label, scores } of balance.classes)
+    if (scores !== null)
+      console.log(
+        `  ${name(label)}: AUC ${aucText(scores)}, average precision ${averagePrecisionText(scores)}, sensitivity ${sensitivityText(scores)}`,
+      );
   console.log('by confidence:');
   line('from', 'to', 'images', 'confidence', 'right');
   for (const { from, to, images, confidence, accuracy } of calibration.bins)
@@ -58,5 +78,3 @@ export function printComparison(file: string, comparison: ResultComparison): voi
   else console.log(`not the same as ${file}: ${differing.join(', ')} differ`);
   for (const change of changes) console.log(`  ${change}`);
 }
-
-const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;

@@ -12,15 +12,17 @@ import { matchRows } from '../device/load-options.ts';
 import { solverRows } from '../device/train-options.ts';
 import type { TrainOptions } from '../device/trainer.ts';
 import { decodeImage, limitRows } from '../images/decode.ts';
+import { balanceFacts } from '../images/evaluate/balance-text.ts';
 import { evaluateImages } from '../images/evaluate/evaluate-images.ts';
-import { type Outcome, type OutcomeSummary, summariseOutcomes } from '../images/evaluate/statistics.ts';
+import type { Outcome } from '../images/evaluate/outcome.ts';
+import { type OutcomeSummary, summariseOutcomes } from '../images/evaluate/statistics.ts';
 import { readAhead } from '../images/features/read-ahead.ts';
 import { listImages } from '../images/list-images.ts';
 import { type TunedPreprocess, tunedPreprocess } from '../images/preprocess.ts';
+import { evaluationSections } from './evaluation-section.ts';
 import type { DoneEvent, SolverEvent } from './events.ts';
 import { type FinetuneFiles, type Recipe, writeFinetuneFiles } from './finetune-files.ts';
 import { readInitialWeights } from './initial-weights.ts';
-import { confusionMatrix, MOST_CLASSES, worstMistakes } from './mistakes.ts';
 import { formatDuration } from './pace.ts';
 import { openReport, type Report } from './report.ts';
 import { Solver } from './solver.ts';
@@ -206,20 +208,20 @@ export async function* finetune(given: FinetuneOptions): AsyncGenerator<Finetune
     yield evaluated;
     const seconds = (performance.now() - begin) / 1000;
     const peakMemory = process.resourceUsage().maxRSS * 1024;
-    report.addSection({
-      title: 'Images that were not trained with',
-      rows: [...resultRows(evaluated, split.classes), ...costRows(seconds, peakMemory)],
-      ...(split.classes.length > MOST_CLASSES
-        ? {}
-        : { confusions: confusionMatrix(outcomes, split.classes) }),
-    });
-    const pictures = await worstMistakes(outcomes, split.val, split.classes, options.maxPixels);
-    if (pictures.length > 0) report.addSection({ title: 'The surest mistakes', rows: [], pictures });
+    const { classes, val: images } = split;
+    const { maxPixels } = options;
+    const { summary } = evaluated;
+    for (const section of await evaluationSections(
+      'Images that were not trained with',
+      { summary, outcomes, images, classes, maxPixels },
+      costRows(seconds, peakMemory),
+    ))
+      report.addSection(section);
     await report.close();
     writeModelReadme(out, {
       title: `${basename(options.model)} for ${split.classes.join(', ')}`,
       madeBy: 'resnode finetune',
-      facts: [...imageRows(split), ...resultRows(evaluated, split.classes)],
+      facts: [...imageRows(split), ...balanceFacts(summary, (label) => classes[label]!)],
     });
     yield { type: 'written', files: paths, seconds, peakMemory };
   } catch (error) {
@@ -326,8 +328,6 @@ async function brokenImages({ folder, onBroken, maxPixels, signal }: FinetuneOpt
   return broken;
 }
 
-const percent = (share: number) => `${(100 * share).toFixed(1)}%`;
-
 function imageRows({ classes, train, val, from }: Split) {
   const count = (images: Split['train'], label: number) =>
     images.filter((each) => each.label === label).length;
@@ -335,23 +335,6 @@ function imageRows({ classes, train, val, from }: Split) {
     ['split', from === 'folders' ? 'as in train/ and val/' : 'drawn, the same share of each class'] as const,
     ['together', `${train.length} to train with, ${val.length} to judge by`] as const,
     ...classes.map((name, label) => [name, `${count(train, label)} and ${count(val, label)}`] as const),
-  ];
-}
-
-function resultRows({ summary }: EvaluatedEvent, classes: readonly string[]) {
-  const { top1, images } = summary;
-  const [low, high] = top1.interval;
-  return [
-    [
-      'right',
-      `${top1.correct} of ${images}: ${percent(1 - top1.error)} (95% interval ${percent(1 - high)} to ${percent(1 - low)})`,
-    ] as const,
-    ...(classes.length > MOST_CLASSES ? summary.confusions : [])
-      .slice(0, 20)
-      .map(
-        ({ label, predicted, count }) =>
-          [`${classes[label]} taken for ${classes[predicted]}`, `${count}`] as const,
-      ),
   ];
 }
 

@@ -1,8 +1,9 @@
 /** Where a classifier is wrong, for a report: which classes it takes for which, and the images that it is surest of. */
 import { decodeImage } from '../images/decode.ts';
-import type { Outcome } from '../images/evaluate/statistics.ts';
+import type { LazySample, Sample } from '../images/evaluate/evaluate-images.ts';
+import type { Outcome } from '../images/evaluate/outcome.ts';
+import type { DeepImage, Image } from '../images/image.ts';
 import type { ConfusionMatrix, ReportPicture } from './report-data.ts';
-import type { LabelledImage } from './split.ts';
 
 /** More classes than that fill no page; the most frequent confusions are listed instead. */
 export const MOST_CLASSES = 30;
@@ -16,35 +17,43 @@ export function confusionMatrix(outcomes: readonly Outcome[], labels: readonly s
 }
 
 /**
- * The wrong answers that were given with the most confidence, as thumbnails.
- * @param outcomes One an image of `images`.
+ * Wrong answers as thumbnails: those of rare classes first, of each class the surest, in turn, so that what was missed
+ * of a rare one is seen beside the many of a frequent one.
+ * @param outcomes Of `images`, by their `sample`.
  */
-export async function worstMistakes(
+export async function missesOf(
   outcomes: readonly Outcome[],
-  images: readonly LabelledImage[],
+  images: readonly (Sample | LazySample)[],
   labels: readonly string[],
   maxPixels?: number,
 ): Promise<ReportPicture[]> {
   const wrong = outcomes
-    .map((outcome, i) => ({ ...outcome, image: images[i]!.image }))
-    .filter(({ label, predicted }) => label !== predicted)
-    .sort((a, b) => b.confidence - a.confidence)
-    .slice(0, MOST_PICTURES);
+    .flatMap((outcome) => (outcome.rank > 0 ? [{ ...outcome, image: images[outcome.sample!]! }] : []))
+    .sort((a, b) => b.confidence - a.confidence);
+  const size = (label: number) => outcomes.filter((outcome) => outcome.label === label).length;
+  const queues = [...new Set(wrong.map(({ label }) => label))]
+    .sort((a, b) => size(a) - size(b) || a - b)
+    .map((label) => wrong.filter((outcome) => outcome.label === label));
+  const shown = [];
+  for (let turn = 0; shown.length < Math.min(MOST_PICTURES, wrong.length); turn++)
+    shown.push(...queues.flatMap((queue) => queue.slice(turn, turn + 1)));
+  const name = (label: number) => labels[label] ?? `class ${label}`;
   const pictures: ReportPicture[] = [];
-  for (const { image, label, predicted, confidence } of wrong)
+  for (const { image, label, predicted, confidence } of shown.slice(0, MOST_PICTURES))
     pictures.push({
       jpeg: await thumbnail(image, maxPixels),
-      caption: `${labels[label]} taken for ${labels[predicted]}, ${(100 * confidence).toFixed(0)}%`,
+      caption: `${name(label)} taken for ${name(predicted)}, ${(100 * confidence).toFixed(0)}%`,
     });
   return pictures;
 }
 
-async function thumbnail(file: string, maxPixels: number | undefined): Promise<string> {
+async function thumbnail(sample: Sample | LazySample, maxPixels: number | undefined): Promise<string> {
   const { default: sharp } = await import('sharp');
-  const { data, width, height, channels } = await decodeImage(file, {
-    depth: 8,
-    ...(maxPixels === undefined ? {} : { maxPixels }),
-  });
+  const { image } = typeof sample === 'function' ? await sample() : sample;
+  const { data, width, height, channels } =
+    typeof image === 'string'
+      ? await decodeImage(image, { depth: 8, ...(maxPixels === undefined ? {} : { maxPixels }) })
+      : eightBits(image);
   const jpeg = await sharp(data, { raw: { width, height, channels } })
     .resize(SIDE, SIDE, { fit: 'inside', withoutEnlargement: true })
     .toColourspace('srgb')
@@ -52,3 +61,9 @@ async function thumbnail(file: string, maxPixels: number | undefined): Promise<s
     .toBuffer();
   return jpeg.toString('base64');
 }
+
+/** The upper half of 16 bits. */
+const eightBits = (image: Image | DeepImage): Image =>
+  image.data instanceof Uint8Array
+    ? (image as Image)
+    : { ...image, data: Uint8Array.from(image.data, (value) => value >> 8) };

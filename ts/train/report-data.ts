@@ -1,4 +1,5 @@
 /** What a report says of a training, collected from its events; plain data, the JSON beside the page. */
+import type { Chart } from '../pages/chart.ts';
 import { Curve, type CurvePoint } from './curve.ts';
 import type {
   DivergedEvent,
@@ -14,10 +15,16 @@ import type {
 export interface ReportSection {
   readonly title: string;
   readonly rows: readonly (readonly [name: string, value: string])[];
+  /** Stands before the curves: what the reader came for. Default false. */
+  readonly leads?: boolean;
+  /** Below the rows. */
+  readonly table?: { readonly head: readonly string[]; readonly rows: readonly (readonly string[])[] };
   /** How often images of a class (row) were taken for each class (column). */
   readonly confusions?: ConfusionMatrix;
   /** Pictures with a line each, e.g. of images that were taken for what they are not. */
   readonly pictures?: readonly ReportPicture[];
+  /** Behind it. */
+  readonly charts?: readonly Chart[];
 }
 
 export interface ConfusionMatrix {

@@ -22,6 +22,13 @@ export interface Report {
   close(): Promise<ReportData>;
 }
 
+/** @throws ArgumentError where no page can be written there: before hours of work */
+export function checkReportFile(file: string): void {
+  if (!/\.html?$/i.test(file)) throw new ArgumentError('report', 'a file name that ends in .html', file);
+  if (!statSync(dirname(file), { throwIfNoEntry: false })?.isDirectory())
+    throw new ArgumentError('report', 'a file in a folder that exists', file);
+}
+
 const OPEN_REPORT = signature('openReport', {
   file: required(path, 'Where the page goes.'),
   title: optional(string, "the net's name", 'Its heading.'),
@@ -38,9 +45,7 @@ const OPEN_REPORT = signature('openReport', {
  */
 export function openReport(file: string, title?: string): Report {
   OPEN_REPORT.check(file, title);
-  if (!/\.html?$/i.test(file)) throw new ArgumentError('report', 'a file name that ends in .html', file);
-  if (!statSync(dirname(file), { throwIfNoEntry: false })?.isDirectory())
-    throw new ArgumentError('report', 'a file in a folder that exists', file);
+  checkReportFile(file);
   const collector = new ReportCollector();
   return {
     add: (event) => collector.add(event),

@@ -12,7 +12,8 @@ import { openDevice } from '../../../ts/device/device.ts';
 import { decodeImage } from '../../../ts/images/decode.ts';
 import { readLabelledImages } from '../../../ts/images/evaluate/dataset.ts';
 import { evaluateImages, type Sample } from '../../../ts/images/evaluate/evaluate-images.ts';
-import { outcomeOf, summariseOutcomes } from '../../../ts/images/evaluate/statistics.ts';
+import { outcomeOf } from '../../../ts/images/evaluate/outcome.ts';
+import { summariseOutcomes } from '../../../ts/images/evaluate/statistics.ts';
 import { tenCrops } from '../../../ts/images/evaluate/ten-crop.ts';
 import { readLabels } from '../../../ts/images/labels.ts';
 import { msraPreprocess } from '../../../ts/images/preprocess.ts';
@@ -229,5 +230,29 @@ if (existsSync(imagenet) && existsSync(photos)) {
   });
 } else
   console.log('skipped: no shared/models/imagenet-resnet18 or data/imagenet-samples beside the checkout');
+
+test('evaluate leads with balance, and its report shows curves and the misses as pictures', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'resnode-'));
+  const report = join(folder, 'report.html');
+  const words = [...files, '--images', list, '--labels', join(fashion, 'labels.txt')];
+  const run = evaluateCommand(...words, '--report', report, '--specificity', '0.9,0.99');
+  assert.is(run.status, 0, run.stderr);
+  const [, first, rarest] = run.stdout.split('\n');
+  assert.is(first, 'balanced accuracy: 94.7% over 10 classes (guessing: 10.0%)');
+  assert.match(rarest!, /^recall of "Bag", the rarest class: 1 of 1: 100\.0% /);
+  assert.match(run.stdout, /right: 28 of 30: .*; always "Trouser" is right for 16\.7%/);
+  const page = readFileSync(report, 'utf8');
+  for (const part of ['What was found', 'The surest mistakes', 'Coat taken for Pullover', '"guessing"'])
+    assert.ok(page.includes(part), part);
+  assert.is(page.match(/src="data:image\/jpeg;base64,/g)?.length, 2);
+
+  const refused = evaluateCommand(...words, '--report', join(folder, 'nowhere/report.html'));
+  assert.is(refused.status, 2);
+  assert.match(refused.stderr, /a file in a folder that exists/);
+  assert.match(
+    evaluateCommand(...words, '--specificity', '95').stderr,
+    /shares from 0 to 1 .* for --specificity/,
+  );
+});
 
 test.run();

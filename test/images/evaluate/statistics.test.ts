@@ -3,8 +3,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { resnet } from '../../../ts/architectures/resnet.ts';
 import { ArgumentError, ImageError } from '../../../ts/base/errors.ts';
+import { outcomeOf } from '../../../ts/images/evaluate/outcome.ts';
 import { publishedErrors } from '../../../ts/images/evaluate/published.ts';
-import { outcomeOf, summariseOutcomes, wilsonInterval } from '../../../ts/images/evaluate/statistics.ts';
+import { summariseOutcomes, wilsonInterval } from '../../../ts/images/evaluate/statistics.ts';
 import { checkTenCrop, tenCropCorners, tenCrops } from '../../../ts/images/evaluate/ten-crop.ts';
 import type { Image } from '../../../ts/images/image.ts';
 

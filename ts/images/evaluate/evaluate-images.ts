@@ -22,8 +22,8 @@ import { readAhead } from '../features/read-ahead.ts';
 import { anyImage, type DeepImage, type Image } from '../image.ts';
 import { decodingOf, type Preprocess, preprocess } from '../preprocess.ts';
 import { type ImageScorer, scoreCrops, scoreScales } from './image-scorers.ts';
+import { type Outcome, outcomeOf } from './outcome.ts';
 import { scoresOf } from './scores.ts';
-import { type Outcome, outcomeOf } from './statistics.ts';
 
 export interface Sample {
   /** A path, or pixels. */
@@ -77,6 +77,9 @@ export interface Progress extends Evaluated {
   /** Samples that are over, the skipped ones too; runs begin there anew, so that it is a multiple of the batch. */
   readonly done: number;
 }
+
+/** Scores of more classes are not kept: 1,000 of each of ImageNet's 50,000 images are a gigabyte of progress file. */
+const MOST_SCORES = 30;
 
 /** Images of one run by default. */
 export const defaultBatch = (crops: 1 | 10): number => (crops === 10 ? 1 : 8);
@@ -179,7 +182,7 @@ const unknownOrder = (image: Sample['image']): DataError =>
     'nothing says in which order raw images of the database have their channels, and the net takes R, G, B: give databaseOrder (--database-order): BGR where convert_imageset wrote it, RGB where convert_cifar_data did',
   );
 
-type Read<Ready> = { readonly label: number; readonly ready: Ready } | SkippedImage;
+type Read<Ready> = { readonly label: number; readonly ready: Ready; readonly sample: number } | SkippedImage;
 
 async function evaluateWith<Ready>(
   scorer: ImageScorer<Ready>,
@@ -208,11 +211,13 @@ async function evaluateWith<Ready>(
   const outcomes = [...(resume?.outcomes ?? [])];
   const skipped = [...(resume?.skipped ?? [])];
 
-  const read = async (sample: Sample | LazySample): Promise<Read<Ready>> => {
+  const read = async (at: number): Promise<Read<Ready>> => {
     try {
+      const sample = samples[at]!;
       const { image, label } = typeof sample === 'function' ? await sample() : sample;
       return {
         label,
+        sample: at,
         ready: await scorer.prepare(typeof image === 'string' ? await decodeImage(image, decoding) : image),
       };
     } catch (error) {
@@ -220,9 +225,10 @@ async function evaluateWith<Ready>(
       return { file: error.file ?? '', reason: error.message };
     }
   };
-  const prepare = (part: readonly (Sample | LazySample)[]) => Promise.all(part.map(read));
+  const prepare = (part: readonly number[]) => Promise.all(part.map(read));
+  const left = Array.from({ length: samples.length - done }, (_, i) => done + i);
 
-  for await (const { end, batch: results } of readAhead(samples.slice(done), batch, prepare, signal)) {
+  for await (const { end, batch: results } of readAhead(left, batch, prepare, signal)) {
     skipped.push(...results.flatMap((result) => ('reason' in result ? [result] : [])));
     const images = results.flatMap((result) => ('ready' in result ? [result] : []));
     if (images.length > 0) {
@@ -230,8 +236,10 @@ async function evaluateWith<Ready>(
         images.map(({ ready }) => ready),
         signal,
       );
-      images.forEach(({ label }, i) => {
-        outcomes.push(outcomeOf(rows[i]!, label));
+      images.forEach(({ label, sample }, i) => {
+        const row = rows[i]!;
+        const outcome = { ...outcomeOf(row, label), sample };
+        outcomes.push(row.length > MOST_SCORES ? outcome : { ...outcome, scores: Array.from(row) });
       });
     }
     onProgress?.(done + end, { outcomes, skipped });

@@ -86,7 +86,10 @@ export function compareResults(before: EvaluationResult, after: EvaluationResult
   const asJson = (value: unknown) => JSON.parse(JSON.stringify(value));
   const differs = (part: keyof EvaluationResult) =>
     !isDeepStrictEqual(asJson(before[part]), asJson(after[part]));
-  const differing = [...parts, 'calibration' as const].filter(differs);
+  // What follows from confidences; results of earlier versions have no balance.
+  const fine =
+    before.balance === undefined ? (['calibration'] as const) : (['calibration', 'balance'] as const);
+  const differing = [...parts, ...fine].filter(differs);
   return {
     equal: differing.length === 0 ? 'bits' : parts.some(differs) ? 'none' : 'counts',
     calibrationDifference: Math.abs(before.calibration.expectedError - after.calibration.expectedError),

@@ -1,20 +1,11 @@
 /** Scores and true classes → how often a net is right, how sure that is, and where it is wrong. */
 
 import { ArgumentError } from '../../base/errors.ts';
-import { anything, integer, kind, list, number } from '../../base/kinds.ts';
-import { fields, optional, required, signature } from '../../base/options.ts';
-
-/** What became of one image. */
-export interface Outcome {
-  /** The true class. */
-  readonly label: number;
-  /** The class with the highest score; where the true class only ties, the other one. */
-  readonly predicted: number;
-  /** The highest score, a probability. */
-  readonly confidence: number;
-  /** How many other classes score as high as the true one or higher: 0 is a top-1 hit, under 5 a top-5 hit. */
-  readonly rank: number;
-}
+import { list, number } from '../../base/kinds.ts';
+import { optional, options, required, signature } from '../../base/options.ts';
+import { type Balance, balanceOf } from './balance.ts';
+import { type Outcome, outcome } from './outcome.ts';
+import { type BinaryOptions, binaryRows } from './roc.ts';
 
 /** A count of images as a share of all, with what the count says of images not seen. */
 export interface Share {
@@ -55,58 +46,25 @@ export interface OutcomeSummary {
   readonly classes: readonly ClassCount[];
   /** Pairs of true and predicted class that differ, the most frequent first. */
   readonly confusions: readonly Confusion[];
+  /** What holds for rare classes too: recall, precision, ROC, precision-recall. */
+  readonly balance: Balance;
   /** Guo et al., "On Calibration of Modern Neural Networks" (2017), section 2: 15 bins of equal width. */
   readonly calibration: { readonly expectedError: number; readonly bins: readonly CalibrationBin[] };
 }
 
-const OUTCOME_OF = signature('outcomeOf', {
-  scores: required(
-    kind(
-      'a list of numbers or a typed array',
-      (value) => Array.isArray(value) || (ArrayBuffer.isView(value) && 'length' in value),
-    ),
-    'One a class.',
-  ),
-  label: required(anything, 'The true class, an integer.'),
+const SUMMARISE_OUTCOMES = signature('summariseOutcomes', {
+  outcomes: required(list(outcome, { of: 'outcomes' }), 'Of outcomeOf.'),
+  options: optional(options<BinaryOptions>(binaryRows), 'none', 'Which figures.'),
 });
 
 /**
- * Ranks one image. Ties count against the true class, as in Caffe's accuracy_layer.cpp; unlike there, where a NaN
- * counts as a hit, scores must be finite.
- * @throws ArgumentError
+ * Counts outcomes. Where each has the scores of all classes, `balance` has ROC and precision-recall of each class
+ * against the others.
+ * @throws ArgumentError for none
+ * @example summariseOutcomes(outcomes, { specificities: [0.99] }).balance.balancedAccuracy;
  */
-export function outcomeOf(scores: ArrayLike<number>, label: number): Outcome {
-  OUTCOME_OF.check(scores, label);
-  if (!(Number.isInteger(label) && label >= 0 && label < scores.length))
-    throw new ArgumentError('label', `a class from 0 to ${scores.length - 1}`, label);
-  const own = scores[label]!;
-  let other = -1;
-  let rank = 0;
-  for (let i = 0; i < scores.length; i++) {
-    const score = scores[i]!;
-    if (!Number.isFinite(score)) throw new ArgumentError(`the score of class ${i}`, 'a finite number', score);
-    if (i === label) continue;
-    if (score >= own) rank++;
-    if (other < 0 || score > scores[other]!) other = i;
-  }
-  const predicted = rank === 0 ? label : other;
-  return { label, predicted, confidence: scores[predicted]!, rank };
-}
-
-const outcome = fields<Outcome>('an outcome of outcomeOf', {
-  label: required(integer(0), 'The true class.'),
-  predicted: required(integer(0), 'The class with the highest score.'),
-  confidence: required(number(), 'The highest score.'),
-  rank: required(integer(0), 'How many classes score as high.'),
-});
-
-const SUMMARISE_OUTCOMES = signature('summariseOutcomes', {
-  outcomes: required(list(outcome, { of: 'outcomes' }), 'Of outcomeOf.'),
-});
-
-/** Counts outcomes. @throws ArgumentError for none */
-export function summariseOutcomes(outcomes: readonly Outcome[]): OutcomeSummary {
-  SUMMARISE_OUTCOMES.check(outcomes);
+export function summariseOutcomes(outcomes: readonly Outcome[], options: BinaryOptions = {}): OutcomeSummary {
+  SUMMARISE_OUTCOMES.check(outcomes, options);
   const images = outcomes.length;
   if (images === 0) throw new ArgumentError('outcomes', 'at least one image', 'none');
   const within = (limit: number, some: readonly Outcome[] = outcomes) =>
@@ -129,6 +87,7 @@ export function summariseOutcomes(outcomes: readonly Outcome[]): OutcomeSummary 
     top5: share(within(5)),
     classes,
     confusions,
+    balance: balanceOf(outcomes, options),
     calibration: calibrate(outcomes),
   };
 }

@@ -1,0 +1,59 @@
+/** The scores of one image → what became of it. */
+import { ArgumentError } from '../../base/errors.ts';
+import { anything, integer, list, number } from '../../base/kinds.ts';
+import { fields, optional, required, signature } from '../../base/options.ts';
+import { numbers } from './roc.ts';
+
+/** What became of one image. */
+export interface Outcome {
+  /** The true class. */
+  readonly label: number;
+  /** The class with the highest score; where the true class only ties, the other one. */
+  readonly predicted: number;
+  /** The highest score, a probability. */
+  readonly confidence: number;
+  /** How many other classes score as high as the true one or higher: 0 is a top-1 hit, under 5 a top-5 hit. */
+  readonly rank: number;
+  /** The score of each class, which ROC and precision-recall are made of; evaluateImages keeps those of up to 30 classes. */
+  readonly scores?: readonly number[];
+  /** Its place among the samples of evaluateImages, which may skip some. */
+  readonly sample?: number;
+}
+
+const OUTCOME_OF = signature('outcomeOf', {
+  scores: required(numbers, 'One a class.'),
+  label: required(anything, 'The true class, an integer.'),
+});
+
+/**
+ * Ranks one image. Ties count against the true class, as in Caffe's accuracy_layer.cpp; unlike there, where a NaN
+ * counts as a hit, scores must be finite.
+ * @throws ArgumentError
+ */
+export function outcomeOf(scores: ArrayLike<number>, label: number): Outcome {
+  OUTCOME_OF.check(scores, label);
+  if (!(Number.isInteger(label) && label >= 0 && label < scores.length))
+    throw new ArgumentError('label', `a class from 0 to ${scores.length - 1}`, label);
+  const own = scores[label]!;
+  let other = -1;
+  let rank = 0;
+  for (let i = 0; i < scores.length; i++) {
+    const score = scores[i]!;
+    if (!Number.isFinite(score)) throw new ArgumentError(`the score of class ${i}`, 'a finite number', score);
+    if (i === label) continue;
+    if (score >= own) rank++;
+    if (other < 0 || score > scores[other]!) other = i;
+  }
+  const predicted = rank === 0 ? label : other;
+  return { label, predicted, confidence: scores[predicted]!, rank };
+}
+
+/** What `outcomeOf` made. */
+export const outcome = fields<Outcome>('an outcome of outcomeOf', {
+  label: required(integer(0), 'The true class.'),
+  predicted: required(integer(0), 'The class with the highest score.'),
+  confidence: required(number(), 'The highest score.'),
+  rank: required(integer(0), 'How many classes score as high.'),
+  scores: optional(list(number()), 'none', 'Of each class.'),
+  sample: optional(integer(0), 'none', 'Its place among the samples.'),
+});

@@ -1,0 +1,203 @@
+/** Scores of positives and negatives → the figures that do not depend on how many there are of each, and those that do. */
+
+import { ArgumentError } from '../../base/errors.ts';
+import { kind, list, number } from '../../base/kinds.ts';
+import { optional, options, required, signature } from '../../base/options.ts';
+
+/** The most true positives at a specificity that is at least the one asked for. */
+export interface OperatingPoint {
+  /** Share of the negatives that are to be recognised as such, at least. */
+  readonly specificity: number;
+  /** Share of the positives that are found then. */
+  readonly sensitivity: number;
+  /** A score from this one on counts as positive; null: none does. */
+  readonly threshold: number | null;
+}
+
+/** A point of both curves: what follows where scores from `threshold` on count as positive. */
+export interface ThresholdPoint {
+  readonly threshold: number;
+  /** Sensitivity, recall. */
+  readonly truePositiveRate: number;
+  /** 1 − specificity. */
+  readonly falsePositiveRate: number;
+  readonly precision: number;
+}
+
+export interface BinaryFigures {
+  readonly positives: number;
+  readonly negatives: number;
+  /** Area under the ROC curve: how often a positive scores above a negative; ties count half. */
+  readonly auc: number;
+  /**
+   * DeLong's 95% interval, cut to [0, 1]. Null where it says nothing: with fewer than two positives or negatives, and
+   * where the scores separate them wholly, so that the variance that it estimates is 0.
+   */
+  readonly interval: readonly [number, number] | null;
+  /** Area under the steps of the precision-recall curve; of scores that know nothing, the share of positives. */
+  readonly averagePrecision: number;
+  readonly sensitivityAt: readonly OperatingPoint[];
+  /** From the highest threshold to the lowest; at most `MOST_POINTS`. */
+  readonly curve: readonly ThresholdPoint[];
+}
+
+export interface BinaryOptions {
+  /** Default 0.9 and 0.95. */
+  readonly specificities?: readonly number[];
+}
+
+/** Points of a curve that are kept; more are no longer seen apart. */
+const MOST_POINTS = 200;
+export const SPECIFICITIES: readonly number[] = [0.9, 0.95];
+const Z95 = 1.959963984540054;
+
+/** Rows of BinaryOptions. */
+export const binaryRows = {
+  specificities: optional(
+    list(number({ from: 0, to: 1 }), { of: 'shares from 0 to 1' }),
+    '0.9 and 0.95',
+    'Shares of negatives that are to be recognised: the sensitivity at each is told.',
+  ),
+};
+
+/** Class scores, in whichever form they come. */
+export const numbers = kind<ArrayLike<number>>(
+  'a list of numbers or a typed array',
+  (value) => Array.isArray(value) || (ArrayBuffer.isView(value) && 'length' in value),
+);
+
+const BINARY_FIGURES = signature('binaryFigures', {
+  positives: required(numbers, 'Scores of what is positive.'),
+  negatives: required(numbers, 'Scores of what is not.'),
+  options: optional(options<BinaryOptions>(binaryRows), 'none', 'Which figures.'),
+});
+
+/**
+ * ROC and precision-recall of a score; the higher, the likelier positive.
+ * @throws ArgumentError where there is no positive or no negative
+ * @example binaryFigures([0.9, 0.4], [0.5, 0.3, 0.1]).auc; // 5/6
+ */
+export function binaryFigures(
+  positives: ArrayLike<number>,
+  negatives: ArrayLike<number>,
+  options: BinaryOptions = {},
+): BinaryFigures {
+  BINARY_FIGURES.check(positives, negatives, options);
+  for (const [name, scores] of Object.entries({ positives, negatives })) {
+    if (scores.length === 0) throw new ArgumentError(name, 'at least one score', 'none');
+    const bad = Array.from(scores).findIndex((score) => !Number.isFinite(score));
+    if (bad >= 0) throw new ArgumentError(`${name}[${bad}]`, 'a finite number', scores[bad]);
+  }
+  const { auc, variance } = deLong(Float64Array.from(positives), Float64Array.from(negatives));
+  const half = Z95 * Math.sqrt(variance ?? 0);
+  const points = thresholds(positives, negatives);
+  const at = (points: readonly Counts[]) => points.map((each) => curvePoint(each, positives, negatives));
+  const curve = at(points);
+  return {
+    positives: positives.length,
+    negatives: negatives.length,
+    auc,
+    interval: half > 0 ? [Math.max(0, auc - half), Math.min(1, auc + half)] : null,
+    // sklearn.metrics.average_precision_score: Σ (R_n − R_{n−1}) P_n, without interpolation.
+    averagePrecision: curve.reduce(
+      (sum, { truePositiveRate, precision }, i) =>
+        sum + (truePositiveRate - (curve[i - 1]?.truePositiveRate ?? 0)) * precision,
+      0,
+    ),
+    sensitivityAt: (options.specificities ?? SPECIFICITIES).map((specificity) => {
+      // Shares of whole counts: what is lost to rounding is less than one negative.
+      const most = Math.floor((1 - specificity) * negatives.length + 1e-9);
+      const best = points.findLast(({ falsePositives }) => falsePositives <= most);
+      return {
+        specificity,
+        sensitivity: (best?.truePositives ?? 0) / positives.length,
+        threshold: best?.threshold ?? null,
+      };
+    }),
+    curve: thinned(corners(curve)),
+  };
+}
+
+/**
+ * AUC and the variance that DeLong, DeLong & Clarke-Pearson (Biometrics 44, 1988) estimate for it, by the midranks of
+ * Sun & Xu (IEEE Signal Processing Letters 21, 2014). Null with one positive or one negative, which has no variance.
+ */
+function deLong(
+  positives: Float64Array,
+  negatives: Float64Array,
+): { readonly auc: number; readonly variance: number | null } {
+  const [m, n] = [positives.length, negatives.length];
+  const all = midranks(Float64Array.from([...positives, ...negatives]));
+  const ownPositive = midranks(positives);
+  const ownNegative = midranks(negatives);
+  // How many negatives each positive is above, as a share, and the other way round.
+  const above = positives.map((_, i) => (all[i]! - ownPositive[i]!) / n);
+  const below = negatives.map((_, j) => 1 - (all[m + j]! - ownNegative[j]!) / m);
+  const auc = mean(above);
+  return { auc, variance: m < 2 || n < 2 ? null : varianceOf(above) / m + varianceOf(below) / n };
+}
+
+/** Ranks from 1; those of equal values are their mean. */
+function midranks(values: Float64Array): Float64Array {
+  const order = Uint32Array.from(values, (_, i) => i).sort((a, b) => values[a]! - values[b]!);
+  const ranks = new Float64Array(values.length);
+  for (let begin = 0, end = 0; begin < order.length; begin = end) {
+    while (end < order.length && values[order[end]!] === values[order[begin]!]) end++;
+    for (let i = begin; i < end; i++) ranks[order[i]!] = (begin + 1 + end) / 2;
+  }
+  return ranks;
+}
+
+const mean = (values: Float64Array) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+function varianceOf(values: Float64Array): number {
+  const centre = mean(values);
+  return values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (values.length - 1);
+}
+
+interface Counts {
+  readonly threshold: number;
+  readonly truePositives: number;
+  readonly falsePositives: number;
+}
+
+/** What each score that occurs makes as a threshold, from the highest. */
+function thresholds(positives: ArrayLike<number>, negatives: ArrayLike<number>): Counts[] {
+  const [high, low] = [positives, negatives].map((scores) => Float64Array.from(scores).sort().reverse());
+  const found: Counts[] = [];
+  for (let [i, j] = [0, 0]; i < high!.length || j < low!.length; ) {
+    const threshold = Math.max(high![i] ?? Number.NEGATIVE_INFINITY, low![j] ?? Number.NEGATIVE_INFINITY);
+    while (i < high!.length && high![i]! === threshold) i++;
+    while (j < low!.length && low![j]! === threshold) j++;
+    found.push({ threshold, truePositives: i, falsePositives: j });
+  }
+  return found;
+}
+
+const curvePoint = (
+  { threshold, truePositives, falsePositives }: Counts,
+  positives: ArrayLike<number>,
+  negatives: ArrayLike<number>,
+): ThresholdPoint => ({
+  threshold,
+  truePositiveRate: truePositives / positives.length,
+  falsePositiveRate: falsePositives / negatives.length,
+  precision: truePositives / (truePositives + falsePositives),
+});
+
+/** Without points inside a straight part of the ROC curve, where only one of the rates moves. */
+function corners(curve: readonly ThresholdPoint[]): ThresholdPoint[] {
+  return curve.filter((point, i) => {
+    const [before, after] = [curve[i - 1], curve[i + 1]];
+    if (before === undefined || after === undefined) return true;
+    return (['truePositiveRate', 'falsePositiveRate'] as const).every(
+      (rate) => before[rate] !== point[rate] || point[rate] !== after[rate],
+    );
+  });
+}
+
+function thinned(curve: readonly ThresholdPoint[]): readonly ThresholdPoint[] {
+  if (curve.length <= MOST_POINTS) return curve;
+  const step = (curve.length - 1) / (MOST_POINTS - 1);
+  return Array.from({ length: MOST_POINTS }, (_, i) => curve[Math.round(i * step)]!);
+}
