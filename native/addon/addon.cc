@@ -22,6 +22,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   method(exports, "mapFile", mapFile);
   method(exports, "isIntact", isIntact);
   method(exports, "isOfFile", isOfFile);
+  method(exports, "mapScores", mapScores);
   method(exports, "prepareImage", prepareImage);
   method(exports, "resizeImage", resizeImage);
   return exports;

@@ -7,6 +7,7 @@
 
 #include "native/addon/objects.h"
 #include "native/image/prepare.h"
+#include "native/image/score-map.h"
 
 namespace resnode {
 namespace {
@@ -121,6 +122,40 @@ Napi::Value resizeImage(const Napi::CallbackInfo& info) {
   const Napi::Promise promise = worker->promise();
   worker->Queue();
   return promise;
+}
+
+Napi::Value mapScores(const Napi::CallbackInfo& info) {
+  const auto array = info[0].As<Napi::Float32Array>();
+  const auto options = info[1].As<Napi::Object>();
+  const auto place = [&options](const char* name) { return options.Get(name).ToNumber().DoubleValue(); };
+  const image::ScoreMap map{array.Data(),
+                            integer(options, "channels", 1, 256),
+                            integer(options, "height", 1, kMaxSide),
+                            integer(options, "width", 1, kMaxSide),
+                            place("scaleX"),
+                            place("offsetX"),
+                            place("lastX"),
+                            place("scaleY"),
+                            place("offsetY"),
+                            place("lastY")};
+  const int width = integer(options, "targetWidth", 1, kMaxSide),
+            height = integer(options, "targetHeight", 1, kMaxSide);
+  checkArea(info.Env(), width, height);
+  if (array.ElementLength() != static_cast<size_t>(map.channels) * map.height * map.width)
+    throw Napi::RangeError::New(info.Env(), "The scores do not fit channels × height × width");
+  const size_t count = static_cast<size_t>(width) * height;
+  const std::string result = options.Get("result").ToString();
+  const auto queued = [](auto* worker) -> Napi::Value {
+    const Napi::Promise promise = worker->promise();
+    worker->Queue();
+    return promise;
+  };
+  if (result == "values")
+    return queued(new ImageWorker<Napi::Float32Array>(
+        info.Env(), array, count, [=](float* output) { image::firstChannel(map, width, height, output); }));
+  const auto fill = result == "indices" ? image::nearestIndices : image::largestChannels;
+  return queued(new ImageWorker<Napi::Uint8Array>(info.Env(), array, count,
+                                                  [=](uint8_t* output) { fill(map, width, height, output); }));
 }
 
 }  // namespace resnode

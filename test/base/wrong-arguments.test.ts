@@ -10,6 +10,7 @@ import * as assert from 'uvu/assert';
 import { type Option, signatures, type TableKind } from '../../ts/base/options.ts';
 import { resnode } from '../support/entry-points.ts';
 import { repositoryFolder } from '../support/golden.ts';
+import { shadeNet, squareSsd } from '../support/task-nets.ts';
 import { fakeSolver, fakes } from '../train/fakes.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-arguments-'));
@@ -264,8 +265,11 @@ test('so it is with the objects that the API returns, disposed ones too', async 
     device: 'cpu',
     threads: 1,
   });
+  const taskOptions = { device: 'cpu', threads: 1 } as const;
+  const detector = await resnode.openDetector(squareSsd(join(folder, 'ssd')), taskOptions);
+  const segmenter = await resnode.openSegmenter(shadeNet(join(folder, 'shades')), taskOptions);
   const solver = Object.assign(fakeSolver(fakes(), folder, 'max_iter: 1'), { dispose() {} });
-  const objects = Object.entries({ classifier, solver, model, trainer, buffer, device });
+  const objects = Object.entries({ classifier, detector, segmenter, solver, model, trainer, buffer, device });
   for (const isDisposed of [false, true]) {
     for (const [name, object] of objects) {
       if (isDisposed) object.dispose();

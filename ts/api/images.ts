@@ -3,17 +3,23 @@
  * @module
  */
 
-export type { LatencySummary } from '../images/classify/batcher.ts';
 export {
   type Classifier,
   type ClassifierOptions,
-  type ClassifierStats,
   type ClassifyOptions,
   openClassifier,
 } from '../images/classify/classifier.ts';
 export type { Classification } from '../images/classify/likeliest.ts';
 export { type ClassifierFiles, readModelFolder } from '../images/classify/model-folder.ts';
 export { type DecodeLimits, type DecodeOptions, decodeImage } from '../images/decode.ts';
+export type { Box, Detection } from '../images/detect/detection.ts';
+export { detectionPicture } from '../images/detect/detection-picture.ts';
+export {
+  type DetectOptions,
+  type Detector,
+  type DetectorOptions,
+  openDetector,
+} from '../images/detect/detector.ts';
 export type { Balance, ClassFigures } from '../images/evaluate/balance.ts';
 export {
   type DatasetOptions,
@@ -78,4 +84,23 @@ export type { DeepImage, Image } from '../images/image.ts';
 export { readLabels } from '../images/labels.ts';
 export { readMeanImage } from '../images/mean-file.ts';
 export { type MeanImage, msraPreprocess, type Preprocess, preprocessImage } from '../images/preprocess.ts';
-export { loadPreprocess, savePreprocess } from '../images/preprocess-file.ts';
+export {
+  loadPreprocess,
+  loadWholePreprocess,
+  savePreprocess,
+  saveWholePreprocess,
+} from '../images/preprocess-file.ts';
+export type { ClassArea, ClassMap, EdgeMap, Segmentation } from '../images/segment/segmentation.ts';
+export { segmentationPicture, segmentationPng } from '../images/segment/segmentation-picture.ts';
+export {
+  openSegmenter,
+  type Segmenter,
+  type SegmenterOptions,
+  type SegmentOptions,
+} from '../images/segment/segmenter.ts';
+export type { LatencySummary } from '../images/service/batcher.ts';
+export type { ServiceOptions } from '../images/service/options.ts';
+export type { ServiceStats } from '../images/service/requests.ts';
+export type { TaskFiles } from '../images/service/task-files.ts';
+export type { AnyImage } from '../images/service/whole-image.ts';
+export type { WholePreprocess, WholeResize } from '../images/whole.ts';

@@ -167,6 +167,22 @@ export const errorCodes = {
     'A file is of another kind than the one needed.',
     'Give the kind that the message names.',
   ],
+  'detector/busy': [
+    'As many images wait as the queue may hold.',
+    'Try again later (a server answers 503), or raise `maxQueue`.',
+  ],
+  'detector/closed': [
+    'The detector was closed before the image was looked at.',
+    'Detect before `close()`, or open another one.',
+  ],
+  'detector/no-head': [
+    'A net gives nothing that is read as boxes with classes.',
+    "Give a deploy net that ends in SSD's DetectionOutput, or in the class probabilities and the boxes of Faster R-CNN or R-FCN; the message names what was found.",
+  ],
+  'detector/not-finite': [
+    'A score or a box is NaN or infinite.',
+    'Check the weights for values that are not finite, and the preprocessing against the one used in training.',
+  ],
   'device/addon-missing': [
     'The native addon cannot be loaded.',
     'Follow the command in the message; `resnode doctor` tells more.',
@@ -413,6 +429,10 @@ export const errorCodes = {
     'An image has samples of a type for which no range is agreed, such as floats.',
     'Scale them to 8 or 16 bits.',
   ],
+  'image/label-map': [
+    'A file does not hold a class for each pixel.',
+    'Give a PNG with a palette, as PASCAL VOC has them, or a grey one of 8 bits, whose samples are the classes.',
+  ],
   'image/mean': [
     'A mean file cannot be read, or is no mean image.',
     'Give a .binaryproto of `compute_image_mean`, or an .npy of channels × height × width.',
@@ -581,6 +601,22 @@ export const errorCodes = {
     'Convert it with the net that it belongs to.',
   ],
   'safetensors/limit': ['A header is longer than what is read.', 'Check that it is the file you mean.'],
+  'segmenter/busy': [
+    'As many images wait as the queue may hold.',
+    'Try again later (a server answers 503), or raise `maxQueue`.',
+  ],
+  'segmenter/closed': [
+    'The segmenter was closed before the image was looked at.',
+    'Segment before `close()`, or open another one.',
+  ],
+  'segmenter/no-map': [
+    'A net gives no map of scores.',
+    'Give a deploy net that ends in scores N×C×H×W (FCN, DeepLab, PSPNet), in their ArgMax, or in a Sigmoid of one channel (HED); or name the blob.',
+  ],
+  'segmenter/not-finite': [
+    'A score is NaN or infinite.',
+    'Check the weights for values that are not finite, and the preprocessing against the one used in training.',
+  ],
   'solver/count': ['A count of the solver is below 1.', 'Give 1 or more.'],
   'solver/file-not-found': [
     'A file that the solver names is not there.',

@@ -149,6 +149,12 @@ export class DeviceError extends ResnodeError {
 /** A classifier refuses an image, or its answer is no answer. */
 export class ClassifierError extends ResnodeError {}
 
+/** A detector refuses an image, or its answer is no answer. */
+export class DetectorError extends ResnodeError {}
+
+/** A segmenter refuses an image, or its answer is no answer. */
+export class SegmenterError extends ResnodeError {}
+
 function describeLayer(at: { layer?: string; type?: string; position?: Position }): string {
   const name =
     at.layer === undefined ? '' : `layer "${at.layer}"${at.type === undefined ? '' : ` (${at.type})`}`;

@@ -148,9 +148,16 @@ export const path: Kind<string> = written(
 /** @param of The items in the plural, e.g. `blob names`. */
 export function list<T>(
   item: Kind<T>,
-  { of, atLeast = 0 }: { readonly of?: string; readonly atLeast?: number } = {},
+  {
+    of,
+    atLeast = 0,
+    exactly,
+  }: { readonly of?: string; readonly atLeast?: number; readonly exactly?: number } = {},
 ): Kind<readonly T[]> {
-  const items = of === undefined ? `a list, each item ${item.expected}` : `a list of ${of}`;
+  const items =
+    of === undefined
+      ? `a list, each item ${item.expected}`
+      : `a list of ${exactly === undefined ? '' : `${exactly} `}${of}`;
   const expected = `${items}${atLeast > 0 ? `, ${atLeast} at least` : ''}`;
   const { written: itemWritten } = item;
   const made: Kind<readonly T[]> = {
@@ -163,7 +170,8 @@ export function list<T>(
             : undefined;
         return { path: '', expected, actual: value, hint };
       }
-      if (value.length < atLeast) return { path: '', expected, actual: value };
+      if (value.length < atLeast || value.length !== (exactly ?? value.length))
+        return { path: '', expected, actual: value };
       for (let i = 0; i < value.length; i++) {
         const mistake = item.mistake(value[i]);
         if (mistake !== null) return within(`[${i}]`, mistake);
@@ -176,7 +184,8 @@ export function list<T>(
     const parts = text.split(',').map((part) => part.trim());
     return parts.includes('') ? undefined : parts.map(itemWritten.read);
   };
-  return written(made, read, `${of ?? `each ${itemWritten.expected},`} with commas between them`);
+  const listed = `${of ?? `each ${itemWritten.expected},`} with commas between them`;
+  return written(made, read, exactly === undefined ? listed : `${exactly} ${listed}`);
 }
 
 /** An object of names that the caller chooses. */

@@ -45,3 +45,7 @@ export class BrokenImages {
     if (isNoneLeft) throw new ImageError('image/none-left', undefined, 'no image is left; see above');
   }
 }
+
+/** An image that cannot be read as a line of JSON. */
+export const errorLine = ({ file, code, message }: ImageError): string =>
+  JSON.stringify({ file, error: { code, message } });

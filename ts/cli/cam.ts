@@ -1,5 +1,5 @@
 /** `resnode cam` */
-import { basename, extname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Command } from 'commander';
 import { makeFolder } from '../base/files.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
@@ -21,6 +21,7 @@ import {
   openFlagged,
   readFilteredNet,
 } from './options.ts';
+import { numberedName } from './picture-names.ts';
 import { choosePreprocess, limitsOf, type PreprocessFlags, preprocessOptions } from './preprocess-options.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
@@ -81,7 +82,7 @@ Example:
         if (pixels === null) continue;
         const found = await classActivationMap(model, head, { [name]: pixels }, flags.class);
         const shown = await decodeImage(source, { ...decoding, depth: 8 });
-        const out = isFolder ? join(flags.out, pictureName(file, i)) : flags.out;
+        const out = isFolder ? join(flags.out, `${numberedName(file, i)}.png`) : flags.out;
         const label = labels?.[found.class] ?? `class ${found.class}`;
         const caption = `${basename(file)}: ${label}, score ${found.score.toFixed(4)}`;
         writeFileAtomically(out, [await camPicture(shown, preprocess, found.map, caption)]);
@@ -97,7 +98,3 @@ Example:
     },
   );
 }
-
-/** Files of one name may lie in several folders: their place in the row divides them. */
-const pictureName = (file: string, place: number) =>
-  `${String(place + 1).padStart(5, '0')}-${basename(file, extname(file))}.png`;

@@ -11,7 +11,7 @@ import { readAhead } from '../images/features/read-ahead.ts';
 import { readLabels } from '../images/labels.ts';
 import { decodingOf } from '../images/preprocess.ts';
 import { savePreprocess } from '../images/preprocess-file.ts';
-import { BrokenImages } from './broken-images.ts';
+import { BrokenImages, errorLine } from './broken-images.ts';
 import { flag, needed, own } from './flag.ts';
 import { IMAGES, type ImageSource, imageSources } from './image-files.ts';
 import {
@@ -127,7 +127,3 @@ function print(file: string, top: readonly Classification[], { json }: Flags): v
   const lines = top.map(({ label, probability }) => `  ${probability.toFixed(4)}  ${label}`);
   console.log(json ? JSON.stringify({ file, top }) : [file, ...lines].join('\n'));
 }
-
-/** An image that cannot be read as a line of JSON. */
-const errorLine = ({ file, code, message }: { file: string | undefined; code: string; message: string }) =>
-  JSON.stringify({ file, error: { code, message } });

@@ -24,6 +24,16 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'name what is on images',
     load: async () => (await import('./classify.ts')).classify,
   },
+  detect: {
+    group: COMPUTE,
+    summary: 'find objects in images: boxes, classes and scores (SSD, Faster R-CNN, R-FCN)',
+    load: async () => (await import('./detect.ts')).detect,
+  },
+  segment: {
+    group: COMPUTE,
+    summary: 'map images: the class of each pixel (FCN, DeepLab, PSPNet), or edges (HED)',
+    load: async () => (await import('./segment.ts')).segment,
+  },
   evaluate: {
     group: COMPUTE,
     summary: 'count how often a net is right: top-1 and top-5 error over images whose classes are known',

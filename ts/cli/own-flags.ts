@@ -160,6 +160,26 @@ export const ownFlags = {
     row: optional(exactSize, '', 'Resizes to exactly this, aspect lost, then crops the centre.'),
   },
   noResize: { flags: '--no-resize', row: optional(boolean, '', 'resizing; images are taken as they are.') },
+  wholeShorterSide: {
+    flags: '--shorter-side <n>',
+    row: optional(
+      integer(1),
+      '',
+      'Resizes the shorter side to this, the aspect kept; with --longest-side at most.',
+    ),
+  },
+  longestSide: {
+    flags: '--longest-side <n>',
+    row: optional(integer(1), '', 'Resizes the longer side to this; with --shorter-side that and no more.'),
+  },
+  wholeResize: {
+    flags: '--resize <width>x<height>',
+    row: optional(exactSize, '', 'Resizes to exactly this, aspect lost.'),
+  },
+  pad: {
+    flags: '--pad <width>x<height>',
+    row: optional(exactSize, '', 'Fills the resized image up to this size, with the mean.'),
+  },
   savePreprocess: {
     flags: '--save-preprocess <json>',
     row: optional(
@@ -228,6 +248,18 @@ export const ownFlags = {
     row: required(
       path,
       'The part of the image that the net sees, beside it the same under the map, with the scale of colours and a caption; of several images a folder.',
+    ),
+  },
+  outDetections: {
+    flags: '--out <folder>',
+    row: optional(path, '', 'Writes each image with its boxes, classes and scores drawn on it, as PNG.'),
+  },
+  outMaps: {
+    flags: '--out <folder>',
+    row: optional(
+      path,
+      '',
+      'Writes for each image its map as PNG (classes: with a palette; edges: grey), and as NAME-overlay.png the map over it.',
     ),
   },
   outNpy: {

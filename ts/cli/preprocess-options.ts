@@ -81,18 +81,8 @@ export interface ChosenPreprocess {
  * @throws ArgumentError where nothing says the mean, or two options contradict each other; ImageError for files
  */
 export function choosePreprocess(flags: PreprocessFlags, model: string): ChosenPreprocess {
-  const given = Object.entries(FLAGS).flatMap(([name, flag]) =>
-    flags[name as keyof typeof FLAGS] === undefined ? [] : [flag],
-  );
-  if (flags.preprocess !== undefined && given.length > 0)
-    throw new ArgumentError(
-      'preprocessing',
-      'either --preprocess, which says all of it, or options',
-      `--preprocess with ${given.join(', ')}`,
-    );
-  const beside = preprocessBeside(model);
-  const file = flags.preprocess ?? (given.length === 0 ? beside : null);
-  if (file === null) return { file, for: (crop) => preprocessOfFlags(flags, crop, meanOf(flags, beside)) };
+  const file = preprocessFileOf(flags, model, givenFlags(flags));
+  if (file === null) return { file, for: (crop) => preprocessOfFlags(flags, crop, model) };
   const preprocess = loadPreprocess(file);
   return {
     file,
@@ -107,6 +97,27 @@ export function choosePreprocess(flags: PreprocessFlags, model: string): ChosenP
       );
     },
   };
+}
+
+/** Those flags of preprocessing that are given. */
+export const givenFlags = (flags: PreprocessFlags): string[] =>
+  Object.entries(FLAGS).flatMap(([name, flag]) =>
+    flags[name as keyof typeof FLAGS] === undefined ? [] : [flag],
+  );
+
+/** The file that says all of it; null: flags do. @throws ArgumentError where both do */
+export function preprocessFileOf(
+  { preprocess }: PreprocessFlags,
+  model: string,
+  given: readonly string[],
+): string | null {
+  if (preprocess !== undefined && given.length > 0)
+    throw new ArgumentError(
+      'preprocessing',
+      'either --preprocess, which says all of it, or options',
+      `--preprocess with ${given.join(', ')}`,
+    );
+  return preprocess ?? (given.length === 0 ? preprocessBeside(model) : null);
 }
 
 /** @param crop The net's own input size. @throws as choosePreprocess */
@@ -128,13 +139,10 @@ function meanOf({ mean, meanValue }: PreprocessFlags, beside: string | null): Pr
   );
 }
 
-function preprocessOfFlags(flags: PreprocessFlags, crop: Size, mean: Preprocess['mean']): Preprocess {
-  const { order, scale, std, shorterSide, resize, interpolation, orientation, depth } = flags;
+function preprocessOfFlags(flags: PreprocessFlags, crop: Size, model: string): Preprocess {
+  const { shorterSide, resize } = flags;
   if (shorterSide !== undefined && resize !== undefined)
     throw new ArgumentError('the size', 'one of --shorter-side, --resize and --no-resize', 'two of them');
-  if (depth === 16 && interpolation !== 'float')
-    throw new ArgumentError('--depth 16', '--interpolation float', interpolation ?? 'none');
-  checkUnits(mean, scale, std);
   return {
     resize:
       resize === false
@@ -143,6 +151,18 @@ function preprocessOfFlags(flags: PreprocessFlags, crop: Size, mean: Preprocess[
             shorterSide: shorterSide ?? Math.round((Math.min(crop.width, crop.height) * 256) / 224),
           }),
     crop,
+    ...valuesOf(flags, model),
+  };
+}
+
+/** All but the size. @throws ArgumentError where nothing says the mean, or two flags contradict each other */
+export function valuesOf(flags: PreprocessFlags, model: string): Omit<Preprocess, 'resize' | 'crop'> {
+  const mean = meanOf(flags, preprocessBeside(model));
+  const { order, scale, std, interpolation, orientation, depth } = flags;
+  if (depth === 16 && interpolation !== 'float')
+    throw new ArgumentError('--depth 16', '--interpolation float', interpolation ?? 'none');
+  checkUnits(mean, scale, std);
+  return {
     mean,
     ...(order === undefined ? {} : { order }),
     ...(scale === undefined ? {} : { scale }),

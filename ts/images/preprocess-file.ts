@@ -12,6 +12,7 @@ import { writeBinaryproto } from '../caffe/write-caffemodel.ts';
 import type { Resize, Size } from './geometry.ts';
 import { readMeanImage } from './mean-file.ts';
 import { type Preprocess, preprocess } from './preprocess.ts';
+import { isWhole, type WholePreprocess, type WholeResize, wholePreprocess } from './whole.ts';
 
 const FORMAT = 'resnode-preprocess/1';
 
@@ -28,6 +29,10 @@ const SAVE_PREPROCESS = signature('savePreprocess', {
  */
 export function savePreprocess(path: string, preprocess: Preprocess): void {
   SAVE_PREPROCESS.check(path, preprocess);
+  write(path, preprocess);
+}
+
+function write(path: string, preprocess: Preprocess | (WholePreprocess & { readonly crop: null })): void {
   const { resize, crop, mean, order = 'BGR', scale = 1 } = preprocess;
   const { interpolation, std, orientation, depth } = preprocess;
   const meanFile = `${path}.mean.binaryproto`;
@@ -40,8 +45,24 @@ export function savePreprocess(path: string, preprocess: Preprocess): void {
     ...{ format: FORMAT, resize, interpolation, crop },
     mean: isImage ? { file: basename(meanFile) } : mean,
     ...{ order, scale, std, orientation, depth },
+    ...('pad' in preprocess ? { pad: preprocess.pad } : {}),
   };
   writeFileAtomically(path, [`${JSON.stringify(content, null, 2)}\n`]);
+}
+
+const SAVE_WHOLE_PREPROCESS = signature('saveWholePreprocess', {
+  path: required(path, 'Where it goes.'),
+  preprocess: required(wholePreprocess, 'To be kept.'),
+});
+
+/**
+ * The same for nets that see whole images, detectors and segmenters: `crop` is null.
+ * @throws ResnodeError `file/write`
+ * @example saveWholePreprocess('ssd/preprocess.json', { resize: { width: 300, height: 300 }, mean: [127.5], scale: 1 / 127.5 });
+ */
+export function saveWholePreprocess(path: string, preprocess: WholePreprocess): void {
+  SAVE_WHOLE_PREPROCESS.check(path, preprocess);
+  write(path, { ...preprocess, crop: null });
 }
 
 type Fail = (where: string, expected: string, found: unknown) => never;
@@ -55,6 +76,43 @@ const LOAD_PREPROCESS = signature('loadPreprocess', { path: required(path, 'A pa
  */
 export function loadPreprocess(path: string): Preprocess {
   LOAD_PREPROCESS.check(path);
+  const { json, fail } = readPreprocess(path, FIELDS);
+  if (json.crop === null)
+    return fail(
+      'crop.width',
+      'an integer; a crop that is null, for whole images, is of detectors and segmenters',
+      null,
+    );
+  return {
+    resize: json.resize === null ? null : readResize(json.resize, fail),
+    crop: readSize('crop', json.crop, fail),
+    ...readOthers(json, path, fail),
+  };
+}
+
+const LOAD_WHOLE_PREPROCESS = signature('loadWholePreprocess', { path: required(path, 'A path.') });
+
+/**
+ * Reads what saveWholePreprocess wrote; or savePreprocess, where nothing of the image is cropped away.
+ * @throws ImageError naming the file, the field, what was found and expected
+ * @example const preprocess = loadWholePreprocess('ssd/preprocess.json');
+ */
+export function loadWholePreprocess(path: string): WholePreprocess {
+  LOAD_WHOLE_PREPROCESS.check(path);
+  const { json, fail } = readPreprocess(path, [...FIELDS, 'pad']);
+  const { resize, crop, pad } = json;
+  const whole: WholePreprocess = {
+    ...(resize === undefined ? {} : { resize: resize === null ? null : readWholeResize(resize, fail) }),
+    ...(pad === undefined ? {} : { pad: readSize('pad', pad, fail) }),
+    ...readOthers(json, path, fail),
+  };
+  if (crop === null || crop === undefined || isWhole(whole.resize, readSize('crop', crop, fail)))
+    return whole;
+  return fail('crop', 'null, for whole images: nothing may be cut away where places are answered', crop);
+}
+
+/** Checked for its form and names. */
+function readPreprocess(path: string, names: readonly string[]) {
   const fail: Fail = (where, expected, found) => {
     throw new ImageError(
       'image/preprocess',
@@ -70,7 +128,12 @@ export function loadPreprocess(path: string): Preprocess {
   ) as Record<string, unknown>;
   if (typeof json !== 'object' || json === null || json.format !== FORMAT)
     return fail('format', `"${FORMAT}"`, json?.format);
-  checkNames(json, '', FIELDS, fail);
+  checkNames(json, '', names, fail);
+  return { json, fail };
+}
+
+/** All but its sizes. */
+function readOthers(json: Record<string, unknown>, path: string, fail: Fail) {
   const choice = <T>(name: string, values: readonly T[]): { [key: string]: T } =>
     json[name] === undefined
       ? {}
@@ -78,9 +141,7 @@ export function loadPreprocess(path: string): Preprocess {
         ? { [name]: json[name] as T }
         : fail(name, values.map((value) => JSON.stringify(value)).join(' or '), json[name]);
   const { order = 'BGR', scale = 1, std } = json;
-  const preprocess: Preprocess = {
-    resize: json.resize === null ? null : readResize(json.resize, fail),
-    crop: readSize('crop', json.crop, fail),
+  const others: Omit<Preprocess, 'resize' | 'crop'> = {
     mean: readMean(json.mean, path, fail),
     order: order === 'BGR' || order === 'RGB' ? order : fail('order', '"BGR" or "RGB"', order),
     scale: isNumber(scale) && scale !== 0 ? scale : fail('scale', 'a finite number but 0', scale),
@@ -89,9 +150,9 @@ export function loadPreprocess(path: string): Preprocess {
     ...choice('orientation', ['applied', 'ignored']),
     ...choice('depth', [8, 16]),
   };
-  if (preprocess.depth === 16 && preprocess.interpolation !== 'float')
+  if (others.depth === 16 && others.interpolation !== 'float')
     return fail('interpolation', '"float" where depth is 16', json.interpolation);
-  return preprocess;
+  return others;
 }
 
 const FIELDS = [
@@ -131,6 +192,18 @@ function readResize(value: unknown, fail: Fail): Resize {
   return isSide(shorterSide)
     ? { shorterSide }
     : fail('resize.shorterSide', 'an integer from 1 to 1048576', shorterSide);
+}
+
+function readWholeResize(value: unknown, fail: Fail): WholeResize {
+  if (typeof value !== 'object' || value === null || !('longestSide' in value))
+    return readResize(value, fail);
+  checkNames(value, 'resize.', ['shorterSide', 'longestSide'], fail);
+  const side = (name: string, length: unknown): number =>
+    isSide(length) ? length : fail(`resize.${name}`, 'an integer from 1 to 1048576', length);
+  const longestSide = side('longestSide', value.longestSide);
+  return 'shorterSide' in value
+    ? { shorterSide: side('shorterSide', value.shorterSide), longestSide }
+    : { longestSide };
 }
 
 function readStd(std: unknown, fail: Fail): number[] {

@@ -82,19 +82,20 @@ const optionalRows = {
   depth: optional(oneOf(8, 16), '8', 'Of image files with 16 bits; 16 needs interpolation float.'),
 };
 
+/** Rows of all but its size. */
+export const preprocessRows = { mean: meanRow, ...optionalRows };
+
 /** What an image goes through on its way to a net. */
 export const preprocess = options<Preprocess>({
   resize: required(resize, 'Bilinear; null: as it is.'),
   crop: required(exactSize, 'Cut from the centre of the resized image.'),
-  mean: meanRow,
-  ...optionalRows,
+  ...preprocessRows,
 });
 
 /** The same for a net whose input is the crop. */
 export const tunedPreprocess = options<TunedPreprocess>({
   resize: optional(resize, "a shorter side of 256/224 of the net's input", 'Bilinear; null: as it is.'),
-  mean: meanRow,
-  ...optionalRows,
+  ...preprocessRows,
 });
 
 const MSRA_PREPROCESS = signature('msraPreprocess', { mean: required(mean, 'Subtracted.') });
@@ -192,7 +193,10 @@ export async function preprocessFile(
 }
 
 /** How image files of such a preprocessing are decoded. */
-export function decodingOf({ orientation, depth }: Preprocess, options: DecodeOptions = {}): DecodeOptions {
+export function decodingOf(
+  { orientation, depth }: Pick<Preprocess, 'orientation' | 'depth'>,
+  options: DecodeOptions = {},
+): DecodeOptions {
   return {
     ...options,
     ...(orientation === undefined ? {} : { orientation }),
@@ -241,4 +245,14 @@ function meanValues(mean: Preprocess['mean'], channels: number, crop: Size): Flo
     }
   }
   return values;
+}
+
+/** The means of a mean image's channels, for images of other sizes; any other mean as it is. */
+export function channelMeans(mean: Preprocess['mean'], channels: number): Preprocess['mean'] {
+  if (!('shape' in mean) || mean.shape.at(-3) !== channels) return mean;
+  const area = mean.data.length / channels;
+  return Array.from(
+    { length: channels },
+    (_, c) => mean.data.subarray(c * area, (c + 1) * area).reduce((sum, value) => sum + value, 0) / area,
+  );
 }

@@ -4,6 +4,7 @@
  * github.com/zhaoweicai/cascade-rcnn), and Faster R-CNN's proposals
  * (github.com/rbgirshick/py-faster-rcnn), which are a Python layer there and Proposal in other forks.
  */
+import { roundHalfEven } from '../base/round.ts';
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -238,11 +239,4 @@ function anchorsOf({ base, ratios, scales }: Proposing): [number, number, number
     const height = roundHalfEven(width * ratio);
     return scales.map((scale) => around(width * scale, height * scale));
   });
-}
-
-/** numpy's round. */
-function roundHalfEven(value: number): number {
-  const floor = Math.floor(value);
-  if (value - floor !== 0.5) return Math.round(value);
-  return floor % 2 === 0 ? floor : floor + 1;
 }

@@ -198,6 +198,20 @@ export interface NativeImage {
   readonly channels: number;
 }
 
+export interface NativeScoreMap {
+  readonly channels: number;
+  readonly height: number;
+  readonly width: number;
+  readonly targetWidth: number;
+  readonly targetHeight: number;
+  readonly scaleX: number;
+  readonly offsetX: number;
+  readonly lastX: number;
+  readonly scaleY: number;
+  readonly offsetY: number;
+  readonly lastY: number;
+}
+
 export interface NativePreparation extends NativeImage {
   /** Bilinear; the image's own size: no resize. */
   readonly resizedWidth: number;
@@ -298,5 +312,18 @@ export interface NativeBinding {
   resizeImage(
     pixels: Uint8Array,
     options: NativeImage & { readonly resizedWidth: number; readonly resizedHeight: number },
+  ): Promise<Uint8Array>;
+  /**
+   * Scores, channels × height × width → a map of targetHeight × targetWidth, off the event loop: the channel whose score,
+   * bilinear, is the largest (`classes`); of one channel the nearest index (`indices`) or the values, bilinear (`values`).
+   * Pixel x of the target lies at x · scaleX + offsetX of the scores, between 0 and lastX. Throws RangeError before it begins.
+   */
+  mapScores(
+    scores: Float32Array,
+    options: NativeScoreMap & { readonly result: 'values' },
+  ): Promise<Float32Array>;
+  mapScores(
+    scores: Float32Array,
+    options: NativeScoreMap & { readonly result: 'classes' | 'indices' },
   ): Promise<Uint8Array>;
 }

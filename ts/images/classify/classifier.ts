@@ -1,13 +1,12 @@
 /** From images to class names: decoding, preprocessing and a net behind one call, requests batched by themselves. */
 
 import { ArgumentError, ClassifierError } from '../../base/errors.ts';
-import { bytes, either, instance, integer, type Kind, number, oneOf, signal } from '../../base/kinds.ts';
+import { bytes, either, integer, type Kind, oneOf, signal } from '../../base/kinds.ts';
 import { optional, options, required, signature } from '../../base/options.ts';
 import { location, pathOf } from '../../base/sources.ts';
-import { Device, type DeviceKind, deviceKind, openDevice } from '../../device/device.ts';
-import type { LoadOptions } from '../../device/load-options.ts';
+import type { Device } from '../../device/device.ts';
 import type { Model } from '../../device/model.ts';
-import { type DecodeLimits, decodeImage, limitRows } from '../decode.ts';
+import { decodeImage } from '../decode.ts';
 import { type ImageScorer, scoreCrops } from '../evaluate/image-scorers.ts';
 import { averaged, type Scores, scoresOf } from '../evaluate/scores.ts';
 import { imageInput } from '../features/image-input.ts';
@@ -15,26 +14,14 @@ import { anyImage, type DeepImage, type Image, isImage } from '../image.ts';
 import { readLabels } from '../labels.ts';
 import { decodingOf, type Preprocess } from '../preprocess.ts';
 import { loadPreprocess, preprocessBeside } from '../preprocess-file.ts';
-import { Batcher, Latencies, type LatencySummary } from './batcher.ts';
-import { Gate } from './gate.ts';
+import { Batcher } from '../service/batcher.ts';
+import { batchSizes, concurrencyOf, onDevice, type ServiceOptions, serviceRows } from '../service/options.ts';
+import { Requests, type ServiceStats } from '../service/requests.ts';
 import { type Classification, likeliest } from './likeliest.ts';
 import { type ClassifierFiles, classifierFiles, readModelFolder } from './model-folder.ts';
 
 /** How a classifier works. */
-export interface ClassifierOptions extends DecodeLimits {
-  /** Where to compute: what `openDevice` takes, or a Device, which stays the caller's. Default `auto`. */
-  readonly device?: DeviceKind | Device;
-  /** Threads of a CPU device that the classifier opens. Default: as many as the process may use. */
-  readonly threads?: number;
-  /** As for `device.load`. Default `float32`. */
-  readonly precision?: LoadOptions['precision'];
-  /** The most images of a run, 1 to 256: 1, 2, 4, … up to it are compiled at opening. Default 8. */
-  readonly maxBatch?: number;
-  /** Milliseconds that an image waits for a full batch. Default 0: what waits is run as soon as the device is free. */
-  readonly maxDelay?: number;
-  /** Images that may wait or be under way; one more is refused with `classifier/busy`. Default 256. */
-  readonly maxQueue?: number;
-}
+export interface ClassifierOptions extends ServiceOptions {}
 
 /** How one image is classified. */
 export interface ClassifyOptions {
@@ -46,38 +33,7 @@ export interface ClassifyOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What a classifier has done since it was opened. */
-export interface ClassifierStats {
-  readonly served: number;
-  /** Images that could not be decoded or computed. */
-  readonly failed: number;
-  readonly aborted: number;
-  /** Refused with `classifier/busy`. */
-  readonly refused: number;
-  readonly pending: number;
-  /** How many runs there were of each batch size. */
-  readonly batches: Readonly<Record<number, number>>;
-  /** Of the last 4,096 images served, in milliseconds from call to answer. */
-  readonly latency: LatencySummary;
-}
-
-const classifierOptions = options<ClassifierOptions>({
-  ...limitRows,
-  device: optional(
-    either(deviceKind, instance<Device>('a Device', Device)),
-    'auto',
-    "Where to compute: openDevice's kinds, or a Device.",
-  ),
-  threads: optional(integer(1, 1024), 'as many as the process may use', 'Threads of the CPU device.'),
-  precision: optional(
-    oneOf('float32', 'tf32', 'float16', 'bfloat16', 'int8'),
-    'float32',
-    'What activations and weights are stored and multiplied in.',
-  ),
-  maxBatch: optional(integer(1, 256), '8', 'The most images of a run.'),
-  maxDelay: optional(number({ from: 0 }), '0', 'Milliseconds that an image waits for a full batch.'),
-  maxQueue: optional(integer(1), '256', 'Images that may wait or be under way.'),
-});
+const classifierOptions = options<ClassifierOptions>(serviceRows);
 
 const classifyOptions = options<ClassifyOptions>({
   top: optional(integer(1), '5', 'How many classes to return, likeliest first.'),
@@ -117,14 +73,11 @@ export async function openClassifier(
 ): Promise<Classifier> {
   OPEN_CLASSIFIER.check(source, options);
   const files = typeof source === 'string' || source instanceof URL ? readModelFolder(source) : source;
-  const { device: where = 'auto', maxBatch = 8, threads, precision } = options;
+  const { maxBatch = 8, precision } = options;
   const preprocess = preprocessOf(files);
   const sizes = batchSizes(maxBatch);
-  const device =
-    where instanceof Device ? where : await openDevice(where, threads === undefined ? {} : { threads });
-  let model: Model | null = null;
-  try {
-    model = await device.load({
+  return onDevice(options, async (device, ownsDevice) => {
+    const model = await device.load({
       model: files.model,
       weights: files.weights,
       batch: 1,
@@ -134,22 +87,23 @@ export async function openClassifier(
         ? { calibration: pathOf(files.calibration) }
         : {}),
     });
-    const classifier = new Classifier({
-      model,
-      device,
-      ownsDevice: !(where instanceof Device),
-      preprocess: cropped(preprocess, imageInput(model).size),
-      labels: files.labels,
-      options,
-      sizes,
-    });
-    await classifier.warm();
-    return classifier;
-  } catch (error) {
-    model?.dispose();
-    if (!(where instanceof Device)) device.dispose();
-    throw error;
-  }
+    try {
+      const classifier = new Classifier({
+        model,
+        device,
+        ownsDevice,
+        preprocess: cropped(preprocess, imageInput(model).size),
+        labels: files.labels,
+        options,
+        sizes,
+      });
+      await classifier.warm();
+      return classifier;
+    } catch (error) {
+      model.dispose();
+      throw error;
+    }
+  });
 }
 
 interface ClassifierParts {
@@ -172,12 +126,7 @@ export class Classifier {
   readonly #scores: Scores;
   readonly #scorers: (crops: 1 | 10) => ImageScorer<Float32Array[]>;
   readonly #batcher: Batcher<Float32Array, ArrayLike<number>>;
-  readonly #gate: Gate;
-  readonly #latencies = new Latencies();
-  readonly #counts = { served: 0, failed: 0, aborted: 0, refused: 0 };
-  #pending = 0;
-  #closed = false;
-  #drained: (() => void)[] = [];
+  readonly #requests: Requests;
 
   /** Use `openClassifier`. @internal */
   constructor(parts: ClassifierParts) {
@@ -188,16 +137,19 @@ export class Classifier {
     this.#scores = scoresOf(model, input.name);
     this.labels = labelsOf(parts.labels, this.#scores.classes);
     this.#scorers = (crops) => scoreCrops(input, this.#scores, preprocess, crops);
-    const { maxDelay = 0 } = options;
-    // A GPU computes a batch while the next is copied; a CPU has nothing left to overlap.
-    const concurrency = device.kind === 'cuda' ? 2 : 1;
+    const { maxDelay = 0, maxQueue } = options;
+    const concurrency = concurrencyOf(device);
     this.#batcher = new Batcher({ sizes, maxDelay, concurrency }, (rows) => this.#run(rows));
-    this.#gate = new Gate(2 * sizes.at(-1)! * concurrency);
+    this.#requests = new Requests('classifier', {
+      maxQueue,
+      inMemory: 2 * sizes.at(-1)! * concurrency,
+      refusal: (why, message) => new ClassifierError(`classifier/${why}`, message),
+    });
   }
 
   /** Images that wait or are under way. */
   get pending(): number {
-    return this.#pending;
+    return this.#requests.pending;
   }
 
   /**
@@ -214,45 +166,27 @@ export class Classifier {
   ): Promise<Classification[]> {
     CLASSIFY.check(image, options);
     const { top = 5, crops = 1, signal } = options;
-    signal?.throwIfAborted();
-    this.#refuse();
-    const started = performance.now();
-    this.#pending++;
-    try {
-      const rows = await this.#gate.within(() => this.#rowsOf(image, crops, signal), signal);
-      const probabilities = this.#average(rows);
-      this.#counts.served++;
-      this.#latencies.add(performance.now() - started);
-      return likeliest(probabilities, this.labels, top);
-    } catch (error) {
-      this.#counts[signal?.aborted ? 'aborted' : 'failed']++;
-      throw error;
-    } finally {
-      if (--this.#pending === 0) for (const resolve of this.#drained.splice(0)) resolve();
-    }
+    return this.#requests.serve(async () => {
+      const rows = await this.#rowsOf(image, crops, signal);
+      return likeliest(this.#average(rows), this.labels, top);
+    }, signal);
   }
 
   /** Counts, batch sizes and latencies since it was opened. */
-  stats(): ClassifierStats {
-    return {
-      ...this.#counts,
-      pending: this.#pending,
-      batches: Object.fromEntries(this.#batcher.batches),
-      latency: this.#latencies.summary(),
-    };
+  stats(): ServiceStats {
+    return this.#requests.stats(this.#batcher.batches);
   }
 
   /** Takes no more images, answers those that wait, and frees everything; safe to call twice. */
   async close(): Promise<void> {
-    this.#closed = true;
-    if (this.#pending > 0) await new Promise<void>((resolve) => this.#drained.push(resolve));
+    this.#requests.close();
+    await this.#requests.drained();
     this.#free();
   }
 
   /** Frees everything behind the run that is under way; images that wait are rejected with `classifier/closed`. */
   dispose(): void {
-    this.#closed = true;
-    this.#batcher.close(closedError());
+    this.#batcher.close(this.#requests.close());
     this.#free();
   }
 
@@ -269,17 +203,6 @@ export class Classifier {
     const { channels, size } = imageInput(this.model);
     const row = new Float32Array(channels * size.width * size.height);
     for (const batch of this.#parts.sizes) await this.#run(Array<Float32Array>(batch).fill(row));
-  }
-
-  #refuse(): void {
-    if (this.#closed) throw closedError();
-    const { maxQueue = 256 } = this.#parts.options;
-    if (this.#pending < maxQueue) return;
-    this.#counts.refused++;
-    throw new ClassifierError(
-      'classifier/busy',
-      `${this.#pending} images wait or are under way, as many as maxQueue allows; try again later (a server answers 503)`,
-    );
   }
 
   async #rowsOf(
@@ -321,8 +244,6 @@ export class Classifier {
   }
 }
 
-const closedError = () => new ClassifierError('classifier/closed', 'the classifier is closed');
-
 function preprocessOf({ model, preprocess }: ClassifierFiles): Preprocess {
   if (typeof preprocess === 'object' && !(preprocess instanceof URL)) return preprocess;
   const file = preprocess === undefined ? preprocessBeside(pathOf(model)) : pathOf(preprocess);
@@ -350,9 +271,4 @@ function labelsOf(labels: ClassifierFiles['labels'], classes: number): readonly 
   if (typeof labels === 'string' || labels instanceof URL) return readLabels(pathOf(labels), classes);
   if (labels.length === classes) return labels;
   throw new ArgumentError('labels', `${classes} names, as many as the net has classes`, labels);
-}
-
-function batchSizes(most: number): number[] {
-  const powers = Array.from({ length: Math.floor(Math.log2(most)) + 1 }, (_, i) => 2 ** i);
-  return powers.at(-1) === most ? powers : [...powers, most];
 }

@@ -4,7 +4,7 @@ import type { ImageInput } from '../features/image-input.ts';
 import { readAhead } from '../features/read-ahead.ts';
 import { resizedSize, type Size } from '../geometry.ts';
 import type { DeepImage, Image } from '../image.ts';
-import { type Preprocess, preprocessImage } from '../preprocess.ts';
+import { channelMeans, type Preprocess, preprocessImage } from '../preprocess.ts';
 import { averaged, type Scores } from './scores.ts';
 import { checkTenCrop, mirrored, tenCrops } from './ten-crop.ts';
 
@@ -100,13 +100,4 @@ function checkScales(scales: readonly number[], { width, height }: Size): void {
       `integers from ${least} up: the net's input is ${width}×${height}, and its last average needs as much`,
       wrong ?? 'none',
     );
-}
-
-function channelMeans(mean: Preprocess['mean'], channels: number): Preprocess['mean'] {
-  if (!('shape' in mean) || mean.shape.at(-3) !== channels) return mean;
-  const area = mean.data.length / channels;
-  return Array.from(
-    { length: channels },
-    (_, c) => mean.data.subarray(c * area, (c + 1) * area).reduce((sum, value) => sum + value, 0) / area,
-  );
 }

@@ -1,6 +1,8 @@
 /** What a net that takes one image at a time looks like from outside. */
 import { GraphError } from '../../base/errors.ts';
 import type { Model } from '../../device/model.ts';
+import type { Shapes } from '../../device/tensor.ts';
+import type { Graph } from '../../graph/graph.ts';
 import type { Size } from '../geometry.ts';
 
 export interface ImageInput {
@@ -24,3 +26,12 @@ export function imageInput(model: Pick<Model, 'inputs'>): ImageInput {
     );
   return { name, channels, size: { width: width!, height: height! } };
 }
+
+/** The shapes of a graph's inputs. @param but One that is no image; null: all are given. */
+export const inputsOf = (graph: Graph, but: string | null): Shapes =>
+  Object.fromEntries(
+    graph.inputs
+      .map((id) => graph.values[id]!)
+      .filter(({ blob }) => blob !== but)
+      .map(({ blob, shape }) => [blob, [...shape]]),
+  );

@@ -1,7 +1,7 @@
 /** What waits is run together: sizes, delays, failures, aborts. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Batcher } from '../../../ts/images/classify/batcher.ts';
+import { Batcher } from '../../../ts/images/service/batcher.ts';
 
 /** A device that answers when it is told to. */
 function manual() {

@@ -1,0 +1,79 @@
+/** How whole images become a net's input, as options: all given, or from a file; never guessed. */
+import type { Command } from 'commander';
+import { ArgumentError } from '../base/errors.ts';
+import type { Size } from '../images/geometry.ts';
+import { loadWholePreprocess } from '../images/preprocess-file.ts';
+import type { WholePreprocess, WholeResize } from '../images/whole.ts';
+import { flag, group, own } from './flag.ts';
+import {
+  givenFlags,
+  maxPixelsOption,
+  type PreprocessFlags,
+  preprocessFileOf,
+  valuesOf,
+} from './preprocess-options.ts';
+
+export interface WholePreprocessFlags extends PreprocessFlags {
+  longestSide?: number;
+  pad?: Size;
+}
+
+/** Adds --mean, --mean-value, --preprocess and all else that says how images are prepared; and --max-pixels. */
+export function wholePreprocessOptions(command: Command): Command {
+  return group(
+    command,
+    'How images are prepared:',
+    own('mean'),
+    own('meanValue'),
+    own('preprocess'),
+    flag('preprocessImage', 'preprocess.order', '--order <order>'),
+    flag('preprocessImage', 'preprocess.scale', '--scale <factor>'),
+    flag('preprocessImage', 'preprocess.std', '--std <list>'),
+    own('wholeShorterSide'),
+    own('longestSide'),
+    own('wholeResize'),
+    own('noResize'),
+    own('pad'),
+    flag('preprocessImage', 'preprocess.interpolation', '--interpolation <kind>'),
+    flag('preprocessImage', 'preprocess.orientation', '--orientation <how>'),
+    flag('preprocessImage', 'preprocess.depth', '--depth <bits>'),
+    maxPixelsOption(),
+  );
+}
+
+/**
+ * The preprocessing of the flags, of --preprocess, or of the file beside the model, which is named on stderr.
+ * @throws ArgumentError where nothing says the mean, or two options contradict each other; ImageError for files
+ */
+export function chooseWholePreprocess(flags: WholePreprocessFlags, model: string): WholePreprocess {
+  const { longestSide, pad } = flags;
+  const more = [
+    ...(longestSide === undefined ? [] : ['--longest-side']),
+    ...(pad === undefined ? [] : ['--pad']),
+  ];
+  const file = preprocessFileOf(flags, model, [...givenFlags(flags), ...more]);
+  if (file !== null) {
+    if (flags.preprocess === undefined) console.error(`resnode: images are prepared as ${file} says`);
+    return loadWholePreprocess(file);
+  }
+  const resize = resizeOf(flags);
+  return {
+    ...valuesOf(flags, model),
+    ...(resize === undefined ? {} : { resize }),
+    ...(pad === undefined ? {} : { pad }),
+  };
+}
+
+/** Undefined: as the task says. */
+function resizeOf({ shorterSide, longestSide, resize }: WholePreprocessFlags): WholeResize | undefined {
+  if (resize !== undefined && (shorterSide !== undefined || longestSide !== undefined))
+    throw new ArgumentError(
+      'the size',
+      'either --shorter-side and --longest-side, or --resize, or --no-resize',
+      'two of them',
+    );
+  if (resize !== undefined) return resize === false ? null : resize;
+  if (shorterSide !== undefined && longestSide !== undefined) return { shorterSide, longestSide };
+  if (shorterSide !== undefined) return { shorterSide };
+  return longestSide === undefined ? undefined : { longestSide };
+}

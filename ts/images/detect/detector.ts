@@ -1,0 +1,249 @@
+/** From images to objects: decoding, preprocessing, a net and its boxes behind one call, requests batched by themselves. */
+import { DetectorError } from '../../base/errors.ts';
+import { bytes, either, integer, list, number, signal } from '../../base/kinds.ts';
+import { optional, options, required, signature } from '../../base/options.ts';
+import { location, pathOf } from '../../base/sources.ts';
+import type { NetParameter } from '../../caffe/net-parameter.ts';
+import { readModel } from '../../device/load-options.ts';
+import type { Model, Outputs } from '../../device/model.ts';
+import { graphFromCaffe } from '../../graph/from-caffe.ts';
+import { imageInput, inputsOf } from '../features/image-input.ts';
+import { anyImage } from '../image.ts';
+import { onDevice, type ServiceOptions, serviceRows } from '../service/options.ts';
+import type { ServiceStats } from '../service/requests.ts';
+import { classNames, filesOf, type TaskFiles, taskSource, wholePreprocessOf } from '../service/task-files.ts';
+import { type AnyImage, WholeImageService, wholeBatches } from '../service/whole-image.ts';
+import { commonSize, type WholePreprocess } from '../whole.ts';
+import { type ImageRows, type RegionOptions, regionBoxes, rowsOfImages, ssdBoxes } from './boxes.ts';
+import type { Detection, Found } from './detection.ts';
+import { type DetectorHead, findDetectorHead } from './head.ts';
+
+/** How a detector works. */
+export interface DetectorOptions extends ServiceOptions {
+  /**
+   * The largest overlap, intersection over union, of two boxes of one class. Default: what SSD's net says; 0.3 of Faster R-CNN
+   * and R-FCN, as in py-faster-rcnn's TEST.NMS.
+   */
+  readonly nms?: number;
+  /** What the box regressions of Faster R-CNN and R-FCN are multiplied by (BBOX_NORMALIZE_STDS), where its weights do not hold that already. Default [1, 1, 1, 1]. */
+  readonly boxStds?: readonly number[];
+  /** What is then added (BBOX_NORMALIZE_MEANS). Default [0, 0, 0, 0]. */
+  readonly boxMeans?: readonly number[];
+}
+
+/** How one image is looked at. */
+export interface DetectOptions {
+  /** The least score of what is returned. SSD's own confidence_threshold counts besides. Default 0.5. */
+  readonly minScore?: number;
+  /** How many objects to return, those with the highest scores. Default 100. */
+  readonly top?: number;
+  /** Gives up with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+const four = list(number(), { of: 'numbers', exactly: 4 });
+
+const detectorOptions = options<DetectorOptions>({
+  ...serviceRows,
+  nms: optional(
+    number({ from: 0, to: 1 }),
+    "SSD's own, else 0.3",
+    'The largest overlap (intersection over union) of two boxes of one class.',
+  ),
+  boxStds: optional(
+    four,
+    '1,1,1,1',
+    'What box regressions of Faster R-CNN and R-FCN are multiplied by, where the weights do not hold that already.',
+  ),
+  boxMeans: optional(four, '0,0,0,0', 'What is then added to them.'),
+});
+
+const detectOptions = options<DetectOptions>({
+  minScore: optional(number({ from: 0, to: 1 }), '0.5', 'The least score of what is returned.'),
+  top: optional(integer(1), '100', 'How many objects to return, those with the highest scores.'),
+  signal: optional(signal, 'none', 'Gives up with its reason.'),
+});
+
+const OPEN_DETECTOR = signature('openDetector', {
+  source: required(taskSource, 'A model folder, or its files.'),
+  options: optional(detectorOptions, 'none', 'How it works.'),
+});
+const DETECT = signature('detector.detect', {
+  image: required(
+    either(location, bytes, anyImage),
+    'A path, a file: URL, bytes of an image file, or pixels.',
+  ),
+  options: optional(detectOptions, 'none', 'How it is looked at.'),
+});
+
+/**
+ * Opens a detector and warms it up. Which kind it is, its layers say: SSD (DetectionOutput), Faster R-CNN or R-FCN. Without
+ * a `resize` of the preprocessing SSD's images become the net's input size, and others 600 pixels at their shorter side, 1000
+ * at most at the longer one, as in py-faster-rcnn.
+ * @param source A model folder, or its files.
+ * @throws GraphError `detector/no-head` where the net is no detector; ArgumentError where a file is missing or does not fit,
+ * `preprocess` among them: how images were prepared for training cannot be guessed; what `openDevice` and `device.load` throw
+ * @example
+ * await using detector = await openDetector('mobilenet-ssd');
+ * for (const { label, score, box } of await detector.detect('street.jpg')) console.log(label, score, box);
+ */
+export async function openDetector(
+  source: string | URL | TaskFiles,
+  options: DetectorOptions = {},
+): Promise<Detector> {
+  OPEN_DETECTOR.check(source, options);
+  const files = filesOf(source);
+  const given = wholePreprocessOf(files);
+  const net = readModel({ model: files.model });
+  const graph = graphFromCaffe(net);
+  const head = findDetectorHead(net, graph);
+  const labels = classNames(files.labels, head.classes, head.background);
+  const imageInfo = head.kind === 'regions' ? head.imageInfo : null;
+  return onDevice(options, async (device, ownsDevice) => {
+    const { precision, nms } = options;
+    const input = imageInput({ inputs: inputsOf(graph, imageInfo) });
+    const { resize = usualResize(head, input.size) } = given;
+    const preprocess = { ...given, resize };
+    const size = commonSize(preprocess) ?? input.size;
+    const blob = head.kind === 'ssd' ? head.scores : head.probabilities;
+    const sizes = wholeBatches(net, blob, preprocess, imageInfo, options);
+    const model = await device.load({
+      model: head.kind === 'ssd' && nms !== undefined ? withOverlap(net, head.layer, nms) : net,
+      weights: files.weights,
+      outputs: outputsOf(head),
+      batch: 1,
+      inputShapes: { [input.name]: [1, input.channels, size.height, size.width] },
+      batches: sizes,
+      ...(precision === undefined ? {} : { precision }),
+      ...(precision === 'int8' && files.calibration !== undefined
+        ? { calibration: pathOf(files.calibration) }
+        : {}),
+    });
+    try {
+      const service = new WholeImageService<Raw>({
+        name: 'detector',
+        refusal: (why, message) => new DetectorError(`detector/${why}`, message),
+        split: (outputs, images) => (head.kind === 'ssd' ? rowsOfImages(head, outputs, images) : [outputs]),
+        ...{ model, device, ownsDevice, input, imageInfo, preprocess, options, sizes },
+      });
+      await service.warm();
+      return new Detector({ model, head, labels, preprocess, service, options });
+    } catch (error) {
+      model.dispose();
+      throw error;
+    }
+  });
+}
+
+/** Of one image: SSD's rows, or the outputs of a run. */
+type Raw = ImageRows | Outputs;
+
+interface DetectorParts {
+  readonly model: Model;
+  readonly head: DetectorHead;
+  readonly labels: readonly string[];
+  readonly preprocess: WholePreprocess;
+  readonly service: WholeImageService<Raw>;
+  readonly options: DetectorOptions;
+}
+
+/** Finds objects in images; made by `openDetector`. Safe to call many times at once: that is what it is for. */
+export class Detector {
+  /** Class names in the order of the net's classes, the background's too. */
+  readonly labels: readonly string[];
+  /** The class that is none; null: all are. */
+  readonly background: number | null;
+  /** The model that it runs, with its plan, warnings and report. */
+  readonly model: Model;
+  /** How images are prepared. */
+  readonly preprocess: WholePreprocess;
+  readonly #parts: DetectorParts;
+  readonly #regions: RegionOptions;
+
+  /** Use `openDetector`. @internal */
+  constructor(parts: DetectorParts) {
+    const { nms = 0.3, boxStds = [1, 1, 1, 1], boxMeans = [0, 0, 0, 0] } = parts.options;
+    this.#parts = parts;
+    this.#regions = { nms, stds: boxStds, means: boxMeans };
+    this.labels = parts.labels;
+    this.background = parts.head.background;
+    this.model = parts.model;
+    this.preprocess = parts.preprocess;
+  }
+
+  /** Images that wait or are under way. */
+  get pending(): number {
+    return this.#parts.service.pending;
+  }
+
+  /**
+   * Finds the objects in an image.
+   * @param image A path, a `file:` URL, the bytes of an image file, or decoded pixels.
+   * @returns Objects with boxes in the image's own pixels, the highest score first
+   * @throws DetectorError: `detector/busy` where `maxQueue` images wait already, `detector/closed`, `detector/not-finite`;
+   * ImageError as `decodeImage`; the signal's reason
+   * @example const people = (await detector.detect('street.jpg')).filter(({ label }) => label === 'person');
+   */
+  async detect(image: AnyImage, options: DetectOptions = {}): Promise<Detection[]> {
+    DETECT.check(image, options);
+    const { minScore = 0.5, top = 100, signal } = options;
+    const { head, service } = this.#parts;
+    const found = await service.ask(
+      image,
+      (raw, placement): Found[] =>
+        head.kind === 'ssd'
+          ? ssdBoxes(raw as ImageRows, minScore, placement)
+          : regionBoxes(head, raw as Outputs, minScore, placement, this.#regions),
+      signal,
+    );
+    return [...found]
+      .sort((a, b) => b.score - a.score)
+      .slice(0, top)
+      .map(({ index, score, box }) => ({ label: this.labels[index] ?? `class ${index}`, index, score, box }));
+  }
+
+  /** Counts, batch sizes and latencies since it was opened. */
+  stats(): ServiceStats {
+    return this.#parts.service.stats();
+  }
+
+  /** Takes no more images, answers those that wait, and frees everything; safe to call twice. */
+  close(): Promise<void> {
+    return this.#parts.service.close();
+  }
+
+  /** Frees everything behind the run that is under way; images that wait are rejected with `detector/closed`. */
+  dispose(): void {
+    this.#parts.service.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+const outputsOf = (head: DetectorHead): string[] =>
+  head.kind === 'ssd' ? [head.detections, head.scores] : [head.regions, head.probabilities, head.regressions];
+
+/** __C.TEST.SCALES and MAX_SIZE of py-faster-rcnn. */
+const usualResize = ({ kind }: DetectorHead, size: { width: number; height: number }) =>
+  kind === 'ssd' ? size : { shorterSide: 600, longestSide: 1000 };
+
+/** The net with another threshold in its DetectionOutput. */
+function withOverlap(net: NetParameter, name: string, nms: number): NetParameter {
+  return {
+    ...net,
+    layer: (net.layer ?? []).map((layer) => {
+      const param = layer.detection_output_param as { nms_param?: object } | undefined;
+      if (layer.name !== name || layer.type !== 'DetectionOutput' || param === undefined) return layer;
+      return {
+        ...layer,
+        detection_output_param: { ...param, nms_param: { ...param.nms_param, nms_threshold: nms } },
+      };
+    }),
+  };
+}

@@ -1,0 +1,113 @@
+/** Where a net's boxes come from, told by its layers: an SSD's DetectionOutput, or regions with classes (R-CNN). */
+import { GraphError } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
+import type { LayerParameter, NetParameter } from '../../caffe/net-parameter.ts';
+import type { Graph } from '../../graph/graph.ts';
+import { describeOutputs, makerOf } from '../features/blob-makers.ts';
+
+/** DetectionOutput's rows. */
+export interface SsdHead {
+  readonly kind: 'ssd';
+  readonly layer: string;
+  readonly classes: number;
+  /** Null: no class is the background. */
+  readonly background: number | null;
+  readonly detections: string;
+  /** What the rows are made of: there is none for scores that are not finite. */
+  readonly scores: string;
+}
+
+/** Regions of interest, a row of class probabilities and of regressions for each. */
+export interface RegionHead {
+  readonly kind: 'regions';
+  readonly classes: number;
+  readonly background: 0;
+  readonly regions: string;
+  readonly probabilities: string;
+  readonly regressions: string;
+  /** Regressions of four values in a row: one for all classes, two (R-FCN's class-agnostic ones), or one a class. */
+  readonly sets: number;
+  /** The input of the image's height, width and scale. */
+  readonly imageInfo: string;
+}
+
+export type DetectorHead = SsdHead | RegionHead;
+
+const POOLING = ['ROIPooling', 'PSROIPooling', 'ROIAlign'];
+/**
+ * @param net Filtered for phase TEST.
+ * @throws GraphError `detector/no-head` that names the outputs which were found
+ */
+export function findDetectorHead(net: NetParameter, graph: Graph): DetectorHead {
+  const layers = net.layer ?? [];
+  const ssd = layers.findLast(({ type }) => type === 'DetectionOutput');
+  if (ssd !== undefined) return ssdHead(ssd);
+  const pooling = layers.findLast(({ type }) => POOLING.includes(type ?? ''));
+  if (pooling !== undefined) return regionHead(layers, pooling, graph);
+  throw noHead(layers, graph, '');
+}
+
+function ssdHead({ name = '', top, bottom, detection_output_param: param }: LayerParameter): SsdHead {
+  const { num_classes: classes = 0, background_label_id: background = 0 } = (param ?? {}) as {
+    num_classes?: number;
+    background_label_id?: number;
+  };
+  return {
+    kind: 'ssd',
+    layer: name,
+    classes,
+    background: background < 0 ? null : background,
+    detections: top![0]!,
+    scores: bottom![1]!,
+  };
+}
+
+function regionHead(layers: readonly LayerParameter[], pooling: LayerParameter, graph: Graph): RegionHead {
+  const regions = pooling.bottom![1]!;
+  if (!layers.some(({ type, top }) => type !== 'Input' && top?.includes(regions)))
+    throw noHead(layers, graph, `its regions "${regions}" are an input, which a region proposal must give; `);
+  const [rows] = shapeOf(graph, regions) as [number];
+  const outputs = graph.outputs.map((id) => graph.values[id]!);
+  const ofRegions = outputs.filter(({ blob, shape }) => shape[0] === rows && blob !== regions);
+  const probabilities = ofRegions.find(({ blob }) => makerOf(layers, blob)?.type === 'Softmax');
+  const classes = probabilities === undefined ? 0 : elementCount(probabilities.shape.slice(1));
+  const sets = (shape: readonly number[]) => elementCount(shape.slice(1)) / 4;
+  const regressions = ofRegions.find(
+    ({ blob, shape }) => blob !== probabilities?.blob && [1, 2, classes].includes(sets(shape)),
+  );
+  const inputs = graph.inputs.map((id) => graph.values[id]!);
+  const imageInfo = inputs.find(({ shape }) => elementCount(shape) === 3);
+  if (probabilities === undefined || regressions === undefined || imageInfo === undefined)
+    throw noHead(
+      layers,
+      graph,
+      `of its ${rows} regions "${regions}" it has no ${
+        probabilities === undefined
+          ? `Softmax ${rows}×classes`
+          : regressions === undefined
+            ? `regressions ${rows}×4, ${rows}×8 or ${rows}×${4 * classes}`
+            : 'input of height, width and scale, 1×3'
+      }; `,
+    );
+  return {
+    kind: 'regions',
+    classes,
+    background: 0,
+    regions,
+    probabilities: probabilities.blob,
+    regressions: regressions.blob,
+    sets: sets(regressions.shape),
+    imageInfo: imageInfo.blob,
+  };
+}
+
+const shapeOf = (graph: Graph, blob: string): readonly number[] =>
+  graph.values[graph.blobs.get(blob)!]!.shape;
+
+function noHead(layers: readonly LayerParameter[], graph: Graph, why: string): GraphError {
+  return new GraphError(
+    'detector/no-head',
+    {},
+    `expected a detector, a deploy net that ends in SSD's DetectionOutput or in the class probabilities and box regressions of regions (Faster R-CNN, R-FCN): ${why}its outputs are ${describeOutputs(layers, graph)}`,
+  );
+}

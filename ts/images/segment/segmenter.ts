@@ -1,0 +1,215 @@
+/** From images to maps of classes or edges: decoding, preprocessing and a net behind one call, requests batched by themselves. */
+import { ArgumentError, SegmenterError } from '../../base/errors.ts';
+import { bytes, either, signal, string } from '../../base/kinds.ts';
+import { describeNotFinite, notFinite } from '../../base/not-finite.ts';
+import { optional, options, required, signature } from '../../base/options.ts';
+import { location, pathOf } from '../../base/sources.ts';
+import { readModel } from '../../device/load-options.ts';
+import type { Model, Outputs } from '../../device/model.ts';
+import type { Tensor } from '../../device/tensor.ts';
+import { graphFromCaffe } from '../../graph/from-caffe.ts';
+import { imageInput, inputsOf } from '../features/image-input.ts';
+import { anyImage } from '../image.ts';
+import { onDevice, type ServiceOptions, serviceRows } from '../service/options.ts';
+import type { ServiceStats } from '../service/requests.ts';
+import { classNames, filesOf, type TaskFiles, taskSource, wholePreprocessOf } from '../service/task-files.ts';
+import { type AnyImage, WholeImageService, wholeBatches } from '../service/whole-image.ts';
+import { commonSize, type Placement, type WholePreprocess } from '../whole.ts';
+import { findSegmenterHead, type SegmenterHead, takesAnySize } from './head.ts';
+import { mapOfImage } from './score-map.ts';
+import { areasOf, type Segmentation } from './segmentation.ts';
+
+/** How a segmenter works. */
+export interface SegmenterOptions extends ServiceOptions {
+  /** The blob of scores, N×C×H×W, or of a Sigmoid, N×1×H×W. Default: the net's last output, of HED the fused map. */
+  readonly output?: string;
+}
+
+/** How one image is looked at. */
+export interface SegmentOptions {
+  /** Gives up with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+const segmenterOptions = options<SegmenterOptions>({
+  ...serviceRows,
+  output: optional(string, "the net's last output", 'The blob of scores, N×C×H×W, or of a Sigmoid, N×1×H×W.'),
+});
+
+const segmentOptions = options<SegmentOptions>({
+  signal: optional(signal, 'none', 'Gives up with its reason.'),
+});
+
+const OPEN_SEGMENTER = signature('openSegmenter', {
+  source: required(taskSource, 'A model folder, or its files.'),
+  options: optional(segmenterOptions, 'none', 'How it works.'),
+});
+const SEGMENT = signature('segmenter.segment', {
+  image: required(
+    either(location, bytes, anyImage),
+    'A path, a file: URL, bytes of an image file, or pixels.',
+  ),
+  options: optional(segmentOptions, 'none', 'How it is looked at.'),
+});
+
+/**
+ * Opens a segmenter. Which kind it is, its layers say: scores of classes (FCN, DeepLab, PSPNet), with a Softmax or an
+ * ArgMax behind them or not, or edges (HED). Without a `resize` of the preprocessing images are taken in their own size where the net
+ * is fully convolutional, and otherwise become its input's.
+ * @param source A model folder, or its files.
+ * @throws GraphError `segmenter/no-map` where the net is no segmenter; ArgumentError where a file is missing or does not fit,
+ * `preprocess` among them: how images were prepared for training cannot be guessed; what `openDevice` and `device.load` throw
+ * @example
+ * await using segmenter = await openSegmenter('fcn8s');
+ * const found = await segmenter.segment('street.jpg');
+ * if (found.kind === 'classes') console.log(found.areas);
+ */
+export async function openSegmenter(
+  source: string | URL | TaskFiles,
+  options: SegmenterOptions = {},
+): Promise<Segmenter> {
+  OPEN_SEGMENTER.check(source, options);
+  const files = filesOf(source);
+  const given = wholePreprocessOf(files);
+  const net = readModel({ model: files.model });
+  const graph = graphFromCaffe(net);
+  const head = findSegmenterHead(net, graph, options.output);
+  if (head.kind === 'edges' && files.labels !== undefined)
+    throw new ArgumentError('labels', 'none, as the net tells edges, no classes,', files.labels);
+  const labels = head.kind === 'edges' ? [] : classNames(files.labels, head.classes, 0);
+  const input = imageInput({ inputs: inputsOf(graph, null) });
+  const usual = () => (takesAnySize(net, input, head.blob) ? null : input.size);
+  const { resize = usual() } = given;
+  const preprocess: WholePreprocess = { ...given, resize };
+  return onDevice(options, async (device, ownsDevice) => {
+    const { precision } = options;
+    const size = commonSize(preprocess) ?? input.size;
+    const sizes = wholeBatches(net, head.blob, preprocess, null, options);
+    const model = await device.load({
+      model: net,
+      weights: files.weights,
+      outputs: [head.blob],
+      batch: 1,
+      inputShapes: { [input.name]: [1, input.channels, size.height, size.width] },
+      batches: sizes,
+      ...(precision === undefined ? {} : { precision }),
+      ...(precision === 'int8' && files.calibration !== undefined
+        ? { calibration: pathOf(files.calibration) }
+        : {}),
+    });
+    try {
+      const service = new WholeImageService<Tensor>({
+        name: 'segmenter',
+        refusal: (why, message) => new SegmenterError(`segmenter/${why}`, message),
+        split: (outputs, images) => mapsOf(head, outputs, images),
+        imageInfo: null,
+        ...{ model, device, ownsDevice, input, preprocess, options, sizes },
+      });
+      await service.warm();
+      return new Segmenter({ model, head, labels, preprocess, service });
+    } catch (error) {
+      model.dispose();
+      throw error;
+    }
+  });
+}
+
+interface SegmenterParts {
+  readonly model: Model;
+  readonly head: SegmenterHead;
+  readonly labels: readonly string[];
+  readonly preprocess: WholePreprocess;
+  readonly service: WholeImageService<Tensor>;
+}
+
+/** Maps images; made by `openSegmenter`. Safe to call many times at once: that is what it is for. */
+export class Segmenter {
+  /** Class names in the order of the net's classes; none of a net that tells edges. */
+  readonly labels: readonly string[];
+  /** The model that it runs, with its plan, warnings and report. */
+  readonly model: Model;
+  /** How images are prepared. */
+  readonly preprocess: WholePreprocess;
+  readonly #parts: SegmenterParts;
+
+  /** Use `openSegmenter`. @internal */
+  constructor(parts: SegmenterParts) {
+    this.#parts = parts;
+    this.labels = parts.labels;
+    this.model = parts.model;
+    this.preprocess = parts.preprocess;
+  }
+
+  /** Images that wait or are under way. */
+  get pending(): number {
+    return this.#parts.service.pending;
+  }
+
+  /**
+   * Maps an image. Scores of another size than the image are interpolated (bilinear) before the largest is taken.
+   * @param image A path, a `file:` URL, the bytes of an image file, or decoded pixels.
+   * @returns `classes`: a class for every pixel of the image, and how much each takes; or `edges`: a value from 0 to 1
+   * @throws SegmenterError: `segmenter/busy` where `maxQueue` images wait already, `segmenter/closed`,
+   * `segmenter/not-finite`; ImageError as `decodeImage`; the signal's reason
+   * @example
+   * const { areas } = await segmenter.segment('street.jpg') as ClassMap;
+   * console.log(areas.map(({ label, share }) => `${label} ${(100 * share).toFixed(1)}%`));
+   */
+  async segment(image: AnyImage, options: SegmentOptions = {}): Promise<Segmentation> {
+    SEGMENT.check(image, options);
+    const { head, service, labels } = this.#parts;
+    return service.ask(image, (scores, placement) => answer(head, labels, scores, placement), options.signal);
+  }
+
+  /** Counts, batch sizes and latencies since it was opened. */
+  stats(): ServiceStats {
+    return this.#parts.service.stats();
+  }
+
+  /** Takes no more images, answers those that wait, and frees everything; safe to call twice. */
+  close(): Promise<void> {
+    return this.#parts.service.close();
+  }
+
+  /** Frees everything behind the run that is under way; images that wait are rejected with `segmenter/closed`. */
+  dispose(): void {
+    this.#parts.service.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+async function answer(
+  head: SegmenterHead,
+  labels: readonly string[],
+  scores: Tensor,
+  placement: Placement,
+): Promise<Segmentation> {
+  const found = notFinite(scores.data);
+  if (found !== null)
+    throw new SegmenterError(
+      'segmenter/not-finite',
+      `"${head.blob}" has values that are no scores (${describeNotFinite(found)}): weights or statistics of the net are not finite, or it was given values far from those that it was trained with`,
+    );
+  const { width, height } = placement.image;
+  const map = await mapOfImage(head, scores, placement);
+  return map instanceof Uint8Array
+    ? { kind: 'classes', width, height, map, areas: areasOf(map, labels) }
+    : { kind: 'edges', width, height, map };
+}
+
+/** C×H×W of each image of a run. */
+function mapsOf({ blob }: SegmenterHead, outputs: Outputs, images: number): Tensor[] {
+  const { shape, data } = outputs[blob]!;
+  const each = data.length / images;
+  return Array.from({ length: images }, (_, i) => ({
+    shape: shape.slice(1),
+    data: images === 1 ? data : data.slice(i * each, (i + 1) * each),
+  }));
+}

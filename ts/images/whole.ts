@@ -1,0 +1,131 @@
+/** Whole images as a net's input, and the place of each in it: for nets whose answers are places in the image. */
+import { ImageError } from '../base/errors.ts';
+import { either, integer, type Kind, nullOr } from '../base/kinds.ts';
+import { optional, options, required } from '../base/options.ts';
+import { roundHalfEven } from '../base/round.ts';
+import { exactSize, type Resize, resizedSize, type Size, shorterSide } from './geometry.ts';
+import type { DeepImage, Image } from './image.ts';
+import { channelMeans, type Preprocess, preprocessImage, preprocessRows } from './preprocess.ts';
+
+/**
+ * Besides those of `Preprocess`: with `longestSide` the longer side becomes that; with both the shorter side does, unless
+ * the longer one would become larger (py-faster-rcnn's SCALES and MAX_SIZE, lib/utils/blob.py).
+ */
+export type WholeResize =
+  | Resize
+  | { readonly longestSide: number }
+  | { readonly shorterSide: number; readonly longestSide: number };
+
+/** How a whole image becomes a net's input: nothing is cropped. docs/preprocess.md has the same as a file. */
+export interface WholePreprocess extends Omit<Preprocess, 'resize' | 'crop'> {
+  /** Default: what the task says. */
+  readonly resize?: WholeResize;
+  /** Filled up to this size on the right and below, with what is 0 for the net: the mean. Default none. */
+  readonly pad?: Size;
+}
+
+const longest = { longestSide: required(integer(1), 'In pixels; the aspect is kept.') };
+export const wholeResize: Kind<WholeResize> = nullOr(
+  either(
+    exactSize,
+    shorterSide,
+    options<{ readonly longestSide: number }>(longest),
+    options<{ readonly shorterSide: number; readonly longestSide: number }>({
+      shorterSide: required(integer(1), 'In pixels; the aspect is kept.'),
+      ...longest,
+    }),
+  ),
+);
+
+export const wholePreprocess = options<WholePreprocess>({
+  resize: optional(wholeResize, 'as the task says', 'Bilinear; null: as it is.'),
+  pad: optional(exactSize, 'none', 'Filled up to this size on the right and below, with the mean.'),
+  ...preprocessRows,
+});
+
+/** Where an image lies in the input that was made of it: at its left and top. */
+export interface Placement {
+  /** The image's own size. */
+  readonly image: Size;
+  /** Its size in the input. */
+  readonly resized: Size;
+  /** The input's size: the same, or with what was filled up. */
+  readonly input: Size;
+  /** Pixels of the input for one of the image, along both axes. */
+  readonly scale: { readonly x: number; readonly y: number };
+}
+
+/** @throws ImageError where the image, resized, is larger than `pad` */
+export function placementOf(
+  image: Size & { readonly file?: string },
+  { resize = null, pad }: Pick<WholePreprocess, 'resize' | 'pad'>,
+): Placement {
+  const { size: resized, scale } = sizeOf(image, resize);
+  if (pad !== undefined && (resized.width > pad.width || resized.height > pad.height))
+    throw new ImageError(
+      'image/too-large',
+      image.file,
+      `is ${resized.width}×${resized.height}${resize === null ? '' : ' when resized'}, larger than ${pad.width}×${pad.height}, which it is filled up to; resize it to a longest side of ${Math.min(pad.width, pad.height)} (--longest-side)`,
+    );
+  const { width, height } = image;
+  return { image: { width, height }, resized, input: pad ?? resized, scale };
+}
+
+function sizeOf(image: Size, resize: WholeResize): { size: Size; scale: Placement['scale'] } {
+  if (resize === null || !('longestSide' in resize)) {
+    const size = resizedSize(image, resize);
+    return { size, scale: { x: size.width / image.width, y: size.height / image.height } };
+  }
+  const { longestSide } = resize;
+  const shorter = Math.min(image.width, image.height);
+  const longer = Math.max(image.width, image.height);
+  const wanted = 'shorterSide' in resize ? resize.shorterSide / shorter : longestSide / longer;
+  const scale = Math.round(wanted * longer) > longestSide ? longestSide / longer : wanted;
+  // As OpenCV's resize with fx and fy rounds a size: halves to even.
+  const side = (length: number) => Math.max(1, roundHalfEven(length * scale));
+  return { size: { width: side(image.width), height: side(image.height) }, scale: { x: scale, y: scale } };
+}
+
+/**
+ * The image as channels × height × width of its input, off the event loop. Of a mean image of another size its channel
+ * means are subtracted.
+ * @throws ImageError, ArgumentError as preprocessImage and placementOf
+ */
+export async function prepareWhole(
+  image: Image | DeepImage,
+  preprocess: WholePreprocess,
+  channels: 1 | 3,
+): Promise<{ readonly placement: Placement; readonly data: Float32Array }> {
+  const { resize: _, pad: __, mean, ...others } = preprocess;
+  const placement = placementOf(image, preprocess);
+  const { resized, input } = placement;
+  const fits = 'shape' in mean && String(mean.shape.slice(-2)) === String([resized.height, resized.width]);
+  const data = await preprocessImage(
+    image,
+    { ...others, resize: resized, crop: resized, mean: fits ? mean : channelMeans(mean, channels) },
+    channels,
+  );
+  return { placement, data: resized === input ? data : padded(data, resized, input) };
+}
+
+function padded(data: Float32Array, from: Size, to: Size): Float32Array {
+  const channels = data.length / (from.width * from.height);
+  const result = new Float32Array(channels * to.width * to.height);
+  for (let c = 0; c < channels; c++)
+    for (let y = 0; y < from.height; y++) {
+      const at = (c * from.height + y) * from.width;
+      result.set(data.subarray(at, at + from.width), (c * to.height + y) * to.width);
+    }
+  return result;
+}
+
+/** The size that every image gets; null: it depends on the image. */
+export function commonSize({ resize, pad }: Pick<WholePreprocess, 'resize' | 'pad'>): Size | null {
+  if (pad !== undefined) return pad;
+  return resize !== null && resize !== undefined && 'width' in resize ? resize : null;
+}
+
+/** Whether a crop of that size cuts nothing away; without a resize images are taken as they are. */
+export const isWhole = (resize: WholeResize | undefined, crop: Size): boolean =>
+  resize === null ||
+  (resize !== undefined && 'width' in resize && resize.width === crop.width && resize.height === crop.height);
