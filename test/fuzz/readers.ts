@@ -25,6 +25,7 @@ import { readSolverState, saveHdf5SolverState, saveSolverState } from '../../ts/
 import { writeBinaryproto, writeCaffemodel } from '../../ts/caffe/write-caffemodel.ts';
 import { mapFile } from '../../ts/convert/map-file.ts';
 import { readMatConvNet } from '../../ts/convert/matconvnet/read-matconvnet.ts';
+import { readTensorflow } from '../../ts/convert/tensorflow/read-tensorflow.ts';
 import { LevelDb } from '../../ts/data/leveldb/leveldb.ts';
 import { graphFromCaffe, summarise } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
@@ -291,6 +292,22 @@ export const READERS: readonly Reader[] = [
       gunzipSync(fixture('convert/fixtures/dagnn-7.3.mat.gz')),
     ],
     read: async (path) => readAll((await readMatConvNet(path)).weights),
+  },
+  {
+    name: 'TensorFlow (version 1)',
+    extension: '.ckpt',
+    seeds: () => ['port-v1.ckpt', 'port-small.ckpt'].map((name) => fixture(`convert/fixtures/${name}`)),
+    read: async (path) => readAll((await readTensorflow(path, { net: null, inputShapes: {} })).weights),
+  },
+  {
+    name: 'TensorFlow (version 2)',
+    extension: '.index',
+    seeds: () => [fixture('convert/fixtures/port-v2.ckpt.index')],
+    async read(path) {
+      const data = 'port-v2.ckpt.data-00000-of-00001';
+      writeFileSync(path.replace(/index$/, 'data-00000-of-00001'), fixture(`convert/fixtures/${data}`));
+      readAll((await readTensorflow(path, { net: null, inputShapes: {} })).weights);
+    },
   },
   {
     name: 'LMDB',

@@ -79,6 +79,10 @@ export const errorCodes = {
     'A tensor has a type other than floats of 16, 32 or 64 bits.',
     'Save it as floats: `tensor.float()`.',
   ],
+  'convert/tensorflow': [
+    'A layer of the net has no place among the names of a ResNet in TensorFlow.',
+    "Name the layers as MSRA's ResNets do: conv1, res2a_branch2a, bn2a_branch2a, scale2a_branch2a, fc1000.",
+  ],
   'data/augment': [
     'Augmentation by `shorterSide` takes images of bytes with up to 4 channels.',
     'Leave it out for other data.',
@@ -642,6 +646,15 @@ export const errorCodes = {
   'solver/unknown-policy': ['There is no such `lr_policy`.', 'Take one of those in the message.'],
   'solver/unknown-regularization': ['There is no such `regularization_type`.', 'Give L1 or L2.'],
   'solver/unknown-type': ['There is no such solver type.', 'Take one of those in the message.'],
+  'tensorflow/data': [
+    "A checkpoint's file of values is missing.",
+    'Keep NAME.data-00000-of-00001 beside NAME.index.',
+  ],
+  'tensorflow/format': ['A checkpoint of TensorFlow is damaged.', 'Copy it again, all of its files.'],
+  'tensorflow/unsupported': [
+    'A checkpoint of TensorFlow holds values in a form that is not read.',
+    'Save the variables whole, on a little-endian machine.',
+  ],
   'torch/format': ['A file of torch is of a form that is not read.', 'Load it with torch and save it again.'],
   'torch/global': [
     'A pickle asks for code.',

@@ -56,6 +56,7 @@ export type FileKind =
   | 'tar'
   | 'matlab'
   | 'matlab-7.3'
+  | 'table'
   | 'tflite'
   | 'pdf'
   | 'jpeg'
@@ -93,6 +94,9 @@ const SIGNATURES: readonly (readonly [FileKind, string, offset?: number])[] = [
   // LMDB's mdb.c: the magic number 0xBEEFC0DE behind the header of the first page.
   ['lmdb-file', '\xde\xc0\xef\xbe', 16],
 ];
+
+/** What a table ends with (LevelDB's doc/table_format.md). */
+const TABLE_MAGIC = Buffer.from('57fb808b247547db', 'hex');
 
 /**
  * What the bytes of a file are; null where nothing known begins so.
@@ -135,7 +139,11 @@ export function fileKindAt(path: string): FileKind | null {
   // A FIFO may have come into its place since.
   const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
-    return fileKind(head.subarray(0, readSync(descriptor, head)));
+    const kind = fileKind(head.subarray(0, readSync(descriptor, head)));
+    if (kind !== null || stats.size < TABLE_MAGIC.length) return kind;
+    const tail = Buffer.alloc(TABLE_MAGIC.length);
+    readSync(descriptor, tail, 0, tail.length, stats.size - tail.length);
+    return tail.equals(TABLE_MAGIC) ? 'table' : null;
   } finally {
     closeSync(descriptor);
   }

@@ -81,6 +81,10 @@ const KINDS: Readonly<Record<FileKind, readonly [is: string, cure: string]>> = {
   tar: ['a tar archive', `${UNPACK} (tar -xf)`],
   matlab: ['a MATLAB file', MATLAB],
   'matlab-7.3': ['a MATLAB file', MATLAB],
+  table: [
+    'a table of TensorFlow or LevelDB',
+    `\`resnode convert model.ckpt --out net.caffemodel\` ${CONVERT} where it is a checkpoint of a ResNet; a database is named by its folder`,
+  ],
   tflite: ['a TensorFlow Lite model', 'export the net as ONNX and convert that'],
   pdf: ['a PDF', 'give the file itself'],
   jpeg: ['an image (JPEG)', AN_IMAGE],

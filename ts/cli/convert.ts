@@ -35,7 +35,9 @@ A .pth (a state dict; its pickle is read as data, never executed), a .safetensor
 hold a ResNet, which is recognised by the names and shapes of its tensors: torchvision's, timm's and transformers' of any
 depth and width, CIFAR's, Keras's ResNet50, 101 and 152. What differs without a tensor of its own (a dilated net, timm's resnetaa and
 resnetblur) looks like a plain one there: export it as ONNX and convert that. What the input must be is written beside the result as .preprocess.json,
-for --preprocess. A .mat holds a net of MatConvNet (DagNN or SimpleNN), with its layers. Another .safetensors holds Caffe's blobs, named layer.index, and the net where it was known.
+for --preprocess. A .mat holds a net of MatConvNet (DagNN or SimpleNN), with its layers. A .ckpt (or
+NAME.ckpt.index beside NAME.ckpt.data-…) holds the variables of a ResNet of tensorflow-resnet or TF-Slim; with --model the net is yours,
+its layers named as MSRA's. Another .safetensors holds Caffe's blobs, named layer.index, and the net where it was known.
 
 The check runs the first file and the second on the same random inputs and prints the largest difference of their
 outputs; an .onnx is run by onnxruntime-node where that is installed. Exit status 1 where they differ by more than
@@ -46,6 +48,7 @@ Examples:
   resnode convert resnet50.onnx --out resnet50.caffemodel --out-model resnet50.prototxt
   resnode convert resnet50.pth --out resnet50/
   resnode convert imagenet-resnet-50-dag.mat --out resnet50/
+  resnode convert ResNet-L50.ckpt --out resnet50/
   resnode convert resnet50/ --out resnet50.onnx
   resnode convert net.caffemodel --out net.safetensors --model net.prototxt
   resnode convert nvidia.caffemodel --out bvlc.caffemodel --model nvidia.prototxt --out-model bvlc.prototxt

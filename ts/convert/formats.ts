@@ -17,6 +17,7 @@ import type { Network, ReadResult } from './network.ts';
 import { onnxRuntime, readOnnxFile, writeOnnxFile } from './onnx-files.ts';
 import { readKerasResnet } from './resnet/keras-resnet.ts';
 import { readTorchResnet } from './resnet/read-torch-resnet.ts';
+import { isCheckpointName } from './tensorflow/checkpoint-name.ts';
 
 export interface ReadOptions {
   /** The net that the caller gave (--model), filtered for phase TEST. */
@@ -111,6 +112,16 @@ export const formats: readonly Format[] = [
       (await import('./matconvnet/write-matconvnet.ts')).writeMatConvNet(path, result as Network),
   },
   {
+    name: 'TensorFlow',
+    extensions: ['.ckpt', '.ckpt.index'],
+    kind: 'weights',
+    holdsNet: true,
+    read: async (path, options) =>
+      (await import('./tensorflow/read-tensorflow.ts')).readTensorflow(path, options),
+    write: async (path, result) =>
+      (await import('./tensorflow/write-tensorflow.ts')).writeTensorflow(path, result as Network),
+  },
+  {
     name: 'Caffe mean image',
     extensions: ['.binaryproto'],
     kind: 'array',
@@ -149,6 +160,7 @@ const BY_CONTENT: Readonly<Partial<Record<FileKind, string>>> = {
   pickle: 'PyTorch',
   matlab: 'MatConvNet',
   'matlab-7.3': 'MatConvNet',
+  table: 'TensorFlow',
   mean: 'Caffe mean image',
   npy: 'NumPy',
 };
@@ -158,7 +170,7 @@ const BY_CONTENT: Readonly<Partial<Record<FileKind, string>>> = {
  * @throws ArgumentError naming all extensions
  */
 export async function formatOfFile(path: string): Promise<Format> {
-  const kind = kindAt(path);
+  const kind = isCheckpointName(path) ? 'table' : kindAt(path);
   const name =
     kind === 'hdf5' ? ((await isCaffeHdf5(path)) ? 'Caffe HDF5' : 'Keras') : kind && BY_CONTENT[kind];
   return formats.find((format) => format.name === name) ?? formatOf(path).format;

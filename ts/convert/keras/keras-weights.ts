@@ -9,6 +9,7 @@ import { blobOfDataset, readHdf5 } from '../../caffe/hdf5-file.ts';
 import { Hdf5Dataset } from '../../hdf5/dataset.ts';
 import { Hdf5Group } from '../../hdf5/file.ts';
 import type { SourceTensor } from '../source-tensor.ts';
+import { transposedKernel } from '../transposed-kernel.ts';
 
 export interface KerasWeights {
   /** `layer/kernel`, `bias`, `gamma`, `beta`, `mean`, `variance`; kernels as Caffe lays them out. */
@@ -84,16 +85,9 @@ function roles(blobs: readonly Blob[]): [string, Blob][] {
   return blobs.map((blob, i) => [String(i), blob]);
 }
 
-// Height, width, inputs, outputs → outputs, inputs, height, width; of a dense layer inputs, outputs → outputs, inputs.
 function transposed(blob: Blob): Blob {
-  const [outputs = 1, inputs = 1, width = 1, height = 1] = [...blob.shape].reverse();
-  const from = toFloat32(blob);
-  const to = new Float32Array(from.length);
-  for (let pixel = 0, at = 0; pixel < height * width; pixel++)
-    for (let input = 0; input < inputs; input++)
-      for (let output = 0; output < outputs; output++)
-        to[(output * inputs + input) * height * width + pixel] = from[at++]!;
-  return blobFromFloats(blob.shape.length === 2 ? [outputs, inputs] : [outputs, inputs, height, width], to);
+  const { shape, values } = transposedKernel({ shape: blob.shape, values: toFloat32(blob) });
+  return blobFromFloats(shape, values);
 }
 
 function configOf(root: Hdf5Group): KerasWeights['config'] {

@@ -2,14 +2,19 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { DataError } from '../../base/errors.ts';
 
-/** What is wrong with a database. @param file A file of it. */
-export function damaged(file: string, text: string, cause?: unknown): DataError {
-  return new DataError(
+/** What is wrong with a database; `reason` is the text alone, for other files of the same form. @param file A file of it. */
+export function damaged(
+  file: string,
+  text: string,
+  cause?: unknown,
+): DataError & { readonly reason: string } {
+  const error = new DataError(
     'data/leveldb',
     { file },
     `${text}; copy the database again, or write the images anew`,
     { cause },
   );
+  return Object.assign(error, { reason: text });
 }
 
 /** Bytes of a file, which is open only meanwhile: a database may have more files than a process may open. */

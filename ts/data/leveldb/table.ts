@@ -23,8 +23,16 @@ const TRAILER = 5;
 /** Caffe's longest key has 256 bytes (kMaxKeyLength in convert_imageset.cpp), LMDB's 511. */
 export const MAX_KEY = 1024;
 
+/** Bytes that a key may have. LevelDB's own end in 8 that are no part of the name. */
+export interface KeyBytes {
+  readonly least: number;
+  readonly most: number;
+}
+
+const INTERNAL: KeyBytes = { least: 8, most: MAX_KEY + 8 };
+
 /** The data blocks of a table, in order. @throws DataError */
-export function blocksOf(file: string): Handle[] {
+export function blocksOf(file: string, keys: KeyBytes = INTERNAL): Handle[] {
   const footer = new Coded(
     readPart(file, (size) => ({ offset: size - FOOTER, length: FOOTER })),
     file,
@@ -34,7 +42,7 @@ export function blocksOf(file: string): Handle[] {
   handleOf(footer); // filters and statistics
   const blocks: Handle[] = [];
   let end = 0;
-  for (const { value } of entriesOf(readBlock(file, handleOf(footer)), file)) {
+  for (const { value } of pairsOf(readBlock(file, handleOf(footer)), file, keys)) {
     const handle = handleOf(new Coded(value, file));
     if (handle.offset < end) throw damaged(file, 'two blocks of it overlap');
     end = handle.offset + handle.size;
@@ -60,8 +68,22 @@ export function readBlock(file: string, { offset, size }: Handle): Buffer {
   }
 }
 
-/** The entries of a block; a key shares its beginning with the one before. */
+/** The entries of a block of LevelDB's own tables. */
 export function* entriesOf(block: Buffer, file: string): Generator<Entry> {
+  for (const { key, value } of pairsOf(block, file, INTERNAL)) {
+    const trailer = Buffer.from(key.slice(-8), 'latin1').readBigUInt64LE(0);
+    if ((trailer & 0xffn) > 1n) throw damaged(file, 'an entry is neither a value nor a deletion');
+    const isDeleted = (trailer & 0xffn) === 0n;
+    yield { key: key.slice(0, -8), sequence: Number(trailer >> 8n), isDeleted, value };
+  }
+}
+
+/** The keys, in Latin-1, and values of a block; a key shares its beginning with the one before. */
+export function* pairsOf(
+  block: Buffer,
+  file: string,
+  { least, most }: KeyBytes,
+): Generator<{ readonly key: string; readonly value: Buffer }> {
   const restarts = block.length < 4 ? -1 : block.readUInt32LE(block.length - 4);
   const end = block.length - 4 * (restarts + 1);
   if (restarts < 0 || end < 0) throw damaged(file, 'a block has no end');
@@ -69,13 +91,10 @@ export function* entriesOf(block: Buffer, file: string): Generator<Entry> {
   let before = '';
   while (coded.left > 0) {
     const [shared, own, size] = [coded.varint(), coded.varint(), coded.varint()];
-    if (shared > before.length || shared + own < 8 || shared + own > MAX_KEY + 8)
+    if (shared > before.length || shared + own < least || shared + own > most)
       throw damaged(file, `a key of ${shared} and ${own} bytes is not possible`);
     const key = before.slice(0, shared) + coded.take(own).toString('latin1');
-    const trailer = Buffer.from(key.slice(-8), 'latin1').readBigUInt64LE(0);
-    if ((trailer & 0xffn) > 1n) throw damaged(file, 'an entry is neither a value nor a deletion');
-    const isDeleted = (trailer & 0xffn) === 0n;
-    yield { key: key.slice(0, -8), sequence: Number(trailer >> 8n), isDeleted, value: coded.take(size) };
+    yield { key, value: coded.take(size) };
     before = key;
   }
 }

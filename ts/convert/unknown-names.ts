@@ -1,0 +1,25 @@
+/** A file whose tensors are not named as any net that is known: which there are, and what to do. */
+import { WeightsError } from '../base/errors.ts';
+import type { SourceTensors } from './source-tensor.ts';
+
+const MOST = 40;
+
+/** A line a tensor: name, shape, type. */
+export function tensorTable(tensors: SourceTensors): string {
+  const width = Math.min(60, Math.max(0, ...[...tensors.keys()].slice(0, MOST).map(({ length }) => length)));
+  const lines = [...tensors]
+    .slice(0, MOST)
+    .map(([name, { shape, type }]) => `  ${name.padEnd(width)}  ${shape.join('×') || 'scalar'}  ${type}`);
+  return [...lines, ...(tensors.size > MOST ? [`  … and ${tensors.size - MOST} more`] : [])].join('\n');
+}
+
+/** @param expected What it was taken for, e.g. `a ResNet of torchvision (conv1.weight, …)`. */
+export function unknownNames(file: string, tensors: SourceTensors, expected: string): WeightsError {
+  return new WeightsError(
+    'convert/resnet',
+    { file },
+    tensors.size === 0
+      ? `it holds no tensors; expected ${expected}`
+      : `its tensors are not named as ${expected}; it holds\n${tensorTable(tensors)}`,
+  );
+}
