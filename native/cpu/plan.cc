@@ -4,8 +4,6 @@
 
 #include "native/cpu/kind-steps.h"
 #include "native/cpu/parallel.h"
-#include "native/operations/convolution/cpu-direct.h"
-#include "native/operations/deconvolution/cpu-step.h"
 #include "native/reference/operations.h"
 
 namespace resnode::cpu {
@@ -50,14 +48,14 @@ std::vector<bool> sharedParameters(const Program& program) {
   return shared;
 }
 
-// Whether our tiles can do every convolution, and nothing else is oneDNN's: threads of two kinds get in each other's way.
+// Whether every filter is one that our tiles can do: what learns is oneDNN's.
 bool hasTiles(const Program& program, const TileKernels* kernels) {
+  const auto isFixed = [&](const auto* filtering) {
+    return !filtering || !program.parameters[filtering->weights].isMutable;
+  };
   return kernels && std::all_of(program.operations.begin(), program.operations.end(), [&](const Operation& operation) {
-           const auto* deconvolution = std::get_if<Deconvolution>(&operation.attributes);
-           if (deconvolution && isDense(*deconvolution, program.tensors[operation.inputs[0]].shape)) return false;
-           const auto* convolution = std::get_if<Convolution>(&operation.attributes);
-           return !convolution ||
-                  (!program.parameters[convolution->weights].isMutable && DirectConvolution::suits(*convolution));
+           return isFixed(std::get_if<Convolution>(&operation.attributes)) &&
+                  isFixed(std::get_if<Deconvolution>(&operation.attributes));
          });
 }
 

@@ -9,7 +9,7 @@ struct Vector {
   __m256 low, high;
 };
 using Scalar = __m256;
-constexpr int kPixels = 6, kBlocks = 1;
+constexpr int kPixels = 6, kBlocks = 1, kDepthwise = 5;
 
 inline Vector zeros() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 inline Vector broadcast(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
@@ -18,6 +18,15 @@ inline Vector load(const float* x) { return {_mm256_loadu_ps(x), _mm256_loadu_ps
 inline void store(float* to, const Vector& x) {
   _mm256_storeu_ps(to, x.low);
   _mm256_storeu_ps(to + 8, x.high);
+}
+inline void storeLanes(float* to, const Vector& x, int first, int end) {
+  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const auto within = [lanes](int from, int to) {
+    return _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(from), lanes),
+                               _mm256_cmpgt_epi32(_mm256_set1_epi32(to), lanes));
+  };
+  _mm256_maskstore_ps(to, within(first, end), x.low);
+  _mm256_maskstore_ps(to + 8, within(first - 8, end - 8), x.high);
 }
 inline Vector add(const Vector& a, const Vector& b) {
   return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
@@ -50,7 +59,7 @@ inline Vector minimum(const Vector& a, const Vector& b) {
 namespace resnode::cpu {
 
 extern const TileKernels kTileKernelsAvx2;
-const TileKernels kTileKernelsAvx2 = makeKernels<kPixels, kBlocks>("AVX2");
+const TileKernels kTileKernelsAvx2 = makeKernels<kPixels, kBlocks, kDepthwise>("AVX2");
 
 }  // namespace resnode::cpu
 #endif

@@ -7,13 +7,16 @@ namespace {
 
 using Vector = __m512;
 using Scalar = __m512;
-constexpr int kPixels = 14, kBlocks = 2;
+constexpr int kPixels = 14, kBlocks = 2, kDepthwise = 8;
 
 inline Vector zeros() { return _mm512_setzero_ps(); }
 inline Vector broadcast(float x) { return _mm512_set1_ps(x); }
 inline Scalar repeat(const float* x) { return _mm512_set1_ps(*x); }
 inline Vector load(const float* x) { return _mm512_loadu_ps(x); }
 inline void store(float* to, const Vector& x) { _mm512_storeu_ps(to, x); }
+inline void storeLanes(float* to, const Vector& x, int first, int end) {
+  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << end) - (1u << first)), x);
+}
 inline Vector add(const Vector& a, const Vector& b) { return _mm512_add_ps(a, b); }
 inline Vector subtract(const Vector& a, const Vector& b) { return _mm512_sub_ps(a, b); }
 inline Vector multiply(const Vector& a, const Vector& b) { return _mm512_mul_ps(a, b); }
@@ -30,7 +33,7 @@ inline Vector minimum(const Vector& a, const Vector& b) { return _mm512_min_ps(a
 namespace resnode::cpu {
 
 extern const TileKernels kTileKernelsAvx512;
-const TileKernels kTileKernelsAvx512 = makeKernels<kPixels, kBlocks>("AVX-512");
+const TileKernels kTileKernelsAvx512 = makeKernels<kPixels, kBlocks, kDepthwise>("AVX-512");
 
 }  // namespace resnode::cpu
 #endif

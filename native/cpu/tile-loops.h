@@ -49,12 +49,45 @@ void tile(const TileArguments& a) {
   for (int n = 0; n < kBlocks; ++n) {
 #pragma GCC unroll 14
     for (int p = 0; p < kPixels; ++p) {
-      const int64_t at = n * a.resultBlockStride + p * kLanes;
+      const int64_t at = n * a.resultBlockStride + p * a.resultPixelStride;
       Vector sum = sums[p][n];
       if (a.residual) sum = add(sum, load(a.residual + at));
-      store(a.result + at, a.relu ? relu(sum, a.slope) : sum);
+      if (a.relu) sum = relu(sum, a.slope);
+      if (kBlocks > 1 || a.endLane - a.firstLane == kLanes) store(a.result + at, sum);
+      else storeLanes(a.result + at, sum, a.firstLane, a.endLane);
     }
   }
+}
+
+template <int kPixels>
+RESNODE_INLINE void depthwisePixels(const DepthwiseArguments& a, int64_t first) {
+  Vector sums[kPixels];
+  const Vector bias = a.bias ? load(a.bias) : zeros();
+#pragma GCC unroll 8
+  for (int p = 0; p < kPixels; ++p) sums[p] = bias;
+  for (int64_t row = 0; row < a.rows; ++row) {
+    const float* source = a.source + first * a.sourceStep + row * a.rowStep;
+    const float* weights = a.weights + row * a.weightsRow;
+    for (int64_t column = 0; column < a.columns; ++column, source += a.columnStep, weights += kLanes) {
+      const Vector weight = load(weights);
+#pragma GCC unroll 8
+      for (int p = 0; p < kPixels; ++p) sums[p] = multiplyAdd(sums[p], weight, load(source + p * a.sourceStep));
+    }
+  }
+#pragma GCC unroll 8
+  for (int p = 0; p < kPixels; ++p) {
+    const int64_t at = (first + p) * a.resultStep;
+    Vector sum = sums[p];
+    if (a.residual) sum = add(sum, load(a.residual + at));
+    store(a.result + at, a.relu ? relu(sum, a.slope) : sum);
+  }
+}
+
+template <int kMost>
+void depthwise(const DepthwiseArguments& a) {
+  int64_t first = 0;
+  for (; first + kMost <= a.pixels; first += kMost) depthwisePixels<kMost>(a, first);
+  for (; first < a.pixels; ++first) depthwisePixels<1>(a, first);
 }
 
 // Winograd's polynomials at the points 0, ±5/8, ±3/2 and ∞ (winograd-convolution.cc says why).
@@ -145,15 +178,16 @@ constexpr void fill(Tile (&tiles)[14]) {
 
 template <int kMost, int kBlocks>
 constexpr void fillForms(TileKernels& kernels) {
+  if constexpr (kBlocks == 1) fill<kMost, 1, 16, 1>(kernels.tiles[static_cast<int>(TileForm::channels)][0]);
   fill<kMost, kBlocks, 16, 16>(kernels.tiles[static_cast<int>(TileForm::blocked)][kBlocks - 1]);
   fill<kMost, kBlocks, 32, 16>(kernels.tiles[static_cast<int>(TileForm::blockedStride2)][kBlocks - 1]);
   fill<kMost, kBlocks, 1, 1>(kernels.tiles[static_cast<int>(TileForm::plain)][kBlocks - 1]);
   fill<kMost, kBlocks, 2, 1>(kernels.tiles[static_cast<int>(TileForm::plainStride2)][kBlocks - 1]);
 }
 
-template <int kMost, int kMostBlocks>
+template <int kMost, int kMostBlocks, int kMostDepthwise>
 constexpr TileKernels makeKernels(const char* name) {
-  TileKernels kernels{name, kMost, kMostBlocks, {}, winogradSource, winogradResult};
+  TileKernels kernels{name, kMost, kMostBlocks, {}, winogradSource, winogradResult, depthwise<kMostDepthwise>};
   fillForms<kMost, 1>(kernels);
   if constexpr (kMostBlocks > 1) fillForms<kMost, 2>(kernels);
   return kernels;

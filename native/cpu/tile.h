@@ -21,14 +21,34 @@ struct TileArguments {
   const int64_t* tapOffsets;  // floats from the first tap of all
   int64_t weightsSkipped;     // floats of the other taps, from a block's last tap to the next block's first
   int64_t resultBlockStride;  // floats between the result's blocks, and the residual's
+  int64_t resultPixelStride;  // and between its pixels
+  int firstLane, endLane;     // of the result's block that are written: where it is one
   bool relu;
   float slope;  // of the ReLU, below 0
 };
 using Tile = void (*)(const TileArguments&);
 
-// How far a tile's pixels lie apart in the source, and whether it is plain.
-enum class TileForm { blocked, blockedStride2, plain, plainStride2 };
-constexpr int kTileForms = 4;
+// How far a tile's pixels lie apart in the source, and whether it is plain. `channels`: every channel of a blocked source
+// is a tap of its own, wherever it lies.
+enum class TileForm { blocked, blockedStride2, plain, plainStride2, channels };
+constexpr int kTileForms = 5;
+
+// Neighbouring pixels of a row of the result, 16 channels, each of which is a sum over its own channel of the source alone.
+// The taps are a rectangle.
+struct DepthwiseArguments {
+  const float* source;    // of the first pixel and tap
+  const float* weights;   // of the first tap, [16]
+  const float* bias;      // null: none
+  const float* residual;  // null: none
+  float* result;
+  int64_t pixels;
+  int64_t sourceStep, resultStep;  // floats from one pixel to the next
+  int64_t rows, columns;           // of taps
+  int64_t rowStep, columnStep;     // floats of the source from one to the next, forward or backward
+  int64_t weightsRow;              // floats of the weights from row to row
+  bool relu;
+  float slope;
+};
 
 // Where Winograd's F(4×4, 3×3) evaluates polynomials, beside 0 and ∞: ±a and ±b.
 constexpr float kWinogradA = 0.625f, kWinogradB = 1.5f;
@@ -62,6 +82,7 @@ struct TileKernels {
   Tile tiles[kTileForms][2][14];
   void (*winogradSource)(const WinogradSource&);
   void (*winogradResult)(const WinogradResult&);
+  void (*depthwise)(const DepthwiseArguments&);
 };
 
 // By name, or the best of this processor where the name is empty; null where it has none.

@@ -20,7 +20,7 @@ const net = readNet(
   `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 40 dim: 40 } } }
   ${convolution('c1', 'data', 32, 'stride: 2')}
   ${convolution('c2', 'c1', 32)}
-  ${convolution('c3', 'c2', 32, 'stride: 2')}
+  ${convolution('c3', 'c2', 32, 'group: 32')}
   ${convolution('c4', 'c3', 32)}
   layer { name: "pool" type: "Pooling" bottom: "c4" top: "pool" pooling_param { pool: AVE global_pooling: true } }
   layer { name: "fc" type: "InnerProduct" bottom: "pool" top: "fc"

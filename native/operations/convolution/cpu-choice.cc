@@ -87,8 +87,7 @@ class Measurement {
   Measurement(ThreadPool& pool, const Convolution& convolution, bool hasResidual, const DirectConvolution& direct,
               const WinogradConvolution& winograd)
       : pool_(pool),
-        weightsBytes_(
-            std::max(direct.weights().get_size(), sizeof(float) * static_cast<size_t>(winograd.weightsFloats()))) {
+        weightsBytes_(sizeof(float) * static_cast<size_t>(std::max(direct.weightsFloats(), winograd.weightsFloats()))) {
     operands_.source = take(direct.source().get_size());
     operands_.weights = take(weightsBytes_);
     operands_.result = take(direct.result().get_size());
@@ -163,7 +162,7 @@ bool ConvolutionChoice::prefersWinograd(const TileKernels& kernels, const Convol
   const auto isWinograd = [](const TuningCache::Winner& winner) { return winner.name.find(kWinograd) == 0; };
   const auto known = cache_->find(key);
   if (known && (measured_.count(key) != 0 || !wasDisturbed(*known))) return isWinograd(*known);
-  const DirectConvolution direct(kernels, convolution, in, out);
+  const DirectConvolution direct(kernels, Filter(convolution, in, out), in, out);
   const WinogradConvolution winograd(kernels, convolution, in, out);
   TuningCache::Winner winner = measure(pool_, convolution, hasResidual, direct, winograd);
   // Two measurements that agree are as good as a quiet one, and a machine that is always busy does not measure for ever.

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "native/operations/convolution/cpu-choice.h"
+#include "native/operations/convolution/cpu-depthwise.h"
 #include "native/operations/convolution/cpu-steps.h"
 #include "native/operations/convolution/cpu-winograd.h"
 
@@ -29,20 +30,20 @@ bool isTransformed(const std::vector<Pack>& packs, ParameterId weights) {
                      [&](const Pack& pack) { return pack.id == weights && pack.transformName == kWinograd; });
 }
 
-// Adds the call of either kind of convolution, whose weights were placed.
+// Adds the call of a convolution of any kind, whose weights were placed.
 template <class Algorithm>
-void addCall(StepBuilder& step, const Algorithm& algorithm, const Convolution& convolution, Place weights) {
+void addCall(StepBuilder& step, const Algorithm& algorithm, const std::optional<ParameterId>& biasId,
+             const std::optional<FusedRelu>& relu, Place weights) {
   const Place source = step.read(0, algorithm.source());
   const Layout& layout = algorithm.result();
   Place bias, residual;
-  if (convolution.bias) bias = biasInBlocks(step, *convolution.bias, step.outputShape(0)[1]);
+  if (biasId) bias = biasInBlocks(step, *biasId, step.outputShape(0)[1]);
   const bool hasResidual = step.operation().inputs.size() > 1;
   if (hasResidual) residual = step.read(1, layout);
   const Place result =
       hasResidual && step.mayOverwriteResidual(residual) ? step.share(0, residual, layout) : step.write(0, layout);
   step.call({source, weights, bias, residual, result, step.scratch(algorithm.scratchBytes(step.pool()->threads()))},
-            [algorithm, relu = convolution.relu, pool = step.pool()](const std::vector<void*>& at,
-                                                                     const dnnl::stream&) -> Work {
+            [algorithm, relu, pool = step.pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
               const auto floats = [&](size_t i) { return static_cast<float*>(at[i]); };
               const ConvolutionOperands operands{
                   floats(0), floats(1), floats(2),        floats(3),
@@ -51,16 +52,33 @@ void addCall(StepBuilder& step, const Algorithm& algorithm, const Convolution& c
             });
 }
 
+// A convolution or a deconvolution by our tiles.
+template <class Operation>
+bool addFiltering(StepBuilder& step, const Operation& operation, const std::optional<FusedRelu>& relu) {
+  if (!step.pool()) return false;
+  const Shape &in = step.inputShape(0), &out = step.outputShape(0);
+  const Filter filter(operation, in, out);
+  if (filter.isDepthwise()) {
+    const DepthwiseConvolution depthwise(*step.kernels(), filter, in, out);
+    addCall(step, depthwise, operation.bias, relu,
+            packedBy(step, depthwise, operation.weights, filter.name() + ", depthwise"));
+    step.describe(std::string("depthwise ") + depthwise.instructionSet());
+  } else {
+    const DirectConvolution direct(*step.kernels(), filter, in, out);
+    addCall(step, direct, operation.bias, relu, packedBy(step, direct, operation.weights, filter.name()));
+    step.describe(std::string("direct ") + direct.instructionSet());
+  }
+  return true;
+}
+
 }  // namespace
 
 bool addDirectConvolution(StepBuilder& step, const Convolution& convolution) {
-  if (!step.pool()) return false;
-  const DirectConvolution direct(*step.kernels(), convolution, step.inputShape(0), step.outputShape(0));
-  const Place weights = step.parameter(
-      convolution.weights, plainLayout(step.program().parameters[convolution.weights].shape), direct.weights());
-  addCall(step, direct, convolution, weights);
-  step.describe(std::string("direct ") + direct.instructionSet());
-  return true;
+  return addFiltering(step, convolution, convolution.relu);
+}
+
+bool addDirectDeconvolution(StepBuilder& step, const Deconvolution& deconvolution) {
+  return addFiltering(step, deconvolution, std::nullopt);
 }
 
 bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution) {
@@ -72,11 +90,7 @@ bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution) {
   if (step.choice() && !step.choice()->prefersWinograd(*step.kernels(), convolution, hasResidual, in, out))
     return false;
   const WinogradConvolution winograd(*step.kernels(), convolution, in, out);
-  const auto transform = [winograd](const float* plain, float* packed) { winograd.transformWeights(plain, packed); };
-  const Layout plain = plainLayout(step.program().parameters[convolution.weights].shape);
-  const Place weights = step.packedParameter(
-      {convolution.weights, plain, plainLayout({winograd.weightsFloats()}), {}, transform, kWinograd});
-  addCall(step, winograd, convolution, weights);
+  addCall(step, winograd, convolution.bias, convolution.relu, packedBy(step, winograd, convolution.weights, kWinograd));
   step.describe(std::string("Winograd 4×4 ") + winograd.instructionSet());
   return true;
 }

@@ -72,7 +72,7 @@ WinogradConvolution::WinogradConvolution(const TileKernels& kernels, const Convo
   tiles_ = in[0] * tilesHigh_ * tilesWide_;
 }
 
-void WinogradConvolution::transformWeights(const float* weights, float* transformed) const {
+void WinogradConvolution::packWeights(const float* weights, float* transformed) const {
   const int64_t perGroup = blocksPerGroup_ * kLanes, padded = sourceBlocks_ * kLanes;
 #pragma omp parallel for schedule(static)
   for (int64_t unit = 0; unit < groups_ * padded; ++unit) {
@@ -137,6 +137,8 @@ void WinogradConvolution::multiply(const ConvolutionOperands& operands, float* t
   tile.taps = 1;
   tile.tapOffsets = &kNoOffset;
   tile.resultBlockStride = tiles * kLanes;
+  tile.resultPixelStride = kLanes;
+  tile.endLane = kLanes;
   const Tile* functions = kernels_->tiles[static_cast<int>(TileForm::blocked)][blocksPerGroup_ - 1];
   const int64_t parts = ceiling(tiles, kernels_->mostPixels);
   for (int64_t part = 0; part < parts; ++part) {

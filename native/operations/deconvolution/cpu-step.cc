@@ -1,9 +1,8 @@
-// Deconvolutions over several channels by oneDNN, with their gradients. A channel by itself, which bilinear upsampling
-// is, has a few terms a place: the portable loops visit those alone.
-#include "native/operations/deconvolution/cpu-step.h"
-
+// Deconvolutions by our tiles; where those are not there, and with gradients, by oneDNN if there are several channels to a
+// sum. A channel by itself, which bilinear upsampling is, has a few terms a place: the portable loops visit those alone.
 #include "native/cpu/fused-relu.h"
 #include "native/cpu/kind-steps.h"
+#include "native/operations/convolution/cpu-steps.h"
 
 namespace resnode::cpu {
 namespace {
@@ -49,13 +48,13 @@ struct Problem {
   }
 };
 
-}  // namespace
-
+// Whether it adds up several channels.
 bool isDense(const Deconvolution& op, const Shape& in) { return op.group < in[1]; }
 
 bool addDeconvolution(StepBuilder& step, const Deconvolution& op) {
+  if (addDirectDeconvolution(step, op)) return true;
   const Problem problem(op, step.inputShape(0), step.outputShape(0));
-  if (!isDense(op, problem.in) || step.pool()) return false;
+  if (!isDense(op, problem.in)) return false;
   const auto primitive = problem.forward(step.forwardKind(), problem.hasBias, step.engine());
   const Layout source = primitive.src_desc(), weights = primitive.weights_desc(), result = primitive.dst_desc();
   std::vector<Argument> arguments{{DNNL_ARG_SRC, step.read(0, source), source}};
@@ -113,8 +112,6 @@ bool addDeconvolutionGradient(StepBuilder& step, const Deconvolution& op) {
   step.describe(implementation);
   return true;
 }
-
-namespace {
 
 const Steps<Deconvolution> kDeconvolution{addDeconvolution, addDeconvolutionGradient};
 

@@ -52,8 +52,11 @@ bool addTiledInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
   const int64_t images = in[0], inputs = elementCount(in) / in[0], outputs = innerProduct.numOutput;
   if (!step.pool() || step.program().parameters[innerProduct.weights].isMutable) return false;
   const Convolution convolution{innerProduct.weights, innerProduct.bias, {}, {}, {0, 0}, {}, 1, innerProduct.relu};
-  const DirectConvolution direct(*step.kernels(), convolution, {1, inputs, 1, images}, {1, outputs, 1, images});
-  if (direct.source() == plainLayout({1, inputs, 1, images})) return false;
+  const Shape row{1, inputs, 1, images}, sums{1, outputs, 1, images};
+  Filter filter(convolution, row, sums);
+  filter.isTransposed = innerProduct.transpose;
+  const DirectConvolution direct(*step.kernels(), filter, row, sums);
+  if (direct.source() == plainLayout(row)) return false;
   // Channels of one pixel each lie in both layouts alike; of one image alone also in the convolution's.
   const bool isBlocked =
       in.size() == 4 && in[2] * in[3] == 1 && in[1] % kLanes == 0 && step.layout(0) == blockedLayout(in);
@@ -61,9 +64,7 @@ bool addTiledInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
   const bool suitsIn = images == 1 && inputs % kLanes == 0, suitsOut = images == 1 && outputs % kLanes == 0;
   const Place source = suitsIn ? x : step.temporary(direct.source()),
               result = suitsOut ? y : step.temporary(direct.result());
-  const Layout plainWeights =
-      strided({outputs, inputs, 1, 1}, innerProduct.transpose ? Dims{1, outputs, 1, 1} : Dims{inputs, 1, 1, 1});
-  const Place weights = step.parameter(innerProduct.weights, plainWeights, direct.weights());
+  const Place weights = packedBy(step, direct, innerProduct.weights, filter.name());
   const Place bias = innerProduct.bias ? biasInBlocks(step, *innerProduct.bias, outputs) : Place{};
   step.call(
       {x, source, weights, bias, result, y},

@@ -1,0 +1,38 @@
+// A convolution, or its transpose, of each channel by itself. It multiplies as often as it reads, so that nothing is copied
+// to pad the source: at the edges pixels are computed with the taps that are inside.
+#pragma once
+
+#include "native/operations/convolution/cpu-direct.h"
+
+namespace resnode::cpu {
+
+class DepthwiseConvolution {
+ public:
+  DepthwiseConvolution(const TileKernels& kernels, const Filter& filter, const Shape& in, const Shape& out);
+
+  const Layout& source() const { return source_; }
+  const Layout& result() const { return result_; }
+  const char* instructionSet() const { return kernels_->name; }
+  size_t scratchBytes(int /*threads*/) const { return 0; }
+  // Of the packed weights, [blocks][taps][16 channels].
+  int64_t weightsFloats() const { return blocks_ * filter_.taps() * kLanes; }
+  void packWeights(const float* weights, float* packed) const;
+  void run(ThreadPool& pool, const ConvolutionOperands& operands) const;
+
+ private:
+  // Neighbouring pixels of a row, of one phase, that have the same taps.
+  struct Segment {
+    int64_t phase, first, count;
+    Axis::Taps taps;
+  };
+  void runRow(const ConvolutionOperands& operands, int64_t plane, int64_t row) const;
+
+  const TileKernels* kernels_;
+  Filter filter_;
+  Layout source_, result_;
+  int64_t images_, blocks_;
+  std::vector<Segment> segments_;
+  std::vector<int64_t> firstTaps_;  // by phase of rows, then of columns
+};
+
+}  // namespace resnode::cpu
