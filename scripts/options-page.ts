@@ -8,6 +8,7 @@ import '../ts/api/images.ts';
 import '../ts/api/tools.ts';
 import '../ts/api/train.ts';
 import '../ts/index.ts';
+import '../ts/device/nets.ts';
 import '../ts/device/trainer.ts';
 
 /** Where the page lies. */

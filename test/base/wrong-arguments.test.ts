@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Option, signatures, type TableKind } from '../../ts/base/options.ts';
+import '../../ts/device/nets.ts';
 import { resnode } from '../support/entry-points.ts';
 import { repositoryFolder } from '../support/golden.ts';
 import { shadeNet, squareSsd } from '../support/task-nets.ts';

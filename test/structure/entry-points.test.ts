@@ -42,6 +42,13 @@ test('a name has one address', () => {
 
 test('the root reads no room of images, databases, HDF5, training, drawing or conversion to other formats', () => {
   const files = [...readWith('index.ts')];
+  // Beside the rules of Caffe's layers, which `graphFromCaffe` needs at once.
+  const others = files.filter((file) => !file.startsWith('layers/'));
+  assert.ok(others.length <= 70, `${others.length} modules are read beside the layers`);
+  assert.equal(
+    files.filter((file) => /^compile\/|device\/(?:nets|model|compiler|read-net)\.ts/.test(file)),
+    [],
+  );
   assert.ok(files.includes('device/device.ts'));
   for (const room of ['images', 'hdf5', 'train', 'quantize', 'tools', 'cli'])
     assert.equal(

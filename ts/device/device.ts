@@ -15,20 +15,16 @@ import {
   written,
 } from '../base/kinds.ts';
 import { fields, optional, required, signature } from '../base/options.ts';
-import { isLocation } from '../base/sources.ts';
-import { type Warning, warn } from '../base/warn.ts';
-import type { NetParameter } from '../caffe/net-parameter.ts';
+import type { Warning } from '../base/warn.ts';
 import type { ModelPlan } from '../compile/compile.ts';
 import type { NativeDevice, NativeOperationBench, NativeOperationVariant } from '../native/binding.ts';
 import { convertError } from '../native/load.ts';
 import { type BufferShape, bufferShape, checkBufferShape, DeviceBuffer } from './buffer.ts';
 import type { Communicator } from './communicator.ts';
-import { Compiler, type Say } from './compiler.ts';
-import { type LoadOptions, loadOptions, planOptions, withFolder } from './load-options.ts';
-import { localRank } from './local-rank.ts';
+import type { LoadOptions } from './load-options.ts';
 import { availableMemory, type DeviceMemory, outOfMemory, release, watch } from './memory.ts';
-import { Model } from './model.ts';
-import { hasNvidiaGpu } from './nvidia.ts';
+import type { Model } from './model.ts';
+import type { DeviceNets } from './nets.ts';
 import {
   cacheFolderOf,
   type DeviceOptions,
@@ -36,10 +32,8 @@ import {
   type NativeKind,
   openNative,
 } from './open-native.ts';
-import { readForRuns, readForTraining } from './read-net.ts';
-import { checkTrainOptions, planTrainingOptions, type TrainOptions, trainOptions } from './train-options.ts';
+import type { TrainOptions } from './train-options.ts';
 import type { Trainer } from './trainer.ts';
-import { warnOfDamagedCache } from './tuning-cache.ts';
 
 export type { LoadOptions } from './load-options.ts';
 export type { DeviceOptions } from './open-native.ts';
@@ -82,8 +76,12 @@ export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptio
     memoryLimit = Number.POSITIVE_INFINITY,
   } = options;
   const { communicator = null, tune = true, onWarning = null } = options;
-  if (tune && family !== 'reference') await warnOfDamagedCache(cacheFolderOf(options));
-  const local = ordinal === undefined && (communicator?.size ?? 1) > 1 ? localRank() : null;
+  if (tune && family !== 'reference') {
+    const { warnOfDamagedCache } = await import('./tuning-cache.ts');
+    await warnOfDamagedCache(cacheFolderOf(options));
+  }
+  const isOneOfSeveral = ordinal === undefined && (communicator?.size ?? 1) > 1;
+  const local = isOneOfSeveral ? (await import('./local-rank.ts')).localRank() : null;
   const gpu = Number(ordinal ?? local?.rank ?? 0);
   const open = (chosen: NativeKind, reason: string) => {
     const name = chosen === 'cuda' ? `cuda:${gpu}` : chosen;
@@ -97,6 +95,7 @@ export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptio
     return open('cuda', `a CUDA device is there${place}`);
   } catch (error) {
     if (!(error instanceof DeviceError)) throw error;
+    const { hasNvidiaGpu } = await import('./nvidia.ts');
     const here = { root: '/', environment: process.env };
     return open(
       'cpu',
@@ -105,15 +104,6 @@ export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptio
   }
 }
 
-const LOAD = signature('device.load', { options: required(loadOptions, 'The net and how to run it.') });
-const PLAN = signature('device.plan', { options: required(planOptions, 'As for device.load.') });
-
-const TRAIN = signature('device.train', {
-  options: required(trainOptions, 'The net and how it learns.'),
-});
-const PLAN_TRAINING = signature('device.planTraining', {
-  options: required(planTrainingOptions, 'As for device.train.'),
-});
 const BENCH_OPERATION = signature('device.benchOperation', {
   bench: required(
     kind<NativeOperationBench>(
@@ -166,8 +156,6 @@ interface DeviceParts {
 /** A Device, or what stands for it. */
 export const deviceLike: Kind<Device> = having<Device>('a Device of openDevice', 'load');
 
-type LoadLayerByLayer = (net: NetParameter, outputs: readonly string[]) => Promise<Model>;
-
 export class Device {
   /** `cpu`, `cuda` or `reference`. */
   readonly kind: string;
@@ -180,27 +168,15 @@ export class Device {
   /** The processes that its nets are trained with; null: this one is alone. */
   readonly communicator: Communicator | null;
   readonly #native: NativeDevice;
-  readonly #limit: number;
-  readonly #compiler: Compiler;
-  readonly #onWarning: ((warning: Warning) => void) | null;
-  /** Hands warnings on to who opened the device, else to Node, which prints each once. */
-  readonly #say: Say = (warnings) => {
-    for (const warning of warnings)
-      if (this.#onWarning === null) warn(warning.code, warning.message);
-      else this.#onWarning(warning);
-    return warnings;
-  };
-
+  readonly #parts: DeviceParts;
+  #nets: Promise<DeviceNets> | null = null;
   /** Use `openDevice`. @internal */
   constructor(native: NativeDevice, name: string, reason: string, parts: DeviceParts) {
     DEVICE.check(native, name, reason, parts);
-    const { memoryLimit, tune, communicator, onWarning } = parts;
     this.#native = native;
-    this.#compiler = new Compiler(native, { device: name, tune, memory: () => this.memory() });
-    this.#onWarning = onWarning;
-    this.communicator = communicator;
+    this.#parts = parts;
+    this.communicator = parts.communicator;
     this.name = name;
-    this.#limit = memoryLimit;
     this.kind = native.kind;
     this.reason = reason;
     this.description = native.description;
@@ -219,21 +195,9 @@ export class Device {
     source: string | URL | (LoadOptions & { readonly outputs?: readonly Name[] }),
     options: Omit<LoadOptions, 'model'> & { readonly outputs?: readonly Name[] } = {},
   ): Promise<Model<Name>> {
-    const whole = isLocation(source) ? { ...options, model: source } : source;
-    LOAD.check(whole);
-    const asked = withFolder(whole, ['model', 'weights']);
-    const model = await this.#load(asked, {
-      say: this.#say,
-      loadLayerByLayer: (net, outputs) => this.#loadLayerByLayer({ ...asked, model: net }, outputs),
-    });
-    try {
-      for (const batch of asked.batches ?? []) await model.keep(batch);
-      // What `outputs` names is what the model returns.
-      return model as unknown as Model<Name>;
-    } catch (error) {
-      model.dispose();
-      throw convertError(error, this.name);
-    }
+    const model = await (await this.#openNets()).load(source, options);
+    // What `outputs` names is what the model returns.
+    return model as unknown as Model<Name>;
   }
 
   /**
@@ -242,21 +206,12 @@ export class Device {
    * does not train, `device/out-of-memory` before anything was taken
    */
   async train(options: TrainOptions): Promise<Trainer> {
-    TRAIN.check(options);
-    checkTrainOptions(options);
-    const read = await readForTraining(options, this.#rank);
-    // Read where something learns: most processes only infer.
-    const { Trainer } = await import('./trainer.ts');
-    const opened = await this.#compiler.open(read, this.#say);
-    return new Trainer({ device: this.name, owner: this, net: read.net, options, opened });
+    return (await this.#openNets()).train(options);
   }
 
   /** What `train` would take and use, without taking it: no weights are read. @throws as `plan` */
   async planTraining(options: Omit<TrainOptions, 'weights' | 'history'>): Promise<ModelPlan> {
-    PLAN_TRAINING.check(options);
-    checkTrainOptions(options);
-    const read = await readForTraining(options, this.#rank);
-    return this.#compiler.describe(read, this.#say);
+    return (await this.#openNets()).planTraining(options);
   }
 
   /**
@@ -264,9 +219,7 @@ export class Device {
    * @throws PrototxtError, GraphError, DeviceError
    */
   async plan(options: Omit<LoadOptions, 'weights' | 'batches'>): Promise<ModelPlan> {
-    PLAN.check(options);
-    const read = await readForRuns(withFolder(options, ['model']), this);
-    return this.#compiler.describe(read, this.#say);
+    return (await this.#openNets()).plan(options);
   }
 
   /** Times an operation in several ways; for benchmarks. @throws DeviceError @internal */
@@ -309,7 +262,11 @@ export class Device {
   memory(): DeviceMemory {
     const held = this.#native.memory();
     const total = held.parameters + held.activations + held.workspace + held.buffers;
-    return { ...held, total, free: Math.min(this.#limit - total, held.driver?.free ?? availableMemory()) };
+    return {
+      ...held,
+      total,
+      free: Math.min(this.#parts.memoryLimit - total, held.driver?.free ?? availableMemory()),
+    };
   }
 
   /** Closes the device behind the work already queued; models loaded on it reject from then on. */
@@ -326,35 +283,12 @@ export class Device {
     this.dispose();
   }
 
-  async #load(
-    options: LoadOptions,
-    { say, loadLayerByLayer }: { readonly say: Say; readonly loadLayerByLayer: LoadLayerByLayer | null },
-  ): Promise<Model> {
-    const read = await readForRuns(options, this);
-    const opened = await this.#compiler.open(read, say);
-    return new Model({
-      device: this.name,
-      owner: this,
-      opened,
-      keptShapes: options.keptShapes,
-      compile: (shapes, how) => this.#compiler.reshape(read, opened, shapes, how),
-      loadLayerByLayer: loadLayerByLayer === null ? null : (outputs) => loadLayerByLayer(read.net, outputs),
-    });
-  }
-
-  // A model to look for the first value that is not finite, which says nothing of its weights and is not looked at itself.
-  #loadLayerByLayer(
-    { calibration: _, batches: __, keptShapes: ___, precision, ...options }: LoadOptions,
-    outputs: readonly string[],
-  ): Promise<Model> {
-    const exact = precision === 'int8' ? 'float32' : precision;
-    return this.#load(
-      { ...options, outputs, optimize: false, precision: exact },
-      { say: (warnings) => warnings, loadLayerByLayer: null },
+  // Read with the first net: who imports the package for something else does not wait for it.
+  #openNets(): Promise<DeviceNets> {
+    const { tune, onWarning } = this.#parts;
+    this.#nets ??= import('./nets.ts').then(
+      ({ DeviceNets }) => new DeviceNets(this.#native, { device: this, tune, onWarning }),
     );
-  }
-
-  get #rank(): number | undefined {
-    return this.communicator?.rank;
+    return this.#nets;
   }
 }

@@ -1,0 +1,136 @@
+/** What a device does with nets: each is read, compiled for it and handed over as a model or a trainer. */
+import { required, signature } from '../base/options.ts';
+import { isLocation } from '../base/sources.ts';
+import { type Warning, warn } from '../base/warn.ts';
+import type { NetParameter } from '../caffe/net-parameter.ts';
+import type { ModelPlan } from '../compile/compile.ts';
+import type { NativeDevice } from '../native/binding.ts';
+import { convertError } from '../native/load.ts';
+import type { Communicator } from './communicator.ts';
+import { Compiler, type Say } from './compiler.ts';
+import { type LoadOptions, loadOptions, planOptions, withFolder } from './load-options.ts';
+import type { DeviceMemory } from './memory.ts';
+import { Model } from './model.ts';
+import { readForRuns, readForTraining } from './read-net.ts';
+import { checkTrainOptions, planTrainingOptions, type TrainOptions, trainOptions } from './train-options.ts';
+import type { Trainer } from './trainer.ts';
+
+const LOAD = signature('device.load', { options: required(loadOptions, 'The net and how to run it.') });
+const PLAN = signature('device.plan', { options: required(planOptions, 'As for device.load.') });
+
+const TRAIN = signature('device.train', {
+  options: required(trainOptions, 'The net and how it learns.'),
+});
+const PLAN_TRAINING = signature('device.planTraining', {
+  options: required(planTrainingOptions, 'As for device.train.'),
+});
+
+/** The device that the nets live on, which they keep from being collected. */
+interface Place {
+  readonly kind: string;
+  readonly name: string;
+  readonly communicator: Communicator | null;
+  memory(): DeviceMemory;
+}
+
+interface NetsParts {
+  readonly device: Place;
+  /** Whether convolutions are measured, where a net's options do not say it. */
+  readonly tune: boolean;
+  /** Null: Node prints warnings. */
+  readonly onWarning: ((warning: Warning) => void) | null;
+}
+
+type LoadLayerByLayer = (net: NetParameter, outputs: readonly string[]) => Promise<Model>;
+
+/** The methods of `Device` of the same names. */
+export class DeviceNets {
+  readonly #device: Place;
+  readonly #compiler: Compiler;
+  readonly #onWarning: NetsParts['onWarning'];
+  /** Hands warnings on to who opened the device, else to Node, which prints each once. */
+  readonly #say: Say = (warnings) => {
+    for (const warning of warnings)
+      if (this.#onWarning === null) warn(warning.code, warning.message);
+      else this.#onWarning(warning);
+    return warnings;
+  };
+
+  constructor(native: NativeDevice, { device, tune, onWarning }: NetsParts) {
+    this.#device = device;
+    this.#compiler = new Compiler(native, { device: device.name, tune, memory: () => device.memory() });
+    this.#onWarning = onWarning;
+  }
+
+  async load(source: string | URL | LoadOptions, options: Omit<LoadOptions, 'model'>): Promise<Model> {
+    const whole = isLocation(source) ? { ...options, model: source } : source;
+    LOAD.check(whole);
+    const asked = withFolder(whole, ['model', 'weights']);
+    const model = await this.#load(asked, {
+      say: this.#say,
+      loadLayerByLayer: (net, outputs) => this.#loadLayerByLayer({ ...asked, model: net }, outputs),
+    });
+    try {
+      for (const batch of asked.batches ?? []) await model.keep(batch);
+      return model;
+    } catch (error) {
+      model.dispose();
+      throw convertError(error, this.#device.name);
+    }
+  }
+
+  async train(options: TrainOptions): Promise<Trainer> {
+    TRAIN.check(options);
+    checkTrainOptions(options);
+    const read = await readForTraining(options, this.#rank);
+    // Read where something learns: most processes only infer.
+    const { Trainer } = await import('./trainer.ts');
+    const opened = await this.#compiler.open(read, this.#say);
+    return new Trainer({ device: this.#device.name, owner: this.#device, net: read.net, options, opened });
+  }
+
+  async planTraining(options: Omit<TrainOptions, 'weights' | 'history'>): Promise<ModelPlan> {
+    PLAN_TRAINING.check(options);
+    checkTrainOptions(options);
+    const read = await readForTraining(options, this.#rank);
+    return this.#compiler.describe(read, this.#say);
+  }
+
+  async plan(options: Omit<LoadOptions, 'weights' | 'batches'>): Promise<ModelPlan> {
+    PLAN.check(options);
+    const read = await readForRuns(withFolder(options, ['model']), this.#device);
+    return this.#compiler.describe(read, this.#say);
+  }
+
+  async #load(
+    options: LoadOptions,
+    { say, loadLayerByLayer }: { readonly say: Say; readonly loadLayerByLayer: LoadLayerByLayer | null },
+  ): Promise<Model> {
+    const read = await readForRuns(options, this.#device);
+    const opened = await this.#compiler.open(read, say);
+    return new Model({
+      device: this.#device.name,
+      owner: this.#device,
+      opened,
+      keptShapes: options.keptShapes,
+      compile: (shapes, how) => this.#compiler.reshape(read, opened, shapes, how),
+      loadLayerByLayer: loadLayerByLayer === null ? null : (outputs) => loadLayerByLayer(read.net, outputs),
+    });
+  }
+
+  // A model to look for the first value that is not finite, which says nothing of its weights and is not looked at itself.
+  #loadLayerByLayer(
+    { calibration: _, batches: __, keptShapes: ___, precision, ...options }: LoadOptions,
+    outputs: readonly string[],
+  ): Promise<Model> {
+    const exact = precision === 'int8' ? 'float32' : precision;
+    return this.#load(
+      { ...options, outputs, optimize: false, precision: exact },
+      { say: (warnings) => warnings, loadLayerByLayer: null },
+    );
+  }
+
+  get #rank(): number | undefined {
+    return this.#device.communicator?.rank;
+  }
+}
