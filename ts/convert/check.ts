@@ -37,13 +37,22 @@ export interface ConversionCheck {
 /** What two programs that sum in other orders may differ by, of the largest value. */
 const TOLERANCE = 1e-4;
 
-/** resnode's CPU device. @param options.optimize False runs layer by layer, as written. */
+/**
+ * resnode's CPU device.
+ * @param options.optimize False runs layer by layer, as written.
+ * @param options.outputs Default: what no layer reads.
+ */
 export async function resnodeRunner(
   { net, weights }: Network,
-  { optimize }: { readonly optimize: boolean },
+  { optimize, outputs }: { readonly optimize: boolean; readonly outputs?: readonly string[] | undefined },
 ): Promise<Runner & { inputs: Shapes }> {
   const device = await openDevice('cpu');
-  const model = await device.load({ model: net, weights, optimize });
+  const model = await device.load({
+    model: net,
+    weights,
+    optimize,
+    ...(outputs === undefined ? {} : { outputs }),
+  });
   return {
     by: `resnode on the CPU${optimize ? '' : ', layer by layer'}`,
     inputs: model.inputs,

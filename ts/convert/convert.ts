@@ -238,9 +238,11 @@ async function checkFiles(
   const target = formatOf(to).format;
   const back = await target.read!(to, { net: result.net, inputShapes: {} });
   if (read.net === null || back.net === null) return compareValues(read.weights, back.weights);
-  const ours = await resnodeRunner(read as Network, { optimize: false });
+  const { outputs } = read;
+  const ours = await resnodeRunner(read as Network, { optimize: false, outputs });
   const theirs = (await from.format.runner?.(from.path)) ?? null;
-  const other = (await target.runner?.(to)) ?? (await resnodeRunner(back as Network, { optimize: true }));
+  const other =
+    (await target.runner?.(to)) ?? (await resnodeRunner(back as Network, { optimize: true, outputs }));
   try {
     return await compareRuns(theirs ?? ours, other, ours.inputs);
   } finally {

@@ -11,8 +11,10 @@ const isSame = (a: readonly number[], b: readonly number[]) => a.join() === b.jo
 function constantOperand(
   node: NodeContext,
 ): { value: Activation; tensor: OnnxTensor; blob: Blob; isFirst: boolean } | null {
-  const isFirst = node.constant(0) !== null;
-  const tensor = node.constant(isFirst ? 0 : 1);
+  // Of two constants the larger one becomes a layer.
+  const [a, b] = [node.constant(0), node.constant(1)];
+  const isFirst = a !== null && (b === null || elementCount(a.shape) < elementCount(b.shape));
+  const tensor = isFirst ? a : b;
   if (tensor === null) return null;
   const blob = blobOfTensor(tensor) ?? node.fail(`"${tensor.name}" is ${tensor.type}, expected float32`);
   return { value: node.activation(isFirst ? 1 : 0), tensor, blob, isFirst };
@@ -22,18 +24,39 @@ function constantOperand(
  * The axes of `shape` over which an operand has values of its own, as Scale and Bias take them: one run.
  * @param keepsBatch A first dimension that both have is part of the run even where it is 1, since it may grow.
  */
-function run(node: NodeContext, shape: readonly number[], operand: readonly number[], keepsBatch = false) {
+function run(shape: readonly number[], operand: readonly number[], keepsBatch = false) {
   const missing = shape.length - operand.length;
   const aligned = [...Array.from({ length: missing }, () => 1), ...operand];
   const first = aligned.findIndex((dim) => dim !== 1);
   const axis = keepsBatch && missing === 0 && aligned[0] === shape[0] ? 0 : Math.max(first, 0);
   const end = aligned.findLastIndex((dim) => dim !== 1) + 1;
   const dims = aligned.slice(axis, end);
-  if (missing < 0 || !isSame(dims, shape.slice(axis, end)))
+  return missing < 0 || !isSame(dims, shape.slice(axis, end)) ? null : { axis, dims };
+}
+
+/** Values of one shape, as NumPy broadcasts them: axes of 1 are repeated by Tile. */
+export function broadcast(node: NodeContext, values: readonly Activation[]): Activation[] {
+  const rank = Math.max(...values.map(({ shape }) => shape.length));
+  const aligned = values.map(({ shape }) => [
+    ...Array.from({ length: rank - shape.length }, () => 1),
+    ...shape,
+  ]);
+  const shape = Array.from({ length: rank }, (_, axis) => Math.max(...aligned.map((dims) => dims[axis]!)));
+  const other = aligned.findIndex((dims) => dims.some((dim, axis) => dim !== 1 && dim !== shape[axis]));
+  if (other >= 0)
     node.fail(
-      `${operand.join('×')} is broadcast over ${shape.join('×')} in a way that Caffe's layers do not know`,
+      `inputs differ: ${values[0]!.name} is ${values[0]!.shape.join('×')}, ${values[Math.max(other, 1)]!.name} is ${values[Math.max(other, 1)]!.shape.join('×')}`,
     );
-  return { axis, dims };
+  return values.map((value, i) => {
+    const full =
+      value.shape.length === rank
+        ? value
+        : node.step([value], { type: 'Reshape', reshape_param: { shape: { dim: aligned[i]! } } });
+    return shape.reduce((made, dim, axis) => {
+      if (made.shape[axis] === dim) return made;
+      return node.step([made], { type: 'Tile', tile_param: { axis, tiles: dim } });
+    }, full);
+  });
 }
 
 /** Per channel or so, by Scale or Bias; a single value by Power. */
@@ -46,7 +69,9 @@ function constantLayer(
   if (operand === null) return false;
   const { value, tensor, blob } = operand;
   const values = toFloat32(blob).map(change);
-  const { axis, dims } = run(node, value.shape, tensor.shape);
+  const known = run(value.shape, tensor.shape);
+  if (known === null) return false;
+  const { axis, dims } = known;
   const bottom = [value.name];
   if (values.length === 1) {
     const power_param = kind === 'scale' ? { scale: values[0]! } : { shift: values[0]! };
@@ -78,14 +103,12 @@ function completes(node: NodeContext, value: Activation, axis: number, bias: Blo
   return true;
 }
 
-/** All inputs computed and of one shape. */
+/** All inputs computed; those of a smaller shape are repeated. */
 function eltwiseLayer(node: NodeContext, operation: 'SUM' | 'PROD' | 'MAX', coefficients?: number[]) {
-  const values = node.node.inputs.map((_, i) => node.activation(i));
-  const other = values.find(({ shape }) => !isSame(shape, values[0]!.shape));
-  if (other !== undefined)
-    node.fail(
-      `inputs differ: ${values[0]!.name} is ${values[0]!.shape.join('×')}, ${other.name} is ${other.shape.join('×')}`,
-    );
+  const values = broadcast(
+    node,
+    node.node.inputs.map((_, i) => node.activation(i)),
+  );
   if (values.length === 1) return node.alias(values[0]!);
   const eltwise_param = {
     ...(operation === 'SUM' ? {} : { operation }),
@@ -105,7 +128,9 @@ function broadcastLayer(node: NodeContext, type: 'Scale' | 'Bias'): boolean {
   const [a, b] = [node.activation(0), node.activation(1)];
   if (isSame(a.shape, b.shape)) return false;
   const [large, small] = elementCount(a.shape) >= elementCount(b.shape) ? [a, b] : [b, a];
-  const { axis, dims } = run(node, large.shape, small.shape, true);
+  const known = run(large.shape, small.shape, true);
+  if (known === null) return false;
+  const { axis, dims } = known;
   let operand = small.name;
   if (!isSame(dims, small.shape)) {
     operand = `${node.node.outputs[0]}/operand`;
@@ -134,13 +159,38 @@ export function mul(node: NodeContext) {
 }
 
 export function sub(node: NodeContext) {
-  if (node.constant(0) !== null) node.fail('it subtracts from a constant, which is not converted');
+  if (node.constant(0) !== null) {
+    const negative = node.step([node.activation(1)], { type: 'Power', power_param: { scale: -1 } });
+    return withConstant(node, negative, 0, 'bias');
+  }
   if (!constantLayer(node, 'bias', (value) => -value)) eltwiseLayer(node, 'SUM', [1, -1]);
 }
 
+/** A quotient is a product with the reciprocal. */
 export function div(node: NodeContext) {
-  if (node.constant(0) !== null || !constantLayer(node, 'scale', (value) => 1 / value))
-    node.fail('only a division by constants is converted');
+  if (node.constant(0) === null && constantLayer(node, 'scale', (value) => 1 / value)) return;
+  const reciprocal = node.step([node.activation(1)], { type: 'Power', power_param: { power: -1 } });
+  if (node.constant(0) !== null) return withConstant(node, reciprocal, 0, 'scale');
+  const [a, b] = broadcast(node, [node.activation(0), reciprocal]) as [Activation, Activation];
+  node.last([a, b], { type: 'Eltwise', eltwise_param: { operation: 'PROD' } });
+}
+
+/** A computed value times a constant, or their sum. */
+function withConstant(node: NodeContext, value: Activation, input: number, kind: 'scale' | 'bias') {
+  const tensor = node.constant(input)!;
+  const blob = blobOfTensor(tensor) ?? node.fail(`"${tensor.name}" is ${tensor.type}, expected float32`);
+  const values = toFloat32(blob);
+  const [first] = values;
+  if (values.length === 1)
+    return node.last([value], {
+      type: 'Power',
+      power_param: kind === 'scale' ? { scale: first! } : { shift: first! },
+    });
+  const pair = broadcast(node, [node.activation(input), value]);
+  node.last(pair, {
+    type: 'Eltwise',
+    eltwise_param: { operation: kind === 'scale' ? 'PROD' : 'SUM' },
+  });
 }
 
 export function pow(node: NodeContext) {

@@ -2,6 +2,11 @@
 import { elementCount } from '../base/shape.ts';
 import { type Blob, blobFromFloats, toFloat32 } from '../caffe/blob.ts';
 import * as arithmetic from './from-onnx-arithmetic.ts';
+import * as convolutions from './from-onnx-convolution.ts';
+import * as functions from './from-onnx-functions.ts';
+import * as places from './from-onnx-places.ts';
+import * as reductions from './from-onnx-reductions.ts';
+import * as resizing from './from-onnx-resize.ts';
 import * as windows from './from-onnx-windows.ts';
 import type { NodeContext } from './node-context.ts';
 import { blobOfTensor, floatConstant, integerConstant, integersOf } from './onnx-constants.ts';
@@ -17,47 +22,104 @@ const simple =
 export const operators: Readonly<Record<string, Rule>> = {
   Abs: simple('AbsVal'),
   Add: arithmetic.add,
+  ArgMax: reductions.arg(false),
+  ArgMin: reductions.arg(true),
   AveragePool: windows.averagePool,
   BatchNormalization: batchNormalization,
   Cast: cast,
   Clip: clip,
   Concat: concat,
   Constant: constant,
-  Conv: windows.conv,
+  Conv: convolutions.conv,
+  ConvTranspose: convolutions.convTranspose,
+  DepthToSpace: places.depthToSpace,
   Div: arithmetic.div,
   Dropout: dropout,
   Elu: (node) =>
     node.layer({ name: node.layerName(), type: 'ELU', elu_param: { alpha: node.float('alpha', 1) } }),
+  Exp: simple('Exp'),
+  Expand: places.expand,
   Flatten: flatten,
+  Gather: places.gather,
   Gemm: arithmetic.gemm,
   GlobalAveragePool: windows.globalPool('AVE'),
   GlobalMaxPool: windows.globalPool('MAX'),
+  Greater: functions.greater,
+  GroupNormalization: reductions.groupNormalization,
+  HardSigmoid: functions.hardSigmoid,
+  HardSwish: simple('HardSwish'),
   Identity: identity,
+  InstanceNormalization: reductions.instanceNormalization,
   LRN: lrn,
+  LayerNormalization: reductions.layerNormalization,
   LeakyRelu: (node) =>
     node.layer({
       name: node.layerName(),
       type: 'ReLU',
       relu_param: { negative_slope: node.float('alpha', 0.01) },
     }),
+  Log: simple('Log'),
+  LogSoftmax: functions.logSoftmax,
+  LpNormalization: reductions.lpNormalization,
   MatMul: arithmetic.matMul,
-  Max: arithmetic.eltwise('MAX'),
+  Max: functions.max,
   MaxPool: windows.maxPool,
+  MaxRoiPool: places.maxRoiPool,
+  MaxUnpool: windows.maxUnpool,
+  MeanVarianceNormalization: reductions.meanVarianceNormalization,
+  Min: functions.min,
+  Mish: simple('Mish'),
+  Mod: windows.mod,
   Mul: arithmetic.mul,
+  Neg: functions.neg,
   PRelu: prelu,
   Pad: windows.pad,
   Pow: arithmetic.pow,
-  ReduceMean: windows.reduceMean,
+  Reciprocal: functions.power(-1),
+  ReduceL1: reductions.reduce('l1'),
+  ReduceL2: reductions.reduce('l2'),
+  ReduceMax: reductions.reduce('max'),
+  ReduceMean: reductions.reduce('mean'),
+  ReduceMin: reductions.reduce('min'),
+  ReduceSum: reductions.reduce('sum'),
+  ReduceSumSquare: reductions.reduce('sumSquare'),
   Relu: simple('ReLU'),
   Reshape: reshape,
+  Resize: resizing.resize,
+  ScatterElements: places.scatterElements,
   Sigmoid: simple('Sigmoid'),
+  Slice: places.slice,
   Softmax: softmax,
+  Softplus: simple('BNLL'),
+  Softsign: functions.softsign,
+  SpaceToDepth: places.spaceToDepth,
   Split: split,
+  Sqrt: functions.power(0.5),
   Squeeze: squeeze,
   Sub: arithmetic.sub,
   Sum: arithmetic.eltwise('SUM'),
   Tanh: simple('TanH'),
+  Tile: places.tile,
+  Transpose: places.transpose,
   Unsqueeze: unsqueeze,
+  Upsample: resizing.upsample,
+};
+
+const CUT =
+  'cut the model before it (onnx.utils.extract_model), so that its boxes and scores are outputs, and end the net in a DetectionOutput layer, which takes locations, scores and priors';
+const UNROLLED =
+  "Caffe's own RNN and LSTM have other gates and a cont input; export the net unrolled over its steps, so that it is made of MatMul, Sigmoid and Tanh";
+
+/** Operators that no layer computes, and what to do instead. */
+export const withoutLayer: Readonly<Record<string, string>> = {
+  NonMaxSuppression: `it gives as many boxes as are kept, as indices; ${CUT}`,
+  TopK: `it picks by values that are known only as the net runs; ${CUT}`,
+  NonZero: `it gives as many places as there are; ${CUT}`,
+  RoiAlign:
+    "its samples lie within bins, those of Cascade R-CNN's ROIAlign layer at their corners; use MaxRoiPool (ROIPooling) in the net that is exported, or cut the model before it (onnx.utils.extract_model)",
+  LSTM: UNROLLED,
+  GRU: UNROLLED,
+  RNN: UNROLLED,
 };
 
 /** BatchNorm, and a Scale unless it is 1 and 0. */
@@ -102,23 +164,30 @@ function scaleName(name: string): string {
   return scale === name ? `${name}_scale` : scale;
 }
 
+/** TensorProto.DataType: floats (of whatever width, since a net computes in float32), and integers. */
+const FLOATS = [1, 10, 11];
+const INTEGERS = [6, 7];
+
 function cast(node: NodeContext) {
-  if (node.integer('to', 1) !== 1) node.fail('values of a net are float32, other types are not converted');
-  identity(node);
+  const to = node.integer('to', 1);
+  if (FLOATS.includes(to)) return identity(node);
+  if (!INTEGERS.includes(to))
+    node.fail(`values of a net are float32, type ${to} of ONNX's list is not converted`);
+  node.alias(node.activation(0));
+  node.holds('truncated');
 }
 
-/** relu6 and the like have no layer here. */
 function clip(node: NodeContext) {
   const bound = (name: string, input: number, missing: number) => {
     const tensor = node.constant(input);
     const blob = tensor === null ? null : blobOfTensor(tensor);
     return blob === null ? node.float(name, missing) : toFloat32(blob)[0]!;
   };
-  const minimum = bound('min', 1, Number.NEGATIVE_INFINITY);
-  const maximum = bound('max', 2, Number.POSITIVE_INFINITY);
-  if (minimum !== 0 || maximum < 3e38)
-    node.fail(`it keeps values within ${minimum} and ${maximum}; only "0 and above" (ReLU) is converted`);
-  node.layer({ name: node.layerName(), type: 'ReLU' });
+  functions.within(
+    node,
+    bound('min', 1, Number.NEGATIVE_INFINITY),
+    bound('max', 2, Number.POSITIVE_INFINITY),
+  );
 }
 
 function concat(node: NodeContext) {

@@ -1,5 +1,6 @@
-/** Conv, the pools and Pad → Convolution and Pooling. */
+/** The pools and Pad → Pooling, and zeros that a convolution takes along. */
 import type { Message } from '../caffe/message.ts';
+import { alongAxis, finish } from './along-axis.ts';
 import type { NodeContext } from './node-context.ts';
 import { blobOfTensor, integersOf } from './onnx-constants.ts';
 import { poolingFromOnnx } from './onnx-pooling.ts';
@@ -37,59 +38,10 @@ function padsOf(node: NodeContext, size: Two, extent: Two, strides: Two): Four {
   return pads as unknown as Four;
 }
 
-/** Fields of a window, as short as Caffe allows: `kernel_size: 3`, or `kernel_h` and `kernel_w`. */
+/** Fields of a pooling's window, as short as Caffe allows: `kernel_size: 3`, or `kernel_h` and `kernel_w`. */
 function sides(name: 'kernel' | 'stride' | 'pad', [h, w]: Two, missing: number | null): Message {
   if (h !== w) return { [`${name}_h`]: h, [`${name}_w`]: w };
   return h === missing ? {} : { [name === 'kernel' ? 'kernel_size' : name]: h };
-}
-
-/** Caffe's repeated fields. */
-const repeated = (message: Message): Message =>
-  Object.fromEntries(
-    Object.entries(message).map(([name, value]) => [name, /_[hw]$/.test(name) ? value : [value]]),
-  );
-
-export function conv(node: NodeContext) {
-  const { name: bottom, size, zeros } = imageOf(node);
-  const tensor = node.constant(1) ?? node.fail('its weights are no constant');
-  if (tensor.shape.length !== 4)
-    node.fail(
-      `its weights are ${tensor.shape.join('×')}; only convolutions over height and width are converted`,
-    );
-  const kernel: Two = [tensor.shape[2]!, tensor.shape[3]!];
-  const strides = two(node, 'strides', [1, 1]);
-  const dilations = two(node, 'dilations', [1, 1]);
-  const extent = ([0, 1] as const).map((i) => dilations[i] * (kernel[i] - 1) + 1) as unknown as Two;
-  const pads = padsOf(node, [size[0] + 2 * zeros[0], size[1] + 2 * zeros[1]], extent, strides);
-  if (pads[0] !== pads[2] || pads[1] !== pads[3])
-    node.fail(`pads are ${pads.join(', ')} (top, left, bottom, right); Caffe pads opposite sides alike`);
-  const outputs = tensor.shape[0]!;
-  const bias = node.constant(2);
-  if (bias === null && node.inputCount > 2 && node.node.inputs[2] !== '')
-    node.fail('its bias is no constant');
-  const blobs = [tensor, ...(bias === null ? [] : [bias])].map(
-    (each) => blobOfTensor(each) ?? node.fail(`"${each.name}" is ${each.type}, expected float32`),
-  );
-  const group = node.integer('group', 1);
-  node.layer(
-    {
-      name: node.layerName(tensor),
-      type: 'Convolution',
-      bottom: [bottom],
-      convolution_param: {
-        num_output: outputs,
-        ...(bias === null ? { bias_term: false } : {}),
-        ...repeated(sides('pad', [pads[0] + zeros[0], pads[1] + zeros[1]], 0)),
-        ...repeated(sides('kernel', kernel, null)),
-        ...repeated(sides('stride', strides, 1)),
-        ...(dilations[0] === 1 && dilations[1] === 1
-          ? {}
-          : { dilation: dilations[0] === dilations[1] ? [dilations[0]] : [...dilations] }),
-        ...(group === 1 ? {} : { group }),
-      },
-    },
-    blobs,
-  );
 }
 
 function pool(node: NodeContext, method: 'max' | 'average') {
@@ -119,6 +71,7 @@ function pool(node: NodeContext, method: 'max' | 'average') {
     name: node.layerName(),
     type: 'Pooling',
     bottom: [bottom],
+    ...(method === 'max' && hasIndices(node) ? { top: node.node.outputs.slice(0, 2) } : {}),
     pooling_param: {
       pool: method === 'max' ? 'MAX' : 'AVE',
       ...sides('pad', result.pad, 0),
@@ -130,11 +83,39 @@ function pool(node: NodeContext, method: 'max' | 'average') {
 }
 
 export function maxPool(node: NodeContext) {
-  const { zeros } = node.activation(0, { takesZeros: true });
-  if (zeros[0] + zeros[1] > 0) node.fail('a Pad node put zeros before it; Caffe pads a maximum with nothing');
-  if (node.node.outputs.length > 1 && node.node.outputs[1] !== '')
-    node.fail("its indices count over the whole blob, Caffe's mask within a channel");
+  // Caffe pads a maximum with nothing: zeros of a Pad are put there first.
+  const { shape } = node.activation(0);
   pool(node, 'max');
+  if (hasIndices(node)) node.holds('places', 1, shape[2]! * shape[3]!);
+}
+
+const hasIndices = (node: NodeContext) => (node.node.outputs[1] ?? '') !== '';
+
+/** Indices modulo the size of a plane count within it, as a mask does. */
+export function mod(node: NodeContext) {
+  const value = node.activation(0, { takes: 'places' });
+  const given = node.constant(1);
+  const divisor = given === null ? null : integersOf(given);
+  if (value.holds !== 'places' || divisor?.length !== 1 || divisor[0] !== value.plane)
+    node.fail("only MaxPool's indices modulo the size of a plane are converted");
+  node.alias(value);
+  node.holds(undefined);
+}
+
+/** As large as what was pooled, so that places in a plane are the same in both. */
+export function maxUnpool(node: NodeContext) {
+  const x = node.activation(0);
+  const mask = node.activation(1, { takes: 'places' });
+  const given = node.constant(2);
+  const [kernel, strides] = [two(node, 'kernel_shape', null), two(node, 'strides', [1, 1])];
+  const pads = node.integers('pads') ?? [0, 0, 0, 0];
+  const sizes =
+    (given === null ? null : integersOf(given))?.slice(-2) ??
+    ([0, 1] as const).map((i) => (x.shape[2 + i]! - 1) * strides[i] + kernel[i] - pads[i]! - pads[i + 2]!);
+  const [upsample_h, upsample_w] = sizes as [number, number];
+  if (mask.holds !== 'places' || mask.plane !== upsample_h * upsample_w)
+    node.fail('its indices are none of a MaxPool of planes as large as what it makes');
+  node.last([x, mask], { type: 'Upsample', upsample_param: { upsample_h, upsample_w } });
 }
 
 export function averagePool(node: NodeContext) {
@@ -169,22 +150,70 @@ export function reduceMean(node: NodeContext) {
   node.layer({ name: node.layerName(), type: 'Flatten', bottom: [between] });
 }
 
-/** Kept beside the value until a Conv or AveragePool takes it along; Caffe has no layer for it. */
+/**
+ * Zeros, alike on opposite sides of planes, are kept beside the value until a Conv or AveragePool takes them along. Anything else
+ * is a linear map along each axis.
+ */
 export function pad(node: NodeContext) {
   const value = node.activation(0);
   const given = node.constant(1);
-  const pads =
+  const listed =
     (given === null ? null : integersOf(given)) ??
     node.integers('pads') ??
     node.fail('its pads are no constant');
+  const rank = value.shape.length;
+  const axes = node.constant(3) === null ? null : integersOf(node.constant(3)!);
+  const pads = axes === null ? listed : padsOfAxes(listed, axes, rank);
+  if (pads.length !== 2 * rank || pads.some((each) => !Number.isInteger(each)))
+    node.fail(`pads are ${pads.join(', ')}, expected two for each of ${rank} axes`);
   const fill = node.constant(2);
   const filled = fill === null ? null : blobOfTensor(fill);
   const isZero = filled === null ? node.float('value', 0) === 0 : filled.bytes.every((byte) => byte === 0);
+  const mode = node.text('mode', 'constant');
+  if (mode === 'constant' && !isZero) node.fail('it pads with another constant than 0');
   if (pads.every((each) => each === 0)) return node.alias(value);
-  if (node.text('mode', 'constant') !== 'constant' || !isZero) node.fail('it pads with other values than 0');
-  const [n, c, top, left] = pads;
-  const isAlike = pads.length === 8 && pads.slice(0, 4).every((each, i) => each === pads[i + 4]);
-  if (n !== 0 || c !== 0 || !isAlike || !(top! >= 0 && left! >= 0))
-    node.fail(`pads are ${pads.join(', ')}; Caffe pads opposite sides of height and width alike`);
-  node.alias({ ...value, zeros: [top!, left!] });
+  const isAlike = pads.slice(0, rank).every((each, i) => each === pads[i + rank] && each >= 0);
+  const isPlane = rank === 4 && isAlike && pads[0] === 0 && pads[1] === 0;
+  if (mode === 'constant' && isPlane) return node.alias({ ...value, zeros: [pads[2]!, pads[3]!] });
+  const made = value.shape.reduce((x, size, axis) => {
+    const [before, behind] = [pads[axis]!, pads[axis + rank]!];
+    if (before === 0 && behind === 0) return x;
+    const map = {
+      count: size + before + behind,
+      of: (made: number) => paddingOf(node, mode, made - before, size),
+    };
+    return alongAxis(node, x, axis, map);
+  }, value);
+  finish(node, made);
+}
+
+/** Opset 18 may name the axes that it pads. */
+function padsOfAxes(pads: readonly number[], axes: readonly number[], rank: number): number[] {
+  const all = new Array<number>(2 * rank).fill(0);
+  axes.forEach((each, i) => {
+    const axis = each < 0 ? each + rank : each;
+    all[axis] = pads[i]!;
+    all[axis + rank] = pads[i + axes.length]!;
+  });
+  return all;
+}
+
+function paddingOf(node: NodeContext, mode: string, place: number, size: number): [number, number][] {
+  const last = size - 1;
+  if (place >= 0 && place <= last) return [[place, 1]];
+  switch (mode) {
+    case 'constant':
+      return [];
+    case 'edge':
+      return [[place < 0 ? 0 : last, 1]];
+    case 'wrap':
+      return [[((place % size) + size) % size, 1]];
+    case 'reflect': {
+      const mirrored = place < 0 ? -place : 2 * last - place;
+      if (mirrored < 0 || mirrored > last) node.fail(`it reflects beyond the ${size} values of an axis`);
+      return [[mirrored, 1]];
+    }
+    default:
+      return node.fail(`mode ${mode} is none of constant, edge, reflect and wrap`);
+  }
 }

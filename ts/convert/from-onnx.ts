@@ -1,16 +1,16 @@
 /** ONNX → NetParameter and weights: nodes become layers of the same names, in place where Caffe would. */
 
 import { ResnodeError, WeightsError } from '../base/errors.ts';
-import type { Blob } from '../caffe/blob.ts';
+import { type Blob, blobFromFloats } from '../caffe/blob.ts';
 import type { WeightsFile, WeightsLayer } from '../caffe/caffemodel.ts';
 import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
-import { operators } from './from-onnx-operators.ts';
+import { operators, withoutLayer } from './from-onnx-operators.ts';
 import { runInPlace } from './in-place.ts';
 import { Names } from './names.ts';
 import type { Activation, NodeContext } from './node-context.ts';
 import { computeConstant } from './onnx-constant-operators.ts';
-import { integerConstant } from './onnx-constants.ts';
+import { blobOfTensor, integerConstant } from './onnx-constants.ts';
 import type { OnnxAttribute, OnnxModel, OnnxNode, OnnxTensor } from './onnx-proto.ts';
 
 export interface FromOnnxOptions {
@@ -31,7 +31,7 @@ const OLDEST_OPSET = 7;
 export function fromOnnx(
   model: OnnxModel,
   options: FromOnnxOptions,
-): { net: NetParameter; weights: WeightsFile } {
+): { net: NetParameter; weights: WeightsFile; outputs: readonly string[] } {
   const { file } = options;
   if (model.opset < OLDEST_OPSET)
     throw new WeightsError(
@@ -45,8 +45,18 @@ export function fromOnnx(
   for (const name of outputs) builder.checkOutput(name);
   const layers = runInPlace(builder.layers, outputs);
   const name = model.name;
-  return { net: { name, layer: layers }, weights: { file, name, layers: builder.weights } };
+  const weights = { file, name, layers: builder.weights };
+  return { net: { name, layer: layers }, weights, outputs: [...outputs] };
 }
+
+/** Why a rule does not take what is no plain float. */
+const WHY_NOT_FLOATS = {
+  truncated: 'it computes with integers that a Cast made of floats; only Gather takes such indices',
+  places: "it reads MaxPool's indices, which only MaxUnpool takes, and Mod by the size of a plane",
+} as const;
+
+/** Channels that are padded by a layer of their own. */
+const MOST_PADDED = 2 ** 20;
 
 class NetBuilder {
   readonly layers: LayerParameter[] = [];
@@ -101,6 +111,8 @@ class NetBuilder {
     const folded = computeConstant(node.type, node.outputs[0] ?? '', constants, node.attributes);
     if (folded !== null) return context.define(folded);
     const rule = Object.hasOwn(operators, node.type) ? operators[node.type]! : null;
+    const instead = Object.hasOwn(withoutLayer, node.type) ? withoutLayer[node.type] : undefined;
+    if (instead !== undefined) return context.fail(instead);
     if (rule === null)
       return context.fail(
         `Caffe has no layer for it here (converted are ${Object.keys(operators).sort().join(', ')})`,
@@ -110,8 +122,11 @@ class NetBuilder {
 
   /** @throws WeightsError where an output is not made by a layer */
   checkOutput(name: string): void {
-    const value = this.#values.get(name);
-    if (value === undefined || value.zeros[0] + value.zeros[1] > 0)
+    const value = this.#values.get(name) ?? this.#asLayer(name);
+    if (value !== null && value.zeros[0] + value.zeros[1] > 0) {
+      const { name: made } = this.#padded(name, value);
+      this.#add({ name: this.#names.take(name), type: 'Split', bottom: [made], top: [name] }, []);
+    } else if (value === null)
       throw new WeightsError(
         'onnx/output',
         { file: this.#file },
@@ -146,17 +161,45 @@ class NetBuilder {
       text: (key, missing) => attribute<string>(key, 'string') ?? missing,
       tensor: (key) => attribute<OnnxTensor>(key, 'tensor'),
       constant,
-      activation: (input, { takesZeros = false } = {}) => {
-        const value = this.#values.get(inputs[input] ?? '');
-        if (value === undefined)
+      activation: (input, { takesZeros = false, takes } = {}) => {
+        const name = inputs[input] ?? '';
+        const value = this.#values.get(name) ?? this.#asLayer(name);
+        if (value === null)
           return fail(
             constant(input) === null
-              ? `input ${input} ("${inputs[input] ?? ''}") is made by no node before it`
-              : `input ${input} ("${inputs[input]}") is a constant, expected a value that the net computes`,
+              ? `input ${input} ("${name}") is made by no node before it`
+              : `input ${input} ("${name}") is a constant, expected a value that the net computes`,
           );
-        if (!takesZeros && value.zeros[0] + value.zeros[1] > 0)
-          return fail('it reads what a Pad node made; only Conv and AveragePool take padding along');
-        return value;
+        if (value.holds !== undefined && value.holds !== takes) return fail(WHY_NOT_FLOATS[value.holds]);
+        if (takesZeros || value.zeros[0] + value.zeros[1] === 0) return value;
+        if (value.shape[1]! > MOST_PADDED) return fail(`it pads ${value.shape[1]} channels`);
+        return this.#padded(name, value);
+      },
+      isComputed: (input) => this.#values.has(inputs[input] ?? ''),
+      step: (bottoms, layer, blobs = []) => {
+        const own = this.#names.take(`${name || outputs[0] || type}/${layer.type}`);
+        const bottom = bottoms.map((each) => each.name);
+        this.#add({ ...layer, name: own, bottom, top: [own] }, blobs, fail);
+        return this.#values.get(own)!;
+      },
+      last: (bottoms, layer, blobs = []) => {
+        const own = this.#names.take(name || outputs[0] || type);
+        const bottom = bottoms.map((each) => each.name);
+        this.#add({ ...layer, name: own, bottom, top: outputs.slice(0, 1) }, blobs, fail);
+      },
+      part: (value, axis, from, to) => {
+        const size = value.shape[axis]!;
+        const own = this.#names.take(`${name || outputs[0] || type}/Slice`);
+        const cuts = [from, to].filter((at) => at > 0 && at < size);
+        const top = [...cuts, size].map((end) => (end === to ? own : `${own}/${end}`));
+        const slice_param = { axis, slice_point: cuts };
+        this.#add({ name: own, type: 'Slice', bottom: [value.name], top, slice_param }, [], fail);
+        return this.#values.get(own)!;
+      },
+      holds: (what, output = 0, plane) => {
+        const { holds: _, plane: __, ...value } = this.#values.get(outputs[output] ?? '')!;
+        const held = { ...(what && { holds: what }), ...(plane && { plane }) };
+        this.#values.set(outputs[output]!, { ...value, ...held });
       },
       layerName: (from = null) => {
         const prefix = /^(?!onnx::)(.+?)[._](weight|bias|gamma|beta|running_mean|running_var|mean|var)$/.exec(
@@ -185,6 +228,41 @@ class NetBuilder {
       isOutput: (value) => this.#outputs.has(value),
       fail,
     };
+  }
+
+  /** A constant that a layer reads as it reads what the net computes: a Parameter layer; null where it is no float. */
+  #asLayer(name: string): Activation | null {
+    const tensor = this.#constants.get(name);
+    const blob = tensor === undefined ? null : blobOfTensor(tensor);
+    if (blob === null || blob.shape.length === 0 || blob.shape.some((dim) => dim < 1)) return null;
+    const layer = {
+      name: this.#names.take(name),
+      type: 'Parameter',
+      top: [name],
+      param: [{ lr_mult: 0 }],
+      parameter_param: { shape: { dim: [...blob.shape] } },
+    };
+    this.#add(layer, [blob]);
+    return this.#values.get(name)!;
+  }
+
+  /** Zeros around planes where nobody takes them along: a convolution of 1×1 that copies each channel. */
+  #padded(name: string, { name: bottom, shape, zeros: [h, w] }: Activation): Activation {
+    const channels = shape[1]!;
+    const own = this.#names.take(`${name}/pad`);
+    const pad = h === w ? { pad: [h] } : { pad_h: h, pad_w: w };
+    const convolution_param = {
+      num_output: channels,
+      group: channels,
+      bias_term: false,
+      kernel_size: [1],
+      ...pad,
+    };
+    const layer = { name: own, type: 'Convolution', bottom: [bottom], top: [own], convolution_param };
+    this.#add(layer, [blobFromFloats([channels, 1, 1, 1], new Float32Array(channels).fill(1))]);
+    const made = this.#values.get(own)!;
+    this.#values.set(name, made);
+    return made;
   }
 
   // Builds the layer alone, by the rules of every other net: they check it, and say the shapes of its tops.

@@ -18,6 +18,8 @@ export interface Network {
 export interface ReadResult {
   readonly net: NetParameter | null;
   readonly weights: WeightsFile;
+  /** The blobs that the file's net puts out, where it says them: in Caffe those that no layer reads. */
+  readonly outputs?: readonly string[];
   /** What the net takes, where the format's nets are known to take it. */
   readonly preprocess?: Preprocess;
   /** What of the file is no part of the result, in a sentence each. */

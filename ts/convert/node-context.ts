@@ -10,6 +10,13 @@ export interface Activation {
   readonly shape: readonly number[];
   /** Zeros that a Pad node put on every side of height and width; whoever reads it takes them along. */
   readonly zeros: readonly [number, number];
+  /**
+   * What it stands for where that is no plain float: integers that a Cast cuts off its values (`truncated`), or places of a
+   * maximum that ONNX counts over the whole blob, the mask in planes (`places`). Default: plain floats.
+   */
+  readonly holds?: 'truncated' | 'places';
+  /** Of `places`: how many a plane of what was pooled has. */
+  readonly plane?: number;
 }
 
 /** What an operator's rule converts with. */
@@ -25,7 +32,32 @@ export interface NodeContext {
   /** The constant at an input; null where the input is left out or computed. */
   constant(input: number): OnnxTensor | null;
   /** The computed value at an input. @param options.takesZeros The rule takes zeros of a Pad along. */
-  activation(input: number, options?: { readonly takesZeros?: boolean }): Activation;
+  activation(
+    input: number,
+    options?: { readonly takesZeros?: boolean; readonly takes?: Activation['holds'] },
+  ): Activation;
+  /** Whether an input is computed by the net. */
+  isComputed(input: number): boolean;
+  /**
+   * Adds a layer on the way to the node's output.
+   * @param layer Without a name, bottom and top.
+   * @returns What it makes
+   */
+  step(
+    bottoms: readonly Activation[],
+    layer: LayerParameter & { type: string },
+    blobs?: readonly Blob[],
+  ): Activation;
+  /** The same for the last layer, which makes the node's output. */
+  last(
+    bottoms: readonly Activation[],
+    layer: LayerParameter & { type: string },
+    blobs?: readonly Blob[],
+  ): void;
+  /** Places of an axis from `from` to before `to`, by Slice. */
+  part(value: Activation, axis: number, from: number, to: number): Activation;
+  /** Says of the node's output (or another one) what it holds. */
+  holds(what: Activation['holds'], output?: number, plane?: number): void;
   /** A name for a layer, from that of its weights (`conv1.weight`), else the node's. */
   layerName(constant?: OnnxTensor | null): string;
   /** Adds a layer. Bottoms: default the first input; tops: default the node's outputs. */

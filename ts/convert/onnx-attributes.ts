@@ -14,7 +14,8 @@ export const ints = (value: readonly number[]): OnnxAttribute => ({ type: 'ints'
 export const [FLOAT, INT64, DOUBLE] = [1, 7, 11];
 
 /** A rule that says why ONNX cannot say it. */
-export const refused = (reason: string) => (layer: LayerWriter) => layer.fail(reason);
+export const refused = (reason: string) =>
+  Object.assign((layer: LayerWriter): never => layer.fail(reason), { reason });
 
 /** Of Conv and ConvTranspose. */
 export const windowAttributes = ({

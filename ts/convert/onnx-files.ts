@@ -18,11 +18,15 @@ import { toOnnx } from './to-onnx.ts';
 
 const READ_ONNX_FILE = signature('readOnnxFile', readerParameters);
 
-/** Reads a net and its weights, which stay views of the mapped file. @throws WeightsError */
+/**
+ * Reads a net and its weights, which stay views of the mapped file.
+ * @returns `outputs`: what the file puts out; where a layer reads one of them too, ask for it when the net is loaded.
+ * @throws WeightsError
+ */
 export function readOnnxFile(
   file: string,
   options: { inputShapes?: Readonly<Record<string, readonly number[]>> } = {},
-): Network {
+): Network & { readonly outputs: readonly string[] } {
   READ_ONNX_FILE.check(file, options);
   const model = readOnnx(mapFile(file, 'onnx'), { file, external: externalData(file) });
   return fromOnnx(model, { file, ...options });
@@ -114,7 +118,11 @@ export async function onnxRuntime(file: string): Promise<Runner | null> {
       );
       const outputs = await session.run(feeds).catch(refused);
       return Object.fromEntries(
-        Object.entries(outputs).map(([name, { data }]) => [name, Float32Array.from(data as Float32Array)]),
+        // Classes are int64.
+        Object.entries(outputs).map(([name, { data }]) => [
+          name,
+          Float32Array.from(data as Float32Array, Number),
+        ]),
       );
     },
     dispose: () => session.release(),

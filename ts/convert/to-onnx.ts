@@ -44,9 +44,13 @@ export function toOnnx(graph: Graph, blobOf: BlobOf): OnnxModel {
   };
 }
 
-// The last value of a blob has the blob's name, as in Caffe's net.blobs.
+// An input has its blob's name, else the last value of a blob, as in Caffe's net.blobs.
 function valueNames(graph: Graph): string[] {
-  const last = new Map([...graph.blobs].map(([name, id]) => [id, name]));
+  const inputs = new Set(graph.inputs.map((id) => graph.values[id]!.blob));
+  const last = new Map(
+    [...graph.blobs].flatMap(([name, id]): [number, string][] => (inputs.has(name) ? [] : [[id, name]])),
+  );
+  for (const id of graph.inputs) last.set(id, graph.values[id]!.blob);
   const taken = new Names(graph.blobs.keys());
   return graph.values.map(({ blob, layer }, id) => last.get(id) ?? taken.take(`${blob}@${layer}`));
 }

@@ -1,0 +1,50 @@
+/** Any linear map along one axis: InnerProduct with a constant matrix, which Caffe applies to the last axis. */
+import { blobFromFloats } from '../caffe/blob.ts';
+import type { Activation, NodeContext } from './node-context.ts';
+
+/** How many values are made along an axis, and of which values each consists, in which shares. */
+export interface AxisMap {
+  readonly count: number;
+  readonly of: (made: number) => readonly (readonly [from: number, share: number])[];
+}
+
+/** A matrix larger than this would take longer than what it stands for. */
+const MOST_VALUES = 2 ** 24;
+
+/** Adds the layers that map an axis, which is not the first one. */
+export function alongAxis(node: NodeContext, value: Activation, axis: number, map: AxisMap): Activation {
+  const { shape } = value;
+  const size = shape[axis]!;
+  const last = shape.length - 1;
+  if (axis === 0) node.fail('it computes across the items of a batch, which no layer of Caffe does');
+  if (!(map.count >= 1)) node.fail(`nothing is left of axis ${axis}`);
+  if (!(map.count * size <= MOST_VALUES))
+    node.fail(
+      `it makes ${map.count} of ${size} values along axis ${axis}; ${MOST_VALUES} products are the most here`,
+    );
+  const weights = new Float32Array(map.count * size);
+  for (let row = 0; row < map.count; row++)
+    for (const [from, share] of map.of(row)) weights[row * size + from]! += share;
+  const swap = shape.map((_, i) => (i === axis ? last : i === last ? axis : i));
+  const permute = { type: 'Permute', permute_param: { order: swap } };
+  const product = {
+    type: 'InnerProduct',
+    param: [{ lr_mult: 0 }],
+    inner_product_param: { num_output: map.count, bias_term: false, axis: last },
+  };
+  const blobs = [blobFromFloats([map.count, size], weights)];
+  if (axis === last) return node.step([value], product, blobs);
+  return node.step([node.step([node.step([value], permute)], product, blobs)], permute);
+}
+
+/** Values of an axis in another order, some several times. */
+export const picked = (count: number, place: (made: number) => number): AxisMap => ({
+  count,
+  of: (made) => [[place(made), 1]],
+});
+
+/** Makes `value` the node's output. */
+export function finish(node: NodeContext, value: Activation): void {
+  if (node.isOutput(node.node.outputs[0]!)) node.last([value], { type: 'Split' });
+  else node.alias(value);
+}

@@ -1,0 +1,225 @@
+/** Conv and ConvTranspose over any number of spatial axes → Convolution and Deconvolution. */
+import { elementCount } from '../base/shape.ts';
+import { type Blob, blobFromFloats, toFloat32 } from '../caffe/blob.ts';
+import type { Message } from '../caffe/message.ts';
+import { finish } from './along-axis.ts';
+import type { NodeContext } from './node-context.ts';
+import { blobOfTensor } from './onnx-constants.ts';
+
+/** What is read alike of both. */
+interface Window {
+  readonly bottom: string;
+  /** Of the bottom, with the zeros that a Pad put there. */
+  readonly sizes: readonly number[];
+  readonly zeros: readonly number[];
+  readonly weights: Blob;
+  readonly bias: Blob | null;
+  readonly layerName: string;
+  readonly kernel: readonly number[];
+  readonly stride: readonly number[];
+  readonly dilation: readonly number[];
+  readonly group: number;
+}
+
+function windowOf(node: NodeContext, takesZeros: boolean): Window {
+  const value = node.activation(0, { takesZeros });
+  const tensor = node.constant(1) ?? node.fail('its weights are no constant');
+  const rank = value.shape.length - 2;
+  if (rank < 1 || tensor.shape.length !== rank + 2)
+    node.fail(
+      `its input is ${value.shape.join('×')} and its weights are ${tensor.shape.join('×')}; expected N×C and at least one spatial axis, the same of both`,
+    );
+  const ones = Array.from({ length: rank }, () => 1);
+  const list = (name: string) => {
+    const found = node.integers(name) ?? ones;
+    if (found.length !== rank || found.some((each) => !(each >= 1)))
+      node.fail(`${name} is ${found.join(', ')}, expected ${rank} numbers from 1 on`);
+    return found;
+  };
+  const bias = node.constant(2);
+  if (bias === null && node.inputCount > 2 && node.node.inputs[2] !== '')
+    node.fail('its bias is no constant');
+  const [weights, biases] = [tensor, bias].map((each) =>
+    each === null
+      ? null
+      : (blobOfTensor(each) ?? node.fail(`"${each.name}" is ${each.type}, expected float32`)),
+  ) as [Blob, Blob | null];
+  const zeros = rank === 2 ? value.zeros : ones.map(() => 0);
+  return {
+    bottom: value.name,
+    sizes: value.shape.slice(2).map((size, i) => size + 2 * zeros[i]!),
+    zeros,
+    weights,
+    bias: biases,
+    layerName: node.layerName(tensor),
+    kernel: tensor.shape.slice(2),
+    stride: list('strides'),
+    dilation: list('dilations'),
+    group: node.integer('group', 1),
+  };
+}
+
+/** Zeros before and behind each axis, or null where ONNX is to find them (auto_pad). */
+function padsOf(node: NodeContext, rank: number): { before: number[]; behind: number[] } | null {
+  const auto = node.text('auto_pad', 'NOTSET');
+  if (auto.startsWith('SAME')) return null;
+  const pads = auto === 'VALID' ? null : node.integers('pads');
+  const all = pads ?? new Array<number>(2 * rank).fill(0);
+  if (all.length !== 2 * rank || all.some((each) => !(each >= 0)))
+    node.fail(`pads are ${all.join(', ')}; expected ${rank === 2 ? 'four' : 2 * rank} numbers from 0 on`);
+  return { before: all.slice(0, rank), behind: all.slice(rank) };
+}
+
+/** SAME_UPPER puts the odd one behind, SAME_LOWER before. */
+function halved(node: NodeContext, total: readonly number[]) {
+  const low = total.map((each) => Math.floor(each / 2));
+  const high = total.map((each) => Math.ceil(each / 2));
+  return node.text('auto_pad', '') === 'SAME_LOWER'
+    ? { before: high, behind: low }
+    : { before: low, behind: high };
+}
+
+/** A kernel larger than this would take longer than what it stands for. */
+const MOST_WEIGHTS = 2 ** 26;
+
+/** A kernel with zeros around it. */
+function extended(
+  node: NodeContext,
+  weights: Blob,
+  before: readonly number[],
+  behind: readonly number[],
+): Blob {
+  if ([...before, ...behind].every((each) => each === 0)) return weights;
+  const [outputs, inputs, ...kernel] = weights.shape as [number, number, ...number[]];
+  const larger = kernel.map((size, i) => size + before[i]! + behind[i]!);
+  if (!(outputs * inputs * elementCount(larger) <= MOST_WEIGHTS))
+    node.fail(`with zeros for what Caffe does not pad its kernel would be ${larger.join('×')}`);
+  const values = toFloat32(weights);
+  const [places, most] = [elementCount(kernel), elementCount(larger)];
+  const made = new Float32Array(outputs * inputs * most);
+  for (let index = 0; index < values.length; index++) {
+    let [rest, at, run] = [index % places, 0, 1];
+    for (let axis = kernel.length - 1; axis >= 0; axis--) {
+      at += ((rest % kernel[axis]!) + before[axis]!) * run;
+      run *= larger[axis]!;
+      rest = Math.floor(rest / kernel[axis]!);
+    }
+    made[Math.floor(index / places) * most + at] = values[index]!;
+  }
+  return blobFromFloats([outputs, inputs, ...larger], made);
+}
+
+/** Fields as short as Caffe allows: once where all axes are alike. */
+function fields(
+  name: 'kernel' | 'stride' | 'pad' | 'dilation',
+  list: readonly number[],
+  missing: number | null,
+) {
+  const field = name === 'kernel' ? 'kernel_size' : name;
+  if (list.every((each) => each === list[0])) return list[0] === missing ? {} : { [field]: [list[0]!] };
+  if (list.length === 2 && name !== 'dilation') return { [`${name}_h`]: list[0]!, [`${name}_w`]: list[1]! };
+  return { [field]: [...list] };
+}
+
+const parameter = (
+  outputs: number,
+  window: Window,
+  kernel: readonly number[],
+  pad: readonly number[],
+): Message => ({
+  num_output: outputs,
+  ...(window.bias === null ? { bias_term: false } : {}),
+  ...fields('pad', pad, 0),
+  ...fields('kernel', kernel, null),
+  ...fields('stride', window.stride, 1),
+  ...fields('dilation', window.dilation, 1),
+  ...(window.group === 1 ? {} : { group: window.group }),
+});
+
+/** Caffe pads opposite sides alike: where ONNX does not, zeros in the kernel take the place of the missing ones. */
+export function conv(node: NodeContext) {
+  const window = windowOf(node, true);
+  const { kernel, stride, dilation, sizes, zeros } = window;
+  const extents = kernel.map((size, i) => dilation[i]! * (size - 1) + 1);
+  const same = sizes.map((size, i) =>
+    Math.max(0, (Math.ceil(size / stride[i]!) - 1) * stride[i]! + extents[i]! - size),
+  );
+  const { before, behind } = padsOf(node, kernel.length) ?? halved(node, same);
+  const wider = (one: readonly number[], other: readonly number[]) =>
+    one.map((each, i) => Math.max(0, (other[i]! - each) / dilation[i]!));
+  const [first, last] = [wider(before, behind), wider(behind, before)];
+  if ([...first, ...last].some((each) => !Number.isInteger(each)))
+    node.fail(
+      `pads are ${[...before, ...behind].join(', ')}, on opposite sides unlike by no multiple of its dilation; Caffe pads them alike`,
+    );
+  const weights = extended(node, window.weights, first, last);
+  const pad = before.map((each, i) => Math.max(each, behind[i]!) + zeros[i]!);
+  node.layer(
+    {
+      name: window.layerName,
+      type: 'Convolution',
+      bottom: [window.bottom],
+      convolution_param: parameter(weights.shape[0]!, window, weights.shape.slice(2), pad),
+    },
+    [weights, ...(window.bias === null ? [] : [window.bias])],
+  );
+}
+
+/**
+ * The whole transpose of a convolution, of which ONNX takes a part: pads are cut off, output_padding adds places behind.
+ * Caffe cuts both sides alike, so that Slice takes the rest, and zeros in the kernel make what lies beyond.
+ */
+export function convTranspose(node: NodeContext) {
+  const window = windowOf(node, false);
+  const { kernel, stride, dilation, sizes, group } = window;
+  const rank = kernel.length;
+  const padding = node.integers('output_padding') ?? new Array<number>(rank).fill(0);
+  const asked = node.integers('output_shape')?.slice(-rank) ?? null;
+  const whole = sizes.map((size, i) => (size - 1) * stride[i]! + dilation[i]! * (kernel[i]! - 1) + 1);
+  const stated = padsOf(node, rank);
+  const wanted = asked ?? (stated === null ? sizes.map((size, i) => size * stride[i]!) : null);
+  const { before, behind } =
+    wanted === null
+      ? stated!
+      : cutsTo(
+          node,
+          wanted.map((size, i) => whole[i]! + padding[i]! - size),
+        );
+  // How much of the whole goes; below 0 what is added.
+  const end = behind.map((each, i) => each - padding[i]!);
+  const added = end.map((each, i) => Math.ceil(Math.max(0, -each) / dilation[i]!));
+  const weights = extended(
+    node,
+    window.weights,
+    added.map(() => 0),
+    added,
+  );
+  const rest = end.map((each, i) => each + added[i]! * dilation[i]!);
+  const pad = before.map((each, i) => Math.min(each, rest[i]!));
+  const outputs = weights.shape[1]! * group;
+  const layer = {
+    type: 'Deconvolution',
+    bottom: [window.bottom],
+    convolution_param: parameter(outputs, window, weights.shape.slice(2), pad),
+  };
+  const blobs = [weights, ...(window.bias === null ? [] : [window.bias])];
+  if (before.every((each, i) => each === pad[i] && rest[i] === pad[i]))
+    return node.layer({ name: window.layerName, ...layer }, blobs);
+  const made = node.step([node.activation(0)], layer, blobs);
+  const cut = before.reduce((value, each, i) => {
+    const size = value.shape[2 + i]!;
+    const [from, to] = [each - pad[i]!, size - (rest[i]! - pad[i]!)];
+    return from === 0 && to === size ? value : node.part(value, 2 + i, from, to);
+  }, made);
+  finish(node, cut);
+}
+
+/** What is cut so that a shape comes out. */
+function cutsTo(node: NodeContext, total: readonly number[]) {
+  // https://onnx.ai/onnx/operators/onnx__ConvTranspose.html: the odd one goes before, with SAME_UPPER behind.
+  const low = total.map((each) => Math.floor(each / 2));
+  const high = total.map((each, i) => each - low[i]!);
+  return node.text('auto_pad', 'NOTSET') === 'SAME_UPPER'
+    ? { before: low, behind: high }
+    : { before: high, behind: low };
+}

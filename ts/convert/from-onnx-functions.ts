@@ -1,0 +1,86 @@
+/** Functions of one value each → activations, Power and Threshold. */
+import { toFloat32 } from '../caffe/blob.ts';
+import { broadcast, eltwise } from './from-onnx-arithmetic.ts';
+import type { Activation, NodeContext } from './node-context.ts';
+import { blobOfTensor } from './onnx-constants.ts';
+
+/** Above it is no float32. */
+const LARGEST = 3.4e38;
+
+/** max(minimum, min(x, maximum)): a ReLU where that is it. */
+export function within(node: NodeContext, minimum: number, maximum: number) {
+  if (minimum === 0 && maximum > LARGEST) return node.layer({ name: node.layerName(), type: 'ReLU' });
+  const clip_param = {
+    min: Math.max(minimum, -3.4028234663852886e38),
+    max: Math.min(maximum, 3.4028234663852886e38),
+  };
+  node.layer({ name: node.layerName(), type: 'Clip', clip_param });
+}
+
+/** The one number that an input is; null where it is computed, or has several. */
+function numberAt(node: NodeContext, input: number): number | null {
+  const tensor = node.constant(input);
+  const blob = tensor === null ? null : blobOfTensor(tensor);
+  const values = blob === null ? [] : toFloat32(blob);
+  return values.length === 1 ? values[0]! : null;
+}
+
+/** Of a value and a number Clip; of values Eltwise. */
+export function max(node: NodeContext) {
+  const floor = node.inputCount === 2 ? numberAt(node, 1) : null;
+  if (floor !== null && node.isComputed(0)) within(node, floor, Number.POSITIVE_INFINITY);
+  else eltwise('MAX')(node);
+}
+
+/** Caffe knows a maximum only: −max(−a, −b). */
+export function min(node: NodeContext) {
+  const ceiling = node.inputCount === 2 ? numberAt(node, 1) : null;
+  if (ceiling !== null && node.isComputed(0)) return within(node, Number.NEGATIVE_INFINITY, ceiling);
+  const values = broadcast(
+    node,
+    node.node.inputs.map((_, i) => node.activation(i)),
+  );
+  const negatives = values.map((value) => negated(node, value));
+  const largest = node.step(negatives, { type: 'Eltwise', eltwise_param: { operation: 'MAX' } });
+  node.last([largest], { type: 'Power', power_param: { scale: -1 } });
+}
+
+const negated = (node: NodeContext, value: Activation) =>
+  node.step([value], { type: 'Power', power_param: { scale: -1 } });
+
+export function neg(node: NodeContext) {
+  node.layer({ name: node.layerName(), type: 'Power', power_param: { scale: -1 } });
+}
+
+export const power = (exponent: number) => (node: NodeContext) =>
+  node.layer({ name: node.layerName(), type: 'Power', power_param: { power: exponent } });
+
+/** max(0, min(1, alpha·x + beta)) */
+export function hardSigmoid(node: NodeContext) {
+  const power_param = { scale: node.float('alpha', 0.2), shift: node.float('beta', 0.5) };
+  const line = node.step([node.activation(0)], { type: 'Power', power_param });
+  node.last([line], { type: 'Clip', clip_param: { min: 0, max: 1 } });
+}
+
+/** x / (1 + |x|) */
+export function softsign(node: NodeContext) {
+  const x = node.activation(0);
+  const magnitude = node.step([x], { type: 'AbsVal' });
+  const share = node.step([magnitude], { type: 'Power', power_param: { power: -1, shift: 1 } });
+  node.last([x, share], { type: 'Eltwise', eltwise_param: { operation: 'PROD' } });
+}
+
+export function logSoftmax(node: NodeContext) {
+  const x = node.activation(0);
+  const axis = node.integer('axis', node.opset >= 13 ? -1 : 1);
+  if (node.opset < 13 && axis !== x.shape.length - 1)
+    node.fail(`opset ${node.opset} takes the softmax over all axes from ${axis} on together`);
+  const share = node.step([x], { type: 'Softmax', softmax_param: { axis } });
+  node.last([share], { type: 'Log' });
+}
+
+/** 1 where a value is above a number, else 0. */
+export function greater(node: NodeContext) {
+  const threshold = numberAt(node, 1) ?? node.fail('only "above a constant number" (Threshold) is converted');
+  node.layer({ name: node.layerName(), type: 'Threshold', threshold_param: { threshold } });
+}
