@@ -26,6 +26,7 @@ import { writeBinaryproto, writeCaffemodel } from '../../ts/caffe/write-caffemod
 import { mapFile } from '../../ts/convert/map-file.ts';
 import { readMatConvNet } from '../../ts/convert/matconvnet/read-matconvnet.ts';
 import { readTensorflow } from '../../ts/convert/tensorflow/read-tensorflow.ts';
+import { readTorch7 } from '../../ts/convert/torch7/read-torch7.ts';
 import { LevelDb } from '../../ts/data/leveldb/leveldb.ts';
 import { graphFromCaffe, summarise } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
@@ -308,6 +309,14 @@ export const READERS: readonly Reader[] = [
       writeFileSync(path.replace(/index$/, 'data-00000-of-00001'), fixture(`convert/fixtures/${data}`));
       readAll((await readTensorflow(path, { net: null, inputShapes: {} })).weights);
     },
+  },
+  {
+    name: 'Torch7',
+    extension: '.t7',
+    seeds: () =>
+      ['fb-b.t7', 'fb-a-ascii.t7', 'nngraph.t7'].map((name) => fixture(`convert/fixtures/${name}`)),
+    read: async (path) =>
+      readAll((await readTorch7(path, { inputShapes: { data: [1, 3, 33, 33] } })).weights),
   },
   {
     name: 'LMDB',

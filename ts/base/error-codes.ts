@@ -668,6 +668,14 @@ export const errorCodes = {
   ],
   'torch/truncated': ['A file of torch is cut short.', 'Get it again.'],
   'torch/zip': ['A zip file of torch cannot be read.', 'Get it again.'],
+  'torch7/format': [
+    'A file of Torch7 is damaged, or holds no module.',
+    'Save it again: `torch.save("model.t7", model:float())`.',
+  ],
+  'torch7/limit': [
+    'A file of Torch7 has more or deeper objects than any net.',
+    'Save the net alone, after `model:clearState()`.',
+  ],
   'train/diverged': ['Training diverged.', 'Lower `base_lr`, or warm it up.'],
   'train/no-end': ['The solver ended without saying so.', 'It is an error of resnode; report it.'],
   'train/no-weights': [

@@ -57,6 +57,7 @@ export type FileKind =
   | 'matlab'
   | 'matlab-7.3'
   | 'table'
+  | 'torch7'
   | 'tflite'
   | 'pdf'
   | 'jpeg'
@@ -83,6 +84,9 @@ const SIGNATURES: readonly (readonly [FileKind, string, offset?: number])[] = [
   ['tar', 'ustar', 257],
   ['matlab', 'MATLAB 5.0 MAT-file'],
   ['matlab-7.3', 'MATLAB 7.3 MAT-file'],
+  // An object, its number 1, and the version of its class, in binary and in ASCII (torch7's File.lua).
+  ['torch7', '\x04\0\0\0\x01\0\0\0\x03\0\0\0V 1'],
+  ['torch7', '4\n1\n3\nV 1\n'],
   ['tflite', 'TFL3', 4],
   ['pdf', '%PDF-'],
   ['jpeg', '\xff\xd8\xff'],

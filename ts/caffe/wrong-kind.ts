@@ -85,6 +85,7 @@ const KINDS: Readonly<Record<FileKind, readonly [is: string, cure: string]>> = {
     'a table of TensorFlow or LevelDB',
     `\`resnode convert model.ckpt --out net.caffemodel\` ${CONVERT} where it is a checkpoint of a ResNet; a database is named by its folder`,
   ],
+  torch7: ['a net of Torch7', `\`resnode convert net.t7 --out net.caffemodel\` ${CONVERT}`],
   tflite: ['a TensorFlow Lite model', 'export the net as ONNX and convert that'],
   pdf: ['a PDF', 'give the file itself'],
   jpeg: ['an image (JPEG)', AN_IMAGE],

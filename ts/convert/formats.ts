@@ -122,6 +122,14 @@ export const formats: readonly Format[] = [
       (await import('./tensorflow/write-tensorflow.ts')).writeTensorflow(path, result as Network),
   },
   {
+    name: 'Torch7',
+    extensions: ['.t7'],
+    kind: 'weights',
+    holdsNet: true,
+    read: async (path, { inputShapes }) =>
+      (await import('./torch7/read-torch7.ts')).readTorch7(path, { inputShapes }),
+  },
+  {
     name: 'Caffe mean image',
     extensions: ['.binaryproto'],
     kind: 'array',
@@ -161,6 +169,7 @@ const BY_CONTENT: Readonly<Partial<Record<FileKind, string>>> = {
   matlab: 'MatConvNet',
   'matlab-7.3': 'MatConvNet',
   table: 'TensorFlow',
+  torch7: 'Torch7',
   mean: 'Caffe mean image',
   npy: 'NumPy',
 };
