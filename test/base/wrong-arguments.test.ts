@@ -173,6 +173,7 @@ const DATA = [
   'a Tensor, { shape, data: Float32Array }',
   'a WeightsFile, { file, name, layers }',
   'a calibration, which `calibrate` makes',
+  'a map, { width, height, map }',
   'a mean image, { shape, data }',
   'a net of a CheckedSolver',
   'a size, { width, height }',

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { decodeImage } from '../../ts/api/images.ts';
-import { decodeIndexedPng } from '../../ts/images/segment/indexed-png.ts';
+import { decodeIndexedPng } from '../../ts/images/indexed-png.ts';
 import { COMMAND } from '../support/command.ts';
 import { edgeNet, shadeNet, squareSsd, writePatches } from '../support/task-nets.ts';
 

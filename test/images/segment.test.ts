@@ -13,7 +13,7 @@ import {
   segmentationPicture,
   segmentationPng,
 } from '../../ts/api/images.ts';
-import { decodeIndexedPng, encodeIndexedPng } from '../../ts/images/segment/indexed-png.ts';
+import { decodeIndexedPng, encodeIndexedPng } from '../../ts/images/indexed-png.ts';
 import { inputToMap } from '../../ts/images/segment/score-map.ts';
 import type { ResnodeError } from '../../ts/index.ts';
 import { edgeNet, SHADE_ENDS, shadeNet, writeModelFolder, writePatches } from '../support/task-nets.ts';

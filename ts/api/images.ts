@@ -12,7 +12,7 @@ export {
 export type { Classification } from '../images/classify/likeliest.ts';
 export { type ClassifierFiles, readModelFolder } from '../images/classify/model-folder.ts';
 export { type DecodeLimits, type DecodeOptions, decodeImage } from '../images/decode.ts';
-export type { Box, Detection } from '../images/detect/detection.ts';
+export type { Detection } from '../images/detect/detection.ts';
 export { detectionPicture } from '../images/detect/detection-picture.ts';
 export {
   type DetectOptions,
@@ -20,13 +20,29 @@ export {
   type DetectorOptions,
   openDetector,
 } from '../images/detect/detector.ts';
+export {
+  type DetectionSample,
+  type EvaluateDetectorOptions,
+  type EvaluatedDetector,
+  evaluateDetector,
+} from '../images/detect/evaluate-detector.ts';
 export type { Balance, ClassFigures } from '../images/evaluate/balance.ts';
+export { readAnnotations } from '../images/evaluate/boxes/annotations.ts';
+export type { CocoScores } from '../images/evaluate/boxes/coco-score.ts';
+export {
+  type DetectionClassScore,
+  type DetectionScores,
+  type ScoreOptions,
+  scoreDetections,
+} from '../images/evaluate/boxes/detection-scores.ts';
+export type { AnnotatedImage, FoundObject, ScoredImage, TrueObject } from '../images/evaluate/boxes/truth.ts';
 export {
   type DatasetOptions,
   type LabelledFiles,
   type MatchedBy,
   readLabelledImages,
 } from '../images/evaluate/dataset.ts';
+export type { EachOptions } from '../images/evaluate/each-sample.ts';
 export {
   type Evaluated,
   type EvaluateOptions,
@@ -37,6 +53,12 @@ export {
   type SkippedImage,
 } from '../images/evaluate/evaluate-images.ts';
 export { fullyConvolutional } from '../images/evaluate/fully-convolutional.ts';
+export {
+  type LabelMap,
+  PixelCounts,
+  type SegmentationClassScore,
+  type SegmentationScores,
+} from '../images/evaluate/maps/pixel-counts.ts';
 export { type Outcome, outcomeOf } from '../images/evaluate/outcome.ts';
 export { openProgressFile, type ProgressFile } from '../images/evaluate/progress-file.ts';
 export { type PublishedCrops, type PublishedError, publishedErrors } from '../images/evaluate/published.ts';
@@ -79,7 +101,7 @@ export {
   findCamHead,
 } from '../images/features/class-activation-map.ts';
 export { extractFeatures, type FeatureOptions, type Features } from '../images/features/extract-features.ts';
-export type { Resize, Size } from '../images/geometry.ts';
+export type { Box, Resize, Size } from '../images/geometry.ts';
 export type { DeepImage, Image } from '../images/image.ts';
 export { readLabels } from '../images/labels.ts';
 export { readMeanImage } from '../images/mean-file.ts';
@@ -90,6 +112,12 @@ export {
   savePreprocess,
   saveWholePreprocess,
 } from '../images/preprocess-file.ts';
+export {
+  type EvaluatedSegmenter,
+  type EvaluateSegmenterOptions,
+  evaluateSegmenter,
+  type SegmentationSample,
+} from '../images/segment/evaluate-segmenter.ts';
 export type { ClassArea, ClassMap, EdgeMap, Segmentation } from '../images/segment/segmentation.ts';
 export { segmentationPicture, segmentationPng } from '../images/segment/segmentation-picture.ts';
 export {

@@ -83,6 +83,10 @@ export const errorCodes = {
     'A layer of the net has no place among the names of a ResNet in TensorFlow.',
     "Name the layers as MSRA's ResNets do: conv1, res2a_branch2a, bn2a_branch2a, scale2a_branch2a, fc1000.",
   ],
+  'data/annotations': [
+    'A file does not say where the objects of images are.',
+    "Give a folder of PASCAL VOC's .xml files, or COCO's .json; the message says what is missing in it.",
+  ],
   'data/augment': [
     'Augmentation by `shorterSide` takes images of bytes with up to 4 channels.',
     'Leave it out for other data.',

@@ -24,6 +24,7 @@ import { readLabels } from '../images/labels.ts';
 import { decodingOf } from '../images/preprocess.ts';
 import { writeEvaluationReport } from '../train/evaluation-report.ts';
 import { checkReportFile } from '../train/report.ts';
+import { checkTaskFlags, evaluateTask, type TaskFlags, taskOptions } from './evaluate-task.ts';
 import { type EvaluateFlags, type Job, jobOf, replayJob } from './evaluation-job.ts';
 import { flag, own } from './flag.ts';
 import { sayIgnored } from './image-files.ts';
@@ -87,15 +88,22 @@ export function evaluate(): Command {
 With --replay, --model, --weights, --images, --labels, --mean and --preprocess say where the files lie now, where that
 is another place; their contents must be the same. Exit status 1 where the results differ.
 
+With --task detect or segment --images are image files, folders or lists, and --truth says what is in them: mean average
+precision as PASCAL VOC 2007, 2010 and COCO count it; pixel accuracy, mean accuracy and mean IU.
+
 Examples:
   resnode evaluate --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\
     --mean ResNet_mean.binaryproto --images ILSVRC2012_val/ --labels synset_words.txt --out result.json
   resnode evaluate --model lesions --images held-out/ --report report.html --specificity 0.95,0.99
-  resnode evaluate --replay result.json`,
+  resnode evaluate --replay result.json
+  resnode evaluate --task detect --model ssd/ --images VOC2007/JPEGImages --truth VOC2007/Annotations
+  resnode evaluate --task segment --model fcn8s/ --images val.txt --truth VOC2012/SegmentationClass`,
     );
   weightsOptions(command);
+  taskOptions(command);
   const options = inputShapeOption(anyPrecisionOption(deviceOptions(preprocessOptions(command))));
-  return options.action(async (flags: Flags) => {
+  return options.action(async (flags: Flags & TaskFlags) => {
+    checkTaskFlags(command, flags.task);
     if (flags.report !== undefined) checkReportFile(flags.report);
     const before = flags.replay === undefined ? null : readResult(flags.replay);
     for (const name of ['model', 'weights', 'images'] as const)
@@ -104,6 +112,7 @@ Examples:
           `error: required option '${command.options.find((each) => each.attributeName() === name)!.flags}' not specified`,
           { exitCode: 2 },
         );
+    if (flags.task !== 'classify') return evaluateTask(flags);
     const job = before === null ? jobOf(flags) : await replayJob(before, flags);
     const result = await run(job, flags, before);
     if (result === null) return;

@@ -424,6 +424,22 @@ export const ownFlags = {
   sighup: { flags: '--sighup_effect <effect>', row: effect('SIGHUP', 'snapshot') },
 
   // Evaluations
+  task: {
+    flags: '--task <name>',
+    row: optional(
+      oneOf('classify', 'detect', 'segment'),
+      'classify',
+      'What the net does: names images, finds objects in them, or maps them.',
+    ),
+  },
+  truth: {
+    flags: '--truth <path>',
+    row: optional(
+      path,
+      '',
+      "What is known of the images: objects as a folder of PASCAL VOC's .xml files or COCO's .json; or a folder of label maps, PNG files named as the images.",
+    ),
+  },
   multiScale: {
     flags: '--multi-scale [sides]',
     row: optional(

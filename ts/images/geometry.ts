@@ -1,11 +1,24 @@
 /** Sizes of resized images and places of crops. */
-import { either, integer, type Kind, nullOr, written } from '../base/kinds.ts';
+import { either, integer, type Kind, nullOr, number, written } from '../base/kinds.ts';
 import { fields, options, required } from '../base/options.ts';
 
 export interface Size {
   readonly width: number;
   readonly height: number;
 }
+
+/** A rectangle in an image's own pixels, from its left and top edges. */
+export interface Box extends Size {
+  readonly x: number;
+  readonly y: number;
+}
+
+export const box: Kind<Box> = fields<Box>('a box, { x, y, width, height }', {
+  x: required(number(), 'In pixels.'),
+  y: required(number(), 'In pixels.'),
+  width: required(number({ from: 0 }), 'In pixels.'),
+  height: required(number({ from: 0 }), 'In pixels.'),
+});
 
 /** To a shorter side with the aspect kept, or to exactly width × height; null: as it is. */
 export type Resize = { readonly shorterSide: number } | Size | null;

@@ -2,8 +2,9 @@
 import { DetectorError } from '../../base/errors.ts';
 import { describeNotFinite, notFinite } from '../../base/not-finite.ts';
 import type { Outputs } from '../../device/model.ts';
+import type { Box } from '../geometry.ts';
 import type { Placement } from '../whole.ts';
-import type { Box, Found } from './detection.ts';
+import type { Found } from './detection.ts';
 import type { RegionHead, SsdHead } from './head.ts';
 import { type ScoredBox, suppressed } from './nms.ts';
 

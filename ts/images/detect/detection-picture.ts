@@ -2,16 +2,11 @@
 import { integer, list, number, string } from '../../base/kinds.ts';
 import { fields, required, signature } from '../../base/options.ts';
 import { escapeHtml } from '../../pages/html.ts';
+import { box } from '../geometry.ts';
 import { type Image, image } from '../image.ts';
 import { cssColour } from '../palette.ts';
-import type { Box, Detection } from './detection.ts';
+import type { Detection } from './detection.ts';
 
-const box = fields<Box>('a box, { x, y, width, height }', {
-  x: required(number(), 'In pixels.'),
-  y: required(number(), 'In pixels.'),
-  width: required(number({ from: 0 }), 'In pixels.'),
-  height: required(number({ from: 0 }), 'In pixels.'),
-});
 const detection = fields<Detection>('a detection, { label, index, score, box }', {
   label: required(string, 'Of its class.'),
   index: required(integer(0), 'Of its class.'),

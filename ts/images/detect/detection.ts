@@ -1,12 +1,5 @@
 /** What detectors answer with. */
-
-/** A rectangle in an image's own pixels, from its left and top edges. */
-export interface Box {
-  readonly x: number;
-  readonly y: number;
-  readonly width: number;
-  readonly height: number;
-}
+import type { Box } from '../geometry.ts';
 
 /** An object that was found. */
 export interface Detection {

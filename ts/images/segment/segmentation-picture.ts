@@ -4,8 +4,8 @@ import { fields, optional, required, signature } from '../../base/options.ts';
 import { yielding } from '../../base/yielding.ts';
 import { escapeHtml } from '../../pages/html.ts';
 import { type Image, image } from '../image.ts';
+import { encodeIndexedPng } from '../indexed-png.ts';
 import { classColour, cssColour } from '../palette.ts';
-import { encodeIndexedPng } from './indexed-png.ts';
 import type { ClassArea, Segmentation } from './segmentation.ts';
 
 /** How much of a class's colour lies over the image. */

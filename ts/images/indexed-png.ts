@@ -4,8 +4,8 @@
  */
 import { promisify } from 'node:util';
 import { deflate, inflate } from 'node:zlib';
-import { ImageError } from '../../base/errors.ts';
-import { classColour } from '../palette.ts';
+import { ImageError } from '../base/errors.ts';
+import { classColour } from './palette.ts';
 
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 /** Colour types. */

@@ -1,0 +1,262 @@
+/** `resnode evaluate --task detect` and `--task segment`: boxes and maps against what people marked. */
+import { existsSync } from 'node:fs';
+import { basename, extname, join } from 'node:path';
+import type { Command } from 'commander';
+import { ArgumentError, ImageError } from '../base/errors.ts';
+import { writeFileAtomically } from '../caffe/atomic-file.ts';
+import { openDetector } from '../images/detect/detector.ts';
+import { evaluateDetector } from '../images/detect/evaluate-detector.ts';
+import { readAnnotations } from '../images/evaluate/boxes/annotations.ts';
+import type { DetectionScores } from '../images/evaluate/boxes/detection-scores.ts';
+import type { SkippedImage } from '../images/evaluate/evaluate-images.ts';
+import type { SegmentationScores } from '../images/evaluate/maps/pixel-counts.ts';
+import { evaluateSegmenter } from '../images/segment/evaluate-segmenter.ts';
+import { openSegmenter } from '../images/segment/segmenter.ts';
+import { type BoxFlags, boxesOf } from './detect.ts';
+import { flag, group, own } from './flag.ts';
+import { imageSources } from './image-files.ts';
+import { type AnyPrecisionFlags, type DeviceFlags, openFlagged, precisionOf } from './options.ts';
+import { limitsOf } from './preprocess-options.ts';
+import { Progress, type ProgressFlags } from './progress.ts';
+import { chooseWholePreprocess, type WholePreprocessFlags } from './whole-preprocess-options.ts';
+
+export type Task = 'classify' | 'detect' | 'segment';
+
+export interface TaskFlags
+  extends DeviceFlags,
+    AnyPrecisionFlags,
+    WholePreprocessFlags,
+    BoxFlags,
+    ProgressFlags {
+  task: Task;
+  truth?: string;
+  model?: string;
+  weights?: string;
+  images?: string;
+  labels?: string;
+  batch?: number;
+  limit?: number;
+  skipBroken?: boolean;
+  minScore?: number;
+  top?: number;
+  output?: string;
+  ignoreLabel?: number;
+  out?: string;
+  json?: boolean;
+}
+
+/** Flags by the tasks that take them; others are taken by all. */
+const ONLY: Readonly<Record<string, readonly Task[]>> = {
+  ...Object.fromEntries(
+    [
+      ...['crops', 'multiScale', 'replay', 'resume', 'databaseOrder', 'inputShape', 'partialWeights'],
+      ...['reshapeWeights', 'report', 'specificity', 'details'],
+    ].map((name) => [name, ['classify']]),
+  ),
+  ...Object.fromEntries(['truth', 'longestSide', 'pad'].map((name) => [name, ['detect', 'segment']])),
+  ...Object.fromEntries(['minScore', 'top', 'nms', 'boxStds', 'boxMeans'].map((name) => [name, ['detect']])),
+  ...Object.fromEntries(['output', 'ignoreLabel'].map((name) => [name, ['segment']])),
+};
+
+/** Adds --task and what belongs to other tasks than classification. */
+export const taskOptions = (command: Command): Command =>
+  group(
+    command,
+    'Detectors and segmenters:',
+    own('task', 'classify'),
+    own('truth'),
+    own('longestSide'),
+    own('pad'),
+    flag('evaluateDetector', 'minScore', '--min-score <score>'),
+    flag('evaluateDetector', 'top', '--top <n>'),
+    flag('openDetector', 'nms', '--nms <overlap>'),
+    flag('openDetector', 'boxStds', '--box-stds <list>'),
+    flag('openDetector', 'boxMeans', '--box-means <list>'),
+    flag('openSegmenter', 'output', '--output <blob>'),
+    flag('evaluateSegmenter', 'ignored', '--ignore-label <class>'),
+  );
+
+/** @throws ArgumentError for a flag that another task has */
+export function checkTaskFlags(command: Command, task: Task): void {
+  for (const [name, tasks] of Object.entries(ONLY)) {
+    if (tasks.includes(task) || command.getOptionValueSource(name) !== 'cli') continue;
+    const { long } = command.options.find((option) => option.attributeName() === name)!;
+    throw new ArgumentError(long!, `--task ${tasks.join(' or ')}, which alone takes it,`, `--task ${task}`);
+  }
+}
+
+/** @param flags With model, weights and images. */
+export async function evaluateTask(flags: TaskFlags): Promise<void> {
+  const { task, out, json } = flags;
+  const { truth } = flags;
+  if (truth === undefined)
+    throw new ArgumentError(
+      'truth',
+      task === 'detect'
+        ? "a folder of PASCAL VOC's .xml files, or COCO's .json"
+        : 'a folder of label maps, PNG files named as the images,',
+      undefined,
+    );
+  const preprocess = chooseWholePreprocess(flags, flags.model!);
+  const files = (await imageSources([flags.images!], '--images'))
+    .map(({ file }) => file)
+    .slice(0, flags.limit);
+  await using device = await openFlagged(flags);
+  const { precision, calibration } = { calibration: undefined, ...precisionOf(flags) };
+  const net = {
+    model: flags.model!,
+    weights: flags.weights!,
+    preprocess,
+    ...(flags.labels === undefined ? {} : { labels: flags.labels }),
+    ...(calibration === undefined ? {} : { calibration }),
+  };
+  const { batch = 8 } = flags;
+  const options = { device, precision, maxBatch: Math.min(batch, 256), ...limitsOf(flags) };
+  const samples = task === 'detect' ? marked(files, truth) : mapped(files, truth);
+  const progress = new Progress('images', samples.length, flags);
+  const each = { batch, skipBroken: true, onProgress: progress.update };
+  const begin = performance.now();
+  const result = await (task === 'detect'
+    ? detected(net, options, samples as ReturnType<typeof marked>, flags, each)
+    : segmented(net, options, samples as ReturnType<typeof mapped>, flags, each));
+  progress.end();
+  const imagesPerSecond = (1000 * samples.length) / (performance.now() - begin);
+  const { skipped } = result;
+  sayBroken(skipped, samples.length, flags);
+  const whole = { task, images: flags.images, truth, model: flags.model, weights: flags.weights };
+  const kept = { ...whole, scores: result, imagesPerSecond };
+  if (out !== undefined) writeFileAtomically(out, [`${JSON.stringify(kept, null, 2)}\n`]);
+  if (json) console.log(JSON.stringify(kept));
+  else if ('coco' in result) printDetection(result);
+  else printSegmentation(result);
+}
+
+type Net = Parameters<typeof openDetector>[0];
+type Options = NonNullable<Parameters<typeof openDetector>[1]>;
+type Each = NonNullable<Parameters<typeof evaluateDetector>[2]>;
+
+async function detected(
+  net: Net,
+  options: Options,
+  samples: ReturnType<typeof marked>,
+  flags: TaskFlags,
+  each: Each,
+) {
+  const { minScore, top } = flags;
+  await using detector = await openDetector(net, { ...options, ...boxesOf(flags) });
+  return await evaluateDetector(detector, samples, {
+    ...each,
+    ...(minScore === undefined ? {} : { minScore }),
+    ...(top === undefined ? {} : { top }),
+  });
+}
+
+async function segmented(
+  net: Net,
+  options: Options,
+  samples: ReturnType<typeof mapped>,
+  { output, ignoreLabel: ignored }: TaskFlags,
+  each: Each,
+) {
+  await using segmenter = await openSegmenter(net, {
+    ...options,
+    ...(output === undefined ? {} : { output }),
+  });
+  return await evaluateSegmenter(segmenter, samples, {
+    ...each,
+    ...(ignored === undefined ? {} : { ignored }),
+  });
+}
+
+const stemOf = (file: string): string => basename(file, extname(file));
+
+/** Images and their objects, by their names. */
+function marked(files: readonly string[], truth: string) {
+  const annotated = readAnnotations(truth);
+  const byName = new Map(annotated.map((each) => [basename(each.name), each]));
+  const byStem = new Map(annotated.map((each) => [stemOf(each.name), each]));
+  return known(files, truth, (image) => {
+    const found = byName.get(basename(image)) ?? byStem.get(stemOf(image));
+    return found === undefined ? null : { image, objects: found.objects };
+  });
+}
+
+/** Images and their label maps, by their names. */
+const mapped = (files: readonly string[], truth: string) =>
+  known(files, truth, (image) => {
+    const map = join(truth, `${stemOf(image)}.png`);
+    return existsSync(map) ? { image, truth: map } : null;
+  });
+
+/** Those of which something is known; of the others stderr tells. @throws ArgumentError where none is */
+function known<T>(files: readonly string[], truth: string, find: (file: string) => T | null): T[] {
+  const unknown: string[] = [];
+  const found = files.flatMap((file) => {
+    const sample = find(file);
+    if (sample === null) unknown.push(file);
+    return sample === null ? [] : [sample];
+  });
+  if (found.length === 0)
+    throw new ArgumentError(
+      '--truth',
+      'what is known of the images, by their names,',
+      `${truth} without ${unknown[0]}`,
+    );
+  if (unknown.length > 0)
+    console.error(
+      `resnode: ${unknown.length} of ${files.length} images are not evaluated, ${truth} says nothing of them: ${unknown.slice(0, 5).join(', ')}${unknown.length > 5 ? ', …' : ''}`,
+    );
+  return found;
+}
+
+function sayBroken(skipped: readonly SkippedImage[], total: number, { skipBroken }: TaskFlags): void {
+  for (const { reason } of skipped) console.error(`resnode: left out: ${reason}`);
+  if (skipped.length === 0) return;
+  console.error(`resnode: left out ${skipped.length} of ${total} images, which cannot be read`);
+  if (!skipBroken) process.exitCode = 1;
+  if (skipped.length === total)
+    throw new ImageError('image/none-left', undefined, 'no image is left; see above');
+}
+
+const percent = (value: number | null): string => (value === null ? '–' : (100 * value).toFixed(2));
+
+/** Cells under their heads, the last one to the left. */
+function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
+  const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]!.length)));
+  for (const row of [head, ...rows])
+    console.log(
+      `  ${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padStart(widths[i]!))).join('  ')}`,
+    );
+}
+
+function printDetection({ images, voc07, voc10, coco, classes }: DetectionScores): void {
+  console.log(`${images} images; mean average precision in percent`);
+  console.log(`VOC 2007 (11 recalls)  ${percent(voc07)}`);
+  console.log(`VOC 2010 (area)        ${percent(voc10)}`);
+  const { ap, ap50, ap75, apSmall, apMedium, apLarge, ar1, ar10, ar100 } = coco;
+  console.log(`COCO                   ${percent(ap)}  (at 0.5 ${percent(ap50)}, at 0.75 ${percent(ap75)})`);
+  console.log(
+    `  small ${percent(apSmall)}, medium ${percent(apMedium)}, large ${percent(apLarge)}; recall of 1, 10, 100 an image ${[ar1, ar10, ar100].map(percent).join(', ')}`,
+  );
+  printTable(
+    ['VOC 2007', 'VOC 2010', 'COCO', 'objects', 'found', 'class'],
+    classes.map((each) => [
+      ...[percent(each.voc07), percent(each.voc10), percent(each.coco)],
+      ...[String(each.objects), String(each.found), each.label],
+    ]),
+  );
+}
+
+function printSegmentation(scores: SegmentationScores): void {
+  console.log(`${scores.images} images, ${scores.pixels} pixels; in percent`);
+  console.log(`pixel accuracy         ${percent(scores.pixelAccuracy)}`);
+  console.log(`mean accuracy          ${percent(scores.meanAccuracy)}`);
+  console.log(`mean IU                ${percent(scores.meanIu)}`);
+  console.log(`frequency weighted IU  ${percent(scores.frequencyWeightedIu)}`);
+  printTable(
+    ['IU', 'accuracy', 'pixels', 'class'],
+    scores.classes.map(({ iu, accuracy, pixels, label }) => [
+      ...[percent(iu), percent(accuracy), String(pixels), label],
+    ]),
+  );
+}

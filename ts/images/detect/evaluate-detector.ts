@@ -1,0 +1,98 @@
+/** A detector over many images whose objects are marked. */
+import { ArgumentError } from '../../base/errors.ts';
+import { bytes, either, having, integer, list, number } from '../../base/kinds.ts';
+import { fields, optional, options, required, signature } from '../../base/options.ts';
+import { location } from '../../base/sources.ts';
+import { nearest } from '../../base/suggest.ts';
+import { type DetectionScores, scoreDetections } from '../evaluate/boxes/detection-scores.ts';
+import { type ScoredImage, type TrueObject, trueObjects } from '../evaluate/boxes/truth.ts';
+import { type EachOptions, eachRows, eachSample } from '../evaluate/each-sample.ts';
+import type { SkippedImage } from '../evaluate/evaluate-images.ts';
+import { anyImage } from '../image.ts';
+import type { AnyImage } from '../service/whole-image.ts';
+import type { Detector } from './detector.ts';
+
+/** An image and the objects that are in it. */
+export interface DetectionSample {
+  readonly image: AnyImage;
+  readonly objects: readonly TrueObject[];
+}
+
+export interface EvaluateDetectorOptions extends EachOptions {
+  /** The least score that counts. Average precision looks at unsure objects too. Default 0.01. */
+  readonly minScore?: number;
+  /** The most objects of an image that count. Default 100, as COCO's. */
+  readonly top?: number;
+}
+
+/** What a detector comes to. */
+export interface EvaluatedDetector extends DetectionScores {
+  /** Images that could not be read. */
+  readonly skipped: readonly SkippedImage[];
+}
+
+const EVALUATE_DETECTOR = signature('evaluateDetector', {
+  detector: required(having<Detector>('a Detector of openDetector', 'detect'), 'Whose boxes are counted.'),
+  samples: required(
+    list(
+      fields<DetectionSample>('{ image, objects }', {
+        image: required(either(location, bytes, anyImage), 'As for detector.detect.'),
+        objects: required(trueObjects, 'What is in it.'),
+      }),
+      { of: 'samples, each { image, objects }', atLeast: 1 },
+    ),
+    'Images and their objects.',
+  ),
+  options: optional(
+    options<EvaluateDetectorOptions>({
+      ...eachRows,
+      minScore: optional(number({ from: 0, to: 1 }), '0.01', 'The least score that counts.'),
+      top: optional(integer(1), '100', 'The most objects of an image that count.'),
+    }),
+    'none',
+    'How it is done.',
+  ),
+});
+
+/**
+ * Mean average precision of a detector, as `scoreDetections` counts it. The classes that count are the detector's, by their names,
+ * without the background.
+ * @throws ArgumentError for an object whose class the detector does not have; what `detect` throws
+ * @example
+ * const marked = new Map(readAnnotations('Annotations').map(({ name, objects }) => [name, objects]));
+ * const samples = [...marked].map(([name, objects]) => ({ image: `JPEGImages/${name}`, objects }));
+ * const { voc07, coco } = await evaluateDetector(detector, samples);
+ */
+export async function evaluateDetector(
+  detector: Detector,
+  samples: readonly DetectionSample[],
+  options: EvaluateDetectorOptions = {},
+): Promise<EvaluatedDetector> {
+  EVALUATE_DETECTOR.check(detector, samples, options);
+  const { minScore = 0.01, top = 100, ...each } = options;
+  const labels = detector.labels.filter((_, index) => index !== detector.background);
+  for (const [i, { objects }] of samples.entries())
+    for (const [k, { label }] of objects.entries())
+      if (!labels.includes(label))
+        throw new ArgumentError(
+          `samples[${i}].objects[${k}].label`,
+          'a class of the detector',
+          label,
+          hintFor(label, labels),
+        );
+  const images: ScoredImage[] = [];
+  const { signal } = options;
+  const skipped = await eachSample(
+    samples,
+    ({ image }) => detector.detect(image, { minScore, top, ...(signal === undefined ? {} : { signal }) }),
+    (found, { objects }) => images.push({ objects, found }),
+    each,
+  );
+  return { ...scoreDetections(images, { labels }), skipped };
+}
+
+function hintFor(label: string, labels: readonly string[]): string {
+  const named = nearest(label, labels);
+  if (named !== undefined) return `did you mean "${named}"?`;
+  return `it has ${labels.slice(0, 5).join(', ')}${labels.length > 5 ? ', …' : ''}; its labels must be named as the objects are`;
+}

@@ -1,0 +1,161 @@
+/**
+ * Average precision and recall as COCO counts them for boxes: cocoapi, PythonAPI/pycocotools/cocoeval.py. At ten overlaps from 0.5
+ * to 0.95, the surest objects of each image first; crowds, and objects of another size than the one asked for, count neither way.
+ */
+import { areaOf, type FoundObject, overlapOf, type ScoredImage, type TrueObject } from './truth.ts';
+
+/** Means over overlaps and classes; null where no object counts. */
+export interface CocoScores {
+  /** Average precision at overlaps 0.5, 0.55, … 0.95. */
+  readonly ap: number | null;
+  readonly ap50: number | null;
+  readonly ap75: number | null;
+  /** Of objects up to 32² pixels, up to 96², and above. */
+  readonly apSmall: number | null;
+  readonly apMedium: number | null;
+  readonly apLarge: number | null;
+  /** The recall that 1, 10 and 100 found objects an image come to. */
+  readonly ar1: number | null;
+  readonly ar10: number | null;
+  readonly ar100: number | null;
+  readonly arSmall: number | null;
+  readonly arMedium: number | null;
+  readonly arLarge: number | null;
+}
+
+// As numpy's linspace has them, to the last bit: what is equal to one counts.
+const OVERLAPS = Array.from({ length: 10 }, (_, i) => (i === 9 ? 0.95 : 0.5 + ((0.95 - 0.5) / 9) * i));
+const RECALLS = Array.from({ length: 101 }, (_, i) => (i === 100 ? 1 : 0.01 * i));
+const MOST = 100;
+type Range = readonly [least: number, most: number];
+const SIZES = {
+  all: [0, 1e10],
+  small: [0, 32 ** 2],
+  medium: [32 ** 2, 96 ** 2],
+  large: [96 ** 2, 1e10],
+} as const satisfies Record<string, Range>;
+
+/** A found object of an image, by overlap: whether it is right, and whether it counts. */
+interface Matched {
+  readonly score: number;
+  readonly isRight: readonly boolean[];
+  readonly isIgnored: readonly boolean[];
+}
+
+/** What one class comes to, by overlap; null: no object counts. */
+interface ClassScore {
+  readonly precision: readonly number[];
+  readonly recall: readonly number[];
+}
+
+/** @param labels The classes, each once. */
+export function cocoScores(images: readonly ScoredImage[], labels: readonly string[]): CocoScores {
+  const at = (size: keyof typeof SIZES, most = MOST) =>
+    labels.flatMap((label) => classScore(images, label, SIZES[size], most) ?? []);
+  const all = at('all');
+  const [small, medium, large] = [at('small'), at('medium'), at('large')];
+  const ap = (scores: readonly ClassScore[], overlap?: number) =>
+    mean(scores.flatMap(({ precision }) => (overlap === undefined ? precision : [precision[overlap]!])));
+  const ar = (scores: readonly ClassScore[]) => mean(scores.flatMap(({ recall }) => recall));
+  return {
+    ap: ap(all),
+    ap50: ap(all, 0),
+    ap75: ap(all, 5),
+    ...{ apSmall: ap(small), apMedium: ap(medium), apLarge: ap(large) },
+    ...{ ar1: ar(at('all', 1)), ar10: ar(at('all', 10)), ar100: ar(all) },
+    ...{ arSmall: ar(small), arMedium: ar(medium), arLarge: ar(large) },
+  };
+}
+
+/** The average precision of one class over all overlaps; null where none of its objects counts. */
+export const cocoClassAp = (images: readonly ScoredImage[], label: string): number | null => {
+  const score = classScore(images, label, SIZES.all, MOST);
+  return score === null ? null : mean(score.precision);
+};
+
+const mean = (values: readonly number[]): number | null =>
+  values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
+
+function classScore(
+  images: readonly ScoredImage[],
+  label: string,
+  range: Range,
+  most: number,
+): ClassScore | null {
+  const matched: Matched[] = [];
+  let objects = 0;
+  for (const image of images) {
+    const truths = image.objects.filter((each) => each.label === label);
+    const found = image.found
+      .filter((each) => each.label === label)
+      .sort((a, b) => b.score - a.score)
+      .slice(0, most);
+    if (truths.length === 0 && found.length === 0) continue;
+    const isIgnored = truths.map((truth) => truth.isCrowd === true || isOutside(sizeOf(truth), range));
+    objects += isIgnored.filter((ignored) => !ignored).length;
+    matched.push(...matchesOf(truths, isIgnored, found, range));
+  }
+  if (objects === 0) return null;
+  matched.sort((a, b) => b.score - a.score);
+  const curves = OVERLAPS.map((_, t) => averaged(matched, t, objects));
+  return { precision: curves.map(({ precision }) => precision), recall: curves.map(({ recall }) => recall) };
+}
+
+const sizeOf = ({ area, box }: TrueObject): number => area ?? areaOf(box);
+const isOutside = (area: number, [least, most]: Range): boolean => area < least || area > most;
+
+/** COCOeval.evaluateImg: of each found object the best object that no surer one has; one that counts before one that does not. */
+function matchesOf(
+  truths: readonly TrueObject[],
+  isIgnored: readonly boolean[],
+  found: readonly FoundObject[],
+  range: Range,
+): Matched[] {
+  const order = [...truths.keys()].sort((a, b) => Number(isIgnored[a]) - Number(isIgnored[b]));
+  const overlaps = found.map(({ box }) => truths.map((truth) => overlapOf(box, truth.box, truth.isCrowd)));
+  const takenBy = OVERLAPS.map(() => truths.map(() => false));
+  return found.map(({ score, box }, d) => {
+    const matches = OVERLAPS.map((threshold, t) => {
+      const taken = takenBy[t]!;
+      let best = -1;
+      let overlap = Math.min(threshold, 1 - 1e-10);
+      for (const g of order) {
+        if (taken[g] && truths[g]!.isCrowd !== true) continue;
+        if (best >= 0 && !isIgnored[best] && isIgnored[g]) break;
+        if (overlaps[d]![g]! < overlap) continue;
+        [best, overlap] = [g, overlaps[d]![g]!];
+      }
+      if (best >= 0) taken[best] = true;
+      return best;
+    });
+    return {
+      score,
+      isRight: matches.map((g) => g >= 0),
+      isIgnored: matches.map((g) => (g >= 0 ? isIgnored[g]! : isOutside(areaOf(box), range))),
+    };
+  });
+}
+
+/** COCOeval.accumulate: the best precision at each of 101 recalls, averaged; and the recall in the end. */
+function averaged(matched: readonly Matched[], t: number, objects: number) {
+  const recalls: number[] = [];
+  const precisions: number[] = [];
+  let [right, wrong] = [0, 0];
+  for (const { isRight, isIgnored } of matched) {
+    if (!isIgnored[t]) {
+      if (isRight[t]) right++;
+      else wrong++;
+    }
+    recalls.push(right / objects);
+    precisions.push(right / (right + wrong + Number.EPSILON));
+  }
+  for (let i = precisions.length - 2; i >= 0; i--)
+    precisions[i] = Math.max(precisions[i]!, precisions[i + 1]!);
+  let at = 0;
+  let sum = 0;
+  for (const recall of RECALLS) {
+    while (at < recalls.length && recalls[at]! < recall) at++;
+    sum += precisions[at] ?? 0;
+  }
+  return { precision: sum / RECALLS.length, recall: recalls.at(-1) ?? 0 };
+}

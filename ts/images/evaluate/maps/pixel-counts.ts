@@ -1,0 +1,143 @@
+/**
+ * How good maps of classes are, as "Fully Convolutional Networks for Semantic Segmentation" (Long, Shelhamer and Darrell 2015),
+ * section 5, counts it: fcn.berkeleyvision.org's score.py.
+ */
+import { ArgumentError } from '../../../base/errors.ts';
+import { instance, integer, list, string } from '../../../base/kinds.ts';
+import { fields, optional, required, signature } from '../../../base/options.ts';
+
+/** A class for every pixel. */
+export interface LabelMap {
+  readonly width: number;
+  readonly height: number;
+  /** Row by row. */
+  readonly map: Uint8Array;
+}
+
+/** Of one class; null where it neither is nor was found. */
+export interface SegmentationClassScore {
+  readonly label: string;
+  readonly index: number;
+  /** That have this class in truth, and that were given it. */
+  readonly pixels: number;
+  readonly found: number;
+  /** Of its pixels, the share that was found. */
+  readonly accuracy: number | null;
+  /** Of the pixels that have or were given it, the share that both holds for. */
+  readonly iu: number | null;
+}
+
+/** Shares from 0 to 1; null where no pixel counts. */
+export interface SegmentationScores {
+  readonly images: number;
+  /** That count. */
+  readonly pixels: number;
+  readonly pixelAccuracy: number | null;
+  /** Means over the classes that are there. */
+  readonly meanAccuracy: number | null;
+  /** Intersection over union, a mean over the classes that are there or were found. */
+  readonly meanIu: number | null;
+  /** The same, each class by its share of the pixels. */
+  readonly frequencyWeightedIu: number | null;
+  readonly classes: readonly SegmentationClassScore[];
+}
+
+export const labelMap = fields<LabelMap>('a map, { width, height, map }', {
+  width: required(integer(1), 'In pixels.'),
+  height: required(integer(1), 'In pixels.'),
+  map: required(instance('a Uint8Array', Uint8Array), 'A class for each pixel, row by row.'),
+});
+
+const PIXEL_COUNTS = signature('PixelCounts', {
+  labels: required(list(string, { of: 'class names', atLeast: 1 }), 'Of the classes, in order.'),
+  ignored: optional(integer(0, 255), '255', 'What pixels that do not count have for a class.'),
+});
+const ADD = signature('pixelCounts.add', {
+  truth: required(labelMap, 'What is there.'),
+  found: required(labelMap, 'What was found.'),
+});
+
+/**
+ * Counts pixels of maps, image by image.
+ * @example
+ * const counts = new PixelCounts(segmenter.labels);
+ * counts.add(truth, await segmenter.segment('street.jpg') as ClassMap);
+ * console.log(counts.scores().meanIu);
+ */
+export class PixelCounts {
+  readonly #labels: readonly string[];
+  readonly #ignored: number;
+  /** By true class, then by found class. */
+  readonly #counts: Float64Array;
+  #images = 0;
+
+  /** @param ignored What pixels that do not count have for a class: 255 in PASCAL VOC's maps. Classes above the last one do not count either. */
+  constructor(labels: readonly string[], ignored = 255) {
+    PIXEL_COUNTS.check(labels, ignored);
+    this.#labels = labels;
+    this.#ignored = ignored;
+    this.#counts = new Float64Array(labels.length ** 2);
+  }
+
+  /** @throws ArgumentError for maps of two sizes, or a found class that there is not */
+  add(truth: LabelMap, found: LabelMap): void {
+    ADD.check(truth, found);
+    const classes = this.#labels.length;
+    for (const [name, { width, height, map }] of Object.entries({ truth, found }))
+      if (width !== truth.width || height !== truth.height || map.length !== width * height)
+        throw new ArgumentError(
+          `${name}.map`,
+          `${truth.width}×${truth.height} values, the size of the true map,`,
+          `${map.length} for ${width}×${height}`,
+        );
+    for (const value of found.map)
+      if (value >= classes) throw new ArgumentError('found.map', `classes from 0 to ${classes - 1}`, value);
+    for (let i = 0; i < truth.map.length; i++) {
+      const value = truth.map[i]!;
+      if (value !== this.#ignored && value < classes) this.#counts[value * classes + found.map[i]!]!++;
+    }
+    this.#images++;
+  }
+
+  /** What the counts come to so far. */
+  scores(): SegmentationScores {
+    const classes = this.#labels.map((label, index) => this.#classScore(label, index));
+    const total = this.#counts.reduce((sum, count) => sum + count, 0);
+    const right = classes.reduce((sum, { index }) => sum + this.#at(index, index), 0);
+    const weighted = classes.reduce(
+      (sum, { pixels, iu }) => sum + (pixels > 0 ? (pixels / total) * iu! : 0),
+      0,
+    );
+    return {
+      images: this.#images,
+      pixels: total,
+      pixelAccuracy: total === 0 ? null : right / total,
+      meanAccuracy: meanOf(classes.map(({ accuracy }) => accuracy)),
+      meanIu: meanOf(classes.map(({ iu }) => iu)),
+      frequencyWeightedIu: total === 0 ? null : weighted,
+      classes,
+    };
+  }
+
+  #at(truth: number, found: number): number {
+    return this.#counts[truth * this.#labels.length + found]!;
+  }
+
+  #classScore(label: string, index: number): SegmentationClassScore {
+    const others = this.#labels.map((_, other) => other);
+    const pixels = others.reduce((sum, other) => sum + this.#at(index, other), 0);
+    const found = others.reduce((sum, other) => sum + this.#at(other, index), 0);
+    const right = this.#at(index, index);
+    const union = pixels + found - right;
+    return {
+      ...{ label, index, pixels, found },
+      accuracy: pixels === 0 ? null : right / pixels,
+      iu: union === 0 ? null : right / union,
+    };
+  }
+}
+
+function meanOf(values: readonly (number | null)[]): number | null {
+  const counted = values.filter((value) => value !== null);
+  return counted.length === 0 ? null : counted.reduce((sum, value) => sum + value, 0) / counted.length;
+}

@@ -1,0 +1,111 @@
+/** A segmenter over many images of which the class of each pixel is known. */
+import { readFile } from 'node:fs/promises';
+import { ArgumentError, ImageError } from '../../base/errors.ts';
+import { bytes, either, having, integer, list } from '../../base/kinds.ts';
+import { fields, optional, options, required, signature } from '../../base/options.ts';
+import { location, pathOf } from '../../base/sources.ts';
+import { type EachOptions, eachRows, eachSample } from '../evaluate/each-sample.ts';
+import type { SkippedImage } from '../evaluate/evaluate-images.ts';
+import {
+  type LabelMap,
+  labelMap,
+  PixelCounts,
+  type SegmentationScores,
+} from '../evaluate/maps/pixel-counts.ts';
+import { anyImage } from '../image.ts';
+import { decodeIndexedPng } from '../indexed-png.ts';
+import type { AnyImage } from '../service/whole-image.ts';
+import type { ClassMap } from './segmentation.ts';
+import type { Segmenter } from './segmenter.ts';
+
+/** An image and the class of each of its pixels: a PNG with a palette, or a grey one, whose samples are classes. */
+export interface SegmentationSample {
+  readonly image: AnyImage;
+  readonly truth: string | URL | LabelMap;
+}
+
+export interface EvaluateSegmenterOptions extends EachOptions {
+  /** What pixels that do not count have for a class. Default 255, as in PASCAL VOC's maps. */
+  readonly ignored?: number;
+}
+
+/** What a segmenter comes to. */
+export interface EvaluatedSegmenter extends SegmentationScores {
+  /** Images that could not be read. */
+  readonly skipped: readonly SkippedImage[];
+}
+
+const EVALUATE_SEGMENTER = signature('evaluateSegmenter', {
+  segmenter: required(
+    having<Segmenter>('a Segmenter of openSegmenter', 'segment'),
+    'Whose maps are counted.',
+  ),
+  samples: required(
+    list(
+      fields<SegmentationSample>('{ image, truth }', {
+        image: required(either(location, bytes, anyImage), 'As for segmenter.segment.'),
+        truth: required(either(location, labelMap), 'A PNG whose samples are classes, or a map.'),
+      }),
+      { of: 'samples, each { image, truth }', atLeast: 1 },
+    ),
+    'Images and their maps.',
+  ),
+  options: optional(
+    options<EvaluateSegmenterOptions>({
+      ...eachRows,
+      ignored: optional(integer(0, 255), '255', 'What pixels that do not count have for a class.'),
+    }),
+    'none',
+    'How it is done.',
+  ),
+});
+
+/**
+ * Pixel accuracy, mean accuracy, mean IU and frequency weighted IU of a segmenter, as `PixelCounts` counts them.
+ * @throws ArgumentError for a segmenter of edges; ImageError for a map that is none, or of another size than its image; what
+ * `segment` throws
+ * @example
+ * const { meanIu } = await evaluateSegmenter(segmenter, [{ image: 'JPEGImages/a.jpg', truth: 'SegmentationClass/a.png' }]);
+ */
+export async function evaluateSegmenter(
+  segmenter: Segmenter,
+  samples: readonly SegmentationSample[],
+  options: EvaluateSegmenterOptions = {},
+): Promise<EvaluatedSegmenter> {
+  EVALUATE_SEGMENTER.check(segmenter, samples, options);
+  if (segmenter.labels.length === 0)
+    throw new ArgumentError('segmenter', 'one that tells classes', 'one that tells edges');
+  const { ignored = 255, ...each } = options;
+  const counts = new PixelCounts(segmenter.labels, ignored);
+  const { signal } = options;
+  const skipped = await eachSample(
+    samples,
+    async ({ image, truth }) => {
+      const map = await mapOf(truth);
+      const found = (await segmenter.segment(image, signal === undefined ? {} : { signal })) as ClassMap;
+      if (map.width !== found.width || map.height !== found.height)
+        throw new ImageError(
+          'image/label-map',
+          typeof truth === 'string' || truth instanceof URL ? pathOf(truth) : undefined,
+          `expected the classes of an image of ${found.width}×${found.height}, found ${map.width}×${map.height}`,
+        );
+      return { map, found };
+    },
+    ({ map, found }) => counts.add(map, { width: found.width, height: found.height, map: found.map }),
+    each,
+  );
+  return { ...counts.scores(), skipped };
+}
+
+async function mapOf(truth: SegmentationSample['truth']): Promise<LabelMap> {
+  if (typeof truth === 'object' && !(truth instanceof URL)) return truth;
+  const path = pathOf(truth);
+  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    throw new ImageError(
+      error.code === 'ENOENT' ? 'image/not-found' : 'image/unreadable',
+      path,
+      error.code === 'ENOENT' ? 'there is no such file' : `cannot be read (${error.code})`,
+    );
+  });
+  return decodeIndexedPng(bytes, path);
+}
