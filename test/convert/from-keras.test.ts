@@ -33,7 +33,7 @@ for (const [name, eps, pool] of [
     const named = (wanted: string) => net.layer!.find((layer) => layer.name === wanted)!;
     assert.is(named('bn_conv1').batch_norm_param!.eps, Math.fround(eps));
     assert.equal(named('pool1').pooling_param, { pool: 'MAX', kernel_size: 3, stride: 2, ...pool });
-    assert.equal(preprocess.mean, [103.939, 116.779, 123.68]);
+    assert.equal(preprocess!.mean, [103.939, 116.779, 123.68]);
     using device = await openDevice('cpu');
     using model = await device.load({
       model: { ...net, layer: net.layer!.filter(({ type }) => type !== 'Softmax') },
@@ -47,6 +47,63 @@ for (const [name, eps, pool] of [
     const worst = Math.max(...expected.map((value, i) => Math.abs(value - output!.data[i]!)));
     assert.ok(worst / largest < 1e-5, `${worst} of ${largest}`);
   });
+
+for (const name of ['keras-resnet8', 'keras-odd', 'keras-sequential'])
+  test(`${name}.h5 of other names is the net that its model_config describes`, async () => {
+    writeFileSync(path(`${name}.h5`), gunzipSync(readFileSync(join(fixtures, `${name}.h5.gz`))));
+    const { net, weights } = await readKerasResnet(path(`${name}.h5`));
+    using device = await openDevice('cpu');
+    using model = await device.load({ model: net, weights, strict: true });
+    const [input] = Object.keys(model.inputs) as [string];
+    const [output] = Object.values(await model.run({ [input]: { shape, data: npy('input.npy') } }));
+    const expected = npy(`${name}.npy`);
+    const largest = Math.max(...expected.map(Math.abs));
+    const worst = Math.max(...expected.map((value, i) => Math.abs(value - output!.data[i]!)));
+    assert.ok(worst / largest < 1e-5, `${worst} of ${largest}`);
+    const result = await convert(path(`${name}.h5`), path('described.caffemodel'));
+    assert.ok(result.check!.ok);
+  });
+
+test('a model_config that describes no net, or layers that are not here, are refused by name', async () => {
+  const config = (layers: unknown[]) =>
+    JSON.stringify({ class_name: 'Functional', config: { name: 'm', layers } });
+  const input = {
+    class_name: 'InputLayer',
+    config: { name: 'in', batch_shape: [null, 8, 8, 3] },
+    inbound_nodes: [],
+  };
+  const layer = (class_name: string, own: object, from = 'in') => ({
+    class_name,
+    config: { name: 'a', ...own },
+    inbound_nodes: [[[from, 0, 0, {}]]],
+  });
+  const cases: [string, RegExp][] = [
+    ['{', /its model_config is no JSON/],
+    [config([]), /its model_config has 0 layers/],
+    [config([input, layer('Lambda', {})]), /layer "a": layers of type Lambda are not converted/],
+    [config([input, layer('constructor', {})]), /layers of type constructor are not converted/],
+    [
+      config([input, layer('Activation', { activation: 'swish' })]),
+      /layer "a": its activation "swish" is not converted/,
+    ],
+    [config([input, layer('Conv2D', {})]), /layer "a": its kernel is missing among the weights/],
+    [config([input, layer('ReLU', {}, 'b')]), /layer "a": its input "b" is no layer before it/],
+    [
+      config([{ ...input, config: { name: 'in', batch_shape: [null, null, null, 3] } }]),
+      /--input-shape in=1x3x224x224/,
+    ],
+  ];
+  for (const [text, message] of cases) {
+    const file = made('config.h5', (h5) => {
+      h5.create_attribute('layer_names', ['a']);
+      h5.create_group('a').create_attribute('weight_names', []);
+      h5.create_attribute('model_config', text);
+    });
+    const error = await readKerasResnet(file).catch((thrown: unknown) => thrown);
+    assert.instance(error, ResnodeError, `${error}`);
+    assert.match((error as Error).message, message);
+  }
+});
 
 test('the command converts it and says what the input is', async () => {
   const result = await convert(path('keras-new.h5'), path('net.caffemodel'), { inputShapes });

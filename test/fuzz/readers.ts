@@ -282,7 +282,9 @@ export const READERS: readonly Reader[] = [
     name: 'Keras',
     extension: '.h5',
     seeds: () =>
-      ['old', 'new', 'whole'].map((name) => gunzipSync(fixture(`convert/fixtures/keras-${name}.h5.gz`))),
+      ['old', 'new', 'whole', 'resnet8', 'odd', 'sequential'].map((name) =>
+        gunzipSync(fixture(`convert/fixtures/keras-${name}.h5.gz`)),
+      ),
     read: async (path) => readAll((await readKerasResnet(path)).weights),
   },
   {

@@ -466,6 +466,10 @@ export const errorCodes = {
     'A file is of another kind than the one needed.',
     'Give the kind that the message names.',
   ],
+  'keras/config': [
+    "A whole model of Keras's does not describe a net.",
+    'Save a functional or sequential model: `model.save("model.h5")`.',
+  ],
   'keras/layout': ["A file of Keras's weights lacks a part.", 'Save it again with `model.save_weights`.'],
   'label/invalid': [
     'A label is no class of the net.',

@@ -37,7 +37,8 @@ depth and width, CIFAR's, Keras's ResNet50, 101 and 152. What differs without a 
 resnetblur) looks like a plain one there: export it as ONNX and convert that. What the input must be is written beside the result as .preprocess.json,
 for --preprocess. A .mat holds a net of MatConvNet (DagNN or SimpleNN), with its layers. A .ckpt (or
 NAME.ckpt.index beside NAME.ckpt.data-…) holds the variables of a ResNet of tensorflow-resnet or TF-Slim; with --model the net is yours,
-its layers named as MSRA's. A .t7 holds a net of Torch7's modules. Another .safetensors holds Caffe's blobs, named layer.index, and the net where it was known.
+its layers named as MSRA's. A .t7 holds a net of Torch7's modules. A whole model
+of Keras under other names is the net that its model_config describes. Another .safetensors holds Caffe's blobs, named layer.index, and the net where it was known.
 
 The check runs the first file and the second on the same random inputs and prints the largest difference of their
 outputs; an .onnx is run by onnxruntime-node where that is installed. Exit status 1 where they differ by more than

@@ -18,6 +18,8 @@ export interface KerasWeights {
   readonly layerNames: readonly string[];
   /** A whole model's own description; null where the file has weights alone. */
   readonly config: { readonly layerNames: readonly string[]; readonly epsilons: readonly number[] } | null;
+  /** The description as it stands in the file; null where there is none. */
+  readonly modelConfig: string | null;
 }
 
 /** @throws WeightsError `keras/layout` for another layout, with what to save instead */
@@ -39,7 +41,8 @@ export function readKerasWeights(file: string): Promise<KerasWeights> {
       for (const [role, blob] of roles(await blobsOf(found, layer, file)))
         tensors.set(`${layer}/${role}`, { shape: blob.shape, type: blob.dtype, blob: () => blob });
     }
-    return { tensors, layerNames, config: configOf(root) };
+    const [modelConfig = null] = root.texts('model_config') ?? [];
+    return { tensors, layerNames, config: configOf(root), modelConfig };
   });
 }
 

@@ -47,18 +47,23 @@ const READ_KERAS_RESNET = signature('readKerasResnet', readerParameters);
 /**
  * Reads weights (or a whole model) of ResNet50, 101 or 152 in Keras's .h5, of any width. As Keras computes them: the
  * stride on the first 1×1 convolution, biases in all convolutions, pool1 padded by 1, input BGR 0–255 minus the mean.
- * A whole model says its own epsilon and whether pool1 is padded.
+ * A whole model says its own epsilon and whether pool1 is padded; one of other names is any functional or sequential net of
+ * layers that exist here, as its model_config describes it.
  * @throws WeightsError naming the layer that does not fit
  */
 export async function readKerasResnet(
   file: string,
   options: { inputShapes?: Readonly<Record<string, readonly number[]>> } = {},
-): Promise<Network & { preprocess: Preprocess }> {
+): Promise<Network & { preprocess?: Preprocess }> {
   READ_KERAS_RESNET.check(file, options);
   const { inputShapes = {} } = options;
   const weights = await readKerasWeights(file);
   const { tensors } = weights;
   const generation = GENERATIONS.find(({ stem: [convolution] }) => tensors.has(`${convolution}/kernel`));
+  if (generation === undefined && weights.modelConfig !== null) {
+    const { kerasNet } = await import('../keras/keras-net.ts');
+    return kerasNet(weights.modelConfig, tensors, file, inputShapes);
+  }
   if (generation === undefined)
     throw new WeightsError(
       'convert/resnet',
