@@ -28,6 +28,7 @@ import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { Preprocess } from '../images/preprocess.ts';
 import { loadPreprocess, savePreprocess } from '../images/preprocess-file.ts';
 import { DATA_TYPES } from '../layers/data.ts';
+import { isLossType } from '../layers/index.ts';
 import { checkIntact } from '../native/host-memory.ts';
 import { type ConversionCheck, compareRuns, compareValues, resnodeRunner } from './check.ts';
 import { deployNet } from './deploy-net.ts';
@@ -199,7 +200,7 @@ async function netToConvert(
 ): Promise<NetParameter> {
   const net = typeof model === 'string' ? readNetFile(model) : model;
   const filtered = filterNet(net);
-  const isTrained = ({ type = '' }: LayerParameter) => DATA_TYPES.includes(type) || type.endsWith('Loss');
+  const isTrained = ({ type = '' }: LayerParameter) => DATA_TYPES.includes(type) || isLossType(type);
   if (!(filtered.layer ?? []).some(isTrained)) return filtered;
   warn(
     'convert/deploy',

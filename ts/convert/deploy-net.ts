@@ -22,6 +22,7 @@ import {
   shapeGiven,
   textShapes,
 } from '../layers/data.ts';
+import { isLossType } from '../layers/index.ts';
 
 export interface DeployOptions {
   /** Shapes of inputs by blob, where neither the net nor its data says them. The batch becomes 1. */
@@ -34,7 +35,7 @@ const PROBABILITIES: Readonly<Record<string, 'Softmax' | 'Sigmoid'>> = {
   SigmoidCrossEntropyLoss: 'Sigmoid',
 };
 
-const isLoss = ({ type = '' }: LayerParameter) => type.endsWith('Loss');
+const isLoss = ({ type = '' }: LayerParameter) => isLossType(type);
 const isMeasure = ({ type = '' }: LayerParameter) => type === 'Accuracy' || type === 'Silence';
 const isSource = ({ bottom = [], type }: LayerParameter) => bottom.length === 0 && type !== 'Parameter';
 

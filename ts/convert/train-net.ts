@@ -6,6 +6,7 @@ import { positionOf } from '../caffe/message.ts';
 import { type LayerParameter, type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 import { graphFromCaffe, refuseForeignLayers } from '../graph/from-caffe.ts';
 import { DATA_TYPES } from '../layers/data.ts';
+import { isLossType } from '../layers/index.ts';
 
 /** Layers whose weights would all be zero without a filler: their parameter, and the filler's field. */
 const FILLED: Readonly<Record<string, `${string}_param`>> = {
@@ -33,7 +34,7 @@ const TRAIN_NET = signature('trainNet', { net: required(netParameter, 'The net.'
 export function trainNet(net: NetParameter): NetParameter {
   TRAIN_NET.check(net);
   const layers = net.layer ?? [];
-  const isTrained = layers.some(({ type = '' }) => type.endsWith('Loss'));
+  const isTrained = layers.some(({ type = '' }) => isLossType(type));
   if (isTrained && layers.some(({ type = '' }) => DATA_TYPES.includes(type))) return net;
   refuseForeignLayers(layers);
   const inputs = layers.filter(({ bottom = [] }) => bottom.length === 0);

@@ -2,6 +2,7 @@
 
 import { ArgumentError } from '../base/errors.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
+import { isLossType } from '../layers/index.ts';
 import type { UpdateRule } from './trainer.ts';
 
 /** SGD with momentum: one history a learnable blob, as Nesterov, AdaGrad and RMSProp; Adam and AdaDelta have two. */
@@ -24,7 +25,7 @@ export const SGD_UPDATE: UpdateRule = {
  */
 export function withLoss(net: NetParameter): NetParameter {
   const layers = net.layer ?? [];
-  if (layers.some(({ type = '', loss_weight = [] }) => type.endsWith('Loss') || loss_weight.length > 0))
+  if (layers.some(({ type = '', loss_weight = [] }) => isLossType(type) || loss_weight.length > 0))
     return net;
   const last = layers.at(-1);
   const first = layers.find(({ type }) => type === 'Input');

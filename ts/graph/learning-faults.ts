@@ -6,6 +6,7 @@ import type { CodeOf } from '../base/error-codes.ts';
 import { elementCount } from '../base/shape.ts';
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import { hadRatesZeroed } from '../caffe/upgrade.ts';
+import { isLossType } from '../layers/index.ts';
 
 export interface LearningNet {
   readonly phase: 'TRAIN' | 'TEST';
@@ -148,7 +149,7 @@ function* zeroWeights({ layers, hasWeights }: LearningNet): Iterable<Fault> {
 
 const isLoss = ({ type = '', loss_weight }: LayerParameter) =>
   loss_weight === undefined || loss_weight.length === 0
-    ? type.endsWith('Loss')
+    ? isLossType(type)
     : loss_weight.some((weight) => weight !== 0);
 
 function* oneClass({ layers, shapeOf }: LearningNet): Iterable<Fault> {

@@ -62,6 +62,10 @@ export function ruleOf({ type = '', python_param }: LayerParameter): LayerRule |
 }
 const PYTHON_PROPOSAL: LayerRule = { build: pythonProposal, bottoms: [3, 3], tops: [1, 2] };
 
+/** Whether a layer's first top counts in the net's loss: by its rule (OHEM losses too), or by a name that nothing here builds. */
+export const isLossType = (type = ''): boolean =>
+  type.endsWith('Loss') || (Object.hasOwn(layerRules, type) && layerRules[type]!.isLoss === true);
+
 /** The layer types that can be built, beside Input, Silence and the data layers. */
 export const supportedLayerTypes: readonly string[] = Object.keys(layerRules).sort();
 // The rest of what BVLC's layer factory lists, which is not run here, and what does instead.

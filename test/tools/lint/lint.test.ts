@@ -47,6 +47,41 @@ const labelled = (source: string) =>
 layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param { num_output: 3 weight_filler { type: "msra" } } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }`;
 
+const deconvolution = (rate: number, fields: string) =>
+  training(`layer { name: "u" type: "Deconvolution" bottom: "data" top: "x" param { lr_mult: ${rate} }
+convolution_param { num_output: 3 bias_term: false kernel_size: 4 stride: 2 pad: 1 ${fields} } }`);
+const BILINEAR = 'weight_filler { type: "bilinear" }';
+const HALVED = `${IMAGE}${convolution('kernel_size: 2 stride: 2')} }`;
+const scored = (fields: string) =>
+  `${IMAGE}layer { name: "l" type: "Input" top: "label" input_param { shape { dim: 1 dim: 1 dim: 8 dim: 8 } } }
+${convolution('kernel_size: 1 weight_filler { type: "msra" }')} }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "a" bottom: "label" top: "loss"
+${fields} }`;
+const priors = (fields: string) =>
+  `${HALVED}\nlayer { name: "p" type: "PriorBox" bottom: "a" bottom: "data" top: "p" prior_box_param {\n${fields} } }`;
+const named = (name: string, shape: string) =>
+  `layer { name: "${name}" type: "Input" top: "${name}" input_param { shape { ${shape} } } }\n`;
+const proposals = (stride: number) => `${IMAGE}${named('info', 'dim: 1 dim: 3')}${['s', 'd']
+  .map(
+    (top, i) =>
+      `layer { name: "${top}" type: "Convolution" bottom: "data" top: "${top}" convolution_param { num_output: ${18 * (i + 1)} kernel_size: 2 stride: 2 } }\n`,
+  )
+  .join('')}layer { name: "p" type: "Proposal" bottom: "s" bottom: "d" bottom: "info" top: "p"
+proposal_param { feat_stride: ${stride} } }`;
+const regions = (
+  scale: number,
+) => `${HALVED}\n${named('r', 'dim: 1 dim: 5')}layer { name: "p" type: "ROIPooling" bottom: "a" bottom: "r" top: "p"
+roi_pooling_param { pooled_h: 1 pooled_w: 1 spatial_scale: ${scale} } }`;
+const detections = (classes: number) =>
+  `${named('loc', 'dim: 1 dim: 8')}${named('conf', 'dim: 1 dim: 6')}${named('prior', 'dim: 1 dim: 2 dim: 8')}layer { name: "det" type: "DetectionOutput" bottom: "loc" bottom: "conf" bottom: "prior" top: "det"
+detection_output_param { num_classes: ${classes} } }`;
+const segnetBn = (mode: string) => `${IMAGE}layer { name: "bn" type: "BN" bottom: "data" top: "x"
+bn_param { bn_mode: ${mode} } }`;
+writeFileSync(
+  join(folder, 'hard.prototxt'),
+  'layer { name: "ohem" type: "SmoothL1LossOHEM" bottom: "a" bottom: "b" top: "loss" }',
+);
+
 /** Rule → a file that it finds once, where, and the same file mended. */
 const CASES: Record<string, [wrong: string, at: string, mended: string]> = {
   'does-not-parse': [`${IMAGE}layer { nme: "a" }`, 'error 2', IMAGE],
@@ -208,6 +243,40 @@ layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }`,
     'warning 4',
     solver('lr_policy: "fixed"\niter_size: 1'),
   ],
+  'deconvolution-filler': [
+    deconvolution(0, 'group: 3'),
+    'warning 4',
+    deconvolution(0, `group: 3 ${BILINEAR}`),
+  ],
+  'deconvolution-learns': [
+    deconvolution(1, `group: 3 ${BILINEAR}`),
+    'note 3',
+    deconvolution(0, `group: 3 ${BILINEAR}`),
+  ],
+  'deconvolution-bilinear': [
+    deconvolution(0, BILINEAR),
+    'warning 4',
+    deconvolution(0, `group: 3 ${BILINEAR}`),
+  ],
+  'crop-offset': [
+    `${IMAGE}${convolution('kernel_size: 3 pad: 3')} }
+layer { name: "c" type: "Crop" bottom: "a" bottom: "data" top: "c"\ncrop_param { offset: 0 } }`,
+    'warning 4',
+    `${IMAGE}${convolution('kernel_size: 3 pad: 3')} }
+layer { name: "c" type: "Crop" bottom: "a" bottom: "data" top: "c"\ncrop_param { offset: 2 } }`,
+  ],
+  'ignore-label': [scored(''), 'note 4', scored('loss_param { ignore_label: 255 }')],
+  'prior-step': [priors('min_size: 4 step: 16'), 'warning 4', priors('min_size: 4 step: 2')],
+  'prior-size': [priors('min_size: 0.5'), 'warning 4', priors('min_size: 4')],
+  'proposal-stride': [proposals(16), 'warning 6', proposals(2)],
+  'region-scale': [regions(0.0625), 'warning 5', regions(0.5)],
+  'detection-classes': [detections(2), 'error 5', detections(3)],
+  'bn-batch-statistics': [segnetBn('LEARN'), 'warning 3', segnetBn('INFERENCE')],
+  'iter-size-hard-examples': [
+    solver('lr_policy: "fixed"\niter_size: 2').replace('train.', 'hard.'),
+    'warning 4',
+    solver('lr_policy: "fixed"\niter_size: 1').replace('train.', 'hard.'),
+  ],
   'legacy-solver-type': [
     solver('lr_policy: "fixed"\nsolver_type: ADAM'),
     'warning 4',
@@ -308,6 +377,43 @@ layer { name: "d" type: "Dropout" bottom: "f" top: "f" }\nlayer { name: "q" type
     ),
     0,
   );
+});
+
+test('a crop says the offset that the layers give, through deconvolutions too, and is silent within half a position', () => {
+  const net = (offset: number) => `${IMAGE}layer { name: "c" type: "Convolution" bottom: "data" top: "c"
+convolution_param { num_output: 3 kernel_size: 3 stride: 2 pad: 4 } }
+layer { name: "u" type: "Deconvolution" bottom: "c" top: "u"
+convolution_param { num_output: 3 group: 3 bias_term: false kernel_size: 4 stride: 2 } }
+layer { name: "crop" type: "Crop" bottom: "u" bottom: "data" top: "crop" crop_param { offset: ${offset} } }`;
+  const found = (offset: number) => lint(net(offset)).filter(({ rule }) => rule === 'crop-offset');
+  // Position 0 of c is pixel −3; of u (0 − 1.5) / 2 positions before it: pixel −4.5.
+  const [finding] = found(1);
+  assert.match(
+    finding!.message,
+    /cuts from 1, 1 on, where "data" begins at 4\.5, 4\.5: .* 3\.5 positions apart/,
+  );
+  assert.equal([found(4), found(5)], [[], []]);
+});
+
+test('published detectors and segmenters have only the traps that are known of them', () => {
+  const shared = sharedFolder();
+  const nets = join(shared ?? '', 'nets');
+  if (shared === null || !existsSync(nets)) return;
+  const asked = /^(deconvolution|crop-offset|ignore|prior|proposal|region|detection|bn-batch)/;
+  const counts = new Map<string, number>();
+  for (const file of readdirSync(nets).filter((name) => name.endsWith('.prototxt')))
+    for (const { rule } of lintFile(join(nets, file)).filter((each) => asked.test(each.rule))) {
+      const key = `${file.split('_')[1]}: ${rule}`;
+      counts.set(key, (counts.get(key) ?? 0) + 1);
+    }
+  assert.equal(Object.fromEntries(counts), {
+    // Its upsampling halves the channels, and so sums pairs of them.
+    'MobileNet-YOLO: deconvolution-bilinear': 2,
+    // Pads 35, and crops from 0 on: its own fork computed the offsets.
+    'hed: crop-offset': 5,
+    // Weights are set by net surgery.
+    'fcn.berkeleyvision.org: deconvolution-filler': 3,
+  });
 });
 
 test('use_global_stats: false is found in phase TEST', () => {

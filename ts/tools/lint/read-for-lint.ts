@@ -11,6 +11,7 @@ import { type ForkField, parseMessage } from '../../caffe/prototxt.ts';
 import { wrongPrototxt } from '../../caffe/prototxt-file.ts';
 import type { SolverParameter } from '../../caffe/solver-parameter.ts';
 import { upgradeNet, upgradeSolver } from '../../caffe/upgrade.ts';
+import { isLossType } from '../../layers/index.ts';
 import { partialGraph } from '../view/partial-graph.ts';
 import type { LintNet, LintSolver, LintState } from './rule.ts';
 
@@ -75,7 +76,7 @@ function lintNet(written: Message, file: string, inputShapes: Shapes): LintNet {
   return { written, net, states, read, find: (path) => find(path, file) };
 }
 
-const isTraining = (layers: readonly LayerParameter[]) => layers.some(({ type }) => type?.endsWith('Loss'));
+const isTraining = (layers: readonly LayerParameter[]) => layers.some(({ type }) => isLossType(type));
 
 function stateOf(
   net: NetParameter,

@@ -1,6 +1,8 @@
 /** The table of all rules. */
 import { batchNormRules } from './batch-norm-rules.ts';
 import { dataRules } from './data-rules.ts';
+import { denseRules } from './dense-rules.ts';
+import { detectionRules } from './detection-rules.ts';
 import { layerRules } from './layer-rules.ts';
 import { learningRules } from './learning-rules.ts';
 import type { Level, Rule } from './rule.ts';
@@ -11,6 +13,8 @@ export const rules: readonly Rule[] = [
   ...syntaxRules,
   ...batchNormRules,
   ...layerRules,
+  ...denseRules,
+  ...detectionRules,
   ...learningRules,
   ...dataRules,
   ...solverRules,

@@ -1,0 +1,89 @@
+/**
+ * Where the positions of a blob lie in the input: the coordinate maps of FCN (github.com/shelhamer/fcn.berkeleyvision.org,
+ * net surgery by `coord_map`; Long, Shelhamer, Darrell, arXiv:1411.4038), by which its crops are aligned.
+ */
+import type { Pair } from '../layers/operation.ts';
+import type { Graph, Node, ValueId } from './graph.ts';
+
+/** Position (y, x) of a blob has its centre at start + (y, x) · stride in the input. */
+export interface CoordinateMap {
+  /** The net's input (blob). */
+  readonly input: string;
+  readonly stride: Pair;
+  readonly start: Pair;
+}
+
+/** By value id; null where a value has no positions of an image. Where branches meet the first one counts. */
+export function coordinateMaps(graph: Graph): (CoordinateMap | null)[] {
+  const maps: (CoordinateMap | null)[] = graph.values.map(() => null);
+  for (const id of graph.inputs) {
+    const { blob, shape } = graph.values[id]!;
+    if (shape.length === 4) maps[id] = { input: blob, stride: [1, 1], start: [0, 0] };
+  }
+  for (const node of graph.nodes) {
+    const map = node.inputs.map((id) => maps[id]).find((each) => each != null);
+    const from = graph.values[node.inputs[0] ?? -1]?.shape;
+    for (const id of node.outputs)
+      maps[id] = map == null || from === undefined ? null : through(map, graph, node, from, id);
+  }
+  return maps;
+}
+
+function through(
+  { input, stride, start }: CoordinateMap,
+  graph: Graph,
+  { operation }: Node,
+  from: readonly number[],
+  output: ValueId,
+): CoordinateMap | null {
+  const to = graph.values[output]!.shape;
+  const moved = (step: (axis: 0 | 1) => number, shift: (axis: 0 | 1) => number): CoordinateMap => {
+    const both = (of: (axis: 0 | 1) => number): Pair => [of(0), of(1)];
+    return {
+      input,
+      stride: both((axis) => stride[axis] * step(axis)),
+      start: both((axis) => start[axis] + stride[axis] * shift(axis)),
+    };
+  };
+  switch (operation.kind) {
+    case 'convolution':
+    case 'deconvolution': {
+      const { kernel, pad, dilation } = operation;
+      const middle = (axis: 0 | 1) => (dilation[axis] * (kernel[axis] - 1)) / 2 - pad[axis];
+      if (operation.kind === 'convolution') return moved((axis) => operation.stride[axis], middle);
+      return moved(
+        (axis) => 1 / operation.stride[axis],
+        (axis) => -middle(axis) / operation.stride[axis],
+      );
+    }
+    case 'pooling':
+      return moved(
+        (axis) => operation.stride[axis],
+        (axis) => (operation.kernel[axis] - 1) / 2 - operation.pad[axis],
+      );
+    case 'crop':
+      return operation.offset.length === 4
+        ? moved(
+            () => 1,
+            (axis) => operation.offset[2 + axis]!,
+          )
+        : null;
+    case 'resize': {
+      const ratio = (axis: 0 | 1) =>
+        operation.method === 'nearest'
+          ? from[2 + axis]! / to[2 + axis]!
+          : (from[2 + axis]! - 1) / Math.max(1, to[2 + axis]! - 1);
+      return moved(ratio, () => 0);
+    }
+    case 'unpool':
+      return moved(
+        (axis) => from[2 + axis]! / to[2 + axis]!,
+        () => 0,
+      );
+    default:
+      // What keeps its height and width keeps its positions.
+      return to.length === 4 && from.length === 4 && to[2] === from[2] && to[3] === from[3]
+        ? { input, stride, start }
+        : null;
+  }
+}

@@ -1,0 +1,185 @@
+/** Rules about nets that answer for every pixel: deconvolutions, crops, labels of what does not count. */
+import { positionOf } from '../../caffe/message.ts';
+import type { LayerParameter } from '../../caffe/net-parameter.ts';
+import { coordinateMaps } from '../../graph/coordinate-map.ts';
+import { type Found, type LintNet, type LintState, nameOf, type Rule } from './rule.ts';
+
+interface Window {
+  readonly kernel: number;
+  readonly stride: number;
+  readonly group: number;
+  readonly outputs: number;
+}
+
+/** A Deconvolution whose sides are alike and that makes planes larger; null: another layer. */
+function upsampling({ type, convolution_param: p }: LayerParameter): Window | null {
+  if (type !== 'Deconvolution' || p === undefined) return null;
+  const first = (name: string) => (p[name] as readonly number[] | undefined)?.[0];
+  const [kernel, stride] = [first('kernel_size'), first('stride') ?? 1];
+  if (kernel === undefined || stride < 2) return null;
+  const { group = 1, num_output: outputs = 0 } = p as { group?: number; num_output?: number };
+  return { kernel, stride, group, outputs };
+}
+
+const fillerOf = ({ convolution_param: p }: LayerParameter): string | undefined =>
+  (p?.weight_filler as { type?: string } | undefined)?.type;
+
+const rateOf = ({ param }: LayerParameter): number => param?.[0]?.lr_mult ?? 1;
+
+const layersOf = ({ states }: LintNet, isWanted: (state: LintState) => boolean = () => true) =>
+  states.filter(isWanted).flatMap((state) => state.layers.map((layer) => ({ state, layer })));
+
+function* unfilled(net: LintNet): Iterable<Found> {
+  for (const { layer } of layersOf(net, ({ trains }) => trains)) {
+    const filler = fillerOf(layer);
+    if (upsampling(layer) === null || filler === 'bilinear' || rateOf(layer) !== 0) continue;
+    yield {
+      position: positionOf(layer.convolution_param, 'weight_filler'),
+      message: `${nameOf(layer)} upsamples with weights that never learn (lr_mult 0) and begin ${filler === undefined ? 'with zeros' : `as ${filler}`}, not as bilinear`,
+    };
+  }
+}
+
+function* learning(net: LintNet): Iterable<Found> {
+  for (const { layer } of layersOf(net, ({ trains }) => trains))
+    if (upsampling(layer) !== null && fillerOf(layer) === 'bilinear' && rateOf(layer) !== 0)
+      yield {
+        position: positionOf(layer, 'param'),
+        message: `${nameOf(layer)} begins as bilinear and learns (lr_mult ${rateOf(layer)}): it will not stay an interpolation`,
+      };
+}
+
+function* bilinear(net: LintNet): Iterable<Found> {
+  for (const { layer, state } of layersOf(net)) {
+    const window = upsampling(layer);
+    if (window === null || fillerOf(layer) !== 'bilinear') continue;
+    const { kernel, stride, group, outputs } = window;
+    const channels = state.shapeOf(layer.bottom?.[0] ?? '')?.[1] ?? outputs;
+    const right = 2 * stride - (stride % 2);
+    if (group !== outputs || group !== channels)
+      yield {
+        position: positionOf(layer.convolution_param, 'group'),
+        message: `${nameOf(layer)} is bilinear with group ${group}, ${channels} channels and num_output ${outputs}: each output is the sum of ${channels / group} interpolated channels`,
+        fix: `write group: ${channels} and num_output: ${channels}`,
+      };
+    else if (kernel !== right)
+      yield {
+        position: positionOf(layer.convolution_param, 'kernel_size'),
+        message: `${nameOf(layer)} is bilinear with kernel_size ${kernel} and stride ${stride}: its weights do not interpolate`,
+        fix: `write kernel_size: ${right} and pad: ${Math.ceil((stride - 1) / 2)}`,
+      };
+  }
+}
+
+/** Offsets by which a position of what is cut lies where the same position of the reference does. */
+function* crops({ states }: LintNet): Iterable<Found> {
+  for (const { graph, layers } of states) {
+    const maps = coordinateMaps(graph);
+    for (const node of graph.nodes) {
+      // Layers may have one name; a top is made by one of them.
+      const { blob } = graph.values[node.outputs[0]!]!;
+      const layer = layers.find(({ name, top = [] }) => name === node.name && top[0] === blob);
+      if (node.operation.kind !== 'crop' || layer?.type !== 'Crop' || node.operation.offset.length !== 4)
+        continue;
+      const reference = layer.bottom?.[1] ?? '';
+      // The value that the blob had before this layer; nobody cuts what later layers overwrite.
+      const last = graph.blobs.get(reference);
+      const [a, b] = [maps[node.inputs[0]!], last === undefined ? null : maps[last]];
+      if (
+        a == null ||
+        b == null ||
+        a.input !== b.input ||
+        node.operation.offset.slice(0, 2).some((each) => each > 0)
+      )
+        continue;
+      const found = [0, 1].map((axis) => (b.start[axis]! - a.start[axis]!) / a.stride[axis]!) as [
+        number,
+        number,
+      ];
+      const offset = node.operation.offset.slice(2);
+      const apart = found.map((right, axis) => Math.abs(right - offset[axis]!));
+      if (apart.every((each) => each <= 0.5 + 1e-6)) continue;
+      const [y, x] = found.map((each) => Math.round(each * 100) / 100) as [number, number];
+      yield {
+        position: positionOf(layer.crop_param ?? layer, 'offset'),
+        message: `${nameOf(layer)} cuts from ${offset.join(', ')} on, where "${reference}" begins at ${y}, ${x}: the maps lie ${Math.round(Math.max(...apart) * 100) / 100} positions apart`,
+        ...(y >= 0 && x >= 0
+          ? {
+              fix: `write offset: ${Math.round(y)}${Math.round(y) === Math.round(x) ? '' : ` offset: ${Math.round(x)}`}`,
+            }
+          : {}),
+      };
+    }
+  }
+}
+
+function* ignored(net: LintNet): Iterable<Found> {
+  for (const { layer, state } of layersOf(net, ({ trains }) => trains)) {
+    const shape = state.shapeOf(layer.bottom?.[0] ?? '');
+    if (layer.type !== 'SoftmaxWithLoss' || shape?.length !== 4 || shape[2]! * shape[3]! === 1) continue;
+    const classes = shape[1]!;
+    const label = layer.loss_param?.ignore_label as number | undefined;
+    if (label === undefined && classes <= 255)
+      yield {
+        position: positionOf(layer),
+        message: `${nameOf(layer)} has a label for each of ${shape[2]}×${shape[3]} places and no ignore_label: 255, which marks the borders in VOC's maps, is none of its ${classes} classes`,
+      };
+    else if (label !== undefined && label >= 0 && label < classes)
+      yield {
+        position: positionOf(layer.loss_param, 'ignore_label'),
+        message: `${nameOf(layer)} ignores label ${label}, one of its ${classes} classes: that class never learns`,
+        fix: 'write ignore_label: 255, unless that class is the one that marks what does not count',
+      };
+  }
+}
+
+export const denseRules: readonly Rule[] = [
+  {
+    name: 'deconvolution-filler',
+    level: 'warning',
+    on: 'net',
+    finds:
+      'a Deconvolution that makes planes larger, has lr_mult 0 and no bilinear filler, in a net that trains',
+    why: 'base_conv_layer.cpp fills weights with weight_filler, by default with zeros (caffe.proto, FillerParameter); with lr_mult 0 they stay so unless a file brings them.',
+    fix: 'write weight_filler { type: "bilinear" }, or load weights that were set by net surgery',
+    check: unfilled,
+  },
+  {
+    name: 'deconvolution-learns',
+    level: 'note',
+    on: 'net',
+    finds: 'a bilinear Deconvolution with an lr_mult other than 0, in a net that trains',
+    why: 'filler.hpp (BilinearFiller) shows it with param { lr_mult: 0 decay_mult: 0 }; FCN fixes its last one so.',
+    fix: 'write param { lr_mult: 0 decay_mult: 0 }, or keep it where the upsampling is to be learned',
+    check: learning,
+  },
+  {
+    name: 'deconvolution-bilinear',
+    level: 'warning',
+    on: 'net',
+    finds:
+      'a bilinear filler in a Deconvolution that mixes channels, or whose kernel does not belong to its stride',
+    why: 'filler.hpp (BilinearFiller): group and num_output are both the number of channels, the kernel is 2·s − s mod 2; it fills every filter alike, those across channels too.',
+    fix: 'write group and num_output as many as there are channels',
+    check: bilinear,
+  },
+  {
+    name: 'crop-offset',
+    level: 'warning',
+    on: 'net',
+    finds:
+      'a Crop whose offset does not lay one map on the other, by the windows, pads and strides before both',
+    why: 'crop_layer.cpp takes the offset as written; FCN computes it from the layers (coord_map.py).',
+    fix: 'write the offset that the layers give',
+    check: crops,
+  },
+  {
+    name: 'ignore-label',
+    level: 'note',
+    on: 'net',
+    finds: 'a SoftmaxWithLoss over places without ignore_label, or with one that is a class',
+    why: 'softmax_loss_layer.cpp counts every label that is not ignore_label, and reads scores out of bounds for one that is no class.',
+    fix: 'write loss_param { ignore_label: 255 }',
+    check: ignored,
+  },
+];
