@@ -4,8 +4,6 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { elementCount } from '../../ts/base/shape.ts';
-import { blobFromFloats } from '../../ts/caffe/blob.ts';
-import type { WeightsFile } from '../../ts/caffe/caffemodel.ts';
 import type { Graph } from '../../ts/graph/graph.ts';
 import {
   filterNet,
@@ -17,53 +15,13 @@ import {
   readNet,
 } from '../../ts/index.ts';
 import { sharedFolder } from '../support/golden.ts';
+import { randomValues, randomWeights } from '../support/random-weights.ts';
 
 /** What a run may take here: others of the same layers are smaller. */
 const MOST_MACS = 15e9;
 const MOST_PARAMETERS = 80e6;
 /** Parts of the written height and width that are tried: the smallest that the net can take is run. */
 const PARTS = [1 / 4, 1 / 2, 1];
-
-/** Uniform random values from −1 to 1 (Marsaglia, "Xorshift RNGs"). */
-const pool = new Float32Array(65536);
-for (let i = 0, state = 2463534242; i < pool.length; i++) {
-  state ^= state << 13;
-  state ^= state >>> 17;
-  state ^= state << 5;
-  pool[i] = state / 2 ** 31;
-}
-
-/** Values around `middle`, repeated where more are wanted than were drawn. */
-function values(count: number, spread: number, middle: number, from: number): Float32Array {
-  const drawn = pool.map((_, i) => middle + spread * pool[(i + 7919 * from) % pool.length]!);
-  const all = new Float32Array(count);
-  for (let at = 0; at < count; at += drawn.length) all.set(drawn.subarray(0, count - at), at);
-  return all;
-}
-
-/** Weights that let no activation grow without bound (LeCun et al., "Efficient BackProp", section 4.6). */
-function randomWeights(graph: Graph): WeightsFile {
-  const types = new Map(graph.nodes.map(({ name, type }) => [name, type]));
-  const layers = [...new Set(graph.parameters.map(({ layer }) => layer))].map((name, position) => ({
-    name,
-    type: types.get(name)!,
-    blobs: graph.parameters
-      .filter(({ layer }) => layer === name)
-      .map(({ shape, index }) => {
-        const count = elementCount(shape);
-        const isFilter = shape.length > 1 && count > shape[0]! && !/BN|BatchNorm/.test(types.get(name)!);
-        const spread = isFilter ? Math.sqrt(3 / (count / shape[0]!)) : 0.1;
-        const isFactor = types.get(name) === 'BatchNorm' && index === 2;
-        const middle = isFilter || (index % 2 === 1 && types.get(name) !== 'BatchNorm') ? 0 : 1;
-        const isMean = types.get(name) === 'BatchNorm' && index === 0;
-        return blobFromFloats(
-          [...shape],
-          values(count, isFactor ? 0 : spread, isMean ? 0 : middle, position + 1),
-        );
-      }),
-  }));
-  return { file: 'random', name: graph.name, layers };
-}
 
 interface Case {
   readonly net: NetParameter;
@@ -106,7 +64,7 @@ function inputsOf({
           ? Float32Array.of(image[2]!, image[3]!, 1)
           : blob === 'rois'
             ? Float32Array.of(0, 8, 8, 90, 70)
-            : values(elementCount(shape), 2, 0, i);
+            : randomValues(elementCount(shape), 2, 0, i);
       return [blob, { shape, data }];
     }),
   );

@@ -1,0 +1,224 @@
+/**
+ * Nets that detect and segment at batch 1, beside onnxruntime-node on the same net with the same random weights, in turn:
+ * `tsx bench/detectors.ts [--threads 2] [--rounds 15] [--out bench/results/NAME.json] [--nets FOLDER] [NAME...]`.
+ * FOLDER holds the public prototxts; DeepLab is made here. What ONNX cannot say of a net is left out on both sides.
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { randomValues, randomWeights } from '../test/support/random-weights.ts';
+import { resnet } from '../ts/architectures/resnet.ts';
+import { elementCount } from '../ts/base/shape.ts';
+import { blobsOf } from '../ts/convert/network.ts';
+import { onnxChunks } from '../ts/convert/onnx-write.ts';
+import { toOnnx } from '../ts/convert/to-onnx.ts';
+import { withOutputs } from '../ts/graph/from-caffe.ts';
+import {
+  filterNet,
+  graphFromCaffe,
+  type LayerParameter,
+  type NetParameter,
+  openDevice,
+  readNet,
+} from '../ts/index.ts';
+import { removeUnused } from '../ts/passes/simplify.ts';
+import { commit, describeMachine } from '../ts/tools/bench/machine.ts';
+
+interface Case {
+  readonly net: () => NetParameter;
+  readonly inputShapes: Record<string, readonly number[]>;
+  /** Blobs up to which it is measured where the whole net cannot be exported. */
+  readonly head: readonly string[];
+}
+
+const { values: flags, positionals: asked } = parseArgs({
+  allowPositionals: true,
+  options: {
+    threads: { type: 'string', default: '2' },
+    rounds: { type: 'string', default: '15' },
+    out: { type: 'string' },
+    nets: { type: 'string', default: '../shared/nets' },
+  },
+});
+const [threads, rounds] = [Number(flags.threads), Number(flags.rounds)];
+
+const inFolder = (name: string) => () => {
+  const file = join(flags.nets, `${name}.prototxt`);
+  return filterNet(readNet(readFileSync(file, 'utf8'), { file }));
+};
+
+const CASES: Readonly<Record<string, Case>> = {
+  'res10-SSD': {
+    net: inFolder('dkurt_opencv__samples_dnn_face_detector_deploy'),
+    inputShapes: { data: [1, 3, 300, 300] },
+    head: ['mbox_loc', 'mbox_conf_flatten'],
+  },
+  'MobileNet-SSD': {
+    net: inFolder('chuanqi305_MobileNet-SSD__voc_MobileNetSSD_deploy'),
+    inputShapes: { data: [1, 3, 300, 300] },
+    head: ['mbox_loc', 'mbox_conf_flatten'],
+  },
+  'R-FCN ResNet-101': {
+    net: inFolder('YuwenXiong_py-R-FCN__models_pascal_voc_ResNet-101_rfcn_end2end_test_agnostic'),
+    inputShapes: { data: [1, 3, 600, 1000], im_info: [1, 3] },
+    head: ['rpn_cls_prob_reshape', 'rpn_bbox_pred', 'rfcn_cls', 'rfcn_bbox'],
+  },
+  'DeepLab ResNet-101': { net: deepLab, inputShapes: { data: [1, 3, 513, 513] }, head: ['fc1'] },
+  'SE-ResNeXt-50': {
+    net: inFolder('hujie-frank_SENet__models_SE-ResNeXt-50'),
+    inputShapes: { data: [1, 3, 224, 224] },
+    head: ['prob'],
+  },
+};
+
+/** DeepLab v2 (https://arxiv.org/abs/1606.00915, section 3.2): stride 8 by dilation, four rates summed, 21 classes. */
+function deepLab(): NetParameter {
+  const dilated = (layer: LayerParameter): LayerParameter => {
+    const stage = /^res([45])/.exec(layer.name ?? '')?.[1];
+    const convolution = layer.convolution_param as Record<string, unknown> | undefined;
+    if (stage === undefined || convolution === undefined) return layer;
+    const isWide = layer.name!.endsWith('branch2b');
+    const rate = stage === '4' ? 2 : 4;
+    const param = { ...convolution, stride: [1], ...(isWide ? { dilation: [rate], pad: [rate] } : {}) };
+    return { ...layer, convolution_param: param };
+  };
+  const layers = resnet({ depth: 101 }).layer!;
+  const body = layers.slice(
+    0,
+    layers.findIndex(({ name }) => name === 'pool5'),
+  );
+  const last = body.at(-1)!.top![0]!;
+  const branches = [6, 12, 18, 24].map(
+    (rate): LayerParameter => ({
+      name: `fc1_${rate}`,
+      type: 'Convolution',
+      bottom: [last],
+      top: [`fc1_${rate}`],
+      convolution_param: { num_output: 21, kernel_size: [3], pad: [rate], dilation: [rate] },
+    }),
+  );
+  const sum = { name: 'fc1', type: 'Eltwise', bottom: branches.map(({ name }) => name!), top: ['fc1'] };
+  return { name: 'DeepLab ResNet-101', layer: [...body.map(dilated), ...branches, sum] };
+}
+
+type Values = Readonly<Record<string, { readonly data: Float32Array }>>;
+interface Peer {
+  InferenceSession: {
+    create(
+      path: string,
+      options: object,
+    ): Promise<{ inputNames: string[]; outputNames: string[]; run(feeds: object): Promise<Values> }>;
+  };
+  Tensor: new (type: string, data: Float32Array, dims: readonly number[]) => object;
+}
+
+const median = (times: readonly number[]) => times.toSorted((a, b) => a - b)[times.length >> 1]!;
+const round = (milliseconds: number) => Math.round(milliseconds * 1000) / 1000;
+const summary = (times: readonly number[]) => ({
+  median: round(median(times)),
+  least: round(Math.min(...times)),
+  most: round(Math.max(...times)),
+});
+
+/** The net's own outputs if ONNX can say them, else the head's. */
+function exported(net: NetParameter, { inputShapes, head }: Case) {
+  const whole = graphFromCaffe(net, { inputShapes });
+  const weights = randomWeights(whole);
+  try {
+    const file = onnxChunks(toOnnx(whole, blobsOf(whole, weights)));
+    return { weights, file, outputs: whole.outputs.map((id) => whole.values[id]!.blob), missing: null };
+  } catch (error) {
+    const cut = removeUnused(withOutputs(whole, head));
+    const read = new Set(cut.nodes.flatMap(({ inputs }) => inputs));
+    const inputs = cut.inputs.filter((id) => read.has(id));
+    const file = onnxChunks(toOnnx({ ...cut, inputs }, blobsOf(whole, weights)));
+    return { weights, file, outputs: head, missing: (error as Error).message };
+  }
+}
+
+async function measure(name: string, each: Case, folder: string) {
+  const { InferenceSession, Tensor } = createRequire(import.meta.url)('onnxruntime-node') as Peer;
+  const net = each.net();
+  const { weights, file, outputs, missing } = exported(net, each);
+  const path = join(folder, 'net.onnx');
+  writeFileSync(path, Buffer.concat([...file]));
+  using device = await openDevice('cpu', { threads });
+  using model = await device.load({ model: net, weights, inputShapes: each.inputShapes, outputs });
+  const session = await InferenceSession.create(path, {
+    logSeverityLevel: 3,
+    intraOpNumThreads: threads,
+    graphOptimizationLevel: 'all',
+  });
+  const inputs = Object.fromEntries(
+    Object.entries(model.inputs).map(([blob, shape], i) => {
+      const image = each.inputShapes.data!;
+      const data =
+        blob === 'im_info'
+          ? Float32Array.of(image[2]!, image[3]!, 1)
+          : randomValues(elementCount(shape), 2, 0, i);
+      return [blob, { shape, data }];
+    }),
+  );
+  const feeds = Object.fromEntries(
+    session.inputNames.map((blob) => [blob, new Tensor('float32', inputs[blob]!.data, inputs[blob]!.shape)]),
+  );
+  const times: { resnode: number[]; peer: number[] } = { resnode: [], peer: [] };
+  const timed = async <T>(into: number[], run: () => Promise<T>): Promise<T> => {
+    const start = performance.now();
+    const result = await run();
+    into.push(performance.now() - start);
+    return result;
+  };
+  let worst = 0;
+  for (let i = 0; i < rounds + 2; i++) {
+    const ours = await timed(times.resnode, () => model.run(inputs));
+    const theirs = await timed(times.peer, () => session.run(feeds));
+    if (i > 0) continue;
+    for (const [k, output] of outputs.entries()) {
+      const [a, b] = [ours[output]!.data, theirs[session.outputNames[k]!]!.data];
+      const largest = a.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      if (a.length === b.length)
+        worst = a.reduce((most, value, j) => Math.max(most, Math.abs(value - b[j]!) / largest), worst);
+    }
+  }
+  const [ours, theirs] = [summary(times.resnode.slice(2)), summary(times.peer.slice(2))];
+  const plan = model.plan();
+  return {
+    name,
+    inputShapes: each.inputShapes,
+    outputs,
+    leftOut: missing,
+    macs: plan.macs,
+    resnode: ours,
+    'onnxruntime-node': theirs,
+    ratio: Math.round((100 * theirs.median) / ours.median) / 100,
+    differs: worst,
+  };
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'resnode-detectors-'));
+const results = [];
+try {
+  for (const name of asked.length > 0 ? asked : Object.keys(CASES)) {
+    const result = await measure(name, CASES[name]!, folder);
+    results.push(result);
+    const { resnode, 'onnxruntime-node': peer, ratio, leftOut, differs } = result;
+    console.log(
+      `${name}: resnode ${resnode.median} ms, onnxruntime-node ${peer.median} ms, ${ratio}×; differs by ${differs.toExponential(1)}${leftOut === null ? '' : `; up to ${result.outputs.join(', ')}`}`,
+    );
+  }
+} finally {
+  rmSync(folder, { recursive: true });
+}
+const report = {
+  schema: 'resnode-detectors/1',
+  date: new Date().toISOString(),
+  commit: commit(),
+  machine: describeMachine(),
+  threads,
+  rounds,
+  results,
+};
+if (flags.out !== undefined) writeFileSync(flags.out, `${JSON.stringify(report, null, 1)}\n`);
