@@ -111,7 +111,7 @@ test('boxStds and boxMeans turn normalised regressions back; nms keeps boxes tha
   assert.equal(await left({ boxStds: [0.25, 1, 1, 1], boxMeans: [0.25, 0, 0, 0] }), [20]);
 });
 
-test('labels may leave the background out; any other number is refused, and so is a preprocessing that cuts away', async () => {
+test("labels may leave the background out, and may be SSD's label map; any other number is refused, and so is a preprocessing that cuts away", async () => {
   const copy = join(folder, 'copy');
   squareSsd(copy);
   writeFileSync(join(copy, 'labels.txt'), 'background\nsquare\n');
@@ -121,6 +121,15 @@ test('labels may leave the background out; any other number is refused, and so i
     (await failure(openDetector(copy, cpu))).message,
     /2 names, as many as the net has classes, or 1 without the background's, for labels but received ".*labels\.txt with 3"/,
   );
+  writeFileSync(
+    join(copy, 'labels.txt'),
+    `# as SSD has it
+item { name: "none_of_the_above" label: 0 display_name: "background" }
+item { name: "n01" label: 1 }`,
+  );
+  const mapped = await openDetector(copy, cpu);
+  await mapped.close();
+  assert.equal(mapped.labels, ['background', 'n01']);
   writeFileSync(join(copy, 'labels.txt'), 'square\n');
   const file = (content: object) =>
     writeFileSync(

@@ -20,7 +20,7 @@ const KINDS: Readonly<Record<FileKind, readonly [is: string, cure: string]>> = {
     'a solver (prototxt)',
     'it belongs to `resnode train --solver`; the net is the file that its "net" names',
   ],
-  'label-map': ['a label map', 'class names are one a line, --labels'],
+  'label-map': ['a label map', 'give it as the labels (--labels)'],
   list: ['a list of files', 'it is the source of an ImageData layer, or --images of `resnode evaluate`'],
   labels: ['a list of class names', 'give it as the labels (--labels)'],
   'preprocess-json': ["resnode's description of preprocessing", 'give it as --preprocess'],
@@ -115,7 +115,7 @@ const NEEDED = {
   image: [IMAGES, 'an image is needed'],
   list: [['list', 'text', 'labels', 'utf-16', 'empty'], 'a list of images ("path label" lines) is needed'],
   'hdf5 list': [['list', 'text', 'labels', 'empty'], 'a list of HDF5 files, a path a line, is needed'],
-  labels: [['labels', 'text', 'list', 'utf-16'], 'class names, one a line, are needed'],
+  labels: [['labels', 'label-map', 'text', 'list', 'utf-16'], 'class names, one a line, are needed'],
   lmdb: [['lmdb', 'lmdb-file', 'leveldb', 'folder'], 'an LMDB database (a folder with data.mdb) is needed'],
   leveldb: [['leveldb', 'lmdb', 'folder'], 'a LevelDB database (a folder with CURRENT) is needed'],
   // Zeros are numbers too.

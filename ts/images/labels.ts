@@ -1,4 +1,4 @@
-/** Class names: one a line, in the order of the net's outputs. */
+/** Class names: one a line, in the order of the net's outputs; or SSD's label map. */
 import { readFileSync } from 'node:fs';
 import { ArgumentError } from '../base/errors.ts';
 import { checkFileSize, MAX_LABELS_BYTES } from '../base/files.ts';
@@ -12,7 +12,8 @@ const READ_LABELS = signature('readLabels', {
 });
 
 /**
- * Reads a label file, e.g. `synset_words.txt`; lines are kept as they are (`n01440764 tench, Tinca tinca`).
+ * Reads a label file, e.g. `synset_words.txt`; lines are kept as they are (`n01440764 tench, Tinca tinca`). Of SSD's label maps
+ * (`labelmap_voc.prototxt`, items with `label` and `name`) the display names are taken.
  * @param classes How many the net has; another count is an error. Default: any.
  * @throws ArgumentError naming the file and both counts
  * @example const labels = readLabels('synset_words.txt', 1000);
@@ -32,16 +33,40 @@ export function readLabels(file: string, classes?: number): string[] {
       `${file} (${(error as NodeJS.ErrnoException).code})`,
     );
   }
+  const lines = labelMap(text) ?? linesOf(text);
+  if (classes !== undefined && lines.length !== classes)
+    throw new ArgumentError(
+      'labels',
+      `${classes} lines, as many as the net has classes`,
+      `${file} with ${lines.length}`,
+    );
+  return lines;
+}
+
+function linesOf(text: string): string[] {
   const lines = text
     .replace(/^\uFEFF/, '')
     .replace(/(\r?\n)+$/, '')
     .split(/\r?\n/);
-  const labels = lines.length === 1 && lines[0] === '' ? [] : lines;
-  if (classes !== undefined && labels.length !== classes)
-    throw new ArgumentError(
-      'labels',
-      `${classes} lines, as many as the net has classes`,
-      `${file} with ${labels.length}`,
-    );
-  return labels;
+  return lines.length === 1 && lines[0] === '' ? [] : lines;
+}
+
+const ITEM = /\bitem\s*\{([^{}]*)\}/g;
+
+/** Items of weiliu89/caffe's LabelMap, each at its label; null where there is none. */
+function labelMap(text: string): string[] | null {
+  const items = text.replace(/^\s*#.*$/gm, '').trimStart();
+  if (!/^item\s*\{/.test(items)) return null;
+  const names: string[] = [];
+  for (const [, fields = ''] of items.matchAll(ITEM)) {
+    const value = (name: string) =>
+      new RegExp(`\\b${name}\\s*:\\s*(?:"([^"]*)"|'([^']*)'|(-?\\d{1,4}))`)
+        .exec(fields)
+        ?.slice(1)
+        .find(Boolean);
+    const label = Number(value('label') ?? names.length);
+    if (label < 0) continue;
+    names[label] = value('display_name') ?? value('(?<!_)name') ?? `class ${label}`;
+  }
+  return Array.from(names, (name, i) => name ?? `class ${i}`);
 }
