@@ -1,11 +1,50 @@
-// Sorting and overlap of boxes, for detection: plain functions of one thread.
+// Codes, sorting and overlap of boxes, for detection: plain functions of one thread.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "native/core/host-device.h"
+#include "native/core/operations.h"
 
 namespace resnode {
+
+// What a detector says of a prior → the box that it means (SSD's bbox_util.cpp, DecodeBBox). A variance of null counts as 1.
+template <class Real>
+RESNODE_HOST_DEVICE void decodeBox(BoxCode code, const float* said, const float* prior, const float* variance,
+                                   Real* box) {
+  Real offset[4];
+  for (int side = 0; side < 4; ++side) offset[side] = Real(said[side]) * (variance ? Real(variance[side]) : Real(1));
+  const Real width = Real(prior[2]) - Real(prior[0]), height = Real(prior[3]) - Real(prior[1]);
+  if (code == BoxCode::centerSize) {
+    const Real x = offset[0] * width + (Real(prior[0]) + Real(prior[2])) / 2,
+               y = offset[1] * height + (Real(prior[1]) + Real(prior[3])) / 2;
+    const Real halfWidth = std::exp(offset[2]) * width / 2, halfHeight = std::exp(offset[3]) * height / 2;
+    box[0] = x - halfWidth;
+    box[1] = y - halfHeight;
+    box[2] = x + halfWidth;
+    box[3] = y + halfHeight;
+    return;
+  }
+  for (int side = 0; side < 4; ++side) {
+    const Real unit = code == BoxCode::corner ? Real(1) : side % 2 == 0 ? width : height;
+    box[side] = Real(prior[side]) + offset[side] * unit;
+  }
+}
+
+// One side of what a detector should say of a prior for a box (EncodeBBox): the inverse of decodeBox.
+template <class Real>
+RESNODE_HOST_DEVICE Real encodedSide(BoxCode code, const float* box, const float* prior, const float* variance,
+                                     int side) {
+  const Real by = variance ? Real(variance[side]) : Real(1);
+  const int axis = side % 2;
+  if (code == BoxCode::corner) return (Real(box[side]) - Real(prior[side])) / by;
+  const Real size = Real(prior[axis + 2]) - Real(prior[axis]);
+  if (code == BoxCode::cornerSize) return (Real(box[side]) - Real(prior[side])) / size / by;
+  if (side >= 2) return std::log((Real(box[axis + 2]) - Real(box[axis])) / size) / by;
+  const Real apart = (Real(box[axis]) + Real(box[axis + 2]) - Real(prior[axis]) - Real(prior[axis + 2])) / 2;
+  return apart / size / by;
+}
 
 // Whether candidate a comes before b: by score downwards, and by index where scores are equal.
 RESNODE_HOST_DEVICE bool isBetter(const float* scores, int64_t stride, int32_t a, int32_t b) {

@@ -983,6 +983,77 @@ struct SmoothL1Loss {
   }
 };
 
+enum class LocLoss { smoothL1, l2 };
+constexpr std::array<const char*, 2> namesOf(LocLoss) { return {{"smoothL1", "l2"}}; }
+
+enum class ConfLoss { softmax, logistic };
+constexpr std::array<const char*, 2> namesOf(ConfLoss) { return {{"softmax", "logistic"}}; }
+
+enum class Mining { none, maxNegative, hardExample };
+constexpr std::array<const char*, 3> namesOf(Mining) { return {{"none", "maxNegative", "hardExample"}}; }
+
+// The loss of a detector (SSD): priors are matched with the boxes of an image, hard ones are chosen among the others, and
+// the losses of their scores and, where they match, of their locations are summed. Its gradient by locations is the one of
+// SSD, which leaves the variances out of account where they stand in the target.
+struct MultiBoxLoss {
+  static constexpr const char* kKind = "multiBoxLoss";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  int64_t classes = 1;
+  int64_t background = 0;
+  bool shareLocation = true;
+  bool agnostic = false;
+  BoxCode code = BoxCode::corner;
+  bool varianceInTarget = false;
+  LocLoss locLoss = LocLoss::smoothL1;
+  ConfLoss confLoss = ConfLoss::softmax;
+  float locWeight = 1;
+  float confWeight = 1;
+  bool perPrediction = true;
+  float overlapThreshold = 0.5f;
+  bool priorsMatch = true;
+  bool ignoresCrossing = false;
+  bool insideOnly = false;
+  bool usesDifficult = true;
+  Mining mining = Mining::none;
+  float negativesPerMatch = 3;
+  float negativeOverlap = 0.5f;
+  int64_t sampleSize = 64;
+  std::optional<float> nmsThreshold;
+  std::optional<int64_t> nmsTopK;
+  bool nmsByPriors = false;
+  Normalization normalization = Normalization::valid;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"classes", Role::attribute, 1}, self.classes);
+    visit(Field{"background", Role::attribute, -2147483648}, self.background);
+    visit(Field{"shareLocation", Role::attribute}, self.shareLocation);
+    visit(Field{"agnostic", Role::attribute}, self.agnostic);
+    visit(Field{"code", Role::attribute}, self.code);
+    visit(Field{"varianceInTarget", Role::attribute}, self.varianceInTarget);
+    visit(Field{"locLoss", Role::attribute}, self.locLoss);
+    visit(Field{"confLoss", Role::attribute}, self.confLoss);
+    visit(Field{"locWeight", Role::attribute}, self.locWeight);
+    visit(Field{"confWeight", Role::attribute}, self.confWeight);
+    visit(Field{"perPrediction", Role::attribute}, self.perPrediction);
+    visit(Field{"overlapThreshold", Role::attribute}, self.overlapThreshold);
+    visit(Field{"priorsMatch", Role::attribute}, self.priorsMatch);
+    visit(Field{"ignoresCrossing", Role::attribute}, self.ignoresCrossing);
+    visit(Field{"insideOnly", Role::attribute}, self.insideOnly);
+    visit(Field{"usesDifficult", Role::attribute}, self.usesDifficult);
+    visit(Field{"mining", Role::attribute}, self.mining);
+    visit(Field{"negativesPerMatch", Role::attribute}, self.negativesPerMatch);
+    visit(Field{"negativeOverlap", Role::attribute}, self.negativeOverlap);
+    visit(Field{"sampleSize", Role::attribute, 1}, self.sampleSize);
+    visit(Field{"nmsThreshold", Role::attribute}, self.nmsThreshold);
+    visit(Field{"nmsTopK", Role::attribute, 0}, self.nmsTopK);
+    visit(Field{"nmsByPriors", Role::attribute}, self.nmsByPriors);
+    visit(Field{"normalization", Role::attribute}, self.normalization);
+  }
+};
+
 enum class ArgMaxResult { indices, values, both };
 constexpr std::array<const char*, 3> namesOf(ArgMaxResult) { return {{"indices", "values", "both"}}; }
 
@@ -1234,14 +1305,14 @@ using Attributes = std::variant<
     Threshold, Swish, Mish, HardSwish, PRelu, Dropout, Eltwise, Pooling, Softmax, SoftmaxLoss, EuclideanLoss,
     Accuracy, Concat, Slice, Reshape, Lrn, Deconvolution, Crop, Permute, Im2col, BatchReindex, Embed,
     ParameterBlob, Remember, StochasticPooling, Normalize, Bn, Resize, Unpool, PriorBoxes, DetectionOutput,
-    Proposal, RoiPooling, PsRoiPooling, RoiAlign, SmoothL1Loss, ArgMax, Reduction, Mvn, InfogainLoss,
-    SigmoidCrossEntropyLoss, MultinomialLogisticLoss, HingeLoss, ContrastiveLoss, LstmUnit, Gradient, AllMean,
-    Update>;
+    Proposal, RoiPooling, PsRoiPooling, RoiAlign, SmoothL1Loss, MultiBoxLoss, ArgMax, Reduction, Mvn,
+    InfogainLoss, SigmoidCrossEntropyLoss, MultinomialLogisticLoss, HingeLoss, ContrastiveLoss, LstmUnit,
+    Gradient, AllMean, Update>;
 
 // Functions of each value alone: native/operations/elementwise/elementwise.h.
 using Elementwise = std::variant<Relu, Elu, Sigmoid, Tanh, AbsVal, Power, Bnll, Clip, Exp, Log, Threshold, Swish, Mish, HardSwish>;
 
 // Written once for all devices: native/core/portable.h.
-using Portable = std::variant<Deconvolution, Crop, Permute, Im2col, BatchReindex, Embed, ParameterBlob, Remember, StochasticPooling, Normalize, Bn, Resize, Unpool, PriorBoxes, DetectionOutput, Proposal, RoiPooling, PsRoiPooling, RoiAlign, SmoothL1Loss, ArgMax, Reduction, Mvn, InfogainLoss, SigmoidCrossEntropyLoss, MultinomialLogisticLoss, HingeLoss, ContrastiveLoss, LstmUnit>;
+using Portable = std::variant<Deconvolution, Crop, Permute, Im2col, BatchReindex, Embed, ParameterBlob, Remember, StochasticPooling, Normalize, Bn, Resize, Unpool, PriorBoxes, DetectionOutput, Proposal, RoiPooling, PsRoiPooling, RoiAlign, SmoothL1Loss, MultiBoxLoss, ArgMax, Reduction, Mvn, InfogainLoss, SigmoidCrossEntropyLoss, MultinomialLogisticLoss, HingeLoss, ContrastiveLoss, LstmUnit>;
 
 }  // namespace resnode

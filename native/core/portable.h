@@ -147,6 +147,9 @@ int64_t classesOf(const T&, const Shapes&) {
 inline int64_t classesOf(const Embed& embed, const Shapes&) { return embed.inputDim; }
 inline int64_t classesOf(const BatchReindex&, const Shapes& inputs) { return inputs[0][0]; }
 inline int64_t classesOf(const InfogainLoss& loss, const Shapes&) { return loss.channels; }
+inline int64_t classesOf(const MultiBoxLoss& loss, const Shapes&) {
+  return loss.agnostic ? int64_t{1} << 24 : loss.classes;
+}
 inline int64_t classesOf(const MultinomialLogisticLoss& loss, const Shapes&) { return loss.channels; }
 inline int64_t classesOf(const HingeLoss& loss, const Shapes&) { return loss.channels; }
 

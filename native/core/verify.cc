@@ -479,6 +479,23 @@ void check(const SmoothL1Loss& loss, const Subject& of) {
   if (of.outputs() > 1) of.count("outputs[1]", of.output(1), product({loss.outer, loss.inner}));
 }
 
+void check(const MultiBoxLoss& loss, const Subject& of) {
+  of.places(4, 4, 1, 1);
+  const int64_t images = of.input(0).empty() ? 0 : of.input(0)[0], priors = elementCount(of.input(2)) / 8;
+  of.expect(images > 0 && priors > 0, "there must be images and priors");
+  of.count("inputs[0]", of.input(0), product({images, priors, loss.shareLocation ? 1 : loss.classes, 4}));
+  of.count("inputs[1]", of.input(1), product({images, priors, loss.classes}));
+  of.count("inputs[2]", of.input(2), priors * 8);
+  of.count("inputs[3]", of.input(3), product({elementCount(of.input(3)) / 8, 8}));
+  of.expect(product({images, priors, loss.classes}) <= INT32_MAX, "there are too many priors");
+  of.expect(loss.mining == Mining::none || loss.shareLocation, "mining needs locations that classes share");
+  of.expect(!loss.agnostic || loss.background + 1 < loss.classes, "there must be a class that is no background");
+  of.expect((loss.confLoss == ConfLoss::logistic && loss.mining == Mining::none) ||
+                (loss.background >= 0 && loss.background < loss.classes),
+            "the background must be a class");
+  of.count("outputs[0]", of.output(0), 1);
+}
+
 void check(const ArgMax& argMax, const Subject& of) {
   of.places(1, 1, 1, 1);
   checkAround(argMax, of);
@@ -594,8 +611,10 @@ bool readsOutput(const Attributes& attributes, size_t i) {
 // How many inputs have a diff: labels, indices and the pass of Dropout have none.
 template <class T>
 constexpr size_t kInputsWithDiff =
-    std::is_same_v<T, Embed>                                                                               ? 0
-    : std::is_same_v<T, ContrastiveLoss> || std::is_same_v<T, LstmUnit> || std::is_same_v<T, SmoothL1Loss> ? 2
+    std::is_same_v<T, Embed> ? 0
+    : std::is_same_v<T, ContrastiveLoss> || std::is_same_v<T, LstmUnit> || std::is_same_v<T, SmoothL1Loss> ||
+            std::is_same_v<T, MultiBoxLoss>
+        ? 2
     : std::is_same_v<T, Dropout> || std::is_same_v<T, SoftmaxLoss> || std::is_same_v<T, InfogainLoss> ||
             std::is_same_v<T, SigmoidCrossEntropyLoss> || std::is_same_v<T, MultinomialLogisticLoss> ||
             std::is_same_v<T, HingeLoss> || std::is_same_v<T, BatchReindex> || std::is_same_v<T, Remember> ||

@@ -13,6 +13,7 @@
 #include "native/operations/im2col/im2col.h"
 #include "native/operations/infogain-loss/infogain-loss.h"
 #include "native/operations/lstm-unit/lstm-unit.h"
+#include "native/operations/multi-box-loss/multi-box-loss.h"
 #include "native/operations/multinomial-logistic-loss/multinomial-logistic-loss.h"
 #include "native/operations/mvn/mvn.h"
 #include "native/operations/normalize/normalize.h"

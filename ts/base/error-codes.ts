@@ -334,6 +334,10 @@ export const errorCodes = {
     'The net has not one input of images.',
     'Give a deploy prototxt; `resnode print --deploy` makes it.',
   ],
+  'graph/multi-box-loss': [
+    "MultiBoxLoss's parameters, or its bottoms, do not fit each other.",
+    'Change what the message names; locations, scores and priors belong to the same boxes.',
+  ],
   'graph/no-deploy': ['The net has no deploy form.', 'The message names the layer that prevents it.'],
   'graph/no-train': ['The net has no training form.', 'The message says what was expected of it.'],
   'graph/normalize': ['InfogainLoss takes no `normalize`.', 'Write `normalization`.'],

@@ -14,6 +14,10 @@ type Messages = Readonly<Record<string, Readonly<Record<string, FieldDefinition>
 
 export const forkEnums: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   'PriorBoxParameter.CodeType': { CORNER: 1, CENTER_SIZE: 2, CORNER_SIZE: 3 },
+  'MultiBoxLossParameter.LocLossType': { L2: 0, SMOOTH_L1: 1 },
+  'MultiBoxLossParameter.ConfLossType': { SOFTMAX: 0, LOGISTIC: 1 },
+  'MultiBoxLossParameter.MatchType': { BIPARTITE: 0, PER_PREDICTION: 1 },
+  'MultiBoxLossParameter.MiningType': { NONE: 0, MAX_NEGATIVE: 1, HARD_EXAMPLE: 2 },
   'BNParameter.BNMode': { LEARN: 0, INFERENCE: 1 },
   'BNParameter.Engine': { DEFAULT: 0, CAFFE: 1, CUDNN: 2 },
   'ReLU6Parameter.Engine': { DEFAULT: 0, CAFFE: 1, CUDNN: 2 },
@@ -21,6 +25,7 @@ export const forkEnums: Readonly<Record<string, Readonly<Record<string, number>>
 
 export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   // weiliu89/caffe, branch ssd
+  multibox_loss_param: [201, 'message:MultiBoxLossParameter'],
   permute_param: [202, 'message:PermuteParameter'],
   prior_box_param: [203, 'message:PriorBoxParameter'],
   detection_output_param: [204, 'message:DetectionOutputParameter'],
@@ -80,6 +85,30 @@ export const forkMessages: Messages = {
     visualize_threshold: [11, 'float'],
     save_file: [12, 'string'],
     clip: [1000, 'bool', false],
+  },
+  MultiBoxLossParameter: {
+    loc_loss_type: [1, 'enum:MultiBoxLossParameter.LocLossType', 'SMOOTH_L1'],
+    conf_loss_type: [2, 'enum:MultiBoxLossParameter.ConfLossType', 'SOFTMAX'],
+    loc_weight: [3, 'float', 1],
+    num_classes: [4, 'uint32'],
+    share_location: [5, 'bool', true],
+    match_type: [6, 'enum:MultiBoxLossParameter.MatchType', 'PER_PREDICTION'],
+    overlap_threshold: [7, 'float', 0.5],
+    use_prior_for_matching: [8, 'bool', true],
+    background_label_id: [9, 'uint32', 0],
+    use_difficult_gt: [10, 'bool', true],
+    do_neg_mining: [11, 'bool'],
+    neg_pos_ratio: [12, 'float', 3],
+    neg_overlap: [13, 'float', 0.5],
+    code_type: [14, 'enum:PriorBoxParameter.CodeType', 'CORNER'],
+    encode_variance_in_target: [16, 'bool', false],
+    map_object_to_agnostic: [17, 'bool', false],
+    ignore_cross_boundary_bbox: [18, 'bool', false],
+    bp_inside: [19, 'bool', false],
+    mining_type: [20, 'enum:MultiBoxLossParameter.MiningType', 'MAX_NEGATIVE'],
+    nms_param: [21, 'message:NonMaximumSuppressionParameter'],
+    sample_size: [22, 'int32', 64],
+    use_prior_for_nms: [23, 'bool', false],
   },
   NonMaximumSuppressionParameter: {
     nms_threshold: [1, 'float', 0.3],

@@ -51,6 +51,7 @@ export const rareOperators = {
     "BN with the batch's own statistics changes its blobs as it runs; use phase TEST, or bn_mode: INFERENCE",
   ),
   smoothL1Loss: noLoss,
+  multiBoxLoss: noLoss,
   file: noLoss,
   recall: state,
   remember: state,

@@ -212,7 +212,7 @@ interface DetectionOutputParameter {
   readonly clip: boolean;
 }
 
-const CODES = { CORNER: 'corner', CENTER_SIZE: 'centerSize', CORNER_SIZE: 'cornerSize' } as const;
+export const CODES = { CORNER: 'corner', CENTER_SIZE: 'centerSize', CORNER_SIZE: 'cornerSize' } as const;
 /** Above it is every float. */
 const NO_THRESHOLD = -3.4028234663852886e38;
 

@@ -20,6 +20,7 @@ import type { LayerRule, Layers } from './layer.ts';
 import { lossLayers } from './losses.ts';
 import { lrnLayers } from './lrn.ts';
 import { mobileLayers } from './mobile.ts';
+import { multiBoxLayers } from './multi-box-loss.ts';
 import { poolingLayers } from './pooling.ts';
 import { recurrentLayers } from './recurrent.ts';
 import { reductionLayers } from './reductions.ts';
@@ -45,6 +46,7 @@ export const layerRules: Layers = {
   ...lossLayers,
   ...lrnLayers,
   ...mobileLayers,
+  ...multiBoxLayers,
   ...poolingLayers,
   ...recurrentLayers,
   ...reductionLayers,

@@ -25,26 +25,24 @@ interface LossParameter {
   normalize?: boolean;
 }
 
-/** softmax_loss_layer.cpp; the legacy `normalize: false` means BATCH_SIZE. */
+/** What a loss is divided by; the legacy `normalize: false` means BATCH_SIZE (softmax_loss_layer.cpp, LayerSetUp). */
+export function normalizationOf(
+  param: object | undefined,
+): (typeof NORMALIZATIONS)[keyof typeof NORMALIZATIONS] {
+  const { normalization, normalize }: Partial<LossParameter> = param ?? {};
+  return NORMALIZATIONS[normalization ?? (normalize === false ? 'BATCH_SIZE' : 'VALID')];
+}
+
+/** softmax_loss_layer.cpp */
 function softmaxLoss(context: LayerContext): Built {
-  const p = withDefaults<{ ignore_label?: number; normalization: string; normalize?: boolean }>(
-    'LossParameter',
-    context.layer.loss_param,
-  );
+  const { ignore_label } = withDefaults<{ ignore_label?: number }>('LossParameter', context.layer.loss_param);
   const { axis } = withDefaults<{ axis: number }>('SoftmaxParameter', context.layer.softmax_param);
-  const explicit = (context.layer.loss_param as { normalization?: string } | undefined)?.normalization;
-  const name =
-    explicit === undefined && p.normalize !== undefined
-      ? p.normalize
-        ? 'VALID'
-        : 'BATCH_SIZE'
-      : p.normalization;
-  const normalization = NORMALIZATIONS[name as 'FULL'];
+  const normalization = normalizationOf(context.layer.loss_param);
   const sizes = labels(context, axis);
   const operation: Operation = {
     kind: 'softmaxLoss',
     ...sizes,
-    ignoreLabel: p.ignore_label ?? null,
+    ignoreLabel: ignore_label ?? null,
     normalization,
   };
   if (context.topCount < 2) return { operation, tops: [[]] };

@@ -823,6 +823,67 @@ export interface SmoothL1Loss {
 }
 
 /**
+ * The loss of a detector (SSD): priors are matched with the boxes of an image, hard ones are chosen among
+ * the others, and the losses of their scores and, where they match, of their locations are summed. Its
+ * gradient by locations is the one of SSD, which leaves the variances out of account where they stand in the
+ * target.
+ * inputs: locations, [N, priors · L · 4], L 1 or classes; scores, [N, priors · classes]; priors, [1, 2,
+ * priors · 4]; boxes, [K, 8]: image (−1: none), class, instance, x1, y1, x2, y2, difficult.
+ * outputs: the loss, one value.
+ */
+export interface MultiBoxLoss {
+  readonly kind: 'multiBoxLoss';
+  /** How many. */
+  readonly classes: number;
+  /** The class that is none. */
+  readonly background: number;
+  /** One box for all classes. */
+  readonly shareLocation: boolean;
+  /** All classes are background + 1. */
+  readonly agnostic: boolean;
+  /** What locations say. */
+  readonly code: 'corner' | 'centerSize' | 'cornerSize';
+  /** Variances divide both the locations and what they should be. */
+  readonly varianceInTarget: boolean;
+  /** Of locations. */
+  readonly locLoss: 'smoothL1' | 'l2';
+  /** Of scores. */
+  readonly confLoss: 'softmax' | 'logistic';
+  /** Of the loss of locations. */
+  readonly locWeight: number;
+  /** Of the loss of scores. */
+  readonly confWeight: number;
+  /** A prior that no box claims first matches the box that it overlaps most, by overlapThreshold at least. */
+  readonly perPrediction: boolean;
+  /** An overlap that is a match. */
+  readonly overlapThreshold: number;
+  /** Priors are matched, rather than the boxes that locations say. */
+  readonly priorsMatch: boolean;
+  /** What reaches beyond the image is no match, and no negative that is mined. */
+  readonly ignoresCrossing: boolean;
+  /** Sides beyond the image have no loss. */
+  readonly insideOnly: boolean;
+  /** Boxes that are difficult count. */
+  readonly usesDifficult: boolean;
+  /** Which priors count: all; matches and the worst negatives; the worst of all. */
+  readonly mining: 'none' | 'maxNegative' | 'hardExample';
+  /** Of maxNegative. */
+  readonly negativesPerMatch: number;
+  /** Of maxNegative: negatives overlap every box by less. */
+  readonly negativeOverlap: number;
+  /** Of hardExample, in each image. */
+  readonly sampleSize: number;
+  /** What is mined overlaps nothing worse by more. */
+  readonly nmsThreshold: number | null;
+  /** How many are compared. */
+  readonly nmsTopK: number | null;
+  /** It is the priors that must not overlap, rather than what locations say. */
+  readonly nmsByPriors: boolean;
+  /** What the sum is divided by: all priors, those that match, images, or 1. */
+  readonly normalization: 'full' | 'valid' | 'batchSize' | 'none';
+}
+
+/**
  * The topK largest along the channels, the largest first; of equal ones the later channel comes first.
  * inputs: x.
  * outputs: y, [outer, topK, inner], or [outer, 2, topK, inner] with both.
@@ -1077,6 +1138,7 @@ export type OperationAttributes =
   | PsRoiPooling
   | RoiAlign
   | SmoothL1Loss
+  | MultiBoxLoss
   | ArgMax
   | Reduction
   | Mvn

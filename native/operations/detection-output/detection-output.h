@@ -44,24 +44,8 @@ struct DecodedBox {
     const int64_t prior = i % at.priors, set = i / at.priors % at.sets, image = i / (at.priors * at.sets);
     const float* said = locations + ((image * at.priors + prior) * at.sets + set) * 4;
     const float *from = priors + prior * 4, *variance = priors + (at.priors + prior) * 4;
-    Real offset[4], box[4];
-    for (int side = 0; side < 4; ++side)
-      offset[side] = varianceInTarget ? Real(said[side]) : Real(said[side]) * Real(variance[side]);
-    const Real width = Real(from[2]) - Real(from[0]), height = Real(from[3]) - Real(from[1]);
-    if (code == BoxCode::centerSize) {
-      const Real x = offset[0] * width + (Real(from[0]) + Real(from[2])) / 2,
-                 y = offset[1] * height + (Real(from[1]) + Real(from[3])) / 2;
-      const Real halfWidth = std::exp(offset[2]) * width / 2, halfHeight = std::exp(offset[3]) * height / 2;
-      box[0] = x - halfWidth;
-      box[1] = y - halfHeight;
-      box[2] = x + halfWidth;
-      box[3] = y + halfHeight;
-    } else {
-      for (int side = 0; side < 4; ++side) {
-        const Real unit = code == BoxCode::corner ? Real(1) : side % 2 == 0 ? width : height;
-        box[side] = Real(from[side]) + offset[side] * unit;
-      }
-    }
+    Real box[4];
+    decodeBox(code, said, from, varianceInTarget ? nullptr : variance, box);
     float* made = at.boxes + ((image * at.sets + set) * at.priors + prior) * 4;
     for (int side = 0; side < 4; ++side)
       made[side] = static_cast<float>(!clip           ? box[side]

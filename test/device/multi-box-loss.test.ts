@@ -1,0 +1,328 @@
+/** MultiBoxLoss against a second description of it, differences, and cases that are worked by hand. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { seededRandom } from '../../ts/base/random.ts';
+import {
+  type Device,
+  type DeviceError,
+  type ErrorCode,
+  GraphError,
+  openDevice,
+  readNet,
+} from '../../ts/index.ts';
+import { openEmulated } from '../support/emulated.ts';
+import {
+  type Box,
+  type MultiBoxSettings,
+  multiBoxReference,
+  type Truth,
+} from '../support/multi-box-reference.ts';
+
+const devices: Device[] = [await openDevice('reference')];
+try {
+  devices.push(await openDevice('cpu', { threads: 2 }));
+} catch (error) {
+  console.log(`skipped: the cpu device: ${(error as Error).message}`);
+}
+const emulated = await openEmulated();
+if (emulated !== null) devices.push(emulated);
+
+const DEFAULTS: MultiBoxSettings = {
+  classes: 3,
+  background: 0,
+  shareLocation: true,
+  agnostic: false,
+  code: 'CENTER_SIZE',
+  varianceInTarget: false,
+  locLoss: 'SMOOTH_L1',
+  confLoss: 'SOFTMAX',
+  locWeight: 1,
+  matchType: 'PER_PREDICTION',
+  overlapThreshold: 0.5,
+  usePrior: true,
+  ignoreCrossing: false,
+  bpInside: false,
+  useDifficult: true,
+  mining: 'MAX_NEGATIVE',
+  negPosRatio: 3,
+  negOverlap: 0.5,
+  sampleSize: 64,
+  nms: null,
+  normalization: 'VALID',
+};
+
+interface Given {
+  readonly images: number;
+  readonly loc: Float32Array;
+  readonly conf: Float32Array;
+  readonly priors: readonly Box[];
+  readonly variances: readonly (readonly number[])[];
+  readonly truths: readonly Truth[];
+}
+
+const prototxt = (s: MultiBoxSettings) => `num_classes: ${s.classes} background_label_id: ${s.background}
+  share_location: ${s.shareLocation} map_object_to_agnostic: ${s.agnostic} code_type: ${s.code}
+  encode_variance_in_target: ${s.varianceInTarget} loc_loss_type: ${s.locLoss} conf_loss_type: ${s.confLoss}
+  loc_weight: ${s.locWeight} match_type: ${s.matchType} overlap_threshold: ${s.overlapThreshold}
+  use_prior_for_matching: ${s.usePrior} ignore_cross_boundary_bbox: ${s.ignoreCrossing} bp_inside: ${s.bpInside}
+  use_difficult_gt: ${s.useDifficult} mining_type: ${s.mining} neg_pos_ratio: ${s.negPosRatio}
+  neg_overlap: ${s.negOverlap} sample_size: ${s.sampleSize}
+  ${s.nms === null ? '' : `nms_param { nms_threshold: ${s.nms.threshold} top_k: ${s.nms.topK} } use_prior_for_nms: ${s.nms.byPrior}`}`;
+
+const input = (name: string, ...shape: number[]) =>
+  `layer { name: "${name}" type: "Input" top: "${name}" input_param { shape { ${shape.map((dim) => `dim: ${dim}`).join(' ')} } } }\n`;
+
+const netOf = (s: MultiBoxSettings, { images, priors }: Given, rows: number, more = prototxt(s)) => {
+  const P = priors.length;
+  return `${input('loc', images, P * (s.shareLocation ? 1 : s.classes) * 4)}${input('conf', images, P * s.classes)}
+    ${input('label_prior', 1, 2, P * 4)}${input('label', 1, 1, rows, 8)}
+    layer { name: "loss" type: "MultiBoxLoss" bottom: "loc" bottom: "conf" bottom: "label_prior" bottom: "label" top: "loss"
+      loss_param { normalization: ${s.normalization} } multibox_loss_param { ${more} } }`;
+};
+
+const inputsOf = ({ loc, conf, priors, variances, truths }: Given, rows: number) => {
+  const label = new Float32Array(rows * 8).fill(-1);
+  truths.forEach(({ image, label: of, box, difficult = false }, i) => {
+    label.set([image, of, 0, ...box, Number(difficult)], 8 * i);
+  });
+  return { loc, conf, label_prior: Float32Array.from([...priors, ...variances].flat()), label };
+};
+
+async function gradients(device: Device, s: MultiBoxSettings, given: Given, more?: string) {
+  // Rows that hold no box stand behind the others.
+  const rows = given.truths.length + 2;
+  const model = readNet(netOf(s, given, rows, more), { file: 'net.prototxt' });
+  using trainer = await device.train({ model, update: null, diffs: ['loc', 'conf'] });
+  const { outputs, blobs } = await trainer.gradients(inputsOf(given, rows));
+  return { loss: outputs.loss!.data[0]!, dLoc: blobs.loc!.data, dConf: blobs.conf!.data };
+}
+
+const isClose = (found: ArrayLike<number>, wanted: ArrayLike<number>, what: string, tolerance = 2e-5) => {
+  assert.is(found.length, wanted.length, what);
+  for (let i = 0; i < wanted.length; i++)
+    assert.ok(
+      Math.abs(found[i]! - wanted[i]!) <= tolerance * Math.max(1, Math.abs(wanted[i]!)),
+      `${what}[${i}] is ${found[i]}, not ${wanted[i]}`,
+    );
+};
+
+/** Priors on a jittered grid, some of them beyond the image; boxes near some of them. */
+function randomCase(s: MultiBoxSettings, seed: number): Given {
+  const random = seededRandom(seed);
+  const images = 3;
+  const round = (values: readonly number[]) => values.map((value) => Math.fround(value)) as unknown as Box;
+  const priors = Array.from({ length: 30 }, (): Box => {
+    const [x, y, w, h] = [random(), random(), 0.15 + 0.3 * random(), 0.15 + 0.3 * random()];
+    return round([x - w / 2, y - h / 2, x + w / 2, y + h / 2]);
+  });
+  const truths = Array.from({ length: 7 }, (_, k): Truth => {
+    const box = priors[Math.floor(random() * priors.length)]!;
+    return {
+      // The last image has none.
+      image: k % 2,
+      label: (s.background === 0 ? 1 : 0) + Math.floor(random() * (s.classes - (s.background === 0 ? 1 : 0))),
+      box: round(box.map((side, i) => side + 0.08 * (random() - 0.5) + (i >= 2 ? 0.05 : 0))),
+      difficult: random() < 0.3,
+    };
+  });
+  const values = (count: number, scale: number) =>
+    Float32Array.from({ length: count }, () => scale * (2 * random() - 1));
+  return {
+    images,
+    loc: values(images * priors.length * (s.shareLocation ? 1 : s.classes) * 4, 1.5),
+    conf: values(images * priors.length * s.classes, 2),
+    priors,
+    variances: priors.map(() => round([0.1, 0.15, 0.2, 0.25])),
+    truths,
+  };
+}
+
+const VARIANTS: Readonly<Record<string, Partial<MultiBoxSettings>>> = {
+  'by default': {},
+  'with corners': { code: 'CORNER' },
+  'with corners over sizes': { code: 'CORNER_SIZE', locLoss: 'L2', locWeight: 2 },
+  'with variances in the target': { varianceInTarget: true, normalization: 'BATCH_SIZE' },
+  'with a logistic loss': { confLoss: 'LOGISTIC', normalization: 'FULL' },
+  'with a logistic loss of all priors': { confLoss: 'LOGISTIC', mining: 'NONE' },
+  'with the background behind the classes': { background: 2 },
+  'with one prior a box': { matchType: 'BIPARTITE', negPosRatio: 1.5 },
+  'without difficult boxes': { useDifficult: false, normalization: 'NONE' },
+  'of all priors': { mining: 'NONE' },
+  'by predicted boxes': { usePrior: false, overlapThreshold: 0.3 },
+  'with locations of each class': { shareLocation: false, mining: 'NONE' },
+  'with locations of each class, by predicted boxes': {
+    shareLocation: false,
+    mining: 'NONE',
+    usePrior: false,
+    overlapThreshold: 0.2,
+    bpInside: true,
+  },
+  'with logistic scores and locations of each class': {
+    shareLocation: false,
+    mining: 'NONE',
+    usePrior: false,
+    confLoss: 'LOGISTIC',
+    overlapThreshold: 0.1,
+  },
+  'of objects alone': { classes: 2, agnostic: true },
+  'without what crosses the border': { ignoreCrossing: true },
+  'without sides beyond the border': { bpInside: true, code: 'CORNER' },
+  'with hard examples': { mining: 'HARD_EXAMPLE', sampleSize: 9 },
+  'with hard examples apart': {
+    mining: 'HARD_EXAMPLE',
+    sampleSize: 9,
+    ignoreCrossing: true,
+    nms: { threshold: 0.3, topK: 20, byPrior: false },
+  },
+  'with negatives apart': { nms: { threshold: 0.2, topK: -1, byPrior: true }, negOverlap: 0.3 },
+};
+
+for (const [name, change] of Object.entries(VARIANTS))
+  test(`the loss and its gradients ${name} are those of a second description`, async () => {
+    const s = { ...DEFAULTS, ...change };
+    for (const seed of [1, 2, 3]) {
+      const given = randomCase(s, seed);
+      const wanted = multiBoxReference(s, given);
+      assert.ok(wanted.matches > 0, 'nothing matches: the case shows nothing');
+      for (const device of devices) {
+        const { loss, dLoc, dConf } = await gradients(device, s, given);
+        isClose([loss], [wanted.loss], `loss on ${device.kind}, seed ${seed}`);
+        isClose(dLoc, wanted.dLoc, `diff of loc on ${device.kind}, seed ${seed}`);
+        isClose(dConf, wanted.dConf, `diff of conf on ${device.kind}, seed ${seed}`);
+      }
+    }
+  });
+
+test('the gradients are the slopes of the loss', async () => {
+  const s = { ...DEFAULTS, mining: 'NONE' } as const;
+  const given = randomCase(s, 5);
+  const [device] = devices as [Device];
+  const { dLoc, dConf } = await gradients(device, s, given);
+  const slope = async (blob: 'loc' | 'conf', i: number) => {
+    const at = async (by: number) =>
+      (await gradients(device, s, { ...given, [blob]: given[blob].with(i, given[blob][i]! + by) })).loss;
+    return ((await at(1e-2)) - (await at(-1e-2))) / 2e-2;
+  };
+  const moved = [...dLoc.keys()].filter((i) => dLoc[i] !== 0 && Math.abs(dLoc[i]!) < Math.max(...dLoc) * 0.9);
+  for (const i of moved.slice(0, 8)) isClose([await slope('loc', i)], [dLoc[i]!], `loc ${i}`, 1e-3);
+  for (const i of [0, 7, 40, 100, 200]) isClose([await slope('conf', i)], [dConf[i]!], `conf ${i}`, 1e-3);
+});
+
+// Four priors in a row, each a quarter of the image; every score is 0 unless it is said.
+const quarters: readonly Box[] = [0, 1, 2, 3].map((i): Box => [i / 4, 0, (i + 1) / 4, 1]);
+const row = (truths: readonly Truth[], scores: readonly number[] = [], images = 1): Given => ({
+  images,
+  loc: new Float32Array(16 * images),
+  conf: Float32Array.from({ length: 8 * images }, (_, i) => scores[i] ?? 0),
+  priors: quarters,
+  variances: quarters.map(() => [0.1, 0.1, 0.2, 0.2]),
+  truths,
+});
+const two = { ...DEFAULTS, classes: 2 };
+
+for (const device of devices) {
+  const on = `on ${device.kind}`;
+  test(`a box that a prior says exactly costs its class alone, and the three worst of the others, ${on}`, async () => {
+    const truths = [{ image: 0, label: 1, box: quarters[1]! }];
+    const { loss, dLoc, dConf } = await gradients(device, two, row(truths));
+    // Four priors with even scores, ln 2 each, over one match.
+    isClose([loss], [4 * Math.log(2)], 'loss');
+    isClose(dLoc, new Float32Array(16), 'diff of loc');
+    isClose(dConf, [-0.5, 0.5, 0.5, -0.5, -0.5, 0.5, -0.5, 0.5], 'diff of conf');
+  });
+
+  test(`of the negatives the hardest count, as many as the ratio says, ${on}`, async () => {
+    const truths = [{ image: 0, label: 1, box: quarters[0]! }];
+    // The last prior is the surest of its mistake, the third less so.
+    const given = row(truths, [0, 0, 2, 0, 0, 1, 0, 3]);
+    const { dConf } = await gradients(device, { ...two, negPosRatio: 2 }, given);
+    assert.equal([...dConf].slice(2, 4), [0, 0], 'an easy negative');
+    assert.ok(dConf[5]! > 0.7 && dConf[7]! > 0.9);
+    const none = await gradients(device, { ...two, negPosRatio: 0 }, given);
+    isClose([none.loss], [Math.log(2)], 'the match alone');
+  });
+
+  test(`without a box in the batch the loss is 0, and so are its gradients, ${on}`, async () => {
+    const { loss, dLoc, dConf } = await gradients(device, two, row([], [1, 2, 3, 4, 5, 6, 7, 8]));
+    assert.equal(
+      [loss, ...dLoc, ...dConf],
+      Array.from({ length: 25 }, () => 0),
+    );
+    // Where all priors count, they are background, over a normaliser that is 1 at least.
+    const all = await gradients(device, { ...two, mining: 'NONE' }, row([]));
+    isClose([all.loss], [4 * Math.log(2)], 'all priors');
+  });
+
+  test(`a box that no prior touches matches nothing, ${on}`, async () => {
+    const truths = [{ image: 0, label: 1, box: [2, 2, 3, 3] as Box }];
+    const { loss } = await gradients(device, two, row(truths));
+    assert.is(loss, 0);
+  });
+
+  test(`difficult boxes count or not, as use_difficult_gt says, ${on}`, async () => {
+    const truths = [{ image: 0, label: 1, box: quarters[2]!, difficult: true }];
+    isClose([(await gradients(device, two, row(truths))).loss], [4 * Math.log(2)], 'they count');
+    assert.is((await gradients(device, { ...two, useDifficult: false }, row(truths))).loss, 0);
+  });
+
+  test(`an image without a box has no negatives beside one that has, ${on}`, async () => {
+    const truths = [{ image: 1, label: 1, box: quarters[1]! }];
+    const { dConf } = await gradients(device, two, row(truths, [], 2));
+    assert.equal(
+      [...dConf].slice(0, 8),
+      Array.from({ length: 8 }, () => 0),
+    );
+    assert.ok([...dConf].slice(8).every((diff) => diff !== 0));
+  });
+
+  test(`each box has a prior of its own, though another box overlaps it more, ${on}`, async () => {
+    // Both overlap the second prior most; the wider one is left with the third, by less than overlap_threshold.
+    const truths: Truth[] = [
+      { image: 0, label: 1, box: [0.25, 0, 0.55, 1] },
+      { image: 0, label: 1, box: [0.25, 0, 0.7, 1] },
+    ];
+    const s = { ...two, negPosRatio: 0, overlapThreshold: 0.95 };
+    const { dConf } = await gradients(device, s, row(truths));
+    assert.equal([...dConf].map(Math.sign), [0, 0, 1, -1, 1, -1, 0, 0]);
+  });
+
+  test(`boxes of the background, of no class, or of half a class are refused, ${on}`, async () => {
+    for (const label of [0, 2, 1.5, -1, Number.NaN]) {
+      try {
+        await gradients(device, two, row([{ image: 0, label, box: quarters[0]! }]));
+        assert.unreachable(`${label} was accepted`);
+      } catch (error) {
+        assert.is((error as DeviceError).code, 'label/invalid', `${label}: ${(error as Error).message}`);
+        assert.match((error as Error).message, /layer "loss"/);
+      }
+    }
+  });
+}
+
+const refusals: Readonly<Record<string, RegExp>> = {
+  'mining_type: NONE': /num_classes must be given/,
+  'num_classes: 2 do_neg_mining: true mining_type: NONE': /do_neg_mining: true contradicts mining_type: NONE/,
+  'num_classes: 2 share_location: false': /needs share_location: true/,
+  'num_classes: 2 background_label_id: 2': /from 0 to 1, found 2/,
+  'num_classes: 3 map_object_to_agnostic: true': /num_classes must be 2, found 3/,
+  'num_classes: 2 mining_type: HARD_EXAMPLE sample_size: 0': /sample_size must be at least 1/,
+  'num_classes: 2 nms_param { nms_threshold: 0.5 }': /top_k/,
+  'num_classes: 3': /need 1×12 scores, the second bottom is 1×8/,
+};
+for (const [param, message] of Object.entries(refusals))
+  test(`multibox_loss_param { ${param} } is refused with its place`, async () => {
+    try {
+      await gradients(devices[0]!, two, row([]), param);
+      assert.unreachable('it was accepted');
+    } catch (error) {
+      assert.instance(error, GraphError);
+      assert.is((error as GraphError).code, 'graph/multi-box-loss' satisfies ErrorCode);
+      assert.match((error as Error).message, message);
+      assert.match((error as Error).message, /^net\.prototxt:\d+:\d+: /);
+    }
+  });
+
+test.after(() => {
+  for (const device of devices) device.dispose();
+});
+test.run();

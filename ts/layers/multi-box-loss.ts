@@ -1,0 +1,153 @@
+/** MultiBoxLoss of SSD (github.com/weiliu89/caffe, branch ssd: multibox_loss_layer.cpp; arXiv:1512.02325, section 2.2). */
+import { elementCount, showShape } from '../base/shape.ts';
+import { type Message, positionOf } from '../caffe/message.ts';
+import { withDefaults } from '../caffe/net-parameter.ts';
+import { CODES } from './detection.ts';
+import type { Built, LayerContext, Layers } from './layer.ts';
+import { normalizationOf } from './losses.ts';
+
+export const multiBoxLayers: Layers = {
+  MultiBoxLoss: { build: multiBoxLoss, bottoms: [4, 4], isLoss: true },
+};
+
+interface MultiBoxLossParameter {
+  readonly loc_loss_type: 'SMOOTH_L1' | 'L2';
+  readonly conf_loss_type: 'SOFTMAX' | 'LOGISTIC';
+  readonly loc_weight: number;
+  readonly num_classes?: number;
+  readonly share_location: boolean;
+  readonly match_type: 'BIPARTITE' | 'PER_PREDICTION';
+  readonly overlap_threshold: number;
+  readonly use_prior_for_matching: boolean;
+  readonly background_label_id: number;
+  readonly use_difficult_gt: boolean;
+  readonly do_neg_mining?: boolean;
+  readonly neg_pos_ratio: number;
+  readonly neg_overlap: number;
+  readonly code_type: keyof typeof CODES;
+  readonly encode_variance_in_target: boolean;
+  readonly map_object_to_agnostic: boolean;
+  readonly ignore_cross_boundary_bbox: boolean;
+  readonly bp_inside: boolean;
+  readonly mining_type: keyof typeof MININGS;
+  readonly nms_param?: Message;
+  readonly sample_size: number;
+  readonly use_prior_for_nms: boolean;
+}
+
+const MININGS = { NONE: 'none', MAX_NEGATIVE: 'maxNegative', HARD_EXAMPLE: 'hardExample' } as const;
+
+function multiBoxLoss(context: LayerContext): Built {
+  const param = context.layer.multibox_loss_param ?? {};
+  const p = withDefaults<MultiBoxLossParameter>('MultiBoxLossParameter', param);
+  const refuse = (field: string, message: string): never =>
+    context.fail('multi-box-loss', message, positionOf(param, field) ?? 'multibox_loss_param');
+  const classes = p.num_classes ?? 0;
+  // SSD keeps it in an int.
+  const background = p.background_label_id | 0;
+  const isMining = p.mining_type !== 'NONE';
+  if (classes < 1) refuse('num_classes', 'num_classes must be given and at least 1');
+  if (p.do_neg_mining !== undefined && p.do_neg_mining !== isMining)
+    refuse(
+      'do_neg_mining',
+      `do_neg_mining: ${p.do_neg_mining} contradicts mining_type: ${p.mining_type}; write mining_type alone (${isMining ? 'NONE for none' : 'MAX_NEGATIVE for hard negatives'})`,
+    );
+  if (isMining && !p.share_location)
+    refuse(
+      'share_location',
+      `mining_type: ${p.mining_type} needs share_location: true; or write mining_type: NONE`,
+    );
+  if ((p.conf_loss_type === 'SOFTMAX' || isMining) && !(background >= 0 && background < classes))
+    refuse(
+      'background_label_id',
+      `background_label_id must be a class, from 0 to ${classes - 1}, found ${p.background_label_id}`,
+    );
+  const agnosticClasses = background >= 0 ? 2 : 1;
+  if (p.map_object_to_agnostic && (classes !== agnosticClasses || background + 1 >= classes))
+    refuse(
+      'map_object_to_agnostic',
+      `map_object_to_agnostic leaves background ${background} and class ${background + 1}: num_classes must be ${agnosticClasses}, found ${classes}`,
+    );
+  if (!(p.neg_pos_ratio >= 0))
+    refuse('neg_pos_ratio', `neg_pos_ratio must be at least 0, found ${p.neg_pos_ratio}`);
+  if (p.mining_type === 'HARD_EXAMPLE' && p.sample_size < 1)
+    refuse('sample_size', `sample_size must be at least 1, found ${p.sample_size}`);
+  checkShapes(context, classes, p.share_location);
+  const [toLocations = true, toScores = true] = context.layer.propagate_down ?? [];
+  return {
+    operation: {
+      kind: 'multiBoxLoss',
+      classes,
+      background,
+      shareLocation: p.share_location,
+      agnostic: p.map_object_to_agnostic,
+      code: CODES[p.code_type],
+      varianceInTarget: p.encode_variance_in_target,
+      locLoss: p.loc_loss_type === 'L2' ? 'l2' : 'smoothL1',
+      confLoss: p.conf_loss_type === 'LOGISTIC' ? 'logistic' : 'softmax',
+      // What no diff goes down to has no share in SSD's loss either.
+      locWeight: toLocations ? p.loc_weight : 0,
+      confWeight: toScores ? 1 : 0,
+      perPrediction: p.match_type === 'PER_PREDICTION',
+      overlapThreshold: p.overlap_threshold,
+      priorsMatch: p.use_prior_for_matching,
+      ignoresCrossing: p.ignore_cross_boundary_bbox,
+      insideOnly: p.bp_inside,
+      usesDifficult: p.use_difficult_gt,
+      mining: MININGS[p.mining_type],
+      negativesPerMatch: p.neg_pos_ratio,
+      negativeOverlap: p.neg_overlap,
+      sampleSize: Math.max(1, p.sample_size),
+      ...suppression(context, p),
+      nmsByPriors: p.use_prior_for_nms,
+      normalization: normalizationOf(context.layer.loss_param),
+    },
+    tops: [[]],
+  };
+}
+
+/** Non-maximum suppression among what is mined: none without nms_param, nor with a threshold of 0. */
+function suppression(
+  context: LayerContext,
+  { nms_param, mining_type }: MultiBoxLossParameter,
+): { nmsThreshold: number | null; nmsTopK: number | null } {
+  const nms = withDefaults<{ nms_threshold: number; top_k?: number }>(
+    'NonMaximumSuppressionParameter',
+    nms_param,
+  );
+  if (nms_param === undefined || mining_type === 'NONE' || !(nms.nms_threshold > 0))
+    return { nmsThreshold: null, nmsTopK: null };
+  if (nms.top_k === undefined)
+    context.fail(
+      'multi-box-loss',
+      'nms_param without top_k lets SSD compare 0 boxes, so that nothing is mined; write top_k, -1 for all',
+      positionOf(nms_param) ?? 'multibox_loss_param',
+    );
+  return { nmsThreshold: nms.nms_threshold, nmsTopK: nms.top_k! < 0 ? null : nms.top_k! };
+}
+
+function checkShapes(context: LayerContext, classes: number, shareLocation: boolean): void {
+  const [locations, scores, priors, boxes] = context.shapes.map((shape) => elementCount(shape)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  const refuse = (message: string) => context.fail('multi-box-loss', message);
+  const images = context.shapes[0]![0] ?? 1;
+  const count = priors / 8;
+  const sets = shareLocation ? 1 : classes;
+  const shown = context.shapes.map(showShape);
+  if (!Number.isInteger(count) || locations !== images * count * sets * 4)
+    refuse(
+      `${count} priors need ${images}×${count * sets * 4} locations, the first bottom is ${shown[0]}; concatenate what every feature map's locations, scores and priors are in one order`,
+    );
+  if (scores !== images * count * classes)
+    refuse(
+      `${count} priors of ${classes} classes need ${images}×${count * classes} scores, the second bottom is ${shown[1]}; each prior has num_classes of them, the background's too`,
+    );
+  if (boxes === 0 || context.shapes[3]!.at(-1) !== 8)
+    refuse(
+      `the fourth bottom must be boxes as AnnotatedData gives them, 1×1×N×8 (image, class, instance, x1, y1, x2, y2, difficult), found ${shown[3]}`,
+    );
+}
