@@ -215,13 +215,10 @@ layer { name: "r" type: "ReLU" bottom: "y" top: "y" forward_type: FLOAT backward
 });
 
 test('a foreign field of a foreign layer names the layer type; one of a known layer is refused itself', () => {
-  const foreign = `${DATA}layer { name: "mbox" bottom: "x" top: "y" multibox_loss_param { num_classes: 8 } type: "MultiBoxLoss" }`;
+  const foreign = `${DATA}layer { name: "video" bottom: "x" top: "y" video_data_param { video_file: "x" } type: "VideoData" }`;
   const { code, message } = refusal(() => build(foreign));
   assert.is(code, 'graph/fork-type');
-  assert.match(
-    message,
-    /"mbox" \(MultiBoxLoss\).*layer type "MultiBoxLoss" is not in BVLC's Caffe: .* SSD's/,
-  );
+  assert.match(message, /"video" \(VideoData\).*layer type "VideoData" is not in BVLC's Caffe: .* SSD's/);
   const known = `${DATA}layer { name: "r" type: "ReLU" bottom: "x" top: "y" relu_param { relu6: true } }`;
   assert.match(refusal(() => build(known)).message, /2:\d+: ReLUParameter has no field "relu6": .*Synopsys/);
   // Where both are there, the type is what is missing in the first place.

@@ -120,7 +120,7 @@ test('an unknown layer type says whose it is', () => {
     return assert.unreachable('it was accepted') as never;
   };
   for (const [type, code, words] of [
-    ['MultiBoxLoss', 'graph/fork-type', "it belongs to SSD's fork"],
+    ['VideoData', 'graph/fork-type', "it belongs to SSD's fork"],
     ['BoxAnnotatorOHEM', 'graph/fork-type', 'it belongs to the R-FCN fork'],
     [
       'DenseImageData',

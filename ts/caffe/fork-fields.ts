@@ -205,6 +205,7 @@ const FORKS: readonly Fork[] = [
       LayerParameter: `yolov3_param yolo_seg_param segmentation_evaluate_param yolo_detection_output_param
         yolov3_detection_output_param relu6_param upsample_param reorg_param region_loss_param`,
       TransformationParameter: 'enable_classf_aug cvt_bgr2rgb',
+      AnnotatedDataParameter: 'yolo_data_type yolo_data_jitter train_diffcult',
     },
     layerTypes: `AssistedExcitation DepthwiseConvolution GaussianYolov3 LaneData ReLU6 SegmentationEvaluate
       Upsample YoloDetectionOutput YoloSeg Yolov3 Yolov3DetectionOutput`,

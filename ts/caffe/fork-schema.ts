@@ -14,6 +14,11 @@ type Messages = Readonly<Record<string, Readonly<Record<string, FieldDefinition>
 
 export const forkEnums: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   'PriorBoxParameter.CodeType': { CORNER: 1, CENTER_SIZE: 2, CORNER_SIZE: 3 },
+  'EmitConstraint.EmitType': { CENTER: 0, MIN_OVERLAP: 1 },
+  'ResizeParameter.Resize_mode': { WARP: 1, FIT_SMALL_SIZE: 2, FIT_LARGE_SIZE_AND_PAD: 3 },
+  'ResizeParameter.Pad_mode': { CONSTANT: 1, MIRRORED: 2, REPEAT_NEAREST: 3 },
+  'ResizeParameter.Interp_mode': { LINEAR: 1, AREA: 2, NEAREST: 3, CUBIC: 4, LANCZOS4: 5 },
+  'AnnotatedDatum.AnnotationType': { BBOX: 0 },
   'MultiBoxLossParameter.LocLossType': { L2: 0, SMOOTH_L1: 1 },
   'MultiBoxLossParameter.ConfLossType': { SOFTMAX: 0, LOGISTIC: 1 },
   'MultiBoxLossParameter.MatchType': { BIPARTITE: 0, PER_PREDICTION: 1 },
@@ -25,6 +30,7 @@ export const forkEnums: Readonly<Record<string, Readonly<Record<string, number>>
 
 export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   // weiliu89/caffe, branch ssd
+  annotated_data_param: [200, 'message:AnnotatedDataParameter'],
   multibox_loss_param: [201, 'message:MultiBoxLossParameter'],
   permute_param: [202, 'message:PermuteParameter'],
   prior_box_param: [203, 'message:PriorBoxParameter'],
@@ -48,7 +54,95 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   proposal_param: [212, 'message:ProposalParameter'],
 };
 
+/** Of TransformationParameter: SSD's, for AnnotatedData. */
+export const forkTransformFields: Readonly<Record<string, FieldDefinition>> = {
+  // MobileNet-YOLO repeats it.
+  resize_param: [8, '*message:ResizeParameter'],
+  noise_param: [9, 'message:NoiseParameter'],
+  emit_constraint: [10, 'message:EmitConstraint'],
+  crop_h: [11, 'uint32', 0],
+  crop_w: [12, 'uint32', 0],
+  distort_param: [13, 'message:DistortionParameter'],
+  expand_param: [14, 'message:ExpansionParameter'],
+};
+
 export const forkMessages: Messages = {
+  AnnotatedDataParameter: {
+    batch_sampler: [1, '*message:BatchSampler'],
+    label_map_file: [2, 'string'],
+    anno_type: [3, 'enum:AnnotatedDatum.AnnotationType'],
+  },
+  BatchSampler: {
+    use_original_image: [1, 'bool', true],
+    sampler: [2, 'message:Sampler'],
+    sample_constraint: [3, 'message:SampleConstraint'],
+    max_sample: [4, 'uint32'],
+    max_trials: [5, 'uint32', 100],
+  },
+  Sampler: {
+    min_scale: [1, 'float', 1],
+    max_scale: [2, 'float', 1],
+    min_aspect_ratio: [3, 'float', 1],
+    max_aspect_ratio: [4, 'float', 1],
+  },
+  SampleConstraint: {
+    min_jaccard_overlap: [1, 'float'],
+    max_jaccard_overlap: [2, 'float'],
+    min_sample_coverage: [3, 'float'],
+    max_sample_coverage: [4, 'float'],
+    min_object_coverage: [5, 'float'],
+    max_object_coverage: [6, 'float'],
+  },
+  EmitConstraint: {
+    emit_type: [1, 'enum:EmitConstraint.EmitType', 'CENTER'],
+    emit_overlap: [2, 'float'],
+  },
+  ResizeParameter: {
+    prob: [1, 'float', 1],
+    resize_mode: [2, 'enum:ResizeParameter.Resize_mode', 'WARP'],
+    height: [3, 'uint32', 0],
+    width: [4, 'uint32', 0],
+    pad_mode: [5, 'enum:ResizeParameter.Pad_mode', 'CONSTANT'],
+    pad_value: [6, '*float'],
+    interp_mode: [7, '*enum:ResizeParameter.Interp_mode'],
+    height_scale: [8, 'uint32', 0],
+    width_scale: [9, 'uint32', 0],
+  },
+  NoiseParameter: {
+    prob: [1, 'float', 0],
+    hist_eq: [2, 'bool', false],
+    inverse: [3, 'bool', false],
+    decolorize: [4, 'bool', false],
+    gauss_blur: [5, 'bool', false],
+    jpeg: [6, 'float', -1],
+    posterize: [7, 'bool', false],
+    erode: [8, 'bool', false],
+    saltpepper: [9, 'bool', false],
+    saltpepper_param: [10, 'message:SaltPepperParameter'],
+    clahe: [11, 'bool', false],
+    convert_to_hsv: [12, 'bool', false],
+    convert_to_lab: [13, 'bool', false],
+  },
+  SaltPepperParameter: { fraction: [1, 'float', 0], value: [2, '*float'] },
+  DistortionParameter: {
+    brightness_prob: [1, 'float', 0],
+    brightness_delta: [2, 'float', 0],
+    contrast_prob: [3, 'float', 0],
+    contrast_lower: [4, 'float', 0],
+    contrast_upper: [5, 'float', 0],
+    hue_prob: [6, 'float', 0],
+    hue_delta: [7, 'float', 0],
+    saturation_prob: [8, 'float', 0],
+    saturation_lower: [9, 'float', 0],
+    saturation_upper: [10, 'float', 0],
+    random_order_prob: [11, 'float', 0],
+  },
+  ExpansionParameter: {
+    prob: [1, 'float', 1],
+    max_expand_ratio: [2, 'float', 1],
+  },
+  LabelMap: { item: [1, '*message:LabelMapItem'] },
+  LabelMapItem: { name: [1, 'string'], label: [2, 'int32'], display_name: [3, 'string'] },
   PermuteParameter: { order: [1, '*uint32'] },
   NormalizeParameter: {
     across_spatial: [1, 'bool', true],

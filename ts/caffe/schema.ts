@@ -2,7 +2,13 @@
  * The schema of caffe.proto (BVLC Caffe 9b891540) as a table: field name → number, type, default.
  * A type is a protobuf scalar, `enum:NAME` or `message:NAME`; a leading `*` means repeated, `+` repeated and packed.
  */
-import { type FieldDefinition, forkEnums, forkLayerFields, forkMessages } from './fork-schema.ts';
+import {
+  type FieldDefinition,
+  forkEnums,
+  forkLayerFields,
+  forkMessages,
+  forkTransformFields,
+} from './fork-schema.ts';
 
 export type { FieldDefinition };
 
@@ -264,6 +270,7 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     mean_value: [5, '*float'],
     force_color: [6, 'bool', false],
     force_gray: [7, 'bool', false],
+    ...forkTransformFields,
   },
   LossParameter: {
     ignore_label: [1, 'int32'],

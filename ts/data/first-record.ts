@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { DataError } from '../base/errors.ts';
 import { type LayerParameter, positionOf, withDefaults } from '../caffe/net-parameter.ts';
+import { annotatedReader } from './annotated-reader.ts';
 import { hdf5Reader, readHdf5List } from './hdf5-reader.ts';
 import { readImageList } from './image-list.ts';
 import { databaseReader, listReader } from './image-reader.ts';
@@ -11,7 +12,12 @@ import type { Reader, Sample } from './reader.ts';
 import type { Transform } from './transform.ts';
 
 /** Types of layers whose shapes are in what they read, and their parameter. */
-const READ = { Data: 'data_param', ImageData: 'image_data_param', HDF5Data: 'hdf5_data_param' } as const;
+const READ = {
+  Data: ['data_param', 'DataParameter'],
+  AnnotatedData: ['data_param', 'DataParameter'],
+  ImageData: ['image_data_param', 'ImageDataParameter'],
+  HDF5Data: ['hdf5_data_param', 'HDF5DataParameter'],
+} as const;
 
 /**
  * The shape of each top, batch first.
@@ -19,20 +25,19 @@ const READ = { Data: 'data_param', ImageData: 'image_data_param', HDF5Data: 'hdf
  */
 export async function shapesOfFirstRecord(layer: LayerParameter): Promise<[string, readonly number[]][]> {
   const { name = '', type, top: tops = [] } = layer;
-  const param = withDefaults<{ source?: string; batch_size?: number }>(
-    { Data: 'DataParameter', ImageData: 'ImageDataParameter', HDF5Data: 'HDF5DataParameter' }[type as 'Data'],
-    layer[READ[type as keyof typeof READ]],
-  );
+  const [field, message] = READ[type as keyof typeof READ];
+  const param = withDefaults<{ source?: string; batch_size?: number }>(message, layer[field]);
   const { source, batch_size: batch = 0 } = param;
   const refuse = (text: string) => new DataError('data/layer', {}, text);
   if (source === undefined) throw refuse('it names no source');
   if (batch < 1) throw refuse('it has no batch_size');
   const find = finder(source, layer);
   if (!existsSync(find(source))) throw refuse(`"${source}" is not there`);
-  const reader = await open(layer, find, { source, tops, name });
+  const reader = await open(layer, find, { source, tops, name, batch });
   try {
     const { shapes } = await reader.reader.describe(reader.first);
-    return Object.entries(shapes).map(([blob, shape]) => [blob, [batch, ...shape]]);
+    const isWhole = (blob: string) => type === 'AnnotatedData' && blob === tops[1];
+    return Object.entries(shapes).map(([blob, shape]) => [blob, isWhole(blob) ? shape : [batch, ...shape]]);
   } finally {
     await reader.reader.close();
   }
@@ -48,7 +53,7 @@ function finder(source: string, layer: LayerParameter): (path: string) => string
 async function open(
   layer: LayerParameter,
   find: (path: string) => string,
-  { source, tops, name }: { source: string; tops: readonly string[]; name: string },
+  { source, tops, name, batch }: { source: string; tops: readonly string[]; name: string; batch: number },
 ): Promise<{ reader: Reader; first: Sample }> {
   const path = find(source);
   const first = { index: 0, seed: 0 };
@@ -80,6 +85,18 @@ async function open(
   );
   const backend = layer.data_param?.backend ?? ((await isLevelDb(path)) ? 'LEVELDB' : 'LMDB');
   const kind = backend === 'LEVELDB' ? 'leveldb' : 'lmdb';
+  if (layer.type === 'AnnotatedData') {
+    const resize = layer.transform_param?.resize_param as { width: number; height: number }[] | undefined;
+    const annotated = {
+      samplers: [],
+      distort: null,
+      expand: null,
+      resize: resize?.[0] === undefined ? null : { ...resize[0], modes: ['LINEAR'] as const },
+      emit: null,
+    };
+    const spec = { path, tops: imageTops, transform, batch, backend: kind, annotated } as const;
+    return { reader: await annotatedReader({ kind: 'annotated', ...spec }), first };
+  }
   return { reader: await databaseReader({ kind, path, tops: imageTops, transform }), first };
 }
 

@@ -56,7 +56,7 @@ export async function pixelsOf(
   return pixelsOfImage(image, colour ?? image.channels === 3);
 }
 
-function decodingOf({ orientation, maxPixels }: Augment) {
+export function decodingOf({ orientation, maxPixels }: Augment) {
   return {
     ...(orientation === undefined ? {} : { orientation }),
     ...(maxPixels === undefined ? {} : { maxPixels }),
@@ -126,7 +126,11 @@ function missingLabel(file: string | undefined, name: string): never {
 }
 
 /** What goes wrong with an image is said with its name. */
-async function named<T>(file: string | undefined, name: string, work: () => T | Promise<T>): Promise<T> {
+export async function named<T>(
+  file: string | undefined,
+  name: string,
+  work: () => T | Promise<T>,
+): Promise<T> {
   try {
     return await work();
   } catch (error) {

@@ -10,6 +10,7 @@ import { type FillerSpec, fillerProblem } from '../caffe/fillers.ts';
 import { refusalOf } from '../caffe/message.ts';
 import { type LayerParameter, layerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import { declaredShapes } from '../layers/data.ts';
+import { annotatedTransformOf } from './annotated-param.ts';
 import { augment } from './augment.ts';
 import { readHdf5List } from './hdf5-reader.ts';
 import { readImageList } from './image-list.ts';
@@ -17,13 +18,21 @@ import { IteratorSource } from './iterator-source.ts';
 import type { Context, DataLayerOptions } from './layer-context.ts';
 import { isLevelDb } from './leveldb/leveldb.ts';
 import { type Ahead, PrefetchedSource } from './prefetched-source.ts';
-import type { ListedImage } from './reader.ts';
+import type { Description, ListedImage } from './reader.ts';
 import type { Batch, DataSource } from './source.ts';
 import type { Stream } from './stream.ts';
 import { transformOf } from './transform-param.ts';
 
 /** The types of layers that openDataLayer takes. */
-export const DATA_LAYERS = ['Data', 'ImageData', 'HDF5Data', 'DummyData', 'MemoryData', 'Input'] as const;
+export const DATA_LAYERS = [
+  'Data',
+  'ImageData',
+  'HDF5Data',
+  'AnnotatedData',
+  'DummyData',
+  'MemoryData',
+  'Input',
+] as const;
 
 /** Rows that a layer and a net have in common. */
 export const dataRows = {
@@ -80,6 +89,8 @@ export async function openDataLayer(layer: LayerParameter, options: DataLayerOpt
   switch (type) {
     case 'Data':
       return open(await dataStream(layer, context));
+    case 'AnnotatedData':
+      return open(await annotatedStream(layer, context));
     case 'ImageData':
       return open(await imageStream(layer, context));
     case 'HDF5Data':
@@ -96,31 +107,73 @@ export async function openDataLayer(layer: LayerParameter, options: DataLayerOpt
   }
 }
 
+interface DataParameter {
+  readonly source?: string;
+  readonly batch_size?: number;
+  readonly force_encoded_color: boolean;
+}
+
 async function dataStream(layer: LayerParameter, context: Context): Promise<Stream> {
-  const param = withDefaults<{ source?: string; batch_size?: number; force_encoded_color: boolean }>(
-    'DataParameter',
-    layer.data_param,
-  );
-  const { tops, options, path, refuse } = context;
-  if (param.source === undefined) throw refuse('data_param has no source; expected the folder of a database');
+  const param = withDefaults<DataParameter>('DataParameter', layer.data_param);
+  const { tops, refuse } = context;
   if (tops.length < 1 || tops.length > 2) throw refuse(`has ${tops.length} tops; Data gives data and label`);
   const transform = transformOf(layer, context, null);
-  const database = path(param.source);
-  const shared = common(context, param.batch_size, options.phase === 'TRAIN');
-  // Caffe's default is LEVELDB; where nothing is written, what is there decides.
-  const backend = layer.data_param?.backend ?? ((await isLevelDb(database)) ? 'LEVELDB' : 'LMDB');
+  const { path, backend, ...stream } = await databaseStream(layer, param, context);
   return {
-    ...shared,
-    // Each worker opens a LevelDB of its own, and so reads it once for the keys.
-    workers: shared.workers ?? (backend === 'LEVELDB' ? 1 : null),
+    ...stream,
     reader: {
-      kind: backend === 'LEVELDB' ? 'leveldb' : 'lmdb',
-      path: database,
+      kind: backend,
+      path,
       tops: { data: tops[0]!, label: tops[1] ?? null },
       transform: { ...transform, colour: transform.colour ?? (param.force_encoded_color || null) },
     },
-    count: ({ count }) => count!,
-    order: options.augment?.shuffle ? (epoch, seed, { count }) => shuffled(count!, mix(seed, epoch)) : null,
+  };
+}
+
+/** annotated_data_layer.cpp of SSD's fork. */
+async function annotatedStream(layer: LayerParameter, context: Context): Promise<Stream> {
+  const param = withDefaults<DataParameter>('DataParameter', layer.data_param);
+  const { tops, options, refuse } = context;
+  if (tops.length < 1 || tops.length > 2)
+    throw refuse(`has ${tops.length} tops; AnnotatedData gives data and label`);
+  if (options.augment?.shorterSide !== undefined)
+    throw refuse('augment.shorterSide is not for AnnotatedData: use resize_param in transform_param');
+  const transform = transformOf(layer, context, null);
+  const annotated = annotatedTransformOf(layer, context);
+  const { path, backend, ...stream } = await databaseStream(layer, param, context);
+  return {
+    ...stream,
+    reader: {
+      kind: 'annotated',
+      backend,
+      path,
+      tops: { data: tops[0]!, label: tops[1] ?? null },
+      transform: { ...transform, colour: transform.colour ?? (param.force_encoded_color || null) },
+      annotated,
+      batch: stream.batch,
+    },
+  };
+}
+
+/** What both layers that read a database have in common. */
+async function databaseStream(layer: LayerParameter, param: DataParameter, context: Context) {
+  const { options, path, refuse } = context;
+  if (param.source === undefined) throw refuse('data_param has no source; expected the folder of a database');
+  const shared = common(context, param.batch_size, options.phase === 'TRAIN');
+  const database = path(param.source);
+  // Caffe's default is LEVELDB; where nothing is written, what is there decides.
+  const written = layer.data_param?.backend ?? ((await isLevelDb(database)) ? 'LEVELDB' : 'LMDB');
+  const backend = written === 'LEVELDB' ? ('leveldb' as const) : ('lmdb' as const);
+  return {
+    ...shared,
+    path: database,
+    backend,
+    // Each worker opens a LevelDB of its own, and so reads it once for the keys.
+    workers: shared.workers ?? (backend === 'leveldb' ? 1 : null),
+    count: ({ count }: Description) => count!,
+    order: options.augment?.shuffle
+      ? (epoch: number, seed: number, { count }: Description) => shuffled(count!, mix(seed, epoch))
+      : null,
   };
 }
 

@@ -15,7 +15,7 @@ export interface NetDataOptions extends Omit<DataLayerOptions, 'iterator'> {
 }
 
 // Known to Caffe, read by nobody here.
-const OTHER_DATA_LAYERS = ['WindowData', 'AnnotatedData'];
+const OTHER_DATA_LAYERS = ['WindowData'];
 
 const OPEN_NET_DATA = signature('openNetData', {
   net: required(netParameter, 'Filtered for the phase.'),

@@ -64,6 +64,18 @@ function interleave(pixels: Pixels): Uint8Array {
   return copyPixels(pixels, (c, y, x) => (y * pixels.width + x) * pixels.offsets.length + c);
 }
 
+/** A copy whose channels lie side by side, in the order of `offsets`. */
+export function interleaved(pixels: Pixels): Pixels {
+  const channels = pixels.offsets.length;
+  return {
+    ...pixels,
+    data: interleave(pixels),
+    offsets: pixels.offsets.map((_, c) => c),
+    rowStride: pixels.width * channels,
+    pixelStride: channels,
+  };
+}
+
 /** The values as planes, channels × height × width: a Datum's form (CVMatToDatum). */
 export function planesOf(pixels: Pixels): Uint8Array {
   return copyPixels(pixels, (c, y, x) => (c * pixels.height + y) * pixels.width + x);

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { DataError } from '../base/errors.ts';
 import { mix } from '../base/random.ts';
-import type { Description, Sample } from './reader.ts';
+import { type Description, type Sample, wholeTops } from './reader.ts';
 import { type Batch, buffersOf, checkState, type DataSource } from './source.ts';
 import type { Stream } from './stream.ts';
 import { Turns, unlessAborted } from './turns.ts';
@@ -58,10 +58,11 @@ export class PrefetchedSource implements DataSource {
     this.#pool = pool;
     this.#description = description;
     this.epochSize = stream.count(description);
+    const whole = wholeTops(stream.reader);
     this.shapes = Object.fromEntries(
       Object.entries(description.shapes).map(([top, shape]) => [
         top,
-        stream.batched ? [stream.batch, ...shape] : shape,
+        stream.batched && !whole.includes(top) ? [stream.batch, ...shape] : shape,
       ]),
     );
     this.#prefetch = Math.max(1, prefetch);

@@ -1,5 +1,6 @@
 /** What a worker does for one data layer: samples → a batch. */
 import type { FillerSpec } from '../caffe/fillers.ts';
+import type { AnnotatedTransform } from './annotated-param.ts';
 import type { Batch } from './source.ts';
 import type { Transform } from './transform.ts';
 
@@ -61,9 +62,22 @@ export interface DatabaseSpec {
   readonly transform: Transform;
 }
 
+/** Of AnnotatedDatums: the label is 1×1×K×8, the boxes of a whole batch. */
+export interface AnnotatedSpec {
+  readonly kind: 'annotated';
+  readonly backend: 'lmdb' | 'leveldb';
+  readonly path: string;
+  readonly tops: Tops;
+  readonly transform: Transform;
+  readonly annotated: AnnotatedTransform;
+  /** Samples a batch. */
+  readonly batch: number;
+}
+
 /** What to read, as plain data. */
 export type ReaderSpec =
   | DatabaseSpec
+  | AnnotatedSpec
   | {
       readonly kind: 'images';
       /** Named in errors. */
@@ -81,3 +95,7 @@ export type ReaderSpec =
         readonly filler: FillerSpec;
       }[];
     };
+
+/** Tops whose shape is that of a whole batch. */
+export const wholeTops = (spec: ReaderSpec): readonly string[] =>
+  spec.kind === 'annotated' && spec.tops.label !== null ? [spec.tops.label] : [];

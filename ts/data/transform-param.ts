@@ -1,6 +1,7 @@
 /** transform_param and `augment` → what is done to each image. */
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import { readMeanImage } from '../images/mean-file.ts';
+import { SSD_TRANSFORMS } from './annotated-param.ts';
 import { checkAugment } from './augment.ts';
 import type { Context } from './layer-context.ts';
 import type { Transform } from './transform.ts';
@@ -17,6 +18,12 @@ export function transformOf(layer: LayerParameter, context: Context, colour: boo
     force_gray: boolean;
   }>('TransformationParameter', layer.transform_param);
   const { options, path, refuse } = context;
+  const foreign =
+    layer.type === 'AnnotatedData'
+      ? undefined
+      : SSD_TRANSFORMS.find((field) => layer.transform_param?.[field]);
+  if (foreign !== undefined)
+    throw refuse(`${foreign} of SSD's fork is done by AnnotatedData alone; remove it from transform_param`);
   const augment = checkAugment(options.augment ?? {});
   const { scale, mirror, crop_size: cropSize, mean_file: file, mean_value: meanValues = [] } = param;
   if (file !== undefined && meanValues.length > 0)

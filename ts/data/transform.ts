@@ -23,7 +23,7 @@ export interface Transform {
 }
 
 /** The places of one sample, drawn and checked. */
-interface Place {
+export interface Place {
   readonly top: number;
   readonly left: number;
   readonly mirrored: boolean;
@@ -58,6 +58,7 @@ export async function resizeForCrop(
 /**
  * Writes one sample of `shape` into `output` at `at`: crop (random in TRAIN, centred in TEST), mirror (random in
  * both, as Caffe's), (x − mean) · scale in float32. Drawn in this order: mirror, top, left, light.
+ * @returns What was drawn.
  * @throws DataError without a place where the image does not fit the shape, the crop or the mean
  */
 export function transformPixels(
@@ -67,7 +68,7 @@ export function transformPixels(
   shape: readonly number[],
   output: Float32Array,
   at: number,
-): void {
+): Place {
   const [channels, height, width] = shape as [number, number, number];
   checkSize(pixels, transform, channels, height, width);
   const place = draw(pixels, transform, random);
@@ -107,6 +108,7 @@ export function transformPixels(
       }
     }
   }
+  return place;
 }
 
 const meanValueOf = ({ meanValues }: Transform, channel: number): number =>

@@ -6,9 +6,10 @@ import { DataError } from '../base/errors.ts';
 import { mix, seededRandom } from '../base/random.ts';
 import { elementCount } from '../base/shape.ts';
 import { fill } from '../caffe/fillers.ts';
+import { annotatedReader } from './annotated-reader.ts';
 import { hdf5Reader } from './hdf5-reader.ts';
 import { databaseReader, listReader } from './image-reader.ts';
-import type { Description, Reader, ReaderSpec, Sample } from './reader.ts';
+import { type Description, type Reader, type ReaderSpec, type Sample, wholeTops } from './reader.ts';
 import { type Batch, buffersOf } from './source.ts';
 
 /** To a worker: a job, or null for the end. */
@@ -31,6 +32,8 @@ function openReader(spec: ReaderSpec): Reader | Promise<Reader> {
     case 'lmdb':
     case 'leveldb':
       return databaseReader(spec);
+    case 'annotated':
+      return annotatedReader(spec);
     case 'images':
       return listReader(spec);
     case 'hdf5':
@@ -42,11 +45,15 @@ function openReader(spec: ReaderSpec): Reader | Promise<Reader> {
 
 function newBatch(count: number, shapes: Description['shapes']): Batch {
   return Object.fromEntries(
-    Object.entries(shapes).map(([top, shape]) => [top, new Float32Array(count * elementCount(shape))]),
+    Object.entries(shapes).map(([top, shape]) => [
+      top,
+      new Float32Array((whole.includes(top) ? 1 : count) * elementCount(shape)),
+    ]),
   );
 }
 
 const port = parentPort!;
+const whole = wholeTops(workerData as ReaderSpec);
 let reader: Reader | null = null;
 let stopped = false;
 let working: Promise<void> = Promise.resolve();
