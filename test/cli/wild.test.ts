@@ -55,9 +55,10 @@ function shapesFor(net: NetParameter, file: string): Record<string, number[]> {
           !supportedLayerTypes.includes(type) &&
           !(transform_param as { crop_size?: number } | undefined)?.crop_size,
       )
-      .flatMap(({ top = [] }) =>
-        top.map((name, i) => [name, name === 'rois' ? [1, 5] : i === 0 ? [1, 3, side, side] : [1]]),
-      ),
+      .flatMap(({ top = [], type }) => {
+        const label = type === 'AnnotatedData' ? [1, 1, 1, 8] : [1];
+        return top.map((name, i) => [name, name === 'rois' ? [1, 5] : i === 0 ? [1, 3, side, side] : label]);
+      }),
   );
 }
 

@@ -72,7 +72,8 @@ const IMAGE_TYPES: Readonly<Record<string, { readonly param: `${string}_param`; 
 
 /**
  * The shapes of a data layer's tops as far as its text says them: a crop, or a size that images are resized to, and the
- * batch. Images have three channels where nothing says otherwise, which is said as a warning. Labels are one a sample.
+ * batch. Images have three channels where nothing says otherwise, which is said as a warning. Labels, or boxes, are one a
+ * sample.
  * @param given Of tops by name; these count first.
  * @returns Null where the text does not say the first top's.
  */
@@ -91,7 +92,10 @@ export function textShapes(layer: LayerParameter, given: Shapes, refuse: Fail): 
       'graph/assumed-channels',
       `layer "${name}" (${type}): "${tops[0]}" is taken as ${first.join('×')}; its text does not say that images have three channels (--input-shape ${tops[0]}=… says other shapes)`,
     );
-  return [first, known[1] ?? [first[0] ?? 1]].slice(0, tops.length);
+  const batch = first[0] ?? 1;
+  // AnnotatedData's label has a row for each box: one an image, where nobody says how many there are.
+  const label = type === 'AnnotatedData' ? [1, 1, batch, 8] : [batch];
+  return [first, known[1] ?? label].slice(0, tops.length);
 }
 
 function imageShape(layer: LayerParameter): Shape | null {
@@ -124,9 +128,12 @@ function channelsOf({ type, image_data_param, transform_param }: LayerParameter)
 }
 
 /** What mends a data layer whose shapes nobody knows. */
-export const shapeCure = ({ top: tops = [] }: LayerParameter): string =>
+export const shapeCure = ({ type, top: tops = [] }: LayerParameter): string =>
   `give ${tops.length > 1 ? 'them' : 'it'}: ${tops
-    .map((top, i) => `--input-shape ${top}=${i === 0 ? '1x3x224x224' : '1'}`)
+    .map(
+      (top, i) =>
+        `--input-shape ${top}=${i === 0 ? '1x3x224x224' : type === 'AnnotatedData' ? '1x1x1x8' : '1'}`,
+    )
     .join(' ')} (in code: inputShapes)`;
 
 /** The blobs of a net that its user or its data gives. */
