@@ -101,56 +101,9 @@ std::vector<float> referenceConvolution(const cuda::ConvolutionProblem& problem,
                                         std::vector<float> residual);
 std::vector<float> absolute(std::vector<float> values);
 
+// T: float, __half or __nv_bfloat16, as `type` says.
 template <class T>
 void checkConvolution(const ConvolutionCase& shape, cuda::ElementType type, bool tf32, const ConvolutionExtras& extras,
-                      size_t workspaceBytes, const ConvolutionLaunch& launch) {
-  const cuda::ConvolutionProblem problem = problemOf(shape, type, tf32, extras);
-  const cuda::Nhwc &in = problem.input, &out = problem.output;
-  const int64_t weightInputs = in.c / shape.group, window = shape.r * shape.s;
-  const auto input = randomPlain<T>(in.n * in.c * in.h * in.w, 1),
-             weights = randomPlain<T>(out.c * weightInputs * window, 2);
-  const auto residual = randomPlain<T>(extras.residual ? out.n * out.c * out.h * out.w : 0, 3);
-  const auto bias = randomPlain<float>(extras.bias ? out.c : 0, 4);
-
-  const auto deviceInput = toPadded<T>(input, in.n, in.c, in.h * in.w, in.paddedChannels, in.n);
-  const auto deviceWeights =
-      toPadded<T>(weights, out.c, weightInputs, window, problem.weightChannels(), out.paddedChannels);
-  const auto deviceBias = toPadded<float>(bias, extras.bias ? 1 : 0, out.c, 1, out.paddedChannels, 1);
-  auto deviceResidual =
-      toPadded<T>(residual, extras.residual ? out.n : 0, out.c, out.h * out.w, out.paddedChannels, out.n);
-  auto separate = nanMemory<T>(out.elements());
-  auto workspace = nanMemory<float>(workspaceBytes / sizeof(float));
-  Memory<T>& output = extras.inPlace ? deviceResidual : separate;
-
-  cuda::ConvolutionArguments arguments;
-  arguments.input = deviceInput.data();
-  arguments.weights = deviceWeights.data();
-  arguments.bias = extras.bias ? deviceBias.data() : nullptr;
-  arguments.residual = extras.residual ? deviceResidual.data() : nullptr;
-  arguments.output = output.data();
-  arguments.workspace = workspaceBytes ? workspace.data() : nullptr;
-  launch(problem, arguments);
-
-  const auto expected = referenceConvolution(problem, input, weights, bias, residual);
-  const auto sizes =
-      referenceConvolution(problem, absolute(input), absolute(weights), absolute(bias), absolute(residual));
-  const double precision = type == cuda::ElementType::float32 ? 24 : type == cuda::ElementType::float16 ? 11 : 8;
-  const double perSize = (weightInputs * window + 3) * std::ldexp(1, -23) + (tf32 ? 2 * std::ldexp(1, -11) : 0);
-  const double subnormal = type == cuda::ElementType::float16 ? std::ldexp(1, -25) : 0;
-  for (int64_t pixel = 0; pixel < out.pixels(); ++pixel) {
-    for (int64_t channel = 0; channel < out.paddedChannels; ++channel) {
-      const double actual = cuda::toFloat(output[pixel * out.paddedChannels + channel]);
-      const std::string what = std::string(shape.name) + " " + nameOf(type) + (tf32 ? " as tf32" : "") + ", pixel " +
-                               std::to_string(pixel) + ", channel " + std::to_string(channel);
-      if (channel >= out.c) {
-        expect(actual == 0, what + ": padding holds " + std::to_string(actual));
-        continue;
-      }
-      const int64_t plane = out.h * out.w;
-      const int64_t i = (pixel / plane * out.c + channel) * plane + pixel % plane;
-      near(actual, expected[i], std::ldexp(1, -precision), perSize * sizes[i] + subnormal, what);
-    }
-  }
-}
+                      size_t workspaceBytes, const ConvolutionLaunch& launch);
 
 }  // namespace resnode::test

@@ -5,9 +5,8 @@
 
 #include <cmath>
 #include <cstddef>
+#include <initializer_list>
 #include <memory>
-#include <random>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -26,17 +25,22 @@ struct Registration {
 };
 
 // "a×b×c": sizes for messages.
+std::string joined(std::initializer_list<std::string> parts);
+inline std::string textOf(const char* text) { return text; }
+template <class Number>
+std::string textOf(Number number) {
+  return std::to_string(number);
+}
 template <class... Parts>
 std::string sizes(const Parts&... parts) {
-  std::ostringstream text;
-  const char* separator = "";
-  ((text << separator << parts, separator = "×"), ...);
-  return text.str();
+  return joined({textOf(parts)...});
 }
 
 inline void expect(bool condition, const std::string& what) {
   if (!condition) throw Failure(what);
 }
+
+[[noreturn]] void failNear(double actual, double expected, const std::string& what);
 
 // |actual − expected| ≤ absolute + relative·|expected|; NaN equals NaN only, infinities themselves. `what`: text, or a
 // function that makes it (for loops over elements).
@@ -45,12 +49,8 @@ void near(double actual, double expected, double relative, double absolute, cons
   const bool equal = actual == expected || (std::isnan(actual) && std::isnan(expected)) ||
                      std::fabs(actual - expected) <= absolute + relative * std::fabs(expected);
   if (equal) return;
-  std::ostringstream text;
-  text.precision(9);
-  if constexpr (std::is_invocable_v<What>) text << what();
-  else text << what;
-  text << ": " << actual << ", expected " << expected;
-  throw Failure(text.str());
+  if constexpr (std::is_invocable_v<What>) failNear(actual, expected, what());
+  else failNear(actual, expected, what);
 }
 
 // fp32 1e-5; fp16 and bf16: one rounding of the result (2⁻¹¹, 2⁻⁹ with a margin of 2), times what the caller makes of a reduction.
@@ -89,23 +89,15 @@ class Memory {
   std::unique_ptr<T[], SharedDeleter> all_;
 };
 
+// What follows is compiled once, in values.cc: for float, __half and __nv_bfloat16.
+
 // Random values in [low, high), already rounded to T, so that the reference sees what the kernel sees.
 template <class T>
-Memory<T> randomMemory(size_t count, unsigned seed, float low = -2, float high = 2, size_t misaligned = 0) {
-  std::mt19937 generator(seed);
-  std::uniform_real_distribution<float> uniform(low, high);
-  Memory<T> memory(count, misaligned);
-  for (size_t i = 0; i < count; ++i) memory[i] = cuda::fromFloat<T>(uniform(generator));
-  return memory;
-}
+Memory<T> randomMemory(size_t count, unsigned seed, float low = -2, float high = 2, size_t misaligned = 0);
 
 // NaN everywhere, so that an element that is never written fails.
 template <class T>
-Memory<T> nanMemory(size_t count, size_t misaligned = 0) {
-  Memory<T> memory(count, misaligned);
-  for (size_t i = 0; i < count; ++i) memory[i] = cuda::fromFloat<T>(NAN);
-  return memory;
-}
+Memory<T> nanMemory(size_t count, size_t misaligned = 0);
 
 // Calls function(T{}, ElementType) for float, __half and __nv_bfloat16.
 template <class Function>

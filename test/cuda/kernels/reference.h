@@ -15,99 +15,36 @@ struct Plain {
 };
 
 // Runs one operation on arguments whose views are set.
-inline void runReference(Attributes attributes, resnode::reference::Arguments arguments, const Program& program = {}) {
-  Operation operation;
-  operation.attributes = std::move(attributes);
-  arguments.program = &program;
-  arguments.operation = &operation;
-  resnode::reference::run(arguments);
-}
+void runReference(Attributes attributes, resnode::reference::Arguments arguments, const Program& program = {});
 
 // Runs one operation; parameters in the order of their ParameterIds.
-inline std::vector<float> reference(Attributes attributes, std::vector<Plain> inputs, const Shape& output,
-                                    std::vector<std::vector<float>> parameters = {}) {
-  std::vector<float> result(static_cast<size_t>(elementCount(output)));
-  resnode::reference::Arguments arguments;
-  for (Plain& input : inputs) arguments.inputs.push_back({input.values.data(), &input.shape});
-  arguments.outputs.push_back({result.data(), &output});
-  for (std::vector<float>& parameter : parameters) arguments.parameters.push_back(parameter.data());
-  runReference(std::move(attributes), std::move(arguments));
-  return result;
-}
+std::vector<float> reference(Attributes attributes, std::vector<Plain> inputs, const Shape& output,
+                             std::vector<std::vector<float>> parameters = {});
 
+// T is float, __half or __nv_bfloat16 from here on.
 template <class T>
-std::vector<float> floatsOf(const Memory<T>& memory) {
-  std::vector<float> values(memory.size());
-  for (size_t i = 0; i < memory.size(); ++i) values[i] = cuda::toFloat(memory[i]);
-  return values;
-}
+std::vector<float> floatsOf(const Memory<T>& memory);
 
 // nhwc with zeros in the padding; values in [low, high), rounded to T.
 template <class T>
-Memory<T> randomNhwc(const cuda::Nhwc& shape, unsigned seed, float low = -2, float high = 2, size_t misaligned = 0) {
-  Memory<T> memory = randomMemory<T>(static_cast<size_t>(shape.elements()), seed, low, high, misaligned);
-  for (int64_t i = 0; i < shape.elements(); ++i) {
-    if (i % shape.paddedChannels >= shape.c) memory[static_cast<size_t>(i)] = cuda::fromFloat<T>(0);
-  }
-  return memory;
-}
+Memory<T> randomNhwc(const cuda::Nhwc& shape, unsigned seed, float low = -2, float high = 2, size_t misaligned = 0);
 
 // nhwc → row-major N×C×H×W.
 template <class T>
-Plain plainOf(const Memory<T>& memory, const cuda::Nhwc& shape) {
-  Plain plain{{shape.n, shape.c, shape.h, shape.w},
-              std::vector<float>(static_cast<size_t>(shape.n * shape.c * shape.h * shape.w))};
-  const int64_t plane = shape.h * shape.w;
-  for (int64_t i = 0; i < static_cast<int64_t>(plain.values.size()); ++i) {
-    const int64_t image = i / (shape.c * plane), channel = i / plane % shape.c, pixel = image * plane + i % plane;
-    plain.values[static_cast<size_t>(i)] =
-        cuda::toFloat(memory[static_cast<size_t>(pixel * shape.paddedChannels + channel)]);
-  }
-  return plain;
-}
+Plain plainOf(const Memory<T>& memory, const cuda::Nhwc& shape);
 
 // Compares nhwc with row-major N×C×H×W, and its padding with zero.
 template <class T>
 void nearNhwc(const Memory<T>& actual, const cuda::Nhwc& shape, const std::vector<float>& expected, double relative,
-              double absolute, const std::string& what) {
-  const int64_t plane = shape.h * shape.w;
-  for (int64_t i = 0; i < shape.elements(); ++i) {
-    const int64_t pixel = i / shape.paddedChannels, channel = i % shape.paddedChannels, image = pixel / plane;
-    const double value = cuda::toFloat(actual[static_cast<size_t>(i)]);
-    const double wanted =
-        channel < shape.c ? expected[static_cast<size_t>((image * shape.c + channel) * plane + pixel % plane)] : 0;
-    const bool padding = channel >= shape.c;
-    near(value, wanted, relative, padding ? 0 : absolute, [&] {
-      return what + (padding ? " padding" : "") + " at pixel " + std::to_string(pixel) + ", channel " +
-             std::to_string(channel);
-    });
-  }
-}
+              double absolute, const std::string& what);
 
 template <class T>
 void nearPlain(const Memory<T>& actual, const std::vector<float>& expected, double relative, double absolute,
-               const std::string& what) {
-  expect(actual.size() == expected.size(), what + ": sizes differ");
-  for (size_t i = 0; i < expected.size(); ++i) {
-    near(cuda::toFloat(actual[i]), expected[i], relative, absolute, [&] { return what + " at " + std::to_string(i); });
-  }
-}
+               const std::string& what);
 
-inline std::string describe(const cuda::Nhwc& shape, cuda::ElementType type) {
-  return std::string(nameOf(type)) + " " + sizes(shape.n, shape.h, shape.w, shape.c) + " in " +
-         std::to_string(shape.paddedChannels);
-}
+std::string describe(const cuda::Nhwc& shape, cuda::ElementType type);
 
 // Shapes with every kind of remainder: channels that are no multiple of 8, images of 3 in 4, a single pixel.
-inline std::vector<cuda::Nhwc> oddShapes() {
-  std::vector<cuda::Nhwc> shapes;
-  for (int64_t c : {1, 3, 4, 5, 8, 31, 33, 64}) {
-    shapes.push_back({1, 1, 1, c, cuda::padChannels(c)});
-    shapes.push_back({2, 3, 5, c, cuda::padChannels(c)});
-  }
-  shapes.push_back({1, 31, 33, 3, 4});
-  shapes.push_back({3, 7, 7, 257, 264});
-  return shapes;
-}
+std::vector<cuda::Nhwc> oddShapes();
 
 }  // namespace resnode::test
