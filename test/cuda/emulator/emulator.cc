@@ -90,7 +90,10 @@ struct Block {
   std::vector<Thread> threads;
   std::vector<std::vector<std::unique_ptr<Meeting>>> warps;
   std::vector<unsigned> order;
-  size_t started = 0;  // in that order
+  std::vector<unsigned> places;  // of each thread in that order
+  std::vector<uint64_t> ready;   // a bit a place: who waited and need not wait any more
+  size_t started = 0;            // in that order
+  size_t ended = 0;
   unsigned current = 0;
   unsigned atBarrier = 0;
   Site barrier{};                    // where those are
@@ -112,7 +115,26 @@ std::string describe(Site site) {
   return file.substr(file.rfind('/') + 1) + ":" + std::to_string(site.line);
 }
 
-bool same(Site a, Site b) { return a.line == b.line && std::strcmp(a.file, b.file) == 0; }
+bool same(const char* a, const char* b) { return a == b || std::strcmp(a, b) == 0; }
+bool same(Site a, Site b) { return a.line == b.line && same(a.file, b.file); }
+
+void release(unsigned thread) {
+  if (!block.threads[thread].waiting) return;
+  block.threads[thread].waiting = false;
+  const unsigned place = block.places[thread];
+  block.ready[place / 64] |= uint64_t{1} << (place % 64);
+}
+
+// The first place from `first` on whose thread can go on, taken from those; the number of threads where none can.
+size_t takeReady(size_t first) {
+  for (size_t word = first / 64; word < block.ready.size(); ++word) {
+    const uint64_t bits = block.ready[word] & (word == first / 64 ? ~uint64_t{0} << (first % 64) : ~uint64_t{0});
+    if (bits == 0) continue;
+    block.ready[word] &= ~(bits & -bits);
+    return word * 64 + static_cast<size_t>(__builtin_ctzll(bits));
+  }
+  return block.threads.size();
+}
 
 void makeCurrent(unsigned thread) {
   block.current = thread;
@@ -130,6 +152,7 @@ void runThreads() {
     Thread& thread = block.threads[block.current];
     Worker* worker = std::exchange(thread.worker, nullptr);
     thread.ended = true;
+    ++block.ended;
     if (!block.error && block.started < block.order.size()) {
       makeCurrent(block.order[block.started++]);
       block.threads[block.current].worker = worker;
@@ -181,7 +204,8 @@ void runBlock() {
   ++blockCount;
   block.threads.assign(count, Thread());
   for (auto& meetings : block.warps) meetings.clear();
-  block.started = block.atBarrier = 0;
+  block.ready.assign((count + 63) / 64, 0);
+  block.started = block.ended = block.atBarrier = 0;
   block.error = nullptr;
   block.shared.clear();
   block.staticSharedBytes = 0;
@@ -199,20 +223,13 @@ void runBlock() {
     block.threads[block.current].worker = worker;
     worker->fiber.resume();
   }
-  for (bool waiting = true; waiting && !block.error;) {
-    waiting = false;
-    bool progress = false;
-    for (size_t i = 0; i < count && !block.error; ++i) {
-      Thread& thread = block.threads[block.order[i]];
-      if (!thread.worker) continue;
-      waiting = true;
-      if (thread.waiting) continue;
-      progress = true;
-      block.current = block.order[i];
-      thread.worker->fiber.resume();
-      if (orderSetting().order == Order::reverse) i = static_cast<size_t>(-1);  // again from the first one: see Order
-    }
-    if (waiting && !progress && !block.error) throwDeadlock();
+  for (size_t place = 0; !block.error && block.ended < count;) {
+    place = takeReady(place);
+    if (place == count) place = takeReady(0);
+    if (place == count) throwDeadlock();
+    block.current = block.order[place];
+    block.threads[block.current].worker->fiber.resume();
+    place = orderSetting().order == Order::reverse ? 0 : place + 1;  // again from the first one: see Order
   }
   if (block.error) std::rethrow_exception(block.error);
 }
@@ -257,6 +274,8 @@ void runGrid(const Launch& next) {
   block.threads.resize(threads);
   block.warps.resize((threads + 31) / 32);
   block.order = permutation(threads, 0);
+  block.places.resize(threads);
+  for (unsigned place = 0; place < threads; ++place) block.places[block.order[place]] = place;
   const std::vector<unsigned> shuffled = blocks <= 1 << 20 ? permutation(blocks, 1) : std::vector<unsigned>();
   try {
     for (uint64_t i = 0; i < blocks; ++i) {
@@ -293,7 +312,7 @@ void waitForBlock(Site site) {
   }
   if (++block.atBarrier < block.threads.size()) return wait("__syncthreads", site);
   block.atBarrier = 0;
-  for (Thread& thread : block.threads) thread.waiting = false;
+  for (unsigned thread = 0; thread < block.threads.size(); ++thread) release(thread);
 }
 
 Meeting* meet(unsigned mask, const void* value, size_t size, const char* operation, Site site) {
@@ -307,7 +326,7 @@ Meeting* meet(unsigned mask, const void* value, size_t size, const char* operati
   for (const auto& candidate : meetings) {
     if (candidate->readers == 0) free = candidate.get();
     else if (candidate->arrived != candidate->mask && candidate->mask == mask && candidate->size == size &&
-             same(candidate->site, site) && std::strcmp(candidate->operation, operation) == 0) {
+             same(candidate->site, site) && same(candidate->operation, operation)) {
       meeting = candidate.get();
     }
   }
@@ -330,7 +349,7 @@ Meeting* meet(unsigned mask, const void* value, size_t size, const char* operati
   }
   const unsigned first = block.current / 32 * 32;
   for (unsigned i = 0; i < 32; ++i) {
-    if (mask >> i & 1 && first + i != block.current) block.threads[first + i].waiting = false;
+    if (mask >> i & 1 && first + i != block.current) release(first + i);
   }
   return meeting;
 }

@@ -119,7 +119,7 @@ template void checkConvolution<float>(const ConvolutionCase&, cuda::ElementType,
                                       const ConvolutionLaunch&);
 template void checkConvolution<__half>(const ConvolutionCase&, cuda::ElementType, bool, const ConvolutionExtras&,
                                        size_t, const ConvolutionLaunch&);
-template void checkConvolution<__nv_bfloat16>(const ConvolutionCase&, cuda::ElementType, bool,
-                                              const ConvolutionExtras&, size_t, const ConvolutionLaunch&);
+template void checkConvolution<__nv_bfloat16>(const ConvolutionCase&, cuda::ElementType, bool, const ConvolutionExtras&,
+                                              size_t, const ConvolutionLaunch&);
 
 }  // namespace resnode::test

@@ -1,5 +1,7 @@
 #include "cuda/kernels/reduce.h"
 
+#include <random>
+
 #include "test/cuda/kernels/harness.h"
 
 namespace resnode::cuda {

@@ -11,13 +11,55 @@ void runReference(Attributes attributes, resnode::reference::Arguments arguments
 }
 
 std::vector<float> reference(Attributes attributes, std::vector<Plain> inputs, const Shape& output,
-                                    std::vector<std::vector<float>> parameters) {
+                             std::vector<std::vector<float>> parameters) {
   std::vector<float> result(static_cast<size_t>(elementCount(output)));
   resnode::reference::Arguments arguments;
   for (Plain& input : inputs) arguments.inputs.push_back({input.values.data(), &input.shape});
   arguments.outputs.push_back({result.data(), &output});
   for (std::vector<float>& parameter : parameters) arguments.parameters.push_back(parameter.data());
   runReference(std::move(attributes), std::move(arguments));
+  return result;
+}
+
+Gradients referenceGradients(Attributes attributes, std::vector<Plain> x, const std::vector<Shape>& outputs,
+                             std::vector<std::vector<float>> dy, std::vector<std::vector<float>> parameters,
+                             const std::vector<Shape>& learned) {
+  Program program;
+  Gradients result;
+  std::vector<float*> memory;
+  const auto tensor = [&](const Shape& shape, float* data) {
+    program.tensors.push_back({"", shape});
+    memory.push_back(data);
+    return static_cast<TensorId>(memory.size()) - 1;
+  };
+  const auto made = [&](std::vector<std::vector<float>>& into, const Shape& shape) {
+    into.emplace_back(static_cast<size_t>(elementCount(shape)));
+    return tensor(shape, into.back().data());
+  };
+  for (auto* each : {&result.y, &result.dx, &result.dw}) each->reserve(x.size() + outputs.size() + learned.size());
+  Operation forward, gradient;
+  forward.attributes = std::move(attributes);
+  gradient.attributes = Gradient{0};
+  for (Plain& each : x) forward.inputs.push_back(tensor(each.shape, each.values.data()));
+  for (const Shape& shape : outputs) forward.outputs.push_back(made(result.y, shape));
+  gradient.inputs = forward.inputs;
+  gradient.inputs.insert(gradient.inputs.end(), forward.outputs.begin(), forward.outputs.end());
+  for (size_t i = 0; i < outputs.size(); ++i)
+    gradient.inputs.push_back(i < dy.size() && !dy[i].empty() ? tensor(outputs[i], dy[i].data()) : -1);
+  for (const Plain& each : x) gradient.outputs.push_back(made(result.dx, each.shape));
+  for (const Shape& shape : learned) gradient.outputs.push_back(made(result.dw, shape));
+  program.operations = {forward, gradient};
+  resnode::reference::Arguments arguments;
+  for (std::vector<float>& parameter : parameters) arguments.parameters.push_back(parameter.data());
+  const auto of = [&](const std::vector<TensorId>& ids) {
+    std::vector<float*> data;
+    for (TensorId id : ids) data.push_back(id < 0 ? nullptr : memory[static_cast<size_t>(id)]);
+    return data;
+  };
+  for (const Operation& operation : program.operations) {
+    resnode::reference::bindArguments(program, operation, of(operation.inputs), of(operation.outputs), arguments);
+    resnode::reference::run(arguments);
+  }
   return result;
 }
 
@@ -95,17 +137,20 @@ std::vector<cuda::Nhwc> oddShapes() {
 template std::vector<float> floatsOf(const Memory<float>&);
 template Memory<float> randomNhwc(const cuda::Nhwc&, unsigned, float, float, size_t);
 template Plain plainOf(const Memory<float>&, const cuda::Nhwc&);
-template void nearNhwc(const Memory<float>&, const cuda::Nhwc&, const std::vector<float>&, double, double, const std::string&);
+template void nearNhwc(const Memory<float>&, const cuda::Nhwc&, const std::vector<float>&, double, double,
+                       const std::string&);
 template void nearPlain(const Memory<float>&, const std::vector<float>&, double, double, const std::string&);
 template std::vector<float> floatsOf(const Memory<__half>&);
 template Memory<__half> randomNhwc(const cuda::Nhwc&, unsigned, float, float, size_t);
 template Plain plainOf(const Memory<__half>&, const cuda::Nhwc&);
-template void nearNhwc(const Memory<__half>&, const cuda::Nhwc&, const std::vector<float>&, double, double, const std::string&);
+template void nearNhwc(const Memory<__half>&, const cuda::Nhwc&, const std::vector<float>&, double, double,
+                       const std::string&);
 template void nearPlain(const Memory<__half>&, const std::vector<float>&, double, double, const std::string&);
 template std::vector<float> floatsOf(const Memory<__nv_bfloat16>&);
 template Memory<__nv_bfloat16> randomNhwc(const cuda::Nhwc&, unsigned, float, float, size_t);
 template Plain plainOf(const Memory<__nv_bfloat16>&, const cuda::Nhwc&);
-template void nearNhwc(const Memory<__nv_bfloat16>&, const cuda::Nhwc&, const std::vector<float>&, double, double, const std::string&);
+template void nearNhwc(const Memory<__nv_bfloat16>&, const cuda::Nhwc&, const std::vector<float>&, double, double,
+                       const std::string&);
 template void nearPlain(const Memory<__nv_bfloat16>&, const std::vector<float>&, double, double, const std::string&);
 
 }  // namespace resnode::test

@@ -21,6 +21,16 @@ void runReference(Attributes attributes, resnode::reference::Arguments arguments
 std::vector<float> reference(Attributes attributes, std::vector<Plain> inputs, const Shape& output,
                              std::vector<std::vector<float>> parameters = {});
 
+struct Gradients {
+  std::vector<std::vector<float>> y, dx, dw;
+};
+
+// Runs one operation and its gradient, all diffs wanted. `outputs`: the shapes of what it makes; `dy`: of each, empty: not
+// there; `learned`: the shapes of its parameters' diffs, by their places. Parameters in the order of their ParameterIds.
+Gradients referenceGradients(Attributes attributes, std::vector<Plain> x, const std::vector<Shape>& outputs,
+                             std::vector<std::vector<float>> dy, std::vector<std::vector<float>> parameters = {},
+                             const std::vector<Shape>& learned = {});
+
 // T is float, __half or __nv_bfloat16 from here on.
 template <class T>
 std::vector<float> floatsOf(const Memory<T>& memory);
