@@ -117,6 +117,51 @@ test('an inner product sees the whole image, a label nothing', () => {
   assert.is(field('label'), null);
 });
 
+test('a resize moves positions by the ratio of the sizes, and a shuffle of channels leaves them where they are', () => {
+  const field = fieldsOf(`${input('dim: 1 dim: 1 dim: 9 dim: 9')}
+    ${convolution('a', 'data', 'kernel_size: 3 stride: 2 pad: 1').replace('num_output: 1', 'num_output: 4')}
+    layer { name: "wide" type: "Interp" bottom: "a" top: "wide" interp_param { height: 9 width: 9 } }
+    layer { name: "twice" type: "Upsample" bottom: "a" top: "twice" upsample_param { scale: 2 } }
+    layer { name: "mixed" type: "ShuffleChannel" bottom: "a" top: "mixed" shuffle_channel_param { group: 1 } }`);
+  const a = field('a')!;
+  assert.equal(
+    [a.size, a.stride],
+    [
+      [3, 3],
+      [2, 2],
+    ],
+  );
+  // 5×5 positions become 9×9: every half position of a, between two of them.
+  assert.equal(
+    [field('wide')!.size, field('wide')!.stride],
+    [
+      [5, 5],
+      [1, 1],
+    ],
+  );
+  assert.equal(
+    [field('twice')!.size, field('twice')!.stride],
+    [
+      [3, 3],
+      [1, 1],
+    ],
+  );
+  assert.equal(field('mixed'), a);
+});
+
+test('what is of regions has no field, and what gave up its positions sees no more through later windows', () => {
+  const field = fieldsOf(`${input('dim: 1 dim: 4 dim: 8 dim: 8')}
+    layer { name: "r" type: "Input" top: "r" input_param { shape { dim: 2 dim: 5 } } }
+    layer { name: "roi" type: "ROIPooling" bottom: "data" bottom: "r" top: "roi" roi_pooling_param { pooled_h: 2 pooled_w: 2 } }
+    layer { name: "fc" type: "InnerProduct" bottom: "roi" top: "fc" inner_product_param { num_output: 2 } }
+    ${convolution('c', 'data', 'kernel_size: 3 pad: 1').replace('num_output: 1', 'num_output: 4')}
+    layer { name: "nhwc" type: "Permute" bottom: "c" top: "nhwc" permute_param { order: 0 order: 2 order: 3 order: 1 } }
+    layer { name: "flat" type: "Flatten" bottom: "nhwc" top: "flat" }
+    layer { name: "shaped" type: "Reshape" bottom: "flat" top: "shaped" reshape_param { shape { dim: 0 dim: -1 dim: 4 } } }`);
+  assert.equal([field('roi'), field('fc')], [null, null]);
+  for (const blob of ['nhwc', 'flat', 'shaped']) assert.equal(field(blob)!.size, [10, 10], blob);
+});
+
 test('branches of different strides have no common field', () => {
   const field = fieldsOf(`${input('dim: 1 dim: 1 dim: 2 dim: 2')}
     ${convolution('a', 'data', 'kernel_size: 1 stride: 2 pad: 1')}

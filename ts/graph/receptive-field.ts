@@ -13,7 +13,7 @@ export interface ReceptiveField {
   readonly input: string;
   /** Input pixels, those in the padding counted. */
   readonly size: Pair;
-  /** Input pixels from one position to the next: the effective stride; below 1 where a deconvolution goes beyond the input. */
+  /** Input pixels from one position to the next: the effective stride; below 1 where a deconvolution or a resize goes beyond the input. */
   readonly stride: Pair;
   /** The first row and column that position (0, 0) sees; negative inside the padding. */
   readonly start: Pair;
@@ -36,20 +36,32 @@ const RECEPTIVE_FIELDS = signature('receptiveFields', {
  * The receptive field of every value with regard to an N×C×H×W input.
  * BatchNorm with batch statistics and Softmax over channels count as pointwise, as usual; InnerProduct, losses and
  * reshapes that give up height and width see all of their bottom.
- * @returns By value id; null where a value depends on no image (a label), on two, or on branches of different strides.
+ * @returns By value id; null where a value depends on no image (a label), on two, on branches of different strides, or on
+ * regions of interest, which may lie anywhere.
  */
 export function receptiveFields(graph: Graph): (ReceptiveField | null)[] {
   RECEPTIVE_FIELDS.check(graph);
   const fields: (ReceptiveField | null)[] = graph.values.map(() => null);
+  // What has given up its positions: it sees no more through a window.
+  const whole = new Set<ValueId>();
+  const regions = regionValues(graph);
+  const regroupings = regroupingNodes(graph);
   for (const id of graph.inputs) {
     const { blob, shape } = graph.values[id]!;
     if (shape.length === 4) fields[id] = { input: blob, size: [1, 1], stride: [1, 1], start: [0, 0] };
   }
   for (const node of graph.nodes) {
+    if (node.outputs.some((id) => regions.has(id))) continue;
+    const isRegrouping = regroupings.has(node);
     const seen = node.inputs.flatMap((id) => {
       const field = fields[id];
-      return field == null ? [] : [through(field, windowOf(graph, node, id))];
+      if (field == null) return [];
+      if (whole.has(id) || isRegrouping) return [field];
+      return [through(field, windowOf(graph, node, id))];
     });
+    const images = node.inputs.filter((id) => fields[id] != null);
+    const isWhole = images.every((id) => whole.has(id) || (!isRegrouping && losesPositions(graph, node, id)));
+    if (isWhole) for (const id of node.outputs) whole.add(id);
     const field = seen.reduce<ReceptiveField | null>(
       (a, b) => (a === null ? null : union(a, b)),
       seen[0] ?? null,
@@ -57,6 +69,46 @@ export function receptiveFields(graph: Graph): (ReceptiveField | null)[] {
     for (const id of node.outputs) fields[id] = field;
   }
   return fields;
+}
+
+/** What picks regions, or looks at regions that may lie anywhere, with all that is made of it: no position sees a fixed part. */
+export function regionValues(graph: Graph): ReadonlySet<ValueId> {
+  const found = new Set<ValueId>();
+  for (const { operation, inputs, outputs } of graph.nodes)
+    if (REGIONS.includes(operation.kind) || inputs.some((id) => found.has(id)))
+      for (const id of outputs) found.add(id);
+  return found;
+}
+const REGIONS: readonly Operation['kind'][] = [
+  'proposal',
+  'detectionOutput',
+  'roiPooling',
+  'psRoiPooling',
+  'roiAlign',
+];
+
+/** Nodes of layers that regroup channels by Reshape and Permute, and keep height and width. */
+function regroupingNodes(graph: Graph): ReadonlySet<Node> {
+  const layers = new Map<string, Node[]>();
+  for (const node of graph.nodes) {
+    const key = `${node.name} ${node.position?.line}:${node.position?.column}`;
+    layers.set(key, [...(layers.get(key) ?? []), node]);
+  }
+  const planes = (id: ValueId | undefined) => graph.values[id ?? -1]?.shape.slice(2).join('×');
+  const kept = [...layers.values()].filter(
+    (nodes) =>
+      nodes.length > 1 &&
+      nodes.every(({ operation }) => operation.kind === 'reshape' || operation.kind === 'permute') &&
+      planes(nodes[0]!.inputs[0]) === planes(nodes.at(-1)!.outputs[0]),
+  );
+  return new Set(kept.flat());
+}
+
+/** Whether what a node makes has no positions any more; a plane of 1×1 has none to lose. */
+function losesPositions(graph: Graph, { operation, outputs }: Node, id: ValueId): boolean {
+  const { shape } = graph.values[id]!;
+  const hasPlane = shape.slice(2).some((size) => size > 1);
+  return hasPlane && givesUpPositions(operation, shape, graph.values[outputs[0] ?? id]!.shape);
 }
 
 function through(field: ReceptiveField, window: Window | null): ReceptiveField {
@@ -101,6 +153,18 @@ function windowOf(graph: Graph, node: Node, id: ValueId): Window | null {
     const [, , top, left] = operation.offset as [number, number, number, number];
     return { kernel: [1, 1], stride: [1, 1], pad: [-top, -left], dilation: [1, 1] };
   }
+  if (operation.kind === 'resize' || operation.kind === 'unpool') {
+    const to = graph.values[node.outputs[0]!]!.shape;
+    const isAligned = operation.kind === 'resize' && operation.method === 'aligned';
+    const ratio = (axis: 2 | 3) =>
+      isAligned ? (shape[axis]! - 1) / Math.max(1, to[axis]! - 1) : shape[axis]! / to[axis]!;
+    const stride: Pair = [ratio(2), ratio(3)];
+    // Between two positions bilinear interpolation reads both.
+    const reach = (each: number) => (isAligned && !Number.isInteger(each) ? 2 : 1);
+    const kernel: Pair = [reach(stride[0]), reach(stride[1])];
+    return { kernel, stride, pad: [0, 0], dilation: [1, 1] };
+  }
+  if (operation.kind === 'normalize' && operation.acrossSpatial) return wholeOf(shape);
   if (operation.kind === 'pooling') return { ...operation, dilation: [1, 1] };
   if (operation.kind === 'stochasticPooling') return { ...operation, pad: [0, 0], dilation: [1, 1] };
   if (operation.kind === 'lrn' && operation.region === 'within')
@@ -112,8 +176,15 @@ function windowOf(graph: Graph, node: Node, id: ValueId): Window | null {
     };
   const output = graph.values[node.outputs[0] ?? id]!.shape;
   if (!givesUpPositions(operation, shape, output)) return null;
-  return { kernel: [shape[2] ?? 1, shape[3] ?? 1], stride: [1, 1], pad: [0, 0], dilation: [1, 1] };
+  return wholeOf(shape);
 }
+
+const wholeOf = (shape: readonly number[]): Window => ({
+  kernel: [shape[2] ?? 1, shape[3] ?? 1],
+  stride: [1, 1],
+  pad: [0, 0],
+  dilation: [1, 1],
+});
 
 const square = (size: number): Pair => [size, size];
 

@@ -10,7 +10,7 @@ import { forkLayerFields } from '../../../ts/caffe/fork-schema.ts';
 import { filterNet, readNet, readNetFile } from '../../../ts/caffe/net-parameter.ts';
 import { DATA_TYPES } from '../../../ts/layers/data.ts';
 import { supportedLayerTypes } from '../../../ts/layers/index.ts';
-import { describeNet } from '../../../ts/tools/view/describe-net.ts';
+import { describeNet, kindOf } from '../../../ts/tools/view/describe-net.ts';
 import { readNetWithMarks } from '../../../ts/tools/view/fork-marks.ts';
 import { boundOf, findRoofs, readTimes } from '../../../ts/tools/view/measured-times.ts';
 import type { PageData } from '../../../ts/tools/view/page-data.ts';
@@ -297,5 +297,26 @@ else {
     }
   });
 }
+
+test('every layer type that runs has a kind to be drawn as', () => {
+  assert.equal(
+    supportedLayerTypes.filter((type) => kindOf(type) === 'unknown'),
+    [],
+  );
+});
+
+test('a crop that reads the size of what a later fused sum belongs to is drawn without a cycle', () => {
+  const net = readNet(
+    `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 1 dim: 4 dim: 4 } } }
+layer { name: "a" type: "Convolution" bottom: "data" top: "a" convolution_param { num_output: 1 kernel_size: 1 } }
+layer { name: "b" type: "Convolution" bottom: "data" top: "b" convolution_param { num_output: 1 kernel_size: 1 pad: 1 } }
+layer { name: "crop" type: "Crop" bottom: "b" bottom: "a" top: "crop" crop_param { offset: 1 } }
+layer { name: "sum" type: "Eltwise" bottom: "crop" bottom: "a" top: "sum" }`,
+    { file: 'net.prototxt' },
+  );
+  const { data } = describeNet(net);
+  assert.is(data.layers.length, 5);
+  assert.ok(data.edges.every(({ points }) => points.every(Number.isFinite)));
+});
 
 test.run();

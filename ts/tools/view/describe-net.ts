@@ -9,7 +9,7 @@ import { printPrototxt } from '../../caffe/print.ts';
 import type { GraphOptions } from '../../graph/from-caffe.ts';
 import { graphRows } from '../../graph/from-caffe.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
-import { receptiveFields } from '../../graph/receptive-field.ts';
+import { receptiveFields, regionValues } from '../../graph/receptive-field.ts';
 import { countMacs, countParameters, parametersOf, totalMacs } from '../../graph/summary.ts';
 import { DATA_TYPES } from '../../layers/data.ts';
 import type { Operation } from '../../layers/operation.ts';
@@ -144,13 +144,30 @@ function remarksOn(layers: readonly TracedLayer[], { assumed }: PartialGraph): s
 
 function edgesBetween(layers: readonly TracedLayer[], cardOf: readonly number[]): [number, number][] {
   const edges = new Map<string, [number, number]>();
-  layers.forEach(({ bottoms }, index) => {
-    for (const { maker } of bottoms) {
-      if (maker === null || cardOf[maker] === cardOf[index]) continue;
-      edges.set(`${cardOf[maker]} ${cardOf[index]}`, [cardOf[maker]!, cardOf[index]!]);
-    }
+  const ofSizes = new Set<string>();
+  layers.forEach(({ layer, bottoms }, index) => {
+    bottoms.forEach(({ maker }, i) => {
+      if (maker === null || cardOf[maker] === cardOf[index]) return;
+      const key = `${cardOf[maker]} ${cardOf[index]}`;
+      if (!edges.has(key) && layer.type === 'Crop' && i === 1) ofSizes.add(key);
+      else if (!(layer.type === 'Crop' && i === 1)) ofSizes.delete(key);
+      edges.set(key, [cardOf[maker]!, cardOf[index]!]);
+    });
   });
+  // A Crop reads a size alone, and may run before what has it: fused cards would wait for each other.
+  for (const key of ofSizes) {
+    const [from, to] = edges.get(key)!;
+    const others = [...edges.values()].filter((edge) => edge !== edges.get(key));
+    if (isReached(from, to, others)) edges.delete(key);
+  }
   return [...edges.values()];
+}
+
+/** Whether a card lies behind another one. */
+function isReached(wanted: number, start: number, edges: readonly (readonly [number, number])[]): boolean {
+  const reached = new Set([start]);
+  for (const card of reached) for (const [from, to] of edges) if (from === card) reached.add(to);
+  return reached.has(wanted);
 }
 
 function describeCard(card: Card, layers: readonly TracedLayer[], written: Graph, graph: Graph) {
@@ -198,6 +215,7 @@ function describeLayers(
   marks: ForkMarks | undefined,
 ): PageLayer[] {
   const fields = receptiveFields(graph);
+  const regions = regionValues(graph);
   const makers = new Map<number, Node>(
     graph.nodes.flatMap((node) => node.outputs.map((id) => [id, node] as const)),
   );
@@ -216,6 +234,7 @@ function describeLayers(
       parameters: nodes.flatMap((each) => pageParameters(graph, each)),
       macs: nodes.reduce((sum, each) => sum + countMacs(graph, each), 0),
       field: value === null ? null : fields[value]!,
+      isOfRegions: value !== null && regions.has(value),
       text: printPrototxt(layer, 'LayerParameter'),
       problem,
       remark: marks?.remarks.get(layer) ?? remarkOn(layer, node),
@@ -275,13 +294,13 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
   ['data', ['Input', ...DATA_TYPES]],
   ['convolution', ['Convolution', 'ConvolutionDepthwise', 'DepthwiseConvolution', 'Deconvolution']],
   ['product', ['InnerProduct', 'Embed', 'LSTM', 'RNN']],
-  ['pooling', ['Pooling', 'ROIPooling', 'PSROIPooling', 'SPP']],
+  ['pooling', ['Pooling', 'ROIPooling', 'PSROIPooling', 'ROIAlign', 'SPP']],
   ['normalisation', ['BatchNorm', 'BN', 'Scale', 'Bias', 'LRN', 'MVN', 'Normalize', 'Power']],
   [
     'activation',
     [
       ...['ReLU', 'PReLU', 'ELU', 'Sigmoid', 'TanH', 'AbsVal', 'BNLL', 'ReLU6', 'Softmax', 'Dropout'],
-      ...['Clip', 'Exp', 'Log', 'Swish', 'Threshold', 'LSTMUnit'],
+      ...['Clip', 'Exp', 'Log', 'Swish', 'Threshold', 'LSTMUnit', 'Mish', 'HardSwish', 'CReLU'],
     ],
   ],
   ['combination', ['Eltwise', 'Concat', 'Axpy', 'ArgMax', 'Reduction']],
@@ -299,11 +318,15 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       'BatchReindex',
       'Parameter',
       'Silence',
+      'Interp',
+      'Upsample',
+      'ShuffleChannel',
     ],
   ],
+  ['detection', ['PriorBox', 'DetectionOutput', 'DetectionEvaluate', 'Proposal']],
 ];
 
 export function kindOf(type: string): Kind {
   const found = KINDS.find(([, types]) => types.includes(type));
-  return found?.[0] ?? (/Loss|Accuracy/.test(type) ? 'loss' : 'unknown');
+  return found?.[0] ?? (/Loss|Accuracy|OHEM/.test(type) ? 'loss' : 'unknown');
 }

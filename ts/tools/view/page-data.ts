@@ -11,6 +11,7 @@ export type Kind =
   | 'activation'
   | 'combination'
   | 'shape'
+  | 'detection'
   | 'loss'
   | 'unknown';
 
@@ -31,6 +32,8 @@ export interface PageLayer {
   readonly macs: number;
   /** Of the first top. */
   readonly field: ReceptiveField | null;
+  /** It is made of regions of interest, which may lie anywhere: it has no field. */
+  readonly isOfRegions: boolean;
   /** The layer in prototxt form. */
   readonly text: string;
   /** Why resnode cannot run it; null where it can. */

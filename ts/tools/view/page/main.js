@@ -27,6 +27,7 @@ const NAMES = {
   activation: 'activation, softmax',
   combination: 'sum, concatenation',
   shape: 'shape',
+  detection: 'boxes',
   loss: 'loss, accuracy',
   unknown: 'of other kinds',
 };

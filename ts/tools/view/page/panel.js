@@ -33,10 +33,13 @@ function blobFacts({ bottoms, tops }) {
   ];
 }
 
-function numberFacts({ parameters, macs, tops, field }) {
+function numberFacts({ parameters, macs, tops, field, isOfRegions }) {
   const total = parameters.reduce((sum, { shape }) => sum + size(shape), 0);
   const memory = tops.reduce((sum, { shape }) => sum + (shape === null ? 0 : 4 * size(shape)), 0);
-  const both = ([height, width], unit = '') =>
+  // Resized maps have strides that are no whole numbers.
+  const round = (value) => Math.round(1000 * value) / 1000;
+  const both = (sides, unit = '') => sidesText(sides.map(round), unit);
+  const sidesText = ([height, width], unit) =>
     height === width ? `${height}${unit}` : `${height}${unit} high, ${width}${unit} wide`;
   return [
     ...(parameters.length === 0
@@ -50,6 +53,7 @@ function numberFacts({ parameters, macs, tops, field }) {
         )),
     ...(macs === 0 ? [] : fact('Multiply-adds', count(macs))),
     ...fact('Memory', `${bytes(memory)} top${total > 0 ? `, ${bytes(4 * total)} parameters` : ''}`),
+    ...(isOfRegions ? fact('Receptive field', 'none: regions may lie anywhere in the image') : []),
     ...(field === null
       ? []
       : [
