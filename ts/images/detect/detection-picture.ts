@@ -2,7 +2,7 @@
 import { integer, list, number, string } from '../../base/kinds.ts';
 import { fields, required, signature } from '../../base/options.ts';
 import { escapeHtml } from '../../pages/html.ts';
-import { box } from '../geometry.ts';
+import { type Box, box } from '../geometry.ts';
 import { type Image, image } from '../image.ts';
 import { cssColour } from '../palette.ts';
 import type { Detection } from './detection.ts';
@@ -41,20 +41,25 @@ export async function detectionPicture(image: Image, detections: readonly Detect
 function svgOf({ width, height }: Image, detections: readonly Detection[]): string {
   const letters = Math.max(10, Math.min(20, Math.round(Math.min(width, height) / 24)));
   const line = Math.max(1, letters / 7);
+  const rectangle = ({ x, y, width, height }: Box, colour: string, thickness: number, opacity = 1) =>
+    `<rect x="${x}" y="${y}" width="${width}" height="${height}" fill="none" stroke="${colour}" stroke-width="${thickness}" stroke-opacity="${opacity}"/>`;
+  const boxes = detections.map(
+    ({ index, box }) => rectangle(box, '#fff', 2 * line, 0.5) + rectangle(box, colourOf(index), line),
+  );
   // The surest ones lie above the others.
-  const drawn = [...detections].reverse().map(({ label, index, score, box }) => {
-    const words = `${label} ${score.toFixed(2)}`;
-    const colour = cssColour(index + 1);
-    const plate = { width: words.length * letters * 0.58 + 6, height: letters + 5 };
+  const words = [...detections].reverse().map(({ label, index, score, box }) => {
+    const text = `${label} ${score.toFixed(2)}`;
+    const plate = { width: text.length * letters * 0.58 + 6, height: letters + 5 };
     const x = Math.max(0, Math.min(box.x, width - plate.width));
     const y = box.y >= plate.height ? box.y - plate.height : Math.max(0, box.y);
-    return `<rect x="${box.x}" y="${box.y}" width="${box.width}" height="${box.height}" fill="none" stroke="#fff" stroke-width="${2 * line}" stroke-opacity="0.5"/>
-<rect x="${box.x}" y="${box.y}" width="${box.width}" height="${box.height}" fill="none" stroke="${colour}" stroke-width="${line}"/>
-<rect x="${x}" y="${y}" width="${plate.width}" height="${plate.height}" fill="${colour}"/>
-<text x="${x + 3}" y="${y + letters}" textLength="${plate.width - 6}" lengthAdjust="spacingAndGlyphs">${escapeHtml(words)}</text>`;
+    return `<rect x="${x}" y="${y}" width="${plate.width}" height="${plate.height}" fill="${colourOf(index)}"/>
+<text x="${x + 3}" y="${y + letters}" textLength="${plate.width - 6}" lengthAdjust="spacingAndGlyphs">${escapeHtml(text)}</text>`;
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">
 <style>text { font: bold ${letters}px sans-serif; fill: #fff; }</style>
-${drawn.join('\n')}
+${[...boxes, ...words].join('\n')}
 </svg>`;
 }
+
+/** A class's own; the first one's, black, would hardly be seen. */
+const colourOf = (index: number): string => cssColour(index === 0 ? 22 : index);
