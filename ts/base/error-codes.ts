@@ -326,6 +326,10 @@ export const errorCodes = {
     '`loss_weight` is not given once for each top.',
     'Give as many as there are tops, or none.',
   ],
+  'graph/multi-box-loss': [
+    "MultiBoxLoss's parameters, or its bottoms, do not fit each other.",
+    'Change what the message names; locations, scores and priors belong to the same boxes.',
+  ],
   'graph/no-batch-norm': [
     'No BatchNorm has batch statistics in phase TRAIN.',
     'Remove `use_global_stats: true` to measure new statistics.',
@@ -333,10 +337,6 @@ export const errorCodes = {
   'graph/no-classifier': [
     'The net has not one input of images.',
     'Give a deploy prototxt; `resnode print --deploy` makes it.',
-  ],
-  'graph/multi-box-loss': [
-    "MultiBoxLoss's parameters, or its bottoms, do not fit each other.",
-    'Change what the message names; locations, scores and priors belong to the same boxes.',
   ],
   'graph/no-deploy': ['The net has no deploy form.', 'The message names the layer that prevents it.'],
   'graph/no-train': ['The net has no training form.', 'The message says what was expected of it.'],
