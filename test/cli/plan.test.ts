@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -41,6 +41,21 @@ for (const kind of ['cpu', 'reference'] as const)
     }
     assert.ok(largestBatch >= 3);
   });
+
+test('a net that takes one image, such as one with proposals, is planned: batch 1 is the largest', () => {
+  const net = join(mkdtempSync(join(tmpdir(), 'resnode-plan-')), 'net.prototxt');
+  const inputs = ['s', 'd', 'i'].map(
+    (name, i) =>
+      `layer { name: "${name}" type: "Input" top: "${name}" input_param { shape { ${['dim: 1 dim: 18 dim: 4 dim: 4', 'dim: 1 dim: 36 dim: 4 dim: 4', 'dim: 1 dim: 3'][i]} } } }`,
+  );
+  writeFileSync(
+    net,
+    `${inputs.join('\n')}\nlayer { name: "p" type: "Proposal" bottom: "s" bottom: "d" bottom: "i" top: "p" }`,
+  );
+  const { status, stdout, stderr } = resnode('plan', net, '--json');
+  assert.is(status, 0, stderr);
+  assert.is(JSON.parse(stdout).largestBatch, 1);
+});
 
 for (const recompute of [false, true])
   test(`what plan --train${recompute ? ' --recompute' : ''} says is what the device holds in training`, async () => {
