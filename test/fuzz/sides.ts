@@ -5,7 +5,8 @@ import { readNet } from '../../ts/caffe/net-parameter.ts';
 import { type Device, type DeviceOptions, openDevice, type Trainer } from '../../ts/index.ts';
 import { cpuLibrary } from '../support/cpu-library.ts';
 import { Random } from './random.ts';
-import { prototxtOf, type RandomNet, randomNet, randomTrainingNet, values, weightsOf } from './random-net.ts';
+import { values } from './random-builder.ts';
+import { prototxtOf, type RandomNet, randomNet, randomTrainingNet, weightsOf } from './random-net.ts';
 import type { Comparison, Results, Side } from './random-nets.ts';
 
 /** Forward passes: a dozen layers of float32, each within 1e-5, Winograd's roundings among them. */
