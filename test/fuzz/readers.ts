@@ -25,6 +25,7 @@ import { readSolverState, saveHdf5SolverState, saveSolverState } from '../../ts/
 import { writeBinaryproto, writeCaffemodel } from '../../ts/caffe/write-caffemodel.ts';
 import { mapFile } from '../../ts/convert/map-file.ts';
 import { readMatConvNet } from '../../ts/convert/matconvnet/read-matconvnet.ts';
+import { readNpz } from '../../ts/convert/numpy/read-npz.ts';
 import { readTensorflow } from '../../ts/convert/tensorflow/read-tensorflow.ts';
 import { readTorch7 } from '../../ts/convert/torch7/read-torch7.ts';
 import { LevelDb } from '../../ts/data/leveldb/leveldb.ts';
@@ -319,6 +320,13 @@ export const READERS: readonly Reader[] = [
       ['fb-b.t7', 'fb-a-ascii.t7', 'nngraph.t7'].map((name) => fixture(`convert/fixtures/${name}`)),
     read: async (path) =>
       readAll((await readTorch7(path, { inputShapes: { data: [1, 3, 33, 33] } })).weights),
+  },
+  {
+    name: 'npz',
+    extension: '.npz',
+    seeds: () => ['tensorpack.npz', 'named.npz'].map((name) => fixture(`convert/fixtures/${name}`)),
+    read: async (path) =>
+      [...(await readNpz(path)).values()].map(({ type, blob }) => type === 'no floats' || toFloat32(blob())),
   },
   {
     name: 'LMDB',

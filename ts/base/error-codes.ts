@@ -55,6 +55,10 @@ export const errorCodes = {
     'A layer of another framework has no equal in Caffe.',
     'Change the layer as the message says, or export the net as ONNX and convert that.',
   ],
+  'convert/map': [
+    'A map of names (`--map`) does not fit the net or the file.',
+    'Give each layer of the net a list of tensors, as the message shows.',
+  ],
   'convert/matconvnet': [
     'A MAT-file holds no net of MatConvNet that can be converted.',
     "Save the net's structure: `s = net.saveobj(); save('net.mat', '-struct', 's')`.",
@@ -510,6 +514,11 @@ export const errorCodes = {
   'net/zero-weights': [
     'Weights that learn begin at 0, so that no gradient passes.',
     'Give them a filler such as msra or xavier.',
+  ],
+  'npz/format': ['An archive of NumPy arrays is damaged.', 'Get it again, or save it with `numpy.savez`.'],
+  'npz/limit': [
+    'An archive unpacks to far more than its size.',
+    'Save it with `numpy.savez`, which packs nothing.',
   ],
   'onnx/data-size': ['A tensor has not as many bytes as its shape needs.', 'Export the model again.'],
   'onnx/external': [

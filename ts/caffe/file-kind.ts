@@ -43,6 +43,7 @@ export type FileKind =
   | 'onnx'
   | 'hdf5'
   | 'npy'
+  | 'npz'
   | 'safetensors'
   | 'torch'
   | 'pickle'
@@ -112,8 +113,11 @@ export function fileKind(bytes: Uint8Array): FileKind | null {
   const latin1 = head.subarray(0, 512).toString('latin1');
   const signed = SIGNATURES.find(([, signature, offset = 0]) => latin1.startsWith(signature, offset));
   if (signed !== undefined) return signed[0];
-  if (latin1.startsWith('PK\x03\x04') || latin1.startsWith('PK\x05\x06'))
+  if (latin1.startsWith('PK\x03\x04') || latin1.startsWith('PK\x05\x06')) {
+    // A local header's name begins at byte 30.
+    if (/^[^\0]{0,200}\.npy/.test(latin1.slice(30))) return 'npz';
     return /data\.pkl|\/version|byteorder/.test(latin1) ? 'torch' : 'zip';
+  }
   // https://docs.python.org/3/library/pickletools.html: PROTO and a version, and what torch.save begins with.
   if (head[0] === 0x80 && head[1]! >= 2 && head[1]! <= 5)
     return latin1.startsWith('\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19') ? 'torch' : 'pickle';

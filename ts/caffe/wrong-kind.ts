@@ -59,6 +59,10 @@ const KINDS: Readonly<Record<FileKind, readonly [is: string, cure: string]>> = {
     'weights (--weights), solver states (--snapshot) and the data of HDF5Data layers have this form',
   ],
   npy: ['a NumPy array', '`resnode convert mean.npy --out mean.binaryproto` makes a mean image of it'],
+  npz: [
+    'an archive of NumPy arrays',
+    '`resnode convert weights.npz --out net.caffemodel --model net.prototxt` makes a caffemodel of it',
+  ],
   safetensors: [
     'a safetensors file',
     '`resnode convert net.safetensors --out net.caffemodel` makes a caffemodel of it',

@@ -12,6 +12,7 @@ interface Flags extends InputShapeFlags {
   outModel?: string;
   overwrite?: boolean;
   merge?: boolean;
+  map?: string;
   check: boolean;
   json?: boolean;
 }
@@ -24,6 +25,7 @@ export function convert(): Command {
     .addOption(flag('convert', 'options.model', '--model <prototxt>'))
     .addOption(flag('convert', 'outputModel', '--out-model <prototxt>'))
     .addOption(flag('convert', 'merge', '--merge'))
+    .addOption(flag('convert', 'map', '--map <json>'))
     .addOption(flag('convert', 'check', '--no-check'))
     .addOption(own('json'))
     .addHelpText(
@@ -55,6 +57,8 @@ Examples:
   resnode convert net.caffemodel --out net.safetensors --model net.prototxt
   resnode convert nvidia.caffemodel --out bvlc.caffemodel --model nvidia.prototxt --out-model bvlc.prototxt
   resnode convert net.caffemodel --out merged.caffemodel --merge --model net.prototxt --out-model merged.prototxt
+  resnode convert ImageNet-ResNet50.npz --out tensorpack.caffemodel --model ResNet-50-deploy.prototxt
+  resnode convert weights.npz --out net.caffemodel --model net.prototxt --map names.json
   resnode convert mean.binaryproto --out mean.npy`,
     );
   return inputShapeOption(command).action(async (from: string, flags: Flags) => {
@@ -62,6 +66,7 @@ Examples:
       model,
       outModel: outputModel,
       merge = false,
+      map,
       inputShape: inputShapes,
       check,
       overwrite = false,
@@ -72,6 +77,7 @@ Examples:
       inputShapes,
       check,
       overwrite,
+      ...(map === undefined ? {} : { map }),
       ...(model === undefined ? {} : { model }),
       ...(outputModel === undefined ? {} : { outputModel }),
     });

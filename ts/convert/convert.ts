@@ -48,6 +48,11 @@ export interface ConvertOptions {
   readonly merge?: boolean;
   /** Shapes of inputs that the source leaves open, by name. */
   readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
+  /**
+   * A JSON file that says which tensors of the source are the weights of `model`, for names that are not known:
+   * `{ "conv1": ["stem/W", "stem/b"], "fc": [{ "tensor": "out/W", "transpose": [1, 0] }] }`.
+   */
+  readonly map?: string;
   /** Run source and result on the same inputs. Default true. */
   readonly check?: boolean;
   /** Writes into a folder that holds files already, where the target is one. Default false: it is an error. */
@@ -76,6 +81,11 @@ const CONVERT = signature('convert', {
       outputModel: optional(path, "the target's name with .prototxt", 'Where a net is written.'),
       merge: optional(boolean, 'false', 'Fold BatchNorm and Scale into the convolutions.'),
       inputShapes: optional(shapes, 'as the source says', 'Shapes of inputs by name.'),
+      map: optional(
+        path,
+        'names that are known',
+        'Which tensors of the source are the weights of `model`, a JSON file.',
+      ),
       check: optional(boolean, 'true', 'Run source and result on the same inputs.'),
       overwrite,
     }),
@@ -145,9 +155,14 @@ interface FileOptions extends ConvertOptions {
 
 async function convertFile(from: string, to: string, options: FileOptions): Promise<Conversion> {
   const { model, merge = false, inputShapes = {}, check = true } = options;
-  const source = await formatOfFile(from);
+  const source = options.map === undefined ? await formatOfFile(from) : mapped(options.map);
   const { format: target, extension } = formatOf(to);
-  const pair = conversions().find((each) => each.from === source && each.to === target);
+  const pair =
+    options.map === undefined
+      ? conversions().find((each) => each.from === source && each.to === target)
+      : target.write !== undefined && target.kind === 'weights'
+        ? { from: source, to: target, onlyMerged: false }
+        : undefined;
   const isRewritten = merge || (options.outputModel !== undefined && !target.holdsNet);
   if (pair === undefined || (pair.onlyMerged && !isRewritten))
     throw new ArgumentError(
@@ -192,6 +207,20 @@ async function convertFile(from: string, to: string, options: FileOptions): Prom
     notes: read.notes ?? [],
   };
 }
+
+/** Tensors of any names as a format of its own. */
+const mapped = (map: string): Format => ({
+  name: 'tensors by name',
+  extensions: [],
+  kind: 'weights',
+  holdsNet: false,
+  read: async (path, { net }) => {
+    const { mappedWeights, namedTensors } = await import('./mapped-weights.ts');
+    if (net === null)
+      throw new ArgumentError('model', 'a net (--model net.prototxt), whose layers the map names', undefined);
+    return { net, weights: mappedWeights(net, await namedTensors(path), map, path) };
+  },
+});
 
 // A net that is trained computes nothing that another format could hold but what its deploy net computes.
 async function netToConvert(

@@ -130,6 +130,13 @@ export const formats: readonly Format[] = [
       (await import('./torch7/read-torch7.ts')).readTorch7(path, { inputShapes }),
   },
   {
+    name: 'NumPy archive',
+    extensions: ['.npz'],
+    kind: 'weights',
+    holdsNet: false,
+    read: async (path, { net }) => (await import('./numpy/read-tensorpack.ts')).readTensorpack(path, net),
+  },
+  {
     name: 'Caffe mean image',
     extensions: ['.binaryproto'],
     kind: 'array',
@@ -172,6 +179,7 @@ const BY_CONTENT: Readonly<Partial<Record<FileKind, string>>> = {
   torch7: 'Torch7',
   mean: 'Caffe mean image',
   npy: 'NumPy',
+  npz: 'NumPy archive',
 };
 
 /**

@@ -1,4 +1,5 @@
 /** The port's variables as the weights of a net whose layers are named as MSRA's. */
+import type { Convolution } from '../../architectures/residual-net.ts';
 import { WeightsError } from '../../base/errors.ts';
 import { blobFromFloats, toFloat32 } from '../../caffe/blob.ts';
 import type { WeightsFile, WeightsLayer } from '../../caffe/caffemodel.ts';
@@ -6,12 +7,31 @@ import type { LayerParameter, NetParameter } from '../../caffe/net-parameter.ts'
 import type { Values } from '../net-maker.ts';
 import type { SourceTensors } from '../source-tensor.ts';
 import { transposedKernel } from '../transposed-kernel.ts';
-import { placeOf, portScope, variablesOf } from './resnet-names.ts';
+import { placeOf, portScope, type VariableNames, variablesOf } from './resnet-names.ts';
 
-/** @throws WeightsError naming the layer without a place, or the variable that is missing */
-export function fillNet(net: NetParameter, tensors: SourceTensors, file: string): WeightsFile {
+/** What a library calls the variables of a place in MSRA's nets. */
+export interface PlaceNames {
+  readonly of: (place: Convolution['place']) => VariableNames & { readonly bias?: string };
+  readonly classifier: readonly [weights: string, biases: string];
+}
+
+/** ry/tensorflow-resnet's. */
+export function portNames(tensors: SourceTensors): PlaceNames {
   const isSmall = tensors.has('scale1/block1/A/weights');
   const isBottleneck = tensors.has('scale2/block1/c/weights');
+  return {
+    of: (place) => variablesOf(portScope(place, { isSmall, isBottleneck })),
+    classifier: ['fc/weights', 'fc/biases'],
+  };
+}
+
+/** @throws WeightsError naming the layer without a place, or the variable that is missing */
+export function fillNet(
+  net: NetParameter,
+  tensors: SourceTensors,
+  file: string,
+  names: PlaceNames,
+): WeightsFile {
   const take = (name: string, layer: string): Values => {
     const tensor = tensors.get(name);
     if (tensor === undefined)
@@ -23,7 +43,8 @@ export function fillNet(net: NetParameter, tensors: SourceTensors, file: string)
     return { shape: tensor.shape, values: toFloat32(tensor.blob()) };
   };
   const blobsOf = ({ name = '', type = '', convolution_param }: LayerParameter): Values[] => {
-    if (type === 'InnerProduct') return [transposedKernel(take('fc/weights', name)), take('fc/biases', name)];
+    if (type === 'InnerProduct')
+      return [transposedKernel(take(names.classifier[0], name)), take(names.classifier[1], name)];
     const place = placeOf(name);
     if (place === undefined)
       throw new WeightsError(
@@ -31,17 +52,18 @@ export function fillNet(net: NetParameter, tensors: SourceTensors, file: string)
         { file, layer: name },
         `layer "${name}" (${type}) is not named as a layer of MSRA's ResNets (conv1, res2a_branch2a, …), so that it has no place in the checkpoint`,
       );
-    const names = variablesOf(portScope(place, { isSmall, isBottleneck }));
+    const own = names.of(place);
     const vector = (variable: string) => take(variable, name);
     if (type === 'BatchNorm')
-      return [vector(names.mean), vector(names.variance), { shape: [1], values: Float32Array.of(1) }];
-    if (type === 'Scale') return [vector(names.gamma), vector(names.beta)];
-    const weights = transposedKernel(vector(names.weights));
+      return [vector(own.mean), vector(own.variance), { shape: [1], values: Float32Array.of(1) }];
+    if (type === 'Scale') return [vector(own.gamma), vector(own.beta)];
+    const weights = transposedKernel(vector(own.weights));
     // The port has no biases; BatchNorm's mean takes them along (write-tensorflow.ts).
     const [outputs = 0] = weights.shape;
+    const bias = own.bias !== undefined && tensors.has(own.bias) ? vector(own.bias) : null;
     return convolution_param?.bias_term === false
       ? [weights]
-      : [weights, { shape: [outputs], values: new Float32Array(outputs) }];
+      : [weights, bias ?? { shape: [outputs], values: new Float32Array(outputs) }];
   };
   const layers: WeightsLayer[] = (net.layer ?? [])
     .filter(({ type = '' }) => ['Convolution', 'BatchNorm', 'Scale', 'InnerProduct'].includes(type))

@@ -18,7 +18,7 @@ import type { SourceTensors } from '../source-tensor.ts';
 import { transposedKernel } from '../transposed-kernel.ts';
 import { unknownNames } from '../unknown-names.ts';
 import { readCheckpoint } from './checkpoint.ts';
-import { fillNet } from './fill-net.ts';
+import { fillNet, portNames } from './fill-net.ts';
 import { portScope, slimScope, type VariableNames, variablesOf } from './resnet-names.ts';
 
 /**
@@ -35,7 +35,7 @@ export async function readTensorflow(
   }: { net: NetParameter | null; inputShapes: Readonly<Record<string, readonly number[]>> },
 ): Promise<ReadResult> {
   const tensors = await readCheckpoint(file);
-  if (net !== null) return { net, weights: fillNet(net, tensors, file) };
+  if (net !== null) return { net, weights: fillNet(net, tensors, file, portNames(tensors)) };
   const root = [...tensors.keys()]
     .map((name) => /^(.*resnet_v1\w*)\/conv1\/weights$/.exec(name)?.[1])
     .find((each) => each !== undefined);

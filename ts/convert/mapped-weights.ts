@@ -1,0 +1,170 @@
+/** Tensors of any framework as the weights of a net, by a file that says which is which: `--map names.json`. */
+import { readFileSync } from 'node:fs';
+import { WeightsError } from '../base/errors.ts';
+import { checkFileSize, MAX_DIMENSIONS, MAX_JSON_BYTES } from '../base/files.ts';
+import { elementCount } from '../base/shape.ts';
+import { nearest } from '../base/suggest.ts';
+import { blobFromFloats, toFloat32 } from '../caffe/blob.ts';
+import type { WeightsFile } from '../caffe/caffemodel.ts';
+import { fileKindAt } from '../caffe/file-kind.ts';
+import type { NetParameter } from '../caffe/net-parameter.ts';
+import { graphFromCaffe } from '../graph/from-caffe.ts';
+import type { Values } from './net-maker.ts';
+import type { SourceTensors } from './source-tensor.ts';
+import { tensorTable } from './unknown-names.ts';
+
+/** A tensor for a blob: its name, or also how its axes are reordered first; null: zeros (a bias), or 1 for BatchNorm's third. */
+type Entry = string | null | { readonly tensor: string; readonly transpose?: readonly number[] };
+
+/**
+ * The tensors of a file whose names need not be known.
+ * @throws WeightsError where its format is not read
+ */
+export async function namedTensors(path: string): Promise<SourceTensors> {
+  const { tableOf } = await import('./tensorflow/checkpoint-name.ts');
+  const file = tableOf(path);
+  const kind = fileKindAt(file);
+  const { mapFile } = await import('./map-file.ts');
+  switch (kind) {
+    case 'table':
+      return (await import('./tensorflow/checkpoint.ts')).readCheckpoint(file);
+    case 'npz':
+      return (await import('./numpy/read-npz.ts')).readNpz(file);
+    case 'safetensors':
+      return (await import('./safetensors.ts')).readSafetensors(mapFile(file, 'safetensors'), { file })
+        .tensors;
+    case 'torch':
+    case 'zip':
+    case 'pickle': {
+      const [{ readTorchFile }, { stateDict }] = await Promise.all([
+        import('./resnet/read-torch-resnet.ts'),
+        import('./torch/state-dict.ts'),
+      ]);
+      return stateDict(await readTorchFile(mapFile(file, 'torch'), file), file);
+    }
+    case 'hdf5':
+      return (await (await import('./keras/keras-weights.ts')).readKerasWeights(file)).tensors;
+    default:
+      throw new WeightsError(
+        'convert/map',
+        { file },
+        'tensors by name are read from .npz, .safetensors, .pth, checkpoints of TensorFlow and .h5 of Keras',
+      );
+  }
+}
+
+/**
+ * @param map A JSON file: `{ "conv1": ["stem/W", "stem/b"], "fc": [{ "tensor": "out/W", "transpose": [1, 0] }, "out/b"] }`, an entry a layer of
+ * the net, a tensor a blob. `transpose` lists the tensor's axes in the blob's order, as numpy.transpose takes them.
+ * @throws WeightsError `convert/map` with the tensors of the file as a table
+ */
+export function mappedWeights(
+  net: NetParameter,
+  tensors: SourceTensors,
+  map: string,
+  file: string,
+): WeightsFile {
+  const fail = (text: string): never => {
+    throw new WeightsError('convert/map', { file: map }, text);
+  };
+  const table = () => `${file} holds\n${tensorTable(tensors)}`;
+  checkFileSize(map, MAX_JSON_BYTES, 'maps of names');
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(map, 'utf8'));
+  } catch (error) {
+    return fail(`it is no JSON (${(error as Error).message})`);
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    return fail("expected an object: a layer's name to a list of tensors");
+  const entries = new Map(Object.entries(json));
+  const { parameters } = graphFromCaffe(net);
+  const layers = new Map<string, { index: number; shape: readonly number[] }[]>();
+  for (const { layer, index, shape } of parameters)
+    layers.set(layer, [...(layers.get(layer) ?? []), { index, shape }]);
+  for (const name of entries.keys())
+    if (!layers.has(name))
+      fail(`the net has no layer "${name}" with weights${nearestOf(name, [...layers.keys()])}`);
+  const types = new Map((net.layer ?? []).map(({ name = '', type = '' }) => [name, type]));
+  const made = [...layers].map(([name, blobs]) => {
+    const listed = entries.get(name);
+    if (!Array.isArray(listed) || listed.length > blobs.length)
+      return fail(
+        `layer "${name}" needs ${blobs.map(({ shape }) => shape.join('×')).join(' and ')}: expected "${name}": [${blobs.map(() => '"tensor"').join(', ')}]; ${table()}`,
+      );
+    return {
+      name,
+      type: types.get(name) ?? '',
+      blobs: blobs.map(({ index, shape }) => {
+        const entry = (listed[index] ?? null) as Entry;
+        const values =
+          entry === null
+            ? constant(types.get(name) === 'BatchNorm' && index === 2 ? 1 : 0, shape)
+            : valuesOf(entry, name, index);
+        if (squeezed(values.shape) !== squeezed(shape))
+          fail(
+            `layer "${name}" needs ${shape.join('×')}, "${nameOf(entry)}" gives ${values.shape.join('×') || 'a scalar'}; reorder its axes: { "tensor": "${nameOf(entry)}", "transpose": [${transposeFor(values.shape, shape)}] }`,
+          );
+        return blobFromFloats(shape, values.values);
+      }),
+    };
+  });
+  return { file, name: net.name ?? '', layers: made };
+
+  function valuesOf(entry: NonNullable<Entry>, layer: string, index: number): Values {
+    const name = nameOf(entry);
+    const tensor = tensors.get(name);
+    if (tensor === undefined)
+      return fail(
+        `blob ${index} of layer "${layer}": there is no tensor ${JSON.stringify(name)}${nearestOf(name, [...tensors.keys()])}; ${table()}`,
+      );
+    const values = { shape: tensor.shape, values: toFloat32(tensor.blob()) };
+    const order = typeof entry === 'object' ? entry.transpose : undefined;
+    if (order === undefined) return values;
+    const isOrder =
+      Array.isArray(order) &&
+      order.length === tensor.shape.length &&
+      order.length <= MAX_DIMENSIONS &&
+      [...order].sort((a, b) => a - b).every((axis, i) => axis === i);
+    return isOrder
+      ? transposed(values, order)
+      : fail(
+          `blob ${index} of layer "${layer}": transpose is ${JSON.stringify(order)?.slice(0, 80)}, expected the axes 0 to ${tensor.shape.length - 1} in some order`,
+        );
+  }
+}
+
+const nameOf = (entry: Entry): string => String(typeof entry === 'object' ? entry?.tensor : entry);
+
+function nearestOf(name: string, names: readonly string[]): string {
+  const near = nearest(name, names);
+  return near === undefined ? '' : `, did you mean "${near}"?`;
+}
+
+const constant = (value: number, shape: readonly number[]): Values => ({
+  shape,
+  values: new Float32Array(elementCount(shape)).fill(value),
+});
+
+/** Dimensions of 1 say nothing of an order. */
+const squeezed = (shape: readonly number[]): string => shape.filter((dim) => dim !== 1).join();
+
+/** For a message: a kernel of TensorFlow's kind, or a matrix. */
+const transposeFor = (from: readonly number[], to: readonly number[]): string =>
+  from.length === 4 && to.length === 4 ? '3, 2, 0, 1' : [...from.keys()].reverse().join(', ');
+
+function transposed({ shape, values }: Values, order: readonly number[]): Values {
+  const strides = shape.map((_, axis) => elementCount(shape.slice(axis + 1)));
+  const to = order.map((axis) => shape[axis]!);
+  const result = new Float32Array(values.length);
+  let at = 0;
+  const visit = (axis: number, place: number): void => {
+    if (axis === to.length) {
+      result[at++] = values[place]!;
+      return;
+    }
+    for (let i = 0; i < to[axis]!; i++) visit(axis + 1, place + i * strides[order[axis]!]!);
+  };
+  if (values.length > 0) visit(0, 0);
+  return { shape: to, values: result };
+}
