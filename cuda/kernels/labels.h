@@ -28,6 +28,31 @@ inline Labels labelsOf(const float* values, int64_t channels, const std::optiona
   return {values, channels, ignored.has_value(), static_cast<float>(ignored.value_or(0))};
 }
 
+// Classes whose weights fit into a kernel's parameters.
+constexpr int kWeightedClasses = 256;
+
+// The distribution that scores are compared with (native/operations/losses/reference.cc: targetAt).
+struct Targets {
+  float smoothing, share;  // share: smoothing / channels
+  bool weighs;
+  float weights[kWeightedClasses];
+
+  RESNODE_HOST_DEVICE bool isPlain() const { return smoothing == 0 && !weighs; }
+  RESNODE_HOST_DEVICE float weightOf(int64_t c) const { return weighs ? weights[c] : 1.0f; }
+  RESNODE_HOST_DEVICE float at(int64_t target, int64_t c) const {
+    return (c == target ? (1 - smoothing) * weightOf(target) : 0.0f) + share * weightOf(c);
+  }
+};
+
+inline Targets targetsOf(const SoftmaxLoss& loss) {
+  Targets targets{static_cast<float>(loss.smoothing),
+                  static_cast<float>(loss.smoothing / static_cast<double>(loss.channels)),
+                  !loss.classWeights.empty(),
+                  {}};
+  for (size_t c = 0; c < loss.classWeights.size(); ++c) targets.weights[c] = static_cast<float>(loss.classWeights[c]);
+  return targets;
+}
+
 // What a sum of losses is divided by; `valid`: labels that are not ignored (loss_layer.cpp).
 RESNODE_HOST_DEVICE int64_t normalizerOf(Normalization normalization, int64_t outer, int64_t inner, int64_t valid) {
   const int64_t count = normalization == Normalization::full        ? outer * inner

@@ -15,6 +15,7 @@ struct UpdatedParameter {
   ParameterId parameter = -1;  // the parameter's
   std::vector<ParameterId> history;
   std::optional<ParameterId> accumulator;  // the parameter's
+  std::optional<ParameterId> average;  // the parameter's
   float lrMult = 1;
   float decayMult = 1;
 
@@ -23,6 +24,7 @@ struct UpdatedParameter {
     visit(Field{"parameter", Role::parameter}, self.parameter);
     visit(Field{"history", Role::parameter}, self.history);
     visit(Field{"accumulator", Role::parameter}, self.accumulator);
+    visit(Field{"average", Role::parameter}, self.average);
     visit(Field{"lrMult", Role::attribute}, self.lrMult);
     visit(Field{"decayMult", Role::attribute}, self.decayMult);
   }
@@ -453,7 +455,7 @@ struct Softmax {
 enum class Normalization { full, valid, batchSize, none };
 constexpr std::array<const char*, 4> namesOf(Normalization) { return {{"full", "valid", "batchSize", "none"}}; }
 
-// The mean of −log of the probability of each label.
+// The mean of −log of the probability of each label; with smoothing and class weights as in torch.nn.CrossEntropyLoss.
 struct SoftmaxLoss {
   static constexpr const char* kKind = "softmaxLoss";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
@@ -464,6 +466,8 @@ struct SoftmaxLoss {
   int64_t inner = 1;
   std::optional<int64_t> ignoreLabel;
   Normalization normalization = Normalization::valid;
+  float smoothing = 0;
+  std::vector<float> classWeights;
 
   template <class Self, class Visit>
   static void visitFields(Self& self, Visit&& visit) {
@@ -472,6 +476,8 @@ struct SoftmaxLoss {
     visit(Field{"inner", Role::attribute, 0}, self.inner);
     visit(Field{"ignoreLabel", Role::attribute, -9007199254740992}, self.ignoreLabel);
     visit(Field{"normalization", Role::attribute}, self.normalization);
+    visit(Field{"smoothing", Role::attribute}, self.smoothing);
+    visit(Field{"classWeights", Role::attribute}, self.classWeights);
   }
 };
 
@@ -1257,8 +1263,8 @@ struct AllMean {
   static void visitFields(Self&, Visit&&) {}
 };
 
-enum class UpdateRule { sgd, nesterov, adagrad, rmsprop, adadelta, adam };
-constexpr std::array<const char*, 6> namesOf(UpdateRule) { return {{"sgd", "nesterov", "adagrad", "rmsprop", "adadelta", "adam"}}; }
+enum class UpdateRule { sgd, nesterov, adagrad, rmsprop, adadelta, adam, adamw, lars };
+constexpr std::array<const char*, 8> namesOf(UpdateRule) { return {{"sgd", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "adamw", "lars"}}; }
 
 enum class Regularization { L1, L2 };
 constexpr std::array<const char*, 2> namesOf(Regularization) { return {{"L1", "L2"}}; }
@@ -1275,6 +1281,9 @@ struct Update {
   UpdateRule rule = UpdateRule::sgd;
   float momentum = 0;
   float momentum2 = 0.999f;
+  bool dampened = false;
+  float trust = 0.001f;
+  float averageDecay = 0;
   float delta = 1e-8f;
   float rmsDecay = 0;
   std::optional<float> clipGradients;
@@ -1289,6 +1298,9 @@ struct Update {
     visit(Field{"rule", Role::attribute}, self.rule);
     visit(Field{"momentum", Role::attribute}, self.momentum);
     visit(Field{"momentum2", Role::attribute}, self.momentum2);
+    visit(Field{"dampened", Role::attribute}, self.dampened);
+    visit(Field{"trust", Role::attribute}, self.trust);
+    visit(Field{"averageDecay", Role::attribute}, self.averageDecay);
     visit(Field{"delta", Role::attribute}, self.delta);
     visit(Field{"rmsDecay", Role::attribute}, self.rmsDecay);
     visit(Field{"clipGradients", Role::attribute}, self.clipGradients);

@@ -1,6 +1,7 @@
 #include "native/core/verify.h"
 
 #include <algorithm>
+#include <cmath>
 #include <type_traits>
 
 #include "native/core/backend-support.h"
@@ -203,6 +204,12 @@ void check(const SoftmaxLoss& loss, const Subject& of) {
   checkAround(loss, of);
   of.count("inputs[1]", of.input(1), product({loss.outer, loss.inner}));
   of.count("outputs[0]", of.output(0), 1);
+  of.expect(loss.smoothing >= 0 && loss.smoothing <= 1, "smoothing must lie in [0, 1]");
+  const auto weights = static_cast<int64_t>(loss.classWeights.size());
+  of.expect(weights == 0 || (weights == loss.channels && weights <= 256),
+            "classWeights must be one a class, of 256 classes at most");
+  for (double weight : loss.classWeights)
+    of.expect(weight >= 0 && std::isfinite(weight), "classWeights must be finite and not negative");
 }
 
 void check(const EuclideanLoss&, const Subject& of) {
@@ -694,11 +701,13 @@ void check(const Update& update, const Subject& of) {
     of.expect(of.operation.outputs[0] >= 0, "outputs[0] must be there");
     of.count("outputs[0]", of.output(0), 1);
   }
-  const size_t histories = update.rule == UpdateRule::adam || update.rule == UpdateRule::adadelta ? 2 : 1;
+  const bool isAdam = update.rule == UpdateRule::adam || update.rule == UpdateRule::adamw;
+  const size_t histories = isAdam || update.rule == UpdateRule::adadelta ? 2 : 1;
+  of.expect(!update.dampened || update.rule == UpdateRule::sgd, "dampened is of sgd");
   for (size_t k = 0; k < update.parameters.size(); ++k) {
-    const auto& [parameter, history, accumulator, lrMult, decayMult] = update.parameters[k];
+    const auto& [parameter, history, accumulator, average, lrMult, decayMult] = update.parameters[k];
     const int64_t count = elementCount(of.program.parameters[parameter].shape);
-    of.expect(history.size() == histories, "history must be one parameter, or two for adam and adadelta");
+    of.expect(history.size() == histories, "history must be one parameter, or two for adam, adamw and adadelta");
     of.isMutable("parameters[].parameter", parameter);
     for (ParameterId each : history) {
       of.parameter("parameters[].history", each, count);
@@ -706,6 +715,8 @@ void check(const Update& update, const Subject& of) {
     }
     of.parameter("parameters[].accumulator", accumulator, count);
     if (accumulator) of.isMutable("parameters[].accumulator", *accumulator);
+    of.parameter("parameters[].average", average, count);
+    if (average) of.isMutable("parameters[].average", *average);
     if (of.operation.inputs[k + 1] >= 0) of.count("a parameter's diff", of.input(k + 1), count);
   }
 }

@@ -57,9 +57,14 @@ function trainingNet(): Net {
     clipGradients: null,
     iterSize: 1,
     lossScale: 1,
+    dampened: false,
+    trust: 0.001,
+    averageDecay: 0,
     weightDecay: 1e-4,
     regularization: 'L2',
-    parameters: [{ parameter: weights, history: [zeros()], accumulator: null, lrMult: 1, decayMult: 1 }],
+    parameters: [
+      { parameter: weights, history: [zeros()], accumulator: null, average: null, lrMult: 1, decayMult: 1 },
+    ],
   });
   return { writer, output: y };
 }

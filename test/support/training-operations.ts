@@ -438,7 +438,17 @@ for (const [n, channels, size] of [
     tolerance: 2e-6,
   });
 
-const rules = ['sgd', 'nesterov', 'adagrad', 'rmsprop', 'adadelta', 'adam'] as const;
+const rules = [
+  'sgd',
+  'nesterov',
+  'adagrad',
+  'rmsprop',
+  'adadelta',
+  'adam',
+  'adamw',
+  'lars',
+  'dampened',
+] as const;
 for (const rule of rules)
   for (const regularization of ['L1', 'L2'] as const)
     for (const clipGradients of [null, 0.5]) {
@@ -456,7 +466,7 @@ for (const rule of rules)
               values: new Float32Array(elementCount(dims)),
               mutable: true,
             });
-          const histories = rule === 'adam' || rule === 'adadelta' ? 2 : 1;
+          const histories = ['adam', 'adamw', 'adadelta'].includes(rule) ? 2 : 1;
           const lone = writer.parameter([40001], { mutable: true });
           const learned = [
             { parameter: 0, dims: weights, lrMult: 1, decayMult: 1 },
@@ -465,7 +475,10 @@ for (const rule of rules)
           ];
           writer.operation([schedule, dw, db, -1], [], {
             kind: 'update',
-            rule,
+            rule: rule === 'dampened' ? 'sgd' : rule,
+            dampened: rule === 'dampened',
+            trust: 0.02,
+            averageDecay: 0.75,
             momentum: 0.9,
             momentum2: 0.99,
             delta: 1e-4,
@@ -479,6 +492,7 @@ for (const rule of rules)
               parameter,
               history: Array.from({ length: histories }, () => zeros(dims)),
               accumulator: zeros(dims),
+              average: decayMult === 0 ? null : zeros(dims),
               lrMult,
               decayMult,
             })),
@@ -486,7 +500,7 @@ for (const rule of rules)
           return [writer, [y, dw]];
         },
         // A gradient of nearly 0 divided by its own size, nearly 0 too, shows its roundings.
-        tolerance: rule === 'sgd' || rule === 'nesterov' ? 1e-5 : 1e-4,
+        tolerance: ['sgd', 'nesterov', 'lars', 'dampened'].includes(rule) ? 1e-5 : 1e-4,
         options: {
           runs: 6,
           inputs: (run) => [

@@ -322,6 +322,10 @@ export const errorCodes = {
   ],
   'graph/label-count': ['A loss has other labels than scores.', 'Feed as many labels as the message says.'],
   'graph/local-size': ["LRN's `local_size` is even.", 'Give an odd one.'],
+  'graph/loss-extension': [
+    '`target_smoothing` or `class_weight` of a loss has a value that it cannot have.',
+    'Give a share below 1, and a weight for each class.',
+  ],
   'graph/loss-tops': [
     'A loss has a second top, which Caffe refuses.',
     'Add a Softmax layer for the probabilities.',
@@ -646,6 +650,10 @@ export const errorCodes = {
   'solver/file-not-found': [
     'A file that the solver names is not there.',
     "Mend the path; relative ones begin at the folder where the command runs, then at the solver's.",
+  ],
+  'solver/extension-value': [
+    'An extension of the solver has a value that it cannot have, or belongs to another type.',
+    'Do what the message says.',
   ],
   'solver/gamma': ['`gamma` is missing where the policy multiplies by it.', 'Give one, such as 0.1.'],
   'solver/momentum': ['The solver type takes no momentum.', 'Remove it.'],

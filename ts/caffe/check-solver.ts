@@ -8,11 +8,15 @@ import { nearest } from '../base/suggest.ts';
 import { inheritPosition, type Message, positionOf } from './message.ts';
 import { message } from './message-kind.ts';
 import { type NetParameter, type NetState, netParameter, withDefaults } from './net-parameter.ts';
+import { checkExtensions, EXTENSION_TYPES, extensionsOf } from './solver-extensions.ts';
 import { type SolverNetState, type SolverParameter, solverParameter } from './solver-parameter.ts';
 import { upgradeNet } from './upgrade.ts';
 
-export type SolverType = 'SGD' | 'Nesterov' | 'AdaGrad' | 'RMSProp' | 'AdaDelta' | 'Adam';
-const SOLVER_TYPES: readonly SolverType[] = ['SGD', 'Nesterov', 'AdaGrad', 'RMSProp', 'AdaDelta', 'Adam'];
+export type SolverType = 'SGD' | 'Nesterov' | 'AdaGrad' | 'RMSProp' | 'AdaDelta' | 'Adam' | 'AdamW' | 'LARS';
+const SOLVER_TYPES: readonly SolverType[] = [
+  ...(['SGD', 'Nesterov', 'AdaGrad', 'RMSProp', 'AdaDelta', 'Adam'] as const),
+  ...EXTENSION_TYPES,
+];
 
 export type LearningRatePolicy = 'fixed' | 'step' | 'exp' | 'inv' | 'multistep' | 'poly' | 'sigmoid';
 type PolicyField = 'gamma' | 'power' | 'stepsize' | 'stepvalue' | 'max_iter';
@@ -86,6 +90,10 @@ export interface SolverSettings extends SolverParameter {
   /** Where none is written: the solver file's path without its extension. */
   snapshot_prefix: string;
   random_seed: number | bigint;
+  momentum_convention: 'caffe' | 'dampened';
+  lars_trust: number;
+  ema_decay: number;
+  label_smoothing: number;
 }
 
 /** A solver that Caffe would take. */
@@ -112,6 +120,7 @@ export function checkSolver(solver: SolverParameter): CheckedSolver {
   inheritPosition(parameters, solver);
   parameters.snapshot_prefix ??= positionOf(solver)?.file.replace(/\.[^./\\]*$/, '') ?? 'solver';
   checkType(solver, parameters);
+  checkExtensions(solver, parameters, refuse);
   checkPolicy(solver, parameters);
   checkCounts(solver, parameters);
   const train = trainNet(solver);
@@ -264,6 +273,7 @@ function warningsOf(solver: SolverParameter, parameters: SolverSettings): Solver
   const warnings: SolverWarning[] = [];
   const warn = (field: string, code: string, message: string) =>
     warnings.push({ code: `solver/${code}`, position: positionOf(solver, field), message });
+  for (const { field, message } of extensionsOf(parameters)) warn(field, 'extension', message);
   if (solver.base_lr === undefined) warn('base_lr', 'no-base-lr', 'base_lr is missing: the rate is 0');
   else if (solver.base_lr === 0) warn('base_lr', 'zero-base-lr', 'base_lr is 0: nothing learns');
   if (solver.max_iter === undefined)

@@ -174,6 +174,11 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     solver_type: [30, 'enum:SolverParameter.SolverType', 'SGD'],
     layer_wise_reduce: [41, 'bool', true],
     weights: [42, '*string'],
+    // Extensions, which Caffe refuses; see solver-extensions.ts.
+    momentum_convention: [1001, 'string', 'caffe'],
+    lars_trust: [1002, 'float', 0.001],
+    ema_decay: [1003, 'float', 0],
+    label_smoothing: [1004, 'float', 0],
   },
   SolverState: {
     iter: [1, 'int32'],
@@ -276,6 +281,9 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     ignore_label: [1, 'int32'],
     normalization: [3, 'enum:LossParameter.NormalizationMode', 'VALID'],
     normalize: [2, 'bool'],
+    // Extensions of SoftmaxWithLoss, which Caffe refuses.
+    target_smoothing: [1001, 'float', 0],
+    class_weight: [1002, '*float'],
   },
   AccuracyParameter: {
     top_k: [1, 'uint32', 1],

@@ -52,6 +52,14 @@ export interface SolverParameter {
   snapshot_after_train?: boolean;
   layer_wise_reduce?: boolean;
   weights?: string[];
+  /** An extension: `dampened` is Torch's and CNTK's momentum. */
+  momentum_convention?: 'caffe' | 'dampened';
+  /** An extension: LARS's trust coefficient. */
+  lars_trust?: number;
+  /** An extension: an average of the weights is kept, tested and written. */
+  ema_decay?: number;
+  /** An extension: of each SoftmaxWithLoss of the training net that does not say its own. */
+  label_smoothing?: number;
 }
 
 export const solverParameter: Kind<SolverParameter> = message('SolverParameter');

@@ -11,7 +11,7 @@ import type { NativePlanOptions } from '../native/binding.ts';
 import { emptyStatistics } from './batch-norm-modes.ts';
 import type { ParameterValues, ReadNet } from './compiler.ts';
 import { type LoadOptions, readModel } from './load-options.ts';
-import { type TrainOptions, withHistory } from './train-options.ts';
+import { type TrainOptions, withAverages, withHistory } from './train-options.ts';
 
 /** What is asked of the device that a net is read for. */
 interface Place {
@@ -64,7 +64,7 @@ export async function readForTraining(
   const inputShapes = await readInputShapes(net, options.inputShapes);
   // Read where something learns: most processes only infer.
   const { lowerTraining } = await import('../gradient/lower-training.ts');
-  const { weights, partialWeights, reshapeWeights, seed, precision, history } = options;
+  const { weights, partialWeights, reshapeWeights, seed, precision, history, averages } = options;
   const phase = net.state?.phase ?? 'TEST';
   return {
     net,
@@ -77,7 +77,7 @@ export async function readForTraining(
       // What begins at its filler is usual where a net is fine-tuned, and its solver says it.
       return [...warningsOf(lowered), ...(isNone ? partialWarnings(report, given) : [])];
     },
-    complete: (lowered, values) => withHistory(values, lowered, history),
+    complete: (lowered, values) => withAverages(withHistory(values, lowered, history), lowered, averages),
     heldBytes: () => 0,
   };
 }

@@ -25,7 +25,10 @@ export interface TrainOptions
 }
 
 const updateRule: Kind<UpdateRule> = options<UpdateRule>({
-  type: required(oneOf('SGD', 'Nesterov', 'AdaGrad', 'RMSProp', 'AdaDelta', 'Adam'), "Caffe's solver."),
+  type: required(
+    oneOf('SGD', 'Nesterov', 'AdaGrad', 'RMSProp', 'AdaDelta', 'Adam', 'AdamW', 'LARS'),
+    "Caffe's solver, or an extension.",
+  ),
   momentum: required(number(), "Caffe's momentum."),
   momentum2: required(number(), "Adam's second momentum."),
   delta: required(number(), 'Of AdaGrad, RMSProp, AdaDelta and Adam.'),
@@ -34,6 +37,13 @@ const updateRule: Kind<UpdateRule> = options<UpdateRule>({
   iter_size: required(integer(1), 'Passes an update.'),
   weight_decay: required(number(), 'Before decay_mult.'),
   regularization_type: required(oneOf('L1', 'L2'), 'What decays.'),
+  momentum_convention: optional(
+    oneOf('caffe', 'dampened'),
+    'caffe',
+    'Of SGD: `dampened` remembers a mean of gradients, as Torch and CNTK do.',
+  ),
+  lars_trust: optional(number({ above: 0 }), '0.001', "LARS's trust coefficient."),
+  ema_decay: optional(number({ from: 0, to: 1 }), '0: none', 'Of an average of the weights.'),
 });
 
 /** What a Solver hands on. */
@@ -78,16 +88,49 @@ export const trainOptions = options<TrainOptions>({
     'zeros',
     'Of a .solverstate, in its order.',
   ),
+  averages: optional(
+    list(instance('a Float32Array', Float32Array), { of: 'Float32Arrays' }),
+    'the weights',
+    'Of the weights, to go on from: one a learnable blob.',
+  ),
 });
 
-export const planTrainingOptions = options<Omit<TrainOptions, 'weights' | 'history'>>(planRows);
+export const planTrainingOptions = options<Omit<TrainOptions, 'weights' | 'history' | 'averages'>>(planRows);
 
 /** What options mean for each other. @throws ArgumentError */
-export function checkTrainOptions({ update, history, diffs }: Omit<TrainOptions, 'model'>): void {
+export function checkTrainOptions({ update, history, averages, diffs }: Omit<TrainOptions, 'model'>): void {
+  if (update?.momentum_convention === 'dampened' && update.type !== 'SGD')
+    throw new ArgumentError('update.momentum_convention', '"caffe" where the type is not SGD', update.type);
+  if (averages !== undefined && !update?.ema_decay)
+    throw new ArgumentError('averages', 'none where the update has no ema_decay', averages);
   if (update === null && history !== undefined)
     throw new ArgumentError('history', 'none where update is null', history);
   if (update !== null && diffs !== undefined)
     throw new ArgumentError('diffs', 'none where there is an update', diffs);
+}
+
+/** The parameters' bytes with averages to go on from in their places. @throws ArgumentError where they do not fit */
+export function withAverages(
+  data: readonly (ParameterData | null)[],
+  { learnable, averages }: Pick<LoweredTraining, 'learnable' | 'averages'>,
+  given: TrainOptions['averages'],
+): (ParameterData | null)[] {
+  const result = [...data];
+  if (given === undefined) return result;
+  for (const [i, { layer, index, shape }] of learnable.entries()) {
+    const values = given[i];
+    if (values?.length !== elementCount(shape))
+      throw new ArgumentError(
+        `the average of layer "${layer}", blob ${index}`,
+        `a Float32Array of ${elementCount(shape)} values`,
+        values,
+      );
+    const id = averages[i] ?? null;
+    if (id === null) continue;
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    result[id] = { bytes, dtype: 'float32', channelScale: null };
+  }
+  return result;
 }
 
 /** The parameters' bytes with the history of a .solverstate in its place. @throws ArgumentError where it does not fit */

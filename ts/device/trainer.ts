@@ -49,6 +49,11 @@ export type PassOptions = Pick<RunOptions, 'signal' | 'copyInputs'>;
 /** A pass, and whether each operation is timed. */
 type ProfiledPass = PassOptions & Pick<RunMode, 'profile'>;
 
+export interface WeightsOptions {
+  /** The average of what learns, and all else as it is; the update must have an `ema_decay`. Default false. */
+  readonly average?: boolean;
+}
+
 export interface GradientOptions {
   /** Diffs of the net's outputs that are no losses, by name. Default: zeros. */
   readonly topDiffs?: Readonly<Record<string, Float32Array>>;
@@ -111,6 +116,15 @@ const TRAINER_GRADIENTS = signature('trainer.gradients', {
     }),
     'none',
     'Where the backward pass begins.',
+  ),
+});
+const TRAINER_WEIGHTS = signature('trainer.weights', {
+  options: optional(
+    options<WeightsOptions>({
+      average: optional(boolean, 'false', 'Their average, where the update has an ema_decay.'),
+    }),
+    'none',
+    'Which.',
   ),
 });
 export class Trainer {
@@ -224,10 +238,16 @@ export class Trainer {
    * that has them.
    * @throws WeightsError `weights/names-twice` where two layers would be one in a file; DeviceError
    */
-  async weights(): Promise<WeightsFile> {
+  async weights(options: WeightsOptions = {}): Promise<WeightsFile> {
+    TRAINER_WEIGHTS.check(options);
     const { compiled } = this.#runner;
     refuseNamesTwice(compiled.written.parameters, '');
-    const values = await this.#runner.read(compiled.parameters);
+    const { parameters, averages } = compiled;
+    if (options.average === true && averages.length === 0)
+      throw new ArgumentError('average', 'false where the update has no ema_decay', true);
+    const values = await this.#runner.read(
+      options.average === true ? parameters.map((id, i) => averages[i] ?? id) : parameters,
+    );
     const blobs = new Map<string, Float32Array[]>();
     this.learnable.forEach(({ places }, i) => {
       for (const { layer, index } of places) {

@@ -10,7 +10,7 @@ import type {
 
 /** The fields of SolverParameter that the update itself reads. */
 export interface UpdateRule {
-  readonly type: 'SGD' | 'Nesterov' | 'AdaGrad' | 'RMSProp' | 'AdaDelta' | 'Adam';
+  readonly type: 'SGD' | 'Nesterov' | 'AdaGrad' | 'RMSProp' | 'AdaDelta' | 'Adam' | 'AdamW' | 'LARS';
   readonly momentum: number;
   readonly momentum2: number;
   readonly delta: number;
@@ -20,6 +20,15 @@ export interface UpdateRule {
   readonly iter_size: number;
   readonly weight_decay: number;
   readonly regularization_type: 'L1' | 'L2';
+  /**
+   * What SGD remembers. `caffe` (the default): momentum · v + rate · g. `dampened`: momentum · v + (1 − momentum) · g, times the
+   * rate when w changes, as Torch's optim.sgd and CNTK: at a constant rate the same as `caffe` with rate · (1 − momentum).
+   */
+  readonly momentum_convention?: 'caffe' | 'dampened';
+  /** LARS's trust coefficient. Default 0.001. */
+  readonly lars_trust?: number;
+  /** An average of the weights is kept: ema_decay · average + (1 − ema_decay) · w after each update. Default 0: none. */
+  readonly ema_decay?: number;
 }
 
 /** A blob that the update is about; in Caffe's order all of the net's are, BatchNorm's too. */
@@ -39,11 +48,13 @@ const RULES: Readonly<Record<UpdateRule['type'], Kind['rule']>> = {
   RMSProp: 'rmsprop',
   AdaDelta: 'adadelta',
   Adam: 'adam',
+  AdamW: 'adamw',
+  LARS: 'lars',
 };
 
 /** How many values a rule remembers for each of a parameter. */
 export const historySlots = ({ type }: Pick<UpdateRule, 'type'>): number =>
-  type === 'Adam' || type === 'AdaDelta' ? 2 : 1;
+  type === 'Adam' || type === 'AdamW' || type === 'AdaDelta' ? 2 : 1;
 
 /**
  * Appends the update, its schedule input and what it remembers.
@@ -64,6 +75,8 @@ export function appendUpdate(
   readonly program: Program;
   readonly recipes: readonly ParameterRecipe[];
   readonly history: readonly (readonly ProgramParameterId[] | null)[];
+  /** The average of each of `updated`; null: it is the parameter itself, which does not learn. Empty where none is kept. */
+  readonly averages: readonly (ProgramParameterId | null)[];
   /** Which of the program's outputs is 1 where diffs were not finite; null: they are not looked at. */
   readonly skipped: number | null;
 } {
@@ -74,12 +87,20 @@ export function appendUpdate(
     const { name, shape } = program.parameters[id]!;
     return parameters.push({ name: `${name} ${what}`, shape, mutable: true }) - 1;
   };
-  const isPlainRule = rule.type === 'SGD' || rule.type === 'Nesterov';
+  const isPlainRule = rule.type === 'SGD' || rule.type === 'Nesterov' || rule.type === 'LARS';
+  const { ema_decay: averageDecay = 0 } = rule;
   const history = updated.map(({ parameter, lrMult, hasHistory }) =>
     isPlainRule && lrMult === 0 && !hasHistory && !parameterDiffs.has(parameter)
       ? null
       : Array.from({ length: historySlots(rule) }, (_, slot) => addLike(parameter, `history ${slot}`)),
   );
+  const averages = updated.map(({ parameter, lrMult }, i) => {
+    if (averageDecay === 0 || lrMult === 0 || history[i] === null) return null;
+    const id = addLike(parameter, 'average');
+    // It begins as what the parameter begins as.
+    moreRecipes[id] = moreRecipes[parameter]!;
+    return id;
+  });
   const schedule = program.tensors.length;
   const skipped = checksDiffs ? [schedule + 1] : [];
   const diffs: TensorId[] = [];
@@ -97,7 +118,7 @@ export function appendUpdate(
         ? addLike(parameter, 'accumulated diff')
         : null;
     diffs.push(diff ?? -1);
-    list.push({ parameter, history: slots, accumulator, lrMult, decayMult });
+    list.push({ parameter, history: slots, accumulator, average: averages[i]!, lrMult, decayMult });
     // A history that is not 0 moves even what has a rate of 0.
     if (isPlainRule) parameters[parameter] = { ...parameters[parameter]!, mutable: true };
   }
@@ -107,6 +128,9 @@ export function appendUpdate(
     rule: RULES[rule.type],
     momentum: rule.momentum,
     momentum2: rule.momentum2,
+    dampened: rule.momentum_convention === 'dampened',
+    trust: rule.lars_trust ?? 0.001,
+    averageDecay,
     delta: rule.delta,
     rmsDecay: rule.rms_decay,
     clipGradients: rule.clip_gradients,
@@ -133,6 +157,7 @@ export function appendUpdate(
     },
     recipes: moreRecipes,
     history,
+    averages: averageDecay === 0 ? [] : averages,
     skipped: checksDiffs ? program.outputs.length : null,
   };
 }

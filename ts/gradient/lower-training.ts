@@ -19,6 +19,8 @@ export interface LowerTrainingOptions extends GraphOptions {
   readonly update: UpdateRule | null;
   /** Of a .solverstate, in its order: slot 0 of all learnable blobs, then slot 1. Default: zeros. */
   readonly history?: readonly Float32Array[];
+  /** Averages of the weights to go on from, one a learnable blob. Default: the weights. */
+  readonly averages?: readonly Float32Array[];
   /** Blobs whose diffs `gradients` returns besides those of the parameters; with `update: null`. */
   readonly diffs?: readonly string[];
   /** Less memory for more time: what lies inside the blocks is computed again in the backward pass. Default false. */
@@ -79,6 +81,8 @@ export interface LoweredTraining extends Lowered {
   readonly parameters: readonly ProgramParameterId[];
   /** The history of each learnable, slot by slot; null: always 0. Empty without an update. */
   readonly history: readonly (readonly ProgramParameterId[] | null)[];
+  /** The average of each learnable, where averages are kept; null: the parameter itself. */
+  readonly averages: readonly (ProgramParameterId | null)[];
   /** The program's inputs after the net's and the pass, in order; then comes the schedule, where there is an update. */
   readonly seeds: readonly Seed[];
   readonly lossWeights: Readonly<Record<string, number>>;
@@ -170,6 +174,7 @@ export function lowerTraining(net: NetParameter, options: LowerTrainingOptions):
     program: { ...program, outputs: results },
     recipes,
     history: [],
+    averages: [],
     diffs: { parameters: ofParameters, blobs },
   };
 }

@@ -33,17 +33,40 @@ export function normalizationOf(
   return NORMALIZATIONS[normalization ?? (normalize === false ? 'BATCH_SIZE' : 'VALID')];
 }
 
-/** softmax_loss_layer.cpp */
+/** Classes whose weights a loss takes: so many go with a kernel's other arguments. */
+const MOST_WEIGHTED = 256;
+
+/** softmax_loss_layer.cpp. Smoothing and class weights are extensions. */
 function softmaxLoss(context: LayerContext): Built {
-  const { ignore_label } = withDefaults<{ ignore_label?: number }>('LossParameter', context.layer.loss_param);
+  const {
+    ignore_label,
+    target_smoothing: smoothing,
+    class_weight: classWeights = [],
+  } = withDefaults<{ ignore_label?: number; target_smoothing: number; class_weight?: number[] }>(
+    'LossParameter',
+    context.layer.loss_param,
+  );
   const { axis } = withDefaults<{ axis: number }>('SoftmaxParameter', context.layer.softmax_param);
   const normalization = normalizationOf(context.layer.loss_param);
   const sizes = labels(context, axis);
+  const refuse = (field: string, text: string) =>
+    context.fail('loss-extension', text, positionOf(context.layer.loss_param, field));
+  if (!(smoothing >= 0 && smoothing < 1))
+    refuse('target_smoothing', `target_smoothing must be at least 0 and below 1, found ${smoothing}`);
+  if (classWeights.length > 0 && (classWeights.length !== sizes.channels || sizes.channels > MOST_WEIGHTED))
+    refuse(
+      'class_weight',
+      `class_weight must be given once for each of ${sizes.channels} classes, of ${MOST_WEIGHTED} at most, found ${classWeights.length} times`,
+    );
+  if (!classWeights.every((weight) => weight >= 0 && Number.isFinite(weight)))
+    refuse('class_weight', `class_weight must be finite and not negative, found ${classWeights.join(', ')}`);
   const operation: Operation = {
     kind: 'softmaxLoss',
     ...sizes,
     ignoreLabel: ignore_label ?? null,
     normalization,
+    smoothing,
+    classWeights,
   };
   if (context.topCount < 2) return { operation, tops: [[]] };
   const layer = new Composition(context.shapes);

@@ -16,10 +16,12 @@ export interface FusedRelu {
 export interface UpdatedParameter {
   /** What is updated. the parameter's */
   readonly parameter: ProgramParameterId;
-  /** Of its shape: two for Adam and AdaDelta, else one. */
+  /** Of its shape: two for Adam, AdamW and AdaDelta, else one. */
   readonly history: readonly ProgramParameterId[];
   /** Sums diffs over `iterSize` runs. the parameter's */
   readonly accumulator: ProgramParameterId | null;
+  /** Follows the parameter. the parameter's */
+  readonly average: ProgramParameterId | null;
   /** ParamSpec's lr_mult. */
   readonly lrMult: number;
   /** ParamSpec's decay_mult. */
@@ -375,7 +377,8 @@ export interface Softmax {
 }
 
 /**
- * The mean of −log of the probability of each label.
+ * The mean of −log of the probability of each label; with smoothing and class weights as in
+ * torch.nn.CrossEntropyLoss.
  * inputs: scores; labels, [outer, inner].
  * outputs: the loss, one value.
  */
@@ -391,6 +394,10 @@ export interface SoftmaxLoss {
   readonly ignoreLabel: number | null;
   /** What the sum is divided by: all places, those that count, outer, or 1. */
   readonly normalization: 'full' | 'valid' | 'batchSize' | 'none';
+  /** Share of the target that all classes have alike, and the label has not. */
+  readonly smoothing: number;
+  /** Of each class, 256 at most, which weigh its images; `valid` then divides by their sum. None: all 1. */
+  readonly classWeights: readonly number[];
 }
 
 /**
@@ -1062,12 +1069,18 @@ export interface AllMean {
  */
 export interface Update {
   readonly kind: 'update';
-  /** Caffe's solver type. */
-  readonly rule: 'sgd' | 'nesterov' | 'adagrad' | 'rmsprop' | 'adadelta' | 'adam';
+  /** Caffe's solver type, or an extension beside them. */
+  readonly rule: 'sgd' | 'nesterov' | 'adagrad' | 'rmsprop' | 'adadelta' | 'adam' | 'adamw' | 'lars';
   /** Caffe's momentum. */
   readonly momentum: number;
   /** Adam's. */
   readonly momentum2: number;
+  /** With sgd: the history is a mean of gradients, momentum · h + (1 − momentum) · g, and w loses rate · h; h begins as the first gradient, as in Torch's optim.sgd. */
+  readonly dampened: boolean;
+  /** LARS's coefficient of ‖w‖ / (‖g‖ + decay · ‖w‖). */
+  readonly trust: number;
+  /** Averages become averageDecay · average + (1 − averageDecay) · w after each update. */
+  readonly averageDecay: number;
   /** Added to roots. */
   readonly delta: number;
   /** RMSProp's. */

@@ -318,13 +318,17 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   },
   softmaxLoss: {
     name: 'SoftmaxLoss',
-    says: 'The mean of −log of the probability of each label.',
+    says: 'The mean of −log of the probability of each label; with smoothing and class weights as in torch.nn.CrossEntropyLoss.',
     inputs: 'scores; labels, [outer, inner]',
     outputs: 'the loss, one value',
     fields: {
       ...around,
       ignoreLabel,
       normalization,
+      smoothing: number(0, 'Share of the target that all classes have alike, and the label has not.'),
+      classWeights: numbers(
+        'Of each class, 256 at most, which weigh its images; `valid` then divides by their sum. None: all 1.',
+      ),
     },
     gradient: { inputs: 'all' },
     differentiable: { inputs: [true], outputs: [true] },
@@ -845,11 +849,20 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
     fields: {
       rule: choice(
         'UpdateRule',
-        ['sgd', 'nesterov', 'adagrad', 'rmsprop', 'adadelta', 'adam'],
-        "Caffe's solver type.",
+        ['sgd', 'nesterov', 'adagrad', 'rmsprop', 'adadelta', 'adam', 'adamw', 'lars'],
+        "Caffe's solver type, or an extension beside them.",
       ),
       momentum: number(0, "Caffe's momentum."),
       momentum2: number(0.999, "Adam's."),
+      dampened: boolean(
+        false,
+        "With sgd: the history is a mean of gradients, momentum · h + (1 − momentum) · g, and w loses rate · h; h begins as the first gradient, as in Torch's optim.sgd.",
+      ),
+      trust: number(0.001, "LARS's coefficient of ‖w‖ / (‖g‖ + decay · ‖w‖)."),
+      averageDecay: number(
+        0,
+        'Averages become averageDecay · average + (1 − averageDecay) · w after each update.',
+      ),
       delta: number(1e-8, 'Added to roots.'),
       rmsDecay: number(0, "RMSProp's."),
       clipGradients: optional(number(0, 'The greatest L2 norm of all diffs together.')),
@@ -861,8 +874,9 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
         'UpdatedParameter',
         {
           parameter: statistics("the parameter's", 'What is updated.'),
-          history: parameters('Of its shape: two for Adam and AdaDelta, else one.'),
+          history: parameters('Of its shape: two for Adam, AdamW and AdaDelta, else one.'),
           accumulator: optional(statistics("the parameter's", 'Sums diffs over `iterSize` runs.')),
+          average: optional(statistics("the parameter's", 'Follows the parameter.')),
           lrMult: number(1, "ParamSpec's lr_mult."),
           decayMult: number(1, "ParamSpec's decay_mult."),
         },

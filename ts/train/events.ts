@@ -99,6 +99,8 @@ export interface SnapshotEvent {
   /** Iterations done. */
   readonly iteration: number;
   readonly weights: string;
+  /** Of the weights' average, where the solver has an ema_decay. */
+  readonly average?: string;
   readonly state: string;
   readonly reason: 'interval' | 'request' | 'end';
   readonly seconds: number;

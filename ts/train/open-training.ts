@@ -4,6 +4,7 @@ import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { ArgumentError, DataError, GraphError, WeightsError } from '../base/errors.ts';
 import { optionsOf } from '../base/options.ts';
+import { toFloat32 } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { CheckedSolver, SolverSettings } from '../caffe/check-solver.ts';
 import { needHdf5Writer } from '../caffe/hdf5-writer.ts';
@@ -18,7 +19,7 @@ import type { WarningEvent } from './events.ts';
 import { readInitialWeights } from './initial-weights.ts';
 import { checkLabels, checkLearning } from './learning-check.ts';
 import { Schedule, type ScheduleExtensions, scheduleExtensions } from './schedules.ts';
-import { parameterNames, type Resumed, readSnapshot } from './snapshot.ts';
+import { averageFile, parameterNames, type Resumed, readSnapshot } from './snapshot.ts';
 import {
   checkSnapshotFolder,
   filesBeside,
@@ -103,7 +104,7 @@ export async function openTraining(
     checkSnapshotFolder(parameters.snapshot_prefix);
     if (parameters.snapshot_format === 'HDF5') needHdf5Writer();
   }
-  const net = readSolverNet(checked.train, file, options);
+  const net = smoothed(readSolverNet(checked.train, file, options), parameters.label_smoothing);
   const resumed = options.snapshot === undefined ? null : await readSnapshot(options.snapshot);
   const seed = resumed?.extra?.seed ?? chosen;
   const schedule = new Schedule(parameters, optionsOf(scheduleExtensions, options), resumed?.currentStep);
@@ -147,6 +148,10 @@ export async function openTraining(
     const find = (path: string) => [findFile(path, file)].find(existsSync);
     await checkLabels(net, source.shapes, find);
     for (const test of tests) await checkLabels(test, test.source.shapes, find);
+    const averages =
+      resumed === null || parameters.ema_decay === 0
+        ? null
+        : await readAverages(resumed.weights, net, source);
     await agreement.reach();
     const opening = device.train({
       model: net.net,
@@ -158,6 +163,7 @@ export async function openTraining(
       seed,
       ...(weights === null ? {} : { weights }),
       ...(resumed === null ? {} : { history: resumed.history }),
+      ...(averages === null ? {} : { averages }),
       ...(options.partialWeights === undefined ? {} : { partialWeights: options.partialWeights }),
       ...(options.reshapeWeights === undefined ? {} : { reshapeWeights: options.reshapeWeights }),
       ...(recompute === undefined ? {} : { recompute }),
@@ -182,6 +188,15 @@ export async function openTraining(
     for (const test of tests) checkTrained(test, trainer);
     const warnings = [
       ...warningsOf(checked, file, trainer, source, resumed),
+      ...(parameters.ema_decay > 0 && resumed !== null && averages === null
+        ? [
+            {
+              type: 'warning' as const,
+              code: 'solver/no-average',
+              message: `${averageFile(resumed.weights)} is not there: the average begins anew with the snapshot's weights`,
+            },
+          ]
+        : []),
       ...learning.map((warning) => ({ type: 'warning' as const, ...warning })),
     ];
     return { net, trainer, source, tests, schedule, seed, resumed, warnings, [Symbol.asyncDispose]: close };
@@ -215,13 +230,46 @@ async function beginningWeights(
   return readInitialWeights((typeof weights === 'string' ? [weights] : weights).flatMap(splitList));
 }
 
+/** The average beside a snapshot's weights, one array a learnable blob; null: there is none. @throws WeightsError */
+async function readAverages(
+  weights: string,
+  { filtered, state }: ReadNet,
+  source: DataSource,
+): Promise<Float32Array[] | null> {
+  const file = averageFile(weights);
+  if (!existsSync(file)) return null;
+  const read = (await readInitialWeights([file]))!;
+  const blobs = new Map(read.layers.map((layer) => [layer.name, layer.blobs]));
+  const { parameters } = graphFromCaffe(filtered, { phase: state.phase, inputShapes: source.shapes });
+  return parameters.map(({ layer, index }) => {
+    const blob = blobs.get(layer)?.[index];
+    return blob === undefined ? new Float32Array() : toFloat32(blob);
+  });
+}
+
+/** The net whose classifiers' losses have label smoothing where they do not say their own. */
+function smoothed(read: ReadNet, label_smoothing: number): ReadNet {
+  if (label_smoothing === 0) return read;
+  const apply = (net: NetParameter): NetParameter => ({
+    ...net,
+    layer: (net.layer ?? []).map((layer) =>
+      layer.type === 'SoftmaxWithLoss'
+        ? { ...layer, loss_param: { target_smoothing: label_smoothing, ...layer.loss_param } }
+        : layer,
+    ),
+  });
+  return { ...read, net: apply(read.net), filtered: apply(read.filtered) };
+}
+
 /** What the update itself needs to know of a solver. */
 export function updateRule(parameters: SolverSettings): UpdateRule {
   const { type, momentum, momentum2, delta, rms_decay, clip_gradients, iter_size, weight_decay } = parameters;
   const regularization_type = parameters.regularization_type as 'L1' | 'L2';
+  const { momentum_convention, lars_trust, ema_decay } = parameters;
   return {
     ...{ type, momentum, momentum2, delta, rms_decay, iter_size, weight_decay, regularization_type },
     clip_gradients: clip_gradients < 0 ? null : clip_gradients,
+    ...{ momentum_convention, lars_trust, ema_decay },
   };
 }
 

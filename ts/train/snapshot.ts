@@ -40,6 +40,8 @@ export const parameterNames = (learnable: readonly Pick<Learnable, 'shape' | 'pl
 /** The files of a snapshot. */
 export interface SnapshotFiles {
   readonly weights: string;
+  /** The average of the weights, where the solver has an ema_decay; else null. */
+  readonly average: string | null;
   readonly state: string;
 }
 
@@ -48,27 +50,37 @@ export function snapshotFiles(
   prefix: string,
   iteration: number,
   format: 'BINARYPROTO' | 'HDF5',
+  hasAverage = false,
 ): SnapshotFiles {
   const suffix = format === 'HDF5' ? '.h5' : '';
   const base = `${prefix}_iter_${iteration}`;
-  return { weights: `${base}.caffemodel${suffix}`, state: `${base}.solverstate${suffix}` };
+  const weights = `${base}.caffemodel${suffix}`;
+  const average = hasAverage ? averageFile(weights) : null;
+  return { weights, average, state: `${base}.solverstate${suffix}` };
 }
+
+/** Where the average of a snapshot's weights lies: `<prefix>_iter_<iteration>.ema.caffemodel`. */
+export const averageFile = (weights: string): string =>
+  weights.replace(/\.caffemodel(\.h5)?$/, '.ema.caffemodel$1');
 
 /**
  * Writes a snapshot. Each file is written whole or not at all, the .solverstate last: where it is, the others are.
+ * @param weights And their average, where there is one.
  * @param history As `Trainer.history` gives it.
  * @throws WeightsError; ResnodeError `file/write`
  */
 export async function saveSnapshot(
   files: SnapshotFiles,
-  weights: NetWeights,
+  { weights, average }: { readonly weights: NetWeights; readonly average: NetWeights | null },
   history: readonly Float32Array[],
   learnable: readonly Pick<Learnable, 'shape'>[],
   currentStep: number,
   extra: ExtraState,
 ): Promise<void> {
   const isHdf5 = files.weights.endsWith('.h5');
-  await (isHdf5 ? writeHdf5Weights : saveCaffemodel)(files.weights, weights);
+  const save = isHdf5 ? writeHdf5Weights : saveCaffemodel;
+  await save(files.weights, weights);
+  if (files.average !== null && average !== null) await save(files.average, average);
   await saveFileAtomically(extraFile(files.state), [`${JSON.stringify(extra)}\n`]);
   await (isHdf5 ? saveHdf5SolverState : saveSolverState)(files.state, {
     iter: extra.iteration,

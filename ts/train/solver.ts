@@ -373,7 +373,7 @@ class Run {
     using model = await this.#options.device.load({
       model: net,
       ...state,
-      weights: await this.#training.trainer.weights(),
+      weights: await this.#training.trainer.weights(this.#parameters.ema_decay > 0 ? { average: true } : {}),
       inputShapes: source.shapes,
     });
     return await testNet(model, source, {
@@ -386,8 +386,9 @@ class Run {
 
   /** Solver::Snapshot; weights that are not finite are no snapshot: the last one before them stays the last. */
   async *#snapshot(reason: SnapshotEvent['reason']): AsyncGenerator<SolverEvent, void, void> {
-    const { snapshot_prefix, snapshot_format } = this.#parameters;
-    const files = snapshotFiles(snapshot_prefix, this.#iteration, snapshot_format ?? 'BINARYPROTO');
+    const { snapshot_prefix, snapshot_format, ema_decay } = this.#parameters;
+    const format = snapshot_format ?? 'BINARYPROTO';
+    const files = snapshotFiles(snapshot_prefix, this.#iteration, format, ema_decay > 0);
     if (this.#agreement.isFirst) yield* this.#write(files, reason);
     this.#isSnapshotAskedFor = false;
     yield* this.#agree();
@@ -407,15 +408,25 @@ class Run {
       yield this.#diverged('weights', this.#losses.loss ?? Number.NaN, culprit);
       return;
     }
-    await saveSnapshot(files, weights, await trainer.history(), trainer.learnable, schedule.currentStep, {
-      format: 'resnode-solver-state/1',
-      iteration,
-      seed,
-      rule: this.#parameters.type,
-      parameters: parameterNames(trainer.learnable),
-      data: { train: source.state(), tests: tests.map((test) => test.source.state()) },
-    });
-    yield { type: 'snapshot', iteration, ...files, reason, seconds: (performance.now() - begin) / 1000 };
+    const average = files.average === null ? null : await trainer.weights({ average: true });
+    await saveSnapshot(
+      files,
+      { weights, average },
+      await trainer.history(),
+      trainer.learnable,
+      schedule.currentStep,
+      {
+        format: 'resnode-solver-state/1',
+        iteration,
+        seed,
+        rule: this.#parameters.type,
+        parameters: parameterNames(trainer.learnable),
+        data: { train: source.state(), tests: tests.map((test) => test.source.state()) },
+      },
+    );
+    const { average: averageFile, ...written } = files;
+    const kept = averageFile === null ? written : { ...written, average: averageFile };
+    yield { type: 'snapshot', iteration, ...kept, reason, seconds: (performance.now() - begin) / 1000 };
   }
 
   async #debugInfo(batch: Batch) {

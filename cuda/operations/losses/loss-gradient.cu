@@ -11,21 +11,28 @@ constexpr int kCountThreads = 256;
 
 // One block: dy / normaliser.
 __global__ void __launch_bounds__(kCountThreads)
-    lossWeight(const Labels labels, int64_t outer, int64_t inner, Normalization normalization, const float* dy,
-               float* weight) {
+    lossWeight(const Labels labels, const Targets targets, int64_t outer, int64_t inner, Normalization normalization,
+               const float* dy, float* weight) {
   int64_t valid = 0;
-  for (int64_t position = threadIdx.x; position < outer * inner; position += kCountThreads)
-    valid += !labels.isIgnored(position);
+  double weights = 0;
+  for (int64_t position = threadIdx.x; position < outer * inner; position += kCountThreads) {
+    if (labels.isIgnored(position)) continue;
+    ++valid;
+    const int64_t target = targets.weighs ? labels.classAt(position) : -1;
+    if (target >= 0) weights += static_cast<double>(targets.weightOf(target));
+  }
   valid = blockReduce(valid, int64_t{0}, Add());
-  if (threadIdx.x == 0)
-    *weight = static_cast<float>(static_cast<double>(*dy) /
-                                 static_cast<double>(normalizerOf(normalization, outer, inner, valid)));
+  weights = blockReduce(weights, 0.0, Add());
+  if (threadIdx.x != 0) return;
+  double normalizer = static_cast<double>(normalizerOf(normalization, outer, inner, valid));
+  if (targets.weighs && normalization == Normalization::valid) normalizer = weights > 0 ? weights : 1;
+  *weight = static_cast<float>(static_cast<double>(*dy) / normalizer);
 }
 
 // A team (a warp or a thread) a position.
 template <class Team>
-__global__ void softmaxLossGradient(const float* scores, const Labels labels, const float* weight, float* dx,
-                                    int64_t positions, int64_t inner) {
+__global__ void softmaxLossGradient(const float* scores, const Labels labels, const Targets targets,
+                                    const float* weight, float* dx, int64_t positions, int64_t inner) {
   const Team team;
   const int64_t position = positionOf(team);
   if (position >= positions) return;
@@ -36,9 +43,15 @@ __global__ void softmaxLossGradient(const float* scores, const Labels labels, co
     return;
   }
   const SoftmaxRow row = softmaxOf(scores + start, channels, inner, team);
+  float all = 1;
+  if (targets.weighs) {
+    float mine = 0;
+    for (int64_t c = team.first(); c < channels; c += team.step()) mine += targets.at(target, c);
+    all = team.reduce(mine, 0.0f, Add());
+  }
   for (int64_t c = team.first(); c < channels; c += team.step()) {
     const int64_t at = start + c * inner;
-    dx[at] = *weight * (row.probability(scores[at]) - (c == target ? 1.0f : 0.0f));
+    dx[at] = *weight * (row.probability(scores[at]) * all - targets.at(target, c));
   }
 }
 
@@ -55,14 +68,15 @@ void launchSoftmaxLossGradient(const SoftmaxLoss& loss, const float* scores, con
   const int64_t positions = loss.outer * loss.inner;
   if (positions * loss.channels == 0) return;
   const Labels all = labelsOf(labels, loss.channels, loss.ignoreLabel);
-  launch(lossWeight, Grid{dim3(1), dim3(kCountThreads)}, stream, all, loss.outer, loss.inner, loss.normalization, dy,
-         scratch);
+  const Targets targets = targetsOf(loss);
+  launch(lossWeight, Grid{dim3(1), dim3(kCountThreads)}, stream, all, targets, loss.outer, loss.inner,
+         loss.normalization, dy, scratch);
   if (loss.inner == 1)
-    launch(softmaxLossGradient<OneWarp>, gridFor(positions * 32, 128), stream, scores, all, scratch, dx, positions,
-           loss.inner);
+    launch(softmaxLossGradient<OneWarp>, gridFor(positions * 32, 128), stream, scores, all, targets, scratch, dx,
+           positions, loss.inner);
   else
-    launch(softmaxLossGradient<OneThread>, gridFor(positions, 128), stream, scores, all, scratch, dx, positions,
-           loss.inner);
+    launch(softmaxLossGradient<OneThread>, gridFor(positions, 128), stream, scores, all, targets, scratch, dx,
+           positions, loss.inner);
 }
 
 void launchEuclideanLossGradient(const float* a, const float* b, const float* dy, float* da, float* db, int64_t batch,

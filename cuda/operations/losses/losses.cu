@@ -11,18 +11,34 @@ namespace {
 // kGiven: `scores` are probabilities already.
 template <class Team, bool kGiven>
 __global__ void __launch_bounds__(kTallyThreads)
-    softmaxLoss(const float* scores, const Labels labels, int64_t outer, int64_t inner, Normalization normalization,
-                float* result, int* badLabel) {
+    softmaxLoss(const float* scores, const Labels labels, const Targets targets, int64_t outer, int64_t inner,
+                Normalization normalization, float* result, int* badLabel) {
   const Team team;
   const Tally all = tally(labels, outer * inner, team, [&](int64_t position, int64_t target) {
     const float* row = scoresAt<Team>(scores, position, labels.channels, inner);
-    const float score = row[target * inner];
-    const float probability = kGiven ? score : softmaxOf(row, labels.channels, inner, team).probability(score);
-    return static_cast<double>(-logf(probability < FLT_MIN ? FLT_MIN : probability));  // NaN stays
+    const SoftmaxRow softmax = kGiven ? SoftmaxRow{0, 1} : softmaxOf(row, labels.channels, inner, team);
+    const auto lossOf = [&](int64_t c) {
+      const float score = row[c * inner];
+      const float probability = kGiven ? score : softmax.probability(score);
+      return static_cast<double>(-logf(probability < FLT_MIN ? FLT_MIN : probability));  // NaN stays
+    };
+    if (targets.isPlain()) return lossOf(target);
+    double sum = 0;
+    for (int64_t c = team.first(); c < labels.channels; c += team.step()) {
+      const float share = targets.at(target, c);
+      if (share != 0) sum += static_cast<double>(share) * lossOf(c);
+    }
+    return team.reduce(sum, 0.0, Add());
   });
+  double normalizer = static_cast<double>(normalizerOf(normalization, outer, inner, all.count));
+  if (targets.weighs && normalization == Normalization::valid) {
+    const double weights = tally(labels, outer * inner, team, [&](int64_t, int64_t target) {
+                             return static_cast<double>(targets.weightOf(target));
+                           }).sum;
+    normalizer = weights > 0 ? weights : 1;
+  }
   if (threadIdx.x != 0) return;
-  const int64_t normalizer = normalizerOf(normalization, outer, inner, all.count);
-  *result = static_cast<float>(all.sum / static_cast<double>(normalizer));
+  *result = static_cast<float>(all.sum / normalizer);
   writeBadLabel(all, badLabel);
 }
 
@@ -47,8 +63,8 @@ void launchSoftmaxLoss(const SoftmaxLoss& loss, const float* scores, const float
                                         : softmaxLoss<OneThread, false>;
   const int64_t team = !prob && loss.inner == 1 ? 32 : 1;
   launch(kernel, oneBlock(loss.outer * loss.inner * team), stream, prob ? prob : scores,
-         labelsOf(labels, loss.channels, loss.ignoreLabel), loss.outer, loss.inner, loss.normalization, result,
-         badLabel);
+         labelsOf(labels, loss.channels, loss.ignoreLabel), targetsOf(loss), loss.outer, loss.inner, loss.normalization,
+         result, badLabel);
 }
 
 void launchEuclideanLoss(const float* a, const float* b, float* result, int64_t batch, int64_t count,

@@ -8,7 +8,7 @@ namespace {
 
 // Where an update finds a blob: places among the step's parameters; −1: not there.
 struct BlobPlaces {
-  int values, accumulator, history, second;
+  int values, accumulator, history, second, average;
 };
 struct FormPlaces {
   Packing packing;
@@ -35,7 +35,8 @@ Step forward(const Update& update, const Operation& operation, const StepContext
     const int accumulator = each.accumulator ? place({*each.accumulator, {}}) : -1;
     const int history = place({each.history[0], {}}),
               second = each.history.size() > 1 ? place({each.history[1], {}}) : -1;
-    blobs.push_back({values, accumulator, history, second});
+    const int average = each.average ? place({*each.average, {}}) : -1;
+    blobs.push_back({values, accumulator, history, second, average});
     counts.push_back(elementCount(parameter.shape));
     for (const PackedParameter& form : context.formsOf(each.parameter)) {
       if (form.packing.form != Packing::Form::plain)
@@ -51,7 +52,8 @@ Step forward(const Update& update, const Operation& operation, const StepContext
     for (size_t i = 0; i < blobs.size(); ++i) {
       const BlobPlaces& at = blobs[i];
       all.push_back({parameter(at.values), b.floats(i + 1), parameter(at.accumulator), parameter(at.history),
-                     parameter(at.second), counts[i], update.parameters[i].lrMult, update.parameters[i].decayMult});
+                     parameter(at.second), parameter(at.average), counts[i], update.parameters[i].lrMult,
+                     update.parameters[i].decayMult});
     }
     std::vector<LossValues> losses;
     for (size_t i = 0; i < lossCounts.size(); ++i) losses.push_back({b.floats(1 + blobs.size() + i), lossCounts[i]});

@@ -18,8 +18,10 @@ struct State {
   int proceeds;  // the values change: all is finite, and this is the last pass of an iteration
   int isSound;   // losses are finite and labels are classes
   int isFirst, isLast;
-  float rate;  // Adam: with its correction of the moments
-  float clip;  // diffs are multiplied by it
+  int isFirstUpdate;                     // the iteration is 0: a dampened history begins as the gradient
+  float rate;                            // Adam: with its correction of the moments
+  float meanCorrection, rootCorrection;  // AdamW's
+  float clip;                            // diffs are multiplied by it
 };
 
 struct Batch {
@@ -34,12 +36,17 @@ struct Rule {
   float lossScale;
   float weightDecay;
   bool l1;
+  bool dampened;
+  float trust, averageDecay;
 
   // What the value loses for a gradient g.
-  RESNODE_HOST_DEVICE float step(float rate, float g, float* history, float* second) const {
+  RESNODE_HOST_DEVICE float step(const State& state, float rate, float g, float* history, float* second) const {
     const float old = *history;
     switch (rule) {
-      case UpdateRule::sgd: return *history = momentum * old + rate * g;
+      case UpdateRule::sgd:
+        if (!dampened) return *history = momentum * old + rate * g;
+        return rate * (*history = state.isFirstUpdate ? g : momentum * old + (1 - momentum) * g);
+      case UpdateRule::lars: return *history = momentum * old + rate * g;
       case UpdateRule::nesterov: {
         const float now = *history = momentum * old + rate * g;
         return (1 + momentum) * now - momentum * old;
@@ -63,18 +70,28 @@ struct Rule {
         const float squares = *second = momentum2 * *second + (1 - momentum2) * g * g;
         return rate * now / (sqrtf(squares) + delta);
       }
+      case UpdateRule::adamw: {
+        const float now = *history = momentum * old + (1 - momentum) * g;
+        const float squares = *second = momentum2 * *second + (1 - momentum2) * g * g;
+        return rate * (now * state.meanCorrection / (sqrtf(squares) * state.rootCorrection + delta));
+      }
     }
     return 0;
   }
 };
 
 __global__ void begin(const float* schedule, const int* badLabels, int64_t labelChecks, Rule rule, State* state) {
-  State begun{0, 1, schedule[2] != 0, schedule[3] != 0, schedule[0], 1};
+  State begun{0, 1, schedule[2] != 0, schedule[3] != 0, schedule[1] == 0, schedule[0], 1, 1, 1};
   for (int64_t i = 0; i < labelChecks; ++i) begun.isSound = begun.isSound && badLabels[i] == 0;
   if (rule.rule == UpdateRule::adam) {
     const double time = static_cast<double>(schedule[1]) + 1;
     begun.rate *= static_cast<float>(sqrt(1 - pow(static_cast<double>(rule.momentum2), time)) /
                                      (1 - pow(static_cast<double>(rule.momentum), time)));
+  }
+  if (rule.rule == UpdateRule::adamw) {
+    const double time = static_cast<double>(schedule[1]) + 1;
+    begun.meanCorrection = static_cast<float>(1 / (1 - pow(static_cast<double>(rule.momentum), time)));
+    begun.rootCorrection = static_cast<float>(1 / sqrt(1 - pow(static_cast<double>(rule.momentum2), time)));
   }
   begun.proceeds = begun.isSound && begun.isLast;
   *state = begun;
@@ -140,20 +157,63 @@ __global__ void __launch_bounds__(kThreads)
   if (threadIdx.x == 0 && norm > limit) state->clip = static_cast<float>(limit / norm);
 }
 
-__global__ void __launch_bounds__(kThreads) apply(const Batch batch, const Rule rule, const State* state) {
+// Blocks as `squares`: shares of ‖w‖² and, at `gradients`, of the diffs'.
+__global__ void __launch_bounds__(kThreads)
+    layerSquares(const Batch batch, const State* state, double* weights, double* gradients) {
   if (!state->proceeds) return;
   const UpdatedValues& item = batch.items[blockIdx.y];
-  const float rate = state->rate * item.lrMult, decay = rule.weightDecay * item.decayMult,
-              share = state->clip * rule.share;
+  double ofWeights = 0, ofGradients = 0;
+  eachValue(item, [&](int64_t i) {
+    ofWeights += static_cast<double>(item.values[i]) * item.values[i];
+    ofGradients += static_cast<double>(gradientOf(item, i)) * gradientOf(item, i);
+  });
+  ofWeights = blockReduce(ofWeights, 0.0, Add());
+  ofGradients = blockReduce(ofGradients, 0.0, Add());
+  if (threadIdx.x != 0) return;
+  weights[blockIdx.y * kSquareBlocks + blockIdx.x] = ofWeights;
+  gradients[blockIdx.y * kSquareBlocks + blockIdx.x] = ofGradients;
+}
+
+// LARS's factor of a blob's rate (reference.cc); `weights` and `gradients` are the shares of its blocks.
+__device__ float trustOf(const double* weights, const double* gradients, const Rule& rule, float decay, float share) {
+  double ofWeights = 0, ofGradients = 0;
+  for (int i = 0; i < kSquareBlocks; ++i) {
+    ofWeights += weights[i];
+    ofGradients += gradients[i];
+  }
+  const double weight = sqrt(ofWeights), gradient = sqrt(ofGradients) * static_cast<double>(share);
+  if (decay == 0 || weight == 0 || gradient == 0) return 1;
+  return static_cast<float>(static_cast<double>(rule.trust) * weight /
+                            (gradient + static_cast<double>(decay) * weight));
+}
+
+// `weights`, `gradients`: of the batch's blobs, for LARS; null: none.
+__global__ void __launch_bounds__(kThreads)
+    apply(const Batch batch, const Rule rule, const State* state, const double* weights, const double* gradients) {
+  if (!state->proceeds) return;
+  const UpdatedValues& item = batch.items[blockIdx.y];
+  const float decay = rule.weightDecay * item.decayMult, share = state->clip * rule.share;
+  float rate = state->rate * item.lrMult;
+  if (weights)
+    rate *= trustOf(weights + blockIdx.y * kSquareBlocks, gradients + blockIdx.y * kSquareBlocks, rule, decay, share);
+  const bool isApart = rule.rule == UpdateRule::adamw;
   eachValue(item, [&](int64_t i) {
     const float value = item.values[i];
-    float g = gradientOf(item, i) * share;
-    g += decay * (!rule.l1 ? value : value > 0 ? 1.0f : value < 0 ? -1.0f : 0.0f);  // caffe_sign: that of 0 is 0
-    item.values[i] = value - rule.step(rate, g, item.history + i, item.second ? item.second + i : nullptr);
+    const float shrinking = decay * (!rule.l1    ? value
+                                     : value > 0 ? 1.0f
+                                     : value < 0 ? -1.0f
+                                                 : 0.0f);  // caffe_sign: that of 0 is 0
+    const float g = gradientOf(item, i) * share + (isApart ? 0.0f : shrinking);
+    const float lost = rule.step(*state, rate, g, item.history + i, item.second ? item.second + i : nullptr);
+    const float now = item.values[i] = value - lost - (isApart ? rate * shrinking : 0.0f);
+    if (item.average) item.average[i] = rule.averageDecay * item.average[i] + (1 - rule.averageDecay) * now;
   });
 }
 
-size_t sumsOf(const Update& update) { return update.clipGradients ? update.parameters.size() * kSquareBlocks : 0; }
+size_t sumsOf(const Update& update) {
+  const size_t perBlob = update.parameters.size() * kSquareBlocks;
+  return (update.clipGradients ? perBlob : 0) + (update.rule == UpdateRule::lars ? 2 * perBlob : 0);
+}
 
 constexpr size_t kStateBytes = 64;
 static_assert(sizeof(State) <= kStateBytes, "the sums come behind it");
@@ -169,7 +229,8 @@ void launchUpdate(const Update& update, const std::vector<UpdatedValues>& all, c
   double* sums = reinterpret_cast<double*>(static_cast<char*>(scratch) + kStateBytes);
   const Rule rule{update.rule,      update.momentum,    update.momentum2,
                   update.delta,     update.rmsDecay,    1.0f / (static_cast<float>(update.iterSize) * update.lossScale),
-                  update.lossScale, update.weightDecay, update.regularization == Regularization::L1};
+                  update.lossScale, update.weightDecay, update.regularization == Regularization::L1,
+                  update.dampened,  update.trust,       update.averageDecay};
   launch(begin, Grid{dim3(1), dim3(1)}, stream, schedule, badLabels, labelChecks, rule, state);
   for (const LossValues& loss : losses) launch(checkLoss, Grid{dim3(1), dim3(kThreads)}, stream, loss, state);
   const auto eachBatch = [&](int64_t blocks, auto visit) {
@@ -202,7 +263,22 @@ void launchUpdate(const Update& update, const std::vector<UpdatedValues>& all, c
     launch(clip, Grid{dim3(1), dim3(kThreads)}, stream, sums, static_cast<int64_t>(all.size() * kSquareBlocks),
            *update.clipGradients, update.lossScale, state);
   }
-  eachBatch(0, [&](const Batch& batch, const Grid& grid, size_t) { launch(apply, grid, stream, batch, rule, state); });
+  if (update.rule != UpdateRule::lars) {
+    const double* none = nullptr;
+    eachBatch(0, [&](const Batch& batch, const Grid& grid, size_t) {
+      launch(apply, grid, stream, batch, rule, state, none, none);
+    });
+    return;
+  }
+  double* weights = sums + (update.clipGradients ? all.size() * kSquareBlocks : 0);
+  double* gradients = weights + all.size() * kSquareBlocks;
+  eachBatch(kSquareBlocks, [&](const Batch& batch, const Grid& grid, size_t first) {
+    launch(layerSquares, grid, stream, batch, state, weights + first * kSquareBlocks,
+           gradients + first * kSquareBlocks);
+  });
+  eachBatch(0, [&](const Batch& batch, const Grid& grid, size_t first) {
+    launch(apply, grid, stream, batch, rule, state, weights + first * kSquareBlocks, gradients + first * kSquareBlocks);
+  });
 }
 
 }  // namespace resnode::cuda

@@ -16,6 +16,7 @@ struct UpdatedValues {
   const float* diff = nullptr;   // null: 0
   float* accumulator = nullptr;  // null: the diff is all of it
   float *history = nullptr, *second = nullptr;
+  float* average = nullptr;  // null: none
   int64_t count = 0;
   float lrMult = 1, decayMult = 1;
 };

@@ -15,10 +15,30 @@ double lossNormalizer(const SoftmaxLoss& loss, int64_t valid) {
   return std::max(1.0, normalizer);
 }
 
+// What the distribution that the scores are compared with has at class c, where `target` is the label: the label alone, or
+// less of it and a share of all; class weights weigh both (torch.nn.CrossEntropyLoss).
+double targetAt(const SoftmaxLoss& loss, int64_t target, int64_t c) {
+  const auto weightOf = [&](int64_t at) { return loss.classWeights.empty() ? 1.0 : loss.classWeights[at]; };
+  const double smoothing = loss.smoothing;
+  return (c == target ? (1 - smoothing) * weightOf(target) : 0.0) +
+         smoothing / static_cast<double>(loss.channels) * weightOf(c);
+}
+
+// Of class weights `valid` is the sum of the labels' own, which the mean is taken over.
+double weightedNormalizer(const SoftmaxLoss& loss, int64_t valid, double weights) {
+  if (loss.classWeights.empty() || loss.normalization != Normalization::valid) return lossNormalizer(loss, valid);
+  return weights > 0 ? weights : 1;
+}
+
+double labelWeight(const SoftmaxLoss& loss, int64_t target) {
+  return loss.classWeights.empty() ? 1.0 : loss.classWeights[target];
+}
+
 // softmax_loss_layer.cpp: −log(max(p, FLT_MIN)), the normaliser at least 1.
 void forward(const SoftmaxLoss& loss, const Arguments& arguments) {
   const float* labels = arguments.inputs[1].data;
-  double total = 0;
+  const bool isPlain = loss.smoothing == 0 && loss.classWeights.empty();
+  double total = 0, weights = 0;
   int64_t valid = 0;
   for (int64_t o = 0; o < loss.outer; ++o) {
     for (int64_t i = 0; i < loss.inner; ++i) {
@@ -29,12 +49,20 @@ void forward(const SoftmaxLoss& loss, const Arguments& arguments) {
       double maximum = -INFINITY, sum = 0;
       for (int64_t c = 0; c < loss.channels; ++c) maximum = std::max<double>(maximum, x[c * loss.inner]);
       for (int64_t c = 0; c < loss.channels; ++c) sum += std::exp(x[c * loss.inner] - maximum);
-      const double probability = std::exp(x[target * loss.inner] - maximum) / sum;
-      total -= std::log(std::max<double>(static_cast<float>(probability), FLT_MIN));
+      const auto logOf = [&](int64_t c) {
+        const double probability = std::exp(x[c * loss.inner] - maximum) / sum;
+        return std::log(std::max<double>(static_cast<float>(probability), FLT_MIN));
+      };
+      if (isPlain) total -= logOf(target);
+      for (int64_t c = 0; !isPlain && c < loss.channels; ++c) {
+        const double share = targetAt(loss, target, c);
+        if (share != 0) total -= share * logOf(c);
+      }
+      weights += labelWeight(loss, target);
       ++valid;
     }
   }
-  arguments.outputs[0].data[0] = static_cast<float>(total / lossNormalizer(loss, valid));
+  arguments.outputs[0].data[0] = static_cast<float>(total / weightedNormalizer(loss, valid, weights));
 }
 
 void forward(const EuclideanLoss&, const Arguments& arguments) {
@@ -48,14 +76,20 @@ void forward(const EuclideanLoss&, const Arguments& arguments) {
 }
 
 // softmax_loss_layer.cpp: (p − 1 at the label) · the loss's diff / normaliser, 0 where the label is ignored. Labels have
-// no diff.
+// no diff. Of a target t that is no single class: p · Σt − t.
 void backward(const SoftmaxLoss& loss, const GradientArguments& arguments) {
   float* dx = arguments.dx[0].data;
   if (!dx) return;
   const float* labels = arguments.x[1].data;
   int64_t valid = 0;
-  for (int64_t i = 0; i < loss.outer * loss.inner; ++i) valid += !isIgnored(labels[i], loss.ignoreLabel);
-  const double weight = (arguments.dy[0].data ? arguments.dy[0].data[0] : 0.0) / lossNormalizer(loss, valid);
+  double weights = 0;
+  for (int64_t i = 0; i < loss.outer * loss.inner; ++i) {
+    if (isIgnored(labels[i], loss.ignoreLabel)) continue;
+    ++valid;
+    weights += labelWeight(loss, checkedLabel(labels[i], loss.channels, arguments.layer));
+  }
+  const double weight =
+      (arguments.dy[0].data ? arguments.dy[0].data[0] : 0.0) / weightedNormalizer(loss, valid, weights);
   for (int64_t o = 0; o < loss.outer; ++o) {
     for (int64_t i = 0; i < loss.inner; ++i) {
       const int64_t base = o * loss.channels * loss.inner + i;
@@ -69,9 +103,11 @@ void backward(const SoftmaxLoss& loss, const GradientArguments& arguments) {
       double maximum = -INFINITY, sum = 0;
       for (int64_t c = 0; c < loss.channels; ++c) maximum = std::max<double>(maximum, x[c * loss.inner]);
       for (int64_t c = 0; c < loss.channels; ++c) sum += std::exp(x[c * loss.inner] - maximum);
+      double all = 0;
+      for (int64_t c = 0; c < loss.channels; ++c) all += targetAt(loss, target, c);
       for (int64_t c = 0; c < loss.channels; ++c) {
         const double probability = std::exp(x[c * loss.inner] - maximum) / sum;
-        dx[base + c * loss.inner] = static_cast<float>(weight * (probability - (c == target ? 1 : 0)));
+        dx[base + c * loss.inner] = static_cast<float>(weight * (probability * all - targetAt(loss, target, c)));
       }
     }
   }

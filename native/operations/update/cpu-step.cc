@@ -26,6 +26,7 @@ bool addUpdate(StepBuilder& step, const Update& update) {
     places.push_back(step.hasInput(i + 1) ? diff() : Place{});
     places.push_back(each.accumulator ? alike(*each.accumulator) : Place{});
     for (size_t slot : {0, 1}) places.push_back(slot < each.history.size() ? alike(each.history[slot]) : Place{});
+    places.push_back(each.average ? alike(*each.average) : Place{});
     counts.push_back(elementCount(step.program().parameters[each.parameter].shape));
   }
   std::vector<int64_t> lossCounts;
@@ -40,8 +41,9 @@ bool addUpdate(StepBuilder& step, const Update& update) {
               const auto take = [&] { return static_cast<float*>(*next++); };
               for (size_t i = 0; i < counts.size(); ++i) {
                 const UpdatedParameter& each = update.parameters[i];
-                Updated updated{take(), take(), take(), {}, counts[i], each.lrMult, each.decayMult};
+                Updated updated{take(), take(), take(), {}, nullptr, counts[i], each.lrMult, each.decayMult};
                 for (float*& history : updated.history) history = take();
+                updated.average = take();
                 parameters.push_back(updated);
               }
               std::vector<std::pair<const float*, int64_t>> losses;

@@ -19,6 +19,7 @@ struct Factors {
   float momentum, complement;  // momentum and 1 − momentum, or rms_decay's
   float momentum2, complement2;
   float delta;
+  float meanCorrection, rootCorrection;  // AdamW's
 };
 
 // The diff as the rule sees it: scaled, with the decay added (sgd_solver.cpp: Normalize, Regularize; L1's sign of 0 is 0).
@@ -36,6 +37,15 @@ RESNODE_RULE(sgd) {
   for (int64_t i = 0; i < count; ++i) {
     first[i] = by.momentum * first[i] + by.rate * regularised(diff[i], w[i], by);
     w[i] -= first[i];
+  }
+}
+
+// Torch's: the history is a mean of gradients, `complement` of the new one.
+RESNODE_RULE(dampenedSgd) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) {
+    first[i] = by.momentum * first[i] + by.complement * regularised(diff[i], w[i], by);
+    w[i] -= by.rate * first[i];
   }
 }
 
@@ -87,6 +97,24 @@ RESNODE_RULE(adam) {
   }
 }
 
+// The decay is the weight's own, apart from the moments.
+RESNODE_RULE(adamW) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) {
+    const float g = diff[i] * by.gradient;
+    const float shrinking = regularised(0, w[i], by);
+    first[i] = by.momentum * first[i] + by.complement * g;
+    second[i] = by.momentum2 * second[i] + by.complement2 * g * g;
+    const float root = std::sqrt(second[i]) * by.rootCorrection + by.delta;
+    w[i] -= by.rate * (shrinking + first[i] * by.meanCorrection / root);
+  }
+}
+
+RESNODE_VECTORISED void follow(float* average, const float* w, int64_t count, float decay) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) average[i] = decay * average[i] + (1 - decay) * w[i];
+}
+
 RESNODE_VECTORISED void add(const float* diff, float* accumulator, int64_t count) {
 #pragma omp simd
   for (int64_t i = 0; i < count; ++i) accumulator[i] += diff[i];
@@ -110,6 +138,7 @@ Updater::Updater(const Update& update, std::vector<Updated> parameters)
       chunks_.push_back({i, begin, std::min(kChunk, parameters_[i].count - begin)});
   }
   squares_.resize(chunks_.size());
+  if (update_.rule == UpdateRule::lars) weightSquares_.resize(chunks_.size());
 }
 
 void Updater::accumulate(bool isFirst) {
@@ -138,6 +167,29 @@ double Updater::norm() {
   return std::sqrt(total);
 }
 
+std::vector<double> Updater::trusts(double gradient) {
+#pragma omp parallel for schedule(static)
+  for (size_t i = 0; i < chunks_.size(); ++i) {
+    const Chunk& chunk = chunks_[i];
+    const Updated& each = parameters_[chunk.parameter];
+    const float* diff = each.accumulator ? each.accumulator : each.diff;
+    squares_[i] = diff ? squaresOf(diff + chunk.begin, chunk.count) : 0;
+    weightSquares_[i] = squaresOf(each.values + chunk.begin, chunk.count);
+  }
+  std::vector<double> diffs(parameters_.size()), weights(parameters_.size());
+  for (size_t i = 0; i < chunks_.size(); ++i) {
+    diffs[chunks_[i].parameter] += squares_[i];
+    weights[chunks_[i].parameter] += weightSquares_[i];
+  }
+  std::vector<double> factors;
+  for (size_t k = 0; k < parameters_.size(); ++k) {
+    const double decay = static_cast<double>(update_.weightDecay) * parameters_[k].decayMult;
+    const double weight = std::sqrt(weights[k]), diff = std::sqrt(diffs[k]) * std::abs(gradient);
+    factors.push_back(decay == 0 || weight == 0 || diff == 0 ? 1 : update_.trust * weight / (diff + decay * weight));
+  }
+  return factors;
+}
+
 void Updater::run(const float* schedule) {
   const double rate = schedule[0], iteration = schedule[1];
   accumulate(schedule[2] != 0);
@@ -156,9 +208,14 @@ void Updater::run(const float* schedule) {
       update_.rule == UpdateRule::adam
           ? std::sqrt(1 - std::pow(static_cast<double>(update_.momentum2), t)) / (1 - std::pow(momentum, t))
           : 1;
+  const bool isFirstGradient = update_.dampened && iteration == 0;
+  const std::vector<double> factors =
+      update_.rule == UpdateRule::lars ? trusts(gradient) : std::vector<double>(parameters_.size(), 1);
   const auto apply = [&] {
     switch (update_.rule) {
-      case UpdateRule::sgd: return sgd;
+      case UpdateRule::sgd: return update_.dampened ? dampenedSgd : sgd;
+      case UpdateRule::lars: return sgd;
+      case UpdateRule::adamw: return adamW;
       case UpdateRule::nesterov: return nesterov;
       case UpdateRule::adagrad: return adaGrad;
       case UpdateRule::rmsprop: return rmsProp;
@@ -173,15 +230,18 @@ void Updater::run(const float* schedule) {
     const Factors by{static_cast<float>(gradient),
                      update_.weightDecay * each.decayMult,
                      update_.regularization == Regularization::L1,
-                     static_cast<float>(rate * each.lrMult * correction),
-                     static_cast<float>(momentum),
-                     static_cast<float>(1 - momentum),
+                     static_cast<float>(rate * each.lrMult * correction * factors[chunk.parameter]),
+                     static_cast<float>(isFirstGradient ? 0 : momentum),
+                     static_cast<float>(isFirstGradient ? 1 : 1 - momentum),
                      update_.momentum2,
                      1 - update_.momentum2,
-                     update_.delta};
+                     update_.delta,
+                     static_cast<float>(1 / (1 - std::pow(momentum, t))),
+                     static_cast<float>(1 / std::sqrt(1 - std::pow(static_cast<double>(update_.momentum2), t)))};
     const auto at = [&](float* array) { return array ? array + chunk.begin : nullptr; };
     const float* diff = each.accumulator ? at(each.accumulator) : each.diff ? at(each.diff) : kZeros;
     apply(at(each.values), diff, at(each.history[0]), at(each.history[1]), chunk.count, by);
+    if (each.average) follow(at(each.average), at(each.values), chunk.count, update_.averageDecay);
   }
 }
 

@@ -14,6 +14,7 @@ struct Updated {
   float* diff;         // null: none, counts as 0
   float* accumulator;  // null: none
   float* history[2];   // as the rule needs them
+  float* average;      // null: none
   int64_t count;
   float lrMult, decayMult;
 };
@@ -33,11 +34,14 @@ class Updater {
   void accumulate(bool isFirst);
   // The L2 norm of all diffs together.
   double norm();
+  // Of each parameter: what LARS multiplies its rate by. `gradient`: what diffs are multiplied by.
+  std::vector<double> trusts(double gradient);
 
   Update update_;
   std::vector<Updated> parameters_;
   std::vector<Chunk> chunks_;
-  std::vector<double> squares_;  // one a chunk: the order of additions does not depend on the threads
+  std::vector<double> squares_;        // one a chunk: the order of additions does not depend on the threads
+  std::vector<double> weightSquares_;  // as many, for LARS
 };
 
 }  // namespace resnode::cpu

@@ -7,11 +7,15 @@
 namespace resnode::reference {
 namespace {
 
-// What w loses for a gradient g; moves the history. sgd_solver.cpp and its neighbours, Caffe's order of operations.
+// What w loses for a gradient g; moves the history. sgd_solver.cpp and its neighbours, Caffe's order of operations; AdamW
+// (Loshchilov & Hutter, arXiv 1711.05101) and the dampened momentum as PyTorch and Torch have them.
 double step(const Update& update, double rate, double iteration, double g, float* history, float* second) {
   const double momentum = update.momentum, old = *history;
   switch (update.rule) {
-    case UpdateRule::sgd: return *history = static_cast<float>(momentum * old + rate * g);
+    case UpdateRule::sgd:
+      if (!update.dampened) return *history = static_cast<float>(momentum * old + rate * g);
+      return rate * (*history = static_cast<float>(iteration == 0 ? g : momentum * old + (1 - momentum) * g));
+    case UpdateRule::lars: return *history = static_cast<float>(momentum * old + rate * g);
     case UpdateRule::nesterov:
       *history = static_cast<float>(momentum * old + rate * g);
       return (1 + momentum) * *history - momentum * old;
@@ -35,8 +39,24 @@ double step(const Update& update, double rate, double iteration, double g, float
       const double correction = std::sqrt(1 - std::pow(second2, time)) / (1 - std::pow(momentum, time));
       return rate * correction * *history / (std::sqrt(static_cast<double>(*second)) + update.delta);
     }
+    case UpdateRule::adamw: {
+      const double second2 = update.momentum2, time = iteration + 1;
+      *history = static_cast<float>(momentum * old + (1 - momentum) * g);
+      *second = static_cast<float>(second2 * *second + (1 - second2) * g * g);
+      const double mean = *history / (1 - std::pow(momentum, time));
+      const double root = std::sqrt(*second / (1 - std::pow(second2, time)));
+      return rate * mean / (root + update.delta);
+    }
   }
   return 0;
+}
+
+// LARS's factor of a layer's rate, ‖w‖ · trust / (‖g‖ + decay · ‖w‖), before the decay is added to g (You et al., arXiv
+// 1708.03888, algorithm 1). What does not decay, biases and BatchNorm's, and what is 0 keeps the rate.
+double trustOf(const Update& update, double decay, double weightSquares, double gradientSquares) {
+  const double weight = std::sqrt(weightSquares), gradient = std::sqrt(gradientSquares);
+  if (update.rule != UpdateRule::lars || decay == 0 || weight == 0 || gradient == 0) return 1;
+  return update.trust * weight / (gradient + decay * weight);
 }
 
 // math_functions.hpp (caffe_sign): the sign of 0 is 0.
@@ -85,17 +105,33 @@ void forward(const Update& update, const Arguments& arguments) {
   const double clip = update.clipGradients && norm > *update.clipGradients ? *update.clipGradients / norm : 1.0;
   for (size_t k = 0; k < update.parameters.size(); ++k) {
     const UpdatedParameter& each = update.parameters[k];
-    const double decay = static_cast<double>(update.weightDecay) * each.decayMult, localRate = rate * each.lrMult;
+    const double decay = static_cast<double>(update.weightDecay) * each.decayMult;
+    double localRate = rate * each.lrMult;
     float* values = arguments.parameters[each.parameter];
     float* history = arguments.parameters[each.history[0]];
     float* second = each.history.size() > 1 ? arguments.parameters[each.history[1]] : nullptr;
+    const auto gradientAt = [&](int64_t i) {
+      return gradients[k].diff ? gradients[k].diff[i] * clip / (static_cast<double>(update.iterSize) * update.lossScale)
+                               : 0.0;
+    };
+    if (update.rule == UpdateRule::lars) {
+      double weightSquares = 0, gradientSquares = 0;
+      for (int64_t i = 0; i < gradients[k].count; ++i) {
+        weightSquares += static_cast<double>(values[i]) * values[i];
+        gradientSquares += gradientAt(i) * gradientAt(i);
+      }
+      localRate *= trustOf(update, decay, weightSquares, gradientSquares);
+    }
+    float* average = each.average ? arguments.parameters[*each.average] : nullptr;
     for (int64_t i = 0; i < gradients[k].count; ++i) {
-      double g = gradients[k].diff
-                     ? gradients[k].diff[i] * clip / (static_cast<double>(update.iterSize) * update.lossScale)
-                     : 0.0;
-      g += decay * (update.regularization == Regularization::L1 ? sign(values[i]) : values[i]);
-      values[i] = static_cast<float>(values[i] -
-                                     step(update, localRate, iteration, g, history + i, second ? second + i : nullptr));
+      const double shrinking = decay * (update.regularization == Regularization::L1 ? sign(values[i]) : values[i]);
+      const bool isApart = update.rule == UpdateRule::adamw;
+      const double g = gradientAt(i) + (isApart ? 0 : shrinking);
+      const double lost = step(update, localRate, iteration, g, history + i, second ? second + i : nullptr);
+      values[i] = static_cast<float>(values[i] - (isApart ? localRate * shrinking : 0) - lost);
+      if (average)
+        average[i] = static_cast<float>(static_cast<double>(update.averageDecay) * average[i] +
+                                        (1 - static_cast<double>(update.averageDecay)) * values[i]);
     }
   }
 }
