@@ -283,7 +283,10 @@ else {
               DATA_TYPES.includes(layer.type!) &&
               !(layer.transform_param as { crop_size?: number })?.crop_size,
           )
-          .flatMap(({ top = [] }) => top.map((name, i) => [name, i === 0 ? [1, 3, side, side] : [1]])),
+          .flatMap(({ top = [], type }) => {
+            const label = type === 'AnnotatedData' ? [1, 1, 1, 8] : [1];
+            return top.map((name, i) => [name, i === 0 ? [1, 3, side, side] : label]);
+          }),
       );
       const { missing } = partialGraph(filterNet(whole, { phase }), { phase, inputShapes });
       assert.equal(
