@@ -160,7 +160,7 @@ void CudaExecutable::enqueue(const RunRequest& request, int slot) {
       RESNODE_CUDA(cudaEventElapsedTime(&milliseconds, events[i].get(), events[i + 1].get()));
       request.milliseconds->push_back(milliseconds);
     }
-  } else if (warm_.count(types) == 0) {
+  } else if (warm_.count(types) == 0 || plan_->callsHost()) {
     launchAll(types, slot, &request, nullptr);
     warm_.insert(types);
   } else {

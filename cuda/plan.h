@@ -46,6 +46,8 @@ class CudaPlan final : public Plan {
   const std::vector<Conversion>& outputs() const { return outputs_; }
   int labelBuffer() const { return labelBuffer_; }
   int labelChecks() const { return labelChecks_; }
+  // Whether a run calls functions of the process.
+  bool callsHost() const { return program_->functions != nullptr; }
   // Whether a run changes what learns.
   bool updates() const { return updates_; }
   std::vector<PackedParameter> parameters() const;

@@ -63,6 +63,13 @@ export { type GraphOptions, graphFromCaffe } from './graph/from-caffe.ts';
 export type * from './graph/graph.ts';
 export { type ReceptiveField, receptiveFields } from './graph/receptive-field.ts';
 export { type Summary, type SummaryRow, summarise } from './graph/summary.ts';
+export {
+  type JavaScriptBlob,
+  type JavaScriptLayer,
+  type JavaScriptLayerInfo,
+  type JavaScriptLayers,
+  registerLayers,
+} from './layers/javascript.ts';
 export type * from './layers/operation.ts';
 export type { DriverMemory, Precision } from './native/binding.ts';
 /** What nodes of a graph compute; docs/operations.md. */

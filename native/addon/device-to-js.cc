@@ -7,6 +7,7 @@
 #include "native/addon/buffer-to-js.h"
 #include "native/addon/communicator-to-js.h"
 #include "native/addon/executable-to-js.h"
+#include "native/addon/host-functions-from-js.h"
 #include "native/addon/parameters-to-js.h"
 #include "native/addon/plan-to-js.h"
 #include "native/addon/program-from-js.h"
@@ -133,6 +134,7 @@ PlanOptions planOptionsFromJs(const Napi::Object& options) {
 }  // namespace
 
 void closeAll(Environment& environment) {
+  abandonHostCalls(environment);
   for (const auto& device : environment.devices) {
     device->closing = true;
     for (const auto& pending : device->pending) pending->cancel();
@@ -213,7 +215,7 @@ Napi::Value openDevice(const Napi::CallbackInfo& info) {
   for (const auto& [name, value] : device->thread->description()) description.Set(name, value);
   object.Set("description", description);
   method(object, "prepare", [device](const Napi::CallbackInfo& call) -> Napi::Value {
-    auto program = programFromJs(call[0], device->communicator);
+    auto program = programFromJs(call[0], device->communicator, hostFunctionsFromJs(call.Env(), call[3]));
     PlanOptions planOptions = planOptionsFromJs(call[1].As<Napi::Object>());
     if (call[2].IsObject()) planOptions.like = held<Plan>(call[2], kPlanTag, "plan");
     return submit<std::shared_ptr<Plan>>(

@@ -4,14 +4,17 @@
 
 #include <memory>
 #include <set>
+#include <vector>
 
 #include "native/addon/device.h"
+#include "native/core/host-functions.h"
 
 namespace resnode {
 
 // The devices of one environment.
 struct Environment {
   std::set<std::shared_ptr<Device>> devices;
+  std::vector<std::weak_ptr<HostFunctions>> functions;
 };
 
 // What an environment that goes away (a worker that is terminated) does while its references may still be let go: ends

@@ -193,10 +193,12 @@ void read(const Place& place, const Napi::Value& value, std::vector<T>& result) 
 
 }  // namespace
 
-std::shared_ptr<const Program> programFromJs(const Napi::Value& source, std::shared_ptr<Communicator> communicator) {
+std::shared_ptr<const Program> programFromJs(const Napi::Value& source, std::shared_ptr<Communicator> communicator,
+                                             std::shared_ptr<HostFunctions> functions) {
   const Place place{nullptr, "the program"};
   auto program = std::make_shared<Program>();
   program->communicator = std::move(communicator);
+  program->functions = std::move(functions);
   const Napi::Object object = objectOf({&place, "itself"}, source);
   read({&place, "name"}, object.Get("name"), program->name);
   read({&place, "tensors"}, object.Get("tensors"), program->tensors);

@@ -798,11 +798,12 @@ struct Bn {
   }
 };
 
-enum class ResizeMethod { aligned, nearest };
-constexpr std::array<const char*, 2> namesOf(ResizeMethod) { return {{"aligned", "nearest"}}; }
+enum class ResizeMethod { aligned, nearest, asymmetric, halfPixel };
+constexpr std::array<const char*, 4> namesOf(ResizeMethod) { return {{"aligned", "nearest", "asymmetric", "halfPixel"}}; }
 
-// Planes of another size. aligned: bilinear, the corners on the corners; nearest: the value at the place times the ratio
-// of the sizes, rounded down.
+// Planes of another size. aligned, asymmetric, halfPixel: bilinear, with the corners on the corners, the first corner on
+// the first, or the middles of pixels on those of others; nearest: the value at the place times the ratio of the sizes,
+// rounded down.
 struct Resize {
   static constexpr const char* kKind = "resize";
   static constexpr GradientReads kGradientReads = GradientReads::nothing;
@@ -813,6 +814,64 @@ struct Resize {
   template <class Self, class Visit>
   static void visitFields(Self& self, Visit&& visit) {
     visit(Field{"method", Role::attribute}, self.method);
+  }
+};
+
+// Planes from right to left, from bottom to top, or both.
+struct Flip {
+  static constexpr const char* kKind = "flip";
+  static constexpr GradientReads kGradientReads = GradientReads::nothing;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  bool height = false;
+  bool width = true;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"height", Role::attribute}, self.height);
+    visit(Field{"width", Role::attribute}, self.width);
+  }
+};
+
+// x, or 0 where its magnitude is not above the threshold, if that is above 0. Its gradient is dy + coefficient · the sign
+// of x: a penalty on the magnitudes, which is no loss of its own.
+struct Sparsify {
+  static constexpr const char* kKind = "sparsify";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  float threshold = 0;
+  float coefficient = 0;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"threshold", Role::attribute}, self.threshold);
+    visit(Field{"coefficient", Role::attribute}, self.coefficient);
+  }
+};
+
+// The second input of a recurrent layer whose sequences all begin in the first row: 0 there, 1 behind it.
+struct Continuation {
+  static constexpr const char* kKind = "continuation";
+  static constexpr GradientReads kGradientReads = GradientReads::noGradient;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+
+  template <class Self, class Visit>
+  static void visitFields(Self&, Visit&&) {}
+};
+
+// What a function of the process's own makes of copies of the inputs: a layer that is written in JavaScript.
+struct HostFunction {
+  static constexpr const char* kKind = "hostFunction";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = false;
+  int64_t index = 0;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"index", Role::attribute, 0}, self.index);
   }
 };
 
@@ -967,6 +1026,32 @@ struct RoiAlign {
   }
 };
 
+enum class RegionPart { whole, left, right, top, bottom };
+constexpr std::array<const char*, 5> namesOf(RegionPart) { return {{"whole", "left", "right", "top", "bottom"}}; }
+
+// RoiPooling of a region that is scaled about its centre or cut to a half, in which the values of a scaled region count as
+// 0. A region of image −1 is none: 0.
+struct RoiMaskPooling {
+  static constexpr const char* kKind = "roiMaskPooling";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  float spatialScale = 1;
+  float shift = 0;
+  RegionPart part = RegionPart::whole;
+  float regionScale = 1;
+  float maskScale = 0;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"spatialScale", Role::attribute}, self.spatialScale);
+    visit(Field{"shift", Role::attribute}, self.shift);
+    visit(Field{"part", Role::attribute}, self.part);
+    visit(Field{"regionScale", Role::attribute}, self.regionScale);
+    visit(Field{"maskScale", Role::attribute}, self.maskScale);
+  }
+};
+
 // The sum of outside · f(inside · (a − b)) over a number, f(d) = σ²d²/2 where |d| < 1/σ², else |d| − 0.5/σ².
 struct SmoothL1Loss {
   static constexpr const char* kKind = "smoothL1Loss";
@@ -1057,6 +1142,66 @@ struct MultiBoxLoss {
     visit(Field{"nmsTopK", Role::attribute, 0}, self.nmsTopK);
     visit(Field{"nmsByPriors", Role::attribute}, self.nmsByPriors);
     visit(Field{"normalization", Role::attribute}, self.normalization);
+  }
+};
+
+// −ln(max(p[label], FLT_MIN)) at each place, p the softmax of the scores; 0 where the label is ignored.
+struct PlaceLosses {
+  static constexpr const char* kKind = "placeLosses";
+  static constexpr GradientReads kGradientReads = GradientReads::noGradient;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  int64_t outer = 1;
+  int64_t channels = 1;
+  int64_t inner = 1;
+  std::optional<int64_t> ignoreLabel;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"outer", Role::attribute, 0}, self.outer);
+    visit(Field{"channels", Role::attribute, 0}, self.channels);
+    visit(Field{"inner", Role::attribute, 0}, self.inner);
+    visit(Field{"ignoreLabel", Role::attribute, -9007199254740992}, self.ignoreLabel);
+  }
+};
+
+// Of the regions of each image those of the largest losses keep their labels and weights; the others get the ignored label
+// and weights of 0. Of equal losses the first region counts as larger.
+struct BoxAnnotatorOhem {
+  static constexpr const char* kKind = "boxAnnotatorOhem";
+  static constexpr GradientReads kGradientReads = GradientReads::noGradient;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  int64_t perImage = 1;
+  int64_t ignoreLabel = -1;
+  int64_t channels = 1;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"perImage", Role::attribute, 1}, self.perImage);
+    visit(Field{"ignoreLabel", Role::attribute, -9007199254740992}, self.ignoreLabel);
+    visit(Field{"channels", Role::attribute, 1}, self.channels);
+  }
+};
+
+// Of the class with the highest score against the label, over all places: the share that is right, the mean share over the
+// classes that occur, and the mean over union. Counts of earlier batches are added.
+struct SegmentationAccuracy {
+  static constexpr const char* kKind = "segmentationAccuracy";
+  static constexpr GradientReads kGradientReads = GradientReads::noGradient;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  int64_t outer = 1;
+  int64_t channels = 1;
+  int64_t inner = 1;
+  std::vector<int64_t> ignored;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"outer", Role::attribute, 0}, self.outer);
+    visit(Field{"channels", Role::attribute, 0}, self.channels);
+    visit(Field{"inner", Role::attribute, 0}, self.inner);
+    visit(Field{"ignored", Role::attribute, -9007199254740992}, self.ignored);
   }
 };
 
@@ -1316,8 +1461,9 @@ using Attributes = std::variant<
     Convolution, InnerProduct, Scale, BatchNorm, Relu, Elu, Sigmoid, Tanh, AbsVal, Power, Bnll, Clip, Exp, Log,
     Threshold, Swish, Mish, HardSwish, PRelu, Dropout, Eltwise, Pooling, Softmax, SoftmaxLoss, EuclideanLoss,
     Accuracy, Concat, Slice, Reshape, Lrn, Deconvolution, Crop, Permute, Im2col, BatchReindex, Embed,
-    ParameterBlob, Remember, StochasticPooling, Normalize, Bn, Resize, Unpool, PriorBoxes, DetectionOutput,
-    Proposal, RoiPooling, PsRoiPooling, RoiAlign, SmoothL1Loss, MultiBoxLoss, ArgMax, Reduction, Mvn,
+    ParameterBlob, Remember, StochasticPooling, Normalize, Bn, Resize, Flip, Sparsify, Continuation, HostFunction,
+    Unpool, PriorBoxes, DetectionOutput, Proposal, RoiPooling, PsRoiPooling, RoiAlign, RoiMaskPooling,
+    SmoothL1Loss, MultiBoxLoss, PlaceLosses, BoxAnnotatorOhem, SegmentationAccuracy, ArgMax, Reduction, Mvn,
     InfogainLoss, SigmoidCrossEntropyLoss, MultinomialLogisticLoss, HingeLoss, ContrastiveLoss, LstmUnit,
     Gradient, AllMean, Update>;
 
@@ -1325,6 +1471,6 @@ using Attributes = std::variant<
 using Elementwise = std::variant<Relu, Elu, Sigmoid, Tanh, AbsVal, Power, Bnll, Clip, Exp, Log, Threshold, Swish, Mish, HardSwish>;
 
 // Written once for all devices: native/core/portable.h.
-using Portable = std::variant<Deconvolution, Crop, Permute, Im2col, BatchReindex, Embed, ParameterBlob, Remember, StochasticPooling, Normalize, Bn, Resize, Unpool, PriorBoxes, DetectionOutput, Proposal, RoiPooling, PsRoiPooling, RoiAlign, SmoothL1Loss, MultiBoxLoss, ArgMax, Reduction, Mvn, InfogainLoss, SigmoidCrossEntropyLoss, MultinomialLogisticLoss, HingeLoss, ContrastiveLoss, LstmUnit>;
+using Portable = std::variant<Deconvolution, Crop, Permute, Im2col, BatchReindex, Embed, ParameterBlob, Remember, StochasticPooling, Normalize, Bn, Resize, Flip, Sparsify, Continuation, Unpool, PriorBoxes, DetectionOutput, Proposal, RoiPooling, PsRoiPooling, RoiAlign, RoiMaskPooling, SmoothL1Loss, MultiBoxLoss, PlaceLosses, BoxAnnotatorOhem, SegmentationAccuracy, ArgMax, Reduction, Mvn, InfogainLoss, SigmoidCrossEntropyLoss, MultinomialLogisticLoss, HingeLoss, ContrastiveLoss, LstmUnit>;
 
 }  // namespace resnode

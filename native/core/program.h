@@ -38,6 +38,7 @@ struct Operation {
 };
 
 class Communicator;
+class HostFunctions;
 
 struct Program {
   std::string name;
@@ -46,6 +47,7 @@ struct Program {
   std::vector<Operation> operations;
   std::vector<TensorId> inputs, outputs;
   std::shared_ptr<Communicator> communicator;  // the processes of AllMean; null: this one is alone
+  std::shared_ptr<HostFunctions> functions;    // what HostFunction calls; null: there are none
 };
 
 }  // namespace resnode

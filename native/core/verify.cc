@@ -405,6 +405,50 @@ void checkPlanes(size_t inputs, const Subject& of) {
 
 void check(const Resize&, const Subject& of) { checkPlanes(1, of); }
 
+void check(const Flip&, const Subject& of) {
+  of.sameShape();
+  of.expect(of.input(0).size() == 4, "inputs and outputs must be N×C×H×W");
+}
+
+void check(const Continuation&, const Subject& of) {
+  of.places(0, 0, 1, 1);
+  of.expect(of.output(0).size() == 2, "outputs must be T×N");
+}
+
+// What it computes, the process that wrote it knows.
+void check(const HostFunction&, const Subject& of) { of.places(0, SIZE_MAX, 0, SIZE_MAX); }
+
+void check(const PlaceLosses& losses, const Subject& of) {
+  of.places(2, 2, 1, 1);
+  checkAround(losses, of);
+  const int64_t places = product({losses.outer, losses.inner});
+  of.count("inputs[1]", of.input(1), places);
+  of.count("outputs[0]", of.output(0), places);
+}
+
+void check(const BoxAnnotatorOhem& annotator, const Subject& of) {
+  of.places(4, 4, 2, 2);
+  of.expect(!of.input(0).empty(), "inputs[0] must have rows");
+  const int64_t regions = of.input(0)[0], weights = product({regions, annotator.channels});
+  of.count("inputs[0]", of.input(0), product({regions, 5}));
+  of.count("inputs[1]", of.input(1), regions);
+  of.count("inputs[2]", of.input(2), regions);
+  of.count("inputs[3]", of.input(3), weights);
+  of.count("outputs[0]", of.output(0), regions);
+  of.count("outputs[1]", of.output(1), weights);
+}
+
+void check(const SegmentationAccuracy& accuracy, const Subject& of) {
+  of.places(2, 3, 2, 2);
+  checkAround(accuracy, of);
+  of.expect(static_cast<int64_t>(accuracy.ignored.size()) <= kMostIgnored, "there are 64 ignored labels at most");
+  const int64_t cells = product({accuracy.channels, accuracy.channels});
+  of.count("inputs[1]", of.input(1), product({accuracy.outer, accuracy.inner}));
+  if (of.inputs() > 2) of.count("inputs[2]", of.input(2), cells);
+  of.count("outputs[0]", of.output(0), 3);
+  of.count("outputs[1]", of.output(1), cells);
+}
+
 void check(const Unpool&, const Subject& of) {
   checkPlanes(2, of);
   of.count("inputs[1]", of.input(1), elementCount(of.input(0)));
@@ -470,6 +514,9 @@ void check(const RoiAlign&, const Subject& of) {
   of.expect(y[1] == of.input(0)[1], "outputs must have as many channels as inputs[0]");
   of.expect(y[2] > 1 && y[3] > 1, "a grid has two lines at least");
 }
+void check(const RoiMaskPooling&, const Subject& of) {
+  of.expect(checkRegions(of)[1] == of.input(0)[1], "outputs must have as many channels as inputs[0]");
+}
 void check(const PsRoiPooling& pooling, const Subject& of) {
   const Shape& y = checkRegions(of);
   of.expect(y[2] == pooling.group && y[3] == pooling.group, "outputs must have group bins a side");
@@ -479,7 +526,6 @@ void check(const PsRoiPooling& pooling, const Subject& of) {
 
 void check(const SmoothL1Loss& loss, const Subject& of) {
   of.places(2, 4, 1, 2);
-  of.expect(of.inputs() != 3, "inside and outside weights must be there alike");
   const int64_t count = product({loss.outer, loss.channels, loss.inner});
   for (size_t i = 0; i < of.inputs(); ++i) of.count("an input", of.input(i), count);
   of.count("outputs[0]", of.output(0), 1);
@@ -587,6 +633,7 @@ bool readsInput(const Attributes& attributes, size_t i, const std::vector<bool>&
         else if constexpr (std::is_same_v<T, Dropout> || std::is_same_v<T, BatchReindex> || std::is_same_v<T, Unpool> ||
                            std::is_same_v<T, PsRoiPooling>)
           return i == 1;
+        else if constexpr (std::is_same_v<T, HostFunction>) return true;
         else if constexpr (std::is_same_v<T, Reduction>) return of.method != ReductionMethod::sum;
         else if constexpr (std::is_same_v<T, Mvn>) return of.normalizeVariance;
         else if constexpr (kReadsOwn<T>) return !of.inPlace;
@@ -606,6 +653,7 @@ bool readsOutput(const Attributes& attributes, size_t i) {
         else if constexpr (std::is_same_v<T, BatchNorm>)
           return i == 0 ? of.relu.has_value() : of.statistics == Statistics::batch;
         else if constexpr (std::is_same_v<T, Relu>) return of.negativeSlope >= 0;
+        else if constexpr (std::is_same_v<T, HostFunction>) return true;
         else if constexpr (kReadsOwn<T>) return of.inPlace;
         else if constexpr (std::is_same_v<T, Elu>) return of.alpha >= 0;
         else if constexpr (std::is_same_v<T, Eltwise>)
@@ -626,7 +674,7 @@ constexpr size_t kInputsWithDiff =
             std::is_same_v<T, SigmoidCrossEntropyLoss> || std::is_same_v<T, MultinomialLogisticLoss> ||
             std::is_same_v<T, HingeLoss> || std::is_same_v<T, BatchReindex> || std::is_same_v<T, Remember> ||
             std::is_same_v<T, StochasticPooling> || std::is_same_v<T, Unpool> || std::is_same_v<T, RoiPooling> ||
-            std::is_same_v<T, PsRoiPooling>
+            std::is_same_v<T, PsRoiPooling> || std::is_same_v<T, RoiMaskPooling>
         ? 1
         : SIZE_MAX;
 

@@ -113,7 +113,7 @@ for (const [text, message] of [
   [pool('kernel_size: 3 stride_h: 2'), /gives stride_h without stride_w/],
   [pool('kernel_size: 3 stride: 2 stride_h: 2 stride_w: 2'), /gives both stride and stride_h/],
   [pool('global_pooling: true kernel_w: 2'), /global_pooling takes no kernel size/],
-  [pool('kernel_size: 3 pool: max'), /expects one of MAX, AVE, STOCHASTIC, found "max"/],
+  [pool('kernel_size: 3 pool: max'), /expects one of MAX, AVE, STOCHASTIC, AVE_EXC_PAD, found "max"/],
 ] as const)
   test(`a pair given by half, or twice, is refused at its place: ${text.split('\n')[1]!.slice(0, 70)}`, () => {
     const { message: found } = refusal(() => build(text));
@@ -219,8 +219,11 @@ test('a foreign field of a foreign layer names the layer type; one of a known la
   const { code, message } = refusal(() => build(foreign));
   assert.is(code, 'graph/fork-type');
   assert.match(message, /"video" \(VideoData\).*layer type "VideoData" is not in BVLC's Caffe: .* SSD's/);
-  const known = `${DATA}layer { name: "r" type: "ReLU" bottom: "x" top: "y" relu_param { relu6: true } }`;
-  assert.match(refusal(() => build(known)).message, /2:\d+: ReLUParameter has no field "relu6": .*Synopsys/);
+  const known = `${DATA}layer { name: "r" type: "ReLU" bottom: "x" top: "y" relu_param { maximum: 6 } }`;
+  assert.match(
+    refusal(() => build(known)).message,
+    /2:\d+: ReLUParameter has no field "maximum": .*Synopsys/,
+  );
   // Where both are there, the type is what is missing in the first place.
   assert.is(
     refusal(() => build(`${known}\n${foreign.replace(DATA, '').replaceAll('"y"', '"z"')}`)).code,

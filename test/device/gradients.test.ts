@@ -47,6 +47,25 @@ const kinked =
     fill: apart,
     seed: choice.integer(1, 1e6),
   });
+const resized = (way: string) => (choice: Choice) => ({
+  net:
+    input('data', [1, 2, 3, 4]) +
+    layer(
+      'ResizeBilinear',
+      `resize_bilinear_param { ${way} output_height: ${choice.integer(2, 6)} output_width: ${choice.integer(2, 6)} }`,
+    ),
+});
+const regions = (type: string, parameters: string) => (choice: Choice) => ({
+  net:
+    input('data', [2, 2, 6, 7]) +
+    input('label_rois', [2, 5]) +
+    layer(type, parameters, ['data', 'label_rois']),
+  fill: (name: string, count: number, random: () => number) =>
+    name === 'label_rois'
+      ? Float32Array.of(0, 0.6, 0.7, 4.2, 3.4, 1, 1.2, 2.1, 5.3, 4.2)
+      : apart(name, count, random),
+  seed: choice.integer(1, 1e6),
+});
 const convolution = (choice: Choice) => {
   const group = choice.of(1, 1, 2);
   const kernel = choice.integer(1, 3);
@@ -207,6 +226,33 @@ const cases: Record<string, (choice: Choice) => Omit<GradientCheck, 'seed'>> = {
     net:
       input('data', choice.shape(6)) +
       layer('Slice', 'slice_param { axis: 1 slice_point: 1 slice_point: 4 }', ['data'], ['x', 'y', 'z']),
+  }),
+  Flip: smooth('Flip', 'flip_param { flip_height: true }'),
+  'ReLU6 of ReLU': kinked('ReLU', 'relu_param { relu6: true }'),
+  'Dropout without scaling': smooth('Dropout', 'dropout_param { dropout_ratio: 0.4 scale_train: false }'),
+  'Normalize to unit length': (choice) => ({
+    net:
+      input('data', [2, choice.integer(2, 5)]) +
+      layer('Normalize', 'normalize_param { normalize_type: "L2" }'),
+  }),
+  'ResizeBilinear, aligned': resized('align_corners: true'),
+  'ResizeBilinear, middles of pixels': resized('half_pixel_centers: true'),
+  'ResizeBilinear, first corner': resized(''),
+  ROIMaskPooling: regions(
+    'ROIMaskPooling',
+    'roi_mask_pooling_param { pooled_h: 2 pooled_w: 2 spatial_scale: 1 roi_scale: 1.3 }',
+  ),
+  'ROIMaskPooling, half': regions(
+    'ROIMaskPooling',
+    'roi_mask_pooling_param { pooled_h: 2 pooled_w: 2 spatial_scale: 1 half_part: 2 }',
+  ),
+  'SmoothL1Loss with inside weights alone': (choice) => ({
+    net:
+      input('data', [2, 3, 2, 2]) +
+      input('target', [2, 3, 2, 2]) +
+      input('label_weights', [2, 3, 2, 2]) +
+      layer('SmoothL1Loss', '', ['data', 'target', 'label_weights']),
+    seed: choice.integer(1, 1e6),
   }),
   Flatten: smooth('Flatten'),
   Reshape: smooth('Reshape', 'reshape_param { shape { dim: 0 dim: -1 dim: 1 } }'),

@@ -121,7 +121,7 @@ test('an unknown layer type says whose it is', () => {
   };
   for (const [type, code, words] of [
     ['VideoData', 'graph/fork-type', "it belongs to SSD's fork"],
-    ['BoxAnnotatorOHEM', 'graph/fork-type', 'it belongs to the R-FCN fork'],
+    ['DenseCRF', 'graph/fork-type', "it belongs to DeepLab's fork"],
     [
       'DenseImageData',
       'graph/fork-type',
@@ -130,7 +130,7 @@ test('an unknown layer type says whose it is', () => {
     [
       'Python',
       'graph/unsupported-type',
-      'is not run here: it is code in a module of its own; replace it by layers',
+      'is not run here: it is code in a module of its own; give a function in JavaScript for it',
     ],
     ['Filter', 'graph/unsupported-type', 'take the items by BatchReindex'],
     ['HDF5Output', 'graph/unsupported-type', 'is not run here: remove it'],

@@ -278,6 +278,10 @@ export const errorCodes = {
     "Eltwise's `coeff` does not fit its bottoms or its operation.",
     'Give one for each bottom of a SUM, or none.',
   ],
+  'graph/continuation': [
+    'ContinuationIndicator does not say how many steps or sequences there are.',
+    'Give `time_step`, and `batch_size` or a bottom.',
+  ],
   'graph/crop': ['A crop goes beyond its bottom.', 'Use a smaller `offset`, or a smaller second bottom.'],
   'graph/detection-output': [
     "DetectionOutput's parameters, or its bottoms, do not fit each other.",
@@ -315,6 +319,10 @@ export const errorCodes = {
   'graph/input-shape': [
     'The shape of an input is not known or impossible.',
     'Give `input_param { shape { … } }`, or `--input-shape` (`inputShapes`).',
+  ],
+  'graph/javascript-layer': [
+    'A layer in JavaScript does not say what its net needs.',
+    'Mend the function that the message names: its `shapes` and `forward`.',
   ],
   'graph/kernel': [
     'A kernel size is missing, impossible or given twice.',
@@ -403,6 +411,7 @@ export const errorCodes = {
     'Give one fewer than tops, rising.',
   ],
   'graph/smooth-l1': ["SmoothL1Loss's `sigma` is not above 0.", 'Give a number above 0, such as 1.'],
+  'graph/sparsify': ["Sparsify's `coef` or `thre` is below 0.", 'Give a number from 0 on.'],
   'graph/stride': ['A stride is impossible or given twice.', 'Give 1 or more, once or for height and width.'],
   'graph/tiles': ["Tile's `tiles` is missing or below 1.", 'Give how often it repeats.'],
   'graph/too-large': ["A blob would be larger than Caffe's limits.", 'Use a smaller batch or image.'],
@@ -486,6 +495,10 @@ export const errorCodes = {
   'label/invalid': [
     'A label is no class of the net.',
     'Count classes from 0, or give `num_output` the number of classes.',
+  ],
+  'layer/failed': [
+    'A layer in JavaScript threw, or gave something else than its tops or diffs.',
+    'The message says what; mend the function.',
   ],
   'matlab/format': [
     'A MAT-file is damaged, or of a form that is not read.',
@@ -574,6 +587,7 @@ export const errorCodes = {
     'Save it as UTF-8 without BOM.',
   ],
   'prototxt/character': ['A character stands where none may.', 'Remove it, or put the text in quotes.'],
+  'prototxt/dilation': ["A fork's `hole` stands beside `dilation`.", 'Keep one.'],
   'prototxt/duplicate-field': ['A field is given twice that may be given once.', 'Keep one.'],
   'prototxt/enum': ['A field has a value that is none of its names.', 'Take one of those in the message.'],
   'prototxt/escape': ['A string has a wrong escape sequence.', 'Write a backslash as `\\\\`.'],

@@ -28,6 +28,26 @@ export const forkEnums: Readonly<Record<string, Readonly<Record<string, number>>
   'ReLU6Parameter.Engine': { DEFAULT: 0, CAFFE: 1, CUDNN: 2 },
 };
 
+/**
+ * Fields whose numbers in their forks' caffe.proto are not known here: they are read in text alone. Protocol Buffers keeps
+ * numbers from here on free of what anybody uses.
+ */
+const TEXT_ONLY = 536_000_000;
+
+/** What forks add to enums and messages of BVLC's. */
+export const forkAdditions = {
+  // daijifeng001/caffe-rfcn
+  normalizationMode: { PRE_FIXED: TEXT_ONLY },
+  loss: { pre_fixed_normalizer: [TEXT_ONLY, 'float', 1] },
+  // rbgirshick/caffe-fast-rcnn
+  dropout: { scale_train: [TEXT_ONLY, 'bool', true] },
+  // DeepLab's, which the upgrade turns into dilation (fork-windows.ts)
+  convolution: { hole: [TEXT_ONLY, 'uint32'] },
+  // foss-for-synopsys-dwc-arc-processors/synopsys-caffe
+  poolMethod: { AVE_EXC_PAD: TEXT_ONLY },
+  relu: { relu6: [TEXT_ONLY, 'bool', false] },
+} as const satisfies Record<string, Readonly<Record<string, number | FieldDefinition>>>;
+
 export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   // weiliu89/caffe, branch ssd
   annotated_data_param: [200, 'message:AnnotatedDataParameter'],
@@ -52,6 +72,19 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   shuffle_channel_param: [164, 'message:ShuffleChannelParameter'],
   // OpenCV's reader
   proposal_param: [212, 'message:ProposalParameter'],
+  // foss-for-synopsys-dwc-arc-processors/synopsys-caffe
+  resize_bilinear_param: [TEXT_ONLY, 'message:ResizeBilinearParameter'],
+  // deeplab-v2, hszhao/PSPNet
+  seg_accuracy_param: [TEXT_ONLY + 1, 'message:SegAccuracyParameter'],
+  // happynear/caffe-windows
+  flip_param: [TEXT_ONLY + 2, 'message:FlipParameter'],
+  // wenwei202/caffe
+  sparsify_param: [TEXT_ONLY + 3, 'message:SparsifyParameter'],
+  normalize_param: [TEXT_ONLY + 6, 'message:HappynearNormalizeParameter'],
+  // beniz/caffe, intel/caffe
+  continuation_indicator_param: [TEXT_ONLY + 4, 'message:ContinuationIndicatorParameter'],
+  // craftGBD/caffe-GBD
+  roi_mask_pooling_param: [TEXT_ONLY + 5, 'message:ROIMaskPoolingParameter'],
 };
 
 /** Of TransformationParameter: SSD's, for AnnotatedData. */
@@ -248,6 +281,9 @@ export const forkMessages: Messages = {
     scale_filler: [7, 'message:FillerParameter'],
     shift_filler: [8, 'message:FillerParameter'],
     bn_mode: [9, 'enum:BNParameter.BNMode', 'LEARN'],
+    moving_average: [TEXT_ONLY, 'bool', false],
+    decay: [TEXT_ONLY + 1, 'float'],
+    var_eps: [TEXT_ONLY + 2, 'float', 1e-9],
   },
   /** SegNet's numbers of what it calls BNParameter. */
   SegNetBNParameter: {
@@ -273,6 +309,48 @@ export const forkMessages: Messages = {
     upsample_w: [7, 'uint32'],
   },
   ShuffleChannelParameter: { group: [1, 'uint32', 1] },
+  ResizeBilinearParameter: {
+    align_corners: [TEXT_ONLY, 'bool', false],
+    half_pixel_centers: [TEXT_ONLY + 1, 'bool', false],
+    pytorch_half_pixel: [TEXT_ONLY + 2, 'bool', false],
+    data_format: [TEXT_ONLY + 3, 'string', 'NCHW'],
+    output_height: [TEXT_ONLY + 4, 'int32'],
+    output_width: [TEXT_ONLY + 5, 'int32'],
+    scale_height: [TEXT_ONLY + 6, 'float', 1],
+    scale_width: [TEXT_ONLY + 7, 'float', 1],
+  },
+  SegAccuracyParameter: {
+    ignore_label: [TEXT_ONLY, '*int32'],
+    output_label: [TEXT_ONLY + 1, '*int32'],
+    reset: [TEXT_ONLY + 2, 'bool', true],
+  },
+  FlipParameter: {
+    flip_width: [TEXT_ONLY, 'bool', true],
+    flip_height: [TEXT_ONLY + 1, 'bool', false],
+  },
+  HappynearNormalizeParameter: {
+    normalize_type: [TEXT_ONLY, 'string', 'L2'],
+    bp_norm: [TEXT_ONLY + 1, 'bool', false],
+  },
+  SparsifyParameter: {
+    coef: [TEXT_ONLY, 'float', 0],
+    thre: [TEXT_ONLY + 1, 'float', 0],
+    display: [TEXT_ONLY + 2, 'bool', false],
+  },
+  ContinuationIndicatorParameter: {
+    time_step: [1, 'uint32', 0],
+    batch_size: [2, 'uint32', 0],
+    axis: [TEXT_ONLY, 'int32', 0],
+  },
+  ROIMaskPoolingParameter: {
+    pooled_h: [1, 'uint32', 0],
+    pooled_w: [2, 'uint32', 0],
+    spatial_scale: [3, 'float', 1],
+    half_part: [4, 'int32', 0],
+    roi_scale: [5, 'float', 1],
+    mask_scale: [6, 'float', 0],
+    spatial_shift: [TEXT_ONLY, 'float', 0],
+  },
   ProposalParameter: {
     feat_stride: [1, 'uint32', 16],
     base_size: [2, 'uint32', 16],

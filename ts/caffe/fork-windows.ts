@@ -1,6 +1,6 @@
 /**
- * Forks' own names for how a window is laid: `ceil_mode` (soeaver's, Synopsys's) is BVLC's round_mode, and a pad on each
- * side (Synopsys's) is pad_h and pad_w where opposite sides are equal.
+ * Forks' own names for how a window is laid: `ceil_mode` (soeaver's, Synopsys's) is BVLC's round_mode, `hole` (DeepLab's) its
+ * dilation, and a pad on each side (Synopsys's) is pad_h and pad_w where opposite sides are equal.
  */
 import type { CodeOf } from '../base/error-codes.ts';
 import { PrototxtError } from '../base/errors.ts';
@@ -12,11 +12,17 @@ const SIDES = ['pad_l', 'pad_r', 'pad_t', 'pad_b'] as const;
 export function renameWindowFields(layer: Message): Message {
   for (const name of ['convolution_param', 'pooling_param']) {
     const param = layer[name] as Message | undefined;
-    if (param === undefined || !['ceil_mode', ...SIDES].some((field) => param[field] !== undefined)) continue;
-    const { ceil_mode, pad_l, pad_r, pad_t, pad_b, ...rest } = param;
+    if (param === undefined || !['ceil_mode', 'hole', ...SIDES].some((field) => param[field] !== undefined))
+      continue;
+    const { ceil_mode, hole, pad_l, pad_r, pad_t, pad_b, ...rest } = param;
     const renamed: Message = rest;
     inheritPosition(renamed, param);
     if (ceil_mode !== undefined) renamed.round_mode = roundMode(param);
+    if (hole !== undefined) {
+      if (param.dilation !== undefined)
+        throw refuse(param, 'hole', 'dilation', "hole (DeepLab's name) is given beside dilation; keep one");
+      renamed.dilation = [hole as number];
+    }
     if (SIDES.some((side) => param[side] !== undefined)) Object.assign(renamed, padding(param));
     const result = { ...layer, [name]: renamed };
     inheritPosition(result, layer);

@@ -4,6 +4,7 @@
  */
 import {
   type FieldDefinition,
+  forkAdditions,
   forkEnums,
   forkLayerFields,
   forkMessages,
@@ -19,14 +20,20 @@ export const enums: Readonly<Record<string, Readonly<Record<string, number>>>> =
   'SolverParameter.SolverType': { SGD: 0, NESTEROV: 1, ADAGRAD: 2, RMSPROP: 3, ADADELTA: 4, ADAM: 5 },
   Phase: { TRAIN: 0, TEST: 1 },
   'ParamSpec.DimCheckMode': { STRICT: 0, PERMISSIVE: 1 },
-  'LossParameter.NormalizationMode': { FULL: 0, VALID: 1, BATCH_SIZE: 2, NONE: 3 },
+  'LossParameter.NormalizationMode': {
+    FULL: 0,
+    VALID: 1,
+    BATCH_SIZE: 2,
+    NONE: 3,
+    ...forkAdditions.normalizationMode,
+  },
   'ConvolutionParameter.Engine': { DEFAULT: 0, CAFFE: 1, CUDNN: 2 },
   'DataParameter.DB': { LEVELDB: 0, LMDB: 1 },
   'EltwiseParameter.EltwiseOp': { PROD: 0, SUM: 1, MAX: 2 },
   'HingeLossParameter.Norm': { L1: 1, L2: 2 },
   'LRNParameter.NormRegion': { ACROSS_CHANNELS: 0, WITHIN_CHANNEL: 1 },
   'LRNParameter.Engine': { DEFAULT: 0, CAFFE: 1, CUDNN: 2 },
-  'PoolingParameter.PoolMethod': { MAX: 0, AVE: 1, STOCHASTIC: 2 },
+  'PoolingParameter.PoolMethod': { MAX: 0, AVE: 1, STOCHASTIC: 2, ...forkAdditions.poolMethod },
   'PoolingParameter.Engine': { DEFAULT: 0, CAFFE: 1, CUDNN: 2 },
   'PoolingParameter.RoundMode': { CEIL: 0, FLOOR: 1 },
   'ReductionParameter.ReductionOp': { SUM: 1, ASUM: 2, SUMSQ: 3, MEAN: 4 },
@@ -284,6 +291,7 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     // Extensions of SoftmaxWithLoss, which Caffe refuses.
     target_smoothing: [1001, 'float', 0],
     class_weight: [1002, '*float'],
+    ...forkAdditions.loss,
   },
   AccuracyParameter: {
     top_k: [1, 'uint32', 1],
@@ -328,6 +336,7 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     kernel_size: [4, '*uint32'],
     stride: [6, '*uint32'],
     dilation: [18, '*uint32'],
+    ...forkAdditions.convolution,
     pad_h: [9, 'uint32', 0],
     pad_w: [10, 'uint32', 0],
     kernel_h: [11, 'uint32'],
@@ -364,6 +373,7 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
   },
   DropoutParameter: {
     dropout_ratio: [1, 'float', 0.5],
+    ...forkAdditions.dropout,
   },
   DummyDataParameter: {
     data_filler: [1, '*message:FillerParameter'],
@@ -511,6 +521,7 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
   ReLUParameter: {
     negative_slope: [1, 'float', 0],
     engine: [2, 'enum:ReLUParameter.Engine', 'DEFAULT'],
+    ...forkAdditions.relu,
   },
   ReshapeParameter: {
     shape: [1, 'message:BlobShape'],

@@ -105,6 +105,14 @@ export const ownFlags = {
     row: optional(path, '', 'Compares this net, layer by layer.'),
   },
   deployModel: { flags: '--model <net>', row: required(path, 'The deploy net, or a model folder.') },
+  layers: {
+    flags: '--layers <module>',
+    row: optional(
+      path,
+      'none',
+      'A module in JavaScript whose default export is what registerLayers takes: functions for Python layers.',
+    ),
+  },
   weights: {
     flags: '--weights <caffemodel>',
     row: required(path, 'Its weights (.caffemodel or .caffemodel.h5).'),

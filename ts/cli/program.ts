@@ -50,6 +50,8 @@ async function prepared(make: (whole: typeof wholeProgram) => Command): Promise<
   const { takeModelFolder } = await import('./model-folder.ts');
   const command = make(wholeProgram);
   takeModelFolder(command);
+  const { takeLayers } = await import('./own-layers.ts');
+  for (const each of [command, ...command.commands]) takeLayers(each);
   return command;
 }
 

@@ -20,6 +20,7 @@ import { notFiniteWarnings } from '../caffe/weights-warnings.ts';
 import { type GraphOptions, graphFromCaffe, graphOptions, withOutputs } from '../graph/from-caffe.ts';
 import type { Graph } from '../graph/graph.ts';
 import { summarise } from '../graph/summary.ts';
+import { type HostFunction, hostCaller } from '../layers/javascript.ts';
 import type {
   NativeDevice,
   NativeExecutable,
@@ -68,6 +69,8 @@ export interface Lowered {
   readonly recipes: readonly ParameterRecipe[];
   /** The input of Dropout that says which pass it is, behind the net's own; null: there is none. */
   readonly pass: TensorId | null;
+  /** Layers in JavaScript, by their index in the program. */
+  readonly functions: readonly HostFunction[];
   /** Names of the first of `program.outputs`; those behind say how many rows of others count (Value.rows). */
   readonly names: readonly string[];
 }
@@ -129,7 +132,13 @@ export async function planNet<L extends Lowered>(
   like: NativePlan | null = null,
 ): Promise<Planned<L>> {
   const options = { precision, deterministic, tune, quantization };
-  const plan = await device.prepare(lowered.program, { ...options, tune: tune && like === null }, like);
+  const { program, functions } = lowered;
+  const plan = await device.prepare(
+    program,
+    { ...options, tune: tune && like === null },
+    like,
+    functions.length === 0 ? null : hostCaller(functions),
+  );
   return { ...lowered, plan, options, memory: planMemory(plan.buffers, plan) };
 }
 

@@ -2,6 +2,7 @@
 
 import { elementCount } from '../base/shape.ts';
 import type { Graph } from '../graph/graph.ts';
+import type { HostFunction } from '../layers/javascript.ts';
 import type { AffineStep, Operation, ParameterId } from '../layers/operation.ts';
 import type {
   Program,
@@ -50,12 +51,17 @@ const readsPass = (operation: Operation): boolean =>
  * stay operations, what learns is mutable. For a graph as written, without the passes that fold. Default false.
  * @param options.seed Of what Dropout draws, 32 bits. Default 1.
  * @param options.rank Of the processes that train together: each draws for itself. Default 0.
- * @returns `pass`: the program's last input, [iteration, pass of the iteration], which Dropout draws by; null: none does.
+ * @returns `functions`: those in JavaScript, by their indices in the program. `pass`: the program's last input, [iteration, pass of the iteration], which Dropout draws by; null: none does.
  */
 export function lower(
   graph: Graph,
   { training = false, seed = 1, rank = 0 } = {},
-): { program: Program; recipes: ParameterRecipe[]; pass: TensorId | null } {
+): {
+  program: Program;
+  recipes: ParameterRecipe[];
+  pass: TensorId | null;
+  functions: readonly HostFunction[];
+} {
   const parameters: ProgramParameter[] = [];
   const recipes: ParameterRecipe[] = [];
   const add = (
@@ -84,6 +90,7 @@ export function lower(
     if (!memories.has(name)) memories.set(name, add({ kind: 'zeros' }, name, of, true));
     return memories.get(name)!;
   };
+  const functions: HostFunction[] = [];
   const filters = (operation: Filtering) => blob(operation.weights, filterShape(graph, operation));
   const maybe = (id: ParameterId | null) => (id === null ? null : blob(id));
 
@@ -179,6 +186,8 @@ export function lower(
           blob: add({ kind: 'file', file, net, layer }, `${layer} ${file}`, made),
         };
       }
+      case 'hostFunction':
+        return { kind: 'hostFunction' as const, index: functions.push(operation.function) - 1 };
       case 'recall':
         return { kind: 'parameter' as const, blob: memory(operation.memory, made) };
       case 'remember': {
@@ -238,5 +247,6 @@ export function lower(
     },
     recipes,
     pass,
+    functions,
   };
 }

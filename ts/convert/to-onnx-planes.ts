@@ -19,19 +19,21 @@ function normalize(layer: LayerWriter) {
   layer.emit('Mul', [unit, scale], {}, layer.outputs);
 }
 
+const PLACES = { aligned: 'align_corners', asymmetric: 'asymmetric', halfPixel: 'half_pixel' } as const;
+
 function resize(layer: LayerWriter) {
   const { method } = layer.node.operation as Of<'resize'>;
   const [x] = layer.inputs as [string];
   layer.emit(
     'Resize',
     [x, '', '', shapeLike(layer, x, 2, layer.tops[0]!.slice(2))],
-    method === 'aligned'
-      ? { mode: text('linear'), coordinate_transformation_mode: text('align_corners') }
-      : {
+    method === 'nearest'
+      ? {
           mode: text('nearest'),
           coordinate_transformation_mode: text('asymmetric'),
           nearest_mode: text('floor'),
-        },
+        }
+      : { mode: text('linear'), coordinate_transformation_mode: text(PLACES[method]) },
     layer.outputs,
   );
 }

@@ -6,6 +6,7 @@ import { FLOAT, INT64, int, ints, type Of, refused, windowAttributes } from './o
 type Shape = readonly number[];
 
 const noLoss = refused("ONNX has no loss that clamps and normalises as Caffe's; use the deploy prototxt");
+const noFork = refused('this layer of a fork of Caffe is not written to ONNX');
 const state = refused(
   'its state goes on from one run to the next, which an ONNX graph does not keep; use expose_hidden',
 );
@@ -61,6 +62,14 @@ export const rareOperators = {
   multinomialLogisticLoss: noLoss,
   hingeLoss: noLoss,
   contrastiveLoss: noLoss,
+  placeLosses: noLoss,
+  boxAnnotatorOhem: noLoss,
+  segmentationAccuracy: noLoss,
+  sparsify: noLoss,
+  flip: noFork,
+  roiMaskPooling: noFork,
+  continuation: noFork,
+  hostFunction: refused('a layer that is a function in JavaScript has no form in ONNX'),
 };
 
 function deconvolution(layer: LayerWriter) {

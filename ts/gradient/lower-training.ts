@@ -114,7 +114,7 @@ export function lowerTraining(net: NetParameter, options: LowerTrainingOptions):
   const wanted = (options.diffs ?? []).map((name) => ({ name, ...diffSource(written, name) }));
 
   const { seed, rank } = options;
-  const { program: plain, recipes, pass } = lower(graph, { training: true, seed, rank });
+  const { program: plain, recipes, pass, functions } = lower(graph, { training: true, seed, rank });
   const stay = [...named.values(), ...seeds.map(({ id }) => id), ...wanted.map(({ id }) => id)];
   const forward = fuseForTraining({ ...plain, outputs: [...named.values()] }, new Set(stay));
   const parameters = parametersOf(graph, recipes);
@@ -133,6 +133,7 @@ export function lowerTraining(net: NetParameter, options: LowerTrainingOptions):
     graph,
     names: [...named.keys()],
     pass,
+    functions,
     learnable: graph.parameters.map(({ layer, index, shape, lrMult, decayMult, places }) => ({
       ...{ layer, index, shape, lrMult, decayMult, places },
     })),

@@ -23,7 +23,9 @@ import {
   textShapes,
 } from '../layers/data.ts';
 import { explainLayerType, layerRules, ruleOf, supportedLayerTypes } from '../layers/index.ts';
+import { givenShapes } from '../layers/javascript.ts';
 import { ANY, type BuildState, type Count, shapeProblem } from '../layers/layer.ts';
+import { publicDataShapes } from '../layers/public-modules.ts';
 import type { Graph, Node, Value, ValueId } from './graph.ts';
 import { ParameterTable } from './parameter-table.ts';
 
@@ -110,7 +112,7 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
     };
 
     const type = layer.type ?? '';
-    const declared = inputShapesOf(layer, options, fail);
+    const declared = inputShapesOf(layer, state.phase, options, fail);
     if (declared !== null) {
       topNames.forEach((name, i) => {
         const shape =
@@ -138,7 +140,10 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
     }
     const refusal = refusalOf(layer);
     // What a fork added to a layer matters only where all types are there.
-    const unknown = refusal === undefined ? layer : (layers.find((each) => !isKnownType(each)) ?? layer);
+    const unknown =
+      refusal === undefined
+        ? layer
+        : (layers.find((each) => (each.bottom ?? []).length > 0 && !isKnownType(each)) ?? layer);
     if (!isKnownType(unknown)) {
       const { code, text } = explainLayerType(unknown.type ?? '', supportedLayerTypes);
       table.context(unknown, state, []).fail(code, text, 'type');
@@ -288,6 +293,7 @@ type Fail = (code: CodeOf<'graph'>, text: string, field?: string) => never;
 /** The shapes of the tops of a layer that nothing feeds; null: it is no input. */
 function inputShapesOf(
   layer: LayerParameter,
+  phase: 'TRAIN' | 'TEST',
   options: GraphOptions,
   fail: Fail,
 ): (Shape | undefined)[] | null {
@@ -297,13 +303,18 @@ function inputShapesOf(
   // A layer of any other type, Python's or a fork's, that nothing feeds is an input where all its tops have shapes.
   const isOther = !isData && ruleOf(layer) === undefined && tops.length > 0;
   if (type !== 'Input' && !isData && !isOther) return null;
+  const known = (found: readonly Shape[] | null) =>
+    found?.map((each, i) => shapeGiven(given, tops[i]!) ?? each);
+  const refuse = (text: string): never => fail('javascript-layer', text, 'python_param');
   if (bottom.length > 0) return type === 'Input' ? fail('bottom-count', 'takes no bottoms') : null;
   const shapes =
     type === 'Input'
       ? writtenShapes(layer, given, fail)
-      : textShapes(layer, given, (text) => {
+      : (known(givenShapes(layer, phase, refuse)) ??
+        known(publicDataShapes(layer, (name) => shapeGiven(given, name))) ??
+        textShapes(layer, given, (text) => {
           throw fail('input-shape', `${text}; or ${shapeCure(layer)}`);
-        });
+        }));
   if (shapes === null && isData) fail('input-shape', `${unknownShapes(layer)}; ${shapeCure(layer)}`);
   const { batch } = options;
   return (

@@ -1,4 +1,4 @@
-/** Functions of one value: ReLU, PReLU, ELU, Sigmoid, TanH, AbsVal, Power, BNLL, Clip, Exp, Log, Swish, Threshold. */
+/** Functions of one value: ReLU, PReLU, ELU, Sigmoid, TanH, AbsVal, Power, BNLL, Clip, Exp, Log, Swish, Threshold; Sparsify (wenwei202's fork). */
 import { showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -19,10 +19,24 @@ export const activationLayers: Layers = {
   Log: { build: log },
   Swish: { build: swish },
   Threshold: { build: threshold },
+  Sparsify: { build: sparsify },
 };
 
 function relu(context: LayerContext): Built {
-  const p = withDefaults<{ negative_slope: number }>('ReLUParameter', context.layer.relu_param);
+  const p = withDefaults<{ negative_slope: number; relu6: boolean }>(
+    'ReLUParameter',
+    context.layer.relu_param,
+  );
+  // Synopsys's fork.
+  if (p.relu6) {
+    if (p.negative_slope !== 0)
+      context.fail(
+        'unsupported',
+        'relu6 beside a negative_slope is not run here; keep one',
+        positionOf(context.layer.relu_param, 'relu6'),
+      );
+    return same({ kind: 'clip', min: 0, max: 6, passesBounds: false, inPlace: isInPlace(context) })(context);
+  }
   return same({ kind: 'relu', negativeSlope: p.negative_slope })(context);
 }
 
@@ -114,6 +128,19 @@ function swish(context: LayerContext): Built {
 function threshold(context: LayerContext): Built {
   const p = withDefaults<{ threshold: number }>('ThresholdParameter', context.layer.threshold_param);
   return same({ kind: 'threshold', threshold: p.threshold })(context);
+}
+
+/** sparsify_layer.cpp; it is no function of one value alone where it learns: its penalty is added to the diff. */
+function sparsify(context: LayerContext): Built {
+  const p = withDefaults<{ coef: number; thre: number }>('SparsifyParameter', context.layer.sparsify_param);
+  const negative = (['coef', 'thre'] as const).find((name) => p[name] < 0);
+  if (negative !== undefined)
+    context.fail(
+      'sparsify',
+      `${negative} must be at least 0, found ${p[negative]}`,
+      positionOf(context.layer.sparsify_param, negative),
+    );
+  return same({ kind: 'sparsify', threshold: p.thre, coefficient: p.coef })(context);
 }
 
 export function same(operation: Operation) {

@@ -1,7 +1,8 @@
 /**
  * BN, which is two layers of one name. SegNet's (github.com/alexgkendall/caffe-segnet, also in ENet's fork) has two
  * blobs, scale and shift, and either the statistics of the batch, in whatever phase, or none. PSPNet's
- * (github.com/hszhao/PSPNet, from yjxiong's fork) has four: slope, bias and running statistics.
+ * (github.com/hszhao/PSPNet, from yjxiong's fork) has four: slope, bias and running statistics. An older one of these, which
+ * calls them scale and shift, says `moving_average: true` (github.com/yangguorun/SegStereo).
  */
 import { showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
@@ -18,14 +19,17 @@ const SEGNET = ['scale_filler', 'shift_filler', 'bn_mode'] as const;
 const PSPNET = ['slope_filler', 'bias_filler', 'momentum', 'eps', 'frozen'] as const;
 
 interface BnParameter {
-  readonly scale_filler?: object;
-  readonly shift_filler?: object;
-  readonly slope_filler?: object;
-  readonly bias_filler?: object;
+  readonly scale_filler?: object | undefined;
+  readonly shift_filler?: object | undefined;
+  readonly slope_filler?: object | undefined;
+  readonly bias_filler?: object | undefined;
   readonly bn_mode: 'LEARN' | 'INFERENCE';
   readonly momentum: number;
   readonly eps: number;
   readonly frozen: boolean;
+  readonly moving_average: boolean;
+  readonly decay?: number;
+  readonly var_eps: number;
 }
 
 const ONE = { type: 'constant', value: 1 };
@@ -44,6 +48,14 @@ function bn(context: LayerContext): Built {
       positionOf(written, pspnet),
     );
   const p = withDefaults<BnParameter>('BNParameter', written);
+  if (p.moving_average)
+    return pspnetBn(context, {
+      ...p,
+      slope_filler: p.scale_filler,
+      bias_filler: p.shift_filler,
+      eps: p.var_eps,
+      momentum: 1 - (p.decay ?? 1 - p.momentum),
+    });
   const isSegnet = segnet !== undefined || (pspnet === undefined && (context.layer.param?.length ?? 0) < 3);
   return isSegnet ? segnetBn(context, p) : pspnetBn(context, p);
 }

@@ -1,15 +1,18 @@
 /**
- * SmoothL1Loss (SSD's with two bottoms; Fast R-CNN's, github.com/rbgirshick/caffe-fast-rcnn, with weights too) and
- * SmoothL1LossOHEM (R-FCN, github.com/daijifeng001/caffe-rfcn), which also gives the loss of each region.
+ * SmoothL1Loss (SSD's with two bottoms; MSRA's older one with three; Fast R-CNN's, github.com/rbgirshick/caffe-fast-rcnn,
+ * with four) and R-FCN's online hard example mining (github.com/daijifeng001/caffe-rfcn): losses of each region, and
+ * BoxAnnotatorOHEM, which keeps the regions of the largest.
  */
-import { elementCount, showShape } from '../base/shape.ts';
+import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
+import { lossNormalization } from './losses.ts';
 
 export const detectionLosses: Layers = {
-  SmoothL1Loss: { build: smoothL1Loss, bottoms: [2, 4], isLoss: true },
+  SmoothL1Loss: { build: smoothL1Loss, bottoms: [2, 4], tops: [1, 2], isLoss: true },
   SmoothL1LossOHEM: { build: smoothL1LossOhem, bottoms: [2, 4], tops: [1, 2], isLoss: true },
+  BoxAnnotatorOHEM: { build: boxAnnotator, bottoms: [4, 4], tops: [2, 2] },
 };
 
 function read(context: LayerContext) {
@@ -18,8 +21,6 @@ function read(context: LayerContext) {
     context.layer.smooth_l1_loss_param,
   );
   const shape = context.shapes[0]!;
-  if (context.shapes.length === 3)
-    context.fail('bottom-count', 'takes 2 bottoms, or 4 with inside and outside weights, found 3');
   if (!(sigma > 0))
     context.fail(
       'smooth-l1',
@@ -34,23 +35,61 @@ function read(context: LayerContext) {
   return { sigma, outer, inner, channels: elementCount(shape) / (outer * inner) };
 }
 
-/** smooth_L1_loss_layer.cpp: divided by the number of items. */
+/** The loss, and in R-FCN's fork that of each region. */
+function topsOf({ topCount, shapes: [shape] }: LayerContext): Shape[] {
+  return topCount > 1 ? [[], [shape![0] ?? 1, 1, ...shape!.slice(2)]] : [[]];
+}
+
+/** smooth_L1_loss_layer.cpp: divided by the number of items; MSRA's older one, with three bottoms, by that of places. */
 function smoothL1Loss(context: LayerContext): Built {
   const sizes = read(context);
-  return { operation: { kind: 'smoothL1Loss', divisor: sizes.outer, ...sizes }, tops: [[]] };
+  const divisor = context.shapes.length === 3 ? sizes.outer * sizes.inner : sizes.outer;
+  return { operation: { kind: 'smoothL1Loss', divisor, ...sizes }, tops: topsOf(context) };
 }
 
 /** smooth_L1_loss_ohem_layer.cpp: loss_param says what it is divided by. */
 function smoothL1LossOhem(context: LayerContext): Built {
   const sizes = read(context);
   const { outer, inner } = sizes;
-  const p = withDefaults<{ normalization: 'FULL' | 'VALID' | 'BATCH_SIZE' | 'NONE'; normalize?: boolean }>(
-    'LossParameter',
-    context.layer.loss_param,
-  );
-  const divisor = { FULL: outer * inner, VALID: outer * inner, BATCH_SIZE: outer, NONE: 1 }[p.normalization];
+  const { normalization, fixed } = lossNormalization(context);
+  const divisor = { full: outer * inner, valid: outer * inner, batchSize: outer, none: 1 }[normalization];
   return {
-    operation: { kind: 'smoothL1Loss', ...sizes, divisor },
-    tops: context.topCount > 1 ? [[], [outer, 1, ...context.shapes[0]!.slice(2)]] : [[]],
+    operation: { kind: 'smoothL1Loss', ...sizes, divisor: fixed ?? divisor },
+    tops: topsOf(context),
+  };
+}
+
+/** box_annotator_ohem_layer.cpp. */
+function boxAnnotator(context: LayerContext): Built {
+  const p = withDefaults<{ roi_per_img?: number; ignore_label: number }>(
+    'BoxAnnotatorOHEMParameter',
+    context.layer.box_annotator_ohem_param,
+  );
+  const [regions, losses, labels, weights] = context.shapes as [Shape, Shape, Shape, Shape];
+  const count = regions[0] ?? 0;
+  if (p.roi_per_img === undefined || p.roi_per_img < 1)
+    context.fail('regions', 'roi_per_img must be given and at least 1', 'box_annotator_ohem_param');
+  if (
+    elementCount(regions) !== count * 5 ||
+    elementCount(losses) !== count ||
+    elementCount(labels) !== count ||
+    weights[0] !== count
+  )
+    context.fail(
+      'shape',
+      `takes regions (R×5), their losses and labels (R each) and weights (R×…), found ${context.shapes.map(showShape).join(', ')}`,
+    );
+  const channels = elementCount(weights) / count;
+  return {
+    operation: {
+      kind: 'boxAnnotatorOhem',
+      perImage: p.roi_per_img,
+      ignoreLabel: p.ignore_label,
+      channels,
+    },
+    tops: [
+      [count, 1, 1, 1],
+      [count, channels, 1, 1],
+    ],
   };
 }

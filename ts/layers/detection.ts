@@ -2,7 +2,7 @@
 import { elementCount, showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
-import { Composition } from './compose.ts';
+import { Composition, type Part } from './compose.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 import { planesOf } from './window.ts';
 
@@ -31,6 +31,7 @@ function permute(context: LayerContext): Built {
 
 /** normalize_layer.cpp */
 function normalize(context: LayerContext): Built {
+  if (context.layer.normalize_param !== undefined) return unitLength(context);
   const p = withDefaults<{
     across_spatial: boolean;
     scale_filler?: object;
@@ -292,4 +293,32 @@ function detectionOutput(context: LayerContext): Built {
     tops: [[1, 1, images * most, 7]],
     rows: 0,
   };
+}
+
+/** normalize_layer.cpp of happynear's caffe-windows, with normalize_param: each item over its length. */
+function unitLength(context: LayerContext): Built {
+  const { normalize_type: type, bp_norm: learnsNorm } = withDefaults<{
+    normalize_type: string;
+    bp_norm: boolean;
+  }>('HappynearNormalizeParameter', context.layer.normalize_param);
+  const shape = context.shapes[0]!;
+  const outer = shape[0] ?? 1;
+  const inner = elementCount(shape) / outer;
+  // Its versions differ where an item is a map: the length of all of it, or of each place.
+  if (type !== 'L2' || learnsNorm || shape.length < 2 || inner !== shape[1])
+    context.fail(
+      'unsupported',
+      `this Normalize, with normalize_param, is happynear's; it is run with normalize_type: "L2", without bp_norm, on a bottom of N×C, found "${type}" on ${showShape(shape)}`,
+      'normalize_param',
+    );
+  const layer = new Composition(context.shapes);
+  const [x] = layer.bottoms as [Part];
+  const squares = layer.one(
+    { kind: 'reduction', method: 'sumsq', coefficient: 1, outer, inner },
+    [x],
+    [outer],
+  );
+  const factor = layer.one({ kind: 'power', power: -0.5, scale: 1, shift: 0 }, [squares], [outer]);
+  const scale = { kind: 'scale', operand: 'scale', scale: null, bias: null } as const;
+  return layer.built([layer.one({ ...scale, outer: 1, channels: outer, inner }, [x, factor], shape)]);
 }

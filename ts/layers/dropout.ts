@@ -1,5 +1,6 @@
 /** Dropout. */
 import { withDefaults } from '../caffe/net-parameter.ts';
+import { Composition, type Part } from './compose.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 
 export const dropoutLayers: Layers = {
@@ -7,12 +8,19 @@ export const dropoutLayers: Layers = {
 };
 
 function dropout(context: LayerContext): Built {
-  if (context.state.phase === 'TEST') return { operation: { kind: 'identity' }, tops: [context.shapes[0]!] };
-  const { dropout_ratio: ratio } = withDefaults<{ dropout_ratio: number }>(
-    'DropoutParameter',
-    context.layer.dropout_param,
-  );
+  const { dropout_ratio: ratio, scale_train: scalesInTraining } = withDefaults<{
+    dropout_ratio: number;
+    scale_train: boolean;
+  }>('DropoutParameter', context.layer.dropout_param);
   if (!(ratio >= 0 && ratio < 1))
     context.fail('dropout-ratio', `dropout_ratio must be at least 0 and below 1, found ${ratio}`);
-  return { operation: { kind: 'dropout', ratio }, tops: [context.shapes[0]!] };
+  const isTest = context.state.phase === 'TEST';
+  const shape = context.shapes[0]!;
+  if (scalesInTraining)
+    return { operation: isTest ? { kind: 'identity' } : { kind: 'dropout', ratio }, tops: [shape] };
+  // dropout_layer.cpp of Fast R-CNN's fork: what is kept is not scaled, and in phase TEST all is scaled down instead.
+  const layer = new Composition(context.shapes);
+  const [x] = layer.bottoms as [Part];
+  const dropped = isTest ? x : layer.one({ kind: 'dropout', ratio }, [x], shape);
+  return layer.built([layer.one({ kind: 'power', power: 1, scale: 1 - ratio, shift: 0 }, [dropped], shape)]);
 }

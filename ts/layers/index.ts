@@ -16,18 +16,23 @@ import { dropoutLayers } from './dropout.ts';
 import { eltwiseLayers } from './eltwise.ts';
 import { embedLayers } from './embed.ts';
 import { innerProductLayers } from './inner-product.ts';
-import type { LayerRule, Layers } from './layer.ts';
+import { javaScriptLayerOf } from './javascript.ts';
+import { buildJavaScript } from './javascript-rule.ts';
+import type { Count, LayerRule, Layers } from './layer.ts';
 import { lossLayers } from './losses.ts';
 import { lrnLayers } from './lrn.ts';
 import { mobileLayers } from './mobile.ts';
 import { multiBoxLayers } from './multi-box-loss.ts';
 import { poolingLayers } from './pooling.ts';
+import { proposalLayers } from './proposal.ts';
+import { publicModuleRule } from './public-modules.ts';
 import { recurrentLayers } from './recurrent.ts';
 import { reductionLayers } from './reductions.ts';
 import { reshapeLayers } from './reshape.ts';
 import { resizeLayers } from './resize.ts';
-import { isProposalLayer, pythonProposal, regionLayers } from './roi.ts';
+import { regionLayers } from './roi.ts';
 import { scaleLayers } from './scale.ts';
+import { segmentationLayers } from './segmentation.ts';
 import { softmaxLayers } from './softmax.ts';
 
 export const layerRules: Layers = {
@@ -48,21 +53,33 @@ export const layerRules: Layers = {
   ...mobileLayers,
   ...multiBoxLayers,
   ...poolingLayers,
+  ...proposalLayers,
   ...recurrentLayers,
   ...reductionLayers,
   ...regionLayers,
   ...reshapeLayers,
   ...resizeLayers,
   ...scaleLayers,
+  ...segmentationLayers,
   ...softmaxLayers,
 };
 
 /** The rule of a layer: by its type, and by its module where that is Python's; undefined: none. */
-export function ruleOf({ type = '', python_param }: LayerParameter): LayerRule | undefined {
-  if (type === 'Python') return isProposalLayer(python_param) ? PYTHON_PROPOSAL : undefined;
+export function ruleOf(layer: LayerParameter): LayerRule | undefined {
+  const { type = '' } = layer;
+  if (type === 'Python') return pythonRule(layer);
   return Object.hasOwn(layerRules, type) ? layerRules[type] : undefined;
 }
-const PYTHON_PROPOSAL: LayerRule = { build: pythonProposal, bottoms: [3, 3], tops: [1, 2] };
+
+const MANY: Count = [0, Number.POSITIVE_INFINITY];
+
+/** What stands for a Python layer: a function that was registered, else what is known of public modules. */
+function pythonRule(layer: LayerParameter): LayerRule | undefined {
+  const own = javaScriptLayerOf(layer);
+  if (own?.forward !== undefined || (own !== undefined && (layer.bottom ?? []).length > 0))
+    return { build: (context) => buildJavaScript(own, context), bottoms: MANY, tops: MANY };
+  return own === undefined ? publicModuleRule(layer) : undefined;
+}
 
 /** Whether a layer's first top counts in the net's loss: by its rule (OHEM losses too), or by a name that nothing here builds. */
 export const isLossType = (type = ''): boolean =>
@@ -76,7 +93,7 @@ const OTHER_BVLC_TYPES: Readonly<Record<string, string>> = {
     'its tops have as many items as its selector names, which is not known before it runs; take the items by BatchReindex, whose indices are an input',
   HDF5Output: 'remove it: every run gives the blobs that are asked for, which the features command writes',
   Python:
-    'it is code in a module of its own; replace it by layers, or cut the net there: where nothing feeds it, its tops are inputs once their shapes are given (--input-shape)',
+    'it is code in a module of its own; give a function in JavaScript for it (registerLayers, or --layers FILE), or replace it by layers; where nothing feeds it, its tops are inputs once their shapes are given (--input-shape)',
 };
 
 /**

@@ -7,7 +7,8 @@ import { around, type Built, canonicalAxis, type LayerContext, type Layers } fro
 import type { Operation } from './operation.ts';
 
 export const lossLayers: Layers = {
-  SoftmaxWithLoss: { build: softmaxLoss, bottoms: [2, 2], tops: [0, 2], isLoss: true },
+  SoftmaxWithLoss: { build: softmaxLoss, bottoms: [2, 2], tops: [0, 3], isLoss: true },
+  SoftmaxWithLossOHEM: { build: softmaxLoss, bottoms: [2, 2], tops: [0, 3], isLoss: true },
   EuclideanLoss: { build: euclideanLoss, bottoms: [2, 2], isLoss: true },
   InfogainLoss: { build: infogainLoss, bottoms: [2, 3], tops: [0, 2], isLoss: true },
   SigmoidCrossEntropyLoss: { build: sigmoidCrossEntropyLoss, bottoms: [2, 2], isLoss: true },
@@ -36,7 +37,40 @@ export function normalizationOf(
 /** Classes whose weights a loss takes: so many go with a kernel's other arguments. */
 const MOST_WEIGHTED = 256;
 
-/** softmax_loss_layer.cpp. Smoothing and class weights are extensions. */
+/**
+ * What loss_param divides a loss by; the legacy `normalize: false` means BATCH_SIZE.
+ * @returns `fixed`: R-FCN's PRE_FIXED, at least 1; null: as `normalization` says.
+ */
+export function lossNormalization(context: LayerContext): {
+  normalization: (typeof NORMALIZATIONS)[keyof typeof NORMALIZATIONS];
+  fixed: number | null;
+} {
+  const p = withDefaults<LossParameter & { pre_fixed_normalizer: number }>(
+    'LossParameter',
+    context.layer.loss_param,
+  );
+  const explicit = (context.layer.loss_param as { normalization?: string } | undefined)?.normalization;
+  const legacy = explicit === undefined && p.normalize !== undefined;
+  const name: string = legacy ? (p.normalize ? 'VALID' : 'BATCH_SIZE') : p.normalization;
+  return name === 'PRE_FIXED'
+    ? { normalization: 'none', fixed: Math.max(1, p.pre_fixed_normalizer) }
+    : { normalization: NORMALIZATIONS[name as 'FULL'], fixed: null };
+}
+
+/** R-FCN's fork divides by a fixed number in its own losses alone. */
+const knownNormalization = (context: LayerContext, name: string) =>
+  Object.hasOwn(NORMALIZATIONS, name)
+    ? NORMALIZATIONS[name as 'FULL']
+    : context.fail(
+        'normalize',
+        `normalization: ${name} is for SoftmaxWithLoss, SoftmaxWithLossOHEM and SmoothL1LossOHEM; write ${Object.keys(NORMALIZATIONS).join(', ')}`,
+        positionOf(context.layer.loss_param, 'normalization'),
+      );
+
+/**
+ * softmax_loss_layer.cpp; in R-FCN's fork (SoftmaxWithLoss at first, SoftmaxWithLossOHEM later) a third top is the loss of
+ * each place. Smoothing and class weights are extensions.
+ */
 function softmaxLoss(context: LayerContext): Built {
   const {
     ignore_label,
@@ -47,7 +81,7 @@ function softmaxLoss(context: LayerContext): Built {
     context.layer.loss_param,
   );
   const { axis } = withDefaults<{ axis: number }>('SoftmaxParameter', context.layer.softmax_param);
-  const normalization = normalizationOf(context.layer.loss_param);
+  const { normalization, fixed } = lossNormalization(context);
   const sizes = labels(context, axis);
   const refuse = (field: string, text: string) =>
     context.fail('loss-extension', text, positionOf(context.layer.loss_param, field));
@@ -68,9 +102,23 @@ function softmaxLoss(context: LayerContext): Built {
     smoothing,
     classWeights,
   };
-  if (context.topCount < 2) return { operation, tops: [[]] };
+  if (context.topCount < 2 && fixed === null) return { operation, tops: [[]] };
   const layer = new Composition(context.shapes);
-  return layer.built([layer.one(operation, layer.bottoms, []), ...probabilities(context, layer, sizes)]);
+  const sum = layer.one(operation, layer.bottoms, []);
+  const loss =
+    fixed === null ? sum : layer.one({ kind: 'power', power: 1, scale: 1 / fixed, shift: 0 }, [sum], []);
+  const places =
+    context.topCount < 3
+      ? []
+      : [
+          layer.one(
+            { kind: 'placeLosses', ...sizes, ignoreLabel: ignore_label ?? null },
+            layer.bottoms,
+            context.shapes[1]!,
+            [false, false],
+          ),
+        ];
+  return layer.built([loss, ...probabilities(context, layer, sizes), ...places]);
 }
 
 function euclideanLoss(context: LayerContext): Built {
@@ -126,7 +174,7 @@ function infogainLoss(context: LayerContext): Built {
       kind: 'infogainLoss',
       ...sizes,
       ignoreLabel: p.ignore_label ?? null,
-      normalization: NORMALIZATIONS[p.normalization],
+      normalization: knownNormalization(context, p.normalization),
     },
     [scores, label, gains],
     [],
@@ -165,7 +213,7 @@ function sigmoidCrossEntropyLoss(context: LayerContext): Built {
       kind: 'sigmoidCrossEntropyLoss',
       outer,
       ignoreLabel: p.ignore_label ?? null,
-      normalization: NORMALIZATIONS[p.normalization ?? (p.normalize ? 'VALID' : 'BATCH_SIZE')],
+      normalization: knownNormalization(context, p.normalization ?? (p.normalize ? 'VALID' : 'BATCH_SIZE')),
     },
     tops: [[]],
   };

@@ -1,5 +1,6 @@
 /** What layers become: operations, and the parameters that they name. */
 import type * as Kinds from '../operations/operations.ts';
+import type { HostFunction } from './javascript.ts';
 
 export type Pair = Kinds.Pair;
 export type FusedRelu = Kinds.FusedRelu;
@@ -76,6 +77,8 @@ export type Operation =
   | { readonly kind: 'recall'; readonly memory: string }
   /** Its first input. All inputs are kept for the next run, under as many names. */
   | { readonly kind: 'remember'; readonly memories: readonly string[] }
+  /** A layer that is a function in JavaScript. */
+  | { readonly kind: 'hostFunction'; readonly function: HostFunction }
   | Pick<Kinds.StochasticPooling, 'kind' | 'kernel' | 'stride' | 'draws'>
   /** The identity at inference; what becomes of Dropout in phase TEST and of Split. Removed by the first pass. */
   | { readonly kind: 'identity' }
@@ -90,6 +93,7 @@ export type Operation =
           | 'dropout'
           | 'remember'
           | 'stochasticPooling'
+          | 'hostFunction'
           | 'gradient'
           | 'allMean'
           | 'update';

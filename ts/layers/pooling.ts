@@ -14,7 +14,7 @@ export const poolingLayers: Layers = {
 };
 
 interface PoolingParameter {
-  pool: 'MAX' | 'AVE' | 'STOCHASTIC';
+  pool: 'MAX' | 'AVE' | 'STOCHASTIC' | 'AVE_EXC_PAD';
   global_pooling: boolean;
   round_mode: 'CEIL' | 'FLOOR';
 }
@@ -44,6 +44,9 @@ function pooled(
 ): { readonly operation: Operation; readonly top: Shape } {
   if (pool === 'STOCHASTIC' && pad.some((each) => each !== 0))
     context.fail('pad', 'pool: STOCHASTIC takes no pad, as in Caffe', 'pooling_param');
+  // Synopsys's fork: padding does not count, which is AVE where there is none.
+  if (pool === 'AVE_EXC_PAD' && pad.some((each) => each !== 0))
+    context.fail('pad', 'pool: AVE_EXC_PAD is run without a pad, where it is AVE', 'pooling_param');
   checkSizes(context, { kernel, stride, pad, dilation: [1, 1] });
   if (pad[0] >= kernel[0] || pad[1] >= kernel[1])
     context.fail('pad', `pad (${pad.join('×')}) must be smaller than the kernel (${kernel.join('×')})`);

@@ -1,14 +1,18 @@
-/** LSTM, RNN and LSTMUnit: unrolled over the steps of their sequence, as Caffe does it. */
+/**
+ * LSTM, RNN and LSTMUnit: unrolled over the steps of their sequence, as Caffe does it; ContinuationIndicator (Intel's and
+ * DeepDetect's forks), which says where sequences begin.
+ */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
-import type { Built, LayerContext, Layers } from './layer.ts';
+import { type Built, canonicalAxis, type LayerContext, type Layers } from './layer.ts';
 import type { ParameterId } from './operation.ts';
 
 export const recurrentLayers: Layers = {
   LSTM: { build: lstm, bottoms: [2, 5], tops: [1, 3] },
   RNN: { build: rnn, bottoms: [2, 4], tops: [1, 2] },
   LSTMUnit: { build: lstmUnit, bottoms: [3, 3], tops: [2, 2] },
+  ContinuationIndicator: { build: continuation, bottoms: [0, 1] },
 };
 
 /** A recurrent layer on its way: its sequence cut into steps. */
@@ -210,4 +214,25 @@ function lstmUnit(context: LayerContext): Built {
       `the third bottom, cont, must be ${showShape([1, batch])}, found ${showShape(cont)}`,
     );
   return { operation: { kind: 'lstmUnit' }, tops: [c, c] };
+}
+
+/** continuation_indicator_layer.cpp; in DeepDetect's fork the batch is the bottom's. */
+function continuation(context: LayerContext): Built {
+  const p = withDefaults<{ time_step: number; batch_size: number; axis: number }>(
+    'ContinuationIndicatorParameter',
+    context.layer.continuation_indicator_param,
+  );
+  const bottom = context.shapes[0];
+  const batch =
+    p.batch_size > 0 || bottom === undefined
+      ? p.batch_size
+      : bottom[canonicalAxis(context, p.axis, bottom.length)]!;
+  if (p.time_step < 1 || batch < 1)
+    context.fail(
+      'continuation',
+      'time_step must be at least 1, and batch_size, or a bottom whose axis is the batch, must be given',
+      'continuation_indicator_param',
+    );
+  const layer = new Composition(context.shapes);
+  return layer.built([layer.one({ kind: 'continuation' }, [], [p.time_step, batch])]);
 }

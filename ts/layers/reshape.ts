@@ -1,4 +1,4 @@
-/** Flatten and Reshape: other shapes of the same values. */
+/** Flatten and Reshape: other shapes of the same values; Gather and Scatter: what other processes have, of which there are none. */
 import { elementCount, showShape } from '../base/shape.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { dimsOf } from './data.ts';
@@ -7,7 +7,20 @@ import { type Built, canonicalAxis, type LayerContext, type Layers } from './lay
 export const reshapeLayers: Layers = {
   Flatten: { build: flatten },
   Reshape: { build: reshape },
+  Gather: { build: ofAllProcesses },
+  Scatter: { build: ofAllProcesses },
 };
+
+/** gather_layer.cpp, scatter_layer.cpp of yjxiong's fork: where one process runs, copies. Synopsys's Gather takes gather_param. */
+function ofAllProcesses(context: LayerContext): Built {
+  if (context.layer.gather_param !== undefined)
+    context.fail(
+      'unsupported',
+      "this Gather, with gather_param, is Synopsys's, which is not run here",
+      'gather_param',
+    );
+  return { operation: { kind: 'identity' }, tops: [context.shapes[0]!] };
+}
 
 function flatten(context: LayerContext): Built {
   const p = withDefaults<{ axis: number; end_axis: number }>('FlattenParameter', context.layer.flatten_param);

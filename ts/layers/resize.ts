@@ -1,5 +1,6 @@
 /**
- * Planes of another size: Interp (DeepLab's and PSPNet's forks) and Upsample (SegNet's with a mask, MobileNet-YOLO's without).
+ * Planes of another size: Interp (DeepLab's and PSPNet's forks), ResizeBilinear (Synopsys's) and Upsample (SegNet's with a
+ * mask, MobileNet-YOLO's without); and of the same, turned round: Flip (happynear's).
  */
 import { showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -10,7 +11,9 @@ import { planesOf } from './window.ts';
 
 export const resizeLayers: Layers = {
   Interp: { build: interp },
+  ResizeBilinear: { build: resizeBilinear },
   Upsample: { build: upsample, bottoms: [1, 2] },
+  Flip: { build: flip },
 };
 
 interface InterpParameter {
@@ -120,4 +123,63 @@ function upsample(context: LayerContext): Built {
   }) as [number, number];
   if (tall < 1 || wide < 1) context.fail('resize', `the top would be ${tall}×${wide}`, 'upsample_param');
   return { operation: { kind: 'unpool' }, tops: [[n, channels, tall, wide]] };
+}
+
+interface ResizeBilinearParameter {
+  align_corners: boolean;
+  half_pixel_centers: boolean;
+  pytorch_half_pixel: boolean;
+  data_format: string;
+  output_height?: number;
+  output_width?: number;
+  scale_height: number;
+  scale_width: number;
+}
+
+/** resize_bilinear_layer.cpp: TensorFlow's three ways to place pixels. */
+function resizeBilinear(context: LayerContext): Built {
+  const written = context.layer.resize_bilinear_param;
+  const p = withDefaults<ResizeBilinearParameter>('ResizeBilinearParameter', written);
+  const [n, channels, height, width] = planesOf(context);
+  if (p.data_format !== 'NCHW')
+    context.fail(
+      'resize',
+      `data_format "${p.data_format}" is not run here; the blobs of Caffe's layers are NCHW`,
+      positionOf(written, 'data_format'),
+    );
+  const ways = (['align_corners', 'half_pixel_centers', 'pytorch_half_pixel'] as const).filter(
+    (way) => p[way],
+  );
+  if (ways.length > 1)
+    context.fail(
+      'resize',
+      `${ways.join(' and ')} place pixels differently; keep one`,
+      positionOf(written, ways[1]!),
+    );
+  const tall = p.output_height ?? Math.floor(height * p.scale_height);
+  const wide = p.output_width ?? Math.floor(width * p.scale_width);
+  if (tall < 1 || wide < 1)
+    context.fail('resize', `the top would be ${tall}×${wide}`, 'resize_bilinear_param');
+  // PyTorch's differs where one pixel is left: it is the first one.
+  if (p.pytorch_half_pixel && (tall === 1 || wide === 1))
+    context.fail(
+      'resize',
+      `pytorch_half_pixel is not run here for a top of ${tall}×${wide}`,
+      positionOf(written, 'pytorch_half_pixel'),
+    );
+  const method = p.align_corners ? 'aligned' : ways.length > 0 ? 'halfPixel' : 'asymmetric';
+  return { operation: { kind: 'resize', method }, tops: [[n, channels, tall, wide]] };
+}
+
+/** flip_layer.cpp */
+function flip(context: LayerContext): Built {
+  const p = withDefaults<{ flip_width: boolean; flip_height: boolean }>(
+    'FlipParameter',
+    context.layer.flip_param,
+  );
+  planesOf(context);
+  return {
+    operation: { kind: 'flip', height: p.flip_height, width: p.flip_width },
+    tops: [context.shapes[0]!],
+  };
 }

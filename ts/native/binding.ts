@@ -130,6 +130,20 @@ export interface NativePlanOptions {
   readonly quantization: NativeQuantization | null;
 }
 
+/**
+ * Computes an operation `hostFunction` of a program on the event loop, where the device's thread asks it and waits.
+ * @param index Of the function. @param reads Copies of what it reads, by position (forward: x; backward: x, y, dy); null:
+ * not there. @param asked How many values belong at each place of what it makes (forward: y; backward: dx); 0: none.
+ * @param done Takes an error's text, or an array for each place that is asked for. Called once.
+ */
+export type NativeHostFunction = (
+  index: number,
+  isBackward: boolean,
+  reads: readonly (Float32Array | null)[],
+  asked: readonly number[],
+  done: (error: string | null, values?: readonly (Float32Array | null)[]) => void,
+) => void;
+
 export interface NativeDevice {
   readonly kind: string;
   /** What a person wants to read: processor or GPU name, threads, library versions, instruction set. */
@@ -139,7 +153,12 @@ export interface NativeDevice {
    * @param like The plan of a program with the same parameters for other shapes, as which each operation is computed:
    * nothing is measured or packed anew. Null: none.
    */
-  prepare(program: Program, options: NativePlanOptions, like?: NativePlan | null): Promise<NativePlan>;
+  prepare(
+    program: Program,
+    options: NativePlanOptions,
+    like?: NativePlan | null,
+    functions?: NativeHostFunction | null,
+  ): Promise<NativePlan>;
   /**
    * Takes the parameters' bytes: views of a mapped file or of `allocateMemory` are held and must not change any more,
    * anything else is copied at the call; null: zeros.

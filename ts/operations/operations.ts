@@ -667,7 +667,8 @@ export interface Bn {
 }
 
 /**
- * Planes of another size. aligned: bilinear, the corners on the corners; nearest: the value at the place
+ * Planes of another size. aligned, asymmetric, halfPixel: bilinear, with the corners on the corners, the
+ * first corner on the first, or the middles of pixels on those of others; nearest: the value at the place
  * times the ratio of the sizes, rounded down.
  * inputs: x, N×C×H×W.
  * outputs: y, N×C×….
@@ -675,7 +676,54 @@ export interface Bn {
 export interface Resize {
   readonly kind: 'resize';
   /** What a value becomes. */
-  readonly method: 'aligned' | 'nearest';
+  readonly method: 'aligned' | 'nearest' | 'asymmetric' | 'halfPixel';
+}
+
+/**
+ * Planes from right to left, from bottom to top, or both.
+ * inputs: x, N×C×H×W.
+ * outputs: y, of the same shape.
+ */
+export interface Flip {
+  readonly kind: 'flip';
+  /** Bottom to top. */
+  readonly height: boolean;
+  /** Right to left. */
+  readonly width: boolean;
+}
+
+/**
+ * x, or 0 where its magnitude is not above the threshold, if that is above 0. Its gradient is dy +
+ * coefficient · the sign of x: a penalty on the magnitudes, which is no loss of its own.
+ * inputs: x.
+ * outputs: y, of the same shape.
+ */
+export interface Sparsify {
+  readonly kind: 'sparsify';
+  /** What counts as 0. */
+  readonly threshold: number;
+  /** Of the penalty. */
+  readonly coefficient: number;
+}
+
+/**
+ * The second input of a recurrent layer whose sequences all begin in the first row: 0 there, 1 behind it.
+ * inputs: none.
+ * outputs: y, [T, N].
+ */
+export interface Continuation {
+  readonly kind: 'continuation';
+}
+
+/**
+ * What a function of the process's own makes of copies of the inputs: a layer that is written in JavaScript.
+ * inputs: any.
+ * outputs: any.
+ */
+export interface HostFunction {
+  readonly kind: 'hostFunction';
+  /** Of the program's functions. */
+  readonly index: number;
 }
 
 /**
@@ -811,8 +859,28 @@ export interface RoiAlign {
 }
 
 /**
+ * RoiPooling of a region that is scaled about its centre or cut to a half, in which the values of a scaled
+ * region count as 0. A region of image −1 is none: 0.
+ * inputs: x, N×C×H×W; regions, [R, 5]: image, x1, y1, x2, y2.
+ * outputs: y, [R, C, …].
+ */
+export interface RoiMaskPooling {
+  readonly kind: 'roiMaskPooling';
+  /** Of regions, to those of x. */
+  readonly spatialScale: number;
+  /** Added behind it. */
+  readonly shift: number;
+  /** Which half. */
+  readonly part: 'whole' | 'left' | 'right' | 'top' | 'bottom';
+  /** Of the region. */
+  readonly regionScale: number;
+  /** Of what counts as 0; 0: nothing does. */
+  readonly maskScale: number;
+}
+
+/**
  * The sum of outside · f(inside · (a − b)) over a number, f(d) = σ²d²/2 where |d| < 1/σ², else |d| − 0.5/σ².
- * inputs: a; b; or these, inside and outside; each of as many values.
+ * inputs: a; b; or these and inside; or these, inside and outside; each of as many values.
  * outputs: the loss, one value; or it and the sum at each place, [outer, inner].
  */
 export interface SmoothL1Loss {
@@ -888,6 +956,57 @@ export interface MultiBoxLoss {
   readonly nmsByPriors: boolean;
   /** What the sum is divided by: all priors, those that match, images, or 1. */
   readonly normalization: 'full' | 'valid' | 'batchSize' | 'none';
+}
+
+/**
+ * −ln(max(p[label], FLT_MIN)) at each place, p the softmax of the scores; 0 where the label is ignored.
+ * inputs: scores; labels, [outer, inner].
+ * outputs: losses, [outer, inner].
+ */
+export interface PlaceLosses {
+  readonly kind: 'placeLosses';
+  /** The product of the dimensions before the axis. */
+  readonly outer: number;
+  /** The axis's size. */
+  readonly channels: number;
+  /** The product of the dimensions behind it. */
+  readonly inner: number;
+  /** Places with this label do not count. */
+  readonly ignoreLabel: number | null;
+}
+
+/**
+ * Of the regions of each image those of the largest losses keep their labels and weights; the others get the
+ * ignored label and weights of 0. Of equal losses the first region counts as larger.
+ * inputs: regions, [R, 5]: image, x1, y1, x2, y2; losses, [R]; labels, [R]; weights, [R, channels].
+ * outputs: labels, [R]; weights, [R, channels].
+ */
+export interface BoxAnnotatorOhem {
+  readonly kind: 'boxAnnotatorOhem';
+  /** How many regions of an image are kept. */
+  readonly perImage: number;
+  /** The label of the others. */
+  readonly ignoreLabel: number;
+  /** Weights of a region. */
+  readonly channels: number;
+}
+
+/**
+ * Of the class with the highest score against the label, over all places: the share that is right, the mean
+ * share over the classes that occur, and the mean over union. Counts of earlier batches are added.
+ * inputs: scores; labels, [outer, inner]; or these and the counts so far.
+ * outputs: the three shares; the counts, [channels, channels]: label, class.
+ */
+export interface SegmentationAccuracy {
+  readonly kind: 'segmentationAccuracy';
+  /** The product of the dimensions before the axis. */
+  readonly outer: number;
+  /** The axis's size. */
+  readonly channels: number;
+  /** The product of the dimensions behind it. */
+  readonly inner: number;
+  /** Places with these labels do not count; 64 at most. */
+  readonly ignored: readonly number[];
 }
 
 /**
@@ -1143,6 +1262,10 @@ export type OperationAttributes =
   | Normalize
   | Bn
   | Resize
+  | Flip
+  | Sparsify
+  | Continuation
+  | HostFunction
   | Unpool
   | PriorBoxes
   | DetectionOutput
@@ -1150,8 +1273,12 @@ export type OperationAttributes =
   | RoiPooling
   | PsRoiPooling
   | RoiAlign
+  | RoiMaskPooling
   | SmoothL1Loss
   | MultiBoxLoss
+  | PlaceLosses
+  | BoxAnnotatorOhem
+  | SegmentationAccuracy
   | ArgMax
   | Reduction
   | Mvn

@@ -1,5 +1,6 @@
 // Interp of DeepLab and PSPNet (interp_layer.cpp, util/interp.cpp: caffe_cpu_interp2, corners on corners); upsample_layer.cpp
-// of MobileNet-YOLO (nearest).
+// of MobileNet-YOLO (nearest); resize_bilinear_layer.cpp of github.com/foss-for-synopsys-dwc-arc-processors/synopsys-caffe,
+// which is TensorFlow's (asymmetric, halfPixel).
 #pragma once
 
 #include "native/core/portable.h"
@@ -23,11 +24,20 @@ struct Resizing {
       const int64_t found = place * from / to;
       return {found, found, 0};
     }
+    if (method != ResizeMethod::aligned) return middle(place, static_cast<float>(from) / static_cast<float>(to), from);
     const float ratio = to > 1 ? static_cast<float>(from - 1) / static_cast<float>(to - 1) : 0.0f;
     const float at = ratio * static_cast<float>(place);
     int64_t first = static_cast<int64_t>(at);
     if (first > from - 1) first = from - 1;
     return {first, first < from - 1 ? first + 1 : first, at - static_cast<float>(first)};
+  }
+  // resize_bilinear_layer.cpp: what lies before the first pixel's middle is the first pixel.
+  RESNODE_HOST_DEVICE Source middle(int64_t place, float ratio, int64_t from) const {
+    const float at = method == ResizeMethod::halfPixel ? (static_cast<float>(place) + 0.5f) * ratio - 0.5f
+                                                       : static_cast<float>(place) * ratio;
+    const float floor = std::floor(at);
+    const int64_t first = floor > 0 ? static_cast<int64_t>(floor) : 0, above = static_cast<int64_t>(std::ceil(at));
+    return {first, above < from - 1 ? above : from - 1, at - floor};
   }
   RESNODE_HOST_DEVICE Source row(int64_t h) const { return source(h, height, tall); }
   RESNODE_HOST_DEVICE Source column(int64_t w) const { return source(w, width, wide); }

@@ -1,5 +1,6 @@
 // smooth_L1_loss_layer.cpp of SSD (github.com/weiliu89/caffe) and of Fast R-CNN (github.com/rbgirshick/caffe-fast-rcnn;
-// arXiv:1504.08083, equation 3), smooth_L1_loss_ohem_layer.cpp of R-FCN (github.com/daijifeng001/caffe-rfcn).
+// arXiv:1504.08083, equation 3), smooth_L1_loss_ohem_layer.cpp of R-FCN (github.com/daijifeng001/caffe-rfcn), and MSRA's
+// older one with inside weights alone.
 #pragma once
 
 #include "native/core/portable.h"
@@ -67,8 +68,7 @@ struct SmoothL1Diff {
 };
 
 inline SmoothL1 smoothL1(const SmoothL1Loss& op, const std::vector<const float*>& x) {
-  const bool isWeighted = x.size() > 2;
-  return {x[0],        x[1],    isWeighted ? x[2] : nullptr, isWeighted ? x[3] : nullptr, op.sigma, op.divisor,
+  return {x[0],        x[1],    x.size() > 2 ? x[2] : nullptr, x.size() > 3 ? x[3] : nullptr, op.sigma, op.divisor,
           op.channels, op.inner};
 }
 

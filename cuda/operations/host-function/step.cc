@@ -1,0 +1,88 @@
+// A function of the process computes on copies in main memory: the stream is waited for, twice. Such a program is launched
+// step by step, since a graph could not call it (CudaPlan::callsHost).
+#include "cuda/gradient-step.h"
+#include "native/core/host-functions.h"
+
+namespace resnode::cuda {
+namespace {
+
+size_t countOf(TensorId id, const StepContext& context) {
+  return static_cast<size_t>(elementCount(context.layouts[id].shape));
+}
+
+// What travels in one direction.
+class Copies {
+ public:
+  void add(void* place, size_t count) {
+    places_.push_back(place);
+    values_.emplace_back(place ? count : 0);
+    counts_.push_back(count);
+  }
+  std::vector<HostValues> values() {
+    std::vector<HostValues> list;
+    for (size_t i = 0; i < values_.size(); ++i) list.push_back({places_[i] ? values_[i].data() : nullptr, counts_[i]});
+    return list;
+  }
+  void copy(cudaMemcpyKind direction, cudaStream_t stream) {
+    for (size_t i = 0; i < values_.size(); ++i) {
+      if (!places_[i]) continue;
+      const bool isUp = direction == cudaMemcpyHostToDevice;
+      RESNODE_CUDA(cudaMemcpyAsync(isUp ? places_[i] : values_[i].data(), isUp ? values_[i].data() : places_[i],
+                                   counts_[i] * sizeof(float), direction, stream));
+    }
+    RESNODE_CUDA(cudaStreamSynchronize(stream));
+  }
+
+ private:
+  std::vector<void*> places_;
+  std::vector<std::vector<float>> values_;
+  std::vector<size_t> counts_;
+};
+
+void run(HostFunctions* functions, HostCall call, Copies& reads, Copies& writes, cudaStream_t stream) {
+  if (!functions) throw Error("program/invalid", "there are no functions of its own", call.layer);
+  reads.copy(cudaMemcpyDeviceToHost, stream);
+  call.reads = reads.values();
+  call.writes = writes.values();
+  functions->run(call);
+  writes.copy(cudaMemcpyHostToDevice, stream);
+}
+
+void* mutablePlace(const void* place) { return const_cast<void*>(place); }
+
+Step forward(const HostFunction& function, const Operation& operation, const StepContext& context) {
+  Step step = plainStep(operation, "host");
+  std::vector<size_t> read, made;
+  for (TensorId id : operation.inputs) read.push_back(countOf(id, context));
+  for (TensorId id : operation.outputs) made.push_back(countOf(id, context));
+  step.launch = [read, made, functions = context.program.functions, index = function.index, layer = operation.layer](
+                    const Bindings& b, cudaStream_t stream) {
+    Copies reads, writes;
+    for (size_t i = 0; i < read.size(); ++i) reads.add(mutablePlace(b.inputs[i]), read[i]);
+    for (size_t i = 0; i < made.size(); ++i) writes.add(b.floatsOut(i), made[i]);
+    run(functions.get(), {index, false, {}, {}, layer}, reads, writes, stream);
+  };
+  return step;
+}
+
+Step backward(const HostFunction& function, const GradientContext& gradient) {
+  Step step = gradient.plain("host");
+  std::vector<size_t> read, made;
+  for (TensorId id : gradient.forward.inputs) read.push_back(countOf(id, gradient.context));
+  for (TensorId id : gradient.forward.outputs) made.push_back(countOf(id, gradient.context));
+  step.launch = [read, made, from = gradient.at, functions = gradient.context.program.functions, index = function.index,
+                 layer = gradient.forward.layer](const Bindings& b, cudaStream_t stream) {
+    Copies reads, writes;
+    for (size_t i = 0; i < read.size(); ++i) reads.add(mutablePlace(from.x(b, i)), read[i]);
+    for (size_t i = 0; i < made.size(); ++i) reads.add(mutablePlace(from.y(b, i)), made[i]);
+    for (size_t i = 0; i < made.size(); ++i) reads.add(mutablePlace(from.dy(b, i)), made[i]);
+    for (size_t i = 0; i < read.size(); ++i) writes.add(b.floatsOut(i), read[i]);
+    run(functions.get(), {index, true, {}, {}, layer}, reads, writes, stream);
+  };
+  return step;
+}
+
+const Steps<HostFunction> kHostFunction{forward, backward};
+
+}  // namespace
+}  // namespace resnode::cuda

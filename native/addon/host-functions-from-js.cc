@@ -1,0 +1,152 @@
+#include "native/addon/host-functions-from-js.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+
+#include "native/addon/device-to-js.h"
+
+namespace resnode {
+namespace {
+
+// A call that a device's thread waits for. JavaScript may answer it late, twice, or never.
+class Waiting {
+ public:
+  explicit Waiting(const HostCall& call) : call_(&call) {}
+
+  // Null once it is over: the device's memory is another's by then.
+  const HostCall* call() const { return call_; }
+  std::mutex& mutex() { return mutex_; }
+
+  // Under the mutex.
+  void finish(const std::string& code, const std::string& message) {
+    if (!call_) return;
+    call_ = nullptr;
+    code_ = code;
+    message_ = message;
+    changed_.notify_all();
+  }
+  // On the device's thread.
+  void await(const std::string& layer) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [this] { return call_ == nullptr; });
+    if (!code_.empty()) throw Error(code_, message_, layer);
+  }
+
+ private:
+  const HostCall* call_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::string code_, message_;
+};
+
+// null where there is no data; a copy of it otherwise.
+Napi::Value copyOf(Napi::Env env, const HostValues& values) {
+  if (!values.data) return env.Null();
+  auto array = newArray<Napi::Float32Array>(env, values.count);
+  std::copy_n(values.data, values.count, array.Data());
+  return array;
+}
+
+// What JavaScript answers: an error's text, or an array for each place that is asked for.
+void answer(Waiting& waiting, const Napi::Value& error, const Napi::Value& arrays) {
+  const std::lock_guard<std::mutex> lock(waiting.mutex());
+  const HostCall* call = waiting.call();
+  if (!call) return;
+  if (error.IsString()) return waiting.finish("layer/failed", error.As<Napi::String>().Utf8Value());
+  for (uint32_t i = 0; i < call->writes.size(); ++i) {
+    const HostValues& target = call->writes[i];
+    if (!target.data) continue;
+    const Napi::Value source = arrays.IsArray() ? arrays.As<Napi::Array>().Get(i) : arrays;
+    const bool fits = source.IsTypedArray() && source.As<Napi::TypedArray>().TypedArrayType() == napi_float32_array &&
+                      source.As<Napi::TypedArray>().ElementLength() == target.count;
+    if (!fits)
+      return waiting.finish("layer/failed", "expected a Float32Array of " + std::to_string(target.count) + " values");
+    std::copy_n(source.As<Napi::Float32Array>().Data(), target.count, target.data);
+  }
+  waiting.finish("", "");
+}
+
+class FunctionsOfJs final : public HostFunctions {
+ public:
+  FunctionsOfJs(Napi::Env env, const Napi::Function& function)
+      : function_(Napi::ThreadSafeFunction::New(env, function, "resnode layers", 0, 1)) {
+    function_.Unref(env);
+  }
+  ~FunctionsOfJs() override {
+    if (!isGone_) function_.Release();
+  }
+
+  void run(const HostCall& call) override {
+    const auto waiting = std::make_shared<Waiting>(call);
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (isGone_) throw Error("device/closed", "The thread that this layer's function belongs to is gone", call.layer);
+      waiting_ = waiting;
+    }
+    function_.NonBlockingCall(
+        [waiting](Napi::Env env, const Napi::Function& function) { ask(env, function, waiting); });
+    waiting->await(call.layer);
+  }
+
+  void abandon() {
+    std::shared_ptr<Waiting> last;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (!isGone_) function_.Release();  // it goes with its environment
+      isGone_ = true;
+      last = std::move(waiting_);
+    }
+    if (!last) return;
+    const std::lock_guard<std::mutex> lock(last->mutex());
+    last->finish("device/closed", "The thread that this layer's function belongs to is gone");
+  }
+
+ private:
+  // On JavaScript's thread: function(index, isBackward, reads, counts of what is asked for, answer).
+  static void ask(Napi::Env env, const Napi::Function& function, const std::shared_ptr<Waiting>& waiting) {
+    const auto fail = [&](const std::string& what) {
+      const std::lock_guard<std::mutex> lock(waiting->mutex());
+      waiting->finish("layer/failed", what);
+    };
+    const HostCall* call = waiting->call();  // only this thread ends it from here on
+    if (!call) return;
+    try {
+      const Napi::HandleScope scope(env);
+      Napi::Array reads = Napi::Array::New(env), asked = Napi::Array::New(env);
+      for (uint32_t i = 0; i < call->reads.size(); ++i) reads.Set(i, copyOf(env, call->reads[i]));
+      for (uint32_t i = 0; i < call->writes.size(); ++i)
+        asked.Set(i, static_cast<double>(call->writes[i].data ? call->writes[i].count : 0));
+      const auto done =
+          Napi::Function::New(env, [waiting](const Napi::CallbackInfo& info) { answer(*waiting, info[0], info[1]); });
+      function.Call({Napi::Number::New(env, static_cast<double>(call->function)),
+                     Napi::Boolean::New(env, call->isBackward), reads, asked, done});
+    } catch (const std::exception& error) {
+      fail(error.what());
+    }
+  }
+
+  Napi::ThreadSafeFunction function_;
+  std::mutex mutex_;
+  bool isGone_ = false;
+  std::shared_ptr<Waiting> waiting_;  // one: a device has one thread, and a plan one device
+};
+
+}  // namespace
+
+std::shared_ptr<HostFunctions> hostFunctionsFromJs(Napi::Env env, const Napi::Value& function) {
+  if (!function.IsFunction()) return nullptr;
+  auto functions = std::make_shared<FunctionsOfJs>(env, function.As<Napi::Function>());
+  auto& list = env.GetInstanceData<Environment>()->functions;
+  list.erase(std::remove_if(list.begin(), list.end(), [](const auto& each) { return each.expired(); }), list.end());
+  list.push_back(functions);
+  return functions;
+}
+
+void abandonHostCalls(Environment& environment) {
+  for (const auto& each : environment.functions) {
+    if (const auto functions = each.lock()) static_cast<FunctionsOfJs&>(*functions).abandon();
+  }
+}
+
+}  // namespace resnode

@@ -1,0 +1,105 @@
+// roi_mask_pooling_layer.cu of GBD-Net (github.com/craftGBD/caffe-GBD; arXiv:1610.02579), whose .cpp reads the sides of
+// regions in another order. A value under the mask is compared as 0 and, where it is the largest so far, taken as it is.
+#pragma once
+
+#include <cfloat>
+
+#include "native/core/regions.h"
+
+namespace resnode {
+
+inline int64_t scratchFloats(const RoiMaskPooling&, const Shapes& inputs) { return inputs[1][0]; }
+
+struct MaskedBins {
+  const float *x, *regions;
+  int64_t images, channels, height, width, tall, wide;
+  float scale, shift, regionScale, maskScale;
+  RegionPart part;
+
+  // A side of the region along one axis: how it is cut there, and where its mask lies.
+  struct Side {
+    int64_t start, end, maskStart, maskEnd;
+  };
+  RESNODE_HOST_DEVICE Side side(float from, float to, bool first, bool second) const {
+    const float centre = (from + to) / 2, size = to - from;
+    const auto place = [&](float at) { return static_cast<int64_t>(std::round(at * scale + shift)); };
+    return {place(second ? centre : centre - size * regionScale / 2),
+            place(first ? centre : centre + size * regionScale / 2), place(centre - size * maskScale / 2),
+            place(centre + size * maskScale / 2)};
+  }
+  RESNODE_HOST_DEVICE static Bin bin(const Side& of, int64_t index, int64_t bins, int64_t size) {
+    const int64_t length = of.end - of.start + 1 > 1 ? of.end - of.start + 1 : 1;
+    const float each = static_cast<float>(length) / static_cast<float>(bins);
+    return {between(static_cast<int64_t>(std::floor(static_cast<float>(index) * each)) + of.start, size),
+            between(static_cast<int64_t>(std::ceil(static_cast<float>(index + 1) * each)) + of.start, size)};
+  }
+  // Where in x the value of y stands; −1: its bin is empty.
+  RESNODE_HOST_DEVICE int64_t maximum(int64_t i) const {
+    const int64_t channel = i / (wide * tall) % channels;
+    const float* region = regions + i / (wide * tall * channels) * 5;
+    const int64_t image = static_cast<int64_t>(region[0]);
+    if (!(region[0] >= 0) || image >= images) return -1;
+    const Side across = side(region[1], region[3], part == RegionPart::left, part == RegionPart::right),
+               down = side(region[2], region[4], part == RegionPart::top, part == RegionPart::bottom);
+    const Bin rows = bin(down, i / wide % tall, tall, height), columns = bin(across, i % wide, wide, width);
+    const int64_t plane = (image * channels + channel) * height * width;
+    int64_t found = -1;
+    for (int64_t h = rows.start; h < rows.end; ++h) {
+      for (int64_t w = columns.start; w < columns.end; ++w) {
+        const bool masked =
+            maskScale > 0 && w >= across.maskStart && w <= across.maskEnd && h >= down.maskStart && h <= down.maskEnd;
+        const int64_t at = plane + h * width + w;
+        if (found < 0 || (masked ? 0.0f : x[at]) > x[found]) found = at;
+      }
+    }
+    return found;
+  }
+  template <class Real>
+  RESNODE_HOST_DEVICE float value(int64_t i) const {
+    const int64_t at = maximum(i);
+    return at < 0 ? 0.0f : x[at];
+  }
+};
+
+// A channel of dx, of all images.
+struct MaskedBinsDiff {
+  MaskedBins of;
+  const float* dy;
+  float* dx;
+  int64_t count;
+
+  template <class Real>
+  RESNODE_HOST_DEVICE void item(int64_t channel) const {
+    const int64_t plane = of.height * of.width, bins = of.tall * of.wide;
+    for (int64_t image = 0; image < of.images; ++image) {
+      for (int64_t i = 0; i < plane; ++i) dx[(image * of.channels + channel) * plane + i] = 0;
+    }
+    for (int64_t region = 0; region < count; ++region) {
+      for (int64_t bin = 0; bin < bins; ++bin) {
+        const int64_t i = (region * of.channels + channel) * bins + bin, at = of.maximum(i);
+        if (at >= 0) dx[at] += dy[i];
+      }
+    }
+  }
+};
+
+inline MaskedBins maskedBins(const RoiMaskPooling& op, const std::vector<const float*>& x, const Shapes& xs,
+                             const Shape& y) {
+  return {x[0],     x[1],           xs[0][0],     xs[0][1], xs[0][2], xs[0][3], y[2], y[3], op.spatialScale,
+          op.shift, op.regionScale, op.maskScale, op.part};
+}
+
+template <class Run>
+void forward(const RoiMaskPooling& op, const Forward& at, Run& run) {
+  checkRegions(at.x[1], at.xShape[1][0], at.xShape[0][0], at.scratch, run);
+  run.map(at.y[0], elementCount(at.yShape[0]), maskedBins(op, at.x, at.xShape, at.yShape[0]));
+}
+
+template <class Run>
+void backward(const RoiMaskPooling& op, const Backward& at, Run& run) {
+  if (!at.dx[0]) return;
+  run.each(at.xShape[0][1],
+           MaskedBinsDiff{maskedBins(op, at.x, at.xShape, at.yShape[0]), at.dy[0], at.dx[0], at.xShape[1][0]});
+}
+
+}  // namespace resnode

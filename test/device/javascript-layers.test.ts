@@ -1,0 +1,108 @@
+/** Layers that are functions in JavaScript: they compute and learn as layers of Caffe's do, on every device. */
+import { Worker } from 'node:worker_threads';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Device, type JavaScriptLayer, openDevice, registerLayers } from '../../ts/index.ts';
+import {
+  net,
+  python,
+  refusal,
+  square,
+  testJavaScriptLayers,
+  withLayers,
+} from '../support/javascript-layers.ts';
+
+const devices: Device[] = [await openDevice('reference')];
+try {
+  devices.push(await openDevice('cpu', { threads: 1 }));
+} catch (error) {
+  console.log(`skipped: the cpu device: ${(error as Error).message}`);
+}
+for (const each of devices) testJavaScriptLayers(each);
+
+const [device] = devices as [Device];
+
+test('a function may answer later, and the event loop is free meanwhile', () =>
+  withLayers(
+    {
+      'my_layers.Square': {
+        ...square,
+        forward: ([x]) =>
+          new Promise((resolve) => setTimeout(() => resolve([x!.data.map((value) => -value)]), 30)),
+      },
+    },
+    async () => {
+      using model = await device.load({ model: net(), outputs: ['ip', 'square'] });
+      let ticks = 0;
+      const timer = setInterval(() => ticks++, 2);
+      const [first, second] = await Promise.all(
+        [1, 2].map((value) => model.run({ data: new Float32Array(6).fill(value) })),
+      );
+      clearInterval(timer);
+      assert.ok(ticks > 2, `${ticks}`);
+      for (const { ip, square: made } of [first!, second!])
+        assert.equal(
+          [...made!.data],
+          [...ip!.data].map((value) => -value),
+        );
+    },
+  ));
+
+test('without "backward" no diff goes down, as where propagate_down is false', () =>
+  withLayers({ 'my_layers.Square': { shapes: square.shapes, forward: square.forward! } }, async () => {
+    using trainer = await device.train({ model: net(), update: null });
+    const { parameters } = await trainer.gradients(
+      { data: new Float32Array(6).fill(1) },
+      { topDiffs: { out: new Float32Array(4).fill(1) } },
+    );
+    assert.equal(
+      parameters.map((each) => (each === null ? null : each.data.some((value) => value !== 0))),
+      [null, null, true, true].map((each, i) => (parameters[i] === null ? null : (each ?? false))),
+    );
+  }));
+
+test('a function without bottoms makes its tops, or leaves them to the caller; its shapes may come from param_str', async () => {
+  const model = net(python('data', '', 'x', 'Data', "{'size': 3}"));
+  const shapes: JavaScriptLayer['shapes'] = ({ param }) => [[1, Number(/'size': (\d+)/.exec(param)![1])]];
+  await withLayers({ 'my_layers.Data': { shapes } }, async () => {
+    using fed = await device.load({ model });
+    assert.equal(fed.inputs, { x: [1, 3] });
+    assert.equal([...(await fed.run({ x: Float32Array.of(1, 2, 3) })).x!.data], [1, 2, 3]);
+  });
+  await withLayers({ 'my_layers.Data': { shapes, forward: () => [Float32Array.of(7, 8, 9)] } }, async () => {
+    using made = await device.load({ model });
+    assert.equal(made.inputs, {});
+    assert.equal([...(await made.run({})).x!.data], [7, 8, 9]);
+  });
+});
+
+test('a Python layer without a function is refused with the cure, and so are shapes that cannot be', async () => {
+  const missing = await refusal(device.load({ model: net() }));
+  assert.is(missing.code, 'graph/unsupported-type');
+  assert.match(missing.message, /registerLayers.*--layers FILE/);
+  await withLayers({ 'my_layers.Square': { ...square, shapes: () => [[0]] } }, async () => {
+    const wrong = await refusal(device.load({ model: net() }));
+    assert.is(wrong.code, 'graph/javascript-layer');
+    assert.match(wrong.message, /net\.prototxt:\d+:\d+.*positive integers.*found \[\[0\]\]/s);
+  });
+  assert.throws(() => registerLayers({ Square: { shapes: 3 } } as never), /a function/);
+  assert.throws(() => registerLayers({ Square: { ...square, forwards: 1 } } as never), /forward/);
+});
+
+test('a worker that is terminated while its function computes ends, and so does its device', async () => {
+  const script = new URL('./processes/hanging-layer.ts', import.meta.url).href;
+  const worker = new Worker(
+    `import('tsx/esm/api').then(({ register }) => { register(); return import(${JSON.stringify(script)}); })`,
+    { eval: true },
+  );
+  await new Promise<void>((resolve, reject) => {
+    worker.once('message', () => resolve());
+    worker.once('error', reject);
+  });
+  assert.is(await worker.terminate(), 1);
+});
+
+test.after(() => {
+  for (const each of devices) each.dispose();
+});
+test.run();

@@ -1,0 +1,76 @@
+/** Nets of other people as they would be used: the state in which they have inputs, and shapes that their text does not say. */
+import { filterNet, type NetParameter } from '../../ts/caffe/net-parameter.ts';
+import { supportedLayerTypes } from '../../ts/layers/index.ts';
+import type { JavaScriptLayers } from '../../ts/layers/javascript.ts';
+
+/** The layers that a user would keep: for the first phase that has inputs, and for the stages that these name. */
+export function stateOf(net: NetParameter): NetParameter {
+  const stages = (net.layer ?? [])
+    .filter(({ bottom = [] }) => bottom.length === 0)
+    .flatMap(({ include = [] }) => include.flatMap(({ stage = [] }) => stage));
+  const inputs = ({ layer = [] }: NetParameter) => layer.some(({ bottom = [] }) => bottom.length === 0);
+  const tries = (['TEST', 'TRAIN'] as const).flatMap((phase) => [
+    { phase },
+    ...stages.map((stage) => ({ phase, stages: [stage] })),
+  ]);
+  return tries.map((state) => filterNet(net, state)).find(inputs) ?? filterNet(net);
+}
+
+/** Shapes of tops that a data layer of a fork, or of Python, reads: by the names that these nets give them. */
+function shapeOf(name: string, index: number, side: number, label: number[], file: string): number[] {
+  const regions = /BN_1k/.test(file) ? 48 : 1;
+  // Class-agnostic nets have boxes of two classes.
+  const boxes = /BN_1k/.test(file) ? 4 * 201 : /agnostic|R-FCN|rfcn/.test(file) ? 8 : 4 * 21;
+  if (/^rois/.test(name)) return [regions, 5];
+  if (/^labels/.test(name)) return [regions, 1, 1, 1];
+  if (/^bbox_/.test(name)) return [regions, boxes, 1, 1];
+  if (/im_info/.test(name)) return [1, 3];
+  if (/gt_boxes/.test(name)) return [4, 5];
+  if (/TrailNet|srelu/.test(file) && index === 0) return [1, 3, 180, 320];
+  return index === 0 ? [1, 3, side, side] : label;
+}
+
+/** Labels of nets that judge every place: a map beside the image. */
+function labelOf(file: string): number[] {
+  if (/enet_train_encoder/.test(file)) return [1, 1, 28, 28];
+  if (/fcn8s/.test(file)) return [1, 1, 224, 224];
+  if (/FSINet/.test(file)) return [1, 2, 224, 224];
+  if (/test_Scale1/.test(file)) return [1, 1, 225, 225];
+  if (/test_513/.test(file)) return [1, 1, 513, 513];
+  return [1];
+}
+
+/** What `--input-shape` would give: an image of batch 1, labels of batch 1. */
+export function shapesFor(net: NetParameter, file: string): Record<string, number[]> {
+  const side = /cifar|captcha/i.test(file) ? 32 : /BN_1k/.test(file) ? 233 : 224;
+  return Object.fromEntries(
+    (net.layer ?? [])
+      .filter(
+        ({ bottom = [], type = '', transform_param, python_param }) =>
+          bottom.length === 0 &&
+          !['Input', 'DummyData', 'MemoryData', 'Parameter'].includes(type) &&
+          !supportedLayerTypes.includes(type) &&
+          // What the configuration of py-faster-rcnn says stays; that boxes are of two classes, it does not say.
+          (python_param?.layer !== 'RoIDataLayer' || /stage1_rfcn/.test(file)) &&
+          (type === 'ImageLabelmapData' ||
+            !(transform_param as { crop_size?: number } | undefined)?.crop_size),
+      )
+      .flatMap(({ top = [], type }) => {
+        const label = type === 'AnnotatedData' ? [1, 1, 1, 8] : labelOf(file);
+        return top.map((name, i) => [name, shapeOf(name, i, side, label, file)]);
+      }),
+  );
+}
+
+/** What a user writes for Python layers of his own; here for TrailNet's: an augmentation left out, and a loss. */
+export const ownLayers: JavaScriptLayers = {
+  'digits_python_layers.TrailAugLayer': {
+    shapes: ({ bottoms }) => bottoms,
+    forward: (bottoms) => bottoms.map(({ data }) => data),
+  },
+  'digits_python_layers.CrossEntropySoftmaxWithEntropyLossLayer': {
+    shapes: () => [[1]],
+    forward: ([scores]) => [Float32Array.of(scores!.data.reduce((sum, value) => sum + value, 0))],
+    backward: ({ bottoms: [scores] }) => [scores!.data.map(() => 1), null],
+  },
+};

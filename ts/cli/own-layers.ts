@@ -1,0 +1,41 @@
+/** --layers: a module of one's own with functions for Python layers, registered before the command reads its nets. */
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Command } from 'commander';
+import { ArgumentError } from '../base/errors.ts';
+import { type JavaScriptLayers, registerLayers } from '../layers/javascript.ts';
+import { own } from './flag.ts';
+
+/** What names the nets of a command. */
+const NETS = ['model', 'solver', 'inputShape'];
+
+/** Adds --layers to a command that reads nets. */
+export function takeLayers(command: Command): void {
+  const readsNets = command.options.some((option) => NETS.includes(option.attributeName()));
+  if (!readsNets) return;
+  command.addOption(own('layers')).hook('preAction', async () => {
+    const file = command.getOptionValue('layers') as string | undefined;
+    if (file !== undefined) registerLayers(await layersOf(file));
+  });
+}
+
+/** @throws ArgumentError for a module that cannot be imported, or exports something else */
+async function layersOf(file: string): Promise<JavaScriptLayers> {
+  let module: { readonly default?: unknown };
+  try {
+    module = await import(pathToFileURL(resolve(file)).href);
+  } catch (error) {
+    throw new ArgumentError(
+      '--layers',
+      'a module in JavaScript that can be imported',
+      (error as Error).message,
+    );
+  }
+  if (typeof module.default !== 'object' || module.default === null)
+    throw new ArgumentError(
+      '--layers',
+      'a module with "export default { \'module.Layer\': { shapes, forward } }"',
+      file,
+    );
+  return module.default as JavaScriptLayers;
+}

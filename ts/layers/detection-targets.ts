@@ -1,0 +1,225 @@
+/**
+ * What Faster R-CNN learns towards (arXiv:1506.01497, sections 3.1.2 and 3.2; github.com/rbgirshick/py-faster-rcnn, lib/rpn:
+ * anchor_target_layer.py, proposal_target_layer.py with the configuration of its end-to-end training): Python layers there,
+ * functions on the host here. Boxes are x1, y1, x2, y2, both ends included; rows of ground truth are these and a class, and
+ * those of class 0 are none.
+ *
+ * The net does not say the configuration; its names may stand in param_str. Where fewer regions are found than rows belong to
+ * a batch, which Caffe makes smaller, they are repeated in turn: the mean of a loss is then over what was found.
+ */
+import type { Shape } from '../base/shape.ts';
+import { type JavaScriptLayer, pythonNames } from './javascript.ts';
+import { buildJavaScript } from './javascript-rule.ts';
+import type { Built, LayerContext } from './layer.ts';
+import { anchorsIn, anchorsOf } from './proposal.ts';
+import { readPythonParam } from './python-param.ts';
+
+type Box = readonly [x1: number, y1: number, x2: number, y2: number];
+
+interface Truth {
+  readonly box: Box;
+  readonly label: number;
+}
+
+export function buildTargets(context: LayerContext): Built {
+  const isOfAnchors = pythonNames(context.layer).layer === 'AnchorTargetLayer';
+  return buildJavaScript(isOfAnchors ? anchorTargets(context) : proposalTargets(context), context);
+}
+
+const paramOf = (context: LayerContext) =>
+  readPythonParam(context.layer, (text, at) => context.fail('proposal', text, at));
+
+/** Numbers from 0 to below 1, the same in every run (Mulberry32). */
+function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** lib/fast_rcnn/config.py (RNG_SEED). */
+const SEED = 3;
+
+/** So many of a list, by chance. */
+function sample<T>(list: readonly T[], count: number, draw: () => number): T[] {
+  const left = [...list];
+  const kept = Math.min(count, left.length);
+  for (let i = 0; i < kept; i++) {
+    const at = i + Math.floor(draw() * (left.length - i));
+    [left[i], left[at]] = [left[at]!, left[i]!];
+  }
+  return left.slice(0, kept);
+}
+
+const sizeOf = ([x1, y1, x2, y2]: Box) => [x2 - x1 + 1, y2 - y1 + 1] as const;
+const area = (box: Box) => sizeOf(box)[0] * sizeOf(box)[1];
+
+/** Intersection over union. */
+export function overlap(a: Box, b: Box): number {
+  const width = Math.min(a[2], b[2]) - Math.max(a[0], b[0]) + 1;
+  const height = Math.min(a[3], b[3]) - Math.max(a[1], b[1]) + 1;
+  if (width <= 0 || height <= 0) return 0;
+  return (width * height) / (area(a) + area(b) - width * height);
+}
+
+/** lib/fast_rcnn/bbox_transform.py: what moves a box to another one. */
+function deltas(from: Box, to: Box): readonly number[] {
+  const [width, height] = sizeOf(from);
+  const [wide, tall] = sizeOf(to);
+  return [
+    (to[0] + wide / 2 - (from[0] + width / 2)) / width,
+    (to[1] + tall / 2 - (from[1] + height / 2)) / height,
+    Math.log(wide / width),
+    Math.log(tall / height),
+  ];
+}
+
+function truthsIn(data: Float32Array): Truth[] {
+  const rows = Array.from({ length: Math.floor(data.length / 5) }, (_, i) => data.subarray(5 * i, 5 * i + 5));
+  return rows
+    .filter((row) => row[4]! > 0)
+    .map((row) => ({ box: [row[0]!, row[1]!, row[2]!, row[3]!], label: row[4]! }));
+}
+
+/** The truth that overlaps a box most. */
+function best(box: Box, truths: readonly Truth[]): { index: number; overlap: number } {
+  let found = { index: -1, overlap: -1 };
+  truths.forEach((truth, index) => {
+    const each = overlap(box, truth.box);
+    if (each > found.overlap) found = { index, overlap: each };
+  });
+  return found;
+}
+
+/** bottoms: scores (for their size), ground truth, the image [height, width, scale], and the image's blob or not. */
+function anchorTargets(context: LayerContext): JavaScriptLayer {
+  const param = paramOf(context);
+  const stride = param.positive('feat_stride');
+  const border = param.number('allowed_border') ?? 0;
+  const batch = param.number('RPN_BATCHSIZE') ?? 256;
+  const share = param.number('RPN_FG_FRACTION') ?? 0.5;
+  const positive = param.number('RPN_POSITIVE_OVERLAP') ?? 0.7;
+  const negative = param.number('RPN_NEGATIVE_OVERLAP') ?? 0.3;
+  const anchors = anchorsOf(anchorsIn(param));
+  const count = anchors.length;
+  const [scores] = context.shapes as [Shape];
+  const [height = 0, width = 0] = scores.slice(-2);
+  const plane = height * width;
+  const draw = random(SEED);
+  return {
+    shapes() {
+      if (scores.length !== 4 || scores[0] !== 1)
+        throw new Error(`needs scores of one image, 1×C×H×W, found ${scores.join('×')}`);
+      const boxes = [1, 4 * count, height, width];
+      return [[1, 1, count * height, width], boxes, boxes, boxes];
+    },
+    forward([, truth, image]) {
+      const truths = truthsIn(truth!.data);
+      const [tall = 0, wide = 0] = image!.data;
+      const inside: { place: number; anchor: number; box: Box; best: ReturnType<typeof best> }[] = [];
+      for (let place = 0; place < plane; place++)
+        anchors.forEach((anchor, index) => {
+          const [x, y] = [(place % width) * stride, Math.floor(place / width) * stride];
+          const box: Box = [anchor[0] + x, anchor[1] + y, anchor[2] + x, anchor[3] + y];
+          if (box[0] < -border || box[1] < -border || box[2] >= wide + border || box[3] >= tall + border)
+            return;
+          inside.push({ place, anchor: index, box, best: best(box, truths) });
+        });
+      // Of each truth the anchors that overlap it most are positive, however little that is.
+      const most = truths.map(({ box }) => Math.max(0, ...inside.map((each) => overlap(each.box, box))));
+      const isPositive = (each: (typeof inside)[number]) =>
+        each.best.overlap >= positive ||
+        truths.some(({ box }, i) => most[i]! > 0 && overlap(each.box, box) === most[i]);
+      const objects = sample(inside.filter(isPositive), Math.floor(share * batch), draw);
+      const others = sample(
+        inside.filter((each) => !isPositive(each) && each.best.overlap < negative),
+        batch - objects.length,
+        draw,
+      );
+      const labels = new Float32Array(count * plane).fill(-1);
+      const targets = new Float32Array(4 * count * plane);
+      const [insideWeights, outsideWeights] = [targets.slice(), targets.slice()];
+      const weight = 1 / Math.max(1, objects.length + others.length);
+      for (const { place, anchor } of others) labels[anchor * plane + place] = 0;
+      for (const { place, anchor } of objects) labels[anchor * plane + place] = 1;
+      for (const { place, anchor } of [...objects, ...others])
+        for (let side = 0; side < 4; side++) outsideWeights[(4 * anchor + side) * plane + place] = weight;
+      for (const { place, anchor, box, best: of } of inside) {
+        if (of.index < 0) continue;
+        deltas(box, truths[of.index]!.box).forEach((delta, side) => {
+          targets[(4 * anchor + side) * plane + place] = delta;
+        });
+      }
+      for (const { place, anchor } of objects)
+        for (let side = 0; side < 4; side++) insideWeights[(4 * anchor + side) * plane + place] = 1;
+      return [labels, targets, insideWeights, outsideWeights];
+    },
+  };
+}
+
+/** lib/fast_rcnn/config.py (BBOX_NORMALIZE_STDS); the means are 0. */
+const DEVIATIONS = [0.1, 0.1, 0.2, 0.2];
+
+/** bottoms: regions, [R, 5], and ground truth. */
+function proposalTargets(context: LayerContext): JavaScriptLayer {
+  const param = paramOf(context);
+  const classes = param.positive('num_classes');
+  const [regions, truth] = context.shapes as [Shape, Shape];
+  const asked = param.number('BATCH_SIZE') ?? 128;
+  // R-FCN's configuration for hard examples: all of them.
+  const batch = asked > 0 ? asked : (regions[0] ?? 0) + (truth[0] ?? 0);
+  const share = param.number('FG_FRACTION') ?? 0.25;
+  const from = param.number('FG_THRESH') ?? 0.5;
+  const below = param.number('BG_THRESH_HI') ?? 0.5;
+  const low = param.number('BG_THRESH_LO') ?? 0;
+  const draw = random(SEED);
+  return {
+    shapes() {
+      // Of four axes, as py-R-FCN's: its losses of each region are added.
+      const boxes = [batch, 4 * classes, 1, 1];
+      return [[batch, 5], [batch, 1, 1, 1], boxes, boxes, boxes];
+    },
+    forward([proposed, given]) {
+      const truths = truthsIn(given!.data);
+      const rows = proposed!.data;
+      const boxes: Box[] = truths.map(({ box }) => box);
+      for (let i = 0; i + 5 <= rows.length; i += 5)
+        if (rows[i]! >= 0) boxes.push([rows[i + 1]!, rows[i + 2]!, rows[i + 3]!, rows[i + 4]!]);
+      const all = boxes.map((box) => ({ box, best: best(box, truths) }));
+      const objects = sample(
+        all.filter((each) => each.best.overlap >= from),
+        asked > 0 ? Math.round(share * batch) : batch,
+        draw,
+      );
+      const others = sample(
+        all.filter(
+          (each) => each.best.overlap < below && each.best.overlap >= (truths.length > 0 ? low : -1),
+        ),
+        batch - objects.length,
+        draw,
+      );
+      const found = [...objects, ...others];
+      const rois = new Float32Array(5 * batch);
+      const labels = new Float32Array(batch);
+      const targets = new Float32Array(4 * classes * batch);
+      const weights = targets.slice();
+      for (let row = 0; row < batch && found.length > 0; row++) {
+        const { box, best: of } = found[row % found.length]!;
+        rois.set(box, 5 * row + 1);
+        if (row % found.length >= objects.length) continue;
+        const { box: object, label } = truths[of.index]!;
+        labels[row] = label;
+        // Boxes of all objects are of one class where there are two: R-FCN's class-agnostic nets.
+        const at = 4 * (classes * row + Math.min(label, classes - 1));
+        deltas(box, object).forEach((delta, side) => {
+          targets[at + side] = delta / DEVIATIONS[side]!;
+          weights[at + side] = 1;
+        });
+      }
+      return [rois, labels, targets, weights, weights.slice()];
+    },
+  };
+}

@@ -1,0 +1,244 @@
+/**
+ * Layers that are functions in JavaScript, as Caffe's Python layers are in Python: by name, for the whole process, as Caffe's
+ * own registry is. The device's thread waits while such a layer computes on the event loop, or in a worker that it asks.
+ */
+import { ArgumentError } from '../base/errors.ts';
+import { callback, type Kind, record } from '../base/kinds.ts';
+import { optional, options, required, signature } from '../base/options.ts';
+import { elementCount, type Shape, showShape } from '../base/shape.ts';
+import type { LayerParameter } from '../caffe/net-parameter.ts';
+
+/** A layer of a net, as its function sees it. */
+export interface JavaScriptLayerInfo {
+  /** The layer's name in the net. */
+  readonly name: string;
+  readonly module: string;
+  /** The class in the module. */
+  readonly layer: string;
+  /** python_param's param_str, as it is written. */
+  readonly param: string;
+  readonly phase: 'TRAIN' | 'TEST';
+  /** Shapes of the bottoms. */
+  readonly bottoms: readonly Shape[];
+  /** Names of the tops. */
+  readonly tops: readonly string[];
+}
+
+/** Row-major float32; a copy that the function may keep or write to. */
+export interface JavaScriptBlob {
+  readonly shape: Shape;
+  readonly data: Float32Array;
+}
+
+type Arrays = readonly Float32Array[];
+type Diffs = readonly (Float32Array | null)[];
+
+/** What `registerLayers` takes: one kind of layer, for all layers of nets that name it. */
+export interface JavaScriptLayer {
+  /** The shapes of the tops; called whenever a net is built. What it throws is the net's error. */
+  readonly shapes: (layer: JavaScriptLayerInfo) => readonly Shape[];
+  /**
+   * The tops' values, one array a top, or a promise of them. Without it a layer without bottoms is an input of the net,
+   * which the caller feeds.
+   */
+  readonly forward?: (
+    bottoms: readonly JavaScriptBlob[],
+    layer: JavaScriptLayerInfo,
+  ) => Arrays | Promise<Arrays>;
+  /**
+   * The bottoms' diffs, one a bottom, null for 0, or a promise of them. Without it no diff goes down. `topDiffs` are of 0
+   * where nothing flows.
+   */
+  readonly backward?: (
+    pass: {
+      readonly bottoms: readonly JavaScriptBlob[];
+      readonly tops: readonly JavaScriptBlob[];
+      readonly topDiffs: readonly JavaScriptBlob[];
+    },
+    layer: JavaScriptLayerInfo,
+  ) => Diffs | Promise<Diffs>;
+}
+
+/** Layers by `module.Layer`, or by `Layer` for any module. */
+export type JavaScriptLayers = Readonly<Record<string, JavaScriptLayer>>;
+
+const javaScriptLayer: Kind<JavaScriptLayer> = options<JavaScriptLayer>({
+  shapes: required(callback<JavaScriptLayer['shapes']>(), "The tops' shapes."),
+  forward: optional(callback<NonNullable<JavaScriptLayer['forward']>>(), 'an input', "The tops' values."),
+  backward: optional(callback<NonNullable<JavaScriptLayer['backward']>>(), 'none', "The bottoms' diffs."),
+});
+
+const REGISTER = signature('registerLayers', {
+  layers: required(record(javaScriptLayer), 'By `module.Layer`, or by `Layer`.'),
+});
+
+const registered = new Map<string, JavaScriptLayer>();
+
+/**
+ * Makes functions stand for Caffe's Python layers, in all nets that this process (or worker) reads from now on: `load`,
+ * `train`, solvers and tools. Where it is registered, a function is taken before what resnode knows of public modules.
+ *
+ * ```ts
+ * registerLayers({
+ *   'my_layers.Double': {
+ *     shapes: ({ bottoms }) => bottoms,
+ *     forward: ([x]) => [x.data.map((value) => 2 * value)],
+ *     backward: ({ topDiffs: [dy] }) => [dy.data.map((value) => 2 * value)],
+ *   },
+ * });
+ * ```
+ * @param layers By `module.Layer` of `python_param`, or by `Layer` for any module.
+ * @returns Takes them out again; nets that were loaded keep theirs.
+ * @throws ArgumentError
+ */
+export function registerLayers(layers: JavaScriptLayers): () => void {
+  REGISTER.check(layers);
+  for (const [name, layer] of Object.entries(layers)) registered.set(name, layer);
+  return () => {
+    for (const [name, layer] of Object.entries(layers))
+      if (registered.get(name) === layer) registered.delete(name);
+  };
+}
+
+/** The module and class of a Python layer. */
+export const pythonNames = ({ python_param: param }: LayerParameter) => ({
+  module: String(param?.module ?? ''),
+  layer: String(param?.layer ?? ''),
+});
+
+/** The function that stands for a Python layer; undefined: none. */
+export function javaScriptLayerOf(layer: LayerParameter): JavaScriptLayer | undefined {
+  const names = pythonNames(layer);
+  return registered.get(`${names.module}.${names.layer}`) ?? registered.get(names.layer);
+}
+
+/** A function with the layer that it computes. */
+export interface HostFunction {
+  readonly info: JavaScriptLayerInfo;
+  readonly tops: readonly Shape[];
+  readonly layer: JavaScriptLayer;
+}
+
+export const infoOf = (
+  layer: LayerParameter,
+  phase: 'TRAIN' | 'TEST',
+  bottoms: readonly Shape[],
+): JavaScriptLayerInfo => ({
+  name: layer.name ?? '',
+  ...pythonNames(layer),
+  param: String(layer.python_param?.param_str ?? ''),
+  phase,
+  bottoms,
+  tops: layer.top ?? [],
+});
+
+/**
+ * The shapes of the tops of a layer that its function leaves to the caller; null: it computes them.
+ * @param refuse Makes the error for shapes that cannot be.
+ */
+export function givenShapes(
+  layer: LayerParameter,
+  phase: 'TRAIN' | 'TEST',
+  refuse: (text: string) => Error,
+): readonly Shape[] | null {
+  const found = layer.type === 'Python' ? javaScriptLayerOf(layer) : undefined;
+  if (found === undefined || found.forward !== undefined || (layer.bottom ?? []).length > 0) return null;
+  return shapesOf(found, infoOf(layer, phase, []), refuse);
+}
+
+export function shapesOf(
+  layer: JavaScriptLayer,
+  info: JavaScriptLayerInfo,
+  refuse: (text: string) => Error,
+): readonly Shape[] {
+  let shapes: unknown;
+  try {
+    shapes = layer.shapes(info);
+  } catch (error) {
+    throw refuse(`its function in JavaScript says: ${(error as Error).message}`);
+  }
+  const areShapes =
+    Array.isArray(shapes) &&
+    shapes.length === info.tops.length &&
+    shapes.every(
+      (shape) => Array.isArray(shape) && shape.every((size) => Number.isSafeInteger(size) && size >= 1),
+    );
+  if (!areShapes)
+    throw refuse(
+      `"shapes" of its function in JavaScript must give a list of positive integers for each of ${info.tops.length} tops, found ${JSON.stringify(shapes)}`,
+    );
+  return shapes as readonly Shape[];
+}
+
+/** What native code calls on the event loop: see NativeHostFunction. */
+export function hostCaller(functions: readonly HostFunction[]) {
+  return (
+    index: number,
+    isBackward: boolean,
+    reads: readonly (Float32Array | null)[],
+    asked: readonly number[],
+    done: (error: string | null, values?: readonly (Float32Array | null)[]) => void,
+  ): void => {
+    const called = functions[index]!;
+    const work = isBackward ? backward(called, reads, asked) : forward(called, reads);
+    work.then(
+      (values) => done(null, values),
+      (error: unknown) =>
+        done(`its function in JavaScript: ${error instanceof Error ? error.message : error}`),
+    );
+  };
+}
+
+const blobs = (
+  shapes: readonly Shape[],
+  arrays: readonly (Float32Array | null)[],
+): readonly JavaScriptBlob[] =>
+  shapes.map((shape, i) => ({ shape, data: arrays[i] ?? new Float32Array(elementCount(shape)) }));
+
+async function forward(
+  { layer, info, tops }: HostFunction,
+  reads: readonly (Float32Array | null)[],
+): Promise<Arrays> {
+  const values = await layer.forward!(blobs(info.bottoms, reads), info);
+  return checked(values, tops, 'forward', 'top') as Arrays;
+}
+
+async function backward(
+  { layer, info, tops }: HostFunction,
+  reads: readonly (Float32Array | null)[],
+  asked: readonly number[],
+): Promise<Diffs> {
+  const { bottoms } = info;
+  const made = bottoms.length + tops.length;
+  const diffs = await layer.backward!(
+    {
+      bottoms: blobs(bottoms, reads),
+      tops: blobs(tops, reads.slice(bottoms.length, made)),
+      topDiffs: blobs(tops, reads.slice(made)),
+    },
+    info,
+  );
+  const found = checked(diffs, bottoms, 'backward', 'bottom');
+  return found.map((diff, i) => diff ?? new Float32Array(asked[i]!));
+}
+
+function checked(
+  values: unknown,
+  shapes: readonly Shape[],
+  name: 'forward' | 'backward',
+  place: 'top' | 'bottom',
+): Diffs {
+  if (!Array.isArray(values) || values.length !== shapes.length)
+    throw new ArgumentError(name, `an array of ${shapes.length} Float32Arrays, one a ${place}`, values);
+  shapes.forEach((shape, i) => {
+    const value: unknown = values[i];
+    if (name === 'backward' && value === null) return;
+    if (!(value instanceof Float32Array) || value.length !== elementCount(shape))
+      throw new ArgumentError(
+        `${name}'s ${place} ${i}`,
+        `a Float32Array of ${elementCount(shape)} values (${showShape(shape)})`,
+        value,
+      );
+  });
+  return values as Diffs;
+}

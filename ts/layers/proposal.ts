@@ -1,0 +1,142 @@
+/**
+ * Faster R-CNN's proposals (github.com/rbgirshick/py-faster-rcnn), which are a Python layer there and Proposal in other forks.
+ */
+import { roundHalfEven } from '../base/round.ts';
+import { elementCount, type Shape, showShape } from '../base/shape.ts';
+import { withDefaults } from '../caffe/net-parameter.ts';
+import type { Built, LayerContext, Layers } from './layer.ts';
+import { type PythonParam, readPythonParam } from './python-param.ts';
+
+export const proposalLayers: Layers = {
+  Proposal: { build: proposalLayer, bottoms: [3, 3], tops: [1, 2] },
+};
+
+interface Proposing {
+  readonly stride: number;
+  readonly base: number;
+  readonly ratios: readonly number[];
+  readonly scales: readonly number[];
+  readonly minSize: number;
+  readonly beforeNms: number;
+  readonly afterNms: number;
+  readonly nmsThreshold: number;
+}
+
+/** Proposal with proposal_param, as OpenCV reads it. */
+function proposalLayer(context: LayerContext): Built {
+  const p = withDefaults<{
+    feat_stride: number;
+    base_size: number;
+    min_size: number;
+    ratio?: number[];
+    scale?: number[];
+    pre_nms_topn: number;
+    post_nms_topn: number;
+    nms_thresh: number;
+  }>('ProposalParameter', context.layer.proposal_param);
+  return proposal(context, {
+    stride: p.feat_stride,
+    base: p.base_size,
+    ratios: p.ratio ?? RATIOS,
+    scales: p.scale ?? SCALES,
+    minSize: p.min_size,
+    beforeNms: p.pre_nms_topn,
+    afterNms: p.post_nms_topn,
+    nmsThreshold: p.nms_thresh,
+  });
+}
+
+const RATIOS = [0.5, 1, 2];
+const SCALES = [8, 16, 32];
+
+/** lib/fast_rcnn/config.py: what is kept before and behind the suppression, by phase. */
+const LIMITS = {
+  TRAIN: { beforeNms: 12000, afterNms: 2000 },
+  TEST: { beforeNms: 6000, afterNms: 300 },
+} as const;
+
+/** Of an anchor: from what base, in which ratios and scales. */
+export const anchorsIn = ({ numbers }: PythonParam) => ({
+  base: 16,
+  ratios: numbers('ratios') ?? RATIOS,
+  scales: numbers('scales') ?? SCALES,
+});
+
+/** lib/rpn/proposal_layer.py. The configuration's names may stand in param_str, since the net does not say these limits. */
+export function pythonProposal(context: LayerContext): Built {
+  const param = readPythonParam(context.layer, (text, at) => context.fail('proposal', text, at));
+  const limits = LIMITS[context.state.phase];
+  return proposal(context, {
+    stride: param.positive('feat_stride'),
+    ...anchorsIn(param),
+    minSize: param.number('RPN_MIN_SIZE') ?? 16,
+    beforeNms: param.number('RPN_PRE_NMS_TOP_N') ?? limits.beforeNms,
+    afterNms: param.number('RPN_POST_NMS_TOP_N') ?? limits.afterNms,
+    nmsThreshold: param.number('RPN_NMS_THRESH') ?? 0.7,
+  });
+}
+
+function proposal(context: LayerContext, p: Proposing): Built {
+  const [scores, deltas, image] = context.shapes as [Shape, Shape, Shape];
+  const anchors = anchorsOf(p);
+  const count = anchors.length;
+  const [n, , height, width] = scores;
+  const fits =
+    scores.length === 4 &&
+    deltas.length === 4 &&
+    n === 1 &&
+    scores[1] === 2 * count &&
+    showShape(deltas) === showShape([1, 4 * count, height!, width!]);
+  if (!fits)
+    context.fail(
+      'shape',
+      `${count} anchors (${p.ratios.length} ratios × ${p.scales.length} scales) need scores of 1×${2 * count}×H×W and deltas of 1×${4 * count}×H×W, found ${showShape(scores)} and ${showShape(deltas)}`,
+    );
+  if (elementCount(image) < 3)
+    context.fail(
+      'shape',
+      `the third bottom must be the image's height, width and scale, found ${showShape(image)}`,
+    );
+  if (count > 64) context.fail('proposal', `has ${count} anchors, 64 at most are run`);
+  if (p.beforeNms < 1 || p.afterNms < 1)
+    context.fail('proposal', 'pre_nms_topn and post_nms_topn must be at least 1', 'proposal_param');
+  const most = Math.min(p.afterNms, p.beforeNms, count * height! * width!);
+  return {
+    operation: {
+      kind: 'proposal',
+      anchors: anchors.flat(),
+      stride: p.stride,
+      minSize: p.minSize,
+      beforeNms: p.beforeNms,
+      nmsThreshold: p.nmsThreshold,
+    },
+    tops:
+      context.topCount > 1
+        ? [
+            [most, 5],
+            [most, 1],
+          ]
+        : [[most, 5]],
+    rows: 0,
+  };
+}
+
+/** lib/rpn/generate_anchors.py: a square of `base` pixels in every ratio, rounded, in every scale, around its centre. */
+export function anchorsOf({
+  base,
+  ratios,
+  scales,
+}: Pick<Proposing, 'base' | 'ratios' | 'scales'>): [number, number, number, number][] {
+  const centre = (base - 1) / 2;
+  const around = (width: number, height: number): [number, number, number, number] => [
+    centre - (width - 1) / 2,
+    centre - (height - 1) / 2,
+    centre + (width - 1) / 2,
+    centre + (height - 1) / 2,
+  ];
+  return ratios.flatMap((ratio) => {
+    const width = roundHalfEven(Math.sqrt((base * base) / ratio));
+    const height = roundHalfEven(width * ratio);
+    return scales.map((scale) => around(width * scale, height * scale));
+  });
+}

@@ -1,0 +1,96 @@
+/** Python layers of public modules, by module and class: what is known of them without their code. */
+import type { Shape } from '../base/shape.ts';
+import { warn } from '../base/warn.ts';
+import type { LayerParameter } from '../caffe/net-parameter.ts';
+import { Composition, type Part } from './compose.ts';
+import { buildTargets } from './detection-targets.ts';
+import { pythonNames } from './javascript.ts';
+import type { Built, LayerContext, LayerRule } from './layer.ts';
+import { pythonProposal } from './proposal.ts';
+import { readPythonParam } from './python-param.ts';
+
+/** By `module.Layer`; a module may lie in a package. */
+const RULES: Readonly<Record<string, LayerRule>> = {
+  // github.com/rbgirshick/py-faster-rcnn, lib/rpn
+  'proposal_layer.ProposalLayer': { build: pythonProposal, bottoms: [3, 3], tops: [1, 2] },
+  'anchor_target_layer.AnchorTargetLayer': { build: buildTargets, bottoms: [3, 4], tops: [4, 4] },
+  'proposal_target_layer.ProposalTargetLayer': { build: buildTargets, bottoms: [2, 2], tops: [5, 5] },
+  // github.com/TimoSaemann/ENet
+  'spatial_dropout.SpatialDropoutLayer': { build: spatialDropout },
+};
+
+/** The rule of a Python layer of a public module; undefined: it is not known. */
+export function publicModuleRule(layer: LayerParameter): LayerRule | undefined {
+  const names = pythonNames(layer);
+  const name = `${names.module.split('.').at(-1)}.${names.layer}`;
+  return Object.hasOwn(RULES, name) ? RULES[name] : undefined;
+}
+
+/**
+ * spatial_dropout.py: whole channels are dropped by the phase that param_str says, whatever the net's is; in phase TEST it
+ * multiplies by 1 / (1 − p), too.
+ */
+function spatialDropout(context: LayerContext): Built {
+  const fail = (text: string) => context.fail('dropout-ratio', text, 'python_param');
+  const param = readPythonParam(context.layer, fail);
+  const ratio = param.number('p');
+  const shape = context.shapes[0]!;
+  if (ratio === undefined || !(ratio > 0 && ratio < 1))
+    return fail('p of param_str must be above 0 and below 1');
+  const layer = new Composition(context.shapes);
+  const [x] = layer.bottoms as [Part];
+  if (param.word('phase') !== 'TRAIN')
+    return layer.built([
+      layer.one({ kind: 'power', power: 1, scale: 1 / (1 - ratio), shift: 0 }, [x], shape),
+    ]);
+  if (shape.length !== 4) context.fail('dimensions', 'needs a bottom of N×C×H×W');
+  const [n, channels] = shape as [number, number];
+  const places: Shape = [n, channels, 1, 1];
+  const cut = layer.one({ kind: 'crop', offset: [0, 0, 0, 0] }, [x], places, [false]);
+  const ones = layer.one({ kind: 'power', power: 1, scale: 0, shift: 1 }, [cut], places, [false]);
+  const kept = layer.one({ kind: 'dropout', ratio }, [ones], places, [false]);
+  const inner = shape[2]! * shape[3]!;
+  return layer.built([
+    layer.one(
+      { kind: 'scale', operand: 'scale', scale: null, bias: null, outer: 1, channels: n * channels, inner },
+      [x, layer.reshape(kept, [n * channels])],
+      shape,
+      [true, false],
+    ),
+  ]);
+}
+
+/** What the end-to-end training of py-faster-rcnn feeds: lib/fast_rcnn/config.py (SCALES, MAX_SIZE), one image. */
+const IMAGE: Shape = [1, 3, 600, 1000];
+const ROI_DATA: Readonly<Record<string, Shape>> = {
+  data: IMAGE,
+  im_info: [1, 3],
+  gt_boxes: [1, 5],
+  rois: [128, 5],
+  labels: [128, 1, 1, 1],
+};
+
+/**
+ * The shapes of the tops of a data layer of a public module; null: they are not known.
+ * @param given Of tops by name; these count first.
+ */
+export function publicDataShapes(
+  layer: LayerParameter,
+  given: (name: string) => Shape | undefined,
+): readonly Shape[] | null {
+  const names = pythonNames(layer);
+  if (layer.type !== 'Python' || `${names.module}.${names.layer}` !== 'roi_data_layer.layer.RoIDataLayer')
+    return null;
+  const classes = readPythonParam(layer, () => undefined as never).number('num_classes') ?? 1;
+  const tops = layer.top ?? [];
+  const shapes = tops.map(
+    (top) =>
+      given(top) ?? (Object.hasOwn(ROI_DATA, top) ? ROI_DATA[top] : undefined) ?? [128, 4 * classes, 1, 1],
+  );
+  if (tops.some((top) => given(top) === undefined))
+    warn(
+      'graph/assumed-shapes',
+      `layer "${layer.name ?? ''}" (${names.layer}): taken as ${tops.map((top, i) => `${top} ${shapes[i]!.join('×')}`).join(', ')}, by py-faster-rcnn's configuration (--input-shape says others)`,
+    );
+  return shapes;
+}
