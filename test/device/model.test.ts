@@ -59,6 +59,15 @@ test('runs keep their order when a new shape has to be compiled first, and own t
   for (const { data: values } of results) assert.ok(Math.abs(values[0]! - expected[0]!) < 1e-6);
 });
 
+test('a net is loaded with the options of the call, whatever becomes of the object afterwards', async () => {
+  using device = await openDevice('cpu', { threads: 1 });
+  const options = { ...files, batch: 2 };
+  const loading = device.load(options);
+  options.batch = 3;
+  using model = await loading;
+  assert.is(model.inputs.data![0], 2);
+});
+
 test('only the shapes used last are kept: memory does not grow with their number', async () => {
   await using device = await openDevice('cpu');
   await using model = await device.load({ ...files, batch: 1 });

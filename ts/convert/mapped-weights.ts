@@ -13,7 +13,7 @@ import type { Values } from './net-maker.ts';
 import type { SourceTensors } from './source-tensor.ts';
 import { tensorTable } from './unknown-names.ts';
 
-/** A tensor for a blob: its name, or also how its axes are reordered first; null: zeros (a bias), or 1 for BatchNorm's third. */
+/** A tensor for a blob: its name, or also how its axes are reordered first; null: what `leftOut` says. */
 type Entry = string | null | { readonly tensor: string; readonly transpose?: readonly number[] };
 
 /**
@@ -99,7 +99,10 @@ export function mappedWeights(
         const entry = (listed[index] ?? null) as Entry;
         const values =
           entry === null
-            ? constant(types.get(name) === 'BatchNorm' && index === 2 ? 1 : 0, shape)
+            ? (leftOut(types.get(name) ?? '', index, shape) ??
+              fail(
+                `blob ${index} of layer "${name}" (${shape.join('×')}) needs a tensor: only a bias may be left out, as zeros, and BatchNorm's third blob, as 1; ${table()}`,
+              ))
             : valuesOf(entry, name, index);
         if (squeezed(values.shape) !== squeezed(shape))
           fail(
@@ -141,10 +144,11 @@ function nearestOf(name: string, names: readonly string[]): string {
   return near === undefined ? '' : `, did you mean "${near}"?`;
 }
 
-const constant = (value: number, shape: readonly number[]): Values => ({
-  shape,
-  values: new Float32Array(elementCount(shape)).fill(value),
-});
+/** What stands for a blob without a tensor: a bias of zeros, BatchNorm's factor of 1; null where weights would be guessed. */
+function leftOut(type: string, index: number, shape: readonly number[]): Values | null {
+  if (index !== (type === 'BatchNorm' ? 2 : 1)) return null;
+  return { shape, values: new Float32Array(elementCount(shape)).fill(type === 'BatchNorm' ? 1 : 0) };
+}
 
 /** Dimensions of 1 say nothing of an order. */
 const squeezed = (shape: readonly number[]): string => shape.filter((dim) => dim !== 1).join();

@@ -153,6 +153,10 @@ interface DeviceParts {
   readonly onWarning: ((warning: Warning) => void) | null;
 }
 
+/** Options as they were at the call: what reads them may have to be imported first. */
+const asGiven = <Options>(options: Options): Options =>
+  typeof options === 'object' && options !== null && !(options instanceof URL) ? { ...options } : options;
+
 /** A Device, or what stands for it. */
 export const deviceLike: Kind<Device> = having<Device>('a Device of openDevice', 'load');
 
@@ -195,7 +199,8 @@ export class Device {
     source: string | URL | (LoadOptions & { readonly outputs?: readonly Name[] }),
     options: Omit<LoadOptions, 'model'> & { readonly outputs?: readonly Name[] } = {},
   ): Promise<Model<Name>> {
-    const model = await (await this.#openNets()).load(source, options);
+    const given = [asGiven(source), asGiven(options)] as const;
+    const model = await (await this.#openNets()).load(...given);
     // What `outputs` names is what the model returns.
     return model as unknown as Model<Name>;
   }
@@ -206,12 +211,14 @@ export class Device {
    * does not train, `device/out-of-memory` before anything was taken
    */
   async train(options: TrainOptions): Promise<Trainer> {
-    return (await this.#openNets()).train(options);
+    const given = asGiven(options);
+    return (await this.#openNets()).train(given);
   }
 
   /** What `train` would take and use, without taking it: no weights are read. @throws as `plan` */
   async planTraining(options: Omit<TrainOptions, 'weights' | 'history'>): Promise<ModelPlan> {
-    return (await this.#openNets()).planTraining(options);
+    const given = asGiven(options);
+    return (await this.#openNets()).planTraining(given);
   }
 
   /**
@@ -219,7 +226,8 @@ export class Device {
    * @throws PrototxtError, GraphError, DeviceError
    */
   async plan(options: Omit<LoadOptions, 'weights' | 'batches'>): Promise<ModelPlan> {
-    return (await this.#openNets()).plan(options);
+    const given = asGiven(options);
+    return (await this.#openNets()).plan(given);
   }
 
   /** Times an operation in several ways; for benchmarks. @throws DeviceError @internal */
