@@ -661,13 +661,13 @@ export const errorCodes = {
     'Check the weights for values that are not finite, and the preprocessing against the one used in training.',
   ],
   'solver/count': ['A count of the solver is below 1.', 'Give 1 or more.'],
-  'solver/file-not-found': [
-    'A file that the solver names is not there.',
-    "Mend the path; relative ones begin at the folder where the command runs, then at the solver's.",
-  ],
   'solver/extension-value': [
     'An extension of the solver has a value that it cannot have, or belongs to another type.',
     'Do what the message says.',
+  ],
+  'solver/file-not-found': [
+    'A file that the solver names is not there.',
+    "Mend the path; relative ones begin at the folder where the command runs, then at the solver's.",
   ],
   'solver/gamma': ['`gamma` is missing where the policy multiplies by it.', 'Give one, such as 0.1.'],
   'solver/momentum': ['The solver type takes no momentum.', 'Remove it.'],
