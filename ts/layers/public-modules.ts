@@ -70,6 +70,12 @@ const ROI_DATA: Readonly<Record<string, Shape>> = {
   labels: [128, 1, 1, 1],
 };
 
+/** Whether a layer reads the data of a public module, whose shapes are in a configuration that no net says. */
+export function isPublicDataLayer(layer: LayerParameter): boolean {
+  const names = pythonNames(layer);
+  return layer.type === 'Python' && `${names.module}.${names.layer}` === 'roi_data_layer.layer.RoIDataLayer';
+}
+
 /**
  * The shapes of the tops of a data layer of a public module; null: they are not known.
  * @param given Of tops by name; these count first.
@@ -78,9 +84,7 @@ export function publicDataShapes(
   layer: LayerParameter,
   given: (name: string) => Shape | undefined,
 ): readonly Shape[] | null {
-  const names = pythonNames(layer);
-  if (layer.type !== 'Python' || `${names.module}.${names.layer}` !== 'roi_data_layer.layer.RoIDataLayer')
-    return null;
+  if (!isPublicDataLayer(layer)) return null;
   const classes = readPythonParam(layer, () => undefined as never).number('num_classes') ?? 1;
   const tops = layer.top ?? [];
   const shapes = tops.map(
@@ -90,7 +94,7 @@ export function publicDataShapes(
   if (tops.some((top) => given(top) === undefined))
     warn(
       'graph/assumed-shapes',
-      `layer "${layer.name ?? ''}" (${names.layer}): taken as ${tops.map((top, i) => `${top} ${shapes[i]!.join('×')}`).join(', ')}, by py-faster-rcnn's configuration (--input-shape says others)`,
+      `layer "${layer.name ?? ''}" (${pythonNames(layer).layer}): taken as ${tops.map((top, i) => `${top} ${shapes[i]!.join('×')}`).join(', ')}, by py-faster-rcnn's configuration (--input-shape says others)`,
     );
   return shapes;
 }

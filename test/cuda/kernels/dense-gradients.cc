@@ -58,14 +58,22 @@ RESNODE_TEST(dense_gradients, "SoftmaxWithLoss in every normalisation, with igno
         const auto scores = test::randomMemory<float>(static_cast<size_t>(elementCount(s)), 6, -4, 4);
         auto labels = test::randomMemory<float>(static_cast<size_t>(s[0] * s[2]), 7, 0, static_cast<float>(s[1]));
         for (size_t i = 0; i < labels.size(); ++i) labels[i] = ignores && i % 3 == 0 ? 255 : std::floor(labels[i]);
-        const SoftmaxLoss loss{s[0], s[1], s[2], ignores ? std::optional<int64_t>(255) : std::nullopt, normalization};
-        const auto expected =
-            test::referenceGradients(loss, {{s, floatsOf(scores)}, {{s[0], s[2]}, floatsOf(labels)}}, {{1}}, {{0.75f}});
+        const SoftmaxLoss loss =
+            test::softmaxLoss(s, ignores ? std::optional<int64_t>(255) : std::nullopt, normalization);
         test::Memory<float> dy(1);
         dy[0] = 0.75f;
         auto dx = test::nanMemory<float>(scores.size()), scratch = test::scratchOf(1);
-        launchSoftmaxLossGradient(loss, scores.data(), labels.data(), dy.data(), dx.data(), scratch.data(), nullptr);
-        test::nearPlain(dx, expected.dx[0], 1e-5, 1e-7, test::sizes(s[0], s[1], s[2]));
+        auto each = s[1] > 256 ? std::vector<SoftmaxLoss>{} : test::weighted(loss);
+        each.push_back(loss);
+        for (const SoftmaxLoss& variant : each) {
+          const auto expected = test::referenceGradients(
+              variant, {{s, floatsOf(scores)}, {{s[0], s[2]}, floatsOf(labels)}}, {{1}}, {{0.75f}});
+          launchSoftmaxLossGradient(variant, scores.data(), labels.data(), dy.data(), dx.data(), scratch.data(),
+                                    nullptr);
+          test::nearPlain(dx, expected.dx[0], 1e-5, 1e-7,
+                          test::sizes(s[0], s[1], s[2]) + " smoothing " + std::to_string(variant.smoothing) +
+                              " weights " + std::to_string(variant.classWeights.size()));
+        }
         labels[0] = static_cast<float>(s[1]) + 0.5f;
         launchSoftmaxLossGradient(loss, scores.data(), labels.data(), dy.data(), dx.data(), scratch.data(), nullptr);
         for (int64_t c = 0; c < s[1]; ++c)

@@ -67,11 +67,30 @@ RESNODE_TEST(losses, "SoftmaxWithLoss in every normalisation, with and without i
         if (ignored == 255) {
           for (size_t i = 0; i < labels.size(); i += 3) labels[i] = 255;
         }
-        const SoftmaxLoss loss{sizes.outer, sizes.channels, sizes.inner,
-                               ignored < 0 ? std::nullopt : std::optional<int64_t>(ignored), normalization};
+        const SoftmaxLoss loss =
+            test::softmaxLoss({sizes.outer, sizes.channels, sizes.inner},
+                              ignored < 0 ? std::nullopt : std::optional<int64_t>(ignored), normalization);
         checkSoftmaxLoss(loss, scores, labels, softmaxLossOf(loss, scores, labels), 0,
                          sizes.text() + " mode " + std::to_string(static_cast<int>(normalization)) + " ignoring " +
                              std::to_string(ignored));
+      }
+    }
+  }
+}
+
+RESNODE_TEST(losses, "targets are smoothed and classes weigh, in every normalisation") {
+  for (const Sizes& sizes : kSizes) {
+    if (sizes.channels > 256) continue;  // the most classes that weigh
+    const auto scores = scoresFor(sizes, 25);
+    auto labels = labelsFor(sizes, 26);
+    for (size_t i = 1; i < labels.size(); i += 4) labels[i] = 255;
+    for (auto normalization :
+         {Normalization::full, Normalization::valid, Normalization::batchSize, Normalization::none}) {
+      for (const SoftmaxLoss& loss :
+           test::weighted(test::softmaxLoss({sizes.outer, sizes.channels, sizes.inner}, 255, normalization))) {
+        checkSoftmaxLoss(loss, scores, labels, softmaxLossOf(loss, scores, labels), 0,
+                         sizes.text() + " smoothing " + std::to_string(loss.smoothing) + " weights " +
+                             std::to_string(loss.classWeights.size()));
       }
     }
   }
@@ -83,7 +102,7 @@ RESNODE_TEST(losses, "a probability of zero costs −log FLT_MIN; all ignored co
     test::Memory<float> scores(sizes.scores()), labels(sizes.positions());
     for (size_t i = 0; i < scores.size(); ++i) scores[i] = static_cast<int64_t>(i) / inner % 4 == 0 ? 500 : -500;
     for (size_t i = 0; i < labels.size(); ++i) labels[i] = 3;
-    SoftmaxLoss loss{3, 4, inner, std::nullopt, Normalization::valid};
+    SoftmaxLoss loss = test::softmaxLoss({3, 4, inner});
     checkSoftmaxLoss(loss, scores, labels, 87.3365448, 0, "far from right");
     loss.ignoreLabel = 3;
     checkSoftmaxLoss(loss, scores, labels, 0, 0, "all ignored");
@@ -101,7 +120,7 @@ RESNODE_TEST(losses, "wrong labels are named by the first of them, count as igno
     for (float wrong : {-1.0f, 5.0f, 2.5f, 1e9f, -1e9f, NAN, INFINITY}) {
       auto labels = labelsFor(sizes, 24);
       labels[8] = labels[11] = wrong;
-      const SoftmaxLoss loss{sizes.outer, sizes.channels, inner, std::nullopt, Normalization::valid};
+      const SoftmaxLoss loss = test::softmaxLoss({sizes.outer, sizes.channels, inner});
       const Accuracy accuracy{1, sizes.outer, sizes.channels, inner, std::nullopt};
       const auto throws = [&](auto attributes) {
         try {

@@ -118,6 +118,27 @@ void nearPlain(const Memory<T>& actual, const std::vector<float>& expected, doub
   }
 }
 
+SoftmaxLoss softmaxLoss(const Shape& shape, std::optional<int64_t> ignoreLabel, Normalization normalization) {
+  SoftmaxLoss loss;
+  loss.outer = shape[0];
+  loss.channels = shape[1];
+  loss.inner = shape[2];
+  loss.ignoreLabel = ignoreLabel;
+  loss.normalization = normalization;
+  return loss;
+}
+
+std::vector<SoftmaxLoss> weighted(const SoftmaxLoss& loss) {
+  std::vector<SoftmaxLoss> all(3, loss);
+  all[0].smoothing = all[2].smoothing = 0.1f;
+  for (int64_t c = 0; c < loss.channels; ++c) {
+    const float weight = c % 3 == 0 ? 0.25f : 1 + static_cast<float>(c % 5);
+    all[1].classWeights.push_back(weight);
+    all[2].classWeights.push_back(weight);
+  }
+  return all;
+}
+
 std::string describe(const cuda::Nhwc& shape, cuda::ElementType type) {
   return std::string(nameOf(type)) + " " + sizes(shape.n, shape.h, shape.w, shape.c) + " in " +
          std::to_string(shape.paddedChannels);

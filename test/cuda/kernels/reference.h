@@ -1,6 +1,7 @@
 // The specification (native/reference) for kernel tests, and activations in its layout and in nhwc.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,12 @@ struct Gradients {
 Gradients referenceGradients(Attributes attributes, std::vector<Plain> x, const std::vector<Shape>& outputs,
                              std::vector<std::vector<float>> dy, std::vector<std::vector<float>> parameters = {},
                              const std::vector<Shape>& learned = {});
+
+// `shape`: outer, channels, inner.
+SoftmaxLoss softmaxLoss(const Shape& shape, std::optional<int64_t> ignoreLabel = std::nullopt,
+                        Normalization normalization = Normalization::valid);
+// The same with smoothed targets, with weights of its classes, and with both.
+std::vector<SoftmaxLoss> weighted(const SoftmaxLoss& loss);
 
 // T is float, __half or __nv_bfloat16 from here on.
 template <class T>

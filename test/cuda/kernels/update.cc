@@ -11,7 +11,7 @@ namespace {
 // Blobs of odd sizes, more of them than a launch takes; what the reference and the kernels change is two copies.
 struct Blobs {
   std::vector<int64_t> counts;
-  std::vector<test::Memory<float>> values, diffs, accumulators, histories, seconds;
+  std::vector<test::Memory<float>> values, diffs, accumulators, histories, seconds, averages;
 
   explicit Blobs(size_t blobs) {
     for (size_t i = 0; i < blobs; ++i) {
@@ -25,6 +25,7 @@ struct Blobs {
       accumulators.push_back(test::randomMemory<float>(size, seed + 2));
       histories.push_back(test::randomMemory<float>(size, seed + 3, 0.1f, 2));
       seconds.push_back(test::randomMemory<float>(size, seed + 4, 0.1f, 2));
+      averages.push_back(test::randomMemory<float>(size, seed + 5));
     }
   }
   std::vector<UpdatedValues> items(const Update& update) {
@@ -33,18 +34,39 @@ struct Blobs {
       const UpdatedParameter& each = update.parameters[i];
       all.push_back({values[i].data(), i == 2 ? nullptr : diffs[i].data(),
                      each.accumulator ? accumulators[i].data() : nullptr, histories[i].data(),
-                     each.history.size() > 1 ? seconds[i].data() : nullptr, counts[i], each.lrMult, each.decayMult});
+                     each.history.size() > 1 ? seconds[i].data() : nullptr, each.average ? averages[i].data() : nullptr,
+                     counts[i], each.lrMult, each.decayMult});
     }
     return all;
   }
 };
 
+// Of a blob: its values, two histories, its accumulator, its average.
+constexpr size_t kPlaces = 5;
+
+Update averaging(Update update) {
+  update.averageDecay = 0.9f;
+  for (UpdatedParameter& each : update.parameters) each.average = each.parameter + 4;
+  return update;
+}
+
 Update updateOf(UpdateRule rule, size_t blobs, int64_t iterSize) {
-  Update update{rule, 0.9f, 0.99f, 1e-3f, 0.95f, std::nullopt, iterSize, 1, 0.01f, Regularization::L2, {}};
-  const bool two = rule == UpdateRule::adadelta || rule == UpdateRule::adam;
+  Update update;
+  update.rule = rule;
+  update.momentum = 0.9f;
+  update.momentum2 = 0.99f;
+  update.delta = 1e-3f;
+  update.rmsDecay = 0.95f;
+  update.iterSize = iterSize;
+  update.weightDecay = 0.01f;
+  const bool two = rule == UpdateRule::adadelta || rule == UpdateRule::adam || rule == UpdateRule::adamw;
   for (size_t i = 0; i < blobs; ++i) {
-    const auto id = static_cast<ParameterId>(4 * i);
-    UpdatedParameter each{id, {id + 1}, std::nullopt, i % 3 == 0 ? 2.0f : 1.0f, i % 2 == 0 ? 1.0f : 0.0f};
+    const auto id = static_cast<ParameterId>(kPlaces * i);
+    UpdatedParameter each;
+    each.parameter = id;
+    each.history = {id + 1};
+    each.lrMult = i % 3 == 0 ? 2.0f : 1.0f;
+    each.decayMult = i % 2 == 0 ? 1.0f : 0.0f;
     if (two) each.history.push_back(id + 2);
     if (iterSize > 1) each.accumulator = id + 3;
     update.parameters.push_back(each);
@@ -61,13 +83,13 @@ float runReference(const Update& update, Blobs& blobs, std::vector<float> schedu
   const Shape four{4}, one{static_cast<int64_t>(loss.size())};
   arguments.inputs.push_back({schedule.data(), &four});
   for (size_t i = 0; i < blobs.counts.size(); ++i) {
-    for (auto* each : {&blobs.values, &blobs.histories, &blobs.seconds, &blobs.accumulators}) {
+    for (auto* each : {&blobs.values, &blobs.histories, &blobs.seconds, &blobs.accumulators, &blobs.averages}) {
       program.parameters.push_back({"", {blobs.counts[i]}});
       arguments.parameters.push_back((*each)[i].data());
     }
   }
   for (size_t i = 0; i < blobs.counts.size(); ++i)
-    arguments.inputs.push_back({i == 2 ? nullptr : blobs.diffs[i].data(), &program.parameters[4 * i].shape});
+    arguments.inputs.push_back({i == 2 ? nullptr : blobs.diffs[i].data(), &program.parameters[kPlaces * i].shape});
   arguments.inputs.push_back({loss.data(), &one});
   if (checksDiffs) arguments.outputs.push_back({&skipped, &one});
   test::runReference(update, arguments, program);
@@ -106,11 +128,12 @@ void check(const Update& update, const std::vector<float>& schedule, const std::
     near(actual.histories, expected.histories, "history");
     near(actual.seconds, expected.seconds, "second history");
     near(actual.accumulators, expected.accumulators, "accumulator");
+    near(actual.averages, expected.averages, "average");
   }
 }
 
-constexpr UpdateRule kRules[] = {UpdateRule::sgd,     UpdateRule::nesterov, UpdateRule::adagrad,
-                                 UpdateRule::rmsprop, UpdateRule::adadelta, UpdateRule::adam};
+constexpr UpdateRule kRules[] = {UpdateRule::sgd,      UpdateRule::nesterov, UpdateRule::adagrad, UpdateRule::rmsprop,
+                                 UpdateRule::adadelta, UpdateRule::adam,     UpdateRule::adamw,   UpdateRule::lars};
 
 RESNODE_TEST(update, "every rule, decay and clipping, alone and accumulated") {
   for (UpdateRule rule : kRules) {
@@ -129,6 +152,20 @@ RESNODE_TEST(update, "every rule, decay and clipping, alone and accumulated") {
         }
       }
     }
+  }
+}
+
+RESNODE_TEST(update, "averages of the weights follow every last pass, of every rule; dampened momentum") {
+  for (UpdateRule rule : kRules) {
+    for (float last : {0.0f, 1.0f}) {
+      check(averaging(updateOf(rule, 4, 2)), {0.05f, 3, 1, last}, {1}, 0,
+            "rule " + std::to_string(static_cast<int>(rule)) + " with an average, last " + std::to_string(last));
+    }
+  }
+  for (UpdateRule rule : {UpdateRule::sgd, UpdateRule::nesterov}) {
+    Update update = updateOf(rule, 4, 1);
+    update.dampened = true;
+    check(update, {0.05f, 3, 1, 1}, {1}, 0, "dampened rule " + std::to_string(static_cast<int>(rule)));
   }
 }
 

@@ -130,6 +130,7 @@ function* classes(net: LintNet): Iterable<Found> {
 const isSegnetLearning = ({ type, bn_param: p, param = [] }: LayerParameter): boolean =>
   type === 'BN' &&
   p?.bn_mode !== 'INFERENCE' &&
+  p?.moving_average !== true &&
   (p?.scale_filler !== undefined ||
     p?.shift_filler !== undefined ||
     p?.bn_mode !== undefined ||

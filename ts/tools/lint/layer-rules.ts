@@ -94,7 +94,7 @@ function* eltwise({ states }: LintNet): Iterable<Found> {
 
 /** What no rule of its own speaks of. */
 function* unbuilt({ states }: LintNet): Iterable<Found> {
-  for (const state of states) {
+  for (const state of states.filter(({ assumesShapes }) => !assumesShapes)) {
     const shared = sharedInPlace(state.layers);
     const lost = new Set<string>();
     for (const layer of state.layers) {

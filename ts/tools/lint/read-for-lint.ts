@@ -12,6 +12,7 @@ import { wrongPrototxt } from '../../caffe/prototxt-file.ts';
 import type { SolverParameter } from '../../caffe/solver-parameter.ts';
 import { upgradeNet, upgradeSolver } from '../../caffe/upgrade.ts';
 import { isLossType } from '../../layers/index.ts';
+import { isPublicDataLayer } from '../../layers/public-modules.ts';
 import { partialGraph } from '../view/partial-graph.ts';
 import type { LintNet, LintSolver, LintState } from './rule.ts';
 
@@ -105,6 +106,9 @@ function stateOf(
     layers,
     graph,
     missing: reasons,
+    assumesShapes: layers.some(
+      (layer) => isPublicDataLayer(layer) && (layer.top ?? []).some((top) => given[top] === undefined),
+    ),
     shapeOf: (blob) => {
       const id = graph.blobs.get(blob);
       return id === undefined ? undefined : graph.values[id]!.shape;

@@ -30,6 +30,8 @@ export interface LintState {
   readonly graph: Graph;
   /** Why a layer is not in the graph. */
   readonly missing: ReadonlyMap<LayerParameter, string>;
+  /** Shapes of inputs are a configuration's defaults (graph/assumed-shapes): what does not fit them may fit the true ones. */
+  readonly assumesShapes: boolean;
   /** A blob's shape, where it is known. */
   shapeOf(blob: string): readonly number[] | undefined;
 }
