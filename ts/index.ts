@@ -58,17 +58,21 @@ export type {
   TrainOptions,
   TrainPrecision,
   UpdateRule,
+  WeightsOptions,
 } from './device/trainer.ts';
 export { type GraphOptions, graphFromCaffe } from './graph/from-caffe.ts';
 export type * from './graph/graph.ts';
 export { type ReceptiveField, receptiveFields } from './graph/receptive-field.ts';
 export { type Summary, type SummaryRow, summarise } from './graph/summary.ts';
 export {
+  type BottomDiffs,
+  type HostFunction,
   type JavaScriptBlob,
   type JavaScriptLayer,
   type JavaScriptLayerInfo,
   type JavaScriptLayers,
   registerLayers,
+  type TopValues,
 } from './layers/javascript.ts';
 export type * from './layers/operation.ts';
 export type { DriverMemory, Precision } from './native/binding.ts';

@@ -30,8 +30,10 @@ export interface JavaScriptBlob {
   readonly data: Float32Array;
 }
 
-type Arrays = readonly Float32Array[];
-type Diffs = readonly (Float32Array | null)[];
+/** An array a top. */
+export type TopValues = readonly Float32Array[];
+/** An array a bottom; null: 0. */
+export type BottomDiffs = readonly (Float32Array | null)[];
 
 /** What `registerLayers` takes: one kind of layer, for all layers of nets that name it. */
 export interface JavaScriptLayer {
@@ -44,7 +46,7 @@ export interface JavaScriptLayer {
   readonly forward?: (
     bottoms: readonly JavaScriptBlob[],
     layer: JavaScriptLayerInfo,
-  ) => Arrays | Promise<Arrays>;
+  ) => TopValues | Promise<TopValues>;
   /**
    * The bottoms' diffs, one a bottom, null for 0, or a promise of them. Without it no diff goes down. `topDiffs` are of 0
    * where nothing flows.
@@ -56,7 +58,7 @@ export interface JavaScriptLayer {
       readonly topDiffs: readonly JavaScriptBlob[];
     },
     layer: JavaScriptLayerInfo,
-  ) => Diffs | Promise<Diffs>;
+  ) => BottomDiffs | Promise<BottomDiffs>;
 }
 
 /** Layers by `module.Layer`, or by `Layer` for any module. */
@@ -198,16 +200,16 @@ const blobs = (
 async function forward(
   { layer, info, tops }: HostFunction,
   reads: readonly (Float32Array | null)[],
-): Promise<Arrays> {
+): Promise<TopValues> {
   const values = await layer.forward!(blobs(info.bottoms, reads), info);
-  return checked(values, tops, 'forward', 'top') as Arrays;
+  return checked(values, tops, 'forward', 'top') as TopValues;
 }
 
 async function backward(
   { layer, info, tops }: HostFunction,
   reads: readonly (Float32Array | null)[],
   asked: readonly number[],
-): Promise<Diffs> {
+): Promise<BottomDiffs> {
   const { bottoms } = info;
   const made = bottoms.length + tops.length;
   const diffs = await layer.backward!(
@@ -227,7 +229,7 @@ function checked(
   shapes: readonly Shape[],
   name: 'forward' | 'backward',
   place: 'top' | 'bottom',
-): Diffs {
+): BottomDiffs {
   if (!Array.isArray(values) || values.length !== shapes.length)
     throw new ArgumentError(name, `an array of ${shapes.length} Float32Arrays, one a ${place}`, values);
   shapes.forEach((shape, i) => {
@@ -240,5 +242,5 @@ function checked(
         value,
       );
   });
-  return values as Diffs;
+  return values as BottomDiffs;
 }
