@@ -154,8 +154,14 @@ interface DeviceParts {
 }
 
 /** Options as they were at the call: what reads them may have to be imported first. */
-const asGiven = <Options>(options: Options): Options =>
-  typeof options === 'object' && options !== null && !(options instanceof URL) ? { ...options } : options;
+function asGiven<Options>(options: Options): Options {
+  if (typeof options !== 'object' || options === null) return options;
+  try {
+    return options instanceof URL ? options : { ...options };
+  } catch {
+    return options; // whose check says that they cannot be read
+  }
+}
 
 /** A Device, or what stands for it. */
 export const deviceLike: Kind<Device> = having<Device>('a Device of openDevice', 'load');
