@@ -198,6 +198,11 @@ async function measure(name: string, each: Case, folder: string) {
   };
 }
 
+const unknown = asked.filter((name) => !Object.hasOwn(CASES, name));
+if (unknown.length > 0) {
+  console.error(`there is no net ${unknown.join(', ')}: ${Object.keys(CASES).join(', ')}`);
+  process.exit(2);
+}
 const folder = mkdtempSync(join(tmpdir(), 'resnode-detectors-'));
 const results = [];
 try {
