@@ -27,4 +27,35 @@ struct Bin {
 
 RESNODE_HOST_DEVICE int64_t between(int64_t value, int64_t most) { return value < 0 ? 0 : value > most ? most : value; }
 
+// A bin of a region from start to end, both among it, cut into bins of equal length that overlap where they must.
+RESNODE_HOST_DEVICE Bin binOf(int64_t start, int64_t end, int64_t index, int64_t bins, int64_t size) {
+  const int64_t length = end - start + 1 > 1 ? end - start + 1 : 1;
+  const float each = static_cast<float>(length) / static_cast<float>(bins);
+  return {between(static_cast<int64_t>(std::floor(static_cast<float>(index) * each)) + start, size),
+          between(static_cast<int64_t>(std::ceil(static_cast<float>(index + 1) * each)) + start, size)};
+}
+
+// A channel of dx, of all images, where y holds the maximum of each bin: `Maxima` tells where in x it stands, −1 nowhere.
+template <class Maxima>
+struct RegionMaximaDiff {
+  Maxima of;
+  const float* dy;
+  float* dx;
+  int64_t count;
+
+  template <class Real>
+  RESNODE_HOST_DEVICE void item(int64_t channel) const {
+    const int64_t plane = of.height * of.width, bins = of.tall * of.wide;
+    for (int64_t image = 0; image < of.images; ++image) {
+      for (int64_t i = 0; i < plane; ++i) dx[(image * of.channels + channel) * plane + i] = 0;
+    }
+    for (int64_t region = 0; region < count; ++region) {
+      for (int64_t bin = 0; bin < bins; ++bin) {
+        const int64_t i = (region * of.channels + channel) * bins + bin, at = of.maximum(i);
+        if (at >= 0) dx[at] += dy[i];
+      }
+    }
+  }
+};
+
 }  // namespace resnode

@@ -102,7 +102,7 @@ export {
 } from '../images/features/class-activation-map.ts';
 export { extractFeatures, type FeatureOptions, type Features } from '../images/features/extract-features.ts';
 export type { Box, Resize, Size } from '../images/geometry.ts';
-export type { DeepImage, Image } from '../images/image.ts';
+export type { AnyImage, DeepImage, Image } from '../images/image.ts';
 export { readLabels } from '../images/labels.ts';
 export { readMeanImage } from '../images/mean-file.ts';
 export { type MeanImage, msraPreprocess, type Preprocess, preprocessImage } from '../images/preprocess.ts';
@@ -130,5 +130,4 @@ export type { LatencySummary } from '../images/service/batcher.ts';
 export type { ServiceOptions } from '../images/service/options.ts';
 export type { ServiceStats } from '../images/service/requests.ts';
 export type { TaskFiles } from '../images/service/task-files.ts';
-export type { AnyImage } from '../images/service/whole-image.ts';
 export type { WholePreprocess, WholeResize } from '../images/whole.ts';

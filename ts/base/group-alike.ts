@@ -4,8 +4,8 @@
 export const causeOf = (message: string): string => message.replace(/"[^"]*"/g, '""').replace(/\d+/g, '0');
 
 /** Groups in the order of their first members, by a key of each. */
-export function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {
-  const groups = new Map<string, T[]>();
+export function groupBy<T>(items: readonly T[], keyOf: (item: T) => string | number): T[][] {
+  const groups = new Map<string | number, T[]>();
   for (const item of items) {
     const group = groups.get(keyOf(item));
     if (group === undefined) groups.set(keyOf(item), [item]);

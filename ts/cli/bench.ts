@@ -5,6 +5,7 @@ import { ArgumentError } from '../base/errors.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { readJsonFile } from '../caffe/json.ts';
 import { type DeviceKind, openDevice } from '../device/device.ts';
+// Registers device.load's rows, after which flags are named.
 import '../device/nets.ts';
 import { benchDevice } from '../tools/bench/bench-device.ts';
 import { compareReports } from '../tools/bench/compare.ts';

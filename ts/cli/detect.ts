@@ -3,7 +3,8 @@ import { Command } from 'commander';
 import type { Detection } from '../images/detect/detection.ts';
 import { detectionPicture } from '../images/detect/detection-picture.ts';
 import { type DetectorOptions, openDetector } from '../images/detect/detector.ts';
-import { flag, group, own } from './flag.ts';
+import { type Flag, flag, group, own } from './flag.ts';
+import { tableLines } from './table.ts';
 import { lookAtWholeImages, type WholeImagesFlags, wholeImagesOptions } from './whole-images.ts';
 
 /** What says how boxes are made. */
@@ -18,15 +19,12 @@ interface Flags extends WholeImagesFlags, BoxFlags {
   top?: number;
 }
 
-/** Adds --nms, --box-stds and --box-means. */
-export const boxOptions = (command: Command): Command =>
-  group(
-    command,
-    'How boxes are made:',
-    flag('openDetector', 'nms', '--nms <overlap>'),
-    flag('openDetector', 'boxStds', '--box-stds <list>'),
-    flag('openDetector', 'boxMeans', '--box-means <list>'),
-  );
+/** --nms, --box-stds and --box-means. */
+export const boxOptions = (): Flag[] => [
+  flag('openDetector', 'nms', '--nms <overlap>'),
+  flag('openDetector', 'boxStds', '--box-stds <list>'),
+  flag('openDetector', 'boxMeans', '--box-means <list>'),
+];
 
 /** The same as options. */
 export const boxesOf = ({ nms, boxStds, boxMeans }: BoxFlags): DetectorOptions => ({
@@ -45,7 +43,7 @@ export function detect(): Command {
     ],
     own('outDetections'),
   );
-  return boxOptions(command)
+  return group(command, 'How boxes are made:', ...boxOptions())
     .addHelpText(
       'after',
       `
@@ -90,9 +88,7 @@ function tableOf(detections: readonly Detection[]): readonly string[] {
     ...[box.x, box.y, box.width, box.height].map((value) => value.toFixed(1)),
     label,
   ]);
-  const head = ['score', 'x', 'y', 'width', 'height', 'class'];
-  const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]!.length)));
-  const line = (row: readonly string[]) =>
-    `  ${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padStart(widths[i]!))).join('  ')}`;
-  return rows.length === 0 ? ['  nothing'] : [head, ...rows].map(line);
+  return rows.length === 0
+    ? ['  nothing']
+    : tableLines(['score', 'x', 'y', 'width', 'height', 'class'], rows);
 }

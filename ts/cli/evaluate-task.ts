@@ -12,12 +12,13 @@ import type { SkippedImage } from '../images/evaluate/evaluate-images.ts';
 import type { SegmentationScores } from '../images/evaluate/maps/pixel-counts.ts';
 import { evaluateSegmenter } from '../images/segment/evaluate-segmenter.ts';
 import { openSegmenter } from '../images/segment/segmenter.ts';
-import { type BoxFlags, boxesOf } from './detect.ts';
+import { type BoxFlags, boxesOf, boxOptions } from './detect.ts';
 import { flag, group, own } from './flag.ts';
 import { imageSources } from './image-files.ts';
 import { type AnyPrecisionFlags, type DeviceFlags, openFlagged, precisionOf } from './options.ts';
 import { limitsOf } from './preprocess-options.ts';
 import { Progress, type ProgressFlags } from './progress.ts';
+import { tableLines } from './table.ts';
 import { chooseWholePreprocess, type WholePreprocessFlags } from './whole-preprocess-options.ts';
 
 export type Task = 'classify' | 'detect' | 'segment';
@@ -69,9 +70,7 @@ export const taskOptions = (command: Command): Command =>
     own('pad'),
     flag('evaluateDetector', 'minScore', '--min-score <score>'),
     flag('evaluateDetector', 'top', '--top <n>'),
-    flag('openDetector', 'nms', '--nms <overlap>'),
-    flag('openDetector', 'boxStds', '--box-stds <list>'),
-    flag('openDetector', 'boxMeans', '--box-means <list>'),
+    ...boxOptions(),
     flag('openSegmenter', 'output', '--output <blob>'),
     flag('evaluateSegmenter', 'ignored', '--ignore-label <class>'),
   );
@@ -220,15 +219,6 @@ function sayBroken(skipped: readonly SkippedImage[], total: number, { skipBroken
 
 const percent = (value: number | null): string => (value === null ? '–' : (100 * value).toFixed(2));
 
-/** Cells under their heads, the last one to the left. */
-function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
-  const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]!.length)));
-  for (const row of [head, ...rows])
-    console.log(
-      `  ${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padStart(widths[i]!))).join('  ')}`,
-    );
-}
-
 function printDetection({ images, voc07, voc10, coco, classes }: DetectionScores): void {
   console.log(`${images} images; mean average precision in percent`);
   console.log(`VOC 2007 (11 recalls)  ${percent(voc07)}`);
@@ -238,13 +228,14 @@ function printDetection({ images, voc07, voc10, coco, classes }: DetectionScores
   console.log(
     `  small ${percent(apSmall)}, medium ${percent(apMedium)}, large ${percent(apLarge)}; recall of 1, 10, 100 an image ${[ar1, ar10, ar100].map(percent).join(', ')}`,
   );
-  printTable(
+  const lines = tableLines(
     ['VOC 2007', 'VOC 2010', 'COCO', 'objects', 'found', 'class'],
     classes.map((each) => [
       ...[percent(each.voc07), percent(each.voc10), percent(each.coco)],
       ...[String(each.objects), String(each.found), each.label],
     ]),
   );
+  for (const line of lines) console.log(line);
 }
 
 function printSegmentation(scores: SegmentationScores): void {
@@ -253,10 +244,11 @@ function printSegmentation(scores: SegmentationScores): void {
   console.log(`mean accuracy          ${percent(scores.meanAccuracy)}`);
   console.log(`mean IU                ${percent(scores.meanIu)}`);
   console.log(`frequency weighted IU  ${percent(scores.frequencyWeightedIu)}`);
-  printTable(
+  const lines = tableLines(
     ['IU', 'accuracy', 'pixels', 'class'],
     scores.classes.map(({ iu, accuracy, pixels, label }) => [
       ...[percent(iu), percent(accuracy), String(pixels), label],
     ]),
   );
+  for (const line of lines) console.log(line);
 }

@@ -4,6 +4,7 @@ import { ArgumentError, DeviceError } from '../base/errors.ts';
 import { filterNet, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import type { Communicator } from '../device/communicator.ts';
 import { type Device, type DeviceKind, type LoadOptions, openDevice } from '../device/device.ts';
+// Registers device.load's rows, after which flags are named.
 import '../device/nets.ts';
 import type { Shapes } from '../device/tensor.ts';
 import type { TrainOptions } from '../device/train-options.ts';

@@ -6,7 +6,7 @@ import type { Size } from '../images/geometry.ts';
 import { readMean } from '../images/mean-file.ts';
 import type { Preprocess } from '../images/preprocess.ts';
 import { loadPreprocess, preprocessBeside } from '../images/preprocess-file.ts';
-import { flag, group, own } from './flag.ts';
+import { type Flag, flag, group, own } from './flag.ts';
 
 export interface PreprocessFlags {
   mean?: string;
@@ -41,8 +41,14 @@ const FLAGS = {
 /** Attribute names of what a preprocess file says. */
 export const PREPROCESS_ATTRIBUTES: string[] = Object.keys(FLAGS);
 
-/** Adds --mean, --mean-value, --preprocess and all else that says how images are prepared; and --max-pixels. */
-export function preprocessOptions(command: Command): Command {
+/**
+ * Adds --mean, --mean-value, --preprocess and all else that says how images are prepared; and --max-pixels.
+ * @param sizes What says their size.
+ */
+export function preprocessOptions(
+  command: Command,
+  sizes: readonly Flag[] = [own('shorterSide'), own('resize'), own('noResize')],
+): Command {
   return group(
     command,
     'How images are prepared:',
@@ -52,9 +58,7 @@ export function preprocessOptions(command: Command): Command {
     flag('preprocessImage', 'preprocess.order', '--order <order>'),
     flag('preprocessImage', 'preprocess.scale', '--scale <factor>'),
     flag('preprocessImage', 'preprocess.std', '--std <list>'),
-    own('shorterSide'),
-    own('resize'),
-    own('noResize'),
+    ...sizes,
     flag('preprocessImage', 'preprocess.interpolation', '--interpolation <kind>'),
     flag('preprocessImage', 'preprocess.orientation', '--orientation <how>'),
     flag('preprocessImage', 'preprocess.depth', '--depth <bits>'),

@@ -4,12 +4,12 @@ import { ArgumentError } from '../base/errors.ts';
 import type { Size } from '../images/geometry.ts';
 import { loadWholePreprocess } from '../images/preprocess-file.ts';
 import type { WholePreprocess, WholeResize } from '../images/whole.ts';
-import { flag, group, own } from './flag.ts';
+import { own } from './flag.ts';
 import {
   givenFlags,
-  maxPixelsOption,
   type PreprocessFlags,
   preprocessFileOf,
+  preprocessOptions,
   valuesOf,
 } from './preprocess-options.ts';
 
@@ -18,28 +18,15 @@ export interface WholePreprocessFlags extends PreprocessFlags {
   pad?: Size;
 }
 
-/** Adds --mean, --mean-value, --preprocess and all else that says how images are prepared; and --max-pixels. */
-export function wholePreprocessOptions(command: Command): Command {
-  return group(
-    command,
-    'How images are prepared:',
-    own('mean'),
-    own('meanValue'),
-    own('preprocess'),
-    flag('preprocessImage', 'preprocess.order', '--order <order>'),
-    flag('preprocessImage', 'preprocess.scale', '--scale <factor>'),
-    flag('preprocessImage', 'preprocess.std', '--std <list>'),
+/** Adds what `preprocessOptions` adds, with the sizes that whole images have. */
+export const wholePreprocessOptions = (command: Command): Command =>
+  preprocessOptions(command, [
     own('wholeShorterSide'),
     own('longestSide'),
     own('wholeResize'),
     own('noResize'),
     own('pad'),
-    flag('preprocessImage', 'preprocess.interpolation', '--interpolation <kind>'),
-    flag('preprocessImage', 'preprocess.orientation', '--orientation <how>'),
-    flag('preprocessImage', 'preprocess.depth', '--depth <bits>'),
-    maxPixelsOption(),
-  );
-}
+  ]);
 
 /**
  * The preprocessing of the flags, of --preprocess, or of the file beside the model, which is named on stderr.

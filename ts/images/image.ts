@@ -1,6 +1,7 @@
 /** Pixels in memory. */
-import { either, instance, integer, type Kind, oneOf, string } from '../base/kinds.ts';
+import { bytes, either, instance, integer, type Kind, oneOf, string } from '../base/kinds.ts';
 import { fields, required } from '../base/options.ts';
+import { location } from '../base/sources.ts';
 
 /** Decoded pixels: H×W×C, interleaved R, G, B, or one grey channel. */
 export interface Image {
@@ -16,6 +17,9 @@ export interface Image {
 export interface DeepImage extends Omit<Image, 'data'> {
   readonly data: Uint16Array;
 }
+
+/** A path, a `file:` URL, the bytes of an image file, or decoded pixels. */
+export type AnyImage = string | URL | Uint8Array | ArrayBuffer | Image | DeepImage;
 
 /** @param data What the samples may lie in: as many as the size says. */
 function imageKind<T extends Image | DeepImage>(data: Kind<Uint8Array | Uint16Array>): Kind<T> {
@@ -48,10 +52,14 @@ export const anyImage = imageKind<Image | DeepImage>(
   either(instance('a Uint8Array', Uint8Array), instance('a Uint16Array', Uint16Array)),
 );
 
+/** Pixels, or a file of them. */
+export const imageOrFile: Kind<AnyImage> = either(location, bytes, anyImage);
+/** The argument of what looks at one image. */
+export const imageArgument = required(imageOrFile, 'A path, a file: URL, bytes of an image file, or pixels.');
+
 /** Whether it is pixels, where a file's place or its bytes may stand too. */
-export const isImage = (
-  value: string | URL | ArrayBuffer | Uint8Array | Image | DeepImage,
-): value is Image | DeepImage => typeof value === 'object' && 'width' in value;
+export const isImage = (value: AnyImage): value is Image | DeepImage =>
+  typeof value === 'object' && 'width' in value;
 
 /** What decoders give: samples of 8 or 16 bits. */
 export type DecodedPixels = Pick<Image, 'width' | 'height' | 'channels'> & {

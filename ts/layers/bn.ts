@@ -6,7 +6,7 @@
  */
 import { showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
-import { withDefaults } from '../caffe/net-parameter.ts';
+import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import { Composition } from './compose.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 
@@ -34,13 +34,22 @@ interface BnParameter {
 
 const ONE = { type: 'constant', value: 1 };
 
+const wordsOf = (written: Message) =>
+  [SEGNET, PSPNET].map((words) => words.find((word) => written[word] !== undefined));
+
 /** The words that are written decide; where there are none, four `param` are PSPNet's. */
+export function isSegnetBn({ bn_param: written = {}, param = [] }: LayerParameter): boolean {
+  const [segnet, pspnet] = wordsOf(written);
+  if (written.moving_average === true) return false;
+  return segnet !== undefined || (pspnet === undefined && param.length < 3);
+}
+
 function bn(context: LayerContext): Built {
   const shape = context.shapes[0]!;
   if (shape.length < 2)
     context.fail('dimensions', `expected a bottom of at least 2 dimensions, found ${showShape(shape)}`);
   const written: Message = context.layer.bn_param ?? {};
-  const [segnet, pspnet] = [SEGNET, PSPNET].map((words) => words.find((word) => written[word] !== undefined));
+  const [segnet, pspnet] = wordsOf(written);
   if (segnet !== undefined && pspnet !== undefined)
     context.fail(
       'bn',
@@ -56,8 +65,7 @@ function bn(context: LayerContext): Built {
       eps: p.var_eps,
       momentum: 1 - (p.decay ?? 1 - p.momentum),
     });
-  const isSegnet = segnet !== undefined || (pspnet === undefined && (context.layer.param?.length ?? 0) < 3);
-  return isSegnet ? segnetBn(context, p) : pspnetBn(context, p);
+  return isSegnetBn(context.layer) ? segnetBn(context, p) : pspnetBn(context, p);
 }
 
 /** A blob of a value a channel, as both forks shape it. */

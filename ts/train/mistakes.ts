@@ -1,4 +1,5 @@
 /** Where a classifier is wrong, for a report: which classes it takes for which, and the images that it is surest of. */
+import { groupBy } from '../base/group-alike.ts';
 import { decodeImage } from '../images/decode.ts';
 import type { LazySample, Sample } from '../images/evaluate/evaluate-images.ts';
 import type { Outcome } from '../images/evaluate/outcome.ts';
@@ -30,10 +31,11 @@ export async function missesOf(
   const wrong = outcomes
     .flatMap((outcome) => (outcome.rank > 0 ? [{ ...outcome, image: images[outcome.sample!]! }] : []))
     .sort((a, b) => b.confidence - a.confidence);
-  const size = (label: number) => outcomes.filter((outcome) => outcome.label === label).length;
-  const queues = [...new Set(wrong.map(({ label }) => label))]
-    .sort((a, b) => size(a) - size(b) || a - b)
-    .map((label) => wrong.filter((outcome) => outcome.label === label));
+  const sizes = new Map<number, number>();
+  for (const { label } of outcomes) sizes.set(label, (sizes.get(label) ?? 0) + 1);
+  const queues = groupBy(wrong, ({ label }) => label).sort(
+    ([a], [b]) => sizes.get(a!.label)! - sizes.get(b!.label)! || a!.label - b!.label,
+  );
   const shown = [];
   for (let turn = 0; shown.length < Math.min(MOST_PICTURES, wrong.length); turn++)
     shown.push(...queues.flatMap((queue) => queue.slice(turn, turn + 1)));

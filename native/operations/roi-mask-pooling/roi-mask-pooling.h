@@ -27,12 +27,6 @@ struct MaskedBins {
             place(first ? centre : centre + size * regionScale / 2), place(centre - size * maskScale / 2),
             place(centre + size * maskScale / 2)};
   }
-  RESNODE_HOST_DEVICE static Bin bin(const Side& of, int64_t index, int64_t bins, int64_t size) {
-    const int64_t length = of.end - of.start + 1 > 1 ? of.end - of.start + 1 : 1;
-    const float each = static_cast<float>(length) / static_cast<float>(bins);
-    return {between(static_cast<int64_t>(std::floor(static_cast<float>(index) * each)) + of.start, size),
-            between(static_cast<int64_t>(std::ceil(static_cast<float>(index + 1) * each)) + of.start, size)};
-  }
   // Where in x the value of y stands; −1: its bin is empty.
   RESNODE_HOST_DEVICE int64_t maximum(int64_t i) const {
     const int64_t channel = i / (wide * tall) % channels;
@@ -41,7 +35,8 @@ struct MaskedBins {
     if (!(region[0] >= 0) || image >= images) return -1;
     const Side across = side(region[1], region[3], part == RegionPart::left, part == RegionPart::right),
                down = side(region[2], region[4], part == RegionPart::top, part == RegionPart::bottom);
-    const Bin rows = bin(down, i / wide % tall, tall, height), columns = bin(across, i % wide, wide, width);
+    const Bin rows = binOf(down.start, down.end, i / wide % tall, tall, height),
+              columns = binOf(across.start, across.end, i % wide, wide, width);
     const int64_t plane = (image * channels + channel) * height * width;
     int64_t found = -1;
     for (int64_t h = rows.start; h < rows.end; ++h) {
@@ -61,28 +56,6 @@ struct MaskedBins {
   }
 };
 
-// A channel of dx, of all images.
-struct MaskedBinsDiff {
-  MaskedBins of;
-  const float* dy;
-  float* dx;
-  int64_t count;
-
-  template <class Real>
-  RESNODE_HOST_DEVICE void item(int64_t channel) const {
-    const int64_t plane = of.height * of.width, bins = of.tall * of.wide;
-    for (int64_t image = 0; image < of.images; ++image) {
-      for (int64_t i = 0; i < plane; ++i) dx[(image * of.channels + channel) * plane + i] = 0;
-    }
-    for (int64_t region = 0; region < count; ++region) {
-      for (int64_t bin = 0; bin < bins; ++bin) {
-        const int64_t i = (region * of.channels + channel) * bins + bin, at = of.maximum(i);
-        if (at >= 0) dx[at] += dy[i];
-      }
-    }
-  }
-};
-
 inline MaskedBins maskedBins(const RoiMaskPooling& op, const std::vector<const float*>& x, const Shapes& xs,
                              const Shape& y) {
   return {x[0],     x[1],           xs[0][0],     xs[0][1], xs[0][2], xs[0][3], y[2], y[3], op.spatialScale,
@@ -98,8 +71,8 @@ void forward(const RoiMaskPooling& op, const Forward& at, Run& run) {
 template <class Run>
 void backward(const RoiMaskPooling& op, const Backward& at, Run& run) {
   if (!at.dx[0]) return;
-  run.each(at.xShape[0][1],
-           MaskedBinsDiff{maskedBins(op, at.x, at.xShape, at.yShape[0]), at.dy[0], at.dx[0], at.xShape[1][0]});
+  run.each(at.xShape[0][1], RegionMaximaDiff<MaskedBins>{maskedBins(op, at.x, at.xShape, at.yShape[0]), at.dy[0],
+                                                         at.dx[0], at.xShape[1][0]});
 }
 
 }  // namespace resnode

@@ -15,10 +15,7 @@ struct RegionBins {
   RESNODE_HOST_DEVICE Bin bin(float from, float to, int64_t index, int64_t bins, int64_t size) const {
     const int64_t start = static_cast<int64_t>(std::round(from * scale)),
                   end = static_cast<int64_t>(std::round(to * scale));
-    const int64_t length = end - start + 1 > 1 ? end - start + 1 : 1;
-    const float each = static_cast<float>(length) / static_cast<float>(bins);
-    return {between(static_cast<int64_t>(std::floor(static_cast<float>(index) * each)) + start, size),
-            between(static_cast<int64_t>(std::ceil(static_cast<float>(index + 1) * each)) + start, size)};
+    return binOf(start, end, index, bins, size);
   }
   // Where in x the maximum of a value of y stands; −1: its bin is empty.
   RESNODE_HOST_DEVICE int64_t maximum(int64_t i) const {
@@ -45,28 +42,6 @@ struct RegionBins {
   }
 };
 
-// A channel of dx, of all images.
-struct RegionBinsDiff {
-  RegionBins of;
-  const float* dy;
-  float* dx;
-  int64_t count;
-
-  template <class Real>
-  RESNODE_HOST_DEVICE void item(int64_t channel) const {
-    const int64_t plane = of.height * of.width, bins = of.tall * of.wide;
-    for (int64_t image = 0; image < of.images; ++image) {
-      for (int64_t i = 0; i < plane; ++i) dx[(image * of.channels + channel) * plane + i] = 0;
-    }
-    for (int64_t region = 0; region < count; ++region) {
-      for (int64_t bin = 0; bin < bins; ++bin) {
-        const int64_t i = (region * of.channels + channel) * bins + bin, at = of.maximum(i);
-        if (at >= 0) dx[at] += dy[i];
-      }
-    }
-  }
-};
-
 inline RegionBins regionBins(const RoiPooling& op, const std::vector<const float*>& x, const Shapes& xs,
                              const Shape& y) {
   return {x[0], x[1], xs[0][0], xs[0][1], xs[0][2], xs[0][3], y[2], y[3], op.spatialScale};
@@ -81,8 +56,8 @@ void forward(const RoiPooling& op, const Forward& at, Run& run) {
 template <class Run>
 void backward(const RoiPooling& op, const Backward& at, Run& run) {
   if (!at.dx[0]) return;
-  run.each(at.xShape[0][1],
-           RegionBinsDiff{regionBins(op, at.x, at.xShape, at.yShape[0]), at.dy[0], at.dx[0], at.xShape[1][0]});
+  run.each(at.xShape[0][1], RegionMaximaDiff<RegionBins>{regionBins(op, at.x, at.xShape, at.yShape[0]), at.dy[0],
+                                                         at.dx[0], at.xShape[1][0]});
 }
 
 }  // namespace resnode

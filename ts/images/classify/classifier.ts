@@ -1,7 +1,7 @@
 /** From images to class names: decoding, preprocessing and a net behind one call, requests batched by themselves. */
 
 import { ArgumentError, ClassifierError } from '../../base/errors.ts';
-import { bytes, either, integer, type Kind, oneOf, signal } from '../../base/kinds.ts';
+import { either, integer, type Kind, oneOf, signal } from '../../base/kinds.ts';
 import { optional, options, required, signature } from '../../base/options.ts';
 import { location, pathOf } from '../../base/sources.ts';
 import type { Device } from '../../device/device.ts';
@@ -10,7 +10,7 @@ import { decodeImage } from '../decode.ts';
 import { type ImageScorer, scoreCrops } from '../evaluate/image-scorers.ts';
 import { averaged, type Scores, scoresOf } from '../evaluate/scores.ts';
 import { imageInput } from '../features/image-input.ts';
-import { anyImage, type DeepImage, type Image, isImage } from '../image.ts';
+import { type AnyImage, imageArgument, isImage } from '../image.ts';
 import { readLabels } from '../labels.ts';
 import { decodingOf, type Preprocess } from '../preprocess.ts';
 import { loadPreprocess, preprocessBeside } from '../preprocess-file.ts';
@@ -51,10 +51,7 @@ const OPEN_CLASSIFIER = signature('openClassifier', {
   options: optional(classifierOptions, 'none', 'How it works.'),
 });
 const CLASSIFY = signature('classifier.classify', {
-  image: required(
-    either(location, bytes, anyImage),
-    'A path, a file: URL, bytes of an image file, or pixels.',
-  ),
+  image: imageArgument,
   options: optional(classifyOptions, 'none', 'How it is classified.'),
 });
 
@@ -160,10 +157,7 @@ export class Classifier {
    * `classifier/not-finite` where a probability is NaN; ImageError as `decodeImage`; the signal's reason
    * @example const [{ label, probability }] = await classifier.classify(request.body, { top: 1 });
    */
-  async classify(
-    image: string | URL | Uint8Array | ArrayBuffer | Image | DeepImage,
-    options: ClassifyOptions = {},
-  ): Promise<Classification[]> {
+  async classify(image: AnyImage, options: ClassifyOptions = {}): Promise<Classification[]> {
     CLASSIFY.check(image, options);
     const { top = 5, crops = 1, signal } = options;
     return this.#requests.serve(async () => {
@@ -206,7 +200,7 @@ export class Classifier {
   }
 
   async #rowsOf(
-    image: string | URL | Uint8Array | ArrayBuffer | Image | DeepImage,
+    image: AnyImage,
     crops: 1 | 10,
     signal: AbortSignal | undefined,
   ): Promise<ArrayLike<number>[]> {

@@ -1,19 +1,19 @@
 /** From images to objects: decoding, preprocessing, a net and its boxes behind one call, requests batched by themselves. */
 import { DetectorError } from '../../base/errors.ts';
-import { bytes, either, integer, list, number, signal } from '../../base/kinds.ts';
+import { integer, list, number, signal } from '../../base/kinds.ts';
 import { optional, options, required, signature } from '../../base/options.ts';
-import { location, pathOf } from '../../base/sources.ts';
 import type { NetParameter } from '../../caffe/net-parameter.ts';
 import { readModel } from '../../device/load-options.ts';
 import type { Model, Outputs } from '../../device/model.ts';
 import { graphFromCaffe } from '../../graph/from-caffe.ts';
 import { imageInput, inputsOf } from '../features/image-input.ts';
-import { anyImage } from '../image.ts';
-import { onDevice, type ServiceOptions, serviceRows } from '../service/options.ts';
+import { type AnyImage, imageArgument } from '../image.ts';
+import { openWholeImages } from '../service/open-whole-images.ts';
+import { type ServiceOptions, serviceRows } from '../service/options.ts';
 import type { ServiceStats } from '../service/requests.ts';
 import { classNames, filesOf, type TaskFiles, taskSource, wholePreprocessOf } from '../service/task-files.ts';
-import { type AnyImage, WholeImageService, wholeBatches } from '../service/whole-image.ts';
-import { commonSize, type WholePreprocess } from '../whole.ts';
+import type { WholeImageService } from '../service/whole-image.ts';
+import type { WholePreprocess } from '../whole.ts';
 import { type ImageRows, type RegionOptions, regionBoxes, rowsOfImages, ssdBoxes } from './boxes.ts';
 import type { Detection, Found } from './detection.ts';
 import { type DetectorHead, findDetectorHead } from './head.ts';
@@ -69,10 +69,7 @@ const OPEN_DETECTOR = signature('openDetector', {
   options: optional(detectorOptions, 'none', 'How it works.'),
 });
 const DETECT = signature('detector.detect', {
-  image: required(
-    either(location, bytes, anyImage),
-    'A path, a file: URL, bytes of an image file, or pixels.',
-  ),
+  image: imageArgument,
   options: optional(detectOptions, 'none', 'How it is looked at.'),
 });
 
@@ -99,40 +96,24 @@ export async function openDetector(
   const head = findDetectorHead(net, graph);
   const labels = classNames(files.labels, head.classes, head.background);
   const imageInfo = head.kind === 'regions' ? head.imageInfo : null;
-  return onDevice(options, async (device, ownsDevice) => {
-    const { precision, nms } = options;
-    const input = imageInput({ inputs: inputsOf(graph, imageInfo) });
-    const { resize = usualResize(head, input.size) } = given;
-    const preprocess = { ...given, resize };
-    const size = commonSize(preprocess) ?? input.size;
-    const blob = head.kind === 'ssd' ? head.scores : head.probabilities;
-    const sizes = wholeBatches(net, blob, preprocess, imageInfo, options);
-    const model = await device.load({
-      model: head.kind === 'ssd' && nms !== undefined ? withOverlap(net, head.layer, nms) : net,
-      weights: files.weights,
+  const input = imageInput({ inputs: inputsOf(graph, imageInfo) });
+  const { resize = usualResize(head, input.size) } = given;
+  const preprocess = { ...given, resize };
+  const { nms } = options;
+  return openWholeImages<Raw, Detector>(
+    {
+      name: 'detector',
+      refusal: (why, message) => new DetectorError(`detector/${why}`, message),
+      net: head.kind === 'ssd' && nms !== undefined ? withOverlap(net, head.layer, nms) : net,
       outputs: outputsOf(head),
-      batch: 1,
-      inputShapes: { [input.name]: [1, input.channels, size.height, size.width] },
-      batches: sizes,
-      ...(precision === undefined ? {} : { precision }),
-      ...(precision === 'int8' && files.calibration !== undefined
-        ? { calibration: pathOf(files.calibration) }
-        : {}),
-    });
-    try {
-      const service = new WholeImageService<Raw>({
-        name: 'detector',
-        refusal: (why, message) => new DetectorError(`detector/${why}`, message),
-        split: (outputs, images) => (head.kind === 'ssd' ? rowsOfImages(head, outputs, images) : [outputs]),
-        ...{ model, device, ownsDevice, input, imageInfo, preprocess, options, sizes },
-      });
-      await service.warm();
-      return new Detector({ model, head, labels, preprocess, service, options });
-    } catch (error) {
-      model.dispose();
-      throw error;
-    }
-  });
+      rows: head.kind === 'ssd' ? head.scores : head.probabilities,
+      split: (outputs, images) => (head.kind === 'ssd' ? rowsOfImages(head, outputs, images) : [outputs]),
+      ...{ input, imageInfo, preprocess },
+    },
+    files,
+    options,
+    (model, service) => new Detector({ model, head, labels, preprocess, service, options }),
+  );
 }
 
 /** Of one image: SSD's rows, or the outputs of a run. */

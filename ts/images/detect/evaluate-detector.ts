@@ -1,15 +1,13 @@
 /** A detector over many images whose objects are marked. */
 import { ArgumentError } from '../../base/errors.ts';
-import { bytes, either, having, integer, list, number } from '../../base/kinds.ts';
+import { having, integer, list, number } from '../../base/kinds.ts';
 import { fields, optional, options, required, signature } from '../../base/options.ts';
-import { location } from '../../base/sources.ts';
 import { nearest } from '../../base/suggest.ts';
 import { type DetectionScores, scoreDetections } from '../evaluate/boxes/detection-scores.ts';
 import { type ScoredImage, type TrueObject, trueObjects } from '../evaluate/boxes/truth.ts';
 import { type EachOptions, eachRows, eachSample } from '../evaluate/each-sample.ts';
 import type { SkippedImage } from '../evaluate/evaluate-images.ts';
-import { anyImage } from '../image.ts';
-import type { AnyImage } from '../service/whole-image.ts';
+import { type AnyImage, imageOrFile } from '../image.ts';
 import type { Detector } from './detector.ts';
 
 /** An image and the objects that are in it. */
@@ -36,7 +34,7 @@ const EVALUATE_DETECTOR = signature('evaluateDetector', {
   samples: required(
     list(
       fields<DetectionSample>('{ image, objects }', {
-        image: required(either(location, bytes, anyImage), 'As for detector.detect.'),
+        image: required(imageOrFile, 'As for detector.detect.'),
         objects: required(trueObjects, 'What is in it.'),
       }),
       { of: 'samples, each { image, objects }', atLeast: 1 },

@@ -1,7 +1,7 @@
 /** A segmenter over many images of which the class of each pixel is known. */
 import { readFile } from 'node:fs/promises';
 import { ArgumentError, ImageError } from '../../base/errors.ts';
-import { bytes, either, having, integer, list } from '../../base/kinds.ts';
+import { either, having, integer, list } from '../../base/kinds.ts';
 import { fields, optional, options, required, signature } from '../../base/options.ts';
 import { location, pathOf } from '../../base/sources.ts';
 import { type EachOptions, eachRows, eachSample } from '../evaluate/each-sample.ts';
@@ -12,9 +12,8 @@ import {
   PixelCounts,
   type SegmentationScores,
 } from '../evaluate/maps/pixel-counts.ts';
-import { anyImage } from '../image.ts';
+import { type AnyImage, imageOrFile } from '../image.ts';
 import { decodeIndexedPng } from '../indexed-png.ts';
-import type { AnyImage } from '../service/whole-image.ts';
 import type { ClassMap } from './segmentation.ts';
 import type { Segmenter } from './segmenter.ts';
 
@@ -43,7 +42,7 @@ const EVALUATE_SEGMENTER = signature('evaluateSegmenter', {
   samples: required(
     list(
       fields<SegmentationSample>('{ image, truth }', {
-        image: required(either(location, bytes, anyImage), 'As for segmenter.segment.'),
+        image: required(imageOrFile, 'As for segmenter.segment.'),
         truth: required(either(location, labelMap), 'A PNG whose samples are classes, or a map.'),
       }),
       { of: 'samples, each { image, truth }', atLeast: 1 },

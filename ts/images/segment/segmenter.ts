@@ -1,20 +1,20 @@
 /** From images to maps of classes or edges: decoding, preprocessing and a net behind one call, requests batched by themselves. */
 import { ArgumentError, SegmenterError } from '../../base/errors.ts';
-import { bytes, either, signal, string } from '../../base/kinds.ts';
+import { signal, string } from '../../base/kinds.ts';
 import { describeNotFinite, notFinite } from '../../base/not-finite.ts';
 import { optional, options, required, signature } from '../../base/options.ts';
-import { location, pathOf } from '../../base/sources.ts';
 import { readModel } from '../../device/load-options.ts';
 import type { Model, Outputs } from '../../device/model.ts';
 import type { Tensor } from '../../device/tensor.ts';
 import { graphFromCaffe } from '../../graph/from-caffe.ts';
 import { imageInput, inputsOf } from '../features/image-input.ts';
-import { anyImage } from '../image.ts';
-import { onDevice, type ServiceOptions, serviceRows } from '../service/options.ts';
+import { type AnyImage, imageArgument } from '../image.ts';
+import { openWholeImages } from '../service/open-whole-images.ts';
+import { type ServiceOptions, serviceRows } from '../service/options.ts';
 import type { ServiceStats } from '../service/requests.ts';
 import { classNames, filesOf, type TaskFiles, taskSource, wholePreprocessOf } from '../service/task-files.ts';
-import { type AnyImage, WholeImageService, wholeBatches } from '../service/whole-image.ts';
-import { commonSize, type Placement, type WholePreprocess } from '../whole.ts';
+import type { WholeImageService } from '../service/whole-image.ts';
+import type { Placement, WholePreprocess } from '../whole.ts';
 import { findSegmenterHead, type SegmenterHead, takesAnySize } from './head.ts';
 import { mapOfImage } from './score-map.ts';
 import { areasOf, type Segmentation } from './segmentation.ts';
@@ -45,10 +45,7 @@ const OPEN_SEGMENTER = signature('openSegmenter', {
   options: optional(segmenterOptions, 'none', 'How it works.'),
 });
 const SEGMENT = signature('segmenter.segment', {
-  image: required(
-    either(location, bytes, anyImage),
-    'A path, a file: URL, bytes of an image file, or pixels.',
-  ),
+  image: imageArgument,
   options: optional(segmentOptions, 'none', 'How it is looked at.'),
 });
 
@@ -81,37 +78,21 @@ export async function openSegmenter(
   const usual = () => (takesAnySize(net, input, head.blob) ? null : input.size);
   const { resize = usual() } = given;
   const preprocess: WholePreprocess = { ...given, resize };
-  return onDevice(options, async (device, ownsDevice) => {
-    const { precision } = options;
-    const size = commonSize(preprocess) ?? input.size;
-    const sizes = wholeBatches(net, head.blob, preprocess, null, options);
-    const model = await device.load({
-      model: net,
-      weights: files.weights,
+  return openWholeImages<Tensor, Segmenter>(
+    {
+      name: 'segmenter',
+      refusal: (why, message) => new SegmenterError(`segmenter/${why}`, message),
+      net,
       outputs: [head.blob],
-      batch: 1,
-      inputShapes: { [input.name]: [1, input.channels, size.height, size.width] },
-      batches: sizes,
-      ...(precision === undefined ? {} : { precision }),
-      ...(precision === 'int8' && files.calibration !== undefined
-        ? { calibration: pathOf(files.calibration) }
-        : {}),
-    });
-    try {
-      const service = new WholeImageService<Tensor>({
-        name: 'segmenter',
-        refusal: (why, message) => new SegmenterError(`segmenter/${why}`, message),
-        split: (outputs, images) => mapsOf(head, outputs, images),
-        imageInfo: null,
-        ...{ model, device, ownsDevice, input, preprocess, options, sizes },
-      });
-      await service.warm();
-      return new Segmenter({ model, head, labels, preprocess, service });
-    } catch (error) {
-      model.dispose();
-      throw error;
-    }
-  });
+      rows: head.blob,
+      split: (outputs, images) => mapsOf(head, outputs, images),
+      imageInfo: null,
+      ...{ input, preprocess },
+    },
+    files,
+    options,
+    (model, service) => new Segmenter({ model, head, labels, preprocess, service }),
+  );
 }
 
 interface SegmenterParts {

@@ -1,20 +1,15 @@
 /** Whole images through a net: decoded, prepared and batched off the event loop; what comes out, image by image. */
-import { GraphError, type ResnodeError } from '../../base/errors.ts';
-import type { NetParameter } from '../../caffe/net-parameter.ts';
+import type { ResnodeError } from '../../base/errors.ts';
 import type { Device } from '../../device/device.ts';
 import type { Model, Outputs } from '../../device/model.ts';
-import { graphFromCaffe } from '../../graph/from-caffe.ts';
 import { decodeImage } from '../decode.ts';
 import type { ImageInput } from '../features/image-input.ts';
-import { type DeepImage, type Image, isImage } from '../image.ts';
+import { type AnyImage, isImage } from '../image.ts';
 import { decodingOf } from '../preprocess.ts';
-import { commonSize, type Placement, prepareWhole, type WholePreprocess } from '../whole.ts';
+import { type Placement, prepareWhole, type WholePreprocess } from '../whole.ts';
 import { Batcher } from './batcher.ts';
-import { batchSizes, concurrencyOf, type ServiceOptions } from './options.ts';
+import { concurrencyOf, type ServiceOptions } from './options.ts';
 import { Requests, type ServiceStats } from './requests.ts';
-
-/** A path, a `file:` URL, the bytes of an image file, or decoded pixels. */
-export type AnyImage = string | URL | Uint8Array | ArrayBuffer | Image | DeepImage;
 
 export interface WholeImageParts<Raw> {
   /** E.g. `detector`. */
@@ -28,7 +23,7 @@ export interface WholeImageParts<Raw> {
   readonly imageInfo: string | null;
   readonly preprocess: WholePreprocess;
   readonly options: ServiceOptions;
-  /** Of `wholeBatches`. */
+  /** The batch sizes that the model is compiled for, ascending. */
   readonly sizes: readonly number[];
   /** The outputs of a run of so many images, for each. */
   readonly split: (outputs: Outputs, images: number) => readonly Raw[];
@@ -37,32 +32,6 @@ export interface WholeImageParts<Raw> {
 interface Prepared {
   readonly placement: Placement;
   readonly data: Float32Array;
-}
-
-/**
- * The batch sizes of a service: images of different sizes, those with an `im_info`, and those of a net that shapes its blobs for one
- * image (a Reshape with `dim: 1`), run one by one.
- * @param blob Has a row for each image where the net takes several.
- */
-export function wholeBatches(
-  net: NetParameter,
-  blob: string,
-  preprocess: WholePreprocess,
-  imageInfo: string | null,
-  { maxBatch = 8 }: ServiceOptions,
-): number[] {
-  if (commonSize(preprocess) === null || imageInfo !== null || maxBatch === 1) return [1];
-  return takesTwo(net, blob) ? batchSizes(maxBatch) : [1];
-}
-
-function takesTwo(net: NetParameter, blob: string): boolean {
-  try {
-    const graph = graphFromCaffe(net, { batch: 2 });
-    return graph.values[graph.blobs.get(blob)!]!.shape[0] === 2;
-  } catch (error) {
-    if (error instanceof GraphError) return false;
-    throw error;
-  }
 }
 
 export class WholeImageService<Raw> {

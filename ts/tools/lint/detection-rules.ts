@@ -3,6 +3,8 @@ import { elementCount } from '../../base/shape.ts';
 import { positionOf } from '../../caffe/message.ts';
 import type { LayerParameter } from '../../caffe/net-parameter.ts';
 import { coordinateMaps } from '../../graph/coordinate-map.ts';
+import { isSegnetBn } from '../../layers/bn.ts';
+import { readPythonParam } from '../../layers/python-param.ts';
 import { type Found, type LintNet, type LintSolver, type LintState, nameOf, type Rule } from './rule.ts';
 
 /** The layers of a type, with where the positions of their first bottom lie. */
@@ -70,10 +72,9 @@ function* priorSizes(net: LintNet): Iterable<Found> {
 }
 
 /** feat_stride of proposal_param, or of py-faster-rcnn's param_str. */
-function strideOf({ type, proposal_param, python_param }: LayerParameter): number | undefined {
-  if (type === 'Proposal') return (proposal_param?.feat_stride as number | undefined) ?? 16;
-  const text = /feat_stride['"]?\s*:\s*([\d.]+)/.exec(String(python_param?.param_str ?? ''))?.[1];
-  return text === undefined ? undefined : Number(text);
+function strideOf(layer: LayerParameter): number | undefined {
+  if (layer.type === 'Proposal') return (layer.proposal_param?.feat_stride as number | undefined) ?? 16;
+  return readPythonParam(layer, () => undefined as never).number('feat_stride');
 }
 
 function* proposalStrides(net: LintNet): Iterable<Found> {
@@ -127,14 +128,8 @@ function* classes(net: LintNet): Iterable<Found> {
 }
 
 /** SegNet's BN without bn_mode: INFERENCE. */
-const isSegnetLearning = ({ type, bn_param: p, param = [] }: LayerParameter): boolean =>
-  type === 'BN' &&
-  p?.bn_mode !== 'INFERENCE' &&
-  p?.moving_average !== true &&
-  (p?.scale_filler !== undefined ||
-    p?.shift_filler !== undefined ||
-    p?.bn_mode !== undefined ||
-    ((p?.slope_filler ?? p?.momentum ?? p?.frozen ?? p?.eps) === undefined && param.length < 3));
+const isSegnetLearning = (layer: LayerParameter): boolean =>
+  layer.type === 'BN' && isSegnetBn(layer) && layer.bn_param?.bn_mode !== 'INFERENCE';
 
 function* batchStatistics({ states }: LintNet): Iterable<Found> {
   for (const { phase, layers } of states.filter((state: LintState) => !state.trains))

@@ -2,6 +2,7 @@
  * Average precision and recall as COCO counts them for boxes: cocoapi, PythonAPI/pycocotools/cocoeval.py. At ten overlaps from 0.5
  * to 0.95, the surest objects of each image first; crowds, and objects of another size than the one asked for, count neither way.
  */
+import { meanOf } from '../mean-of.ts';
 import { areaOf, type FoundObject, overlapOf, type ScoredImage, type TrueObject } from './truth.ts';
 
 /** Means over overlaps and classes; null where no object counts. */
@@ -55,8 +56,8 @@ export function cocoScores(images: readonly ScoredImage[], labels: readonly stri
   const all = at('all');
   const [small, medium, large] = [at('small'), at('medium'), at('large')];
   const ap = (scores: readonly ClassScore[], overlap?: number) =>
-    mean(scores.flatMap(({ precision }) => (overlap === undefined ? precision : [precision[overlap]!])));
-  const ar = (scores: readonly ClassScore[]) => mean(scores.flatMap(({ recall }) => recall));
+    meanOf(scores.flatMap(({ precision }) => (overlap === undefined ? precision : [precision[overlap]!])));
+  const ar = (scores: readonly ClassScore[]) => meanOf(scores.flatMap(({ recall }) => recall));
   return {
     ap: ap(all),
     ap50: ap(all, 0),
@@ -70,11 +71,8 @@ export function cocoScores(images: readonly ScoredImage[], labels: readonly stri
 /** The average precision of one class over all overlaps; null where none of its objects counts. */
 export const cocoClassAp = (images: readonly ScoredImage[], label: string): number | null => {
   const score = classScore(images, label, SIZES.all, MOST);
-  return score === null ? null : mean(score.precision);
+  return score === null ? null : meanOf(score.precision);
 };
-
-const mean = (values: readonly number[]): number | null =>
-  values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
 
 function classScore(
   images: readonly ScoredImage[],

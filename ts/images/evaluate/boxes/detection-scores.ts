@@ -1,6 +1,7 @@
 /** How good found boxes are, as PASCAL VOC and COCO count it. */
 import { list, string } from '../../../base/kinds.ts';
 import { optional, options, required, signature } from '../../../base/options.ts';
+import { meanOf } from '../mean-of.ts';
 import { type CocoScores, cocoClassAp, cocoScores } from './coco-score.ts';
 import { type ScoredImage, scoredImages } from './truth.ts';
 import { vocScore } from './voc-score.ts';
@@ -75,9 +76,4 @@ export function scoreDetections(images: readonly ScoredImage[], options: ScoreOp
     coco: cocoScores(images, labels),
     classes,
   };
-}
-
-function meanOf(values: readonly (number | null)[]): number | null {
-  const counted = values.filter((value) => value !== null);
-  return counted.length === 0 ? null : counted.reduce((sum, value) => sum + value, 0) / counted.length;
 }

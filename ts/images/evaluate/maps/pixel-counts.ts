@@ -5,6 +5,7 @@
 import { ArgumentError } from '../../../base/errors.ts';
 import { instance, integer, list, string } from '../../../base/kinds.ts';
 import { fields, optional, required, signature } from '../../../base/options.ts';
+import { meanOf } from '../mean-of.ts';
 
 /** A class for every pixel. */
 export interface LabelMap {
@@ -135,9 +136,4 @@ export class PixelCounts {
       iu: union === 0 ? null : right / union,
     };
   }
-}
-
-function meanOf(values: readonly (number | null)[]): number | null {
-  const counted = values.filter((value) => value !== null);
-  return counted.length === 0 ? null : counted.reduce((sum, value) => sum + value, 0) / counted.length;
 }

@@ -1,0 +1,77 @@
+/** Opens what looks at whole images: a net on a device, behind a service that is warm. */
+import { GraphError } from '../../base/errors.ts';
+import { pathOf } from '../../base/sources.ts';
+import type { NetParameter } from '../../caffe/net-parameter.ts';
+import type { Model } from '../../device/model.ts';
+import { graphFromCaffe } from '../../graph/from-caffe.ts';
+import { commonSize } from '../whole.ts';
+import { batchSizes, onDevice, type ServiceOptions } from './options.ts';
+import type { TaskFiles } from './task-files.ts';
+import { type WholeImageParts, WholeImageService } from './whole-image.ts';
+
+/** A net and what is asked of it. */
+export interface WholeImageNet<Raw>
+  extends Pick<WholeImageParts<Raw>, 'name' | 'refusal' | 'input' | 'imageInfo' | 'preprocess' | 'split'> {
+  readonly net: NetParameter;
+  readonly outputs: readonly string[];
+  /** Has a row for each image where the net takes several. */
+  readonly rows: string;
+}
+
+/**
+ * @param make What answers: it owns the model and closes the service.
+ * @throws What `openDevice` and `device.load` throw; nothing stays open then
+ */
+export function openWholeImages<Raw, Opened>(
+  of: WholeImageNet<Raw>,
+  { weights, calibration }: TaskFiles,
+  options: ServiceOptions,
+  make: (model: Model, service: WholeImageService<Raw>) => Opened,
+): Promise<Opened> {
+  const { net, outputs, input, preprocess } = of;
+  const { precision } = options;
+  const size = commonSize(preprocess) ?? input.size;
+  return onDevice(options, async (device, ownsDevice) => {
+    const sizes = batchesOf(of, options);
+    const model = await device.load({
+      model: net,
+      weights,
+      outputs,
+      batch: 1,
+      inputShapes: { [input.name]: [1, input.channels, size.height, size.width] },
+      batches: sizes,
+      ...(precision === undefined ? {} : { precision }),
+      ...(precision === 'int8' && calibration !== undefined ? { calibration: pathOf(calibration) } : {}),
+    });
+    try {
+      const service = new WholeImageService<Raw>({ ...of, model, device, ownsDevice, options, sizes });
+      await service.warm();
+      return make(model, service);
+    } catch (error) {
+      model.dispose();
+      throw error;
+    }
+  });
+}
+
+/**
+ * Images of different sizes, those with an `im_info`, and those of a net that shapes its blobs for one image (a Reshape with
+ * `dim: 1`), run one by one.
+ */
+function batchesOf<Raw>(
+  { net, rows, preprocess, imageInfo }: WholeImageNet<Raw>,
+  { maxBatch = 8 }: ServiceOptions,
+): number[] {
+  if (commonSize(preprocess) === null || imageInfo !== null || maxBatch === 1) return [1];
+  return takesTwo(net, rows) ? batchSizes(maxBatch) : [1];
+}
+
+function takesTwo(net: NetParameter, blob: string): boolean {
+  try {
+    const graph = graphFromCaffe(net, { batch: 2 });
+    return graph.values[graph.blobs.get(blob)!]!.shape[0] === 2;
+  } catch (error) {
+    if (error instanceof GraphError) return false;
+    throw error;
+  }
+}
