@@ -7,6 +7,7 @@ import {
   type DeviceError,
   type ErrorCode,
   GraphError,
+  graphFromCaffe,
   openDevice,
   readNet,
 } from '../../ts/index.ts';
@@ -321,6 +322,17 @@ for (const [param, message] of Object.entries(refusals))
       assert.match((error as Error).message, /net\.prototxt:\d+:\d+: /);
     }
   });
+
+test('a normalization that only losses of R-FCN have is refused with its place', () => {
+  const text = netOf(two, row([]), 2).replace('normalization: VALID', 'normalization: PRE_FIXED');
+  try {
+    graphFromCaffe(readNet(text, { file: 'net.prototxt' }), { phase: 'TRAIN' });
+    assert.unreachable('it was accepted');
+  } catch (error) {
+    assert.is((error as GraphError).code, 'graph/normalize' satisfies ErrorCode);
+    assert.match((error as Error).message, /net\.prototxt:\d+:\d+: .*normalization: PRE_FIXED/);
+  }
+});
 
 test.after(() => {
   for (const device of devices) device.dispose();

@@ -122,6 +122,8 @@ test('a resize moves positions by the ratio of the sizes, and a shuffle of chann
     ${convolution('a', 'data', 'kernel_size: 3 stride: 2 pad: 1').replace('num_output: 1', 'num_output: 4')}
     layer { name: "wide" type: "Interp" bottom: "a" top: "wide" interp_param { height: 9 width: 9 } }
     layer { name: "twice" type: "Upsample" bottom: "a" top: "twice" upsample_param { scale: 2 } }
+    layer { name: "middle" type: "ResizeBilinear" bottom: "a" top: "middle"
+      resize_bilinear_param { half_pixel_centers: true scale_height: 2 scale_width: 2 } }
     layer { name: "mixed" type: "ShuffleChannel" bottom: "a" top: "mixed" shuffle_channel_param { group: 1 } }`);
   const a = field('a')!;
   assert.equal(
@@ -143,6 +145,14 @@ test('a resize moves positions by the ratio of the sizes, and a shuffle of chann
     [field('twice')!.size, field('twice')!.stride],
     [
       [3, 3],
+      [1, 1],
+    ],
+  );
+  // Each lies between two middles of pixels.
+  assert.equal(
+    [field('middle')!.size, field('middle')!.stride],
+    [
+      [5, 5],
       [1, 1],
     ],
   );

@@ -4,6 +4,7 @@
  */
 import type { Pair } from '../layers/operation.ts';
 import type { Graph, Node, ValueId } from './graph.ts';
+import { resampling } from './resample.ts';
 
 /** Position (y, x) of a blob has its centre at start + (y, x) · stride in the input. */
 export interface CoordinateMap {
@@ -68,18 +69,15 @@ function through(
             (axis) => operation.offset[2 + axis]!,
           )
         : null;
-    case 'resize': {
-      const ratio = (axis: 0 | 1) =>
-        operation.method === 'nearest'
-          ? from[2 + axis]! / to[2 + axis]!
-          : (from[2 + axis]! - 1) / Math.max(1, to[2 + axis]! - 1);
-      return moved(ratio, () => 0);
-    }
-    case 'unpool':
+    case 'resize':
+    case 'unpool': {
+      const method = operation.kind === 'resize' ? operation.method : 'nearest';
+      const along = (axis: 0 | 1) => resampling(method, from[2 + axis]!, to[2 + axis]!);
       return moved(
-        (axis) => from[2 + axis]! / to[2 + axis]!,
-        () => 0,
+        (axis) => along(axis).ratio,
+        (axis) => along(axis).shift,
       );
+    }
     default:
       // What keeps its height and width keeps its positions.
       return to.length === 4 && from.length === 4 && to[2] === from[2] && to[3] === from[3]

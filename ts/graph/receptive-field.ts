@@ -6,6 +6,7 @@
 import { required, signature } from '../base/options.ts';
 import type { Operation, Pair } from '../layers/operation.ts';
 import { type Graph, graph, type Node, type ValueId } from './graph.ts';
+import { resampling } from './resample.ts';
 
 /** Position (y, x) of a blob sees the input rows start + y·stride … start + y·stride + size − 1; columns alike. */
 export interface ReceptiveField {
@@ -83,6 +84,7 @@ const REGIONS: readonly Operation['kind'][] = [
   'proposal',
   'detectionOutput',
   'roiPooling',
+  'roiMaskPooling',
   'psRoiPooling',
   'roiAlign',
 ];
@@ -155,14 +157,17 @@ function windowOf(graph: Graph, node: Node, id: ValueId): Window | null {
   }
   if (operation.kind === 'resize' || operation.kind === 'unpool') {
     const to = graph.values[node.outputs[0]!]!.shape;
-    const isAligned = operation.kind === 'resize' && operation.method === 'aligned';
-    const ratio = (axis: 2 | 3) =>
-      isAligned ? (shape[axis]! - 1) / Math.max(1, to[axis]! - 1) : shape[axis]! / to[axis]!;
-    const stride: Pair = [ratio(2), ratio(3)];
-    // Between two positions bilinear interpolation reads both.
-    const reach = (each: number) => (isAligned && !Number.isInteger(each) ? 2 : 1);
-    const kernel: Pair = [reach(stride[0]), reach(stride[1])];
-    return { kernel, stride, pad: [0, 0], dilation: [1, 1] };
+    const method = operation.kind === 'resize' ? operation.method : 'nearest';
+    const [rows, columns] = [
+      resampling(method, shape[2]!, to[2]!),
+      resampling(method, shape[3]!, to[3]!),
+    ] as const;
+    return {
+      kernel: [rows.reach, columns.reach],
+      stride: [rows.ratio, columns.ratio],
+      pad: [-Math.floor(rows.shift), -Math.floor(columns.shift)],
+      dilation: [1, 1],
+    };
   }
   if (operation.kind === 'normalize' && operation.acrossSpatial) return wholeOf(shape);
   if (operation.kind === 'pooling') return { ...operation, dilation: [1, 1] };

@@ -26,41 +26,43 @@ interface LossParameter {
   normalize?: boolean;
 }
 
-/** What a loss is divided by; the legacy `normalize: false` means BATCH_SIZE (softmax_loss_layer.cpp, LayerSetUp). */
-export function normalizationOf(
-  param: object | undefined,
-): (typeof NORMALIZATIONS)[keyof typeof NORMALIZATIONS] {
-  const { normalization, normalize }: Partial<LossParameter> = param ?? {};
-  return NORMALIZATIONS[normalization ?? (normalize === false ? 'BATCH_SIZE' : 'VALID')];
-}
-
 /** Classes whose weights a loss takes: so many go with a kernel's other arguments. */
 const MOST_WEIGHTED = 256;
 
+type Normalization = (typeof NORMALIZATIONS)[keyof typeof NORMALIZATIONS];
+
+/** As loss_param says; the legacy `normalize` counts where `normalization` is not written (softmax_loss_layer.cpp, LayerSetUp). */
+function normalizationName({ layer }: LayerContext): string {
+  const { normalization, normalize } = (layer.loss_param ?? {}) as Partial<LossParameter>;
+  return normalization ?? (normalize === false ? 'BATCH_SIZE' : 'VALID');
+}
+
 /**
- * What loss_param divides a loss by; the legacy `normalize: false` means BATCH_SIZE.
- * @returns `fixed`: R-FCN's PRE_FIXED, at least 1; null: as `normalization` says.
+ * What loss_param divides a loss of R-FCN's fork by.
+ * @returns `fixed`: its PRE_FIXED, at least 1; null: as `normalization` says.
  */
 export function lossNormalization(context: LayerContext): {
-  normalization: (typeof NORMALIZATIONS)[keyof typeof NORMALIZATIONS];
+  normalization: Normalization;
   fixed: number | null;
 } {
-  const p = withDefaults<LossParameter & { pre_fixed_normalizer: number }>(
+  const name = normalizationName(context);
+  const { pre_fixed_normalizer } = withDefaults<{ pre_fixed_normalizer: number }>(
     'LossParameter',
     context.layer.loss_param,
   );
-  const explicit = (context.layer.loss_param as { normalization?: string } | undefined)?.normalization;
-  const legacy = explicit === undefined && p.normalize !== undefined;
-  const name: string = legacy ? (p.normalize ? 'VALID' : 'BATCH_SIZE') : p.normalization;
   return name === 'PRE_FIXED'
-    ? { normalization: 'none', fixed: Math.max(1, p.pre_fixed_normalizer) }
-    : { normalization: NORMALIZATIONS[name as 'FULL'], fixed: null };
+    ? { normalization: 'none', fixed: Math.max(1, pre_fixed_normalizer) }
+    : { normalization: knownNormalization(context, name), fixed: null };
 }
 
+/** What loss_param divides any other loss by. */
+export const normalizationOf = (context: LayerContext): Normalization =>
+  knownNormalization(context, normalizationName(context));
+
 /** R-FCN's fork divides by a fixed number in its own losses alone. */
-const knownNormalization = (context: LayerContext, name: string) =>
+const knownNormalization = (context: LayerContext, name: string): Normalization =>
   Object.hasOwn(NORMALIZATIONS, name)
-    ? NORMALIZATIONS[name as 'FULL']
+    ? NORMALIZATIONS[name as keyof typeof NORMALIZATIONS]
     : context.fail(
         'normalize',
         `normalization: ${name} is for SoftmaxWithLoss, SoftmaxWithLossOHEM and SmoothL1LossOHEM; write ${Object.keys(NORMALIZATIONS).join(', ')}`,
@@ -174,7 +176,7 @@ function infogainLoss(context: LayerContext): Built {
       kind: 'infogainLoss',
       ...sizes,
       ignoreLabel: p.ignore_label ?? null,
-      normalization: knownNormalization(context, p.normalization),
+      normalization: normalizationOf(context),
     },
     [scores, label, gains],
     [],

@@ -100,7 +100,7 @@ function multiBoxLoss(context: LayerContext): Built {
       sampleSize: Math.max(1, p.sample_size),
       ...suppression(context, p),
       nmsByPriors: p.use_prior_for_nms,
-      normalization: normalizationOf(context.layer.loss_param),
+      normalization: normalizationOf(context),
     },
     tops: [[]],
   };

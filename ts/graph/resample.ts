@@ -1,0 +1,21 @@
+/** Where a resize reads: position i of its top lies at shift + i · ratio of its bottom (native/operations/resize). */
+import type { Operation } from '../layers/operation.ts';
+
+type Method = Extract<Operation, { kind: 'resize' }>['method'];
+
+export interface Resampling {
+  /** Positions of the bottom from one of the top to the next. */
+  readonly ratio: number;
+  /** Of position 0. */
+  readonly shift: number;
+  /** Positions of the bottom that one of the top is made of, at most: 2 where some lie between two. */
+  readonly reach: 1 | 2;
+}
+
+/** Along an axis of `from` positions in the bottom, `to` in the top. */
+export function resampling(method: Method, from: number, to: number): Resampling {
+  const ratio = method === 'aligned' ? (from - 1) / Math.max(1, to - 1) : from / to;
+  const shift = method === 'halfPixel' ? (ratio - 1) / 2 : 0;
+  const liesOnPixels = method === 'nearest' || (Number.isInteger(ratio) && Number.isInteger(shift));
+  return { ratio, shift, reach: liesOnPixels ? 1 : 2 };
+}
