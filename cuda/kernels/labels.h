@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "cuda/launch.h"
-#include "native/core/program.h"
+#include "native/core/portable.h"
 
 namespace resnode::cuda {
 
@@ -28,14 +28,11 @@ inline Labels labelsOf(const float* values, int64_t channels, const std::optiona
   return {values, channels, ignored.has_value(), static_cast<float>(ignored.value_or(0))};
 }
 
-// Classes whose weights fit into a kernel's parameters.
-constexpr int kWeightedClasses = 256;
-
 // The distribution that scores are compared with (native/operations/losses/reference.cc: targetAt).
 struct Targets {
   float smoothing, share;  // share: smoothing / channels
   bool weighs;
-  float weights[kWeightedClasses];
+  float weights[kMostWeightedClasses];
 
   RESNODE_HOST_DEVICE bool isPlain() const { return smoothing == 0 && !weighs; }
   RESNODE_HOST_DEVICE float weightOf(int64_t c) const { return weighs ? weights[c] : 1.0f; }

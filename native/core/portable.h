@@ -102,7 +102,7 @@ struct Fill {
 // What stands at another place of one tensor.
 constexpr int kMostPortableAxes = 8;
 // Lists that go to a device by value.
-constexpr int64_t kMostBoxesOfCell = 64, kMostAnchors = 64, kMostIgnored = 64;
+constexpr int64_t kMostBoxesOfCell = 64, kMostAnchors = 64, kMostIgnored = 64, kMostWeightedClasses = 256;
 constexpr int kMostSpatialAxes = 6;
 
 // A place of a tensor, as a sum of coordinates · stride + start.

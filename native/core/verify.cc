@@ -206,7 +206,7 @@ void check(const SoftmaxLoss& loss, const Subject& of) {
   of.count("outputs[0]", of.output(0), 1);
   of.expect(loss.smoothing >= 0 && loss.smoothing <= 1, "smoothing must lie in [0, 1]");
   const auto weights = static_cast<int64_t>(loss.classWeights.size());
-  of.expect(weights == 0 || (weights == loss.channels && weights <= 256),
+  of.expect(weights == 0 || (weights == loss.channels && weights <= kMostWeightedClasses),
             "classWeights must be one a class, of 256 classes at most");
   for (double weight : loss.classWeights)
     of.expect(weight >= 0 && std::isfinite(weight), "classWeights must be finite and not negative");

@@ -4,7 +4,9 @@ import { basename, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { GraphError, PrototxtError } from '../../ts/base/errors.ts';
+import { seededRandom } from '../../ts/base/random.ts';
 import { type Device, openDevice, readNet } from '../../ts/index.ts';
+import { openEmulated } from '../support/emulated.ts';
 import { goldenFolder, readJson } from '../support/golden.ts';
 import { testForkCases } from '../support/golden-cases.ts';
 
@@ -15,6 +17,8 @@ try {
   console.log(`skipped: the cpu device: ${(error as Error).message}`);
 }
 for (const device of devices) testForkCases(device);
+const emulated = await openEmulated();
+const devicesWithEmulated = emulated === null ? devices : [...devices, emulated];
 
 const malformed = join(goldenFolder() ?? '', 'forks-malformed');
 if (existsSync(malformed)) {
@@ -199,6 +203,46 @@ test('SegAccuracy gives pixel accuracy, mean recall and mean overlap; without re
     (error: GraphError) => error,
   );
   assert.is(code, 'label/invalid');
+});
+
+test('SegAccuracy of large maps equals counts made place by place, on every device', async () => {
+  const [images, classes, rows, columns] = [2, 3, 40, 41];
+  const places = rows * columns;
+  const random = seededRandom(7);
+  const scores = Float32Array.from({ length: images * classes * places }, () => random());
+  const labels = Float32Array.from({ length: images * places }, () => {
+    const label = Math.floor(random() * (classes + 1));
+    return label === classes ? 255 : label;
+  });
+  const counts = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
+  for (let place = 0; place < images * places; ++place) {
+    if (labels[place] === 255) continue;
+    const first = Math.floor(place / places) * classes * places + (place % places);
+    const ofPlace = Array.from({ length: classes }, (_, c) => scores[first + c * places]!);
+    counts[labels[place]!]![ofPlace.indexOf(Math.max(...ofPlace))]! += 1;
+  }
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  const right = counts.map((row, c) => row[c]!);
+  const labelled = counts.map(sum);
+  const guessed = counts.map((_, c) => sum(counts.map((row) => row[c]!)));
+  const expected = [
+    sum(right) / sum(labelled),
+    sum(right.map((hits, c) => hits / labelled[c]!)) / classes,
+    sum(right.map((hits, c) => hits / (labelled[c]! + guessed[c]! - hits))) / classes,
+  ];
+  const text = `${input('s', images, classes, rows, columns)}${input('l', images, 1, rows, columns)}
+    layer { name: "acc" type: "SegAccuracy" bottom: "s" bottom: "l" top: "acc" seg_accuracy_param { ignore_label: 255 } }`;
+  for (const device of devicesWithEmulated) {
+    const net = await device.load({ model: readNet(text, { file: 'net.prototxt' }) });
+    const { acc } = await net.run({ s: scores, l: labels });
+    for (const [i, value] of expected.entries()) {
+      assert.ok(
+        Math.abs(acc!.data[i]! - value) < 1e-6,
+        `${device.kind}: ${acc!.data[i]} where ${value} was expected`,
+      );
+    }
+    await net.dispose();
+  }
 });
 
 test('a mask of ROIMaskPooling counts as 0, and Sparsify drops what is small and adds its penalty to the diff', async () => {

@@ -11,7 +11,8 @@ DepthwiseConvolution::DepthwiseConvolution(const TileKernels& kernels, const Fil
       source_(blockedLayout(in)),
       result_(blockedLayout(out)),
       images_(in[0]),
-      blocks_(ceiling(in[1], kLanes)) {
+      blocks_(ceiling(in[1], kLanes)),
+      firstTaps_(filter.firstTaps()) {
   const Axis& columns = filter_.columns;
   for (int64_t phase = 0; phase < static_cast<int64_t>(columns.phases.size()); ++phase) {
     for (int64_t q = 0; q < columns.count(phase); ++q) {
@@ -19,13 +20,6 @@ DepthwiseConvolution::DepthwiseConvolution(const TileKernels& kernels, const Fil
       const bool isNext = q > 0 && segments_.back().taps.first == taps.first && segments_.back().taps.end == taps.end;
       if (isNext) ++segments_.back().count;
       else segments_.push_back({phase, q, 1, taps});
-    }
-  }
-  int64_t first = 0;
-  for (const auto& down : filter_.rows.phases) {
-    for (const auto& across : columns.phases) {
-      firstTaps_.push_back(first);
-      first += static_cast<int64_t>(down.size() * across.size());
     }
   }
 }

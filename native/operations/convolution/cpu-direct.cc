@@ -100,14 +100,7 @@ void DirectConvolution::placeTaps() {
     }
   }
   const auto phases = static_cast<int64_t>(rows.phases.size());
-  int64_t firstOfPhase = 0;
-  std::vector<int64_t> firstTaps;
-  for (const auto& down : rows.phases) {
-    for (const auto& across : columns.phases) {
-      firstTaps.push_back(firstOfPhase);
-      firstOfPhase += static_cast<int64_t>(down.size() * across.size());
-    }
-  }
+  const std::vector<int64_t> firstTaps = filter_.firstTaps();
   for (int64_t row = 0; row < rows_; ++row) {
     const int64_t phase = row % phases, q = row / phases;
     const Axis::Taps inside = rows.inside(phase, q);

@@ -70,6 +70,18 @@ std::vector<int64_t> Filter::order() const {
   return order;
 }
 
+std::vector<int64_t> Filter::firstTaps() const {
+  std::vector<int64_t> firstTaps;
+  int64_t first = 0;
+  for (const auto& down : rows.phases) {
+    for (const auto& across : columns.phases) {
+      firstTaps.push_back(first);
+      first += static_cast<int64_t>(down.size() * across.size());
+    }
+  }
+  return firstTaps;
+}
+
 int64_t Filter::weight(int64_t output, int64_t input) const {
   const int64_t of = output / groupOutputs();
   return taps() * (isTransposed ? (of * groupInputs() + input) * groupOutputs() + output % groupOutputs()

@@ -48,6 +48,8 @@ struct Filter {
   bool isDepthwise() const { return group == inputs && group == outputs; }
   // The kernel's places in the order in which our loops read weights: by phase, taps of one phase together.
   std::vector<int64_t> order() const;
+  // Where the taps of each phase begin in that order, the phases of the columns next to each other.
+  std::vector<int64_t> firstTaps() const;
   // The place in the given weights of the first tap of an output and one of its group's inputs.
   int64_t weight(int64_t output, int64_t input) const;
   // Tells what was packed for one from what was packed for others.

@@ -5,9 +5,14 @@
 
 namespace resnode {
 
-// Scratch: the label of each place, −1 where it is ignored; the class of each; the counts.
+// Places are counted in so many parts at once, whose tables take no more memory than the places.
+inline int64_t countedParts(const SegmentationAccuracy& op) {
+  const int64_t parts = op.outer * op.inner / (op.channels * op.channels);
+  return parts < 1 ? 1 : parts < 64 ? parts : 64;
+}
+// Scratch: the label of each place, −1 where it is ignored; the class of each; the counts of each part; the counts.
 inline int64_t scratchFloats(const SegmentationAccuracy& op, const Shapes&) {
-  return 2 * op.outer * op.inner + op.channels * op.channels;
+  return 2 * op.outer * op.inner + (countedParts(op) + 1) * op.channels * op.channels;
 }
 inline int64_t classesOf(const SegmentationAccuracy& op, const Shapes&) { return op.channels; }
 
@@ -39,15 +44,31 @@ struct BestClass {
   }
 };
 
-struct ConfusionCount {
-  const float *labels, *classes, *before;
-  int64_t channels;
+struct CountedPart {
+  const float *labels, *classes;
+  float* tables;
+  int64_t channels, places, parts;
 
   template <class Real>
-  RESNODE_HOST_DEVICE Totals term(int64_t i, int64_t place) const {
-    const bool counts =
-        labels[place] == static_cast<float>(i / channels) && classes[place] == static_cast<float>(i % channels);
-    return {counts ? 1.0 : 0.0, 0};
+  RESNODE_HOST_DEVICE void item(int64_t part) const {
+    const int64_t cells = channels * channels;
+    float* table = tables + part * cells;
+    for (int64_t i = 0; i < cells; ++i) table[i] = 0;
+    for (int64_t place = places * part / parts; place < places * (part + 1) / parts; ++place) {
+      // GPUs go on until somebody looks at what the check of the labels found.
+      if (labels[place] >= 0 && labels[place] < static_cast<float>(channels))
+        table[static_cast<int64_t>(labels[place]) * channels + static_cast<int64_t>(classes[place])] += 1;
+    }
+  }
+};
+
+struct ConfusionCount {
+  const float *tables, *before;
+  int64_t cells;
+
+  template <class Real>
+  RESNODE_HOST_DEVICE Totals term(int64_t i, int64_t part) const {
+    return {static_cast<double>(tables[part * cells + i]), 0};
   }
   template <class Real>
   RESNODE_HOST_DEVICE float finish(const Totals& sums, int64_t i) const {
@@ -96,13 +117,15 @@ struct CopiedCount {
 template <class Run>
 void forward(const SegmentationAccuracy& op, const Forward& at, Run& run) {
   const int64_t places = op.outer * op.inner, cells = op.channels * op.channels;
-  float *labels = at.scratch, *classes = labels + places, *counts = classes + places;
+  const int64_t parts = countedParts(op);
+  float *labels = at.scratch, *classes = labels + places, *tables = classes + places, *counts = tables + parts * cells;
   CountedLabel counted{at.x[1], {}, static_cast<int64_t>(op.ignored.size())};
   for (size_t i = 0; i < op.ignored.size(); ++i) counted.ignored[i] = static_cast<float>(op.ignored[i]);
   run.map(labels, places, counted);
   run.check(labelsOf(labels, op.channels, -1), places);
   run.map(classes, places, BestClass{at.x[0], op.channels, op.inner});
-  run.sums(counts, cells, places, ConfusionCount{labels, classes, at.x.size() > 2 ? at.x[2] : nullptr, op.channels});
+  run.each(parts, CountedPart{labels, classes, tables, op.channels, places, parts});
+  run.sums(counts, cells, parts, ConfusionCount{tables, at.x.size() > 2 ? at.x[2] : nullptr, cells});
   run.map(at.y[0], 3, ConfusionShare{counts, op.channels});
   run.map(at.y[1], cells, CopiedCount{counts});
 }
