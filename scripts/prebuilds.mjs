@@ -33,6 +33,8 @@ function fail(message) {
 }
 
 const BACKENDS = ['libresnode_cpu.so', 'libresnode_cuda.so'];
+// What a library opens on demand, which no linker tells.
+const OPENED = new Map([['libresnode_cpu.so', ['libdnnl.so.2']]]);
 
 // As `prebuildify --napi --strip --tag-libc --node-gyp scripts/cmake-build.mjs` in a build folder of its own.
 async function build() {
@@ -62,15 +64,23 @@ function bundle(notices) {
     const found = new Map(
       [...output('ldd', file).matchAll(/(\S+) => (\/\S+)/g)].map(([, wanted, path]) => [wanted, path]),
     );
-    for (const wanted of needed(file)) {
+    for (const wanted of [...needed(file), ...(OPENED.get(name) ?? [])]) {
       if (SYSTEM.test(wanted) || names.has(wanted)) continue;
-      const path = found.get(wanted) ?? fail(`${name} needs ${wanted}, which is not on this machine`);
+      const path =
+        found.get(wanted) ??
+        systemLibrary(wanted) ??
+        fail(`${name} needs ${wanted}, which is not on this machine`);
       checkNotice(notices, wanted, realpathSync(path));
       copyFileSync(path, join(target, wanted));
       execFileSync('strip', ['--strip-unneeded', join(target, wanted)]);
       names.add(wanted);
     }
   }
+}
+
+function systemLibrary(name) {
+  const path = output('c++', `-print-file-name=${name}`).trim();
+  return path === name ? null : path;
 }
 
 // The notices promise the very version's licence and source.

@@ -1,6 +1,5 @@
-// The CPU backend on oneDNN (API of 2.x): https://oneapi-src.github.io/oneDNN/v2.6/
+// The CPU backend: our own tiles and loops, and oneDNN for what those cannot do.
 #include <omp.h>
-#include <dnnl.hpp>
 
 #include "native/core/host-buffer.h"
 #include "native/cpu/executable.h"
@@ -21,7 +20,7 @@ auto guarded(const char* what, Function function) {
 }
 
 // What oneDNN compiles for on this processor.
-const char* instructionSet() {
+const char* oneDnnInstructionSet() {
   switch (dnnl::get_effective_cpu_isa()) {
     case dnnl::cpu_isa::sse41: return "SSE4.1";
     case dnnl::cpu_isa::avx: return "AVX";
@@ -38,25 +37,24 @@ const char* instructionSet() {
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const BackendOptions& options)
-      : engine_(dnnl::engine::kind::cpu, 0),
-        stream_(engine_),
-        winograd_(options.winograd),
-        deterministic_(options.deterministic) {
+      : winograd_(options.winograd), deterministic_(options.deterministic) {
     if (options.threads > 0) omp_set_num_threads(options.threads);
     if (options.kernels != "oneDNN") kernels_ = tileKernels(options.kernels.c_str());
     if (!kernels_ && !options.kernels.empty() && options.kernels != "oneDNN") {
       throw Error("device/unavailable", "This processor has no " + options.kernels +
                                             ", which was asked for with kernels: \"" + options.kernels + "\"");
     }
+    if (!kernels_)
+      guarded("open",
+              [&] { return &oneDnn_->engine(); });  // it will be needed: now is the time to say that it is missing
     pool_ = std::make_unique<ThreadPool>(omp_get_max_threads());
     choice_ = std::make_unique<ConvolutionChoice>(*pool_, options.cacheFolder);
   }
   std::vector<std::pair<std::string, std::string>> describe() const override {
-    const dnnl_version_t* version = dnnl_version();
+    const std::string version = OneDnn::openedVersion().value_or("opened on demand");
     return {{"threads", std::to_string(omp_get_max_threads())},
-            {"oneDNN", std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
-                           std::to_string(version->patch)},
-            {"instruction set", instructionSet()},
+            {"oneDNN", version},
+            {"instruction set", kernels_ ? kernels_->name : oneDnnInstructionSet()},
             {"kernels", kernels_ ? std::string("resnode, ") + kernels_->name : std::string("oneDNN")}};
   }
   std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program, const PlanOptions& options) override {
@@ -65,7 +63,7 @@ class CpuBackend final : public Backend {
     const auto* like = static_cast<const CpuPlan*>(options.like.get());
     const bool measures = options.tune && !options.deterministic && !deterministic_ && !like;
     return guarded("plan", [&] {
-      auto plan = std::make_shared<CpuPlan>(std::move(program), engine_, *pool_, kernels_, winograd_,
+      auto plan = std::make_shared<CpuPlan>(std::move(program), oneDnn_, *pool_, kernels_, winograd_,
                                             measures ? choice_.get() : nullptr, like,
                                             isInt8 ? options.quantization : Quantization{});
       choice_->save();
@@ -74,21 +72,20 @@ class CpuBackend final : public Backend {
   }
   std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program> program,
                                                std::vector<ParameterSource> sources) override {
-    return std::make_shared<CpuParameters>(std::move(program), std::move(sources), stream_);
+    return std::make_shared<CpuParameters>(std::move(program), std::move(sources), oneDnn_);
   }
   std::shared_ptr<Executable> compile(std::shared_ptr<Plan> plan, std::shared_ptr<Parameters> parameters,
                                       const std::vector<size_t>& offsets, size_t arenaBytes) override {
     return guarded("compile", [&] {
       return std::make_shared<CpuExecutable>(std::static_pointer_cast<CpuPlan>(plan),
-                                             std::static_pointer_cast<CpuParameters>(parameters), stream_, offsets,
+                                             std::static_pointer_cast<CpuParameters>(parameters), oneDnn_, offsets,
                                              arenaBytes);
     });
   }
   std::shared_ptr<Buffer> allocateBuffer(size_t bytes) override { return std::make_shared<HostBuffer>(bytes); }
 
  private:
-  dnnl::engine engine_;
-  dnnl::stream stream_;
+  std::shared_ptr<OneDnn> oneDnn_ = std::make_shared<OneDnn>();
   std::unique_ptr<ThreadPool> pool_;
   const TileKernels* kernels_ = nullptr;
   bool winograd_, deterministic_;

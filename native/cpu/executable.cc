@@ -6,10 +6,10 @@
 namespace resnode::cpu {
 
 CpuExecutable::CpuExecutable(std::shared_ptr<CpuPlan> plan, std::shared_ptr<CpuParameters> parameters,
-                             dnnl::stream stream, const std::vector<size_t>& offsets, size_t arenaBytes)
+                             std::shared_ptr<OneDnn> oneDnn, const std::vector<size_t>& offsets, size_t arenaBytes)
     : plan_(std::move(plan)),
       parameters_(std::move(parameters)),
-      stream_(std::move(stream)),
+      oneDnn_(std::move(oneDnn)),
       arenaBytes_(arenaBytes),
       arena_(allocate(arenaBytes, "the activations of \"" + plan_->program().name + "\"")) {
   for (size_t offset : offsets) buffers_.push_back(arena_.get() + offset);
@@ -18,7 +18,7 @@ CpuExecutable::CpuExecutable(std::shared_ptr<CpuPlan> plan, std::shared_ptr<CpuP
     for (const Call& call : step.calls) {
       std::vector<void*> addresses;
       for (const Place& place : call.places) addresses.push_back(address(place));
-      works.push_back(call.bind(addresses, stream_));
+      works.push_back(call.bind(addresses));
     }
     steps_.push_back(std::move(works));
   }
@@ -36,8 +36,8 @@ CpuExecutable::Delivery CpuExecutable::delivery(TensorId id) const {
       copy.run(*pool, static_cast<const float*>(from), static_cast<float*>(to));
     };
   }
-  dnnl::memory source(has, stream_.get_engine(), data(id)), target(plain, stream_.get_engine(), nullptr);
-  return [source, target, reorder = dnnl::reorder(source, target), stream = stream_](void* to) mutable {
+  dnnl::memory source(has, oneDnn_->engine(), data(id)), target(plain, oneDnn_->engine(), nullptr);
+  return [source, target, reorder = dnnl::reorder(source, target), stream = oneDnn_->stream()](void* to) mutable {
     target.set_data_handle(to);
     reorder.execute(stream, source, target);
     stream.wait();
@@ -64,7 +64,6 @@ std::unique_ptr<StartedRun> CpuExecutable::start(const RunRequest& request) {
     throwIfCancelled(request);
     const Stopwatch watch;
     for (const Work& work : step) work();
-    stream_.wait();
     if (request.milliseconds) request.milliseconds->push_back(watch.milliseconds());
   }
   for (size_t i = 0; i < deliveries_.size(); ++i) deliveries_[i](hostData(request.outputs[i]));

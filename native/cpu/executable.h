@@ -9,8 +9,8 @@ namespace resnode::cpu {
 
 class CpuExecutable final : public Executable {
  public:
-  CpuExecutable(std::shared_ptr<CpuPlan> plan, std::shared_ptr<CpuParameters> parameters, dnnl::stream stream,
-                const std::vector<size_t>& offsets, size_t arenaBytes);
+  CpuExecutable(std::shared_ptr<CpuPlan> plan, std::shared_ptr<CpuParameters> parameters,
+                std::shared_ptr<OneDnn> oneDnn, const std::vector<size_t>& offsets, size_t arenaBytes);
   std::unique_ptr<StartedRun> start(const RunRequest& request) override;
   size_t arenaBytes() const override { return arenaBytes_; }
   size_t workspaceBytes() const override { return 0; }  // scratch lies in the arena
@@ -24,7 +24,7 @@ class CpuExecutable final : public Executable {
 
   std::shared_ptr<CpuPlan> plan_;
   std::shared_ptr<CpuParameters> parameters_;
-  dnnl::stream stream_;
+  std::shared_ptr<OneDnn> oneDnn_;
   size_t arenaBytes_;
   AlignedBytes arena_;
   std::vector<char*> buffers_;

@@ -11,8 +11,8 @@ DiffBehindRelu::DiffBehindRelu(StepBuilder& step, const std::optional<FusedRelu>
   const Place from = step.read(dy, layout_);
   masked_ = step.dies(from) ? from : step.temporary(layout_);
   step.call({step.read(y, layout_), from, *masked_},
-            [pool = step.pool(), count = floatsIn(layout_), slope = relu->negativeSlope](const std::vector<void*>& at,
-                                                                                         const dnnl::stream&) -> Work {
+            [pool = step.pool(), count = floatsIn(layout_),
+             slope = relu->negativeSlope](const std::vector<void*>& at) -> Work {
               return [=, y = static_cast<float*>(at[0]), dy = static_cast<float*>(at[1]),
                       dx = static_cast<float*>(at[2])] { reluGradient(pool, y, dy, dx, count, slope, 1.f); };
             });
@@ -29,10 +29,8 @@ Place DiffBehindRelu::in(const Layout& layout) {
 void addReluOver(StepBuilder& step, const std::optional<FusedRelu>& relu, const Place& place, const Layout& layout) {
   if (!relu) return;
   step.call({place},
-            [pool = step.pool(), count = floatsIn(layout), slope = relu->negativeSlope](const std::vector<void*>& at,
-                                                                                        const dnnl::stream&) -> Work {
-              return [=, y = static_cast<float*>(at[0])] { cpu::relu(pool, y, y, count, slope); };
-            });
+            [pool = step.pool(), count = floatsIn(layout), slope = relu->negativeSlope](const std::vector<void*>& at)
+                -> Work { return [=, y = static_cast<float*>(at[0])] { cpu::relu(pool, y, y, count, slope); }; });
 }
 
 }  // namespace resnode::cpu

@@ -4,11 +4,57 @@
 
 namespace resnode::cpu {
 
-constexpr auto kFloat = dnnl::memory::data_type::f32;
+Layout::Layout(const Dims& dims, ValueType type, const Dims& strides) {
+  data.ndims = static_cast<int>(dims.size());
+  data.data_type = static_cast<dnnl_data_type_t>(type);
+  data.format_kind = dnnl_blocked;
+  for (size_t i = 0; i < dims.size(); ++i) {
+    data.dims[i] = data.padded_dims[i] = dims[i];
+    data.format_desc.blocking.strides[i] = strides[i];
+  }
+}
 
-Layout strided(const Dims& dims, const Dims& strides) { return Layout(dims, kFloat, strides); }
+// As dnnl_memory_desc_get_size() counts it.
+size_t Layout::get_size() const {
+  if (!isBlocked()) return data.ndims == 0 ? 0 : dnnl::memory::desc(data).get_size();
+  const dnnl_blocking_desc_t& blocking = data.format_desc.blocking;
+  const size_t valueBytes = data_type() == ValueType::s8 || data_type() == ValueType::u8 ? 1 : sizeof(float);
+  int64_t inner = 1, values = 1;
+  for (int i = 0; i < blocking.inner_nblks; ++i) inner *= blocking.inner_blks[i];
+  for (int dim = 0; dim < data.ndims; ++dim) {
+    if (data.dims[dim] == 0) return 0;
+    int64_t count = data.padded_dims[dim];
+    for (int i = 0; i < blocking.inner_nblks; ++i) {
+      if (blocking.inner_idxs[i] == dim) count /= blocking.inner_blks[i];
+    }
+    if (count > 1) values = std::max<int64_t>(values, count * blocking.strides[dim]);
+  }
+  return (static_cast<size_t>(std::max(values, inner)) + data.offset0) * valueBytes;
+}
 
-Layout anyLayout(const Shape& shape) { return Layout(shape, kFloat, dnnl::memory::format_tag::any); }
+// As dnnl_memory_desc_equal() compares: the stride of a dimension of one place says nothing.
+bool Layout::operator==(const Layout& other) const {
+  if (!isBlocked() || !other.isBlocked())
+    return data.format_kind == other.data.format_kind && dnnl::memory::desc(data) == dnnl::memory::desc(other.data);
+  const dnnl_blocking_desc_t &mine = data.format_desc.blocking, &its = other.data.format_desc.blocking;
+  if (data.ndims != other.data.ndims || data.data_type != other.data.data_type || data.offset0 != other.data.offset0 ||
+      mine.inner_nblks != its.inner_nblks)
+    return false;
+  for (int i = 0; i < mine.inner_nblks; ++i) {
+    if (mine.inner_blks[i] != its.inner_blks[i] || mine.inner_idxs[i] != its.inner_idxs[i]) return false;
+  }
+  for (int dim = 0; dim < data.ndims; ++dim) {
+    if (data.dims[dim] != other.data.dims[dim] || data.padded_dims[dim] != other.data.padded_dims[dim]) return false;
+    if (data.padded_dims[dim] > 1 && mine.strides[dim] != its.strides[dim]) return false;
+  }
+  return true;
+}
+
+Layout strided(const Dims& dims, const Dims& strides) { return Layout(dims, ValueType::f32, strides); }
+
+Layout anyLayout(const Shape& shape) {
+  return dnnl::memory::desc(shape, ValueType::f32, dnnl::memory::format_tag::any);
+}
 
 Layout plainLayout(const Shape& shape) {
   const Dims dims = shape.empty() ? Dims{1} : Dims(shape);
@@ -18,7 +64,7 @@ Layout plainLayout(const Shape& shape) {
 }
 
 Layout blocked(const Dims& dims, const std::vector<std::pair<int, int64_t>>& blocks) {
-  Layout layout(dims, dnnl::memory::data_type::f32, Dims(dims.size(), 0));
+  Layout layout(dims, ValueType::f32, Dims(dims.size(), 0));
   dnnl_memory_desc_t& data = layout.data;
   dnnl_blocking_desc_t& blocking = data.format_desc.blocking;
   int64_t stride = 1;
@@ -40,6 +86,17 @@ Layout blocked(const Dims& dims, const std::vector<std::pair<int, int64_t>>& blo
 }
 
 Layout blockedLayout(const Shape& shape) { return blocked(shape, {{shape.size() > 1 ? 1 : 0, kLanes}}); }
+
+Layout channelsLast(const Shape& shape, ValueType type) {
+  Dims strides(shape.size(), 1);
+  int64_t stride = shape[1];
+  for (size_t i = shape.size() - 1; i > 1; --i) {
+    strides[i] = stride;
+    stride *= shape[i];
+  }
+  strides[0] = stride;
+  return Layout(shape, type, strides);
+}
 
 bool isDense(const Layout& layout) {
   return layout.data.format_kind == dnnl_blocked && layout.get_size() == elementCount(layout.dims()) * sizeof(float);

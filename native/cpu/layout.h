@@ -1,16 +1,37 @@
-// How oneDNN lays a tensor out, and how our own loops see that.
+// How a tensor lies in memory, in oneDNN's words but without a call of it, and how our own loops see that.
 #pragma once
 
-#include <dnnl.hpp>
 #include <optional>
 
 #include "native/core/program.h"
+#include "native/cpu/onednn.h"
 #include "native/cpu/tile.h"
 
 namespace resnode::cpu {
 
-using Layout = dnnl::memory::desc;
 using Dims = dnnl::memory::dims;
+using ValueType = dnnl::memory::data_type;
+
+// Named as dnnl::memory::desc, for which it may stand.
+class Layout {
+ public:
+  Layout() = default;
+  // Strides in values.
+  Layout(const Dims& dims, ValueType type, const Dims& strides);
+  Layout(const dnnl::memory::desc& desc) : data(desc.data) {}
+  operator dnnl::memory::desc() const { return dnnl::memory::desc(data); }
+
+  Dims dims() const { return Dims(data.dims, data.dims + data.ndims); }
+  ValueType data_type() const { return static_cast<ValueType>(data.data_type); }
+  size_t get_size() const;  // in bytes
+  bool operator==(const Layout& other) const;
+
+  dnnl_memory_desc_t data{};
+
+ private:
+  // Of blocks and strides alone, which only oneDNN's own are not always.
+  bool isBlocked() const { return data.format_kind == dnnl_blocked && data.extra.flags == dnnl_memory_extra_flag_none; }
+};
 
 // a / b, rounded up.
 inline int64_t ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -23,6 +44,8 @@ Layout anyLayout(const Shape& shape);
 Layout blocked(const Dims& dims, const std::vector<std::pair<int, int64_t>>& blocks);
 // What our convolutions read and leave: [N][blocks of 16][...][16].
 Layout blockedLayout(const Shape& shape);
+// [N][...][C].
+Layout channelsLast(const Shape& shape, ValueType type = ValueType::f32);
 Layout strided(const Dims& dims, const Dims& strides);
 inline int64_t floatsIn(const Layout& layout) { return static_cast<int64_t>(layout.get_size() / sizeof(float)); }
 

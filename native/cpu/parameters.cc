@@ -5,8 +5,8 @@
 namespace resnode::cpu {
 
 CpuParameters::CpuParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources,
-                             dnnl::stream stream)
-    : program_(std::move(program)), sources_(std::move(sources)), stream_(std::move(stream)) {
+                             std::shared_ptr<OneDnn> oneDnn)
+    : program_(std::move(program)), sources_(std::move(sources)), oneDnn_(std::move(oneDnn)) {
   // Copies that the addon made count too; what is of a weights file does not.
   for (size_t i = 0; i < sources_.size(); ++i) bytes_ += sourceBytes(static_cast<ParameterId>(i));
 }
@@ -44,8 +44,8 @@ AlignedBytes CpuParameters::pack(const Pack& pack) {
     pack.transform(values(staging_), values(bytes));
     return bytes;
   }
-  dnnl::memory source(pack.plain, stream_.get_engine(), staging_.get()),
-      target(pack.layout, stream_.get_engine(), bytes.get());
+  const dnnl::engine& engine = oneDnn_->engine();
+  dnnl::memory source(pack.plain, engine, staging_.get()), target(pack.layout, engine, bytes.get());
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   // Output channels are the first dimension, or the first two where there are groups.
@@ -58,10 +58,10 @@ AlignedBytes CpuParameters::pack(const Pack& pack) {
     scratch_ = allocate(needed, "packing the parameters");
     scratchBytes_ = needed;
   }
-  dnnl::memory scratch(reorder.scratchpad_desc(), stream_.get_engine(), scratch_.get());
-  dnnl::reorder(reorder).execute(stream_,
+  dnnl::memory scratch(reorder.scratchpad_desc(), engine, scratch_.get());
+  dnnl::reorder(reorder).execute(oneDnn_->stream(),
                                  {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, target}, {DNNL_ARG_SCRATCHPAD, scratch}});
-  stream_.wait();
+  oneDnn_->stream().wait();
   return bytes;
 }
 
@@ -105,10 +105,10 @@ void CpuParameters::read(ParameterId id, float* destination) const {
     std::memcpy(destination, bytes.get(), plainBytes(id));
     return;
   }
-  dnnl::memory from(pack.layout, stream_.get_engine(), bytes.get()), to(pack.plain, stream_.get_engine(), destination);
-  dnnl::stream stream = stream_;
-  dnnl::reorder(from, to).execute(stream, from, to);
-  stream.wait();
+  const dnnl::engine& engine = oneDnn_->engine();
+  dnnl::memory from(pack.layout, engine, bytes.get()), to(pack.plain, engine, destination);
+  dnnl::reorder(from, to).execute(oneDnn_->stream(), from, to);
+  oneDnn_->stream().wait();
 }
 
 }  // namespace resnode::cpu

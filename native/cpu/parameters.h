@@ -12,7 +12,8 @@ namespace resnode::cpu {
 
 class CpuParameters final : public Parameters {
  public:
-  CpuParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources, dnnl::stream stream);
+  CpuParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources,
+                std::shared_ptr<OneDnn> oneDnn);
 
   // An immutable parameter's values in a layout; reordered once for each.
   void* packed(const Pack& pack);
@@ -40,7 +41,7 @@ class CpuParameters final : public Parameters {
 
   std::shared_ptr<const Program> program_;
   std::vector<ParameterSource> sources_;
-  dnnl::stream stream_;
+  std::shared_ptr<OneDnn> oneDnn_;
   std::multimap<ParameterId, Packed> packed_;
   std::map<ParameterId, Packed> masters_;
   // Plain values on their way into a layout, and what oneDNN needs on that way. Kept from one parameter to the next:

@@ -88,8 +88,7 @@ void addReference(StepBuilder& step) {
   const std::vector<ParameterId> parameters = parametersOf(program, operation);
   for (ParameterId id : parameters) places.push_back(step.plainParameter(id));
   step.call(std::move(places),
-            [&program, &operation, parameters, pool = step.pool()](const std::vector<void*>& addresses,
-                                                                   const dnnl::stream&) -> Work {
+            [&program, &operation, parameters, pool = step.pool()](const std::vector<void*>& addresses) -> Work {
               auto next = addresses.begin();
               const auto take = [&](size_t count) {
                 std::vector<float*> list;
@@ -117,7 +116,7 @@ void quantizeOutputs(StepBuilder& step) {
     if (!state.quantized[id].isMade || isInt8(state.layouts[id]) || step.outputShape(i).size() != 4) continue;
     // A buffer that is shared with what came before may still be read under that name.
     if (buffer < 0 || state.description.buffers[buffer].from != step.index() || state.isPinned[buffer]) continue;
-    step.convert(i, Layout(step.outputShape(i), state.quantized[id].type, dnnl::memory::format_tag::nhwc));
+    step.convert(i, channelsLast(step.outputShape(i), state.quantized[id].type));
   }
 }
 
@@ -128,12 +127,12 @@ KindTable<KindSteps>& kindSteps() {
   return table;
 }
 
-CpuPlan::CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, ThreadPool& pool,
+CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn> oneDnn, ThreadPool& pool,
                  const TileKernels* kernels, bool winograd, ConvolutionChoice* choice, const CpuPlan* like,
                  Quantization quantization)
     : original_(std::move(program)) {
   state_.program = withoutUnread(original_);
-  state_.engine = engine;
+  state_.oneDnn = std::move(oneDnn);
   state_.kernels = kernels;
   state_.choice = choice;
   if (like) state_.like = &like->packs();

@@ -17,7 +17,7 @@ class ConvolutionChoice;
 // What is known of the plan while its steps are chosen, one operation after the other.
 struct PlanState {
   std::shared_ptr<const Program> program;
-  dnnl::engine engine;
+  std::shared_ptr<OneDnn> oneDnn;
   ThreadPool* pool = nullptr;            // null: OpenMP's threads, and convolutions by oneDNN
   const TileKernels* kernels = nullptr;  // null: this processor has none, or oneDNN was asked for
   bool winograd = true;
@@ -46,7 +46,7 @@ struct PlanState {
 
 class CpuPlan final : public Plan {
  public:
-  CpuPlan(std::shared_ptr<const Program> program, const dnnl::engine& engine, ThreadPool& pool,
+  CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn> oneDnn, ThreadPool& pool,
           const TileKernels* kernels, bool winograd, ConvolutionChoice* choice = nullptr, const CpuPlan* like = nullptr,
           Quantization quantization = {});
   const Program& program() const override { return *original_; }

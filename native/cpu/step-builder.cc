@@ -126,14 +126,16 @@ void StepBuilder::call(const dnnl::primitive& primitive, std::vector<Argument> a
   std::vector<Place> places;
   for (const Argument& each : arguments) places.push_back(each.place);
   call(std::move(places),
-       [primitive, arguments = std::move(arguments)](const std::vector<void*>& addresses,
-                                                     const dnnl::stream& stream) -> Work {
+       [primitive, arguments = std::move(arguments),
+        oneDnn = state_.oneDnn](const std::vector<void*>& addresses) -> Work {
          std::unordered_map<int, dnnl::memory> memories;
          for (size_t i = 0; i < arguments.size(); ++i) {
-           memories.emplace(arguments[i].argument,
-                            dnnl::memory(arguments[i].layout, stream.get_engine(), addresses[i]));
+           memories.emplace(arguments[i].argument, dnnl::memory(arguments[i].layout, oneDnn->engine(), addresses[i]));
          }
-         return [primitive, memories = std::move(memories), stream] { primitive.execute(stream, memories); };
+         return [primitive, memories = std::move(memories), stream = oneDnn->stream()]() mutable {
+           primitive.execute(stream, memories);
+           stream.wait();
+         };
        });
 }
 
@@ -149,8 +151,7 @@ void StepBuilder::requantize(TensorId id, const Place& from, const Layout& has, 
   if (!isInt8(has) && isInt8(wanted)) {
     const auto count = static_cast<int64_t>(has.get_size() / sizeof(float));
     call({from},
-         [count, tensor = program().tensors[id].name, layer = operation().layer](const std::vector<void*>& at,
-                                                                                 const dnnl::stream&) -> Work {
+         [count, tensor = program().tensors[id].name, layer = operation().layer](const std::vector<void*>& at) -> Work {
            return [=, values = static_cast<const float*>(at[0])] { refuseNotFinite(values, count, tensor, layer); };
          });
   }
@@ -161,7 +162,7 @@ void StepBuilder::reorder(const Place& from, const Layout& fromLayout, const Pla
                           float factor) {
   const auto copy = BlockedCopy::describe(fromLayout, toLayout);
   if (copy && pool() && factor == 1) {
-    return call({from, to}, [copy = *copy, pool = pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+    return call({from, to}, [copy = *copy, pool = pool()](const std::vector<void*>& at) -> Work {
       return [=, from = static_cast<float*>(at[0]), to = static_cast<float*>(at[1])] { copy.run(*pool, from, to); };
     });
   }

@@ -25,7 +25,7 @@ class StepBuilder {
 
   const Program& program() const { return *state_.program; }
   const Operation& operation() const { return program().operations[index_]; }
-  const dnnl::engine& engine() const { return state_.engine; }
+  const dnnl::engine& engine() const { return state_.oneDnn->engine(); }
   bool winograd() const { return state_.winograd; }
   // Null where nothing is to be measured.
   ConvolutionChoice* choice() const { return state_.choice; }
@@ -110,7 +110,7 @@ class StepBuilder {
   // Memory that lives from here to this operation's gradient.
   Place keep(const Layout& layout);
 
-  void call(std::vector<Place> places, std::function<Work(const std::vector<void*>&, const dnnl::stream&)> bind) {
+  void call(std::vector<Place> places, std::function<Work(const std::vector<void*>&)> bind) {
     step_.calls.push_back({std::move(places), std::move(bind)});
   }
   void call(const dnnl::primitive& primitive, std::vector<Argument> arguments);

@@ -25,8 +25,8 @@ using Work = std::function<void()>;
 
 struct Call {
   std::vector<Place> places;
-  // Given the address of each place: what every run does.
-  std::function<Work(const std::vector<void*>& addresses, const dnnl::stream& stream)> bind;
+  // Given the address of each place: what every run does, which ends when it returns.
+  std::function<Work(const std::vector<void*>& addresses)> bind;
 };
 
 struct Step {

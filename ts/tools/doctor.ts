@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ResnodeError } from '../base/errors.ts';
 import { ownPackage } from '../base/own-package.ts';
-import { type DeviceKind, openDevice } from '../device/device.ts';
+import { type DeviceKind, type DeviceOptions, openDevice } from '../device/device.ts';
 import { type Devices, devices } from '../device/devices.ts';
 import { formatBytes } from '../device/memory.ts';
 import { findDriver, type Machine } from '../device/nvidia.ts';
@@ -45,6 +45,7 @@ export async function diagnose(): Promise<Diagnosis> {
   const { version } = ownPackage();
   const machine: Machine = { root: '/', environment: process.env };
   const cpu = await checkCpu();
+  const oneDnn = await checkOneDnn();
   const driver = checkDriver(machine, oldestDriver());
   const list = listDevices();
   const gpu = checkGpus(list, await describeDevice('cuda'));
@@ -53,6 +54,7 @@ export async function diagnose(): Promise<Diagnosis> {
     checkGlibc(),
     checkAddon(version),
     cpu,
+    oneDnn,
     driver,
     checkCudaLibrary(list),
     checkCudnn(list),
@@ -106,6 +108,14 @@ function checkAddon(expected: string): Finding {
   } catch (error) {
     return { name: 'addon', ok: false, found: (error as Error).message, mend: rebuildCommand() };
   }
+}
+
+/** What the CPU device opens for training and int8; float32 inference on AVX2 and later runs without. */
+async function checkOneDnn(): Promise<Finding> {
+  const opened = await describeDevice('cpu', { kernels: 'oneDNN' });
+  return opened instanceof ResnodeError
+    ? { name: 'oneDNN', ok: false, found: opened.message, mend: 'apt-get install libdnnl2' }
+    : { name: 'oneDNN', ok: true, found: `${opened.oneDNN}, ${opened['instruction set']}`, details: opened };
 }
 
 async function checkCpu(): Promise<Finding> {
@@ -230,9 +240,9 @@ function listDevices(): Devices | null {
   }
 }
 
-async function describeDevice(kind: DeviceKind) {
+async function describeDevice(kind: DeviceKind, options: DeviceOptions = {}) {
   try {
-    await using device = await openDevice(kind);
+    await using device = await openDevice(kind, options);
     return device.description;
   } catch (error) {
     if (error instanceof ResnodeError) return error;

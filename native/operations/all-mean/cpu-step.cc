@@ -20,18 +20,17 @@ bool addAllMean(StepBuilder& step) {
     places.push_back(step.writeOver(i, diff, plain, plain));
     counts.push_back(elementCount(step.program().tensors[operation.inputs[i]].shape));
   }
-  step.call(std::move(places),
-            [communicator, counts](const std::vector<void*>& addresses, const dnnl::stream&) -> Work {
-              return [=] {
-                std::vector<Communicator::Values> diffs;
-                for (size_t i = 0; i < counts.size(); ++i) {
-                  float* diff = static_cast<float*>(addresses[2 * i + 1]);
-                  if (diff != addresses[2 * i]) std::memcpy(diff, addresses[2 * i], counts[i] * sizeof(float));
-                  diffs.push_back({diff, static_cast<size_t>(counts[i])});
-                }
-                if (communicator) communicator->mean(diffs);
-              };
-            });
+  step.call(std::move(places), [communicator, counts](const std::vector<void*>& addresses) -> Work {
+    return [=] {
+      std::vector<Communicator::Values> diffs;
+      for (size_t i = 0; i < counts.size(); ++i) {
+        float* diff = static_cast<float*>(addresses[2 * i + 1]);
+        if (diff != addresses[2 * i]) std::memcpy(diff, addresses[2 * i], counts[i] * sizeof(float));
+        diffs.push_back({diff, static_cast<size_t>(counts[i])});
+      }
+      if (communicator) communicator->mean(diffs);
+    };
+  });
   step.describe("loops");
   return true;
 }

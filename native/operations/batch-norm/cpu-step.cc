@@ -29,8 +29,7 @@ bool addBatchNorm(StepBuilder& step, const BatchNorm& batchNorm) {
   for (const Place& place : placesOf(step, batchNorm)) places.push_back(place);
   Communicator* communicator = batchNorm.synchronised ? step.program().communicator.get() : nullptr;
   step.call(std::move(places),
-            [batchNorm, view, communicator, pool = step.pool()](const std::vector<void*>& addresses,
-                                                                const dnnl::stream&) -> Work {
+            [batchNorm, view, communicator, pool = step.pool()](const std::vector<void*>& addresses) -> Work {
               const auto at = [&](size_t i) { return static_cast<float*>(addresses[i]); };
               return [=, x = at(0), y = at(1), mean = at(2), variance = at(3), scratch = addresses[4],
                       parameters = parametersAt(addresses, 5)] {
@@ -60,18 +59,16 @@ bool addBatchNormGradient(StepBuilder& step, const BatchNorm& batchNorm) {
   places.push_back(step.hasOutput(0) ? step.writeOver(0, dy, layout) : Place{});
   for (size_t i : {1, 2}) places.push_back(step.hasOutput(i) ? step.writePlain(i) : Place{});
   Communicator* communicator = batchNorm.synchronised ? step.program().communicator.get() : nullptr;
-  step.call(std::move(places),
-            [batchNorm, view, hasX, communicator](const std::vector<void*>& addresses, const dnnl::stream&) -> Work {
-              const auto at = [&](size_t i) { return static_cast<float*>(addresses[i]); };
-              const BatchNormParameters parameters = parametersAt(addresses, 2);
-              return [=, dy = at(0), scratch = addresses[1], x = at(7), mean = at(8), variance = at(9), dx = at(10),
-                      dScale = at(11), dBias = at(12)] {
-                if (hasX)
-                  batchNormGradient(batchNorm, view, parameters, x, mean, variance, dy, dx, dScale, dBias, scratch,
-                                    communicator);
-                else frozenBatchNormGradient(batchNorm, view, parameters, x, dy, dx, scratch);
-              };
-            });
+  step.call(std::move(places), [batchNorm, view, hasX, communicator](const std::vector<void*>& addresses) -> Work {
+    const auto at = [&](size_t i) { return static_cast<float*>(addresses[i]); };
+    const BatchNormParameters parameters = parametersAt(addresses, 2);
+    return [=, dy = at(0), scratch = addresses[1], x = at(7), mean = at(8), variance = at(9), dx = at(10),
+            dScale = at(11), dBias = at(12)] {
+      if (hasX)
+        batchNormGradient(batchNorm, view, parameters, x, mean, variance, dy, dx, dScale, dBias, scratch, communicator);
+      else frozenBatchNormGradient(batchNorm, view, parameters, x, dy, dx, scratch);
+    };
+  });
   step.describe("loops");
   return true;
 }

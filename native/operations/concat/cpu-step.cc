@@ -11,10 +11,8 @@ namespace {
 std::optional<Layout> likeIt(const Layout& layout, const Shape& shape) {
   if (shape.size() != 4 || layout.data.ndims != 4) return std::nullopt;
   if (layout == plainLayout(layout.dims())) return plainLayout(shape);
-  const std::pair<int64_t, dnnl::memory::format_tag> blocked[] = {{16, dnnl::memory::format_tag::nChw16c},
-                                                                  {8, dnnl::memory::format_tag::nChw8c}};
-  for (const auto& [lanes, tag] : blocked) {
-    const auto of = [tag = tag](const Shape& dims) { return Layout(dims, dnnl::memory::data_type::f32, tag); };
+  for (int lanes : {16, 8}) {
+    const auto of = [lanes](const Shape& dims) { return blocked(dims, {{1, lanes}}); };
     if (layout == of(layout.dims()) && shape[1] % lanes == 0) return of(shape);
   }
   return std::nullopt;
@@ -57,8 +55,8 @@ bool addConcat(StepBuilder& step, const Concat& concat) {
   int64_t at = 0;
   for (size_t i : inputs) {
     step.call({step.read(i, layouts.parts[i]), output},
-              [pool = step.pool(), at, row = rowOf(parts[i]), step = rowOf(whole), outer = whole[0]](
-                  const std::vector<void*>& address, const dnnl::stream&) -> Work {
+              [pool = step.pool(), at, row = rowOf(parts[i]), step = rowOf(whole),
+               outer = whole[0]](const std::vector<void*>& address) -> Work {
                 return [=, from = static_cast<float*>(address[0]), to = static_cast<float*>(address[1]) + at] {
                   copyRows(pool, from, row, to, step, outer, row);
                 };
@@ -85,8 +83,8 @@ bool addConcatGradient(StepBuilder& step, const Concat& concat) {
     at += rowOf(parts[i]);
     if (!step.hasOutput(i)) continue;
     step.call({diff, step.write(i, layouts.parts[i])},
-              [pool = step.pool(), begin, row = rowOf(parts[i]), step = rowOf(whole), outer = whole[0]](
-                  const std::vector<void*>& address, const dnnl::stream&) -> Work {
+              [pool = step.pool(), begin, row = rowOf(parts[i]), step = rowOf(whole),
+               outer = whole[0]](const std::vector<void*>& address) -> Work {
                 return [=, from = static_cast<float*>(address[0]) + begin, to = static_cast<float*>(address[1])] {
                   copyRows(pool, from, step, to, row, outer, row);
                 };

@@ -64,9 +64,8 @@ bool addInt8Convolution(StepBuilder& step, const Convolution& convolution) {
                    (out[3] - 1) * stride.width + (kernel.width - 1) * dilation.width + 1 - in[3] - left[1]};
   const Forward::desc desc(
       dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, withType(anyLayout(in), source.type),
-      Layout(weights, Type::s8, dnnl::memory::format_tag::any),
-      withType(anyLayout(out), isMade ? result.type : Type::f32), Dims{stride.height, stride.width},
-      Dims{dilation.height - 1, dilation.width - 1}, left, right);
+      withType(anyLayout(weights), Type::s8), withType(anyLayout(out), isMade ? result.type : Type::f32),
+      Dims{stride.height, stride.width}, Dims{dilation.height - 1, dilation.width - 1}, left, right);
   const Forward::primitive_desc primitive(desc, attr, step.engine(), true);
   if (!primitive || std::string(primitive.impl_info_str()).find("ref") != std::string::npos) return false;
 

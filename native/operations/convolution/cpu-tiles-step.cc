@@ -12,7 +12,7 @@ Place biasInBlocks(StepBuilder& step, ParameterId id, int64_t outputs) {
   const Place bias = step.plainParameter(id);
   if (outputs % kLanes == 0) return bias;
   const Place padded = step.temporary(blockedLayout({outputs}));
-  step.call({bias, padded}, [outputs](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+  step.call({bias, padded}, [outputs](const std::vector<void*>& at) -> Work {
     return [=, from = static_cast<float*>(at[0]), to = static_cast<float*>(at[1])] {
       std::fill_n(std::copy_n(from, outputs, to), kLanes - outputs % kLanes, 0.f);
     };
@@ -43,7 +43,7 @@ void addCall(StepBuilder& step, const Algorithm& algorithm, const std::optional<
   const Place result =
       hasResidual && step.mayOverwriteResidual(residual) ? step.share(0, residual, layout) : step.write(0, layout);
   step.call({source, weights, bias, residual, result, step.scratch(algorithm.scratchBytes(step.pool()->threads()))},
-            [algorithm, relu, pool = step.pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+            [algorithm, relu, pool = step.pool()](const std::vector<void*>& at) -> Work {
               const auto floats = [&](size_t i) { return static_cast<float*>(at[i]); };
               const ConvolutionOperands operands{
                   floats(0), floats(1), floats(2),        floats(3),

@@ -31,7 +31,7 @@ struct Problem {
       weights.insert(weights.begin(), group);
       steps.insert(steps.begin(), from * to * window);
     }
-    plainWeights = Layout(weights, dnnl::memory::data_type::f32, steps);
+    plainWeights = strided(weights, steps);
     strides = {op.stride.height, op.stride.width};
     dilates = {op.dilation.height - 1, op.dilation.width - 1};
     left = right = {op.pad.height, op.pad.width};

@@ -8,13 +8,12 @@ namespace {
 bool addRelu(StepBuilder& step, const Relu& relu) {
   const Layout layout = step.layout(0);
   const Place x = step.read(0, layout);
-  step.call(
-      {x, step.writeOver(0, x, layout, step.plain(0))},
-      [pool = step.pool(), count = floatsIn(layout), relu](const std::vector<void*>& at, const dnnl::stream&) -> Work {
-        return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] {
-          cpu::relu(pool, x, y, count, relu.negativeSlope);
-        };
-      });
+  step.call({x, step.writeOver(0, x, layout, step.plain(0))},
+            [pool = step.pool(), count = floatsIn(layout), relu](const std::vector<void*>& at) -> Work {
+              return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] {
+                cpu::relu(pool, x, y, count, relu.negativeSlope);
+              };
+            });
   step.describe("loops");
   return true;
 }
@@ -25,13 +24,12 @@ bool addReluGradient(StepBuilder& step, const Relu& relu) {
   if (!step.hasInput(sign) || !step.hasInput(2)) return false;
   const Layout layout = step.layout(2), plain = step.plain(2);
   const Place dy = step.read(2, layout);
-  step.call(
-      {step.read(sign, layout), dy, step.writeOver(0, dy, layout, plain)},
-      [pool = step.pool(), count = floatsIn(layout), relu](const std::vector<void*>& at, const dnnl::stream&) -> Work {
-        return [=, y = static_cast<float*>(at[0]), dy = static_cast<float*>(at[1]), dx = static_cast<float*>(at[2])] {
-          reluGradient(pool, y, dy, dx, count, relu.negativeSlope, 1.f);
-        };
-      });
+  step.call({step.read(sign, layout), dy, step.writeOver(0, dy, layout, plain)},
+            [pool = step.pool(), count = floatsIn(layout), relu](const std::vector<void*>& at) -> Work {
+              return
+                  [=, y = static_cast<float*>(at[0]), dy = static_cast<float*>(at[1]),
+                   dx = static_cast<float*>(at[2])] { reluGradient(pool, y, dy, dx, count, relu.negativeSlope, 1.f); };
+            });
   step.describe("loops");
   return true;
 }
@@ -41,13 +39,12 @@ bool addPower(StepBuilder& step, const Power& power) {
   if (power.power != 1 || power.shift != 0) return false;
   const Layout layout = step.layout(0);
   const Place x = step.read(0, layout);
-  step.call(
-      {x, step.writeOver(0, x, layout, step.plain(0))},
-      [pool = step.pool(), count = floatsIn(layout), power](const std::vector<void*>& at, const dnnl::stream&) -> Work {
-        return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] {
-          multiply(pool, x, y, count, power.scale);
-        };
-      });
+  step.call({x, step.writeOver(0, x, layout, step.plain(0))},
+            [pool = step.pool(), count = floatsIn(layout), power](const std::vector<void*>& at) -> Work {
+              return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] {
+                multiply(pool, x, y, count, power.scale);
+              };
+            });
   step.describe("loops");
   return true;
 }
@@ -57,13 +54,12 @@ bool addPowerGradient(StepBuilder& step, const Power& power) {
   if (power.power != 1 || !step.hasInput(2)) return false;
   const Layout layout = step.layout(2);
   const Place dy = step.read(2, layout);
-  step.call(
-      {dy, step.writeOver(0, dy, layout, step.plain(2))},
-      [pool = step.pool(), count = floatsIn(layout), power](const std::vector<void*>& at, const dnnl::stream&) -> Work {
-        return [=, dy = static_cast<float*>(at[0]), dx = static_cast<float*>(at[1])] {
-          multiply(pool, dy, dx, count, power.scale);
-        };
-      });
+  step.call({dy, step.writeOver(0, dy, layout, step.plain(2))},
+            [pool = step.pool(), count = floatsIn(layout), power](const std::vector<void*>& at) -> Work {
+              return [=, dy = static_cast<float*>(at[0]), dx = static_cast<float*>(at[1])] {
+                multiply(pool, dy, dx, count, power.scale);
+              };
+            });
   step.describe("loops");
   return true;
 }

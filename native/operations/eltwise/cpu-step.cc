@@ -38,8 +38,8 @@ bool addEltwise(StepBuilder& step, const Eltwise& eltwise) {
                                        [&](const Place& each) { return each.index == places[0].index; }) == 1;
   places.push_back(isInPlace ? step.writeOver(0, places[0], layout, plain) : step.write(0, layout, plain));
   step.call(std::move(places),
-            [=, pool = step.pool(), size = floatsIn(layout), slope = slopeOf(eltwise.relu)](
-                const std::vector<void*>& at, const dnnl::stream&) -> Work {
+            [=, pool = step.pool(), size = floatsIn(layout),
+             slope = slopeOf(eltwise.relu)](const std::vector<void*>& at) -> Work {
               std::vector<const float*> inputs;
               for (size_t i = 0; i < count; ++i) inputs.push_back(static_cast<const float*>(at[i]));
               return [=, y = static_cast<float*>(at[count])] { sum(pool, inputs, coefficients, y, size, slope); };
@@ -81,8 +81,8 @@ bool addEltwiseGradient(StepBuilder& step, const Eltwise& eltwise) {
     const Place to = isLast ? step.writeOver(i, from, layout, plain) : step.write(i, layout, plain);
     made.push_back({coefficient, to});
     step.call({sign, from, to},
-              [pool = step.pool(), size = floatsIn(layout), coefficient, slope = slopeOf(eltwise.relu)](
-                  const std::vector<void*>& at, const dnnl::stream&) -> Work {
+              [pool = step.pool(), size = floatsIn(layout), coefficient,
+               slope = slopeOf(eltwise.relu)](const std::vector<void*>& at) -> Work {
                 return [=, y = static_cast<float*>(at[0]), dy = static_cast<float*>(at[1]),
                         dx = static_cast<float*>(at[2])] {
                   if (y) reluGradient(pool, y, dy, dx, size, slope, coefficient);

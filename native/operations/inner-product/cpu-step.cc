@@ -66,18 +66,18 @@ bool addTiledInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
               result = suitsOut ? y : step.temporary(direct.result());
   const Place weights = packedBy(step, direct, innerProduct.weights, filter.name());
   const Place bias = innerProduct.bias ? biasInBlocks(step, *innerProduct.bias, outputs) : Place{};
-  step.call(
-      {x, source, weights, bias, result, y},
-      [=, relu = innerProduct.relu, pool = step.pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
-        const auto floats = [&](size_t i) { return static_cast<float*>(at[i]); };
-        const ConvolutionOperands operands{floats(1), floats(2), floats(3),        nullptr,
-                                           floats(4), nullptr,   relu.has_value(), relu ? relu->negativeSlope : 0};
-        return [=, x = floats(0), source = floats(1), y = floats(5)] {
-          if (!suitsIn) matrixToBlocks(*pool, images, inputs, x, source);
-          direct.run(*pool, operands);
-          if (!suitsOut) blocksToMatrix(*pool, images, outputs, operands.result, y);
-        };
-      });
+  step.call({x, source, weights, bias, result, y},
+            [=, relu = innerProduct.relu, pool = step.pool()](const std::vector<void*>& at) -> Work {
+              const auto floats = [&](size_t i) { return static_cast<float*>(at[i]); };
+              const ConvolutionOperands operands{
+                  floats(1), floats(2), floats(3),        nullptr,
+                  floats(4), nullptr,   relu.has_value(), relu ? relu->negativeSlope : 0};
+              return [=, x = floats(0), source = floats(1), y = floats(5)] {
+                if (!suitsIn) matrixToBlocks(*pool, images, inputs, x, source);
+                direct.run(*pool, operands);
+                if (!suitsOut) blocksToMatrix(*pool, images, outputs, operands.result, y);
+              };
+            });
   step.describe(std::string("direct ") + direct.instructionSet());
   return true;
 }

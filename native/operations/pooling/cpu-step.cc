@@ -58,10 +58,14 @@ bool isSampling(const Pooling& pooling, const Shape& in, const Shape& out) {
 
 // The same layout for another size of the plane; nothing where our loops cannot run through it.
 std::optional<Layout> resized(const Layout& layout, const Shape& shape) {
-  using Tag = dnnl::memory::format_tag;
-  for (Tag tag : {Tag::nchw, Tag::nChw16c, Tag::nChw8c, Tag::nhwc}) {
-    const auto of = [&](const Dims& dims) { return Layout(dims, layout.data_type(), tag); };
-    if (layout == of(layout.dims())) return of(shape);
+  const auto of = [&](const Dims& dims, int lanes) {
+    return withType(lanes == 0   ? channelsLast(dims)
+                    : lanes == 1 ? plainLayout(dims)
+                                 : blocked(dims, {{1, lanes}}),
+                    layout.data_type());
+  };
+  for (int lanes : {1, 16, 8, 0}) {
+    if (layout == of(layout.dims(), lanes)) return of(shape, lanes);
   }
   return std::nullopt;
 }
@@ -97,7 +101,7 @@ bool addSampling(StepBuilder& step, const Pooling& pooling) {
   const Sampling sampling = samplingOf(pooling, source, in, out);
   const bool isFloat = source.data_type() == dnnl::memory::data_type::f32;
   step.call({step.read(0, source), step.write(0, result)},
-            [sampling, isFloat, pool = step.pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+            [sampling, isFloat, pool = step.pool()](const std::vector<void*>& at) -> Work {
               return [=, x = static_cast<char*>(at[0]), y = static_cast<char*>(at[1])] {
                 sample(pool, sampling, isFloat ? sizeof(float) : 1, x, y);
               };
@@ -116,7 +120,7 @@ bool addBlockedPooling(StepBuilder& step, const Pooling& pooling) {
   const Layout result = blockedLayout(out);
   const int64_t planes = channelView(result)->outer * channelView(result)->blocks;
   step.call({step.read(0, blockedLayout(in)), step.write(0, result)},
-            [=, pool = step.pool()](const std::vector<void*>& at, const dnnl::stream&) -> Work {
+            [=, pool = step.pool()](const std::vector<void*>& at) -> Work {
               return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] {
                 poolBlocked(*pool, pooling, in, out, planes, x, y);
               };
@@ -130,12 +134,9 @@ bool addSamplingGradient(StepBuilder& step, const Pooling& pooling) {
   const bool suits = resized(step.layout(2), in).has_value();
   const Layout source = suits ? step.layout(2) : step.plain(2), result = *resized(source, in);
   const Sampling sampling = samplingOf(pooling, result, in, out);
-  step.call({step.read(2, source), step.write(0, result)},
-            [sampling](const std::vector<void*>& at, const dnnl::stream&) -> Work {
-              return [=, dy = static_cast<float*>(at[0]), dx = static_cast<float*>(at[1])] {
-                sampleGradient(sampling, dy, dx);
-              };
-            });
+  step.call({step.read(2, source), step.write(0, result)}, [sampling](const std::vector<void*>& at) -> Work {
+    return [=, dy = static_cast<float*>(at[0]), dx = static_cast<float*>(at[1])] { sampleGradient(sampling, dy, dx); };
+  });
   step.describe("loops");
   return true;
 }

@@ -17,13 +17,12 @@ bool addScale(StepBuilder& step, const Scale& scale) {
                             step.plainParameter(*scale.scale)};
   places.push_back(scale.bias ? step.plainParameter(*scale.bias) : Place{});
   const float slope = scale.relu ? scale.relu->negativeSlope : 1.f;
-  step.call(std::move(places),
-            [view, slope, pool = step.pool()](const std::vector<void*>& addresses, const dnnl::stream&) -> Work {
-              const auto at = [&](size_t i) { return static_cast<float*>(addresses[i]); };
-              return [=, x = at(0), y = at(1), scratch = addresses[2], factors = at(3), bias = at(4)] {
-                scaleChannels(pool, view, factors, bias, slope, x, y, scratch);
-              };
-            });
+  step.call(std::move(places), [view, slope, pool = step.pool()](const std::vector<void*>& addresses) -> Work {
+    const auto at = [&](size_t i) { return static_cast<float*>(addresses[i]); };
+    return [=, x = at(0), y = at(1), scratch = addresses[2], factors = at(3), bias = at(4)] {
+      scaleChannels(pool, view, factors, bias, slope, x, y, scratch);
+    };
+  });
   step.describe("loops");
   return true;
 }

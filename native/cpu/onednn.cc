@@ -1,0 +1,54 @@
+#include "native/cpu/onednn.h"
+
+#include <dlfcn.h>
+#include <atomic>
+
+#include "native/core/error.h"
+
+namespace resnode::cpu {
+namespace {
+
+constexpr const char* kLibrary = "libdnnl.so.2";
+std::atomic<bool> isOpen{false};
+
+// Looked for beside this library first (its RPATH), then where the system's loader looks. Never closed: its threads stay.
+void* library() {
+  static void* const handle = [] {
+    void* opened = dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
+    if (!opened) {
+      throw Error("device/unavailable",
+                  std::string("oneDNN, which computes training, int8 and what resnode has no loops "
+                              "for, cannot be opened: ") +
+                      dlerror() + "; on Debian: apt-get install libdnnl2");
+    }
+    isOpen = true;
+    return opened;
+  }();
+  return handle;
+}
+
+}  // namespace
+
+void* oneDnnFunction(const char* name) {
+  void* function = dlsym(library(), name);
+  if (!function) throw Error("device/unavailable", std::string(kLibrary) + " has no " + name + ": it is no oneDNN 2.6");
+  return function;
+}
+
+OneDnn::Opened& OneDnn::opened() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!opened_) opened_.emplace();
+  return *opened_;
+}
+
+const dnnl::engine& OneDnn::engine() { return opened().engine; }
+
+dnnl::stream& OneDnn::stream() { return opened().stream; }
+
+std::optional<std::string> OneDnn::openedVersion() {
+  if (!isOpen) return std::nullopt;
+  const dnnl_version_t* version = dnnl_version();
+  return std::to_string(version->major) + "." + std::to_string(version->minor) + "." + std::to_string(version->patch);
+}
+
+}  // namespace resnode::cpu
