@@ -30,25 +30,37 @@ test('generate writes what the library gives, with paths from the working folder
     '--json',
   );
   assert.is(status, 0);
+  const files = [
+    'deploy.prototxt',
+    'train_val.prototxt',
+    'augment.json',
+    'solver-warmup.prototxt',
+    'solver.prototxt',
+  ];
   assert.equal(
     JSON.parse(stdout).files,
-    ['deploy', 'train_val', 'augment', 'solver'].map(
-      (name) => `run/${name}.${name === 'augment' ? 'json' : 'prototxt'}`,
-    ),
+    [...files, 'README.md'].map((name) => `run/${name}`),
   );
   const expected = resnetTraining({ depth: 110, classes: 7, train: 'flowers', mean: [1, 2, 3], batch: 64 });
   assert.equal(readNetFile(join(folder, 'run/train_val.prototxt')), expected.net);
-  const files = { net: 'run/train_val.prototxt', snapshot_prefix: 'run/resnet110' };
+  const paths = { net: 'run/train_val.prototxt', snapshot_prefix: 'run/resnet110' };
   assert.is(
     printPrototxt(readSolverFile(join(folder, 'run/solver.prototxt')), 'SolverParameter'),
-    printPrototxt({ ...expected.solver, ...files }, 'SolverParameter'),
+    printPrototxt({ ...expected.solver, ...paths }, 'SolverParameter'),
   );
-  // The first line is the command that trains it: with the warm-up, of which a solver's file knows none.
-  const [first] = readFileSync(join(folder, 'run/solver.prototxt'), 'utf8').split('\n');
-  const command = first!.replace(/^# resnode /, '').split(' ');
-  assert.equal(command.slice(-4), ['--warmup-iterations', '400', '--warmup-rate', '0.01']);
+  // The files begin with the commands that train the net: the warm-up, and from its snapshot the rest.
+  const lines = readFileSync(join(folder, 'run/solver.prototxt'), 'utf8').split('\n').slice(0, 2);
+  assert.equal(lines, [
+    '# resnode train --solver run/solver-warmup.prototxt --augment run/augment.json',
+    '# resnode train --solver run/solver.prototxt --snapshot run/resnet110_warmup_iter_400.solverstate --augment run/augment.json',
+  ]);
+  const readme = readFileSync(join(folder, 'run/README.md'), 'utf8');
+  assert.match(
+    readme,
+    /^ {4}caffe train --solver run\/solver-warmup\.prototxt\n {4}caffe train --solver run\/solver\.prototxt --snapshot/m,
+  );
   // It is one that the tool takes: what is missing is the data.
-  const run = resnode(...command, '--device', 'reference');
+  const run = resnode(...lines[0]!.replace(/^# resnode /, '').split(' '), '--device', 'reference');
   assert.is(run.status, 1);
   assert.match(run.stderr, /flowers/);
 });

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { warmupSolver } from '../../ts/architectures/solver-presets.ts';
 import { seededRandom } from '../../ts/base/random.ts';
 import { toFloat32 } from '../../ts/caffe/blob.ts';
 import { readSolver } from '../../ts/caffe/solver-parameter.ts';
@@ -116,6 +117,22 @@ for (const [kind, settings] of [
     assert.is.not(rest(whole, 7).losses[0]!.loss, rest(whole, 7).losses[1]!.loss);
   });
 }
+
+test('a warm-up as a solver of its own, from whose snapshot the other goes on, ends with the bits of one run', async () => {
+  const warmup = { iterations: 4, rate: 0.005 };
+  await train('cpu', 'warm-whole', '', { warmup });
+  const first = warmupSolver(
+    readSolver(solverText(join(root, 'warm-stages', 'small'), ''), { file: 'solver.prototxt' }),
+    warmup,
+  );
+  mkdirSync(join(root, 'warm-stages'), { recursive: true });
+  using device = await openDevice('cpu', { threads: 2 });
+  await collect(new Solver({ solver: first, device, data }));
+  const snapshot = join(root, 'warm-stages', 'small_warmup_iter_4.solverstate');
+  await train('cpu', 'warm-stages', '', { snapshot });
+  const [stages, whole] = [await outcome('warm-stages', ''), await outcome('warm-whole', '')];
+  assert.equal([stages.weights, stages.history], [whole.weights, whole.history]);
+});
 
 test('the event loop stays free while the cpu trains', async () => {
   let last = performance.now();

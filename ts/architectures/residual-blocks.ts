@@ -1,26 +1,17 @@
-/** The blocks of residual networks in Caffe's layers, named as MSRA names them; BatchNorm uses its statistics (deploy). */
+/** The blocks of residual networks, named as MSRA names them: a list of layers and the blob that they end in. */
 import type { LayerParameter } from '../caffe/net-parameter.ts';
+import {
+  bareConvolution,
+  type ConvolutionShape,
+  convolution,
+  dropout,
+  normalised,
+  paddedIdentity,
+  relu,
+  squeezeExcitation,
+} from './residual-parts.ts';
 
-/** One block: two branches that are added. */
-export interface Block {
-  /** Stage and block, e.g. `3a`: the layers are res3a_branch1, res3a_branch2a, … and the sum is res3a. */
-  readonly name: string;
-  readonly bottom: string;
-  /** Channels of the 3×3 convolutions. */
-  readonly width: number;
-  /** Channels of the sum. Default: 4 × width, of basic blocks width. */
-  readonly outputs?: number;
-  /** Of a bottleneck's 3×3 convolution (ResNeXt). Default 1. */
-  readonly groups?: number;
-  /** 2 halves height and width. */
-  readonly stride: number;
-  /** How the shortcut takes the new shape; null where the shape stays and the shortcut is the bottom itself. */
-  readonly shortcut: Shortcut | null;
-  /** Convolutions have biases. Default false. */
-  readonly bias?: boolean;
-  /** BatchNorm's. Default Caffe's 1e-5. */
-  readonly eps?: number;
-}
+export type Branch = '1' | '2a' | '2b' | '2c';
 
 /**
  * `projection`: 1×1 convolution (option B). `identity`: no parameters (option A), zeros after the channels that there
@@ -28,132 +19,162 @@ export interface Block {
  */
 export type Shortcut = 'projection' | 'identity' | 'centred-identity';
 
-/** 1×1, 3×3, 1×1 to 4 × width. @param strideAt Which of the three has the stride: v1's first, or v1.5's second. */
-export function bottleneck(block: Block, strideAt: 'first' | 'second'): LayerParameter[] {
-  const { name, bottom, width, outputs = 4 * width, groups, stride } = block;
-  const [first, second] = strideAt === 'first' ? [stride, 1] : [1, stride];
-  return residual(block, outputs, [
-    ...branch(block, '2a', bottom, { outputs: width, kernel: 1, stride: first }),
-    activated(name, '2a'),
-    ...branch(block, '2b', `res${name}_branch2a`, { outputs: width, kernel: 3, stride: second, groups }),
-    activated(name, '2b'),
-    ...branch(block, '2c', `res${name}_branch2b`, { outputs, kernel: 1, stride: 1 }),
-  ]);
+/** One block: two branches that are added. */
+export interface Block {
+  /** Stage and block, e.g. `3a`: the layers are res3a_branch1, res3a_branch2a, … and the sum is res3a. */
+  readonly name: string;
+  readonly bottom: string;
+  /** 3×3 and 3×3; or 1×1, 3×3 and 1×1. */
+  readonly kind: 'basic' | 'bottleneck';
+  /** Of the bottom. */
+  readonly inputs: number;
+  /** Channels of the 3×3 convolutions. */
+  readonly width: number;
+  /** Channels of the sum; of a basic block its width. */
+  readonly outputs: number;
+  /** Of a bottleneck's 3×3 convolution (ResNeXt). Default 1. */
+  readonly groups?: number | undefined;
+  /** 2 halves height and width. */
+  readonly stride: number;
+  /** Which convolution of a bottleneck has the stride: v1's first, or v1.5's second. */
+  readonly strideAt: 'first' | 'second';
+  /** How the shortcut takes the new shape; null where it is the bottom itself. */
+  readonly shortcut: Shortcut | null;
+  /** Convolutions have biases. Default false. */
+  readonly bias?: boolean | undefined;
+  /** BatchNorm's. Default Caffe's 1e-5. */
+  readonly eps?: number | undefined;
+  /** Channels of the squeeze of Squeeze-and-Excitation. Default: there is none. */
+  readonly squeeze?: number | undefined;
+  /** Share that a Dropout before the last convolution of a pre-activation block drops. Default: there is none. */
+  readonly dropout?: number | undefined;
 }
 
-/** 3×3, 3×3; the first has the stride. */
-export function basic(block: Block): LayerParameter[] {
-  const { name, bottom, width, stride } = block;
-  return residual(block, width, [
-    ...branch(block, '2a', bottom, { outputs: width, kernel: 3, stride }),
-    activated(name, '2a'),
-    ...branch(block, '2b', `res${name}_branch2a`, { outputs: width, kernel: 3, stride: 1 }),
-  ]);
+export interface BuiltBlock {
+  readonly layers: readonly LayerParameter[];
+  readonly top: string;
 }
 
-function residual(block: Block, outputs: number, branch2: LayerParameter[]): LayerParameter[] {
-  const { name, bottom, stride, shortcut } = block;
-  const branch1 = {
-    projection: () => branch(block, '1', bottom, { outputs, kernel: 1, stride }),
-    identity: () => paddedIdentity(`res${name}_branch1`, bottom, stride, { centred: false }),
-    'centred-identity': () => paddedIdentity(`res${name}_branch1`, bottom, stride, { centred: true }),
+/** Its convolutions, in their order: what is built, and what conversion looks for. */
+export function convolutionsOfBlock(
+  block: Pick<Block, 'kind' | 'inputs' | 'width' | 'outputs' | 'groups' | 'stride' | 'strideAt'>,
+): (ConvolutionShape & { readonly branch: Branch; readonly inputs: number })[] {
+  const { kind, inputs, width, outputs, groups, stride } = block;
+  if (kind === 'basic')
+    return [
+      { branch: '2a', inputs, outputs: width, kernel: 3, stride },
+      { branch: '2b', inputs: width, outputs: width, kernel: 3, stride: 1 },
+    ];
+  const [first, second] = block.strideAt === 'first' ? [stride, 1] : [1, stride];
+  return [
+    { branch: '2a', inputs, outputs: width, kernel: 1, stride: first },
+    { branch: '2b', inputs: width, outputs: width, kernel: 3, stride: second, groups },
+    { branch: '2c', inputs: width, outputs, kernel: 1, stride: 1 },
+  ];
+}
+
+/** He et al. 2015: BatchNorm behind each convolution, ReLU between them and behind the sum. */
+export function postActivated(block: Block): BuiltBlock {
+  const { name, bottom, stride, bias, eps, outputs } = block;
+  const convolutions = convolutionsOfBlock(block);
+  let last = bottom;
+  const branch2 = convolutions.flatMap((shape, i) => {
+    const suffix = `${name}_branch${shape.branch}`;
+    const layers = convolution(`res${suffix}`, suffix, last, { ...shape, bias, eps });
+    last = `res${suffix}`;
+    return i === convolutions.length - 1 ? layers : [...layers, relu(last, `${last}_relu`)];
+  });
+  const projection = () =>
+    convolution(`res${name}_branch1`, `${name}_branch1`, bottom, { outputs, kernel: 1, stride, bias, eps });
+  return {
+    layers: [...sum(block, bottom, projection, branch2, last), relu(`res${name}`, `res${name}_relu`)],
+    top: `res${name}`,
+  };
+}
+
+/** Where the first BatchNorm and ReLU of a pre-activation block stand. */
+export type FirstActivation =
+  /** Before both branches: where the shape changes, and in a net's first block. */
+  | 'shared'
+  /** In the residual branch alone. */
+  | 'branch'
+  /** Nowhere: the bottom is activated already. */
+  | 'none';
+
+/** He et al. 2016 (arXiv 1603.05027): BatchNorm and ReLU before each convolution, nothing behind the sum. */
+export function preActivated(block: Block, first: FirstActivation): BuiltBlock {
+  const { name, bottom, stride, bias, eps, outputs } = block;
+  const activated = first === 'none' ? bottom : `res${name}_pre`;
+  const activation = (suffix: string, blob: string, top: string) => [
+    ...normalised(suffix, blob, { top, eps }),
+    relu(top, `res${suffix}_relu`),
+  ];
+  const convolutions = convolutionsOfBlock(block);
+  let last = activated;
+  const branch2 = convolutions.flatMap((shape, i) => {
+    const suffix = `${name}_branch${shape.branch}`;
+    const before = i === 0 ? [] : activation(suffix, last, last);
+    const dropped =
+      block.dropout !== undefined && i === convolutions.length - 1
+        ? [dropout(`drop${name}`, last, block.dropout)]
+        : [];
+    const layers = [...before, ...dropped, bareConvolution(`res${suffix}`, last, { ...shape, bias })];
+    last = `res${suffix}`;
+    return layers;
+  });
+  const source = first === 'branch' ? bottom : activated;
+  const projection = () => [
+    bareConvolution(`res${name}_branch1`, source, { outputs, kernel: 1, stride, bias }),
+  ];
+  return {
+    layers: [
+      ...(first === 'none' ? [] : activation(`${name}_branch2a`, bottom, activated)),
+      ...sum(block, source, projection, branch2, last),
+    ],
+    top: `res${name}`,
+  };
+}
+
+/** The same convolutions in a row, without anything beside them (He et al. 2015, section 3.3). */
+export function plain({ name, bottom, bias, eps, ...block }: Block): BuiltBlock {
+  let last = bottom;
+  const layers = convolutionsOfBlock(block).flatMap((shape, i) => {
+    const suffix = `${name}_${i + 1}`;
+    const made = convolution(`conv${suffix}`, suffix, last, { ...shape, bias, eps });
+    last = `conv${suffix}`;
+    return [...made, relu(last, `${last}_relu`)];
+  });
+  return { layers, top: last };
+}
+
+/** Both branches and their sum. @param source Of the shortcut. */
+function sum(
+  { name, shortcut, stride, inputs, outputs, squeeze }: Block,
+  source: string,
+  projection: () => LayerParameter[],
+  branch2: readonly LayerParameter[],
+  last: string,
+): LayerParameter[] {
+  const branch1 = `res${name}_branch1`;
+  const identity = (centred: boolean) =>
+    paddedIdentity(branch1, source, { stride, times: outputs / inputs, centred });
+  const beside = {
+    projection,
+    identity: () => identity(false),
+    'centred-identity': () => identity(true),
     none: () => [],
   }[shortcut ?? 'none']();
+  const excited =
+    squeeze === undefined ? [] : squeezeExcitation(`res${name}_se`, last, { channels: outputs, squeeze });
   return [
-    ...branch1,
+    ...beside,
     ...branch2,
+    ...excited,
     {
       name: `res${name}`,
       type: 'Eltwise',
-      bottom: [shortcut === null ? bottom : `res${name}_branch1`, branch2.at(-1)!.top![0]!],
+      bottom: [shortcut === null ? source : branch1, squeeze === undefined ? last : `res${name}_se`],
       top: [`res${name}`],
     },
-    relu(`res${name}`, `res${name}_relu`),
   ];
-}
-
-// Option A of the paper: every other pixel, and as many channels of zeros again; no parameters.
-function paddedIdentity(
-  name: string,
-  bottom: string,
-  stride: number,
-  { centred }: { readonly centred: boolean },
-): LayerParameter[] {
-  const [pool, zeros] = [`${name}_pool`, `${name}_zeros`];
-  const halves = [`${zeros}_before`, `${zeros}_after`] as const;
-  return [
-    {
-      name: pool,
-      type: 'Pooling',
-      bottom: [bottom],
-      top: [pool],
-      // Rounded up, as is Caffe's default, a last window would start beyond the edge of an even size.
-      pooling_param: { pool: 'MAX', kernel_size: 1, stride, round_mode: 'FLOOR' },
-    },
-    { name: zeros, type: 'Power', bottom: [pool], top: [zeros], power_param: { scale: 0 } },
-    ...(centred ? [{ name: `${zeros}_slice`, type: 'Slice', bottom: [zeros], top: [...halves] }] : []),
-    { name, type: 'Concat', bottom: centred ? [halves[0], pool, halves[1]] : [pool, zeros], top: [name] },
-  ];
-}
-
-interface Convolution {
-  readonly outputs: number;
-  readonly kernel: number;
-  readonly stride: number;
-  readonly groups?: number | undefined;
-  readonly bias?: boolean | undefined;
-  /** Of BatchNorm. */
-  readonly eps?: number | undefined;
-}
-
-function branch(
-  { name, bias, eps }: Block,
-  which: string,
-  bottom: string,
-  shape: Convolution,
-): LayerParameter[] {
-  const suffix = `${name}_branch${which}`;
-  return convolution(`res${suffix}`, suffix, bottom, { ...shape, bias, eps });
-}
-
-function activated(block: string, which: string): LayerParameter {
-  return relu(`res${block}_branch${which}`, `res${block}_branch${which}_relu`);
-}
-
-/** Convolution (padded to keep its size at stride 1), BatchNorm and Scale, in place. @param suffix Of bn and scale. */
-export function convolution(
-  name: string,
-  suffix: string,
-  bottom: string,
-  { outputs, kernel, stride, groups = 1, bias = false, eps }: Convolution,
-): LayerParameter[] {
-  const inPlace = { bottom: [name], top: [name] };
-  return [
-    {
-      name,
-      type: 'Convolution',
-      bottom: [bottom],
-      top: [name],
-      convolution_param: {
-        num_output: outputs,
-        pad: [(kernel - 1) / 2],
-        kernel_size: [kernel],
-        stride: [stride],
-        ...(groups === 1 ? {} : { group: groups }),
-        ...(bias ? {} : { bias_term: false }),
-      },
-    },
-    {
-      name: `bn${suffix}`,
-      type: 'BatchNorm',
-      ...inPlace,
-      batch_norm_param: { use_global_stats: true, ...(eps === undefined ? {} : { eps: Math.fround(eps) }) },
-    },
-    { name: `scale${suffix}`, type: 'Scale', ...inPlace, scale_param: { bias_term: true } },
-  ];
-}
-
-/** ReLU in place. */
-export function relu(blob: string, name: string): LayerParameter {
-  return { name, type: 'ReLU', bottom: [blob], top: [blob] };
 }

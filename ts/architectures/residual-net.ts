@@ -1,11 +1,29 @@
 /** A residual net of any width, from stem to softmax, and the names of its convolutions: what `resnet` and conversion share. */
 import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
-import { type Block, basic, bottleneck, convolution, relu, type Shortcut } from './residual-blocks.ts';
+import {
+  type Block,
+  type Branch,
+  type BuiltBlock,
+  convolutionsOfBlock,
+  type FirstActivation,
+  plain,
+  postActivated,
+  preActivated,
+  type Shortcut,
+} from './residual-blocks.ts';
+import { bareConvolution, convolution, innerProduct, normalised, relu } from './residual-parts.ts';
+
+export type { Branch } from './residual-blocks.ts';
 
 /** 7×7 with stride 2 and a pooling, or 3×3 with stride 1 (CIFAR). */
 export interface Stem {
   readonly outputs: number;
   readonly kernel: 7 | 3;
+  /**
+   * Three 3×3 convolutions in the place of the 7×7 one, the first with its stride, the first two half as wide
+   * (Bag of Tricks, arXiv 1812.01187, ResNet-C). Default false.
+   */
+  readonly isDeep?: boolean;
   readonly bias?: boolean;
   /**
    * 3×3 with stride 2. `overhanging`: Caffe's, without pad, the last window hangs over the edge. `padded`: by 1 on all
@@ -34,12 +52,23 @@ export interface ResidualNet {
   readonly hasInputScale?: boolean;
   readonly stem: Stem;
   readonly block: 'basic' | 'bottleneck';
+  /**
+   * `post`: BatchNorm and ReLU follow convolutions. `pre`: they come before them. `plain`: as `post`, without shortcuts.
+   * Default post.
+   */
+  readonly order?: 'post' | 'pre' | 'plain';
   /** Of a bottleneck: the first 1×1 convolution (v1) or the 3×3 (v1.5). */
   readonly strideAt: 'first' | 'second';
   /** The first keeps the size, each other halves it. */
   readonly stages: readonly Stage[];
   /** Where the shape changes. */
   readonly shortcut: Shortcut;
+  /** Every shortcut is a projection (option C). Default false. */
+  readonly projectsAll?: boolean;
+  /** Squeeze-and-Excitation's reduction: so many channels become one. Default: there is none. */
+  readonly squeeze?: number;
+  /** Share of a Dropout in each block of order `pre`. Default: there is none. */
+  readonly dropout?: number;
   /** Whether the convolutions of the blocks have biases. Default false. */
   readonly bias?: boolean;
   /** BatchNorm's. Default Caffe's 1e-5. */
@@ -62,48 +91,62 @@ export interface Convolution {
   readonly hasBias: boolean;
 }
 
-export type Branch = '1' | '2a' | '2b' | '2c';
-
 /** The layers from `data` to `prob` (or `pool5`). */
 export function residualNet(plan: ResidualNet): NetParameter {
-  const { input, hasInputScale = false, stem, stages, bias = false, eps, average, classes } = plan;
+  const { input, hasInputScale = false, stem, order = 'post', eps, average, classes } = plan;
   const scaled = hasInputScale ? 'data_scale' : 'data';
   const layers: LayerParameter[] = [
     { name: 'input', type: 'Input', top: ['data'], input_param: { shape: [{ dim: [...input] }] } },
     ...(hasInputScale ? [{ name: scaled, type: 'Scale', bottom: ['data'], top: [scaled] }] : []),
-    ...convolution('conv1', '_conv1', scaled, {
-      outputs: stem.outputs,
-      kernel: stem.kernel,
-      stride: stem.kernel === 7 ? 2 : 1,
-      bias: stem.bias,
-      eps,
-    }),
-    relu('conv1', 'conv1_relu'),
+    ...stemLayers(plan, scaled),
     ...pool1(stem.pool),
   ];
   let bottom = layers.at(-1)!.top![0]!;
-  for (const { stage, index, name, isNewShape } of blocksOf(plan)) {
-    const { width, outputs, groups } = stages[stage]!;
-    const block: Block = {
-      name,
-      bottom,
-      width,
-      outputs,
-      stride: index === 0 && stage > 0 ? 2 : 1,
-      shortcut: isNewShape ? plan.shortcut : null,
-      bias,
-      ...(groups === undefined ? {} : { groups }),
-      ...(eps === undefined ? {} : { eps }),
-    };
-    layers.push(...(plan.block === 'basic' ? basic(block) : bottleneck(block, plan.strideAt)));
-    bottom = `res${name}`;
+  for (const block of blocksOf(plan)) {
+    const built = builtBlock(plan, { ...block, bottom });
+    layers.push(...built.layers);
+    bottom = built.top;
   }
+  if (order === 'pre') layers.push(...normalised('_last', bottom, { eps }), relu(bottom, 'relu_last'));
   return { name: plan.name, layer: [...layers, ...head(bottom, average, classes)] };
 }
 
-/** Every convolution of the net, in the order of its layers. */
+function builtBlock({ order = 'post', stem }: ResidualNet, block: PlannedBlock & Block): BuiltBlock {
+  if (order === 'post') return postActivated(block);
+  if (order === 'plain') return plain(block);
+  // 1603.05027, section 5 and appendix: what conv1 made is activated before it is split into the two paths.
+  const isFirst = block.stage === 0 && block.index === 0;
+  const first: FirstActivation =
+    isFirst && isActivated(stem) ? 'none' : isFirst || block.isNewShape ? 'shared' : 'branch';
+  return preActivated(block, first);
+}
+
+/** Whether BatchNorm and ReLU follow the stem of a net of order `pre` too. */
+const isActivated = ({ pool, isDeep = false }: Stem): boolean => pool !== null || isDeep;
+
+/** `conv1`, with BatchNorm and ReLU where the first block has them not. */
+function stemLayers({ stem, order = 'post', eps }: ResidualNet, bottom: string): LayerParameter[] {
+  const { outputs, kernel, bias, isDeep = false } = stem;
+  const stride = kernel === 7 ? 2 : 1;
+  if (order === 'pre' && !isActivated(stem))
+    return [bareConvolution('conv1', bottom, { outputs, kernel, stride, bias })];
+  const activated = (
+    name: string,
+    below: string,
+    shape: { outputs: number; kernel: number; stride: number },
+  ) => [...convolution(name, `_${name}`, below, { ...shape, bias, eps }), relu(name, `${name}_relu`)];
+  if (!isDeep) return activated('conv1', bottom, { outputs, kernel, stride });
+  const half = Math.max(1, outputs / 2);
+  return [
+    ...activated('conv1_1', bottom, { outputs: half, kernel: 3, stride }),
+    ...activated('conv1_2', 'conv1_1', { outputs: half, kernel: 3, stride: 1 }),
+    ...activated('conv1', 'conv1_2', { outputs, kernel: 3, stride: 1 }),
+  ];
+}
+
+/** Every convolution of a net of order `post` with its BatchNorm and Scale, in the order of its layers. */
 export function convolutionsOf(plan: ResidualNet): Convolution[] {
-  const { stem, input, stages, bias = false } = plan;
+  const { stem, input, bias = false } = plan;
   const found: Convolution[] = [
     {
       layer: 'conv1',
@@ -114,42 +157,54 @@ export function convolutionsOf(plan: ResidualNet): Convolution[] {
       hasBias: stem.bias ?? false,
     },
   ];
-  for (const { stage, index, name, inputs, isNewShape } of blocksOf(plan)) {
-    const { width, outputs, groups = 1 } = stages[stage]!;
+  for (const block of blocksOf(plan)) {
     const add = (branch: Branch, out: number, into: number, kernel: number) => {
-      const suffix = `${name}_branch${branch}`;
+      const suffix = `${block.name}_branch${branch}`;
       found.push({
         layer: `res${suffix}`,
         batchNorm: `bn${suffix}`,
         scale: `scale${suffix}`,
-        place: { stage, block: index, branch },
+        place: { stage: block.stage, block: block.index, branch },
         shape: [out, into, kernel, kernel],
         hasBias: bias,
       });
     };
-    if (isNewShape && plan.shortcut === 'projection') add('1', outputs, inputs, 1);
-    if (plan.block === 'basic') {
-      add('2a', width, inputs, 3);
-      add('2b', width, width, 3);
-    } else {
-      add('2a', width, inputs, 1);
-      add('2b', width, width / groups, 3);
-      add('2c', outputs, width, 1);
-    }
+    if (block.shortcut === 'projection') add('1', block.outputs, block.inputs, 1);
+    for (const { branch, outputs, inputs, kernel, groups = 1 } of convolutionsOfBlock(block))
+      add(branch, outputs, inputs / groups, kernel);
   }
   return found;
 }
 
-function blocksOf({ stem, stages }: ResidualNet) {
+interface PlannedBlock extends Omit<Block, 'bottom'> {
+  readonly stage: number;
+  readonly index: number;
+  readonly isNewShape: boolean;
+}
+
+function blocksOf(plan: ResidualNet): PlannedBlock[] {
+  const { stem, stages, block: kind, strideAt, bias, eps, squeeze, dropout } = plan;
   let inputs = stem.outputs;
-  return stages.flatMap(({ blocks, outputs, isNumbered }, stage) =>
-    Array.from({ length: blocks }, (_, index) => {
+  return stages.flatMap(({ blocks, width, outputs, groups, isNumbered }, stage) =>
+    Array.from({ length: blocks }, (_, index): PlannedBlock => {
+      const isNewShape = (index === 0 && stage > 0) || inputs !== outputs;
       const block = {
         stage,
         index,
         name: `${stage + 2}${blockName(index, isNumbered)}`,
+        kind,
         inputs,
-        isNewShape: (index === 0 && stage > 0) || inputs !== outputs,
+        width,
+        outputs,
+        groups,
+        stride: index === 0 && stage > 0 ? 2 : 1,
+        strideAt,
+        shortcut: plan.projectsAll ? ('projection' as const) : isNewShape ? plan.shortcut : null,
+        bias,
+        eps,
+        squeeze: squeeze === undefined ? undefined : Math.max(1, Math.round(outputs / squeeze)),
+        dropout,
+        isNewShape,
       };
       inputs = outputs;
       return block;
@@ -192,13 +247,7 @@ function head(bottom: string, average: object, classes: number | null): LayerPar
   const fc = `fc${classes}`;
   return [
     pool,
-    {
-      name: fc,
-      type: 'InnerProduct',
-      bottom: ['pool5'],
-      top: [fc],
-      inner_product_param: { num_output: classes },
-    },
+    innerProduct(fc, 'pool5', classes),
     { name: 'prob', type: 'Softmax', bottom: [fc], top: ['prob'] },
   ];
 }

@@ -1,19 +1,24 @@
 /** Everything that training a residual network takes: deploy and train_val nets, solver, augmentation. */
 
+import { join } from 'node:path';
 import { ArgumentError } from '../base/errors.ts';
 import { either, integer, list, number, path, string } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { SolverParameter } from '../caffe/solver-parameter.ts';
 import { PAPER, type PaperOptions, type PhaseAugment } from './paper-training.ts';
-import { architectureRows, familyOf, type ResnetOptions, resnet } from './resnet.ts';
+import { residualNet } from './residual-net.ts';
+import { architectureRows, planOf, type ResnetOptions, resnet } from './resnet.ts';
+import { warmupSolver } from './solver-presets.ts';
 
 export interface ResnetTrainingOptions
   extends Omit<ResnetOptions, 'batch' | 'train'>,
     Omit<PaperOptions, 'size' | 'channels'> {
-  /** Where the train_val net will lie, from the working folder. Default `train_val.prototxt`. */
+  /** Where the files will lie, from the working folder. Default the working folder. */
+  readonly folder?: string;
+  /** Where the train_val net will lie. Default `train_val.prototxt` in `folder`. */
   readonly net?: string;
-  /** Beginning of the snapshots' names. Default `resnet<depth>`. */
+  /** Beginning of the snapshots' names. Default the net's in `folder`, e.g. `resnet110` or `wrn28-10`. */
   readonly prefix?: string;
   /** Images of the test set. Default: the paper's 50,000, CIFAR 10,000. */
   readonly testImages?: number;
@@ -27,8 +32,17 @@ export interface TrainingFiles {
   readonly solver: SolverParameter;
   /** What the data layers are given beside the prototxt. */
   readonly augment: PhaseAugment;
-  /** A constant rate at the beginning, of which Caffe's policies know none; null: none is needed. */
-  readonly warmup: { readonly iterations: number; readonly rate: number } | null;
+  /**
+   * A constant rate at the beginning, of which Caffe's policies know none: its solver is a first stage, from whose snapshot
+   * `solver` goes on. null: none is needed.
+   */
+  readonly warmup: {
+    readonly iterations: number;
+    readonly rate: number;
+    readonly solver: SolverParameter;
+  } | null;
+  /** What the net is called, and which papers describe it and its training. */
+  readonly about: { readonly name: string; readonly paper: string; readonly schedule: string };
 }
 
 const RESNET_TRAINING = signature('resnetTraining', {
@@ -40,8 +54,9 @@ const RESNET_TRAINING = signature('resnetTraining', {
       mean: optional(either(list(number(), { of: 'numbers' }), path), 'of the data set', 'Subtracted.'),
       testBatch: optional(integer(1), "the paper's", 'Images in one forward pass of TEST.'),
       batch: optional(integer(1), "the paper's", 'A divisor of it.'),
-      net: optional(path, 'train_val.prototxt', 'Where the net will lie.'),
-      prefix: optional(path, 'resnet<depth>', 'Of snapshots.'),
+      folder: optional(path, 'the working folder', 'Where the files will lie.'),
+      net: optional(path, 'train_val.prototxt in folder', 'Where the net will lie.'),
+      prefix: optional(path, "the net's name in folder", 'Of snapshots.'),
       testImages: optional(integer(1), "the paper's", 'Of the test set.'),
       seed: optional(integer(), '1', 'Of fillers and data.'),
     }),
@@ -50,19 +65,22 @@ const RESNET_TRAINING = signature('resnetTraining', {
 });
 
 /**
- * The paper's training for a depth: ImageNet's for 18 to 152, CIFAR's for the others. A `batch` below the paper's
- * becomes iter_size passes an update, which gives the paper's batch to the gradients, and not to BatchNorm.
+ * A net of the table of architectures and how its paper trained it: schedule, augmentation, warm-up. A `batch` below the
+ * paper's becomes iter_size passes an update, which gives the paper's batch to the gradients, and not to BatchNorm.
  * @throws ArgumentError as resnet, and for a batch that does not divide the paper's, or a testBatch the images
- * @example writeTrainingFiles('runs/resnet20', resnetTraining({ depth: 20, net: 'runs/resnet20/train_val.prototxt', prefix: 'runs/resnet20/resnet20' }));
+ * @example writeTrainingFiles('runs/resnet20', resnetTraining({ depth: 20, folder: 'runs/resnet20' }));
  */
 export function resnetTraining(options: ResnetTrainingOptions): TrainingFiles {
   RESNET_TRAINING.check(options);
-  const { depth, classes, version, shortcut, channels, size, train, test, mean } = options;
-  const { net = 'train_val.prototxt', prefix = `resnet${depth}`, seed = 1 } = options;
-  const architecture = { depth, classes, version, shortcut, channels, size };
-  const deploy = resnet(architecture);
-  const paper = PAPER[familyOf(depth)];
-  const { batch = paper.batch, testBatch = paper.testBatch, testImages = paper.testImages } = options;
+  const { train, test, mean, testBatch: givenTestBatch, net: _, prefix: __, ...rest } = options;
+  const { folder = '', ...others } = rest;
+  const { batch: givenBatch, testImages: givenTestImages, seed = 1, ...architecture } = others;
+  const { plan, training, slug, paper: about } = planOf(architecture);
+  const { net = join(folder, 'train_val.prototxt'), prefix = join(folder, slug) } = options;
+  const paper = PAPER[training];
+  const batch = givenBatch ?? paper.batch;
+  const testBatch = givenTestBatch ?? paper.testBatch;
+  const testImages = givenTestImages ?? paper.testImages;
   if (!Number.isInteger(batch) || batch < 1 || paper.batch % batch !== 0)
     throw new ArgumentError(
       'batch',
@@ -71,18 +89,20 @@ export function resnetTraining(options: ResnetTrainingOptions): TrainingFiles {
     );
   if (!Number.isInteger(testBatch) || testBatch < 1 || testImages % testBatch !== 0)
     throw new ArgumentError('testBatch', `a divisor of the ${testImages} test images`, testBatch);
+  const solver = paper.solver({
+    net,
+    prefix,
+    seed,
+    testIterations: testImages / testBatch,
+    iterSize: paper.batch / batch,
+  });
+  const { warmup } = paper;
   return {
-    deploy,
+    deploy: residualNet(plan),
     net: resnet({ ...architecture, batch, train: { train, test, mean, testBatch } }),
-    solver: paper.solver({
-      net,
-      prefix,
-      seed,
-      testIterations: testImages / testBatch,
-      iterSize: paper.batch / batch,
-    }),
+    solver,
     augment: paper.augment,
-    // Section 4.2: 110 layers begin with 0.01 until the error is below 80%, which took about 400 iterations.
-    warmup: depth >= 110 && familyOf(depth) === 'cifar' ? { iterations: 400, rate: 0.01 } : null,
+    warmup: warmup === null ? null : { ...warmup, solver: warmupSolver(solver, warmup) },
+    about: { name: plan.name, paper: about, schedule: paper.source },
   };
 }

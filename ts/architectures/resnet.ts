@@ -1,105 +1,137 @@
 /**
- * The family of "Deep Residual Learning for Image Recognition" (He et al., 2015): table 1 for ImageNet, section 4.2
- * for CIFAR. 50, 101 and 152 are as MSRA published them (names, order, and conv1's bias, which only ResNet-50 has);
- * the others, of which MSRA published no files, take the same names.
+ * Residual networks by family and depth: the table of families.ts as nets. ImageNet's ResNet-50, 101 and 152 are as MSRA
+ * published them (names, order, and conv1's bias, which only ResNet-50 has); the others, of which MSRA published no files,
+ * take the same names.
  */
 
 import { ArgumentError } from '../base/errors.ts';
-import { boolean, either, integer, list, number, oneOf, path, string } from '../base/kinds.ts';
+import {
+  boolean,
+  either,
+  integer,
+  type Kind,
+  kind,
+  list,
+  number,
+  oneOf,
+  path,
+  string,
+} from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
-import { type PaperOptions, paperTrainingNet } from './paper-training.ts';
-import { residualNet } from './residual-net.ts';
-
-interface Family {
-  readonly name: 'imagenet' | 'cifar';
-  readonly size: number;
-  readonly classes: number;
-  /** What the net divides height and width by. */
-  readonly reduction: number;
-  readonly width: number;
-  readonly shortcut: 'projection' | 'identity';
-}
-
-const IMAGENET: Family = {
-  name: 'imagenet',
-  size: 224,
-  classes: 1000,
-  reduction: 32,
-  width: 64,
-  shortcut: 'projection',
-};
-const CIFAR: Family = {
-  name: 'cifar',
-  size: 32,
-  classes: 10,
-  reduction: 4,
-  width: 16,
-  shortcut: 'identity',
-};
-
-export type ResnetDepth = 18 | 34 | 50 | 101 | 152 | 20 | 32 | 44 | 56 | 110 | 1202;
-
-interface Net {
-  readonly family: Family;
-  readonly block: 'basic' | 'bottleneck';
-  /** A stage each, from stage 2 on. */
-  readonly blocks: readonly number[];
-  /** The stages whose blocks are named a, b1, b2 … and not a, b, c … */
-  readonly numbered: readonly number[];
-}
-
-const NETS: Readonly<Record<ResnetDepth, Net>> = {
-  18: { family: IMAGENET, block: 'basic', blocks: [2, 2, 2, 2], numbered: [] },
-  34: { family: IMAGENET, block: 'basic', blocks: [3, 4, 6, 3], numbered: [] },
-  50: { family: IMAGENET, block: 'bottleneck', blocks: [3, 4, 6, 3], numbered: [] },
-  101: { family: IMAGENET, block: 'bottleneck', blocks: [3, 4, 23, 3], numbered: [3, 4] },
-  152: { family: IMAGENET, block: 'bottleneck', blocks: [3, 8, 36, 3], numbered: [3, 4] },
-  20: { family: CIFAR, block: 'basic', blocks: [3, 3, 3], numbered: [] },
-  32: { family: CIFAR, block: 'basic', blocks: [5, 5, 5], numbered: [] },
-  44: { family: CIFAR, block: 'basic', blocks: [7, 7, 7], numbered: [] },
-  56: { family: CIFAR, block: 'basic', blocks: [9, 9, 9], numbered: [] },
-  110: { family: CIFAR, block: 'basic', blocks: [18, 18, 18], numbered: [] },
-  1202: { family: CIFAR, block: 'basic', blocks: [200, 200, 200], numbered: [2, 3, 4] },
-};
+import { depthOf, type Layout, layoutOf, numberedOf } from './depths.ts';
+import {
+  type BlockKind,
+  type DataSet,
+  FAMILIES,
+  FAMILY_NAMES,
+  type FamilyName,
+  readName,
+  type Setting,
+} from './families.ts';
+import { type PaperOptions, paperTrainingNet, type TrainingName } from './paper-training.ts';
+import { type ResidualNet, residualNet, type Stem } from './residual-net.ts';
 
 export interface ResnetOptions {
-  /** ImageNet: 18, 34 (basic blocks), 50, 101, 152 (bottlenecks). CIFAR: 20, 32, 44, 56, 110, 1202. */
-  readonly depth: ResnetDepth;
+  /** Family, depth and width in a word: `resnet-110`, `wrn-28-10`, `resnext-50-32x4d`. Default: they are given apart. */
+  readonly name?: string;
+  /** Default resnet; `plain`: without shortcuts, `preresnet`: pre-activation, `wrn`: wide, and three more. */
+  readonly family?: FamilyName;
+  /**
+   * ImageNet: 18, 34, 50, 101, 152, 200. CIFAR: 6n+2 with basic blocks, 9n+2 with bottlenecks, 6n+4 of wide nets.
+   * Default: as `name` or `blocks` say.
+   */
+  readonly depth?: number;
+  /** Instead of a depth: the blocks of each stage, e.g. [2, 2, 2, 2]. */
+  readonly blocks?: readonly number[];
+  /** Two convolutions of 3×3, or 1×1, 3×3 and 1×1. Default: as the depth has it; where both have it, basic, but 164's bottleneck. */
+  readonly block?: BlockKind;
+  /** Whose stem, width and schedule. Default: imagenet where it has the depth; with `blocks` cifar of up to three stages. */
+  readonly data?: DataSet;
   /** Outputs of the last layer, `fc<classes>`. Default 1000, CIFAR 10. */
   readonly classes?: number;
-  /** v1 has the stride of a bottleneck on its first 1×1 convolution, v1.5 on its 3×3. Basic blocks know only v1. Default v1. */
+  /** v1 has the stride of a bottleneck on its first 1×1 convolution, v1.5 on its 3×3. Default as the family's authors. */
   readonly version?: 'v1' | 'v1.5';
   /**
-   * What a shortcut does where the shape changes. `projection`: 1×1 convolution, BatchNorm, Scale (option B).
-   * `identity`: every other pixel and zeros for the new channels, no parameters (option A); basic blocks only.
-   * Default as in the paper and as published: CIFAR identity, ImageNet projection.
+   * Option A, B or C of the paper. `identity`: every other pixel and zeros for the new channels, no parameters (A).
+   * `projection`: a 1×1 convolution where the shape changes (B). `all-projections`: one in every block (C). Default as in
+   * the family's paper: CIFAR's basic blocks identity, all others projection.
    */
-  readonly shortcut?: 'projection' | 'identity';
+  readonly shortcut?: 'identity' | 'projection' | 'all-projections' | 'A' | 'B' | 'C';
+  /**
+   * `7x7` with stride 2 and a pooling; `deep`: three convolutions of 3×3 in its place (ResNet-C); `3x3` with stride 1, for
+   * small images. Default 7x7, CIFAR 3x3.
+   */
+  readonly stem?: '7x7' | 'deep' | '3x3';
+  /** `wrn`: how many times wider. Default 10, ImageNet 2. */
+  readonly widen?: number;
+  /** `resnext`, `se-resnext`: groups of the 3×3 convolutions (cardinality). Default 8, ImageNet 32. */
+  readonly groups?: number;
+  /** Channels of a group in the first stage. Default 64, ImageNet 4. */
+  readonly groupWidth?: number;
+  /** Squeeze-and-Excitation in each block: so many channels become one. Default: 16 of `se-…`, else there is none. */
+  readonly squeeze?: number;
+  /** Pre-activation nets: share that a Dropout in each block drops. Default: there is none. */
+  readonly dropout?: number;
   /** Of the input. Default 3. */
   readonly channels?: number;
-  /** Height and width of the input in pixels, at least 32 (CIFAR 4). Default 224, CIFAR 32. */
+  /** Height and width of the input in pixels, at least what the net divides them by: 32, CIFAR 4. Default 224, CIFAR 32. */
   readonly size?: number;
-  /** First dimension of the input. Default 1; with `train` images of one forward pass, the paper's 256, CIFAR 128. */
+  /** First dimension of the input. Default 1; with `train` images of one forward pass, the paper's. */
   readonly batch?: number;
-  /** The train_val net instead, as the paper trained it: true, or what differs. Default false. */
+  /** The train_val net instead, as its paper trained it: true, or what differs. Default false. */
   readonly train?: boolean | Omit<PaperOptions, 'batch' | 'size' | 'channels'>;
 }
 
-/** Whose data and schedule the paper gives for a depth. */
-export function familyOf(depth: ResnetDepth): 'imagenet' | 'cifar' {
-  return NETS[depth].family.name;
-}
+const name: Kind<string> = kind(
+  'a name such as resnet-110',
+  (value) => typeof value === 'string' && value !== '',
+);
 
-/** Rows of what says which ResNet. */
+/** Rows of what says which net. */
 export const architectureRows = {
-  depth: required(oneOf(18, 34, 50, 101, 152, 20, 32, 44, 56, 110, 1202), 'Layers.'),
+  name: optional(
+    name,
+    'family and depth',
+    'Family, depth and width in a word: resnet-110, wrn-28-10, resnext-50-32x4d.',
+  ),
+  family: optional(oneOf(...FAMILY_NAMES), 'resnet', 'A row of the table of architectures.'),
+  depth: optional(
+    integer(1),
+    'as name or blocks say',
+    'Layers: ImageNet 18, 34, 50, 101, 152, 200; CIFAR 6n+2 with basic blocks, 9n+2 with bottlenecks, 6n+4 of wide nets.',
+  ),
+  blocks: optional(
+    list(integer(1, 1000), { of: 'positive integers', atLeast: 1 }),
+    'as the depth says',
+    'Blocks of each stage, instead of a depth.',
+  ),
+  block: optional(oneOf('basic', 'bottleneck'), 'as the depth has it', 'Two convolutions, or three.'),
+  data: optional(
+    oneOf('imagenet', 'cifar'),
+    'imagenet where it has the depth',
+    'Whose stem, width and schedule.',
+  ),
   classes: optional(integer(1), '1000, CIFAR 10', 'Outputs of the last layer.'),
-  version: optional(oneOf('v1', 'v1.5'), 'v1', 'Where a bottleneck has its stride.'),
+  version: optional(oneOf('v1', 'v1.5'), "the family's", 'Where a bottleneck has its stride.'),
   shortcut: optional(
-    oneOf('projection', 'identity'),
+    oneOf('identity', 'projection', 'all-projections', 'A', 'B', 'C'),
     'as in the paper',
-    'What a shortcut does where the shape changes.',
+    'Where the shape changes zeros for new channels (A) or a 1×1 convolution (B), or one in every block (C).',
+  ),
+  stem: optional(oneOf('7x7', 'deep', '3x3'), '7x7, CIFAR 3x3', 'The first convolution; deep: three of 3×3.'),
+  widen: optional(integer(1, 64), '10, ImageNet 2', 'Of wrn: how many times wider.'),
+  groups: optional(integer(1, 1024), '8, ImageNet 32', 'Of resnext and se-resnext: the cardinality.'),
+  groupWidth: optional(integer(1, 1024), '64, ImageNet 4', 'Channels of a group in the first stage.'),
+  squeeze: optional(
+    integer(1, 4096),
+    '16 of se-resnet and se-resnext',
+    'Squeeze-and-Excitation: so many channels become one.',
+  ),
+  dropout: optional(
+    number({ above: 0, to: 0.95 }),
+    'none',
+    'Of pre-activation blocks: the share that is dropped.',
   ),
   channels: optional(integer(1), '3', 'Of the input.'),
   size: optional(integer(1), '224, CIFAR 32', 'Height and width of the input.'),
@@ -129,81 +161,205 @@ const RESNET = signature('resnet', {
 });
 
 /**
- * A deploy net from `data` (batch × channels × size × size) to `prob` (batch × classes); for 50, 101 and 152
- * without further options equal to the published prototxt. With `train` its train_val net: LMDB data layers, fillers,
- * BatchNorm that follows the phase, `loss`, and in TEST `top-1` and `top-5`; `resnetTraining` gives its solver too.
- * @throws ArgumentError for an unknown depth and for options that do not fit it.
+ * A deploy net from `data` (batch × channels × size × size) to `prob` (batch × classes), of BVLC Caffe's layers alone; for
+ * 50, 101 and 152 without further options equal to the published prototxt. With `train` its train_val net: LMDB data
+ * layers, fillers, BatchNorm that follows the phase, `loss`, and in TEST `top-1` and `top-5`; `resnetTraining` gives its
+ * solver too.
+ * @throws ArgumentError for an impossible depth (with the nearest that there are), and for options that do not fit it
  * @example const net = resnet({ depth: 50, classes: 12 });
+ * @example const wide = resnet({ name: 'wrn-28-10', classes: 100, dropout: 0.3 });
  */
 export function resnet(options: ResnetOptions): NetParameter {
   RESNET.check(options);
-  const { depth } = options;
-  if (!Object.hasOwn(NETS, depth))
-    throw new ArgumentError('depth', `one of ${Object.keys(NETS).join(', ')}`, depth);
-  const { family, block, blocks, numbered } = NETS[depth];
-  const { classes = family.classes, size = family.size, shortcut = family.shortcut } = options;
-  const { version = 'v1', channels = 3, train = false } = options;
-  // The batch of a train_val net is its data layers'.
-  const { batch = 1 } = options;
-  const isBasic = block === 'basic';
-  checkWord('version', version, isBasic ? ['v1'] : ['v1', 'v1.5'], depth);
-  checkWord('shortcut', shortcut, isBasic ? ['projection', 'identity'] : ['projection'], depth);
-  for (const [name, value, minimum] of [
-    ['classes', classes, 1],
-    ['channels', channels, 1],
-    ['batch', batch, 1],
-    ['size', size, family.reduction],
-  ] as const) {
-    if (!Number.isInteger(value) || value < minimum)
-      throw new ArgumentError(name, `an integer from ${minimum}`, value);
-  }
-
-  const deploy = residualNet({
-    name: `ResNet-${depth}`,
-    input: [batch, channels, size, size],
-    stem:
-      family === IMAGENET
-        ? { outputs: 64, kernel: 7, bias: depth === 50, pool: 'overhanging' }
-        : { outputs: 16, kernel: 3, pool: null },
-    block,
-    strideAt: version === 'v1' ? 'first' : 'second',
-    stages: blocks.map((count, i) => {
-      const width = family.width << i;
-      return {
-        blocks: count,
-        width,
-        outputs: isBasic ? width : 4 * width,
-        isNumbered: numbered.includes(i + 2),
-      };
-    }),
-    shortcut,
-    // The published nets average 7×7 without calling it global.
-    average:
-      family === IMAGENET && size === family.size ? { kernel_size: 7, stride: 1 } : { global_pooling: true },
-    classes,
-  });
+  const { plan, training } = planOf(options);
+  const deploy = residualNet(plan);
+  const { train = false } = options;
   if (train === false) return deploy;
-  return paperTrainingNet(deploy, family.name, {
+  const [, channels, , size] = plan.input;
+  return paperTrainingNet(deploy, training, {
     ...(train === true ? {} : train),
+    // The batch of a train_val net is its data layers'.
     batch: options.batch,
     size,
     channels,
   });
 }
 
-/** The depth whose blocks these are, and the stages whose blocks MSRA numbers; null for other nets. */
-export function knownResnet(
-  block: 'basic' | 'bottleneck',
-  blocks: readonly number[],
-): { depth: number; numbered: readonly number[] } | null {
-  const found = Object.entries(NETS).find(
-    ([, net]) => net.block === block && String(net.blocks) === String(blocks),
-  );
-  return found === undefined ? null : { depth: Number(found[0]), numbered: found[1].numbered };
+/** A net of the table: what is built, how its paper trains it, and how it is called. */
+export interface PlannedNet {
+  readonly plan: ResidualNet;
+  readonly training: TrainingName;
+  readonly data: DataSet;
+  readonly depth: number;
+  /** As a file is named: `resnet110`, `wrn28-10`. */
+  readonly slug: string;
+  readonly paper: string;
 }
 
-function checkWord(argument: string, value: string, allowed: readonly string[], depth: number): void {
-  if (allowed.includes(value)) return;
-  const expected = allowed.map((word) => `"${word}"`).join(' or ');
-  throw new ArgumentError(argument, `${expected} with depth ${depth}`, value);
+/** @throws ArgumentError as resnet */
+export function planOf(options: ResnetOptions): PlannedNet {
+  const { family, depth: named, widen, groups, groupWidth } = partsOf(options);
+  const layout = chosenLayout(family, named, options);
+  const { title, paper, ...settings } = FAMILIES[family];
+  const setting: Setting = settings[layout.data];
+  const { block, blocks } = layout;
+  checkFits(family, setting, layout, options);
+  const depth = named ?? depthOf(block, blocks) + (family === 'wrn' && layout.data === 'cifar' ? 2 : 0);
+  const stem = options.stem ?? (layout.data === 'imagenet' ? '7x7' : '3x3');
+  // What is small at its first layer is trained as CIFAR is.
+  const data = stem === '3x3' ? 'cifar' : layout.data;
+  const reduction = (stem === '3x3' ? 1 : 4) * 2 ** (blocks.length - 1);
+  const { classes = data === 'imagenet' ? 1000 : 10, size = data === 'imagenet' ? 224 : 32 } = options;
+  const { channels = 3, batch = 1 } = options;
+  if (size < reduction) throw new ArgumentError('size', `an integer from ${reduction}`, size);
+  const wide = widen ?? setting.widen ?? 1;
+  const cardinality = groups ?? setting.groups ?? 1;
+  const ofGroup = groupWidth ?? setting.groupWidth;
+  const shortcut =
+    options.shortcut === undefined ? setting.shortcut[block] : OPTIONS_OF_SHORTCUTS[options.shortcut];
+  const squeeze = options.squeeze ?? setting.squeeze;
+  const stages = blocks.map((count, i) => {
+    const base = (layout.data === 'imagenet' ? 64 : 16) << i;
+    // ResNeXt's first stage has 256 outputs on both data sets.
+    const outputs = block === 'basic' ? base * wide : ofGroup === undefined ? 4 * base : 256 << i;
+    const width = ofGroup === undefined ? base * wide : (cardinality * ofGroup) << i;
+    return {
+      blocks: count,
+      width,
+      outputs,
+      ...(cardinality === 1 ? {} : { groups: cardinality }),
+      isNumbered: layout.numbered.includes(i + 2),
+    };
+  });
+  const suffix = family === 'wrn' ? `-${wide}` : ofGroup === undefined ? '' : `-${cardinality}x${ofGroup}d`;
+  const plan: ResidualNet = {
+    name: `${title}-${depth}${suffix}`,
+    input: [batch, channels, size, size],
+    stem: stemOf(stem, setting.stem, family === 'resnet' && depth === 50),
+    block,
+    order: setting.order,
+    strideAt: (options.version ?? setting.version) === 'v1' ? 'first' : 'second',
+    stages,
+    shortcut: shortcut === 'identity' ? 'identity' : 'projection',
+    projectsAll: shortcut === 'all-projections',
+    ...(squeeze === undefined ? {} : { squeeze }),
+    ...(options.dropout === undefined ? {} : { dropout: options.dropout }),
+    // The published nets average 7×7 without calling it global.
+    average:
+      stem !== '3x3' && blocks.length === 4 && size === 224
+        ? { kernel_size: 7, stride: 1 }
+        : { global_pooling: true },
+    classes,
+  };
+  checkIdentity(plan);
+  return {
+    plan,
+    training: trainingOf(FAMILIES[family][data].training, family, depth),
+    data,
+    depth,
+    slug: `${family}${depth}${suffix}`,
+    paper,
+  };
+}
+
+const OPTIONS_OF_SHORTCUTS = {
+  A: 'identity',
+  B: 'projection',
+  C: 'all-projections',
+  identity: 'identity',
+  projection: 'projection',
+  'all-projections': 'all-projections',
+} as const;
+
+/** Section 4.2 of the first paper: the nets of 110 layers and more need a warm-up. */
+const trainingOf = (training: TrainingName, family: FamilyName, depth: number): TrainingName =>
+  training === 'cifar' && depth >= 110 && family !== 'plain' ? 'cifar-warm' : training;
+
+function stemOf(stem: '7x7' | 'deep' | '3x3', outputs: number, bias: boolean): Stem {
+  if (stem === '3x3') return { outputs, kernel: 3, pool: null };
+  return {
+    outputs,
+    kernel: 7,
+    bias: bias && stem === '7x7',
+    pool: 'overhanging',
+    ...(stem === 'deep' ? { isDeep: true } : {}),
+  };
+}
+
+/** What the name says, or the options; not both. */
+function partsOf(options: ResnetOptions) {
+  const { name, family = 'resnet', depth, widen, groups, groupWidth } = options;
+  if (name === undefined) return { family, depth, widen, groups, groupWidth };
+  const parts = readName(name);
+  for (const each of ['family', 'depth', 'widen', 'groups', 'groupWidth'] as const)
+    if (options[each] !== undefined && parts[each] !== undefined)
+      throw new ArgumentError(
+        each,
+        `what the name "${name}" leaves open`,
+        options[each],
+        `the name says ${parts[each]}`,
+      );
+  return {
+    family: parts.family,
+    depth: parts.depth ?? depth,
+    widen: parts.widen ?? widen,
+    groups: parts.groups ?? groups,
+    groupWidth: parts.groupWidth ?? groupWidth,
+  };
+}
+
+function chosenLayout(family: FamilyName, depth: number | undefined, options: ResnetOptions): Layout {
+  const { blocks, block, data } = options;
+  if (blocks === undefined) {
+    if (depth === undefined)
+      throw new ArgumentError(
+        'depth',
+        'layers (or a name such as resnet-110, or blocks, the blocks of each stage)',
+        depth,
+      );
+    return layoutOf(family, { depth, block, data });
+  }
+  if (depth !== undefined) throw new ArgumentError('blocks', 'either blocks or a depth', 'both');
+  if (blocks.length > 6) throw new ArgumentError('blocks', 'one to six stages', blocks);
+  const set = data ?? (blocks.length <= 3 ? 'cifar' : 'imagenet');
+  const possible = FAMILIES[family][set].blocks;
+  const chosen = block ?? possible[0]!;
+  if (!possible.includes(chosen))
+    throw new ArgumentError('block', `${possible.join(' or ')} with ${family}`, chosen);
+  return { data: set, block: chosen, blocks, numbered: numberedOf(blocks) };
+}
+
+/** @throws ArgumentError for an option that says nothing of this net */
+function checkFits(family: FamilyName, setting: Setting, { block }: Layout, options: ResnetOptions): void {
+  const { version, shortcut, widen, groups, groupWidth, squeeze, dropout } = options;
+  const refuse = (argument: string, expected: string, actual: unknown): never => {
+    throw new ArgumentError(argument, expected, actual);
+  };
+  if (version === 'v1.5' && block === 'basic')
+    refuse('version', '"v1" with basic blocks, which know no other,', version);
+  if (setting.order === 'plain' && shortcut !== undefined)
+    refuse('shortcut', 'none with plain, which has no shortcuts,', shortcut);
+  if (setting.order === 'plain' && squeeze !== undefined) refuse('squeeze', 'none with plain', squeeze);
+  if (family !== 'wrn' && widen !== undefined) refuse('widen', 'none with another family than wrn', widen);
+  if (setting.groups === undefined && groups !== undefined)
+    refuse('groups', 'none with another family than resnext and se-resnext', groups);
+  if (setting.groups === undefined && groupWidth !== undefined)
+    refuse('groupWidth', 'none with another family than resnext and se-resnext', groupWidth);
+  if (setting.order !== 'pre' && dropout !== undefined)
+    refuse('dropout', 'none with nets that are not of pre-activation (preresnet, wrn on CIFAR)', dropout);
+}
+
+/** Option A repeats zeros of the inputs' size. */
+function checkIdentity({ stem, stages, shortcut, projectsAll, order }: ResidualNet): void {
+  if (shortcut !== 'identity' || projectsAll || order === 'plain') return;
+  let inputs = stem.outputs;
+  for (const { outputs } of stages) {
+    if (outputs % inputs !== 0)
+      throw new ArgumentError(
+        'shortcut',
+        `"projection", as ${inputs} channels become ${outputs}, which is no multiple,`,
+        'identity',
+      );
+    inputs = outputs;
+  }
 }

@@ -64,6 +64,57 @@ export function cifarSolver(target: SolverTarget): SolverParameter {
   };
 }
 
+/** A schedule in epochs, as later papers give theirs. */
+export interface SteppedSchedule {
+  /** Of the training set, and of an update. */
+  readonly images: number;
+  readonly batch: number;
+  readonly epochs: number;
+  /** Epochs after which the rate is multiplied by gamma. */
+  readonly steps: readonly number[];
+  readonly interval: number;
+  readonly rate: number;
+  readonly gamma: number;
+  readonly weightDecay: number;
+  readonly type?: 'SGD' | 'Nesterov';
+}
+
+/** Epochs as iterations, each rounded: momentum 0.9. */
+export function steppedSolver(target: SolverTarget, schedule: SteppedSchedule): SolverParameter {
+  const { images, batch, epochs, steps, interval, rate, gamma, weightDecay, type = 'SGD' } = schedule;
+  const iterations = (epoch: number) => Math.round((epoch * images) / batch);
+  return {
+    ...common(target, { iterations: iterations(epochs), interval }),
+    ...(type === 'SGD' ? {} : { type }),
+    base_lr: rate,
+    lr_policy: 'multistep',
+    gamma,
+    stepvalue: steps.map(iterations),
+    momentum: 0.9,
+    weight_decay: weightDecay,
+  };
+}
+
+/**
+ * The first stage of a training with a warm-up, since Caffe's policies know none: a constant rate for some iterations, and
+ * a snapshot, from which the second stage goes on.
+ */
+export function warmupSolver(
+  solver: SolverParameter,
+  { iterations, rate }: { readonly iterations: number; readonly rate: number },
+): SolverParameter {
+  const { stepvalue: _, gamma: __, ...rest } = solver;
+  return {
+    ...rest,
+    base_lr: rate,
+    lr_policy: 'fixed',
+    max_iter: iterations,
+    test_interval: iterations,
+    snapshot: iterations,
+    snapshot_prefix: `${solver.snapshot_prefix}_warmup`,
+  };
+}
+
 /** A fixed time: the rate falls in a straight line from `rate` to 0 over `iterations`. */
 export interface LinearSolverOptions extends SolverTarget {
   readonly iterations: number;

@@ -1,8 +1,9 @@
 /** The files of a training as text: prototxts that Caffe takes, and beside them what it has no field for. */
 import { join } from 'node:path';
 import { makeFolder } from '../base/files.ts';
-import { having, integer, nullOr, number, path } from '../base/kinds.ts';
+import { having, integer, nullOr, number, path, string } from '../base/kinds.ts';
 import { fields, optional, required, signature, options as tableOf } from '../base/options.ts';
+import { ownPackage } from '../base/own-package.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { checkNewFolder, overwrite } from '../caffe/model-folder.ts';
 import { type NetParameter, netParameter } from '../caffe/net-parameter.ts';
@@ -34,12 +35,21 @@ const WRITE_TRAINING_FILES = signature('writeTrainingFiles', {
       augment: required(having<TrainingFiles['augment']>('an object'), 'By phase.'),
       warmup: required(
         nullOr(
-          fields<NonNullable<TrainingFiles['warmup']>>('{ iterations, rate }', {
+          fields<NonNullable<TrainingFiles['warmup']>>('{ iterations, rate, solver }', {
             iterations: required(integer(0), 'So many.'),
             rate: required(number({ from: 0 }), 'Of them.'),
+            solver: required(solverParameter, 'Of the first stage.'),
           }),
         ),
         'A constant rate at the beginning.',
+      ),
+      about: required(
+        fields<TrainingFiles['about']>('{ name, paper, schedule }', {
+          name: required(string, "The net's."),
+          paper: required(string, 'Of the net.'),
+          schedule: required(string, 'Where it is written.'),
+        }),
+        'For README.md.',
       ),
     }),
     'Of resnetTraining.',
@@ -48,7 +58,9 @@ const WRITE_TRAINING_FILES = signature('writeTrainingFiles', {
 });
 
 /**
- * Writes deploy.prototxt, train_val.prototxt, solver.prototxt and augment.json, each whole or not at all.
+ * Writes deploy.prototxt, train_val.prototxt, solver.prototxt, augment.json and README.md, which has the commands for
+ * resnode and for Caffe; where there is a warm-up also solver-warmup.prototxt, the first of two stages. Each file is
+ * written whole or not at all.
  * @param folder Made where it is not there.
  * @returns The paths
  * @throws ArgumentError for a folder that holds something, without `overwrite`; ResnodeError `file/write`
@@ -62,21 +74,66 @@ export function writeTrainingFiles(
   checkNewFolder(folder, options.overwrite, 'folder');
   const { deploy, net, solver, augment, warmup } = files;
   const path = (name: string) => join(folder, name);
-  const flags = [
-    `--augment ${path('augment.json')}`,
-    ...(warmup === null ? [] : [`--warmup-iterations ${warmup.iterations} --warmup-rate ${warmup.rate}`]),
-  ];
-  makeFolder(folder);
+  const stages = stagesOf(path, warmup);
+  const resnode = stages.map(
+    ({ arguments: words }) => `resnode train ${words} --augment ${path('augment.json')}`,
+  );
   const texts = {
     'deploy.prototxt': printPrototxt(deploy),
     'train_val.prototxt': trainingNetText(net),
     'augment.json': `${JSON.stringify(augment, null, 2)}\n`,
-    'solver.prototxt': solverText(solver, [
-      `resnode train --solver ${path('solver.prototxt')} ${flags.join(' ')}`,
-    ]),
+    ...(warmup === null ? {} : { 'solver-warmup.prototxt': solverText(warmup.solver, resnode) }),
+    'solver.prototxt': solverText(solver, resnode),
+    'README.md': readme(
+      files,
+      resnode,
+      stages.map(({ arguments: words }) => `caffe train ${words}`),
+    ),
   };
+  makeFolder(folder);
   return Object.entries(texts).map(([name, text]) => {
     writeFileAtomically(path(name), [text]);
     return path(name);
   });
+}
+
+/** What both programs take to train: one solver, or the warm-up's and then the other, from its snapshot. */
+function stagesOf(path: (name: string) => string, warmup: TrainingFiles['warmup']) {
+  const solver = `--solver ${path('solver.prototxt')}`;
+  if (warmup === null) return [{ arguments: solver }];
+  const state = `${warmup.solver.snapshot_prefix}_iter_${warmup.iterations}.solverstate`;
+  return [
+    { arguments: `--solver ${path('solver-warmup.prototxt')}` },
+    { arguments: `${solver} --snapshot ${state}` },
+  ];
+}
+
+function readme(
+  { about, warmup }: TrainingFiles,
+  resnode: readonly string[],
+  caffe: readonly string[],
+): string {
+  const block = (lines: readonly string[]) => lines.map((line) => `    ${line}\n`).join('');
+  return `# ${about.name}
+
+Made by \`resnode generate\` of resnode ${ownPackage().version}. The net: ${about.paper}. Its schedule: ${about.schedule}.
+${
+  warmup === null
+    ? ''
+    : `
+The first ${warmup.iterations} iterations have the rate ${warmup.rate}. No policy of Caffe's says that, so there are two solvers: the second goes on from
+the snapshot of the first, and counts its iterations too.
+`
+}
+${block(resnode)}
+The prototxts have layers of BVLC Caffe alone. It trains them too, without what \`augment.json\` adds:
+
+${block(caffe)}
+| file | |
+|---|---|
+| \`deploy.prototxt\` | the net as it is used |
+| \`train_val.prototxt\` | as it is trained: data, loss, accuracy |
+${warmup === null ? '' : '| `solver-warmup.prototxt` | the first stage |\n'}| \`solver.prototxt\` | the schedule |
+| \`augment.json\` | what is done to images beyond \`transform_param\` |
+`;
 }

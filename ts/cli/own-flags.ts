@@ -249,7 +249,14 @@ export const ownFlags = {
   },
   trainingFolder: {
     flags: '--out <folder>',
-    row: required(path, 'Where the files go: deploy, train_val, solver .prototxt and augment.json.'),
+    row: required(
+      path,
+      'Where the files go: deploy, train_val, solver .prototxt, augment.json and README.md.',
+    ),
+  },
+  listArchitectures: {
+    flags: '--list',
+    row: onOff('Prints the architectures that papers name, instead of writing files.'),
   },
   outPng: {
     flags: '--out <png>',

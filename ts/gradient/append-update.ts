@@ -105,16 +105,16 @@ export function appendUpdate(
   const skipped = checksDiffs ? [schedule + 1] : [];
   const diffs: TensorId[] = [];
   const list: Kind['parameters'][number][] = [];
+  // parameter_layer.hpp: its top shares the blob's diff, which each pass overwrites, so that the last one alone counts.
+  const overwritten = new Set(
+    program.operations.flatMap((operation) => (operation.kind === 'parameter' ? [operation.blob] : [])),
+  );
   for (const [i, { parameter, lrMult, decayMult }] of updated.entries()) {
     const slots = history[i]!;
     if (slots === null) continue;
     const diff = parameterDiffs.get(parameter);
-    // parameter_layer.hpp: its top shares the blob's diff, which each pass overwrites, so that the last one alone counts.
-    const isOverwritten = program.operations.some(
-      (operation) => operation.kind === 'parameter' && operation.blob === parameter,
-    );
     const accumulator =
-      rule.iter_size > 1 && diff !== undefined && !isOverwritten
+      rule.iter_size > 1 && diff !== undefined && !overwritten.has(parameter)
         ? addLike(parameter, 'accumulated diff')
         : null;
     diffs.push(diff ?? -1);

@@ -1,6 +1,7 @@
 /** Keras's ResNet50, 101 and 152 (v1: the port of MSRA's), by the layer names of both generations of Keras Applications. */
+
+import { knownResnet } from '../../architectures/depths.ts';
 import type { Branch, Convolution, ResidualNet } from '../../architectures/residual-net.ts';
-import { knownResnet } from '../../architectures/resnet.ts';
 import { WeightsError } from '../../base/errors.ts';
 import { signature } from '../../base/options.ts';
 import type { Preprocess } from '../../images/preprocess.ts';

@@ -1,6 +1,7 @@
 /** ResNets by the names that torchvision gave them: its own, timm's, and CIFAR ResNets of the same kind. */
+
+import { knownResnet } from '../../architectures/depths.ts';
 import type { Branch, Convolution, ResidualNet, Stage } from '../../architectures/residual-net.ts';
-import { knownResnet } from '../../architectures/resnet.ts';
 import { WeightsError } from '../../base/errors.ts';
 import type { Preprocess } from '../../images/preprocess.ts';
 import type { Network } from '../network.ts';

@@ -1,11 +1,12 @@
 /** ResNets from checkpoints of TensorFlow, by the names of their variables (resnet-names.ts). */
+
+import { knownResnet } from '../../architectures/depths.ts';
 import {
   type Convolution,
   convolutionsOf,
   type ResidualNet,
   type Stage,
 } from '../../architectures/residual-net.ts';
-import { knownResnet } from '../../architectures/resnet.ts';
 import { WeightsError } from '../../base/errors.ts';
 import { toFloat32 } from '../../caffe/blob.ts';
 import type { NetParameter } from '../../caffe/net-parameter.ts';

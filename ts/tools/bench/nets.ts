@@ -1,5 +1,5 @@
 /** The nets that are measured, by name. */
-import { type ResnetDepth, resnet } from '../../architectures/resnet.ts';
+import { resnet } from '../../architectures/resnet.ts';
 import { trainingNet } from '../../architectures/training-net.ts';
 import { ArgumentError } from '../../base/errors.ts';
 import { filterNet, type NetParameter } from '../../caffe/net-parameter.ts';
@@ -13,7 +13,7 @@ export interface BenchNet {
 
 const IMAGENET = [3, 224, 224] as const;
 const CIFAR = [3, 32, 32] as const;
-const NETS: Readonly<Record<string, { depth: ResnetDepth; input: BenchNet['input'] }>> = {
+const NETS: Readonly<Record<string, { depth: number; input: BenchNet['input'] }>> = {
   'ResNet-18': { depth: 18, input: IMAGENET },
   'ResNet-34': { depth: 34, input: IMAGENET },
   'ResNet-50': { depth: 50, input: IMAGENET },
