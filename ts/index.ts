@@ -1,7 +1,6 @@
 /** resnode: deep residual networks from Caffe's files, natively in Node.js. What else there is: `resnode/train`, `resnode/data`, `resnode/images`, `resnode/convert`, `resnode/tools`. */
 
 export type { BlockKind, DataSet, FamilyName } from './architectures/families.ts';
-export { type ArchitectureRow, architectures } from './architectures/list.ts';
 export { type ResnetOptions, resnet } from './architectures/resnet.ts';
 export type { ErrorCode } from './base/error-codes.ts';
 export * from './base/errors.ts';

@@ -4,6 +4,7 @@
  */
 
 export { type DataLayersOptions, dataLayers } from '../architectures/data-layers.ts';
+export { type ArchitectureRow, architectures } from '../architectures/list.ts';
 export type { PaperOptions, PhaseAugment } from '../architectures/paper-training.ts';
 export {
   type ResnetTrainingOptions,
