@@ -136,7 +136,7 @@ export function preActivated(block: Block, first: FirstActivation): BuiltBlock {
 }
 
 /** The same convolutions in a row, without anything beside them (He et al. 2015, section 3.3). */
-export function plain({ name, bottom, bias, eps, ...block }: Block): BuiltBlock {
+export function withoutShortcut({ name, bottom, bias, eps, ...block }: Block): BuiltBlock {
   let last = bottom;
   const layers = convolutionsOfBlock(block).flatMap((shape, i) => {
     const suffix = `${name}_${i + 1}`;

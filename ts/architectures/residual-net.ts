@@ -6,10 +6,10 @@ import {
   type BuiltBlock,
   convolutionsOfBlock,
   type FirstActivation,
-  plain,
   postActivated,
   preActivated,
   type Shortcut,
+  withoutShortcut,
 } from './residual-blocks.ts';
 import { bareConvolution, convolution, innerProduct, normalised, relu } from './residual-parts.ts';
 
@@ -113,7 +113,7 @@ export function residualNet(plan: ResidualNet): NetParameter {
 
 function builtBlock({ order = 'post', stem }: ResidualNet, block: PlannedBlock & Block): BuiltBlock {
   if (order === 'post') return postActivated(block);
-  if (order === 'plain') return plain(block);
+  if (order === 'plain') return withoutShortcut(block);
   // 1603.05027, section 5 and appendix: what conv1 made is activated before it is split into the two paths.
   const isFirst = block.stage === 0 && block.index === 0;
   const first: FirstActivation =
