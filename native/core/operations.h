@@ -1012,17 +1012,28 @@ struct PsRoiPooling {
   }
 };
 
-// Bilinear samples of regions at the corners of their bins. A region of image −1 is none: 0.
+enum class RoiAlignForm { corners, maximum, mean };
+constexpr std::array<const char*, 3> namesOf(RoiAlignForm) { return {{"corners", "maximum", "mean"}}; }
+
+// Bilinear samples of regions: one at each corner of their bins; the mean of those within a bin, samplingRatio along a
+// side (0: as many as a bin has pixels, rounded up); or the largest of four sums over the first four pixels of a bin. A
+// region of image −1 is none: 0.
 struct RoiAlign {
   static constexpr const char* kKind = "roiAlign";
-  static constexpr GradientReads kGradientReads = GradientReads::noGradient;
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
   static constexpr bool kIsElementwise = false;
   static constexpr bool kIsPortable = true;
   float spatialScale = 1;
+  RoiAlignForm form = RoiAlignForm::corners;
+  int64_t samplingRatio = 0;
+  bool aligned = false;
 
   template <class Self, class Visit>
   static void visitFields(Self& self, Visit&& visit) {
     visit(Field{"spatialScale", Role::attribute}, self.spatialScale);
+    visit(Field{"form", Role::attribute}, self.form);
+    visit(Field{"samplingRatio", Role::attribute, 0}, self.samplingRatio);
+    visit(Field{"aligned", Role::attribute}, self.aligned);
   }
 };
 

@@ -509,10 +509,11 @@ const Shape& checkRegions(const Subject& of) {
 void check(const RoiPooling&, const Subject& of) {
   of.expect(checkRegions(of)[1] == of.input(0)[1], "outputs must have as many channels as inputs[0]");
 }
-void check(const RoiAlign&, const Subject& of) {
+void check(const RoiAlign& align, const Subject& of) {
   const Shape& y = checkRegions(of);
   of.expect(y[1] == of.input(0)[1], "outputs must have as many channels as inputs[0]");
-  of.expect(y[2] > 1 && y[3] > 1, "a grid has two lines at least");
+  of.expect(align.form != RoiAlignForm::corners || (y[2] > 1 && y[3] > 1), "a grid has two lines at least");
+  of.expect(align.samplingRatio <= 256, "samplingRatio must be 256 at most");
 }
 void check(const RoiMaskPooling&, const Subject& of) {
   of.expect(checkRegions(of)[1] == of.input(0)[1], "outputs must have as many channels as inputs[0]");
@@ -674,7 +675,7 @@ constexpr size_t kInputsWithDiff =
             std::is_same_v<T, SigmoidCrossEntropyLoss> || std::is_same_v<T, MultinomialLogisticLoss> ||
             std::is_same_v<T, HingeLoss> || std::is_same_v<T, BatchReindex> || std::is_same_v<T, Remember> ||
             std::is_same_v<T, StochasticPooling> || std::is_same_v<T, Unpool> || std::is_same_v<T, RoiPooling> ||
-            std::is_same_v<T, PsRoiPooling> || std::is_same_v<T, RoiMaskPooling>
+            std::is_same_v<T, PsRoiPooling> || std::is_same_v<T, RoiAlign> || std::is_same_v<T, RoiMaskPooling>
         ? 1
         : SIZE_MAX;
 

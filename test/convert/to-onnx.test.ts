@@ -121,7 +121,7 @@ const REFUSED_RARE =
   /^(argmax_(axis0|axis1_topk_val|maxval_topk|ties|topk_4d)|contrastive|filter|hinge|infogain|lstm_(carry|plain|fractional_cont|static|x4d)|multinomial|rnn_(carry|plain|static)|sigmoid_ce)/;
 // What picks boxes, or bins of regions, by values that are known only as the net runs: ONNX says it in many operators.
 const ONE_WAY = /^(detout|mini_faster_rcnn|proposal|psroi|roialign|ssd_head)/;
-// A batch's own statistics, losses, and a ROIAlign that is not built.
+// A batch's own statistics, losses, and a ROIAlign that takes the largest of four sums.
 const REFUSED_FORKS = /^(bn_pspnet_train|bn_segnet_learn|roialign_maskrcnn|smoothl1)/;
 
 /** The file as a net again; null where an operator is refused. */
@@ -311,6 +311,37 @@ test('a layer that works in place on an input leaves the input its name', async 
       ['x@r', 'prob'],
     ],
   );
+});
+
+test("ROIAlign's mean of samples is ONNX's RoiAlign, aligned or not", async () => {
+  using device = await openDevice('cpu');
+  const shape = (...dims: number[]) =>
+    `input_param { shape { ${dims.map((dim) => `dim: ${dim}`).join(' ')} } }`;
+  const random = seededRandom(4);
+  const feeds = {
+    x: { shape: [2, 3, 9, 11], data: Float32Array.from({ length: 2 * 3 * 9 * 11 }, () => random() - 0.5) },
+    rois: { shape: [3, 5], data: Float32Array.of(0, 4, 6, 30, 28, 1, 1.3, 2.7, 6.1, 5.9, 0, -8, -6, 50, 40) },
+  };
+  for (const more of ['sampling_ratio: 2', 'sampling_ratio: 0', 'aligned: true']) {
+    const net = readNet(
+      `layer { name: "x" type: "Input" top: "x" ${shape(2, 3, 9, 11)} }
+layer { name: "rois" type: "Input" top: "rois" ${shape(3, 5)} }
+layer { name: "y" type: "ROIAlign" bottom: "x" bottom: "rois" top: "y" roi_align_param { pooled_h: 3 pooled_w: 2 spatial_scale: 0.25 ${more} } }`,
+      { file: 'net.prototxt' },
+    );
+    writeFileAtomically(
+      file,
+      onnxChunks(
+        toOnnx(graphFromCaffe(net), blobsOf(graphFromCaffe(net), { file: '', name: '', layers: [] })),
+      ),
+    );
+    const runtime = (await onnxRuntime(file))!;
+    const { y: written } = await runtime.run(feeds);
+    await runtime.dispose();
+    using model = await device.load({ model: net });
+    const { y } = await model.run(feeds);
+    assert.ok(worst(written, y!.data) <= 1e-5, more);
+  }
 });
 
 test.run();

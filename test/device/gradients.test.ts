@@ -246,6 +246,22 @@ const cases: Record<string, (choice: Choice) => Omit<GradientCheck, 'seed'>> = {
     'ROIMaskPooling',
     'roi_mask_pooling_param { pooled_h: 2 pooled_w: 2 spatial_scale: 1 half_part: 2 }',
   ),
+  'ROIAlign, corners of bins': regions(
+    'ROIAlign',
+    'roi_pooling_param { pooled_h: 2 pooled_w: 3 spatial_scale: 1 }',
+  ),
+  'ROIAlign, mean of samples': regions(
+    'ROIAlign',
+    'roi_align_param { pooled_h: 2 pooled_w: 3 spatial_scale: 1 sampling_ratio: 2 }',
+  ),
+  'ROIAlign, as many samples as pixels, aligned': regions(
+    'ROIAlign',
+    'roi_align_param { pooled_h: 2 pooled_w: 3 spatial_scale: 0.5 aligned: true }',
+  ),
+  'ROIAlign, the largest of four sums': regions(
+    'ROIAlign',
+    'roi_align_param { pooled_h: 2 pooled_w: 2 spatial_scale: 1 }',
+  ),
   'SmoothL1Loss with inside weights alone': (choice) => ({
     net:
       input('data', [2, 3, 2, 2]) +

@@ -40,11 +40,9 @@ function compare(actual: Float32Array, folder: string, recorded: Recorded, what:
   assert.ok(worst <= tolerance, `${what}: differs by ${worst}, tolerance ${tolerance}`);
 }
 
-/** Of forks only layers that are rewritten into others; Filter, whose tops' sizes depend on values, is not run. */
+/** Of forks only layers that are rewritten into others: `testForkCases` has the rest. */
 const isNotBuilt = (folder: string) =>
-  basename(dirname(folder)) === 'forks'
-    ? !/^(axpy|crelu|dwconv|hardswish|mish)/.test(basename(folder))
-    : basename(folder).startsWith('filter_');
+  basename(dirname(folder)) === 'forks' && !/^(axpy|crelu|dwconv|hardswish|mish)/.test(basename(folder));
 
 /** Registers a test for every case on a device, in float32. @param repeat How often a fused net runs before it is compared. */
 export function testGoldenCases(device: Device, { repeat = 1 } = {}): void {
@@ -133,10 +131,6 @@ export function testTrainingCases(
 export function testForkCases(device: Device): void {
   for (const folder of goldenCases('forks')) {
     const name = basename(folder);
-    if (name === 'roialign_maskrcnn') {
-      console.log(`skipped: forks/${name}: the ROIAlign of Mask R-CNN is not run`);
-      continue;
-    }
     test(`forks/${name} on ${device.kind}`, async () => {
       const { checks, firstDivergence, notChecked } = await checkCase(device, readGoldenCase(folder));
       assert.ok(checks.length > 0);

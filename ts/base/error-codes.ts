@@ -293,6 +293,10 @@ export const errorCodes = {
     'Feed the layer a blob N×C×H×W, or reshape it.',
   ],
   'graph/dropout-ratio': ['`dropout_ratio` is not at least 0 and below 1.', 'Write a share, such as 0.5.'],
+  'graph/empty-selection': [
+    'A Filter selects nothing, where something is made of all its items.',
+    'Feed items of which at least one passes, or ask for outputs that have an item each.',
+  ],
   'graph/file': [
     'A file that a layer names cannot be read, or holds something else.',
     'Put it into the working folder or beside the prototxt.',
@@ -393,6 +397,10 @@ export const errorCodes = {
   'graph/resize': [
     'Interp or Upsample has no size, or an impossible one.',
     'Give the factor or the size that the message names.',
+  ],
+  'graph/selector': [
+    "A Filter's selector changes as the net learns.",
+    'Select by labels or other data, or use the net as it is.',
   ],
   'graph/shape': [
     'Bottoms of one layer have shapes that do not fit.',

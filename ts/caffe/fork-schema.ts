@@ -260,6 +260,9 @@ export const forkMessages: Messages = {
     pooled_h: [1, 'uint32', 0],
     pooled_w: [2, 'uint32', 0],
     spatial_scale: [3, 'float', 1],
+    // A fork of each has it as number 4.
+    sampling_ratio: [4, 'int32'],
+    aligned: [TEXT_ONLY, 'bool'],
   },
   PSROIPoolingParameter: {
     spatial_scale: [1, 'float'],
@@ -371,7 +374,7 @@ const NUMBERS: Readonly<Record<string, readonly [field: string, numbers: readonl
   DetectionOutput: ['detection_output_param', [147, 204]],
   ROIPooling: ['roi_pooling_param', [147, 154, 8266711]],
   PSROIPooling: ['psroi_pooling_param', [148, 153, 10001, 10002]],
-  ROIAlign: ['roi_align_param', [247, 8266713]],
+  ROIAlign: ['roi_align_param', [154, 247, 8266713]],
   SmoothL1Loss: ['smooth_l1_loss_param', [148, 149, 150, 8266712]],
   SmoothL1LossOHEM: ['smooth_l1_loss_param', [148, 149, 150, 8266712]],
   BoxAnnotatorOHEM: ['box_annotator_ohem_param', [151, 152, 10000]],

@@ -18,9 +18,10 @@ import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { WeightsUse } from '../caffe/weights-mismatch.ts';
 import { notFiniteWarnings } from '../caffe/weights-warnings.ts';
 import { type GraphOptions, graphFromCaffe, graphOptions, withOutputs } from '../graph/from-caffe.ts';
-import type { Graph } from '../graph/graph.ts';
+import type { Graph, Selection } from '../graph/graph.ts';
 import { summarise } from '../graph/summary.ts';
 import { type HostFunction, hostCaller } from '../layers/javascript.ts';
+import type { BuildState } from '../layers/layer.ts';
 import type {
   NativeDevice,
   NativeExecutable,
@@ -69,6 +70,8 @@ export interface Lowered {
   readonly recipes: readonly ParameterRecipe[];
   /** The input of Dropout that says which pass it is, behind the net's own; null: there is none. */
   readonly pass: TensorId | null;
+  /** What Filter layers select: their indices are inputs behind the net's own. */
+  readonly selections: readonly Selection[];
   /** Layers in JavaScript, by their index in the program. */
   readonly functions: readonly HostFunction[];
   /** Names of the first of `program.outputs`; those behind say how many rows of others count (Value.rows). */
@@ -86,9 +89,13 @@ export type Planned<L extends Lowered = Lowered> = L & {
 /** Ready to run. */
 export type Compiled<L extends Lowered = Lowered> = Planned<L> & { readonly executable: NativeExecutable };
 
-/** @throws GraphError */
-export function lowerNet(net: NetParameter, options: CompileOptions): Lowered {
-  const written = graphFromCaffe(net, optionsOf(graphOptions, options));
+/** @param selected How many items Filter layers select. @throws GraphError */
+export function lowerNet(
+  net: NetParameter,
+  options: CompileOptions,
+  selected?: BuildState['selected'],
+): Lowered {
+  const written = graphFromCaffe(net, optionsOf(graphOptions, options), selected);
   const asked = withRows(options.outputs === undefined ? written : askedOf(written, net, options.outputs));
   const phase = options.phase ?? net.state?.phase;
   const graph = (options.optimize ?? phase !== 'TRAIN') ? runPasses(asked) : asked;
@@ -111,7 +118,9 @@ function askedOf(written: Graph, net: NetParameter, outputs: readonly string[]):
   const needed = removeUnused(asked);
   const read = new Set([...needed.outputs, ...needed.nodes.flatMap(({ inputs }) => inputs)]);
   const inputs = asked.inputs.filter((id) => read.has(id) || !fed.has(asked.values[id]!.blob));
-  return inputs.length === asked.inputs.length ? asked : { ...needed, inputs };
+  // A Filter that is not needed selects nothing.
+  const isWhole = inputs.length === asked.inputs.length && written.selections.length === 0;
+  return isWhole ? asked : { ...needed, inputs };
 }
 
 /**

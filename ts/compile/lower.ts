@@ -1,7 +1,7 @@
 /** Graph → Program: values become tensors, affine chains become parameters that pack-weights.ts computes. */
 
 import { elementCount } from '../base/shape.ts';
-import type { Graph } from '../graph/graph.ts';
+import type { Graph, Selection } from '../graph/graph.ts';
 import type { HostFunction } from '../layers/javascript.ts';
 import type { AffineStep, Operation, ParameterId } from '../layers/operation.ts';
 import type {
@@ -51,7 +51,7 @@ const readsPass = (operation: Operation): boolean =>
  * stay operations, what learns is mutable. For a graph as written, without the passes that fold. Default false.
  * @param options.seed Of what Dropout draws, 32 bits. Default 1.
  * @param options.rank Of the processes that train together: each draws for itself. Default 0.
- * @returns `functions`: those in JavaScript, by their indices in the program. `pass`: the program's last input, [iteration, pass of the iteration], which Dropout draws by; null: none does.
+ * @returns `selections`: those whose items are read; the program's inputs behind the graph's own are their indices. `functions`: those in JavaScript, by their indices in the program. `pass`: the program's last input, [iteration, pass of the iteration], which Dropout draws by; null: none does.
  */
 export function lower(
   graph: Graph,
@@ -61,6 +61,7 @@ export function lower(
   recipes: ParameterRecipe[];
   pass: TensorId | null;
   functions: readonly HostFunction[];
+  selections: readonly Selection[];
 } {
   const parameters: ProgramParameter[] = [];
   const recipes: ParameterRecipe[] = [];
@@ -236,17 +237,24 @@ export function lower(
   );
   const tensors = graph.values.map(({ blob: name, shape }) => ({ name, shape }));
   const pass = streams === 0 ? null : tensors.push({ name: 'pass', shape: [2] }) - 1;
+  const read = new Set(graph.nodes.flatMap(({ inputs }) => inputs));
+  const selections = graph.selections.filter(({ indices }) => read.has(indices));
   return {
     program: {
       name: graph.name,
       tensors,
       parameters,
       operations,
-      inputs: pass === null ? graph.inputs : [...graph.inputs, pass],
+      inputs: [
+        ...graph.inputs,
+        ...selections.map(({ indices }) => indices),
+        ...(pass === null ? [] : [pass]),
+      ],
       outputs: graph.outputs,
     },
     recipes,
     pass,
     functions,
+    selections,
   };
 }

@@ -274,11 +274,28 @@ function psRoiPooling(layer: LayerWriter) {
  * Corners that lie outside of the plane are 0, as those of a region without an area; ONNX's limits lie elsewhere.
  */
 function roiAlign(layer: LayerWriter) {
-  const { spatialScale } = layer.node.operation as Of<'roiAlign'>;
+  const { spatialScale, form, samplingRatio, aligned } = layer.node.operation as Of<'roiAlign'>;
+  if (form === 'maximum')
+    layer.fail(
+      'ONNX has no pooling of regions that takes the largest of four sums over the first pixels of a bin',
+    );
   const f = arithmeticOf(layer);
   const [, , height = 1, width = 1] = layer.bottoms[0]!;
   const [, , tall = 1, wide = 1] = layer.tops[0]!;
   const [image, first, last] = regionsOf(layer);
+  if (form === 'mean') {
+    const regions = [layer.inputs[0]!, f.concat([first, last], 1), f.reshape(f.cast(image, 'int64'), [-1])];
+    const attributes = {
+      mode: text('avg'),
+      output_height: int(tall),
+      output_width: int(wide),
+      sampling_ratio: int(samplingRatio),
+      spatial_scale: float(spatialScale),
+      coordinate_transformation_mode: text(aligned ? 'half_pixel' : 'output_half_pixel'),
+    };
+    layer.emit('RoiAlign', regions, attributes, layer.outputs);
+    return;
+  }
   const pair = (role: string, x: number, y: number) =>
     layer.computed(role, [1, 2], () => Float32Array.of(x, y));
   // In pixels whose centres lie at halves, as half_pixel takes them.

@@ -20,6 +20,8 @@ export const rareOperators = {
   },
   im2col,
   batchReindex: (layer: LayerWriter) => {
+    if (layer.node.type === 'Filter')
+      layer.fail('how many items it selects is known only as the net runs; end the net before it (outputs)');
     const [x, indices] = layer.inputs as [string, string];
     layer.emit(
       'Gather',

@@ -27,6 +27,7 @@ import { convertError } from '../native/load.ts';
 import type { ParameterData } from '../operations/program.ts';
 import { type LoadOptions, readGivenWeights } from './load-options.ts';
 import { type DeviceMemory, largestBatch, outOfMemory } from './memory.ts';
+import type { Counts } from './selection.ts';
 
 /** The bytes of parameters, in a program's order; null: zeros. */
 export type ParameterValues = readonly (ParameterData | null)[];
@@ -38,7 +39,12 @@ export interface ReadNet<L extends Lowered> {
   readonly weights: LoadOptions['weights'];
   readonly filling: MatchOptions & { readonly seed?: number; readonly use: WeightsUse };
   /** As its options say, or for another batch or other input shapes. @throws GraphError */
-  lower(change?: { readonly batch?: number; readonly inputShapes?: Shapes }): L;
+  lower(change?: {
+    readonly batch?: number;
+    readonly inputShapes?: Shapes;
+    /** How many items Filter layers select. */
+    readonly selected?: Counts;
+  }): L;
   /** @param values Null where no weights are read: as if all were 1, which changes no size. */
   planning(lowered: L, values: ParameterValues | null): Partial<NativePlanOptions>;
   /** What is hardly meant. `weights` are null, and nothing is reported, where none are read. */
@@ -64,6 +70,14 @@ interface CompilerParts {
   /** Whether convolutions are measured, where a net's options do not say it. */
   readonly tune: boolean;
   readonly memory: () => DeviceMemory;
+}
+
+/** How a net is compiled for other shapes. */
+export interface Reshaping {
+  /** How many items Filter layers select. Default: all. */
+  readonly selected?: Counts;
+  readonly measured: boolean;
+  readonly makeRoom: () => boolean;
 }
 
 /** Hands warnings on, and gives back those that were handed on. */
@@ -115,7 +129,7 @@ export class Compiler {
   }
 
   /**
-   * The same net on the same parameters for other input shapes.
+   * The same net on the same parameters for other input shapes, or other numbers of selected items.
    * @param options.measured Whether convolutions may be measured, and parameters packed once more for those that win.
    * Otherwise each is computed as the opened net computes it, on what that has packed, which takes milliseconds.
    * @param options.makeRoom Frees what is needed least, where memory is short; false: there is no more.
@@ -124,11 +138,12 @@ export class Compiler {
   async reshape<L extends Lowered>(
     read: ReadNet<L>,
     { compiled, parameters }: OpenedNet<L>,
-    inputShapes: Shapes,
-    { measured, makeRoom }: { readonly measured: boolean; readonly makeRoom: () => boolean },
+    inputShapes: Shapes | undefined,
+    { selected, measured, makeRoom }: Reshaping,
   ): Promise<Compiled<L>> {
     const reshaped: Pick<ReadNet<L>, 'lower'> = {
-      lower: (change) => read.lower({ inputShapes, ...change }),
+      lower: (change) =>
+        read.lower({ ...(inputShapes === undefined ? {} : { inputShapes }), selected, ...change }),
     };
     const lowered = reshaped.lower();
     checkSameParameters(compiled.program, lowered.program);

@@ -21,10 +21,11 @@ import { type Compiled, describePlan, type Lowered, type ModelPlan } from '../co
 import type { Graph } from '../graph/graph.ts';
 import { type Summary, summarise } from '../graph/summary.ts';
 import { DeviceBuffer } from './buffer.ts';
-import type { OpenedNet } from './compiler.ts';
+import type { OpenedNet, Reshaping } from './compiler.ts';
 import { release, watch } from './memory.ts';
 import { free, type RunMode, Runner } from './runner.ts';
-import { type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
+import type { Counts, Selected, Selector } from './selection.ts';
+import { type InputArray, type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
 
 export interface RunOptions {
   /**
@@ -54,10 +55,11 @@ export interface ModelParts {
   /** Shapes that are kept besides those that were asked for. Default 4. */
   readonly keptShapes?: number;
   /** Compiles the same net on the same parameters for other input shapes. */
-  readonly compile: (
-    shapes: Shapes,
-    how: { readonly measured: boolean; readonly makeRoom: () => boolean },
-  ) => Promise<Compiled>;
+  readonly compile: (shapes: Shapes, how: Reshaping) => Promise<Compiled>;
+  /** Null: the net has no Filter. */
+  readonly selector: Selector | null;
+  /** Along which axis each output has no items, for input shapes and numbers of selected items. @throws GraphError */
+  readonly emptyAxes: (shapes: Shapes, counts: Counts) => readonly (number | null)[];
   /**
    * The same net with these outputs, nothing fused: where a value of an output is not finite, it finds the first blob
    * that has one. Null: this model's outputs are not looked at.
@@ -136,7 +138,7 @@ export class Model<Name extends string = string> {
     this.warnings = warnings;
     const { program, names } = compiled;
     const shape = (id: number) => program.tensors[id]!.shape;
-    const given = program.inputs.filter((id) => id !== compiled.pass);
+    const given = program.inputs.slice(0, compiled.graph.inputs.length);
     this.inputs = Object.fromEntries(given.map((id) => [program.tensors[id]!.name, shape(id)]));
     const outputs = Object.fromEntries(names.map((name, i) => [name, shape(program.outputs[i]!)]));
     this.outputs = outputs as Model<Name>['outputs'];
@@ -161,7 +163,7 @@ export class Model<Name extends string = string> {
   async run(inputs: Inputs, options?: RunOptions): Promise<Outputs<Name>>;
   async run(inputs: Inputs, options: RunOptions = {}): Promise<Partial<Outputs<Name>>> {
     MODEL_RUN.check(inputs, options);
-    const { compiled, result } = await this.#submit(inputs, options);
+    const { compiled, empty, result } = await this.#submit(inputs, options);
     const { program, names } = compiled;
     this.#look(compiled, result.outputs, inputs);
     // Entries, since a blob may be called __proto__.
@@ -170,6 +172,8 @@ export class Model<Name extends string = string> {
         const data = result.outputs[i]!;
         if (data === null) return [];
         const { shape } = program.tensors[program.outputs[i]!]!;
+        const axis = empty?.[i] ?? null;
+        if (axis !== null) return [[name, { shape: shape.with(axis, 0), data: new Float32Array(0) }]];
         return [[name, countedRows(compiled, i, { shape, data }, result.outputs)]];
       }),
     ) as Outputs<Name>;
@@ -222,6 +226,7 @@ export class Model<Name extends string = string> {
   dispose(): void {
     if (!this.#runner.dispose()) return;
     release(this);
+    this.#parts.selector?.dispose();
     for (const asked of this.#asked.values()) free(asked);
     for (const other of this.#others.values()) free(other);
     this.#others.clear();
@@ -264,18 +269,24 @@ export class Model<Name extends string = string> {
         if (!Object.hasOwn(this.outputs, name))
           throw new ArgumentError('outputs', `the names ${Object.keys(this.outputs).join(', ')}`, name);
       const first = runner.compiled;
-      const arrays = first.pass === null ? given : [...given, Float32Array.of(this.#runs++, 0)];
-      if (this.#last === null && sameShapes(shapes, this.inputs)) {
-        const running = runner.start(first, arrays, { profile, copyInputs, outputs });
-        return { compiled: first, result: await runner.settle(running, signal) };
+      const pass = first.pass === null ? [] : [Float32Array.of(this.#runs++, 0)];
+      const { selector } = this.#parts;
+      if (selector === null && this.#last === null && sameShapes(shapes, this.inputs)) {
+        const running = runner.start(first, [...given, ...pass], { profile, copyInputs, outputs });
+        return { compiled: first, empty: null, result: await runner.settle(running, signal) };
       }
       // Behind whatever is being compiled, so that runs keep their order.
-      const copies = arrays.map((array) => (array instanceof DeviceBuffer ? array : array.slice()));
+      const copies = given.map((array) => (array instanceof DeviceBuffer ? array : array.slice()));
       const run = (this.#last ?? Promise.resolve()).then(async () => {
-        const compiled = sameShapes(shapes, this.inputs) ? first : await this.#compiledFor(shapes);
+        const { counts, indices } = await this.#select(shapes, copies);
+        const isEmpty = Object.values(counts).includes(0);
+        const empty = isEmpty ? this.#parts.emptyAxes(shapes, counts) : null;
+        const isFirst = sameShapes(shapes, this.inputs) && Object.keys(counts).length === 0;
+        const compiled = isFirst ? first : await this.#compiledFor(shapes, counts);
         signal?.throwIfAborted();
         runner.checkOpen();
-        return { compiled, running: runner.start(compiled, copies, { profile, copyInputs: false, outputs }) };
+        const mode = { profile, copyInputs: false, outputs };
+        return { compiled, empty, running: runner.start(compiled, [...copies, ...indices, ...pass], mode) };
       });
       const settledLast = run.then(
         () => {},
@@ -285,20 +296,33 @@ export class Model<Name extends string = string> {
       void settledLast.then(() => {
         if (this.#last === settledLast) this.#last = null;
       });
-      const { compiled, running } = await run;
-      return { compiled, result: await runner.settle(running, signal) };
+      const { compiled, empty, running } = await run;
+      return { compiled, empty, result: await runner.settle(running, signal) };
     });
   }
 
-  async #compiledFor(shapes: Shapes): Promise<Compiled> {
-    const key = JSON.stringify(shapes);
+  /** What Filter layers select of these inputs. */
+  async #select(shapes: Shapes, arrays: readonly InputArray[]): Promise<Selected> {
+    const { selector } = this.#parts;
+    if (selector === null) return { counts: {}, indices: [] };
+    return selector.select(
+      Object.fromEntries(
+        Object.keys(this.inputs).map((name, i) => [name, { shape: shapes[name]!, data: arrays[i]! }]),
+      ),
+    );
+  }
+
+  async #compiledFor(shapes: Shapes, selected: Counts): Promise<Compiled> {
+    const isAll = Object.keys(selected).length === 0;
+    const key = JSON.stringify(isAll ? shapes : [shapes, selected]);
     const asked = this.#asked.get(key);
     if (asked !== undefined) return asked;
     const { keptShapes = 4, compile } = this.#parts;
     const known = this.#others.get(key);
     this.#others.delete(key);
     while (this.#others.size >= keptShapes) this.#giveUpOldest();
-    const compiled = known ?? (await compile(shapes, { measured: false, makeRoom: this.#giveUpOldest }));
+    const compiled =
+      known ?? (await compile(shapes, { selected, measured: false, makeRoom: this.#giveUpOldest }));
     if (this.#runner.isDisposed) free(compiled);
     this.#runner.checkOpen();
     this.#others.set(key, compiled);

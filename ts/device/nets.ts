@@ -12,6 +12,8 @@ import { type LoadOptions, loadOptions, planOptions, withFolder } from './load-o
 import type { DeviceMemory } from './memory.ts';
 import { Model } from './model.ts';
 import { readForRuns, readForTraining } from './read-net.ts';
+import { free } from './runner.ts';
+import { emptyAxes, refuseLearningSelectors, Selector } from './selection.ts';
 import { checkTrainOptions, planTrainingOptions, type TrainOptions, trainOptions } from './train-options.ts';
 import type { Trainer } from './trainer.ts';
 
@@ -42,6 +44,9 @@ interface NetsParts {
 }
 
 type LoadLayerByLayer = (net: NetParameter, outputs: readonly string[]) => Promise<Model>;
+
+/** For models beside the one that is asked for: they say nothing, and are not looked at. */
+const QUIET = { say: (warnings: readonly Warning[]) => warnings, loadLayerByLayer: null };
 
 /** The methods of `Device` of the same names. */
 export class DeviceNets {
@@ -86,7 +91,35 @@ export class DeviceNets {
     // Read where something learns: most processes only infer.
     const { Trainer } = await import('./trainer.ts');
     const opened = await this.#compiler.open(read, this.#say);
-    return new Trainer({ device: this.#device.name, owner: this.#device, net: read.net, options, opened });
+    const { compiled } = opened;
+    let selector: Selector | null = null;
+    if (compiled.selections.length > 0) {
+      try {
+        refuseLearningSelectors(compiled);
+      } catch (error) {
+        opened.parameters.dispose();
+        free(compiled);
+        throw error;
+      }
+      // What depends on no weights needs none.
+      const { inputShapes, batch } = options;
+      const net: LoadOptions = {
+        model: read.net,
+        phase: read.net.state?.phase ?? 'TEST',
+        inputShapes,
+        batch,
+      };
+      selector = new Selector(compiled, (outputs) => this.#load({ ...net, outputs }, QUIET));
+    }
+    return new Trainer({
+      device: this.#device.name,
+      owner: this.#device,
+      net: read.net,
+      options,
+      opened,
+      selector,
+      compile: (how) => this.#compiler.reshape(read, opened, undefined, how),
+    });
   }
 
   async planTraining(options: Omit<TrainOptions, 'weights' | 'history'>): Promise<ModelPlan> {
@@ -108,12 +141,21 @@ export class DeviceNets {
   ): Promise<Model> {
     const read = await readForRuns(options, this.#device);
     const opened = await this.#compiler.open(read, say);
+    const { selections } = opened.compiled;
     return new Model({
       device: this.#device.name,
       owner: this.#device,
       opened,
       keptShapes: options.keptShapes,
       compile: (shapes, how) => this.#compiler.reshape(read, opened, shapes, how),
+      selector:
+        selections.length === 0
+          ? null
+          : new Selector(opened.compiled, (outputs) =>
+              this.#load({ ...options, outputs, optimize: false }, QUIET),
+            ),
+      emptyAxes: (inputShapes, counts) =>
+        emptyAxes((selected) => read.lower({ inputShapes, selected }), counts),
       loadLayerByLayer: loadLayerByLayer === null ? null : (outputs) => loadLayerByLayer(read.net, outputs),
     });
   }
@@ -124,10 +166,7 @@ export class DeviceNets {
     outputs: readonly string[],
   ): Promise<Model> {
     const exact = precision === 'int8' ? 'float32' : precision;
-    return this.#load(
-      { ...options, outputs, optimize: false, precision: exact },
-      { say: (warnings) => warnings, loadLayerByLayer: null },
-    );
+    return this.#load({ ...options, outputs, optimize: false, precision: exact }, QUIET);
   }
 
   get #rank(): number | undefined {

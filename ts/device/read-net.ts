@@ -30,9 +30,9 @@ export async function readForRuns(options: LoadOptions, device: Place): Promise<
     weights,
     filling: { strict, partialWeights, reshapeWeights, seed, use: 'run' },
     // Shapes that are given count as they are: no batch replaces their first dimension, but one that is given with them.
-    lower: (change = {}) => {
+    lower: ({ selected, ...change } = {}) => {
       const batch = change.inputShapes === undefined ? options.batch : undefined;
-      return lowerNet(net, { ...options, inputShapes, batch, ...change });
+      return lowerNet(net, { ...options, inputShapes, batch, ...change }, selected);
     },
     planning: (lowered, values) =>
       options.precision === 'int8'
@@ -70,7 +70,8 @@ export async function readForTraining(
     net,
     weights,
     filling: { partialWeights, reshapeWeights, seed, use: 'train' },
-    lower: (change) => lowerTraining(net, { ...options, phase, inputShapes, rank, ...change }),
+    lower: ({ selected, ...change } = {}) =>
+      lowerTraining(net, { ...options, phase, inputShapes, rank, ...change }, selected),
     planning: () => ({ precision }),
     warnings: (lowered, given, report) => {
       const isNone = report.every(({ status }) => status !== 'matched' && status !== 'reshaped');

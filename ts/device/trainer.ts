@@ -9,15 +9,17 @@ import { blobFromFloats } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { type LayerReport, refuseNamesTwice } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
-import { describePlan, type ModelPlan } from '../compile/compile.ts';
+import { type Compiled, describePlan, type ModelPlan } from '../compile/compile.ts';
 import type { DiffPlace, Learnable, LoweredTraining } from '../gradient/lower-training.ts';
-import type { NativeRunResult } from '../native/binding.ts';
+import type { NativeRun, NativeRunResult } from '../native/binding.ts';
 import { type BatchNormMode, batchNormModes } from './batch-norm-modes.ts';
-import type { OpenedNet } from './compiler.ts';
+import { DeviceBuffer } from './buffer.ts';
+import type { OpenedNet, Reshaping } from './compiler.ts';
 import { release, watch } from './memory.ts';
 import type { Outputs, RunOptions } from './model.ts';
-import { type RunMode, Runner } from './runner.ts';
-import { type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
+import { free, type RunMode, Runner } from './runner.ts';
+import { type Counts, refuseEmpty, type Selector } from './selection.ts';
+import { type InputArray, type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
 import type { TrainOptions } from './train-options.ts';
 
 export type { UpdateRule } from '../gradient/append-update.ts';
@@ -79,6 +81,19 @@ export interface TrainerParts {
   readonly net: NetParameter;
   readonly options: TrainOptions;
   readonly opened: OpenedNet<LoweredTraining>;
+  /** Null: the net has no Filter. */
+  readonly selector: Selector | null;
+  /** Compiles the same net on the same parameters for other numbers of selected items. */
+  readonly compile: (how: Reshaping) => Promise<Compiled<LoweredTraining>>;
+}
+
+/** How many of them are kept. */
+const KEPT_SELECTIONS = 8;
+
+/** A pass: how the net was compiled for it, and what it gave. */
+interface Pass {
+  readonly compiled: Compiled<LoweredTraining>;
+  readonly result: NativeRunResult;
 }
 
 const scheduleOptions = options<Schedule>({
@@ -147,13 +162,20 @@ export class Trainer {
   readonly #net: NetParameter;
   readonly #update: TrainOptions['update'];
   readonly #runner: Runner<LoweredTraining>;
+  readonly #selector: Selector | null;
+  readonly #compile: TrainerParts['compile'];
+  /** For other numbers of selected items, the one used least recently first. */
+  readonly #selections = new Map<string, Compiled<LoweredTraining>>();
+  #last: Promise<unknown> = Promise.resolve();
   /** Of the iteration. */
   #pass = 0;
 
   /** Use `device.train`. @internal */
-  constructor({ net, options, ...parts }: TrainerParts) {
+  constructor({ net, options, selector, compile, ...parts }: TrainerParts) {
     this.#net = net;
     this.#update = options.update;
+    this.#selector = selector;
+    this.#compile = compile;
     this.#runner = new Runner({ ...parts, disposed: 'The trainer was disposed; open it again' });
     const { report, warnings, compiled } = parts.opened;
     const { program, names, learnable, lossWeights, written } = compiled;
@@ -181,7 +203,7 @@ export class Trainer {
    */
   async step(inputs: Inputs, schedule: Schedule, options: PassOptions = {}): Promise<Outputs> {
     TRAINER_STEP.check(inputs, schedule, options);
-    return this.#outputs((await this.#step(inputs, schedule, options)).outputs);
+    return this.#outputs(await this.#step(inputs, schedule, options));
   }
 
   /**
@@ -195,14 +217,14 @@ export class Trainer {
     TRAINER_TIME.check(inputs, schedule, options);
     if (this.#update !== null) TRAINER_STEP.check(inputs, schedule, options);
     const profiled = { ...options, profile: true };
-    const { milliseconds } =
+    const { compiled, result } =
       this.#update === null
-        ? await this.#run(inputs, [0, 0], this.#seeds({}), profiled)
+        ? await this.#run(inputs, [0, 0], (of) => seedsOf(of, {}), profiled)
         : await this.#step(inputs, schedule, profiled);
-    const { program, forwardOperations } = this.#runner.compiled;
+    const { program, forwardOperations } = compiled;
     return program.operations.map(({ layer, kind }, i) => ({
       layer,
-      milliseconds: milliseconds![i]!,
+      milliseconds: result.milliseconds![i]!,
       pass: i < forwardOperations ? 'forward' : kind === 'update' ? 'update' : 'backward',
     }));
   }
@@ -217,8 +239,9 @@ export class Trainer {
       throw new ArgumentError('gradients', 'a trainer that was opened with update: null', 'an update');
     const { topDiffs = {}, iteration = 0, ...runOptions } = options;
     const at = [iteration, 0] as const;
-    const { outputs: results } = await this.#run(inputs, at, this.#seeds(topDiffs), runOptions);
-    const { diffs, lossScale } = this.#runner.compiled;
+    const pass = await this.#run(inputs, at, (compiled) => seedsOf(compiled, topDiffs), runOptions);
+    const { outputs: results } = pass.result;
+    const { diffs, lossScale } = pass.compiled;
     const { blobs, parameters } = diffs;
     const unscaled = (diff: Float32Array) =>
       lossScale === 1 ? diff : diff.map((value) => value / lossScale);
@@ -227,7 +250,7 @@ export class Trainer {
       data: output === null ? new Float32Array(elementCount(shape)) : unscaled(results[output]!),
     });
     return {
-      outputs: this.#outputs(results),
+      outputs: this.#outputs(pass),
       blobs: Object.fromEntries([...blobs].map(([name, place]) => [name, tensor(place)])),
       parameters: parameters.map((place) => (place.output === null ? null : tensor(place))),
     };
@@ -294,7 +317,11 @@ export class Trainer {
 
   /** Frees everything behind the passes already called; safe to call twice. */
   dispose(): void {
-    if (this.#runner.dispose()) release(this);
+    if (!this.#runner.dispose()) return;
+    release(this);
+    this.#selector?.dispose();
+    for (const compiled of this.#selections.values()) free(compiled);
+    this.#selections.clear();
   }
 
   [Symbol.dispose](): void {
@@ -309,7 +336,7 @@ export class Trainer {
     inputs: Inputs,
     { rate, iteration, first = true, last = true }: Schedule,
     options: ProfiledPass,
-  ): Promise<NativeRunResult> {
+  ): Promise<Pass> {
     const update = this.#update;
     if (update === null)
       throw new ArgumentError('step', 'a trainer that was given an update', 'update: null');
@@ -318,38 +345,19 @@ export class Trainer {
     const schedule = Float32Array.of(rate, iteration, first ? 1 : 0, last ? 1 : 0);
     this.#pass = first ? 0 : this.#pass + 1;
     const at = [iteration, this.#pass] as const;
-    const result = await this.#run(inputs, at, [...this.#seeds({}), schedule], options);
-    const { skipped } = this.#runner.compiled;
-    if (skipped !== null) this.skippedUpdates += result.outputs[skipped]![0]!;
-    return result;
-  }
-
-  // The diff that each seed gives.
-  #seeds(topDiffs: Readonly<Record<string, Float32Array>>): Float32Array[] {
-    const { seeds, lossScale } = this.#runner.compiled;
-    const free = seeds.filter(({ weight }) => weight === 0).map(({ blob }) => blob);
-    for (const name of Object.keys(topDiffs))
-      if (!free.includes(name))
-        throw new ArgumentError(
-          'topDiffs',
-          `outputs that are no losses (${free.join(', ') || 'none'})`,
-          name,
-        );
-    return seeds.map(({ blob, shape, weight }) => {
-      const count = elementCount(shape);
-      const given = weight === 0 && Object.hasOwn(topDiffs, blob) ? topDiffs[blob] : undefined;
-      if (given !== undefined && !(given instanceof Float32Array && given.length === count))
-        throw new ArgumentError(`the diff of "${blob}"`, `a Float32Array of ${count} values`, given);
-      return (given ?? new Float32Array(count).fill(weight)).map((value) => value * lossScale);
-    });
+    const more = (compiled: LoweredTraining) => [...seedsOf(compiled, {}), schedule];
+    const pass = await this.#run(inputs, at, more, options);
+    const { skipped } = pass.compiled;
+    if (skipped !== null) this.skippedUpdates += pass.result.outputs[skipped]![0]!;
+    return pass;
   }
 
   #run(
     inputs: Inputs,
     pass: readonly [iteration: number, pass: number],
-    more: readonly Float32Array[],
+    more: (compiled: LoweredTraining) => readonly Float32Array[],
     { signal, ...mode }: ProfiledPass,
-  ): Promise<NativeRunResult> {
+  ): Promise<Pass> {
     return this.#runner.guard(signal, async () => {
       signal?.throwIfAborted();
       const { shapes, arrays } = resolveInputs(this.inputs, inputs);
@@ -361,15 +369,88 @@ export class Trainer {
             shapes[name],
           );
       this.#runner.checkOpen();
-      const { compiled } = this.#runner;
-      const drawn = compiled.pass === null ? [] : [Float32Array.from(pass)];
-      return this.#runner.settle(this.#runner.start(compiled, [...arrays, ...drawn, ...more], mode), signal);
+      const { compiled: first } = this.#runner;
+      const drawn = first.pass === null ? [] : [Float32Array.from(pass)];
+      if (this.#selector === null) {
+        const running = this.#runner.start(first, [...arrays, ...drawn, ...more(first)], mode);
+        return { compiled: first, result: await this.#runner.settle(running, signal) };
+      }
+      const begun = this.#selected(this.#selector, arrays, signal, (compiled, given) =>
+        this.#runner.start(compiled, [...given, ...drawn, ...more(compiled)], { ...mode, copyInputs: false }),
+      );
+      const { compiled, running } = await begun;
+      return { compiled, result: await this.#runner.settle(running, signal) };
     });
   }
 
-  #outputs(results: readonly (Float32Array | null)[]): Outputs {
+  /** Starts a pass for what Filter layers select of its inputs, which are copied, behind the passes called before. */
+  #selected(
+    selector: Selector,
+    arrays: readonly InputArray[],
+    signal: AbortSignal | undefined,
+    start: (compiled: Compiled<LoweredTraining>, inputs: readonly InputArray[]) => NativeRun,
+  ): Promise<{ compiled: Compiled<LoweredTraining>; running: NativeRun }> {
+    const copies = arrays.map((array) => (array instanceof DeviceBuffer ? array : array.slice()));
+    const named = Object.entries(this.inputs).map(([name, shape], i) => [name, { shape, data: copies[i]! }]);
+    const begun = this.#last.then(async () => {
+      const { counts, indices } = await selector.select(Object.fromEntries(named));
+      refuseEmpty(counts);
+      const compiled = await this.#compiledFor(counts);
+      signal?.throwIfAborted();
+      this.#runner.checkOpen();
+      return { compiled, running: start(compiled, [...copies, ...indices]) };
+    });
+    this.#last = begun.catch(() => {});
+    return begun;
+  }
+
+  async #compiledFor(selected: Counts): Promise<Compiled<LoweredTraining>> {
+    if (Object.keys(selected).length === 0) return this.#runner.compiled;
+    const key = JSON.stringify(selected);
+    const known = this.#selections.get(key);
+    this.#selections.delete(key);
+    while (this.#selections.size >= KEPT_SELECTIONS) this.#giveUpOldest();
+    const compiled =
+      known ?? (await this.#compile({ selected, measured: false, makeRoom: this.#giveUpOldest }));
+    if (this.#runner.isDisposed) free(compiled);
+    this.#runner.checkOpen();
+    this.#selections.set(key, compiled);
+    return compiled;
+  }
+
+  /** False: there is none. */
+  readonly #giveUpOldest = (): boolean => {
+    const [oldest] = this.#selections;
+    if (oldest === undefined) return false;
+    this.#selections.delete(oldest[0]);
+    free(oldest[1]);
+    return true;
+  };
+
+  #outputs({ compiled: { program, names }, result }: Pass): Outputs {
     return Object.fromEntries(
-      Object.entries(this.outputs).map(([name, shape], i) => [name, { shape, data: results[i]! }]),
+      names.map((name, i) => {
+        const { shape } = program.tensors[program.outputs[i]!]!;
+        return [name, { shape, data: result.outputs[i]! }];
+      }),
     );
   }
+}
+
+/** The diff that each seed of a backward pass gives. */
+function seedsOf(
+  { seeds, lossScale }: LoweredTraining,
+  topDiffs: Readonly<Record<string, Float32Array>>,
+): Float32Array[] {
+  const free = seeds.filter(({ weight }) => weight === 0).map(({ blob }) => blob);
+  for (const name of Object.keys(topDiffs))
+    if (!free.includes(name))
+      throw new ArgumentError('topDiffs', `outputs that are no losses (${free.join(', ') || 'none'})`, name);
+  return seeds.map(({ blob, shape, weight }) => {
+    const count = elementCount(shape);
+    const given = weight === 0 && Object.hasOwn(topDiffs, blob) ? topDiffs[blob] : undefined;
+    if (given !== undefined && !(given instanceof Float32Array && given.length === count))
+      throw new ArgumentError(`the diff of "${blob}"`, `a Float32Array of ${count} values`, given);
+    return (given ?? new Float32Array(count).fill(weight)).map((value) => value * lossScale);
+  });
 }

@@ -5,6 +5,7 @@ import type { Lowered } from '../compile/compile.ts';
 import { lower, type ParameterRecipe } from '../compile/lower.ts';
 import { type GraphOptions, graphFromCaffe, graphOptions, resolveOutput } from '../graph/from-caffe.ts';
 import type { Graph, ValueId } from '../graph/graph.ts';
+import type { BuildState } from '../layers/layer.ts';
 import type { Program, ProgramOperation, ProgramParameterId, TensorId } from '../operations/program.ts';
 import { dropIdentity, identitySources } from '../passes/simplify.ts';
 import { appendUpdate, historySlots, type UpdateRule } from './append-update.ts';
@@ -97,9 +98,13 @@ export interface LoweredTraining extends Lowered {
   };
 }
 
-/** @throws GraphError */
-export function lowerTraining(net: NetParameter, options: LowerTrainingOptions): LoweredTraining {
-  const written = graphFromCaffe(net, { phase: 'TRAIN', ...optionsOf(graphOptions, options) });
+/** @param selected How many items Filter layers select. @throws GraphError */
+export function lowerTraining(
+  net: NetParameter,
+  options: LowerTrainingOptions,
+  selected?: BuildState['selected'],
+): LoweredTraining {
+  const written = graphFromCaffe(net, { phase: 'TRAIN', ...optionsOf(graphOptions, options) }, selected);
   const graph = dropIdentity(written);
   const named = outputsOf(written, graph, options.outputs ?? []);
   // A loss that is asked for by a second name (`loss@loss`) is one loss.
@@ -114,7 +119,13 @@ export function lowerTraining(net: NetParameter, options: LowerTrainingOptions):
   const wanted = (options.diffs ?? []).map((name) => ({ name, ...diffSource(written, name) }));
 
   const { seed, rank } = options;
-  const { program: plain, recipes, pass, functions } = lower(graph, { training: true, seed, rank });
+  const {
+    program: plain,
+    recipes,
+    pass,
+    functions,
+    selections,
+  } = lower(graph, { training: true, seed, rank });
   const stay = [...named.values(), ...seeds.map(({ id }) => id), ...wanted.map(({ id }) => id)];
   const forward = fuseForTraining({ ...plain, outputs: [...named.values()] }, new Set(stay));
   const parameters = parametersOf(graph, recipes);
@@ -134,6 +145,7 @@ export function lowerTraining(net: NetParameter, options: LowerTrainingOptions):
     names: [...named.keys()],
     pass,
     functions,
+    selections,
     learnable: graph.parameters.map(({ layer, index, shape, lrMult, decayMult, places }) => ({
       ...{ layer, index, shape, lrMult, decayMult, places },
     })),

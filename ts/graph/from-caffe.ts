@@ -26,7 +26,7 @@ import { explainLayerType, layerRules, ruleOf, supportedLayerTypes } from '../la
 import { givenShapes } from '../layers/javascript.ts';
 import { ANY, type BuildState, type Count, shapeProblem } from '../layers/layer.ts';
 import { publicDataShapes } from '../layers/public-modules.ts';
-import type { Graph, Node, Value, ValueId } from './graph.ts';
+import type { Graph, Node, Selection, Value, ValueId } from './graph.ts';
 import { ParameterTable } from './parameter-table.ts';
 
 const ONE: Count = [1, 1];
@@ -63,9 +63,14 @@ const GRAPH_FROM_CAFFE = signature('graphFromCaffe', {
 
 /**
  * Builds the graph of an upgraded, filtered net; in-place layers become values of their own.
+ * @param selected How many items Filter layers select, by name. Default: all.
  * @throws GraphError naming layer, place, what was found and expected.
  */
-export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): Graph {
+export function graphFromCaffe(
+  net: NetParameter,
+  options: GraphOptions = {},
+  selected?: BuildState['selected'],
+): Graph {
   GRAPH_FROM_CAFFE.check(net, options);
   const phase = options.phase ?? net.state?.phase ?? 'TEST';
   const frozenBatchNorm = options.frozenBatchNorm ?? false;
@@ -74,11 +79,13 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
     phase: layer.phase ?? phase,
     frozenBatchNorm,
     forceBackward: net.force_backward === true,
+    selected,
   });
   const table = new ParameterTable();
   const values: Value[] = [];
   const nodes: Node[] = [];
   const inputs: ValueId[] = [];
+  const selections: Selection[] = [];
   const blobs = new Map<string, ValueId>();
   const unread = new Set<string>();
   const splitBlobs = splitReaders(net);
@@ -212,6 +219,13 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
         if (problem !== null) fail('too-large', `what it computes on the way ${problem}`);
         return values.push({ blob: `${node.name} part ${index}`, layer: node.name, shape, isPart: true }) - 1;
       });
+      const { selection } = built;
+      if (selection !== undefined)
+        selections.push({
+          layer: node.name,
+          selector: ids[selection.selector]!,
+          indices: ids[selection.indices]!,
+        });
       for (const step of built.steps) {
         const goesDown = step.inputs.map(
           (index, i) => (step.propagateDown?.[i] ?? true) && (index >= ins.length || (down[index] ?? true)),
@@ -232,7 +246,8 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
     else addNodes(bottoms, outputs, propagate);
   });
   const outputs = [...unread].sort().map((name) => blobs.get(name)!);
-  return { name: net.name ?? '', values, parameters: table.all, nodes, inputs, outputs, blobs, lossWeights };
+  const parameters = table.all;
+  return { name: net.name ?? '', values, parameters, nodes, inputs, selections, outputs, blobs, lossWeights };
 }
 
 /** How many rows a blob has: its first size, or the first that is not 1. */

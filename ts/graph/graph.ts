@@ -38,6 +38,14 @@ export interface Node {
   readonly layers: readonly string[];
 }
 
+/** The items that a Filter selects: their indices are an input that whoever runs the net makes of the selector. */
+export interface Selection {
+  /** The layer's name. */
+  readonly layer: string;
+  readonly selector: ValueId;
+  readonly indices: ValueId;
+}
+
 export interface Graph {
   readonly name: string;
   readonly values: readonly Value[];
@@ -45,6 +53,8 @@ export interface Graph {
   /** In an order in which every input is made before it is read. */
   readonly nodes: readonly Node[];
   readonly inputs: readonly ValueId[];
+  /** Inputs beside these, in the order in which they are needed. */
+  readonly selections: readonly Selection[];
   /** What the caller will see; passes keep these exact. Names are given by `outputName`. */
   readonly outputs: readonly ValueId[];
   /** The last value of every blob, after all in-place layers: what Caffe's net.blobs shows at the end. */
@@ -75,6 +85,7 @@ export const graph: Kind<Graph> = fields<Graph>('a Graph of graphFromCaffe', {
   parameters: required(list(having<Parameter>('a parameter')), 'Learnable blobs.'),
   nodes: required(list(having<Node>('a node')), 'In order.'),
   inputs: required(ids, 'Into values.'),
+  selections: required(list(having<Selection>('a selection')), 'Of Filter layers.'),
   outputs: required(ids, 'Into values.'),
   blobs: required(instance<ReadonlyMap<string, ValueId>>('a Map', Map), 'Blob → its last value.'),
   lossWeights: required(instance<ReadonlyMap<ValueId, number>>('a Map', Map), 'Value → loss_weight.'),

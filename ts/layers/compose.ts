@@ -14,6 +14,7 @@ export class Composition {
   readonly bottoms: readonly Part[];
   readonly #shapes: Shape[];
   readonly #steps: Step[] = [];
+  #selection: { readonly selector: number; readonly indices: number } | undefined;
 
   /** @param shapes Of the layer's bottoms. */
   constructor(shapes: readonly Shape[]) {
@@ -41,6 +42,13 @@ export class Composition {
   /** Adds an operation of one output. */
   one(operation: Operation, inputs: readonly Part[], shape: Shape, propagateDown?: readonly boolean[]): Part {
     return this.add(operation, inputs, [shape], propagateDown)[0]!;
+  }
+
+  /** The indices of the items that a selector selects, so many: an input that whoever runs the net gives. */
+  selected(selector: Part, count: number): Part {
+    const indices = { index: this.#shapes.push([count]) - 1, shape: [count] };
+    this.#selection = { selector: selector.index, indices: indices.index };
+    return indices;
   }
 
   /** The same values in another shape; nothing where it has it. */
@@ -97,6 +105,7 @@ export class Composition {
         ? this.one({ kind: 'identity' }, [top], top.shape)
         : top,
     );
-    return { steps: this.#steps, shapes: this.#shapes, made: made.map(({ index }) => index) };
+    const selection = this.#selection === undefined ? {} : { selection: this.#selection };
+    return { steps: this.#steps, shapes: this.#shapes, made: made.map(({ index }) => index), ...selection };
   }
 }

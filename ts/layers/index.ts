@@ -15,6 +15,7 @@ import { detectionLosses } from './detection-losses.ts';
 import { dropoutLayers } from './dropout.ts';
 import { eltwiseLayers } from './eltwise.ts';
 import { embedLayers } from './embed.ts';
+import { filterLayers } from './filter.ts';
 import { innerProductLayers } from './inner-product.ts';
 import { javaScriptLayerOf } from './javascript.ts';
 import { buildJavaScript } from './javascript-rule.ts';
@@ -47,6 +48,7 @@ export const layerRules: Layers = {
   ...dropoutLayers,
   ...eltwiseLayers,
   ...embedLayers,
+  ...filterLayers,
   ...innerProductLayers,
   ...lossLayers,
   ...lrnLayers,
@@ -89,8 +91,6 @@ export const isLossType = (type = ''): boolean =>
 export const supportedLayerTypes: readonly string[] = Object.keys(layerRules).sort();
 // The rest of what BVLC's layer factory lists, which is not run here, and what does instead.
 const OTHER_BVLC_TYPES: Readonly<Record<string, string>> = {
-  Filter:
-    'its tops have as many items as its selector names, which is not known before it runs; take the items by BatchReindex, whose indices are an input',
   HDF5Output: 'remove it: every run gives the blobs that are asked for, which the features command writes',
   Python:
     'it is code in a module of its own; give a function in JavaScript for it (registerLayers, or --layers FILE), or replace it by layers; where nothing feeds it, its tops are inputs once their shapes are given (--input-shape)',

@@ -29,6 +29,8 @@ export interface BuildState {
   readonly frozenBatchNorm: boolean;
   /** The net asks for the diffs of all its blobs. */
   readonly forceBackward?: boolean;
+  /** How many items Filter layers select, by name. Default: all. */
+  readonly selected?: Readonly<Record<string, number>>;
 }
 
 /** A layer's result: the operation and the shapes of its tops; or several operations, which compose.ts puts together. */
@@ -45,6 +47,8 @@ export type Built =
       readonly shapes: readonly Shape[];
       /** Which of them are the tops. */
       readonly made: readonly number[];
+      /** Indices of items, an input beside the net's own, and the bottom that selects them. */
+      readonly selection?: { readonly selector: number; readonly indices: number };
     };
 
 /** One of the operations that a layer becomes; inputs and outputs are indices into `shapes`. */

@@ -1,8 +1,9 @@
 /**
  * Regions of interest: ROIPooling (Fast R-CNN, github.com/rbgirshick/caffe-fast-rcnn), PSROIPooling (R-FCN,
- * github.com/daijifeng001/caffe-rfcn), ROIAlign (Cascade R-CNN, github.com/zhaoweicai/cascade-rcnn), ROIMaskPooling (GBD-Net, github.com/craftGBD/caffe-GBD).
+ * github.com/daijifeng001/caffe-rfcn), ROIAlign (Cascade R-CNN, github.com/zhaoweicai/cascade-rcnn, and Mask R-CNN's), ROIMaskPooling (GBD-Net, github.com/craftGBD/caffe-GBD).
  */
 import { elementCount, showShape } from '../base/shape.ts';
+import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 import { planesOf } from './window.ts';
@@ -78,19 +79,47 @@ function psRoiPooling(context: LayerContext): Built {
   };
 }
 
-/** Cascade R-CNN's, which reads roi_pooling_param; Mask R-CNN's reads roi_align_param and is another function. */
+/** The most samples along a side of a bin (native/operations/roi-align). */
+const MOST_SAMPLES = 256;
+
+/**
+ * Three layers of one name, which their content tells apart: Cascade R-CNN's reads roi_pooling_param; Mask R-CNN's for Caffe
+ * (github.com/jasjeetIM/Mask-RCNN) roi_align_param, and takes a maximum; where sampling_ratio or aligned stand in it, it is the
+ * mean of samples, as in Detectron and torchvision.
+ */
 function roiAlign(context: LayerContext): Built {
   const [, channels] = planesOf(context);
-  if (context.layer.roi_align_param !== undefined)
+  const param = context.layer.roi_align_param;
+  const isCorners = param === undefined;
+  const field = isCorners ? 'roi_pooling_param' : 'roi_align_param';
+  const p = pooledOf<Pooled & { sampling_ratio?: number; aligned?: boolean }>(
+    context,
+    isCorners ? 'ROIPoolingParameter' : 'ROIAlignParameter',
+    field,
+  );
+  const { sampling_ratio: ratio, aligned } = p;
+  if (!isCorners && context.layer.roi_pooling_param !== undefined)
     context.fail(
-      'unsupported',
-      "this ROIAlign, with roi_align_param, is Mask R-CNN's, which is not run here; Cascade R-CNN's takes roi_pooling_param and computes something else",
+      'regions',
+      "gives both roi_pooling_param (Cascade R-CNN's ROIAlign) and roi_align_param (Mask R-CNN's); keep the one of the layer that the net was trained with",
       'roi_align_param',
     );
-  const p = pooledOf(context, 'ROIPoolingParameter', 'roi_pooling_param');
+  if ((ratio ?? 0) > MOST_SAMPLES)
+    context.fail(
+      'regions',
+      `sampling_ratio must be at most ${MOST_SAMPLES}, found ${ratio}`,
+      positionOf(param, 'sampling_ratio'),
+    );
+  const corner = isCorners ? 1 : 0;
   return {
-    operation: { kind: 'roiAlign', spatialScale: p.spatial_scale },
-    tops: [[regionsOf(context), channels, p.pooled_h + 1, p.pooled_w + 1]],
+    operation: {
+      kind: 'roiAlign',
+      spatialScale: p.spatial_scale,
+      form: isCorners ? 'corners' : ratio === undefined && aligned === undefined ? 'maximum' : 'mean',
+      samplingRatio: Math.max(ratio ?? 0, 0),
+      aligned: aligned ?? false,
+    },
+    tops: [[regionsOf(context), channels, p.pooled_h + corner, p.pooled_w + corner]],
   };
 }
 

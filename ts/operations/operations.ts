@@ -848,7 +848,9 @@ export interface PsRoiPooling {
 }
 
 /**
- * Bilinear samples of regions at the corners of their bins. A region of image −1 is none: 0.
+ * Bilinear samples of regions: one at each corner of their bins; the mean of those within a bin,
+ * samplingRatio along a side (0: as many as a bin has pixels, rounded up); or the largest of four sums over
+ * the first four pixels of a bin. A region of image −1 is none: 0.
  * inputs: x, N×C×H×W; regions, [R, 5]: image, x1, y1, x2, y2.
  * outputs: y, [R, C, …].
  */
@@ -856,6 +858,12 @@ export interface RoiAlign {
   readonly kind: 'roiAlign';
   /** Of regions, to those of x. */
   readonly spatialScale: number;
+  /** Which of the layers of this name. */
+  readonly form: 'corners' | 'maximum' | 'mean';
+  /** Of mean; 256 at most. */
+  readonly samplingRatio: number;
+  /** Of mean: half a pixel is taken off, and a region may be smaller than one. */
+  readonly aligned: boolean;
 }
 
 /**

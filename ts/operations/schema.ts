@@ -680,12 +680,18 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   },
   roiAlign: {
     name: 'RoiAlign',
-    says: 'Bilinear samples of regions at the corners of their bins. A region of image −1 is none: 0.',
+    says: 'Bilinear samples of regions: one at each corner of their bins; the mean of those within a bin, samplingRatio along a side (0: as many as a bin has pixels, rounded up); or the largest of four sums over the first four pixels of a bin. A region of image −1 is none: 0.',
     inputs: 'x, N×C×H×W; regions, [R, 5]: image, x1, y1, x2, y2',
     outputs: 'y, [R, C, …]',
     isPortable: true,
-    fields: { spatialScale: number(1, 'Of regions, to those of x.') },
-    gradient: null,
+    fields: {
+      spatialScale: number(1, 'Of regions, to those of x.'),
+      form: choice('RoiAlignForm', ['corners', 'maximum', 'mean'], 'Which of the layers of this name.'),
+      samplingRatio: integer(0, 0, 'Of mean; 256 at most.'),
+      aligned: boolean(false, 'Of mean: half a pixel is taken off, and a region may be smaller than one.'),
+    },
+    gradient: { inputs: 'all' },
+    differentiable: { inputs: [true] },
   },
   roiMaskPooling: {
     name: 'RoiMaskPooling',

@@ -141,7 +141,7 @@ layer { name: "r" type: "ReLU" bottom: "a" top: "a" }\nlayer { name: "s" type: "
     `${IMAGE}layer { name: "a"\n type: "ReLU" bottom: "data" top: "a" }`,
   ],
   'layer-not-run': [
-    `${IMAGE}layer { name: "a" type: "Filter" bottom: "data" bottom: "data" top: "a" }`,
+    `${IMAGE}layer { name: "a" type: "Python" bottom: "data" top: "a" }`,
     'note 2',
     `${IMAGE}layer { name: "a" type: "AbsVal" bottom: "data" top: "a" }`,
   ],

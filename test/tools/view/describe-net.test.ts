@@ -79,12 +79,12 @@ test('a layer that cannot run is drawn and says why; what follows it has no shap
     parse(`
     layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
     layer { name: "a" type: "Convolution" bottom: "data" top: "a" convolution_param { num_output: 4 kernel_size: 3 } }
-    layer { name: "up" type: "Filter" bottom: "a" bottom: "a" top: "up" }
+    layer { name: "up" type: "Python" bottom: "a" top: "up" }
     layer { name: "odd" type: "MadeUp" bottom: "up" top: "odd" }
     layer { name: "b" type: "ReLU" bottom: "a" top: "b" }`),
   );
   assertSound(data, 'unknown layers');
-  assert.match(layerOf(data, 'up').problem!, /Filter" of BVLC's Caffe is not run here/);
+  assert.match(layerOf(data, 'up').problem!, /Python" of BVLC's Caffe is not run here/);
   assert.match(layerOf(data, 'odd').problem!, /bottom "up" has no known shape/);
   assert.is(layerOf(data, 'up').tops[0]!.shape, null);
   assert.equal(layerOf(data, 'b').tops[0]!.shape, [1, 4, 6, 6]);

@@ -1,0 +1,155 @@
+/** What Filter layers select, which decides the shapes that a net runs with: found before each run, from its inputs. */
+import { GraphError } from '../base/errors.ts';
+import { type Shape, showShape } from '../base/shape.ts';
+import type { Lowered } from '../compile/compile.ts';
+import { DeviceBuffer } from './buffer.ts';
+import type { InputArray } from './tensor.ts';
+
+/** By the names of inputs. */
+type Given = Readonly<Record<string, { readonly shape: Shape; readonly data: InputArray }>>;
+
+/** How many items Filter layers select, by name, where they do not select all. */
+export type Counts = Readonly<Record<string, number>>;
+
+export interface Selected {
+  readonly counts: Counts;
+  /** The program's inputs behind the net's own. */
+  readonly indices: readonly Float32Array[];
+}
+
+/** A model of what computes the selectors. */
+interface SelectorModel {
+  readonly inputs: Readonly<Record<string, unknown>>;
+  run(inputs: Given): Promise<Readonly<Record<string, { readonly data: Float32Array }>>>;
+  dispose(): void;
+}
+
+export class Selector {
+  readonly #lowered: Pick<Lowered, 'graph' | 'selections'>;
+  readonly #load: (outputs: readonly string[]) => Promise<SelectorModel>;
+  #model: Promise<SelectorModel> | null = null;
+
+  /** @param load The net with these outputs, for selectors that are no inputs. Loaded when they are first needed. */
+  constructor(
+    lowered: Pick<Lowered, 'graph' | 'selections'>,
+    load: (outputs: readonly string[]) => Promise<SelectorModel>,
+  ) {
+    this.#lowered = lowered;
+    this.#load = load;
+  }
+
+  async select(given: Given): Promise<Selected> {
+    const { selections } = this.#lowered;
+    const names = selections.map(({ selector }) => this.#nameOf(selector));
+    const computed = names.some((name) => !Object.hasOwn(given, name)) ? await this.#compute(given) : {};
+    const counts: Record<string, number> = {};
+    const indices: Float32Array[] = [];
+    for (const [i, { layer }] of selections.entries()) {
+      const values = Object.hasOwn(given, names[i]!)
+        ? await valuesOf(given[names[i]!]!.data)
+        : computed[names[i]!]!.data;
+      const passing: number[] = [];
+      for (let item = 0; item < values.length; item++) if (values[item] !== 0) passing.push(item);
+      if (passing.length < values.length) counts[layer] = passing.length;
+      // Of an empty selection one item is computed, and then taken off.
+      indices.push(Float32Array.from(passing.length === 0 ? [0] : passing));
+    }
+    return { counts, indices };
+  }
+
+  dispose(): void {
+    void this.#model?.then(
+      (model) => model.dispose(),
+      () => {},
+    );
+    this.#model = null;
+  }
+
+  // An input has its blob's name; whatever is computed is named with the layer that made it.
+  #nameOf(id: number): string {
+    const { graph } = this.#lowered;
+    const { blob, layer } = graph.values[id]!;
+    return graph.inputs.includes(id) ? blob : `${blob}@${layer}`;
+  }
+
+  async #compute(given: Given) {
+    const { graph, selections } = this.#lowered;
+    const computed = selections.map(({ selector }) => selector).filter((id) => !graph.inputs.includes(id));
+    this.#model ??= this.#load([...new Set(computed.map((id) => this.#nameOf(id)))]);
+    const model = await this.#model;
+    return model.run(Object.fromEntries(Object.keys(model.inputs).map((name) => [name, given[name]!])));
+  }
+}
+
+const valuesOf = async (data: InputArray): Promise<Float32Array | Uint8Array> =>
+  data instanceof DeviceBuffer ? await data.download() : data;
+
+/** Layers whose state would take in the item that stands for none. */
+const STATEFUL = ['batchNorm', 'bn', 'remember'];
+
+/**
+ * Along which axis each output has no items, where Filter layers select none; null: it does not depend on them.
+ * @param lower The net for numbers of selected items.
+ * @throws GraphError `graph/empty-selection` for an output that is made of all items together
+ */
+export function emptyAxes(lower: (counts: Counts) => Lowered, counts: Counts): (number | null)[] {
+  const one = lower(counts);
+  const two = lower(Object.fromEntries(Object.entries(counts).map(([name, count]) => [name, count || 2])));
+  const shapesOf = ({ program }: Lowered) => program.outputs.map((id) => program.tensors[id]!.shape);
+  const others = shapesOf(two);
+  const { graph, selections, names } = one;
+  const empty = selections.filter(({ layer }) => counts[layer] === 0);
+  const reached = new Set(empty.map(({ indices }) => indices));
+  const refuse = (what: string): never => {
+    throw new GraphError(
+      'graph/empty-selection',
+      { layer: empty[0]!.layer, type: 'Filter' },
+      `selects none of its items, and ${what}; ask for outputs that have an item each, or feed items of which one passes`,
+    );
+  };
+  for (const node of graph.nodes) {
+    if (!node.inputs.some((id) => reached.has(id))) continue;
+    for (const id of node.outputs) reached.add(id);
+    if (STATEFUL.includes(node.operation.kind)) refuse(`layer "${node.name}" learns from them`);
+  }
+  return shapesOf(one).map((shape, i) => {
+    if (!reached.has(graph.outputs[i]!)) return null;
+    const axis = shape.findIndex((size, at) => size !== others[i]![at]);
+    return axis >= 0
+      ? axis
+      : refuse(`output "${names[i]}" (${showShape(shape)}) is made of all of them together`);
+  });
+}
+
+/** @throws GraphError `graph/empty-selection` where a net that learns selects nothing */
+export function refuseEmpty(counts: Counts): void {
+  const empty = Object.keys(counts).find((layer) => counts[layer] === 0);
+  if (empty === undefined) return;
+  throw new GraphError(
+    'graph/empty-selection',
+    { layer: empty, type: 'Filter' },
+    'selects none of the items of this batch, from which nothing can be learnt (Caffe ends in a division by zero); make batches of which at least one item passes',
+  );
+}
+
+/** Kinds without blobs whose results differ from pass to pass. */
+const CHANGING = ['dropout', 'stochasticPooling', 'recall'];
+
+/** @throws GraphError `graph/selector` for a selector that changes as a net learns, or by chance */
+export function refuseLearningSelectors({ graph, selections }: Pick<Lowered, 'graph' | 'selections'>): void {
+  const withBlobs = new Set(graph.parameters.flatMap(({ places }) => places.map(({ layer }) => layer)));
+  for (const { layer, selector } of selections) {
+    const needed = new Set([selector]);
+    for (const node of graph.nodes.toReversed()) {
+      if (!node.outputs.some((id) => needed.has(id))) continue;
+      for (const id of node.inputs) needed.add(id);
+      if (!node.layers.some((name) => withBlobs.has(name)) && !CHANGING.includes(node.operation.kind))
+        continue;
+      throw new GraphError(
+        'graph/selector',
+        { layer, type: 'Filter' },
+        `its selector depends on layer "${node.name}" (${node.type}), whose results change as the net learns: how many items pass must follow from the inputs; select by labels or other data`,
+      );
+    }
+  }
+}
