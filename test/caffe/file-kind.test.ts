@@ -12,6 +12,7 @@ import { readSolverFile, readSolverState } from '../../ts/api/train.ts';
 import { elementCount } from '../../ts/base/shape.ts';
 import { type FileKind, fileKind, fileKindAt } from '../../ts/caffe/file-kind.ts';
 import { saveSolverState } from '../../ts/caffe/solver-state.ts';
+import { topLevelWords } from '../../ts/caffe/top-level.ts';
 import { readOnnxFile } from '../../ts/convert/onnx-files.ts';
 import { readTorchFile } from '../../ts/convert/resnet/read-torch-resnet.ts';
 import { readSafetensors, writeSafetensors } from '../../ts/convert/safetensors.ts';
@@ -251,6 +252,10 @@ test("V1's layers with V2's types, and the reverse, say just that", async () => 
     (await refusal(() => device.load({ model: quoted }))).message,
     /"INNER_PRODUCT" is how "layers" \(V1\) calls it, write "InnerProduct"/,
   );
+});
+
+test('a word of four megabytes is looked at once, not once for each of its letters', () => {
+  assert.equal(topLevelWords(`${'b'.repeat(1 << 22)} name: "x" layer { type: "y" }`), ['name', 'layer']);
 });
 
 test.run();

@@ -43,11 +43,12 @@ export function topLevelFields(head: Uint8Array): TopLevelField[] | null {
 export function topLevelWords(text: string): string[] {
   const words: string[] = [];
   let depth = 0;
-  // Comments and strings, words with what follows, braces.
-  const pattern = /#[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|([A-Za-z_]\w*)(?=\s*[:{<])|[{}<>[\]]/g;
-  for (const [token, word] of text.matchAll(pattern)) {
+  // Comments and strings, words with what follows, braces. Each word matches whatever follows: one that did not would be
+  // tried again from each of its letters.
+  const pattern = /#[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|([A-Za-z_]\w*)(?=(\s*[:{<])?)|[{}<>[\]]/g;
+  for (const [token, word, follows] of text.matchAll(pattern)) {
     if (word !== undefined) {
-      if (depth === 0) words.push(word);
+      if (depth === 0 && follows !== undefined) words.push(word);
     } else if ('{<['.includes(token)) depth++;
     else if ('}>]'.includes(token)) depth = Math.max(0, depth - 1);
   }
