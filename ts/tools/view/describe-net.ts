@@ -219,10 +219,11 @@ function describeLayers(
   const makers = new Map<number, Node>(
     graph.nodes.flatMap((node) => node.outputs.map((id) => [id, node] as const)),
   );
+  const nodesOf = nodesByLayer(graph);
   return layers.map(({ layer, bottoms, tops, problem }, index) => {
     const value = tops[0]?.value ?? null;
     const node = value === null ? undefined : makers.get(value);
-    const nodes = node === undefined ? [] : nodesOf(graph, node);
+    const nodes = node === undefined ? [] : nodesOf(node);
     return {
       name: layer.name ?? '',
       type: layer.type ?? '',
@@ -242,9 +243,16 @@ function describeLayers(
   });
 }
 
-/** All nodes of a layer: some are several operations. */
-const nodesOf = (graph: Graph, node: Node): readonly Node[] =>
-  graph.nodes.filter(({ name, position }) => name === node.name && position === node.position);
+/** All nodes of the layer that a node is of: some are several operations. */
+function nodesByLayer({ nodes }: Graph): (node: Node) => readonly Node[] {
+  const byName = new Map<string, Node[]>();
+  for (const node of nodes) {
+    const others = byName.get(node.name);
+    if (others === undefined) byName.set(node.name, [node]);
+    else others.push(node);
+  }
+  return ({ name, position }) => byName.get(name)!.filter((each) => each.position === position);
+}
 
 const pageBlob = ({ name, shape }: TracedBlob, others: readonly number[]): PageBlob => ({
   name,
