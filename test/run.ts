@@ -3,14 +3,19 @@
  * `skipped: …` that a file prints is a test (or a group of them) that was not run, and why.
  * `npm test -- cuda/device lint` runs the files whose paths hold one of the words.
  */
-import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { compileAll } from './compile.ts';
+import { nodeArguments } from './support/command.ts';
 
 const LIMIT_MS = 1_800_000;
 const SLOWEST = 10;
+/** How many seconds each file took the last time that all ran; and where the longest of a fresh clone are. */
+const DURATIONS = fileURLToPath(new URL('../build/test-seconds.json', import.meta.url));
+const LONG = ['cpu/sanitized', 'cuda/', 'fuzz/', 'package/', 'train/'];
 
 interface Ran {
   readonly file: string;
@@ -31,30 +36,22 @@ if (files.length === 0) {
   console.error(`no test file's path holds ${words.map((word) => `"${word}"`).join(' or ')}`);
   process.exit(1);
 }
-/**
- * Compiles the command for test/support/command.ts; a few files are sooner through without. The folder lies in the
- * package's own, where the code looks for the addon.
- */
-function compileCommand(): { folder: string; environment: NodeJS.ProcessEnv } | null {
-  if (files.length < 5) return null;
-  const root = dirname(folder);
-  const out = mkdtempSync(join(root, '.compiled-'));
-  const flags = ['--noCheck', '--declaration', 'false', '--sourceMap', 'false', '--inlineSources', 'false'];
-  const compiler = join(root, 'node_modules/typescript/bin/tsc');
-  const { status, stdout } = spawnSync(
-    process.execPath,
-    [compiler, '-p', join(root, 'tsconfig.build.json'), '--outDir', out, ...flags],
-    { encoding: 'utf8' },
-  );
-  if (status !== 0) throw new Error(`the command does not compile:\n${stdout}`);
-  for (const page of ['tools/view/page', 'pages/charts'])
-    cpSync(join(root, 'ts', page), join(out, page), { recursive: true });
-  return { folder: out, environment: { RESNODE_TEST_COMMAND: join(out, 'cli/main.js') } };
-}
-const compiled = compileCommand();
+// A few files are sooner through as they are.
+const compiled = files.length < 5 ? null : await compileAll(dirname(folder));
+const environment = compiled === null ? process.env : { ...process.env, RESNODE_TEST_COMPILED: compiled };
 
 // What devices measure does not go to the user's cache, and nothing measured before decides what is tested.
 const cache = mkdtempSync(join(tmpdir(), 'resnode-cache-'));
+
+/** The longest begin, so that no processor waits for another one's last: as they took the last time, then by folder. */
+function byDuration(names: readonly string[]): string[] {
+  const seconds: Record<string, number> = existsSync(DURATIONS)
+    ? JSON.parse(readFileSync(DURATIONS, 'utf8'))
+    : {};
+  const guess = (name: string) => (LONG.some((start) => name.startsWith(start)) ? 20 : 3);
+  const weight = (name: string) => seconds[name] ?? guess(name);
+  return names.toSorted((a, b) => weight(b) - weight(a));
+}
 
 /** What a file says of itself, once each; uvu's dots may stand before it. */
 function told(output: string, what: 'skipped' | 'figures'): string[] {
@@ -65,10 +62,10 @@ function told(output: string, what: 'skipped' | 'figures'): string[] {
 function run(file: string): Promise<Ran> {
   const start = performance.now();
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', join(folder, file)], {
+    const child = spawn(process.execPath, nodeArguments(join(folder, file), compiled), {
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: LIMIT_MS,
-      env: { ...process.env, ...compiled?.environment, XDG_CACHE_HOME: cache },
+      env: { ...environment, XDG_CACHE_HOME: cache },
     });
     let output = '';
     for (const stream of [child.stdout, child.stderr])
@@ -99,17 +96,25 @@ function run(file: string): Promise<Ran> {
 }
 
 const results: Ran[] = [];
+const queue = byDuration(files);
 // Those on the emulated CUDA runtime share its build, and so run one after the other; they are the longest, and begin.
-const emulated = files.filter((file) => file.startsWith('cuda/'));
-const others = files.filter((file) => !emulated.includes(file));
+const isEmulated = (file: string) =>
+  readFileSync(join(folder, file), 'utf8').includes("support/emulated.ts'");
+const emulated = queue.filter(isEmulated);
+const others = queue.filter((file) => !isEmulated(file));
 const runAll = async (...queues: string[][]) => {
   for (const queue of queues)
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) results.push(await run(file));
 };
 const more = Array.from({ length: Math.max(0, availableParallelism() - 1) }, () => runAll(others));
 await Promise.all([runAll(emulated, others), ...more]);
+if (words.length === 0)
+  writeFileSync(
+    DURATIONS,
+    JSON.stringify(Object.fromEntries(results.map(({ file, seconds }) => [file, seconds]))),
+  );
 rmSync(cache, { recursive: true });
-if (compiled !== null) rmSync(compiled.folder, { recursive: true });
+if (compiled !== null) rmSync(compiled, { recursive: true });
 if (results.length > SLOWEST) {
   const slowest = results.toSorted((a, b) => b.seconds - a.seconds).slice(0, SLOWEST);
   console.log('the slowest:');

@@ -4,11 +4,11 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { elementCount } from '../../ts/base/shape.ts';
 import { blobFromFloats, graphFromCaffe, resnet, writeCaffemodel } from '../../ts/index.ts';
+import { nodeArguments } from '../support/command.ts';
 
 const MB = 1e6;
 
@@ -33,8 +33,9 @@ else {
       const path = join(folder, 'ResNet-152.caffemodel');
       writeZeroWeights(path);
       assert.ok(statSync(path).size > 240 * MB);
-      const script = fileURLToPath(new URL('resident.ts', import.meta.url));
-      const child = spawnSync(process.execPath, ['--import', 'tsx', script, path], { encoding: 'utf8' });
+      const child = spawnSync(process.execPath, [...nodeArguments('test/caffe/resident.ts'), path], {
+        encoding: 'utf8',
+      });
       assert.is(child.status, 0, child.stderr);
       const { read, load, parameters } = JSON.parse(child.stdout) as Record<string, number>;
       assert.ok(read! < 20 * MB, `reading took ${read} bytes`);

@@ -99,8 +99,8 @@ test('every misuse is one sentence that begins with the command, and summary tak
 });
 
 test('a reader that stops early, such as head, is no error', () => {
-  const main = join(repositoryFolder, 'ts/cli/main.ts');
-  const pipe = `"${process.execPath}" --import tsx "${main}" print --resnet 152 | head -n 1; echo "\${PIPESTATUS[0]}"`;
+  const command = [process.execPath, ...COMMAND].map((word) => `"${word}"`).join(' ');
+  const pipe = `${command} print --resnet 152 | head -n 1; echo "\${PIPESTATUS[0]}"`;
   const { stdout, stderr } = spawnSync('bash', ['-c', pipe], { encoding: 'utf8', cwd: repositoryFolder });
   assert.is(stdout, 'name: "ResNet-152"\n0\n');
   assert.is(stderr, '');

@@ -11,10 +11,10 @@ import { blobFromFloats, toFloat32 } from '../../ts/caffe/blob.ts';
 import { readCaffemodel } from '../../ts/caffe/caffemodel.ts';
 import { writeCaffemodel } from '../../ts/caffe/write-caffemodel.ts';
 import { difference } from '../../ts/tools/parity/difference.ts';
-import { repositoryFolder } from '../support/golden.ts';
+import { COMMAND } from '../support/command.ts';
 import { hasMpirun, inProcesses } from '../support/in-processes.ts';
 
-const main = join(repositoryFolder, 'ts/cli/main.ts');
+const main = 'ts/cli/main.ts';
 
 function writeFiles(folder: string, batch: number): string {
   const list = Array.from({ length: 16 }, (_, i) => `${join(folder, `${i % 8}.png`)} ${i % 3}`).join('\n');
@@ -50,11 +50,9 @@ if (hasMpirun())
           .toFile(join(folder, `${i}.png`));
       }
       const [whole, half] = [writeFiles(folder, 8), writeFiles(folder, 4)];
-      const one = spawnSync(
-        process.execPath,
-        ['--import', 'tsx', main, 'train', '--solver', whole, '--threads', '1'],
-        { encoding: 'utf8' },
-      );
+      const one = spawnSync(process.execPath, [...COMMAND, 'train', '--solver', whole, '--threads', '1'], {
+        encoding: 'utf8',
+      });
       assert.is(one.status, 0, one.stderr);
       const two = await inProcesses(2, main, [
         'train',
@@ -112,7 +110,7 @@ async function inFolder(work: (folder: string) => Promise<void>): Promise<void> 
 }
 
 const WORDS = ['--mpi', '--device', 'cpu', '--threads', '1'];
-const signalled = join(repositoryFolder, 'test/device/processes/signalled-cli.ts');
+const signalled = 'test/device/processes/signalled-cli.ts';
 
 if (hasMpirun()) {
   test('a weight gone infinite at a snapshot ends every process, with the layer named', () =>
@@ -205,7 +203,7 @@ for (const [what, flags, message] of [
   ['one GPU twice', ['--gpu', '1,1', '--mpi'], /GPUs with commas between them, each once/],
 ] as const)
   test(`${what} is a misuse`, () => {
-    const words = ['--import', 'tsx', main, 'train', '--solver', 'x', ...flags];
+    const words = [...COMMAND, 'train', '--solver', 'x', ...flags];
     const run = spawnSync(process.execPath, words, { encoding: 'utf8' });
     assert.is(run.status, 2, run.stderr);
     assert.match(run.stderr, message);

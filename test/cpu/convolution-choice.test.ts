@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import { calibrationOf } from '../../ts/compile/calibration.ts';
 import { SGD_UPDATE, withLoss } from '../../ts/device/plan-training.ts';
 import { type DeviceOptions, type LayerParameter, type NetParameter, openDevice } from '../../ts/index.ts';
+import { COMMAND } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const net = (batch: number): NetParameter => ({
@@ -75,8 +76,8 @@ measured('a process measures what is new; the next one reads the winner and meas
   const model = join(mkdtempSync(join(tmpdir(), 'resnode-')), 'one.prototxt');
   writeFileSync(model, PROTOTXT);
   const plan = (threads: number) => {
-    const words = ['ts/cli/main.ts', 'plan', model, '--device', 'cpu', '--threads', `${threads}`, '--json'];
-    const { status, stderr, stdout } = spawnSync(process.execPath, ['--import', 'tsx', ...words], {
+    const words = [...COMMAND, 'plan', model, '--device', 'cpu', '--threads', `${threads}`, '--json'];
+    const { status, stderr, stdout } = spawnSync(process.execPath, words, {
       encoding: 'utf8',
       cwd: repositoryFolder,
       env: { ...process.env, XDG_CACHE_HOME: folder },
@@ -150,19 +151,8 @@ if (hasOwnKernels && !taskset) console.log('skipped: taskset, which gives two th
     const folder = newFolder();
     const model = join(mkdtempSync(join(tmpdir(), 'resnode-')), 'one.prototxt');
     writeFileSync(model, PROTOTXT.replaceAll('14', '56'));
-    const words = [
-      '-c',
-      '0',
-      process.execPath,
-      '--import',
-      'tsx',
-      'ts/cli/main.ts',
-      'plan',
-      model,
-      '--device',
-      'cpu',
-    ];
-    const { status, stderr } = spawnSync('taskset', [...words, '--threads', '2'], {
+    const words = [...COMMAND, 'plan', model, '--device', 'cpu', '--threads', '2'];
+    const { status, stderr } = spawnSync('taskset', ['-c', '0', process.execPath, ...words], {
       encoding: 'utf8',
       cwd: repositoryFolder,
       env: { ...process.env, XDG_CACHE_HOME: folder },

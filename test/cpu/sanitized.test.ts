@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { nodeArguments } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const FILES = [
@@ -51,7 +52,7 @@ else {
 
   for (const file of FILES)
     test(`${file} reads and writes no byte that is not its own, and does nothing undefined`, () => {
-      const child = spawnSync(process.execPath, ['--import', 'tsx', join(repositoryFolder, 'test', file)], {
+      const child = spawnSync(process.execPath, nodeArguments(join('test', file)), {
         encoding: 'utf8',
         cwd: repositoryFolder,
         maxBuffer: 1 << 26,

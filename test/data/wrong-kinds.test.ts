@@ -24,7 +24,7 @@ import { readLabels } from '../../ts/images/labels.ts';
 import { loadPreprocess, savePreprocess } from '../../ts/images/preprocess-file.ts';
 import { readReport } from '../../ts/tools/bench/read-report.ts';
 import { readTimes } from '../../ts/tools/view/measured-times.ts';
-import { repositoryFolder } from '../support/golden.ts';
+import { COMMAND } from '../support/command.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-wrong-kinds-'));
 test.after(() => rmSync(folder, { recursive: true }));
@@ -147,8 +147,7 @@ test('run --input takes raw float32 alone, zeros among them', () => {
     'run.prototxt',
     'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 256 } } }\nlayer { name: "r" type: "ReLU" bottom: "x" top: "r" }\n',
   );
-  const main = join(repositoryFolder, 'ts/cli/main.ts');
-  const words = ['--import', import.meta.resolve('tsx'), main, 'run', '--model', net, '--out', path('o')];
+  const words = [...COMMAND, 'run', '--model', net, '--out', path('o')];
   const run = (file: string) =>
     spawnSync(process.execPath, [...words, '--input', `x=${file}`], { encoding: 'utf8' });
   assert.is(run(write('zeros.f32', new Uint8Array(1024))).status, 0);

@@ -4,7 +4,6 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ArgumentError, DeviceError } from '../../ts/base/errors.ts';
@@ -24,7 +23,7 @@ import { summariseOutcomes } from '../../ts/images/evaluate/statistics.ts';
 import { readLabels } from '../../ts/images/labels.ts';
 import { msraPreprocess, type Preprocess, preprocessImage } from '../../ts/images/preprocess.ts';
 import { calibrate } from '../../ts/quantize/calibrate.ts';
-import { COMMAND } from '../support/command.ts';
+import { COMMAND, nodeArguments } from '../support/command.ts';
 import { repositoryFolder, sharedFolder } from '../support/golden.ts';
 
 const layer = (text: string) => `layer { ${text} }\n`;
@@ -256,7 +255,7 @@ const limit = process.env.ONEDNN_MAX_CPU_ISA;
 if (limit === undefined)
   test('processors without VNNI compute the same to their half as many levels', () => {
     for (const isa of ['AVX512_CORE', 'AVX2', 'SSE41']) {
-      const run = spawnSync(process.execPath, ['--import', 'tsx', fileURLToPath(import.meta.url)], {
+      const run = spawnSync(process.execPath, nodeArguments('test/device/int8.test.ts'), {
         encoding: 'utf8',
         env: { ...process.env, ONEDNN_MAX_CPU_ISA: isa },
       });

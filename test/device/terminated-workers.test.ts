@@ -1,9 +1,9 @@
 /** Threads that are terminated in the middle of native work leave none of its memory behind. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { nodeArguments } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const COUNT = 6;
@@ -13,10 +13,14 @@ const MOST = 60e6;
 if (!existsSync('/proc/self/status')) console.log('skipped: there is no /proc to read memory from');
 else
   test('threads that are terminated amid a run, a training step, a load, a transfer or image work leave nothing behind', () => {
-    const script = fileURLToPath(new URL('../support/terminated-workers.ts', import.meta.url));
     const child = spawnSync(
       process.execPath,
-      ['--expose-gc', '--import', 'tsx', script, 'run,train,load,upload,image', String(COUNT)],
+      [
+        '--expose-gc',
+        ...nodeArguments('test/support/terminated-workers.ts'),
+        'run,train,load,upload,image',
+        String(COUNT),
+      ],
       { encoding: 'utf8', cwd: repositoryFolder },
     );
     assert.is(child.status, 0, child.stderr);

@@ -1,7 +1,6 @@
 /** Runs a reader on many damaged files, each batch in a process of its own that may crash, hang or grow. */
-import { fork } from 'node:child_process';
-import { join } from 'node:path';
-import { repositoryFolder } from '../support/golden.ts';
+import { spawn } from 'node:child_process';
+import { nodeArguments } from '../support/command.ts';
 import type { Message } from './child.ts';
 import type { Reader } from './readers.ts';
 
@@ -55,14 +54,8 @@ export async function fuzz(reader: Reader, seed: number, from: number, to: numbe
 /** @returns `ended`: why the process stopped before it was through; null: it was. */
 function runChild(reader: Reader, seed: number, from: number, to: number, figures: Figures) {
   return new Promise<{ last: number; ended: string | null }>((resolve) => {
-    const child = fork(
-      join(repositoryFolder, 'test/fuzz/child.ts'),
-      [reader.name, seed, from, to].map(String),
-      {
-        execArgv: ['--import', 'tsx'],
-        stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      },
-    );
+    const words = [...nodeArguments('test/fuzz/child.ts'), ...[reader.name, seed, from, to].map(String)];
+    const child = spawn(process.execPath, words, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
     let last = from - 1;
     let stderr = '';
     let isDone = false;

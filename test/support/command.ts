@@ -1,12 +1,27 @@
-/** The command as tests start it, dozens of times. */
-import { join } from 'node:path';
+/** How tests start Node on TypeScript, dozens of times: the command, and scripts of their own. */
+import { join, relative, resolve } from 'node:path';
 import { repositoryFolder } from './golden.ts';
 
 /**
- * Node's arguments that run the command, before its own words. test/run.ts compiles it once for many files and says where
- * (RESNODE_TEST_COMMAND), since its sources take four times as long to start; a file that is run by itself takes the sources.
+ * Node's arguments that run `source`, a path from the repository's folder or an absolute one below it, before its own
+ * words. test/run.ts compiles everything once for many files and says where (RESNODE_TEST_COMPILED), since sources take
+ * three times as long to start; a file that is run by itself takes the sources.
  */
-export const COMMAND: readonly string[] =
-  process.env.RESNODE_TEST_COMMAND === undefined
-    ? ['--import', import.meta.resolve('tsx'), join(repositoryFolder, 'ts/cli/main.ts')]
-    : [process.env.RESNODE_TEST_COMMAND];
+export function nodeArguments(
+  source: string,
+  compiled = process.env.RESNODE_TEST_COMPILED ?? null,
+): readonly string[] {
+  const path = resolve(repositoryFolder, source);
+  return compiled === null
+    ? ['--import', import.meta.resolve('tsx'), path]
+    : ['--enable-source-maps', join(compiled, compiledPath(relative(repositoryFolder, path)))];
+}
+
+/** Where test/compile.ts puts what it makes of a file; both paths are relative. */
+export function compiledPath(source: string): string {
+  const [folder, ...rest] = source.replace(/\.ts$/, '.js').split('/');
+  return folder === 'ts' ? join(...rest) : join('other', folder!, ...rest);
+}
+
+/** Node's arguments that run the command. */
+export const COMMAND: readonly string[] = nodeArguments('ts/cli/main.ts');

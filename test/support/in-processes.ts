@@ -1,5 +1,6 @@
 /** The same script in several processes, as `mpirun` starts them. */
 import { spawn, spawnSync } from 'node:child_process';
+import { nodeArguments } from './command.ts';
 
 /** Whether mpirun is there; prints why the caller skips where it is not. */
 export function hasMpirun(): boolean {
@@ -15,7 +16,7 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Runs `node --import tsx SCRIPT WORDS…` as `count` processes; ends them after two minutes. */
+/** Runs a TypeScript file as `count` processes; ends them after two minutes. */
 export function inProcesses(
   count: number,
   script: string,
@@ -23,7 +24,7 @@ export function inProcesses(
   environment: NodeJS.ProcessEnv = {},
 ): Promise<Ended> {
   const flags = ['--oversubscribe', '--bind-to', 'none', '-n', `${count}`];
-  const child = spawn('mpirun', [...flags, process.execPath, '--import', 'tsx', script, ...words], {
+  const child = spawn('mpirun', [...flags, process.execPath, ...nodeArguments(script), ...words], {
     env: {
       ...process.env,
       ...environment,

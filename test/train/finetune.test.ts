@@ -29,6 +29,7 @@ import { lintFile } from '../../ts/tools/lint/lint.ts';
 import { type FinetuneEvent, type FinetuneOptions, finetune } from '../../ts/train/finetune.ts';
 import { type FinetuneSource, writeFinetuneFiles } from '../../ts/train/finetune-files.ts';
 import { splitClassFolders } from '../../ts/train/split.ts';
+import { COMMAND } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const fashion = join(repositoryFolder, 'examples/fashion');
@@ -328,10 +329,7 @@ test('a second signal ends resnode finetune at once', async () => {
 function command(name: string, more: readonly string[]) {
   const words = ['finetune', pictures, '--model', files.model, '--weights', files.weights, '--json'];
   const preparation = ['--mean-value', '73', '--resize', '28x28', '--out', join(folder, name)];
-  const main = join(repositoryFolder, 'ts/cli/main.ts');
-  const child = spawn(process.execPath, [
-    ...['--import', import.meta.resolve('tsx'), main, ...words, ...preparation, ...more],
-  ]);
+  const child = spawn(process.execPath, [...COMMAND, ...words, ...preparation, ...more]);
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (text) => {
     stdout += text;

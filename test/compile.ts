@@ -1,0 +1,68 @@
+/**
+ * The sources and the tests as JavaScript, made once for a whole run: what tsx does in every process takes half a second
+ * of its processor, and a run starts hundreds.
+ */
+import { cpSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { build, type Plugin } from 'esbuild';
+import { compiledPath } from './support/command.ts';
+
+const FOLDERS = ['ts', 'test', 'bench', 'scripts', 'examples'];
+const PACKAGE = /^resnode(\/|$)/;
+
+/**
+ * Writes `.compiled-…` in `root`, where the code looks for the addon, and returns its path: the files of `ts` lie in it as
+ * those of a built package do in `dist`, the others below `other`.
+ */
+export async function compileAll(root: string): Promise<string> {
+  const out = mkdtempSync(join(root, '.compiled-'));
+  const entryPoints = FOLDERS.flatMap((folder) =>
+    (readdirSync(join(root, folder), { recursive: true }) as string[])
+      .filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts'))
+      .map((name) => join(folder, name)),
+  ).map((path) => ({ in: join(root, path), out: compiledPath(path).replace(/\.js$/, '') }));
+  const isCode = (path: string) => path.endsWith('.ts');
+  cpSync(join(root, 'ts'), out, { recursive: true, filter: (path) => !isCode(path) });
+  await build({
+    entryPoints,
+    outdir: out,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: `node${process.versions.node}`,
+    packages: 'external',
+    sourcemap: 'linked',
+    logLevel: 'warning',
+    plugins: [importsAsCompiled(root)],
+  });
+  return out;
+}
+
+/** Each module stays one; a test looks for its fixtures where its source lies. */
+function importsAsCompiled(root: string): Plugin {
+  return {
+    name: 'imports as compiled',
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /^\.|^resnode/ }, ({ path, importer, kind }) => {
+        if (kind === 'entry-point') return null;
+        const isPackage = PACKAGE.test(path);
+        if (!isPackage && !path.startsWith('.')) return null;
+        const source = isPackage
+          ? join('ts', path === 'resnode' ? 'index.ts' : `api/${path.replace(PACKAGE, '')}.ts`)
+          : relative(root, join(dirname(importer), path));
+        const target = source.endsWith('.ts') ? compiledPath(source) : join('..', source);
+        const from = dirname(compiledPath(relative(root, importer)));
+        return { path: `./${relative(from, target)}`, external: true };
+      });
+      onLoad({ filter: /\.ts$/ }, ({ path }) => {
+        if (path.startsWith(join(root, 'ts/'))) return null;
+        const url = JSON.stringify(pathToFileURL(path).href);
+        return {
+          contents: readFileSync(path, 'utf8').replaceAll(/\bimport\.meta\.url\b/g, url),
+          loader: 'ts',
+        };
+      });
+    },
+  };
+}
