@@ -9,6 +9,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DataError } from '../../ts/base/errors.ts';
 import { filterNet, readNet } from '../../ts/caffe/net-parameter.ts';
+import type { Augment } from '../../ts/data/augment.ts';
 import type { DataLayerOptions } from '../../ts/data/layer-context.ts';
 import { writeMeanImage } from '../../ts/data/mean-image.ts';
 import { openDataLayer } from '../../ts/data/open-data-layer.ts';
@@ -144,6 +145,22 @@ test('the same seed gives the same bits, however many workers there are', async 
   assert.equal(three, one);
   const other = await take(await open(augmented, { augment, seed: 2 }), 1);
   assert.not.equal(other[0]!.data, one[0]!.data);
+});
+
+test('random places and colours are the same bits however many workers there are, and need a crop_size', async () => {
+  const random: Augment = {
+    ...{ resizedCrop: {}, affine: { rotation: 20, shear: 5 } },
+    ...{ jitter: { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 }, cutout: { size: 2 } },
+  };
+  const one = await take(await open(augmented, { augment: random, workers: 1 }), 8);
+  const three = await take(await open(augmented, { augment: random, workers: 3 }), 8);
+  assert.equal(three, one);
+  assert.not.equal(one[1]!.data, one[0]!.data);
+  await refused(
+    open(data('raw.lmdb', 1), { augment: { resizedCrop: {} } }),
+    'data/layer',
+    /needs a crop_size/,
+  );
 });
 
 /** Batches of which each is copied and given back before the next one is asked for. */

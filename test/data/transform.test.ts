@@ -6,8 +6,9 @@ import { ArgumentError, DataError } from '../../ts/base/errors.ts';
 import { mix, seededRandom, shuffled } from '../../ts/base/random.ts';
 import { elementCount } from '../../ts/base/shape.ts';
 import { type Augment, checkAugment } from '../../ts/data/augment.ts';
+import { augmentPixels } from '../../ts/data/augment-pixels.ts';
 import { pixelsOfDatum, pixelsOfImage, planesOf, resizePixels } from '../../ts/data/pixels.ts';
-import { resizeForCrop, type Transform, transformedShape, transformPixels } from '../../ts/data/transform.ts';
+import { type Transform, transformedShape, transformPixels } from '../../ts/data/transform.ts';
 
 const plain: Transform = {
   phase: 'TEST',
@@ -162,7 +163,7 @@ test('the shorter side is drawn with both ends, the aspect kept', async () => {
   const transform = { ...plain, cropSize: 4, augment: { shorterSide: [4, 6] as const } };
   const sides = new Map<number, number>();
   for (let i = 0; i < 300; i++) {
-    const { width, height } = await resizeForCrop(planes(3, 8, 16), transform, seededRandom(mix(i)));
+    const { width, height } = await augmentPixels(planes(3, 8, 16), transform, seededRandom(mix(i)));
     assert.is(width, 2 * height);
     sides.set(height, (sides.get(height) ?? 0) + 1);
   }

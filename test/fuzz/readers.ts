@@ -377,6 +377,7 @@ export const READERS: readonly Reader[] = [
     seeds: () =>
       text(
         '{"TRAIN":{"shorterSide":[256,480],"lighting":{"std":0.1,"values":[1,2,3],"vectors":[[1,0,0],[0,1,0],[0,0,1]]},"shuffle":true},"TEST":{"shorterSide":256}}',
+        '{"TRAIN":{"resizedCrop":{"area":[0.1,1],"ratio":[0.75,1.5]},"affine":{"rotation":10,"translate":[0.1,0.1],"scale":[0.9,1.1],"shear":[-5,5]},"jitter":{"brightness":0.4,"hue":0.1},"cutout":{"size":8,"count":2}}}',
       ),
     read: (path) => readAugment(path, 'TRAIN'),
     mutations: [mutateJson],

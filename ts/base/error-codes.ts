@@ -92,7 +92,7 @@ export const errorCodes = {
     "Give a folder of PASCAL VOC's .xml files, or COCO's .json; the message says what is missing in it.",
   ],
   'data/augment': [
-    'Augmentation by `shorterSide` takes images of bytes with up to 4 channels.',
+    'Augmentation by `shorterSide`, `resizedCrop`, `affine` or `jitter` takes images of bytes with up to 4 channels.',
     'Leave it out for other data.',
   ],
   'data/batch': [

@@ -6,7 +6,18 @@
 import { ArgumentError } from '../base/errors.ts';
 import { isObject, type Kind, kind, oneOf, path } from '../base/kinds.ts';
 import { required, signature } from '../base/options.ts';
+import { nearest } from '../base/suggest.ts';
 import { readJsonFile } from '../caffe/json.ts';
+import {
+  type Affine,
+  affine,
+  type Cutout,
+  cutout,
+  type Jitter,
+  jitter,
+  type ResizedCrop,
+  resizedCrop,
+} from './augmentations.ts';
 
 export interface Augment {
   /**
@@ -26,6 +37,14 @@ export interface Augment {
   readonly meanOfCrop?: boolean;
   /** Colour augmentation by the principal components of the pixels' colours (Krizhevsky et al. 2012, section 4.1). */
   readonly lighting?: Lighting;
+  /** Instead of a size and a crop: a part of random area and aspect, resized to crop_size. */
+  readonly resizedCrop?: ResizedCrop;
+  /** Rotation, shift, scale and shear, of the resized image. */
+  readonly affine?: Affine;
+  /** Brightness, contrast, saturation, hue. */
+  readonly jitter?: Jitter;
+  /** Squares of zeros in what the net gets. */
+  readonly cutout?: Cutout;
   /** Whether EXIF's orientation turns an image that is decoded. Default `applied`, as OpenCV. */
   readonly orientation?: 'applied' | 'ignored';
   /** The most pixels of an image that is decoded, 1 to 2^30. Default 2^26. */
@@ -63,7 +82,8 @@ export const IMAGENET_LIGHTING: Required<Lighting> = {
 /** @param name How the argument is called in errors. @throws ArgumentError for an unknown field or a wrong value */
 export function checkAugment(value: unknown, name = 'augment'): Augment {
   const fields = record(value, name, [
-    ...['shorterSide', 'pad', 'meanOfCrop', 'lighting', 'orientation', 'maxPixels', 'shuffle'],
+    ...['shorterSide', 'pad', 'resizedCrop', 'affine', 'jitter', 'cutout'],
+    ...['meanOfCrop', 'lighting', 'orientation', 'maxPixels', 'shuffle'],
   ]);
   const { shorterSide, pad, meanOfCrop, lighting, orientation, maxPixels, shuffle } = fields;
   const isSide = (side: unknown) => Number.isInteger(side) && (side as number) >= 1;
@@ -83,6 +103,23 @@ export function checkAugment(value: unknown, name = 'augment'): Augment {
   for (const [field, flag] of Object.entries({ meanOfCrop, shuffle }))
     if (flag !== undefined && typeof flag !== 'boolean')
       throw new ArgumentError(`${name}.${field}`, 'true or false', flag);
+  for (const [field, each] of Object.entries({ resizedCrop, affine, jitter, cutout })) {
+    const mistake = fields[field] === undefined ? null : each.mistake(fields[field]);
+    if (mistake !== null) {
+      const { path: place, expected, actual, hint } = mistake;
+      const isUnknown = place.endsWith('{}');
+      const at = `${name}.${field}${isUnknown ? place.slice(0, -2) : place}`;
+      throw new ArgumentError(isUnknown ? `the fields of ${at}` : at, expected, actual, hint);
+    }
+  }
+  if (fields.resizedCrop !== undefined)
+    for (const other of ['shorterSide', 'pad'])
+      if (fields[other] !== undefined)
+        throw new ArgumentError(
+          `${name}.${other}`,
+          'none beside resizedCrop, which says the size,',
+          fields[other],
+        );
   if (lighting !== undefined) checkLighting(lighting, `${name}.lighting`);
   return fields as Augment;
 }
@@ -127,6 +164,10 @@ function record(value: unknown, name: string, known: readonly string[]): Record<
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new ArgumentError(name, `an object with ${known.join(', ')}`, value);
   const unknown = Object.keys(value).find((field) => !known.includes(field));
-  if (unknown !== undefined) throw new ArgumentError(name, `only the fields ${known.join(', ')}`, unknown);
+  if (unknown !== undefined) {
+    const near = nearest(unknown, known);
+    const hint = near === undefined ? undefined : `did you mean "${near}"?`;
+    throw new ArgumentError(name, `only the fields ${known.join(', ')}`, unknown, hint);
+  }
   return value as Record<string, unknown>;
 }

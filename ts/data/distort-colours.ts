@@ -62,7 +62,7 @@ function each(data: Float32Array, change: (value: number) => number): void {
 }
 
 /** @param change Hue (a turn is 1) and saturation, from 0 to 1, to others; the value stays. */
-function eachHsv(data: Float32Array, change: (h: number, s: number) => [number, number]): void {
+export function eachHsv(data: Float32Array, change: (h: number, s: number) => [number, number]): void {
   for (let i = 0; i < data.length; i += 3) {
     const [b, g, r] = [data[i]!, data[i + 1]!, data[i + 2]!];
     const value = Math.max(b, g, r);

@@ -5,13 +5,14 @@ import { seededRandom } from '../base/random.ts';
 import { elementCount } from '../base/shape.ts';
 import { type DecodeOptions, decodeImage } from '../images/decode.ts';
 import type { Augment } from './augment.ts';
+import { augmentPixels } from './augment-pixels.ts';
 import { type Database, datumOf } from './database.ts';
 import type { Datum } from './datum.ts';
 import { LevelDb } from './leveldb/leveldb.ts';
 import { openLmdb } from './lmdb.ts';
 import { type Pixels, pixelsOfDatum, pixelsOfImage, resizePixels } from './pixels.ts';
 import type { DatabaseSpec, Description, Reader, ReaderSpec, Sample } from './reader.ts';
-import { resizeForCrop, type Transform, transformedShape, transformPixels } from './transform.ts';
+import { type Transform, transformedShape, transformPixels } from './transform.ts';
 
 /** An image with its name for errors. */
 interface Labelled {
@@ -86,7 +87,7 @@ function imageReader(
   const prepare = async (sample: Sample) => {
     const { name, label, pixels } = await load(sample);
     const random = seededRandom(sample.seed);
-    const resized = await named(file, name, () => resizeForCrop(pixels, transform, random));
+    const resized = await named(file, name, () => augmentPixels(pixels, transform, random));
     return { name, label, pixels: resized, random };
   };
   return {

@@ -138,6 +138,11 @@ async function annotatedStream(layer: LayerParameter, context: Context): Promise
     throw refuse(`has ${tops.length} tops; AnnotatedData gives data and label`);
   if (options.augment?.shorterSide !== undefined)
     throw refuse('augment.shorterSide is not for AnnotatedData: use resize_param in transform_param');
+  for (const field of ['resizedCrop', 'affine', 'jitter'] as const)
+    if (options.augment?.[field] !== undefined)
+      throw refuse(
+        `augment.${field} is not for AnnotatedData, whose boxes would not follow: use batch_sampler, expand_param and distort_param`,
+      );
   const transform = transformOf(layer, context, null);
   const annotated = annotatedTransformOf(layer, context);
   const { path, backend, ...stream } = await databaseStream(layer, param, context);

@@ -76,6 +76,24 @@ export function interleaved(pixels: Pixels): Pixels {
   };
 }
 
+/** The same in floats, which may be changed. */
+export function interleavedFloats(pixels: Pixels): Pixels {
+  const { data, width, height, offsets, rowStride, pixelStride } = pixels;
+  const channels = offsets.length;
+  const copy = new Float32Array(width * height * channels);
+  offsets.forEach((offset, c) => {
+    for (let y = 0; y < height; y++)
+      for (let x = 0; x < width; x++)
+        copy[(y * width + x) * channels + c] = data[offset + y * rowStride + x * pixelStride]!;
+  });
+  return {
+    ...{ data: copy, width, height },
+    offsets: offsets.map((_, c) => c),
+    rowStride: width * channels,
+    pixelStride: channels,
+  };
+}
+
 /** The values as planes, channels × height × width: a Datum's form (CVMatToDatum). */
 export function planesOf(pixels: Pixels): Uint8Array {
   return copyPixels(pixels, (c, y, x) => (c * pixels.height + y) * pixels.width + x);

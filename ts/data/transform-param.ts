@@ -31,6 +31,12 @@ export function transformOf(layer: LayerParameter, context: Context, colour: boo
   if (param.force_color && param.force_gray) throw refuse('has both force_color and force_gray; keep one');
   if (cropSize === 0 && (augment.pad || Array.isArray(augment.shorterSide)))
     throw refuse('augment.pad and a drawn augment.shorterSide need a crop_size in transform_param');
+  if (cropSize === 0 && augment.resizedCrop !== undefined)
+    throw refuse('augment.resizedCrop needs a crop_size in transform_param, to which it resizes');
+  if (augment.resizedCrop !== undefined && file !== undefined && !augment.meanOfCrop)
+    throw refuse(
+      "augment.resizedCrop cuts parts of any size, from which no whole image's mean can be subtracted: give mean_value, or a mean_file of the crop's size with augment.meanOfCrop",
+    );
   if (augment.meanOfCrop && file === undefined)
     throw refuse('augment.meanOfCrop needs a mean_file in transform_param');
   const forced = param.force_color ? true : param.force_gray ? false : null;

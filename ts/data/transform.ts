@@ -2,10 +2,10 @@
 
 import { DataError } from '../base/errors.ts';
 import { randomInteger, randomNormal } from '../base/random.ts';
-import { resizedSize } from '../images/geometry.ts';
 import type { MeanImage } from '../images/preprocess.ts';
 import { type Augment, IMAGENET_LIGHTING, type Lighting } from './augment.ts';
-import { type Pixels, resizePixels } from './pixels.ts';
+import type { Cutout } from './augmentations.ts';
+import type { Pixels } from './pixels.ts';
 
 /** Plain data, for a worker. */
 export interface Transform {
@@ -29,6 +29,15 @@ export interface Place {
   readonly mirrored: boolean;
   /** Added to each channel before the mean is subtracted. */
   readonly light: readonly number[];
+  /** Squares of zeros in the output: rows and columns from the first to before the last. */
+  readonly holes: readonly Hole[];
+}
+
+interface Hole {
+  readonly top: number;
+  readonly bottom: number;
+  readonly left: number;
+  readonly right: number;
 }
 
 /** Channels × height × width of a sample made of such pixels; where the shorter side is drawn, a crop is needed. */
@@ -36,28 +45,9 @@ export function transformedShape({ offsets, height, width }: Pixels, { cropSize 
   return cropSize === 0 ? [offsets.length, height, width] : [offsets.length, cropSize, cropSize];
 }
 
-/** The image in the size that it is cut from. @param random Drawn from where the size is random, before all else. */
-export async function resizeForCrop(
-  pixels: Pixels,
-  { augment: { shorterSide } }: Transform,
-  random: () => number,
-): Promise<Pixels> {
-  if (shorterSide === undefined) return pixels;
-  if (!(pixels.data instanceof Uint8Array) || pixels.offsets.length > 4)
-    throw new DataError(
-      'data/augment',
-      {},
-      'augment.shorterSide takes images of bytes with up to 4 channels',
-    );
-  const [low, high] = typeof shorterSide === 'number' ? [shorterSide, shorterSide] : shorterSide;
-  const side = low === high ? low : low + randomInteger(random, high - low + 1);
-  const { width, height } = resizedSize(pixels, { shorterSide: side });
-  return resizePixels(pixels, width, height);
-}
-
 /**
  * Writes one sample of `shape` into `output` at `at`: crop (random in TRAIN, centred in TEST), mirror (random in
- * both, as Caffe's), (x − mean) · scale in float32. Drawn in this order: mirror, top, left, light.
+ * both, as Caffe's), (x − mean) · scale in float32. Drawn in this order: mirror, top, left, light, holes.
  * @returns What was drawn.
  * @throws DataError without a place where the image does not fit the shape, the crop or the mean
  */
@@ -71,7 +61,7 @@ export function transformPixels(
 ): Place {
   const [channels, height, width] = shape as [number, number, number];
   checkSize(pixels, transform, channels, height, width);
-  const place = draw(pixels, transform, random);
+  const place = draw(pixels, transform, random, { height, width });
   const { offsets, rowStride, pixelStride, data } = pixels;
   const { mean, augment } = transform;
   const pad = augment.pad ?? 0;
@@ -107,6 +97,11 @@ export function transformPixels(
           output[to] = Math.fround(data[from]! + light - mean.data[meanAt++]!) * scale;
       }
     }
+    for (const { top, bottom, left, right } of place.holes)
+      for (let row = top; row < bottom; row++) {
+        const from = at + (c * height + row) * width;
+        output.fill(0, from + left, from + right);
+      }
   }
   return place;
 }
@@ -128,7 +123,12 @@ function byteTable(transform: Transform, channel: number, light: number): Float3
   return table;
 }
 
-function draw({ width, height }: Pixels, transform: Transform, random: () => number): Place {
+function draw(
+  { width, height }: Pixels,
+  transform: Transform,
+  random: () => number,
+  output: { readonly height: number; readonly width: number },
+): Place {
   const { cropSize, phase, augment } = transform;
   const pad = augment.pad ?? 0;
   const mirrored = transform.mirror && randomInteger(random, 2) === 1;
@@ -142,6 +142,7 @@ function draw({ width, height }: Pixels, transform: Transform, random: () => num
     left,
     mirrored,
     light: augment.lighting === undefined ? [] : drawLight(augment.lighting, random),
+    holes: augment.cutout === undefined ? [] : drawHoles(augment.cutout, output, random),
   };
 }
 
@@ -150,6 +151,23 @@ function drawLight(lighting: Lighting, random: () => number): number[] {
   const { std, eigenvalues, eigenvectors } = { ...IMAGENET_LIGHTING, ...lighting };
   const alpha = eigenvalues.map((value) => value * std * randomNormal(random));
   return [2, 1, 0].map((c) => alpha.reduce((sum, value, i) => sum + value * eigenvectors[c]![i]!, 0));
+}
+
+/** Centres are drawn inside the image, as in the paper's code, so that squares may lie across its edge. */
+function drawHoles(
+  { size, count = 1 }: Cutout,
+  { height, width }: { readonly height: number; readonly width: number },
+  random: () => number,
+): Hole[] {
+  const span = (length: number) => {
+    const first = randomInteger(random, length) - Math.floor(size / 2);
+    return [Math.max(0, first), Math.min(length, first + size)] as const;
+  };
+  return Array.from({ length: count }, () => {
+    const [top, bottom] = span(height);
+    const [left, right] = span(width);
+    return { top, bottom, left, right };
+  });
 }
 
 function checkSize(

@@ -1,0 +1,92 @@
+/** Random changes of an image's place and colour, as torchvision draws and computes them: their options, one table each. */
+import { either, integer, type Kind, list, number } from '../base/kinds.ts';
+import { optional, options, required } from '../base/options.ts';
+
+/** A part of the image, resized to crop_size (RandomResizedCrop; Szegedy et al., arXiv 1409.4842, section 6). */
+export interface ResizedCrop {
+  /** Share of the image's area, drawn uniformly. Default [0.08, 1]. */
+  readonly area?: readonly [number, number];
+  /** Width over height, drawn uniformly in its logarithm. Default [3/4, 4/3]. */
+  readonly ratio?: readonly [number, number];
+}
+
+/** ColorJitter: those given, in random order, each by a factor drawn from 1 − v to 1 + v. */
+export interface Jitter {
+  readonly brightness?: number;
+  readonly contrast?: number;
+  /** Of three channels, B, G, R; grey images have none. */
+  readonly saturation?: number;
+  /** Largest turn, of a whole circle: up to 0.5. */
+  readonly hue?: number;
+}
+
+/** RandomAffine: a rotation, shift, scale and shear about the image's centre, bilinear. */
+export interface Affine {
+  /** Degrees, clockwise; v draws from −v to v. Default 0. */
+  readonly rotation?: number | readonly [number, number];
+  /** Largest shifts as shares of width and height. Default [0, 0]. */
+  readonly translate?: readonly [number, number];
+  /** Default [1, 1]. */
+  readonly scale?: readonly [number, number];
+  /** Degrees along x; v draws from −v to v. Default 0. */
+  readonly shear?: number | readonly [number, number];
+  /** Value of what comes from outside the image, 0 to 255. Default 0. */
+  readonly fill?: number;
+}
+
+/** Squares of zeros of what the net gets (DeVries and Taylor, arXiv 1708.04552). */
+export interface Cutout {
+  /** Side in pixels; what lies outside the image is cut off. */
+  readonly size: number;
+  /** Default 1. */
+  readonly count?: number;
+}
+
+/** Two numbers of a range, the smaller first. */
+function range(limits: {
+  readonly from?: number;
+  readonly above?: number;
+  readonly to?: number;
+}): Kind<readonly [number, number]> {
+  const each = list(number(limits), { of: 'numbers', exactly: 2 });
+  const expected = `two numbers, the smaller first, each ${number(limits).expected}`;
+  return {
+    expected,
+    mistake(value) {
+      const mistake = each.mistake(value);
+      const [low, high] = Array.isArray(value) ? (value as number[]) : [];
+      return mistake === null && low! <= high! ? null : { path: '', expected, actual: value };
+    },
+  };
+}
+
+const degrees = either(number({ from: 0, to: 180 }), range({ from: -180, to: 180 }));
+const shears = either(number({ from: 0, to: 80 }), range({ from: -80, to: 80 }));
+
+export const resizedCrop: Kind<ResizedCrop> = options<ResizedCrop>({
+  area: optional(range({ above: 0, to: 1 }), '[0.08, 1]', "Share of the image's area."),
+  ratio: optional(range({ above: 0, to: 100 }), '[3/4, 4/3]', 'Width over height.'),
+});
+export const jitter: Kind<Jitter> = options<Jitter>({
+  brightness: optional(number({ from: 0, to: 10 }), '0', 'Factors from 1 − v to 1 + v.'),
+  contrast: optional(number({ from: 0, to: 10 }), '0', 'Likewise.'),
+  saturation: optional(number({ from: 0, to: 10 }), '0', 'Likewise.'),
+  hue: optional(number({ from: 0, to: 0.5 }), '0', 'Largest turn, of a whole circle.'),
+});
+export const affine: Kind<Affine> = options<Affine>({
+  rotation: optional(degrees, '0', 'Degrees, clockwise.'),
+  translate: optional(
+    list(number({ from: 0, to: 1 }), { of: 'numbers from 0 to 1', exactly: 2 }) as Kind<
+      readonly [number, number]
+    >,
+    '[0, 0]',
+    'Shares of width and height.',
+  ),
+  scale: optional(range({ above: 0, to: 100 }), '[1, 1]', 'How many times larger.'),
+  shear: optional(shears, '0', 'Degrees along x.'),
+  fill: optional(number({ from: 0, to: 255 }), '0', 'Of what comes from outside.'),
+});
+export const cutout: Kind<Cutout> = options<Cutout>({
+  size: required(integer(1, 2 ** 16), 'Side in pixels.'),
+  count: optional(integer(1, 1000), '1', 'So many squares.'),
+});
