@@ -72,11 +72,10 @@ class CudaBackend final : public Backend {
     return std::make_shared<CudaParameters>(transfer_, std::move(program), std::move(sources));
   }
 
-  std::shared_ptr<Executable> compile(std::shared_ptr<Plan> plan, std::shared_ptr<Parameters> parameters,
-                                      const std::vector<size_t>& offsets, size_t arenaBytes) override {
+  std::shared_ptr<Executable> compile(std::shared_ptr<Plan> plan, std::shared_ptr<Parameters> parameters) override {
     device_->use();
     return std::make_shared<CudaExecutable>(transfer_, std::static_pointer_cast<CudaPlan>(plan),
-                                            std::static_pointer_cast<CudaParameters>(parameters), offsets, arenaBytes);
+                                            std::static_pointer_cast<CudaParameters>(parameters));
   }
 
   std::shared_ptr<Buffer> allocateBuffer(size_t bytes) override {

@@ -38,16 +38,16 @@ class CudaExecutable::Run final : public StartedRun {
 };
 
 CudaExecutable::CudaExecutable(std::shared_ptr<Transfer> transfer, std::shared_ptr<CudaPlan> plan,
-                               std::shared_ptr<CudaParameters> parameters, const std::vector<size_t>& offsets,
-                               size_t arenaBytes)
+                               std::shared_ptr<CudaParameters> parameters)
     : transfer_(std::move(transfer)),
       device_(transfer_->device()),
       plan_(std::move(plan)),
       parameters_(std::move(parameters)),
-      arena_(allocateOnDevice(device_, arenaBytes, "the activations of \"" + plan_->program().name + "\"")) {
+      arena_(allocateOnDevice(device_, plan_->description().arena.bytes,
+                              "the activations of \"" + plan_->program().name + "\"")) {
   parameters_->require(plan_->parameters());
   if (plan_->processes()) plan_->processes()->open();
-  for (size_t offset : offsets) buffers_.push_back(arena_.get() + offset);
+  for (const PlannedBuffer& buffer : plan_->description().buffers) buffers_.push_back(arena_.get() + buffer.offset);
   for (const PlannedStep& planned : plan_->steps()) bind(planned);
   const Program& program = plan_->program();
   const auto place = [&](size_t bytes) {

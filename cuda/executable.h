@@ -18,7 +18,7 @@ namespace resnode::cuda {
 class CudaExecutable final : public Executable, public std::enable_shared_from_this<CudaExecutable> {
  public:
   CudaExecutable(std::shared_ptr<Transfer> transfer, std::shared_ptr<CudaPlan> plan,
-                 std::shared_ptr<CudaParameters> parameters, const std::vector<size_t>& offsets, size_t arenaBytes);
+                 std::shared_ptr<CudaParameters> parameters);
 
   std::unique_ptr<StartedRun> start(const RunRequest& request) override;
   size_t arenaBytes() const override { return arena_.bytes(); }

@@ -44,7 +44,6 @@ CudaPlan::CudaPlan(std::shared_ptr<const Program> program, Precision precision, 
   const StepContext context{*program_,  layouts_,          type_,  precision == Precision::tf32, trains,
                             processes_, std::move(choose), formsOf};
   const int last = std::max(0, static_cast<int>(program_->operations.size()) - 1);
-  description_.alignment = kAlignment;
   description_.tensorBuffers.assign(program_->tensors.size(), -1);
 
   // A classifier head runs in the place of its softmax: the feature map lives until then, what was pooled never does.
@@ -62,7 +61,7 @@ CudaPlan::CudaPlan(std::shared_ptr<const Program> program, Precision precision, 
     std::vector<int> buffers;
     for (TensorId id : program_->inputs) {
       const size_t bytes = elementCount(program_->tensors[id].shape) * sizeof(float);
-      buffers.push_back(addBuffer(program_->tensors[id].name + " staging", bytes, 0, last));
+      buffers.push_back(addBuffer(bytes, 0, last));
     }
     staging_.push_back(std::move(buffers));
   }
@@ -85,10 +84,10 @@ CudaPlan::CudaPlan(std::shared_ptr<const Program> program, Precision precision, 
   for (size_t i = 0; i < program_->outputs.size(); ++i) {
     const TensorId id = program_->outputs[i];
     if (!layouts_[id].isNhwc) continue;
-    outputs_.push_back(
-        {i, addBuffer(program_->tensors[id].name + " output", plainLayout(layouts_[id].shape).bytes(), last, last)});
+    outputs_.push_back({i, addBuffer(plainLayout(layouts_[id].shape).bytes(), last, last)});
   }
-  if (labelChecks_ > 0) labelBuffer_ = addBuffer("label checks", labelChecks_ * sizeof(int), 0, last);
+  if (labelChecks_ > 0) labelBuffer_ = addBuffer(labelChecks_ * sizeof(int), 0, last);
+  description_.arena = placeBuffers(description_.buffers, kAlignment);
   std::set<PackedParameter> seen;
   for (const PackedParameter& each : parameters()) {
     if (seen.insert(each).second)
@@ -103,16 +102,15 @@ std::vector<PackedParameter> CudaPlan::parameters() const {
   return all;
 }
 
-int CudaPlan::addBuffer(const std::string& name, size_t bytes, int from, int to) {
-  description_.buffers.push_back({name, bytes, from, to});
+int CudaPlan::addBuffer(size_t bytes, int from, int to) {
+  description_.buffers.push_back({bytes, from, to});
   returned_.push_back(false);
   return static_cast<int>(description_.buffers.size()) - 1;
 }
 
 void CudaPlan::placeTensor(TensorId id) {
   if (description_.tensorBuffers[id] >= 0 || lifetimes_[id].from < 0) return;
-  const int buffer =
-      addBuffer(program_->tensors[id].name, layouts_[id].bytes(), lifetimes_[id].from, lifetimes_[id].to);
+  const int buffer = addBuffer(layouts_[id].bytes(), lifetimes_[id].from, lifetimes_[id].to);
   description_.tensorBuffers[id] = buffer;
   returned_[buffer] = std::count(program_->outputs.begin(), program_->outputs.end(), id) > 0;
 }
@@ -135,14 +133,13 @@ bool CudaPlan::shareBuffer(const PlannedStep& planned, TensorId output, TensorId
 
 void CudaPlan::addStep(int index, Step step, std::vector<TensorId> inputs, std::vector<TensorId> outputs) {
   PlannedStep planned{std::move(step), std::move(inputs), std::move(outputs), {}, -1, -1};
-  const std::string& layer = program_->operations[index].layer;
   for (size_t i = 0; i < planned.inputs.size(); ++i) {
     if (planned.inputs[i] < 0) continue;
     const TensorLayout& has = layouts_[planned.inputs[i]];
     const bool wantsNhwc = planned.step.nhwcInputs[i];
     if (has.isNhwc == wantsNhwc) continue;
     const size_t bytes = wantsNhwc ? nhwcLayout(has.shape, type_).bytes() : plainLayout(has.shape).bytes();
-    planned.conversions.push_back({i, addBuffer(layer + " input", bytes, index, index)});
+    planned.conversions.push_back({i, addBuffer(bytes, index, index)});
   }
   if (!planned.outputs.empty()) {
     const TensorId output = planned.outputs[0];
@@ -155,8 +152,7 @@ void CudaPlan::addStep(int index, Step step, std::vector<TensorId> inputs, std::
   for (TensorId id : planned.outputs) {
     if (id >= 0) placeTensor(id);
   }
-  if (planned.step.workspaceBytes > 0)
-    planned.workspace = addBuffer(layer + " workspace", planned.step.workspaceBytes, index, index);
+  if (planned.step.workspaceBytes > 0) planned.workspace = addBuffer(planned.step.workspaceBytes, index, index);
   if (planned.step.checksLabels) planned.labelCheck = labelChecks_++;
   updates_ = updates_ || planned.step.updates;
   steps_.push_back(std::move(planned));

@@ -55,7 +55,7 @@ class CudaPlan final : public Plan {
   const std::shared_ptr<NcclCommunicator>& processes() const { return processes_; }
 
  private:
-  int addBuffer(const std::string& name, size_t bytes, int from, int to);
+  int addBuffer(size_t bytes, int from, int to);
   void placeTensor(TensorId id);
   // The output in an input's memory, where nobody reads that afterwards.
   bool shareBuffer(const PlannedStep& planned, TensorId output, TensorId input, int index, bool alias);

@@ -33,10 +33,7 @@ class PlanningBackend final : public Backend {
   std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program>, std::vector<ParameterSource>) override {
     refuse();
   }
-  std::shared_ptr<Executable> compile(std::shared_ptr<Plan>, std::shared_ptr<Parameters>, const std::vector<size_t>&,
-                                      size_t) override {
-    refuse();
-  }
+  std::shared_ptr<Executable> compile(std::shared_ptr<Plan>, std::shared_ptr<Parameters>) override { refuse(); }
   std::shared_ptr<Buffer> allocateBuffer(size_t) override { refuse(); }
   DriverMemory driverMemory() const override { return {memory_, memory_}; }
 

@@ -243,20 +243,11 @@ Napi::Value openDevice(const Napi::CallbackInfo& info) {
     auto plan = held<Plan>(call[0], kPlanTag, "plan");
     auto handle = handleOf<Parameters>(call[1], kParametersTag, "parameters");
     auto parameters = held<Parameters>(call[1], kParametersTag, "parameters");
-    const auto values = call[2].As<Napi::Float64Array>();
-    std::vector<size_t> offsets(values.Data(), values.Data() + values.ElementLength());
-    const size_t arenaBytes = static_cast<size_t>(call[3].ToNumber().DoubleValue());
-    const auto& buffers = plan->description().buffers;
-    const size_t alignment = plan->description().alignment;
-    bool fits = offsets.size() == buffers.size();
-    for (size_t i = 0; fits && i < buffers.size(); ++i)
-      fits = offsets[i] % alignment == 0 && offsets[i] + buffers[i].bytes <= arenaBytes;
-    if (!fits) throw Error("argument/invalid", "The offsets do not fit the plan");
     auto program = std::shared_ptr<const Program>(plan, &plan->program());
     return submit<std::shared_ptr<Executable>>(
         call.Env(), device,
-        [plan, parameters, offsets, arenaBytes, files = filesOf(*device, parameters)](Backend& backend) {
-          auto executable = backend.compile(plan, parameters, offsets, arenaBytes);
+        [plan, parameters, files = filesOf(*device, parameters)](Backend& backend) {
+          auto executable = backend.compile(plan, parameters);
           checkIntact(files);
           return executable;
         },

@@ -27,7 +27,10 @@ struct FreeDeleter {
 };
 using AlignedBytes = std::unique_ptr<char, FreeDeleter>;
 
-// 64-byte aligned, not cleared. Throws Error("device/out-of-memory").
+// A cache line, and an AVX-512 register.
+inline constexpr size_t kHostAlignment = 64;
+
+// Aligned, not cleared. Throws Error("device/out-of-memory").
 AlignedBytes allocate(size_t bytes, const std::string& what);
 
 // Writes a parameter's values in plain float32: bytes × channelScale in float64, rounded once.

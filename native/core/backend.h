@@ -11,6 +11,7 @@
 
 #include "native/core/buffer.h"
 #include "native/core/error.h"
+#include "native/core/place-buffers.h"
 #include "native/core/program.h"
 
 namespace resnode {
@@ -39,25 +40,16 @@ struct PlanOptions {
   std::shared_ptr<const Plan> like = nullptr;
 };
 
-// One allocation of a plan; alive from operation `from` to operation `to`, both included.
-// A program's inputs are alive from 0, its outputs to the last operation.
-struct PlannedBuffer {
-  std::string name;
-  size_t bytes = 0;
-  int from = 0;
-  int to = 0;
-};
-
 struct PlanDescription {
-  std::vector<PlannedBuffer> buffers;
-  std::vector<int> tensorBuffers;  // tensor → buffer; in-place results share one; −1: never in memory
-  size_t alignment = 64;           // of offsets in the arena
+  std::vector<PlannedBuffer> buffers;  // each in its place of the arena
+  std::vector<int> tensorBuffers;      // tensor → buffer; in-place results share one; −1: never in memory
+  ArenaSize arena;
   size_t workspaceBytes = 0;
   size_t parameterBytes = 0;
   std::vector<std::string> implementations;  // one an operation
 };
 
-// A program with every primitive and layout chosen. Holds no buffers.
+// A program with every primitive and layout chosen, and every buffer placed. Holds no memory.
 class Plan {
  public:
   virtual ~Plan() = default;
@@ -169,9 +161,8 @@ class Backend {
   virtual std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program, const PlanOptions& options) = 0;
   virtual std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program> program,
                                                        std::vector<ParameterSource> sources) = 0;
-  // offsets: one per buffer of the plan, multiples of its alignment. Throws Error("device/out-of-memory", needs/free).
-  virtual std::shared_ptr<Executable> compile(std::shared_ptr<Plan> plan, std::shared_ptr<Parameters> parameters,
-                                              const std::vector<size_t>& offsets, size_t arenaBytes) = 0;
+  // Allocates the plan's arena and packs parameters that are not packed yet. Throws Error("device/out-of-memory").
+  virtual std::shared_ptr<Executable> compile(std::shared_ptr<Plan> plan, std::shared_ptr<Parameters> parameters) = 0;
   // Zeros. Throws Error("device/out-of-memory").
   virtual std::shared_ptr<Buffer> allocateBuffer(size_t bytes) = 0;
   // What the driver says of a device with memory of its own; both 0 otherwise. Called from any thread.
@@ -196,7 +187,7 @@ struct BackendOptions {
 inline constexpr const char* kVersion = "0.1.0";  // package.json's
 
 // A backend library (libresnode_cpu.so, libresnode_cuda.so) has this symbol.
-inline constexpr int kBackendAbi = 8;
+inline constexpr int kBackendAbi = 9;
 inline constexpr const char* kCreateBackendSymbol = "resnode_create_backend";
 // Throws Error. Returns a new Backend that the caller deletes.
 using CreateBackend = Backend* (*)(int abi, const BackendOptions& options);

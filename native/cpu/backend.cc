@@ -74,12 +74,10 @@ class CpuBackend final : public Backend {
                                                std::vector<ParameterSource> sources) override {
     return std::make_shared<CpuParameters>(std::move(program), std::move(sources), oneDnn_);
   }
-  std::shared_ptr<Executable> compile(std::shared_ptr<Plan> plan, std::shared_ptr<Parameters> parameters,
-                                      const std::vector<size_t>& offsets, size_t arenaBytes) override {
+  std::shared_ptr<Executable> compile(std::shared_ptr<Plan> plan, std::shared_ptr<Parameters> parameters) override {
     return guarded("compile", [&] {
       return std::make_shared<CpuExecutable>(std::static_pointer_cast<CpuPlan>(plan),
-                                             std::static_pointer_cast<CpuParameters>(parameters), oneDnn_, offsets,
-                                             arenaBytes);
+                                             std::static_pointer_cast<CpuParameters>(parameters), oneDnn_);
     });
   }
   std::shared_ptr<Buffer> allocateBuffer(size_t bytes) override { return std::make_shared<HostBuffer>(bytes); }

@@ -6,13 +6,12 @@
 namespace resnode::cpu {
 
 CpuExecutable::CpuExecutable(std::shared_ptr<CpuPlan> plan, std::shared_ptr<CpuParameters> parameters,
-                             std::shared_ptr<OneDnn> oneDnn, const std::vector<size_t>& offsets, size_t arenaBytes)
+                             std::shared_ptr<OneDnn> oneDnn)
     : plan_(std::move(plan)),
       parameters_(std::move(parameters)),
       oneDnn_(std::move(oneDnn)),
-      arenaBytes_(arenaBytes),
-      arena_(allocate(arenaBytes, "the activations of \"" + plan_->program().name + "\"")) {
-  for (size_t offset : offsets) buffers_.push_back(arena_.get() + offset);
+      arena_(allocate(arenaBytes(), "the activations of \"" + plan_->program().name + "\"")) {
+  for (const PlannedBuffer& buffer : plan_->description().buffers) buffers_.push_back(arena_.get() + buffer.offset);
   for (const Step& step : plan_->steps()) {
     std::vector<Work> works;
     for (const Call& call : step.calls) {

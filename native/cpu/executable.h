@@ -10,9 +10,9 @@ namespace resnode::cpu {
 class CpuExecutable final : public Executable {
  public:
   CpuExecutable(std::shared_ptr<CpuPlan> plan, std::shared_ptr<CpuParameters> parameters,
-                std::shared_ptr<OneDnn> oneDnn, const std::vector<size_t>& offsets, size_t arenaBytes);
+                std::shared_ptr<OneDnn> oneDnn);
   std::unique_ptr<StartedRun> start(const RunRequest& request) override;
-  size_t arenaBytes() const override { return arenaBytes_; }
+  size_t arenaBytes() const override { return plan_->description().arena.bytes; }
   size_t workspaceBytes() const override { return 0; }  // scratch lies in the arena
 
  private:
@@ -25,7 +25,6 @@ class CpuExecutable final : public Executable {
   std::shared_ptr<CpuPlan> plan_;
   std::shared_ptr<CpuParameters> parameters_;
   std::shared_ptr<OneDnn> oneDnn_;
-  size_t arenaBytes_;
   AlignedBytes arena_;
   std::vector<char*> buffers_;
   std::vector<std::vector<Work>> steps_;

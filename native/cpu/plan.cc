@@ -164,8 +164,7 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn>
   for (TensorId id : pruned.inputs) {
     if (state_.description.tensorBuffers[id] >= 0) continue;
     state_.description.tensorBuffers[id] = static_cast<int>(state_.description.buffers.size());
-    state_.description.buffers.push_back(
-        {pruned.tensors[id].name, state_.layouts[id].get_size(), 0, state_.lifetimes[id].to});
+    state_.description.buffers.push_back({state_.layouts[id].get_size(), 0, state_.lifetimes[id].to});
     state_.isPinned.push_back(true);
   }
   for (int i = 0; i < count; ++i) {
@@ -181,6 +180,7 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn>
     steps_.push_back(builder.take());
   }
   state_.like = nullptr;
+  state_.description.arena = placeBuffers(state_.description.buffers, kHostAlignment);
 }
 
 }  // namespace resnode::cpu

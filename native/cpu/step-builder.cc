@@ -18,19 +18,17 @@ void appendRelu(dnnl::post_ops& operations, const std::optional<FusedRelu>& relu
   if (relu) operations.append_eltwise(1.f, dnnl::algorithm::eltwise_relu, relu->negativeSlope, 0.f);
 }
 
-int StepBuilder::addBuffer(std::string name, size_t bytes, int from, int to, bool isPinned) {
-  state_.description.buffers.push_back({std::move(name), bytes, from, to});
+int StepBuilder::addBuffer(size_t bytes, int from, int to, bool isPinned) {
+  state_.description.buffers.push_back({bytes, from, to});
   state_.isPinned.push_back(isPinned);
   return static_cast<int>(state_.description.buffers.size()) - 1;
 }
 
-Place StepBuilder::temporary(size_t bytes, const char* what) {
-  return {Place::In::buffer, addBuffer(operation().layer + what, bytes, index_, index_, false)};
-}
+Place StepBuilder::temporary(size_t bytes) { return {Place::In::buffer, addBuffer(bytes, index_, index_, false)}; }
 
 Place StepBuilder::scratch(size_t bytes) {
   if (bytes == 0) return {};
-  if (scratch_.index < 0) scratch_ = temporary(bytes, " scratch");
+  if (scratch_.index < 0) scratch_ = temporary(bytes);
   size_t& size = state_.description.buffers[scratch_.index].bytes;
   size = std::max(size, bytes);
   return scratch_;
@@ -38,7 +36,7 @@ Place StepBuilder::scratch(size_t bytes) {
 
 Place StepBuilder::keep(const Layout& layout) {
   const int last = std::max(index_, state_.gradientOf[index_]);
-  return {Place::In::buffer, addBuffer(operation().layer + " workspace", layout.get_size(), index_, last, false)};
+  return {Place::In::buffer, addBuffer(layout.get_size(), index_, last, false)};
 }
 
 Place StepBuilder::read(size_t input, const Layout& wanted, const Layout& plain) {
@@ -63,7 +61,7 @@ Place StepBuilder::write(size_t output, const Layout& layout, const Layout& plai
   const bool isOutput = std::find(outputs.begin(), outputs.end(), id) != outputs.end();
   state_.layouts[id] = layout;
   state_.plainLayouts[id] = plain;
-  const int buffer = addBuffer(program().tensors[id].name, layout.get_size(), lifetime.from, lifetime.to, isOutput);
+  const int buffer = addBuffer(layout.get_size(), lifetime.from, lifetime.to, isOutput);
   state_.description.tensorBuffers[id] = buffer;
   return {Place::In::buffer, buffer};
 }

@@ -99,7 +99,7 @@ class StepBuilder {
   Place masterPlace(ParameterId id) const { return {Place::In::master, id}; }
 
   // Memory for this operation alone.
-  Place temporary(const Layout& layout) { return temporary(layout.get_size(), " conversion"); }
+  Place temporary(const Layout& layout) { return temporary(layout.get_size()); }
   // The same memory for every call of the step.
   Place scratch(size_t bytes);
   // What a primitive of oneDNN takes as scratch memory.
@@ -124,10 +124,10 @@ class StepBuilder {
 
  private:
   Layout plainOfOutput(size_t i) const { return plainLayout(outputShape(i)); }
-  Place temporary(size_t bytes, const char* what);
+  Place temporary(size_t bytes);
   // A tensor's values on their way from float32 to int8, or back.
   void requantize(TensorId id, const Place& from, const Layout& has, const Place& to, const Layout& wanted);
-  int addBuffer(std::string name, size_t bytes, int from, int to, bool isPinned);
+  int addBuffer(size_t bytes, int from, int to, bool isPinned);
 
   PlanState& state_;
   int index_;

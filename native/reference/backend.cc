@@ -19,9 +19,9 @@ class PlainPlan final : public Plan {
       }
       const Tensor& tensor = program_->tensors[i];
       description_.tensorBuffers.push_back(static_cast<int>(description_.buffers.size()));
-      description_.buffers.push_back(
-          {tensor.name, elementCount(tensor.shape) * sizeof(float), lifetimes[i].from, lifetimes[i].to});
+      description_.buffers.push_back({elementCount(tensor.shape) * sizeof(float), lifetimes[i].from, lifetimes[i].to});
     }
+    description_.arena = placeBuffers(description_.buffers, kHostAlignment);
     for (const Parameter& parameter : program_->parameters) {
       description_.parameterBytes += elementCount(parameter.shape) * sizeof(float);
     }
@@ -56,14 +56,14 @@ class PlainParameters final : public Parameters {
 
 class PlainExecutable final : public Executable {
  public:
-  PlainExecutable(std::shared_ptr<Plan> plan, std::shared_ptr<PlainParameters> parameters,
-                  const std::vector<size_t>& offsets, size_t arenaBytes)
+  PlainExecutable(std::shared_ptr<Plan> plan, std::shared_ptr<PlainParameters> parameters)
       : plan_(std::move(plan)),
         parameters_(std::move(parameters)),
-        arenaBytes_(arenaBytes),
-        arena_(allocate(arenaBytes, "the activations of \"" + plan_->program().name + "\"")) {
-    for (int buffer : plan_->description().tensorBuffers) {
-      tensors_.push_back(buffer < 0 ? nullptr : reinterpret_cast<float*>(arena_.get() + offsets[buffer]));
+        arena_(allocate(arenaBytes(), "the activations of \"" + plan_->program().name + "\"")) {
+    const PlanDescription& description = plan_->description();
+    for (int buffer : description.tensorBuffers) {
+      tensors_.push_back(buffer < 0 ? nullptr
+                                    : reinterpret_cast<float*>(arena_.get() + description.buffers[buffer].offset));
     }
   }
 
@@ -89,7 +89,7 @@ class PlainExecutable final : public Executable {
     }
     return nullptr;
   }
-  size_t arenaBytes() const override { return arenaBytes_; }
+  size_t arenaBytes() const override { return plan_->description().arena.bytes; }
   size_t workspaceBytes() const override { return 0; }
 
  private:
@@ -101,7 +101,6 @@ class PlainExecutable final : public Executable {
 
   std::shared_ptr<Plan> plan_;
   std::shared_ptr<PlainParameters> parameters_;
-  size_t arenaBytes_;
   AlignedBytes arena_;
   std::vector<float*> tensors_;
 };
@@ -117,10 +116,8 @@ class ReferenceBackend final : public Backend {
                                                std::vector<ParameterSource> sources) override {
     return std::make_shared<PlainParameters>(*program, sources);
   }
-  std::shared_ptr<Executable> compile(std::shared_ptr<Plan> plan, std::shared_ptr<Parameters> parameters,
-                                      const std::vector<size_t>& offsets, size_t arenaBytes) override {
-    return std::make_shared<PlainExecutable>(std::move(plan), std::static_pointer_cast<PlainParameters>(parameters),
-                                             offsets, arenaBytes);
+  std::shared_ptr<Executable> compile(std::shared_ptr<Plan> plan, std::shared_ptr<Parameters> parameters) override {
+    return std::make_shared<PlainExecutable>(std::move(plan), std::static_pointer_cast<PlainParameters>(parameters));
   }
   std::shared_ptr<Buffer> allocateBuffer(size_t bytes) override { return std::make_shared<HostBuffer>(bytes); }
 };

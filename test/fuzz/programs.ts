@@ -7,7 +7,6 @@ import { deserialize, serialize } from 'node:v8';
 import { elementCount } from '../../ts/base/shape.ts';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
 import { lower } from '../../ts/compile/lower.ts';
-import { planMemory } from '../../ts/compile/plan-memory.ts';
 import { differentiate } from '../../ts/gradient/differentiate.ts';
 import { shareBetweenProcesses } from '../../ts/gradient/lower-training.ts';
 import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
@@ -171,7 +170,6 @@ async function run(device: NativeDevice, program: Program): Promise<void> {
   const plan = await device.prepare(program, options);
   // What is accepted and huge would only measure memory.
   if (valuesOf(program) > 200_000) return plan.dispose();
-  const memory = planMemory(plan.buffers, plan);
   const parameters = await device.createParameters(
     program,
     program.parameters.map(({ shape }, i) => ({
@@ -180,7 +178,7 @@ async function run(device: NativeDevice, program: Program): Promise<void> {
       channelScale: null,
     })),
   );
-  const executable = await device.compile(plan, parameters, memory.offsets, memory.bytes);
+  const executable = await device.compile(plan, parameters);
   try {
     await executable.run(
       program.inputs.map((id) =>

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
-import { planMemory } from '../../ts/compile/plan-memory.ts';
 import { graphFromCaffe, withOutputs } from '../../ts/graph/from-caffe.ts';
 import { totalMacs } from '../../ts/graph/summary.ts';
 import { runPasses } from '../../ts/passes/index.ts';
@@ -52,29 +51,5 @@ if (existsSync(path)) {
     );
   });
 }
-
-test('no two buffers that are alive at once overlap, and the arena lies between the bound and the sum', () => {
-  let seed = 3;
-  const random = (n: number) => {
-    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-    return Math.floor((seed / 2 ** 32) * n);
-  };
-  for (let round = 0; round < 200; round++) {
-    const buffers = Array.from({ length: random(40) + 1 }, () => {
-      const from = random(30);
-      return { bytes: random(5000) + 1, from, to: from + random(8) };
-    });
-    const plan = planMemory(buffers);
-    assert.ok(plan.bound <= plan.bytes && plan.bytes <= plan.separate);
-    buffers.forEach((a, i) =>
-      buffers.slice(0, i).forEach((b, j) => {
-        if (a.from > b.to || b.from > a.to) return;
-        assert.ok(
-          plan.offsets[i]! >= plan.offsets[j]! + b.bytes || plan.offsets[j]! >= plan.offsets[i]! + a.bytes,
-        );
-      }),
-    );
-  }
-});
 
 test.run();

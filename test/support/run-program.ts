@@ -2,7 +2,6 @@
 
 import { join } from 'node:path';
 import { elementCount } from '../../ts/base/shape.ts';
-import { planMemory } from '../../ts/compile/plan-memory.ts';
 import type { NativeDevice } from '../../ts/native/binding.ts';
 import { loadBinding } from '../../ts/native/load.ts';
 import type { Program, ProgramOperation, ProgramParameterId, TensorId } from '../../ts/operations/program.ts';
@@ -111,7 +110,6 @@ export async function runProgram(
     tune: false,
     quantization: null,
   });
-  const memory = planMemory(plan.buffers, plan);
   const parameters = await device.createParameters(
     program,
     writer.parameterValues.map((values) => ({
@@ -120,7 +118,7 @@ export async function runProgram(
       channelScale: null,
     })),
   );
-  const executable = await device.compile(plan, parameters, memory.offsets, memory.bytes);
+  const executable = await device.compile(plan, parameters);
   const results: Float32Array[][] = [];
   let milliseconds = new Float64Array();
   for (let run = 0; run < runs; run++) {

@@ -5,9 +5,8 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
-import { planMemory } from '../../ts/compile/plan-memory.ts';
 import { loadBinding } from '../../ts/native/load.ts';
-import { openNative, ProgramWriter } from './run-program.ts';
+import { ProgramWriter } from './run-program.ts';
 
 /** What a thread does when it is terminated. */
 export const WORK = [
@@ -95,7 +94,7 @@ function forwardNet(): Net {
 // Runs in the worker, in plain JavaScript: a TypeScript loader in each would take longer than all else.
 const SCRIPT = `
 const { parentPort, workerData } = require('node:worker_threads');
-const { addon, work, kind, program, parameters, offsets, arena, planOptions, deviceOptions, values, file, sharp, picture } = workerData;
+const { addon, work, kind, program, parameters, planOptions, deviceOptions, values, file, sharp, picture } = workerData;
 const binding = require(addon);
 const data = parameters.map((bytes) => ({ bytes: new Uint8Array(bytes), dtype: 'float32', channelScale: null }));
 const inputs = values.map((count) => new Float32Array(count)), [input] = inputs;
@@ -115,7 +114,7 @@ const all = async () => {
   const device = binding.openDevice(kind, deviceOptions);
   const load = async () => {
     const plan = await device.prepare(program, planOptions), held = await device.createParameters(program, data);
-    return [plan, held, await device.compile(plan, held, offsets, arena)];
+    return [plan, held, await device.compile(plan, held)];
   };
   if (work === 'load') return forever(() => Promise.all([load(), load(), load(), load()]));
   if (work === 'upload') {
@@ -140,16 +139,6 @@ export async function terminate(work: Work, count: number): Promise<{ before: nu
   const program = writer.program([output]);
   // The reference device is slow, so that a run is under way when its thread ends.
   const kind = ['run', 'lent', 'profile', 'train'].includes(work) ? 'reference' : 'cpu';
-  const device = openNative(kind);
-  const planOptions = {
-    precision: 'float32',
-    deterministic: false,
-    tune: false,
-    quantization: null,
-  } as const;
-  const plan = await device.prepare(program, planOptions);
-  const memory = planMemory(plan.buffers, plan);
-  device.dispose();
   const { path, folder } = loadBinding();
   const workerData = {
     addon: createRequire(import.meta.url).resolve(path),
@@ -157,9 +146,7 @@ export async function terminate(work: Work, count: number): Promise<{ before: nu
     kind,
     program,
     parameters: writer.parameterValues.map((values) => values.byteLength),
-    offsets: memory.offsets,
-    arena: memory.bytes,
-    planOptions,
+    planOptions: { precision: 'float32', deterministic: false, tune: false, quantization: null },
     deviceOptions: {
       threads: 2,
       winograd: true,

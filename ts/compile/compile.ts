@@ -37,7 +37,6 @@ import { runPasses } from '../passes/index.ts';
 import { removeUnused } from '../passes/simplify.ts';
 import { lower, type ParameterRecipe } from './lower.ts';
 import { packWeights, sourcesOf } from './pack-weights.ts';
-import { type MemoryPlan, planMemory } from './plan-memory.ts';
 
 export interface CompileOptions extends GraphOptions, MatchOptions {
   /** Blobs to return: `blob` or `blob@layer`. Default: those that no layer reads, as Caffe. */
@@ -78,12 +77,11 @@ export interface Lowered {
   readonly names: readonly string[];
 }
 
-/** A lowered net with its device's choices and memory plan. */
+/** A lowered net with its device's choices and sizes. */
 export type Planned<L extends Lowered = Lowered> = L & {
   readonly plan: NativePlan;
   /** What it was planned with. */
   readonly options: NativePlanOptions;
-  readonly memory: MemoryPlan;
 };
 
 /** Ready to run. */
@@ -148,7 +146,7 @@ export async function planNet<L extends Lowered>(
     like,
     functions.length === 0 ? null : hostCaller(functions),
   );
-  return { ...lowered, plan, options, memory: planMemory(plan.buffers, plan) };
+  return { ...lowered, plan, options };
 }
 
 /** What a model takes, in bytes, and what it computes. */
@@ -168,11 +166,11 @@ export interface ModelPlan {
 }
 
 /** What a plan says to people. */
-export function describePlan({ plan, memory, program, graph }: Planned): ModelPlan {
+export function describePlan({ plan, program, graph }: Planned): ModelPlan {
   return {
     parameterBytes: plan.parameterBytes,
-    arenaBytes: memory.bytes,
-    separateBytes: memory.separate,
+    arenaBytes: plan.arenaBytes,
+    separateBytes: plan.separateBytes,
     workspaceBytes: plan.workspaceBytes,
     macs: summarise(graph).macs,
     operations: program.operations.map(({ layer }, i) => ({
@@ -183,8 +181,8 @@ export function describePlan({ plan, memory, program, graph }: Planned): ModelPl
 }
 
 /** Bytes that `compileNet` will take, without and with the parameters. */
-export function neededBytes({ plan, memory }: Planned): { activations: number; total: number } {
-  const activations = memory.bytes + plan.workspaceBytes;
+export function neededBytes({ plan }: Planned): { activations: number; total: number } {
+  const activations = plan.arenaBytes + plan.workspaceBytes;
   return { activations, total: activations + plan.parameterBytes };
 }
 
@@ -268,11 +266,7 @@ export async function compileNet<L extends Lowered>(
   planned: Planned<L>,
   parameters: NativeParameters,
 ): Promise<Compiled<L>> {
-  const { plan, memory } = planned;
-  return {
-    ...planned,
-    executable: await device.compile(plan, parameters, memory.offsets, memory.bytes),
-  };
+  return { ...planned, executable: await device.compile(planned.plan, parameters) };
 }
 
 /** Parameters are shared between shapes: a shape that needs others is refused. @throws GraphError */

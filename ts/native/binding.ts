@@ -5,21 +5,12 @@
  */
 import type { ParameterData, Program } from '../operations/program.ts';
 
-/** One allocation that a plan needs; alive from operation `from` to operation `to`, both included. */
-export interface PlannedBuffer {
-  readonly name: string;
-  readonly bytes: number;
-  readonly from: number;
-  readonly to: number;
-}
-
-/** A Program with every primitive and layout chosen, before the first byte of its arena is taken. */
+/** A Program with every primitive and layout chosen and every buffer placed, before the first byte of its arena is taken. */
 export interface NativePlan {
-  readonly buffers: readonly PlannedBuffer[];
-  /** Tensor id → index into `buffers`; tensors that a backend computes in place share one; −1: never in memory. */
-  readonly tensorBuffers: readonly number[];
-  /** Of offsets in the arena, bytes. */
-  readonly alignment: number;
+  /** The arena that all buffers share, bytes. */
+  readonly arenaBytes: number;
+  /** What buffers of their own would take, bytes. */
+  readonly separateBytes: number;
   /** Scratch shared by all operations, bytes. */
   readonly workspaceBytes: number;
   /** The packed parameters, bytes. */
@@ -164,13 +155,8 @@ export interface NativeDevice {
    * anything else is copied at the call; null: zeros.
    */
   createParameters(program: Program, data: readonly (ParameterData | null)[]): Promise<NativeParameters>;
-  /** Allocates one arena of `arenaBytes`, places buffer i at `offsets[i]`, packs parameters not packed yet. */
-  compile(
-    plan: NativePlan,
-    parameters: NativeParameters,
-    offsets: Float64Array,
-    arenaBytes: number,
-  ): Promise<NativeExecutable>;
+  /** Allocates the plan's arena, packs parameters not packed yet. */
+  compile(plan: NativePlan, parameters: NativeParameters): Promise<NativeExecutable>;
   /** Zeros. */
   allocateBuffer(bytes: number): Promise<NativeBuffer>;
   /** Times an operation in several ways that compute the same; a CUDA device alone. */

@@ -1,0 +1,47 @@
+// Greedy by size (Pisarchyk & Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020, section 5.2): the
+// largest buffer first, each in the lowest gap among those alive at the same time.
+#include "native/core/place-buffers.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "native/core/error.h"
+
+namespace resnode {
+namespace {
+
+constexpr size_t kMostBytes = size_t{1} << 62;  // sums of two do not overflow
+
+}  // namespace
+
+ArenaSize placeBuffers(std::vector<PlannedBuffer>& buffers, size_t alignment) {
+  const auto aligned = [alignment](size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; };
+  ArenaSize size;
+  for (const PlannedBuffer& buffer : buffers) {
+    // No place can lie behind the sum of all.
+    if (buffer.bytes > kMostBytes || size.separateBytes + aligned(buffer.bytes) > kMostBytes)
+      throw Error("device/out-of-memory", "Not enough memory for the activations: needs more than 2^62 bytes");
+    size.separateBytes += aligned(buffer.bytes);
+  }
+  std::vector<size_t> order(buffers.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return buffers[a].bytes > buffers[b].bytes; });
+  std::vector<const PlannedBuffer*> placed;  // in the order of their offsets
+  for (size_t index : order) {
+    PlannedBuffer& buffer = buffers[index];
+    size_t offset = 0;
+    for (const PlannedBuffer* other : placed) {
+      if (other->from > buffer.to || other->to < buffer.from) continue;
+      if (offset + aligned(buffer.bytes) <= other->offset) break;
+      offset = std::max(offset, other->offset + aligned(other->bytes));
+    }
+    buffer.offset = offset;
+    size.bytes = std::max(size.bytes, offset + aligned(buffer.bytes));
+    const auto after = std::upper_bound(placed.begin(), placed.end(), offset,
+                                        [](size_t at, const PlannedBuffer* other) { return at < other->offset; });
+    placed.insert(after, &buffer);
+  }
+  return size;
+}
+
+}  // namespace resnode
