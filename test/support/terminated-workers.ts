@@ -190,7 +190,7 @@ function residentBytes(): number {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]) * 1024;
 }
 
-if (process.argv[1]?.endsWith('terminated-workers.ts')) {
+if (/terminated-workers\.[jt]s$/.test(process.argv[1] ?? '')) {
   const [, , names = 'all', count] = process.argv;
   for (const work of names === 'all' ? WORK : (names.split(',') as Work[]))
     console.log(JSON.stringify({ work, ...(await terminate(work, Number(count))) }));
