@@ -27,7 +27,7 @@ import { listImages } from '../../ts/images/list-images.ts';
 import { loadPreprocess } from '../../ts/images/preprocess-file.ts';
 import { lintFile } from '../../ts/tools/lint/lint.ts';
 import { type FinetuneEvent, type FinetuneOptions, finetune } from '../../ts/train/finetune.ts';
-import { type FinetuneSource, writeFinetuneFiles } from '../../ts/train/finetune-files.ts';
+import { type FinetuneSource, type Recipe, writeFinetuneFiles } from '../../ts/train/finetune-files.ts';
 import { splitClassFolders } from '../../ts/train/split.ts';
 import { COMMAND } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
@@ -100,6 +100,42 @@ test('what is written is read, has nothing to complain of, and names the files t
   });
   assert.equal(loadPreprocess(written.paths.preprocess).crop, { width: 28, height: 28 });
   assert.equal(readFileSync(written.paths.labels, 'utf8'), 'lying\nstanding\n');
+});
+
+test('class weights are in the loss, inverse to the images of a class; balanced sampling is in augment.json', async () => {
+  const split = await splitClassFolders(pictures);
+  // Of 48 images to train with 12 are of the first class.
+  const train = split.train.filter(({ label }, i) => label === 1 || i % 2 === 0);
+  const unbalanced = { ...split, train };
+  const counts = [0, 1].map((label) => train.filter((each) => each.label === label).length);
+  const weightsOf = (name: string, more: Pick<Recipe, 'classWeights' | 'sampling'>) => {
+    const out = join(folder, name);
+    const written = writeFinetuneFiles(out, { ...files, folder: pictures, preprocess }, unbalanced, {
+      ...recipe,
+      ...more,
+    });
+    const net = readNetFile(join(out, 'training/train_val.prototxt'));
+    assert.equal(JSON.parse(readFileSync(join(out, 'training/augment.json'), 'utf8')), written.augment);
+    const { loss_param } = net.layer!.find(({ type }) => type === 'SoftmaxWithLoss')!;
+    return { weights: loss_param?.class_weight, augment: written.augment };
+  };
+  assert.equal(counts, [12, 24]);
+  const { weights, augment } = weightsOf('weighted', { classWeights: 'balanced', sampling: 'balanced' });
+  assert.equal(weights, [1.5, 0.75]);
+  assert.is(augment.TRAIN.balanced, true);
+  assert.is(augment.TEST.balanced, undefined);
+  assert.equal(weightsOf('given', { classWeights: [1, 5] }).weights, [1, 5]);
+  assert.equal(weightsOf('none', {}), {
+    weights: undefined,
+    augment: { TRAIN: { shorterSide: [32, 40] }, TEST: { shorterSide: 32 } },
+  });
+  let found: unknown;
+  try {
+    weightsOf('wrong', { classWeights: [1, 2, 3] });
+  } catch (error) {
+    found = error;
+  }
+  assert.match((found as Error).message, /2 numbers, one for each of lying, standing, for classWeights/);
 });
 
 test('a mean image lies beside and is subtracted from the crop; an exact size is a size of the list', async () => {

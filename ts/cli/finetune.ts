@@ -34,6 +34,8 @@ interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags, TrainingPrec
   frozenBn?: boolean;
   liveBn?: boolean;
   valShare?: number;
+  classWeights?: 'balanced' | readonly number[];
+  sampling?: 'shuffled' | 'balanced';
   seed?: number;
   skipBroken?: boolean;
   json?: boolean;
@@ -52,6 +54,8 @@ export function finetune(): Command {
     .addOption(flag('finetune', 'headRate', '--head-rate <factor>'))
     .addOption(own('frozenBn').conflicts('liveBn'))
     .addOption(own('liveBn'))
+    .addOption(flag('finetune', 'classWeights', '--class-weights <weights>'))
+    .addOption(flag('finetune', 'sampling', '--sampling <how>'))
     .addOption(flag('finetune', 'valShare', '--val-share <share>'))
     .addOption(flag('finetune', 'seed', '--seed <n>'))
     .addOption(own('skipBroken'))
@@ -72,6 +76,7 @@ Example:
     )
     .action(async (folder: string, flags: Flags) => {
       const { model, weights, out, epochs, batch, rate, headRate, valShare, seed } = flags;
+      const { classWeights, sampling } = flags;
       const chosen = choosePreprocess(flags, model);
       const [, , height, width] = classifierOf(readNetFile(model)).shape as [number, number, number, number];
       const { crop: _, ...preprocess } = chosen.for({ width, height });
@@ -81,6 +86,7 @@ Example:
       await using device = await openFlagged(flags);
       for await (const event of run({
         ...{ folder, model, weights, out, device, epochs, batch, rate, headRate, valShare, seed },
+        ...{ classWeights, sampling },
         ...trainingPrecisionOf(flags),
         ...matchOf(flags),
         batchNorm: flags.liveBn ? 'live' : 'frozen',

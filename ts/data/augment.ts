@@ -51,6 +51,8 @@ export interface Augment {
   readonly maxPixels?: number;
   /** Database records in random order, another one every epoch; Caffe has this for lists alone (ImageData). */
   readonly shuffle?: boolean;
+  /** Image lists alone: every class equally often in an epoch of as many images; those of rare classes come again. */
+  readonly balanced?: boolean;
 }
 
 /** What checkAugment looks into. */
@@ -83,9 +85,9 @@ export const IMAGENET_LIGHTING: Required<Lighting> = {
 export function checkAugment(value: unknown, name = 'augment'): Augment {
   const fields = record(value, name, [
     ...['shorterSide', 'pad', 'resizedCrop', 'affine', 'jitter', 'cutout'],
-    ...['meanOfCrop', 'lighting', 'orientation', 'maxPixels', 'shuffle'],
+    ...['meanOfCrop', 'lighting', 'orientation', 'maxPixels', 'shuffle', 'balanced'],
   ]);
-  const { shorterSide, pad, meanOfCrop, lighting, orientation, maxPixels, shuffle } = fields;
+  const { shorterSide, pad, meanOfCrop, lighting, orientation, maxPixels, shuffle, balanced } = fields;
   const isSide = (side: unknown) => Number.isInteger(side) && (side as number) >= 1;
   const [low, high, ...rest] = Array.isArray(shorterSide) ? shorterSide : [shorterSide, shorterSide];
   if (shorterSide !== undefined && !(isSide(low) && isSide(high) && low <= high && rest.length === 0))
@@ -100,7 +102,7 @@ export function checkAugment(value: unknown, name = 'augment'): Augment {
     throw new ArgumentError(`${name}.orientation`, '"applied" or "ignored"', orientation);
   if (maxPixels !== undefined && !(isSide(maxPixels) && (maxPixels as number) <= 2 ** 30))
     throw new ArgumentError(`${name}.maxPixels`, 'an integer from 1 to 2^30', maxPixels);
-  for (const [field, flag] of Object.entries({ meanOfCrop, shuffle }))
+  for (const [field, flag] of Object.entries({ meanOfCrop, shuffle, balanced }))
     if (flag !== undefined && typeof flag !== 'boolean')
       throw new ArgumentError(`${name}.${field}`, 'true or false', flag);
   for (const [field, each] of Object.entries({ resizedCrop, affine, jitter, cutout })) {

@@ -12,6 +12,7 @@ import { type LayerParameter, layerParameter, withDefaults } from '../caffe/net-
 import { declaredShapes } from '../layers/data.ts';
 import { annotatedTransformOf } from './annotated-param.ts';
 import { augment } from './augment.ts';
+import { balancedOrder } from './balanced-order.ts';
 import { readHdf5List } from './hdf5-reader.ts';
 import { readImageList } from './image-list.ts';
 import { IteratorSource } from './iterator-source.ts';
@@ -75,6 +76,10 @@ export async function openDataLayer(layer: LayerParameter, options: DataLayerOpt
   const refusal = refusalOf(layer);
   if (refusal !== undefined) throw refusal;
   const tops = layer.top ?? [];
+  if (options.augment?.balanced && type !== 'ImageData')
+    throw refuse(
+      `augment.balanced is of image lists (ImageData), whose labels are known at once; ${type} would have to be read whole`,
+    );
   const context: Context = { name, type, tops, options, refuse, path: (file) => resolve(folder, file) };
   const shapes = givenShapes(layer, context);
   if (options.iterator !== undefined) {
@@ -203,6 +208,7 @@ async function imageStream(layer: LayerParameter, context: Context): Promise<Str
   const list = path(source);
   const lines = await readImageList(list);
   checkRootFolder(param.root_folder, lines[0]!, context);
+  const labels = options.augment?.balanced ? lines.map(({ label }) => label) : [];
   const skip = (seed: number) => (most === 0 ? 0 : mix(seed, 1) % most);
   if (skip(mix(options.seed ?? 1)) >= lines.length)
     throw refuse(`rand_skip ${most} passes over all ${lines.length} images`);
@@ -218,8 +224,9 @@ async function imageStream(layer: LayerParameter, context: Context): Promise<Str
     // Caffe puts root_folder before the name as it is: it ends with a slash.
     images: lines.map((line) => ({ ...line, path: path(param.root_folder + line.path) })),
     count: () => lines.length,
-    order:
-      param.shuffle || options.augment?.shuffle
+    order: options.augment?.balanced
+      ? (epoch, seed) => balancedOrder(labels, mix(seed, epoch))
+      : param.shuffle || options.augment?.shuffle
         ? (epoch, seed) => shuffled(lines.length, mix(seed, epoch))
         : null,
     skip,

@@ -25,6 +25,10 @@ export interface Recipe {
   readonly batchNorm: 'frozen' | 'live';
   readonly weightDecay: number;
   readonly seed: number;
+  /** Of the loss, one a class; `balanced`: inverse to how many images it has. Default: none. */
+  readonly classWeights?: 'balanced' | readonly number[] | undefined;
+  /** Default shuffled. */
+  readonly sampling?: 'shuffled' | 'balanced' | undefined;
 }
 
 export interface FinetuneFiles {
@@ -56,7 +60,7 @@ export interface Augments {
   readonly TEST: PhaseAugment['TEST'] & FileAugment;
 }
 
-type FileAugment = Pick<Augment, 'meanOfCrop' | 'orientation' | 'maxPixels'>;
+type FileAugment = Pick<Augment, 'meanOfCrop' | 'orientation' | 'maxPixels' | 'balanced'>;
 
 /**
  * Reads the net, gives it a head for the split's classes and writes everything that its training takes; images of a
@@ -103,6 +107,7 @@ export function writeFinetuneFiles(
   const head = classifierOf(deploy).head.name!;
   const stem = deploy.layer?.find(({ type }) => type === 'Convolution')?.name;
 
+  const weights = classWeightsOf(recipe, split);
   const training = join(out, 'training');
   makeFolder(training);
   const inside = (name: string) => join(training, name);
@@ -131,7 +136,7 @@ export function writeFinetuneFiles(
     channels,
     ...(resize !== null && 'width' in resize ? { resize } : {}),
   });
-  const net = trainingNet(deploy, {
+  const unweighted = trainingNet(deploy, {
     data,
     batchNorm: recipe.batchNorm,
     // The first convolution's weights are in units of pixels, 0 to 255: a rate that suits the others is some 58² times
@@ -139,6 +144,17 @@ export function writeFinetuneFiles(
     rateOf: ({ name }) => (name === head ? recipe.headRate : name === stem ? 0 : 1),
     headFiller: { type: 'gaussian', std: 0.01 },
   });
+  const net: NetParameter =
+    weights === null
+      ? unweighted
+      : {
+          ...unweighted,
+          layer: unweighted.layer!.map((layer) =>
+            layer.type === 'SoftmaxWithLoss'
+              ? { ...layer, loss_param: { ...layer.loss_param, class_weight: weights } }
+              : layer,
+          ),
+        };
   const perEpoch = Math.ceil(split.train.length / recipe.batch);
   const solver: SolverParameter = {
     ...linearSolver({
@@ -161,7 +177,11 @@ export function writeFinetuneFiles(
     ...(source.maxPixels === undefined ? {} : { maxPixels: source.maxPixels }),
   };
   const augment: Augments = {
-    TRAIN: { ...(side === null ? {} : { shorterSide: [side, Math.round(1.25 * side)] }), ...both },
+    TRAIN: {
+      ...(side === null ? {} : { shorterSide: [side, Math.round(1.25 * side)] }),
+      ...both,
+      ...(recipe.sampling === 'balanced' ? { balanced: true } : {}),
+    },
     TEST: { ...(side === null ? {} : { shorterSide: side }), ...both },
   };
 
@@ -181,6 +201,23 @@ export function writeFinetuneFiles(
   ] as const)
     writeFileAtomically(path, [text]);
   return { deploy, head, solver: inside('solver.prototxt'), augment, preprocess, paths };
+}
+
+/** `balanced`: images / (classes · images of the class), which is 1 on average over the images. */
+function classWeightsOf({ classWeights }: Recipe, { classes, train }: Split): number[] | null {
+  if (classWeights === undefined) return null;
+  if (classWeights !== 'balanced') {
+    if (classWeights.length !== classes.length)
+      throw new ArgumentError(
+        'classWeights',
+        `${classes.length} numbers, one for each of ${classes.slice(0, 8).join(', ')}${classes.length > 8 ? ', …' : ''},`,
+        classWeights,
+      );
+    return [...classWeights];
+  }
+  const counts = Array<number>(classes.length).fill(0);
+  for (const { label } of train) counts[label]!++;
+  return counts.map((count) => Math.fround(train.length / (classes.length * count)));
 }
 
 /** One that divides the images, so that each is tested once, where one of at least half the training's does. */

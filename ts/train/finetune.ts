@@ -2,7 +2,18 @@
 
 import { basename, dirname, join } from 'node:path';
 import { ArgumentError, ImageError, ResnodeError } from '../base/errors.ts';
-import { callback, having, integer, number, oneOf, path, signal } from '../base/kinds.ts';
+import {
+  callback,
+  either,
+  having,
+  integer,
+  type Kind,
+  list,
+  number,
+  oneOf,
+  path,
+  signal,
+} from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { checkNewFolder, overwrite, writeModelReadme } from '../caffe/model-folder.ts';
 import { writeCaffemodel } from '../caffe/write-caffemodel.ts';
@@ -64,6 +75,13 @@ export interface FinetuneOptions
   readonly batchNorm?: 'frozen' | 'live';
   /** Default 0.0001. */
   readonly weightDecay?: number;
+  /**
+   * Of the loss, one a class in the order of their names: an image counts so many times. `balanced`: images / (classes ·
+   * images of its class). Caffe has none: it refuses such a train_val.prototxt. Default: none.
+   */
+  readonly classWeights?: 'balanced' | readonly number[];
+  /** `balanced`: every class equally often in an epoch, so that images of rare ones come again. Default shuffled. */
+  readonly sampling?: 'shuffled' | 'balanced';
   /** Share of each class that is kept to judge by, where there is no `val` folder. Default 0.2. */
   readonly valShare?: number;
   /** Of the split, the new head and the order of the images. Default 1. */
@@ -120,6 +138,11 @@ export interface StoppedEvent {
 
 export type FinetuneEvent = SolverEvent | SplitEvent | EvaluatedEvent | WrittenEvent | StoppedEvent;
 
+const weightsOfClasses: Kind<'balanced' | readonly number[]> = either(
+  oneOf('balanced'),
+  list(number({ from: 0 }), { of: 'numbers of at least 0', atLeast: 2 }),
+);
+
 const FINETUNE = signature('finetune', {
   options: required(
     options<FinetuneOptions>({
@@ -146,6 +169,16 @@ const FINETUNE = signature('finetune', {
         'Whether BatchNorm keeps its statistics or takes those of each batch, which is for large ones.',
       ),
       weightDecay: optional(number({ from: 0 }), '0.0001', 'Of all weights.'),
+      classWeights: optional(
+        weightsOfClasses,
+        'none',
+        'Of the loss, one a class in the order of their names; balanced: inverse to its images.',
+      ),
+      sampling: optional(
+        oneOf('shuffled', 'balanced'),
+        'shuffled',
+        'balanced: every class equally often in an epoch.',
+      ),
       valShare: optional(
         number({ above: 0 }),
         '0.2, or the folder val',
@@ -233,11 +266,12 @@ export async function* finetune(given: FinetuneOptions): AsyncGenerator<Finetune
 function recipeOf(options: FinetuneOptions): Recipe {
   const { epochs = 10, batch = 16, rate = 0.002, headRate = 10 } = options;
   const { batchNorm = 'frozen', weightDecay = 1e-4, seed = 1 } = options;
+  const { classWeights, sampling } = options;
   for (const [name, value] of Object.entries({ epochs, batch }))
     if (!Number.isInteger(value) || value < 1) throw new ArgumentError(name, 'an integer from 1', value);
   for (const [name, value] of Object.entries({ rate, headRate }))
     if (!(value > 0 && Number.isFinite(value))) throw new ArgumentError(name, 'a number above 0', value);
-  return { epochs, batch, rate, headRate, batchNorm, weightDecay, seed };
+  return { epochs, batch, rate, headRate, batchNorm, weightDecay, seed, classWeights, sampling };
 }
 
 async function* train(
