@@ -331,6 +331,7 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       'Upsample',
       'ShuffleChannel',
       'Flip',
+      'Filter',
       'Gather',
       'Scatter',
       'ContinuationIndicator',
