@@ -94,7 +94,15 @@ export interface SolverSettings extends SolverParameter {
   lars_trust: number;
   ema_decay: number;
   label_smoothing: number;
+  /** SSD's. */
+  eval_type: string;
+  ap_version: ApVersion;
 }
+
+/** ap_version of SSD's solver: VOC 2007's, VOC 2010's, and the area under the curve as it is. */
+export const AP_VERSIONS = ['11point', 'MaxIntegral', 'Integral'] as const;
+export type ApVersion = (typeof AP_VERSIONS)[number];
+const EVAL_TYPES = ['classification', 'detection'];
 
 /** A solver that Caffe would take. */
 export interface CheckedSolver {
@@ -121,6 +129,7 @@ export function checkSolver(solver: SolverParameter): CheckedSolver {
   parameters.snapshot_prefix ??= positionOf(solver)?.file.replace(/\.[^./\\]*$/, '') ?? 'solver';
   checkType(solver, parameters);
   checkExtensions(solver, parameters, refuse);
+  checkEvaluation(solver, parameters);
   checkPolicy(solver, parameters);
   checkCounts(solver, parameters);
   const train = trainNet(solver);
@@ -175,6 +184,14 @@ function checkType(solver: SolverParameter, { type, momentum, rms_decay }: Solve
     refuse(solver, 'momentum', 'momentum', `${type} takes no momentum, found ${momentum}; remove it`);
   if (type === 'RMSProp' && !(rms_decay >= 0 && rms_decay < 1))
     refuse(solver, 'rms_decay', 'rms-decay', `rms_decay must be at least 0 and below 1, found ${rms_decay}`);
+}
+
+/** SSD's solver: a net whose outputs are rows of DetectionEvaluate is tested as a detector, whatever eval_type says. */
+function checkEvaluation(solver: SolverParameter, { eval_type, ap_version }: SolverSettings) {
+  if (!EVAL_TYPES.includes(eval_type))
+    refuse(solver, 'eval_type', 'unknown-type', `eval_type ${unknown(eval_type, EVAL_TYPES)}`);
+  if (!AP_VERSIONS.includes(ap_version))
+    refuse(solver, 'ap_version', 'unknown-type', `ap_version ${unknown(ap_version, AP_VERSIONS)}`);
 }
 
 function checkPolicy(solver: SolverParameter, { lr_policy, gamma, stepsize }: SolverSettings) {

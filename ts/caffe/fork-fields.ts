@@ -93,11 +93,10 @@ const FORKS: readonly Fork[] = [
   },
   {
     name: "SSD's fork of Caffe (weiliu89/caffe, branch ssd)",
-    tuning: { SolverParameter: 'show_per_class_result' },
     meaning: {
-      LayerParameter: `annotated_data_param detection_evaluate_param detection_output_param multibox_loss_param
+      LayerParameter: `annotated_data_param detection_output_param multibox_loss_param
         norm_param permute_param prior_box_param video_data_param`,
-      SolverParameter: 'eval_type ap_version plateau_winsize',
+      SolverParameter: 'plateau_winsize',
       TransformationParameter:
         'crop_h crop_w resize_param noise_param distort_param expand_param emit_constraint',
     },

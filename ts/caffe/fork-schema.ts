@@ -55,6 +55,7 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   permute_param: [202, 'message:PermuteParameter'],
   prior_box_param: [203, 'message:PriorBoxParameter'],
   detection_output_param: [204, 'message:DetectionOutputParameter'],
+  detection_evaluate_param: [205, 'message:DetectionEvaluateParameter'],
   norm_param: [206, 'message:NormalizeParameter'],
   // chuanqi305/ssd
   relu6_param: [208, 'message:ReLU6Parameter'],
@@ -140,6 +141,14 @@ export const forkMessages: Messages = {
     interp_mode: [7, '*enum:ResizeParameter.Interp_mode'],
     height_scale: [8, 'uint32', 0],
     width_scale: [9, 'uint32', 0],
+  },
+  DetectionEvaluateParameter: {
+    num_classes: [1, 'uint32'],
+    background_label_id: [2, 'uint32', 0],
+    overlap_threshold: [3, 'float', 0.5],
+    evaluate_difficult_gt: [4, 'bool', true],
+    name_size_file: [5, 'string'],
+    resize_param: [6, 'message:ResizeParameter'],
   },
   NoiseParameter: {
     prob: [1, 'float', 0],

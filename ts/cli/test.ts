@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { filterNet, readNetFile } from '../caffe/net-parameter.ts';
 import { lossWeightsOf } from '../train/open-training.ts';
 import { solverData } from '../train/solver-data.ts';
-import { testNet } from '../train/test-net.ts';
+import { detectionOutputs, testNet } from '../train/test-net.ts';
 import { flag, needed, own } from './flag.ts';
 import {
   checkGivenShapes,
@@ -76,6 +76,7 @@ export function test(): Command {
         const begin = performance.now();
         const result = await testNet(model, source, {
           iterations: flags.iterations,
+          detections: detectionOutputs(filtered),
           lossWeights: lossWeightsOf({ filtered, state }, source),
           onBatch: (i, outputs) => {
             if (flags.json) progress.update(i + 1);

@@ -382,7 +382,7 @@ function sameShapes(a: Shapes, b: Shapes): boolean {
   return Object.keys(a).every((name) => String(a[name]) === String(b[name]));
 }
 
-/** An output without the rows that do not count, which begin with −1. */
+/** An output without the rows at its end that do not count, which are −1 throughout. */
 function countedRows(
   { graph }: Compiled,
   output: number,
@@ -399,7 +399,8 @@ function countedRows(
   const all = tensor.shape[axis] ?? 1;
   const width = by.length / all;
   let count = all;
-  while (count > 0 && by[(count - 1) * width] === -1) count--;
+  const isNone = (row: number) => by.subarray(row * width, (row + 1) * width).every((value) => value === -1);
+  while (count > 0 && isNone(count - 1)) count--;
   if (count === all) return tensor;
   const shape = tensor.shape.map((size, i) => (i === axis ? count : size));
   return { shape, data: tensor.data.slice(0, (tensor.data.length / all) * count) };

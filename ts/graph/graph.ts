@@ -17,7 +17,7 @@ export interface Value {
   /** The layer that made it; for a net input the layer (or the legacy `input`) that declares it. */
   readonly layer: string;
   readonly shape: readonly number[];
-  /** Only its first rows mean something: as many as those of this value that do not begin with −1. */
+  /** Only its first rows mean something: as many as those of this value up to the last that is not −1 throughout. */
   readonly rows?: ValueId;
   /** It is no blob of the net but something on the way, of a layer that is several operations. */
   readonly isPart?: true;

@@ -4,6 +4,7 @@ import { ArgumentError } from '../base/errors.ts';
 import { checkFileSize, MAX_LABELS_BYTES } from '../base/files.ts';
 import { integer, path } from '../base/kinds.ts';
 import { optional, required, signature } from '../base/options.ts';
+import { parseMessage } from '../caffe/prototxt.ts';
 import { wrongKindAt } from '../caffe/wrong-kind.ts';
 
 const READ_LABELS = signature('readLabels', {
@@ -15,7 +16,7 @@ const READ_LABELS = signature('readLabels', {
  * Reads a label file, e.g. `synset_words.txt`; lines are kept as they are (`n01440764 tench, Tinca tinca`). Of SSD's label maps
  * (`labelmap_voc.prototxt`, items with `label` and `name`) the display names are taken.
  * @param classes How many the net has; another count is an error. Default: any.
- * @throws ArgumentError naming the file and both counts
+ * @throws ArgumentError naming the file and both counts; PrototxtError for a label map that is none, at its place
  * @example const labels = readLabels('synset_words.txt', 1000);
  */
 export function readLabels(file: string, classes?: number): string[] {
@@ -33,7 +34,7 @@ export function readLabels(file: string, classes?: number): string[] {
       `${file} (${(error as NodeJS.ErrnoException).code})`,
     );
   }
-  const lines = labelMap(text) ?? linesOf(text);
+  const lines = labelMap(text, file) ?? linesOf(text);
   if (classes !== undefined && lines.length !== classes)
     throw new ArgumentError(
       'labels',
@@ -51,22 +52,29 @@ function linesOf(text: string): string[] {
   return lines.length === 1 && lines[0] === '' ? [] : lines;
 }
 
-const ITEM = /\bitem\s*\{([^{}]*)\}/g;
+/** Where a label map begins, behind its comments. */
+const ITEM = /^(?:\s|#.*)*item\s*:?\s*[{<]/;
 
-/** Items of weiliu89/caffe's LabelMap, each at its label; null where there is none. */
-function labelMap(text: string): string[] | null {
-  const items = text.replace(/^\s*#.*$/gm, '').trimStart();
-  if (!/^item\s*\{/.test(items)) return null;
+/** More classes than any net has: a label above it is a slip, which would make as many names. */
+const MOST_CLASSES = 1_000_000;
+
+/** Items of weiliu89/caffe's LabelMap, each at its label; null where it is none. @throws PrototxtError, ArgumentError */
+function labelMap(text: string, file: string): string[] | null {
+  if (!ITEM.test(text)) return null;
+  const { item: items = [] } = parseMessage('LabelMap', text, { file }) as { item?: LabelMapItem[] };
   const names: string[] = [];
-  for (const [, fields = ''] of items.matchAll(ITEM)) {
-    const value = (name: string) =>
-      new RegExp(`\\b${name}\\s*:\\s*(?:"([^"]*)"|'([^']*)'|(-?\\d{1,4}))`)
-        .exec(fields)
-        ?.slice(1)
-        .find(Boolean);
-    const label = Number(value('label') ?? names.length);
+  for (const item of items) {
+    const { label = names.length, name, display_name: shown } = item;
     if (label < 0) continue;
-    names[label] = value('display_name') ?? value('(?<!_)name') ?? `class ${label}`;
+    if (label >= MOST_CLASSES)
+      throw new ArgumentError('labels', `labels below ${MOST_CLASSES}`, `${file} with label ${label}`);
+    names[label] = shown ?? name ?? `class ${label}`;
   }
   return Array.from(names, (name, i) => name ?? `class ${i}`);
+}
+
+interface LabelMapItem {
+  readonly name?: string;
+  readonly label?: number;
+  readonly display_name?: string;
 }

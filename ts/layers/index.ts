@@ -11,6 +11,7 @@ import { concatLayers } from './concat.ts';
 import { convolutionLayers } from './convolution.ts';
 import { cropLayers } from './crop.ts';
 import { detectionLayers } from './detection.ts';
+import { detectionEvaluateLayers } from './detection-evaluate.ts';
 import { detectionLosses } from './detection-losses.ts';
 import { dropoutLayers } from './dropout.ts';
 import { eltwiseLayers } from './eltwise.ts';
@@ -43,6 +44,7 @@ export const layerRules: Layers = {
   ...concatLayers,
   ...convolutionLayers,
   ...cropLayers,
+  ...detectionEvaluateLayers,
   ...detectionLayers,
   ...detectionLosses,
   ...dropoutLayers,

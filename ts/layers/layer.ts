@@ -38,7 +38,7 @@ export type Built =
   | {
       readonly operation: Operation;
       readonly tops: readonly Shape[];
-      /** The top of which only the first rows mean something: those that do not begin with −1. */
+      /** The top of which only the first rows mean something: those up to the last that is not −1 throughout. */
       readonly rows?: number;
     }
   | {
@@ -47,6 +47,8 @@ export type Built =
       readonly shapes: readonly Shape[];
       /** Which of them are the tops. */
       readonly made: readonly number[];
+      /** As above. */
+      readonly rows?: number;
       /** Indices of items, an input beside the net's own, and the bottom that selects them. */
       readonly selection?: { readonly selector: number; readonly indices: number };
     };

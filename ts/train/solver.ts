@@ -45,7 +45,7 @@ import { SmoothedLoss } from './smoothed-loss.ts';
 import { parameterNames, type SnapshotFiles, saveSnapshot, snapshotFiles } from './snapshot.ts';
 import { solverData } from './solver-data.ts';
 import { solverFile } from './solver-nets.ts';
-import { outputValues, testNet, weightedLoss } from './test-net.ts';
+import { detectionOutputs, outputValues, testNet, weightedLoss } from './test-net.ts';
 import { explainLabel } from './wrong-label.ts';
 
 const { fround } = Math;
@@ -369,7 +369,7 @@ class Run {
     }
   }
 
-  async #test({ net, state, source, iterations, lossWeights }: TestNet) {
+  async #test({ net, filtered, state, source, iterations, lossWeights }: TestNet) {
     using model = await this.#options.device.load({
       model: net,
       ...state,
@@ -379,6 +379,8 @@ class Run {
     return await testNet(model, source, {
       iterations,
       lossWeights,
+      detections: detectionOutputs(filtered),
+      apVersion: this.#parameters.ap_version,
       signal: this.#signal,
       onBatch: () => !this.#requests.has('stop'),
     });

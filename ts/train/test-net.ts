@@ -1,8 +1,11 @@
 /** A net run over the batches of its data, outputs averaged: Solver::Test in solver.cpp, test() in caffe.cpp. */
-import { callback, having, integer, number, record, signal } from '../base/kinds.ts';
+import { callback, having, integer, list, number, oneOf, record, signal, string } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
+import { AP_VERSIONS, type ApVersion } from '../caffe/check-solver.ts';
+import type { NetParameter } from '../caffe/net-parameter.ts';
 import { type DataSource, dataSource } from '../data/source.ts';
 import type { Model, Outputs } from '../device/model.ts';
+import { DetectionRows } from './detection-precision.ts';
 import type { OutputValue } from './events.ts';
 
 const { fround } = Math;
@@ -11,6 +14,10 @@ export interface TestOptions {
   readonly iterations: number;
   /** Output → loss_weight; others are no loss. */
   readonly lossWeights: Readonly<Record<string, number>>;
+  /** Outputs that are rows of a DetectionEvaluate; of each the mean average precision over all batches is told. Default: none. */
+  readonly detections?: readonly string[];
+  /** How precision is averaged: `11point` (VOC 2007), `MaxIntegral` (VOC 2010), or `Integral`, the default. */
+  readonly apVersion?: ApVersion;
   readonly signal?: AbortSignal | undefined;
   /** Called after each batch with its outputs. `false` interrupts the test. */
   readonly onBatch?: (index: number, outputs: readonly OutputValue[]) => boolean | Promise<boolean>;
@@ -30,6 +37,8 @@ const TEST_NET = signature('testNet', {
     options<TestOptions>({
       iterations: required(integer(1), 'How many batches.'),
       lossWeights: required(record(number()), 'Output → loss_weight.'),
+      detections: optional(list(string), 'none', 'Outputs of DetectionEvaluate layers.'),
+      apVersion: optional(oneOf(...AP_VERSIONS), 'Integral', 'How precision is averaged.'),
       signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
       onBatch: optional(callback<NonNullable<TestOptions['onBatch']>>(), 'none', 'Called after each batch.'),
     }),
@@ -48,7 +57,8 @@ export async function testNet(
   options: TestOptions,
 ): Promise<TestResult | null> {
   TEST_NET.check(model, source, options);
-  const { iterations, lossWeights, signal, onBatch } = options;
+  const { iterations, lossWeights, detections = [], apVersion = 'Integral', signal, onBatch } = options;
+  const rows = new Map(detections.map((name) => [name, new DetectionRows()]));
   let sums: OutputValue[] = [];
   let loss = 0;
   for (let i = 0; i < iterations; i++) {
@@ -59,7 +69,12 @@ export async function testNet(
       copyInputs: source.recycle === undefined,
     });
     source.recycle?.(batch);
-    const outputs = outputValues(result, lossWeights);
+    for (const [name, found] of rows) found.add(result[name]!);
+    const outputs = outputValues(
+      result,
+      lossWeights,
+      Object.keys(result).filter((name) => !rows.has(name)),
+    );
     loss = fround(loss + weightedLoss(outputs));
     sums =
       i === 0
@@ -71,8 +86,18 @@ export async function testNet(
     if (onBatch !== undefined && !(await onBatch(i, outputs))) return null;
   }
   const mean = (value: number) => fround(value / iterations);
-  return { outputs: sums.map((sum) => ({ ...sum, values: sum.values.map(mean) })), loss: mean(loss) };
+  const precisions = [...rows].map(([name, found]) => ({
+    name,
+    values: [found.meanPrecision(apVersion)],
+    lossWeight: 0,
+  }));
+  const means = sums.map((sum) => ({ ...sum, values: sum.values.map(mean) }));
+  return { outputs: [...means, ...precisions], loss: mean(loss) };
 }
+
+/** Outputs of a net that are rows of DetectionEvaluate layers. */
+export const detectionOutputs = ({ layer = [] }: NetParameter): string[] =>
+  layer.filter(({ type }) => type === 'DetectionEvaluate').flatMap(({ top = [] }) => top);
 
 /** Outputs as events carry them. */
 export function outputValues(

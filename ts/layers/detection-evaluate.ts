@@ -1,0 +1,204 @@
+/**
+ * DetectionEvaluate (detection_evaluate_layer.cpp of SSD, github.com/weiliu89/caffe, branch ssd): found boxes against true ones. It
+ * runs on the host, as there. Its rows are [−1, class, how many true boxes, −1, −1] for each class, then [image, class, score, right,
+ * wrong] for each found box; neither right nor wrong is what matches a difficult box that does not count.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { elementCount, showShape } from '../base/shape.ts';
+import { positionOf } from '../caffe/message.ts';
+import { withDefaults } from '../caffe/net-parameter.ts';
+import type { JavaScriptLayer } from './javascript.ts';
+import { buildJavaScript } from './javascript-rule.ts';
+import type { Built, LayerContext, Layers } from './layer.ts';
+
+export const detectionEvaluateLayers: Layers = {
+  DetectionEvaluate: { build: detectionEvaluate, bottoms: [2, 2] },
+};
+
+interface Parameters {
+  readonly num_classes?: number;
+  readonly background_label_id: number;
+  readonly overlap_threshold: number;
+  readonly evaluate_difficult_gt: boolean;
+  readonly name_size_file?: string;
+  readonly resize_param?: object;
+}
+
+type Box = readonly [x1: number, y1: number, x2: number, y2: number];
+
+interface Found {
+  readonly score: number;
+  readonly box: Box;
+}
+
+interface Truth {
+  readonly box: Box;
+  readonly isDifficult: boolean;
+}
+
+/** [height, width] of an image. */
+type Size = readonly [number, number];
+
+/** Values of a row of found boxes, of true ones, and of what it makes. */
+const [FOUND, TRUTH, ROW] = [7, 8, 5] as const;
+
+function detectionEvaluate(context: LayerContext): Built {
+  const param = context.layer.detection_evaluate_param;
+  const p = withDefaults<Parameters>('DetectionEvaluateParameter', param);
+  const { num_classes: classes = 0, background_label_id: background } = p;
+  const fail = (text: string, at = 'num_classes') =>
+    context.fail('detection-output', text, positionOf(param, at) ?? 'detection_evaluate_param');
+  if (classes < 1) fail('num_classes must be given and at least 1');
+  if (!(p.overlap_threshold > 0))
+    fail(`overlap_threshold must be above 0, found ${p.overlap_threshold}`, 'overlap_threshold');
+  const resizing = withDefaults<{ resize_mode: string }>('ResizeParameter', p.resize_param);
+  if (resizing.resize_mode !== 'WARP')
+    fail(`resize_param is run with resize_mode WARP alone, found ${resizing.resize_mode}`, 'resize_param');
+  context.shapes.forEach((shape, i) => {
+    if (shape.length !== 4 || shape[0] !== 1 || shape[1] !== 1 || shape[3] !== [FOUND, TRUTH][i])
+      context.fail(
+        'shape',
+        `bottom ${i} must be ${i === 0 ? 'the boxes of a DetectionOutput, 1×1×K×7' : 'the label of an AnnotatedData, 1×1×K×8'}, found ${showShape(shape)}`,
+      );
+  });
+  const most = elementCount(context.shapes[0]!) / FOUND;
+  const labels = Array.from({ length: classes }, (_, label) => label).filter((label) => label !== background);
+  const sizes = sizesOf(context, p.name_size_file);
+  const layer: JavaScriptLayer = {
+    shapes: () => [[1, 1, labels.length + most, ROW]],
+    forward: ([found, truth]) => {
+      const rows = new Float32Array((labels.length + most) * ROW).fill(-1);
+      const check = (label: number) => {
+        if (label === background)
+          throw new Error(`a box is of class ${label}, which is background_label_id: SSD takes none`);
+      };
+      const truths = truthsOf(truth!.data, check);
+      let row = 0;
+      for (const label of labels) {
+        const counted = [...truths.values()].flatMap((each) => each.get(label) ?? []);
+        const positives = counted.filter(({ isDifficult }) => p.evaluate_difficult_gt || !isDifficult).length;
+        rows.set([-1, label, positives, -1, -1], ROW * row++);
+      }
+      for (const [image, byLabel] of foundOf(found!.data, check)) {
+        const size = sizes();
+        for (const [label, boxes] of byLabel)
+          for (const { score, right, wrong } of judged(boxes, truths.get(image)?.get(label), p, size))
+            rows.set([image, label, score, right, wrong], ROW * row++);
+      }
+      return [rows];
+    },
+  };
+  return { ...buildJavaScript(layer, context), rows: 0 };
+}
+
+/** By class and image, both in ascending order, as C++'s maps. */
+type ByImage<T> = Map<number, Map<number, T[]>>;
+
+function add<T>(to: ByImage<T>, image: number, label: number, box: T): void {
+  const byLabel = to.get(image) ?? new Map<number, T[]>();
+  if (!byLabel.has(label)) byLabel.set(label, []);
+  byLabel.get(label)!.push(box);
+  to.set(image, byLabel);
+}
+
+const ascending = <T>(map: ReadonlyMap<number, T>): Map<number, T> =>
+  new Map([...map].sort(([a], [b]) => a - b));
+
+const boxAt = (data: Float32Array, at: number): Box => [
+  data[at]!,
+  data[at + 1]!,
+  data[at + 2]!,
+  data[at + 3]!,
+];
+
+function foundOf(data: Float32Array, check: (label: number) => void): ByImage<Found> {
+  const found: ByImage<Found> = new Map();
+  for (let at = 0; at < data.length; at += FOUND) {
+    const [image, label, score] = [Math.trunc(data[at]!), Math.trunc(data[at + 1]!), data[at + 2]!];
+    if (image === -1 || label === -1) continue;
+    check(label);
+    add(found, image, label, { score, box: boxAt(data, at + 3) });
+  }
+  return ascending(new Map([...found].map(([image, byLabel]) => [image, ascending(byLabel)])));
+}
+
+function truthsOf(data: Float32Array, check: (label: number) => void): ByImage<Truth> {
+  const truths: ByImage<Truth> = new Map();
+  for (let at = 0; at < data.length; at += TRUTH) {
+    const [image, label] = [Math.trunc(data[at]!), Math.trunc(data[at + 1]!)];
+    if (image === -1) break;
+    check(label);
+    add(truths, image, label, { box: boxAt(data, at + 3), isDifficult: data[at + 7] !== 0 });
+  }
+  return truths;
+}
+
+/** Each found box, the best score first where there are true ones: a true box is found once. */
+function judged(
+  boxes: readonly Found[],
+  truths: readonly Truth[] | undefined,
+  { overlap_threshold: threshold, evaluate_difficult_gt: usesDifficult }: Parameters,
+  size: Size | null,
+): { score: number; right: number; wrong: number }[] {
+  if (truths === undefined) return boxes.map(({ score }) => ({ score, right: 0, wrong: 1 }));
+  const inPixels = truths.map(({ box }) => pixels(box, size));
+  const isTaken = truths.map(() => false);
+  return boxes
+    .toSorted((a, b) => b.score - a.score)
+    .map(({ score, box }) => {
+      const overlaps = inPixels.map((truth) => overlap(pixels(box, size), truth, size === null ? 0 : 1));
+      const best = overlaps.reduce((at, each, i) => (each > overlaps[at]! ? i : at), 0);
+      if (!(overlaps[best]! >= threshold)) return { score, right: 0, wrong: 1 };
+      if (!usesDifficult && truths[best]!.isDifficult) return { score, right: 0, wrong: 0 };
+      const right = isTaken[best] ? 0 : 1;
+      isTaken[best] = true;
+      return { score, right, wrong: 1 - right };
+    });
+}
+
+/** OutputBBox of bbox_util.cpp: cut at the image, in its pixels. */
+function pixels(box: Box, size: Size | null): Box {
+  if (size === null) return box;
+  const [x1, y1, x2, y2] = box.map((side) => Math.min(Math.max(side, 0), 1)) as unknown as Box;
+  const [height, width] = size;
+  return [x1 * width, y1 * height, x2 * width, y2 * height];
+}
+
+/** JaccardOverlap of bbox_util.cpp. @param more What belongs to a length beyond the difference of its ends. */
+function overlap(a: Box, b: Box, more: 0 | 1): number {
+  const width = Math.min(a[2], b[2]) - Math.max(a[0], b[0]) + more;
+  const height = Math.min(a[3], b[3]) - Math.max(a[1], b[1]) + more;
+  const isApart = b[0] > a[2] || b[2] < a[0] || b[1] > a[3] || b[3] < a[1];
+  if (isApart || !(width > 0 && height > 0)) return 0;
+  const area = (box: Box) =>
+    box[2] < box[0] || box[3] < box[1] ? 0 : (box[2] - box[0] + more) * (box[3] - box[1] + more);
+  return (width * height) / (area(a) + area(b) - width * height);
+}
+
+/** The sizes of the images in the order in which they come, from a file of "name height width"; read when it is needed. */
+function sizesOf(context: LayerContext, name: string | undefined): () => Size | null {
+  if (name === undefined) return () => null;
+  const net = positionOf(context.layer)?.file ?? '';
+  let sizes: Size[] | null = null;
+  let next = 0;
+  return () => {
+    sizes ??= readSizes([name, join(dirname(net), name)].find(existsSync) ?? name);
+    const size = sizes[next]!;
+    next = (next + 1) % sizes.length;
+    return size;
+  };
+}
+
+function readSizes(file: string): Size[] {
+  const lines = readFileSync(file, 'utf8').split(/\r?\n/);
+  const sizes = lines.flatMap((line, i): Size[] => {
+    if (line.trim() === '') return [];
+    const [height, width] = line.trim().split(/\s+/).slice(-2).map(Number) as [number?, number?];
+    if (height !== undefined && width !== undefined && height >= 1 && width >= 1) return [[height, width]];
+    throw new Error(`${file}:${i + 1}: expected a name, a height and a width, found "${line.slice(0, 80)}"`);
+  });
+  if (sizes.length === 0)
+    throw new Error(`${file}: expected lines of a name, a height and a width, found none`);
+  return sizes;
+}
