@@ -32,6 +32,8 @@ export interface FashionOptions {
   readonly rate: number;
   readonly weightDecay: number;
   readonly seed: number;
+  /** A net of the table of architectures (docs/architectures.md), e.g. `preresnet-20` or `wrn-10-2`. Default resnet-20. */
+  readonly architecture?: string;
   /** The first of the training and of the test images; by default all 60,000 and 10,000. */
   readonly trainImages?: number;
   readonly testImages?: number;
@@ -54,6 +56,7 @@ export function findFashion(): string | null {
 /** Trains, judges the written model on the test images, and gives the share of them that it has right. */
 export async function trainFashion(source: string, options: FashionOptions): Promise<number> {
   const { device, out, epochs, batch, rate, weightDecay, seed, onEvent } = options;
+  const { architecture = 'resnet-20' } = options;
   const trainImages = options.trainImages ?? 60_000;
   const testImages = options.testImages ?? 10_000;
   mkdirSync(out, { recursive: true });
@@ -61,9 +64,9 @@ export async function trainFashion(source: string, options: FashionOptions): Pro
     train: await database(source, 'train', trainImages, options.data),
     test: await database(source, 't10k', testImages, options.data),
   };
-  const files = writeFiles(out, databases, { ...options, trainImages, testImages });
+  const files = writeFiles(out, databases, { ...options, architecture, trainImages, testImages });
 
-  const report = openReport(join(out, 'report.html'), 'ResNet-20 on Fashion-MNIST');
+  const report = openReport(join(out, 'report.html'), `${files.net} on Fashion-MNIST`);
   let weights: string | null = null;
   try {
     const solver = new Solver({
@@ -124,13 +127,18 @@ function writeFiles(
     rate,
     weightDecay,
     seed,
+    architecture,
   }: Required<Omit<FashionOptions, 'onEvent'>>,
 ) {
   const path = (name: string) => join(out, name);
-  const deploy = {
-    ...resnet({ depth: 20, channels: 1, size: SIZE, shortcut: 'projection' }),
-    name: 'ResNet-20-Fashion',
-  };
+  const made = resnet({
+    name: architecture,
+    channels: 1,
+    size: SIZE,
+    classes: 10,
+    ...shortcutOf(architecture),
+  });
+  const deploy = { ...made, name: `${made.name}-Fashion` };
   const testBatch = 100;
   const net = trainingNet(deploy, {
     data: dataLayers({
@@ -152,7 +160,7 @@ function writeFiles(
   const tests = [6, 5, 4, 3, 2].find((count) => iterations % count === 0) ?? 1;
   const solver = linearSolver({
     net: path('train_val.prototxt'),
-    prefix: path('resnet20'),
+    prefix: path(architecture.replace('-', '')),
     testIterations: testImages / testBatch,
     iterations,
     interval: iterations / tests,
@@ -176,6 +184,7 @@ function writeFiles(
   const preprocess = { resize: null, crop: { width: SIZE, height: SIZE }, mean: [MEAN] };
   savePreprocess(path('preprocess.json'), preprocess);
   return {
+    net: made.name!,
     deploy: path('deploy.prototxt'),
     model: path('model.caffemodel'),
     solver: path('solver.prototxt'),
@@ -183,6 +192,10 @@ function writeFiles(
     preprocess,
   };
 }
+
+/** Projections, as the example's net has them; of a plain net none. */
+const shortcutOf = (architecture: string) =>
+  architecture.startsWith('plain') ? {} : ({ shortcut: 'projection' } as const);
 
 /** How many of the first test images the written model has right. */
 async function judge(

@@ -1,4 +1,7 @@
-/** Trains ResNet-20 on Fashion-MNIST: `npm run train-fashion`, or `npm run train-fashion -- --short`. */
+/**
+ * Trains ResNet-20 on Fashion-MNIST: `npm run train-fashion`, or `npm run train-fashion -- --short`; another net by
+ * `-- --architecture preresnet-20`, or `wrn-10-2`.
+ */
 import { parseArgs } from 'node:util';
 import { eventLines, progressLine } from '../ts/cli/training-log.ts';
 import { openDevice } from '../ts/index.ts';
@@ -7,6 +10,7 @@ import { FULL, findFashion, SHORT, trainFashion } from './fashion-training.ts';
 const { values } = parseArgs({
   options: {
     short: { type: 'boolean', default: false },
+    architecture: { type: 'string' },
     out: { type: 'string' },
     data: { type: 'string', default: 'build/fashion-mnist' },
     epochs: { type: 'string' },
@@ -16,13 +20,14 @@ const { values } = parseArgs({
     device: { type: 'string', default: 'cpu' },
   },
 });
-const { short, data, epochs, rate, seed, threads } = values;
+const { short, data, epochs, rate, seed, threads, architecture } = values;
 const given = Object.fromEntries(
   Object.entries({ epochs, rate, seed }).flatMap(([name, text]) =>
     text === undefined ? [] : [[name, Number(text)]],
   ),
 );
-const out = values.out ?? (short ? 'build/fashion-short' : 'build/fashion');
+const folder = short ? 'build/fashion-short' : 'build/fashion';
+const out = values.out ?? (architecture === undefined ? folder : `${folder}-${architecture}`);
 const source = findFashion();
 if (source === null) process.exit(1);
 
@@ -34,6 +39,7 @@ const begin = performance.now();
 const accuracy = await trainFashion(source, {
   ...(short ? SHORT : FULL),
   ...given,
+  ...(architecture === undefined ? {} : { architecture }),
   device,
   out,
   data,
