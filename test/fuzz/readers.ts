@@ -29,6 +29,7 @@ import { readNpz } from '../../ts/convert/numpy/read-npz.ts';
 import { readTensorflow } from '../../ts/convert/tensorflow/read-tensorflow.ts';
 import { readTorch7 } from '../../ts/convert/torch7/read-torch7.ts';
 import { LevelDb } from '../../ts/data/leveldb/leveldb.ts';
+import { readAnnotations } from '../../ts/images/evaluate/boxes/annotations.ts';
 import { graphFromCaffe, summarise } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
 import { mutateBytes } from './mutate-bytes.ts';
@@ -363,6 +364,40 @@ export const READERS: readonly Reader[] = [
     seeds: () => [example('labels.txt')],
     read: (path) => readLabels(path, 10),
     mutations: [mutateList],
+  },
+  {
+    name: 'label map',
+    extension: '.prototxt',
+    seeds: () =>
+      text(
+        'item {\n  name: "none"\n  label: 0\n  display_name: "background"\n}\nitem {\n  name: "n1"\n  label: 1\n}\n',
+      ),
+    read: (path) => readLabels(path),
+    mutations: [mutatePrototxt],
+  },
+  {
+    name: 'annotations (VOC)',
+    extension: '.xml',
+    seeds: () =>
+      text(
+        '<annotation><filename>a.jpg</filename><object><name>cat</name><difficult>0</difficult><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>40</ymax></bndbox></object></annotation>',
+        '<?xml version="1.0"?>\n<!-- a --><annotation>\n<object><name>a &amp; b</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox></object></annotation>',
+      ),
+    read: (path) => readAnnotations(path),
+  },
+  {
+    name: 'annotations (COCO)',
+    extension: '.json',
+    seeds: () =>
+      text(
+        JSON.stringify({
+          images: [{ id: 1, file_name: 'a.jpg', width: 40, height: 30 }],
+          categories: [{ id: 3, name: 'cat' }],
+          annotations: [{ id: 7, image_id: 1, category_id: 3, bbox: [1, 2, 20, 10], iscrowd: 0, area: 200 }],
+        }),
+      ),
+    read: (path) => readAnnotations(path),
+    mutations: [mutateJson],
   },
   {
     name: 'preprocess file',
