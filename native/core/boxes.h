@@ -52,8 +52,9 @@ RESNODE_HOST_DEVICE bool isBetter(const float* scores, int64_t stride, int32_t a
   return left > right || (left == right && a < b);
 }
 
-// Sorts indices, the best first: a heap whose top is the worst.
-RESNODE_HOST_DEVICE void sortByScore(int32_t* list, int64_t count, const float* scores, int64_t stride) {
+// Sorts the best `most` indices to the front, the best first; what is behind them is in no order. A heap of the best so far,
+// whose top is the worst of them.
+RESNODE_HOST_DEVICE void sortByScore(int32_t* list, int64_t count, int64_t most, const float* scores, int64_t stride) {
   const auto sift = [&](int64_t from, int64_t end) {
     const int32_t moved = list[from];
     for (int64_t child = 2 * from + 1; child < end; child = 2 * from + 1) {
@@ -64,8 +65,17 @@ RESNODE_HOST_DEVICE void sortByScore(int32_t* list, int64_t count, const float* 
     }
     list[from] = moved;
   };
-  for (int64_t i = count / 2; i-- > 0;) sift(i, count);
-  for (int64_t end = count; end-- > 1;) {
+  const int64_t kept = most < count ? most : count;
+  if (kept <= 0) return;
+  for (int64_t i = kept / 2; i-- > 0;) sift(i, kept);
+  for (int64_t i = kept; i < count; ++i) {
+    if (!isBetter(scores, stride, list[i], list[0])) continue;
+    const int32_t better = list[i];
+    list[i] = list[0];
+    list[0] = better;
+    sift(0, kept);
+  }
+  for (int64_t end = kept; end-- > 1;) {
     const int32_t worst = list[0];
     list[0] = list[end];
     list[end] = worst;

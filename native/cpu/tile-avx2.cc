@@ -9,7 +9,7 @@ struct Vector {
   __m256 low, high;
 };
 using Scalar = __m256;
-constexpr int kPixels = 6, kBlocks = 1, kDepthwise = 5;
+constexpr int kPixels = 6, kBlocks = 1, kNarrow = 5;
 
 inline Vector zeros() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 inline Vector broadcast(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
@@ -50,6 +50,18 @@ inline Vector maximum(const Vector& a, const Vector& b) {
 inline Vector minimum(const Vector& a, const Vector& b) {
   return {_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)};
 }
+// For each lane the value of one channel of its group, which is as many lanes as it has channels.
+template <int kWidth, int kChannel>
+inline __m256 ofGroup(const __m256& x) {
+  if constexpr (kWidth == 1) return x;
+  else if constexpr (kWidth == 2) return _mm256_permute_ps(x, kChannel == 0 ? 0xA0 : 0xF5);
+  else if constexpr (kWidth == 4) return _mm256_permute_ps(x, kChannel * 0x55);
+  else return _mm256_permute_ps(_mm256_permute2f128_ps(x, x, kChannel < 4 ? 0x00 : 0x11), kChannel % 4 * 0x55);
+}
+template <int kWidth, int kChannel>
+inline Vector ofGroup(const Vector& x) {
+  return {ofGroup<kWidth, kChannel>(x.low), ofGroup<kWidth, kChannel>(x.high)};
+}
 
 }  // namespace
 }  // namespace resnode::cpu
@@ -59,7 +71,7 @@ inline Vector minimum(const Vector& a, const Vector& b) {
 namespace resnode::cpu {
 
 extern const TileKernels kTileKernelsAvx2;
-const TileKernels kTileKernelsAvx2 = makeKernels<kPixels, kBlocks, kDepthwise>("AVX2");
+const TileKernels kTileKernelsAvx2 = makeKernels<kPixels, kBlocks, kNarrow>("AVX2");
 
 }  // namespace resnode::cpu
 #endif

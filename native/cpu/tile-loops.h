@@ -59,8 +59,18 @@ void tile(const TileArguments& a) {
   }
 }
 
-template <int kPixels>
-RESNODE_INLINE void depthwisePixels(const DepthwiseArguments& a, int64_t first) {
+// Adds what one of the channels of each group gives; `kChannel` counts on to the last one.
+template <int kWidth, int kPixels, int kChannel = 0>
+RESNODE_INLINE void addChannels(const float* source, int64_t step, const float* weights, Vector* sums) {
+  const Vector weight = load(weights + kChannel * kLanes);
+#pragma GCC unroll 8
+  for (int p = 0; p < kPixels; ++p)
+    sums[p] = multiplyAdd(sums[p], weight, ofGroup<kWidth, kChannel>(load(source + p * step)));
+  if constexpr (kChannel + 1 < kWidth) addChannels<kWidth, kPixels, kChannel + 1>(source, step, weights, sums);
+}
+
+template <int kWidth, int kPixels>
+RESNODE_INLINE void narrowPixels(const NarrowArguments& a, int64_t first) {
   Vector sums[kPixels];
   const Vector bias = a.bias ? load(a.bias) : zeros();
 #pragma GCC unroll 8
@@ -68,11 +78,8 @@ RESNODE_INLINE void depthwisePixels(const DepthwiseArguments& a, int64_t first) 
   for (int64_t row = 0; row < a.rows; ++row) {
     const float* source = a.source + first * a.sourceStep + row * a.rowStep;
     const float* weights = a.weights + row * a.weightsRow;
-    for (int64_t column = 0; column < a.columns; ++column, source += a.columnStep, weights += kLanes) {
-      const Vector weight = load(weights);
-#pragma GCC unroll 8
-      for (int p = 0; p < kPixels; ++p) sums[p] = multiplyAdd(sums[p], weight, load(source + p * a.sourceStep));
-    }
+    for (int64_t column = 0; column < a.columns; ++column, source += a.columnStep, weights += kWidth * kLanes)
+      addChannels<kWidth, kPixels>(source, a.sourceStep, weights, sums);
   }
 #pragma GCC unroll 8
   for (int p = 0; p < kPixels; ++p) {
@@ -83,11 +90,14 @@ RESNODE_INLINE void depthwisePixels(const DepthwiseArguments& a, int64_t first) 
   }
 }
 
-template <int kMost>
-void depthwise(const DepthwiseArguments& a) {
+// Fewer pixels at once wait longer for each addition.
+template <int kWidth, int kMost>
+void narrow(const NarrowArguments& a) {
   int64_t first = 0;
-  for (; first + kMost <= a.pixels; first += kMost) depthwisePixels<kMost>(a, first);
-  for (; first < a.pixels; ++first) depthwisePixels<1>(a, first);
+  for (; first + kMost <= a.pixels; first += kMost) narrowPixels<kWidth, kMost>(a, first);
+  if (first + 4 <= a.pixels) narrowPixels<kWidth, 4>(a, first), first += 4;
+  if (first + 2 <= a.pixels) narrowPixels<kWidth, 2>(a, first), first += 2;
+  for (; first < a.pixels; ++first) narrowPixels<kWidth, 1>(a, first);
 }
 
 // Winograd's polynomials at the points 0, ±5/8, ±3/2 and ∞ (winograd-convolution.cc says why).
@@ -125,7 +135,7 @@ RESNODE_INLINE void winogradSourceOf(const WinogradSource& a) {
     const bool isThere = column >= a.left && column < a.right;
 #pragma GCC unroll 6
     for (int row = 0; row < 6; ++row) {
-      const float* pixel = a.source + row * a.rowStride + column * kLanes;
+      const float* pixel = a.source + row * a.rowStride + column * a.columnStride;
       x[row] = kIsInside || (isThere && row >= a.top && row < a.bottom) ? load(pixel) : zeros();
     }
     Vector y[6];
@@ -161,7 +171,7 @@ void winogradResult(const WinogradResult& a) {
     Vector y[4];
     transformResult(between[row], y);
     for (int column = 0; column < a.columns; ++column) {
-      const int64_t at = row * a.rowStride + column * kLanes;
+      const int64_t at = row * a.rowStride + column * a.columnStride;
       Vector sum = add(y[column], bias);
       if (a.residual) sum = add(sum, load(a.residual + at));
       store(a.result + at, a.relu ? relu(sum, a.slope) : sum);
@@ -185,9 +195,15 @@ constexpr void fillForms(TileKernels& kernels) {
   fill<kMost, kBlocks, 2, 1>(kernels.tiles[static_cast<int>(TileForm::plainStride2)][kBlocks - 1]);
 }
 
-template <int kMost, int kMostBlocks, int kMostDepthwise>
+template <int kMost, int kMostBlocks, int kMostNarrow>
 constexpr TileKernels makeKernels(const char* name) {
-  TileKernels kernels{name, kMost, kMostBlocks, {}, winogradSource, winogradResult, depthwise<kMostDepthwise>};
+  TileKernels kernels{name,
+                      kMost,
+                      kMostBlocks,
+                      {},
+                      winogradSource,
+                      winogradResult,
+                      {narrow<1, kMostNarrow>, narrow<2, kMostNarrow>, narrow<4, kMostNarrow>, narrow<8, kMostNarrow>}};
   fillForms<kMost, 1>(kernels);
   if constexpr (kMostBlocks > 1) fillForms<kMost, 2>(kernels);
   return kernels;

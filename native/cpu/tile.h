@@ -33,11 +33,11 @@ using Tile = void (*)(const TileArguments&);
 enum class TileForm { blocked, blockedStride2, plain, plainStride2, channels };
 constexpr int kTileForms = 5;
 
-// Neighbouring pixels of a row of the result, 16 channels, each of which is a sum over its own channel of the source alone.
-// The taps are a rectangle.
-struct DepthwiseArguments {
+// Neighbouring pixels of a row of the result, 16 channels, each of which is a sum over the channels of its own group alone: so
+// many neighbours in the same block of the source. The taps are a rectangle.
+struct NarrowArguments {
   const float* source;    // of the first pixel and tap
-  const float* weights;   // of the first tap, [16]
+  const float* weights;   // of the first tap, [channels of a group][16]
   const float* bias;      // null: none
   const float* residual;  // null: none
   float* result;
@@ -50,6 +50,9 @@ struct DepthwiseArguments {
   float slope;
 };
 
+// Groups of 1, 2, 4 or 8 channels.
+constexpr int kNarrowWidths = 4;
+
 // Where Winograd's F(4×4, 3×3) evaluates polynomials, beside 0 and ∞: ±a and ±b.
 constexpr float kWinogradA = 0.625f, kWinogradB = 1.5f;
 
@@ -58,6 +61,7 @@ constexpr float kWinogradA = 0.625f, kWinogradB = 1.5f;
 struct WinogradSource {
   const float* source;           // its first pixel, which may lie outside of the plane
   int64_t rowStride;             // floats from row to row
+  int64_t columnStride;          // and from column to column
   int top, bottom, left, right;  // the rows and columns of the tile that are inside: top ≤ i < bottom
   float* transformed;            // [36]
   int64_t step;
@@ -68,8 +72,8 @@ struct WinogradResult {
   const float* bias;      // null: none
   const float* residual;  // null: none
   float* result;
-  int64_t rowStride;  // of the result and the residual
-  int rows, columns;  // how many of its four are inside
+  int64_t rowStride, columnStride;  // of the result and the residual
+  int rows, columns;                // how many of its four are inside
   bool relu;
   float slope;
 };
@@ -82,7 +86,7 @@ struct TileKernels {
   Tile tiles[kTileForms][2][14];
   void (*winogradSource)(const WinogradSource&);
   void (*winogradResult)(const WinogradResult&);
-  void (*depthwise)(const DepthwiseArguments&);
+  void (*narrow[kNarrowWidths])(const NarrowArguments&);  // by the logarithm of a group's channels
 };
 
 // By name, or the best of this processor where the name is empty; null where it has none.

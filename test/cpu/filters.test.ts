@@ -113,6 +113,11 @@ const CASES: readonly Filter[] = [
   { input: [1, 64, 8, 8], outputs: 96, group: 2, kernel: [3, 3], pad: [1, 1] },
   { input: [1, 64, 8, 15], outputs: 128, group: 2, kernel: [5, 5], pad: [2, 2], stride: [2, 2] },
   { input: [1, 96, 7, 7], outputs: 96, group: 6, kernel: [1, 1], residual: true },
+  // Groups of 2, 4 and 8 channels, several in a block, whose last one is not full.
+  { input: [1, 36, 9, 21], outputs: 36, group: 18, kernel: [3, 3], pad: [1, 1], residual: true },
+  { input: [2, 128, 9, 15], outputs: 128, group: 32, kernel: [3, 3], pad: [1, 1], stride: [2, 2] },
+  { input: [1, 24, 12, 11], outputs: 24, group: 3, kernel: [3, 5], pad: [2, 4], dilation: 2 },
+  { input: [1, 20, 5, 30], outputs: 20, group: 5, kernel: [1, 1] },
   // Large strides.
   { input: [1, 3, 33, 47], outputs: 20, kernel: [11, 11], stride: [4, 4] },
   { input: [1, 20, 19, 29], outputs: 33, kernel: [3, 3], stride: [3, 5], pad: [1, 2] },
@@ -160,6 +165,15 @@ const CASES: readonly Filter[] = [
     dilation: 3,
     stride: [2, 3],
   },
+  {
+    type: 'Deconvolution',
+    input: [1, 24, 7, 8],
+    outputs: 24,
+    group: 6,
+    kernel: [3, 4],
+    stride: [2, 2],
+    pad: [1, 1],
+  },
   { type: 'Deconvolution', input: [1, 16, 8, 9], outputs: 16, kernel: [1, 1] },
   { type: 'Deconvolution', input: [1, 16, 3, 5], outputs: 32, kernel: [5, 5], pad: [3, 3] },
 ];
@@ -174,7 +188,7 @@ for (const filter of CASES) {
     for (const device of own) answers.push(await compute(device, filter));
     for (const { values, implementations } of answers) {
       assert.ok(
-        implementations.every((each) => /^(direct|depthwise) AVX/.test(each)),
+        implementations.every((each) => /^(direct|depthwise|narrow groups) AVX/.test(each)),
         `${implementations}`,
       );
       assert.equal(values, answers[0]!.values);

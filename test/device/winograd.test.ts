@@ -5,7 +5,12 @@ import * as assert from 'uvu/assert';
 import { elementCount } from '../../ts/base/shape.ts';
 import { ArgumentError, type LayerParameter, openDevice } from '../../ts/index.ts';
 
-const layer = (inputs: number, outputs: number, size: number): LayerParameter[] => [
+const layer = (
+  inputs: number,
+  outputs: number,
+  size: number,
+  { dilation = 1, pad = dilation } = {},
+): LayerParameter[] => [
   {
     name: 'input',
     type: 'Input',
@@ -20,7 +25,8 @@ const layer = (inputs: number, outputs: number, size: number): LayerParameter[] 
     convolution_param: {
       num_output: outputs,
       kernel_size: [3],
-      pad: [1],
+      pad: [pad],
+      dilation: [dilation],
       weight_filler: { type: 'gaussian', std: 0.1 },
       bias_filler: { type: 'gaussian', std: 1 },
     },
@@ -58,12 +64,32 @@ test('a 3×3 convolution by Winograd is within 3e-6 of the largest value, and of
   }
 });
 
-test('neither few channels, whose transforms cost too much, nor many, whose weights would swell', async () => {
-  for (const [inputs, outputs] of [
-    [3, 64],
-    [512, 512],
-  ] as const)
-    assert.not.match((await compute('cpu', true, layer(inputs, outputs, 7))).implementation, /wino/i);
+test('a dilated convolution by Winograd is as close, whatever its padding and the size of its planes', async () => {
+  for (const [inputs, outputs, size, dilation, pad] of [
+    [64, 48, 17, 2, 2],
+    [32, 20, 23, 3, 1],
+    [16, 33, 9, 4, 7],
+    [16, 16, 13, 5, 0],
+    [32, 16, 7, 12, 12],
+  ] as const) {
+    const net = layer(inputs, outputs, size, { dilation, pad });
+    const exact = (await compute('reference', true, net)).values;
+    const largest = exact.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const { values, implementation } = await compute('cpu', true, net);
+    const error = values.reduce((most, value, i) => Math.max(most, Math.abs(value - exact[i]!)), 0);
+    const what = `dilation ${dilation}, padding ${pad}, ${implementation}: ${error / largest}`;
+    assert.ok(error / largest < 3e-6, what);
+    if (!/wino/i.test(implementation)) console.log(`skipped: no Winograd here for ${what}`);
+  }
+});
+
+test('not few channels, whose transforms cost too much; many, whose weights swell, only for many pixels', async () => {
+  const implementation = async (inputs: number, outputs: number, size: number) =>
+    (await compute('cpu', true, layer(inputs, outputs, size))).implementation;
+  assert.not.match(await implementation(3, 64, 7), /wino/i);
+  assert.not.match(await implementation(512, 512, 7), /wino/i);
+  const many = await implementation(400, 400, 23);
+  if (!/wino/i.test(many)) console.log(`skipped: no Winograd here, ${many}`);
 });
 
 test('the option takes true or false', async () => {

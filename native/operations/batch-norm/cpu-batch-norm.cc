@@ -147,16 +147,18 @@ void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchN
   });
 }
 
-void scaleChannels(ThreadPool* pool, const ChannelView& view, const float* scale, const float* bias, float slope,
-                   const float* x, float* y, void* memory) {
-  const Scratch scratch(view, memory);
-  for (int64_t c = 0; c < view.channels; ++c) {
-    scratch.scales[c] = scale[c];
-    scratch.biases[c] = bias ? bias[c] : 0.0;
-  }
-  forEachStrip(pool, view, [&](int64_t, const Strip& strip) {
-    const int64_t c = strip.channel;
-    normalise(x, y, strip, {scratch.scales + c, scratch.biases + c, scratch.means + c, slope});
+void scaleChannels(ThreadPool* pool, const ChannelView& view, const ChannelValues& scale, const ChannelValues& bias,
+                   float slope, const float* x, float* y) {
+  const auto ofStrip = [](const ChannelValues& from, int64_t first, int64_t channels, double* to) {
+    for (int64_t l = 0; l < channels; ++l) to[l] = from.values ? from.values[first + l] : from.otherwise;
+  };
+  forEachStrip(pool, view, [&](int64_t image, const Strip& strip) {
+    double scales[kStrip] = {}, biases[kStrip] = {};
+    const float means[kStrip] = {};
+    const int64_t channels = std::min(strip.lanes, view.channels - strip.channel);
+    ofStrip(scale, image * scale.step + strip.channel, channels, scales);
+    ofStrip(bias, image * bias.step + strip.channel, channels, biases);
+    normalise(x, y, strip, {scales, biases, means, slope});
   });
 }
 

@@ -24,9 +24,16 @@ void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchN
                const float* x, float* y, float* savedMean, float* savedVariance, void* scratch,
                Communicator* communicator, ThreadPool* pool);
 
-// y = relu(scale · x + bias) of each channel; bias may be null, a slope of 1 is no ReLU. y may be x.
-void scaleChannels(ThreadPool* pool, const ChannelView& view, const float* scale, const float* bias, float slope,
-                   const float* x, float* y, void* scratch);
+// A value for each channel, those of the next image `step` further on (0: the same ones). Null: `otherwise` for each.
+struct ChannelValues {
+  const float* values;
+  int64_t step;
+  double otherwise;
+};
+
+// y = relu(scale · x + bias) of each channel; a slope of 1 is no ReLU. y may be x.
+void scaleChannels(ThreadPool* pool, const ChannelView& view, const ChannelValues& scale, const ChannelValues& bias,
+                   float slope, const float* x, float* y);
 
 // dx may be dy; dx, dScale and dBias may be null. mean and variance: what the forward pass saved; null with global
 // statistics, which are the parameters'.

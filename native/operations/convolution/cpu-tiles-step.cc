@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "native/operations/convolution/cpu-choice.h"
-#include "native/operations/convolution/cpu-depthwise.h"
+#include "native/operations/convolution/cpu-narrow.h"
 #include "native/operations/convolution/cpu-steps.h"
 #include "native/operations/convolution/cpu-winograd.h"
 
@@ -58,11 +58,10 @@ bool addFiltering(StepBuilder& step, const Operation& operation, const std::opti
   if (!step.pool()) return false;
   const Shape &in = step.inputShape(0), &out = step.outputShape(0);
   const Filter filter(operation, in, out);
-  if (filter.isDepthwise()) {
-    const DepthwiseConvolution depthwise(*step.kernels(), filter, in, out);
-    addCall(step, depthwise, operation.bias, relu,
-            packedBy(step, depthwise, operation.weights, filter.name() + ", depthwise"));
-    step.describe(std::string("depthwise ") + depthwise.instructionSet());
+  if (filter.isNarrow()) {
+    const NarrowConvolution narrow(*step.kernels(), filter, in, out);
+    addCall(step, narrow, operation.bias, relu, packedBy(step, narrow, operation.weights, filter.name() + ", narrow"));
+    step.describe((filter.groupInputs() == 1 ? "depthwise " : "narrow groups ") + std::string(narrow.instructionSet()));
   } else {
     const DirectConvolution direct(*step.kernels(), filter, in, out);
     addCall(step, direct, operation.bias, relu, packedBy(step, direct, operation.weights, filter.name()));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "native/core/program.h"
+#include "native/cpu/tile.h"
 
 namespace resnode::cpu {
 
@@ -44,8 +45,10 @@ struct Filter {
   int64_t taps() const { return kernel_.height * kernel_.width; }
   int64_t groupInputs() const { return inputs / group; }
   int64_t groupOutputs() const { return outputs / group; }
-  // Each channel by itself.
-  bool isDepthwise() const { return group == inputs && group == outputs; }
+  // Groups of as many inputs as outputs, of which whole ones fill a block.
+  bool isNarrow() const {
+    return groupInputs() == groupOutputs() && groupInputs() < kLanes && kLanes % groupInputs() == 0;
+  }
   // The kernel's places in the order in which our loops read weights: by phase, taps of one phase together.
   std::vector<int64_t> order() const;
   // Where the taps of each phase begin in that order, the phases of the columns next to each other.

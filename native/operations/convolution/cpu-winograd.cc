@@ -9,8 +9,9 @@ namespace {
 
 constexpr int64_t kSize = 4, kTransformed = 36;
 
-// What threads work on together at once, in a cache that they share.
-constexpr int64_t kSharedFloats = (4 << 20) / sizeof(float);
+// What threads work on together at once, in a cache that they share; more where the weights, which are read again for each
+// such part, would otherwise be most of what is read.
+constexpr int64_t kSharedFloats = (4 << 20) / sizeof(float), kMostSharedFloats = (16 << 20) / sizeof(float);
 // Weights that leave room for a thread's tiles in its own cache.
 constexpr int64_t kPrivateWeights = (640 << 10) / sizeof(float);
 constexpr int64_t kPrivateFloats = (256 << 10) / sizeof(float);
@@ -47,6 +48,14 @@ RESNODE_VECTORISED void transformWeightsOf(const float* g, int64_t step, int64_t
   }
 }
 
+// Of the six rows or columns of a tile's source, the first one at `at` and the others a dilation apart: those inside.
+int firstInside(int64_t at, int64_t dilation) {
+  return static_cast<int>(std::min<int64_t>(ceiling(std::max<int64_t>(-at, 0), dilation), 6));
+}
+int endInside(int64_t at, int64_t dilation, int64_t size) {
+  return static_cast<int>(std::clamp<int64_t>(ceiling(std::max<int64_t>(size - at, 0), dilation), 0, 6));
+}
+
 }  // namespace
 
 WinogradConvolution::WinogradConvolution(const TileKernels& kernels, const Convolution& convolution, const Shape& in,
@@ -67,9 +76,19 @@ WinogradConvolution::WinogradConvolution(const TileKernels& kernels, const Convo
   left_ = convolution.pad.width;
   resultHeight_ = out[2];
   resultWidth_ = out[3];
-  tilesHigh_ = ceiling(out[2], kSize);
-  tilesWide_ = ceiling(out[3], kSize);
-  tiles_ = in[0] * tilesHigh_ * tilesWide_;
+  dilation_ = convolution.dilation;
+  rows_ = spansOf(out[2], dilation_.height);
+  columns_ = spansOf(out[3], dilation_.width);
+  tiles_ = in[0] * static_cast<int64_t>(rows_.size() * columns_.size());
+}
+
+std::vector<WinogradConvolution::Span> WinogradConvolution::spansOf(int64_t size, int64_t dilation) {
+  std::vector<Span> spans;
+  for (int64_t phase = 0; phase < std::min(dilation, size); ++phase) {
+    for (int64_t first = phase; first < size; first += kSize * dilation)
+      spans.push_back({first, std::min(kSize, ceiling(size - first, dilation))});
+  }
+  return spans;
 }
 
 void WinogradConvolution::packWeights(const float* weights, float* transformed) const {
@@ -85,8 +104,8 @@ void WinogradConvolution::packWeights(const float* weights, float* transformed) 
 }
 
 WinogradConvolution::TilePlace WinogradConvolution::placeOf(int64_t tile) const {
-  const int64_t perImage = tilesHigh_ * tilesWide_, inImage = tile % perImage;
-  return {tile / perImage, inImage / tilesWide_ * kSize, inImage % tilesWide_ * kSize};
+  const auto high = static_cast<int64_t>(rows_.size()), wide = static_cast<int64_t>(columns_.size());
+  return {tile / (high * wide), rows_[tile / wide % high], columns_[tile % wide]};
 }
 
 bool WinogradConvolution::isPrivate(int threads) const {
@@ -96,7 +115,8 @@ bool WinogradConvolution::isPrivate(int threads) const {
 int64_t WinogradConvolution::tilesAtOnce(int threads) const {
   const int64_t perTile = kTransformed * (sourceBlocks_ + resultBlocks_) * kLanes;
   if (weightsFloats() > kPrivateWeights) {
-    const int64_t fitting = std::max<int64_t>(kSharedFloats / perTile, 1);
+    const int64_t shared = std::clamp(weightsFloats() / 2, kSharedFloats, kMostSharedFloats);
+    const int64_t fitting = std::max<int64_t>(shared / perTile, 1);
     return ceiling(tiles_, ceiling(tiles_, fitting));
   }
   // Full tiles of the kernels, and parts for every thread to take several.
@@ -106,19 +126,20 @@ int64_t WinogradConvolution::tilesAtOnce(int threads) const {
 
 void WinogradConvolution::transformSource(const ConvolutionOperands& operands, float* transformed, int64_t firstTile,
                                           int64_t tiles, int64_t block, int64_t first, int64_t last) const {
+  WinogradSource source{};
+  source.rowStride = dilation_.height * width_ * kLanes;
+  source.columnStride = dilation_.width * kLanes;
+  source.step = step(sourceBlocks_, tiles);
   for (int64_t tile = first; tile < last; ++tile) {
     const TilePlace place = placeOf(firstTile + tile);
-    const int64_t row = place.row - top_, column = place.column - left_;
-    WinogradSource source{};
+    const int64_t row = place.rows.first - top_, column = place.columns.first - left_;
     source.source =
         operands.source + (((place.image * sourceBlocks_ + block) * height_ + row) * width_ + column) * kLanes;
-    source.rowStride = width_ * kLanes;
-    source.top = static_cast<int>(std::max<int64_t>(0, -row));
-    source.left = static_cast<int>(std::max<int64_t>(0, -column));
-    source.bottom = static_cast<int>(std::clamp<int64_t>(height_ - row, 0, 6));
-    source.right = static_cast<int>(std::clamp<int64_t>(width_ - column, 0, 6));
+    source.top = firstInside(row, dilation_.height);
+    source.left = firstInside(column, dilation_.width);
+    source.bottom = endInside(row, dilation_.height, height_);
+    source.right = endInside(column, dilation_.width, width_);
     source.transformed = transformed + (block * tiles + tile) * kLanes;
-    source.step = step(sourceBlocks_, tiles);
     kernels_->winogradSource(source);
   }
 }
@@ -155,18 +176,20 @@ void WinogradConvolution::transformResult(const ConvolutionOperands& operands, c
   WinogradResult result{};
   result.step = step(resultBlocks_, tiles);
   result.bias = operands.bias ? operands.bias + block * kLanes : nullptr;
-  result.rowStride = resultWidth_ * kLanes;
+  result.rowStride = dilation_.height * resultWidth_ * kLanes;
+  result.columnStride = dilation_.width * kLanes;
   result.relu = operands.relu;
   result.slope = operands.slope;
   for (int64_t tile = first; tile < last; ++tile) {
     const TilePlace place = placeOf(firstTile + tile);
-    const int64_t at =
-        (((place.image * resultBlocks_ + block) * resultHeight_ + place.row) * resultWidth_ + place.column) * kLanes;
+    const int64_t at = (((place.image * resultBlocks_ + block) * resultHeight_ + place.rows.first) * resultWidth_ +
+                        place.columns.first) *
+                       kLanes;
     result.transformed = transformed + kTransformed * step(sourceBlocks_, tiles) + (block * tiles + tile) * kLanes;
     result.residual = operands.residual ? operands.residual + at : nullptr;
     result.result = operands.result + at;
-    result.rows = static_cast<int>(std::min(kSize, resultHeight_ - place.row));
-    result.columns = static_cast<int>(std::min(kSize, resultWidth_ - place.column));
+    result.rows = static_cast<int>(place.rows.count);
+    result.columns = static_cast<int>(place.columns.count);
     kernels_->winogradResult(result);
   }
 }

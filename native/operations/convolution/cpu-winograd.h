@@ -8,7 +8,8 @@ namespace resnode::cpu {
 
 class WinogradConvolution {
  public:
-  // Of a kernel of 3×3 with stride and dilation 1, in one group.
+  // Of a kernel of 3×3 with stride 1, in one group. With a dilation of d, pixels whose places leave the same remainder by d
+  // depend on each other alone: they are tiled as a plane of their own.
   WinogradConvolution(const TileKernels& kernels, const Convolution& convolution, const Shape& in, const Shape& out);
 
   const Layout& source() const { return source_; }
@@ -28,9 +29,14 @@ class WinogradConvolution {
   // Floats from one of the 36 transformed values to the next. An odd number of cache lines: at a multiple of 4 KiB, all
   // of a tile's would share one set of the cache.
   static int64_t step(int64_t blocks, int64_t tiles) { return (blocks * tiles | 1) * kLanes; }
-  // The tile's place: its image, and the first row and column of its result.
+  // A tile's rows, or columns: the first of its result, and how many there are, a dilation apart.
+  struct Span {
+    int64_t first, count;
+  };
+  static std::vector<Span> spansOf(int64_t size, int64_t dilation);
   struct TilePlace {
-    int64_t image, row, column;
+    int64_t image;
+    Span rows, columns;
   };
   TilePlace placeOf(int64_t tile) const;
   int64_t transformedFloats(int64_t tiles) const {
@@ -55,7 +61,9 @@ class WinogradConvolution {
   int64_t inputs_ = 0, outputs_ = 0;  // channels
   int64_t sourceBlocks_ = 0, resultBlocks_ = 0, groups_ = 0, blocksPerGroup_ = 0, weightsPerGroup_ = 0;
   int64_t height_ = 0, width_ = 0, top_ = 0, left_ = 0, resultHeight_ = 0, resultWidth_ = 0;
-  int64_t tilesHigh_ = 0, tilesWide_ = 0, tiles_ = 0;
+  Pair dilation_;
+  std::vector<Span> rows_, columns_;
+  int64_t tiles_ = 0;
 };
 
 }  // namespace resnode::cpu

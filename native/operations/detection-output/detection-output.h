@@ -73,8 +73,8 @@ struct ClassDetections {
     for (int64_t prior = 0; prior < at.priors; ++prior) {
       if (own[prior * at.classes] > scoreThreshold) list[count++] = static_cast<int32_t>(prior);
     }
-    sortByScore(list, count, own, at.classes);
     const int64_t compared = count < topK ? count : topK;
+    sortByScore(list, count, compared, own, at.classes);
     const float* boxes = at.boxes + (image * at.sets + (at.sets > 1 ? label : 0)) * at.priors * 4;
     at.counts[i] = static_cast<int32_t>(suppress<Real>(list, compared, compared, boxes, nmsThreshold, eta, 0));
   }

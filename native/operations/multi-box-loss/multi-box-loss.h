@@ -373,8 +373,9 @@ struct MinedPriors {
     for (int64_t p = 0; p < of.priors; ++p) {
       if (of.mayBeChosen(image, p)) list[count++] = static_cast<int32_t>(p);
     }
-    sortByScore(list, count, of.losses + image * of.priors, 1);
-    count = count < of.nmsTopK ? count : of.nmsTopK;
+    const int64_t all = count;
+    count = all < of.nmsTopK ? all : of.nmsTopK;
+    sortByScore(list, all, count, of.losses + image * of.priors, 1);
     const float* boxes = of.nmsByPriors ? of.prior : of.boxes + image * of.priors * 4;
     int64_t large = 0;
     for (int64_t k = 0; k < count; ++k) {

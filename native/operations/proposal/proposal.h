@@ -67,8 +67,9 @@ struct ProposedRows {
     for (int64_t i = 0; i < all; ++i) {
       if (scores[i] > -INFINITY) order[count++] = static_cast<int32_t>(i);
     }
-    sortByScore(order, count, scores, 1);
-    const int64_t kept = suppress<Real>(order, count < before ? count : before, most, boxes, nmsThreshold, 1, 1);
+    const int64_t compared = count < before ? count : before;
+    sortByScore(order, count, compared, scores, 1);
+    const int64_t kept = suppress<Real>(order, compared, most, boxes, nmsThreshold, 1, 1);
     for (int64_t row = 0; row < most; ++row) {
       const bool isThere = row < kept;
       if (rows) {

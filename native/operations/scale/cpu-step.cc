@@ -5,24 +5,32 @@
 namespace resnode::cpu {
 namespace {
 
-// Of channels, by parameters: a BatchNorm that nothing took in.
+// Of the channels of all images alike, or of each image: what is left of BatchNorm, and attention (SENet's).
 bool addScale(StepBuilder& step, const Scale& scale) {
   const Shape& shape = step.inputShape(0);
-  const bool isOfChannels = shape.size() >= 2 && scale.outer == shape[0] && scale.channels == shape[1];
-  if (scale.operand != ScaleOperand::none || !scale.scale || !isOfChannels) return false;
+  if (shape.size() < 2) return false;
+  const bool isOfChannels = scale.outer == shape[0] && scale.channels == shape[1],
+             isOfImages = scale.outer == 1 && scale.channels == shape[0] * shape[1];
+  if (!isOfChannels && !isOfImages) return false;
   const Layout layout = step.channelwiseLayout(0);
   const ChannelView view = *channelView(layout);
+  if (!isOfChannels && view.outer != shape[0]) return false;
+  const auto valuesOf = [&](ScaleOperand as, const std::optional<ParameterId>& parameter) {
+    return scale.operand == as ? step.readPlain(1) : parameter ? step.plainParameter(*parameter) : Place{};
+  };
+  const Place factors = valuesOf(ScaleOperand::scale, scale.scale), biases = valuesOf(ScaleOperand::bias, scale.bias);
   const Place x = step.read(0, layout);
-  std::vector<Place> places{x, step.writeOver(0, x, layout), step.scratch(batchNormScratch(view)),
-                            step.plainParameter(*scale.scale)};
-  places.push_back(scale.bias ? step.plainParameter(*scale.bias) : Place{});
+  const bool isItself = scale.operand != ScaleOperand::none && step.operation().inputs[0] == step.operation().inputs[1];
+  const Place y = isItself ? step.write(0, layout) : step.writeOver(0, x, layout);
   const float slope = scale.relu ? scale.relu->negativeSlope : 1.f;
-  step.call(std::move(places), [view, slope, pool = step.pool()](const std::vector<void*>& addresses) -> Work {
-    const auto at = [&](size_t i) { return static_cast<float*>(addresses[i]); };
-    return [=, x = at(0), y = at(1), scratch = addresses[2], factors = at(3), bias = at(4)] {
-      scaleChannels(pool, view, factors, bias, slope, x, y, scratch);
-    };
-  });
+  step.call({x, y, factors, biases},
+            [view, slope, perImage = isOfChannels ? 0 : shape[1],
+             pool = step.pool()](const std::vector<void*>& addresses) -> Work {
+              const auto at = [&](size_t i) { return static_cast<float*>(addresses[i]); };
+              return [=, x = at(0), y = at(1), factors = at(2), biases = at(3)] {
+                scaleChannels(pool, view, {factors, perImage, 1}, {biases, perImage, 0}, slope, x, y);
+              };
+            });
   step.describe("loops");
   return true;
 }

@@ -9,23 +9,22 @@ namespace {
 // softmax_layer.cpp. Every step is stored in float32 as there: the gradient of a class that has nearly everything is a
 // difference of numbers that are nearly 1, in which one rounding shows.
 void forward(const Softmax& softmax, const Arguments& arguments) {
-  for (int64_t o = 0; o < softmax.outer; ++o) {
-    for (int64_t i = 0; i < softmax.inner; ++i) {
-      const int64_t base = o * softmax.channels * softmax.inner + i;
-      const float* x = arguments.inputs[0].data + base;
-      float* y = arguments.outputs[0].data + base;
-      float maximum = -INFINITY;
-      double sum = 0;
-      for (int64_t c = 0; c < softmax.channels; ++c) maximum = std::max(maximum, x[c * softmax.inner]);
-      for (int64_t c = 0; c < softmax.channels; ++c) {
-        const float below = x[c * softmax.inner] - maximum;
-        y[c * softmax.inner] = static_cast<float>(std::exp(static_cast<double>(below)));
-        sum += y[c * softmax.inner];
-      }
-      const float total = static_cast<float>(sum);
-      for (int64_t c = 0; c < softmax.channels; ++c) y[c * softmax.inner] /= total;
+  const int64_t channels = softmax.channels, inner = softmax.inner;
+  forEach(arguments.spread, softmax.outer * inner, std::max<int64_t>(1, 1024 / channels), [&](int64_t place) {
+    const int64_t base = place / inner * channels * inner + place % inner;
+    const float* x = arguments.inputs[0].data + base;
+    float* y = arguments.outputs[0].data + base;
+    float maximum = -INFINITY;
+    double sum = 0;
+    for (int64_t c = 0; c < channels; ++c) maximum = std::max(maximum, x[c * inner]);
+    for (int64_t c = 0; c < channels; ++c) {
+      const float below = x[c * inner] - maximum;
+      y[c * inner] = static_cast<float>(std::exp(static_cast<double>(below)));
+      sum += y[c * inner];
     }
-  }
+    const float total = static_cast<float>(sum);
+    for (int64_t c = 0; c < channels; ++c) y[c * inner] /= total;
+  });
 }
 
 // softmax_layer.cpp; products and sum are stored in float32 as there, see runSoftmax.

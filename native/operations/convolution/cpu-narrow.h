@@ -1,21 +1,22 @@
-// A convolution, or its transpose, of each channel by itself. It multiplies as often as it reads, so that nothing is copied
-// to pad the source: at the edges pixels are computed with the taps that are inside.
+// A convolution, or its transpose, in groups of 1, 2, 4 or 8 channels, several of them in one block: depthwise, or as in
+// ResNeXt. It multiplies little more often than it reads, so that nothing is copied to pad the source: at the edges pixels
+// are computed with the taps that are inside.
 #pragma once
 
 #include "native/operations/convolution/cpu-direct.h"
 
 namespace resnode::cpu {
 
-class DepthwiseConvolution {
+class NarrowConvolution {
  public:
-  DepthwiseConvolution(const TileKernels& kernels, const Filter& filter, const Shape& in, const Shape& out);
+  NarrowConvolution(const TileKernels& kernels, const Filter& filter, const Shape& in, const Shape& out);
 
   const Layout& source() const { return source_; }
   const Layout& result() const { return result_; }
   const char* instructionSet() const { return kernels_->name; }
   size_t scratchBytes(int /*threads*/) const { return 0; }
-  // Of the packed weights, [blocks][taps][16 channels].
-  int64_t weightsFloats() const { return blocks_ * filter_.taps() * kLanes; }
+  // Of the packed weights, [blocks][taps][inputs of a group][16 channels].
+  int64_t weightsFloats() const { return blocks_ * filter_.taps() * weightsPerTap(); }
   void packWeights(const float* weights, float* packed) const;
   void run(ThreadPool& pool, const ConvolutionOperands& operands) const;
 
@@ -25,6 +26,7 @@ class DepthwiseConvolution {
     int64_t phase, first, count;
     Axis::Taps taps;
   };
+  int64_t weightsPerTap() const { return filter_.groupInputs() * kLanes; }
   void runRow(const ConvolutionOperands& operands, int64_t plane, int64_t row) const;
 
   const TileKernels* kernels_;

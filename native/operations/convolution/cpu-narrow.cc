@@ -1,11 +1,11 @@
-#include "native/operations/convolution/cpu-depthwise.h"
+#include "native/operations/convolution/cpu-narrow.h"
 
 #include <algorithm>
 
 namespace resnode::cpu {
 
-DepthwiseConvolution::DepthwiseConvolution(const TileKernels& kernels, const Filter& filter, const Shape& in,
-                                           const Shape& out)
+NarrowConvolution::NarrowConvolution(const TileKernels& kernels, const Filter& filter, const Shape& in,
+                                     const Shape& out)
     : kernels_(&kernels),
       filter_(filter),
       source_(blockedLayout(in)),
@@ -24,17 +24,19 @@ DepthwiseConvolution::DepthwiseConvolution(const TileKernels& kernels, const Fil
   }
 }
 
-void DepthwiseConvolution::packWeights(const float* weights, float* packed) const {
+void NarrowConvolution::packWeights(const float* weights, float* packed) const {
   const std::vector<int64_t> order = filter_.order();
   std::fill_n(packed, weightsFloats(), 0.f);
   for (int64_t channel = 0; channel < filter_.outputs; ++channel) {
-    const float* from = weights + filter_.weight(channel, 0);
-    float* to = packed + channel / kLanes * filter_.taps() * kLanes + channel % kLanes;
-    for (size_t tap = 0; tap < order.size(); ++tap) to[tap * kLanes] = from[order[tap]];
+    for (int64_t input = 0; input < filter_.groupInputs(); ++input) {
+      const float* from = weights + filter_.weight(channel, input);
+      float* to = packed + channel / kLanes * filter_.taps() * weightsPerTap() + input * kLanes + channel % kLanes;
+      for (size_t tap = 0; tap < order.size(); ++tap) to[tap * weightsPerTap()] = from[order[tap]];
+    }
   }
 }
 
-void DepthwiseConvolution::runRow(const ConvolutionOperands& operands, int64_t plane, int64_t row) const {
+void NarrowConvolution::runRow(const ConvolutionOperands& operands, int64_t plane, int64_t row) const {
   const Axis &rows = filter_.rows, &columns = filter_.columns;
   const auto down = static_cast<int64_t>(rows.phases.size()), across = static_cast<int64_t>(columns.phases.size());
   const int64_t phase = row % down, q = row / down, pitch = columns.size * kLanes;
@@ -43,7 +45,8 @@ void DepthwiseConvolution::runRow(const ConvolutionOperands& operands, int64_t p
   const float* source = operands.source + plane * rows.size * pitch;
   const int64_t result = (plane * rows.result + row) * columns.result * kLanes;
   const int64_t block = plane % blocks_;
-  DepthwiseArguments a{};
+  const auto function = kernels_->narrow[__builtin_ctzll(filter_.groupInputs())];
+  NarrowArguments a{};
   a.bias = operands.bias ? operands.bias + block * kLanes : nullptr;
   a.sourceStep = columns.step * kLanes;
   a.resultStep = across * kLanes;
@@ -61,17 +64,17 @@ void DepthwiseConvolution::runRow(const ConvolutionOperands& operands, int64_t p
       if (a.rows > 1) a.rowStep = (tapsDown[inside.first + 1].shift - top.shift) * pitch;
       if (a.columns > 1) a.columnStep = (tapsAcross[segment.taps.first + 1].shift - left.shift) * kLanes;
       const int64_t tap = firstTaps_[phase * across + segment.phase] + inside.first * width + segment.taps.first;
-      a.weights = operands.weights + (block * filter_.taps() + tap) * kLanes;
-      a.weightsRow = width * kLanes;
+      a.weights = operands.weights + (block * filter_.taps() + tap) * weightsPerTap();
+      a.weightsRow = width * weightsPerTap();
     }
     const int64_t at = result + (segment.first * across + segment.phase) * kLanes;
     a.residual = operands.residual ? operands.residual + at : nullptr;
     a.result = operands.result + at;
-    kernels_->depthwise(a);
+    function(a);
   }
 }
 
-void DepthwiseConvolution::run(ThreadPool& pool, const ConvolutionOperands& operands) const {
+void NarrowConvolution::run(ThreadPool& pool, const ConvolutionOperands& operands) const {
   const int64_t rows = filter_.rows.result;
   // A value is worth as much as some multiplications, since it comes from memory.
   pool.run(images_ * blocks_ * rows, ThreadPool::grain(filter_.columns.result * kLanes * 4),
