@@ -1,12 +1,15 @@
 /**
  * Nets that detect and segment at batch 1, beside onnxruntime-node on the same net with the same random weights, in turn:
  * `tsx bench/detectors.ts [--threads 2] [--rounds 15] [--out bench/results/NAME.json] [--nets FOLDER] [NAME...]`.
- * FOLDER holds the public prototxts; DeepLab is made here. What ONNX cannot say of a net is left out on both sides.
+ * FOLDER holds the public prototxts; DeepLab is made here. What ONNX cannot say of a net is left out on both sides. What
+ * is compared are the blobs before the detections, which random weights hardly make. Before each run all threads sleep:
+ * onnxruntime's look for work for some 30 ms after a run, on the cores that the next one would need.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { randomValues, randomWeights } from '../test/support/random-weights.ts';
 import { resnet } from '../ts/architectures/resnet.ts';
@@ -29,7 +32,7 @@ import { commit, describeMachine } from '../ts/tools/bench/machine.ts';
 interface Case {
   readonly net: () => NetParameter;
   readonly inputShapes: Record<string, readonly number[]>;
-  /** Blobs up to which it is measured where the whole net cannot be exported. */
+  /** Blobs that are compared, and up to which it is measured where the whole net cannot be exported. */
   readonly head: readonly string[];
 }
 
@@ -122,78 +125,101 @@ const summary = (times: readonly number[]) => ({
   most: round(Math.max(...times)),
 });
 
-/** The net's own outputs if ONNX can say them, else the head's. */
+/** The net up to its head, and with its own outputs if ONNX can say them. */
 function exported(net: NetParameter, { inputShapes, head }: Case) {
   const whole = graphFromCaffe(net, { inputShapes });
   const weights = randomWeights(whole);
+  const cut = removeUnused(withOutputs(whole, head));
+  const read = new Set(cut.nodes.flatMap(({ inputs }) => inputs));
+  const inputs = cut.inputs.filter((id) => read.has(id));
+  const upToHead = {
+    file: [...onnxChunks(toOnnx({ ...cut, inputs }, blobsOf(whole, weights)))],
+    outputs: head,
+    missing: null,
+  };
   try {
-    const file = onnxChunks(toOnnx(whole, blobsOf(whole, weights)));
-    return { weights, file, outputs: whole.outputs.map((id) => whole.values[id]!.blob), missing: null };
+    const file = [...onnxChunks(toOnnx(whole, blobsOf(whole, weights)))];
+    const outputs = whole.outputs.map((id) => whole.values[id]!.blob);
+    return { weights, upToHead, timed: { file, outputs, missing: null } };
   } catch (error) {
-    const cut = removeUnused(withOutputs(whole, head));
-    const read = new Set(cut.nodes.flatMap(({ inputs }) => inputs));
-    const inputs = cut.inputs.filter((id) => read.has(id));
-    const file = onnxChunks(toOnnx({ ...cut, inputs }, blobsOf(whole, weights)));
-    return { weights, file, outputs: head, missing: (error as Error).message };
+    return { weights, upToHead, timed: { ...upToHead, missing: (error as Error).message } };
   }
 }
+
+/** Longer than the threads of either engine look for work. */
+const asleep = () => setTimeout(100);
 
 async function measure(name: string, each: Case, folder: string) {
   const { InferenceSession, Tensor } = createRequire(import.meta.url)('onnxruntime-node') as Peer;
   const net = each.net();
-  const { weights, file, outputs, missing } = exported(net, each);
-  const path = join(folder, 'net.onnx');
-  writeFileSync(path, Buffer.concat([...file]));
+  const { weights, upToHead, timed } = exported(net, each);
   using device = await openDevice('cpu', { threads });
-  using model = await device.load({ model: net, weights, inputShapes: each.inputShapes, outputs });
-  const session = await InferenceSession.create(path, {
-    logSeverityLevel: 3,
-    intraOpNumThreads: threads,
-    graphOptimizationLevel: 'all',
-  });
-  const inputs = Object.fromEntries(
-    Object.entries(model.inputs).map(([blob, shape], i) => {
-      const image = each.inputShapes.data!;
-      const data =
-        blob === 'im_info'
-          ? Float32Array.of(image[2]!, image[3]!, 1)
-          : randomValues(elementCount(shape), 2, 0, i);
-      return [blob, { shape, data }];
-    }),
-  );
-  const feeds = Object.fromEntries(
-    session.inputNames.map((blob) => [blob, new Tensor('float32', inputs[blob]!.data, inputs[blob]!.shape)]),
-  );
-  const times: { resnode: number[]; peer: number[] } = { resnode: [], peer: [] };
-  const timed = async <T>(into: number[], run: () => Promise<T>): Promise<T> => {
-    const start = performance.now();
-    const result = await run();
-    into.push(performance.now() - start);
-    return result;
+  const sides = async ({ file, outputs }: { file: readonly Uint8Array[]; outputs: readonly string[] }) => {
+    const path = join(folder, 'net.onnx');
+    writeFileSync(path, Buffer.concat(file));
+    const model = await device.load({ model: net, weights, inputShapes: each.inputShapes, outputs });
+    const session = await InferenceSession.create(path, {
+      logSeverityLevel: 3,
+      intraOpNumThreads: threads,
+      graphOptimizationLevel: 'all',
+    });
+    const inputs = Object.fromEntries(
+      Object.entries(model.inputs).map(([blob, shape], i) => {
+        const image = each.inputShapes.data!;
+        const data =
+          blob === 'im_info'
+            ? Float32Array.of(image[2]!, image[3]!, 1)
+            : randomValues(elementCount(shape), 2, 0, i);
+        return [blob, { shape, data }];
+      }),
+    );
+    const feeds = Object.fromEntries(
+      session.inputNames.map((blob) => [
+        blob,
+        new Tensor('float32', inputs[blob]!.data, inputs[blob]!.shape),
+      ]),
+    );
+    return { model, session, ours: () => model.run(inputs), theirs: () => session.run(feeds) };
   };
+
   let worst = 0;
-  for (let i = 0; i < rounds + 2; i++) {
-    const ours = await timed(times.resnode, () => model.run(inputs));
-    const theirs = await timed(times.peer, () => session.run(feeds));
-    if (i > 0) continue;
-    for (const [k, output] of outputs.entries()) {
-      const [a, b] = [ours[output]!.data, theirs[session.outputNames[k]!]!.data];
-      const largest = a.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-      if (a.length === b.length)
-        worst = a.reduce((most, value, j) => Math.max(most, Math.abs(value - b[j]!) / largest), worst);
+  {
+    const { model, session, ours, theirs } = await sides(upToHead);
+    using _ = model;
+    const [a, b] = [await ours(), await theirs()];
+    for (const [k, output] of upToHead.outputs.entries()) {
+      const [left, right] = [a[output]!.data, b[session.outputNames[k]!]!.data];
+      if (left.length !== right.length)
+        throw new Error(`${name}: ${output} has ${left.length} and ${right.length} values`);
+      const largest = left.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      worst = left.reduce((most, value, j) => Math.max(most, Math.abs(value - right[j]!) / largest), worst);
     }
   }
-  const [ours, theirs] = [summary(times.resnode.slice(2)), summary(times.peer.slice(2))];
-  const plan = model.plan();
+
+  const { model, ours, theirs } = await sides(timed);
+  using _ = model;
+  const times: { resnode: number[]; peer: number[] } = { resnode: [], peer: [] };
+  const time = async (into: number[], run: () => Promise<unknown>) => {
+    await asleep();
+    const start = performance.now();
+    await run();
+    into.push(performance.now() - start);
+  };
+  for (let i = 0; i < rounds + 2; i++) {
+    await time(times.resnode, ours);
+    await time(times.peer, theirs);
+  }
+  const [mine, peer] = [summary(times.resnode.slice(2)), summary(times.peer.slice(2))];
   return {
     name,
     inputShapes: each.inputShapes,
-    outputs,
-    leftOut: missing,
-    macs: plan.macs,
-    resnode: ours,
-    'onnxruntime-node': theirs,
-    ratio: Math.round((100 * theirs.median) / ours.median) / 100,
+    outputs: timed.outputs,
+    leftOut: timed.missing,
+    macs: model.plan().macs,
+    resnode: mine,
+    'onnxruntime-node': peer,
+    ratio: Math.round((100 * peer.median) / mine.median) / 100,
+    compared: upToHead.outputs,
     differs: worst,
   };
 }
