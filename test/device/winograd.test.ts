@@ -9,7 +9,7 @@ const layer = (
   inputs: number,
   outputs: number,
   size: number,
-  { dilation = 1, pad = dilation } = {},
+  { dilation = 1, pad = dilation }: { dilation?: number; pad?: number } = {},
 ): LayerParameter[] => [
   {
     name: 'input',
