@@ -55,6 +55,24 @@ void CudaParameters::require(const std::vector<PackedParameter>& wanted) {
   }
 }
 
+void CudaParameters::write(ParameterId id, ParameterSource source) {
+  const Shape& shape = program_->parameters[id].shape;
+  std::vector<float> values(elementCount(shape));
+  materialise(source, shape, values.data());
+  releasePages(source, shape);
+  transfer_->device()->use();
+  std::vector<char> packed;
+  for (auto each = packed_.lower_bound({id, Packing{}}); each != packed_.end() && each->first.id == id; ++each) {
+    packed.resize(packedBytes(each->first.packing, shape));
+    pack(each->first.packing, shape, values.data(), packed.data());
+    transfer_->upload(each->second, packed.data(), packed.size());
+  }
+  if (learnsThere(id)) return;
+  hostBytes_ -= sourceBytes(id);
+  sources_[id] = std::move(source);
+  hostBytes_ += sourceBytes(id);
+}
+
 void CudaParameters::read(ParameterId id, float* destination) const {
   const Shape& shape = program_->parameters[id].shape;
   if (!learnsThere(id)) return materialise(sources_[id], shape, destination);

@@ -28,6 +28,7 @@ class CudaParameters final : public Parameters {
   void* get(const PackedParameter& parameter) const { return packed_.at(parameter); }
 
   void read(ParameterId id, float* destination) const override;
+  void write(ParameterId id, ParameterSource source) override;
   size_t bytes() const override { return bytes_; }
   size_t hostBytes() const override { return hostBytes_; }
 

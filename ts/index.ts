@@ -44,6 +44,7 @@ export {
 export { type DeviceInfo, type Devices, devices } from './device/devices.ts';
 export type { DeviceMemory } from './device/memory.ts';
 export type { Model, Outputs, RunOptions } from './device/model.ts';
+export type { BlobsByLayer, NewWeights } from './device/new-weights.ts';
 export type * from './device/ops.ts';
 export { compileOperation, ops } from './device/ops.ts';
 export type { Input, InputArray, Inputs, Tensor } from './device/tensor.ts';
@@ -63,6 +64,7 @@ export type {
 } from './device/trainer.ts';
 export { type GraphOptions, graphFromCaffe } from './graph/from-caffe.ts';
 export type * from './graph/graph.ts';
+export { type LayerRange, type NetBetweenOptions, netBetween } from './graph/net-between.ts';
 export { type ReceptiveField, receptiveFields } from './graph/receptive-field.ts';
 export { type Summary, type SummaryRow, summarise } from './graph/summary.ts';
 export {

@@ -77,6 +77,9 @@ class Parameters {
   virtual ~Parameters() = default;
   // The current plain value of a parameter, elementCount(shape) floats.
   virtual void read(ParameterId id, float* destination) const = 0;
+  // Gives a parameter other values, in every form in which executables use it: what is bound to it stays bound.
+  // Not for plans in int8, whose scales follow from the values.
+  virtual void write(ParameterId id, ParameterSource source) = 0;
   // Bytes held on the device for packed and copied parameters. Called from any thread.
   virtual size_t bytes() const = 0;
   // Bytes held in the process's own memory: the same where the device computes there. Called from any thread.

@@ -17,35 +17,44 @@ size_t CpuParameters::sourceBytes(ParameterId id) const {
          (sources_[id].type == DataType::float64 ? sizeof(double) : sizeof(float));
 }
 
+bool CpuParameters::maySourceBeBound(ParameterId id) const {
+  const ParameterSource& source = sources_[id];
+  return !source.ofFile && source.type == DataType::float32 && source.channelScale.empty();
+}
+
 bool CpuParameters::isSource(const Pack& pack) const {
-  const ParameterSource& source = sources_[pack.id];
-  return !pack.transform && !source.ofFile && source.type == DataType::float32 && source.channelScale.empty() &&
+  return !pack.transform && maySourceBeBound(pack.id) &&
          pack.layout == plainLayout(program_->parameters[pack.id].shape);
 }
 
 AlignedBytes CpuParameters::pack(const Pack& pack) {
-  const Parameter& parameter = program_->parameters[pack.id];
-  const auto values = [](const AlignedBytes& bytes) { return reinterpret_cast<float*>(bytes.get()); };
-  AlignedBytes bytes = allocate(pack.layout.get_size(), "parameter \"" + parameter.name + "\"");
+  AlignedBytes bytes = allocate(pack.layout.get_size(), "parameter \"" + program_->parameters[pack.id].name + "\"");
+  packInto(pack, bytes.get());
   bytes_ += pack.layout.get_size();
+  return bytes;
+}
+
+void CpuParameters::packInto(const Pack& pack, char* bytes) {
+  const Parameter& parameter = program_->parameters[pack.id];
+  const auto values = [](char* memory) { return reinterpret_cast<float*>(memory); };
   if (!pack.transform && pack.layout == plainLayout(parameter.shape)) {
     materialise(sources_[pack.id], parameter.shape, values(bytes));
     releasePages(sources_[pack.id], parameter.shape);
-    return bytes;
+    return;
   }
   if (!staging_) {
     size_t largest = 0;
     for (size_t i = 0; i < sources_.size(); ++i) largest = std::max(largest, plainBytes(static_cast<ParameterId>(i)));
     staging_ = allocate(largest, "packing the parameters");
   }
-  materialise(sources_[pack.id], parameter.shape, values(staging_));
+  materialise(sources_[pack.id], parameter.shape, values(staging_.get()));
   releasePages(sources_[pack.id], parameter.shape);
   if (pack.transform) {
-    pack.transform(values(staging_), values(bytes));
-    return bytes;
+    pack.transform(values(staging_.get()), values(bytes));
+    return;
   }
   const dnnl::engine& engine = oneDnn_->engine();
-  dnnl::memory source(pack.plain, engine, staging_.get()), target(pack.layout, engine, bytes.get());
+  dnnl::memory source(pack.plain, engine, staging_.get()), target(pack.layout, engine, bytes);
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   // Output channels are the first dimension, or the first two where there are groups.
@@ -62,7 +71,6 @@ AlignedBytes CpuParameters::pack(const Pack& pack) {
   dnnl::reorder(reorder).execute(oneDnn_->stream(),
                                  {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, target}, {DNNL_ARG_SCRATCHPAD, scratch}});
   oneDnn_->stream().wait();
-  return bytes;
 }
 
 void* CpuParameters::packed(const Pack& wanted) {
@@ -89,6 +97,30 @@ void* CpuParameters::master(const Pack& wanted) {
                     "\" is learned in a layout that these input shapes cannot use; load the net again with them");
   }
   return found->second.bytes.get();
+}
+
+void CpuParameters::write(ParameterId id, ParameterSource source) {
+  const auto master = masters_.find(id);
+  ParameterSource& own = sources_[id];
+  if (own.bytes && maySourceBeBound(id)) {
+    // Nobody else has this copy: native code made it, or was given it to keep.
+    materialise(source, program_->parameters[id].shape,
+                reinterpret_cast<float*>(const_cast<unsigned char*>(own.bytes)));
+  } else {
+    bytes_ -= sourceBytes(id);
+    own = std::move(source);
+    bytes_ += sourceBytes(id);
+  }
+  const auto [first, last] = packed_.equal_range(id);
+  for (auto each = first; each != last; ++each) packInto(each->second.pack, each->second.bytes.get());
+  if (master != masters_.end()) {
+    packInto(master->second.pack, master->second.bytes.get());
+    if (program_->parameters[id].isMutable) {
+      bytes_ -= sourceBytes(id);
+      own = {};
+    }
+  }
+  endPacking();
 }
 
 void CpuParameters::endPacking() {

@@ -24,6 +24,7 @@ class CpuParameters final : public Parameters {
   void endPacking();
 
   void read(ParameterId id, float* destination) const override;
+  void write(ParameterId id, ParameterSource source) override;
   size_t bytes() const override { return bytes_; }
 
  private:
@@ -32,11 +33,15 @@ class CpuParameters final : public Parameters {
     AlignedBytes bytes;
   };
   AlignedBytes pack(const Pack& pack);
+  // Makes of a parameter's source what is packed: `bytes` of pack.layout's size.
+  void packInto(const Pack& pack, char* bytes);
   // Held for a source that is of no weights file.
   size_t sourceBytes(ParameterId id) const;
   // Whether a copy that the addon made is already what is wanted, as a bias that BatchNorm was folded into: it is not
   // copied again, so that a plan, which counts what is packed, tells what is held.
   bool isSource(const Pack& pack) const;
+  // Whether executables may be bound to a source itself.
+  bool maySourceBeBound(ParameterId id) const;
   size_t plainBytes(ParameterId id) const { return elementCount(program_->parameters[id].shape) * sizeof(float); }
 
   std::shared_ptr<const Program> program_;

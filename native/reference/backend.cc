@@ -37,12 +37,16 @@ class PlainPlan final : public Plan {
 
 class PlainParameters final : public Parameters {
  public:
-  PlainParameters(const Program& program, const std::vector<ParameterSource>& sources) {
+  PlainParameters(std::shared_ptr<const Program> program, const std::vector<ParameterSource>& sources)
+      : program_(std::move(program)) {
     for (size_t i = 0; i < sources.size(); ++i) {
-      values.emplace_back(elementCount(program.parameters[i].shape));
-      materialise(sources[i], program.parameters[i].shape, values.back().data());
+      values.emplace_back(elementCount(program_->parameters[i].shape));
+      materialise(sources[i], program_->parameters[i].shape, values.back().data());
       bytes_ += values.back().size() * sizeof(float);
     }
+  }
+  void write(ParameterId id, ParameterSource source) override {
+    materialise(source, program_->parameters[id].shape, values[id].data());
   }
   void read(ParameterId id, float* destination) const override {
     std::copy(values[id].begin(), values[id].end(), destination);
@@ -51,6 +55,7 @@ class PlainParameters final : public Parameters {
   std::vector<std::vector<float>> values;
 
  private:
+  std::shared_ptr<const Program> program_;
   size_t bytes_ = 0;
 };
 
@@ -114,7 +119,7 @@ class ReferenceBackend final : public Backend {
   }
   std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program> program,
                                                std::vector<ParameterSource> sources) override {
-    return std::make_shared<PlainParameters>(*program, sources);
+    return std::make_shared<PlainParameters>(std::move(program), sources);
   }
   std::shared_ptr<Executable> compile(std::shared_ptr<Plan> plan, std::shared_ptr<Parameters> parameters) override {
     return std::make_shared<PlainExecutable>(std::move(plan), std::static_pointer_cast<PlainParameters>(parameters));

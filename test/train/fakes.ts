@@ -122,6 +122,7 @@ function fakeTrainer(world: Fakes, options: TrainOptions): SolverTrainer {
       name: 'fake',
       layers: [{ name: 'ip', type: 'InnerProduct', blobs: [blobFromFloats([3, 1], weight.slice())] }],
     }),
+    setWeights: () => Promise.reject(new Error('not in a fake')),
     history: async () => [history.slice()],
     dispose,
     [Symbol.dispose]: dispose,

@@ -494,4 +494,94 @@ test('the event says a drawn seed, so that a run can be repeated', async () => {
   assert.equal(seeds.slice(2), [5, 5]);
 });
 
+test('steps of any sizes, and the run behind them, do together what one run does', async () => {
+  const text = 'max_iter: 7 test_iter: 1 test_interval: 3 snapshot: 2';
+  const whole = fakes();
+  const wanted = await collect(fakeSolver(whole, newFolder(), text));
+  const world = fakes();
+  await using solver = fakeSolver(world, newFolder(), text);
+  const events: SolverEvent[] = [];
+  const onEvent = (event: SolverEvent) => events.push(event);
+  assert.equal(await solver.step(1, { onEvent }), { iteration: 1, loss: 2, smoothedLoss: 2, reason: 'done' });
+  assert.is((await solver.step(3, { onEvent })).iteration, 4);
+  assert.is(solver.iteration, 4);
+  for await (const event of solver.run()) onEvent(event);
+  assert.equal(outline(events), outline(wanted));
+  assert.equal(world.calls, whole.calls);
+  assert.is(world.open, 0, 'the run frees what the steps had opened');
+});
+
+test('a step goes beyond max_iter, as Solver::Step does', async () => {
+  await using solver = fakeSolver(fakes(), newFolder(), 'max_iter: 2');
+  assert.is((await solver.step(5)).iteration, 5);
+});
+
+test('a step that was aborted goes on from there; what is open stays so until close', async () => {
+  const world = fakes();
+  const solver = fakeSolver(world, newFolder(), 'max_iter: 9');
+  const controller = new AbortController();
+  const onEvent = (event: SolverEvent) => {
+    if (event.type === 'iteration' && event.iteration === 1) controller.abort(new Error('enough'));
+  };
+  const error = await rejected(solver.step(5, { signal: controller.signal, onEvent }));
+  assert.is(error.message, 'enough');
+  assert.is(solver.iteration, 2);
+  assert.is((await solver.step(1)).iteration, 3);
+  assert.ok(world.open > 0);
+  await solver.close();
+  await solver.close();
+  assert.is(world.open, 0);
+});
+
+test('net is there from open on, and misuse is told', async () => {
+  const world = fakes();
+  await using solver = fakeSolver(world, newFolder(), 'max_iter: 9');
+  assert.throws(() => solver.net, /solver\.open\(\)/);
+  const net = await solver.open();
+  assert.is(net, solver.net);
+  assert.throws(() => net.blobs, /a solver that has made a step/);
+  const first = solver.step(1);
+  assert.match((await rejected(solver.step(1))).message, /one call at a time/);
+  assert.match((await rejected(solver.close())).message, /one call at a time/);
+  await first;
+  assert.equal(net.blobs.loss!.data, Float32Array.of(1));
+  assert.throws(() => net.blobs.conv1, /name others in the solver's outputs/);
+  assert.equal(toFloat32((await net.weights()).layers[0]!.blobs[0]!), Float32Array.of(1, 1, 1));
+  for (const wrong of [0, -1, 1.5, '3'])
+    assert.match((await rejected(solver.step(wrong as number))).message, /positive integer for iterations/);
+});
+
+test('snapshot() writes now, and a solver goes on from it as from any other', async () => {
+  const folder = newFolder();
+  await using solver = fakeSolver(fakes(), folder, 'max_iter: 9 snapshot_after_train: false');
+  await solver.step(3);
+  const event = await solver.snapshot();
+  assert.is(event?.type, 'snapshot');
+  const { state } = event as Extract<SolverEvent, { type: 'snapshot' }>;
+  assert.is((await readSnapshot(state)).iteration, 3);
+  const world = fakes();
+  await using again = fakeSolver(world, folder, 'max_iter: 9', { snapshot: state });
+  assert.is((await again.step(1)).iteration, 4);
+  assert.ok(
+    world.calls.some((call) => call.startsWith('step 3')),
+    'with the batch that was next',
+  );
+});
+
+test('a stop ends a step; a solver that diverged makes no other', async () => {
+  await using solver = fakeSolver(fakes(), newFolder(), 'max_iter: 9');
+  const stopping = solver.step(5, {
+    onEvent: (event) => {
+      if (event.type === 'iteration' && event.iteration === 1) solver.request('stop');
+    },
+  });
+  assert.equal((await stopping).reason, 'stopped');
+  assert.is((await solver.step(1)).iteration, 3);
+  const world = fakes();
+  world.loss = (pass) => (pass === 2 ? Number.NaN : 1);
+  await using diverging = fakeSolver(world, newFolder(), 'max_iter: 9');
+  assert.is((await diverging.step(5)).reason, 'diverged');
+  assert.match((await rejected(diverging.step(1))).message, /has not diverged/);
+});
+
 test.run();

@@ -73,6 +73,7 @@ export {
   type StoppedEvent,
   type WrittenEvent,
 } from '../train/finetune.ts';
+export type { LiveNet } from '../train/live-net.ts';
 export {
   type LogCurve,
   type LogOutput,
@@ -83,7 +84,13 @@ export type { OpenData, TrainingOptions } from '../train/open-training.ts';
 export { openReport, type Report } from '../train/report.ts';
 export type { ConfusionMatrix, ReportData, ReportPicture, ReportSection } from '../train/report-data.ts';
 export { Schedule, type ScheduleExtensions, type ScheduleSettings } from '../train/schedules.ts';
-export { Solver, type SolverOptions, type SolverRequest } from '../train/solver.ts';
+export {
+  Solver,
+  type SolverOptions,
+  type SolverRequest,
+  type StepOptions,
+  type StepResult,
+} from '../train/solver.ts';
 export { solverData } from '../train/solver-data.ts';
 export { type TestOptions, type TestResult, testNet } from '../train/test-net.ts';
 export type { SolverTrainer, TestedModel, TrainingDevice } from '../train/training-device.ts';

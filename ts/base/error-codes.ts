@@ -678,6 +678,10 @@ export const errorCodes = {
     "Mend the path; relative ones begin at the folder where the command runs, then at the solver's.",
   ],
   'solver/gamma': ['`gamma` is missing where the policy multiplies by it.', 'Give one, such as 0.1.'],
+  'solver/mixup': [
+    'A net or its data cannot be trained with mixup.',
+    'Change what the message names, or remove `mixup` from the solver.',
+  ],
   'solver/momentum': ['The solver type takes no momentum.', 'Remove it.'],
   'solver/no-net': ['The solver names no net to train.', 'Give `net: "…"`.'],
   'solver/no-policy': ['`lr_policy` is missing.', 'Give one of those in the message.'],

@@ -94,6 +94,7 @@ export interface SolverSettings extends SolverParameter {
   lars_trust: number;
   ema_decay: number;
   label_smoothing: number;
+  mixup: number;
   /** SSD's. */
   eval_type: string;
   ap_version: ApVersion;

@@ -64,8 +64,8 @@ export interface Match {
  * Matches by layer name. Weights of layers that the net has not are left, of duplicate ones in the file the last wins,
  * number and shape of blobs must match exactly (legacy 4-D shapes left-padded with 1).
  * @param parameters The net's parameters; `layer` owns blob `index`.
- * @param use In a training what the file has not begins at its filler; an error where nothing matches at all, but for
- * `partialWeights`. Default `run`.
+ * @param use In a training what the file has not begins at its filler, and where weights are set it stays as it is; an
+ * error where nothing matches at all, but for `partialWeights`. Default `run`.
  * @throws WeightsError `weights/missing` (or `weights/none-matched`), `weights/shape-mismatch`, `weights/blob-count`,
  * `weights/names-twice`, `weights/strict`, each with its cause and cure
  */
@@ -76,6 +76,7 @@ export function matchWeights(
   use: WeightsUse = 'run',
 ): Match {
   const isTraining = use === 'train';
+  const mayLack = isTraining || use === 'set';
   const { file } = weights;
   refuseNamesTwice(parameters, file);
   const shapes = shapesByLayer(parameters);
@@ -90,9 +91,9 @@ export function matchWeights(
   const report = reportOf(parameters, blobs, sources, shapes);
   const missing = report.filter(({ status }) => status === 'missing').map(({ layer }) => layer);
   const isNone = missing.length === shapes.size;
-  if (missing.length > 0 && !partialWeights && (!isTraining || isNone))
+  if (missing.length > 0 && !partialWeights && (!mayLack || isNone))
     throw new WeightsError(
-      isTraining ? 'weights/none-matched' : 'weights/missing',
+      mayLack ? 'weights/none-matched' : 'weights/missing',
       { file, layer: missing[0]! },
       missingWeights(missing, shapes, weights, use),
     );

@@ -190,6 +190,7 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     ap_version: [1005, 'string', 'Integral'],
     show_per_class_result: [1006, 'bool', false],
     label_smoothing: [1004, 'float', 0],
+    mixup: [1005, 'float', 0],
   },
   SolverState: {
     iter: [1, 'int32'],

@@ -14,6 +14,7 @@ export interface SolverExtensions {
   readonly lars_trust: number;
   readonly ema_decay: number;
   readonly label_smoothing: number;
+  readonly mixup: number;
 }
 
 /** What settings have that say nothing of it: schema.ts's defaults. */
@@ -22,6 +23,7 @@ const DEFAULTS = {
   lars_trust: 0.001,
   ema_decay: 0,
   label_smoothing: 0,
+  mixup: 0,
 } as const;
 
 const isSaid = (field: keyof typeof DEFAULTS, settings: SolverExtensions): boolean =>
@@ -31,7 +33,7 @@ type Refuse = (solver: SolverParameter, field: string, code: CodeOf<'solver'>, t
 
 /** @throws what `refuse` does, at the field */
 export function checkExtensions(solver: SolverParameter, settings: SolverExtensions, refuse: Refuse): void {
-  const { type, momentum_convention, lars_trust, ema_decay, label_smoothing } = settings;
+  const { type, momentum_convention, lars_trust, ema_decay, label_smoothing, mixup } = settings;
   const wrong = (field: string, text: string) => refuse(solver, field, 'extension-value', text);
   if (momentum_convention !== 'caffe' && momentum_convention !== 'dampened')
     wrong(
@@ -48,6 +50,8 @@ export function checkExtensions(solver: SolverParameter, settings: SolverExtensi
   if (!(lars_trust > 0)) wrong('lars_trust', `lars_trust must be above 0, found ${lars_trust}`);
   for (const [field, value] of Object.entries({ ema_decay, label_smoothing }))
     if (!(value >= 0 && value < 1)) wrong(field, `${field} must be at least 0 and below 1, found ${value}`);
+  if (!(mixup >= 0 && mixup < Number.POSITIVE_INFINITY))
+    wrong('mixup', `mixup, the α of Beta(α, α), must be at least 0, found ${mixup}`);
 }
 
 /** Each extension that a solver uses, in a sentence: such a file no longer trains in Caffe. */

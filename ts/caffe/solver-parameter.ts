@@ -60,6 +60,7 @@ export interface SolverParameter {
   ema_decay?: number;
   /** An extension: of each SoftmaxWithLoss of the training net that does not say its own. */
   label_smoothing?: number;
+  mixup?: number;
 }
 
 export const solverParameter: Kind<SolverParameter> = message('SolverParameter');

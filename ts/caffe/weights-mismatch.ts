@@ -155,8 +155,8 @@ function outputs(source: Shape, target: Shape, isTraining: boolean): string {
 const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? '' : 's'}`;
 type Shapes = readonly (readonly number[])[];
 
-/** What the weights are for: a net that runs, one that learns, or another format, which knows no fillers. */
-export type WeightsUse = 'run' | 'train' | 'write';
+/** What the weights are for: a net that runs, one that learns, one that has weights already, or another format, which knows no fillers. */
+export type WeightsUse = 'run' | 'train' | 'set' | 'write';
 /** So many missing layers are told with what fits them; the others by name. */
 const TOLD = 5;
 
@@ -188,6 +188,7 @@ export function missingWeights(
         : `${missing.length} layers have no weights in this file: ${[...told, ...rest].join(', ')}`,
     held(weights, unmatched, missing, isNone),
     {
+      set: 'give the weights of this net',
       train: `give the weights of this net, or ${partial} to begin at the fillers`,
       run: `name the layers of the prototxt as the file does or give its own weights; ${partial} leaves them at their fillers`,
       write: 'name the layers of the prototxt as the file does, or give its own weights',

@@ -22,6 +22,7 @@ import type { Graph, Selection } from '../graph/graph.ts';
 import { summarise } from '../graph/summary.ts';
 import { type HostFunction, hostCaller } from '../layers/javascript.ts';
 import type { BuildState } from '../layers/layer.ts';
+import type { Parameter } from '../layers/operation.ts';
 import type {
   NativeDevice,
   NativeExecutable,
@@ -193,37 +194,61 @@ export function sourceBytes(data: readonly (ParameterData | null)[]): number {
 
 /**
  * The parameters' bytes, from the weights (views) or, where they have none, from the fillers; others have their turns.
+ * `blobs` are those of the weights, one a parameter of the net.
  * @throws WeightsError; an Error with code `device/out-of-memory`
  */
 export async function fillParameters(
   lowered: Lowered,
   weights: WeightsFile | null,
   { seed = 1, use = 'run', ...options }: MatchOptions & { readonly seed?: number; readonly use?: WeightsUse },
-): Promise<{ data: (ParameterData | null)[]; report: LayerReport[] }> {
+): Promise<{ data: (ParameterData | null)[]; report: LayerReport[]; blobs: readonly (Blob | null)[] }> {
   const { parameters } = lowered.written;
-  const { blobs, report } =
+  const { blobs: matched, report } =
     weights === null ? noWeights(parameters) : matchWeights(parameters, weights, options, use);
-  for (const { code, message } of await notFiniteWarnings(parameters, blobs, weights?.file ?? ''))
+  for (const { code, message } of await notFiniteWarnings(parameters, matched, weights?.file ?? ''))
     warn(code, message);
   const yieldIfDue = yielding();
+  const blobs = use === 'train' ? matched : await keptBlobs(matched, yieldIfDue);
   const filled = new Map<number, Blob>();
-  for (const id of sourcesOf(lowered.recipes)) {
-    if (blobs[id] != null) continue;
-    const { filler, shape, layer, index } = parameters[id]!;
-    const random = fillerRandom(seed, layer, index);
-    const count = elementCount(shape);
-    const bytes = allocateMemory(4 * count, `layer "${layer}": blob ${index}, ${shape.join('×')},`);
-    for (const _ of filling(filler, shape, random, new Float32Array(bytes.buffer, 0, count)))
-      await yieldIfDue();
-    filled.set(id, { shape, dtype: 'float32', bytes });
-  }
+  for (const id of sourcesOf(lowered.recipes))
+    if (blobs[id] == null) filled.set(id, await drawnBlob(parameters[id]!, seed, yieldIfDue));
   const data: (ParameterData | null)[] = [];
   for (const [i, recipe] of lowered.recipes.entries()) {
     if (recipe.kind === 'file') data.push(await readBlobOf(recipe, lowered.program.parameters[i]!.shape));
     else data.push(...packWeights([recipe], (id) => blobs[id] ?? filled.get(id)!));
     await yieldIfDue();
   }
-  return { data, report };
+  return { data, report, blobs };
+}
+
+/** A parameter's blob as its filler draws it: the same one each time. @throws an Error with code `device/out-of-memory` */
+export async function drawnBlob(
+  { filler, shape, layer, index }: Parameter,
+  seed: number,
+  yieldIfDue: ReturnType<typeof yielding>,
+): Promise<Blob> {
+  const random = fillerRandom(seed, layer, index);
+  const count = elementCount(shape);
+  const bytes = allocateMemory(4 * count, `layer "${layer}": blob ${index}, ${shape.join('×')},`);
+  for (const _ of filling(filler, shape, random, new Float32Array(bytes.buffer, 0, count)))
+    await yieldIfDue();
+  return { shape, dtype: 'float32', bytes };
+}
+
+/** Blobs that outlive their reading: what is of no file is copied, once for JavaScript and native code together. */
+async function keptBlobs(
+  blobs: readonly (Blob | null)[],
+  yieldIfDue: ReturnType<typeof yielding>,
+): Promise<(Blob | null)[]> {
+  const kept: (Blob | null)[] = [];
+  for (const blob of blobs) {
+    if (blob === null || isOfFile(blob.bytes)) kept.push(blob);
+    else {
+      const bytes = await inHeldMemory(blob.bytes, yieldIfDue);
+      kept.push({ ...blob, bytes: bytes === blob.bytes ? bytes.slice() : bytes });
+    }
+  }
+  return kept;
 }
 
 /** @throws GraphError `graph/file`; WeightsError */

@@ -5,6 +5,7 @@
 import type { Shapes } from '../base/shape.ts';
 import type { Warning } from '../base/warn.ts';
 import { yielding } from '../base/yielding.ts';
+import type { Blob } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { LayerReport, MatchOptions } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
@@ -60,6 +61,10 @@ export interface OpenedNet<L extends Lowered> {
   /** What became of each layer's weights. */
   readonly report: readonly LayerReport[];
   readonly warnings: readonly Warning[];
+  /** The blobs that the weights gave, one a parameter of the net; null: its filler. */
+  readonly blobs: readonly (Blob | null)[];
+  /** Which the weights are of; empty: none. */
+  readonly file: string;
   readonly parameters: NativeParameters;
   readonly compiled: Compiled<L>;
 }
@@ -100,14 +105,14 @@ export class Compiler {
     const weights = await readGivenWeights(read.weights);
     let parameters: NativeParameters | null = null;
     try {
-      const { data: values, report } = await fillParameters(lowered, weights, read.filling);
+      const { data: values, report, blobs } = await fillParameters(lowered, weights, read.filling);
       const warnings = say(read.warnings(lowered, weights, report));
       const complete = read.complete(lowered, values);
       const planned = await this.#plan(lowered, read.planning(lowered, values));
       await this.#checkMemory(planned, read, neededBytes(planned).total + read.heldBytes(values));
       parameters = await createParameters(this.#native, planned.program, complete);
       const compiled = await compileNet(this.#native, planned, parameters);
-      return { report, warnings, parameters, compiled };
+      return { report, warnings, blobs, file: weights?.file ?? '', parameters, compiled };
     } catch (error) {
       parameters?.dispose();
       throw convertError(error, this.#parts.device);

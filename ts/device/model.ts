@@ -1,6 +1,6 @@
 /** A net compiled for a device. Runs are queued and answered in order. */
 
-import { ArgumentError } from '../base/errors.ts';
+import { ArgumentError, DeviceError } from '../base/errors.ts';
 import {
   boolean,
   having,
@@ -16,16 +16,32 @@ import { describeNotFinite, notFinite } from '../base/not-finite.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { type Warning, warn } from '../base/warn.ts';
 import { yielding } from '../base/yielding.ts';
-import type { LayerReport } from '../caffe/match-weights.ts';
+import { blobFromFloats } from '../caffe/blob.ts';
+import type { WeightsFile } from '../caffe/caffemodel.ts';
+import { type LayerReport, refuseNamesTwice } from '../caffe/match-weights.ts';
+import type { NetParameter } from '../caffe/net-parameter.ts';
 import { type Compiled, describePlan, type Lowered, type ModelPlan } from '../compile/compile.ts';
 import type { Graph } from '../graph/graph.ts';
+import { type NetPart, rangeRows } from '../graph/net-between.ts';
 import { type Summary, summarise } from '../graph/summary.ts';
+import { layersOf } from './blobs-by-layer.ts';
 import { DeviceBuffer } from './buffer.ts';
+import { CallOrder } from './call-order.ts';
 import type { OpenedNet, Reshaping } from './compiler.ts';
+import { LiveWeights } from './live-weights.ts';
 import { release, watch } from './memory.ts';
+import { NetParts } from './net-parts.ts';
+import { changesOf, type NewWeights, newWeights } from './new-weights.ts';
 import { free, type RunMode, Runner } from './runner.ts';
 import type { Counts, Selected, Selector } from './selection.ts';
-import { type InputArray, type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
+import {
+  type Input,
+  type InputArray,
+  type Inputs,
+  resolveInputs,
+  type Shapes,
+  type Tensor,
+} from './tensor.ts';
 
 export interface RunOptions {
   /**
@@ -45,12 +61,24 @@ export interface RunOptions {
    * disposing of the model or the device, are safe: the promise settles when nothing reads them any more. Default true.
    */
   readonly copyInputs?: boolean;
+  /**
+   * A part of the net alone, pycaffe's forward(start=, end=): the layers from this one on that the outputs need. Inputs are
+   * then the blobs that they read of layers before. The part is a net of its own, loaded when it first runs and kept, with
+   * a copy of its weights: nothing is fused across its ends. Default: the net's first layer.
+   */
+  readonly start?: string;
+  /** The layer to end with; its tops are returned. Default: the net's last layer, and its outputs. */
+  readonly end?: string;
 }
 
 /** What `Device.load` hands over. @internal */
 export interface ModelParts {
   readonly device: string;
   readonly owner: object;
+  /** Filtered. */
+  readonly net: NetParameter;
+  /** Of the fillers. */
+  readonly seed: number;
   readonly opened: OpenedNet<Lowered>;
   /** Shapes that are kept besides those that were asked for. Default 4. */
   readonly keptShapes?: number;
@@ -64,10 +92,12 @@ export interface ModelParts {
    * The same net with these outputs, nothing fused: where a value of an output is not finite, it finds the first blob
    * that has one. Null: this model's outputs are not looked at.
    */
-  readonly loadLayerByLayer: ((outputs: readonly string[]) => Promise<Model>) | null;
+  readonly loadLayerByLayer: ((outputs: readonly string[], weights: WeightsFile) => Promise<Model>) | null;
+  /** A part of the same net with these weights, as this model was loaded. */
+  readonly loadPart: (part: NetPart, weights: WeightsFile) => Promise<Model>;
 }
 
-type LoadLayerByLayer = NonNullable<ModelParts['loadLayerByLayer']>;
+type LoadLayerByLayer = (outputs: readonly string[]) => Promise<Model>;
 /** A run, and whether each operation is timed. */
 type Submission = RunOptions & Pick<RunMode, 'profile'>;
 
@@ -89,6 +119,7 @@ const runOptions = options<RunOptions>({
     'true',
     'False: arrays are read in place; they belong to the run until its promise settles.',
   ),
+  ...rangeRows,
 });
 const inputsRow = required(readable, 'One array per input blob, by name.');
 
@@ -104,6 +135,9 @@ const MODEL_KEEP = signature('model.keep', { batch: required(integer(1), 'A batc
 const MODEL_PARAMETER = signature('model.parameter', {
   layer: required(string, 'Its name.'),
   index: required(integer(0), 'Of the blob.'),
+});
+const MODEL_SET_WEIGHTS = signature('model.setWeights', {
+  weights: required(newWeights, 'New blobs by layer, or a weights file.'),
 });
 /** @typeParam Name Of its outputs, where `device.load` was given them in the code. */
 export class Model<Name extends string = string> {
@@ -121,7 +155,9 @@ export class Model<Name extends string = string> {
   readonly #others = new Map<string, Compiled>();
   /** Batch sizes that were asked for at loading. */
   readonly #asked = new Map<string, Compiled>();
-  #last: Promise<unknown> | null = null;
+  readonly #order = new CallOrder();
+  readonly #weights: LiveWeights;
+  readonly #netParts: NetParts<Model>;
   #runs = 0;
   /** Outputs that were said to have values that are not finite. */
   readonly #saidOf = new Set<string>();
@@ -134,6 +170,14 @@ export class Model<Name extends string = string> {
     const { report, warnings, compiled } = parts.opened;
     const disposed = 'The model was disposed; load it again to run it';
     this.#runner = new Runner({ ...parts, disposed });
+    this.#weights = new LiveWeights(compiled, parts);
+    this.#netParts = new NetParts({
+      net: parts.net,
+      graph: compiled.written,
+      outputs: compiled.names,
+      load: parts.loadPart,
+      weights: () => this.currentWeights(),
+    });
     this.report = report;
     this.warnings = warnings;
     const { program, names } = compiled;
@@ -153,16 +197,27 @@ export class Model<Name extends string = string> {
    * its own shape where that has as many dimensions as the blob, else its length decides.
    * Values that are not finite are a process warning (`output/not-finite`), once an output.
    * @returns The outputs by name, in plain row-major float32, without those that `options.outputs` takes.
-   * @throws ArgumentError for a missing, unknown or wrongly sized input; the signal's reason; GraphError for a shape
-   * that the net cannot take; DeviceError
+   * With `start` or `end` a part of the net runs: its inputs are what it reads of layers before, its outputs the tops of
+   * `end`, else the net's outputs that it makes.
+   * @throws ArgumentError for a missing, unknown or wrongly sized input, or a layer that is not there; the signal's reason;
+   * GraphError for a shape that the net cannot take; DeviceError
+   * @example
+   * const { res4f } = await model.run({ data }, { end: 'res4f_relu' });
+   * const { prob } = await model.run({ res4f: res4f!.data }, { start: 'res5a_branch1' });
    */
+  async run(
+    inputs: Inputs,
+    options: RunOptions & ({ readonly start: string } | { readonly end: string }),
+  ): Promise<Outputs>;
   async run(
     inputs: Inputs,
     options: RunOptions & { readonly outputs: object },
   ): Promise<Partial<Outputs<Name>>>;
   async run(inputs: Inputs, options?: RunOptions): Promise<Outputs<Name>>;
-  async run(inputs: Inputs, options: RunOptions = {}): Promise<Partial<Outputs<Name>>> {
+  async run(inputs: Inputs, options: RunOptions = {}): Promise<Outputs & Outputs<Name>> {
     MODEL_RUN.check(inputs, options);
+    const part = this.#partRun(inputs, options, (model, given, rest) => model.run(given, rest));
+    if (part !== null) return (await part) as Outputs & Outputs<Name>;
     const { compiled, empty, result } = await this.#submit(inputs, options);
     const { program, names } = compiled;
     this.#look(compiled, result.outputs, inputs);
@@ -176,12 +231,14 @@ export class Model<Name extends string = string> {
         if (axis !== null) return [[name, { shape: shape.with(axis, 0), data: new Float32Array(0) }]];
         return [[name, countedRows(compiled, i, { shape, data }, result.outputs)]];
       }),
-    ) as Outputs<Name>;
+    ) as Outputs & Outputs<Name>;
   }
 
   /** Milliseconds of each operation in one run, by layer name. Inputs and errors are those of `run`. */
   async time(inputs: Inputs, options: RunOptions = {}): Promise<{ layer: string; milliseconds: number }[]> {
     MODEL_TIME.check(inputs, options);
+    const part = this.#partRun(inputs, options, (model, given, rest) => model.time(given, rest));
+    if (part !== null) return part;
     const { compiled, result } = await this.#submit(inputs, { ...options, profile: true });
     this.#look(compiled, result.outputs, inputs);
     return compiled.program.operations.map(({ layer }, i) => ({
@@ -199,6 +256,56 @@ export class Model<Name extends string = string> {
     const { program } = this.#runner.compiled;
     const id = program.parameters.findIndex(({ name }) => name === `${layer}/${index}`);
     return id < 0 ? null : (await this.#runner.read([id]))[0]!;
+  }
+
+  /**
+   * All layers with their blobs as they are behind the runs and changes called so far (Net::ToProto), those too that passes
+   * have folded into others: what `saveCaffemodel` writes and `setWeights` takes.
+   * @throws WeightsError `weights/names-twice` where two layers would be one in a file; DeviceError
+   * @example await saveCaffemodel('changed.caffemodel', await model.weights());
+   */
+  async weights(): Promise<WeightsFile> {
+    this.#runner.checkOpen();
+    const weights = await this.#order.behind(() => this.currentWeights());
+    return { ...weights, file: '' };
+  }
+
+  /**
+   * Changes weights of the loaded net, in every form that the device has of them: what was folded into others, or packed
+   * for its kernels, is made anew. Runs that were called before compute with the old weights, those that are called after
+   * it with the new ones, whether or not the promise has settled. Memory stays as it is.
+   * @param weights Layer → its blobs in Caffe's order, as net.params has them, `null` for one that stays: a Float32Array of
+   * as many values, or a Tensor of the blob's shape; copied at the call. Or a weights file, read or by its place, as
+   * Net::CopyTrainedLayersFrom takes it: layers that it lacks keep what they have. A blob that layers share is given once.
+   * @throws ArgumentError for a layer or a blob that is not there, or another size; WeightsError where a file does not
+   * fit; DeviceError `device/unsupported` for int8, whose scales follow from the weights. Nothing is changed then.
+   * @example
+   * const { layers } = await model.weights();
+   * const [weights] = layers.find(({ name }) => name === 'conv1')!.blobs.map(toFloat32);
+   * await model.setWeights({ conv1: [weights!.map((value) => 2 * value)] });
+   */
+  async setWeights(weights: NewWeights): Promise<void> {
+    MODEL_SET_WEIGHTS.check(weights);
+    const runner = this.#runner;
+    runner.checkOpen();
+    if (runner.compiled.options.precision === 'int8')
+      throw new DeviceError(
+        'device/unsupported',
+        this.#parts.device,
+        'The scales of int8 follow from the weights, which cannot be changed; load the net again with the new ones',
+      );
+    const changes = changesOf(weights, runner.compiled.written.parameters);
+    changes.catch(() => {});
+    const { writing } = await this.#order.behind(async () => {
+      const writes = await this.#weights.change(await changes);
+      runner.checkOpen();
+      const writing = runner.write(writes);
+      writing.catch(() => {});
+      this.#netParts.forget();
+      this.#parts.selector?.dispose();
+      return { writing: [writing] };
+    });
+    await writing[0]!;
   }
 
   /** Compiles another batch size and keeps it. @internal */
@@ -230,6 +337,7 @@ export class Model<Name extends string = string> {
     for (const asked of this.#asked.values()) free(asked);
     for (const other of this.#others.values()) free(other);
     this.#others.clear();
+    this.#netParts.forget();
   }
 
   [Symbol.dispose](): void {
@@ -239,6 +347,41 @@ export class Model<Name extends string = string> {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#search;
     this.dispose();
+  }
+
+  /** As `weights`, at once: for what comes in the order of its caller. @internal */
+  async currentWeights(): Promise<WeightsFile> {
+    const { net } = this.#parts;
+    const { parameters } = this.#runner.compiled.written;
+    refuseNamesTwice(parameters, '');
+    const changing = [...this.#weights.changedByRuns()];
+    // The reading is queued here; what waits for it is not.
+    const live = this.#runner.read(changing.map(([, index]) => index));
+    const [values, blobs] = await Promise.all([live, this.#weights.read()]);
+    changing.forEach(([id], i) => {
+      blobs[id] = blobFromFloats(parameters[id]!.shape, values[i]!);
+    });
+    return { file: this.#weights.file, name: net.name ?? '', layers: layersOf(net, parameters, blobs) };
+  }
+
+  // A part's runs keep their place among those of the whole net and changes of its weights. Null: it is no part.
+  #partRun<T>(
+    inputs: Inputs,
+    { start, end, ...options }: RunOptions,
+    run: (model: Model, inputs: Inputs, options: RunOptions) => Promise<T>,
+  ): Promise<T> | null {
+    if (start === undefined && end === undefined) return null;
+    const { signal, copyInputs = true } = options;
+    this.#runner.checkOpen();
+    const given = copyInputs ? copiedInputs(inputs) : inputs;
+    const range = { ...(start === undefined ? {} : { start }), ...(end === undefined ? {} : { end }) };
+    return this.#runner.guard(signal, async () => {
+      signal?.throwIfAborted();
+      const { result } = await this.#order.behind(() =>
+        this.#netParts.begin(range, (model) => run(model, given, { ...options, copyInputs: false })),
+      );
+      return result;
+    });
   }
 
   // Once an output: a stream of images would say it for each.
@@ -255,7 +398,9 @@ export class Model<Name extends string = string> {
         'output/not-finite',
         `output "${name}" of "${graph.name}", made by layer "${layer}": ${describeNotFinite(found)}`,
       );
-      this.#search ??= sayFirstNotFinite(this.#runner.compiled.written, inputs, loadLayerByLayer);
+      const load = async (names: readonly string[]) =>
+        loadLayerByLayer(names, await this.#order.behind(() => this.currentWeights()));
+      this.#search ??= sayFirstNotFinite(this.#runner.compiled.written, inputs, load);
     }
   }
 
@@ -271,13 +416,13 @@ export class Model<Name extends string = string> {
       const first = runner.compiled;
       const pass = first.pass === null ? [] : [Float32Array.of(this.#runs++, 0)];
       const { selector } = this.#parts;
-      if (selector === null && this.#last === null && sameShapes(shapes, this.inputs)) {
+      if (selector === null && this.#order.isClear && sameShapes(shapes, this.inputs)) {
         const running = runner.start(first, [...given, ...pass], { profile, copyInputs, outputs });
         return { compiled: first, empty: null, result: await runner.settle(running, signal) };
       }
-      // Behind whatever is being compiled, so that runs keep their order.
+      // Behind whatever is being compiled or changed, so that runs keep their order.
       const copies = given.map((array) => (array instanceof DeviceBuffer ? array : array.slice()));
-      const run = (this.#last ?? Promise.resolve()).then(async () => {
+      const { compiled, empty, running } = await this.#order.behind(async () => {
         const { counts, indices } = await this.#select(shapes, copies);
         const isEmpty = Object.values(counts).includes(0);
         const empty = isEmpty ? this.#parts.emptyAxes(shapes, counts) : null;
@@ -288,15 +433,6 @@ export class Model<Name extends string = string> {
         const mode = { profile, copyInputs: false, outputs };
         return { compiled, empty, running: runner.start(compiled, [...copies, ...indices, ...pass], mode) };
       });
-      const settledLast = run.then(
-        () => {},
-        () => {},
-      );
-      this.#last = settledLast;
-      void settledLast.then(() => {
-        if (this.#last === settledLast) this.#last = null;
-      });
-      const { compiled, empty, running } = await run;
       return { compiled, empty, result: await runner.settle(running, signal) };
     });
   }
@@ -341,9 +477,7 @@ export class Model<Name extends string = string> {
 
 // What the arrays hold now: their owner may write to them as soon as the run is answered.
 async function sayFirstNotFinite(graph: Graph, inputs: Inputs, load: LoadLayerByLayer): Promise<void> {
-  const kept = Object.fromEntries(
-    Object.entries(inputs).map(([name, input]) => [name, ArrayBuffer.isView(input) ? input.slice() : input]),
-  );
+  const kept = copiedInputs(inputs);
   try {
     const first = await firstNotFinite(graph, kept, load);
     if (first !== null) warn('output/first-not-finite', `"${graph.name}": ${first}`);
@@ -376,6 +510,20 @@ async function firstNotFinite(graph: Graph, inputs: Inputs, load: LoadLayerByLay
     await yieldIfDue();
   }
   return null;
+}
+
+/** Inputs whose arrays their owner may write to. */
+function copiedInputs(inputs: Inputs): Inputs {
+  if (typeof inputs !== 'object' || inputs === null || ArrayBuffer.isView(inputs) || Array.isArray(inputs))
+    return inputs; // refused where they are looked at
+  const copied = (input: Input): Input => {
+    if (ArrayBuffer.isView(input)) return input.slice();
+    const { data } = (input ?? {}) as { data?: unknown };
+    return ArrayBuffer.isView(data)
+      ? ({ ...(input as object), data: (data as Float32Array).slice() } as Input)
+      : input;
+  };
+  return Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, copied(input)]));
 }
 
 function sameShapes(a: Shapes, b: Shapes): boolean {

@@ -2,8 +2,10 @@
 import { required, signature } from '../base/options.ts';
 import { isLocation } from '../base/sources.ts';
 import { type Warning, warn } from '../base/warn.ts';
+import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { ModelPlan } from '../compile/compile.ts';
+import type { NetPart } from '../graph/net-between.ts';
 import type { NativeDevice } from '../native/binding.ts';
 import { convertError } from '../native/load.ts';
 import type { Communicator } from './communicator.ts';
@@ -43,7 +45,11 @@ interface NetsParts {
   readonly onWarning: ((warning: Warning) => void) | null;
 }
 
-type LoadLayerByLayer = (net: NetParameter, outputs: readonly string[]) => Promise<Model>;
+type LoadLayerByLayer = (
+  net: NetParameter,
+  outputs: readonly string[],
+  weights: WeightsFile,
+) => Promise<Model>;
 
 /** For models beside the one that is asked for: they say nothing, and are not looked at. */
 const QUIET = { say: (warnings: readonly Warning[]) => warnings, loadLayerByLayer: null };
@@ -73,7 +79,8 @@ export class DeviceNets {
     const asked = withFolder(whole, ['model', 'weights']);
     const model = await this.#load(asked, {
       say: this.#say,
-      loadLayerByLayer: (net, outputs) => this.#loadLayerByLayer({ ...asked, model: net }, outputs),
+      loadLayerByLayer: (net, outputs, weights) =>
+        this.#loadLayerByLayer({ ...asked, model: net, weights }, outputs),
     });
     try {
       for (const batch of asked.batches ?? []) await model.keep(batch);
@@ -142,22 +149,39 @@ export class DeviceNets {
     const read = await readForRuns(options, this.#device);
     const opened = await this.#compiler.open(read, say);
     const { selections } = opened.compiled;
-    return new Model({
+    const model: Model = new Model({
       device: this.#device.name,
       owner: this.#device,
+      net: read.net,
+      seed: options.seed ?? 1,
       opened,
       keptShapes: options.keptShapes,
       compile: (shapes, how) => this.#compiler.reshape(read, opened, shapes, how),
       selector:
         selections.length === 0
           ? null
-          : new Selector(opened.compiled, (outputs) =>
-              this.#load({ ...options, outputs, optimize: false }, QUIET),
+          : new Selector(opened.compiled, async (outputs) =>
+              this.#load(
+                { ...options, outputs, optimize: false, weights: await model.currentWeights() },
+                QUIET,
+              ),
             ),
       emptyAxes: (inputShapes, counts) =>
         emptyAxes((selected) => read.lower({ inputShapes, selected }), counts),
-      loadLayerByLayer: loadLayerByLayer === null ? null : (outputs) => loadLayerByLayer(read.net, outputs),
+      loadLayerByLayer:
+        loadLayerByLayer === null ? null : (outputs, weights) => loadLayerByLayer(read.net, outputs, weights),
+      loadPart: (part, weights) => this.#loadPart(options, part, weights),
     });
+    return model;
+  }
+
+  // What was said of the whole net is not said again of a part.
+  #loadPart(
+    { batch: _, batches: __, inputShapes: ___, strict: ____, ...options }: LoadOptions,
+    { net, outputs }: NetPart,
+    weights: WeightsFile,
+  ): Promise<Model> {
+    return this.#load({ ...options, model: net, outputs, weights }, QUIET);
   }
 
   // A model to look for the first value that is not finite, which says nothing of its weights and is not looked at itself.

@@ -3,7 +3,7 @@ import { ArgumentError, DeviceError } from '../base/errors.ts';
 import { onAbort } from '../base/on-abort.ts';
 import { elementCount } from '../base/shape.ts';
 import type { Compiled, Lowered } from '../compile/compile.ts';
-import type { NativeRun, NativeRunResult } from '../native/binding.ts';
+import type { NativeParameters, NativeRun, NativeRunResult } from '../native/binding.ts';
 import { convertError } from '../native/load.ts';
 import { DeviceBuffer } from './buffer.ts';
 import type { OpenedNet } from './compiler.ts';
@@ -99,6 +99,13 @@ export class Runner<L extends Lowered = Lowered> {
     this.checkOpen();
     const { parameters } = this.#parts.opened;
     return this.guard(undefined, () => Promise.all(ids.map((id) => parameters.read(id))));
+  }
+
+  /** Gives parameters other values, behind the runs called so far. */
+  async write(values: Parameters<NativeParameters['write']>[0]): Promise<void> {
+    this.checkOpen();
+    const { parameters } = this.#parts.opened;
+    return this.guard(undefined, () => parameters.write(values));
   }
 
   /** Frees everything behind the runs already queued. @returns false where that was done before */

@@ -5,20 +5,27 @@ import { boolean, instance, integer, number, readable, record, signal } from '..
 import { internal, optional, options, required, signature } from '../base/options.ts';
 import { elementCount } from '../base/shape.ts';
 import type { Warning } from '../base/warn.ts';
+import { yielding } from '../base/yielding.ts';
 import { blobFromFloats } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { type LayerReport, refuseNamesTwice } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { type Compiled, describePlan, type ModelPlan } from '../compile/compile.ts';
 import type { DiffPlace, Learnable, LoweredTraining } from '../gradient/lower-training.ts';
-import type { NativeRun, NativeRunResult } from '../native/binding.ts';
+
+import type { NativeRunResult } from '../native/binding.ts';
+import { inHeldMemory } from '../native/host-memory.ts';
 import { type BatchNormMode, batchNormModes } from './batch-norm-modes.ts';
+import { layersOf } from './blobs-by-layer.ts';
 import { DeviceBuffer } from './buffer.ts';
+import { CallOrder } from './call-order.ts';
 import type { OpenedNet, Reshaping } from './compiler.ts';
 import { release, watch } from './memory.ts';
 import type { Outputs, RunOptions } from './model.ts';
+import { changesOf, type NewWeights, newWeights } from './new-weights.ts';
 import { free, type RunMode, Runner } from './runner.ts';
 import { type Counts, refuseEmpty, type Selector } from './selection.ts';
+
 import { type InputArray, type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
 import type { TrainOptions } from './train-options.ts';
 
@@ -142,6 +149,10 @@ const TRAINER_WEIGHTS = signature('trainer.weights', {
     'Which.',
   ),
 });
+const TRAINER_SET_WEIGHTS = signature('trainer.setWeights', {
+  weights: required(newWeights, 'New blobs by layer, or a weights file.'),
+});
+
 export class Trainer {
   /** Input blobs by name, with their shapes; a pass takes no others. */
   readonly inputs: Shapes;
@@ -166,7 +177,7 @@ export class Trainer {
   readonly #compile: TrainerParts['compile'];
   /** For other numbers of selected items, the one used least recently first. */
   readonly #selections = new Map<string, Compiled<LoweredTraining>>();
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #order = new CallOrder();
   /** Of the iteration. */
   #pass = 0;
 
@@ -268,27 +279,41 @@ export class Trainer {
     const { parameters, averages } = compiled;
     if (options.average === true && averages.length === 0)
       throw new ArgumentError('average', 'false where the update has no ema_decay', true);
-    const values = await this.#runner.read(
+    const values = await this.#read(
       options.average === true ? parameters.map((id, i) => averages[i] ?? id) : parameters,
     );
-    const blobs = new Map<string, Float32Array[]>();
-    this.learnable.forEach(({ places }, i) => {
-      for (const { layer, index } of places) {
-        if (!blobs.has(layer)) blobs.set(layer, []);
-        blobs.get(layer)![index] = values[i]!;
-      }
+    const blobs = this.learnable.map(({ shape }, i) => blobFromFloats(shape, values[i]!));
+    return { file: '', name: this.#net.name ?? '', layers: layersOf(this.#net, this.learnable, blobs) };
+  }
+
+  /**
+   * Changes weights between passes: those called before learn on the old ones, those called after it on the new ones,
+   * whether or not the promise has settled. The update's history and averages stay as they are.
+   * @param weights As `Model.setWeights` takes them.
+   * @throws ArgumentError for a layer or a blob that is not there, or another size; WeightsError where a file does not fit.
+   * Nothing is changed then.
+   * @example await trainer.setWeights({ fc: [new Float32Array(10 * 64), null] }); // fc's bias stays
+   */
+  async setWeights(weights: NewWeights): Promise<void> {
+    TRAINER_SET_WEIGHTS.check(weights);
+    const runner = this.#runner;
+    runner.checkOpen();
+    const { parameters, written } = runner.compiled;
+    const changes = changesOf(weights, written.parameters);
+    changes.catch(() => {});
+    const { writing } = await this.#order.behind(async () => {
+      const yieldIfDue = yielding();
+      const writes = [];
+      for (const [id, { bytes, dtype }] of await changes)
+        writes.push({
+          index: parameters[id]!,
+          data: { bytes: await inHeldMemory(bytes, yieldIfDue), dtype, channelScale: null },
+        });
+      const writing = runner.write(writes);
+      writing.catch(() => {});
+      return { writing: [writing] };
     });
-    const shapes = new Map(
-      this.learnable.flatMap(({ places, shape }) =>
-        places.map(({ layer, index }) => [`${layer}/${index}`, shape] as const),
-      ),
-    );
-    const layers = (this.#net.layer ?? []).map(({ name = '', type = '' }) => ({
-      name,
-      type,
-      blobs: (blobs.get(name) ?? []).map((data, i) => blobFromFloats(shapes.get(`${name}/${i}`)!, data)),
-    }));
-    return { file: '', name: this.#net.name ?? '', layers };
+    await writing[0]!;
   }
 
   /**
@@ -302,7 +327,7 @@ export class Trainer {
     const ids = Array.from({ length: slots }, (_, slot) =>
       history.map((each) => each?.[slot] ?? null),
     ).flat();
-    const values = await this.#runner.read(ids.filter((id) => id !== null));
+    const values = await this.#read(ids.filter((id) => id !== null));
     return ids.map((id, i) =>
       id === null
         ? new Float32Array(elementCount(this.learnable[i % this.learnable.length]!.shape))
@@ -368,40 +393,36 @@ export class Trainer {
             `the shape ${shape.join('×')} that the trainer was opened with`,
             shapes[name],
           );
-      this.#runner.checkOpen();
-      const { compiled: first } = this.#runner;
+      const runner = this.#runner;
+      runner.checkOpen();
+      const { compiled: first } = runner;
       const drawn = first.pass === null ? [] : [Float32Array.from(pass)];
-      if (this.#selector === null) {
-        const running = this.#runner.start(first, [...arrays, ...drawn, ...more(first)], mode);
-        return { compiled: first, result: await this.#runner.settle(running, signal) };
+      if (this.#selector === null && this.#order.isClear) {
+        const running = runner.start(first, [...arrays, ...drawn, ...more(first)], mode);
+        return { compiled: first, result: await runner.settle(running, signal) };
       }
-      const begun = this.#selected(this.#selector, arrays, signal, (compiled, given) =>
-        this.#runner.start(compiled, [...given, ...drawn, ...more(compiled)], { ...mode, copyInputs: false }),
-      );
-      const { compiled, running } = await begun;
-      return { compiled, result: await this.#runner.settle(running, signal) };
+      // Behind the changes called before, and what Filter layers select of the batches before.
+      const given = mode.copyInputs === false ? arrays : arrays.map(copied);
+      const { compiled, running } = await this.#order.behind(async () => {
+        const { compiled, indices } = await this.#select(given);
+        signal?.throwIfAborted();
+        runner.checkOpen();
+        const all = [...given, ...indices, ...drawn, ...more(compiled)];
+        return { compiled, running: runner.start(compiled, all, { ...mode, copyInputs: false }) };
+      });
+      return { compiled, result: await runner.settle(running, signal) };
     });
   }
 
-  /** Starts a pass for what Filter layers select of its inputs, which are copied, behind the passes called before. */
-  #selected(
-    selector: Selector,
+  /** What is compiled for what Filter layers select of a batch. */
+  async #select(
     arrays: readonly InputArray[],
-    signal: AbortSignal | undefined,
-    start: (compiled: Compiled<LoweredTraining>, inputs: readonly InputArray[]) => NativeRun,
-  ): Promise<{ compiled: Compiled<LoweredTraining>; running: NativeRun }> {
-    const copies = arrays.map((array) => (array instanceof DeviceBuffer ? array : array.slice()));
-    const named = Object.entries(this.inputs).map(([name, shape], i) => [name, { shape, data: copies[i]! }]);
-    const begun = this.#last.then(async () => {
-      const { counts, indices } = await selector.select(Object.fromEntries(named));
-      refuseEmpty(counts);
-      const compiled = await this.#compiledFor(counts);
-      signal?.throwIfAborted();
-      this.#runner.checkOpen();
-      return { compiled, running: start(compiled, [...copies, ...indices]) };
-    });
-    this.#last = begun.catch(() => {});
-    return begun;
+  ): Promise<{ compiled: Compiled<LoweredTraining>; indices: readonly Float32Array[] }> {
+    if (this.#selector === null) return { compiled: this.#runner.compiled, indices: [] };
+    const named = Object.entries(this.inputs).map(([name, shape], i) => [name, { shape, data: arrays[i]! }]);
+    const { counts, indices } = await this.#selector.select(Object.fromEntries(named));
+    refuseEmpty(counts);
+    return { compiled: await this.#compiledFor(counts), indices };
   }
 
   async #compiledFor(selected: Counts): Promise<Compiled<LoweredTraining>> {
@@ -426,6 +447,17 @@ export class Trainer {
     free(oldest[1]);
     return true;
   };
+
+  // Behind the changes called so far.
+  async #read(ids: readonly number[]): Promise<Float32Array[]> {
+    if (this.#order.isClear) return this.#runner.read(ids);
+    const { reading } = await this.#order.behind(async () => {
+      const values = this.#runner.read(ids);
+      values.catch(() => {});
+      return { reading: [values] };
+    });
+    return reading[0]!;
+  }
 
   #outputs({ compiled: { program, names }, result }: Pass): Outputs {
     return Object.fromEntries(
@@ -454,3 +486,5 @@ function seedsOf(
     return (given ?? new Float32Array(count).fill(weight)).map((value) => value * lossScale);
   });
 }
+
+const copied = (array: InputArray): InputArray => (array instanceof DeviceBuffer ? array : array.slice());

@@ -24,6 +24,11 @@ export interface NativePlan {
 export interface NativeParameters {
   /** The current value of parameter `index` in its plain shape, float32. */
   read(index: number): Promise<Float32Array>;
+  /**
+   * Gives parameters other values, all behind the runs queued and before those that follow; their bytes as for
+   * `createParameters`. Not for plans in int8.
+   */
+  write(values: readonly { readonly index: number; readonly data: ParameterData | null }[]): Promise<void>;
   /** Bytes now held for packed and copied parameters. */
   readonly bytes: number;
   dispose(): void;

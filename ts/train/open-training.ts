@@ -18,6 +18,7 @@ import type { Agreement } from './agreement.ts';
 import type { WarningEvent } from './events.ts';
 import { readInitialWeights } from './initial-weights.ts';
 import { checkLabels, checkLearning } from './learning-check.ts';
+import { mixedNet, mixingSource } from './mixup.ts';
 import { Schedule, type ScheduleExtensions, scheduleExtensions } from './schedules.ts';
 import { averageFile, parameterNames, type Resumed, readSnapshot } from './snapshot.ts';
 import {
@@ -62,6 +63,8 @@ export interface TrainingOptions
   readonly frozenBatchNorm?: boolean;
   /** BatchNorm's batch statistics over all processes' batches. Default false: each process's own, as Caffe's. */
   readonly synchronisedBatchNorm?: boolean;
+  /** Blobs that `solver.net.blobs` shows behind a step, besides the net's outputs: `blob` or `blob@layer`. Default none. */
+  readonly outputs?: readonly string[];
   /** Tests after the last iteration too where `test_interval` does not divide it; Caffe then does not. Default false. */
   readonly finalTest?: boolean;
 }
@@ -104,7 +107,7 @@ export async function openTraining(
     checkSnapshotFolder(parameters.snapshot_prefix);
     if (parameters.snapshot_format === 'HDF5') needHdf5Writer();
   }
-  const net = smoothed(readSolverNet(checked.train, file, options), parameters.label_smoothing);
+  const written = smoothed(readSolverNet(checked.train, file, options), parameters.label_smoothing);
   const resumed = options.snapshot === undefined ? null : await readSnapshot(options.snapshot);
   const seed = resumed?.extra?.seed ?? chosen;
   const schedule = new Schedule(parameters, optionsOf(scheduleExtensions, options), resumed?.currentStep);
@@ -131,7 +134,7 @@ export async function openTraining(
   };
   try {
     const weights = await beginningWeights(options, parameters, resumed, file);
-    const source = await openSource(net.filtered, 'TRAIN', resumed?.extra?.data.train);
+    const data = await openSource(written.filtered, 'TRAIN', resumed?.extra?.data.train);
     const tests: TestNet[] = [];
     for (const [i, test] of checked.tests.entries()) {
       const read = readSolverNet(test, file);
@@ -139,14 +142,19 @@ export async function openTraining(
       const lossWeights = lossWeightsOf(read, testSource);
       tests.push({ ...read, iterations: test.iterations, source: testSource, lossWeights });
     }
-    const learning = checkLearning(net, {
-      inputShapes: source.shapes,
+    const learning = checkLearning(written, {
+      inputShapes: data.shapes,
       weights,
       frozenBatchNorm: frozenBatchNorm ?? false,
       processes: synchronisedBatchNorm ? ranks : 1,
     });
     const find = (path: string) => [findFile(path, file)].find(existsSync);
-    await checkLabels(net, source.shapes, find);
+    await checkLabels(written, data.shapes, find);
+    const { net, source } = mixedTraining(written, data, parameters, {
+      seed,
+      rank,
+      drawn: (resumed?.iteration ?? 0) * parameters.iter_size,
+    });
     for (const test of tests) await checkLabels(test, test.source.shapes, find);
     const averages =
       resumed === null || parameters.ema_decay === 0
@@ -161,6 +169,7 @@ export async function openTraining(
       inputShapes: source.shapes,
       update: updateRule(parameters),
       seed,
+      ...(options.outputs === undefined ? {} : { outputs: options.outputs }),
       ...(weights === null ? {} : { weights }),
       ...(resumed === null ? {} : { history: resumed.history }),
       ...(averages === null ? {} : { averages }),
@@ -259,6 +268,20 @@ function smoothed(read: ReadNet, label_smoothing: number): ReadNet {
     ),
   });
   return { ...read, net: apply(read.net), filtered: apply(read.filtered) };
+}
+
+/** With mixup, where the solver asks for it. */
+function mixedTraining(
+  written: ReadNet,
+  data: DataSource,
+  parameters: SolverSettings,
+  drawing: { readonly seed: number; readonly rank: number; readonly drawn: number },
+): { readonly net: ReadNet; readonly source: DataSource } {
+  const { mixup: alpha } = parameters;
+  if (alpha === 0) return { net: written, source: data };
+  const at = positionOf(parameters, 'mixup') ?? { file: '<message>', line: 1, column: 1 };
+  const { net, samples } = mixedNet(written, data.shapes, at);
+  return { net, source: mixingSource(data, samples, { alpha, ...drawing }) };
 }
 
 /** What the update itself needs to know of a solver. */

@@ -1,8 +1,8 @@
 /** Caffe's solver (solver.cpp, sgd_solver.cpp): a loop that reports what happens as events. */
 
 import { ArgumentError, PrototxtError } from '../base/errors.ts';
-import { boolean, callback, either, having, list, oneOf, path, signal } from '../base/kinds.ts';
-import { optional, options, required, signature } from '../base/options.ts';
+import { boolean, callback, either, having, integer, list, oneOf, path, signal } from '../base/kinds.ts';
+import { type Option, optional, options, required, signature } from '../base/options.ts';
 import { elementCount } from '../base/shape.ts';
 import { weightsFile } from '../caffe/caffemodel.ts';
 import { type CheckedSolver, checkSolver, type SolverSettings } from '../caffe/check-solver.ts';
@@ -11,7 +11,7 @@ import { positionOf } from '../caffe/message.ts';
 import { readSolverFile, type SolverParameter, solverParameter } from '../caffe/solver-parameter.ts';
 import type { Batch } from '../data/source.ts';
 import { matchRows, netRows } from '../device/load-options.ts';
-import { solverRows } from '../device/train-options.ts';
+import { solverRows, trainOptions } from '../device/train-options.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { Agreement, type Wish } from './agreement.ts';
 import { debugInfo } from './debug-info.ts';
@@ -32,6 +32,7 @@ import type {
   TestEvent,
   WarningEvent,
 } from './events.ts';
+import { LiveNet } from './live-net.ts';
 import {
   type OpenData,
   openTraining,
@@ -83,6 +84,7 @@ const SOLVER = signature('Solver', {
         'false',
         'Tests after the last iteration too, where test_interval does not divide it.',
       ),
+      outputs: trainOptions.table.outputs as Option<readonly string[]>,
       ...matchRows,
       ...solverRows,
       ...extensionRows,
@@ -102,6 +104,46 @@ const SOLVER_RUN = signature('solver.run', {
     'When it ends.',
   ),
 });
+const SOLVER_STEP = signature('solver.step', {
+  iterations: required(integer(1), 'How many.'),
+  options: optional(
+    options<StepOptions>({
+      signal: optional(signal, 'none', 'Ends it with its reason thrown, between two iterations.'),
+      onEvent: optional(
+        callback<(event: SolverEvent) => void>(),
+        'none',
+        'Told what happens, as `run` tells it.',
+      ),
+    }),
+    'none',
+    'When it ends, and who is told.',
+  ),
+});
+
+export interface StepOptions {
+  /** Ends the step with its reason thrown: the iteration that it stops is not done, and the next `step` goes on from there. */
+  readonly signal?: AbortSignal;
+  /** Told what `run` would yield: iterations, tests, snapshots, warnings, a divergence. */
+  readonly onEvent?: (event: SolverEvent) => void;
+}
+
+/** Where a solver is behind a `step`. */
+export interface StepResult {
+  /** Iterations done, since the training began. */
+  readonly iteration: number;
+  /** Of the last iteration, and its running mean; null where none is done. */
+  readonly loss: number | null;
+  readonly smoothedLoss: number | null;
+  /** `done`: all were; `stopped`: one was asked for; `diverged`: the solver cannot go on. */
+  readonly reason: 'done' | 'stopped' | 'diverged';
+}
+
+interface OpenRun {
+  readonly training: Training;
+  readonly agreement: Agreement;
+  readonly run: Run;
+}
+
 export class Solver {
   /** As checked, with defaults. */
   readonly parameters: SolverSettings;
@@ -111,6 +153,8 @@ export class Solver {
   readonly file: string | null;
   #requests = new Set<SolverRequest>();
   #isRunning = false;
+  /** What `open` and `step` keep between calls. */
+  #open: OpenRun | null = null;
 
   /**
    * Reads and checks a solver; nothing else is opened before it runs.
@@ -136,7 +180,7 @@ export class Solver {
 
   /**
    * Asks the running solver for a snapshot, or to stop: honoured after the current iteration; a stop ends a test early
-   * and leaves a snapshot too, unless `snapshot_after_train` is false.
+   * and leaves a snapshot too, unless `snapshot_after_train` is false or it ends a `step`.
    */
   request(action: SolverRequest): void {
     SOLVER_REQUEST.check(action);
@@ -144,10 +188,10 @@ export class Solver {
   }
 
   /**
-   * Trains, from the beginning or the snapshot to max_iter; leaving the loop early frees everything. Events come in
-   * Caffe's order: a test before the iteration whose number it has, snapshots after it. A training that diverges ends
-   * with `diverged` and `done`; nothing is thrown then. The loss that Caffe computes once more after the last iteration
-   * is left out.
+   * Trains, from where the solver is (the beginning, the snapshot, or behind a `step`) to max_iter; leaving the loop early
+   * frees everything. Events come in Caffe's order: a test before the iteration whose number it has, snapshots after it. A
+   * training that diverges ends with `diverged` and `done`; nothing is thrown then. The loss that Caffe computes once more
+   * after the last iteration is left out.
    *
    * Of several processes each runs its own Solver. What one is asked for, or runs into, all do at the next edge of the
    * loop. An error of one in its data, test or snapshot ends all: the others throw DeviceError
@@ -158,18 +202,142 @@ export class Solver {
    */
   async *run(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<SolverEvent, void, void> {
     SOLVER_RUN.check(options);
-    if (this.#isRunning) throw new ArgumentError('run', 'one run at a time', 'a second one');
-    this.#isRunning = true;
+    this.#begin('run');
     this.#requests.clear();
-    const agreement = new Agreement(this.#options.device.communicator);
     try {
-      options.signal?.throwIfAborted();
-      const file = this.file ?? undefined;
-      await using training = await openTraining(this.#options, this.#checked, file, agreement);
-      yield* new Run(this, training, this.#options, agreement, this.#requests, options.signal).events();
+      const { run } = await this.#opened(options.signal);
+      yield* run.events(options.signal);
+    } finally {
+      await this.#close();
+      this.#isRunning = false;
+    }
+  }
+
+  /**
+   * Opens nets, data and trainer, so that `net` can be looked at and changed before the first iteration: pycaffe's
+   * caffe.get_solver. Done by `step` where it was not done before. Close the solver in the end.
+   * @throws as `run`
+   */
+  async open(): Promise<LiveNet> {
+    if (this.#open !== null) return this.net;
+    this.#begin('open');
+    try {
+      await this.#opened();
+      return this.net;
     } finally {
       this.#isRunning = false;
+    }
+  }
+
+  /**
+   * So many iterations, with the tests and snapshots that are due among them, beyond max_iter too (Solver::Step); then `net`
+   * may be looked at and changed, and `step` or `run` goes on. What is open stays open: close the solver in the end. Several
+   * processes call it with the same number.
+   * @throws as `run`; ArgumentError behind a divergence. An error other than the signal's reason closes the solver.
+   * @example
+   * await using solver = new Solver({ solver: 'solver.prototxt', device, outputs: ['conv1'] });
+   * const { loss } = await solver.step(100);
+   * console.log(loss, solver.net.blobs.conv1!.shape, (await solver.net.weights()).layers[0]!.blobs[0]!.shape);
+   */
+  async step(iterations: number, options: StepOptions = {}): Promise<StepResult> {
+    SOLVER_STEP.check(iterations, options);
+    const { signal, onEvent } = options;
+    this.#begin('step');
+    this.#requests.delete('stop');
+    let isOpen = this.#options.device.communicator == null;
+    try {
+      const { run, agreement } = await this.#opened(signal);
+      isOpen = agreement.size === 1; // others wait for this one
+      for await (const event of run.step(iterations, signal)) onEvent?.(event);
+      return run.result;
+    } catch (error) {
+      if (!isOpen || !(signal?.aborted && error === signal.reason)) await this.#close();
+      throw error;
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  /**
+   * Writes a snapshot now, as `snapshot_prefix` and `snapshot_format` say. Opens the solver where it is not open.
+   * @returns Its event; `diverged` where weights are not finite, and nothing is written.
+   * @throws as `run`
+   */
+  async snapshot(): Promise<SnapshotEvent | DivergedEvent | null> {
+    this.#begin('snapshot');
+    try {
+      const { run } = await this.#opened();
+      let last: SnapshotEvent | DivergedEvent | null = null;
+      for await (const event of run.snapshot('request'))
+        if (event.type === 'snapshot' || event.type === 'diverged') last = event;
+      return last;
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  /** The net that learns: pycaffe's solver.net. @throws ArgumentError before `open` or `step`, and behind `close` */
+  get net(): LiveNet {
+    if (this.#open === null)
+      throw new ArgumentError('net', 'an open solver; await solver.open() or solver.step(n) first', 'none');
+    return this.#open.run.net;
+  }
+
+  /** Iterations done; 0 before it is open. */
+  get iteration(): number {
+    return this.#open?.run.result.iteration ?? 0;
+  }
+
+  /** Frees what `open` and `step` keep; safe to call twice. @throws ArgumentError while it runs */
+  async close(): Promise<void> {
+    if (this.#open === null) return;
+    this.#begin('close');
+    try {
+      await this.#close();
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #begin(call: string): void {
+    if (this.#isRunning)
+      throw new ArgumentError(call, 'one call at a time; the last one has not ended', call);
+    this.#isRunning = true;
+  }
+
+  async #opened(signal?: AbortSignal): Promise<OpenRun> {
+    if (this.#open !== null) {
+      signal?.throwIfAborted();
+      return this.#open;
+    }
+    const agreement = new Agreement(this.#options.device.communicator);
+    try {
+      signal?.throwIfAborted();
+      const training = await openTraining(this.#options, this.#checked, this.file ?? undefined, agreement);
+      this.#open = {
+        training,
+        agreement,
+        run: new Run(this, training, this.#options, agreement, this.#requests),
+      };
+      return this.#open;
+    } catch (error) {
       await agreement.leave();
+      throw error;
+    }
+  }
+
+  async #close(): Promise<void> {
+    const open = this.#open;
+    this.#open = null;
+    if (open === null) return;
+    try {
+      await open.training[Symbol.asyncDispose]();
+    } finally {
+      await open.agreement.leave();
     }
   }
 }
@@ -181,7 +349,7 @@ class Run {
   readonly #options: TrainingOptions;
   readonly #parameters: SolverSettings;
   readonly #requests: Set<SolverRequest>;
-  readonly #signal: AbortSignal | undefined;
+  #signal: AbortSignal | undefined;
   readonly #pace = new Pace();
   readonly #smoothed: SmoothedLoss;
   readonly #divergence = new DivergenceWatch();
@@ -196,6 +364,8 @@ class Run {
   #isDiverged = false;
   #isStopped = false;
   #isSnapshotAskedFor = false;
+  #hasBegun = false;
+  readonly net: LiveNet;
 
   constructor(
     { file, parameters }: Solver,
@@ -203,7 +373,6 @@ class Run {
     options: TrainingOptions,
     agreement: Agreement,
     requests: Set<SolverRequest>,
-    signal: AbortSignal | undefined,
   ) {
     const { resumed, source } = training;
     this.#file = file;
@@ -211,21 +380,59 @@ class Run {
     this.#options = options;
     this.#parameters = parameters;
     this.#requests = requests;
-    this.#signal = signal;
     this.#smoothed = new SmoothedLoss(parameters.average_loss);
     this.#agreement = agreement;
     this.#samples = (Object.values(source.shapes)[0]?.[0] ?? 1) * parameters.iter_size * agreement.size;
     this.#begin = resumed?.iteration ?? 0;
     this.#iteration = this.#begin;
     this.#lastSnapshot = resumed;
+    this.net = new LiveNet(training.trainer, shownOf(training, options.outputs ?? []));
+  }
+
+  /** What a user of `step` sees. */
+  get result(): StepResult {
+    const reason = this.#isDiverged ? 'diverged' : this.#isStopped ? 'stopped' : 'done';
+    return { iteration: this.#iteration, ...this.#losses, reason };
   }
 
   /** Solver::Solve. */
-  async *events(): AsyncGenerator<SolverEvent, void, void> {
-    const { max_iter, snapshot, snapshot_after_train, test_initialization } = this.#parameters;
+  async *events(signal: AbortSignal | undefined): AsyncGenerator<SolverEvent, void, void> {
+    const { max_iter, snapshot_after_train } = this.#parameters;
+    yield* this.#beginning(signal);
+    yield* this.#until(max_iter);
+    const isStopped = this.#isStopped;
+    const isKept = this.#isDiverged || this.#lastSnapshot?.iteration === this.#iteration;
+    if (snapshot_after_train && !isKept) yield* this.snapshot('end');
+    const isTested = this.#isTestDue() || this.#options.finalTest === true;
+    if (!this.#isDiverged && !isStopped && isTested) yield* this.#tests();
+    await this.#agreement.finish();
+    yield this.#doneEvent(this.#isDiverged ? 'diverged' : isStopped ? 'stopped' : 'finished');
+  }
+
+  /** Solver::Step. */
+  async *step(iterations: number, signal: AbortSignal | undefined): AsyncGenerator<SolverEvent, void, void> {
+    yield* this.#beginning(signal);
+    yield* this.#until(this.#iteration + iterations);
+  }
+
+  async *#beginning(signal: AbortSignal | undefined): AsyncGenerator<SolverEvent, void, void> {
+    if (this.#isDiverged)
+      throw new ArgumentError(
+        'the solver',
+        'one that has not diverged; open another, from the last snapshot',
+        'a diverged one',
+      );
+    this.#signal = signal;
+    this.#isStopped = false;
+    if (this.#hasBegun) return;
+    this.#hasBegun = true;
     yield this.#startEvent();
     yield* this.#training.warnings;
-    while (this.#iteration < max_iter) {
+  }
+
+  async *#until(end: number): AsyncGenerator<SolverEvent, void, void> {
+    const { snapshot, test_initialization } = this.#parameters;
+    while (this.#iteration < end) {
       if (this.#isTestDue() && (this.#iteration > 0 || test_initialization)) {
         yield* this.#tests();
         yield* this.#agree();
@@ -237,16 +444,9 @@ class Run {
       this.#iteration++;
       const isDue = snapshot > 0 && this.#iteration % snapshot === 0;
       if (this.#isSnapshotAskedFor || isDue)
-        yield* this.#snapshot(this.#isSnapshotAskedFor ? 'request' : 'interval');
+        yield* this.snapshot(this.#isSnapshotAskedFor ? 'request' : 'interval');
       if (this.#isDiverged || this.#isStopped) break;
     }
-    const isStopped = this.#isStopped;
-    const isKept = this.#isDiverged || this.#lastSnapshot?.iteration === this.#iteration;
-    if (snapshot_after_train && !isKept) yield* this.#snapshot('end');
-    const isTested = this.#isTestDue() || this.#options.finalTest === true;
-    if (!this.#isDiverged && !isStopped && isTested) yield* this.#tests();
-    await this.#agreement.finish();
-    yield this.#doneEvent(this.#isDiverged ? 'diverged' : isStopped ? 'stopped' : 'finished');
   }
 
   /** Solver::Step for one iteration: passes, update, what came of it. */
@@ -257,7 +457,7 @@ class Run {
     const isDisplayed = display > 0 && iteration % display === 0;
     const rate = schedule.rate(iteration);
     const signal = this.#signal;
-    const outputNames = Object.keys(trainer.outputs);
+    const outputNames = Object.keys(trainer.outputs).filter((name) => !this.net.shown.has(name));
 
     const isAlone = this.#agreement.size === 1;
     const skippedBefore = trainer.skippedUpdates;
@@ -283,6 +483,7 @@ class Run {
           throw await explainLabel(error, this.#training.net.filtered, source, batch);
         });
       busy += performance.now() - computing;
+      this.net.keep(result);
       outputs = outputValues(result, trainer.lossWeights, outputNames);
       loss = fround(loss + weightedLoss(outputs));
       // Other processes go on, and would wait for this one.
@@ -309,7 +510,7 @@ class Run {
     this.#losses = { loss, smoothedLoss };
     const { imagesPerSecond, waiting } = this.#pace.recent();
     const done = iteration + 1 - this.#begin;
-    const remaining = this.#pace.remaining(done, this.#parameters.max_iter - iteration - 1);
+    const remaining = this.#pace.remaining(done, Math.max(0, this.#parameters.max_iter - iteration - 1));
     const elapsed = this.#pace.elapsed();
     if (isDisplayed) this.#pace.mark();
     yield {
@@ -387,7 +588,7 @@ class Run {
   }
 
   /** Solver::Snapshot; weights that are not finite are no snapshot: the last one before them stays the last. */
-  async *#snapshot(reason: SnapshotEvent['reason']): AsyncGenerator<SolverEvent, void, void> {
+  async *snapshot(reason: SnapshotEvent['reason']): AsyncGenerator<SolverEvent, void, void> {
     const { snapshot_prefix, snapshot_format, ema_decay } = this.#parameters;
     const format = snapshot_format ?? 'BINARYPROTO';
     const files = snapshotFiles(snapshot_prefix, this.#iteration, format, ema_decay > 0);
@@ -484,7 +685,7 @@ class Run {
       net: net.net.name ?? '',
       solver: this.#file,
       device: device.name,
-      iteration: this.#begin,
+      iteration: this.#iteration,
       maxIterations: max_iter,
       rule: type,
       policy: cosine === true ? 'cosine' : lr_policy,
@@ -516,4 +717,15 @@ class Run {
       ...this.#pace.overall(),
     };
   }
+}
+
+/** Blobs that are asked for and are no outputs of the net, of which events tell. */
+function shownOf({ net, source, trainer }: Training, outputs: readonly string[]): ReadonlySet<string> {
+  if (outputs.length === 0) return new Set();
+  const graph = graphFromCaffe(net.filtered, { phase: net.state.phase, inputShapes: source.shapes });
+  const own = new Set([
+    ...graph.outputs.map((id) => graph.values[id]!.blob),
+    ...Object.keys(trainer.lossWeights),
+  ]);
+  return new Set(outputs.filter((name) => !own.has(name)));
 }

@@ -16,6 +16,7 @@ export type SolverTrainer = Pick<
   | 'step'
   | 'gradients'
   | 'weights'
+  | 'setWeights'
   | 'history'
   | 'skippedUpdates'
   | 'dispose'

@@ -1,0 +1,133 @@
+/** A part of a net, from one layer to another, as a net of its own: pycaffe's forward(start=, end=). */
+import { ArgumentError } from '../base/errors.ts';
+import { didYouMean, string } from '../base/kinds.ts';
+import { optional, options, required, signature } from '../base/options.ts';
+import { type LayerParameter, type NetParameter, netParameter } from '../caffe/net-parameter.ts';
+import { type GraphOptions, graphFromCaffe, graphRows, withOutputs } from './from-caffe.ts';
+import type { Graph } from './graph.ts';
+
+export interface LayerRange {
+  /** The first layer. Default: the net's first. */
+  readonly start?: string;
+  /** The last layer, whose tops are the outputs. Default: the net's last, and its outputs. */
+  readonly end?: string;
+}
+
+export interface NetBetweenOptions
+  extends LayerRange,
+    Pick<GraphOptions, 'phase' | 'inputShapes' | 'batch'> {}
+
+/** A part that can be loaded by itself. */
+export interface NetPart {
+  /** What the part reads of others are its inputs, with the shapes that they have in the whole net. */
+  readonly net: NetParameter;
+  readonly outputs: readonly string[];
+}
+
+/** Rows of LayerRange. */
+export const rangeRows = {
+  start: optional(string, "the net's first", 'The layer to begin with.'),
+  end: optional(string, "the net's last", 'The layer to end with, whose tops are returned.'),
+};
+
+const NET_BETWEEN = signature('netBetween', {
+  net: required(netParameter, 'Upgraded and filtered.'),
+  options: optional(
+    options<NetBetweenOptions>({
+      ...rangeRows,
+      phase: graphRows.phase,
+      inputShapes: graphRows.inputShapes,
+      batch: graphRows.batch,
+    }),
+    'none',
+    'From where to where.',
+  ),
+});
+
+/**
+ * The layers from `start` to `end` that its outputs need, with an Input layer for each blob that they read of layers before:
+ * to run them alone, or with `device.train` and `diffs` to take a diff back from one layer to another.
+ * @param net Upgraded and filtered, as `filterNet` gives it.
+ * @throws ArgumentError for a layer that is not there, or an end before the start; GraphError
+ * @example
+ * const tail = netBetween(net, { start: 'res5a_branch1', end: 'fc1000' });
+ * using trainer = await device.train({ model: tail, weights, update: null, diffs: ['res4f'] });
+ */
+export function netBetween(net: NetParameter, options: NetBetweenOptions = {}): NetParameter {
+  NET_BETWEEN.check(net, options);
+  const { start, end, ...rest } = options;
+  return partOf(net, graphFromCaffe(net, rest), { start, end }, null).net;
+}
+
+/**
+ * @param graph Of the net, as written.
+ * @param asked Names of the outputs where no end is given: `blob` or `blob@layer`. Null: the net's own.
+ * @throws ArgumentError
+ */
+export function partOf(
+  net: NetParameter,
+  graph: Graph,
+  { start, end }: { readonly start?: string | undefined; readonly end?: string | undefined },
+  asked: readonly string[] | null,
+): NetPart {
+  const layers = net.layer ?? [];
+  if (layers.length === 0)
+    throw new ArgumentError('net', 'a net with layers', net.name ?? 'a net without layers');
+  const first = start === undefined ? 0 : placeOf(layers, start, 'start');
+  const last = end === undefined ? layers.length - 1 : placeOf(layers, end, 'end');
+  if (last < first)
+    throw new ArgumentError('end', `a layer that does not come before "${layers[first]!.name}"`, end);
+  const range = layers.slice(first, last + 1);
+  const outputs = end === undefined ? outputsWithin(graph, range, asked) : [...new Set(layers[last]!.top)];
+  if (outputs.length === 0)
+    throw new ArgumentError(
+      end === undefined ? 'start' : 'end',
+      'a layer that makes something',
+      end ?? start,
+      end === undefined ? 'none of the outputs is made behind it; give an end' : 'it has no tops',
+    );
+  const fed = new Set(graph.inputs.map((id) => graph.values[id]!.layer));
+  const wanted = new Set(outputs.map((name) => blobOf(graph, name)));
+  const kept = range
+    .toReversed()
+    .filter(({ name = '', top = [], bottom = [] }) => {
+      if (fed.has(name) || !top.some((blob) => wanted.has(blob))) return false;
+      for (const blob of top) wanted.delete(blob);
+      for (const blob of bottom) wanted.add(blob);
+      return true;
+    })
+    .reverse();
+  const before = new Set(
+    [...layers.slice(0, first), ...range.filter(({ name = '' }) => fed.has(name))].map(({ name }) => name),
+  );
+  const inputs = [...wanted].map((blob): LayerParameter => {
+    const value = graph.values.findLast((each) => each.blob === blob && before.has(each.layer))!;
+    return { name: blob, type: 'Input', top: [blob], input_param: { shape: [{ dim: [...value.shape] }] } };
+  });
+  return { net: { ...net, layer: [...inputs, ...kept] }, outputs };
+}
+
+function placeOf(layers: readonly LayerParameter[], name: string, option: 'start' | 'end'): number {
+  const place = layers.findIndex((layer) => layer.name === name);
+  if (place < 0) {
+    const names = layers.map((layer) => layer.name ?? '');
+    throw new ArgumentError(option, 'a layer of the net', name, didYouMean(name, names));
+  }
+  return place;
+}
+
+/** Of the outputs those that the layers make. */
+function outputsWithin(
+  graph: Graph,
+  range: readonly LayerParameter[],
+  asked: readonly string[] | null,
+): string[] {
+  const names = asked ?? graph.outputs.map((id) => graph.values[id]!.blob);
+  const made = new Set(range.map(({ name }) => name));
+  const ids = withOutputs(graph, names).outputs;
+  return names.filter((_, i) => made.has(graph.values[ids[i]!]!.layer));
+}
+
+/** The blob of an output that is asked for as `blob` or `blob@layer`. */
+const blobOf = (graph: Graph, name: string): string =>
+  graph.values[withOutputs(graph, [name]).outputs[0]!]!.blob;
