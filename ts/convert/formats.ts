@@ -137,6 +137,13 @@ export const formats: readonly Format[] = [
     read: async (path, { net }) => (await import('./numpy/read-tensorpack.ts')).readTensorpack(path, net),
   },
   {
+    name: 'NumPy pickle',
+    extensions: ['.pkl', '.pickle'],
+    kind: 'weights',
+    holdsNet: false,
+    read: async (path) => (await import('./numpy/read-pickle.ts')).readNumpyPickle(path),
+  },
+  {
     name: 'Caffe mean image',
     extensions: ['.binaryproto'],
     kind: 'array',
@@ -189,9 +196,19 @@ const BY_CONTENT: Readonly<Partial<Record<FileKind, string>>> = {
 export async function formatOfFile(path: string): Promise<Format> {
   const kind = isCheckpointName(path) ? 'table' : kindAt(path);
   const name =
-    kind === 'hdf5' ? ((await isCaffeHdf5(path)) ? 'Caffe HDF5' : 'Keras') : kind && BY_CONTENT[kind];
+    kind === 'pickle' && !isTorchName(path)
+      ? 'NumPy pickle'
+      : kind === 'hdf5'
+        ? (await isCaffeHdf5(path))
+          ? 'Caffe HDF5'
+          : 'Keras'
+        : kind && BY_CONTENT[kind];
   return formats.find((format) => format.name === name) ?? formatOf(path).format;
 }
+
+// The first bytes do not say whose pickle it is.
+const isTorchName = (path: string): boolean =>
+  formats.find(({ name }) => name === 'PyTorch')!.extensions.some((end) => path.toLowerCase().endsWith(end));
 
 // A file that cannot be read is refused by its reader.
 function kindAt(path: string): FileKind | null {

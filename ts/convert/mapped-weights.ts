@@ -14,7 +14,10 @@ import type { SourceTensors } from './source-tensor.ts';
 import { tensorTable } from './unknown-names.ts';
 
 /** A tensor for a blob: its name, or also how its axes are reordered first; null: what `leftOut` says. */
-type Entry = string | null | { readonly tensor: string; readonly transpose?: readonly number[] };
+type Entry =
+  | string
+  | null
+  | { readonly tensor: string; readonly reshape?: readonly number[]; readonly transpose?: readonly number[] };
 
 /**
  * The tensors of a file whose names need not be known.
@@ -25,6 +28,8 @@ export async function namedTensors(path: string): Promise<SourceTensors> {
   const file = tableOf(path);
   const kind = fileKindAt(file);
   const { mapFile } = await import('./map-file.ts');
+  if (await isNumpyPickle(file))
+    return (await import('./numpy/read-pickle.ts')).numpyTensors(mapFile(file, 'torch'), file);
   switch (kind) {
     case 'table':
       return (await import('./tensorflow/checkpoint.ts')).readCheckpoint(file);
@@ -48,14 +53,20 @@ export async function namedTensors(path: string): Promise<SourceTensors> {
       throw new WeightsError(
         'convert/map',
         { file },
-        'tensors by name are read from .npz, .safetensors, .pth, checkpoints of TensorFlow and .h5 of Keras',
+        'tensors by name are read from .npz, .pkl, .safetensors, .pth, checkpoints of TensorFlow and .h5 of Keras',
       );
   }
 }
 
+async function isNumpyPickle(file: string): Promise<boolean> {
+  const { formatOfFile } = await import('./formats.ts');
+  const format = await formatOfFile(file).catch(() => null);
+  return format?.name === 'NumPy pickle';
+}
+
 /**
  * @param map A JSON file: `{ "conv1": ["stem/W", "stem/b"], "fc": [{ "tensor": "out/W", "transpose": [1, 0] }, "out/b"] }`, an entry a layer of
- * the net, a tensor a blob. `transpose` lists the tensor's axes in the blob's order, as numpy.transpose takes them.
+ * the net, a tensor a blob. `reshape` gives the tensor's values other dimensions first. `transpose` lists the tensor's axes in the blob's order, as numpy.transpose takes them.
  * @throws WeightsError `convert/map` with the tensors of the file as a table
  */
 export function mappedWeights(
@@ -121,18 +132,28 @@ export function mappedWeights(
       return fail(
         `blob ${index} of layer "${layer}": there is no tensor ${JSON.stringify(name)}${nearestOf(name, [...tensors.keys()])}; ${table()}`,
       );
-    const values = { shape: tensor.shape, values: toFloat32(tensor.blob()) };
+    const read = toFloat32(tensor.blob());
+    const reshape = (typeof entry === 'object' ? entry.reshape : undefined) ?? tensor.shape;
+    const isShape =
+      Array.isArray(reshape) &&
+      reshape.length <= MAX_DIMENSIONS &&
+      reshape.every((dim) => Number.isSafeInteger(dim) && dim > 0);
+    if (reshape !== tensor.shape && !(isShape && elementCount(reshape) === read.length))
+      fail(
+        `blob ${index} of layer "${layer}": reshape is ${JSON.stringify(reshape)?.slice(0, 80)}, expected dimensions of ${read.length} values`,
+      );
+    const values = { shape: reshape, values: read };
     const order = typeof entry === 'object' ? entry.transpose : undefined;
     if (order === undefined) return values;
     const isOrder =
       Array.isArray(order) &&
-      order.length === tensor.shape.length &&
+      order.length === reshape.length &&
       order.length <= MAX_DIMENSIONS &&
       [...order].sort((a, b) => a - b).every((axis, i) => axis === i);
     return isOrder
       ? transposed(values, order)
       : fail(
-          `blob ${index} of layer "${layer}": transpose is ${JSON.stringify(order)?.slice(0, 80)}, expected the axes 0 to ${tensor.shape.length - 1} in some order`,
+          `blob ${index} of layer "${layer}": transpose is ${JSON.stringify(order)?.slice(0, 80)}, expected the axes 0 to ${reshape.length - 1} in some order`,
         );
   }
 }

@@ -34,6 +34,8 @@ export interface Global {
 /** Something that a global or a persistent id stands for. */
 export interface Made {
   readonly made: string;
+  /** Takes what BUILD gives it. Throws a string where that is not what is expected. */
+  readonly build?: (state: PickleValue) => void;
 }
 
 export interface UnpickleOptions {
@@ -45,6 +47,10 @@ export interface UnpickleOptions {
   readonly globals: (name: string) => Global | undefined;
   /** What a persistent id stands for. Throws a string where it is not what is expected. */
   readonly persistent: (id: PickleValue) => PickleValue;
+  /** Python 2's strings may be bytes: each byte becomes a character. Default false: they are UTF-8. */
+  readonly isPython2?: boolean;
+  /** What cures a name that is not allowed. Default: that of a checkpoint of torch. */
+  readonly cure?: string;
 }
 
 export interface Unpickled {
@@ -52,6 +58,9 @@ export interface Unpickled {
   /** The byte after the pickle's STOP. */
   readonly end: number;
 }
+
+const TORCH_CURE =
+  'only tensors in dicts and lists are read, nothing is executed; save model.state_dict() alone, with torch.save(model.state_dict(), "weights.pth")';
 
 const MARK = Symbol('mark');
 type Stack = (PickleValue | typeof MARK)[];
@@ -140,7 +149,7 @@ class Machine {
       throw new WeightsError(
         'torch/global',
         { file: this.#options.file },
-        `its pickle asks for ${path}, which is code: only tensors in dicts and lists are read, nothing is executed; save model.state_dict() alone, with torch.save(model.state_dict(), "weights.pth")`,
+        `its pickle asks for ${path}, which is code: ${this.#options.cure ?? TORCH_CURE}`,
       );
     this.push(global);
   }
@@ -168,10 +177,22 @@ class Machine {
     this.push(this.#named('a persistent id', () => this.#options.persistent(id)));
   }
 
-  /** An object's attributes are nothing that is read: what is kept of it are its items. */
+  /** An object's attributes are nothing that is read, but where it asks for them: what is kept of it are its items. */
   build(): void {
-    this.pop();
-    this.top();
+    const state = this.pop();
+    const value = this.top();
+    if (typeof value !== 'object' || value === null || !('build' in value) || value.build === undefined)
+      return;
+    const { build, made } = value;
+    this.#named(made, () => {
+      build(state);
+      return null;
+    });
+  }
+
+  /** A string of Python 2. */
+  oldString(bytes: Uint8Array): void {
+    this.push(Buffer.from(bytes).toString(this.#options.isPython2 ? 'latin1' : 'utf8'));
   }
 
   append(values: PickleValue[]): void {
@@ -245,8 +266,8 @@ const STEPS: Readonly<Record<string, (machine: Machine, reader: PickleReader) =>
   // Text and bytes; Python 2's strings are text.
   S: (machine, reader) => machine.push(reader.quoted(reader.line())),
   V: (machine, reader) => machine.push(reader.unicodeLine()),
-  U: (machine, reader) => machine.push(reader.text(reader.byte())),
-  T: (machine, reader) => machine.push(reader.text(reader.uint32())),
+  U: (machine, reader) => machine.oldString(reader.bytes(reader.byte())),
+  T: (machine, reader) => machine.oldString(reader.bytes(reader.uint32())),
   X: (machine, reader) => machine.push(reader.text(reader.uint32())),
   '\x8c': (machine, reader) => machine.push(reader.text(reader.byte())),
   '\x8d': (machine, reader) => machine.push(reader.text(reader.uint64())),
