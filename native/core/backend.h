@@ -190,7 +190,7 @@ struct BackendOptions {
 inline constexpr const char* kVersion = "0.1.0";  // package.json's
 
 // A backend library (libresnode_cpu.so, libresnode_cuda.so) has this symbol.
-inline constexpr int kBackendAbi = 9;
+inline constexpr int kBackendAbi = 10;
 inline constexpr const char* kCreateBackendSymbol = "resnode_create_backend";
 // Throws Error. Returns a new Backend that the caller deletes.
 using CreateBackend = Backend* (*)(int abi, const BackendOptions& options);
