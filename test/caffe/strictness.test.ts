@@ -238,6 +238,16 @@ test('a slip is still refused with the nearest field', () => {
   );
 });
 
+test('no two fields of a message share a number', () => {
+  for (const [message, fields] of Object.entries(messages)) {
+    const numbers = new Map<number, string>();
+    for (const [field, [number]] of Object.entries(fields)) {
+      assert.is(numbers.get(number), undefined, `${message}: ${field} has ${number}, too`);
+      numbers.set(number, field);
+    }
+  }
+});
+
 const facts = join(sharedFolder() ?? '', 'fork-fields.md');
 if (!existsSync(facts))
   console.log("skipped: no facts of forks' files at shared/fork-fields.md beside the checkout");

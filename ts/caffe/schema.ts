@@ -185,12 +185,12 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     momentum_convention: [1001, 'string', 'caffe'],
     lars_trust: [1002, 'float', 0.001],
     ema_decay: [1003, 'float', 0],
-    // weiliu89/caffe, branch ssd, whose numbers are BVLC's of other fields.
-    eval_type: [1004, 'string', 'classification'],
-    ap_version: [1005, 'string', 'Integral'],
-    show_per_class_result: [1006, 'bool', false],
     label_smoothing: [1004, 'float', 0],
     mixup: [1005, 'float', 0],
+    // weiliu89/caffe, branch ssd, whose numbers are BVLC's of other fields.
+    eval_type: [1006, 'string', 'classification'],
+    ap_version: [1007, 'string', 'Integral'],
+    show_per_class_result: [1008, 'bool', false],
   },
   SolverState: {
     iter: [1, 'int32'],

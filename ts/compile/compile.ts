@@ -17,7 +17,7 @@ import { type LayerReport, type MatchOptions, matchWeights, noWeights } from '..
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { WeightsUse } from '../caffe/weights-mismatch.ts';
 import { notFiniteWarnings } from '../caffe/weights-warnings.ts';
-import { type GraphOptions, graphFromCaffe, graphOptions, withOutputs } from '../graph/from-caffe.ts';
+import { type GraphOptions, graphOptions, graphSelecting, withOutputs } from '../graph/from-caffe.ts';
 import type { Graph, Selection } from '../graph/graph.ts';
 import { summarise } from '../graph/summary.ts';
 import { type HostFunction, hostCaller } from '../layers/javascript.ts';
@@ -94,7 +94,7 @@ export function lowerNet(
   options: CompileOptions,
   selected?: BuildState['selected'],
 ): Lowered {
-  const written = graphFromCaffe(net, optionsOf(graphOptions, options), selected);
+  const written = graphSelecting(net, optionsOf(graphOptions, options), selected);
   const asked = withRows(options.outputs === undefined ? written : askedOf(written, net, options.outputs));
   const phase = options.phase ?? net.state?.phase;
   const graph = (options.optimize ?? phase !== 'TRAIN') ? runPasses(asked) : asked;

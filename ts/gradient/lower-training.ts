@@ -3,7 +3,7 @@ import { optionsOf } from '../base/options.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { Lowered } from '../compile/compile.ts';
 import { lower, type ParameterRecipe } from '../compile/lower.ts';
-import { type GraphOptions, graphFromCaffe, graphOptions, resolveOutput } from '../graph/from-caffe.ts';
+import { type GraphOptions, graphOptions, graphSelecting, resolveOutput } from '../graph/from-caffe.ts';
 import type { Graph, ValueId } from '../graph/graph.ts';
 import type { BuildState } from '../layers/layer.ts';
 import type { Program, ProgramOperation, ProgramParameterId, TensorId } from '../operations/program.ts';
@@ -104,7 +104,7 @@ export function lowerTraining(
   options: LowerTrainingOptions,
   selected?: BuildState['selected'],
 ): LoweredTraining {
-  const written = graphFromCaffe(net, { phase: 'TRAIN', ...optionsOf(graphOptions, options) }, selected);
+  const written = graphSelecting(net, { phase: 'TRAIN', ...optionsOf(graphOptions, options) }, selected);
   const graph = dropIdentity(written);
   const named = outputsOf(written, graph, options.outputs ?? []);
   // A loss that is asked for by a second name (`loss@loss`) is one loss.

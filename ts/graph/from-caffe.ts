@@ -62,14 +62,18 @@ const GRAPH_FROM_CAFFE = signature('graphFromCaffe', {
 });
 
 /**
- * Builds the graph of an upgraded, filtered net; in-place layers become values of their own.
- * @param selected How many items Filter layers select, by name. Default: all.
+ * Builds the graph of an upgraded, filtered net; in-place layers become values of their own. Filter layers select all items.
  * @throws GraphError naming layer, place, what was found and expected.
  */
-export function graphFromCaffe(
+export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): Graph {
+  return graphSelecting(net, options, undefined);
+}
+
+/** The same, where Filter layers select so many items, by name. @internal */
+export function graphSelecting(
   net: NetParameter,
-  options: GraphOptions = {},
-  selected?: BuildState['selected'],
+  options: GraphOptions,
+  selected: BuildState['selected'],
 ): Graph {
   GRAPH_FROM_CAFFE.check(net, options);
   const phase = options.phase ?? net.state?.phase ?? 'TEST';
