@@ -64,7 +64,7 @@ export type {
 } from './device/trainer.ts';
 export { type GraphOptions, graphFromCaffe } from './graph/from-caffe.ts';
 export type * from './graph/graph.ts';
-export { type LayerRange, type NetBetweenOptions, netBetween } from './graph/net-between.ts';
+export type { LayerRange } from './graph/net-between.ts';
 export { type ReceptiveField, receptiveFields } from './graph/receptive-field.ts';
 export { type Summary, type SummaryRow, summarise } from './graph/summary.ts';
 export {

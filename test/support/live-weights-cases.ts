@@ -1,6 +1,7 @@
 /** Weights of a loaded net change on every device, and parts of it run alone. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { netBetween } from '../../ts/api/train.ts';
 import {
   ArgumentError,
   blobFromFloats,
@@ -9,7 +10,6 @@ import {
   graphFromCaffe,
   type Inputs,
   type Model,
-  netBetween,
   toFloat32,
   WeightsError,
   type WeightsFile,

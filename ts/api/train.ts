@@ -43,6 +43,7 @@ export {
   saveSolverState,
 } from '../caffe/solver-state.ts';
 export { Communicator, openCommunicator } from '../device/communicator.ts';
+export { type NetBetweenOptions, netBetween } from '../graph/net-between.ts';
 export type { TunedPreprocess } from '../images/preprocess.ts';
 export type { Axis, Chart, ChartPoint, Series } from '../pages/chart.ts';
 export {
