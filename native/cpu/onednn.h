@@ -14,7 +14,8 @@ void* oneDnnFunction(const char* name);
 
 }  // namespace resnode::cpu
 
-// What dnnl.hpp calls for us. The linker names what is missing here (CMakeLists.txt: --no-undefined).
+// What dnnl.hpp calls for us, unoptimised code included. The linker names what is missing here (CMakeLists.txt:
+// --no-undefined).
 #define RESNODE_ONEDNN(name)                                                                            \
   ([]() -> decltype(&::name) {                                                                          \
     static const auto found = reinterpret_cast<decltype(&::name)>(resnode::cpu::oneDnnFunction(#name)); \
@@ -50,6 +51,7 @@ void* oneDnnFunction(const char* name);
 #define dnnl_post_ops_append_binary RESNODE_ONEDNN(dnnl_post_ops_append_binary)
 #define dnnl_post_ops_append_eltwise RESNODE_ONEDNN(dnnl_post_ops_append_eltwise)
 #define dnnl_post_ops_append_sum RESNODE_ONEDNN(dnnl_post_ops_append_sum)
+#define dnnl_post_ops_append_sum_v2 RESNODE_ONEDNN(dnnl_post_ops_append_sum_v2)
 #define dnnl_post_ops_append_sum_v3 RESNODE_ONEDNN(dnnl_post_ops_append_sum_v3)
 #define dnnl_post_ops_create RESNODE_ONEDNN(dnnl_post_ops_create)
 #define dnnl_post_ops_destroy RESNODE_ONEDNN(dnnl_post_ops_destroy)

@@ -4,6 +4,7 @@
  */
 
 export { type Augment, IMAGENET_LIGHTING, type Lighting, readAugment } from '../data/augment.ts';
+export type { Affine, Cutout, Jitter, ResizedCrop } from '../data/augmentations.ts';
 export {
   type ConvertDatasetOptions,
   type ConvertImagesOptions,
