@@ -280,13 +280,15 @@ const cases: Record<string, (choice: Choice) => Omit<GradientCheck, 'seed'>> = {
   'a residual block': residual,
 };
 
+/** Of a name, so that a new case moves no other one to other numbers; from 11 few of those lie on kinks. */
+const seedOf = (name: string) =>
+  [...name].reduce((seed, char) => (seed * 31 + char.charCodeAt(0)) % 999_983, 11);
+
 for (const device of devices)
-  for (const [index, [name, build]] of Object.entries(cases).entries())
+  for (const [name, build] of Object.entries(cases))
     test(`${name} on ${device.kind}`, async () => {
-      const { compared, kinks } = await checkGradients(device, {
-        ...build(new Choice(index + 1)),
-        seed: index + 1,
-      });
+      const seed = seedOf(name);
+      const { compared, kinks } = await checkGradients(device, { ...build(new Choice(seed)), seed });
       assert.ok(compared > 0);
       assert.ok(kinks <= compared / 10, `${kinks} of ${compared} elements on a kink`);
     });
