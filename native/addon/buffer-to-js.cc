@@ -21,7 +21,7 @@ Napi::Promise submitVoid(Napi::Env env, const std::shared_ptr<Device>& device, s
 }
 
 Napi::Value upload(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& device,
-                   std::shared_ptr<Buffer> buffer) {
+                   const std::shared_ptr<Buffer>& buffer) {
   const Napi::Uint8Array source = info[0].As<Napi::Uint8Array>();
   const size_t offset = sizeArgument(info[1]);
   checkRange(*buffer, offset, source.ByteLength());
@@ -32,7 +32,7 @@ Napi::Value upload(const Napi::CallbackInfo& info, const std::shared_ptr<Device>
 }
 
 Napi::Value download(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& device,
-                     std::shared_ptr<Buffer> buffer) {
+                     const std::shared_ptr<Buffer>& buffer) {
   const size_t offset = sizeArgument(info[0]), bytes = sizeArgument(info[1]);
   checkRange(*buffer, offset, bytes);
   auto array = newArray<Napi::Uint8Array>(info.Env(), bytes);

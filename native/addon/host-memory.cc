@@ -120,7 +120,7 @@ Napi::Value mapFile(const Napi::CallbackInfo& info) {
   struct stat status{};
   if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
     const int number = errno;
-    close(file);
+    ::close(file);
     if (S_ISDIR(status.st_mode)) throw fileError(env, path, EISDIR);
     if (status.st_mode == 0) throw fileError(env, path, number);
     throw Error("file/special", path + ": a FIFO, socket or device; a plain file is needed");
@@ -140,7 +140,7 @@ Napi::Value mapFile(const Napi::CallbackInfo& info) {
   try {
     region->memory = allocate(length, path);
   } catch (...) {
-    close(file);
+    ::close(file);
     throw;
   }
   for (size_t done = 0; done < length && !failed;) {
@@ -149,7 +149,7 @@ Napi::Value mapFile(const Napi::CallbackInfo& info) {
     else if (count == 0) failed = EIO;  // cut short meanwhile
     else if (errno != EINTR) failed = errno;
   }
-  close(file);
+  ::close(file);
   if (failed) throw fileError(env, path, failed);
   if (length == 0) return Napi::ArrayBuffer::New(env, 0);
   return regionToJs(env, region);

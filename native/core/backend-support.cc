@@ -56,11 +56,11 @@ void materialise(const ParameterSource& source, const Shape& shape, float* desti
     return;
   }
   for (int64_t i = 0; i < count; ++i) {
-    double value;
+    double value = 0;
     if (source.type == DataType::float64) {
       std::memcpy(&value, source.bytes + i * sizeof(double), sizeof value);
     } else {
-      float single;
+      float single = 0;
       std::memcpy(&single, source.bytes + i * sizeof(float), sizeof single);
       value = single;
     }

@@ -37,7 +37,7 @@ void* oneDnnFunction(const char* name) {
 
 OneDnn::Opened& OneDnn::opened() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (!opened_) opened_.emplace();
+  if (!opened_) opened_ = std::make_unique<Opened>();
   return *opened_;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dnnl.h>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -96,7 +97,7 @@ class OneDnn {
   };
   Opened& opened();
   std::mutex mutex_;
-  std::optional<Opened> opened_;
+  std::unique_ptr<Opened> opened_;  // null: not yet
 };
 
 }  // namespace resnode::cpu

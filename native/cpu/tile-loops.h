@@ -37,7 +37,7 @@ void tile(const TileArguments& a) {
         weights += kLanes * kBlocks;
 #pragma GCC unroll 14
         for (int p = 0; p < kPixels; ++p) {
-          const Scalar value = repeat(source + p * kPixelStride + channel);
+          const Scalar value = repeat(source + int64_t{p} * kPixelStride + channel);
 #pragma GCC unroll 2
           for (int n = 0; n < kBlocks; ++n) sums[p][n] = multiplyAdd(sums[p][n], value, factors[n]);
         }

@@ -31,7 +31,7 @@ std::string libraryPath(const std::string& name, const std::string& folder) {
 // CUDA has a library for today's drivers and, where it was built or installed, one for older ones: the first, unless the
 // driver is too old for it and the second is there. (Where it is not, the first says which driver it needs.)
 std::string cudaPath(const std::string& folder) {
-  const std::string current = libraryPath("cuda", folder), older = libraryPath("cuda11", folder);
+  std::string current = libraryPath("cuda", folder), older = libraryPath("cuda11", folder);
   if (!exists(older)) return current;
   void* library = exists(current) ? dlopen(current.c_str(), RTLD_NOW | RTLD_LOCAL) : nullptr;
   if (!library) return older;

@@ -35,8 +35,8 @@ std::vector<Tap> taps(int source, int target, bool clampWeights) {
 template <int kChannels>
 void resizeRow(const uint8_t* from, const std::vector<Tap>& columns, int16_t* __restrict to) {
   for (const Tap& tap : columns) {
-    const uint8_t* low = from + tap.low * kChannels;
-    const uint8_t* high = from + tap.high * kChannels;
+    const uint8_t* low = from + int64_t{tap.low} * kChannels;
+    const uint8_t* high = from + int64_t{tap.high} * kChannels;
     for (int c = 0; c < kChannels; ++c) {
       *to++ = static_cast<int16_t>((low[c] * tap.weightLow + high[c] * tap.weightHigh) >> 4);
     }
@@ -133,7 +133,7 @@ void prepare(const Pixels& source, const Preparation& preparation, float* output
     for (int y = 0; y < height; ++y) {
       const uint8_t* row = converted.data() + (static_cast<int64_t>(y + top) * resizedWidth + left) * channels + c;
       for (int x = 0; x < width; ++x, ++at) {
-        const float value = row[x * channels];
+        const float value = row[int64_t{x} * channels];
         output[at] = (value - (isImage ? mean[at] : mean[c])) * scale[c];
       }
     }

@@ -33,7 +33,7 @@ class MpiCommunicator final : public Communicator {
   void sum(float* values, size_t count) override { sum(values, count, MPI_FLOAT); }
   void sum(double* values, size_t count) override { sum(values, count, MPI_DOUBLE); }
   std::unique_ptr<Communicator> duplicate() override {
-    MPI_Comm other;
+    MPI_Comm other = MPI_COMM_NULL;
     check(MPI_Comm_dup(communicator_, &other), "MPI_Comm_dup");
     return std::make_unique<MpiCommunicator>(other);
   }

@@ -100,6 +100,7 @@ class PlainExecutable final : public Executable {
  private:
   std::vector<float*> memoryOf(const std::vector<TensorId>& ids) const {
     std::vector<float*> memory;
+    memory.reserve(ids.size());
     for (TensorId id : ids) memory.push_back(id < 0 ? nullptr : tensors_[id]);
     return memory;
   }

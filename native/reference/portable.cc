@@ -66,6 +66,7 @@ Shapes shapesOf(const std::vector<View>& views) {
 template <class Pointer>
 std::vector<Pointer> pointersOf(const std::vector<View>& views) {
   std::vector<Pointer> pointers;
+  pointers.reserve(views.size());
   for (const View& view : views) pointers.push_back(view.data);
   return pointers;
 }
@@ -122,7 +123,7 @@ void portableBackward(const T& op, const GradientArguments& arguments) {
   backward(op, at, loops);
 }
 
-const bool kAreRegistered = [] {
+const bool kPortableKindsAreRegistered = [] {
   forEachKind([](auto kind) {
     using Kind = decltype(kind);
     if constexpr (Kind::kIsPortable) {

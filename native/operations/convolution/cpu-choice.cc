@@ -16,7 +16,6 @@
 namespace resnode::cpu {
 namespace {
 
-constexpr const char* kWinograd = "Winograd 4×4";
 constexpr const char* kDirect = "direct";
 
 // More images are more of the same: they are measured, and remembered, as so many.
@@ -35,8 +34,9 @@ const std::string kDisturbed = " (disturbed)";
 std::string processorModel() {
 #if defined(__x86_64__)
   std::array<unsigned, 12> words{};
-  for (unsigned i = 0; i < 3; ++i)
-    __get_cpuid(0x80000002 + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2], &words[4 * i + 3]);
+  for (size_t i = 0; i < 3; ++i)
+    __get_cpuid(0x80000002 + static_cast<unsigned>(i), &words[4 * i], &words[4 * i + 1], &words[4 * i + 2],
+                &words[4 * i + 3]);
   const char* text = reinterpret_cast<const char*>(words.data());
   return {text, std::find(text, text + sizeof words, '\0')};
 #else

@@ -11,6 +11,9 @@
 
 namespace resnode::cpu {
 
+// In the tuning cache, and of weights that are packed for it.
+inline constexpr const char* kWinograd = "Winograd 4×4";
+
 class ConvolutionChoice {
  public:
   // Nothing is read or written before the first question.

@@ -176,7 +176,7 @@ void DirectConvolution::padPlane(const ConvolutionOperands& operands, int64_t pl
 }
 
 DirectConvolution::Split DirectConvolution::split(int threads) const {
-  const int64_t tiles = tilesPerImage(), wantedUnits = 6 * threads;
+  const int64_t tiles = tilesPerImage(), wantedUnits = int64_t{6} * threads;
   const int64_t sourceFloats = planes_ * planeFloats();
   Split split{};
   split.tilesPerUnit = std::clamp<int64_t>(kCachedFloats * tiles / std::max<int64_t>(sourceFloats, 1), 1, tiles);

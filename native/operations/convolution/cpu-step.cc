@@ -165,7 +165,7 @@ bool winogradPays(const Convolution& convolution, const Shape& in, const Shape& 
   const bool is3x3 = convolution.kernel.height == 3 && convolution.kernel.width == 3;
   const bool isDense = convolution.stride.height == 1 && convolution.stride.width == 1 && convolution.group == 1;
   // Transformed weights take four times the memory; each pixel saves the same multiplications for each of them.
-  const bool isWorthIt = in[1] * out[1] <= 256 * 256 || out[2] * out[3] >= 512;
+  const bool isWorthIt = in[1] * out[1] <= int64_t{256} * 256 || out[2] * out[3] >= 512;
   // For few outputs the transforms of the inputs are most of the work.
   return is3x3 && isDense && in[1] >= 16 && in[1] <= 32 * out[1] && isWorthIt;
 }

@@ -22,8 +22,6 @@ Place biasInBlocks(StepBuilder& step, ParameterId id, int64_t outputs) {
 
 namespace {
 
-const std::string kWinograd = "Winograd 4×4";
-
 // Whether a plan packs these weights for Winograd's algorithm.
 bool isTransformed(const std::vector<Pack>& packs, ParameterId weights) {
   return std::any_of(packs.begin(), packs.end(),

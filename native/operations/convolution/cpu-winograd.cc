@@ -121,7 +121,7 @@ int64_t WinogradConvolution::tilesAtOnce(int threads) const {
   }
   // Full tiles of the kernels, and parts for every thread to take several.
   const int64_t most = kernels_->mostPixels, fitting = std::max<int64_t>(kPrivateFloats / perTile / most, 1) * most;
-  return std::clamp<int64_t>(ceiling(tiles_, 3 * threads), std::min<int64_t>(most / 2, tiles_), fitting);
+  return std::clamp<int64_t>(ceiling(tiles_, int64_t{3} * threads), std::min<int64_t>(most / 2, tiles_), fitting);
 }
 
 void WinogradConvolution::transformSource(const ConvolutionOperands& operands, float* transformed, int64_t firstTile,

@@ -23,7 +23,7 @@ void backward(const Kind& function, const GradientArguments& arguments) {
   });
 }
 
-const bool kAreRegistered = [] {
+const bool kFunctionsAreRegistered = [] {
   forEachKind([](auto kind) {
     using Kind = decltype(kind);
     if constexpr (Kind::kIsElementwise) Loops<Kind>{forward<Kind>, backward<Kind>};

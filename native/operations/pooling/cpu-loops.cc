@@ -21,7 +21,7 @@ Range rangeOf(int64_t position, int64_t stride, int64_t pad, int64_t kernel, int
 
 RESNODE_VECTORISED void maximum(const float* x, int64_t width, const Range& rows, const Range& columns, float* y) {
   float best[kLanes];
-  for (int64_t i = 0; i < kLanes; ++i) best[i] = -FLT_MAX;
+  for (float& each : best) each = -FLT_MAX;
   for (int64_t row = rows.first; row < rows.end; ++row) {
     for (int64_t column = columns.first; column < columns.end; ++column) {
       const float* pixel = x + (row * width + column) * kLanes;
