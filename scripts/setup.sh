@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes a fresh clone ready: system headers, npm packages, the native addon. Quick when there is nothing to do.
-# --with-mpi: also an MPI; --generate: first writes what follows from ts/operations/schema.ts
+# --for-tests: also an MPI and clang-tidy; --generate: first writes what follows from ts/operations/schema.ts
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,13 +16,18 @@ if ! ls /usr/include/dnnl.hpp /usr/include/*/dnnl.hpp /usr/local/include/dnnl.hp
   fi
 fi
 
-# Training in several processes, which only the tests need everywhere.
-if [ "${1:-}" = --with-mpi ] && ! command -v mpicc >/dev/null 2>&1; then
-  if command -v apt-get >/dev/null 2>&1; then
-    as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libopenmpi-dev openmpi-bin >/dev/null
-  else
-    echo "setup: no MPI was found (mpicc): its tests will be skipped" >&2
+# What only tests need everywhere: processes that train together, and what checks C++.
+if [ "${1:-}" = --for-tests ]; then
+  missing=()
+  command -v mpicc >/dev/null 2>&1 || missing+=(libopenmpi-dev openmpi-bin)
+  command -v clang-tidy >/dev/null 2>&1 || missing+=(clang-tidy libomp-dev)
+  if [ ${#missing[@]} -gt 0 ]; then
+    if command -v apt-get >/dev/null 2>&1; then
+      as_root apt-get update -qq
+      as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >/dev/null
+    else
+      echo "setup: not found: ${missing[*]} (Debian's names): the tests that need them will be skipped" >&2
+    fi
   fi
 fi
 

@@ -122,6 +122,7 @@ Place StepBuilder::plainParameter(ParameterId id) {
 
 void StepBuilder::call(const dnnl::primitive& primitive, std::vector<Argument> arguments) {
   std::vector<Place> places;
+  places.reserve(arguments.size());
   for (const Argument& each : arguments) places.push_back(each.place);
   call(std::move(places),
        [primitive, arguments = std::move(arguments),

@@ -46,6 +46,7 @@ bool addUpdate(StepBuilder& step, const Update& update) {
       parameters.push_back(updated);
     }
     std::vector<std::pair<const float*, int64_t>> losses;
+    losses.reserve(lossCounts.size());
     for (const int64_t count : lossCounts) losses.emplace_back(take(), count);
     return [updater = std::make_shared<Updater>(update, std::move(parameters)),
             schedule = static_cast<const float*>(addresses[0]), losses] {
