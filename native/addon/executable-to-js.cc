@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "native/addon/buffer-to-js.h"
+#include "native/core/host-functions.h"
 
 namespace resnode {
 namespace {
@@ -16,6 +17,23 @@ struct RunState {
   RunRequest request;
   std::vector<double> milliseconds;
   std::vector<Napi::Reference<Napi::Float32Array>> outputs;  // empty where a buffer takes it
+};
+
+// Tells functions of the process which run they belong to while it begins, in which all of them are called.
+class Attendance {
+ public:
+  Attendance(std::shared_ptr<HostFunctions> functions, const std::atomic<bool>& cancelled)
+      : functions_(std::move(functions)) {
+    if (functions_) functions_->attend(&cancelled);
+  }
+  Attendance(const Attendance&) = delete;
+  Attendance& operator=(const Attendance&) = delete;
+  ~Attendance() {
+    if (functions_) functions_->attend(nullptr);
+  }
+
+ private:
+  std::shared_ptr<HostFunctions> functions_;
 };
 
 std::shared_ptr<Buffer> bufferArgument(const Napi::Value& value, const std::shared_ptr<Device>& device, size_t bytes) {
@@ -86,13 +104,19 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
   int64_t copied = 0;
   for (const std::vector<char>& each : state->copies) copied += static_cast<int64_t>(each.size());
   Napi::MemoryManagement::AdjustExternalMemory(env, copied);
+  const auto functions = program->functions;
+  const auto cancel = [state, functions] {
+    state->cancelled = true;
+    if (functions) functions->cancel(&state->cancelled);
+  };
   const Napi::Promise done = submitRun(
       env, device,
-      [state, executable] {
+      [state, executable, functions] {
         if (state->cancelled) throw Aborted();
+        const Attendance attendance(functions, state->cancelled);
         return executable->start(state->request);
       },
-      [state] { state->cancelled = true; },
+      cancel,
       [state] {
         state->request.inputs.clear();
         state->request.outputs.clear();
@@ -118,8 +142,8 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
       });
   Napi::Object started = Napi::Object::New(env);
   started.Set("done", done);
-  method(started, "cancel", [state](const Napi::CallbackInfo& call) -> Napi::Value {
-    state->cancelled = true;
+  method(started, "cancel", [cancel](const Napi::CallbackInfo& call) -> Napi::Value {
+    cancel();
     return call.Env().Undefined();
   });
   return started;

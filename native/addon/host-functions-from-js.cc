@@ -26,10 +26,16 @@ class Waiting {
     message_ = message;
     changed_.notify_all();
   }
+  void cancel() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    isCancelled_ = call_ != nullptr;
+    finish("", "");
+  }
   // On the device's thread.
   void await(const std::string& layer) {
     std::unique_lock<std::mutex> lock(mutex_);
     changed_.wait(lock, [this] { return call_ == nullptr; });
+    if (isCancelled_) throw Aborted();
     if (!code_.empty()) throw Error(code_, message_, layer);
   }
 
@@ -37,6 +43,7 @@ class Waiting {
   const HostCall* call_;
   std::mutex mutex_;
   std::condition_variable changed_;
+  bool isCancelled_ = false;
   std::string code_, message_;
 };
 
@@ -82,11 +89,26 @@ class FunctionsOfJs final : public HostFunctions {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       if (isGone_) throw Error("device/closed", "The thread that this layer's function belongs to is gone", call.layer);
+      if (run_ && *run_) throw Aborted();
       waiting_ = waiting;
     }
     function_.NonBlockingCall(
         [waiting](Napi::Env env, const Napi::Function& function) { ask(env, function, waiting); });
     waiting->await(call.layer);
+  }
+
+  void attend(const std::atomic<bool>* cancelled) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    run_ = cancelled;
+  }
+
+  void cancel(const std::atomic<bool>* cancelled) override {
+    std::shared_ptr<Waiting> last;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (run_ == cancelled) last = waiting_;
+    }
+    if (last) last->cancel();
   }
 
   void abandon() {
@@ -129,6 +151,7 @@ class FunctionsOfJs final : public HostFunctions {
   Napi::ThreadSafeFunction function_;
   std::mutex mutex_;
   bool isGone_ = false;
+  const std::atomic<bool>* run_ = nullptr;
   std::shared_ptr<Waiting> waiting_;  // one: a device has one thread, and a plan one device
 };
 

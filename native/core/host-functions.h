@@ -2,6 +2,7 @@
 // waits.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -26,8 +27,13 @@ struct HostCall {
 class HostFunctions {
  public:
   virtual ~HostFunctions() = default;
-  // Fills `call.writes`. Throws Error("layer/failed", …, layer) for what the function throws.
+  // Fills `call.writes`. Throws Error("layer/failed", …, layer) for what the function throws, and Aborted where the run
+  // that it belongs to was cancelled.
   virtual void run(const HostCall& call) = 0;
+  // The run whose calls follow, by its flag; null: none. On the device's thread.
+  virtual void attend(const std::atomic<bool>* cancelled) = 0;
+  // The flag was set: a call that waits for its function ends. On JavaScript's thread.
+  virtual void cancel(const std::atomic<bool>* cancelled) = 0;
 };
 
 }  // namespace resnode

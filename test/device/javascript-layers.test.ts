@@ -48,6 +48,38 @@ test('a function may answer later, and the event loop is free meanwhile', () =>
     },
   ));
 
+test('a function that never answers holds nothing: an AbortSignal ends its run, and those behind it', () => {
+  let calls = 0;
+  const forward = () => {
+    calls++;
+    return new Promise<never>(() => {});
+  };
+  return withLayers({ 'my_layers.Square': { ...square, forward } }, async () => {
+    const data = new Float32Array(6);
+    for (const each of devices) {
+      using model = await each.load({ model: net() });
+      using trainer = await each.train({ model: net(), update: null });
+      calls = 0;
+      const controller = new AbortController();
+      const { signal } = controller;
+      const runs = Promise.allSettled([
+        model.run({ data }, { signal }),
+        model.run({ data }, { signal }),
+        trainer.gradients({ data }, { signal, topDiffs: { out: new Float32Array(4) } }),
+      ]);
+      setTimeout(() => controller.abort(new Error('enough')), 30);
+      for (const run of await runs) assert.is((run as PromiseRejectedResult).reason?.message, 'enough');
+      assert.is(calls, 1, 'only the first run has reached its function');
+      const error = await model.run({ data }, { signal: AbortSignal.timeout(30) }).then(
+        () => assert.unreachable('it answered') as never,
+        (reason: Error) => reason,
+      );
+      assert.is(error.name, 'TimeoutError');
+      assert.is(calls, 2);
+    }
+  });
+});
+
 test('without "backward" no diff goes down, as where propagate_down is false', () =>
   withLayers({ 'my_layers.Square': { shapes: square.shapes, forward: square.forward! } }, async () => {
     using trainer = await device.train({ model: net(), update: null });

@@ -12,7 +12,6 @@ import { type LayerReport, refuseNamesTwice } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { type Compiled, describePlan, type ModelPlan } from '../compile/compile.ts';
 import type { DiffPlace, Learnable, LoweredTraining } from '../gradient/lower-training.ts';
-
 import type { NativeRunResult } from '../native/binding.ts';
 import { inHeldMemory } from '../native/host-memory.ts';
 import { type BatchNormMode, batchNormModes } from './batch-norm-modes.ts';
@@ -25,7 +24,6 @@ import type { Outputs, RunOptions } from './model.ts';
 import { changesOf, type NewWeights, newWeights } from './new-weights.ts';
 import { free, type RunMode, Runner } from './runner.ts';
 import { type Counts, refuseEmpty, type Selector } from './selection.ts';
-
 import { type InputArray, type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
 import type { TrainOptions } from './train-options.ts';
 
@@ -289,6 +287,7 @@ export class Trainer {
   /**
    * Changes weights between passes: those called before learn on the old ones, those called after it on the new ones,
    * whether or not the promise has settled. The update's history and averages stay as they are.
+   * Of several processes each must be given the same weights.
    * @param weights As `Model.setWeights` takes them.
    * @throws ArgumentError for a layer or a blob that is not there, or another size; WeightsError where a file does not fit.
    * Nothing is changed then.

@@ -40,8 +40,9 @@ export interface JavaScriptLayer {
   /** The shapes of the tops; called whenever a net is built. What it throws is the net's error. */
   readonly shapes: (layer: JavaScriptLayerInfo) => readonly Shape[];
   /**
-   * The tops' values, one array a top, or a promise of them; the device waits until it settles, and an AbortSignal ends the
-   * run only then. Without it a layer without bottoms is an input of the net, which the caller feeds.
+   * The tops' values, one array a top, or a promise of them, for which the device waits: an AbortSignal ends the run at
+   * once, and what the promise comes to is then ignored. Without it a layer without bottoms is an input of the net, which
+   * the caller feeds.
    */
   readonly forward?: (
     bottoms: readonly JavaScriptBlob[],
