@@ -7,6 +7,7 @@
  * The net does not say the configuration; its names may stand in param_str. Where fewer regions are found than rows belong to
  * a batch, which Caffe makes smaller, they are repeated in turn: the mean of a loss is then over what was found.
  */
+import { seededRandom } from '../base/random.ts';
 import type { Shape } from '../base/shape.ts';
 import { type JavaScriptLayer, pythonNames } from './javascript.ts';
 import { buildJavaScript } from './javascript-rule.ts';
@@ -28,17 +29,6 @@ export function buildTargets(context: LayerContext): Built {
 
 const paramOf = (context: LayerContext) =>
   readPythonParam(context.layer, (text, at) => context.fail('proposal', text, at));
-
-/** Numbers from 0 to below 1, the same in every run (Mulberry32). */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** lib/fast_rcnn/config.py (RNG_SEED). */
 const SEED = 3;
@@ -108,7 +98,7 @@ function anchorTargets(context: LayerContext): JavaScriptLayer {
   const [scores] = context.shapes as [Shape];
   const [height = 0, width = 0] = scores.slice(-2);
   const plane = height * width;
-  const draw = random(SEED);
+  const draw = seededRandom(SEED);
   return {
     shapes() {
       if (scores.length !== 4 || scores[0] !== 1)
@@ -175,7 +165,7 @@ function proposalTargets(context: LayerContext): JavaScriptLayer {
   const from = param.number('FG_THRESH') ?? 0.5;
   const below = param.number('BG_THRESH_HI') ?? 0.5;
   const low = param.number('BG_THRESH_LO') ?? 0;
-  const draw = random(SEED);
+  const draw = seededRandom(SEED);
   return {
     shapes() {
       // Of four axes, as py-R-FCN's: its losses of each region are added.

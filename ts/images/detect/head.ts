@@ -33,7 +33,7 @@ export interface RegionHead {
 
 export type DetectorHead = SsdHead | RegionHead;
 
-const POOLING = ['ROIPooling', 'PSROIPooling', 'ROIAlign'];
+const POOLING = ['ROIPooling', 'PSROIPooling', 'ROIAlign', 'ROIMaskPooling'];
 /**
  * @param net Filtered for phase TEST.
  * @throws GraphError `detector/no-head` that names the outputs which were found

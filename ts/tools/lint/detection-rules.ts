@@ -94,6 +94,7 @@ const REGION_PARAMS = {
   ROIPooling: 'roi_pooling_param',
   PSROIPooling: 'psroi_pooling_param',
   ROIAlign: 'roi_align_param',
+  ROIMaskPooling: 'roi_mask_pooling_param',
 } as const;
 
 function* regionScales(net: LintNet): Iterable<Found> {

@@ -1,0 +1,120 @@
+/** What Faster R-CNN learns towards: anchors' and regions' targets, worked by hand from py-faster-rcnn's description. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { openDevice, readNet } from '../../ts/index.ts';
+
+const device = await openDevice('reference');
+test.after(() => device.dispose());
+
+const input = (name: string, ...shape: number[]) =>
+  `layer { name: "${name}" type: "Input" top: "${name}" input_param { shape { ${shape.map((size) => `dim: ${size}`).join(' ')} } } }`;
+const near = (found: Iterable<number>, expected: readonly number[]) => {
+  const values = [...found];
+  assert.is(values.length, expected.length);
+  values.forEach((value, i) => {
+    assert.ok(Math.abs(value - expected[i]!) < 1e-5, `${i}: ${value} where ${expected[i]} was expected`);
+  });
+};
+
+test('anchors that cover an object, or cover it best, are positive; the rest are negative, outside and between none', async () => {
+  // One anchor a place, of 16×16 pixels: 4×4 of them tile the image.
+  const net = readNet(
+    `${input('scores', 1, 2, 4, 4)}${input('gt', 3, 5)}${input('info', 1, 3)}${input('data', 1, 3, 64, 64)}
+    layer { name: "targets" type: "Python" bottom: "scores" bottom: "gt" bottom: "info" bottom: "data"
+      top: "labels" top: "deltas" top: "inside" top: "outside"
+      python_param { module: "rpn.anchor_target_layer" layer: "AnchorTargetLayer"
+        param_str: "{'feat_stride': 16, 'scales': [1], 'ratios': [1]}" } }`,
+    { file: 'net.prototxt' },
+  );
+  using model = await device.load({ model: net });
+  const { labels, deltas, inside, outside } = await model.run({
+    scores: new Float32Array(32),
+    // Right on the anchor of row 1, column 1; three pixels beside that of row 0, column 2 (overlap 208 of 304: below 0.7,
+    // yet the best); a row of padding.
+    gt: Float32Array.of(16, 16, 31, 31, 3, 35, 0, 50, 15, 1, 0, 0, 0, 0, 0),
+    info: Float32Array.of(64, 64, 1),
+    data: new Float32Array(3 * 64 * 64),
+  });
+  const at = (row: number, column: number) => 4 * row + column;
+  const positive = [at(1, 1), at(0, 2)];
+  const places = Array.from({ length: 16 }, (_, place) => place);
+  near(
+    labels!.data,
+    places.map((place) => (positive.includes(place) ? 1 : 0)),
+  );
+  const weights = places.map((place) => (positive.includes(place) ? 1 : 0));
+  near(inside!.data, [weights, weights, weights, weights].flat());
+  near(outside!.data, Array<number>(64).fill(1 / 16));
+  const delta = (side: number, place: number) => deltas!.data[16 * side + place]!;
+  near(
+    [0, 1, 2, 3].map((side) => delta(side, at(1, 1))),
+    [0, 0, 0, 0],
+  );
+  near(
+    [0, 1, 2, 3].map((side) => delta(side, at(0, 2))),
+    [3 / 16, 0, 0, 0],
+  );
+});
+
+test('of a batch of anchors no more than the share is positive, and the same ones in every run from the first', async () => {
+  const net = readNet(
+    `${input('scores', 1, 2, 4, 4)}${input('gt', 4, 5)}${input('info', 1, 3)}${input('data', 1, 3, 64, 64)}
+    layer { name: "targets" type: "Python" bottom: "scores" bottom: "gt" bottom: "info" bottom: "data"
+      top: "labels" top: "deltas" top: "inside" top: "outside"
+      python_param { module: "rpn.anchor_target_layer" layer: "AnchorTargetLayer"
+        param_str: "{'feat_stride': 16, 'scales': [1], 'ratios': [1], 'RPN_BATCHSIZE': 4, 'RPN_FG_FRACTION': 0.5}" } }`,
+    { file: 'net.prototxt' },
+  );
+  const corners = [0, 16, 32, 48].flatMap((x) => [x, x, x + 15, x + 15, 1]);
+  const labelsOf = async () => {
+    using model = await device.load({ model: net });
+    const { labels, outside } = await model.run({
+      scores: new Float32Array(32),
+      gt: Float32Array.from(corners),
+      info: Float32Array.of(64, 64, 1),
+      data: new Float32Array(3 * 64 * 64),
+    });
+    assert.is([...outside!.data].filter((weight) => Math.abs(weight - 1 / 4) < 1e-7).length, 4 * 4);
+    return [...labels!.data];
+  };
+  const labels = await labelsOf();
+  const count = (label: number) => labels.filter((each) => each === label).length;
+  assert.equal([count(1), count(0), count(-1)], [2, 2, 12]);
+  assert.equal(await labelsOf(), labels);
+});
+
+test('regions over an object learn its class and the way to its box, in units of the deviations; the others are background', async () => {
+  const net = readNet(
+    `${input('regions', 4, 5)}${input('gt', 1, 5)}
+    layer { name: "targets" type: "Python" bottom: "regions" bottom: "gt"
+      top: "rois" top: "labels" top: "deltas" top: "inside" top: "outside"
+      python_param { module: "rpn.proposal_target_layer" layer: "ProposalTargetLayer"
+        param_str: "{'num_classes': 4, 'BATCH_SIZE': 4, 'FG_FRACTION': 1.0}" } }`,
+    { file: 'net.prototxt' },
+  );
+  using model = await device.load({ model: net });
+  const shifted = [18, 16, 33, 31]; // overlap 224 of 288
+  const { rois, labels, deltas, inside } = await model.run({
+    // The third is elsewhere; the last one, of image −1, is none.
+    regions: Float32Array.of(0, 16, 16, 31, 31, 0, ...shifted, 0, 0, 0, 5, 5, -1, -1, -1, -1, -1),
+    gt: Float32Array.of(16, 16, 31, 31, 3),
+  });
+  // The object's own box counts as a region, too.
+  const rows = [0, 1, 2, 3].map((row) => ({
+    box: [...rois!.data.subarray(5 * row, 5 * row + 5)],
+    label: labels!.data[row]!,
+    deltas: [...deltas!.data.subarray(16 * row, 16 * row + 16)],
+    inside: [...inside!.data.subarray(16 * row, 16 * row + 16)],
+  }));
+  const boxes = rows.map(({ box }) => String(box)).sort();
+  assert.equal(boxes, ['0,0,0,5,5', '0,16,16,31,31', '0,16,16,31,31', '0,18,16,33,31']);
+  for (const { box, label, deltas: moved, inside: weights } of rows) {
+    const isObject = box[1] !== 0;
+    assert.is(label, isObject ? 3 : 0);
+    const ofClass = [...Array<number>(12).fill(0), 1, 1, 1, 1];
+    near(weights, isObject ? ofClass : Array<number>(16).fill(0));
+    near(moved, [...Array<number>(12).fill(0), ...(box[1] === 18 ? [-2 / 16 / 0.1, 0, 0, 0] : [0, 0, 0, 0])]);
+  }
+});
+
+test.run();
