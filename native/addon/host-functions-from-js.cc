@@ -28,7 +28,8 @@ class Waiting {
   }
   void cancel() {
     const std::lock_guard<std::mutex> lock(mutex_);
-    isCancelled_ = call_ != nullptr;
+    if (!call_) return;
+    isCancelled_ = true;
     finish("", "");
   }
   // On the device's thread.
