@@ -35,6 +35,15 @@ RESNODE_HOST_DEVICE Bin binOf(int64_t start, int64_t end, int64_t index, int64_t
           between(static_cast<int64_t>(std::ceil(static_cast<float>(index + 1) * each)) + start, size)};
 }
 
+// Zeros for a channel of dx, of all images, which regions then add to.
+template <class Maps>
+RESNODE_HOST_DEVICE void clearChannel(const Maps& of, float* dx, int64_t channel) {
+  const int64_t plane = of.height * of.width;
+  for (int64_t image = 0; image < of.images; ++image) {
+    for (int64_t i = 0; i < plane; ++i) dx[(image * of.channels + channel) * plane + i] = 0;
+  }
+}
+
 // A channel of dx, of all images, where y holds the maximum of each bin: `Maxima` tells where in x it stands, −1 nowhere.
 template <class Maxima>
 struct RegionMaximaDiff {
@@ -45,10 +54,8 @@ struct RegionMaximaDiff {
 
   template <class Real>
   RESNODE_HOST_DEVICE void item(int64_t channel) const {
-    const int64_t plane = of.height * of.width, bins = of.tall * of.wide;
-    for (int64_t image = 0; image < of.images; ++image) {
-      for (int64_t i = 0; i < plane; ++i) dx[(image * of.channels + channel) * plane + i] = 0;
-    }
+    const int64_t bins = of.tall * of.wide;
+    clearChannel(of, dx, channel);
     for (int64_t region = 0; region < count; ++region) {
       for (int64_t bin = 0; bin < bins; ++bin) {
         const int64_t i = (region * of.channels + channel) * bins + bin, at = of.maximum(i);

@@ -57,10 +57,7 @@ struct SensitiveBinsDiff {
 
   template <class Real>
   RESNODE_HOST_DEVICE void item(int64_t channel) const {
-    const int64_t pixels = of.height * of.width;
-    for (int64_t image = 0; image < of.images; ++image) {
-      for (int64_t i = 0; i < pixels; ++i) dx[(image * of.channels + channel) * pixels + i] = 0;
-    }
+    clearChannel(of, dx, channel);
     for (int64_t region = 0; region < count; ++region) {
       const int64_t i = region * of.channels + channel;
       const SensitiveBins::Place at = of.place(i);

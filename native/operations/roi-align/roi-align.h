@@ -199,10 +199,8 @@ struct AlignedDiff {
 
   template <class Real>
   RESNODE_HOST_DEVICE void item(int64_t channel) const {
-    const int64_t plane = of.height * of.width, bins = of.tall * of.wide;
-    for (int64_t image = 0; image < of.images; ++image) {
-      for (int64_t i = 0; i < plane; ++i) dx[(image * of.channels + channel) * plane + i] = 0;
-    }
+    const int64_t bins = of.tall * of.wide;
+    clearChannel(of, dx, channel);
     for (int64_t region = 0; region < count; ++region) {
       for (int64_t bin = 0; bin < bins; ++bin) {
         const int64_t i = (region * of.channels + channel) * bins + bin, from = of.planeOf(i);
