@@ -28,6 +28,7 @@ import { layersOf } from './blobs-by-layer.ts';
 import { DeviceBuffer } from './buffer.ts';
 import { CallOrder } from './call-order.ts';
 import type { OpenedNet, Reshaping } from './compiler.ts';
+import { KeptPlans } from './kept-plans.ts';
 import { LiveWeights } from './live-weights.ts';
 import { release, watch } from './memory.ts';
 import { NetParts } from './net-parts.ts';
@@ -152,7 +153,7 @@ export class Model<Name extends string = string> {
   readonly #parts: ModelParts;
   readonly #runner: Runner;
   /** Others that were run, the one used least recently first. */
-  readonly #others = new Map<string, Compiled>();
+  readonly #others: KeptPlans<Lowered>;
   /** Batch sizes that were asked for at loading. */
   readonly #asked = new Map<string, Compiled>();
   readonly #order = new CallOrder();
@@ -170,6 +171,7 @@ export class Model<Name extends string = string> {
     const { report, warnings, compiled } = parts.opened;
     const disposed = 'The model was disposed; load it again to run it';
     this.#runner = new Runner({ ...parts, disposed });
+    this.#others = new KeptPlans(this.#runner, parts.keptShapes ?? 4);
     this.#weights = new LiveWeights(compiled, parts);
     this.#netParts = new NetParts({
       net: parts.net,
@@ -316,7 +318,10 @@ export class Model<Name extends string = string> {
     const shapes: Shapes = Object.fromEntries(sized);
     const key = JSON.stringify(shapes);
     if (sameShapes(shapes, this.inputs) || this.#asked.has(key)) return;
-    this.#asked.set(key, await this.#parts.compile(shapes, { measured: true, makeRoom: this.#giveUpOldest }));
+    this.#asked.set(
+      key,
+      await this.#parts.compile(shapes, { measured: true, makeRoom: this.#others.giveUpOldest }),
+    );
   }
 
   /** Layers as they run, fused ones in one row, with shapes, parameters and multiply-accumulates. */
@@ -335,8 +340,7 @@ export class Model<Name extends string = string> {
     release(this);
     this.#parts.selector?.dispose();
     for (const asked of this.#asked.values()) free(asked);
-    for (const other of this.#others.values()) free(other);
-    this.#others.clear();
+    this.#others.dispose();
     this.#netParts.forget();
   }
 
@@ -453,26 +457,10 @@ export class Model<Name extends string = string> {
     const key = JSON.stringify(isAll ? shapes : [shapes, selected]);
     const asked = this.#asked.get(key);
     if (asked !== undefined) return asked;
-    const { keptShapes = 4, compile } = this.#parts;
-    const known = this.#others.get(key);
-    this.#others.delete(key);
-    while (this.#others.size >= keptShapes) this.#giveUpOldest();
-    const compiled =
-      known ?? (await compile(shapes, { selected, measured: false, makeRoom: this.#giveUpOldest }));
-    if (this.#runner.isDisposed) free(compiled);
-    this.#runner.checkOpen();
-    this.#others.set(key, compiled);
-    return compiled;
+    return this.#others.get(key, () =>
+      this.#parts.compile(shapes, { selected, measured: false, makeRoom: this.#others.giveUpOldest }),
+    );
   }
-
-  /** False: no shape is kept that was not asked for. */
-  readonly #giveUpOldest = (): boolean => {
-    const [oldest] = this.#others;
-    if (oldest === undefined) return false;
-    this.#others.delete(oldest[0]);
-    free(oldest[1]);
-    return true;
-  };
 }
 
 // What the arrays hold now: their owner may write to them as soon as the run is answered.

@@ -19,10 +19,11 @@ import { layersOf } from './blobs-by-layer.ts';
 import { DeviceBuffer } from './buffer.ts';
 import { CallOrder } from './call-order.ts';
 import type { OpenedNet, Reshaping } from './compiler.ts';
+import { KeptPlans } from './kept-plans.ts';
 import { release, watch } from './memory.ts';
 import type { Outputs, RunOptions } from './model.ts';
 import { changesOf, type NewWeights, newWeights } from './new-weights.ts';
-import { free, type RunMode, Runner } from './runner.ts';
+import { type RunMode, Runner } from './runner.ts';
 import { type Counts, refuseEmpty, type Selector } from './selection.ts';
 import { type InputArray, type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
 import type { TrainOptions } from './train-options.ts';
@@ -174,7 +175,7 @@ export class Trainer {
   readonly #selector: Selector | null;
   readonly #compile: TrainerParts['compile'];
   /** For other numbers of selected items, the one used least recently first. */
-  readonly #selections = new Map<string, Compiled<LoweredTraining>>();
+  readonly #selections: KeptPlans<LoweredTraining>;
   readonly #order = new CallOrder();
   /** Of the iteration. */
   #pass = 0;
@@ -186,6 +187,7 @@ export class Trainer {
     this.#selector = selector;
     this.#compile = compile;
     this.#runner = new Runner({ ...parts, disposed: 'The trainer was disposed; open it again' });
+    this.#selections = new KeptPlans(this.#runner, KEPT_SELECTIONS);
     const { report, warnings, compiled } = parts.opened;
     const { program, names, learnable, lossWeights, written } = compiled;
     const shape = (id: number) => program.tensors[id]!.shape;
@@ -344,8 +346,7 @@ export class Trainer {
     if (!this.#runner.dispose()) return;
     release(this);
     this.#selector?.dispose();
-    for (const compiled of this.#selections.values()) free(compiled);
-    this.#selections.clear();
+    this.#selections.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -427,25 +428,10 @@ export class Trainer {
   async #compiledFor(selected: Counts): Promise<Compiled<LoweredTraining>> {
     if (Object.keys(selected).length === 0) return this.#runner.compiled;
     const key = JSON.stringify(selected);
-    const known = this.#selections.get(key);
-    this.#selections.delete(key);
-    while (this.#selections.size >= KEPT_SELECTIONS) this.#giveUpOldest();
-    const compiled =
-      known ?? (await this.#compile({ selected, measured: false, makeRoom: this.#giveUpOldest }));
-    if (this.#runner.isDisposed) free(compiled);
-    this.#runner.checkOpen();
-    this.#selections.set(key, compiled);
-    return compiled;
+    return this.#selections.get(key, () =>
+      this.#compile({ selected, measured: false, makeRoom: this.#selections.giveUpOldest }),
+    );
   }
-
-  /** False: there is none. */
-  readonly #giveUpOldest = (): boolean => {
-    const [oldest] = this.#selections;
-    if (oldest === undefined) return false;
-    this.#selections.delete(oldest[0]);
-    free(oldest[1]);
-    return true;
-  };
 
   // Behind the changes called so far.
   async #read(ids: readonly number[]): Promise<Float32Array[]> {
