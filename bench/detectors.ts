@@ -27,6 +27,7 @@ import {
   readNet,
 } from '../ts/index.ts';
 import { removeUnused } from '../ts/passes/simplify.ts';
+import { machineCeilings } from '../ts/tools/bench/ceilings.ts';
 import { commit, describeMachine } from '../ts/tools/bench/machine.ts';
 
 interface Case {
@@ -230,14 +231,18 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 const folder = mkdtempSync(join(tmpdir(), 'resnode-detectors-'));
+const ceilings = await machineCeilings(threads, 4);
+console.log(`sgemm ${ceilings.gflops.toFixed(0)} GFLOP/s, memory ${ceilings.bandwidth.toFixed(1)} GB/s`);
 const results = [];
 try {
   for (const name of asked.length > 0 ? asked : Object.keys(CASES)) {
-    const result = await measure(name, CASES[name]!, folder);
+    const measured = await measure(name, CASES[name]!, folder);
+    // All convolutions counted as direct ones: Winograd's algorithms multiply less, and may be below it.
+    const result = { ...measured, sgemmMilliseconds: round((2 * measured.macs) / ceilings.gflops / 1e6) };
     results.push(result);
     const { resnode, 'onnxruntime-node': peer, ratio, leftOut, differs } = result;
     console.log(
-      `${name}: resnode ${resnode.median} ms, onnxruntime-node ${peer.median} ms, ${ratio}×; differs by ${differs.toExponential(1)}${leftOut === null ? '' : `; up to ${result.outputs.join(', ')}`}`,
+      `${name}: resnode ${resnode.median} ms, onnxruntime-node ${peer.median} ms, ${ratio}×; its products alone ${result.sgemmMilliseconds} ms of sgemm; differs by ${differs.toExponential(1)}${leftOut === null ? '' : `; up to ${result.outputs.join(', ')}`}`,
     );
   }
 } finally {
@@ -250,6 +255,7 @@ const report = {
   machine: describeMachine(),
   threads,
   rounds,
+  ceilings,
   results,
 };
 if (flags.out !== undefined) writeFileSync(flags.out, `${JSON.stringify(report, null, 1)}\n`);

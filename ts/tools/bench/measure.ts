@@ -93,26 +93,9 @@ const measurements: { [What in keyof Answers]: (job: Job) => Promise<Answers[Wha
     return { milliseconds, eventLoop: await eventLoopDelay(run, job.runs) };
   },
 
-  // Arithmetic: the inner product of oneDNN on 2048³. Memory: a copy of 256 MiB, which is larger than any cache.
   async ceilings({ threads, runs }) {
-    const { openDevice } = await library();
-    // The same for all kernels of ours that are measured beside it.
-    await using device = await openDevice('cpu', { threads, kernels: 'oneDNN' });
-    const { compileOperation, innerProduct, addRelu } = await singleOperations();
-    const best = async (operation: Parameters<typeof compileOperation>[1]) => {
-      await using model = await compileOperation(device, operation);
-      const inputs = Object.fromEntries(
-        Object.entries(operation.inputs).map(([name, { data }]) => [name, data]),
-      );
-      const times: number[] = [];
-      for (let i = 0; i < runs; i++) times.push((await model.time(inputs))[0]!.milliseconds);
-      return Math.min(...times);
-    };
-    const square = { shape: [2048, 2048], data: new Float32Array(2048 ** 2).fill(1) };
-    const large = { shape: [1, 2 ** 24], data: new Float32Array(2 ** 24).fill(1) };
-    const product = await best(innerProduct({ input: square, weights: square }));
-    const sum = await best(addRelu({ inputs: [large, large], relu: false }));
-    return { gflops: (2 * 2048 ** 3) / product / 1e6, bandwidth: (3 * 4 * 2 ** 24) / sum / 1e6 };
+    const { machineCeilings } = await import('./ceilings.ts');
+    return machineCeilings(threads, runs);
   },
 
   // On one device after the other, so that no device's threads wait beside another's.
