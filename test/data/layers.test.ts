@@ -431,7 +431,8 @@ test('layers that say too little or too much are refused', async () => {
     ],
     [data('raw.lmdb', 1, 'transform_param { force_color: true force_gray: true }'), /both force_color/],
     ['type: "ImageData" top: "d" top: "l" image_data_param { source: "x" new_height: 5 }', /given together/],
-    ['type: "WindowData" top: "d"', /no data layer that is read here/],
+    ['type: "WindowData" top: "d"', /window_data_param has no source/],
+    ['type: "VideoData" top: "d"', /no data layer that is read here/],
     [
       'type: "MemoryData" top: "d" top: "l" memory_data_param { batch_size: 1 }',
       /needs batch_size, channels/,

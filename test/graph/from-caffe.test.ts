@@ -132,7 +132,6 @@ test('an unknown layer type says whose it is', () => {
       'graph/unsupported-type',
       'is not run here: it is code in a module of its own; give a function in JavaScript for it',
     ],
-    ['HDF5Output', 'graph/unsupported-type', 'is not run here: remove it'],
     ['Convolutoin', 'graph/unknown-type', 'did you mean "Convolution"?'],
   ] as const) {
     const error = refusal(type);

@@ -174,6 +174,10 @@ export const errorCodes = {
     'Go on with the data that the snapshot was taken with.',
   ],
   'data/unreadable': ['A file of data cannot be read.', 'Check its permissions, or get it again.'],
+  'data/windows': [
+    'A window file of WindowData is not what R-CNN writes, or its windows do not lie in their images.',
+    'The message names the line, what was found and what was expected there.',
+  ],
   'data/worker': ['A thread that reads data ended.', 'The message says why; it is often memory.'],
   'data/wrong-kind': [
     'A file is of another kind than the one needed.',

@@ -1,7 +1,7 @@
 /** A thread that writes HDF5 files, one after the other: the library computes in one piece, some 300 ms for a snapshot of ResNet-50. */
 import { closeSync, fsyncSync, openSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
-import type { File, Group } from 'h5wasm/node';
+import type { Dataset, File, Group } from 'h5wasm/node';
 
 /** What is in a file; groups of a path are made where they are not there. */
 export type Hdf5Item =
@@ -12,6 +12,12 @@ export type Hdf5Item =
       /** `S5`: a string of five bytes, the zero at its end among them. */
       readonly dtype: '<f4' | '<i4' | `S${number}`;
       readonly data: Float32Array | Int32Array | string;
+    }
+  | {
+      /** A dataset of float32 that begins with these rows, or grows by them. */
+      readonly rowsOf: string;
+      readonly shape: readonly number[];
+      readonly data: Float32Array;
     };
 
 /** To the thread: a file begins, an item of it, it ends. */
@@ -42,11 +48,25 @@ async function work(job: Hdf5Job): Promise<void> {
     file!.close();
     sync(job.finish);
   } else if ('group' in job) groupAt(file!, job.group, library);
+  else if ('rowsOf' in job) addRows(file!, job);
   else {
     const { dataset, shape, dtype, data } = job;
     const [, folder, name] = /^(.*?)\/?([^/]+)$/.exec(dataset)!;
     groupAt(file!, folder!, library).create_dataset({ name: name!, data, shape: [...shape], dtype });
   }
+}
+
+function addRows(to: File, { rowsOf, shape, data }: Extract<Hdf5Item, { readonly rowsOf: string }>): void {
+  const [rows = 1, ...row] = shape;
+  if (!to.keys().includes(rowsOf)) {
+    const [maxshape, chunks] = [[null, ...row], [...shape]];
+    to.create_dataset({ name: rowsOf, data, shape: [...shape], dtype: '<f4', maxshape, chunks });
+    return;
+  }
+  const dataset = to.get(rowsOf) as Dataset;
+  const [before = 0] = dataset.shape ?? [];
+  dataset.resize([before + rows, ...row]);
+  dataset.write_slice([[before, before + rows], ...row.map((size): [number, number] => [0, size])], data);
 }
 
 // HDF5 takes a slash in a layer's name for a path, too.

@@ -21,24 +21,69 @@ export const needHdf5Writer = (): void => needPackage('h5wasm/node', 'Writing HD
 
 /** Writes an HDF5 file, whole or not at all. @throws ResnodeError `file/write`, `package/missing`; WeightsError `weights/write` */
 export async function writeHdf5(path: string, entries: Iterable<Hdf5Entry>): Promise<void> {
-  needHdf5Writer();
-  const temporary = temporaryFor(path);
-  const thread = takeThread();
-  try {
-    // Made here: the file system's own words, where the library has one sentence for all.
-    await (await open(temporary, 'wx')).close();
-    await ask(thread, { create: temporary });
-    for (const entry of entries) await ask(thread, 'blob' in entry ? await itemOf(entry) : entry);
-    await ask(thread, { finish: temporary });
-    await rename(temporary, path);
-    leaveThread(thread);
-  } catch (error) {
-    await thread.terminate();
-    removeQuietly(temporary);
-    const failure = writeFailure(path, error);
-    if (failure !== error) throw failure;
-    const reason = `cannot be written (${(error as Error).message})`;
-    throw new WeightsError('weights/write', { file: path }, reason, { cause: error });
+  const writer = await Hdf5Writer.create(path);
+  for (const entry of entries) await writer.write(entry);
+  await writer.finish();
+}
+
+/** An HDF5 file while it is written, beside its place until `finish`; what fails leaves nothing behind. */
+export class Hdf5Writer {
+  readonly #path: string;
+  readonly #temporary: string;
+  readonly #thread: Worker;
+  #isOver = false;
+
+  private constructor(path: string) {
+    this.#path = path;
+    this.#temporary = temporaryFor(path);
+    this.#thread = takeThread();
+  }
+
+  /** @throws ResnodeError `file/write`, `package/missing`; WeightsError `weights/write` */
+  static async create(path: string): Promise<Hdf5Writer> {
+    needHdf5Writer();
+    const writer = new Hdf5Writer(path);
+    await writer.#trying(async () => {
+      // Made here: the file system's own words, where the library has one sentence for all.
+      await (await open(writer.#temporary, 'wx')).close();
+      await ask(writer.#thread, { create: writer.#temporary });
+    });
+    return writer;
+  }
+
+  /** The next entry, or rows for a dataset that grows. @throws as `create` */
+  async write(entry: Hdf5Entry): Promise<void> {
+    await this.#trying(async () => ask(this.#thread, 'blob' in entry ? await itemOf(entry) : entry));
+  }
+
+  /** Puts the file in its place. @throws as `create` */
+  async finish(): Promise<void> {
+    await this.#trying(async () => {
+      await ask(this.#thread, { finish: this.#temporary });
+      await rename(this.#temporary, this.#path);
+      leaveThread(this.#thread);
+      this.#isOver = true;
+    });
+  }
+
+  /** Ends without a file; safe where it has ended. */
+  async abandon(): Promise<void> {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    await this.#thread.terminate();
+    removeQuietly(this.#temporary);
+  }
+
+  async #trying(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      await this.abandon();
+      const failure = writeFailure(this.#path, error);
+      if (failure !== error) throw failure;
+      const reason = `cannot be written (${(error as Error).message})`;
+      throw new WeightsError('weights/write', { file: this.#path }, reason, { cause: error });
+    }
   }
 }
 

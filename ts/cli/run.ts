@@ -8,8 +8,10 @@ import { checkRegularFile, makeFolder } from '../base/files.ts';
 import { elementCount } from '../base/shape.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { wrongKindAt } from '../caffe/wrong-kind.ts';
+import { checkHdf5Outputs, writeHdf5Outputs } from '../data/hdf5-output.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
+import { hdf5Blobs, hdf5Outputs } from '../layers/sinks.ts';
 import { needed, own } from './flag.ts';
 import {
   type DeviceFlags,
@@ -59,6 +61,8 @@ Example:
         .map(({ name, shape }) => [name, shape!]);
       const inputShapes = await readInputShapes(net, { ...flags.inputShape, ...Object.fromEntries(given) });
       const state = stateUsed(net);
+      const hdf5 = hdf5Outputs(net);
+      checkHdf5Outputs(hdf5);
       const isAll = flags.blobs?.length === 1 && flags.blobs[0] === 'all';
       const outputs = isAll
         ? [...graphFromCaffe(net, { phase: state.phase, inputShapes }).blobs.keys()]
@@ -72,13 +76,18 @@ Example:
         ...(flags.weights === undefined ? {} : { weights: flags.weights }),
         ...matchOf(flags),
         ...(outputs === undefined ? {} : { outputs }),
+        moreOutputs: hdf5Blobs(hdf5),
       });
       const inputs = Object.fromEntries(
         flags.input.map(({ name, file }) => [name, readFloats(file, name, model.inputs[name])]),
       );
       const results = await model.run(inputs);
+      await writeHdf5Outputs(hdf5, results);
       makeFolder(flags.out);
-      const files = Object.entries(results).map(([name, { shape, data }]) => {
+      const asked = Object.entries(results).filter(
+        ([name]) => outputs?.includes(name) ?? !hdf5Blobs(hdf5).includes(name),
+      );
+      const files = asked.map(([name, { shape, data }]) => {
         // A blob's name may hold a slash.
         const file = `${encodeURIComponent(name)}.f32`;
         writeFileAtomically(join(flags.out, file), [new Uint8Array(data.buffer)]);

@@ -2,6 +2,8 @@
 
 import { Command } from 'commander';
 import { filterNet, readNetFile } from '../caffe/net-parameter.ts';
+import { checkHdf5Outputs } from '../data/hdf5-output.ts';
+import { hdf5Blobs, hdf5Outputs } from '../layers/sinks.ts';
 import { lossWeightsOf } from '../train/open-training.ts';
 import { solverData } from '../train/solver-data.ts';
 import { detectionOutputs, testNet } from '../train/test-net.ts';
@@ -60,6 +62,8 @@ export function test(): Command {
       const net = readNetFile(flags.model);
       const filtered = filterNet(net, { phase: 'TEST', ...netState(flags) });
       const state = stateUsed(filtered);
+      const hdf5 = hdf5Outputs(filtered);
+      checkHdf5Outputs(hdf5);
       await using device = await openFlagged(withGpu(flags));
       const source = await solverData(flags.model, flags.augment)(filtered, { phase: state.phase, seed: 1 });
       try {
@@ -71,12 +75,14 @@ export function test(): Command {
           precision: flags.precision,
           inputShapes: source.shapes,
           ...state,
+          moreOutputs: hdf5Blobs(hdf5),
         });
         const progress = new Progress('batches', flags.iterations, flags);
         const begin = performance.now();
         const result = await testNet(model, source, {
           iterations: flags.iterations,
           detections: detectionOutputs(filtered),
+          hdf5,
           lossWeights: lossWeightsOf({ filtered, state }, source),
           onBatch: (i, outputs) => {
             if (flags.json) progress.update(i + 1);

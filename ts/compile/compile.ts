@@ -56,6 +56,8 @@ export interface CompileOptions extends GraphOptions, MatchOptions {
   readonly tune?: boolean;
   /** Of the fillers and of Dropout. Default 1. */
   readonly seed?: number;
+  /** Blobs to return besides. @internal */
+  readonly moreOutputs?: readonly string[];
   /** Made of a calibration and the weights. @internal */
   readonly quantization?: NativeQuantization;
 }
@@ -95,10 +97,13 @@ export function lowerNet(
   selected?: BuildState['selected'],
 ): Lowered {
   const written = graphSelecting(net, optionsOf(graphOptions, options), selected);
-  const asked = withRows(options.outputs === undefined ? written : askedOf(written, net, options.outputs));
+  const own = options.outputs ?? written.outputs.map((id) => written.values[id]!.blob);
+  const names = [...new Set([...own, ...(options.moreOutputs ?? [])])];
+  const asked = withRows(
+    options.outputs === undefined ? withOutputs(written, names) : askedOf(written, net, names),
+  );
   const phase = options.phase ?? net.state?.phase;
   const graph = (options.optimize ?? phase !== 'TRAIN') ? runPasses(asked) : asked;
-  const names = options.outputs ?? written.outputs.map((id) => written.values[id]!.blob);
   return { written, graph, names, ...lower(graph, options) };
 }
 

@@ -23,6 +23,7 @@ import {
   textShapes,
 } from '../layers/data.ts';
 import { isLossType } from '../layers/index.ts';
+import { isSink } from '../layers/sinks.ts';
 
 export interface DeployOptions {
   /** Shapes of inputs by blob, where neither the net nor its data says them. The batch becomes 1. */
@@ -36,7 +37,7 @@ const PROBABILITIES: Readonly<Record<string, 'Softmax' | 'Sigmoid'>> = {
 };
 
 const isLoss = ({ type = '' }: LayerParameter) => isLossType(type);
-const isMeasure = ({ type = '' }: LayerParameter) => type === 'Accuracy' || type === 'Silence';
+const isMeasure = ({ type = '' }: LayerParameter) => type === 'Accuracy' || isSink(type);
 const isSource = ({ bottom = [], type }: LayerParameter) => bottom.length === 0 && type !== 'Parameter';
 
 const DEPLOY_NET = signature('deployNet', {

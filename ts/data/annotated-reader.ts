@@ -14,7 +14,7 @@ import { distortColours } from './distort-colours.ts';
 import { decodingOf, named, pixelsOf } from './image-reader.ts';
 import { LevelDb } from './leveldb/leveldb.ts';
 import { openLmdb } from './lmdb.ts';
-import { interleaved, type Pixels } from './pixels.ts';
+import { cutPixels, interleaved, type Pixels } from './pixels.ts';
 import type { AnnotatedSpec, Reader, Sample } from './reader.ts';
 import { resizeBy } from './resize-modes.ts';
 import { drawPart, mirrorBoxes, projectBoxes } from './sample-boxes.ts';
@@ -183,20 +183,16 @@ function expanded(
   return { pixels: { ...source, data, width, height, rowStride }, boxes: projectBoxes(boxes, part, emit) };
 }
 
-/** DataTransformer::CropImage: a view, of one pixel at least. */
+/** DataTransformer::CropImage: of one pixel at least. */
 function cut(
   pixels: Pixels,
   { xmin, ymin, xmax, ymax }: { xmin: number; ymin: number; xmax: number; ymax: number },
 ): Pixels {
   const left = Math.min(Math.floor(xmin * pixels.width), pixels.width - 1);
   const top = Math.min(Math.floor(ymin * pixels.height), pixels.height - 1);
-  const start = top * pixels.rowStride + left * pixels.pixelStride;
-  return interleaved({
-    ...pixels,
-    width: Math.min(Math.max(1, Math.floor((xmax - xmin) * pixels.width)), pixels.width - left),
-    height: Math.min(Math.max(1, Math.floor((ymax - ymin) * pixels.height)), pixels.height - top),
-    offsets: pixels.offsets.map((offset) => offset + start),
-  });
+  const width = Math.min(Math.max(1, Math.floor((xmax - xmin) * pixels.width)), pixels.width - left);
+  const height = Math.min(Math.max(1, Math.floor((ymax - ymin) * pixels.height)), pixels.height - top);
+  return interleaved(cutPixels(pixels, { left, top, width, height }));
 }
 
 /** Boxes where crop_size cut the image out, and mirrored it. */

@@ -23,6 +23,7 @@ import type { Description, ListedImage } from './reader.ts';
 import type { Batch, DataSource } from './source.ts';
 import type { Stream } from './stream.ts';
 import { transformOf } from './transform-param.ts';
+import { windowSpecOf } from './window-param.ts';
 
 /** The types of layers that openDataLayer takes. */
 export const DATA_LAYERS = [
@@ -30,6 +31,7 @@ export const DATA_LAYERS = [
   'ImageData',
   'HDF5Data',
   'AnnotatedData',
+  'WindowData',
   'DummyData',
   'MemoryData',
   'Input',
@@ -100,6 +102,8 @@ export async function openDataLayer(layer: LayerParameter, options: DataLayerOpt
       return open(await imageStream(layer, context));
     case 'HDF5Data':
       return open(await hdf5Stream(layer, context));
+    case 'WindowData':
+      return open(windowStream(layer, context));
     case 'DummyData':
       return open(dummyStream(context, shapes!, layer));
     case 'Input':
@@ -274,6 +278,13 @@ async function hdf5Stream(layer: LayerParameter, context: Context): Promise<Stre
     // One holds the file in memory.
     workers: 1,
   };
+}
+
+/** Windows are drawn with replacement: there are no epochs. */
+function windowStream(layer: LayerParameter, context: Context): Stream {
+  const reader = windowSpecOf(layer, context);
+  const shared = common(context, reader.batch, context.options.phase === 'TRAIN');
+  return { ...shared, reader, count: () => null, order: null };
 }
 
 // As Caffe: the files in random order, and the rows of each.

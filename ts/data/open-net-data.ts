@@ -14,9 +14,6 @@ export interface NetDataOptions extends Omit<DataLayerOptions, 'iterator'> {
   readonly iterators?: Readonly<Record<string, AsyncIterable<Batch>>>;
 }
 
-// Known to Caffe, read by nobody here.
-const OTHER_DATA_LAYERS = ['WindowData'];
-
 const OPEN_NET_DATA = signature('openNetData', {
   net: required(netParameter, 'Filtered for the phase.'),
   options: required(
@@ -41,7 +38,7 @@ export async function openNetData(net: NetParameter, options: NetDataOptions): P
   OPEN_NET_DATA.check(net, options);
   const { iterators = {}, seed = 1, ...rest } = options;
   const layers = (net.layer ?? []).filter(({ type }) =>
-    ([...DATA_LAYERS, ...OTHER_DATA_LAYERS] as string[]).includes(type ?? ''),
+    (DATA_LAYERS as readonly string[]).includes(type ?? ''),
   );
   const stray = Object.keys(iterators).find((name) => !layers.some((layer) => layer.name === name));
   if (stray !== undefined)

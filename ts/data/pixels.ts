@@ -64,6 +64,15 @@ function interleave(pixels: Pixels): Uint8Array {
   return copyPixels(pixels, (c, y, x) => (y * pixels.width + x) * pixels.offsets.length + c);
 }
 
+/** A part of an image: a view of it. */
+export function cutPixels(
+  pixels: Pixels,
+  { left, top, width, height }: { left: number; top: number; width: number; height: number },
+): Pixels {
+  const start = top * pixels.rowStride + left * pixels.pixelStride;
+  return { ...pixels, width, height, offsets: pixels.offsets.map((offset) => offset + start) };
+}
+
 /** A copy whose channels lie side by side, in the order of `offsets`. */
 export function interleaved(pixels: Pixels): Pixels {
   const channels = pixels.offsets.length;

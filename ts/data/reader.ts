@@ -74,10 +74,37 @@ export interface AnnotatedSpec {
   readonly batch: number;
 }
 
+/** Windows of images, warped to crop_size. */
+export interface WindowSpec {
+  readonly kind: 'windows';
+  /** The window file as it is written, for errors. */
+  readonly source: string;
+  /** The same as it is opened. */
+  readonly file: string;
+  /** Put before the path of each image, which is then relative to `folder`. */
+  readonly root: string;
+  readonly folder: string;
+  readonly tops: Tops;
+  /** Its crop_size, mean and mirror. */
+  readonly transform: Transform;
+  readonly scale: number;
+  /** Pixels of the crop on each side that show what is around the window. */
+  readonly contextPad: number;
+  /** Whether windows are made square before they are warped. */
+  readonly isSquare: boolean;
+  /** Overlap from which a window is foreground, and below which it is background. */
+  readonly thresholds: { readonly foreground: number; readonly background: number };
+  /** Part of a batch that is foreground. */
+  readonly foreground: number;
+  /** Samples a batch. */
+  readonly batch: number;
+}
+
 /** What to read, as plain data. */
 export type ReaderSpec =
   | DatabaseSpec
   | AnnotatedSpec
+  | WindowSpec
   | {
       readonly kind: 'images';
       /** Named in errors. */

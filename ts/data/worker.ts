@@ -11,6 +11,7 @@ import { hdf5Reader } from './hdf5-reader.ts';
 import { databaseReader, listReader } from './image-reader.ts';
 import { type Description, type Reader, type ReaderSpec, type Sample, wholeTops } from './reader.ts';
 import { type Batch, buffersOf } from './source.ts';
+import { windowReader } from './window-reader.ts';
 
 /** To a worker: a job, or null for the end. */
 export type Job =
@@ -38,6 +39,8 @@ function openReader(spec: ReaderSpec): Reader | Promise<Reader> {
       return listReader(spec);
     case 'hdf5':
       return hdf5Reader(spec);
+    case 'windows':
+      return windowReader(spec);
     case 'dummy':
       return dummyReader(spec);
   }

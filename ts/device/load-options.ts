@@ -156,6 +156,7 @@ const commonRows = {
     'Only implementations that give the same bits every time.',
   ),
   tune: optional(boolean, 'as the device', 'Measure convolutions that are new to this machine.'),
+  moreOutputs: internal<readonly string[]>(list(string, { of: 'blob names' })),
   quantization: internal<NativeQuantization>(anything as Kind<NativeQuantization>),
 };
 

@@ -2,11 +2,13 @@
 import { ArgumentError, DeviceError } from '../base/errors.ts';
 import type { Warning } from '../base/warn.ts';
 import { yielding } from '../base/yielding.ts';
+import type { NetParameter } from '../caffe/net-parameter.ts';
 import { namesTwiceWarnings, partialWarnings } from '../caffe/weights-warnings.ts';
 import { quantizationOf, readCalibration } from '../compile/calibration.ts';
 import { type Lowered, lowerNet, sourceBytes } from '../compile/compile.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
 import type { LoweredTraining } from '../gradient/lower-training.ts';
+import { hdf5Blobs, hdf5Outputs } from '../layers/sinks.ts';
 import type { NativePlanOptions } from '../native/binding.ts';
 import { emptyStatistics } from './batch-norm-modes.ts';
 import type { ParameterValues, ReadNet } from './compiler.ts';
@@ -40,6 +42,7 @@ export async function readForRuns(options: LoadOptions, device: Place): Promise<
         : { deterministic, tune, precision: options.precision, quantization },
     warnings: (lowered, given, report) => [
       ...warningsOf(lowered),
+      ...(options.outputs === undefined ? unwrittenWarnings(net, lowered) : []),
       ...partialWarnings(report, given),
       // A trainer's own weights, which have no file, may not have seen a batch yet: its test net says nothing.
       ...(given !== null && given.file !== ''
@@ -76,7 +79,11 @@ export async function readForTraining(
     warnings: (lowered, given, report) => {
       const isNone = report.every(({ status }) => status !== 'matched' && status !== 'reshaped');
       // What begins at its filler is usual where a net is fine-tuned, and its solver says it.
-      return [...warningsOf(lowered), ...(isNone ? partialWarnings(report, given) : [])];
+      return [
+        ...warningsOf(lowered),
+        ...(options.update === null ? [] : unwrittenWarnings(net, lowered)),
+        ...(isNone ? partialWarnings(report, given) : []),
+      ];
     },
     complete: (lowered, values) => withAverages(withHistory(values, lowered, history), lowered, averages),
     heldBytes: () => 0,
@@ -93,6 +100,15 @@ async function readInTurns<T>(read: () => T): Promise<T> {
 
 /** What is hardly meant in a net. */
 const warningsOf = ({ written }: Lowered): Warning[] => namesTwiceWarnings(written.parameters);
+
+/** HDF5Output layers whose blobs nobody takes from this net. */
+const unwrittenWarnings = (net: NetParameter, { names }: Lowered): Warning[] =>
+  hdf5Outputs(net)
+    .filter((output) => !hdf5Blobs([output]).every((blob) => names.includes(blob)))
+    .map(({ layer, file, data, label }) => ({
+      code: 'graph/not-written',
+      message: `layer "${layer}" (HDF5Output) does not write ${file} here: resnode train, test and run do; in code, ask for its blobs (outputs: ${JSON.stringify([data, label])})`,
+    }));
 
 function quantized(
   lowered: Lowered,

@@ -24,8 +24,9 @@ import {
 } from '../layers/data.ts';
 import { explainLayerType, layerRules, ruleOf, supportedLayerTypes } from '../layers/index.ts';
 import { givenShapes } from '../layers/javascript.ts';
-import { ANY, type BuildState, type Count, shapeProblem } from '../layers/layer.ts';
+import { type BuildState, type Count, shapeProblem } from '../layers/layer.ts';
 import { publicDataShapes } from '../layers/public-modules.ts';
+import { isSink, sinkLayers } from '../layers/sinks.ts';
 import type { Graph, Node, Selection, Value, ValueId } from './graph.ts';
 import { ParameterTable } from './parameter-table.ts';
 
@@ -144,9 +145,11 @@ export function graphSelecting(
       return fail('unknown-bottom', unknownBottom(name, layer, net, blobs.keys()));
     });
     for (const name of bottomNames) unread.delete(name);
-    if (type === 'Silence') {
-      checkCount(ANY, bottomNames.length, 'bottom', fail);
+    if (isSink(type)) {
+      checkCount(sinkLayers[type]!.bottoms, bottomNames.length, 'bottom', fail);
       checkCount([0, 0], topNames.length, 'top', fail);
+      const shapes = bottoms.map((id) => values[id]!.shape);
+      sinkLayers[type]!.check?.(table.context(layer, state, shapes));
       return;
     }
     const refusal = refusalOf(layer);
@@ -288,7 +291,8 @@ function checkCount(
 
 const isKnownType = (layer: LayerParameter): boolean =>
   ruleOf(layer) !== undefined ||
-  ['Input', 'Silence'].includes(layer.type ?? '') ||
+  layer.type === 'Input' ||
+  isSink(layer.type) ||
   (DATA_TYPES.includes(layer.type ?? '') && (layer.bottom ?? []).length === 0);
 
 /**
@@ -359,7 +363,8 @@ function writtenShapes(
 }
 
 function unknownShapes({ type = '', top: tops = [], ...layer }: LayerParameter): string {
-  const source = [layer.data_param, layer.image_data_param, layer.hdf5_data_param].find(
+  const { data_param, image_data_param, hdf5_data_param, window_data_param } = layer;
+  const source = [data_param, image_data_param, hdf5_data_param, window_data_param].find(
     (param) => param?.source !== undefined,
   )?.source;
   const where =

@@ -93,7 +93,6 @@ export const isLossType = (type = ''): boolean =>
 export const supportedLayerTypes: readonly string[] = Object.keys(layerRules).sort();
 // The rest of what BVLC's layer factory lists, which is not run here, and what does instead.
 const OTHER_BVLC_TYPES: Readonly<Record<string, string>> = {
-  HDF5Output: 'remove it: every run gives the blobs that are asked for, which the features command writes',
   Python:
     'it is code in a module of its own; give a function in JavaScript for it (registerLayers, or --layers FILE), or replace it by layers; where nothing feeds it, its tops are inputs once their shapes are given (--input-shape)',
 };

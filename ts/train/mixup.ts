@@ -5,17 +5,19 @@
  *
  * The net mixes: layers in front of it and behind its losses, which every device computes. The data is what it was.
  */
+
 import { PrototxtError } from '../base/errors.ts';
 import { mix, randomInteger, randomNormal, seededRandom } from '../base/random.ts';
 import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
 import type { Batch, DataSource } from '../data/source.ts';
 import { isLossType } from '../layers/index.ts';
+import { sinkLayers } from '../layers/sinks.ts';
 import type { ReadNet } from './solver-nets.ts';
 
 /** Losses that are linear in what the label says of the classes. */
 const LINEAR = ['SoftmaxWithLoss', 'MultinomialLogisticLoss', 'InfogainLoss', 'SigmoidCrossEntropyLoss'];
 /** May read labels too: they see those of the batch in its own order. */
-const READERS = ['Accuracy', 'Silence'];
+const READERS = ['Accuracy', ...Object.keys(sinkLayers)];
 
 const PARTNER = 'mixup/partner';
 const OWN = 'mixup/lambda';

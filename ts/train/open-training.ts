@@ -11,9 +11,11 @@ import { needHdf5Writer } from '../caffe/hdf5-writer.ts';
 import { refuseNamesTwice } from '../caffe/match-weights.ts';
 import { positionOf } from '../caffe/message.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
+import { checkHdf5Outputs, Hdf5Files } from '../data/hdf5-output.ts';
 import type { DataSource } from '../data/source.ts';
 import type { TrainOptions, UpdateRule } from '../device/trainer.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
+import { hdf5Blobs, hdf5Outputs } from '../layers/sinks.ts';
 import type { Agreement } from './agreement.ts';
 import type { WarningEvent } from './events.ts';
 import { readInitialWeights } from './initial-weights.ts';
@@ -86,6 +88,10 @@ export interface Training extends AsyncDisposable {
   readonly seed: number;
   /** The snapshot that it goes on from. */
   readonly resumed: Resumed | null;
+  /** Blobs that a step returns besides the net's outputs. */
+  readonly shown: readonly string[];
+  /** Of the training net's HDF5Output layers; in their places when it is closed. */
+  readonly files: Hdf5Files;
   readonly warnings: readonly WarningEvent[];
 }
 
@@ -133,6 +139,17 @@ export async function openTraining(
     return source;
   };
   try {
+    const hdf5 = hdf5Outputs(written.filtered);
+    checkHdf5Outputs([
+      ...hdf5,
+      ...checked.tests.flatMap((test) => hdf5Outputs(readSolverNet(test, file).filtered)),
+    ]);
+    if (hdf5.length > 0 && ranks > 1)
+      throw new DataError(
+        'data/layer',
+        { layer: hdf5[0]!.layer },
+        `writes the rows of one process, and ${ranks} train; keep HDF5Output to the test net (include { phase: TEST })`,
+      );
     const weights = await beginningWeights(options, parameters, resumed, file);
     const data = await openSource(written.filtered, 'TRAIN', resumed?.extra?.data.train);
     const tests: TestNet[] = [];
@@ -160,6 +177,7 @@ export async function openTraining(
       resumed === null || parameters.ema_decay === 0
         ? null
         : await readAverages(resumed.weights, net, source);
+    const shown = [...new Set([...(options.outputs ?? []), ...hdf5Blobs(hdf5)])];
     await agreement.reach();
     const opening = device.train({
       model: net.net,
@@ -169,7 +187,7 @@ export async function openTraining(
       inputShapes: source.shapes,
       update: updateRule(parameters),
       seed,
-      ...(options.outputs === undefined ? {} : { outputs: options.outputs }),
+      outputs: shown,
       ...(weights === null ? {} : { weights }),
       ...(resumed === null ? {} : { history: resumed.history }),
       ...(averages === null ? {} : { averages }),
@@ -194,6 +212,8 @@ export async function openTraining(
     checkFed(trainer, source);
     if (resumed !== null) checkSameNet(trainer, resumed, options.snapshot!);
     refuseNamesTwice(trainer.learnable, '');
+    const files = await Hdf5Files.open(hdf5);
+    closing.push(() => files.finish());
     for (const test of tests) checkTrained(test, trainer);
     const warnings = [
       ...warningsOf(checked, file, trainer, source, resumed),
@@ -208,7 +228,10 @@ export async function openTraining(
         : []),
       ...learning.map((warning) => ({ type: 'warning' as const, ...warning })),
     ];
-    return { net, trainer, source, tests, schedule, seed, resumed, warnings, [Symbol.asyncDispose]: close };
+    return {
+      ...{ net, trainer, source, tests, schedule, seed, resumed, warnings, shown, files },
+      [Symbol.asyncDispose]: close,
+    };
   } catch (error) {
     await close();
     throw error;

@@ -36,10 +36,11 @@ export function solverData(namedIn: string | undefined, augment?: string): OpenD
 function dataFolder(net: NetParameter, namedIn: string | undefined): string {
   const beside = dirname(namedIn ?? '.');
   const sources = (net.layer ?? [])
-    .flatMap(({ data_param, image_data_param, hdf5_data_param }) => [
+    .flatMap(({ data_param, image_data_param, hdf5_data_param, window_data_param }) => [
       data_param,
       image_data_param,
       hdf5_data_param,
+      window_data_param,
     ])
     .flatMap((param) => (typeof param?.source === 'string' ? [param.source] : []));
   const isBeside =

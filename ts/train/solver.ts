@@ -13,6 +13,7 @@ import type { Batch } from '../data/source.ts';
 import { matchRows, netRows } from '../device/load-options.ts';
 import { solverRows, trainOptions } from '../device/train-options.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
+import { hdf5Blobs, hdf5Outputs } from '../layers/sinks.ts';
 import { Agreement, type Wish } from './agreement.ts';
 import { debugInfo } from './debug-info.ts';
 import {
@@ -386,7 +387,7 @@ class Run {
     this.#begin = resumed?.iteration ?? 0;
     this.#iteration = this.#begin;
     this.#lastSnapshot = resumed;
-    this.net = new LiveNet(training.trainer, shownOf(training, options.outputs ?? []));
+    this.net = new LiveNet(training.trainer, shownOf(training));
   }
 
   /** What a user of `step` sees. */
@@ -484,6 +485,7 @@ class Run {
         });
       busy += performance.now() - computing;
       this.net.keep(result);
+      await this.#training.files.add(result);
       outputs = outputValues(result, trainer.lossWeights, outputNames);
       loss = fround(loss + weightedLoss(outputs));
       // Other processes go on, and would wait for this one.
@@ -571,16 +573,19 @@ class Run {
   }
 
   async #test({ net, filtered, state, source, iterations, lossWeights }: TestNet) {
+    const hdf5 = hdf5Outputs(filtered);
     using model = await this.#options.device.load({
       model: net,
       ...state,
       weights: await this.#training.trainer.weights(this.#parameters.ema_decay > 0 ? { average: true } : {}),
       inputShapes: source.shapes,
+      moreOutputs: hdf5Blobs(hdf5),
     });
     return await testNet(model, source, {
       iterations,
       lossWeights,
       detections: detectionOutputs(filtered),
+      hdf5,
       apVersion: this.#parameters.ap_version,
       signal: this.#signal,
       onBatch: () => !this.#requests.has('stop'),
@@ -720,7 +725,7 @@ class Run {
 }
 
 /** Blobs that are asked for and are no outputs of the net, of which events tell. */
-function shownOf({ net, source, trainer }: Training, outputs: readonly string[]): ReadonlySet<string> {
+function shownOf({ net, source, trainer, shown: outputs }: Training): ReadonlySet<string> {
   if (outputs.length === 0) return new Set();
   const graph = graphFromCaffe(net.filtered, { phase: net.state.phase, inputShapes: source.shapes });
   const own = new Set([

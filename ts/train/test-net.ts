@@ -1,10 +1,24 @@
 /** A net run over the batches of its data, outputs averaged: Solver::Test in solver.cpp, test() in caffe.cpp. */
-import { callback, having, integer, list, number, oneOf, record, signal, string } from '../base/kinds.ts';
-import { optional, options, required, signature } from '../base/options.ts';
+import {
+  anything,
+  callback,
+  having,
+  integer,
+  type Kind,
+  list,
+  number,
+  oneOf,
+  record,
+  signal,
+  string,
+} from '../base/kinds.ts';
+import { internal, optional, options, required, signature } from '../base/options.ts';
 import { AP_VERSIONS, type ApVersion } from '../caffe/check-solver.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
+import { Hdf5Files } from '../data/hdf5-output.ts';
 import { type DataSource, dataSource } from '../data/source.ts';
 import type { Model, Outputs } from '../device/model.ts';
+import { type Hdf5Output, hdf5Blobs } from '../layers/sinks.ts';
 import { DetectionRows } from './detection-precision.ts';
 import type { OutputValue } from './events.ts';
 
@@ -18,6 +32,8 @@ export interface TestOptions {
   readonly detections?: readonly string[];
   /** How precision is averaged: `11point` (VOC 2007), `MaxIntegral` (VOC 2010), or `Integral`, the default. */
   readonly apVersion?: ApVersion;
+  /** HDF5Output layers of the net, whose files are written anew: `hdf5Outputs(net)`; the model returns their blobs. @internal */
+  readonly hdf5?: readonly Hdf5Output[];
   readonly signal?: AbortSignal | undefined;
   /** Called after each batch with its outputs. `false` interrupts the test. */
   readonly onBatch?: (index: number, outputs: readonly OutputValue[]) => boolean | Promise<boolean>;
@@ -39,6 +55,7 @@ const TEST_NET = signature('testNet', {
       lossWeights: required(record(number()), 'Output → loss_weight.'),
       detections: optional(list(string), 'none', 'Outputs of DetectionEvaluate layers.'),
       apVersion: optional(oneOf(...AP_VERSIONS), 'Integral', 'How precision is averaged.'),
+      hdf5: internal<readonly Hdf5Output[]>(anything as Kind<readonly Hdf5Output[]>),
       signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
       onBatch: optional(callback<NonNullable<TestOptions['onBatch']>>(), 'none', 'Called after each batch.'),
     }),
@@ -57,7 +74,25 @@ export async function testNet(
   options: TestOptions,
 ): Promise<TestResult | null> {
   TEST_NET.check(model, source, options);
+  const files = await Hdf5Files.open(options.hdf5 ?? []);
+  try {
+    const result = await tested(model, source, options, files);
+    if (result !== null) await files.finish();
+    return result;
+  } finally {
+    await files.abandon();
+  }
+}
+
+async function tested(
+  model: Pick<Model, 'run'>,
+  source: DataSource,
+  options: TestOptions,
+  files: Hdf5Files,
+): Promise<TestResult | null> {
   const { iterations, lossWeights, detections = [], apVersion = 'Integral', signal, onBatch } = options;
+  const { hdf5 = [] } = options;
+  const hidden = new Set([...detections, ...hdf5Blobs(hdf5)]);
   const rows = new Map(detections.map((name) => [name, new DetectionRows()]));
   let sums: OutputValue[] = [];
   let loss = 0;
@@ -70,10 +105,11 @@ export async function testNet(
     });
     source.recycle?.(batch);
     for (const [name, found] of rows) found.add(result[name]!);
+    await files.add(result);
     const outputs = outputValues(
       result,
       lossWeights,
-      Object.keys(result).filter((name) => !rows.has(name)),
+      Object.keys(result).filter((name) => !hidden.has(name)),
     );
     loss = fround(loss + weightedLoss(outputs));
     sums =

@@ -1,9 +1,11 @@
 /** Rules about layers, their blobs and their sizes. */
+
 import { positionOf } from '../../caffe/message.ts';
 import type { LayerParameter } from '../../caffe/net-parameter.ts';
 import type { Node } from '../../graph/graph.ts';
 import { DATA_TYPES } from '../../layers/data.ts';
 import { explainLayerType, supportedLayerTypes } from '../../layers/index.ts';
+import { isSink } from '../../layers/sinks.ts';
 import { type Found, type LintNet, type LintState, nameOf, type Rule } from './rule.ts';
 
 /** For each layer type with an optional bias: its parameter, and whether it has a bias by default. */
@@ -39,7 +41,7 @@ const layerTypes = (code: TypeCode) =>
     for (const { layers } of states)
       for (const layer of layers) {
         const type = layer.type ?? '';
-        if ([...supportedLayerTypes, ...DATA_TYPES, 'Input', 'Silence'].includes(type)) continue;
+        if (isSink(type) || [...supportedLayerTypes, ...DATA_TYPES, 'Input'].includes(type)) continue;
         const explained = explainLayerType(type, supportedLayerTypes);
         if (explained.code === code)
           yield {

@@ -1,7 +1,9 @@
 /** Which layers run as one operation: one card each, from the graph as the passes leave it. */
+
 import { elementCount } from '../../base/shape.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
 import { countMacs, parametersOf } from '../../graph/summary.ts';
+import { isSink } from '../../layers/sinks.ts';
 import { runPasses } from '../../passes/index.ts';
 import type { PartialGraph } from './partial-graph.ts';
 import type { TracedLayer } from './trace-layers.ts';
@@ -43,7 +45,7 @@ export function groupIntoBoxes(layers: readonly TracedLayer[], { graph: written 
     if (owner.has(index)) return;
     // What computes nothing (Dropout, Split) stays with what it copies; no cycle of cards can come of it.
     const above = bottoms[0]?.maker == null ? undefined : owner.get(bottoms[0].maker);
-    const isCopy = problem === null && bottoms.length > 0 && layer.type !== 'Silence';
+    const isCopy = problem === null && bottoms.length > 0 && !isSink(layer.type);
     const card = isCopy && above?.node ? above : { layers: [], node: null };
     card.layers.push(index);
     owner.set(index, card);

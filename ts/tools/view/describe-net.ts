@@ -13,6 +13,7 @@ import { receptiveFields, regionValues } from '../../graph/receptive-field.ts';
 import { countMacs, countParameters, parametersOf, totalMacs } from '../../graph/summary.ts';
 import { DATA_TYPES } from '../../layers/data.ts';
 import type { Operation } from '../../layers/operation.ts';
+import { sinkLayers } from '../../layers/sinks.ts';
 import { type Card, type Fused, groupIntoBoxes, workOf } from './boxes.ts';
 import type { ForkMarks } from './fork-marks.ts';
 import { placeBoxes } from './layout.ts';
@@ -294,6 +295,7 @@ function windowText(operation: Operation): string {
 
 function remarkOn(layer: LayerParameter, node: Node | undefined): string | null {
   if (layer.type === 'Silence') return 'Reads its bottoms and does nothing.';
+  if (layer.type === 'HDF5Output') return 'Writes its bottoms to an HDF5 file when trained or tested.';
   return node?.operation.kind === 'identity'
     ? 'Computes nothing when testing; its bottom is read instead.'
     : null;
@@ -325,7 +327,7 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       'Im2col',
       'BatchReindex',
       'Parameter',
-      'Silence',
+      ...Object.keys(sinkLayers),
       'Interp',
       'ResizeBilinear',
       'Upsample',

@@ -1,6 +1,8 @@
 /** The layers of a net as written, each with its blobs: who made them, who reads them, their shapes. */
+
 import type { LayerParameter, NetParameter } from '../../caffe/net-parameter.ts';
 import type { ValueId } from '../../graph/graph.ts';
+import { isSink } from '../../layers/sinks.ts';
 import type { PartialGraph } from './partial-graph.ts';
 
 /** A blob as it stands after one layer: an in-place layer makes a new one of the same name. */
@@ -36,7 +38,7 @@ export function traceLayers(net: NetParameter, { graph, missing }: PartialGraph)
       return blob;
     });
     // The graph's values stand in the order of the layers that make them; a loss may make one that it does not name.
-    const isInGraph = problem === null && layer.type !== 'Silence';
+    const isInGraph = problem === null && !isSink(layer.type);
     const following = graph.values[blobs[next] ?? -1];
     const unnamed = isInGraph && following?.layer === layer.name ? [following!.blob] : [];
     const tops = (layer.top?.length ? layer.top : unnamed).map((name) => {

@@ -1,0 +1,57 @@
+/** Layers that only read: they make nothing, and what they read is no output of the net. */
+import { elementCount, showShape } from '../base/shape.ts';
+import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
+import { ANY, type Count, type LayerContext } from './layer.ts';
+
+interface Sink {
+  readonly bottoms: Count;
+  check?(context: LayerContext): void;
+}
+
+export const sinkLayers: Readonly<Record<string, Sink>> = {
+  Silence: { bottoms: ANY },
+  HDF5Output: { bottoms: [2, 2], check: checkHdf5Output },
+};
+
+export const isSink = (type = ''): boolean => Object.hasOwn(sinkLayers, type);
+
+/** An HDF5Output layer: which blobs a run writes to which file. */
+export interface Hdf5Output {
+  readonly layer: string;
+  /** As written. */
+  readonly file: string;
+  /** Blobs; no layer changes one in place that has another reader. */
+  readonly data: string;
+  readonly label: string;
+}
+
+/** The HDF5Output layers of a net that is filtered for its state. */
+export function hdf5Outputs({ layer: layers = [] }: NetParameter): Hdf5Output[] {
+  return layers.flatMap((layer) => {
+    if (layer.type !== 'HDF5Output') return [];
+    const [data = '', label = ''] = layer.bottom ?? [];
+    return [{ layer: layer.name ?? '', file: fileOf(layer), data, label }];
+  });
+}
+
+/** The blobs that HDF5Output layers need of a run, besides the net's outputs. */
+export const hdf5Blobs = (outputs: readonly Hdf5Output[]): string[] => [
+  ...new Set(outputs.flatMap(({ data, label }) => [data, label])),
+];
+
+const fileOf = ({ hdf5_output_param: param }: LayerParameter): string => String(param?.file_name ?? '');
+
+function checkHdf5Output(context: LayerContext): void {
+  const [data, label] = context.shapes.map((shape) => shape[0] ?? 1);
+  if (fileOf(context.layer) === '')
+    context.fail('shape', 'hdf5_output_param has no file_name; give the file to write', 'hdf5_output_param');
+  if (data !== label)
+    context.fail(
+      'shape',
+      `writes as many rows of data as of label; its bottoms are ${context.shapes.map(showShape).join(' and ')}`,
+    );
+}
+
+/** A blob's shape as the file has it: Caffe's num, channels, height and width; more axes stay as they are. */
+export const fileShape = (shape: readonly number[]): readonly number[] =>
+  shape.length > 4 || elementCount(shape) === 0 ? shape : [...shape, 1, 1, 1, 1].slice(0, 4);
