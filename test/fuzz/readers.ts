@@ -352,6 +352,15 @@ export const READERS: readonly Reader[] = [
     read: (path) => decodeImage(path),
   },
   {
+    name: 'DICOM',
+    extension: '.dcm',
+    seeds: () => {
+      const folder = join(repositoryFolder, 'test/images/fixtures/dicom');
+      return readdirSync(folder).map((name) => readFileSync(join(folder, name)));
+    },
+    read: (path) => decodeImage(path),
+  },
+  {
     name: 'image list',
     extension: '.txt',
     seeds: () => text('a.jpg 0\nb/c d.png 12\n', '\ufeffa.jpg 1 2 3\r\nb.jpg 4 5 6\r\n'),

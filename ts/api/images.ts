@@ -131,3 +131,4 @@ export type { ServiceOptions } from '../images/service/options.ts';
 export type { ServiceStats } from '../images/service/requests.ts';
 export type { TaskFiles } from '../images/service/task-files.ts';
 export type { WholePreprocess, WholeResize } from '../images/whole.ts';
+export type { Window } from '../images/window.ts';

@@ -470,6 +470,10 @@ export const errorCodes = {
     'An image has samples of a type for which no range is agreed, such as floats.',
     'Scale them to 8 or 16 bits.',
   ],
+  'image/dicom': [
+    'A DICOM image is of a kind that is not read: compressed, of several frames, with a palette or tables.',
+    'Write it uncompressed (`gdcmconv --raw IN OUT`), a frame a file; the message says what it is.',
+  ],
   'image/label-map': [
     'A file does not hold a class for each pixel.',
     'Give a PNG with a palette, as PASCAL VOC has them, or a grey one of 8 bits, whose samples are the classes.',

@@ -2,7 +2,10 @@
 import { ResnodeError } from './errors.ts';
 
 /** The command that installs each. */
-const COMMANDS = { 'h5wasm/node': 'npm install h5wasm@0.10' } as const;
+const COMMANDS = {
+  'h5wasm/node': 'npm install h5wasm@0.10',
+  'dicom-parser': 'npm install dicom-parser@1.8',
+} as const;
 
 /**
  * @param what What needs it, as the sentence begins.

@@ -218,7 +218,7 @@ async function run(
       await writeEvaluationReport(flags.report, net.name ?? basename(model), {
         ...{ summary, outcomes, images: samples },
         classes: labels ?? Array.from({ length: classes }, (_, label) => `class ${label}`),
-        maxPixels: job.limits.maxPixels,
+        decoding: decodingOf(preprocess, job.limits),
       });
     const isPaper = scales === undefined || String(scales) === String(PAPER_SCALES);
     const result: EvaluationResult = {

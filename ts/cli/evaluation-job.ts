@@ -92,7 +92,7 @@ export async function replayJob({ recipe, source }: EvaluationResult, flags: Eva
     mean: flags.mean ?? source.mean,
     preprocess: flags.preprocess ?? source.preprocess,
   };
-  const { resize, crop, crops, scales, order, scale, batch, std, orientation, depth } = recipe;
+  const { resize, crop, crops, scales, order, scale, batch, std, orientation, depth, window } = recipe;
   const interpolation = recipe.interpolation === 'float' ? 'float' : 'bytes';
   const mean = meanOf(recipe, places);
   const threads = flags.threads ?? Number(recipe.deviceDescription.threads);
@@ -116,6 +116,8 @@ export async function replayJob({ recipe, source }: EvaluationResult, flags: Eva
     preprocess: () => ({
       ...{ resize, interpolation, crop, mean, order, scale, orientation, depth },
       ...(std === null ? {} : { std }),
+      // Results of earlier versions have none.
+      ...(window ? { window } : {}),
     }),
     limits: limitsOf(flags),
   };

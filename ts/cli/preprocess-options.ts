@@ -6,6 +6,7 @@ import type { Size } from '../images/geometry.ts';
 import { readMean } from '../images/mean-file.ts';
 import type { Preprocess } from '../images/preprocess.ts';
 import { loadPreprocess, preprocessBeside } from '../images/preprocess-file.ts';
+import type { Window } from '../images/window.ts';
 import { type Flag, flag, group, own } from './flag.ts';
 
 export interface PreprocessFlags {
@@ -20,6 +21,7 @@ export interface PreprocessFlags {
   interpolation?: 'bytes' | 'float';
   orientation?: 'applied' | 'ignored';
   depth?: 8 | 16;
+  window?: Window;
   preprocess?: string;
   maxPixels?: number;
 }
@@ -36,6 +38,7 @@ const FLAGS = {
   interpolation: '--interpolation',
   orientation: '--orientation',
   depth: '--depth',
+  window: '--window',
 } as const;
 
 /** Attribute names of what a preprocess file says. */
@@ -62,6 +65,7 @@ export function preprocessOptions(
     flag('preprocessImage', 'preprocess.interpolation', '--interpolation <kind>'),
     flag('preprocessImage', 'preprocess.orientation', '--orientation <how>'),
     flag('preprocessImage', 'preprocess.depth', '--depth <bits>'),
+    flag('preprocessImage', 'preprocess.window', '--window <centre,width>'),
     maxPixelsOption(),
   );
 }
@@ -162,7 +166,7 @@ function preprocessOfFlags(flags: PreprocessFlags, crop: Size, model: string): P
 /** All but the size. @throws ArgumentError where nothing says the mean, or two flags contradict each other */
 export function valuesOf(flags: PreprocessFlags, model: string): Omit<Preprocess, 'resize' | 'crop'> {
   const mean = meanOf(flags, preprocessBeside(model));
-  const { order, scale, std, interpolation, orientation, depth } = flags;
+  const { order, scale, std, interpolation, orientation, depth, window } = flags;
   if (depth === 16 && interpolation !== 'float')
     throw new ArgumentError('--depth 16', '--interpolation float', interpolation ?? 'none');
   checkUnits(mean, scale, std);
@@ -174,6 +178,7 @@ export function valuesOf(flags: PreprocessFlags, model: string): Omit<Preprocess
     ...(interpolation === undefined ? {} : { interpolation }),
     ...(orientation === undefined ? {} : { orientation }),
     ...(depth === undefined ? {} : { depth }),
+    ...(window === undefined ? {} : { window }),
   };
 }
 

@@ -8,6 +8,7 @@ import { isObject, type Kind, kind, oneOf, path } from '../base/kinds.ts';
 import { required, signature } from '../base/options.ts';
 import { nearest } from '../base/suggest.ts';
 import { readJsonFile } from '../caffe/json.ts';
+import { type Window, window } from '../images/window.ts';
 import {
   type Affine,
   affine,
@@ -49,6 +50,8 @@ export interface Augment {
   readonly orientation?: 'applied' | 'ignored';
   /** The most pixels of an image that is decoded, 1 to 2^30. Default 2^26. */
   readonly maxPixels?: number;
+  /** Centre and width of the values of DICOM images, and of those of 16 bits, that become black to white. */
+  readonly window?: Window;
   /** Database records in random order, another one every epoch; Caffe has this for lists alone (ImageData). */
   readonly shuffle?: boolean;
   /** Image lists alone: every class equally often in an epoch of as many images; those of rare classes come again. */
@@ -85,7 +88,7 @@ export const IMAGENET_LIGHTING: Required<Lighting> = {
 export function checkAugment(value: unknown, name = 'augment'): Augment {
   const fields = record(value, name, [
     ...['shorterSide', 'pad', 'resizedCrop', 'affine', 'jitter', 'cutout'],
-    ...['meanOfCrop', 'lighting', 'orientation', 'maxPixels', 'shuffle', 'balanced'],
+    ...['meanOfCrop', 'lighting', 'orientation', 'maxPixels', 'window', 'shuffle', 'balanced'],
   ]);
   const { shorterSide, pad, meanOfCrop, lighting, orientation, maxPixels, shuffle, balanced } = fields;
   const isSide = (side: unknown) => Number.isInteger(side) && (side as number) >= 1;
@@ -102,6 +105,9 @@ export function checkAugment(value: unknown, name = 'augment'): Augment {
     throw new ArgumentError(`${name}.orientation`, '"applied" or "ignored"', orientation);
   if (maxPixels !== undefined && !(isSide(maxPixels) && (maxPixels as number) <= 2 ** 30))
     throw new ArgumentError(`${name}.maxPixels`, 'an integer from 1 to 2^30', maxPixels);
+  const windowMistake = fields.window === undefined ? null : window.mistake(fields.window);
+  if (windowMistake !== null)
+    throw new ArgumentError(`${name}.window`, windowMistake.expected, fields.window);
   for (const [field, flag] of Object.entries({ meanOfCrop, shuffle, balanced }))
     if (flag !== undefined && typeof flag !== 'boolean')
       throw new ArgumentError(`${name}.${field}`, 'true or false', flag);

@@ -57,10 +57,11 @@ export async function pixelsOf(
   return pixelsOfImage(image, colour ?? image.channels === 3);
 }
 
-export function decodingOf({ orientation, maxPixels }: Augment) {
+export function decodingOf({ orientation, maxPixels, window }: Augment) {
   return {
     ...(orientation === undefined ? {} : { orientation }),
     ...(maxPixels === undefined ? {} : { maxPixels }),
+    ...(window === undefined ? {} : { window }),
   };
 }
 

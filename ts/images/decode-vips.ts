@@ -21,7 +21,7 @@ export interface VipsOptions {
 
 /** Thrown for what is whole, but of a kind whose pixels are not taken. */
 export class UnfitPixels extends Error {
-  readonly kind: 'depth' | 'channels';
+  readonly kind: 'depth' | 'channels' | 'dicom';
 
   constructor(kind: UnfitPixels['kind'], message: string) {
     super(message);

@@ -1,15 +1,19 @@
 /** Image files → pixels. */
 import { open, stat } from 'node:fs/promises';
-import { ImageError } from '../base/errors.ts';
+import { ImageError, ResnodeError } from '../base/errors.ts';
 import { bytes, either, integer, oneOf, signal, string } from '../base/kinds.ts';
 import { onAbort } from '../base/on-abort.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { location, resolveSource } from '../base/sources.ts';
+import { warn } from '../base/warn.ts';
 import { decodeBmp, readBmpHeader } from './bmp.ts';
+import { reduced } from './byte-loops.ts';
 import { decodeVips, reduceDepth, UnfitPixels, vipsHeader } from './decode-vips.ts';
+import { type RenderedPixels, readDicom } from './dicom.ts';
 import { describeBytes, HEAD_BYTES, IMAGE_FORMATS, type ImageFormat, imageFormatOf } from './format.ts';
 import type { DecodedPixels, DeepImage, Image } from './image.ts';
 import { decodeNetpbm, readNetpbmHeader } from './netpbm.ts';
+import { type Window, window, windowTable, windowText } from './window.ts';
 
 export interface DecodeOptions {
   /** What errors call the image. Default: its path, or `image`. */
@@ -20,6 +24,12 @@ export interface DecodeOptions {
   readonly orientation?: 'applied' | 'ignored';
   /** 16: samples of 16 bits keep them; images of 8 bits stay so. Default 8: as OpenCV reduces them. */
   readonly depth?: 8 | 16;
+  /**
+   * Centre and width: the values that become black to white, of images of 16 bits (0 to 65535) and of grey DICOM images (in
+   * their own units, as Hounsfield's), whose own window does not count then. Default: a DICOM file's window, or all that its
+   * bits can hold; of other images of 16 bits all values.
+   */
+  readonly window?: Window;
   /** Gives up with its reason; a thread of libuv may work on until `timeout`. */
   readonly signal?: AbortSignal;
   /** Seconds after which decoding is given up, 1 to 3600. Default 60. */
@@ -54,6 +64,11 @@ export const decodeOptions = options<DecodeOptions>({
     'Whether the image is turned as its EXIF data says.',
   ),
   depth: optional(oneOf(8, 16), '8', '16: samples of 16 bits keep them.'),
+  window: optional(
+    window,
+    "the file's, or all values",
+    'Centre and width of what becomes black to white, of DICOM and of 16 bits.',
+  ),
   signal: optional(signal, 'none', 'Gives up with its reason.'),
 });
 
@@ -67,12 +82,15 @@ const DECODE_IMAGE = signature('decodeImage', {
  * orientation is applied, alpha is dropped, 16-bit samples are reduced, CMYK becomes RGB by OpenCV's product. Of an
  * animation or a TIFF of several pages the first counts. docs/decode-parity.md has what was measured.
  *
- * What a file is, its first bytes say: JPEG, PNG, WebP, GIF, TIFF, BMP, PBM, PGM or PPM. No other bytes reach a decoder.
+ * Of DICOM images (uncompressed, of one frame; they need the package dicom-parser) the rescaling and a window are applied
+ * and MONOCHROME1 is inverted, so that they are as they would be shown; `rendering` says what was done.
+ *
+ * What a file is, its first bytes say: JPEG, PNG, WebP, GIF, TIFF, BMP, PBM, PGM, PPM or DICOM. No other bytes reach a decoder.
  * @param source A path, a `file:` URL, or the bytes of an encoded image.
  * @returns `width`, `height`, `channels` (1 of a grey image, else 3: R, G, B) and `data`, height × width × channels
  * @throws ImageError naming the file: `image/not-found`, `image/not-a-file`, `image/unreadable` (another format, cut
- * short, damaged), `image/too-large`, `image/depth` (float samples), `image/channels`, `image/timeout`; ArgumentError;
- * the signal's reason
+ * short, damaged), `image/too-large`, `image/depth` (float samples), `image/channels`, `image/dicom` (a kind of DICOM that is
+ * not read), `image/timeout`; ResnodeError `package/missing`; ArgumentError; the signal's reason
  * @example const image = await decodeImage('cat.jpg', { maxPixels: 1e7, signal: AbortSignal.timeout(2000) });
  */
 export async function decodeImage(
@@ -89,7 +107,7 @@ export async function decodeImage(
 ): Promise<Image | DeepImage> {
   DECODE_IMAGE.check(source, options);
   const { maxPixels = DEFAULTS.maxPixels, timeout = DEFAULTS.timeout, signal } = options;
-  const { orientation = DEFAULTS.orientation, depth = DEFAULTS.depth } = options;
+  const { orientation = DEFAULTS.orientation, depth = DEFAULTS.depth, window } = options;
   signal?.throwIfAborted();
   const path = resolveSource(source);
   const file = options.name ?? (typeof path === 'string' ? path : DEFAULTS.name);
@@ -104,10 +122,19 @@ export async function decodeImage(
       orientation,
       timeout: seconds,
       signal,
+      ...{ depth, window },
     });
     const { data } = decoded;
+    if (format === 'DICOM')
+      sayOnce('rendering', `DICOM images are shown as they say; the first, ${file}: ${decoded.rendering}`);
     if (data instanceof Uint8Array) return { ...decoded, data, file };
+    if (window !== undefined && format !== 'DICOM')
+      return { ...decoded, ...(await windowed(data, window, depth, signal)), file };
     if (depth === 16) return { ...decoded, data, file };
+    sayOnce(
+      'depth',
+      `images of 16 bits are cut to their upper 8, as OpenCV does; the first is ${file}. A window (--window CENTRE,WIDTH) says which values count, --depth 16 --interpolation float keeps all`,
+    );
     const isColourTiff = format === 'TIFF' && decoded.channels === 3;
     return { ...decoded, data: await reduceDepth(data, isColourTiff, signal), file };
   };
@@ -120,12 +147,48 @@ export async function decodeImage(
   return withDeadline(work(), { seconds, signal, late });
 }
 
-interface Work extends Required<Omit<DecodeOptions, 'name' | 'depth' | 'signal'>> {
+/** What was said already. */
+const said = new Set<string>();
+
+/** Of the first image alone: thousands of the same kind would say thousands of times the same. */
+function sayOnce(what: 'rendering' | 'depth', message: string): void {
+  if (said.has(what)) return;
+  said.add(what);
+  warn(`image/${what}`, message);
+}
+
+/** Samples of 16 bits, or of 8, of what lies in the window. */
+async function windowed(
+  samples: Uint16Array,
+  window: Window,
+  depth: 8 | 16,
+  signal: AbortSignal | undefined,
+): Promise<{ data: Uint8Array; rendering: string } | { data: Uint16Array; rendering: string }> {
+  const windowing = { window, shape: 'LINEAR' } as const;
+  const table = windowTable({
+    ...windowing,
+    slope: 1,
+    intercept: 0,
+    range: [0, 65535],
+    inverted: false,
+    depth,
+  });
+  const rendering = `${windowText(windowing)} (as given)`;
+  if (depth === 16) return { data: samples.map((sample) => table[sample]!), rendering };
+  return { data: await reduced(samples, signal, (sample) => table[sample]!), rendering };
+}
+
+interface Work extends Required<Omit<DecodeOptions, 'name' | 'signal' | 'window'>> {
+  readonly window: Window | undefined;
   readonly file: string;
   readonly signal: AbortSignal | undefined;
 }
 
-async function decodeBytes(bytes: Uint8Array, format: ImageFormat, work: Work): Promise<DecodedPixels> {
+async function decodeBytes(
+  bytes: Uint8Array,
+  format: ImageFormat,
+  work: Work,
+): Promise<DecodedPixels | RenderedPixels> {
   const { file, maxPixels, signal } = work;
   try {
     if (format === 'BMP' || format === 'PNM') {
@@ -134,11 +197,16 @@ async function decodeBytes(bytes: Uint8Array, format: ImageFormat, work: Work): 
       checkSize(file, readHeader(bytes), maxPixels);
       return await decode(bytes, signal);
     }
+    if (format === 'DICOM') {
+      const image = await readDicom(bytes);
+      checkSize(file, image, maxPixels);
+      return await image.decode(work.window, work.depth, signal);
+    }
     const header = await vipsHeader(bytes, format);
     checkSize(file, header, maxPixels);
     return await decodeVips(bytes, format, header, work);
   } catch (error) {
-    if (error instanceof ImageError || (signal?.aborted && error === signal.reason)) throw error;
+    if (error instanceof ResnodeError || (signal?.aborted && error === signal.reason)) throw error;
     const message = (error as Error).message.trim().split('\n')[0]!;
     if (error instanceof UnfitPixels)
       throw new ImageError(`image/${error.kind}`, file, message, { cause: error });

@@ -1,13 +1,13 @@
 /** What an encoded image is, by its first bytes; names say nothing. */
 import { wrongKind } from '../caffe/wrong-kind.ts';
 
-export type ImageFormat = 'JPEG' | 'PNG' | 'WebP' | 'GIF' | 'TIFF' | 'BMP' | 'PNM';
+export type ImageFormat = 'JPEG' | 'PNG' | 'WebP' | 'GIF' | 'TIFF' | 'BMP' | 'PNM' | 'DICOM';
 
 /** As errors and help name them. */
-export const IMAGE_FORMATS = 'JPEG, PNG, WebP, GIF, TIFF, BMP, PBM, PGM or PPM';
+export const IMAGE_FORMATS = 'JPEG, PNG, WebP, GIF, TIFF, BMP, PBM, PGM, PPM or DICOM';
 
 /** The file names that folders are searched for. */
-export const IMAGE_FILE = /\.(jpe?g|png|webp|gif|tiff?|bmp|p[bgpn]m)$/i;
+export const IMAGE_FILE = /\.(jpe?g|png|webp|gif|tiff?|bmp|p[bgpn]m|dcm|dicom)$/i;
 
 /** So many first bytes are looked at. */
 export const HEAD_BYTES = 4096;
@@ -53,8 +53,14 @@ const TEXT: readonly (readonly [name: string, RegExp])[] = [
   ['an XML document', /^\s*<(\?xml|!--|[a-z])/i],
 ];
 
+/** PS3.10, section 7.1: a preamble of 128 bytes, then DICM. */
+const isDicom = (bytes: Uint8Array): boolean =>
+  bytes.length >= 132 && Buffer.from(bytes.buffer, bytes.byteOffset + 128, 4).toString('latin1') === 'DICM';
+
 /** @param bytes A file, or its first HEAD_BYTES. Null: no format that is read here. */
 export function imageFormatOf(bytes: Uint8Array): ImageFormat | null {
+  // The preamble of a DICOM file may be another format's beginning (PS3.10, section 7.1).
+  if (isDicom(bytes)) return 'DICOM';
   const head = hex(bytes);
   return READ.find(([, pattern]) => pattern.test(head))?.[0] ?? null;
 }

@@ -1,6 +1,6 @@
 /** Pixels in memory. */
 import { bytes, either, instance, integer, type Kind, oneOf, string } from '../base/kinds.ts';
-import { fields, required } from '../base/options.ts';
+import { fields, optional, required } from '../base/options.ts';
 import { location } from '../base/sources.ts';
 
 /** Decoded pixels: H×W×C, interleaved R, G, B, or one grey channel. */
@@ -11,6 +11,8 @@ export interface Image {
   readonly data: Uint8Array;
   /** Named in errors. */
   readonly file: string;
+  /** How stored values became grey levels: of DICOM, and where a window was applied. */
+  readonly rendering?: string;
 }
 
 /** The same with all 16 bits of each sample, 0 to 65535. */
@@ -31,6 +33,7 @@ function imageKind<T extends Image | DeepImage>(data: Kind<Uint8Array | Uint16Ar
       channels: required(oneOf(1, 3), 'Grey, or R, G, B.'),
       data: required(data as Kind<never>, 'H×W×C.'),
       file: required(string, 'Named in errors.'),
+      rendering: optional(string, 'none', 'How stored values became grey levels.'),
     },
   );
   return {
@@ -62,6 +65,6 @@ export const isImage = (value: AnyImage): value is Image | DeepImage =>
   typeof value === 'object' && 'width' in value;
 
 /** What decoders give: samples of 8 or 16 bits. */
-export type DecodedPixels = Pick<Image, 'width' | 'height' | 'channels'> & {
+export type DecodedPixels = Pick<Image, 'width' | 'height' | 'channels' | 'rendering'> & {
   readonly data: Uint8Array | Uint16Array;
 };

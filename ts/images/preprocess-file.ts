@@ -13,6 +13,7 @@ import type { Resize, Size } from './geometry.ts';
 import { readMeanImage } from './mean-file.ts';
 import { type Preprocess, preprocess } from './preprocess.ts';
 import { isWhole, type WholePreprocess, type WholeResize, wholePreprocess } from './whole.ts';
+import { type Window, window as windowKind } from './window.ts';
 
 const FORMAT = 'resnode-preprocess/1';
 
@@ -34,7 +35,7 @@ export function savePreprocess(path: string, preprocess: Preprocess): void {
 
 function write(path: string, preprocess: Preprocess | (WholePreprocess & { readonly crop: null })): void {
   const { resize, crop, mean, order = 'BGR', scale = 1 } = preprocess;
-  const { interpolation, std, orientation, depth } = preprocess;
+  const { interpolation, std, orientation, depth, window } = preprocess;
   const meanFile = `${path}.mean.binaryproto`;
   const isImage = 'shape' in mean;
   if (isImage) {
@@ -44,7 +45,7 @@ function write(path: string, preprocess: Preprocess | (WholePreprocess & { reado
   const content = {
     ...{ format: FORMAT, resize, interpolation, crop },
     mean: isImage ? { file: basename(meanFile) } : mean,
-    ...{ order, scale, std, orientation, depth },
+    ...{ order, scale, std, orientation, depth, window },
     ...('pad' in preprocess ? { pad: preprocess.pad } : {}),
   };
   writeFileAtomically(path, [`${JSON.stringify(content, null, 2)}\n`]);
@@ -140,7 +141,9 @@ function readOthers(json: Record<string, unknown>, path: string, fail: Fail) {
       : values.includes(json[name] as T)
         ? { [name]: json[name] as T }
         : fail(name, values.map((value) => JSON.stringify(value)).join(' or '), json[name]);
-  const { order = 'BGR', scale = 1, std } = json;
+  const { order = 'BGR', scale = 1, std, window } = json;
+  const windowMistake = window === undefined ? null : windowKind.mistake(window);
+  if (windowMistake !== null) fail('window', windowMistake.expected, window);
   const others: Omit<Preprocess, 'resize' | 'crop'> = {
     mean: readMean(json.mean, path, fail),
     order: order === 'BGR' || order === 'RGB' ? order : fail('order', '"BGR" or "RGB"', order),
@@ -149,6 +152,7 @@ function readOthers(json: Record<string, unknown>, path: string, fail: Fail) {
     ...choice('interpolation', ['bytes', 'float']),
     ...choice('orientation', ['applied', 'ignored']),
     ...choice('depth', [8, 16]),
+    ...(window === undefined ? {} : { window: window as Window }),
   };
   if (others.depth === 16 && others.interpolation !== 'float')
     return fail('interpolation', '"float" where depth is 16', json.interpolation);
@@ -156,7 +160,8 @@ function readOthers(json: Record<string, unknown>, path: string, fail: Fail) {
 }
 
 const FIELDS = [
-  ...['format', 'resize', 'interpolation', 'crop', 'mean', 'order', 'scale', 'std', 'orientation', 'depth'],
+  ...['format', 'resize', 'interpolation', 'crop', 'mean', 'order', 'scale', 'std', 'orientation'],
+  ...['depth', 'window'],
 ] as const;
 
 const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);

@@ -7,6 +7,7 @@ import { loadBinding } from '../native/load.ts';
 import { type DecodeOptions, decodeImage } from './decode.ts';
 import { centreCrop, exactSize, type Resize, resize, resizedSize, type Size } from './geometry.ts';
 import { anyImage, type DeepImage, type Image } from './image.ts';
+import { type Window, window } from './window.ts';
 
 /** The most pixels that a resized image may have. */
 const MAX_RESIZED_PIXELS = 2 ** 27;
@@ -43,6 +44,8 @@ export interface Preprocess {
   readonly orientation?: 'applied' | 'ignored';
   /** As in DecodeOptions; 16 needs interpolation `float`: samples then count as 0 to 255 with their fractions. Default 8. */
   readonly depth?: 8 | 16;
+  /** As in DecodeOptions: centre and width of the values that become black to white, of DICOM and of 16 bits. */
+  readonly window?: Window;
 }
 
 /** How a net sees images: its mean, and what is not as by default. Its input is the crop. */
@@ -80,6 +83,11 @@ const optionalRows = {
     "Whether EXIF's orientation turns an image file.",
   ),
   depth: optional(oneOf(8, 16), '8', 'Of image files with 16 bits; 16 needs interpolation float.'),
+  window: optional(
+    window,
+    "a DICOM file's own; of other 16 bits all values",
+    'Centre and width of what becomes black to white, of DICOM and of image files with 16 bits.',
+  ),
 };
 
 /** Rows of all but its size. */
@@ -194,13 +202,14 @@ export async function preprocessFile(
 
 /** How image files of such a preprocessing are decoded. */
 export function decodingOf(
-  { orientation, depth }: Pick<Preprocess, 'orientation' | 'depth'>,
+  { orientation, depth, window }: Pick<Preprocess, 'orientation' | 'depth' | 'window'>,
   options: DecodeOptions = {},
 ): DecodeOptions {
   return {
     ...options,
     ...(orientation === undefined ? {} : { orientation }),
     ...(depth === undefined ? {} : { depth }),
+    ...(window === undefined ? {} : { window }),
   };
 }
 

@@ -1,5 +1,6 @@
 /** What an evaluation found, as the part of a report that leads it: figures, curves, confusions, and the misses as pictures. */
 
+import type { DecodeOptions } from '../images/decode.ts';
 import type { ClassFigures } from '../images/evaluate/balance.ts';
 import { balanceFacts, type Fact, percent } from '../images/evaluate/balance-text.ts';
 import type { LazySample, Sample } from '../images/evaluate/evaluate-images.ts';
@@ -19,18 +20,19 @@ export interface EvaluatedImages {
   readonly images: readonly (Sample | LazySample)[];
   /** Name of each class. */
   readonly classes: readonly string[];
-  readonly maxPixels?: number | undefined;
+  /** How the files among them are decoded. */
+  readonly decoding: DecodeOptions;
 }
 
 /** @param facts Rows below its own. */
 export async function evaluationSections(
   title: string,
-  { summary, outcomes, images, classes, maxPixels }: EvaluatedImages,
+  { summary, outcomes, images, classes, decoding }: EvaluatedImages,
   facts: readonly Fact[] = [],
 ): Promise<ReportSection[]> {
   const name = (label: number) => classes[label] ?? `class ${label}`;
   const isSmall = classes.length <= MOST_CLASSES;
-  const pictures = await missesOf(outcomes, images, classes, maxPixels);
+  const pictures = await missesOf(outcomes, images, classes, decoding);
   return [
     {
       title,

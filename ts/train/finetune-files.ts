@@ -60,7 +60,7 @@ export interface Augments {
   readonly TEST: PhaseAugment['TEST'] & FileAugment;
 }
 
-type FileAugment = Pick<Augment, 'meanOfCrop' | 'orientation' | 'maxPixels' | 'balanced'>;
+type FileAugment = Pick<Augment, 'meanOfCrop' | 'orientation' | 'maxPixels' | 'window' | 'balanced'>;
 
 /**
  * Reads the net, gives it a head for the split's classes and writes everything that its training takes; images of a
@@ -87,7 +87,9 @@ export function writeFinetuneFiles(
     if (given[name] !== undefined && given[name] !== 'bytes' && given[name] !== 8)
       throw new ArgumentError(
         `preprocess.${name}`,
-        "none: Caffe's transform_param, with which the net is tuned, cannot say it (scale it can)",
+        name === 'depth'
+          ? '8: nets are tuned with images of 8 bits; a window (--window CENTRE,WIDTH) says which values of 16 bits they are'
+          : "none: Caffe's transform_param, with which the net is tuned, cannot say it (scale it can)",
         given[name],
       );
   if (given.order === 'RGB')
@@ -174,6 +176,7 @@ export function writeFinetuneFiles(
   const both: FileAugment = {
     ...('shape' in mean ? { meanOfCrop: true } : {}),
     ...(preprocess.orientation === undefined ? {} : { orientation: preprocess.orientation }),
+    ...(preprocess.window === undefined ? {} : { window: preprocess.window }),
     ...(source.maxPixels === undefined ? {} : { maxPixels: source.maxPixels }),
   };
   const augment: Augments = {

@@ -29,7 +29,7 @@ import type { Outcome } from '../images/evaluate/outcome.ts';
 import { type OutcomeSummary, summariseOutcomes } from '../images/evaluate/statistics.ts';
 import { readAhead } from '../images/features/read-ahead.ts';
 import { listImages } from '../images/list-images.ts';
-import { type TunedPreprocess, tunedPreprocess } from '../images/preprocess.ts';
+import { decodingOf, type TunedPreprocess, tunedPreprocess } from '../images/preprocess.ts';
 import { evaluationSections } from './evaluation-section.ts';
 import type { DoneEvent, SolverEvent } from './events.ts';
 import { type FinetuneFiles, type Recipe, writeFinetuneFiles } from './finetune-files.ts';
@@ -242,11 +242,10 @@ export async function* finetune(given: FinetuneOptions): AsyncGenerator<Finetune
     const seconds = (performance.now() - begin) / 1000;
     const peakMemory = process.resourceUsage().maxRSS * 1024;
     const { classes, val: images } = split;
-    const { maxPixels } = options;
     const { summary } = evaluated;
     for (const section of await evaluationSections(
       'Images that were not trained with',
-      { summary, outcomes, images, classes, maxPixels },
+      { summary, outcomes, images, classes, decoding: decodingOf(files.preprocess, limitsOf(options)) },
       costRows(seconds, peakMemory),
     ))
       report.addSection(section);
@@ -330,7 +329,7 @@ async function judge(
   const { outcomes } = await evaluateImages(model, val, {
     preprocess,
     batch,
-    ...(maxPixels === undefined ? {} : { maxPixels }),
+    ...limitsOf({ maxPixels }),
     ...(signal === undefined ? {} : { signal }),
   });
   const imagesPerSecond = (1000 * val.length) / (performance.now() - begin);
@@ -340,12 +339,21 @@ async function judge(
   };
 }
 
+const limitsOf = ({ maxPixels }: Pick<FinetuneOptions, 'maxPixels'>) =>
+  maxPixels === undefined ? {} : { maxPixels };
+
 /** Decodes all images of the folder, where they may be left out. */
-async function brokenImages({ folder, onBroken, maxPixels, signal }: FinetuneOptions): Promise<Set<string>> {
+async function brokenImages({
+  folder,
+  onBroken,
+  maxPixels,
+  signal,
+  preprocess,
+}: FinetuneOptions): Promise<Set<string>> {
   const broken = new Set<string>();
   if (onBroken === undefined) return broken;
   const decoding = {
-    ...(maxPixels === undefined ? {} : { maxPixels }),
+    ...decodingOf(preprocess, limitsOf({ maxPixels })),
     ...(signal === undefined ? {} : { signal }),
   };
   const check = async (file: string): Promise<void> => {

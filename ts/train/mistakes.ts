@@ -1,6 +1,6 @@
 /** Where a classifier is wrong, for a report: which classes it takes for which, and the images that it is surest of. */
 import { groupBy } from '../base/group-alike.ts';
-import { decodeImage } from '../images/decode.ts';
+import { type DecodeOptions, decodeImage } from '../images/decode.ts';
 import type { LazySample, Sample } from '../images/evaluate/evaluate-images.ts';
 import type { Outcome } from '../images/evaluate/outcome.ts';
 import type { DeepImage, Image } from '../images/image.ts';
@@ -26,7 +26,7 @@ export async function missesOf(
   outcomes: readonly Outcome[],
   images: readonly (Sample | LazySample)[],
   labels: readonly string[],
-  maxPixels?: number,
+  decoding: DecodeOptions,
 ): Promise<ReportPicture[]> {
   const wrong = outcomes
     .flatMap((outcome) => (outcome.rank > 0 ? [{ ...outcome, image: images[outcome.sample!]! }] : []))
@@ -43,19 +43,17 @@ export async function missesOf(
   const pictures: ReportPicture[] = [];
   for (const { image, label, predicted, confidence } of shown.slice(0, MOST_PICTURES))
     pictures.push({
-      jpeg: await thumbnail(image, maxPixels),
+      jpeg: await thumbnail(image, decoding),
       caption: `${name(label)} taken for ${name(predicted)}, ${(100 * confidence).toFixed(0)}%`,
     });
   return pictures;
 }
 
-async function thumbnail(sample: Sample | LazySample, maxPixels: number | undefined): Promise<string> {
+async function thumbnail(sample: Sample | LazySample, decoding: DecodeOptions): Promise<string> {
   const { default: sharp } = await import('sharp');
   const { image } = typeof sample === 'function' ? await sample() : sample;
   const { data, width, height, channels } =
-    typeof image === 'string'
-      ? await decodeImage(image, { depth: 8, ...(maxPixels === undefined ? {} : { maxPixels }) })
-      : eightBits(image);
+    typeof image === 'string' ? await decodeImage(image, { ...decoding, depth: 8 }) : eightBits(image);
   const jpeg = await sharp(data, { raw: { width, height, channels } })
     .resize(SIDE, SIDE, { fit: 'inside', withoutEnlargement: true })
     .toColourspace('srgb')

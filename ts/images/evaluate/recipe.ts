@@ -49,6 +49,8 @@ export interface EvaluationRecipe {
   readonly std: readonly number[] | null;
   readonly orientation: 'applied' | 'ignored';
   readonly depth: 8 | 16;
+  /** Null: as the files say. */
+  readonly window: Preprocess['window'] | null;
   readonly batch: number;
   readonly device: string;
   /** Threads, libraries and instruction set of the device. */
@@ -85,7 +87,7 @@ export async function evaluationRecipe(input: RecipeInput): Promise<EvaluationRe
   EVALUATION_RECIPE.check(input);
   const { preprocess, crops, scales = null, batch, device, precision } = input;
   const { resize, crop, mean, order = 'BGR', scale = 1 } = preprocess;
-  const { std = null, orientation = 'applied', depth = 8 } = preprocess;
+  const { std = null, orientation = 'applied', depth = 8, window = null } = preprocess;
   const { default: sharp } = await import('sharp');
   return {
     versions: {
@@ -107,6 +109,7 @@ export async function evaluationRecipe(input: RecipeInput): Promise<EvaluationRe
     std,
     orientation,
     depth,
+    window,
     batch,
     device: device.name,
     deviceDescription: device.description,
