@@ -69,17 +69,23 @@ void refuseNotFinite(const float* from, int64_t count, const std::string& tensor
     for (; i < end; ++i) sums[0] += 0.f * from[i];
     if (std::any_of(std::begin(sums), std::end(sums), [](float sum) { return sum != 0; })) isFinite = false;
   });
-  if (isFinite) return;
+  if (!isFinite) throwNotFinite(tensor, layer);
+}
+
+void throwNotFinite(const std::string& tensor, const std::string& layer) {
   throw Error("int8/not-finite",
               "layer \"" + layer + "\": a value of \"" + tensor + "\" is NaN or infinite, which int8 cannot hold; " +
                   "precision \"float32\" keeps such values and shows where they come from",
               layer);
 }
 
-bool isInt8Convolution(const Program& program, const Operation& operation, const Quantization& quantization) {
+bool isInt8Convolution(const Program& program, const Operation& operation, const Quantization& quantization,
+                       bool byTiles) {
   const auto* convolution = std::get_if<Convolution>(&operation.attributes);
   if (!convolution || quantization.tensors.size() != program.tensors.size()) return false;
   if (convolution->relu && !isRelu(convolution->relu)) return false;
+  const int64_t channels = program.tensors[operation.inputs[0]].shape[1];
+  if (byTiles && convolution->group > 1 && channels / convolution->group % 4 != 0) return false;
   const auto isMutable = [&](ParameterId id) { return program.parameters[id].isMutable; };
   if (isMutable(convolution->weights) || (convolution->bias && isMutable(*convolution->bias))) return false;
   const std::vector<float>& ranges = quantization.parameters[convolution->weights];
@@ -88,7 +94,7 @@ bool isInt8Convolution(const Program& program, const Operation& operation, const
          isKnown(quantization.tensors[operation.inputs[0]]);
 }
 
-std::vector<Quantized> quantizedTensors(const Program& program, const Quantization& quantization) {
+std::vector<Quantized> quantizedTensors(const Program& program, const Quantization& quantization, bool byTiles) {
   std::vector<Quantized> result(program.tensors.size());
   if (quantization.tensors.size() != program.tensors.size()) return result;
   const std::vector<bool> isUnsigned = nonNegative(program);
@@ -98,7 +104,7 @@ std::vector<Quantized> quantizedTensors(const Program& program, const Quantizati
     result[id].scale = quantization.tensors[id] / (isUnsigned[id] ? 255.f : 127.f);
   }
   for (const Operation& operation : program.operations) {
-    if (!isInt8Convolution(program, operation, quantization)) continue;
+    if (!isInt8Convolution(program, operation, quantization, byTiles)) continue;
     for (TensorId id : operation.inputs) result[id].isMade = result[id].scale > 0;
   }
   for (const auto& seen : {program.inputs, program.outputs}) {

@@ -20,15 +20,18 @@ struct Quantized {
   float factor(const Layout& from, const Layout& to) const;
 };
 
-// One a tensor of the program.
-std::vector<Quantized> quantizedTensors(const Program& program, const Quantization& quantization);
+// One a tensor of the program. `byTiles`: it is computed by our own tiles, not by oneDNN.
+std::vector<Quantized> quantizedTensors(const Program& program, const Quantization& quantization, bool byTiles);
 
-// Whether an operation is a convolution that can run in int8: the ranges of what it reads and of its weights are known.
-bool isInt8Convolution(const Program& program, const Operation& operation, const Quantization& quantization);
+// Whether an operation is a convolution that can run in int8: the ranges of what it reads and of its weights are known, and
+// our tiles read channels of a group by four.
+bool isInt8Convolution(const Program& program, const Operation& operation, const Quantization& quantization,
+                       bool byTiles);
 
 // Eight bits hold neither not-a-number nor the infinities: where `count` values at `from` are to become int8 and one of
 // them is not finite, the run is refused.
 void refuseNotFinite(const float* from, int64_t count, const std::string& tensor, const std::string& layer);
+[[noreturn]] void throwNotFinite(const std::string& tensor, const std::string& layer);
 
 bool isInt8(const Layout& layout);
 // The same order of elements with another type.

@@ -116,7 +116,9 @@ void quantizeOutputs(StepBuilder& step) {
     if (!state.quantized[id].isMade || isInt8(state.layouts[id]) || step.outputShape(i).size() != 4) continue;
     // A buffer that is shared with what came before may still be read under that name.
     if (buffer < 0 || state.description.buffers[buffer].from != step.index() || state.isPinned[buffer]) continue;
-    step.convert(i, channelsLast(step.outputShape(i), state.quantized[id].type));
+    const Shape& shape = step.outputShape(i);
+    step.convert(i, step.pool() ? withType(blockedLayout(shape), state.quantized[id].type)
+                                : channelsLast(shape, state.quantized[id].type));
   }
 }
 
@@ -134,6 +136,7 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn>
   state_.program = withoutUnread(original_);
   state_.oneDnn = std::move(oneDnn);
   state_.kernels = kernels;
+  state_.int8Kernels = int8Kernels(kernels);
   state_.choice = choice;
   if (like) state_.like = &like->packs();
   // Not for training: Winograd's roundings, ten times the direct algorithm's, turn the sign of values near 0 that a ReLU
@@ -148,7 +151,6 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn>
   state_.lifetimes = tensorLifetimes(pruned);
   for (const Tensor& tensor : pruned.tensors) state_.layouts.push_back(plainLayout(tensor.shape));
   state_.plainLayouts = state_.layouts;
-  state_.quantized = quantizedTensors(pruned, state_.quantization);
   state_.masters.resize(pruned.parameters.size());
   state_.gradientOf.assign(pruned.operations.size(), -1);
   const int count = static_cast<int>(pruned.operations.size());
@@ -159,7 +161,9 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn>
   state_.isTraining =
       std::any_of(state_.gradientOf.begin(), state_.gradientOf.end(), [](int each) { return each >= 0; });
   state_.isShared = sharedParameters(pruned);
-  if (!state_.isTraining && state_.quantization.tensors.empty() && hasTiles(pruned, kernels)) state_.pool = &pool;
+  const bool canQuantize = state_.quantization.tensors.empty() || state_.int8Kernels;
+  if (!state_.isTraining && canQuantize && hasTiles(pruned, kernels)) state_.pool = &pool;
+  state_.quantized = quantizedTensors(pruned, state_.quantization, state_.pool != nullptr);
   state_.description.tensorBuffers.assign(pruned.tensors.size(), -1);
   for (TensorId id : pruned.inputs) {
     if (state_.description.tensorBuffers[id] >= 0) continue;

@@ -8,7 +8,7 @@
 #include "native/cpu/int8.h"
 #include "native/cpu/step.h"
 #include "native/cpu/thread-pool.h"
-#include "native/cpu/tile.h"
+#include "native/cpu/tile-int8.h"
 
 namespace resnode::cpu {
 
@@ -20,6 +20,7 @@ struct PlanState {
   std::shared_ptr<OneDnn> oneDnn;
   ThreadPool* pool = nullptr;            // null: OpenMP's threads, and convolutions by oneDNN
   const TileKernels* kernels = nullptr;  // null: this processor has none, or oneDNN was asked for
+  const Int8Kernels* int8Kernels = nullptr;
   bool winograd = true;
   ConvolutionChoice* choice = nullptr;      // null: nothing is measured, a rule decides
   const std::vector<Pack>* like = nullptr;  // of a plan for other shapes, which this one shall share; null: none

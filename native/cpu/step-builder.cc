@@ -4,6 +4,7 @@
 
 #include "native/core/error.h"
 #include "native/cpu/blocked-copy.h"
+#include "native/cpu/int8-copy.h"
 
 namespace resnode::cpu {
 
@@ -147,6 +148,17 @@ void StepBuilder::convert(size_t output, const Layout& layout) {
 }
 
 void StepBuilder::requantize(TensorId id, const Place& from, const Layout& has, const Place& to, const Layout& wanted) {
+  const float factor = state_.quantized[id].factor(has, wanted);
+  const auto copy = Int8Copy::describe(has, wanted, factor);
+  if (copy && pool()) {
+    return call({from, to},
+                [copy = *copy, pool = pool(), tensor = program().tensors[id].name,
+                 layer = operation().layer](const std::vector<void*>& at) -> Work {
+                  return [=, from = at[0], to = at[1]] {
+                    if (!copy.run(*pool, from, to)) throwNotFinite(tensor, layer);
+                  };
+                });
+  }
   if (!isInt8(has) && isInt8(wanted)) {
     const auto count = static_cast<int64_t>(has.get_size() / sizeof(float));
     call({from},
@@ -154,7 +166,7 @@ void StepBuilder::requantize(TensorId id, const Place& from, const Layout& has, 
            return [=, values = static_cast<const float*>(at[0])] { refuseNotFinite(values, count, tensor, layer); };
          });
   }
-  reorder(from, has, to, wanted, state_.quantized[id].factor(has, wanted));
+  reorder(from, has, to, wanted, factor);
 }
 
 void StepBuilder::reorder(const Place& from, const Layout& fromLayout, const Place& to, const Layout& toLayout,

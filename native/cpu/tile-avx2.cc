@@ -1,55 +1,12 @@
 // 6 pixels × 16 channels in 12 registers of AVX2. Compiled with -mavx2 -mfma, run where the processor has them.
 #if defined(__x86_64__)
-#include <immintrin.h>
+#include "native/cpu/vector-avx2.h"
 
 namespace resnode::cpu {
 namespace {
 
-struct Vector {
-  __m256 low, high;
-};
-using Scalar = __m256;
 constexpr int kPixels = 6, kBlocks = 1, kNarrow = 5;
 
-inline Vector zeros() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
-inline Vector broadcast(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
-inline Scalar repeat(const float* x) { return _mm256_broadcast_ss(x); }
-inline Vector load(const float* x) { return {_mm256_loadu_ps(x), _mm256_loadu_ps(x + 8)}; }
-inline void store(float* to, const Vector& x) {
-  _mm256_storeu_ps(to, x.low);
-  _mm256_storeu_ps(to + 8, x.high);
-}
-inline void storeLanes(float* to, const Vector& x, int first, int end) {
-  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  const auto within = [lanes](int from, int to) {
-    return _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(from), lanes),
-                               _mm256_cmpgt_epi32(_mm256_set1_epi32(to), lanes));
-  };
-  _mm256_maskstore_ps(to, within(first, end), x.low);
-  _mm256_maskstore_ps(to + 8, within(first - 8, end - 8), x.high);
-}
-inline Vector add(const Vector& a, const Vector& b) {
-  return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
-}
-inline Vector subtract(const Vector& a, const Vector& b) {
-  return {_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high)};
-}
-inline Vector multiply(const Vector& a, const Vector& b) {
-  return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)};
-}
-// a + b · c
-inline Vector multiplyAdd(const Vector& a, const Vector& b, const Vector& c) {
-  return {_mm256_fmadd_ps(b.low, c.low, a.low), _mm256_fmadd_ps(b.high, c.high, a.high)};
-}
-inline Vector multiplyAdd(const Vector& a, const Scalar& b, const Vector& c) {
-  return {_mm256_fmadd_ps(b, c.low, a.low), _mm256_fmadd_ps(b, c.high, a.high)};
-}
-inline Vector maximum(const Vector& a, const Vector& b) {
-  return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)};
-}
-inline Vector minimum(const Vector& a, const Vector& b) {
-  return {_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)};
-}
 // For each lane the value of one channel of its group, which is as many lanes as it has channels.
 template <int kWidth, int kChannel>
 inline __m256 ofGroup(const __m256& x) {

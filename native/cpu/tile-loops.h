@@ -3,17 +3,11 @@
 // on processors that have none.
 #pragma once
 
+#include "native/cpu/relu-loops.h"
 #include "native/cpu/tile.h"
-#include "native/cpu/vectorised.h"
 
 namespace resnode::cpu {
 namespace {
-
-// relu_layer.cpp, with what it makes of the rest: not-a-number comes through, and −∞ times a slope of 0 is one.
-RESNODE_INLINE Vector relu(const Vector& x, float slope) {
-  const Vector zero = zeros();
-  return multiplyAdd(maximum(zero, x), broadcast(slope), minimum(zero, x));
-}
 
 template <int kPixels, int kBlocks, int kPixelStride, int kChannels>
 void tile(const TileArguments& a) {
@@ -188,7 +182,7 @@ constexpr void fill(Tile (&tiles)[14]) {
 
 template <int kMost, int kBlocks>
 constexpr void fillForms(TileKernels& kernels) {
-  if constexpr (kBlocks == 1) fill<kMost, 1, 16, 1>(kernels.tiles[static_cast<int>(TileForm::channels)][0]);
+  if constexpr (kBlocks == 1) fill<kMost, 1, 16, 1>(kernels.tiles[static_cast<int>(TileForm::words)][0]);
   fill<kMost, kBlocks, 16, 16>(kernels.tiles[static_cast<int>(TileForm::blocked)][kBlocks - 1]);
   fill<kMost, kBlocks, 32, 16>(kernels.tiles[static_cast<int>(TileForm::blockedStride2)][kBlocks - 1]);
   fill<kMost, kBlocks, 1, 1>(kernels.tiles[static_cast<int>(TileForm::plain)][kBlocks - 1]);

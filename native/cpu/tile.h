@@ -8,29 +8,33 @@ namespace resnode::cpu {
 
 constexpr int64_t kLanes = 16;
 
+// What a tile sums up, in words of 32 bits, and where its values go, in values.
+struct TileTaps {
+  int64_t blocks;             // of the source; where it is plain, its channels
+  int64_t blockStride;        // words from one of them to the next
+  int64_t taps;               // that lie inside of the plane
+  const int64_t* tapOffsets;  // words from the first tap of all
+  int64_t weightsSkipped;     // words of the other taps, from a block's last tap to the next block's first
+  int64_t resultBlockStride;  // values between the result's blocks, and the residual's
+  int64_t resultPixelStride;  // and between its pixels
+  int firstLane, endLane;     // of the result's block that are written: where it is one
+};
+
 // A few neighbouring pixels of the result, of one block of channels or two.
-struct TileArguments {
+struct TileArguments : TileTaps {
   const float* source;    // of the first pixel, block and tap
   const float* weights;   // [blocks][all taps][16 channels, or 1 where the source is plain][16 × blocks of the result]
   const float* bias;      // null: none
   const float* residual;  // where the result's pixels have theirs; null: none
   float* result;
-  int64_t blocks;             // of the source; where it is plain, its channels
-  int64_t blockStride;        // floats from one of them to the next
-  int64_t taps;               // that lie inside of the plane
-  const int64_t* tapOffsets;  // floats from the first tap of all
-  int64_t weightsSkipped;     // floats of the other taps, from a block's last tap to the next block's first
-  int64_t resultBlockStride;  // floats between the result's blocks, and the residual's
-  int64_t resultPixelStride;  // and between its pixels
-  int firstLane, endLane;     // of the result's block that are written: where it is one
   bool relu;
   float slope;  // of the ReLU, below 0
 };
 using Tile = void (*)(const TileArguments&);
 
-// How far a tile's pixels lie apart in the source, and whether it is plain. `channels`: every channel of a blocked source
-// is a tap of its own, wherever it lies.
-enum class TileForm { blocked, blockedStride2, plain, plainStride2, channels };
+// How far a tile's pixels lie apart in the source, and whether it is plain. `words`: every word of a blocked source is a
+// tap of its own, wherever it lies.
+enum class TileForm { blocked, blockedStride2, plain, plainStride2, words };
 constexpr int kTileForms = 5;
 
 // Neighbouring pixels of a row of the result, 16 channels, each of which is a sum over the channels of its own group alone: so

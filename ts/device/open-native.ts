@@ -15,8 +15,8 @@ export interface DeviceOptions {
   readonly threads?: number;
   /**
    * What computes convolutions on the CPU device: resnode's own loops for one instruction set, or oneDNN. Default: the
-   * best of resnode's that the processor has, else oneDNN. Training and int8 are oneDNN's in any case, whose library is
-   * opened when they are first asked for; `model.plan()` says what computes what.
+   * best of resnode's that the processor has, else oneDNN. Training is oneDNN's in any case, whose library is opened
+   * when it is first asked for; `model.plan()` says what computes what.
    */
   readonly kernels?: (typeof KERNELS)[number];
   /**

@@ -23,7 +23,7 @@ float weightLevels(Type source) {
 bool addInt8Convolution(StepBuilder& step, const Convolution& convolution) {
   const PlanState& state = step.state();
   const Operation& operation = step.operation();
-  if (step.isDifferentiated() || !isInt8Convolution(step.program(), operation, state.quantization)) return false;
+  if (step.isDifferentiated() || !isInt8Convolution(step.program(), operation, state.quantization, false)) return false;
   const Shape &in = step.inputShape(0), &out = step.outputShape(0);
   const Quantized& source = state.quantized[operation.inputs[0]];
   const Quantized& result = state.quantized[operation.outputs[0]];

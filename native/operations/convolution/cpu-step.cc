@@ -150,8 +150,10 @@ bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution) {
 }
 
 bool addForward(StepBuilder& step, const Convolution& convolution) {
-  return addInt8Convolution(step, convolution) || addWinogradConvolution(step, convolution) ||
-         addDirectConvolution(step, convolution) || addConvolution(step, convolution);
+  if (step.pool())
+    return addInt8Tiles(step, convolution) || addWinogradConvolution(step, convolution) ||
+           addDirectConvolution(step, convolution);
+  return addInt8Convolution(step, convolution) || addConvolution(step, convolution);
 }
 
 const Steps<Convolution> kConvolution{addForward, addConvolutionGradient, unreadByProduct};

@@ -5,6 +5,7 @@
 
 namespace resnode::cpu {
 
+bool addInt8Tiles(StepBuilder& step, const Convolution& convolution);
 bool addInt8Convolution(StepBuilder& step, const Convolution& convolution);
 bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution);
 bool addDirectConvolution(StepBuilder& step, const Convolution& convolution);

@@ -1,0 +1,52 @@
+// 16 sums, and 16 floats as bytes, in AVX2, for what is compiled with its flags.
+#pragma once
+
+#include <cstdint>
+
+#include "native/cpu/vector-avx2.h"
+
+namespace resnode::cpu {
+namespace {
+
+struct Sums {
+  __m256i low, high;
+};
+
+inline Sums zeroSums() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+inline Sums loadSums(const int32_t* x) {
+  const auto* at = reinterpret_cast<const __m256i*>(x);
+  return {_mm256_loadu_si256(at), _mm256_loadu_si256(at + 1)};
+}
+inline void storeSums(int32_t* to, const Sums& x) {
+  auto* at = reinterpret_cast<__m256i*>(to);
+  _mm256_storeu_si256(at, x.low);
+  _mm256_storeu_si256(at + 1, x.high);
+}
+inline Vector asFloats(const Sums& x) { return {_mm256_cvtepi32_ps(x.low), _mm256_cvtepi32_ps(x.high)}; }
+inline Vector asFloats(const int32_t* x) { return asFloats(loadSums(x)); }
+inline Vector loadSigned(const int8_t* x) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
+  return asFloats(Sums{_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8))});
+}
+inline Vector loadUnsigned(const uint8_t* x) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
+  return asFloats(Sums{_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8))});
+}
+inline __m256i asPairs(const Vector& x) {
+  return _mm256_permute4x64_epi64(_mm256_packs_epi32(_mm256_cvtps_epi32(x.low), _mm256_cvtps_epi32(x.high)), 0xD8);
+}
+template <bool kIsUnsigned>
+inline __m256i asBytes(const Vector& a, const Vector& b) {
+  const __m256i x = asPairs(a), y = asPairs(b);
+  return _mm256_permute4x64_epi64(kIsUnsigned ? _mm256_packus_epi16(x, y) : _mm256_packs_epi16(x, y), 0xD8);
+}
+// 16 values each of four pixels.
+template <bool kIsUnsigned>
+inline void storeFour(int8_t* to, const Vector& a, const Vector& b, const Vector& c, const Vector& d) {
+  auto* at = reinterpret_cast<__m256i*>(to);
+  _mm256_storeu_si256(at, asBytes<kIsUnsigned>(a, b));
+  _mm256_storeu_si256(at + 1, asBytes<kIsUnsigned>(c, d));
+}
+
+}  // namespace
+}  // namespace resnode::cpu

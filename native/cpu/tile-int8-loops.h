@@ -1,0 +1,145 @@
+// The loops of tile-int8.h, for any `Vector` of 16 floats and any way to multiply integers, which the including file defines
+// with their operations. As in tile-loops.h, no header of the standard library is included.
+#pragma once
+
+#include "native/cpu/relu-loops.h"
+#include "native/cpu/tile-int8.h"
+
+namespace resnode::cpu {
+namespace {
+
+constexpr int kWordsOfPixel = 4, kBytesOfWord = 4;
+
+template <int kPixels, int kBlocks, int kPixelStride, int kWords>
+void tile(const Int8TileArguments& a) {
+  Sums sums[kPixels][kBlocks];
+#pragma GCC unroll 2
+  for (int n = 0; n < kBlocks; ++n) {
+    const Sums first = a.first ? loadSums(a.first + kLanes * n) : zeroSums();
+#pragma GCC unroll 14
+    for (int p = 0; p < kPixels; ++p) sums[p][n] = first;
+  }
+  const int8_t* weights = a.weights;
+  for (int64_t block = 0; block < a.blocks; ++block) {
+    const uint32_t* first = a.source + block * a.blockStride;
+    for (int64_t tap = 0; tap < a.taps; ++tap) {
+      const uint32_t* source = first + a.tapOffsets[tap];
+#pragma GCC unroll 4
+      for (int word = 0; word < kWords; ++word) {
+        Weights factors[kBlocks];
+#pragma GCC unroll 2
+        for (int n = 0; n < kBlocks; ++n) factors[n] = loadWeights(weights + kLanes * kBytesOfWord * n);
+        weights += kLanes * kBytesOfWord * kBlocks;
+#pragma GCC unroll 14
+        for (int p = 0; p < kPixels; ++p) {
+          const Word values = repeatWord(source + int64_t{p} * kPixelStride + word);
+#pragma GCC unroll 2
+          for (int n = 0; n < kBlocks; ++n) sums[p][n] = addProducts(sums[p][n], values, factors[n]);
+        }
+      }
+    }
+    weights += a.weightsSkipped * kBytesOfWord;
+  }
+  alignas(64) int32_t made[kPixels * kBlocks * kLanes];
+#pragma GCC unroll 14
+  for (int p = 0; p < kPixels; ++p) {
+#pragma GCC unroll 2
+    for (int n = 0; n < kBlocks; ++n) storeSums(made + (p * kBlocks + n) * kLanes, sums[p][n]);
+  }
+  a.finish(a, made, kPixels, kBlocks);
+}
+
+template <Int8TileType kType>
+RESNODE_INLINE Vector loadValues(const void* values, int64_t at) {
+  if constexpr (kType == Int8TileType::float32) return load(static_cast<const float*>(values) + at);
+  else if constexpr (kType == Int8TileType::int8) return loadSigned(static_cast<const int8_t*>(values) + at);
+  else return loadUnsigned(static_cast<const uint8_t*>(values) + at);
+}
+
+template <Int8TileType kResidual>
+RESNODE_INLINE Vector valueOf(const Int8TileArguments& a, const int32_t* sums, const Vector& factor,
+                              const Vector& offset, int64_t at) {
+  const Vector value = multiplyAdd(offset, asFloats(sums), factor);
+  if constexpr (kResidual == Int8TileType::none) return value;
+  else return multiplyAdd(value, loadValues<kResidual>(a.residual, at), broadcast(a.residualFactor));
+}
+
+template <Int8TileType kResidual>
+void finishFloats(const Int8TileArguments& a, const int32_t* sums, int pixels, int blocks) {
+  const bool isWhole = a.endLane - a.firstLane == kLanes || blocks > 1;
+  for (int n = 0; n < blocks; ++n) {
+    const Vector factor = load(a.factor + kLanes * n), offset = load(a.offset + kLanes * n);
+    for (int p = 0; p < pixels; ++p) {
+      const int64_t at = n * a.resultBlockStride + p * kLanes;
+      const Vector sum = valueOf<kResidual>(a, sums + int64_t{p * blocks + n} * kLanes, factor, offset, at);
+      const Vector value = a.relu ? relu(sum, 0) : sum;
+      float* to = static_cast<float*>(a.result) + at;
+      if (isWhole) store(to, value);
+      else storeLanes(to, value, a.firstLane, a.endLane);
+    }
+  }
+}
+
+// What is too large is cut before it is rounded: of floats beyond 32 bits come the least integers. Packing cuts the rest.
+template <Int8TileType kResult, Int8TileType kResidual>
+void finishBytes(const Int8TileArguments& a, const int32_t* sums, int pixels, int blocks) {
+  constexpr bool kIsUnsigned = kResult == Int8TileType::uint8;
+  const Vector most = broadcast(kIsUnsigned ? 255.f : 127.f);
+  const bool isWhole = a.endLane - a.firstLane == kLanes || blocks > 1;
+  for (int n = 0; n < blocks; ++n) {
+    const Vector factor = load(a.factor + kLanes * n), offset = load(a.offset + kLanes * n);
+    const auto cut = [&](int p) {
+      const Vector value = valueOf<kResidual>(a, sums + int64_t{p * blocks + n} * kLanes, factor, offset,
+                                              n * a.resultBlockStride + p * kLanes);
+      return minimum(most, value);
+    };
+    int8_t* to = static_cast<int8_t*>(a.result) + n * a.resultBlockStride;
+    int p = 0;
+    if (isWhole) {
+      for (; p + 4 <= pixels; p += 4)
+        storeFour<kIsUnsigned>(to + p * kLanes, cut(p), cut(p + 1), cut(p + 2), cut(p + 3));
+    }
+    for (; p < pixels; ++p) {
+      alignas(64) int8_t four[4 * kLanes];
+      const Vector value = cut(p);
+      storeFour<kIsUnsigned>(four, value, value, value, value);
+      for (int lane = isWhole ? 0 : a.firstLane; lane < (isWhole ? kLanes : a.endLane); ++lane)
+        to[p * kLanes + lane] = four[lane];
+    }
+  }
+}
+
+template <int kMost, int kBlocks, int kPixelStride, int kWords, int kPixels = kMost>
+constexpr void fill(Int8Tile (&tiles)[14]) {
+  tiles[kPixels - 1] = tile<kPixels, kBlocks, kPixelStride, kWords>;
+  if constexpr (kPixels > 1) fill<kMost, kBlocks, kPixelStride, kWords, kPixels - 1>(tiles);
+}
+
+template <int kMost, int kBlocks>
+constexpr void fillForms(Int8Kernels& kernels) {
+  if constexpr (kBlocks == 1) fill<kMost, 1, kWordsOfPixel, 1>(kernels.tiles[static_cast<int>(TileForm::words)][0]);
+  fill<kMost, kBlocks, kWordsOfPixel, kWordsOfPixel>(kernels.tiles[static_cast<int>(TileForm::blocked)][kBlocks - 1]);
+  fill<kMost, kBlocks, 2 * kWordsOfPixel, kWordsOfPixel>(
+      kernels.tiles[static_cast<int>(TileForm::blockedStride2)][kBlocks - 1]);
+}
+
+template <int kMost, int kMostBlocks>
+constexpr Int8Kernels makeKernels(const char* name) {
+  constexpr auto none = Int8TileType::none, floats = Int8TileType::float32, bytes = Int8TileType::int8,
+                 positive = Int8TileType::uint8;
+  Int8Kernels kernels{
+      name,
+      kMost,
+      kMostBlocks,
+      {},
+      {{},
+       {finishFloats<none>, finishFloats<floats>, finishFloats<bytes>, finishFloats<positive>},
+       {finishBytes<bytes, none>, nullptr, finishBytes<bytes, bytes>, finishBytes<bytes, positive>},
+       {finishBytes<positive, none>, nullptr, finishBytes<positive, bytes>, finishBytes<positive, positive>}}};
+  fillForms<kMost, 1>(kernels);
+  if constexpr (kMostBlocks > 1) fillForms<kMost, 2>(kernels);
+  return kernels;
+}
+
+}  // namespace
+}  // namespace resnode::cpu

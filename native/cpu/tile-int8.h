@@ -1,0 +1,40 @@
+// The innermost loops of convolutions of 8-bit integers, as tile.h has them for float32. Feature maps are blocked, so that a
+// pixel of a block is four words of four channels, and pixels of a row follow each other; sums are 32 bits wide and exact,
+// and what follows is the same sequence of roundings everywhere: all instruction sets make the same bits.
+#pragma once
+
+#include "native/cpu/tile.h"
+
+namespace resnode::cpu {
+
+enum class Int8TileType { none, float32, int8, uint8 };
+constexpr int kInt8TileTypes = 4;
+
+struct Int8TileArguments : TileTaps {
+  const uint32_t* source;  // of the first pixel, block and tap: words of four channels from 0 to 255
+  const int8_t* weights;   // [blocks][all taps][words][16 × blocks of the result][4]
+  const int32_t* first;    // what a channel's sum begins with; null: 0
+  // A value is residual × residualFactor + (sum × factor + offset), rounded once a product and sum.
+  const float *factor, *offset;
+  const void* residual;
+  float residualFactor;
+  void* result;  // 8 bits: rounded to the nearest, halves to even, and cut; unsigned ones have a ReLU by that
+  bool relu;     // of float32
+  void (*finish)(const Int8TileArguments&, const int32_t* sums, int pixels, int blocks);
+};
+using Int8Tile = void (*)(const Int8TileArguments&);
+
+struct Int8Kernels {
+  const char* name;  // of the instruction set
+  int mostPixels;    // of a tile
+  int mostBlocks;    // of the result's, in a tile: 1 or 2
+  // By form, blocks − 1 and pixels − 1; none of the plain ones.
+  Int8Tile tiles[kTileForms][2][14];
+  // By the types of the result and the residual: makes values of sums, [pixels][blocks][16].
+  void (*finish[kInt8TileTypes][kInt8TileTypes])(const Int8TileArguments&, const int32_t* sums, int pixels, int blocks);
+};
+
+// The best of this processor that are no wider than the ones for float32; null where it has none, or none are given.
+const Int8Kernels* int8Kernels(const TileKernels* kernels);
+
+}  // namespace resnode::cpu

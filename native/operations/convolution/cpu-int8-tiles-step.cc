@@ -1,0 +1,72 @@
+// Convolutions on 8-bit integers by our own tiles; between them activations stay int8, in blocks.
+#include <cstring>
+
+#include "native/operations/convolution/cpu-int8.h"
+#include "native/operations/convolution/cpu-steps.h"
+
+namespace resnode::cpu {
+namespace {
+
+// Magnitudes of the weights' integers.
+constexpr float kLevels = 127;
+
+// A bias in units of the result, filled up to whole blocks.
+Place offsetIn(StepBuilder& step, ParameterId bias, int64_t outputs, float perUnit) {
+  uint32_t bits;
+  std::memcpy(&bits, &perUnit, sizeof bits);
+  const int64_t padded = ceiling(outputs, kLanes) * kLanes;
+  const auto pack = [=](const float* plain, float* packed) {
+    for (int64_t i = 0; i < padded; ++i) packed[i] = i < outputs ? plain[i] * perUnit : 0.f;
+  };
+  const Layout plain = plainLayout(step.program().parameters[bias].shape);
+  return step.packedParameter({bias, plain, plainLayout({padded}), {}, pack, "int8 offset " + std::to_string(bits)});
+}
+
+}  // namespace
+
+bool addInt8Tiles(StepBuilder& step, const Convolution& convolution) {
+  const PlanState& state = step.state();
+  const Operation& operation = step.operation();
+  if (!isInt8Convolution(step.program(), operation, state.quantization, true)) return false;
+  const Shape &in = step.inputShape(0), &out = step.outputShape(0);
+  const Quantized& source = state.quantized[operation.inputs[0]];
+  const Quantized& result = state.quantized[operation.outputs[0]];
+  const bool hasResidual = operation.inputs.size() > 1;
+  const Quantized* residual = hasResidual ? &state.quantized[operation.inputs[1]] : nullptr;
+  const bool isMade = result.isMade && (!residual || residual->scale > 0);
+  const float perUnit = isMade ? 1 / result.scale : 1;
+
+  Int8Convolution::Types types;
+  types.source = withType(blockedLayout(in), source.type);
+  types.result = isMade ? withType(blockedLayout(out), result.type) : blockedLayout(out);
+  types.relu = convolution.relu.has_value();
+  for (float range : state.quantization.parameters[convolution.weights]) {
+    const float scale = range > 0 ? range / kLevels : 1.f;
+    types.toInteger.push_back(1 / scale);
+    types.factors.push_back(scale * source.scale * perUnit);
+  }
+  if (hasResidual) {
+    const bool isInteger = isMade || isInt8(state.layouts[operation.inputs[1]]);
+    types.residual = isInteger ? withType(blockedLayout(out), residual->type) : blockedLayout(out);
+    types.residualFactor = isInteger ? residual->scale * perUnit : 1;
+  }
+  const Place from = step.read(0, types.source);
+  const Place added = hasResidual ? step.read(1, types.residual) : Place{};
+  const bool isOwn =
+      hasResidual && types.residual.get_size() == types.result.get_size() && step.mayOverwriteResidual(added);
+  const Place to = isOwn ? step.share(0, added, types.result) : step.write(0, types.result);
+  const Filter filter(convolution, in, out);
+  const Int8Convolution algorithm(*state.int8Kernels, filter, in[0], std::move(types));
+  const std::string name = std::string("int8 ") + (source.type == ValueType::s8 ? "signed " : "") + filter.name();
+  const Place weights = packedBy(step, algorithm, convolution.weights, name);
+  const Place offset = convolution.bias ? offsetIn(step, *convolution.bias, out[1], perUnit) : Place{};
+  step.call({from, weights, offset, added, to, step.scratch(algorithm.scratchBytes())},
+            [algorithm, pool = step.pool()](const std::vector<void*>& at) -> Work {
+              const Int8Operands operands{at[0], at[1], static_cast<float*>(at[2]), at[3], at[4], at[5]};
+              return [algorithm, operands, pool] { algorithm.run(*pool, operands); };
+            });
+  step.describe(std::string("int8 direct ") + algorithm.instructionSet());
+  return true;
+}
+
+}  // namespace resnode::cpu

@@ -1,0 +1,79 @@
+#include "native/operations/convolution/cpu-int8.h"
+
+#include <cmath>
+
+#include "native/cpu/int8.h"
+
+namespace resnode::cpu {
+namespace {
+
+constexpr int64_t kChannelsPerWord = 4;
+constexpr int32_t kShift = 128;
+// Where there is no bias.
+constexpr float kZeros[2 * kLanes] = {};
+
+Int8TileType typeOf(const Layout& layout) {
+  if (layout.data.ndims == 0) return Int8TileType::none;
+  if (!isInt8(layout)) return Int8TileType::float32;
+  return layout.data_type() == ValueType::u8 ? Int8TileType::uint8 : Int8TileType::int8;
+}
+
+}  // namespace
+
+Int8Convolution::Int8Convolution(const Int8Kernels& kernels, const Filter& filter, int64_t images, Types types)
+    : kernels_(&kernels),
+      filter_(filter),
+      types_(std::move(types)),
+      isShifted_(types_.source.data_type() == ValueType::s8),
+      tiling_(filter, images, false, kChannelsPerWord, isShifted_, kernels.mostPixels, kernels.mostBlocks) {
+  types_.factors.resize(channels(), 0.f);
+}
+
+void Int8Convolution::packWeights(const float* weights, float* packed) const {
+  std::fill_n(packed, weightsFloats(), 0.f);
+  auto* integers = reinterpret_cast<int8_t*>(packed);
+  const auto rounded = [&](int64_t output, int64_t at) {
+    return static_cast<int8_t>(std::nearbyint(std::clamp(weights[at] * types_.toInteger[output], -127.f, 127.f)));
+  };
+  tiling_.forEachWeight([&](int64_t at, int64_t output, int64_t tap, int64_t input) {
+    const int64_t count = std::min(kChannelsPerWord, filter_.groupInputs() - input);
+    for (int64_t i = 0; i < count; ++i)
+      integers[at * kChannelsPerWord + i] = rounded(output, filter_.weight(output, input + i) + tap);
+  });
+  if (!isShifted_) return;
+  auto* first = reinterpret_cast<int32_t*>(packed) + tiling_.weightsWords();
+  for (int64_t output = 0; output < filter_.outputs; ++output) {
+    for (int64_t input = 0; input < filter_.groupInputs(); ++input) {
+      for (int64_t tap = 0; tap < filter_.taps(); ++tap)
+        first[output] -= kShift * rounded(output, filter_.weight(output, input) + tap);
+    }
+  }
+}
+
+void Int8Convolution::run(ThreadPool& pool, const Int8Operands& operands) const {
+  tiling_.pad(pool, operands.source, operands.scratch, isShifted_ ? kShift : 0);
+  const auto* source = static_cast<const uint32_t*>(tiling_.isPadded() ? operands.scratch : operands.source);
+  const auto* weights = static_cast<const int8_t*>(operands.weights);
+  const auto* first = static_cast<const int32_t*>(operands.weights) + tiling_.weightsWords();
+  const auto& functions = kernels_->tiles[static_cast<int>(tiling_.form())];
+  const Int8TileType residualType = typeOf(types_.residual), resultType = typeOf(types_.result);
+  const auto finish = kernels_->finish[static_cast<int>(resultType)][static_cast<int>(residualType)];
+  const auto bytes = [](Int8TileType type) { return type == Int8TileType::float32 ? int64_t{4} : 1; };
+  tiling_.run(pool, [&](const TilePlace& place) {
+    const Int8TileArguments tile{
+        place.taps,
+        source + place.source,
+        weights + place.weights * kChannelsPerWord,
+        isShifted_ ? first + place.channel : nullptr,
+        types_.factors.data() + place.channel,
+        operands.offset ? operands.offset + place.channel : kZeros,
+        operands.residual ? static_cast<const char*>(operands.residual) + place.result * bytes(residualType) : nullptr,
+        types_.residualFactor,
+        static_cast<char*>(operands.result) + place.result * bytes(resultType),
+        types_.relu,
+        finish};
+    functions[place.blocks - 1][place.pixels - 1](tile);
+  });
+}
+
+}  // namespace resnode::cpu

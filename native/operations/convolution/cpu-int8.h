@@ -1,0 +1,49 @@
+// A convolution tile by tile on 8-bit integers.
+#pragma once
+
+#include "native/cpu/tile-int8.h"
+#include "native/operations/convolution/cpu-tiling.h"
+
+namespace resnode::cpu {
+
+struct Int8Operands {
+  const void* source;
+  const void* weights;
+  const float* offset;   // of whole blocks, in the result's units; null: 0
+  const void* residual;  // added before the ReLU; null: none. May be the result where both have as many bytes
+  void* result;
+  void* scratch;
+};
+
+class Int8Convolution {
+ public:
+  struct Types {
+    Layout source, residual, result;  // residual without dimensions: none
+    std::vector<float> toInteger;     // of each output's weights
+    std::vector<float> factors;       // of each output's sums, in the result's units
+    float residualFactor;
+    bool relu;
+  };
+  // Whether tiles can read the groups: whole blocks, or words.
+  static bool suits(const Filter& filter) { return filter.group == 1 || filter.groupInputs() % 4 == 0; }
+  Int8Convolution(const Int8Kernels& kernels, const Filter& filter, int64_t images, Types types);
+
+  const char* instructionSet() const { return kernels_->name; }
+  size_t scratchBytes() const { return tiling_.paddedBytes(); }
+  // Integers, and behind them what each channel's sum begins with.
+  int64_t weightsFloats() const { return tiling_.weightsWords() + channels(); }
+  void packWeights(const float* weights, float* packed) const;
+  void run(ThreadPool& pool, const Int8Operands& operands) const;
+
+ private:
+  int64_t channels() const { return ceiling(filter_.outputs, kLanes) * kLanes; }
+
+  const Int8Kernels* kernels_;
+  Filter filter_;
+  Types types_;
+  // A signed source is shifted by 128 to be unsigned, padding with it, and what that adds to a sum is in what it begins with.
+  bool isShifted_;
+  Tiling tiling_;
+};
+
+}  // namespace resnode::cpu

@@ -1,0 +1,185 @@
+// How a convolution is cut into tiles: a few pixels × 16 or 32 channels of the result stay in registers while all that they
+// are sums of goes by. A feature map is [N][blocks][H][W][16 channels]; one of a few channels may stay plain, [N][C][H][W].
+// Sources and weights are counted in words of 32 bits, which hold one channel in float32, four in 8 bits.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "native/cpu/layout.h"
+#include "native/cpu/thread-pool.h"
+#include "native/cpu/tile.h"
+#include "native/operations/convolution/cpu-window.h"
+
+namespace resnode::cpu {
+
+// What a tile is made of: in words, but for the result, which is counted in values.
+struct TilePlace {
+  TileTaps taps;
+  int64_t source;      // from the first word of all, padded or not
+  int64_t weights;     // and of the weights
+  int64_t channel;     // its first
+  int64_t result;      // its first value
+  int blocks, pixels;  // of the result
+};
+
+class Tiling {
+ public:
+  // `channelsPerWord`: 1 or 4, which divides a group's inputs where groups are no whole blocks. `padsRows`: taps above and
+  // below the plane see padding, too; otherwise they are left out.
+  Tiling(const Filter& filter, int64_t images, bool isPlain, int64_t channelsPerWord, bool padsRows, int mostPixels,
+         int mostBlocks);
+
+  TileForm form() const { return form_; }
+  int64_t planes() const { return images_ * planes_; }
+  // Whether the source is copied into a place with columns, and perhaps rows, of padding; `columnOffset` is where.
+  bool isPadded() const { return isPadded_; }
+  int64_t paddedBytes() const { return isPadded_ ? images_ * planes_ * planeWords() * 4 : 0; }
+  // `flip`: XORed to every byte, and what padding is.
+  void pad(ThreadPool& pool, const void* from, void* to, uint8_t flip = 0) const;
+  // Of the packed weights: of each part [blocks][taps][words of a pixel][16 × blocks of the result].
+  int64_t weightsWords() const { return weightsWords_; }
+  // Calls function(place in the packed weights, output, tap among the given ones, first input of a word's).
+  template <class Function>
+  void forEachWeight(Function&& function) const;
+  // Calls function(tile) for all of them, on all threads.
+  template <class Function>
+  void run(ThreadPool& pool, Function&& function) const {
+    const Split split = this->split(pool.threads());
+    const int64_t perTile = columns_ / std::max<int64_t>(static_cast<int64_t>(tiles_.size()), 1);
+    const int64_t perUnit = split.groupsPerUnit * weightsWords_ / groups_ * split.tilesPerUnit * perTile;
+    pool.run(images_ * split.groupParts * split.tileParts, ThreadPool::grain(perUnit),
+             [&](int64_t unit) { runUnit(split, unit, function); });
+  }
+
+ private:
+  // What is made at once of a few blocks of the result's channels: all, or those lanes that a group of the filter has.
+  struct Part {
+    int64_t source, weights;  // words from the image's first and from the first of all
+    size_t offsets;           // of the taps, in tapOffsets_
+    int firstLane, endLane;
+  };
+  // What a unit makes: so many groups of blocks of so many tiles.
+  struct Split {
+    int64_t groupsPerUnit, tilesPerUnit, groupParts, tileParts;
+    bool weightsStay;  // units that share weights follow each other; otherwise those that share the source
+  };
+  void placeColumns(bool padsRows);
+  void placeTaps();
+  void placeParts();
+  void placeTiles();
+  // Of a source's column, from the first one that is padded.
+  int64_t columnOffset(int64_t column) const {
+    return (isSplit_ ? column % filter_.columns.step * splitWidth_ + column / filter_.columns.step : column) * pixel_;
+  }
+  int64_t planeWords() const { return (top_ + height_ + bottom_) * paddedWidth_ * pixel_; }
+  Split split(int threads) const;
+  void padPlane(const uint8_t* from, uint8_t* to, uint8_t flip) const;
+  template <class Function>
+  void runUnit(const Split& split, int64_t unit, Function&& function) const;
+  int64_t tilesPerImage() const { return rows_ * static_cast<int64_t>(tiles_.size()); }
+  // Words of the weights that belong to a tap of a part.
+  int64_t weightsPerTap() const { return (isByWord_ ? 1 : pixel_) * blocksPerGroup_ * kLanes; }
+
+  Filter filter_;
+  TileForm form_ = TileForm::blocked;
+  int mostPixels_, mostBlocks_;
+  int64_t images_;
+  int64_t channelsPerWord_;
+  int64_t pixel_;       // words of a pixel in a plane of the source
+  int64_t planes_;      // of the source: blocks, or channels
+  int64_t groupWords_;  // of a pixel that a group reads
+  bool isByWord_;       // words are taps of their own: groups that are no whole blocks
+  int64_t height_, top_ = 0, bottom_ = 0;
+  int64_t left_ = 0, paddedWidth_ = 0;
+  bool isPadded_ = false;  // to the left and right, and above and below where that is asked for
+  // Columns lie by their remainder after division by the step, so that those of neighbouring results are neighbours.
+  bool isSplit_ = false;
+  int64_t splitWidth_ = 0;
+  int64_t pixelStride_ = 0;         // words of the source from one pixel of the result to the next
+  int64_t rows_ = 0, columns_ = 0;  // of the result; all its pixels are one row where a pixel depends on its own alone
+  int64_t groups_ = 0, blocksPerGroup_ = 0;  // of the result's blocks
+  int64_t weightsWords_ = 0;
+  std::vector<std::vector<Part>> parts_;  // by group of blocks
+  // Of a row of the result and a phase of its columns: where q's first tap is, and which taps are inside.
+  struct Row {
+    int64_t source, firstTap, taps;
+  };
+  std::vector<Row> rowsOf_;
+  std::vector<int64_t> order_;
+  std::vector<std::vector<int64_t>>
+      tapOffsets_;  // one list, or one for each place of a group's first word in its block
+  struct Columns {
+    int64_t phase, first;
+    int count;
+  };
+  std::vector<Columns> tiles_;  // of a row
+};
+
+template <class Function>
+void Tiling::forEachWeight(Function&& function) const {
+  const int64_t taps = filter_.taps(), lanes = blocksPerGroup_ * kLanes;
+  const int64_t words = isByWord_ ? groupWords_ : pixel_, planes = isByWord_ ? 1 : groupWords_ / pixel_;
+#pragma omp parallel for schedule(static)
+  for (int64_t group = 0; group < groups_; ++group) {
+    for (const Part& part : parts_[group]) {
+      for (int64_t plane = 0; plane < planes; ++plane) {
+        for (int64_t lane = part.firstLane; lane < part.endLane; ++lane) {
+          const int64_t output = group * lanes + lane;
+          if (output >= filter_.outputs) break;
+          for (int64_t word = 0; word < words; ++word) {
+            const int64_t input = (plane * words + word) * channelsPerWord_;
+            if (input >= filter_.groupInputs()) break;
+            for (int64_t tap = 0; tap < taps; ++tap)
+              function(part.weights + ((plane * taps + tap) * words + word) * lanes + lane, output, order_[tap], input);
+          }
+        }
+      }
+    }
+  }
+}
+
+template <class Function>
+void Tiling::runUnit(const Split& split, int64_t unit, Function&& function) const {
+  const int64_t places = images_ * split.tileParts;
+  const int64_t group = split.weightsStay ? unit / places : unit % split.groupParts,
+                place = split.weightsStay ? unit % places : unit / split.groupParts;
+  const int64_t image = place / split.tileParts, firstTile = place % split.tileParts * split.tilesPerUnit;
+  const int64_t lastTile = std::min(firstTile + split.tilesPerUnit, tilesPerImage());
+  const int64_t firstGroup = group * split.groupsPerUnit,
+                lastGroup = std::min(firstGroup + split.groupsPerUnit, groups_);
+  const int64_t resultPlane = rows_ * columns_ * kLanes;
+  const auto tilesPerRow = static_cast<int64_t>(tiles_.size()),
+             phases = static_cast<int64_t>(filter_.columns.phases.size());
+  TilePlace tile{};
+  tile.taps.blocks = isByWord_ ? 1 : groupWords_ / pixel_;
+  tile.taps.blockStride = planeWords();
+  tile.taps.resultBlockStride = resultPlane;
+  tile.taps.resultPixelStride = phases * kLanes;
+  tile.blocks = static_cast<int>(blocksPerGroup_);
+  for (int64_t index = firstGroup; index < lastGroup; ++index) {
+    const int64_t block = index * blocksPerGroup_, plane = (image * groups_ * blocksPerGroup_ + block) * resultPlane;
+    tile.channel = block * kLanes;
+    for (const Part& part : parts_[index]) {
+      const std::vector<int64_t>& offsets = tapOffsets_[part.offsets];
+      const auto allTaps = static_cast<int64_t>(offsets.size());
+      tile.taps.firstLane = part.firstLane;
+      tile.taps.endLane = part.endLane;
+      for (int64_t i = firstTile; i < lastTile; ++i) {
+        const Columns& columns = tiles_[i % tilesPerRow];
+        const Row& row = rowsOf_[i / tilesPerRow * phases + columns.phase];
+        tile.source = image * planes_ * planeWords() + part.source + row.source + columns.first * pixelStride_;
+        tile.taps.taps = row.taps;
+        tile.taps.tapOffsets = offsets.data() + row.firstTap;
+        tile.weights = part.weights + row.firstTap * weightsPerTap();
+        tile.taps.weightsSkipped = (allTaps - row.taps) * weightsPerTap();
+        tile.result = plane + (i / tilesPerRow * columns_ + columns.first * phases + columns.phase) * kLanes;
+        tile.pixels = columns.count;
+        function(tile);
+      }
+    }
+  }
+}
+
+}  // namespace resnode::cpu
