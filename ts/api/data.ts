@@ -6,8 +6,11 @@
 export { type Augment, IMAGENET_LIGHTING, type Lighting, readAugment } from '../data/augment.ts';
 export type { Affine, Cutout, Jitter, ResizedCrop } from '../data/augmentations.ts';
 export {
-  type ConvertDatasetOptions,
-  type ConvertImagesOptions,
+  convertAnnotatedImages,
+  type ImageWithObjects,
+  type NumberedObject,
+} from '../data/convert-annotated.ts';
+export {
   type ConvertRawOptions,
   convertImages,
   convertRawImages,
@@ -15,6 +18,7 @@ export {
 } from '../data/convert-dataset.ts';
 export type { Datum } from '../data/datum.ts';
 export { type ImageListOptions, readImageList } from '../data/image-list.ts';
+export type { ConvertDatasetOptions, ConvertImagesOptions } from '../data/image-records.ts';
 export type { DataLayerOptions } from '../data/layer-context.ts';
 export { readLmdb } from '../data/lmdb.ts';
 export { type MeanOfImages, type MeanOptions, meanOfImages, writeMeanImage } from '../data/mean-image.ts';
@@ -23,3 +27,7 @@ export { type NetDataOptions, openNetData } from '../data/open-net-data.ts';
 export { type RawImages, readCifar, readIdx } from '../data/raw-images.ts';
 export type { ListedImage } from '../data/reader.ts';
 export type { Batch, DataSource } from '../data/source.ts';
+export {
+  type AnnotatedImagesOptions,
+  readAnnotatedImages,
+} from '../images/evaluate/boxes/annotated-images.ts';

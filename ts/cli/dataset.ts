@@ -3,16 +3,13 @@
 import { statSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { Command } from 'commander';
-import {
-  type ConvertDatasetOptions,
-  type ConvertImagesOptions,
-  convertImages,
-  convertRawImages,
-  type NamedImage,
-} from '../data/convert-dataset.ts';
+import { convertAnnotatedImages } from '../data/convert-annotated.ts';
+import { convertImages, convertRawImages, type NamedImage } from '../data/convert-dataset.ts';
 import { readImageList } from '../data/image-list.ts';
+import type { ConvertDatasetOptions, ConvertImagesOptions } from '../data/image-records.ts';
 import { meanOfImages, writeMeanImage } from '../data/mean-image.ts';
 import { type RawImages, readCifar, readIdx } from '../data/raw-images.ts';
+import { readAnnotatedImages } from '../images/evaluate/boxes/annotated-images.ts';
 import { listClassFolders, readLabelledImages } from '../images/evaluate/dataset.ts';
 import { BrokenImages } from './broken-images.ts';
 import { flag, needed, own } from './flag.ts';
@@ -29,7 +26,7 @@ interface Flags extends ProgressFlags {
 
 export function dataset(): Command {
   const command = new Command();
-  for (const sub of [idx(), cifar(), images(), mean()]) command.addCommand(sub);
+  for (const sub of [idx(), cifar(), images(), annotated(), mean()]) command.addCommand(sub);
   return command;
 }
 
@@ -70,20 +67,14 @@ Example:
 }
 
 function images(): Command {
-  return converter('images', 'image files with their labels')
+  const command = converter('images', 'image files with their labels')
     .argument(
       '<list>',
       'a list with "path label" lines, or a folder with a folder for each class (sorted: 0, 1, …)',
     )
     .addOption(needed(own('outLmdb')))
-    .addOption(own('root'))
-    .addOption(flag('convertImages', 'resize', '--resize <width>x<height>'))
-    .addOption(flag('convertImages', 'gray', '--gray'))
-    .addOption(flag('convertImages', 'encoded', '--encoded'))
-    .addOption(maxPixelsOption())
-    .addOption(own('skipBroken'))
-    .addOption(flag('convertImages', 'encodeType', '--encode-type <type>'))
-    .addOption(flag('convertImages', 'checkSize', '--check-size'))
+    .addOption(own('root'));
+  return imageOptions(command)
     .addHelpText(
       'after',
       `
@@ -92,24 +83,77 @@ Examples:
   resnode dataset images photos/train --out train.lmdb --resize 256x256 --shuffle`,
     )
     .action(async (list: string, flags: ImagesFlags) => {
-      const { out: lmdb } = flags;
-      const { resize, gray = false, encoded = false, encodeType, checkSize = false } = flags;
-      const broken = new BrokenImages(flags);
-      const options = (onProgress: ShowProgress): ConvertImagesOptions => ({
-        ...convertOptions(flags, onProgress),
-        ...limitsOf(flags),
-        onBroken: broken.onBroken,
-        gray,
-        encoded,
-        checkSize,
-        ...(resize === undefined ? {} : { resize }),
-        ...(encodeType === undefined ? {} : { encodeType }),
-      });
       const { images, classes } = await listedImages(list, flags.root);
-      const written = await shown(flags, (onProgress) => convertImages(images, lmdb, options(onProgress)));
-      broken.end(images.length);
-      report(written, lmdb, flags, classes);
+      const written = await writtenImages(flags, images.length, (options) =>
+        convertImages(images, flags.out, options),
+      );
+      report(written, flags.out, flags, classes);
     });
+}
+
+function annotated(): Command {
+  const command = converter('annotated', "images with boxes, for AnnotatedData (SSD's create_annoset)")
+    .argument(
+      '<annotations>',
+      'a folder of PASCAL VOC\'s .xml files, COCO\'s .json, or a list with "image annotation" lines (.xml, .json, .txt)',
+    )
+    .addOption(needed(own('outLmdb')))
+    .addOption(needed(own('labelMap')))
+    .addOption(own('rootOfImages'));
+  return imageOptions(command)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  resnode dataset annotated VOCdevkit/VOC2007/Annotations --labels labelmap_voc.prototxt --out trainval.lmdb --encoded --shuffle
+  resnode dataset annotated instances_val2017.json --root val2017 --labels labelmap_coco.prototxt --out val.lmdb --encoded
+  resnode dataset annotated trainval.txt --root VOCdevkit --labels labelmap_voc.prototxt --out trainval.lmdb --encoded`,
+    )
+    .action(async (annotations: string, flags: ImagesFlags & { labels: string }) => {
+      const { root, out, json } = flags;
+      const images = readAnnotatedImages(annotations, flags.labels, root === undefined ? {} : { root });
+      const written = await writtenImages(flags, images.length, (options) =>
+        convertAnnotatedImages(images, out, options),
+      );
+      const boxes = images.reduce((sum, { objects }) => sum + objects.length, 0);
+      if (json) console.log(JSON.stringify({ out, images: written, boxes }));
+      else console.log(`${out}: ${written} images, ${boxes} boxes`);
+    });
+}
+
+/** What is done to image files that become records. */
+const imageOptions = (command: Command): Command =>
+  command
+    .addOption(flag('convertImages', 'resize', '--resize <width>x<height>'))
+    .addOption(flag('convertImages', 'gray', '--gray'))
+    .addOption(flag('convertImages', 'encoded', '--encoded'))
+    .addOption(maxPixelsOption())
+    .addOption(own('skipBroken'))
+    .addOption(flag('convertImages', 'encodeType', '--encode-type <type>'))
+    .addOption(flag('convertImages', 'checkSize', '--check-size'));
+
+/** Image files → records; broken ones are named. */
+async function writtenImages(
+  flags: ImagesFlags,
+  count: number,
+  convert: (options: ConvertImagesOptions) => Promise<number>,
+): Promise<number> {
+  const { resize, gray = false, encoded = false, encodeType, checkSize = false } = flags;
+  const broken = new BrokenImages(flags);
+  const written = await shown(flags, (onProgress) =>
+    convert({
+      ...convertOptions(flags, onProgress),
+      ...limitsOf(flags),
+      onBroken: broken.onBroken,
+      gray,
+      encoded,
+      checkSize,
+      ...(resize === undefined ? {} : { resize }),
+      ...(encodeType === undefined ? {} : { encodeType }),
+    }),
+  );
+  broken.end(count);
+  return written;
 }
 
 interface ImagesFlags extends Flags {

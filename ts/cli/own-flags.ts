@@ -502,6 +502,18 @@ export const ownFlags = {
     flags: '--cifar100',
     row: onOff('Two labels an image (CIFAR-100); the second one, fine, is taken.'),
   },
+  rootOfImages: {
+    flags: '--root <folder>',
+    row: optional(
+      path,
+      "of VOC the JPEGImages beside, else the annotations' folder",
+      'Where the images are.',
+    ),
+  },
+  labelMap: {
+    flags: '--labels <file>',
+    row: required(path, "SSD's label map, or class names one a line, the background first."),
+  },
   root: { flags: '--root <folder>', row: optional(path, "the list's folder", 'What paths are relative to.') },
 
   // Benchmarks

@@ -21,19 +21,7 @@ const READ_LABELS = signature('readLabels', {
  */
 export function readLabels(file: string, classes?: number): string[] {
   READ_LABELS.check(file, classes);
-  const wrong = wrongKindAt(file, 'labels');
-  if (wrong !== null) throw new ArgumentError('labels', 'class names, one a line', file, wrong);
-  checkFileSize(file, MAX_LABELS_BYTES, 'label files');
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new ArgumentError(
-      'labels',
-      'a readable file',
-      `${file} (${(error as NodeJS.ErrnoException).code})`,
-    );
-  }
+  const text = readLabelText(file);
   const lines = labelMap(text, file) ?? linesOf(text);
   if (classes !== undefined && lines.length !== classes)
     throw new ArgumentError(
@@ -42,6 +30,36 @@ export function readLabels(file: string, classes?: number): string[] {
       `${file} with ${lines.length}`,
     );
   return lines;
+}
+
+/**
+ * Numbers of classes by their names: of SSD's label maps by `name` and by `display_name`, else by the lines of a label file, from 0 on.
+ * @throws as `readLabels`
+ */
+export function readLabelNumbers(file: string): Map<string, number> {
+  const text = readLabelText(file);
+  const items = itemsOf(text, file);
+  if (items === null) return new Map(linesOf(text).map((line, i) => [line.trim(), i]));
+  return new Map(
+    items.flatMap(({ label, name, display_name: shown }, i) =>
+      [shown, name].flatMap((each): [string, number][] => (each === undefined ? [] : [[each, label ?? i]])),
+    ),
+  );
+}
+
+function readLabelText(file: string): string {
+  const wrong = wrongKindAt(file, 'labels');
+  if (wrong !== null) throw new ArgumentError('labels', 'class names, one a line', file, wrong);
+  checkFileSize(file, MAX_LABELS_BYTES, 'label files');
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new ArgumentError(
+      'labels',
+      'a readable file',
+      `${file} (${(error as NodeJS.ErrnoException).code})`,
+    );
+  }
 }
 
 function linesOf(text: string): string[] {
@@ -60,8 +78,8 @@ const MOST_CLASSES = 1_000_000;
 
 /** Items of weiliu89/caffe's LabelMap, each at its label; null where it is none. @throws PrototxtError, ArgumentError */
 function labelMap(text: string, file: string): string[] | null {
-  if (!ITEM.test(text)) return null;
-  const { item: items = [] } = parseMessage('LabelMap', text, { file }) as { item?: LabelMapItem[] };
+  const items = itemsOf(text, file);
+  if (items === null) return null;
   const names: string[] = [];
   for (const item of items) {
     const { label = names.length, name, display_name: shown } = item;
@@ -71,6 +89,11 @@ function labelMap(text: string, file: string): string[] | null {
     names[label] = shown ?? name ?? `class ${label}`;
   }
   return Array.from(names, (name, i) => name ?? `class ${i}`);
+}
+
+function itemsOf(text: string, file: string): LabelMapItem[] | null {
+  if (!ITEM.test(text)) return null;
+  return (parseMessage('LabelMap', text, { file }) as { item?: LabelMapItem[] }).item ?? [];
 }
 
 interface LabelMapItem {

@@ -1,0 +1,106 @@
+/** Images with boxes → an LMDB of AnnotatedDatums, as convert_annoset of SSD's fork writes it (weiliu89/caffe, branch ssd). */
+import { boolean, integer, list, number, path, string } from '../base/kinds.ts';
+import { fields, optional, options, required, signature } from '../base/options.ts';
+import { warn } from '../base/warn.ts';
+import { type Annotation, writeAnnotatedDatum } from './annotated-datum.ts';
+import { type ConvertImagesOptions, imageRows, type Sides, writeImages } from './image-records.ts';
+
+/** An object of an image: corners in pixels of the file's own size, which are divided by it. */
+export interface NumberedObject {
+  /** Its class, from 1 on; 0 is the background. */
+  readonly label: number;
+  readonly xmin: number;
+  readonly ymin: number;
+  readonly xmax: number;
+  readonly ymax: number;
+  /** Default false. */
+  readonly difficult?: boolean;
+}
+
+/** An image file and the objects in it; none is possible too. `name` is what a record's key ends with. */
+export interface ImageWithObjects {
+  readonly path: string;
+  readonly name: string;
+  readonly objects: readonly NumberedObject[];
+}
+
+/** ReadRichImageToAnnotatedDatum gives the Datum no class. */
+const NO_LABEL = -1;
+
+const pixels = required(number(), 'In pixels.');
+const CONVERT_ANNOTATED_IMAGES = signature('convertAnnotatedImages', {
+  images: required(
+    list(
+      fields<ImageWithObjects>('an image, { path, name, objects }', {
+        path: required(path, 'Of the file.'),
+        name: required(string, 'Of the record.'),
+        objects: required(
+          list(
+            fields<NumberedObject>('an object, { label, xmin, ymin, xmax, ymax }', {
+              label: required(integer(1), 'Its class.'),
+              ...{ xmin: pixels, ymin: pixels, xmax: pixels, ymax: pixels },
+              difficult: optional(boolean, 'false', 'Hard to see.'),
+            }),
+            { of: 'objects' },
+          ),
+          'What is in it.',
+        ),
+      }),
+      { of: 'images' },
+    ),
+    'Images by path.',
+  ),
+  output: required(path, 'Of the database.'),
+  options: optional(options<ConvertImagesOptions>(imageRows), 'none', 'How.'),
+});
+
+/**
+ * Writes images from files with their boxes: what an AnnotatedData layer reads.
+ * @param output The folder to make.
+ * @param options As for `convertImages`; `resize` leaves boxes where they are, since they are shares of the image.
+ * @returns How many records were written.
+ * @throws DataError, ImageError naming the file; ResnodeError `file/write`; nothing is left behind then
+ * @example
+ * const images = readAnnotatedImages('VOC2007/Annotations', 'labelmap_voc.prototxt');
+ * await convertAnnotatedImages(images, 'trainval.lmdb', { encoded: true, shuffle: 1 });
+ */
+export async function convertAnnotatedImages(
+  images: readonly ImageWithObjects[],
+  output: string,
+  options: ConvertImagesOptions = {},
+): Promise<number> {
+  CONVERT_ANNOTATED_IMAGES.check(images, output, options);
+  let [beyond, first] = [0, ''];
+  const count = await writeImages(
+    images,
+    output,
+    options,
+    () => NO_LABEL,
+    (datum, { path: file, objects }, sides) => {
+      const outside = objects.filter((object) => isBeyond(object, sides));
+      if (beyond === 0 && outside.length > 0) first = file;
+      beyond += outside.length;
+      return writeAnnotatedDatum(datum, annotationsOf(objects, sides));
+    },
+  );
+  if (beyond > 0)
+    warn(
+      'data/boxes-beyond',
+      `${beyond} ${beyond === 1 ? 'box reaches' : 'boxes reach'} beyond the image, the first in ${first}; written as marked, as SSD's convert_annoset does`,
+    );
+  return count;
+}
+
+const isBeyond = ({ xmin, ymin, xmax, ymax }: NumberedObject, { width, height }: Sides): boolean =>
+  xmin < 0 || ymin < 0 || xmax > width || ymax > height;
+
+/** ReadXMLToAnnotatedDatum: an image's objects of each class are counted from 0. */
+function annotationsOf(objects: readonly NumberedObject[], { width, height }: Sides): Annotation[] {
+  const instances = new Map<number, number>();
+  return objects.map(({ label, xmin, ymin, xmax, ymax, difficult = false }) => {
+    const instance = instances.get(label) ?? 0;
+    instances.set(label, instance + 1);
+    const box = { xmin: xmin / width, ymin: ymin / height, xmax: xmax / width, ymax: ymax / height };
+    return { label, instance, difficult, ...box };
+  });
+}

@@ -1,0 +1,202 @@
+/** Images → records of a database: what convert_imageset and convert_annoset have in common. */
+import { DataError, ImageError } from '../base/errors.ts';
+import { boolean, callback, integer, oneOf, signal } from '../base/kinds.ts';
+import { optional } from '../base/options.ts';
+import { shuffled } from '../base/random.ts';
+import { yielding } from '../base/yielding.ts';
+import { decodeImage, limitRows, readImageFile } from '../images/decode.ts';
+import { imageFormatOf } from '../images/format.ts';
+import { exactSize } from '../images/geometry.ts';
+import { writeDatabaseOrder } from './database-order.ts';
+import { writeDatum } from './datum.ts';
+import { pixelsOfImage, planesOf, resizePixels } from './pixels.ts';
+import { LmdbWriter } from './write-lmdb.ts';
+
+export interface ConvertDatasetOptions {
+  /** In random order, by this seed. Default: as they come. */
+  readonly shuffle?: number;
+  /** Told now and then how many records there are. */
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface ConvertImagesOptions extends ConvertDatasetOptions {
+  /** To exactly this size, bilinear. */
+  readonly resize?: { readonly width: number; readonly height: number };
+  readonly gray?: boolean;
+  /**
+   * Keeps files as they are where nothing is to change; else encodes as `encodeType` ('jpg' or 'png'; default as the
+   * file is). Default false: decoded, planes B, G, R.
+   */
+  readonly encoded?: boolean;
+  readonly encodeType?: 'jpg' | 'png';
+  /** The most pixels of an image. Default 2^26. */
+  readonly maxPixels?: number;
+  /** Images that cannot be read are left out and told here. Default: the first one is an error. */
+  readonly onBroken?: (error: ImageError) => void;
+  /** All must be of the first one's size. */
+  readonly checkSize?: boolean;
+}
+
+/** Rows of ConvertDatasetOptions. */
+export const datasetRows = {
+  shuffle: optional(integer(), 'as they come', 'In random order, by this seed.'),
+  onProgress: optional(callback<(done: number, total: number) => void>(), 'none', 'Told now and then.'),
+  signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+};
+
+/** Rows of ConvertImagesOptions. */
+export const imageRows = {
+  ...datasetRows,
+  resize: optional(exactSize, 'as they are', 'To exactly this size, bilinear.'),
+  gray: optional(boolean, 'false', 'One channel.'),
+  encoded: optional(
+    boolean,
+    'false',
+    'Keeps files as they are, or encodes what was changed; else images are stored decoded.',
+  ),
+  encodeType: optional(oneOf('jpg', 'png'), 'as the file is', 'What changed images are encoded as.'),
+  checkSize: optional(boolean, 'false', "All must be of the first one's size."),
+  maxPixels: limitRows.maxPixels,
+  onBroken: optional(
+    callback<(error: ImageError) => void>(),
+    'the first is an error',
+    'Told what cannot be read.',
+  ),
+};
+
+/** An image that becomes a record. */
+interface Source {
+  readonly path: string;
+  readonly name: string;
+}
+
+/** The sides of an image as its file has them. */
+export interface Sides {
+  readonly width: number;
+  readonly height: number;
+}
+
+/**
+ * Writes a record for each image, under its place and name.
+ * @param label Of its Datum.
+ * @param record What a Datum becomes. Default: the record is the Datum.
+ * @returns How many records were written.
+ */
+export async function writeImages<T extends Source>(
+  images: readonly T[],
+  output: string,
+  options: ConvertImagesOptions,
+  label: (image: T) => number,
+  record: (datum: Buffer, image: T, sides: Sides) => Buffer = (datum) => datum,
+): Promise<number> {
+  let firstSize: string | null = null;
+  const written = await writeRecords(output, images.length, options, async (i, place) => {
+    const image = images[i]!;
+    const { path, name } = image;
+    const key = `${keyOf(place, images.length, 8)}_${name}`;
+    const read = await datumOfFile(path, label(image), options).catch((error: unknown) => {
+      if (options.onBroken === undefined || !(error instanceof ImageError)) throw error;
+      options.onBroken(error);
+      return null;
+    });
+    if (read === null) return null;
+    const { value, size } = read;
+    firstSize ??= size;
+    if (options.checkSize && size !== firstSize)
+      throw new DataError(
+        'data/size',
+        { file: path },
+        `is ${size}, the first image ${firstSize}; resize them`,
+      );
+    return { key, value: record(value, image, read) };
+  });
+  if (!options.gray) writeDatabaseOrder(output, 'BGR');
+  return written;
+}
+
+/** @throws DataError, ImageError */
+async function datumOfFile(
+  path: string,
+  label: number,
+  { resize, gray = false, encoded = false, encodeType, maxPixels, signal }: ConvertImagesOptions,
+): Promise<Sides & { value: Buffer; size: string }> {
+  const bytes = await readImageFile(path, path, maxPixels);
+  const own = ({ JPEG: 'jpg', PNG: 'png' } as Partial<Record<string, 'jpg' | 'png'>>)[
+    imageFormatOf(bytes) ?? ''
+  ];
+  const type = encodeType ?? own;
+  const image = await decodeImage(bytes, {
+    name: path,
+    ...(maxPixels === undefined ? {} : { maxPixels }),
+    ...(signal === undefined ? {} : { signal }),
+  }); // also where its bytes are kept: a broken file is found now
+  const pixels = pixelsOfImage(image, !gray);
+  const resized = resize === undefined ? pixels : await resizePixels(pixels, resize.width, resize.height);
+  const { width, height } = resized;
+  const made = {
+    size: `${resized.offsets.length}×${height}×${width}`,
+    width: pixels.width,
+    height: pixels.height,
+  };
+  if (!encoded && encodeType === undefined)
+    return {
+      ...made,
+      value: writeDatum({ channels: resized.offsets.length, height, width, data: planesOf(resized), label }),
+    };
+  if (type === undefined)
+    throw new DataError(
+      'data/encode-type',
+      { file: path },
+      'this is neither a JPEG nor a PNG, so that it must be encoded; give encodeType (--encode-type), jpg or png',
+    );
+  if (resize === undefined && type === own && (!gray || image.channels === 1))
+    return { ...made, value: writeDatum({ data: bytes, label, encoded: true }) };
+  const { default: sharp } = await import('sharp');
+  // sharp takes R, G, B; the planes are B, G, R.
+  const planes = planesOf(resized);
+  const channels = resized.offsets.length as 1 | 3;
+  const raw = Buffer.allocUnsafe(planes.length);
+  for (let i = 0, area = width * height; i < area; i++)
+    for (let c = 0; c < channels; c++) raw[i * channels + channels - 1 - c] = planes[c * area + i]!;
+  const pipeline = sharp(raw, { raw: { width, height, channels } });
+  // OpenCV's imwrite quality is 95 by default.
+  const data = await (type === 'png' ? pipeline.png() : pipeline.jpeg({ quality: 95 })).toBuffer();
+  return { ...made, value: writeDatum({ data, label, encoded: true }) };
+}
+
+/** Writes a database whole or not at all; a record that is null is left out. @returns How many were written. */
+export async function writeRecords(
+  output: string,
+  count: number,
+  { shuffle, onProgress, signal }: ConvertDatasetOptions,
+  record: (index: number, place: number) => Promise<{ key: string; value: Buffer } | null>,
+): Promise<number> {
+  const order = shuffle === undefined ? null : await shuffled(count, shuffle);
+  const writer = new LmdbWriter(output);
+  const yieldIfDue = yielding();
+  let written = 0;
+  try {
+    for (let place = 0; place < count; place++) {
+      signal?.throwIfAborted();
+      const made = await record(order?.[place] ?? place, place);
+      if (made !== null) {
+        writer.add(made.key, made.value);
+        written++;
+      }
+      if ((place + 1) % 1000 === 0) onProgress?.(place + 1, count);
+      await yieldIfDue();
+    }
+    if (written === 0 && count > 0)
+      throw new ImageError('image/none-left', undefined, 'no image can be read; nothing is written');
+    await writer.finish();
+  } catch (error) {
+    writer.abandon();
+    throw error;
+  }
+  return written;
+}
+
+/** Keys sort as their numbers do. */
+export const keyOf = (place: number, count: number, digits: number): string =>
+  String(place).padStart(Math.max(digits, String(count - 1).length), '0');
