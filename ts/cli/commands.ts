@@ -82,7 +82,8 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   dataset: {
     group: TRAIN,
-    summary: "write images as an LMDB that Caffe's Data or SSD's AnnotatedData layer reads, or the mean of one",
+    summary:
+      "write images as an LMDB that Caffe's Data or SSD's AnnotatedData layer reads, or the mean of one",
     load: async () => (await import('./dataset.ts')).dataset,
   },
   'bn-stats': {
