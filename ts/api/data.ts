@@ -19,6 +19,12 @@ export {
 export type { Datum } from '../data/datum.ts';
 export { type ImageListOptions, readImageList } from '../data/image-list.ts';
 export type { ConvertDatasetOptions, ConvertImagesOptions } from '../data/image-records.ts';
+export {
+  type LabelList,
+  type LabelListOptions,
+  readLabelList,
+  type SeveralLabels,
+} from '../data/label-list.ts';
 export type { DataLayerOptions } from '../data/layer-context.ts';
 export { readLmdb } from '../data/lmdb.ts';
 export { type MeanOfImages, type MeanOptions, meanOfImages, writeMeanImage } from '../data/mean-image.ts';

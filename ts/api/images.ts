@@ -83,6 +83,16 @@ export {
 } from '../images/evaluate/roc.ts';
 export { readSamples, type Samples, type SamplesOptions } from '../images/evaluate/samples.ts';
 export {
+  type EvaluateLabelsOptions,
+  evaluateLabels,
+  type LabelFigures,
+  type LabelsOptions,
+  type LabelsOutcome,
+  type LabelsSample,
+  type LabelsSummary,
+  summariseLabels,
+} from '../images/evaluate/several-labels.ts';
+export {
   type CalibrationBin,
   type ClassCount,
   type Confusion,

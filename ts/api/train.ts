@@ -70,6 +70,7 @@ export {
   type FinetuneEvent,
   type FinetuneOptions,
   finetune,
+  type LabelsEvaluatedEvent,
   type SplitEvent,
   type StoppedEvent,
   type WrittenEvent,

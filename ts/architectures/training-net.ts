@@ -34,11 +34,31 @@ export interface Classifier {
   /** The Input layer's single top. */
   readonly input: string;
   readonly shape: readonly number[];
-  /** The blob that the final Softmax reads. */
+  /** The blob that the final Softmax, or Sigmoid, reads. */
   readonly scores: string;
   /** The last InnerProduct, which makes it. */
   readonly head: LayerParameter;
   readonly classes: number;
+}
+
+/** What makes scores probabilities: of classes that exclude each other, and of classes that do not. */
+const OUTPUTS = ['Softmax', 'Sigmoid'];
+
+/** Whether a net's classes do not exclude each other: it ends in Sigmoid. */
+export const isIndependent = ({ layer = [] }: NetParameter): boolean => layer.at(-1)?.type === 'Sigmoid';
+
+/** The same net for classes that do not exclude each other: Sigmoid instead of Softmax. */
+export const withIndependentClasses = (deploy: NetParameter): NetParameter => endingIn('Sigmoid', deploy);
+
+/** The same net for classes that exclude each other: Softmax instead of Sigmoid; without either it stays as it is. */
+export const withExclusiveClasses = (deploy: NetParameter): NetParameter =>
+  isIndependent(deploy) ? endingIn('Softmax', deploy) : deploy;
+
+function endingIn(type: 'Softmax' | 'Sigmoid', deploy: NetParameter): NetParameter {
+  const { scores } = classifierOf(deploy);
+  const layers = deploy.layer!;
+  const body = OUTPUTS.includes(layers.at(-1)!.type ?? '') ? layers.slice(0, -1) : layers;
+  return { ...deploy, layer: [...body, { name: 'prob', type, bottom: [scores], top: ['prob'] }] };
 }
 
 /**
@@ -50,7 +70,7 @@ export function classifierOf(deploy: NetParameter): Classifier {
   const refuse = (found: string): never => {
     throw new ArgumentError(
       'model',
-      'a deploy net: one Input layer, an InnerProduct for the scores, and Softmax',
+      'a deploy net: one Input layer, an InnerProduct for the scores, and Softmax or Sigmoid',
       found,
     );
   };
@@ -65,7 +85,7 @@ export function classifierOf(deploy: NetParameter): Classifier {
   const shape = (input!.input_param?.shape as { dim?: number[] }[] | undefined)?.[0]?.dim ?? [];
   if (shape.length !== 4) refuse(`an input of shape ${shape.join('×') || 'unknown'}`);
   const last = layers.at(-1)!;
-  const scores = last.type === 'Softmax' ? last.bottom![0]! : last.top?.[0];
+  const scores = OUTPUTS.includes(last.type ?? '') ? last.bottom![0]! : last.top?.[0];
   const head = layers.findLast(({ type }) => type === 'InnerProduct');
   if (head === undefined || head.top?.[0] !== scores)
     refuse(`${last.type} "${last.name}" as the last layer, over "${scores}"`);
@@ -150,7 +170,8 @@ const TRAINING_NET = signature('trainingNet', {
 /**
  * The net for phases TRAIN and TEST. Convolutions start as He et al. (2015) give it for ReLU nets (filler msra),
  * biases at 0. BatchNorm has three `param` of rate 0: its blobs are statistics, which older Caffes would train.
- * SoftmaxWithLoss is `loss`; in TEST Accuracy is `top-1`, and `top-5` where there are more than five classes.
+ * SoftmaxWithLoss is `loss`; in TEST Accuracy is `top-1`, and `top-5` where there are more than five classes. Of a net that
+ * ends in Sigmoid SigmoidCrossEntropyLoss is `loss`, over a label of 0 or 1 for each class.
  * @throws ArgumentError for a net that is no classifier, or data layers that do not make its input and `label`
  */
 export function trainingNet(deploy: NetParameter, options: TrainingNetOptions): NetParameter {
@@ -168,15 +189,19 @@ export function trainingNet(deploy: NetParameter, options: TrainingNetOptions): 
     layer: [
       ...data,
       ...body.map((layer) => trained(layer, options)),
-      { name: 'loss', type: 'SoftmaxWithLoss', bottom: [scores, 'label'], top: ['loss'] },
-      accuracy(scores, 1),
-      ...(classes > 5 ? [accuracy(scores, 5)] : []),
+      ...(isIndependent(deploy)
+        ? [{ name: 'loss', type: 'SigmoidCrossEntropyLoss', bottom: [scores, 'label'], top: ['loss'] }]
+        : [
+            { name: 'loss', type: 'SoftmaxWithLoss', bottom: [scores, 'label'], top: ['loss'] },
+            accuracy(scores, 1),
+            ...(classes > 5 ? [accuracy(scores, 5)] : []),
+          ]),
     ],
   };
 }
 
 const isOutput = (type: string | undefined, bottom: string[] | undefined, scores: string) =>
-  type === 'Softmax' && bottom?.[0] === scores;
+  OUTPUTS.includes(type ?? '') && bottom?.[0] === scores;
 
 function accuracy(scores: string, top: number): LayerParameter {
   return {

@@ -114,7 +114,7 @@ Examples:
       const rows = ready.length === 0 ? [] : await scorer.score(ready);
       for (const each of read) {
         if (each.status === 'rejected') await broken.guard(Promise.reject(each.reason));
-        else print(each.value.file, likeliest(rows.shift()!, labels, flags.top), flags);
+        else print(each.value.file, likeliest(rows.shift()!, labels, flags.top), flags, scores.independent);
       }
       progress?.update(end);
     }
@@ -123,7 +123,11 @@ Examples:
   });
 }
 
-function print(file: string, top: readonly Classification[], { json }: Flags): void {
+function print(file: string, top: readonly Classification[], { json }: Flags, independent: boolean): void {
   const lines = top.map(({ label, probability }) => `  ${probability.toFixed(4)}  ${label}`);
-  console.log(json ? JSON.stringify({ file, top }) : [file, ...lines].join('\n'));
+  console.log(
+    json
+      ? JSON.stringify({ file, top, ...(independent ? { independent } : {}) })
+      : [file, ...lines].join('\n'),
+  );
 }

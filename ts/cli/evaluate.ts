@@ -1,7 +1,9 @@
 /** `resnode evaluate` */
 
+import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { Command } from 'commander';
+import { isIndependent } from '../architectures/training-net.ts';
 import { ArgumentError, ImageError } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
@@ -24,6 +26,7 @@ import { readLabels } from '../images/labels.ts';
 import { decodingOf } from '../images/preprocess.ts';
 import { writeEvaluationReport } from '../train/evaluation-report.ts';
 import { checkReportFile } from '../train/report.ts';
+import { evaluateLabelList } from './evaluate-labels.ts';
 import { checkTaskFlags, evaluateTask, type TaskFlags, taskOptions } from './evaluate-task.ts';
 import { type EvaluateFlags, type Job, jobOf, replayJob } from './evaluation-job.ts';
 import { flag, own } from './flag.ts';
@@ -128,7 +131,9 @@ Examples:
   });
 }
 
-/** Null where it was interrupted. */
+const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+
+/** Null where it was interrupted, or is told already. */
 async function run(
   job: Job,
   flags: Flags,
@@ -148,6 +153,10 @@ async function run(
     ...(scales === undefined ? {} : { tune: false }),
   });
   const classes = elementCount(Object.values(loaded.outputs).at(-1)!.slice(1));
+  if (isIndependent(net) && isFile(source.images)) {
+    await evaluateLabelList(job, flags, { device, model: loaded, classes });
+    return null;
+  }
   const labels = source.labels === null ? undefined : readLabels(source.labels, classes);
   const preprocess = job.preprocess(imageInput(loaded).size);
   const {

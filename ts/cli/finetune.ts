@@ -2,8 +2,10 @@
 
 import { Command } from 'commander';
 import { classifierOf } from '../architectures/training-net.ts';
+import { isFolder } from '../caffe/model-folder.ts';
 import { readNetFile } from '../caffe/net-parameter.ts';
 import { balanceFacts } from '../images/evaluate/balance-text.ts';
+import { readLabels } from '../images/labels.ts';
 import { type FinetuneEvent, finetune as run } from '../train/finetune.ts';
 import { formatDuration } from '../train/pace.ts';
 import { BrokenImages } from './broken-images.ts';
@@ -18,6 +20,7 @@ import {
   trainingPrecisionOptions,
 } from './options.ts';
 import { choosePreprocess, limitsOf, type PreprocessFlags, preprocessOptions } from './preprocess-options.ts';
+import { labelLines } from './print-evaluation.ts';
 import { stopOnSignals } from './stop-on-signals.ts';
 import { eventJson, eventLines } from './training-log.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
@@ -25,6 +28,7 @@ import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts
 interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags, TrainingPrecisionFlags {
   model: string;
   weights: string;
+  labels?: string;
   out: string;
   overwrite?: boolean;
   epochs?: number;
@@ -43,9 +47,13 @@ interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags, TrainingPrec
 
 export function finetune(): Command {
   const command = new Command()
-    .argument('<folder>', 'folders of images, one a class; or train/ and val/ with such folders')
+    .argument(
+      '<folder>',
+      'folders of images, one a class; or train/ and val/ with such folders; or a list with several labels an image',
+    )
     .addOption(needed(own('deployModel')))
     .addOption(needed(own('weights')))
+    .addOption(own('labels'))
     .addOption(own('outFolder', 'finetuned'))
     .addOption(own('overwrite'))
     .addOption(flag('finetune', 'epochs', '--epochs <n>'))
@@ -72,7 +80,8 @@ split, what it was trained with and the last snapshot are in training/.
 Example:
   resnode finetune hymenoptera --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\
     --mean ResNet_mean.binaryproto --out ants-and-bees
-  resnode classify ant.jpg --model ants-and-bees`,
+  resnode classify ant.jpg --model ants-and-bees
+  resnode finetune findings.txt --labels findings.names --model … # lines like "scan7.dcm 0,3" or "scan7.dcm 1 0 0 1"`,
     )
     .action(async (folder: string, flags: Flags) => {
       const { model, weights, out, epochs, batch, rate, headRate, valShare, seed } = flags;
@@ -87,6 +96,7 @@ Example:
       for await (const event of run({
         ...{ folder, model, weights, out, device, epochs, batch, rate, headRate, valShare, seed },
         ...{ classWeights, sampling },
+        ...(flags.labels === undefined ? {} : { labels: readLabels(flags.labels) }),
         ...trainingPrecisionOf(flags),
         ...matchOf(flags),
         batchNorm: flags.liveBn ? 'live' : 'frozen',
@@ -98,7 +108,7 @@ Example:
       })) {
         if (event.type === 'split') {
           ({ classes } = event);
-          sayIgnored(folder, event.ignored);
+          if (isFolder(folder)) sayIgnored(folder, event.ignored);
           broken.end(event.train + event.val + broken.list.length);
         }
         if (event.type === 'stopped') process.exitCode = stop.status;
@@ -120,6 +130,8 @@ function lines(event: FinetuneEvent, classes: readonly string[]): string[] {
       const name = (label: number) => classes[label] ?? `class ${label}`;
       return balanceFacts(event.summary, name).map(([title, value]) => `${title}: ${value}`);
     }
+    case 'evaluatedLabels':
+      return labelLines(event.summary, (label) => classes[label] ?? `class ${label}`);
     case 'written':
       return [
         `${formatDuration(event.seconds)}, at most ${(event.peakMemory / 2 ** 30).toFixed(2)} GiB of memory`,

@@ -7,10 +7,24 @@ import {
   sensitivityText,
 } from '../images/evaluate/balance-text.ts';
 import type { EvaluationResult, ResultComparison } from '../images/evaluate/result.ts';
+import { LABELS_HEAD, type LabelsSummary, labelFacts, labelRows } from '../images/evaluate/several-labels.ts';
 import type { Share } from '../images/evaluate/statistics.ts';
 
 /** Confusions that are printed unless all are asked for. */
 const MOST = 10;
+
+/** What was found where images have several labels: the means, then every class. */
+export function labelLines(summary: LabelsSummary, name: (label: number) => string): string[] {
+  const rows = [LABELS_HEAD, ...labelRows(summary, name)];
+  const widths = LABELS_HEAD.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
+  return [
+    ...labelFacts(summary).map(([title, value]) => `${title}: ${value}`),
+    ...rows.map(
+      (row) =>
+        `  ${row.map((cell, i) => (i === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[i]!))).join('  ')}`,
+    ),
+  ];
+}
 
 /** @param details Every class, every confusion and the calibration, too. */
 export function printEvaluation(result: EvaluationResult, details: boolean): void {

@@ -69,7 +69,7 @@ async function open(
       is_color: boolean;
       root_folder: string;
     }>('ImageDataParameter', layer.image_data_param);
-    const [line] = await readImageList(path);
+    const [line] = await readImageList(path, { several: true });
     const resize = param.new_height === 0 ? null : { width: param.new_width, height: param.new_height };
     const image = { ...line!, path: find(param.root_folder + line!.path) };
     const transform = untransformed(layer, param.is_color);

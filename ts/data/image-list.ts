@@ -11,7 +11,10 @@ import type { ListedImage } from './reader.ts';
 const READ_IMAGE_LIST = signature('readImageList', {
   file: required(path, '`path label` a line.'),
   options: optional(
-    options<ImageListOptions>({ negative: optional(boolean, 'true', 'Whether labels below 0 are taken.') }),
+    options<ImageListOptions>({
+      negative: optional(boolean, 'true', 'Whether labels below 0 are taken.'),
+      several: optional(boolean, 'false', 'Whether lines may have several values, the same number in each.'),
+    }),
     'none',
     'Which labels are taken.',
   ),
@@ -20,6 +23,8 @@ const READ_IMAGE_LIST = signature('readImageList', {
 export interface ImageListOptions {
   /** Whether labels below 0 are taken, as for a loss with `ignore_label: -1`. Default true. */
   readonly negative?: boolean;
+  /** Whether lines may have several values, `path 1 0 1`, the same number in each: `labels`. Default false. */
+  readonly several?: boolean;
 }
 
 /**
@@ -29,20 +34,27 @@ export interface ImageListOptions {
  */
 export async function readImageList(file: string, options: ImageListOptions = {}): Promise<ListedImage[]> {
   READ_IMAGE_LIST.check(file, options);
-  const { negative = true } = options;
+  const { negative = true, several = false } = options;
   const images: ListedImage[] = [];
   let line = 0;
   try {
     await checkIsListFile(file);
     for await (const text of readLines(file)) {
       line++;
-      const read = readListLine(text, { negative });
+      const read = readListLine(text, { negative, several });
       if (read === null) continue;
       if ('expected' in read)
         throw new DataError(
           'data/list',
           { file: `${file}:${line}` },
           `expected ${read.expected}; found "${text.slice(0, 200)}"`,
+        );
+      const [first] = images;
+      if (first !== undefined && first.labels?.length !== read.labels?.length)
+        throw new DataError(
+          'data/list',
+          { file: `${file}:${line}` },
+          `expected ${first.labels?.length ?? 1} values behind the path, as in line ${first.line}; found "${text.slice(0, 200)}"`,
         );
       images.push({ ...read, line });
     }

@@ -18,6 +18,8 @@ import { type Transform, transformedShape, transformPixels } from './transform.t
 interface Labelled {
   readonly name: string;
   readonly label: number | null;
+  /** Instead of it, where there are several. */
+  readonly labels?: readonly number[] | undefined;
   readonly pixels: Pixels;
 }
 
@@ -70,13 +72,13 @@ export function listReader(spec: Extract<ReaderSpec, { kind: 'images' }>): Reade
   const { list, resize, transform } = spec;
   const decoding = decodingOf(transform.augment);
   return imageReader(spec, undefined, async ({ image }) => {
-    const { path, label, line } = image!;
+    const { path, label, labels, line } = image!;
     const name = `${list}:${line}: ${path}`;
     const pixels = await named(undefined, name, async () => {
       const decoded = pixelsOfImage(await decodeImage(path, decoding), transform.colour !== false);
       return resize === null ? decoded : resizePixels(decoded, resize.width, resize.height);
     });
-    return { name, label, pixels };
+    return { name, label, labels, pixels };
   });
 }
 
@@ -86,14 +88,14 @@ function imageReader(
   load: (sample: Sample) => Promise<Labelled>,
 ): Reader {
   const prepare = async (sample: Sample) => {
-    const { name, label, pixels } = await load(sample);
+    const { name, label, labels, pixels } = await load(sample);
     const random = seededRandom(sample.seed);
     const resized = await named(file, name, () => augmentPixels(pixels, transform, random));
-    return { name, label, pixels: resized, random };
+    return { name, label, labels, pixels: resized, random };
   };
   return {
     async describe(first): Promise<Description> {
-      const { pixels, name, random } = await prepare(first);
+      const { pixels, name, labels, random } = await prepare(first);
       const shape = transformedShape(pixels, transform);
       const count = elementCount(shape);
       // What would be refused in the first batch is refused when the source is opened.
@@ -101,7 +103,10 @@ function imageReader(
         transformPixels(pixels, transform, random, shape, new Float32Array(count), 0),
       );
       return {
-        shapes: { [tops.data]: shape, ...(tops.label === null ? {} : { [tops.label]: [] }) },
+        shapes: {
+          [tops.data]: shape,
+          ...(tops.label === null ? {} : { [tops.label]: labels === undefined ? [] : [labels.length] }),
+        },
       };
     },
     async read(samples, shapes, output, stopped) {
@@ -110,9 +115,11 @@ function imageReader(
       const data = output[tops.data] as Float32Array;
       for (const [i, sample] of samples.entries()) {
         if (stopped()) break;
-        const { name, label, pixels, random } = await prepare(sample);
+        const { name, label, labels, pixels, random } = await prepare(sample);
         await named(file, name, () => transformPixels(pixels, transform, random, shape, data, i * count));
-        if (tops.label !== null) output[tops.label]![i] = label ?? missingLabel(file, name);
+        if (tops.label === null) continue;
+        if (labels !== undefined) output[tops.label]!.set(labels, i * labels.length);
+        else output[tops.label]![i] = label ?? missingLabel(file, name);
       }
     },
     close: () => {},

@@ -10,15 +10,19 @@ const HEAD_BYTES = 2 ** 16;
 
 /** What a line says; or, in words, what was expected there. Null: an empty line. */
 export type ListLine =
-  | { readonly path: string; readonly label: number }
+  | { readonly path: string; readonly label: number; readonly labels?: readonly number[] }
   | { readonly expected: string }
   | null;
 
 /**
  * Caffe's `path label`: the last space divides, so paths may hold others.
  * @param options.negative Whether labels may be below 0.
+ * @param options.several Whether several values may follow the path, which become `labels`; `label` is the first then.
  */
-export function readListLine(line: string, { negative }: { readonly negative: boolean }): ListLine {
+export function readListLine(
+  line: string,
+  { negative, several = false }: { readonly negative: boolean; readonly several?: boolean },
+): ListLine {
   const text = line.trim();
   if (text === '') return null;
   const fail = (cure: string) => ({ expected: `"path label" with a whole number for the label: ${cure}` });
@@ -32,17 +36,35 @@ export function readListLine(line: string, { negative }: { readonly negative: bo
     );
   }
   if (IMAGE_FILE.test(label)) return fail('no label follows the path');
-  const [, several] = /\.\w{2,5}((?:\s+[-+\d.eE,]+)+)$/.exec(path) ?? [];
-  if (several !== undefined && IMAGE_FILE.test(path.slice(0, -several.length)))
+  const [, others] = /\.\w{2,5}((?:\s+[-+\d.eE,]+)+)$/.exec(path) ?? [];
+  if (others !== undefined && IMAGE_FILE.test(path.slice(0, -others.length))) {
+    const labels = [...others.trim().split(/\s+/), label].map(Number);
+    if (several && labels.every(Number.isFinite))
+      return { path: path.slice(0, -others.length), label: labels[0]!, labels };
     return fail(
-      `there are ${several.trim().split(/\s+/).length + 1} labels, of which this takes one; several are for HDF5Data`,
+      several
+        ? 'values behind the path are numbers with spaces between, one a class'
+        : `there are ${labels.length} labels, of which this takes one; several are for nets that end in Sigmoid, whose classes do not exclude each other`,
     );
+  }
   if (!/^[+-]?\d{1,10}$/.test(label) || Math.abs(Number(label)) > 2 ** 31 - 1)
     return fail(
       `"${label.slice(0, 40)}" is none${Number.isNaN(Number(label)) ? '; number the classes from 0' : '; values that are no classes are for HDF5Data'}`,
     );
   if (Number(label) < 0 && !negative) return fail(`"${label}" is below 0; number the classes from 0`);
   return { path, label: Number(label) };
+}
+
+/** Path and all that follows it: behind the last name of an image, else behind the first space. Null: nothing follows. */
+export function splitLabels(line: string): [path: string, labels: string] | null {
+  const text = line.trim();
+  for (let at = text.length; at > 0; at = text.lastIndexOf(' ', at - 1)) {
+    const end = at === text.length ? -1 : at;
+    if (end > 0 && IMAGE_FILE.test(text.slice(0, end).trimEnd()))
+      return [text.slice(0, end).trimEnd(), text.slice(end).trim()];
+  }
+  const [, path, labels] = /^(\S+)\s+(.+)$/.exec(text) ?? [];
+  return path === undefined || labels === undefined || IMAGE_FILE.test(text) ? null : [path, labels];
 }
 
 /**

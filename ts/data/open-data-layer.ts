@@ -210,7 +210,9 @@ async function imageStream(layer: LayerParameter, context: Context): Promise<Str
   if ((height === 0) !== (width === 0))
     throw refuse('new_height and new_width are given together or not at all');
   const list = path(source);
-  const lines = await readImageList(list);
+  const lines = await readImageList(list, { several: true });
+  if (options.augment?.balanced && lines[0]!.labels !== undefined)
+    throw refuse('augment.balanced is for lists with one class an image; this one has several values');
   checkRootFolder(param.root_folder, lines[0]!, context);
   const labels = options.augment?.balanced ? lines.map(({ label }) => label) : [];
   const skip = (seed: number) => (most === 0 ? 0 : mix(seed, 1) % most);

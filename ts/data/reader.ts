@@ -18,6 +18,8 @@ export interface ListedImage {
   /** As it is opened. */
   readonly path: string;
   readonly label: number;
+  /** All values, where the list has several a line. */
+  readonly labels?: readonly number[];
   /** In the list, from 1 on. */
   readonly line: number;
 }

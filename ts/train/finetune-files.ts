@@ -1,10 +1,17 @@
 /** What fine-tuning writes before it trains: split, nets, solver, augmentation. */
-import { join, relative } from 'node:path';
+import { statSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { dataLayers } from '../architectures/data-layers.ts';
 import type { PhaseAugment } from '../architectures/paper-training.ts';
 import { linearSolver } from '../architectures/solver-presets.ts';
 import { solverText, trainingNetText } from '../architectures/training-files.ts';
-import { classifierOf, replaceHead, trainingNet } from '../architectures/training-net.ts';
+import {
+  classifierOf,
+  replaceHead,
+  trainingNet,
+  withExclusiveClasses,
+  withIndependentClasses,
+} from '../architectures/training-net.ts';
 import { ArgumentError } from '../base/errors.ts';
 import { makeFolder } from '../base/files.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
@@ -105,7 +112,9 @@ export function writeFinetuneFiles(
       given.mean.shape.join('×'),
     );
   const preprocess: Preprocess = { ...given, crop: { width, height } };
-  const deploy = replaceHead(original, split.classes.length);
+  const replaced = replaceHead(original, split.classes.length);
+  // What the net was for does not count: folders have one class an image.
+  const deploy = split.several ? withIndependentClasses(replaced) : withExclusiveClasses(replaced);
   const head = classifierOf(deploy).head.name!;
   const stem = deploy.layer?.find(({ type }) => type === 'Convolution')?.name;
 
@@ -122,12 +131,13 @@ export function writeFinetuneFiles(
     readme: join(out, 'README.md'),
   };
   const { resize, mean, scale = 1 } = preprocess;
+  const rootFolder = statSync(source.folder).isDirectory() ? source.folder : dirname(source.folder);
   const testBatch = testBatchOf(split.val.length, recipe.batch);
   const data = dataLayers({
     kind: 'list',
     train: inside('train.txt'),
     test: inside('val.txt'),
-    rootFolder: source.folder,
+    rootFolder,
     batch: recipe.batch,
     testBatch,
     input,
@@ -196,8 +206,8 @@ export function writeFinetuneFiles(
   for (const [path, text] of [
     [paths.model, printPrototxt(deploy)],
     [paths.labels, split.classes.map((name) => `${name}\n`).join('')],
-    [inside('train.txt'), listText(split.train, source.folder)],
-    [inside('val.txt'), listText(split.val, source.folder)],
+    [inside('train.txt'), listText(split.train, rootFolder, split.classes.length)],
+    [inside('val.txt'), listText(split.val, rootFolder, split.classes.length)],
     [inside('train_val.prototxt'), trainingNetText(net)],
     [inside('solver.prototxt'), solverText(solver, command)],
     [inside('augment.json'), `${JSON.stringify(augment, null, 2)}\n`],
@@ -207,7 +217,16 @@ export function writeFinetuneFiles(
 }
 
 /** `balanced`: images / (classes · images of the class), which is 1 on average over the images. */
-function classWeightsOf({ classWeights }: Recipe, { classes, train }: Split): number[] | null {
+function classWeightsOf(
+  { classWeights, sampling }: Recipe,
+  { classes, train, several }: Split,
+): number[] | null {
+  if (several && (classWeights !== undefined || sampling === 'balanced'))
+    throw new ArgumentError(
+      classWeights === undefined ? 'sampling' : 'classWeights',
+      'none where images have several labels: SigmoidCrossEntropyLoss has no weights, and an image is of several classes',
+      classWeights ?? sampling,
+    );
   if (classWeights === undefined) return null;
   if (classWeights !== 'balanced') {
     if (classWeights.length !== classes.length)
@@ -230,9 +249,10 @@ function testBatchOf(images: number, batch: number): number {
   return most;
 }
 
-function listText(images: Split['train'], folder: string): string {
+/** `path label`, or, of images with any number of labels, `path 1 0 1`. */
+function listText(images: Split['train'], folder: string, classes: number): string {
   return images
-    .map(({ image, label }) => {
+    .map(({ image, label, labels }) => {
       const path = relative(folder, image);
       if (/[\r\n]/.test(path))
         throw new ArgumentError(
@@ -240,7 +260,9 @@ function listText(images: Split['train'], folder: string): string {
           "file names without line breaks, which Caffe's lists cannot hold",
           path,
         );
-      return `${path} ${label}\n`;
+      if (labels === undefined) return `${path} ${label}\n`;
+      const values = Array.from({ length: classes }, (_, each) => (labels.includes(each) ? 1 : 0));
+      return `${path} ${values.join(' ')}\n`;
     })
     .join('');
 }

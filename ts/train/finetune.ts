@@ -1,5 +1,6 @@
 /** Fine-tuning as a whole: from folders of images and a trained net to a net for these classes, judged and described. */
 
+import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { ArgumentError, ImageError, ResnodeError } from '../base/errors.ts';
 import {
@@ -13,6 +14,7 @@ import {
   oneOf,
   path,
   signal,
+  string,
 } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { checkNewFolder, overwrite, writeModelReadme } from '../caffe/model-folder.ts';
@@ -20,12 +22,21 @@ import { writeCaffemodel } from '../caffe/write-caffemodel.ts';
 import { openNetData } from '../data/open-net-data.ts';
 import type { Device } from '../device/device.ts';
 import { matchRows } from '../device/load-options.ts';
+import type { Model } from '../device/model.ts';
 import { solverRows } from '../device/train-options.ts';
 import type { TrainOptions } from '../device/trainer.ts';
 import { decodeImage, limitRows } from '../images/decode.ts';
-import { balanceFacts } from '../images/evaluate/balance-text.ts';
+import { balanceFacts, type Fact } from '../images/evaluate/balance-text.ts';
 import { evaluateImages } from '../images/evaluate/evaluate-images.ts';
-import type { Outcome } from '../images/evaluate/outcome.ts';
+import {
+  type EvaluateLabelsOptions,
+  evaluateLabels,
+  LABELS_HEAD,
+  type LabelsSummary,
+  labelFacts,
+  labelRows,
+  summariseLabels,
+} from '../images/evaluate/several-labels.ts';
 import { type OutcomeSummary, summariseOutcomes } from '../images/evaluate/statistics.ts';
 import { readAhead } from '../images/features/read-ahead.ts';
 import { listImages } from '../images/list-images.ts';
@@ -36,13 +47,19 @@ import { type FinetuneFiles, type Recipe, writeFinetuneFiles } from './finetune-
 import { readInitialWeights } from './initial-weights.ts';
 import { formatDuration } from './pace.ts';
 import { openReport, type Report } from './report.ts';
+import type { ReportSection } from './report-data.ts';
 import { Solver } from './solver.ts';
-import { type Split, splitClassFolders } from './split.ts';
+import { type Split, splitClassFolders, splitLabelLists } from './split.ts';
 
 export interface FinetuneOptions
   extends Pick<TrainOptions, 'precision' | 'lossScale' | 'partialWeights' | 'reshapeWeights'> {
-  /** A folder of images for each class, in `folder` or in its `train` and `val`. */
+  /**
+   * A folder of images for each class, in `folder` or in its `train` and `val`; or, where images have several labels, a list
+   * (`readLabelList`), or a folder with `train.txt` and `val.txt`.
+   */
   readonly folder: string;
+  /** Names of the classes of a list. Default `class 0`, `class 1`, …; of folders their names. */
+  readonly labels?: readonly string[];
   /** The deploy prototxt of the trained net, and its weights. */
   readonly model: string;
   readonly weights: string;
@@ -136,7 +153,20 @@ export interface StoppedEvent {
   readonly augment: string;
 }
 
-export type FinetuneEvent = SolverEvent | SplitEvent | EvaluatedEvent | WrittenEvent | StoppedEvent;
+/** The same where images have several labels. */
+export interface LabelsEvaluatedEvent {
+  readonly type: 'evaluatedLabels';
+  readonly summary: LabelsSummary;
+  readonly imagesPerSecond: number;
+}
+
+export type FinetuneEvent =
+  | SolverEvent
+  | SplitEvent
+  | EvaluatedEvent
+  | LabelsEvaluatedEvent
+  | WrittenEvent
+  | StoppedEvent;
 
 const weightsOfClasses: Kind<'balanced' | readonly number[]> = either(
   oneOf('balanced'),
@@ -146,7 +176,12 @@ const weightsOfClasses: Kind<'balanced' | readonly number[]> = either(
 const FINETUNE = signature('finetune', {
   options: required(
     options<FinetuneOptions>({
-      folder: required(path, 'A folder of images for each class.'),
+      folder: required(path, 'A folder of images for each class, or a list with several labels an image.'),
+      labels: optional(
+        list(string, { of: 'class names' }),
+        'class 0, class 1, …',
+        'Names of the classes of a list.',
+      ),
       model: required(path, 'The deploy prototxt.'),
       weights: required(path, 'Its weights.'),
       out: required(path, 'Where the result goes.'),
@@ -210,11 +245,11 @@ export async function* finetune(given: FinetuneOptions): AsyncGenerator<Finetune
   const signals = [given.signal, given.stop].filter((each) => each !== undefined);
   // Beside the training there is nothing to be kept.
   const options = signals.length === 0 ? given : { ...given, signal: AbortSignal.any(signals) };
-  const { folder, out } = options;
+  const { out } = options;
   checkNewFolder(out, options.overwrite);
   const recipe = recipeOf(options);
   const broken = await brokenImages(options);
-  const split = await splitClassFolders(folder, { valShare: options.valShare, seed: recipe.seed, broken });
+  const split = await splitOf(options, recipe, broken);
   const files = writeFinetuneFiles(out, options, split, recipe);
   const { paths } = files;
   yield {
@@ -237,23 +272,17 @@ export async function* finetune(given: FinetuneOptions): AsyncGenerator<Finetune
       return;
     }
     await keepWeights(done, files);
-    const { evaluated, outcomes } = await judge(options, files, split);
-    yield evaluated;
+    const judged = await (split.several ? judgeLabels : judge)(options, files, split);
+    yield judged.evaluated;
     const seconds = (performance.now() - begin) / 1000;
     const peakMemory = process.resourceUsage().maxRSS * 1024;
-    const { classes, val: images } = split;
-    const { summary } = evaluated;
-    for (const section of await evaluationSections(
-      'Images that were not trained with',
-      { summary, outcomes, images, classes, decoding: decodingOf(files.preprocess, limitsOf(options)) },
-      costRows(seconds, peakMemory),
-    ))
-      report.addSection(section);
+    const { classes } = split;
+    for (const section of await judged.sections(costRows(seconds, peakMemory))) report.addSection(section);
     await report.close();
     writeModelReadme(out, {
-      title: `${basename(options.model)} for ${split.classes.join(', ')}`,
+      title: `${basename(options.model)} for ${classes.join(', ')}`,
       madeBy: 'resnode finetune',
-      facts: [...imageRows(split), ...balanceFacts(summary, (label) => classes[label]!)],
+      facts: [...imageRows(split), ...judged.facts],
     });
     yield { type: 'written', files: paths, seconds, peakMemory };
   } catch (error) {
@@ -318,26 +347,88 @@ async function keepWeights({ weights }: DoneEvent, { deploy, paths }: FinetuneFi
   writeCaffemodel(paths.weights, { name: deploy.name ?? '', layers });
 }
 
-async function judge(
+/** What was found of the images that were not trained with. */
+interface Judged {
+  readonly evaluated: EvaluatedEvent | LabelsEvaluatedEvent;
+  readonly facts: readonly Fact[];
+  sections(costs: readonly Fact[]): Promise<ReportSection[]>;
+}
+
+const JUDGED = 'Images that were not trained with';
+
+async function judge(options: FinetuneOptions, files: FinetuneFiles, split: Split): Promise<Judged> {
+  const { classes, val: images } = split;
+  const { outcomes, imagesPerSecond } = await timed(options, files, split, (model, how) =>
+    evaluateImages(model, images, how),
+  );
+  const summary = summariseOutcomes(outcomes);
+  const decoding = decodingOf(files.preprocess, limitsOf(options));
+  return {
+    evaluated: { type: 'evaluated', summary, imagesPerSecond },
+    facts: balanceFacts(summary, (label) => classes[label]!),
+    sections: (costs) => evaluationSections(JUDGED, { summary, outcomes, images, classes, decoding }, costs),
+  };
+}
+
+async function judgeLabels(options: FinetuneOptions, files: FinetuneFiles, split: Split): Promise<Judged> {
+  const samples = split.val.map(({ image, labels = [] }) => ({ image, labels }));
+  const { outcomes, imagesPerSecond } = await timed(options, files, split, (model, how) =>
+    evaluateLabels(model, samples, how),
+  );
+  const summary = summariseLabels(outcomes);
+  const rows = labelRows(summary, (label) => split.classes[label]!);
+  return {
+    evaluated: { type: 'evaluatedLabels', summary, imagesPerSecond },
+    facts: labelFacts(summary),
+    sections: async (costs) => [
+      {
+        title: JUDGED,
+        leads: true,
+        rows: [...labelFacts(summary), ...costs],
+        table: { head: LABELS_HEAD, rows },
+      },
+    ],
+  };
+}
+
+async function timed<Result>(
   { device, maxPixels, signal }: FinetuneOptions,
   { paths, preprocess }: FinetuneFiles,
   { val }: Split,
-): Promise<{ evaluated: EvaluatedEvent; outcomes: readonly Outcome[] }> {
+  evaluate: (model: Model, how: EvaluateLabelsOptions) => Promise<Result>,
+): Promise<Result & { imagesPerSecond: number }> {
   const batch = Math.min(8, val.length);
   await using model = await device.load({ model: paths.model, weights: paths.weights, batch });
   const begin = performance.now();
-  const { outcomes } = await evaluateImages(model, val, {
+  const result = await evaluate(model, {
     preprocess,
     batch,
     ...limitsOf({ maxPixels }),
     ...(signal === undefined ? {} : { signal }),
   });
-  const imagesPerSecond = (1000 * val.length) / (performance.now() - begin);
-  return {
-    evaluated: { type: 'evaluated', summary: summariseOutcomes(outcomes), imagesPerSecond },
-    outcomes,
-  };
+  return { ...result, imagesPerSecond: (1000 * val.length) / (performance.now() - begin) };
 }
+
+/** A folder of class folders, or a list. */
+function splitOf(
+  { folder, labels, valShare }: FinetuneOptions,
+  { seed }: Recipe,
+  broken: ReadonlySet<string>,
+): Promise<Split> {
+  if (isLabelList(folder))
+    return splitLabelLists(folder, { valShare, seed, broken, ...(labels === undefined ? {} : { labels }) });
+  if (labels !== undefined)
+    throw new ArgumentError(
+      'labels',
+      'none where the images lie in a folder for each class, whose names they are,',
+      labels,
+    );
+  return splitClassFolders(folder, { valShare, seed, broken });
+}
+
+const isLabelList = (path: string): boolean =>
+  statSync(path, { throwIfNoEntry: false })?.isFile() === true ||
+  ['train.txt', 'val.txt'].every((name) => existsSync(join(path, name)));
 
 const limitsOf = ({ maxPixels }: Pick<FinetuneOptions, 'maxPixels'>) =>
   maxPixels === undefined ? {} : { maxPixels };
@@ -366,15 +457,21 @@ async function brokenImages({
     }
   };
   const check4 = (part: readonly string[]) => Promise.all(part.map(check));
-  for await (const _ of readAhead(listImages(folder).files, 4, check4, signal));
+  const files = isLabelList(folder)
+    ? await splitLabelLists(folder).then(({ train, val }) => [...train, ...val].map(({ image }) => image))
+    : listImages(folder).files;
+  for await (const _ of readAhead(files, 4, check4, signal));
   return broken;
 }
 
-function imageRows({ classes, train, val, from }: Split) {
+function imageRows({ classes, train, val, from, several }: Split): Fact[] {
   const count = (images: Split['train'], label: number) =>
-    images.filter((each) => each.label === label).length;
+    images.filter((each) => (each.labels ?? [each.label]).includes(label)).length;
   return [
-    ['split', from === 'folders' ? 'as in train/ and val/' : 'drawn, the same share of each class'] as const,
+    [
+      'split',
+      from === 'drawn' ? (several ? 'drawn' : 'drawn, the same share of each class') : `as in train and val`,
+    ] as const,
     ['together', `${train.length} to train with, ${val.length} to judge by`] as const,
     ...classes.map((name, label) => [name, `${count(train, label)} and ${count(val, label)}`] as const),
   ];

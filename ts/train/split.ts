@@ -3,12 +3,15 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ArgumentError } from '../base/errors.ts';
 import { mix, shuffled } from '../base/random.ts';
+import { type LabelList, readLabelList } from '../data/label-list.ts';
 import { type ClassFolder, type ClassFolders, listClassFolders } from '../images/evaluate/dataset.ts';
 
 export interface LabelledImage {
   readonly image: string;
-  /** Index of its class. */
+  /** Index of its class; of several the first, −1 of none. */
   readonly label: number;
+  /** All of them, where an image may have several. */
+  readonly labels?: readonly number[];
 }
 
 export interface Split {
@@ -16,8 +19,10 @@ export interface Split {
   readonly classes: readonly string[];
   readonly train: readonly LabelledImage[];
   readonly val: readonly LabelledImage[];
-  /** `folders`: the split is that of `train/` and `val/`; `drawn`: it was drawn here. */
-  readonly from: 'folders' | 'drawn';
+  /** `folders`, `lists`: it is that of `train/` and `val/`, or of `train.txt` and `val.txt`; `drawn`: it was drawn here. */
+  readonly from: 'folders' | 'lists' | 'drawn';
+  /** Images have any number of labels: the split is of a list. Default false. */
+  readonly several?: boolean;
   /** What of the folders is not taken: by name no images, hidden, or a folder without images. */
   readonly ignored: readonly string[];
 }
@@ -63,6 +68,47 @@ export async function splitClassFolders(folder: string, options: SplitOptions = 
     });
   }
   return { classes: folders.map(({ name }) => name), train, val, from: 'drawn', ignored };
+}
+
+export interface ListSplitOptions extends SplitOptions {
+  /** Names of the classes. Default `class 0`, `class 1`, … */
+  readonly labels?: readonly string[];
+}
+
+/**
+ * Reads a list of images with several labels (`readLabelList`) and draws a share of it to judge by; or `train.txt` and
+ * `val.txt` of a folder.
+ * @throws ArgumentError for a list with one label an image, fewer than two classes or images, or another number of names
+ */
+export async function splitLabelLists(path: string, options: ListSplitOptions = {}): Promise<Split> {
+  const { valShare = 0.2, seed = 1, broken = new Set<string>(), labels } = options;
+  if (!(valShare > 0 && valShare < 1))
+    throw new ArgumentError('valShare', 'a number above 0 and below 1', valShare);
+  const given = labels === undefined ? {} : { classes: labels.length };
+  const isFolder = statSync(path).isDirectory();
+  const list = readLabelList(isFolder ? join(path, 'train.txt') : path, given);
+  const { classes: count } = list;
+  if (count < 2) throw new ArgumentError('images', 'labels of at least two classes', path);
+  const classes = labels ?? Array.from({ length: count }, (_, label) => `class ${label}`);
+  const whole = ({ images }: LabelList): LabelledImage[] =>
+    images
+      .filter(({ image }) => !broken.has(image))
+      .map(({ image, labels: own }) => ({ image, label: own[0] ?? -1, labels: own }));
+  const images = whole(list);
+  const made = { classes, several: true, ignored: [] };
+  if (isFolder) {
+    const val = whole(readLabelList(join(path, 'val.txt'), { classes: count }));
+    return { ...made, train: images, val, from: 'lists' };
+  }
+  if (images.length < 2) throw new ArgumentError('images', 'two images, to train with and to judge by', path);
+  const kept = Math.min(images.length - 1, Math.max(1, Math.round(valShare * images.length)));
+  const drawn = new Set((await shuffled(images.length, mix(seed, 0))).subarray(0, kept));
+  return {
+    ...made,
+    train: images.filter((_, i) => !drawn.has(i)),
+    val: images.filter((_, i) => drawn.has(i)),
+    from: 'drawn',
+  };
 }
 
 /** Without the images that are broken. */

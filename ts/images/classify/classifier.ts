@@ -119,6 +119,8 @@ export class Classifier {
   readonly labels: readonly string[];
   /** The model that it runs, with its plan, warnings and report. */
   readonly model: Model;
+  /** Classes do not exclude each other: each has a probability of its own, and they need not sum to 1. */
+  readonly independent: boolean;
   readonly #parts: ClassifierParts;
   readonly #scores: Scores;
   readonly #scorers: (crops: 1 | 10) => ImageScorer<Float32Array[]>;
@@ -132,6 +134,7 @@ export class Classifier {
     this.model = model;
     const input = imageInput(model);
     this.#scores = scoresOf(model, input.name);
+    this.independent = this.#scores.independent;
     this.labels = labelsOf(parts.labels, this.#scores.classes);
     this.#scorers = (crops) => scoreCrops(input, this.#scores, preprocess, crops);
     const { maxDelay = 0, maxQueue } = options;

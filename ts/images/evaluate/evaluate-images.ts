@@ -17,7 +17,7 @@ import {
 import { fields, optional, options, required, signature } from '../../base/options.ts';
 import { type Model, model } from '../../device/model.ts';
 import { type DecodeLimits, decodeImage, limitRows } from '../decode.ts';
-import { imageInput } from '../features/image-input.ts';
+import { type ImageInput, imageInput } from '../features/image-input.ts';
 import { readAhead } from '../features/read-ahead.ts';
 import { anyImage, type DeepImage, type Image } from '../image.ts';
 import { decodingOf, type Preprocess, preprocess } from '../preprocess.ts';
@@ -84,13 +84,48 @@ const MOST_SCORES = 30;
 /** Images of one run by default. */
 export const defaultBatch = (crops: 1 | 10): number => (crops === 10 ? 1 : 8);
 
+export const imageOfSample: Kind<Sample['image']> = either(path, anyImage);
+
+/** Rows of what any evaluation takes. */
+export const evaluateRows = {
+  ...limitRows,
+  preprocess: required(preprocess, 'What images go through.'),
+  crops: optional(
+    oneOf<1 | 10>(1, 10),
+    '1',
+    'Views of an image: its centre, or four corners, centre and their mirrors.',
+  ),
+  batch: optional(integer(1), '8, and 1 with ten crops', 'Images in one run.'),
+  skipBroken: optional(boolean, 'false', 'Leaves images out that cannot be read.'),
+  signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+};
+
+const evaluateOptions = options<EvaluateOptions>({
+  resume: optional(
+    fields<Progress>('the progress of an earlier call', {
+      done: required(integer(0), 'Samples that are over.'),
+      outcomes: required(list(having<Outcome>('an outcome')), 'One an image.'),
+      skipped: required(list(having<SkippedImage>('a skipped file')), 'Left out.'),
+    }),
+    'from the beginning',
+    'Goes on behind it.',
+  ),
+  ...evaluateRows,
+  scales: optional(list(integer(1), { of: 'sides', atLeast: 1 }), 'none', 'Shorter sides, instead of crops.'),
+  onProgress: optional(
+    callback<NonNullable<EvaluateOptions['onProgress']>>(),
+    'none',
+    'Told after each run.',
+  ),
+});
+
 const EVALUATE_IMAGES = signature('evaluateImages', {
   model: required(model, 'The classifier.'),
   samples: required(
     list(
       either(
         fields<Omit<Sample, 'orderIsAssumed'>>('a sample, { image, label }', {
-          image: required(either(path, anyImage), 'A path, or pixels.'),
+          image: required(imageOfSample, 'A path, or pixels.'),
           label: required(anything as Kind<number>, 'The true class, from 0.'),
         }),
         callback<LazySample>(),
@@ -99,45 +134,12 @@ const EVALUATE_IMAGES = signature('evaluateImages', {
     ),
     'Images with their classes.',
   ),
-  options: required(
-    options<EvaluateOptions>({
-      resume: optional(
-        fields<Progress>('the progress of an earlier call', {
-          done: required(integer(0), 'Samples that are over.'),
-          outcomes: required(list(having<Outcome>('an outcome')), 'One an image.'),
-          skipped: required(list(having<SkippedImage>('a skipped file')), 'Left out.'),
-        }),
-        'from the beginning',
-        'Goes on behind it.',
-      ),
-      ...limitRows,
-      preprocess: required(preprocess, 'What images go through.'),
-      crops: optional(
-        oneOf<1 | 10>(1, 10),
-        '1',
-        'Views of an image: its centre, or four corners, centre and their mirrors.',
-      ),
-      scales: optional(
-        list(integer(1), { of: 'sides', atLeast: 1 }),
-        'none',
-        'Shorter sides, instead of crops.',
-      ),
-      batch: optional(integer(1), '8, and 1 with ten crops', 'Images in one run.'),
-      skipBroken: optional(boolean, 'false', 'Leaves images out that cannot be read.'),
-      onProgress: optional(
-        callback<NonNullable<EvaluateOptions['onProgress']>>(),
-        'none',
-        'Told after each run.',
-      ),
-      signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
-    }),
-    'How.',
-  ),
+  options: required(evaluateOptions, 'How.'),
 });
 
 /**
  * Classifies every sample with the model's last output; images of the next run are decoded while one runs. Scores of
- * a net that does not end in Softmax go through one here.
+ * a net that ends in neither Softmax nor Sigmoid go through a softmax here.
  * @throws ImageError naming the file; GraphError where the model takes no image or gives no row of scores an image;
  * ArgumentError for a label that is no class, a crop that is not the net's input, ten crops without room for them,
  * scales below the net's input, or scores that are not finite; the signal's reason
@@ -153,13 +155,7 @@ export async function evaluateImages(
   if (crops !== 1 && crops !== 10) throw new ArgumentError('crops', '1 or 10', crops);
   if (scales !== undefined && crops === 10) throw new ArgumentError('crops', '1 where there are scales', 10);
   const input = imageInput(model);
-  const { crop } = preprocess;
-  if (crop.width !== input.size.width || crop.height !== input.size.height)
-    throw new ArgumentError(
-      'preprocess.crop',
-      `the net's input, ${input.size.width}×${input.size.height}`,
-      `${crop.width}×${crop.height}`,
-    );
+  checkCrop(preprocess, input);
   const scores = scoresOf(model, input.name);
   const checked = ({ image, label, orderIsAssumed }: Sample): Sample => {
     if (orderIsAssumed && preprocess.order === 'RGB') throw unknownOrder(image);
@@ -170,9 +166,21 @@ export async function evaluateImages(
   const all = samples.map((sample) =>
     typeof sample === 'function' ? async () => checked(await sample()) : checked(sample),
   );
+  const outcome = (row: ArrayLike<number>, { label }: Sample): Outcome =>
+    row.length > MOST_SCORES ? outcomeOf(row, label) : { ...outcomeOf(row, label), scores: Array.from(row) };
   return scales === undefined
-    ? evaluateWith(scoreCrops(input, scores, preprocess, crops), all, options)
-    : evaluateWith(scoreScales(input, scores, preprocess, scales), all, options);
+    ? evaluateWith(scoreCrops(input, scores, preprocess, crops), all, options, outcome)
+    : evaluateWith(scoreScales(input, scores, preprocess, scales), all, options, outcome);
+}
+
+/** @throws ArgumentError where the crop is not the net's input */
+export function checkCrop({ crop }: Preprocess, { size }: ImageInput): void {
+  if (crop.width !== size.width || crop.height !== size.height)
+    throw new ArgumentError(
+      'preprocess.crop',
+      `the net's input, ${size.width}×${size.height}`,
+      `${crop.width}×${crop.height}`,
+    );
 }
 
 const unknownOrder = (image: Sample['image']): DataError =>
@@ -182,13 +190,36 @@ const unknownOrder = (image: Sample['image']): DataError =>
     'nothing says in which order raw images of the database have their channels, and the net takes R, G, B: give databaseOrder (--database-order): BGR where convert_imageset wrote it, RGB where convert_cifar_data did',
   );
 
-type Read<Ready> = { readonly label: number; readonly ready: Ready; readonly sample: number } | SkippedImage;
+type Read<Ready, Known> =
+  | { readonly known: Known; readonly ready: Ready; readonly sample: number }
+  | SkippedImage;
 
-async function evaluateWith<Ready>(
+/** What is asked of images in any evaluation. */
+type AnyOptions<Found> = Omit<EvaluateOptions, 'scales' | 'resume' | 'onProgress'> & {
+  readonly resume?: {
+    readonly done: number;
+    readonly outcomes: readonly Found[];
+    readonly skipped: readonly SkippedImage[];
+  };
+  readonly onProgress?: (
+    done: number,
+    soFar: { readonly outcomes: readonly Found[]; readonly skipped: readonly SkippedImage[] },
+  ) => void;
+};
+
+/**
+ * Scores samples a batch at a time, whatever is known of them.
+ * @param outcome What a row of scores says beside what is known; its place among the samples is added.
+ */
+export async function evaluateWith<Ready, Known extends Pick<Sample, 'image'>, Found>(
   scorer: ImageScorer<Ready>,
-  samples: readonly (Sample | LazySample)[],
-  options: EvaluateOptions,
-): Promise<Evaluated> {
+  samples: readonly (Known | (() => Promise<Known>))[],
+  options: AnyOptions<Found & { readonly sample?: number }>,
+  outcome: (row: ArrayLike<number>, known: Known) => Found,
+): Promise<{
+  outcomes: readonly (Found & { readonly sample?: number })[];
+  skipped: readonly SkippedImage[];
+}> {
   const {
     skipBroken = false,
     resume,
@@ -211,12 +242,13 @@ async function evaluateWith<Ready>(
   const outcomes = [...(resume?.outcomes ?? [])];
   const skipped = [...(resume?.skipped ?? [])];
 
-  const read = async (at: number): Promise<Read<Ready>> => {
+  const read = async (at: number): Promise<Read<Ready, Known>> => {
     try {
       const sample = samples[at]!;
-      const { image, label } = typeof sample === 'function' ? await sample() : sample;
+      const known = typeof sample === 'function' ? await sample() : sample;
+      const { image } = known;
       return {
-        label,
+        known,
         sample: at,
         ready: await scorer.prepare(typeof image === 'string' ? await decodeImage(image, decoding) : image),
       };
@@ -236,10 +268,8 @@ async function evaluateWith<Ready>(
         images.map(({ ready }) => ready),
         signal,
       );
-      images.forEach(({ label, sample }, i) => {
-        const row = rows[i]!;
-        const outcome = { ...outcomeOf(row, label), sample };
-        outcomes.push(row.length > MOST_SCORES ? outcome : { ...outcome, scores: Array.from(row) });
+      images.forEach(({ known, sample }, i) => {
+        outcomes.push({ ...outcome(rows[i]!, known), sample });
       });
     }
     onProgress?.(done + end, { outcomes, skipped });

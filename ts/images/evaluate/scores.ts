@@ -7,7 +7,9 @@ import type { Tensor } from '../../device/tensor.ts';
 
 export interface Scores {
   readonly classes: number;
-  /** Scores of a run's rows; of a net that does not end in Softmax they go through one here. */
+  /** Classes do not exclude each other: the net ends in Sigmoid, and each has a probability of its own. */
+  readonly independent: boolean;
+  /** Scores of a run's rows; of a net that ends in neither Softmax nor Sigmoid they go through a softmax here. */
   run(input: Tensor, signal?: AbortSignal): Promise<Float32Array | Float64Array>;
 }
 
@@ -19,19 +21,21 @@ export function scoresOf(model: Model, input: string): Scores {
   const [output, shape] = Object.entries(model.outputs).at(-1)!;
   const images = model.inputs[input]![0]!;
   const classes = elementCount(shape.slice(1));
-  if (shape[0] !== images || classes < 2)
+  const last = model.summary().layers.at(-1)!.type;
+  const independent = last === 'Sigmoid';
+  if (shape[0] !== images || classes < (independent ? 1 : 2))
     throw new GraphError(
       'evaluate/no-scores',
       {},
       `expected an output images × classes, found "${output}" ${shape.join('×')} for ${images} images; give a deploy prototxt that ends in a classifier; boxes and maps are for detect and segment, and for evaluate with --task (openDetector, openSegmenter)`,
     );
-  const isSoftmax = model.summary().layers.at(-1)!.type === 'Softmax';
   return {
     classes,
+    independent,
     run: async (tensor, signal) => {
       const outputs = await model.run({ [input]: tensor }, signal === undefined ? {} : { signal });
       const rows = outputs[output]!.data;
-      return isSoftmax ? rows : softmax(rows, classes);
+      return independent || last === 'Softmax' ? rows : softmax(rows, classes);
     },
   };
 }

@@ -1,0 +1,279 @@
+/** A net whose classes do not exclude each other, over images that have several labels or none: figures for each class. */
+
+import { ArgumentError } from '../../base/errors.ts';
+import { anything, callback, integer, type Kind, list, number } from '../../base/kinds.ts';
+import { fields, optional, options, required, signature } from '../../base/options.ts';
+import { type Model, model } from '../../device/model.ts';
+import { imageInput } from '../features/image-input.ts';
+import type { DeepImage, Image } from '../image.ts';
+import { type Fact, percent } from './balance-text.ts';
+import {
+  checkCrop,
+  type EvaluateOptions,
+  evaluateRows,
+  evaluateWith,
+  imageOfSample,
+  type SkippedImage,
+} from './evaluate-images.ts';
+import { scoreCrops } from './image-scorers.ts';
+import { type BinaryFigures, type BinaryOptions, binaryFigures, binaryRows } from './roc.ts';
+import { scoresOf } from './scores.ts';
+
+export interface LabelsSample {
+  /** A path, or pixels. */
+  readonly image: string | Image | DeepImage;
+  /** The classes that it has, in their order; none: []. */
+  readonly labels: readonly number[];
+}
+
+export interface LabelsOutcome {
+  readonly labels: readonly number[];
+  /** The probability of each class. */
+  readonly scores: readonly number[];
+  /** Its place among the samples. */
+  readonly sample?: number;
+}
+
+export type EvaluateLabelsOptions = Omit<EvaluateOptions, 'scales' | 'resume' | 'onProgress'> & {
+  /** Told after each run how many images are done. */
+  readonly onProgress?: (done: number) => void;
+};
+
+const EVALUATE_LABELS = signature('evaluateLabels', {
+  model: required(model, 'A net that ends in Sigmoid.'),
+  samples: required(
+    list(
+      fields<LabelsSample>('a sample, { image, labels }', {
+        image: required(imageOfSample, 'A path, or pixels.'),
+        labels: required(list(integer(0), { of: 'classes' }), 'The classes that it has.'),
+      }),
+      { of: 'samples' },
+    ),
+    'Images with their classes.',
+  ),
+  options: required(
+    options<EvaluateLabelsOptions>({
+      ...evaluateRows,
+      onProgress: optional(callback<(done: number) => void>(), 'none', 'Told after each run.'),
+    }),
+    'How.',
+  ),
+});
+
+/**
+ * The probabilities of all classes for every sample; images of the next run are decoded while one runs.
+ * @throws ArgumentError for a net whose classes exclude each other, a label that is no class, or scores that are not
+ * finite; what `evaluateImages` throws
+ * @example
+ * const { images } = readLabelList('findings.txt', { classes: 14 });
+ * const { outcomes } = await evaluateLabels(model, images, { preprocess });
+ * console.log(summariseLabels(outcomes).meanAveragePrecision);
+ */
+export async function evaluateLabels(
+  model: Model,
+  samples: readonly LabelsSample[],
+  options: EvaluateLabelsOptions,
+): Promise<{ readonly outcomes: readonly LabelsOutcome[]; readonly skipped: readonly SkippedImage[] }> {
+  EVALUATE_LABELS.check(model, samples, options);
+  const input = imageInput(model);
+  const scores = scoresOf(model, input.name);
+  if (!scores.independent)
+    throw new ArgumentError(
+      'model',
+      'a net that ends in Sigmoid, whose classes do not exclude each other',
+      model.summary().layers.at(-1)!.type,
+    );
+  for (const { image, labels } of samples) {
+    const wrong = labels.find((label) => label >= scores.classes);
+    if (wrong !== undefined)
+      throw new ArgumentError(
+        `a label of ${typeof image === 'string' ? image : image.file}`,
+        `a class from 0 to ${scores.classes - 1}`,
+        wrong,
+      );
+  }
+  const { preprocess, crops = 1, onProgress } = options;
+  checkCrop(preprocess, input);
+  const scorer = scoreCrops(input, scores, preprocess, crops);
+  return evaluateWith(
+    scorer,
+    samples,
+    { ...options, ...(onProgress === undefined ? {} : { onProgress: (done: number) => onProgress(done) }) },
+    (row, { labels }): LabelsOutcome => {
+      const found = Array.from(row);
+      if (found.every(Number.isFinite)) return { labels, scores: found };
+      throw new ArgumentError(
+        'the scores of an image',
+        'finite numbers',
+        found.find((score) => !Number.isFinite(score)),
+      );
+    },
+  );
+}
+
+/** One class: who has it against who has not. */
+export interface LabelFigures {
+  readonly label: number;
+  /** Images that have it. */
+  readonly images: number;
+  /** Images whose probability of it reaches the threshold. */
+  readonly predicted: number;
+  /** Null: no image has it. */
+  readonly recall: number | null;
+  /** Null: it was told of none. */
+  readonly precision: number | null;
+  /** Harmonic mean of both: 2·found / (images + predicted); null where no image has it and it was told of none. */
+  readonly f1: number | null;
+  /** Null where all images have it, or none. */
+  readonly scores: BinaryFigures | null;
+}
+
+export interface LabelsSummary {
+  readonly images: number;
+  /** From which probability on a class counts as told. */
+  readonly threshold: number;
+  /** All classes of the net. */
+  readonly classes: readonly LabelFigures[];
+  /** Means over the classes that some images have and others have not; null where there is none. */
+  readonly meanAuc: number | null;
+  readonly meanAveragePrecision: number | null;
+  /** Share of the images of which exactly their classes were told. */
+  readonly subsetAccuracy: number;
+  /** Share of all answers, a class and an image each, that are wrong. */
+  readonly hammingLoss: number;
+  /** Over all answers together; 0 where nothing was found. */
+  readonly microF1: number;
+  /** Mean of the classes' F1, of those that have one. */
+  readonly macroF1: number;
+}
+
+export interface LabelsOptions extends BinaryOptions {
+  /** From which probability on a class counts as told. Default 0.5. */
+  readonly threshold?: number;
+}
+
+const SUMMARISE_LABELS = signature('summariseLabels', {
+  outcomes: required(list(anything as Kind<LabelsOutcome>, { of: 'outcomes' }), 'Of evaluateLabels.'),
+  options: optional(
+    options<LabelsOptions>({
+      ...binaryRows,
+      threshold: optional(
+        number({ from: 0, to: 1 }),
+        '0.5',
+        'From which probability on a class counts as told.',
+      ),
+    }),
+    'none',
+    'Which figures.',
+  ),
+});
+
+/**
+ * Counts outcomes, class by class and together (Zhang & Zhou, "A Review on Multi-Label Learning Algorithms", 2014, section 2.2).
+ * @throws ArgumentError for none
+ */
+export function summariseLabels(
+  outcomes: readonly LabelsOutcome[],
+  options: LabelsOptions = {},
+): LabelsSummary {
+  SUMMARISE_LABELS.check(outcomes, options);
+  if (outcomes.length === 0) throw new ArgumentError('outcomes', 'at least one image', 'none');
+  const { threshold = 0.5 } = options;
+  const count = outcomes[0]!.scores.length;
+  const has = outcomes.map(({ labels }) => new Set(labels));
+  let [found, images, predicted] = [0, 0, 0];
+  const classes = Array.from({ length: count }, (_, label): LabelFigures => {
+    const [positives, negatives]: [number[], number[]] = [[], []];
+    outcomes.forEach(({ scores }, i) => (has[i]!.has(label) ? positives : negatives).push(scores[label]!));
+    const told = (scores: readonly number[]) => scores.filter((score) => score >= threshold).length;
+    const [right, wrong] = [told(positives), told(negatives)];
+    found += right;
+    images += positives.length;
+    predicted += right + wrong;
+    const all = positives.length + right + wrong;
+    return {
+      label,
+      images: positives.length,
+      predicted: right + wrong,
+      recall: positives.length === 0 ? null : right / positives.length,
+      precision: right + wrong === 0 ? null : right / (right + wrong),
+      f1: all === 0 ? null : (2 * right) / all,
+      scores:
+        positives.length === 0 || negatives.length === 0
+          ? null
+          : binaryFigures(positives, negatives, binaryOf(options)),
+    };
+  });
+  const exact = outcomes.filter(({ scores }, i) =>
+    scores.every((score, label) => score >= threshold === has[i]!.has(label)),
+  );
+  const mean = (figure: (each: LabelFigures) => number | null | undefined) => {
+    const values = classes.flatMap((each) => figure(each) ?? []);
+    return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
+  };
+  return {
+    images: outcomes.length,
+    threshold,
+    classes,
+    meanAuc: mean(({ scores }) => scores?.auc),
+    meanAveragePrecision: mean(({ scores }) => scores?.averagePrecision),
+    subsetAccuracy: exact.length / outcomes.length,
+    hammingLoss: (images + predicted - 2 * found) / (count * outcomes.length),
+    microF1: images + predicted === 0 ? 0 : (2 * found) / (images + predicted),
+    macroF1: mean(({ f1 }) => f1) ?? 0,
+  };
+}
+
+const binaryOf = ({ specificities }: BinaryOptions): BinaryOptions =>
+  specificities === undefined ? {} : { specificities };
+
+/** What was found, the means first. */
+export function labelFacts(summary: LabelsSummary): Fact[] {
+  const { meanAuc, meanAveragePrecision, classes, threshold } = summary;
+  const judged = classes.filter(({ scores }) => scores !== null).length;
+  const of =
+    judged === classes.length
+      ? `${judged} classes`
+      : `the ${judged} of ${classes.length} classes that some images have and others have not`;
+  return [
+    ...(meanAuc === null ? [] : [['mean AUC', `${meanAuc.toFixed(3)} over ${of}`] as const]),
+    ...(meanAveragePrecision === null
+      ? []
+      : [['mean average precision', meanAveragePrecision.toFixed(3)] as const]),
+    [
+      'all classes right (subset accuracy)',
+      `${percent(summary.subsetAccuracy)} of ${summary.images} images, at a threshold of ${threshold}`,
+    ],
+    [
+      'F1',
+      `${summary.macroF1.toFixed(3)} as the mean of the classes, ${summary.microF1.toFixed(3)} over all answers`,
+    ],
+    ['wrong answers (Hamming loss)', percent(summary.hammingLoss)],
+  ];
+}
+
+/** Every class as a row of a table. */
+export const LABELS_HEAD: readonly string[] = [
+  'class',
+  'images',
+  'recall',
+  'precision',
+  'F1',
+  'AUC (95% interval)',
+  'average precision',
+];
+
+export function labelRows({ classes }: LabelsSummary, name: (label: number) => string): string[][] {
+  const share = (value: number | null) => (value === null ? '–' : percent(value));
+  return classes.map(({ label, images, recall, precision, f1, scores }) => [
+    name(label),
+    String(images),
+    share(recall),
+    share(precision),
+    f1 === null ? '–' : f1.toFixed(3),
+    scores === null
+      ? '–'
+      : `${scores.auc.toFixed(3)}${scores.interval === null ? '' : ` (${scores.interval.map((end) => end.toFixed(3)).join(' to ')})`}`,
+    scores === null ? '–' : scores.averagePrecision.toFixed(3),
+  ]);
+}
