@@ -48,5 +48,10 @@ inline void storeFour(int8_t* to, const Vector& a, const Vector& b, const Vector
   _mm256_storeu_si256(at + 1, asBytes<kIsUnsigned>(c, d));
 }
 
+template <bool kIsUnsigned>
+inline void storeOne(int8_t* to, const Vector& x) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(asBytes<kIsUnsigned>(x, x)));
+}
+
 }  // namespace
 }  // namespace resnode::cpu

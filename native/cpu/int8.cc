@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <numeric>
 
 #include "native/core/error.h"
 #include "native/cpu/parallel.h"
@@ -79,19 +80,22 @@ void throwNotFinite(const std::string& tensor, const std::string& layer) {
               layer);
 }
 
+bool hasKnownWeights(const Program& program, const Convolution& convolution, const Quantization& quantization) {
+  if (quantization.tensors.size() != program.tensors.size()) return false;
+  if (convolution.relu && !isRelu(convolution.relu)) return false;
+  const auto isMutable = [&](ParameterId id) { return program.parameters[id].isMutable; };
+  if (isMutable(convolution.weights) || (convolution.bias && isMutable(*convolution.bias))) return false;
+  const std::vector<float>& ranges = quantization.parameters[convolution.weights];
+  return !ranges.empty() && std::all_of(ranges.begin(), ranges.end(), [](float range) { return std::isfinite(range); });
+}
+
 bool isInt8Convolution(const Program& program, const Operation& operation, const Quantization& quantization,
                        bool byTiles) {
   const auto* convolution = std::get_if<Convolution>(&operation.attributes);
-  if (!convolution || quantization.tensors.size() != program.tensors.size()) return false;
-  if (convolution->relu && !isRelu(convolution->relu)) return false;
+  if (!convolution || !hasKnownWeights(program, *convolution, quantization)) return false;
   const int64_t channels = program.tensors[operation.inputs[0]].shape[1];
   if (byTiles && convolution->group > 1 && channels / convolution->group % 4 != 0) return false;
-  const auto isMutable = [&](ParameterId id) { return program.parameters[id].isMutable; };
-  if (isMutable(convolution->weights) || (convolution->bias && isMutable(*convolution->bias))) return false;
-  const std::vector<float>& ranges = quantization.parameters[convolution->weights];
-  return !ranges.empty() &&
-         std::all_of(ranges.begin(), ranges.end(), [](float range) { return std::isfinite(range); }) &&
-         isKnown(quantization.tensors[operation.inputs[0]]);
+  return isKnown(quantization.tensors[operation.inputs[0]]);
 }
 
 std::vector<Quantized> quantizedTensors(const Program& program, const Quantization& quantization, bool byTiles) {
@@ -107,8 +111,28 @@ std::vector<Quantized> quantizedTensors(const Program& program, const Quantizati
     if (!isInt8Convolution(program, operation, quantization, byTiles)) continue;
     for (TensorId id : operation.inputs) result[id].isMade = result[id].scale > 0;
   }
-  for (const auto& seen : {program.inputs, program.outputs}) {
-    for (TensorId id : seen) result[id].isMade = false;
+  const auto isSeen = [&](TensorId id) {
+    const auto among = [id](const std::vector<TensorId>& list) {
+      return std::find(list.begin(), list.end(), id) != list.end();
+    };
+    return among(program.inputs) || among(program.outputs);
+  };
+  for (size_t id = 0; id < result.size(); ++id) {
+    if (isSeen(static_cast<TensorId>(id))) result[id].isMade = false;
+  }
+  if (!byTiles) return result;
+  // The largest of rounded values is the largest, rounded: what only such a pooling reads is rounded before it.
+  for (auto each = program.operations.rbegin(); each != program.operations.rend(); ++each) {
+    const auto* pooling = std::get_if<Pooling>(&each->attributes);
+    if (!pooling || pooling->method != PoolingMethod::max || each->outputs.size() > 1) continue;
+    const TensorId source = each->inputs[0];
+    const Quantized& pooled = result[each->outputs[0]];
+    const auto reads = [source](const Operation& operation) {
+      return std::count(operation.inputs.begin(), operation.inputs.end(), source);
+    };
+    const auto readers = std::accumulate(program.operations.begin(), program.operations.end(), std::ptrdiff_t{0},
+                                         [&](auto sum, const Operation& operation) { return sum + reads(operation); });
+    if (pooled.isMade && readers == 1 && !isSeen(source)) result[source] = pooled;
   }
   return result;
 }

@@ -23,7 +23,10 @@ struct Quantized {
 // One a tensor of the program. `byTiles`: it is computed by our own tiles, not by oneDNN.
 std::vector<Quantized> quantizedTensors(const Program& program, const Quantization& quantization, bool byTiles);
 
-// Whether an operation is a convolution that can run in int8: the ranges of what it reads and of its weights are known, and
+// Whether a convolution's weights are constant, and finite with their bias, and its ReLU, if there is one, is plain.
+bool hasKnownWeights(const Program& program, const Convolution& convolution, const Quantization& quantization);
+
+// Whether an operation is a convolution that can run in int8: so are its weights, and the range of what it reads is known;
 // our tiles read channels of a group by four.
 bool isInt8Convolution(const Program& program, const Operation& operation, const Quantization& quantization,
                        bool byTiles);

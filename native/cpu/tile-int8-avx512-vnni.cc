@@ -7,15 +7,22 @@
 namespace resnode::cpu {
 namespace {
 
-using Word = __m512i;
-using Weights = __m512i;
 constexpr int kPixels = 14, kBlocks = 2;
 
-inline Word repeatWord(const uint32_t* x) { return _mm512_set1_epi32(static_cast<int>(*x)); }
-inline Weights loadWeights(const int8_t* x) { return _mm512_loadu_si512(x); }
-inline Sums addProducts(const Sums& sums, const Word& word, const Weights& weights) {
-  return _mm512_dpbusd_epi32(sums, word, weights);
-}
+struct Bytes {
+  using Word = __m512i;
+  using Weights = __m512i;
+  static inline Word repeat(const uint32_t* x) { return _mm512_set1_epi32(static_cast<int>(*x)); }
+  static inline Weights load(const int8_t* x) { return _mm512_loadu_si512(x); }
+  static inline Sums addProducts(const Sums& sums, const Word& word, const Weights& weights) {
+    return _mm512_dpbusd_epi32(sums, word, weights);
+  }
+};
+struct Shorts : Bytes {
+  static inline Sums addProducts(const Sums& sums, const Word& word, const Weights& weights) {
+    return _mm512_dpwssd_epi32(sums, word, weights);
+  }
+};
 
 }  // namespace
 }  // namespace resnode::cpu

@@ -10,7 +10,34 @@ namespace {
 
 constexpr int kWordsOfPixel = 4, kBytesOfWord = 4;
 
-template <int kPixels, int kBlocks, int kPixelStride, int kWords>
+template <Int8TileType kType>
+RESNODE_INLINE Vector loadValues(const void* values, int64_t at) {
+  if constexpr (kType == Int8TileType::float32) return load(static_cast<const float*>(values) + at);
+  else if constexpr (kType == Int8TileType::int8) return loadSigned(static_cast<const int8_t*>(values) + at);
+  else return loadUnsigned(static_cast<const uint8_t*>(values) + at);
+}
+
+template <Int8TileType kResidual>
+RESNODE_INLINE Vector valueOf(const Int8TileArguments& a, const Vector& sums, const Vector& factor,
+                              const Vector& offset, int64_t at) {
+  const Vector value = multiplyAdd(offset, sums, factor);
+  if constexpr (kResidual == Int8TileType::none) return value;
+  else return multiplyAdd(value, loadValues<kResidual>(a.residual, at), broadcast(a.residualFactor));
+}
+
+// What is too large is cut before it is rounded: of floats beyond 32 bits come the
+// least integers. Packing cuts the rest.
+template <bool kIsUnsigned>
+RESNODE_INLINE Vector cut(const Vector& value) {
+  return minimum(broadcast(kIsUnsigned ? 255.f : 127.f), value);
+}
+
+// Into the core's second cache.
+RESNODE_INLINE void fetch(const int8_t* line) { __builtin_prefetch(line, 0, 2); }
+
+// `Factors`: how words are multiplied, four channels in 8 bits each or two pixels in 16. What values become of the sums is a
+// function's: unrolled here, it would take registers from them.
+template <class Factors, int kPixels, int kBlocks, int kPixelStride, int kWords>
 void tile(const Int8TileArguments& a) {
   Sums sums[kPixels][kBlocks];
 #pragma GCC unroll 2
@@ -24,17 +51,21 @@ void tile(const Int8TileArguments& a) {
     const uint32_t* first = a.source + block * a.blockStride;
     for (int64_t tap = 0; tap < a.taps; ++tap) {
       const uint32_t* source = first + a.tapOffsets[tap];
+      if (a.fetched > 0) {
+#pragma GCC unroll 8
+        for (int line = 0; line < kWords * kBlocks; ++line) fetch(weights + a.fetched + line * kLanes * kBytesOfWord);
+      }
 #pragma GCC unroll 4
       for (int word = 0; word < kWords; ++word) {
-        Weights factors[kBlocks];
+        typename Factors::Weights factors[kBlocks];
 #pragma GCC unroll 2
-        for (int n = 0; n < kBlocks; ++n) factors[n] = loadWeights(weights + kLanes * kBytesOfWord * n);
+        for (int n = 0; n < kBlocks; ++n) factors[n] = Factors::load(weights + kLanes * kBytesOfWord * n);
         weights += kLanes * kBytesOfWord * kBlocks;
 #pragma GCC unroll 14
         for (int p = 0; p < kPixels; ++p) {
-          const Word values = repeatWord(source + int64_t{p} * kPixelStride + word);
+          const typename Factors::Word values = Factors::repeat(source + int64_t{p} * kPixelStride + word);
 #pragma GCC unroll 2
-          for (int n = 0; n < kBlocks; ++n) sums[p][n] = addProducts(sums[p][n], values, factors[n]);
+          for (int n = 0; n < kBlocks; ++n) sums[p][n] = Factors::addProducts(sums[p][n], values, factors[n]);
         }
       }
     }
@@ -49,21 +80,6 @@ void tile(const Int8TileArguments& a) {
   a.finish(a, made, kPixels, kBlocks);
 }
 
-template <Int8TileType kType>
-RESNODE_INLINE Vector loadValues(const void* values, int64_t at) {
-  if constexpr (kType == Int8TileType::float32) return load(static_cast<const float*>(values) + at);
-  else if constexpr (kType == Int8TileType::int8) return loadSigned(static_cast<const int8_t*>(values) + at);
-  else return loadUnsigned(static_cast<const uint8_t*>(values) + at);
-}
-
-template <Int8TileType kResidual>
-RESNODE_INLINE Vector valueOf(const Int8TileArguments& a, const int32_t* sums, const Vector& factor,
-                              const Vector& offset, int64_t at) {
-  const Vector value = multiplyAdd(offset, asFloats(sums), factor);
-  if constexpr (kResidual == Int8TileType::none) return value;
-  else return multiplyAdd(value, loadValues<kResidual>(a.residual, at), broadcast(a.residualFactor));
-}
-
 template <Int8TileType kResidual>
 void finishFloats(const Int8TileArguments& a, const int32_t* sums, int pixels, int blocks) {
   const bool isWhole = a.endLane - a.firstLane == kLanes || blocks > 1;
@@ -71,7 +87,7 @@ void finishFloats(const Int8TileArguments& a, const int32_t* sums, int pixels, i
     const Vector factor = load(a.factor + kLanes * n), offset = load(a.offset + kLanes * n);
     for (int p = 0; p < pixels; ++p) {
       const int64_t at = n * a.resultBlockStride + p * kLanes;
-      const Vector sum = valueOf<kResidual>(a, sums + int64_t{p * blocks + n} * kLanes, factor, offset, at);
+      const Vector sum = valueOf<kResidual>(a, asFloats(sums + int64_t{p * blocks + n} * kLanes), factor, offset, at);
       const Vector value = a.relu ? relu(sum, 0) : sum;
       float* to = static_cast<float*>(a.result) + at;
       if (isWhole) store(to, value);
@@ -80,47 +96,44 @@ void finishFloats(const Int8TileArguments& a, const int32_t* sums, int pixels, i
   }
 }
 
-// What is too large is cut before it is rounded: of floats beyond 32 bits come the least integers. Packing cuts the rest.
 template <Int8TileType kResult, Int8TileType kResidual>
 void finishBytes(const Int8TileArguments& a, const int32_t* sums, int pixels, int blocks) {
   constexpr bool kIsUnsigned = kResult == Int8TileType::uint8;
-  const Vector most = broadcast(kIsUnsigned ? 255.f : 127.f);
   const bool isWhole = a.endLane - a.firstLane == kLanes || blocks > 1;
   for (int n = 0; n < blocks; ++n) {
     const Vector factor = load(a.factor + kLanes * n), offset = load(a.offset + kLanes * n);
-    const auto cut = [&](int p) {
-      const Vector value = valueOf<kResidual>(a, sums + int64_t{p * blocks + n} * kLanes, factor, offset,
-                                              n * a.resultBlockStride + p * kLanes);
-      return minimum(most, value);
+    const auto value = [&](int p) {
+      return cut<kIsUnsigned>(valueOf<kResidual>(a, asFloats(sums + int64_t{p * blocks + n} * kLanes), factor, offset,
+                                                 n * a.resultBlockStride + p * kLanes));
     };
     int8_t* to = static_cast<int8_t*>(a.result) + n * a.resultBlockStride;
     int p = 0;
     if (isWhole) {
       for (; p + 4 <= pixels; p += 4)
-        storeFour<kIsUnsigned>(to + p * kLanes, cut(p), cut(p + 1), cut(p + 2), cut(p + 3));
+        storeFour<kIsUnsigned>(to + p * kLanes, value(p), value(p + 1), value(p + 2), value(p + 3));
+      for (; p < pixels; ++p) storeOne<kIsUnsigned>(to + p * kLanes, value(p));
     }
     for (; p < pixels; ++p) {
-      alignas(64) int8_t four[4 * kLanes];
-      const Vector value = cut(p);
-      storeFour<kIsUnsigned>(four, value, value, value, value);
-      for (int lane = isWhole ? 0 : a.firstLane; lane < (isWhole ? kLanes : a.endLane); ++lane)
-        to[p * kLanes + lane] = four[lane];
+      int8_t bytes[kLanes];
+      storeOne<kIsUnsigned>(bytes, value(p));
+      for (int lane = a.firstLane; lane < a.endLane; ++lane) to[p * kLanes + lane] = bytes[lane];
     }
   }
 }
 
-template <int kMost, int kBlocks, int kPixelStride, int kWords, int kPixels = kMost>
+template <class Factors, int kMost, int kBlocks, int kPixelStride, int kWords, int kPixels = kMost>
 constexpr void fill(Int8Tile (&tiles)[14]) {
-  tiles[kPixels - 1] = tile<kPixels, kBlocks, kPixelStride, kWords>;
-  if constexpr (kPixels > 1) fill<kMost, kBlocks, kPixelStride, kWords, kPixels - 1>(tiles);
+  tiles[kPixels - 1] = tile<Factors, kPixels, kBlocks, kPixelStride, kWords>;
+  if constexpr (kPixels > 1) fill<Factors, kMost, kBlocks, kPixelStride, kWords, kPixels - 1>(tiles);
 }
 
 template <int kMost, int kBlocks>
 constexpr void fillForms(Int8Kernels& kernels) {
-  if constexpr (kBlocks == 1) fill<kMost, 1, kWordsOfPixel, 1>(kernels.tiles[static_cast<int>(TileForm::words)][0]);
-  fill<kMost, kBlocks, kWordsOfPixel, kWordsOfPixel>(kernels.tiles[static_cast<int>(TileForm::blocked)][kBlocks - 1]);
-  fill<kMost, kBlocks, 2 * kWordsOfPixel, kWordsOfPixel>(
-      kernels.tiles[static_cast<int>(TileForm::blockedStride2)][kBlocks - 1]);
+  const auto of = [&kernels](TileForm form) -> auto& { return kernels.tiles[static_cast<int>(form)][kBlocks - 1]; };
+  if constexpr (kBlocks == 1) fill<Bytes, kMost, 1, kWordsOfPixel, 1>(of(TileForm::words));
+  fill<Bytes, kMost, kBlocks, kWordsOfPixel, kWordsOfPixel>(of(TileForm::blocked));
+  fill<Bytes, kMost, kBlocks, 2 * kWordsOfPixel, kWordsOfPixel>(of(TileForm::blockedStride2));
+  fill<Shorts, kMost, kBlocks, 1, 1>(of(TileForm::plain));
 }
 
 template <int kMost, int kMostBlocks>

@@ -13,6 +13,7 @@ constexpr int kInt8TileTypes = 4;
 struct Int8TileArguments : TileTaps {
   const uint32_t* source;  // of the first pixel, block and tap: words of four channels from 0 to 255
   const int8_t* weights;   // [blocks][all taps][words][16 × blocks of the result][4]
+  int64_t fetched;         // bytes to the weights that the thread will want next, which it is time to fetch; 0: none
   const int32_t* first;    // what a channel's sum begins with; null: 0
   // A value is residual × residualFactor + (sum × factor + offset), rounded once a product and sum.
   const float *factor, *offset;
@@ -28,7 +29,7 @@ struct Int8Kernels {
   const char* name;  // of the instruction set
   int mostPixels;    // of a tile
   int mostBlocks;    // of the result's, in a tile: 1 or 2
-  // By form, blocks − 1 and pixels − 1; none of the plain ones.
+  // By form, blocks − 1 and pixels − 1. A plain word is two neighbouring pixels in 16 bits, as are its weights.
   Int8Tile tiles[kTileForms][2][14];
   // By the types of the result and the residual: makes values of sums, [pixels][blocks][16].
   void (*finish[kInt8TileTypes][kInt8TileTypes])(const Int8TileArguments&, const int32_t* sums, int pixels, int blocks);

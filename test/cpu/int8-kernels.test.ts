@@ -13,7 +13,14 @@ import {
   type WeightsFile,
 } from '../../ts/index.ts';
 import { cpuLibrary } from '../support/cpu-library.ts';
-import { convolve, fusedMultiplyAdd, type Int8Convolution, quantise } from '../support/int8-loops.ts';
+import {
+  convolve,
+  convolveFirst,
+  fusedMultiplyAdd,
+  type Int8Convolution,
+  poolMaximum,
+  quantise,
+} from '../support/int8-loops.ts';
 
 /** Null, and said so, where this processor has no such instructions. */
 async function openKernels(kernels: 'AVX-512' | 'AVX2', threads: number): Promise<Device | null> {
@@ -211,5 +218,100 @@ for (const each of CASES)
       });
     }
   });
+
+interface First extends Int8Convolution {
+  readonly input: readonly [number, number, number, number];
+  readonly pooled?: boolean;
+}
+const FIRST: readonly First[] = [
+  { input: [2, 3, 33, 35], outputs: 64, kernel: [7, 7], stride: [2, 2], pad: [3, 3], pooled: true },
+  { input: [1, 3, 32, 32], outputs: 32, kernel: [3, 3], stride: [2, 2], pad: [1, 1] },
+  { input: [2, 1, 9, 14], outputs: 20, kernel: [5, 4], stride: [1, 2], pad: [4, 2], pooled: true },
+  { input: [1, 4, 12, 12], outputs: 16, kernel: [1, 1], stride: [2, 2] },
+  { input: [2, 1, 9, 14], outputs: 20, kernel: [5, 4], stride: [1, 2], pad: [4, 2] },
+  { input: [1, 2, 16, 30], outputs: 40, kernel: [3, 11], stride: [4, 2], pad: [0, 5] },
+];
+
+for (const each of FIRST)
+  for (const made of [false, true])
+    test(`a first layer, bit by bit${made ? ', as levels' : ''}: ${JSON.stringify(each)}`, async () => {
+      const { input, outputs, kernel, pooled } = each;
+      const result = pooled ? 'pool' : 'conv';
+      const layers: LayerParameter[] = [
+        { name: 'in', type: 'Input', top: ['in'], input_param: { shape: [{ dim: [...input] }] } },
+        layer('conv', ['in'], each),
+        { name: 'relu', type: 'ReLU', bottom: ['conv'], top: ['conv'] },
+      ];
+      if (pooled)
+        layers.push({
+          name: 'pool',
+          type: 'Pooling',
+          bottom: ['conv'],
+          top: ['pool'],
+          pooling_param: { pool: 'MAX', kernel_size: 3, stride: 2 },
+        } as LayerParameter);
+      if (made) layers.push(layer('last', [result], { outputs: 8, kernel: [1, 1] }));
+      const count = outputs * input[1] * kernel[0] * kernel[1];
+      const blobs = [
+        {
+          name: 'conv',
+          blobs: [
+            blobFromFloats([outputs, input[1], ...kernel], random(count, 1)),
+            blobFromFloats([outputs], random(outputs, 2)),
+          ],
+        },
+        {
+          name: 'last',
+          blobs: [
+            blobFromFloats([8, outputs, 1, 1], random(8 * outputs, 3)),
+            blobFromFloats([8], random(8, 4)),
+          ],
+        },
+      ];
+      const weights: WeightsFile = {
+        file: 'made up',
+        name: '',
+        layers: blobs.map((of) => ({ ...of, type: 'Convolution' })),
+      };
+      // Without a convolution behind it there is a range all the same, of nothing that is computed.
+      const ranges = { [pooled ? 'pool@pool' : 'conv@relu']: RANGES.made };
+      const calibration = calibrationOf({ net: '', method: 'min-max', percentile: null, images: 1, ranges });
+      // Each image has a range of its own.
+      const data = random(elementCount(input), 5).map((value, i) => (1 + i / 100) * value);
+      const first = convolveFirst(
+        data,
+        input,
+        random(count, 1),
+        random(outputs, 2),
+        each,
+        made ? RANGES.made : null,
+      );
+      const levels = pooled ? poolMaximum(first.levels, 3, 2) : first.levels;
+      const wanted = made
+        ? convolve(
+            levels,
+            random(8 * outputs, 3),
+            random(8, 4),
+            { outputs: 8, kernel: [1, 1] },
+            { range: null, isUnsigned: false },
+          ).values
+        : first.values;
+      if (!made && pooled) return;
+      for (const device of own) {
+        await using model = await device.load({
+          model: { layer: layers },
+          weights,
+          precision: 'int8',
+          calibration,
+        });
+        assert.match(model.plan().operations[0]!.implementation, /^int16 direct /);
+        if (made && pooled) assert.is(model.plan().operations[1]!.implementation, 'loops int8');
+        const found = Object.values(await model.run({ in: data }))[0]!.data;
+        assert.is(found.length, wanted.length);
+        found.forEach((value, i) => {
+          if (value !== wanted[i]) assert.unreachable(`value ${i} is ${value}, expected ${wanted[i]}`);
+        });
+      }
+    });
 
 test.run();

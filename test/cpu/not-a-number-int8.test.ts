@@ -84,6 +84,28 @@ for (const value of SPECIAL) {
     assert.equal((await model.run({ data: noise(SHAPE) })).d!.data, whole);
   });
 
+  test(`${value} in the input of a first layer of integers is refused`, async () => {
+    const stride2 = readNet(
+      layer('name: "in" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 9 dim: 8 } }') +
+        layer(`name: "a" type: "Convolution" bottom: "data" top: "a"
+          convolution_param { num_output: 16 kernel_size: 3 stride: 2 pad: 1 }`) +
+        convolution('b', 'a'),
+      { file: 'net' },
+    );
+    const calibration = calibrationOf({
+      net: '',
+      method: 'min-max',
+      percentile: null,
+      images: 1,
+      ranges: { 'a@a': 9 },
+    });
+    await using model = await device.load({ model: stride2, precision: 'int8', calibration });
+    assert.match(model.plan().operations[0]!.implementation, /^int16/);
+    const pixels = noise([1, 3, 9, 8]);
+    pixels[100] = value;
+    await refuses(model.run({ data: pixels }), /layer "a": a value of "data/);
+  });
+
   test(`${value} in a residual that becomes int8 is refused`, () =>
     refuses(run(data, weights(), calibrationWithout('data@in')), /a value of /));
 

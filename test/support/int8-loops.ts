@@ -71,6 +71,41 @@ export function quantise(
   };
 }
 
+/** Sums of products, exact, each rounded to float32 once; padding is zeros. */
+function sum(
+  source: Int32Array | Float32Array,
+  [images, channels, height, width]: Levels['shape'],
+  weights: Float32Array,
+  { outputs, kernel, stride = [1, 1], pad = [0, 0], dilation = 1, group = 1 }: Int8Convolution,
+): { sums: Float32Array; size: readonly [number, number] } {
+  const [down, across] = kernel;
+  const sizeOf = (pixels: number, axis: 0 | 1) =>
+    Math.floor((pixels + 2 * pad[axis] - dilation * (kernel[axis] - 1) - 1) / stride[axis]) + 1;
+  const size = [sizeOf(height, 0), sizeOf(width, 1)] as const;
+  const inputs = channels / group;
+  const sums = new Float32Array(images * outputs * size[0] * size[1]);
+  for (let at = 0; at < sums.length; at++) {
+    const [x, y] = [at % size[1], Math.floor(at / size[1]) % size[0]];
+    const plane = Math.floor(at / (size[0] * size[1]));
+    const [output, image] = [plane % outputs, Math.floor(plane / outputs)];
+    const first = image * channels + Math.floor(output / (outputs / group)) * inputs;
+    let exact = 0;
+    for (let c = 0; c < inputs; c++)
+      for (let i = 0; i < down; i++)
+        for (let j = 0; j < across; j++) {
+          const [row, column] = [
+            y * stride[0] + i * dilation - pad[0],
+            x * stride[1] + j * dilation - pad[1],
+          ];
+          if (row < 0 || row >= height || column < 0 || column >= width) continue;
+          const weight = weights[((output * inputs + c) * down + i) * across + j]!;
+          exact += source[((first + c) * height + row) * width + column]! * weight;
+        }
+    sums[at] = exact;
+  }
+  return { sums, size };
+}
+
 /**
  * @param range Of the result, which becomes levels; null: it stays float32.
  * @param isUnsigned Whether a ReLU is behind it.
@@ -81,47 +116,100 @@ export function convolve(
   source: Levels,
   weights: Float32Array,
   bias: Float32Array,
-  { outputs, kernel, stride = [1, 1], pad = [0, 0], dilation = 1, group = 1 }: Int8Convolution,
+  geometry: Int8Convolution,
   { range, isUnsigned, residual }: { range: number | null; isUnsigned: boolean; residual?: Levels },
 ): { values: Float32Array; levels: Levels } {
-  const [images, channels, height, width] = source.shape;
-  const [down, across] = kernel;
-  const size = (pixels: number, axis: 0 | 1) =>
-    Math.floor((pixels + 2 * pad[axis] - dilation * (kernel[axis] - 1) - 1) / stride[axis]) + 1;
-  const shape = [images, outputs, size(height, 0), size(width, 1)] as const;
-  const inputs = channels / group;
-  const length = inputs * down * across;
+  const { outputs, group = 1 } = geometry;
+  const length = weights.length / outputs;
+  const ranges = Array.from({ length: outputs }, (_, output) =>
+    weights.subarray(output * length, (output + 1) * length).reduce((a, b) => Math.max(a, Math.abs(b)), 0),
+  );
+  const steps = ranges.map((most) => Math.fround(most / 127) || 1);
+  const integers = weights.map((weight, i) =>
+    halfToEven(Math.fround(weight * Math.fround(1 / steps[Math.floor(i / length)]!))),
+  );
+  const { sums, size } = sum(source.values, source.shape, integers, { ...geometry, group });
+  const shape = [source.shape[0], outputs, ...size] as const;
   const scale = range === null ? 1 : scaleOf(range, isUnsigned);
   const perUnit = range === null ? 1 : Math.fround(1 / scale);
   const [least, most] = limits(isUnsigned);
-  const values = new Float32Array(shape.reduce((a, b) => a * b));
   const residualFactor = residual && Math.fround(residual.scale * perUnit);
-  for (let output = 0, at = 0; output < outputs; output++) {
-    const own = weights.subarray(output * length, (output + 1) * length);
-    const level = Math.fround(own.reduce((a, b) => Math.max(a, Math.abs(b)), 0) / 127) || 1;
-    const integers = own.map((weight) => halfToEven(Math.fround(weight * Math.fround(1 / level))));
-    const factor = Math.fround(Math.fround(level * source.scale) * perUnit);
-    const offset = Math.fround(bias[output]! * perUnit);
-    const first = Math.floor(output / (outputs / group)) * inputs;
-    for (let image = 0; image < images; image++)
-      for (let y = 0; y < shape[2]; y++)
-        for (let x = 0; x < shape[3]; x++) {
-          let sum = 0;
-          for (let c = 0; c < inputs; c++)
-            for (let i = 0; i < down; i++)
-              for (let j = 0; j < across; j++) {
-                const row = y * stride[0] + i * dilation - pad[0];
-                const column = x * stride[1] + j * dilation - pad[1];
-                if (row < 0 || row >= height || column < 0 || column >= width) continue;
-                const from = ((image * channels + first + c) * height + row) * width + column;
-                sum += source.values[from]! * integers[(c * down + i) * across + j]!;
-              }
-          at = ((image * outputs + output) * shape[2] + y) * shape[3] + x;
-          let value = fusedMultiplyAdd(Math.fround(sum), factor, offset);
-          if (residual) value = fusedMultiplyAdd(residual.values[at]!, residualFactor!, value);
-          values[at] = isUnsigned && range === null ? Math.max(0, value) : value;
-        }
-  }
+  const values = sums.map((each, at) => {
+    const output = Math.floor(at / (size[0] * size[1])) % outputs;
+    const factor = Math.fround(Math.fround(steps[output]! * source.scale) * perUnit);
+    let value = fusedMultiplyAdd(each, factor, Math.fround(bias[output]! * perUnit));
+    if (residual) value = fusedMultiplyAdd(residual.values[at]!, residualFactor!, value);
+    return isUnsigned && range === null ? Math.max(0, value) : value;
+  });
   const levels = Int32Array.from(values, (value) => halfToEven(cut(value, least, most)));
   return { values, levels: { shape, scale, values: levels } };
+}
+
+/** Levels of a first layer's images, each scaled by its own largest magnitude, and those of its weights. */
+const SOURCE_LEVELS = 4095;
+
+/**
+ * The first convolution of a net: 12 bits and a sign of each image, weights of as many levels as sums of 31 bits allow.
+ * @param range Of the result, unsigned levels; null: it stays float32, with a ReLU.
+ */
+export function convolveFirst(
+  source: Float32Array,
+  [images, channels, height, width]: Levels['shape'],
+  weights: Float32Array,
+  bias: Float32Array,
+  geometry: Int8Convolution,
+  range: number | null,
+): { values: Float32Array; levels: Levels } {
+  const { outputs, kernel } = geometry;
+  const length = channels * kernel[0] * kernel[1];
+  const weightLevels = Math.min(32767, Math.floor((2 ** 31 - 1) / (SOURCE_LEVELS * length)));
+  const scale = range === null ? 1 : scaleOf(range, true);
+  const perUnit = range === null ? 1 : Math.fround(1 / scale);
+  const perImage = channels * height * width;
+  const made: Float32Array[] = [];
+  let shape: Levels['shape'] = [images, outputs, 0, 0];
+  for (let image = 0; image < images; image++) {
+    const own = source.subarray(image * perImage, (image + 1) * perImage);
+    const most = own.reduce((a, b) => Math.max(a, Math.abs(b)), 0) || 1;
+    const perLevel = Math.fround(SOURCE_LEVELS / most);
+    const integers = Float32Array.from(own, (value) =>
+      halfToEven(cut(Math.fround(value * perLevel), -SOURCE_LEVELS, SOURCE_LEVELS)),
+    );
+    const ranges = Array.from({ length: outputs }, (_, output) =>
+      weights.subarray(output * length, (output + 1) * length).reduce((a, b) => Math.max(a, Math.abs(b)), 0),
+    );
+    const rounded = weights.map((weight, i) =>
+      halfToEven(Math.fround(weight * Math.fround(weightLevels / ranges[Math.floor(i / length)]!))),
+    );
+    const { sums, size } = sum(integers, [1, channels, height, width], rounded, geometry);
+    shape = [images, outputs, ...size];
+    made.push(
+      sums.map((value, i) => {
+        const output = Math.floor(i / (size[0] * size[1]));
+        const factor = Math.fround(
+          Math.fround(Math.fround(ranges[output]! / weightLevels) * Math.fround(most / SOURCE_LEVELS)) *
+            perUnit,
+        );
+        return Math.max(0, fusedMultiplyAdd(value, factor, Math.fround(bias[output]! * perUnit)));
+      }),
+    );
+  }
+  const values = Float32Array.from(made.flatMap((each) => [...each]));
+  const levels = Int32Array.from(values, (value) => halfToEven(cut(value, 0, 255)));
+  return { values, levels: { shape, scale, values: levels } };
+}
+
+/** The largest of each window of k×k levels, which all lie in the plane; there is no padding. */
+export function poolMaximum({ shape, values, scale }: Levels, size: number, stride: number): Levels {
+  const [images, channels, height, width] = shape;
+  const [down, across] = [Math.ceil((height - size) / stride) + 1, Math.ceil((width - size) / stride) + 1];
+  const pooled = new Int32Array(images * channels * down * across).map((_, at) => {
+    const [plane, y, x] = [Math.floor(at / (down * across)), Math.floor(at / across) % down, at % across];
+    let most = Number.NEGATIVE_INFINITY;
+    for (let row = y * stride; row < Math.min(height, y * stride + size); row++)
+      for (let column = x * stride; column < Math.min(width, x * stride + size); column++)
+        most = Math.max(most, values[(plane * height + row) * width + column]!);
+    return most;
+  });
+  return { shape: [images, channels, down, across], scale, values: pooled };
 }

@@ -49,7 +49,7 @@ const CALIBRATE = signature('calibrate', {
 /**
  * Runs a net in float32 over some inputs (a hundred images say enough for a ResNet) and chooses the range of each blob
  * that int8 convolutions read and make: the largest magnitude, a percentile, or the range of least loss of information.
- * Nets' inputs have none, so that the first layer stays float32.
+ * Nets' inputs have none: the first layer takes more levels than 8 bits have, of each image's own range, or stays float32.
  * @param inputs One for each run, as `model.run` takes them.
  * @throws ArgumentError; GraphError where the net has no convolutions that could run in int8; what load and run throw
  * @example saveCalibration('calibration.json', await calibrate(device, { model, weights }, batches));

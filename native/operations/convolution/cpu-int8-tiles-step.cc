@@ -1,6 +1,7 @@
 // Convolutions on 8-bit integers by our own tiles; between them activations stay int8, in blocks.
 #include <cstring>
 
+#include "native/operations/convolution/cpu-int16.h"
 #include "native/operations/convolution/cpu-int8.h"
 #include "native/operations/convolution/cpu-steps.h"
 
@@ -66,6 +67,33 @@ bool addInt8Tiles(StepBuilder& step, const Convolution& convolution) {
               return [algorithm, operands, pool] { algorithm.run(*pool, operands); };
             });
   step.describe(std::string("int8 direct ") + algorithm.instructionSet());
+  return true;
+}
+
+bool addInt16Tiles(StepBuilder& step, const Convolution& convolution) {
+  const PlanState& state = step.state();
+  const Shape &in = step.inputShape(0), &out = step.outputShape(0);
+  if (step.operation().inputs.size() > 1 || !Int16Convolution::suits(convolution, in)) return false;
+  if (!hasKnownWeights(step.program(), convolution, state.quantization)) return false;
+  const Quantized& result = state.quantized[step.operation().outputs[0]];
+  const float perUnit = result.isMade ? 1 / result.scale : 1;
+  const Layout layout = result.isMade ? withType(blockedLayout(out), result.type) : blockedLayout(out);
+  const Int16Convolution algorithm(
+      *state.int8Kernels, convolution, in, out,
+      {layout, state.quantization.parameters[convolution.weights], perUnit, convolution.relu.has_value()});
+  const Place from = step.readPlain(0), to = step.write(0, layout);
+  const Place weights = packedBy(step, algorithm, convolution.weights, "int16");
+  const Place offset = convolution.bias ? offsetIn(step, *convolution.bias, out[1], perUnit) : Place{};
+  const Tensor& source = step.program().tensors[step.operation().inputs[0]];
+  step.call({from, weights, offset, to, step.scratch(algorithm.scratchBytes())},
+            [algorithm, pool = step.pool(), name = source.name,
+             layer = step.operation().layer](const std::vector<void*>& at) -> Work {
+              const Int16Operands operands{static_cast<float*>(at[0]), at[1], static_cast<float*>(at[2]), at[3], at[4]};
+              return [=] {
+                if (!algorithm.run(*pool, operands)) throwNotFinite(name, layer);
+              };
+            });
+  step.describe(std::string("int16 direct ") + algorithm.instructionSet());
   return true;
 }
 

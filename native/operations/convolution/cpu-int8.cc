@@ -9,16 +9,14 @@ namespace {
 
 constexpr int64_t kChannelsPerWord = 4;
 constexpr int32_t kShift = 128;
-// Where there is no bias.
-constexpr float kZeros[2 * kLanes] = {};
+
+}  // namespace
 
 Int8TileType typeOf(const Layout& layout) {
   if (layout.data.ndims == 0) return Int8TileType::none;
   if (!isInt8(layout)) return Int8TileType::float32;
   return layout.data_type() == ValueType::u8 ? Int8TileType::uint8 : Int8TileType::int8;
 }
-
-}  // namespace
 
 Int8Convolution::Int8Convolution(const Int8Kernels& kernels, const Filter& filter, int64_t images, Types types)
     : kernels_(&kernels),
@@ -55,21 +53,22 @@ void Int8Convolution::run(ThreadPool& pool, const Int8Operands& operands) const 
   const auto* source = static_cast<const uint32_t*>(tiling_.isPadded() ? operands.scratch : operands.source);
   const auto* weights = static_cast<const int8_t*>(operands.weights);
   const auto* first = static_cast<const int32_t*>(operands.weights) + tiling_.weightsWords();
-  const auto& functions = kernels_->tiles[static_cast<int>(tiling_.form())];
   const Int8TileType residualType = typeOf(types_.residual), resultType = typeOf(types_.result);
   const auto finish = kernels_->finish[static_cast<int>(resultType)][static_cast<int>(residualType)];
-  const auto bytes = [](Int8TileType type) { return type == Int8TileType::float32 ? int64_t{4} : 1; };
+  const auto& functions = kernels_->tiles[static_cast<int>(tiling_.form())];
   tiling_.run(pool, [&](const TilePlace& place) {
     const Int8TileArguments tile{
         place.taps,
         source + place.source,
         weights + place.weights * kChannelsPerWord,
+        place.nextWeights * kChannelsPerWord,
         isShifted_ ? first + place.channel : nullptr,
         types_.factors.data() + place.channel,
-        operands.offset ? operands.offset + place.channel : kZeros,
-        operands.residual ? static_cast<const char*>(operands.residual) + place.result * bytes(residualType) : nullptr,
+        operands.offset ? operands.offset + place.channel : kNoOffset,
+        operands.residual ? static_cast<const char*>(operands.residual) + place.result * bytesOf(residualType)
+                          : nullptr,
         types_.residualFactor,
-        static_cast<char*>(operands.result) + place.result * bytes(resultType),
+        static_cast<char*>(operands.result) + place.result * bytesOf(resultType),
         types_.relu,
         finish};
     functions[place.blocks - 1][place.pixels - 1](tile);

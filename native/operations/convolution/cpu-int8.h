@@ -6,6 +6,11 @@
 
 namespace resnode::cpu {
 
+Int8TileType typeOf(const Layout& layout);
+inline int64_t bytesOf(Int8TileType type) { return type == Int8TileType::float32 ? 4 : 1; }
+// Where there is no bias.
+inline constexpr float kNoOffset[2 * kLanes] = {};
+
 struct Int8Operands {
   const void* source;
   const void* weights;

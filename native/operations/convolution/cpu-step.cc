@@ -151,8 +151,8 @@ bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution) {
 
 bool addForward(StepBuilder& step, const Convolution& convolution) {
   if (step.pool())
-    return addInt8Tiles(step, convolution) || addWinogradConvolution(step, convolution) ||
-           addDirectConvolution(step, convolution);
+    return addInt8Tiles(step, convolution) || addInt16Tiles(step, convolution) ||
+           addWinogradConvolution(step, convolution) || addDirectConvolution(step, convolution);
   return addInt8Convolution(step, convolution) || addConvolution(step, convolution);
 }
 

@@ -6,6 +6,7 @@
 namespace resnode::cpu {
 
 bool addInt8Tiles(StepBuilder& step, const Convolution& convolution);
+bool addInt16Tiles(StepBuilder& step, const Convolution& convolution);
 bool addInt8Convolution(StepBuilder& step, const Convolution& convolution);
 bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution);
 bool addDirectConvolution(StepBuilder& step, const Convolution& convolution);

@@ -17,11 +17,13 @@ namespace resnode::cpu {
 // What a tile is made of: in words, but for the result, which is counted in values.
 struct TilePlace {
   TileTaps taps;
-  int64_t source;      // from the first word of all, padded or not
-  int64_t weights;     // and of the weights
-  int64_t channel;     // its first
-  int64_t result;      // its first value
-  int blocks, pixels;  // of the result
+  int64_t image;
+  int64_t source;       // from the first word of all, padded or not
+  int64_t weights;      // and of the weights
+  int64_t nextWeights;  // to the next part's, where this is the first tile that reads these; else 0
+  int64_t channel;      // its first
+  int64_t result;       // its first value
+  int blocks, pixels;   // of the result
 };
 
 class Tiling {
@@ -153,6 +155,7 @@ void Tiling::runUnit(const Split& split, int64_t unit, Function&& function) cons
   const auto tilesPerRow = static_cast<int64_t>(tiles_.size()),
              phases = static_cast<int64_t>(filter_.columns.phases.size());
   TilePlace tile{};
+  tile.image = image;
   tile.taps.blocks = isByWord_ ? 1 : groupWords_ / pixel_;
   tile.taps.blockStride = planeWords();
   tile.taps.resultBlockStride = resultPlane;
@@ -173,6 +176,7 @@ void Tiling::runUnit(const Split& split, int64_t unit, Function&& function) cons
         tile.taps.taps = row.taps;
         tile.taps.tapOffsets = offsets.data() + row.firstTap;
         tile.weights = part.weights + row.firstTap * weightsPerTap();
+        tile.nextWeights = i == firstTile ? groupWords_ * filter_.taps() * blocksPerGroup_ * kLanes : 0;
         tile.taps.weightsSkipped = (allTaps - row.taps) * weightsPerTap();
         tile.result = plane + (i / tilesPerRow * columns_ + columns.first * phases + columns.phase) * kLanes;
         tile.pixels = columns.count;

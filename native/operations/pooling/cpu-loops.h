@@ -10,4 +10,8 @@ namespace resnode::cpu {
 void poolBlocked(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                  const float* x, float* y);
 
+// The maximum of 8-bit integers; x, y as above.
+void maximumOfBytes(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
+                    bool areUnsigned, const uint8_t* x, uint8_t* y);
+
 }  // namespace resnode::cpu

@@ -117,8 +117,19 @@ bool addBlockedPooling(StepBuilder& step, const Pooling& pooling) {
   const bool isLastInside = (out[2] - 1) * pooling.stride.height - pooling.pad.height < in[2] &&
                             (out[3] - 1) * pooling.stride.width - pooling.pad.width < in[3];
   if (!isLastInside) return false;
-  const Layout result = blockedLayout(out);
+  const Layout wanted = pooledLayout(step, pooling), result = blockedLayout(out);
   const int64_t planes = channelView(result)->outer * channelView(result)->blocks;
+  if (isInt8(wanted) && wanted == withType(blockedLayout(in), wanted.data_type())) {
+    const bool areUnsigned = wanted.data_type() == ValueType::u8;
+    step.call({step.read(0, wanted), step.write(0, withType(result, wanted.data_type()))},
+              [=, pool = step.pool()](const std::vector<void*>& at) -> Work {
+                return [=, x = static_cast<uint8_t*>(at[0]), y = static_cast<uint8_t*>(at[1])] {
+                  maximumOfBytes(*pool, pooling, in, out, planes, areUnsigned, x, y);
+                };
+              });
+    step.describe("loops int8");
+    return true;
+  }
   step.call({step.read(0, blockedLayout(in)), step.write(0, result)},
             [=, pool = step.pool()](const std::vector<void*>& at) -> Work {
               return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] {

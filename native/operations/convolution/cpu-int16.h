@@ -1,0 +1,56 @@
+// The first convolution of a net in 8 bits: of a few channels whose range nobody knows. Each image is scaled by its own
+// largest magnitude to 12 bits and a sign, pairs of columns are multiplied at once, and sums are exact in 32 bits: 16 times
+// as many levels as the 8 bits that its result has.
+#pragma once
+
+#include "native/cpu/tile-int8.h"
+#include "native/operations/convolution/cpu-tiling.h"
+
+namespace resnode::cpu {
+
+struct Int16Operands {
+  const float* source;  // plain
+  const void* weights;
+  const float* offset;  // of whole blocks, in the result's units; null: 0
+  void* result;
+  void* scratch;
+};
+
+class Int16Convolution {
+ public:
+  struct Types {
+    Layout result;
+    std::vector<float> ranges;  // of each output's weights
+    float perUnit;              // levels of the result to 1
+    bool relu;
+  };
+  // Columns are read two by two, so that those of neighbouring results must be two apart.
+  static bool suits(const Convolution& convolution, const Shape& in) {
+    return convolution.group == 1 && in[1] <= 4 && convolution.stride.width == 2 && convolution.dilation.width == 1;
+  }
+  Int16Convolution(const Int8Kernels& kernels, const Convolution& convolution, const Shape& in, const Shape& out,
+                   Types types);
+
+  const char* instructionSet() const { return kernels_->name; }
+  size_t scratchBytes() const { return in_[0] * (imageWords() + channels()) * 4; }
+  int64_t weightsFloats() const { return tiling_.weightsWords(); }
+  void packWeights(const float* weights, float* packed) const;
+  // False where a value of the source is not finite; the result is then of no use.
+  bool run(ThreadPool& pool, const Int16Operands& operands) const;
+
+ private:
+  int64_t channels() const { return ceiling(out_[1], kLanes) * kLanes; }
+  int64_t imageWords() const { return in_[1] * in_[2] * pairs_; }
+  bool quantise(ThreadPool& pool, const Int16Operands& operands) const;
+
+  const Int8Kernels* kernels_;
+  Shape in_, out_;
+  Pair kernel_;
+  int64_t left_;
+  Types types_;
+  int64_t pairs_;  // of columns, those of padding included
+  float sourceLevels_, weightLevels_;
+  Tiling tiling_;
+};
+
+}  // namespace resnode::cpu
