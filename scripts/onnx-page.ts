@@ -52,6 +52,7 @@ ${table(
   '| kind | why |',
   refused.map(([kind, rule]) => [`\`${kind}\``, reasonOf(rule)!]),
 )}
+What a Filter selects is picked by Compress; behind it only layers that compute item by item are written.
 Detections and regions (\`detectionOutput\`, \`proposal\`) are picked by NonMaxSuppression; ONNX then gives as many rows as there are,
 as resnode does. Constants with which an operator has no equal, such as \`eta\` below 1, are refused too.
 

@@ -96,6 +96,74 @@ async function same(steps: readonly Step[], shape: readonly number[] = X, opset 
   return (net.layer ?? []).map(({ type = '' }) => type).filter((type) => type !== 'Input');
 }
 
+test('RoiAlign is ROIAlign, whose regions begin with the image', async () => {
+  const regions = floatConstant('regions', [3, 4], [0, 1, 5, 4, 1.3, 0.2, 3.1, 2.9, -2, -2, 9, 8]);
+  const images = integers(0, 1, 0);
+  const attributes = { output_height: 2, output_width: 3, spatial_scale: point(0.75) };
+  for (const more of [
+    {},
+    { sampling_ratio: 2 },
+    { coordinate_transformation_mode: 'output_half_pixel', sampling_ratio: 3 },
+  ])
+    assert.ok(
+      (await same([['RoiAlign', ['x', regions, images], { ...attributes, ...more }]])).includes('ROIAlign'),
+    );
+  await same([['RoiAlign', ['x', regions, images], attributes]], X, 10);
+  // The image's index as a detector computes it: a column of floats, cast.
+  const rois = floatConstant('rois', [2, 5], [1, 0, 1, 5, 4, 0, 2, 0, 6, 3]);
+  await same([
+    ['Mul', [rois, number(1)], {}, ['all']],
+    ['Slice', ['all', integers(0), integers(1), integers(1)], {}, ['column']],
+    ['Slice', ['all', integers(1), integers(5), integers(1)], {}, ['corners']],
+    ['Squeeze', ['column', integers(1)], {}, ['flat']],
+    ['Cast', ['flat'], { to: 7 }, ['images']],
+    ['RoiAlign', ['x', 'corners', 'images'], attributes],
+  ]);
+});
+
+test('Compress, and NonZero through Squeeze or Transpose to a Gather, are Filter', async () => {
+  const ITEMS = [7, 3, 2];
+  const score: Step[] = [
+    ['ReduceSum', ['x', integers(1, 2)], { keepdims: 0 }, ['sum']],
+    ['Greater', ['sum', number(0.5)], {}, ['passes']],
+  ];
+  assert.ok((await same([...score, ['Compress', ['x', 'passes'], { axis: 0 }]], ITEMS)).includes('Filter'));
+  const nonZero: Step = ['NonZero', ['passes'], {}, ['at']];
+  for (const rest of [
+    [
+      ['Squeeze', ['at', integers(0)], {}, ['flat']],
+      ['Gather', ['x', 'flat'], { axis: 0 }],
+    ],
+    [
+      ['Reshape', ['at', integers(-1)], {}, ['flat']],
+      ['Gather', ['x', 'flat']],
+    ],
+    [
+      ['Transpose', ['at'], {}, ['column']],
+      ['GatherND', ['x', 'column']],
+    ],
+    [
+      ['Transpose', ['at'], {}, ['column']],
+      ['Squeeze', ['column', integers(1)], {}, ['flat']],
+      ['Gather', ['x', 'flat'], { axis: 0 }],
+    ],
+  ] as Step[][])
+    assert.ok((await same([...score, nonZero, ...rest], ITEMS)).includes('Filter'));
+  assert.ok(
+    (
+      await same(
+        [
+          ['ReduceSum', ['x', integers(1, 2)], { keepdims: 0 }, ['sum']],
+          ['Relu', ['sum'], {}, ['positive']],
+          ['Cast', ['positive'], { to: 9 }, ['passes']],
+          ['Compress', ['x', 'passes'], { axis: 0 }],
+        ],
+        ITEMS,
+      )
+    ).includes('Filter'),
+  );
+});
+
 test('ConvTranspose with any pads, output_padding and output_shape is Deconvolution, and Slice where its sides are cut unlike', async () => {
   const of = (attributes: Record<string, unknown>, kernel = [4, 3], group = 1) =>
     same([['ConvTranspose', ['x', floats(6, 4, ...kernel), floats(4 * group)], { ...attributes, group }]]);
@@ -275,11 +343,18 @@ test('regions: MaxRoiPool is ROIPooling', async () => {
 test('what a Caffe net cannot say is refused by operator and node, with what to do', () => {
   for (const [step, message] of [
     [['NonMaxSuppression', ['x', 'x']], /node "n0" \(NonMaxSuppression\): .*DetectionOutput/],
-    [['RoiAlign', ['x', floats(1, 4), integers(0)]], /node "n0" \(RoiAlign\): .*ROIAlign/],
+    [['RoiAlign', ['x', floats(1, 4), integers(0)], { mode: 'max' }], /node "n0" \(RoiAlign\): mode max/],
+    [['Compress', ['x', 'x']], /without an axis it takes values of the flattened tensor/],
+    [['NonZero', ['x']], /of 4 axes; of one axis, before a Gather, it is converted to Filter/],
+    [['GatherND', ['x', integers(0)]], /only with the indices of NonZero/],
     [['LSTM', ['x', floats(1, 4, 4), floats(1, 4, 4)]], /node "n0" \(LSTM\): .*unrolled/],
     [['Einsum', ['x'], { equation: 'i' }], /node "n0" \(Einsum\): Caffe has no layer for it here/],
     [['Slice', ['x', integers(0), integers(3), integers(0), integers(-1)]], /it takes nothing of axis 0/],
-    [['Cast', ['x'], { to: 9 }], /values of a net are float32/],
+    [['Cast', ['x'], { to: 8 }], /values of a net are float32/],
+    [
+      ['Cast', ['x'], { to: 9 }],
+      /output "y" is no float that the net computes: .*only Compress and NonZero take/,
+    ],
   ] as [Step, RegExp][]) {
     write([step], X, 17);
     assert.throws(

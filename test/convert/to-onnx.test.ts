@@ -313,6 +313,56 @@ test('a layer that works in place on an input leaves the input its name', async 
   );
 });
 
+test('Filter is Compress, by which as many items pass as the selector says, and is read back as Filter', async () => {
+  using device = await openDevice('cpu');
+  const net = readNet(
+    `layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 4 dim: 3 } } }
+layer { name: "s" type: "Input" top: "s" input_param { shape { dim: 4 dim: 1 dim: 1 } } }
+layer { name: "half" type: "Power" bottom: "x" top: "half" power_param { scale: 0.5 } }
+layer { name: "pick" type: "Filter" bottom: "half" bottom: "x" bottom: "s" top: "a" top: "b" }
+layer { name: "y" type: "InnerProduct" bottom: "a" top: "y" inner_product_param { num_output: 2 } }`,
+    { file: 'net.prototxt' },
+  );
+  const graph = graphFromCaffe(net);
+  const weights = blobFromFloats([2, 3], Float32Array.of(1, 2, 3, -1, 0, 1));
+  const bias = blobFromFloats([2], Float32Array.of(0.5, -0.5));
+  const layers = [{ name: 'y', type: 'InnerProduct', blobs: [weights, bias] }];
+  const model = toOnnx(graph, blobsOf(graph, { file: '', name: '', layers }));
+  assert.equal(
+    model.outputs.map(({ name, shape }) => [name, shape]),
+    [
+      ['b', ['pick', 3]],
+      ['y', ['pick', 2]],
+    ],
+  );
+  writeFileAtomically(file, onnxChunks(model));
+  const runtime = (await onnxRuntime(file))!;
+  const read = readOnnxFile(file);
+  assert.equal(
+    (read.net.layer ?? []).map(({ type }) => type).filter((type) => type === 'Filter'),
+    ['Filter', 'Filter'],
+  );
+  using own = await device.load({ model: net, weights: { file: '', name: '', layers } });
+  using back = await device.load({ model: read.net, weights: read.weights });
+  const x = Float32Array.from({ length: 12 }, (_, i) => i - 5);
+  for (const s of [
+    [1, 0, 0, -2],
+    [0.25, 0, 0, 0],
+    [1, 1, 1, 1],
+  ]) {
+    const feeds = { x: { shape: [4, 3], data: x }, s: { shape: [4, 1, 1], data: Float32Array.from(s) } };
+    const expected = await own.run(feeds);
+    const written = await runtime.run(feeds);
+    const again = await back.run(feeds);
+    for (const name of ['b', 'y']) {
+      assert.is(expected[name]!.shape[0], s.filter((value) => value !== 0).length);
+      assert.equal([...written[name]!], [...expected[name]!.data]);
+      assert.equal([...again[name]!.data], [...expected[name]!.data]);
+    }
+  }
+  await runtime.dispose();
+});
+
 test("ROIAlign's mean of samples is ONNX's RoiAlign, aligned or not", async () => {
   using device = await openDevice('cpu');
   const shape = (...dims: number[]) =>

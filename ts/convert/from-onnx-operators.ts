@@ -7,9 +7,10 @@ import * as functions from './from-onnx-functions.ts';
 import * as places from './from-onnx-places.ts';
 import * as reductions from './from-onnx-reductions.ts';
 import * as resizing from './from-onnx-resize.ts';
+import * as selection from './from-onnx-selection.ts';
 import * as windows from './from-onnx-windows.ts';
 import type { NodeContext } from './node-context.ts';
-import { blobOfTensor, floatConstant, integerConstant, integersOf } from './onnx-constants.ts';
+import { blobOfTensor, floatConstant, INTEGER_TYPES, integerConstant, integersOf } from './onnx-constants.ts';
 
 type Rule = (node: NodeContext) => unknown;
 
@@ -28,6 +29,7 @@ export const operators: Readonly<Record<string, Rule>> = {
   BatchNormalization: batchNormalization,
   Cast: cast,
   Clip: clip,
+  Compress: selection.compress,
   Concat: concat,
   Constant: constant,
   Conv: convolutions.conv,
@@ -41,6 +43,7 @@ export const operators: Readonly<Record<string, Rule>> = {
   Expand: places.expand,
   Flatten: flatten,
   Gather: places.gather,
+  GatherND: selection.gatherNd,
   Gemm: arithmetic.gemm,
   GlobalAveragePool: windows.globalPool('AVE'),
   GlobalMaxPool: windows.globalPool('MAX'),
@@ -72,6 +75,7 @@ export const operators: Readonly<Record<string, Rule>> = {
   Mod: windows.mod,
   Mul: arithmetic.mul,
   Neg: functions.neg,
+  NonZero: selection.nonZero,
   PRelu: prelu,
   Pad: windows.pad,
   Pow: arithmetic.pow,
@@ -86,6 +90,7 @@ export const operators: Readonly<Record<string, Rule>> = {
   Relu: simple('ReLU'),
   Reshape: reshape,
   Resize: resizing.resize,
+  RoiAlign: places.roiAlign,
   ScatterElements: places.scatterElements,
   Sigmoid: simple('Sigmoid'),
   Slice: places.slice,
@@ -114,9 +119,6 @@ const UNROLLED =
 export const withoutLayer: Readonly<Record<string, string>> = {
   NonMaxSuppression: `it gives as many boxes as are kept, as indices; ${CUT}`,
   TopK: `it picks by values that are known only as the net runs; ${CUT}`,
-  NonZero: `it gives as many places as there are; ${CUT}`,
-  RoiAlign:
-    "its samples lie within bins, those of Cascade R-CNN's ROIAlign layer at their corners; use MaxRoiPool (ROIPooling) in the net that is exported, or cut the model before it (onnx.utils.extract_model)",
   LSTM: UNROLLED,
   GRU: UNROLLED,
   RNN: UNROLLED,
@@ -166,12 +168,16 @@ function scaleName(name: string): string {
 
 /** TensorProto.DataType: floats (of whatever width, since a net computes in float32), and integers. */
 const FLOATS = [1, 10, 11];
-const INTEGERS = [6, 7];
+const BOOL = 9;
 
 function cast(node: NodeContext) {
   const to = node.integer('to', 1);
   if (FLOATS.includes(to)) return identity(node);
-  if (!INTEGERS.includes(to))
+  if (to === BOOL) {
+    node.alias(node.activation(0, { takes: 'truth' }));
+    return node.holds('truth');
+  }
+  if (!INTEGER_TYPES.includes(to))
     node.fail(`values of a net are float32, type ${to} of ONNX's list is not converted`);
   node.alias(node.activation(0));
   node.holds('truncated');

@@ -1,6 +1,8 @@
 /** Values in other places: Transpose, Slice, Tile, Gather and their like, and regions of interest. */
 import { elementCount } from '../base/shape.ts';
+import { blobFromFloats } from '../caffe/blob.ts';
 import { alongAxis, finish, picked } from './along-axis.ts';
+import { gatherSelected } from './from-onnx-selection.ts';
 import type { Activation, NodeContext } from './node-context.ts';
 import { blobOfTensor, integersOf } from './onnx-constants.ts';
 
@@ -121,7 +123,8 @@ export function gather(node: NodeContext) {
 }
 
 function lookUp(node: NodeContext) {
-  const indices = node.activation(1, { takes: 'truncated' });
+  const indices = node.activation(1, { takes: ['truncated', 'selected'] });
+  if (indices.holds === 'selected') return gatherSelected(node, indices, 1);
   const tensor = node.constant(0);
   if (node.integer('axis', 0) !== 0) node.fail('with computed indices only axis 0 is converted');
   if (tensor === null) return node.last([node.activation(0), indices], { type: 'BatchReindex' });
@@ -201,6 +204,48 @@ export function scatterElements(node: NodeContext) {
     upsample_param: { upsample_h: 1, upsample_w: size },
   });
   node.last([filled], { type: 'Reshape', reshape_param: { shape: { dim: [...outer, size] } } });
+}
+
+/** Regions as Caffe has them: the image's index, then the corners. */
+export function roiAlign(node: NodeContext) {
+  if (node.text('mode', 'avg') !== 'avg')
+    node.fail('mode max takes no mean of its samples; only avg is converted');
+  const [x, corners] = [node.activation(0), node.activation(1)];
+  const count = corners.shape[0]!;
+  const column = [count, 1];
+  const constant = node.constant(2);
+  const images =
+    constant === null
+      ? node.step([node.activation(2, { takes: 'truncated' })], {
+          type: 'Reshape',
+          reshape_param: { shape: { dim: column } },
+        })
+      : node.step(
+          [],
+          { type: 'Parameter', param: [{ lr_mult: 0 }], parameter_param: { shape: { dim: column } } },
+          [
+            blobFromFloats(
+              column,
+              Float32Array.from(integersOf(constant) ?? node.fail('batch_indices are no integers')),
+            ),
+          ],
+        );
+  const regions = node.step([images, corners], { type: 'Concat', concat_param: { axis: 1 } });
+  // Before opset 16 there was no half pixel.
+  const form = node.text(
+    'coordinate_transformation_mode',
+    node.opset < 16 ? 'output_half_pixel' : 'half_pixel',
+  );
+  node.last([x, regions], {
+    type: 'ROIAlign',
+    roi_align_param: {
+      pooled_h: node.integer('output_height', 1),
+      pooled_w: node.integer('output_width', 1),
+      spatial_scale: node.float('spatial_scale', 1),
+      sampling_ratio: node.integer('sampling_ratio', 0),
+      aligned: form === 'half_pixel',
+    },
+  });
 }
 
 export function maxRoiPool(node: NodeContext) {

@@ -6,6 +6,7 @@ import type { WeightsFile, WeightsLayer } from '../caffe/caffemodel.ts';
 import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { operators, withoutLayer } from './from-onnx-operators.ts';
+import { selectedForms } from './from-onnx-selection.ts';
 import { runInPlace } from './in-place.ts';
 import { Names } from './names.ts';
 import type { Activation, NodeContext } from './node-context.ts';
@@ -52,6 +53,8 @@ export function fromOnnx(
 /** Why a rule does not take what is no plain float. */
 const WHY_NOT_FLOATS = {
   truncated: 'it computes with integers that a Cast made of floats; only Gather takes such indices',
+  truth: 'it reads what a Cast made true or false, which only Compress and NonZero take',
+  selected: 'it reads the indices of NonZero, which only Gather and GatherND take',
   places: "it reads MaxPool's indices, which only MaxUnpool takes, and Mod by the size of a plane",
 } as const;
 
@@ -117,12 +120,21 @@ class NetBuilder {
       return context.fail(
         `Caffe has no layer for it here (converted are ${Object.keys(operators).sort().join(', ')})`,
       );
-    rule(context);
+    const isSelected = this.#values.get(node.inputs[0] ?? '')?.holds === 'selected';
+    if (isSelected && Object.hasOwn(selectedForms, node.type)) selectedForms[node.type]!(context);
+    else rule(context);
   }
 
   /** @throws WeightsError where an output is not made by a layer */
   checkOutput(name: string): void {
     const value = this.#values.get(name) ?? this.#asLayer(name);
+    // A Cast to integers is mostly of an ArgMax, whose values are whole.
+    if (value?.holds !== undefined && value.holds !== 'truncated')
+      throw new WeightsError(
+        'onnx/output',
+        { file: this.#file },
+        `output "${name}" is no float that the net computes: ${WHY_NOT_FLOATS[value.holds]}; end the model before it`,
+      );
     if (value !== null && value.zeros[0] + value.zeros[1] > 0) {
       const { name: made } = this.#padded(name, value);
       this.#add({ name: this.#names.take(name), type: 'Split', bottom: [made], top: [name] }, []);
@@ -170,7 +182,8 @@ class NetBuilder {
               ? `input ${input} ("${name}") is made by no node before it`
               : `input ${input} ("${name}") is a constant, expected a value that the net computes`,
           );
-        if (value.holds !== undefined && value.holds !== takes) return fail(WHY_NOT_FLOATS[value.holds]);
+        if (value.holds !== undefined && ![takes].flat().includes(value.holds))
+          return fail(WHY_NOT_FLOATS[value.holds]);
         if (takesZeros || value.zeros[0] + value.zeros[1] === 0) return value;
         if (value.shape[1]! > MOST_PADDED) return fail(`it pads ${value.shape[1]} channels`);
         return this.#padded(name, value);

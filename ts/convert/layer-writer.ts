@@ -20,6 +20,8 @@ export interface LayerWriter {
   /** Shapes of the inputs, and of the outputs. */
   readonly bottoms: readonly (readonly number[])[];
   readonly tops: readonly (readonly number[])[];
+  /** Of a Filter: what selects its items; null for other layers. */
+  readonly selector: string | null;
   parameterShape(parameter: ParameterId): readonly number[];
   float64(parameter: ParameterId): Float64Array;
   /** Adds a parameter as it lies in the file. @param shape Default: its own. */
@@ -60,6 +62,7 @@ export class OnnxWriter {
 
   layer(node: Node, scale: Node | null): LayerWriter {
     const { parameters, values } = this.#graph;
+    const selection = this.#graph.selections.find(({ indices }) => node.inputs.includes(indices));
     const outputs = (scale ?? node).outputs.map((id) => this.#names[id]!);
     const add = (
       name: string,
@@ -78,6 +81,7 @@ export class OnnxWriter {
       outputs,
       bottoms: node.inputs.map((id) => values[id]!.shape),
       tops: (scale ?? node).outputs.map((id) => values[id]!.shape),
+      selector: selection === undefined ? null : this.#names[selection.selector]!,
       parameterShape: (parameter) => parameters[parameter]!.shape,
       float64: (parameter) => toFloat64(this.#blobOf(parameter)),
       parameter: (parameter, role, shape = parameters[parameter]!.shape) => {

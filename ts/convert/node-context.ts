@@ -4,6 +4,9 @@ import type { WeightsLayer } from '../caffe/caffemodel.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 import type { OnnxNode, OnnxTensor } from './onnx-proto.ts';
 
+/** What is no plain float. */
+export type Held = 'truncated' | 'places' | 'truth' | 'selected';
+
 /** A value while the net is converted. */
 export interface Activation {
   readonly name: string;
@@ -12,9 +15,10 @@ export interface Activation {
   readonly zeros: readonly [number, number];
   /**
    * What it stands for where that is no plain float: integers that a Cast cuts off its values (`truncated`), or places of a
-   * maximum that ONNX counts over the whole blob, the mask in planes (`places`). Default: plain floats.
+   * maximum that ONNX counts over the whole blob, the mask in planes (`places`); whether its values are 0 (`truth`); or which
+   * items are not 0 (`selected`), the value being what NonZero reads. Default: plain floats.
    */
-  readonly holds?: 'truncated' | 'places';
+  readonly holds?: Held;
   /** Of `places`: how many a plane of what was pooled has. */
   readonly plane?: number;
 }
@@ -34,7 +38,7 @@ export interface NodeContext {
   /** The computed value at an input. @param options.takesZeros The rule takes zeros of a Pad along. */
   activation(
     input: number,
-    options?: { readonly takesZeros?: boolean; readonly takes?: Activation['holds'] },
+    options?: { readonly takesZeros?: boolean; readonly takes?: Held | readonly Held[] },
   ): Activation;
   /** Whether an input is computed by the net. */
   isComputed(input: number): boolean;

@@ -11,7 +11,7 @@ export const text = (value: string): OnnxAttribute => ({ type: 'string', value }
 export const ints = (value: readonly number[]): OnnxAttribute => ({ type: 'ints', value });
 
 /** TensorProto.DataType. */
-export const [FLOAT, INT64, DOUBLE] = [1, 7, 11];
+export const [FLOAT, INT64, BOOL, DOUBLE] = [1, 7, 9, 11];
 
 /** A rule that says why ONNX cannot say it. */
 export const refused = (reason: string) =>

@@ -3,6 +3,9 @@ import type { Blob } from '../caffe/blob.ts';
 import type { OnnxTensor } from './onnx-proto.ts';
 
 /** A constant of integers. */
+/** TensorProto.DataType of int32 and int64. */
+export const INTEGER_TYPES: readonly number[] = [6, 7];
+
 export function integerConstant(
   name: string,
   shape: readonly number[],

@@ -1,7 +1,7 @@
 /** As to-onnx-operators.ts, for layers that few ResNets have: which ONNX nodes compute exactly what Caffe's layer computes. */
 import { elementCount } from '../base/shape.ts';
 import type { LayerWriter } from './layer-writer.ts';
-import { FLOAT, INT64, int, ints, type Of, refused, windowAttributes } from './onnx-attributes.ts';
+import { BOOL, FLOAT, INT64, int, ints, type Of, refused, windowAttributes } from './onnx-attributes.ts';
 
 type Shape = readonly number[];
 
@@ -20,8 +20,12 @@ export const rareOperators = {
   },
   im2col,
   batchReindex: (layer: LayerWriter) => {
-    if (layer.node.type === 'Filter')
-      layer.fail('how many items it selects is known only as the net runs; end the net before it (outputs)');
+    if (layer.selector !== null) {
+      const all = layer.emit('Reshape', [layer.selector, layer.integers('flat', [-1])]);
+      const passes = layer.emit('Cast', [all], { to: int(BOOL) });
+      layer.emit('Compress', [layer.inputs[0]!, passes], { axis: int(0) }, layer.outputs);
+      return;
+    }
     const [x, indices] = layer.inputs as [string, string];
     layer.emit(
       'Gather',

@@ -1,5 +1,6 @@
 /** Graph → ONNX, layer by layer as written: one node a layer where ONNX has such a node, names of blobs kept. */
 import type { Graph, Node, ValueId } from '../graph/graph.ts';
+import type { Operation } from '../layers/operation.ts';
 import { usesOf } from '../passes/rewrite.ts';
 import { type BlobOf, OnnxWriter } from './layer-writer.ts';
 import { Names } from './names.ts';
@@ -22,16 +23,24 @@ export function toOnnx(graph: Graph, blobOf: BlobOf): OnnxModel {
   const writer = new OnnxWriter(graph, names, blobOf);
   const uses = usesOf(graph);
   const merged = new Set<Node>();
+  const selected = selectedValues(graph);
   for (const node of graph.nodes) {
     if (merged.has(node)) continue;
     const scale = scaleAfter(uses, node);
     if (scale !== null) merged.add(scale);
-    operators[node.operation.kind](writer.layer(node, scale));
+    const layer = writer.layer(node, scale);
+    if (node.inputs.some((id) => selected.has(id)) && !isItemByItem(graph, node))
+      layer.fail(
+        'it follows a Filter and is not computed item by item, so that what is written would hold for one number of items; end the net before it (outputs)',
+      );
+    operators[node.operation.kind](layer);
   }
   const batch = freeBatch(graph);
   const describe = (id: ValueId): OnnxValue => {
     const { shape } = graph.values[id]!;
-    return { name: names[id]!, type: 'float32', shape: batch === null ? shape : ['N', ...shape.slice(1)] };
+    const first = selected.get(id) ?? (batch === null ? null : 'N');
+    const isKnown = first === null || shape.length === 0;
+    return { name: names[id]!, type: 'float32', shape: isKnown ? shape : [first, ...shape.slice(1)] };
   };
   return {
     producer: 'resnode',
@@ -53,6 +62,30 @@ function valueNames(graph: Graph): string[] {
   for (const id of graph.inputs) last.set(id, graph.values[id]!.blob);
   const taken = new Names(graph.blobs.keys());
   return graph.values.map(({ blob, layer }, id) => last.get(id) ?? taken.take(`${blob}@${layer}`));
+}
+
+/** Values that have as many items as a Filter selects, with the layer's name. */
+function selectedValues(graph: Graph): Map<ValueId, string> {
+  const found = new Map<ValueId, string>(graph.selections.map(({ indices, layer }) => [indices, layer]));
+  for (const { inputs, outputs } of graph.nodes) {
+    const layer = inputs.map((id) => found.get(id)).find((each) => each !== undefined);
+    if (layer !== undefined) for (const id of outputs) found.set(id, layer);
+  }
+  return found;
+}
+
+/** What ONNX nodes of other layers say holds for any number of items. */
+const ITEM_BY_ITEM: readonly Operation['kind'][] = [
+  ...(['convolution', 'deconvolution', 'affine', 'scale', 'pooling', 'lrn', 'identity'] as const),
+  ...(['relu', 'elu', 'sigmoid', 'tanh', 'absval', 'power', 'bnll', 'clip', 'exp', 'log'] as const),
+  ...(['threshold', 'swish', 'mish', 'hardSwish', 'prelu', 'softmax', 'eltwise', 'batchReindex'] as const),
+];
+
+function isItemByItem({ values }: Graph, { operation, inputs, outputs }: Node): boolean {
+  const { kind } = operation;
+  if (kind === 'concat' || kind === 'slice' || kind === 'innerProduct') return operation.axis > 0;
+  if (kind === 'reshape') return values[inputs[0]!]!.shape[0] === values[outputs[0]!]!.shape[0];
+  return ITEM_BY_ITEM.includes(kind);
 }
 
 /** What makes rows of its own, whatever the batch is, or is written for one size of it. */

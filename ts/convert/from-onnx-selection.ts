@@ -1,0 +1,73 @@
+/** Items that pass as the net runs: Compress, and NonZero with the Gather behind it, are Caffe's Filter. */
+import type { Activation, NodeContext } from './node-context.ts';
+import { INTEGER_TYPES, integersOf } from './onnx-constants.ts';
+
+export function compress(node: NodeContext) {
+  if (!node.node.attributes.has('axis'))
+    node.fail(
+      'without an axis it takes values of the flattened tensor; only items, along axis 0, are converted',
+    );
+  filter(node, node.activation(1, { takes: 'truth' }));
+}
+
+/** Items whose selector is not 0. */
+function filter(node: NodeContext, selector: Activation) {
+  const x = node.activation(0);
+  if (node.integer('axis', 0) !== 0) node.fail('it selects along another axis than 0, Filter items');
+  if (selector.shape.length !== 1 || selector.shape[0] !== x.shape[0])
+    node.fail(
+      `it selects from ${x.shape.join('×')} by ${selector.shape.join('×') || 'one value'}; expected one value an item`,
+    );
+  node.last([x, selector], { type: 'Filter' });
+}
+
+/** Of one axis: which items are not 0, as 1 × items. */
+export function nonZero(node: NodeContext) {
+  const x = node.activation(0, { takes: 'truth' });
+  if (x.shape.length !== 1)
+    node.fail(
+      `it gives as many places as there are, here of ${x.shape.length} axes; of one axis, before a Gather, it is converted to Filter. Cut the model before it (onnx.utils.extract_model), so that its input is an output`,
+    );
+  node.alias({ ...x, shape: [1, x.shape[0]!], holds: 'selected' });
+}
+
+/** The items that indices of `nonZero` name. @param rank Of the indices that the operator takes for items: 1 of Gather, 2 of GatherND. */
+export function gatherSelected(node: NodeContext, indices: Activation, rank: 1 | 2) {
+  if (indices.shape.length !== rank || (rank === 2 && indices.shape[1] !== 1))
+    node.fail(
+      'its indices have more axes than items do; take NonZero through Squeeze (Gather) or Transpose (GatherND)',
+    );
+  const { holds: _, ...selector } = indices;
+  filter(node, { ...selector, shape: indices.shape.slice(0, 1) });
+}
+
+export function gatherNd(node: NodeContext) {
+  if (!node.isComputed(1) || node.activation(1, { takes: ['truncated', 'selected'] }).holds !== 'selected')
+    node.fail('only with the indices of NonZero it is converted, to Filter');
+  if (node.integer('batch_dims', 0) !== 0) node.fail('batch_dims other than 0 is not converted');
+  gatherSelected(node, node.activation(1, { takes: 'selected' }), 2);
+}
+
+/** Operators that write NonZero's indices in another form. */
+export const selectedForms: Readonly<Record<string, (node: NodeContext) => void>> = {
+  Transpose: (node) => {
+    const x = node.activation(0, { takes: 'selected' });
+    node.alias({ ...x, shape: [...x.shape].reverse() });
+  },
+  Squeeze: (node) => squeezed(node),
+  Reshape: (node) => {
+    const dims = integersOf(node.constant(1) ?? node.fail('its shape is computed as the net runs'));
+    if (dims?.length !== 1) node.fail("of NonZero's indices only a list of them is converted");
+    squeezed(node);
+  },
+  Cast: (node) => {
+    if (!INTEGER_TYPES.includes(node.integer('to', 1)))
+      node.fail("NonZero's indices are not converted to floats; only Gather takes them");
+    node.alias(node.activation(0, { takes: 'selected' }));
+  },
+};
+
+function squeezed(node: NodeContext) {
+  const x = node.activation(0, { takes: 'selected' });
+  node.alias({ ...x, shape: [Math.max(...x.shape)] });
+}
