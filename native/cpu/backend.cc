@@ -44,6 +44,7 @@ class CpuBackend final : public Backend {
       throw Error("device/unavailable", "This processor has no " + options.kernels +
                                             ", which was asked for with kernels: \"" + options.kernels + "\"");
     }
+    int8Kernels_ = int8Kernels(kernels_, !options.kernels.empty());
     if (!kernels_)
       guarded("open",
               [&] { return &oneDnn_->engine(); });  // it will be needed: now is the time to say that it is missing
@@ -63,7 +64,7 @@ class CpuBackend final : public Backend {
     const auto* like = static_cast<const CpuPlan*>(options.like.get());
     const bool measures = options.tune && !options.deterministic && !deterministic_ && !like;
     return guarded("plan", [&] {
-      auto plan = std::make_shared<CpuPlan>(std::move(program), oneDnn_, *pool_, kernels_, winograd_,
+      auto plan = std::make_shared<CpuPlan>(std::move(program), oneDnn_, *pool_, kernels_, int8Kernels_, winograd_,
                                             measures ? choice_.get() : nullptr, like,
                                             isInt8 ? options.quantization : Quantization{});
       choice_->save();
@@ -86,6 +87,7 @@ class CpuBackend final : public Backend {
   std::shared_ptr<OneDnn> oneDnn_ = std::make_shared<OneDnn>();
   std::unique_ptr<ThreadPool> pool_;
   const TileKernels* kernels_ = nullptr;
+  const Int8Kernels* int8Kernels_ = nullptr;
   bool winograd_, deterministic_;
   std::unique_ptr<ConvolutionChoice> choice_;
 };

@@ -130,13 +130,13 @@ KindTable<KindSteps>& kindSteps() {
 }
 
 CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn> oneDnn, ThreadPool& pool,
-                 const TileKernels* kernels, bool winograd, ConvolutionChoice* choice, const CpuPlan* like,
-                 Quantization quantization)
+                 const TileKernels* kernels, const Int8Kernels* int8Kernels, bool winograd, ConvolutionChoice* choice,
+                 const CpuPlan* like, Quantization quantization)
     : original_(std::move(program)) {
   state_.program = withoutUnread(original_);
   state_.oneDnn = std::move(oneDnn);
   state_.kernels = kernels;
-  state_.int8Kernels = int8Kernels(kernels);
+  state_.int8Kernels = int8Kernels;
   state_.choice = choice;
   if (like) state_.like = &like->packs();
   // Not for training: Winograd's roundings, ten times the direct algorithm's, turn the sign of values near 0 that a ReLU

@@ -18,9 +18,9 @@ class ConvolutionChoice;
 struct PlanState {
   std::shared_ptr<const Program> program;
   std::shared_ptr<OneDnn> oneDnn;
-  ThreadPool* pool = nullptr;            // null: OpenMP's threads, and convolutions by oneDNN
-  const TileKernels* kernels = nullptr;  // null: this processor has none, or oneDNN was asked for
-  const Int8Kernels* int8Kernels = nullptr;
+  ThreadPool* pool = nullptr;                // null: OpenMP's threads, and convolutions by oneDNN
+  const TileKernels* kernels = nullptr;      // null: this processor has none, or oneDNN was asked for
+  const Int8Kernels* int8Kernels = nullptr;  // null: int8 is oneDNN's
   bool winograd = true;
   ConvolutionChoice* choice = nullptr;      // null: nothing is measured, a rule decides
   const std::vector<Pack>* like = nullptr;  // of a plan for other shapes, which this one shall share; null: none
@@ -48,8 +48,8 @@ struct PlanState {
 class CpuPlan final : public Plan {
  public:
   CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn> oneDnn, ThreadPool& pool,
-          const TileKernels* kernels, bool winograd, ConvolutionChoice* choice = nullptr, const CpuPlan* like = nullptr,
-          Quantization quantization = {});
+          const TileKernels* kernels, const Int8Kernels* int8Kernels, bool winograd,
+          ConvolutionChoice* choice = nullptr, const CpuPlan* like = nullptr, Quantization quantization = {});
   const Program& program() const override { return *original_; }
   const PlanDescription& description() const override { return state_.description; }
   const std::vector<Step>& steps() const { return steps_; }

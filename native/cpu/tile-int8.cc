@@ -8,13 +8,14 @@ namespace resnode::cpu {
 extern const Int8Kernels kInt8KernelsAvx2, kInt8KernelsAvx512Vnni;
 #endif
 
-const Int8Kernels* int8Kernels(const TileKernels* kernels) {
+const Int8Kernels* int8Kernels(const TileKernels* kernels, bool areAskedFor) {
   if (!kernels) return nullptr;
 #if defined(__x86_64__)
-  if (std::strcmp(kernels->name, "AVX-512") == 0 && __builtin_cpu_supports("avx512vnni") &&
-      __builtin_cpu_supports("avx512bw"))
-    return &kInt8KernelsAvx512Vnni;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &kInt8KernelsAvx2;
+  const bool hasVnni = __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw");
+  if (std::strcmp(kernels->name, "AVX-512") == 0 && hasVnni) return &kInt8KernelsAvx512Vnni;
+  if (areAskedFor && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &kInt8KernelsAvx2;
+#else
+  (void)areAskedFor;
 #endif
   return nullptr;
 }

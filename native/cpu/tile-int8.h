@@ -35,7 +35,8 @@ struct Int8Kernels {
   void (*finish[kInt8TileTypes][kInt8TileTypes])(const Int8TileArguments&, const int32_t* sums, int pixels, int blocks);
 };
 
-// The best of this processor that are no wider than the ones for float32; null where it has none, or none are given.
-const Int8Kernels* int8Kernels(const TileKernels* kernels);
+// Those that go with `kernels`; null where there are none. By themselves only those with VNNI are taken (`areAskedFor`: the
+// others too): without it oneDNN, which halves the weights' levels to sum products in 16 bits, is faster.
+const Int8Kernels* int8Kernels(const TileKernels* kernels, bool areAskedFor);
 
 }  // namespace resnode::cpu
