@@ -23,9 +23,10 @@ size_t followedInputs(const Operation& operation, const Shape& shape) {
   return std::visit(
       [&](const auto& op) -> size_t {
         using T = std::decay_t<decltype(op)>;
-        if constexpr (std::is_same_v<T, Eltwise> || std::is_same_v<T, Concat>) return operation.inputs.size();
+        if constexpr (std::is_same_v<T, Eltwise> || std::is_same_v<T, Concat> || std::is_same_v<T, BatchNorm>)
+          return operation.inputs.size();
         else if constexpr (std::is_same_v<T, Scale>) return isPerChannel(op, shape) ? 1 : 0;
-        else if constexpr (T::kIsElementwise || std::is_same_v<T, PRelu> || std::is_same_v<T, BatchNorm> ||
+        else if constexpr (T::kIsElementwise || std::is_same_v<T, PRelu> || std::is_same_v<T, SumBehindRelu> ||
                            std::is_same_v<T, Slice> || std::is_same_v<T, Dropout>)
           return 1;
         else return 0;

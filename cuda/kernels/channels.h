@@ -7,6 +7,9 @@
 
 namespace resnode::cuda {
 
+// A second pass over what does not fit into the second-level cache finds there the rows that the first one read last.
+enum class RowOrder { firstFirst, lastFirst };
+
 // Where channels lie: plain [outer, channels, inner] (stored = channels), or nhwc (inner = 1, stored = paddedChannels).
 struct Channels {
   int64_t channels = 1, stored = 1, inner = 1;

@@ -39,7 +39,7 @@ struct Neighbours {
 // Channels last: threadIdx.x owns n neighbouring channels and goes down the rows.
 template <class T, int n, class Step>
 __global__ void combineRows(const Step step, const Maps<Step::kMaps> maps, T* output, int64_t rows,
-                            const Channels channels) {
+                            const Channels channels, RowOrder order) {
   const int64_t first = (static_cast<int64_t>(blockIdx.y) * blockDim.x + threadIdx.x) * n;
   if (first >= channels.stored) return;
   typename Step::Channel own[n];
@@ -56,7 +56,7 @@ __global__ void combineRows(const Step step, const Maps<Step::kMaps> maps, T* ou
     }
     store<T, n>(output + i, made);
   };
-  eachTwoRows(rows, [&](int64_t row, int64_t next) {
+  eachTwoRows(rows, order, [&](int64_t row, int64_t next) {
     const int64_t i = row * channels.stored + first, j = next * channels.stored + first;
     const Neighbours<T, n, Step::kMaps> neighbours(maps, i), others(maps, j);
     make(i, neighbours);
@@ -86,7 +86,7 @@ bool areAligned(const Maps<count>& maps) {
 
 template <class Step>
 void launchCombine(const Step& step, const Maps<Step::kMaps>& maps, void* output, const ChannelShape& shape,
-                   cudaStream_t stream) {
+                   cudaStream_t stream, RowOrder order = RowOrder::firstFirst) {
   if (shape.elements() == 0) return;
   dispatch(shape.type, [&](auto element) {
     using T = decltype(element);
@@ -103,7 +103,7 @@ void launchCombine(const Step& step, const Maps<Step::kMaps>& maps, void* output
     const auto columns = static_cast<unsigned>((packs + across - 1) / across);
     const int64_t rows = std::min<int64_t>((shape.outer + down - 1) / down, std::max<unsigned>(2048 / columns, 1));
     launch(combineRows<T, n, Step>, {dim3(static_cast<unsigned>(rows), columns), dim3(across, down)}, stream, step,
-           maps, to, shape.outer, shape.channels);
+           maps, to, shape.outer, shape.channels, order);
   });
 }
 

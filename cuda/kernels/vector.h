@@ -94,10 +94,12 @@ void launchMap(const Step& step, const void* input, void* output, int64_t elemen
 // A thread's rows, two at a time, whose values are loaded before either is written: one alone does not keep enough bytes on
 // their way. Blocks are rows of threadIdx.y; visit(row, next), where next = row for an odd last one.
 template <class Visit>
-__device__ __forceinline__ void eachTwoRows(int64_t rows, Visit visit) {
+__device__ __forceinline__ void eachTwoRows(int64_t rows, RowOrder order, Visit visit) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.y;
+  const int64_t last = order == RowOrder::lastFirst ? rows - 1 : 0;
+  const auto at = [=](int64_t row) { return last > 0 ? last - row : row; };
   for (int64_t row = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y; row < rows; row += 2 * step) {
-    visit(row, row + step < rows ? row + step : row);
+    visit(at(row), at(row + step < rows ? row + step : row));
   }
 }
 

@@ -115,8 +115,9 @@ struct Scale {
 enum class Statistics { batch, global };
 constexpr std::array<const char*, 2> namesOf(Statistics) { return {{"batch", "global"}}; }
 
-// y = relu(scale · (x − mean) / √(variance + eps) + bias) over axis 1; batch statistics go into the running sums. The
-// Scale layer behind it is a part of it.
+// y = relu(scale · (x − mean) / √(variance + eps) + bias + residual) over axis 1; batch statistics go into the running
+// sums. The Scale layer behind it is a part of it. With a residual its gradient takes the diff of the sum: what came
+// through the ReLU.
 struct BatchNorm {
   static constexpr const char* kKind = "batchNorm";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
@@ -407,6 +408,21 @@ struct Eltwise {
     visit(Field{"coefficients", Role::attribute}, self.coefficients);
     visit(Field{"stableProdGrad", Role::attribute}, self.stableProdGrad);
     visit(Field{"relu", Role::attribute}, self.relu);
+  }
+};
+
+// The sum of diffs where y is positive, negativeSlope times it elsewhere: what comes through a ReLU whose result has
+// several readers.
+struct SumBehindRelu {
+  static constexpr const char* kKind = "sumBehindRelu";
+  static constexpr GradientReads kGradientReads = GradientReads::noGradient;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = false;
+  float negativeSlope = 0;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"negativeSlope", Role::attribute}, self.negativeSlope);
   }
 };
 
@@ -1470,13 +1486,13 @@ struct Update {
 
 using Attributes = std::variant<
     Convolution, InnerProduct, Scale, BatchNorm, Relu, Elu, Sigmoid, Tanh, AbsVal, Power, Bnll, Clip, Exp, Log,
-    Threshold, Swish, Mish, HardSwish, PRelu, Dropout, Eltwise, Pooling, Softmax, SoftmaxLoss, EuclideanLoss,
-    Accuracy, Concat, Slice, Reshape, Lrn, Deconvolution, Crop, Permute, Im2col, BatchReindex, Embed,
-    ParameterBlob, Remember, StochasticPooling, Normalize, Bn, Resize, Flip, Sparsify, Continuation, HostFunction,
-    Unpool, PriorBoxes, DetectionOutput, Proposal, RoiPooling, PsRoiPooling, RoiAlign, RoiMaskPooling,
-    SmoothL1Loss, MultiBoxLoss, PlaceLosses, BoxAnnotatorOhem, SegmentationAccuracy, ArgMax, Reduction, Mvn,
-    InfogainLoss, SigmoidCrossEntropyLoss, MultinomialLogisticLoss, HingeLoss, ContrastiveLoss, LstmUnit,
-    Gradient, AllMean, Update>;
+    Threshold, Swish, Mish, HardSwish, PRelu, Dropout, Eltwise, SumBehindRelu, Pooling, Softmax, SoftmaxLoss,
+    EuclideanLoss, Accuracy, Concat, Slice, Reshape, Lrn, Deconvolution, Crop, Permute, Im2col, BatchReindex,
+    Embed, ParameterBlob, Remember, StochasticPooling, Normalize, Bn, Resize, Flip, Sparsify, Continuation,
+    HostFunction, Unpool, PriorBoxes, DetectionOutput, Proposal, RoiPooling, PsRoiPooling, RoiAlign,
+    RoiMaskPooling, SmoothL1Loss, MultiBoxLoss, PlaceLosses, BoxAnnotatorOhem, SegmentationAccuracy, ArgMax,
+    Reduction, Mvn, InfogainLoss, SigmoidCrossEntropyLoss, MultinomialLogisticLoss, HingeLoss, ContrastiveLoss,
+    LstmUnit, Gradient, AllMean, Update>;
 
 // Functions of each value alone: native/operations/elementwise/elementwise.h.
 using Elementwise = std::variant<Relu, Elu, Sigmoid, Tanh, AbsVal, Power, Bnll, Clip, Exp, Log, Threshold, Swish, Mish, HardSwish>;

@@ -138,11 +138,12 @@ void check(const Scale& scale, const Subject& of) {
 }
 
 void check(const BatchNorm& batchNorm, const Subject& of) {
-  of.places(1, 1, 1, 3);
+  of.places(1, 2, 1, 3);
   of.expect(of.outputs() != 2, "2 outputs where 1 or 3 belong");
   const Shape& x = of.input(0);
   of.expect(!x.empty(), "inputs[0] must have an axis");
   of.shape("outputs", 0, of.output(0), x);
+  if (of.inputs() > 1) of.shape("inputs", 1, of.input(1), x);
   const int64_t channels = x.size() > 1 ? x[1] : 1;
   for (size_t i = 1; i < of.outputs(); ++i) of.count("outputs[1] and outputs[2]", of.output(i), channels);
   of.parameter("mean", batchNorm.mean, channels);
@@ -173,6 +174,12 @@ void check(const Eltwise& eltwise, const Subject& of) {
   of.places(eltwise.operation == EltwiseKind::max ? 2 : 1, SIZE_MAX, 1, 1);
   for (size_t i = 0; i < of.inputs(); ++i) of.shape("inputs", i, of.input(i), of.output(0));
   of.expect(eltwise.coefficients.size() == of.inputs(), "coefficients must be one an input");
+}
+
+void check(const SumBehindRelu& sum, const Subject& of) {
+  of.places(2, 5, 1, 1);
+  for (size_t i = 0; i < of.inputs(); ++i) of.shape("inputs", i, of.input(i), of.output(0));
+  of.expect(sum.negativeSlope >= 0, "negativeSlope must not be negative: y would not show where the ReLU cut");
 }
 
 void check(const Pooling& pooling, const Subject& of) {
@@ -627,7 +634,7 @@ bool readsInput(const Attributes& attributes, size_t i, const std::vector<bool>&
           const bool isScaled = of.operand == ScaleOperand::scale;
           return i == 0 ? dw[0] || (isScaled && dx[1]) : isScaled && dx[0];
         } else if constexpr (std::is_same_v<T, BatchNorm>)
-          return (of.statistics == Statistics::batch && dx[0]) || dw[0];
+          return i == 0 && ((of.statistics == Statistics::batch && dx[0]) || dw[0]);
         else if constexpr (std::is_same_v<T, Relu>) return !(of.negativeSlope >= 0);
         else if constexpr (std::is_same_v<T, Elu>) return !(of.alpha >= 0);
         else if constexpr (std::is_same_v<T, Power>) return of.power != 0 && of.power != 1 && of.scale != 0;
@@ -645,14 +652,14 @@ bool readsInput(const Attributes& attributes, size_t i, const std::vector<bool>&
       attributes);
 }
 
-bool readsOutput(const Attributes& attributes, size_t i) {
+bool readsOutput(const Operation& forward, size_t i) {
   return std::visit(
       [&](const auto& of) -> bool {
         using T = std::decay_t<decltype(of)>;
         if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct> || std::is_same_v<T, Scale>)
           return of.relu.has_value();
         else if constexpr (std::is_same_v<T, BatchNorm>)
-          return i == 0 ? of.relu.has_value() : of.statistics == Statistics::batch;
+          return i == 0 ? of.relu && forward.inputs.size() == 1 : of.statistics == Statistics::batch;
         else if constexpr (std::is_same_v<T, Relu>) return of.negativeSlope >= 0;
         else if constexpr (std::is_same_v<T, HostFunction>) return true;
         else if constexpr (kReadsOwn<T>) return of.inPlace;
@@ -661,10 +668,11 @@ bool readsOutput(const Attributes& attributes, size_t i) {
           return of.relu || (of.operation == EltwiseKind::prod && !of.stableProdGrad);
         else return T::kGradientReads == GradientReads::outputs;
       },
-      attributes);
+      forward.attributes);
 }
 
-// How many inputs have a diff: labels, indices and the pass of Dropout have none.
+// How many inputs have a diff of their own: labels, indices and the pass of Dropout have none, and a BatchNorm's residual has
+// that of the sum.
 template <class T>
 constexpr size_t kInputsWithDiff =
     std::is_same_v<T, Embed> ? 0
@@ -675,7 +683,8 @@ constexpr size_t kInputsWithDiff =
             std::is_same_v<T, SigmoidCrossEntropyLoss> || std::is_same_v<T, MultinomialLogisticLoss> ||
             std::is_same_v<T, HingeLoss> || std::is_same_v<T, BatchReindex> || std::is_same_v<T, Remember> ||
             std::is_same_v<T, StochasticPooling> || std::is_same_v<T, Unpool> || std::is_same_v<T, RoiPooling> ||
-            std::is_same_v<T, PsRoiPooling> || std::is_same_v<T, RoiAlign> || std::is_same_v<T, RoiMaskPooling>
+            std::is_same_v<T, PsRoiPooling> || std::is_same_v<T, RoiAlign> || std::is_same_v<T, RoiMaskPooling> ||
+            std::is_same_v<T, BatchNorm>
         ? 1
         : SIZE_MAX;
 
@@ -725,7 +734,7 @@ void check(const Gradient& gradient, const Subject& of) {
     const TensorId stands = i < read ? forward.inputs[i] : forward.outputs[(i - read) % made];
     if (of.operation.inputs[i] >= 0) of.shape("inputs", i, of.input(i), of.program.tensors[stands].shape);
     else if (isAsked && i < read + made &&
-             (i < read ? readsInput(forward.attributes, i, dx, dw) : readsOutput(forward.attributes, i - read))) {
+             (i < read ? readsInput(forward.attributes, i, dx, dw) : readsOutput(forward, i - read))) {
       of.fail("inputs[" + std::to_string(i) + "] is needed");
     }
   }

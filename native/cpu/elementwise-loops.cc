@@ -36,6 +36,28 @@ RESNODE_VECTORISED void sumOfTwo(const float* a, const float* b, float* y, int64
   }
 }
 
+template <int kDiffs>
+RESNODE_INLINE void addBehindRelu(const float* y, const float* const* diffs, float* sum, int64_t count, float slope) {
+  const float* of[kDiffs];
+  std::copy_n(diffs, kDiffs, of);
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) {
+    float total = of[0][i];
+    for (int k = 1; k < kDiffs; ++k) total += of[k][i];
+    sum[i] = y[i] > 0 ? total : total * slope;
+  }
+}
+
+RESNODE_VECTORISED void sumBehindReluOf(const float* y, const float* const* diffs, size_t count, float* sum,
+                                        int64_t size, float slope) {
+  switch (count) {
+    case 1: return addBehindRelu<1>(y, diffs, sum, size, slope);
+    case 2: return addBehindRelu<2>(y, diffs, sum, size, slope);
+    case 3: return addBehindRelu<3>(y, diffs, sum, size, slope);
+    default: return addBehindRelu<4>(y, diffs, sum, size, slope);
+  }
+}
+
 template <class Function>
 void inChunks(ThreadPool* pool, int64_t count, Function function) {
   parallelFor(pool, (count + kChunk - 1) / kChunk, 1,
@@ -72,6 +94,15 @@ void sum(ThreadPool* pool, const std::vector<const float*>& x, const std::vector
       sumOfTwo(first + begin, x[k] + begin, y + begin, size, k == 1 ? coefficients[0] : 1.f, coefficients[k],
                k == last ? slope : 1.f);
     }
+  });
+}
+
+void sumBehindRelu(ThreadPool* pool, const float* y, const std::vector<const float*>& diffs, float* sum, int64_t count,
+                   float slope) {
+  inChunks(pool, count, [&](int64_t begin, int64_t size) {
+    const float* of[4] = {};
+    std::transform(diffs.begin(), diffs.end(), of, [=](const float* diff) { return diff + begin; });
+    sumBehindReluOf(y + begin, of, diffs.size(), sum + begin, size, slope);
   });
 }
 

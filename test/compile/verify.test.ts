@@ -310,7 +310,16 @@ const VARIANTS: readonly OperationAttributes[] = [
 });
 
 const MAP = [2, 4, 5, 5];
-const shapesOf = (attributes: OperationAttributes): { inputs: number[][]; outputs: number[][] } => {
+interface Shapes {
+  readonly inputs: number[][];
+  readonly outputs: number[][];
+}
+/** What an operation of these attributes reads and makes; a batchNorm also with a residual. */
+const formsOf = (attributes: OperationAttributes): Shapes[] => {
+  const shapes = shapesOf(attributes);
+  return attributes.kind === 'batchNorm' ? [shapes, { ...shapes, inputs: [MAP, MAP] }] : [shapes];
+};
+const shapesOf = (attributes: OperationAttributes): Shapes => {
   switch (attributes.kind) {
     case 'innerProduct':
       return { inputs: [MAP], outputs: [[2, 4]] };
@@ -344,13 +353,13 @@ const shapesOf = (attributes: OperationAttributes): { inputs: number[][]; output
 /** An operation and its gradient, which is given what `given` says. */
 function gradientProgram(
   attributes: OperationAttributes,
+  { inputs, outputs }: Shapes,
   asked: { inputs: boolean[]; parameters: boolean[] },
   given: (operation: ProgramOperation) => { inputs: readonly boolean[]; outputs: readonly boolean[] },
 ): Program {
   const writer = new ProgramWriter();
   const parameters = [[4, 4, 3, 3], [4], [4, 100], [1]];
   for (const shape of parameters) writer.parameter(shape);
-  const { inputs, outputs } = shapesOf(attributes);
   const x = inputs.map((shape) => writer.input(shape));
   const y = outputs.map((shape) => writer.tensor(...shape));
   const of = writer.operation(x, y, attributes);
@@ -373,13 +382,15 @@ function gradientProgram(
 
 test('native code asks of a gradient exactly what the schema says it reads', async () => {
   let count = 0;
-  for (const attributes of VARIANTS) {
-    const { inputs } = shapesOf(attributes);
+  for (const [attributes, shapes] of VARIANTS.flatMap((each) =>
+    formsOf(each).map((form) => [each, form] as const),
+  )) {
+    const { inputs } = shapes;
     const ids = attributes as unknown as Record<string, unknown>;
     const hasParameter = ['weights', 'scale', 'bias', 'slope']
       .filter((name) => name in attributes && attributes.kind !== 'power')
       .map((name) => ids[name] !== null);
-    const firstAlone = ['dropout', 'softmaxLoss'].includes(attributes.kind);
+    const firstAlone = ['dropout', 'softmaxLoss', 'batchNorm'].includes(attributes.kind);
     for (let bits = 1; bits < 2 ** (inputs.length + hasParameter.length); bits++) {
       const isAsked = (i: number) => (bits & (1 << i)) !== 0;
       const asked = {
@@ -389,7 +400,7 @@ test('native code asks of a gradient exactly what the schema says it reads', asy
       if (![...asked.inputs, ...asked.parameters].includes(true)) continue;
       const what = `${JSON.stringify(attributes)} ${JSON.stringify(asked)}`;
       assert.is(
-        await refusal(gradientProgram(attributes, asked, (each) => readAgain(each, asked))),
+        await refusal(gradientProgram(attributes, shapes, asked, (each) => readAgain(each, asked))),
         null,
         what,
       );
@@ -397,7 +408,7 @@ test('native code asks of a gradient exactly what the schema says it reads', asy
         {
           layer: '',
           inputs: inputs.map(() => 0),
-          outputs: shapesOf(attributes).outputs.map(() => 0),
+          outputs: shapes.outputs.map(() => 0),
           ...attributes,
         },
         asked,
@@ -408,7 +419,7 @@ test('native code asks of a gradient exactly what the schema says it reads', asy
           inputs: x.map((each, k) => each && k !== i),
           outputs: y.map((each, k) => each && k + x.length !== i),
         };
-        const message = await refusal(gradientProgram(attributes, asked, () => less));
+        const message = await refusal(gradientProgram(attributes, shapes, asked, () => less));
         assert.match(message ?? 'accepted', new RegExp(`inputs\\[${i}\\] is needed`), what);
         count++;
       }

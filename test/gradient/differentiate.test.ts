@@ -157,7 +157,63 @@ test('a ReLU behind the sum is passed once for both branches', () => {
   const result = train(
     `${BLOCK} layer { name: "relu" type: "ReLU" bottom: "sum" top: "sum" } ${LOSS('sum')}`,
   );
-  assert.is(backwardOf(result)[2], 'sum(y0,dy0 → dx0)');
+  assert.equal(backwardOf(result).slice(2, 5), [
+    'sumBehindRelu sum diff',
+    'c3(x0,dy0 → dx0,dw0)',
+    'c2(x0,dy0 → dx0,dw0)',
+  ]);
+  const [through, c3, c2] = result.program.operations.slice(result.forward.operations.length + 2);
+  assert.equal([c3!.inputs.at(-1), c2!.inputs.at(-1)], [through!.outputs[0], through!.outputs[0]]);
+});
+
+test('the diffs of several readers are added and passed by the ReLU at once, and beyond four added before', () => {
+  const readers = (count: number) => {
+    const names = Array.from({ length: count }, (_, i) => `r${i}`);
+    const layers = names.map((name) => convolution(name, 'sum')).join('');
+    const end = `layer { name: "end" type: "Concat" ${names.map((name) => `bottom: "${name}"`).join(' ')} top: "end" }`;
+    return train(
+      `${BLOCK} layer { name: "relu" type: "ReLU" bottom: "sum" top: "sum" } ${layers} ${end} ${LOSS('end')}`,
+    );
+  };
+  const through = (result: ReturnType<typeof train>) =>
+    result.program.operations.find(({ kind }) => kind === 'sumBehindRelu')!;
+  assert.is(through(readers(2)).inputs.length, 3);
+  assert.not.ok(backwardOf(readers(2)).includes('eltwise sum diff'));
+  assert.is(through(readers(4)).inputs.length, 5);
+  assert.is(through(readers(5)).inputs.length, 2);
+  assert.ok(backwardOf(readers(5)).includes('eltwise sum diff'));
+});
+
+const NORMALISED = (between = '') => `${DATA} ${convolution('c1', 'data')} ${convolution('c2', 'c1')}
+  layer { name: "bn" type: "BatchNorm" bottom: "c2" top: "bn" }
+  layer { name: "scale" type: "Scale" bottom: "bn" top: "bn" scale_param { bias_term: true } } ${between}
+  layer { name: "sum" type: "Eltwise" bottom: "c1" bottom: "bn" top: "sum" }
+  layer { name: "relu" type: "ReLU" bottom: "sum" top: "sum" }`;
+
+test('a sum of what BatchNorm alone makes for it and a residual is one operation, which reads no sum backwards', () => {
+  const result = train(`${NORMALISED()} ${LOSS('sum')}`);
+  const merged = result.forward.operations.find(({ kind }) => kind === 'batchNorm')!;
+  assert.is(merged.inputs.length, 2);
+  assert.ok('relu' in merged && merged.relu !== null);
+  assert.not.ok(result.forward.operations.some(({ kind }) => kind === 'eltwise'));
+  assert.equal(backwardOf(result), [
+    'loss(x0,x1,dy0 → dx0)',
+    'fc(x0,dy0 → dx0,dw0,dw1)',
+    'sumBehindRelu sum diff',
+    'bn(x0,y1,y2,dy0 → dx0,dw0,dw1)',
+    'c2(x0,dy0 → dx0,dw0)',
+    'eltwise c1 diff',
+    'c1(x0,dy0 → dw0)',
+  ]);
+});
+
+test('a BatchNorm whose result others read, or behind which a ReLU stands, adds no residual', () => {
+  const kinds = (layers: string) => train(layers).forward.operations.map(({ kind }) => kind);
+  const isRead = `${NORMALISED(convolution('other', 'bn'))}
+    layer { name: "end" type: "Concat" bottom: "sum" bottom: "other" top: "end" } ${LOSS('end')}`;
+  assert.ok(kinds(isRead).includes('eltwise'));
+  const isCut = NORMALISED('layer { name: "cut" type: "ReLU" bottom: "bn" top: "bn" }');
+  assert.ok(kinds(`${isCut} ${LOSS('sum')}`).includes('eltwise'));
 });
 
 test('shared weights get the sum of their diffs', () => {

@@ -270,6 +270,70 @@ for (const { shape, relu, scale, statistics } of normalisations) {
   }
 }
 
+// A residual that the batchNorm adds, once from the outside and once from the same convolution; the diff of the sum is what
+// comes through the ReLU of all the parts that its readers add.
+for (const relu of [null, { negativeSlope: 0 }, { negativeSlope: 0.2 }])
+  for (const statistics of ['batch', 'global'] as const)
+    for (const [channels, parts] of [
+      [5, 1],
+      [16, 2],
+      [20, 4],
+    ] as const)
+      for (const isOwn of [true, false])
+        trainingOperations.push({
+          name: `the gradient of batchNorm of ${channels} channels with a residual ${isOwn ? 'that nobody else reads' : 'that its own convolution reads'}, ReLU ${relu?.negativeSlope}, ${statistics} statistics, ${parts} parts of its diff`,
+          write: () => {
+            const writer = new ProgramWriter();
+            const shape = [3, channels, 5, 6];
+            const convolution = { n: 3, c: channels, h: 5, w: 6, outputs: channels, kernel: 3, pad: 1 };
+            const x = writer.input(shape);
+            const first = convolve(writer, x, convolution);
+            const residual = isOwn ? writer.input(shape) : x;
+            const [y, mean, variance] = [
+              writer.tensor(...shape),
+              writer.tensor(channels),
+              writer.tensor(channels),
+            ];
+            const mutable = true;
+            const of = writer.operation([first.y, residual], [y, mean, variance], {
+              kind: 'batchNorm',
+              mean: writer.parameter([channels], { mutable }),
+              variance: writer.parameter([channels], {
+                values: noise(channels, 5).map((value) => 2 + value),
+                mutable,
+              }),
+              factor: writer.parameter([1], { values: Float32Array.of(2), mutable }),
+              eps: 1e-3,
+              movingAverageFraction: 0.9,
+              statistics,
+              update: true,
+              synchronised: false,
+              scale: writer.parameter([channels], { mutable }),
+              bias: writer.parameter([channels], { mutable }),
+              relu,
+            });
+            const diffs = Array.from({ length: parts }, () => writer.input(shape));
+            const through = writer.tensor(...shape);
+            writer.operation([y, ...diffs], [through], {
+              kind: 'sumBehindRelu',
+              negativeSlope: relu?.negativeSlope ?? 1,
+            });
+            const [dx, dScale, dBias] = [
+              writer.tensor(...shape),
+              writer.tensor(channels),
+              writer.tensor(channels),
+            ];
+            writer.operation([first.y, -1, -1, mean, variance, through, -1, -1], [dx, -1, dScale, dBias], {
+              kind: 'gradient',
+              of,
+            });
+            const [dInput, dw] = [writer.tensor(...shape), writer.tensor(...first.weights)];
+            writer.operation([x, first.y, dx], [dInput, dw, -1], { kind: 'gradient', of: first.of });
+            return [writer, [y, through, dScale, dBias, dInput, dw]];
+          },
+          tolerance: 1e-5,
+        });
+
 // As in a net whose BatchNorm is frozen: nothing is saved, and what was read is there only where a parameter learns.
 for (const relu of [null, { negativeSlope: 0 }])
   for (const learns of [true, false])

@@ -1,5 +1,6 @@
 /** A Program and its backward pass as one Program: reverse differentiation by Caffe's rules (net.cpp, split_layer.cpp). */
 
+import type { FusedRelu } from '../operations/operations.ts';
 import type {
   Program,
   ProgramOperation,
@@ -7,7 +8,7 @@ import type {
   ProgramTensor,
   TensorId,
 } from '../operations/program.ts';
-import { isDifferentiable, learnedParameters, readAgain } from './gradient-needs.ts';
+import { isDifferentiable, isUnscaledSum, learnedParameters, readAgain } from './gradient-needs.ts';
 
 export interface DiffRequest {
   /** Where the backward pass begins: losses, or whatever a diff is given for. */
@@ -73,18 +74,21 @@ class BackwardPass {
   /** Appends the gradient of an operation whose readers have theirs. */
   differentiate(index: number): void {
     const operation = this.#forward[index]!;
-    const dy = operation.outputs.map((id) => (this.#carries.has(id) ? this.#wholeDiff(id) : null));
+    const sum = sumOf(operation);
+    const dy = operation.outputs.map((id) =>
+      !this.#carries.has(id) ? null : sum === null ? this.#wholeDiff(id) : this.#behindRelu(id, sum.relu),
+    );
     const learned = learnedParameters(operation);
     const asked = {
       inputs: operation.inputs.map((id, i) => this.#carries.has(id) && goesDown(operation, i)),
       parameters: learned.map((id) => id !== null && this.#learns.has(id)),
     };
     if (dy.every((id) => id === null) || ![...asked.inputs, ...asked.parameters].includes(true)) return;
-    if (isUnscaledSum(operation) && operation.relu === null) {
-      // It hands its diff on as it is, to all its inputs.
-      asked.inputs.forEach((is, i) => is && this.#give(index, i, dy[0]!));
-      return;
+    for (const i of sum?.terms ?? []) {
+      if (asked.inputs[i]) this.#give(index, i, dy[0]!);
+      asked.inputs[i] = false;
     }
+    if (![...asked.inputs, ...asked.parameters].includes(true)) return;
     if (operation.kind === 'batchNorm' && operation.statistics === 'batch')
       this.#forward[index] = this.#withStatistics(operation);
     const { outputs } = this.#forward[index]!;
@@ -148,17 +152,28 @@ class BackwardPass {
     this.#partsOf(id)[at] = diff;
   }
 
-  // A plain sum with a ReLU behind it has one diff for all its inputs.
   #inputDiffs(index: number, asked: readonly boolean[]): TensorId[] {
-    const operation = this.#program.operations[index]!;
-    let last = -1;
-    return operation.inputs.map((id, i) => {
+    return this.#program.operations[index]!.inputs.map((id, i) => {
       if (!asked[i]) return -1;
-      const isShared = isUnscaledSum(operation) && last !== -1;
-      if (!isShared) last = this.#diffLike(id);
-      this.#give(index, i, last);
-      return isShared ? -1 : last;
+      const diff = this.#diffLike(id);
+      this.#give(index, i, diff);
+      return diff;
     });
+  }
+
+  // What comes through the ReLU behind a sum, in one pass over the parts of its diff.
+  #behindRelu(id: TensorId, relu: FusedRelu | null): TensorId | null {
+    const parts = this.#partsOf(id).filter((part) => part !== null);
+    if (relu === null || parts.length === 0) return this.#wholeDiff(id);
+    const through = this.#diffLike(id);
+    this.#backward.push({
+      kind: 'sumBehindRelu',
+      layer: `${this.#tensors[id]!.name} diff`,
+      negativeSlope: relu.negativeSlope,
+      inputs: [this.#recall(id), ...(parts.length > MOST_PARTS ? [this.#wholeDiff(id)!] : parts)],
+      outputs: [through],
+    });
+    return through;
   }
 
   #parameterDiff(id: ProgramParameterId): TensorId {
@@ -201,14 +216,17 @@ class BackwardPass {
   }
 }
 
-function isUnscaledSum(
-  operation: ProgramOperation,
-): operation is Extract<ProgramOperation, { kind: 'eltwise' }> {
-  return (
-    operation.kind === 'eltwise' &&
-    operation.operation === 'sum' &&
-    operation.coefficients.every((coefficient) => coefficient === 1)
-  );
+/** As many diffs as sumBehindRelu adds up. */
+const MOST_PARTS = 4;
+
+// The terms of a sum at an operation's end that get its diff as it comes through the ReLU behind it.
+function sumOf(operation: ProgramOperation): { terms: readonly number[]; relu: FusedRelu | null } | null {
+  const isBatchNorm = operation.kind === 'batchNorm' && operation.inputs.length === 2;
+  if (!isBatchNorm && !isUnscaledSum(operation)) return null;
+  const { relu, inputs } = operation;
+  // A slope below 0 changes signs: what was made does not show where the ReLU cut.
+  if (relu !== null && !(relu.negativeSlope >= 0)) return null;
+  return { terms: isBatchNorm ? [1] : inputs.map((_, i) => i), relu };
 }
 
 function goesDown(operation: ProgramOperation, input: number): boolean {

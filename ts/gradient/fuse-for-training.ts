@@ -1,9 +1,10 @@
 /** What a training step computes in one pass over the data, so that fewer tensors are kept for the backward pass. */
 import type { Program, ProgramOperation, TensorId } from '../operations/program.ts';
+import { isUnscaledSum } from './gradient-needs.ts';
 
 /**
- * Merges BatchNorm → Scale → ReLU, and a ReLU into what has a place for it, where nobody else reads what lies between.
- * Only a ReLU whose slope is not negative: its gradient is told from what it made.
+ * Merges BatchNorm → Scale → ReLU, BatchNorm → sum with a residual, and a ReLU into what has a place for it, where nobody
+ * else reads what lies between. Only a ReLU whose slope is not negative: its gradient is told from what it made.
  * @param visible Tensors that stay: outputs, and those whose diffs are asked for or given.
  */
 export function fuseForTraining(program: Program, visible: ReadonlySet<TensorId>): Program {
@@ -11,13 +12,32 @@ export function fuseForTraining(program: Program, visible: ReadonlySet<TensorId>
   for (const { inputs } of program.operations)
     for (const id of inputs) readers.set(id, (readers.get(id) ?? 0) + 1);
   const makers = new Map<TensorId, number>();
-  const operations: ProgramOperation[] = [];
-  for (const operation of program.operations) {
-    const id = operation.inputs[0]!;
-    const at = makers.get(id);
+  // Null: merged into one that stands further on.
+  const operations: (ProgramOperation | null)[] = [];
+  // Where the only operation stands that makes what another one reads alone.
+  const maker = (operation: ProgramOperation, input: number): number | undefined => {
+    const id = operation.inputs[input]!;
     const isPrivate = readers.get(id) === 1 && !visible.has(id) && operation.propagateDown === undefined;
-    const merged =
-      at === undefined || !isPrivate ? null : merge(operations[at]!, operation, program.tensors[id]!.shape);
+    return isPrivate ? makers.get(id) : undefined;
+  };
+  for (const operation of program.operations) {
+    const normalised = normalisedTerm(operation, (input) => {
+      const at = maker(operation, input);
+      return at === undefined ? null : operations[at]!;
+    });
+    if (normalised !== null) {
+      const at = maker(operation, normalised)!;
+      const before = operations[at] as BatchNorm;
+      // The residual may be made after what is normalised: the merged one stands where the sum stood.
+      operations[at] = null;
+      const inputs = [before.inputs[0]!, operation.inputs[1 - normalised]!];
+      makers.set(operation.outputs[0]!, operations.length);
+      operations.push({ ...before, inputs, outputs: operation.outputs });
+      continue;
+    }
+    const at = maker(operation, 0);
+    const shape = program.tensors[operation.inputs[0]!]?.shape ?? [];
+    const merged = at === undefined ? null : merge(operations[at]!, operation, shape);
     if (merged === null) {
       operations.push(operation);
       for (const made of operation.outputs) makers.set(made, operations.length - 1);
@@ -27,7 +47,27 @@ export function fuseForTraining(program: Program, visible: ReadonlySet<TensorId>
       for (const made of operation.outputs) makers.set(made, at!);
     }
   }
-  return { ...program, operations };
+  return { ...program, operations: operations.filter((operation) => operation !== null) };
+}
+
+type BatchNorm = Extract<ProgramOperation, { kind: 'batchNorm' }>;
+
+// Which term of a sum of two is what a BatchNorm alone makes for it; of two such the second.
+function normalisedTerm(
+  operation: ProgramOperation,
+  made: (input: number) => ProgramOperation | null,
+): 0 | 1 | null {
+  if (!isUnscaledSum(operation) || operation.relu !== null || operation.inputs.length !== 2) return null;
+  const isFree = (input: 0 | 1) => {
+    const before = made(input);
+    return (
+      before?.kind === 'batchNorm' &&
+      before.relu === null &&
+      before.inputs.length === 1 &&
+      before.propagateDown === undefined
+    );
+  };
+  return isFree(1) ? 1 : isFree(0) ? 0 : null;
 }
 
 function merge(

@@ -39,3 +39,14 @@ export function readAgain(
     outputs: operation.outputs.map((_, i) => isIn(reads.outputs ?? 'none', i)),
   };
 }
+
+/** A sum that hands its diff to all its inputs as it is. */
+export function isUnscaledSum(
+  operation: ProgramOperation,
+): operation is Extract<ProgramOperation, { kind: 'eltwise' }> {
+  return (
+    operation.kind === 'eltwise' &&
+    operation.operation === 'sum' &&
+    operation.coefficients.every((coefficient) => coefficient === 1)
+  );
+}

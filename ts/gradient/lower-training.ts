@@ -251,13 +251,15 @@ function withUpdate(
 export function keepsBlockEnds({ operations, outputs }: Program): (tensor: TensorId) => boolean {
   const kept = new Set(outputs);
   const seen = new Set<TensorId>();
-  const lastSum = operations.findLastIndex(({ kind }) => kind === 'eltwise');
+  const isSum = ({ kind, inputs }: ProgramOperation) =>
+    kind === 'eltwise' || (kind === 'batchNorm' && inputs.length > 1);
+  const lastSum = operations.findLastIndex(isSum);
   for (const [index, operation] of operations.entries()) {
     for (const id of new Set(operation.inputs)) {
       if (seen.has(id)) kept.add(id);
       seen.add(id);
     }
-    if (operation.kind === 'eltwise' || index > lastSum) for (const id of operation.outputs) kept.add(id);
+    if (isSum(operation) || index > lastSum) for (const id of operation.outputs) kept.add(id);
   }
   return (tensor) => kept.has(tensor);
 }

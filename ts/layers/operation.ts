@@ -95,6 +95,7 @@ export type Operation =
           | 'stochasticPooling'
           | 'hostFunction'
           | 'gradient'
+          | 'sumBehindRelu'
           | 'allMean'
           | 'update';
       }

@@ -99,9 +99,10 @@ export interface Scale {
 }
 
 /**
- * y = relu(scale · (x − mean) / √(variance + eps) + bias) over axis 1; batch statistics go into the running
- * sums. The Scale layer behind it is a part of it.
- * inputs: x.
+ * y = relu(scale · (x − mean) / √(variance + eps) + bias + residual) over axis 1; batch statistics go into
+ * the running sums. The Scale layer behind it is a part of it. With a residual its gradient takes the diff
+ * of the sum: what came through the ReLU.
+ * inputs: x; or x and a residual of its shape.
  * outputs: y; or y and the mean and the biased variance [C] that it used, which its gradient reads.
  */
 export interface BatchNorm {
@@ -341,6 +342,18 @@ export interface Eltwise {
   readonly stableProdGrad: boolean;
   /** A ReLU behind it. */
   readonly relu: FusedRelu | null;
+}
+
+/**
+ * The sum of diffs where y is positive, negativeSlope times it elsewhere: what comes through a ReLU whose
+ * result has several readers.
+ * inputs: y and one to four diffs, all of one shape.
+ * outputs: one of their shape.
+ */
+export interface SumBehindRelu {
+  readonly kind: 'sumBehindRelu';
+  /** The ReLU's. */
+  readonly negativeSlope: number;
 }
 
 /**
@@ -1249,6 +1262,7 @@ export type OperationAttributes =
   | PRelu
   | Dropout
   | Eltwise
+  | SumBehindRelu
   | Pooling
   | Softmax
   | SoftmaxLoss

@@ -117,8 +117,8 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   },
   batchNorm: {
     name: 'BatchNorm',
-    says: 'y = relu(scale · (x − mean) / √(variance + eps) + bias) over axis 1; batch statistics go into the running sums. The Scale layer behind it is a part of it.',
-    inputs: 'x',
+    says: 'y = relu(scale · (x − mean) / √(variance + eps) + bias + residual) over axis 1; batch statistics go into the running sums. The Scale layer behind it is a part of it. With a residual its gradient takes the diff of the sum: what came through the ReLU.',
+    inputs: 'x; or x and a residual of its shape',
     outputs: 'y; or y and the mean and the biased variance [C] that it used, which its gradient reads',
     fields: {
       mean: statistics('[C]', 'The sum of means.'),
@@ -143,9 +143,12 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
       bias: optional(learned('[C]')),
       relu,
     },
-    gradient: (of, { inputs: [x = false], parameters: [scale = false] }) => {
+    gradient: (of, { inputs: [x = false, ...residual], parameters: [scale = false] }) => {
       const isBatch = of.statistics === 'batch';
-      return { inputs: [(isBatch && x) || scale], outputs: [hasRelu(of), isBatch, isBatch] };
+      return {
+        inputs: [(isBatch && x) || scale],
+        outputs: [hasRelu(of) && residual.length === 0, isBatch, isBatch],
+      };
     },
     differentiable: { outputs: [true] },
   },
@@ -294,6 +297,14 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
       inputs: of.operation === 'sum' ? 'none' : 'all',
       outputs: [hasRelu(of) || (of.operation === 'prod' && !of.stableProdGrad)],
     }),
+  },
+  sumBehindRelu: {
+    name: 'SumBehindRelu',
+    says: 'The sum of diffs where y is positive, negativeSlope times it elsewhere: what comes through a ReLU whose result has several readers.',
+    inputs: 'y and one to four diffs, all of one shape',
+    outputs: 'one of their shape',
+    fields: { negativeSlope: number(0, "The ReLU's.") },
+    gradient: null,
   },
   pooling: {
     name: 'Pooling',

@@ -130,7 +130,7 @@ void launchBatchNormGradient(const BatchNormGradient& gradient, const ChannelSha
     if (!gradient.dx) return;
     if (gradient.share) gradient.share(each.sum, each.product, shared);
     launchCombine(Step<Relu>{relu, normalised, batch ? sum : nullptr, product, gradient.gamma, inverseCount}, maps,
-                  gradient.dx, shape, stream);
+                  gradient.dx, shape, stream, reads || gradient.dBias ? RowOrder::lastFirst : RowOrder::firstFirst);
   };
   const void* x = reads ? gradient.x : nullptr;
   if (gradient.behind.y && batch && x && shape.type != ElementType::float32) {

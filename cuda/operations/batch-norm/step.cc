@@ -13,6 +13,8 @@ Step forward(const BatchNorm& batchNorm, const Operation& operation, const StepC
   Step step = likeOutput(operation, context, isGlobal ? "global statistics" : "batch statistics");
   const TensorLayout layout = context.output(operation, 0);
   const ChannelView view = channelView(layout);
+  const bool hasResidual = operation.inputs.size() > 1;
+  if (hasResidual) step.inPlace.push_back(1);
   step.parameters = {{batchNorm.mean, {}}, {batchNorm.variance, {}}, {batchNorm.factor, {}}};
   if (batchNorm.scale) step.parameters.push_back({*batchNorm.scale, {}});
   if (batchNorm.bias) step.parameters.push_back({*batchNorm.bias, {}});
@@ -55,6 +57,9 @@ Step forward(const BatchNorm& batchNorm, const Operation& operation, const StepC
     affine.center = center;
     affine.scale = scale;
     affine.bias = bias;
+    affine.residual = hasResidual ? b.inputs[1] : nullptr;
+    // The statistics' pass read the last rows last.
+    affine.order = isGlobal ? RowOrder::firstFirst : RowOrder::lastFirst;
     affine.relu = batchNorm.relu.has_value();
     affine.negativeSlope = affine.relu ? batchNorm.relu->negativeSlope : 0;
     launchAffine(affine, layout.type, b.inputs[0], b.outputs[0], stream);
@@ -74,7 +79,8 @@ Step backward(const BatchNorm& batchNorm, const GradientContext& gradient) {
       batchNorm.synchronised && batchNorm.statistics == Statistics::batch ? gradient.context.processes : nullptr;
   step.launch = [=, at = gradient.at](const Bindings& b, cudaStream_t stream) {
     BatchNormGradient of;
-    of.behind = behindOf(batchNorm.relu, at, b);
+    // With a residual the diff has come through the ReLU.
+    of.behind = behindOf(at.inputs > 1 ? std::nullopt : batchNorm.relu, at, b);
     of.x = at.x(b, 0);
     of.mean = batchNorm.statistics == Statistics::global ? b.parameter<float>(0) : b.floats(at.inputs + 1);
     of.variance = batchNorm.statistics == Statistics::global ? b.parameter<float>(1) : b.floats(at.inputs + 2);

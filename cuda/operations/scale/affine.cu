@@ -38,7 +38,7 @@ __global__ void affineRowsKernel(Affine affine, const T* input, T* output) {
     }
     store<T, n>(output + i, made);
   };
-  eachTwoRows(affine.outer, [&](int64_t row, int64_t next) {
+  eachTwoRows(affine.outer, affine.order, [&](int64_t row, int64_t next) {
     const int64_t i = row * affine.paddedChannels + channel, j = next * affine.paddedChannels + channel;
     const Pack<T, n> pack = load<T, n>(input + i), other = load<T, n>(input + j);
     Pack<T, n> add{}, otherAdd{};

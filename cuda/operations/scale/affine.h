@@ -2,7 +2,7 @@
 // added before the ReLU (bn-scale-add-relu), and Caffe's Scale and Bias layers.
 #pragma once
 
-#include "cuda/types.h"
+#include "cuda/kernels/channels.h"
 
 namespace resnode::cuda {
 
@@ -15,6 +15,7 @@ struct Affine {
   const float* scale = nullptr;    // [channels], null: 1
   const float* bias = nullptr;     // [channels], null: 0
   const void* residual = nullptr;  // of the input's shape and type, null: none
+  RowOrder order = RowOrder::firstFirst;
   bool relu = false;
   float negativeSlope = 0;
 };

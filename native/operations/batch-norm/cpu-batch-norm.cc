@@ -94,7 +94,7 @@ size_t batchNormScratch(const ChannelView& view) {
 }
 
 void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters,
-               const float* x, float* y, float* savedMean, float* savedVariance, void* memory,
+               const float* x, const float* residual, float* y, float* savedMean, float* savedVariance, void* memory,
                Communicator* communicator, ThreadPool* pool) {
   const Scratch scratch(view, memory);
   const int64_t processes = communicator ? communicator->size() : 1;
@@ -143,7 +143,7 @@ void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchN
   if (updates) parameters.factor[0] = static_cast<float>(fraction * parameters.factor[0] + 1);
   forEachStrip(pool, view, [&](int64_t, const Strip& strip) {
     const int64_t c = strip.channel;
-    normalise(x, y, strip, {scratch.scales + c, scratch.biases + c, scratch.means + c, slopeOf(batchNorm)});
+    normalise(x, residual, y, strip, {scratch.scales + c, scratch.biases + c, scratch.means + c, slopeOf(batchNorm)});
   });
 }
 
@@ -158,7 +158,7 @@ void scaleChannels(ThreadPool* pool, const ChannelView& view, const ChannelValue
     const int64_t channels = std::min(strip.lanes, view.channels - strip.channel);
     ofStrip(scale, image * scale.step + strip.channel, channels, scales);
     ofStrip(bias, image * bias.step + strip.channel, channels, biases);
-    normalise(x, y, strip, {scales, biases, means, slope});
+    normalise(x, nullptr, y, strip, {scales, biases, means, slope});
   });
 }
 

@@ -19,9 +19,9 @@ size_t batchNormScratch(const ChannelView& view);
 // Batch statistics are over the batches of all processes of `communicator`, where that is not null.
 
 // `pool`: as parallel.h says.
-// y = relu(scale · (x − mean) / √(variance + eps) + bias). y may be x. savedMean and savedVariance [C]: null, or what it used.
+// y = relu(scale · (x − mean) / √(variance + eps) + bias + residual). residual may be null; y may be either. savedMean and savedVariance [C]: null, or what it used.
 void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters,
-               const float* x, float* y, float* savedMean, float* savedVariance, void* scratch,
+               const float* x, const float* residual, float* y, float* savedMean, float* savedVariance, void* scratch,
                Communicator* communicator, ThreadPool* pool);
 
 // A value for each channel, those of the next image `step` further on (0: the same ones). Null: `otherwise` for each.

@@ -51,17 +51,26 @@ struct Lanes {
 };
 
 template <int kLanes>
-RESNODE_INLINE void normaliseRows(const float* x, float* y, const Rows& rows, const Normalisation& by) {
+RESNODE_INLINE void normaliseRows(const float* x, const float* residual, float* y, const Rows& rows,
+                                  const Normalisation& by) {
   const int64_t lanes = kLanes ? kLanes : rows.lanes;
   const Lanes lane(by, lanes);
   const float slope = by.slope;
   for (int64_t r = 0; r < rows.count; ++r) {
-    const float* from = x + r * rows.stride;
+    const float *from = x + r * rows.stride, *add = residual ? residual + r * rows.stride : nullptr;
     float* to = y + r * rows.stride;
+    if (add) {
 #pragma omp simd
-    for (int64_t l = 0; l < lanes; ++l) {
-      const float z = lane.z(lane.distance(from[l], l), l);
-      to[l] = z > 0 ? z : z * slope;
+      for (int64_t l = 0; l < lanes; ++l) {
+        const float z = lane.z(lane.distance(from[l], l), l) + add[l];
+        to[l] = z > 0 ? z : z * slope;
+      }
+    } else {
+#pragma omp simd
+      for (int64_t l = 0; l < lanes; ++l) {
+        const float z = lane.z(lane.distance(from[l], l), l);
+        to[l] = z > 0 ? z : z * slope;
+      }
     }
   }
 }
@@ -139,8 +148,9 @@ RESNODE_INLINE void scaledRows(const float* y, const float* dy, float* dx, const
 RESNODE_VECTORISED void sums(const float* x, const Rows& rows, const float* shift, double* sum, double* squares) {
   RESNODE_BY_LANES(accumulate, rows, x, rows, shift, sum, squares);
 }
-RESNODE_VECTORISED void apply(const float* x, float* y, const Rows& rows, const Normalisation& by) {
-  RESNODE_BY_LANES(normaliseRows, rows, x, y, rows, by);
+RESNODE_VECTORISED void apply(const float* x, const float* residual, float* y, const Rows& rows,
+                              const Normalisation& by) {
+  RESNODE_BY_LANES(normaliseRows, rows, x, residual, y, rows, by);
 }
 RESNODE_VECTORISED void diffSums(const float* x, const float* dy, const Rows& rows, const Normalisation& by,
                                  double* sum, double* product) {
@@ -198,14 +208,15 @@ void momentsOf(const float* x, const Strip& strip, double* mean, double* squares
   }
 }
 
-void normalise(const float* x, float* y, const Strip& strip, const Normalisation& by) {
+void normalise(const float* x, const float* residual, float* y, const Strip& strip, const Normalisation& by) {
   x += strip.offset;
   y += strip.offset;
-  if (strip.stride > 1) return apply(x, y, {strip.rows, strip.stride, strip.lanes}, by);
+  const auto add = [=](int64_t offset) { return residual ? residual + strip.offset + offset : nullptr; };
+  if (strip.stride > 1) return apply(x, add(0), y, {strip.rows, strip.stride, strip.lanes}, by);
   const Spread<double> scale(by.scale[0]), bias(by.bias[0]);
   const Spread<float> mean(by.mean[0]);
   const Normalisation spread{scale.values, bias.values, mean.values, by.slope};
-  forPlane(strip, [&](int64_t offset, const Rows& rows) { apply(x + offset, y + offset, rows, spread); });
+  forPlane(strip, [&](int64_t offset, const Rows& rows) { apply(x + offset, add(offset), y + offset, rows, spread); });
 }
 
 void gradientSums(const float* x, const float* dy, const Strip& strip, const Normalisation& by, double* sum,

@@ -13,7 +13,7 @@ struct Strip {
   int64_t channel = 0;  // of the first lane
 };
 
-// z = (x − mean) · scale + bias in float64; y = z > 0 ? z : slope · z. A slope of 1 is no ReLU. What a ReLU passes hangs on the
+// z = (x − mean) · scale + bias in float64; y = z > 0 ? z : slope · z. A slope of 1 is no ReLU. A residual is added to z. What a ReLU passes hangs on the
 // sign of z: in float32, values near 0 would get others than Caffe's a few times as often.
 struct Normalisation {
   const double *scale, *bias;  // [lanes]
@@ -24,7 +24,8 @@ struct Normalisation {
 // Each lane's mean, and the sum of its squared distances from it.
 void momentsOf(const float* x, const Strip& strip, double* mean, double* squares);
 
-void normalise(const float* x, float* y, const Strip& strip, const Normalisation& by);
+// residual: null, or as x lies.
+void normalise(const float* x, const float* residual, float* y, const Strip& strip, const Normalisation& by);
 
 // Σ dz and Σ dz · (x − mean), where dz is dy behind the ReLU.
 void gradientSums(const float* x, const float* dy, const Strip& strip, const Normalisation& by, double* sum,

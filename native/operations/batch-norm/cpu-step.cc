@@ -22,8 +22,8 @@ BatchNormParameters parametersAt(const std::vector<void*>& addresses, size_t fir
 bool addBatchNorm(StepBuilder& step, const BatchNorm& batchNorm) {
   const Layout layout = step.channelwiseLayout(0);
   const ChannelView view = *channelView(layout);
-  const Place x = step.read(0, layout);
-  std::vector<Place> places{x, step.writeOver(0, x, layout)};
+  const Place x = step.read(0, layout), residual = step.hasInput(1) ? step.read(1, layout) : Place{};
+  std::vector<Place> places{x, residual, step.writeOver(0, step.dies(residual) ? residual : x, layout)};
   for (size_t i : {1, 2}) places.push_back(step.hasOutput(i) ? step.writePlain(i) : Place{});
   places.push_back(step.scratch(batchNormScratch(view)));
   for (const Place& place : placesOf(step, batchNorm)) places.push_back(place);
@@ -31,22 +31,29 @@ bool addBatchNorm(StepBuilder& step, const BatchNorm& batchNorm) {
   step.call(std::move(places),
             [batchNorm, view, communicator, pool = step.pool()](const std::vector<void*>& addresses) -> Work {
               const auto at = [&](size_t i) { return static_cast<float*>(addresses[i]); };
-              return [=, x = at(0), y = at(1), mean = at(2), variance = at(3), scratch = addresses[4],
-                      parameters = parametersAt(addresses, 5)] {
-                cpu::batchNorm(batchNorm, view, parameters, x, y, mean, variance, scratch, communicator, pool);
+              return [=, x = at(0), residual = at(1), y = at(2), mean = at(3), variance = at(4), scratch = addresses[5],
+                      parameters = parametersAt(addresses, 6)] {
+                cpu::batchNorm(batchNorm, view, parameters, x, residual, y, mean, variance, scratch, communicator,
+                               pool);
               };
             });
   step.describe("loops");
   return true;
 }
 
-// inputs: x, y, mean, variance, dy and two more; outputs: dx, dscale, dbias. With global statistics only x, y and dy;
-// x is then not there where no parameter's diff is asked for. What is there decides what the ReLU is told from.
-bool addBatchNormGradient(StepBuilder& step, const BatchNorm& batchNorm) {
-  const size_t outputs = step.differentiated().outputs.size(), dyIndex = 1 + outputs;
-  const bool hasX = step.hasInput(0), hasStatistics = outputs == 3 && step.hasInput(2) && step.hasInput(3);
+// inputs: x, perhaps a residual (not read), y, mean, variance, dy and two more; outputs: dx, perhaps nothing for the
+// residual, dscale, dbias. With global statistics only x, y and dy; x is then not there where no parameter's diff is asked
+// for. What is there decides what the ReLU is told from; with a residual the diff has come through it.
+bool addBatchNormGradient(StepBuilder& step, const BatchNorm& forward) {
+  const size_t inputs = step.differentiated().inputs.size(), outputs = step.differentiated().outputs.size();
+  const size_t y = inputs, meanIndex = y + 1, varianceIndex = y + 2, dyIndex = y + outputs;
+  const size_t dScale = inputs, dBias = inputs + 1;
+  BatchNorm batchNorm = forward;
+  if (inputs > 1) batchNorm.relu.reset();
+  const bool hasX = step.hasInput(0),
+             hasStatistics = outputs == 3 && step.hasInput(meanIndex) && step.hasInput(varianceIndex);
   if (!step.hasInput(dyIndex) || (batchNorm.statistics == Statistics::batch && !(hasX && hasStatistics))) return false;
-  if (!hasX && (step.hasOutput(1) || step.hasOutput(2) || (batchNorm.relu && !step.hasInput(1)))) return false;
+  if (!hasX && (step.hasOutput(dScale) || step.hasOutput(dBias) || (batchNorm.relu && !step.hasInput(y)))) return false;
   const size_t leading = hasX ? 0 : dyIndex;
   const Layout layout = step.channelwiseLayout(leading);
   const ChannelView view = *channelView(layout);
@@ -54,10 +61,10 @@ bool addBatchNormGradient(StepBuilder& step, const BatchNorm& batchNorm) {
   std::vector<Place> places{dy, step.scratch(batchNormScratch(view))};
   for (const Place& place : placesOf(step, batchNorm)) places.push_back(place);
   const bool usesY = !hasX && batchNorm.relu;
-  places.push_back(hasX ? step.read(0, layout) : usesY ? step.read(1, layout) : Place{});
-  for (size_t i : {2, 3}) places.push_back(hasStatistics ? step.readPlain(i) : Place{});
+  places.push_back(hasX ? step.read(0, layout) : usesY ? step.read(y, layout) : Place{});
+  for (size_t i : {meanIndex, varianceIndex}) places.push_back(hasStatistics ? step.readPlain(i) : Place{});
   places.push_back(step.hasOutput(0) ? step.writeOver(0, dy, layout) : Place{});
-  for (size_t i : {1, 2}) places.push_back(step.hasOutput(i) ? step.writePlain(i) : Place{});
+  for (size_t i : {dScale, dBias}) places.push_back(step.hasOutput(i) ? step.writePlain(i) : Place{});
   Communicator* communicator = batchNorm.synchronised ? step.program().communicator.get() : nullptr;
   step.call(std::move(places), [batchNorm, view, hasX, communicator](const std::vector<void*>& addresses) -> Work {
     const auto at = [&](size_t i) { return static_cast<float*>(addresses[i]); };

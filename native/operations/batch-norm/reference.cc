@@ -11,6 +11,7 @@ namespace {
 void forward(const BatchNorm& batchNorm, const Arguments& arguments) {
   const Shape& shape = *arguments.inputs[0].shape;
   const int64_t outer = shape[0], channels = shape.size() > 1 ? shape[1] : 1;
+  const float* residual = arguments.inputs.size() > 1 ? arguments.inputs[1].data : nullptr;
   Communicator* communicator = batchNorm.synchronised ? arguments.communicator : nullptr;
   const int64_t inner = elementCount(shape) / (outer * channels),
                 count = outer * inner * (communicator ? communicator->size() : 1);
@@ -55,6 +56,7 @@ void forward(const BatchNorm& batchNorm, const Arguments& arguments) {
       float* y = arguments.outputs[0].data + (o * channels + c) * inner;
       for (int64_t k = 0; k < inner; ++k) {
         double value = (x[k] - mean) * slope + beta;
+        if (residual) value += residual[(o * channels + c) * inner + k];
         if (batchNorm.relu && value < 0) value *= batchNorm.relu->negativeSlope;
         y[k] = static_cast<float>(value);
       }
@@ -73,6 +75,8 @@ void backward(const BatchNorm& batchNorm, const GradientArguments& arguments) {
   const bool isGlobal = batchNorm.statistics == Statistics::global;
   const float* x = arguments.x[0].data;
   float* dx = arguments.dx[0].data;
+  // With a residual the diff has come through the ReLU.
+  const std::optional<FusedRelu> relu = arguments.x.size() > 1 ? std::nullopt : batchNorm.relu;
   const float factor = arguments.parameters[batchNorm.factor][0];
   const double unfactor = factor == 0 ? 0.0 : 1.0 / factor;
   const bool needsNormalised = (dx && !isGlobal) || arguments.dw[0].data;
@@ -87,7 +91,7 @@ void backward(const BatchNorm& batchNorm, const GradientArguments& arguments) {
         for (int64_t k = 0; k < inner; ++k) {
           const int64_t i = (o * channels + c) * inner + k;
           const double normalised = needsNormalised ? (x[i] - mean) * inverse : 0;
-          visit(i, behindRelu(batchNorm.relu, arguments.y[0], arguments.dy[0], i), normalised);
+          visit(i, behindRelu(relu, arguments.y[0], arguments.dy[0], i), normalised);
         }
       }
     };

@@ -8,6 +8,7 @@
 #include "cuda/operations/pooling/pooling-gradient.h"
 #include "cuda/operations/prelu/prelu.h"
 #include "cuda/operations/scale/affine-gradient.h"
+#include "cuda/operations/sum-behind-relu/sum-behind-relu.h"
 #include "test/cuda/kernels/gradients.h"
 
 namespace resnode::cuda {
@@ -269,6 +270,28 @@ RESNODE_TEST(spatial_gradients, "PReLU, a slope a channel and one for all") {
                           form.channelShape(), scratch.data(), nullptr);
       form.near(dx, expected.dx[0], 1e-6, "dx");
       test::nearPlain(dSlope, expected.dw[0], 1e-4, 1e-2, shared ? "one slope" : "slopes");
+    }
+  });
+}
+
+RESNODE_TEST(spatial_gradients, "diffs of several readers behind a ReLU, in place on any of them") {
+  eachForm([](const auto& form) {
+    const std::vector<float> y = form.random(40);
+    const auto placedY = form.place(y);
+    for (size_t count = 1; count <= kMostDiffs; ++count) {
+      for (size_t over = 0; over < count; ++over) {
+        std::vector<test::Plain> plain{{form.shape(), y}};
+        std::vector<decltype(form.result())> placed;
+        for (size_t k = 0; k < count; ++k) {
+          plain.push_back({form.shape(), form.random(static_cast<unsigned>(41 + k))});
+          placed.push_back(form.place(plain.back().values));
+        }
+        std::vector<const void*> diffs;
+        for (const auto& each : placed) diffs.push_back(each.data());
+        launchSumBehindRelu(placedY.data(), diffs, 0.25f, placed[over].data(), form.channelShape(), nullptr);
+        form.near(placed[over], test::reference(SumBehindRelu{0.25f}, plain, form.shape()), 1e-6 + form.ofRoundedY(),
+                  std::to_string(count) + " diffs, over number " + std::to_string(over));
+      }
     }
   });
 }
