@@ -1460,7 +1460,6 @@ struct Update {
   float rmsDecay = 0;
   std::optional<float> clipGradients;
   int64_t iterSize = 1;
-  float lossScale = 1;
   float weightDecay = 0;
   Regularization regularization = Regularization::L2;
   std::vector<UpdatedParameter> parameters;
@@ -1477,7 +1476,6 @@ struct Update {
     visit(Field{"rmsDecay", Role::attribute}, self.rmsDecay);
     visit(Field{"clipGradients", Role::attribute}, self.clipGradients);
     visit(Field{"iterSize", Role::attribute, 1}, self.iterSize);
-    visit(Field{"lossScale", Role::attribute}, self.lossScale);
     visit(Field{"weightDecay", Role::attribute}, self.weightDecay);
     visit(Field{"regularization", Role::attribute}, self.regularization);
     visit(Field{"parameters", Role::attribute}, self.parameters);

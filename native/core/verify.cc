@@ -754,7 +754,7 @@ void check(const Update& update, const Subject& of) {
   of.places(places, SIZE_MAX, 0, 1);
   for (size_t i = 0; i < of.inputs(); ++i)
     of.expect(of.operation.inputs[i] >= 0 || (i > 0 && i < places), "the schedule and losses must be there");
-  of.count("inputs[0]", of.input(0), 4);
+  of.count("inputs[0]", of.input(0), 5);
   if (of.outputs() > 0) {
     of.expect(of.operation.outputs[0] >= 0, "outputs[0] must be there");
     of.count("outputs[0]", of.output(0), 1);

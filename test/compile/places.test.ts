@@ -8,7 +8,10 @@ const device = openNative('reference');
 const relu: ProgramOperation = { kind: 'relu', negativeSlope: 0, layer: 'relu', inputs: [0], outputs: [1] };
 const program = (...operations: ProgramOperation[]): Program => ({
   name: 'net',
-  tensors: ['x', 'y', 'dy', 'dx', 'schedule'].map((name) => ({ name, shape: [4] })),
+  tensors: ['x', 'y', 'dy', 'dx', 'schedule'].map((name) => ({
+    name,
+    shape: [name === 'schedule' ? 5 : 4],
+  })),
   parameters: [{ name: 'w', shape: [4], mutable: true }],
   operations: [relu, ...operations],
   inputs: [0, 2, 4],
@@ -34,7 +37,6 @@ const update = {
   rmsDecay: 0,
   clipGradients: null,
   iterSize: 1,
-  lossScale: 1,
   dampened: false,
   trust: 0.001,
   averageDecay: 0,

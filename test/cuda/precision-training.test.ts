@@ -127,6 +127,28 @@ if (device !== null) {
     }
   });
 
+  test('float16: a dynamic loss scale halves with each update that is skipped until none is, and learns then', async () => {
+    // Losses of 100 times the weight: 65536 times their diffs are too large for float16, a thousandth of it is not.
+    const net = NET.replace('top: "loss"', 'top: "loss" loss_weight: 100');
+    using trainer = await open(device, {
+      model: readNet(net, { file: 'large-loss' }),
+      precision: 'float16',
+      lossScale: 'dynamic',
+    });
+    assert.is(trainer.lossScale, 65536);
+    const losses: number[] = [];
+    for (let iteration = 0; iteration < 24; iteration++) {
+      const before = trainer.lossScale;
+      const skipped = trainer.skippedUpdates;
+      const { loss } = await trainer.step(batch(0), { rate: 1e-4, iteration });
+      losses.push(loss!.data[0]!);
+      assert.is(trainer.lossScale, trainer.skippedUpdates > skipped ? before / 2 : before);
+    }
+    assert.ok(trainer.skippedUpdates > 0 && trainer.skippedUpdates < 20, `${trainer.skippedUpdates} skipped`);
+    assert.is(trainer.lossScale, 65536 / 2 ** trainer.skippedUpdates);
+    assert.ok(losses.at(-1)! < losses[0]!, `${losses}`);
+  });
+
   test('float16 learns: the loss falls on a batch that is seen again', async () => {
     using trainer = await open(device, { precision: 'float16' });
     const loss = async () => (await trainer.step(batch(1), { rate: 0.05, iteration: 0 })).loss!.data[0]!;
@@ -162,6 +184,7 @@ test('precisions and loss scales that there are not are refused', async () => {
     /"bfloat16" for precision/,
   );
   await refuses(() => open(cpu, { lossScale: 0 }), ArgumentError, /lossScale/);
+  await refuses(() => open(cpu, { lossScale: 'dynamic' }), ArgumentError, /lossScale/);
   cpu.dispose();
 });
 

@@ -31,7 +31,7 @@ interface Net {
 /** 16 MiB in, 16 MiB of weights with their diff and history: forward, backward and an update in each run. */
 function trainingNet(): Net {
   const writer = new ProgramWriter();
-  const schedule = writer.input([4], Float32Array.of(1e-3, 0, 1, 1));
+  const schedule = writer.input([5], Float32Array.of(1e-3, 0, 1, 1, 1));
   const data = writer.input([64, 65536]);
   const weights = writer.parameter([64, 65536], { mutable: true });
   const [y, dy, dw] = [writer.tensor(64, 64), writer.input([64, 64]), writer.tensor(64, 65536)];
@@ -55,7 +55,6 @@ function trainingNet(): Net {
     rmsDecay: 0.9,
     clipGradients: null,
     iterSize: 1,
-    lossScale: 1,
     dampened: false,
     trust: 0.001,
     averageDecay: 0,

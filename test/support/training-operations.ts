@@ -521,7 +521,7 @@ for (const rule of rules)
         name: `${rule} with ${regularization}${clipGradients === null ? '' : ', clipped'}: three updates of two steps each`,
         write: () => {
           const writer = new ProgramWriter();
-          const [schedule, x] = [writer.input([4]), writer.input([2, 16, 5, 5])];
+          const [schedule, x] = [writer.input([5]), writer.input([2, 16, 5, 5])];
           const { y, shape, weights, of } = convolve(writer, x, problem);
           const [dy, dw, db] = [writer.input(shape), writer.tensor(...weights), writer.tensor(32)];
           writer.operation([x, y, dy], [-1, dw, db], { kind: 'gradient', of });
@@ -549,7 +549,6 @@ for (const rule of rules)
             rmsDecay: 0.95,
             clipGradients,
             iterSize: 2,
-            lossScale: clipGradients === null ? 1 : 6,
             weightDecay: 0.01,
             regularization,
             parameters: learned.map(({ parameter, dims, lrMult, decayMult }) => ({
@@ -568,7 +567,10 @@ for (const rule of rules)
         options: {
           runs: 6,
           inputs: (run) => [
-            Float32Array.of(0.05, Math.floor(run / 2), run % 2 === 0 ? 1 : 0, run % 2),
+            Float32Array.of(
+              ...[0.05, Math.floor(run / 2), run % 2 === 0 ? 1 : 0, run % 2],
+              clipGradients === null ? 1 : run < 4 ? 6 : 3,
+            ),
             noise(2 * 16 * 25, 1000 + run),
             noise(2 * 32 * 25, 2000 + run),
           ],

@@ -27,6 +27,8 @@ export interface Fakes {
   skipped: (passes: number) => number;
   /** Whether the source takes batches back: `recycle 3` then. */
   recycles: boolean;
+  /** Where the trainer's dynamic loss scale is; null: it has none. */
+  lossScale: { readonly factor: number; readonly since: number } | null;
   /** What the trainer was opened with. */
   trainOptions: TrainOptions | null;
   /** What is not disposed of. */
@@ -43,6 +45,7 @@ export function fakes(): Fakes {
     batchNorms: [],
     skipped: () => 0,
     recycles: false,
+    lossScale: null,
     trainOptions: null,
     open: 0,
     data: async (net) => {
@@ -104,6 +107,15 @@ function fakeTrainer(world: Fakes, options: TrainOptions): SolverTrainer {
     batchNorms: world.batchNorms,
     get skippedUpdates() {
       return world.skipped(pass);
+    },
+    get lossScale() {
+      return world.lossScale?.factor ?? 1;
+    },
+    get lossScaleState() {
+      return world.lossScale;
+    },
+    restoreLossScale(state) {
+      world.lossScale = state;
     },
     report: [{ layer: 'ip', status: options.weights === undefined ? 'missing' : 'matched', detail: '' }],
     async step(inputs, { rate, first, last }, { copyInputs } = {}) {

@@ -1,5 +1,13 @@
 /** The solver's own order and arithmetic, over a trainer that computes nothing. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -343,6 +351,32 @@ test('a skipped update gives a warning; after twenty in a row training stops and
   assert.is(diverged!.reason, 'gradients');
   assert.is(diverged!.iteration, 22);
   assert.match(diverged!.message, /20 updates in a row are not finite.*--loss-scale/);
+});
+
+test('a dynamic loss scale is told where an update is skipped, and a snapshot goes on with it', async () => {
+  const world = fakes();
+  const folder = newFolder();
+  const options = { precision: 'float16', lossScale: 'dynamic' } as const;
+  world.lossScale = { factor: 2048, since: 17 };
+  world.skipped = (passes) => (passes >= 2 ? 1 : 0);
+  const events = await collect(fakeSolver(world, folder, 'max_iter: 4 snapshot: 2', options));
+  const [warning] = ofType(events, 'warning').filter(({ code }) => code === 'solver/update-skipped');
+  assert.match(warning!.message, /the loss scale is now 2048$/);
+
+  const { state } = ofType(events, 'snapshot')[0]!;
+  const resumed = fakes();
+  resumed.lossScale = { factor: 65536, since: 0 };
+  await collect(fakeSolver(resumed, folder, 'max_iter: 4', { ...options, snapshot: state }));
+  assert.equal(resumed.lossScale, { factor: 2048, since: 17 });
+
+  const file = `${state}.json`;
+  writeFileSync(file, readFileSync(file, 'utf8').replace('2048', '"large"'));
+  try {
+    await collect(fakeSolver(fakes(), folder, 'max_iter: 4', { ...options, snapshot: state }));
+    assert.unreachable('a scale that is no number was taken');
+  } catch (error) {
+    assert.match((error as Error).message, /expected lossScale to be a factor above 0/);
+  }
 });
 
 test('weights that are not finite are never a snapshot', async () => {

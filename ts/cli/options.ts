@@ -46,7 +46,7 @@ export const withGpu = <T extends DeviceFlags & GpuFlags>(flags: T): T =>
 
 /** What nets are trained in. */
 export interface TrainingPrecisionFlags extends PrecisionFlags {
-  lossScale?: number;
+  lossScale?: number | 'dynamic';
 }
 
 /** What nets are computed in. */

@@ -1,7 +1,18 @@
 /** What `Device.train` takes, whether that can be, and the history that training begins with. */
 
 import { ArgumentError } from '../base/errors.ts';
-import { boolean, instance, integer, type Kind, list, nullOr, number, oneOf, string } from '../base/kinds.ts';
+import {
+  boolean,
+  either,
+  instance,
+  integer,
+  type Kind,
+  list,
+  nullOr,
+  number,
+  oneOf,
+  string,
+} from '../base/kinds.ts';
 import { optional, options, required } from '../base/options.ts';
 import { elementCount } from '../base/shape.ts';
 import type { MatchOptions } from '../caffe/match-weights.ts';
@@ -9,6 +20,7 @@ import type { UpdateRule } from '../gradient/append-update.ts';
 import type { LoweredTraining, LowerTrainingOptions } from '../gradient/lower-training.ts';
 import type { ParameterData } from '../operations/program.ts';
 import { matchRows, type NetOptions, netRows, weightsSource } from './load-options.ts';
+import { LossScale } from './loss-scale.ts';
 
 export type { TrainPrecision } from '../gradient/training-precision.ts';
 
@@ -54,9 +66,9 @@ export const solverRows = {
     'What feature maps and their diffs are stored and multiplied in: all but float32 need a CUDA device.',
   ),
   lossScale: optional(
-    number({ above: 0 }),
+    either(number({ above: 0 }), oneOf('dynamic')),
     '1024 in float16, else 1',
-    'The backward pass computes with so many times the diffs.',
+    'The backward pass computes with so many times the diffs; dynamic: with as many as the diffs allow in 16 bits.',
   ),
   recompute: optional(boolean, 'false', 'Less memory for more time.'),
   synchronisedBatchNorm: optional(boolean, 'false', "BatchNorm's statistics are those of all processes."),
@@ -98,7 +110,9 @@ export const trainOptions = options<TrainOptions>({
 export const planTrainingOptions = options<Omit<TrainOptions, 'weights' | 'history' | 'averages'>>(planRows);
 
 /** What options mean for each other. @throws ArgumentError */
-export function checkTrainOptions({ update, history, averages, diffs }: Omit<TrainOptions, 'model'>): void {
+export function checkTrainOptions(options: Omit<TrainOptions, 'model'>): void {
+  const { update, history, averages, diffs } = options;
+  LossScale.check(options);
   if (update?.momentum_convention === 'dampened' && update.type !== 'SGD')
     throw new ArgumentError('update.momentum_convention', '"caffe" where the type is not SGD', update.type);
   if (averages !== undefined && !update?.ema_decay)

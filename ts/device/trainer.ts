@@ -20,6 +20,7 @@ import { DeviceBuffer } from './buffer.ts';
 import { CallOrder } from './call-order.ts';
 import type { OpenedNet, Reshaping } from './compiler.ts';
 import { KeptPlans } from './kept-plans.ts';
+import { LossScale, type LossScaleState } from './loss-scale.ts';
 import { release, watch } from './memory.ts';
 import type { Outputs, RunOptions } from './model.ts';
 import { changesOf, type NewWeights, newWeights } from './new-weights.ts';
@@ -177,13 +178,17 @@ export class Trainer {
   /** For other numbers of selected items, the one used least recently first. */
   readonly #selections: KeptPlans<LoweredTraining>;
   readonly #order = new CallOrder();
-  /** Of the iteration. */
+  readonly #lossScale: LossScale;
+  /** Of the iteration: the pass, and what its diffs are multiplied by. */
   #pass = 0;
+  #factor: number;
 
   /** Use `device.train`. @internal */
   constructor({ net, options, selector, compile, ...parts }: TrainerParts) {
     this.#net = net;
     this.#update = options.update;
+    this.#lossScale = new LossScale(options);
+    this.#factor = this.#lossScale.factor;
     this.#selector = selector;
     this.#compile = compile;
     this.#runner = new Runner({ ...parts, disposed: 'The trainer was disposed; open it again' });
@@ -230,7 +235,7 @@ export class Trainer {
     const profiled = { ...options, profile: true };
     const { compiled, result } =
       this.#update === null
-        ? await this.#run(inputs, [0, 0], (of) => seedsOf(of, {}), profiled)
+        ? await this.#run(inputs, [0, 0], (of) => seedsOf(of, {}, this.#factor), profiled)
         : await this.#step(inputs, schedule, profiled);
     const { program, forwardOperations } = compiled;
     return program.operations.map(({ layer, kind }, i) => ({
@@ -250,9 +255,15 @@ export class Trainer {
       throw new ArgumentError('gradients', 'a trainer that was opened with update: null', 'an update');
     const { topDiffs = {}, iteration = 0, ...runOptions } = options;
     const at = [iteration, 0] as const;
-    const pass = await this.#run(inputs, at, (compiled) => seedsOf(compiled, topDiffs), runOptions);
+    const lossScale = this.#factor;
+    const pass = await this.#run(
+      inputs,
+      at,
+      (compiled) => seedsOf(compiled, topDiffs, lossScale),
+      runOptions,
+    );
     const { outputs: results } = pass.result;
-    const { diffs, lossScale } = pass.compiled;
+    const { diffs } = pass.compiled;
     const { blobs, parameters } = diffs;
     const unscaled = (diff: Float32Array) =>
       lossScale === 1 ? diff : diff.map((value) => value / lossScale);
@@ -336,6 +347,21 @@ export class Trainer {
     );
   }
 
+  /** What the next iteration's diffs are multiplied by on their way: `lossScale`, or where a dynamic one is. */
+  get lossScale(): number {
+    return this.#lossScale.factor;
+  }
+
+  /** Where a dynamic loss scale is, for a snapshot; null: it is a number. @internal */
+  get lossScaleState(): LossScaleState | null {
+    return this.#lossScale.state;
+  }
+
+  /** Goes on from a snapshot's; a constant stays what it is. @internal */
+  restoreLossScale(state: LossScaleState): void {
+    this.#lossScale.restore(state);
+  }
+
   /** Bytes and implementations of a pass. */
   plan(): ModelPlan {
     return describePlan(this.#runner.compiled);
@@ -367,13 +393,20 @@ export class Trainer {
       throw new ArgumentError('step', 'a trainer that was given an update', 'update: null');
     if (update.iter_size === 1 && !(first && last))
       throw new ArgumentError('first and last', 'true for both where iter_size is 1', { first, last });
-    const schedule = Float32Array.of(rate, iteration, first ? 1 : 0, last ? 1 : 0);
+    // What accumulates over an iteration's passes is multiplied alike.
+    if (first) this.#factor = this.#lossScale.factor;
+    const factor = this.#factor;
+    const schedule = Float32Array.of(rate, iteration, first ? 1 : 0, last ? 1 : 0, factor);
     this.#pass = first ? 0 : this.#pass + 1;
     const at = [iteration, this.#pass] as const;
-    const more = (compiled: LoweredTraining) => [...seedsOf(compiled, {}), schedule];
+    const more = (compiled: LoweredTraining) => [...seedsOf(compiled, {}, factor), schedule];
     const pass = await this.#run(inputs, at, more, options);
     const { skipped } = pass.compiled;
-    if (skipped !== null) this.skippedUpdates += pass.result.outputs[skipped]![0]!;
+    if (skipped !== null) {
+      const isSkipped = pass.result.outputs[skipped]![0] !== 0;
+      if (isSkipped) this.skippedUpdates++;
+      if (last) this.#lossScale.updated(isSkipped, factor);
+    }
     return pass;
   }
 
@@ -456,8 +489,9 @@ export class Trainer {
 
 /** The diff that each seed of a backward pass gives. */
 function seedsOf(
-  { seeds, lossScale }: LoweredTraining,
+  { seeds }: LoweredTraining,
   topDiffs: Readonly<Record<string, Float32Array>>,
+  lossScale: number,
 ): Float32Array[] {
   const free = seeds.filter(({ weight }) => weight === 0).map(({ blob }) => blob);
   for (const name of Object.keys(topDiffs))

@@ -59,7 +59,6 @@ export const historySlots = ({ type }: Pick<UpdateRule, 'type'>): number =>
 /**
  * Appends the update, its schedule input and what it remembers.
  * @param losses Where one is not finite, nothing is updated.
- * @param lossScale Diffs are so many times what they should be.
  * @param checksDiffs Whether nothing is updated where a diff is not finite either; `skipped` then says so.
  * @returns `history[i]` are the slots of `updated[i]`; null where it can never be anything but 0: with SGD and Nesterov
  * that of a blob with lr_mult 0 and no diff, such as BatchNorm's or a frozen layer's.
@@ -70,7 +69,7 @@ export function appendUpdate(
   updated: readonly Updated[],
   rule: UpdateRule,
   losses: readonly TensorId[],
-  { lossScale, checksDiffs }: { readonly lossScale: number; readonly checksDiffs: boolean },
+  { checksDiffs }: { readonly checksDiffs: boolean },
 ): {
   readonly program: Program;
   readonly recipes: readonly ParameterRecipe[];
@@ -135,7 +134,6 @@ export function appendUpdate(
     rmsDecay: rule.rms_decay,
     clipGradients: rule.clip_gradients,
     iterSize: rule.iter_size,
-    lossScale,
     weightDecay: rule.weight_decay,
     regularization: rule.regularization_type,
     parameters: list,
@@ -147,7 +145,7 @@ export function appendUpdate(
       ...program,
       tensors: [
         ...program.tensors,
-        { name: 'schedule', shape: [4] },
+        { name: 'schedule', shape: [5] },
         ...skipped.map(() => ({ name: 'skipped', shape: [1] })),
       ],
       parameters,

@@ -11,7 +11,7 @@ import { dropIdentity, identitySources } from '../passes/simplify.ts';
 import { appendUpdate, historySlots, type UpdateRule } from './append-update.ts';
 import { differentiate } from './differentiate.ts';
 import { fuseForTraining } from './fuse-for-training.ts';
-import { isNarrow, lossScaleOf, type TrainPrecision } from './training-precision.ts';
+import { isNarrow, type TrainPrecision } from './training-precision.ts';
 
 export interface LowerTrainingOptions extends GraphOptions {
   /** Blobs that a step returns besides the net's outputs: `blob` or `blob@layer`. Each is kept to the step's end. */
@@ -39,9 +39,10 @@ export interface LowerTrainingOptions extends GraphOptions {
   /**
    * The backward pass begins with so many times the losses' diffs, and the update divides by it, so that small diffs do
    * not become 0 in 16 bits (NVCaffe's global_grad_scale). Default 1024 for `float16`, else 1. In 16 bits updates with
-   * non-finite gradients are skipped.
+   * non-finite gradients are skipped. `dynamic`, in 16 bits and with an update: 65536 at first, half as much after each
+   * update that is skipped, twice as much after 2000 that are not.
    */
-  readonly lossScale?: number;
+  readonly lossScale?: number | 'dynamic';
   /** Of the processes that train the same net. Default: this one is alone. */
   readonly rank?: number;
   /** Of the fillers and of Dropout. Default 1. */
@@ -87,8 +88,6 @@ export interface LoweredTraining extends Lowered {
   /** The program's inputs after the net's and the pass, in order; then comes the schedule, where there is an update. */
   readonly seeds: readonly Seed[];
   readonly lossWeights: Readonly<Record<string, number>>;
-  /** Diffs that go in and come out are so many times what they should be. */
-  readonly lossScale: number;
   /** Which of the program's outputs says that an update was left out; null: none. */
   readonly skipped: number | null;
   /** Without an update: diffs of `learnable`, and those asked for. */
@@ -154,7 +153,6 @@ export function lowerTraining(
     lossWeights: Object.fromEntries(
       seeds.filter(({ weight }) => weight !== 0).map(({ blob, weight }) => [blob, weight]),
     ),
-    lossScale: lossScaleOf(options),
     skipped: null,
   };
   if (options.update !== null) {
@@ -238,7 +236,6 @@ function withUpdate(
     hasHistory: slots.some((slot) => history[slot * parameters.length + i]?.some((value) => value !== 0)),
   }));
   return appendUpdate(lowered, diffs, updated, rule, losses, {
-    lossScale: lossScaleOf(options),
     checksDiffs: isNarrow(options.precision),
   });
 }

@@ -7,6 +7,9 @@ export type TrainPrecision = Exclude<Precision, 'int8'>;
 export const isNarrow = (precision: TrainPrecision | undefined): boolean =>
   precision === 'float16' || precision === 'bfloat16';
 
+/** A number, or `dynamic`: as large as the diffs allow (Micikevicius et al., arXiv 1710.03740, section 3.2). */
+export type LossScaleOption = number | 'dynamic';
+
 /** `lossScale`, or its default: float16's least value is 6e-8, the others have float32's range. */
 export const lossScaleOf = ({
   precision,

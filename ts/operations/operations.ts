@@ -1202,8 +1202,8 @@ export interface AllMean {
  * `first` ≠ 0 empties the accumulators before the diffs are added, `last` = 0 ends after that; a parameter
  * without an accumulator needs both set. Where a loss is not finite nothing is updated (Caffe would make
  * every weight NaN): so the weights are still there that the fault can be looked for with.
- * inputs: the schedule [rate, iteration from 0, first, last]; one diff a parameter (−1: it has none and
- * counts as 0); losses.
+ * inputs: the schedule [rate, iteration from 0, first, last, the loss scale: diffs, and what accumulates,
+ * are so many times what they should be]; one diff a parameter (−1: it has none and counts as 0); losses.
  * outputs: none; or one [1] that is 1 where the last pass's diffs (accumulated ones together) are not
  * finite, which updates nothing then, else 0.
  */
@@ -1229,8 +1229,6 @@ export interface Update {
   readonly clipGradients: number | null;
   /** How many passes an iteration sums. */
   readonly iterSize: number;
-  /** Diffs, and what accumulates, are so many times what they should be. */
-  readonly lossScale: number;
   /** Caffe's weight_decay. */
   readonly weightDecay: number;
   /** Caffe's regularization_type. */

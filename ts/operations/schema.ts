@@ -951,7 +951,7 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
     name: 'Update',
     says: "Caffe's SGDSolver::ApplyUpdate over all learnable parameters, in place: clip, normalise, regularise, rule. `first` ≠ 0 empties the accumulators before the diffs are added, `last` = 0 ends after that; a parameter without an accumulator needs both set. Where a loss is not finite nothing is updated (Caffe would make every weight NaN): so the weights are still there that the fault can be looked for with.",
     inputs:
-      'the schedule [rate, iteration from 0, first, last]; one diff a parameter (−1: it has none and counts as 0); losses',
+      'the schedule [rate, iteration from 0, first, last, the loss scale: diffs, and what accumulates, are so many times what they should be]; one diff a parameter (−1: it has none and counts as 0); losses',
     outputs:
       "none; or one [1] that is 1 where the last pass's diffs (accumulated ones together) are not finite, which updates nothing then, else 0",
     fields: {
@@ -975,7 +975,6 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
       rmsDecay: number(0, "RMSProp's."),
       clipGradients: optional(number(0, 'The greatest L2 norm of all diffs together.')),
       iterSize: integer(1, 1, 'How many passes an iteration sums.'),
-      lossScale: number(1, 'Diffs, and what accumulates, are so many times what they should be.'),
       weightDecay: number(0, "Caffe's weight_decay."),
       regularization: choice('Regularization', ['L1', 'L2'], "Caffe's regularization_type.", 'L2'),
       parameters: rows(

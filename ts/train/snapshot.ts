@@ -13,6 +13,7 @@ import { writeHdf5Weights } from '../caffe/hdf5-weights.ts';
 import { readJsonFile } from '../caffe/json.ts';
 import { readSolverState, saveHdf5SolverState, saveSolverState } from '../caffe/solver-state.ts';
 import { type NetWeights, saveCaffemodel } from '../caffe/write-caffemodel.ts';
+import type { LossScaleState } from '../device/loss-scale.ts';
 import type { Learnable } from '../device/trainer.ts';
 import { findFile } from './solver-nets.ts';
 
@@ -26,6 +27,8 @@ export interface ExtraState {
   readonly rule?: string;
   /** Of the net that learned, `layer/blob shape` each; absent in snapshots of before. */
   readonly parameters?: readonly string[];
+  /** Where a dynamic loss scale was; absent where it is a number. */
+  readonly lossScale?: LossScaleState;
   /** `DataSource.state()` of the training net and of each test net. */
   readonly data: { readonly train: unknown; readonly tests: readonly unknown[] };
 }
@@ -146,5 +149,8 @@ function readExtra(state: string, iteration: number): ExtraState | null {
     throw refusal('expected the format resnode-solver-state/1');
   if (extra.iteration !== iteration)
     throw refusal(`it is of iteration ${extra.iteration}, the .solverstate beside it of ${iteration}`);
+  const { lossScale } = extra;
+  if (lossScale !== undefined && !(lossScale.factor > 0 && lossScale.since >= 0))
+    throw refusal('expected lossScale to be a factor above 0 and a number of updates since it changed');
   return extra;
 }

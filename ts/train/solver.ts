@@ -504,7 +504,7 @@ class Run {
       yield {
         type: 'warning',
         code: 'solver/update-skipped',
-        message: `iteration ${iteration}: the gradients are not finite, so the update was skipped (${trainer.skippedUpdates} so far); lower the loss scale if this happens often`,
+        message: `iteration ${iteration}: the gradients are not finite, so the update was skipped (${trainer.skippedUpdates} so far); ${this.#options.lossScale === 'dynamic' ? `the loss scale is now ${trainer.lossScale}` : 'lower the loss scale if this happens often, or make it dynamic'}`,
       };
     source.recycle?.(batch);
     this.#pace.add(this.#samples, busy + waited, waited);
@@ -629,6 +629,7 @@ class Run {
         seed,
         rule: this.#parameters.type,
         parameters: parameterNames(trainer.learnable),
+        ...(trainer.lossScaleState === null ? {} : { lossScale: trainer.lossScaleState }),
         data: { train: source.state(), tests: tests.map((test) => test.source.state()) },
       },
     );
@@ -646,7 +647,7 @@ class Run {
       seed,
       ...(frozenBatchNorm === undefined ? {} : { frozenBatchNorm }),
       ...(precision === undefined ? {} : { precision }),
-      ...(lossScale === undefined ? {} : { lossScale }),
+      ...(lossScale === undefined ? {} : { lossScale: trainer.lossScale }),
     });
   }
 

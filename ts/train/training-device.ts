@@ -19,6 +19,9 @@ export type SolverTrainer = Pick<
   | 'setWeights'
   | 'history'
   | 'skippedUpdates'
+  | 'lossScale'
+  | 'lossScaleState'
+  | 'restoreLossScale'
   | 'dispose'
 > &
   Disposable;

@@ -15,9 +15,9 @@ struct Affine {
   const float* scale = nullptr;    // [channels], null: 1
   const float* bias = nullptr;     // [channels], null: 0
   const void* residual = nullptr;  // of the input's shape and type, null: none
-  RowOrder order = RowOrder::firstFirst;
   bool relu = false;
   float negativeSlope = 0;
+  RowOrder order = RowOrder::firstFirst;
 };
 
 // output = relu((input − center)·scale + bias + residual), computed in float32; in place allowed (on the input or the residual).

@@ -22,6 +22,7 @@ struct State {
   float rate;                            // Adam: with its correction of the moments
   float meanCorrection, rootCorrection;  // AdamW's
   float clip;                            // diffs are multiplied by it
+  float lossScale;                       // they are so many times what they should be
 };
 
 struct Batch {
@@ -32,8 +33,7 @@ struct Batch {
 struct Rule {
   UpdateRule rule;
   float momentum, momentum2, delta, rmsDecay;
-  float share;  // 1 / (iter_size · loss scale)
-  float lossScale;
+  float iterSize;
   float weightDecay;
   bool l1;
   bool dampened;
@@ -81,7 +81,7 @@ struct Rule {
 };
 
 __global__ void begin(const float* schedule, const int* badLabels, int64_t labelChecks, Rule rule, State* state) {
-  State begun{0, 1, schedule[2] != 0, schedule[3] != 0, schedule[1] == 0, schedule[0], 1, 1, 1};
+  State begun{0, 1, schedule[2] != 0, schedule[3] != 0, schedule[1] == 0, schedule[0], 1, 1, 1, schedule[4]};
   for (int64_t i = 0; i < labelChecks; ++i) begun.isSound = begun.isSound && badLabels[i] == 0;
   if (rule.rule == UpdateRule::adam) {
     const double time = static_cast<double>(schedule[1]) + 1;
@@ -148,12 +148,11 @@ __global__ void __launch_bounds__(kThreads) squares(const Batch batch, const Sta
 }
 
 // One block.
-__global__ void __launch_bounds__(kThreads)
-    clip(const double* sums, int64_t count, float limit, float lossScale, State* state) {
+__global__ void __launch_bounds__(kThreads) clip(const double* sums, int64_t count, float limit, State* state) {
   if (!state->proceeds) return;
   double sum = 0;
   for (int64_t i = threadIdx.x; i < count; i += kThreads) sum += sums[i];
-  const double norm = sqrt(blockReduce(sum, 0.0, Add())) / static_cast<double>(lossScale);
+  const double norm = sqrt(blockReduce(sum, 0.0, Add())) / static_cast<double>(state->lossScale);
   if (threadIdx.x == 0 && norm > limit) state->clip = static_cast<float>(limit / norm);
 }
 
@@ -192,7 +191,8 @@ __global__ void __launch_bounds__(kThreads)
     apply(const Batch batch, const Rule rule, const State* state, const double* weights, const double* gradients) {
   if (!state->proceeds) return;
   const UpdatedValues& item = batch.items[blockIdx.y];
-  const float decay = rule.weightDecay * item.decayMult, share = state->clip * rule.share;
+  const float decay = rule.weightDecay * item.decayMult,
+              share = state->clip * (1.0f / (rule.iterSize * state->lossScale));
   float rate = state->rate * item.lrMult;
   if (weights)
     rate *= trustOf(weights + blockIdx.y * kSquareBlocks, gradients + blockIdx.y * kSquareBlocks, rule, decay, share);
@@ -227,10 +227,12 @@ void launchUpdate(const Update& update, const std::vector<UpdatedValues>& all, c
                   void* scratch, cudaStream_t stream) {
   State* state = static_cast<State*>(scratch);
   double* sums = reinterpret_cast<double*>(static_cast<char*>(scratch) + kStateBytes);
-  const Rule rule{update.rule,      update.momentum,    update.momentum2,
-                  update.delta,     update.rmsDecay,    1.0f / (static_cast<float>(update.iterSize) * update.lossScale),
-                  update.lossScale, update.weightDecay, update.regularization == Regularization::L1,
-                  update.dampened,  update.trust,       update.averageDecay};
+  const Rule rule{update.rule,        update.momentum,
+                  update.momentum2,   update.delta,
+                  update.rmsDecay,    static_cast<float>(update.iterSize),
+                  update.weightDecay, update.regularization == Regularization::L1,
+                  update.dampened,    update.trust,
+                  update.averageDecay};
   launch(begin, Grid{dim3(1), dim3(1)}, stream, schedule, badLabels, labelChecks, rule, state);
   for (const LossValues& loss : losses) launch(checkLoss, Grid{dim3(1), dim3(kThreads)}, stream, loss, state);
   const auto eachBatch = [&](int64_t blocks, auto visit) {
@@ -261,7 +263,7 @@ void launchUpdate(const Update& update, const std::vector<UpdatedValues>& all, c
       launch(squares, grid, stream, batch, state, sums + first * kSquareBlocks);
     });
     launch(clip, Grid{dim3(1), dim3(kThreads)}, stream, sums, static_cast<int64_t>(all.size() * kSquareBlocks),
-           *update.clipGradients, update.lossScale, state);
+           *update.clipGradients, state);
   }
   if (update.rule != UpdateRule::lars) {
     const double* none = nullptr;

@@ -30,7 +30,7 @@ struct LossValues {
 // Begins with what the kernels share: *static_cast<int*>(scratch) says, once launchUpdate is done, whether values changed.
 size_t updateScratchBytes(const Update& update);
 
-// `schedule`: rate, iteration, first, last, on the device. Nothing is changed where a loss is not finite or one of the
+// `schedule`: rate, iteration, first, last, loss scale, on the device. Nothing is changed where a loss is not finite or one of the
 // `labelChecks` numbers at `badLabels` (losses.h) is not 0; without `last` accumulators alone are. `skipped` (one number;
 // null: diffs are not looked at) becomes 1 where the diffs of the last pass are not finite, which changes nothing then,
 // else 0.

@@ -191,15 +191,15 @@ std::vector<double> Updater::trusts(double gradient) {
 }
 
 void Updater::run(const float* schedule) {
-  const double rate = schedule[0], iteration = schedule[1];
+  const double rate = schedule[0], iteration = schedule[1], lossScale = schedule[4];
   accumulate(schedule[2] != 0);
   if (schedule[3] == 0) return;
   double gradient = 1;
   if (update_.clipGradients) {
-    const double length = norm() / update_.lossScale;
+    const double length = norm() / lossScale;
     if (length > *update_.clipGradients) gradient = *update_.clipGradients / length;
   }
-  gradient /= static_cast<double>(update_.iterSize) * update_.lossScale;
+  gradient /= static_cast<double>(update_.iterSize) * lossScale;
   const bool isRmsProp = update_.rule == UpdateRule::rmsprop;
   const double momentum = isRmsProp ? update_.rmsDecay : update_.momentum;
   // adam_solver.cpp: t counts from 1.

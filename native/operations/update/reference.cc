@@ -71,7 +71,7 @@ void forward(const Update& update, const Arguments& arguments) {
     if (!allFinite(loss.data, elementCount(*loss.shape))) return;
   }
   const float* schedule = arguments.inputs[0].data;
-  const double rate = schedule[0], iteration = schedule[1];
+  const double rate = schedule[0], iteration = schedule[1], lossScale = schedule[4];
   const bool isFirst = schedule[2] != 0, isLast = schedule[3] != 0;
   struct Gradient {
     const float* diff;
@@ -95,7 +95,7 @@ void forward(const Update& update, const Arguments& arguments) {
       squares += static_cast<double>(gradient[i]) * gradient[i];
   }
   if (!isLast) return;
-  const double norm = std::sqrt(squares) / update.lossScale;
+  const double norm = std::sqrt(squares) / lossScale;
   if (!arguments.outputs.empty()) {
     const bool isFinite = std::all_of(gradients.begin(), gradients.end(), [](const Gradient& each) {
       return !each.diff || allFinite(each.diff, each.count);
@@ -111,8 +111,7 @@ void forward(const Update& update, const Arguments& arguments) {
     float* history = arguments.parameters[each.history[0]];
     float* second = each.history.size() > 1 ? arguments.parameters[each.history[1]] : nullptr;
     const auto gradientAt = [&](int64_t i) {
-      return gradients[k].diff ? gradients[k].diff[i] * clip / (static_cast<double>(update.iterSize) * update.lossScale)
-                               : 0.0;
+      return gradients[k].diff ? gradients[k].diff[i] * clip / (static_cast<double>(update.iterSize) * lossScale) : 0.0;
     };
     if (update.rule == UpdateRule::lars) {
       double weightSquares = 0, gradientSquares = 0;

@@ -80,8 +80,8 @@ float runReference(const Update& update, Blobs& blobs, std::vector<float> schedu
   Program program;
   float skipped = NAN;
   resnode::reference::Arguments arguments;
-  const Shape four{4}, one{static_cast<int64_t>(loss.size())};
-  arguments.inputs.push_back({schedule.data(), &four});
+  const Shape five{5}, one{static_cast<int64_t>(loss.size())};
+  arguments.inputs.push_back({schedule.data(), &five});
   for (size_t i = 0; i < blobs.counts.size(); ++i) {
     for (auto* each : {&blobs.values, &blobs.histories, &blobs.seconds, &blobs.accumulators, &blobs.averages}) {
       program.parameters.push_back({"", {blobs.counts[i]}});
@@ -96,16 +96,17 @@ float runReference(const Update& update, Blobs& blobs, std::vector<float> schedu
   return skipped;
 }
 
-// `wrongDiff`: the last value of the last blob's diff, where diffs are looked at.
-void check(const Update& update, const std::vector<float>& schedule, const std::vector<float>& loss, int badLabel,
-           const std::string& what, std::optional<float> wrongDiff = std::nullopt) {
+// `schedule` without its loss scale. `wrongDiff`: the last value of the last blob's diff, where diffs are looked at.
+void check(const Update& update, std::vector<float> schedule, const std::vector<float>& loss, int badLabel,
+           const std::string& what, std::optional<float> wrongDiff = std::nullopt, float lossScale = 1) {
+  schedule.push_back(lossScale);
   Blobs expected(update.parameters.size()), actual(update.parameters.size());
   for (Blobs* blobs : {&expected, &actual}) {
     if (wrongDiff) blobs->diffs.back()[blobs->diffs.back().size() - 1] = *wrongDiff;
   }
   float expectedSkipped = 0;
   if (badLabel == 0) expectedSkipped = runReference(update, expected, schedule, loss, wrongDiff.has_value());
-  test::Memory<float> at(4), losses(loss.size());
+  test::Memory<float> at(schedule.size()), losses(loss.size());
   std::copy(schedule.begin(), schedule.end(), at.data());
   std::copy(loss.begin(), loss.end(), losses.data());
   test::Memory<int> labels(2);
@@ -196,11 +197,10 @@ RESNODE_TEST(update, "nothing changes where a loss is not finite or a label has 
 RESNODE_TEST(update, "diffs are what they are over the loss scale, clipped and accumulated ones too") {
   for (int64_t iterSize : {1, 2}) {
     Update update = updateOf(UpdateRule::sgd, 4, iterSize);
-    update.lossScale = 24;
     update.clipGradients = 0.05f;
-    check(update, {0.05f, 0, 1, 1}, {1}, 0, "clipped");
+    check(update, {0.05f, 0, 1, 1}, {1}, 0, "clipped", std::nullopt, 24);
     update.clipGradients = 1.5f;  // less than the scaled diffs' norm, more than their own
-    check(update, {0.05f, 0, 1, 1}, {1}, 0, "not clipped");
+    check(update, {0.05f, 0, 1, 1}, {1}, 0, "not clipped", std::nullopt, 24);
   }
 }
 
