@@ -11,6 +11,7 @@ import { withDefaults } from '../caffe/net-parameter.ts';
 import type { JavaScriptLayer } from './javascript.ts';
 import { buildJavaScript } from './javascript-rule.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
+import { overlapOf } from './overlap.ts';
 
 export const detectionEvaluateLayers: Layers = {
   DetectionEvaluate: { build: detectionEvaluate, bottoms: [2, 2] },
@@ -165,15 +166,10 @@ function pixels(box: Box, size: Size | null): Box {
   return [x1 * width, y1 * height, x2 * width, y2 * height];
 }
 
-/** JaccardOverlap of bbox_util.cpp. @param more What belongs to a length beyond the difference of its ends. */
+/** JaccardOverlap of bbox_util.cpp: boxes less than a pixel apart have nothing in common, whatever belongs to a length. */
 function overlap(a: Box, b: Box, more: 0 | 1): number {
-  const width = Math.min(a[2], b[2]) - Math.max(a[0], b[0]) + more;
-  const height = Math.min(a[3], b[3]) - Math.max(a[1], b[1]) + more;
   const isApart = b[0] > a[2] || b[2] < a[0] || b[1] > a[3] || b[3] < a[1];
-  if (isApart || !(width > 0 && height > 0)) return 0;
-  const area = (box: Box) =>
-    box[2] < box[0] || box[3] < box[1] ? 0 : (box[2] - box[0] + more) * (box[3] - box[1] + more);
-  return (width * height) / (area(a) + area(b) - width * height);
+  return isApart ? 0 : overlapOf(a, b, more);
 }
 
 /** The sizes of the images in the order in which they come, from a file of "name height width"; read when it is needed. */

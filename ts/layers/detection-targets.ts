@@ -12,6 +12,7 @@ import type { Shape } from '../base/shape.ts';
 import { type JavaScriptLayer, pythonNames } from './javascript.ts';
 import { buildJavaScript } from './javascript-rule.ts';
 import type { Built, LayerContext } from './layer.ts';
+import { overlapOf } from './overlap.ts';
 import { anchorsIn, anchorsOf } from './proposal.ts';
 import { readPythonParam } from './python-param.ts';
 
@@ -45,15 +46,9 @@ function sample<T>(list: readonly T[], count: number, draw: () => number): T[] {
 }
 
 const sizeOf = ([x1, y1, x2, y2]: Box) => [x2 - x1 + 1, y2 - y1 + 1] as const;
-const area = (box: Box) => sizeOf(box)[0] * sizeOf(box)[1];
 
-/** Intersection over union. */
-export function overlap(a: Box, b: Box): number {
-  const width = Math.min(a[2], b[2]) - Math.max(a[0], b[0]) + 1;
-  const height = Math.min(a[3], b[3]) - Math.max(a[1], b[1]) + 1;
-  if (width <= 0 || height <= 0) return 0;
-  return (width * height) / (area(a) + area(b) - width * height);
-}
+/** Corners are pixels. */
+const overlap = (a: Box, b: Box): number => overlapOf(a, b, 1);
 
 /** lib/fast_rcnn/bbox_transform.py: what moves a box to another one. */
 function deltas(from: Box, to: Box): readonly number[] {

@@ -1,0 +1,13 @@
+/** Intersection over union, by which boxes are matched, suppressed and judged. */
+
+/** x1, y1, x2, y2. */
+export type Corners = readonly [x1: number, y1: number, x2: number, y2: number];
+
+/** @param more What belongs to a side beyond the difference of its ends: 1 where corners are pixels, both of the box (Faster R-CNN). */
+export function overlapOf(a: Corners, b: Corners, more: 0 | 1): number {
+  const width = Math.min(a[2], b[2]) - Math.max(a[0], b[0]) + more;
+  const height = Math.min(a[3], b[3]) - Math.max(a[1], b[1]) + more;
+  if (!(width > 0 && height > 0)) return 0;
+  const area = ([x1, y1, x2, y2]: Corners) => (x2 - x1 + more) * (y2 - y1 + more);
+  return (width * height) / (area(a) + area(b) - width * height);
+}
