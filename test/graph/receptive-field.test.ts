@@ -105,6 +105,58 @@ test('a position sees exactly the pixels that change it', async () => {
   }
 });
 
+test('where strides are fractions, size is what the position sees that sees most, and start what the first one sees', async () => {
+  const deconvolution = (name: string, bottom: string, settings: string) =>
+    convolution(name, bottom, settings).replace('"Convolution"', '"Deconvolution"');
+  const net = readNet(
+    `${input('dim: 1 dim: 1 dim: 16 dim: 18')}
+    ${convolution('a', 'data', 'kernel_size: 3 stride: 2 pad: 1')}
+    ${deconvolution('up', 'a', 'kernel_size: 3 stride: 2 pad: 1')}
+    ${convolution('fine', 'up', 'kernel_size: 2')}
+    ${deconvolution('sparse', 'a', 'kernel_h: 3 kernel_w: 4 stride_h: 3 stride_w: 2 dilation: 2')}
+    ${convolution('mixed', 'sparse', 'kernel_size: 3 stride: 2 pad: 1')}
+    layer { name: "wide" type: "Interp" bottom: "a" top: "wide" interp_param { height: 15 width: 15 } }
+    ${convolution('smooth', 'wide', 'kernel_size: 3 pad: 1')}
+    layer { name: "sum" type: "Eltwise" bottom: "wide" bottom: "smooth" top: "sum" }`,
+    { file: 'net.prototxt' },
+  );
+  const graph = graphFromCaffe(net);
+  const fields = receptiveFields(graph);
+  const outputs = ['up', 'fine', 'sparse', 'mixed', 'wide', 'smooth', 'sum'];
+  await using device = await openDevice('reference');
+  await using model = await device.load({ model: net, outputs });
+  const [height, width] = [16, 18];
+  const before = await model.run({ data: new Float32Array(height * width).fill(1) });
+  /** Of each blob and position: the first and last row and column that change it. */
+  const seen = new Map(
+    outputs.map((blob) => [blob, Array.from(before[blob]!.data, () => [Infinity, -1, Infinity, -1])]),
+  );
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      const data = new Float32Array(height * width).fill(1);
+      data[y * width + x] = 50;
+      const after = await model.run({ data });
+      for (const blob of outputs)
+        after[blob]!.data.forEach((value, i) => {
+          if (value === before[blob]!.data[i]) return;
+          const at = seen.get(blob)![i]!;
+          [at[0], at[1]] = [Math.min(at[0]!, y), Math.max(at[1]!, y)];
+          [at[2], at[3]] = [Math.min(at[2]!, x), Math.max(at[3]!, x)];
+        });
+    }
+  for (const blob of outputs) {
+    const { size, start, stride } = fields[graph.blobs.get(blob)!]!;
+    const all = seen.get(blob)!;
+    assert.ok(stride.some((each) => !Number.isInteger(each)) || blob === 'up' || blob === 'fine', blob);
+    for (const axis of [0, 1] as const) {
+      const extent = all.map((at) => at[2 * axis + 1]! - at[2 * axis]! + 1);
+      assert.is(size[axis], Math.max(...extent), `${blob}, axis ${axis}: ${size}`);
+      const first = all[0]![2 * axis]!;
+      if (first !== Infinity) assert.is(Math.max(0, start[axis]), first, `${blob}, axis ${axis}: start`);
+    }
+  }
+});
+
 test('an inner product sees the whole image, a label nothing', () => {
   const field = fieldsOf(`${IMAGE}
     layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 1 } } }

@@ -4,11 +4,24 @@
  * meet, the field is the union of theirs.
  */
 import { required, signature } from '../base/options.ts';
+import type { Shape } from '../base/shape.ts';
 import type { Operation, Pair } from '../layers/operation.ts';
 import { type Graph, graph, type Node, type ValueId } from './graph.ts';
-import { resampling } from './resample.ts';
+import {
+  ITSELF,
+  joined,
+  largestOf,
+  type Reach,
+  throughResize,
+  throughTransposed,
+  throughWindow,
+} from './reach.ts';
+import { type Resampling, resampling } from './resample.ts';
 
-/** Position (y, x) of a blob sees the input rows start + y·stride … start + y·stride + size − 1; columns alike. */
+/**
+ * Position (y, x) of a blob sees the input rows start + y·stride … start + y·stride + size − 1; columns alike. Where a stride is
+ * a fraction, positions see unlike parts: size is that of the position which sees most, start that of (0, 0).
+ */
 export interface ReceptiveField {
   /** The net input (blob) whose pixels are meant. */
   readonly input: string;
@@ -23,6 +36,8 @@ export interface ReceptiveField {
 interface Window {
   /** Positions of its output lie between those of its input: a deconvolution's. */
   readonly isTransposed?: true;
+  /** Rows and columns of a resize. */
+  readonly resized?: readonly [Resampling, Resampling];
   readonly kernel: Pair;
   readonly stride: Pair;
   readonly pad: Pair;
@@ -42,14 +57,15 @@ const RECEPTIVE_FIELDS = signature('receptiveFields', {
  */
 export function receptiveFields(graph: Graph): (ReceptiveField | null)[] {
   RECEPTIVE_FIELDS.check(graph);
-  const fields: (ReceptiveField | null)[] = graph.values.map(() => null);
+  const fields: (Field | null)[] = graph.values.map(() => null);
   // What has given up its positions: it sees no more through a window.
   const whole = new Set<ValueId>();
   const regions = regionValues(graph);
   const regroupings = regroupingNodes(graph);
   for (const id of graph.inputs) {
     const { blob, shape } = graph.values[id]!;
-    if (shape.length === 4) fields[id] = { input: blob, size: [1, 1], stride: [1, 1], start: [0, 0] };
+    if (shape.length === 4)
+      fields[id] = { input: blob, size: [1, 1], stride: [1, 1], start: [0, 0], reach: [ITSELF, ITSELF] };
   }
   for (const node of graph.nodes) {
     if (node.outputs.some((id) => regions.has(id))) continue;
@@ -58,18 +74,34 @@ export function receptiveFields(graph: Graph): (ReceptiveField | null)[] {
       const field = fields[id];
       if (field == null) return [];
       if (whole.has(id) || isRegrouping) return [field];
-      return [through(field, windowOf(graph, node, id))];
+      return [through(field, windowOf(graph, node, id), graph.values[node.outputs[0]!]!.shape)];
     });
     const images = node.inputs.filter((id) => fields[id] != null);
     const isWhole = images.every((id) => whole.has(id) || (!isRegrouping && losesPositions(graph, node, id)));
     if (isWhole) for (const id of node.outputs) whole.add(id);
-    const field = seen.reduce<ReceptiveField | null>(
-      (a, b) => (a === null ? null : union(a, b)),
-      seen[0] ?? null,
-    );
+    const field = seen.reduce<Field | null>((a, b) => (a === null ? null : union(a, b)), seen[0] ?? null);
     for (const id of node.outputs) fields[id] = field;
   }
-  return fields;
+  return fields.map((field, id) => field && exact(field, graph.values[id]!.shape));
+}
+
+/** @param otherwise Where position 0 sees nothing. */
+const firstOf = (reach: Reach, otherwise: number): number =>
+  Number.isFinite(reach.first(0)) ? reach.first(0) : otherwise;
+
+/** With what every position sees, along both axes. */
+interface Field extends ReceptiveField {
+  readonly reach: readonly [Reach, Reach];
+}
+
+function exact({ reach, ...field }: Field, shape: Shape): ReceptiveField {
+  if (reach.every(({ period }) => period === 1)) return field;
+  const [rows, columns] = reach;
+  return {
+    ...field,
+    size: [largestOf(rows, shape[2] ?? 1), largestOf(columns, shape[3] ?? 1)],
+    start: [firstOf(rows, field.start[0]), firstOf(columns, field.start[1])],
+  };
 }
 
 /** What picks regions, or looks at regions that may lie anywhere, with all that is made of it: no position sees a fixed part. */
@@ -113,14 +145,25 @@ function losesPositions(graph: Graph, { operation, outputs }: Node, id: ValueId)
   return hasPlane && givesUpPositions(operation, shape, graph.values[outputs[0] ?? id]!.shape);
 }
 
-function through(field: ReceptiveField, window: Window | null): ReceptiveField {
+function through(field: Field, window: Window | null, top: Shape): Field {
   if (window === null) return field;
-  const { kernel, stride, pad, dilation } = window;
+  const { kernel, stride, pad, dilation, resized, isTransposed } = window;
   const both = (of: (axis: 0 | 1) => number): Pair => [of(0), of(1)];
+  const along = (axis: 0 | 1): Reach => {
+    const [reach, form] = [field.reach[axis], { kernel, stride, pad, dilation }];
+    if (resized !== undefined) return throughResize(reach, resized[axis], top[2 + axis] ?? 1);
+    const one = Object.fromEntries(Object.entries(form).map(([key, pair]) => [key, pair[axis]]));
+    return (isTransposed ? throughTransposed : throughWindow)(
+      reach,
+      one as Record<keyof typeof form, number>,
+    );
+  };
+  const reach = [along(0), along(1)] as const;
   const extent = (axis: 0 | 1) => dilation[axis] * (kernel[axis] - 1);
   if (window.isTransposed)
     return {
       input: field.input,
+      reach,
       size: both((axis) => field.size[axis] + Math.floor(extent(axis) / stride[axis]) * field.stride[axis]),
       stride: both((axis) => field.stride[axis] / stride[axis]),
       start: both(
@@ -130,17 +173,19 @@ function through(field: ReceptiveField, window: Window | null): ReceptiveField {
     };
   return {
     input: field.input,
+    reach,
     size: both((axis) => field.size[axis] + dilation[axis] * (kernel[axis] - 1) * field.stride[axis]),
     stride: both((axis) => field.stride[axis] * stride[axis]),
     start: both((axis) => field.start[axis] - pad[axis] * field.stride[axis]),
   };
 }
 
-function union(a: ReceptiveField, b: ReceptiveField): ReceptiveField | null {
+function union(a: Field, b: Field): Field | null {
   if (a.input !== b.input || a.stride[0] !== b.stride[0] || a.stride[1] !== b.stride[1]) return null;
   const start: Pair = [Math.min(a.start[0], b.start[0]), Math.min(a.start[1], b.start[1])];
   const end = (axis: 0 | 1) => Math.max(a.start[axis] + a.size[axis], b.start[axis] + b.size[axis]);
-  return { ...a, start, size: [end(0) - start[0], end(1) - start[1]] };
+  const reach = [joined(a.reach[0], b.reach[0]), joined(a.reach[1], b.reach[1])] as const;
+  return { ...a, start, size: [end(0) - start[0], end(1) - start[1]], reach };
 }
 
 /** The window that a node slides over one of its inputs; null: position for position. */
@@ -163,6 +208,7 @@ function windowOf(graph: Graph, node: Node, id: ValueId): Window | null {
       resampling(method, shape[3]!, to[3]!),
     ] as const;
     return {
+      resized: [rows, columns],
       kernel: [rows.reach, columns.reach],
       stride: [rows.ratio, columns.ratio],
       pad: [-Math.floor(rows.shift), -Math.floor(columns.shift)],

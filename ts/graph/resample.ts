@@ -12,6 +12,14 @@ export interface Resampling {
   readonly reach: 1 | 2;
 }
 
+/** The positions of the bottom, first and last, of which one of the top is made; those beyond the border are not cut off. */
+export function resampled({ ratio, shift, reach }: Resampling, position: number): readonly [number, number] {
+  const at = shift + position * ratio;
+  // Sums of fractions may lie beside the pixel that they mean.
+  const low = Math.floor(at + 1e-9);
+  return [low, reach === 2 && at - low > 1e-9 ? low + 1 : low];
+}
+
 /** Along an axis of `from` positions in the bottom, `to` in the top. */
 export function resampling(method: Method, from: number, to: number): Resampling {
   const ratio = method === 'aligned' ? (from - 1) / Math.max(1, to - 1) : from / to;

@@ -1,0 +1,98 @@
+/**
+ * Which positions of a net's input each position of a blob depends on, along one axis: exact for windows whose strides are
+ * fractions, where no line through the positions is (deconvolutions, resizes).
+ */
+import { type Resampling, resampled } from './resample.ts';
+
+export interface Reach {
+  /** The first input position that position p sees, and the last one; ∞ and −∞ where it sees none. */
+  readonly first: (p: number) => number;
+  readonly last: (p: number) => number;
+  /** Positions after which the pattern repeats: 1 where all see alike. */
+  readonly period: number;
+}
+
+export const ITSELF: Reach = { first: (p) => p, last: (p) => p, period: 1 };
+
+/** More phases than any net has: where a pattern does not repeat, so many positions are looked at. */
+const MOST_PERIOD = 4096;
+
+interface AxisWindow {
+  readonly kernel: number;
+  readonly stride: number;
+  readonly pad: number;
+  readonly dilation: number;
+}
+
+/** Of a convolution or a pooling. */
+export function throughWindow(reach: Reach, { kernel, stride, pad, dilation }: AxisWindow): Reach {
+  const taps = (p: number) => Array.from({ length: kernel }, (_, tap) => p * stride - pad + tap * dilation);
+  const ends = (p: number) => [p * stride - pad, p * stride - pad + dilation * (kernel - 1)];
+  return kept({
+    ...over(reach, reach.period === 1 ? ends : taps),
+    period: reach.period / gcd(reach.period, stride),
+  });
+}
+
+/** Of a deconvolution: position p is made of the inputs j with p + pad = j · stride + tap · dilation. */
+export function throughTransposed(reach: Reach, { kernel, stride, pad, dilation }: AxisWindow): Reach {
+  const meets = (p: number, j: number) => {
+    const distance = p + pad - j * stride;
+    return distance >= 0 && distance <= dilation * (kernel - 1) && distance % dilation === 0;
+  };
+  const inputs = (p: number) => {
+    const low = Math.ceil((p + pad - dilation * (kernel - 1)) / stride);
+    const high = Math.floor((p + pad) / stride);
+    return Array.from({ length: Math.max(0, high - low + 1) }, (_, i) => low + i).filter((j) => meets(p, j));
+  };
+  return kept({ ...over(reach, inputs), period: Math.min(MOST_PERIOD, stride * reach.period) });
+}
+
+/** Of a resize. @param to Positions of its top. */
+export function throughResize(reach: Reach, resize: Resampling, to: number): Reach {
+  return kept({ ...over(reach, (p) => resampled(resize, p)), period: Math.min(MOST_PERIOD, to) });
+}
+
+/** What either of both sees. */
+export function joined(a: Reach, b: Reach): Reach {
+  if (a === b) return a;
+  const period = Math.min(MOST_PERIOD, (a.period * b.period) / gcd(a.period, b.period));
+  return kept({
+    first: (p) => Math.min(a.first(p), b.first(p)),
+    last: (p) => Math.max(a.last(p), b.last(p)),
+    period,
+  });
+}
+
+/** What is made of the positions that `inputs` names. */
+const over = (reach: Reach, inputs: (p: number) => readonly number[]): Pick<Reach, 'first' | 'last'> => ({
+  first: (p) => Math.min(...inputs(p).map(reach.first)),
+  last: (p) => Math.max(...inputs(p).map(reach.last)),
+});
+
+/** How many positions the one sees that sees most. @param count Positions that there are. */
+export function largestOf({ first, last, period }: Reach, count: number): number {
+  const phases = Array.from(
+    { length: Math.max(1, Math.min(period, count)) },
+    (_, p) => last(p) - first(p) + 1,
+  );
+  return Math.max(0, ...phases);
+}
+
+/** Branches meet again and again: each position is asked once. */
+function kept({ first, last, period }: Reach): Reach {
+  return { first: remembered(first), last: remembered(last), period };
+}
+
+function remembered(of: (p: number) => number): (p: number) => number {
+  const known = new Map<number, number>();
+  return (p) => {
+    const before = known.get(p);
+    if (before !== undefined) return before;
+    const value = of(p);
+    known.set(p, value);
+    return value;
+  };
+}
+
+const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
