@@ -4,7 +4,7 @@
  */
 import type { Pair } from '../layers/operation.ts';
 import type { Graph, Node, ValueId } from './graph.ts';
-import { resampling } from './resample.ts';
+import { resampling } from './reach.ts';
 
 /** Position (y, x) of a blob has its centre at start + (y, x) · stride in the input. */
 export interface CoordinateMap {

@@ -12,11 +12,12 @@ import {
   joined,
   largestOf,
   type Reach,
+  type Resampling,
+  resampling,
   throughResize,
   throughTransposed,
   throughWindow,
 } from './reach.ts';
-import { type Resampling, resampling } from './resample.ts';
 
 /**
  * Position (y, x) of a blob sees the input rows start + y·stride … start + y·stride + size − 1; columns alike. Where a stride is
