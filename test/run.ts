@@ -38,7 +38,8 @@ if (files.length === 0) {
 }
 // A few files are sooner through as they are.
 const compiled = files.length < 5 ? null : await compileAll(dirname(folder));
-const environment = compiled === null ? process.env : { ...process.env, RESNODE_TEST_COMPILED: compiled };
+const environment: NodeJS.ProcessEnv =
+  compiled === null ? { ...process.env } : { ...process.env, RESNODE_TEST_COMPILED: compiled };
 
 // What devices measure does not go to the user's cache, and nothing measured before decides what is tested.
 const cache = mkdtempSync(join(tmpdir(), 'resnode-cache-'));
@@ -96,18 +97,34 @@ function run(file: string): Promise<Ran> {
 }
 
 const results: Ran[] = [];
-const queue = byDuration(files);
-// Those on the emulated CUDA runtime share its build, and so run one after the other; they are the longest, and begin.
 const isEmulated = (file: string) =>
   readFileSync(join(folder, file), 'utf8').includes("support/emulated.ts'");
-const emulated = queue.filter(isEmulated);
-const others = queue.filter((file) => !isEmulated(file));
-const runAll = async (...queues: string[][]) => {
-  for (const queue of queues)
-    for (let file = queue.shift(); file !== undefined; file = queue.shift()) results.push(await run(file));
+const emulated = byDuration(files.filter(isEmulated));
+const queue = byDuration(files.filter((file) => !isEmulated(file)));
+const runAll = async (queue: string[]) => {
+  for (let file = queue.shift(); file !== undefined; file = queue.shift()) results.push(await run(file));
 };
-const more = Array.from({ length: Math.max(0, availableParallelism() - 1) }, () => runAll(others));
-await Promise.all([runAll(emulated, others), ...more]);
+// One build serves those on the emulated CUDA runtime, which then begin: they are the longest. Where it fails, each says
+// why, one after the other.
+const buildEmulated = () =>
+  new Promise<boolean>((resolve) => {
+    const command = nodeArguments(join(folder, 'support/emulated.ts'), null);
+    spawn(process.execPath, command, { stdio: 'ignore' }).on('close', (status) => resolve(status === 0));
+  });
+const prepareEmulated = async () => {
+  if (emulated.length === 0) return;
+  if (await buildEmulated()) {
+    environment.RESNODE_TEST_EMULATED = 'built';
+    queue.unshift(...emulated);
+  } else await runAll(emulated);
+};
+const prepared = prepareEmulated();
+const lanes = Array.from({ length: availableParallelism() }, async (_, lane) => {
+  if (lane > 0) await runAll(queue); // the build has the first one's processor
+  await prepared;
+  await runAll(queue);
+});
+await Promise.all(lanes);
 if (words.length === 0)
   writeFileSync(
     DURATIONS,

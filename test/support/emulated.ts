@@ -1,6 +1,10 @@
-/** Builds cuda/ for the host (test/cuda/CMakeLists.txt) in build/emulated; quick when nothing changed. */
+/**
+ * Builds cuda/ for the host (test/cuda/CMakeLists.txt) in build/emulated; quick when nothing changed. Run as a script, it
+ * builds all, so that the files that need it can run side by side (RESNODE_TEST_EMULATED=built tells them).
+ */
 import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type Device, type DeviceKind, type DeviceOptions, openDevice } from '../../ts/index.ts';
 import { repositoryFolder } from './golden.ts';
 
@@ -14,20 +18,20 @@ const targets = {
   'fake-nccl': 'libfake-nccl.so',
 };
 
-/**
- * The path of what `target` builds, or null (after printing why the caller is about to skip) where CUDA's headers are
- * absent.
- *
- * @throws Error with the compiler's words where it does not build
- */
-export function emulatedBuild(target: keyof typeof targets): string | null {
+/** Null (after printing why the caller is about to skip) where CUDA's headers are absent. */
+function build(...names: (keyof typeof targets)[]): string | null {
   const folder = join(repositoryFolder, 'build/emulated');
+  if (process.env.RESNODE_TEST_EMULATED === 'built') return folder;
   const cmake = (...commandLine: string[]) => {
     const run = spawnSync('cmake', commandLine, { encoding: 'utf8', maxBuffer: 1 << 26 });
     return {
       ok: run.status === 0,
       text: `${run.stdout ?? ''}${run.stderr ?? ''}${run.error?.message ?? ''}`,
     };
+  };
+  const make = (where: string, ...targets: string[]) => {
+    const { ok, text } = cmake('--build', where, '--target', ...targets, '--parallel', '2');
+    if (!ok) throw new Error(text);
   };
   const configured = cmake('-S', join(repositoryFolder, 'test/cuda'), '-B', folder);
   if (!configured.ok && /RESNODE_NVCC|RESNODE_CUDA_INCLUDE/.test(configured.text)) {
@@ -37,9 +41,20 @@ export function emulatedBuild(target: keyof typeof targets): string | null {
     return null;
   }
   if (!configured.ok) throw new Error(configured.text);
-  const built = cmake('--build', folder, '--target', target, '--parallel', '2');
-  if (!built.ok) throw new Error(built.text);
-  return join(folder, targets[target]);
+  make(join(repositoryFolder, 'build'), 'resnode_core', 'resnode_specification');
+  make(folder, ...names);
+  return folder;
+}
+
+/**
+ * The path of what `target` builds, or null (after printing why the caller is about to skip) where CUDA's headers are
+ * absent.
+ *
+ * @throws Error with the compiler's words where it does not build
+ */
+export function emulatedBuild(target: keyof typeof targets): string | null {
+  const folder = build(target);
+  return folder && join(folder, targets[target]);
 }
 
 /**
@@ -57,3 +72,6 @@ export async function openEmulated(
   if (library === null) return null;
   return openDevice(kind, { cudnn: false, tune: false, libraryFolder: dirname(library), ...options });
 }
+
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  process.exitCode = build(...(Object.keys(targets) as (keyof typeof targets)[])) === null ? 1 : 0;

@@ -11,8 +11,10 @@
 
 #include "test/cuda/emulator/fibers.h"
 
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef RESNODE_KERNELS_SANITIZED
 #include <sanitizer/asan_interface.h>
+// What undefined behaviour is compiled to (an illegal instruction), AddressSanitizer reports with the place where it stands.
+extern "C" __attribute__((visibility("default"))) const char* __asan_default_options() { return "handle_sigill=1"; }
 #else
 #define __asan_poison_memory_region(address, size) (void)0
 #define __asan_unpoison_memory_region(address, size) (void)0
@@ -91,9 +93,11 @@ struct Block {
   std::vector<std::vector<std::unique_ptr<Meeting>>> warps;
   std::vector<unsigned> order;
   std::vector<unsigned> places;  // of each thread in that order
+  std::vector<uint3> indices;    // threadIdx of each
   std::vector<uint64_t> ready;   // a bit a place: who waited and need not wait any more
   size_t started = 0;            // in that order
   size_t ended = 0;
+  size_t place = 0;  // in that order, from which the next thread that can go on is looked for
   unsigned current = 0;
   unsigned atBarrier = 0;
   Site barrier{};                    // where those are
@@ -138,7 +142,18 @@ size_t takeReady(size_t first) {
 
 void makeCurrent(unsigned thread) {
   block.current = thread;
-  threadIdx = {thread % blockDim.x, thread / blockDim.x % blockDim.y, thread / (blockDim.x * blockDim.y)};
+  threadIdx = block.indices[thread];
+}
+
+// The stack of the thread that goes on next, which becomes the current one; null where none can.
+Worker* takeNext() {
+  const size_t count = block.threads.size();
+  size_t place = takeReady(block.place);
+  if (place == count) place = takeReady(0);
+  if (place == count) return nullptr;
+  block.place = orderSetting().order == Order::reverse ? 0 : place + 1;  // again from the first one: see Order
+  block.current = block.order[place];
+  return block.threads[block.current].worker;
 }
 
 // Threads that do not wait follow each other on one stack, without a switch.
@@ -169,7 +184,9 @@ void wait(const char* operation, Site site) {
   thread.operation = operation;
   thread.site = site;
   const unsigned self = block.current;
-  Fiber::suspend();
+  Worker* next = block.started == block.threads.size() ? takeNext() : nullptr;
+  if (next) next->fiber.transfer();
+  else Fiber::suspend();
   makeCurrent(self);
 }
 
@@ -205,7 +222,7 @@ void runBlock() {
   block.threads.assign(count, Thread());
   for (auto& meetings : block.warps) meetings.clear();
   block.ready.assign((count + 63) / 64, 0);
-  block.started = block.ended = block.atBarrier = 0;
+  block.started = block.ended = block.place = block.atBarrier = 0;
   block.error = nullptr;
   block.shared.clear();
   block.staticSharedBytes = 0;
@@ -223,13 +240,10 @@ void runBlock() {
     block.threads[block.current].worker = worker;
     worker->fiber.resume();
   }
-  for (size_t place = 0; !block.error && block.ended < count;) {
-    place = takeReady(place);
-    if (place == count) place = takeReady(0);
-    if (place == count) throwDeadlock();
-    block.current = block.order[place];
-    block.threads[block.current].worker->fiber.resume();
-    place = orderSetting().order == Order::reverse ? 0 : place + 1;  // again from the first one: see Order
+  while (!block.error && block.ended < count) {  // one ended, or none could go on
+    Worker* worker = takeNext();
+    if (!worker) throwDeadlock();
+    worker->fiber.resume();
   }
   if (block.error) std::rethrow_exception(block.error);
 }
@@ -276,6 +290,9 @@ void runGrid(const Launch& next) {
   block.order = permutation(threads, 0);
   block.places.resize(threads);
   for (unsigned place = 0; place < threads; ++place) block.places[block.order[place]] = place;
+  block.indices.resize(threads);
+  for (unsigned thread = 0; thread < threads; ++thread)
+    block.indices[thread] = {thread % blockDim.x, thread / blockDim.x % blockDim.y, thread / (blockDim.x * blockDim.y)};
   const std::vector<unsigned> shuffled = blocks <= 1 << 20 ? permutation(blocks, 1) : std::vector<unsigned>();
   try {
     for (uint64_t i = 0; i < blocks; ++i) {

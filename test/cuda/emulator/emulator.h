@@ -24,6 +24,9 @@
 
 #include "native/core/error.h"
 
+// What watches over the kernels is not watched itself.
+#define RESNODE_UNWATCHED __attribute__((no_sanitize("address", "undefined")))
+
 namespace resnode::emulator {
 
 // What a kernel or its launch does wrong. Codes: emulator/configuration, /divergence, /lane, /shared-memory, /trap.
@@ -69,7 +72,9 @@ struct Meeting {
   const char* operation = nullptr;
   Site site{};
   std::vector<std::max_align_t> values;  // 32 × size bytes
-  const char* value(int lane) const { return reinterpret_cast<const char*>(values.data()) + lane * size; }
+  RESNODE_UNWATCHED const char* value(int lane) const {
+    return reinterpret_cast<const char*>(values.data()) + lane * size;
+  }
 };
 Meeting* meet(unsigned mask, const void* value, size_t size, const char* operation, Site site);
 
@@ -80,8 +85,8 @@ class Lanes {
   explicit Lanes(Meeting* meeting) : meeting_(meeting) {}
   Lanes(const Lanes&) = delete;
   Lanes& operator=(const Lanes&) = delete;
-  ~Lanes() { --meeting_->readers; }
-  T operator[](int lane) const {
+  RESNODE_UNWATCHED ~Lanes() { --meeting_->readers; }
+  RESNODE_UNWATCHED T operator[](int lane) const {
     if (lane < 0 || lane > 31 || !(meeting_->mask >> lane & 1)) {
       misuse("emulator/lane",
              std::string(meeting_->operation) + " reads lane " + std::to_string(lane) + ", which its mask leaves out",
@@ -100,8 +105,8 @@ class Lanes {
 // everybody's. Shuffles, votes and the host versions of tensor-core instructions are made of it:
 //   const auto lanes = warpExchange(0xffffffff, fragment);  ... lanes[7].a[0] ...
 template <class T>
-Lanes<T> warpExchange(unsigned mask, const T& value, const char* operation = "warpExchange",
-                      const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+RESNODE_UNWATCHED Lanes<T> warpExchange(unsigned mask, const T& value, const char* operation = "warpExchange",
+                                        const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
   static_assert(std::is_trivially_copyable_v<T>, "lanes exchange plain data");
   return Lanes<T>(meet(mask, &value, sizeof(T), operation, {file, line}));
 }
@@ -115,8 +120,8 @@ void* sharedArray(SharedSlot& slot, size_t bytes, size_t alignment, Site site);
 void* dynamicShared();
 
 template <class T>
-T shuffle(unsigned mask, T value, int width, const char* operation, Site site,
-          int (*source)(int lane, int operand, int width), int operand) {
+RESNODE_UNWATCHED T shuffle(unsigned mask, T value, int width, const char* operation, Site site,
+                            int (*source)(int lane, int operand, int width), int operand) {
   if (width < 1 || width > 32 || (width & (width - 1)) != 0) {
     misuse("emulator/lane",
            std::string(operation) + ": a width of " + std::to_string(width) + " is no power of two up to 32", site);

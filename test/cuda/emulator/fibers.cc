@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <new>
 
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef RESNODE_KERNELS_SANITIZED
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #else  // what the sanitizer has to know about stacks is nothing without it
@@ -72,14 +72,21 @@ Fiber::Context* current = nullptr;
 [[maybe_unused]] void* schedulerSanitizer = nullptr;
 [[maybe_unused]] const void* schedulerBottom = nullptr;
 [[maybe_unused]] size_t schedulerSize = 0;
+[[maybe_unused]] bool isFromScheduler = false;  // the last switch
 #ifdef RESNODE_OWN_SWITCH
 void* schedulerPointer = nullptr;
 #else
 ucontext_t schedulerMachine;
 #endif
 
+// On the stack that was switched to; `save` is null on its first time.
+void arrive([[maybe_unused]] void* save) {
+  if (isFromScheduler) __sanitizer_finish_switch_fiber(save, &schedulerBottom, &schedulerSize);
+  else __sanitizer_finish_switch_fiber(save, nullptr, nullptr);
+}
+
 void enter() {
-  __sanitizer_finish_switch_fiber(nullptr, &schedulerBottom, &schedulerSize);
+  arrive(nullptr);
   current->body();
 }
 
@@ -115,6 +122,7 @@ Fiber::~Fiber() {
 
 void Fiber::resume() {
   current = context_.get();
+  isFromScheduler = true;
   __sanitizer_start_switch_fiber(&schedulerSanitizer, current->stack, kStackBytes);
 #ifdef RESNODE_OWN_SWITCH
   resnode_switch_stack(&schedulerPointer, current->pointer);
@@ -133,7 +141,20 @@ void Fiber::suspend() {
 #else
   swapcontext(&self->machine, &schedulerMachine);
 #endif
-  __sanitizer_finish_switch_fiber(self->sanitizer, &schedulerBottom, &schedulerSize);
+  arrive(self->sanitizer);
+}
+
+void Fiber::transfer() {
+  Context* self = current;
+  current = context_.get();
+  isFromScheduler = false;
+  __sanitizer_start_switch_fiber(&self->sanitizer, current->stack, kStackBytes);
+#ifdef RESNODE_OWN_SWITCH
+  resnode_switch_stack(&self->pointer, current->pointer);
+#else
+  swapcontext(&self->machine, &current->machine);
+#endif
+  arrive(self->sanitizer);
 }
 
 bool Fiber::running() { return current != nullptr; }

@@ -6,7 +6,7 @@
 
 namespace resnode::emulator {
 
-// One stack. resume() runs `body` (which never returns) until it calls suspend(); only one fiber runs at a time.
+// One stack. resume() runs `body` (which never returns) until it calls suspend() or another's transfer(); only one fiber runs at a time.
 class Fiber {
  public:
   explicit Fiber(void (*body)());
@@ -15,6 +15,7 @@ class Fiber {
   Fiber& operator=(const Fiber&) = delete;
 
   void resume();          // called on the scheduler's stack
+  void transfer();        // called on another fiber's stack: to this one, which has run before
   static void suspend();  // called on a fiber's stack: back to the scheduler
   static bool running();
 
