@@ -257,4 +257,28 @@ test('what does not fit several labels is refused with why, and nothing is writt
   assert.not.ok(existsSync(join(folder, 'none', 'model.prototxt')));
 });
 
+test('classes of which there is nothing to train with or to judge by are warned of', async () => {
+  await using device = await openDevice('cpu', { threads: 1 });
+  const list = write(
+    'rare.txt',
+    images.map(
+      ({ path, labels }, i) =>
+        `${path} ${[...labels.filter((label) => label < 2), ...(i === 0 ? [2] : [])].join(',') || '-'}`,
+    ),
+  );
+  const warnings: string[] = [];
+  const listen = ({ message }: Error) => warnings.push(message);
+  process.on('warning', listen);
+  const run = finetune({
+    ...{ ...net, folder: list, device, preprocess: { mean: [73] }, out: join(folder, 'rare') },
+    labels: [...NAMES, 'never'],
+  });
+  assert.is((await run.next()).value!.type, 'split');
+  await run.return();
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('warning', listen);
+  assert.match(warnings.join('\n'), /no image of "never" to train with: the net cannot learn it/);
+  assert.match(warnings.join('\n'), /no image of .*"never" to judge by: no figure says how well it is found/);
+});
+
 test.run();

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ArgumentError } from '../../ts/base/errors.ts';
-import { type Split, splitClassFolders } from '../../ts/train/split.ts';
+import { type Split, splitClassFolders, splitLabelLists } from '../../ts/train/split.ts';
 import { sharedFolder } from '../support/golden.ts';
 
 /** A folder with empty files of these paths. */
@@ -99,6 +99,33 @@ test('what is no set of classes is refused with what is needed', async () => {
   await refused(splitClassFolders('/nowhere'), 'a folder with a folder of images for each class');
   for (const valShare of [0, 1, Number.NaN, -0.5])
     await refused(splitClassFolders(folderWith(...numbered('a', 2)), { valShare }), 'for valShare');
+});
+
+test('a class whose images cannot be read is named, and not left out in silence', async () => {
+  const folder = folderWith(...numbered('a', 4), ...numbered('b', 3), ...numbered('c', 2));
+  const broken = new Set(numbered('c', 2).map((name) => join(folder, name)));
+  await refused(
+    splitClassFolders(folder, { broken }),
+    'an image that can be read in the folder of each class',
+  );
+  await refused(splitClassFolders(folder, { broken }), `${join(folder, 'c')}, whose 2 cannot be read`);
+});
+
+test('a list with several labels is split by chance, or as train.txt and val.txt say; broken images are left out', async () => {
+  const folder = folderWith(...numbered('x', 10));
+  const lines = numbered('x', 10).map((name, i) => `${name} ${['0', '0,1', '-'][i % 3]}\n`);
+  writeFileSync(join(folder, 'all.txt'), lines.join(''));
+  const drawn = await splitLabelLists(join(folder, 'all.txt'), { valShare: 0.3 });
+  assert.equal([drawn.train.length, drawn.val.length, drawn.from, drawn.several], [7, 3, 'drawn', true]);
+  assert.equal(drawn.classes, ['class 0', 'class 1']);
+  assert.equal(await splitLabelLists(join(folder, 'all.txt'), { valShare: 0.3 }), drawn);
+  writeFileSync(join(folder, 'train.txt'), lines.slice(0, 6).join(''));
+  writeFileSync(join(folder, 'val.txt'), lines.slice(6).join(''));
+  const broken = new Set([join(folder, numbered('x', 10)[9]!)]);
+  const given = await splitLabelLists(folder, { labels: ['mass', 'nodule, small'], broken });
+  assert.equal([given.train.length, given.val.length, given.from], [6, 3, 'lists']);
+  assert.equal(given.train[1]!.labels, [0, 1]);
+  assert.equal(given.train[2]!.labels, []);
 });
 
 test.run();

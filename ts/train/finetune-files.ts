@@ -232,7 +232,10 @@ function classWeightsOf(
     if (classWeights.length !== classes.length)
       throw new ArgumentError(
         'classWeights',
-        `${classes.length} numbers, one for each of ${classes.slice(0, 8).join(', ')}${classes.length > 8 ? ', …' : ''},`,
+        `${classes.length} numbers, one for each of ${classes
+          .slice(0, 8)
+          .map((name) => `"${name}"`)
+          .join(', ')}${classes.length > 8 ? ', …' : ''},`,
         classWeights,
       );
     return [...classWeights];

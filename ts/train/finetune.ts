@@ -17,6 +17,7 @@ import {
   string,
 } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
+import { warn } from '../base/warn.ts';
 import { checkNewFolder, overwrite, writeModelReadme } from '../caffe/model-folder.ts';
 import { writeCaffemodel } from '../caffe/write-caffemodel.ts';
 import { openNetData } from '../data/open-net-data.ts';
@@ -250,6 +251,7 @@ export async function* finetune(given: FinetuneOptions): AsyncGenerator<Finetune
   const recipe = recipeOf(options);
   const broken = await brokenImages(options);
   const split = await splitOf(options, recipe, broken);
+  warnOfAbsent(split);
   const files = writeFinetuneFiles(out, options, split, recipe);
   const { paths } = files;
   yield {
@@ -407,6 +409,22 @@ async function timed<Result>(
     ...(signal === undefined ? {} : { signal }),
   });
   return { ...result, imagesPerSecond: (1000 * val.length) / (performance.now() - begin) };
+}
+
+/** Classes of which one half has no image: nothing is learned of them, or nothing said of how well they were. */
+function warnOfAbsent({ classes, train, val }: Split): void {
+  for (const [images, what] of [
+    [train, 'train with: the net cannot learn it'],
+    [val, 'judge by: no figure says how well it is found'],
+  ] as const) {
+    const there = new Set(images.flatMap(({ label, labels }) => labels ?? [label]));
+    const absent = classes.filter((_, label) => !there.has(label)).map((name) => `"${name}"`);
+    if (absent.length > 0)
+      warn(
+        'finetune/absent-class',
+        `there is no image of ${absent.slice(0, 8).join(', ')}${absent.length > 8 ? ', …' : ''} to ${what}`,
+      );
+  }
 }
 
 /** A folder of class folders, or a list. */

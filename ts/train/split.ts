@@ -58,8 +58,8 @@ export async function splitClassFolders(folder: string, options: SplitOptions = 
     if (files.length < 2)
       throw new ArgumentError(
         'images',
-        'two images of each class, to train with and to judge by',
-        join(folder, name),
+        'two images of each class, to train with and to judge by (add some, or take the folder away)',
+        `${join(folder, name)} with one`,
       );
     const count = Math.min(files.length - 1, Math.max(1, Math.round(valShare * files.length)));
     const drawn = new Set((await shuffled(files.length, mix(seed, label))).subarray(0, count));
@@ -114,11 +114,18 @@ export async function splitLabelLists(path: string, options: ListSplitOptions = 
 /** Without the images that are broken. */
 function wholeFolders(path: string, broken: ReadonlySet<string>): ClassFolders {
   const { folders, ignored } = listClassFolders(path);
+  const lost = folders.find(({ files }) => files.every((file) => broken.has(file)));
+  if (lost !== undefined)
+    throw new ArgumentError(
+      'images',
+      'an image that can be read in the folder of each class (add one, or take the folder away)',
+      `${join(path, lost.name)}, whose ${lost.files.length} cannot be read`,
+    );
   const whole = folders.map(({ name, files }) => ({
     name,
     files: files.filter((file) => !broken.has(file)),
   }));
-  return { folders: whole.filter(({ files }) => files.length > 0), ignored };
+  return { folders: whole, ignored };
 }
 
 function givenSplit(trainFolder: string, valFolder: string, broken: ReadonlySet<string>): Split {
