@@ -1,7 +1,8 @@
 /** Every reader of files that strangers may send: small valid files to begin from, and what is called with them. */
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import sharp from 'sharp';
 import {
   readCalibration,
   readKerasResnet,
@@ -29,7 +30,10 @@ import { readNpz } from '../../ts/convert/numpy/read-npz.ts';
 import { readTensorflow } from '../../ts/convert/tensorflow/read-tensorflow.ts';
 import { readTorch7 } from '../../ts/convert/torch7/read-torch7.ts';
 import { LevelDb } from '../../ts/data/leveldb/leveldb.ts';
+import { readWindowFile } from '../../ts/data/window-file.ts';
+import { readAnnotatedImages } from '../../ts/images/evaluate/boxes/annotated-images.ts';
 import { readAnnotations } from '../../ts/images/evaluate/boxes/annotations.ts';
+import { decodeIndexedPng, encodeIndexedPng } from '../../ts/images/indexed-png.ts';
 import { graphFromCaffe, summarise } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
 import { mutateBytes } from './mutate-bytes.ts';
@@ -54,6 +58,13 @@ export interface Reader {
 }
 
 const fixture = (name: string) => readFileSync(join(repositoryFolder, 'test', name));
+/** A list of one image, whose boxes are in this file. */
+function boxesBeside(path: string) {
+  const [list, names] = ['list.txt', 'names.txt'].map((name) => join(dirname(path), name));
+  writeFileSync(list!, `a.jpg ${basename(path)}\n`);
+  writeFileSync(names!, 'background\n1\ncat\n');
+  return readAnnotatedImages(list!, names!);
+}
 const example = (name: string) => readFileSync(join(repositoryFolder, 'examples/fashion', name));
 const text = (...files: string[]) => files.map((each) => Buffer.from(each));
 const utf8 = (bytes: Buffer) => bytes.toString('utf8');
@@ -350,6 +361,54 @@ export const READERS: readonly Reader[] = [
         .filter(({ length }) => length < 20_000);
     },
     read: (path) => decodeImage(path),
+  },
+  {
+    name: 'map of classes',
+    extension: '.png',
+    seeds: async () => {
+      const map = Uint8Array.from({ length: 60 }, (_, i) => i % 5);
+      const grey = sharp(map, { raw: { width: 10, height: 6, channels: 1 } });
+      return [Buffer.from(await encodeIndexedPng(map, 10, 6)), await grey.png().toBuffer()];
+    },
+    read: (path, bytes) => decodeIndexedPng(bytes, path),
+  },
+  {
+    name: 'window file',
+    extension: '.txt',
+    seeds: () => text('# 0\na.jpg\n3\n30\n40\n2\n1 0.7 0 0 9 9\n0 0.1 5 5 20 20\n# 1\nb.jpg 3 10 10 0\n'),
+    read: (path) => readWindowFile(path, { foreground: 0.5, background: 0.5 }),
+    mutations: [mutateList],
+  },
+  {
+    name: 'list of annotated images',
+    extension: '.txt',
+    seeds: () => text('a.jpg boxes.txt\nb.png boxes.txt\n'),
+    read(path) {
+      writeFileSync(join(dirname(path), 'boxes.txt'), '1 0 0 9 9\n');
+      writeFileSync(join(dirname(path), 'names.txt'), 'background\ncat\n');
+      return readAnnotatedImages(path, join(dirname(path), 'names.txt'));
+    },
+    mutations: [mutateList],
+  },
+  {
+    name: 'boxes of an image',
+    extension: '.txt',
+    seeds: () => text('1 0 0 9 9\n2 4.5 3 30 20\n'),
+    read: (path) => boxesBeside(path),
+    mutations: [mutateList],
+  },
+  {
+    name: 'boxes of an image (COCO)',
+    extension: '.json',
+    seeds: () =>
+      text(
+        JSON.stringify({
+          image: { id: 1 },
+          annotation: [{ category_id: 1, bbox: [1, 2, 3, 4], iscrowd: 0 }],
+        }),
+      ),
+    read: (path) => boxesBeside(path),
+    mutations: [mutateJson],
   },
   {
     name: 'DICOM',
