@@ -44,7 +44,7 @@ test('bash completes commands, those within them, flags, and values that can be 
     Object.keys(COMMANDS).sort(),
   );
   assert.equal(offered(file, 'resnode cl'), ['classify']);
-  assert.equal(offered(file, 'resnode dataset ').sort(), ['cifar', 'idx', 'images', 'mean']);
+  assert.equal(offered(file, 'resnode dataset ').sort(), ['annotated', 'cifar', 'idx', 'images', 'mean']);
   assert.equal(offered(file, 'resnode classify --cro'), ['--crops']);
   assert.equal(offered(file, 'resnode classify --crops '), ['1', '10']);
   assert.equal(offered(file, 'resnode dataset images --enc').sort(), ['--encode-type', '--encoded']);
