@@ -210,6 +210,11 @@ const FORKS: readonly Fork[] = [
       Upsample YoloDetectionOutput YoloSeg Yolov3 Yolov3DetectionOutput`,
   },
   {
+    name: "Freiburg's fork of Caffe (FlowNet2, DispNet)",
+    layerTypes: `ChannelNorm Correlation Correlation1D DataAugmentation Downsample FlowAugmentation FlowWarp
+      GenerateAugmentationParameters LpqLoss Resample`,
+  },
+  {
     name: "DeepDetect's fork of Caffe (beniz/caffe)",
     tuning: { ConvolutionParameter: 'cudnn_flavor' },
     meaning: {
