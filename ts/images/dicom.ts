@@ -43,8 +43,11 @@ export type RenderedPixels = DecodedPixels & {
  * widths; Error for a file that is damaged; ResnodeError `package/missing`
  */
 export async function readDicom(bytes: Uint8Array): Promise<DicomImage> {
-  needPackage('dicom-parser', 'Reading DICOM images');
-  const { default: library } = await import('dicom-parser');
+  // Bundlers let an import be missing that is caught.
+  const { default: library } = await import('dicom-parser').catch((cause: unknown) => {
+    needPackage('dicom-parser', 'Reading DICOM images');
+    throw cause;
+  });
   const set = parse(library, bytes);
   const syntax = set.string('x00020010') ?? '';
   const element = set.elements[PIXEL_DATA];
