@@ -72,7 +72,11 @@ function workOf(program: Program, precision: Precision): Work[] {
       case 'batchNorm': // launchBatchStatistics reads x, launchAffine reads it again
         return [
           { what: 'BatchNorm statistics', macs: 0, bytes: map(operation.inputs[0]!) },
-          { what: 'BatchNorm apply', macs: 0, bytes: moved },
+          {
+            what: operation.inputs.length > 1 ? 'BatchNorm apply + add + ReLU' : 'BatchNorm apply',
+            macs: 0,
+            bytes: moved,
+          },
         ];
       case 'eltwise':
         return [
@@ -82,6 +86,8 @@ function workOf(program: Program, precision: Precision): Work[] {
             bytes: moved,
           },
         ];
+      case 'sumBehindRelu':
+        return [{ what: 'diff sums and masks', macs: 0, bytes: moved }];
       case 'update': {
         // Diffs are read to see whether they are finite and to be applied; weight and history are read and written; the
         // form that the kernels read is made from the weight again.
@@ -116,8 +122,10 @@ function workOf(program: Program, precision: Precision): Work[] {
         ];
       }
       case 'batchNorm': {
-        // In 16 bits the ReLU is seen from x (batch-norm-gradient.cu), else from y, which is one map more.
-        const reads = map(x) + map(y) + (of.relu !== null && !isNarrow ? map(y) : 0);
+        // In 16 bits the ReLU is seen from x (batch-norm-gradient.cu), else from y, which is one map more. With a residual
+        // the diff has come through it.
+        const seesY = of.relu !== null && of.inputs.length === 1 && !isNarrow;
+        const reads = map(x) + map(y) + (seesY ? map(y) : 0);
         return [
           { what: 'BatchNorm backward sums', macs: 0, bytes: reads },
           ...dx.map((id) => ({ what: 'BatchNorm backward dx', macs: 0, bytes: reads + map(id) })),

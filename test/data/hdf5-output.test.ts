@@ -175,7 +175,11 @@ test('without h5wasm the command that installs it is said before anything runs',
     ['--import', path('register.mjs')],
   );
   assert.is(status, 1, stderr);
-  assert.match(stderr, /needs the package h5wasm, which is not installed; install it: npm install h5wasm@/);
+  assert.match(
+    stderr,
+    /needs the package h5wasm, which is not installed; install it: npm install h5wasm@/,
+    stderr,
+  );
   assert.not.ok(existsSync(path('out.h5')));
 });
 

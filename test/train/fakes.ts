@@ -114,7 +114,7 @@ function fakeTrainer(world: Fakes, options: TrainOptions): SolverTrainer {
     get lossScaleState() {
       return world.lossScale;
     },
-    restoreLossScale(state) {
+    set lossScaleState(state) {
       world.lossScale = state;
     },
     report: [{ layer: 'ip', status: options.weights === undefined ? 'missing' : 'matched', detail: '' }],

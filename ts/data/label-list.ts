@@ -42,7 +42,7 @@ const READ_LABEL_LIST = signature('readLabelList', {
 export function readLabelList(file: string, options: LabelListOptions = {}): LabelList {
   READ_LABEL_LIST.check(file, options);
   checkFileSize(file, MAX_LIST_BYTES, 'lists of images');
-  const bytes = readFileSync(file);
+  const bytes = readList(file);
   checkIsList(bytes, file);
   const images: SeveralLabels[] = [];
   let [values, most, isSeveral] = [null as number | null, -1, false];
@@ -92,4 +92,13 @@ export function readLabelList(file: string, options: LabelListOptions = {}): Lab
       file,
     );
   return { classes: options.classes ?? values ?? most + 1, images };
+}
+
+function readList(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new ArgumentError('file', 'a readable list of images with their labels', `${file} (${code})`);
+  }
 }

@@ -357,9 +357,9 @@ export class Trainer {
     return this.#lossScale.state;
   }
 
-  /** Goes on from a snapshot's; a constant stays what it is. @internal */
-  restoreLossScale(state: LossScaleState): void {
-    this.#lossScale.restore(state);
+  /** Goes on from a snapshot's; a constant stays what it is. */
+  set lossScaleState(state: LossScaleState | null) {
+    if (state !== null) this.#lossScale.restore(state);
   }
 
   /** Bytes and implementations of a pass. */

@@ -211,7 +211,7 @@ export async function openTraining(
     closing.push(() => trainer.dispose());
     checkFed(trainer, source);
     if (resumed !== null) checkSameNet(trainer, resumed, options.snapshot!);
-    if (resumed?.extra?.lossScale !== undefined) trainer.restoreLossScale(resumed.extra.lossScale);
+    if (resumed?.extra?.lossScale !== undefined) trainer.lossScaleState = resumed.extra.lossScale;
     refuseNamesTwice(trainer.learnable, '');
     const files = await Hdf5Files.open(hdf5);
     closing.push(() => files.finish());

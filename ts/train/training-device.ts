@@ -21,7 +21,6 @@ export type SolverTrainer = Pick<
   | 'skippedUpdates'
   | 'lossScale'
   | 'lossScaleState'
-  | 'restoreLossScale'
   | 'dispose'
 > &
   Disposable;

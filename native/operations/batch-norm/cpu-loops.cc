@@ -51,26 +51,34 @@ struct Lanes {
 };
 
 template <int kLanes>
-RESNODE_INLINE void normaliseRows(const float* x, const float* residual, float* y, const Rows& rows,
-                                  const Normalisation& by) {
+RESNODE_INLINE void normaliseRows(const float* x, float* y, const Rows& rows, const Normalisation& by) {
   const int64_t lanes = kLanes ? kLanes : rows.lanes;
   const Lanes lane(by, lanes);
   const float slope = by.slope;
   for (int64_t r = 0; r < rows.count; ++r) {
-    const float *from = x + r * rows.stride, *add = residual ? residual + r * rows.stride : nullptr;
+    const float* from = x + r * rows.stride;
     float* to = y + r * rows.stride;
-    if (add) {
 #pragma omp simd
-      for (int64_t l = 0; l < lanes; ++l) {
-        const float z = lane.z(lane.distance(from[l], l), l) + add[l];
-        to[l] = z > 0 ? z : z * slope;
-      }
-    } else {
+    for (int64_t l = 0; l < lanes; ++l) {
+      const float z = lane.z(lane.distance(from[l], l), l);
+      to[l] = z > 0 ? z : z * slope;
+    }
+  }
+}
+
+template <int kLanes>
+RESNODE_INLINE void normaliseAndAddRows(const float* x, const float* residual, float* y, const Rows& rows,
+                                        const Normalisation& by) {
+  const int64_t lanes = kLanes ? kLanes : rows.lanes;
+  const Lanes lane(by, lanes);
+  const float slope = by.slope;
+  for (int64_t r = 0; r < rows.count; ++r) {
+    const float *from = x + r * rows.stride, *add = residual + r * rows.stride;
+    float* to = y + r * rows.stride;
 #pragma omp simd
-      for (int64_t l = 0; l < lanes; ++l) {
-        const float z = lane.z(lane.distance(from[l], l), l);
-        to[l] = z > 0 ? z : z * slope;
-      }
+    for (int64_t l = 0; l < lanes; ++l) {
+      const float z = lane.z(lane.distance(from[l], l), l) + add[l];
+      to[l] = z > 0 ? z : z * slope;
     }
   }
 }
@@ -150,7 +158,8 @@ RESNODE_VECTORISED void sums(const float* x, const Rows& rows, const float* shif
 }
 RESNODE_VECTORISED void apply(const float* x, const float* residual, float* y, const Rows& rows,
                               const Normalisation& by) {
-  RESNODE_BY_LANES(normaliseRows, rows, x, residual, y, rows, by);
+  if (residual) RESNODE_BY_LANES(normaliseAndAddRows, rows, x, residual, y, rows, by);
+  else RESNODE_BY_LANES(normaliseRows, rows, x, y, rows, by);
 }
 RESNODE_VECTORISED void diffSums(const float* x, const float* dy, const Rows& rows, const Normalisation& by,
                                  double* sum, double* product) {

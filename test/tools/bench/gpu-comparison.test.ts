@@ -68,16 +68,19 @@ test('torch starts its loss scale where resnode does, and does not let it grow',
 test("the limit of a step is its own schedule's traffic, several times that of the forward pass", () => {
   const ceilings = { 'float16 TFLOP/s': 743, 'float32 TFLOP/s': 50, 'bandwidth GB/s': 4154 };
   const limit = stepLimit(makeNet(50), 256, 'float16', ceilings);
-  const near = (what: string, expected: number) =>
-    assert.ok(Math.abs(limit.byWork[what]! - expected) < 0.01, `${what}: ${limit.byWork[what]}`);
-  // Each BatchNorm reads its map once for statistics, reads and writes it to normalise, reads two and then writes a
-  // third to go back: passes over the same maps.
-  const pass = limit.byWork['BatchNorm statistics']!;
-  near('BatchNorm apply', 2 * pass);
-  near('BatchNorm backward sums', 2 * pass);
-  near('BatchNorm backward dx', 3 * pass);
-  near('add + ReLU', limit.byWork['mask of add + ReLU']!);
-  assert.ok(limit.milliseconds > 27 && limit.milliseconds < 29, String(limit.milliseconds));
+  const { byWork } = limit;
+  const near = (actual: number, expected: number) =>
+    assert.ok(Math.abs(actual - expected) < 0.01, `${actual}, not ${expected}: ${JSON.stringify(byWork)}`);
+  // Each BatchNorm reads its map once for statistics, reads and writes it to normalise, with a residual reads one more, reads
+  // two and then writes a third to go back: passes over the same maps.
+  const pass = byWork['BatchNorm statistics']!;
+  near(byWork['BatchNorm apply']! / 2 + byWork['BatchNorm apply + add + ReLU']! / 3, pass);
+  near(byWork['BatchNorm backward sums']!, 2 * pass);
+  near(byWork['BatchNorm backward dx']!, 3 * pass);
+  // What 15 blocks make has two readers, what the last one makes has one: y and the diffs are read, their sum is written.
+  const sums = byWork['BatchNorm apply + add + ReLU']! / 3;
+  assert.ok(byWork['diff sums and masks']! < 4 * sums && byWork['diff sums and masks']! > 3.9 * sums);
+  assert.ok(limit.milliseconds > 25 && limit.milliseconds < 26, String(limit.milliseconds));
   // Maps of four bytes, and the ReLU of a BatchNorm seen from its output: more than twice the bytes.
   assert.ok(stepLimit(makeNet(50), 256, 'float32', ceilings).bytes > 2 * limit.bytes);
 });

@@ -1,7 +1,7 @@
 /** A net whose classes do not exclude each other, over images that have several labels or none: figures for each class. */
 
 import { ArgumentError } from '../../base/errors.ts';
-import { anything, callback, integer, type Kind, list, number } from '../../base/kinds.ts';
+import { callback, integer, list, number } from '../../base/kinds.ts';
 import { fields, optional, options, required, signature } from '../../base/options.ts';
 import { type Model, model } from '../../device/model.ts';
 import { imageInput } from '../features/image-input.ts';
@@ -152,8 +152,13 @@ export interface LabelsOptions extends BinaryOptions {
   readonly threshold?: number;
 }
 
+const labelsOutcome = fields<LabelsOutcome>('an outcome of evaluateLabels', {
+  labels: required(list(integer(0), { of: 'classes' }), 'The classes that it has.'),
+  scores: required(list(number()), 'Of each class.'),
+  sample: optional(integer(0), 'none', 'Its place among the samples.'),
+});
 const SUMMARISE_LABELS = signature('summariseLabels', {
-  outcomes: required(list(anything as Kind<LabelsOutcome>, { of: 'outcomes' }), 'Of evaluateLabels.'),
+  outcomes: required(list(labelsOutcome, { of: 'outcomes' }), 'Of evaluateLabels.'),
   options: optional(
     options<LabelsOptions>({
       ...binaryRows,
