@@ -357,7 +357,7 @@ export class Trainer {
     return this.#lossScale.state;
   }
 
-  /** Goes on from a snapshot's; a constant stays what it is. */
+  /** Goes on from a snapshot's; a constant stays what it is. @internal */
   set lossScaleState(state: LossScaleState | null) {
     if (state !== null) this.#lossScale.restore(state);
   }
