@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import h5wasm, { type Dataset } from 'h5wasm/node';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -167,7 +168,7 @@ test('without h5wasm the command that installs it is said before anything runs',
   );
   writeFileSync(
     path('register.mjs'),
-    'import { register } from "node:module"; register("./hooks.mjs", import.meta.url);',
+    `import { register } from "node:module"; register(${JSON.stringify(pathToFileURL(path('hooks.mjs')).href)});`,
   );
   rmSync(path('out.h5'), { force: true });
   const { status, stderr } = resnode(
