@@ -90,7 +90,7 @@ Examples:
       // A convolution's workspace lives for one operation: the largest bounds them all.
       const cudnnBytes = flags.gpuMemory === undefined || !flags.cudnn ? 0 : CUDNN_WORKSPACE;
       const free = device.memory().free - cudnnBytes;
-      const planned = async (batch: number, tune = true): Promise<ModelPlan> =>
+      const planned = async (batch: number, tune = flags.tune): Promise<ModelPlan> =>
         flags.train
           ? device.planTraining({
               ...common,
