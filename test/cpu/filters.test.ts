@@ -2,35 +2,11 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { elementCount } from '../../ts/base/shape.ts';
-import { type Device, DeviceError, type LayerParameter, openDevice } from '../../ts/index.ts';
-import { cpuLibrary } from '../support/cpu-library.ts';
-
-/** Null, and said so, where this processor has no such instructions. */
-async function openKernels(kernels: string, threads: number): Promise<Device | null> {
-  try {
-    return await openDevice('cpu', {
-      kernels,
-      threads,
-      winograd: false,
-      tune: false,
-      ...cpuLibrary,
-    } as never);
-  } catch (error) {
-    assert.instance(error, DeviceError);
-    console.log(`skipped: ${(error as Error).message}`);
-    return null;
-  }
-}
+import { type Device, type LayerParameter, openDevice } from '../../ts/index.ts';
+import { openAllKernels } from '../support/open-kernels.ts';
 
 const reference = await openDevice('reference');
-const own = (
-  await Promise.all([
-    openKernels('AVX-512', 2),
-    openKernels('AVX2', 2),
-    openKernels('AVX-512', 1),
-    openKernels('AVX2', 3),
-  ])
-).filter((each) => each !== null);
+const own = await openAllKernels({ winograd: false, tune: false });
 test.after(() => [reference, ...own].forEach((device) => device.dispose()));
 
 interface Filter {

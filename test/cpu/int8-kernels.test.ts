@@ -5,14 +5,7 @@ import { seededRandom } from '../../ts/base/random.ts';
 import { elementCount } from '../../ts/base/shape.ts';
 import { blobFromFloats } from '../../ts/caffe/blob.ts';
 import { calibrationOf } from '../../ts/compile/calibration.ts';
-import {
-  type Device,
-  DeviceError,
-  type LayerParameter,
-  openDevice,
-  type WeightsFile,
-} from '../../ts/index.ts';
-import { cpuLibrary } from '../support/cpu-library.ts';
+import type { LayerParameter, WeightsFile } from '../../ts/index.ts';
 import {
   convolve,
   convolveFirst,
@@ -21,26 +14,9 @@ import {
   poolMaximum,
   quantise,
 } from '../support/int8-loops.ts';
+import { openAllKernels } from '../support/open-kernels.ts';
 
-/** Null, and said so, where this processor has no such instructions. */
-async function openKernels(kernels: 'AVX-512' | 'AVX2', threads: number): Promise<Device | null> {
-  try {
-    return await openDevice('cpu', { kernels, threads, ...cpuLibrary });
-  } catch (error) {
-    assert.instance(error, DeviceError);
-    console.log(`skipped: ${(error as Error).message}`);
-    return null;
-  }
-}
-
-const own = (
-  await Promise.all([
-    openKernels('AVX-512', 2),
-    openKernels('AVX2', 2),
-    openKernels('AVX-512', 1),
-    openKernels('AVX2', 3),
-  ])
-).filter((each) => each !== null);
+const own = await openAllKernels();
 test.after(() => own.forEach((device) => device.dispose()));
 
 interface Case extends Int8Convolution {

@@ -3,28 +3,16 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { elementCount } from '../../ts/base/shape.ts';
-import { ArgumentError, type Device, DeviceError, type LayerParameter, openDevice } from '../../ts/index.ts';
+import { ArgumentError, type Device, type LayerParameter, openDevice } from '../../ts/index.ts';
 import { cpuLibrary } from '../support/cpu-library.ts';
+import { type Kernels, openKernels } from '../support/open-kernels.ts';
 
-type Kernels = 'AVX-512' | 'AVX2' | 'oneDNN';
-
-/** Null, and said so, where this processor has no such instructions. */
-async function openKernels(kernels: Kernels, threads = 2, winograd = true): Promise<Device | null> {
-  try {
-    return await openDevice('cpu', { kernels, threads, winograd, tune: false, ...cpuLibrary });
-  } catch (error) {
-    assert.instance(error, DeviceError);
-    assert.match((error as Error).message, kernels);
-    console.log(`skipped: ${(error as Error).message}`);
-    return null;
-  }
-}
+const open = (kernels: Kernels, threads = 2, winograd = true) =>
+  openKernels(kernels, { threads, winograd, tune: false });
 
 const reference = await openDevice('reference');
-const own = (await Promise.all([openKernels('AVX-512'), openKernels('AVX2')])).filter(
-  (each) => each !== null,
-);
-const direct = (await Promise.all([openKernels('AVX-512', 3, false), openKernels('AVX2', 1, false)])).filter(
+const own = (await Promise.all([open('AVX-512'), open('AVX2')])).filter((each) => each !== null);
+const direct = (await Promise.all([open('AVX-512', 3, false), open('AVX2', 1, false)])).filter(
   (each) => each !== null,
 );
 test.after(() => [reference, ...own, ...direct].forEach((device) => device.dispose()));
@@ -284,7 +272,7 @@ test('the number of threads changes no bit, even beyond the number of processors
 });
 
 test('oneDNN can be asked for; an unknown name is refused', async () => {
-  const device = (await openKernels('oneDNN'))!;
+  const device = (await open('oneDNN'))!;
   const { implementation } = await compute(device, [convolution(PROBLEMS[0]!)], PROBLEMS[0]!.input);
   assert.not.match(implementation, /direct|Winograd/);
   device.dispose();
