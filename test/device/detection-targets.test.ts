@@ -16,16 +16,19 @@ const near = (found: Iterable<number>, expected: readonly number[]) => {
   });
 };
 
-test('anchors that cover an object, or cover it best, are positive; the rest are negative, outside and between none', async () => {
-  // One anchor a place, of 16×16 pixels: 4×4 of them tile the image.
-  const net = readNet(
-    `${input('scores', 1, 2, 4, 4)}${input('gt', 3, 5)}${input('info', 1, 3)}${input('data', 1, 3, 64, 64)}
+/** One anchor a place, of 16×16 pixels: 4×4 of them tile the image. */
+const anchorNet = (objects: number, parameters = '') =>
+  readNet(
+    `${input('scores', 1, 2, 4, 4)}${input('gt', objects, 5)}${input('info', 1, 3)}${input('data', 1, 3, 64, 64)}
     layer { name: "targets" type: "Python" bottom: "scores" bottom: "gt" bottom: "info" bottom: "data"
       top: "labels" top: "deltas" top: "inside" top: "outside"
       python_param { module: "rpn.anchor_target_layer" layer: "AnchorTargetLayer"
-        param_str: "{'feat_stride': 16, 'scales': [1], 'ratios': [1]}" } }`,
+        param_str: "{'feat_stride': 16, 'scales': [1], 'ratios': [1]${parameters}}" } }`,
     { file: 'net.prototxt' },
   );
+
+test('anchors that cover an object, or cover it best, are positive; the rest are negative, outside and between none', async () => {
+  const net = anchorNet(3);
   using model = await device.load({ model: net });
   const { labels, deltas, inside, outside } = await model.run({
     scores: new Float32Array(32),
@@ -57,14 +60,7 @@ test('anchors that cover an object, or cover it best, are positive; the rest are
 });
 
 test('of a batch of anchors no more than the share is positive, and the same ones in every run from the first', async () => {
-  const net = readNet(
-    `${input('scores', 1, 2, 4, 4)}${input('gt', 4, 5)}${input('info', 1, 3)}${input('data', 1, 3, 64, 64)}
-    layer { name: "targets" type: "Python" bottom: "scores" bottom: "gt" bottom: "info" bottom: "data"
-      top: "labels" top: "deltas" top: "inside" top: "outside"
-      python_param { module: "rpn.anchor_target_layer" layer: "AnchorTargetLayer"
-        param_str: "{'feat_stride': 16, 'scales': [1], 'ratios': [1], 'RPN_BATCHSIZE': 4, 'RPN_FG_FRACTION': 0.5}" } }`,
-    { file: 'net.prototxt' },
-  );
+  const net = anchorNet(4, ", 'RPN_BATCHSIZE': 4, 'RPN_FG_FRACTION': 0.5");
   const corners = [0, 16, 32, 48].flatMap((x) => [x, x, x + 15, x + 15, 1]);
   const labelsOf = async () => {
     using model = await device.load({ model: net });
