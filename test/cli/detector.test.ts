@@ -104,7 +104,7 @@ writeFileSync(
   `train_net: "train.prototxt" test_net: "test.prototxt" test_iter: 4 test_interval: 150 test_initialization: true
 base_lr: 0.02 lr_policy: "multistep" gamma: 0.1 stepvalue: 120 max_iter: 150 display: 50 average_loss: 10 momentum: 0.9 weight_decay: 0.0005
 snapshot: 0 snapshot_prefix: "ssd" solver_mode: CPU debug_info: false snapshot_after_train: true type: "SGD" random_seed: 1
-eval_type: "detection" ap_version: "11point"`,
+eval_type: "detection" ap_version: "11point" show_per_class_result: true`,
 );
 writeFileSync(
   path('labelmap.prototxt'),
@@ -115,7 +115,11 @@ interface Event {
   readonly type: string;
   readonly iteration: number;
   readonly loss?: number;
-  readonly outputs?: readonly { readonly name: string; readonly values: readonly number[] }[];
+  readonly outputs?: readonly {
+    readonly name: string;
+    readonly values: readonly number[];
+    readonly classes?: readonly { readonly label: number }[];
+  }[];
 }
 
 test('an SSD learns drawn squares from annotations: loss falls, mean average precision rises, detect finds them', async () => {
@@ -143,16 +147,15 @@ test('an SSD learns drawn squares from annotations: loss falls, mean average pre
   assert.ok(precisions[0]! < 0.3 && precisions[1]! > 0.8, `${precisions}`);
   assert.ok(losses.at(-1)! < losses[0]! / 2, `${losses[0]} ${losses.at(-1)}`);
 
-  const tested = JSON.parse(
-    resnode(
-      ...['test', '--model', 'test.prototxt', '--weights', 'ssd_iter_150.caffemodel'],
-      ...['--iterations', '4', '--device', 'cpu', '--json'],
-    ),
-  );
+  const words = ['test', '--model', 'test.prototxt', '--weights', 'ssd_iter_150.caffemodel', '--iterations'];
+  const detector = [...words, '4', '--device', 'cpu', '--ap-version', '11point', '--per-class'];
+  const tested = JSON.parse(resnode(...detector, '--json')) as Event;
+  assert.equal(tested.outputs, events.filter(({ type }) => type === 'test').at(-1)!.outputs);
   assert.equal(
-    tested.outputs.map(({ name }: { name: string }) => name),
-    ['detection_eval'],
+    tested.outputs!.map(({ name, classes }) => [name, classes!.map(({ label }) => label)]),
+    [['detection_eval', [1, 2]]],
   );
+  assert.match(resnode(...detector), /^class1: [\d.]+\nclass2: [\d.]+\ndetection_eval = [\d.]+$/m);
 
   const answer = JSON.parse(
     resnode(

@@ -98,6 +98,9 @@ test('misuse is status 2 with one sentence', () => {
     [2, 'train', '--solver', 'ok.prototxt', '--warmup-iterations', '5', '--warmup-rate', 'x'],
     [2, 'train', '--solver', 'ok.prototxt', '--sigint_effect', 'explode'],
     [2, 'test', '--model', 'net.prototxt'],
+    // Flags of detectors, where the net is none.
+    [2, 'test', '--model', 'net.prototxt', '--weights', 'fillers.caffemodel', '--ap-version', '11point'],
+    [2, 'test', '--model', 'net.prototxt', '--weights', 'fillers.caffemodel', '--per-class'],
     [1, 'test', '--model', 'net.prototxt', '--weights', 'none.caffemodel', '--device', 'cpu'],
     [
       2,

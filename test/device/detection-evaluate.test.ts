@@ -119,7 +119,7 @@ test('wrong bottoms and fields are refused with their place', async () => {
   );
 });
 
-test('a test of the net tells mean average precision over all batches, by ap_version', async () => {
+test('a test of the net tells mean average precision over all batches, by ap_version, and of each class where that is asked for', async () => {
   const model = net(1, 2, 'num_classes: 2');
   using loaded = await device.load({ model });
   const truths = [
@@ -144,8 +144,13 @@ test('a test of the net tells mean average precision over all batches, by ap_ver
       lossWeights: {},
       detections: detectionOutputs(model),
       apVersion,
+      perClass: apVersion === '11point',
     });
     assert.is(result!.outputs.length, 1);
+    assert.equal(
+      result!.outputs[0]!.classes,
+      apVersion === '11point' ? [{ label: 1, precision: result!.outputs[0]!.values[0] }] : undefined,
+    );
     assert.is(result!.outputs[0]!.name, 'e');
     assert.ok(
       Math.abs(result!.outputs[0]!.values[0]! - expected) < 1e-9,

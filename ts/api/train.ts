@@ -53,6 +53,7 @@ export {
 } from '../train/batch-norm-statistics.ts';
 export type { CurvePoint } from '../train/curve.ts';
 export type {
+  ClassPrecision,
   DebugInfoEvent,
   DivergedEvent,
   DoneEvent,

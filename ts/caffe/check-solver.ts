@@ -98,6 +98,7 @@ export interface SolverSettings extends SolverParameter {
   /** SSD's. */
   eval_type: string;
   ap_version: ApVersion;
+  show_per_class_result: boolean;
 }
 
 /** ap_version of SSD's solver: VOC 2007's, VOC 2010's, and the area under the curve as it is. */

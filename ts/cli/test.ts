@@ -1,6 +1,8 @@
 /** `resnode test`: Caffe's `caffe test`. */
 
 import { Command } from 'commander';
+import { ArgumentError } from '../base/errors.ts';
+import type { ApVersion } from '../caffe/check-solver.ts';
 import { filterNet, readNetFile } from '../caffe/net-parameter.ts';
 import { checkHdf5Outputs } from '../data/hdf5-output.ts';
 import { hdf5Blobs, hdf5Outputs } from '../layers/sinks.ts';
@@ -25,7 +27,7 @@ import {
   withGpu,
 } from './options.ts';
 import { Progress, type ProgressFlags } from './progress.ts';
-import { figure } from './training-log.ts';
+import { classLines, eventJson, figure } from './training-log.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
 interface Flags
@@ -40,6 +42,8 @@ interface Flags
   weights: string;
   iterations: number;
   augment?: string;
+  apVersion?: ApVersion;
+  perClass?: boolean;
   json?: boolean;
 }
 
@@ -50,6 +54,8 @@ export function test(): Command {
     .addOption(flag('testNet', 'iterations', '--iterations <n>', 50))
     .addOption(own('gpu'))
     .addOption(flag('solverData', 'augment', '--augment <json>'))
+    .addOption(flag('testNet', 'apVersion', '--ap-version <name>'))
+    .addOption(flag('testNet', 'perClass', '--per-class'))
     .addOption(own('progress'))
     .addOption(own('json'))
     .addHelpText(
@@ -62,6 +68,8 @@ export function test(): Command {
       const net = readNetFile(flags.model);
       const filtered = filterNet(net, { phase: 'TEST', ...netState(flags) });
       const state = stateUsed(filtered);
+      const detections = detectionOutputs(filtered);
+      if (detections.length === 0) checkNoDetector(flags);
       const hdf5 = hdf5Outputs(filtered);
       checkHdf5Outputs(hdf5);
       await using device = await openFlagged(withGpu(flags));
@@ -81,7 +89,9 @@ export function test(): Command {
         const begin = performance.now();
         const result = await testNet(model, source, {
           iterations: flags.iterations,
-          detections: detectionOutputs(filtered),
+          detections,
+          apVersion: flags.apVersion,
+          perClass: flags.perClass,
           hdf5,
           lossWeights: lossWeightsOf({ filtered, state }, source),
           onBatch: (i, outputs) => {
@@ -96,18 +106,33 @@ export function test(): Command {
         const { outputs, loss } = result!;
         const seconds = (performance.now() - begin) / 1000;
         if (flags.json) {
-          console.log(JSON.stringify({ iterations: flags.iterations, outputs, loss, seconds }));
+          console.log(eventJson({ iterations: flags.iterations, outputs, loss, seconds }));
           return;
         }
         console.log(`Loss: ${figure(loss)}`);
-        for (const { name, values, lossWeight } of outputs)
+        for (const output of outputs) {
+          const { name, values, lossWeight } = output;
+          for (const line of classLines(output)) console.log(line);
           for (const value of values)
             console.log(
               `${name} = ${figure(value)}${lossWeight === 0 ? '' : ` (* ${figure(lossWeight)} = ${figure(lossWeight * value)} loss)`}`,
             );
+        }
       } finally {
         await source.dispose();
       }
     },
   );
+}
+
+/** @throws ArgumentError for the flags of detectors */
+function checkNoDetector({ apVersion, perClass }: Flags): void {
+  const given = apVersion !== undefined ? '--ap-version' : perClass ? '--per-class' : null;
+  if (given !== null)
+    throw new ArgumentError(
+      given,
+      'none where the net has no DetectionEvaluate layer in this phase',
+      apVersion ?? true,
+      'add the layer, whose bottoms are those of the DetectionOutput and the label',
+    );
 }

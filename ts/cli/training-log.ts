@@ -26,6 +26,7 @@ export function eventLines(event: SolverEvent): string[] {
       return [
         `test${event.net > 0 ? ` net ${event.net}` : ''} at ${event.iteration}: ${outputText(event.outputs)}` +
           `${event.loss === null ? '' : `, loss ${figure(event.loss)}`} (${event.iterations} batches, ${formatDuration(event.seconds)})`,
+        ...event.outputs.flatMap(classLines).map((line) => `  ${line}`),
       ];
     case 'snapshot':
       return [`snapshot at ${event.iteration}: ${event.weights}, ${event.state}`];
@@ -76,6 +77,10 @@ export function progressLine(event: Extract<SolverEvent, { type: 'iteration' }>)
 export function outputText(outputs: readonly OutputValue[]): string {
   return outputs.flatMap(({ name, values }) => values.map((value) => `${name} ${figure(value)}`)).join(', ');
 }
+
+/** The average precision of each class, as SSD's show_per_class_result prints it. */
+export const classLines = ({ classes = [] }: OutputValue): string[] =>
+  classes.map(({ label, precision }) => `class${label}: ${figure(precision)}`);
 
 /** Six digits, as a C++ stream prints a float. */
 export const figure = (value: number): string => String(Number(value.toPrecision(6)));

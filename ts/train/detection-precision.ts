@@ -1,6 +1,7 @@
 /** Solver::TestDetection of SSD's solver.cpp: rows of DetectionEvaluate over all batches → mean average precision. */
 import type { ApVersion } from '../caffe/check-solver.ts';
 import type { Tensor } from '../device/tensor.ts';
+import type { ClassPrecision } from './events.ts';
 
 interface Found {
   readonly score: number;
@@ -23,15 +24,18 @@ export class DetectionRows {
     }
   }
 
-  /** The mean over the classes, of which one that is never found counts as 0. */
-  meanPrecision(version: ApVersion): number {
-    const all = [...this.#positives].map(([label, positives]) => {
+  /** Of each class, in the order of their labels; one that is never found counts as 0. */
+  precisions(version: ApVersion): ClassPrecision[] {
+    return [...this.#positives].map(([label, positives]) => {
       const found = this.#found.get(label);
-      return found === undefined || positives === 0 ? 0 : averagePrecision(found, positives, version);
+      const isNone = found === undefined || positives === 0;
+      return { label, precision: isNone ? 0 : averagePrecision(found, positives, version) };
     });
-    return all.reduce((sum, each) => sum + each, 0) / Math.max(all.length, 1);
   }
 }
+
+export const meanPrecision = (classes: readonly ClassPrecision[]): number =>
+  classes.reduce((sum, { precision }) => sum + precision, 0) / Math.max(classes.length, 1);
 
 /** ComputeAP of bbox_util.cpp. */
 export function averagePrecision(found: readonly Found[], positives: number, version: ApVersion): number {

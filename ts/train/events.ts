@@ -7,6 +7,14 @@ export interface OutputValue {
   readonly values: readonly number[];
   /** 0 where the blob is no loss. The value itself is not weighted. */
   readonly lossWeight: number;
+  /** Of a DetectionEvaluate's mean average precision that of each class, where `show_per_class_result` asks for it. */
+  readonly classes?: readonly ClassPrecision[];
+}
+
+/** The average precision of one class: 0 where it is never found. */
+export interface ClassPrecision {
+  readonly label: number;
+  readonly precision: number;
 }
 
 /** How a BatchNorm layer normalises while it trains. */

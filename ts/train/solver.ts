@@ -587,6 +587,7 @@ class Run {
       detections: detectionOutputs(filtered),
       hdf5,
       apVersion: this.#parameters.ap_version,
+      perClass: this.#parameters.show_per_class_result,
       signal: this.#signal,
       onBatch: () => !this.#requests.has('stop'),
     });

@@ -1,6 +1,7 @@
 /** A net run over the batches of its data, outputs averaged: Solver::Test in solver.cpp, test() in caffe.cpp. */
 import {
   anything,
+  boolean,
   callback,
   having,
   integer,
@@ -19,7 +20,7 @@ import { Hdf5Files } from '../data/hdf5-output.ts';
 import { type DataSource, dataSource } from '../data/source.ts';
 import type { Model, Outputs } from '../device/model.ts';
 import { type Hdf5Output, hdf5Blobs } from '../layers/sinks.ts';
-import { DetectionRows } from './detection-precision.ts';
+import { DetectionRows, meanPrecision } from './detection-precision.ts';
 import type { OutputValue } from './events.ts';
 
 const { fround } = Math;
@@ -32,6 +33,8 @@ export interface TestOptions {
   readonly detections?: readonly string[];
   /** How precision is averaged: `11point` (VOC 2007), `MaxIntegral` (VOC 2010), or `Integral`, the default. */
   readonly apVersion?: ApVersion;
+  /** Tells the average precision of each class too: SSD's show_per_class_result. Default false. */
+  readonly perClass?: boolean;
   /** HDF5Output layers of the net, whose files are written anew: `hdf5Outputs(net)`; the model returns their blobs. @internal */
   readonly hdf5?: readonly Hdf5Output[];
   readonly signal?: AbortSignal | undefined;
@@ -54,7 +57,12 @@ const TEST_NET = signature('testNet', {
       iterations: required(integer(1), 'How many batches.'),
       lossWeights: required(record(number()), 'Output → loss_weight.'),
       detections: optional(list(string), 'none', 'Outputs of DetectionEvaluate layers.'),
-      apVersion: optional(oneOf(...AP_VERSIONS), 'Integral', 'How precision is averaged.'),
+      apVersion: optional(
+        oneOf(...AP_VERSIONS),
+        'Integral',
+        "How a detector's precision is averaged: over 11 recalls (VOC 2007), the area under the curve made monotonic (VOC 2010), or the area as it is.",
+      ),
+      perClass: optional(boolean, 'false', "Tells a detector's average precision of each class too."),
       hdf5: internal<readonly Hdf5Output[]>(anything as Kind<readonly Hdf5Output[]>),
       signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
       onBatch: optional(callback<NonNullable<TestOptions['onBatch']>>(), 'none', 'Called after each batch.'),
@@ -91,7 +99,7 @@ async function tested(
   files: Hdf5Files,
 ): Promise<TestResult | null> {
   const { iterations, lossWeights, detections = [], apVersion = 'Integral', signal, onBatch } = options;
-  const { hdf5 = [] } = options;
+  const { hdf5 = [], perClass = false } = options;
   const hidden = new Set([...detections, ...hdf5Blobs(hdf5)]);
   const rows = new Map(detections.map((name) => [name, new DetectionRows()]));
   let sums: OutputValue[] = [];
@@ -122,11 +130,10 @@ async function tested(
     if (onBatch !== undefined && !(await onBatch(i, outputs))) return null;
   }
   const mean = (value: number) => fround(value / iterations);
-  const precisions = [...rows].map(([name, found]) => ({
-    name,
-    values: [found.meanPrecision(apVersion)],
-    lossWeight: 0,
-  }));
+  const precisions = [...rows].map(([name, found]) => {
+    const classes = found.precisions(apVersion);
+    return { name, values: [meanPrecision(classes)], lossWeight: 0, ...(perClass ? { classes } : {}) };
+  });
   const means = sums.map((sum) => ({ ...sum, values: sum.values.map(mean) }));
   return { outputs: [...means, ...precisions], loss: mean(loss) };
 }

@@ -37,6 +37,9 @@ function messages(event: SolverEvent): string[] {
       return [
         `Iteration ${event.iteration}, Testing net (#${event.net})`,
         ...(event.loss === null ? [] : [`Test loss: ${event.loss}`]),
+        ...event.outputs.flatMap(({ classes = [] }) =>
+          classes.map(({ label, precision }) => `class${label}: ${precision}`),
+        ),
         ...outputLines('Test', event.outputs),
       ];
     case 'snapshot':
