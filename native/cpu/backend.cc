@@ -37,7 +37,7 @@ const char* oneDnnInstructionSet() {
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const BackendOptions& options)
-      : winograd_(options.winograd), deterministic_(options.deterministic) {
+      : trainsOnTiles_(!options.kernels.empty()), winograd_(options.winograd), deterministic_(options.deterministic) {
     if (options.threads > 0) omp_set_num_threads(options.threads);
     if (options.kernels != "oneDNN") kernels_ = tileKernels(options.kernels.c_str());
     if (!kernels_ && !options.kernels.empty() && options.kernels != "oneDNN") {
@@ -65,7 +65,7 @@ class CpuBackend final : public Backend {
     const bool measures = options.tune && !options.deterministic && !deterministic_ && !like;
     return guarded("plan", [&] {
       auto plan = std::make_shared<CpuPlan>(std::move(program), oneDnn_, *pool_, kernels_, int8Kernels_, winograd_,
-                                            measures ? choice_.get() : nullptr, like,
+                                            trainsOnTiles_, measures ? choice_.get() : nullptr, like,
                                             isInt8 ? options.quantization : Quantization{});
       choice_->save();
       return plan;
@@ -73,7 +73,7 @@ class CpuBackend final : public Backend {
   }
   std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program> program,
                                                std::vector<ParameterSource> sources) override {
-    return std::make_shared<CpuParameters>(std::move(program), std::move(sources), oneDnn_);
+    return std::make_shared<CpuParameters>(std::move(program), std::move(sources), oneDnn_, *pool_);
   }
   std::shared_ptr<Executable> compile(std::shared_ptr<Plan> plan, std::shared_ptr<Parameters> parameters) override {
     return guarded("compile", [&] {
@@ -88,7 +88,7 @@ class CpuBackend final : public Backend {
   std::unique_ptr<ThreadPool> pool_;
   const TileKernels* kernels_ = nullptr;
   const Int8Kernels* int8Kernels_ = nullptr;
-  bool winograd_, deterministic_;
+  bool trainsOnTiles_, winograd_, deterministic_;
   std::unique_ptr<ConvolutionChoice> choice_;
 };
 

@@ -2,6 +2,7 @@
 
 #include "native/core/host-buffer.h"
 #include "native/cpu/blocked-copy.h"
+#include "native/cpu/float-copy.h"
 
 namespace resnode::cpu {
 
@@ -32,6 +33,12 @@ CpuExecutable::Delivery CpuExecutable::delivery(TensorId id) const {
   const auto copy = BlockedCopy::describe(has, plain);
   if (copy && plan_->pool()) {
     return [copy = *copy, pool = plan_->pool(), from](void* to) {
+      copy.run(*pool, static_cast<const float*>(from), static_cast<float*>(to));
+    };
+  }
+  const auto values = FloatCopy::describe(has, plain);
+  if (values && plan_->pool()) {
+    return [copy = *values, pool = plan_->pool(), from](void* to) {
       copy.run(*pool, static_cast<const float*>(from), static_cast<float*>(to));
     };
   }

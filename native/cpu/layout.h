@@ -26,11 +26,10 @@ class Layout {
   size_t get_size() const;  // in bytes
   bool operator==(const Layout& other) const;
 
-  dnnl_memory_desc_t data{};
-
- private:
   // Of blocks and strides alone, which only oneDNN's own are not always.
   bool isBlocked() const { return data.format_kind == dnnl_blocked && data.extra.flags == dnnl_memory_extra_flag_none; }
+
+  dnnl_memory_desc_t data{};
 };
 
 // a / b, rounded up.

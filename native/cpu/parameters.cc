@@ -2,11 +2,13 @@
 
 #include <algorithm>
 
+#include "native/cpu/float-copy.h"
+
 namespace resnode::cpu {
 
 CpuParameters::CpuParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources,
-                             std::shared_ptr<OneDnn> oneDnn)
-    : program_(std::move(program)), sources_(std::move(sources)), oneDnn_(std::move(oneDnn)) {
+                             std::shared_ptr<OneDnn> oneDnn, ThreadPool& pool)
+    : program_(std::move(program)), sources_(std::move(sources)), oneDnn_(std::move(oneDnn)), pool_(pool) {
   // Copies that the addon made count too; what is of a weights file does not.
   for (size_t i = 0; i < sources_.size(); ++i) bytes_ += sourceBytes(static_cast<ParameterId>(i));
 }
@@ -53,6 +55,8 @@ void CpuParameters::packInto(const Pack& pack, char* bytes) {
     pack.transform(values(staging_.get()), values(bytes));
     return;
   }
+  const auto copy = FloatCopy::describe(pack.plain, pack.layout);
+  if (copy && pack.factors.empty()) return copy->run(pool_, values(staging_.get()), values(bytes));
   const dnnl::engine& engine = oneDnn_->engine();
   dnnl::memory source(pack.plain, engine, staging_.get()), target(pack.layout, engine, bytes);
   dnnl::primitive_attr attributes;
@@ -137,6 +141,8 @@ void CpuParameters::read(ParameterId id, float* destination) const {
     std::memcpy(destination, bytes.get(), plainBytes(id));
     return;
   }
+  if (const auto copy = FloatCopy::describe(pack.layout, pack.plain))
+    return copy->run(pool_, reinterpret_cast<const float*>(bytes.get()), destination);
   const dnnl::engine& engine = oneDnn_->engine();
   dnnl::memory from(pack.layout, engine, bytes.get()), to(pack.plain, engine, destination);
   dnnl::reorder(from, to).execute(oneDnn_->stream(), from, to);

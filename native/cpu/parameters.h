@@ -7,13 +7,14 @@
 
 #include "native/core/backend-support.h"
 #include "native/cpu/step.h"
+#include "native/cpu/thread-pool.h"
 
 namespace resnode::cpu {
 
 class CpuParameters final : public Parameters {
  public:
   CpuParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources,
-                std::shared_ptr<OneDnn> oneDnn);
+                std::shared_ptr<OneDnn> oneDnn, ThreadPool& pool);
 
   // An immutable parameter's values in a layout; reordered once for each.
   void* packed(const Pack& pack);
@@ -47,6 +48,7 @@ class CpuParameters final : public Parameters {
   std::shared_ptr<const Program> program_;
   std::vector<ParameterSource> sources_;
   std::shared_ptr<OneDnn> oneDnn_;
+  ThreadPool& pool_;
   std::multimap<ParameterId, Packed> packed_;
   std::map<ParameterId, Packed> masters_;
   // Plain values on their way into a layout, and what oneDNN needs on that way. Kept from one parameter to the next:

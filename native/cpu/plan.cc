@@ -48,15 +48,15 @@ std::vector<bool> sharedParameters(const Program& program) {
   return shared;
 }
 
-// Whether every filter is one that our tiles can do: what learns is oneDNN's.
-bool hasTiles(const Program& program, const TileKernels* kernels) {
+// Whether no filter learns.
+bool hasFixedFilters(const Program& program) {
   const auto isFixed = [&](const auto* filtering) {
     return !filtering || !program.parameters[filtering->weights].isMutable;
   };
-  return kernels && std::all_of(program.operations.begin(), program.operations.end(), [&](const Operation& operation) {
-           return isFixed(std::get_if<Convolution>(&operation.attributes)) &&
-                  isFixed(std::get_if<Deconvolution>(&operation.attributes));
-         });
+  return std::all_of(program.operations.begin(), program.operations.end(), [&](const Operation& operation) {
+    return isFixed(std::get_if<Convolution>(&operation.attributes)) &&
+           isFixed(std::get_if<Deconvolution>(&operation.attributes));
+  });
 }
 
 // False: the kind has no step of its own, or none for this operation.
@@ -130,8 +130,8 @@ KindTable<KindSteps>& kindSteps() {
 }
 
 CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn> oneDnn, ThreadPool& pool,
-                 const TileKernels* kernels, const Int8Kernels* int8Kernels, bool winograd, ConvolutionChoice* choice,
-                 const CpuPlan* like, Quantization quantization)
+                 const TileKernels* kernels, const Int8Kernels* int8Kernels, bool winograd, bool trainsOnTiles,
+                 ConvolutionChoice* choice, const CpuPlan* like, Quantization quantization)
     : original_(std::move(program)) {
   state_.program = withoutUnread(original_);
   state_.oneDnn = std::move(oneDnn);
@@ -162,7 +162,8 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn>
       std::any_of(state_.gradientOf.begin(), state_.gradientOf.end(), [](int each) { return each >= 0; });
   state_.isShared = sharedParameters(pruned);
   const bool canQuantize = state_.quantization.tensors.empty() || state_.int8Kernels;
-  if (!state_.isTraining && canQuantize && hasTiles(pruned, kernels)) state_.pool = &pool;
+  const bool suits = trainsOnTiles || (!state_.isTraining && hasFixedFilters(pruned));
+  if (kernels && canQuantize && suits) state_.pool = &pool;
   state_.quantized = quantizedTensors(pruned, state_.quantization, state_.pool != nullptr);
   state_.description.tensorBuffers.assign(pruned.tensors.size(), -1);
   for (TensorId id : pruned.inputs) {

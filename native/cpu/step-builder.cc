@@ -4,6 +4,7 @@
 
 #include "native/core/error.h"
 #include "native/cpu/blocked-copy.h"
+#include "native/cpu/float-copy.h"
 #include "native/cpu/int8-copy.h"
 
 namespace resnode::cpu {
@@ -174,6 +175,12 @@ void StepBuilder::reorder(const Place& from, const Layout& fromLayout, const Pla
   const auto copy = BlockedCopy::describe(fromLayout, toLayout);
   if (copy && pool() && factor == 1) {
     return call({from, to}, [copy = *copy, pool = pool()](const std::vector<void*>& at) -> Work {
+      return [=, from = static_cast<float*>(at[0]), to = static_cast<float*>(at[1])] { copy.run(*pool, from, to); };
+    });
+  }
+  const auto values = FloatCopy::describe(fromLayout, toLayout);
+  if (values && pool() && factor == 1) {
+    return call({from, to}, [copy = *values, pool = pool()](const std::vector<void*>& at) -> Work {
       return [=, from = static_cast<float*>(at[0]), to = static_cast<float*>(at[1])] { copy.run(*pool, from, to); };
     });
   }

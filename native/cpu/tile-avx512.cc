@@ -5,7 +5,7 @@
 namespace resnode::cpu {
 namespace {
 
-constexpr int kPixels = 14, kBlocks = 2, kNarrow = 8;
+constexpr int kPixels = 14, kBlocks = 2, kNarrow = 8, kScalars = 16;
 
 // For each lane the value of one channel of its group, which is as many lanes as it has channels.
 template <int kWidth, int kChannel>
@@ -24,7 +24,7 @@ inline Vector ofGroup(const Vector& x) {
 namespace resnode::cpu {
 
 extern const TileKernels kTileKernelsAvx512;
-const TileKernels kTileKernelsAvx512 = makeKernels<kPixels, kBlocks, kNarrow>("AVX-512");
+const TileKernels kTileKernelsAvx512 = makeKernels<kPixels, kBlocks, kNarrow, kScalars>("AVX-512");
 
 }  // namespace resnode::cpu
 #endif

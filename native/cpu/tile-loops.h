@@ -94,6 +94,91 @@ void narrow(const NarrowArguments& a) {
   for (; first < a.pixels; ++first) narrowPixels<kWidth, 1>(a, first);
 }
 
+// Scalars that lie side by side are read from addresses known in advance.
+template <int kScalars, int kBlocks, bool kAreAdjacent>
+RESNODE_INLINE void productOf(const ProductArguments& a) {
+  const int64_t step = kAreAdjacent ? 1 : a.scalarStep;
+  Vector sums[kScalars][kBlocks];
+#pragma GCC unroll 16
+  for (int i = 0; i < kScalars; ++i) {
+#pragma GCC unroll 2
+    for (int n = 0; n < kBlocks; ++n) sums[i][n] = zeros();
+  }
+  for (int64_t image = 0; image < a.images; ++image) {
+    for (int64_t row = 0; row < a.rows; ++row) {
+      const float* scalars = a.scalars + image * a.scalarsImage + row * a.scalarsRow;
+      const float* values = a.values + image * a.valuesImage + row * a.valuesRow;
+      for (int64_t column = 0; column < a.columns; ++column) {
+        Vector factors[kBlocks];
+#pragma GCC unroll 2
+        for (int n = 0; n < kBlocks; ++n) factors[n] = load(values + n * a.valuesBlock);
+#pragma GCC unroll 16
+        for (int i = 0; i < kScalars; ++i) {
+          const Scalar scalar = repeat(scalars + i * step);
+#pragma GCC unroll 2
+          for (int n = 0; n < kBlocks; ++n) sums[i][n] = multiplyAdd(sums[i][n], scalar, factors[n]);
+        }
+        scalars += a.scalarsColumn;
+        values += a.valuesColumn;
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < kScalars; ++i) {
+#pragma GCC unroll 2
+    for (int n = 0; n < kBlocks; ++n) {
+      float* to = a.result + i * a.resultStep + n * kLanes;
+      store(to, add(load(to), sums[i][n]));
+    }
+  }
+}
+
+template <int kScalars, int kBlocks>
+void product(const ProductArguments& a) {
+  a.scalarStep == 1 ? productOf<kScalars, kBlocks, true>(a) : productOf<kScalars, kBlocks, false>(a);
+}
+
+template <int kWidth, int kChannel = 0>
+RESNODE_INLINE void addProducts(const Vector& values, const Vector& source, Vector* sums) {
+  sums[kChannel] = multiplyAdd(sums[kChannel], values, ofGroup<kWidth, kChannel>(source));
+  if constexpr (kChannel + 1 < kWidth) addProducts<kWidth, kChannel + 1>(values, source, sums);
+}
+
+// Neighbouring pixels have sums of their own, which need not wait for each other.
+template <int kWidth>
+void narrowProduct(const ProductArguments& a) {
+  constexpr int kPixels = kWidth == 1 ? 4 : kWidth == 2 ? 2 : 1;
+  Vector sums[kPixels][kWidth];
+#pragma GCC unroll 4
+  for (int p = 0; p < kPixels; ++p) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kWidth; ++i) sums[p][i] = zeros();
+  }
+  for (int64_t image = 0; image < a.images; ++image) {
+    for (int64_t row = 0; row < a.rows; ++row) {
+      const float* source = a.scalars + image * a.scalarsImage + row * a.scalarsRow;
+      const float* values = a.values + image * a.valuesImage + row * a.valuesRow;
+      int64_t column = 0;
+      for (; column + kPixels <= a.columns; column += kPixels) {
+#pragma GCC unroll 4
+        for (int p = 0; p < kPixels; ++p)
+          addProducts<kWidth>(load(values + (column + p) * a.valuesColumn),
+                              load(source + (column + p) * a.scalarsColumn), sums[p]);
+      }
+      for (; column < a.columns; ++column)
+        addProducts<kWidth>(load(values + column * a.valuesColumn), load(source + column * a.scalarsColumn), sums[0]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kWidth; ++i) {
+    Vector sum = sums[0][i];
+#pragma GCC unroll 4
+    for (int p = 1; p < kPixels; ++p) sum = add(sum, sums[p][i]);
+    float* to = a.result + i * a.resultStep;
+    store(to, add(load(to), sum));
+  }
+}
+
 // Winograd's polynomials at the points 0, ±5/8, ±3/2 and ∞ (winograd-convolution.cc says why).
 constexpr float kA = kWinogradA, kB = kWinogradB, kA2 = kA * kA, kB2 = kB * kB;
 
@@ -189,7 +274,14 @@ constexpr void fillForms(TileKernels& kernels) {
   fill<kMost, kBlocks, 2, 1>(kernels.tiles[static_cast<int>(TileForm::plainStride2)][kBlocks - 1]);
 }
 
-template <int kMost, int kMostBlocks, int kMostNarrow>
+template <int kMost, int kBlocks, int kScalars = kMost>
+constexpr void fillProducts(TileKernels& kernels) {
+  kernels.mostScalars[kBlocks - 1] = kMost;
+  kernels.products[kBlocks - 1][kScalars - 1] = product<kScalars, kBlocks>;
+  if constexpr (kScalars > 1) fillProducts<kMost, kBlocks, kScalars - 1>(kernels);
+}
+
+template <int kMost, int kMostBlocks, int kMostNarrow, int kMostScalars>
 constexpr TileKernels makeKernels(const char* name) {
   TileKernels kernels{name,
                       kMost,
@@ -197,9 +289,16 @@ constexpr TileKernels makeKernels(const char* name) {
                       {},
                       winogradSource,
                       winogradResult,
-                      {narrow<1, kMostNarrow>, narrow<2, kMostNarrow>, narrow<4, kMostNarrow>, narrow<8, kMostNarrow>}};
+                      {narrow<1, kMostNarrow>, narrow<2, kMostNarrow>, narrow<4, kMostNarrow>, narrow<8, kMostNarrow>},
+                      {},
+                      {narrowProduct<1>, narrowProduct<2>, narrowProduct<4>, narrowProduct<8>},
+                      {}};
   fillForms<kMost, 1>(kernels);
-  if constexpr (kMostBlocks > 1) fillForms<kMost, 2>(kernels);
+  fillProducts<kMostScalars, 1>(kernels);
+  if constexpr (kMostBlocks > 1) {
+    fillForms<kMost, 2>(kernels);
+    fillProducts<kMostScalars / 2, 2>(kernels);
+  }
   return kernels;
 }
 

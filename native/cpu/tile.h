@@ -82,6 +82,25 @@ struct WinogradResult {
   float slope;
 };
 
+// Sums over pixels: result[i][…] += Σ scalar i of a pixel × the 16 or 32 values beside it. A weights' diff, whose scalars are
+// channels of the source (or, where that is plain, columns of the kernel) and whose values are channels of the result's diff.
+// Distances are in floats.
+struct ProductArguments {
+  const float* scalars;  // of the first pixel
+  const float* values;
+  float* result;
+  int64_t images, rows, columns;
+  int64_t scalarsImage, scalarsRow, scalarsColumn;  // from one to the next
+  int64_t valuesImage, valuesRow, valuesColumn;
+  int64_t scalarStep;   // from scalar to scalar
+  int64_t valuesBlock;  // from 16 values to the next 16
+  int64_t resultStep;   // from scalar to scalar
+};
+// Groups' products take a pixel's 16 channels of the source where others take scalars: result[i][lane] += Σ value of the lane ×
+// channel i of its group.
+using Product = void (*)(const ProductArguments&);
+constexpr int kMostScalars = 16;
+
 struct TileKernels {
   const char* name;  // of the instruction set
   int mostPixels;    // of a tile
@@ -91,6 +110,9 @@ struct TileKernels {
   void (*winogradSource)(const WinogradSource&);
   void (*winogradResult)(const WinogradResult&);
   void (*narrow[kNarrowWidths])(const NarrowArguments&);  // by the logarithm of a group's channels
+  int mostScalars[2];                                     // of a product, by blocks − 1
+  Product narrowProducts[kNarrowWidths];                  // by the logarithm of a group's channels
+  Product products[2][kMostScalars];                      // by blocks − 1 and scalars − 1
 };
 
 // By name, or the best of this processor where the name is empty; null where it has none.

@@ -24,6 +24,7 @@ export async function openAllKernels(options: DeviceOptions = {}): Promise<reado
     ['AVX2', 2],
     ['AVX-512', 1],
     ['AVX2', 3],
+    ['AVX-512', 4],
   ] as const;
   const opened = await Promise.all(
     all.map(([kernels, threads]) => openKernels(kernels, { ...options, threads })),

@@ -164,7 +164,7 @@ void scaleChannels(ThreadPool* pool, const ChannelView& view, const ChannelValue
 
 void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters,
                        const float* x, const float* mean, const float* variance, const float* dy, float* dx,
-                       float* dScale, float* dBias, void* memory, Communicator* communicator) {
+                       float* dScale, float* dBias, void* memory, Communicator* communicator, ThreadPool* pool) {
   const Scratch scratch(view, memory);
   const int64_t padded = paddedChannels(view);
   const double count = static_cast<double>(view.outer * view.inner * (communicator ? communicator->size() : 1));
@@ -182,7 +182,7 @@ void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, cons
     return Normalisation{scratch.scales + c, scratch.biases + c, scratch.means + c, slopeOf(batchNorm)};
   };
   if (batchNorm.statistics == Statistics::batch || dScale || dBias) {
-    forEachStrip(nullptr, view, [&](int64_t image, const Strip& strip) {
+    forEachStrip(pool, view, [&](int64_t image, const Strip& strip) {
       double sum[kStrip], product[kStrip];
       gradientSums(x, dy, strip, constants(strip), sum, product);
       for (int64_t l = 0; l < strip.lanes; ++l)
@@ -207,19 +207,19 @@ void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, cons
     }
   }
   if (!dx) return;
-  forEachStrip(nullptr, view, [&](int64_t, const Strip& strip) {
+  forEachStrip(pool, view, [&](int64_t, const Strip& strip) {
     inputGradient(x, dy, dx, strip, constants(strip), scratch.shares + strip.channel, scratch.slopes + strip.channel);
   });
 }
 
 void frozenBatchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters,
-                             const float* y, const float* dy, float* dx, void* memory) {
+                             const float* y, const float* dy, float* dx, void* memory, ThreadPool* pool) {
   float* scales = Scratch(view, memory).means;
   const double inverse = unfactor(parameters);
   for (int64_t c = 0; c < view.channels; ++c)
     scales[c] =
         static_cast<float>(scaleOf(batchNorm, parameters, static_cast<float>(parameters.variance[c] * inverse), c));
-  forEachStrip(nullptr, view, [&](int64_t, const Strip& strip) {
+  forEachStrip(pool, view, [&](int64_t, const Strip& strip) {
     scaledGradient(y ? y : dy, dy, dx, strip, scales + strip.channel, y ? slopeOf(batchNorm) : 1.f);
   });
 }

@@ -39,10 +39,10 @@ void scaleChannels(ThreadPool* pool, const ChannelView& view, const ChannelValue
 // statistics, which are the parameters'.
 void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters,
                        const float* x, const float* mean, const float* variance, const float* dy, float* dx,
-                       float* dScale, float* dBias, void* scratch, Communicator* communicator);
+                       float* dScale, float* dBias, void* scratch, Communicator* communicator, ThreadPool* pool);
 
 // The same with global statistics where dx alone is asked for: the ReLU is then told from y, which may be null without one.
 void frozenBatchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters,
-                             const float* y, const float* dy, float* dx, void* scratch);
+                             const float* y, const float* dy, float* dx, void* scratch, ThreadPool* pool);
 
 }  // namespace resnode::cpu

@@ -66,16 +66,18 @@ bool addBatchNormGradient(StepBuilder& step, const BatchNorm& forward) {
   places.push_back(step.hasOutput(0) ? step.writeOver(0, dy, layout) : Place{});
   for (size_t i : {dScale, dBias}) places.push_back(step.hasOutput(i) ? step.writePlain(i) : Place{});
   Communicator* communicator = batchNorm.synchronised ? step.program().communicator.get() : nullptr;
-  step.call(std::move(places), [batchNorm, view, hasX, communicator](const std::vector<void*>& addresses) -> Work {
-    const auto at = [&](size_t i) { return static_cast<float*>(addresses[i]); };
-    const BatchNormParameters parameters = parametersAt(addresses, 2);
-    return [=, dy = at(0), scratch = addresses[1], x = at(7), mean = at(8), variance = at(9), dx = at(10),
-            dScale = at(11), dBias = at(12)] {
-      if (hasX)
-        batchNormGradient(batchNorm, view, parameters, x, mean, variance, dy, dx, dScale, dBias, scratch, communicator);
-      else frozenBatchNormGradient(batchNorm, view, parameters, x, dy, dx, scratch);
-    };
-  });
+  step.call(std::move(places),
+            [batchNorm, view, hasX, communicator, pool = step.pool()](const std::vector<void*>& addresses) -> Work {
+              const auto at = [&](size_t i) { return static_cast<float*>(addresses[i]); };
+              const BatchNormParameters parameters = parametersAt(addresses, 2);
+              return [=, dy = at(0), scratch = addresses[1], x = at(7), mean = at(8), variance = at(9), dx = at(10),
+                      dScale = at(11), dBias = at(12)] {
+                if (hasX)
+                  batchNormGradient(batchNorm, view, parameters, x, mean, variance, dy, dx, dScale, dBias, scratch,
+                                    communicator, pool);
+                else frozenBatchNormGradient(batchNorm, view, parameters, x, dy, dx, scratch, pool);
+              };
+            });
   step.describe("loops");
   return true;
 }

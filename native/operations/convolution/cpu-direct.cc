@@ -3,8 +3,7 @@
 namespace resnode::cpu {
 namespace {
 
-// A source of few channels is not blocked.
-bool isPlain(const Shape& in) { return in[1] <= 4; }
+bool isPlain(const Shape& in) { return in[1] <= kMostPlainChannels; }
 
 }  // namespace
 
@@ -16,11 +15,23 @@ DirectConvolution::DirectConvolution(const TileKernels& kernels, const Filter& f
       result_(blockedLayout(out)),
       tiling_(filter, in[0], isPlain(in), 1, false, kernels.mostPixels, kernels.mostBlocks) {}
 
-void DirectConvolution::packWeights(const float* weights, float* packed) const {
-  std::fill_n(packed, weightsFloats(), 0.f);
-  tiling_.forEachWeight([&](int64_t at, int64_t output, int64_t tap, int64_t input) {
+void DirectConvolution::packWeights(ThreadPool& pool, const float* weights, float* packed) const {
+  if (!tiling_.fillsWeights()) std::fill_n(packed, weightsFloats(), 0.f);
+  tiling_.forEachWeight(pool, [&](int64_t at, int64_t output, int64_t tap, int64_t input) {
     packed[at] = weights[filter_.weight(output, input) + tap];
   });
+}
+
+void DirectConvolution::unpackWeights(ThreadPool& pool, const float* packed, float* weights) const {
+  tiling_.forEachWeight(pool, [&](int64_t at, int64_t output, int64_t tap, int64_t input) {
+    weights[filter_.weight(output, input) + tap] = packed[at];
+  });
+}
+
+std::optional<Layout> DirectConvolution::weightsLayout(const Shape& weights) const {
+  if (!tiling_.fillsWeights() || filter_.isTransposed) return std::nullopt;
+  const int64_t lanes = tiling_.lanes();
+  return isPlain(source_.dims()) ? blocked(weights, {{0, lanes}}) : blocked(weights, {{1, kLanes}, {0, lanes}});
 }
 
 void DirectConvolution::run(ThreadPool& pool, const ConvolutionOperands& operands) const {

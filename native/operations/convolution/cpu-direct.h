@@ -16,6 +16,9 @@ struct ConvolutionOperands {
   float slope;
 };
 
+// A source of so few channels is not blocked.
+constexpr int64_t kMostPlainChannels = 4;
+
 class DirectConvolution {
  public:
   DirectConvolution(const TileKernels& kernels, const Filter& filter, const Shape& in, const Shape& out);
@@ -27,7 +30,12 @@ class DirectConvolution {
   // Of the packed weights: of each part [blocks][taps][16 channels][16 × blocks of the result], or where channels are taps
   // of their own [taps][channels][16].
   int64_t weightsFloats() const { return tiling_.weightsWords(); }
-  void packWeights(const float* weights, float* packed) const;
+  void packWeights(ThreadPool& pool, const float* weights, float* packed) const;
+  void unpackWeights(ThreadPool& pool, const float* packed, float* weights) const;
+  // Packed weights as a layout of the given ones. Nothing where those do not fill it, or a layout does not say it.
+  std::optional<Layout> weightsLayout(const Shape& weights) const;
+  bool fillsWeights() const { return tiling_.fillsWeights(); }
+  int64_t lanes() const { return tiling_.lanes(); }
   void run(ThreadPool& pool, const ConvolutionOperands& operands) const;
 
  private:

@@ -67,11 +67,11 @@ Int16Convolution::Int16Convolution(const Int8Kernels& kernels, const Convolution
                                 (static_cast<int64_t>(kSourceLevels) * in[1] * kernel_.height * kernel_.width)))),
       tiling_(ofPairs(convolution, in, out, pairs_), in[0], true, 1, false, kernels.mostPixels, kernels.mostBlocks) {}
 
-void Int16Convolution::packWeights(const float* weights, float* packed) const {
+void Int16Convolution::packWeights(ThreadPool& pool, const float* weights, float* packed) const {
   auto* integers = reinterpret_cast<int16_t*>(packed);
   std::fill_n(packed, weightsFloats(), 0.f);
   const int64_t pairs = pairsOf(kernel_.width);
-  tiling_.forEachWeight([&](int64_t at, int64_t output, int64_t tap, int64_t input) {
+  tiling_.forEachWeight(pool, [&](int64_t at, int64_t output, int64_t tap, int64_t input) {
     const int64_t row = tap / pairs, column = tap % pairs * kColumnsPerWord;
     const float range = types_.ranges[output], perUnit = range > 0 ? weightLevels_ / range : 0;
     const float* from = weights + ((output * in_[1] + input) * kernel_.height + row) * kernel_.width + column;

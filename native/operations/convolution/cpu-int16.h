@@ -34,7 +34,7 @@ class Int16Convolution {
   const char* instructionSet() const { return kernels_->name; }
   size_t scratchBytes() const { return in_[0] * (imageWords() + channels()) * 4; }
   int64_t weightsFloats() const { return tiling_.weightsWords(); }
-  void packWeights(const float* weights, float* packed) const;
+  void packWeights(ThreadPool& pool, const float* weights, float* packed) const;
   // False where a value of the source is not finite; the result is then of no use.
   bool run(ThreadPool& pool, const Int16Operands& operands) const;
 

@@ -27,13 +27,13 @@ Int8Convolution::Int8Convolution(const Int8Kernels& kernels, const Filter& filte
   types_.factors.resize(channels(), 0.f);
 }
 
-void Int8Convolution::packWeights(const float* weights, float* packed) const {
+void Int8Convolution::packWeights(ThreadPool& pool, const float* weights, float* packed) const {
   std::fill_n(packed, weightsFloats(), 0.f);
   auto* integers = reinterpret_cast<int8_t*>(packed);
   const auto rounded = [&](int64_t output, int64_t at) {
     return static_cast<int8_t>(std::nearbyint(std::clamp(weights[at] * types_.toInteger[output], -127.f, 127.f)));
   };
-  tiling_.forEachWeight([&](int64_t at, int64_t output, int64_t tap, int64_t input) {
+  tiling_.forEachWeight(pool, [&](int64_t at, int64_t output, int64_t tap, int64_t input) {
     const int64_t count = std::min(kChannelsPerWord, filter_.groupInputs() - input);
     for (int64_t i = 0; i < count; ++i)
       integers[at * kChannelsPerWord + i] = rounded(output, filter_.weight(output, input + i) + tap);

@@ -37,7 +37,7 @@ class Int8Convolution {
   size_t scratchBytes() const { return tiling_.paddedBytes(); }
   // Integers, and behind them what each channel's sum begins with.
   int64_t weightsFloats() const { return tiling_.weightsWords() + channels(); }
-  void packWeights(const float* weights, float* packed) const;
+  void packWeights(ThreadPool& pool, const float* weights, float* packed) const;
   void run(ThreadPool& pool, const Int8Operands& operands) const;
 
  private:

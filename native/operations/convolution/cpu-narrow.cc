@@ -24,16 +24,37 @@ NarrowConvolution::NarrowConvolution(const TileKernels& kernels, const Filter& f
   }
 }
 
-void NarrowConvolution::packWeights(const float* weights, float* packed) const {
+template <class Function>
+void NarrowConvolution::forEachWeight(ThreadPool& pool, Function&& function) const {
   const std::vector<int64_t> order = filter_.order();
-  std::fill_n(packed, weightsFloats(), 0.f);
-  for (int64_t channel = 0; channel < filter_.outputs; ++channel) {
+  const auto taps = static_cast<int64_t>(order.size());
+  pool.run(filter_.outputs, ThreadPool::grain(filter_.groupInputs() * taps), [&](int64_t channel) {
     for (int64_t input = 0; input < filter_.groupInputs(); ++input) {
-      const float* from = weights + filter_.weight(channel, input);
-      float* to = packed + channel / kLanes * filter_.taps() * weightsPerTap() + input * kLanes + channel % kLanes;
-      for (size_t tap = 0; tap < order.size(); ++tap) to[tap * weightsPerTap()] = from[order[tap]];
+      const int64_t given = filter_.weight(channel, input);
+      const int64_t packed = channel / kLanes * taps * weightsPerTap() + input * kLanes + channel % kLanes;
+      for (int64_t tap = 0; tap < taps; ++tap) function(packed + tap * weightsPerTap(), given + order[tap]);
     }
-  }
+  });
+}
+
+void NarrowConvolution::packWeights(ThreadPool& pool, const float* weights, float* packed) const {
+  std::fill_n(packed, weightsFloats(), 0.f);
+  forEachWeight(pool, [&](int64_t at, int64_t given) { packed[at] = weights[given]; });
+}
+
+void NarrowConvolution::unpackWeights(ThreadPool& pool, const float* packed, float* weights) const {
+  forEachWeight(pool, [&](int64_t at, int64_t given) { weights[given] = packed[at]; });
+}
+
+std::optional<Layout> NarrowConvolution::weightsLayout(const Shape& weights) const {
+  if (filter_.isTransposed || filter_.outputs % kLanes != 0) return std::nullopt;
+  Layout layout = blocked(weights, {{0, kLanes}});
+  auto& strides = layout.data.format_desc.blocking.strides;
+  strides[1] = kLanes;
+  strides[3] = weightsPerTap();
+  strides[2] = weights[3] * strides[3];
+  strides[0] = weights[2] * strides[2];
+  return layout;
 }
 
 void NarrowConvolution::runRow(const ConvolutionOperands& operands, int64_t plane, int64_t row) const {

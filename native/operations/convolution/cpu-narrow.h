@@ -17,7 +17,10 @@ class NarrowConvolution {
   size_t scratchBytes(int /*threads*/) const { return 0; }
   // Of the packed weights, [blocks][taps][inputs of a group][16 channels].
   int64_t weightsFloats() const { return blocks_ * filter_.taps() * weightsPerTap(); }
-  void packWeights(const float* weights, float* packed) const;
+  void packWeights(ThreadPool& pool, const float* weights, float* packed) const;
+  void unpackWeights(ThreadPool& pool, const float* packed, float* weights) const;
+  // As DirectConvolution's.
+  std::optional<Layout> weightsLayout(const Shape& weights) const;
   void run(ThreadPool& pool, const ConvolutionOperands& operands) const;
 
  private:
@@ -26,6 +29,9 @@ class NarrowConvolution {
     int64_t phase, first, count;
     Axis::Taps taps;
   };
+  // Calls function(place in the packed weights, in the given ones) for all of them.
+  template <class Function>
+  void forEachWeight(ThreadPool& pool, Function&& function) const;
   int64_t weightsPerTap() const { return filter_.groupInputs() * kLanes; }
   void runRow(const ConvolutionOperands& operands, int64_t plane, int64_t row) const;
 

@@ -93,6 +93,7 @@ bool addConvolution(StepBuilder& step, const Convolution& convolution) {
 
 // inputs: x, y, dy; outputs: dx, dweights, dbias.
 bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution) {
+  if (step.pool()) return addDirectGradient(step, convolution);
   const Operation& forward = step.differentiated();
   if (forward.inputs.size() != 1 || !step.hasInput(2)) return false;
   const size_t x = 0, dy = 2, dx = 0, dWeights = 1, dBias = 2;

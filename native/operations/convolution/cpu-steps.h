@@ -11,15 +11,39 @@ bool addInt8Convolution(StepBuilder& step, const Convolution& convolution);
 bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution);
 bool addDirectConvolution(StepBuilder& step, const Convolution& convolution);
 bool addDirectDeconvolution(StepBuilder& step, const Deconvolution& deconvolution);
+bool addDirectGradient(StepBuilder& step, const Convolution& convolution);
+bool addDirectDeconvolutionGradient(StepBuilder& step, const Deconvolution& deconvolution);
 
 // Whether Winograd's algorithms may be worth their memory.
 bool winogradPays(const Convolution& convolution, const Shape& in, const Shape& out);
 // Weights as an algorithm packs them.
 template <class Algorithm>
 Place packedBy(StepBuilder& step, const Algorithm& algorithm, ParameterId weights, const std::string& name) {
-  const auto pack = [algorithm](const float* plain, float* packed) { algorithm.packWeights(plain, packed); };
+  const auto pack = [algorithm, pool = step.pool()](const float* plain, float* packed) {
+    algorithm.packWeights(*pool, plain, packed);
+  };
   const Layout plain = plainLayout(step.program().parameters[weights].shape);
   return step.packedParameter({weights, plain, plainLayout({algorithm.weightsFloats()}), {}, pack, name});
+}
+// Weights that learn, packed in every run.
+template <class Algorithm>
+Place packedInRun(StepBuilder& step, const Algorithm& algorithm, ParameterId weights) {
+  const Place plain = step.plainParameter(weights), target = step.temporary(plainLayout({algorithm.weightsFloats()}));
+  step.call({plain, target}, [algorithm, pool = step.pool()](const std::vector<void*>& at) -> Work {
+    return [=, plain = static_cast<float*>(at[0]), packed = static_cast<float*>(at[1])] {
+      algorithm.packWeights(*pool, plain, packed);
+    };
+  });
+  return target;
+}
+// Weights as an algorithm packs them; those that learn are kept so where that is possible.
+template <class Algorithm>
+Place weightsOf(StepBuilder& step, const Algorithm& algorithm, ParameterId weights, const std::string& name) {
+  const Parameter& parameter = step.program().parameters[weights];
+  if (!parameter.isMutable) return packedBy(step, algorithm, weights, name);
+  const auto layout = algorithm.weightsLayout(parameter.shape);
+  return layout ? step.parameter(weights, plainLayout(parameter.shape), *layout, true)
+                : packedInRun(step, algorithm, weights);
 }
 // A bias of so many outputs, filled up with zeros to whole blocks.
 Place biasInBlocks(StepBuilder& step, ParameterId id, int64_t outputs);

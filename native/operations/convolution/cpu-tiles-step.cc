@@ -58,11 +58,11 @@ bool addFiltering(StepBuilder& step, const Operation& operation, const std::opti
   const Filter filter(operation, in, out);
   if (filter.isNarrow()) {
     const NarrowConvolution narrow(*step.kernels(), filter, in, out);
-    addCall(step, narrow, operation.bias, relu, packedBy(step, narrow, operation.weights, filter.name() + ", narrow"));
+    addCall(step, narrow, operation.bias, relu, weightsOf(step, narrow, operation.weights, filter.name() + ", narrow"));
     step.describe((filter.groupInputs() == 1 ? "depthwise " : "narrow groups ") + std::string(narrow.instructionSet()));
   } else {
     const DirectConvolution direct(*step.kernels(), filter, in, out);
-    addCall(step, direct, operation.bias, relu, packedBy(step, direct, operation.weights, filter.name()));
+    addCall(step, direct, operation.bias, relu, weightsOf(step, direct, operation.weights, filter.name()));
     step.describe(std::string("direct ") + direct.instructionSet());
   }
   return true;
@@ -79,7 +79,7 @@ bool addDirectDeconvolution(StepBuilder& step, const Deconvolution& deconvolutio
 }
 
 bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution) {
-  if (!step.pool() || !step.winograd()) return false;
+  if (!step.pool() || !step.winograd() || step.program().parameters[convolution.weights].isMutable) return false;
   const Shape &in = step.inputShape(0), &out = step.outputShape(0);
   if (!winogradPays(convolution, in, out)) return false;
   const bool hasResidual = step.operation().inputs.size() > 1;

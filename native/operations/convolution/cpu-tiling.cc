@@ -22,8 +22,7 @@ Tiling::Tiling(const Filter& filter, int64_t images, bool isPlain, int64_t chann
       planes_(isPlain ? filter.inputs : ceiling(filter.inputs, kLanes)),
       height_(filter.rows.size),
       order_(filter.order()) {
-  const bool isWhole = filter.groupInputs() % kLanes == 0 && filter.groupOutputs() % kLanes == 0;
-  isByWord_ = filter.group > 1 && !isWhole;
+  isByWord_ = filter.group > 1 && !filter.hasWholeBlocks();
   groupWords_ = filter.group == 1 ? planes_ * pixel_ : filter.groupInputs() / channelsPerWord;
   placeColumns(padsRows);
   if (isByWord_) form_ = isPlain ? TileForm::plain : TileForm::words;

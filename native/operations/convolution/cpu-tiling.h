@@ -44,7 +44,13 @@ class Tiling {
   int64_t weightsWords() const { return weightsWords_; }
   // Calls function(place in the packed weights, output, tap among the given ones, first input of a word's).
   template <class Function>
-  void forEachWeight(Function&& function) const;
+  void forEachWeight(ThreadPool& pool, Function&& function) const;
+  // Whether that is every one of them: no channels are missing, and no groups are cut.
+  bool fillsWeights() const {
+    return !isByWord_ && filter_.outputs % lanes() == 0 && filter_.groupInputs() % (pixel_ * channelsPerWord_) == 0;
+  }
+  // Of the result that a tile makes at once.
+  int64_t lanes() const { return blocksPerGroup_ * kLanes; }
   // Calls function(tile) for all of them, on all threads.
   template <class Function>
   void run(ThreadPool& pool, Function&& function) const {
@@ -120,11 +126,10 @@ class Tiling {
 };
 
 template <class Function>
-void Tiling::forEachWeight(Function&& function) const {
+void Tiling::forEachWeight(ThreadPool& pool, Function&& function) const {
   const int64_t taps = filter_.taps(), lanes = blocksPerGroup_ * kLanes;
   const int64_t words = isByWord_ ? groupWords_ : pixel_, planes = isByWord_ ? 1 : groupWords_ / pixel_;
-#pragma omp parallel for schedule(static)
-  for (int64_t group = 0; group < groups_; ++group) {
+  pool.run(groups_, ThreadPool::grain(weightsWords_ / std::max<int64_t>(groups_, 1)), [&](int64_t group) {
     for (const Part& part : parts_[group]) {
       for (int64_t plane = 0; plane < planes; ++plane) {
         for (int64_t lane = part.firstLane; lane < part.endLane; ++lane) {
@@ -139,7 +144,7 @@ void Tiling::forEachWeight(Function&& function) const {
         }
       }
     }
-  }
+  });
 }
 
 template <class Function>

@@ -45,6 +45,7 @@ struct Filter {
   int64_t taps() const { return kernel_.height * kernel_.width; }
   int64_t groupInputs() const { return inputs / group; }
   int64_t groupOutputs() const { return outputs / group; }
+  bool hasWholeBlocks() const { return groupInputs() % kLanes == 0 && groupOutputs() % kLanes == 0; }
   // Groups of as many inputs as outputs, of which whole ones fill a block.
   bool isNarrow() const {
     return groupInputs() == groupOutputs() && groupInputs() < kLanes && kLanes % groupInputs() == 0;

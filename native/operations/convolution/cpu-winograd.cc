@@ -91,16 +91,15 @@ std::vector<WinogradConvolution::Span> WinogradConvolution::spansOf(int64_t size
   return spans;
 }
 
-void WinogradConvolution::packWeights(const float* weights, float* transformed) const {
+void WinogradConvolution::packWeights(ThreadPool& pool, const float* weights, float* transformed) const {
   const int64_t perGroup = blocksPerGroup_ * kLanes, padded = sourceBlocks_ * kLanes;
-#pragma omp parallel for schedule(static)
-  for (int64_t unit = 0; unit < groups_ * padded; ++unit) {
+  pool.run(groups_ * padded, 1, [&](int64_t unit) {
     const int64_t group = unit / padded, input = unit % padded;
     float* to = transformed + group * weightsPerGroup_ + input * perGroup;
     const int64_t outputs = input < inputs_ ? std::min(perGroup, outputs_ - group * perGroup) : 0;
     transformWeightsOf(weights + (group * perGroup * inputs_ + input) * 9, inputs_ * 9, outputs, to,
                        groups_ * weightsPerGroup_, perGroup);
-  }
+  });
 }
 
 WinogradConvolution::TilePlace WinogradConvolution::placeOf(int64_t tile) const {

@@ -22,7 +22,7 @@ class WinogradConvolution {
   // Of the transformed weights, [36][groups][blocks][16 channels][16 × blocks of a group].
   int64_t weightsFloats() const { return 36 * groups_ * weightsPerGroup_; }
   // From [O][I][3][3].
-  void packWeights(const float* weights, float* transformed) const;
+  void packWeights(ThreadPool& pool, const float* weights, float* transformed) const;
   void run(ThreadPool& pool, const ConvolutionOperands& operands) const;
 
  private:

@@ -70,10 +70,11 @@ bool addDeconvolution(StepBuilder& step, const Deconvolution& op) {
 
 // inputs: x, y, dy; outputs: dx, dweights, dbias.
 bool addDeconvolutionGradient(StepBuilder& step, const Deconvolution& op) {
+  if (step.pool()) return addDirectDeconvolutionGradient(step, op);
   const Operation& forward = step.differentiated();
   const size_t x = 0, dy = 2, dx = 0, dWeights = 1, dBias = 2;
   const Problem problem(op, step.shape(forward.inputs[0]), step.shape(forward.outputs[0]));
-  if (!isDense(op, problem.in) || step.pool() || !step.hasInput(dy)) return false;
+  if (!isDense(op, problem.in) || !step.hasInput(dy)) return false;
   if (step.hasOutput(dBias) && !step.hasOutput(dWeights)) return false;  // a sum over dy alone; x is not there
   std::string implementation;
   if (step.hasOutput(dWeights)) {

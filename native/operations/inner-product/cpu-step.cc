@@ -4,6 +4,7 @@
 #include "native/cpu/kind-steps.h"
 #include "native/operations/convolution/cpu-direct.h"
 #include "native/operations/convolution/cpu-steps.h"
+#include "native/operations/inner-product/cpu-steps.h"
 
 namespace resnode::cpu {
 namespace {
@@ -50,7 +51,8 @@ struct Problem {
 bool addTiledInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
   const Shape in = step.inputShape(0);
   const int64_t images = in[0], inputs = elementCount(in) / in[0], outputs = innerProduct.numOutput;
-  if (!step.pool() || step.program().parameters[innerProduct.weights].isMutable) return false;
+  if (innerProduct.axis != 1 || (in.size() != 2 && in.size() != 4)) return false;
+  if (step.program().parameters[innerProduct.weights].isMutable) return false;
   const Convolution convolution{innerProduct.weights, innerProduct.bias, {}, {}, {0, 0}, {}, 1, innerProduct.relu};
   const Shape row{1, inputs, 1, images}, sums{1, outputs, 1, images};
   Filter filter(convolution, row, sums);
@@ -83,8 +85,8 @@ bool addTiledInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
 }
 
 bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
+  if (step.pool()) return addTiledInnerProduct(step, innerProduct) || addLearningInnerProduct(step, innerProduct);
   if (!Problem::suits(innerProduct, step.inputShape(0))) return false;
-  if (addTiledInnerProduct(step, innerProduct)) return true;
   const Problem problem(innerProduct, step.inputShape(0));
   const auto kind = step.forwardKind();
   const bool learns = step.program().parameters[innerProduct.weights].isMutable;
@@ -107,6 +109,7 @@ bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
 
 // inputs: x, y, dy; outputs: dx, dweights, dbias.
 bool addInnerProductGradient(StepBuilder& step, const InnerProduct& innerProduct) {
+  if (step.pool()) return addLearningInnerProductGradient(step, innerProduct);
   const Shape& in = step.shape(step.differentiated().inputs[0]);
   if (!step.hasInput(2) || !Problem::suits(innerProduct, in)) return false;
   if (step.hasOutput(2) && !step.hasOutput(1)) return false;  // a sum over dy alone; x is not there

@@ -15,6 +15,11 @@ struct Range {
   int64_t first, end, padded;
 };
 
+struct Window {
+  Range rows, columns;
+  int64_t top, left, kernelWidth;  // from where places count
+};
+
 Range rangeOf(int64_t position, int64_t stride, int64_t pad, int64_t kernel, int64_t size) {
   const int64_t begin = position * stride - pad, end = std::min(begin + kernel, size + pad);
   return {std::max<int64_t>(begin, 0), std::min(end, size), end - begin};
@@ -44,6 +49,54 @@ RESNODE_VECTORISED void average(const float* x, int64_t width, const Range& rows
   }
   const double area = static_cast<double>(rows.padded * columns.padded);
   for (int64_t i = 0; i < kLanes; ++i) y[i] = static_cast<float>(sum[i] / area);
+}
+
+// Places count through the whole window, padding included. Where nothing is greater than the least float, there is none.
+RESNODE_VECTORISED void maximumWithPlace(const float* x, int64_t width, const Window& window, float* y,
+                                         uint16_t* where) {
+  float best[kLanes];
+  uint16_t place[kLanes];
+  for (float& each : best) each = -FLT_MAX;
+  for (uint16_t& each : place) each = kMostPlaces;
+  for (int64_t row = window.rows.first; row < window.rows.end; ++row) {
+    for (int64_t column = window.columns.first; column < window.columns.end; ++column) {
+      const float* pixel = x + (row * width + column) * kLanes;
+      const auto at = static_cast<uint16_t>((row - window.top) * window.kernelWidth + column - window.left);
+#pragma omp simd
+      for (int64_t i = 0; i < kLanes; ++i) {
+        const bool isGreater = pixel[i] > best[i];
+        best[i] = isGreater ? pixel[i] : best[i];
+        place[i] = isGreater ? at : place[i];
+      }
+    }
+  }
+  for (int64_t i = 0; i < kLanes; ++i) {
+    y[i] = best[i];
+    where[i] = place[i];
+  }
+}
+
+RESNODE_VECTORISED void addToPlaces(const float* dy, const uint16_t* where, int64_t width, const Window& window,
+                                    float* dx) {
+  for (int64_t row = window.rows.first; row < window.rows.end; ++row) {
+    for (int64_t column = window.columns.first; column < window.columns.end; ++column) {
+      float* pixel = dx + (row * width + column) * kLanes;
+      const auto at = static_cast<uint16_t>((row - window.top) * window.kernelWidth + column - window.left);
+#pragma omp simd
+      for (int64_t i = 0; i < kLanes; ++i) pixel[i] += where[i] == at ? dy[i] : 0.f;
+    }
+  }
+}
+
+RESNODE_VECTORISED void addShares(const float* dy, int64_t width, const Window& window, float* dx) {
+  const float area = static_cast<float>(window.rows.padded * window.columns.padded);
+  for (int64_t row = window.rows.first; row < window.rows.end; ++row) {
+    for (int64_t column = window.columns.first; column < window.columns.end; ++column) {
+      float* pixel = dx + (row * width + column) * kLanes;
+#pragma omp simd
+      for (int64_t i = 0; i < kLanes; ++i) pixel[i] += dy[i] / area;
+    }
+  }
 }
 
 // A pixel's channels in a register that every processor has.
@@ -90,6 +143,49 @@ void poolBlocked(ThreadPool& pool, const Pooling& pooling, const Shape& in, cons
                 [&](const float* from, const Range& rows, const Range& columns, float* to) {
                   loop(from, in[3], rows, columns, to);
                 });
+}
+
+namespace {
+
+// Calls function(window, place of its result) for all of a row of the result.
+template <class Function>
+void forEachWindowOf(const Pooling& pooling, const Shape& in, const Shape& out, int64_t row, Function&& function) {
+  const Range rows = rangeOf(row, pooling.stride.height, pooling.pad.height, pooling.kernel.height, in[2]);
+  for (int64_t q = 0; q < out[3]; ++q) {
+    const Range columns = rangeOf(q, pooling.stride.width, pooling.pad.width, pooling.kernel.width, in[3]);
+    function(Window{rows, columns, row * pooling.stride.height - pooling.pad.height,
+                    q * pooling.stride.width - pooling.pad.width, pooling.kernel.width},
+             row * out[3] + q);
+  }
+}
+
+}  // namespace
+
+void maximaWithPlaces(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
+                      const float* x, float* y, uint16_t* where) {
+  const int64_t perRow = out[3] * pooling.kernel.height * pooling.kernel.width * kLanes;
+  pool.run(planes * out[2], ThreadPool::grain(perRow), [&](int64_t unit) {
+    const int64_t plane = unit / out[2], first = plane * out[2] * out[3];
+    forEachWindowOf(pooling, in, out, unit % out[2], [&](const Window& window, int64_t place) {
+      const int64_t at = (first + place) * kLanes;
+      maximumWithPlace(x + plane * in[2] * in[3] * kLanes, in[3], window, y + at, where + at);
+    });
+  });
+}
+
+void poolBlockedGradient(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
+                         const float* dy, const uint16_t* where, float* dx) {
+  const int64_t size = in[2] * in[3] * kLanes;
+  pool.run(planes, ThreadPool::grain(size * 4), [&](int64_t plane) {
+    float* to = dx + plane * size;
+    std::fill_n(to, size, 0.f);
+    for (int64_t row = 0; row < out[2]; ++row) {
+      forEachWindowOf(pooling, in, out, row, [&](const Window& window, int64_t place) {
+        const int64_t at = (plane * out[2] * out[3] + place) * kLanes;
+        where ? addToPlaces(dy + at, where + at, in[3], window, to) : addShares(dy + at, in[3], window, to);
+      });
+    }
+  });
 }
 
 void maximumOfBytes(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,

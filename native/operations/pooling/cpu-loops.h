@@ -10,6 +10,16 @@ namespace resnode::cpu {
 void poolBlocked(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                  const float* x, float* y);
 
+// The same; where is [planes][outH][outW][16], the place in its window of each maximum, which is the first of several.
+void maximaWithPlaces(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
+                      const float* x, float* y, uint16_t* where);
+// A larger window has no such places.
+constexpr int64_t kMostPlaces = 0xffff;
+
+// dx: [planes][H][W][16]; dy as y. `where`: null for averages.
+void poolBlockedGradient(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
+                         const float* dy, const uint16_t* where, float* dx);
+
 // The maximum of 8-bit integers; x, y as above.
 void maximumOfBytes(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                     bool areUnsigned, const uint8_t* x, uint8_t* y);

@@ -28,9 +28,9 @@ void sample(ThreadPool* pool, const Sampling& sampling, size_t elementBytes, con
               });
 }
 
-void sampleGradient(const Sampling& sampling, const float* dy, float* dx) {
+void sampleGradient(ThreadPool* pool, const Sampling& sampling, const float* dy, float* dx) {
   const int64_t size = sampling.height * sampling.width * sampling.lanes;
-  parallelFor(nullptr, sampling.planes, 1, [&](int64_t plane) {
+  parallelFor(pool, sampling.planes, ThreadPool::grain(size), [&](int64_t plane) {
     std::fill_n(dx + plane * size, size, 0.f);
     forEachSample(sampling, plane, [&](int64_t in, int64_t out) { std::copy_n(dy + out, sampling.lanes, dx + in); });
   });

@@ -15,6 +15,6 @@ struct Sampling {
 // Values of `elementBytes` each.
 void sample(ThreadPool* pool, const Sampling& sampling, size_t elementBytes, const char* x, char* y);
 // dx is dy where it was sampled, else 0.
-void sampleGradient(const Sampling& sampling, const float* dy, float* dx);
+void sampleGradient(ThreadPool* pool, const Sampling& sampling, const float* dy, float* dx);
 
 }  // namespace resnode::cpu

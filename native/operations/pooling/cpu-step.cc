@@ -110,13 +110,17 @@ bool addSampling(StepBuilder& step, const Pooling& pooling) {
   return true;
 }
 
+// Whether no window lies in padding alone.
+bool isLastInside(const Pooling& pooling, const Shape& in, const Shape& out) {
+  return (out[2] - 1) * pooling.stride.height - pooling.pad.height < in[2] &&
+         (out[3] - 1) * pooling.stride.width - pooling.pad.width < in[3];
+}
+
 // On our threads by our loops, in the layout of our convolutions.
 bool addBlockedPooling(StepBuilder& step, const Pooling& pooling) {
   const Shape in = step.inputShape(0), out = step.outputShape(0);
   if (!step.pool() || in.size() != 4) return false;
-  const bool isLastInside = (out[2] - 1) * pooling.stride.height - pooling.pad.height < in[2] &&
-                            (out[3] - 1) * pooling.stride.width - pooling.pad.width < in[3];
-  if (!isLastInside) return false;
+  if (!isLastInside(pooling, in, out)) return false;
   const Layout wanted = pooledLayout(step, pooling), result = blockedLayout(out);
   const int64_t planes = channelView(result)->outer * channelView(result)->blocks;
   if (isInt8(wanted) && wanted == withType(blockedLayout(in), wanted.data_type())) {
@@ -128,6 +132,23 @@ bool addBlockedPooling(StepBuilder& step, const Pooling& pooling) {
                 };
               });
     step.describe("loops int8");
+    return true;
+  }
+  const bool keepsPlaces = pooling.method == PoolingMethod::max && step.isDifferentiated() &&
+                           pooling.kernel.height * pooling.kernel.width < kMostPlaces;
+  if (keepsPlaces) {
+    // Two of 16 bits in the room of a float.
+    const Layout layout = plainLayout({ceiling(floatsIn(result), 2)});
+    const Place where = step.keep(layout);
+    step.state().kept.emplace(step.index(), PlanState::Kept{where, blockedLayout(in), result, layout});
+    step.call({step.read(0, blockedLayout(in)), step.write(0, result), where},
+              [=, pool = step.pool()](const std::vector<void*>& at) -> Work {
+                return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1]),
+                        where = static_cast<uint16_t*>(at[2])] {
+                  maximaWithPlaces(*pool, pooling, in, out, planes, x, y, where);
+                };
+              });
+    step.describe("loops");
     return true;
   }
   step.call({step.read(0, blockedLayout(in)), step.write(0, result)},
@@ -145,9 +166,31 @@ bool addSamplingGradient(StepBuilder& step, const Pooling& pooling) {
   const bool suits = resized(step.layout(2), in).has_value();
   const Layout source = suits ? step.layout(2) : step.plain(2), result = *resized(source, in);
   const Sampling sampling = samplingOf(pooling, result, in, out);
-  step.call({step.read(2, source), step.write(0, result)}, [sampling](const std::vector<void*>& at) -> Work {
-    return [=, dy = static_cast<float*>(at[0]), dx = static_cast<float*>(at[1])] { sampleGradient(sampling, dy, dx); };
-  });
+  step.call({step.read(2, source), step.write(0, result)},
+            [sampling, pool = step.pool()](const std::vector<void*>& at) -> Work {
+              return [=, dy = static_cast<float*>(at[0]), dx = static_cast<float*>(at[1])] {
+                sampleGradient(pool, sampling, dy, dx);
+              };
+            });
+  step.describe("loops");
+  return true;
+}
+
+bool addBlockedPoolingGradient(StepBuilder& step, const Pooling& pooling) {
+  const Shape in = step.outputShape(0), out = step.inputShape(2);
+  if (in.size() != 4 || !isLastInside(pooling, in, out)) return false;
+  const auto kept = step.state().kept.find(std::get<Gradient>(step.operation().attributes).of);
+  const bool hasPlaces = kept != step.state().kept.end();
+  if (pooling.method == PoolingMethod::max && !hasPlaces) return false;
+  const Layout result = blockedLayout(in);
+  const int64_t planes = channelView(result)->outer * channelView(result)->blocks;
+  step.call({step.read(2, blockedLayout(out)), step.write(0, result), hasPlaces ? kept->second.place : Place{}},
+            [=, pool = step.pool()](const std::vector<void*>& at) -> Work {
+              return [=, dy = static_cast<float*>(at[0]), dx = static_cast<float*>(at[1]),
+                      where = static_cast<uint16_t*>(at[2])] {
+                poolBlockedGradient(*pool, pooling, in, out, planes, dy, where, dx);
+              };
+            });
   step.describe("loops");
   return true;
 }
@@ -156,7 +199,7 @@ bool addPooling(StepBuilder& step, const Pooling& pooling) {
   const Shape& out = step.outputShape(0);
   if (step.operation().outputs.size() > 1) return false;
   if (isSampling(pooling, step.inputShape(0), out)) return addSampling(step, pooling);
-  if (addBlockedPooling(step, pooling)) return true;
+  if (step.pool()) return addBlockedPooling(step, pooling);
   const auto problem = describe(pooling, step.inputShape(0), out);
   if (!problem) return false;
   const auto kind = step.isDifferentiated() ? dnnl::prop_kind::forward_training
@@ -188,6 +231,7 @@ bool addPooling(StepBuilder& step, const Pooling& pooling) {
 bool addPoolingGradient(StepBuilder& step, const Pooling& pooling) {
   if (step.differentiated().outputs.size() > 1 || !step.hasInput(2)) return false;
   if (isSampling(pooling, step.outputShape(0), step.inputShape(2))) return addSamplingGradient(step, pooling);
+  if (step.pool()) return addBlockedPoolingGradient(step, pooling);
   const auto found = step.state().kept.find(std::get<Gradient>(step.operation().attributes).of);
   if (found == step.state().kept.end()) return false;
   const PlanState::Kept& kept = found->second;
@@ -208,7 +252,8 @@ bool addPoolingGradient(StepBuilder& step, const Pooling& pooling) {
 std::vector<size_t> unread(const Pooling& pooling, const GradientOf& of) {
   if (of.forward.outputs.size() > 1) return {};
   const Shape &in = of.shape(of.forward.inputs[0]), &out = of.shape(of.forward.outputs[0]);
-  const bool readsOnlyDiffs = isSampling(pooling, in, out) || describe(pooling, in, out).has_value();
+  const bool hasPlaces = pooling.kernel.height * pooling.kernel.width < kMostPlaces;
+  const bool readsOnlyDiffs = isSampling(pooling, in, out) || (hasPlaces && describe(pooling, in, out).has_value());
   return readsOnlyDiffs ? std::vector<size_t>{0, of.y()} : std::vector<size_t>{};
 }
 

@@ -34,27 +34,28 @@ bool addUpdate(StepBuilder& step, const Update& update) {
     places.push_back(step.readPlain(i));
     lossCounts.push_back(elementCount(step.program().tensors[step.operation().inputs[i]].shape));
   }
-  step.call(std::move(places), [&update, counts, lossCounts](const std::vector<void*>& addresses) -> Work {
-    std::vector<Updated> parameters;
-    auto next = addresses.begin() + 1;
-    const auto take = [&] { return static_cast<float*>(*next++); };
-    for (size_t i = 0; i < counts.size(); ++i) {
-      const UpdatedParameter& each = update.parameters[i];
-      Updated updated{take(), take(), take(), {}, nullptr, counts[i], each.lrMult, each.decayMult};
-      for (float*& history : updated.history) history = take();
-      updated.average = take();
-      parameters.push_back(updated);
-    }
-    std::vector<std::pair<const float*, int64_t>> losses;
-    losses.reserve(lossCounts.size());
-    for (const int64_t count : lossCounts) losses.emplace_back(take(), count);
-    return [updater = std::make_shared<Updater>(update, std::move(parameters)),
-            schedule = static_cast<const float*>(addresses[0]), losses] {
-      for (const auto& [loss, count] : losses)
-        if (!allFinite(loss, count)) return;
-      updater->run(schedule);
-    };
-  });
+  step.call(std::move(places),
+            [&update, counts, lossCounts, pool = step.pool()](const std::vector<void*>& addresses) -> Work {
+              std::vector<Updated> parameters;
+              auto next = addresses.begin() + 1;
+              const auto take = [&] { return static_cast<float*>(*next++); };
+              for (size_t i = 0; i < counts.size(); ++i) {
+                const UpdatedParameter& each = update.parameters[i];
+                Updated updated{take(), take(), take(), {}, nullptr, counts[i], each.lrMult, each.decayMult};
+                for (float*& history : updated.history) history = take();
+                updated.average = take();
+                parameters.push_back(updated);
+              }
+              std::vector<std::pair<const float*, int64_t>> losses;
+              losses.reserve(lossCounts.size());
+              for (const int64_t count : lossCounts) losses.emplace_back(take(), count);
+              return [updater = std::make_shared<Updater>(update, std::move(parameters), pool),
+                      schedule = static_cast<const float*>(addresses[0]), losses] {
+                for (const auto& [loss, count] : losses)
+                  if (!allFinite(loss, count)) return;
+                updater->run(schedule);
+              };
+            });
   step.describe("loops");
   return true;
 }

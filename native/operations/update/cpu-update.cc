@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "native/cpu/parallel.h"
 #include "native/cpu/vectorised.h"
 
 namespace resnode::cpu {
@@ -131,8 +132,8 @@ const float kZeros[kChunk] = {};
 
 }  // namespace
 
-Updater::Updater(const Update& update, std::vector<Updated> parameters)
-    : update_(update), parameters_(std::move(parameters)) {
+Updater::Updater(const Update& update, std::vector<Updated> parameters, ThreadPool* pool)
+    : update_(update), parameters_(std::move(parameters)), pool_(pool) {
   for (size_t i = 0; i < parameters_.size(); ++i) {
     for (int64_t begin = 0; begin < parameters_[i].count; begin += kChunk)
       chunks_.push_back({i, begin, std::min(kChunk, parameters_[i].count - begin)});
@@ -141,41 +142,38 @@ Updater::Updater(const Update& update, std::vector<Updated> parameters)
   if (update_.rule == UpdateRule::lars) weightSquares_.resize(chunks_.size());
 }
 
+template <class Function>
+void Updater::forEachChunk(Function&& function) {
+  parallelFor(pool_, static_cast<int64_t>(chunks_.size()), 1,
+              [&](int64_t i) { function(i, chunks_[i], parameters_[chunks_[i].parameter]); });
+}
+
 void Updater::accumulate(bool isFirst) {
-#pragma omp parallel for schedule(static)
-  for (size_t i = 0; i < chunks_.size(); ++i) {
-    const Chunk& chunk = chunks_[i];
-    const Updated& each = parameters_[chunk.parameter];
-    if (!each.accumulator) continue;
+  forEachChunk([&](size_t, const Chunk& chunk, const Updated& each) {
+    if (!each.accumulator) return;
     float* to = each.accumulator + chunk.begin;
     const float* diff = each.diff ? each.diff + chunk.begin : kZeros;
     if (isFirst) std::copy_n(diff, chunk.count, to);
     else add(diff, to, chunk.count);
-  }
+  });
 }
 
 double Updater::norm() {
-#pragma omp parallel for schedule(static)
-  for (size_t i = 0; i < chunks_.size(); ++i) {
-    const Chunk& chunk = chunks_[i];
-    const Updated& each = parameters_[chunk.parameter];
+  forEachChunk([&](size_t i, const Chunk& chunk, const Updated& each) {
     const float* diff = each.accumulator ? each.accumulator : each.diff;
     squares_[i] = diff ? squaresOf(diff + chunk.begin, chunk.count) : 0;
-  }
+  });
   double total = 0;
   for (double each : squares_) total += each;
   return std::sqrt(total);
 }
 
 std::vector<double> Updater::trusts(double gradient) {
-#pragma omp parallel for schedule(static)
-  for (size_t i = 0; i < chunks_.size(); ++i) {
-    const Chunk& chunk = chunks_[i];
-    const Updated& each = parameters_[chunk.parameter];
+  forEachChunk([&](size_t i, const Chunk& chunk, const Updated& each) {
     const float* diff = each.accumulator ? each.accumulator : each.diff;
     squares_[i] = diff ? squaresOf(diff + chunk.begin, chunk.count) : 0;
     weightSquares_[i] = squaresOf(each.values + chunk.begin, chunk.count);
-  }
+  });
   std::vector<double> diffs(parameters_.size()), weights(parameters_.size());
   for (size_t i = 0; i < chunks_.size(); ++i) {
     diffs[chunks_[i].parameter] += squares_[i];
@@ -223,10 +221,7 @@ void Updater::run(const float* schedule) {
       default: return adam;
     }
   }();
-#pragma omp parallel for schedule(static)
-  for (size_t i = 0; i < chunks_.size(); ++i) {
-    const Chunk& chunk = chunks_[i];
-    const Updated& each = parameters_[chunk.parameter];
+  forEachChunk([&](size_t, const Chunk& chunk, const Updated& each) {
     const Factors by{static_cast<float>(gradient),
                      update_.weightDecay * each.decayMult,
                      update_.regularization == Regularization::L1,
@@ -242,7 +237,7 @@ void Updater::run(const float* schedule) {
     const float* diff = each.accumulator ? at(each.accumulator) : each.diff ? at(each.diff) : kZeros;
     apply(at(each.values), diff, at(each.history[0]), at(each.history[1]), chunk.count, by);
     if (each.average) follow(at(each.average), at(each.values), chunk.count, update_.averageDecay);
-  }
+  });
 }
 
 }  // namespace resnode::cpu

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "native/core/program.h"
+#include "native/cpu/thread-pool.h"
 
 namespace resnode::cpu {
 
@@ -21,7 +22,8 @@ struct Updated {
 
 class Updater {
  public:
-  Updater(const Update& update, std::vector<Updated> parameters);
+  // `pool`: as parallel.h says.
+  Updater(const Update& update, std::vector<Updated> parameters, ThreadPool* pool);
   // schedule: rate, iteration from 0, first, last (ts/operations/program.ts).
   void run(const float* schedule);
 
@@ -31,6 +33,9 @@ class Updater {
     size_t parameter;
     int64_t begin, count;
   };
+  // Calls function(index, chunk, its parameter) for all of them, in parallel.
+  template <class Function>
+  void forEachChunk(Function&& function);
   void accumulate(bool isFirst);
   // The L2 norm of all diffs together.
   double norm();
@@ -39,6 +44,7 @@ class Updater {
 
   Update update_;
   std::vector<Updated> parameters_;
+  ThreadPool* pool_;
   std::vector<Chunk> chunks_;
   std::vector<double> squares_;        // one a chunk: the order of additions does not depend on the threads
   std::vector<double> weightSquares_;  // as many, for LARS

@@ -1,0 +1,140 @@
+/**
+ * How fast the CPU device trains convolutions, forward and the gradients of data and weights each by itself, on its own tiles
+ * and on oneDNN in turn: the table of docs/cpu-kernels.md. `tsx bench/training-convolutions.ts [FILTER]`, where FILTER is part
+ * of a problem's name.
+ */
+import { type Device, type LayerParameter, openDevice } from '../ts/index.ts';
+import { machineCeilings } from '../ts/tools/bench/ceilings.ts';
+
+interface Problem {
+  /** N, C, H, W. */
+  readonly input: readonly [number, number, number, number];
+  readonly outputs: number;
+  readonly kernel: number;
+  readonly stride?: number;
+  readonly group?: number;
+  readonly dilation?: number;
+}
+
+const PROBLEMS: readonly Problem[] = [
+  { input: [8, 3, 224, 224], outputs: 64, kernel: 7, stride: 2 },
+  { input: [8, 64, 56, 56], outputs: 64, kernel: 1 },
+  { input: [8, 64, 56, 56], outputs: 64, kernel: 3 },
+  { input: [8, 64, 56, 56], outputs: 256, kernel: 1 },
+  { input: [8, 256, 56, 56], outputs: 64, kernel: 1 },
+  { input: [8, 256, 56, 56], outputs: 512, kernel: 1, stride: 2 },
+  { input: [8, 128, 28, 28], outputs: 128, kernel: 3 },
+  { input: [8, 128, 28, 28], outputs: 512, kernel: 1 },
+  { input: [8, 512, 28, 28], outputs: 128, kernel: 1 },
+  { input: [8, 256, 14, 14], outputs: 256, kernel: 3 },
+  { input: [8, 256, 14, 14], outputs: 1024, kernel: 1 },
+  { input: [8, 1024, 14, 14], outputs: 256, kernel: 1 },
+  { input: [8, 1024, 14, 14], outputs: 2048, kernel: 1, stride: 2 },
+  { input: [8, 512, 7, 7], outputs: 512, kernel: 3 },
+  { input: [8, 512, 7, 7], outputs: 2048, kernel: 1 },
+  { input: [128, 3, 32, 32], outputs: 16, kernel: 3 },
+  { input: [128, 16, 32, 32], outputs: 16, kernel: 3 },
+  { input: [128, 16, 32, 32], outputs: 32, kernel: 3, stride: 2 },
+  { input: [128, 32, 16, 16], outputs: 32, kernel: 3 },
+  { input: [128, 64, 8, 8], outputs: 64, kernel: 3 },
+  { input: [8, 256, 28, 28], outputs: 256, kernel: 3, dilation: 2 },
+  { input: [8, 128, 56, 56], outputs: 128, kernel: 3, group: 32 },
+  { input: [8, 256, 28, 28], outputs: 256, kernel: 3, group: 32, stride: 2 },
+  { input: [8, 1024, 7, 7], outputs: 1024, kernel: 3, group: 32 },
+  { input: [8, 256, 28, 28], outputs: 256, kernel: 3, group: 256 },
+  { input: [8, 256, 28, 28], outputs: 256, kernel: 3, group: 256, stride: 2 },
+];
+
+const nameOf = ({ input, outputs, kernel, stride = 1, group = 1, dilation = 1 }: Problem) =>
+  `${input.join('×')} to ${outputs}, ${kernel}×${kernel}${stride > 1 ? `, stride ${stride}` : ''}${dilation > 1 ? `, dilation ${dilation}` : ''}${group > 1 ? `, ${group} groups` : ''}`;
+
+/** Between two pointwise convolutions, which leave the layouts of a net around it; what learns decides what is computed. */
+function layersOf(problem: Problem, learns: { readonly before: boolean; readonly itself: boolean }) {
+  const { input, outputs, kernel, stride = 1, group = 1, dilation = 1 } = problem;
+  const isFirst = input[1] <= 4;
+  const convolution = (
+    name: string,
+    bottom: string,
+    isLearned: boolean,
+    parameters: LayerParameter['convolution_param'],
+  ): LayerParameter => ({
+    name,
+    type: 'Convolution',
+    bottom: [bottom],
+    top: [name],
+    param: [{ lr_mult: isLearned ? 1 : 0 }],
+    convolution_param: { bias_term: false, weight_filler: { type: 'msra' }, ...parameters },
+  });
+  const shape = isFirst ? input : [input[0], 16, input[2], input[3]];
+  const source = {
+    name: 'data',
+    type: 'Input',
+    top: ['data'],
+    input_param: { shape: [{ dim: [...shape] }] },
+  };
+  const before = convolution('before', 'data', learns.before, { num_output: input[1], kernel_size: [1] });
+  return [
+    source,
+    ...(isFirst ? [] : [before]),
+    convolution('itself', isFirst ? 'data' : 'before', learns.itself, {
+      num_output: outputs,
+      kernel_size: [kernel],
+      stride: [stride],
+      group,
+      dilation: [dilation],
+      pad: [((kernel - 1) / 2) * dilation],
+    }),
+    convolution('after', 'itself', true, { num_output: 16, kernel_size: [1] }),
+  ];
+}
+
+/** The fastest of a few: milliseconds of one pass of the convolution. */
+async function measure(
+  device: Device,
+  problem: Problem,
+  what: 'forward' | 'data' | 'weights',
+): Promise<number> {
+  const learns = { before: what === 'data', itself: what !== 'data' };
+  using trainer = await device.train({ model: { layer: layersOf(problem, learns) }, update: null });
+  const inputs = Object.fromEntries(
+    Object.entries(trainer.inputs).map(([name, dims]) => [
+      name,
+      Float32Array.from({ length: dims.reduce((a, b) => a * b) }, (_, i) => Math.sin(i)),
+    ]),
+  );
+  const times: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    const operations = await trainer.time(inputs, { iteration: i, rate: 0 });
+    const pass = what === 'forward' ? 'forward' : 'backward';
+    times.push(
+      operations
+        .filter((each) => each.layer === 'itself' && each.pass === pass)
+        .reduce((sum, { milliseconds }) => sum + milliseconds, 0),
+    );
+  }
+  return Math.min(...times);
+}
+
+const wanted = PROBLEMS.filter((problem) => nameOf(problem).includes(process.argv[2] ?? ''));
+const { gflops } = await machineCeilings(2, 3);
+console.log(`sgemm: ${gflops.toFixed(0)} GFLOP/s on 2 threads`);
+await using own = await openDevice('cpu', { threads: 2, kernels: 'AVX-512' });
+await using other = await openDevice('cpu', { threads: 2, kernels: 'oneDNN' });
+console.log(
+  '| problem | forward, ms, share of sgemm, × oneDNN | data’s gradient | weights’ gradient |\n|---|--:|--:|--:|',
+);
+for (const problem of wanted) {
+  const { input, outputs, kernel, stride = 1, group = 1 } = problem;
+  const places = Math.ceil(input[2] / stride) * Math.ceil(input[3] / stride);
+  const operations = (2 * input[0] * input[1] * outputs * kernel * kernel * places) / group;
+  const cells: string[] = [];
+  for (const what of ['forward', 'data', 'weights'] as const) {
+    if (what === 'data' && input[1] <= 4) cells.push('');
+    else {
+      const [mine, its] = [await measure(own, problem, what), await measure(other, problem, what)];
+      const share = operations / mine / 1e6 / gflops;
+      cells.push(`${mine.toFixed(2)}, ${(100 * share).toFixed(0)}%, ${(its / mine).toFixed(2)}`);
+    }
+  }
+  console.log(`| ${nameOf(problem)} | ${cells.join(' | ')} |`);
+}

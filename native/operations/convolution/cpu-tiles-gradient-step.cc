@@ -1,0 +1,46 @@
+// Gradients of convolutions and deconvolutions by our own tiles. inputs: x, y, dy; outputs: dx, dweights, dbias.
+#include "native/cpu/fused-relu.h"
+#include "native/operations/convolution/cpu-gradients.h"
+
+namespace resnode::cpu {
+namespace {
+
+constexpr size_t kX = 0, kY = 1, kDy = 2, kDx = 0, kDWeights = 1, kDBias = 2;
+
+// A residual's diff, and one of nothing, are left to the reference loops.
+bool suits(StepBuilder& step) { return step.differentiated().inputs.size() == 1 && step.hasInput(kDy); }
+
+std::string nameOf(StepBuilder& step) { return std::string("tiles ") + step.kernels()->name; }
+
+}  // namespace
+
+bool addDirectGradient(StepBuilder& step, const Convolution& convolution) {
+  if (!suits(step)) return false;
+  const Operation& forward = step.differentiated();
+  const FilterSides sides{convolution, step.shape(forward.inputs[0]), step.shape(forward.outputs[0])};
+  DiffBehindRelu behind(step, convolution.relu, kY, kDy);
+  const PlaceIn diff = [&](const Layout& layout) { return behind.in(layout); };
+  const PlaceIn source = [&](const Layout& layout) { return step.read(kX, layout); };
+  if (step.hasOutput(kDWeights)) addWeightsDiff(step, sides, source, diff, kDWeights);
+  if (step.hasOutput(kDBias)) addBiasDiff(step, sides.deep, diff, kDBias);
+  if (step.hasOutput(kDx)) addDataDiff(step, sides, true, diff, kDx);
+  step.describe(nameOf(step));
+  return true;
+}
+
+bool addDirectDeconvolutionGradient(StepBuilder& step, const Deconvolution& op) {
+  if (!suits(step)) return false;
+  const Operation& forward = step.differentiated();
+  const FilterSides sides{{op.weights, {}, op.kernel, op.stride, op.pad, op.dilation, op.group, {}},
+                          step.shape(forward.outputs[0]),
+                          step.shape(forward.inputs[0])};
+  const PlaceIn diff = [&](const Layout& layout) { return step.read(kDy, layout); };
+  const PlaceIn source = [&](const Layout& layout) { return step.read(kX, layout); };
+  if (step.hasOutput(kDWeights)) addWeightsDiff(step, sides, diff, source, kDWeights);
+  if (step.hasOutput(kDBias)) addBiasDiff(step, sides.wide, diff, kDBias);
+  if (step.hasOutput(kDx)) addDataDiff(step, sides, false, diff, kDx);
+  step.describe(nameOf(step));
+  return true;
+}
+
+}  // namespace resnode::cpu

@@ -1,0 +1,64 @@
+// The diff of a convolution's weights: for each tap the product of the source's channels with the result's diff, summed over
+// all pixels (base_conv_layer.cpp, weight_cpu_gemm). Padding is left out. Pixels are cut into parts whose number depends on
+// the shapes alone; the parts' sums are added in their order, so that the number of threads changes no bit.
+#pragma once
+
+#include "native/operations/convolution/cpu-direct.h"
+#include "native/operations/convolution/cpu-pixel-sums.h"
+
+namespace resnode::cpu {
+
+class WeightsGradient {
+ public:
+  // `filter`: of the convolution itself, not of its transpose, whose shapes are `in` and `out`.
+  WeightsGradient(const TileKernels& kernels, const Filter& filter, const Shape& in, const Shape& out);
+
+  const Layout& source() const { return source_; }
+  const Layout& diff() const { return diff_; }
+  const char* instructionSet() const { return kernels_->name; }
+  size_t scratchBytes() const { return sizeof(float) * static_cast<size_t>(paddedFloats_ + partFloats_); }
+  // `result`: weights as DirectConvolution packs them, of as many floats.
+  void run(ThreadPool& pool, const float* source, const float* diff, float* scratch, float* result) const;
+
+ private:
+  // The scalars of a tile.
+  struct Run {
+    int64_t row, column;  // of the kernel; where the source is plain, its first column
+    int64_t source;       // floats from the first of the source's planes that the part reads
+    int64_t result;       // from the part's first weight
+    int count;
+  };
+  // Blocks of the result's channels, or those lanes of one that a group of the filter has.
+  struct Part {
+    int64_t source, diff, weights;  // floats from an image's first, or from the first weight
+    size_t runs;                    // in runs_
+  };
+  // What a unit makes: so many parts, of so many of the source's planes, summed over a part of the strips.
+  struct Split {
+    int64_t partsPerUnit, planesPerUnit, partParts, planeParts, sums;
+  };
+  void placeParts();
+  void placeRuns(size_t list);
+  void placeSplit();
+  void pad(ThreadPool& pool, const float* from, float* to) const;
+  void runUnit(int64_t unit, const float* source, const float* diff, float* sums) const;
+  void addStrip(const Strip& strip, const Part& part, const Run& run, const float* source, const float* diff,
+                float* sums) const;
+
+  const TileKernels* kernels_;
+  Filter filter_;
+  Layout source_, diff_;
+  bool isPlain_, isByWord_;
+  int blocks_;  // of a tile
+  int64_t images_, sourcePlanes_, diffBlocks_;
+  int64_t pixel_, pitch_, plane_, left_ = 0;  // floats of the source's pixel, row and plane; columns of padding
+  int64_t planesPerPart_, groupInputs_;
+  int64_t weightsFloats_ = 0, paddedFloats_ = 0, partFloats_ = 0;
+  std::vector<Part> parts_;
+  std::vector<std::vector<Run>> runs_;  // one list, or one for each place of a group's first channel in its block
+  std::vector<Inside> rows_, columns_;  // by tap
+  std::vector<Strip> strips_;
+  Split split_{};
+};
+
+}  // namespace resnode::cpu

@@ -1,0 +1,68 @@
+/** The gradients of convolutions of any group and stride, and of deconvolutions, by the CPU device's own tiles. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { elementCount } from '../../ts/base/shape.ts';
+import { type Device, openDevice } from '../../ts/index.ts';
+import { openAllKernels } from '../support/open-kernels.ts';
+import { FILTERS, type Filter, layersOf, nameOf } from './filter-cases.ts';
+
+const reference = await openDevice('reference');
+const own = await openAllKernels({ tune: false });
+test.after(() => [reference, ...own].forEach((device) => device.dispose()));
+
+const PLAIN: readonly Filter[] = [
+  // Dense: 1×1, 3×3, and what a first layer is; channels that fill no block; more images than a part holds.
+  { input: [3, 32, 9, 11], outputs: 64, kernel: [1, 1] },
+  { input: [2, 64, 13, 12], outputs: 32, kernel: [1, 1], stride: [2, 2] },
+  { input: [2, 32, 9, 11], outputs: 48, kernel: [3, 3], pad: [1, 1] },
+  { input: [2, 20, 9, 11], outputs: 33, kernel: [3, 3], pad: [1, 1], residual: true },
+  { input: [2, 3, 21, 25], outputs: 32, kernel: [7, 7], pad: [3, 3], stride: [2, 2] },
+  { input: [2, 1, 12, 12], outputs: 10, kernel: [5, 5], dilation: 2, pad: [1, 5] },
+  { input: [70, 16, 4, 4], outputs: 16, kernel: [3, 3], pad: [1, 1] },
+  { input: [1, 16, 40, 40], outputs: 16, kernel: [3, 3], pad: [2, 2], dilation: 2, stride: [1, 3] },
+  // Taps that never meet a pixel, and a plane that no tap leaves.
+  { input: [1, 16, 1, 1], outputs: 16, kernel: [3, 3], pad: [1, 1] },
+  { input: [2, 32, 3, 2], outputs: 16, kernel: [3, 2] },
+];
+
+async function gradientsOf(device: Device, filter: Filter) {
+  using trainer = await device.train({
+    model: { layer: layersOf(filter) },
+    update: null,
+    diffs: ['data'],
+  });
+  const wave = (count: number, phase: number) =>
+    Float32Array.from({ length: count }, (_, i) => Math.sin(i * i + phase));
+  const [top] = Object.keys(trainer.outputs);
+  const result = await trainer.gradients(
+    { data: wave(elementCount(filter.input), 0) },
+    { topDiffs: { [top!]: wave(elementCount(trainer.outputs[top!]!), 1) } },
+  );
+  const implementations = trainer.plan().operations.map(({ implementation }) => implementation);
+  return {
+    values: [result.blobs.data!, ...result.parameters.map((each) => each!)].map(({ data }) => data),
+    implementations,
+  };
+}
+
+for (const filter of [...PLAIN, ...FILTERS]) {
+  test(`${nameOf(filter)}: gradients as the reference's, the same bits on every instruction set and number of threads`, async () => {
+    const { values: expected } = await gradientsOf(reference, filter);
+    const answers: Awaited<ReturnType<typeof gradientsOf>>[] = [];
+    for (const device of own) answers.push(await gradientsOf(device, filter));
+    for (const { values, implementations } of answers) {
+      assert.ok(
+        implementations.some((each) => /^tiles AVX/.test(each)),
+        `${implementations}`,
+      );
+      values.forEach((each, i) => {
+        assert.equal(each, answers[0]!.values[i], `${i}`);
+        const largest = expected[i]!.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+        const worst = each.reduce((most, value, k) => Math.max(most, Math.abs(value - expected[i]![k]!)), 0);
+        assert.ok(worst <= 1e-5 * largest, `${i} differs by ${worst} of ${largest}`);
+      });
+    }
+  });
+}
+
+test.run();
