@@ -196,6 +196,35 @@ test('ceil_mode is round_mode, and pads of each side that are equal are pad_h an
   assert.match(refusal(() => build(conv('kernel_size: 3 pad_l: 1 pad_r: 1 pad: 1'))).message, /beside pad;/);
 });
 
+test('hole, for both sides or one each, is dilation, in a HoleConvolution too', () => {
+  const hole = (fields: string) => conv(fields).replace('"Convolution"', '"HoleConvolution"');
+  for (const layer of [conv, hole]) {
+    assert.equal(topOf(layer('kernel_size: 3 hole: 2')), topOf(conv('kernel_size: 3 dilation: 2')));
+    assert.equal(
+      topOf(layer('kernel_size: 3 hole_h: 2 hole_w: 3')),
+      topOf(conv('kernel_size: 3 dilation: 2 dilation: 3')),
+    );
+    assert.equal(
+      topOf(layer('kernel_size: 3 hole_w: 3')),
+      topOf(conv('kernel_size: 3 dilation: 1 dilation: 3')),
+    );
+  }
+  for (const [fields, message] of [
+    ['hole: 2 hole_h: 2', /hole is given beside hole_h and hole_w; keep one/],
+    ['hole_h: 2 dilation: 2', /hole_h .* is given beside dilation; keep one/],
+    ['hole: 0', /dilation must be from 1/],
+  ] as const)
+    assert.match(refusal(() => build(conv(`kernel_size: 3 ${fields}`))).message, message);
+});
+
+test('a word where a number belongs may be that of a template, which is said', () => {
+  assert.match(
+    refusal(() => build(conv('kernel_size: 3 group: cls3x'))).message,
+    /"group" expects a non-negative integer, found "cls3x"; if the file is a template/,
+  );
+  assert.not.match(refusal(() => build(conv('kernel_size: three'))).message, /template/);
+});
+
 test('fields of forks that only tune are ignored with one warning that names them and their fork', async () => {
   const text = `default_forward_type: FLOAT16 eltwise_mem_sharing: false bn_stats_batch_size: 32 engine: "MKL2017"
 ${conv('kernel_size: 3 engine: MKL2017 conv_algos_override: 1')}

@@ -90,6 +90,12 @@ const eltwise = (parameters: string) => (choice: Choice) => {
       layer('Eltwise', parameters, ['a', 'b', 'c']),
   };
 };
+const correlation = (type: string, parameters: string) => (choice: Choice) => {
+  const shape = choice.shape();
+  return {
+    net: `${input('a', shape)}${input('b', shape)}${layer(type, `correlation_param { ${parameters} }`, ['a', 'b'])}`,
+  };
+};
 const labels = (classes: number) => (name: string, count: number, random: () => number) =>
   name === 'label'
     ? Float32Array.from({ length: count }, () => Math.floor(random() * classes))
@@ -227,6 +233,11 @@ const cases: Record<string, (choice: Choice) => Omit<GradientCheck, 'seed'>> = {
       input('data', choice.shape(6)) +
       layer('Slice', 'slice_param { axis: 1 slice_point: 1 slice_point: 4 }', ['data'], ['x', 'y', 'z']),
   }),
+  Correlation: correlation('Correlation', 'pad: 2 kernel_size: 3 max_displacement: 2 stride_2: 2'),
+  'Correlation1D, differences': correlation(
+    'Correlation1D',
+    'pad: 2 kernel_size: 1 max_displacement: 2 single_direction: -1 correlation_type: SUBTRACT',
+  ),
   Flip: smooth('Flip', 'flip_param { flip_height: true }'),
   'ReLU6 of ReLU': kinked('ReLU', 'relu_param { relu6: true }'),
   'Dropout without scaling': smooth('Dropout', 'dropout_param { dropout_ratio: 0.4 scale_train: false }'),

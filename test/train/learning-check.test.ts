@@ -109,6 +109,24 @@ test('what hardly learns is a warning with place and cure', () => {
   }
 });
 
+test("a net learns where its only weights are those of an LSTM, an RNN, a BN, a Normalize or a fork's convolution", () => {
+  for (const layer of [
+    'type: "LSTM" bottom: "data" bottom: "label"',
+    'type: "RNN" bottom: "data" bottom: "label"',
+    'type: "BN" bottom: "data"',
+    'type: "Normalize" bottom: "data"',
+    'type: "Embed" bottom: "data"',
+    'type: "DepthwiseConvolution" bottom: "data"',
+    'type: "HoleConvolution" bottom: "data"',
+  ]) {
+    const net = NET.replace(/layer \{ name: "fc".*\n/, `layer { name: "fc" ${layer} top: "fc" }\n`).replace(
+      /layer \{ name: "bn".*\n/,
+      '',
+    );
+    assert.not.match(check(net).join(), /nothing-learns/, layer);
+  }
+});
+
 test('weights that are given are no zero weights', () => {
   assert.equal(check(NET.replace(FILLED, ''), { weights: weightsOf('fc', [1], [1]) }), []);
 });

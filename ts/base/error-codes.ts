@@ -286,6 +286,10 @@ export const errorCodes = {
     'ContinuationIndicator does not say how many steps or sequences there are.',
     'Give `time_step`, and `batch_size` or a bottom.',
   ],
+  'graph/correlation': [
+    "Correlation's or Correlation1D's parameters are missing, impossible, or do not fit the bottoms.",
+    'Change what the message names; a `pad` of `max_displacement` keeps the size.',
+  ],
   'graph/crop': ['A crop goes beyond its bottom.', 'Use a smaller `offset`, or a smaller second bottom.'],
   'graph/detection-output': [
     "DetectionOutput's parameters, or its bottoms, do not fit each other.",

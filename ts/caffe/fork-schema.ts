@@ -26,6 +26,7 @@ export const forkEnums: Readonly<Record<string, Readonly<Record<string, number>>
   'BNParameter.BNMode': { LEARN: 0, INFERENCE: 1 },
   'BNParameter.Engine': { DEFAULT: 0, CAFFE: 1, CUDNN: 2 },
   'ReLU6Parameter.Engine': { DEFAULT: 0, CAFFE: 1, CUDNN: 2 },
+  'CorrelationParameter.CorrelationType': { MULTIPLY: 0, SUBTRACT: 1 },
 };
 
 /**
@@ -41,8 +42,12 @@ export const forkAdditions = {
   loss: { pre_fixed_normalizer: [TEXT_ONLY, 'float', 1] },
   // rbgirshick/caffe-fast-rcnn
   dropout: { scale_train: [TEXT_ONLY, 'bool', true] },
-  // DeepLab's, which the upgrade turns into dilation (fork-windows.ts)
-  convolution: { hole: [TEXT_ONLY, 'uint32'] },
+  // DeepLab's and SegStereo's, which the upgrade turns into dilation (fork-windows.ts)
+  convolution: {
+    hole: [TEXT_ONLY, 'uint32'],
+    hole_h: [TEXT_ONLY + 1, 'uint32'],
+    hole_w: [TEXT_ONLY + 2, 'uint32'],
+  },
   // foss-for-synopsys-dwc-arc-processors/synopsys-caffe
   poolMethod: { AVE_EXC_PAD: TEXT_ONLY },
   relu: { relu6: [TEXT_ONLY, 'bool', false] },
@@ -84,6 +89,8 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   normalize_param: [TEXT_ONLY + 6, 'message:HappynearNormalizeParameter'],
   // beniz/caffe, intel/caffe
   continuation_indicator_param: [TEXT_ONLY + 4, 'message:ContinuationIndicatorParameter'],
+  // lmb-freiburg/flownet2 (150), yangguorun/SegStereo (151)
+  correlation_param: [TEXT_ONLY + 7, 'message:CorrelationParameter'],
   // craftGBD/caffe-GBD
   roi_mask_pooling_param: [TEXT_ONLY + 5, 'message:ROIMaskPoolingParameter'],
 };
@@ -343,6 +350,16 @@ export const forkMessages: Messages = {
   HappynearNormalizeParameter: {
     normalize_type: [TEXT_ONLY, 'string', 'L2'],
     bp_norm: [TEXT_ONLY + 1, 'bool', false],
+  },
+  CorrelationParameter: {
+    pad: [2, 'uint32', 0],
+    kernel_size: [3, 'uint32'],
+    max_displacement: [4, 'uint32'],
+    stride_1: [5, 'uint32', 1],
+    stride_2: [6, 'uint32', 1],
+    do_abs: [7, 'bool', false],
+    single_direction: [8, 'int32', 0],
+    correlation_type: [15, 'enum:CorrelationParameter.CorrelationType', 'MULTIPLY'],
   },
   SparsifyParameter: {
     coef: [TEXT_ONLY, 'float', 0],

@@ -1,28 +1,25 @@
 /**
- * Forks' own names for how a window is laid: `ceil_mode` (soeaver's, Synopsys's) is BVLC's round_mode, `hole` (DeepLab's) its
- * dilation, and a pad on each side (Synopsys's) is pad_h and pad_w where opposite sides are equal.
+ * Forks' own names for how a window is laid: `ceil_mode` (soeaver's, Synopsys's) is BVLC's round_mode, `hole` (DeepLab's; SegStereo's also `hole_h` and
+ * `hole_w`) its dilation, and a pad on each side (Synopsys's) is pad_h and pad_w where opposite sides are equal.
  */
 import type { CodeOf } from '../base/error-codes.ts';
 import { PrototxtError } from '../base/errors.ts';
 import { inheritPosition, type Message, positionOf } from './message.ts';
 
+const HOLES = ['hole', 'hole_h', 'hole_w'] as const;
 const SIDES = ['pad_l', 'pad_r', 'pad_t', 'pad_b'] as const;
 
 /** The layer in BVLC's words. @throws PrototxtError where these cannot say it, or both are given */
 export function renameWindowFields(layer: Message): Message {
   for (const name of ['convolution_param', 'pooling_param']) {
     const param = layer[name] as Message | undefined;
-    if (param === undefined || !['ceil_mode', 'hole', ...SIDES].some((field) => param[field] !== undefined))
+    if (param === undefined || !['ceil_mode', ...HOLES, ...SIDES].some((field) => param[field] !== undefined))
       continue;
-    const { ceil_mode, hole, pad_l, pad_r, pad_t, pad_b, ...rest } = param;
+    const { ceil_mode, hole, hole_h, hole_w, pad_l, pad_r, pad_t, pad_b, ...rest } = param;
     const renamed: Message = rest;
     inheritPosition(renamed, param);
     if (ceil_mode !== undefined) renamed.round_mode = roundMode(param);
-    if (hole !== undefined) {
-      if (param.dilation !== undefined)
-        throw refuse(param, 'hole', 'dilation', "hole (DeepLab's name) is given beside dilation; keep one");
-      renamed.dilation = [hole as number];
-    }
+    if (HOLES.some((field) => param[field] !== undefined)) renamed.dilation = dilation(param);
     if (SIDES.some((side) => param[side] !== undefined)) Object.assign(renamed, padding(param));
     const result = { ...layer, [name]: renamed };
     inheritPosition(result, layer);
@@ -49,6 +46,17 @@ function roundMode(param: Message): 'CEIL' | 'FLOOR' {
       `ceil_mode: ${param.ceil_mode} (a fork's name) says ${mode}, round_mode says ${param.round_mode}; keep one`,
     );
   return mode;
+}
+
+/** As a kernel's sizes: one for both, or one each. */
+function dilation(param: Message): readonly number[] {
+  const first = HOLES.find((field) => param[field] !== undefined)!;
+  if (param.dilation !== undefined)
+    throw refuse(param, first, 'dilation', `${first} (DeepLab's name) is given beside dilation; keep one`);
+  if (param.hole === undefined) return [(param.hole_h ?? 1) as number, (param.hole_w ?? 1) as number];
+  if (param.hole_h !== undefined || param.hole_w !== undefined)
+    throw refuse(param, 'hole', 'dilation', 'hole is given beside hole_h and hole_w; keep one kind');
+  return [param.hole as number];
 }
 
 function padding(param: Message): { pad_h: number; pad_w: number } {

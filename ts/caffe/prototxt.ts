@@ -302,6 +302,12 @@ function integerOf(text: string): number {
   return Number(/^0[0-7]+$/.test(text) ? `0o${text.slice(1)}` : text);
 }
 
+/** A word such as MobileNet-SSD's cls3x, for which its gen_model.sh writes three times as many classes. */
+const templateHint = ({ kind, text }: Token): string =>
+  kind === 'identifier' && /\d/.test(text)
+    ? '; if the file is a template, make a net of it first, with the script that is beside it (gen_model.sh) or by writing numbers for such words'
+    : '';
+
 function parseInteger(tokens: Tokens, name: string, type: string): number | bigint {
   const sign = tokens.current;
   const signed = type.startsWith('int');
@@ -311,7 +317,7 @@ function parseInteger(tokens: Tokens, name: string, type: string): number | bigi
     fail(
       tokens,
       'type',
-      `"${name}" expects ${signed ? 'an integer' : 'a non-negative integer'}, found ${show(token)}`,
+      `"${name}" expects ${signed ? 'an integer' : 'a non-negative integer'}, found ${show(token)}${templateHint(token)}`,
     );
   }
   if (/^0\d*[89]/.test(token.text))
@@ -344,7 +350,7 @@ function parseFloating(tokens: Tokens, name: string, type: string): number {
   else if (token.kind === 'identifier' && /^inf(?:inity)?$/i.test(token.text))
     value = Number.POSITIVE_INFINITY;
   else if (token.kind === 'identifier' && /^nan$/i.test(token.text)) value = Number.NaN;
-  else fail(tokens, 'type', `"${name}" expects a number, found ${show(token)}`);
+  else fail(tokens, 'type', `"${name}" expects a number, found ${show(token)}${templateHint(token)}`);
   tokens.next();
   const result = negative ? -value : value;
   return type === 'float' ? Math.fround(result) : result;

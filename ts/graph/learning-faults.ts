@@ -202,7 +202,10 @@ function* noLoss({ phase, layers }: LearningNet): Iterable<Fault> {
 }
 
 /** Layers with weights, and how many of their blobs may learn. */
-const LEARNING = ['Convolution', 'Deconvolution', 'InnerProduct', 'Scale', 'Bias', 'PReLU'];
+const LEARNING = [
+  ...['Convolution', 'DepthwiseConvolution', 'ConvolutionDepthwise', 'HoleConvolution', 'Deconvolution'],
+  ...['InnerProduct', 'Embed', 'RNN', 'LSTM', 'Parameter', 'Scale', 'Bias', 'PReLU', 'BN', 'Normalize'],
+];
 
 function* nothingLearns({ layers }: LearningNet): Iterable<Fault> {
   const able = layers.filter(({ type }) => LEARNING.includes(type ?? ''));

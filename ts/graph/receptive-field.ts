@@ -122,26 +122,34 @@ const REGIONS: readonly Operation['kind'][] = [
   'roiAlign',
 ];
 
-/** Nodes of layers that regroup channels by Reshape and Permute, and keep height and width. */
+/** Nodes that regroup or add up channels by Reshape, Permute and Reduction within a layer, and keep height and width. */
 function regroupingNodes(graph: Graph): ReadonlySet<Node> {
-  const layers = new Map<string, Node[]>();
+  const layerOf = ({ name, position }: Node) => `${name} ${position?.line}:${position?.column}`;
+  const runs: Node[][] = [];
   for (const node of graph.nodes) {
-    const key = `${node.name} ${node.position?.line}:${node.position?.column}`;
-    layers.set(key, [...(layers.get(key) ?? []), node]);
+    if (!REGROUPING.includes(node.operation.kind)) continue;
+    const before = runs.at(-1)?.at(-1);
+    const goesOn =
+      before !== undefined && layerOf(before) === layerOf(node) && node.inputs[0] === before.outputs[0];
+    if (goesOn) runs.at(-1)!.push(node);
+    else runs.push([node]);
   }
   const planes = (id: ValueId | undefined) => graph.values[id ?? -1]?.shape.slice(2).join('×');
-  const kept = [...layers.values()].filter(
-    (nodes) =>
-      nodes.length > 1 &&
-      nodes.every(({ operation }) => operation.kind === 'reshape' || operation.kind === 'permute') &&
-      planes(nodes[0]!.inputs[0]) === planes(nodes.at(-1)!.outputs[0]),
+  const kept = runs.filter(
+    (nodes) => nodes.length > 1 && planes(nodes[0]!.inputs[0]) === planes(nodes.at(-1)!.outputs[0]),
   );
   return new Set(kept.flat());
 }
+const REGROUPING: readonly Operation['kind'][] = ['reshape', 'permute', 'reduction'];
+
+/** Whether columns keep height and width: a window at each position. */
+const isOfPlanes = ({ toImage, size }: Extract<Operation, { kind: 'im2col' }>, shape: Shape): boolean =>
+  !toImage && size.length === 2 && shape.length === 4;
 
 /** Whether what a node makes has no positions any more; a plane of 1×1 has none to lose. */
 function losesPositions(graph: Graph, { operation, outputs }: Node, id: ValueId): boolean {
   const { shape } = graph.values[id]!;
+  if (operation.kind === 'im2col' && isOfPlanes(operation, shape)) return false;
   const hasPlane = shape.slice(2).some((size) => size > 1);
   return hasPlane && givesUpPositions(operation, shape, graph.values[outputs[0] ?? id]!.shape);
 }
@@ -200,6 +208,11 @@ function windowOf(graph: Graph, node: Node, id: ValueId): Window | null {
   if (operation.kind === 'crop' && operation.offset.length === 4) {
     const [, , top, left] = operation.offset as [number, number, number, number];
     return { kernel: [1, 1], stride: [1, 1], pad: [-top, -left], dilation: [1, 1] };
+  }
+  if (operation.kind === 'im2col' && isOfPlanes(operation, shape)) {
+    const { kernel, stride, pad, dilation } = operation;
+    const pair = (list: readonly number[]) => list as unknown as Pair;
+    return { kernel: pair(kernel), stride: pair(stride), pad: pair(pad), dilation: pair(dilation) };
   }
   if (operation.kind === 'resize' || operation.kind === 'unpool') {
     const to = graph.values[node.outputs[0]!]!.shape;

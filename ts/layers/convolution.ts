@@ -12,6 +12,8 @@ export const convolutionLayers: Layers = {
   DepthwiseConvolution: { build: convolution, bottoms: ANY, tops: ANY, eachBottom: true },
   // BVLC/caffe#5665: each channel is a group, whatever is written.
   ConvolutionDepthwise: { build: convolution, bottoms: ANY, tops: ANY, eachBottom: true },
+  // yangguorun/SegStereo: a Convolution whose dilation is named hole (fork-windows.ts).
+  HoleConvolution: { build: convolution, bottoms: ANY, tops: ANY, eachBottom: true },
   Deconvolution: { build: deconvolution, bottoms: ANY, tops: ANY, eachBottom: true },
 };
 

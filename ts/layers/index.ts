@@ -9,6 +9,7 @@ import { batchNormLayers } from './batch-norm.ts';
 import { bnLayers } from './bn.ts';
 import { concatLayers } from './concat.ts';
 import { convolutionLayers } from './convolution.ts';
+import { correlationLayers } from './correlation.ts';
 import { cropLayers } from './crop.ts';
 import { detectionLayers } from './detection.ts';
 import { detectionEvaluateLayers } from './detection-evaluate.ts';
@@ -43,6 +44,7 @@ export const layerRules: Layers = {
   ...bnLayers,
   ...concatLayers,
   ...convolutionLayers,
+  ...correlationLayers,
   ...cropLayers,
   ...detectionEvaluateLayers,
   ...detectionLayers,

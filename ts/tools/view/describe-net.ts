@@ -302,7 +302,10 @@ function remarkOn(layer: LayerParameter, node: Node | undefined): string | null 
 }
 const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
   ['data', ['Input', ...DATA_TYPES]],
-  ['convolution', ['Convolution', 'ConvolutionDepthwise', 'DepthwiseConvolution', 'Deconvolution']],
+  [
+    'convolution',
+    ['Convolution', 'ConvolutionDepthwise', 'DepthwiseConvolution', 'HoleConvolution', 'Deconvolution'],
+  ],
   ['product', ['InnerProduct', 'Embed', 'LSTM', 'RNN']],
   ['pooling', ['Pooling', 'ROIPooling', 'ROIMaskPooling', 'PSROIPooling', 'ROIAlign', 'SPP']],
   ['normalisation', ['BatchNorm', 'BN', 'Scale', 'Bias', 'LRN', 'MVN', 'Normalize', 'Power']],
@@ -313,7 +316,7 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       ...['Clip', 'Exp', 'Log', 'Swish', 'Threshold', 'LSTMUnit', 'Mish', 'HardSwish', 'CReLU', 'Sparsify'],
     ],
   ],
-  ['combination', ['Eltwise', 'Concat', 'Axpy', 'ArgMax', 'Reduction']],
+  ['combination', ['Eltwise', 'Concat', 'Axpy', 'Correlation', 'Correlation1D', 'ArgMax', 'Reduction']],
   [
     'shape',
     [
