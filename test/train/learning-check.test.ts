@@ -109,21 +109,28 @@ test('what hardly learns is a warning with place and cure', () => {
   }
 });
 
-test("a net learns where its only weights are those of an LSTM, an RNN, a BN, a Normalize or a fork's convolution", () => {
+test("a net learns where its only weights are a BN's, a Normalize's, an Embed's, an LSTM's or a fork's convolution's", () => {
+  const inputShapes = { data: [32, 3, 4, 4], label: [32], cont: [32, 3] };
   for (const layer of [
-    'type: "LSTM" bottom: "data" bottom: "label"',
-    'type: "RNN" bottom: "data" bottom: "label"',
     'type: "BN" bottom: "data"',
     'type: "Normalize" bottom: "data"',
-    'type: "Embed" bottom: "data"',
-    'type: "DepthwiseConvolution" bottom: "data"',
-    'type: "HoleConvolution" bottom: "data"',
+    'type: "Embed" bottom: "label" embed_param { num_output: 3 input_dim: 4 }',
+    `type: "DepthwiseConvolution" bottom: "data" convolution_param { num_output: 3 kernel_size: 4 ${FILLED} }`,
+    `type: "HoleConvolution" bottom: "data" convolution_param { num_output: 3 kernel_size: 2 hole: 3 ${FILLED} }`,
+    `type: "LSTM" bottom: "data" bottom: "cont" recurrent_param { num_output: 3 ${FILLED} }`,
   ]) {
-    const net = NET.replace(/layer \{ name: "fc".*\n/, `layer { name: "fc" ${layer} top: "fc" }\n`).replace(
-      /layer \{ name: "bn".*\n/,
-      '',
+    const net = `layer { name: "more" type: "MemoryData" top: "cont" top: "unused" memory_data_param { batch_size: 32 channels: 1 height: 1 width: 1 } }
+      ${NET.replace(/layer \{ name: "bn".*\n/, '')
+        .replace(/layer \{ name: "fc".*\n/, `layer { name: "fc" ${layer} top: "fc" }\n`)
+        .replace(
+          /layer \{ name: "loss".*/,
+          'layer { name: "loss" type: "Reduction" bottom: "fc" top: "loss" loss_weight: 1 }',
+        )}`;
+    assert.not.match(
+      check(net, { inputShapes: { ...inputShapes, unused: [32] } }).join(),
+      /nothing-learns/,
+      layer,
     );
-    assert.not.match(check(net).join(), /nothing-learns/, layer);
   }
 });
 
